@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+# objpool: `make help` lists what can be made.
+VERSION  := 0.1.0
+SANITIZE ?=
+prefix      ?= /usr/local
+sysconfdir  ?= $(if $(filter /usr,$(prefix)),/etc,$(prefix)/etc)
+bindir      ?= $(prefix)/bin
+sbindir     ?= $(prefix)/sbin
+libdir      ?= $(prefix)/lib
+libexecdir  ?= $(prefix)/libexec
+includedir  ?= $(prefix)/include
+mandir      ?= $(prefix)/share/man
+docdir      ?= $(prefix)/share/doc/objpool
+plugindir   ?= $(libdir)/objpool/plugins
+unitdir     ?= $(prefix)/lib/systemd/system
+sysusersdir ?= $(prefix)/lib/sysusers.d
+tmpfilesdir ?= $(prefix)/lib/tmpfiles.d
+
+comma := ,
+B := build$(if $(SANITIZE),-$(subst $(comma),-,$(SANITIZE)))
+CC ?= gcc
+CFLAGS ?= -O2 -g
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings -Wvla $(if $(DEVELOPER),-Werror -Wconversion -Wformat=2)
+SAN := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=undefined -O1)
+ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) -fvisibility=hidden -fPIC -MMD -MP -I. -Iclient/include -Iplugins/include \
+	-DOBJPOOL_VERSION='"$(VERSION)"' -DOBJPOOL_PLUGIN_DIR='"$(plugindir)"' -DOBJPOOL_LIBEXEC_DIR='"$(libexecdir)/objpool"' \
+	-DOBJPOOL_SYSCONF_DIR='"$(sysconfdir)/objpool"' $(CPPFLAGS) $(CFLAGS) $(SAN)
+ALL_LDFLAGS = $(LDFLAGS) $(SAN) -Wl,--as-needed
+
+objs = $(patsubst %.c,$(B)/%.o,$(wildcard $(addsuffix /*.c,$(1))))
+PROTO  := $(call objs,proto)
+CORE   := $(call objs,daemon/core)
+SUPER  := $(call objs,daemon/supervisor)
+WORKER := $(call objs,daemon/worker)
+CLIENT := $(call objs,client)
+CLI    := $(call objs,client/cli)
+PLUGIN_NAMES := $(notdir $(patsubst %/,%,$(dir $(wildcard plugins/*/*.c))))
+PLUGINS := $(PLUGIN_NAMES:%=$(B)/plugins/%.so)
+UNIT   := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c))
+
+.PHONY: help all deps check demo integration bench clean format lint
+.DEFAULT_GOAL := all
+
+help: # this list
+	@sed -n 's/^\([a-z-]*\):.*# \(.*\)/  make \1\t\2/p' Makefile tests/tests.mk bench/bench.mk packaging/install.mk | expand -t 24
+	@echo '  Variables: SANITIZE=address,undefined  DEVELOPER=1  prefix=/usr/local  DESTDIR='
+
+all: $(B)/objpoold $(B)/objpool-worker $(B)/objpool $(B)/libobjpool.so $(B)/libobjpool.a $(PLUGINS)
+
+$(B)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+$(B)/objpoold: $(SUPER) $(CORE) $(PROTO)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ -levent_core -linih -ljansson -lsystemd -lmsgpackc
+
+$(B)/objpool-worker: $(WORKER) $(PROTO)
+	$(CC) $(ALL_LDFLAGS) -rdynamic -o $@ $^ -lmsgpackc -ldl
+
+$(B)/libobjpool.a: $(CLIENT) $(PROTO)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(B)/libobjpool.so: $(CLIENT) $(PROTO) client/libobjpool.map
+	$(CC) $(ALL_LDFLAGS) -shared -Wl,-soname,libobjpool.so.0 -Wl,--version-script=client/libobjpool.map -o $@ $(CLIENT) $(PROTO) -lmsgpackc
+	@ln -sf libobjpool.so $(B)/libobjpool.so.0
+
+$(B)/objpool: $(CLI) $(B)/libobjpool.a
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ -ljansson -lmsgpackc -lm
+
+$(B)/plugins/%.so: plugins/%
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -shared -o $@ $(wildcard $</*.c) -lmsgpackc $(PLUGIN_LIBS_$*)
+PLUGIN_LIBS_spell := -lhunspell-1.7
+PLUGIN_LIBS_sampler := -lm
+$(foreach p,$(PLUGIN_NAMES),$(eval $(B)/plugins/$(p).so: $(wildcard plugins/$(p)/*.c) plugins/include/objpool/plugin.h Makefile))
+
+deps: # install what is missing to build and test (Debian, apt-get)
+	@sh scripts/deps.sh build test
+
+demo: # build all, start a daemon with sample pools, call it in every way, stop it
+	@sh scripts/deps.sh build
+	@$(MAKE) --no-print-directory -s all
+	@sh scripts/demo.sh $(B)
+
+# The tests are built by a make of their own: libraries that `deps` has just installed are found by it.
+check: # all tests
+	@sh scripts/deps.sh build test
+	@$(MAKE) --no-print-directory -s all
+	@$(MAKE) --no-print-directory unit sim integration
+
+integration: all # a real daemon for each test
+	OBJPOOL_BUILD=$(B) /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/integration
+
+clean: # remove what was built
+	rm -rf build build-*
+
+format: # clang-format on all sources
+	clang-format -i $$(git ls-files '*.c' '*.h')
+
+lint: # clang-tidy and cppcheck
+	sh scripts/lint.sh
+
+include packaging/install.mk
+include tests/tests.mk
+include bench/bench.mk
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * libobjpool: calls methods on the objects of an objpoold daemon. Link with `pkg-config --libs objpool`.
+ *
+ *	struct objpool *pool;
+ *	struct objpool_result result;
+ *
+ *	if (objpool_connect(&pool, NULL, NULL) < 0) ...
+ *	if (objpool_callf(pool, "sim.step", &result, "[i f]", 7, 0.5) == 0)
+ *		...	result.value is the method's value, as msgpack
+ *	objpool_result_free(&result);
+ *	objpool_close(pool);
+ *
+ * Values are msgpack bytes, in both directions: objpool_pack_* and objpool_pack() make them, objpool_read_* take them
+ * apart, and so does any msgpack library.
+ *
+ * Errors. A function returns 0 (or what its comment says) or a negative errno. Where it has a result, -EREMOTEIO says that
+ * the call itself failed, and result.error how; any other negative number means that nothing was asked of the daemon.
+ *
+ * Threads. One connection is used by one thread at a time: callers that share one lock around it. Different connections
+ * know nothing of each other; the library has no global state. Results and packers belong to whoever holds them.
+ *
+ * Callbacks run inside objpool_dispatch, objpool_wait, objpool_drain, objpool_close and the functions that wait for an
+ * answer, never elsewhere. In a callback, calls may be started, cancelled and the connection closed; functions that wait
+ * return -EDEADLK there. Every callback of a call is called exactly once, whatever happens to the connection.
+ *
+ * Signals. The library never raises SIGPIPE, installs no handlers, and goes on waiting after EINTR.
+ */
+#ifndef OBJPOOL_CLIENT_H
+#define OBJPOOL_CLIENT_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define OBJPOOL_API __attribute__((visibility("default")))
+
+/* A connection to a daemon. */
+struct objpool;
+
+/* One or more packed msgpack values. `data` NULL stands for "none". */
+struct objpool_bytes {
+	const void *data;
+	size_t size;
+};
+
+/* Whether the method ran: after OBJPOOL_RAN_NO it is safe to call again. */
+enum objpool_ran { OBJPOOL_RAN_UNKNOWN, OBJPOOL_RAN_NO, OBJPOOL_RAN_MAYBE, OBJPOOL_RAN_YES };
+
+/* Why a call failed. Only the library makes these; later versions may add members at the end. */
+struct objpool_error {
+	const char *code;          /* "FAILED", "WORKER_LOST", ...; "DISCONNECTED": the connection was lost. Never NULL */
+	const char *message;       /* never NULL */
+	const char *type;          /* the exception's class in the object's language, or NULL */
+	const char *traceback;     /* or NULL */
+	const char *pool;          /* or NULL */
+	int64_t slot;              /* or -1 */
+	int64_t generation;        /* or -1 */
+	int64_t index;             /* of the item, in map and scatter, or -1 */
+	enum objpool_ran ran;
+	int signal;                /* that killed the worker, or 0 */
+	int exit_status;           /* of the worker, or -1 */
+	struct objpool_bytes data; /* what the object added: one packed bin or ext, or none */
+};
+
+/*
+ * What a call came to: a value when `error` is NULL, else an error. In a callback it is borrowed until the callback
+ * returns; from a function that waits it is the caller's, who gives it to objpool_result_free.
+ */
+struct objpool_result {
+	struct objpool_bytes value; /* one packed msgpack value */
+	const struct objpool_error *error;
+	void *owned; /* the library's */
+};
+
+/* Frees what an owned result holds and empties it; an empty or borrowed result stays as it is. */
+OBJPOOL_API void objpool_result_free(struct objpool_result *result);
+
+/* Makes `*copy` an owned copy of a borrowed result. 0 or -ENOMEM (the copy is empty then). */
+OBJPOOL_API int objpool_result_copy(struct objpool_result *copy, const struct objpool_result *result);
+
+/* ---- connections ---------------------------------------------------------------------------------------------------- */
+
+struct objpool_connect_options {
+	size_t size;        /* sizeof(struct objpool_connect_options) */
+	const char *client; /* how this program calls itself in the daemon's status; NULL: its short name */
+	int timeout_ms;     /* for connecting and the greeting together; 0: ten seconds; negative: none */
+};
+#define OBJPOOL_CONNECT_OPTIONS_INIT {sizeof(struct objpool_connect_options), NULL, 0}
+
+/*
+ * Connects, and says hello. `address` is unix:PATH, tcp:HOST:PORT or tcp:[IPV6]:PORT; NULL means objpool_default_address.
+ * Waits; `options` may be NULL. 0; -EINVAL: the address is malformed; -EPROTO: no objpoold answers there; -EHOSTUNREACH: the
+ * host has no address; else what connect(2) says, mostly -ENOENT, -ECONNREFUSED, -EACCES or -ETIMEDOUT. On error `*pool` is
+ * NULL.
+ */
+OBJPOOL_API int objpool_connect(struct objpool **pool, const char *address, const struct objpool_connect_options *options);
+
+/* Says hello over a connected stream socket, and takes it, on error too. Else like objpool_connect. */
+OBJPOOL_API int objpool_adopt(struct objpool **pool, int fd, const struct objpool_connect_options *options);
+
+/* Fails all calls in flight with DISCONNECTED, closes and frees. Accepts NULL; returns NULL. In a callback: happens when it returns. */
+OBJPOOL_API struct objpool *objpool_close(struct objpool *pool);
+
+/*
+ * Where NULL connects to: $OBJPOOL_ADDRESS; else unix:$XDG_RUNTIME_DIR/objpool.sock if that exists; else
+ * unix:/run/objpool/objpool.sock. 0, or -ENAMETOOLONG when it does not fit into `size` bytes.
+ */
+OBJPOOL_API int objpool_default_address(char *text, size_t size);
+
+/* What the daemon said to hello: {server, version, session, pools, limits}. Borrowed until the connection is closed. */
+OBJPOOL_API struct objpool_bytes objpool_hello(const struct objpool *pool);
+
+/* ---- calls ---------------------------------------------------------------------------------------------------------- */
+
+/* All members but `size` may be left zero. What is pointed to is only read while the function runs. */
+struct objpool_call_options {
+	size_t size;                      /* sizeof(struct objpool_call_options) */
+	const char *target;               /* "sim", "sim:all", "sim:key=a.b": then `method` is the method's name alone */
+	struct objpool_bytes kwargs;      /* packed map: keyword arguments */
+	struct objpool_bytes bind;        /* packed array: leading arguments of every task */
+	struct objpool_bytes bind_kwargs; /* packed map: keyword arguments of every task */
+	const char *args_as;              /* in map and scatter: "zip", "single", "positional", "keyword" */
+	const char *errors;               /* "wait", "first", "collect" */
+	const char *sticky;               /* with all: "replace", "append": replayed on instances built later */
+	uint32_t timeout_ms;              /* then the call fails with TIMEOUT; 0: none */
+	uint32_t chunk;                   /* items handed to a worker at once; 0: the daemon adapts it */
+	bool idempotent;                  /* may run again on another instance when its worker dies */
+	bool sync;                        /* in map: rounds of one item per slot */
+	bool progress;                    /* send objpool.progress, see objpool_on_notification */
+};
+#define OBJPOOL_CALL_OPTIONS_INIT {.size = sizeof(struct objpool_call_options)}
+
+/* Called once per call. `result` is borrowed. */
+typedef void objpool_callback(void *context, const struct objpool_result *result);
+
+/*
+ * Calls and waits for the answer; callbacks of other calls may run meanwhile. `method` is "sim.step", "sim:2.step",
+ * "sim:all.step", ... ; `args` is a packed array (none: no arguments); `options` may be NULL. With a timeout, the daemon
+ * is given a second more than that to say so, before the call fails with TIMEOUT here. 0: `result->value` is there.
+ * -EREMOTEIO: `result->error` is. -EINVAL: the method has no dot, or args or options aren't well-formed msgpack; -ENOTCONN:
+ * the connection has been lost before; -EDEADLK; -ENOMEM: `result` is empty.
+ */
+OBJPOOL_API int objpool_call(struct objpool *pool, const char *method, struct objpool_bytes args,
+			     const struct objpool_call_options *options, struct objpool_result *result);
+
+/* objpool_call with arguments made as by objpool_pack; `format` describes one array. Also -EINVAL: the format is none. */
+OBJPOOL_API int objpool_callf(struct objpool *pool, const char *method, struct objpool_result *result, const char *format, ...);
+
+/*
+ * Starts a call; `callback` gets its result. The request is put into the output buffer: objpool_flush, objpool_dispatch
+ * and what waits send it, so that many calls cost one write. `*id` (may be NULL) is for objpool_cancel. Errors like
+ * objpool_call; the callback is not called then.
+ */
+OBJPOOL_API int objpool_call_async(struct objpool *pool, const char *method, struct objpool_bytes args,
+				   const struct objpool_call_options *options, objpool_callback *callback, void *context,
+				   uint32_t *id);
+
+/* Asks the daemon to cancel a call in flight, which then fails with CANCELLED, unless it was faster. 0, -ENOTCONN, -ENOMEM. */
+OBJPOOL_API int objpool_cancel(struct objpool *pool, uint32_t id);
+
+/* Calls without an answer: nobody learns what becomes of it. Buffered like a call. Errors like objpool_call_async. */
+OBJPOOL_API int objpool_notify(struct objpool *pool, const char *method, struct objpool_bytes args);
+
+/*
+ * Called for each slot or item, in its order, with a value or an error, both borrowed. Non-zero stops: nothing more is
+ * called, and the number is what the function it was given to comes to.
+ */
+typedef int objpool_each(void *context, uint64_t index, struct objpool_bytes value, const struct objpool_error *error);
+
+/*
+ * Calls "sim.step" once on every slot of its pool, and waits; a slot that fails is an error in its place. Options as for
+ * objpool_call (`errors` and `target` are not looked at). 0 when `each` has seen all slots; else what it returned; -EREMOTEIO:
+ * the call as a whole failed, `result->error` says how (`result` may be NULL).
+ */
+OBJPOOL_API int objpool_all(struct objpool *pool, const char *method, struct objpool_bytes args,
+			    const struct objpool_call_options *options, objpool_each *each, void *context,
+			    struct objpool_result *result);
+
+/* Notifications that the daemon sends because the program asked for them. `method` ends with NUL; both are borrowed. */
+typedef void objpool_notification(void *context, const char *method, struct objpool_bytes params);
+OBJPOOL_API void objpool_on_notification(struct objpool *pool, objpool_notification *callback, void *context);
+
+/* ---- map ------------------------------------------------------------------------------------------------------------- */
+
+struct objpool_packer;
+
+/*
+ * Where a map's items come from: packs one value. 1: it has; 0: there are no more; -EAGAIN: there is none now
+ * (objpool_map_more says when there is again); another negative number ends the map with it.
+ */
+typedef int objpool_next(void *context, struct objpool_packer *item);
+
+/* All members but `size` may be left zero. What is pointed to is copied. */
+struct objpool_map_options {
+	size_t size;                      /* sizeof(struct objpool_map_options) */
+	const char *args_as;              /* how an item becomes arguments: "single" (default), "positional", "keyword" */
+	const char *errors;               /* "wait" (default), "first", "collect", see objpool_map */
+	struct objpool_bytes bind;        /* packed array: leading arguments of every item */
+	struct objpool_bytes bind_kwargs; /* packed map: keyword arguments of every item */
+	uint32_t timeout_ms;              /* for the whole map; 0: none */
+	uint32_t chunk;                   /* items handed to a worker at once; 0: the daemon adapts it */
+	uint32_t batch;                   /* items per request; 0: adapted so that a request takes some ten milliseconds */
+	uint32_t in_flight;               /* requests unanswered or undelivered; 0: adapted, so that 256 items and 4 requests are */
+	bool unordered;                   /* results as they finish, not in item order */
+	bool idempotent;                  /* an item may run again on another instance when its worker dies */
+};
+#define OBJPOOL_MAP_OPTIONS_INIT {.size = sizeof(struct objpool_map_options)}
+
+/*
+ * Calls "sim.step" for each item on whichever instance is free, and waits for the end. `each` gets every item's result.
+ * Memory stays flat however many there are: items are taken as results leave. When the pool is OVERLOADED, the map slows
+ * down and tries again. `errors` decides about items that fail:
+ *
+ *	wait     the map goes on to the end, then fails with the first failure in item order
+ *	first    the map ends with the first failure that is delivered; what has not begun does not
+ *	collect  the map does not fail for items
+ *
+ * 0; -EREMOTEIO: it failed, `result->error` says how (`result` may be NULL); else what `next` or `each` returned, or an
+ * error of objpool_call.
+ */
+OBJPOOL_API int objpool_map(struct objpool *pool, const char *method, objpool_next *next, void *next_context,
+			    objpool_each *each, void *each_context, const struct objpool_map_options *options,
+			    struct objpool_result *result);
+
+/* A map under way, from objpool_map_async until its `done` is called. */
+struct objpool_map;
+
+/* Called once, at the end: `status` is what objpool_map would return; `error` is borrowed, or NULL. */
+typedef void objpool_map_done(void *context, int status, const struct objpool_error *error);
+
+/*
+ * Starts a map that goes on within objpool_dispatch. `done` is always called later, never from here. `*map` may be NULL.
+ * 0, or an error of objpool_call_async.
+ */
+OBJPOOL_API int objpool_map_async(struct objpool *pool, const char *method, objpool_next *next, void *next_context,
+				  objpool_each *each, void *each_context, const struct objpool_map_options *options,
+				  objpool_map_done *done, void *done_context, struct objpool_map **map);
+
+/* There are items again, after -EAGAIN: takes some. */
+OBJPOOL_API void objpool_map_more(struct objpool_map *map);
+
+/* Ends a map: its requests in flight are cancelled, `done` gets `status` (negative) at the next dispatch. */
+OBJPOOL_API void objpool_map_stop(struct objpool_map *map, int status);
+
+/* ---- waiting, and other loops ------------------------------------------------------------------------------------------ */
+
+/* Sends what is buffered, as far as the socket takes it now. 0: all; 1: some is left; -ENOTCONN. */
+OBJPOOL_API int objpool_flush(struct objpool *pool);
+
+/* Calls started and unanswered. */
+OBJPOOL_API size_t objpool_in_flight(const struct objpool *pool);
+
+/* Bytes in the output buffer. */
+OBJPOOL_API size_t objpool_unsent(const struct objpool *pool);
+
+/*
+ * Sends, waits until something has come (at most `timeout_ms`; negative: no limit), and runs callbacks. 0: something may
+ * have happened; -ETIMEDOUT; -ENOTCONN: the connection is lost, and all calls have been told; -EDEADLK.
+ */
+OBJPOOL_API int objpool_wait(struct objpool *pool, int timeout_ms);
+
+/* Waits until no call is in flight. 0, -ENOTCONN, -EDEADLK. */
+OBJPOOL_API int objpool_drain(struct objpool *pool);
+
+/*
+ * For a program's own loop: wait until objpool_fd is ready for objpool_events (POLLIN, POLLOUT), or objpool_timeout_ms
+ * (-1: none) has passed, then call objpool_dispatch with what poll(2) said. Ask for events and timeout anew each turn.
+ * The descriptor stays the library's, and stays the same.
+ */
+OBJPOOL_API int objpool_fd(const struct objpool *pool);
+OBJPOOL_API short objpool_events(const struct objpool *pool);
+OBJPOOL_API int objpool_timeout_ms(const struct objpool *pool);
+
+/*
+ * Receives, runs callbacks and timers, and sends; never waits. `events` is poll's `revents`; 0 when only time has passed. 0;
+ * -ENOTCONN: the connection is lost, and all calls have been told; -ESHUTDOWN: a callback has closed it; -EDEADLK.
+ */
+OBJPOOL_API int objpool_dispatch(struct objpool *pool, short events);
+
+/* ---- making msgpack ---------------------------------------------------------------------------------------------------- */
+
+/*
+ * Bytes that grow. Begin with OBJPOOL_PACKER_INIT, end with objpool_packer_free. A failure to allocate is kept in `error`
+ * (-ENOMEM): what follows is dropped, and it is enough to look once, at the end.
+ */
+struct objpool_packer {
+	unsigned char *data;
+	size_t size;
+	size_t capacity;
+	int error;
+};
+#define OBJPOOL_PACKER_INIT {NULL, 0, 0, 0}
+
+/* Frees the bytes; the packer can be used again. */
+OBJPOOL_API void objpool_packer_free(struct objpool_packer *packer);
+
+/* What has been packed; borrowed until the packer is used again. After an error: none. */
+OBJPOOL_API struct objpool_bytes objpool_packed(const struct objpool_packer *packer);
+
+OBJPOOL_API void objpool_pack_nil(struct objpool_packer *packer);
+OBJPOOL_API void objpool_pack_bool(struct objpool_packer *packer, bool value);
+OBJPOOL_API void objpool_pack_int(struct objpool_packer *packer, int64_t value);
+OBJPOOL_API void objpool_pack_uint(struct objpool_packer *packer, uint64_t value);
+OBJPOOL_API void objpool_pack_double(struct objpool_packer *packer, double value);
+OBJPOOL_API void objpool_pack_str(struct objpool_packer *packer, const char *text, size_t size);
+OBJPOOL_API void objpool_pack_cstr(struct objpool_packer *packer, const char *text);
+OBJPOOL_API void objpool_pack_bin(struct objpool_packer *packer, const void *bytes, size_t size);
+OBJPOOL_API void objpool_pack_ext(struct objpool_packer *packer, int8_t type, const void *bytes, size_t size);
+
+/* The headers of an array and a map; their `count` values, or keys and values by turns, follow. */
+OBJPOOL_API void objpool_pack_array(struct objpool_packer *packer, uint32_t count);
+OBJPOOL_API void objpool_pack_map(struct objpool_packer *packer, uint32_t count);
+
+/* Values that are packed already. */
+OBJPOOL_API void objpool_pack_raw(struct objpool_packer *packer, struct objpool_bytes values);
+
+/*
+ * Packs what `format` describes; blanks, commas and colons in it are for the eye:
+ *
+ *	[ ]  array    { }  map: keys and values by turns         n  nil
+ *	b  bool (int)    i  int    I  int64_t    u  uint64_t    f  double
+ *	s  const char *, ends with NUL     S  const char *, size_t: str
+ *	B  const void *, size_t: bin       v  struct objpool_bytes: packed values, one
+ *
+ *	objpool_pack(&packer, "[i {s: f, s: [b n]}]", 7, "rate", 0.5, "flags", true);
+ *
+ * 0; -EINVAL: the format is malformed (what has been packed is taken back); -ENOMEM.
+ */
+OBJPOOL_API int objpool_pack(struct objpool_packer *packer, const char *format, ...);
+OBJPOOL_API int objpool_vpack(struct objpool_packer *packer, const char *format, va_list arguments);
+
+/* ---- taking msgpack apart ---------------------------------------------------------------------------------------------- */
+
+/*
+ * Reads values from front to back. What begins with objpool_reader is safe with any bytes: each function returns 0, or -EINVAL
+ * when the next value is of another type or not whole; nothing is passed then.
+ */
+struct objpool_reader {
+	const unsigned char *next;
+	const unsigned char *end;
+};
+
+enum objpool_type {
+	OBJPOOL_END, /* no more bytes, or bytes that are not msgpack */
+	OBJPOOL_NIL,
+	OBJPOOL_BOOL,
+	OBJPOOL_INT, /* of any size and sign */
+	OBJPOOL_DOUBLE,
+	OBJPOOL_STR,
+	OBJPOOL_BIN,
+	OBJPOOL_EXT,
+	OBJPOOL_ARRAY,
+	OBJPOOL_MAP,
+};
+
+OBJPOOL_API struct objpool_reader objpool_reader(struct objpool_bytes values);
+OBJPOOL_API enum objpool_type objpool_read_type(const struct objpool_reader *reader);
+OBJPOOL_API int objpool_read_nil(struct objpool_reader *reader);
+OBJPOOL_API int objpool_read_bool(struct objpool_reader *reader, bool *value);
+OBJPOOL_API int objpool_read_int(struct objpool_reader *reader, int64_t *value);
+OBJPOOL_API int objpool_read_uint(struct objpool_reader *reader, uint64_t *value);
+OBJPOOL_API int objpool_read_double(struct objpool_reader *reader, double *value); /* floats and integers */
+OBJPOOL_API int objpool_read_str(struct objpool_reader *reader, const char **text, size_t *size); /* no NUL at its end */
+OBJPOOL_API int objpool_read_bin(struct objpool_reader *reader, const void **bytes, size_t *size);
+OBJPOOL_API int objpool_read_ext(struct objpool_reader *reader, int8_t *type, const void **bytes, size_t *size);
+OBJPOOL_API int objpool_read_array(struct objpool_reader *reader, uint32_t *count);
+OBJPOOL_API int objpool_read_map(struct objpool_reader *reader, uint32_t *count);
+
+/* The next value whole, whatever it is; `value` may be NULL: it is passed over. */
+OBJPOOL_API int objpool_read_value(struct objpool_reader *reader, struct objpool_bytes *value);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pack: what the library's other files need of a packer beside the public functions. */
+#ifndef CLIENT_PACK_H
+#define CLIENT_PACK_H
+
+#include "objpool/client.h"
+
+/* Where `size` more bytes go; the caller adds what it wrote to packer->size. NULL: out of memory, now or before. */
+unsigned char *pack_room(struct objpool_packer *packer, size_t size);
+
+/* An array header of fixed length, for a count that is not known yet; pack_count_set says it later. */
+enum { PACK_COUNT_SIZE = 5 };
+static inline void pack_count_set(unsigned char *p, uint32_t count)
+{
+	p[0] = 0xdd;
+	p[1] = (unsigned char)(count >> 24);
+	p[2] = (unsigned char)(count >> 16);
+	p[3] = (unsigned char)(count >> 8);
+	p[4] = (unsigned char)count;
+}
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * wire: a connected stream socket, with what waits to be sent and what has come. It knows messages' ends, not their sense.
+ *
+ *   output:  | sent ...... | waiting to be sent ....... size | room |        packed in place by whoever has something to say
+ *   input:   | passed .... begin | message | message | part of one ... end | room |
+ *
+ * One write sends all that waits; one read brings all the messages that have come; a message that comes in pieces is scanned
+ * once. The socket may be a blocking one: what must not wait says so with each system call.
+ */
+#ifndef CLIENT_WIRE_H
+#define CLIENT_WIRE_H
+
+#include "objpool/client.h"
+#include "proto/scan.h"
+
+struct wire {
+	int fd;
+	struct objpool_packer output; /* its `error` is cleared by who packs, together with what was packed in part */
+	size_t sent;
+	unsigned char *input;
+	size_t begin, end, capacity;
+	struct scan scan; /* of the message at `begin` */
+};
+
+/* Takes the descriptor. */
+void wire_open(struct wire *wire, int fd);
+void wire_close(struct wire *wire);
+
+/* How many bytes wait to be sent. */
+static inline size_t wire_unsent(const struct wire *wire)
+{
+	return wire->output.size - wire->sent;
+}
+
+/* Sends what the socket takes. 0: all; 1: some is left; a negative errno. */
+int wire_flush(struct wire *wire);
+
+/*
+ * Reads once; `wait` for the first byte, or not. Moves what wire_next gave. How many bytes came; 0: none now; -ECONNRESET: the end;
+ * another negative errno. `*more` says that there may be more.
+ */
+int64_t wire_fill(struct wire *wire, bool wait, bool *more);
+
+/* The next whole message, which stays in place until wire_fill. 1, 0: none is whole; -EBADMSG. */
+int wire_next(struct wire *wire, struct objpool_bytes *message);
+
+#endif

@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/core/call.h"
+
+#include "daemon/core/pool.h"
+#include "daemon/core/scheduler.h"
+#include "proto/scan.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+enum { RERUNS_MOST = 3 }; /* of an idempotent call: a poisonous one must not kill every worker in turn */
+
+/* ---- being made ---- */
+
+/* Where a span lies once what it was part of has moved. */
+static struct span moved(struct span span, const uint8_t *from, const uint8_t *to)
+{
+	return (struct span){.bytes = to + (span.bytes - from), .size = span.size};
+}
+
+struct call *call_new(struct client *client, struct rpc *rpc, struct block *block)
+{
+	const uint8_t *begin = rpc->method.bytes;
+	const size_t size = (size_t)(rpc->params.bytes + rpc->params.size - begin);
+	const bool share = block && size >= SENDQ_SHARE;
+	struct call *call = malloc(sizeof *call + (share ? 0 : size));
+	if (!call)
+		return NULL;
+	*call = (struct call){.session = client->id, .size = size};
+	gather_init(&call->gather);
+	if (share) {
+		call->block = block_ref(block);
+		return call;
+	}
+	uint8_t *copy = (uint8_t *)(call + 1);
+	memcpy(copy, begin, size);
+	rpc->method = moved(rpc->method, begin, copy);
+	rpc->params = moved(rpc->params, begin, copy);
+	return call;
+}
+
+void call_free(struct call *call)
+{
+	assert(call->batches == 0);
+	gather_free(&call->gather);
+	block_unref(call->block);
+	block_unref(call->merged);
+	free(call->keys);
+	free(call);
+}
+
+static void call_end(struct call *call)
+{
+	struct pool *pool = call->pool;
+
+	timer_clear(&pool->core->timers, &call->timer);
+	if (call->binding)
+		for (uint32_t i = 0; i < pool->size; i++)
+			slot_unbind(pool->slots[i], call->binding);
+	TAILQ_REMOVE(&pool->calls, call, link);
+	pool->calls_count--;
+	call_free(call);
+	pool_on_ended(pool);
+}
+
+/* ---- batches ---- */
+
+static struct batch *batch_new(struct call *call, uint32_t first, uint32_t count, const uint8_t *const *at)
+{
+	struct batch *batch = malloc(sizeof *batch + call->columns * sizeof *batch->at);
+	if (!batch)
+		return NULL;
+	*batch = (struct batch){.call = call, .first = first, .count = count};
+	if (call->columns)
+		memcpy(batch->at, at, call->columns * sizeof *at);
+	call->batches++;
+	return batch;
+}
+
+const uint8_t *items_skip(const uint8_t *at, uint32_t count)
+{
+	/* They were scanned when they came: there is an end. */
+	struct scan scan;
+	scan_begin(&scan, INT64_MAX);
+	scan.owed = count;
+	(void)scan_run(&scan, at, INT64_MAX);
+	return at + scan.pos;
+}
+
+struct batch *batch_cut(struct batch *waiting, uint32_t count)
+{
+	struct batch *part = batch_new(waiting->call, waiting->first, count, waiting->at);
+	if (!part)
+		return NULL;
+	for (uint32_t c = 0; c < waiting->call->columns; c++)
+		waiting->at[c] = items_skip(waiting->at[c], count);
+	waiting->first += count;
+	waiting->count -= count;
+	return part;
+}
+
+void batch_end(struct batch *batch)
+{
+	struct call *call = batch->call;
+
+	assert(!batch->flow);
+	if (!batch->embedded)
+		free(batch);
+	if (--call->batches > 0)
+		return;
+	assert(call->answered);
+	call_end(call);
+}
+
+/* ---- being answered ---- */
+
+static void close_books(struct call *call)
+{
+	call->answered = true;
+	timer_clear(&call->pool->core->timers, &call->timer);
+	if (call->ticket.client)
+		call->ticket.client->pending -= call->size;
+}
+
+/* All tasks have an answer: one goes out. */
+static void answer_gathered(struct call *call)
+{
+	struct error error;
+	const uint64_t limit = call->pool->core->limits.max_message;
+
+	close_books(call);
+	if (call->gather.failed >= 0) {
+		ticket_answer_packed_error(&call->ticket, &call->gather.failure);
+	} else if (call->gather.size > limit) {
+		error_say(&error, ERROR_TOO_LARGE, RAN_YES, "the gathered results are %llu bytes, over max_message = %llu",
+			  (unsigned long long)call->gather.size, (unsigned long long)limit);
+		error.pool = call->pool->name;
+		ticket_answer_error(&call->ticket, &error);
+	} else {
+		struct sendq *out = ticket_value(&call->ticket);
+		if (out)
+			gather_write(&call->gather, call->total, out);
+		ticket_close(&call->ticket);
+	}
+	gather_free(&call->gather);
+}
+
+static void task_answered(struct call *call, uint32_t count)
+{
+	call->left -= count;
+	if (call->left == 0 && !call->answered)
+		answer_gathered(call);
+}
+
+static void fail_for_memory(struct call *call)
+{
+	struct error error;
+	error_say(&error, ERROR_OVERLOADED, RAN_MAYBE, "the daemon is out of memory");
+	call_fail(call, &error);
+}
+
+void call_on_values(struct batch *batch, uint32_t count, struct span values, struct block *block)
+{
+	struct call *call = batch->call;
+	const uint32_t first = batch->first + batch->done;
+
+	batch->done += count;
+	if (call->answered) {
+		call->pool->core->late += count;
+		return;
+	}
+	if (!call_gathers(call)) {
+		call->left = 0;
+		close_books(call);
+		ticket_answer_span(&call->ticket, block, values);
+		return;
+	}
+	if (gather_values(&call->gather, first, count, values, block, call->errors == ERRORS_COLLECT) < 0)
+		fail_for_memory(call);
+	else
+		task_answered(call, count);
+}
+
+void call_on_failure(struct batch *batch, uint32_t index, struct error *error)
+{
+	struct call *call = batch->call;
+
+	batch->done++;
+	if (call->answered) {
+		call->pool->core->late++;
+		return;
+	}
+	call->pool->counts.failures++;
+	if (!call_gathers(call)) {
+		call->left = 0;
+		close_books(call);
+		ticket_answer_error(&call->ticket, error);
+		return;
+	}
+	error->index = index;
+	if (call->errors == ERRORS_FIRST) {
+		call_fail(call, error);
+		return;
+	}
+	const bool as_map = call->ticket.client && call->ticket.client->error_maps;
+	if (gather_failure(&call->gather, index, error, as_map, call->errors == ERRORS_COLLECT) < 0)
+		fail_for_memory(call);
+	else
+		task_answered(call, 1);
+}
+
+/* Lets go of the tasks of an answered call: what waits is dropped, what runs is told. The call lives on until the last batch
+ * has come back, or ends here. */
+static void let_go(struct call *call)
+{
+	call->batches++; /* holds the call for as long as this takes */
+	pool_drop_batches(call);
+	if (--call->batches == 0)
+		call_end(call);
+}
+
+void call_fail(struct call *call, const struct error *error)
+{
+	if (call->answered)
+		return;
+	close_books(call);
+	ticket_answer_error(&call->ticket, error);
+	let_go(call);
+}
+
+/* The ticket's: its client has gone, or has cancelled it. */
+static void on_abandoned(struct ticket *ticket, const struct error *why)
+{
+	struct call *call = container_of(ticket, struct call, ticket);
+	if (why) {
+		struct error error = *why;
+		error.message.bytes = (const uint8_t *)error.text; /* it refers to itself */
+		error.ran = call_has_begun(call) ? RAN_MAYBE : RAN_NO;
+		error.pool = call->pool->name;
+		call_fail(call, &error);
+		return;
+	}
+	if (call->answered)
+		return;
+	close_books(call);
+	let_go(call);
+}
+
+static void on_deadline(struct timer *timer)
+{
+	struct call *call = container_of(timer, struct call, timer);
+	struct error error;
+	error_say(&error, ERROR_TIMEOUT, call_has_begun(call) ? RAN_MAYBE : RAN_NO, "the call's time is over");
+	error.pool = call->pool->name;
+	call_fail(call, &error);
+}
+
+/* ---- beginning ---- */
+
+static int add_single(struct call *call)
+{
+	struct batch *batch = &call->only;
+	batch->call = call;
+	batch->embedded = true;
+	batch->count = 1;
+	call->batches++;
+	return scheduler_add(batch);
+}
+
+static int add_one_per_slot(struct call *call, const uint8_t *const *at)
+{
+	const uint8_t *next[CALL_COLUMNS];
+
+	for (uint32_t c = 0; c < call->columns; c++)
+		next[c] = at[c];
+	for (uint32_t i = 0; i < call->total; i++) {
+		struct batch *batch = batch_new(call, i, 1, next);
+		if (!batch)
+			return -ENOMEM;
+		batch->slot = call->pool->slots[i];
+		batch->addressed = true;
+		for (uint32_t c = 0; c < call->columns; c++)
+			next[c] = items_skip(next[c], 1);
+		if (scheduler_add(batch) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int add_map(struct call *call, const uint8_t *const *at)
+{
+	struct batch *batch = batch_new(call, 0, call->total, at);
+	return batch ? scheduler_add(batch) : -ENOMEM;
+}
+
+static int add_batches(struct call *call, const uint8_t *const *at)
+{
+	switch (call->select) {
+	case SELECT_ALL:
+	case SELECT_SCATTER:
+		return add_one_per_slot(call, at);
+	case SELECT_MAP:
+		return call->total > 0 ? add_map(call, at) : 0;
+	case SELECT_ANY:
+	case SELECT_SLOT:
+	case SELECT_KEY:
+		return add_single(call);
+	}
+	return -EINVAL;
+}
+
+int call_begin(struct call *call, struct client *client, const struct rpc *rpc, const uint8_t *const *at)
+{
+	struct pool *pool = call->pool;
+	const int r = ticket_open(&call->ticket, client, rpc, on_abandoned);
+	if (r < 0) {
+		call_free(call);
+		return r;
+	}
+	client->pending += call->size;
+	TAILQ_INSERT_TAIL(&pool->calls, call, link);
+	pool->calls_count++;
+	pool->counts.calls++;
+	call->left = call->total;
+	call->timer.fire = on_deadline;
+	if (call->bind.size + call->bind_kwargs.size > 0 && call->columns > 0)
+		call->binding = ++pool->core->last_binding;
+	call->batches++; /* it can't end before it has begun */
+	if ((call->deadline && timer_set(&pool->core->timers, &call->timer, call->deadline) < 0) || add_batches(call, at) < 0)
+		fail_for_memory(call);
+	else if (call->total == 0)
+		answer_gathered(call);
+	if (--call->batches == 0)
+		call_end(call);
+	return 0;
+}
+
+bool call_rerun(struct call *call)
+{
+	if (call->answered || !call->idempotent || call->reruns == RERUNS_MOST)
+		return false;
+	call->reruns++;
+	return true;
+}
+
+bool call_has_begun(const struct call *call)
+{
+	for (uint32_t i = 0; i < call->pool->size; i++) {
+		const struct batch *batch;
+		TAILQ_FOREACH(batch, &call->pool->slots[i]->handed, link)
+			if (batch->call == call && board_state(call->pool->slots[i]->board, batch->id) != BOARD_HANDED)
+				return true;
+	}
+	return call->left < call->total;
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * call: one RPC on a pool. It becomes tasks, numbered from 0; tasks that follow each other and go to a worker together
+ * are a batch. A plain call is one batch of one task; `all` and `scatter` are one batch per slot; a map is one long
+ * batch that waits, and from whose front the scheduler cuts as much as a worker should have.
+ *
+ *   waiting in a queue --handed--> with a slot --answered--> gone
+ *        ^------- taken back ---------'
+ *
+ * What always holds: every task is in exactly one batch, or has been answered; `left` counts the tasks that haven't; the
+ * ticket is closed exactly once. A call that has been answered early (deadline, cancel, first error) drops its waiting
+ * batches at once and lives on until its last handed batch has come back.
+ */
+#ifndef CORE_CALL_H
+#define CORE_CALL_H
+
+#include "daemon/core/client.h"
+#include "daemon/core/gather.h"
+#include "daemon/core/target.h"
+#include "proto/channel.h"
+
+enum { CALL_COLUMNS = 1024 }; /* arguments that a map can zip */
+
+enum errors { ERRORS_WAIT, ERRORS_FIRST, ERRORS_COLLECT };
+
+struct batch {
+	TAILQ_ENTRY(batch) link; /* in a flow, or in slot->handed */
+	struct call *call;
+	struct flow *flow;       /* waits here; NULL: handed, or on its way */
+	struct slot *slot;       /* has been handed it, or (addressed) must be */
+	bool addressed;          /* to that slot alone */
+	bool embedded;           /* is the call's `only` */
+	uint32_t first, count;   /* tasks */
+	uint32_t done;           /* of them, answered */
+	uint32_t id;             /* on the slot's channel, while handed */
+	uint64_t estimate;       /* nanoseconds that it is thought to take */
+	const uint8_t *at[];     /* per column, where item `first` begins */
+};
+
+TAILQ_HEAD(call_list, call);
+
+struct call {
+	struct ticket ticket;
+	TAILQ_ENTRY(call) link; /* in pool->calls */
+	struct pool *pool;
+	struct method *method;
+	enum select select;
+	enum errors errors;
+	enum shape shape;
+	bool idempotent;
+	bool answered;          /* the ticket is closed or the client gone */
+	uint8_t reruns;
+	uint32_t chunk;         /* items in a batch; 0: as the scheduler thinks */
+	uint64_t session;
+	uint64_t deadline;      /* 0: none */
+	struct timer timer;
+	uint64_t size;          /* counted in client->pending */
+
+	struct block *block;    /* keeps the spans below alive; NULL: they lie behind this structure */
+	struct block *merged;   /* of a single call with bind: keeps args and kwargs alive */
+	struct span name;
+	struct span args;       /* an array, whole; of a map: unused */
+	struct span kwargs;     /* a map, whole; size 0: none */
+	uint32_t columns;       /* of a map or scatter; positional, then keyword */
+	uint32_t kwcolumns;     /* how many of them are keywords' */
+	struct span *keys;      /* the keywords, packed */
+	uint32_t binding;       /* 0: none */
+	struct span bind, bind_kwargs;
+
+	uint32_t total, left;   /* tasks; those not answered yet */
+	uint32_t batches;       /* alive */
+	struct gather gather;   /* of all, map and scatter */
+	struct batch only;      /* the first batch of a call that is one task; last: flexible */
+};
+
+/* A new call for a request: keeps its bytes (a reference when they are many and lie in `block`, else a copy) and makes
+ * rpc's spans point at what it keeps. It has no ticket, pool or tasks yet. NULL: out of memory. */
+struct call *call_new(struct client *client, struct rpc *rpc, struct block *block);
+
+/* Drops a call that has not begun. */
+void call_free(struct call *call);
+
+/* Opens its ticket, sets its timer, makes its batches and queues or hands them out. The columns of a map or scatter begin at
+ * at[0 .. columns - 1]. 0; -EEXIST: the msgid is in use, and the call has been freed. */
+int call_begin(struct call *call, struct client *client, const struct rpc *rpc, const uint8_t *const *at);
+
+/* Is its result an array of its tasks' values? */
+static inline bool call_gathers(const struct call *call)
+{
+	return call->select == SELECT_ALL || call->select == SELECT_MAP || call->select == SELECT_SCATTER;
+}
+
+/* Answers from a worker for the tasks of a handed batch, in order. `values` are `count` packed values.
+ * These may free the batch's call once the batch has ended, never before. */
+void call_on_values(struct batch *batch, uint32_t count, struct span values, struct block *block);
+void call_on_failure(struct batch *batch, uint32_t index, struct error *error);
+
+/* Fails the call as a whole: answers now, lets go of its tasks. */
+void call_fail(struct call *call, const struct error *error);
+
+/* May its tasks be run again, after their worker died? Counts. */
+bool call_rerun(struct call *call);
+
+/* Has any of its tasks been begun by a worker? */
+bool call_has_begun(const struct call *call);
+
+/* Makes a batch of `count` tasks from the front of a waiting one, which keeps the rest. NULL: out of memory. */
+struct batch *batch_cut(struct batch *waiting, uint32_t count);
+
+/* The batch is over, whatever became of its tasks: frees it, and the call with its last one. */
+void batch_end(struct batch *batch);
+
+/* Where item `count` after `at` begins. */
+const uint8_t *items_skip(const uint8_t *at, uint32_t count);
+
+#endif

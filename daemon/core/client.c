@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/core/client.h"
+
+#include "daemon/core/queue.h"
+#include "proto/pack.h"
+
+#include <assert.h>
+#include <errno.h>
+
+void client_init(struct client *client, struct core *core)
+{
+	*client = (struct client){.core = core, .id = ++core->last_client};
+	TAILQ_INIT(&client->tickets);
+	TAILQ_INIT(&client->flows);
+}
+
+bool client_accepts(const struct client *client)
+{
+	const struct core_limits *limits = &client->core->limits;
+	return client->out.bytes <= limits->max_unsent && client->inflight.count < limits->max_inflight &&
+	       client->pending <= limits->max_pending;
+}
+
+static void detach(struct ticket *ticket)
+{
+	struct client *client = ticket->client;
+	TAILQ_REMOVE(&client->tickets, ticket, link);
+	if (!ticket->notification)
+		idmap_remove(&client->inflight, ticket->msgid);
+	ticket->client = NULL;
+}
+
+void client_gone(struct client *client)
+{
+	struct ticket *ticket;
+	while ((ticket = TAILQ_FIRST(&client->tickets))) {
+		detach(ticket);
+		ticket->abandoned(ticket, NULL);
+	}
+	assert(TAILQ_EMPTY(&client->flows));
+	idmap_free(&client->inflight);
+	sendq_clear(&client->out);
+}
+
+static void wrote(struct client *client)
+{
+	if (client->out.bytes > client->core->limits.max_unsent)
+		client->stalled = true; /* the queues pass over it from now on */
+	client->core->ops->client_wrote(client);
+}
+
+void client_on_sent(struct client *client)
+{
+	if (!client->stalled || client->out.bytes > client->core->limits.max_unsent / 2)
+		return;
+	client->stalled = false;
+	queue_resume(client);
+}
+
+int ticket_open(struct ticket *ticket, struct client *client, const struct rpc *rpc,
+		void (*abandoned)(struct ticket *, const struct error *))
+{
+	ticket->client = NULL;
+	ticket->notification = rpc->type == RPC_NOTIFICATION;
+	ticket->msgid = ticket->notification ? 0 : rpc->msgid;
+	ticket->abandoned = abandoned;
+	if (!ticket->notification) {
+		const int r = idmap_add(&client->inflight, ticket->msgid, ticket);
+		if (r < 0)
+			return r;
+	}
+	ticket->client = client;
+	TAILQ_INSERT_TAIL(&client->tickets, ticket, link);
+	return 0;
+}
+
+/* [1, msgid, with or without the nil of "no error" */
+static void put_head(struct sendq *out, uint32_t msgid, bool no_error)
+{
+	uint8_t *p = sendq_reserve(out, 3 + PACK_UINT);
+	if (!p)
+		return;
+	uint8_t *end = p;
+	*end++ = 0x94;
+	*end++ = RPC_RESPONSE;
+	end = pack_uint(end, msgid);
+	if (no_error)
+		end = pack_nil(end);
+	sendq_commit(out, (size_t)(end - p));
+}
+
+static void put_nil(struct sendq *out)
+{
+	uint8_t *p = sendq_reserve(out, 1);
+	if (p)
+		sendq_commit(out, (size_t)(pack_nil(p) - p));
+}
+
+struct sendq *ticket_value(struct ticket *ticket)
+{
+	if (!ticket->client || ticket->notification)
+		return NULL;
+	put_head(&ticket->client->out, ticket->msgid, true);
+	return &ticket->client->out;
+}
+
+void ticket_close(struct ticket *ticket)
+{
+	struct client *client = ticket->client;
+	if (!client)
+		return;
+	detach(ticket);
+	wrote(client);
+}
+
+void ticket_answer_span(struct ticket *ticket, struct block *block, struct span value)
+{
+	struct sendq *out = ticket_value(ticket);
+	if (out)
+		sendq_span(out, block, value.bytes, value.size);
+	ticket_close(ticket);
+}
+
+void ticket_answer_error(struct ticket *ticket, const struct error *error)
+{
+	if (ticket->client && !ticket->notification) {
+		struct client *client = ticket->client;
+		put_head(&client->out, ticket->msgid, false);
+		error_pack(error, client->error_maps, &client->out);
+		put_nil(&client->out);
+	}
+	ticket_close(ticket);
+}
+
+void ticket_answer_packed_error(struct ticket *ticket, struct sendq *packed)
+{
+	if (ticket->client && !ticket->notification) {
+		struct sendq *out = &ticket->client->out;
+		put_head(out, ticket->msgid, false);
+		sendq_move(out, packed);
+		put_nil(out);
+	}
+	sendq_clear(packed);
+	ticket_close(ticket);
+}
+
+void client_answer_error(struct client *client, uint32_t msgid, const struct error *error)
+{
+	put_head(&client->out, msgid, false);
+	error_pack(error, client->error_maps, &client->out);
+	put_nil(&client->out);
+	wrote(client);
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * client: what the core knows of a session: what it waits for (tickets), what it may still ask, and where answers go.
+ *
+ * A ticket is an answer that is owed: it is opened when a request comes and closed by exactly one answer, or by the client's
+ * going away. Calls and the daemon's own slow methods embed one.
+ */
+#ifndef CORE_CLIENT_H
+#define CORE_CLIENT_H
+
+#include "daemon/core/core.h"
+#include "daemon/core/error.h"
+#include "proto/rpc.h"
+
+enum { CLIENT_METHOD_MEMO = 64, CLIENT_NAME = 64 };
+
+struct method;
+
+struct ticket {
+	TAILQ_ENTRY(ticket) link; /* in client->tickets */
+	struct client *client;    /* NULL: closed, nobody waits */
+	uint32_t msgid;
+	bool notification; /* is owed no answer */
+	/* Let go of what was begun for it: the client has gone and the ticket is closed (`why` is NULL), or it has
+	 * cancelled, and `why` is the answer to give. */
+	void (*abandoned)(struct ticket *ticket, const struct error *why);
+};
+
+TAILQ_HEAD(ticket_list, ticket);
+TAILQ_HEAD(flow_list, flow);
+
+/* The last method string that was looked up: pipelined calls say the same again and again. */
+struct client_memo {
+	uint64_t epoch; /* of the core, when it was looked up; 0: nothing */
+	size_t size;
+	char text[CLIENT_METHOD_MEMO];
+	struct pool *pool;
+	struct method *method;
+};
+
+struct client {
+	struct core *core;
+	uint64_t id; /* the session's number; never used twice */
+	struct ticket_list tickets;
+	struct idmap inflight;   /* msgid -> ticket */
+	uint64_t pending;        /* bytes of unanswered calls */
+	struct flow_list flows;  /* where its calls wait */
+	struct sendq out;        /* answers */
+	struct client_memo memo;
+	char name[CLIENT_NAME];  /* what it called itself in hello */
+	bool error_maps;         /* wants errors as maps */
+	bool stalled;            /* doesn't read its answers: nothing more is started for it */
+};
+
+void client_init(struct client *client, struct core *core);
+
+/* The session is over: its tickets are abandoned, its waiting calls dropped. Frees what is inside. */
+void client_gone(struct client *client);
+
+/* May another request be taken in? Else the session is not read until client_wrote or less. */
+bool client_accepts(const struct client *client);
+
+/* Some of client->out has been sent: starts again what was held back because it was full. */
+void client_on_sent(struct client *client);
+
+/* Opens the ticket for a request or notification. 0; -EEXIST when the msgid is in use; -ENOMEM. */
+int ticket_open(struct ticket *ticket, struct client *client, const struct rpc *rpc,
+		void (*abandoned)(struct ticket *, const struct error *));
+
+/*
+ * Answers. ticket_value writes the head of a successful response and returns where to append exactly one value, or NULL
+ * when nobody is owed one; ticket_close ends it, with or without ticket_value. The others write everything.
+ */
+struct sendq *ticket_value(struct ticket *ticket);
+void ticket_close(struct ticket *ticket);
+void ticket_answer_span(struct ticket *ticket, struct block *block, struct span value);
+void ticket_answer_error(struct ticket *ticket, const struct error *error);
+
+/* Answers an error that was packed before for this client; takes the bytes. */
+void ticket_answer_packed_error(struct ticket *ticket, struct sendq *packed);
+
+/* Answers a request that never got a ticket. */
+void client_answer_error(struct client *client, uint32_t msgid, const struct error *error);
+
+#endif

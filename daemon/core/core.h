@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * core: pools, calls and the scheduler as plain functions. Events come in: a message of a client, a message of a worker,
+ * a worker ready or gone, a client gone, the time. Actions go out: bytes in send queues, and the few calls of
+ * `struct core_ops`. The core knows no sockets and no clock, so that a simulation can drive it through any order of
+ * events; the daemon around it does the I/O.
+ */
+#ifndef CORE_CORE_H
+#define CORE_CORE_H
+
+#include "daemon/core/idmap.h"
+#include "daemon/core/timers.h"
+
+#include <stdbool.h>
+#include <sys/queue.h>
+
+struct client;
+struct pool;
+struct slot;
+struct rpc;
+
+/* What the core asks of those around it. None of them may call back into the core. */
+struct core_ops {
+	/* client->out has become non-empty. */
+	void (*client_wrote)(struct client *client);
+	/* slot->out has become non-empty. */
+	void (*slot_wrote)(struct slot *slot);
+	/* Start a worker for slot->generation; its board is slot->board from then on. Ends in slot_on_message (READY) or
+	 * in slot_on_gone. */
+	void (*slot_start)(struct slot *slot);
+	/* The worker has to die now; slot_on_gone follows. */
+	void (*slot_kill)(struct slot *slot);
+	/* A task runs for longer than was thought: the worker shall send what it has finished before that. */
+	void (*slot_nudge)(struct slot *slot);
+	/* A slot has changed its state, for the log and for whoever waits for it. */
+	void (*slot_changed)(struct slot *slot);
+	/* The slot is no part of its pool any more and will be freed on return. */
+	void (*slot_free)(struct slot *slot);
+	/* The pool has finished its calls and its slots are gone; it will be freed on return. */
+	void (*pool_free)(struct pool *pool);
+};
+
+struct core_limits {
+	uint64_t max_message;  /* bytes in one message, in or out */
+	uint32_t max_inflight; /* unanswered calls of a session, over which it is not read */
+	uint64_t max_pending;  /* bytes of unanswered calls of a session, likewise */
+	uint64_t max_unsent;   /* bytes of answers that wait for a session to read, likewise */
+};
+
+TAILQ_HEAD(pool_list, pool);
+
+struct core {
+	uint64_t now; /* CLOCK_MONOTONIC nanoseconds; the owner moves it before each event */
+	struct timers timers;
+	const struct core_ops *ops;
+	struct core_limits limits;
+	struct idmap pools_by_name; /* name_hash -> pool: those that take calls */
+	struct pool_list pools;     /* these, and those that are leaving */
+	uint64_t epoch;             /* grows when a pool comes, goes or learns its methods */
+	uint64_t last_client;
+	uint32_t last_binding;
+	uint64_t late;              /* answers that nobody waited for any more */
+	bool draining;              /* takes no new calls */
+};
+
+void core_init(struct core *core, const struct core_ops *ops, const struct core_limits *limits);
+void core_free(struct core *core);
+
+#endif

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * error: what a caller is told when a call fails: one enum of codes, one table to text, and the two forms on the wire,
+ * "CODE: text" and, for sessions that asked for it, a map.
+ */
+#ifndef CORE_ERROR_H
+#define CORE_ERROR_H
+
+#include "proto/read.h"
+#include "proto/sendq.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum error_code {
+	ERROR_BAD_REQUEST,
+	ERROR_BAD_TARGET,
+	ERROR_NO_SUCH_POOL,
+	ERROR_NO_SUCH_SLOT,
+	ERROR_NO_SUCH_METHOD,
+	ERROR_BAD_ARGUMENT,
+	ERROR_DENIED,
+	ERROR_FAILED,
+	ERROR_WORKER_LOST,
+	ERROR_TIMEOUT,
+	ERROR_CANCELLED,
+	ERROR_OVERLOADED,
+	ERROR_TOO_LARGE,
+	ERROR_UNAVAILABLE,
+	ERROR_INTERNAL,
+	ERROR_CODES
+};
+
+/* Whether the method ran. */
+enum ran { RAN_NO, RAN_MAYBE, RAN_YES };
+
+struct error {
+	enum error_code code;
+	enum ran ran;
+	struct span message;   /* never empty on the wire */
+	struct span type;      /* size 0: none; likewise below */
+	struct span traceback;
+	struct span data;      /* a whole msgpack value, bin or ext */
+	const char *pool;      /* NULL: none */
+	int64_t slot;          /* -1: none */
+	uint64_t generation;   /* 0: none */
+	int64_t index;         /* -1: none */
+	int signal;            /* 0: none */
+	int exit_status;       /* -1: none */
+	char text[320];        /* where error_say puts a message */
+};
+
+/* Makes an error that says `format`. It refers to itself: pass it by pointer only. */
+__attribute__((format(printf, 4, 5)))
+void error_say(struct error *error, enum error_code code, enum ran ran, const char *format, ...);
+
+/* Reads an error as a worker sends it ([code, message, type, traceback, data, ran]). 0, or -EINVAL. Borrows the bytes. */
+int error_read(struct error *error, struct span value);
+
+/* Writes it as a value: a map, or a string. */
+void error_pack(const struct error *error, bool as_map, struct sendq *to);
+
+const char *error_code_name(enum error_code code);
+
+#endif

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/core/handover.h"
+
+#include "daemon/core/pool.h"
+#include "proto/pack.h"
+
+static void put_value(struct sendq *out, struct block *block, struct span value)
+{
+	if (value.size > 0)
+		sendq_span(out, block, value.bytes, value.size);
+	else
+		sendq_copy(out, "\xc0", 1);
+}
+
+static void put_uints(struct sendq *out, const uint64_t *values, unsigned count)
+{
+	uint8_t *p = sendq_reserve(out, count * PACK_UINT);
+	if (!p)
+		return;
+	uint8_t *end = p;
+	for (unsigned i = 0; i < count; i++)
+		end = pack_uint(end, values[i]);
+	sendq_commit(out, (size_t)(end - p));
+}
+
+static void put_array(struct sendq *out, uint32_t count)
+{
+	uint8_t *p = sendq_reserve(out, PACK_HEAD);
+	if (p)
+		sendq_commit(out, (size_t)(pack_array(p, count) - p));
+}
+
+static void put_map(struct sendq *out, uint32_t count)
+{
+	uint8_t *p = sendq_reserve(out, PACK_HEAD);
+	if (p)
+		sendq_commit(out, (size_t)(pack_map(p, count) - p));
+}
+
+static void put_text(struct sendq *out, const void *text, size_t size)
+{
+	uint8_t *p = sendq_reserve(out, PACK_HEAD);
+	if (!p)
+		return;
+	sendq_commit(out, (size_t)(pack_str_head(p, (uint32_t)size) - p));
+	sendq_copy(out, text, size);
+}
+
+void handover_start(struct slot *slot, int64_t supervisor_pid, struct span args, struct span kwargs, struct span slot_kwargs)
+{
+	struct sendq *out = &slot->out;
+	const struct pool *pool = slot->pool;
+
+	put_array(out, 10);
+	put_uints(out, (uint64_t[]){TO_START, (uint64_t)supervisor_pid}, 2);
+	put_text(out, pool->name, strlen(pool->name));
+	put_uints(out, (uint64_t[]){slot->index, pool->size, slot->generation}, 3);
+	put_value(out, NULL, args);
+	put_value(out, NULL, kwargs);
+	put_value(out, NULL, slot_kwargs);
+	put_uints(out, (uint64_t[]){pool->core->limits.max_message}, 1);
+}
+
+/* Most calls: one reservation, one copy. */
+static void put_call_head(struct sendq *out, const struct call *call, const struct batch *batch, uint8_t fields)
+{
+	const size_t n = call->name.size;
+	if (n > SENDQ_SEGMENT / 2) { /* a name that no class has: let the worker say so */
+		put_array(out, fields);
+		put_uints(out, (uint64_t[]){TO_CALL, batch->id, call->session}, 3);
+		put_text(out, call->name.bytes, n);
+		return;
+	}
+	uint8_t *p = sendq_reserve(out, 2 + 3 * PACK_UINT + PACK_HEAD + n);
+	if (!p)
+		return;
+	uint8_t *end = p;
+	*end++ = 0x90 | fields;
+	*end++ = TO_CALL;
+	end = pack_uint(end, batch->id);
+	end = pack_uint(end, call->session);
+	end = pack_str(end, (const char *)call->name.bytes, n);
+	sendq_commit(out, (size_t)(end - p));
+}
+
+static void put_call(struct sendq *out, const struct batch *batch)
+{
+	const struct call *call = batch->call;
+	struct block *block = call->merged ? call->merged : call->block;
+	const bool more = call->deadline > 0 || call->kwargs.size > 0;
+
+	put_call_head(out, call, batch, more ? 7 : 5);
+	sendq_span(out, block, call->args.bytes, call->args.size);
+	if (!more)
+		return;
+	put_uints(out, &call->deadline, 1);
+	put_value(out, block, call->kwargs);
+}
+
+/* The worker keeps what is bound until the call ends, so that it doesn't travel with every batch. */
+static void put_binding(struct slot *slot, const struct call *call)
+{
+	if (!call->binding || idmap_get(&slot->bound, call->binding))
+		return;
+	if (idmap_add(&slot->bound, call->binding, slot) < 0) {
+		slot->out.failed = true;
+		return;
+	}
+	put_array(&slot->out, 4);
+	put_uints(&slot->out, (uint64_t[]){TO_BIND, call->binding}, 2);
+	put_value(&slot->out, call->block, call->bind);
+	put_value(&slot->out, call->block, call->bind_kwargs);
+}
+
+static void put_column(struct sendq *out, const struct batch *batch, uint32_t column)
+{
+	const uint8_t *from = batch->at[column], *to = items_skip(from, batch->count);
+	put_array(out, batch->count);
+	sendq_span(out, batch->call->block, from, (size_t)(to - from));
+}
+
+static void put_items(struct sendq *out, const struct batch *batch)
+{
+	const struct call *call = batch->call;
+	const uint32_t positional = call->columns - call->kwcolumns;
+
+	put_array(out, 11);
+	put_uints(out, (uint64_t[]){TO_ITEMS, batch->id, call->session}, 3);
+	put_text(out, call->name.bytes, call->name.size);
+	put_uints(out, (uint64_t[]){call->deadline, call->binding, call->shape, batch->first, batch->count}, 5);
+	put_array(out, positional);
+	for (uint32_t c = 0; c < positional; c++)
+		put_column(out, batch, c);
+	put_map(out, call->kwcolumns);
+	for (uint32_t k = 0; k < call->kwcolumns; k++) {
+		sendq_copy(out, call->keys[k].bytes, call->keys[k].size);
+		put_column(out, batch, positional + k);
+	}
+}
+
+void handover_batch(const struct batch *batch)
+{
+	struct slot *slot = batch->slot;
+	if (batch->call->columns > 0) {
+		put_binding(slot, batch->call);
+		put_items(&slot->out, batch);
+	} else {
+		put_call(&slot->out, batch);
+	}
+	slot->pool->core->ops->slot_wrote(slot);
+}
+
+void handover_unbind(struct slot *slot, uint32_t binding)
+{
+	put_array(&slot->out, 2);
+	put_uints(&slot->out, (uint64_t[]){TO_UNBIND, binding}, 2);
+	slot->pool->core->ops->slot_wrote(slot);
+}
+
+void handover_stop(struct slot *slot)
+{
+	put_array(&slot->out, 1);
+	put_uints(&slot->out, (uint64_t[]){TO_STOP}, 1);
+	slot->pool->core->ops->slot_wrote(slot);
+}

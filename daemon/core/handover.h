@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* handover: writes a batch to its worker, as proto/channel.h draws it. The worker's host.c reads it: mirror images. */
+#ifndef CORE_HANDOVER_H
+#define CORE_HANDOVER_H
+
+#include "daemon/core/slot.h"
+
+/* The first message to a new worker. args, kwargs and slot_kwargs are packed values (size 0: nil). */
+void handover_start(struct slot *slot, int64_t supervisor_pid, struct span args, struct span kwargs, struct span slot_kwargs);
+
+/* The batch, which has its id and slot. */
+void handover_batch(const struct batch *batch);
+
+void handover_unbind(struct slot *slot, uint32_t binding);
+void handover_stop(struct slot *slot);
+
+#endif

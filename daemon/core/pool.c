@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/core/pool.h"
+
+#include "daemon/core/scheduler.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+enum { METHODS_MOST = 4096 }; /* names that calls may bring to a class that takes any */
+
+static void on_wake(struct timer *timer)
+{
+	scheduler_run(container_of(timer, struct pool, wake));
+}
+
+void pool_wake(struct pool *pool)
+{
+	/* Nothing was set for it before, or it is moved: either way there's room unless memory is out, and then the next
+	 * answer has the queues looked at. */
+	(void)timer_set(&pool->core->timers, &pool->wake, pool->core->now);
+}
+
+/* ---- methods ---- */
+
+static struct method *add_method(struct pool *pool, struct span name)
+{
+	const uint64_t key = name_hash(name.bytes, name.size);
+	struct method *method = calloc(1, sizeof *method);
+
+	if (!method || !(method->name = strndup((const char *)name.bytes, name.size)) ||
+	    idmap_add(&pool->methods, key, method) < 0) {
+		free(method ? method->name : NULL);
+		free(method);
+		return NULL;
+	}
+	return method;
+}
+
+struct method *pool_method(struct pool *pool, struct span name)
+{
+	struct method *method = idmap_get(&pool->methods, name_hash(name.bytes, name.size));
+
+	if (method)
+		return span_is(name, method->name) ? method : NULL;
+	if ((pool->methods_known && !pool->methods_open) || pool->methods.count >= METHODS_MOST)
+		return NULL;
+	return add_method(pool, name); /* a guess; NULL costs no more than an estimate */
+}
+
+static void forget_methods(struct pool *pool)
+{
+	for (uint32_t i = 0; pool->methods.mask && i <= pool->methods.mask; i++) {
+		struct method *method = pool->methods.entries[i].value;
+		if (method)
+			free(method->name);
+		free(method);
+	}
+	idmap_free(&pool->methods);
+}
+
+static int find_name(struct reader *methods, struct span *name)
+{
+	struct span key, value;
+	uint32_t n;
+
+	*name = (struct span){0};
+	if (read_map(methods, &n) < 0)
+		return -EINVAL;
+	for (; n > 0; n--) {
+		struct reader look;
+		if (read_text(methods, &key) < 0)
+			return -EINVAL;
+		look = *methods;
+		if (read_value(methods, &value) < 0)
+			return -EINVAL;
+		if (span_is(key, "name") && read_text(&look, name) < 0)
+			return -EINVAL;
+	}
+	return name->size > 0 ? 0 : -EINVAL;
+}
+
+/*
+ * Calls that came before may hold methods that were guesses: they stay, unless nobody ever named them. So a name that the
+ * class lacks is refused by the worker for those early calls, and here for all later ones.
+ */
+int pool_set_methods(struct pool *pool, struct span methods, bool open)
+{
+	struct reader reader = reader_of(methods);
+	struct span name;
+	uint32_t n;
+
+	if (read_array(&reader, &n) < 0)
+		return -EINVAL;
+	pool->core->epoch++;
+	if (pool->calls_count == 0)
+		forget_methods(pool);
+	for (; n > 0; n--) {
+		if (find_name(&reader, &name) < 0)
+			return -EINVAL;
+		if (!idmap_get(&pool->methods, name_hash(name.bytes, name.size)) && !add_method(pool, name))
+			return -ENOMEM;
+	}
+	pool->methods_known = true;
+	pool->methods_open = open;
+	return 0;
+}
+
+/* ---- coming and going ---- */
+
+static int grow(struct pool *pool, uint32_t size)
+{
+	struct slot **slots = realloc(pool->slots, size * sizeof *slots);
+	if (!slots)
+		return -ENOMEM;
+	pool->slots = slots;
+	while (pool->size < size) {
+		struct slot *slot = slot_new(pool, pool->size);
+		if (!slot)
+			return -ENOMEM;
+		pool->slots[pool->size++] = slot;
+		slot_begin(slot);
+	}
+	return 0;
+}
+
+struct pool *pool_new(struct core *core, const char *name, uint32_t size, const struct pool_settings *settings, void *owner)
+{
+	struct pool *pool = calloc(1, sizeof *pool);
+
+	if (!pool || !(pool->name = strdup(name))) {
+		free(pool);
+		return NULL;
+	}
+	pool->core = core;
+	pool->settings = *settings;
+	pool->owner = owner;
+	pool->recall.fire = scheduler_on_recall;
+	pool->wake.fire = on_wake;
+	pool->start_tokens = -1; /* full */
+	TAILQ_INIT(&pool->leaving_slots);
+	TAILQ_INIT(&pool->idle);
+	TAILQ_INIT(&pool->open);
+	TAILQ_INIT(&pool->calls);
+	queue_init(&pool->queue, pool);
+	if (idmap_add(&core->pools_by_name, name_hash(name, strlen(name)), pool) < 0) {
+		free(pool->name);
+		free(pool);
+		return NULL;
+	}
+	TAILQ_INSERT_TAIL(&core->pools, pool, link);
+	core->epoch++;
+	if (grow(pool, size) < 0) {
+		pool_leave(pool);
+		return NULL;
+	}
+	return pool;
+}
+
+struct pool *pool_find(const struct core *core, struct span name)
+{
+	struct pool *pool = idmap_get(&core->pools_by_name, name_hash(name.bytes, name.size));
+	return pool && span_is(name, pool->name) ? pool : NULL;
+}
+
+int pool_resize(struct pool *pool, uint32_t size)
+{
+	while (pool->size > size)
+		slot_leave(pool->slots[--pool->size]); /* no longer found by number; finishes what it has */
+	pool->core->epoch++;
+	return grow(pool, size);
+}
+
+void pool_leave(struct pool *pool)
+{
+	if (!pool->leaving) {
+		pool->leaving = true;
+		idmap_remove(&pool->core->pools_by_name, name_hash(pool->name, strlen(pool->name)));
+		pool->core->epoch++;
+	}
+	pool_on_ended(pool);
+}
+
+static void pool_free(struct pool *pool)
+{
+	struct core *core = pool->core;
+
+	TAILQ_REMOVE(&core->pools, pool, link);
+	core->epoch++;
+	timer_clear(&core->timers, &pool->recall);
+	timer_clear(&core->timers, &pool->wake);
+	core->ops->pool_free(pool);
+	queue_free(&pool->queue);
+	forget_methods(pool);
+	free(pool->slots);
+	free(pool->name);
+	free(pool);
+}
+
+void pool_on_ended(struct pool *pool)
+{
+	if (!pool->leaving || pool->calls_count > 0)
+		return;
+	while (pool->size > 0)
+		slot_leave(pool->slots[--pool->size]);
+	if (TAILQ_EMPTY(&pool->leaving_slots) && pool->leaving)
+		pool_free(pool);
+}
+
+/* ---- batches of one call ---- */
+
+static void drop_waiting(struct queue *queue, struct call *call)
+{
+	struct flow *flow = idmap_get(&queue->by_client, call->session);
+	struct batch *batch, *next;
+
+	if (!flow)
+		return;
+	for (batch = TAILQ_FIRST(&flow->batches); batch; batch = next) {
+		next = TAILQ_NEXT(batch, link); /* valid: the flow ends with its last batch only */
+		if (batch->call != call)
+			continue;
+		queue_remove(batch);
+		batch_end(batch);
+	}
+}
+
+static void drop_handed(struct slot *slot, struct call *call)
+{
+	struct batch *batch, *next;
+	bool released = false;
+
+	for (batch = TAILQ_FIRST(&slot->handed); batch; batch = next) {
+		next = TAILQ_NEXT(batch, link);
+		if (batch->call != call)
+			continue;
+		if (board_move(slot->board, batch->id, BOARD_HANDED, BOARD_REVOKED)) {
+			scheduler_release(batch);
+			batch_end(batch);
+			released = true;
+		} else {
+			slot_cancel(slot, batch);
+		}
+	}
+	if (released)
+		pool_wake(slot->pool);
+}
+
+static void drop_in_slot(struct slot *slot, struct call *call)
+{
+	drop_waiting(&slot->queue, call);
+	drop_handed(slot, call);
+}
+
+void pool_drop_batches(struct call *call)
+{
+	struct pool *pool = call->pool;
+	struct slot *slot;
+
+	if (!call_gathers(call)) { /* the common case: one batch, and it knows where it is */
+		struct batch *batch = &call->only;
+		if (batch->flow) {
+			queue_remove(batch);
+			batch_end(batch);
+		} else if (batch->slot && call->batches > 1) {
+			drop_handed(batch->slot, call);
+		}
+		return;
+	}
+	drop_waiting(&pool->queue, call);
+	for (uint32_t i = 0; i < pool->size; i++)
+		drop_in_slot(pool->slots[i], call);
+	TAILQ_FOREACH(slot, &pool->leaving_slots, link)
+		drop_in_slot(slot, call);
+}
+
+/* ---- when nobody is there ---- */
+
+void pool_unavailable(const struct pool *pool, struct error *error)
+{
+	error_say(error, ERROR_UNAVAILABLE, RAN_NO, "pool %s has no instance: %s", pool->name,
+		  pool->fault[0] ? pool->fault : "none could be started");
+	error->pool = pool->name;
+}
+
+/* Fails a batch that waits: every task of it that has no answer yet. */
+static void fail_batch(struct batch *batch, const struct error *why, const struct slot *slot)
+{
+	queue_remove(batch);
+	while (batch->done < batch->count && !batch->call->answered) {
+		struct error error = *why;
+		if (why->message.bytes == (const uint8_t *)why->text)
+			error.message.bytes = (const uint8_t *)error.text; /* it refers to itself */
+		if (slot) {
+			error.slot = slot->index;
+			error.generation = slot->generation;
+		}
+		call_on_failure(batch, batch->first + batch->done, &error);
+	}
+	batch_end(batch);
+}
+
+/* The queue's owner must not go with the last of its calls. */
+static void fail_waiting(struct queue *queue, const struct error *why, const struct slot *slot)
+{
+	struct flow *flow;
+
+	queue->pool->calls_count++;
+	while ((flow = TAILQ_FIRST(&queue->flows)))
+		fail_batch(TAILQ_FIRST(&flow->batches), why, slot);
+	queue->pool->calls_count--;
+}
+
+void pool_on_broken(struct pool *pool, struct slot *slot)
+{
+	struct error why;
+
+	pool_unavailable(pool, &why);
+	fail_waiting(&slot->queue, &why, slot);
+	if (!pool_is_available(pool))
+		fail_waiting(&pool->queue, &why, NULL);
+}
+
+void pool_on_slot_removed(struct pool *pool, struct slot *slot)
+{
+	struct error why;
+
+	error_say(&why, ERROR_NO_SUCH_SLOT, RAN_NO, "slot %u of pool %s has been removed", slot->index, pool->name);
+	why.pool = pool->name;
+	fail_waiting(&slot->queue, &why, slot);
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * pool: N slots of one class, and the calls on them.
+ *
+ * A pool that leaves (it was removed, replaced, or the daemon stops) takes no new calls, finishes those it has, stops its slots
+ * and is freed.
+ */
+#ifndef CORE_POOL_H
+#define CORE_POOL_H
+
+#include "daemon/core/call.h"
+#include "daemon/core/queue.h"
+#include "daemon/core/slot.h"
+
+#define NEVER UINT64_MAX
+
+struct pool_settings {
+	uint32_t max_queue;     /* calls that wait */
+	uint64_t start_timeout; /* nanoseconds a constructor may take; NEVER: as long as it likes */
+	uint64_t stop_timeout;  /* nanoseconds from the request to stop to the kill */
+	uint64_t cancel_grace;  /* nanoseconds a cancelled call may go on before its worker is killed; NEVER */
+};
+
+struct method {
+	char *name;
+	uint64_t estimate; /* nanoseconds per task, a moving average; 0: not known */
+	uint64_t calls;    /* tasks */
+};
+
+struct pool_counts {
+	uint64_t calls, failures, lost, rejected;
+};
+
+struct pool {
+	TAILQ_ENTRY(pool) link; /* in core->pools */
+	struct core *core;
+	char *name;
+	struct pool_settings settings;
+	struct slot **slots;     /* [size] */
+	uint32_t size;
+	struct slot_list leaving_slots; /* cut off by a smaller size, not gone yet */
+	struct slot_list idle;   /* ready, nothing handed */
+	struct slot_list open;   /* ready, may be handed more */
+	uint32_t broken;         /* slots whose last start failed */
+	uint32_t stacked;        /* slots with more than one batch handed */
+	struct queue queue;      /* for any slot */
+	uint32_t waiting;        /* batches in all queues */
+	struct call_list calls;
+	uint32_t calls_count;
+	struct idmap methods;    /* name_hash -> method */
+	bool methods_known;      /* the template has told */
+	bool methods_open;       /* the class takes names beyond them */
+	struct timer recall;     /* looks for tasks that wait behind a slow one */
+	struct timer wake;       /* has the queues looked at */
+	double start_tokens;     /* starts that may happen at once; see slot.c */
+	uint64_t start_tokens_at;
+	bool leaving;
+	struct pool_counts counts;
+	char fault[512];         /* why the last start failed; "" once all is well */
+	void *owner;             /* of those around the core */
+};
+
+/* A new pool of `size` slots, which are started. Returns NULL when out of memory or the name is taken. */
+struct pool *pool_new(struct core *core, const char *name, uint32_t size, const struct pool_settings *settings, void *owner);
+
+/* The pool of that name that takes calls, or NULL. */
+struct pool *pool_find(const struct core *core, struct span name);
+
+/* Changes the number of slots. Slots cut off finish what they have. 0 or -ENOMEM. */
+int pool_resize(struct pool *pool, uint32_t size);
+
+/* Takes the pool out of service; see above. It may be gone when this returns. */
+void pool_leave(struct pool *pool);
+
+/* The template has told which methods there are: packed maps with a key "name". `open`: and takes others. */
+int pool_set_methods(struct pool *pool, struct span methods, bool open);
+
+/* The method of that name; NULL when the class is known not to have it. */
+struct method *pool_method(struct pool *pool, struct span name);
+
+/* Is any instance alive, or soon back? */
+static inline bool pool_is_available(const struct pool *pool)
+{
+	return pool->broken < pool->size;
+}
+
+/* Makes the error that says why not. */
+void pool_unavailable(const struct pool *pool, struct error *error);
+
+/* Drops the call's batches that wait, takes back those that no worker has begun, and tells the workers of the others. */
+void pool_drop_batches(struct call *call);
+
+/* The slot's last start has failed: what waits in vain is failed. */
+void pool_on_broken(struct pool *pool, struct slot *slot);
+
+/* The slot goes, and what waited for it alone will never run. */
+void pool_on_slot_removed(struct pool *pool, struct slot *slot);
+
+/* A slot has ended for good, or a call has: if the pool is leaving, see whether that was the last. The pool may be gone. */
+void pool_on_ended(struct pool *pool);
+
+/* Has the queues looked at as soon as the present event is over. */
+void pool_wake(struct pool *pool);
+
+#endif

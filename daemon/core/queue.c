@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/core/queue.h"
+
+#include "daemon/core/call.h"
+#include "daemon/core/pool.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+void queue_init(struct queue *queue, struct pool *pool)
+{
+	*queue = (struct queue){.pool = pool};
+	TAILQ_INIT(&queue->flows);
+}
+
+void queue_free(struct queue *queue)
+{
+	assert(queue->count == 0);
+	idmap_free(&queue->by_client);
+}
+
+static struct flow *flow_of(struct queue *queue, struct client *client)
+{
+	struct flow *flow = idmap_get(&queue->by_client, client->id);
+	if (flow)
+		return flow;
+	flow = malloc(sizeof *flow);
+	if (!flow || idmap_add(&queue->by_client, client->id, flow) < 0) {
+		free(flow);
+		return NULL;
+	}
+	*flow = (struct flow){.queue = queue, .client = client};
+	TAILQ_INIT(&flow->batches);
+	TAILQ_INSERT_TAIL(&queue->flows, flow, turn);
+	TAILQ_INSERT_TAIL(&client->flows, flow, of_client);
+	return flow;
+}
+
+static int push(struct queue *queue, struct batch *batch, bool front)
+{
+	struct flow *flow = flow_of(queue, batch->call->ticket.client);
+	if (!flow)
+		return -ENOMEM;
+	if (front)
+		TAILQ_INSERT_HEAD(&flow->batches, batch, link);
+	else
+		TAILQ_INSERT_TAIL(&flow->batches, batch, link);
+	batch->flow = flow;
+	queue->count++;
+	queue->pool->waiting++;
+	return 0;
+}
+
+int queue_push(struct queue *queue, struct batch *batch)
+{
+	return push(queue, batch, false);
+}
+
+int queue_push_front(struct queue *queue, struct batch *batch)
+{
+	return push(queue, batch, true);
+}
+
+struct batch *queue_next(struct queue *queue)
+{
+	struct flow *flow;
+	while ((flow = TAILQ_FIRST(&queue->flows))) {
+		if (!flow->client->stalled)
+			return TAILQ_FIRST(&flow->batches);
+		TAILQ_REMOVE(&queue->flows, flow, turn);
+		flow->held = true;
+	}
+	return NULL;
+}
+
+void queue_turn(struct queue *queue)
+{
+	struct flow *flow = TAILQ_FIRST(&queue->flows);
+	if (!flow || !TAILQ_NEXT(flow, turn))
+		return;
+	TAILQ_REMOVE(&queue->flows, flow, turn);
+	TAILQ_INSERT_TAIL(&queue->flows, flow, turn);
+}
+
+static void flow_end(struct flow *flow)
+{
+	if (!flow->held)
+		TAILQ_REMOVE(&flow->queue->flows, flow, turn);
+	TAILQ_REMOVE(&flow->client->flows, flow, of_client);
+	idmap_remove(&flow->queue->by_client, flow->client->id);
+	free(flow);
+}
+
+void queue_remove(struct batch *batch)
+{
+	struct flow *flow = batch->flow;
+
+	TAILQ_REMOVE(&flow->batches, batch, link);
+	batch->flow = NULL;
+	flow->queue->count--;
+	flow->queue->pool->waiting--;
+	if (TAILQ_EMPTY(&flow->batches))
+		flow_end(flow);
+}
+
+void queue_resume(struct client *client)
+{
+	struct flow *flow;
+
+	TAILQ_FOREACH(flow, &client->flows, of_client) {
+		if (!flow->held)
+			continue;
+		flow->held = false;
+		TAILQ_INSERT_TAIL(&flow->queue->flows, flow, turn);
+		pool_wake(flow->queue->pool);
+	}
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * queue: batches that wait, one flow per client, flows in turn: a client with a million items waits behind its own only.
+ * A pool has one queue for what any slot may do; each slot has one for what is addressed to it.
+ *
+ *   queue.flows -> [client 7: batch, batch, batch] -> [client 9: batch] -> ...     the head is whose turn it is
+ */
+#ifndef CORE_QUEUE_H
+#define CORE_QUEUE_H
+
+#include "daemon/core/client.h"
+
+struct batch;
+TAILQ_HEAD(batch_list, batch);
+
+struct flow {
+	TAILQ_ENTRY(flow) turn;      /* in queue->flows, unless held */
+	TAILQ_ENTRY(flow) of_client; /* in client->flows */
+	struct queue *queue;
+	struct client *client;
+	struct batch_list batches;   /* never empty */
+	bool held;                   /* its client doesn't read: out of the turns */
+};
+
+struct queue {
+	struct pool *pool;
+	struct flow_list flows;
+	struct idmap by_client;
+	uint32_t count; /* batches */
+};
+
+void queue_init(struct queue *queue, struct pool *pool);
+void queue_free(struct queue *queue); /* it must be empty */
+
+/* Adds a batch at the end of its client's flow, or, what has been taken back, at its front. 0 or -ENOMEM. */
+int queue_push(struct queue *queue, struct batch *batch);
+int queue_push_front(struct queue *queue, struct batch *batch);
+
+/* The batch whose turn it is, or NULL. It stays. */
+struct batch *queue_next(struct queue *queue);
+
+/* The next flow has its turn. */
+void queue_turn(struct queue *queue);
+
+void queue_remove(struct batch *batch);
+
+/* Puts the client's held flows back into the turns and has their pools look. */
+void queue_resume(struct client *client);
+
+#endif

@@ -1,0 +1,529 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/core/request.h"
+
+#include "daemon/core/pool.h"
+#include "proto/pack.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+int request_refuse(struct client *client, const struct rpc *rpc, const struct error *error)
+{
+	if (rpc->type == RPC_NOTIFICATION)
+		return 0;
+	if (idmap_get(&client->inflight, rpc->msgid))
+		return -EEXIST;
+	client_answer_error(client, rpc->msgid, error);
+	return 0;
+}
+
+static int refuse_call(struct call *call, struct client *client, const struct rpc *rpc, const struct error *error)
+{
+	call_free(call);
+	return request_refuse(client, rpc, error);
+}
+
+/* ---- what any call needs ---- */
+
+static int find_pool(struct call *call, struct core *core, const struct target *target, struct error *error)
+{
+	struct pool *pool = pool_find(core, target->pool);
+	if (core->draining) {
+		error_say(error, ERROR_UNAVAILABLE, RAN_NO, "the daemon is stopping and takes no new calls");
+		return -EINVAL;
+	}
+	if (!pool) {
+		error_say(error, ERROR_NO_SUCH_POOL, RAN_NO, "there is no pool \"%.*s\"", (int)(target->pool.size & 127),
+			  (const char *)target->pool.bytes);
+		return -EINVAL;
+	}
+	call->pool = pool;
+	call->select = target->select;
+	call->method = pool_method(pool, target->method);
+	if (pool->methods_known && !call->method && !pool->methods_open) {
+		error_say(error, ERROR_NO_SUCH_METHOD, RAN_NO, "pool %s has no method \"%.*s\"", pool->name,
+			  (int)(target->method.size < 80 ? target->method.size : 80), (const char *)target->method.bytes);
+		error->pool = pool->name;
+		return -EINVAL;
+	}
+	call->name = target->method;
+	if (target->select == SELECT_SLOT && target->slot >= pool->size) {
+		error_say(error, ERROR_NO_SUCH_SLOT, RAN_NO, "pool %s has slots 0 to %u, and no slot %u", pool->name,
+			  pool->size - 1, target->slot);
+		error->pool = pool->name;
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* Jump consistent hash (Lamping, Veach 2014, https://arxiv.org/abs/1406.2294): moves few keys when the size changes. */
+static uint32_t slot_of_key(struct span key, uint32_t slots)
+{
+	uint64_t hash = name_hash(key.bytes, key.size);
+	int64_t b = -1, j = 0;
+	while (j < (int64_t)slots) {
+		b = j;
+		hash = hash * UINT64_C(2862933555777941757) + 1;
+		j = (int64_t)((double)(b + 1) * ((double)(INT64_C(1) << 31) / (double)((hash >> 33) + 1)));
+	}
+	return (uint32_t)b;
+}
+
+static void address(struct call *call, const struct target *target)
+{
+	if (target->select != SELECT_SLOT && target->select != SELECT_KEY)
+		return;
+	const uint32_t index = target->select == SELECT_SLOT ? target->slot : slot_of_key(target->key, call->pool->size);
+	call->only.slot = call->pool->slots[index];
+	call->only.addressed = true;
+}
+
+/* Is there room in the queue, and anyone to do it? */
+static int admit(const struct call *call, struct error *error)
+{
+	struct pool *pool = call->pool;
+
+	if (pool->waiting >= pool->settings.max_queue) {
+		error_say(error, ERROR_OVERLOADED, RAN_NO, "pool %s has %u calls waiting, which is all its queue takes", pool->name,
+			  pool->waiting);
+		error->pool = pool->name;
+		pool->counts.rejected++;
+		return -EINVAL;
+	}
+	if (!pool_is_available(pool)) {
+		pool_unavailable(pool, error);
+		pool->counts.rejected++;
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* ---- items: the columns of a map or scatter ---- */
+
+struct columns {
+	const uint8_t *at[CALL_COLUMNS];
+	uint32_t count, kwcount;
+	uint32_t total; /* the shortest */
+};
+
+static int add_column(struct columns *columns, struct span array, const char *what, size_t what_size, struct error *error)
+{
+	struct reader reader = reader_of(array);
+	uint32_t n;
+
+	if (columns->count == CALL_COLUMNS) {
+		error_say(error, ERROR_BAD_ARGUMENT, RAN_NO, "more than %d arguments to zip", CALL_COLUMNS);
+		return -EINVAL;
+	}
+	if (read_array(&reader, &n) < 0) {
+		error_say(error, ERROR_BAD_ARGUMENT, RAN_NO, "argument %.*s must be an array: one item per task",
+			  (int)(what_size < 64 ? what_size : 64), what);
+		return -EINVAL;
+	}
+	columns->at[columns->count++] = reader.p;
+	if (n < columns->total)
+		columns->total = n;
+	return 0;
+}
+
+static int add_positional(struct columns *columns, const struct call *call, struct error *error)
+{
+	struct reader reader = reader_of(call->args);
+	struct span column;
+	char what[16];
+	uint32_t n;
+
+	if (call->shape != SHAPE_ZIP)
+		return add_column(columns, call->args, "args", 4, error);
+	if (read_array(&reader, &n) < 0)
+		n = 0;
+	for (uint32_t i = 0; i < n; i++) {
+		if (read_value(&reader, &column) < 0)
+			return -EINVAL;
+		const int size = snprintf(what, sizeof what, "%u", i);
+		if (add_column(columns, column, what, (size_t)size, error) < 0)
+			return -EINVAL;
+	}
+	return 0;
+}
+
+static int add_keywords(struct columns *columns, struct call *call, struct error *error)
+{
+	struct reader reader = reader_of(call->kwargs);
+	struct span key, text, column;
+	uint32_t n = 0;
+
+	if (call->kwargs.size == 0 || read_map(&reader, &n) < 0 || n == 0)
+		return 0;
+	if (n > CALL_COLUMNS || !(call->keys = calloc(n, sizeof *call->keys))) {
+		error_say(error, ERROR_BAD_ARGUMENT, RAN_NO, "more than %d arguments to zip", CALL_COLUMNS);
+		return -EINVAL;
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		struct reader look = reader;
+		if (read_value(&reader, &key) < 0 || read_text(&look, &text) < 0 || read_value(&reader, &column) < 0) {
+			error_say(error, ERROR_BAD_ARGUMENT, RAN_NO, "keywords must be strings");
+			return -EINVAL;
+		}
+		call->keys[i] = key;
+		if (add_column(columns, column, (const char *)text.bytes, text.size, error) < 0)
+			return -EINVAL;
+		columns->kwcount++;
+	}
+	return 0;
+}
+
+static int find_columns(struct columns *columns, struct call *call, struct error *error)
+{
+	columns->count = columns->kwcount = 0;
+	columns->total = UINT32_MAX;
+	if (add_positional(columns, call, error) < 0 || add_keywords(columns, call, error) < 0)
+		return -EINVAL;
+	if (columns->count == 0) {
+		error_say(error, ERROR_BAD_ARGUMENT, RAN_NO, "%s needs at least one array of items",
+			  call->select == SELECT_MAP ? "map" : "scatter");
+		return -EINVAL;
+	}
+	if (call->select == SELECT_SCATTER && columns->total != call->pool->size) {
+		error_say(error, ERROR_BAD_ARGUMENT, RAN_NO, "scatter over %u items, but pool %s has %u slots: one item per slot",
+			  columns->total, call->pool->name, call->pool->size);
+		return -EINVAL;
+	}
+	call->columns = columns->count;
+	call->kwcolumns = columns->kwcount;
+	call->total = columns->total;
+	return 0;
+}
+
+/* The last steps of every request. */
+static int begin(struct call *call, struct client *client, const struct rpc *rpc, const struct target *target,
+		 struct error *error)
+{
+	struct columns columns;
+
+	address(call, target);
+	call->total = call->select == SELECT_ALL ? call->pool->size : 1;
+	if ((call->select == SELECT_MAP || call->select == SELECT_SCATTER) && find_columns(&columns, call, error) < 0)
+		return refuse_call(call, client, rpc, error);
+	if (admit(call, error) < 0)
+		return refuse_call(call, client, rpc, error);
+	return call_begin(call, client, rpc, columns.at);
+}
+
+/* ---- pool.method ---- */
+
+static int is_array(struct span value)
+{
+	struct reader reader = reader_of(value);
+	uint32_t n;
+	return read_array(&reader, &n) == 0;
+}
+
+/* Pipelined calls name the same method again and again. */
+static bool remembered(struct call *call, const struct client *client, struct span method)
+{
+	const struct client_memo *memo = &client->memo;
+	if (memo->epoch != client->core->epoch || memo->size != method.size ||
+	    memcmp(memo->text, method.bytes, method.size) != 0 || client->core->draining)
+		return false;
+	call->pool = memo->pool;
+	call->method = memo->method;
+	call->select = SELECT_ANY;
+	const size_t before = strlen(memo->pool->name) + 1;
+	call->name = (struct span){.bytes = method.bytes + before, .size = method.size - before};
+	return true;
+}
+
+static void remember(struct client *client, const struct call *call, struct span method)
+{
+	if (call->select != SELECT_ANY || !call->method || method.size > CLIENT_METHOD_MEMO)
+		return;
+	client->memo = (struct client_memo){
+		.epoch = client->core->epoch, .size = method.size, .pool = call->pool, .method = call->method};
+	memcpy(client->memo.text, method.bytes, method.size);
+}
+
+int request_call(struct client *client, struct rpc *rpc, struct block *block)
+{
+	struct target target = {.select = SELECT_ANY};
+	struct error error;
+	struct call *call = call_new(client, rpc, block);
+
+	if (!call) {
+		error_say(&error, ERROR_OVERLOADED, RAN_NO, "the daemon is out of memory");
+		return request_refuse(client, rpc, &error);
+	}
+	if (!remembered(call, client, rpc->method)) {
+		if (target_parse(rpc->method, &target, &error) < 0 || find_pool(call, client->core, &target, &error) < 0)
+			return refuse_call(call, client, rpc, &error);
+		remember(client, call, rpc->method);
+	}
+	if (!is_array(rpc->params)) {
+		error_say(&error, ERROR_BAD_REQUEST, RAN_NO, "params must be an array of arguments");
+		return refuse_call(call, client, rpc, &error);
+	}
+	call->args = rpc->params;
+	return begin(call, client, rpc, &target, &error);
+}
+
+/* ---- objpool.call ---- */
+
+/* The options that are read by name; each says what is wrong with its value. */
+typedef int option_fn(struct call *call, struct reader *value, struct error *error);
+
+static int wrong(struct error *error, const char *option, const char *must)
+{
+	error_say(error, ERROR_BAD_REQUEST, RAN_NO, "option %s must be %s", option, must);
+	return -EINVAL;
+}
+
+static int whole_map(struct reader *value, struct span *map)
+{
+	struct reader look = *value;
+	uint32_t n;
+	if (read_nil(value) == 0)
+		return 0;
+	return read_map(&look, &n) < 0 ? -EINVAL : read_value(value, map);
+}
+
+static int option_kwargs(struct call *call, struct reader *value, struct error *error)
+{
+	return whole_map(value, &call->kwargs) < 0 ? wrong(error, "kwargs", "a map") : 0;
+}
+
+static int option_bind(struct call *call, struct reader *value, struct error *error)
+{
+	struct reader look = *value;
+	uint32_t n;
+	if (read_nil(value) == 0)
+		return 0;
+	if (read_array(&look, &n) < 0 || read_value(value, &call->bind) < 0)
+		return wrong(error, "bind", "an array");
+	return 0;
+}
+
+static int option_bind_kwargs(struct call *call, struct reader *value, struct error *error)
+{
+	return whole_map(value, &call->bind_kwargs) < 0 ? wrong(error, "bind_kwargs", "a map") : 0;
+}
+
+static int option_word(struct reader *value, const char *const *words, int *choice)
+{
+	struct span text;
+	if (read_text(value, &text) < 0)
+		return -EINVAL;
+	for (int i = 0; words[i]; i++)
+		if (span_is(text, words[i])) {
+			*choice = i;
+			return 0;
+		}
+	return -EINVAL;
+}
+
+static int option_args_as(struct call *call, struct reader *value, struct error *error)
+{
+	static const char *const words[] = {"zip", "single", "positional", "keyword", NULL}; /* as enum shape */
+	int choice;
+	if (option_word(value, words, &choice) < 0)
+		return wrong(error, "args_as", "\"zip\", \"single\", \"positional\" or \"keyword\"");
+	call->shape = (enum shape)choice;
+	return 0;
+}
+
+static int option_errors(struct call *call, struct reader *value, struct error *error)
+{
+	static const char *const words[] = {"wait", "first", "collect", NULL}; /* as enum errors */
+	int choice;
+	if (option_word(value, words, &choice) < 0)
+		return wrong(error, "errors", "\"wait\", \"first\" or \"collect\"");
+	call->errors = (enum errors)choice;
+	return 0;
+}
+
+static int option_timeout(struct call *call, struct reader *value, struct error *error)
+{
+	uint64_t ms;
+	if (read_nil(value) == 0)
+		return 0;
+	if (read_uint(value, &ms) < 0 || ms > UINT32_MAX)
+		return wrong(error, "timeout_ms", "a whole number of milliseconds");
+	call->deadline = call->pool->core->now + ms * MILLISECOND;
+	return 0;
+}
+
+static int option_chunk(struct call *call, struct reader *value, struct error *error)
+{
+	uint64_t n;
+	if (read_uint(value, &n) < 0 || n > UINT32_MAX)
+		return wrong(error, "chunk", "a whole number of items, 0 to adapt");
+	call->chunk = (uint32_t)n;
+	return 0;
+}
+
+static int option_idempotent(struct call *call, struct reader *value, struct error *error)
+{
+	return read_bool(value, &call->idempotent) < 0 ? wrong(error, "idempotent", "true or false") : 0;
+}
+
+/* Options of the protocol that this daemon lacks: fine as long as they ask for nothing. */
+static int option_lacking(struct call *call, struct reader *value, struct error *error)
+{
+	bool on = false;
+	(void)call;
+	if (read_nil(value) == 0 || (read_bool(value, &on) == 0 && !on))
+		return 0;
+	error_say(error, ERROR_BAD_REQUEST, RAN_NO, "this daemon has no streams, sync, progress or sticky calls yet");
+	return -EINVAL;
+}
+
+static int option_passed(struct call *call, struct reader *value, struct error *error)
+{
+	struct span any;
+	(void)call, (void)error;
+	return read_value(value, &any);
+}
+
+static const struct {
+	const char *name;
+	option_fn *read;
+} options[] = {
+	{"kwargs", option_kwargs},
+	{"bind", option_bind},
+	{"bind_kwargs", option_bind_kwargs},
+	{"args_as", option_args_as},
+	{"errors", option_errors},
+	{"timeout_ms", option_timeout},
+	{"chunk", option_chunk},
+	{"idempotent", option_idempotent},
+	{"stream", option_lacking},
+	{"sync", option_lacking},
+	{"progress", option_lacking},
+	{"sticky", option_lacking},
+	{"ordered", option_passed}, /* mean nothing without stream */
+	{"window", option_passed},
+};
+
+static int read_option(struct call *call, struct reader *reader, struct error *error)
+{
+	struct span key;
+
+	if (read_text(reader, &key) < 0) {
+		error_say(error, ERROR_BAD_REQUEST, RAN_NO, "the keys of options must be strings");
+		return -EINVAL;
+	}
+	for (size_t i = 0; i < sizeof options / sizeof *options; i++)
+		if (span_is(key, options[i].name))
+			return options[i].read(call, reader, error);
+	error_say(error, ERROR_BAD_REQUEST, RAN_NO, "there is no option \"%.*s\"", (int)(key.size < 64 ? key.size : 64),
+		  (const char *)key.bytes);
+	return -EINVAL;
+}
+
+static int read_options(struct call *call, struct reader *reader, struct error *error)
+{
+	uint32_t n;
+
+	if (read_nil(reader) == 0)
+		return 0;
+	if (read_map(reader, &n) < 0) {
+		error_say(error, ERROR_BAD_REQUEST, RAN_NO, "the options of objpool.call must be a map");
+		return -EINVAL;
+	}
+	for (; n > 0; n--)
+		if (read_option(call, reader, error) < 0)
+			return -EINVAL;
+	return 0;
+}
+
+/* A call of one task with bind: leading arguments, and keywords, become one with the call's own. */
+static uint8_t *join(uint8_t *p, struct span a, struct span b, int (*read_head)(struct reader *, uint32_t *),
+		     uint8_t *(*pack_head_fn)(uint8_t *, uint32_t))
+{
+	struct reader ra = reader_of(a), rb = reader_of(b);
+	uint32_t na = 0, nb = 0;
+
+	if (a.size > 0)
+		(void)read_head(&ra, &na);
+	if (b.size > 0)
+		(void)read_head(&rb, &nb);
+	p = pack_head_fn(p, na + nb);
+	p = mempcpy(p, ra.p, (size_t)(ra.end - ra.p));
+	return mempcpy(p, rb.p, (size_t)(rb.end - rb.p));
+}
+
+static int merge_bind(struct call *call, struct error *error)
+{
+	if (call->bind.size + call->bind_kwargs.size == 0)
+		return 0;
+	call->merged = block_new(2 * PACK_HEAD + call->bind.size + call->bind_kwargs.size + call->args.size + call->kwargs.size);
+	if (!call->merged) {
+		error_say(error, ERROR_OVERLOADED, RAN_NO, "the daemon is out of memory");
+		return -ENOMEM;
+	}
+	uint8_t *p = call->merged->bytes;
+	uint8_t *args_end = join(p, call->bind, call->args, read_array, pack_array);
+	uint8_t *end = join(args_end, call->bind_kwargs, call->kwargs, read_map, pack_map);
+	call->args = (struct span){.bytes = p, .size = (size_t)(args_end - p)};
+	call->kwargs = (struct span){.bytes = args_end, .size = (size_t)(end - args_end)};
+	return 0;
+}
+
+static int read_args(struct call *call, struct reader *reader, struct error *error)
+{
+	static const uint8_t none[] = {0x90};
+	struct reader look = *reader;
+	uint32_t n;
+
+	if (read_nil(reader) == 0) {
+		call->args = (struct span){.bytes = none, .size = 1};
+		return 0;
+	}
+	if (read_array(&look, &n) < 0 || read_value(reader, &call->args) < 0) {
+		error_say(error, ERROR_BAD_REQUEST, RAN_NO, "the args of objpool.call must be an array");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int read_full(struct call *call, struct core *core, const struct rpc *rpc, struct target *target, struct error *error)
+{
+	static const uint8_t nothing[] = {0xc0, 0xc0};
+	struct reader reader = reader_of(rpc->params);
+	struct span name, method;
+	uint32_t n;
+
+	if (read_array(&reader, &n) < 0 || n < 2 || n > 4 || read_text(&reader, &name) < 0 || read_text(&reader, &method) < 0) {
+		error_say(error, ERROR_BAD_REQUEST, RAN_NO, "objpool.call takes [target, method, args, options]");
+		return -EINVAL;
+	}
+	if (target_parse_bare(name, target, error) < 0)
+		return -EINVAL;
+	target->method = method;
+	if (find_pool(call, core, target, error) < 0)
+		return -EINVAL;
+	struct reader absent = {.p = nothing, .end = nothing + 2};
+	if (read_args(call, n > 2 ? &reader : &absent, error) < 0 || read_options(call, n > 3 ? &reader : &absent, error) < 0)
+		return -EINVAL;
+	const bool items = call->select == SELECT_MAP || call->select == SELECT_SCATTER;
+	if (!items && call->shape != SHAPE_ZIP) {
+		error_say(error, ERROR_BAD_REQUEST, RAN_NO, "option args_as goes with map and scatter only");
+		return -EINVAL;
+	}
+	return items ? 0 : merge_bind(call, error);
+}
+
+int request_full_call(struct client *client, struct rpc *rpc, struct block *block)
+{
+	struct target target;
+	struct error error;
+	struct call *call = call_new(client, rpc, block);
+
+	if (!call) {
+		error_say(&error, ERROR_OVERLOADED, RAN_NO, "the daemon is out of memory");
+		return request_refuse(client, rpc, &error);
+	}
+	if (read_full(call, client->core, rpc, &target, &error) < 0)
+		return refuse_call(call, client, rpc, &error);
+	return begin(call, client, rpc, &target, &error);
+}

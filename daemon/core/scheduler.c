@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/core/scheduler.h"
+
+#include "daemon/core/handover.h"
+
+#include <assert.h>
+#include <errno.h>
+
+/* ---- lists: who is idle, who may be handed more ---- */
+
+static bool may_be_ahead(const struct slot *slot)
+{
+	return !slot->closed && slot->ahead < SCHEDULER_AHEAD && slot->handed_count < SCHEDULER_MOST &&
+	       slot->out.bytes < SCHEDULER_UNSENT;
+}
+
+static struct slot_list *list_for(struct slot *slot)
+{
+	if (slot->state != SLOT_READY || slot->plan != PLAN_STAY || slot->killed)
+		return NULL;
+	if (slot->handed_count == 0)
+		return &slot->pool->idle;
+	return may_be_ahead(slot) ? &slot->pool->open : NULL;
+}
+
+void scheduler_relist(struct slot *slot)
+{
+	struct slot_list *list = list_for(slot);
+	if (list == slot->listed || slot->cut_off)
+		return;
+	if (slot->listed)
+		TAILQ_REMOVE(slot->listed, slot, link);
+	if (list)
+		TAILQ_INSERT_HEAD(list, slot, link); /* the one used last is the warmest */
+	slot->listed = list;
+}
+
+/* ---- how long it takes ---- */
+
+/* Of `count` tasks; what has never been measured is thought to be long. */
+static uint64_t estimate(const struct call *call, uint32_t count)
+{
+	const struct method *method = call->method;
+	if (!method || !method->estimate)
+		return SCHEDULER_AHEAD;
+	return method->estimate * count;
+}
+
+void scheduler_learn(struct batch *batch, uint32_t nanoseconds)
+{
+	struct method *method = batch->call->method;
+	if (!method)
+		return;
+	if (!method->estimate)
+		method->estimate = nanoseconds + 1;
+	else
+		method->estimate = (7 * method->estimate + nanoseconds + 1) / 8;
+	if (!method->estimate)
+		method->estimate = 1;
+}
+
+/* How many tasks of a waiting batch go out at once. */
+static uint32_t chunk_of(const struct batch *batch)
+{
+	const struct call *call = batch->call;
+	if (batch->count == 1)
+		return 1;
+	if (call->chunk)
+		return call->chunk < batch->count ? call->chunk : batch->count;
+	if (!call->method || !call->method->estimate)
+		return 1;
+	uint64_t n = SCHEDULER_CHUNK / call->method->estimate;
+	/* Towards the end in smaller pieces, so that all slots finish together. */
+	const uint64_t share = batch->count / (2 * (uint64_t)call->pool->size) + 1;
+	n = n < share ? n : share;
+	n = n < SCHEDULER_CHUNK_MOST ? n : SCHEDULER_CHUNK_MOST;
+	return n > 0 ? (uint32_t)n : 1;
+}
+
+static bool has_room(const struct slot *slot, uint64_t more)
+{
+	if (slot->handed_count == 0)
+		return slot->listed || slot->plan != PLAN_STAY;
+	return may_be_ahead(slot) && slot->ahead + more <= SCHEDULER_AHEAD;
+}
+
+/* ---- handing out ---- */
+
+static uint32_t new_id(struct slot *slot)
+{
+	/* Batches are answered in order, so that the newest SCHEDULER_MOST ids are all that can be in use; but one that
+	 * runs for long may be overtaken when those behind it are taken back again and again. */
+	uint32_t id;
+	do {
+		id = slot->next_id++;
+	} while (slot->by_id[id % BOARD_ENTRIES]);
+	return id;
+}
+
+static void give(struct slot *slot, struct batch *batch)
+{
+	const uint32_t id = new_id(slot);
+	struct board_entry *entry = board_entry(slot->board, id);
+
+	batch->slot = slot;
+	batch->id = id;
+	batch->estimate = estimate(batch->call, batch->count);
+	slot->by_id[id % BOARD_ENTRIES] = batch;
+	TAILQ_INSERT_TAIL(&slot->handed, batch, link);
+	slot->ahead += batch->estimate;
+	if (++slot->handed_count == 2)
+		slot->pool->stacked++;
+	atomic_store_explicit(&entry->begun, 0, memory_order_relaxed);
+	atomic_store_explicit(&entry->word, board_word(id, BOARD_HANDED), memory_order_release);
+	handover_batch(batch);
+	scheduler_relist(slot);
+}
+
+void scheduler_release(struct batch *batch)
+{
+	struct slot *slot = batch->slot;
+
+	TAILQ_REMOVE(&slot->handed, batch, link);
+	slot->by_id[batch->id % BOARD_ENTRIES] = NULL;
+	slot->ahead -= batch->estimate;
+	if (slot->handed_count-- == 2)
+		slot->pool->stacked--;
+	if (!batch->addressed)
+		batch->slot = NULL;
+}
+
+/* Takes the batch whose turn it is, or as much of it as goes out at once, from the queue. */
+static struct batch *take(struct queue *queue, struct batch *batch)
+{
+	const uint32_t chunk = chunk_of(batch);
+	if (chunk < batch->count) {
+		struct batch *part = batch_cut(batch, chunk);
+		queue_turn(queue);
+		return part;
+	}
+	if (TAILQ_NEXT(batch, link)) /* the last one takes its flow with it */
+		queue_turn(queue);
+	queue_remove(batch);
+	return batch;
+}
+
+/* Hands the slot one batch of the queue, if there is one for which it has room. */
+static bool pull_from(struct slot *slot, struct queue *queue)
+{
+	struct batch *batch = queue_next(queue);
+	if (!batch || !has_room(slot, estimate(batch->call, chunk_of(batch))))
+		return false;
+	batch = take(queue, batch);
+	if (!batch)
+		return false; /* no memory for a part of it: the next answer tries again */
+	give(slot, batch);
+	return true;
+}
+
+static bool pull_one(struct slot *slot)
+{
+	struct queue *own = &slot->queue, *shared = &slot->pool->queue;
+	const bool takes_shared = slot->plan == PLAN_STAY;
+
+	slot->own_turn = !slot->own_turn;
+	if (slot->own_turn)
+		return (own->count && pull_from(slot, own)) || (takes_shared && shared->count && pull_from(slot, shared));
+	return (takes_shared && shared->count && pull_from(slot, shared)) || (own->count && pull_from(slot, own));
+}
+
+static void watch(struct pool *pool)
+{
+	if (pool->stacked && !timer_is_set(&pool->recall))
+		(void)timer_set(&pool->core->timers, &pool->recall, pool->core->now + MILLISECOND);
+}
+
+void scheduler_pull(struct slot *slot)
+{
+	if (slot->state != SLOT_READY || slot->killed || slot->plan == PLAN_RESTART)
+		return;
+	while (pull_one(slot))
+		;
+	watch(slot->pool);
+}
+
+/* The shared queue goes to whoever is idle, then to those that may be handed more, each in turn. */
+static void run_shared(struct pool *pool)
+{
+	struct slot *slot;
+
+	while (pool->queue.count && (slot = TAILQ_FIRST(&pool->idle)))
+		if (!pull_from(slot, &pool->queue))
+			break;
+	for (uint32_t turns = 0; pool->queue.count && turns < pool->size && (slot = TAILQ_FIRST(&pool->open)); turns++) {
+		TAILQ_REMOVE(&pool->open, slot, link);
+		TAILQ_INSERT_TAIL(&pool->open, slot, link);
+		while (pool->queue.count && pull_from(slot, &pool->queue))
+			;
+	}
+	watch(pool);
+}
+
+void scheduler_run(struct pool *pool)
+{
+	for (uint32_t i = 0; i < pool->size; i++)
+		if (pool->slots[i]->queue.count)
+			scheduler_pull(pool->slots[i]);
+	run_shared(pool);
+}
+
+/* A new batch that any slot may have, and nothing waits before it: hand it out without a queue. */
+static bool give_at_once(struct batch *batch)
+{
+	struct pool *pool = batch->call->pool;
+	struct slot *slot = TAILQ_FIRST(&pool->idle);
+
+	if (pool->queue.count || batch->count != 1 || batch->call->ticket.client->stalled)
+		return false;
+	if (!slot) {
+		slot = TAILQ_FIRST(&pool->open);
+		if (!slot || !has_room(slot, estimate(batch->call, 1)))
+			return false;
+		if (slot->handed_count % 16 == 0) { /* share a burst out, but not one by one: each wakes a process */
+			TAILQ_REMOVE(&pool->open, slot, link);
+			TAILQ_INSERT_TAIL(&pool->open, slot, link);
+		}
+	}
+	give(slot, batch);
+	watch(pool);
+	return true;
+}
+
+static int refuse(struct batch *batch, struct slot *slot)
+{
+	struct error error;
+	pool_unavailable(slot->pool, &error);
+	error.slot = slot->index;
+	error.generation = slot->generation;
+	call_on_failure(batch, batch->first, &error);
+	batch_end(batch);
+	return 0;
+}
+
+int scheduler_add(struct batch *batch)
+{
+	struct pool *pool = batch->call->pool;
+	struct slot *slot = batch->slot;
+
+	if (batch->call->answered) { /* its siblings have failed it already */
+		batch_end(batch);
+		return 0;
+	}
+	if (!batch->addressed && give_at_once(batch))
+		return 0;
+	if (batch->addressed && slot->broken)
+		return refuse(batch, slot);
+	if (queue_push(batch->addressed ? &slot->queue : &pool->queue, batch) < 0) {
+		batch_end(batch);
+		return -ENOMEM;
+	}
+	if (batch->addressed)
+		scheduler_pull(slot);
+	else
+		run_shared(pool);
+	return 0;
+}
+
+int scheduler_return(struct batch *batch)
+{
+	struct queue *queue = batch->addressed ? &batch->slot->queue : &batch->call->pool->queue;
+	return queue_push_front(queue, batch);
+}
+
+/* ---- taking back ---- */
+
+static bool is_stuck(const struct slot *slot, uint64_t now)
+{
+	const uint64_t since = atomic_load_explicit(&slot->board->since, memory_order_relaxed);
+	return since && now > since && now - since > MILLISECOND / 2;
+}
+
+/* Takes back what the slot hasn't begun and another may do. */
+static void recall(struct slot *slot)
+{
+	struct batch *batch, *before;
+
+	for (batch = TAILQ_LAST(&slot->handed, batch_list); batch; batch = before) {
+		before = TAILQ_PREV(batch, batch_list, link);
+		if (batch->addressed || !board_move(slot->board, batch->id, BOARD_HANDED, BOARD_REVOKED))
+			continue;
+		scheduler_release(batch);
+		if (scheduler_return(batch) < 0) {
+			struct error error;
+			error_say(&error, ERROR_OVERLOADED, RAN_NO, "the daemon is out of memory");
+			call_fail(batch->call, &error);
+			batch_end(batch);
+		}
+	}
+	slot->closed = true;
+	scheduler_relist(slot);
+}
+
+/* Once per task that is stuck. */
+static void nudge(struct slot *slot)
+{
+	const uint64_t since = atomic_load_explicit(&slot->board->since, memory_order_relaxed);
+	if (since == slot->nudged)
+		return;
+	slot->nudged = since;
+	slot->pool->core->ops->slot_nudge(slot);
+}
+
+void scheduler_on_recall(struct timer *timer)
+{
+	struct pool *pool = container_of(timer, struct pool, recall);
+
+	for (uint32_t i = 0; i < pool->size; i++) {
+		struct slot *slot = pool->slots[i];
+		if (slot->handed_count < 2 || !is_stuck(slot, pool->core->now))
+			continue;
+		nudge(slot);
+		if (!TAILQ_EMPTY(&pool->idle))
+			recall(slot);
+	}
+	scheduler_run(pool);
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * scheduler: which batch goes to which worker, and how much of it at once.
+ *
+ * An idle worker pulls. A busy one is handed more only as far as that will take SCHEDULER_AHEAD in all, by what its
+ * methods took so far; a method not measured yet waits for an idle worker. When a guess was wrong, and something waits
+ * behind a slow task while another worker is idle, it is taken back.
+ */
+#ifndef CORE_SCHEDULER_H
+#define CORE_SCHEDULER_H
+
+#include "daemon/core/pool.h"
+
+#define SCHEDULER_AHEAD (MILLISECOND)     /* of work in a worker's hands */
+#define SCHEDULER_CHUNK (MILLISECOND / 3) /* of work in one batch of a map */
+
+enum {
+	SCHEDULER_MOST = 768,            /* batches in a worker's hands */
+	SCHEDULER_CHUNK_MOST = 1 << 16,  /* items in a batch */
+	SCHEDULER_UNSENT = 1 << 20,      /* bytes to a worker that does not take them */
+};
+
+/* Queues a new batch, or hands it out at once. 0 or -ENOMEM. */
+int scheduler_add(struct batch *batch);
+
+/* The pool's slots pull what waits. */
+void scheduler_run(struct pool *pool);
+
+/* The slot has room: it pulls, from its own queue and its pool's in turn. */
+void scheduler_pull(struct slot *slot);
+
+/* The slot's state, or what it holds, has changed: puts it on the list where it belongs. */
+void scheduler_relist(struct slot *slot);
+
+/* A task of the batch has been measured. */
+void scheduler_learn(struct batch *batch, uint32_t nanoseconds);
+
+/* Takes the batch out of the slot's hands. */
+void scheduler_release(struct batch *batch);
+
+/* Back to the front of its queue. 0 or -ENOMEM. */
+int scheduler_return(struct batch *batch);
+
+/* pool->recall: is something waiting behind a slow task? */
+void scheduler_on_recall(struct timer *timer);
+
+#endif

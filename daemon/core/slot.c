@@ -1,0 +1,573 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/core/slot.h"
+
+#include "daemon/core/handover.h"
+#include "daemon/core/pool.h"
+#include "daemon/core/scheduler.h"
+#include "proto/scan.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+
+#define GOOD_LIFE (10 * SECOND)               /* a worker that lived so long did not die young */
+#define DEATH_DELAY (10 * MILLISECOND)        /* before the second young death's successor; doubles */
+#define DEATH_DELAY_MOST (1 * SECOND)
+#define FAILURE_DELAY (100 * MILLISECOND)     /* after a constructor that failed; doubles */
+#define FAILURE_DELAY_MOST (30 * SECOND)
+#define START_BURST 64.0                      /* starts of a pool at once, beyond its size */
+#define START_RATE 20.0                       /* and a second, after that */
+
+static const char *const state_names[] = {
+	[SLOT_WAITING] = "waiting", [SLOT_STARTING] = "starting", [SLOT_READY] = "ready", [SLOT_STOPPING] = "stopping"};
+
+const char *slot_state_name(enum slot_state state)
+{
+	return state_names[state];
+}
+
+static struct core *core_of(const struct slot *slot)
+{
+	return slot->pool->core;
+}
+
+static void set_timer(struct slot *slot, uint64_t after)
+{
+	struct core *core = core_of(slot);
+	/* Out of memory is the one failure; the slot then waits for the worker itself. */
+	if (after != NEVER)
+		(void)timer_set(&core->timers, &slot->timer, core->now + after);
+}
+
+static void set_state(struct slot *slot, enum slot_state state)
+{
+	struct core *core = core_of(slot);
+
+	timer_clear(&core->timers, &slot->timer);
+	slot->state = state;
+	slot->since = core->now;
+	switch (state) {
+	case SLOT_WAITING:
+		break;
+	case SLOT_STARTING:
+		set_timer(slot, slot->pool->settings.start_timeout);
+		break;
+	case SLOT_READY:
+		break;
+	case SLOT_STOPPING:
+		set_timer(slot, slot->pool->settings.stop_timeout);
+		break;
+	}
+	scheduler_relist(slot);
+	core->ops->slot_changed(slot);
+}
+
+/* ---- starting ---- */
+
+static void set_broken(struct slot *slot, bool broken)
+{
+	if (slot->broken == broken)
+		return;
+	slot->broken = broken;
+	if (!slot->cut_off) /* only those that count in the pool's size */
+		slot->pool->broken += broken ? 1 : UINT32_MAX;
+}
+
+/* A bucket of tokens: how long until the pool may start one more worker. */
+static uint64_t budget_delay(struct pool *pool)
+{
+	const uint64_t now = pool->core->now;
+	const double most = START_BURST + 2.0 * pool->size;
+
+	if (pool->start_tokens < 0)
+		pool->start_tokens = most;
+	pool->start_tokens += (double)(now - pool->start_tokens_at) / (double)SECOND * START_RATE;
+	pool->start_tokens_at = now;
+	if (pool->start_tokens > most)
+		pool->start_tokens = most;
+	if (pool->start_tokens < 1)
+		return (uint64_t)((1 - pool->start_tokens) / START_RATE * (double)SECOND) + 1;
+	pool->start_tokens -= 1;
+	return 0;
+}
+
+static void start(struct slot *slot)
+{
+	const uint64_t wait = budget_delay(slot->pool);
+	if (wait) {
+		set_timer(slot, wait);
+		return;
+	}
+	slot->generation++;
+	slot->killed = false;
+	slot->closed = false;
+	set_state(slot, SLOT_STARTING);
+	core_of(slot)->ops->slot_start(slot);
+}
+
+static void start_after(struct slot *slot, uint64_t delay)
+{
+	set_state(slot, SLOT_WAITING);
+	if (delay)
+		set_timer(slot, delay);
+	else
+		start(slot);
+}
+
+static void kill_worker(struct slot *slot)
+{
+	slot->killed = true;
+	scheduler_relist(slot);
+	core_of(slot)->ops->slot_kill(slot);
+}
+
+static void on_timer(struct timer *timer)
+{
+	struct slot *slot = container_of(timer, struct slot, timer);
+
+	switch (slot->state) {
+	case SLOT_WAITING:
+		start(slot);
+		break;
+	case SLOT_STARTING:
+		snprintf(slot->last_failure, sizeof slot->last_failure, "the constructor took longer than start_timeout");
+		kill_worker(slot);
+		break;
+	case SLOT_STOPPING:
+		kill_worker(slot);
+		break;
+	case SLOT_READY:
+		break;
+	}
+}
+
+static void on_grace(struct timer *timer)
+{
+	struct slot *slot = container_of(timer, struct slot, grace);
+	const struct batch *batch = slot->by_id[slot->grace_batch % BOARD_ENTRIES];
+	if (batch && batch->id == slot->grace_batch && slot->state == SLOT_READY)
+		kill_worker(slot);
+}
+
+struct slot *slot_new(struct pool *pool, uint32_t index)
+{
+	struct slot *slot = calloc(1, sizeof *slot);
+	if (!slot)
+		return NULL;
+	slot->pool = pool;
+	slot->index = index;
+	slot->timer.fire = on_timer;
+	slot->grace.fire = on_grace;
+	slot->since = pool->core->now;
+	TAILQ_INIT(&slot->handed);
+	queue_init(&slot->queue, pool);
+	return slot;
+}
+
+void slot_begin(struct slot *slot)
+{
+	start(slot);
+}
+
+static void slot_free(struct slot *slot)
+{
+	struct core *core = core_of(slot);
+
+	timer_clear(&core->timers, &slot->timer);
+	timer_clear(&core->timers, &slot->grace);
+	core->ops->slot_free(slot);
+	sendq_clear(&slot->out);
+	idmap_free(&slot->bound);
+	queue_free(&slot->queue);
+	free(slot);
+}
+
+/* ---- ending ---- */
+
+static void stop_if_done(struct slot *slot)
+{
+	const bool waits = slot->plan == PLAN_LEAVE && slot->queue.count > 0;
+	if (slot->plan == PLAN_STAY || slot->state != SLOT_READY || slot->handed_count > 0 || waits)
+		return;
+	handover_stop(slot);
+	set_state(slot, SLOT_STOPPING);
+}
+
+void slot_restart(struct slot *slot)
+{
+	if (slot->plan == PLAN_LEAVE)
+		return;
+	if (slot->state == SLOT_WAITING) {
+		slot->delay = 0;
+		start_after(slot, 0);
+		return;
+	}
+	slot->plan = PLAN_RESTART;
+	scheduler_relist(slot);
+	stop_if_done(slot);
+}
+
+void slot_leave(struct slot *slot)
+{
+	slot->plan = PLAN_LEAVE;
+	scheduler_relist(slot);
+	set_broken(slot, false);
+	slot->cut_off = true;
+	TAILQ_INSERT_TAIL(&slot->pool->leaving_slots, slot, link);
+	if (slot->state == SLOT_READY) {
+		scheduler_pull(slot);
+		stop_if_done(slot);
+		return;
+	}
+	pool_on_slot_removed(slot->pool, slot);
+	if (slot->state == SLOT_STARTING) {
+		kill_worker(slot);
+	} else if (slot->state == SLOT_WAITING) {
+		TAILQ_REMOVE(&slot->pool->leaving_slots, slot, link);
+		slot_free(slot);
+	}
+}
+
+/* ---- what the worker says ---- */
+
+static void on_ready(struct slot *slot)
+{
+	slot->failures = 0;
+	slot->pool->fault[0] = '\0';
+	set_broken(slot, false);
+	set_state(slot, SLOT_READY);
+	scheduler_pull(slot);
+	scheduler_run(slot->pool);
+	stop_if_done(slot);
+}
+
+static int read_ready(struct slot *slot, struct reader *reader, uint32_t count)
+{
+	struct error error;
+	struct span value;
+
+	if (slot->state != SLOT_STARTING)
+		return slot->killed ? 0 : -EBADMSG;
+	if (count == 1) {
+		if (!slot->killed)
+			on_ready(slot);
+		return 0;
+	}
+	if (read_value(reader, &value) < 0 || error_read(&error, value) < 0)
+		return -EBADMSG;
+	snprintf(slot->last_failure, sizeof slot->last_failure, "the constructor failed: %.*s", (int)error.message.size,
+		 (const char *)error.message.bytes);
+	return 0; /* the worker ends by itself */
+}
+
+static struct batch *batch_of(struct slot *slot, uint64_t id)
+{
+	struct batch *batch = slot->by_id[id % BOARD_ENTRIES];
+	return batch && batch->id == id ? batch : NULL;
+}
+
+/* The batch has been answered by the worker. */
+static void finish(struct slot *slot, struct batch *batch)
+{
+	const uint32_t spent = atomic_load_explicit(&board_entry(slot->board, batch->id)->spent, memory_order_relaxed);
+
+	slot->calls += batch->count;
+	if (batch->call->method)
+		batch->call->method->calls += batch->count;
+	scheduler_learn(batch, spent);
+	scheduler_release(batch);
+	slot->closed = false;
+	scheduler_relist(slot);
+	batch_end(batch);
+}
+
+static void fill_place(const struct slot *slot, struct error *error)
+{
+	error->pool = slot->pool->name;
+	error->slot = slot->index;
+	error->generation = slot->generation;
+}
+
+static void on_task_failure(struct slot *slot, struct batch *batch, uint32_t index, struct error *error)
+{
+	fill_place(slot, error);
+	slot->failed++;
+	snprintf(slot->last_failure, sizeof slot->last_failure, "%.*s", (int)error->message.size,
+		 (const char *)error->message.bytes);
+	call_on_failure(batch, index, error);
+}
+
+/* [REPLY, id, error, value]: value is the rest of the message. */
+static int read_reply(struct slot *slot, struct reader *reader, struct block *block)
+{
+	struct error error;
+	struct span value;
+	uint64_t id;
+
+	if (read_uint(reader, &id) < 0)
+		return -EBADMSG;
+	struct batch *batch = batch_of(slot, id);
+	if (!batch || batch->call->columns > 0)
+		return -EBADMSG;
+	if (read_nil(reader) == 0) {
+		value = (struct span){.bytes = reader->p, .size = (size_t)(reader->end - reader->p)};
+		call_on_values(batch, 1, value, block);
+	} else {
+		if (read_value(reader, &value) < 0 || error_read(&error, value) < 0)
+			return -EBADMSG;
+		on_task_failure(slot, batch, batch->first, &error);
+	}
+	finish(slot, batch);
+	return 1;
+}
+
+/* The batch and item that [.., id, item, ...] speaks of: always the next one that has no answer. */
+static struct batch *read_item(struct slot *slot, struct reader *reader)
+{
+	uint64_t id, item;
+
+	if (read_uint(reader, &id) < 0 || read_uint(reader, &item) < 0)
+		return NULL;
+	struct batch *batch = batch_of(slot, id);
+	if (!batch || batch->call->columns == 0 || item != (uint64_t)batch->first + batch->done)
+		return NULL;
+	return batch;
+}
+
+static int after_items(struct slot *slot, struct batch *batch)
+{
+	if (batch->done < batch->count)
+		return 0;
+	finish(slot, batch);
+	return 1;
+}
+
+static int read_results(struct slot *slot, struct reader *reader, struct block *block)
+{
+	struct batch *batch = read_item(slot, reader);
+	struct span values;
+	uint32_t count;
+
+	if (!batch || read_array(reader, &count) < 0 || count == 0 || count > batch->count - batch->done)
+		return -EBADMSG;
+	values = (struct span){.bytes = reader->p, .size = (size_t)(reader->end - reader->p)};
+	call_on_values(batch, count, values, block);
+	return after_items(slot, batch);
+}
+
+static int read_item_error(struct slot *slot, struct reader *reader)
+{
+	struct batch *batch = read_item(slot, reader);
+	struct error error;
+	struct span value;
+
+	if (!batch || read_value(reader, &value) < 0 || error_read(&error, value) < 0)
+		return -EBADMSG;
+	on_task_failure(slot, batch, batch->first + batch->done, &error);
+	return after_items(slot, batch);
+}
+
+static int read_message(struct slot *slot, struct span message, struct block *block)
+{
+	struct reader reader = reader_of(message);
+	uint32_t count;
+	uint64_t type;
+
+	if (read_array(&reader, &count) < 0 || count < 1 || read_uint(&reader, &type) < 0)
+		return -EBADMSG;
+	switch (type) {
+	case FROM_READY:
+		return read_ready(slot, &reader, count);
+	case FROM_REPLY:
+		return count == 4 ? read_reply(slot, &reader, block) : -EBADMSG;
+	case FROM_RESULTS:
+		return count == 4 ? read_results(slot, &reader, block) : -EBADMSG;
+	case FROM_ITEM_ERROR:
+		return count == 4 ? read_item_error(slot, &reader) : -EBADMSG;
+	default:
+		return -EBADMSG;
+	}
+}
+
+int slot_on_message(struct slot *slot, struct span message, struct block *block)
+{
+	const int r = read_message(slot, message, block);
+	if (r < 0) {
+		if (!slot->killed) {
+			snprintf(slot->last_failure, sizeof slot->last_failure, "it sent what is no message of a worker");
+			kill_worker(slot);
+		}
+		return r;
+	}
+	if (r > 0) {
+		scheduler_pull(slot);
+		stop_if_done(slot);
+	}
+	return 0;
+}
+
+void slot_cancel(struct slot *slot, struct batch *batch)
+{
+	struct core *core = core_of(slot);
+	const uint64_t grace = slot->pool->settings.cancel_grace;
+
+	if (!board_move(slot->board, batch->id, BOARD_STARTED, BOARD_CANCELLED) || grace == NEVER)
+		return;
+	slot->grace_batch = batch->id;
+	(void)timer_set(&core->timers, &slot->grace, core->now + grace); /* without memory the call just ends later */
+}
+
+void slot_unbind(struct slot *slot, uint32_t binding)
+{
+	if (idmap_remove(&slot->bound, binding) && slot->state == SLOT_READY)
+		handover_unbind(slot, binding);
+}
+
+/* ---- the worker's death ---- */
+
+void slot_describe_status(int status, char *text, size_t size)
+{
+	if (WIFSIGNALED(status))
+		snprintf(text, size, "killed by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
+	else
+		snprintf(text, size, "exited with status %d", WEXITSTATUS(status));
+}
+
+static void say_lost(struct slot *slot, int status, enum ran ran, struct error *error)
+{
+	static const char *const ends[] = {
+		[RAN_NO] = "the call has not run", [RAN_MAYBE] = "the call may have run", [RAN_YES] = "the call has run"};
+	char how[96];
+
+	slot_describe_status(status, how, sizeof how);
+	error_say(error, ERROR_WORKER_LOST, ran, "pool %s slot %u: the worker was %s%s; %s", slot->pool->name, slot->index,
+		  WIFSIGNALED(status) ? "" : "lost: it ", how, ends[ran]);
+	fill_place(slot, error);
+	if (WIFSIGNALED(status))
+		error->signal = WTERMSIG(status);
+	else
+		error->exit_status = WEXITSTATUS(status);
+}
+
+/* Fails the next task of the batch that has no answer. */
+static void lose_task(struct slot *slot, struct batch *batch, int status, enum ran ran)
+{
+	struct error error;
+	say_lost(slot, status, ran, &error);
+	slot->lost++;
+	slot->pool->counts.lost++;
+	call_on_failure(batch, batch->first + batch->done, &error);
+}
+
+/*
+ * A batch of the dead worker: what the method was called for is lost, unless it may be run again; what it wasn't goes back to
+ * the front of its queue. What has been answered is past.
+ */
+static void lose_batch(struct slot *slot, struct batch *batch, int status)
+{
+	const bool started = board_state(slot->board, batch->id) != BOARD_HANDED;
+	uint32_t begun = started ? atomic_load_explicit(&board_entry(slot->board, batch->id)->begun, memory_order_acquire) : 0;
+
+	if (begun > batch->count)
+		begun = batch->count; /* the worker could write what it liked */
+	if (started && batch->call->columns == 0)
+		begun = 1;
+	scheduler_release(batch);
+	const bool again = begun > batch->done && call_rerun(batch->call);
+	while (!again && batch->done < begun && !batch->call->answered)
+		lose_task(slot, batch, status, batch->done + 1 < begun ? RAN_YES : RAN_MAYBE);
+	if (batch->done >= batch->count || batch->call->answered) {
+		batch_end(batch);
+		return;
+	}
+	for (uint32_t c = 0; c < batch->call->columns; c++)
+		batch->at[c] = items_skip(batch->at[c], batch->done);
+	batch->first += batch->done;
+	batch->count -= batch->done;
+	batch->done = 0;
+	if (scheduler_return(batch) < 0) {
+		lose_task(slot, batch, status, RAN_NO);
+		batch_end(batch);
+	}
+}
+
+static void lose_batches(struct slot *slot, int status)
+{
+	struct batch *batch;
+	while ((batch = TAILQ_LAST(&slot->handed, batch_list))) /* from the last, so that they return in order */
+		lose_batch(slot, batch, status);
+}
+
+static uint64_t double_delay(uint64_t delay, uint64_t first, uint64_t most)
+{
+	if (delay < first)
+		return first;
+	return delay > most / 2 ? most : 2 * delay;
+}
+
+static void on_start_failed(struct slot *slot, int status, const char *why)
+{
+	char how[96];
+
+	slot_describe_status(status, how, sizeof how);
+	if (why)
+		snprintf(slot->last_failure, sizeof slot->last_failure, "%s", why);
+	else if (!slot->last_failure[0])
+		snprintf(slot->last_failure, sizeof slot->last_failure, "the worker was %s%s in its constructor",
+			 WIFSIGNALED(status) ? "" : "lost: it ", how);
+	snprintf(slot->pool->fault, sizeof slot->pool->fault, "slot %u: %s", slot->index, slot->last_failure);
+	slot->failures++;
+	slot->delay = double_delay(slot->failures == 1 ? 0 : slot->delay, FAILURE_DELAY, FAILURE_DELAY_MOST);
+	set_broken(slot, true);
+	pool_on_broken(slot->pool, slot);
+}
+
+static void on_died(struct slot *slot, int status, uint64_t lived)
+{
+	slot->restarts++;
+	slot_describe_status(status, slot->last_failure, sizeof slot->last_failure);
+	if (lived >= GOOD_LIFE)
+		slot->delay = 0;
+	else
+		slot->delay = slot->delay == 0 ? 1 : double_delay(slot->delay, DEATH_DELAY, DEATH_DELAY_MOST);
+}
+
+static void next_life(struct slot *slot)
+{
+	const bool at_once = slot->plan == PLAN_RESTART || slot->delay <= 1; /* 1 marks that one has died young */
+	const uint64_t delay = at_once ? 0 : slot->delay;
+
+	slot->plan = PLAN_STAY;
+	start_after(slot, delay);
+	if (slot->pool->queue.count)
+		scheduler_run(slot->pool);
+}
+
+void slot_on_gone(struct slot *slot, int status, const char *why)
+{
+	struct pool *pool = slot->pool;
+	const enum slot_state was = slot->state;
+	const uint64_t lived = core_of(slot)->now - slot->since;
+
+	pool->calls_count++; /* the pool stays until this is done */
+	timer_clear(&core_of(slot)->timers, &slot->grace);
+	sendq_clear(&slot->out);
+	idmap_free(&slot->bound);
+	set_state(slot, SLOT_WAITING);
+	lose_batches(slot, status);
+	if (slot->plan == PLAN_LEAVE) {
+		pool_on_slot_removed(pool, slot);
+		TAILQ_REMOVE(&pool->leaving_slots, slot, link);
+		slot_free(slot);
+	} else {
+		if (was == SLOT_STARTING)
+			on_start_failed(slot, status, why);
+		else if (was == SLOT_READY)
+			on_died(slot, status, lived);
+		next_life(slot);
+	}
+	pool->calls_count--;
+	pool_on_ended(pool);
+}

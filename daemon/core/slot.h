@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * slot: an instance's place in its pool. The slot stays; the worker in it comes and goes.
+ *
+ *              .---------------- died, after a delay ----------------.
+ *              v                                                     |
+ *   new -> WAITING -> STARTING -> READY -> STOPPING -> (restart: WAITING; leaving: gone)
+ *              ^          |         |
+ *              '- failed -'         '- died: its running tasks fail, those not begun go back
+ */
+#ifndef CORE_SLOT_H
+#define CORE_SLOT_H
+
+#include "daemon/core/queue.h"
+#include "proto/channel.h"
+
+enum slot_state { SLOT_WAITING, SLOT_STARTING, SLOT_READY, SLOT_STOPPING };
+
+/* What happens to a slot once it has nothing to do. */
+enum slot_plan { PLAN_STAY, PLAN_RESTART, PLAN_LEAVE };
+
+TAILQ_HEAD(slot_list, slot);
+
+struct slot {
+	struct pool *pool;
+	uint32_t index;
+	enum slot_state state;
+	enum slot_plan plan;
+	uint64_t generation;     /* of the worker that is, or was last, there; 0: none yet */
+	uint64_t since;          /* in this state */
+	bool broken;             /* the last start failed */
+	bool cut_off;            /* in pool->leaving_slots */
+	bool killed;             /* told to die; not gone yet */
+	uint32_t failures;       /* starts that failed in a row */
+	uint64_t delay;          /* before the next start */
+	struct timer timer;      /* WAITING: start; STARTING, STOPPING: patience ends */
+	struct timer grace;      /* a cancelled call must have ended */
+	uint32_t grace_batch;    /* its id */
+
+	struct board *board;     /* of the worker; set by ops->slot_start */
+	struct sendq out;        /* to the worker */
+	struct queue queue;      /* addressed to this slot */
+	bool own_turn;           /* the next batch is taken from there */
+	struct batch_list handed;
+	uint32_t handed_count;
+	uint64_t ahead;          /* nanoseconds that they are thought to take */
+	bool closed;             /* something slow runs: nothing is handed ahead until it has ended */
+	uint64_t nudged;         /* board->since of the task for which the worker has been nudged */
+	uint32_t next_id;
+	struct batch *by_id[BOARD_ENTRIES];
+	struct idmap bound;      /* bindings that the worker has */
+
+	TAILQ_ENTRY(slot) link;  /* in pool->idle, open or leaving_slots */
+	struct slot_list *listed;
+
+	uint64_t calls, failed, lost, restarts; /* tasks and workers, all generations */
+	char last_failure[256];
+	void *owner;             /* of those around the core */
+	int64_t pid;             /* theirs too; 0: none */
+};
+
+const char *slot_state_name(enum slot_state state);
+
+struct slot *slot_new(struct pool *pool, uint32_t index);
+
+/* Starts the first worker, now or when the pool's budget allows. */
+void slot_begin(struct slot *slot);
+
+/* Once what is handed (and addressed to it) is done: a new worker, or none. */
+void slot_restart(struct slot *slot);
+void slot_leave(struct slot *slot);
+
+/* The caller of a batch that runs here doesn't wait any more: tells the method, and the kill follows if the pool wants it. */
+void slot_cancel(struct slot *slot, struct batch *batch);
+
+/* A whole, scanned message of the worker. 0, or -EBADMSG: the worker is out of its mind; it will be killed. */
+int slot_on_message(struct slot *slot, struct span message, struct block *block);
+
+/* The worker has gone: all that it sent has been given to slot_on_message before. `status` as of waitpid; `why` says more when
+ * it isn't NULL (it could not be started, say). The slot may be gone when this returns. */
+void slot_on_gone(struct slot *slot, int status, const char *why);
+
+/* The binding's call has ended. */
+void slot_unbind(struct slot *slot, uint32_t binding);
+
+/* For the log: "killed by signal 11 (Segmentation fault)". */
+void slot_describe_status(int status, char *text, size_t size);
+
+#endif

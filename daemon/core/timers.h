@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * timers: a binary heap of deadlines on a clock that the owner moves: real in the daemon, virtual in the simulation.
+ * A timer is embedded in the thing that it is for; its callback finds the thing with container_of.
+ */
+#ifndef CORE_TIMERS_H
+#define CORE_TIMERS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define container_of(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
+
+#define MILLISECOND UINT64_C(1000000)
+#define SECOND UINT64_C(1000000000)
+
+struct timer {
+	uint64_t at;
+	size_t place; /* in the heap, from 1; 0: not set */
+	void (*fire)(struct timer *timer);
+};
+
+struct timers {
+	struct timer **heap;
+	size_t count, room;
+};
+
+/* Sets or moves a timer. 0 or -ENOMEM. */
+int timer_set(struct timers *timers, struct timer *timer, uint64_t at);
+void timer_clear(struct timers *timers, struct timer *timer);
+static inline bool timer_is_set(const struct timer *timer)
+{
+	return timer->place != 0;
+}
+
+/* When the next one is due; UINT64_MAX: never. */
+uint64_t timers_next(const struct timers *timers);
+
+/* Fires, in order, what is due at `now`. */
+void timers_run(struct timers *timers, uint64_t now);
+
+void timers_free(struct timers *timers);
+
+#endif

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* address: where the daemon listens: `unix:PATH`, `tcp:HOST:PORT`, `tcp:[::1]:7117`. HOST is a number, or localhost. */
+#ifndef SUPERVISOR_ADDRESS_H
+#define SUPERVISOR_ADDRESS_H
+
+#include <stdbool.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+struct address {
+	struct sockaddr_storage sa;
+	socklen_t size;
+};
+
+/* 0, or -1 with a sentence in `fault`. */
+int address_parse(struct address *address, const char *text, char *fault, size_t fault_size);
+
+bool address_is_loopback(const struct address *address); /* Unix sockets are */
+bool address_equal(const struct address *a, const struct address *b);
+
+/* As it is written in the configuration. */
+void address_format(const struct address *address, char *text, size_t size);
+
+static inline bool address_is_unix(const struct address *address)
+{
+	return address->sa.ss_family == AF_UNIX;
+}
+static inline const char *address_path(const struct address *address)
+{
+	return ((const struct sockaddr_un *)&address->sa)->sun_path;
+}
+
+enum { ADDRESS_TEXT = 128 };
+
+#endif

@@ -1,0 +1,601 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/supervisor/config.h"
+
+#include "daemon/supervisor/address.h"
+#include "daemon/supervisor/inifile.h"
+#include "daemon/supervisor/json.h"
+
+#include <errno.h>
+#include <glob.h>
+#include <grp.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <syslog.h>
+#include <unistd.h>
+
+enum { WORKERS_MOST = 4096 };
+
+/* ---- the table ---- */
+
+enum type { T_TEXT, T_LIST, T_BOOL, T_COUNT, T_SIZE, T_SECONDS, T_MODE, T_WORKERS, T_JSON, T_CHOICE };
+
+struct option {
+	const char *name;
+	enum type type;
+	size_t at;                   /* in struct config or config_pool */
+	const char *preset;          /* as it would be written; NULL: none */
+	const char *const *choices;  /* of T_CHOICE */
+	uint64_t least, most;        /* of numbers */
+};
+
+static const char *const admins[] = {"all", "unix", "none", NULL};         /* as enum config_admin */
+static const char *const levels[] = {"error", "warning", "info", "debug", NULL};
+
+#define AT(member) offsetof(struct config, member)
+static const struct option daemon_options[] = {
+	{"listen", T_LIST, AT(listen), NULL, NULL, 0, 0},
+	{"plugin_dir", T_TEXT, AT(plugin_dir), OBJPOOL_PLUGIN_DIR, NULL, 0, 0},
+	{"worker_program", T_TEXT, AT(worker_program), NULL, NULL, 0, 0},
+	{"socket_mode", T_MODE, AT(socket_mode), "0660", NULL, 0, 0777},
+	{"socket_group", T_TEXT, AT(socket_group), NULL, NULL, 0, 0},
+	{"insecure_remote", T_BOOL, AT(insecure_remote), "no", NULL, 0, 0},
+	{"admin", T_CHOICE, AT(admin), "all", admins, 0, 0},
+	{"max_message", T_SIZE, AT(max_message), "256M", NULL, 1024, UINT64_C(1) << 31},
+	{"max_connections", T_COUNT, AT(max_connections), "10000", NULL, 1, 1000000},
+	{"max_inflight", T_COUNT, AT(max_inflight), "16384", NULL, 1, 10000000},
+	{"max_unsent", T_SIZE, AT(max_unsent), "16M", NULL, 4096, UINT64_C(1) << 40},
+	{"max_pending", T_SIZE, AT(max_pending), "512M", NULL, 4096, UINT64_C(1) << 40},
+	{"log_level", T_CHOICE, AT(log_level), "info", levels, 0, 0},
+	{"drain_timeout", T_SECONDS, AT(drain_timeout), "never", NULL, 0, 0},
+};
+#undef AT
+#define AT(member) offsetof(struct config_pool, member)
+static const struct option pool_options[] = {
+	{"plugin", T_TEXT, AT(plugin), NULL, NULL, 0, 0},
+	{"class", T_TEXT, AT(class), NULL, NULL, 0, 0},
+	{"workers", T_WORKERS, AT(workers), "1", NULL, 1, WORKERS_MOST},
+	{"isolation", T_TEXT, AT(isolation), "process", NULL, 0, 0},
+	{"args", T_JSON, AT(args), NULL, NULL, 0, 0},
+	{"kwargs", T_JSON, AT(kwargs), NULL, NULL, 0, 0},
+	{"slot_kwargs", T_JSON, AT(slot_kwargs), NULL, NULL, 0, 0},
+	{"max_queue", T_COUNT, AT(max_queue), "100000", NULL, 1, UINT32_MAX},
+	{"start_timeout", T_SECONDS, AT(start_timeout), "60", NULL, 0, 0},
+	{"stop_timeout", T_SECONDS, AT(stop_timeout), "5", NULL, 0, 0},
+	{"cancel_grace", T_SECONDS, AT(cancel_grace), "never", NULL, 0, 0},
+	{"max_calls", T_COUNT, AT(max_calls), "0", NULL, 0, 0},
+	{"max_age", T_COUNT, AT(max_age), "0", NULL, 0, 0},
+	{"max_rss", T_COUNT, AT(max_rss), "0", NULL, 0, 0},
+};
+#undef AT
+#define COUNT(table) (sizeof(table) / sizeof *(table))
+
+__attribute__((format(printf, 2, 3)))
+static int fail(struct config *config, const char *format, ...)
+{
+	va_list list;
+	va_start(list, format);
+	(void)vsnprintf(config->fault, sizeof config->fault, format, list);
+	va_end(list);
+	return -1;
+}
+
+/* ---- values ---- */
+
+/* What is wrong with a value, as the end of a sentence; NULL: nothing. */
+typedef const char *set_fn(void *field, const struct option *option, const char *text);
+
+static const char *set_text(void *field, const struct option *option, const char *text)
+{
+	char *copy = text[0] ? strdup(text) : NULL;
+	if (!copy)
+		return option->preset ? "must not be empty" : "is empty";
+	free(*(char **)field);
+	*(char **)field = copy;
+	return NULL;
+}
+
+static const char *set_bool(void *field, const struct option *option, const char *text)
+{
+	(void)option;
+	const bool yes = !strcmp(text, "yes") || !strcmp(text, "true") || !strcmp(text, "on") || !strcmp(text, "1");
+	const bool no = !strcmp(text, "no") || !strcmp(text, "false") || !strcmp(text, "off") || !strcmp(text, "0");
+	if (!yes && !no)
+		return "must be yes or no";
+	*(bool *)field = yes;
+	return NULL;
+}
+
+static int parse_number(const char *text, int base, uint64_t *value, const char **rest)
+{
+	char *end;
+	if (text[0] < '0' || text[0] > '9')
+		return -1;
+	errno = 0;
+	*value = strtoull(text, &end, base);
+	*rest = end;
+	return errno ? -1 : 0;
+}
+
+static const char *set_count(void *field, const struct option *option, const char *text)
+{
+	const char *rest;
+	uint64_t value;
+	if (parse_number(text, 10, &value, &rest) < 0 || *rest)
+		return "must be a whole number";
+	if (value < option->least || value > option->most)
+		return option->most == 0 ? "can only be 0: this daemon doesn't recycle workers yet" : "is out of range";
+	*(uint64_t *)field = value;
+	return NULL;
+}
+
+static const char *set_size(void *field, const struct option *option, const char *text)
+{
+	static const char units[] = "KMG";
+	const char *rest;
+	uint64_t value;
+
+	if (parse_number(text, 10, &value, &rest) < 0)
+		return "must be a number of bytes, as in 65536, 64K, 16M or 1G";
+	const char *unit = *rest ? strchr(units, *rest) : NULL;
+	if (*rest && (!unit || rest[1]))
+		return "must be a number of bytes, as in 65536, 64K, 16M or 1G";
+	for (const char *u = units; unit && u <= unit; u++)
+		if (__builtin_mul_overflow(value, 1024, &value))
+			return "is out of range";
+	if (value < option->least || value > option->most)
+		return "is out of range";
+	*(uint64_t *)field = value;
+	return NULL;
+}
+
+static const char *set_seconds(void *field, const struct option *option, const char *text)
+{
+	char *end;
+	(void)option;
+	if (!strcmp(text, "never")) {
+		*(uint64_t *)field = NEVER;
+		return NULL;
+	}
+	errno = 0;
+	const double value = strtod(text, &end);
+	if (end == text || *end || errno || !(value >= 0 && value <= 1e8))
+		return "must be a number of seconds, or never";
+	*(uint64_t *)field = (uint64_t)(value * (double)SECOND);
+	return NULL;
+}
+
+static const char *set_mode(void *field, const struct option *option, const char *text)
+{
+	const char *rest;
+	uint64_t value;
+	if (parse_number(text, 8, &value, &rest) < 0 || *rest || value > option->most)
+		return "must be an octal mode, as in 0660";
+	*(uint64_t *)field = value;
+	return NULL;
+}
+
+static const char *set_workers(void *field, const struct option *option, const char *text)
+{
+	struct config_pool *pool = container_of(field, struct config_pool, workers);
+	const char *rest;
+	uint64_t value;
+
+	if (!strcmp(text, "cpus")) {
+		pool->workers_cpus = true;
+		return NULL;
+	}
+	if (parse_number(text, 10, &value, &rest) < 0 || *rest || value < option->least || value > option->most)
+		return "must be a number from 1 to 4096, or cpus";
+	pool->workers = (uint32_t)value;
+	pool->workers_cpus = false;
+	return NULL;
+}
+
+static const char *set_json(void *field, const struct option *option, const char *text)
+{
+	static char what[192]; /* outlives the call; the next error replaces it */
+	struct config_json *json = field;
+	struct block *packed;
+	struct span value;
+
+	(void)option;
+	if (json_to_msgpack(text, &packed, &value, what, sizeof what) < 0)
+		return what;
+	block_unref(json->packed);
+	free(json->text);
+	json->packed = packed;
+	json->value = value;
+	json->text = strdup(text);
+	return json->text ? NULL : "could not be kept: out of memory";
+}
+
+static const char *set_choice(void *field, const struct option *option, const char *text)
+{
+	for (uint32_t i = 0; option->choices[i]; i++)
+		if (!strcmp(text, option->choices[i])) {
+			*(uint32_t *)field = i;
+			return NULL;
+		}
+	return option->choices == admins ? "must be all, unix or none" : "must be error, warning, info or debug";
+}
+
+static const char *set_list(void *field, const struct option *option, const char *text)
+{
+	struct config *config = container_of(field, struct config, listen);
+	struct address address;
+	static char what[192];
+
+	(void)option;
+	if (address_parse(&address, text, what, sizeof what) < 0)
+		return what;
+	return config_add_listen(config, text) < 0 ? "could not be kept: out of memory" : NULL;
+}
+
+static set_fn *const setters[] = {
+	[T_TEXT] = set_text, [T_LIST] = set_list, [T_BOOL] = set_bool, [T_COUNT] = set_count, [T_SIZE] = set_size,
+	[T_SECONDS] = set_seconds, [T_MODE] = set_mode, [T_WORKERS] = set_workers, [T_JSON] = set_json, [T_CHOICE] = set_choice,
+};
+
+int config_add_listen(struct config *config, const char *address)
+{
+	char **list = realloc(config->listen, (config->listen_count + 1) * sizeof *list);
+	if (!list)
+		return -ENOMEM;
+	config->listen = list;
+	if (!(list[config->listen_count] = strdup(address)))
+		return -ENOMEM;
+	config->listen_count++;
+	return 0;
+}
+
+static void preset(void *base, const struct option *options, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (options[i].preset)
+			(void)setters[options[i].type]((char *)base + options[i].at, &options[i], options[i].preset);
+}
+
+/* ---- files ---- */
+
+struct file {
+	struct config *config;
+	const char *path;
+	char section[128];
+	bool seen[COUNT(daemon_options) + COUNT(pool_options)];
+};
+
+static struct config_pool *find_pool(struct config *config, const char *name)
+{
+	for (uint32_t i = 0; i < config->pool_count; i++)
+		if (!strcmp(config->pools[i].name, name))
+			return &config->pools[i];
+	return NULL;
+}
+
+static bool is_pool_name(const char *name)
+{
+	return name[0] && strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") == strlen(name);
+}
+
+static int add_pool(struct file *file, const char *name, int line)
+{
+	struct config *config = file->config;
+	const struct config_pool *other = find_pool(config, name);
+
+	if (!is_pool_name(name) || !strcmp(name, "objpool"))
+		return fail(config, "%s:%d: \"%s\" can't be a pool's name: use letters, digits, _ and -, and not objpool", file->path,
+			    line, name);
+	if (other)
+		return fail(config, "%s:%d: pool %s is there already, at %s", file->path, line, name, other->place);
+	struct config_pool *pools = realloc(config->pools, (config->pool_count + 1) * sizeof *pools);
+	if (!pools)
+		return fail(config, "out of memory");
+	config->pools = pools;
+	struct config_pool *pool = &pools[config->pool_count++];
+	*pool = (struct config_pool){.name = strdup(name)};
+	preset(pool, pool_options, COUNT(pool_options));
+	if (asprintf(&pool->place, "%s:%d", file->path, line) < 0)
+		pool->place = NULL;
+	return pool->name && pool->place ? 0 : fail(config, "out of memory");
+}
+
+static int on_section(void *data, const char *section, int line)
+{
+	struct file *file = data;
+
+	memset(file->seen, 0, sizeof file->seen);
+	snprintf(file->section, sizeof file->section, "%s", section);
+	if (!strcmp(section, "daemon"))
+		return 0;
+	if (!strncmp(section, "pool ", 5))
+		return add_pool(file, section + 5 + strspn(section + 5, " \t"), line);
+	return fail(file->config, "%s:%d: there is no section [%s]: write [daemon] or [pool NAME]", file->path, line, section);
+}
+
+static int on_value(void *data, const char *name, const char *value, int line)
+{
+	struct file *file = data;
+	struct config *config = file->config;
+	const bool in_daemon = !strcmp(file->section, "daemon");
+	const struct option *options = in_daemon ? daemon_options : pool_options;
+	const size_t count = in_daemon ? COUNT(daemon_options) : COUNT(pool_options);
+	void *base = in_daemon ? (void *)config : config->pool_count ? (void *)&config->pools[config->pool_count - 1] : NULL;
+
+	if (!file->section[0])
+		return fail(config, "%s:%d: %s stands before any section: begin with [daemon] or [pool NAME]", file->path, line, name);
+	for (size_t i = 0; i < count; i++) {
+		if (strcmp(options[i].name, name) != 0)
+			continue;
+		if (file->seen[i] && options[i].type != T_LIST)
+			return fail(config, "%s:%d: %s is given twice in [%s]", file->path, line, name, file->section);
+		file->seen[i] = true;
+		const char *wrong = setters[options[i].type]((char *)base + options[i].at, &options[i], value);
+		return wrong ? fail(config, "%s:%d: %s = %.100s: %s", file->path, line, name, value, wrong) : 0;
+	}
+	return fail(config, "%s:%d: [%s] has no key \"%s\"", file->path, line, file->section, name);
+}
+
+static int load_file(struct config *config, const char *path)
+{
+	struct file file = {.config = config, .path = path};
+	const struct inifile_reader reader = {.section = on_section, .value = on_value, .data = &file};
+	int line = 0;
+	const int r = inifile_read(path, &reader, &line);
+
+	if (r == 0 || config->fault[0])
+		return config->fault[0] ? -1 : 0;
+	if (r == -EBADMSG)
+		return fail(config, "%s:%d: this is neither [section], name = value, nor a comment", path, line);
+	return fail(config, "%s: %s", path, strerror(-r));
+}
+
+/* conf.d/ beside the file, in the order of names. */
+static int load_directory(struct config *config, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	glob_t found;
+	char *pattern;
+	int r = 0;
+
+	if (asprintf(&pattern, "%.*sconf.d/*.conf", slash ? (int)(slash - path) + 1 : 0, path) < 0)
+		return fail(config, "out of memory");
+	if (glob(pattern, 0, NULL, &found) == 0) {
+		for (size_t i = 0; i < found.gl_pathc && r == 0; i++)
+			r = load_file(config, found.gl_pathv[i]);
+		globfree(&found);
+	}
+	free(pattern);
+	return r;
+}
+
+int config_load(struct config *config, const char *path)
+{
+	*config = (struct config){0};
+	preset(config, daemon_options, COUNT(daemon_options));
+	if (!path)
+		return 0;
+	return load_file(config, path) < 0 || load_directory(config, path) < 0 ? -1 : 0;
+}
+
+/* ---- the whole ---- */
+
+static int check_json(struct config *config, const struct config_pool *pool)
+{
+	struct reader args = reader_of(pool->args.value), kwargs = reader_of(pool->kwargs.value);
+	struct reader slots = reader_of(pool->slot_kwargs.value);
+	uint32_t n, workers = config_pool_workers(pool), any;
+	struct span item;
+
+	if (pool->args.text && read_array(&args, &n) < 0)
+		return fail(config, "%s: pool %s: args must be a JSON array", pool->place, pool->name);
+	if (pool->kwargs.text && read_map(&kwargs, &n) < 0)
+		return fail(config, "%s: pool %s: kwargs must be a JSON object", pool->place, pool->name);
+	if (!pool->slot_kwargs.text)
+		return 0;
+	if (read_array(&slots, &n) < 0 || n != workers)
+		return fail(config, "%s: pool %s: slot_kwargs must be a JSON array of %u objects, one per slot", pool->place,
+			    pool->name, workers);
+	while (n-- > 0) {
+		struct reader look = slots;
+		if (read_map(&look, &any) < 0 || read_value(&slots, &item) < 0)
+			return fail(config, "%s: pool %s: slot_kwargs must be a JSON array of objects", pool->place, pool->name);
+	}
+	return 0;
+}
+
+static int check_pool(struct config *config, const struct config_pool *pool)
+{
+	if (!pool->plugin || !pool->class)
+		return fail(config, "%s: pool %s needs plugin and class", pool->place, pool->name);
+	if (strcmp(pool->isolation, "process") != 0)
+		return fail(config, "%s: pool %s: isolation = %s: this daemon knows process only", pool->place, pool->name,
+			    pool->isolation);
+	return check_json(config, pool);
+}
+
+static int check_listen(struct config *config, uint32_t i)
+{
+	struct address address, other;
+	char fault[256];
+
+	if (address_parse(&address, config->listen[i], fault, sizeof fault) < 0)
+		return fail(config, "%s", fault);
+	if (!address_is_loopback(&address) && !config->insecure_remote)
+		return fail(config,
+			    "listen = %s: anyone on the network could call; set insecure_remote = yes if that is what you want",
+			    config->listen[i]);
+	for (uint32_t j = 0; j < i; j++)
+		if (address_parse(&other, config->listen[j], fault, sizeof fault) == 0 && address_equal(&address, &other) &&
+		    !strstr(config->listen[i], ":0"))
+			return fail(config, "listen = %s is given twice", config->listen[i]);
+	return 0;
+}
+
+int config_check(struct config *config)
+{
+	for (uint32_t i = 0; i < config->listen_count; i++)
+		if (check_listen(config, i) < 0)
+			return -1;
+	for (uint32_t i = 0; i < config->pool_count; i++)
+		if (check_pool(config, &config->pools[i]) < 0)
+			return -1;
+	if (config->socket_group && !getgrnam(config->socket_group))
+		return fail(config, "socket_group = %s: there is no such group", config->socket_group);
+	return 0;
+}
+
+uint32_t config_pool_workers(const struct config_pool *pool)
+{
+	cpu_set_t set;
+	if (!pool->workers_cpus)
+		return pool->workers;
+	return sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0 ? (uint32_t)CPU_COUNT(&set) : 1;
+}
+
+static bool same_text(const char *a, const char *b)
+{
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+bool config_pool_same_instances(const struct config_pool *a, const struct config_pool *b)
+{
+	return same_text(a->plugin, b->plugin) && same_text(a->class, b->class) && same_text(a->args.text, b->args.text) &&
+	       same_text(a->kwargs.text, b->kwargs.text) && same_text(a->slot_kwargs.text, b->slot_kwargs.text);
+}
+
+/* ---- printing ---- */
+
+static void print_size(FILE *to, uint64_t value)
+{
+	static const char units[] = "\0KMG";
+	int unit = 0;
+	while (unit < 3 && value && value % 1024 == 0) {
+		value /= 1024;
+		unit++;
+	}
+	fprintf(to, "%llu", (unsigned long long)value);
+	if (unit)
+		fputc(units[unit], to);
+}
+
+static void print_seconds(FILE *to, uint64_t value)
+{
+	if (value == NEVER)
+		fputs("never", to);
+	else
+		fprintf(to, "%.9g", (double)value / (double)SECOND);
+}
+
+static void print_list(const struct config *config, FILE *to)
+{
+	for (uint32_t i = 0; i < config->listen_count; i++)
+		fprintf(to, "listen = %s\n", config->listen[i]);
+}
+
+static void print_value(const void *field, const struct option *option, FILE *to)
+{
+	const struct config_pool *pool;
+
+	switch (option->type) {
+	case T_TEXT:
+		fputs(*(char *const *)field, to);
+		break;
+	case T_BOOL:
+		fputs(*(const bool *)field ? "yes" : "no", to);
+		break;
+	case T_COUNT:
+		fprintf(to, "%llu", (unsigned long long)*(const uint64_t *)field);
+		break;
+	case T_SIZE:
+		print_size(to, *(const uint64_t *)field);
+		break;
+	case T_SECONDS:
+		print_seconds(to, *(const uint64_t *)field);
+		break;
+	case T_MODE:
+		fprintf(to, "%04llo", (unsigned long long)*(const uint64_t *)field);
+		break;
+	case T_WORKERS:
+		pool = container_of(field, const struct config_pool, workers);
+		if (pool->workers_cpus)
+			fputs("cpus", to);
+		else
+			fprintf(to, "%u", pool->workers);
+		break;
+	case T_JSON:
+		fputs(((const struct config_json *)field)->text, to);
+		break;
+	case T_CHOICE:
+		fputs(option->choices[*(const uint32_t *)field], to);
+		break;
+	case T_LIST:
+		break;
+	}
+}
+
+static bool is_given(const void *field, const struct option *option)
+{
+	return (option->type != T_TEXT || *(char *const *)field) &&
+	       (option->type != T_JSON || ((const struct config_json *)field)->text);
+}
+
+static void print_section(const void *base, const struct option *options, size_t count, FILE *to)
+{
+	for (size_t i = 0; i < count; i++) {
+		const void *field = (const char *)base + options[i].at;
+		if (options[i].type == T_LIST) {
+			print_list(base, to);
+		} else if (is_given(field, &options[i])) {
+			fprintf(to, "%s = ", options[i].name);
+			print_value(field, &options[i], to);
+			fputc('\n', to);
+		}
+	}
+}
+
+void config_print(const struct config *config, FILE *to)
+{
+	fputs("[daemon]\n", to);
+	print_section(config, daemon_options, COUNT(daemon_options), to);
+	for (uint32_t i = 0; i < config->pool_count; i++) {
+		fprintf(to, "\n[pool %s]\n", config->pools[i].name);
+		print_section(&config->pools[i], pool_options, COUNT(pool_options), to);
+	}
+}
+
+/* ---- freeing ---- */
+
+static void free_section(void *base, const struct option *options, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		void *field = (char *)base + options[i].at;
+		if (options[i].type == T_TEXT)
+			free(*(char **)field);
+		if (options[i].type == T_JSON) {
+			free(((struct config_json *)field)->text);
+			block_unref(((struct config_json *)field)->packed);
+		}
+	}
+}
+
+void config_pool_free(struct config_pool *pool)
+{
+	free_section(pool, pool_options, COUNT(pool_options));
+	free(pool->name);
+	free(pool->place);
+	*pool = (struct config_pool){0};
+}
+
+void config_free(struct config *config)
+{
+	for (uint32_t i = 0; i < config->pool_count; i++)
+		config_pool_free(&config->pools[i]);
+	free(config->pools);
+	for (uint32_t i = 0; i < config->listen_count; i++)
+		free(config->listen[i]);
+	free(config->listen);
+	free_section(config, daemon_options, COUNT(daemon_options));
+	*config = (struct config){0};
+}

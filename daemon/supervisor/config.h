@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * config: what the files say, checked; an error names file and line. One table of options is what the parser,
+ * --print-config and the check that every option is documented read.
+ */
+#ifndef SUPERVISOR_CONFIG_H
+#define SUPERVISOR_CONFIG_H
+
+#include "daemon/core/pool.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* A value that is JSON in the file and msgpack on the wire. */
+struct config_json {
+	char *text; /* as written; NULL: not given */
+	struct block *packed;
+	struct span value;
+};
+
+struct config_pool {
+	char *name;
+	char *plugin, *class;
+	uint32_t workers;
+	bool workers_cpus;      /* as many as CPUs that the daemon may use */
+	char *isolation;
+	struct config_json args, kwargs, slot_kwargs;
+	uint64_t max_queue;
+	uint64_t start_timeout, stop_timeout, cancel_grace; /* nanoseconds; NEVER */
+	uint64_t max_calls, max_age, max_rss;               /* only 0, until pools can recycle */
+	char *place;            /* file:line of its section */
+};
+
+enum config_admin { ADMIN_ALL, ADMIN_UNIX, ADMIN_NONE };
+
+struct config {
+	char **listen;
+	uint32_t listen_count;
+	char *plugin_dir;
+	char *worker_program; /* NULL: found */
+	uint64_t socket_mode;
+	char *socket_group;
+	bool insecure_remote;
+	uint32_t admin;       /* enum config_admin */
+	uint64_t max_message, max_connections, max_inflight, max_unsent, max_pending;
+	uint32_t log_level;
+	uint64_t drain_timeout; /* nanoseconds; NEVER */
+	struct config_pool *pools;
+	uint32_t pool_count;
+	char fault[512];      /* the first error */
+};
+
+/* Reads the file and conf.d/ *.conf beside it. NULL: the defaults alone. 0, or -1 with config->fault. */
+int config_load(struct config *config, const char *path);
+
+/* Adds a listen address of the command line. 0 or -ENOMEM. */
+int config_add_listen(struct config *config, const char *address);
+
+/* What must be right in the whole: addresses, plugins' names, numbers of slots. 0, or -1 with config->fault. */
+int config_check(struct config *config);
+
+void config_print(const struct config *config, FILE *to);
+void config_free(struct config *config);
+
+/* Do two sections make the same instances? */
+bool config_pool_same_instances(const struct config_pool *a, const struct config_pool *b);
+
+void config_pool_free(struct config_pool *pool);
+
+uint32_t config_pool_workers(const struct config_pool *pool);
+
+#endif

@@ -1,0 +1,564 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/supervisor/daemon.h"
+
+#include "daemon/core/pool.h"
+#include "daemon/supervisor/listener.h"
+#include "daemon/supervisor/log.h"
+#include "daemon/supervisor/reload.h"
+#include "daemon/supervisor/service.h"
+#include "daemon/supervisor/session.h"
+#include "daemon/supervisor/status.h"
+#include "daemon/supervisor/systemd.h"
+#include "daemon/supervisor/template.h"
+#include "daemon/supervisor/worker.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define READY_AT_LATEST (5 * SECOND) /* READY=1 waits so long for constructors */
+#define LAST_ANSWERS (2 * SECOND)    /* at the very end, for clients that are slow to read */
+
+static const struct timeval half_a_second = {.tv_usec = 500000};
+
+void daemon_tick(struct daemon *daemon)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	daemon->core.now = (uint64_t)t.tv_sec * SECOND + (uint64_t)t.tv_nsec;
+}
+
+/* ---- the core's actions ---- */
+
+static struct daemon *daemon_of(const struct pool *pool)
+{
+	return container_of(pool->core, struct daemon, core);
+}
+
+static void log_changed(const struct slot *slot)
+{
+	if (slot->state == SLOT_READY)
+		log_slot(LOG_INFO, slot, "ready, pid %lld, generation %llu", (long long)slot->pid, (unsigned long long)slot->generation);
+}
+
+static void on_slot_changed(struct slot *slot)
+{
+	daemon_of(slot->pool)->slots_changed = true;
+	log_changed(slot);
+}
+
+static void on_pool_free(struct pool *pool)
+{
+	struct daemon *daemon = daemon_of(pool);
+	service_forget_pool(daemon, pool);
+	log_pool(LOG_INFO, pool, "stopped");
+	if (pool->owner)
+		template_free(pool->owner);
+	daemon->slots_changed = true;
+}
+
+static const struct core_ops ops = {
+	.client_wrote = session_on_wrote,
+	.slot_wrote = worker_on_wrote,
+	.slot_start = worker_start,
+	.slot_kill = worker_kill,
+	.slot_nudge = worker_nudge,
+	.slot_changed = on_slot_changed,
+	.slot_free = worker_free,
+	.pool_free = on_pool_free,
+};
+
+/* ---- processes that end ---- */
+
+static struct worker *find_worker(struct daemon *daemon, pid_t pid)
+{
+	struct pool *pool;
+	struct slot *slot;
+
+	TAILQ_FOREACH(pool, &daemon->core.pools, link) {
+		for (uint32_t i = 0; i < pool->size; i++)
+			if (pool->slots[i]->pid == pid)
+				return pool->slots[i]->owner;
+		TAILQ_FOREACH(slot, &pool->leaving_slots, link)
+			if (slot->pid == pid)
+				return slot->owner;
+	}
+	return NULL;
+}
+
+static bool was_template(struct daemon *daemon, pid_t pid)
+{
+	struct pool *pool;
+
+	TAILQ_FOREACH(pool, &daemon->core.pools, link) {
+		struct template *template = pool->owner;
+		if (template->pid == pid) {
+			template->pid = 0; /* its channel says the rest */
+			return true;
+		}
+	}
+	return false;
+}
+
+static void on_child(evutil_socket_t fd, short what, void *data)
+{
+	struct daemon *daemon = data;
+	int status;
+	pid_t pid;
+
+	(void)fd, (void)what;
+	daemon_tick(daemon);
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		struct worker *worker = find_worker(daemon, pid);
+		if (worker) {
+			worker_on_exit(worker, status);
+		} else if (!was_template(daemon, pid)) {
+			/* A worker of which the template has not told yet, or somebody's orphan. */
+			daemon->early[daemon->early_next].pid = pid;
+			daemon->early[daemon->early_next].status = status;
+			daemon->early_next = (daemon->early_next + 1) % DAEMON_EARLY;
+		}
+	}
+}
+
+int daemon_early_status(struct daemon *daemon, pid_t pid, int *status)
+{
+	for (int i = 0; i < DAEMON_EARLY; i++)
+		if (daemon->early[i].pid == pid) {
+			*status = daemon->early[i].status;
+			daemon->early[i].pid = 0;
+			return 0;
+		}
+	return -1;
+}
+
+/* ---- signals ---- */
+
+static void on_stop_signal(evutil_socket_t signal, short what, void *data)
+{
+	struct daemon *daemon = data;
+	(void)what;
+	daemon_tick(daemon);
+	log_say(LOG_NOTICE, "%s: %s", strsignal(signal), daemon->state == DAEMON_RUNNING ? "finishing what runs, then stopping" : "stopping now");
+	daemon_stop(daemon, daemon->state != DAEMON_RUNNING);
+}
+
+static void on_reload_signal(evutil_socket_t signal, short what, void *data)
+{
+	struct daemon_report report;
+	(void)signal, (void)what;
+	daemon_tick(data);
+	(void)daemon_reload(data, &report); /* it logs what became of it */
+}
+
+static void on_restart_signal(evutil_socket_t signal, short what, void *data)
+{
+	(void)signal, (void)what;
+	daemon_tick(data);
+	daemon_restart_workers(data);
+}
+
+void daemon_restart_workers(struct daemon *daemon)
+{
+	struct pool *pool;
+	log_say(LOG_NOTICE, "restarting all workers, one by one");
+	TAILQ_FOREACH(pool, &daemon->core.pools, link)
+		if (!pool->leaving)
+			service_restart_pool(daemon, pool);
+}
+
+/* ---- starting ---- */
+
+static void on_timer(evutil_socket_t fd, short what, void *data)
+{
+	struct daemon *daemon = data;
+	(void)fd, (void)what;
+	daemon->timer_at = 0;
+	daemon_tick(daemon); /* what is due is fired when the turn ends */
+}
+
+static void on_sweep(evutil_socket_t fd, short what, void *data)
+{
+	struct daemon *daemon = data;
+	struct session *session, *next;
+
+	(void)fd, (void)what;
+	daemon_tick(daemon);
+	for (session = TAILQ_FIRST(&daemon->sessions); session; session = next) {
+		next = TAILQ_NEXT(session, link);
+		session_sweep(session);
+	}
+}
+
+static int add_events(struct daemon *daemon)
+{
+	static const struct {
+		int signal;
+		event_callback_fn run;
+	} wanted[] = {{SIGTERM, on_stop_signal},  {SIGINT, on_stop_signal}, {SIGHUP, on_reload_signal},
+		      {SIGUSR2, on_restart_signal}, {SIGCHLD, on_child}};
+
+	for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+		daemon->signals[i] = evsignal_new(daemon->base, wanted[i].signal, wanted[i].run, daemon);
+		if (!daemon->signals[i] || event_add(daemon->signals[i], NULL) < 0)
+			return -1;
+	}
+	daemon->timer = evtimer_new(daemon->base, on_timer, daemon);
+	daemon->sweep = event_new(daemon->base, -1, EV_PERSIST, on_sweep, daemon);
+	return daemon->timer && daemon->sweep && event_add(daemon->sweep, &half_a_second) == 0 ? 0 : -1;
+}
+
+static int make_base(struct daemon *daemon)
+{
+	struct event_config *config = event_config_new();
+	if (!config)
+		return -1;
+	(void)event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV);
+	daemon->base = event_base_new_with_config(config);
+	event_config_free(config);
+	return daemon->base ? 0 : -1;
+}
+
+/* objpool-worker: as configured, or beside this program (a build tree), or where it is installed. */
+static int find_worker_program(struct daemon *daemon)
+{
+	char self[4096];
+
+	if (daemon->config.worker_program) {
+		daemon->worker_program = strdup(daemon->config.worker_program);
+	} else {
+		const ssize_t n = readlink("/proc/self/exe", self, sizeof self - 32);
+		char *slash = n > 0 ? memrchr(self, '/', (size_t)n) : NULL;
+		if (slash) {
+			strcpy(slash + 1, "objpool-worker");
+			if (access(self, X_OK) == 0)
+				daemon->worker_program = strdup(self);
+		}
+		if (!daemon->worker_program)
+			daemon->worker_program = strdup(OBJPOOL_LIBEXEC_DIR "/objpool-worker");
+	}
+	if (daemon->worker_program && access(daemon->worker_program, X_OK) == 0)
+		return 0;
+	log_say(LOG_ERR, "can't run %s: %s", daemon->worker_program ? daemon->worker_program : "objpool-worker", strerror(errno));
+	return -1;
+}
+
+/* Room for the descriptors that the configuration allows for. */
+static void raise_descriptors(const struct daemon *daemon)
+{
+	const rlim_t wanted = (rlim_t)daemon->config.max_connections + 1024 + 4 * 4096;
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)
+		return;
+	limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+	if (limit.rlim_cur < daemon->config.max_connections + 64)
+		log_say(LOG_WARNING, "max_connections is %llu, but the process may open %llu files",
+			(unsigned long long)daemon->config.max_connections, (unsigned long long)limit.rlim_cur);
+}
+
+static void init_lists(struct daemon *daemon)
+{
+	TAILQ_INIT(&daemon->listeners);
+	TAILQ_INIT(&daemon->sessions);
+	TAILQ_INIT(&daemon->dirty_sessions);
+	TAILQ_INIT(&daemon->closed_sessions);
+	TAILQ_INIT(&daemon->dirty_workers);
+	TAILQ_INIT(&daemon->chores);
+}
+
+static int set_up_process(struct daemon *daemon)
+{
+	if (getrandom(&idmap_salt, sizeof idmap_salt, 0) != sizeof idmap_salt)
+		idmap_salt = daemon->core.now;
+	(void)signal(SIGPIPE, SIG_IGN);
+	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0) {
+		log_say(LOG_ERR, "can't become the subreaper of the workers: %s", strerror(errno));
+		return -1;
+	}
+	return find_worker_program(daemon);
+}
+
+static struct core_limits limits_of(const struct config *config)
+{
+	return (struct core_limits){.max_message = config->max_message,
+				    .max_inflight = (uint32_t)config->max_inflight,
+				    .max_pending = config->max_pending,
+				    .max_unsent = config->max_unsent};
+}
+
+int daemon_init(struct daemon *daemon, struct config *config, const char *path, char *const *listen, uint32_t listen_count)
+{
+	const struct core_limits limits = limits_of(config);
+	struct listener *listener;
+	char fault[512];
+
+	*daemon = (struct daemon){.config = *config, .config_path = path, .extra_listen = listen, .extra_listen_count = listen_count};
+	*config = (struct config){0};
+	init_lists(daemon);
+	core_init(&daemon->core, &ops, &limits);
+	daemon_tick(daemon);
+	daemon->started = daemon->core.now;
+	daemon->scratch = block_new(INTAKE_SCRATCH);
+	if (!daemon->scratch || make_base(daemon) < 0 || add_events(daemon) < 0) {
+		log_say(LOG_ERR, "can't set up the event loop: %s", strerror(errno));
+		return -1;
+	}
+	raise_descriptors(daemon);
+	if (set_up_process(daemon) < 0)
+		return -1;
+	if (systemd_adopt_sockets(daemon, fault, sizeof fault) < 0 || reload_open_listeners(daemon, &daemon->config, fault, sizeof fault) < 0) {
+		log_say(LOG_ERR, "%s", fault);
+		return -1;
+	}
+	if (reload_start_pools(daemon) < 0)
+		return -1;
+	TAILQ_FOREACH(listener, &daemon->listeners, link)
+		listener_start(listener);
+	systemd_start_watchdog(daemon);
+	return 0;
+}
+
+/* ---- stopping ---- */
+
+static void close_listeners(struct daemon *daemon)
+{
+	struct listener *listener;
+	while ((listener = TAILQ_FIRST(&daemon->listeners)))
+		listener_close(listener);
+}
+
+static bool has_calls(const struct daemon *daemon)
+{
+	const struct pool *pool;
+	TAILQ_FOREACH(pool, &daemon->core.pools, link)
+		if (pool->calls_count > 0)
+			return true;
+	return false;
+}
+
+/* Every caller gets an answer; who is in the middle of something is killed. */
+static void break_off(struct pool *pool)
+{
+	struct error error;
+	struct call *call;
+
+	pool->calls_count++;
+	for (uint32_t i = 0; i < pool->size; i++)
+		if (pool->slots[i]->handed_count > 0)
+			worker_kill(pool->slots[i]);
+	for (bool more = true; more;) {
+		more = false;
+		TAILQ_FOREACH(call, &pool->calls, link)
+			if (!call->answered) {
+				error_say(&error, ERROR_UNAVAILABLE, call_has_begun(call) ? RAN_MAYBE : RAN_NO, "the daemon stops");
+				error.pool = pool->name;
+				call_fail(call, &error);
+				more = true; /* the list may have changed */
+				break;
+			}
+	}
+	pool->calls_count--;
+}
+
+static void begin_stopping(struct daemon *daemon)
+{
+	struct pool *pool, *next;
+
+	if (daemon->state >= DAEMON_STOPPING)
+		return;
+	daemon->state = DAEMON_STOPPING;
+	daemon->stop_at = 0;
+	for (pool = TAILQ_FIRST(&daemon->core.pools); pool; pool = next) {
+		next = TAILQ_NEXT(pool, link);
+		break_off(pool);
+		pool_leave(pool);
+	}
+}
+
+void daemon_stop(struct daemon *daemon, bool now)
+{
+	if (daemon->state == DAEMON_RUNNING) {
+		daemon->state = DAEMON_DRAINING;
+		daemon->core.draining = true;
+		daemon->stop_at = daemon->config.drain_timeout == NEVER ? NEVER : daemon->core.now + daemon->config.drain_timeout;
+		systemd_stopping();
+		systemd_status(daemon);
+		close_listeners(daemon);
+	}
+	if (now)
+		begin_stopping(daemon);
+}
+
+static bool has_unsent(const struct daemon *daemon)
+{
+	const struct session *session;
+	TAILQ_FOREACH(session, &daemon->sessions, link)
+		if (session->client.out.bytes > 0)
+			return true;
+	return false;
+}
+
+/* From draining to stopping to done. */
+static void go_on_stopping(struct daemon *daemon)
+{
+	if (daemon->state == DAEMON_DRAINING && (!has_calls(daemon) || daemon->core.now >= daemon->stop_at))
+		begin_stopping(daemon);
+	if (daemon->state != DAEMON_STOPPING || !TAILQ_EMPTY(&daemon->core.pools))
+		return;
+	if (!daemon->stop_at)
+		daemon->stop_at = daemon->core.now + LAST_ANSWERS;
+	if (!has_unsent(daemon) || daemon->core.now >= daemon->stop_at)
+		daemon->state = DAEMON_DONE;
+}
+
+/* ---- the loop ---- */
+
+static bool all_settled(const struct daemon *daemon)
+{
+	const struct pool *pool;
+	TAILQ_FOREACH(pool, &daemon->core.pools, link)
+		for (uint32_t i = 0; i < pool->size; i++)
+			if (!pool->slots[i]->broken && pool->slots[i]->state != SLOT_READY)
+				return false;
+	return true;
+}
+
+static void get_ready(struct daemon *daemon)
+{
+	char line[128];
+
+	if (daemon->ready || daemon->state != DAEMON_RUNNING)
+		return;
+	if (!all_settled(daemon) && daemon->core.now - daemon->started < READY_AT_LATEST)
+		return;
+	daemon->ready = true;
+	status_line(daemon, line, sizeof line);
+	log_say(LOG_INFO, "ready: %s", line);
+	systemd_ready(daemon);
+}
+
+static void run_templates(struct daemon *daemon)
+{
+	struct pool *pool, *next;
+
+	daemon->forks_wanted = false;
+	for (pool = TAILQ_FIRST(&daemon->core.pools); pool; pool = next) {
+		next = TAILQ_NEXT(pool, link);
+		template_run(pool->owner);
+	}
+}
+
+static void react_to_slots(struct daemon *daemon)
+{
+	daemon->slots_changed = false;
+	service_run_chores(daemon);
+	if (daemon->ready)
+		systemd_status(daemon);
+}
+
+static void flush_all(struct daemon *daemon)
+{
+	struct session *session;
+	struct worker *worker;
+
+	do {
+		while ((worker = TAILQ_FIRST(&daemon->dirty_workers))) {
+			TAILQ_REMOVE(&daemon->dirty_workers, worker, dirty_link);
+			worker->dirty = false;
+			worker_flush(worker);
+		}
+		while ((session = TAILQ_FIRST(&daemon->dirty_sessions))) {
+			TAILQ_REMOVE(&daemon->dirty_sessions, session, dirty_link);
+			session->dirty = false;
+			session_flush(session);
+		}
+	} while (!TAILQ_EMPTY(&daemon->dirty_workers));
+}
+
+static void free_closed(struct daemon *daemon)
+{
+	struct session *session;
+	while ((session = TAILQ_FIRST(&daemon->closed_sessions))) {
+		TAILQ_REMOVE(&daemon->closed_sessions, session, link);
+		session_free(session);
+	}
+}
+
+static void arm_timer(struct daemon *daemon)
+{
+	const uint64_t next = timers_next(&daemon->core.timers);
+	const uint64_t now = daemon->core.now;
+
+	if (next == daemon->timer_at || next == UINT64_MAX)
+		return;
+	const uint64_t wait = next > now ? next - now : 0;
+	const struct timeval tv = {.tv_sec = (time_t)(wait / SECOND), .tv_usec = (suseconds_t)(wait % SECOND / 1000)};
+	daemon->timer_at = evtimer_add(daemon->timer, &tv) == 0 ? next : 0;
+}
+
+/* What the events of this turn have caused. */
+static void end_turn(struct daemon *daemon)
+{
+	timers_run(&daemon->core.timers, daemon->core.now);
+	if (daemon->slots_changed)
+		react_to_slots(daemon);
+	if (daemon->forks_wanted)
+		run_templates(daemon);
+	if (daemon->state != DAEMON_RUNNING)
+		go_on_stopping(daemon);
+	flush_all(daemon);
+	if (daemon->state != DAEMON_RUNNING)
+		go_on_stopping(daemon); /* what was sent may have been the last */
+	free_closed(daemon);
+	get_ready(daemon);
+	arm_timer(daemon);
+}
+
+int daemon_run(struct daemon *daemon)
+{
+	end_turn(daemon);
+	while (daemon->state != DAEMON_DONE) {
+		if (event_base_loop(daemon->base, EVLOOP_ONCE) < 0) {
+			log_say(LOG_ERR, "the event loop failed: %s", strerror(errno));
+			return 1;
+		}
+		end_turn(daemon);
+	}
+	log_say(LOG_INFO, "stopped");
+	return daemon->exit_status;
+}
+
+/* After a start that failed, too: whatever there is. */
+void daemon_free(struct daemon *daemon)
+{
+	struct session *session;
+
+	while ((session = TAILQ_FIRST(&daemon->sessions)))
+		session_close(session, NULL);
+	free_closed(daemon);
+	close_listeners(daemon);
+	for (size_t i = 0; i < sizeof daemon->signals / sizeof *daemon->signals; i++)
+		if (daemon->signals[i])
+			event_free(daemon->signals[i]);
+	if (daemon->timer)
+		event_free(daemon->timer);
+	if (daemon->sweep)
+		event_free(daemon->sweep);
+	if (daemon->watchdog)
+		event_free(daemon->watchdog);
+	if (TAILQ_EMPTY(&daemon->core.pools))
+		core_free(&daemon->core);
+	if (daemon->base)
+		event_base_free(daemon->base);
+	block_unref(daemon->scratch);
+	config_free(&daemon->config);
+	free(daemon->worker_program);
+}

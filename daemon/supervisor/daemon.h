@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * daemon: the supervisor process: owns the core, the listeners, the sessions, the templates and workers, and the loop around
+ * them; starts, reloads, drains and stops them.
+ *
+ *   RUNNING --SIGTERM--> DRAINING (what was accepted is finished) --> STOPPING (workers end) --> done
+ *       '-------------------- second SIGTERM ---------------------------^
+ */
+#ifndef SUPERVISOR_DAEMON_H
+#define SUPERVISOR_DAEMON_H
+
+#include "daemon/core/core.h"
+#include "daemon/supervisor/config.h"
+
+#include <event2/event.h>
+#include <sys/types.h>
+
+struct listener;
+struct session;
+struct template;
+struct worker;
+
+TAILQ_HEAD(listener_list, listener);
+TAILQ_HEAD(session_list, session);
+TAILQ_HEAD(worker_list, worker);
+TAILQ_HEAD(chore_list, chore);
+
+enum daemon_state { DAEMON_RUNNING, DAEMON_DRAINING, DAEMON_STOPPING, DAEMON_DONE };
+
+enum { DAEMON_EARLY = 64 };
+
+struct daemon {
+	struct core core;
+	struct event_base *base;
+	struct config config;
+	const char *config_path;       /* NULL: none */
+	char *const *extra_listen;     /* of the command line */
+	uint32_t extra_listen_count;
+	char *worker_program;
+	enum daemon_state state;
+	int exit_status;
+	uint64_t started;              /* CLOCK_MONOTONIC */
+
+	struct listener_list listeners;
+	struct session_list sessions;
+	struct session_list dirty_sessions; /* have something to send, or to take in again */
+	struct session_list closed_sessions; /* freed when the turn of the loop is over */
+	uint32_t session_count;
+	struct worker_list dirty_workers;
+	struct chore_list chores;      /* slow methods of the daemon itself */
+	struct block *scratch;         /* what all read into */
+	struct { pid_t pid; int status; } early[DAEMON_EARLY]; /* ended before we knew whose they are */
+	uint32_t early_next;
+
+	struct event *timer;           /* the core's next deadline */
+	uint64_t timer_at;
+	struct event *sweep;           /* looks after sessions that are not read */
+	struct event *signals[6];
+	struct event *watchdog;
+	bool ready;                    /* READY=1 has been said */
+	bool forks_wanted;             /* a template has something to start */
+	bool slots_changed;            /* since the chores were last looked at */
+	uint64_t stop_at;              /* STOPPING: who doesn't end by then is killed */
+};
+
+/* Starts everything. 0, or -1 with the reason logged. `config` is taken over. */
+int daemon_init(struct daemon *daemon, struct config *config, const char *path, char *const *listen, uint32_t listen_count);
+
+/* Runs until it has stopped; returns the exit status. */
+int daemon_run(struct daemon *daemon);
+void daemon_free(struct daemon *daemon);
+
+/* Moves the core's clock. Every callback of the loop begins with it. */
+void daemon_tick(struct daemon *daemon);
+
+/* Reads the configuration anew. 0 with what changed in *report, or -1 with the reason: then nothing has changed. */
+struct daemon_report {
+	char started[512], stopped[512], resized[512], replaced[512], unchanged[512]; /* names, separated by spaces */
+	char fault[512];
+};
+int daemon_reload(struct daemon *daemon, struct daemon_report *report);
+
+/* Finishes what has been accepted, then stops; the second time, or with `now`, stops at once. */
+void daemon_stop(struct daemon *daemon, bool now);
+
+/* Restarts all workers, pool by pool, one after the other. */
+void daemon_restart_workers(struct daemon *daemon);
+
+/* A process ended of which nobody knew: -1, or its status. */
+int daemon_early_status(struct daemon *daemon, pid_t pid, int *status);
+
+#endif

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * inifile: libinih with what its fixed buffers lack: lines of any length, line numbers, sections that are empty, and
+ * continuation lines (indented) as part of the value.
+ */
+#ifndef SUPERVISOR_INIFILE_H
+#define SUPERVISOR_INIFILE_H
+
+struct inifile_reader {
+	/* Both return 0 to go on. `value` is valid until the next call. */
+	int (*section)(void *data, const char *section, int line);
+	int (*value)(void *data, const char *name, const char *value, int line);
+	void *data;
+};
+
+/* 0; -EBADMSG with *line; another negative errno; or what a callback returned. */
+int inifile_read(const char *path, const struct inifile_reader *reader, int *line);
+
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * intake: from a non-blocking socket to whole messages. An idle connection holds no buffer: bytes are read into one scratch
+ * block that all share, messages are taken from there, and only the beginning of an unfinished one is kept. A
+ * long message grows in a block of its own, which may then be passed on without a copy.
+ *
+ * Nothing is allocated by a number that a stranger sent: the block doubles as bytes arrive. A message over the limit is told
+ * of once, and its bytes are dropped up to its end.
+ */
+#ifndef SUPERVISOR_INTAKE_H
+#define SUPERVISOR_INTAKE_H
+
+#include "proto/block.h"
+#include "proto/read.h"
+#include "proto/scan.h"
+
+#include <sys/types.h>
+
+enum { INTAKE_SCRATCH = 256 << 10 };
+
+struct intake {
+	struct block *own;     /* an unfinished message and what follows; NULL: nothing is kept */
+	struct block *scratch; /* borrowed between intake_read and intake_keep */
+	size_t begin, end;     /* bytes not taken yet, in whichever of the two */
+	uint64_t limit;
+	bool dropping;         /* the rest of a message over the limit */
+	bool deep;             /* the message just taken is nested beyond what the scan keeps count of */
+	struct scan scan;
+};
+
+void intake_init(struct intake *intake, uint64_t limit);
+void intake_free(struct intake *intake);
+
+/* Reads once. Bytes read; 0: end of input; a negative errno, -EAGAIN among them. */
+ssize_t intake_read(struct intake *intake, int fd, struct block *scratch);
+
+/*
+ * Takes the next whole message. 1; 0: more bytes are needed; -EBADMSG: this is no msgpack; -EMSGSIZE, once per message: it is over
+ * the limit, and *message is what there is of its beginning. *block holds the bytes, or is NULL: then they
+ * are gone after intake_keep.
+ */
+int intake_next(struct intake *intake, struct span *message, struct block **block);
+
+/* Before the scratch block is used by another: keeps what has not been taken. 0 or -ENOMEM. */
+int intake_keep(struct intake *intake);
+
+/* Is there something that intake_next may find a message in? */
+static inline bool intake_has(const struct intake *intake)
+{
+	return intake->end > intake->begin;
+}
+
+#endif

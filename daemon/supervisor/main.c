@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* objpoold: the command line. See objpoold(8). */
+#include "daemon/supervisor/config.h"
+#include "daemon/supervisor/daemon.h"
+#include "daemon/supervisor/log.h"
+
+#include <getopt.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define DEFAULT_CONFIG OBJPOOL_SYSCONF_DIR "/objpoold.conf"
+
+enum { LISTEN_MOST = 64 };
+
+enum mode { MODE_RUN, MODE_CHECK, MODE_PRINT };
+
+struct options {
+	const char *config;
+	char *listen[LISTEN_MOST];
+	uint32_t listen_count;
+	enum mode mode;
+};
+
+static void print_help(void)
+{
+	(void)puts("usage: objpoold [--config FILE] [--listen ADDRESS]... [--check | --print-config]\n"
+		   "\n"
+		   "Serves pools of objects over MessagePack-RPC. Stays in the foreground.\n"
+		   "\n"
+		   "  --config FILE      default: " DEFAULT_CONFIG ", then conf.d/*.conf beside it\n"
+		   "  --listen ADDRESS   also listen on unix:PATH or tcp:HOST:PORT (port 0: any)\n"
+		   "  --check            check the configuration and exit: 0 if it is good\n"
+		   "  --print-config     print the configuration with all defaults and exit\n"
+		   "  --version          print the version and exit\n"
+		   "  --help             print this and exit\n"
+		   "\n"
+		   "SIGTERM: finish what runs, then stop; again: stop now. SIGHUP: reload the configuration.\n"
+		   "SIGUSR2: restart the workers one by one. Manuals: objpoold(8), objpoold.conf(5), objpool(1).");
+}
+
+/* 0; 1: nothing is left to do; -1: wrong usage. */
+static int parse(struct options *options, int argc, char **argv)
+{
+	static const struct option known[] = {
+		{"config", required_argument, NULL, 'c'}, {"listen", required_argument, NULL, 'l'},
+		{"check", no_argument, NULL, 'k'},	  {"print-config", no_argument, NULL, 'p'},
+		{"version", no_argument, NULL, 'v'},	  {"help", no_argument, NULL, 'h'},
+		{0},
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "c:l:h", known, NULL)) != -1) {
+		switch (c) {
+		case 'c':
+			options->config = optarg;
+			break;
+		case 'l':
+			if (options->listen_count == LISTEN_MOST)
+				return -1;
+			options->listen[options->listen_count++] = optarg;
+			break;
+		case 'k':
+			options->mode = MODE_CHECK;
+			break;
+		case 'p':
+			options->mode = MODE_PRINT;
+			break;
+		case 'v':
+			(void)puts("objpoold " OBJPOOL_VERSION);
+			return 1;
+		case 'h':
+			print_help();
+			return 1;
+		default:
+			return -1;
+		}
+	}
+	return optind == argc ? 0 : -1;
+}
+
+/* The command line's addresses are checked with the file's, and kept apart: a reload reads the file alone. */
+static int check_with_listen(struct config *config, const struct options *options)
+{
+	const uint32_t of_file = config->listen_count;
+	int r = 0;
+
+	for (uint32_t i = 0; i < options->listen_count && r == 0; i++)
+		r = config_add_listen(config, options->listen[i]);
+	if (r == 0)
+		r = config_check(config);
+	if (options->mode == MODE_PRINT)
+		return r;
+	while (config->listen_count > of_file)
+		free(config->listen[--config->listen_count]);
+	return r;
+}
+
+static int load(struct config *config, struct options *options)
+{
+	if (!options->config && access(DEFAULT_CONFIG, F_OK) == 0)
+		options->config = DEFAULT_CONFIG;
+	if (config_load(config, options->config) == 0 && check_with_listen(config, options) == 0)
+		return 0;
+	fprintf(stderr, "objpoold: %s\n", config->fault);
+	return -1;
+}
+
+static int run(struct config *config, struct options *options)
+{
+	static struct daemon daemon;
+	int status = 1;
+
+	log_open(LOG_ERR + (int)config->log_level + (config->log_level > 1));
+	if (config->pool_count == 0)
+		log_say(LOG_WARNING, "there are no pools in %s", options->config ? options->config : "the configuration (no file was found)");
+	if (daemon_init(&daemon, config, options->config, options->listen, options->listen_count) == 0)
+		status = daemon_run(&daemon);
+	daemon_free(&daemon);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	struct options options = {.mode = MODE_RUN};
+	struct config config = {0};
+	int status = 1;
+
+	const int r = parse(&options, argc, argv);
+	if (r < 0)
+		fputs("try objpoold --help\n", stderr);
+	if (r != 0)
+		return r < 0 ? 2 : 0;
+	if (load(&config, &options) == 0) {
+		if (options.mode == MODE_RUN)
+			status = run(&config, &options);
+		else
+			status = 0;
+		if (options.mode == MODE_PRINT)
+			config_print(&config, stdout);
+		if (options.mode == MODE_CHECK)
+			(void)puts("the configuration is good");
+	}
+	config_free(&config);
+	return status;
+}

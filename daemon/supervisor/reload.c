@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/supervisor/reload.h"
+
+#include "daemon/core/pool.h"
+#include "daemon/supervisor/listener.h"
+#include "daemon/supervisor/log.h"
+#include "daemon/supervisor/systemd.h"
+#include "daemon/supervisor/template.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* ---- listeners ---- */
+
+static const char *default_address(char *text, size_t size)
+{
+	const char *runtime = getenv("XDG_RUNTIME_DIR");
+	if (runtime && geteuid() != 0)
+		snprintf(text, size, "unix:%s/objpool.sock", runtime);
+	else
+		snprintf(text, size, "unix:/run/objpool/objpool.sock");
+	return text;
+}
+
+/* Those that were opened on the way to a failure. */
+static void close_newer(struct daemon *daemon, const struct listener *last)
+{
+	struct listener *listener;
+	while ((listener = TAILQ_LAST(&daemon->listeners, listener_list)) && listener != last)
+		listener_close(listener);
+}
+
+int reload_open_listeners(struct daemon *daemon, const struct config *config, char *fault, size_t fault_size)
+{
+	const struct listener *last = TAILQ_LAST(&daemon->listeners, listener_list);
+	struct listener *listener;
+	char text[ADDRESS_TEXT];
+	int r = 0;
+
+	TAILQ_FOREACH(listener, &daemon->listeners, link)
+		listener->wanted = false;
+	for (uint32_t i = 0; i < config->listen_count && r == 0; i++)
+		r = listener_open(daemon, config->listen[i], fault, fault_size);
+	for (uint32_t i = 0; i < daemon->extra_listen_count && r == 0; i++)
+		r = listener_open(daemon, daemon->extra_listen[i], fault, fault_size);
+	if (r == 0 && config->listen_count + daemon->extra_listen_count == 0 && TAILQ_EMPTY(&daemon->listeners))
+		r = listener_open(daemon, default_address(text, sizeof text), fault, fault_size);
+	if (r < 0)
+		close_newer(daemon, last);
+	return r;
+}
+
+/* Starts the new ones, closes those that the configuration doesn't name any more; what systemd passed stays. */
+static void settle_listeners(struct daemon *daemon)
+{
+	struct listener *listener, *next;
+
+	for (listener = TAILQ_FIRST(&daemon->listeners); listener; listener = next) {
+		next = TAILQ_NEXT(listener, link);
+		if (!listener->wanted && !listener->passed && daemon->config.listen_count + daemon->extra_listen_count > 0)
+			listener_close(listener);
+		else
+			listener_start(listener);
+	}
+}
+
+/* ---- pools ---- */
+
+static struct pool_settings settings_of(const struct config_pool *section)
+{
+	return (struct pool_settings){.max_queue = (uint32_t)section->max_queue,
+				      .start_timeout = section->start_timeout,
+				      .stop_timeout = section->stop_timeout,
+				      .cancel_grace = section->cancel_grace};
+}
+
+static int start_pool(struct daemon *daemon, struct config_pool *section)
+{
+	const struct pool_settings settings = settings_of(section);
+	const uint32_t workers = config_pool_workers(section);
+	struct template *template = template_new(daemon, section);
+
+	if (!template)
+		return -ENOMEM;
+	struct pool *pool = pool_new(&daemon->core, template->section.name, workers, &settings, template);
+	if (!pool) {
+		template_free(template);
+		return -ENOMEM;
+	}
+	template->pool = pool;
+	return 0;
+}
+
+int reload_start_pools(struct daemon *daemon)
+{
+	for (uint32_t i = 0; i < daemon->config.pool_count; i++)
+		if (start_pool(daemon, &daemon->config.pools[i]) < 0) {
+			log_say(LOG_ERR, "out of memory");
+			return -1;
+		}
+	return 0;
+}
+
+static void note(char *list, size_t size, const char *name)
+{
+	const size_t n = strlen(list);
+	snprintf(list + n, size - n, "%s ", name);
+}
+
+static struct config_pool *find_section(struct config *config, const char *name)
+{
+	for (uint32_t i = 0; i < config->pool_count; i++)
+		if (config->pools[i].name && !strcmp(config->pools[i].name, name))
+			return &config->pools[i];
+	return NULL;
+}
+
+/* A pool that is there and shall be there, with the same instances: settings and size. */
+static void update_pool(struct pool *pool, struct config_pool *section, struct daemon_report *report)
+{
+	struct template *template = pool->owner;
+	const uint32_t before = config_pool_workers(&template->section), after = config_pool_workers(section);
+	const struct config_pool old = template->section;
+
+	pool->settings = settings_of(section);
+	template->section = *section;
+	*section = old;
+	if (before == after) {
+		note(report->unchanged, sizeof report->unchanged, pool->name);
+		return;
+	}
+	note(report->resized, sizeof report->resized, pool->name);
+	if (pool_resize(pool, after) < 0)
+		log_pool(LOG_ERR, pool, "out of memory: it has %u workers, not %u", pool->size, after);
+}
+
+/* The pools that are there: kept, resized, replaced or stopped. What is left in the configuration is new. */
+static void update_pools(struct daemon *daemon, struct config *config, struct daemon_report *report)
+{
+	struct pool *pool, *next;
+
+	for (pool = TAILQ_FIRST(&daemon->core.pools); pool; pool = next) {
+		next = TAILQ_NEXT(pool, link);
+		const struct template *template = pool->owner;
+		struct config_pool *section = pool->leaving ? NULL : find_section(config, pool->name);
+		if (pool->leaving)
+			continue;
+		if (section && config_pool_same_instances(&template->section, section)) {
+			update_pool(pool, section, report);
+			config_pool_free(section);
+			continue;
+		}
+		if (section)
+			note(report->replaced, sizeof report->replaced, pool->name);
+		else
+			note(report->stopped, sizeof report->stopped, pool->name);
+		pool_leave(pool);
+	}
+}
+
+static bool is_replaced(const struct daemon_report *report, const char *name)
+{
+	char word[256];
+	const int n = snprintf(word, sizeof word, "%s ", name);
+	const char *at = report->replaced;
+	while ((at = strstr(at, word))) {
+		if (at == report->replaced || at[-1] == ' ')
+			return true;
+		at += n;
+	}
+	return false;
+}
+
+static void start_new(struct daemon *daemon, struct config *config, struct daemon_report *report)
+{
+	for (uint32_t i = 0; i < config->pool_count; i++) {
+		struct config_pool *section = &config->pools[i];
+		if (!section->name)
+			continue;
+		if (!is_replaced(report, section->name))
+			note(report->started, sizeof report->started, section->name);
+		if (start_pool(daemon, section) < 0)
+			log_say(LOG_ERR, "out of memory: a pool is not started");
+	}
+}
+
+/* ---- the whole ---- */
+
+static int read_config(struct daemon *daemon, struct config *config, struct daemon_report *report)
+{
+	if (!daemon->config_path) {
+		snprintf(report->fault, sizeof report->fault, "the daemon was started without a configuration file");
+		return -1;
+	}
+	if (config_load(config, daemon->config_path) < 0 || config_check(config) < 0) {
+		snprintf(report->fault, sizeof report->fault, "%s", config->fault);
+		return -1;
+	}
+	return reload_open_listeners(daemon, config, report->fault, sizeof report->fault);
+}
+
+static void take_over(struct daemon *daemon, struct config *config, struct daemon_report *report)
+{
+	const struct config old = daemon->config;
+
+	daemon->core.limits = (struct core_limits){.max_message = config->max_message,
+						   .max_inflight = (uint32_t)config->max_inflight,
+						   .max_pending = config->max_pending,
+						   .max_unsent = config->max_unsent};
+	log_set_level(LOG_ERR + (int)config->log_level + (config->log_level > 1));
+	daemon->config = *config;
+	*config = old;
+	settle_listeners(daemon);
+	update_pools(daemon, &daemon->config, report);
+	start_new(daemon, &daemon->config, report);
+}
+
+int daemon_reload(struct daemon *daemon, struct daemon_report *report)
+{
+	struct config config = {0};
+	int r;
+
+	*report = (struct daemon_report){0};
+	if (daemon->state != DAEMON_RUNNING) {
+		snprintf(report->fault, sizeof report->fault, "the daemon is stopping");
+		return -1;
+	}
+	systemd_reloading();
+	r = read_config(daemon, &config, report);
+	if (r == 0) {
+		take_over(daemon, &config, report);
+		log_say(LOG_NOTICE, "configuration reloaded; started: %s resized: %s replaced: %s stopped: %s unchanged: %s", report->started,
+			report->resized, report->replaced, report->stopped, report->unchanged);
+	} else {
+		log_say(LOG_ERR, "configuration not reloaded, nothing has changed: %s", report->fault);
+	}
+	config_free(&config);
+	systemd_ready(daemon);
+	return r;
+}

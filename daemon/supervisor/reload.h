@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* reload: makes the daemon what a configuration says, at the start and again: listeners and pools. */
+#ifndef SUPERVISOR_RELOAD_H
+#define SUPERVISOR_RELOAD_H
+
+#include "daemon/supervisor/daemon.h"
+
+/* Opens what the configuration and the command line name and isn't open yet. 0, or -1 with `fault`: then nothing has changed. */
+int reload_open_listeners(struct daemon *daemon, const struct config *config, char *fault, size_t fault_size);
+
+/* Makes the pools of daemon->config. 0, or -1 with the reason logged. */
+int reload_start_pools(struct daemon *daemon);
+
+#endif

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/supervisor/session.h"
+
+#include "daemon/core/request.h"
+#include "daemon/supervisor/log.h"
+#include "daemon/supervisor/outlet.h"
+#include "daemon/supervisor/service.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* ---- events on and off ---- */
+
+static void set_reading(struct session *session, bool on)
+{
+	if (session->reading == on)
+		return;
+	/* A failure to add leaves the session to the sweep, which tries again. */
+	session->reading = on && event_add(&session->readable, NULL) == 0;
+	if (!on)
+		(void)event_del(&session->readable);
+}
+
+static void set_writing(struct session *session, bool on)
+{
+	if (session->writing == on)
+		return;
+	session->writing = on && event_add(&session->writable, NULL) == 0;
+	if (!on)
+		(void)event_del(&session->writable);
+}
+
+static void mark_dirty(struct session *session)
+{
+	if (session->dirty || session->closed)
+		return;
+	session->dirty = true;
+	TAILQ_INSERT_TAIL(&session->daemon->dirty_sessions, session, dirty_link);
+}
+
+void session_on_wrote(struct client *client)
+{
+	mark_dirty(container_of(client, struct session, client));
+}
+
+/* ---- messages ---- */
+
+static int refuse_garbage(struct session *session, const char *what)
+{
+	struct error error;
+	error_say(&error, ERROR_BAD_REQUEST, RAN_NO, "%s; the connection is closed", what);
+	client_answer_error(&session->client, 0, &error);
+	log_say(LOG_INFO, "session %llu: %s", (unsigned long long)session->client.id, what);
+	session->ending = true;
+	return -EBADMSG;
+}
+
+static int on_duplicate(struct session *session, uint32_t msgid)
+{
+	log_say(LOG_WARNING, "session %llu: msgid %u is in use by a call in flight: a protocol error, closing the connection",
+		(unsigned long long)session->client.id, msgid);
+	session->ending = true;
+	return -EEXIST;
+}
+
+static int dispatch(struct session *session, struct rpc *rpc, struct block *block)
+{
+	static const char own[] = "objpool.";
+	const bool is_own = rpc->method.size >= sizeof own - 1 && memcmp(rpc->method.bytes, own, sizeof own - 1) == 0;
+
+	if (!is_own)
+		return request_call(&session->client, rpc, block);
+	if (span_is(rpc->method, "objpool.call"))
+		return request_full_call(&session->client, rpc, block);
+	return service_request(session, rpc);
+}
+
+static int on_message(struct session *session, struct span message, struct block *block, bool deep)
+{
+	struct error error;
+	struct rpc rpc;
+
+	if (rpc_parse(message, &rpc) < 0)
+		return refuse_garbage(session, "a message that is no MessagePack-RPC");
+	if (rpc.type == RPC_RESPONSE)
+		return 0; /* we ask clients nothing */
+	int r;
+	if (deep) {
+		error_say(&error, ERROR_BAD_REQUEST, RAN_NO, "a value is nested deeper than %d levels", SCAN_LEVELS);
+		r = request_refuse(&session->client, &rpc, &error);
+	} else {
+		r = dispatch(session, &rpc, block);
+	}
+	return r == -EEXIST ? on_duplicate(session, rpc.msgid) : r;
+}
+
+static int on_too_large(struct session *session, struct span beginning)
+{
+	struct rpc rpc = {.type = RPC_REQUEST};
+	struct error error;
+
+	if (rpc_peek_msgid(beginning, &rpc.msgid) < 0) {
+		/* A notification is dropped in silence; anything else that can't be told is no request. */
+		const bool notification = beginning.size >= 2 && beginning.bytes[0] == 0x93 && beginning.bytes[1] == 2;
+		return notification ? 0 : refuse_garbage(session, "a message over max_message that is no request");
+	}
+	error_say(&error, ERROR_TOO_LARGE, RAN_NO, "the message is over max_message = %llu bytes",
+		  (unsigned long long)session->intake.limit);
+	const int r = request_refuse(&session->client, &rpc, &error);
+	return r == -EEXIST ? on_duplicate(session, rpc.msgid) : r;
+}
+
+/* Takes in what has arrived, for as long as the session may have more under way. */
+static int take_in(struct session *session)
+{
+	struct span message;
+	struct block *block;
+	int r = 0;
+
+	while (r == 0 && client_accepts(&session->client)) {
+		const int got = intake_next(&session->intake, &message, &block);
+		if (got == 0)
+			break;
+		if (got == -EBADMSG)
+			r = refuse_garbage(session, "bytes that are no msgpack");
+		else if (got == -EMSGSIZE)
+			r = on_too_large(session, message);
+		else
+			r = on_message(session, message, block, session->intake.deep);
+	}
+	if (r == 0)
+		r = intake_keep(&session->intake);
+	return r;
+}
+
+/* ---- reading ---- */
+
+static bool is_gone(const struct session *session)
+{
+	struct pollfd p = {.fd = session->fd, .events = POLLRDHUP};
+	if (poll(&p, 1, 0) <= 0)
+		return false;
+	return (p.revents & (POLLHUP | POLLERR)) || (!session->is_unix && (p.revents & POLLRDHUP));
+}
+
+/* Reading goes on, or stops for a while, or for good. */
+static void settle(struct session *session)
+{
+	const bool wanted = !session->ending && !session->input_done && client_accepts(&session->client);
+	set_reading(session, wanted);
+}
+
+static void on_end_of_input(struct session *session)
+{
+	session->input_done = true;
+	if (is_gone(session) || !session->is_unix)
+		session_close(session, NULL);
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *data)
+{
+	struct session *session = data;
+
+	(void)what;
+	daemon_tick(session->daemon);
+	const ssize_t n = intake_read(&session->intake, fd, session->daemon->scratch);
+	if (n == -EAGAIN)
+		return;
+	if (n < 0) {
+		session_close(session, n == -ECONNRESET ? NULL : strerror((int)-n));
+		return;
+	}
+	if (n == 0)
+		on_end_of_input(session);
+	else if (take_in(session) < 0)
+		session->ending = true;
+	if (session->closed)
+		return;
+	settle(session);
+	if (session->ending || session->input_done)
+		mark_dirty(session); /* it may be over */
+}
+
+/* ---- sending ---- */
+
+static void on_writable(evutil_socket_t fd, short what, void *data)
+{
+	struct session *session = data;
+	(void)fd, (void)what;
+	daemon_tick(session->daemon);
+	mark_dirty(session);
+}
+
+static bool is_over(const struct session *session)
+{
+	if (session->client.out.bytes > 0)
+		return false;
+	return session->ending || (session->input_done && !intake_has(&session->intake) && TAILQ_EMPTY(&session->client.tickets));
+}
+
+void session_flush(struct session *session)
+{
+	const int r = outlet_flush(&session->client.out, session->fd);
+
+	if (r < 0) {
+		session_close(session, r == -EPIPE || r == -ECONNRESET ? NULL : strerror(-r));
+		return;
+	}
+	set_writing(session, r > 0);
+	client_on_sent(&session->client);
+	if (is_over(session)) {
+		session_close(session, NULL);
+		return;
+	}
+	if (!session->ending && intake_has(&session->intake) && client_accepts(&session->client) && take_in(session) < 0)
+		session->ending = true;
+	settle(session);
+	if (is_over(session))
+		session_close(session, NULL);
+}
+
+void session_sweep(struct session *session)
+{
+	if (session->reading)
+		return;
+	daemon_tick(session->daemon);
+	if (is_gone(session))
+		session_close(session, NULL);
+	else
+		settle(session);
+}
+
+/* ---- coming and going ---- */
+
+struct session *session_new(struct daemon *daemon, int fd, bool is_unix)
+{
+	struct session *session = calloc(1, sizeof *session);
+	if (!session) {
+		(void)close(fd);
+		return NULL;
+	}
+	client_init(&session->client, &daemon->core);
+	session->daemon = daemon;
+	session->fd = fd;
+	session->is_unix = is_unix;
+	intake_init(&session->intake, daemon->core.limits.max_message);
+	(void)event_assign(&session->readable, daemon->base, fd, EV_READ | EV_PERSIST, on_readable, session);
+	(void)event_assign(&session->writable, daemon->base, fd, EV_WRITE | EV_PERSIST, on_writable, session);
+	TAILQ_INSERT_TAIL(&daemon->sessions, session, link);
+	daemon->session_count++;
+	set_reading(session, true);
+	return session;
+}
+
+void session_close(struct session *session, const char *why)
+{
+	struct daemon *daemon = session->daemon;
+
+	if (session->closed)
+		return;
+	if (why)
+		log_say(LOG_INFO, "session %llu: %s", (unsigned long long)session->client.id, why);
+	session->closed = true;
+	set_reading(session, false);
+	set_writing(session, false);
+	if (session->dirty)
+		TAILQ_REMOVE(&daemon->dirty_sessions, session, dirty_link);
+	session->dirty = false;
+	client_gone(&session->client);
+	(void)close(session->fd);
+	TAILQ_REMOVE(&daemon->sessions, session, link);
+	TAILQ_INSERT_TAIL(&daemon->closed_sessions, session, link); /* whoever called us may still look at it */
+	daemon->session_count--;
+}
+
+void session_free(struct session *session)
+{
+	assert(session->closed);
+	intake_free(&session->intake);
+	free(session);
+}

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/supervisor/status.h"
+
+#include "daemon/core/pool.h"
+#include "daemon/supervisor/listener.h"
+#include "daemon/supervisor/template.h"
+
+#include <unistd.h>
+
+void status_pack_text(msgpack_packer *packer, const char *text)
+{
+	msgpack_pack_str_with_body(packer, text ? text : "", text ? strlen(text) : 0);
+}
+
+static void pair_text(msgpack_packer *packer, const char *key, const char *text)
+{
+	status_pack_text(packer, key);
+	status_pack_text(packer, text);
+}
+
+static void pair_number(msgpack_packer *packer, const char *key, uint64_t number)
+{
+	status_pack_text(packer, key);
+	msgpack_pack_uint64(packer, number);
+}
+
+static void pair_seconds(msgpack_packer *packer, const char *key, uint64_t nanoseconds)
+{
+	status_pack_text(packer, key);
+	msgpack_pack_double(packer, (double)nanoseconds / (double)SECOND);
+}
+
+static uint32_t ready_slots(const struct pool *pool)
+{
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < pool->size; i++)
+		n += pool->slots[i]->state == SLOT_READY;
+	return n;
+}
+
+static const char *pool_state(const struct pool *pool)
+{
+	const uint32_t ready = ready_slots(pool);
+	if (pool->leaving)
+		return "leaving";
+	if (ready == pool->size)
+		return "ready";
+	if (!pool_is_available(pool))
+		return "unavailable";
+	return pool->broken > 0 ? "degraded" : "starting";
+}
+
+static uint32_t running_batches(const struct pool *pool)
+{
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < pool->size; i++)
+		n += pool->slots[i]->handed_count;
+	return n;
+}
+
+/* Keys of a pool that objpool.pools and objpool.status share. */
+enum { POOL_KEYS = 8 };
+
+static void pack_pool_head(const struct pool *pool, msgpack_packer *packer)
+{
+	const struct template *template = pool->owner;
+
+	pair_text(packer, "name", pool->name);
+	pair_text(packer, "plugin", template->section.plugin);
+	pair_text(packer, "class", template->section.class);
+	pair_number(packer, "workers", pool->size);
+	pair_number(packer, "ready", ready_slots(pool));
+	pair_text(packer, "state", pool_state(pool));
+	pair_number(packer, "queue", pool->waiting);
+	pair_text(packer, "error", pool->fault);
+}
+
+static uint32_t count_pools(const struct daemon *daemon)
+{
+	const struct pool *pool;
+	uint32_t n = 0;
+	TAILQ_FOREACH(pool, &daemon->core.pools, link)
+		n += !pool->leaving;
+	return n;
+}
+
+void status_pack_pools(const struct daemon *daemon, msgpack_packer *packer)
+{
+	const struct pool *pool;
+
+	msgpack_pack_array(packer, count_pools(daemon));
+	TAILQ_FOREACH(pool, &daemon->core.pools, link) {
+		if (pool->leaving)
+			continue;
+		msgpack_pack_map(packer, POOL_KEYS);
+		pack_pool_head(pool, packer);
+	}
+}
+
+void status_pack_pool_names(const struct daemon *daemon, msgpack_packer *packer)
+{
+	const struct pool *pool;
+
+	msgpack_pack_array(packer, count_pools(daemon));
+	TAILQ_FOREACH(pool, &daemon->core.pools, link)
+		if (!pool->leaving)
+			status_pack_text(packer, pool->name);
+}
+
+/* The method that runs, and since when; NULL when none does. */
+static const struct method *running(const struct slot *slot, uint64_t now, uint64_t *since)
+{
+	const struct batch *batch = TAILQ_FIRST(&slot->handed);
+	const uint64_t began = slot->board ? atomic_load(&slot->board->since) : 0;
+
+	if (!batch || !began || board_state(slot->board, batch->id) == BOARD_HANDED)
+		return NULL;
+	*since = now > began ? now - began : 0;
+	return batch->call->method;
+}
+
+static void pack_slot(const struct slot *slot, uint64_t now, msgpack_packer *packer)
+{
+	uint64_t since = 0;
+	const struct method *method = running(slot, now, &since);
+
+	msgpack_pack_map(packer, 13);
+	pair_number(packer, "slot", slot->index);
+	pair_text(packer, "state", slot->state == SLOT_WAITING && slot->broken ? "failed" : slot_state_name(slot->state));
+	pair_number(packer, "generation", slot->generation);
+	pair_number(packer, "pid", (uint64_t)slot->pid);
+	pair_seconds(packer, "since_s", now - slot->since);
+	pair_number(packer, "calls", slot->calls);
+	pair_number(packer, "failures", slot->failed);
+	pair_number(packer, "lost", slot->lost);
+	pair_number(packer, "restarts", slot->restarts);
+	pair_number(packer, "queue", slot->queue.count + (slot->handed_count > 0 ? slot->handed_count - 1 : 0));
+	status_pack_text(packer, "running");
+	if (method)
+		status_pack_text(packer, method->name);
+	else
+		msgpack_pack_nil(packer);
+	pair_seconds(packer, "running_s", since);
+	pair_text(packer, "last_failure", slot->last_failure);
+}
+
+static void pack_pool(const struct pool *pool, msgpack_packer *packer)
+{
+	uint64_t restarts = 0;
+
+	for (uint32_t i = 0; i < pool->size; i++)
+		restarts += pool->slots[i]->restarts;
+	msgpack_pack_map(packer, POOL_KEYS + 7);
+	pack_pool_head(pool, packer);
+	pair_number(packer, "running", running_batches(pool));
+	pair_number(packer, "calls", pool->counts.calls);
+	pair_number(packer, "failures", pool->counts.failures);
+	pair_number(packer, "lost", pool->counts.lost);
+	pair_number(packer, "rejected", pool->counts.rejected);
+	pair_number(packer, "restarts", restarts);
+	status_pack_text(packer, "slots");
+	msgpack_pack_array(packer, pool->size);
+	for (uint32_t i = 0; i < pool->size; i++)
+		pack_slot(pool->slots[i], pool->core->now, packer);
+}
+
+static void pack_listeners(const struct daemon *daemon, msgpack_packer *packer)
+{
+	const struct listener *listener;
+	char text[ADDRESS_TEXT];
+	uint32_t n = 0;
+
+	TAILQ_FOREACH(listener, &daemon->listeners, link)
+		n++;
+	status_pack_text(packer, "listen");
+	msgpack_pack_array(packer, n);
+	TAILQ_FOREACH(listener, &daemon->listeners, link) {
+		address_format(&listener->bound, text, sizeof text);
+		status_pack_text(packer, text);
+	}
+}
+
+void status_pack(const struct daemon *daemon, const struct pool *only, msgpack_packer *packer)
+{
+	static const char *const states[] = {"running", "draining", "stopping", "done"}; /* as enum daemon_state */
+	const struct pool *pool;
+
+	msgpack_pack_map(packer, 9);
+	pair_text(packer, "server", "objpool");
+	pair_text(packer, "version", OBJPOOL_VERSION);
+	pair_number(packer, "pid", (uint64_t)getpid());
+	pair_seconds(packer, "uptime_s", daemon->core.now - daemon->started);
+	pair_number(packer, "sessions", daemon->session_count);
+	pair_text(packer, "state", states[daemon->state]);
+	pair_number(packer, "late", daemon->core.late);
+	pack_listeners(daemon, packer);
+	status_pack_text(packer, "pools");
+	msgpack_pack_array(packer, only ? 1 : count_pools(daemon));
+	TAILQ_FOREACH(pool, &daemon->core.pools, link)
+		if (!pool->leaving && (!only || pool == only))
+			pack_pool(pool, packer);
+}
+
+int status_pack_description(const struct pool *pool, msgpack_packer *packer)
+{
+	const struct template *template = pool->owner;
+	struct reader reader = reader_of(template->described);
+	uint32_t n;
+
+	if (!template->description || read_map(&reader, &n) < 0)
+		return -1;
+	msgpack_pack_map(packer, n + 1);
+	pair_text(packer, "pool", pool->name);
+	packer->callback(packer->data, (const char *)reader.p, (size_t)(reader.end - reader.p));
+	return 0;
+}
+
+void status_line(const struct daemon *daemon, char *text, size_t size)
+{
+	uint32_t slots = 0, ready = 0;
+	const uint32_t pools = count_pools(daemon);
+	const struct pool *pool;
+
+	TAILQ_FOREACH(pool, &daemon->core.pools, link) {
+		if (pool->leaving)
+			continue;
+		slots += pool->size;
+		ready += ready_slots(pool);
+	}
+	snprintf(text, size, "%u pool%s, %u of %u instances ready", pools, pools == 1 ? "" : "s", ready, slots);
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* status: what objpool.pools, objpool.status, objpool.describe and systemd's STATUS= say. */
+#ifndef SUPERVISOR_STATUS_H
+#define SUPERVISOR_STATUS_H
+
+#include "daemon/supervisor/daemon.h"
+
+#include <msgpack.h>
+
+void status_pack_pools(const struct daemon *daemon, msgpack_packer *packer);
+void status_pack_pool_names(const struct daemon *daemon, msgpack_packer *packer);
+
+/* only: that pool alone; NULL: all. */
+void status_pack(const struct daemon *daemon, const struct pool *only, msgpack_packer *packer);
+
+/* {pool, and what the template said}. -1 while it has not said it. */
+int status_pack_description(const struct pool *pool, msgpack_packer *packer);
+
+/* "2 pools, 6 of 6 instances ready" */
+void status_line(const struct daemon *daemon, char *text, size_t size);
+
+void status_pack_text(msgpack_packer *packer, const char *text);
+
+#endif

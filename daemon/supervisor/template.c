@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/supervisor/template.h"
+
+#include "daemon/core/pool.h"
+#include "daemon/supervisor/log.h"
+#include "daemon/supervisor/worker.h"
+#include "proto/pack.h"
+#include "proto/scan.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { PACKET = 256 << 10 };
+
+struct template *template_new(struct daemon *daemon, struct config_pool *section)
+{
+	struct template *template = calloc(1, sizeof *template);
+	const bool is_path = strchr(section->plugin, '/') != NULL;
+
+	if (!template)
+		return NULL;
+	const int n = is_path ? asprintf(&template->plugin_path, "%s", section->plugin)
+			      : asprintf(&template->plugin_path, "%s/%s.so", daemon->config.plugin_dir, section->plugin);
+	if (n < 0) {
+		free(template);
+		return NULL;
+	}
+	template->daemon = daemon;
+	template->section = *section;
+	*section = (struct config_pool){0};
+	template->fd = -1;
+	TAILQ_INIT(&template->waiting);
+	TAILQ_INIT(&template->forking);
+	return template;
+}
+
+/* ---- lists ---- */
+
+static void list(struct worker *worker, struct worker_list *to)
+{
+	if (worker->listed)
+		TAILQ_REMOVE(worker->listed, worker, link);
+	worker->listed = to;
+	if (to)
+		TAILQ_INSERT_TAIL(to, worker, link);
+}
+
+/* Those in the list will get no process from this template. */
+static void refuse_all(struct worker_list *refused, const char *why)
+{
+	struct worker_list now;
+	struct worker *worker;
+
+	TAILQ_INIT(&now);
+	while ((worker = TAILQ_FIRST(refused)))
+		list(worker, &now);
+	while ((worker = TAILQ_FIRST(&now))) {
+		list(worker, NULL);
+		worker_on_refused(worker, why);
+	}
+}
+
+/* ---- the process ---- */
+
+static void end_process(struct template *template)
+{
+	if (template->event)
+		event_free(template->event);
+	template->event = NULL;
+	if (template->fd >= 0)
+		(void)close(template->fd); /* it ends at that; the loop reaps it */
+	template->fd = -1;
+	if (template->pid > 0)
+		(void)kill(template->pid, SIGKILL);
+	template->pid = 0;
+	template->state = TEMPLATE_NONE;
+	template->output = lines_free(template->output);
+}
+
+static void fail(struct template *template, const char *why)
+{
+	end_process(template);
+	template->pool->calls_count++; /* the pool stays until all have been told */
+	refuse_all(&template->forking, why);
+	refuse_all(&template->waiting, why);
+	template->pool->calls_count--;
+	pool_on_ended(template->pool);
+}
+
+/* What a worker should know of the world: little. */
+static char *const *make_environment(void)
+{
+	static const char *const kept[] = {"PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "LC_NUMERIC", "TZ", "TMPDIR",
+					   "XDG_RUNTIME_DIR", "LD_LIBRARY_PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS"};
+	static char *environment[sizeof kept / sizeof *kept + 1];
+	size_t n = 0;
+
+	if (environment[0])
+		return environment;
+	for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
+		const char *value = getenv(kept[i]);
+		if (value && asprintf(&environment[n], "%s=%s", kept[i], value) >= 0)
+			n++;
+	}
+	environment[n] = NULL;
+	return environment;
+}
+
+static int spawn(struct template *template, int channel, int output)
+{
+	char *const argv[] = {(char *)"objpool-worker", template->pool->name, NULL};
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attributes;
+	sigset_t none, all;
+	int r;
+
+	sigemptyset(&none);
+	sigfillset(&all);
+	posix_spawn_file_actions_init(&actions);
+	posix_spawnattr_init(&attributes);
+	r = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF) |
+	    posix_spawnattr_setsigmask(&attributes, &none) | posix_spawnattr_setsigdefault(&attributes, &all) |
+	    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0) |
+	    posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO) |
+	    posix_spawn_file_actions_adddup2(&actions, output, STDERR_FILENO) |
+	    posix_spawn_file_actions_adddup2(&actions, channel, CHANNEL_FD);
+	if (r == 0)
+		r = posix_spawn(&template->pid, template->daemon->worker_program, &actions, &attributes, argv, make_environment());
+	posix_spawn_file_actions_destroy(&actions);
+	posix_spawnattr_destroy(&attributes);
+	return -r;
+}
+
+static int send_load(struct template *template)
+{
+	const struct config_pool *section = &template->section;
+	struct sendq out = {0};
+	uint8_t head[2 + 3 * PACK_HEAD], *p = head;
+
+	*p++ = 0x96;
+	*p++ = TO_LOAD;
+	p = pack_str_head(p, (uint32_t)strlen(section->name));
+	sendq_copy(&out, head, (size_t)(p - head));
+	sendq_copy(&out, section->name, strlen(section->name));
+	p = pack_str_head(head, (uint32_t)strlen(template->plugin_path));
+	sendq_copy(&out, head, (size_t)(p - head));
+	sendq_copy(&out, template->plugin_path, strlen(template->plugin_path));
+	p = pack_str_head(head, (uint32_t)strlen(section->class));
+	sendq_copy(&out, head, (size_t)(p - head));
+	sendq_copy(&out, section->class, strlen(section->class));
+	for (int i = 0; i < 2; i++) {
+		const struct span value = i ? section->kwargs.value : section->args.value;
+		if (value.size)
+			sendq_copy(&out, value.bytes, value.size);
+		else
+			sendq_copy(&out, "\xc0", 1);
+	}
+	struct iovec iov[16];
+	const struct msghdr message = {.msg_iov = iov, .msg_iovlen = (size_t)sendq_iov(&out, iov, 16)};
+	const ssize_t n = sendmsg(template->fd, &message, MSG_NOSIGNAL);
+	const int r = n < 0 ? -errno : (size_t)n == out.bytes ? 0 : -EMSGSIZE;
+	sendq_clear(&out);
+	return r;
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *data);
+
+static int start_process(struct template *template)
+{
+	int channel[2] = {-1, -1}, tube[2] = {-1, -1}, r = 0;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel) < 0 || pipe2(tube, O_CLOEXEC) < 0)
+		r = -errno;
+	if (r == 0)
+		r = spawn(template, channel[1], tube[1]);
+	(void)close(channel[1]);
+	(void)close(tube[1]);
+	if (r < 0) {
+		(void)close(channel[0]);
+		(void)close(tube[0]);
+		return r;
+	}
+	template->fd = channel[0];
+	template->output = lines_new(template->daemon, tube[0], template->pool, NULL);
+	(void)evutil_make_socket_nonblocking(template->fd);
+	template->event = event_new(template->daemon->base, template->fd, EV_READ | EV_PERSIST, on_readable, template);
+	template->state = TEMPLATE_LOADING;
+	if (!template->output || !template->event || event_add(template->event, NULL) < 0)
+		return -ENOMEM;
+	return send_load(template);
+}
+
+/* ---- forking ---- */
+
+static int send_fork(struct template *template, const struct worker *worker, const int fds[3])
+{
+	uint8_t packet[2 + 2 * PACK_UINT], *p = packet;
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(3 * sizeof(int))];
+	} control = {0};
+	struct iovec iov = {.iov_base = packet};
+	const struct msghdr message = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+
+	*p++ = 0x93;
+	*p++ = TO_FORK;
+	p = pack_uint(p, worker->slot->index);
+	p = pack_uint(p, worker->slot->generation);
+	iov.iov_len = (size_t)(p - packet);
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(3 * sizeof(int));
+	memcpy(CMSG_DATA(c), fds, 3 * sizeof(int));
+	return sendmsg(template->fd, &message, MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+static void fork_now(struct template *template, struct worker *worker)
+{
+	char why[128];
+	int fds[3];
+	int r = worker_open(worker, fds);
+
+	if (r == 0) {
+		list(worker, &template->forking);
+		r = send_fork(template, worker, fds);
+		(void)close(fds[0]);
+		(void)close(fds[2]);
+	}
+	if (r == 0)
+		return;
+	list(worker, NULL);
+	snprintf(why, sizeof why, "the worker could not be forked: %s", strerror(-r));
+	worker_on_refused(worker, why);
+}
+
+void template_fork(struct template *template, struct worker *worker)
+{
+	/* Always from the loop: the core must not be called from within itself. */
+	list(worker, &template->waiting);
+	template->daemon->forks_wanted = true;
+}
+
+void template_run(struct template *template)
+{
+	char why[192];
+	int r;
+
+	if (TAILQ_EMPTY(&template->waiting))
+		return;
+	if (template->state == TEMPLATE_NONE && (r = start_process(template)) < 0) {
+		snprintf(why, sizeof why, "%s could not be started: %s", template->daemon->worker_program, strerror(-r));
+		fail(template, why);
+		return;
+	}
+	struct worker *last = TAILQ_LAST(&template->waiting, worker_list), *worker = NULL;
+	while (template->state == TEMPLATE_READY && worker != last && (worker = TAILQ_FIRST(&template->waiting)))
+		fork_now(template, worker);
+}
+
+/* ---- what it says ---- */
+
+static int keep_description(struct template *template, struct span description)
+{
+	struct reader reader = reader_of(description), look;
+	struct span key, value, methods = {0};
+	bool open = false;
+	uint32_t n;
+
+	if (read_map(&reader, &n) < 0)
+		return -EBADMSG;
+	for (; n > 0; n--) {
+		if (read_text(&reader, &key) < 0)
+			return -EBADMSG;
+		look = reader;
+		if (read_value(&reader, &value) < 0)
+			return -EBADMSG;
+		if (span_is(key, "methods"))
+			methods = value;
+		if (span_is(key, "open") && read_bool(&look, &open) < 0)
+			return -EBADMSG;
+	}
+	template->description = block_unref(template->description);
+	template->description = block_new(description.size);
+	if (!template->description)
+		return -ENOMEM;
+	memcpy(template->description->bytes, description.bytes, description.size);
+	template->described = (struct span){.bytes = template->description->bytes, .size = description.size};
+	return pool_set_methods(template->pool, methods, open);
+}
+
+static int on_loaded(struct template *template, struct reader *reader, uint32_t count)
+{
+	struct span value;
+	char why[600];
+
+	if (count == 3) {
+		if (read_nil(reader) < 0 || read_text(reader, &value) < 0)
+			return -EBADMSG;
+		snprintf(why, sizeof why, "%.*s", (int)value.size, (const char *)value.bytes);
+		fail(template, why);
+		return 1;
+	}
+	if (read_value(reader, &value) < 0 || keep_description(template, value) < 0)
+		return -EBADMSG;
+	template->state = TEMPLATE_READY;
+	template->daemon->forks_wanted = true;
+	return 0;
+}
+
+static int on_forked(struct template *template, struct reader *reader)
+{
+	struct worker *worker = TAILQ_FIRST(&template->forking);
+	uint64_t slot, generation;
+	char why[128];
+	int64_t pid;
+
+	if (!worker || read_uint(reader, &slot) < 0 || read_uint(reader, &generation) < 0 || read_int(reader, &pid) < 0 ||
+	    slot != worker->slot->index || generation != worker->slot->generation)
+		return -EBADMSG;
+	list(worker, NULL);
+	if (pid > 0) {
+		worker_on_forked(worker, (pid_t)pid);
+		return 0;
+	}
+	snprintf(why, sizeof why, "the worker could not be forked: %s", strerror((int)-pid));
+	worker_on_refused(worker, why);
+	return 1;
+}
+
+/* 0; 1: the template may be gone; -EBADMSG. */
+static int on_packet(struct template *template, struct span packet)
+{
+	struct reader reader = reader_of(packet);
+	uint32_t count;
+	uint64_t type;
+
+	if (scan_length(packet.bytes, packet.size) != (int64_t)packet.size || read_array(&reader, &count) < 0 ||
+	    read_uint(&reader, &type) < 0)
+		return -EBADMSG;
+	if (type == FROM_LOADED && template->state == TEMPLATE_LOADING)
+		return on_loaded(template, &reader, count);
+	return type == FROM_FORKED ? on_forked(template, &reader) : -EBADMSG;
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *data)
+{
+	struct template *template = data;
+	struct block *scratch = template->daemon->scratch;
+	const bool loading = template->state == TEMPLATE_LOADING;
+
+	(void)what;
+	daemon_tick(template->daemon);
+	const ssize_t n = recv(fd, scratch->bytes, scratch->capacity, MSG_DONTWAIT);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		log_pool(LOG_WARNING, template->pool, "the pool's template process died%s", loading ? " while it loaded the plugin" : "");
+		fail(template, loading ? "the template process died while it loaded the plugin" : "the template process died");
+	} else if (on_packet(template, (struct span){.bytes = scratch->bytes, .size = (size_t)n}) == -EBADMSG) {
+		fail(template, "the template process sent what is no message of a template");
+	}
+}
+
+void template_free(struct template *template)
+{
+	end_process(template);
+	block_unref(template->description);
+	free(template->plugin_path);
+	config_pool_free(&template->section);
+	free(template);
+}

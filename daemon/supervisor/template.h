@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * template: the supervisor's side of a pool's template process, and what the configuration says of the pool. It is
+ * started when a slot needs a worker and it is not there; workers live on when it dies.
+ */
+#ifndef SUPERVISOR_TEMPLATE_H
+#define SUPERVISOR_TEMPLATE_H
+
+#include "daemon/supervisor/daemon.h"
+#include "daemon/supervisor/lines.h"
+
+enum template_state { TEMPLATE_NONE, TEMPLATE_LOADING, TEMPLATE_READY };
+
+struct template {
+	struct daemon *daemon;
+	struct pool *pool;
+	struct config_pool section; /* taken over */
+	char *plugin_path;
+	enum template_state state;
+	pid_t pid;
+	int fd;
+	struct event *event;
+	struct lines *output;
+	struct worker_list waiting; /* for it to be ready */
+	struct worker_list forking; /* told to; in order */
+	struct block *description;  /* what it said of its class; NULL: nothing yet */
+	struct span described;
+};
+
+/* Takes the section over (it is empty then). The pool is set by the caller. NULL: out of memory. */
+struct template *template_new(struct daemon *daemon, struct config_pool *section);
+
+/* The worker shall be forked, as soon as that can be. worker_on_forked or worker_on_refused follows, never at once. */
+void template_fork(struct template *template, struct worker *worker);
+
+/* In each turn of the loop in which daemon->forks_wanted: starts what has to be started. The template may be gone then. */
+void template_run(struct template *template);
+
+/* Ends the process and frees everything. */
+void template_free(struct template *template);
+
+#endif

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/supervisor/worker.h"
+
+#include "daemon/core/handover.h"
+#include "daemon/core/pool.h"
+#include "daemon/supervisor/log.h"
+#include "daemon/supervisor/outlet.h"
+#include "daemon/supervisor/template.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static struct template *template_of(const struct worker *worker)
+{
+	return worker->slot->pool->owner;
+}
+
+/* ---- starting ---- */
+
+/* The board lives as long as the slot. Its size is sealed: whoever maps it can't be made to fault. */
+static int make_board(struct worker *worker)
+{
+	struct slot *slot = worker->slot;
+	if (slot->board)
+		return 0;
+	worker->board_fd = memfd_create("objpool-board", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (worker->board_fd < 0)
+		return -errno;
+	if (ftruncate(worker->board_fd, sizeof *slot->board) < 0 ||
+	    fcntl(worker->board_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+		return -errno;
+	void *board = mmap(NULL, sizeof *slot->board, PROT_READ | PROT_WRITE, MAP_SHARED, worker->board_fd, 0);
+	if (board == MAP_FAILED)
+		return -errno;
+	slot->board = board;
+	return 0;
+}
+
+static struct worker *worker_new(struct slot *slot)
+{
+	struct template *template = slot->pool->owner;
+	struct worker *worker = calloc(1, sizeof *worker);
+	if (!worker)
+		return NULL;
+	worker->daemon = template->daemon;
+	worker->slot = slot;
+	worker->fd = worker->board_fd = -1;
+	slot->owner = worker;
+	return worker;
+}
+
+void worker_start(struct slot *slot)
+{
+	struct worker *worker = slot->owner ? slot->owner : worker_new(slot);
+	if (!worker) {
+		/* Nothing to hang the failure on; start_timeout will find it. */
+		log_slot(LOG_ERR, slot, "out of memory");
+		return;
+	}
+	worker->kill_wanted = false;
+	worker->forked_at = worker->daemon->core.now;
+	template_fork(template_of(worker), worker);
+}
+
+static void close_fds(int *fds, int count)
+{
+	for (int i = 0; i < count; i++)
+		if (fds[i] >= 0)
+			(void)close(fds[i]);
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *data);
+static void on_writable(evutil_socket_t fd, short what, void *data);
+
+int worker_open(struct worker *worker, int fds[3])
+{
+	struct slot *slot = worker->slot;
+	int channel[2] = {-1, -1}, tube[2] = {-1, -1};
+	int r = make_board(worker);
+
+	if (r == 0 && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, channel) < 0)
+		r = -errno;
+	if (r == 0 && pipe2(tube, O_CLOEXEC) < 0)
+		r = -errno;
+	if (r == 0 && evutil_make_socket_nonblocking(channel[0]) < 0)
+		r = -EIO;
+	if (r == 0 && !(worker->output = lines_new(worker->daemon, tube[0], slot->pool, slot))) {
+		tube[0] = -1;
+		r = -ENOMEM;
+	}
+	if (r < 0) {
+		close_fds(channel, 2);
+		close_fds(tube, 2);
+		return r;
+	}
+	worker->fd = channel[0];
+	atomic_store(&slot->board->since, 0);
+	intake_init(&worker->intake, worker->daemon->core.limits.max_message + 4096);
+	worker->readable = event_new(worker->daemon->base, worker->fd, EV_READ | EV_PERSIST, on_readable, worker);
+	worker->writable = event_new(worker->daemon->base, worker->fd, EV_WRITE | EV_PERSIST, on_writable, worker);
+	fds[0] = channel[1];
+	fds[1] = worker->board_fd;
+	fds[2] = tube[1];
+	return 0;
+}
+
+static struct span slot_kwargs(const struct config_pool *section, uint32_t index)
+{
+	struct reader reader = reader_of(section->slot_kwargs.value);
+	struct span item = {0};
+	uint32_t n;
+
+	if (!section->slot_kwargs.text || read_array(&reader, &n) < 0 || index >= n)
+		return item;
+	for (uint32_t i = 0; i <= index; i++)
+		if (read_value(&reader, &item) < 0)
+			return (struct span){0};
+	return item;
+}
+
+void worker_on_forked(struct worker *worker, pid_t pid)
+{
+	struct slot *slot = worker->slot;
+	const struct config_pool *section = &template_of(worker)->section;
+	int status;
+
+	slot->pid = pid;
+	(void)event_add(worker->readable, NULL);
+	handover_start(slot, getpid(), section->args.value, section->kwargs.value, slot_kwargs(section, slot->index));
+	worker_on_wrote(slot);
+	log_slot(LOG_DEBUG, slot, "worker %lld forked, generation %llu", (long long)pid, (unsigned long long)slot->generation);
+	if (worker->kill_wanted)
+		worker_kill(slot);
+	if (daemon_early_status(worker->daemon, pid, &status) == 0)
+		worker_on_exit(worker, status);
+}
+
+/* ---- ending ---- */
+
+static void close_channel(struct worker *worker)
+{
+	if (worker->dirty)
+		TAILQ_REMOVE(&worker->daemon->dirty_workers, worker, dirty_link);
+	worker->dirty = false;
+	if (worker->readable)
+		event_free(worker->readable);
+	if (worker->writable)
+		event_free(worker->writable);
+	worker->readable = worker->writable = NULL;
+	worker->writing = false;
+	if (worker->fd >= 0)
+		(void)close(worker->fd);
+	worker->fd = -1;
+	intake_free(&worker->intake);
+	worker->output = lines_free(worker->output);
+}
+
+static void log_end(const struct slot *slot, int status)
+{
+	char how[96];
+
+	slot_describe_status(status, how, sizeof how);
+	if (slot->state == SLOT_STOPPING || slot->plan == PLAN_LEAVE)
+		log_slot(LOG_DEBUG, slot, "worker %lld stopped: %s", (long long)slot->pid, how);
+	else if (slot->state == SLOT_READY)
+		log_slot(LOG_WARNING, slot, "worker %lld was lost: %s", (long long)slot->pid, how);
+}
+
+void worker_on_refused(struct worker *worker, const char *why)
+{
+	close_channel(worker);
+	worker->slot->pid = 0;
+	slot_on_gone(worker->slot, 0, why);
+}
+
+static int take_in(struct worker *worker)
+{
+	struct span message;
+	struct block *block;
+	int got;
+
+	while ((got = intake_next(&worker->intake, &message, &block)) == 1)
+		if (slot_on_message(worker->slot, message, block) < 0)
+			return -EBADMSG;
+	if (got < 0) {
+		(void)slot_on_message(worker->slot, (struct span){0}, NULL); /* it is out of its mind, too */
+		return got;
+	}
+	return intake_keep(&worker->intake);
+}
+
+/* Reads once. 1: there may be more; 0: nothing now; -1: the channel is of no more use. */
+static int read_once(struct worker *worker)
+{
+	const ssize_t n = intake_read(&worker->intake, worker->fd, worker->daemon->scratch);
+	if (n == -EAGAIN)
+		return 0;
+	return n > 0 && take_in(worker) == 0 ? 1 : -1;
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *data)
+{
+	struct worker *worker = data;
+
+	(void)fd, (void)what;
+	daemon_tick(worker->daemon);
+	if (read_once(worker) >= 0)
+		return;
+	/* It has closed its channel, or speaks nonsense. Its exit status says the rest, and if it lives, it must not. */
+	(void)event_del(worker->readable);
+	if (worker->slot->pid > 0)
+		(void)kill((pid_t)worker->slot->pid, SIGKILL);
+}
+
+void worker_on_exit(struct worker *worker, int status)
+{
+	struct slot *slot = worker->slot;
+	const bool reads = worker->readable && event_pending(worker->readable, EV_READ, NULL);
+
+	while (reads && read_once(worker) > 0)
+		; /* what it sent before it died counts */
+	log_end(slot, status);
+	close_channel(worker);
+	slot->pid = 0;
+	slot_on_gone(slot, status, NULL);
+}
+
+void worker_kill(struct slot *slot)
+{
+	struct worker *worker = slot->owner;
+	if (slot->pid > 0)
+		(void)kill((pid_t)slot->pid, SIGKILL);
+	else if (worker)
+		worker->kill_wanted = true;
+}
+
+void worker_nudge(struct slot *slot)
+{
+	atomic_fetch_add(&slot->board->nudge, 1);
+	(void)syscall(SYS_futex, &slot->board->nudge, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
+void worker_free(struct slot *slot)
+{
+	struct worker *worker = slot->owner;
+
+	if (!worker)
+		return;
+	if (worker->listed)
+		TAILQ_REMOVE(worker->listed, worker, link);
+	close_channel(worker);
+	if (slot->board)
+		(void)munmap(slot->board, sizeof *slot->board);
+	if (worker->board_fd >= 0)
+		(void)close(worker->board_fd);
+	free(worker);
+}
+
+/* ---- sending ---- */
+
+void worker_on_wrote(struct slot *slot)
+{
+	struct worker *worker = slot->owner;
+	if (worker->dirty || worker->fd < 0)
+		return;
+	worker->dirty = true;
+	TAILQ_INSERT_TAIL(&worker->daemon->dirty_workers, worker, dirty_link);
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *data)
+{
+	struct worker *worker = data;
+	(void)fd, (void)what;
+	daemon_tick(worker->daemon);
+	worker_on_wrote(worker->slot);
+}
+
+void worker_flush(struct worker *worker)
+{
+	const int r = outlet_flush(&worker->slot->out, worker->fd);
+
+	if (r < 0 && worker->slot->pid > 0 && r != -EPIPE && r != -ECONNRESET)
+		(void)kill((pid_t)worker->slot->pid, SIGKILL); /* out of memory: it must not wait for half a message */
+	if ((r > 0) == worker->writing)
+		return;
+	worker->writing = r > 0 && event_add(worker->writable, NULL) == 0;
+	if (r <= 0)
+		(void)event_del(worker->writable);
+}

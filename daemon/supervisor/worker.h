@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * worker: the supervisor's side of a slot's process: its channel, board, output and end. Lives as long as its slot; process
+ * follows process in it.
+ *
+ * A process has gone when both is known: that its channel is at its end (what it sent has been read), and its status.
+ */
+#ifndef SUPERVISOR_WORKER_H
+#define SUPERVISOR_WORKER_H
+
+#include "daemon/core/slot.h"
+#include "daemon/supervisor/daemon.h"
+#include "daemon/supervisor/intake.h"
+#include "daemon/supervisor/lines.h"
+
+struct worker {
+	struct daemon *daemon;
+	struct slot *slot;
+	TAILQ_ENTRY(worker) link;   /* in its template's waiting or forking */
+	struct worker_list *listed;
+	TAILQ_ENTRY(worker) dirty_link;
+	bool dirty;
+	bool kill_wanted;           /* before it had a pid */
+	int fd;                     /* the channel; -1: none */
+	int board_fd;
+	bool writing;
+	struct event *readable, *writable;
+	struct intake intake;
+	struct lines *output;
+	uint64_t forked_at;
+};
+
+/* core_ops: the slot's. */
+void worker_start(struct slot *slot);
+void worker_kill(struct slot *slot);
+void worker_nudge(struct slot *slot);
+void worker_on_wrote(struct slot *slot);
+void worker_free(struct slot *slot);
+
+/* The three descriptors that a new process gets (the caller closes them), and the worker's own ends. 0 or a negative errno. */
+int worker_open(struct worker *worker, int fds[3]);
+
+/* The template has forked it; or can't, for this reason. */
+void worker_on_forked(struct worker *worker, pid_t pid);
+void worker_on_refused(struct worker *worker, const char *why);
+
+/* The process has ended. */
+void worker_on_exit(struct worker *worker, int status);
+
+/* After each turn of the loop. */
+void worker_flush(struct worker *worker);
+
+#endif

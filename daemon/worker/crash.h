@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * crash: when a method crashes or calls exit(), the answers that were finished before are still sent; then the process ends
+ * as it would have. The signals' default action follows (a core dump, if those are on).
+ */
+#ifndef WORKER_CRASH_H
+#define WORKER_CRASH_H
+
+#include "daemon/worker/reply.h"
+
+void crash_arm(struct reply *reply);
+void crash_disarm(void);
+
+#endif

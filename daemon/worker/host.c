@@ -1,0 +1,514 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/worker/host.h"
+
+#include "daemon/worker/crash.h"
+#include "daemon/worker/inbox.h"
+#include "daemon/worker/nudge.h"
+#include "daemon/worker/task.h"
+#include "proto/pack.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { FLUSH_BYTES = 64 << 10, NAME_MOST = 256 };
+#define FLUSH_AFTER 100000 /* nanoseconds that a finished answer may wait for the next */
+#define SHORT_METHOD 50000 /* nanoseconds: answers may wait while such a method runs */
+
+/* What a call or map has bound for all of its items. */
+struct binding {
+	struct binding *next;
+	uint64_t id;
+	struct span args, kwargs; /* in `bytes` */
+	uint8_t bytes[];
+};
+
+struct host {
+	struct board *board;
+	struct inbox inbox;
+	struct reply reply;
+	struct task task;
+	struct task_method method; /* the last one called */
+	char method_name[NAME_MOST];
+	uint64_t method_cost;      /* nanoseconds, the worst of late; decays */
+	struct binding *bindings;
+	uint64_t now;              /* when the last task ended */
+	uint64_t flushed;          /* when the replies were last sent */
+};
+
+static uint64_t clock_now(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* ---- one batch: its place on the board, and in time ---- */
+
+static bool begin_batch(struct host *host, uint32_t id)
+{
+	if (!board_move(host->board, id, BOARD_HANDED, BOARD_STARTED))
+		return false; /* taken back */
+	atomic_store_explicit(&host->board->running, id, memory_order_relaxed);
+	atomic_store_explicit(&host->board->since, host->now, memory_order_release);
+	host->task.id = id;
+	return true;
+}
+
+static void end_batch(struct host *host, uint32_t id, uint32_t count)
+{
+	const uint64_t before = host->now;
+
+	host->now = clock_now();
+	const uint64_t spent = host->now - before;
+	host->method_cost = spent > host->method_cost ? spent : host->method_cost - host->method_cost / 64;
+	const uint64_t each = spent / (count ? count : 1);
+	atomic_store_explicit(&board_entry(host->board, id)->spent, each < UINT32_MAX ? (uint32_t)each : UINT32_MAX,
+			      memory_order_relaxed);
+	atomic_store_explicit(&host->board->since, 0, memory_order_release);
+}
+
+static void flush(struct host *host)
+{
+	reply_flush(&host->reply);
+	host->flushed = host->now;
+}
+
+/* Before something that may take long: nobody's finished answer should wait for it. */
+static void flush_before(struct host *host, const char *name, struct span wanted)
+{
+	const bool same = span_is(wanted, name) && host->method.method.name;
+	if (!same)
+		host->method_cost = SHORT_METHOD;
+	if (host->method_cost >= SHORT_METHOD && host->reply.sealed > 0)
+		flush(host);
+}
+
+static void flush_when_due(struct host *host)
+{
+	if (host->reply.size > FLUSH_BYTES || host->now - host->flushed > FLUSH_AFTER)
+		flush(host);
+}
+
+/* Makes host->method the one that the message names. */
+static int find_method(struct host *host, struct span name)
+{
+	flush_before(host, host->method_name, name);
+	if (host->method.method.name && span_is(name, host->method_name))
+		return 0;
+	host->method.method.name = NULL;
+	if (name.size >= sizeof host->method_name || memchr(name.bytes, '\0', name.size))
+		return task_fail(&host->task, "NO_SUCH_METHOD", "no", "class %s has no method of %zu characters",
+				 host->task.plugin->class.name, name.size);
+	memcpy(host->method_name, name.bytes, name.size);
+	host->method_name[name.size] = '\0';
+	task_find(&host->task, host->method_name, &host->method);
+	return 0;
+}
+
+static void put_head(struct host *host, uint8_t type, uint32_t id, bool nil)
+{
+	uint8_t head[3 + PACK_UINT], *p = head;
+	*p++ = 0x94;
+	*p++ = type;
+	p = pack_uint(p, id);
+	if (nil)
+		p = pack_nil(p);
+	if (reply_append(&host->reply, (const char *)head, (size_t)(p - head)) < 0)
+		abort();
+}
+
+/* ---- CALL ---- */
+
+static int read_call_args(struct host *host, struct reader *reader, uint32_t fields)
+{
+	struct task *task = &host->task;
+	struct span args, kwargs = {0};
+
+	task->call.deadline = 0;
+	if (read_value(reader, &args) < 0 ||
+	    (fields == 7 && (read_uint(reader, &task->call.deadline) < 0 || read_value(reader, &kwargs) < 0)))
+		return task_fail(task, "INTERNAL", "no", "the worker did not understand the call");
+	return task_add_array(task, args) < 0 || task_add_map(task, kwargs) < 0 ? -1 : 0;
+}
+
+static void on_call(struct host *host, struct reader *reader, uint32_t fields)
+{
+	struct task *task = &host->task;
+	struct span name;
+	uint64_t id;
+
+	if (read_uint(reader, &id) < 0 || read_uint(reader, &task->call.session) < 0 || read_text(reader, &name) < 0)
+		_exit(70);
+	const bool found = find_method(host, name) == 0;
+	if (!begin_batch(host, (uint32_t)id))
+		return;
+	task_clear(task);
+	task->call.index = 0;
+	atomic_store_explicit(&board_entry(host->board, (uint32_t)id)->begun, 1, memory_order_release);
+	/* The head of the answer comes first; the value is written right behind it. */
+	const size_t start = host->reply.size;
+	put_head(host, FROM_REPLY, (uint32_t)id, true);
+	if (!found || read_call_args(host, reader, fields) < 0 || task_run(task, &host->method) < 0) {
+		host->reply.size = start;
+		put_head(host, FROM_REPLY, (uint32_t)id, false);
+		task_put_error(task);
+		msgpack_pack_nil(&task->packer);
+	}
+	reply_seal(&host->reply);
+	end_batch(host, (uint32_t)id, 1);
+}
+
+/* ---- BIND ---- */
+
+static void on_bind(struct host *host, struct reader *reader)
+{
+	struct span args, kwargs;
+	uint64_t id;
+
+	if (read_uint(reader, &id) < 0 || read_value(reader, &args) < 0 || read_value(reader, &kwargs) < 0)
+		_exit(70);
+	struct binding *binding = malloc(sizeof *binding + args.size + kwargs.size);
+	if (!binding)
+		return; /* the batches that need it will say so */
+	binding->id = id;
+	memcpy(binding->bytes, args.bytes, args.size);
+	memcpy(binding->bytes + args.size, kwargs.bytes, kwargs.size);
+	binding->args = (struct span){.bytes = binding->bytes, .size = args.size};
+	binding->kwargs = (struct span){.bytes = binding->bytes + args.size, .size = kwargs.size};
+	binding->next = host->bindings;
+	host->bindings = binding;
+}
+
+static void on_unbind(struct host *host, struct reader *reader)
+{
+	uint64_t id;
+
+	if (read_uint(reader, &id) < 0)
+		_exit(70);
+	for (struct binding **at = &host->bindings; *at; at = &(*at)->next)
+		if ((*at)->id == id) {
+			struct binding *gone = *at;
+			*at = gone->next;
+			free(gone);
+			return;
+		}
+}
+
+/* ---- ITEMS ---- */
+
+struct items {
+	uint64_t id, binding, shape, first, count;
+	uint32_t columns, kwcolumns;
+	struct reader *at;   /* [columns + kwcolumns]: the next item of each */
+	struct reader *here; /* likewise: this item */
+	struct span *keys;   /* [kwcolumns] */
+};
+
+static int begin_column(struct reader *reader, struct reader *column)
+{
+	struct span whole;
+	uint32_t n;
+	if (read_value(reader, &whole) < 0)
+		return -EINVAL;
+	*column = reader_of(whole);
+	return read_array(column, &n);
+}
+
+static int read_columns(struct reader *reader, struct items *items)
+{
+	struct span map;
+	if (read_array(reader, &items->columns) < 0)
+		return -EINVAL;
+	struct reader ahead = *reader;
+	for (uint32_t c = 0; c < items->columns; c++)
+		if (read_value(&ahead, &map) < 0)
+			return -EINVAL;
+	if (read_map(&ahead, &items->kwcolumns) < 0)
+		return -EINVAL;
+	items->at = calloc(2 * (items->columns + items->kwcolumns), sizeof *items->at);
+	items->here = items->at + items->columns + items->kwcolumns;
+	items->keys = calloc(items->kwcolumns + 1, sizeof *items->keys);
+	if (!items->at || !items->keys)
+		return -ENOMEM;
+	for (uint32_t c = 0; c < items->columns; c++)
+		if (begin_column(reader, &items->at[c]) < 0)
+			return -EINVAL;
+	if (read_map(reader, &items->kwcolumns) < 0)
+		return -EINVAL;
+	for (uint32_t k = 0; k < items->kwcolumns; k++)
+		if (read_text(reader, &items->keys[k]) < 0 || begin_column(reader, &items->at[items->columns + k]) < 0)
+			return -EINVAL;
+	return 0;
+}
+
+static int add_bound(struct host *host, uint64_t id)
+{
+	if (id == 0)
+		return 0;
+	for (const struct binding *b = host->bindings; b; b = b->next)
+		if (b->id == id)
+			return task_add_array(&host->task, b->args) < 0 || task_add_map(&host->task, b->kwargs) < 0 ? -1 : 0;
+	return task_fail(&host->task, "FAILED", "no", "out of memory in the worker");
+}
+
+static int add_item(struct task *task, const struct items *items)
+{
+	struct span item;
+	uint32_t n;
+
+	switch ((enum shape)items->shape) {
+	case SHAPE_ZIP:
+	case SHAPE_SINGLE:
+		for (uint32_t c = 0; c < items->columns; c++)
+			if (task_add_value(task, &items->at[c]) < 0)
+				return -1;
+		return 0;
+	case SHAPE_POSITIONAL:
+	case SHAPE_KEYWORD:
+		break;
+	}
+	if (read_value(&items->at[0], &item) < 0)
+		return task_fail(task, "INTERNAL", "no", "an item is missing");
+	struct reader look = reader_of(item);
+	if (items->shape == SHAPE_POSITIONAL)
+		return read_array(&look, &n) < 0
+			       ? task_fail(task, "BAD_ARGUMENT", "no", "with args_as positional each item must be an array")
+			       : task_add_array(task, item);
+	return read_map(&look, &n) < 0
+		       ? task_fail(task, "BAD_ARGUMENT", "no", "with args_as keyword each item must be a map")
+		       : task_add_map(task, item);
+}
+
+/* All columns move on by one item even when the first has failed: the next item begins where it begins. */
+static int add_item_args(struct host *host, const struct items *items)
+{
+	struct task *task = &host->task;
+	struct span passed;
+	int r = 0;
+
+	memcpy(items->here, items->at, (items->columns + items->kwcolumns) * sizeof *items->at);
+	if (add_bound(host, items->binding) < 0 || add_item(task, items) < 0)
+		r = -1;
+	for (uint32_t k = 0; r == 0 && k < items->kwcolumns; k++)
+		r = task_add_keyword(task, items->keys[k], &items->at[items->columns + k]);
+	if (r == 0)
+		return 0;
+	for (uint32_t c = 0; c < items->columns + items->kwcolumns; c++) {
+		items->at[c] = items->here[c];
+		if (read_value(&items->at[c], &passed) < 0)
+			break;
+	}
+	return -1;
+}
+
+static void put_item_error(struct host *host, const struct items *items, uint32_t item)
+{
+	reply_end_results(&host->reply);
+	put_head(host, FROM_ITEM_ERROR, (uint32_t)items->id, false);
+	uint8_t index[PACK_UINT];
+	const uint8_t *end = pack_uint(index, item);
+	if (reply_append(&host->reply, (const char *)index, (size_t)(end - index)) < 0)
+		abort();
+	task_put_error(&host->task);
+	reply_seal(&host->reply);
+}
+
+static void run_item(struct host *host, const struct items *items, uint32_t i, bool found)
+{
+	struct task *task = &host->task;
+	const uint32_t item = (uint32_t)items->first + i;
+
+	task_clear(task);
+	task->call.index = item;
+	atomic_store_explicit(&board_entry(host->board, (uint32_t)items->id)->begun, i + 1, memory_order_release);
+	const bool args = add_item_args(host, items) == 0;
+	if (!found)
+		task_fail(task, "NO_SUCH_METHOD", "no", "class %s has no such method", task->plugin->class.name);
+	if (found && args) {
+		if (!reply_in_results(&host->reply))
+			reply_begin_results(&host->reply, (uint32_t)items->id, item);
+		if (task_run(task, &host->method) == 0) {
+			reply_value_done(&host->reply);
+			return;
+		}
+	}
+	put_item_error(host, items, item);
+}
+
+/* A batch of long items sends what it has; and one whose caller has gone stops. */
+static bool between_items(struct host *host, const struct items *items, uint32_t i)
+{
+	if (board_state(host->board, (uint32_t)items->id) == BOARD_CANCELLED)
+		return false;
+	if (i % 64 == 63 || host->method_cost >= SHORT_METHOD) {
+		const uint64_t now = clock_now();
+		if (now - host->flushed > 10 * FLUSH_AFTER) {
+			reply_end_results(&host->reply);
+			flush(host);
+			host->flushed = now;
+		}
+	}
+	return true;
+}
+
+/* The rest of a batch that nobody waits for: the supervisor still wants an answer per item. */
+static void skip_items(struct host *host, const struct items *items, uint32_t i)
+{
+	for (; i < items->count; i++) {
+		task_fail(&host->task, "CANCELLED", "no", "the call was cancelled");
+		put_item_error(host, items, (uint32_t)items->first + i);
+	}
+}
+
+static void run_items(struct host *host, const struct items *items, bool found)
+{
+	for (uint32_t i = 0; i < items->count; i++) {
+		if (i > 0 && !between_items(host, items, i)) {
+			skip_items(host, items, i);
+			break;
+		}
+		run_item(host, items, i, found);
+	}
+	reply_end_results(&host->reply);
+}
+
+static void on_items(struct host *host, struct reader *reader)
+{
+	struct items items = {0};
+	struct span name;
+
+	if (read_uint(reader, &items.id) < 0 || read_uint(reader, &host->task.call.session) < 0 ||
+	    read_text(reader, &name) < 0 || read_uint(reader, &host->task.call.deadline) < 0 ||
+	    read_uint(reader, &items.binding) < 0 || read_uint(reader, &items.shape) < 0 ||
+	    read_uint(reader, &items.first) < 0 || read_uint(reader, &items.count) < 0)
+		_exit(70);
+	const bool found = find_method(host, name) == 0;
+	if (!begin_batch(host, (uint32_t)items.id))
+		return;
+	if (read_columns(reader, &items) < 0)
+		_exit(70);
+	run_items(host, &items, found);
+	end_batch(host, (uint32_t)items.id, (uint32_t)items.count);
+	free(items.at);
+	free(items.keys);
+}
+
+/* ---- START and STOP ---- */
+
+static void put_ready(struct host *host, bool failed)
+{
+	msgpack_pack_array(&host->task.packer, failed ? 2 : 1);
+	msgpack_pack_int(&host->task.packer, FROM_READY);
+	if (failed)
+		task_put_error(&host->task);
+	reply_seal(&host->reply);
+	reply_flush(&host->reply);
+}
+
+/* The supervisor's death must be ours. The template's child is adopted by the supervisor before it is told to start. */
+static void follow(pid_t supervisor)
+{
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != supervisor)
+		_exit(0);
+}
+
+static void on_start(struct host *host, struct reader *reader)
+{
+	struct objpool_place *place = &host->task.place;
+	struct span pool, args, kwargs, slot_kwargs;
+	uint64_t supervisor, slot, slots;
+
+	if (read_uint(reader, &supervisor) < 0 || read_text(reader, &pool) < 0 || read_uint(reader, &slot) < 0 ||
+	    read_uint(reader, &slots) < 0 || read_uint(reader, &place->generation) < 0 || read_value(reader, &args) < 0 ||
+	    read_value(reader, &kwargs) < 0 || read_value(reader, &slot_kwargs) < 0 ||
+	    read_uint(reader, &host->task.max_result) < 0)
+		_exit(70);
+	follow((pid_t)supervisor);
+	place->pool = strndup((const char *)pool.bytes, pool.size);
+	place->slot = (uint32_t)slot;
+	place->slots = (uint32_t)slots;
+	task_clear(&host->task);
+	if (task_add_array(&host->task, args) < 0 || task_add_map(&host->task, kwargs) < 0 ||
+	    task_add_map(&host->task, slot_kwargs) < 0 || task_create(&host->task) < 0) {
+		put_ready(host, true);
+		crash_disarm();
+		_exit(1);
+	}
+	put_ready(host, false);
+	host->now = host->flushed = clock_now();
+}
+
+_Noreturn static void on_stop(struct host *host)
+{
+	reply_flush(&host->reply);
+	if (host->task.plugin->class.destroy)
+		host->task.plugin->class.destroy(host->task.self);
+	crash_disarm();
+	(void)fflush(NULL);
+	exit(0);
+}
+
+/* ---- the loop ---- */
+
+static void on_message(struct host *host, struct span message)
+{
+	struct reader reader = reader_of(message);
+	uint32_t count;
+	uint64_t type;
+
+	if (read_array(&reader, &count) < 0 || read_uint(&reader, &type) < 0)
+		_exit(70);
+	switch (type) {
+	case TO_START:
+		on_start(host, &reader);
+		break;
+	case TO_CALL:
+		on_call(host, &reader, count);
+		break;
+	case TO_BIND:
+		on_bind(host, &reader);
+		break;
+	case TO_UNBIND:
+		on_unbind(host, &reader);
+		break;
+	case TO_ITEMS:
+		on_items(host, &reader);
+		break;
+	case TO_STOP:
+		on_stop(host);
+	default:
+		_exit(70);
+	}
+}
+
+void host_run(const struct plugin *plugin, struct board *board)
+{
+	static struct host host;
+	struct span message;
+
+	host.board = board;
+	inbox_init(&host.inbox, CHANNEL_FD);
+	reply_init(&host.reply, CHANNEL_FD);
+	if (task_init(&host.task, plugin, &host.reply, board) < 0)
+		_exit(71);
+	crash_arm(&host.reply);
+	nudge_start(&host.reply, board);
+	for (;;) {
+		while (inbox_next(&host.inbox, &message)) {
+			on_message(&host, message);
+			flush_when_due(&host);
+		}
+		flush(&host);
+		if (inbox_fill(&host.inbox) <= 0)
+			break; /* the supervisor has gone, or speaks another language */
+		host.now = clock_now();
+	}
+	crash_disarm();
+	_exit(0);
+}

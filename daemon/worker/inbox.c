@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/worker/inbox.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { INBOX_ROOM = 128 << 10, INBOX_KEEP = 4 << 20 };
+
+void inbox_init(struct inbox *inbox, int fd)
+{
+	*inbox = (struct inbox){.fd = fd};
+	scan_begin(&inbox->scan, INT64_MAX);
+}
+
+bool inbox_next(struct inbox *inbox, struct span *message)
+{
+	const uint8_t *from = inbox->bytes + inbox->begin;
+
+	if (inbox->begin == inbox->end)
+		return false;
+	const int r = scan_run(&inbox->scan, from, inbox->end - inbox->begin);
+	if (r < 0)
+		_exit(70);
+	if (r == 0)
+		return false;
+	*message = (struct span){.bytes = from, .size = (size_t)inbox->scan.pos};
+	inbox->begin += message->size;
+	scan_begin(&inbox->scan, INT64_MAX);
+	return true;
+}
+
+static int make_room(struct inbox *inbox)
+{
+	const size_t rest = inbox->end - inbox->begin;
+
+	if (inbox->begin > 0 && rest > 0)
+		memmove(inbox->bytes, inbox->bytes + inbox->begin, rest);
+	inbox->begin = 0;
+	inbox->end = rest;
+	if (rest == 0 && inbox->room > INBOX_KEEP) {
+		free(inbox->bytes);
+		inbox->bytes = NULL;
+		inbox->room = 0;
+	}
+	if (inbox->room > 0 && inbox->room - rest >= inbox->room / 2)
+		return 0;
+	const size_t room = inbox->room ? 2 * inbox->room : INBOX_ROOM;
+	uint8_t *grown = realloc(inbox->bytes, room);
+	if (!grown)
+		return -ENOMEM;
+	inbox->bytes = grown;
+	inbox->room = room;
+	return 0;
+}
+
+int inbox_fill(struct inbox *inbox)
+{
+	if (make_room(inbox) < 0)
+		return -ENOMEM;
+	for (;;) {
+		const ssize_t n = read(inbox->fd, inbox->bytes + inbox->end, inbox->room - inbox->end);
+		if (n > 0) {
+			inbox->end += (size_t)n;
+			return 1;
+		}
+		if (n == 0 || errno != EINTR)
+			return n == 0 ? 0 : -errno;
+	}
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* inbox: whole messages from the channel. Blocking; one buffer, that grows with the largest message and shrinks again. */
+#ifndef WORKER_INBOX_H
+#define WORKER_INBOX_H
+
+#include "proto/read.h"
+#include "proto/scan.h"
+
+struct inbox {
+	int fd;
+	uint8_t *bytes;
+	size_t begin, end, room; /* unread bytes; begin is a message's beginning */
+	struct scan scan;
+};
+
+void inbox_init(struct inbox *inbox, int fd);
+
+/* The next whole message that has arrived, valid until inbox_fill. */
+bool inbox_next(struct inbox *inbox, struct span *message);
+
+/* Waits for more bytes. 1; 0 at the end; a negative errno. */
+int inbox_fill(struct inbox *inbox);
+
+#endif

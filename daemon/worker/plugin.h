@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* plugin: a loaded shared object, checked, and the class that the pool wants of it. */
+#ifndef WORKER_PLUGIN_H
+#define WORKER_PLUGIN_H
+
+#include <objpool/plugin.h>
+
+struct plugin {
+	const struct objpool_plugin *exported;
+	struct objpool_class class; /* a copy: what the plugin is too old to have is zero */
+	uint32_t methods_count;
+};
+
+/* Loads `path` and finds `class_name` in it. 0, or -1 with a sentence in `fault`. */
+int plugin_load(struct plugin *plugin, const char *path, const char *class_name, char *fault, size_t fault_size);
+
+/* The class's i-th method, as a copy with the fields that the plugin lacks zero. */
+struct objpool_method plugin_method(const struct plugin *plugin, uint32_t i);
+
+#endif

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/worker/task.h"
+
+#include "daemon/worker/values.h"
+#include "proto/scan.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* ---- errors ---- */
+
+static void forget_error(struct task_error *error)
+{
+	free(error->message);
+	free(error->type);
+	free(error->traceback);
+	free(error->data);
+	*error = (struct task_error){0};
+}
+
+static char *copy_text(const char *text)
+{
+	return text && text[0] ? strdup(text) : NULL;
+}
+
+/* Only these are a plugin's to give; any other would be a lie about the daemon. */
+static const char *allowed_code(const char *code)
+{
+	static const char *const codes[] = {"FAILED", "BAD_ARGUMENT", "NO_SUCH_METHOD"};
+	for (size_t i = 0; code && i < sizeof codes / sizeof *codes; i++)
+		if (strcmp(code, codes[i]) == 0)
+			return codes[i];
+	return "FAILED";
+}
+
+/* objpool_host.fail */
+static void host_fail(struct objpool_call *call, const struct objpool_error *said)
+{
+	struct task_error *error = &((struct task *)call)->error;
+
+	forget_error(error);
+	error->code = allowed_code(said->code);
+	error->ran = "yes";
+	error->message = copy_text(said->message);
+	error->type = copy_text(said->type);
+	error->traceback = copy_text(said->traceback);
+	if (said->data && (error->data = malloc(said->data_size ? said->data_size : 1))) {
+		memcpy(error->data, said->data, said->data_size);
+		error->data_size = said->data_size;
+	}
+}
+
+int task_fail(struct task *task, const char *code, const char *ran, const char *format, ...)
+{
+	char text[512];
+	va_list list;
+
+	va_start(list, format);
+	(void)vsnprintf(text, sizeof text, format, list);
+	va_end(list);
+	forget_error(&task->error);
+	task->error.code = code;
+	task->error.ran = ran;
+	task->error.message = strdup(text);
+	return -1;
+}
+
+static void pack_text(msgpack_packer *packer, const char *text)
+{
+	if (!text) {
+		msgpack_pack_nil(packer);
+		return;
+	}
+	msgpack_pack_str(packer, strlen(text));
+	msgpack_pack_str_body(packer, text, strlen(text));
+}
+
+void task_put_error(struct task *task)
+{
+	const struct task_error *error = &task->error;
+	msgpack_packer *packer = &task->packer;
+
+	msgpack_pack_array(packer, 6);
+	pack_text(packer, error->code ? error->code : "FAILED");
+	pack_text(packer, error->message ? error->message : "the method failed and did not say why");
+	pack_text(packer, error->type);
+	pack_text(packer, error->traceback);
+	if (error->data) {
+		msgpack_pack_bin(packer, error->data_size);
+		msgpack_pack_bin_body(packer, error->data, error->data_size);
+	} else {
+		msgpack_pack_nil(packer);
+	}
+	pack_text(packer, error->ran ? error->ran : "yes");
+	forget_error(&task->error);
+}
+
+/* ---- the host's other functions ---- */
+
+static bool host_cancelled(const struct objpool_call *call)
+{
+	const struct task *task = (const struct task *)call;
+	return call->method && board_state(task->board, task->id) == BOARD_CANCELLED;
+}
+
+static int host_progress(struct objpool_call *call, uint64_t done, uint64_t total, const char *text)
+{
+	(void)call, (void)done, (void)total, (void)text;
+	return -ENOSYS;
+}
+
+static struct objpool_call *host_defer(struct objpool_call *call)
+{
+	(void)call;
+	return NULL;
+}
+
+static int host_answer(struct objpool_call *deferred, const void *bytes, size_t size)
+{
+	(void)deferred, (void)bytes, (void)size;
+	return -ENOSYS;
+}
+
+static const struct objpool_host host = {
+	.size = sizeof host,
+	.fail = host_fail,
+	.cancelled = host_cancelled,
+	.progress = host_progress,
+	.defer = host_defer,
+	.answer = host_answer,
+};
+
+/* ---- arguments ---- */
+
+static int grow(void **array, uint32_t *room, size_t each)
+{
+	const uint32_t more = *room ? 2 * *room : 16;
+	void *grown = realloc(*array, more * each);
+	if (!grown)
+		return -1;
+	*array = grown;
+	*room = more;
+	return 0;
+}
+
+int task_init(struct task *task, const struct plugin *plugin, struct reply *reply, struct board *board)
+{
+	*task = (struct task){.plugin = plugin, .reply = reply, .board = board};
+	task->call = (struct objpool_call){.host = &host, .place = &task->place};
+	task->max_result = UINT64_MAX;
+	msgpack_packer_init(&task->packer, reply, reply_append);
+	if (!msgpack_zone_init(&task->zone, 8192))
+		return -1;
+	return grow((void **)&task->args.values, &task->args.room, sizeof *task->args.values) < 0 ||
+			       grow((void **)&task->args.kwargs, &task->args.kwroom, sizeof *task->args.kwargs) < 0
+		       ? -1
+		       : 0;
+}
+
+void task_clear(struct task *task)
+{
+	task->args.count = 0;
+	task->args.kwcount = 0;
+	msgpack_zone_clear(&task->zone);
+}
+
+static int no_memory(struct task *task)
+{
+	return task_fail(task, "FAILED", "no", "out of memory in the worker");
+}
+
+static int too_deep(struct task *task)
+{
+	return task_fail(task, "BAD_REQUEST", "no", "an argument is nested deeper than %d levels", SCAN_LEVELS);
+}
+
+int task_add_value(struct task *task, struct reader *reader)
+{
+	struct task_args *args = &task->args;
+
+	if (args->count == args->room && grow((void **)&args->values, &args->room, sizeof *args->values) < 0)
+		return no_memory(task);
+	if (values_next(reader, &task->zone, &args->values[args->count]) < 0)
+		return too_deep(task);
+	args->count++;
+	return 0;
+}
+
+int task_add_array(struct task *task, struct span array)
+{
+	struct reader reader = reader_of(array);
+	uint32_t n;
+
+	if (read_nil(&reader) == 0)
+		return 0;
+	if (read_array(&reader, &n) < 0)
+		return task_fail(task, "BAD_ARGUMENT", "no", "positional arguments must come as an array");
+	for (; n > 0; n--)
+		if (task_add_value(task, &reader) < 0)
+			return -1;
+	return 0;
+}
+
+/* The place for a keyword: a later one of the same name takes the place of the earlier. */
+static msgpack_object_kv *keyword_place(struct task_args *args, struct span key)
+{
+	for (uint32_t i = 0; i < args->kwcount; i++) {
+		const msgpack_object_str *known = &args->kwargs[i].key.via.str;
+		if (known->size == key.size && memcmp(known->ptr, key.bytes, key.size) == 0)
+			return &args->kwargs[i];
+	}
+	if (args->kwcount == args->kwroom && grow((void **)&args->kwargs, &args->kwroom, sizeof *args->kwargs) < 0)
+		return NULL;
+	return &args->kwargs[args->kwcount++];
+}
+
+int task_add_keyword(struct task *task, struct span key, struct reader *reader)
+{
+	msgpack_object_kv *kv = keyword_place(&task->args, key);
+
+	if (!kv)
+		return no_memory(task);
+	kv->key.type = MSGPACK_OBJECT_STR;
+	kv->key.via.str = (msgpack_object_str){.ptr = (const char *)key.bytes, .size = (uint32_t)key.size};
+	return values_next(reader, &task->zone, &kv->val) < 0 ? too_deep(task) : 0;
+}
+
+int task_add_map(struct task *task, struct span map)
+{
+	struct reader reader = reader_of(map);
+	struct span key;
+	uint32_t n;
+
+	if (map.size == 0 || read_nil(&reader) == 0)
+		return 0;
+	if (read_map(&reader, &n) < 0)
+		return task_fail(task, "BAD_ARGUMENT", "no", "keyword arguments must come as a map");
+	for (; n > 0; n--) {
+		if (read_text(&reader, &key) < 0)
+			return task_fail(task, "BAD_ARGUMENT", "no", "the names of keyword arguments must be strings");
+		if (task_add_keyword(task, key, &reader) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* ---- running ---- */
+
+void task_find(const struct task *task, const char *name, struct task_method *found)
+{
+	*found = (struct task_method){0};
+	for (uint32_t i = 0; i < task->plugin->methods_count; i++) {
+		found->method = plugin_method(task->plugin, i);
+		if (strcmp(found->method.name, name) == 0) {
+			found->method.name = name;
+			return;
+		}
+	}
+	found->method = (struct objpool_method){.name = name, .call = task->plugin->class.dispatch,
+						.flags = OBJPOOL_METHOD_KWARGS, .max_args = -1};
+	found->dispatched = true;
+}
+
+static int check_arguments(struct task *task, const struct objpool_method *method)
+{
+	const uint32_t n = task->args.count;
+
+	if (!method->call)
+		return task_fail(task, "NO_SUCH_METHOD", "no", "class %s has no method \"%.80s\"", task->plugin->class.name,
+				 method->name);
+	if (task->args.kwcount > 0 && !(method->flags & OBJPOOL_METHOD_KWARGS))
+		return task_fail(task, "BAD_ARGUMENT", "no", "%s takes no keyword arguments", method->name);
+	if (n < (uint32_t)(method->min_args > 0 ? method->min_args : 0))
+		return task_fail(task, "BAD_ARGUMENT", "no", "%s takes at least %d arguments, not %u", method->name,
+				 method->min_args, n);
+	if (method->max_args >= 0 && n > (uint32_t)method->max_args)
+		return task_fail(task, "BAD_ARGUMENT", "no", "%s takes at most %d arguments, not %u", method->name,
+				 method->max_args, n);
+	return 0;
+}
+
+/* What the method has written must be one value, not nested too deeply, not too large. */
+static int check_result(struct task *task)
+{
+	const size_t start = task->reply->value, size = task->reply->size - start;
+	struct scan scan;
+
+	if (size == 0) {
+		msgpack_pack_nil(&task->packer);
+		return 0;
+	}
+	scan_begin(&scan, INT64_MAX);
+	const int r = scan_run(&scan, task->reply->bytes + start, size);
+	if (r != 1 || scan.pos != size)
+		return task_fail(task, "FAILED", "yes", "%s wrote %s to its result", task->call.method,
+				 r == 1 ? "more than one value" : r == 0 ? "less than one whole value" : "what is no msgpack");
+	if (size > task->max_result)
+		return task_fail(task, "TOO_LARGE", "yes", "the result is %zu bytes, over max_message = %llu", size,
+				 (unsigned long long)task->max_result);
+	if (scan.deep || scan.deepest > SCAN_LEVELS)
+		return task_fail(task, "FAILED", "yes", "the result is nested deeper than %d levels", SCAN_LEVELS);
+	return 0;
+}
+
+int task_run(struct task *task, const struct task_method *found)
+{
+	const struct objpool_args args = {.count = task->args.count, .values = task->args.values,
+					  .kwcount = task->args.kwcount, .kwargs = task->args.kwargs};
+
+	if (check_arguments(task, &found->method) < 0)
+		return -1;
+	task->call.method = found->method.name;
+	reply_mark(task->reply);
+	const int r = found->method.call(task->self, &task->call, &args, &task->packer);
+	if (r == 0 && !task->error.code && check_result(task) == 0)
+		return 0;
+	reply_rewind(task->reply);
+	return -1;
+}
+
+int task_create(struct task *task)
+{
+	const struct objpool_args args = {.count = task->args.count, .values = task->args.values,
+					  .kwcount = task->args.kwcount, .kwargs = task->args.kwargs};
+	const int r = task->plugin->class.create(&task->call, &args, &task->self);
+	return r == 0 && !task->error.code ? 0 : -1;
+}
+
+int task_preload(struct task *task)
+{
+	const struct objpool_args args = {.count = task->args.count, .values = task->args.values,
+					  .kwcount = task->args.kwcount, .kwargs = task->args.kwargs};
+	if (!task->plugin->class.preload)
+		return 0;
+	const int r = task->plugin->class.preload(&task->call, &args);
+	return r == 0 && !task->error.code ? 0 : -1;
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * task: runs one method of the instance: arguments from bytes to objects, the call itself, and what becomes of what it
+ * wrote: exactly one value, or an error with a sentence.
+ */
+#ifndef WORKER_TASK_H
+#define WORKER_TASK_H
+
+#include "daemon/worker/plugin.h"
+#include "daemon/worker/reply.h"
+#include "proto/channel.h"
+#include "proto/read.h"
+
+/* An error, copied from what a method said. `code` is NULL when there is none. */
+struct task_error {
+	const char *code;
+	const char *ran;
+	char *message, *type, *traceback;
+	void *data;
+	size_t data_size;
+};
+
+/* Arguments as objects; they refer to the message they came in. */
+struct task_args {
+	msgpack_object *values;
+	msgpack_object_kv *kwargs;
+	uint32_t count, room, kwcount, kwroom;
+};
+
+/* What the functions of a class are called with. The call is first: the host's functions get at the rest from it. */
+struct task {
+	struct objpool_call call;
+	struct objpool_place place;
+	const struct plugin *plugin;
+	void *self;
+	struct board *board;
+	uint32_t id;           /* of the batch */
+	struct task_args args;
+	struct task_error error;
+	msgpack_zone zone;
+	msgpack_packer packer; /* writes to *reply */
+	struct reply *reply;
+	uint64_t max_result;
+};
+
+/* A method by name, remembered: batches and pipelined calls name the same one again and again. */
+struct task_method {
+	struct objpool_method method; /* .call NULL: the class has none of that name */
+	bool dispatched;              /* by the catch-all */
+};
+
+int task_init(struct task *task, const struct plugin *plugin, struct reply *reply, struct board *board);
+
+/* Finds the method; `name` must stay valid as long as `found` is used. */
+void task_find(const struct task *task, const char *name, struct task_method *found);
+
+/* Empties the arguments; adds positional ones and keywords. 0, or -1 with task->error set. */
+void task_clear(struct task *task);
+int task_add_array(struct task *task, struct span array);
+int task_add_value(struct task *task, struct reader *reader);
+int task_add_map(struct task *task, struct span map);
+int task_add_keyword(struct task *task, struct span key, struct reader *reader);
+
+/* Calls the method. Its value is at the end of the reply, not sealed; or -1 with task->error set and nothing written. */
+int task_run(struct task *task, const struct task_method *method);
+
+/* Constructor, and the class's preload. 0, or -1 with task->error set. */
+int task_create(struct task *task);
+int task_preload(struct task *task);
+
+/* Sets the error, as objpool_fail would; ran: "no" or "yes". */
+__attribute__((format(printf, 4, 5)))
+int task_fail(struct task *task, const char *code, const char *ran, const char *format, ...);
+
+/* Writes the error as proto/channel.h has it, and forgets it. */
+void task_put_error(struct task *task);
+
+#endif

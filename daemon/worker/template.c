@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/worker/template.h"
+
+#include "daemon/worker/host.h"
+#include "daemon/worker/task.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { PACKET = 256 << 10, FORK_FDS = 3 };
+
+struct template {
+	struct plugin plugin;
+	char fault[512];
+	uint8_t *packet;
+};
+
+/* One message and the descriptors that came with it; *count becomes how many. Returns its length; 0 or less: the end. */
+static ssize_t receive(uint8_t *packet, int *fds, int *count)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(FORK_FDS * sizeof(int))];
+	} control;
+	struct iovec iov = {.iov_base = packet, .iov_len = PACKET};
+	struct msghdr message = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+	ssize_t n;
+
+	do {
+		n = recvmsg(CHANNEL_FD, &message, MSG_CMSG_CLOEXEC);
+	} while (n < 0 && errno == EINTR);
+	*count = 0;
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&message); n > 0 && c; c = CMSG_NXTHDR(&message, c))
+		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
+			*count = (int)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+			memcpy(fds, CMSG_DATA(c), (size_t)*count * sizeof(int));
+		}
+	return n;
+}
+
+static void send_packet(const msgpack_sbuffer *packet)
+{
+	if (send(CHANNEL_FD, packet->data, packet->size, MSG_NOSIGNAL) < 0)
+		_exit(0); /* the supervisor has gone */
+}
+
+/* ---- LOAD ---- */
+
+static void pack_text(msgpack_packer *packer, const char *text)
+{
+	const size_t n = text ? strlen(text) : 0;
+	msgpack_pack_str(packer, n);
+	msgpack_pack_str_body(packer, text, n);
+}
+
+static void pack_pair(msgpack_packer *packer, const char *key, const char *text)
+{
+	pack_text(packer, key);
+	pack_text(packer, text);
+}
+
+static void pack_table(const struct plugin *plugin, msgpack_packer *packer)
+{
+	msgpack_pack_array(packer, plugin->methods_count);
+	for (uint32_t i = 0; i < plugin->methods_count; i++) {
+		const struct objpool_method method = plugin_method(plugin, i);
+		msgpack_pack_map(packer, 3);
+		pack_pair(packer, "name", method.name);
+		pack_pair(packer, "signature", method.signature);
+		pack_pair(packer, "doc", method.doc);
+	}
+}
+
+/* A class that has dispatch says itself what it takes; else its table does. */
+static int pack_methods(struct task *task, msgpack_packer *packer)
+{
+	const struct objpool_class *class = &task->plugin->class;
+	if (!class->list_methods) {
+		pack_table(task->plugin, packer);
+		return 0;
+	}
+	return class->list_methods(&task->call, packer) == 0 && !task->error.code ? 0 : -1;
+}
+
+static int pack_description(struct task *task, msgpack_packer *packer)
+{
+	const struct plugin *plugin = task->plugin;
+
+	msgpack_pack_array(packer, 2);
+	msgpack_pack_int(packer, FROM_LOADED);
+	msgpack_pack_map(packer, 7);
+	pack_pair(packer, "plugin", plugin->exported->name);
+	pack_pair(packer, "version", plugin->exported->version);
+	pack_pair(packer, "class", plugin->class.name);
+	pack_pair(packer, "doc", plugin->class.doc);
+	pack_pair(packer, "signature", plugin->class.signature);
+	pack_text(packer, "open");
+	if (plugin->class.dispatch)
+		msgpack_pack_true(packer);
+	else
+		msgpack_pack_false(packer);
+	pack_text(packer, "methods");
+	return pack_methods(task, packer);
+}
+
+static void send_fault(const char *fault)
+{
+	msgpack_sbuffer packet;
+	msgpack_packer packer;
+
+	msgpack_sbuffer_init(&packet);
+	msgpack_packer_init(&packer, &packet, msgpack_sbuffer_write);
+	msgpack_pack_array(&packer, 3);
+	msgpack_pack_int(&packer, FROM_LOADED);
+	msgpack_pack_nil(&packer);
+	pack_text(&packer, fault);
+	send_packet(&packet);
+	_exit(1);
+}
+
+/* Preload, and what the class offers. */
+static void prepare(struct template *template, const char *pool, struct span args, struct span kwargs)
+{
+	msgpack_sbuffer packet;
+	msgpack_packer packer;
+	struct reply unused;
+	struct task task;
+
+	reply_init(&unused, -1);
+	msgpack_sbuffer_init(&packet);
+	msgpack_packer_init(&packer, &packet, msgpack_sbuffer_write);
+	if (task_init(&task, &template->plugin, &unused, NULL) < 0)
+		send_fault("out of memory");
+	task.place.pool = pool;
+	if (task_add_array(&task, args) < 0 || task_add_map(&task, kwargs) < 0 || task_preload(&task) < 0) {
+		snprintf(template->fault, sizeof template->fault, "preload of class %s failed: %s", template->plugin.class.name,
+			 task.error.message ? task.error.message : "it did not say why");
+		send_fault(template->fault);
+	}
+	if (pack_description(&task, &packer) < 0)
+		send_fault(task.error.message ? task.error.message : "the class could not list its methods");
+	if (packet.size > PACKET / 2)
+		send_fault("the class describes itself in more than 128 KiB");
+	send_packet(&packet);
+	msgpack_sbuffer_destroy(&packet);
+}
+
+static void on_load(struct template *template, struct reader *reader)
+{
+	struct span pool, path, class_name, args, kwargs;
+	char *texts[3];
+
+	if (read_text(reader, &pool) < 0 || read_text(reader, &path) < 0 || read_text(reader, &class_name) < 0 ||
+	    read_value(reader, &args) < 0 || read_value(reader, &kwargs) < 0)
+		_exit(70);
+	const struct span spans[3] = {pool, path, class_name};
+	for (int i = 0; i < 3; i++)
+		if (!(texts[i] = strndup((const char *)spans[i].bytes, spans[i].size)))
+			send_fault("out of memory");
+	if (plugin_load(&template->plugin, texts[1], texts[2], template->fault, sizeof template->fault) < 0)
+		send_fault(template->fault);
+	prepare(template, texts[0], args, kwargs);
+	(void)prctl(PR_SET_NAME, "objpool-templ.", 0, 0, 0);
+	free(texts[1]);
+	free(texts[2]);
+}
+
+/* ---- FORK ---- */
+
+/* In the new worker: its three descriptors go where they belong, the template's go away. */
+_Noreturn static void become_worker(const struct template *template, const int *fds)
+{
+	struct board *board = mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED, fds[1], 0);
+
+	if (board == MAP_FAILED || dup3(fds[0], CHANNEL_FD, O_CLOEXEC) < 0 || dup2(fds[2], STDOUT_FILENO) < 0 ||
+	    dup2(fds[2], STDERR_FILENO) < 0)
+		_exit(71);
+	for (int i = 0; i < FORK_FDS; i++)
+		(void)close(fds[i]);
+	(void)prctl(PR_SET_NAME, "objpool-worker", 0, 0, 0);
+	(void)setvbuf(stdout, NULL, _IOLBF, 0);
+	host_run(&template->plugin, board);
+}
+
+/*
+ * The worker must be the supervisor's child, so that its exit status is the supervisor's to read, and its death follows the
+ * supervisor's and not this process's. So it is forked twice: when the process between ends, the supervisor, which
+ * is the subreaper, adopts it.
+ */
+static pid_t fork_twice(const struct template *template, const int *fds)
+{
+	pid_t worker = -1;
+	int tube[2];
+
+	if (pipe2(tube, O_CLOEXEC) < 0)
+		return -errno;
+	const pid_t between = fork();
+	if (between == 0) {
+		worker = fork();
+		if (worker == 0)
+			become_worker(template, fds);
+		if (worker < 0)
+			worker = -errno;
+		_exit(write(tube[1], &worker, sizeof worker) == sizeof worker ? 0 : 1);
+	}
+	const int error = errno;
+	(void)close(tube[1]);
+	if (between > 0 && read(tube[0], &worker, sizeof worker) != sizeof worker)
+		worker = -EAGAIN;
+	(void)close(tube[0]);
+	if (between < 0)
+		return -error;
+	while (waitpid(between, NULL, 0) < 0 && errno == EINTR)
+		;
+	return worker; /* adopted by now: a child is handed on before its parent can be waited for */
+}
+
+static void on_fork(const struct template *template, struct reader *reader, const int *fds)
+{
+	msgpack_sbuffer packet;
+	msgpack_packer packer;
+	uint64_t slot, generation;
+
+	if (read_uint(reader, &slot) < 0 || read_uint(reader, &generation) < 0)
+		_exit(70);
+	const pid_t worker = fork_twice(template, fds);
+	for (int i = 0; i < FORK_FDS; i++)
+		(void)close(fds[i]);
+	msgpack_sbuffer_init(&packet);
+	msgpack_packer_init(&packer, &packet, msgpack_sbuffer_write);
+	msgpack_pack_array(&packer, 4);
+	msgpack_pack_int(&packer, FROM_FORKED);
+	msgpack_pack_uint64(&packer, slot);
+	msgpack_pack_uint64(&packer, generation);
+	msgpack_pack_int(&packer, worker);
+	send_packet(&packet);
+	msgpack_sbuffer_destroy(&packet);
+}
+
+/* ---- the loop ---- */
+
+void template_run(void)
+{
+	static struct template template;
+	int fds[FORK_FDS], count;
+	uint32_t fields;
+	uint64_t type;
+	ssize_t n;
+
+	(void)setsid(); /* what is typed at the daemon's terminal is not for us */
+	if (!(template.packet = malloc(PACKET)))
+		_exit(71);
+	while ((n = receive(template.packet, fds, &count)) > 0) {
+		struct reader reader = reader_of((struct span){.bytes = template.packet, .size = (size_t)n});
+		if (read_array(&reader, &fields) < 0 || read_uint(&reader, &type) < 0)
+			_exit(70);
+		if (type == TO_LOAD)
+			on_load(&template, &reader);
+		else if (type == TO_FORK && count == FORK_FDS)
+			on_fork(&template, &reader, fds);
+		else
+			_exit(70);
+	}
+	_exit(0);
+}

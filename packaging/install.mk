@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+# `make install` and `make uninstall`: included by the Makefile. Honours DESTDIR, prefix and the directories named there.
+# A configuration file that exists is never overwritten: a different new one goes beside it as objpoold.conf.new.
+# Uninstall removes the configuration only where nobody has edited it.
+
+pkgconfigdir ?= $(libdir)/pkgconfig
+bashcompdir  ?= $(prefix)/share/bash-completion/completions
+INSTALL      ?= install
+
+CONFIG := $(sysconfdir)/objpool/objpoold.conf
+
+# Directories are compiled into programs, so these are built anew when they are installed elsewhere than they were built for.
+PATHS := $(prefix) $(sysconfdir) $(libexecdir) $(plugindir) $(sbindir) $(libdir) $(includedir)
+$(SUPER) $(WORKER) $(CLI): $(B)/paths
+.PHONY: paths-may-have-changed
+$(B)/paths: paths-may-have-changed
+	@mkdir -p $(@D); echo '$(PATHS)' | cmp -s - $@ || echo '$(PATHS)' > $@
+
+# Text files with this installation's directories. Man pages and the configuration name the usual ones, so that they can be
+# read as they are; *.in files have @names@.
+FILLED := $(addprefix $(B)/packaging/,objpoold.service objpool.pc objpoold.conf objpoold.conf.5 objpoold.8 objpool.1)
+FILL = sed -e 's,/etc/objpool\>,$(sysconfdir)/objpool,g' -e 's,/usr/lib/objpool/plugins,$(plugindir),g' \
+	-e 's,@prefix@,$(prefix),g' -e 's,@libdir@,$(libdir),g' -e 's,@includedir@,$(includedir),g' \
+	-e 's,@sbindir@,$(sbindir),g' -e 's,@sysconfdir@,$(sysconfdir),g' -e 's,@plugindir@,$(plugindir),g' \
+	-e 's,@VERSION@,$(VERSION),g' $< > $@
+
+$(B)/packaging/%: packaging/%.in $(B)/paths
+	@mkdir -p $(@D)
+	$(FILL)
+$(B)/packaging/%: packaging/% $(B)/paths
+	@mkdir -p $(@D)
+	$(FILL)
+$(B)/packaging/%: client/%.in $(B)/paths
+	@mkdir -p $(@D)
+	$(FILL)
+
+# What goes where: mode:source:destination.
+FILES := \
+	755:$(B)/objpoold:$(sbindir)/objpoold \
+	755:$(B)/objpool:$(bindir)/objpool \
+	755:$(B)/objpool-worker:$(libexecdir)/objpool/objpool-worker \
+	755:$(B)/libobjpool.so:$(libdir)/libobjpool.so.0.$(VERSION) \
+	644:$(B)/libobjpool.a:$(libdir)/libobjpool.a \
+	644:client/include/objpool/client.h:$(includedir)/objpool/client.h \
+	644:plugins/include/objpool/plugin.h:$(includedir)/objpool/plugin.h \
+	644:$(B)/packaging/objpool.pc:$(pkgconfigdir)/objpool.pc \
+	$(foreach p,$(PLUGINS),644:$(p):$(plugindir)/$(notdir $(p))) \
+	644:$(B)/packaging/objpool.1:$(mandir)/man1/objpool.1 \
+	644:$(B)/packaging/objpoold.conf.5:$(mandir)/man5/objpoold.conf.5 \
+	644:$(B)/packaging/objpoold.8:$(mandir)/man8/objpoold.8 \
+	644:packaging/completion.bash:$(bashcompdir)/objpool \
+	644:$(B)/packaging/objpoold.service:$(unitdir)/objpoold.service \
+	644:packaging/objpoold.socket:$(unitdir)/objpoold.socket \
+	644:packaging/sysusers.conf:$(sysusersdir)/objpool.conf \
+	644:packaging/tmpfiles.conf:$(tmpfilesdir)/objpool.conf \
+	$(foreach d,$(wildcard docs/*.md README.md),644:$(d):$(docdir)/$(notdir $(d)))
+LINKS := $(libdir)/libobjpool.so.0 $(libdir)/libobjpool.so
+
+OWN_DIRS := $(libexecdir)/objpool $(includedir)/objpool $(plugindir) $(libdir)/objpool $(docdir) \
+	$(sysconfdir)/objpool/conf.d $(sysconfdir)/objpool
+
+part = $(word $(1),$(subst :, ,$(2)))
+define put
+	$(INSTALL) -D -m $(call part,1,$(1)) $(call part,2,$(1)) '$(DESTDIR)$(call part,3,$(1))'
+
+endef
+
+.PHONY: install uninstall
+install: all $(FILLED)
+	$(foreach f,$(FILES),$(call put,$(f)))
+	ln -sf libobjpool.so.0.$(VERSION) '$(DESTDIR)$(libdir)/libobjpool.so.0'
+	ln -sf libobjpool.so.0 '$(DESTDIR)$(libdir)/libobjpool.so'
+	$(INSTALL) -d '$(DESTDIR)$(sysconfdir)/objpool/conf.d'
+	@new=$(B)/packaging/objpoold.conf; old='$(DESTDIR)$(CONFIG)'; \
+	if [ ! -e "$$old" ]; then $(INSTALL) -m 644 $$new "$$old"; \
+	elif cmp -s $$new "$$old"; then rm -f "$$old.new"; \
+	else $(INSTALL) -m 644 $$new "$$old.new"; echo "kept $$old; the new default is in $$old.new"; fi
+ifeq ($(DESTDIR),)
+	@echo 'Installed. As root: ldconfig; systemd-sysusers; systemd-tmpfiles --create; systemctl daemon-reload;' \
+		'then systemctl enable --now objpoold (or restart a running one)'
+endif
+
+uninstall: $(B)/packaging/objpoold.conf
+	rm -f $(foreach f,$(FILES),'$(DESTDIR)$(call part,3,$(f))') $(LINKS:%='$(DESTDIR)%')
+	@old='$(DESTDIR)$(CONFIG)'; rm -f "$$old.new"; \
+	if [ ! -e "$$old" ]; then :; elif cmp -s $(B)/packaging/objpoold.conf "$$old"; then rm -f "$$old"; \
+	else echo "kept $$old, which has been edited"; fi
+	-@rmdir $(OWN_DIRS:%='$(DESTDIR)%') 2>/dev/null || true

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * <objpool/plugin.h>: write a class that objpool serves.
+ *
+ * A plugin is a shared object that exports one constant, `objpool_plugin`, which lists classes. objpool starts a pool of
+ * worker processes, builds one instance of a class in each, and calls its methods for clients. This header needs nothing
+ * but msgpack-c; a plugin links with nothing of objpool's:
+ *
+ *     cc -shared -fPIC -o counter.so counter.c -lmsgpackc
+ *
+ * Where code runs.  Each pool has one template process: it loads the plugin, checks this structure and calls `preload`.
+ * It then forks the pool's workers; in each, `create` runs once, then methods, one at a time and always on the same
+ * thread, then `destroy` at an orderly end. A crash, an exit() or an endless loop in a method hurts that worker only:
+ * the caller gets an error and the slot is built again.
+ *
+ * Who owns what.  Every pointer that a function receives is borrowed: it is valid until that function returns. What must
+ * last is copied. Strings and tables in the exported structures must stay valid for ever (string literals do).
+ *
+ * Versions.  OBJPOOL_ABI changes only when an old plugin could no longer run, and then the plugin is refused with a
+ * sentence. Within one ABI the structures grow at their ends; `size` tells which fields a plugin was built with, and what
+ * it lacks counts as zero. Fields that are not set must be zero (designated initialisers see to that).
+ *
+ * Descriptors 0, 1 and 2 are the plugin's to use: what it prints reaches the daemon's log with pool and slot in front.
+ */
+#ifndef OBJPOOL_PLUGIN_H
+#define OBJPOOL_PLUGIN_H
+
+#include <msgpack.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define OBJPOOL_ABI 1
+
+struct objpool_host;
+
+/* The place an instance lives in; the same for all of its life. */
+struct objpool_place {
+	const char *pool;    /* the pool's name */
+	uint32_t slot;       /* 0 .. slots - 1 */
+	uint32_t slots;      /* how many slots the pool had when this instance was built */
+	uint64_t generation; /* how often this slot has been built, from 1 */
+};
+
+/*
+ * One call, as the functions below see it. Made by the host; valid until the function returns (or, deferred, until it
+ * has been answered). Use the objpool_... functions at the end of this header instead of the fields.
+ */
+struct objpool_call {
+	const struct objpool_host *host;
+	const struct objpool_place *place;
+	const char *method;  /* its name, NUL-terminated; NULL in create, destroy and preload */
+	uint64_t session;    /* the client connection that called; 0: none. Never used twice in a daemon's life */
+	uint64_t caller;     /* what the client says of who calls within its session (a thread, say); 0: nothing */
+	uint64_t deadline;   /* CLOCK_MONOTONIC, nanoseconds, when the caller stops waiting; 0: never */
+	uint32_t index;      /* in a map or scatter, the item's number in the call, from 0; else 0 */
+};
+
+/* Arguments: positional and by keyword. Empty arrays are count 0, never NULL. Keys of kwargs are always strings. */
+struct objpool_args {
+	uint32_t count;
+	const msgpack_object *values;
+	uint32_t kwcount;
+	const msgpack_object_kv *kwargs;
+};
+
+/*
+ * A method.  Writes exactly one msgpack value to `result` and returns 0; or returns anything else, having said why with
+ * objpool_fail (what it wrote to `result` is then dropped). Writing nothing means nil. More than one value, or half of
+ * one, is an error of the call, not of the daemon.
+ */
+typedef int objpool_method_fn(void *self, struct objpool_call *call, const struct objpool_args *args,
+			      msgpack_packer *result);
+
+#define OBJPOOL_METHOD_KWARGS   (1u << 0) /* takes keyword arguments; without it a call that has some gets BAD_ARGUMENT */
+#define OBJPOOL_METHOD_READONLY (1u << 1) /* a promise: the instance is the same after the call as before it */
+
+struct objpool_method {
+	const char *name;      /* as clients say it; ends the table when NULL */
+	const char *signature; /* in words for people: "(x: float, *, scale=1.0) -> float" */
+	const char *doc;       /* one line, then more if it helps */
+	uint32_t flags;        /* OBJPOOL_METHOD_... */
+	objpool_method_fn *call;
+	int32_t min_args;      /* positional arguments: fewer, or more, get BAD_ARGUMENT without a call of the method */
+	int32_t max_args;      /* -1: any number */
+	void *reserved[2];
+};
+
+#define OBJPOOL_CLASS_THREAD_SAFE (1u << 0) /* instances of one process may run on different threads at once */
+
+struct objpool_class {
+	uint32_t size;         /* sizeof(struct objpool_class) */
+	uint32_t flags;        /* OBJPOOL_CLASS_... */
+	const char *name;      /* as `class = ` names it */
+	const char *doc;
+	const char *signature; /* of the constructor: "(language: str = \"en_US\")" */
+
+	/* Is called once in the template, before any worker is forked, with the pool's constructor arguments: memory
+	 * that it fills is shared, copy-on-write, by all workers. Must leave no threads running. Optional. Returns 0, or
+	 * non-zero having called objpool_fail: the pool then stays unavailable and says why. */
+	int (*preload)(struct objpool_call *call, const struct objpool_args *args);
+
+	/* Is called once in each worker. Sets *self to the new instance (NULL is a fine one for a class without state).
+	 * Returns 0, or non-zero having called objpool_fail: the slot is then tried again, ever more slowly. Required. */
+	int (*create)(struct objpool_call *call, const struct objpool_args *args, void **self);
+
+	/* Is called once at an orderly end: daemon stops, pool shrinks, slot restarts. Not after a crash. Optional. */
+	void (*destroy)(void *self);
+
+	/* Ends with an entry whose name is NULL. May be NULL if `dispatch` is set. */
+	const struct objpool_method *methods;
+
+	/* The catch-all, for hosts of other languages: is called for every method that `methods` lacks, its name in
+	 * call->method. objpool_fail_code(call, "NO_SUCH_METHOD", …) refuses. Optional. */
+	objpool_method_fn *dispatch;
+
+	/* Says what `dispatch` takes: writes an array of maps {name, signature, doc} to `result`. Is called in the
+	 * template, after preload. Optional. */
+	int (*list_methods)(struct objpool_call *call, msgpack_packer *result);
+
+	/* Is called between methods when a client connection that has called this instance has ended, if
+	 * set: locks and waiters of that session can be freed. The daemon of ABI 1.0 does not call it yet. Optional. */
+	void (*session_end)(void *self, struct objpool_call *call, uint64_t session);
+
+	/* Writes the instance's state as one msgpack value, and makes a fresh instance (after `create`) take it over:
+	 * for rolling restarts. The daemon of ABI 1.0 does not call them yet. Optional. */
+	int (*snapshot)(void *self, struct objpool_call *call, msgpack_packer *state);
+	int (*restore)(void *self, struct objpool_call *call, const msgpack_object *state);
+};
+
+struct objpool_plugin {
+	uint32_t abi;          /* OBJPOOL_ABI */
+	uint32_t size;         /* sizeof(struct objpool_plugin) */
+	uint32_t method_size;  /* sizeof(struct objpool_method) */
+	uint32_t reserved;
+	const char *name;
+	const char *version;   /* the plugin's own, for people */
+	const struct objpool_class *const *classes; /* ends with NULL */
+};
+
+/* Fills the first fields: `const struct objpool_plugin objpool_plugin = { OBJPOOL_PLUGIN_HEAD, .name = "counter", … };` */
+#define OBJPOOL_PLUGIN_HEAD \
+	.abi = OBJPOOL_ABI, .size = sizeof(struct objpool_plugin), .method_size = sizeof(struct objpool_method)
+#define OBJPOOL_CLASS_HEAD .size = sizeof(struct objpool_class)
+
+/* What every plugin exports. */
+#if defined(__GNUC__)
+__attribute__((visibility("default")))
+#endif
+extern const struct objpool_plugin objpool_plugin;
+
+/* What the host does for a call. Use the functions below. */
+struct objpool_error {
+	const char *code;      /* NULL: "FAILED"; "BAD_ARGUMENT" and "NO_SUCH_METHOD" are the others a plugin may give */
+	const char *type;      /* the exception's class name in the object's language; NULL: none */
+	const char *message;   /* required, UTF-8 */
+	const char *traceback; /* NULL: none */
+	const void *data;      /* bytes for the caller's program, given as bin; NULL: none */
+	size_t data_size;
+};
+
+struct objpool_host {
+	uint32_t size; /* which of these functions the host has */
+	uint32_t minor;
+	void (*fail)(struct objpool_call *call, const struct objpool_error *error);
+	bool (*cancelled)(const struct objpool_call *call);
+	/* The ones below may be missing (see `size`) or refuse with -ENOSYS until the daemon has what they need. */
+	int (*progress)(struct objpool_call *call, uint64_t done, uint64_t total, const char *text);
+	struct objpool_call *(*defer)(struct objpool_call *call);
+	int (*answer)(struct objpool_call *deferred, const void *msgpack, size_t size);
+};
+
+/*
+ * Fails the call; copies what it is given; returns -1, so that a method can `return objpool_fail(…)`. The last of
+ * several counts. `type` may be NULL.
+ */
+#if defined(__GNUC__)
+__attribute__((format(printf, 3, 4)))
+#endif
+static inline int objpool_fail(struct objpool_call *call, const char *type, const char *format, ...)
+{
+	char text[1024];
+	va_list list;
+	va_start(list, format);
+	(void)vsnprintf(text, sizeof text, format, list);
+	va_end(list);
+	const struct objpool_error error = {.code = NULL, .type = type, .message = text};
+	call->host->fail(call, &error);
+	return -1;
+}
+
+/* The same for wrong arguments: the caller gets BAD_ARGUMENT. */
+#if defined(__GNUC__)
+__attribute__((format(printf, 2, 3)))
+#endif
+static inline int objpool_bad_argument(struct objpool_call *call, const char *format, ...)
+{
+	char text[1024];
+	va_list list;
+	va_start(list, format);
+	(void)vsnprintf(text, sizeof text, format, list);
+	va_end(list);
+	const struct objpool_error error = {.code = "BAD_ARGUMENT", .type = NULL, .message = text};
+	call->host->fail(call, &error);
+	return -1;
+}
+
+/* The same with everything that an error can carry. */
+static inline int objpool_fail_with(struct objpool_call *call, const struct objpool_error *error)
+{
+	call->host->fail(call, error);
+	return -1;
+}
+
+/*
+ * Has the caller gone, cancelled, or run out of time? Cheap (no system call): ask in every long loop, and give up when
+ * it says yes; what is returned then is dropped.
+ */
+static inline bool objpool_cancelled(const struct objpool_call *call)
+{
+	return call->host->cancelled(call);
+}
+
+/*
+ * Tells the caller how far the call is; total 0: unknown; text may be NULL. Does nothing when the caller did not ask.
+ * Returns 0, or -ENOSYS from a host that has no progress yet.
+ */
+static inline int objpool_progress(struct objpool_call *call, uint64_t done, uint64_t total, const char *text)
+{
+	return call->host->progress ? call->host->progress(call, done, total, text) : 0;
+}
+
+/* The keyword argument `name`, or NULL. */
+static inline const msgpack_object *objpool_kwarg(const struct objpool_args *args, const char *name)
+{
+	const size_t n = strlen(name);
+	for (uint32_t i = 0; i < args->kwcount; i++) {
+		const msgpack_object *key = &args->kwargs[i].key;
+		if (key->via.str.size == n && memcmp(key->via.str.ptr, name, n) == 0)
+			return &args->kwargs[i].val;
+	}
+	return NULL;
+}
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proto/block.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+static size_t round_up(size_t n)
+{
+	const size_t huge = (size_t)2 << 20;
+	return (n + huge - 1) / huge * huge;
+}
+
+static int map_new(struct block *block, size_t capacity)
+{
+	capacity = round_up(capacity);
+	void *p = mmap(NULL, capacity, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED)
+		return -ENOMEM;
+	/* First touch of fresh small pages costs five times the copy; a kernel without huge pages says no, and that's fine. */
+	(void)madvise(p, capacity, MADV_HUGEPAGE);
+	block->bytes = p;
+	block->capacity = capacity;
+	block->mapped = 1;
+	return 0;
+}
+
+struct block *block_new(size_t capacity)
+{
+	struct block *block;
+
+	if (capacity >= BLOCK_LARGE) {
+		block = calloc(1, sizeof *block);
+		if (block && map_new(block, capacity) < 0) {
+			free(block);
+			return NULL;
+		}
+	} else {
+		block = malloc(sizeof *block + capacity);
+		if (block) {
+			block->mapped = 0;
+			block->capacity = capacity;
+			block->bytes = (uint8_t *)(block + 1);
+		}
+	}
+	if (block)
+		block->refs = 1;
+	return block;
+}
+
+int block_grow(struct block *block, size_t capacity)
+{
+	/* Only a mapped block can keep its header while its bytes move. */
+	capacity = round_up(capacity);
+	void *p = mremap(block->bytes, block->capacity, capacity, MREMAP_MAYMOVE);
+	if (p == MAP_FAILED)
+		return -ENOMEM;
+	(void)madvise(p, capacity, MADV_HUGEPAGE);
+	block->bytes = p;
+	block->capacity = capacity;
+	return 0;
+}
+
+struct block *block_unref(struct block *block)
+{
+	if (!block || --block->refs > 0)
+		return NULL;
+	if (block->mapped)
+		(void)munmap(block->bytes, block->capacity);
+	free(block);
+	return NULL;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * block: reference-counted bytes. What a socket read fills, what waits in several send queues at once, and what a call
+ * keeps of its request are the same block: large values are passed on without a copy.
+ *
+ * Large blocks (from BLOCK_LARGE on) are mapped and grow by remapping, without a copy. Not thread-safe.
+ */
+#ifndef PROTO_BLOCK_H
+#define PROTO_BLOCK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { BLOCK_LARGE = 1 << 20 };
+
+struct block {
+	uint32_t refs;
+	uint32_t mapped; /* came from mmap */
+	size_t capacity;
+	uint8_t *bytes;
+};
+
+/* A new block with room for `capacity` bytes and one reference, or NULL. */
+struct block *block_new(size_t capacity);
+
+/* Makes room for `capacity` bytes in a large block that nobody else refers to; bytes may move. 0 or -ENOMEM. */
+int block_grow(struct block *block, size_t capacity);
+
+static inline struct block *block_ref(struct block *block)
+{
+	block->refs++;
+	return block;
+}
+
+/* Drops one reference; accepts NULL; returns NULL. */
+struct block *block_unref(struct block *block);
+
+#endif

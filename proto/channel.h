@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * channel: what the supervisor, a pool's template and its workers say to each other. The codec is msgpack, the caller's
+ * bytes travel inside as they came.
+ *
+ * Supervisor and worker share a stream socket, on descriptor CHANNEL_FD of the worker, and a page of memory, the board.
+ *
+ *   to the worker                                            from the worker
+ *   [START, supervisor pid, pool, slot, slots, generation,   [READY] or [READY, error]
+ *           args, kwargs, slot kwargs, max result]
+ *   [CALL, id, session, method, args                         [REPLY, id, error, value]
+ *          (, deadline, kwargs)]
+ *   [BIND, binding, args, kwargs]
+ *   [UNBIND, binding]
+ *   [ITEMS, id, session, method, deadline, binding or 0,     [RESULTS, id, item, [value, …]]
+ *           shape, first item, count, columns, kw columns]   [ITEM_ERROR, id, item, error]
+ *   [STOP]                                                   end of file
+ *
+ * `columns` is an array of arrays of `count` values, `kw columns` a map of such arrays. What an ITEMS batch answers comes
+ * in item order; after a crash the values that were finished still arrive.
+ * An error is [code, message, type, traceback, data, ran]; nil stands for what it lacks.
+ *
+ * Supervisor and template share a SOCK_SEQPACKET socket, one message a packet. FORK carries three descriptors: the worker's
+ * end of its channel, its board, and what becomes its standard output and error.
+ *
+ *   [LOAD, pool, plugin path, class, args, kwargs]           [LOADED, description] or [LOADED, nil, error]
+ *   [FORK, slot, generation]  + 3 descriptors                [FORKED, slot, generation, pid or -errno]
+ */
+#ifndef PROTO_CHANNEL_H
+#define PROTO_CHANNEL_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { CHANNEL_FD = 3 };
+
+enum to_worker { TO_START = 0, TO_CALL = 1, TO_BIND = 2, TO_UNBIND = 3, TO_ITEMS = 4, TO_STOP = 5 };
+enum from_worker { FROM_READY = 0, FROM_REPLY = 1, FROM_RESULTS = 2, FROM_ITEM_ERROR = 3 };
+enum to_template { TO_LOAD = 0, TO_FORK = 1 };
+enum from_template { FROM_LOADED = 0, FROM_FORKED = 1 };
+
+/* How an item becomes arguments. */
+enum shape { SHAPE_ZIP = 0, SHAPE_SINGLE = 1, SHAPE_POSITIONAL = 2, SHAPE_KEYWORD = 3 };
+
+/*
+ * The board: one entry per batch handed to the worker, found by the batch's id. It settles without a system call who
+ * was first, the worker that starts a batch or the supervisor that takes it back; it tells a method that its caller has
+ * gone; and when the worker dies it tells what had run.
+ *
+ *     HANDED --worker--> STARTED --supervisor--> CANCELLED
+ *        `---supervisor--> REVOKED (the worker passes over it)
+ */
+enum { BOARD_ENTRIES = 1024 };
+enum board_state { BOARD_HANDED = 1, BOARD_STARTED = 2, BOARD_CANCELLED = 3, BOARD_REVOKED = 4 };
+
+struct board_entry {
+	_Atomic uint64_t word;   /* id << 8 | state */
+	_Atomic uint32_t begun;  /* items of the batch that the method was called for, the running one included */
+	_Atomic uint32_t spent;  /* nanoseconds in the method so far, per item of the batch; saturates */
+};
+
+struct board {
+	_Atomic uint64_t since;   /* CLOCK_MONOTONIC nanoseconds when the running batch began; 0: idle */
+	_Atomic uint32_t running; /* its id */
+	_Atomic uint32_t nudge;   /* a futex: the supervisor wants to have what is finished, although the next task runs */
+	struct board_entry entries[BOARD_ENTRIES];
+};
+
+static inline struct board_entry *board_entry(struct board *board, uint32_t id)
+{
+	return &board->entries[id % BOARD_ENTRIES];
+}
+
+static inline uint64_t board_word(uint32_t id, enum board_state state)
+{
+	return (uint64_t)id << 8 | state;
+}
+
+/* Moves batch `id` from one state to the next; false when it was not in that state any more. */
+static inline bool board_move(struct board *board, uint32_t id, enum board_state from, enum board_state to)
+{
+	uint64_t expected = board_word(id, from);
+	return atomic_compare_exchange_strong_explicit(&board_entry(board, id)->word, &expected, board_word(id, to),
+						       memory_order_acq_rel, memory_order_acquire);
+}
+
+static inline enum board_state board_state(struct board *board, uint32_t id)
+{
+	const uint64_t word = atomic_load_explicit(&board_entry(board, id)->word, memory_order_acquire);
+	return word >> 8 == id ? (enum board_state)(word & 0xff) : BOARD_REVOKED;
+}
+
+#endif

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proto/read.h"
+
+#include "proto/scan.h"
+
+#include <errno.h>
+#include <string.h>
+
+static uint64_t big_endian(const uint8_t *p, unsigned n)
+{
+	uint64_t v = 0;
+	for (unsigned i = 0; i < n; i++)
+		v = v << 8 | p[i];
+	return v;
+}
+
+/* Reads a length of `n` bytes after the first byte. */
+static int sized(struct reader *reader, unsigned n, uint32_t *count)
+{
+	if ((size_t)(reader->end - reader->p) < 1 + (size_t)n)
+		return -EINVAL;
+	*count = (uint32_t)big_endian(reader->p + 1, n);
+	reader->p += 1 + n;
+	return 0;
+}
+
+int read_array(struct reader *reader, uint32_t *count)
+{
+	if (reader->p >= reader->end)
+		return -EINVAL;
+	const uint8_t first = *reader->p;
+	if ((first & 0xf0) == 0x90) {
+		*count = first & 15;
+		reader->p++;
+		return 0;
+	}
+	if (first == 0xdc || first == 0xdd)
+		return sized(reader, first == 0xdc ? 2 : 4, count);
+	return -EINVAL;
+}
+
+int read_map(struct reader *reader, uint32_t *count)
+{
+	if (reader->p >= reader->end)
+		return -EINVAL;
+	const uint8_t first = *reader->p;
+	if ((first & 0xf0) == 0x80) {
+		*count = first & 15;
+		reader->p++;
+		return 0;
+	}
+	if (first == 0xde || first == 0xdf)
+		return sized(reader, first == 0xde ? 2 : 4, count);
+	return -EINVAL;
+}
+
+int read_int(struct reader *reader, int64_t *value)
+{
+	if (reader->p >= reader->end)
+		return -EINVAL;
+	const uint8_t first = *reader->p;
+	if (first < 0x80 || first >= 0xe0) {
+		*value = (int8_t)first;
+		reader->p++;
+		return 0;
+	}
+	if (first < 0xcc || first > 0xd3)
+		return -EINVAL;
+	const unsigned n = 1u << (first & 3);
+	if ((size_t)(reader->end - reader->p) < 1 + (size_t)n)
+		return -EINVAL;
+	const uint64_t raw = big_endian(reader->p + 1, n);
+	if (first < 0xd0) {
+		if (raw > INT64_MAX)
+			return -EINVAL;
+		*value = (int64_t)raw;
+	} else {
+		const unsigned unused = 64 - 8 * n;
+		*value = (int64_t)(raw << unused) >> unused;
+	}
+	reader->p += 1 + n;
+	return 0;
+}
+
+int read_uint(struct reader *reader, uint64_t *value)
+{
+	if (reader->p < reader->end && *reader->p < 0x80) {
+		*value = *reader->p++;
+		return 0;
+	}
+	if (reader->end - reader->p >= 9 && *reader->p == 0xcf) {
+		*value = big_endian(reader->p + 1, 8);
+		reader->p += 9;
+		return 0;
+	}
+	struct reader ahead = *reader;
+	int64_t v;
+	if (read_int(&ahead, &v) < 0 || v < 0)
+		return -EINVAL;
+	*reader = ahead;
+	*value = (uint64_t)v;
+	return 0;
+}
+
+int read_bool(struct reader *reader, bool *value)
+{
+	if (reader->p >= reader->end || (*reader->p != 0xc2 && *reader->p != 0xc3))
+		return -EINVAL;
+	*value = *reader->p++ == 0xc3;
+	return 0;
+}
+
+int read_nil(struct reader *reader)
+{
+	if (reader->p >= reader->end || *reader->p != 0xc0)
+		return -EINVAL;
+	reader->p++;
+	return 0;
+}
+
+static int take(struct reader *reader, uint32_t n, struct span *text)
+{
+	if ((size_t)(reader->end - reader->p) < n)
+		return -EINVAL;
+	*text = (struct span){.bytes = reader->p, .size = n};
+	reader->p += n;
+	return 0;
+}
+
+int read_str(struct reader *reader, struct span *text)
+{
+	uint32_t n;
+
+	if (reader->p >= reader->end)
+		return -EINVAL;
+	struct reader ahead = *reader;
+	const uint8_t first = *ahead.p;
+	if ((first & 0xe0) == 0xa0) {
+		n = first & 31;
+		ahead.p++;
+	} else if (first < 0xd9 || first > 0xdb || sized(&ahead, 1u << (first - 0xd9), &n) < 0) {
+		return -EINVAL;
+	}
+	if (take(&ahead, n, text) < 0)
+		return -EINVAL;
+	*reader = ahead;
+	return 0;
+}
+
+int read_bytes(struct reader *reader, struct span *text)
+{
+	uint32_t n;
+
+	if (reader->p >= reader->end)
+		return -EINVAL;
+	struct reader ahead = *reader;
+	const uint8_t first = *ahead.p;
+	if (first < 0xc4 || first > 0xc6 || sized(&ahead, 1u << (first - 0xc4), &n) < 0 || take(&ahead, n, text) < 0)
+		return -EINVAL;
+	*reader = ahead;
+	return 0;
+}
+
+int read_text(struct reader *reader, struct span *text)
+{
+	return read_str(reader, text) == 0 ? 0 : read_bytes(reader, text);
+}
+
+int read_value(struct reader *reader, struct span *value)
+{
+	const int64_t n = scan_length(reader->p, (size_t)(reader->end - reader->p));
+	if (n <= 0)
+		return -EINVAL;
+	*value = (struct span){.bytes = reader->p, .size = (size_t)n};
+	reader->p += n;
+	return 0;
+}
+
+int read_values(struct reader *reader, uint32_t count, struct span *values)
+{
+	const size_t n = (size_t)(reader->end - reader->p);
+	struct scan scan;
+
+	scan_begin(&scan, INT64_MAX);
+	scan.owed = count;
+	if (scan_run(&scan, reader->p, n) != 1)
+		return -EINVAL;
+	*values = (struct span){.bytes = reader->p, .size = (size_t)scan.pos};
+	reader->p += scan.pos;
+	return 0;
+}
+
+bool span_is(struct span span, const char *text)
+{
+	return span.size == strlen(text) && memcmp(span.bytes, text, span.size) == 0;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * rpc: MessagePack-RPC messages (https://github.com/msgpack-rpc/msgpack-rpc/blob/master/spec.md), as spans of the bytes
+ * that came.
+ *
+ *   request       94 | 00 | msgid | method | params ............ end of the message
+ *   response      94 | 01 | msgid | error  | result
+ *   notification  93 | 02 | method | params
+ */
+#ifndef PROTO_RPC_H
+#define PROTO_RPC_H
+
+#include "proto/read.h"
+
+enum rpc_type { RPC_REQUEST = 0, RPC_RESPONSE = 1, RPC_NOTIFICATION = 2 };
+
+struct rpc {
+	enum rpc_type type;
+	uint32_t msgid;     /* of requests and responses */
+	struct span method; /* its name, of requests and notifications */
+	struct span params; /* of requests and notifications: one whole value, whatever its type */
+	struct span error, result; /* of responses */
+};
+
+/* Takes a whole, scanned message apart. 0, or -EBADMSG when it is msgpack, but no message of these three. */
+int rpc_parse(struct span message, struct rpc *rpc);
+
+/* How much of a message's beginning tells its msgid: enough for any encoding. */
+enum { RPC_PREFIX = 1 + 4 + 9 + 9 };
+
+/* The msgid of a request of which only the beginning has come. 0, or -EINVAL when it can't be told. */
+int rpc_peek_msgid(struct span beginning, uint32_t *msgid);
+
+#endif

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * scan: finds where one msgpack value ends, without making objects and without allocating.
+ *
+ * The bytes come as they arrive: the caller keeps the value's bytes in one buffer that grows at its end, and calls
+ * scan_run with all of it; the scan goes on where it stopped, so that a value in a thousand pieces costs no more than one
+ * in one piece. A scan is used once per value and never after an error.
+ *
+ * What a stranger's numbers can do is bounded: a length or count only moves `pos` and `least`; nothing is reserved for it.
+ *
+ *      0 ............ pos ............... size ....... least
+ *      | passed       | next header        | arrived    | no value can end before here
+ */
+#ifndef PROTO_SCAN_H
+#define PROTO_SCAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+	SCAN_LEVELS = 32,  /* of nesting in a value: what msgpack-c takes apart */
+	SCAN_ENVELOPE = 4, /* levels that a message has around its values: message, params, args, column */
+	SCAN_STACK = SCAN_LEVELS + SCAN_ENVELOPE,
+};
+
+struct scan {
+	uint64_t pos;   /* offset of the next header; may lie beyond what has arrived */
+	uint64_t limit; /* the value must not be longer than this */
+	uint64_t owed;  /* values still to come in all */
+	uint32_t depth; /* open containers on the stack */
+	uint32_t deepest; /* that it has been */
+	bool deep;      /* nested beyond SCAN_STACK: the end will be found all the same */
+	bool over;      /* longer than limit, or certain to become so: the end will be found all the same */
+	uint64_t left[SCAN_STACK]; /* values still to come, per open container */
+};
+
+/* Begins a value of at most `limit` bytes. */
+void scan_begin(struct scan *scan, uint64_t limit);
+
+/*
+ * Goes on with the `size` bytes that have arrived of the value. Returns 1 when it is whole (its length is scan->pos),
+ * 0 when more bytes are needed, -EBADMSG at a byte that no msgpack value begins with.
+ */
+int scan_run(struct scan *scan, const uint8_t *bytes, size_t size);
+
+/* Tells the scan that the caller has thrown away the first `count` bytes (at most pos) of its buffer. */
+static inline void scan_forget(struct scan *scan, uint64_t count)
+{
+	scan->pos -= count;
+}
+
+/* The length of the value at the beginning of `bytes`; 0 when it is not whole; -EBADMSG. At most SSIZE_MAX / 2 bytes. */
+int64_t scan_length(const uint8_t *bytes, size_t size);
+
+/* The nesting of the whole, valid value: 0 for a number, 1 for [1], 2 for [[1]]. UINT32_MAX beyond SCAN_STACK. */
+uint32_t scan_nesting(const uint8_t *bytes, size_t size);
+
+#endif

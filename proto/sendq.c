@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proto/sendq.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+static struct sendq_segment *append(struct sendq *queue, size_t room)
+{
+	struct sendq_segment *segment = malloc(sizeof *segment + room);
+	if (!segment) {
+		queue->failed = true;
+		return NULL;
+	}
+	*segment = (struct sendq_segment){.bytes = (uint8_t *)(segment + 1), .room = room};
+	if (queue->tail)
+		queue->tail->next = segment;
+	else
+		queue->head = segment;
+	queue->tail = segment;
+	return segment;
+}
+
+uint8_t *sendq_reserve_slow(struct sendq *queue, size_t size)
+{
+	assert(size <= SENDQ_SEGMENT);
+	/* An answer alone shouldn't cost 16 KiB: begin small. */
+	const size_t room = queue->tail ? SENDQ_SEGMENT : 1024;
+	struct sendq_segment *segment = append(queue, size > room ? size : room);
+	return segment ? segment->bytes : NULL;
+}
+
+void sendq_copy(struct sendq *queue, const void *bytes, size_t size)
+{
+	const uint8_t *p = bytes;
+
+	if (queue->failed || size == 0)
+		return;
+	struct sendq_segment *tail = queue->tail;
+	size_t fits = tail ? tail->room - tail->len : 0;
+	if (fits < size && size - fits > SENDQ_SEGMENT / 2) {
+		if (!append(queue, size))
+			return;
+	} else if (fits > 0) {
+		fits = fits < size ? fits : size;
+		memcpy(tail->bytes + tail->len, p, fits);
+		sendq_commit(queue, fits);
+		p += fits;
+		size -= fits;
+	}
+	if (size == 0)
+		return;
+	uint8_t *to = sendq_reserve(queue, size);
+	if (!to)
+		return;
+	memcpy(to, p, size);
+	sendq_commit(queue, size);
+}
+
+void sendq_span(struct sendq *queue, struct block *block, const uint8_t *bytes, size_t size)
+{
+	if (!block || size < SENDQ_SHARE) {
+		sendq_copy(queue, bytes, size);
+		return;
+	}
+	if (queue->failed)
+		return;
+	struct sendq_segment *segment = append(queue, 0);
+	if (!segment)
+		return;
+	segment->block = block_ref(block);
+	segment->bytes = (uint8_t *)bytes; /* only ever read: room is 0 */
+	segment->len = size;
+	segment->room = size;
+	queue->bytes += size;
+}
+
+void sendq_move(struct sendq *to, struct sendq *from)
+{
+	if (from->head) {
+		if (to->tail)
+			to->tail->next = from->head;
+		else
+			to->head = from->head;
+		to->tail = from->tail;
+		to->bytes += from->bytes;
+	}
+	to->failed = to->failed || from->failed;
+	*from = (struct sendq){0};
+}
+
+int sendq_iov(const struct sendq *queue, struct iovec *iov, int most)
+{
+	int n = 0;
+	for (const struct sendq_segment *s = queue->head; s && n < most; s = s->next)
+		if (s->len > s->off)
+			iov[n++] = (struct iovec){.iov_base = s->bytes + s->off, .iov_len = s->len - s->off};
+	return n;
+}
+
+static void drop_head(struct sendq *queue)
+{
+	struct sendq_segment *head = queue->head;
+	queue->head = head->next;
+	if (!queue->head)
+		queue->tail = NULL;
+	block_unref(head->block);
+	free(head);
+}
+
+void sendq_sent(struct sendq *queue, size_t size)
+{
+	queue->bytes -= size;
+	while (queue->head) {
+		struct sendq_segment *head = queue->head;
+		const size_t here = head->len - head->off;
+		if (size < here) {
+			head->off += size;
+			return;
+		}
+		size -= here;
+		drop_head(queue);
+	}
+	assert(size == 0);
+}
+
+void sendq_clear(struct sendq *queue)
+{
+	while (queue->head)
+		drop_head(queue);
+	*queue = (struct sendq){0};
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * sendq: bytes on their way to one receiver, in order. Memory only: whoever owns the socket takes them out.
+ *
+ *   head -> [ off ....... len | room ] -> [ shared block's span ] -> [ off .. len | room ] <- tail
+ *
+ * Small messages are copied into the last segment; large spans are referred to in their block (encode once for many
+ * receivers). An empty queue holds no memory.
+ *
+ * Writing cannot fail half-way: out of memory sets `failed`, what follows is dropped, and the owner closes the connection.
+ */
+#ifndef PROTO_SENDQ_H
+#define PROTO_SENDQ_H
+
+#include "proto/block.h"
+
+#include <stdbool.h>
+#include <string.h>
+#include <sys/uio.h>
+
+enum {
+	SENDQ_SEGMENT = 16 << 10, /* room in a segment for small messages */
+	SENDQ_SHARE = 16 << 10,   /* from here on a span is referred to, not copied */
+};
+
+struct sendq_segment {
+	struct sendq_segment *next;
+	struct block *block; /* a shared span's; NULL: the bytes are this segment's own */
+	uint8_t *bytes;
+	size_t off, len, room;
+};
+
+struct sendq {
+	struct sendq_segment *head, *tail;
+	size_t bytes; /* waiting */
+	bool failed;
+};
+
+/* Where to write up to `size` bytes (at most SENDQ_SEGMENT); sendq_commit says how many it became. NULL: out of memory. */
+uint8_t *sendq_reserve_slow(struct sendq *queue, size_t size);
+static inline uint8_t *sendq_reserve(struct sendq *queue, size_t size)
+{
+	struct sendq_segment *tail = queue->tail;
+	if (tail && tail->room - tail->len >= size)
+		return tail->bytes + tail->len;
+	return sendq_reserve_slow(queue, size);
+}
+static inline void sendq_commit(struct sendq *queue, size_t size)
+{
+	queue->tail->len += size;
+	queue->bytes += size;
+}
+
+/* Copies bytes of any number. */
+void sendq_copy(struct sendq *queue, const void *bytes, size_t size);
+
+/* Adds a span that lies in `block` (NULL: it is copied): copied when small, else referred to. */
+void sendq_span(struct sendq *queue, struct block *block, const uint8_t *bytes, size_t size);
+
+/* Moves all that `from` holds to the end of `to`. */
+void sendq_move(struct sendq *to, struct sendq *from);
+
+/* The first spans, at most `most`; returns how many. */
+int sendq_iov(const struct sendq *queue, struct iovec *iov, int most);
+
+/* Takes `size` bytes out at the front: they have been sent. */
+void sendq_sent(struct sendq *queue, size_t size);
+
+/* Drops everything; the queue can be used again. */
+void sendq_clear(struct sendq *queue);
+
+#endif

@@ -1,0 +1,79 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Installs what is missing to build, test, measure and check objpool on Debian 12.
+#   scripts/deps.sh [build] [test] [bench] [lint]      (no argument: build)
+# Calls apt-get only when something is missing, and sudo only when not root. The servers that `bench` brings are neither
+# started nor enabled: the benchmarks start their own.
+set -eu
+
+build='build-essential pkg-config libevent-dev libmsgpack-dev libsystemd-dev libinih-dev libjansson-dev libhunspell-dev
+	hunspell-en-us'
+test='libcmocka-dev python3-msgpack python3-pytest systemd-container procps'
+bench='gearman-job-server libgearman-dev nats-server libnats-dev redis-server redis-tools libhiredis-dev'
+lint='clang clang-format clang-tidy cppcheck libclang-rt-14-dev mandoc'
+servers='gearman-job-server nats-server redis-server'
+
+usage() {
+	sed -n 's/^# \{0,1\}//; 3,6p' "$0" >&2
+	exit 2
+}
+
+installed() {
+	[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+as_root() {
+	if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+# Package scripts ask policy-rc.d before they start a service; 101 is no. One that is there already stays: it is the
+# administrator's.
+policy=/usr/sbin/policy-rc.d
+forbid_starts() {
+	[ ! -e $policy ] || return 0
+	trap allow_starts EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM
+	printf '#!/bin/sh\nexit 101\n' | as_root sh -c "umask 022; cat > $policy; chmod 755 $policy"
+}
+allow_starts() {
+	as_root rm -f $policy
+}
+
+[ $# -gt 0 ] || set -- build
+wanted=
+for group; do
+	case $group in
+	build) wanted="$wanted $build" ;;
+	test) wanted="$wanted $test" ;;
+	bench) wanted="$wanted $bench" ;;
+	lint) wanted="$wanted $lint" ;;
+	*) usage ;;
+	esac
+done
+
+command -v apt-get >/dev/null || { echo "deps.sh: no apt-get here; needed:$wanted" >&2; exit 1; }
+missing=
+for package in $wanted; do
+	installed "$package" || missing="$missing $package"
+done
+[ -n "$missing" ] || exit 0
+
+echo "deps.sh: installing$missing" >&2
+if [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null; then
+	echo "deps.sh: not root, and no sudo; as root: apt-get install$missing" >&2
+	exit 1
+fi
+forbid_starts
+as_root apt-get -qq update
+# shellcheck disable=SC2086  # a list of words
+as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install $missing >&2
+
+for server in $servers; do
+	case " $missing " in
+	*" $server "*)
+		as_root systemctl -q disable "$server" 2>/dev/null || true
+		as_root systemctl -q stop "$server" 2>/dev/null || true
+		;;
+	esac
+done
