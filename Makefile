@@ -20,12 +20,13 @@ comma := ,
 B := build$(if $(SANITIZE),-$(subst $(comma),-,$(SANITIZE)))
 CC ?= gcc
 CFLAGS ?= -O2 -g
+LTO := $(if $(SANITIZE),,-flto=auto)
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings -Wvla $(if $(DEVELOPER),-Werror -Wconversion -Wformat=2)
 SAN := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=undefined -O1)
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) -fvisibility=hidden -fPIC -MMD -MP -I. -Iclient/include -Iplugins/include \
 	-DOBJPOOL_VERSION='"$(VERSION)"' -DOBJPOOL_PLUGIN_DIR='"$(plugindir)"' -DOBJPOOL_LIBEXEC_DIR='"$(libexecdir)/objpool"' \
-	-DOBJPOOL_SYSCONF_DIR='"$(sysconfdir)/objpool"' $(CPPFLAGS) $(CFLAGS) $(SAN)
-ALL_LDFLAGS = $(LDFLAGS) $(SAN) -Wl,--as-needed
+	-DOBJPOOL_SYSCONF_DIR='"$(sysconfdir)/objpool"' $(CPPFLAGS) $(CFLAGS) $(LTO) $(SAN)
+ALL_LDFLAGS = $(LDFLAGS) $(LTO) $(if $(LTO),-O2) $(SAN) -Wl,--as-needed
 
 objs = $(patsubst %.c,$(B)/%.o,$(wildcard $(addsuffix /*.c,$(1))))
 PROTO  := $(call objs,proto)
@@ -102,7 +103,7 @@ lint: # clang-tidy and cppcheck
 	sh scripts/lint.sh
 
 include packaging/install.mk
-include tests/tests.mk
-include bench/bench.mk
+-include tests/tests.mk
+-include bench/bench.mk
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

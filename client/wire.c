@@ -2,6 +2,7 @@
 #include "client/wire.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -14,6 +15,10 @@ enum {
 
 void wire_open(struct wire *wire, int fd)
 {
+	const int flags = fcntl(fd, F_GETFL);
+
+	if (flags >= 0 && (flags & O_NONBLOCK))
+		(void)fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
 	*wire = (struct wire){.fd = fd, .output = OBJPOOL_PACKER_INIT};
 	scan_begin(&wire->scan, INT64_MAX);
 }

@@ -6,7 +6,7 @@
  *   input:   | passed .... begin | message | message | part of one ... end | room |
  *
  * One write sends all that waits; one read brings all the messages that have come; a message that comes in pieces is scanned
- * once. The socket may be a blocking one: what must not wait says so with each system call.
+ * once. The socket is a blocking one, so that a read can wait by itself; what must not wait says so with its system call.
  */
 #ifndef CLIENT_WIRE_H
 #define CLIENT_WIRE_H
@@ -23,7 +23,7 @@ struct wire {
 	struct scan scan; /* of the message at `begin` */
 };
 
-/* Takes the descriptor. */
+/* Takes the descriptor, and makes it a blocking one. */
 void wire_open(struct wire *wire, int fd);
 void wire_close(struct wire *wire);
 

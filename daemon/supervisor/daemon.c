@@ -13,6 +13,7 @@
 #include "daemon/supervisor/worker.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -279,6 +280,7 @@ static int set_up_process(struct daemon *daemon)
 	if (getrandom(&idmap_salt, sizeof idmap_salt, 0) != sizeof idmap_salt)
 		idmap_salt = daemon->core.now;
 	(void)signal(SIGPIPE, SIG_IGN);
+	(void)mallopt(M_TRIM_THRESHOLD, 16 << 20); /* the heap must not shrink and grow with every burst */
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0) {
 		log_say(LOG_ERR, "can't become the subreaper of the workers: %s", strerror(errno));
 		return -1;

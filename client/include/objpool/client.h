@@ -192,7 +192,8 @@ struct objpool_packer;
 
 /*
  * Where a map's items come from: packs one value. 1: it has; 0: there are no more; -EAGAIN: there is none now
- * (objpool_map_more says when there is again); another negative number ends the map with it.
+ * (objpool_map_more says when there is again; nobody could during an objpool_map, which ends); another negative number ends the
+ * map with it at once.
  */
 typedef int objpool_next(void *context, struct objpool_packer *item);
 
@@ -206,7 +207,7 @@ struct objpool_map_options {
 	uint32_t timeout_ms;              /* for the whole map; 0: none */
 	uint32_t chunk;                   /* items handed to a worker at once; 0: the daemon adapts it */
 	uint32_t batch;                   /* items per request; 0: adapted so that a request takes some ten milliseconds */
-	uint32_t in_flight;               /* requests unanswered or undelivered; 0: adapted, so that 256 items and 4 requests are */
+	uint32_t in_flight;               /* requests not yet delivered; 0: adapted: at least four, and 256 items */
 	bool unordered;                   /* results as they finish, not in item order */
 	bool idempotent;                  /* an item may run again on another instance when its worker dies */
 };

@@ -30,6 +30,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <string.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -54,7 +56,7 @@ struct objpool_place {
 struct objpool_call {
 	const struct objpool_host *host;
 	const struct objpool_place *place;
-	const char *method;  /* its name, NUL-terminated; NULL in create, destroy and preload */
+	const char *method;  /* its name, NUL-terminated; NULL in create and preload */
 	uint64_t session;    /* the client connection that called; 0: none. Never used twice in a daemon's life */
 	uint64_t caller;     /* what the client says of who calls within its session (a thread, say); 0: nothing */
 	uint64_t deadline;   /* CLOCK_MONOTONIC, nanoseconds, when the caller stops waiting; 0: never */
@@ -189,7 +191,8 @@ static inline int objpool_fail(struct objpool_call *call, const char *type, cons
 	va_start(list, format);
 	(void)vsnprintf(text, sizeof text, format, list);
 	va_end(list);
-	const struct objpool_error error = {.code = NULL, .type = type, .message = text};
+	const struct objpool_error error = {
+		.code = NULL, .type = type, .message = text, .traceback = NULL, .data = NULL, .data_size = 0};
 	call->host->fail(call, &error);
 	return -1;
 }
@@ -205,7 +208,8 @@ static inline int objpool_bad_argument(struct objpool_call *call, const char *fo
 	va_start(list, format);
 	(void)vsnprintf(text, sizeof text, format, list);
 	va_end(list);
-	const struct objpool_error error = {.code = "BAD_ARGUMENT", .type = NULL, .message = text};
+	const struct objpool_error error = {
+		.code = "BAD_ARGUMENT", .type = NULL, .message = text, .traceback = NULL, .data = NULL, .data_size = 0};
 	call->host->fail(call, &error);
 	return -1;
 }

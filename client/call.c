@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * call: requests and their results. A call without options is what it looks like on the wire; one with options goes through
+ * objpool.call. Calls of the daemon's own methods have none but the timeout, which is kept on this side then.
+ */
+#include "client/call.h"
+
+#include "client/clock.h"
+#include "client/connection.h"
+#include "client/failure.h"
+#include "client/options.h"
+#include "proto/scan.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CALL_GRACE_MS = 1000 }; /* for the daemon to say TIMEOUT itself, and whether the method ran */
+
+/* ---- results ---------------------------------------------------------------------------------------------------------- */
+
+void objpool_result_free(struct objpool_result *result)
+{
+	if (!result->owned)
+		return;
+	if (result->error)
+		(void)failure_unref(result->error);
+	else
+		free(result->owned);
+	*result = (struct objpool_result){{NULL, 0}, NULL, NULL};
+}
+
+int objpool_result_copy(struct objpool_result *copy, const struct objpool_result *result)
+{
+	*copy = (struct objpool_result){{NULL, 0}, NULL, NULL};
+	if (result->error) {
+		copy->error = failure_ref(result->error);
+		copy->owned = (void *)(uintptr_t)copy->error;
+		return 0;
+	}
+	copy->owned = malloc(result->value.size);
+	if (!copy->owned)
+		return -ENOMEM;
+	memcpy(copy->owned, result->value.data, result->value.size);
+	copy->value = (struct objpool_bytes){copy->owned, result->value.size};
+	return 0;
+}
+
+/* ---- what may be sent --------------------------------------------------------------------------------------------------- */
+
+static const struct objpool_bytes no_arguments = {"\x90", 1};
+
+/* Bytes that are not exactly one value would put the whole connection out of step. */
+static bool is_one(struct objpool_bytes bytes, enum objpool_type type)
+{
+	struct objpool_reader reader = objpool_reader(bytes);
+
+	return objpool_read_type(&reader) == type && scan_length(bytes.data, bytes.size) == (int64_t)bytes.size;
+}
+
+static bool is_one_or_none(struct objpool_bytes bytes, enum objpool_type type)
+{
+	return !bytes.data || is_one(bytes, type);
+}
+
+static bool are_sound(const struct objpool_call_options *options)
+{
+	return is_one_or_none(options->kwargs, OBJPOOL_MAP) && is_one_or_none(options->bind, OBJPOOL_ARRAY) &&
+	       is_one_or_none(options->bind_kwargs, OBJPOOL_MAP);
+}
+
+static bool wants_full_call(const struct objpool_call_options *o)
+{
+	return o->target || o->kwargs.data || o->bind.data || o->bind_kwargs.data || o->args_as || o->errors || o->sticky ||
+	       o->timeout_ms || o->chunk || o->idempotent || o->sync || o->progress;
+}
+
+/* ---- packing ------------------------------------------------------------------------------------------------------------ */
+
+static void pack_text_option(struct objpool_packer *packer, uint32_t *count, const char *key, const char *text)
+{
+	if (!text)
+		return;
+	objpool_pack_cstr(packer, key);
+	objpool_pack_cstr(packer, text);
+	++*count;
+}
+
+static void pack_value_option(struct objpool_packer *packer, uint32_t *count, const char *key, struct objpool_bytes value)
+{
+	if (!value.data)
+		return;
+	objpool_pack_cstr(packer, key);
+	objpool_pack_raw(packer, value);
+	++*count;
+}
+
+static void pack_number_option(struct objpool_packer *packer, uint32_t *count, const char *key, uint32_t number)
+{
+	if (number == 0)
+		return;
+	objpool_pack_cstr(packer, key);
+	objpool_pack_uint(packer, number);
+	++*count;
+}
+
+static void pack_flag_option(struct objpool_packer *packer, uint32_t *count, const char *key, bool flag)
+{
+	if (!flag)
+		return;
+	objpool_pack_cstr(packer, key);
+	objpool_pack_bool(packer, true);
+	++*count;
+}
+
+/* There are fewer than sixteen, so that the map's header is one byte, written when they have been counted. */
+static void pack_options(struct objpool_packer *packer, const struct objpool_call_options *options)
+{
+	const size_t header = packer->size;
+	uint32_t count = 0;
+
+	objpool_pack_map(packer, 0);
+	pack_value_option(packer, &count, "kwargs", options->kwargs);
+	pack_value_option(packer, &count, "bind", options->bind);
+	pack_value_option(packer, &count, "bind_kwargs", options->bind_kwargs);
+	pack_text_option(packer, &count, "args_as", options->args_as);
+	pack_text_option(packer, &count, "errors", options->errors);
+	pack_text_option(packer, &count, "sticky", options->sticky);
+	pack_number_option(packer, &count, "timeout_ms", options->timeout_ms);
+	pack_number_option(packer, &count, "chunk", options->chunk);
+	pack_flag_option(packer, &count, "idempotent", options->idempotent);
+	pack_flag_option(packer, &count, "sync", options->sync);
+	pack_flag_option(packer, &count, "progress", options->progress);
+	if (!packer->error)
+		packer->data[header] = (unsigned char)(0x80 + count);
+}
+
+/* "objpool.call", [target, method, args, options] */
+static void pack_full_call(struct objpool_packer *packer, const char *method, struct objpool_bytes args,
+			   const struct objpool_call_options *options)
+{
+	const char *dot = strchr(method, '.');
+
+	objpool_pack_cstr(packer, "objpool.call");
+	objpool_pack_array(packer, 4);
+	if (options->target) {
+		objpool_pack_cstr(packer, options->target);
+		objpool_pack_cstr(packer, method);
+	} else {
+		objpool_pack_str(packer, method, (size_t)(dot - method));
+		objpool_pack_cstr(packer, dot + 1);
+	}
+	objpool_pack_raw(packer, args);
+	pack_options(packer, options);
+}
+
+static void pack_request(struct objpool_packer *packer, uint32_t msgid, const char *method, struct objpool_bytes args,
+			 const struct objpool_call_options *options)
+{
+	objpool_pack_array(packer, 4);
+	objpool_pack_uint(packer, 0);
+	objpool_pack_uint(packer, msgid);
+	if (wants_full_call(options) && strncmp(method, "objpool.", 8) != 0) {
+		pack_full_call(packer, method, args, options);
+		return;
+	}
+	objpool_pack_cstr(packer, method);
+	objpool_pack_raw(packer, args);
+}
+
+/* ---- calls -------------------------------------------------------------------------------------------------------------- */
+
+static int64_t give_up_at(uint32_t timeout_ms)
+{
+	return timeout_ms ? clock_now() + ((int64_t)timeout_ms + CALL_GRACE_MS) * CLOCK_NS_PER_MS : 0;
+}
+
+int objpool_call_async(struct objpool *pool, const char *method, struct objpool_bytes args,
+		       const struct objpool_call_options *given, objpool_callback *callback, void *context, uint32_t *id)
+{
+	struct objpool_call_options options;
+	struct pending_call none;
+	uint32_t msgid;
+	size_t mark;
+
+	if (!args.data)
+		args = no_arguments;
+	if (OPTIONS_TAKE(&options, given) < 0 || !is_one(args, OBJPOOL_ARRAY) || !are_sound(&options) ||
+	    (!options.target && !strchr(method, '.')))
+		return -EINVAL;
+	int rc = connection_begin(pool, &mark);
+	if (rc == 0)
+		rc = pending_add(&pool->pending, callback, context, give_up_at(options.timeout_ms), &msgid);
+	if (rc < 0)
+		return rc;
+	pack_request(&pool->wire.output, msgid, method, args, &options);
+	rc = connection_commit(pool, mark);
+	if (rc < 0)
+		(void)pending_take(&pool->pending, msgid, &none);
+	else if (id)
+		*id = msgid;
+	return rc;
+}
+
+struct waiter {
+	struct objpool_result *result;
+	int rc;
+	bool done;
+};
+
+static void on_answer(void *context, const struct objpool_result *result)
+{
+	struct waiter *waiter = context;
+
+	waiter->rc = objpool_result_copy(waiter->result, result);
+	if (waiter->rc == 0 && result->error)
+		waiter->rc = -EREMOTEIO;
+	waiter->done = true;
+}
+
+int objpool_call(struct objpool *pool, const char *method, struct objpool_bytes args,
+		 const struct objpool_call_options *options, struct objpool_result *result)
+{
+	struct waiter waiter = {.result = result};
+
+	*result = (struct objpool_result){{NULL, 0}, NULL, NULL};
+	if (pool->dispatching)
+		return -EDEADLK;
+	const int rc = objpool_call_async(pool, method, args, options, on_answer, &waiter, NULL);
+	if (rc < 0)
+		return rc;
+	while (!waiter.done)
+		(void)objpool_wait(pool, -1); /* when the connection is lost, that is the answer */
+	return waiter.rc;
+}
+
+int objpool_callf(struct objpool *pool, const char *method, struct objpool_result *result, const char *format, ...)
+{
+	struct objpool_packer args = OBJPOOL_PACKER_INIT;
+	va_list arguments;
+
+	*result = (struct objpool_result){{NULL, 0}, NULL, NULL};
+	va_start(arguments, format);
+	int rc = objpool_vpack(&args, format, arguments);
+	va_end(arguments);
+	if (rc == 0)
+		rc = objpool_call(pool, method, objpool_packed(&args), NULL, result);
+	objpool_packer_free(&args);
+	return rc;
+}
+
+int objpool_notify(struct objpool *pool, const char *method, struct objpool_bytes args)
+{
+	struct objpool_packer *output = &pool->wire.output;
+	size_t mark;
+
+	if (!args.data)
+		args = no_arguments;
+	if (!is_one(args, OBJPOOL_ARRAY) || !strchr(method, '.'))
+		return -EINVAL;
+	const int rc = connection_begin(pool, &mark);
+	if (rc < 0)
+		return rc;
+	objpool_pack_array(output, 3);
+	objpool_pack_uint(output, 2);
+	objpool_pack_cstr(output, method);
+	objpool_pack_raw(output, args);
+	return connection_commit(pool, mark);
+}
+
+int objpool_cancel(struct objpool *pool, uint32_t id)
+{
+	const unsigned char args[] = {0x91, 0xce, (unsigned char)(id >> 24), (unsigned char)(id >> 16), (unsigned char)(id >> 8),
+				      (unsigned char)id};
+
+	return objpool_notify(pool, "objpool.cancel", (struct objpool_bytes){args, sizeof args});
+}
+
+/* ---- gathered results ------------------------------------------------------------------------------------------------------ */
+
+int call_each(struct objpool_bytes collected, call_item *item, void *context)
+{
+	struct objpool_reader reader = objpool_reader(collected);
+	struct objpool_bytes value, bytes;
+	uint32_t count, pair;
+	int rc = 0;
+
+	if (objpool_read_array(&reader, &count) < 0)
+		return -EPROTO;
+	for (uint32_t i = 0; i < count && rc == 0; i++) {
+		if (objpool_read_array(&reader, &pair) < 0 || pair != 2)
+			return -EPROTO;
+		const bool failed = objpool_read_nil(&reader) < 0;
+		if ((failed && objpool_read_value(&reader, &bytes) < 0) || objpool_read_value(&reader, &value) < 0)
+			return -EPROTO;
+		const struct objpool_error *error = failed ? failure_parse(bytes) : NULL;
+		rc = item(context, i, value, error);
+		(void)failure_unref(error);
+	}
+	return rc;
+}
+
+int objpool_all(struct objpool *pool, const char *method, struct objpool_bytes args,
+		const struct objpool_call_options *given, objpool_each *each, void *context, struct objpool_result *result)
+{
+	struct objpool_call_options options;
+	struct objpool_result own;
+	const char *dot = strchr(method, '.');
+	char target[256];
+
+	if (result)
+		*result = (struct objpool_result){{NULL, 0}, NULL, NULL};
+	if (OPTIONS_TAKE(&options, given) < 0 || !dot || call_target(target, sizeof target, method, ":all") < 0)
+		return -EINVAL;
+	options.size = sizeof options;
+	options.target = target;
+	options.errors = "collect";
+	int rc = objpool_call(pool, dot + 1, args, &options, &own);
+	if (rc == 0)
+		rc = call_each(own.value, each, context);
+	if (rc == -EREMOTEIO && result && own.error)
+		*result = own;
+	else
+		objpool_result_free(&own);
+	return rc;
+}
+
+int call_target(char *target, size_t size, const char *method, const char *selector)
+{
+	const char *dot = strchr(method, '.');
+	const size_t n = dot ? (size_t)(dot - method) : 0;
+	const size_t m = strlen(selector);
+
+	if (n == 0 || n + m >= size)
+		return -EINVAL;
+	memcpy(target, method, n);
+	target[n] = '\0';
+	if (!strchr(target, ':'))
+		memcpy(target + n, selector, m + 1);
+	return strcmp(strchr(target, ':'), selector) == 0 ? 0 : -EINVAL;
+}

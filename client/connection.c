@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/connection.h"
+
+#include "client/clock.h"
+#include "client/endpoint.h"
+#include "client/failure.h"
+#include "client/mapping.h"
+#include "client/options.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+	CONNECTION_READS = 16,         /* a turn, at most: other things in the program's loop want theirs */
+	CONNECTION_BUFFERED = 256 << 10, /* unsent bytes from which on a request is sent without waiting for the next turn */
+	CONNECTION_HELLO_MS = 10000,
+};
+
+/* ---- packing -------------------------------------------------------------------------------------------------------- */
+
+int connection_begin(struct objpool *pool, size_t *mark)
+{
+	if (pool->lost || pool->closing)
+		return -ENOTCONN;
+	*mark = pool->wire.output.size;
+	return 0;
+}
+
+int connection_commit(struct objpool *pool, size_t mark)
+{
+	struct objpool_packer *output = &pool->wire.output;
+
+	if (output->error) {
+		const int rc = output->error;
+		output->error = 0;
+		output->size = mark;
+		return rc;
+	}
+	if (wire_unsent(&pool->wire) >= CONNECTION_BUFFERED)
+		(void)objpool_flush(pool);
+	return 0;
+}
+
+/* ---- messages that come --------------------------------------------------------------------------------------------- */
+
+static void answer(const struct pending_call *call, struct objpool_bytes value, const struct objpool_error *error)
+{
+	const struct objpool_result result = {.value = value, .error = error};
+
+	call->callback(call->context, &result);
+}
+
+static void answer_failure(const struct pending_call *call, const struct objpool_error *error)
+{
+	answer(call, (struct objpool_bytes){NULL, 0}, error);
+	(void)failure_unref(error);
+}
+
+/* msgid 0 is nobody's: the daemon says with it why it is about to close. */
+static void keep_farewell(struct objpool *pool, struct objpool_bytes bytes)
+{
+	const struct objpool_error *error = failure_parse(bytes);
+
+	free(pool->farewell);
+	pool->farewell = strdup(error->message);
+	(void)failure_unref(error);
+}
+
+static int on_response(struct objpool *pool, struct objpool_reader *reader)
+{
+	struct pending_call call;
+	struct objpool_bytes error;
+	uint64_t msgid;
+
+	if (objpool_read_uint(reader, &msgid) < 0 || msgid > UINT32_MAX)
+		return -EBADMSG;
+	const bool failed = objpool_read_nil(reader) < 0;
+	if (failed && objpool_read_value(reader, &error) < 0)
+		return -EBADMSG;
+	if (failed && msgid == 0)
+		keep_farewell(pool, error);
+	if (!pending_take(&pool->pending, (uint32_t)msgid, &call))
+		return 0; /* given up before */
+	if (failed)
+		answer_failure(&call, failure_parse(error));
+	else
+		answer(&call, (struct objpool_bytes){reader->next, (size_t)(reader->end - reader->next)}, NULL);
+	return 0;
+}
+
+static int on_notification(struct objpool *pool, struct objpool_reader *reader)
+{
+	char name[128];
+	const char *method;
+	size_t size;
+
+	if (objpool_read_str(reader, &method, &size) < 0)
+		return -EBADMSG;
+	if (!pool->on_notification || size >= sizeof name)
+		return 0; /* whoever hasn't asked doesn't know it */
+	memcpy(name, method, size);
+	name[size] = '\0';
+	pool->on_notification(pool->notification_context, name,
+			      (struct objpool_bytes){reader->next, (size_t)(reader->end - reader->next)});
+	return 0;
+}
+
+/* The message is whole; its last value ends where it ends. */
+static int on_message(struct objpool *pool, struct objpool_bytes message)
+{
+	struct objpool_reader reader = objpool_reader(message);
+	uint32_t count;
+	uint64_t type;
+
+	if (objpool_read_array(&reader, &count) < 0 || count == 0 || objpool_read_uint(&reader, &type) < 0)
+		return -EBADMSG;
+	if (type == 1 && count == 4)
+		return on_response(pool, &reader);
+	if (type == 2 && count == 3)
+		return on_notification(pool, &reader);
+	return -EBADMSG;
+}
+
+static int receive_once(struct objpool *pool, bool wait, bool *more)
+{
+	struct objpool_bytes message;
+	const int64_t n = wire_fill(&pool->wire, wait, more);
+	int rc = 0;
+
+	if (n < 0)
+		return (int)n;
+	while (!pool->closing && rc == 0) {
+		rc = wire_next(&pool->wire, &message);
+		if (rc <= 0)
+			break;
+		rc = on_message(pool, message);
+	}
+	return rc;
+}
+
+static void receive(struct objpool *pool, bool wait)
+{
+	bool more = true;
+
+	for (int i = 0; i < CONNECTION_READS && more && !pool->lost && !pool->closing; i++)
+		pool->lost = receive_once(pool, wait && i == 0, &more);
+}
+
+/* Nothing can be sent any more, but the daemon's last answers may still lie in the socket. */
+static void receive_last(struct objpool *pool)
+{
+	bool more = true;
+
+	pool->unsendable = false;
+	while (more && !pool->closing && receive_once(pool, false, &more) == 0) {
+	}
+}
+
+/* ---- the turn --------------------------------------------------------------------------------------------------------- */
+
+static const struct objpool_error *disconnected(const struct objpool *pool)
+{
+	char message[512];
+
+	if (pool->farewell)
+		snprintf(message, sizeof message, "the daemon closed the connection: %s", pool->farewell);
+	else if (!pool->lost || pool->closing)
+		snprintf(message, sizeof message, "the connection was closed");
+	else
+		snprintf(message, sizeof message, "the connection to the daemon was lost: %s", strerror(-pool->lost));
+	return failure_make("DISCONNECTED", message, OBJPOOL_RAN_MAYBE);
+}
+
+static void fail_everything(struct objpool *pool)
+{
+	const struct objpool_error *error = disconnected(pool);
+	struct pending_call call;
+
+	mapping_disconnect(pool, error); /* first, so that they don't take the others' failures for an answer */
+	for (uint32_t place = 0; pending_take_any(&pool->pending, &place, &call);)
+		answer_failure(&call, failure_ref(error));
+	(void)failure_unref(error);
+}
+
+static void expire(struct objpool *pool)
+{
+	struct pending_call call;
+
+	if (pending_deadline(&pool->pending) == 0)
+		return;
+	for (const int64_t now = clock_now(); pending_take_expired(&pool->pending, now, &call);) {
+		(void)objpool_cancel(pool, call.msgid);
+		answer_failure(&call, failure_make("TIMEOUT", "the daemon has not answered in time", OBJPOOL_RAN_MAYBE));
+	}
+}
+
+static void destroy(struct objpool *pool)
+{
+	wire_close(&pool->wire);
+	pending_free(&pool->pending);
+	objpool_result_free(&pool->hello);
+	free(pool->farewell);
+	free(pool);
+}
+
+static int turn(struct objpool *pool, bool readable, bool wait)
+{
+	pool->dispatching = true;
+	if (readable && !pool->lost)
+		receive(pool, wait);
+	if (!pool->lost && !pool->closing) {
+		expire(pool);
+		mapping_turn(pool);
+		(void)objpool_flush(pool);
+	}
+	if (pool->unsendable && !pool->closing)
+		receive_last(pool);
+	if (pool->lost || pool->closing)
+		fail_everything(pool);
+	mapping_settle(pool);
+	pool->dispatching = false;
+	if (pool->closing) {
+		destroy(pool);
+		return -ESHUTDOWN;
+	}
+	return pool->lost ? -ENOTCONN : 0;
+}
+
+int objpool_flush(struct objpool *pool)
+{
+	if (pool->lost)
+		return -ENOTCONN;
+	const int rc = wire_flush(&pool->wire);
+	if (rc < 0) {
+		pool->lost = rc; /* its calls are told in the next turn */
+		pool->unsendable = true;
+	}
+	return rc < 0 ? -ENOTCONN : rc;
+}
+
+int objpool_dispatch(struct objpool *pool, short events)
+{
+	return pool->dispatching ? -EDEADLK : turn(pool, (events & ~POLLOUT) != 0, false);
+}
+
+/* ---- waiting ---------------------------------------------------------------------------------------------------------- */
+
+int objpool_fd(const struct objpool *pool)
+{
+	return pool->wire.fd;
+}
+
+short objpool_events(const struct objpool *pool)
+{
+	return wire_unsent(&pool->wire) > 0 ? POLLIN | POLLOUT : POLLIN;
+}
+
+int objpool_timeout_ms(const struct objpool *pool)
+{
+	if ((pool->lost && pool->pending.count > 0) || mapping_due(pool))
+		return 0;
+	return clock_ms_until(clock_earlier(pending_deadline(&pool->pending), mapping_deadline(pool)));
+}
+
+/* What poll(2) says of the socket: its events, 0 when the time has passed, a negative errno. */
+static int poll_socket(const struct objpool *pool, int64_t deadline)
+{
+	struct pollfd pollfd = {.fd = pool->wire.fd, .events = objpool_events(pool)};
+	int n;
+
+	do
+		n = poll(&pollfd, 1, clock_ms_until(deadline));
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : pollfd.revents;
+}
+
+int objpool_wait(struct objpool *pool, int timeout_ms)
+{
+	if (pool->dispatching)
+		return -EDEADLK;
+	if (mapping_due(pool) || objpool_flush(pool) < 0)
+		return turn(pool, false, false);
+	const int64_t until = timeout_ms < 0 ? 0 : clock_now() + (int64_t)timeout_ms * CLOCK_NS_PER_MS;
+	const int64_t deadline = clock_earlier(until, clock_earlier(pending_deadline(&pool->pending), mapping_deadline(pool)));
+	if (deadline == 0 && wire_unsent(&pool->wire) == 0)
+		return turn(pool, true, true); /* one system call less than with poll */
+	const int events = poll_socket(pool, deadline);
+	if (events < 0)
+		return events;
+	const int rc = turn(pool, (events & ~POLLOUT) != 0, false);
+	return rc == 0 && events == 0 && until != 0 && clock_now() >= until ? -ETIMEDOUT : rc;
+}
+
+int objpool_drain(struct objpool *pool)
+{
+	int rc = pool->dispatching ? -EDEADLK : 0;
+
+	while (rc == 0 && (pool->pending.count > 0 || pool->maps))
+		rc = objpool_wait(pool, -1);
+	return rc;
+}
+
+size_t objpool_in_flight(const struct objpool *pool)
+{
+	return pool->pending.count;
+}
+
+size_t objpool_unsent(const struct objpool *pool)
+{
+	return wire_unsent(&pool->wire);
+}
+
+void objpool_on_notification(struct objpool *pool, objpool_notification *callback, void *context)
+{
+	pool->on_notification = callback;
+	pool->notification_context = context;
+}
+
+/* ---- beginning and end ------------------------------------------------------------------------------------------------- */
+
+static int64_t hello_deadline(const struct objpool_connect_options *options)
+{
+	const int ms = options->timeout_ms ? options->timeout_ms : CONNECTION_HELLO_MS;
+	return ms < 0 ? 0 : clock_now() + (int64_t)ms * CLOCK_NS_PER_MS;
+}
+
+struct greeting {
+	struct objpool_result *result;
+	bool done;
+};
+
+static void on_hello(void *context, const struct objpool_result *result)
+{
+	struct greeting *greeting = context;
+
+	greeting->done = true;
+	(void)objpool_result_copy(greeting->result, result);
+}
+
+static int say_hello(struct objpool *pool, const char *client, int64_t deadline)
+{
+	struct greeting greeting = {.result = &pool->hello};
+	struct objpool_packer args = OBJPOOL_PACKER_INIT;
+
+	int rc = objpool_pack(&args, "[{s: s, s: s}]", "client", client ? client : program_invocation_short_name, "errors", "map");
+	if (rc == 0)
+		rc = objpool_call_async(pool, "objpool.hello", objpool_packed(&args), NULL, on_hello, &greeting, NULL);
+	objpool_packer_free(&args);
+	while (rc == 0 && !greeting.done)
+		rc = objpool_wait(pool, clock_ms_until(deadline));
+	if (rc == 0 && !pool->hello.value.data)
+		rc = pool->hello.error ? -EPROTO : -ENOMEM;
+	return rc == -ENOTCONN ? -EPROTO : rc;
+}
+
+static int greet(struct objpool **out, int fd, const struct objpool_connect_options *options, int64_t deadline)
+{
+	struct objpool *pool = calloc(1, sizeof *pool);
+
+	if (!pool) {
+		(void)close(fd);
+		return -ENOMEM;
+	}
+	pool->maps_end = &pool->maps;
+	wire_open(&pool->wire, fd);
+	const int rc = say_hello(pool, options->client, deadline);
+	if (rc < 0) {
+		destroy(pool);
+		return rc;
+	}
+	*out = pool;
+	return 0;
+}
+
+int objpool_connect(struct objpool **pool, const char *address, const struct objpool_connect_options *given)
+{
+	struct objpool_connect_options options;
+
+	*pool = NULL;
+	if (OPTIONS_TAKE(&options, given) < 0)
+		return -EINVAL;
+	const int64_t deadline = hello_deadline(&options);
+	const int fd = endpoint_connect(address, deadline);
+	return fd < 0 ? fd : greet(pool, fd, &options, deadline);
+}
+
+int objpool_adopt(struct objpool **pool, int fd, const struct objpool_connect_options *given)
+{
+	struct objpool_connect_options options;
+
+	*pool = NULL;
+	if (OPTIONS_TAKE(&options, given) < 0) {
+		(void)close(fd);
+		return -EINVAL;
+	}
+	return greet(pool, fd, &options, hello_deadline(&options));
+}
+
+struct objpool *objpool_close(struct objpool *pool)
+{
+	if (!pool)
+		return NULL;
+	pool->closing = true;
+	if (!pool->dispatching)
+		(void)turn(pool, false, false);
+	return NULL;
+}
+
+struct objpool_bytes objpool_hello(const struct objpool *pool)
+{
+	return pool->hello.value;
+}
