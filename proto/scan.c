@@ -55,83 +55,100 @@ static uint32_t length_field(const uint8_t *p, unsigned head)
 	}
 }
 
+/* The open containers, while a scan runs: apart from `scan`, so that the compiler can keep it in registers. */
+struct nest {
+	uint64_t owed;
+	uint32_t depth, deepest;
+	bool deep;
+};
+
 /* One value has ended: it closes every container whose last one it was. */
-static inline void end_value(struct scan *scan)
+static inline void end_value(struct nest *nest, uint64_t *left)
 {
-	scan->owed--;
-	while (scan->depth > 0 && !scan->deep) {
-		if (--scan->left[scan->depth - 1] > 0)
-			return;
-		scan->depth--;
-	}
+	nest->owed--;
+	if (nest->deep)
+		return;
+	while (nest->depth > 0 && --left[nest->depth - 1] == 0)
+		nest->depth--;
 }
 
 /* A container of `count` values begins; it is itself one of the values owed. */
-static void open_container(struct scan *scan, uint64_t count)
+static inline void open_container(struct nest *nest, uint64_t *left, uint64_t count)
 {
+	if (!nest->deep && nest->depth == SCAN_STACK)
+		nest->deep = count > 0; /* from here on only `owed` is kept */
+	else if (nest->depth >= nest->deepest)
+		nest->deepest = nest->depth + 1; /* an empty one is a level, too */
 	if (count == 0) {
-		if (!scan->deep && scan->depth + 1 > scan->deepest)
-			scan->deepest = scan->depth + 1;
-		end_value(scan);
+		end_value(nest, left);
 		return;
 	}
-	scan->owed += count - 1;
-	if (scan->deep)
-		return;
-	if (scan->depth == SCAN_STACK) {
-		scan->deep = true; /* from here on only `owed` is kept */
-		return;
+	nest->owed += count - 1;
+	if (!nest->deep)
+		left[nest->depth++] = count;
+}
+
+/* The header at `p`, of which `size` bytes are there. Returns the value's length without what it contains, *count how many
+ * values follow in it (-1: it is no container); 0: more bytes are needed; -EBADMSG. */
+static inline int64_t read_header(const uint8_t *p, size_t size, int64_t *count)
+{
+	const uint8_t first = *p;
+
+	*count = -1;
+	if (first < 0x80 || first >= 0xe0) /* fixint */
+		return 1;
+	if (first >= 0xa0 && first < 0xc0) /* fixstr */
+		return 1 + (first & 31);
+	if (first < 0xa0) { /* fixmap, fixarray */
+		*count = first < 0x90 ? 2 * (first & 15) : first & 15;
+		return 1;
 	}
-	scan->left[scan->depth++] = count;
-	if (scan->depth > scan->deepest)
-		scan->deepest = scan->depth;
+	const struct format *f = &formats[first - 0xc0];
+	if (f->kind == K_FIXED)
+		return f->head + f->extra;
+	if (f->kind == K_BAD)
+		return -EBADMSG;
+	if (size < f->head)
+		return 0;
+	const uint32_t n = length_field(p, f->head);
+	if (f->kind == K_BYTES)
+		return (int64_t)f->head + f->extra + n;
+	*count = (int64_t)n << (f->kind == K_PAIRS);
+	return f->head;
 }
 
 int scan_run(struct scan *scan, const uint8_t *bytes, size_t size)
 {
-	while (scan->owed > 0) {
-		if (scan->pos >= size)
-			break;
-		const uint8_t *p = bytes + scan->pos;
-		const uint8_t first = *p;
-		uint64_t length = 1, count = 0;
-		bool container = false;
+	struct nest nest = {.owed = scan->owed, .depth = scan->depth, .deepest = scan->deepest, .deep = scan->deep};
+	uint64_t pos = scan->pos;
+	int64_t length, count;
+	int r = 0;
 
-		if (first < 0x80 || first >= 0xe0) { /* fixint */
-		} else if (first < 0x90) { /* fixmap */
-			container = true;
-			count = 2u * (first & 15u);
-		} else if (first < 0xa0) { /* fixarray */
-			container = true;
-			count = first & 15u;
-		} else if (first < 0xc0) { /* fixstr */
-			length = 1u + (first & 31u);
-		} else {
-			const struct format *f = &formats[first - 0xc0];
-			if (f->kind == K_BAD)
-				return -EBADMSG;
-			if (size - scan->pos < f->head)
-				break;
-			length = (uint64_t)f->head + f->extra;
-			if (f->kind == K_BYTES) {
-				length += length_field(p, f->head);
-			} else if (f->kind >= K_ITEMS) {
-				container = true;
-				count = length_field(p, f->head);
-				count <<= f->kind == K_PAIRS;
-			}
+	while (nest.owed > 0 && pos < size) {
+		length = read_header(bytes + pos, size - pos, &count);
+		if (length <= 0) {
+			r = (int)length;
+			break;
 		}
-		scan->pos += length;
-		if (container)
-			open_container(scan, count);
+		pos += (uint64_t)length;
+		if (count < 0)
+			end_value(&nest, scan->left);
 		else
-			end_value(scan);
-		if (scan->owed > UINT64_MAX / 4)
-			return -EBADMSG; /* no sender lives to send that many */
-		if (scan->pos + scan->owed > scan->limit) /* each value owed is a byte at least */
-			scan->over = true;
+			open_container(&nest, scan->left, (uint64_t)count);
+		if (nest.owed > UINT64_MAX / 4) {
+			r = -EBADMSG; /* no sender lives to send that many */
+			break;
+		}
 	}
-	return scan->owed == 0 && scan->pos <= size;
+	scan->pos = pos;
+	scan->owed = nest.owed;
+	scan->depth = nest.depth;
+	scan->deepest = nest.deepest;
+	scan->deep = nest.deep;
+	scan->over = scan->over || pos + nest.owed > scan->limit; /* each value owed is a byte at least */
+	if (r < 0)
+		return r;
+	return nest.owed == 0 && pos <= size;
 }
 
 int64_t scan_length(const uint8_t *bytes, size_t size)

@@ -19,15 +19,36 @@ static struct span moved(struct span span, const uint8_t *from, const uint8_t *t
 	return (struct span){.bytes = to + (span.bytes - from), .size = span.size};
 }
 
+/* Pipelined small calls come and go by the million: the memory of those that have ended is used again. */
+struct spare_call {
+	struct spare_call *next;
+};
+
+static void *take_spare(struct core *core)
+{
+	struct spare_call *spare = core->spare_calls;
+	core->spare_calls = spare->next;
+	core->spare_count--;
+	return spare;
+}
+
+void call_free_spare(struct core *core)
+{
+	while (core->spare_calls)
+		free(take_spare(core));
+}
+
 struct call *call_new(struct client *client, struct rpc *rpc, struct block *block)
 {
 	const uint8_t *begin = rpc->method.bytes;
 	const size_t size = (size_t)(rpc->params.bytes + rpc->params.size - begin);
 	const bool share = block && size >= SENDQ_SHARE;
-	struct call *call = malloc(sizeof *call + (share ? 0 : size));
+	const bool small = size <= CALL_SMALL;
+	struct call *call = small && client->core->spare_calls ? take_spare(client->core)
+							       : malloc(sizeof *call + (share ? 0 : small ? CALL_SMALL : size));
 	if (!call)
 		return NULL;
-	*call = (struct call){.session = client->id, .size = size};
+	*call = (struct call){.session = client->id, .size = size, .small = small};
 	gather_init(&call->gather);
 	if (share) {
 		call->block = block_ref(block);
@@ -40,14 +61,21 @@ struct call *call_new(struct client *client, struct rpc *rpc, struct block *bloc
 	return call;
 }
 
-void call_free(struct call *call)
+void call_free(struct call *call, struct core *core)
 {
 	assert(call->batches == 0);
 	gather_free(&call->gather);
 	block_unref(call->block);
 	block_unref(call->merged);
 	free(call->keys);
-	free(call);
+	if (!call->small || core->spare_count == CALL_SPARE) {
+		free(call);
+		return;
+	}
+	struct spare_call *spare = (struct spare_call *)call;
+	spare->next = core->spare_calls;
+	core->spare_calls = spare;
+	core->spare_count++;
 }
 
 static void call_end(struct call *call)
@@ -60,7 +88,7 @@ static void call_end(struct call *call)
 			slot_unbind(pool->slots[i], call->binding);
 	TAILQ_REMOVE(&pool->calls, call, link);
 	pool->calls_count--;
-	call_free(call);
+	call_free(call, pool->core);
 	pool_on_ended(pool);
 }
 
@@ -315,7 +343,7 @@ int call_begin(struct call *call, struct client *client, const struct rpc *rpc, 
 	struct pool *pool = call->pool;
 	const int r = ticket_open(&call->ticket, client, rpc, on_abandoned);
 	if (r < 0) {
-		call_free(call);
+		call_free(call, pool->core);
 		return r;
 	}
 	client->pending += call->size;

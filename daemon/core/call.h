@@ -19,7 +19,11 @@
 #include "daemon/core/target.h"
 #include "proto/channel.h"
 
-enum { CALL_COLUMNS = 1024 }; /* arguments that a map can zip */
+enum {
+	CALL_COLUMNS = 1024, /* arguments that a map can zip */
+	CALL_SMALL = 192,    /* bytes of a request for which calls are kept ready */
+	CALL_SPARE = 4096,   /* how many of them */
+};
 
 enum errors { ERRORS_WAIT, ERRORS_FIRST, ERRORS_COLLECT };
 
@@ -48,6 +52,7 @@ struct call {
 	enum errors errors;
 	enum shape shape;
 	bool idempotent;
+	bool small;             /* its room is CALL_SMALL: goes to core->spare_calls */
 	bool answered;          /* the ticket is closed or the client gone */
 	uint8_t reruns;
 	uint32_t chunk;         /* items in a batch; 0: as the scheduler thinks */
@@ -78,7 +83,10 @@ struct call {
 struct call *call_new(struct client *client, struct rpc *rpc, struct block *block);
 
 /* Drops a call that has not begun. */
-void call_free(struct call *call);
+void call_free(struct call *call, struct core *core);
+
+/* core_free's. */
+void call_free_spare(struct core *core);
 
 /* Opens its ticket, sets its timer, makes its batches and queues or hands them out. The columns of a map or scatter begin at
  * at[0 .. columns - 1]. 0; -EEXIST: the msgid is in use, and the call has been freed. */

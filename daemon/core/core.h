@@ -15,6 +15,7 @@
 #include <sys/queue.h>
 
 struct client;
+struct spare_call;
 struct pool;
 struct slot;
 struct rpc;
@@ -61,6 +62,8 @@ struct core {
 	uint32_t last_binding;
 	uint64_t late;              /* answers that nobody waited for any more */
 	bool draining;              /* takes no new calls */
+	struct spare_call *spare_calls;   /* to be used again: see call_new */
+	uint32_t spare_count;
 };
 
 void core_init(struct core *core, const struct core_ops *ops, const struct core_limits *limits);

@@ -6,13 +6,11 @@
 
 uint64_t idmap_salt;
 
-/* The finaliser of splitmix64 (Steele, Lea, Flood 2014). */
+/* Multiplicative hashing (Knuth, The Art of Computer Programming 3, 6.4), with a multiplier that nobody knows. */
 static uint32_t home(const struct idmap *map, uint64_t key)
 {
-	key ^= idmap_salt;
-	key = (key ^ (key >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-	key = (key ^ (key >> 27)) * UINT64_C(0x94d049bb133111eb);
-	return (uint32_t)(key ^ (key >> 31)) & map->mask;
+	const uint64_t hash = key * (UINT64_C(0x9e3779b97f4a7c15) ^ (idmap_salt << 1));
+	return (uint32_t)(hash >> 32) & map->mask;
 }
 
 /* Where the key is, or the free entry where it would be. */

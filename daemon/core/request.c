@@ -20,7 +20,7 @@ int request_refuse(struct client *client, const struct rpc *rpc, const struct er
 
 static int refuse_call(struct call *call, struct client *client, const struct rpc *rpc, const struct error *error)
 {
-	call_free(call);
+	call_free(call, client->core);
 	return request_refuse(client, rpc, error);
 }
 

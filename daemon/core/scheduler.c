@@ -127,6 +127,7 @@ void scheduler_release(struct batch *batch)
 		slot->pool->stacked--;
 	if (!batch->addressed)
 		batch->slot = NULL;
+	scheduler_relist(slot);
 }
 
 /* Takes the batch whose turn it is, or as much of it as goes out at once, from the queue. */

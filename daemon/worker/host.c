@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 enum { FLUSH_BYTES = 64 << 10, NAME_MOST = 256 };
-#define FLUSH_AFTER 100000 /* nanoseconds that a finished answer may wait for the next */
+#define FLUSH_AFTER 200000 /* nanoseconds that a finished answer may wait for the next */
 #define SHORT_METHOD 50000 /* nanoseconds: answers may wait while such a method runs */
 
 /* What a call or map has bound for all of its items. */

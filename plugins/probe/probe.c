@@ -240,7 +240,7 @@ static int read_orders(struct objpool_call *call, const struct objpool_args *arg
 {
 	static const char *const names[] = {"fail",	     "fail_slots",   "fail_times_file", "sleep", "crash", "exit",
 					    "preload_bytes", "preload_fail", "tag",		NULL};
-	const msgpack_object *v[9];
+	const msgpack_object *v[9] = {NULL};
 
 	if (take(call, args, names, 0, v) < 0)
 		return -1;
@@ -443,7 +443,7 @@ static int probe_kwargs(void *self, struct objpool_call *call, probe_args *args,
 static int probe_add(void *self, struct objpool_call *call, probe_args *args, msgpack_packer *result)
 {
 	static const char *const names[] = {"a", "b", NULL};
-	const msgpack_object *v[2];
+	const msgpack_object *v[2] = {NULL};
 
 	probe_called(self);
 	if (take(call, args, names, 2, v) < 0)
@@ -465,7 +465,7 @@ static int probe_add(void *self, struct objpool_call *call, probe_args *args, ms
 static int probe_blob(void *self, struct objpool_call *call, probe_args *args, msgpack_packer *result)
 {
 	uint8_t pattern[PATTERN];
-	const msgpack_object *n;
+	const msgpack_object *n = NULL;
 	int64_t left = 0;
 
 	probe_called(self);
@@ -560,7 +560,7 @@ static int probe_preloaded(void *self, struct objpool_call *call, probe_args *ar
 static int probe_print(void *self, struct objpool_call *call, probe_args *args, msgpack_packer *result)
 {
 	static const char *const names[] = {"text", "stream", NULL};
-	const msgpack_object *v[2];
+	const msgpack_object *v[2] = {NULL};
 	char *stream;
 
 	(void)result;
@@ -583,7 +583,7 @@ static int probe_print(void *self, struct objpool_call *call, probe_args *args, 
 
 static int probe_sleep(void *self, struct objpool_call *call, probe_args *args, msgpack_packer *result)
 {
-	const msgpack_object *value;
+	const msgpack_object *value = NULL;
 	double seconds;
 
 	probe_called(self);
@@ -601,7 +601,7 @@ static int probe_sleep(void *self, struct objpool_call *call, probe_args *args, 
 
 static int probe_sleep_hard(void *self, struct objpool_call *call, probe_args *args, msgpack_packer *result)
 {
-	const msgpack_object *value;
+	const msgpack_object *value = NULL;
 	double seconds;
 
 	probe_called(self);
@@ -614,7 +614,7 @@ static int probe_sleep_hard(void *self, struct objpool_call *call, probe_args *a
 
 static int probe_spin(void *self, struct objpool_call *call, probe_args *args, msgpack_packer *result)
 {
-	const msgpack_object *value;
+	const msgpack_object *value = NULL;
 	double seconds;
 
 	probe_called(self);
@@ -632,7 +632,7 @@ static int probe_set(void *self, struct objpool_call *call, probe_args *args, ms
 {
 	static const msgpack_object nil = {.type = MSGPACK_OBJECT_NIL};
 	struct probe *probe = probe_called(self);
-	const msgpack_object *value;
+	const msgpack_object *value = NULL;
 
 	(void)result;
 	if (take_one(call, args, "value", &value) < 0)
@@ -659,7 +659,7 @@ static int probe_tag(void *self, struct objpool_call *call, probe_args *args, ms
 static int probe_allocate(void *self, struct objpool_call *call, probe_args *args, msgpack_packer *result)
 {
 	struct probe *probe = probe_called(self);
-	const msgpack_object *value;
+	const msgpack_object *value = NULL;
 	int64_t size = 0;
 
 	if (take_one(call, args, "bytes", &value) < 0 || want_integer(call, "bytes", value, 0, ALLOCATE_MOST, &size) < 0)
@@ -703,7 +703,7 @@ struct failure {
 static int read_failure(struct objpool_call *call, probe_args *args, struct failure *failure)
 {
 	static const char *const names[] = {"message", "type", "traceback", "data", NULL};
-	const msgpack_object *v[4];
+	const msgpack_object *v[4] = {NULL};
 
 	if (take(call, args, names, 4, v) < 0 || want_text(call, "message", v[0], &failure->message) < 0 ||
 	    want_text(call, "type", v[1], &failure->type) < 0 ||
@@ -747,7 +747,7 @@ static void put_deep(msgpack_packer *result)
 /* What a method must not write: the caller gets an error, and the worker lives on. */
 static int probe_garbage(void *self, struct objpool_call *call, probe_args *args, msgpack_packer *result)
 {
-	const msgpack_object *value;
+	const msgpack_object *value = NULL;
 	char *kind;
 	int r = 0;
 
@@ -774,7 +774,7 @@ static int probe_garbage(void *self, struct objpool_call *call, probe_args *args
 
 static int probe_crash(void *self, struct objpool_call *call, probe_args *args, msgpack_packer *result)
 {
-	const msgpack_object *value;
+	const msgpack_object *value = NULL;
 	int64_t number = SIGSEGV;
 
 	(void)result;
@@ -788,7 +788,7 @@ static int probe_crash(void *self, struct objpool_call *call, probe_args *args, 
 
 static int probe_exit(void *self, struct objpool_call *call, probe_args *args, msgpack_packer *result)
 {
-	const msgpack_object *value;
+	const msgpack_object *value = NULL;
 	int64_t status = 0;
 
 	(void)result;

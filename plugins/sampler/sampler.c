@@ -180,7 +180,7 @@ static int take_number(struct objpool_call *call, const struct objpool_args *arg
 		       struct number *number)
 {
 	const char *const names[] = {name, NULL};
-	const msgpack_object *value;
+	const msgpack_object *value = NULL;
 	return take(call, args, names, 1, &value) < 0 ? -1 : want_number(call, name, value, number);
 }
 
@@ -214,7 +214,7 @@ static int want_seed(struct objpool_call *call, const msgpack_object *value, uin
 static int read_settings(struct objpool_call *call, const struct objpool_args *args, struct sampler *sampler)
 {
 	static const char *const names[] = {"mean", "std", "seed", NULL};
-	const msgpack_object *values[3];
+	const msgpack_object *values[3] = {NULL};
 	uint64_t seed;
 
 	if (take(call, args, names, 2, values) < 0 || want_real(call, "mean", values[0], &sampler->mean) < 0 ||
@@ -269,7 +269,7 @@ static int get_normal_sample(void *self, struct objpool_call *call, const struct
 			     msgpack_packer *result)
 {
 	static const char *const names[] = {"size", NULL};
-	const msgpack_object *size;
+	const msgpack_object *size = NULL;
 
 	if (take(call, args, names, 1, &size) < 0)
 		return -1;

@@ -178,7 +178,7 @@ static void settings_free(struct settings *settings)
 static int read_settings(struct objpool_call *call, const struct objpool_args *args, struct settings *settings)
 {
 	static const char *const names[] = {"language", "path", "words", NULL};
-	const msgpack_object *values[3];
+	const msgpack_object *values[3] = {NULL};
 
 	if (take(call, args, names, 1, values) < 0 ||
 	    copy_text(call, "language", values[0], DEFAULT_LANGUAGE, &settings->language) < 0 ||
@@ -413,7 +413,7 @@ static int dictionary_check(void *self, struct objpool_call *call, const struct 
 			    msgpack_packer *result)
 {
 	static const char *const names[] = {"word", NULL};
-	const msgpack_object *word;
+	const msgpack_object *word = NULL;
 
 	if (take(call, args, names, 1, &word) < 0 || want_text(call, "word", word) < 0)
 		return -1;
@@ -444,7 +444,7 @@ static int dictionary_suggest(void *self, struct objpool_call *call, const struc
 			      msgpack_packer *result)
 {
 	static const char *const names[] = {"word", "limit", NULL};
-	const msgpack_object *values[2];
+	const msgpack_object *values[2] = {NULL};
 	uint32_t limit = 8;
 
 	if (take(call, args, names, 1, values) < 0 || want_text(call, "word", values[0]) < 0 ||
@@ -552,7 +552,7 @@ static int dictionary_check_text(void *self, struct objpool_call *call, const st
 				 msgpack_packer *result)
 {
 	static const char *const names[] = {"text", "suggestions", NULL};
-	const msgpack_object *values[2];
+	const msgpack_object *values[2] = {NULL};
 	struct found found = {0};
 	uint32_t suggestions = 0;
 
@@ -573,7 +573,7 @@ static int dictionary_add(void *self, struct objpool_call *call, const struct ob
 			  msgpack_packer *result)
 {
 	static const char *const names[] = {"word", NULL};
-	const msgpack_object *word;
+	const msgpack_object *word = NULL;
 
 	(void)result; /* what writes nothing answers nil */
 	return take(call, args, names, 1, &word) < 0 ? -1 : add_word(call, self, word);

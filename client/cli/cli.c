@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/cli/cli.h"
+
+#include "client/cli/json.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum exit_status cli_fail(enum exit_status status, const char *format, ...)
+{
+	va_list arguments;
+
+	(void)fflush(stdout);
+	fputs("objpool: ", stderr);
+	va_start(arguments, format);
+	vfprintf(stderr, format, arguments);
+	va_end(arguments);
+	fputc('\n', stderr);
+	return status;
+}
+
+static enum exit_status complain_of_address(const char *address, int rc)
+{
+	char text[512];
+
+	if (!address && objpool_default_address(text, sizeof text) == 0)
+		address = text;
+	if (rc == -EINVAL)
+		return cli_fail(EXIT_USAGE, "\"%s\" is no address: write unix:PATH or tcp:HOST:PORT", address);
+	if (rc == -EPROTO)
+		return cli_fail(EXIT_NO_DAEMON, "what answers at %s is no objpoold", address);
+	return cli_fail(EXIT_NO_DAEMON, "no daemon at %s: %s", address, strerror(-rc));
+}
+
+struct objpool *cli_connect_another(struct cli *cli, enum exit_status *status)
+{
+	struct objpool *pool;
+	const int rc = objpool_connect(&pool, cli->address, NULL);
+
+	*status = rc < 0 ? complain_of_address(cli->address, rc) : EXIT_DONE;
+	return pool;
+}
+
+enum exit_status cli_connect(struct cli *cli)
+{
+	enum exit_status status;
+
+	cli->pool = cli_connect_another(cli, &status);
+	return status;
+}
+
+/* ` (pool sim slot 2 generation 3; it may have run)` */
+static void print_circumstances(const struct objpool_error *error)
+{
+	static const char *const ran[] = {NULL, "it has not run", "it may have run", "it has run"};
+	const char *before = " (";
+
+	if (error->pool)
+		before = fprintf(stderr, "%spool %s", before, error->pool) > 0 ? " " : "";
+	if (error->slot >= 0)
+		before = fprintf(stderr, "%sslot %" PRId64, before, error->slot) > 0 ? " " : "";
+	if (error->generation >= 0)
+		before = fprintf(stderr, "%sgeneration %" PRId64, before, error->generation) > 0 ? " " : "";
+	if (error->index >= 0)
+		before = fprintf(stderr, "%sitem %" PRId64, before, error->index) > 0 ? " " : "";
+	before = strcmp(before, " ") == 0 ? "; " : before;
+	if (error->signal > 0)
+		before = fprintf(stderr, "%skilled by signal %d, %s", before, error->signal, strsignal(error->signal)) > 0 ? "; " : "";
+	if (error->exit_status >= 0)
+		before = fprintf(stderr, "%sexit status %d", before, error->exit_status) > 0 ? "; " : "";
+	if (ran[error->ran])
+		before = fprintf(stderr, "%s%s", before, ran[error->ran]) > 0 ? "; " : "";
+	if (strcmp(before, " (") != 0)
+		fputc(')', stderr);
+}
+
+enum exit_status cli_complain(int rc, const struct objpool_error *error)
+{
+	if (!error)
+		return cli_fail(EXIT_CALL_FAILED, "%s", rc == -EINVAL ? "that is no TARGET.METHOD, or no mode of that name" : strerror(-rc));
+	(void)fflush(stdout);
+	fprintf(stderr, "objpool: %s: ", error->code);
+	if (error->type)
+		fprintf(stderr, "%s: ", error->type);
+	fputs(error->message, stderr);
+	print_circumstances(error);
+	fputc('\n', stderr);
+	if (error->traceback)
+		fprintf(stderr, "%s%s", error->traceback, error->traceback[0] && strchr(error->traceback, 0)[-1] == '\n' ? "" : "\n");
+	if (error->data.data) {
+		fputs("data: ", stderr);
+		json_write(stderr, error->data);
+		fputc('\n', stderr);
+	}
+	return EXIT_CALL_FAILED;
+}
+
+enum exit_status cli_ask(struct cli *cli, struct objpool_result *result, const char *method, const char *format, ...)
+{
+	struct objpool_packer args = OBJPOOL_PACKER_INIT;
+	va_list arguments;
+
+	va_start(arguments, format);
+	int rc = objpool_vpack(&args, format, arguments);
+	va_end(arguments);
+	enum exit_status status = cli->pool ? EXIT_DONE : cli_connect(cli);
+	*result = (struct objpool_result){{NULL, 0}, NULL, NULL};
+	if (status == EXIT_DONE && rc == 0)
+		rc = objpool_call(cli->pool, method, objpool_packed(&args), NULL, result);
+	objpool_packer_free(&args);
+	if (status == EXIT_DONE && rc < 0) {
+		status = cli_complain(rc, result->error);
+		objpool_result_free(result);
+	}
+	return status;
+}
+
+void cli_print(struct objpool_bytes value)
+{
+	json_write(stdout, value);
+	(void)putchar('\n');
+}
+
+enum exit_status cli_end_output(enum exit_status status)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return status;
+	return cli_fail(EXIT_CALL_FAILED, "standard output: %s", strerror(errno));
+}

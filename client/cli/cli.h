@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cli: what the commands of `objpool` have in common. A command is one function and one row of the table in main.c; its options are
+ * a table, which the parser and --help both read.
+ */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include "client/cli/arguments.h"
+#include "objpool/client.h"
+
+enum exit_status { EXIT_DONE = 0, EXIT_CALL_FAILED = 1, EXIT_USAGE = 2, EXIT_NO_DAEMON = 3 };
+
+struct cli {
+	const char *address;     /* or NULL: the default */
+	struct arguments arguments;
+	const struct command *command;
+	struct objpool *pool;    /* after cli_connect */
+};
+
+struct command {
+	const char *name;
+	const char *words;   /* what stands after the options */
+	const char *summary; /* one line */
+	const char *more;    /* further lines of --help, or NULL */
+	const struct option *options;
+	int least, most; /* words; most -1: any number */
+	enum exit_status (*run)(struct cli *cli);
+};
+
+/* Says "objpool: ..." on standard error, and gives `status` back. */
+enum exit_status cli_fail(enum exit_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Connects. EXIT_DONE, or what it has complained of. */
+enum exit_status cli_connect(struct cli *cli);
+
+/* Another connection to the same daemon: NULL, after a complaint. */
+struct objpool *cli_connect_another(struct cli *cli, enum exit_status *status);
+
+/* Says what a call came to that did not go well: `rc` as objpool_call returned it, `error` where there is one. */
+enum exit_status cli_complain(int rc, const struct objpool_error *error);
+
+/*
+ * Connects, and calls one of the daemon's own methods with arguments as for objpool_pack. EXIT_DONE: the result is the caller's to free;
+ * else it has been complained of.
+ */
+enum exit_status cli_ask(struct cli *cli, struct objpool_result *result, const char *method, const char *format, ...);
+
+/* Prints one value as a line of JSON. */
+void cli_print(struct objpool_bytes value);
+
+/* The end of a command that has written to standard output: a full disk is a failure. */
+enum exit_status cli_end_output(enum exit_status status);
+
+enum exit_status command_call(struct cli *cli);
+enum exit_status command_map(struct cli *cli);
+enum exit_status command_bench(struct cli *cli);
+enum exit_status command_pools(struct cli *cli);
+enum exit_status command_describe(struct cli *cli);
+enum exit_status command_status(struct cli *cli);
+enum exit_status command_top(struct cli *cli);
+enum exit_status command_create(struct cli *cli);
+enum exit_status command_drop(struct cli *cli);
+enum exit_status command_scale(struct cli *cli);
+enum exit_status command_restart(struct cli *cli);
+enum exit_status command_reload(struct cli *cli);
+enum exit_status command_ping(struct cli *cli);
+enum exit_status command_metrics(struct cli *cli);
+
+extern const struct option call_options[], map_options[], bench_options[], json_options[], top_options[];
+
+#endif

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * json: values as JSON text, and back. What JSON lacks is an object with one key that begins with $:
+ *
+ *	bin                                {"$bin": BASE64}
+ *	str that isn't UTF-8               {"$str": BASE64}
+ *	ext                                {"$ext": [TYPE, BASE64]}
+ *	NaN and infinities                 {"$float": "nan"}, "inf", "-inf"
+ *	map with keys that aren't strings, or with one key that looks like one of these
+ *	                                   {"$map": [[KEY, VALUE], ...]}
+ *	integer of 2^63 and more           a number; {"$uint": "18446744073709551615"} is read as well
+ *
+ * An item that failed, where results are printed one by one, is {"$error": {"code": ..., "message": ..., ...}}.
+ */
+#ifndef CLI_JSON_H
+#define CLI_JSON_H
+
+#include "objpool/client.h"
+
+#include <stdio.h>
+
+/* Writes one value, on one line, without a line's end. */
+void json_write(FILE *out, struct objpool_bytes value);
+
+/* Writes an error as an object. */
+void json_write_error(FILE *out, const struct objpool_error *error);
+
+/*
+ * Packs the value that `text` is. 0; -EINVAL: it is no JSON; -ERANGE: it is, but can't be msgpack (a number, or a malformed
+ * $-object). `fault` then says what is wrong.
+ */
+int json_read(struct objpool_packer *packer, const char *text, size_t size, char *fault, size_t fault_size);
+
+#endif

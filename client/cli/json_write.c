@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* json_write: straight from msgpack bytes to text, without objects between: a map's results are many. */
+#include "client/cli/json.h"
+
+#include "client/cli/base64.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void put(FILE *out, const char *text)
+{
+	(void)fputs_unlocked(text, out);
+}
+
+/* How many bytes the UTF-8 character at `p` has; 0: it is none (nor are overlong forms, surrogates, and what is beyond U+10FFFF). */
+static size_t utf8_size(const unsigned char *p, const unsigned char *end)
+{
+	const size_t left = (size_t)(end - p);
+	const size_t n = *p < 0x80 ? 1 : *p < 0xc2 ? 0 : *p < 0xe0 ? 2 : *p < 0xf0 ? 3 : *p < 0xf5 ? 4 : 0;
+
+	if (n == 0 || n > left)
+		return 0;
+	for (size_t i = 1; i < n; i++)
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+	if ((*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] > 0x9f) || (*p == 0xf0 && p[1] < 0x90) || (*p == 0xf4 && p[1] > 0x8f))
+		return 0;
+	return n;
+}
+
+static bool is_utf8(const char *text, size_t size)
+{
+	const unsigned char *p = (const unsigned char *)text, *end = p + size;
+	size_t n = 1;
+
+	for (; p < end && n > 0; p += n)
+		n = utf8_size(p, end);
+	return n > 0;
+}
+
+static void write_escape(FILE *out, char c)
+{
+	static const char letters[] = "b\bf\fn\nr\rt\t\"\"\\\\";
+
+	for (const char *l = letters; *l; l += 2)
+		if (l[1] == c) {
+			(void)putc_unlocked('\\', out);
+			(void)putc_unlocked(l[0], out);
+			return;
+		}
+	(void)fprintf(out, "\\u%04x", (unsigned)(unsigned char)c);
+}
+
+static void write_text(FILE *out, const char *text, size_t size)
+{
+	(void)putc_unlocked('"', out);
+	for (size_t begin = 0, i = 0; i <= size; i++) {
+		const bool special = i == size || (unsigned char)text[i] < 0x20 || text[i] == '"' || text[i] == '\\' || text[i] == 0x7f;
+		if (!special)
+			continue;
+		(void)fwrite_unlocked(text + begin, 1, i - begin, out);
+		if (i < size)
+			write_escape(out, text[i]);
+		begin = i + 1;
+	}
+	(void)putc_unlocked('"', out);
+}
+
+static void write_base64(FILE *out, const void *bytes, size_t size)
+{
+	(void)putc_unlocked('"', out);
+	base64_write(out, bytes, size);
+	(void)putc_unlocked('"', out);
+}
+
+static void write_str(FILE *out, struct objpool_reader *reader)
+{
+	const char *text = "";
+	size_t size = 0;
+
+	(void)objpool_read_str(reader, &text, &size);
+	if (is_utf8(text, size)) {
+		write_text(out, text, size);
+		return;
+	}
+	put(out, "{\"$str\": ");
+	write_base64(out, text, size);
+	put(out, "}");
+}
+
+static void write_int(FILE *out, struct objpool_reader *reader)
+{
+	int64_t number;
+	uint64_t large = 0;
+	char text[24], *p = text + sizeof text;
+	const bool fits = objpool_read_int(reader, &number) == 0;
+
+	if (!fits)
+		(void)objpool_read_uint(reader, &large);
+	uint64_t rest = !fits ? large : number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
+	do
+		*--p = (char)('0' + rest % 10);
+	while ((rest /= 10) > 0);
+	if (fits && number < 0)
+		*--p = '-';
+	(void)fwrite_unlocked(p, 1, (size_t)(text + sizeof text - p), out);
+}
+
+/* The shortest text that is read as the same number; always one that shows it is no integer. */
+static void write_double(FILE *out, struct objpool_reader *reader)
+{
+	double number = 0;
+	char text[40];
+
+	(void)objpool_read_double(reader, &number);
+	if (!isfinite(number)) {
+		put(out, isnan(number) ? "{\"$float\": \"nan\"}" : number > 0 ? "{\"$float\": \"inf\"}" : "{\"$float\": \"-inf\"}");
+		return;
+	}
+	for (int digits = 15; digits <= 17; digits++) {
+		snprintf(text, sizeof text, "%.*g", digits, number);
+		if (strtod(text, NULL) == number)
+			break;
+	}
+	put(out, text);
+	if (!strpbrk(text, ".e"))
+		put(out, ".0");
+}
+
+static void write_ext(FILE *out, struct objpool_reader *reader)
+{
+	const void *bytes = NULL;
+	size_t size = 0;
+	int8_t type = 0;
+
+	(void)objpool_read_ext(reader, &type, &bytes, &size);
+	(void)fprintf(out, "{\"$ext\": [%d, ", type);
+	write_base64(out, bytes, size);
+	put(out, "]}");
+}
+
+static void write_bin(FILE *out, struct objpool_reader *reader)
+{
+	const void *bytes = NULL;
+	size_t size = 0;
+
+	(void)objpool_read_bin(reader, &bytes, &size);
+	put(out, "{\"$bin\": ");
+	write_base64(out, bytes, size);
+	put(out, "}");
+}
+
+static void write_value(FILE *out, struct objpool_reader *reader);
+
+static void write_array(FILE *out, struct objpool_reader *reader)
+{
+	uint32_t count = 0;
+
+	(void)objpool_read_array(reader, &count);
+	put(out, "[");
+	for (uint32_t i = 0; i < count; i++) {
+		if (i > 0)
+			put(out, ", ");
+		write_value(out, reader);
+	}
+	put(out, "]");
+}
+
+/* Whether all keys are proper strings, and what comes of it is not taken for one of the forms above. */
+static bool is_plain(struct objpool_reader reader, uint32_t count)
+{
+	const char *key;
+	size_t size;
+
+	for (uint32_t i = 0; i < count; i++) {
+		if (objpool_read_str(&reader, &key, &size) < 0 || !is_utf8(key, size))
+			return false;
+		if (count == 1 && size > 0 && key[0] == '$')
+			return false;
+		(void)objpool_read_value(&reader, NULL);
+	}
+	return true;
+}
+
+static void write_map(FILE *out, struct objpool_reader *reader)
+{
+	uint32_t count = 0;
+
+	(void)objpool_read_map(reader, &count);
+	const bool plain = is_plain(*reader, count);
+	put(out, plain ? "{" : "{\"$map\": [");
+	for (uint32_t i = 0; i < count; i++) {
+		put(out, i > 0 ? ", " : "");
+		put(out, plain ? "" : "[");
+		write_value(out, reader);
+		put(out, plain ? ": " : ", ");
+		write_value(out, reader);
+		put(out, plain ? "" : "]");
+	}
+	put(out, plain ? "}" : "]}");
+}
+
+static void write_value(FILE *out, struct objpool_reader *reader)
+{
+	bool flag = false;
+
+	switch (objpool_read_type(reader)) {
+	case OBJPOOL_END:
+		break;
+	case OBJPOOL_NIL:
+		(void)objpool_read_nil(reader);
+		put(out, "null");
+		break;
+	case OBJPOOL_BOOL:
+		(void)objpool_read_bool(reader, &flag);
+		put(out, flag ? "true" : "false");
+		break;
+	case OBJPOOL_INT:
+		write_int(out, reader);
+		break;
+	case OBJPOOL_DOUBLE:
+		write_double(out, reader);
+		break;
+	case OBJPOOL_STR:
+		write_str(out, reader);
+		break;
+	case OBJPOOL_BIN:
+		write_bin(out, reader);
+		break;
+	case OBJPOOL_EXT:
+		write_ext(out, reader);
+		break;
+	case OBJPOOL_ARRAY:
+		write_array(out, reader);
+		break;
+	case OBJPOOL_MAP:
+		write_map(out, reader);
+		break;
+	}
+}
+
+void json_write(FILE *out, struct objpool_bytes value)
+{
+	struct objpool_reader reader = objpool_reader(value);
+
+	write_value(out, &reader);
+}
+
+static void write_member(FILE *out, const char *key, const char *text)
+{
+	if (!text)
+		return;
+	(void)fprintf(out, ", \"%s\": ", key);
+	write_text(out, text, strlen(text));
+}
+
+static void write_number(FILE *out, const char *key, int64_t number, int64_t none)
+{
+	if (number != none)
+		(void)fprintf(out, ", \"%s\": %" PRId64, key, number);
+}
+
+void json_write_error(FILE *out, const struct objpool_error *error)
+{
+	static const char *const ran[] = {NULL, "no", "maybe", "yes"};
+
+	(void)fprintf(out, "{\"code\": \"%s\"", error->code);
+	write_member(out, "message", error->message);
+	write_member(out, "type", error->type);
+	write_member(out, "traceback", error->traceback);
+	write_member(out, "pool", error->pool);
+	write_number(out, "slot", error->slot, -1);
+	write_number(out, "generation", error->generation, -1);
+	write_number(out, "index", error->index, -1);
+	write_member(out, "ran", ran[error->ran]);
+	write_number(out, "signal", error->signal, 0);
+	write_number(out, "exit_status", error->exit_status, -1);
+	if (error->data.data) {
+		put(out, ", \"data\": ");
+		json_write(out, error->data);
+	}
+	put(out, "}");
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/cli/lines.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { LINES_READ = 64 << 10 };
+
+static int make_room(struct lines *lines)
+{
+	const size_t have = lines->end - lines->begin;
+
+	if (lines->begin > 0 && have > 0)
+		memmove(lines->bytes, lines->bytes + lines->begin, have);
+	lines->begin = 0;
+	lines->end = have;
+	if (lines->capacity - have >= LINES_READ)
+		return 0;
+	const size_t capacity = 2 * lines->capacity + 2 * LINES_READ;
+	char *bytes = realloc(lines->bytes, capacity);
+	if (!bytes)
+		return -ENOMEM;
+	lines->bytes = bytes;
+	lines->capacity = capacity;
+	return 0;
+}
+
+/* Reads once, if that does not wait. The descriptor is shared with others, so it is not made non-blocking. */
+static int fill(struct lines *lines)
+{
+	struct pollfd pollfd = {.fd = lines->fd, .events = POLLIN};
+
+	if (make_room(lines) < 0)
+		return -ENOMEM;
+	if (poll(&pollfd, 1, 0) == 0)
+		return -EAGAIN;
+	const ssize_t n = read(lines->fd, lines->bytes + lines->end, lines->capacity - lines->end);
+	if (n < 0)
+		return errno == EINTR ? -EAGAIN : -errno;
+	lines->end += (size_t)n;
+	lines->ended = n == 0;
+	return 0;
+}
+
+static int give(struct lines *lines, size_t size, size_t with_end, const char **line, size_t *line_size)
+{
+	*line = lines->bytes + lines->begin;
+	*line_size = size;
+	lines->begin += with_end;
+	lines->offset += with_end;
+	lines->searched = 0;
+	lines->number++;
+	return 1;
+}
+
+int lines_next(struct lines *lines, const char **line, size_t *size)
+{
+	for (;;) {
+		const size_t have = lines->end - lines->begin;
+		const char *begin = lines->bytes + lines->begin;
+		const char *end = have > lines->searched ? memchr(begin + lines->searched, '\n', have - lines->searched) : NULL;
+		if (end)
+			return give(lines, (size_t)(end - begin), (size_t)(end - begin) + 1, line, size);
+		lines->searched = have;
+		if (lines->ended)
+			return have ? give(lines, have, have, line, size) : 0;
+		const int rc = fill(lines);
+		if (rc < 0)
+			return rc;
+	}
+}
+
+void lines_free(struct lines *lines)
+{
+	free(lines->bytes);
+	lines->bytes = NULL;
+}

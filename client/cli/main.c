@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * objpool: the command line. start() finds the command, takes its arguments apart, and runs it; each command is in a file of its own,
+ * or with its likes in manage.c and inspect.c.
+ */
+#include "client/cli/cli.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const struct command commands[] = {
+	{"call", "TARGET.METHOD [ARG...]", "call a method and print its result",
+	 "TARGET is POOL, POOL:SLOT, POOL:all, POOL:key=KEY, POOL:map or POOL:scatter.\nEach ARG is JSON, or else a string.",
+	 call_options, 1, -1, command_call},
+	{"map", "POOL.METHOD", "call a method for each line of JSON, and print the results",
+	 "Items come from standard input, one JSON value a line; results leave in the same order as they come.",
+	 map_options, 1, 1, command_map},
+	{"pools", "", "list the pools", NULL, json_options, 0, 0, command_pools},
+	{"describe", "POOL", "show a pool's class and its methods", NULL, json_options, 1, 1, command_describe},
+	{"status", "[POOL]", "show how pools and their slots are", NULL, json_options, 0, 1, command_status},
+	{"top", "[POOL]", "show the status again and again", NULL, top_options, 0, 1, command_top},
+	{"create", "POOL KEY=VALUE...", "make a pool",
+	 "The keys are those of a [pool] section, plugin and class among them; each VALUE is JSON, or else a string.",
+	 NULL, 2, -1, command_create},
+	{"drop", "POOL", "end a pool", NULL, NULL, 1, 1, command_drop},
+	{"scale", "POOL WORKERS", "change how many slots a pool has", NULL, NULL, 2, 2, command_scale},
+	{"restart", "POOL [SLOT]", "build a pool's instances, or one of them, anew", NULL, NULL, 1, 2, command_restart},
+	{"reload", "", "have the daemon read its configuration again", NULL, json_options, 0, 0, command_reload},
+	{"ping", "", "ask the daemon for a sign of life", NULL, NULL, 0, 0, command_ping},
+	{"metrics", "", "print the daemon's metrics, as OpenMetrics text", NULL, NULL, 0, 0, command_metrics},
+	{"bench", "TARGET.METHOD [ARG...]", "measure calls per second, and how long they take", NULL, bench_options, 1, -1, command_bench},
+};
+enum { COMMANDS = sizeof commands / sizeof *commands };
+
+static const struct option common_options[] = {
+	{'s', "server", "ADDRESS", "unix:PATH or tcp:HOST:PORT (default: $OBJPOOL_ADDRESS, or the usual places)"},
+	{'h', "help", NULL, "print this, and exit"},
+	{0, "version", NULL, "print the version, and exit"},
+	{0},
+};
+
+static enum exit_status help(FILE *out)
+{
+	fprintf(out, "usage: objpool [-s ADDRESS] COMMAND [OPTION...] [WORD...]\n\n");
+	for (int i = 0; i < COMMANDS; i++)
+		fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
+	fprintf(out, "\n");
+	arguments_help(common_options, out);
+	fprintf(out, "\n`objpool COMMAND --help` says more. Exit status: 0 done, 1 the call failed, 2 usage, 3 no daemon there.\n");
+	return cli_end_output(EXIT_DONE);
+}
+
+static enum exit_status help_command(const struct command *command)
+{
+	printf("usage: objpool %s [OPTION...]%s%s\n\n%s.\n", command->name, *command->words ? " " : "", command->words, command->summary);
+	if (command->more)
+		printf("%s\n", command->more);
+	printf("\n");
+	if (command->options)
+		arguments_help(command->options, stdout);
+	arguments_help(common_options, stdout);
+	return cli_end_output(EXIT_DONE);
+}
+
+static const struct command *find_command(const char *name)
+{
+	for (int i = 0; i < COMMANDS; i++)
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	return NULL;
+}
+
+static enum exit_status version(void)
+{
+	printf("objpool %s\n", OBJPOOL_VERSION);
+	return cli_end_output(EXIT_DONE);
+}
+
+/* The words after the command's name, and its options. */
+static enum exit_status run(struct cli *cli, char **argv, int count)
+{
+	struct arguments *arguments = &cli->arguments;
+	const struct command *command = cli->command;
+
+	*arguments = (struct arguments){.tables = {common_options, command->options}};
+	if (arguments_parse(arguments, argv, count, false) < 0)
+		return cli_fail(EXIT_USAGE, "%s: %s", command->name, arguments->fault);
+	if (arguments_get(arguments, "help"))
+		return help_command(command);
+	if (arguments_get(arguments, "version"))
+		return version();
+	if (arguments_get(arguments, "server"))
+		cli->address = arguments_get(arguments, "server");
+	if (arguments->count < command->least || (command->most >= 0 && arguments->count > command->most))
+		return cli_fail(EXIT_USAGE, "usage: objpool %s [OPTION...] %s", command->name, command->words);
+	const enum exit_status status = command->run(cli);
+	cli->pool = objpool_close(cli->pool);
+	return status;
+}
+
+static enum exit_status start(char **argv, int count)
+{
+	struct cli cli = {.arguments = {.tables = {common_options}}};
+	struct arguments *arguments = &cli.arguments;
+
+	if (arguments_parse(arguments, argv, count, true) < 0)
+		return cli_fail(EXIT_USAGE, "%s", arguments->fault);
+	if (arguments_get(arguments, "help"))
+		return help(stdout);
+	if (arguments_get(arguments, "version"))
+		return version();
+	if (arguments->count == 0) {
+		(void)help(stderr);
+		return EXIT_USAGE;
+	}
+	cli.address = arguments_get(arguments, "server");
+	cli.command = find_command(arguments->words[0]);
+	if (!cli.command)
+		return cli_fail(EXIT_USAGE, "there is no command %s; objpool --help lists them", arguments->words[0]);
+	return run(&cli, arguments->words + 1, arguments->count - 1);
+}
+
+int main(int argc, char **argv)
+{
+	return argc > 0 ? (int)start(argv + 1, argc - 1) : EXIT_USAGE;
+}

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* manage: one request each to the daemon itself: create, drop, scale, restart, reload, ping, metrics. */
+#include "client/cli/cli.h"
+#include "client/cli/fields.h"
+#include "client/cli/words.h"
+#include "client/clock.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Prints the result, and frees it. */
+static enum exit_status print_result(struct objpool_result *result)
+{
+	cli_print(result->value);
+	objpool_result_free(result);
+	return cli_end_output(EXIT_DONE);
+}
+
+/* A whole number from 0; complains of others. */
+static bool read_number(const char *text, const char *what, int64_t *number)
+{
+	char *end;
+
+	errno = 0;
+	*number = strtoll(text, &end, 10);
+	if (*text >= '0' && *text <= '9' && *end == '\0' && errno == 0)
+		return true;
+	(void)cli_fail(EXIT_USAGE, "%s: \"%s\" is no number", what, text);
+	return false;
+}
+
+/* KEY=VALUE */
+static enum exit_status pack_setting(struct objpool_packer *packer, const char *word)
+{
+	const char *equals = strchr(word, '=');
+
+	if (!equals || equals == word)
+		return cli_fail(EXIT_USAGE, "create: \"%s\" is no KEY=VALUE", word);
+	objpool_pack_str(packer, word, (size_t)(equals - word));
+	return words_pack(packer, equals + 1);
+}
+
+static bool sets(const char *word, const char *key)
+{
+	const size_t n = strlen(key);
+
+	return strncmp(word, key, n) == 0 && word[n] == '=';
+}
+
+/* The pool is the daemon's own, unless said otherwise: this program's session ends at once. */
+enum exit_status command_create(struct cli *cli)
+{
+	struct objpool_packer settings = OBJPOOL_PACKER_INIT;
+	struct objpool_result result;
+	char **words = cli->arguments.words;
+	const int count = cli->arguments.count;
+	enum exit_status status = EXIT_DONE;
+	bool owned = false;
+
+	for (int i = 1; i < count; i++)
+		owned = owned || sets(words[i], "owner");
+	objpool_pack_map(&settings, (uint32_t)count + !owned);
+	objpool_pack(&settings, "s s", "pool", words[0]);
+	if (!owned)
+		objpool_pack(&settings, "s s", "owner", "daemon");
+	for (int i = 1; i < count && status == EXIT_DONE; i++)
+		status = pack_setting(&settings, words[i]);
+	if (status == EXIT_DONE)
+		status = cli_ask(cli, &result, "objpool.create", "[v]", objpool_packed(&settings));
+	objpool_packer_free(&settings);
+	return status == EXIT_DONE ? print_result(&result) : status;
+}
+
+enum exit_status command_drop(struct cli *cli)
+{
+	struct objpool_result result;
+	const enum exit_status status = cli_ask(cli, &result, "objpool.drop", "[s]", cli->arguments.words[0]);
+
+	return status == EXIT_DONE ? print_result(&result) : status;
+}
+
+enum exit_status command_scale(struct cli *cli)
+{
+	char **words = cli->arguments.words;
+	struct objpool_result result;
+	int64_t workers;
+
+	if (!read_number(words[1], "scale", &workers))
+		return EXIT_USAGE;
+	const enum exit_status status = cli_ask(cli, &result, "objpool.scale", "[s I]", words[0], workers);
+	return status == EXIT_DONE ? print_result(&result) : status;
+}
+
+enum exit_status command_restart(struct cli *cli)
+{
+	char **words = cli->arguments.words;
+	const bool one = cli->arguments.count > 1;
+	struct objpool_result result;
+	int64_t slot = 0;
+
+	if (one && !read_number(words[1], "restart", &slot))
+		return EXIT_USAGE;
+	const enum exit_status status = one ? cli_ask(cli, &result, "objpool.restart", "[s I]", words[0], slot)
+					    : cli_ask(cli, &result, "objpool.restart", "[s]", words[0]);
+	return status == EXIT_DONE ? print_result(&result) : status;
+}
+
+static void print_name(void *context, struct objpool_bytes name)
+{
+	(void)context;
+	fputc(' ', stdout);
+	field_show(stdout, name);
+}
+
+enum exit_status command_reload(struct cli *cli)
+{
+	static const char *const keys[] = {"started", "stopped", "resized", "restarted", "unchanged"};
+	struct objpool_result result;
+	const enum exit_status status = cli_ask(cli, &result, "objpool.reload", "[]");
+
+	if (status != EXIT_DONE)
+		return status;
+	if (arguments_get(&cli->arguments, "json"))
+		return print_result(&result);
+	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+		const struct objpool_bytes names = field(result.value, keys[i]);
+		if (!field_is_set(names))
+			continue;
+		printf("%s:", keys[i]);
+		field_each(names, print_name, NULL);
+		putchar('\n');
+	}
+	objpool_result_free(&result);
+	return cli_end_output(EXIT_DONE);
+}
+
+enum exit_status command_ping(struct cli *cli)
+{
+	struct objpool_result result;
+	enum exit_status status = cli_connect(cli);
+
+	if (status != EXIT_DONE)
+		return status;
+	const int64_t began = clock_now();
+	status = cli_ask(cli, &result, "objpool.ping", "[]");
+	if (status != EXIT_DONE)
+		return status;
+	printf("{\"ms\": %.3f}\n", (double)(clock_now() - began) / CLOCK_NS_PER_MS);
+	objpool_result_free(&result);
+	return cli_end_output(EXIT_DONE);
+}
+
+enum exit_status command_metrics(struct cli *cli)
+{
+	struct objpool_result result;
+	const enum exit_status status = cli_ask(cli, &result, "objpool.metrics", "[]");
+	const char *text;
+	size_t size;
+
+	if (status != EXIT_DONE)
+		return status;
+	struct objpool_reader reader = objpool_reader(result.value);
+	if (objpool_read_str(&reader, &text, &size) < 0)
+		return print_result(&result);
+	(void)fwrite(text, 1, size, stdout);
+	objpool_result_free(&result);
+	return cli_end_output(EXIT_DONE);
+}

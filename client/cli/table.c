@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/cli/table.h"
+
+#include "client/cli/fields.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Takes the text. */
+static void add_cell(struct table *table, char *text)
+{
+	if (table->count == table->capacity) {
+		const size_t capacity = table->capacity ? 2 * table->capacity : 64;
+		char **cells = reallocarray(table->cells, capacity, sizeof *cells);
+		if (cells) {
+			table->cells = cells;
+			table->capacity = capacity;
+		}
+	}
+	if (!text || table->count == table->capacity) {
+		table->failed = true;
+		free(text);
+		return;
+	}
+	table->cells[table->count++] = text;
+}
+
+void table_begin(struct table *table, const struct column *columns)
+{
+	*table = (struct table){.columns = columns};
+	for (; columns->title; columns++)
+		add_cell(table, strdup(columns->title));
+}
+
+static char *show(struct objpool_bytes value)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	if (!out)
+		return NULL;
+	field_show(out, value);
+	return fclose(out) == 0 ? text : NULL;
+}
+
+void table_add(void *context, struct objpool_bytes map)
+{
+	struct table *table = context;
+
+	for (const struct column *column = table->columns; column->title; column++)
+		add_cell(table, show(field(map, column->key)));
+}
+
+/* Characters, not bytes: what follows the first byte of one in UTF-8 takes no room. */
+static int width_of(const char *text)
+{
+	int width = 0;
+
+	for (; *text; text++)
+		width += ((unsigned char)*text & 0xc0) != 0x80;
+	return width;
+}
+
+static int column_width(const struct table *table, size_t column, size_t columns)
+{
+	int width = 0;
+
+	for (size_t i = column; i < table->count; i += columns) {
+		const int w = width_of(table->cells[i]);
+		width = w > width ? w : width;
+	}
+	return width;
+}
+
+/* The last column of a line is not filled up. */
+static void print_cell(FILE *out, const char *text, int width, bool right, bool last)
+{
+	const int blanks = width - width_of(text);
+
+	if (right)
+		fprintf(out, "%*s%s", blanks, "", text);
+	else
+		fprintf(out, "%s%*s", text, last ? 0 : blanks, "");
+	fputs(last ? "\n" : "  ", out);
+}
+
+void table_end(struct table *table, FILE *out, const char *indent)
+{
+	size_t columns = 0;
+
+	while (table->columns[columns].title)
+		columns++;
+	for (size_t i = 0; i + columns <= table->count; i += columns) {
+		fputs(indent, out);
+		for (size_t c = 0; c < columns; c++)
+			print_cell(out, table->cells[i + c], column_width(table, c, columns), table->columns[c].right, c + 1 == columns);
+	}
+	for (size_t i = 0; i < table->count; i++)
+		free(table->cells[i]);
+	free(table->cells);
+	*table = (struct table){0};
+}
