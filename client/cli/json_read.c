@@ -187,12 +187,71 @@ static bool is_json_all_the_same(enum json_error_code code)
 	return code == json_error_numeric_overflow || code == json_error_duplicate_key || code == json_error_stack_overflow;
 }
 
+static json_t *parse(const char *text, size_t size, json_error_t *error)
+{
+	return json_loadb(text, size, JSON_DECODE_ANY | JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, error);
+}
+
+/* How many digits an integer at `i` has that needs all 64 bits; 0: none such begins there. */
+static size_t large_integer(const char *text, size_t size, size_t i)
+{
+	size_t n = 0;
+
+	if (i > 0 && strchr("-+.eE0123456789", text[i - 1]))
+		return 0;
+	while (i + n < size && text[i + n] >= '0' && text[i + n] <= '9')
+		n++;
+	if (i + n < size && strchr(".eE", text[i + n]))
+		return 0;
+	return n == 19 || n == 20 ? n : 0;
+}
+
+/* Where the string that begins at `i` has ended. */
+static size_t skip_string(const char *text, size_t size, size_t i)
+{
+	for (i++; i < size && text[i] != '"'; i++)
+		if (text[i] == '\\')
+			i++;
+	return i < size ? i + 1 : size;
+}
+
+/*
+ * The parser's integers have 63 bits and a sign, but a value with larger ones is written as plain numbers and should be read again. Those become
+ * $uint objects. The new text is the caller's; NULL: no memory.
+ */
+static char *wrap_large_integers(const char *text, size_t size, size_t *wrapped)
+{
+	char *copy = NULL;
+	FILE *out = open_memstream(&copy, wrapped);
+
+	for (size_t i = 0, n; out && i < size; i += n) {
+		const size_t digits = large_integer(text, size, i);
+		n = digits ? digits : text[i] == '"' ? skip_string(text, size, i) - i : 1;
+		fputs(digits ? "{\"$uint\": \"" : "", out);
+		(void)fwrite(text + i, 1, n, out);
+		fputs(digits ? "\"}" : "", out);
+	}
+	return out && fclose(out) == 0 ? copy : NULL;
+}
+
+static json_t *parse_large(const char *text, size_t size, json_error_t *error)
+{
+	size_t wrapped = 0;
+	char *copy = wrap_large_integers(text, size, &wrapped);
+	json_t *json = copy ? parse(copy, wrapped, error) : NULL;
+
+	free(copy);
+	return json;
+}
+
 int json_read(struct objpool_packer *packer, const char *text, size_t size, char *fault, size_t fault_size)
 {
 	json_error_t error;
 	const size_t before = packer->size;
-	json_t *json = json_loadb(text, size, JSON_DECODE_ANY | JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, &error);
+	json_t *json = parse(text, size, &error);
 
+	if (!json && json_error_code(&error) == json_error_numeric_overflow)
+		json = parse_large(text, size, &error);
 	if (!json) {
 		snprintf(fault, fault_size, "%s", error.text);
 		return is_json_all_the_same(json_error_code(&error)) ? -ERANGE : -EINVAL;

@@ -45,6 +45,16 @@ static int fill(struct lines *lines)
 	return 0;
 }
 
+/* Where the first line of the `have` bytes ends; `have` itself when it doesn't. */
+static size_t find_end(const struct lines *lines, size_t have)
+{
+	if (have == lines->searched)
+		return have;
+	const char *begin = lines->bytes + lines->begin;
+	const char *end = memchr(begin + lines->searched, '\n', have - lines->searched);
+	return end ? (size_t)(end - begin) : have;
+}
+
 static int give(struct lines *lines, size_t size, size_t with_end, const char **line, size_t *line_size)
 {
 	*line = lines->bytes + lines->begin;
@@ -60,10 +70,9 @@ int lines_next(struct lines *lines, const char **line, size_t *size)
 {
 	for (;;) {
 		const size_t have = lines->end - lines->begin;
-		const char *begin = lines->bytes + lines->begin;
-		const char *end = have > lines->searched ? memchr(begin + lines->searched, '\n', have - lines->searched) : NULL;
-		if (end)
-			return give(lines, (size_t)(end - begin), (size_t)(end - begin) + 1, line, size);
+		const size_t n = find_end(lines, have);
+		if (n < have)
+			return give(lines, n, n + 1, line, size);
 		lines->searched = have;
 		if (lines->ended)
 			return have ? give(lines, have, have, line, size) : 0;

@@ -276,11 +276,19 @@ void pool_drop_batches(struct call *call)
 
 /* ---- when nobody is there ---- */
 
-void pool_unavailable(const struct pool *pool, struct error *error)
+void pool_unavailable(const struct pool *pool, const struct slot *slot, struct error *error)
 {
-	error_say(error, ERROR_UNAVAILABLE, RAN_NO, "pool %s has no instance: %s", pool->name,
-		  pool->fault[0] ? pool->fault : "none could be started");
+	if (slot)
+		error_say(error, ERROR_UNAVAILABLE, RAN_NO, "pool %s slot %u has no instance: %s", pool->name, slot->index,
+			  slot->last_failure);
+	else
+		error_say(error, ERROR_UNAVAILABLE, RAN_NO, "pool %s has no instance: %s", pool->name,
+			  pool->fault[0] ? pool->fault : "none could be started");
 	error->pool = pool->name;
+	if (slot) {
+		error->slot = slot->index;
+		error->generation = slot->generation;
+	}
 }
 
 /* Fails a batch that waits: every task of it that has no answer yet. */
@@ -315,10 +323,12 @@ void pool_on_broken(struct pool *pool, struct slot *slot)
 {
 	struct error why;
 
-	pool_unavailable(pool, &why);
+	pool_unavailable(pool, slot, &why);
 	fail_waiting(&slot->queue, &why, slot);
-	if (!pool_is_available(pool))
-		fail_waiting(&pool->queue, &why, NULL);
+	if (pool_is_available(pool))
+		return;
+	pool_unavailable(pool, NULL, &why);
+	fail_waiting(&pool->queue, &why, NULL);
 }
 
 void pool_on_slot_removed(struct pool *pool, struct slot *slot)

@@ -84,8 +84,8 @@ static inline bool pool_is_available(const struct pool *pool)
 	return pool->broken < pool->size;
 }
 
-/* Makes the error that says why not. */
-void pool_unavailable(const struct pool *pool, struct error *error);
+/* Makes the error that says why not: of one slot, or (NULL) of all. */
+void pool_unavailable(const struct pool *pool, const struct slot *slot, struct error *error);
 
 /* Drops the call's batches that wait, takes back those that no worker has begun, and tells the workers of the others. */
 void pool_drop_batches(struct call *call);

@@ -92,7 +92,7 @@ static int admit(const struct call *call, struct error *error)
 		return -EINVAL;
 	}
 	if (!pool_is_available(pool)) {
-		pool_unavailable(pool, error);
+		pool_unavailable(pool, NULL, error);
 		pool->counts.rejected++;
 		return -EINVAL;
 	}

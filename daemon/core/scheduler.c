@@ -234,9 +234,7 @@ static bool give_at_once(struct batch *batch)
 static int refuse(struct batch *batch, struct slot *slot)
 {
 	struct error error;
-	pool_unavailable(slot->pool, &error);
-	error.slot = slot->index;
-	error.generation = slot->generation;
+	pool_unavailable(slot->pool, slot, &error);
 	call_on_failure(batch, batch->first, &error);
 	batch_end(batch);
 	return 0;

@@ -103,6 +103,7 @@ static void start(struct slot *slot)
 	slot->generation++;
 	slot->killed = false;
 	slot->closed = false;
+	slot->fault[0] = '\0';
 	set_state(slot, SLOT_STARTING);
 	core_of(slot)->ops->slot_start(slot);
 }
@@ -132,7 +133,7 @@ static void on_timer(struct timer *timer)
 		start(slot);
 		break;
 	case SLOT_STARTING:
-		snprintf(slot->last_failure, sizeof slot->last_failure, "the constructor took longer than start_timeout");
+		snprintf(slot->fault, sizeof slot->fault, "the constructor took longer than start_timeout");
 		kill_worker(slot);
 		break;
 	case SLOT_STOPPING:
@@ -257,7 +258,7 @@ static int read_ready(struct slot *slot, struct reader *reader, uint32_t count)
 	}
 	if (read_value(reader, &value) < 0 || error_read(&error, value) < 0)
 		return -EBADMSG;
-	snprintf(slot->last_failure, sizeof slot->last_failure, "the constructor failed: %.*s", (int)error.message.size,
+	snprintf(slot->fault, sizeof slot->fault, "the constructor failed: %.*s", (int)error.message.size,
 		 (const char *)error.message.bytes);
 	return 0; /* the worker ends by itself */
 }
@@ -507,17 +508,23 @@ static uint64_t double_delay(uint64_t delay, uint64_t first, uint64_t most)
 	return delay > most / 2 ? most : 2 * delay;
 }
 
-static void on_start_failed(struct slot *slot, int status, const char *why)
+void slot_describe_start(struct slot *slot, int status, const char *why)
 {
 	char how[96];
 
 	slot_describe_status(status, how, sizeof how);
 	if (why)
-		snprintf(slot->last_failure, sizeof slot->last_failure, "%s", why);
-	else if (!slot->last_failure[0])
-		snprintf(slot->last_failure, sizeof slot->last_failure, "the worker was %s%s in its constructor",
+		snprintf(slot->fault, sizeof slot->fault, "%s", why);
+	else if (!slot->fault[0])
+		snprintf(slot->fault, sizeof slot->fault, "the worker was %s%s in its constructor",
 			 WIFSIGNALED(status) ? "" : "lost: it ", how);
-	snprintf(slot->pool->fault, sizeof slot->pool->fault, "slot %u: %s", slot->index, slot->last_failure);
+}
+
+static void on_start_failed(struct slot *slot, int status, const char *why)
+{
+	slot_describe_start(slot, status, why);
+	memcpy(slot->last_failure, slot->fault, sizeof slot->last_failure);
+	snprintf(slot->pool->fault, sizeof slot->pool->fault, "slot %u: %s", slot->index, slot->fault);
 	slot->failures++;
 	slot->delay = double_delay(slot->failures == 1 ? 0 : slot->delay, FAILURE_DELAY, FAILURE_DELAY_MOST);
 	set_broken(slot, true);

@@ -54,7 +54,8 @@ struct slot {
 	struct slot_list *listed;
 
 	uint64_t calls, failed, lost, restarts; /* tasks and workers, all generations */
-	char last_failure[256];
+	char fault[256];         /* why this start fails; "": not known (yet) */
+	char last_failure[256];  /* of a task, a start or a worker, for status */
 	void *owner;             /* of those around the core */
 	int64_t pid;             /* theirs too; 0: none */
 };
@@ -82,6 +83,9 @@ void slot_on_gone(struct slot *slot, int status, const char *why);
 
 /* The binding's call has ended. */
 void slot_unbind(struct slot *slot, uint32_t binding);
+
+/* The worker ended before it was ready: makes slot->fault say why, unless it does. `why` as for slot_on_gone. */
+void slot_describe_start(struct slot *slot, int status, const char *why);
 
 /* For the log: "killed by signal 11 (Segmentation fault)". */
 void slot_describe_status(int status, char *text, size_t size);

@@ -162,7 +162,7 @@ static int on_describe(struct request *request)
 	if (!pool)
 		return -1;
 	if (status_pack_description(pool, request->result) < 0) {
-		pool_unavailable(pool, &request->error);
+		pool_unavailable(pool, NULL, &request->error);
 		return -1;
 	}
 	return 0;

@@ -163,7 +163,7 @@ static void close_channel(struct worker *worker)
 	worker->output = lines_free(worker->output);
 }
 
-static void log_end(const struct slot *slot, int status)
+static void log_end(struct slot *slot, int status, const char *why)
 {
 	char how[96];
 
@@ -172,11 +172,16 @@ static void log_end(const struct slot *slot, int status)
 		log_slot(LOG_DEBUG, slot, "worker %lld stopped: %s", (long long)slot->pid, how);
 	else if (slot->state == SLOT_READY)
 		log_slot(LOG_WARNING, slot, "worker %lld was lost: %s", (long long)slot->pid, how);
+	else if (slot->state == SLOT_STARTING) {
+		slot_describe_start(slot, status, why);
+		log_slot(LOG_ERR, slot, "no instance: %s", slot->fault);
+	}
 }
 
 void worker_on_refused(struct worker *worker, const char *why)
 {
 	close_channel(worker);
+	log_end(worker->slot, 0, why);
 	worker->slot->pid = 0;
 	slot_on_gone(worker->slot, 0, why);
 }
@@ -227,7 +232,7 @@ void worker_on_exit(struct worker *worker, int status)
 
 	while (reads && read_once(worker) > 0)
 		; /* what it sent before it died counts */
-	log_end(slot, status);
+	log_end(slot, status, NULL);
 	close_channel(worker);
 	slot->pid = 0;
 	slot_on_gone(slot, status, NULL);

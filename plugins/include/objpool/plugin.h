@@ -26,6 +26,7 @@
 #define OBJPOOL_PLUGIN_H
 
 #include <msgpack.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -236,7 +237,8 @@ static inline bool objpool_cancelled(const struct objpool_call *call)
  */
 static inline int objpool_progress(struct objpool_call *call, uint64_t done, uint64_t total, const char *text)
 {
-	return call->host->progress ? call->host->progress(call, done, total, text) : 0;
+	const bool there = call->host->size > offsetof(struct objpool_host, progress) && call->host->progress;
+	return there ? call->host->progress(call, done, total, text) : -ENOSYS;
 }
 
 /* The keyword argument `name`, or NULL. */
