@@ -20,7 +20,7 @@ comma := ,
 B := build$(if $(SANITIZE),-$(subst $(comma),-,$(SANITIZE)))
 CC ?= gcc
 CFLAGS ?= -O2 -g
-LTO := $(if $(SANITIZE),,-flto=auto)
+LTO := $(if $(SANITIZE),,-flto=auto -ffat-lto-objects) # fat: libobjpool.a is for programs without it, too
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings -Wvla $(if $(DEVELOPER),-Werror -Wconversion -Wformat=2)
 SAN := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=undefined -O1)
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) -fvisibility=hidden -fPIC -MMD -MP -I. -Iclient/include -Iplugins/include \

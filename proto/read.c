@@ -24,16 +24,11 @@ static int sized(struct reader *reader, unsigned n, uint32_t *count)
 	return 0;
 }
 
-int read_array(struct reader *reader, uint32_t *count)
+int read_array_long(struct reader *reader, uint32_t *count)
 {
 	if (reader->p >= reader->end)
 		return -EINVAL;
 	const uint8_t first = *reader->p;
-	if ((first & 0xf0) == 0x90) {
-		*count = first & 15;
-		reader->p++;
-		return 0;
-	}
 	if (first == 0xdc || first == 0xdd)
 		return sized(reader, first == 0xdc ? 2 : 4, count);
 	return -EINVAL;
@@ -82,12 +77,8 @@ int read_int(struct reader *reader, int64_t *value)
 	return 0;
 }
 
-int read_uint(struct reader *reader, uint64_t *value)
+int read_uint_long(struct reader *reader, uint64_t *value)
 {
-	if (reader->p < reader->end && *reader->p < 0x80) {
-		*value = *reader->p++;
-		return 0;
-	}
 	if (reader->end - reader->p >= 9 && *reader->p == 0xcf) {
 		*value = big_endian(reader->p + 1, 8);
 		reader->p += 9;
@@ -181,8 +172,7 @@ int read_values(struct reader *reader, uint32_t count, struct span *values)
 	const size_t n = (size_t)(reader->end - reader->p);
 	struct scan scan;
 
-	scan_begin(&scan, INT64_MAX);
-	scan.owed = count;
+	scan_begin_many(&scan, count, INT64_MAX);
 	if (scan_run(&scan, reader->p, n) != 1)
 		return -EINVAL;
 	*values = (struct span){.bytes = reader->p, .size = (size_t)scan.pos};

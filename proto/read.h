@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct span {
 	const uint8_t *bytes;
@@ -24,10 +25,35 @@ static inline struct reader reader_of(struct span span)
 	return (struct reader){.p = span.bytes, .end = span.bytes + span.size};
 }
 
-int read_array(struct reader *reader, uint32_t *count);
+int read_array_long(struct reader *reader, uint32_t *count);
+static inline int read_array(struct reader *reader, uint32_t *count)
+{
+	if (reader->p < reader->end && (*reader->p & 0xf0) == 0x90) {
+		*count = *reader->p++ & 15;
+		return 0;
+	}
+	return read_array_long(reader, count);
+}
 int read_map(struct reader *reader, uint32_t *count);
-int read_uint(struct reader *reader, uint64_t *value); /* any encoding of an integer that isn't negative */
 int read_int(struct reader *reader, int64_t *value);
+
+/* Any encoding of an integer that isn't negative. */
+int read_uint_long(struct reader *reader, uint64_t *value);
+static inline int read_uint(struct reader *reader, uint64_t *value)
+{
+	if (reader->p < reader->end && *reader->p < 0x80) {
+		*value = *reader->p++;
+		return 0;
+	}
+	if (reader->end - reader->p >= 5 && *reader->p == 0xce) {
+		uint32_t v;
+		memcpy(&v, reader->p + 1, sizeof v);
+		*value = __builtin_bswap32(v);
+		reader->p += 5;
+		return 0;
+	}
+	return read_uint_long(reader, value);
+}
 int read_bool(struct reader *reader, bool *value);
 int read_nil(struct reader *reader);
 int read_text(struct reader *reader, struct span *text); /* str or bin */

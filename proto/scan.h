@@ -27,16 +27,17 @@ enum {
 struct scan {
 	uint64_t pos;   /* offset of the next header; may lie beyond what has arrived */
 	uint64_t limit; /* the value must not be longer than this */
-	uint64_t owed;  /* values still to come in all */
-	uint32_t depth; /* open containers on the stack */
-	uint32_t deepest; /* that it has been */
+	uint64_t flat;  /* deep: values still to come in all */
+	uint32_t depth; /* open containers */
+	uint32_t deepest; /* that there have been at once */
 	bool deep;      /* nested beyond SCAN_STACK: the end will be found all the same */
 	bool over;      /* longer than limit, or certain to become so: the end will be found all the same */
-	uint64_t left[SCAN_STACK]; /* values still to come, per open container */
+	uint64_t left[SCAN_STACK + 1]; /* values still to come: outside of all containers, and in each */
 };
 
-/* Begins a value of at most `limit` bytes. */
+/* Begins a value of at most `limit` bytes; or `count` of them, one behind the other. */
 void scan_begin(struct scan *scan, uint64_t limit);
+void scan_begin_many(struct scan *scan, uint32_t count, uint64_t limit);
 
 /*
  * Goes on with the `size` bytes that have arrived of the value. Returns 1 when it is whole (its length is scan->pos),

@@ -110,8 +110,7 @@ const uint8_t *items_skip(const uint8_t *at, uint32_t count)
 {
 	/* They were scanned when they came: there is an end. */
 	struct scan scan;
-	scan_begin(&scan, INT64_MAX);
-	scan.owed = count;
+	scan_begin_many(&scan, count, INT64_MAX);
 	(void)scan_run(&scan, at, INT64_MAX);
 	return at + scan.pos;
 }

@@ -279,8 +279,10 @@ static void finish(struct slot *slot, struct batch *batch)
 		batch->call->method->calls += batch->count;
 	scheduler_learn(batch, spent);
 	scheduler_release(batch);
-	slot->closed = false;
-	scheduler_relist(slot);
+	if (slot->closed) {
+		slot->closed = false;
+		scheduler_relist(slot);
+	}
 	batch_end(batch);
 }
 
