@@ -15,7 +15,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CALL_GRACE_MS = 1000 }; /* for the daemon to say TIMEOUT itself, and whether the method ran */
+enum {
+	CALL_GRACE_MS = 1000,  /* for the daemon to say TIMEOUT itself, and whether the method ran */
+	CALL_LARGE = 64 << 10, /* from here on, arguments and results are not copied where their owner waits */
+};
 
 /* ---- results ---------------------------------------------------------------------------------------------------------- */
 
@@ -135,10 +138,19 @@ static void pack_options(struct objpool_packer *packer, const struct objpool_cal
 		packer->data[header] = (unsigned char)(0x80 + count);
 }
 
-/* "objpool.call", [target, method, args, options] */
-static void pack_full_call(struct objpool_packer *packer, const char *method, struct objpool_bytes args,
-			   const struct objpool_call_options *options)
+static void put_args(struct wire *wire, struct objpool_bytes args, bool lend)
 {
+	if (lend && args.size >= CALL_LARGE && wire->lent.size == 0)
+		wire_lend(wire, args);
+	else
+		objpool_pack_raw(&wire->output, args);
+}
+
+/* "objpool.call", [target, method, args, options] */
+static void pack_full_call(struct wire *wire, const char *method, struct objpool_bytes args,
+			   const struct objpool_call_options *options, bool lend)
+{
+	struct objpool_packer *packer = &wire->output;
 	const char *dot = strchr(method, '.');
 
 	objpool_pack_cstr(packer, "objpool.call");
@@ -150,22 +162,24 @@ static void pack_full_call(struct objpool_packer *packer, const char *method, st
 		objpool_pack_str(packer, method, (size_t)(dot - method));
 		objpool_pack_cstr(packer, dot + 1);
 	}
-	objpool_pack_raw(packer, args);
+	put_args(wire, args, lend);
 	pack_options(packer, options);
 }
 
-static void pack_request(struct objpool_packer *packer, uint32_t msgid, const char *method, struct objpool_bytes args,
-			 const struct objpool_call_options *options)
+static void pack_request(struct wire *wire, uint32_t msgid, const char *method, struct objpool_bytes args,
+			 const struct objpool_call_options *options, bool lend)
 {
+	struct objpool_packer *packer = &wire->output;
+
 	objpool_pack_array(packer, 4);
 	objpool_pack_uint(packer, 0);
 	objpool_pack_uint(packer, msgid);
 	if (wants_full_call(options) && strncmp(method, "objpool.", 8) != 0) {
-		pack_full_call(packer, method, args, options);
+		pack_full_call(wire, method, args, options, lend);
 		return;
 	}
 	objpool_pack_cstr(packer, method);
-	objpool_pack_raw(packer, args);
+	put_args(wire, args, lend);
 }
 
 /* ---- calls -------------------------------------------------------------------------------------------------------------- */
@@ -175,12 +189,12 @@ static int64_t give_up_at(uint32_t timeout_ms)
 	return timeout_ms ? clock_now() + ((int64_t)timeout_ms + CALL_GRACE_MS) * CLOCK_NS_PER_MS : 0;
 }
 
-int objpool_call_async(struct objpool *pool, const char *method, struct objpool_bytes args,
-		       const struct objpool_call_options *given, objpool_callback *callback, void *context, uint32_t *id)
+/* With `lend`, large arguments stay where they are: the caller waits. */
+static int start(struct objpool *pool, const char *method, struct objpool_bytes args, const struct objpool_call_options *given,
+		 struct pending_call *call, bool lend)
 {
 	struct objpool_call_options options;
 	struct pending_call none;
-	uint32_t msgid;
 	size_t mark;
 
 	if (!args.data)
@@ -190,29 +204,45 @@ int objpool_call_async(struct objpool *pool, const char *method, struct objpool_
 		return -EINVAL;
 	int rc = connection_begin(pool, &mark);
 	if (rc == 0)
-		rc = pending_add(&pool->pending, callback, context, give_up_at(options.timeout_ms), &msgid);
+		rc = pending_add(&pool->pending, call->callback, call->context, give_up_at(options.timeout_ms), &call->msgid);
 	if (rc < 0)
 		return rc;
-	pack_request(&pool->wire.output, msgid, method, args, &options);
+	pack_request(&pool->wire, call->msgid, method, args, &options, lend);
 	rc = connection_commit(pool, mark);
 	if (rc < 0)
-		(void)pending_take(&pool->pending, msgid, &none);
-	else if (id)
-		*id = msgid;
+		(void)pending_take(&pool->pending, call->msgid, &none);
+	return rc;
+}
+
+int objpool_call_async(struct objpool *pool, const char *method, struct objpool_bytes args,
+		       const struct objpool_call_options *options, objpool_callback *callback, void *context, uint32_t *id)
+{
+	struct pending_call call = {.callback = callback, .context = context};
+	const int rc = start(pool, method, args, options, &call, false);
+
+	if (rc == 0 && id)
+		*id = call.msgid;
 	return rc;
 }
 
 struct waiter {
+	struct objpool *pool;
 	struct objpool_result *result;
 	int rc;
 	bool done;
 };
 
+/* Takes the result over, with the memory it lies in if it is large. */
 static void on_answer(void *context, const struct objpool_result *result)
 {
 	struct waiter *waiter = context;
+	const bool large = !result->error && result->value.size >= CALL_LARGE;
+	void *owned = large ? wire_take_input(&waiter->pool->wire, result->value) : NULL;
 
-	waiter->rc = objpool_result_copy(waiter->result, result);
+	if (owned)
+		*waiter->result = (struct objpool_result){result->value, NULL, owned};
+	else
+		waiter->rc = objpool_result_copy(waiter->result, result);
 	if (waiter->rc == 0 && result->error)
 		waiter->rc = -EREMOTEIO;
 	waiter->done = true;
@@ -221,16 +251,20 @@ static void on_answer(void *context, const struct objpool_result *result)
 int objpool_call(struct objpool *pool, const char *method, struct objpool_bytes args,
 		 const struct objpool_call_options *options, struct objpool_result *result)
 {
-	struct waiter waiter = {.result = result};
+	struct waiter waiter = {.pool = pool, .result = result};
+	struct pending_call call = {.callback = on_answer, .context = &waiter};
+	int state = 0;
 
 	*result = (struct objpool_result){{NULL, 0}, NULL, NULL};
 	if (pool->dispatching)
 		return -EDEADLK;
-	const int rc = objpool_call_async(pool, method, args, options, on_answer, &waiter, NULL);
+	const int rc = start(pool, method, args, options, &call, true);
 	if (rc < 0)
 		return rc;
 	while (!waiter.done)
-		(void)objpool_wait(pool, -1); /* when the connection is lost, that is the answer */
+		state = objpool_wait(pool, -1); /* when the connection is lost, that is the answer */
+	if (state != -ESHUTDOWN)
+		connection_keep_lent(pool);
 	return waiter.rc;
 }
 

@@ -38,11 +38,22 @@ int connection_commit(struct objpool *pool, size_t mark)
 		const int rc = output->error;
 		output->error = 0;
 		output->size = mark;
+		if (pool->wire.lent_at > mark) /* this request's: its beginning comes before them */
+			pool->wire.lent = (struct objpool_bytes){NULL, 0};
 		return rc;
 	}
 	if (wire_unsent(&pool->wire) >= CONNECTION_BUFFERED)
 		(void)objpool_flush(pool);
 	return 0;
+}
+
+void connection_keep_lent(struct objpool *pool)
+{
+	if (pool->wire.lent.size == 0)
+		return;
+	wire_keep_lent(&pool->wire);
+	if (pool->wire.output.error && !pool->lost)
+		pool->lost = pool->wire.output.error; /* half a message has been sent */
 }
 
 /* ---- messages that come --------------------------------------------------------------------------------------------- */

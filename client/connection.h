@@ -31,4 +31,7 @@ struct objpool {
 int connection_begin(struct objpool *pool, size_t *mark);
 int connection_commit(struct objpool *pool, size_t mark);
 
+/* The owner of lent bytes goes, and they may not all have been sent: the daemon has answered before it had read them. */
+void connection_keep_lent(struct objpool *pool);
+
 #endif

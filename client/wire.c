@@ -1,16 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/wire.h"
 
+#include "client/pack.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 enum {
 	WIRE_READ = 64 << 10,  /* room for a read, at least */
 	WIRE_KEEP = 1 << 20,   /* buffers that grew beyond this for one large message are given back after it */
+	WIRE_BELIEVE = 1 << 30,
+	WIRE_HUGE_PAGE = 2 << 20,
+	WIRE_HUGE = 8 << 20,   /* such buffers want huge pages */
 };
 
 void wire_open(struct wire *wire, int fd)
@@ -33,28 +40,82 @@ void wire_close(struct wire *wire)
 	wire->input = NULL;
 }
 
+void wire_lend(struct wire *wire, struct objpool_bytes value)
+{
+	wire->lent = value;
+	wire->lent_at = wire->output.size;
+}
+
+void wire_keep_lent(struct wire *wire)
+{
+	const struct objpool_bytes lent = wire->lent;
+	unsigned char *end = lent.size ? pack_room(&wire->output, lent.size) : NULL;
+
+	wire->lent = (struct objpool_bytes){NULL, 0};
+	if (!end)
+		return; /* without memory, the packer's error stays */
+	unsigned char *place = wire->output.data + wire->lent_at;
+	memmove(place + lent.size, place, (size_t)(end - place));
+	memcpy(place, lent.data, lent.size);
+	wire->output.size += lent.size;
+}
+
 /* All has been sent, or so much that moving the rest to the front costs less than the sending did. */
 static void tidy_output(struct wire *wire)
 {
 	struct objpool_packer *output = &wire->output;
 
-	if (wire->sent == output->size) {
+	if (wire_unsent(wire) == 0) {
 		output->size = wire->sent = 0;
 		if (output->capacity > WIRE_KEEP)
 			objpool_packer_free(output);
-	} else if (wire->sent >= output->size / 2) {
+	} else if (wire->sent >= output->size / 2 && wire->sent > 0) {
 		memmove(output->data, output->data + wire->sent, output->size - wire->sent);
 		output->size -= wire->sent;
+		wire->lent_at -= wire->lent.size ? wire->sent : 0;
 		wire->sent = 0;
 	}
+}
+
+static void add_span(struct msghdr *message, const void *bytes, size_t size)
+{
+	if (size > 0)
+		message->msg_iov[message->msg_iovlen++] = (struct iovec){.iov_base = (void *)(uintptr_t)bytes, .iov_len = size};
+}
+
+static ssize_t send_spans(const struct wire *wire)
+{
+	const unsigned char *output = wire->output.data;
+	const size_t lent_at = wire->lent.size ? wire->lent_at : wire->output.size;
+	struct iovec spans[3];
+	struct msghdr message = {.msg_iov = spans};
+
+	add_span(&message, output + wire->sent, lent_at - wire->sent);
+	add_span(&message, wire->lent.data, wire->lent.size);
+	add_span(&message, output + lent_at, wire->output.size - lent_at);
+	return sendmsg(wire->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+/* `n` bytes have been sent: of what comes before the lent ones, of those, and of what comes after. */
+static void pass_sent(struct wire *wire, size_t n)
+{
+	if (wire->lent.size > 0) {
+		const size_t before = n < wire->lent_at - wire->sent ? n : wire->lent_at - wire->sent;
+		const size_t lent = n - before < wire->lent.size ? n - before : wire->lent.size;
+		wire->sent += before;
+		wire->lent.data = (const unsigned char *)wire->lent.data + lent;
+		wire->lent.size -= lent;
+		n -= before + lent;
+	}
+	wire->sent += n;
 }
 
 int wire_flush(struct wire *wire)
 {
 	while (wire_unsent(wire) > 0) {
-		const ssize_t n = send(wire->fd, wire->output.data + wire->sent, wire_unsent(wire), MSG_NOSIGNAL | MSG_DONTWAIT);
+		const ssize_t n = send_spans(wire);
 		if (n >= 0) {
-			wire->sent += (size_t)n;
+			pass_sent(wire, (size_t)n);
 			continue;
 		}
 		if (errno == EINTR)
@@ -64,6 +125,28 @@ int wire_flush(struct wire *wire)
 	}
 	tidy_output(wire);
 	return 0;
+}
+
+/* First touch of fresh small pages costs more than the copy into them; a kernel without huge pages says no, and that's fine. */
+static void advise_huge(unsigned char *bytes, size_t size)
+{
+	const uintptr_t begin = ((uintptr_t)bytes + WIRE_HUGE_PAGE - 1) & ~(uintptr_t)(WIRE_HUGE_PAGE - 1);
+	const uintptr_t end = ((uintptr_t)bytes + size) & ~(uintptr_t)(WIRE_HUGE_PAGE - 1);
+
+	if (begin < end)
+		(void)madvise((void *)begin, end - begin, MADV_HUGEPAGE);
+}
+
+/*
+ * Twice as much as before; or as much as the message is known to have, for a large value says its size at its beginning. That is only address
+ * space until it is filled, so it does not matter if it isn't true.
+ */
+static size_t wanted_capacity(const struct wire *wire)
+{
+	const size_t twice = 2 * wire->capacity + 2 * WIRE_READ;
+	const uint64_t known = wire->scan.pos + 2 * WIRE_READ;
+
+	return known > twice && known < WIRE_BELIEVE ? (size_t)known : twice;
 }
 
 /* Room for a read behind the part of a message that is there. */
@@ -82,12 +165,14 @@ static int make_room(struct wire *wire)
 	}
 	if (wire->capacity - have >= WIRE_READ)
 		return 0;
-	const size_t capacity = 2 * wire->capacity + 2 * WIRE_READ;
+	const size_t capacity = wanted_capacity(wire);
 	unsigned char *input = realloc(wire->input, capacity);
 	if (!input)
 		return -ENOMEM;
 	wire->input = input;
 	wire->capacity = capacity;
+	if (capacity >= WIRE_HUGE)
+		advise_huge(input, capacity);
 	return 0;
 }
 
@@ -121,4 +206,23 @@ int wire_next(struct wire *wire, struct objpool_bytes *message)
 	wire->begin += message->size;
 	scan_begin(&wire->scan, INT64_MAX);
 	return 1;
+}
+
+void *wire_take_input(struct wire *wire, struct objpool_bytes value)
+{
+	const size_t rest = wire->end - wire->begin;
+	unsigned char *taken = wire->input;
+	const unsigned char *bytes = value.data;
+
+	if (value.size < wire->capacity / 2 || bytes < taken || bytes >= taken + wire->end)
+		return NULL;
+	unsigned char *input = malloc(rest + 2 * WIRE_READ);
+	if (!input)
+		return NULL;
+	memcpy(input, taken + wire->begin, rest);
+	wire->input = input;
+	wire->capacity = rest + 2 * WIRE_READ;
+	wire->begin = 0;
+	wire->end = rest;
+	return taken;
 }

@@ -3,6 +3,7 @@
  * wire: a connected stream socket, with what waits to be sent and what has come. It knows messages' ends, not their sense.
  *
  *   output:  | sent ...... | waiting to be sent ....... size | room |        packed in place by whoever has something to say
+ *                                  ^ lent_at: here the lent bytes come between, which are sent from where they lie
  *   input:   | passed .... begin | message | message | part of one ... end | room |
  *
  * One write sends all that waits; one read brings all the messages that have come; a message that comes in pieces is scanned
@@ -18,6 +19,8 @@ struct wire {
 	int fd;
 	struct objpool_packer output; /* its `error` is cleared by who packs, together with what was packed in part */
 	size_t sent;
+	struct objpool_bytes lent; /* what is left of them to be sent */
+	size_t lent_at;
 	unsigned char *input;
 	size_t begin, end, capacity;
 	struct scan scan; /* of the message at `begin` */
@@ -30,8 +33,15 @@ void wire_close(struct wire *wire);
 /* How many bytes wait to be sent. */
 static inline size_t wire_unsent(const struct wire *wire)
 {
-	return wire->output.size - wire->sent;
+	return wire->output.size - wire->sent + wire->lent.size;
 }
+
+/*
+ * Puts a large value at the output's end without copying it; one at a time. It must stay until it is sent, or wire_keep_lent has
+ * copied what is not.
+ */
+void wire_lend(struct wire *wire, struct objpool_bytes value);
+void wire_keep_lent(struct wire *wire);
 
 /* Sends what the socket takes. 0: all; 1: some is left; a negative errno. */
 int wire_flush(struct wire *wire);
@@ -44,5 +54,11 @@ int64_t wire_fill(struct wire *wire, bool wait, bool *more);
 
 /* The next whole message, which stays in place until wire_fill. 1, 0: none is whole; -EBADMSG. */
 int wire_next(struct wire *wire, struct objpool_bytes *message);
+
+/*
+ * Gives the whole input buffer away, for a large value that lies in it and fills the better part of it: the memory, for free(). NULL: it doesn't,
+ * or there is no memory for another buffer.
+ */
+void *wire_take_input(struct wire *wire, struct objpool_bytes value);
 
 #endif

@@ -52,28 +52,47 @@ enum exit_status cli_connect(struct cli *cli)
 	return status;
 }
 
-/* ` (pool sim slot 2 generation 3; it may have run)` */
+/* What the message says already, in other words or the same, is not said again. */
+static bool is_said(const struct objpool_error *error, const char *words)
+{
+	return strstr(error->message, words) != NULL;
+}
+
+/* Prints a part of what stands in parentheses behind the message. */
+static void print_part(bool *any, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void print_part(bool *any, const char *format, ...)
+{
+	va_list arguments;
+
+	fputs(*any ? ", " : " (", stderr);
+	va_start(arguments, format);
+	vfprintf(stderr, format, arguments);
+	va_end(arguments);
+	*any = true;
+}
+
+/* ` (pool sim, slot 2, generation 3, it may have run)` */
 static void print_circumstances(const struct objpool_error *error)
 {
 	static const char *const ran[] = {NULL, "it has not run", "it may have run", "it has run"};
-	const char *before = " (";
+	const bool complete = is_said(error, "slot ") || is_said(error, " run");
+	bool any = false;
 
-	if (error->pool)
-		before = fprintf(stderr, "%spool %s", before, error->pool) > 0 ? " " : "";
-	if (error->slot >= 0)
-		before = fprintf(stderr, "%sslot %" PRId64, before, error->slot) > 0 ? " " : "";
-	if (error->generation >= 0)
-		before = fprintf(stderr, "%sgeneration %" PRId64, before, error->generation) > 0 ? " " : "";
+	if (error->pool && !is_said(error, "pool "))
+		print_part(&any, "pool %s", error->pool);
+	if (error->slot >= 0 && !is_said(error, "slot "))
+		print_part(&any, "slot %" PRId64, error->slot);
+	if (error->generation >= 0 && !complete)
+		print_part(&any, "generation %" PRId64, error->generation);
 	if (error->index >= 0)
-		before = fprintf(stderr, "%sitem %" PRId64, before, error->index) > 0 ? " " : "";
-	before = strcmp(before, " ") == 0 ? "; " : before;
-	if (error->signal > 0)
-		before = fprintf(stderr, "%skilled by signal %d, %s", before, error->signal, strsignal(error->signal)) > 0 ? "; " : "";
-	if (error->exit_status >= 0)
-		before = fprintf(stderr, "%sexit status %d", before, error->exit_status) > 0 ? "; " : "";
-	if (ran[error->ran])
-		before = fprintf(stderr, "%s%s", before, ran[error->ran]) > 0 ? "; " : "";
-	if (strcmp(before, " (") != 0)
+		print_part(&any, "item %" PRId64, error->index);
+	if (error->signal > 0 && !is_said(error, "signal "))
+		print_part(&any, "killed by signal %d, %s", error->signal, strsignal(error->signal));
+	if (error->exit_status >= 0 && !is_said(error, "status "))
+		print_part(&any, "exit status %d", error->exit_status);
+	if (ran[error->ran] && !is_said(error, " run"))
+		print_part(&any, "%s", ran[error->ran]);
+	if (any)
 		fputc(')', stderr);
 }
 

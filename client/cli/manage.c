@@ -114,9 +114,26 @@ static void print_name(void *context, struct objpool_bytes name)
 	field_show(stdout, name);
 }
 
+/* `started: a b`, for each of the groups that the daemon tells of and that isn't empty. */
+static void print_groups(struct objpool_bytes groups)
+{
+	struct objpool_reader reader = objpool_reader(groups);
+	struct objpool_bytes key, names;
+	uint32_t count = 0;
+
+	(void)objpool_read_map(&reader, &count);
+	while (count-- > 0 && objpool_read_value(&reader, &key) == 0 && objpool_read_value(&reader, &names) == 0) {
+		if (!field_is_set(names))
+			continue;
+		field_show(stdout, key);
+		putchar(':');
+		field_each(names, print_name, NULL);
+		putchar('\n');
+	}
+}
+
 enum exit_status command_reload(struct cli *cli)
 {
-	static const char *const keys[] = {"started", "stopped", "resized", "restarted", "unchanged"};
 	struct objpool_result result;
 	const enum exit_status status = cli_ask(cli, &result, "objpool.reload", "[]");
 
@@ -124,14 +141,7 @@ enum exit_status command_reload(struct cli *cli)
 		return status;
 	if (arguments_get(&cli->arguments, "json"))
 		return print_result(&result);
-	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-		const struct objpool_bytes names = field(result.value, keys[i]);
-		if (!field_is_set(names))
-			continue;
-		printf("%s:", keys[i]);
-		field_each(names, print_name, NULL);
-		putchar('\n');
-	}
+	print_groups(result.value);
 	objpool_result_free(&result);
 	return cli_end_output(EXIT_DONE);
 }

@@ -5,41 +5,75 @@
 #include "daemon/supervisor/log.h"
 #include "daemon/supervisor/status.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
+#include <unistd.h>
+
+/*
+ * As sd_notify(3) does, but never blocking: a service manager that has stopped to read must not stop the daemon. The protocol is
+ * part of systemd's interface promise.
+ */
+__attribute__((format(printf, 1, 2)))
+static void notify(const char *format, ...)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	char text[512];
+	va_list list;
+
+	if (!path || (path[0] != '/' && path[0] != '@') || strlen(path) >= sizeof address.sun_path)
+		return;
+	va_start(list, format);
+	const int n = vsnprintf(text, sizeof text, format, list);
+	va_end(list);
+	const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	memcpy(address.sun_path, path, strlen(path));
+	const socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
+	if (path[0] == '@')
+		address.sun_path[0] = '\0';
+	if (fd < 0 || sendto(fd, text, (size_t)n, MSG_NOSIGNAL, (const struct sockaddr *)&address, size) < 0)
+		log_say(LOG_DEBUG, "could not notify %s: %s", path, strerror(errno));
+	if (fd >= 0)
+		(void)close(fd);
+}
 
 void systemd_ready(const struct daemon *daemon)
 {
 	char line[128];
 	status_line(daemon, line, sizeof line);
-	(void)sd_notifyf(0, "READY=1\nSTATUS=%s", line);
+	notify("READY=1\nSTATUS=%s", line);
 }
 
-void systemd_status(const struct daemon *daemon)
+void systemd_status(struct daemon *daemon)
 {
-	char line[128];
+	char line[sizeof daemon->status];
 	status_line(daemon, line, sizeof line);
-	(void)sd_notifyf(0, "STATUS=%s%s", line, daemon->state == DAEMON_RUNNING ? "" : ", stopping");
+	if (daemon->state != DAEMON_RUNNING)
+		strncat(line, ", stopping", sizeof line - strlen(line) - 1);
+	if (!strcmp(line, daemon->status))
+		return;
+	memcpy(daemon->status, line, sizeof line);
+	notify("STATUS=%s", line);
 }
 
 void systemd_reloading(void)
 {
 	struct timespec now;
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	(void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu",
-			 (unsigned long long)now.tv_sec * 1000000 + (unsigned long long)now.tv_nsec / 1000);
+	notify("RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)now.tv_sec * 1000000 + (unsigned long long)now.tv_nsec / 1000);
 }
 
 void systemd_stopping(void)
 {
-	(void)sd_notify(0, "STOPPING=1");
+	notify("STOPPING=1");
 }
 
 static void on_watchdog(evutil_socket_t fd, short what, void *data)
 {
 	(void)fd, (void)what, (void)data;
-	(void)sd_notify(0, "WATCHDOG=1");
+	notify("WATCHDOG=1");
 }
 
 void systemd_start_watchdog(struct daemon *daemon)

@@ -6,7 +6,7 @@
 #include "daemon/supervisor/daemon.h"
 
 void systemd_ready(const struct daemon *daemon);
-void systemd_status(const struct daemon *daemon);
+void systemd_status(struct daemon *daemon);
 void systemd_reloading(void);
 void systemd_stopping(void);
 

@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Targets, the full call's options, and what becomes of a call."""
+import time
+
+import pytest
+from harness import Client
+
+
+@pytest.fixture
+def daemon(start):
+    return start(pools={"p": {"workers": 3}, "one": {"workers": 1}, "echo": {"class": "Echo", "workers": 1}})
+
+
+@pytest.fixture
+def c(daemon):
+    with daemon.client() as client:
+        yield client
+
+
+def test_targets(c):
+    assert c.value("p.add", 1, 2) == 3
+    assert [c.value(f"p:{i}.slot") for i in range(3)] == [0, 1, 2]
+    assert c.value("p:all.slot") == [0, 1, 2]
+    assert c.value("p:map.add", [1, 2, 3, 4], [10, 20, 30, 40]) == [11, 22, 33, 44]
+    assert c.value("p:scatter.echo", [7, 8, 9]) == [7, 8, 9]
+    assert c.full("p:scatter", "add", [[1, 2, 3], [0, 0, 0]]) == (None, [1, 2, 3])
+
+
+def test_map_zips_to_the_shortest(c):
+    assert c.value("p:map.add", [1, 2, 3], [10, 20]) == [11, 22]
+    assert c.value("p:map.add", [], [1]) == []
+    assert c.value("p:map.echo", list(range(10000))) == list(range(10000))
+
+
+def test_scatter_reaches_slot_i(c):
+    for i in range(3):
+        c.value(f"p:{i}.set", f"slot {i}")
+    assert c.value("p:all.get") == ["slot 0", "slot 1", "slot 2"]
+    assert c.full("p:scatter", "set", [["a", "b", "c"]]) == (None, [None] * 3)
+    assert c.value("p:all.get") == ["a", "b", "c"]
+
+
+def test_a_key_stays_with_its_instance(c):
+    slots = {key: c.value(f"p:key={key}.slot") for key in "abcdefghijklmnop"}
+    assert len(set(slots.values())) == 3
+    for key, slot in slots.items():
+        assert c.value(f"p:key={key}.slot") == slot
+        assert c.full(f"p:key={key}", "slot") == (None, slot)
+    assert c.full("p:key=with.dots", "slot")[0] is None
+
+
+@pytest.mark.parametrize("method, params, code", [
+    ("nodot", [], "BAD_TARGET"), ("p.", [], "BAD_TARGET"), (".x", [], "BAD_TARGET"), ("p:x.echo", [], "BAD_TARGET"),
+    ("p:-1.echo", [], "BAD_TARGET"), ("p:.echo", [], "BAD_TARGET"), ("p:key=.echo", [], "BAD_TARGET"), ("p q.echo", [], "BAD_TARGET"),
+    ("q.echo", [], "NO_SUCH_POOL"), ("p:3.echo", [1], "NO_SUCH_SLOT"), ("p:99999999999.echo", [1], "BAD_TARGET"),
+    ("p.nothing", [], "NO_SUCH_METHOD"), ("echo.nothing", [], "NO_SUCH_METHOD"), ("p.add", [1], "BAD_ARGUMENT"),
+    ("p.add", [1, 2, 3], "BAD_ARGUMENT"), ("p.pid", [1], "BAD_ARGUMENT"), ("p:map.add", [], "BAD_ARGUMENT"),
+    ("p:map.add", [1, [2]], "BAD_ARGUMENT"), ("p:scatter.echo", [[1, 2]], "BAD_ARGUMENT"), ("objpool.nothing", [], "NO_SUCH_METHOD"),
+    ("p.fail", ["the reason"], "FAILED"),
+])
+def test_wrong_requests(c, method, params, code):
+    error = c.error(method, *params)
+    assert error.startswith(code + ": ") and len(error) > len(code) + 5
+    assert c.value("p.echo", 1) == 1
+
+
+def test_params_must_be_an_array(c):
+    c.send_raw(b"\x94\x00\x01\xa6p.echo\x2a")
+    assert c.receive()[2].startswith("BAD_REQUEST: ")
+    assert c.value("p.echo", 1) == 1
+
+
+def test_kwargs(c):
+    assert c.full("p", "kwargs", [], kwargs={"a": 1, "b": [2]}) == (None, {"a": 1, "b": [2]})
+    assert c.full("p", "pid", [], kwargs={"a": 1})[0].startswith("BAD_ARGUMENT: ")
+    assert c.full("p:map", "kwargs", [], kwargs={"a": [1, 2, 3], "b": ["x", "y"]}) == (None, [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}])
+    assert c.full("p:map", "add", [[1, 2]], kwargs={"b": [10, 20]}) == (None, [11, 22])
+    assert c.full("p:all", "kwargs", [], kwargs={"k": 1}) == (None, [{"k": 1}] * 3)
+
+
+def test_bind(c):
+    assert c.full("p", "add", [2], bind=[1]) == (None, 3)
+    assert c.full("p:map", "add", [list(range(1000))], bind=[100]) == (None, [100 + i for i in range(1000)])
+    assert c.full("p", "kwargs", [], bind_kwargs={"a": 1, "b": 1}, kwargs={"b": 2}) == (None, {"a": 1, "b": 2})
+    assert c.full("p:map", "kwargs", [], bind_kwargs={"a": 1}, kwargs={"b": [2, 3]}) == (None, [{"a": 1, "b": 2}, {"a": 1, "b": 3}])
+
+
+def test_args_as(c):
+    assert c.full("p:map", "echo", [[1, 2], "x"], args_as="single") == (None, [[1, 2], "x"])
+    assert c.full("p:map", "add", [[1, 2], [3, 4]], args_as="positional") == (None, [3, 7])
+    assert c.full("p:map", "kwargs", [{"a": 1}, {"b": 2}], args_as="keyword") == (None, [{"a": 1}, {"b": 2}])
+    error, result = c.full("p:map", "add", [[1, 2], 3], args_as="positional", errors="collect")
+    assert error is None and result[0] == [None, 3] and result[1][0].startswith("BAD_ARGUMENT: ")
+    assert c.full("p", "add", [1, 2], args_as="single")[0].startswith("BAD_REQUEST: ")
+
+
+def test_a_bad_item_does_not_move_the_others(c):
+    items = [[1, 2], 5, [3, 4], "x", [5, 6]]
+    _, result = c.full("p:map", "add", items, args_as="positional", errors="collect", chunk=5)
+    assert [value for _, value in result] == [3, None, 7, None, 11]
+    assert [error is None for error, _ in result] == [True, False, True, False, True]
+
+
+def test_errors_wait_is_the_first_in_item_order(c):
+    c.maps()
+    began = time.monotonic()
+    # Item 0 fails last; 1 to 4 are fine, 5 fails first.
+    error, _ = c.full("p:map", "fail", [["zero", "one", "two"]], errors="wait", chunk=1)
+    assert error["code"] == "FAILED" and error["message"] == "zero" and error["index"] == 0 and error["type"] == "ProbeError"
+    assert time.monotonic() - began < 10
+
+
+def test_errors_first_drops_the_rest(c):
+    c.value("one.calls")
+    error, _ = c.full("one:map", "sleep", [["bad"] + [0.05] * 200], errors="first", chunk=1)
+    assert error.startswith("BAD_ARGUMENT: ")
+    assert c.value("one.calls") < 100
+
+
+def test_errors_collect(c):
+    c.maps()
+    error, result = c.full("p:map", "add", [[1, "x", 3], [1, 2, 3]], errors="collect")
+    assert error is None
+    assert result[0] == [None, 2] and result[2] == [None, 6]
+    assert result[1][1] is None and result[1][0]["index"] == 1 and result[1][0]["pool"] == "p"
+
+
+def test_timeout(c):
+    c.maps()
+    began = time.monotonic()
+    error, _ = c.full("one", "sleep", [30], timeout_ms=50)
+    assert error["code"] == "TIMEOUT" and error["ran"] == "maybe"
+    assert c.value("one.echo", 1) == 1  # the method saw that it was cancelled
+    assert time.monotonic() - began < 15
+    blocker = c.start("one.sleep", 0.3)
+    error, _ = c.full("one", "sleep", [0], timeout_ms=20)
+    assert error["code"] == "TIMEOUT" and error["ran"] == "no"
+    c.wait(blocker)
+
+
+def test_timeout_of_a_gather_frees_its_workers(c):
+    error, _ = c.full("p:map", "sleep", [[20] * 50], timeout_ms=50)
+    assert error.startswith("TIMEOUT: ")
+    assert c.value("p:all.echo", 1) == [1, 1, 1]
+
+
+def test_cancel(c):
+    c.maps()
+    running = c.start("one.sleep", 30)
+    queued = c.start("one.echo", 1)
+    assert c.value("objpool.cancel", queued) is True
+    assert c.wait(queued)[0]["code"] == "CANCELLED"
+    assert c.value("objpool.cancel", running) is True
+    error, _ = c.wait(running)
+    assert error["code"] == "CANCELLED" and error["ran"] == "maybe"
+    assert c.value("objpool.cancel", running) is False
+    assert c.value("one.echo", 2) == 2
+
+
+def test_cancel_of_a_queued_call_ran_no(c):
+    c.maps()
+    running = c.start("one.sleep", 0.5)
+    queued = c.start("one.calls")
+    c.notify("objpool.cancel", queued)
+    error, _ = c.wait(queued)
+    assert error["code"] == "CANCELLED" and error["ran"] == "no"
+    c.wait(running)
+
+
+@pytest.mark.parametrize("params, code", [
+    ([], "BAD_REQUEST"), (["p"], "BAD_REQUEST"), (["p", "echo", 1], "BAD_REQUEST"), (["p", "echo", [1], 5], "BAD_REQUEST"),
+    (["p", "echo", [1], {"nothing": 1}], "BAD_REQUEST"), (["p", "echo", [1], {1: 1}], "BAD_REQUEST"),
+    (["p", "echo", [1], {"timeout_ms": "x"}], "BAD_REQUEST"), (["p", "echo", [1], {"errors": "x"}], "BAD_REQUEST"),
+    (["p:map", "echo", [[1]], {"stream": True}], "BAD_REQUEST"), (["p:all", "echo", [1], {"sticky": "replace"}], "BAD_REQUEST"),
+    (["p.echo", "echo", [1]], "BAD_TARGET"), (["q", "echo", [1]], "NO_SUCH_POOL"),
+])
+def test_wrong_full_calls(c, params, code):
+    assert c.error("objpool.call", *params).startswith(code + ": ")
+
+
+def test_full_call_defaults(c):
+    assert c.value("objpool.call", "p", "echo", [5]) == 5
+    assert c.value("objpool.call", "one", "slot") == 0
+    assert c.value("objpool.call", "p:all", "slot", None, None) == [0, 1, 2]
+    assert c.full("p", "echo", [5], stream=False, sync=False, sticky=None, errors="wait", chunk=0) == (None, 5)
+
+
+def test_an_error_has_its_fields(c):
+    c.maps()
+    error = c.error("p:1.fail", "why", "MyError", "the traceback", b"\x01\x02")
+    assert error == {"code": "FAILED", "message": "why", "type": "MyError", "traceback": "the traceback", "data": b"\x01\x02",
+                     "pool": "p", "slot": 1, "generation": 1, "ran": "yes"}
+    c.value("objpool.hello", {"errors": "string"})
+    assert c.error("p:1.fail", "why") == "FAILED: why"
+
+
+def test_a_result_that_is_none_or_two_values(c):
+    for kind in ("two", "half", "deep"):
+        error = c.error("p.garbage", kind)
+        assert error.startswith(("FAILED: ", "BAD_ARGUMENT: "))
+    assert c.value("p.echo", 1) == 1
+
+
+def test_nothing_waits_behind_a_slow_call(c):
+    warm = [c.start("p.sleep", 0) for _ in range(2000)]
+    for i in warm:
+        c.wait(i)
+    before = [c.start("p.echo", i) for i in range(100)]
+    slow = c.start("p.sleep", 3)
+    after = [c.start("p.echo", i) for i in range(300)]
+    began = time.monotonic()
+    for i in before + after:
+        assert c.wait(i)[0] is None
+    assert time.monotonic() - began < 2.5
+    assert slow not in c.order
+
+
+def test_a_map_does_not_starve_a_single_call(c, daemon):
+    with daemon.client() as other:
+        big = other.start("p:map.sleep", [0.001] * 3000)
+        c.value("p.echo", 0)
+        for i in range(20):
+            assert c.value("p.echo", i) == i
+        assert big not in other.answers
+        other.start("objpool.cancel", big)
+        assert other.wait(big)[0].startswith("CANCELLED: ")
+
+
+def test_a_million_items(c):
+    n = 1_000_000
+    assert c.value("p:map.add", list(range(n)), list(range(n))) == [2 * i for i in range(n)]
+
+
+def test_overloaded(start):
+    daemon = start(pools={"p": {"workers": 1, "max_queue": 10}})
+    with daemon.client() as c:
+        running = c.start("p.sleep", 0.5)
+        calls = [c.start("p.sleep", 0) for _ in range(40)]
+        results = [c.wait(i) for i in calls]
+        refused = [error for error, _ in results if error]
+        assert len(refused) in range(28, 31) and all(e.startswith("OVERLOADED: ") for e in refused)
+        assert c.wait(running)[0] is None
+
+
+def test_tcp_serves_the_same(daemon):
+    with Client(daemon.tcp) as c:
+        assert c.value("p:all.slot") == [0, 1, 2]
+
+
+def test_dispatch_classes(c):
+    assert c.value("echo.upper", "abc") == "ABC"
+    assert c.value("echo:map.reverse", ["ab", "cd"]) == ["ba", "dc"]
+    assert {m["name"] for m in c.value("objpool.describe", "echo")["methods"]} >= {"upper", "lower", "reverse"}
