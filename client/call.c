@@ -3,12 +3,11 @@
  * call: requests and their results. A call without options is what it looks like on the wire; one with options goes through
  * objpool.call. Calls of the daemon's own methods have none but the timeout, which is kept on this side then.
  */
-#include "client/call.h"
-
 #include "client/clock.h"
 #include "client/connection.h"
 #include "client/failure.h"
 #include "client/options.h"
+#include "objpool/client.h"
 #include "proto/scan.h"
 
 #include <errno.h>
@@ -308,68 +307,4 @@ int objpool_cancel(struct objpool *pool, uint32_t id)
 				      (unsigned char)id};
 
 	return objpool_notify(pool, "objpool.cancel", (struct objpool_bytes){args, sizeof args});
-}
-
-/* ---- gathered results ------------------------------------------------------------------------------------------------------ */
-
-int call_each(struct objpool_bytes collected, call_item *item, void *context)
-{
-	struct objpool_reader reader = objpool_reader(collected);
-	struct objpool_bytes value, bytes;
-	uint32_t count, pair;
-	int rc = 0;
-
-	if (objpool_read_array(&reader, &count) < 0)
-		return -EPROTO;
-	for (uint32_t i = 0; i < count && rc == 0; i++) {
-		if (objpool_read_array(&reader, &pair) < 0 || pair != 2)
-			return -EPROTO;
-		const bool failed = objpool_read_nil(&reader) < 0;
-		if ((failed && objpool_read_value(&reader, &bytes) < 0) || objpool_read_value(&reader, &value) < 0)
-			return -EPROTO;
-		const struct objpool_error *error = failed ? failure_parse(bytes) : NULL;
-		rc = item(context, i, value, error);
-		(void)failure_unref(error);
-	}
-	return rc;
-}
-
-int objpool_all(struct objpool *pool, const char *method, struct objpool_bytes args,
-		const struct objpool_call_options *given, objpool_each *each, void *context, struct objpool_result *result)
-{
-	struct objpool_call_options options;
-	struct objpool_result own;
-	const char *dot = strchr(method, '.');
-	char target[256];
-
-	if (result)
-		*result = (struct objpool_result){{NULL, 0}, NULL, NULL};
-	if (OPTIONS_TAKE(&options, given) < 0 || !dot || call_target(target, sizeof target, method, ":all") < 0)
-		return -EINVAL;
-	options.size = sizeof options;
-	options.target = target;
-	options.errors = "collect";
-	int rc = objpool_call(pool, dot + 1, args, &options, &own);
-	if (rc == 0)
-		rc = call_each(own.value, each, context);
-	if (rc == -EREMOTEIO && result && own.error)
-		*result = own;
-	else
-		objpool_result_free(&own);
-	return rc;
-}
-
-int call_target(char *target, size_t size, const char *method, const char *selector)
-{
-	const char *dot = strchr(method, '.');
-	const size_t n = dot ? (size_t)(dot - method) : 0;
-	const size_t m = strlen(selector);
-
-	if (n == 0 || n + m >= size)
-		return -EINVAL;
-	memcpy(target, method, n);
-	target[n] = '\0';
-	if (!strchr(target, ':'))
-		memcpy(target + n, selector, m + 1);
-	return strcmp(strchr(target, ':'), selector) == 0 ? 0 : -EINVAL;
 }

@@ -13,10 +13,10 @@
  */
 #include "client/mapping.h"
 
-#include "client/call.h"
 #include "client/clock.h"
 #include "client/connection.h"
 #include "client/failure.h"
+#include "client/gather.h"
 #include "client/options.h"
 #include "client/pace.h"
 #include "client/pack.h"
@@ -186,6 +186,11 @@ static void chunk_launch(struct chunk *chunk)
 		return;
 	}
 	const int rc = objpool_call_async(map->pool, map->method, objpool_packed(&chunk->items), &options, on_chunk, chunk, &chunk->id);
+	if (rc == -ENOTCONN) {
+		chunk->state = CHUNK_WAITING; /* for the end of this turn, when all maps are told how the connection was lost */
+		map->waiting++;
+		return;
+	}
 	if (rc < 0) {
 		finish(map, rc, NULL);
 		return;
@@ -396,7 +401,7 @@ static void deliver(struct chunk *chunk, const struct objpool_result *result)
 	if (result->error) {
 		finish(map, -EREMOTEIO, result->error);
 	} else {
-		const int rc = call_each(result->value, on_item, &delivery);
+		const int rc = gather_each(result->value, on_item, &delivery);
 		if (!map->over && (rc < 0 || delivery.delivered != delivery.count))
 			finish(map, -EPROTO, NULL);
 	}
@@ -548,7 +553,7 @@ static int set_options(struct objpool_map *map, const char *method)
 	const struct objpool_map_options *o = &map->options;
 	const char *args_as = o->args_as ? o->args_as : "single";
 
-	if (set_mode(map, o->errors) < 0 || call_target(map->target, sizeof map->target, method, ":map") < 0 ||
+	if (set_mode(map, o->errors) < 0 || gather_target(map->target, sizeof map->target, method, ":map") < 0 ||
 	    (strcmp(args_as, "single") != 0 && strcmp(args_as, "positional") != 0 && strcmp(args_as, "keyword") != 0))
 		return -EINVAL;
 	map->method = strdup(strchr(method, '.') + 1);
@@ -597,6 +602,11 @@ int objpool_map_async(struct objpool *pool, const char *method, objpool_next *ne
 	return 0;
 }
 
+void mapping_set_blocking(struct objpool_map *map)
+{
+	map->blocking = true;
+}
+
 void objpool_map_more(struct objpool_map *map)
 {
 	map->dry = false;
@@ -606,40 +616,4 @@ void objpool_map_more(struct objpool_map *map)
 void objpool_map_stop(struct objpool_map *map, int status)
 {
 	finish(map, status < 0 ? status : -ECANCELED, NULL);
-}
-
-struct outcome {
-	struct objpool_result *result;
-	int status;
-	bool done;
-};
-
-static void on_done(void *context, int status, const struct objpool_error *error)
-{
-	struct outcome *outcome = context;
-	const struct objpool_result failed = {.error = error};
-
-	outcome->done = true;
-	outcome->status = status;
-	if (error && outcome->result)
-		(void)objpool_result_copy(outcome->result, &failed);
-}
-
-int objpool_map(struct objpool *pool, const char *method, objpool_next *next, void *next_context, objpool_each *each,
-		void *each_context, const struct objpool_map_options *options, struct objpool_result *result)
-{
-	struct outcome outcome = {.result = result};
-	struct objpool_map *map;
-
-	if (result)
-		*result = (struct objpool_result){{NULL, 0}, NULL, NULL};
-	if (pool->dispatching)
-		return -EDEADLK;
-	const int rc = objpool_map_async(pool, method, next, next_context, each, each_context, options, on_done, &outcome, &map);
-	if (rc < 0)
-		return rc;
-	map->blocking = true;
-	while (!outcome.done)
-		(void)objpool_wait(pool, -1);
-	return outcome.status;
 }

@@ -20,4 +20,7 @@ void mapping_disconnect(struct objpool *pool, const struct objpool_error *error)
 /* At the end of a turn: tells maps that have ended, and frees those that nobody refers to any more. */
 void mapping_settle(struct objpool *pool);
 
+/* Nobody could say objpool_map_more: -EAGAIN from next() ends this map. */
+void mapping_set_blocking(struct objpool_map *map);
+
 #endif

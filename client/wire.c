@@ -138,8 +138,8 @@ static void advise_huge(unsigned char *bytes, size_t size)
 }
 
 /*
- * Twice as much as before; or as much as the message is known to have, for a large value says its size at its beginning. That is only address
- * space until it is filled, so it does not matter if it isn't true.
+ * Twice as much as before; or as much as the message is known to have, for a large value says its size at its beginning. That
+ * is only address space until it is filled, so it does no harm if it isn't true.
  */
 static size_t wanted_capacity(const struct wire *wire)
 {

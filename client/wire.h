@@ -37,8 +37,8 @@ static inline size_t wire_unsent(const struct wire *wire)
 }
 
 /*
- * Puts a large value at the output's end without copying it; one at a time. It must stay until it is sent, or wire_keep_lent has
- * copied what is not.
+ * Puts a large value at the output's end without copying it; one at a time. It must stay until it is sent, or
+ * wire_keep_lent has copied what is not.
  */
 void wire_lend(struct wire *wire, struct objpool_bytes value);
 void wire_keep_lent(struct wire *wire);
@@ -47,8 +47,8 @@ void wire_keep_lent(struct wire *wire);
 int wire_flush(struct wire *wire);
 
 /*
- * Reads once; `wait` for the first byte, or not. Moves what wire_next gave. How many bytes came; 0: none now; -ECONNRESET: the end;
- * another negative errno. `*more` says that there may be more.
+ * Reads once; `wait` for the first byte, or not. Moves what wire_next gave. How many bytes came; 0: none now; -ECONNRESET:
+ * the end; another negative errno. `*more` says that there may be more.
  */
 int64_t wire_fill(struct wire *wire, bool wait, bool *more);
 
@@ -56,8 +56,8 @@ int64_t wire_fill(struct wire *wire, bool wait, bool *more);
 int wire_next(struct wire *wire, struct objpool_bytes *message);
 
 /*
- * Gives the whole input buffer away, for a large value that lies in it and fills the better part of it: the memory, for free(). NULL: it doesn't,
- * or there is no memory for another buffer.
+ * Gives the whole input buffer away, for a large value that lies in it and fills the better part of it: the memory, for
+ * free(). NULL: it doesn't, or there is no memory for another buffer.
  */
 void *wire_take_input(struct wire *wire, struct objpool_bytes value);
 

@@ -30,8 +30,8 @@ struct arguments {
 };
 
 /*
- * Takes the first `count` of argv apart; words are gathered in argv itself. With `first_only` it stops at the first word, which is left with
- * the rest. 0, or -1 with a sentence in `fault`.
+ * Takes the first `count` of argv apart; words are gathered in argv itself. With `first_only`, what follows the first word is
+ * words too, whatever it looks like. 0, or -1 with a sentence in `fault`.
  */
 int arguments_parse(struct arguments *arguments, char **argv, int count, bool first_only);
 

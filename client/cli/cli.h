@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cli: what the commands of `objpool` have in common. A command is one function and one row of the table in main.c; its options are
- * a table, which the parser and --help both read.
+ * cli: what the commands of `objpool` have in common. A command is one function and one row of the table in main.c; its
+ * options are a table, which the parser and --help both read.
  */
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
@@ -41,8 +41,8 @@ struct objpool *cli_connect_another(struct cli *cli, enum exit_status *status);
 enum exit_status cli_complain(int rc, const struct objpool_error *error);
 
 /*
- * Connects, and calls one of the daemon's own methods with arguments as for objpool_pack. EXIT_DONE: the result is the caller's to free;
- * else it has been complained of.
+ * Connects, and calls one of the daemon's own methods with arguments as for objpool_pack. EXIT_DONE: the result is the
+ * caller's to free; else it has been complained of.
  */
 enum exit_status cli_ask(struct cli *cli, struct objpool_result *result, const char *method, const char *format, ...);
 

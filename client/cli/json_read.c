@@ -216,8 +216,8 @@ static size_t skip_string(const char *text, size_t size, size_t i)
 }
 
 /*
- * The parser's integers have 63 bits and a sign, but a value with larger ones is written as plain numbers and should be read again. Those become
- * $uint objects. The new text is the caller's; NULL: no memory.
+ * The parser's integers have 63 bits and a sign, but larger ones are written as plain numbers and should be read again: here
+ * they become $uint objects. The new text is the caller's; NULL: no memory.
  */
 static char *wrap_large_integers(const char *text, size_t size, size_t *wrapped)
 {

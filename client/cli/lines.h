@@ -18,8 +18,8 @@ struct lines {
 };
 
 /*
- * The next line, without its end; it stays in place until the next call. 1; 0: no more; -EAGAIN: no whole line is there yet (poll the descriptor);
- * another negative errno.
+ * The next line, without its end; it stays in place until the next call. 1; 0: no more; -EAGAIN: no whole line is there yet
+ * (poll the descriptor); another negative errno.
  */
 int lines_next(struct lines *lines, const char **line, size_t *size);
 

@@ -152,7 +152,7 @@ def test_cancel(c):
     assert c.wait(queued)[0]["code"] == "CANCELLED"
     assert c.value("objpool.cancel", running) is True
     error, _ = c.wait(running)
-    assert error["code"] == "CANCELLED" and error["ran"] == "maybe"
+    assert error["code"] == "CANCELLED" and error["ran"] in ("no", "maybe")  # it may not have begun
     assert c.value("objpool.cancel", running) is False
     assert c.value("one.echo", 2) == 2
 

@@ -83,7 +83,7 @@ def test_idempotent_calls_are_run_again(start, place):
 
 
 def test_workers_killed_by_the_hundred(start):
-    daemon = start(pools={"p": {"workers": 4}})
+    daemon = start(pools={"p": {"workers": 8}})
     stop = threading.Event()
     wrong, counts = [], {"ok": 0, "lost": 0}
 
@@ -126,7 +126,7 @@ def test_workers_killed_by_the_hundred(start):
         assert counts["ok"] > 0
         status = c.value("objpool.status", "p")["pools"][0]
         assert status["queue"] == 0 and status["running"] == 0
-        assert c.value("p:all.echo", 1) == [1] * 4
+        assert c.value("p:all.echo", 1) == [1] * 8
 
 
 def test_no_descriptor_is_leaked(start):

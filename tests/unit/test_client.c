@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * libobjpool against a server of its own making: a thread at the other end of a socketpair, which takes requests apart with msgpack-c, so
- * that this library's bytes are judged by another one. Tests that need an exact order of events have no thread: they write
- * the server's bytes themselves, beforehand or between two turns.
+ * libobjpool against a server of its own making: a thread at the other end of a socketpair, which takes requests apart with
+ * msgpack-c, so that this library's bytes are judged by another one. Tests that need an exact order of events have no thread:
+ * they write the server's bytes themselves, beforehand or between two turns.
  */
 #include "client/pace.h"
 #include "client/pending.h"
@@ -25,7 +25,7 @@
 /* ---- the server ------------------------------------------------------------------------------------------------------- */
 
 struct server {
-	int fd, client_fd;
+	int fd;
 	pthread_t thread;
 	bool open;
 	uint32_t held;         /* a request that waits for the next one */
@@ -547,6 +547,39 @@ static void test_large(void **state)
 	stop(&server, pool);
 }
 
+/* An answer that comes before the request has been read: the arguments are not looked at after the call, but all are sent. */
+static void test_large_answered_early(void **state)
+{
+	int fd;
+	struct objpool *pool = start_silent(&fd);
+	const size_t size = 4 << 20;
+	struct objpool_packer args = OBJPOOL_PACKER_INIT;
+	struct objpool_result result;
+	char *bytes = calloc(1, size), *received = malloc(size);
+	size_t total = 0;
+
+	(void)state;
+	objpool_pack(&args, "[B]", bytes, size);
+	free(bytes);
+	send_all(fd, "\x94\x01\x02\xc0\x07", 5);
+	assert_int_equal(objpool_call(pool, "sim.x", objpool_packed(&args), NULL, &result), 0);
+	const size_t expected = 3 + 6 + args.size;
+	objpool_packer_free(&args);
+	objpool_result_free(&result);
+	assert_true(objpool_unsent(pool) > 0);
+	while (total < expected) {
+		(void)objpool_flush(pool);
+		const ssize_t n = recv(fd, received, size, MSG_DONTWAIT);
+		assert_true(n > 0);
+		total += (size_t)n;
+	}
+	assert_int_equal(total, expected);
+	assert_int_equal(objpool_unsent(pool), 0);
+	free(received);
+	objpool_close(pool);
+	close(fd);
+}
+
 struct tally {
 	struct objpool *pool;
 	unsigned answers, wrong, again;
@@ -1027,6 +1060,31 @@ static void test_map_stopped(void **state)
 	stop(&server, pool);
 }
 
+static int give_large_item(void *context, struct objpool_packer *packer)
+{
+	struct items *items = context;
+	static char bytes[300000];
+
+	objpool_pack_bin(packer, bytes, sizeof bytes);
+	return items->given++ < items->count;
+}
+
+/* The connection breaks while items are being sent, not between two turns. */
+static void test_map_disconnected_on_the_way(void **state)
+{
+	int fd;
+	struct objpool *pool = start_silent(&fd);
+	struct items items = {.count = 5};
+
+	(void)state;
+	close(fd);
+	assert_int_equal(objpool_map_async(pool, "sim.step", give_large_item, &items, take_result, &items, NULL, map_is_done, &items, NULL), 0);
+	assert_int_equal(objpool_dispatch(pool, 0), -ENOTCONN);
+	assert_true(items.done && items.status == -EREMOTEIO);
+	assert_string_equal(items.code, "DISCONNECTED");
+	objpool_close(pool);
+}
+
 static void test_map_disconnected(void **state)
 {
 	int fd;
@@ -1120,6 +1178,7 @@ int main(void)
 		cmocka_unit_test(test_errors),
 		cmocka_unit_test(test_answer_in_pieces),
 		cmocka_unit_test(test_large),
+		cmocka_unit_test(test_large_answered_early),
 		cmocka_unit_test(test_pipeline),
 		cmocka_unit_test(test_calls_within_callbacks),
 		cmocka_unit_test(test_disconnect),
@@ -1138,6 +1197,7 @@ int main(void)
 		cmocka_unit_test(test_map_with_a_full_queue),
 		cmocka_unit_test(test_maps_side_by_side),
 		cmocka_unit_test(test_map_stopped),
+		cmocka_unit_test(test_map_disconnected_on_the_way),
 		cmocka_unit_test(test_map_disconnected),
 		cmocka_unit_test(test_pending),
 		cmocka_unit_test(test_pace),

@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The daemon's own methods, its signals, and its life."""
+import signal
+import time
+
+import pytest
+from harness import Client, is_alive, wait_for
+
+
+def test_hello_ping_pools_describe(start):
+    with start(pools={"p": {"workers": 2}, "q": {"workers": 1}}).client() as c:
+        hello = c.value("objpool.hello", {"client": "me", "errors": "map"})
+        assert set(hello) == {"server", "version", "session", "pools", "limits"}
+        assert hello["server"] == "objpool" and hello["pools"] == ["p", "q"] and hello["session"] >= 1
+        assert c.value("objpool.ping", 1, "x", [None]) == [1, "x", [None]]
+        assert [(p["name"], p["class"], p["workers"], p["ready"], p["state"]) for p in c.value("objpool.pools")] == [
+            ("p", "Probe", 2, 2, "ready"), ("q", "Probe", 1, 1, "ready")]
+        described = c.value("objpool.describe", "p")
+        assert described["class"] == "Probe" and described["doc"]
+        assert {"name", "signature", "doc"} <= set(described["methods"][0])
+        assert "echo" in [m["name"] for m in described["methods"]]
+        assert c.error("objpool.describe", "nope")["code"] == "NO_SUCH_POOL"
+        assert c.error("objpool.describe")["code"] == "BAD_ARGUMENT"
+        assert c.error("objpool.create", {"pool": "x"})["code"] == "NO_SUCH_METHOD"
+
+
+def test_status(start):
+    daemon = start(pools={"p": {"workers": 2}, "q": {}})
+    with daemon.client() as c, daemon.client() as other:
+        running = other.start("p:1.sleep", 10)
+        slot = wait_for(lambda: [s for s in c.value("objpool.status", "p")["pools"][0]["slots"] if s["running"]], lambda: "a call")[0]
+        assert slot["slot"] == 1 and slot["running"] == "sleep" and slot["generation"] == 1 and slot["pid"] > 0
+        other.start("objpool.cancel", running)
+        other.wait(running)
+        c.error("p:0.fail", "the reason")
+        status = c.value("objpool.status")
+        assert status["pid"] == daemon.process.pid and status["state"] == "running" and status["sessions"] == 2
+        assert daemon.address in status["listen"] and daemon.tcp in status["listen"]
+        assert [p["name"] for p in status["pools"]] == ["p", "q"]
+        assert status["pools"][0]["slots"][0]["last_failure"] == "the reason"
+        assert status["pools"][0]["failures"] == 1 or status["pools"][0]["failures"] == 2
+
+
+def test_scale_while_calls_go_on(start):
+    daemon = start(pools={"p": {"workers": 2}})
+    with daemon.client() as c, daemon.client() as other:
+        calls = [other.start("p.sleep", 0.01) for _ in range(100)]
+        first = daemon.pids(c)
+        assert c.value("objpool.scale", "p", 5) == {"workers": 5}
+        assert c.value("p:all.slot") == [0, 1, 2, 3, 4]
+        assert daemon.pids(c)[:2] == first
+        assert c.value("objpool.scale", "p", 1) == {"workers": 1}
+        assert c.value("p:all.slot") == [0]
+        assert c.error("p:4.echo", 1).startswith("NO_SUCH_SLOT: ")
+        assert all(other.wait(i)[0] is None for i in calls)
+        assert c.value("p.pid") == first[0]
+        assert c.error("objpool.scale", "p", 0).startswith("BAD_ARGUMENT: ")
+
+
+def test_a_slot_that_leaves_finishes_its_call(start):
+    with start(pools={"p": {"workers": 2}}).client() as c:
+        running = c.start("p:1.sleep", 0.3)
+        queued = c.start("p:1.slot")
+        c.value("objpool.scale", "p", 1)
+        assert c.wait(running) == (None, 0.3)
+        error, result = c.wait(queued)
+        assert error is None and result == 1
+
+
+def test_restart_is_rolling(start):
+    daemon = start(pools={"p": {"workers": 3}})
+    with daemon.client() as c, daemon.client() as other:
+        before = daemon.pids(c)
+        calls = [other.start("p.sleep", 0.01) for _ in range(100)]
+        assert c.value("objpool.restart", "p", 1) == {"restarted": 1}
+        after = daemon.pids(c)
+        assert after[0] == before[0] and after[1] != before[1] and after[2] == before[2]
+        assert c.value("objpool.restart", "p") == {"restarted": 3}
+        assert not set(daemon.pids(c)) & set(before)
+        assert all(other.wait(i)[0] is None for i in calls)
+        assert c.error("objpool.restart", "p", 9).startswith("NO_SUCH_SLOT: ")
+
+
+def test_sigusr2_restarts_all(start):
+    daemon = start(pools={"p": {}, "q": {}})
+    with daemon.client() as c:
+        before = daemon.pids(c, "p") + daemon.pids(c, "q")
+        daemon.signal(signal.SIGUSR2)
+        daemon.wait_log("pool p: 2 workers restarted")
+        daemon.wait_log("pool q: 2 workers restarted")
+        assert not set(before) & set(daemon.pids(c, "p") + daemon.pids(c, "q"))
+
+
+def reload(daemon, client, how):
+    if how == "method":
+        return client.call("objpool.reload")
+    daemon.signal(signal.SIGHUP)
+    daemon.wait_notify("RELOADING=1")
+    daemon.wait_notify("READY=1")
+    return None
+
+
+@pytest.mark.parametrize("how", ["method", "signal"])
+def test_reload(start, how):
+    daemon = start(pools={"same": {}, "grows": {}, "goes": {}, "changes": {}})
+    with daemon.client() as c:
+        same, grows = daemon.pids(c, "same"), daemon.pids(c, "grows")
+        running = c.start("goes.sleep", 0.2)
+        daemon.pools = {"same": {}, "grows": {"workers": 3}, "changes": {"kwargs": '{"tag": "new"}'}, "comes": {"workers": 1}}
+        daemon.write_config()
+        answer = reload(daemon, c, how)
+        if answer:
+            assert answer == (None, {"started": ["comes"], "stopped": ["goes"], "resized": ["grows"], "restarted": ["changes"],
+                                     "unchanged": ["same"]})
+        assert c.wait(running) == (None, 0.2)
+        assert c.error("goes.pid").startswith("NO_SUCH_POOL: ")
+        assert c.value("comes.slot") == 0
+        assert c.value("changes.tag") == "new"
+        assert daemon.pids(c, "same") == same
+        assert c.value("grows:all.slot") == [0, 1, 2] and daemon.pids(c, "grows")[:2] == grows
+
+
+@pytest.mark.parametrize("how", ["method", "signal"])
+def test_a_bad_reload_changes_nothing(start, how):
+    daemon = start()
+    with daemon.client() as c:
+        before = daemon.pids(c)
+        daemon.pools = {"p": {"workers": 5, "colour": "red"}}
+        daemon.write_config()
+        answer = reload(daemon, c, how)
+        where = f"{daemon.config}:{len(daemon.config.read_text().splitlines())}"
+        if answer:
+            assert answer[0].startswith("FAILED: ") and where in answer[0]
+        daemon.wait_log(f"nothing has changed: {where}.*colour")
+        assert daemon.pids(c) == before
+
+
+def test_reload_of_listeners(start, place):
+    daemon = start()
+    with daemon.client() as c:
+        daemon.daemon["listen"] = f"unix:{place}/more"
+        daemon.write_config()
+        c.value("objpool.reload")
+        with Client(f"unix:{place}/more") as other:
+            assert other.value("p.echo", 1) == 1
+        daemon.daemon["listen"] = "unix:/nowhere/at/all"
+        daemon.write_config()
+        assert "/nowhere/at/all" in c.error("objpool.reload")
+        with Client(f"unix:{place}/more") as other:
+            assert other.value("p.echo", 1) == 1
+
+
+def test_sigterm_drains(start):
+    daemon = start(pools={"p": {"workers": 1}})
+    with daemon.client() as c:
+        running = c.start("p.sleep", 0.4)
+        queued = c.start("p.echo", "queued")
+        c.value("objpool.ping")
+        daemon.signal(signal.SIGTERM)
+        daemon.wait_notify("STOPPING=1")
+        assert c.error("p.echo", 1).startswith("UNAVAILABLE: ")
+        with pytest.raises((FileNotFoundError, ConnectionRefusedError)):
+            daemon.client()
+        assert c.wait(running) == (None, 0.4)
+        assert c.wait(queued) == (None, "queued")
+        assert c.receive() is None
+    assert daemon.process.wait(20) == 0
+
+
+def test_a_second_sigterm_stops_now(start):
+    daemon = start(pools={"p": {"workers": 1, "stop_timeout": "0.5"}})
+    with daemon.client() as c:
+        c.maps()
+        running = c.start("p.sleep_hard", 60)
+        queued = c.start("p.echo", 1)
+        wait_for(lambda: c.value("objpool.status")["pools"][0]["slots"][0]["running"], lambda: "the call to run")
+        began = time.monotonic()
+        daemon.signal(signal.SIGTERM)
+        daemon.wait_notify("STOPPING=1")
+        daemon.signal(signal.SIGTERM)
+        error, _ = c.wait(running)
+        assert error["code"] in ("UNAVAILABLE", "WORKER_LOST")
+        error, _ = c.wait(queued)
+        assert error["code"] == "UNAVAILABLE" and error["ran"] == "no"
+        assert daemon.process.wait(20) == 0
+        assert time.monotonic() - began < 15
+
+
+def test_shutdown(start):
+    daemon = start()
+    with daemon.client() as c:
+        assert c.value("objpool.shutdown") is True
+    assert daemon.process.wait(20) == 0
+
+
+def test_destructors_run_at_an_orderly_end(start):
+    daemon = start()
+    pids = [pid for pid in daemon.children()]
+    daemon.stop()
+    assert not any(is_alive(pid) for pid in pids)
+
+
+def test_admin_over_unix_only(start):
+    daemon = start(daemon={"admin": "unix"})
+    with Client(daemon.tcp) as tcp, daemon.client() as c:
+        for method, params in (("scale", ["p", 3]), ("restart", ["p"]), ("reload", []), ("shutdown", [])):
+            assert tcp.error(f"objpool.{method}", *params).startswith("DENIED: ")
+        assert tcp.value("p.echo", 1) == 1
+        assert c.value("objpool.scale", "p", 3) == {"workers": 3}

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The configuration and the command line of the daemon: every mistake gets a sentence that says what and where."""
+import os
+import socket
+import stat
+import subprocess
+
+import pytest
+from harness import BUILD, Client
+
+GOOD = "[daemon]\nlisten = unix:{dir}/s\nplugin_dir = {plugins}\n\n[pool p]\nplugin = probe\nclass = Probe\n"
+
+
+def run(*arguments, **keywords):
+    return subprocess.run([BUILD / "objpoold", *map(str, arguments)], text=True, capture_output=True, timeout=20, **keywords)
+
+
+def check(place, text, *arguments):
+    path = place / "x.conf"
+    path.write_text(text)
+    done = run("--config", path, *arguments)
+    return done, path
+
+
+@pytest.mark.parametrize("text, line, words", [
+    ("[daemon]\ncolour = red\n", 2, ["colour"]),
+    ("[daemon]\nmax_message = much\n", 2, ["max_message", "much"]),
+    ("[daemon]\nsocket_mode = 999\n", 2, ["socket_mode"]),
+    ("[daemon]\nlisten = udp:1\n", 2, ["udp:1"]),
+    ("[daemon]\nlisten = unix:relative\n", 2, ["relative"]),
+    ("[daemon]\nlisten = tcp:127.0.0.1:99999999\n", 2, ["99999999"]),
+    ("[daemon]\nadmin = me\n", 2, ["admin"]),
+    ("[nothing]\n", 1, ["[nothing]"]),
+    ("x = 1\n", 1, ["x"]),
+    ("[daemon]\nthis is no line\n", 2, []),
+    ("[pool p]\nplugin = a\nclass = b\nworkers = 0\n", 4, ["workers"]),
+    ("[pool p]\nplugin = a\nclass = b\nworkers = many\n", 4, ["workers"]),
+    ("[pool p]\nplugin = a\nclass = b\nargs = [1,\n", 4, ["args", "JSON"]),
+    ("[pool p]\nplugin = a\nclass = b\nargs = {}\n", 1, ["args"]),
+    ("[pool p]\nplugin = a\nclass = b\nkwargs = []\n", 1, ["kwargs"]),
+    ("[pool p]\nplugin = a\nclass = b\nworkers = 2\nslot_kwargs = [{}]\n", 1, ["slot_kwargs", "2"]),
+    ("[pool p]\nplugin = a\nclass = b\nisolation = magic\n", 1, ["isolation"]),
+    ("[pool p]\nplugin = a\nclass = b\nmax_calls = 5\n", 4, ["max_calls"]),
+    ("[pool p]\nplugin = a\n", 1, ["class"]),
+    ("[pool a b]\n", 1, ["a b"]),
+    ("[pool objpool]\n", 1, ["objpool"]),
+    ("[pool p]\nplugin = a\nclass = b\n[pool p]\n", 4, ["p"]),
+    ("[pool p]\nplugin = a\nplugin = b\n", 3, ["plugin", "twice"]),
+])
+def test_mistakes_name_file_and_line(place, text, line, words):
+    done, path = check(place, text, "--check")
+    assert done.returncode == 1
+    assert f"{path}:{line}:" in done.stderr
+    for word in words:
+        assert word in done.stderr
+
+
+def test_remote_addresses_want_to_be_asked_for(place):
+    done, _ = check(place, "[daemon]\nlisten = tcp:0.0.0.0:7117\n", "--check")
+    assert done.returncode == 1 and "insecure_remote" in done.stderr
+    done, _ = check(place, "[daemon]\nlisten = tcp:0.0.0.0:7117\ninsecure_remote = yes\n", "--check")
+    assert done.returncode == 0
+    done, _ = check(place, "[daemon]\nlisten = tcp:[::1]:7117\nlisten = tcp:localhost:7117\n", "--check")
+    assert done.returncode == 0, done.stderr
+
+
+def test_print_config_can_be_read_again(place):
+    text = GOOD.format(dir=place, plugins=BUILD / "plugins") + """workers = 3 ; a comment
+max_queue = 5
+kwargs = {"long": "%s"}
+slot_kwargs = [{"a": 1},
+    {"a": 2},
+    {"a": 3}]
+""" % ("x" * 1000)
+    first, _ = check(place, text, "--print-config")
+    assert first.returncode == 0, first.stderr
+    assert "workers = 3\n" in first.stdout and "x" * 1000 in first.stdout and '{"a": 3}]' in first.stdout
+    second, _ = check(place, first.stdout, "--print-config")
+    assert second.stdout == first.stdout
+
+
+def test_indented_keys_are_keys(place):
+    done, _ = check(place, "[daemon]\n  socket_mode = 0600\n  max_connections = 7\n", "--print-config")
+    assert "socket_mode = 0600\n" in done.stdout and "max_connections = 7\n" in done.stdout
+
+
+def test_conf_d(place):
+    (place / "conf.d").mkdir()
+    (place / "conf.d" / "b.conf").write_text("[pool b]\nplugin = probe\nclass = Probe\n")
+    (place / "conf.d" / "a.conf").write_text("[pool a]\nplugin = probe\nclass = Probe\n")
+    done, _ = check(place, "[pool main]\nplugin = probe\nclass = Probe\n", "--print-config")
+    pools = [line for line in done.stdout.splitlines() if line.startswith("[pool")]
+    assert pools == ["[pool main]", "[pool a]", "[pool b]"]
+    (place / "conf.d" / "c.conf").write_text("[pool c]\nbad\n")
+    done, _ = check(place, "", "--check")
+    assert f"{place}/conf.d/c.conf:2" in done.stderr
+
+
+def test_command_line(place):
+    assert run("--help").returncode == 0 and "--print-config" in run("--help").stdout
+    assert run("--version").stdout.startswith("objpoold ")
+    assert run("--nothing").returncode == 2
+    assert run("argument").returncode == 2
+    done = run("--config", place / "missing.conf")
+    assert done.returncode == 1 and "missing.conf" in done.stderr
+    done = run("--config", place / "missing.conf", "--listen", "nonsense")
+    assert done.returncode == 1
+
+
+def test_a_second_daemon_is_refused(start, place):
+    daemon = start()
+    done = run("--config", daemon.config)
+    assert done.returncode == 1 and "another daemon" in done.stderr
+    with daemon.client() as c:
+        assert c.value("p.echo", 1) == 1
+    port = daemon.tcp.rsplit(":", 1)[1]
+    done = run("--config", "/dev/null", "--listen", f"unix:{place}/x", "--listen", f"tcp:127.0.0.1:{port}")
+    assert done.returncode == 1 and port in done.stderr and "in use" in done.stderr
+    assert not (place / "x").exists()
+
+
+def test_a_stale_socket_is_replaced_and_nothing_else(start, place):
+    (place / "0").mkdir()
+    stale = socket.socket(socket.AF_UNIX)
+    stale.bind(str(place / "0" / "s"))
+    stale.close()
+    (place / "0").rename(place / "keep")
+    done, _ = check(place, f"[daemon]\nlisten = unix:{place}/file\n", "--check")
+    assert done.returncode == 0
+    (place / "file").write_text("precious")
+    done, _ = check(place, f"[daemon]\nlisten = unix:{place}/file\n")
+    assert done.returncode == 1 and "no socket" in done.stderr
+    assert (place / "file").read_text() == "precious"
+    (place / "keep").rename(place / "0")
+    os.rename(place / "0" / "s", place / "stale")
+    os.rmdir(place / "0")
+    daemon = start(daemon={"listen": f"unix:{place}/stale"})
+    with Client(f"unix:{place}/stale") as c:
+        assert c.value("p.echo", 1) == 1
+    daemon.wait_log("removed the stale socket")
+
+
+def test_no_permission(place):
+    done, _ = check(place, "[daemon]\nlisten = unix:/proc/x\n")
+    assert done.returncode == 1 and "/proc/x" in done.stderr
+
+
+def test_socket_mode(start, place):
+    daemon = start(daemon={"socket_mode": "0600"})
+    assert stat.S_IMODE(os.stat(daemon.socket_path).st_mode) == 0o600
+    assert stat.S_IMODE(os.stat(start().socket_path).st_mode) == 0o660
+
+
+def test_args_and_slot_kwargs_reach_the_constructor(start):
+    daemon = start(pools={"p": {"workers": 2, "kwargs": '{"tag": "all"}', "slot_kwargs": '[{}, {"tag": "one"}]'}})
+    with daemon.client() as c:
+        assert c.value("p:all.tag") == ["all", "one"]
+
+
+def test_a_cpus_pool(start):
+    with start(pools={"p": {"workers": "cpus"}}).client() as c:
+        assert len(c.value("p:all.slot")) == len(os.sched_getaffinity(0))
