@@ -33,11 +33,10 @@ PROTO  := $(call objs,proto)
 CORE   := $(call objs,daemon/core)
 SUPER  := $(call objs,daemon/supervisor)
 WORKER := $(call objs,daemon/worker)
-CLIENT := $(call objs,client)
+CLIENT := $(filter-out %/example.o,$(call objs,client)) # the example is a program
 CLI    := $(call objs,client/cli)
 PLUGIN_NAMES := $(notdir $(patsubst %/,%,$(dir $(wildcard plugins/*/*.c))))
 PLUGINS := $(PLUGIN_NAMES:%=$(B)/plugins/%.so)
-UNIT   := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c))
 
 .PHONY: help all deps check demo integration bench clean format lint
 .DEFAULT_GOAL := all

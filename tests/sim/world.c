@@ -1,0 +1,456 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/sim/world.h"
+
+#include "daemon/core/handover.h"
+#include "daemon/core/slot.h"
+#include "proto/pack.h"
+#include "proto/scan.h"
+#include "tests/sim/player.h"
+
+#include <assert.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* A played worker: what a real one does, in steps. */
+struct fake {
+	struct fake *next;
+	struct world *world;
+	struct slot *slot;
+	bool forked, dead, failing;  /* failing: its constructor will */
+	uint8_t *in;                 /* bytes from the supervisor */
+	size_t in_size;
+	uint8_t *task;               /* the message that it works on; NULL: none */
+	size_t task_size;
+	uint32_t id, first, count, item; /* of that batch */
+	bool items;                  /* ITEMS; else CALL */
+	uint32_t *tokens;
+	struct sendq out;            /* finished, not flushed */
+};
+
+uint32_t world_dice(struct world *world, uint32_t sides)
+{
+	world->state = world->state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+	return (uint32_t)(world->state >> 33) % sides;
+}
+
+void world_fail(struct world *world, const char *what)
+{
+	printf("seed %llu: %s\n0 passed, 1 failed\n", (unsigned long long)world->seed, what);
+	fflush(stdout);
+	abort();
+}
+
+void world_say(const struct world *world, const char *format, ...)
+{
+	va_list list;
+	if (!world->verbose)
+		return;
+	va_start(list, format);
+	printf("%12.6f ", (double)world->core.now / (double)SECOND);
+	vprintf(format, list);
+	putchar('\n');
+	va_end(list);
+}
+
+/* ---- the core's actions ---- */
+
+static struct world *world_of(const struct core *core)
+{
+	return container_of(core, struct world, core);
+}
+
+static void on_client_wrote(struct client *client)
+{
+	(void)client; /* players read when they like */
+}
+
+static void on_slot_wrote(struct slot *slot)
+{
+	(void)slot;
+}
+
+static void on_slot_start(struct slot *slot)
+{
+	struct world *world = world_of(slot->pool->core);
+	struct fake *fake = calloc(1, sizeof *fake);
+	if (!slot->board)
+		slot->board = calloc(1, sizeof *slot->board);
+	slot->board->since = 0;
+	*fake = (struct fake){.world = world, .slot = slot, .next = world->fakes, .failing = world_dice(world, 12) == 0};
+	world->fakes = fake;
+	slot->owner = fake;
+	world_say(world, "slot %u: start, generation %llu", slot->index, (unsigned long long)slot->generation);
+}
+
+static void on_slot_kill(struct slot *slot)
+{
+	((struct fake *)slot->owner)->dead = true;
+}
+
+static void flush(struct fake *fake);
+static void on_slot_nudge(struct slot *slot)
+{
+	/* It comes from another thread in a real worker: here, whenever the worker is looked at next. */
+	(void)slot;
+}
+
+static void on_slot_changed(struct slot *slot)
+{
+	world_say(world_of(slot->pool->core), "slot %u: %s", slot->index, slot_state_name(slot->state));
+}
+
+static void on_slot_free(struct slot *slot)
+{
+	free(slot->board);
+}
+
+static void on_pool_free(struct pool *pool)
+{
+	world_say(world_of(pool->core), "pool freed");
+}
+
+static const struct core_ops ops = {
+	.client_wrote = on_client_wrote, .slot_wrote = on_slot_wrote,	  .slot_start = on_slot_start,
+	.slot_kill = on_slot_kill,	 .slot_nudge = on_slot_nudge,	  .slot_changed = on_slot_changed,
+	.slot_free = on_slot_free,	 .pool_free = on_pool_free,
+};
+
+/* ---- workers ---- */
+
+static void fake_free(struct fake *fake)
+{
+	for (struct fake **at = &fake->world->fakes; *at; at = &(*at)->next)
+		if (*at == fake) {
+			*at = fake->next;
+			break;
+		}
+	sendq_clear(&fake->out);
+	free(fake->in);
+	free(fake->task);
+	free(fake->tokens);
+	free(fake);
+}
+
+/* Gives the core all that the worker has finished. */
+static void flush(struct fake *fake)
+{
+	struct iovec iov[64];
+	uint8_t *bytes = malloc(fake->out.bytes + 1);
+	size_t size = 0, used = 0;
+
+	for (int n; (n = sendq_iov(&fake->out, iov, 64)) > 0;) {
+		size_t sent = 0;
+		for (int i = 0; i < n; i++) {
+			memcpy(bytes + size, iov[i].iov_base, iov[i].iov_len);
+			size += iov[i].iov_len;
+			sent += iov[i].iov_len;
+		}
+		sendq_sent(&fake->out, sent);
+	}
+	sendq_clear(&fake->out);
+	while (used < size) {
+		const int64_t n = scan_length(bytes + used, size - used);
+		assert(n > 0);
+		if (slot_on_message(fake->slot, (struct span){.bytes = bytes + used, .size = (size_t)n}, NULL) < 0)
+			break;
+		used += (size_t)n;
+	}
+	free(bytes);
+}
+
+static void gone(struct fake *fake, int status)
+{
+	struct slot *slot = fake->slot;
+	world_say(fake->world, "slot %u: worker gone, status %d", slot->index, status);
+	fake_free(fake);
+	slot->owner = NULL;
+	slot_on_gone(slot, status, NULL);
+}
+
+static void die(struct fake *fake, bool flushed)
+{
+	if (flushed)
+		flush(fake);
+	gone(fake, world_dice(fake->world, 2) ? SIGKILL : 7 << 8);
+}
+
+static void put(struct fake *fake, const uint8_t *bytes, const uint8_t *end)
+{
+	sendq_copy(&fake->out, bytes, (size_t)(end - bytes));
+}
+
+static uint8_t *pack_failure(uint8_t *p, const char *ran)
+{
+	p = pack_array(p, 6);
+	p = pack_str(p, "FAILED", 6);
+	p = pack_str(p, "bad", 3);
+	p = pack_nil(pack_nil(pack_nil(p)));
+	return pack_str(p, ran, strlen(ran));
+}
+
+static void say_ready(struct fake *fake)
+{
+	uint8_t room[128], *p = pack_array(room, fake->failing ? 2 : 1);
+	p = pack_uint(p, FROM_READY);
+	if (fake->failing)
+		p = pack_failure(p, "no");
+	put(fake, room, p);
+	flush(fake);
+	if (fake->failing)
+		gone(fake, 1 << 8);
+}
+
+/* Takes some of the bytes that wait for the worker. */
+static void receive(struct fake *fake)
+{
+	struct iovec iov;
+	if (sendq_iov(&fake->slot->out, &iov, 1) < 1)
+		return;
+	size_t n = iov.iov_len;
+	if (world_dice(fake->world, 3) == 0)
+		n = 1 + world_dice(fake->world, (uint32_t)n);
+	fake->in = realloc(fake->in, fake->in_size + n);
+	memcpy(fake->in + fake->in_size, iov.iov_base, n);
+	fake->in_size += n;
+	sendq_sent(&fake->slot->out, n);
+}
+
+static void read_tokens(struct fake *fake, struct reader *reader)
+{
+	uint64_t skip, first, count, token;
+	struct span span;
+	uint32_t n;
+
+	fake->first = 0;
+	fake->count = 1;
+	if (fake->items) { /* deadline, binding, shape, first, count, columns */
+		for (int i = 0; i < 3; i++)
+			(void)read_uint(reader, &skip);
+		(void)read_uint(reader, &first);
+		(void)read_uint(reader, &count);
+		fake->first = (uint32_t)first;
+		fake->count = (uint32_t)count;
+		(void)read_array(reader, &n);
+		assert(n == 1);
+	}
+	const int r = read_array(reader, &n);
+	assert(r == 0 && n == fake->count);
+	fake->tokens = malloc(fake->count * sizeof *fake->tokens);
+	for (uint32_t i = 0; i < fake->count; i++) {
+		const int got = read_uint(reader, &token);
+		assert(got == 0);
+		fake->tokens[i] = (uint32_t)token;
+	}
+	(void)span;
+}
+
+/* Begins the next task, if its message is whole and it hasn't been taken back. */
+static void begin(struct fake *fake)
+{
+	const int64_t n = fake->in_size ? scan_length(fake->in, fake->in_size) : 0;
+	struct reader reader = {.p = fake->in, .end = fake->in + n};
+	struct span name;
+	uint64_t type, id, session;
+	uint32_t fields;
+
+	if (n <= 0)
+		return;
+	(void)read_array(&reader, &fields);
+	(void)read_uint(&reader, &type);
+	fake->item = 0;
+	if (type == TO_CALL || type == TO_ITEMS) {
+		fake->items = type == TO_ITEMS;
+		(void)read_uint(&reader, &id);
+		(void)read_uint(&reader, &session);
+		(void)read_text(&reader, &name);
+		fake->id = (uint32_t)id;
+		if (board_move(fake->slot->board, fake->id, BOARD_HANDED, BOARD_STARTED)) {
+			read_tokens(fake, &reader);
+			fake->task = malloc(1);
+			fake->slot->board->since = fake->world->core.now;
+		}
+	}
+	memmove(fake->in, fake->in + n, fake->in_size - (size_t)n);
+	fake->in_size -= (size_t)n;
+	if (type == TO_STOP) {
+		flush(fake);
+		gone(fake, 0);
+	}
+}
+
+static void finish_item(struct fake *fake)
+{
+	struct board_entry *entry = board_entry(fake->slot->board, fake->id);
+	const uint32_t token = fake->tokens[fake->item];
+	const bool bad = world_is_bad(token);
+	uint8_t room[160], *p = pack_array(room, 4);
+
+	p = pack_uint(p, !fake->items ? FROM_REPLY : bad ? FROM_ITEM_ERROR : FROM_RESULTS);
+	p = pack_uint(p, fake->id);
+	if (fake->items)
+		p = pack_uint(p, fake->first + fake->item);
+	if (bad) {
+		p = pack_failure(p, "yes");
+		if (!fake->items)
+			p = pack_nil(p);
+	} else {
+		p = fake->items ? pack_array(p, 1) : pack_nil(p);
+		p = pack_uint(p, token);
+	}
+	put(fake, room, p);
+	fake->item++;
+	entry->spent = world_dice(fake->world, 2) ? 300 : 3000000;
+	if (fake->item < fake->count)
+		return;
+	fake->slot->board->since = 0;
+	free(fake->task);
+	free(fake->tokens);
+	fake->task = NULL;
+	fake->tokens = NULL;
+}
+
+static void run_item(struct fake *fake)
+{
+	struct world *world = fake->world;
+	const uint32_t token = fake->tokens[fake->item];
+
+	board_entry(fake->slot->board, fake->id)->begun = fake->item + 1;
+	world->ran[token]++;
+	world_say(world, "slot %u: runs %u (batch %u, item %u of %u)", fake->slot->index, token, fake->id, fake->item, fake->count);
+	if (world_dice(world, 400) == 0) {
+		die(fake, world_dice(world, 2));
+		return;
+	}
+	finish_item(fake);
+}
+
+static void work(struct fake *fake)
+{
+	struct world *world = fake->world;
+
+	if (fake->dead) {
+		die(fake, world_dice(world, 2));
+	} else if (fake->slot->state == SLOT_STARTING) {
+		say_ready(fake);
+	} else if (fake->task) {
+		for (uint32_t n = 1 + world_dice(world, 8); n > 0 && fake->task; n--) {
+			const uint32_t before = fake->item;
+			const struct fake *same = fake;
+			run_item(fake);
+			if (world->fakes != same && before == 0) /* it may have died */
+				break;
+			bool lives = false;
+			for (const struct fake *f = world->fakes; f; f = f->next)
+				lives = lives || f == same;
+			if (!lives)
+				return;
+		}
+		if (world_dice(world, 3) == 0)
+			flush(fake);
+	} else {
+		if (world_dice(world, 2))
+			flush(fake);
+		receive(fake);
+		begin(fake);
+	}
+}
+
+void world_work(struct world *world)
+{
+	uint32_t n = 0;
+	for (const struct fake *f = world->fakes; f; f = f->next)
+		n++;
+	if (n == 0)
+		return;
+	struct fake *fake = world->fakes;
+	for (uint32_t i = world_dice(world, n); i > 0; i--)
+		fake = fake->next;
+	work(fake);
+}
+
+void world_kill_one(struct world *world)
+{
+	if (world->fakes && world_dice(world, 2))
+		world->fakes->dead = true;
+}
+
+/* ---- time and pools ---- */
+
+void world_pass_time(struct world *world)
+{
+	const uint64_t next = timers_next(&world->core.timers);
+	const uint64_t step = (uint64_t)1 << world_dice(world, 31);
+
+	if (world_dice(world, 2) && next != UINT64_MAX && next > world->core.now)
+		world->core.now = next;
+	else
+		world->core.now += step;
+	timers_run(&world->core.timers, world->core.now);
+}
+
+static void new_pool(struct world *world)
+{
+	const struct pool_settings settings = {.max_queue = 40 + world_dice(world, 200),
+					       .start_timeout = NEVER,
+					       .stop_timeout = 5 * SECOND,
+					       .cancel_grace = world_dice(world, 2) ? NEVER : 100 * MILLISECOND};
+	world->pool = pool_new(&world->core, "p", 1 + world_dice(world, 4), &settings, world);
+	assert(world->pool);
+}
+
+void world_resize(struct world *world)
+{
+	struct pool *pool = world->pool;
+	if (world_dice(world, 3))
+		slot_restart(pool->slots[world_dice(world, pool->size)]);
+	else if (pool_resize(pool, 1 + world_dice(world, 5)) < 0)
+		world_fail(world, "out of memory");
+}
+
+void world_replace_pool(struct world *world)
+{
+	if (world_dice(world, 4))
+		return;
+	world_say(world, "the pool is replaced");
+	pool_leave(world->pool);
+	new_pool(world);
+}
+
+struct world *world_new(uint64_t seed, bool verbose)
+{
+	const struct core_limits limits = {.max_message = 1 << 20, .max_inflight = 200, .max_pending = 1 << 20, .max_unsent = 4096};
+	struct world *world = calloc(1, sizeof *world);
+
+	world->seed = seed;
+	world->state = seed * UINT64_C(0x9e3779b97f4a7c15);
+	world->verbose = verbose;
+	core_init(&world->core, &ops, &limits);
+	world->core.now = SECOND;
+	new_pool(world);
+	return world;
+}
+
+static void check_counts(struct world *world)
+{
+	const struct pool *pool;
+	TAILQ_FOREACH(pool, &world->core.pools, link)
+		if (!pool->leaving && (pool->waiting > 0 || pool->queue.count > 0))
+			world_fail(world, "an empty world has something waiting");
+}
+
+void world_end(struct world *world)
+{
+	check_counts(world);
+	pool_leave(world->pool);
+	for (int i = 0; i < 200000 && !TAILQ_EMPTY(&world->core.pools); i++) {
+		world_work(world);
+		if (i % 50 == 0)
+			world_pass_time(world);
+	}
+	if (!TAILQ_EMPTY(&world->core.pools) || world->fakes)
+		world_fail(world, "a pool that leaves does not end");
+	core_free(&world->core);
+	free(world);
+}
