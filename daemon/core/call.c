@@ -218,6 +218,8 @@ void call_on_failure(struct batch *batch, uint32_t index, struct error *error)
 		call->pool->core->late++;
 		return;
 	}
+	if (call->reruns > 0 && error->ran == RAN_NO)
+		error->ran = RAN_MAYBE; /* an earlier worker may have got to it */
 	call->pool->counts.failures++;
 	if (!call_gathers(call)) {
 		call->left = 0;
@@ -371,13 +373,27 @@ bool call_rerun(struct call *call)
 	return true;
 }
 
+static bool has_begun_in(const struct slot *slot, const struct call *call)
+{
+	const struct batch *batch;
+	TAILQ_FOREACH(batch, &slot->handed, link)
+		if (batch->call == call && board_state(slot->board, batch->id) != BOARD_HANDED)
+			return true;
+	return false;
+}
+
 bool call_has_begun(const struct call *call)
 {
-	for (uint32_t i = 0; i < call->pool->size; i++) {
-		const struct batch *batch;
-		TAILQ_FOREACH(batch, &call->pool->slots[i]->handed, link)
-			if (batch->call == call && board_state(call->pool->slots[i]->board, batch->id) != BOARD_HANDED)
-				return true;
-	}
-	return call->left < call->total;
+	const struct pool *pool = call->pool;
+	const struct slot *slot;
+
+	if (call->left < call->total || call->reruns > 0)
+		return true;
+	for (uint32_t i = 0; i < pool->size; i++)
+		if (has_begun_in(pool->slots[i], call))
+			return true;
+	TAILQ_FOREACH(slot, &pool->leaving_slots, link)
+		if (has_begun_in(slot, call))
+			return true;
+	return false;
 }

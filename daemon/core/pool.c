@@ -11,7 +11,14 @@ enum { METHODS_MOST = 4096 }; /* names that calls may bring to a class that take
 
 static void on_wake(struct timer *timer)
 {
-	scheduler_run(container_of(timer, struct pool, wake));
+	struct pool *pool = container_of(timer, struct pool, wake);
+	struct slot *slot;
+
+	for (uint32_t i = 0; i < pool->size; i++)
+		slot_look(pool->slots[i]);
+	TAILQ_FOREACH(slot, &pool->leaving_slots, link)
+		slot_look(slot);
+	scheduler_run(pool);
 }
 
 void pool_wake(struct pool *pool)
@@ -228,7 +235,6 @@ static void drop_waiting(struct queue *queue, struct call *call)
 static void drop_handed(struct slot *slot, struct call *call)
 {
 	struct batch *batch, *next;
-	bool released = false;
 
 	for (batch = TAILQ_FIRST(&slot->handed); batch; batch = next) {
 		next = TAILQ_NEXT(batch, link);
@@ -237,13 +243,10 @@ static void drop_handed(struct slot *slot, struct call *call)
 		if (board_move(slot->board, batch->id, BOARD_HANDED, BOARD_REVOKED)) {
 			scheduler_release(batch);
 			batch_end(batch);
-			released = true;
 		} else {
 			slot_cancel(slot, batch);
 		}
 	}
-	if (released)
-		pool_wake(slot->pool);
 }
 
 static void drop_in_slot(struct slot *slot, struct call *call)
@@ -257,6 +260,7 @@ void pool_drop_batches(struct call *call)
 	struct pool *pool = call->pool;
 	struct slot *slot;
 
+	pool_wake(pool); /* a slot may have room now, or nothing left to stay for */
 	if (!call_gathers(call)) { /* the common case: one batch, and it knows where it is */
 		struct batch *batch = &call->only;
 		if (batch->flow) {
@@ -311,11 +315,11 @@ static void fail_batch(struct batch *batch, const struct error *why, const struc
 /* The queue's owner must not go with the last of its calls. */
 static void fail_waiting(struct queue *queue, const struct error *why, const struct slot *slot)
 {
-	struct flow *flow;
+	struct batch *batch;
 
 	queue->pool->calls_count++;
-	while ((flow = TAILQ_FIRST(&queue->flows)))
-		fail_batch(TAILQ_FIRST(&flow->batches), why, slot);
+	while ((batch = queue_any(queue)))
+		fail_batch(batch, why, slot);
 	queue->pool->calls_count--;
 }
 

@@ -12,6 +12,7 @@ void queue_init(struct queue *queue, struct pool *pool)
 {
 	*queue = (struct queue){.pool = pool};
 	TAILQ_INIT(&queue->flows);
+	TAILQ_INIT(&queue->held);
 }
 
 void queue_free(struct queue *queue)
@@ -69,9 +70,18 @@ struct batch *queue_next(struct queue *queue)
 		if (!flow->client->stalled)
 			return TAILQ_FIRST(&flow->batches);
 		TAILQ_REMOVE(&queue->flows, flow, turn);
+		TAILQ_INSERT_TAIL(&queue->held, flow, turn);
 		flow->held = true;
 	}
 	return NULL;
+}
+
+struct batch *queue_any(struct queue *queue)
+{
+	struct flow *flow = TAILQ_FIRST(&queue->flows);
+	if (!flow)
+		flow = TAILQ_FIRST(&queue->held);
+	return flow ? TAILQ_FIRST(&flow->batches) : NULL;
 }
 
 void queue_turn(struct queue *queue)
@@ -85,8 +95,7 @@ void queue_turn(struct queue *queue)
 
 static void flow_end(struct flow *flow)
 {
-	if (!flow->held)
-		TAILQ_REMOVE(&flow->queue->flows, flow, turn);
+	TAILQ_REMOVE(flow->held ? &flow->queue->held : &flow->queue->flows, flow, turn);
 	TAILQ_REMOVE(&flow->client->flows, flow, of_client);
 	idmap_remove(&flow->queue->by_client, flow->client->id);
 	free(flow);
@@ -112,6 +121,7 @@ void queue_resume(struct client *client)
 		if (!flow->held)
 			continue;
 		flow->held = false;
+		TAILQ_REMOVE(&flow->queue->held, flow, turn);
 		TAILQ_INSERT_TAIL(&flow->queue->flows, flow, turn);
 		pool_wake(flow->queue->pool);
 	}

@@ -14,7 +14,7 @@ struct batch;
 TAILQ_HEAD(batch_list, batch);
 
 struct flow {
-	TAILQ_ENTRY(flow) turn;      /* in queue->flows, unless held */
+	TAILQ_ENTRY(flow) turn;      /* in queue->flows, or in queue->held */
 	TAILQ_ENTRY(flow) of_client; /* in client->flows */
 	struct queue *queue;
 	struct client *client;
@@ -24,7 +24,8 @@ struct flow {
 
 struct queue {
 	struct pool *pool;
-	struct flow_list flows;
+	struct flow_list flows; /* the head's turn is next */
+	struct flow_list held;  /* of clients that don't read */
 	struct idmap by_client;
 	uint32_t count; /* batches */
 };
@@ -38,6 +39,9 @@ int queue_push_front(struct queue *queue, struct batch *batch);
 
 /* The batch whose turn it is, or NULL. It stays. */
 struct batch *queue_next(struct queue *queue);
+
+/* Some batch, whether it may have its turn or not; NULL when there is none. */
+struct batch *queue_any(struct queue *queue);
 
 /* The next flow has its turn. */
 void queue_turn(struct queue *queue);

@@ -196,6 +196,12 @@ static void stop_if_done(struct slot *slot)
 	set_state(slot, SLOT_STOPPING);
 }
 
+void slot_look(struct slot *slot)
+{
+	scheduler_pull(slot);
+	stop_if_done(slot);
+}
+
 void slot_restart(struct slot *slot)
 {
 	if (slot->plan == PLAN_LEAVE)
@@ -218,8 +224,7 @@ void slot_leave(struct slot *slot)
 	slot->cut_off = true;
 	TAILQ_INSERT_TAIL(&slot->pool->leaving_slots, slot, link);
 	if (slot->state == SLOT_READY) {
-		scheduler_pull(slot);
-		stop_if_done(slot);
+		slot_look(slot);
 		return;
 	}
 	pool_on_slot_removed(slot->pool, slot);
@@ -404,10 +409,8 @@ int slot_on_message(struct slot *slot, struct span message, struct block *block)
 		}
 		return r;
 	}
-	if (r > 0) {
-		scheduler_pull(slot);
-		stop_if_done(slot);
-	}
+	if (r > 0)
+		slot_look(slot);
 	return 0;
 }
 

@@ -74,6 +74,9 @@ void slot_leave(struct slot *slot);
 /* The caller of a batch that runs here doesn't wait any more: tells the method, and the kill follows if the pool wants it. */
 void slot_cancel(struct slot *slot, struct batch *batch);
 
+/* The slot may have room, or nothing left to do: it pulls, or goes on with its plan. */
+void slot_look(struct slot *slot);
+
 /* A whole, scanned message of the worker. 0, or -EBADMSG: the worker is out of its mind; it will be killed. */
 int slot_on_message(struct slot *slot, struct span message, struct block *block);
 

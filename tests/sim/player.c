@@ -287,7 +287,8 @@ static void read_answers(struct world *world, struct player *player, size_t most
 		on_answer(world, player, (struct span){.bytes = player->bytes + used, .size = (size_t)n});
 		used += (size_t)n;
 	}
-	memmove(player->bytes, player->bytes + used, player->size - used);
+	if (used > 0)
+		memmove(player->bytes, player->bytes + used, player->size - used);
 	player->size -= used;
 }
 

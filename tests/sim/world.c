@@ -311,7 +311,8 @@ static void finish_item(struct fake *fake)
 	fake->tokens = NULL;
 }
 
-static void run_item(struct fake *fake)
+/* Runs one item. False: the worker has died of it. */
+static bool run_item(struct fake *fake)
 {
 	struct world *world = fake->world;
 	const uint32_t token = fake->tokens[fake->item];
@@ -321,9 +322,21 @@ static void run_item(struct fake *fake)
 	world_say(world, "slot %u: runs %u (batch %u, item %u of %u)", fake->slot->index, token, fake->id, fake->item, fake->count);
 	if (world_dice(world, 400) == 0) {
 		die(fake, world_dice(world, 2));
-		return;
+		return false;
 	}
 	finish_item(fake);
+	return true;
+}
+
+static void run_some(struct fake *fake)
+{
+	struct world *world = fake->world;
+
+	for (uint32_t n = 1 + world_dice(world, 8); n > 0 && fake->task; n--)
+		if (!run_item(fake))
+			return;
+	if (world_dice(world, 3) == 0)
+		flush(fake);
 }
 
 static void work(struct fake *fake)
@@ -335,20 +348,7 @@ static void work(struct fake *fake)
 	} else if (fake->slot->state == SLOT_STARTING) {
 		say_ready(fake);
 	} else if (fake->task) {
-		for (uint32_t n = 1 + world_dice(world, 8); n > 0 && fake->task; n--) {
-			const uint32_t before = fake->item;
-			const struct fake *same = fake;
-			run_item(fake);
-			if (world->fakes != same && before == 0) /* it may have died */
-				break;
-			bool lives = false;
-			for (const struct fake *f = world->fakes; f; f = f->next)
-				lives = lives || f == same;
-			if (!lives)
-				return;
-		}
-		if (world_dice(world, 3) == 0)
-			flush(fake);
+		run_some(fake);
 	} else {
 		if (world_dice(world, 2))
 			flush(fake);
