@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The objpool command, as a shell sees it."""
+import json
+import os
+import subprocess
+
+import pytest
+from harness import BUILD
+
+
+@pytest.fixture
+def objpool(start):
+    daemon = start(pools={"p": {"workers": 2}})
+
+    def run(*arguments, input=None, address=None, status=0):
+        done = subprocess.run([BUILD / "objpool", *map(str, arguments)], text=True, capture_output=True, timeout=60, input=input,
+                              env={**os.environ, "OBJPOOL_ADDRESS": address or daemon.address})
+        assert done.returncode == status, done
+        return done
+    run.daemon = daemon
+    return run
+
+
+def test_call(objpool):
+    assert json.loads(objpool("call", "p.add", 1, 2).stdout) == 3
+    assert json.loads(objpool("call", "p.echo", "plain words").stdout) == "plain words"
+    assert json.loads(objpool("call", "p.echo", '{"a": [1, null, 2.5]}').stdout) == {"a": [1, None, 2.5]}
+    assert json.loads(objpool("call", "p.kwargs", "--kwargs", '{"a": 1}').stdout) == {"a": 1}
+    assert json.loads(objpool("call", "p:all.slot").stdout) == [0, 1]
+    assert json.loads(objpool("-s", objpool.daemon.tcp, "call", "p.echo", 1, address="unix:/nowhere").stdout) == 1
+
+
+def test_exit_status(objpool):
+    assert "FAILED" in objpool("call", "p.fail", "why", status=1).stderr
+    assert "TIMEOUT" in objpool("call", "p.sleep", 30, "--timeout", "0.1", status=1).stderr
+    assert objpool("call", status=2).stderr
+    assert objpool("nothing", status=2).stderr
+    assert objpool("call", "p.echo", 1, address="unix:/nowhere/at/all", status=3).stderr
+    assert "usage" in objpool("--help").stdout.lower()
+    for command in ("call", "map", "pools", "describe", "status", "scale", "restart", "reload", "ping", "bench"):
+        assert objpool(command, "--help").stdout
+
+
+def test_map(objpool, place):
+    lines = "".join(f"{i}\n" for i in range(20000))
+    assert objpool("map", "p.echo", input=lines).stdout == lines
+    (place / "items").write_text('"a"\n[1]\n')
+    assert objpool("map", "p.echo", "--items", place / "items").stdout.replace(" ", "") == '"a"\n[1]\n'
+    out = objpool("map", "p.add", "--args-as", "positional", input='[1, 2]\n["x"]\n[3, 4]\n', status=1).stdout.splitlines()
+    assert out[0] == "3" and out[2] == "7" and "$error" in json.loads(out[1])
+
+
+def test_tables_and_json(objpool):
+    assert "Probe" in objpool("pools").stdout
+    assert json.loads(objpool("pools", "--json").stdout.splitlines()[0])["name"] == "p"
+    assert json.loads(objpool("status", "--json").stdout)["pools"][0]["slots"][1]["slot"] == 1
+    assert "echo" in objpool("describe", "p").stdout
+    assert json.loads(objpool("describe", "p", "--json").stdout)["class"] == "Probe"
+
+
+def test_administration(objpool):
+    objpool("scale", "p", 3)
+    assert json.loads(objpool("call", "p:all.slot").stdout) == [0, 1, 2]
+    objpool("restart", "p")
+    assert json.loads(objpool("call", "p:all.generation").stdout) == [2, 2, 2]
+    objpool("reload")
+    objpool("ping")
+    assert "DENIED" not in objpool("restart", "p", 1).stderr
+    assert json.loads(objpool("bench", "p.echo", 1, "-c", 2, "-P", 4, "-n", 500, "--json").stdout)
