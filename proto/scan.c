@@ -93,17 +93,19 @@ static inline int64_t read_header(const uint8_t *p, size_t size, int64_t *count)
 /* Beyond the stack's depth only the number of values still to come is kept. */
 static int run_flat(struct scan *scan, const uint8_t *bytes, size_t size)
 {
-	int64_t length, count;
+	int64_t length = 0, count;
 
 	while (scan->flat > 0 && scan->pos < size) {
 		length = read_header(bytes + scan->pos, size - scan->pos, &count);
 		if (length <= 0)
-			return (int)length;
+			break;
 		scan->pos += (uint64_t)length;
 		scan->flat += (uint64_t)(count > 0 ? count : 0) - 1;
 		if (scan->flat > UINT64_MAX / 4)
 			return -EBADMSG; /* no sender lives to send that many */
 	}
+	if (length < 0)
+		return (int)length;
 	scan->over = scan->over || scan->pos + scan->flat > scan->limit;
 	return scan->flat == 0 && scan->pos <= size;
 }

@@ -448,8 +448,9 @@ static uint8_t *join(uint8_t *p, struct span a, struct span b, int (*read_head)(
 	if (b.size > 0)
 		(void)read_head(&rb, &nb);
 	p = pack_head_fn(p, na + nb);
-	p = mempcpy(p, ra.p, (size_t)(ra.end - ra.p));
-	return mempcpy(p, rb.p, (size_t)(rb.end - rb.p));
+	if (na > 0)
+		p = mempcpy(p, ra.p, (size_t)(ra.end - ra.p));
+	return nb > 0 ? mempcpy(p, rb.p, (size_t)(rb.end - rb.p)) : p;
 }
 
 static int merge_bind(struct call *call, struct error *error)

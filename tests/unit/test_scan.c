@@ -62,7 +62,7 @@ static void make_value(msgpack_packer *packer, int depth)
 		msgpack_pack_int64(packer, (int64_t)dice(UINT32_MAX) << dice(32));
 		break;
 	case 2:
-		msgpack_pack_int64(packer, -(int64_t)dice(UINT32_MAX) << dice(31));
+		msgpack_pack_int64(packer, -(int64_t)dice(UINT32_MAX) * (INT64_C(1) << dice(31)));
 		break;
 	case 3:
 		msgpack_pack_double(packer, dice(1000) / 3.0);

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Messages of a stranger, at the same door as a session's, on a pool whose worker never answers. */
+#include "daemon/core/pool.h"
+#include "daemon/core/request.h"
+#include "proto/scan.h"
+
+#include <stdlib.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
+
+static void nothing_client(struct client *client) { (void)client; }
+static void nothing(struct slot *slot) { (void)slot; }
+static void nothing_pool(struct pool *pool) { (void)pool; }
+static void start(struct slot *slot)
+{
+	if (!slot->board)
+		slot->board = calloc(1, sizeof *slot->board);
+}
+static void free_slot(struct slot *slot) { free(slot->board); }
+
+static const struct core_ops ops = {.client_wrote = nothing_client, .slot_wrote = nothing, .slot_start = start, .slot_kill = nothing,
+				    .slot_nudge = nothing, .slot_changed = nothing, .slot_free = free_slot, .pool_free = nothing_pool};
+
+static void send_all(struct client *client, const uint8_t *bytes, size_t size)
+{
+	struct scan scan;
+	struct rpc rpc;
+
+	for (size_t at = 0; at < size; at += (size_t)scan.pos) {
+		scan_begin(&scan, 1 << 20);
+		if (scan_run(&scan, bytes + at, size - at) != 1 || scan.over || scan.deep)
+			return;
+		const struct span message = {.bytes = bytes + at, .size = (size_t)scan.pos};
+		if (rpc_parse(message, &rpc) < 0 || rpc.type == RPC_RESPONSE)
+			return;
+		if ((span_is(rpc.method, "objpool.call") ? request_full_call : request_call)(client, &rpc, NULL) < 0)
+			return;
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
+{
+	const struct core_limits limits = {.max_message = 1 << 20, .max_inflight = 100, .max_pending = 1 << 20, .max_unsent = 1 << 20};
+	const struct pool_settings settings = {100, NEVER, NEVER, NEVER};
+	static const uint8_t ready[] = {0x91, FROM_READY};
+	struct core core;
+	struct client client;
+
+	core_init(&core, &ops, &limits);
+	core.now = SECOND;
+	struct pool *pool = pool_new(&core, "p", 3, &settings, NULL);
+	for (uint32_t i = 0; i < 2; i++) /* one starts for ever */
+		if (slot_on_message(pool->slots[i], (struct span){.bytes = ready, .size = sizeof ready}, NULL) < 0)
+			abort();
+	client_init(&client, &core);
+	client.error_maps = size > 0 && bytes[size - 1] & 1;
+	send_all(&client, bytes, size);
+	core.now += SECOND;
+	timers_run(&core.timers, core.now);
+	client_gone(&client);
+	struct slot *slots[3] = {pool->slots[0], pool->slots[1], pool->slots[2]};
+	pool_leave(pool);
+	for (uint32_t i = 0; i < 3; i++)
+		slot_on_gone(slots[i], 9, NULL);
+	core_free(&core);
+	return 0;
+}
