@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
+# Measurements beside peers. Included by the Makefile.
+BENCH := $(addprefix $(B)/bench/,load relay gearman nats)
+BENCH_LIBS_gearman := -lgearman
+BENCH_LIBS_nats := -lnats -lpthread
+
+.PHONY: bench bench-quick
+bench: all # measure beside gearmand, NATS, Redis and the machine's floor; writes docs/BENCHMARKS.md
+	@sh scripts/deps.sh build bench
+	@$(MAKE) --no-print-directory -s $(BENCH)
+	/usr/bin/python3 bench/run.py --build $(B) --markdown docs/BENCHMARKS.md
+
+bench-quick: all # the same in a minute, roughly; writes nothing
+	@sh scripts/deps.sh build bench
+	@$(MAKE) --no-print-directory -s $(BENCH)
+	/usr/bin/python3 bench/run.py --build $(B) --quick
+
+$(B)/bench/%: bench/%.c bench/bench.h bench/multi.h
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -I. -o $@ $< $(BENCH_LIBS_$*)

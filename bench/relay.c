@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * relay: what the machine allows a server with workers: the same bytes from a client through an epoll process to an echo process and
+ * back, four switches a message.
+ *   relay rtt SIZE N        prints p50 and p99
+ *   relay bulk MIB ROUNDS   so many bytes there and back, and a warm memcpy of them beside
+ */
+#include "bench/bench.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+enum { RELAY_BUFFER = 256 << 10 };
+
+static pid_t child(void)
+{
+	fflush(stdout);
+	const pid_t pid = fork();
+	if (pid < 0)
+		die("fork");
+	if (pid == 0)
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+	return pid;
+}
+
+static void set_nonblocking(int fd)
+{
+	if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
+		die("fcntl");
+}
+
+static void write_all(int fd, const char *bytes, size_t size)
+{
+	while (size > 0) {
+		const ssize_t n = write(fd, bytes, size);
+		struct pollfd p = {.fd = fd, .events = POLLOUT};
+		if (n < 0 && errno != EAGAIN)
+			exit(0);
+		if (n < 0)
+			poll(&p, 1, -1);
+		if (n > 0)
+			bytes += n, size -= (size_t)n;
+	}
+}
+
+static _Noreturn void relay(int client, int worker)
+{
+	const int ep = epoll_create1(0), fds[2] = {client, worker};
+	char *buffer = malloc(RELAY_BUFFER);
+	struct epoll_event events[4];
+
+	for (int i = 0; i < 2; i++) {
+		struct epoll_event e = {.events = EPOLLIN, .data.fd = fds[i]};
+		set_nonblocking(fds[i]);
+		epoll_ctl(ep, EPOLL_CTL_ADD, fds[i], &e);
+	}
+	for (;;) {
+		const int n = epoll_wait(ep, events, 4, -1);
+		for (int i = 0; i < n; i++) {
+			const ssize_t got = read(events[i].data.fd, buffer, RELAY_BUFFER);
+			if (got == 0)
+				exit(0);
+			if (got > 0)
+				write_all(events[i].data.fd == client ? worker : client, buffer, (size_t)got);
+		}
+	}
+}
+
+static _Noreturn void echo(int fd, size_t size)
+{
+	char *buffer = malloc(size);
+	for (;;) {
+		read_full(fd, buffer, size);
+		write_full(fd, buffer, size);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	int a[2], b[2];
+
+	if (argc != 4)
+		return 2;
+	const int bulk = !strcmp(argv[1], "bulk");
+	const size_t size = (size_t)atol(argv[2]) << (bulk ? 20 : 0), n = (size_t)atol(argv[3]);
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, a) < 0 || socketpair(AF_UNIX, SOCK_STREAM, 0, b) < 0)
+		die("socketpair");
+	if (child() == 0) {
+		close(a[0]), close(a[1]), close(b[0]);
+		echo(b[1], size);
+	}
+	if (child() == 0) {
+		close(a[0]), close(b[1]);
+		relay(a[1], b[0]);
+	}
+	close(a[1]), close(b[0]), close(b[1]);
+	char *bytes = malloc(size), *copy = malloc(size);
+	uint64_t *times = malloc(n * sizeof *times), *copies = malloc(n * sizeof *copies);
+	memset(bytes, 7, size);
+	for (size_t i = 0; i < n + 2; i++) {
+		const uint64_t begin = now_ns();
+		write_full(a[0], bytes, size);
+		read_full(a[0], copy, size);
+		times[i % n] = now_ns() - begin;
+		const uint64_t half = now_ns();
+		if (bulk)
+			memcpy(copy, bytes, size);
+		copies[i % n] = now_ns() - half;
+	}
+	result_rtt("", times, n);
+	if (bulk)
+		result_rtt("memcpy_", copies, n);
+	return 0;
+}

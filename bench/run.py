@@ -1,0 +1,373 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""make bench: one table, every figure beside a peer of the same run, medians of rounds that take turns.
+
+Starts its own daemon and the peers on loopback or private sockets, and stops them by pid.
+"""
+import argparse
+import contextlib
+import datetime
+import multiprocessing
+import os
+import pathlib
+import re
+import select
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+import msgpack
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_for(check, what, seconds=20):
+    until = time.monotonic() + seconds
+    while not check():
+        if time.monotonic() > until:
+            raise RuntimeError(f"waited for {what}")
+        select.select([], [], [], 0.01)
+
+
+def answers(port):
+    with socket.socket() as s:
+        return s.connect_ex(("127.0.0.1", port)) == 0
+
+
+class Bench:
+    def __init__(self, build, quick, place):
+        self.build, self.quick, self.place = build, quick, pathlib.Path(place)
+        self.rounds = 1 if quick else 3
+        self.seconds = 0.5 if quick else 1.5
+        self.processes = []
+        self.rows = []
+
+    # ---- processes
+
+    def start(self, *command, **keywords):
+        process = subprocess.Popen([str(c) for c in command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL, **keywords)
+        self.processes.append(process)
+        return process
+
+    def stop(self, process):
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        self.processes.remove(process)
+
+    def stop_all(self):
+        for process in reversed(list(self.processes)):
+            self.stop(process)
+
+    @contextlib.contextmanager
+    def daemon(self, pools):
+        """An objpoold with these pools (name -> workers); gives its socket's path."""
+        path = self.place / "s"
+        config = self.place / "objpoold.conf"
+        text = f"[daemon]\nlisten = unix:{path}\nplugin_dir = {self.build}/plugins\nmax_connections = 12000\nlog_level = error\n"
+        for name, workers in pools.items():
+            text += f"[pool {name}]\nplugin = probe\nclass = Probe\nworkers = {workers}\n"
+        config.write_text(text)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+            notify.bind(str(self.place / "notify"))
+            notify.settimeout(20)
+            self.current = self.start(self.build / "objpoold", "--config", config,
+                                      env={**os.environ, "NOTIFY_SOCKET": str(self.place / "notify")})
+            while b"READY=1" not in notify.recv(4096):
+                pass
+        (self.place / "notify").unlink()
+        try:
+            yield str(path)
+        finally:
+            self.stop(self.current)
+
+    def load(self, name, *arguments):
+        """The figures that a load prints: {name: value}."""
+        done = subprocess.run([str(self.build / "bench" / name), *map(str, arguments)], text=True, capture_output=True, timeout=120)
+        if done.returncode:
+            raise RuntimeError(f"{name} {arguments}: {done.stderr}")
+        return {line.split("\t")[1]: float(line.split("\t")[2]) for line in done.stdout.splitlines() if line.startswith("R\t")}
+
+    # ---- rows
+
+    def row(self, work, ours, unit, *peers):
+        """peers: (name, value or None, how the ratio is made: ours / peer)."""
+        text = ", ".join(f"{name} {value:,.4g} ({ours / value:.2f} ×)" if value else f"{name}: not installed" for name, value in peers)
+        self.rows.append((work, f"{ours:,.4g} {unit}", text))
+        print(f"{work:<46} {ours:>14,.4g} {unit:<8} {text}", flush=True)
+
+    def medians(self, *measures):
+        """Runs the measures in turns; the median of each (None: not to be had)."""
+        results = [[] for _ in measures]
+        for _ in range(self.rounds):
+            for measure, result in zip(measures, results):
+                if measure:
+                    result.append(measure())
+        return [statistics.median(r) if r else None for r in results]
+
+    def pair_medians(self, *measures):
+        """The same for measures that give (p50, p99)."""
+        results = [[] for _ in measures]
+        for _ in range(self.rounds):
+            for measure, result in zip(measures, results):
+                if measure:
+                    result.append(measure())
+        return [tuple(statistics.median(x) for x in zip(*r)) if r else None for r in results]
+
+    # ---- peers
+
+    def start_gearman(self):
+        if not shutil.which("gearmand") or not (self.build / "bench/gearman").exists():
+            return None
+        port = free_port()
+        self.start("gearmand", "-L", "127.0.0.1", "-p", port, "-t", "0", "-l", self.place / "gearmand.log", "--verbose=ERROR",
+                   "-P", self.place / "gearmand.pid", "-u", "root" if os.geteuid() == 0 else os.environ.get("USER", "nobody"))
+        wait_for(lambda: answers(port), "gearmand")
+        for _ in range(2):
+            self.start(self.build / "bench/gearman", "worker", port)
+        return port
+
+    def start_nats(self):
+        if not shutil.which("nats-server") or not (self.build / "bench/nats").exists():
+            return None
+        port = free_port()
+        self.start("nats-server", "-a", "127.0.0.1", "-p", port)
+        wait_for(lambda: answers(port), "nats-server")
+        url = f"nats://127.0.0.1:{port}"
+        for _ in range(2):
+            self.start(self.build / "bench/nats", "responder", url, "bench.asap", "q", "asap")
+            self.start(self.build / "bench/nats", "responder", url, "bench.pipe", "q")
+        return url
+
+    def start_redis(self):
+        if not shutil.which("redis-server") or not shutil.which("redis-benchmark"):
+            return None
+        path = self.place / "redis.sock"
+        self.start("redis-server", "--port", 0, "--unixsocket", path, "--save", "", "--appendonly", "no", "--dir", self.place)
+        wait_for(path.exists, "redis-server")
+        return path
+
+    def redis_ping(self, path, clients):
+        n = 300_000 if self.quick else 1_500_000
+        done = subprocess.run(["redis-benchmark", "-s", str(path), "-t", "ping_mbulk", "-n", str(n), "-c", str(clients), "-P", "64",
+                               "--csv", "-q"], text=True, capture_output=True, timeout=120)
+        return float(re.search(r'"PING_MBULK","([\d.]+)"', done.stdout).group(1))
+
+    # ---- the work
+
+    def latency(self, gearman, nats):
+        n = 3000 if self.quick else 10000
+
+        def figures(values, prefix=""):
+            return values[f"{prefix}p50"], values[f"{prefix}p99"]
+        with self.daemon({"p": 2}) as path:
+            ours, floor, gear, nat = self.pair_medians(
+                lambda: figures(self.load("load", "rtt", path, "p.echo", 32, n)),
+                lambda: figures(self.load("relay", "rtt", 45, n)),
+                gearman and (lambda: figures(self.load("gearman", "rtt", gearman, 32, n), "rtt_")),
+                nats and (lambda: figures(self.load("nats", "rtt", nats, "bench.asap", 32, n, "asap"), "rtt_asap_")))
+        for i, name in enumerate(("p50", "p99")):
+            self.row(f"one small call, unpipelined, {name}", ours[i], "µs", ("relay", floor[i]), ("gearmand", gear and gear[i]),
+                     ("NATS", nat and nat[i]))
+
+    def throughput(self, gearman, nats, redis):
+        s = self.seconds
+        with self.daemon({"p": 2}) as path:
+            for k in (1, 8, 64):
+                gear_k = min(k, 32)
+                results = self.medians(
+                    lambda: self.load("load", "pipe", path, "p.echo", k, 64, s)["calls"],
+                    redis and (lambda: self.redis_ping(redis, k)),
+                    nats and (lambda: list(self.load("nats", "pipe", nats, "bench.pipe", 32, 64, min(k, 8), s).values())[0]),
+                    nats and (lambda: list(self.load("nats", "pipe", nats, "bench.pipe", 32, 1024, min(k, 8), s).values())[0]),
+                    gearman and (lambda: list(self.load("gearman", "tasks", gearman, 32, 64, gear_k, s).values())[0]))
+                self.row(f"small calls, {k} client{'s' * (k > 1)}, 64 in flight each", results[0], "1/s", ("redis PING -P 64", results[1]),
+                         ("NATS", results[2]), ("NATS, 1,024 in flight", results[3]), ("gearmand", results[4]))
+
+    def call(self, connection, unpacker, message):
+        connection.sendall(message)
+        while True:
+            for answer in unpacker:
+                return answer
+            unpacker.feed(connection.recv(1 << 20))
+
+    def timed(self, path, message, n):
+        with socket.socket(socket.AF_UNIX) as c:
+            c.connect(path)
+            unpacker = msgpack.Unpacker(max_buffer_size=1 << 30)
+            times = []
+            for _ in range(n):
+                begin = time.perf_counter()
+                answer = self.call(c, unpacker, message)
+                times.append(time.perf_counter() - begin)
+                assert answer[2] is None, answer
+        return statistics.median(times) * 1e6
+
+    def broadcast(self):
+        n = 300 if self.quick else 2000
+        with self.daemon({"a": 2, "b": 4, "c": 16}) as path:
+            one = self.timed(path, msgpack.packb([0, 1, "a.echo", [1]]), n)
+            for pool, workers in (("a", 2), ("b", 4), ("c", 16)):
+                p50 = self.timed(path, msgpack.packb([0, 1, f"{pool}:all.echo", [1]]), n)
+                self.row(f"all over {workers} workers, p50 (Python client)", p50, "µs", ("one call, same client", one))
+
+    def map(self):
+        n = 200_000 if self.quick else 1_000_000
+        items = list(range(n))
+        message = msgpack.packb([0, 1, "p:map.echo", [items]])
+        expected = 7 + len(msgpack.packb(items)) - 2  # 94 01 01 c0 and the array
+
+        def ours():
+            with socket.socket(socket.AF_UNIX) as c:
+                c.connect(path)
+                begin, got = time.perf_counter(), 0
+                sent = memoryview(message)
+                c.setblocking(False)
+                while got < expected - 1:
+                    readable, writable, _ = select.select([c], [c] if sent else [], [])
+                    if writable:
+                        sent = sent[c.send(sent[:1 << 20]):]
+                    if readable:
+                        got += len(c.recv(1 << 20))
+                return n / (time.perf_counter() - begin)
+
+        def pool_map(chunksize, count):
+            begin = time.perf_counter()
+            pool.map(abs, items[:count], chunksize)
+            return count / (time.perf_counter() - begin)
+        with self.daemon({"p": 2}) as path, multiprocessing.Pool(2) as pool:
+            ours()
+            results = self.medians(ours, lambda: pool_map(None, n), lambda: pool_map(1, 20000))
+        self.row(f"map of {n:,} small items", results[0], "items/s", ("multiprocessing.Pool.map", results[1]), ("its chunksize 1", results[2]))
+
+    def payloads(self):
+        with self.daemon({"p": 1}) as path:
+            for size, text, n in ((1024, "1 KiB", 2000), (65536, "64 KiB", 500), (16 << 20, "16 MiB", 5), (64 << 20, "64 MiB", 3)):
+                if size < 1 << 20:
+                    ours, floor = self.medians(lambda: self.load("load", "rtt", path, "p.echo", size, n)["p50"],
+                                               lambda: self.load("relay", "rtt", size, n)["p50"])
+                    self.row(f"{text} there and back, p50", ours, "µs", ("relay", floor))
+                else:
+                    bulk = {}
+
+                    def relay():
+                        bulk.update(self.load("relay", "bulk", size >> 20, n))
+                        return bulk["p50"]
+                    ours, floor = self.medians(lambda: self.load("load", "rtt", path, "p.echo", size, n)["p50"], relay)
+                    self.row(f"{text} there and back, p50", ours / 1e3, "ms", ("relay", floor / 1e3), ("memcpy", bulk["memcpy_p50"] / 1e3))
+
+    def rss(self):
+        return int(re.search(r"VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{self.current.pid}/status").read_text()).group(1)) * 1024
+
+    def idle(self):
+        n = 1000 if self.quick else 10000
+        calls = 2000 if self.quick else 5000
+        with self.daemon({"p": 2}) as path:
+            before = self.load("load", "rtt", path, "p.echo", 32, calls)
+            base = self.rss()
+            holder = subprocess.Popen([self.build / "bench/load", "idle", path, str(n)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            holder.stdout.readline()
+            beside = self.load("load", "rtt", path, "p.echo", 32, calls)
+            per_connection = (self.rss() - base) / n
+            holder.communicate()
+        self.row(f"memory per idle connection ({n:,} held)", per_connection, "bytes", ("libevent alone", 1024))
+        self.row(f"p50 beside {n:,} connections", beside["p50"], "µs", ("beside none", before["p50"]))
+        self.row(f"p99 beside {n:,} connections", beside["p99"], "µs", ("beside none", before["p99"]))
+
+    def flat(self):
+        n = 3000 if self.quick else 10000
+        for what, few, many in (("pools", {"p": 2}, {"p": 2, **{f"q{i}": 1 for i in range(63)}}), ("workers", {"p": 1}, {"p": 64})):
+            with self.daemon(few) as path:
+                one = self.load("load", "rtt", path, "p.echo", 32, n)["p50"]
+            with self.daemon(many) as path:
+                self.row(f"p50 of a call, 64 {what}", self.load("load", "rtt", path, "p.echo", 32, n)["p50"], "µs", ("one pool, few workers", one))
+
+    def death(self):
+        told, back = [], []
+        with self.daemon({"p": 1}) as path:
+            with socket.socket(socket.AF_UNIX) as c:
+                c.connect(path)
+                unpacker = msgpack.Unpacker()
+                for i in range(5):
+                    pid = self.call(c, unpacker, msgpack.packb([0, 1, "p.pid", []]))[3]
+                    c.sendall(msgpack.packb([0, 2, "p.sleep_hard", [60]]))
+                    c.sendall(msgpack.packb([0, 3, "objpool.ping", []]))
+                    for answer in iter(lambda: self.call(c, unpacker, b""), None):
+                        if answer[1] == 3:
+                            break
+                    # The call has been handed over when a status says so.
+                    while not self.call(c, unpacker, msgpack.packb([0, 4, "objpool.status", []]))[3]["pools"][0]["slots"][0]["running"]:
+                        pass
+                    begin = time.perf_counter()
+                    os.kill(pid, signal.SIGKILL)
+                    assert self.call(c, unpacker, b"")[2]
+                    told.append((time.perf_counter() - begin) * 1e3)
+                    self.call(c, unpacker, msgpack.packb([0, 5, "p.pid", []]))
+                    back.append((time.perf_counter() - begin) * 1e3)
+                    if i == 0:
+                        first_back = back[-1]
+        self.row("a worker killed: its caller is told", statistics.median(told), "ms", ("to reach", 5))
+        self.row("a worker killed: its slot answers, first death", first_back, "ms", ("to reach", 20))
+
+    def run(self):
+        gearman, nats, redis = self.start_gearman(), self.start_nats(), self.start_redis()
+        self.latency(gearman, nats)
+        self.throughput(gearman, nats, redis)
+        self.stop_all()
+        for part in (self.broadcast, self.map, self.payloads, self.idle, self.flat, self.death):
+            part()
+
+
+def version(*command):
+    try:
+        return subprocess.run(command, text=True, capture_output=True, timeout=10).stdout.splitlines()[0].strip()
+    except (OSError, IndexError):
+        return f"{command[0]}: not installed"
+
+
+def write_markdown(bench, path, command):
+    lines = ["# Benchmarks", "", f"Written by `{command}` on {datetime.date.today()}: {os.cpu_count()} CPUs, Linux {os.uname().release}; "
+             + "; ".join([version(str(bench.build / "objpoold"), "--version"), version("redis-server", "--version")[:22],
+                          version("nats-server", "--version"), version("gearmand", "--version"), f"Python {sys.version.split()[0]}"]) + ".",
+             "", "Each figure is the median of rounds that take turns with its peers' in one run; in brackets the ratio objpool : peer. Machines that are",
+             "shared and noisy move absolute figures by a third within minutes: read the ratios. `relay` is the floor: the same bytes through an epoll",
+             "process to an echo process and back, with nothing done to them.", "", "| work | objpool | beside |", "|---|---:|---|"]
+    lines += [f"| {' | '.join(row)} |" for row in bench.rows]
+    pathlib.Path(path).write_text("\n".join(lines) + "\n")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--build", default="build", type=pathlib.Path)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--markdown")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="objpool-bench-") as place:
+        bench = Bench(options.build.resolve(), options.quick, place)
+        try:
+            bench.run()
+        finally:
+            bench.stop_all()
+        if options.markdown:
+            write_markdown(bench, options.markdown, "make bench")
+    return 0
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    sys.exit(main())
