@@ -98,7 +98,7 @@ clean: # remove what was built
 format: # clang-format on all sources
 	clang-format -i $$(git ls-files '*.c' '*.h')
 
-lint: # clang-tidy and cppcheck
+lint: # all warnings of gcc and clang as errors, cppcheck, man pages
 	sh scripts/lint.sh
 
 include packaging/install.mk

@@ -79,6 +79,7 @@ static void to_journal(int level, const struct pool *pool, const struct slot *sl
 		to_stderr(level, text);
 }
 
+__attribute__((format(printf, 4, 0)))
 static void say(int level, const struct pool *pool, const struct slot *slot, const char *format, va_list list)
 {
 	char text[LINE];

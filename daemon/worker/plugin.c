@@ -14,7 +14,7 @@ static void copy_known(void *to, size_t known, const void *from, size_t size)
 static int check(const struct objpool_plugin *p, const char *path, char *fault, size_t size)
 {
 	if (p->abi != OBJPOOL_ABI) {
-		snprintf(fault, size, "plugin %s is built for plugin ABI %u; this daemon has %u: build it again", path, p->abi,
+		snprintf(fault, size, "plugin %s is built for plugin ABI %u; this daemon has %d: build it again", path, p->abi,
 			 OBJPOOL_ABI);
 		return -1;
 	}

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the README says, done."""
+"""What the README and the documents say, done."""
+import json
 import os
 import re
 import shutil
@@ -9,11 +10,16 @@ import pytest
 from harness import BUILD, ROOT
 
 README = (ROOT / "README.md").read_text()
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(text, language=""):
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.S | re.M)
 
 
 def block(language, words):
-    """The code block of that language that contains the words."""
-    found = [b for b in re.findall(rf"```{language}\n(.*?)```", README, re.S) if words in b]
+    """The code block of the README of that language that contains the words."""
+    found = [b for b in blocks(README, language) if words in b]
     assert len(found) == 1
     return found[0]
 
@@ -30,9 +36,42 @@ def run(*command, **keywords):
     return done.stdout
 
 
+# ---- the README ----
+
+
 def test_the_demo():
     out = run("sh", ROOT / "scripts/demo.sh", BUILD)
     assert "nieghborhood" in out and out.rstrip().endswith("docs/PLUGINS.md.")
+    assert "\033" not in out
+
+
+def test_the_demo_cleans_up_when_a_call_fails(place):
+    """A build whose `objpool` is not the real one: the demo says so, fails, and leaves nothing behind."""
+    (place / "build").mkdir()
+    for name in ("objpoold", "objpool-worker", "plugins"):
+        (place / "build" / name).symlink_to(BUILD / name)
+    fake = place / "build" / "objpool"
+    fake.write_text('#!/bin/sh\n[ "$1" = ping ] || { echo wrong; exit 7; }\n')
+    fake.chmod(0o755)
+    (place / "tmp").mkdir()
+    done = subprocess.run(["sh", ROOT / "scripts/demo.sh", place / "build"], text=True, capture_output=True, timeout=60,
+                          env={**os.environ, "TMPDIR": str(place / "tmp")})
+    assert done.returncode == 1 and "exit status 7, not 0" in done.stderr
+    assert list((place / "tmp").iterdir()) == []
+    assert "stopped" in done.stderr # the daemon's log, to its end
+
+
+def test_a_pool_of_your_own(place, start):
+    configure, use = block("sh", "objpoold.conf <<CONF"), block("sh", "export OBJPOOL_ADDRESS")
+    written = configure[:configure.index("build/objpoold --config")]
+    run("sh", "-ec", written.replace("/tmp/", f"{place}/").replace("$PWD/build", str(BUILD)))
+    assert run(BUILD / "objpoold", "--config", place / "objpoold.conf", "--check") is not None
+    daemon = start(pools={"dice": {"plugin": "sampler", "class": "Sampler", "workers": 4}})
+    use = use.replace("unix:/tmp/objpool.sock", daemon.address).replace("build/objpool", str(BUILD / "objpool"))
+    out = run("bash", "-ec", use).splitlines()
+    float(out[0])
+    assert out[1:3] == ["null", "[0, 0, 40, 0]"]
+    assert len(out) > 8 and "4 of 4 ready" in "\n".join(out)
 
 
 def test_python(dice, place):
@@ -46,8 +85,8 @@ def test_c(dice, place):
     _, environment = dice
     (place / "first.c").write_text(block("c", "objpool_callf"))
     sanitize = os.environ.get("SANITIZE") or ("address,undefined" if "address" in BUILD.name else "")
-    run("cc", *([f"-fsanitize={sanitize}"] if sanitize else []), f"-I{ROOT}/client/include", place / "first.c", BUILD / "libobjpool.a",
-        "-lmsgpackc", "-o", place / "first")
+    run("cc", "-Wall", "-Wextra", "-Werror", *([f"-fsanitize={sanitize}"] if sanitize else []), f"-I{ROOT}/client/include",
+        place / "first.c", BUILD / "libobjpool.a", "-lmsgpackc", "-o", place / "first")
     assert run(place / "first", env=environment) == "2\n"
 
 
@@ -60,6 +99,101 @@ def test_neovim(dice, place):
     done = subprocess.run(["nvim", "--headless", "-u", "NONE", "-S", place / "first.vim"], env=environment, text=True,
                           capture_output=True, timeout=60)
     assert "[0, 0, 0, 0]" in done.stderr
+
+
+# ---- the documents ----
+
+VOLATILE = {"pid", "uptime_s", "since_s", "running_s", "listen", "late", "calls", "version"}
+
+
+def from_text(text):
+    """JSON with nil."""
+    return json.loads(re.sub(r'("(?:[^"\\]|\\.)*")|\bnil\b', lambda m: m.group(1) or "null", text))
+
+
+def conversation(text):
+    """[([request, …], [response, …]), …] of a document's blocks: who sends twice before an answer sends both."""
+    turns, message = [], []
+    for line in "".join(b for b in blocks(text) if b.startswith("-->")).splitlines():
+        mark, body = line[:4], re.sub(r"\]\s+(?:[0-9a-f]{2} ?)+$", "]", line[4:])
+        if mark == "--> ":
+            if not turns or turns[-1][1]:
+                turns.append(([], []))
+            message = [body]
+            turns[-1][0].append(message)
+        elif mark == "<-- ":
+            message = [body]
+            turns[-1][1].append(message)
+        else:
+            message.append(line)
+    return [tuple([from_text(" ".join(m)) for m in side] for side in turn) for turn in turns]
+
+
+def check_alike(told, got, where):
+    """Equal, but for values that differ from run to run: their types are."""
+    if isinstance(told, dict) and isinstance(got, dict):
+        assert set(told) == set(got), where
+        for key in told:
+            if key in VOLATILE:
+                assert type(told[key]) is type(got[key]), (where, key)
+            else:
+                check_alike(told[key], got[key], (where, key))
+    elif isinstance(told, list) and isinstance(got, list):
+        assert len(told) == len(got), (where, told, got)
+        for i, (a, b) in enumerate(zip(told, got)):
+            check_alike(a, b, (where, i))
+    elif isinstance(told, str) and told.startswith("NO_SUCH_METHOD: this daemon ("):
+        assert got.startswith("NO_SUCH_METHOD: this daemon ("), where
+    else:
+        assert told == got and type(told) is type(got), (where, told, got)
+
+
+def test_the_conversation_in_the_protocol(start):
+    turns = conversation((ROOT / "docs/PROTOCOL.md").read_text())
+    assert len(turns) > 25
+    daemon = start(pools={"dice": {"plugin": "sampler", "class": "Sampler"}, "probe": {}})
+    with daemon.client() as client:
+        for requests, responses in turns:
+            for request in requests:
+                client.start(request[2], *request[3], msgid=request[1])
+            for response in responses:
+                check_alike(response[2:], list(client.wait(response[1])), response[1])
+
+
+def test_the_first_bytes_in_the_protocol(start):
+    daemon = start(pools={"dice": {"plugin": "sampler", "class": "Sampler"}})
+    lines = re.findall(r"^(?:-->|<--) \[.*\]\s{3,}((?:[0-9a-f]{2} ?)+)$", (ROOT / "docs/PROTOCOL.md").read_text(), re.M)
+    sent, received = [bytes.fromhex(line) for line in lines]
+    with daemon.client() as client:
+        client.send_raw(sent)
+        assert client.socket.recv(100) == received
+
+
+def test_every_error_code_and_option_is_in_the_protocol():
+    text = (ROOT / "docs/PROTOCOL.md").read_text()
+    codes = re.findall(r'\[ERROR_\w+\] = "(\w+)"', (ROOT / "daemon/core/error.c").read_text())
+    options = re.findall(r'^\t\{"(\w+)", option_', (ROOT / "daemon/core/request.c").read_text(), re.M)
+    methods = re.findall(r'\{"objpool\.(\w+)", on_', (ROOT / "daemon/supervisor/service.c").read_text())
+    assert len(codes) > 10 and len(options) > 10 and len(methods) > 10
+    assert [w for w in codes + options + methods if not re.search(rf"(`|objpool\.){w}\b", text)] == []
+
+
+def test_functions_in_the_architecture_exist():
+    text = (ROOT / "docs/ARCHITECTURE.md").read_text()
+    sources = "".join(p.read_text() for folder in ("daemon", "proto", "tests/sim") for p in (ROOT / folder).rglob("*.[ch]"))
+    names = set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", text))
+    assert len(names) > 30
+    assert [name for name in sorted(names) if not re.search(rf"\b{name}\b", sources)] == []
+
+
+def test_files_in_the_documents_exist():
+    missing = []
+    for document in DOCUMENTS:
+        text = document.read_text()
+        links = [(document.parent / link) for link in re.findall(r"\]\((?!https?:)([^)#]+)", text)]
+        paths = [ROOT / path for path in re.findall(r"\b((?:daemon|proto|client|plugins|tests|scripts|packaging|docs)/[\w./-]+\.\w+)\b", text)]
+        missing += [str(path) for path in links + paths if not path.exists()]
+    assert missing == []
 
 
 def test_every_option_of_the_configuration_is_in_its_manual():
