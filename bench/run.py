@@ -292,10 +292,11 @@ class Bench:
     def flat(self):
         n = 3000 if self.quick else 10000
         for what, few, many in (("pools", {"p": 2}, {"p": 2, **{f"q{i}": 1 for i in range(63)}}), ("workers", {"p": 1}, {"p": 64})):
-            with self.daemon(few) as path:
-                one = self.load("load", "rtt", path, "p.echo", 32, n)["p50"]
-            with self.daemon(many) as path:
-                self.row(f"p50 of a call, 64 {what}", self.load("load", "rtt", path, "p.echo", 32, n)["p50"], "µs", ("one pool, few workers", one))
+            def p50(pools):
+                with self.daemon(pools) as path:
+                    return statistics.median(self.load("load", "rtt", path, "p.echo", 32, n)["p50"] for _ in range(3))
+            ours, one = self.medians(lambda: p50(many), lambda: p50(few))
+            self.row(f"p50 of a call, 64 {what}", ours, "µs", ("one pool, few workers", one))
 
     def death(self):
         told, back = [], []
