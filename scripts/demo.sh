@@ -10,7 +10,7 @@ case $build in /*) ;; *) build=$source/$build ;; esac
 place=$(mktemp -d "${TMPDIR:-/tmp}/objpool-demo.XXXXXX")
 daemon=
 export OBJPOOL_ADDRESS="unix:$place/objpool.sock"
-if [ -t 1 ]; then bold=$(printf '\033[1m') plain=$(printf '\033[0m'); else bold= plain=; fi
+if [ -t 1 ]; then bold=$(printf '\033[1m') plain=$(printf '\033[0m'); else bold='' plain=''; fi
 
 clean_up() {
 	status=$?
@@ -56,6 +56,7 @@ cat >"$place/objpoold.conf" <<CONF
 [daemon]
 listen = unix:$place/objpool.sock
 plugin_dir = $build/plugins
+drain_timeout = 5
 
 [pool spell]
 plugin = spell
@@ -81,7 +82,7 @@ daemon=$!
 tries=0
 until "$build/objpool" ping >/dev/null 2>&1; do # it answers as soon as it listens
 	tries=$((tries + 1))
-	kill -0 $daemon 2>/dev/null && [ $tries -lt 200 ] || { echo "the daemon did not start" >&2; exit 1; }
+	if [ $tries -gt 200 ] || ! kill -0 $daemon 2>/dev/null; then echo "the daemon did not start" >&2; exit 1; fi
 	sleep 0.05
 done
 
@@ -94,15 +95,18 @@ expect separate
 say "map: a real text, line by line, over all instances; results come in order. Unknown words of each line:"
 grep . "$source/plugins/spell/sample.txt" | sed 's/\\/\\\\/g; s/"/\\"/g; s/.*/"&"/' >"$place/lines"
 show 0 map spell.check_text --items "$place/lines"
-expect offset
+expect '[{"word": "nieghborhood", "offset": 53}]'
+[ "$(wc -l <"$place/out")" -eq "$(wc -l <"$place/lines")" ] || { echo "a line got no answer" >&2; exit 1; }
 
 say "all: every instance once, in slot order. Four samplers, each with its own seed:"
 show 0 call dice:all.get_normal_sample
+expect '[0.7497'
 say "By number: this instance and no other. Its state stays with it:"
 show 0 call dice:2.set_property 40
 show 0 call dice:2.add_and_get_property 2
 expect 42
 show 0 call dice:all.get_property
+expect '[0, 0, 42, 0]'
 say "By key: the same instance for the same key:"
 show 0 call dice:key=alice.set_property 7
 show 0 call dice:key=alice.get_property
@@ -127,14 +131,18 @@ say "A method that crashes costs its own call and nothing else; the slot is buil
 show 1 call probe:0.crash 11
 expect 'signal 11'
 show 0 call probe:all.generation
+expect '[2, 1]'
 show 0 call probe:all.echo '"both are there"'
+expect '["both are there", "both are there"]'
 
 say "What the daemon knows:"
 show 0 status probe
+expect '2 of 2 ready'
 say "SIGTERM: what runs is finished, then the daemon ends."
 kill $daemon
 wait $daemon
 daemon=
-sed -n '$s/^/    /p' "$place/log"
+sed -n '$s/^/    /p' "$place/log" | tee "$place/out"
+expect stopped
 echo
 echo "Done. Nothing is left running. Next: README.md, docs/PLUGINS.md."
