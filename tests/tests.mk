@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Tests without a daemon: units, the simulation of the core, fuzzing. Included by the Makefile.
 UNIT  := $(patsubst tests/unit/%.c,$(B)/tests/%,$(wildcard tests/unit/test_*.c))
-SEEDS ?= 1-4000
+SEEDS ?= 1-8000
 SEEDS_LONG ?= 1-400000
 FUZZ_SECONDS ?= 60
 FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
@@ -14,7 +14,7 @@ $(B)/tests/test_%: $(B)/tests/unit/test_%.o $(CLIENT) $(CORE) $(PROTO)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -rdynamic -o $@ $^ -lcmocka -lmsgpackc -lpthread -ldl -lm
 
-sim: $(B)/sim # the core on virtual time, thousands of seeds (SEEDS=1-4000)
+sim: $(B)/sim # the core on virtual time, thousands of seeds (SEEDS=1-8000)
 	./$(B)/sim --seeds $(SEEDS)
 
 sim-long: $(B)/sim # the same, hundreds of thousands

@@ -553,8 +553,6 @@ static void next_life(struct slot *slot)
 
 	slot->plan = PLAN_STAY;
 	start_after(slot, delay);
-	if (slot->pool->queue.count)
-		scheduler_run(slot->pool);
 }
 
 void slot_on_gone(struct slot *slot, int status, const char *why)
@@ -580,6 +578,7 @@ void slot_on_gone(struct slot *slot, int status, const char *why)
 			on_died(slot, status, lived);
 		next_life(slot);
 	}
+	scheduler_run(pool); /* what has come back may be for another slot */
 	pool->calls_count--;
 	pool_on_ended(pool);
 }

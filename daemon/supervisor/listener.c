@@ -64,8 +64,10 @@ static void take(struct listener *listener, int fd)
 		turn_away(fd, daemon->config.max_connections);
 		return;
 	}
-	if (!is_unix)
+	if (!is_unix) {
 		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+		(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one); /* who vanished without a word must not stay for ever */
+	}
 	if (!session_new(daemon, fd, is_unix))
 		log_say(LOG_ERR, "out of memory for a new connection");
 }
