@@ -27,5 +27,6 @@ for i, call in enumerate(CALLS):
 write("request", "pipelined", b"".join(msgpack.packb(call) for call in CALLS[:8]))
 for i, value in enumerate(VALUES):
     write("scan", f"value-{i:02}", b"\x05" + msgpack.packb(value))
-for i, bomb in enumerate([b"\xdd\xff\xff\xff\xff", b"\xdf\xff\xff\xff\xff" * 9, b"\xc6\xff\xff\xff\xff", b"\x91" * 200, b"\xc1"]):
+for i, bomb in enumerate([b"\xdd\xff\xff\xff\xff", b"\xdf\xff\xff\xff\xff" * 9, b"\xc6\xff\xff\xff\xff", b"\x91" * 200, b"\xc1",
+                          b"\x91" * 60 + b"\xdd\xff\xff\xff\xff\xdd\xff"]):
     write("scan", f"bomb-{i}", b"\x01" + bomb)

@@ -220,6 +220,12 @@ static void test_bombs(void **state)
 	scan_begin(&scan, INT64_MAX);
 	assert_int_not_equal(scan_run(&scan, bytes, sizeof bytes), 1);
 	assert_true(scan.deep);
+	/* Deep, and cut within a header: too large all the same. */
+	memset(bytes, 0x91, 60);
+	memcpy(bytes + 60, "\xdd\xff\xff\xff\xff\xdd\xff", 7);
+	scan_begin(&scan, 1 << 20);
+	assert_int_equal(scan_run(&scan, bytes, 67), 0);
+	assert_true(scan.deep && scan.over);
 }
 
 static void test_dropped_bytes(void **state)
