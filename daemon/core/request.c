@@ -34,7 +34,7 @@ static int find_pool(struct call *call, struct core *core, const struct target *
 		return -EINVAL;
 	}
 	if (!pool) {
-		error_say(error, ERROR_NO_SUCH_POOL, RAN_NO, "there is no pool \"%.*s\"", (int)(target->pool.size & 127),
+		error_say(error, ERROR_NO_SUCH_POOL, RAN_NO, "there is no pool \"%.*s\"", (int)(target->pool.size < 80 ? target->pool.size : 80),
 			  (const char *)target->pool.bytes);
 		return -EINVAL;
 	}

@@ -46,7 +46,7 @@ static struct pool *pool_argument(struct request *request)
 	request->count--;
 	pool = pool_find(&request->daemon->core, name);
 	if (!pool)
-		error_say(&request->error, ERROR_NO_SUCH_POOL, RAN_NO, "there is no pool \"%.*s\"", (int)(name.size & 127),
+		error_say(&request->error, ERROR_NO_SUCH_POOL, RAN_NO, "there is no pool \"%.*s\"", (int)(name.size < 80 ? name.size : 80),
 			  (const char *)name.bytes);
 	return pool;
 }
@@ -69,7 +69,7 @@ static int read_hello(struct request *request, uint32_t n)
 				return bad(request, "errors as \"map\" or \"string\"");
 			client->error_maps = span_is(text, "map");
 		} else if (span_is(key, "client") && read_text(&look, &text) == 0) {
-			snprintf(client->name, sizeof client->name, "%.*s", (int)(text.size & 1023), (const char *)text.bytes);
+			snprintf(client->name, sizeof client->name, "%.*s", (int)(text.size < CLIENT_NAME ? text.size : CLIENT_NAME), (const char *)text.bytes);
 		}
 	}
 	return 0;
