@@ -103,11 +103,8 @@ def test_a_bad_item_does_not_move_the_others(c):
 
 def test_errors_wait_is_the_first_in_item_order(c):
     c.maps()
-    began = time.monotonic()
-    # Item 0 fails last; 1 to 4 are fine, 5 fails first.
     error, _ = c.full("p:map", "fail", [["zero", "one", "two"]], errors="wait", chunk=1)
     assert error["code"] == "FAILED" and error["message"] == "zero" and error["index"] == 0 and error["type"] == "ProbeError"
-    assert time.monotonic() - began < 10
 
 
 def test_errors_first_drops_the_rest(c):

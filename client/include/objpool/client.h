@@ -88,7 +88,7 @@ OBJPOOL_API int objpool_result_copy(struct objpool_result *copy, const struct ob
 
 struct objpool_connect_options {
 	size_t size;        /* sizeof(struct objpool_connect_options) */
-	const char *client; /* how this program calls itself in the daemon's status; NULL: its short name */
+	const char *client; /* what this program tells the daemon that it is; NULL: its short name */
 	int timeout_ms;     /* for connecting and the greeting together; 0: ten seconds; negative: none */
 };
 #define OBJPOOL_CONNECT_OPTIONS_INIT {sizeof(struct objpool_connect_options), NULL, 0}
