@@ -110,9 +110,9 @@ static int host_progress(struct objpool_call *call, uint64_t done, uint64_t tota
 	return -ENOSYS;
 }
 
-static struct objpool_call *host_defer(struct objpool_call *call)
+static struct objpool_call *host_defer(struct objpool_call *call, uint64_t wake_at)
 {
-	(void)call;
+	(void)call, (void)wake_at;
 	return NULL;
 }
 

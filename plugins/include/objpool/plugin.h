@@ -96,6 +96,12 @@ struct objpool_method {
 
 #define OBJPOOL_CLASS_THREAD_SAFE (1u << 0) /* instances of one process may run on different threads at once */
 
+/* What happens to a deferred call. */
+enum objpool_event {
+	OBJPOOL_WAKE = 1, /* the time that objpool_defer was given has come: answer it now, or leave it for later */
+	OBJPOOL_GONE = 2, /* nobody waits for it any more (cancelled, deadline, client gone); it is freed on return */
+};
+
 struct objpool_class {
 	uint32_t size;         /* sizeof(struct objpool_class) */
 	uint32_t flags;        /* OBJPOOL_CLASS_... */
@@ -126,14 +132,23 @@ struct objpool_class {
 	 * template, after preload. Optional. */
 	int (*list_methods)(struct objpool_call *call, msgpack_packer *result);
 
-	/* Is called between methods when a client connection that has called this instance has ended, if
-	 * set: locks and waiters of that session can be freed. The daemon of ABI 1.0 does not call it yet. Optional. */
+	/* Is called between methods when a client connection that has called this pool has ended: what belongs to that
+	 * session (a lock, say) can be freed. Its deferred calls have been told of before. Optional. */
 	void (*session_end)(void *self, struct objpool_call *call, uint64_t session);
 
 	/* Writes the instance's state as one msgpack value, and makes a fresh instance (after `create`) take it over:
-	 * for rolling restarts. The daemon of ABI 1.0 does not call them yet. Optional. */
+	 * when a worker is replaced in good order (restart, recycling, reload). Both or none. Optional. */
 	int (*snapshot)(void *self, struct objpool_call *call, msgpack_packer *state);
 	int (*restore)(void *self, struct objpool_call *call, const msgpack_object *state);
+
+	/* Something happened to a call that a method has deferred. Is called between methods. Required of classes whose
+	 * methods defer. See objpool_defer. */
+	void (*deferred)(void *self, struct objpool_call *call, enum objpool_event event);
+
+	/* A client takes the instance for itself alone (objpool.lease), and gives it back, by release, time-out or by going
+	 * away; call->session says who. `leased` may refuse: non-zero, having called objpool_fail. Optional. */
+	int (*leased)(void *self, struct objpool_call *call);
+	void (*released)(void *self, struct objpool_call *call);
 };
 
 struct objpool_plugin {
@@ -172,9 +187,8 @@ struct objpool_host {
 	uint32_t minor;
 	void (*fail)(struct objpool_call *call, const struct objpool_error *error);
 	bool (*cancelled)(const struct objpool_call *call);
-	/* The ones below may be missing (see `size`) or refuse with -ENOSYS until the daemon has what they need. */
 	int (*progress)(struct objpool_call *call, uint64_t done, uint64_t total, const char *text);
-	struct objpool_call *(*defer)(struct objpool_call *call);
+	struct objpool_call *(*defer)(struct objpool_call *call, uint64_t wake_at);
 	int (*answer)(struct objpool_call *deferred, const void *msgpack, size_t size);
 };
 
@@ -232,13 +246,37 @@ static inline bool objpool_cancelled(const struct objpool_call *call)
 }
 
 /*
- * Tells the caller how far the call is; total 0: unknown; text may be NULL. Does nothing when the caller did not ask.
- * Returns 0, or -ENOSYS from a host that has no progress yet.
+ * Tells the caller how far the call is; total 0: unknown; text may be NULL. Does nothing when the caller did not ask, and
+ * sends a few a second at most: call it as often as you like. Returns 0, or -ENOSYS from a host that lacks it.
  */
 static inline int objpool_progress(struct objpool_call *call, uint64_t done, uint64_t total, const char *text)
 {
 	const bool there = call->host->size > offsetof(struct objpool_host, progress) && call->host->progress;
 	return there ? call->host->progress(call, done, total, text) : -ENOSYS;
+}
+
+/*
+ * Deferred replies: a method keeps its call and returns 0 without a result; the instance is free for other calls
+ * meanwhile, and a later one answers. A queue's get() is answered by somebody's put().
+ *
+ * objpool_defer returns the call to keep (not the one it was given), or NULL when no more can be kept: fail the call then.
+ * wake_at: CLOCK_MONOTONIC nanoseconds at which class->deferred shall be called with OBJPOOL_WAKE; 0: never.
+ *
+ * objpool_answer answers it with `size` bytes that are one msgpack value, or with the error that objpool_fail has set on
+ * it (then msgpack may be NULL), and frees it. Returns 0, or -ECANCELED: its caller had given up, nobody has been
+ * given the value, and the call is freed all the same (OBJPOOL_GONE will not come for it any more).
+ *
+ * What is still deferred when the worker ends is answered with WORKER_LOST by the daemon.
+ */
+static inline struct objpool_call *objpool_defer(struct objpool_call *call, uint64_t wake_at)
+{
+	const bool there = call->host->size > offsetof(struct objpool_host, defer) && call->host->defer;
+	return there ? call->host->defer(call, wake_at) : NULL;
+}
+
+static inline int objpool_answer(struct objpool_call *deferred, const void *msgpack, size_t size)
+{
+	return deferred->host->answer(deferred, msgpack, size);
 }
 
 /* The keyword argument `name`, or NULL. */
