@@ -9,7 +9,7 @@
  *   [START, supervisor pid, pool, slot, slots, generation,   [READY] or [READY, error]
  *           args, kwargs, slot kwargs, max result]
  *   [CALL, id, session, method, args                         [REPLY, id, error, value]
- *          (, deadline, kwargs)]
+ *          (, deadline, kwargs, progress?)]                  [PROGRESS, id, done, total, text]
  *   [BIND, binding, args, kwargs]
  *   [UNBIND, binding]
  *   [ITEMS, id, session, method, deadline, binding or 0,     [RESULTS, id, item, [value, …]]
@@ -36,7 +36,7 @@
 enum { CHANNEL_FD = 3 };
 
 enum to_worker { TO_START = 0, TO_CALL = 1, TO_BIND = 2, TO_UNBIND = 3, TO_ITEMS = 4, TO_STOP = 5 };
-enum from_worker { FROM_READY = 0, FROM_REPLY = 1, FROM_RESULTS = 2, FROM_ITEM_ERROR = 3 };
+enum from_worker { FROM_READY = 0, FROM_REPLY = 1, FROM_RESULTS = 2, FROM_ITEM_ERROR = 3, FROM_PROGRESS = 4 };
 enum to_template { TO_LOAD = 0, TO_FORK = 1 };
 enum from_template { FROM_LOADED = 0, FROM_FORKED = 1 };
 

@@ -3,11 +3,14 @@
 
 #include "daemon/core/pool.h"
 #include "daemon/core/scheduler.h"
+#include "proto/pack.h"
 #include "proto/scan.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+
+#define PROGRESS_EVERY (100 * MILLISECOND)
 
 enum { RERUNS_MOST = 3 }; /* of an idempotent call: a poisonous one must not kill every worker in turn */
 
@@ -50,6 +53,8 @@ struct call *call_new(struct client *client, struct rpc *rpc, struct block *bloc
 		return NULL;
 	*call = (struct call){.session = client->id, .size = size, .small = small};
 	gather_init(&call->gather);
+	input_init(&call->input);
+	stream_init(&call->stream);
 	if (share) {
 		call->block = block_ref(block);
 		return call;
@@ -63,8 +68,12 @@ struct call *call_new(struct client *client, struct rpc *rpc, struct block *bloc
 
 void call_free(struct call *call, struct core *core)
 {
+	call->batches++; /* input_drop must not end it */
+	input_drop(call);
+	call->batches--;
 	assert(call->batches == 0);
 	gather_free(&call->gather);
+	stream_free(&call->stream);
 	block_unref(call->block);
 	block_unref(call->merged);
 	free(call->keys);
@@ -94,7 +103,7 @@ static void call_end(struct call *call)
 
 /* ---- batches ---- */
 
-static struct batch *batch_new(struct call *call, uint32_t first, uint32_t count, const uint8_t *const *at)
+struct batch *batch_new(struct call *call, uint64_t first, uint32_t count, const uint8_t *const *at)
 {
 	struct batch *batch = malloc(sizeof *batch + call->columns * sizeof *batch->at);
 	if (!batch)
@@ -124,17 +133,36 @@ struct batch *batch_cut(struct batch *waiting, uint32_t count)
 		waiting->at[c] = items_skip(waiting->at[c], count);
 	waiting->first += count;
 	waiting->count -= count;
+	if (waiting->block) {
+		part->block = block_ref(waiting->block);
+		part->bytes = (uint64_t)(waiting->at[0] - part->at[0]);
+		waiting->bytes -= part->bytes;
+	}
 	return part;
+}
+
+void batch_free(struct batch *batch)
+{
+	struct call *call = batch->call;
+
+	assert(!batch->flow);
+	if (batch->block) {
+		block_unref(batch->block);
+		call->size -= batch->bytes;
+		if (!call->answered && call->ticket.client)
+			call->ticket.client->pending -= batch->bytes;
+	}
+	if (!batch->embedded)
+		free(batch);
+	call->batches--;
 }
 
 void batch_end(struct batch *batch)
 {
 	struct call *call = batch->call;
 
-	assert(!batch->flow);
-	if (!batch->embedded)
-		free(batch);
-	if (--call->batches > 0)
+	batch_free(batch);
+	if (call->batches > 0 || call->input.open)
 		return;
 	assert(call->answered);
 	call_end(call);
@@ -150,34 +178,36 @@ static void close_books(struct call *call)
 		call->ticket.client->pending -= call->size;
 }
 
-/* All tasks have an answer: one goes out. */
 static void answer_gathered(struct call *call)
 {
 	struct error error;
 	const uint64_t limit = call->pool->core->limits.max_message;
 
-	close_books(call);
-	if (call->gather.failed >= 0) {
-		ticket_answer_packed_error(&call->ticket, &call->gather.failure);
-	} else if (call->gather.size > limit) {
+	if (call->gather.size > limit) {
 		error_say(&error, ERROR_TOO_LARGE, RAN_YES, "the gathered results are %llu bytes, over max_message = %llu",
 			  (unsigned long long)call->gather.size, (unsigned long long)limit);
 		error.pool = call->pool->name;
 		ticket_answer_error(&call->ticket, &error);
-	} else {
-		struct sendq *out = ticket_value(&call->ticket);
-		if (out)
-			gather_write(&call->gather, call->total, out);
-		ticket_close(&call->ticket);
+		return;
 	}
-	gather_free(&call->gather);
+	struct sendq *out = ticket_value(&call->ticket);
+	if (out)
+		gather_write(&call->gather, (uint32_t)call->total, out);
+	ticket_close(&call->ticket);
 }
 
-static void task_answered(struct call *call, uint32_t count)
+/* All tasks have a result: the answer goes out. */
+static void answer(struct call *call)
 {
-	call->left -= count;
-	if (call->left == 0 && !call->answered)
+	close_books(call);
+	if (call->gather.failed >= 0)
+		ticket_answer_packed_error(&call->ticket, &call->gather.failure);
+	else if (call->stream.on)
+		stream_close(&call->stream, &call->ticket);
+	else
 		answer_gathered(call);
+	gather_free(&call->gather);
+	stream_free(&call->stream);
 }
 
 static void fail_for_memory(struct call *call)
@@ -187,29 +217,80 @@ static void fail_for_memory(struct call *call)
 	call_fail(call, &error);
 }
 
+/* A gathering call tells by itself how far it is, when it wasn't long ago that it did. */
+static void tell_progress(struct call *call)
+{
+	const uint64_t now = call->pool->core->now;
+	uint8_t room[3 * PACK_UINT], *p = room;
+
+	if (!call->progress || !call_gathers(call) || (call->left > 0 && now - call->progress_at < PROGRESS_EVERY))
+		return;
+	call->progress_at = now;
+	p = pack_uint(p, call->total - call->left);
+	p = call->input.open ? pack_nil(p) : pack_uint(p, call->total);
+	p = pack_nil(p);
+	stream_progress(&call->ticket, (struct span){.bytes = room, .size = (size_t)(p - room)});
+}
+
+static void answer_if_done(struct call *call)
+{
+	if (call->left == 0 && !call->input.open && !call->input.busy && !call->answered)
+		answer(call);
+}
+
+static void task_answered(struct call *call, uint32_t count)
+{
+	call->left -= count;
+	tell_progress(call);
+	if (call->input.on) {
+		call->input.round -= call->input.sync ? count : 0;
+		if (input_pump(call) < 0)
+			fail_for_memory(call);
+	}
+	answer_if_done(call);
+}
+
 void call_on_values(struct batch *batch, uint32_t count, struct span values, struct block *block)
 {
 	struct call *call = batch->call;
-	const uint32_t first = batch->first + batch->done;
+	const uint64_t first = batch->first + batch->done;
+	int r;
 
 	batch->done += count;
 	if (call->answered) {
 		call->pool->core->late += count;
 		return;
 	}
-	if (!call_gathers(call)) {
+	if (call->stream.on) {
+		r = stream_values(&call->stream, &call->ticket, first, count, values, block);
+	} else if (call_gathers(call)) {
+		r = gather_values(&call->gather, first, count, values, block, call->errors == ERRORS_COLLECT);
+	} else {
 		call->left = 0;
 		close_books(call);
 		ticket_answer_span(&call->ticket, block, values);
 		return;
 	}
-	if (gather_values(&call->gather, first, count, values, block, call->errors == ERRORS_COLLECT) < 0)
+	if (r < 0)
 		fail_for_memory(call);
 	else
 		task_answered(call, count);
 }
 
-void call_on_failure(struct batch *batch, uint32_t index, struct error *error)
+/* Keeps the failure in its place, and, unless failures are collected, the first of them as the answer. */
+static int keep_failure(struct call *call, uint64_t index, const struct error *error)
+{
+	const bool as_map = call->ticket.client && call->ticket.client->error_maps;
+	const bool collect = call->errors == ERRORS_COLLECT;
+
+	if (call->stream.on && stream_failure(&call->stream, &call->ticket, index, error) < 0)
+		return -ENOMEM;
+	if (call->stream.on && collect)
+		return 0;
+	return gather_failure(&call->gather, index, error, as_map, collect);
+}
+
+void call_on_failure(struct batch *batch, uint64_t index, struct error *error)
 {
 	struct call *call = batch->call;
 
@@ -221,22 +302,26 @@ void call_on_failure(struct batch *batch, uint32_t index, struct error *error)
 	if (call->reruns > 0 && error->ran == RAN_NO)
 		error->ran = RAN_MAYBE; /* an earlier worker may have got to it */
 	call->pool->counts.failures++;
-	if (!call_gathers(call)) {
+	if (!call_gathers(call) && !call->stream.on) {
 		call->left = 0;
 		close_books(call);
 		ticket_answer_error(&call->ticket, error);
 		return;
 	}
-	error->index = index;
-	if (call->errors == ERRORS_FIRST) {
+	if (call_gathers(call))
+		error->index = (int64_t)index;
+	if (call->errors == ERRORS_FIRST)
 		call_fail(call, error);
-		return;
-	}
-	const bool as_map = call->ticket.client && call->ticket.client->error_maps;
-	if (gather_failure(&call->gather, index, error, as_map, call->errors == ERRORS_COLLECT) < 0)
+	else if (keep_failure(call, index, error) < 0)
 		fail_for_memory(call);
 	else
 		task_answered(call, 1);
+}
+
+void call_on_progress(const struct call *call, struct span values)
+{
+	if (!call->answered && call->progress && !call_gathers(call))
+		stream_progress(&call->ticket, values);
 }
 
 /* Lets go of the tasks of an answered call: what waits is dropped, what runs is told. The call lives on until the last batch
@@ -244,6 +329,7 @@ void call_on_failure(struct batch *batch, uint32_t index, struct error *error)
 static void let_go(struct call *call)
 {
 	call->batches++; /* holds the call for as long as this takes */
+	input_drop(call);
 	pool_drop_batches(call);
 	if (--call->batches == 0)
 		call_end(call);
@@ -319,8 +405,17 @@ static int add_one_per_slot(struct call *call, const uint8_t *const *at)
 
 static int add_map(struct call *call, const uint8_t *const *at)
 {
-	struct batch *batch = batch_new(call, 0, call->total, at);
-	return batch ? scheduler_add(batch) : -ENOMEM;
+	if (call->input.fed)
+		return input_pump(call); /* credit for the first items */
+	if (call->total == 0)
+		return 0;
+	struct batch *batch = batch_new(call, 0, (uint32_t)call->total, at);
+	if (!batch)
+		return -ENOMEM;
+	if (!call->input.on)
+		return scheduler_add(batch);
+	input_add(call, batch);
+	return input_pump(call);
 }
 
 static int add_batches(struct call *call, const uint8_t *const *at)
@@ -330,7 +425,7 @@ static int add_batches(struct call *call, const uint8_t *const *at)
 	case SELECT_SCATTER:
 		return add_one_per_slot(call, at);
 	case SELECT_MAP:
-		return call->total > 0 ? add_map(call, at) : 0;
+		return add_map(call, at);
 	case SELECT_ANY:
 	case SELECT_SLOT:
 	case SELECT_KEY:
@@ -352,17 +447,100 @@ int call_begin(struct call *call, struct client *client, const struct rpc *rpc, 
 	pool->calls_count++;
 	pool->counts.calls++;
 	call->left = call->total;
+	call->ticket.fed = call->input.open;
 	call->timer.fire = on_deadline;
 	if (call->bind.size + call->bind_kwargs.size > 0 && call->columns > 0)
 		call->binding = ++pool->core->last_binding;
 	call->batches++; /* it can't end before it has begun */
 	if ((call->deadline && timer_set(&pool->core->timers, &call->timer, call->deadline) < 0) || add_batches(call, at) < 0)
 		fail_for_memory(call);
-	else if (call->total == 0)
-		answer_gathered(call);
-	if (--call->batches == 0)
+	answer_if_done(call);
+	if (--call->batches == 0 && call->answered)
 		call_end(call);
 	return 0;
+}
+
+/* ---- being fed ---- */
+
+struct call *call_of_ticket(struct ticket *ticket)
+{
+	return ticket->abandoned == on_abandoned ? container_of(ticket, struct call, ticket) : NULL;
+}
+
+/* The items in a block of their own, unless they are large and lie in one. */
+static struct block *keep_items(struct span *items, struct block *block)
+{
+	if (block && items->size >= SENDQ_SHARE)
+		return block_ref(block);
+	struct block *copy = block_new(items->size);
+	if (!copy)
+		return NULL;
+	memcpy(copy->bytes, items->bytes, items->size);
+	items->bytes = copy->bytes;
+	return copy;
+}
+
+static int add_fed(struct call *call, uint32_t count, struct span items, struct block *block)
+{
+	struct block *kept = keep_items(&items, block);
+	struct batch *batch = kept ? batch_new(call, call->total, count, &items.bytes) : NULL;
+
+	if (!batch) {
+		block_unref(kept);
+		return -ENOMEM;
+	}
+	batch->block = kept;
+	batch->bytes = items.size;
+	call->size += items.size;
+	call->ticket.client->pending += items.size;
+	call->total += count;
+	call->left += count;
+	input_add(call, batch);
+	return input_pump(call);
+}
+
+void call_feed(struct call *call, uint32_t count, struct span items, struct block *block)
+{
+	const struct input *input = &call->input;
+	struct error error;
+
+	if (call->answered || !input->open || count == 0)
+		return;
+	call->batches++;
+	if (call->total + count > input->granted) {
+		error_say(&error, ERROR_OVERLOADED, call->total > 0 ? RAN_MAYBE : RAN_NO,
+			  "fed %llu items against credit for %llu", (unsigned long long)(call->total + count),
+			  (unsigned long long)input->granted);
+		error.pool = call->pool->name;
+		call_fail(call, &error);
+	} else if (add_fed(call, count, items, block) < 0) {
+		fail_for_memory(call);
+	}
+	if (--call->batches == 0 && call->answered)
+		call_end(call);
+}
+
+void call_feed_end(struct call *call, struct error *why)
+{
+	if (call->answered || !call->input.open)
+		return;
+	call->batches++;
+	call->input.open = false;
+	call->ticket.fed = false;
+	if (why) { /* one more item, which has failed already */
+		why->pool = call->pool->name;
+		why->index = (int64_t)call->total;
+		call->left++;
+		if (keep_failure(call, call->total++, why) < 0)
+			fail_for_memory(call);
+		else
+			call->left--;
+	}
+	if (input_pump(call) < 0)
+		fail_for_memory(call);
+	answer_if_done(call);
+	if (--call->batches == 0 && call->answered)
+		call_end(call);
 }
 
 bool call_rerun(struct call *call)

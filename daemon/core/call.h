@@ -16,6 +16,8 @@
 
 #include "daemon/core/client.h"
 #include "daemon/core/gather.h"
+#include "daemon/core/input.h"
+#include "daemon/core/stream.h"
 #include "daemon/core/target.h"
 #include "proto/channel.h"
 
@@ -34,10 +36,13 @@ struct batch {
 	struct slot *slot;       /* has been handed it, or (addressed) must be */
 	bool addressed;          /* to that slot alone */
 	bool embedded;           /* is the call's `only` */
-	uint32_t first, count;   /* tasks */
+	uint64_t first;          /* task; the others follow */
+	uint32_t count;          /* tasks */
 	uint32_t done;           /* of them, answered */
 	uint32_t id;             /* on the slot's channel, while handed */
 	uint64_t estimate;       /* nanoseconds that it is thought to take */
+	struct block *block;     /* of fed items: keeps them alive; NULL: the call does */
+	uint64_t bytes;          /* theirs, counted in call->size */
 	const uint8_t *at[];     /* per column, where item `first` begins */
 };
 
@@ -72,9 +77,13 @@ struct call {
 	uint32_t binding;       /* 0: none */
 	struct span bind, bind_kwargs;
 
-	uint32_t total, left;   /* tasks; those not answered yet */
+	uint64_t total, left;   /* tasks so far; those of them without a result */
 	uint32_t batches;       /* alive */
-	struct gather gather;   /* of all, map and scatter */
+	struct gather gather;   /* of all, map and scatter, unless it streams */
+	struct input input;     /* of a map whose items are not all queued at once */
+	struct stream stream;   /* results that leave one by one */
+	bool progress;          /* its caller wants to know how far it is */
+	uint64_t progress_at;   /* when it was last told */
 	struct batch only;      /* the first batch of a call that is one task; last: flexible */
 };
 
@@ -101,7 +110,15 @@ static inline bool call_gathers(const struct call *call)
 /* Answers from a worker for the tasks of a handed batch, in order. `values` are `count` packed values.
  * These may free the batch's call once the batch has ended, never before. */
 void call_on_values(struct batch *batch, uint32_t count, struct span values, struct block *block);
-void call_on_failure(struct batch *batch, uint32_t index, struct error *error);
+void call_on_failure(struct batch *batch, uint64_t index, struct error *error);
+
+/* The running task tells how far it is: [done, total or nil, text or nil]. */
+void call_on_progress(const struct call *call, struct span values);
+
+/* objpool.feed: `count` items for a call whose input is open; objpool.feed_end: there are no more, because `why` if it isn't
+ * NULL (then it has no message of its own lifetime). May end the call. */
+void call_feed(struct call *call, uint32_t count, struct span items, struct block *block);
+void call_feed_end(struct call *call, struct error *why);
 
 /* Fails the call as a whole: answers now, lets go of its tasks. */
 void call_fail(struct call *call, const struct error *error);
@@ -111,6 +128,15 @@ bool call_rerun(struct call *call);
 
 /* Has any of its tasks been begun by a worker? */
 bool call_has_begun(const struct call *call);
+
+/* The call that the ticket belongs to; NULL when it is none's. */
+struct call *call_of_ticket(struct ticket *ticket);
+
+/* A new batch of `count` tasks from `first` on, whose items begin at at[0 .. columns - 1]. NULL: out of memory. */
+struct batch *batch_new(struct call *call, uint64_t first, uint32_t count, const uint8_t *const *at);
+
+/* One that never came to be queued, or isn't any more: frees it. The call stays. */
+void batch_free(struct batch *batch);
 
 /* Makes a batch of `count` tasks from the front of a waiting one, which keeps the rest. NULL: out of memory. */
 struct batch *batch_cut(struct batch *waiting, uint32_t count);

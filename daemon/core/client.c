@@ -42,7 +42,21 @@ void client_gone(struct client *client)
 	sendq_clear(&client->out);
 }
 
-static void wrote(struct client *client)
+void client_on_input_end(struct client *client)
+{
+	struct ticket *ticket, *next;
+	struct error why;
+
+	for (ticket = TAILQ_FIRST(&client->tickets); ticket; ticket = next) {
+		next = TAILQ_NEXT(ticket, link);
+		if (!ticket->fed)
+			continue;
+		error_say(&why, ERROR_CANCELLED, RAN_NO, "the connection's input ended before objpool.feed_end");
+		ticket->abandoned(ticket, &why);
+	}
+}
+
+void client_wrote(struct client *client)
 {
 	if (client->out.bytes > client->core->limits.max_unsent)
 		client->stalled = true; /* the queues pass over it from now on */
@@ -61,6 +75,7 @@ int ticket_open(struct ticket *ticket, struct client *client, const struct rpc *
 		void (*abandoned)(struct ticket *, const struct error *))
 {
 	ticket->client = NULL;
+	ticket->fed = false;
 	ticket->notification = rpc->type == RPC_NOTIFICATION;
 	ticket->msgid = ticket->notification ? 0 : rpc->msgid;
 	ticket->abandoned = abandoned;
@@ -110,7 +125,7 @@ void ticket_close(struct ticket *ticket)
 	if (!client)
 		return;
 	detach(ticket);
-	wrote(client);
+	client_wrote(client);
 }
 
 void ticket_answer_span(struct ticket *ticket, struct block *block, struct span value)
@@ -149,5 +164,5 @@ void client_answer_error(struct client *client, uint32_t msgid, const struct err
 	put_head(&client->out, msgid, false);
 	error_pack(error, client->error_maps, &client->out);
 	put_nil(&client->out);
-	wrote(client);
+	client_wrote(client);
 }

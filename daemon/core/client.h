@@ -21,6 +21,7 @@ struct ticket {
 	struct client *client;    /* NULL: closed, nobody waits */
 	uint32_t msgid;
 	bool notification; /* is owed no answer */
+	bool fed;          /* its caller still sends for it (objpool.feed) */
 	/* Let go of what was begun for it: the client has gone and the ticket is closed (`why` is NULL), or it has
 	 * cancelled, and `why` is the answer to give. */
 	void (*abandoned)(struct ticket *ticket, const struct error *why);
@@ -59,6 +60,12 @@ void client_gone(struct client *client);
 
 /* May another request be taken in? Else the session is not read until client_wrote or less. */
 bool client_accepts(const struct client *client);
+
+/* Something has been written to client->out. */
+void client_wrote(struct client *client);
+
+/* Its sending side is shut down: what it would have fed can't come any more. */
+void client_on_input_end(struct client *client);
 
 /* Some of client->out has been sent: starts again what was held back because it was full. */
 void client_on_sent(struct client *client);

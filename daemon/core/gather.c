@@ -21,7 +21,7 @@ void gather_free(struct gather *gather)
 }
 
 /* The piece to which task `first` can be added: the last one if it ends there, else a new one. */
-static struct piece *piece_for(struct gather *gather, uint32_t first)
+static struct piece *piece_for(struct gather *gather, uint64_t first)
 {
 	struct piece *last = gather->count ? &gather->pieces[gather->count - 1] : NULL;
 	if (last && last->first + last->count == first)
@@ -51,7 +51,7 @@ static void wrap(struct sendq *to, uint32_t count, struct span values, struct bl
 	}
 }
 
-int gather_values(struct gather *gather, uint32_t first, uint32_t count, struct span values, struct block *block,
+int gather_values(struct gather *gather, uint64_t first, uint32_t count, struct span values, struct block *block,
 		  bool collect)
 {
 	struct piece *piece = piece_for(gather, first);
@@ -67,7 +67,7 @@ int gather_values(struct gather *gather, uint32_t first, uint32_t count, struct 
 	return piece->bytes.failed ? -ENOMEM : 0;
 }
 
-static int collect_failure(struct gather *gather, uint32_t index, const struct error *error, bool as_map)
+static int collect_failure(struct gather *gather, uint64_t index, const struct error *error, bool as_map)
 {
 	struct piece *piece = piece_for(gather, index);
 	if (!piece)
@@ -81,15 +81,15 @@ static int collect_failure(struct gather *gather, uint32_t index, const struct e
 	return piece->bytes.failed ? -ENOMEM : 0;
 }
 
-int gather_failure(struct gather *gather, uint32_t index, const struct error *error, bool as_map, bool collect)
+int gather_failure(struct gather *gather, uint64_t index, const struct error *error, bool as_map, bool collect)
 {
 	if (collect)
 		return collect_failure(gather, index, error, as_map);
-	if (gather->failed >= 0 && gather->failed <= index)
+	if (gather->failed >= 0 && gather->failed <= (int64_t)index)
 		return 0;
 	sendq_clear(&gather->failure);
 	error_pack(error, as_map, &gather->failure);
-	gather->failed = index;
+	gather->failed = (int64_t)index;
 	return gather->failure.failed ? -ENOMEM : 0;
 }
 

@@ -9,7 +9,8 @@
 #include "daemon/core/error.h"
 
 struct piece {
-	uint32_t first, count; /* tasks */
+	uint64_t first;        /* task */
+	uint32_t count;        /* tasks */
 	struct sendq bytes;    /* their values */
 };
 
@@ -25,11 +26,11 @@ void gather_init(struct gather *gather);
 void gather_free(struct gather *gather);
 
 /* Adds the values of `count` tasks; with `collect` each becomes [nil, value]. 0 or -ENOMEM. */
-int gather_values(struct gather *gather, uint32_t first, uint32_t count, struct span values, struct block *block,
+int gather_values(struct gather *gather, uint64_t first, uint32_t count, struct span values, struct block *block,
 		  bool collect);
 
 /* Adds a failure: with `collect` as [error, nil] in its place, else it is kept if it is the first in task order. */
-int gather_failure(struct gather *gather, uint32_t index, const struct error *error, bool as_map, bool collect);
+int gather_failure(struct gather *gather, uint64_t index, const struct error *error, bool as_map, bool collect);
 
 /* Writes the array of `total` values, each of which has been added. Empties the gather. */
 void gather_write(struct gather *gather, uint32_t total, struct sendq *to);

@@ -87,14 +87,15 @@ static void put_call(struct sendq *out, const struct batch *batch)
 {
 	const struct call *call = batch->call;
 	struct block *block = call->merged ? call->merged : call->block;
-	const bool more = call->deadline > 0 || call->kwargs.size > 0;
+	const bool more = call->deadline > 0 || call->kwargs.size > 0 || call->progress;
 
-	put_call_head(out, call, batch, more ? 7 : 5);
+	put_call_head(out, call, batch, more ? 8 : 5);
 	sendq_span(out, block, call->args.bytes, call->args.size);
 	if (!more)
 		return;
 	put_uints(out, &call->deadline, 1);
 	put_value(out, block, call->kwargs);
+	sendq_copy(out, call->progress ? "\xc3" : "\xc2", 1);
 }
 
 /* The worker keeps what is bound until the call ends, so that it doesn't travel with every batch. */
@@ -116,7 +117,7 @@ static void put_column(struct sendq *out, const struct batch *batch, uint32_t co
 {
 	const uint8_t *from = batch->at[column], *to = items_skip(from, batch->count);
 	put_array(out, batch->count);
-	sendq_span(out, batch->call->block, from, (size_t)(to - from));
+	sendq_span(out, batch->block ? batch->block : batch->call->block, from, (size_t)(to - from));
 }
 
 static void put_items(struct sendq *out, const struct batch *batch)

@@ -204,8 +204,12 @@ static int begin(struct call *call, struct client *client, const struct rpc *rpc
 
 	address(call, target);
 	call->total = call->select == SELECT_ALL ? call->pool->size : 1;
-	if ((call->select == SELECT_MAP || call->select == SELECT_SCATTER) && find_columns(&columns, call, error) < 0)
+	if (call->input.fed) {
+		call->columns = 1;
+		call->total = 0;
+	} else if ((call->select == SELECT_MAP || call->select == SELECT_SCATTER) && find_columns(&columns, call, error) < 0) {
 		return refuse_call(call, client, rpc, error);
+	}
 	if (admit(call, error) < 0)
 		return refuse_call(call, client, rpc, error);
 	return call_begin(call, client, rpc, columns.at);
@@ -366,22 +370,45 @@ static int option_idempotent(struct call *call, struct reader *value, struct err
 	return read_bool(value, &call->idempotent) < 0 ? wrong(error, "idempotent", "true or false") : 0;
 }
 
-/* Options of the protocol that this daemon lacks: fine as long as they ask for nothing. */
-static int option_lacking(struct call *call, struct reader *value, struct error *error)
+static int option_stream(struct call *call, struct reader *value, struct error *error)
+{
+	return read_bool(value, &call->stream.on) < 0 ? wrong(error, "stream", "true or false") : 0;
+}
+
+static int option_ordered(struct call *call, struct reader *value, struct error *error)
+{
+	return read_bool(value, &call->stream.ordered) < 0 ? wrong(error, "ordered", "true or false") : 0;
+}
+
+static int option_window(struct call *call, struct reader *value, struct error *error)
+{
+	uint64_t n;
+	if (read_nil(value) == 0)
+		return 0;
+	if (read_uint(value, &n) < 0 || n < 1 || n > INPUT_WINDOW_MOST)
+		return wrong(error, "window", "a number of items from 1 to 16777216");
+	call->input.window = (uint32_t)n;
+	return 0;
+}
+
+static int option_sync(struct call *call, struct reader *value, struct error *error)
+{
+	return read_bool(value, &call->input.sync) < 0 ? wrong(error, "sync", "true or false") : 0;
+}
+
+static int option_progress(struct call *call, struct reader *value, struct error *error)
+{
+	return read_bool(value, &call->progress) < 0 ? wrong(error, "progress", "true or false") : 0;
+}
+
+static int option_sticky(struct call *call, struct reader *value, struct error *error)
 {
 	bool on = false;
 	(void)call;
 	if (read_nil(value) == 0 || (read_bool(value, &on) == 0 && !on))
 		return 0;
-	error_say(error, ERROR_BAD_REQUEST, RAN_NO, "this daemon has no streams, sync, progress or sticky calls yet");
+	error_say(error, ERROR_BAD_REQUEST, RAN_NO, "this daemon has no sticky calls yet");
 	return -EINVAL;
-}
-
-static int option_passed(struct call *call, struct reader *value, struct error *error)
-{
-	struct span any;
-	(void)call, (void)error;
-	return read_value(value, &any);
 }
 
 static const struct {
@@ -396,12 +423,12 @@ static const struct {
 	{"timeout_ms", option_timeout},
 	{"chunk", option_chunk},
 	{"idempotent", option_idempotent},
-	{"stream", option_lacking},
-	{"sync", option_lacking},
-	{"progress", option_lacking},
-	{"sticky", option_lacking},
-	{"ordered", option_passed}, /* mean nothing without stream */
-	{"window", option_passed},
+	{"stream", option_stream},
+	{"ordered", option_ordered},
+	{"window", option_window},
+	{"sync", option_sync},
+	{"progress", option_progress},
+	{"sticky", option_sticky},
 };
 
 static int read_option(struct call *call, struct reader *reader, struct error *error)
@@ -478,12 +505,37 @@ static int read_args(struct call *call, struct reader *reader, struct error *err
 
 	if (read_nil(reader) == 0) {
 		call->args = (struct span){.bytes = none, .size = 1};
+		call->input.fed = true; /* if it streams; see settle_input */
 		return 0;
 	}
 	if (read_array(&look, &n) < 0 || read_value(reader, &call->args) < 0) {
 		error_say(error, ERROR_BAD_REQUEST, RAN_NO, "the args of objpool.call must be an array");
 		return -EINVAL;
 	}
+	return 0;
+}
+
+/* How the items of a call come: with it or fed, all at once, by a window, or in rounds. */
+static int settle_input(struct call *call, const struct rpc *rpc, struct error *error)
+{
+	struct input *input = &call->input;
+	const bool map = call->select == SELECT_MAP;
+
+	if (rpc->type == RPC_NOTIFICATION)
+		call->stream.on = call->progress = false; /* nobody waits */
+	if (input->sync && !map) {
+		error_say(error, ERROR_BAD_REQUEST, RAN_NO, "option sync goes with map only");
+		return -EINVAL;
+	}
+	input->fed = input->fed && map && call->stream.on;
+	input->open = input->fed;
+	input->on = map && (call->stream.on || input->sync);
+	if (input->fed && call->kwargs.size > 0) {
+		error_say(error, ERROR_BAD_REQUEST, RAN_NO, "a map that is fed takes bind_kwargs, not kwargs: its items come one by one");
+		return -EINVAL;
+	}
+	if (input->fed && call->shape == SHAPE_ZIP)
+		call->shape = SHAPE_SINGLE; /* one array of items is one column */
 	return 0;
 }
 
@@ -507,6 +559,8 @@ static int read_full(struct call *call, struct core *core, const struct rpc *rpc
 	if (read_args(call, n > 2 ? &reader : &absent, error) < 0 || read_options(call, n > 3 ? &reader : &absent, error) < 0)
 		return -EINVAL;
 	const bool items = call->select == SELECT_MAP || call->select == SELECT_SCATTER;
+	if (settle_input(call, rpc, error) < 0)
+		return -EINVAL;
 	if (!items && call->shape != SHAPE_ZIP) {
 		error_say(error, ERROR_BAD_REQUEST, RAN_NO, "option args_as goes with map and scatter only");
 		return -EINVAL;
@@ -527,4 +581,68 @@ int request_full_call(struct client *client, struct rpc *rpc, struct block *bloc
 	if (read_full(call, client->core, rpc, &target, &error) < 0)
 		return refuse_call(call, client, rpc, &error);
 	return begin(call, client, rpc, &target, &error);
+}
+
+/* ---- objpool.feed and feed_end ---- */
+
+/* The call that [msgid, ...] speaks of; NULL when it has ended: what was on its way is dropped in silence. */
+static struct call *fed_call(struct client *client, const struct rpc *rpc, struct reader *reader, uint32_t *count)
+{
+	uint64_t msgid;
+
+	*reader = reader_of(rpc->params);
+	if (read_array(reader, count) < 0 || *count < 1 || read_uint(reader, &msgid) < 0 || msgid > UINT32_MAX)
+		return NULL;
+	struct ticket *ticket = idmap_get(&client->inflight, msgid);
+	return ticket && ticket->fed ? call_of_ticket(ticket) : NULL;
+}
+
+void request_feed(struct client *client, const struct rpc *rpc, struct block *block)
+{
+	struct reader reader;
+	struct error error;
+	uint32_t count;
+	struct call *call = fed_call(client, rpc, &reader, &count);
+
+	if (!call)
+		return;
+	if (count == 2 && read_array(&reader, &count) == 0) {
+		call_feed(call, count, (struct span){.bytes = reader.p, .size = (size_t)(reader.end - reader.p)}, block);
+		return;
+	}
+	error_say(&error, ERROR_BAD_REQUEST, RAN_MAYBE, "objpool.feed takes [msgid, [item, ...]]");
+	call_fail(call, &error);
+}
+
+/* Whatever the client says is wrong with its input: a text, or an error of the form that errors have. */
+static void read_input_error(struct error *error, struct span value)
+{
+	struct reader reader = reader_of(value), look;
+	struct span key, text = {.bytes = (const uint8_t *)"no reason given", .size = 15};
+	uint32_t n;
+
+	if (read_text(&reader, &text) < 0 && read_map(&reader, &n) == 0)
+		for (; n > 0 && read_text(&reader, &key) == 0; n--) {
+			look = reader;
+			if (read_value(&reader, &value) == 0 && span_is(key, "message"))
+				(void)read_text(&look, &text);
+		}
+	error_say(error, ERROR_FAILED, RAN_NO, "the input failed: %.*s", (int)(text.size < 240 ? text.size : 240),
+		  (const char *)text.bytes);
+}
+
+void request_feed_end(struct client *client, const struct rpc *rpc)
+{
+	struct reader reader;
+	struct error error;
+	struct span value;
+	uint32_t count;
+	struct call *call = fed_call(client, rpc, &reader, &count);
+
+	if (!call)
+		return;
+	const bool failed = count > 1 && read_nil(&reader) < 0 && read_value(&reader, &value) == 0;
+	if (failed)
+		read_input_error(&error, value);
+	call_feed_end(call, failed ? &error : NULL);
 }

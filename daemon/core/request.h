@@ -16,6 +16,10 @@ int request_call(struct client *client, struct rpc *rpc, struct block *block);
 /* objpool.call [target, method, args, options]. Likewise. */
 int request_full_call(struct client *client, struct rpc *rpc, struct block *block);
 
+/* The notifications objpool.feed [msgid, [item, ...]] and objpool.feed_end [msgid, error?]. */
+void request_feed(struct client *client, const struct rpc *rpc, struct block *block);
+void request_feed_end(struct client *client, const struct rpc *rpc);
+
 /* Refuses a request: answers the error, unless it is a notification. 0 or -EEXIST. */
 int request_refuse(struct client *client, const struct rpc *rpc, const struct error *error);
 

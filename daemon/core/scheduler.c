@@ -59,6 +59,14 @@ void scheduler_learn(struct batch *batch, uint32_t nanoseconds)
 		method->estimate = 1;
 }
 
+uint32_t scheduler_pace(const struct method *method)
+{
+	if (!method || !method->estimate)
+		return 1;
+	const uint64_t n = SCHEDULER_CHUNK / method->estimate;
+	return n < 1 ? 1 : n < SCHEDULER_CHUNK_MOST ? (uint32_t)n : SCHEDULER_CHUNK_MOST;
+}
+
 /* How many tasks of a waiting batch go out at once. */
 static uint32_t chunk_of(const struct batch *batch)
 {
@@ -67,14 +75,10 @@ static uint32_t chunk_of(const struct batch *batch)
 		return 1;
 	if (call->chunk)
 		return call->chunk < batch->count ? call->chunk : batch->count;
-	if (!call->method || !call->method->estimate)
-		return 1;
-	uint64_t n = SCHEDULER_CHUNK / call->method->estimate;
 	/* Towards the end in smaller pieces, so that all slots finish together. */
-	const uint64_t share = batch->count / (2 * (uint64_t)call->pool->size) + 1;
-	n = n < share ? n : share;
-	n = n < SCHEDULER_CHUNK_MOST ? n : SCHEDULER_CHUNK_MOST;
-	return n > 0 ? (uint32_t)n : 1;
+	const uint32_t slots = call->pool->size ? call->pool->size : 1;
+	const uint32_t pace = scheduler_pace(call->method), share = batch->count / (2 * slots) + 1;
+	return pace < share ? pace : share;
 }
 
 static bool has_room(const struct slot *slot, uint64_t more)

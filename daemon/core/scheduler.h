@@ -32,6 +32,9 @@ void scheduler_pull(struct slot *slot);
 /* The slot's state, or what it holds, has changed: puts it on the list where it belongs. */
 void scheduler_relist(struct slot *slot);
 
+/* How many tasks of the method make a batch, by how long they take; 1 until that is known. */
+uint32_t scheduler_pace(const struct method *method);
+
 /* A task of the batch has been measured. */
 void scheduler_learn(struct batch *batch, uint32_t nanoseconds);
 

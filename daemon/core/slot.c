@@ -298,7 +298,7 @@ static void fill_place(const struct slot *slot, struct error *error)
 	error->generation = slot->generation;
 }
 
-static void on_task_failure(struct slot *slot, struct batch *batch, uint32_t index, struct error *error)
+static void on_task_failure(struct slot *slot, struct batch *batch, uint64_t index, struct error *error)
 {
 	fill_place(slot, error);
 	slot->failed++;
@@ -339,7 +339,7 @@ static struct batch *read_item(struct slot *slot, struct reader *reader)
 	if (read_uint(reader, &id) < 0 || read_uint(reader, &item) < 0)
 		return NULL;
 	struct batch *batch = batch_of(slot, id);
-	if (!batch || batch->call->columns == 0 || item != (uint64_t)batch->first + batch->done)
+	if (!batch || batch->call->columns == 0 || item != batch->first + batch->done)
 		return NULL;
 	return batch;
 }
@@ -377,6 +377,19 @@ static int read_item_error(struct slot *slot, struct reader *reader)
 	return after_items(slot, batch);
 }
 
+static int read_progress(struct slot *slot, struct reader *reader)
+{
+	uint64_t id;
+
+	if (read_uint(reader, &id) < 0)
+		return -EBADMSG;
+	const struct batch *batch = batch_of(slot, id);
+	if (!batch)
+		return -EBADMSG;
+	call_on_progress(batch->call, (struct span){.bytes = reader->p, .size = (size_t)(reader->end - reader->p)});
+	return 0;
+}
+
 static int read_message(struct slot *slot, struct span message, struct block *block)
 {
 	struct reader reader = reader_of(message);
@@ -394,6 +407,8 @@ static int read_message(struct slot *slot, struct span message, struct block *bl
 		return count == 4 ? read_results(slot, &reader, block) : -EBADMSG;
 	case FROM_ITEM_ERROR:
 		return count == 4 ? read_item_error(slot, &reader) : -EBADMSG;
+	case FROM_PROGRESS:
+		return count == 5 ? read_progress(slot, &reader) : -EBADMSG;
 	default:
 		return -EBADMSG;
 	}

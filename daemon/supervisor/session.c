@@ -76,6 +76,14 @@ static int dispatch(struct session *session, struct rpc *rpc, struct block *bloc
 		return request_call(&session->client, rpc, block);
 	if (span_is(rpc->method, "objpool.call"))
 		return request_full_call(&session->client, rpc, block);
+	if (rpc->type == RPC_NOTIFICATION && span_is(rpc->method, "objpool.feed")) {
+		request_feed(&session->client, rpc, block);
+		return 0;
+	}
+	if (rpc->type == RPC_NOTIFICATION && span_is(rpc->method, "objpool.feed_end")) {
+		request_feed_end(&session->client, rpc);
+		return 0;
+	}
 	return service_request(session, rpc);
 }
 
@@ -159,6 +167,8 @@ static void on_end_of_input(struct session *session)
 	session->input_done = true;
 	if (is_gone(session) || !session->is_unix)
 		session_close(session, NULL);
+	else
+		client_on_input_end(&session->client);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *data)

@@ -130,8 +130,12 @@ static int read_call_args(struct host *host, struct reader *reader, uint32_t fie
 	struct span args, kwargs = {0};
 
 	task->call.deadline = 0;
+	task->wants_progress = false;
+	task->progress_at = 0;
+	task->progress_ended = false;
 	if (read_value(reader, &args) < 0 ||
-	    (fields == 7 && (read_uint(reader, &task->call.deadline) < 0 || read_value(reader, &kwargs) < 0)))
+	    (fields == 8 && (read_uint(reader, &task->call.deadline) < 0 || read_value(reader, &kwargs) < 0 ||
+			     read_bool(reader, &task->wants_progress) < 0)))
 		return task_fail(task, "INTERNAL", "no", "the worker did not understand the call");
 	return task_add_array(task, args) < 0 || task_add_map(task, kwargs) < 0 ? -1 : 0;
 }
@@ -306,7 +310,7 @@ static int add_item_args(struct host *host, const struct items *items)
 	return -1;
 }
 
-static void put_item_error(struct host *host, const struct items *items, uint32_t item)
+static void put_item_error(struct host *host, const struct items *items, uint64_t item)
 {
 	reply_end_results(&host->reply);
 	put_head(host, FROM_ITEM_ERROR, (uint32_t)items->id, false);
@@ -321,9 +325,10 @@ static void put_item_error(struct host *host, const struct items *items, uint32_
 static void run_item(struct host *host, const struct items *items, uint32_t i, bool found)
 {
 	struct task *task = &host->task;
-	const uint32_t item = (uint32_t)items->first + i;
+	const uint64_t item = items->first + i;
 
 	task_clear(task);
+	task->wants_progress = false; /* a map tells how many of its items are done */
 	task->call.index = item;
 	atomic_store_explicit(&board_entry(host->board, (uint32_t)items->id)->begun, i + 1, memory_order_release);
 	const bool args = add_item_args(host, items) == 0;
@@ -361,7 +366,7 @@ static void skip_items(struct host *host, const struct items *items, uint32_t i)
 {
 	for (; i < items->count; i++) {
 		task_fail(&host->task, "CANCELLED", "no", "the call was cancelled");
-		put_item_error(host, items, (uint32_t)items->first + i);
+		put_item_error(host, items, items->first + i);
 	}
 }
 

@@ -50,7 +50,7 @@ void reply_seal(struct reply *reply)
 	reply->sealed = reply->size;
 }
 
-void reply_begin_results(struct reply *reply, uint32_t id, uint32_t item)
+void reply_begin_results(struct reply *reply, uint32_t id, uint64_t item)
 {
 	uint8_t head[2 + 2 * PACK_UINT + 5], *p = head;
 
@@ -85,16 +85,27 @@ void reply_end_results(struct reply *reply)
 	reply->count_at = 0;
 }
 
+static int send_all(int fd, const uint8_t *bytes, size_t size)
+{
+	while (size > 0) {
+		const ssize_t n = send(fd, bytes, size, MSG_NOSIGNAL);
+		if (n < 0 && errno != EINTR)
+			return -EIO;
+		if (n > 0) {
+			bytes += n;
+			size -= (size_t)n;
+		}
+	}
+	return 0;
+}
+
 /* Sends what is whole. 0, or -1 when the supervisor has gone. */
 static int send_sealed(struct reply *reply)
 {
-	while (reply->sent < reply->sealed) {
-		const ssize_t n = send(reply->fd, reply->bytes + reply->sent, reply->sealed - reply->sent, MSG_NOSIGNAL);
-		if (n < 0 && errno != EINTR)
-			return -1;
-		if (n > 0)
-			reply->sent += (size_t)n;
-	}
+	const size_t size = reply->sealed - reply->sent;
+	if (size > 0 && send_all(reply->fd, reply->bytes + reply->sent, size) < 0)
+		return -1;
+	reply->sent += size;
 	return 0;
 }
 
@@ -115,6 +126,14 @@ static void drop_sent(struct reply *reply)
 		reply->bytes = NULL;
 		reply->room = 0;
 	}
+}
+
+int reply_aside(struct reply *reply, const uint8_t *message, size_t size)
+{
+	pthread_mutex_lock(&reply->lock);
+	const int r = send_sealed(reply) < 0 ? -EIO : send_all(reply->fd, message, size);
+	pthread_mutex_unlock(&reply->lock);
+	return r;
 }
 
 void reply_flush(struct reply *reply)

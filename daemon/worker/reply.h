@@ -50,13 +50,16 @@ static inline void reply_rewind(struct reply *reply)
 }
 
 /* [RESULTS, id, item, [ ... ]: opened by the first value, closed by reply_end_results or when flushed. */
-void reply_begin_results(struct reply *reply, uint32_t id, uint32_t item);
+void reply_begin_results(struct reply *reply, uint32_t id, uint64_t item);
 void reply_value_done(struct reply *reply);
 void reply_end_results(struct reply *reply);
 static inline bool reply_in_results(const struct reply *reply)
 {
 	return reply->count_at != 0;
 }
+
+/* Sends a message of its own between what is whole and what is being written. 0, or -EIO when the supervisor has gone. */
+int reply_aside(struct reply *reply, const uint8_t *message, size_t size);
 
 /* Sends the whole messages. Ends the process when the supervisor has gone. */
 void reply_flush(struct reply *reply);

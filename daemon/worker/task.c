@@ -2,11 +2,16 @@
 #include "daemon/worker/task.h"
 
 #include "daemon/worker/values.h"
+#include "proto/pack.h"
 #include "proto/scan.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
+
+#define PROGRESS_EVERY 50000000u /* nanoseconds */
+enum { PROGRESS_TEXT = 1024 };
 
 /* ---- errors ---- */
 
@@ -104,10 +109,33 @@ static bool host_cancelled(const struct objpool_call *call)
 	return call->method && board_state(task->board, task->id) == BOARD_CANCELLED;
 }
 
+/* Told at most every PROGRESS_EVERY; and, once, the end of it, which nothing follows that would tell. */
+static bool progress_is_due(struct task *task, bool end)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+	const uint64_t now = (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+	if (now - task->progress_at < PROGRESS_EVERY && (!end || task->progress_ended))
+		return false;
+	task->progress_at = now;
+	task->progress_ended = task->progress_ended || end;
+	return true;
+}
+
+/* It goes out at once, past the answer that is being written. */
 static int host_progress(struct objpool_call *call, uint64_t done, uint64_t total, const char *text)
 {
-	(void)call, (void)done, (void)total, (void)text;
-	return -ENOSYS;
+	struct task *task = (struct task *)call;
+	uint8_t room[2 + 3 * PACK_UINT + PACK_HEAD + PROGRESS_TEXT], *p = room;
+
+	if (!task->wants_progress || !call->method || !progress_is_due(task, total && done == total))
+		return 0;
+	p = pack_array(p, 5);
+	p = pack_uint(p, FROM_PROGRESS);
+	p = pack_uint(pack_uint(p, task->id), done);
+	p = total ? pack_uint(p, total) : pack_nil(p);
+	p = text ? pack_str(p, text, strnlen(text, PROGRESS_TEXT)) : pack_nil(p);
+	return reply_aside(task->reply, room, (size_t)(p - room));
 }
 
 static struct objpool_call *host_defer(struct objpool_call *call, uint64_t wake_at)

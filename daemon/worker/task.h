@@ -41,6 +41,9 @@ struct task {
 	msgpack_packer packer; /* writes to *reply */
 	struct reply *reply;
 	uint64_t max_result;
+	bool wants_progress;   /* the caller does */
+	uint64_t progress_at;  /* when it was last told, CLOCK_MONOTONIC */
+	bool progress_ended;   /* told that all is done */
 };
 
 /* A method by name, remembered: batches and pipelined calls name the same one again and again. */

@@ -20,6 +20,13 @@ struct asked {
 	uint32_t token, count; /* the first, and how many follow */
 	enum errors errors;
 	bool idempotent;
+	bool stream, ordered, fed;
+	bool fed_up;          /* told that there is no more */
+	bool input_failed;
+	uint32_t window;      /* 0: not said */
+	uint32_t granted, given; /* credit, and items fed against it */
+	uint32_t results, failures;
+	uint8_t seen[ITEMS_MOST + 1];
 };
 
 struct player {
@@ -70,6 +77,8 @@ static uint8_t *pack_target(struct world *world, uint8_t *p, struct asked *asked
 static uint8_t *pack_tokens(uint8_t *p, const struct asked *asked)
 {
 	const bool items = asked->kind == MAP || asked->kind == SCATTER;
+	if (asked->fed)
+		return pack_nil(p);
 	p = pack_array(p, 1);
 	if (items)
 		p = pack_array(p, asked->count);
@@ -85,13 +94,30 @@ static uint8_t *pack_options(struct world *world, uint8_t *p, struct asked *aske
 
 	asked->errors = (enum errors)world_dice(world, 3);
 	asked->idempotent = world_dice(world, 5) == 0;
-	p = pack_map(p, 3u + timeout);
+	const bool sync = asked->kind == MAP && world_dice(world, 4) == 0;
+	p = pack_map(p, 3u + timeout + 2u * asked->stream + (asked->window > 0) + sync);
+	if (asked->stream) {
+		p = pack_bool(pack_text(p, "stream"), true);
+		p = pack_bool(pack_text(p, "ordered"), asked->ordered);
+	}
+	if (asked->window)
+		p = pack_uint(pack_text(p, "window"), asked->window);
+	if (sync)
+		p = pack_bool(pack_text(p, "sync"), true);
 	p = pack_text(pack_text(p, "errors"), modes[asked->errors]);
 	p = pack_bool(pack_text(p, "idempotent"), asked->idempotent);
 	p = pack_uint(pack_text(p, "chunk"), world_dice(world, 2) ? 0 : 1 + world_dice(world, 9));
 	if (timeout)
 		p = pack_uint(pack_text(p, "timeout_ms"), world_dice(world, 200));
 	return p;
+}
+
+static void choose_stream(struct world *world, struct asked *asked, bool notification)
+{
+	asked->stream = !notification && world_dice(world, 3) == 0;
+	asked->ordered = world_dice(world, 2);
+	asked->window = asked->stream && world_dice(world, 2) ? 1 + world_dice(world, 12) : 0;
+	asked->fed = asked->stream && asked->kind == MAP && world_dice(world, 2);
 }
 
 static void choose_tokens(struct world *world, struct asked *asked)
@@ -124,6 +150,7 @@ void player_send(struct world *world)
 	p = pack_text(p, "objpool.call");
 	p = pack_array(p, 4);
 	p = pack_target(world, p, asked);
+	choose_stream(world, asked, notification);
 	choose_tokens(world, asked);
 	p = pack_text(p, "echo");
 	p = pack_tokens(p, asked);
@@ -243,14 +270,141 @@ static void check_runs(struct world *world, const struct asked *asked)
 			world_fail(world, "a task ran twice");
 }
 
+/* ---- streams ---- */
+
+static void check_summary(struct world *world, const struct asked *asked, struct span result)
+{
+	struct reader reader = reader_of(result);
+	struct span key;
+	uint64_t items = 0, failed = 0;
+	uint32_t n;
+
+	if (read_map(&reader, &n) < 0 || n != 2 || read_text(&reader, &key) < 0 || read_uint(&reader, &items) < 0 ||
+	    read_text(&reader, &key) < 0 || read_uint(&reader, &failed) < 0)
+		world_fail(world, "a stream without a summary");
+	const uint32_t all = asked->fed ? asked->given + asked->input_failed : asked->kind == SINGLE ? 1 : asked->count;
+	if (items != all || asked->results != all || failed != asked->failures)
+		world_fail(world, "a summary that does not count what came");
+}
+
+static void on_result(struct world *world, struct asked *asked, struct reader *reader)
+{
+	const bool items = asked->kind == MAP || asked->kind == SCATTER;
+	struct span error;
+	uint64_t index;
+
+	if (read_uint(reader, &index) < 0 || index > ITEMS_MOST || asked->seen[index]++ || !asked->stream)
+		world_fail(world, "a result that should not be, or not twice");
+	if (asked->ordered && index != asked->results)
+		world_fail(world, "a result out of order");
+	asked->results++;
+	const uint32_t token = items ? asked->token + (uint32_t)index : asked->token;
+	if (read_nil(reader) == 0) {
+		check_value(world, reader, token);
+		return;
+	}
+	asked->failures++;
+	if (read_value(reader, &error) < 0)
+		world_fail(world, "half a result");
+	if (asked->fed && asked->input_failed && index == asked->given)
+		return; /* the input's own */
+	check_error(world, asked, error, token, 1);
+}
+
+static void on_credit(struct world *world, struct asked *asked, struct reader *reader)
+{
+	uint64_t n;
+
+	if (!asked->fed || read_uint(reader, &n) < 0 || n == 0)
+		world_fail(world, "a credit that should not be");
+	asked->granted += (uint32_t)n;
+	if (asked->window && asked->granted != asked->results + asked->window)
+		world_fail(world, "credit for more, or less, than the window");
+}
+
+static void on_notification(struct world *world, struct player *player, const struct rpc *rpc)
+{
+	struct reader reader = reader_of(rpc->params);
+	struct asked *asked = player->asked;
+	uint64_t msgid;
+	uint32_t n;
+
+	if (read_array(&reader, &n) < 0 || read_uint(&reader, &msgid) < 0)
+		world_fail(world, "a notification about nothing");
+	while (asked && asked->msgid != msgid)
+		asked = asked->next;
+	if (!asked)
+		world_fail(world, "a notification after the answer");
+	if (span_is(rpc->method, "objpool.result") && n == 4)
+		on_result(world, asked, &reader);
+	else if (span_is(rpc->method, "objpool.credit") && n == 2)
+		on_credit(world, asked, &reader);
+	else
+		world_fail(world, "a notification that nobody asked for");
+}
+
+static void notify(struct player *player, const uint8_t *bytes, const uint8_t *end)
+{
+	struct rpc rpc;
+	if (rpc_parse((struct span){.bytes = bytes, .size = (size_t)(end - bytes)}, &rpc) < 0)
+		abort();
+	if (span_is(rpc.method, "objpool.feed"))
+		request_feed(&player->client, &rpc, NULL);
+	else
+		request_feed_end(&player->client, &rpc);
+}
+
+static void feed(struct world *world, struct player *player, struct asked *asked)
+{
+	uint8_t room[1024], *p = pack_uint(pack_array(room, 3), RPC_NOTIFICATION);
+	const uint32_t left = asked->count - asked->given, most = asked->granted - asked->given;
+
+	if (left == 0 || world_dice(world, 40) == 0) {
+		asked->fed_up = true;
+		asked->input_failed = world_dice(world, 4) == 0;
+		p = pack_array(pack_text(p, "objpool.feed_end"), 1u + asked->input_failed);
+		p = pack_uint(p, asked->msgid);
+		if (asked->input_failed)
+			p = pack_text(p, "no more of that");
+	} else {
+		uint32_t n = 1 + world_dice(world, left);
+		n = n < most ? n : most;
+		if (n == 0)
+			return;
+		p = pack_array(pack_uint(pack_array(pack_text(p, "objpool.feed"), 2), asked->msgid), n);
+		for (uint32_t i = 0; i < n; i++)
+			p = pack_uint(p, asked->token + asked->given + i);
+		asked->given += n;
+	}
+	world_say(world, "client %llu: has fed %u of %u to %u", (unsigned long long)player->client.id, asked->given, asked->count,
+		  asked->msgid);
+	notify(player, room, p);
+}
+
+void player_feed(struct world *world)
+{
+	for (int i = 0; i < WORLD_CLIENTS; i++)
+		for (struct asked *asked = world->players[i] ? world->players[i]->asked : NULL; asked; asked = asked->next)
+			if (asked->fed && !asked->fed_up)
+				feed(world, world->players[i], asked);
+}
+
+/* ---- all that comes ---- */
+
 static void on_answer(struct world *world, struct player *player, struct span message)
 {
 	struct asked **at = &player->asked, *asked;
 	struct reader error;
 	struct rpc rpc;
 
-	if (message.bytes[0] != 0x94 || rpc_parse(message, &rpc) < 0 || rpc.type != RPC_RESPONSE)
+	if (rpc_parse(message, &rpc) < 0 || rpc.type == RPC_REQUEST)
 		world_fail(world, "an answer that is none");
+	if (rpc.type == RPC_NOTIFICATION) {
+		on_notification(world, player, &rpc);
+		return;
+	}
+	if (message.bytes[0] != 0x94)
+		world_fail(world, "an answer with another first byte");
 	while (*at && (*at)->msgid != rpc.msgid)
 		at = &(*at)->next;
 	if (!*at)
@@ -259,9 +413,12 @@ static void on_answer(struct world *world, struct player *player, struct span me
 	*at = asked->next;
 	error = reader_of(rpc.error);
 	world_say(world, "client %llu: answer to %u", (unsigned long long)player->client.id, asked->msgid);
-	if (read_nil(&error) == 0)
+	const bool failed = read_nil(&error) < 0;
+	if (!failed && asked->stream)
+		check_summary(world, asked, rpc.result);
+	else if (!failed)
 		check_result(world, asked, rpc.result);
-	else
+	else if (!asked->input_failed) /* then it may be the input's */
 		check_error(world, asked, rpc.error, asked->token, asked->kind == SINGLE || asked->kind == ALL ? 1 : asked->count);
 	check_runs(world, asked);
 	(void)times_ran(world, asked);

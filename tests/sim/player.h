@@ -7,6 +7,7 @@
 
 void player_send(struct world *world);
 void player_read(struct world *world); /* some client reads what there is */
+void player_feed(struct world *world); /* all feed what their streams may be fed */
 void player_read_all(struct world *world);
 void player_cancel(struct world *world);
 void player_vanish(struct world *world);

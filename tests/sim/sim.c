@@ -27,8 +27,11 @@ static void random_event(struct world *world)
 	case 40 ... 79:
 		world_work(world);
 		break;
-	case 80 ... 87:
+	case 80 ... 85:
 		player_read(world);
+		break;
+	case 86 ... 87:
+		player_feed(world);
 		break;
 	case 88 ... 93:
 		world_pass_time(world);
@@ -57,6 +60,7 @@ static void drain(struct world *world)
 		for (int k = 0; k < 20; k++)
 			world_work(world);
 		player_read_all(world);
+		player_feed(world);
 		world_pass_time(world);
 	}
 	if (player_waits(world))

@@ -61,7 +61,7 @@ struct objpool_call {
 	uint64_t session;    /* the client connection that called; 0: none. Never used twice in a daemon's life */
 	uint64_t caller;     /* what the client says of who calls within its session (a thread, say); 0: nothing */
 	uint64_t deadline;   /* CLOCK_MONOTONIC, nanoseconds, when the caller stops waiting; 0: never */
-	uint32_t index;      /* in a map or scatter, the item's number in the call, from 0; else 0 */
+	uint64_t index;      /* in a map or scatter, the item's number in the call, from 0; else 0 */
 };
 
 /* Arguments: positional and by keyword. Empty arrays are count 0, never NULL. Keys of kwargs are always strings. */

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/core/input.h"
+
+#include "daemon/core/pool.h"
+#include "daemon/core/scheduler.h"
+
+#include <errno.h>
+
+void input_init(struct input *input)
+{
+	*input = (struct input){0};
+	TAILQ_INIT(&input->items);
+}
+
+void input_add(struct call *call, struct batch *batch)
+{
+	TAILQ_INSERT_TAIL(&call->input.items, batch, link);
+	call->input.count += batch->count;
+}
+
+void input_drop(struct call *call)
+{
+	struct batch *batch;
+
+	while ((batch = TAILQ_FIRST(&call->input.items))) {
+		TAILQ_REMOVE(&call->input.items, batch, link);
+		batch_free(batch);
+	}
+	call->input.count = 0;
+	call->input.open = false;
+}
+
+/* How many items may be accepted and unanswered. */
+static uint64_t window_of(const struct call *call)
+{
+	const uint64_t slots = call->pool->size ? call->pool->size : 1;
+	const uint64_t usual = 2 * slots * (call->chunk ? call->chunk : scheduler_pace(call->method));
+	const uint64_t window = call->input.window ? call->input.window : usual;
+	return window < INPUT_WINDOW_MOST ? window : INPUT_WINDOW_MOST;
+}
+
+/* The next `count` items as a batch of their own. NULL: out of memory. */
+static struct batch *take(struct input *input, uint64_t count)
+{
+	struct batch *batch = TAILQ_FIRST(&input->items);
+
+	if (count < batch->count) {
+		batch = batch_cut(batch, (uint32_t)count);
+	} else {
+		TAILQ_REMOVE(&input->items, batch, link);
+	}
+	if (batch)
+		input->count -= batch->count;
+	return batch;
+}
+
+/* ---- a stream: as much as the window allows ---- */
+
+static int release_window(struct call *call)
+{
+	struct input *input = &call->input;
+	const uint64_t most = call->stream.sent + window_of(call);
+
+	while (input->count > 0 && input->released < most && !call->answered) {
+		/* Early results of great size: only the one that they wait for may go on. */
+		if (call->stream.early_bytes > call->pool->core->limits.max_unsent && input->released > call->stream.sent)
+			break;
+		struct batch *batch = take(input, most - input->released);
+		if (!batch)
+			return -ENOMEM;
+		input->released += batch->count;
+		if (scheduler_add(batch) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* ---- rounds: one item per slot, the next round when all have a result ---- */
+
+/* A round is short only at the end of the items, or when no more can come before it has run. */
+static bool round_is_due(const struct call *call)
+{
+	const struct input *input = &call->input;
+
+	if (input->round > 0 || input->count == 0)
+		return false;
+	return input->count >= call->pool->size || !input->open || input->count >= window_of(call);
+}
+
+static int release_round(struct call *call)
+{
+	struct input *input = &call->input;
+	const struct pool *pool = call->pool;
+
+	while (round_is_due(call) && !call->answered) {
+		const uint32_t n = input->count < pool->size ? (uint32_t)input->count : pool->size;
+		input->round = n;
+		input->released += n;
+		for (uint32_t i = 0; i < n && !call->answered; i++) {
+			struct batch *batch = take(input, 1);
+			if (!batch)
+				return -ENOMEM;
+			batch->slot = pool->slots[i];
+			batch->addressed = true;
+			if (scheduler_add(batch) < 0)
+				return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
+/* ---- credit ---- */
+
+static void grant(struct call *call)
+{
+	struct input *input = &call->input;
+	const uint64_t answered = call->stream.on ? call->stream.sent : call->total - call->left;
+	const uint64_t most = answered + window_of(call);
+
+	if (!input->open || call->answered || input->granted >= most)
+		return;
+	stream_credit(&call->ticket, most - input->granted);
+	input->granted = most;
+}
+
+int input_pump(struct call *call)
+{
+	struct input *input = &call->input;
+	int r = 0;
+
+	if (!input->on || input->busy)
+		return 0; /* what is queued may be refused at once, which brings us here again */
+	input->busy = true;
+	r = input->sync ? release_round(call) : release_window(call);
+	input->busy = false;
+	grant(call);
+	return r;
+}
