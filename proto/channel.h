@@ -15,9 +15,12 @@
  *   [ITEMS, id, session, method, deadline, binding or 0,     [RESULTS, id, item, [value, …]]
  *           shape, first item, count, columns, kw columns]   [ITEM_ERROR, id, item, error]
  *   [STOP]                                                   end of file
+ *   [GONE, tag]                                              [DEFERRED, id, item, tag]
+ *   [SESSION_END, session]                                   [ANSWER, tag, error, value]
  *
  * `columns` is an array of arrays of `count` values, `kw columns` a map of such arrays. What an ITEMS batch answers comes
  * in item order; after a crash the values that were finished still arrive.
+ * A deferred task leaves its batch and is known by its tag from then on.
  * An error is [code, message, type, traceback, data, ran]; nil stands for what it lacks.
  *
  * Supervisor and template share a SOCK_SEQPACKET socket, one message a packet. FORK carries three descriptors: the worker's
@@ -35,8 +38,8 @@
 
 enum { CHANNEL_FD = 3 };
 
-enum to_worker { TO_START = 0, TO_CALL = 1, TO_BIND = 2, TO_UNBIND = 3, TO_ITEMS = 4, TO_STOP = 5 };
-enum from_worker { FROM_READY = 0, FROM_REPLY = 1, FROM_RESULTS = 2, FROM_ITEM_ERROR = 3, FROM_PROGRESS = 4 };
+enum to_worker { TO_START = 0, TO_CALL = 1, TO_BIND = 2, TO_UNBIND = 3, TO_ITEMS = 4, TO_STOP = 5, TO_GONE = 6, TO_SESSION_END = 7 };
+enum from_worker { FROM_READY = 0, FROM_REPLY = 1, FROM_RESULTS = 2, FROM_ITEM_ERROR = 3, FROM_PROGRESS = 4, FROM_DEFERRED = 5, FROM_ANSWER = 6 };
 enum to_template { TO_LOAD = 0, TO_FORK = 1 };
 enum from_template { FROM_LOADED = 0, FROM_FORKED = 1 };
 
@@ -60,11 +63,21 @@ struct board_entry {
 	_Atomic uint32_t spent;  /* nanoseconds in the method so far, per item of the batch; saturates */
 };
 
+/*
+ * The ledger: one word per deferred task, found by its tag.
+ *
+ *     DEFERRED --worker--> ANSWERED (the answer is on its way)
+ *         `---supervisor--> CANCELLED (nobody waits; GONE is on its way)
+ */
+enum { LEDGER_ENTRIES = 1 << 17 }; /* twice as many as may be deferred at once */
+enum ledger_state { LEDGER_DEFERRED = 1, LEDGER_ANSWERED = 2, LEDGER_CANCELLED = 3 };
+
 struct board {
 	_Atomic uint64_t since;   /* CLOCK_MONOTONIC nanoseconds when the running batch began; 0: idle */
 	_Atomic uint32_t running; /* its id */
 	_Atomic uint32_t nudge;   /* a futex: the supervisor wants to have what is finished, although the next task runs */
 	struct board_entry entries[BOARD_ENTRIES];
+	_Atomic uint64_t ledger[LEDGER_ENTRIES]; /* tag << 8 | state; its pages exist once they are used */
 };
 
 static inline struct board_entry *board_entry(struct board *board, uint32_t id)
@@ -89,6 +102,19 @@ static inline enum board_state board_state(struct board *board, uint32_t id)
 {
 	const uint64_t word = atomic_load_explicit(&board_entry(board, id)->word, memory_order_acquire);
 	return word >> 8 == id ? (enum board_state)(word & 0xff) : BOARD_REVOKED;
+}
+
+static inline void ledger_open(struct board *board, uint64_t tag)
+{
+	atomic_store_explicit(&board->ledger[tag % LEDGER_ENTRIES], tag << 8 | LEDGER_DEFERRED, memory_order_release);
+}
+
+/* As board_move. */
+static inline bool ledger_move(struct board *board, uint64_t tag, enum ledger_state from, enum ledger_state to)
+{
+	uint64_t expected = tag << 8 | from;
+	return atomic_compare_exchange_strong_explicit(&board->ledger[tag % LEDGER_ENTRIES], &expected, tag << 8 | to,
+						       memory_order_acq_rel, memory_order_acquire);
 }
 
 #endif

@@ -141,6 +141,20 @@ struct batch *batch_cut(struct batch *waiting, uint32_t count)
 	return part;
 }
 
+struct batch *batch_defer(struct batch *batch)
+{
+	struct call *call = batch->call;
+
+	if (batch->count == 1) {
+		batch->done = 0;
+		return batch;
+	}
+	struct batch *one = batch_new(call, batch->first + batch->done, 1, batch->at); /* its items are not looked at again */
+	if (one)
+		batch->done++;
+	return one;
+}
+
 void batch_free(struct batch *batch)
 {
 	struct call *call = batch->call;
@@ -446,6 +460,7 @@ int call_begin(struct call *call, struct client *client, const struct rpc *rpc, 
 	TAILQ_INSERT_TAIL(&pool->calls, call, link);
 	pool->calls_count++;
 	pool->counts.calls++;
+	pool_note_session(pool, client);
 	call->left = call->total;
 	call->ticket.fed = call->input.open;
 	call->timer.fire = on_deadline;
@@ -554,6 +569,9 @@ bool call_rerun(struct call *call)
 static bool has_begun_in(const struct slot *slot, const struct call *call)
 {
 	const struct batch *batch;
+	TAILQ_FOREACH(batch, &slot->deferred, link)
+		if (batch->call == call)
+			return true;
 	TAILQ_FOREACH(batch, &slot->handed, link)
 		if (batch->call == call && board_state(slot->board, batch->id) != BOARD_HANDED)
 			return true;
@@ -565,7 +583,7 @@ bool call_has_begun(const struct call *call)
 	const struct pool *pool = call->pool;
 	const struct slot *slot;
 
-	if (call->left < call->total || call->reruns > 0)
+	if (call->left < call->total || call->reruns > 0 || call->only.tag)
 		return true;
 	for (uint32_t i = 0; i < pool->size; i++)
 		if (has_begun_in(pool->slots[i], call))

@@ -30,9 +30,10 @@ enum {
 enum errors { ERRORS_WAIT, ERRORS_FIRST, ERRORS_COLLECT };
 
 struct batch {
-	TAILQ_ENTRY(batch) link; /* in a flow, or in slot->handed */
+	TAILQ_ENTRY(batch) link; /* in a flow, in slot->handed, in slot->deferred or in input->items */
 	struct call *call;
-	struct flow *flow;       /* waits here; NULL: handed, or on its way */
+	struct flow *flow;       /* waits here; NULL: handed, deferred, or on its way */
+	uint64_t tag;            /* deferred by its method, and known to the slot's worker by this; 0: not */
 	struct slot *slot;       /* has been handed it, or (addressed) must be */
 	bool addressed;          /* to that slot alone */
 	bool embedded;           /* is the call's `only` */
@@ -131,6 +132,9 @@ bool call_has_begun(const struct call *call);
 
 /* The call that the ticket belongs to; NULL when it is none's. */
 struct call *call_of_ticket(struct ticket *ticket);
+
+/* The next task of the handed batch that has no answer was deferred: takes it out, as a batch of its own. NULL: out of memory. */
+struct batch *batch_defer(struct batch *batch);
 
 /* A new batch of `count` tasks from `first` on, whose items begin at at[0 .. columns - 1]. NULL: out of memory. */
 struct batch *batch_new(struct call *call, uint64_t first, uint32_t count, const uint8_t *const *at);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/core/client.h"
 
-#include "daemon/core/queue.h"
+#include "daemon/core/pool.h"
 #include "proto/pack.h"
 
 #include <assert.h>
@@ -33,10 +33,14 @@ static void detach(struct ticket *ticket)
 void client_gone(struct client *client)
 {
 	struct ticket *ticket;
+	struct pool *pool;
+
 	while ((ticket = TAILQ_FIRST(&client->tickets))) {
 		detach(ticket);
 		ticket->abandoned(ticket, NULL);
 	}
+	TAILQ_FOREACH(pool, &client->core->pools, link)
+		pool_on_session_end(pool, client->id);
 	assert(TAILQ_EMPTY(&client->flows));
 	idmap_free(&client->inflight);
 	sendq_clear(&client->out);

@@ -151,11 +151,26 @@ void handover_batch(const struct batch *batch)
 	slot->pool->core->ops->slot_wrote(slot);
 }
 
-void handover_unbind(struct slot *slot, uint32_t binding)
+static void put_message(struct slot *slot, enum to_worker type, uint64_t number)
 {
 	put_array(&slot->out, 2);
-	put_uints(&slot->out, (uint64_t[]){TO_UNBIND, binding}, 2);
+	put_uints(&slot->out, (uint64_t[]){type, number}, 2);
 	slot->pool->core->ops->slot_wrote(slot);
+}
+
+void handover_unbind(struct slot *slot, uint32_t binding)
+{
+	put_message(slot, TO_UNBIND, binding);
+}
+
+void handover_gone(struct slot *slot, uint64_t tag)
+{
+	put_message(slot, TO_GONE, tag);
+}
+
+void handover_session_end(struct slot *slot, uint64_t session)
+{
+	put_message(slot, TO_SESSION_END, session);
 }
 
 void handover_stop(struct slot *slot)

@@ -12,6 +12,8 @@ void handover_start(struct slot *slot, int64_t supervisor_pid, struct span args,
 void handover_batch(const struct batch *batch);
 
 void handover_unbind(struct slot *slot, uint32_t binding);
+void handover_gone(struct slot *slot, uint64_t tag);
+void handover_session_end(struct slot *slot, uint64_t session);
 void handover_stop(struct slot *slot);
 
 #endif

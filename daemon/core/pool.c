@@ -113,6 +113,24 @@ int pool_set_methods(struct pool *pool, struct span methods, bool open)
 	return 0;
 }
 
+/* ---- sessions that have called ---- */
+
+void pool_note_session(struct pool *pool, struct client *client)
+{
+	if (!pool->tells_sessions && pool->methods_known)
+		return;
+	/* Without memory for it the class isn't told; the next call tries again. */
+	(void)idmap_add(&pool->sessions, client->id, pool);
+}
+
+void pool_on_session_end(struct pool *pool, uint64_t session)
+{
+	if (!idmap_remove(&pool->sessions, session) || !pool->tells_sessions)
+		return;
+	for (uint32_t i = 0; i < pool->size; i++)
+		slot_on_session_end(pool->slots[i], session);
+}
+
 /* ---- coming and going ---- */
 
 static int grow(struct pool *pool, uint32_t size)
@@ -178,12 +196,21 @@ int pool_resize(struct pool *pool, uint32_t size)
 	return grow(pool, size);
 }
 
+void pool_end_deferred(struct pool *pool)
+{
+	pool->calls_count++; /* it stays until this is done */
+	for (uint32_t i = 0; i < pool->size; i++)
+		slot_end_deferred(pool->slots[i]);
+	pool->calls_count--;
+}
+
 void pool_leave(struct pool *pool)
 {
 	if (!pool->leaving) {
 		pool->leaving = true;
 		idmap_remove(&pool->core->pools_by_name, name_hash(pool->name, strlen(pool->name)));
 		pool->core->epoch++;
+		pool_end_deferred(pool);
 	}
 	pool_on_ended(pool);
 }
@@ -198,6 +225,7 @@ static void pool_free(struct pool *pool)
 	timer_clear(&core->timers, &pool->wake);
 	core->ops->pool_free(pool);
 	queue_free(&pool->queue);
+	idmap_free(&pool->sessions);
 	forget_methods(pool);
 	free(pool->slots);
 	free(pool->name);
@@ -249,10 +277,22 @@ static void drop_handed(struct slot *slot, struct call *call)
 	}
 }
 
+static void drop_deferred(struct slot *slot, const struct call *call)
+{
+	struct batch *batch, *next;
+
+	for (batch = TAILQ_FIRST(&slot->deferred); batch; batch = next) {
+		next = TAILQ_NEXT(batch, link);
+		if (batch->call == call)
+			slot_give_up(slot, batch);
+	}
+}
+
 static void drop_in_slot(struct slot *slot, struct call *call)
 {
 	drop_waiting(&slot->queue, call);
 	drop_handed(slot, call);
+	drop_deferred(slot, call);
 }
 
 void pool_drop_batches(struct call *call)
@@ -266,6 +306,8 @@ void pool_drop_batches(struct call *call)
 		if (batch->flow) {
 			queue_remove(batch);
 			batch_end(batch);
+		} else if (batch->tag) {
+			slot_give_up(batch->slot, batch);
 		} else if (batch->slot && call->batches > 1) {
 			drop_handed(batch->slot, call);
 		}

@@ -50,6 +50,8 @@ struct pool {
 	struct idmap methods;    /* name_hash -> method */
 	bool methods_known;      /* the template has told */
 	bool methods_open;       /* the class takes names beyond them */
+	bool tells_sessions;     /* the class wants to know which sessions have ended */
+	struct idmap sessions;   /* that have called, if so */
 	struct timer recall;     /* looks for tasks that wait behind a slow one */
 	struct timer wake;       /* has the queues looked at */
 	double start_tokens;     /* starts that may happen at once; see slot.c */
@@ -74,6 +76,13 @@ void pool_leave(struct pool *pool);
 
 /* The template has told which methods there are: packed maps with a key "name". `open`: and takes others. */
 int pool_set_methods(struct pool *pool, struct span methods, bool open);
+
+/* Fails the calls that instances have put off: nobody will come who would have them answered. */
+void pool_end_deferred(struct pool *pool);
+
+/* The client has called; and: it has gone. */
+void pool_note_session(struct pool *pool, struct client *client);
+void pool_on_session_end(struct pool *pool, uint64_t session);
 
 /* The method of that name; NULL when the class is known not to have it. */
 struct method *pool_method(struct pool *pool, struct span name);

@@ -163,6 +163,7 @@ struct slot *slot_new(struct pool *pool, uint32_t index)
 	slot->grace.fire = on_grace;
 	slot->since = pool->core->now;
 	TAILQ_INIT(&slot->handed);
+	TAILQ_INIT(&slot->deferred);
 	queue_init(&slot->queue, pool);
 	return slot;
 }
@@ -181,8 +182,73 @@ static void slot_free(struct slot *slot)
 	core->ops->slot_free(slot);
 	sendq_clear(&slot->out);
 	idmap_free(&slot->bound);
+	idmap_free(&slot->by_tag);
 	queue_free(&slot->queue);
 	free(slot);
+}
+
+/* ---- deferred tasks ---- */
+
+static void fill_place(const struct slot *slot, struct error *error)
+{
+	error->pool = slot->pool->name;
+	error->slot = slot->index;
+	error->generation = slot->generation;
+}
+
+static void drop_deferred(struct slot *slot, struct batch *batch)
+{
+	TAILQ_REMOVE(&slot->deferred, batch, link);
+	(void)idmap_remove(&slot->by_tag, batch->tag);
+	batch->tag = 0;
+}
+
+/* The worker, if there is one, shall forget it too. */
+static void forget(struct slot *slot, struct batch *batch)
+{
+	if (slot->state == SLOT_READY)
+		handover_gone(slot, batch->tag);
+	drop_deferred(slot, batch);
+}
+
+void slot_give_up(struct slot *slot, struct batch *batch)
+{
+	if (!ledger_move(slot->board, batch->tag, LEDGER_DEFERRED, LEDGER_CANCELLED))
+		return; /* it is answered: that is on its way */
+	forget(slot, batch);
+	batch_end(batch);
+}
+
+/* Those that are not answered, out of the slot: to fail one may make its call give up others. */
+static void take_deferred(struct slot *slot, struct batch_list *taken)
+{
+	struct batch *batch, *next;
+
+	TAILQ_INIT(taken);
+	for (batch = TAILQ_FIRST(&slot->deferred); batch; batch = next) {
+		next = TAILQ_NEXT(batch, link);
+		if (!ledger_move(slot->board, batch->tag, LEDGER_DEFERRED, LEDGER_CANCELLED))
+			continue; /* it is answered: that is on its way */
+		forget(slot, batch);
+		TAILQ_INSERT_TAIL(taken, batch, link);
+	}
+}
+
+void slot_end_deferred(struct slot *slot)
+{
+	struct batch_list taken;
+	struct batch *batch;
+	struct error error;
+
+	take_deferred(slot, &taken);
+	while ((batch = TAILQ_FIRST(&taken))) {
+		TAILQ_REMOVE(&taken, batch, link);
+		error_say(&error, ERROR_UNAVAILABLE, RAN_MAYBE, "pool %s slot %u: the instance ends, and had put off its answer",
+			  slot->pool->name, slot->index);
+		fill_place(slot, &error);
+		call_on_failure(batch, batch->first, &error);
+		batch_end(batch);
+	}
 }
 
 /* ---- ending ---- */
@@ -192,6 +258,7 @@ static void stop_if_done(struct slot *slot)
 	const bool waits = slot->plan == PLAN_LEAVE && slot->queue.count > 0;
 	if (slot->plan == PLAN_STAY || slot->state != SLOT_READY || slot->handed_count > 0 || waits)
 		return;
+	slot_end_deferred(slot);
 	handover_stop(slot);
 	set_state(slot, SLOT_STOPPING);
 }
@@ -274,7 +341,7 @@ static struct batch *batch_of(struct slot *slot, uint64_t id)
 	return batch && batch->id == id ? batch : NULL;
 }
 
-/* The batch has been answered by the worker. */
+/* The worker has done with the batch: takes it out of its hands. */
 static void finish(struct slot *slot, struct batch *batch)
 {
 	const uint32_t spent = atomic_load_explicit(&board_entry(slot->board, batch->id)->spent, memory_order_relaxed);
@@ -288,14 +355,12 @@ static void finish(struct slot *slot, struct batch *batch)
 		slot->closed = false;
 		scheduler_relist(slot);
 	}
-	batch_end(batch);
 }
 
-static void fill_place(const struct slot *slot, struct error *error)
+static void end(struct slot *slot, struct batch *batch)
 {
-	error->pool = slot->pool->name;
-	error->slot = slot->index;
-	error->generation = slot->generation;
+	finish(slot, batch);
+	batch_end(batch);
 }
 
 static void on_task_failure(struct slot *slot, struct batch *batch, uint64_t index, struct error *error)
@@ -327,7 +392,7 @@ static int read_reply(struct slot *slot, struct reader *reader, struct block *bl
 			return -EBADMSG;
 		on_task_failure(slot, batch, batch->first, &error);
 	}
-	finish(slot, batch);
+	end(slot, batch);
 	return 1;
 }
 
@@ -348,7 +413,7 @@ static int after_items(struct slot *slot, struct batch *batch)
 {
 	if (batch->done < batch->count)
 		return 0;
-	finish(slot, batch);
+	end(slot, batch);
 	return 1;
 }
 
@@ -375,6 +440,59 @@ static int read_item_error(struct slot *slot, struct reader *reader)
 		return -EBADMSG;
 	on_task_failure(slot, batch, batch->first + batch->done, &error);
 	return after_items(slot, batch);
+}
+
+/* [DEFERRED, id, item, tag]: always the next item that has no answer. */
+static int read_deferred(struct slot *slot, struct reader *reader)
+{
+	uint64_t id, item, tag;
+
+	if (read_uint(reader, &id) < 0 || read_uint(reader, &item) < 0 || read_uint(reader, &tag) < 0)
+		return -EBADMSG;
+	struct batch *batch = batch_of(slot, id);
+	if (!batch || tag == 0 || batch->done >= batch->count || (batch->call->columns > 0 && item != batch->first + batch->done))
+		return -EBADMSG;
+	struct batch *one = batch_defer(batch);
+	if (!one || idmap_add(&slot->by_tag, tag, one) < 0)
+		return -EBADMSG; /* out of memory, or a tag that is in use: its worker can't go on */
+	if (one == batch)
+		finish(slot, batch);
+	one->tag = tag;
+	one->slot = slot;
+	TAILQ_INSERT_TAIL(&slot->deferred, one, link);
+	if (one->call->answered)
+		slot_give_up(slot, one);
+	else if (slot->pool->leaving || core_of(slot)->draining)
+		slot_end_deferred(slot);
+	if (one != batch)
+		return after_items(slot, batch);
+	return 1;
+}
+
+/* [ANSWER, tag, error, value] */
+static int read_answer(struct slot *slot, struct reader *reader, struct block *block)
+{
+	struct error error;
+	struct span value;
+	uint64_t tag;
+
+	if (read_uint(reader, &tag) < 0)
+		return -EBADMSG;
+	struct batch *batch = idmap_get(&slot->by_tag, tag);
+	if (!batch)
+		return -EBADMSG;
+	if (read_nil(reader) == 0) {
+		value = (struct span){.bytes = reader->p, .size = (size_t)(reader->end - reader->p)};
+		drop_deferred(slot, batch);
+		call_on_values(batch, 1, value, block);
+	} else {
+		if (read_value(reader, &value) < 0 || error_read(&error, value) < 0)
+			return -EBADMSG;
+		drop_deferred(slot, batch);
+		on_task_failure(slot, batch, batch->first, &error);
+	}
+	batch_end(batch);
+	return 0;
 }
 
 static int read_progress(struct slot *slot, struct reader *reader)
@@ -407,6 +525,10 @@ static int read_message(struct slot *slot, struct span message, struct block *bl
 		return count == 4 ? read_results(slot, &reader, block) : -EBADMSG;
 	case FROM_ITEM_ERROR:
 		return count == 4 ? read_item_error(slot, &reader) : -EBADMSG;
+	case FROM_DEFERRED:
+		return count == 4 ? read_deferred(slot, &reader) : -EBADMSG;
+	case FROM_ANSWER:
+		return count == 4 ? read_answer(slot, &reader, block) : -EBADMSG;
 	case FROM_PROGRESS:
 		return count == 5 ? read_progress(slot, &reader) : -EBADMSG;
 	default:
@@ -438,6 +560,12 @@ void slot_cancel(struct slot *slot, struct batch *batch)
 		return;
 	slot->grace_batch = batch->id;
 	(void)timer_set(&core->timers, &slot->grace, core->now + grace); /* without memory the call just ends later */
+}
+
+void slot_on_session_end(struct slot *slot, uint64_t session)
+{
+	if (slot->state == SLOT_READY && !slot->killed)
+		handover_session_end(slot, session);
 }
 
 void slot_unbind(struct slot *slot, uint32_t binding)
@@ -517,6 +645,12 @@ static void lose_batch(struct slot *slot, struct batch *batch, int status)
 static void lose_batches(struct slot *slot, int status)
 {
 	struct batch *batch;
+
+	while ((batch = TAILQ_FIRST(&slot->deferred))) {
+		drop_deferred(slot, batch);
+		lose_task(slot, batch, status, RAN_MAYBE);
+		batch_end(batch);
+	}
 	while ((batch = TAILQ_LAST(&slot->handed, batch_list))) /* from the last, so that they return in order */
 		lose_batch(slot, batch, status);
 }
@@ -580,6 +714,7 @@ void slot_on_gone(struct slot *slot, int status, const char *why)
 	timer_clear(&core_of(slot)->timers, &slot->grace);
 	sendq_clear(&slot->out);
 	idmap_free(&slot->bound);
+	idmap_free(&slot->by_tag);
 	set_state(slot, SLOT_WAITING);
 	lose_batches(slot, status);
 	if (slot->plan == PLAN_LEAVE) {

@@ -49,6 +49,8 @@ struct slot {
 	uint32_t next_id;
 	struct batch *by_id[BOARD_ENTRIES];
 	struct idmap bound;      /* bindings that the worker has */
+	struct batch_list deferred; /* one task each, which their methods have put off */
+	struct idmap by_tag;
 
 	TAILQ_ENTRY(slot) link;  /* in pool->idle, open or leaving_slots */
 	struct slot_list *listed;
@@ -73,6 +75,15 @@ void slot_leave(struct slot *slot);
 
 /* The caller of a batch that runs here doesn't wait any more: tells the method, and the kill follows if the pool wants it. */
 void slot_cancel(struct slot *slot, struct batch *batch);
+
+/* The same for a deferred one, which has ended when this returns unless its answer is on its way. */
+void slot_give_up(struct slot *slot, struct batch *batch);
+
+/* The instance will answer none of what it has put off: it stops, or nobody can come any more who would have it answered. */
+void slot_end_deferred(struct slot *slot);
+
+/* A client has gone that may have called the instance. */
+void slot_on_session_end(struct slot *slot, uint64_t session);
 
 /* The slot may have room, or nothing left to do: it pulls, or goes on with its plan. */
 void slot_look(struct slot *slot);

@@ -387,6 +387,8 @@ static void begin_stopping(struct daemon *daemon)
 
 void daemon_stop(struct daemon *daemon, bool now)
 {
+	struct pool *pool;
+
 	if (daemon->state == DAEMON_RUNNING) {
 		daemon->state = DAEMON_DRAINING;
 		daemon->core.draining = true;
@@ -394,6 +396,8 @@ void daemon_stop(struct daemon *daemon, bool now)
 		systemd_stopping();
 		systemd_status(daemon);
 		close_listeners(daemon);
+		TAILQ_FOREACH(pool, &daemon->core.pools, link)
+			pool_end_deferred(pool);
 	}
 	if (now)
 		begin_stopping(daemon);

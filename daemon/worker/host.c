@@ -2,6 +2,7 @@
 #include "daemon/worker/host.h"
 
 #include "daemon/worker/crash.h"
+#include "daemon/worker/deferred.h"
 #include "daemon/worker/inbox.h"
 #include "daemon/worker/nudge.h"
 #include "daemon/worker/task.h"
@@ -36,6 +37,7 @@ struct host {
 	char method_name[NAME_MOST];
 	uint64_t method_cost;      /* nanoseconds, the worst of late; decays */
 	struct binding *bindings;
+	struct deferrals deferrals;
 	uint64_t now;              /* when the last task ended */
 	uint64_t flushed;          /* when the replies were last sent */
 };
@@ -122,6 +124,31 @@ static void put_head(struct host *host, uint8_t type, uint32_t id, bool nil)
 		abort();
 }
 
+/* What the task has answered of others' deferred calls goes out behind its own answer. */
+static void put_answers(struct host *host)
+{
+	msgpack_sbuffer *answers = &host->deferrals.answers;
+	if (answers->size == 0)
+		return;
+	reply_end_results(&host->reply);
+	if (reply_append(&host->reply, answers->data, answers->size) < 0)
+		abort();
+	reply_seal(&host->reply);
+	msgpack_sbuffer_clear(answers);
+}
+
+/* [DEFERRED, id, item, tag] */
+static void put_deferred(struct host *host, uint64_t id, uint64_t item)
+{
+	msgpack_packer *packer = &host->task.packer;
+	msgpack_pack_array(packer, 4);
+	msgpack_pack_int(packer, FROM_DEFERRED);
+	msgpack_pack_uint64(packer, id);
+	msgpack_pack_uint64(packer, item);
+	msgpack_pack_uint64(packer, deferred_take(&host->task));
+	reply_seal(&host->reply);
+}
+
 /* ---- CALL ---- */
 
 static int read_call_args(struct host *host, struct reader *reader, uint32_t fields)
@@ -129,12 +156,12 @@ static int read_call_args(struct host *host, struct reader *reader, uint32_t fie
 	struct task *task = &host->task;
 	struct span args, kwargs = {0};
 
-	task->call.deadline = 0;
+	task->handle.call.deadline = 0;
 	task->wants_progress = false;
 	task->progress_at = 0;
 	task->progress_ended = false;
 	if (read_value(reader, &args) < 0 ||
-	    (fields == 8 && (read_uint(reader, &task->call.deadline) < 0 || read_value(reader, &kwargs) < 0 ||
+	    (fields == 8 && (read_uint(reader, &task->handle.call.deadline) < 0 || read_value(reader, &kwargs) < 0 ||
 			     read_bool(reader, &task->wants_progress) < 0)))
 		return task_fail(task, "INTERNAL", "no", "the worker did not understand the call");
 	return task_add_array(task, args) < 0 || task_add_map(task, kwargs) < 0 ? -1 : 0;
@@ -146,24 +173,29 @@ static void on_call(struct host *host, struct reader *reader, uint32_t fields)
 	struct span name;
 	uint64_t id;
 
-	if (read_uint(reader, &id) < 0 || read_uint(reader, &task->call.session) < 0 || read_text(reader, &name) < 0)
+	if (read_uint(reader, &id) < 0 || read_uint(reader, &task->handle.call.session) < 0 || read_text(reader, &name) < 0)
 		_exit(70);
 	const bool found = find_method(host, name) == 0;
 	if (!begin_batch(host, (uint32_t)id))
 		return;
 	task_clear(task);
-	task->call.index = 0;
+	task->handle.call.index = 0;
 	atomic_store_explicit(&board_entry(host->board, (uint32_t)id)->begun, 1, memory_order_release);
 	/* The head of the answer comes first; the value is written right behind it. */
 	const size_t start = host->reply.size;
 	put_head(host, FROM_REPLY, (uint32_t)id, true);
-	if (!found || read_call_args(host, reader, fields) < 0 || task_run(task, &host->method) < 0) {
+	const int r = found && read_call_args(host, reader, fields) == 0 ? task_run(task, &host->method) : -1;
+	if (r > 0) {
+		host->reply.size = start;
+		put_deferred(host, id, 0);
+	} else if (r < 0) {
 		host->reply.size = start;
 		put_head(host, FROM_REPLY, (uint32_t)id, false);
 		task_put_error(task);
 		msgpack_pack_nil(&task->packer);
 	}
 	reply_seal(&host->reply);
+	put_answers(host);
 	end_batch(host, (uint32_t)id, 1);
 }
 
@@ -329,7 +361,7 @@ static void run_item(struct host *host, const struct items *items, uint32_t i, b
 
 	task_clear(task);
 	task->wants_progress = false; /* a map tells how many of its items are done */
-	task->call.index = item;
+	task->handle.call.index = item;
 	atomic_store_explicit(&board_entry(host->board, (uint32_t)items->id)->begun, i + 1, memory_order_release);
 	const bool args = add_item_args(host, items) == 0;
 	if (!found)
@@ -337,12 +369,20 @@ static void run_item(struct host *host, const struct items *items, uint32_t i, b
 	if (found && args) {
 		if (!reply_in_results(&host->reply))
 			reply_begin_results(&host->reply, (uint32_t)items->id, item);
-		if (task_run(task, &host->method) == 0) {
+		const int r = task_run(task, &host->method);
+		if (r == 0)
 			reply_value_done(&host->reply);
+		if (r > 0) {
+			reply_end_results(&host->reply);
+			put_deferred(host, items->id, item);
+		}
+		if (r >= 0) {
+			put_answers(host);
 			return;
 		}
 	}
 	put_item_error(host, items, item);
+	put_answers(host);
 }
 
 /* A batch of long items sends what it has; and one whose caller has gone stops. */
@@ -387,8 +427,8 @@ static void on_items(struct host *host, struct reader *reader)
 	struct items items = {0};
 	struct span name;
 
-	if (read_uint(reader, &items.id) < 0 || read_uint(reader, &host->task.call.session) < 0 ||
-	    read_text(reader, &name) < 0 || read_uint(reader, &host->task.call.deadline) < 0 ||
+	if (read_uint(reader, &items.id) < 0 || read_uint(reader, &host->task.handle.call.session) < 0 ||
+	    read_text(reader, &name) < 0 || read_uint(reader, &host->task.handle.call.deadline) < 0 ||
 	    read_uint(reader, &items.binding) < 0 || read_uint(reader, &items.shape) < 0 ||
 	    read_uint(reader, &items.first) < 0 || read_uint(reader, &items.count) < 0)
 		_exit(70);
@@ -449,6 +489,38 @@ static void on_start(struct host *host, struct reader *reader)
 	host->now = host->flushed = clock_now();
 }
 
+/* ---- between tasks ---- */
+
+static void on_gone(struct host *host, struct reader *reader)
+{
+	uint64_t tag;
+	if (read_uint(reader, &tag) < 0)
+		_exit(70);
+	deferred_gone(&host->deferrals, tag);
+	put_answers(host);
+}
+
+static void on_session_end(struct host *host, struct reader *reader)
+{
+	struct task *task = &host->task;
+
+	if (read_uint(reader, &task->handle.call.session) < 0)
+		_exit(70);
+	task->handle.call.method = NULL;
+	if (task->plugin->class.session_end)
+		task->plugin->class.session_end(task->self, &task->handle.call, task->handle.call.session);
+	task_forget_error(&task->handle.error); /* there is nobody to tell */
+	put_answers(host);
+}
+
+static void wake(struct host *host)
+{
+	if (timers_next(&host->deferrals.timers) > host->now)
+		return;
+	deferred_wake(&host->deferrals, host->now);
+	put_answers(host);
+}
+
 _Noreturn static void on_stop(struct host *host)
 {
 	reply_flush(&host->reply);
@@ -485,6 +557,12 @@ static void on_message(struct host *host, struct span message)
 	case TO_ITEMS:
 		on_items(host, &reader);
 		break;
+	case TO_GONE:
+		on_gone(host, &reader);
+		break;
+	case TO_SESSION_END:
+		on_session_end(host, &reader);
+		break;
 	case TO_STOP:
 		on_stop(host);
 	default:
@@ -502,17 +580,22 @@ void host_run(const struct plugin *plugin, struct board *board)
 	reply_init(&host.reply, CHANNEL_FD);
 	if (task_init(&host.task, plugin, &host.reply, board) < 0)
 		_exit(71);
+	deferrals_init(&host.deferrals, &host.task, board);
+	host.task.deferrals = &host.deferrals;
 	crash_arm(&host.reply);
 	nudge_start(&host.reply, board);
 	for (;;) {
 		while (inbox_next(&host.inbox, &message)) {
 			on_message(&host, message);
 			flush_when_due(&host);
+			wake(&host);
 		}
 		flush(&host);
-		if (inbox_fill(&host.inbox) <= 0)
+		const int got = inbox_fill(&host.inbox, timers_next(&host.deferrals.timers));
+		if (got <= 0 && got != -ETIMEDOUT)
 			break; /* the supervisor has gone, or speaks another language */
 		host.now = clock_now();
+		wake(&host);
 	}
 	crash_disarm();
 	_exit(0);

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { INBOX_ROOM = 128 << 10, INBOX_KEEP = 4 << 20 };
@@ -56,16 +57,32 @@ static int make_room(struct inbox *inbox)
 	return 0;
 }
 
-int inbox_fill(struct inbox *inbox)
+/* Until there is something to read, or the time has come. */
+static int wait_for_bytes(const struct inbox *inbox, uint64_t until)
+{
+	struct pollfd p = {.fd = inbox->fd, .events = POLLIN};
+	struct timespec t;
+
+	if (until == UINT64_MAX)
+		return poll(&p, 1, -1);
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	const uint64_t now = (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec, left = until > now ? until - now : 0;
+	t = (struct timespec){.tv_sec = (time_t)(left / 1000000000u), .tv_nsec = (long)(left % 1000000000u)};
+	return ppoll(&p, 1, &t, NULL);
+}
+
+int inbox_fill(struct inbox *inbox, uint64_t until)
 {
 	if (make_room(inbox) < 0)
 		return -ENOMEM;
 	for (;;) {
 		/* Who sleeps in read() on a Unix socket is woken, for nothing, when the peer takes what we sent; who sleeps
 		 * in poll() is not. One more call here saves a switch of tasks for every answer. */
-		struct pollfd p = {.fd = inbox->fd, .events = POLLIN};
-		if (poll(&p, 1, -1) < 0 && errno != EINTR)
+		const int ready = wait_for_bytes(inbox, until);
+		if (ready < 0 && errno != EINTR)
 			return -errno;
+		if (ready == 0)
+			return -ETIMEDOUT;
 		const ssize_t n = read(inbox->fd, inbox->bytes + inbox->end, inbox->room - inbox->end);
 		if (n > 0) {
 			inbox->end += (size_t)n;

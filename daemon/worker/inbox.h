@@ -18,7 +18,7 @@ void inbox_init(struct inbox *inbox, int fd);
 /* The next whole message that has arrived, valid until inbox_fill. */
 bool inbox_next(struct inbox *inbox, struct span *message);
 
-/* Waits for more bytes. 1; 0 at the end; a negative errno. */
-int inbox_fill(struct inbox *inbox);
+/* Waits for more bytes, until CLOCK_MONOTONIC nanoseconds. 1; 0 at the end; -ETIMEDOUT; another negative errno. */
+int inbox_fill(struct inbox *inbox, uint64_t until);
 
 #endif

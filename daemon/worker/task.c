@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/worker/task.h"
 
+#include "daemon/worker/deferred.h"
 #include "daemon/worker/values.h"
 #include "proto/pack.h"
 #include "proto/scan.h"
@@ -15,7 +16,7 @@ enum { PROGRESS_TEXT = 1024 };
 
 /* ---- errors ---- */
 
-static void forget_error(struct task_error *error)
+void task_forget_error(struct task_error *error)
 {
 	free(error->message);
 	free(error->type);
@@ -42,9 +43,9 @@ static const char *allowed_code(const char *code)
 /* objpool_host.fail */
 static void host_fail(struct objpool_call *call, const struct objpool_error *said)
 {
-	struct task_error *error = &((struct task *)call)->error;
+	struct task_error *error = &((struct task_handle *)call)->error;
 
-	forget_error(error);
+	task_forget_error(error);
 	error->code = allowed_code(said->code);
 	error->ran = "yes";
 	error->message = copy_text(said->message);
@@ -56,18 +57,31 @@ static void host_fail(struct objpool_call *call, const struct objpool_error *sai
 	}
 }
 
-int task_fail(struct task *task, const char *code, const char *ran, const char *format, ...)
+static void set_error(struct task_error *error, const char *code, const char *ran, const char *format, va_list list)
 {
 	char text[512];
-	va_list list;
 
-	va_start(list, format);
 	(void)vsnprintf(text, sizeof text, format, list);
+	task_forget_error(error);
+	error->code = code;
+	error->ran = ran;
+	error->message = strdup(text);
+}
+
+void task_set_error(struct task_error *error, const char *code, const char *ran, const char *format, ...)
+{
+	va_list list;
+	va_start(list, format);
+	set_error(error, code, ran, format, list);
 	va_end(list);
-	forget_error(&task->error);
-	task->error.code = code;
-	task->error.ran = ran;
-	task->error.message = strdup(text);
+}
+
+int task_fail(struct task *task, const char *code, const char *ran, const char *format, ...)
+{
+	va_list list;
+	va_start(list, format);
+	set_error(&task->handle.error, code, ran, format, list);
+	va_end(list);
 	return -1;
 }
 
@@ -81,11 +95,8 @@ static void pack_text(msgpack_packer *packer, const char *text)
 	msgpack_pack_str_body(packer, text, strlen(text));
 }
 
-void task_put_error(struct task *task)
+void task_pack_error(struct task_error *error, msgpack_packer *packer)
 {
-	const struct task_error *error = &task->error;
-	msgpack_packer *packer = &task->packer;
-
 	msgpack_pack_array(packer, 6);
 	pack_text(packer, error->code ? error->code : "FAILED");
 	pack_text(packer, error->message ? error->message : "the method failed and did not say why");
@@ -98,15 +109,20 @@ void task_put_error(struct task *task)
 		msgpack_pack_nil(packer);
 	}
 	pack_text(packer, error->ran ? error->ran : "yes");
-	forget_error(&task->error);
+	task_forget_error(error);
+}
+
+void task_put_error(struct task *task)
+{
+	task_pack_error(&task->handle.error, &task->packer);
 }
 
 /* ---- the host's other functions ---- */
 
 static bool host_cancelled(const struct objpool_call *call)
 {
-	const struct task *task = (const struct task *)call;
-	return call->method && board_state(task->board, task->id) == BOARD_CANCELLED;
+	const struct task *task = task_of(call);
+	return task && call->method && board_state(task->board, task->id) == BOARD_CANCELLED;
 }
 
 /* Told at most every PROGRESS_EVERY; and, once, the end of it, which nothing follows that would tell. */
@@ -125,10 +141,10 @@ static bool progress_is_due(struct task *task, bool end)
 /* It goes out at once, past the answer that is being written. */
 static int host_progress(struct objpool_call *call, uint64_t done, uint64_t total, const char *text)
 {
-	struct task *task = (struct task *)call;
+	struct task *task = task_of(call);
 	uint8_t room[2 + 3 * PACK_UINT + PACK_HEAD + PROGRESS_TEXT], *p = room;
 
-	if (!task->wants_progress || !call->method || !progress_is_due(task, total && done == total))
+	if (!task || !task->wants_progress || !call->method || !progress_is_due(task, total && done == total))
 		return 0;
 	p = pack_array(p, 5);
 	p = pack_uint(p, FROM_PROGRESS);
@@ -138,25 +154,13 @@ static int host_progress(struct objpool_call *call, uint64_t done, uint64_t tota
 	return reply_aside(task->reply, room, (size_t)(p - room));
 }
 
-static struct objpool_call *host_defer(struct objpool_call *call, uint64_t wake_at)
-{
-	(void)call, (void)wake_at;
-	return NULL;
-}
-
-static int host_answer(struct objpool_call *deferred, const void *bytes, size_t size)
-{
-	(void)deferred, (void)bytes, (void)size;
-	return -ENOSYS;
-}
-
 static const struct objpool_host host = {
 	.size = sizeof host,
 	.fail = host_fail,
 	.cancelled = host_cancelled,
 	.progress = host_progress,
-	.defer = host_defer,
-	.answer = host_answer,
+	.defer = deferred_new,
+	.answer = deferred_answer,
 };
 
 /* ---- arguments ---- */
@@ -175,7 +179,8 @@ static int grow(void **array, uint32_t *room, size_t each)
 int task_init(struct task *task, const struct plugin *plugin, struct reply *reply, struct board *board)
 {
 	*task = (struct task){.plugin = plugin, .reply = reply, .board = board};
-	task->call = (struct objpool_call){.host = &host, .place = &task->place};
+	task->handle.task = task;
+	task->handle.call = (struct objpool_call){.host = &host, .place = &task->place};
 	task->max_result = UINT64_MAX;
 	msgpack_packer_init(&task->packer, reply, reply_append);
 	if (!msgpack_zone_init(&task->zone, 8192))
@@ -321,7 +326,7 @@ static int check_result(struct task *task)
 	scan_begin(&scan, INT64_MAX);
 	const int r = scan_run(&scan, task->reply->bytes + start, size);
 	if (r != 1 || scan.pos != size)
-		return task_fail(task, "FAILED", "yes", "%s wrote %s to its result", task->call.method,
+		return task_fail(task, "FAILED", "yes", "%s wrote %s to its result", task->handle.call.method,
 				 r == 1 ? "more than one value" : r == 0 ? "less than one whole value" : "what is no msgpack");
 	if (size > task->max_result)
 		return task_fail(task, "TOO_LARGE", "yes", "the result is %zu bytes, over max_message = %llu", size,
@@ -338,10 +343,16 @@ int task_run(struct task *task, const struct task_method *found)
 
 	if (check_arguments(task, &found->method) < 0)
 		return -1;
-	task->call.method = found->method.name;
+	task->handle.call.method = found->method.name;
 	reply_mark(task->reply);
-	const int r = found->method.call(task->self, &task->call, &args, &task->packer);
-	if (r == 0 && !task->error.code && check_result(task) == 0)
+	const int r = found->method.call(task->self, &task->handle.call, &args, &task->packer);
+	if (task->deferred_tag && r == 0 && !task->handle.error.code) {
+		reply_rewind(task->reply);
+		return 1;
+	}
+	if (task->deferred_tag)
+		deferred_undo(task->deferrals, deferred_take(task));
+	if (r == 0 && !task->handle.error.code && check_result(task) == 0)
 		return 0;
 	reply_rewind(task->reply);
 	return -1;
@@ -351,8 +362,8 @@ int task_create(struct task *task)
 {
 	const struct objpool_args args = {.count = task->args.count, .values = task->args.values,
 					  .kwcount = task->args.kwcount, .kwargs = task->args.kwargs};
-	const int r = task->plugin->class.create(&task->call, &args, &task->self);
-	return r == 0 && !task->error.code ? 0 : -1;
+	const int r = task->plugin->class.create(&task->handle.call, &args, &task->self);
+	return r == 0 && !task->handle.error.code ? 0 : -1;
 }
 
 int task_preload(struct task *task)
@@ -361,6 +372,6 @@ int task_preload(struct task *task)
 					  .kwcount = task->args.kwcount, .kwargs = task->args.kwargs};
 	if (!task->plugin->class.preload)
 		return 0;
-	const int r = task->plugin->class.preload(&task->call, &args);
-	return r == 0 && !task->error.code ? 0 : -1;
+	const int r = task->plugin->class.preload(&task->handle.call, &args);
+	return r == 0 && !task->handle.error.code ? 0 : -1;
 }

@@ -27,16 +27,24 @@ struct task_args {
 	uint32_t count, room, kwcount, kwroom;
 };
 
-/* What the functions of a class are called with. The call is first: the host's functions get at the rest from it. */
-struct task {
+/* What the functions of a class are called with, and what they say with objpool_fail. */
+struct task_handle {
 	struct objpool_call call;
+	struct task *task;       /* NULL: it has been deferred */
+	struct task_error error;
+};
+
+struct deferrals;
+
+/* The task at hand. The handle is first: the host's functions get at the rest from it. */
+struct task {
+	struct task_handle handle;
 	struct objpool_place place;
 	const struct plugin *plugin;
 	void *self;
 	struct board *board;
 	uint32_t id;           /* of the batch */
 	struct task_args args;
-	struct task_error error;
 	msgpack_zone zone;
 	msgpack_packer packer; /* writes to *reply */
 	struct reply *reply;
@@ -44,6 +52,8 @@ struct task {
 	bool wants_progress;   /* the caller does */
 	uint64_t progress_at;  /* when it was last told, CLOCK_MONOTONIC */
 	bool progress_ended;   /* told that all is done */
+	struct deferrals *deferrals; /* NULL: nothing can be deferred */
+	uint64_t deferred_tag; /* the method has deferred the call; 0: not */
 };
 
 /* A method by name, remembered: batches and pipelined calls name the same one again and again. */
@@ -52,22 +62,29 @@ struct task_method {
 	bool dispatched;              /* by the catch-all */
 };
 
+/* The task that the call is, or NULL: it is one that was deferred. */
+static inline struct task *task_of(const struct objpool_call *call)
+{
+	return ((const struct task_handle *)call)->task;
+}
+
 int task_init(struct task *task, const struct plugin *plugin, struct reply *reply, struct board *board);
 
 /* Finds the method; `name` must stay valid as long as `found` is used. */
 void task_find(const struct task *task, const char *name, struct task_method *found);
 
-/* Empties the arguments; adds positional ones and keywords. 0, or -1 with task->error set. */
+/* Empties the arguments; adds positional ones and keywords. 0, or -1 with the error set. */
 void task_clear(struct task *task);
 int task_add_array(struct task *task, struct span array);
 int task_add_value(struct task *task, struct reader *reader);
 int task_add_map(struct task *task, struct span map);
 int task_add_keyword(struct task *task, struct span key, struct reader *reader);
 
-/* Calls the method. Its value is at the end of the reply, not sealed; or -1 with task->error set and nothing written. */
+/* Calls the method. Its value is at the end of the reply, not sealed; 1: it was deferred; or -1 with the error set and nothing
+ * written. */
 int task_run(struct task *task, const struct task_method *method);
 
-/* Constructor, and the class's preload. 0, or -1 with task->error set. */
+/* Constructor, and the class's preload. 0, or -1 with the error set. */
 int task_create(struct task *task);
 int task_preload(struct task *task);
 
@@ -75,7 +92,13 @@ int task_preload(struct task *task);
 __attribute__((format(printf, 4, 5)))
 int task_fail(struct task *task, const char *code, const char *ran, const char *format, ...);
 
+/* The same for the error of any call. */
+__attribute__((format(printf, 4, 5)))
+void task_set_error(struct task_error *error, const char *code, const char *ran, const char *format, ...);
+void task_forget_error(struct task_error *error);
+
 /* Writes the error as proto/channel.h has it, and forgets it. */
 void task_put_error(struct task *task);
+void task_pack_error(struct task_error *error, msgpack_packer *packer);
 
 #endif

@@ -68,6 +68,15 @@ static void pack_pair(msgpack_packer *packer, const char *key, const char *text)
 	pack_text(packer, text);
 }
 
+static void pack_flag(msgpack_packer *packer, const char *key, bool flag)
+{
+	pack_text(packer, key);
+	if (flag)
+		msgpack_pack_true(packer);
+	else
+		msgpack_pack_false(packer);
+}
+
 static void pack_table(const struct plugin *plugin, msgpack_packer *packer)
 {
 	msgpack_pack_array(packer, plugin->methods_count);
@@ -88,7 +97,7 @@ static int pack_methods(struct task *task, msgpack_packer *packer)
 		pack_table(task->plugin, packer);
 		return 0;
 	}
-	return class->list_methods(&task->call, packer) == 0 && !task->error.code ? 0 : -1;
+	return class->list_methods(&task->handle.call, packer) == 0 && !task->handle.error.code ? 0 : -1;
 }
 
 static int pack_description(struct task *task, msgpack_packer *packer)
@@ -97,17 +106,14 @@ static int pack_description(struct task *task, msgpack_packer *packer)
 
 	msgpack_pack_array(packer, 2);
 	msgpack_pack_int(packer, FROM_LOADED);
-	msgpack_pack_map(packer, 7);
+	msgpack_pack_map(packer, 8);
 	pack_pair(packer, "plugin", plugin->exported->name);
 	pack_pair(packer, "version", plugin->exported->version);
 	pack_pair(packer, "class", plugin->class.name);
 	pack_pair(packer, "doc", plugin->class.doc);
 	pack_pair(packer, "signature", plugin->class.signature);
-	pack_text(packer, "open");
-	if (plugin->class.dispatch)
-		msgpack_pack_true(packer);
-	else
-		msgpack_pack_false(packer);
+	pack_flag(packer, "open", plugin->class.dispatch);
+	pack_flag(packer, "session_end", plugin->class.session_end);
 	pack_text(packer, "methods");
 	return pack_methods(task, packer);
 }
@@ -143,11 +149,11 @@ static void prepare(struct template *template, const char *pool, struct span arg
 	task.place.pool = pool;
 	if (task_add_array(&task, args) < 0 || task_add_map(&task, kwargs) < 0 || task_preload(&task) < 0) {
 		snprintf(template->fault, sizeof template->fault, "preload of class %s failed: %s", template->plugin.class.name,
-			 task.error.message ? task.error.message : "it did not say why");
+			 task.handle.error.message ? task.handle.error.message : "it did not say why");
 		send_fault(template->fault);
 	}
 	if (pack_description(&task, &packer) < 0)
-		send_fault(task.error.message ? task.error.message : "the class could not list its methods");
+		send_fault(task.handle.error.message ? task.handle.error.message : "the class could not list its methods");
 	if (packet.size > PACKET / 2)
 		send_fault("the class describes itself in more than 128 KiB");
 	send_packet(&packet);

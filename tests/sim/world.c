@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { PUT_OFF = 6 };
+
 /* A played worker: what a real one does, in steps. */
 struct fake {
 	struct fake *next;
@@ -27,6 +29,8 @@ struct fake {
 	bool items;                  /* ITEMS; else CALL */
 	uint32_t *tokens;
 	struct sendq out;            /* finished, not flushed */
+	struct put_off { uint64_t tag; uint32_t token; } put_off[PUT_OFF]; /* deferred; tag 0: free */
+	uint64_t last_tag;
 };
 
 uint32_t world_dice(struct world *world, uint32_t sides)
@@ -246,13 +250,23 @@ static void read_tokens(struct fake *fake, struct reader *reader)
 	(void)span;
 }
 
+static void forget_put_off(struct fake *fake, uint64_t tag)
+{
+	for (int i = 0; i < PUT_OFF; i++)
+		if (fake->put_off[i].tag == tag) {
+			fake->put_off[i].tag = 0;
+			return;
+		}
+	world_fail(fake->world, "told to forget what was not deferred");
+}
+
 /* Begins the next task, if its message is whole and it hasn't been taken back. */
 static void begin(struct fake *fake)
 {
 	const int64_t n = fake->in_size ? scan_length(fake->in, fake->in_size) : 0;
 	struct reader reader = {.p = fake->in, .end = fake->in + n};
 	struct span name;
-	uint64_t type, id, session;
+	uint64_t type, id, session, tag = 0;
 	uint32_t fields;
 
 	if (n <= 0)
@@ -272,21 +286,65 @@ static void begin(struct fake *fake)
 			fake->slot->board->since = fake->world->core.now;
 		}
 	}
+	if (type == TO_GONE)
+		(void)read_uint(&reader, &tag);
 	memmove(fake->in, fake->in + n, fake->in_size - (size_t)n);
 	fake->in_size -= (size_t)n;
+	if (type == TO_GONE)
+		forget_put_off(fake, tag);
 	if (type == TO_STOP) {
 		flush(fake);
 		gone(fake, 0);
 	}
 }
 
+/* ---- deferring ---- */
+
+static bool defer(struct fake *fake, uint32_t token)
+{
+	uint8_t room[64], *p = pack_uint(pack_array(room, 4), FROM_DEFERRED);
+	struct put_off *at = &fake->put_off[world_dice(fake->world, PUT_OFF)];
+
+	if (at->tag || world_dice(fake->world, 6))
+		return false;
+	*at = (struct put_off){.tag = ++fake->last_tag, .token = token};
+	ledger_open(fake->slot->board, at->tag);
+	world_say(fake->world, "slot %u: defers %u as %llu", fake->slot->index, token, (unsigned long long)at->tag);
+	p = pack_uint(p, fake->id);
+	p = pack_uint(p, fake->items ? fake->first + fake->item : 0);
+	put(fake, room, pack_uint(p, at->tag));
+	return true;
+}
+
+/* Some deferred one is answered, unless its caller was quicker to give up. */
+static void answer(struct fake *fake)
+{
+	struct put_off *at = &fake->put_off[world_dice(fake->world, PUT_OFF)];
+	uint8_t room[64], *p = pack_uint(pack_array(room, 4), FROM_ANSWER);
+
+	if (!at->tag || !ledger_move(fake->slot->board, at->tag, LEDGER_DEFERRED, LEDGER_ANSWERED))
+		return;
+	p = pack_uint(p, at->tag);
+	if (world_is_bad(at->token))
+		p = pack_nil(pack_failure(p, "yes"));
+	else
+		p = pack_uint(pack_nil(p), at->token);
+	put(fake, room, p);
+	at->tag = 0;
+}
+
+static void end_item(struct fake *fake);
+
 static void finish_item(struct fake *fake)
 {
-	struct board_entry *entry = board_entry(fake->slot->board, fake->id);
 	const uint32_t token = fake->tokens[fake->item];
 	const bool bad = world_is_bad(token);
 	uint8_t room[160], *p = pack_array(room, 4);
 
+	if (defer(fake, token)) {
+		end_item(fake);
+		return;
+	}
 	p = pack_uint(p, !fake->items ? FROM_REPLY : bad ? FROM_ITEM_ERROR : FROM_RESULTS);
 	p = pack_uint(p, fake->id);
 	if (fake->items)
@@ -300,6 +358,13 @@ static void finish_item(struct fake *fake)
 		p = pack_uint(p, token);
 	}
 	put(fake, room, p);
+	end_item(fake);
+}
+
+static void end_item(struct fake *fake)
+{
+	struct board_entry *entry = board_entry(fake->slot->board, fake->id);
+
 	fake->item++;
 	entry->spent = world_dice(fake->world, 2) ? 300 : 3000000;
 	if (fake->item < fake->count)
@@ -350,6 +415,7 @@ static void work(struct fake *fake)
 	} else if (fake->task) {
 		run_some(fake);
 	} else {
+		answer(fake);
 		if (world_dice(world, 2))
 			flush(fake);
 		receive(fake);

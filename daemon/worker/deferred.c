@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/worker/deferred.h"
+
+#include "proto/pack.h"
+#include "proto/scan.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+struct deferred {
+	struct task_handle handle; /* first: the class has it as an objpool_call */
+	struct deferrals *deferrals;
+	uint64_t tag;
+	struct timer wake;
+	bool given_up;             /* its answer came too late: waits for the supervisor's word only */
+};
+
+void deferrals_init(struct deferrals *deferrals, struct task *task, struct board *board)
+{
+	*deferrals = (struct deferrals){.task = task, .board = board};
+	msgpack_sbuffer_init(&deferrals->answers);
+}
+
+static struct deferred **place_of(struct deferrals *deferrals, uint64_t tag)
+{
+	return &deferrals->by_place[tag % LEDGER_ENTRIES];
+}
+
+static void deferred_free(struct deferred *deferred)
+{
+	struct deferrals *deferrals = deferred->deferrals;
+
+	timer_clear(&deferrals->timers, &deferred->wake);
+	*place_of(deferrals, deferred->tag) = NULL;
+	deferrals->count--;
+	task_forget_error(&deferred->handle.error);
+	free((char *)deferred->handle.call.method);
+	free(deferred);
+}
+
+/* ---- deferring ---- */
+
+static void on_wake(struct timer *timer)
+{
+	struct deferred *deferred = container_of(timer, struct deferred, wake);
+	const struct task *task = deferred->deferrals->task;
+	task->plugin->class.deferred(task->self, &deferred->handle.call, OBJPOOL_WAKE);
+}
+
+static struct deferred *make(struct deferrals *deferrals, const struct objpool_call *call)
+{
+	struct deferred *deferred = calloc(1, sizeof *deferred);
+
+	if (!deferred)
+		return NULL;
+	deferred->handle.call = *call;
+	deferred->handle.call.method = strdup(call->method);
+	deferred->deferrals = deferrals;
+	deferred->wake.fire = on_wake;
+	do {
+		deferred->tag = ++deferrals->last_tag;
+	} while (*place_of(deferrals, deferred->tag));
+	*place_of(deferrals, deferred->tag) = deferred;
+	deferrals->count++;
+	return deferred;
+}
+
+struct objpool_call *deferred_new(struct objpool_call *call, uint64_t wake_at)
+{
+	struct task *task = task_of(call);
+	struct deferrals *deferrals = task ? task->deferrals : NULL;
+
+	if (!deferrals || !call->method || task->deferred_tag || !task->plugin->class.deferred ||
+	    deferrals->count >= LEDGER_ENTRIES / 2)
+		return NULL;
+	if (!deferrals->by_place && !(deferrals->by_place = calloc(LEDGER_ENTRIES, sizeof *deferrals->by_place)))
+		return NULL;
+	struct deferred *deferred = make(deferrals, call);
+	if (!deferred)
+		return NULL;
+	if (!deferred->handle.call.method || (wake_at && timer_set(&deferrals->timers, &deferred->wake, wake_at) < 0)) {
+		deferred_free(deferred);
+		return NULL;
+	}
+	ledger_open(deferrals->board, deferred->tag);
+	task->deferred_tag = deferred->tag;
+	return &deferred->handle.call;
+}
+
+uint64_t deferred_take(struct task *task)
+{
+	const uint64_t tag = task->deferred_tag;
+	task->deferred_tag = 0;
+	return tag;
+}
+
+void deferred_undo(struct deferrals *deferrals, uint64_t tag)
+{
+	struct deferred *deferred = *place_of(deferrals, tag);
+	if (deferred && deferred->tag == tag)
+		deferred_free(deferred);
+}
+
+/* ---- answering ---- */
+
+static bool is_one_value(const void *bytes, size_t size)
+{
+	return size > 0 && scan_nesting(bytes, size) <= SCAN_LEVELS && scan_length(bytes, size) == (int64_t)size;
+}
+
+/* [ANSWER, tag, error, value] */
+static void put_answer(struct deferred *deferred, const void *value, size_t size)
+{
+	struct task_error *error = &deferred->handle.error;
+	const uint64_t most = deferred->deferrals->task->max_result;
+	msgpack_packer packer;
+
+	if (!error->code && !is_one_value(value, size))
+		task_set_error(error, "FAILED", "yes", "the deferred answer is not one msgpack value");
+	if (!error->code && size > most)
+		task_set_error(error, "TOO_LARGE", "yes", "the result is over max_message");
+	msgpack_packer_init(&packer, &deferred->deferrals->answers, msgpack_sbuffer_write);
+	msgpack_pack_array(&packer, 4);
+	msgpack_pack_int(&packer, FROM_ANSWER);
+	msgpack_pack_uint64(&packer, deferred->tag);
+	if (error->code) {
+		task_pack_error(error, &packer);
+		msgpack_pack_nil(&packer);
+	} else {
+		msgpack_pack_nil(&packer);
+		(void)msgpack_sbuffer_write(&deferred->deferrals->answers, value, size);
+	}
+}
+
+int deferred_answer(struct objpool_call *call, const void *msgpack, size_t size)
+{
+	struct deferred *deferred = container_of(call, struct deferred, handle.call);
+	struct board *board = deferred->deferrals->board;
+
+	if (!ledger_move(board, deferred->tag, LEDGER_DEFERRED, LEDGER_ANSWERED)) {
+		deferred->given_up = true; /* its number is in use until the supervisor's word has come */
+		timer_clear(&deferred->deferrals->timers, &deferred->wake);
+		return -ECANCELED;
+	}
+	put_answer(deferred, msgpack, size);
+	deferred_free(deferred);
+	return 0;
+}
+
+/* ---- what happens to them ---- */
+
+void deferred_gone(struct deferrals *deferrals, uint64_t tag)
+{
+	struct deferred *deferred = deferrals->by_place ? *place_of(deferrals, tag) : NULL;
+	const struct task *task = deferrals->task;
+
+	if (!deferred || deferred->tag != tag)
+		return;
+	if (!deferred->given_up)
+		task->plugin->class.deferred(task->self, &deferred->handle.call, OBJPOOL_GONE);
+	if (*place_of(deferrals, tag) == deferred)
+		deferred_free(deferred);
+}
+
+void deferred_wake(struct deferrals *deferrals, uint64_t now)
+{
+	timers_run(&deferrals->timers, now);
+}
