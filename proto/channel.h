@@ -7,7 +7,8 @@
  *
  *   to the worker                                            from the worker
  *   [START, supervisor pid, pool, slot, slots, generation,   [READY] or [READY, error]
- *           args, kwargs, slot kwargs, max result]
+ *           args, kwargs, slot kwargs, max result, replay]
+ *   [REPLAY, replay]
  *   [CALL, id, session, method, args                         [REPLY, id, error, value]
  *          (, deadline, kwargs, progress?)]                  [PROGRESS, id, done, total, text]
  *   [BIND, binding, args, kwargs]
@@ -20,6 +21,7 @@
  *
  * `columns` is an array of arrays of `count` values, `kw columns` a map of such arrays. What an ITEMS batch answers comes
  * in item order; after a crash the values that were finished still arrive.
+ * `replay` is an array of [method, args, kwargs]: sticky calls, whose results nobody waits for.
  * A deferred task leaves its batch and is known by its tag from then on.
  * An error is [code, message, type, traceback, data, ran]; nil stands for what it lacks.
  *
@@ -38,7 +40,7 @@
 
 enum { CHANNEL_FD = 3 };
 
-enum to_worker { TO_START = 0, TO_CALL = 1, TO_BIND = 2, TO_UNBIND = 3, TO_ITEMS = 4, TO_STOP = 5, TO_GONE = 6, TO_SESSION_END = 7 };
+enum to_worker { TO_START = 0, TO_CALL = 1, TO_BIND = 2, TO_UNBIND = 3, TO_ITEMS = 4, TO_STOP = 5, TO_GONE = 6, TO_SESSION_END = 7, TO_REPLAY = 8 };
 enum from_worker { FROM_READY = 0, FROM_REPLY = 1, FROM_RESULTS = 2, FROM_ITEM_ERROR = 3, FROM_PROGRESS = 4, FROM_DEFERRED = 5, FROM_ANSWER = 6 };
 enum to_template { TO_LOAD = 0, TO_FORK = 1 };
 enum from_template { FROM_LOADED = 0, FROM_FORKED = 1 };

@@ -97,6 +97,7 @@ static void call_end(struct call *call)
 			slot_unbind(pool->slots[i], call->binding);
 	TAILQ_REMOVE(&pool->calls, call, link);
 	pool->calls_count--;
+	sticky_on_call_end(pool, call, call->refused == call->total && call->total > 0);
 	call_free(call, pool->core);
 	pool_on_ended(pool);
 }
@@ -309,6 +310,8 @@ void call_on_failure(struct batch *batch, uint64_t index, struct error *error)
 	struct call *call = batch->call;
 
 	batch->done++;
+	if (call->sticky)
+		call->refused += error->code == ERROR_FAILED || error->code == ERROR_BAD_ARGUMENT || error->code == ERROR_NO_SUCH_METHOD;
 	if (call->answered) {
 		call->pool->core->late++;
 		return;
@@ -451,6 +454,7 @@ static int add_batches(struct call *call, const uint8_t *const *at)
 int call_begin(struct call *call, struct client *client, const struct rpc *rpc, const uint8_t *const *at)
 {
 	struct pool *pool = call->pool;
+	struct error error;
 	const int r = ticket_open(&call->ticket, client, rpc, on_abandoned);
 	if (r < 0) {
 		call_free(call, pool->core);
@@ -467,7 +471,9 @@ int call_begin(struct call *call, struct client *client, const struct rpc *rpc, 
 	if (call->bind.size + call->bind_kwargs.size > 0 && call->columns > 0)
 		call->binding = ++pool->core->last_binding;
 	call->batches++; /* it can't end before it has begun */
-	if ((call->deadline && timer_set(&pool->core->timers, &call->timer, call->deadline) < 0) || add_batches(call, at) < 0)
+	if (call->sticky && sticky_remember(pool, call, call->sticky, &error) < 0)
+		call_fail(call, &error);
+	else if ((call->deadline && timer_set(&pool->core->timers, &call->timer, call->deadline) < 0) || add_batches(call, at) < 0)
 		fail_for_memory(call);
 	answer_if_done(call);
 	if (--call->batches == 0 && call->answered)
@@ -583,8 +589,8 @@ bool call_has_begun(const struct call *call)
 	const struct pool *pool = call->pool;
 	const struct slot *slot;
 
-	if (call->left < call->total || call->reruns > 0 || call->only.tag)
-		return true;
+	if (call->left < call->total || call->reruns > 0 || call->only.tag || call->sticky)
+		return true; /* or will have */
 	for (uint32_t i = 0; i < pool->size; i++)
 		if (has_begun_in(pool->slots[i], call))
 			return true;

@@ -17,6 +17,7 @@
 #include "daemon/core/client.h"
 #include "daemon/core/gather.h"
 #include "daemon/core/input.h"
+#include "daemon/core/sticky.h"
 #include "daemon/core/stream.h"
 #include "daemon/core/target.h"
 #include "proto/channel.h"
@@ -83,6 +84,9 @@ struct call {
 	struct gather gather;   /* of all, map and scatter, unless it streams */
 	struct input input;     /* of a map whose items are not all queued at once */
 	struct stream stream;   /* results that leave one by one */
+	enum sticky_mode sticky;
+	struct sticky *remembered; /* NULL: it isn't (any more) */
+	uint64_t refused;       /* of a sticky call: tasks that their methods have failed */
 	bool progress;          /* its caller wants to know how far it is */
 	uint64_t progress_at;   /* when it was last told */
 	struct batch only;      /* the first batch of a call that is one task; last: flexible */

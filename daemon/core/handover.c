@@ -51,7 +51,7 @@ void handover_start(struct slot *slot, int64_t supervisor_pid, struct span args,
 	struct sendq *out = &slot->out;
 	const struct pool *pool = slot->pool;
 
-	put_array(out, 10);
+	put_array(out, 11);
 	put_uints(out, (uint64_t[]){TO_START, (uint64_t)supervisor_pid}, 2);
 	put_text(out, pool->name, strlen(pool->name));
 	put_uints(out, (uint64_t[]){slot->index, pool->size, slot->generation}, 3);
@@ -59,6 +59,16 @@ void handover_start(struct slot *slot, int64_t supervisor_pid, struct span args,
 	put_value(out, NULL, kwargs);
 	put_value(out, NULL, slot_kwargs);
 	put_uints(out, (uint64_t[]){pool->core->limits.max_message}, 1);
+	sticky_put(slot, 0, out);
+	slot->replayed = pool->stickies.last;
+}
+
+void handover_replay(struct slot *slot)
+{
+	put_array(&slot->out, 2);
+	put_uints(&slot->out, (uint64_t[]){TO_REPLAY}, 1);
+	sticky_put(slot, slot->replayed, &slot->out);
+	slot->pool->core->ops->slot_wrote(slot);
 }
 
 /* Most calls: one reservation, one copy. */

@@ -8,6 +8,9 @@
 /* The first message to a new worker. args, kwargs and slot_kwargs are packed values (size 0: nil). */
 void handover_start(struct slot *slot, int64_t supervisor_pid, struct span args, struct span kwargs, struct span slot_kwargs);
 
+/* The sticky calls that came since the worker was started. */
+void handover_replay(struct slot *slot);
+
 /* The batch, which has its id and slot. */
 void handover_batch(const struct batch *batch);
 

@@ -167,6 +167,8 @@ struct pool *pool_new(struct core *core, const char *name, uint32_t size, const 
 	TAILQ_INIT(&pool->idle);
 	TAILQ_INIT(&pool->open);
 	TAILQ_INIT(&pool->calls);
+	sticky_init(&pool->stickies);
+	client_init(&pool->self, core);
 	queue_init(&pool->queue, pool);
 	if (idmap_add(&core->pools_by_name, name_hash(name, strlen(name)), pool) < 0) {
 		free(pool->name);
@@ -224,6 +226,8 @@ static void pool_free(struct pool *pool)
 	timer_clear(&core->timers, &pool->recall);
 	timer_clear(&core->timers, &pool->wake);
 	core->ops->pool_free(pool);
+	(void)sticky_forget(pool, (struct span){0});
+	client_gone(&pool->self);
 	queue_free(&pool->queue);
 	idmap_free(&pool->sessions);
 	forget_methods(pool);
@@ -246,7 +250,7 @@ void pool_on_ended(struct pool *pool)
 
 static void drop_waiting(struct queue *queue, struct call *call)
 {
-	struct flow *flow = idmap_get(&queue->by_client, call->session);
+	struct flow *flow = idmap_get(&queue->by_client, call->sticky ? queue->pool->self.id : call->session);
 	struct batch *batch, *next;
 
 	if (!flow)
@@ -300,6 +304,8 @@ void pool_drop_batches(struct call *call)
 	struct pool *pool = call->pool;
 	struct slot *slot;
 
+	if (call->sticky && !pool->leaving)
+		return; /* it runs all the same */
 	pool_wake(pool); /* a slot may have room now, or nothing left to stay for */
 	if (!call_gathers(call)) { /* the common case: one batch, and it knows where it is */
 		struct batch *batch = &call->only;

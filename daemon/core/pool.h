@@ -18,6 +18,7 @@ struct pool_settings {
 	uint32_t max_queue;     /* calls that wait */
 	uint64_t start_timeout; /* nanoseconds a constructor may take; NEVER: as long as it likes */
 	uint64_t stop_timeout;  /* nanoseconds from the request to stop to the kill */
+	uint64_t max_sticky;    /* bytes of calls that are remembered */
 	uint64_t cancel_grace;  /* nanoseconds a cancelled call may go on before its worker is killed; NEVER */
 };
 
@@ -46,6 +47,8 @@ struct pool {
 	struct queue queue;      /* for any slot */
 	uint32_t waiting;        /* batches in all queues */
 	struct call_list calls;
+	struct stickies stickies;
+	struct client self;      /* for whom the tasks of sticky calls wait */
 	uint32_t calls_count;
 	struct idmap methods;    /* name_hash -> method */
 	bool methods_known;      /* the template has told */

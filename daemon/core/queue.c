@@ -38,9 +38,15 @@ static struct flow *flow_of(struct queue *queue, struct client *client)
 	return flow;
 }
 
+/* What is sticky runs, whether its caller is still there or not: it waits for the pool's own sake. */
+static struct client *owner_of(const struct queue *queue, const struct batch *batch)
+{
+	return batch->call->sticky ? &queue->pool->self : batch->call->ticket.client;
+}
+
 static int push(struct queue *queue, struct batch *batch, bool front)
 {
-	struct flow *flow = flow_of(queue, batch->call->ticket.client);
+	struct flow *flow = flow_of(queue, owner_of(queue, batch));
 	if (!flow)
 		return -ENOMEM;
 	if (front)

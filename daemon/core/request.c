@@ -403,12 +403,16 @@ static int option_progress(struct call *call, struct reader *value, struct error
 
 static int option_sticky(struct call *call, struct reader *value, struct error *error)
 {
+	static const char *const words[] = {"no", "replace", "append", NULL}; /* as enum sticky_mode */
 	bool on = false;
-	(void)call;
+	int choice;
+
 	if (read_nil(value) == 0 || (read_bool(value, &on) == 0 && !on))
 		return 0;
-	error_say(error, ERROR_BAD_REQUEST, RAN_NO, "this daemon has no sticky calls yet");
-	return -EINVAL;
+	if (on || option_word(value, words, &choice) < 0)
+		return wrong(error, "sticky", "\"replace\" or \"append\"");
+	call->sticky = (enum sticky_mode)choice;
+	return 0;
 }
 
 static const struct {
@@ -525,6 +529,10 @@ static int settle_input(struct call *call, const struct rpc *rpc, struct error *
 		call->stream.on = call->progress = false; /* nobody waits */
 	if (input->sync && !map) {
 		error_say(error, ERROR_BAD_REQUEST, RAN_NO, "option sync goes with map only");
+		return -EINVAL;
+	}
+	if (call->sticky && call->select != SELECT_ALL) {
+		error_say(error, ERROR_BAD_REQUEST, RAN_NO, "option sticky goes with all only");
 		return -EINVAL;
 	}
 	input->fed = input->fed && map && call->stream.on;

@@ -249,13 +249,14 @@ int scheduler_add(struct batch *batch)
 	struct pool *pool = batch->call->pool;
 	struct slot *slot = batch->slot;
 
-	if (batch->call->answered) { /* its siblings have failed it already */
+	if (batch->call->answered && !batch->call->sticky) { /* its siblings have failed it already */
 		batch_end(batch);
 		return 0;
 	}
 	if (!batch->addressed && give_at_once(batch))
 		return 0;
-	if (batch->addressed && slot->broken)
+	/* What is sticky waits when the worker that starts has been told already what to replay. */
+	if (batch->addressed && slot->broken && !(batch->call->sticky && slot->state == SLOT_STARTING))
 		return refuse(batch, slot);
 	if (queue_push(batch->addressed ? &slot->queue : &pool->queue, batch) < 0) {
 		batch_end(batch);

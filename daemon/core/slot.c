@@ -624,10 +624,11 @@ static void lose_batch(struct slot *slot, struct batch *batch, int status)
 	if (started && batch->call->columns == 0)
 		begun = 1;
 	scheduler_release(batch);
-	const bool again = begun > batch->done && call_rerun(batch->call);
+	const bool again = begun > batch->done && !batch->call->sticky && call_rerun(batch->call); /* it will be replayed */
 	while (!again && batch->done < begun && !batch->call->answered)
 		lose_task(slot, batch, status, batch->done + 1 < begun ? RAN_YES : RAN_MAYBE);
-	if (batch->done >= batch->count || batch->call->answered) {
+	const bool over = batch->call->sticky ? begun > 0 : batch->call->answered;
+	if (batch->done >= batch->count || over) {
 		batch_end(batch);
 		return;
 	}

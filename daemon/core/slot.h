@@ -39,6 +39,7 @@ struct slot {
 
 	struct board *board;     /* of the worker; set by ops->slot_start */
 	struct sendq out;        /* to the worker */
+	uint64_t replayed;       /* number of the last sticky call that it was given when it started */
 	struct queue queue;      /* addressed to this slot */
 	bool own_turn;           /* the next batch is taken from there */
 	struct batch_list handed;

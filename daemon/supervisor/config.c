@@ -61,6 +61,7 @@ static const struct option pool_options[] = {
 	{"kwargs", T_JSON, AT(kwargs), NULL, NULL, 0, 0},
 	{"slot_kwargs", T_JSON, AT(slot_kwargs), NULL, NULL, 0, 0},
 	{"max_queue", T_COUNT, AT(max_queue), "100000", NULL, 1, UINT32_MAX},
+	{"max_sticky", T_SIZE, AT(max_sticky), "16M", NULL, 0, UINT64_C(1) << 32},
 	{"start_timeout", T_SECONDS, AT(start_timeout), "60", NULL, 0, 0},
 	{"stop_timeout", T_SECONDS, AT(stop_timeout), "5", NULL, 0, 0},
 	{"cancel_grace", T_SECONDS, AT(cancel_grace), "never", NULL, 0, 0},

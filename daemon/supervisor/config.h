@@ -26,7 +26,7 @@ struct config_pool {
 	bool workers_cpus;      /* as many as CPUs that the daemon may use */
 	char *isolation;
 	struct config_json args, kwargs, slot_kwargs;
-	uint64_t max_queue;
+	uint64_t max_queue, max_sticky;
 	uint64_t start_timeout, stop_timeout, cancel_grace; /* nanoseconds; NEVER */
 	uint64_t max_calls, max_age, max_rss;               /* only 0, until pools can recycle */
 	char *place;            /* file:line of its section */

@@ -70,6 +70,7 @@ static void settle_listeners(struct daemon *daemon)
 static struct pool_settings settings_of(const struct config_pool *section)
 {
 	return (struct pool_settings){.max_queue = (uint32_t)section->max_queue,
+				      .max_sticky = section->max_sticky,
 				      .start_timeout = section->start_timeout,
 				      .stop_timeout = section->stop_timeout,
 				      .cancel_grace = section->cancel_grace};

@@ -227,6 +227,19 @@ static int on_scale(struct request *request)
 	return begin_chore(request, chore_new(request->daemon, pool));
 }
 
+static int on_forget(struct request *request)
+{
+	struct pool *pool = pool_argument(request);
+	struct span method = {0};
+
+	if (!pool)
+		return -1;
+	if (request->count > 0 && read_nil(&request->args) < 0 && (read_text(&request->args, &method) < 0 || method.size == 0))
+		return bad(request, "a pool and, if it likes, a method");
+	msgpack_pack_uint32(request->result, sticky_forget(pool, method));
+	return 0;
+}
+
 static int on_restart(struct request *request)
 {
 	struct pool *pool = pool_argument(request);
@@ -426,7 +439,7 @@ static const struct {
 	{"objpool.reload", on_reload, true},      {"objpool.shutdown", on_shutdown, true},
 	{"objpool.create", on_lacking, false},    {"objpool.drop", on_lacking, false},
 	{"objpool.lease", on_lacking, false},     {"objpool.release", on_lacking, false},
-	{"objpool.forget", on_lacking, false},    {"objpool.metrics", on_lacking, false},
+	{"objpool.forget", on_forget, true},    {"objpool.metrics", on_lacking, false},
 };
 
 static bool may_administer(const struct session *session)

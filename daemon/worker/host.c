@@ -463,6 +463,45 @@ static void follow(pid_t supervisor)
 		_exit(0);
 }
 
+/* One remembered call. A failure is for the log: the instances that were there when it came had it too. */
+static void replay(struct host *host, struct reader *reader)
+{
+	struct task *task = &host->task;
+	struct task_method method;
+	struct span name, args, kwargs;
+	char text[NAME_MOST];
+	uint32_t n;
+
+	if (read_array(reader, &n) < 0 || n != 3 || read_text(reader, &name) < 0 || read_value(reader, &args) < 0 ||
+	    read_value(reader, &kwargs) < 0)
+		_exit(70);
+	snprintf(text, sizeof text, "%.*s", (int)(name.size < sizeof text ? name.size : sizeof text - 1), (const char *)name.bytes);
+	task_find(task, text, &method);
+	task_clear(task);
+	task->handle.call.session = task->handle.call.deadline = task->handle.call.index = 0;
+	const size_t start = host->reply.size;
+	const bool given = task_add_array(task, args) == 0 && task_add_map(task, kwargs) == 0;
+	const int r = given ? task_run(task, &method) : -1;
+	if (r > 0)
+		deferred_undo(&host->deferrals, deferred_take(task));
+	if (r < 0)
+		(void)fprintf(stderr, "the sticky call of %s failed when it was replayed: %s\n", text,
+			      task->handle.error.message ? task->handle.error.message : "it did not say why");
+	task_forget_error(&task->handle.error);
+	host->reply.size = start;
+	put_answers(host);
+}
+
+static void on_replay(struct host *host, struct reader *reader)
+{
+	uint32_t n;
+
+	if (read_array(reader, &n) < 0)
+		_exit(70);
+	for (; n > 0; n--)
+		replay(host, reader);
+}
+
 static void on_start(struct host *host, struct reader *reader)
 {
 	struct objpool_place *place = &host->task.place;
@@ -485,6 +524,7 @@ static void on_start(struct host *host, struct reader *reader)
 		crash_disarm();
 		_exit(1);
 	}
+	on_replay(host, reader);
 	put_ready(host, false);
 	host->now = host->flushed = clock_now();
 }
@@ -556,6 +596,9 @@ static void on_message(struct host *host, struct span message)
 		break;
 	case TO_ITEMS:
 		on_items(host, &reader);
+		break;
+	case TO_REPLAY:
+		on_replay(host, &reader);
 		break;
 	case TO_GONE:
 		on_gone(host, &reader);

@@ -95,11 +95,15 @@ static uint8_t *pack_options(struct world *world, uint8_t *p, struct asked *aske
 	asked->errors = (enum errors)world_dice(world, 3);
 	asked->idempotent = world_dice(world, 5) == 0;
 	const bool sync = asked->kind == MAP && world_dice(world, 4) == 0;
-	p = pack_map(p, 3u + timeout + 2u * asked->stream + (asked->window > 0) + sync);
+	const bool sticky = asked->kind == ALL && world_dice(world, 3) == 0;
+	world->sticky[asked->token] = sticky;
+	p = pack_map(p, 3u + timeout + sticky + 2u * asked->stream + (asked->window > 0) + sync);
 	if (asked->stream) {
 		p = pack_bool(pack_text(p, "stream"), true);
 		p = pack_bool(pack_text(p, "ordered"), asked->ordered);
 	}
+	if (sticky)
+		p = pack_text(pack_text(p, "sticky"), world_dice(world, 4) ? "append" : "replace");
 	if (asked->window)
 		p = pack_uint(pack_text(p, "window"), asked->window);
 	if (sync)

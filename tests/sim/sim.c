@@ -7,7 +7,7 @@
  *
  * After each event, and at the end of each world: every request has exactly one answer, and its own (each argument is a
  * token that is used once); what must run at most once did; what was answered with ran = "no" did not run; a gathered
- * array is whole and in order; nobody waits for ever; nothing is left behind (and under LeakSanitizer: not a byte).
+ * array is whole and in order; a stream's credit is its window; every instance has each sticky call once; nobody waits for ever; nothing is left behind (and under LeakSanitizer: not a byte).
  */
 #include "tests/sim/player.h"
 #include "tests/sim/world.h"
@@ -65,6 +65,7 @@ static void drain(struct world *world)
 	}
 	if (player_waits(world))
 		world_fail(world, "somebody waits for ever");
+	world_check_sticky(world);
 }
 
 static void play(uint64_t seed, bool verbose)

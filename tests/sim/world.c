@@ -31,6 +31,7 @@ struct fake {
 	struct sendq out;            /* finished, not flushed */
 	struct put_off { uint64_t tag; uint32_t token; } put_off[PUT_OFF]; /* deferred; tag 0: free */
 	uint64_t last_tag;
+	uint8_t *applied;            /* [WORLD_TOKENS]: how often it ran the sticky token; NULL: none yet */
 };
 
 uint32_t world_dice(struct world *world, uint32_t sides)
@@ -85,6 +86,7 @@ static void on_slot_start(struct slot *slot)
 	*fake = (struct fake){.world = world, .slot = slot, .next = world->fakes, .failing = world_dice(world, 12) == 0};
 	world->fakes = fake;
 	slot->owner = fake;
+	handover_start(slot, 1, (struct span){0}, (struct span){0}, (struct span){0});
 	world_say(world, "slot %u: start, generation %llu", slot->index, (unsigned long long)slot->generation);
 }
 
@@ -134,6 +136,7 @@ static void fake_free(struct fake *fake)
 	free(fake->in);
 	free(fake->task);
 	free(fake->tokens);
+	free(fake->applied);
 	free(fake);
 }
 
@@ -192,6 +195,78 @@ static uint8_t *pack_failure(uint8_t *p, const char *ran)
 	p = pack_str(p, "bad", 3);
 	p = pack_nil(pack_nil(pack_nil(p)));
 	return pack_str(p, ran, strlen(ran));
+}
+
+static void receive(struct fake *fake);
+
+/* ---- sticky calls: what an instance has been told ---- */
+
+static void apply(struct fake *fake, uint32_t token)
+{
+	if (!fake->applied)
+		fake->applied = calloc(WORLD_TOKENS, 1);
+	if (fake->applied[token]++)
+		world_fail(fake->world, "an instance got the same sticky call twice");
+	world_say(fake->world, "slot %u: has sticky %u", fake->slot->index, token);
+}
+
+static void replay(struct fake *fake, struct reader *reader)
+{
+	struct span skip;
+	uint64_t token;
+	uint32_t n, fields;
+
+	(void)read_array(reader, &n);
+	for (; n > 0; n--) { /* [method, [token], kwargs] */
+		(void)read_array(reader, &fields);
+		(void)read_value(reader, &skip);
+		(void)read_array(reader, &fields);
+		(void)read_uint(reader, &token);
+		(void)read_value(reader, &skip);
+		apply(fake, (uint32_t)token);
+	}
+}
+
+/* Has START come? Then it is obeyed. */
+static bool has_start(struct fake *fake)
+{
+	const int64_t n = fake->in_size ? scan_length(fake->in, fake->in_size) : 0;
+	struct reader reader = {.p = fake->in, .end = fake->in + n};
+	struct span skip;
+	uint32_t fields;
+
+	if (n <= 0)
+		return false;
+	(void)read_array(&reader, &fields);
+	for (uint32_t i = 1; i < fields; i++)
+		(void)read_value(&reader, &skip);
+	replay(fake, &reader);
+	memmove(fake->in, fake->in + n, fake->in_size - (size_t)n);
+	fake->in_size -= (size_t)n;
+	return true;
+}
+
+void world_check_sticky(struct world *world)
+{
+	const struct sticky *sticky;
+	uint64_t token;
+	uint32_t n;
+
+	TAILQ_FOREACH(sticky, &world->pool->stickies.list, link) {
+		struct reader reader = reader_of(sticky->args);
+		(void)read_array(&reader, &n);
+		(void)read_uint(&reader, &token);
+		for (uint32_t i = 0; i < world->pool->size; i++) {
+			const struct slot *slot = world->pool->slots[i];
+			const struct fake *fake = slot->owner;
+			const bool idle = slot->queue.count + slot->handed_count + slot->out.bytes == 0;
+			if (slot->state == SLOT_READY && idle && !fake->dead && (!fake->applied || fake->applied[token] != 1)) {
+				world_say(world, "slot %u, generation %llu, lacks %llu", slot->index,
+					  (unsigned long long)slot->generation, (unsigned long long)token);
+				world_fail(world, "an instance lacks a sticky call that its siblings have");
+			}
+		}
+	}
 }
 
 static void say_ready(struct fake *fake)
@@ -288,6 +363,8 @@ static void begin(struct fake *fake)
 	}
 	if (type == TO_GONE)
 		(void)read_uint(&reader, &tag);
+	if (type == TO_REPLAY)
+		replay(fake, &reader);
 	memmove(fake->in, fake->in + n, fake->in_size - (size_t)n);
 	fake->in_size -= (size_t)n;
 	if (type == TO_GONE)
@@ -384,6 +461,8 @@ static bool run_item(struct fake *fake)
 
 	board_entry(fake->slot->board, fake->id)->begun = fake->item + 1;
 	world->ran[token]++;
+	if (world->sticky[token])
+		apply(fake, token);
 	world_say(world, "slot %u: runs %u (batch %u, item %u of %u)", fake->slot->index, token, fake->id, fake->item, fake->count);
 	if (world_dice(world, 400) == 0) {
 		die(fake, world_dice(world, 2));
@@ -411,7 +490,9 @@ static void work(struct fake *fake)
 	if (fake->dead) {
 		die(fake, world_dice(world, 2));
 	} else if (fake->slot->state == SLOT_STARTING) {
-		say_ready(fake);
+		receive(fake);
+		if (has_start(fake))
+			say_ready(fake);
 	} else if (fake->task) {
 		run_some(fake);
 	} else {
@@ -459,6 +540,7 @@ void world_pass_time(struct world *world)
 static void new_pool(struct world *world)
 {
 	const struct pool_settings settings = {.max_queue = 40 + world_dice(world, 200),
+					       .max_sticky = 1 << 20,
 					       .start_timeout = NEVER,
 					       .stop_timeout = 5 * SECOND,
 					       .cancel_grace = world_dice(world, 2) ? NEVER : 100 * MILLISECOND};
@@ -508,6 +590,11 @@ static void check_counts(struct world *world)
 
 void world_end(struct world *world)
 {
+	for (int i = 0; i < 200000 && world->pool->calls_count > 0; i++) { /* sticky calls go on without their callers */
+		world_work(world);
+		if (i % 50 == 0)
+			world_pass_time(world);
+	}
 	check_counts(world);
 	pool_leave(world->pool);
 	for (int i = 0; i < 200000 && !TAILQ_EMPTY(&world->core.pools); i++) {

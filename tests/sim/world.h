@@ -19,6 +19,7 @@ struct world {
 	struct player *players[WORLD_CLIENTS];
 	uint32_t tokens;                /* given out */
 	uint8_t ran[WORLD_TOKENS];      /* how often each was run */
+	bool sticky[WORLD_TOKENS];      /* it is a sticky call's */
 };
 
 struct world *world_new(uint64_t seed, bool verbose);
@@ -35,6 +36,9 @@ void world_pass_time(struct world *world);
 void world_kill_one(struct world *world);
 void world_resize(struct world *world);
 void world_replace_pool(struct world *world);
+
+/* Every idle instance has been told every sticky call that is remembered, once. */
+void world_check_sticky(struct world *world);
 
 /* A token whose method fails. */
 static inline bool world_is_bad(uint32_t token)

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/core/sticky.h"
+
+#include "daemon/core/pool.h"
+#include "proto/pack.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+enum { STICKY_OVERHEAD = 128 }; /* bytes that one takes beside its own */
+
+void sticky_init(struct stickies *stickies)
+{
+	*stickies = (struct stickies){0};
+	TAILQ_INIT(&stickies->list);
+}
+
+static void sticky_free(struct pool *pool, struct sticky *sticky)
+{
+	struct stickies *stickies = &pool->stickies;
+
+	TAILQ_REMOVE(&stickies->list, sticky, link);
+	stickies->count--;
+	stickies->bytes -= sticky->bytes->capacity + STICKY_OVERHEAD;
+	if (sticky->call)
+		sticky->call->remembered = NULL;
+	block_unref(sticky->bytes);
+	free(sticky);
+}
+
+static bool same_method(const struct sticky *sticky, struct span method)
+{
+	return sticky->name.size == method.size && memcmp(sticky->name.bytes, method.bytes, method.size) == 0;
+}
+
+uint32_t sticky_forget(struct pool *pool, struct span method)
+{
+	struct sticky *sticky, *next;
+	uint32_t n = 0;
+
+	for (sticky = TAILQ_FIRST(&pool->stickies.list); sticky; sticky = next) {
+		next = TAILQ_NEXT(sticky, link);
+		if (method.size > 0 && !same_method(sticky, method))
+			continue;
+		sticky_free(pool, sticky);
+		n++;
+	}
+	return n;
+}
+
+/* ---- remembering ---- */
+
+static struct span copy(uint8_t **to, struct span span)
+{
+	const uint8_t *at = *to;
+	if (span.size > 0)
+		*to = mempcpy(*to, span.bytes, span.size);
+	return (struct span){.bytes = at, .size = span.size};
+}
+
+static struct sticky *sticky_new(struct call *call)
+{
+	struct sticky *sticky = calloc(1, sizeof *sticky);
+	uint8_t *p;
+
+	if (!sticky || !(sticky->bytes = block_new(call->name.size + call->args.size + call->kwargs.size))) {
+		free(sticky);
+		return NULL;
+	}
+	p = sticky->bytes->bytes;
+	sticky->name = copy(&p, call->name);
+	sticky->args = copy(&p, call->args);
+	sticky->kwargs = copy(&p, call->kwargs);
+	return sticky;
+}
+
+int sticky_remember(struct pool *pool, struct call *call, enum sticky_mode mode, struct error *error)
+{
+	struct stickies *stickies = &pool->stickies;
+	const uint64_t size = call->name.size + call->args.size + call->kwargs.size + STICKY_OVERHEAD;
+
+	if (mode == STICKY_REPLACE)
+		(void)sticky_forget(pool, call->name);
+	if (stickies->bytes + size > pool->settings.max_sticky) {
+		error_say(error, ERROR_OVERLOADED, RAN_NO,
+			  "pool %s remembers %u sticky calls of %llu bytes, and no more than max_sticky = %llu: see objpool.forget",
+			  pool->name, stickies->count, (unsigned long long)stickies->bytes,
+			  (unsigned long long)pool->settings.max_sticky);
+		return -ENOSPC;
+	}
+	struct sticky *sticky = sticky_new(call);
+	if (!sticky) {
+		error_say(error, ERROR_OVERLOADED, RAN_NO, "the daemon is out of memory");
+		return -ENOMEM;
+	}
+	sticky->mode = mode;
+	sticky->number = ++stickies->last;
+	sticky->call = call;
+	call->remembered = sticky;
+	stickies->bytes += sticky->bytes->capacity + STICKY_OVERHEAD;
+	stickies->count++;
+	TAILQ_INSERT_TAIL(&stickies->list, sticky, link);
+	return 0;
+}
+
+void sticky_on_call_end(struct pool *pool, struct call *call, bool refused)
+{
+	if (!call->remembered)
+		return;
+	if (refused)
+		sticky_free(pool, call->remembered);
+	else
+		call->remembered->call = NULL;
+}
+
+/* ---- replaying ---- */
+
+/* Does the slot have it before it as a task? */
+static bool waits_as_task(const struct slot *slot, const struct call *call)
+{
+	const struct flow *flow = idmap_get(&slot->queue.by_client, slot->pool->self.id);
+	const struct batch *batch;
+
+	if (!flow)
+		return false;
+	TAILQ_FOREACH(batch, &flow->batches, link)
+		if (batch->call == call)
+			return true;
+	return false;
+}
+
+static bool is_due(const struct slot *slot, const struct sticky *sticky, uint64_t since)
+{
+	return sticky->number > since && !(sticky->call && waits_as_task(slot, sticky->call));
+}
+
+static void put_head(struct sendq *out, uint8_t *(*pack)(uint8_t *, uint32_t), uint32_t n)
+{
+	uint8_t *p = sendq_reserve(out, PACK_HEAD);
+	if (p)
+		sendq_commit(out, (size_t)(pack(p, n) - p));
+}
+
+static void put_one(const struct sticky *sticky, struct sendq *out)
+{
+	put_head(out, pack_array, 3);
+	put_head(out, pack_str_head, (uint32_t)sticky->name.size);
+	sendq_copy(out, sticky->name.bytes, sticky->name.size);
+	sendq_span(out, sticky->bytes, sticky->args.bytes, sticky->args.size);
+	if (sticky->kwargs.size > 0)
+		sendq_span(out, sticky->bytes, sticky->kwargs.bytes, sticky->kwargs.size);
+	else
+		sendq_copy(out, "\xc0", 1);
+}
+
+void sticky_put(const struct slot *slot, uint64_t since, struct sendq *out)
+{
+	const struct sticky *sticky;
+	uint32_t n = 0;
+
+	TAILQ_FOREACH(sticky, &slot->pool->stickies.list, link)
+		n += is_due(slot, sticky, since);
+	put_head(out, pack_array, n);
+	TAILQ_FOREACH(sticky, &slot->pool->stickies.list, link)
+		if (is_due(slot, sticky, since))
+			put_one(sticky, out);
+}
