@@ -127,6 +127,7 @@ const uint8_t *items_skip(const uint8_t *at, uint32_t count)
 
 struct batch *batch_cut(struct batch *waiting, uint32_t count)
 {
+	assert(count > 0 && count < waiting->count);
 	struct batch *part = batch_new(waiting->call, waiting->first, count, waiting->at);
 	if (!part)
 		return NULL;
@@ -594,7 +595,7 @@ bool call_has_begun(const struct call *call)
 	for (uint32_t i = 0; i < pool->size; i++)
 		if (has_begun_in(pool->slots[i], call))
 			return true;
-	TAILQ_FOREACH(slot, &pool->leaving_slots, link)
+	TAILQ_FOREACH(slot, &pool->others, link)
 		if (has_begun_in(slot, call))
 			return true;
 	return false;

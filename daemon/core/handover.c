@@ -59,12 +59,17 @@ void handover_start(struct slot *slot, int64_t supervisor_pid, struct span args,
 	put_value(out, NULL, kwargs);
 	put_value(out, NULL, slot_kwargs);
 	put_uints(out, (uint64_t[]){pool->core->limits.max_message}, 1);
+	if (slot->predecessor)
+		sticky_hand_on(slot->predecessor, slot);
 	sticky_put(slot, 0, out);
 	slot->replayed = pool->stickies.last;
+	slot->told_start = true;
 }
 
 void handover_replay(struct slot *slot)
 {
+	if (!slot->told_start || slot->replayed == slot->pool->stickies.last)
+		return;
 	put_array(&slot->out, 2);
 	put_uints(&slot->out, (uint64_t[]){TO_REPLAY}, 1);
 	sticky_put(slot, slot->replayed, &slot->out);
@@ -183,9 +188,15 @@ void handover_session_end(struct slot *slot, uint64_t session)
 	put_message(slot, TO_SESSION_END, session);
 }
 
-void handover_stop(struct slot *slot)
+void handover_stop(struct slot *slot, bool want_state)
 {
-	put_array(&slot->out, 1);
-	put_uints(&slot->out, (uint64_t[]){TO_STOP}, 1);
+	put_message(slot, TO_STOP, want_state);
+}
+
+void handover_restore(struct slot *slot, struct span state, struct block *block)
+{
+	put_array(&slot->out, 2);
+	put_uints(&slot->out, (uint64_t[]){TO_RESTORE}, 1);
+	sendq_span(&slot->out, block, state.bytes, state.size);
 	slot->pool->core->ops->slot_wrote(slot);
 }

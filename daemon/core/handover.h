@@ -8,7 +8,7 @@
 /* The first message to a new worker. args, kwargs and slot_kwargs are packed values (size 0: nil). */
 void handover_start(struct slot *slot, int64_t supervisor_pid, struct span args, struct span kwargs, struct span slot_kwargs);
 
-/* The sticky calls that came since the worker was started. */
+/* The sticky calls that came since the worker was told to start, if it was. */
 void handover_replay(struct slot *slot);
 
 /* The batch, which has its id and slot. */
@@ -17,6 +17,9 @@ void handover_batch(const struct batch *batch);
 void handover_unbind(struct slot *slot, uint32_t binding);
 void handover_gone(struct slot *slot, uint64_t tag);
 void handover_session_end(struct slot *slot, uint64_t session);
-void handover_stop(struct slot *slot);
+void handover_stop(struct slot *slot, bool want_state);
+
+/* The state of its predecessor, a packed value; `block` holds it, or NULL. */
+void handover_restore(struct slot *slot, struct span state, struct block *block);
 
 #endif

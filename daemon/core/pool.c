@@ -16,7 +16,7 @@ static void on_wake(struct timer *timer)
 
 	for (uint32_t i = 0; i < pool->size; i++)
 		slot_look(pool->slots[i]);
-	TAILQ_FOREACH(slot, &pool->leaving_slots, link)
+	TAILQ_FOREACH(slot, &pool->others, link)
 		slot_look(slot);
 	scheduler_run(pool);
 }
@@ -135,7 +135,7 @@ void pool_on_session_end(struct pool *pool, uint64_t session)
 
 static int grow(struct pool *pool, uint32_t size)
 {
-	struct slot **slots = realloc(pool->slots, size * sizeof *slots);
+	struct slot **slots = realloc(pool->slots, (size + 1) * sizeof *slots);
 	if (!slots)
 		return -ENOMEM;
 	pool->slots = slots;
@@ -160,10 +160,11 @@ struct pool *pool_new(struct core *core, const char *name, uint32_t size, const 
 	pool->core = core;
 	pool->settings = *settings;
 	pool->owner = owner;
+	sizing_init(pool);
 	pool->recall.fire = scheduler_on_recall;
 	pool->wake.fire = on_wake;
 	pool->start_tokens = -1; /* full */
-	TAILQ_INIT(&pool->leaving_slots);
+	TAILQ_INIT(&pool->others);
 	TAILQ_INIT(&pool->idle);
 	TAILQ_INIT(&pool->open);
 	TAILQ_INIT(&pool->calls);
@@ -181,6 +182,7 @@ struct pool *pool_new(struct core *core, const char *name, uint32_t size, const 
 		pool_leave(pool);
 		return NULL;
 	}
+	sizing_on_resized(pool);
 	return pool;
 }
 
@@ -195,7 +197,15 @@ int pool_resize(struct pool *pool, uint32_t size)
 	while (pool->size > size)
 		slot_leave(pool->slots[--pool->size]); /* no longer found by number; finishes what it has */
 	pool->core->epoch++;
-	return grow(pool, size);
+	const int r = grow(pool, size);
+	sizing_on_resized(pool);
+	return r;
+}
+
+void pool_set(struct pool *pool, const struct pool_settings *settings)
+{
+	pool->settings = *settings;
+	sizing_on_resized(pool);
 }
 
 void pool_end_deferred(struct pool *pool)
@@ -223,6 +233,7 @@ static void pool_free(struct pool *pool)
 
 	TAILQ_REMOVE(&core->pools, pool, link);
 	core->epoch++;
+	sizing_stop(pool);
 	timer_clear(&core->timers, &pool->recall);
 	timer_clear(&core->timers, &pool->wake);
 	core->ops->pool_free(pool);
@@ -242,7 +253,7 @@ void pool_on_ended(struct pool *pool)
 		return;
 	while (pool->size > 0)
 		slot_leave(pool->slots[--pool->size]);
-	if (TAILQ_EMPTY(&pool->leaving_slots) && pool->leaving)
+	if (TAILQ_EMPTY(&pool->others) && pool->leaving)
 		pool_free(pool);
 }
 
@@ -322,7 +333,7 @@ void pool_drop_batches(struct call *call)
 	drop_waiting(&pool->queue, call);
 	for (uint32_t i = 0; i < pool->size; i++)
 		drop_in_slot(pool->slots[i], call);
-	TAILQ_FOREACH(slot, &pool->leaving_slots, link)
+	TAILQ_FOREACH(slot, &pool->others, link)
 		drop_in_slot(slot, call);
 }
 

@@ -10,6 +10,7 @@
 
 #include "daemon/core/call.h"
 #include "daemon/core/queue.h"
+#include "daemon/core/sizing.h"
 #include "daemon/core/slot.h"
 
 #define NEVER UINT64_MAX
@@ -19,6 +20,10 @@ struct pool_settings {
 	uint64_t start_timeout; /* nanoseconds a constructor may take; NEVER: as long as it likes */
 	uint64_t stop_timeout;  /* nanoseconds from the request to stop to the kill */
 	uint64_t max_sticky;    /* bytes of calls that are remembered */
+	uint64_t max_calls;     /* tasks of an instance, after which it is replaced; 0: any number */
+	uint64_t max_age;       /* nanoseconds, likewise; NEVER */
+	uint32_t workers_min, workers_max; /* bounds of a size that follows the load; equal: it doesn't */
+	uint64_t idle_timeout;  /* nanoseconds after which an idle instance isn't needed; NEVER */
 	uint64_t cancel_grace;  /* nanoseconds a cancelled call may go on before its worker is killed; NEVER */
 };
 
@@ -39,7 +44,7 @@ struct pool {
 	struct pool_settings settings;
 	struct slot **slots;     /* [size] */
 	uint32_t size;
-	struct slot_list leaving_slots; /* cut off by a smaller size, not gone yet */
+	struct slot_list others; /* that aren't in slots: those that leave, and successors that have no place yet */
 	struct slot_list idle;   /* ready, nothing handed */
 	struct slot_list open;   /* ready, may be handed more */
 	uint32_t broken;         /* slots whose last start failed */
@@ -53,8 +58,10 @@ struct pool {
 	struct idmap methods;    /* name_hash -> method */
 	bool methods_known;      /* the template has told */
 	bool methods_open;       /* the class takes names beyond them */
+	bool has_snapshot;       /* the class can hand over an instance's state */
 	bool tells_sessions;     /* the class wants to know which sessions have ended */
 	struct idmap sessions;   /* that have called, if so */
+	struct sizing sizing;
 	struct timer recall;     /* looks for tasks that wait behind a slow one */
 	struct timer wake;       /* has the queues looked at */
 	double start_tokens;     /* starts that may happen at once; see slot.c */
@@ -73,6 +80,9 @@ struct pool *pool_find(const struct core *core, struct span name);
 
 /* Changes the number of slots. Slots cut off finish what they have. 0 or -ENOMEM. */
 int pool_resize(struct pool *pool, uint32_t size);
+
+/* Takes other settings. */
+void pool_set(struct pool *pool, const struct pool_settings *settings);
 
 /* Takes the pool out of service; see above. It may be gone when this returns. */
 void pool_leave(struct pool *pool);
@@ -93,7 +103,7 @@ struct method *pool_method(struct pool *pool, struct span name);
 /* Is any instance alive, or soon back? */
 static inline bool pool_is_available(const struct pool *pool)
 {
-	return pool->broken < pool->size;
+	return pool->broken < pool->size || pool->size == 0;
 }
 
 /* Makes the error that says why not: of one slot, or (NULL) of all. */

@@ -48,6 +48,10 @@ static int find_pool(struct call *call, struct core *core, const struct target *
 		return -EINVAL;
 	}
 	call->name = target->method;
+	if (sizing_on_call(pool) < 0) {
+		error_say(error, ERROR_OVERLOADED, RAN_NO, "the daemon is out of memory");
+		return -EINVAL;
+	}
 	if (target->select == SELECT_SLOT && target->slot >= pool->size) {
 		error_say(error, ERROR_NO_SUCH_SLOT, RAN_NO, "pool %s has slots 0 to %u, and no slot %u", pool->name,
 			  pool->size - 1, target->slot);
@@ -228,7 +232,7 @@ static int is_array(struct span value)
 static bool remembered(struct call *call, const struct client *client, struct span method)
 {
 	const struct client_memo *memo = &client->memo;
-	if (memo->epoch != client->core->epoch || memo->size != method.size ||
+	if (memo->epoch != client->core->epoch || memo->pool->size == 0 || memo->size != method.size ||
 	    memcmp(memo->text, method.bytes, method.size) != 0 || client->core->draining)
 		return false;
 	call->pool = memo->pool;

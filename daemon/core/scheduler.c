@@ -2,6 +2,7 @@
 #include "daemon/core/scheduler.h"
 
 #include "daemon/core/handover.h"
+#include "daemon/core/successor.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -11,12 +12,13 @@
 static bool may_be_ahead(const struct slot *slot)
 {
 	return !slot->closed && slot->ahead < SCHEDULER_AHEAD && slot->handed_count < SCHEDULER_MOST &&
-	       slot->out.bytes < SCHEDULER_UNSENT;
+	       slot->out.bytes < SCHEDULER_UNSENT && !successor_is_awaited(slot);
 }
 
 static struct slot_list *list_for(struct slot *slot)
 {
-	if (slot->state != SLOT_READY || slot->plan != PLAN_STAY || slot->killed)
+	if (slot->state != SLOT_READY || slot->plan != PLAN_STAY || slot->killed || slot->predecessor ||
+	    successor_is_awaited(slot))
 		return NULL;
 	if (slot->handed_count == 0)
 		return &slot->pool->idle;
@@ -112,12 +114,14 @@ static void give(struct slot *slot, struct batch *batch)
 	slot->by_id[id % BOARD_ENTRIES] = batch;
 	TAILQ_INSERT_TAIL(&slot->handed, batch, link);
 	slot->ahead += batch->estimate;
+	slot->tasks += batch->count;
 	if (++slot->handed_count == 2)
 		slot->pool->stacked++;
 	atomic_store_explicit(&entry->begun, 0, memory_order_relaxed);
 	atomic_store_explicit(&entry->word, board_word(id, BOARD_HANDED), memory_order_release);
 	handover_batch(batch);
 	scheduler_relist(slot);
+	successor_consider(slot);
 }
 
 void scheduler_release(struct batch *batch)
@@ -129,15 +133,17 @@ void scheduler_release(struct batch *batch)
 	slot->ahead -= batch->estimate;
 	if (slot->handed_count-- == 2)
 		slot->pool->stacked--;
+	if (slot->handed_count == 0)
+		slot->idle_since = slot->pool->core->now;
 	if (!batch->addressed)
 		batch->slot = NULL;
 	scheduler_relist(slot);
 }
 
 /* Takes the batch whose turn it is, or as much of it as goes out at once, from the queue. */
-static struct batch *take(struct queue *queue, struct batch *batch)
+static struct batch *take(struct queue *queue, struct batch *batch, const struct slot *slot)
 {
-	const uint32_t chunk = chunk_of(batch);
+	const uint32_t chunk = successor_allows(slot, chunk_of(batch));
 	if (chunk < batch->count) {
 		struct batch *part = batch_cut(batch, chunk);
 		queue_turn(queue);
@@ -155,7 +161,7 @@ static bool pull_from(struct slot *slot, struct queue *queue)
 	struct batch *batch = queue_next(queue);
 	if (!batch || !has_room(slot, estimate(batch->call, chunk_of(batch))))
 		return false;
-	batch = take(queue, batch);
+	batch = take(queue, batch, slot);
 	if (!batch)
 		return false; /* no memory for a part of it: the next answer tries again */
 	give(slot, batch);
@@ -181,7 +187,7 @@ static void watch(struct pool *pool)
 
 void scheduler_pull(struct slot *slot)
 {
-	if (slot->state != SLOT_READY || slot->killed || slot->plan == PLAN_RESTART)
+	if (slot->state != SLOT_READY || slot->killed || slot->plan == PLAN_RETIRE || slot->predecessor)
 		return;
 	while (pull_one(slot))
 		;
@@ -262,10 +268,13 @@ int scheduler_add(struct batch *batch)
 		batch_end(batch);
 		return -ENOMEM;
 	}
-	if (batch->addressed)
+	if (batch->addressed) {
 		scheduler_pull(slot);
-	else
-		run_shared(pool);
+		return 0;
+	}
+	run_shared(pool);
+	if (pool->queue.count > 0)
+		sizing_on_waiting(pool);
 	return 0;
 }
 

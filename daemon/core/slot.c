@@ -4,6 +4,7 @@
 #include "daemon/core/handover.h"
 #include "daemon/core/pool.h"
 #include "daemon/core/scheduler.h"
+#include "daemon/core/successor.h"
 #include "proto/scan.h"
 
 #include <assert.h>
@@ -55,6 +56,8 @@ static void set_state(struct slot *slot, enum slot_state state)
 		set_timer(slot, slot->pool->settings.start_timeout);
 		break;
 	case SLOT_READY:
+		slot->idle_since = core->now;
+		set_timer(slot, slot->pool->settings.max_age);
 		break;
 	case SLOT_STOPPING:
 		set_timer(slot, slot->pool->settings.stop_timeout);
@@ -95,7 +98,7 @@ static uint64_t budget_delay(struct pool *pool)
 
 static void start(struct slot *slot)
 {
-	const uint64_t wait = budget_delay(slot->pool);
+	const uint64_t wait = slot->predecessor ? 0 : budget_delay(slot->pool);
 	if (wait) {
 		set_timer(slot, wait);
 		return;
@@ -103,6 +106,9 @@ static void start(struct slot *slot)
 	slot->generation++;
 	slot->killed = false;
 	slot->closed = false;
+	slot->told_start = false;
+	slot->no_successor = false;
+	slot->tasks = 0;
 	slot->fault[0] = '\0';
 	set_state(slot, SLOT_STARTING);
 	core_of(slot)->ops->slot_start(slot);
@@ -139,7 +145,9 @@ static void on_timer(struct timer *timer)
 	case SLOT_STOPPING:
 		kill_worker(slot);
 		break;
-	case SLOT_READY:
+	case SLOT_READY: /* max_age */
+		if (slot->leased || !TAILQ_EMPTY(&slot->deferred) || !successor_begin(slot))
+			set_timer(slot, SECOND);
 		break;
 	}
 }
@@ -173,7 +181,7 @@ void slot_begin(struct slot *slot)
 	start(slot);
 }
 
-static void slot_free(struct slot *slot)
+void slot_free(struct slot *slot)
 {
 	struct core *core = core_of(slot);
 
@@ -201,6 +209,7 @@ static void drop_deferred(struct slot *slot, struct batch *batch)
 	TAILQ_REMOVE(&slot->deferred, batch, link);
 	(void)idmap_remove(&slot->by_tag, batch->tag);
 	batch->tag = 0;
+	scheduler_relist(slot); /* with nothing put off, it may be one that has had all its calls */
 }
 
 /* The worker, if there is one, shall forget it too. */
@@ -253,14 +262,22 @@ void slot_end_deferred(struct slot *slot)
 
 /* ---- ending ---- */
 
+static void stop_worker(struct slot *slot, bool want_state)
+{
+	slot_end_deferred(slot);
+	handover_stop(slot, want_state);
+	set_state(slot, SLOT_STOPPING);
+}
+
 static void stop_if_done(struct slot *slot)
 {
 	const bool waits = slot->plan == PLAN_LEAVE && slot->queue.count > 0;
 	if (slot->plan == PLAN_STAY || slot->state != SLOT_READY || slot->handed_count > 0 || waits)
 		return;
-	slot_end_deferred(slot);
-	handover_stop(slot);
-	set_state(slot, SLOT_STOPPING);
+	const bool want_state = slot->plan == PLAN_RETIRE && slot->pool->has_snapshot;
+	stop_worker(slot, want_state);
+	if (slot->plan == PLAN_RETIRE && !want_state)
+		successor_take_place(slot->successor, (struct span){0}, NULL);
 }
 
 void slot_look(struct slot *slot)
@@ -269,38 +286,63 @@ void slot_look(struct slot *slot)
 	stop_if_done(slot);
 }
 
-void slot_restart(struct slot *slot)
+uint64_t slot_restart(struct slot *slot)
 {
-	if (slot->plan == PLAN_LEAVE)
-		return;
-	if (slot->state == SLOT_WAITING) {
+	switch (slot->state) {
+	case SLOT_WAITING:
 		slot->delay = 0;
 		start_after(slot, 0);
-		return;
+		return slot->state == SLOT_STARTING ? slot->generation : slot->generation + 1;
+	case SLOT_STARTING:
+		return slot->generation;
+	case SLOT_READY:
+		(void)successor_begin(slot);
+		break;
+	case SLOT_STOPPING:
+		break;
 	}
-	slot->plan = PLAN_RESTART;
-	scheduler_relist(slot);
-	stop_if_done(slot);
+	return slot->generation + 1;
 }
 
-void slot_leave(struct slot *slot)
+void slot_cut_off(struct slot *slot)
 {
 	slot->plan = PLAN_LEAVE;
 	scheduler_relist(slot);
 	set_broken(slot, false);
 	slot->cut_off = true;
-	TAILQ_INSERT_TAIL(&slot->pool->leaving_slots, slot, link);
+	TAILQ_INSERT_TAIL(&slot->pool->others, slot, link);
+}
+
+void slot_end(struct slot *slot)
+{
+	slot->plan = PLAN_LEAVE;
+	switch (slot->state) {
+	case SLOT_WAITING:
+		TAILQ_REMOVE(&slot->pool->others, slot, link);
+		slot_free(slot);
+		break;
+	case SLOT_STARTING:
+		kill_worker(slot);
+		break;
+	case SLOT_READY:
+		stop_worker(slot, false);
+		break;
+	case SLOT_STOPPING:
+		break;
+	}
+}
+
+void slot_leave(struct slot *slot)
+{
+	if (slot->successor)
+		successor_discard(slot->successor);
+	slot_cut_off(slot);
 	if (slot->state == SLOT_READY) {
 		slot_look(slot);
 		return;
 	}
 	pool_on_slot_removed(slot->pool, slot);
-	if (slot->state == SLOT_STARTING) {
-		kill_worker(slot);
-	} else if (slot->state == SLOT_WAITING) {
-		TAILQ_REMOVE(&slot->pool->leaving_slots, slot, link);
-		slot_free(slot);
-	}
+	slot_end(slot);
 }
 
 /* ---- what the worker says ---- */
@@ -311,6 +353,10 @@ static void on_ready(struct slot *slot)
 	slot->pool->fault[0] = '\0';
 	set_broken(slot, false);
 	set_state(slot, SLOT_READY);
+	if (slot->predecessor) {
+		successor_on_ready(slot);
+		return;
+	}
 	scheduler_pull(slot);
 	scheduler_run(slot->pool);
 	stop_if_done(slot);
@@ -508,6 +554,39 @@ static int read_progress(struct slot *slot, struct reader *reader)
 	return 0;
 }
 
+/* [STATE, state] or [STATE, nil, error]: of an instance that is being replaced. */
+static int read_state(struct slot *slot, struct reader *reader, uint32_t count, struct block *block)
+{
+	struct span state = {0};
+	struct error error;
+
+	if (slot->state != SLOT_STOPPING || (count == 3 && read_nil(reader) < 0) || read_value(reader, &state) < 0)
+		return -EBADMSG;
+	if (count == 3) {
+		if (error_read(&error, state) < 0)
+			return -EBADMSG;
+		snprintf(slot->last_failure, sizeof slot->last_failure, "its state could not be saved: %.*s", (int)error.message.size,
+			 (const char *)error.message.bytes);
+		state = (struct span){0};
+	}
+	if (slot->successor)
+		successor_take_place(slot->successor, state, block);
+	return 0;
+}
+
+/* [RESTORED, error]: the instance is as it was built, without its predecessor's state. */
+static int read_restored(struct slot *slot, struct reader *reader)
+{
+	struct error error;
+	struct span value;
+
+	if (read_value(reader, &value) < 0 || error_read(&error, value) < 0)
+		return -EBADMSG;
+	snprintf(slot->last_failure, sizeof slot->last_failure, "its predecessor's state could not be restored: %.*s",
+		 (int)error.message.size, (const char *)error.message.bytes);
+	return 0;
+}
+
 static int read_message(struct slot *slot, struct span message, struct block *block)
 {
 	struct reader reader = reader_of(message);
@@ -529,6 +608,10 @@ static int read_message(struct slot *slot, struct span message, struct block *bl
 		return count == 4 ? read_deferred(slot, &reader) : -EBADMSG;
 	case FROM_ANSWER:
 		return count == 4 ? read_answer(slot, &reader, block) : -EBADMSG;
+	case FROM_STATE:
+		return count == 2 || count == 3 ? read_state(slot, &reader, count, block) : -EBADMSG;
+	case FROM_RESTORED:
+		return count == 2 ? read_restored(slot, &reader) : -EBADMSG;
 	case FROM_PROGRESS:
 		return count == 5 ? read_progress(slot, &reader) : -EBADMSG;
 	default:
@@ -698,11 +781,7 @@ static void on_died(struct slot *slot, int status, uint64_t lived)
 
 static void next_life(struct slot *slot)
 {
-	const bool at_once = slot->plan == PLAN_RESTART || slot->delay <= 1; /* 1 marks that one has died young */
-	const uint64_t delay = at_once ? 0 : slot->delay;
-
-	slot->plan = PLAN_STAY;
-	start_after(slot, delay);
+	start_after(slot, slot->delay <= 1 ? 0 : slot->delay); /* 1 marks that one has died young */
 }
 
 void slot_on_gone(struct slot *slot, int status, const char *why)
@@ -718,9 +797,14 @@ void slot_on_gone(struct slot *slot, int status, const char *why)
 	idmap_free(&slot->by_tag);
 	set_state(slot, SLOT_WAITING);
 	lose_batches(slot, status);
-	if (slot->plan == PLAN_LEAVE) {
+	if (slot->successor)
+		successor_take_place(slot->successor, (struct span){0}, NULL);
+	if (slot->predecessor) {
+		slot_describe_start(slot, status, why);
+		successor_on_failed(slot);
+	} else if (slot->plan == PLAN_LEAVE) {
 		pool_on_slot_removed(pool, slot);
-		TAILQ_REMOVE(&pool->leaving_slots, slot, link);
+		TAILQ_REMOVE(&pool->others, slot, link);
 		slot_free(slot);
 	} else {
 		if (was == SLOT_STARTING)

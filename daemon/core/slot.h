@@ -4,7 +4,7 @@
  *
  *              .---------------- died, after a delay ----------------.
  *              v                                                     |
- *   new -> WAITING -> STARTING -> READY -> STOPPING -> (restart: WAITING; leaving: gone)
+ *   new -> WAITING -> STARTING -> READY -> STOPPING -> gone; see successor.h
  *              ^          |         |
  *              '- failed -'         '- died: its running tasks fail, those not begun go back
  */
@@ -17,9 +17,15 @@
 enum slot_state { SLOT_WAITING, SLOT_STARTING, SLOT_READY, SLOT_STOPPING };
 
 /* What happens to a slot once it has nothing to do. */
-enum slot_plan { PLAN_STAY, PLAN_RESTART, PLAN_LEAVE };
+enum slot_plan {
+	PLAN_STAY,
+	PLAN_RETIRE, /* its successor is ready: finishes what it has been handed */
+	PLAN_LEAVE   /* finishes what it has, and what waits for it alone */
+};
 
 TAILQ_HEAD(slot_list, slot);
+
+struct lease;
 
 struct slot {
 	struct pool *pool;
@@ -29,7 +35,13 @@ struct slot {
 	uint64_t generation;     /* of the worker that is, or was last, there; 0: none yet */
 	uint64_t since;          /* in this state */
 	bool broken;             /* the last start failed */
-	bool cut_off;            /* in pool->leaving_slots */
+	bool cut_off;            /* in pool->others, not in pool->slots */
+	struct slot *successor, *predecessor; /* see successor.h */
+	bool no_successor;       /* it could not be built */
+	uint64_t try_again;      /* not before */
+	uint64_t tasks;          /* handed to this worker in all */
+	uint64_t idle_since;
+	struct lease *leased;    /* NULL: anybody's */
 	bool killed;             /* told to die; not gone yet */
 	uint32_t failures;       /* starts that failed in a row */
 	uint64_t delay;          /* before the next start */
@@ -39,6 +51,7 @@ struct slot {
 
 	struct board *board;     /* of the worker; set by ops->slot_start */
 	struct sendq out;        /* to the worker */
+	bool told_start;         /* START has been written to it */
 	uint64_t replayed;       /* number of the last sticky call that it was given when it started */
 	struct queue queue;      /* addressed to this slot */
 	bool own_turn;           /* the next batch is taken from there */
@@ -53,7 +66,7 @@ struct slot {
 	struct batch_list deferred; /* one task each, which their methods have put off */
 	struct idmap by_tag;
 
-	TAILQ_ENTRY(slot) link;  /* in pool->idle, open or leaving_slots */
+	TAILQ_ENTRY(slot) link;  /* in pool->idle, open or others */
 	struct slot_list *listed;
 
 	uint64_t calls, failed, lost, restarts; /* tasks and workers, all generations */
@@ -70,9 +83,16 @@ struct slot *slot_new(struct pool *pool, uint32_t index);
 /* Starts the first worker, now or when the pool's budget allows. */
 void slot_begin(struct slot *slot);
 
-/* Once what is handed (and addressed to it) is done: a new worker, or none. */
-void slot_restart(struct slot *slot);
+/* A new worker; returns the generation that it will have. Once what is addressed to it is done: none. */
+uint64_t slot_restart(struct slot *slot);
 void slot_leave(struct slot *slot);
+
+/* Out of pool->slots: into pool->others, to end there. */
+void slot_cut_off(struct slot *slot);
+
+/* One that is cut off and holds nothing: stops its worker, or is freed. */
+void slot_end(struct slot *slot);
+void slot_free(struct slot *slot);
 
 /* The caller of a batch that runs here doesn't wait any more: tells the method, and the kill follows if the pool wants it. */
 void slot_cancel(struct slot *slot, struct batch *batch);

@@ -2,6 +2,7 @@
 #include "daemon/core/sticky.h"
 
 #include "daemon/core/pool.h"
+#include "daemon/core/scheduler.h"
 #include "proto/pack.h"
 
 #include <errno.h>
@@ -127,6 +128,37 @@ static bool waits_as_task(const struct slot *slot, const struct call *call)
 		if (batch->call == call)
 			return true;
 	return false;
+}
+
+static void take_over(struct batch *batch, struct slot *successor)
+{
+	struct error error;
+
+	batch->slot = successor;
+	if (queue_push(&successor->queue, batch) == 0)
+		return;
+	error_say(&error, ERROR_OVERLOADED, RAN_NO, "the daemon is out of memory");
+	call_fail(batch->call, &error);
+	batch_end(batch);
+}
+
+void sticky_hand_on(struct slot *slot, struct slot *successor)
+{
+	struct flow *flow;
+	struct batch *batch, *next;
+
+	for (batch = TAILQ_FIRST(&slot->handed); batch; batch = next) {
+		next = TAILQ_NEXT(batch, link);
+		if (batch->call->sticky && board_move(slot->board, batch->id, BOARD_HANDED, BOARD_REVOKED)) {
+			scheduler_release(batch);
+			take_over(batch, successor);
+		}
+	}
+	while ((flow = idmap_get(&slot->queue.by_client, slot->pool->self.id))) {
+		batch = TAILQ_FIRST(&flow->batches);
+		queue_remove(batch);
+		take_over(batch, successor);
+	}
 }
 
 static bool is_due(const struct slot *slot, const struct sticky *sticky, uint64_t since)

@@ -52,6 +52,9 @@ void sticky_on_call_end(struct pool *pool, struct call *call, bool refused);
 /* Forgets those of the method, or all of them (size 0). How many. */
 uint32_t sticky_forget(struct pool *pool, struct span method);
 
+/* The slot's successor is about to be told what to replay: it gets the tasks that the slot has not begun. */
+void sticky_hand_on(struct slot *slot, struct slot *successor);
+
 /* Writes those that the slot's new worker has to replay, and that came after `since`, as an array of [method, args, kwargs]. */
 void sticky_put(const struct slot *slot, uint64_t since, struct sendq *out);
 

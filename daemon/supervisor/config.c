@@ -55,7 +55,7 @@ static const struct option daemon_options[] = {
 static const struct option pool_options[] = {
 	{"plugin", T_TEXT, AT(plugin), NULL, NULL, 0, 0},
 	{"class", T_TEXT, AT(class), NULL, NULL, 0, 0},
-	{"workers", T_WORKERS, AT(workers), "1", NULL, 1, WORKERS_MOST},
+	{"workers", T_WORKERS, AT(workers), "1", NULL, 0, WORKERS_MOST},
 	{"isolation", T_TEXT, AT(isolation), "process", NULL, 0, 0},
 	{"args", T_JSON, AT(args), NULL, NULL, 0, 0},
 	{"kwargs", T_JSON, AT(kwargs), NULL, NULL, 0, 0},
@@ -65,9 +65,12 @@ static const struct option pool_options[] = {
 	{"start_timeout", T_SECONDS, AT(start_timeout), "60", NULL, 0, 0},
 	{"stop_timeout", T_SECONDS, AT(stop_timeout), "5", NULL, 0, 0},
 	{"cancel_grace", T_SECONDS, AT(cancel_grace), "never", NULL, 0, 0},
-	{"max_calls", T_COUNT, AT(max_calls), "0", NULL, 0, 0},
-	{"max_age", T_COUNT, AT(max_age), "0", NULL, 0, 0},
-	{"max_rss", T_COUNT, AT(max_rss), "0", NULL, 0, 0},
+	{"max_calls", T_COUNT, AT(max_calls), "0", NULL, 0, UINT64_C(1) << 48},
+	{"max_age", T_SECONDS, AT(max_age), "0", NULL, 0, 0},
+	{"max_rss", T_SIZE, AT(max_rss), "0", NULL, 0, UINT64_C(1) << 48},
+	{"workers_min", T_COUNT, AT(workers_min), NULL, NULL, 0, WORKERS_MOST},
+	{"workers_max", T_COUNT, AT(workers_max), NULL, NULL, 1, WORKERS_MOST},
+	{"idle_timeout", T_SECONDS, AT(idle_timeout), "60", NULL, 0, 0},
 };
 #undef AT
 #define COUNT(table) (sizeof(table) / sizeof *(table))
@@ -126,7 +129,7 @@ static const char *set_count(void *field, const struct option *option, const cha
 	if (parse_number(text, 10, &value, &rest) < 0 || *rest)
 		return "must be a whole number";
 	if (value < option->least || value > option->most)
-		return option->most == 0 ? "can only be 0: this daemon doesn't recycle workers yet" : "is out of range";
+		return "is out of range";
 	*(uint64_t *)field = value;
 	return NULL;
 }
@@ -188,7 +191,7 @@ static const char *set_workers(void *field, const struct option *option, const c
 		return NULL;
 	}
 	if (parse_number(text, 10, &value, &rest) < 0 || *rest || value < option->least || value > option->most)
-		return "must be a number from 1 to 4096, or cpus";
+		return "must be a number from 0 to 4096, or cpus";
 	pool->workers = (uint32_t)value;
 	pool->workers_cpus = false;
 	return NULL;
@@ -295,7 +298,7 @@ static int add_pool(struct file *file, const char *name, int line)
 		return fail(config, "out of memory");
 	config->pools = pools;
 	struct config_pool *pool = &pools[config->pool_count++];
-	*pool = (struct config_pool){.name = strdup(name)};
+	*pool = (struct config_pool){.name = strdup(name), .workers_min = CONFIG_UNSET, .workers_max = CONFIG_UNSET};
 	preset(pool, pool_options, COUNT(pool_options));
 	if (asprintf(&pool->place, "%s:%d", file->path, line) < 0)
 		pool->place = NULL;
@@ -386,7 +389,7 @@ static int check_json(struct config *config, const struct config_pool *pool)
 {
 	struct reader args = reader_of(pool->args.value), kwargs = reader_of(pool->kwargs.value);
 	struct reader slots = reader_of(pool->slot_kwargs.value);
-	uint32_t n, workers = config_pool_workers(pool), any;
+	uint32_t n, workers, any;
 	struct span item;
 
 	if (pool->args.text && read_array(&args, &n) < 0)
@@ -395,6 +398,7 @@ static int check_json(struct config *config, const struct config_pool *pool)
 		return fail(config, "%s: pool %s: kwargs must be a JSON object", pool->place, pool->name);
 	if (!pool->slot_kwargs.text)
 		return 0;
+	workers = config_pool_settings(pool).workers_max;
 	if (read_array(&slots, &n) < 0 || n != workers)
 		return fail(config, "%s: pool %s: slot_kwargs must be a JSON array of %u objects, one per slot", pool->place,
 			    pool->name, workers);
@@ -406,6 +410,22 @@ static int check_json(struct config *config, const struct config_pool *pool)
 	return 0;
 }
 
+static int check_size(struct config *config, const struct config_pool *pool)
+{
+	const struct pool_settings settings = config_pool_settings(pool);
+	const uint32_t workers = config_pool_workers(pool);
+
+	if (settings.workers_min > settings.workers_max)
+		return fail(config, "%s: pool %s: workers_min = %u is more than workers_max = %u", pool->place, pool->name,
+			    settings.workers_min, settings.workers_max);
+	if (workers < settings.workers_min || workers > settings.workers_max)
+		return fail(config, "%s: pool %s: workers = %u does not lie between workers_min = %u and workers_max = %u",
+			    pool->place, pool->name, workers, settings.workers_min, settings.workers_max);
+	if (settings.workers_max == 0)
+		return fail(config, "%s: pool %s: workers = 0 needs a workers_max to grow to", pool->place, pool->name);
+	return 0;
+}
+
 static int check_pool(struct config *config, const struct config_pool *pool)
 {
 	if (!pool->plugin || !pool->class)
@@ -413,7 +433,7 @@ static int check_pool(struct config *config, const struct config_pool *pool)
 	if (strcmp(pool->isolation, "process") != 0)
 		return fail(config, "%s: pool %s: isolation = %s: this daemon knows process only", pool->place, pool->name,
 			    pool->isolation);
-	return check_json(config, pool);
+	return check_size(config, pool) < 0 ? -1 : check_json(config, pool);
 }
 
 static int check_listen(struct config *config, uint32_t i)
@@ -453,6 +473,25 @@ uint32_t config_pool_workers(const struct config_pool *pool)
 	if (!pool->workers_cpus)
 		return pool->workers;
 	return sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0 ? (uint32_t)CPU_COUNT(&set) : 1;
+}
+
+struct pool_settings config_pool_settings(const struct config_pool *pool)
+{
+	const uint32_t workers = config_pool_workers(pool);
+	const bool least = pool->workers_min != CONFIG_UNSET, most = pool->workers_max != CONFIG_UNSET;
+
+	return (struct pool_settings){
+		.max_queue = (uint32_t)pool->max_queue,
+		.max_sticky = pool->max_sticky,
+		.start_timeout = pool->start_timeout,
+		.stop_timeout = pool->stop_timeout,
+		.cancel_grace = pool->cancel_grace,
+		.max_calls = pool->max_calls,
+		.max_age = pool->max_age ? pool->max_age : NEVER,
+		.workers_min = least ? (uint32_t)pool->workers_min : workers,
+		.workers_max = most ? (uint32_t)pool->workers_max : workers,
+		.idle_timeout = pool->idle_timeout,
+	};
 }
 
 static bool same_text(const char *a, const char *b)
@@ -539,6 +578,7 @@ static void print_value(const void *field, const struct option *option, FILE *to
 static bool is_given(const void *field, const struct option *option)
 {
 	return (option->type != T_TEXT || *(char *const *)field) &&
+	       (option->type != T_COUNT || *(const uint64_t *)field != CONFIG_UNSET) &&
 	       (option->type != T_JSON || ((const struct config_json *)field)->text);
 }
 

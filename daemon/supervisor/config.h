@@ -12,6 +12,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#define CONFIG_UNSET UINT64_MAX
+
 /* A value that is JSON in the file and msgpack on the wire. */
 struct config_json {
 	char *text; /* as written; NULL: not given */
@@ -28,7 +30,10 @@ struct config_pool {
 	struct config_json args, kwargs, slot_kwargs;
 	uint64_t max_queue, max_sticky;
 	uint64_t start_timeout, stop_timeout, cancel_grace; /* nanoseconds; NEVER */
-	uint64_t max_calls, max_age, max_rss;               /* only 0, until pools can recycle */
+	uint64_t max_calls, max_rss; /* of an instance, after which it is replaced; 0: never */
+	uint64_t max_age;            /* nanoseconds, likewise */
+	uint64_t workers_min, workers_max; /* CONFIG_UNSET: as workers */
+	uint64_t idle_timeout;       /* nanoseconds; NEVER */
 	char *place;            /* file:line of its section */
 };
 
@@ -69,5 +74,8 @@ bool config_pool_same_instances(const struct config_pool *a, const struct config
 void config_pool_free(struct config_pool *pool);
 
 uint32_t config_pool_workers(const struct config_pool *pool);
+
+/* What the core has to know of it. */
+struct pool_settings config_pool_settings(const struct config_pool *pool);
 
 #endif

@@ -67,18 +67,9 @@ static void settle_listeners(struct daemon *daemon)
 
 /* ---- pools ---- */
 
-static struct pool_settings settings_of(const struct config_pool *section)
-{
-	return (struct pool_settings){.max_queue = (uint32_t)section->max_queue,
-				      .max_sticky = section->max_sticky,
-				      .start_timeout = section->start_timeout,
-				      .stop_timeout = section->stop_timeout,
-				      .cancel_grace = section->cancel_grace};
-}
-
 static int start_pool(struct daemon *daemon, struct config_pool *section)
 {
-	const struct pool_settings settings = settings_of(section);
+	const struct pool_settings settings = config_pool_settings(section);
 	const uint32_t workers = config_pool_workers(section);
 	struct template *template = template_new(daemon, section);
 
@@ -124,7 +115,9 @@ static void update_pool(struct pool *pool, struct config_pool *section, struct d
 	const uint32_t before = config_pool_workers(&template->section), after = config_pool_workers(section);
 	const struct config_pool old = template->section;
 
-	pool->settings = settings_of(section);
+	const struct pool_settings settings = config_pool_settings(section);
+
+	pool_set(pool, &settings);
 	template->section = *section;
 	*section = old;
 	if (before == after) {

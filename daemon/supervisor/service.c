@@ -220,6 +220,11 @@ static int on_scale(struct request *request)
 		return bad(request, "a pool and a number of workers from 1 to 4096");
 	log_pool(LOG_INFO, pool, "scaled from %u to %llu workers by session %llu", pool->size, (unsigned long long)n,
 		 (unsigned long long)request->session->client.id);
+	const bool adaptive = sizing_is_adaptive(pool);
+	if (pool->settings.workers_min > n || !adaptive)
+		pool->settings.workers_min = (uint32_t)n;
+	if (pool->settings.workers_max < n || !adaptive)
+		pool->settings.workers_max = (uint32_t)n;
 	if (pool_resize(pool, (uint32_t)n) < 0) {
 		error_say(&request->error, ERROR_OVERLOADED, RAN_MAYBE, "the daemon is out of memory");
 		return -1;
@@ -291,11 +296,10 @@ static void answer_number(struct ticket *ticket, const char *key, uint64_t numbe
 	ticket_close(ticket);
 }
 
-static void answer_broken(struct chore *chore)
+static void answer_broken(struct chore *chore, const char *why)
 {
 	struct error error;
-	error_say(&error, ERROR_UNAVAILABLE, RAN_MAYBE, "pool %s: a worker could not be started: %s", chore->pool->name,
-		  chore->pool->fault);
+	error_say(&error, ERROR_UNAVAILABLE, RAN_MAYBE, "pool %s: a worker could not be started: %s", chore->pool->name, why);
 	ticket_answer_error(&chore->ticket, &error);
 }
 
@@ -316,7 +320,7 @@ static void run_settling(struct chore *chore)
 		broken = broken || pool->slots[i]->broken;
 	}
 	if (broken)
-		answer_broken(chore);
+		answer_broken(chore, pool->fault);
 	else
 		answer_number(&chore->ticket, "workers", pool->size);
 	chore_free(chore);
@@ -330,13 +334,14 @@ static void run_rolling(struct chore *chore)
 		struct slot *slot = pool->slots[chore->slot];
 		if (!chore->begun) {
 			chore->begun = true;
-			chore->generation = slot->generation;
-			slot_restart(slot);
+			chore->generation = slot_restart(slot);
+			slot = pool->slots[chore->slot];
 		}
-		if (slot->generation == chore->generation || !is_settled(slot))
+		const bool failed = slot->no_successor && !slot->successor;
+		if (!failed && (slot->generation < chore->generation || !is_settled(slot)))
 			return;
-		if (slot->broken) {
-			answer_broken(chore);
+		if (slot->broken || failed) {
+			answer_broken(chore, slot->last_failure);
 			chore_free(chore);
 			return;
 		}

@@ -16,7 +16,7 @@ struct chore {
 	bool rolling;            /* restarts slots, one after the other; else it waits for all to be settled */
 	bool only_one;
 	uint32_t slot, done;     /* rolling: the one that is being restarted */
-	uint64_t generation;     /* which it had */
+	uint64_t generation;     /* which it will have */
 	bool begun;
 };
 

@@ -561,8 +561,51 @@ static void wake(struct host *host)
 	put_answers(host);
 }
 
-_Noreturn static void on_stop(struct host *host)
+/* To the log. */
+static void complain(const struct task *task, const char *what)
 {
+	const char *why = task->handle.error.message;
+	(void)fprintf(stderr, "%s: %s\n", what, why ? why : "the class did not say why");
+}
+
+static void put_state(struct host *host)
+{
+	struct task *task = &host->task;
+	const struct objpool_class *class = &task->plugin->class;
+	const size_t start = host->reply.size;
+
+	task->handle.call.method = NULL;
+	(void)reply_append(&host->reply, (const char[]){(char)0x92, FROM_STATE}, 2);
+	if (task_write(task, class->snapshot) < 0) {
+		complain(task, "its state could not be saved");
+		host->reply.size = start;
+		(void)reply_append(&host->reply, (const char[]){(char)0x93, FROM_STATE, (char)0xc0}, 3);
+		task_put_error(task);
+	}
+	reply_seal(&host->reply);
+}
+
+static void on_restore(struct host *host, struct reader *reader)
+{
+	struct task *task = &host->task;
+
+	task_clear(task);
+	task->handle.call.method = NULL;
+	if (task_add_value(task, reader) == 0 &&
+	    task->plugin->class.restore(task->self, &task->handle.call, task->args.values) == 0 && !task->handle.error.code)
+		return;
+	complain(task, "its predecessor's state could not be restored");
+	(void)reply_append(&host->reply, (const char[]){(char)0x92, FROM_RESTORED}, 2);
+	task_put_error(task);
+	reply_seal(&host->reply);
+}
+
+_Noreturn static void on_stop(struct host *host, struct reader *reader)
+{
+	uint64_t want_state;
+
+	if (read_uint(reader, &want_state) == 0 && want_state)
+		put_state(host);
 	reply_flush(&host->reply);
 	if (host->task.plugin->class.destroy)
 		host->task.plugin->class.destroy(host->task.self);
@@ -607,7 +650,10 @@ static void on_message(struct host *host, struct span message)
 		on_session_end(host, &reader);
 		break;
 	case TO_STOP:
-		on_stop(host);
+		on_stop(host, &reader);
+	case TO_RESTORE:
+		on_restore(host, &reader);
+		break;
 	default:
 		_exit(70);
 	}

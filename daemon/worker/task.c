@@ -326,7 +326,8 @@ static int check_result(struct task *task)
 	scan_begin(&scan, INT64_MAX);
 	const int r = scan_run(&scan, task->reply->bytes + start, size);
 	if (r != 1 || scan.pos != size)
-		return task_fail(task, "FAILED", "yes", "%s wrote %s to its result", task->handle.call.method,
+		return task_fail(task, "FAILED", "yes", "%s wrote %s to its result",
+				 task->handle.call.method ? task->handle.call.method : "snapshot",
 				 r == 1 ? "more than one value" : r == 0 ? "less than one whole value" : "what is no msgpack");
 	if (size > task->max_result)
 		return task_fail(task, "TOO_LARGE", "yes", "the result is %zu bytes, over max_message = %llu", size,
@@ -352,6 +353,16 @@ int task_run(struct task *task, const struct task_method *found)
 	}
 	if (task->deferred_tag)
 		deferred_undo(task->deferrals, deferred_take(task));
+	if (r == 0 && !task->handle.error.code && check_result(task) == 0)
+		return 0;
+	reply_rewind(task->reply);
+	return -1;
+}
+
+int task_write(struct task *task, int (*write)(void *self, struct objpool_call *call, msgpack_packer *packer))
+{
+	reply_mark(task->reply);
+	const int r = write(task->self, &task->handle.call, &task->packer);
 	if (r == 0 && !task->handle.error.code && check_result(task) == 0)
 		return 0;
 	reply_rewind(task->reply);

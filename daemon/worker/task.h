@@ -84,6 +84,9 @@ int task_add_keyword(struct task *task, struct span key, struct reader *reader);
  * written. */
 int task_run(struct task *task, const struct task_method *method);
 
+/* The class writes one value: its instance's state. As task_run. */
+int task_write(struct task *task, int (*write)(void *self, struct objpool_call *call, msgpack_packer *packer));
+
 /* Constructor, and the class's preload. 0, or -1 with the error set. */
 int task_create(struct task *task);
 int task_preload(struct task *task);

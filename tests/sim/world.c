@@ -543,6 +543,11 @@ static void new_pool(struct world *world)
 					       .max_sticky = 1 << 20,
 					       .start_timeout = NEVER,
 					       .stop_timeout = 5 * SECOND,
+					       .max_calls = world_dice(world, 2) ? 0 : 1 + world_dice(world, 30),
+					       .max_age = world_dice(world, 2) ? NEVER : SECOND,
+					       .workers_min = 1,
+					       .workers_max = world_dice(world, 2) ? 1 : 4,
+					       .idle_timeout = world_dice(world, 2) ? NEVER : 10 * MILLISECOND,
 					       .cancel_grace = world_dice(world, 2) ? NEVER : 100 * MILLISECOND};
 	world->pool = pool_new(&world->core, "p", 1 + world_dice(world, 4), &settings, world);
 	assert(world->pool);
@@ -552,7 +557,7 @@ void world_resize(struct world *world)
 {
 	struct pool *pool = world->pool;
 	if (world_dice(world, 3))
-		slot_restart(pool->slots[world_dice(world, pool->size)]);
+		(void)slot_restart(pool->slots[world_dice(world, pool->size)]);
 	else if (pool_resize(pool, 1 + world_dice(world, 5)) < 0)
 		world_fail(world, "out of memory");
 }

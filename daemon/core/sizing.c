@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/core/sizing.h"
+
+#include "daemon/core/pool.h"
+
+#define GROW_AFTER (20 * MILLISECOND) /* that something has waited */
+#define LOOK_AT_LEAST (10 * MILLISECOND)
+
+bool sizing_is_adaptive(const struct pool *pool)
+{
+	return pool->settings.workers_max > pool->settings.workers_min;
+}
+
+static void set_timer(struct pool *pool, struct timer *timer, uint64_t after)
+{
+	if (!timer_is_set(timer)) /* without memory for it the next call tries again */
+		(void)timer_set(&pool->core->timers, timer, pool->core->now + after);
+}
+
+/* ---- up ---- */
+
+static bool is_starting(const struct pool *pool)
+{
+	for (uint32_t i = 0; i < pool->size; i++)
+		if (pool->slots[i]->state == SLOT_STARTING || pool->slots[i]->state == SLOT_WAITING)
+			return true;
+	return false;
+}
+
+/* By half of what it has: a burst is met in a few steps, a single late call by one worker. */
+static void on_grow(struct timer *timer)
+{
+	struct pool *pool = container_of(timer, struct pool, sizing.grow);
+	const uint32_t most = pool->settings.workers_max, step = pool->size / 2 + 1;
+
+	if (pool->leaving || pool->queue.count == 0 || pool->size >= most)
+		return;
+	if (!is_starting(pool))
+		(void)pool_resize(pool, pool->size + step < most ? pool->size + step : most);
+	set_timer(pool, timer, GROW_AFTER);
+}
+
+void sizing_on_waiting(struct pool *pool)
+{
+	if (pool->size < pool->settings.workers_max)
+		set_timer(pool, &pool->sizing.grow, GROW_AFTER);
+}
+
+int sizing_on_call(struct pool *pool)
+{
+	return pool->size > 0 ? 0 : pool_resize(pool, 1);
+}
+
+/* ---- down ---- */
+
+static bool is_idle(const struct slot *slot, uint64_t now)
+{
+	return slot->state == SLOT_READY && slot->handed_count == 0 && slot->queue.count == 0 && TAILQ_EMPTY(&slot->deferred) &&
+	       !slot->leased && now - slot->idle_since >= slot->pool->settings.idle_timeout;
+}
+
+static bool may_go(const struct slot *slot)
+{
+	return TAILQ_EMPTY(&slot->deferred) && !slot->leased;
+}
+
+/* As many go as are idle; from the end, where what still runs is finished first. */
+static uint32_t size_wanted(const struct pool *pool)
+{
+	uint32_t idle = 0, size = pool->size;
+
+	for (uint32_t i = 0; i < pool->size; i++)
+		idle += is_idle(pool->slots[i], pool->core->now);
+	while (idle > 0 && size > pool->settings.workers_min && may_go(pool->slots[size - 1])) {
+		size--;
+		idle--;
+	}
+	return size;
+}
+
+static void watch(struct pool *pool)
+{
+	const uint64_t every = pool->settings.idle_timeout / 4;
+
+	if (pool->settings.idle_timeout != NEVER && pool->size > pool->settings.workers_min)
+		set_timer(pool, &pool->sizing.shrink, every > LOOK_AT_LEAST ? every : LOOK_AT_LEAST);
+}
+
+static void on_shrink(struct timer *timer)
+{
+	struct pool *pool = container_of(timer, struct pool, sizing.shrink);
+	const uint32_t size = size_wanted(pool);
+
+	if (pool->leaving)
+		return;
+	if (size < pool->size)
+		(void)pool_resize(pool, size); /* to fewer: needs no memory */
+	watch(pool);
+}
+
+void sizing_on_resized(struct pool *pool)
+{
+	if (sizing_is_adaptive(pool))
+		watch(pool);
+}
+
+void sizing_init(struct pool *pool)
+{
+	pool->sizing = (struct sizing){.grow.fire = on_grow, .shrink.fire = on_shrink};
+}
+
+void sizing_stop(struct pool *pool)
+{
+	timer_clear(&pool->core->timers, &pool->sizing.grow);
+	timer_clear(&pool->core->timers, &pool->sizing.shrink);
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * sizing: a pool that grows while calls wait and shrinks when its instances have been idle, between workers_min and
+ * workers_max. A pool of size 0 grows with the first call.
+ */
+#ifndef CORE_SIZING_H
+#define CORE_SIZING_H
+
+#include "daemon/core/timers.h"
+
+#include <stdbool.h>
+
+struct pool;
+
+struct sizing {
+	struct timer grow;
+	struct timer shrink;
+};
+
+void sizing_init(struct pool *pool);
+void sizing_stop(struct pool *pool);
+
+/* Something waits for any instance. */
+void sizing_on_waiting(struct pool *pool);
+
+/* A call comes: there must be an instance, or soon be one. 0 or -ENOMEM. */
+int sizing_on_call(struct pool *pool);
+
+/* The pool has another size, or other bounds. */
+void sizing_on_resized(struct pool *pool);
+
+/* Does it grow and shrink by itself? */
+bool sizing_is_adaptive(const struct pool *pool);
+
+#endif

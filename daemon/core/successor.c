@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/core/successor.h"
+
+#include "daemon/core/handover.h"
+#include "daemon/core/pool.h"
+#include "daemon/core/scheduler.h"
+
+#include <assert.h>
+
+#define TRY_AGAIN (30 * SECOND) /* after a successor that could not be built */
+
+bool successor_begin(struct slot *old)
+{
+	struct pool *pool = old->pool;
+
+	if (old->successor || old->predecessor || old->plan != PLAN_STAY || old->state != SLOT_READY || old->killed)
+		return false;
+	struct slot *successor = slot_new(pool, old->index);
+	if (!successor)
+		return false;
+	successor->generation = old->generation;
+	successor->predecessor = old;
+	successor->cut_off = true;
+	old->successor = successor;
+	old->no_successor = false;
+	TAILQ_INSERT_TAIL(&pool->others, successor, link);
+	scheduler_relist(old);
+	slot_begin(successor);
+	return true;
+}
+
+/* ---- by the number of calls ---- */
+
+static uint64_t calls_left(const struct slot *slot)
+{
+	const uint64_t most = slot->pool->settings.max_calls;
+	if (most == 0 || slot->plan == PLAN_LEAVE || slot->no_successor || !TAILQ_EMPTY(&slot->deferred))
+		return UINT64_MAX;
+	return slot->tasks < most ? most - slot->tasks : 0;
+}
+
+bool successor_is_awaited(const struct slot *slot)
+{
+	return calls_left(slot) == 0;
+}
+
+uint32_t successor_allows(const struct slot *slot, uint32_t tasks)
+{
+	const uint64_t left = calls_left(slot);
+	return left < tasks ? (uint32_t)left : tasks;
+}
+
+void successor_consider(struct slot *slot)
+{
+	const uint64_t most = slot->pool->settings.max_calls;
+
+	if (most == 0 || slot->successor || slot->leased)
+		return;
+	if (slot->no_successor && slot->pool->core->now < slot->try_again)
+		return;
+	if (slot->tasks >= most - most / 10) /* built in time */
+		(void)successor_begin(slot);
+}
+
+/* ---- under way ---- */
+
+static void move_waiting(struct slot *from, struct slot *to)
+{
+	struct batch *batch;
+
+	while ((batch = queue_any(&from->queue))) {
+		queue_remove(batch);
+		batch->slot = to;
+		if (queue_push(&to->queue, batch) == 0)
+			continue;
+		struct error error;
+		error_say(&error, ERROR_OVERLOADED, RAN_NO, "the daemon is out of memory");
+		call_fail(batch->call, &error);
+		batch_end(batch);
+	}
+}
+
+void successor_on_ready(struct slot *successor)
+{
+	struct slot *old = successor->predecessor;
+
+	old->plan = PLAN_RETIRE;
+	scheduler_relist(old);
+	slot_look(old);
+}
+
+void successor_on_failed(struct slot *successor)
+{
+	struct slot *old = successor->predecessor;
+
+	old->successor = NULL;
+	old->no_successor = true;
+	old->try_again = old->pool->core->now + TRY_AGAIN;
+	if (old->plan == PLAN_RETIRE)
+		old->plan = PLAN_STAY;
+	memcpy(old->last_failure, successor->fault, sizeof old->last_failure);
+	move_waiting(successor, old);
+	TAILQ_REMOVE(&old->pool->others, successor, link);
+	slot_free(successor);
+	scheduler_relist(old);
+	if (old->state == SLOT_READY)
+		slot_look(old);
+}
+
+void successor_discard(struct slot *successor)
+{
+	struct slot *old = successor->predecessor;
+
+	old->successor = NULL;
+	successor->predecessor = NULL;
+	move_waiting(successor, old);
+	slot_end(successor);
+}
+
+static void take_counts(struct slot *successor, struct slot *old)
+{
+	successor->calls += old->calls;
+	successor->failed += old->failed;
+	successor->lost += old->lost;
+	successor->restarts += old->restarts + 1;
+	old->calls = old->failed = old->lost = old->restarts = 0;
+	memcpy(successor->last_failure, old->last_failure, sizeof successor->last_failure);
+}
+
+void successor_take_place(struct slot *successor, struct span state, struct block *block)
+{
+	struct slot *old = successor->predecessor;
+	struct pool *pool = old->pool;
+
+	assert(pool->slots[old->index] == old);
+	old->successor = NULL;
+	successor->predecessor = NULL;
+	TAILQ_REMOVE(&pool->others, successor, link);
+	slot_cut_off(old);
+	successor->cut_off = false;
+	pool->slots[old->index] = successor;
+	pool->broken += successor->broken;
+	take_counts(successor, old);
+	move_waiting(old, successor);
+	if (state.size > 0)
+		handover_restore(successor, state, block);
+	else
+		handover_replay(successor);
+	scheduler_relist(successor);
+	pool->core->ops->slot_changed(successor);
+	if (successor->state == SLOT_READY)
+		slot_look(successor);
+	scheduler_run(pool);
+}

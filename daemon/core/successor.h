@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * successor: a new instance for a slot that is up before the old one goes. It is built aside, with a number of its own
+ * generation, while the old one serves; once it is ready the old one is given nothing more, finishes what it has, hands its
+ * state over if the class can, and the successor takes its place.
+ *
+ *   old   READY ------------> retires: finishes what it has --snapshot--> stops
+ *   new          STARTING --> READY ............................ restore, takes the place --> serves
+ *
+ * A successor that can't be built changes nothing: the old one serves on.
+ */
+#ifndef CORE_SUCCESSOR_H
+#define CORE_SUCCESSOR_H
+
+#include "daemon/core/slot.h"
+
+/* Begins. False: there is one under way, or the slot isn't one that can have one now. */
+bool successor_begin(struct slot *old);
+
+/* Should the instance be replaced by what the pool's settings say of calls? Begins, if so. */
+void successor_consider(struct slot *slot);
+
+/* Has the instance had all the calls that it may have? Then nothing more is handed to it. */
+bool successor_is_awaited(const struct slot *slot);
+
+/* It may be given so many tasks before that. */
+uint32_t successor_allows(const struct slot *slot, uint32_t tasks);
+
+/* The successor is ready, or could not be built: it may be gone then. */
+void successor_on_ready(struct slot *successor);
+void successor_on_failed(struct slot *successor);
+
+/* The old one has stopped taking calls, with its state (size 0: none): the successor takes the place. */
+void successor_take_place(struct slot *successor, struct span state, struct block *block);
+
+/* The old one shall not be replaced after all: it leaves. */
+void successor_discard(struct slot *successor);
+
+#endif
