@@ -33,6 +33,7 @@ PROTO  := $(call objs,proto)
 CORE   := $(call objs,daemon/core)
 SUPER  := $(call objs,daemon/supervisor)
 WORKER := $(call objs,daemon/worker) $(B)/daemon/core/timers.o
+BACKTRACE := $(call objs,daemon/backtrace)
 CLIENT := $(filter-out %/example.o,$(call objs,client)) # the example is a program
 CLI    := $(call objs,client/cli)
 PLUGIN_NAMES := $(notdir $(patsubst %/,%,$(dir $(wildcard plugins/*/*.c))))
@@ -45,7 +46,7 @@ help: # this list
 	@sed -n 's/^\([a-z-]*\):.*# \(.*\)/  make \1\t\2/p' Makefile tests/tests.mk bench/bench.mk packaging/install.mk | expand -t 24
 	@echo '  Variables: SANITIZE=address,undefined  DEVELOPER=1  prefix=/usr/local  DESTDIR='
 
-all: $(B)/objpoold $(B)/objpool-worker $(B)/objpool $(B)/libobjpool.so $(B)/libobjpool.a $(PLUGINS)
+all: $(B)/objpoold $(B)/objpool-worker $(B)/objpool-backtrace $(B)/objpool $(B)/libobjpool.so $(B)/libobjpool.a $(PLUGINS)
 
 $(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)
@@ -56,6 +57,9 @@ $(B)/objpoold: $(SUPER) $(CORE) $(PROTO)
 
 $(B)/objpool-worker: $(WORKER) $(PROTO)
 	$(CC) $(ALL_LDFLAGS) -rdynamic -o $@ $^ -lmsgpackc -ldl
+
+$(B)/objpool-backtrace: $(BACKTRACE)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ -ldw
 
 $(B)/libobjpool.a: $(CLIENT) $(PROTO)
 	@rm -f $@

@@ -39,6 +39,7 @@ FILES := \
 	755:$(B)/objpoold:$(sbindir)/objpoold \
 	755:$(B)/objpool:$(bindir)/objpool \
 	755:$(B)/objpool-worker:$(libexecdir)/objpool/objpool-worker \
+	755:$(B)/objpool-backtrace:$(libexecdir)/objpool/objpool-backtrace \
 	755:$(B)/libobjpool.so:$(libdir)/libobjpool.so.0.$(VERSION) \
 	644:$(B)/libobjpool.a:$(libdir)/libobjpool.a \
 	644:client/include/objpool/client.h:$(includedir)/objpool/client.h \
