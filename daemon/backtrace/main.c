@@ -137,7 +137,8 @@ static int say_failed(pid_t pid, int error)
 		return say_gone(pid);
 	if (error == EPERM || error == EACCES || error == ENOSYS)
 		return say_denied(pid, error);
-	fprintf(stderr, "objpool-backtrace: process %d can't be traced: %s\n", (int)pid, error > 0 ? strerror(error) : dwfl_errmsg(-1));
+	fprintf(stderr, "objpool-backtrace: process %d can't be traced: %s\n", (int)pid,
+		error > 0 ? strerror(error) : dwfl_errmsg(-1));
 	return EXIT_GONE;
 }
 

@@ -65,6 +65,7 @@ static const struct option pool_options[] = {
 	{"start_timeout", T_SECONDS, AT(start_timeout), "60", NULL, 0, 0},
 	{"stop_timeout", T_SECONDS, AT(stop_timeout), "5", NULL, 0, 0},
 	{"cancel_grace", T_SECONDS, AT(cancel_grace), "never", NULL, 0, 0},
+	{"slow_log", T_SECONDS, AT(slow_log), "never", NULL, MILLISECOND, 0},
 	{"max_calls", T_COUNT, AT(max_calls), "0", NULL, 0, UINT64_C(1) << 48},
 	{"max_age", T_SECONDS, AT(max_age), "0", NULL, 0, 0},
 	{"max_rss", T_SIZE, AT(max_rss), "0", NULL, 0, UINT64_C(1) << 48},
@@ -157,7 +158,6 @@ static const char *set_size(void *field, const struct option *option, const char
 static const char *set_seconds(void *field, const struct option *option, const char *text)
 {
 	char *end;
-	(void)option;
 	if (!strcmp(text, "never")) {
 		*(uint64_t *)field = NEVER;
 		return NULL;
@@ -166,6 +166,8 @@ static const char *set_seconds(void *field, const struct option *option, const c
 	const double value = strtod(text, &end);
 	if (end == text || *end || errno || !(value >= 0 && value <= 1e8))
 		return "must be a number of seconds, or never";
+	if (value * (double)SECOND < (double)option->least)
+		return "is too short";
 	*(uint64_t *)field = (uint64_t)(value * (double)SECOND);
 	return NULL;
 }

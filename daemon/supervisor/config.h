@@ -30,6 +30,7 @@ struct config_pool {
 	struct config_json args, kwargs, slot_kwargs;
 	uint64_t max_queue, max_sticky;
 	uint64_t start_timeout, stop_timeout, cancel_grace; /* nanoseconds; NEVER */
+	uint64_t slow_log;      /* nanoseconds; NEVER */
 	uint64_t max_calls, max_rss; /* of an instance, after which it is replaced; 0: never */
 	uint64_t max_age;            /* nanoseconds, likewise */
 	uint64_t workers_min, workers_max; /* CONFIG_UNSET: as workers */

@@ -7,6 +7,7 @@
 #include "daemon/supervisor/reload.h"
 #include "daemon/supervisor/service.h"
 #include "daemon/supervisor/session.h"
+#include "daemon/supervisor/slowlog.h"
 #include "daemon/supervisor/status.h"
 #include "daemon/supervisor/systemd.h"
 #include "daemon/supervisor/template.h"
@@ -119,7 +120,7 @@ static void on_child(evutil_socket_t fd, short what, void *data)
 		struct worker *worker = find_worker(daemon, pid);
 		if (worker) {
 			worker_on_exit(worker, status);
-		} else if (!was_template(daemon, pid)) {
+		} else if (!was_template(daemon, pid) && !slowlog_on_child(daemon, pid, status)) {
 			/* A worker of which the template has not told yet, or somebody's orphan. */
 			daemon->early[daemon->early_next].pid = pid;
 			daemon->early[daemon->early_next].status = status;
@@ -560,6 +561,7 @@ void daemon_free(struct daemon *daemon)
 		event_free(daemon->sweep);
 	if (daemon->watchdog)
 		event_free(daemon->watchdog);
+	daemon->slowlog = slowlog_free(daemon->slowlog);
 	if (TAILQ_EMPTY(&daemon->core.pools))
 		core_free(&daemon->core);
 	if (daemon->base)

@@ -17,6 +17,7 @@
 
 struct listener;
 struct session;
+struct slowlog;
 struct template;
 struct worker;
 
@@ -57,6 +58,7 @@ struct daemon {
 	struct event *sweep;           /* looks after sessions that are not read */
 	struct event *signals[6];
 	struct event *watchdog;
+	struct slowlog *slowlog;       /* NULL: no pool has ever wanted it */
 	bool ready;                    /* READY=1 has been said */
 	bool forks_wanted;             /* a template has something to start */
 	bool slots_changed;            /* since the chores were last looked at */

@@ -14,6 +14,7 @@ struct lines {
 	const struct slot *slot;
 	struct event *event;
 	int fd;
+	int level;
 	size_t size;
 	char text[LINE_MOST];
 };
@@ -23,9 +24,9 @@ static void print(const struct lines *lines, size_t size)
 	if (size == 0)
 		return;
 	if (lines->slot)
-		log_slot(LOG_INFO, lines->slot, "%.*s", (int)size, lines->text);
+		log_slot(lines->level, lines->slot, "%.*s", (int)size, lines->text);
 	else
-		log_pool(LOG_INFO, lines->pool, "%.*s", (int)size, lines->text);
+		log_pool(lines->level, lines->pool, "%.*s", (int)size, lines->text);
 }
 
 /* Logs the whole lines; one that fills all the room is logged as far as it goes. */
@@ -78,7 +79,13 @@ struct lines *lines_new(struct daemon *daemon, int fd, const struct pool *pool, 
 	lines->fd = fd;
 	lines->pool = pool;
 	lines->slot = slot;
+	lines->level = LOG_INFO;
 	return lines;
+}
+
+void lines_set_level(struct lines *lines, int level)
+{
+	lines->level = level;
 }
 
 struct lines *lines_free(struct lines *lines)

@@ -10,6 +10,9 @@ struct lines;
 /* Reads the descriptor (taken over) until its end. slot may be NULL. NULL: out of memory, and it is closed. */
 struct lines *lines_new(struct daemon *daemon, int fd, const struct pool *pool, const struct slot *slot);
 
+/* Their priority in the log; LOG_INFO unless told. */
+void lines_set_level(struct lines *lines, int level);
+
 /* Reads what is there, then frees. Accepts NULL; returns NULL. */
 struct lines *lines_free(struct lines *lines);
 

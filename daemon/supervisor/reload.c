@@ -81,6 +81,7 @@ static int start_pool(struct daemon *daemon, struct config_pool *section)
 		return -ENOMEM;
 	}
 	template->pool = pool;
+	slowlog_settle(daemon);
 	return 0;
 }
 
@@ -208,6 +209,7 @@ static void take_over(struct daemon *daemon, struct config *config, struct daemo
 	settle_listeners(daemon);
 	update_pools(daemon, &daemon->config, report);
 	start_new(daemon, &daemon->config, report);
+	slowlog_on_reload(daemon);
 }
 
 int daemon_reload(struct daemon *daemon, struct daemon_report *report)

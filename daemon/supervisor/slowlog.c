@@ -14,8 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define LOOK_MOST (500 * MILLISECOND)
-#define LOOK_LEAST (50 * MILLISECOND)
+#define LOOK_MOST          (500 * MILLISECOND)
+#define LOOK_LEAST         (50 * MILLISECOND)
 #define BETWEEN_BACKTRACES (10 * SECOND) /* of one pool */
 
 enum { WAITING_MOST = 4, PATIENCE_SECONDS = 3 };
@@ -24,10 +24,10 @@ enum { DENIED = 3 }; /* exit status of objpool-backtrace */
 struct slowlog {
 	struct daemon *daemon;
 	struct event *look;
-	uint64_t looks_at;   /* when that is due; 0: it is not */
+	uint64_t looks_at; /* when that is due; 0: it is not */
 	char *program;
-	bool broken;         /* it can't be run, and that has been logged */
-	pid_t pid;           /* of the one that runs; 0: none does */
+	bool broken; /* it can't be run, and that has been logged */
+	pid_t pid;   /* of the one that runs; 0: none does */
 	struct event *patience;
 	struct lines *output;
 	struct worker *traced; /* NULL: it is gone */
@@ -59,7 +59,8 @@ static char *find_program(const struct daemon *daemon)
 static void give_up(struct slowlog *slowlog, int error)
 {
 	if (!slowlog->broken)
-		log_say(LOG_WARNING, "can't run %s: %s; slow methods are logged without backtraces", slowlog->program, strerror(error));
+		log_say(LOG_WARNING, "can't run %s: %s; slow methods are logged without backtraces", slowlog->program,
+			strerror(error));
 	slowlog->broken = true;
 	slowlog->waiting_count = 0;
 }
@@ -164,7 +165,8 @@ static void log_outcome(const struct worker *worker, int status)
 		log_slot(LOG_WARNING, worker->slot, "the backtrace is not complete: objpool-backtrace was %s", how);
 	} else if (WEXITSTATUS(status) == DENIED) {
 		template->slow.denied = true;
-		log_pool(LOG_WARNING, template->pool, "slow methods are logged without backtraces until the configuration is reloaded");
+		log_pool(LOG_WARNING, template->pool,
+			 "slow methods are logged without backtraces until the configuration is reloaded");
 	}
 }
 
@@ -202,6 +204,16 @@ static void describe(const struct batch *batch, char *text, size_t size)
 		snprintf(text + n, size - (size_t)n, " of item %u", batch->first);
 }
 
+/* Of a batch of many: which item the method is at. */
+static void describe_item(const struct slot *slot, const struct batch *batch, char *text, size_t size)
+{
+	const uint32_t begun = atomic_load(&board_entry(slot->board, batch->id)->begun);
+
+	text[0] = '\0';
+	if (batch->count > 1 && begun > 0 && begun <= batch->count)
+		snprintf(text, size, ", at item %u", batch->first + begun - 1);
+}
+
 /* Takes a backtrace, or counts one that is left out; *note becomes what the line says of it. */
 static bool wants_backtrace(struct slowlog *slowlog, struct slowlog_pool *pool, char *note, size_t size)
 {
@@ -211,11 +223,11 @@ static bool wants_backtrace(struct slowlog *slowlog, struct slowlog_pool *pool, 
 	const uint64_t now = slowlog->daemon->core.now;
 	if (now < pool->next || slowlog->waiting_count == WAITING_MOST) {
 		pool->left_out++;
-		snprintf(note, size, "; its backtrace is left out, as %u since the last", pool->left_out);
+		snprintf(note, size, "; no backtrace (%u left out since the last)", pool->left_out);
 		return false;
 	}
 	if (pool->left_out > 0)
-		snprintf(note, size, "; %u backtraces have been left out since the last", pool->left_out);
+		snprintf(note, size, "; backtraces left out since the last: %u", pool->left_out);
 	pool->left_out = 0;
 	pool->next = now + BETWEEN_BACKTRACES;
 	return true;
@@ -225,15 +237,16 @@ static void on_slow(struct slowlog *slowlog, struct worker *worker, const struct
 {
 	struct slowlog_task *task = &worker->slow;
 	const struct slot *slot = worker->slot;
-	char note[96];
+	char item[32], note[96];
 
 	task->since = since;
 	task->session = batch->call->session;
 	describe(batch, task->what, sizeof task->what);
+	describe_item(slot, batch, item, sizeof item);
 	const bool wanted = wants_backtrace(slowlog, &template_of(worker)->slow, note, sizeof note);
-	log_slot(LOG_WARNING, slot, "slow: %s has been running for %.3f s (pid %lld, generation %llu, session %llu)%s", task->what,
-		 seconds(slowlog->daemon->core.now - since), (long long)slot->pid, (unsigned long long)slot->generation,
-		 (unsigned long long)task->session, note);
+	log_slot(LOG_WARNING, slot, "slow: %s has been running for %.3f s%s (pid %lld, generation %llu, session %llu)%s",
+		 task->what, seconds(slowlog->daemon->core.now - since), item, (long long)slot->pid,
+		 (unsigned long long)slot->generation, (unsigned long long)task->session, note);
 	if (!wanted)
 		return;
 	slowlog->waiting[slowlog->waiting_count++] = worker;
@@ -246,8 +259,8 @@ static void on_ended(struct worker *worker, const char *how)
 	const struct slot *slot = worker->slot;
 
 	log_slot(LOG_WARNING, slot, "slow: %s took %.3f s in all%s (pid %lld, generation %llu, session %llu)", worker->slow.what,
-		 seconds(worker->daemon->core.now - worker->slow.since), how, (long long)slot->pid, (unsigned long long)slot->generation,
-		 (unsigned long long)worker->slow.session);
+		 seconds(worker->daemon->core.now - worker->slow.since), how, (long long)slot->pid,
+		 (unsigned long long)slot->generation, (unsigned long long)worker->slow.session);
 	worker->slow.since = 0;
 }
 
@@ -306,7 +319,7 @@ static void look_at_pool(struct slowlog *slowlog, const struct pool *pool, uint6
 	for (uint32_t i = 0; i < pool->size; i++)
 		look_at_slot(slowlog, pool->slots[i], limit);
 	TAILQ_FOREACH(slot, &pool->leaving_slots, link)
-		look_at_slot(slowlog, slot, limit);
+	look_at_slot(slowlog, slot, limit);
 }
 
 static uint64_t limit_of(const struct pool *pool)
@@ -322,8 +335,8 @@ static uint64_t look_period(const struct daemon *daemon)
 	uint64_t least = NEVER;
 
 	TAILQ_FOREACH(pool, &daemon->core.pools, link)
-		if (limit_of(pool) < least)
-			least = limit_of(pool);
+	if (limit_of(pool) < least)
+		least = limit_of(pool);
 	if (least == NEVER)
 		return NEVER;
 	return least / 4 < LOOK_LEAST ? LOOK_LEAST : least / 4 > LOOK_MOST ? LOOK_MOST : least / 4;
@@ -349,8 +362,8 @@ static void on_look(evutil_socket_t fd, short what, void *data)
 	daemon_tick(slowlog->daemon);
 	slowlog->looks_at = 0;
 	TAILQ_FOREACH(pool, &slowlog->daemon->core.pools, link)
-		if (limit_of(pool) != NEVER)
-			look_at_pool(slowlog, pool, limit_of(pool));
+	if (limit_of(pool) != NEVER)
+		look_at_pool(slowlog, pool, limit_of(pool));
 	plan_look(slowlog);
 }
 
@@ -387,7 +400,7 @@ void slowlog_on_reload(struct daemon *daemon)
 	const struct pool *pool;
 
 	TAILQ_FOREACH(pool, &daemon->core.pools, link)
-		((struct template *)pool->owner)->slow.denied = false;
+	((struct template *)pool->owner)->slow.denied = false;
 	if (slowlog && slowlog->broken && access(slowlog->program, X_OK) == 0)
 		slowlog->broken = false;
 	slowlog_settle(daemon);

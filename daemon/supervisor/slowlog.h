@@ -17,9 +17,9 @@ struct worker;
 
 /* Of a worker: the task that has been logged. */
 struct slowlog_task {
-	uint64_t since;    /* of its board; 0: there is none */
+	uint64_t since; /* of its board; 0: there is none */
 	uint64_t session;
-	char what[192];    /* method and items */
+	char what[192]; /* method and items */
 };
 
 /* Of a pool, in its template. */

@@ -8,6 +8,7 @@
 
 #include "daemon/supervisor/daemon.h"
 #include "daemon/supervisor/lines.h"
+#include "daemon/supervisor/slowlog.h"
 
 enum template_state { TEMPLATE_NONE, TEMPLATE_LOADING, TEMPLATE_READY };
 
@@ -25,6 +26,7 @@ struct template {
 	struct worker_list forking; /* told to; in order */
 	struct block *description;  /* what it said of its class; NULL: nothing yet */
 	struct span described;
+	struct slowlog_pool slow;
 };
 
 /* Takes the section over (it is empty then). The pool is set by the caller. NULL: out of memory. */

@@ -195,6 +195,8 @@ static int take_in(struct worker *worker)
 	while ((got = intake_next(&worker->intake, &message, &block)) == 1)
 		if (slot_on_message(worker->slot, message, block) < 0)
 			return -EBADMSG;
+	if (worker->slow.since)
+		slowlog_on_read(worker);
 	if (got < 0) {
 		(void)slot_on_message(worker->slot, (struct span){0}, NULL); /* it is out of its mind, too */
 		return got;
@@ -232,6 +234,7 @@ void worker_on_exit(struct worker *worker, int status)
 
 	while (reads && read_once(worker) > 0)
 		; /* what it sent before it died counts */
+	slowlog_on_gone(worker, status);
 	log_end(slot, status, NULL);
 	close_channel(worker);
 	slot->pid = 0;

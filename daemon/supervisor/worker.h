@@ -12,6 +12,7 @@
 #include "daemon/supervisor/daemon.h"
 #include "daemon/supervisor/intake.h"
 #include "daemon/supervisor/lines.h"
+#include "daemon/supervisor/slowlog.h"
 
 struct worker {
 	struct daemon *daemon;
@@ -28,6 +29,7 @@ struct worker {
 	struct intake intake;
 	struct lines *output;
 	uint64_t forked_at;
+	struct slowlog_task slow;
 };
 
 /* core_ops: the slot's. */

@@ -461,6 +461,8 @@ static void follow(pid_t supervisor)
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != supervisor)
 		_exit(0);
+	/* Where Yama lets only ancestors trace: the supervisor's child objpool-backtrace is a sibling of this process. */
+	(void)prctl(PR_SET_PTRACER, (unsigned long)supervisor, 0, 0, 0);
 }
 
 /* One remembered call. A failure is for the log: the instances that were there when it came had it too. */

@@ -168,7 +168,8 @@ def test_cancel_of_a_queued_call_ran_no(c):
     ([], "BAD_REQUEST"), (["p"], "BAD_REQUEST"), (["p", "echo", 1], "BAD_REQUEST"), (["p", "echo", [1], 5], "BAD_REQUEST"),
     (["p", "echo", [1], {"nothing": 1}], "BAD_REQUEST"), (["p", "echo", [1], {1: 1}], "BAD_REQUEST"),
     (["p", "echo", [1], {"timeout_ms": "x"}], "BAD_REQUEST"), (["p", "echo", [1], {"errors": "x"}], "BAD_REQUEST"),
-    (["p:map", "echo", [[1]], {"stream": True}], "BAD_REQUEST"), (["p:all", "echo", [1], {"sticky": "replace"}], "BAD_REQUEST"),
+    (["p:map", "echo", [[1]], {"stream": 1}], "BAD_REQUEST"), (["p:map", "echo", [[1]], {"sticky": "replace"}], "BAD_REQUEST"),
+    (["p:all", "echo", [1], {"sticky": True}], "BAD_REQUEST"),
     (["p.echo", "echo", [1]], "BAD_TARGET"), (["q", "echo", [1]], "NO_SUCH_POOL"),
 ])
 def test_wrong_full_calls(c, params, code):
