@@ -19,7 +19,8 @@ $(B)/paths: paths-may-have-changed
 # Text files with this installation's directories. Man pages and the configuration name the usual ones, so that they can be
 # read as they are; *.in files have @names@.
 FILLED := $(addprefix $(B)/packaging/,objpoold.service objpool.pc objpoold.conf objpoold.conf.5 objpoold.8 objpool.1)
-FILL = sed -e 's,/etc/objpool\>,$(sysconfdir)/objpool,g' -e 's,/usr/lib/objpool/plugins,$(plugindir),g' \
+FILL = sed -e 's,/etc/objpool\>,$(sysconfdir)/objpool,g' -e 's,/usr/libexec/objpool\>,$(libexecdir)/objpool,g' \
+	-e 's,/usr/lib/objpool/plugins,$(plugindir),g' \
 	-e 's,@prefix@,$(prefix),g' -e 's,@libdir@,$(libdir),g' -e 's,@includedir@,$(includedir),g' \
 	-e 's,@sbindir@,$(sbindir),g' -e 's,@sysconfdir@,$(sysconfdir),g' -e 's,@plugindir@,$(plugindir),g' \
 	-e 's,@VERSION@,$(VERSION),g' $< > $@

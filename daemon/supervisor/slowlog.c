@@ -19,7 +19,7 @@
 #define BETWEEN_BACKTRACES (10 * SECOND) /* of one pool */
 
 enum { WAITING_MOST = 4, PATIENCE_SECONDS = 3 };
-enum { DENIED = 3 }; /* exit status of objpool-backtrace */
+enum { DENIED = 3, NOT_LOADED = 127 }; /* exit status of objpool-backtrace; 127 is the dynamic linker's */
 
 struct slowlog {
 	struct daemon *daemon;
@@ -155,7 +155,7 @@ static void on_patience(evutil_socket_t fd, short what, void *data)
 		(void)kill(slowlog->pid, SIGKILL);
 }
 
-static void log_outcome(const struct worker *worker, int status)
+static void log_outcome(struct slowlog *slowlog, const struct worker *worker, int status)
 {
 	struct template *template = template_of(worker);
 	char how[96];
@@ -167,6 +167,8 @@ static void log_outcome(const struct worker *worker, int status)
 		template->slow.denied = true;
 		log_pool(LOG_WARNING, template->pool,
 			 "slow methods are logged without backtraces until the configuration is reloaded");
+	} else if (WEXITSTATUS(status) == NOT_LOADED) {
+		give_up(slowlog, ELIBACC);
 	}
 }
 
@@ -180,7 +182,7 @@ bool slowlog_on_child(struct daemon *daemon, pid_t pid, int status)
 	(void)evtimer_del(slowlog->patience);
 	slowlog->output = lines_free(slowlog->output);
 	if (slowlog->traced)
-		log_outcome(slowlog->traced, status);
+		log_outcome(slowlog, slowlog->traced, status);
 	slowlog->traced = NULL;
 	start_next(slowlog);
 	return true;

@@ -233,6 +233,16 @@ def test_the_program_hangs(start, place):
         assert c.value("p.echo", 1) == 1
 
 
+def test_the_program_lacks_a_library(start, place):
+    daemon = start(pools=slow_pool(), daemon=beside(place, "#!/bin/sh\nexit 127\n"))
+    with daemon.client() as c:
+        c.value("p.spin", 0.4)
+        daemon.wait_log(r"warning can't run \S*/libexec/objpool-backtrace: Can not access a needed shared library")
+        c.value("p.spin", 0.4)
+        wait_for(lambda: len(slow_lines(daemon)) == 4, lambda: "the lines")
+    assert "left out" not in daemon.log()
+
+
 def test_the_worker_dies_while_the_program_runs(start, place):
     daemon = start(pools=slow_pool(), daemon=beside(place, "#!/bin/sh\necho $$ begins\nexec /bin/sleep 600\n"))
     with daemon.client() as c:
@@ -267,6 +277,7 @@ def forbid_ptrace():
     return forbid
 
 
+@pytest.mark.skipif("address" in BUILD.name, reason="LeakSanitizer in objpool-backtrace needs ptrace itself")
 def test_ptrace_is_forbidden(start):
     daemon = start(pools=slow_pool(), preexec=forbid_ptrace())
     with daemon.client() as c:
