@@ -9,7 +9,13 @@
 
 void client_init(struct client *client, struct core *core)
 {
-	*client = (struct client){.core = core, .id = ++core->last_client};
+	client_init_own(client, core);
+	client->id = ++core->last_client;
+}
+
+void client_init_own(struct client *client, struct core *core)
+{
+	*client = (struct client){.core = core};
 	TAILQ_INIT(&client->tickets);
 	TAILQ_INIT(&client->flows);
 }

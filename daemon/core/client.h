@@ -55,6 +55,9 @@ struct client {
 
 void client_init(struct client *client, struct core *core);
 
+/* The daemon's own, number 0: nobody has connected. */
+void client_init_own(struct client *client, struct core *core);
+
 /* The session is over: its tickets are abandoned, its waiting calls dropped. Frees what is inside. */
 void client_gone(struct client *client);
 

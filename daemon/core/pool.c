@@ -169,7 +169,7 @@ struct pool *pool_new(struct core *core, const char *name, uint32_t size, const 
 	TAILQ_INIT(&pool->open);
 	TAILQ_INIT(&pool->calls);
 	sticky_init(&pool->stickies);
-	client_init(&pool->self, core);
+	client_init_own(&pool->self, core);
 	queue_init(&pool->queue, pool);
 	if (idmap_add(&core->pools_by_name, name_hash(name, strlen(name)), pool) < 0) {
 		free(pool->name);

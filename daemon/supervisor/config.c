@@ -337,6 +337,8 @@ static int on_value(void *data, const char *name, const char *value, int line)
 		if (file->seen[i] && options[i].type != T_LIST)
 			return fail(config, "%s:%d: %s is given twice in [%s]", file->path, line, name, file->section);
 		file->seen[i] = true;
+		if (options[i].type == T_WORKERS)
+			config->pools[config->pool_count - 1].workers_line = line;
 		const char *wrong = setters[options[i].type]((char *)base + options[i].at, &options[i], value);
 		return wrong ? fail(config, "%s:%d: %s = %.100s: %s", file->path, line, name, value, wrong) : 0;
 	}
@@ -424,7 +426,8 @@ static int check_size(struct config *config, const struct config_pool *pool)
 		return fail(config, "%s: pool %s: workers = %u does not lie between workers_min = %u and workers_max = %u",
 			    pool->place, pool->name, workers, settings.workers_min, settings.workers_max);
 	if (settings.workers_max == 0)
-		return fail(config, "%s: pool %s: workers = 0 needs a workers_max to grow to", pool->place, pool->name);
+		return fail(config, "%.*s:%d: pool %s: workers = 0 needs a workers_max to grow to",
+			    (int)(strrchr(pool->place, ':') - pool->place), pool->place, pool->workers_line, pool->name);
 	return 0;
 }
 

@@ -25,6 +25,7 @@ struct config_pool {
 	char *name;
 	char *plugin, *class;
 	uint32_t workers;
+	int workers_line;       /* where it is said; 0: nowhere */
 	bool workers_cpus;      /* as many as CPUs that the daemon may use */
 	char *isolation;
 	struct config_json args, kwargs, slot_kwargs;

@@ -201,9 +201,10 @@ static void describe(const struct batch *batch, char *text, size_t size)
 		if (*c < ' ' || *c == 127)
 			*c = '?';
 	if (batch->count > 1)
-		snprintf(text + n, size - (size_t)n, " of items %u to %u", batch->first, batch->first + batch->count - 1);
+		snprintf(text + n, size - (size_t)n, " of items %llu to %llu", (unsigned long long)batch->first,
+			 (unsigned long long)(batch->first + batch->count - 1));
 	else if (call->columns > 0)
-		snprintf(text + n, size - (size_t)n, " of item %u", batch->first);
+		snprintf(text + n, size - (size_t)n, " of item %llu", (unsigned long long)batch->first);
 }
 
 /* Of a batch of many: which item the method is at. */
@@ -213,7 +214,7 @@ static void describe_item(const struct slot *slot, const struct batch *batch, ch
 
 	text[0] = '\0';
 	if (batch->count > 1 && begun > 0 && begun <= batch->count)
-		snprintf(text, size, ", at item %u", batch->first + begun - 1);
+		snprintf(text, size, ", at item %llu", (unsigned long long)(batch->first + begun - 1));
 }
 
 /* Takes a backtrace, or counts one that is left out; *note becomes what the line says of it. */
@@ -320,8 +321,8 @@ static void look_at_pool(struct slowlog *slowlog, const struct pool *pool, uint6
 
 	for (uint32_t i = 0; i < pool->size; i++)
 		look_at_slot(slowlog, pool->slots[i], limit);
-	TAILQ_FOREACH(slot, &pool->leaving_slots, link)
-	look_at_slot(slowlog, slot, limit);
+	TAILQ_FOREACH(slot, &pool->others, link)
+		look_at_slot(slowlog, slot, limit);
 }
 
 static uint64_t limit_of(const struct pool *pool)
