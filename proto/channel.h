@@ -16,6 +16,8 @@
  *   [ITEMS, id, session, method, deadline, binding or 0,     [RESULTS, id, item, [value, …]]
  *           shape, first item, count, columns, kw columns]   [ITEM_ERROR, id, item, error]
  *   [STOP, want its state?]                                  ([STATE, state] or [STATE, nil, error], then) end of file
+ *   [LEASE, session]                                         [LEASED] or [LEASED, error]
+ *   [RELEASE, session]
  *   [RESTORE, state]                                         nothing, or [RESTORED, error]
  *   [GONE, tag]                                              [DEFERRED, id, item, tag]
  *   [SESSION_END, session]                                   [ANSWER, tag, error, value]
@@ -41,9 +43,10 @@
 
 enum { CHANNEL_FD = 3 };
 
-enum to_worker { TO_START = 0, TO_CALL = 1, TO_BIND = 2, TO_UNBIND = 3, TO_ITEMS = 4, TO_STOP = 5, TO_GONE = 6, TO_SESSION_END = 7, TO_REPLAY = 8, TO_RESTORE = 9 };
+enum to_worker { TO_START = 0, TO_CALL = 1, TO_BIND = 2, TO_UNBIND = 3, TO_ITEMS = 4, TO_STOP = 5, TO_GONE = 6, TO_SESSION_END = 7, TO_REPLAY = 8, TO_RESTORE = 9, TO_LEASE = 10,
+		 TO_RELEASE = 11 };
 enum from_worker { FROM_READY = 0, FROM_REPLY = 1, FROM_RESULTS = 2, FROM_ITEM_ERROR = 3, FROM_PROGRESS = 4, FROM_DEFERRED = 5, FROM_ANSWER = 6, FROM_STATE = 7,
-		   FROM_RESTORED = 8 };
+		   FROM_RESTORED = 8, FROM_LEASED = 9 };
 enum to_template { TO_LOAD = 0, TO_FORK = 1 };
 enum from_template { FROM_LOADED = 0, FROM_FORKED = 1 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/core/client.h"
 
+#include "daemon/core/lease.h"
 #include "daemon/core/pool.h"
 #include "proto/pack.h"
 
@@ -18,6 +19,7 @@ void client_init_own(struct client *client, struct core *core)
 	*client = (struct client){.core = core};
 	TAILQ_INIT(&client->tickets);
 	TAILQ_INIT(&client->flows);
+	TAILQ_INIT(&client->leases);
 }
 
 bool client_accepts(const struct client *client)
@@ -45,6 +47,7 @@ void client_gone(struct client *client)
 		detach(ticket);
 		ticket->abandoned(ticket, NULL);
 	}
+	lease_on_client_gone(client);
 	TAILQ_FOREACH(pool, &client->core->pools, link)
 		pool_on_session_end(pool, client->id);
 	assert(TAILQ_EMPTY(&client->flows));

@@ -29,6 +29,7 @@ struct ticket {
 
 TAILQ_HEAD(ticket_list, ticket);
 TAILQ_HEAD(flow_list, flow);
+TAILQ_HEAD(lease_list, lease);
 
 /* The last method string that was looked up: pipelined calls say the same again and again. */
 struct client_memo {
@@ -46,6 +47,7 @@ struct client {
 	struct idmap inflight;   /* msgid -> ticket */
 	uint64_t pending;        /* bytes of unanswered calls */
 	struct flow_list flows;  /* where its calls wait */
+	struct lease_list leases;
 	struct sendq out;        /* answers */
 	struct client_memo memo;
 	char name[CLIENT_NAME];  /* what it called itself in hello */

@@ -188,6 +188,17 @@ void handover_session_end(struct slot *slot, uint64_t session)
 	put_message(slot, TO_SESSION_END, session);
 }
 
+void handover_lease(struct slot *slot, uint64_t session)
+{
+	put_message(slot, TO_LEASE, session);
+}
+
+void handover_release(struct slot *slot, uint64_t session)
+{
+	if (slot->pool->has_leased && slot->state == SLOT_READY)
+		put_message(slot, TO_RELEASE, session);
+}
+
 void handover_stop(struct slot *slot, bool want_state)
 {
 	put_message(slot, TO_STOP, want_state);

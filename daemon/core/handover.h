@@ -17,6 +17,8 @@ void handover_batch(const struct batch *batch);
 void handover_unbind(struct slot *slot, uint32_t binding);
 void handover_gone(struct slot *slot, uint64_t tag);
 void handover_session_end(struct slot *slot, uint64_t session);
+void handover_lease(struct slot *slot, uint64_t session);
+void handover_release(struct slot *slot, uint64_t session);
 void handover_stop(struct slot *slot, bool want_state);
 
 /* The state of its predecessor, a packed value; `block` holds it, or NULL. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/core/pool.h"
 
+#include "daemon/core/lease.h"
 #include "daemon/core/scheduler.h"
 
 #include <assert.h>
@@ -168,6 +169,7 @@ struct pool *pool_new(struct core *core, const char *name, uint32_t size, const 
 	TAILQ_INIT(&pool->idle);
 	TAILQ_INIT(&pool->open);
 	TAILQ_INIT(&pool->calls);
+	TAILQ_INIT(&pool->leases);
 	sticky_init(&pool->stickies);
 	client_init_own(&pool->self, core);
 	queue_init(&pool->queue, pool);
@@ -223,6 +225,7 @@ void pool_leave(struct pool *pool)
 		idmap_remove(&pool->core->pools_by_name, name_hash(pool->name, strlen(pool->name)));
 		pool->core->epoch++;
 		pool_end_deferred(pool);
+		lease_on_pool_gone(pool);
 	}
 	pool_on_ended(pool);
 }

@@ -58,6 +58,9 @@ struct pool {
 	struct idmap methods;    /* name_hash -> method */
 	bool methods_known;      /* the template has told */
 	bool methods_open;       /* the class takes names beyond them */
+	struct lease_list leases; /* of its slots, and for them */
+	uint32_t leases_waiting;
+	bool has_leased;         /* the class wants to know of leases */
 	bool has_snapshot;       /* the class can hand over an instance's state */
 	bool tells_sessions;     /* the class wants to know which sessions have ended */
 	struct idmap sessions;   /* that have called, if so */

@@ -82,6 +82,12 @@ struct batch *queue_next(struct queue *queue)
 	return NULL;
 }
 
+struct batch *queue_next_of(const struct queue *queue, uint64_t client)
+{
+	const struct flow *flow = idmap_get(&queue->by_client, client);
+	return flow && !flow->client->stalled ? TAILQ_FIRST(&flow->batches) : NULL;
+}
+
 struct batch *queue_any(struct queue *queue)
 {
 	struct flow *flow = TAILQ_FIRST(&queue->flows);

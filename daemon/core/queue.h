@@ -40,6 +40,9 @@ int queue_push_front(struct queue *queue, struct batch *batch);
 /* The batch whose turn it is, or NULL. It stays. */
 struct batch *queue_next(struct queue *queue);
 
+/* The client's first batch, or NULL. */
+struct batch *queue_next_of(const struct queue *queue, uint64_t client);
+
 /* Some batch, whether it may have its turn or not; NULL when there is none. */
 struct batch *queue_any(struct queue *queue);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/core/request.h"
 
+#include "daemon/core/lease.h"
 #include "daemon/core/pool.h"
 #include "proto/pack.h"
 
@@ -26,8 +27,9 @@ static int refuse_call(struct call *call, struct client *client, const struct rp
 
 /* ---- what any call needs ---- */
 
-static int find_pool(struct call *call, struct core *core, const struct target *target, struct error *error)
+static int find_pool(struct call *call, const struct client *client, const struct target *target, struct error *error)
 {
+	struct core *core = client->core;
 	struct pool *pool = pool_find(core, target->pool);
 	if (core->draining) {
 		error_say(error, ERROR_UNAVAILABLE, RAN_NO, "the daemon is stopping and takes no new calls");
@@ -58,7 +60,7 @@ static int find_pool(struct call *call, struct core *core, const struct target *
 		error->pool = pool->name;
 		return -EINVAL;
 	}
-	return 0;
+	return target->select == SELECT_SLOT ? lease_check(client, pool, target->slot, error) : 0;
 }
 
 /* Jump consistent hash (Lamping, Veach 2014, https://arxiv.org/abs/1406.2294): moves few keys when the size changes. */
@@ -263,7 +265,7 @@ int request_call(struct client *client, struct rpc *rpc, struct block *block)
 		return request_refuse(client, rpc, &error);
 	}
 	if (!remembered(call, client, rpc->method)) {
-		if (target_parse(rpc->method, &target, &error) < 0 || find_pool(call, client->core, &target, &error) < 0)
+		if (target_parse(rpc->method, &target, &error) < 0 || find_pool(call, client, &target, &error) < 0)
 			return refuse_call(call, client, rpc, &error);
 		remember(client, call, rpc->method);
 	}
@@ -551,7 +553,7 @@ static int settle_input(struct call *call, const struct rpc *rpc, struct error *
 	return 0;
 }
 
-static int read_full(struct call *call, struct core *core, const struct rpc *rpc, struct target *target, struct error *error)
+static int read_full(struct call *call, const struct client *client, const struct rpc *rpc, struct target *target, struct error *error)
 {
 	static const uint8_t nothing[] = {0xc0, 0xc0};
 	struct reader reader = reader_of(rpc->params);
@@ -565,7 +567,7 @@ static int read_full(struct call *call, struct core *core, const struct rpc *rpc
 	if (target_parse_bare(name, target, error) < 0)
 		return -EINVAL;
 	target->method = method;
-	if (find_pool(call, core, target, error) < 0)
+	if (find_pool(call, client, target, error) < 0)
 		return -EINVAL;
 	struct reader absent = {.p = nothing, .end = nothing + 2};
 	if (read_args(call, n > 2 ? &reader : &absent, error) < 0 || read_options(call, n > 3 ? &reader : &absent, error) < 0)
@@ -590,7 +592,7 @@ int request_full_call(struct client *client, struct rpc *rpc, struct block *bloc
 		error_say(&error, ERROR_OVERLOADED, RAN_NO, "the daemon is out of memory");
 		return request_refuse(client, rpc, &error);
 	}
-	if (read_full(call, client->core, rpc, &target, &error) < 0)
+	if (read_full(call, client, rpc, &target, &error) < 0)
 		return refuse_call(call, client, rpc, &error);
 	return begin(call, client, rpc, &target, &error);
 }

@@ -2,6 +2,7 @@
 #include "daemon/core/scheduler.h"
 
 #include "daemon/core/handover.h"
+#include "daemon/core/lease.h"
 #include "daemon/core/successor.h"
 
 #include <assert.h>
@@ -11,13 +12,13 @@
 
 static bool may_be_ahead(const struct slot *slot)
 {
-	return !slot->closed && slot->ahead < SCHEDULER_AHEAD && slot->handed_count < SCHEDULER_MOST &&
+	return !slot->closed && slot->pool->leases_waiting == 0 && slot->ahead < SCHEDULER_AHEAD && slot->handed_count < SCHEDULER_MOST &&
 	       slot->out.bytes < SCHEDULER_UNSENT && !successor_is_awaited(slot);
 }
 
 static struct slot_list *list_for(struct slot *slot)
 {
-	if (slot->state != SLOT_READY || slot->plan != PLAN_STAY || slot->killed || slot->predecessor ||
+	if (slot->state != SLOT_READY || slot->plan != PLAN_STAY || slot->killed || slot->predecessor || slot->leased ||
 	    successor_is_awaited(slot))
 		return NULL;
 	if (slot->handed_count == 0)
@@ -86,7 +87,7 @@ static uint32_t chunk_of(const struct batch *batch)
 static bool has_room(const struct slot *slot, uint64_t more)
 {
 	if (slot->handed_count == 0)
-		return slot->listed || slot->plan != PLAN_STAY;
+		return slot->listed || slot->leased || slot->plan != PLAN_STAY;
 	return may_be_ahead(slot) && slot->ahead + more <= SCHEDULER_AHEAD;
 }
 
@@ -158,7 +159,8 @@ static struct batch *take(struct queue *queue, struct batch *batch, const struct
 /* Hands the slot one batch of the queue, if there is one for which it has room. */
 static bool pull_from(struct slot *slot, struct queue *queue)
 {
-	struct batch *batch = queue_next(queue);
+	const bool own = queue == &slot->queue;
+	struct batch *batch = own && slot->leased ? queue_next_of(queue, slot->leased->session) : queue_next(queue);
 	if (!batch || !has_room(slot, estimate(batch->call, chunk_of(batch))))
 		return false;
 	batch = take(queue, batch, slot);
@@ -171,7 +173,7 @@ static bool pull_from(struct slot *slot, struct queue *queue)
 static bool pull_one(struct slot *slot)
 {
 	struct queue *own = &slot->queue, *shared = &slot->pool->queue;
-	const bool takes_shared = slot->plan == PLAN_STAY;
+	const bool takes_shared = slot->plan == PLAN_STAY && !slot->leased;
 
 	slot->own_turn = !slot->own_turn;
 	if (slot->own_turn)
@@ -188,6 +190,9 @@ static void watch(struct pool *pool)
 void scheduler_pull(struct slot *slot)
 {
 	if (slot->state != SLOT_READY || slot->killed || slot->plan == PLAN_RETIRE || slot->predecessor)
+		return;
+	lease_serve(slot);
+	if (slot->leased && slot->leased->state != LEASE_HELD)
 		return;
 	while (pull_one(slot))
 		;

@@ -2,6 +2,7 @@
 #include "daemon/core/slot.h"
 
 #include "daemon/core/handover.h"
+#include "daemon/core/lease.h"
 #include "daemon/core/pool.h"
 #include "daemon/core/scheduler.h"
 #include "daemon/core/successor.h"
@@ -109,6 +110,7 @@ static void start(struct slot *slot)
 	slot->told_start = false;
 	slot->no_successor = false;
 	slot->tasks = 0;
+	slot->leases_asked = 0;
 	slot->fault[0] = '\0';
 	set_state(slot, SLOT_STARTING);
 	core_of(slot)->ops->slot_start(slot);
@@ -306,6 +308,7 @@ uint64_t slot_restart(struct slot *slot)
 
 void slot_cut_off(struct slot *slot)
 {
+	lease_on_lost(slot, "its slot was removed");
 	slot->plan = PLAN_LEAVE;
 	scheduler_relist(slot);
 	set_broken(slot, false);
@@ -587,6 +590,23 @@ static int read_restored(struct slot *slot, struct reader *reader)
 	return 0;
 }
 
+/* [LEASED] or [LEASED, error] */
+static int read_leased(struct slot *slot, struct reader *reader, uint32_t count)
+{
+	struct error error;
+	struct span value;
+
+	if (count > 1 && (read_value(reader, &value) < 0 || error_read(&error, value) < 0))
+		return -EBADMSG;
+	if (count > 1)
+		fill_place(slot, &error);
+	if (slot->leases_asked == 0)
+		return -EBADMSG;
+	if (--slot->leases_asked == 0) /* else it is of one that has been given up */
+		lease_on_answer(slot, count > 1 ? &error : NULL);
+	return 0;
+}
+
 static int read_message(struct slot *slot, struct span message, struct block *block)
 {
 	struct reader reader = reader_of(message);
@@ -608,6 +628,8 @@ static int read_message(struct slot *slot, struct span message, struct block *bl
 		return count == 4 ? read_deferred(slot, &reader) : -EBADMSG;
 	case FROM_ANSWER:
 		return count == 4 ? read_answer(slot, &reader, block) : -EBADMSG;
+	case FROM_LEASED:
+		return read_leased(slot, &reader, count);
 	case FROM_STATE:
 		return count == 2 || count == 3 ? read_state(slot, &reader, count, block) : -EBADMSG;
 	case FROM_RESTORED:
@@ -796,6 +818,7 @@ void slot_on_gone(struct slot *slot, int status, const char *why)
 	idmap_free(&slot->bound);
 	idmap_free(&slot->by_tag);
 	set_state(slot, SLOT_WAITING);
+	lease_on_lost(slot, "the worker died");
 	lose_batches(slot, status);
 	if (slot->successor)
 		successor_take_place(slot->successor, (struct span){0}, NULL);

@@ -42,6 +42,7 @@ struct slot {
 	uint64_t tasks;          /* handed to this worker in all */
 	uint64_t idle_since;
 	struct lease *leased;    /* NULL: anybody's */
+	uint32_t leases_asked;   /* of the class; answers that are still to come */
 	bool killed;             /* told to die; not gone yet */
 	uint32_t failures;       /* starts that failed in a row */
 	uint64_t delay;          /* before the next start */

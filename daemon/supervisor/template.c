@@ -285,6 +285,8 @@ static int keep_description(struct template *template, struct span description)
 			methods = value;
 		if (span_is(key, "open") && read_bool(&look, &open) < 0)
 			return -EBADMSG;
+		if (span_is(key, "leased") && read_bool(&look, &template->pool->has_leased) < 0)
+			return -EBADMSG;
 		if (span_is(key, "snapshot") && read_bool(&look, &template->pool->has_snapshot) < 0)
 			return -EBADMSG;
 		if (span_is(key, "session_end") && read_bool(&look, &template->pool->tells_sessions) < 0)

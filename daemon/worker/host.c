@@ -555,6 +555,36 @@ static void on_session_end(struct host *host, struct reader *reader)
 	put_answers(host);
 }
 
+static void on_lease(struct host *host, struct reader *reader)
+{
+	struct task *task = &host->task;
+	const struct objpool_class *class = &task->plugin->class;
+
+	if (read_uint(reader, &task->handle.call.session) < 0)
+		_exit(70);
+	task->handle.call.method = NULL;
+	const bool agreed = !class->leased || (class->leased(task->self, &task->handle.call) == 0 && !task->handle.error.code);
+	msgpack_pack_array(&task->packer, agreed ? 1 : 2);
+	msgpack_pack_int(&task->packer, FROM_LEASED);
+	if (!agreed)
+		task_put_error(task);
+	reply_seal(&host->reply);
+	put_answers(host);
+}
+
+static void on_release(struct host *host, struct reader *reader)
+{
+	struct task *task = &host->task;
+
+	if (read_uint(reader, &task->handle.call.session) < 0)
+		_exit(70);
+	task->handle.call.method = NULL;
+	if (task->plugin->class.released)
+		task->plugin->class.released(task->self, &task->handle.call);
+	task_forget_error(&task->handle.error);
+	put_answers(host);
+}
+
 static void wake(struct host *host)
 {
 	if (timers_next(&host->deferrals.timers) > host->now)
@@ -653,6 +683,12 @@ static void on_message(struct host *host, struct span message)
 		break;
 	case TO_STOP:
 		on_stop(host, &reader);
+	case TO_LEASE:
+		on_lease(host, &reader);
+		break;
+	case TO_RELEASE:
+		on_release(host, &reader);
+		break;
 	case TO_RESTORE:
 		on_restore(host, &reader);
 		break;

@@ -106,7 +106,7 @@ static int pack_description(struct task *task, msgpack_packer *packer)
 
 	msgpack_pack_array(packer, 2);
 	msgpack_pack_int(packer, FROM_LOADED);
-	msgpack_pack_map(packer, 9);
+	msgpack_pack_map(packer, 10);
 	pack_pair(packer, "plugin", plugin->exported->name);
 	pack_pair(packer, "version", plugin->exported->version);
 	pack_pair(packer, "class", plugin->class.name);
@@ -114,6 +114,7 @@ static int pack_description(struct task *task, msgpack_packer *packer)
 	pack_pair(packer, "signature", plugin->class.signature);
 	pack_flag(packer, "open", plugin->class.dispatch);
 	pack_flag(packer, "session_end", plugin->class.session_end);
+	pack_flag(packer, "leased", plugin->class.leased || plugin->class.released);
 	pack_flag(packer, "snapshot", plugin->class.snapshot && plugin->class.restore);
 	pack_text(packer, "methods");
 	return pack_methods(task, packer);

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/core/lease.h"
+
+#include "daemon/core/handover.h"
+#include "daemon/core/pool.h"
+#include "daemon/core/scheduler.h"
+#include "proto/pack.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static void lease_free(struct lease *lease)
+{
+	timer_clear(&lease->client->core->timers, &lease->timer);
+	TAILQ_REMOVE(&lease->client->leases, lease, of_client);
+	if (lease->pool)
+		TAILQ_REMOVE(&lease->pool->leases, lease, of_pool);
+	free(lease);
+}
+
+static void fail(struct lease *lease, struct error *error)
+{
+	if (lease->pool)
+		error->pool = lease->pool->name;
+	ticket_answer_error(&lease->ticket, error);
+}
+
+/* ---- having one ---- */
+
+static void let_others_in(struct slot *slot)
+{
+	slot->leased = NULL;
+	scheduler_relist(slot);
+	pool_wake(slot->pool);
+}
+
+static void lose(struct lease *lease, const char *why)
+{
+	struct slot *slot = lease->slot;
+
+	lease->state = LEASE_LOST;
+	lease->why = why;
+	lease->slot = NULL;
+	timer_clear(&lease->client->core->timers, &lease->timer);
+	let_others_in(slot);
+}
+
+static void on_time_over(struct lease *lease)
+{
+	handover_release(lease->slot, lease->session);
+	lose(lease, "its time is over");
+}
+
+static void answer(struct lease *lease)
+{
+	struct sendq *out = ticket_value(&lease->ticket);
+	uint8_t room[64], *p = pack_map(room, 2);
+
+	if (out) {
+		p = pack_uint(pack_str(p, "slot", 4), lease->index);
+		p = pack_uint(pack_str(p, "generation", 10), lease->slot->generation);
+		sendq_copy(out, room, (size_t)(p - room));
+	}
+	ticket_close(&lease->ticket);
+}
+
+static void hold(struct lease *lease)
+{
+	struct core *core = lease->client->core;
+
+	lease->state = LEASE_HELD;
+	lease->pool->leases_waiting--;
+	timer_clear(&core->timers, &lease->timer);
+	if (lease->time) /* without memory for it, it lasts as long as its client */
+		(void)timer_set(&core->timers, &lease->timer, core->now + lease->time);
+	answer(lease);
+	scheduler_pull(lease->slot); /* its client may have asked already */
+}
+
+/* ---- getting one ---- */
+
+static bool may_be_leased(const struct slot *slot)
+{
+	return slot->state == SLOT_READY && slot->plan == PLAN_STAY && !slot->killed && !slot->predecessor && !slot->successor &&
+	       !slot->leased && slot->handed_count == 0;
+}
+
+static void assign(struct lease *lease, struct slot *slot)
+{
+	lease->slot = slot;
+	lease->index = slot->index;
+	lease->state = LEASE_ASKING;
+	slot->leased = lease;
+	scheduler_relist(slot);
+	if (!slot->pool->has_leased) {
+		hold(lease);
+		return;
+	}
+	slot->leases_asked++;
+	handover_lease(slot, lease->session);
+}
+
+void lease_serve(struct slot *slot)
+{
+	struct lease *lease;
+
+	if (slot->pool->leases_waiting == 0 || !may_be_leased(slot))
+		return;
+	TAILQ_FOREACH(lease, &slot->pool->leases, of_pool)
+		if (lease->state == LEASE_WAITING && (lease->wanted < 0 || lease->wanted == slot->index)) {
+			assign(lease, slot);
+			return;
+		}
+}
+
+void lease_serve_pool(struct pool *pool)
+{
+	for (uint32_t i = 0; i < pool->size && pool->leases_waiting > 0; i++)
+		lease_serve(pool->slots[i]);
+}
+
+void lease_on_answer(struct slot *slot, struct error *refusal)
+{
+	struct lease *lease = slot->leased;
+
+	if (!lease || lease->state != LEASE_ASKING)
+		return; /* given up meanwhile */
+	if (!refusal) {
+		hold(lease);
+		return;
+	}
+	lease->slot = NULL;
+	lease->pool->leases_waiting--;
+	let_others_in(slot);
+	fail(lease, refusal);
+	lease_free(lease);
+}
+
+/* The client has gone (then all its leases go), or has cancelled. */
+static void on_abandoned(struct ticket *ticket, const struct error *why)
+{
+	struct lease *lease = container_of(ticket, struct lease, ticket);
+	struct error error;
+
+	if (!why)
+		return;
+	error = *why;
+	error.message.bytes = (const uint8_t *)error.text; /* it refers to itself */
+	fail(lease, &error);
+	lease_release(lease);
+}
+
+static void on_timer(struct timer *timer)
+{
+	struct lease *lease = container_of(timer, struct lease, timer);
+	struct error error;
+
+	if (lease->state == LEASE_HELD) {
+		on_time_over(lease);
+		return;
+	}
+	error_say(&error, ERROR_TIMEOUT, RAN_NO, "no instance of pool %s became free for a lease in time", lease->pool->name);
+	fail(lease, &error);
+	lease_release(lease);
+}
+
+int lease_begin(struct client *client, const struct rpc *rpc, struct pool *pool, const struct lease_options *options)
+{
+	struct lease *lease = calloc(1, sizeof *lease);
+
+	if (!lease || ticket_open(&lease->ticket, client, rpc, on_abandoned) < 0) {
+		free(lease);
+		return -ENOMEM;
+	}
+	lease->client = client;
+	lease->pool = pool;
+	lease->session = client->id;
+	lease->wanted = options->slot;
+	lease->time = options->time;
+	lease->timer.fire = on_timer;
+	TAILQ_INSERT_TAIL(&client->leases, lease, of_client);
+	TAILQ_INSERT_TAIL(&pool->leases, lease, of_pool);
+	pool->leases_waiting++;
+	if (options->patience) /* without memory for it, the client waits longer */
+		(void)timer_set(&client->core->timers, &lease->timer, client->core->now + options->patience);
+	lease_serve_pool(pool);
+	return 0;
+}
+
+struct lease *lease_find(const struct client *client, const struct pool *pool, int64_t slot)
+{
+	struct lease *lease;
+
+	TAILQ_FOREACH(lease, &client->leases, of_client) {
+		const bool has_slot = lease->state == LEASE_HELD || lease->state == LEASE_LOST;
+		if (lease->pool == pool && has_slot && (slot < 0 || lease->index == slot))
+			return lease;
+	}
+	return NULL;
+}
+
+/* ---- giving it back ---- */
+
+void lease_release(struct lease *lease)
+{
+	struct slot *slot = lease->slot;
+
+	if (lease->pool && lease->state <= LEASE_ASKING)
+		lease->pool->leases_waiting--;
+	if (slot) {
+		handover_release(slot, lease->session); /* also when it was only asked: it may have agreed */
+		let_others_in(slot);
+	}
+	lease_free(lease);
+}
+
+void lease_on_client_gone(struct client *client)
+{
+	while (!TAILQ_EMPTY(&client->leases))
+		lease_release(TAILQ_FIRST(&client->leases));
+}
+
+int lease_check(const struct client *client, const struct pool *pool, uint32_t slot, struct error *error)
+{
+	const struct lease *lease;
+
+	TAILQ_FOREACH(lease, &client->leases, of_client)
+		if (lease->state == LEASE_LOST && lease->pool == pool && lease->index == slot) {
+			error_say(error, ERROR_WORKER_LOST, RAN_NO,
+				  "the lease of pool %s slot %u has ended: %s; objpool.release it before you call the slot again",
+				  pool->name, slot, lease->why);
+			error->pool = pool->name;
+			error->slot = slot;
+			return -EINVAL;
+		}
+	return 0;
+}
+
+void lease_on_lost(struct slot *slot, const char *why)
+{
+	struct lease *lease = slot->leased;
+
+	if (!lease)
+		return;
+	if (lease->state == LEASE_HELD) {
+		lose(lease, why);
+		return;
+	}
+	lease->state = LEASE_WAITING; /* another slot will do */
+	lease->slot = NULL;
+	let_others_in(slot);
+}
+
+void lease_on_pool_gone(struct pool *pool)
+{
+	struct lease *lease, *next;
+	struct error error;
+
+	for (lease = TAILQ_FIRST(&pool->leases); lease; lease = next) {
+		next = TAILQ_NEXT(lease, of_pool);
+		if (lease->state <= LEASE_ASKING) {
+			error_say(&error, ERROR_CANCELLED, RAN_NO, "pool %s was removed", pool->name);
+			fail(lease, &error);
+			lease_release(lease);
+			continue;
+		}
+		if (lease->state == LEASE_HELD)
+			lose(lease, "its pool was removed");
+		TAILQ_REMOVE(&pool->leases, lease, of_pool);
+		lease->pool = NULL;
+	}
+}
