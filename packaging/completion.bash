@@ -43,7 +43,7 @@ _objpool_value() {
 	--sticky) COMPREPLY=($(compgen -W 'replace append' -- "$cur")) ;;
 	-i | --items) COMPREPLY=($(compgen -f -- "$cur")) ;;
 	-s | --server) COMPREPLY=($(compgen -W 'unix:/run/objpool/objpool.sock tcp:127.0.0.1:7117' -- "$cur")) ;;
-	-t | --timeout | --seconds | -n | --calls | -c | --clients | -P | --depth | -d | --delay | --times | --chunk | --batch | \
+	-t | --timeout | --seconds | -n | --calls | -c | --clients | -P | --depth | -d | --delay | --iterations | --chunk | --batch | \
 		--kwargs | --bind | --bind-kwargs | --target) COMPREPLY=() ;;
 	*) return 1 ;;
 	esac

@@ -6,8 +6,8 @@
 # started nor enabled: the benchmarks start their own.
 set -eu
 
-build='build-essential pkg-config libevent-dev libmsgpack-dev libsystemd-dev libinih-dev libjansson-dev libhunspell-dev libdw-dev
-	hunspell-en-us'
+build='build-essential pkg-config libevent-dev libmsgpack-dev libsystemd-dev libinih-dev libjansson-dev libhunspell-dev
+	hunspell-en-us libdw-dev libncurses-dev'
 test='libcmocka-dev python3-msgpack python3-pytest systemd-container procps'
 bench='gearman-job-server libgearman-dev nats-server libnats-dev redis-server redis-tools libhiredis-dev'
 lint='clang clang-format clang-tidy cppcheck libclang-rt-14-dev mandoc'

@@ -1,22 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* inspect: what there is and how it is: pools, describe, status, top. For people; with --json, one value per line. */
+/* inspect: what there is and how it is: pools, describe, status. For people; with --json, one value per line. */
 #include "client/cli/cli.h"
 #include "client/cli/fields.h"
 #include "client/cli/table.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 const struct option json_options[] = {
 	{'j', "json", NULL, "print JSON"},
-	{0},
-};
-
-const struct option top_options[] = {
-	{'d', "delay", "SECONDS", "between two looks (default: 1)"},
-	{'n', "times", "N", "how many looks (default: until interrupted)"},
 	{0},
 };
 
@@ -232,28 +224,4 @@ enum exit_status command_status(struct cli *cli)
 		print_status(result.value);
 	objpool_result_free(&result);
 	return cli_end_output(EXIT_DONE);
-}
-
-enum exit_status command_top(struct cli *cli)
-{
-	struct arguments *arguments = &cli->arguments;
-	uint32_t delay_ms = 1000, times = 0;
-	struct objpool_result result;
-
-	if (arguments_seconds(arguments, "delay", &delay_ms) < 0 || arguments_number(arguments, "times", 1, &times) < 0)
-		return cli_fail(EXIT_USAGE, "top: %s", arguments->fault);
-	for (uint32_t i = 1;; i++) {
-		const enum exit_status status = ask_status(cli, &result);
-		if (status != EXIT_DONE)
-			return status;
-		fputs(isatty(STDOUT_FILENO) ? "\033[H\033[2J" : "", stdout);
-		print_status(result.value);
-		objpool_result_free(&result);
-		if (cli_end_output(EXIT_DONE) != EXIT_DONE)
-			return EXIT_CALL_FAILED;
-		if (times && i == times)
-			return EXIT_DONE;
-		while (objpool_wait(cli->pool, (int)delay_ms) == 0) {
-		}
-	}
 }

@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/cli/top_model.h"
+
+#include "client/cli/fields.h"
+#include "client/cli/top_text.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- taking an answer apart -------------------------------------------------------------------------------------------------- */
+
+struct key {
+	const char *name;
+	bool is_text;
+	int place; /* enum top_text or enum top_value */
+};
+
+static const struct key pool_keys[] = {
+	{"name", true, TOP_NAME},        {"state", true, TOP_STATE},        {"error", true, TOP_TROUBLE},
+	{"workers", false, TOP_WORKERS}, {"ready", false, TOP_READY},       {"queue", false, TOP_QUEUE},
+	{"running", false, TOP_RUNNING}, {"calls", false, TOP_CALLS},       {"failures", false, TOP_FAILURES},
+	{"lost", false, TOP_LOST},       {"restarts", false, TOP_RESTARTS}, {0},
+};
+
+static const struct key slot_keys[] = {
+	{"state", true, TOP_STATE},
+	{"running", true, TOP_METHOD},
+	{"last_failure", true, TOP_TROUBLE},
+	{"slot", false, TOP_SLOT},
+	{"generation", false, TOP_GENERATION},
+	{"pid", false, TOP_PID},
+	{"running_s", false, TOP_RUNNING},
+	{"queue", false, TOP_QUEUE},
+	{"calls", false, TOP_CALLS},
+	{"failures", false, TOP_FAILURES},
+	{"lost", false, TOP_LOST},
+	{"restarts", false, TOP_RESTARTS},
+	{"rss", false, TOP_RSS},
+	{"cpu_s", false, TOP_CPU_S},
+	{0},
+};
+
+static const char *read_text(struct top_look *look, struct objpool_bytes value)
+{
+	struct objpool_reader reader = objpool_reader(value);
+	char *clean = look->texts + look->used;
+	const char *text;
+	size_t size;
+
+	if (objpool_read_str(&reader, &text, &size) < 0)
+		return "";
+	look->used += top_text_clean(clean, text, size) + 1;
+	return clean;
+}
+
+static void read_entry(struct top_look *look, struct top_item *item, const struct key *key, struct objpool_bytes value)
+{
+	if (key->is_text)
+		item->texts[key->place] = read_text(look, value);
+	else
+		item->values[key->place] = field_number(value, NAN);
+}
+
+static void clear_item(struct top_item *item)
+{
+	for (int i = 0; i < TOP_VALUES; i++)
+		item->values[i] = NAN;
+	for (int i = 0; i < TOP_TEXTS; i++)
+		item->texts[i] = "";
+}
+
+/* One pass over the map: there can be thousands. */
+static void read_item(struct top_look *look, struct top_item *item, const struct key *keys, struct objpool_bytes map)
+{
+	struct objpool_reader reader = objpool_reader(map);
+	struct objpool_bytes value;
+	const char *name;
+	uint32_t count = 0;
+	size_t size;
+
+	clear_item(item);
+	(void)objpool_read_map(&reader, &count);
+	while (count-- > 0 && objpool_read_str(&reader, &name, &size) == 0 && objpool_read_value(&reader, &value) == 0)
+		for (const struct key *key = keys; key->name; key++)
+			if (size == strlen(key->name) && memcmp(name, key->name, size) == 0)
+				read_entry(look, item, key, value);
+}
+
+/* Room for the elements of a packed array, of which *reader then is at the first. */
+static void *begin_array(struct objpool_bytes array, size_t size, struct objpool_reader *reader, uint32_t *count)
+{
+	*reader = objpool_reader(array);
+	*count = 0;
+	if (objpool_read_array(reader, count) == 0 && *count > array.size)
+		*count = 0;
+	return calloc(*count ? *count : 1, size);
+}
+
+/* What is unknown of one is not counted. */
+static double sum(const struct top_pool *pool, enum top_value value)
+{
+	double total = NAN;
+
+	for (size_t i = 0; i < pool->count; i++) {
+		const double v = pool->slots[i].values[value];
+		if (!isnan(v))
+			total = isnan(total) ? v : total + v;
+	}
+	return total;
+}
+
+static int read_pool(struct top_look *look, struct top_pool *pool, struct objpool_bytes map)
+{
+	struct objpool_reader reader;
+	struct objpool_bytes slot;
+	uint32_t count;
+
+	read_item(look, &pool->item, pool_keys, map);
+	pool->item.values[TOP_P99] = field_number(field(field(map, "latency"), "p99_s"), NAN);
+	pool->slots = begin_array(field(map, "slots"), sizeof *pool->slots, &reader, &count);
+	if (!pool->slots)
+		return -ENOMEM;
+	while (count-- > 0 && objpool_read_value(&reader, &slot) == 0)
+		read_item(look, &pool->slots[pool->count++], slot_keys, slot);
+	pool->item.values[TOP_RSS] = sum(pool, TOP_RSS);
+	pool->item.values[TOP_CPU_S] = sum(pool, TOP_CPU_S);
+	return 0;
+}
+
+static int read_pools(struct top_look *look, struct objpool_bytes pools)
+{
+	struct objpool_reader reader;
+	struct objpool_bytes pool;
+	uint32_t count;
+
+	look->pools = begin_array(pools, sizeof *look->pools, &reader, &count);
+	if (!look->pools)
+		return -ENOMEM;
+	while (count-- > 0 && objpool_read_value(&reader, &pool) == 0)
+		if (read_pool(look, &look->pools[look->count++], pool) < 0)
+			return -ENOMEM;
+	return 0;
+}
+
+static void read_daemon(struct top_look *look, struct objpool_bytes status)
+{
+	look->server = read_text(look, field(status, "server"));
+	look->version = read_text(look, field(status, "version"));
+	look->state = read_text(look, field(status, "state"));
+	look->pid = field_number(field(status, "pid"), NAN);
+	look->uptime_s = field_number(field(status, "uptime_s"), NAN);
+	look->sessions = field_number(field(status, "sessions"), NAN);
+	look->late = field_number(field(status, "late"), NAN);
+	look->calls_rate = NAN;
+}
+
+static void add_up(struct top_look *look)
+{
+	for (size_t i = 0; i < look->count; i++) {
+		const double *values = look->pools[i].item.values;
+		look->workers += isnan(values[TOP_WORKERS]) ? 0 : values[TOP_WORKERS];
+		look->ready += isnan(values[TOP_READY]) ? 0 : values[TOP_READY];
+	}
+}
+
+int top_look_read(struct top_look *look, struct objpool_bytes status)
+{
+	struct objpool_reader reader = objpool_reader(status);
+
+	*look = (struct top_look){0};
+	if (objpool_read_type(&reader) != OBJPOOL_MAP)
+		return -EINVAL;
+	look->texts = malloc(status.size);
+	if (!look->texts)
+		return -ENOMEM;
+	read_daemon(look, status);
+	if (read_pools(look, field(status, "pools")) < 0) {
+		top_look_free(look);
+		return -ENOMEM;
+	}
+	add_up(look);
+	return 0;
+}
+
+void top_look_free(struct top_look *look)
+{
+	for (size_t i = 0; i < look->count; i++)
+		free(look->pools[i].slots);
+	free(look->pools);
+	free(look->texts);
+	*look = (struct top_look){0};
+}
+
+/* ---- comparing two ----------------------------------------------------------------------------------------------------------- */
+
+/* A count that has become less is another one's. */
+static double rate(double now, double before, double seconds)
+{
+	return now >= before ? (now - before) / seconds : NAN;
+}
+
+static void compare_items(struct top_item *item, const struct top_item *before, double seconds)
+{
+	item->values[TOP_CALLS_RATE] = rate(item->values[TOP_CALLS], before->values[TOP_CALLS], seconds);
+	item->values[TOP_FAILURES_RATE] = rate(item->values[TOP_FAILURES], before->values[TOP_FAILURES], seconds);
+}
+
+/* The processor's time is a process's. */
+static void compare_slots(struct top_item *slot, const struct top_item *before, double seconds)
+{
+	compare_items(slot, before, seconds);
+	if (slot->values[TOP_PID] == before->values[TOP_PID])
+		slot->values[TOP_CPU] = 100 * rate(slot->values[TOP_CPU_S], before->values[TOP_CPU_S], seconds);
+}
+
+static const struct top_item *find_slot(const struct top_pool *pool, double number, size_t guess)
+{
+	if (guess < pool->count && pool->slots[guess].values[TOP_SLOT] == number)
+		return &pool->slots[guess];
+	for (size_t i = 0; i < pool->count; i++)
+		if (pool->slots[i].values[TOP_SLOT] == number)
+			return &pool->slots[i];
+	return NULL;
+}
+
+static void compare_pools(struct top_pool *pool, const struct top_pool *before, double seconds)
+{
+	pool->expanded = before->expanded;
+	compare_items(&pool->item, &before->item, seconds);
+	if (isnan(pool->item.values[TOP_CALLS_RATE]))
+		return; /* another one of that name */
+	for (size_t i = 0; i < pool->count; i++) {
+		const struct top_item *slot = find_slot(before, pool->slots[i].values[TOP_SLOT], i);
+		if (slot)
+			compare_slots(&pool->slots[i], slot, seconds);
+	}
+	pool->item.values[TOP_CPU] = sum(pool, TOP_CPU);
+}
+
+void top_look_compare(struct top_look *look, const struct top_look *before)
+{
+	const double since = look->uptime_s - before->uptime_s;
+	const double seconds = since > 0 && look->pid == before->pid ? since : NAN;
+	double total = 0;
+
+	for (size_t i = 0; i < look->count; i++) {
+		struct top_pool *pool = &look->pools[i];
+		const struct top_pool *same = top_look_pool(before, pool->item.texts[TOP_NAME]);
+		if (!same)
+			continue;
+		compare_pools(pool, same, seconds);
+		if (!isnan(pool->item.values[TOP_CALLS_RATE]))
+			total += pool->item.values[TOP_CALLS_RATE];
+	}
+	look->calls_rate = isnan(seconds) ? NAN : total;
+}
+
+struct top_pool *top_look_pool(const struct top_look *look, const char *name)
+{
+	for (size_t i = 0; i < look->count; i++)
+		if (strcmp(look->pools[i].item.texts[TOP_NAME], name) == 0)
+			return &look->pools[i];
+	return NULL;
+}
+
+/* ---- rows -------------------------------------------------------------------------------------------------------------------- */
+
+enum { BY_TEXT = -1 };
+
+static const struct {
+	const char *name;
+	int of_pool, of_slot; /* enum top_value, or BY_TEXT */
+	enum top_text text;
+} sorts[] = {
+	[TOP_BY_NAME] = {"name", BY_TEXT, BY_TEXT, TOP_NAME},
+	[TOP_BY_STATE] = {"state", BY_TEXT, BY_TEXT, TOP_STATE},
+	[TOP_BY_QUEUE] = {"queue", TOP_QUEUE, TOP_QUEUE, 0},
+	[TOP_BY_RUNNING] = {"running", TOP_RUNNING, TOP_RUNNING, 0},
+	[TOP_BY_CALLS] = {"calls/s", TOP_CALLS_RATE, TOP_CALLS_RATE, 0},
+	[TOP_BY_FAILURES] = {"failures", TOP_FAILURES_RATE, TOP_FAILURES, 0},
+	[TOP_BY_P99] = {"p99", TOP_P99, TOP_P99, 0},
+	[TOP_BY_RSS] = {"RSS", TOP_RSS, TOP_RSS, 0},
+	[TOP_BY_CPU] = {"CPU", TOP_CPU, TOP_CPU, 0},
+	[TOP_BY_RESTARTS] = {"restarts", TOP_RESTARTS, TOP_RESTARTS, 0},
+	[TOP_BY_LOST] = {"lost", TOP_LOST, TOP_LOST, 0},
+};
+
+const char *top_sort_name(enum top_sort sort)
+{
+	return sorts[sort].name;
+}
+
+struct order {
+	enum top_sort sort;
+	bool reverse;
+};
+
+static int compare_numbers(double a, double b)
+{
+	return (a > b) - (a < b);
+}
+
+/* Largest first. */
+static int compare_values(double a, double b, bool reverse)
+{
+	if (isnan(a) || isnan(b))
+		return isnan(a) - isnan(b);
+	return reverse ? compare_numbers(a, b) : compare_numbers(b, a);
+}
+
+/* By what is wanted, or else 0. */
+static int compare_wanted(const struct top_item *a, const struct top_item *b, int value, const struct order *order)
+{
+	const enum top_text text = sorts[order->sort].text;
+
+	if (value != BY_TEXT)
+		return compare_values(a->values[value], b->values[value], order->reverse);
+	const int way = strcmp(a->texts[text], b->texts[text]);
+	return order->reverse ? -way : way;
+}
+
+static int compare_pool_rows(const void *a, const void *b, void *context)
+{
+	const struct top_pool *pool = ((const struct top_row *)a)->pool, *other = ((const struct top_row *)b)->pool;
+	const struct order *order = context;
+	const int way = compare_wanted(&pool->item, &other->item, sorts[order->sort].of_pool, order);
+
+	return way ? way : strcmp(pool->item.texts[TOP_NAME], other->item.texts[TOP_NAME]);
+}
+
+/* A slot's name is its number. */
+static int compare_slot_rows(const void *a, const void *b, void *context)
+{
+	const struct top_item *slot = ((const struct top_row *)a)->slot, *other = ((const struct top_row *)b)->slot;
+	const struct order *order = context;
+	const int way = compare_wanted(slot, other, sorts[order->sort].of_slot, order);
+	const int numbers = compare_numbers(slot->values[TOP_SLOT], other->values[TOP_SLOT]);
+
+	return way ? way : order->sort == TOP_BY_NAME && order->reverse ? -numbers : numbers;
+}
+
+static size_t count_rows(const struct top_look *look)
+{
+	size_t count = look->count;
+
+	for (size_t i = 0; i < look->count; i++)
+		if (look->pools[i].expanded)
+			count += look->pools[i].count + 1;
+	return count;
+}
+
+/* Titles and slots of one pool. */
+static size_t add_slots(struct top_row *rows, struct top_pool *pool, struct order *order)
+{
+	rows[0] = (struct top_row){.pool = pool};
+	for (size_t i = 0; i < pool->count; i++)
+		rows[1 + i] = (struct top_row){.pool = pool, .slot = &pool->slots[i]};
+	qsort_r(rows + 1, pool->count, sizeof *rows, compare_slot_rows, order);
+	return pool->count + 1;
+}
+
+struct top_row *top_rows(const struct top_look *look, enum top_sort sort, bool reverse, size_t *count)
+{
+	struct order order = {sort, reverse};
+	const size_t all = count_rows(look);
+	struct top_row *rows = calloc(all ? all : 1, sizeof *rows);
+
+	*count = 0;
+	if (!rows || all == 0) {
+		free(rows);
+		return NULL;
+	}
+	struct top_row *pools = rows + all - look->count; /* at the end at first: they move up, and slots in between */
+	for (size_t i = 0; i < look->count; i++)
+		pools[i] = (struct top_row){.pool = &look->pools[i], .is_pool = true};
+	qsort_r(pools, look->count, sizeof *pools, compare_pool_rows, &order);
+	for (size_t i = 0; i < look->count; i++) {
+		rows[(*count)++] = pools[i];
+		if (rows[*count - 1].pool->expanded)
+			*count += add_slots(rows + *count, rows[*count - 1].pool, &order);
+	}
+	return rows;
+}
