@@ -14,6 +14,9 @@ $(B)/tests/test_%: $(B)/tests/unit/test_%.o $(CLIENT) $(CORE) $(PROTO)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -rdynamic -o $@ $^ -lcmocka -lmsgpackc -lpthread -ldl -lm
 
+# A command's own parts.
+$(B)/tests/test_top: $(addprefix $(B)/client/cli/,top_model.o top_text.o top_view.o fields.o json_write.o base64.o)
+
 sim: $(B)/sim # the core on virtual time, thousands of seeds (SEEDS=1-8000)
 	./$(B)/sim --seeds $(SEEDS)
 
