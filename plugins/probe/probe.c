@@ -53,43 +53,11 @@ static uint64_t preloaded_size;
 
 /* ---- arguments ---- */
 
-static uint32_t find_name(const char *const *names, const msgpack_object_str *key)
-{
-	uint32_t i = 0;
-	while (names[i] && (strlen(names[i]) != key->size || memcmp(names[i], key->ptr, key->size) != 0))
-		i++;
-	return i;
-}
-
-/* Sorts arguments into `values`, in the order of `names`, the first `places` of which need no name; absent: NULL. */
-static int take(struct objpool_call *call, const struct objpool_args *args, const char *const *names, uint32_t places,
-		const msgpack_object **values)
-{
-	if (args->count > places)
-		return objpool_bad_argument(call, "at most %u positional arguments, not %u", places, args->count);
-	for (uint32_t i = 0; names[i]; i++)
-		values[i] = i < args->count ? &args->values[i] : NULL;
-	for (uint32_t k = 0; k < args->kwcount; k++) {
-		const msgpack_object_str *key = &args->kwargs[k].key.via.str;
-		const uint32_t i = find_name(names, key);
-		if (!names[i])
-			return objpool_bad_argument(call, "unknown keyword argument \"%.*s\"",
-						    (int)(key->size < 80 ? key->size : 80), key->ptr);
-		if (values[i])
-			return objpool_bad_argument(call, "%s is given twice", names[i]);
-		values[i] = &args->kwargs[k].val;
-	}
-	for (uint32_t i = 0; names[i]; i++)
-		if (values[i] && values[i]->type == MSGPACK_OBJECT_NIL)
-			values[i] = NULL;
-	return 0;
-}
-
 static int take_one(struct objpool_call *call, const struct objpool_args *args, const char *name,
 		    const msgpack_object **value)
 {
 	const char *const names[] = {name, NULL};
-	return take(call, args, names, 1, value);
+	return objpool_take(call, args, names, 1, value);
 }
 
 static bool is_integer(const msgpack_object *value)
@@ -242,7 +210,7 @@ static int read_orders(struct objpool_call *call, const struct objpool_args *arg
 					    "preload_bytes", "preload_fail", "tag",		NULL};
 	const msgpack_object *v[9] = {NULL};
 
-	if (take(call, args, names, 0, v) < 0)
+	if (objpool_take(call, args, names, 0, v) < 0)
 		return -1;
 	*orders = (struct orders){.fail = v[0], .fail_slots = v[1], .fail_times_file = v[2], .sleep = v[3], .crash = v[4],
 				  .exit = v[5], .preload_bytes = v[6], .preload_fail = v[7], .tag = v[8]};
@@ -446,7 +414,7 @@ static int probe_add(void *self, struct objpool_call *call, probe_args *args, ms
 	const msgpack_object *v[2] = {NULL};
 
 	probe_called(self);
-	if (take(call, args, names, 2, v) < 0)
+	if (objpool_take(call, args, names, 2, v) < 0)
 		return -1;
 	for (int i = 0; i < 2; i++)
 		if (!v[i] || (!is_integer(v[i]) && !is_float(v[i])))
@@ -565,7 +533,7 @@ static int probe_print(void *self, struct objpool_call *call, probe_args *args, 
 
 	(void)result;
 	probe_called(self);
-	if (take(call, args, names, 2, v) < 0 || want_text(call, "stream", v[1], &stream) < 0)
+	if (objpool_take(call, args, names, 2, v) < 0 || want_text(call, "stream", v[1], &stream) < 0)
 		return -1;
 	FILE *file = !stream || strcmp(stream, "stdout") == 0 ? stdout : strcmp(stream, "stderr") == 0 ? stderr : NULL;
 	free(stream);
@@ -705,7 +673,7 @@ static int read_failure(struct objpool_call *call, probe_args *args, struct fail
 	static const char *const names[] = {"message", "type", "traceback", "data", NULL};
 	const msgpack_object *v[4] = {NULL};
 
-	if (take(call, args, names, 4, v) < 0 || want_text(call, "message", v[0], &failure->message) < 0 ||
+	if (objpool_take(call, args, names, 4, v) < 0 || want_text(call, "message", v[0], &failure->message) < 0 ||
 	    want_text(call, "type", v[1], &failure->type) < 0 ||
 	    want_text(call, "traceback", v[2], &failure->traceback) < 0)
 		return -1;
@@ -882,14 +850,6 @@ static const struct {
 
 enum { ECHO_METHODS = sizeof echo_methods / sizeof *echo_methods };
 
-static int echo_no_method(struct objpool_call *call)
-{
-	char text[128];
-	const struct objpool_error error = {.code = "NO_SUCH_METHOD", .message = text};
-	snprintf(text, sizeof text, "Echo has no method \"%.80s\"", call->method);
-	return objpool_fail_with(call, &error);
-}
-
 static int echo_dispatch(void *self, struct objpool_call *call, const struct objpool_args *args, msgpack_packer *result)
 {
 	size_t i = 0;
@@ -898,7 +858,7 @@ static int echo_dispatch(void *self, struct objpool_call *call, const struct obj
 	while (i < ECHO_METHODS && strcmp(echo_methods[i].name, call->method) != 0)
 		i++;
 	if (i == ECHO_METHODS)
-		return echo_no_method(call);
+		return objpool_fail_code(call, "NO_SUCH_METHOD", "Echo has no method \"%.80s\"", call->method);
 	if (args->count != 1 || args->kwcount != 0 || args->values[0].type != MSGPACK_OBJECT_STR)
 		return objpool_bad_argument(call, "%s takes one string", call->method);
 	const size_t size = args->values[0].via.str.size;

@@ -144,44 +144,12 @@ static void put_number(msgpack_packer *packer, const struct number *number)
 
 /* ---- arguments ---- */
 
-static uint32_t find_name(const char *const *names, const msgpack_object_str *key)
-{
-	uint32_t i = 0;
-	while (names[i] && (strlen(names[i]) != key->size || memcmp(names[i], key->ptr, key->size) != 0))
-		i++;
-	return i;
-}
-
-/* Sorts arguments into `values`, in the order of `names`, the first `places` of which need no name; absent: NULL. */
-static int take(struct objpool_call *call, const struct objpool_args *args, const char *const *names, uint32_t places,
-		const msgpack_object **values)
-{
-	if (args->count > places)
-		return objpool_bad_argument(call, "at most %u positional arguments, not %u", places, args->count);
-	for (uint32_t i = 0; names[i]; i++)
-		values[i] = i < args->count ? &args->values[i] : NULL;
-	for (uint32_t k = 0; k < args->kwcount; k++) {
-		const msgpack_object_str *key = &args->kwargs[k].key.via.str;
-		const uint32_t i = find_name(names, key);
-		if (!names[i])
-			return objpool_bad_argument(call, "unknown keyword argument \"%.*s\"",
-						    (int)(key->size < 80 ? key->size : 80), key->ptr);
-		if (values[i])
-			return objpool_bad_argument(call, "%s is given twice", names[i]);
-		values[i] = &args->kwargs[k].val;
-	}
-	for (uint32_t i = 0; names[i]; i++)
-		if (values[i] && values[i]->type == MSGPACK_OBJECT_NIL)
-			values[i] = NULL;
-	return 0;
-}
-
 static int take_number(struct objpool_call *call, const struct objpool_args *args, const char *name,
 		       struct number *number)
 {
 	const char *const names[] = {name, NULL};
 	const msgpack_object *value = NULL;
-	return take(call, args, names, 1, &value) < 0 ? -1 : want_number(call, name, value, number);
+	return objpool_take(call, args, names, 1, &value) < 0 ? -1 : want_number(call, name, value, number);
 }
 
 /* A finite number; *real stays as it is when there is none. */
@@ -217,7 +185,7 @@ static int read_settings(struct objpool_call *call, const struct objpool_args *a
 	const msgpack_object *values[3] = {NULL};
 	uint64_t seed;
 
-	if (take(call, args, names, 2, values) < 0 || want_real(call, "mean", values[0], &sampler->mean) < 0 ||
+	if (objpool_take(call, args, names, 2, values) < 0 || want_real(call, "mean", values[0], &sampler->mean) < 0 ||
 	    want_real(call, "std", values[1], &sampler->std) < 0 || want_seed(call, values[2], &seed) < 0)
 		return -1;
 	if (sampler->std < 0)
@@ -271,7 +239,7 @@ static int get_normal_sample(void *self, struct objpool_call *call, const struct
 	static const char *const names[] = {"size", NULL};
 	const msgpack_object *size = NULL;
 
-	if (take(call, args, names, 1, &size) < 0)
+	if (objpool_take(call, args, names, 1, &size) < 0)
 		return -1;
 	if (!size) {
 		msgpack_pack_double(result, next_sample(self));

@@ -108,38 +108,6 @@ static bool is_utf8(const msgpack_object_str *text)
 
 /* ---- arguments ---- */
 
-static uint32_t find_name(const char *const *names, const msgpack_object_str *key)
-{
-	uint32_t i = 0;
-	while (names[i] && (strlen(names[i]) != key->size || memcmp(names[i], key->ptr, key->size) != 0))
-		i++;
-	return i;
-}
-
-/* Sorts arguments into `values`, in the order of `names`, the first `places` of which need no name; absent: NULL. */
-static int take(struct objpool_call *call, const struct objpool_args *args, const char *const *names, uint32_t places,
-		const msgpack_object **values)
-{
-	if (args->count > places)
-		return objpool_bad_argument(call, "at most %u positional arguments, not %u", places, args->count);
-	for (uint32_t i = 0; names[i]; i++)
-		values[i] = i < args->count ? &args->values[i] : NULL;
-	for (uint32_t k = 0; k < args->kwcount; k++) {
-		const msgpack_object_str *key = &args->kwargs[k].key.via.str;
-		const uint32_t i = find_name(names, key);
-		if (!names[i])
-			return objpool_bad_argument(call, "unknown keyword argument \"%.*s\"",
-						    (int)(key->size < 80 ? key->size : 80), key->ptr);
-		if (values[i])
-			return objpool_bad_argument(call, "%s is given twice", names[i]);
-		values[i] = &args->kwargs[k].val;
-	}
-	for (uint32_t i = 0; names[i]; i++)
-		if (values[i] && values[i]->type == MSGPACK_OBJECT_NIL)
-			values[i] = NULL;
-	return 0;
-}
-
 static int want_text(struct objpool_call *call, const char *name, const msgpack_object *value)
 {
 	if (!value || value->type != MSGPACK_OBJECT_STR)
@@ -180,7 +148,7 @@ static int read_settings(struct objpool_call *call, const struct objpool_args *a
 	static const char *const names[] = {"language", "path", "words", NULL};
 	const msgpack_object *values[3] = {NULL};
 
-	if (take(call, args, names, 1, values) < 0 ||
+	if (objpool_take(call, args, names, 1, values) < 0 ||
 	    copy_text(call, "language", values[0], DEFAULT_LANGUAGE, &settings->language) < 0 ||
 	    copy_text(call, "path", values[1], DEFAULT_PATH, &settings->path) < 0)
 		return -1;
@@ -415,7 +383,7 @@ static int dictionary_check(void *self, struct objpool_call *call, const struct 
 	static const char *const names[] = {"word", NULL};
 	const msgpack_object *word = NULL;
 
-	if (take(call, args, names, 1, &word) < 0 || want_text(call, "word", word) < 0)
+	if (objpool_take(call, args, names, 1, &word) < 0 || want_text(call, "word", word) < 0)
 		return -1;
 	if (knows(self, word->via.str.ptr, word->via.str.size))
 		msgpack_pack_true(result);
@@ -447,7 +415,7 @@ static int dictionary_suggest(void *self, struct objpool_call *call, const struc
 	const msgpack_object *values[2] = {NULL};
 	uint32_t limit = 8;
 
-	if (take(call, args, names, 1, values) < 0 || want_text(call, "word", values[0]) < 0 ||
+	if (objpool_take(call, args, names, 1, values) < 0 || want_text(call, "word", values[0]) < 0 ||
 	    want_count(call, "limit", values[1], &limit) < 0)
 		return -1;
 	put_suggestions(self, values[0]->via.str.ptr, values[0]->via.str.size, limit, result);
@@ -556,7 +524,7 @@ static int dictionary_check_text(void *self, struct objpool_call *call, const st
 	struct found found = {0};
 	uint32_t suggestions = 0;
 
-	if (take(call, args, names, 1, values) < 0 || want_text(call, "text", values[0]) < 0 ||
+	if (objpool_take(call, args, names, 1, values) < 0 || want_text(call, "text", values[0]) < 0 ||
 	    want_count(call, "suggestions", values[1], &suggestions) < 0)
 		return -1;
 	const msgpack_object_str *text = &values[0]->via.str;
@@ -576,7 +544,7 @@ static int dictionary_add(void *self, struct objpool_call *call, const struct ob
 	const msgpack_object *word = NULL;
 
 	(void)result; /* what writes nothing answers nil */
-	return take(call, args, names, 1, &word) < 0 ? -1 : add_word(call, self, word);
+	return objpool_take(call, args, names, 1, &word) < 0 ? -1 : add_word(call, self, word);
 }
 
 static int dictionary_info(void *self, struct objpool_call *call, const struct objpool_args *args,

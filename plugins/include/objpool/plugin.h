@@ -192,6 +192,21 @@ struct objpool_host {
 	int (*answer)(struct objpool_call *deferred, const void *msgpack, size_t size);
 };
 
+/* What the three below have in common; for functions that have a va_list. `code` and `type` may be NULL. */
+#if defined(__GNUC__)
+__attribute__((format(printf, 4, 0)))
+#endif
+static inline int objpool_vfail(struct objpool_call *call, const char *code, const char *type, const char *format,
+				va_list list)
+{
+	char text[1024];
+	(void)vsnprintf(text, sizeof text, format, list);
+	const struct objpool_error error = {
+		.code = code, .type = type, .message = text, .traceback = NULL, .data = NULL, .data_size = 0};
+	call->host->fail(call, &error);
+	return -1;
+}
+
 /*
  * Fails the call; copies what it is given; returns -1, so that a method can `return objpool_fail(…)`. The last of
  * several counts. `type` may be NULL.
@@ -201,15 +216,11 @@ __attribute__((format(printf, 3, 4)))
 #endif
 static inline int objpool_fail(struct objpool_call *call, const char *type, const char *format, ...)
 {
-	char text[1024];
 	va_list list;
 	va_start(list, format);
-	(void)vsnprintf(text, sizeof text, format, list);
+	const int r = objpool_vfail(call, NULL, type, format, list);
 	va_end(list);
-	const struct objpool_error error = {
-		.code = NULL, .type = type, .message = text, .traceback = NULL, .data = NULL, .data_size = 0};
-	call->host->fail(call, &error);
-	return -1;
+	return r;
 }
 
 /* The same for wrong arguments: the caller gets BAD_ARGUMENT. */
@@ -218,15 +229,24 @@ __attribute__((format(printf, 2, 3)))
 #endif
 static inline int objpool_bad_argument(struct objpool_call *call, const char *format, ...)
 {
-	char text[1024];
 	va_list list;
 	va_start(list, format);
-	(void)vsnprintf(text, sizeof text, format, list);
+	const int r = objpool_vfail(call, "BAD_ARGUMENT", NULL, format, list);
 	va_end(list);
-	const struct objpool_error error = {
-		.code = "BAD_ARGUMENT", .type = NULL, .message = text, .traceback = NULL, .data = NULL, .data_size = 0};
-	call->host->fail(call, &error);
-	return -1;
+	return r;
+}
+
+/* The same with a code, which is one of those at struct objpool_error: any other becomes FAILED. */
+#if defined(__GNUC__)
+__attribute__((format(printf, 3, 4)))
+#endif
+static inline int objpool_fail_code(struct objpool_call *call, const char *code, const char *format, ...)
+{
+	va_list list;
+	va_start(list, format);
+	const int r = objpool_vfail(call, code, NULL, format, list);
+	va_end(list);
+	return r;
 }
 
 /* The same with everything that an error can carry. */
@@ -289,6 +309,41 @@ static inline const msgpack_object *objpool_kwarg(const struct objpool_args *arg
 			return &args->kwargs[i].val;
 	}
 	return NULL;
+}
+
+/*
+ * Sorts arguments: values[i] becomes the one called names[i], by place or by keyword, or NULL when it is missing or nil.
+ * `names` ends with NULL; the first `places` of them may come by place, the others by keyword only. Returns 0; or -1, the
+ * call having failed with BAD_ARGUMENT, for too many, for a keyword that is not in `names`, and for one given twice.
+ *
+ *     static const char *const names[] = {"text", "limit", NULL};
+ *     const msgpack_object *values[2];
+ *     if (objpool_take(call, args, names, 1, values) < 0)
+ *             return -1;
+ */
+static inline int objpool_take(struct objpool_call *call, const struct objpool_args *args, const char *const *names,
+			       uint32_t places, const msgpack_object **values)
+{
+	for (uint32_t i = 0; names[i]; i++)
+		values[i] = i < args->count ? &args->values[i] : NULL;
+	if (args->count > places)
+		return objpool_bad_argument(call, "at most %u positional arguments, not %u", places, args->count);
+	for (uint32_t k = 0; k < args->kwcount; k++) {
+		const msgpack_object_str *key = &args->kwargs[k].key.via.str;
+		uint32_t i = 0;
+		while (names[i] && (strlen(names[i]) != key->size || memcmp(names[i], key->ptr, key->size) != 0))
+			i++;
+		if (!names[i])
+			return objpool_bad_argument(call, "unknown keyword argument \"%.*s\"",
+						    (int)(key->size < 80 ? key->size : 80), key->ptr);
+		if (values[i])
+			return objpool_bad_argument(call, "%s is given twice", names[i]);
+		values[i] = &args->kwargs[k].val;
+	}
+	for (uint32_t i = 0; names[i]; i++)
+		if (values[i] && values[i]->type == MSGPACK_OBJECT_NIL)
+			values[i] = NULL;
+	return 0;
 }
 
 #ifdef __cplusplus
