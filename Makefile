@@ -77,7 +77,7 @@ $(B)/plugins/%.so: plugins/%
 	$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -shared -o $@ $(wildcard $</*.c) -lmsgpackc $(PLUGIN_LIBS_$*)
 PLUGIN_LIBS_spell := -lhunspell-1.7
 PLUGIN_LIBS_sampler := -lm
-$(foreach p,$(PLUGIN_NAMES),$(eval $(B)/plugins/$(p).so: $(wildcard plugins/$(p)/*.c) plugins/include/objpool/plugin.h Makefile))
+$(foreach p,$(PLUGIN_NAMES),$(eval $(B)/plugins/$(p).so: $(wildcard plugins/$(p)/*.[ch]) plugins/include/objpool/plugin.h Makefile))
 
 deps: # install what is missing to build and test (Debian, apt-get)
 	@sh scripts/deps.sh build test

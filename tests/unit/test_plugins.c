@@ -5,7 +5,7 @@
  *
  * Methods that kill their process are called in a child.
  */
-#include <objpool/plugin.h>
+#include "tests/unit/values.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -36,6 +36,7 @@ struct rig {
 	char code[32], type[64], message[1200], traceback[64];
 	char data[64];
 	size_t data_size;
+	char told[256];           /* of progress: "done/total text", one after the other */
 	msgpack_sbuffer out;
 	msgpack_unpacked unpacked;
 };
@@ -70,8 +71,17 @@ static bool host_cancelled(const struct objpool_call *call)
 	return rig->cancel_after == 0;
 }
 
-static const struct objpool_host host = {
-	.size = sizeof(struct objpool_host), .fail = host_fail, .cancelled = host_cancelled};
+static int host_progress(struct objpool_call *call, uint64_t done, uint64_t total, const char *text)
+{
+	struct rig *rig = (struct rig *)call;
+	const size_t n = strlen(rig->told);
+
+	snprintf(rig->told + n, sizeof rig->told - n, "%d/%d %s;", (int)done, (int)total, text ? text : "-");
+	return 0;
+}
+
+static const struct objpool_host host = {.size = sizeof(struct objpool_host), .fail = host_fail,
+					 .cancelled = host_cancelled, .progress = host_progress};
 
 static const struct objpool_plugin *load(const char *name)
 {
@@ -110,70 +120,6 @@ static void rig_free(struct rig *rig)
 	msgpack_sbuffer_destroy(&rig->out);
 	msgpack_unpacked_destroy(&rig->unpacked);
 	free(rig);
-}
-
-/* ---- arguments: ARGS(POS(integer(1)), KEY({text("b"), integer(2)})) ---- */
-
-#define POS(...) \
-	.count = sizeof((msgpack_object[]){__VA_ARGS__}) / sizeof(msgpack_object), .values = (msgpack_object[]){__VA_ARGS__}
-#define KEY(...)                                                                      \
-	.kwcount = sizeof((msgpack_object_kv[]){__VA_ARGS__}) / sizeof(msgpack_object_kv), \
-	.kwargs = (msgpack_object_kv[]){__VA_ARGS__}
-#define ARGS(...) ((struct objpool_args){__VA_ARGS__})
-#define NONE      ((struct objpool_args){.count = 0})
-
-static msgpack_object integer(int64_t i)
-{
-	msgpack_object o = {.type = i < 0 ? MSGPACK_OBJECT_NEGATIVE_INTEGER : MSGPACK_OBJECT_POSITIVE_INTEGER};
-	o.via.i64 = i;
-	return o;
-}
-
-static msgpack_object natural(uint64_t u)
-{
-	msgpack_object o = {.type = MSGPACK_OBJECT_POSITIVE_INTEGER};
-	o.via.u64 = u;
-	return o;
-}
-
-static msgpack_object real(double f)
-{
-	msgpack_object o = {.type = MSGPACK_OBJECT_FLOAT64};
-	o.via.f64 = f;
-	return o;
-}
-
-static msgpack_object text_of(const char *bytes, size_t size)
-{
-	msgpack_object o = {.type = MSGPACK_OBJECT_STR};
-	o.via.str = (msgpack_object_str){.ptr = bytes, .size = (uint32_t)size};
-	return o;
-}
-
-static msgpack_object text(const char *s)
-{
-	return text_of(s, strlen(s));
-}
-
-static msgpack_object bytes(const char *s)
-{
-	msgpack_object o = {.type = MSGPACK_OBJECT_BIN};
-	o.via.bin = (msgpack_object_bin){.ptr = s, .size = (uint32_t)strlen(s)};
-	return o;
-}
-
-static msgpack_object array(msgpack_object *values, uint32_t n)
-{
-	msgpack_object o = {.type = MSGPACK_OBJECT_ARRAY};
-	o.via.array = (msgpack_object_array){.ptr = values, .size = n};
-	return o;
-}
-
-static msgpack_object yes(void)
-{
-	msgpack_object o = {.type = MSGPACK_OBJECT_BOOLEAN};
-	o.via.boolean = true;
-	return o;
 }
 
 /* ---- calls ---- */
@@ -781,6 +727,33 @@ static void probe_sleeps(void **state)
 	rig_free(rig);
 }
 
+static void probe_tells_its_progress(void **state)
+{
+	struct rig *rig = created("probe", "Probe", NONE);
+	const double begin = seconds_now();
+
+	(void)state;
+	expect(rig, "progress", ARGS(POS(integer(3))), "3");
+	assert_string_equal(rig->told, "1/3 -;2/3 -;3/3 -;");
+	rig->told[0] = '\0';
+	expect(rig, "progress", ARGS(POS(integer(2), real(0.03)), KEY({text("text"), text("half")})), "2");
+	assert_string_equal(rig->told, "1/2 half;2/2 half;");
+	assert_true(seconds_now() - begin >= 0.03);
+	expect(rig, "progress", ARGS(POS(integer(0))), "0");
+	rig->told[0] = '\0';
+	rig->cancel_after = 3;
+	expect_failure(rig, "progress", ARGS(POS(integer(5))), "FAILED", "cancelled after 2 of 5 steps");
+	assert_string_equal(rig->type, "Cancelled");
+	assert_string_equal(rig->told, "1/5 -;2/5 -;");
+	rig->cancel_after = 3;
+	expect_failure(rig, "progress", ARGS(POS(integer(2), integer(60))), "FAILED", "cancelled after 0 of 2 steps");
+	expect_failure(rig, "progress", NONE, "BAD_ARGUMENT", "n must be");
+	expect_failure(rig, "progress", ARGS(POS(integer(-1))), "BAD_ARGUMENT", "n must be");
+	expect_failure(rig, "progress", ARGS(POS(integer(1), integer(0), integer(1))), "BAD_ARGUMENT", "text must be");
+	assert_true(seconds_now() - begin < 20);
+	rig_free(rig);
+}
+
 static void probe_keeps_values(void **state)
 {
 	struct rig *rig = created("probe", "Probe", ARGS(KEY({text("tag"), integer(7)})));
@@ -798,6 +771,145 @@ static void probe_keeps_values(void **state)
 	expect(rig, "get", NONE, "nil");
 	expect(rig, "tag", NONE, "7");
 	rig_free(rig);
+}
+
+static void probe_counts_and_lists(void **state)
+{
+	struct rig *rig = created("probe", "Probe", NONE);
+	msgpack_object pair[] = {text("x"), real(0.5)};
+
+	(void)state;
+	expect(rig, "list", NONE, "[]");
+	expect(rig, "count", NONE, "1");
+	expect(rig, "count", NONE, "2");
+	expect(rig, "append", ARGS(POS(integer(7))), "1");
+	expect(rig, "append", ARGS(KEY({text("value"), array(pair, 2)})), "2");
+	expect(rig, "append", ARGS(POS({.type = MSGPACK_OBJECT_NIL})), "3");
+	pair[0] = text("y"); /* what was appended must be a copy */
+	expect(rig, "list", NONE, "[7, [\"x\", 0.500000], nil]");
+	expect_failure(rig, "append", ARGS(POS(integer(1), integer(2))), "BAD_ARGUMENT", "too many");
+	rig_free(rig);
+}
+
+/* The rig's snapshot in `unpacked`; non-zero when it refuses. */
+static int take_snapshot(struct rig *rig)
+{
+	msgpack_packer packer;
+	size_t used = 0;
+
+	rig->failed = false;
+	msgpack_sbuffer_clear(&rig->out);
+	msgpack_packer_init(&packer, &rig->out, msgpack_sbuffer_write);
+	const int r = rig->class->snapshot(rig->self, &rig->call, &packer);
+	assert_true((r != 0) == rig->failed);
+	if (r != 0)
+		return r;
+	assert_int_equal(msgpack_unpack_next(&rig->unpacked, rig->out.data, rig->out.size, &used), MSGPACK_UNPACK_SUCCESS);
+	assert_int_equal(used, rig->out.size);
+	return 0;
+}
+
+static void probe_hands_its_state_on(void **state)
+{
+	struct rig *old = created("probe", "Probe", NONE), *new = created("probe", "Probe", NONE);
+
+	(void)state;
+	assert_int_equal(take_snapshot(old), 0); /* of an instance that has nothing */
+	assert_int_equal(new->class->restore(new->self, &new->call, &old->unpacked.data), 0);
+	expect(new, "get", NONE, "nil");
+	expect(new, "list", NONE, "[]");
+	expect(old, "set", ARGS(POS(text("kept"))), "nil");
+	expect(old, "count", NONE, "1");
+	expect(old, "append", ARGS(POS(integer(1))), "1");
+	expect(old, "append", ARGS(POS(text("two"))), "2");
+	assert_int_equal(take_snapshot(old), 0);
+	assert_int_equal(new->class->restore(new->self, &new->call, &old->unpacked.data), 0);
+	rig_free(old);
+	expect(new, "get", NONE, "\"kept\"");
+	expect(new, "count", NONE, "2");
+	expect(new, "append", ARGS(POS(integer(3))), "3");
+	expect(new, "list", NONE, "[1, \"two\", 3]");
+	const msgpack_object wrong = integer(1);
+	assert_int_not_equal(new->class->restore(new->self, &new->call, &wrong), 0);
+	expect_error(new, "FAILED", "the state is not");
+	rig_free(new);
+}
+
+static void probe_refuses_to_hand_its_state_on(void **state)
+{
+	struct rig *rig = created("probe", "Probe", ARGS(KEY({text("snapshot_fail"), yes()})));
+
+	(void)state;
+	assert_int_not_equal(take_snapshot(rig), 0);
+	expect_error(rig, "FAILED", "snapshot_fail");
+	rig_free(rig);
+	expect_no_instance("probe", "Probe", ARGS(KEY({text("snapshot_fail"), integer(1)})), "BAD_ARGUMENT", "true or false");
+}
+
+/* ---- probe: what it is told of clients ---- */
+
+static void probe_is_leased(void **state)
+{
+	struct rig *rig = created("probe", "Probe", NONE);
+
+	(void)state;
+	expect(rig, "leases", NONE, "{\"leased\"=>0, \"released\"=>0, \"session\"=>0}");
+	assert_int_equal(rig->class->leased(rig->self, &rig->call), 0);
+	expect(rig, "leases", NONE, "{\"leased\"=>1, \"released\"=>0, \"session\"=>77}");
+	rig->class->released(rig->self, &rig->call);
+	rig->call.session = 78;
+	assert_int_equal(rig->class->leased(rig->self, &rig->call), 0);
+	expect(rig, "leases", NONE, "{\"leased\"=>2, \"released\"=>1, \"session\"=>78}");
+	rig->call.session = 79;
+	rig->class->released(rig->self, &rig->call);
+	expect(rig, "leases", NONE, "{\"leased\"=>2, \"released\"=>2, \"session\"=>79}");
+	rig_free(rig);
+}
+
+static void probe_refuses_a_lease(void **state)
+{
+	struct rig *rig = created("probe", "Probe", ARGS(KEY({text("lease_fail"), text("not today, 100%s")})));
+
+	(void)state;
+	assert_int_not_equal(rig->class->leased(rig->self, &rig->call), 0);
+	expect_error(rig, "FAILED", "not today, 100%s");
+	expect(rig, "leases", NONE, "{\"leased\"=>0, \"released\"=>0, \"session\"=>0}");
+	rig_free(rig);
+	expect_no_instance("probe", "Probe", ARGS(KEY({text("lease_fail"), integer(1)})), "BAD_ARGUMENT", "lease_fail must");
+}
+
+static void probe_remembers_ended_sessions(void **state)
+{
+	struct rig *rig = created("probe", "Probe", NONE);
+
+	(void)state;
+	expect(rig, "ended", NONE, "[]");
+	rig->class->session_end(rig->self, &rig->call, 5);
+	rig->class->session_end(rig->self, &rig->call, UINT64_MAX);
+	rig->class->session_end(rig->self, &rig->call, 6);
+	expect(rig, "ended", NONE, "[5, 18446744073709551615, 6]");
+	rig_free(rig);
+}
+
+static void probe_signs_when_destroyed(void **state)
+{
+	char path[] = "/tmp/objpool-test-XXXXXX", lines[64] = "";
+	const int fd = mkstemp(path);
+	const struct objpool_args args = ARGS(KEY({text("destroy_file"), text(path)}));
+	struct rig *one = created("probe", "Probe", args), *other = rig_new("probe", "Probe");
+
+	(void)state;
+	other->place.slot = 12;
+	other->place.generation = 6000000000;
+	assert_int_equal(create(other, args), 0);
+	other->place.generation = 1; /* an instance keeps what it needs: places are borrowed */
+	assert_int_equal(read(fd, lines, sizeof lines), 0);
+	rig_free(other);
+	rig_free(one);
+	assert_int_equal(read(fd, lines, sizeof lines - 1), 18);
+	assert_string_equal(lines, "12 6000000000\n3 5\n");
+	(void)close(fd);
+	(void)unlink(path);
 }
 
 static long resident_pages(void)
@@ -1040,7 +1152,15 @@ int main(void)
 		cmocka_unit_test(probe_makes_blobs),
 		cmocka_unit_test(probe_prints),
 		cmocka_unit_test(probe_sleeps),
+		cmocka_unit_test(probe_tells_its_progress),
 		cmocka_unit_test(probe_keeps_values),
+		cmocka_unit_test(probe_counts_and_lists),
+		cmocka_unit_test(probe_hands_its_state_on),
+		cmocka_unit_test(probe_refuses_to_hand_its_state_on),
+		cmocka_unit_test(probe_is_leased),
+		cmocka_unit_test(probe_refuses_a_lease),
+		cmocka_unit_test(probe_remembers_ended_sessions),
+		cmocka_unit_test(probe_signs_when_destroyed),
 		cmocka_unit_test(probe_allocates),
 		cmocka_unit_test(probe_fails),
 		cmocka_unit_test(probe_writes_garbage),

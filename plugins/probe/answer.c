@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Methods that answer: what they were given, and what they know of the call, the instance and the process. */
+#include "plugins/probe/arguments.h"
+#include "plugins/probe/clock.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define BLOB_MOST (1u << 30)
+
+enum { PATTERN = 4096 };
+
+int probe_echo(void *self, struct objpool_call *call, probe_args *args, msgpack_packer *result)
+{
+	(void)call;
+	probe_called(self);
+	if (args->kwcount > 0) {
+		msgpack_pack_map(result, 2);
+		put_text(result, "args");
+		put_array(result, args);
+		put_text(result, "kwargs");
+		put_kwargs(result, args);
+	} else if (args->count == 1) {
+		msgpack_pack_object(result, args->values[0]);
+	} else {
+		put_array(result, args);
+	}
+	return 0;
+}
+
+int probe_kwargs(void *self, struct objpool_call *call, probe_args *args, msgpack_packer *result)
+{
+	(void)call;
+	probe_called(self);
+	put_kwargs(result, args);
+	return 0;
+}
+
+int probe_add(void *self, struct objpool_call *call, probe_args *args, msgpack_packer *result)
+{
+	static const char *const names[] = {"a", "b", NULL};
+	const msgpack_object *v[2] = {NULL};
+
+	probe_called(self);
+	if (objpool_take(call, args, names, 2, v) < 0)
+		return -1;
+	for (int i = 0; i < 2; i++)
+		if (!v[i] || (!is_integer(v[i]) && !is_float(v[i])))
+			return objpool_bad_argument(call, "%s must be a number", names[i]);
+	const bool integers = is_integer(v[0]) && is_integer(v[1]);
+	const __int128 sum = integers ? integer_of(v[0]) + integer_of(v[1]) : 0;
+	if (!integers || sum < INT64_MIN || sum > UINT64_MAX)
+		msgpack_pack_double(result, real_of(v[0]) + real_of(v[1]));
+	else if (sum < 0)
+		msgpack_pack_int64(result, (int64_t)sum);
+	else
+		msgpack_pack_uint64(result, (uint64_t)sum);
+	return 0;
+}
+
+int probe_blob(void *self, struct objpool_call *call, probe_args *args, msgpack_packer *result)
+{
+	uint8_t pattern[PATTERN];
+	const msgpack_object *n = NULL;
+	int64_t left = 0;
+
+	probe_called(self);
+	if (take_one(call, args, "n", &n) < 0 || want_integer(call, "n", n, 0, BLOB_MOST, &left) < 0)
+		return -1;
+	for (size_t i = 0; i < sizeof pattern; i++)
+		pattern[i] = (uint8_t)i;
+	msgpack_pack_bin(result, (size_t)left);
+	for (; left > 0; left -= PATTERN)
+		msgpack_pack_bin_body(result, pattern, left < PATTERN ? (size_t)left : PATTERN);
+	return 0;
+}
+
+static int put_u64(void *self, msgpack_packer *result, uint64_t value)
+{
+	probe_called(self);
+	msgpack_pack_uint64(result, value);
+	return 0;
+}
+
+int probe_pid(void *self, struct objpool_call *call, probe_args *args, msgpack_packer *result)
+{
+	(void)call;
+	(void)args;
+	return put_u64(self, result, (uint64_t)getpid());
+}
+
+int probe_slot(void *self, struct objpool_call *call, probe_args *args, msgpack_packer *result)
+{
+	(void)args;
+	return put_u64(self, result, call->place->slot);
+}
+
+int probe_generation(void *self, struct objpool_call *call, probe_args *args, msgpack_packer *result)
+{
+	(void)args;
+	return put_u64(self, result, call->place->generation);
+}
+
+int probe_session(void *self, struct objpool_call *call, probe_args *args, msgpack_packer *result)
+{
+	(void)args;
+	return put_u64(self, result, call->session);
+}
+
+int probe_index(void *self, struct objpool_call *call, probe_args *args, msgpack_packer *result)
+{
+	(void)args;
+	return put_u64(self, result, call->index);
+}
+
+int probe_calls(void *self, struct objpool_call *call, probe_args *args, msgpack_packer *result)
+{
+	(void)call;
+	(void)args;
+	return put_u64(self, result, ((struct probe *)self)->calls + 1);
+}
+
+int probe_pool(void *self, struct objpool_call *call, probe_args *args, msgpack_packer *result)
+{
+	(void)args;
+	probe_called(self);
+	put_text(result, call->place->pool);
+	return 0;
+}
+
+int probe_deadline(void *self, struct objpool_call *call, probe_args *args, msgpack_packer *result)
+{
+	const uint64_t t = now();
+
+	(void)args;
+	probe_called(self);
+	if (call->deadline == 0)
+		msgpack_pack_nil(result);
+	else
+		msgpack_pack_double(result, call->deadline > t ? (double)(call->deadline - t) / 1e9 : 0);
+	return 0;
+}
+
+int probe_print(void *self, struct objpool_call *call, probe_args *args, msgpack_packer *result)
+{
+	static const char *const names[] = {"text", "stream", NULL};
+	const msgpack_object *v[2] = {NULL};
+	char *stream;
+
+	(void)result;
+	probe_called(self);
+	if (objpool_take(call, args, names, 2, v) < 0 || want_text(call, "stream", v[1], &stream) < 0)
+		return -1;
+	FILE *file = !stream || strcmp(stream, "stdout") == 0 ? stdout : strcmp(stream, "stderr") == 0 ? stderr : NULL;
+	free(stream);
+	if (!file)
+		return objpool_bad_argument(call, "stream must be stdout or stderr");
+	if (!v[0] || v[0]->type != MSGPACK_OBJECT_STR)
+		return objpool_bad_argument(call, "text must be a string");
+	(void)fwrite(v[0]->via.str.ptr, 1, v[0]->via.str.size, file);
+	(void)fputc('\n', file);
+	(void)fflush(file);
+	return 0;
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Methods that keep something: a value, a count, a list, memory; and the state that a replaced instance hands on. */
+#include "plugins/probe/arguments.h"
+
+#include <stdlib.h>
+
+enum { PAGE = 4096, STATE_PARTS = 3 };
+
+static const msgpack_object nil = {.type = MSGPACK_OBJECT_NIL};
+
+int probe_set(void *self, struct objpool_call *call, probe_args *args, msgpack_packer *result)
+{
+	struct probe *probe = probe_called(self);
+	const msgpack_object *value = NULL;
+
+	(void)result;
+	if (take_one(call, args, "value", &value) < 0)
+		return -1;
+	return keep(call, &probe->kept, value ? value : &nil);
+}
+
+int probe_get(void *self, struct objpool_call *call, probe_args *args, msgpack_packer *result)
+{
+	(void)call;
+	(void)args;
+	put_kept(result, &probe_called(self)->kept);
+	return 0;
+}
+
+int probe_tag(void *self, struct objpool_call *call, probe_args *args, msgpack_packer *result)
+{
+	(void)call;
+	(void)args;
+	put_kept(result, &probe_called(self)->tag);
+	return 0;
+}
+
+int probe_count(void *self, struct objpool_call *call, probe_args *args, msgpack_packer *result)
+{
+	(void)call;
+	(void)args;
+	msgpack_pack_uint64(result, ++probe_called(self)->counter);
+	return 0;
+}
+
+int probe_append(void *self, struct objpool_call *call, probe_args *args, msgpack_packer *result)
+{
+	struct probe *probe = probe_called(self);
+	const msgpack_object *value = NULL;
+
+	if (take_one(call, args, "value", &value) < 0)
+		return -1;
+	if (series_add(&probe->list, value ? value : &nil) < 0)
+		return objpool_fail(call, "MemoryError", "out of memory");
+	msgpack_pack_uint32(result, probe->list.count);
+	return 0;
+}
+
+int probe_list(void *self, struct objpool_call *call, probe_args *args, msgpack_packer *result)
+{
+	(void)call;
+	(void)args;
+	put_series(result, &probe_called(self)->list);
+	return 0;
+}
+
+int probe_allocate(void *self, struct objpool_call *call, probe_args *args, msgpack_packer *result)
+{
+	struct probe *probe = probe_called(self);
+	const msgpack_object *value = NULL;
+	int64_t size = 0;
+
+	if (take_one(call, args, "bytes", &value) < 0 || want_integer(call, "bytes", value, 0, ALLOCATE_MOST, &size) < 0)
+		return -1;
+	struct chunk *chunk = probe->allocated + (uint64_t)size <= ALLOCATE_MOST ? malloc(sizeof *chunk + (size_t)size) : NULL;
+	if (!chunk)
+		return objpool_fail(call, "MemoryError", "no memory for %lld bytes beside %llu", (long long)size,
+				    (unsigned long long)probe->allocated);
+	*chunk = (struct chunk){.next = probe->chunks, .size = (uint64_t)size};
+	probe->chunks = chunk;
+	probe->allocated += (uint64_t)size;
+	for (int64_t i = 0; i < size; i += PAGE) /* memory that nobody has written to isn't there yet */
+		((volatile uint8_t *)(chunk + 1))[i] = 1;
+	msgpack_pack_int64(result, size);
+	return 0;
+}
+
+int probe_release(void *self, struct objpool_call *call, probe_args *args, msgpack_packer *result)
+{
+	struct probe *probe = probe_called(self);
+
+	(void)call;
+	(void)args;
+	while (probe->chunks) {
+		struct chunk *gone = probe->chunks;
+		probe->chunks = gone->next;
+		free(gone);
+	}
+	msgpack_pack_uint64(result, probe->allocated);
+	probe->allocated = 0;
+	return 0;
+}
+
+/* ---- the state: [what set() keeps, the counter, the list] ---- */
+
+int probe_snapshot(void *self, struct objpool_call *call, msgpack_packer *state)
+{
+	const struct probe *probe = self;
+
+	if (probe->snapshot_fail)
+		return objpool_fail(call, "ProbeError", "told to fail by snapshot_fail");
+	msgpack_pack_array(state, STATE_PARTS);
+	put_kept(state, &probe->kept);
+	msgpack_pack_uint64(state, probe->counter);
+	put_series(state, &probe->list);
+	return 0;
+}
+
+static bool is_state(const msgpack_object *state)
+{
+	const msgpack_object *parts = state->via.array.ptr;
+	return state->type == MSGPACK_OBJECT_ARRAY && state->via.array.size == STATE_PARTS &&
+	       parts[1].type == MSGPACK_OBJECT_POSITIVE_INTEGER && parts[2].type == MSGPACK_OBJECT_ARRAY;
+}
+
+int probe_restore(void *self, struct objpool_call *call, const msgpack_object *state)
+{
+	struct probe *probe = self;
+
+	if (!is_state(state))
+		return objpool_fail(call, "ProbeError", "the state is not [value, count, list]");
+	const msgpack_object *parts = state->via.array.ptr;
+	probe->counter = parts[1].via.u64;
+	for (uint32_t i = 0; i < parts[2].via.array.size; i++)
+		if (series_add(&probe->list, &parts[2].via.array.ptr[i]) < 0)
+			return objpool_fail(call, "MemoryError", "out of memory");
+	return keep(call, &probe->kept, &parts[0]);
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* probe: one instance of class Probe, and its functions, which probe.c puts into tables. */
+#ifndef PROBE_H
+#define PROBE_H
+
+#include <objpool/plugin.h>
+
+#define ALLOCATE_MOST (UINT64_C(64) << 30) /* bytes that one Probe may be told to take */
+
+typedef const struct objpool_args probe_args;
+
+/* Values one after the other, packed. */
+struct series {
+	msgpack_sbuffer packed;
+	uint32_t count;
+};
+
+/* Memory that allocate() took: a chain, freed as a whole. */
+struct chunk {
+	struct chunk *next;
+	uint64_t size;
+};
+
+struct probe {
+	uint64_t calls;
+	uint64_t allocated;
+	struct chunk *chunks;
+
+	/* What a snapshot has. */
+	msgpack_sbuffer kept; /* what set() was given, packed; empty: nothing */
+	uint64_t counter;
+	struct series list;
+
+	/* What it was told of clients. */
+	uint64_t leased, released, lease_session;
+	struct series ended;
+
+	/* What the constructor was told. */
+	msgpack_sbuffer tag;
+	bool snapshot_fail;
+	char *lease_fail, *destroy_file; /* may be NULL */
+	uint32_t slot;
+	uint64_t generation;
+};
+
+/* Every method of Probe begins with this, so that calls() can tell how many there were. */
+static inline struct probe *probe_called(void *self)
+{
+	struct probe *probe = self;
+	probe->calls++;
+	return probe;
+}
+
+/* create.c; `preloaded` tells of what `preload` has made. */
+int probe_preload(struct objpool_call *call, probe_args *args);
+int probe_create(struct objpool_call *call, probe_args *args, void **self);
+void probe_destroy(void *self);
+objpool_method_fn probe_preloaded;
+
+/* answer.c */
+objpool_method_fn probe_echo, probe_kwargs, probe_add, probe_blob, probe_pid, probe_slot, probe_generation, probe_session,
+	probe_index, probe_calls, probe_pool, probe_deadline, probe_print;
+
+/* wait.c */
+objpool_method_fn probe_sleep, probe_sleep_hard, probe_spin, probe_progress;
+
+/* keep.c */
+objpool_method_fn probe_set, probe_get, probe_tag, probe_count, probe_append, probe_list, probe_allocate, probe_release;
+int probe_snapshot(void *self, struct objpool_call *call, msgpack_packer *state);
+int probe_restore(void *self, struct objpool_call *call, const msgpack_object *state);
+
+/* clients.c */
+objpool_method_fn probe_leases, probe_ended;
+int probe_leased(void *self, struct objpool_call *call);
+void probe_released(void *self, struct objpool_call *call);
+void probe_session_end(void *self, struct objpool_call *call, uint64_t session);
+
+/* fail.c */
+objpool_method_fn probe_fail, probe_garbage;
+
+/* harm.c; die_of is for the constructor, which can be told to crash. */
+objpool_method_fn probe_crash, probe_exit, probe_abort, probe_close_fds, probe_close_std;
+void die_of(int signal_number);
+
+#endif

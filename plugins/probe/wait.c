@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Methods that wait. */
+#include "plugins/probe/arguments.h"
+#include "plugins/probe/clock.h"
+
+#include <stdlib.h>
+
+#define SLICE      5000000u /* nanoseconds between two looks at whether the call was cancelled */
+#define STEPS_MOST 1000000000u
+
+/* False when the call was cancelled before `end`. */
+static bool wait_until(const struct objpool_call *call, uint64_t end)
+{
+	for (uint64_t t = now(); t < end; t = now()) {
+		if (objpool_cancelled(call))
+			return false;
+		sleep_until(end - t < SLICE ? end : t + SLICE);
+	}
+	return true;
+}
+
+int probe_sleep(void *self, struct objpool_call *call, probe_args *args, msgpack_packer *result)
+{
+	const msgpack_object *value = NULL;
+	double seconds;
+
+	probe_called(self);
+	if (take_one(call, args, "seconds", &value) < 0 || want_seconds(call, value, &seconds) < 0)
+		return -1;
+	const uint64_t begin = now();
+	if (!wait_until(call, end_of(seconds)))
+		return objpool_fail(call, "Cancelled", "cancelled after %.3f s", (double)(now() - begin) / 1e9);
+	msgpack_pack_double(result, seconds);
+	return 0;
+}
+
+int probe_sleep_hard(void *self, struct objpool_call *call, probe_args *args, msgpack_packer *result)
+{
+	const msgpack_object *value = NULL;
+	double seconds;
+
+	probe_called(self);
+	if (take_one(call, args, "seconds", &value) < 0 || want_seconds(call, value, &seconds) < 0)
+		return -1;
+	sleep_until(end_of(seconds));
+	msgpack_pack_double(result, seconds);
+	return 0;
+}
+
+int probe_spin(void *self, struct objpool_call *call, probe_args *args, msgpack_packer *result)
+{
+	const msgpack_object *value = NULL;
+	double seconds;
+
+	probe_called(self);
+	if (take_one(call, args, "seconds", &value) < 0 || want_seconds(call, value, &seconds) < 0)
+		return -1;
+	for (const uint64_t end = end_of(seconds); now() < end;)
+		;
+	msgpack_pack_double(result, seconds);
+	return 0;
+}
+
+struct steps {
+	int64_t n;
+	double seconds;
+	char *text;
+};
+
+static int read_steps(struct objpool_call *call, probe_args *args, struct steps *steps)
+{
+	static const char *const names[] = {"n", "seconds", "text", NULL};
+	const msgpack_object *v[3] = {NULL};
+
+	if (objpool_take(call, args, names, 3, v) < 0 || want_integer(call, "n", v[0], 0, STEPS_MOST, &steps->n) < 0 ||
+	    want_seconds(call, v[1], &steps->seconds) < 0)
+		return -1;
+	return want_text(call, "text", v[2], &steps->text);
+}
+
+/* How many steps were done: all, unless the call was cancelled. */
+static int64_t take_steps(struct objpool_call *call, const struct steps *steps)
+{
+	const uint64_t begin = now();
+
+	for (int64_t i = 1; i <= steps->n; i++) {
+		const double until = steps->seconds * (double)i / (double)steps->n;
+		if (objpool_cancelled(call) || !wait_until(call, begin + (uint64_t)(until * 1e9)))
+			return i - 1;
+		(void)objpool_progress(call, (uint64_t)i, (uint64_t)steps->n, steps->text);
+	}
+	return steps->n;
+}
+
+int probe_progress(void *self, struct objpool_call *call, probe_args *args, msgpack_packer *result)
+{
+	struct steps steps = {0};
+
+	probe_called(self);
+	if (read_steps(call, args, &steps) < 0)
+		return -1;
+	const int64_t done = take_steps(call, &steps);
+	free(steps.text);
+	if (done < steps.n)
+		return objpool_fail(call, "Cancelled", "cancelled after %lld of %lld steps", (long long)done,
+				    (long long)steps.n);
+	msgpack_pack_int64(result, done);
+	return 0;
+}
