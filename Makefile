@@ -36,7 +36,7 @@ WORKER := $(call objs,daemon/worker) $(B)/daemon/core/timers.o
 BACKTRACE := $(call objs,daemon/backtrace)
 CLIENT := $(filter-out %/example.o,$(call objs,client)) # the example is a program
 CLI    := $(call objs,client/cli)
-PLUGIN_NAMES := $(notdir $(patsubst %/,%,$(dir $(wildcard plugins/*/*.c))))
+PLUGIN_NAMES := $(sort $(notdir $(patsubst %/,%,$(dir $(wildcard plugins/*/*.c)))))
 PLUGINS := $(PLUGIN_NAMES:%=$(B)/plugins/%.so)
 
 .PHONY: help all deps check demo integration bench clean format lint

@@ -299,7 +299,7 @@ static void check_class(const struct objpool_class *class)
 
 static void exports_are_complete(void **state)
 {
-	static const char *const names[] = {"spell", "sampler", "probe"};
+	static const char *const names[] = {"spell", "sampler", "probe", "queue"};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {

@@ -62,6 +62,7 @@ struct objpool_call {
 	uint64_t caller;     /* what the client says of who calls within its session (a thread, say); 0: nothing */
 	uint64_t deadline;   /* CLOCK_MONOTONIC, nanoseconds, when the caller stops waiting; 0: never */
 	uint64_t index;      /* in a map or scatter, the item's number in the call, from 0; else 0 */
+	void *own;           /* of a deferred call: the class's, to find again what it keeps of it. The host leaves it alone */
 };
 
 /* Arguments: positional and by keyword. Empty arrays are count 0, never NULL. Keys of kwargs are always strings. */
@@ -280,6 +281,7 @@ static inline int objpool_progress(struct objpool_call *call, uint64_t done, uin
  * meanwhile, and a later one answers. A queue's get() is answered by somebody's put().
  *
  * objpool_defer returns the call to keep (not the one it was given), or NULL when no more can be kept: fail the call then.
+ * It is the one that class->deferred gets; what the class has put into its `own` is there still.
  * wake_at: CLOCK_MONOTONIC nanoseconds at which class->deferred shall be called with OBJPOOL_WAKE; 0: never.
  *
  * objpool_answer answers it with `size` bytes that are one msgpack value, or with the error that objpool_fail has set on
