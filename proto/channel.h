@@ -22,6 +22,7 @@
  *   [GONE, tag]                                              [DEFERRED, id, item, tag]
  *   [SESSION_END, session]                                   [ANSWER, tag, error, value]
  *
+ * A CALL of the method "" asks for a sign of life: [REPLY, id, nil, nil], without a word to the class.
  * `columns` is an array of arrays of `count` values, `kw columns` a map of such arrays. What an ITEMS batch answers comes
  * in item order; after a crash the values that were finished still arrive.
  * `replay` is an array of [method, args, kwargs]: sticky calls, whose results nobody waits for.
@@ -67,7 +68,7 @@ enum board_state { BOARD_HANDED = 1, BOARD_STARTED = 2, BOARD_CANCELLED = 3, BOA
 struct board_entry {
 	_Atomic uint64_t word;   /* id << 8 | state */
 	_Atomic uint32_t begun;  /* items of the batch that the method was called for, the running one included */
-	_Atomic uint32_t spent;  /* nanoseconds in the method so far, per item of the batch; saturates */
+	_Atomic uint32_t spent;  /* time in the method, per item of the batch: see board_spent */
 };
 
 /*
@@ -90,6 +91,18 @@ struct board {
 static inline struct board_entry *board_entry(struct board *board, uint32_t id)
 {
 	return &board->entries[id % BOARD_ENTRIES];
+}
+
+/* Two seconds and more are told in units of 2^16 nanoseconds, with the highest bit set: up to 39 hours. */
+static inline uint32_t board_spent(uint64_t nanoseconds)
+{
+	const uint64_t most = INT32_MAX, units = nanoseconds >> 16;
+	return nanoseconds <= most ? (uint32_t)nanoseconds : UINT32_C(1) << 31 | (uint32_t)(units < most ? units : most);
+}
+
+static inline uint64_t board_nanoseconds(uint32_t spent)
+{
+	return spent >> 31 ? (uint64_t)(spent & INT32_MAX) << 16 : spent;
 }
 
 static inline uint64_t board_word(uint32_t id, enum board_state state)

@@ -186,10 +186,14 @@ void batch_end(struct batch *batch)
 
 /* ---- being answered ---- */
 
-static void close_books(struct call *call)
+static void close_books(struct call *call, bool failed)
 {
+	struct pool *pool = call->pool;
+
 	call->answered = true;
-	timer_clear(&call->pool->core->timers, &call->timer);
+	if (call->ticket.client && !call_is_probe(call))
+		measure_add_call(pool, call->method, pool->core->now - call->began, failed);
+	timer_clear(&pool->core->timers, &call->timer);
 	if (call->ticket.client)
 		call->ticket.client->pending -= call->size;
 }
@@ -215,7 +219,9 @@ static void answer_gathered(struct call *call)
 /* All tasks have a result: the answer goes out. */
 static void answer(struct call *call)
 {
-	close_books(call);
+	const bool too_large = !call->stream.on && call->gather.size > call->pool->core->limits.max_message;
+
+	close_books(call, call->gather.failed >= 0 || too_large);
 	if (call->gather.failed >= 0)
 		ticket_answer_packed_error(&call->ticket, &call->gather.failure);
 	else if (call->stream.on)
@@ -283,7 +289,7 @@ void call_on_values(struct batch *batch, uint32_t count, struct span values, str
 		r = gather_values(&call->gather, first, count, values, block, call->errors == ERRORS_COLLECT);
 	} else {
 		call->left = 0;
-		close_books(call);
+		close_books(call, false);
 		ticket_answer_span(&call->ticket, block, values);
 		return;
 	}
@@ -319,10 +325,10 @@ void call_on_failure(struct batch *batch, uint64_t index, struct error *error)
 	}
 	if (call->reruns > 0 && error->ran == RAN_NO)
 		error->ran = RAN_MAYBE; /* an earlier worker may have got to it */
-	call->pool->counts.failures++;
+	call->pool->counts.failures += !call_is_probe(call);
 	if (!call_gathers(call) && !call->stream.on) {
 		call->left = 0;
-		close_books(call);
+		close_books(call, true);
 		ticket_answer_error(&call->ticket, error);
 		return;
 	}
@@ -357,7 +363,7 @@ void call_fail(struct call *call, const struct error *error)
 {
 	if (call->answered)
 		return;
-	close_books(call);
+	close_books(call, true);
 	ticket_answer_error(&call->ticket, error);
 	let_go(call);
 }
@@ -376,7 +382,7 @@ static void on_abandoned(struct ticket *ticket, const struct error *why)
 	}
 	if (call->answered)
 		return;
-	close_books(call);
+	close_books(call, true);
 	let_go(call);
 }
 
@@ -464,8 +470,9 @@ int call_begin(struct call *call, struct client *client, const struct rpc *rpc, 
 	client->pending += call->size;
 	TAILQ_INSERT_TAIL(&pool->calls, call, link);
 	pool->calls_count++;
-	pool->counts.calls++;
+	pool->counts.calls += !call_is_probe(call);
 	pool_note_session(pool, client);
+	call->began = pool->core->now;
 	call->left = call->total;
 	call->ticket.fed = call->input.open;
 	call->timer.fire = on_deadline;

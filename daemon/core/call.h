@@ -64,6 +64,7 @@ struct call {
 	uint8_t reruns;
 	uint32_t chunk;         /* items in a batch; 0: as the scheduler thinks */
 	uint64_t session;
+	uint64_t began;         /* when it came */
 	uint64_t deadline;      /* 0: none */
 	struct timer timer;
 	uint64_t size;          /* counted in client->pending */
@@ -110,6 +111,12 @@ int call_begin(struct call *call, struct client *client, const struct rpc *rpc, 
 static inline bool call_gathers(const struct call *call)
 {
 	return call->select == SELECT_ALL || call->select == SELECT_MAP || call->select == SELECT_SCATTER;
+}
+
+/* A call of the method "" is the daemon's own, to see whether a worker answers: see probe.h. It is not counted. */
+static inline bool call_is_probe(const struct call *call)
+{
+	return call->name.size == 0;
 }
 
 /* Answers from a worker for the tasks of a handed batch, in order. `values` are `count` packed values.

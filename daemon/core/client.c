@@ -73,7 +73,8 @@ void client_wrote(struct client *client)
 {
 	if (client->out.bytes > client->core->limits.max_unsent)
 		client->stalled = true; /* the queues pass over it from now on */
-	client->core->ops->client_wrote(client);
+	if (!client->internal)
+		client->core->ops->client_wrote(client);
 }
 
 void client_on_sent(struct client *client)

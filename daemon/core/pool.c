@@ -56,15 +56,33 @@ struct method *pool_method(struct pool *pool, struct span name)
 	return add_method(pool, name); /* a guess; NULL costs no more than an estimate */
 }
 
-static void forget_methods(struct pool *pool)
+static void forget_methods(struct pool *pool, struct idmap *methods)
 {
-	for (uint32_t i = 0; pool->methods.mask && i <= pool->methods.mask; i++) {
-		struct method *method = pool->methods.entries[i].value;
-		if (method)
-			free(method->name);
+	for (uint32_t i = 0; methods->mask && i <= methods->mask; i++) {
+		struct method *method = methods->entries[i].value;
+		if (!method)
+			continue;
+		measure_forget(pool, method);
+		free(method->name);
 		free(method);
 	}
-	idmap_free(&pool->methods);
+	idmap_free(methods);
+}
+
+/* One that was there before keeps what is known of it. */
+static int keep_method(struct pool *pool, struct idmap *before, struct span name)
+{
+	const uint64_t key = name_hash(name.bytes, name.size);
+	struct method *method = idmap_get(before, key);
+
+	if (idmap_get(&pool->methods, key))
+		return 0;
+	if (!method || !span_is(name, method->name))
+		return add_method(pool, name) ? 0 : -ENOMEM;
+	if (idmap_add(&pool->methods, key, method) < 0)
+		return -ENOMEM;
+	idmap_remove(before, key);
+	return 0;
 }
 
 static int find_name(struct reader *methods, struct span *name)
@@ -92,23 +110,33 @@ static int find_name(struct reader *methods, struct span *name)
  * Calls that came before may hold methods that were guesses: they stay, unless nobody ever named them. So a name that the
  * class lacks is refused by the worker for those early calls, and here for all later ones.
  */
+static int read_methods(struct pool *pool, struct idmap *before, struct reader *reader, uint32_t n)
+{
+	struct span name;
+	int r = 0;
+
+	for (; n > 0 && r == 0; n--)
+		r = find_name(reader, &name) < 0 ? -EINVAL : keep_method(pool, before, name);
+	return r;
+}
+
 int pool_set_methods(struct pool *pool, struct span methods, bool open)
 {
 	struct reader reader = reader_of(methods);
-	struct span name;
+	struct idmap before = {0};
 	uint32_t n;
 
 	if (read_array(&reader, &n) < 0)
 		return -EINVAL;
 	pool->core->epoch++;
-	if (pool->calls_count == 0)
-		forget_methods(pool);
-	for (; n > 0; n--) {
-		if (find_name(&reader, &name) < 0)
-			return -EINVAL;
-		if (!idmap_get(&pool->methods, name_hash(name.bytes, name.size)) && !add_method(pool, name))
-			return -ENOMEM;
+	if (pool->calls_count == 0) {
+		before = pool->methods;
+		pool->methods = (struct idmap){0};
 	}
+	const int r = read_methods(pool, &before, &reader, n);
+	forget_methods(pool, &before);
+	if (r < 0)
+		return r;
 	pool->methods_known = true;
 	pool->methods_open = open;
 	return 0;
@@ -244,7 +272,8 @@ static void pool_free(struct pool *pool)
 	client_gone(&pool->self);
 	queue_free(&pool->queue);
 	idmap_free(&pool->sessions);
-	forget_methods(pool);
+	forget_methods(pool, &pool->methods);
+	free(pool->other_methods);
 	free(pool->slots);
 	free(pool->name);
 	free(pool);

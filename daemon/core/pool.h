@@ -9,6 +9,7 @@
 #define CORE_POOL_H
 
 #include "daemon/core/call.h"
+#include "daemon/core/measure.h"
 #include "daemon/core/queue.h"
 #include "daemon/core/sizing.h"
 #include "daemon/core/slot.h"
@@ -31,10 +32,12 @@ struct method {
 	char *name;
 	uint64_t estimate; /* nanoseconds per task, a moving average; 0: not known */
 	uint64_t calls;    /* tasks */
+	struct measure *measure; /* NULL: none yet, or it is one of pool->others */
 };
 
 struct pool_counts {
 	uint64_t calls, failures, lost, rejected;
+	uint64_t starts, restarts, failed_starts, deaths; /* of workers */
 };
 
 struct pool {
@@ -65,6 +68,8 @@ struct pool {
 	bool tells_sessions;     /* the class wants to know which sessions have ended */
 	struct idmap sessions;   /* that have called, if so */
 	struct sizing sizing;
+	uint32_t measured;       /* methods that have a measure */
+	struct measure *other_methods;  /* of all the rest; NULL: none yet */
 	struct timer recall;     /* looks for tasks that wait behind a slow one */
 	struct timer wake;       /* has the queues looked at */
 	double start_tokens;     /* starts that may happen at once; see slot.c */

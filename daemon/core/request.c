@@ -567,6 +567,10 @@ static int read_full(struct call *call, const struct client *client, const struc
 	if (target_parse_bare(name, target, error) < 0)
 		return -EINVAL;
 	target->method = method;
+	if (method.size == 0) {
+		error_say(error, ERROR_BAD_TARGET, RAN_NO, "objpool.call names no method");
+		return -EINVAL;
+	}
 	if (find_pool(call, client, target, error) < 0)
 		return -EINVAL;
 	struct reader absent = {.p = nothing, .end = nothing + 2};

@@ -49,7 +49,7 @@ static uint64_t estimate(const struct call *call, uint32_t count)
 	return method->estimate * count;
 }
 
-void scheduler_learn(struct batch *batch, uint32_t nanoseconds)
+void scheduler_learn(struct batch *batch, uint64_t nanoseconds)
 {
 	struct method *method = batch->call->method;
 	if (!method)

@@ -36,7 +36,7 @@ void scheduler_relist(struct slot *slot);
 uint32_t scheduler_pace(const struct method *method);
 
 /* A task of the batch has been measured. */
-void scheduler_learn(struct batch *batch, uint32_t nanoseconds);
+void scheduler_learn(struct batch *batch, uint64_t nanoseconds);
 
 /* Takes the batch out of the slot's hands. */
 void scheduler_release(struct batch *batch);

@@ -105,6 +105,8 @@ static void start(struct slot *slot)
 		return;
 	}
 	slot->generation++;
+	slot->pool->counts.starts++;
+	slot->pool->counts.restarts += slot->generation > 1;
 	slot->killed = false;
 	slot->closed = false;
 	slot->told_start = false;
@@ -393,11 +395,16 @@ static struct batch *batch_of(struct slot *slot, uint64_t id)
 /* The worker has done with the batch: takes it out of its hands. */
 static void finish(struct slot *slot, struct batch *batch)
 {
-	const uint32_t spent = atomic_load_explicit(&board_entry(slot->board, batch->id)->spent, memory_order_relaxed);
+	const uint32_t said = atomic_load_explicit(&board_entry(slot->board, batch->id)->spent, memory_order_relaxed);
+	const uint64_t spent = board_nanoseconds(said);
+	struct method *method = batch->call->method;
 
-	slot->calls += batch->count;
-	if (batch->call->method)
-		batch->call->method->calls += batch->count;
+	if (!call_is_probe(batch->call)) {
+		slot->calls += batch->count;
+		measure_add_runs(slot->pool, method, spent, batch->count);
+	}
+	if (method)
+		method->calls += batch->count;
 	scheduler_learn(batch, spent);
 	scheduler_release(batch);
 	if (slot->closed) {
@@ -786,6 +793,7 @@ static void on_start_failed(struct slot *slot, int status, const char *why)
 	memcpy(slot->last_failure, slot->fault, sizeof slot->last_failure);
 	snprintf(slot->pool->fault, sizeof slot->pool->fault, "slot %u: %s", slot->index, slot->fault);
 	slot->failures++;
+	slot->pool->counts.failed_starts++;
 	slot->delay = double_delay(slot->failures == 1 ? 0 : slot->delay, FAILURE_DELAY, FAILURE_DELAY_MOST);
 	set_broken(slot, true);
 	pool_on_broken(slot->pool, slot);
@@ -794,6 +802,7 @@ static void on_start_failed(struct slot *slot, int status, const char *why)
 static void on_died(struct slot *slot, int status, uint64_t lived)
 {
 	slot->restarts++;
+	slot->pool->counts.deaths++;
 	slot_describe_status(status, slot->last_failure, sizeof slot->last_failure);
 	if (lived >= GOOD_LIFE)
 		slot->delay = 0;

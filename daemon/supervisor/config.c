@@ -19,7 +19,7 @@ enum { WORKERS_MOST = 4096 };
 
 /* ---- the table ---- */
 
-enum type { T_TEXT, T_LIST, T_BOOL, T_COUNT, T_SIZE, T_SECONDS, T_MODE, T_WORKERS, T_JSON, T_CHOICE };
+enum type { T_TEXT, T_LIST, T_ADDRESS, T_BOOL, T_COUNT, T_SIZE, T_SECONDS, T_MODE, T_WORKERS, T_JSON, T_CHOICE };
 
 struct option {
 	const char *name;
@@ -36,6 +36,7 @@ static const char *const levels[] = {"error", "warning", "info", "debug", NULL};
 #define AT(member) offsetof(struct config, member)
 static const struct option daemon_options[] = {
 	{"listen", T_LIST, AT(listen), NULL, NULL, 0, 0},
+	{"http", T_ADDRESS, AT(http), NULL, NULL, 0, 0},
 	{"plugin_dir", T_TEXT, AT(plugin_dir), OBJPOOL_PLUGIN_DIR, NULL, 0, 0},
 	{"worker_program", T_TEXT, AT(worker_program), NULL, NULL, 0, 0},
 	{"socket_mode", T_MODE, AT(socket_mode), "0660", NULL, 0, 0777},
@@ -239,8 +240,22 @@ static const char *set_list(void *field, const struct option *option, const char
 	return config_add_listen(config, text) < 0 ? "could not be kept: out of memory" : NULL;
 }
 
+static const char *set_address(void *field, const struct option *option, const char *text)
+{
+	struct config_address *address = field;
+	struct address parsed;
+	static char what[192];
+
+	(void)option;
+	if (address_parse(&parsed, text, what, sizeof what) < 0)
+		return what;
+	free(address->text);
+	address->text = strdup(text);
+	return address->text ? NULL : "could not be kept: out of memory";
+}
+
 static set_fn *const setters[] = {
-	[T_TEXT] = set_text, [T_LIST] = set_list, [T_BOOL] = set_bool, [T_COUNT] = set_count, [T_SIZE] = set_size,
+	[T_TEXT] = set_text, [T_LIST] = set_list, [T_ADDRESS] = set_address, [T_BOOL] = set_bool, [T_COUNT] = set_count, [T_SIZE] = set_size,
 	[T_SECONDS] = set_seconds, [T_MODE] = set_mode, [T_WORKERS] = set_workers, [T_JSON] = set_json, [T_CHOICE] = set_choice,
 };
 
@@ -320,6 +335,21 @@ static int on_section(void *data, const char *section, int line)
 	return fail(file->config, "%s:%d: there is no section [%s]: write [daemon] or [pool NAME]", file->path, line, section);
 }
 
+static int set_value(struct file *file, const struct option *option, void *field, const char *value, int line)
+{
+	const char *wrong = setters[option->type](field, option, value);
+	struct config_address *address = field;
+
+	if (wrong)
+		return fail(file->config, "%s:%d: %s = %.100s: %s", file->path, line, option->name, value, wrong);
+	if (option->type != T_ADDRESS)
+		return 0;
+	free(address->place);
+	if (asprintf(&address->place, "%s:%d", file->path, line) < 0)
+		address->place = NULL;
+	return address->place ? 0 : fail(file->config, "out of memory");
+}
+
 static int on_value(void *data, const char *name, const char *value, int line)
 {
 	struct file *file = data;
@@ -339,8 +369,7 @@ static int on_value(void *data, const char *name, const char *value, int line)
 		file->seen[i] = true;
 		if (options[i].type == T_WORKERS)
 			config->pools[config->pool_count - 1].workers_line = line;
-		const char *wrong = setters[options[i].type]((char *)base + options[i].at, &options[i], value);
-		return wrong ? fail(config, "%s:%d: %s = %.100s: %s", file->path, line, name, value, wrong) : 0;
+		return set_value(file, &options[i], (char *)base + options[i].at, value, line);
 	}
 	return fail(config, "%s:%d: [%s] has no key \"%s\"", file->path, line, file->section, name);
 }
@@ -459,8 +488,26 @@ static int check_listen(struct config *config, uint32_t i)
 	return 0;
 }
 
+static int check_http(struct config *config)
+{
+	const struct config_address *http = &config->http;
+	struct address address;
+	char fault[256];
+
+	if (!http->text || config->insecure_remote)
+		return 0;
+	if (address_parse(&address, http->text, fault, sizeof fault) < 0)
+		return fail(config, "%s: http: %s", http->place, fault);
+	if (!address_is_loopback(&address))
+		return fail(config, "%s: http = %s: anyone on the network could look; set insecure_remote = yes if that is what you want",
+			    http->place, http->text);
+	return 0;
+}
+
 int config_check(struct config *config)
 {
+	if (check_http(config) < 0)
+		return -1;
 	for (uint32_t i = 0; i < config->listen_count; i++)
 		if (check_listen(config, i) < 0)
 			return -1;
@@ -545,6 +592,7 @@ static void print_value(const void *field, const struct option *option, FILE *to
 
 	switch (option->type) {
 	case T_TEXT:
+	case T_ADDRESS: /* its first member */
 		fputs(*(char *const *)field, to);
 		break;
 	case T_BOOL:
@@ -582,7 +630,7 @@ static void print_value(const void *field, const struct option *option, FILE *to
 
 static bool is_given(const void *field, const struct option *option)
 {
-	return (option->type != T_TEXT || *(char *const *)field) &&
+	return ((option->type != T_TEXT && option->type != T_ADDRESS) || *(char *const *)field) &&
 	       (option->type != T_COUNT || *(const uint64_t *)field != CONFIG_UNSET) &&
 	       (option->type != T_JSON || ((const struct config_json *)field)->text);
 }
@@ -619,6 +667,10 @@ static void free_section(void *base, const struct option *options, size_t count)
 		void *field = (char *)base + options[i].at;
 		if (options[i].type == T_TEXT)
 			free(*(char **)field);
+		if (options[i].type == T_ADDRESS) {
+			free(((struct config_address *)field)->text);
+			free(((struct config_address *)field)->place);
+		}
 		if (options[i].type == T_JSON) {
 			free(((struct config_json *)field)->text);
 			block_unref(((struct config_json *)field)->packed);

@@ -21,6 +21,12 @@ struct config_json {
 	struct span value;
 };
 
+/* An address, and where it was given: FILE:LINE. */
+struct config_address {
+	char *text; /* NULL: not given */
+	char *place;
+};
+
 struct config_pool {
 	char *name;
 	char *plugin, *class;
@@ -44,6 +50,7 @@ enum config_admin { ADMIN_ALL, ADMIN_UNIX, ADMIN_NONE };
 struct config {
 	char **listen;
 	uint32_t listen_count;
+	struct config_address http; /* for probes and metrics */
 	char *plugin_dir;
 	char *worker_program; /* NULL: found */
 	uint64_t socket_mode;

@@ -2,6 +2,7 @@
 #include "daemon/supervisor/daemon.h"
 
 #include "daemon/core/pool.h"
+#include "daemon/supervisor/http.h"
 #include "daemon/supervisor/listener.h"
 #include "daemon/supervisor/log.h"
 #include "daemon/supervisor/reload.h"
@@ -301,6 +302,7 @@ int daemon_init(struct daemon *daemon, struct config *config, const char *path, 
 {
 	const struct core_limits limits = limits_of(config);
 	struct listener *listener;
+	struct http *http = NULL;
 	char fault[512];
 
 	*daemon = (struct daemon){.config = *config, .config_path = path, .extra_listen = listen, .extra_listen_count = listen_count};
@@ -317,10 +319,12 @@ int daemon_init(struct daemon *daemon, struct config *config, const char *path, 
 	raise_descriptors(daemon);
 	if (set_up_process(daemon) < 0)
 		return -1;
-	if (systemd_adopt_sockets(daemon, fault, sizeof fault) < 0 || reload_open_listeners(daemon, &daemon->config, fault, sizeof fault) < 0) {
+	if (systemd_adopt_sockets(daemon, fault, sizeof fault) < 0 || reload_open_listeners(daemon, &daemon->config, fault, sizeof fault) < 0 ||
+	    http_open(daemon, &daemon->config, &http, fault, sizeof fault) < 0) {
 		log_say(LOG_ERR, "%s", fault);
 		return -1;
 	}
+	http_use(daemon, http);
 	if (reload_start_pools(daemon) < 0)
 		return -1;
 	TAILQ_FOREACH(listener, &daemon->listeners, link)
@@ -519,6 +523,7 @@ static void end_turn(struct daemon *daemon)
 		react_to_slots(daemon);
 	if (daemon->forks_wanted)
 		run_templates(daemon);
+	http_end_turn(daemon->http);
 	if (daemon->state != DAEMON_RUNNING)
 		go_on_stopping(daemon);
 	flush_all(daemon);
@@ -552,6 +557,7 @@ void daemon_free(struct daemon *daemon)
 		session_close(session, NULL);
 	free_closed(daemon);
 	close_listeners(daemon);
+	daemon->http = http_close(daemon->http);
 	for (size_t i = 0; i < sizeof daemon->signals / sizeof *daemon->signals; i++)
 		if (daemon->signals[i])
 			event_free(daemon->signals[i]);

@@ -15,6 +15,7 @@
 #include <event2/event.h>
 #include <sys/types.h>
 
+struct http;
 struct listener;
 struct session;
 struct slowlog;
@@ -43,6 +44,7 @@ struct daemon {
 	uint64_t started;              /* CLOCK_MONOTONIC */
 
 	struct listener_list listeners;
+	struct http *http;             /* NULL: none */
 	struct session_list sessions;
 	struct session_list dirty_sessions; /* have something to send, or to take in again */
 	struct session_list closed_sessions; /* freed when the turn of the loop is over */

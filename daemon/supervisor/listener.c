@@ -170,6 +170,21 @@ static int bind_and_listen(const struct daemon *daemon, int fd, const struct add
 	return listen(fd, BACKLOG) < 0 ? fail(fault, size, "%s: %s", text, strerror(errno)) : 0;
 }
 
+int listener_bind(const struct daemon *daemon, const struct address *address, char *fault, size_t fault_size)
+{
+	char text[ADDRESS_TEXT];
+	const int fd = socket(address->sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd >= 0 && bind_and_listen(daemon, fd, address, fault, fault_size) == 0)
+		return fd;
+	if (fd >= 0) {
+		(void)close(fd);
+		return -1;
+	}
+	address_format(address, text, sizeof text);
+	return fail(fault, fault_size, "%s: %s", text, strerror(errno));
+}
+
 static struct listener *listener_new(struct daemon *daemon, int fd, const struct address *address)
 {
 	struct listener *listener = calloc(1, sizeof *listener);
@@ -201,13 +216,9 @@ int listener_open(struct daemon *daemon, const char *text, char *fault, size_t f
 			listener->wanted = true;
 			return 0;
 		}
-	const int fd = socket(address.sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	const int fd = listener_bind(daemon, &address, fault, fault_size);
 	if (fd < 0)
-		return fail(fault, fault_size, "%s: %s", text, strerror(errno));
-	if (bind_and_listen(daemon, fd, &address, fault, fault_size) < 0) {
-		(void)close(fd);
 		return -1;
-	}
 	if (!listener_new(daemon, fd, &address)) {
 		(void)close(fd);
 		return fail(fault, fault_size, "out of memory");

@@ -21,6 +21,9 @@ struct listener {
 	struct event *event, *again;
 };
 
+/* A new socket that listens there; a stale socket file in its way goes. -1 with a sentence in `fault`. */
+int listener_bind(const struct daemon *daemon, const struct address *address, char *fault, size_t fault_size);
+
 /* Opens the address, or finds that it is open already. 0, or -1 with a sentence in `fault`. */
 int listener_open(struct daemon *daemon, const char *address, char *fault, size_t fault_size);
 

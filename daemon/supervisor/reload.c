@@ -2,6 +2,7 @@
 #include "daemon/supervisor/reload.h"
 
 #include "daemon/core/pool.h"
+#include "daemon/supervisor/http.h"
 #include "daemon/supervisor/listener.h"
 #include "daemon/supervisor/log.h"
 #include "daemon/supervisor/systemd.h"
@@ -182,7 +183,19 @@ static void start_new(struct daemon *daemon, struct config *config, struct daemo
 
 /* ---- the whole ---- */
 
-static int read_config(struct daemon *daemon, struct config *config, struct daemon_report *report)
+/* All addresses, or none. */
+static int open_addresses(struct daemon *daemon, const struct config *config, struct http **http, struct daemon_report *report)
+{
+	if (http_open(daemon, config, http, report->fault, sizeof report->fault) < 0)
+		return -1;
+	if (reload_open_listeners(daemon, config, report->fault, sizeof report->fault) == 0)
+		return 0;
+	if (*http != daemon->http)
+		(void)http_close(*http);
+	return -1;
+}
+
+static int read_config(struct daemon *daemon, struct config *config, struct http **http, struct daemon_report *report)
 {
 	if (!daemon->config_path) {
 		snprintf(report->fault, sizeof report->fault, "the daemon was started without a configuration file");
@@ -192,7 +205,7 @@ static int read_config(struct daemon *daemon, struct config *config, struct daem
 		snprintf(report->fault, sizeof report->fault, "%s", config->fault);
 		return -1;
 	}
-	return reload_open_listeners(daemon, config, report->fault, sizeof report->fault);
+	return open_addresses(daemon, config, http, report);
 }
 
 static void take_over(struct daemon *daemon, struct config *config, struct daemon_report *report)
@@ -215,6 +228,7 @@ static void take_over(struct daemon *daemon, struct config *config, struct daemo
 int daemon_reload(struct daemon *daemon, struct daemon_report *report)
 {
 	struct config config = {0};
+	struct http *http = NULL;
 	int r;
 
 	*report = (struct daemon_report){0};
@@ -223,8 +237,9 @@ int daemon_reload(struct daemon *daemon, struct daemon_report *report)
 		return -1;
 	}
 	systemd_reloading();
-	r = read_config(daemon, &config, report);
+	r = read_config(daemon, &config, &http, report);
 	if (r == 0) {
+		http_use(daemon, http);
 		take_over(daemon, &config, report);
 		log_say(LOG_NOTICE, "configuration reloaded; started: %s resized: %s replaced: %s stopped: %s unchanged: %s", report->started,
 			report->resized, report->replaced, report->stopped, report->unchanged);

@@ -5,6 +5,7 @@
 #include "daemon/core/pool.h"
 #include "daemon/core/request.h"
 #include "daemon/supervisor/log.h"
+#include "daemon/supervisor/metrics.h"
 #include "daemon/supervisor/status.h"
 #include "daemon/supervisor/template.h"
 
@@ -154,6 +155,20 @@ static int on_status(struct request *request)
 	if (request->count > 0 && read_nil(&request->args) < 0 && !(pool = pool_argument(request)))
 		return -1;
 	status_pack(request->daemon, pool, request->result);
+	return 0;
+}
+
+static int on_metrics(struct request *request)
+{
+	size_t size;
+	char *text = metrics_text(request->daemon, &size);
+
+	if (!text) {
+		error_say(&request->error, ERROR_OVERLOADED, RAN_NO, "the daemon is out of memory");
+		return -1;
+	}
+	msgpack_pack_str_with_body(request->result, text, size);
+	free(text);
 	return 0;
 }
 
@@ -549,7 +564,7 @@ static const struct {
 	{"objpool.reload", on_reload, true},      {"objpool.shutdown", on_shutdown, true},
 	{"objpool.create", on_lacking, false},    {"objpool.drop", on_lacking, false},
 	{"objpool.lease", on_lease, false},       {"objpool.release", on_release, false},
-	{"objpool.forget", on_forget, true},    {"objpool.metrics", on_lacking, false},
+	{"objpool.forget", on_forget, true},      {"objpool.metrics", on_metrics, false},
 };
 
 static bool may_administer(const struct session *session)

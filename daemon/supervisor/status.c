@@ -3,6 +3,7 @@
 
 #include "daemon/core/pool.h"
 #include "daemon/supervisor/listener.h"
+#include "daemon/supervisor/procfs.h"
 #include "daemon/supervisor/template.h"
 
 #include <unistd.h>
@@ -50,7 +51,7 @@ static const char *pool_state(const struct pool *pool)
 	return pool->broken > 0 ? "degraded" : "starting";
 }
 
-static uint32_t running_batches(const struct pool *pool)
+uint32_t status_running_batches(const struct pool *pool)
 {
 	uint32_t n = 0;
 	for (uint32_t i = 0; i < pool->size; i++)
@@ -107,8 +108,7 @@ void status_pack_pool_names(const struct daemon *daemon, msgpack_packer *packer)
 			status_pack_text(packer, pool->name);
 }
 
-/* The method that runs, and since when; NULL when none does. */
-static const struct method *running(const struct slot *slot, uint64_t now, uint64_t *since)
+const struct method *status_running(const struct slot *slot, uint64_t now, uint64_t *since)
 {
 	const struct batch *batch = TAILQ_FIRST(&slot->handed);
 	const uint64_t began = slot->board ? atomic_load(&slot->board->since) : 0;
@@ -119,14 +119,20 @@ static const struct method *running(const struct slot *slot, uint64_t now, uint6
 	return batch->call->method;
 }
 
+const char *status_slot_state(const struct slot *slot)
+{
+	return slot->state == SLOT_WAITING && slot->broken ? "failed" : slot_state_name(slot->state);
+}
+
 static void pack_slot(const struct slot *slot, uint64_t now, msgpack_packer *packer)
 {
 	uint64_t since = 0;
-	const struct method *method = running(slot, now, &since);
+	const struct method *method = status_running(slot, now, &since);
+	const struct procfs process = procfs_read(slot->pid);
 
-	msgpack_pack_map(packer, 13);
+	msgpack_pack_map(packer, 15);
 	pair_number(packer, "slot", slot->index);
-	pair_text(packer, "state", slot->state == SLOT_WAITING && slot->broken ? "failed" : slot_state_name(slot->state));
+	pair_text(packer, "state", status_slot_state(slot));
 	pair_number(packer, "generation", slot->generation);
 	pair_number(packer, "pid", (uint64_t)slot->pid);
 	pair_seconds(packer, "since_s", now - slot->since);
@@ -141,7 +147,50 @@ static void pack_slot(const struct slot *slot, uint64_t now, msgpack_packer *pac
 	else
 		msgpack_pack_nil(packer);
 	pair_seconds(packer, "running_s", since);
+	pair_number(packer, "rss", process.rss);
+	status_pack_text(packer, "cpu_s");
+	msgpack_pack_double(packer, process.cpu_s);
 	pair_text(packer, "last_failure", slot->last_failure);
+}
+
+/* Three keys. */
+static void pack_latency(const struct histogram *calls, msgpack_packer *packer)
+{
+	pair_seconds(packer, "p50_s", histogram_quantile(calls, 0.5));
+	pair_seconds(packer, "p99_s", histogram_quantile(calls, 0.99));
+	pair_seconds(packer, "max_s", calls->most);
+}
+
+static uint32_t count_measures(const struct pool *pool)
+{
+	const char *name;
+	uint32_t at = 0, n = 0;
+
+	while (measure_next(pool, &at, &name))
+		n++;
+	return n;
+}
+
+static void pack_measures(const struct pool *pool, msgpack_packer *packer)
+{
+	const struct measure *measure;
+	struct histogram all;
+	const char *name;
+	uint32_t at = 0;
+
+	measure_all_calls(pool, &all);
+	status_pack_text(packer, "latency");
+	msgpack_pack_map(packer, 3);
+	pack_latency(&all, packer);
+	status_pack_text(packer, "methods");
+	msgpack_pack_map(packer, count_measures(pool));
+	while ((measure = measure_next(pool, &at, &name))) {
+		status_pack_text(packer, name);
+		msgpack_pack_map(packer, 5);
+		pair_number(packer, "calls", measure->calls.count);
+		pair_number(packer, "failures", measure->failures);
+		pack_latency(&measure->calls, packer);
+	}
 }
 
 static void pack_pool(const struct pool *pool, msgpack_packer *packer)
@@ -150,14 +199,15 @@ static void pack_pool(const struct pool *pool, msgpack_packer *packer)
 
 	for (uint32_t i = 0; i < pool->size; i++)
 		restarts += pool->slots[i]->restarts;
-	msgpack_pack_map(packer, POOL_KEYS + 7);
+	msgpack_pack_map(packer, POOL_KEYS + 9);
 	pack_pool_head(pool, packer);
-	pair_number(packer, "running", running_batches(pool));
+	pair_number(packer, "running", status_running_batches(pool));
 	pair_number(packer, "calls", pool->counts.calls);
 	pair_number(packer, "failures", pool->counts.failures);
 	pair_number(packer, "lost", pool->counts.lost);
 	pair_number(packer, "rejected", pool->counts.rejected);
 	pair_number(packer, "restarts", restarts);
+	pack_measures(pool, packer);
 	status_pack_text(packer, "slots");
 	msgpack_pack_array(packer, pool->size);
 	for (uint32_t i = 0; i < pool->size; i++)

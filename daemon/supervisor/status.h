@@ -19,6 +19,12 @@ int status_pack_description(const struct pool *pool, msgpack_packer *packer);
 /* "2 pools, 6 of 6 instances ready" */
 void status_line(const struct daemon *daemon, char *text, size_t size);
 
+/* What metrics.h shows too: tasks and batches in workers' hands; a slot's state in words; the method that runs in it (NULL: none),
+ * and for how many nanoseconds. */
+uint32_t status_running_batches(const struct pool *pool);
+const char *status_slot_state(const struct slot *slot);
+const struct method *status_running(const struct slot *slot, uint64_t now, uint64_t *since);
+
 void status_pack_text(msgpack_packer *packer, const char *text);
 
 #endif

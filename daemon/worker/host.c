@@ -69,8 +69,7 @@ static void end_batch(struct host *host, uint32_t id, uint32_t count)
 	const uint64_t spent = host->now - before;
 	host->method_cost = spent > host->method_cost ? spent : host->method_cost - host->method_cost / 64;
 	const uint64_t each = spent / (count ? count : 1);
-	atomic_store_explicit(&board_entry(host->board, id)->spent, each < UINT32_MAX ? (uint32_t)each : UINT32_MAX,
-			      memory_order_relaxed);
+	atomic_store_explicit(&board_entry(host->board, id)->spent, board_spent(each), memory_order_relaxed);
 	atomic_store_explicit(&host->board->since, 0, memory_order_release);
 }
 
@@ -167,6 +166,17 @@ static int read_call_args(struct host *host, struct reader *reader, uint32_t fie
 	return task_add_array(task, args) < 0 || task_add_map(task, kwargs) < 0 ? -1 : 0;
 }
 
+/* The supervisor asks for a sign of life: the class knows nothing of it. */
+static void on_probe(struct host *host, uint32_t id)
+{
+	if (!begin_batch(host, id))
+		return;
+	put_head(host, FROM_REPLY, id, true);
+	msgpack_pack_nil(&host->task.packer);
+	reply_seal(&host->reply);
+	end_batch(host, id, 1);
+}
+
 static void on_call(struct host *host, struct reader *reader, uint32_t fields)
 {
 	struct task *task = &host->task;
@@ -175,6 +185,10 @@ static void on_call(struct host *host, struct reader *reader, uint32_t fields)
 
 	if (read_uint(reader, &id) < 0 || read_uint(reader, &task->handle.call.session) < 0 || read_text(reader, &name) < 0)
 		_exit(70);
+	if (name.size == 0) {
+		on_probe(host, (uint32_t)id);
+		return;
+	}
 	const bool found = find_method(host, name) == 0;
 	if (!begin_batch(host, (uint32_t)id))
 		return;

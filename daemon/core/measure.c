@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/core/measure.h"
+
+#include "daemon/core/pool.h"
+
+#include <stdlib.h>
+
+/* ---- names that can be shown: UTF-8 without control characters ---- */
+
+/* The length of the character that begins at `text`; 0: there is none. */
+static size_t character(const uint8_t *text)
+{
+	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+	const size_t n = text[0] < 0x80 ? 1 : text[0] >> 5 == 6 ? 2 : text[0] >> 4 == 14 ? 3 : text[0] >> 3 == 30 ? 4 : 0;
+	uint32_t value = n > 1 ? text[0] & (0x7fu >> n) : text[0];
+
+	for (size_t i = 1; i < n; i++) {
+		if (text[i] >> 6 != 2)
+			return 0;
+		value = value << 6 | (text[i] & 0x3f);
+	}
+	const bool surrogate = value >= 0xd800 && value < 0xe000;
+	return n == 0 || value < least[n] || value > 0x10ffff || surrogate || value < 0x20 || value == 0x7f ? 0 : n;
+}
+
+static bool can_be_shown(const char *name)
+{
+	const uint8_t *text = (const uint8_t *)name;
+	size_t at = 0;
+
+	while (at <= MEASURE_NAME_MOST && text[at]) {
+		const size_t n = character(text + at);
+		if (n == 0)
+			return false;
+		at += n;
+	}
+	return at > 0 && at <= MEASURE_NAME_MOST;
+}
+
+/* ---- adding ---- */
+
+static struct measure *others(struct pool *pool)
+{
+	if (!pool->other_methods)
+		pool->other_methods = calloc(1, sizeof *pool->other_methods);
+	return pool->other_methods;
+}
+
+static struct measure *measure_new(struct pool *pool, struct method *method)
+{
+	if (!method || pool->measured == MEASURE_MOST || !can_be_shown(method->name))
+		return others(pool);
+	method->measure = calloc(1, sizeof *method->measure);
+	pool->measured += method->measure != NULL;
+	return method->measure;
+}
+
+/* NULL: out of memory, and it is not measured. */
+static struct measure *measure_of(struct pool *pool, struct method *method)
+{
+	return method && method->measure ? method->measure : measure_new(pool, method);
+}
+
+void measure_add_call(struct pool *pool, struct method *method, uint64_t nanoseconds, bool failed)
+{
+	struct measure *measure = measure_of(pool, method);
+	if (!measure)
+		return;
+	histogram_add(&measure->calls, nanoseconds, 1);
+	measure->failures += failed;
+}
+
+void measure_add_runs(struct pool *pool, struct method *method, uint64_t nanoseconds, uint32_t count)
+{
+	struct measure *measure = measure_of(pool, method);
+	if (measure)
+		histogram_add(&measure->runs, nanoseconds, count);
+}
+
+void measure_forget(struct pool *pool, struct method *method)
+{
+	struct measure *gone = method->measure;
+	struct measure *to = gone ? others(pool) : NULL;
+
+	if (to) {
+		histogram_merge(&to->calls, &gone->calls);
+		histogram_merge(&to->runs, &gone->runs);
+		to->failures += gone->failures;
+	}
+	pool->measured -= gone != NULL;
+	free(gone);
+	method->measure = NULL;
+}
+
+/* ---- looking ---- */
+
+const struct measure *measure_next(const struct pool *pool, uint32_t *at, const char **name)
+{
+	const uint32_t places = pool->methods.mask ? pool->methods.mask + 1 : 0;
+
+	while (*at < places) {
+		const struct method *method = pool->methods.entries[(*at)++].value;
+		if (method && method->measure) {
+			*name = method->name;
+			return method->measure;
+		}
+	}
+	*name = "(other)";
+	return (*at)++ == places ? pool->other_methods : NULL;
+}
+
+void measure_all_calls(const struct pool *pool, struct histogram *sum)
+{
+	const struct measure *measure;
+	const char *name;
+	uint32_t at = 0;
+
+	*sum = (struct histogram){0};
+	while ((measure = measure_next(pool, &at, &name)))
+		histogram_merge(sum, &measure->calls);
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/core/probe.h"
+
+#include "daemon/core/pool.h"
+
+#include <stdio.h>
+
+/* The method "", and no arguments. */
+static const uint8_t request[] = {0xa0, 0x90};
+
+static void refuse(struct probe *probe, const struct error *error)
+{
+	client_answer_error(&probe->client, 0, error);
+}
+
+void probe_begin(struct probe *probe, struct pool *pool, uint64_t deadline)
+{
+	struct rpc rpc = {.type = RPC_REQUEST,
+			  .method = {.bytes = request + 1, .size = 0},
+			  .params = {.bytes = request + 1, .size = 1}};
+	struct error error;
+	struct call *call;
+
+	client_init(&probe->client, pool->core);
+	probe->client.internal = true;
+	if (!pool_is_available(pool)) {
+		pool_unavailable(pool, NULL, &error);
+		refuse(probe, &error);
+		return;
+	}
+	call = call_new(&probe->client, &rpc, NULL);
+	if (!call) {
+		error_say(&error, ERROR_OVERLOADED, RAN_NO, "the daemon is out of memory");
+		refuse(probe, &error);
+		return;
+	}
+	call->pool = pool;
+	call->select = SELECT_ANY;
+	call->name = rpc.method;
+	call->args = rpc.params;
+	call->total = 1;
+	call->deadline = deadline;
+	(void)call_begin(call, &probe->client, &rpc, NULL); /* its one msgid is free */
+}
+
+/* As much of the answer as fits. */
+static struct span answer(const struct probe *probe, uint8_t *room, size_t size)
+{
+	struct iovec iov[8];
+	const int n = sendq_iov(&probe->client.out, iov, 8);
+	size_t at = 0;
+
+	for (int i = 0; i < n && at < size; i++) {
+		const size_t part = iov[i].iov_len < size - at ? iov[i].iov_len : size - at;
+		memcpy(room + at, iov[i].iov_base, part);
+		at += part;
+	}
+	return (struct span){.bytes = room, .size = at};
+}
+
+bool probe_succeeded(const struct probe *probe, char *reason, size_t size)
+{
+	uint8_t room[1024];
+	struct rpc rpc;
+	struct span text;
+
+	snprintf(reason, size, "INTERNAL: the answer can't be read");
+	if (probe->client.out.failed || probe->client.out.bytes > sizeof room || rpc_parse(answer(probe, room, sizeof room), &rpc) < 0)
+		return false;
+	struct reader reader = reader_of(rpc.error);
+	if (read_nil(&reader) == 0)
+		return true;
+	if (read_text(&reader, &text) == 0)
+		snprintf(reason, size, "%.*s", (int)text.size, (const char *)text.bytes);
+	return false;
+}
+
+void probe_end(struct probe *probe)
+{
+	client_gone(&probe->client);
+}
+
+static bool is_busy(const struct slot *slot)
+{
+	const struct batch *batch = TAILQ_FIRST(&slot->handed);
+	return slot->state == SLOT_READY && !slot->killed && batch && !batch->call->answered && !call_is_probe(batch->call) &&
+	       board_state(slot->board, batch->id) == BOARD_STARTED;
+}
+
+bool probe_finds_busy(const struct pool *pool)
+{
+	for (uint32_t i = 0; i < pool->size; i++)
+		if (is_busy(pool->slots[i]))
+			return true;
+	return false;
+}

@@ -1,0 +1,494 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/supervisor/http.h"
+
+#include "daemon/core/pool.h"
+#include "daemon/core/probe.h"
+#include "daemon/supervisor/listener.h"
+#include "daemon/supervisor/log.h"
+#include "daemon/supervisor/metrics.h"
+
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/http.h>
+#include <event2/listener.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define READY_WITHIN (1 * SECOND)
+#define LIFE (10 * SECOND) /* of a connection, however slowly it speaks or reads */
+
+enum { CONNECTIONS_MOST = 64, HEADERS_MOST = 8192, BODY_MOST = 4096 };
+
+static const struct timeval a_moment = {.tv_usec = 100000};
+
+/* evhttp owns a connection, and does not tell when it lets go: then its bufferevent has no callbacks left. Ours is a reference that
+ * keeps the descriptor from being another's meanwhile. */
+struct connection {
+	TAILQ_ENTRY(connection) link;
+	struct bufferevent *stream;
+	uint64_t ends; /* is cut then */
+	bool cut;
+};
+
+struct http {
+	struct daemon *daemon;
+	struct evhttp *server;
+	struct evconnlistener *listener;
+	struct address address; /* as asked for */
+	struct address bound;   /* with the port that it became */
+	TAILQ_HEAD(, connection) connections;
+	uint32_t connection_count;
+	TAILQ_HEAD(, check) checks;
+	struct timer cut;     /* when the oldest connection ends */
+	struct event *again;  /* accepts again after a failure */
+	bool complained;
+};
+
+/* A /readyz under way. */
+struct check {
+	TAILQ_ENTRY(check) link; /* in http->checks */
+	struct http *http;
+	struct evhttp_request *request;
+	uint32_t count;
+	struct part {
+		char *pool; /* its name: the pool may go */
+		struct probe probe;
+	} parts[];
+};
+
+/* ---- answering ---- */
+
+static void answer(struct evhttp_request *request, int code, const char *type, const void *text, size_t size)
+{
+	struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
+	struct evbuffer *body = evhttp_request_get_output_buffer(request);
+	char length[24];
+
+	snprintf(length, sizeof length, "%zu", size);
+	(void)evhttp_add_header(headers, "Content-Type", type);
+	(void)evhttp_add_header(headers, "Content-Length", length);
+	(void)evhttp_add_header(headers, "Cache-Control", "no-store");
+	(void)evhttp_add_header(headers, "Connection", "close");
+	if (evhttp_request_get_command(request) != EVHTTP_REQ_HEAD && evbuffer_add(body, text, size) < 0)
+		code = HTTP_INTERNAL;
+	evhttp_send_reply(request, code, NULL, NULL);
+}
+
+static void answer_text(struct evhttp_request *request, int code, const char *text)
+{
+	answer(request, code, "text/plain; charset=utf-8", text, strlen(text));
+}
+
+static void answer_livez(struct http *http, struct evhttp_request *request)
+{
+	(void)http;
+	answer_text(request, HTTP_OK, "ok\n");
+}
+
+static void answer_metrics(struct http *http, struct evhttp_request *request)
+{
+	size_t size;
+	char *text = metrics_text(http->daemon, &size);
+
+	if (text)
+		answer(request, HTTP_OK, METRICS_TYPE, text, size);
+	else
+		answer_text(request, HTTP_INTERNAL, "out of memory\n");
+	free(text);
+}
+
+/* ---- /readyz ---- */
+
+static void check_free(struct check *check)
+{
+	TAILQ_REMOVE(&check->http->checks, check, link);
+	for (uint32_t i = 0; i < check->count; i++) {
+		probe_end(&check->parts[i].probe);
+		free(check->parts[i].pool);
+	}
+	free(check);
+}
+
+static uint32_t count_pools(const struct core *core)
+{
+	const struct pool *pool;
+	uint32_t n = 0;
+
+	TAILQ_FOREACH(pool, &core->pools, link)
+		n += !pool->leaving;
+	return n;
+}
+
+static struct check *check_new(struct http *http, struct evhttp_request *request)
+{
+	struct core *core = &http->daemon->core;
+	struct check *check = calloc(1, sizeof *check + count_pools(core) * sizeof *check->parts);
+	struct pool *pool;
+
+	if (!check)
+		return NULL;
+	check->http = http;
+	check->request = request;
+	TAILQ_INSERT_TAIL(&http->checks, check, link);
+	TAILQ_FOREACH(pool, &core->pools, link) {
+		if (pool->leaving)
+			continue;
+		struct part *part = &check->parts[check->count++];
+		part->pool = strdup(pool->name);
+		probe_begin(&part->probe, pool, core->now + READY_WITHIN);
+	}
+	return check;
+}
+
+static void answer_readyz(struct http *http, struct evhttp_request *request)
+{
+	if (http->daemon->state != DAEMON_RUNNING)
+		answer_text(request, HTTP_SERVUNAVAIL, "the daemon is stopping\n");
+	else if (!check_new(http, request)) /* answered by http_end_turn */
+		answer_text(request, HTTP_SERVUNAVAIL, "out of memory\n");
+}
+
+static uint32_t count_ready(const struct pool *pool)
+{
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < pool->size; i++)
+		n += pool->slots[i]->state == SLOT_READY;
+	return n;
+}
+
+/* A pool whose probe ran out of time. */
+static bool judge_late(const struct core *core, const char *name, char *text, size_t size)
+{
+	const struct pool *pool = pool_find(core, (struct span){.bytes = (const uint8_t *)name, .size = strlen(name)});
+	const uint32_t ready = pool ? count_ready(pool) : 0;
+
+	if (pool && probe_finds_busy(pool)) {
+		snprintf(text, size, "busy: no instance was free within a second");
+		return true;
+	}
+	if (ready > 0)
+		snprintf(text, size, "failed: no instance has answered within a second");
+	else
+		snprintf(text, size, "failed: no instance is ready%s%s", pool && pool->fault[0] ? ": " : "", pool ? pool->fault : "");
+	return false;
+}
+
+static bool judge(const struct core *core, const struct part *part, char *text, size_t size)
+{
+	char reason[512];
+
+	snprintf(text, size, "ok");
+	if (probe_succeeded(&part->probe, reason, sizeof reason))
+		return true;
+	if (strncmp(reason, "TIMEOUT: ", 9) == 0)
+		return judge_late(core, part->pool, text, size);
+	snprintf(text, size, "failed: %s", reason);
+	return false;
+}
+
+/* What a plugin has said stays on its line. */
+static void make_one_line(char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text < ' ' || *text == 0x7f)
+			*text = ' ';
+}
+
+static void finish_check(struct check *check)
+{
+	const struct core *core = &check->http->daemon->core;
+	struct evbuffer *body = evbuffer_new();
+	bool good = true;
+	char text[768];
+
+	for (uint32_t i = 0; i < check->count; i++) {
+		const struct part *part = &check->parts[i];
+		good = judge(core, part, text, sizeof text) && good;
+		make_one_line(text);
+		if (body)
+			(void)evbuffer_add_printf(body, "%s %s\n", part->pool ? part->pool : "?", text);
+	}
+	if (check->count == 0 && body)
+		(void)evbuffer_add_printf(body, "there are no pools\n");
+	if (body)
+		answer(check->request, good ? HTTP_OK : HTTP_SERVUNAVAIL, "text/plain; charset=utf-8", evbuffer_pullup(body, -1),
+		       evbuffer_get_length(body));
+	else
+		answer_text(check->request, HTTP_SERVUNAVAIL, "out of memory\n");
+	if (body)
+		evbuffer_free(body);
+	check_free(check);
+}
+
+static bool is_done(const struct check *check)
+{
+	for (uint32_t i = 0; i < check->count; i++)
+		if (!probe_is_answered(&check->parts[i].probe))
+			return false;
+	return true;
+}
+
+/* ---- requests ---- */
+
+static const struct {
+	const char *path;
+	void (*answer)(struct http *http, struct evhttp_request *request);
+} pages[] = {{"/livez", answer_livez}, {"/readyz", answer_readyz}, {"/metrics", answer_metrics}};
+
+/* evhttp's, for each whole request. */
+static void on_request(struct evhttp_request *request, void *data)
+{
+	const enum evhttp_cmd_type command = evhttp_request_get_command(request);
+	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(request);
+	const char *path = uri ? evhttp_uri_get_path(uri) : NULL;
+	struct http *http = data;
+
+	daemon_tick(http->daemon);
+	if (command != EVHTTP_REQ_GET && command != EVHTTP_REQ_HEAD) {
+		(void)evhttp_add_header(evhttp_request_get_output_headers(request), "Allow", "GET, HEAD");
+		answer_text(request, HTTP_BADMETHOD, "only GET and HEAD\n");
+		return;
+	}
+	for (size_t i = 0; path && i < sizeof pages / sizeof *pages; i++)
+		if (strcmp(path, pages[i].path) == 0) {
+			pages[i].answer(http, request);
+			return;
+		}
+	answer_text(request, HTTP_NOTFOUND, "there are /livez, /readyz and /metrics\n");
+}
+
+/* ---- connections ---- */
+
+static void set_cut(struct http *http)
+{
+	const struct connection *oldest = TAILQ_FIRST(&http->connections);
+	struct timers *timers = &http->daemon->core.timers;
+
+	while (oldest && oldest->cut)
+		oldest = TAILQ_NEXT(oldest, link);
+	if (oldest)
+		(void)timer_set(timers, &http->cut, oldest->ends); /* without memory the next turn does it */
+	else
+		timer_clear(timers, &http->cut);
+}
+
+/* The turn that it ends does what is to be done. */
+static void on_cut(struct timer *timer)
+{
+	(void)timer;
+}
+
+/* evhttp's, for each connection that it accepts. */
+static struct bufferevent *on_connection(struct event_base *base, void *data)
+{
+	struct http *http = data;
+	struct connection *connection = calloc(1, sizeof *connection);
+
+	daemon_tick(http->daemon);
+	http->complained = false;
+	if (!connection || !(connection->stream = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE))) {
+		free(connection);
+		return NULL; /* evhttp tries for itself */
+	}
+	bufferevent_incref(connection->stream);
+	connection->ends = http->daemon->core.now + LIFE;
+	TAILQ_INSERT_TAIL(&http->connections, connection, link);
+	if (++http->connection_count == CONNECTIONS_MOST)
+		(void)evconnlistener_disable(http->listener); /* others wait until one is over */
+	set_cut(http);
+	return connection->stream;
+}
+
+static void connection_free(struct http *http, struct connection *connection)
+{
+	TAILQ_REMOVE(&http->connections, connection, link);
+	(void)bufferevent_decref(connection->stream);
+	free(connection);
+	if (http->connection_count-- == CONNECTIONS_MOST)
+		(void)evconnlistener_enable(http->listener);
+}
+
+static bool is_over(const struct connection *connection)
+{
+	bufferevent_event_cb on_event;
+
+	bufferevent_getcb(connection->stream, NULL, NULL, &on_event, NULL);
+	return !on_event;
+}
+
+static void look_at_connections(struct http *http)
+{
+	struct connection *connection, *next;
+
+	for (connection = TAILQ_FIRST(&http->connections); connection; connection = next) {
+		next = TAILQ_NEXT(connection, link);
+		if (is_over(connection)) {
+			connection_free(http, connection);
+		} else if (!connection->cut && http->daemon->core.now >= connection->ends) {
+			connection->cut = true;
+			(void)shutdown(bufferevent_getfd(connection->stream), SHUT_RDWR); /* evhttp finds its end */
+		}
+	}
+	set_cut(http);
+}
+
+static void on_again(evutil_socket_t fd, short what, void *data)
+{
+	struct http *http = data;
+	(void)fd, (void)what;
+	if (http->connection_count < CONNECTIONS_MOST)
+		(void)evconnlistener_enable(http->listener);
+}
+
+/* The listener's, when it can't accept (no descriptors): it would try again at once, for ever. */
+static void on_accept_error(struct evconnlistener *listener, void *data)
+{
+	struct http *http = data;
+
+	if (!http->complained)
+		log_say(LOG_WARNING, "http: can't accept connections for a moment: %s", strerror(errno));
+	http->complained = true;
+	(void)evconnlistener_disable(listener);
+	(void)evtimer_add(http->again, &a_moment);
+}
+
+void http_end_turn(struct http *http)
+{
+	struct check *check, *next;
+
+	if (!http)
+		return;
+	for (check = TAILQ_FIRST(&http->checks); check; check = next) {
+		next = TAILQ_NEXT(check, link);
+		if (is_done(check))
+			finish_check(check);
+	}
+	if (!TAILQ_EMPTY(&http->connections))
+		look_at_connections(http);
+}
+
+/* ---- opening and closing ---- */
+
+static struct http *http_new(struct daemon *daemon, const struct address *address)
+{
+	struct http *http = calloc(1, sizeof *http);
+
+	if (!http)
+		return NULL;
+	http->daemon = daemon;
+	http->address = *address;
+	http->bound.size = sizeof http->bound.sa;
+	http->cut.fire = on_cut;
+	TAILQ_INIT(&http->connections);
+	TAILQ_INIT(&http->checks);
+	http->server = evhttp_new(daemon->base);
+	http->again = evtimer_new(daemon->base, on_again, http);
+	return http->server && http->again ? http : http_close(http);
+}
+
+static void set_limits(struct http *http)
+{
+	evhttp_set_allowed_methods(http->server, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_POST | EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE |
+							 EVHTTP_REQ_OPTIONS | EVHTTP_REQ_TRACE | EVHTTP_REQ_CONNECT | EVHTTP_REQ_PATCH);
+	evhttp_set_max_headers_size(http->server, HEADERS_MOST);
+	evhttp_set_max_body_size(http->server, BODY_MOST);
+	evhttp_set_timeout(http->server, (int)(LIFE / SECOND));
+}
+
+/* Takes over the listening socket. */
+static int serve(struct http *http, int fd)
+{
+	struct evhttp_bound_socket *socket;
+
+	if (getsockname(fd, (struct sockaddr *)&http->bound.sa, &http->bound.size) < 0)
+		http->bound = http->address;
+	set_limits(http);
+	evhttp_set_gencb(http->server, on_request, http);
+	evhttp_set_bevcb(http->server, on_connection, http);
+	socket = evhttp_accept_socket_with_handle(http->server, fd);
+	if (!socket)
+		return -1;
+	http->listener = evhttp_bound_socket_get_listener(socket);
+	evconnlistener_set_error_cb(http->listener, on_accept_error);
+	return 0;
+}
+
+static int open_address(struct daemon *daemon, const struct address *address, struct http **http, char *fault, size_t size)
+{
+	const int fd = listener_bind(daemon, address, fault, size);
+
+	if (fd < 0)
+		return -1;
+	*http = http_new(daemon, address);
+	if (*http && serve(*http, fd) == 0)
+		return 0;
+	*http = http_close(*http);
+	if (address_is_unix(address))
+		(void)unlink(address_path(address));
+	(void)close(fd);
+	snprintf(fault, size, "out of memory");
+	return -1;
+}
+
+int http_open(struct daemon *daemon, const struct config *config, struct http **http, char *fault, size_t fault_size)
+{
+	struct address address;
+	char why[384];
+
+	*http = NULL;
+	if (!config->http.text)
+		return 0;
+	if (address_parse(&address, config->http.text, why, sizeof why) == 0) {
+		if (daemon->http && address_equal(&daemon->http->address, &address)) {
+			*http = daemon->http;
+			return 0;
+		}
+		if (open_address(daemon, &address, http, why, sizeof why) == 0)
+			return 0;
+	}
+	snprintf(fault, fault_size, "%s: http = %s: %s", config->http.place, config->http.text, why);
+	return -1;
+}
+
+void http_use(struct daemon *daemon, struct http *http)
+{
+	char text[ADDRESS_TEXT];
+
+	if (http == daemon->http)
+		return;
+	(void)http_close(daemon->http);
+	daemon->http = http;
+	if (!http)
+		return;
+	address_format(&http->bound, text, sizeof text);
+	log_say(LOG_INFO, "probes and metrics by HTTP on %s", text);
+}
+
+struct http *http_close(struct http *http)
+{
+	struct check *check;
+	struct connection *connection;
+
+	if (!http)
+		return NULL;
+	while ((check = TAILQ_FIRST(&http->checks))) {
+		answer_text(check->request, HTTP_SERVUNAVAIL, "this address is being closed\n");
+		check_free(check);
+	}
+	if (http->listener && address_is_unix(&http->bound))
+		(void)unlink(address_path(&http->bound));
+	if (http->server)
+		evhttp_free(http->server); /* with the listener, and its half of the connections */
+	http->listener = NULL;
+	while ((connection = TAILQ_FIRST(&http->connections))) {
+		TAILQ_REMOVE(&http->connections, connection, link);
+		(void)bufferevent_decref(connection->stream);
+		free(connection);
+	}
+	timer_clear(&http->daemon->core.timers, &http->cut);
+	if (http->again)
+		event_free(http->again);
+	free(http);
+	return NULL;
+}

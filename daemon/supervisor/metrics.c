@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/supervisor/metrics.h"
+
+#include "daemon/core/pool.h"
+#include "daemon/supervisor/procfs.h"
+#include "daemon/supervisor/status.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+static double seconds(uint64_t nanoseconds)
+{
+	return (double)nanoseconds / (double)SECOND;
+}
+
+/* ---- lines ---- */
+
+/* A family: its name ends with the unit, if it has one. */
+static void family(FILE *to, const char *name, const char *type, const char *unit, const char *help)
+{
+	fprintf(to, "# TYPE %s %s\n", name, type);
+	if (unit)
+		fprintf(to, "# UNIT %s %s\n", name, unit);
+	fprintf(to, "# HELP %s %s\n", name, help);
+}
+
+static void put_escaped(FILE *to, const char *text)
+{
+	for (; *text; text++)
+		if (*text == '\n')
+			fputs("\\n", to);
+		else if (*text == '\\' || *text == '"')
+			fprintf(to, "\\%c", *text);
+		else
+			fputc(*text, to);
+}
+
+/* name="value" */
+static void put_label(FILE *to, const char *name, const char *value)
+{
+	fprintf(to, "%s=\"", name);
+	put_escaped(to, value);
+	fputc('"', to);
+}
+
+static void single(FILE *to, const char *name, const char *type, const char *unit, const char *help, double value)
+{
+	family(to, name, type, unit, help);
+	fprintf(to, "%s%s %.15g\n", name, strcmp(type, "counter") == 0 ? "_total" : "", value);
+}
+
+/* ---- the process ---- */
+
+static void put_process(const struct daemon *daemon, FILE *to)
+{
+	const struct procfs own = procfs_read(getpid());
+	const double uptime = seconds(daemon->core.now - daemon->started);
+
+	family(to, "objpool_build", "info", NULL, "The daemon.");
+	fputs("objpool_build_info{", to);
+	put_label(to, "version", OBJPOOL_VERSION);
+	fputs("} 1\n", to);
+	single(to, "objpool_start_time_seconds", "gauge", "seconds", "When the daemon started, since 1970.", (double)time(NULL) - uptime);
+	single(to, "objpool_cpu_seconds", "counter", "seconds", "CPU time of the daemon itself.", own.cpu_s);
+	single(to, "objpool_resident_memory_bytes", "gauge", "bytes", "Memory of the daemon itself.", (double)own.rss);
+	single(to, "objpool_sessions", "gauge", NULL, "Clients that are connected.", daemon->session_count);
+	single(to, "objpool_draining", "gauge", NULL, "1 when the daemon finishes what it has and takes no new calls.",
+	       daemon->state != DAEMON_RUNNING);
+	single(to, "objpool_late_answers", "counter", NULL, "Answers of workers that nobody waited for any more.", (double)daemon->core.late);
+}
+
+/* ---- pools and slots: a table of what each has ---- */
+
+typedef double pool_value_fn(const struct pool *pool);
+
+static double pool_workers(const struct pool *pool) { return pool->size; }
+static double pool_queue(const struct pool *pool) { return pool->waiting; }
+static double pool_running(const struct pool *pool) { return status_running_batches(pool); }
+static double pool_calls(const struct pool *pool) { return (double)pool->counts.calls; }
+static double pool_failures(const struct pool *pool) { return (double)pool->counts.failures; }
+static double pool_lost(const struct pool *pool) { return (double)pool->counts.lost; }
+static double pool_rejected(const struct pool *pool) { return (double)pool->counts.rejected; }
+static double pool_starts(const struct pool *pool) { return (double)pool->counts.starts; }
+static double pool_restarts(const struct pool *pool) { return (double)pool->counts.restarts; }
+static double pool_failed_starts(const struct pool *pool) { return (double)pool->counts.failed_starts; }
+static double pool_deaths(const struct pool *pool) { return (double)pool->counts.deaths; }
+
+static const struct {
+	const char *name, *type, *help;
+	pool_value_fn *value;
+} pool_families[] = {
+	{"objpool_pool_workers", "gauge", "Slots of the pool.", pool_workers},
+	{"objpool_pool_queue_length", "gauge", "What waits in the pool for an instance.", pool_queue},
+	{"objpool_pool_running", "gauge", "Tasks and batches that workers have in hand.", pool_running},
+	{"objpool_pool_calls", "counter", "Calls that were accepted.", pool_calls},
+	{"objpool_pool_failed_tasks", "counter", "Tasks that failed; a call has one, or many.", pool_failures},
+	{"objpool_pool_lost_tasks", "counter", "Tasks that were lost with their worker.", pool_lost},
+	{"objpool_pool_rejected_calls", "counter", "Calls that were refused: a full queue, or no instance.", pool_rejected},
+	{"objpool_pool_worker_starts", "counter", "Workers that were started.", pool_starts},
+	{"objpool_pool_worker_restarts", "counter", "Those of them that took the place of another in their slot.", pool_restarts},
+	{"objpool_pool_worker_failed_starts", "counter", "Those of them that did not become ready.", pool_failed_starts},
+	{"objpool_pool_worker_deaths", "counter", "Workers that died when they should not have.", pool_deaths},
+};
+
+static void put_pool_family(const struct daemon *daemon, FILE *to, size_t i)
+{
+	const bool counter = strcmp(pool_families[i].type, "counter") == 0;
+	const struct pool *pool;
+
+	family(to, pool_families[i].name, pool_families[i].type, NULL, pool_families[i].help);
+	TAILQ_FOREACH(pool, &daemon->core.pools, link) {
+		if (pool->leaving)
+			continue;
+		fprintf(to, "%s%s{", pool_families[i].name, counter ? "_total" : "");
+		put_label(to, "pool", pool->name);
+		fprintf(to, "} %.15g\n", pool_families[i].value(pool));
+	}
+}
+
+static void put_states(const struct pool *pool, FILE *to)
+{
+	static const char *const names[] = {"waiting", "starting", "ready", "stopping", "failed"};
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		uint32_t count = 0;
+		for (uint32_t s = 0; s < pool->size; s++)
+			count += strcmp(status_slot_state(pool->slots[s]), names[i]) == 0;
+		fputs("objpool_pool_slots{", to);
+		put_label(to, "pool", pool->name);
+		fprintf(to, ",state=\"%s\"} %u\n", names[i], count);
+	}
+}
+
+static void put_pools(const struct daemon *daemon, FILE *to)
+{
+	const struct pool *pool;
+
+	for (size_t i = 0; i < sizeof pool_families / sizeof *pool_families; i++)
+		put_pool_family(daemon, to, i);
+	family(to, "objpool_pool_slots", "gauge", NULL, "Slots of the pool by state.");
+	TAILQ_FOREACH(pool, &daemon->core.pools, link)
+		if (!pool->leaving)
+			put_states(pool, to);
+}
+
+/* What is known of a slot, and of the process in it. */
+struct slot_values {
+	const struct slot *slot;
+	struct procfs process;
+	uint64_t running;
+};
+
+typedef double slot_value_fn(const struct slot_values *values);
+
+static double slot_tasks(const struct slot_values *v) { return (double)v->slot->calls; }
+static double slot_failed(const struct slot_values *v) { return (double)v->slot->failed; }
+static double slot_cpu(const struct slot_values *v) { return v->process.cpu_s; }
+static double slot_rss(const struct slot_values *v) { return (double)v->process.rss; }
+static double slot_running(const struct slot_values *v) { return seconds(v->running); }
+
+static const struct {
+	const char *name, *type, *unit, *help;
+	slot_value_fn *value;
+} slot_families[] = {
+	{"objpool_slot_tasks", "counter", NULL, "Tasks that the slot's workers have answered.", slot_tasks},
+	{"objpool_slot_failed_tasks", "counter", NULL, "Those of them that failed.", slot_failed},
+	{"objpool_worker_cpu_seconds", "counter", "seconds", "CPU time of the slot's present worker.", slot_cpu},
+	{"objpool_worker_resident_memory_bytes", "gauge", "bytes", "Memory of the slot's present worker.", slot_rss},
+	{"objpool_worker_running_seconds", "gauge", "seconds", "How long the worker has been at the method that it runs.", slot_running},
+};
+
+static void put_slot_family(const struct slot_values *values, size_t count, size_t i, FILE *to)
+{
+	const bool counter = strcmp(slot_families[i].type, "counter") == 0;
+
+	family(to, slot_families[i].name, slot_families[i].type, slot_families[i].unit, slot_families[i].help);
+	for (size_t s = 0; s < count; s++) {
+		fprintf(to, "%s%s{", slot_families[i].name, counter ? "_total" : "");
+		put_label(to, "pool", values[s].slot->pool->name);
+		fprintf(to, ",slot=\"%u\"} %.15g\n", values[s].slot->index, slot_families[i].value(&values[s]));
+	}
+}
+
+static size_t count_slots(const struct daemon *daemon)
+{
+	const struct pool *pool;
+	size_t count = 0;
+
+	TAILQ_FOREACH(pool, &daemon->core.pools, link)
+		count += pool->leaving ? 0 : pool->size;
+	return count;
+}
+
+static void look_at_slots(const struct daemon *daemon, struct slot_values *values)
+{
+	const struct pool *pool;
+
+	TAILQ_FOREACH(pool, &daemon->core.pools, link) {
+		for (uint32_t i = 0; i < pool->size && !pool->leaving; i++, values++) {
+			values->slot = pool->slots[i];
+			values->process = procfs_read(values->slot->pid);
+			(void)status_running(values->slot, daemon->core.now, &values->running);
+		}
+	}
+}
+
+static int put_slots(const struct daemon *daemon, FILE *to)
+{
+	const size_t count = count_slots(daemon);
+	struct slot_values *values = calloc(count + 1, sizeof *values);
+
+	if (!values)
+		return -1;
+	look_at_slots(daemon, values);
+	for (size_t i = 0; i < sizeof slot_families / sizeof *slot_families; i++)
+		put_slot_family(values, count, i, to);
+	free(values);
+	return 0;
+}
+
+/* ---- methods ---- */
+
+static void put_method_labels(const struct pool *pool, const char *method, FILE *to)
+{
+	put_label(to, "pool", pool->name);
+	fputc(',', to);
+	put_label(to, "method", method);
+}
+
+static void put_histogram(const struct histogram *histogram, const char *name, const struct pool *pool, const char *method, FILE *to)
+{
+	for (unsigned power = HISTOGRAM_FIRST; power <= HISTOGRAM_FIRST + HISTOGRAM_OCTAVES; power++) {
+		fprintf(to, "%s_bucket{", name);
+		put_method_labels(pool, method, to);
+		fprintf(to, ",le=\"%.15g\"} %" PRIu64 "\n", seconds(UINT64_C(1) << power), histogram_count_within(histogram, power));
+	}
+	fprintf(to, "%s_bucket{", name);
+	put_method_labels(pool, method, to);
+	fprintf(to, ",le=\"+Inf\"} %" PRIu64 "\n%s_count{", histogram->count, name);
+	put_method_labels(pool, method, to);
+	fprintf(to, "} %" PRIu64 "\n%s_sum{", histogram->count, name);
+	put_method_labels(pool, method, to);
+	fprintf(to, "} %.15g\n", seconds(histogram->sum));
+}
+
+typedef void measure_fn(const struct measure *measure, const struct pool *pool, const char *method, FILE *to);
+
+static void put_call_durations(const struct measure *measure, const struct pool *pool, const char *method, FILE *to)
+{
+	put_histogram(&measure->calls, "objpool_call_duration_seconds", pool, method, to);
+}
+
+static void put_method_durations(const struct measure *measure, const struct pool *pool, const char *method, FILE *to)
+{
+	put_histogram(&measure->runs, "objpool_method_duration_seconds", pool, method, to);
+}
+
+static void put_failed_calls(const struct measure *measure, const struct pool *pool, const char *method, FILE *to)
+{
+	fputs("objpool_failed_calls_total{", to);
+	put_method_labels(pool, method, to);
+	fprintf(to, "} %" PRIu64 "\n", measure->failures);
+}
+
+static void put_measures(const struct daemon *daemon, measure_fn *put, FILE *to)
+{
+	const struct measure *measure;
+	const struct pool *pool;
+	const char *method;
+
+	TAILQ_FOREACH(pool, &daemon->core.pools, link) {
+		uint32_t at = 0;
+		while (!pool->leaving && (measure = measure_next(pool, &at, &method)))
+			put(measure, pool, method, to);
+	}
+}
+
+static void put_methods(const struct daemon *daemon, FILE *to)
+{
+	family(to, "objpool_failed_calls", "counter", NULL, "Calls that were answered with an error.");
+	put_measures(daemon, put_failed_calls, to);
+	family(to, "objpool_call_duration_seconds", "histogram", "seconds", "From a call's coming to its answer.");
+	put_measures(daemon, put_call_durations, to);
+	family(to, "objpool_method_duration_seconds", "histogram", "seconds", "A task's time in its method.");
+	put_measures(daemon, put_method_durations, to);
+}
+
+/* ---- the whole ---- */
+
+char *metrics_text(const struct daemon *daemon, size_t *size)
+{
+	char *text = NULL;
+	FILE *to = open_memstream(&text, size);
+
+	if (!to)
+		return NULL;
+	put_process(daemon, to);
+	put_pools(daemon, to);
+	bool failed = put_slots(daemon, to) < 0;
+	put_methods(daemon, to);
+	fputs("# EOF\n", to);
+	failed = ferror(to) || failed;
+	if (fclose(to) == 0 && !failed)
+		return text;
+	free(text);
+	return NULL;
+}

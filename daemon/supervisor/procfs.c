@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/supervisor/procfs.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* The file's text; "" when it can't be read. */
+static void slurp(int64_t pid, const char *name, char *text, size_t size)
+{
+	char path[64];
+
+	text[0] = '\0';
+	snprintf(path, sizeof path, "/proc/%" PRId64 "/%s", pid, name);
+	const int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	const ssize_t n = read(fd, text, size - 1);
+	text[n > 0 ? n : 0] = '\0';
+	(void)close(fd);
+}
+
+static uint64_t read_rss(int64_t pid)
+{
+	char text[128];
+	uint64_t pages = 0;
+
+	slurp(pid, "statm", text, sizeof text);
+	return sscanf(text, "%*u %" SCNu64, &pages) == 1 ? pages * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
+}
+
+/* utime and stime are the 12th and 13th word behind the program's name, which may hold anything, also ')'. */
+static double read_cpu(int64_t pid)
+{
+	uint64_t user = 0, system = 0;
+	char text[1024];
+
+	slurp(pid, "stat", text, sizeof text);
+	const char *rest = strrchr(text, ')');
+	if (!rest || sscanf(rest + 1, " %*c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %" SCNu64 " %" SCNu64, &user, &system) != 2)
+		return 0;
+	return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
+}
+
+struct procfs procfs_read(int64_t pid)
+{
+	if (pid <= 0)
+		return (struct procfs){0};
+	return (struct procfs){.rss = read_rss(pid), .cpu_s = read_cpu(pid)};
+}

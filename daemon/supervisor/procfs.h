@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* procfs: what the kernel knows of a process. Read when somebody asks. */
+#ifndef SUPERVISOR_PROCFS_H
+#define SUPERVISOR_PROCFS_H
+
+#include <stdint.h>
+
+struct procfs {
+	uint64_t rss; /* bytes of memory that it has */
+	double cpu_s; /* seconds that its threads ran, in user and system mode */
+};
+
+/* All 0 for pid 0, and for a process that has gone. */
+struct procfs procfs_read(int64_t pid);
+
+#endif
