@@ -121,7 +121,8 @@ def test_neovim(dice, place):
 
 # ---- the documents ----
 
-VOLATILE = {"pid", "uptime_s", "since_s", "running_s", "listen", "late", "calls", "version"}
+VOLATILE = {"pid", "uptime_s", "since_s", "running_s", "listen", "late", "calls", "version",
+            "rss", "cpu_s", "p50_s", "p99_s", "max_s"}
 
 
 def from_text(text):
