@@ -65,7 +65,9 @@ bool probe_succeeded(const struct probe *probe, char *reason, size_t size)
 	struct span text;
 
 	snprintf(reason, size, "INTERNAL: the answer can't be read");
-	if (probe->client.out.failed || probe->client.out.bytes > sizeof room || rpc_parse(answer(probe, room, sizeof room), &rpc) < 0)
+	if (probe->client.out.failed || probe->client.out.bytes > sizeof room)
+		return false;
+	if (rpc_parse(answer(probe, room, sizeof room), &rpc) < 0)
 		return false;
 	struct reader reader = reader_of(rpc.error);
 	if (read_nil(&reader) == 0)
@@ -83,8 +85,9 @@ void probe_end(struct probe *probe)
 static bool is_busy(const struct slot *slot)
 {
 	const struct batch *batch = TAILQ_FIRST(&slot->handed);
-	return slot->state == SLOT_READY && !slot->killed && batch && !batch->call->answered && !call_is_probe(batch->call) &&
-	       board_state(slot->board, batch->id) == BOARD_STARTED;
+	if (slot->state != SLOT_READY || slot->killed || !batch || board_state(slot->board, batch->id) != BOARD_STARTED)
+		return false;
+	return !batch->call->answered && !call_is_probe(batch->call);
 }
 
 bool probe_finds_busy(const struct pool *pool)

@@ -22,8 +22,8 @@ enum { CONNECTIONS_MOST = 64, HEADERS_MOST = 8192, BODY_MOST = 4096 };
 
 static const struct timeval a_moment = {.tv_usec = 100000};
 
-/* evhttp owns a connection, and does not tell when it lets go: then its bufferevent has no callbacks left. Ours is a reference that
- * keeps the descriptor from being another's meanwhile. */
+/* evhttp owns a connection, and does not tell when it lets go: then its bufferevent has no callbacks left. Ours is a reference
+ * that keeps the descriptor from being another's meanwhile. */
 struct connection {
 	TAILQ_ENTRY(connection) link;
 	struct bufferevent *stream;
@@ -170,7 +170,8 @@ static bool judge_late(const struct core *core, const char *name, char *text, si
 	if (ready > 0)
 		snprintf(text, size, "failed: no instance has answered within a second");
 	else
-		snprintf(text, size, "failed: no instance is ready%s%s", pool && pool->fault[0] ? ": " : "", pool ? pool->fault : "");
+		snprintf(text, size, "failed: no instance is ready%s%s", pool && pool->fault[0] ? ": " : "",
+			 pool ? pool->fault : "");
 	return false;
 }
 
@@ -389,8 +390,10 @@ static struct http *http_new(struct daemon *daemon, const struct address *addres
 
 static void set_limits(struct http *http)
 {
-	evhttp_set_allowed_methods(http->server, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_POST | EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE |
-							 EVHTTP_REQ_OPTIONS | EVHTTP_REQ_TRACE | EVHTTP_REQ_CONNECT | EVHTTP_REQ_PATCH);
+	/* Those that are refused must get as far as on_request, too. */
+	evhttp_set_allowed_methods(http->server, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_POST | EVHTTP_REQ_PUT |
+							 EVHTTP_REQ_DELETE | EVHTTP_REQ_OPTIONS | EVHTTP_REQ_TRACE |
+							 EVHTTP_REQ_CONNECT | EVHTTP_REQ_PATCH);
 	evhttp_set_max_headers_size(http->server, HEADERS_MOST);
 	evhttp_set_max_body_size(http->server, BODY_MOST);
 	evhttp_set_timeout(http->server, (int)(LIFE / SECOND));

@@ -3,7 +3,7 @@
  * http: probes and metrics, for those who know no MessagePack-RPC. On an address of its own; each connection has one answer.
  *
  *   /livez    200 as long as the loop turns
- *   /readyz   a call through a worker of each pool: 200, or 503 when one does not answer within READY_WITHIN. A line per pool.
+ *   /readyz   a call through a worker of each pool: 200, or 503 when one does not answer within a second
  *   /metrics  see metrics.h
  */
 #ifndef SUPERVISOR_HTTP_H
@@ -11,8 +11,8 @@
 
 #include "daemon/supervisor/daemon.h"
 
-/* Makes *http what the configuration wants: the one that is there, if that is its address; a new one, which daemon->http is not yet;
- * or NULL. 0, or -1 with a sentence in `fault`. */
+/* Makes *http what the configuration wants: the one that is there, if that is its address; a new one, which daemon->http is not
+ * yet; or NULL. 0, or -1 with a sentence in `fault`. */
 int http_open(struct daemon *daemon, const struct config *config, struct http **http, char *fault, size_t fault_size);
 
 /* From now on daemon->http is this one; closes the one that was. */

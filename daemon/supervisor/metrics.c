@@ -6,6 +6,7 @@
 #include "daemon/supervisor/status.h"
 
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -63,60 +64,86 @@ static void put_process(const struct daemon *daemon, FILE *to)
 	fputs("objpool_build_info{", to);
 	put_label(to, "version", OBJPOOL_VERSION);
 	fputs("} 1\n", to);
-	single(to, "objpool_start_time_seconds", "gauge", "seconds", "When the daemon started, since 1970.", (double)time(NULL) - uptime);
+	single(to, "objpool_start_time_seconds", "gauge", "seconds", "When the daemon started, since 1970.",
+	       (double)time(NULL) - uptime);
 	single(to, "objpool_cpu_seconds", "counter", "seconds", "CPU time of the daemon itself.", own.cpu_s);
 	single(to, "objpool_resident_memory_bytes", "gauge", "bytes", "Memory of the daemon itself.", (double)own.rss);
 	single(to, "objpool_sessions", "gauge", NULL, "Clients that are connected.", daemon->session_count);
 	single(to, "objpool_draining", "gauge", NULL, "1 when the daemon finishes what it has and takes no new calls.",
 	       daemon->state != DAEMON_RUNNING);
-	single(to, "objpool_late_answers", "counter", NULL, "Answers of workers that nobody waited for any more.", (double)daemon->core.late);
+	single(to, "objpool_late_answers", "counter", NULL, "Answers of workers that nobody waited for any more.",
+	       (double)daemon->core.late);
 }
 
 /* ---- pools and slots: a table of what each has ---- */
 
-typedef double pool_value_fn(const struct pool *pool);
-
-static double pool_workers(const struct pool *pool) { return pool->size; }
-static double pool_queue(const struct pool *pool) { return pool->waiting; }
-static double pool_running(const struct pool *pool) { return status_running_batches(pool); }
-static double pool_calls(const struct pool *pool) { return (double)pool->counts.calls; }
-static double pool_failures(const struct pool *pool) { return (double)pool->counts.failures; }
-static double pool_lost(const struct pool *pool) { return (double)pool->counts.lost; }
-static double pool_rejected(const struct pool *pool) { return (double)pool->counts.rejected; }
-static double pool_starts(const struct pool *pool) { return (double)pool->counts.starts; }
-static double pool_restarts(const struct pool *pool) { return (double)pool->counts.restarts; }
-static double pool_failed_starts(const struct pool *pool) { return (double)pool->counts.failed_starts; }
-static double pool_deaths(const struct pool *pool) { return (double)pool->counts.deaths; }
-
-static const struct {
-	const char *name, *type, *help;
-	pool_value_fn *value;
-} pool_families[] = {
-	{"objpool_pool_workers", "gauge", "Slots of the pool.", pool_workers},
-	{"objpool_pool_queue_length", "gauge", "What waits in the pool for an instance.", pool_queue},
-	{"objpool_pool_running", "gauge", "Tasks and batches that workers have in hand.", pool_running},
-	{"objpool_pool_calls", "counter", "Calls that were accepted.", pool_calls},
-	{"objpool_pool_failed_tasks", "counter", "Tasks that failed; a call has one, or many.", pool_failures},
-	{"objpool_pool_lost_tasks", "counter", "Tasks that were lost with their worker.", pool_lost},
-	{"objpool_pool_rejected_calls", "counter", "Calls that were refused: a full queue, or no instance.", pool_rejected},
-	{"objpool_pool_worker_starts", "counter", "Workers that were started.", pool_starts},
-	{"objpool_pool_worker_restarts", "counter", "Those of them that took the place of another in their slot.", pool_restarts},
-	{"objpool_pool_worker_failed_starts", "counter", "Those of them that did not become ready.", pool_failed_starts},
-	{"objpool_pool_worker_deaths", "counter", "Workers that died when they should not have.", pool_deaths},
+struct pool_gauges {
+	uint32_t workers, queue, running;
 };
 
-static void put_pool_family(const struct daemon *daemon, FILE *to, size_t i)
+static struct pool_gauges gauges_of(const struct pool *pool)
 {
-	const bool counter = strcmp(pool_families[i].type, "counter") == 0;
+	return (struct pool_gauges){.workers = pool->size, .queue = pool->waiting, .running = status_running_batches(pool)};
+}
+
+static const struct {
+	const char *name, *help;
+	size_t at;
+} pool_gauges[] = {
+	{"objpool_pool_workers", "Slots of the pool.", offsetof(struct pool_gauges, workers)},
+	{"objpool_pool_queue_length", "What waits in the pool for an instance.", offsetof(struct pool_gauges, queue)},
+	{"objpool_pool_running", "Tasks and batches that workers have in hand.", offsetof(struct pool_gauges, running)},
+};
+
+#define AT(member) offsetof(struct pool_counts, member)
+static const struct {
+	const char *name, *help;
+	size_t at;
+} pool_counters[] = {
+	{"objpool_pool_calls", "Calls that were accepted.", AT(calls)},
+	{"objpool_pool_failed_tasks", "Tasks that failed; a call has one, or many.", AT(failures)},
+	{"objpool_pool_lost_tasks", "Tasks that were lost with their worker.", AT(lost)},
+	{"objpool_pool_rejected_calls", "Calls that were refused: a full queue, or no instance.", AT(rejected)},
+	{"objpool_pool_worker_starts", "Workers that were started.", AT(starts)},
+	{"objpool_pool_worker_restarts", "Those of them that took the place of another in their slot.", AT(restarts)},
+	{"objpool_pool_worker_failed_starts", "Those of them that did not become ready.", AT(failed_starts)},
+	{"objpool_pool_worker_deaths", "Workers that died when they should not have.", AT(deaths)},
+};
+#undef AT
+
+static void put_pool_label(const struct pool *pool, FILE *to)
+{
+	fputc('{', to);
+	put_label(to, "pool", pool->name);
+	fputs("} ", to);
+}
+
+static void put_pool_gauge(const struct daemon *daemon, size_t i, FILE *to)
+{
 	const struct pool *pool;
 
-	family(to, pool_families[i].name, pool_families[i].type, NULL, pool_families[i].help);
+	family(to, pool_gauges[i].name, "gauge", NULL, pool_gauges[i].help);
 	TAILQ_FOREACH(pool, &daemon->core.pools, link) {
 		if (pool->leaving)
 			continue;
-		fprintf(to, "%s%s{", pool_families[i].name, counter ? "_total" : "");
-		put_label(to, "pool", pool->name);
-		fprintf(to, "} %.15g\n", pool_families[i].value(pool));
+		const struct pool_gauges gauges = gauges_of(pool);
+		fputs(pool_gauges[i].name, to);
+		put_pool_label(pool, to);
+		fprintf(to, "%" PRIu32 "\n", *(const uint32_t *)((const char *)&gauges + pool_gauges[i].at));
+	}
+}
+
+static void put_pool_counter(const struct daemon *daemon, size_t i, FILE *to)
+{
+	const struct pool *pool;
+
+	family(to, pool_counters[i].name, "counter", NULL, pool_counters[i].help);
+	TAILQ_FOREACH(pool, &daemon->core.pools, link) {
+		if (pool->leaving)
+			continue;
+		fprintf(to, "%s_total", pool_counters[i].name);
+		put_pool_label(pool, to);
+		fprintf(to, "%" PRIu64 "\n", *(const uint64_t *)((const char *)&pool->counts + pool_counters[i].at));
 	}
 }
 
@@ -138,8 +165,10 @@ static void put_pools(const struct daemon *daemon, FILE *to)
 {
 	const struct pool *pool;
 
-	for (size_t i = 0; i < sizeof pool_families / sizeof *pool_families; i++)
-		put_pool_family(daemon, to, i);
+	for (size_t i = 0; i < sizeof pool_gauges / sizeof *pool_gauges; i++)
+		put_pool_gauge(daemon, i, to);
+	for (size_t i = 0; i < sizeof pool_counters / sizeof *pool_counters; i++)
+		put_pool_counter(daemon, i, to);
 	family(to, "objpool_pool_slots", "gauge", NULL, "Slots of the pool by state.");
 	TAILQ_FOREACH(pool, &daemon->core.pools, link)
 		if (!pool->leaving)
@@ -155,11 +184,30 @@ struct slot_values {
 
 typedef double slot_value_fn(const struct slot_values *values);
 
-static double slot_tasks(const struct slot_values *v) { return (double)v->slot->calls; }
-static double slot_failed(const struct slot_values *v) { return (double)v->slot->failed; }
-static double slot_cpu(const struct slot_values *v) { return v->process.cpu_s; }
-static double slot_rss(const struct slot_values *v) { return (double)v->process.rss; }
-static double slot_running(const struct slot_values *v) { return seconds(v->running); }
+static double slot_tasks(const struct slot_values *v)
+{
+	return (double)v->slot->calls;
+}
+
+static double slot_failed(const struct slot_values *v)
+{
+	return (double)v->slot->failed;
+}
+
+static double slot_cpu(const struct slot_values *v)
+{
+	return v->process.cpu_s;
+}
+
+static double slot_rss(const struct slot_values *v)
+{
+	return (double)v->process.rss;
+}
+
+static double slot_running(const struct slot_values *v)
+{
+	return seconds(v->running);
+}
 
 static const struct {
 	const char *name, *type, *unit, *help;
@@ -169,7 +217,8 @@ static const struct {
 	{"objpool_slot_failed_tasks", "counter", NULL, "Those of them that failed.", slot_failed},
 	{"objpool_worker_cpu_seconds", "counter", "seconds", "CPU time of the slot's present worker.", slot_cpu},
 	{"objpool_worker_resident_memory_bytes", "gauge", "bytes", "Memory of the slot's present worker.", slot_rss},
-	{"objpool_worker_running_seconds", "gauge", "seconds", "How long the worker has been at the method that it runs.", slot_running},
+	{"objpool_worker_running_seconds", "gauge", "seconds",
+	 "How long the worker has been at the method that it runs.", slot_running},
 };
 
 static void put_slot_family(const struct slot_values *values, size_t count, size_t i, FILE *to)
@@ -230,12 +279,14 @@ static void put_method_labels(const struct pool *pool, const char *method, FILE 
 	put_label(to, "method", method);
 }
 
-static void put_histogram(const struct histogram *histogram, const char *name, const struct pool *pool, const char *method, FILE *to)
+static void put_histogram(const struct histogram *histogram, const char *name, const struct pool *pool, const char *method,
+			  FILE *to)
 {
 	for (unsigned power = HISTOGRAM_FIRST; power <= HISTOGRAM_FIRST + HISTOGRAM_OCTAVES; power++) {
 		fprintf(to, "%s_bucket{", name);
 		put_method_labels(pool, method, to);
-		fprintf(to, ",le=\"%.15g\"} %" PRIu64 "\n", seconds(UINT64_C(1) << power), histogram_count_within(histogram, power));
+		fprintf(to, ",le=\"%.15g\"} %" PRIu64 "\n", seconds(UINT64_C(1) << power),
+			histogram_count_within(histogram, power));
 	}
 	fprintf(to, "%s_bucket{", name);
 	put_method_labels(pool, method, to);
