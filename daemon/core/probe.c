@@ -85,9 +85,9 @@ void probe_end(struct probe *probe)
 static bool is_busy(const struct slot *slot)
 {
 	const struct batch *batch = TAILQ_FIRST(&slot->handed);
-	if (slot->state != SLOT_READY || slot->killed || !batch || board_state(slot->board, batch->id) != BOARD_STARTED)
+	if (slot->state != SLOT_READY || slot->killed || !batch || call_is_probe(batch->call))
 		return false;
-	return !batch->call->answered && !call_is_probe(batch->call);
+	return board_state(slot->board, batch->id) == BOARD_STARTED; /* and not CANCELLED, as it is when nobody waits any more */
 }
 
 bool probe_finds_busy(const struct pool *pool)
