@@ -230,10 +230,13 @@ def test_memory_and_cpu_of_workers(start):
         before = slots()
         assert all(0 < s["rss"] < 1 << 28 and 0 <= s["cpu_s"] < DEADLINE for s in before)
         c.value("p:0.allocate", 64 << 20)
-        c.value("p:1.spin", 0.3)
-        after = slots()
-        assert after[0]["rss"] - before[0]["rss"] > 60 << 20
-        assert after[1]["cpu_s"] - before[1]["cpu_s"] > 0.2
+        spun = 0
+        while slots()[1]["cpu_s"] - before[1]["cpu_s"] <= 0.2:  # others may want the CPU, too
+            assert spun < DEADLINE
+            c.value("p:1.spin", 0.1)
+            spun += 0.1
+        assert spun > 0.1
+        assert slots()[0]["rss"] - before[0]["rss"] > 60 << 20
         m = Metrics(c.value("objpool.metrics"))
         assert m("objpool_worker_resident_memory_bytes", pool="p", slot="0") > 60 << 20
         assert m("objpool_worker_cpu_seconds_total", pool="p", slot="1") > 0.2
