@@ -36,6 +36,29 @@ static void set_empty(struct error *error)
 	*error = (struct error){.slot = -1, .index = -1, .exit_status = -1};
 }
 
+/* How long the UTF-8 character at the front is; 0: it is none (RFC 3629). */
+static size_t character(const unsigned char *p, size_t left)
+{
+	const size_t size = *p < 0x80 ? 1 : *p >= 0xc2 && *p < 0xe0 ? 2 : (*p & 0xf0) == 0xe0 ? 3 : *p >= 0xf0 && *p < 0xf5 ? 4 : 0;
+
+	if (size == 0 || size > left)
+		return 0;
+	for (size_t i = 1; i < size; i++)
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+	const bool overlong = (*p == 0xe0 && p[1] < 0xa0) || (*p == 0xf0 && p[1] < 0x90);
+	const bool beyond = (*p == 0xed && p[1] >= 0xa0) || (*p == 0xf4 && p[1] >= 0x90);
+	return overlong || beyond ? 0 : size;
+}
+
+/* What strangers called things must not make an error that their libraries can't read. */
+static void clean(char *text, size_t size)
+{
+	for (size_t i = 0, n; i < size; i += n ? n : 1)
+		if ((n = character((const unsigned char *)text + i, size - i)) == 0)
+			text[i] = '?';
+}
+
 void error_say(struct error *error, enum error_code code, enum ran ran, const char *format, ...)
 {
 	va_list list;
@@ -53,6 +76,7 @@ void error_say(struct error *error, enum error_code code, enum ran ran, const ch
 		while (n > 0 && ((unsigned char)error->text[n] & 0xc0) == 0x80) /* not through the middle of a character */
 			n--;
 	}
+	clean(error->text, (size_t)n);
 	error->message = (struct span){.bytes = (const uint8_t *)error->text, .size = (size_t)n};
 }
 

@@ -150,7 +150,7 @@ static void on_timer(struct timer *timer)
 		kill_worker(slot);
 		break;
 	case SLOT_READY: /* max_age */
-		if (slot->leased || !TAILQ_EMPTY(&slot->deferred) || !successor_begin(slot))
+		if (!successor_recycle(slot))
 			set_timer(slot, SECOND);
 		break;
 	}

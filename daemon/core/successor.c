@@ -29,6 +29,11 @@ bool successor_begin(struct slot *old)
 	return true;
 }
 
+bool successor_recycle(struct slot *old)
+{
+	return !old->leased && TAILQ_EMPTY(&old->deferred) && successor_begin(old);
+}
+
 /* ---- by the number of calls ---- */
 
 static uint64_t calls_left(const struct slot *slot)

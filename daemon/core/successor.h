@@ -17,6 +17,9 @@
 /* Begins. False: there is one under way, or the slot isn't one that can have one now. */
 bool successor_begin(struct slot *old);
 
+/* The same for an instance that has become old or large: not while it is leased, or has put calls off. */
+bool successor_recycle(struct slot *old);
+
 /* Should the instance be replaced by what the pool's settings say of calls? Begins, if so. */
 void successor_consider(struct slot *slot);
 

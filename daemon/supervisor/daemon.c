@@ -2,9 +2,11 @@
 #include "daemon/supervisor/daemon.h"
 
 #include "daemon/core/pool.h"
+#include "daemon/core/successor.h"
 #include "daemon/supervisor/http.h"
 #include "daemon/supervisor/listener.h"
 #include "daemon/supervisor/log.h"
+#include "daemon/supervisor/procfs.h"
 #include "daemon/supervisor/reload.h"
 #include "daemon/supervisor/service.h"
 #include "daemon/supervisor/session.h"
@@ -186,10 +188,30 @@ static void on_timer(evutil_socket_t fd, short what, void *data)
 	daemon_tick(daemon); /* what is due is fired when the turn ends */
 }
 
+/* Instances over max_rss are replaced, one of a pool at a time, and none that is so large from the start. */
+static void recycle_large(struct pool *pool)
+{
+	const struct template *template = pool->owner;
+	const uint64_t most = template->section.max_rss;
+
+	if (most == 0 || pool->leaving)
+		return;
+	for (uint32_t i = 0; i < pool->size; i++) {
+		struct slot *slot = pool->slots[i];
+		if (slot->state != SLOT_READY || slot->tasks == 0 || pool->core->now - slot->since < SECOND ||
+		    procfs_read(slot->pid).rss <= most)
+			continue;
+		if (!slot->successor && successor_recycle(slot))
+			log_slot(LOG_INFO, slot, "over max_rss: a successor is built");
+		return;
+	}
+}
+
 static void on_sweep(evutil_socket_t fd, short what, void *data)
 {
 	struct daemon *daemon = data;
 	struct session *session, *next;
+	struct pool *pool;
 
 	(void)fd, (void)what;
 	daemon_tick(daemon);
@@ -197,6 +219,8 @@ static void on_sweep(evutil_socket_t fd, short what, void *data)
 		next = TAILQ_NEXT(session, link);
 		session_sweep(session);
 	}
+	TAILQ_FOREACH(pool, &daemon->core.pools, link)
+		recycle_large(pool);
 }
 
 static int add_events(struct daemon *daemon)

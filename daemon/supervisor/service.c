@@ -425,7 +425,7 @@ static void answer_broken(struct chore *chore, const char *why)
 
 static bool is_settled(const struct slot *slot)
 {
-	return slot->broken || slot->state == SLOT_READY;
+	return (slot->broken && slot->state == SLOT_WAITING) || slot->state == SLOT_READY;
 }
 
 /* Waits until all slots are there, or have failed to be. */

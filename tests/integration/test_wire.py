@@ -189,3 +189,10 @@ def test_a_call_at_the_limit_of_calls_in_flight_waits(start):
     with start(daemon={"max_inflight": 4}, pools={"p": {"workers": 4}}).client() as c:
         calls = [c.start("p.sleep", 0.01) for _ in range(100)]
         assert all(c.wait(i) == (None, 0.01) for i in calls)
+
+
+def test_errors_quote_names_that_are_no_utf8_as_utf8(start):
+    with start().client() as client:
+        client.send_raw(b"\x94\x00\x07\xa6p.\xff\xc3z\xe2\x90")
+        error, _ = client.wait(7)
+        assert error == 'NO_SUCH_METHOD: pool p has no method "??z?"'
