@@ -258,6 +258,37 @@ void pool_leave(struct pool *pool)
 	pool_on_ended(pool);
 }
 
+void pool_fail_calls(struct pool *pool, enum error_code code, const char *why)
+{
+	struct error error;
+	struct call *call;
+
+	pool->calls_count++; /* it stays until this is done */
+	for (bool more = true; more;) {
+		more = false;
+		TAILQ_FOREACH(call, &pool->calls, link)
+			if (!call->answered) {
+				error_say(&error, code, call_has_begun(call) ? RAN_MAYBE : RAN_NO, "%s", why);
+				error.pool = pool->name;
+				call_fail(call, &error);
+				more = true; /* the list may have changed */
+				break;
+			}
+	}
+	pool->calls_count--;
+}
+
+void pool_drop(struct pool *pool, enum error_code code, const char *why)
+{
+	pool->calls_count++;
+	pool_leave(pool); /* takes no more */
+	pool_fail_calls(pool, code, why);
+	while (pool->size > 0)
+		slot_leave(pool->slots[--pool->size]);
+	pool->calls_count--;
+	pool_on_ended(pool);
+}
+
 static void pool_free(struct pool *pool)
 {
 	struct core *core = pool->core;

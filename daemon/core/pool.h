@@ -95,6 +95,13 @@ void pool_set(struct pool *pool, const struct pool_settings *settings);
 /* Takes the pool out of service; see above. It may be gone when this returns. */
 void pool_leave(struct pool *pool);
 
+/* Fails all its calls that have no answer yet: "CODE: why". */
+void pool_fail_calls(struct pool *pool, enum error_code code, const char *why);
+
+/* Takes the pool out of service now: its calls fail, methods that run are told, and their workers are killed after
+ * stop_timeout. It may be gone when this returns. */
+void pool_drop(struct pool *pool, enum error_code code, const char *why);
+
 /* The template has told which methods there are: packed maps with a key "name". `open`: and takes others. */
 int pool_set_methods(struct pool *pool, struct span methods, bool open);
 

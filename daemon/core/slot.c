@@ -149,8 +149,10 @@ static void on_timer(struct timer *timer)
 	case SLOT_STOPPING:
 		kill_worker(slot);
 		break;
-	case SLOT_READY: /* max_age */
-		if (!successor_recycle(slot))
+	case SLOT_READY: /* max_age; or what it runs has not ended in time */
+		if (slot->plan == PLAN_LEAVE)
+			kill_worker(slot);
+		else if (!successor_recycle(slot))
 			set_timer(slot, SECOND);
 		break;
 	}
@@ -343,6 +345,9 @@ void slot_leave(struct slot *slot)
 		successor_discard(slot->successor);
 	slot_cut_off(slot);
 	if (slot->state == SLOT_READY) {
+		timer_clear(&core_of(slot)->timers, &slot->timer); /* max_age */
+		if (slot->pool->leaving && slot->handed_count > 0) /* nobody waits for what runs */
+			set_timer(slot, slot->pool->settings.stop_timeout);
 		slot_look(slot);
 		return;
 	}

@@ -15,8 +15,6 @@
 #include <syslog.h>
 #include <unistd.h>
 
-enum { WORKERS_MOST = 4096 };
-
 /* ---- the table ---- */
 
 enum type { T_TEXT, T_LIST, T_ADDRESS, T_BOOL, T_COUNT, T_SIZE, T_SECONDS, T_MODE, T_WORKERS, T_JSON, T_CHOICE };
@@ -43,6 +41,8 @@ static const struct option daemon_options[] = {
 	{"socket_group", T_TEXT, AT(socket_group), NULL, NULL, 0, 0},
 	{"insecure_remote", T_BOOL, AT(insecure_remote), "no", NULL, 0, 0},
 	{"admin", T_CHOICE, AT(admin), "all", admins, 0, 0},
+	{"create", T_CHOICE, AT(create), "all", admins, 0, 0},
+	{"max_pools", T_COUNT, AT(max_pools), "1000", NULL, 1, 1000000},
 	{"max_message", T_SIZE, AT(max_message), "256M", NULL, 1024, UINT64_C(1) << 31},
 	{"max_connections", T_COUNT, AT(max_connections), "10000", NULL, 1, 1000000},
 	{"max_inflight", T_COUNT, AT(max_inflight), "16384", NULL, 1, 10000000},
@@ -56,7 +56,7 @@ static const struct option daemon_options[] = {
 static const struct option pool_options[] = {
 	{"plugin", T_TEXT, AT(plugin), NULL, NULL, 0, 0},
 	{"class", T_TEXT, AT(class), NULL, NULL, 0, 0},
-	{"workers", T_WORKERS, AT(workers), "1", NULL, 0, WORKERS_MOST},
+	{"workers", T_WORKERS, AT(workers), "1", NULL, 0, CONFIG_WORKERS_MOST},
 	{"isolation", T_TEXT, AT(isolation), "process", NULL, 0, 0},
 	{"args", T_JSON, AT(args), NULL, NULL, 0, 0},
 	{"kwargs", T_JSON, AT(kwargs), NULL, NULL, 0, 0},
@@ -70,8 +70,8 @@ static const struct option pool_options[] = {
 	{"max_calls", T_COUNT, AT(max_calls), "0", NULL, 0, UINT64_C(1) << 48},
 	{"max_age", T_SECONDS, AT(max_age), "0", NULL, 0, 0},
 	{"max_rss", T_SIZE, AT(max_rss), "0", NULL, 0, UINT64_C(1) << 48},
-	{"workers_min", T_COUNT, AT(workers_min), NULL, NULL, 0, WORKERS_MOST},
-	{"workers_max", T_COUNT, AT(workers_max), NULL, NULL, 1, WORKERS_MOST},
+	{"workers_min", T_COUNT, AT(workers_min), NULL, NULL, 0, CONFIG_WORKERS_MOST},
+	{"workers_max", T_COUNT, AT(workers_max), NULL, NULL, 1, CONFIG_WORKERS_MOST},
 	{"idle_timeout", T_SECONDS, AT(idle_timeout), "60", NULL, 0, 0},
 };
 #undef AT
@@ -300,16 +300,14 @@ static bool is_pool_name(const char *name)
 	return name[0] && strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") == strlen(name);
 }
 
-static int add_pool(struct file *file, const char *name, int line)
+static int add_pool(struct config *config, const char *name, const char *place)
 {
-	struct config *config = file->config;
 	const struct config_pool *other = find_pool(config, name);
 
 	if (!is_pool_name(name) || !strcmp(name, "objpool"))
-		return fail(config, "%s:%d: \"%s\" can't be a pool's name: use letters, digits, _ and -, and not objpool", file->path,
-			    line, name);
+		return fail(config, "%s: \"%.100s\" can't be a pool's name: use letters, digits, _ and -, and not objpool", place, name);
 	if (other)
-		return fail(config, "%s:%d: pool %s is there already, at %s", file->path, line, name, other->place);
+		return fail(config, "%s: pool %s is there already, at %s", place, name, other->place);
 	struct config_pool *pools = realloc(config->pools, (config->pool_count + 1) * sizeof *pools);
 	if (!pools)
 		return fail(config, "out of memory");
@@ -317,9 +315,19 @@ static int add_pool(struct file *file, const char *name, int line)
 	struct config_pool *pool = &pools[config->pool_count++];
 	*pool = (struct config_pool){.name = strdup(name), .workers_min = CONFIG_UNSET, .workers_max = CONFIG_UNSET};
 	preset(pool, pool_options, COUNT(pool_options));
-	if (asprintf(&pool->place, "%s:%d", file->path, line) < 0)
-		pool->place = NULL;
+	pool->place = strdup(place);
 	return pool->name && pool->place ? 0 : fail(config, "out of memory");
+}
+
+static int add_pool_of_file(struct file *file, const char *name, int line)
+{
+	char *place;
+
+	if (asprintf(&place, "%s:%d", file->path, line) < 0)
+		return fail(file->config, "out of memory");
+	const int r = add_pool(file->config, name, place);
+	free(place);
+	return r;
 }
 
 static int on_section(void *data, const char *section, int line)
@@ -331,7 +339,7 @@ static int on_section(void *data, const char *section, int line)
 	if (!strcmp(section, "daemon"))
 		return 0;
 	if (!strncmp(section, "pool ", 5))
-		return add_pool(file, section + 5 + strspn(section + 5, " \t"), line);
+		return add_pool_of_file(file, section + 5 + strspn(section + 5, " \t"), line);
 	return fail(file->config, "%s:%d: there is no section [%s]: write [daemon] or [pool NAME]", file->path, line, section);
 }
 
@@ -367,8 +375,8 @@ static int on_value(void *data, const char *name, const char *value, int line)
 		if (file->seen[i] && options[i].type != T_LIST)
 			return fail(config, "%s:%d: %s is given twice in [%s]", file->path, line, name, file->section);
 		file->seen[i] = true;
-		if (options[i].type == T_WORKERS)
-			config->pools[config->pool_count - 1].workers_line = line;
+		if (options[i].type == T_WORKERS && asprintf(&config->pools[config->pool_count - 1].workers_place, "%s:%d", file->path, line) < 0)
+			return fail(config, "out of memory");
 		return set_value(file, &options[i], (char *)base + options[i].at, value, line);
 	}
 	return fail(config, "%s:%d: [%s] has no key \"%s\"", file->path, line, file->section, name);
@@ -416,6 +424,86 @@ int config_load(struct config *config, const char *path)
 	return load_file(config, path) < 0 || load_directory(config, path) < 0 ? -1 : 0;
 }
 
+/* ---- what a client wants ---- */
+
+int config_add_pool(struct config *config, struct span name, const char *place)
+{
+	char text[256];
+
+	if (name.size == 0 || name.size >= sizeof text || memchr(name.bytes, 0, name.size))
+		return fail(config, "%s: a pool needs a name of 1 to 255 characters", place);
+	snprintf(text, sizeof text, "%.*s", (int)name.size, (const char *)name.bytes);
+	return add_pool(config, text, place);
+}
+
+/* A value as it would be written in a file. -1: it can't be. */
+static int text_of(struct span value, char *text, size_t size)
+{
+	struct reader reader = reader_of(value);
+	struct span string;
+	uint64_t u, bits;
+	int64_t i;
+	double f;
+	bool b;
+
+	if (read_text(&reader, &string) == 0 && string.size < size && !memchr(string.bytes, 0, string.size))
+		return snprintf(text, size, "%.*s", (int)string.size, (const char *)string.bytes);
+	if (read_int(&reader, &i) == 0)
+		return snprintf(text, size, "%lld", (long long)i);
+	if (read_uint(&reader, &u) == 0)
+		return snprintf(text, size, "%llu", (unsigned long long)u);
+	if (read_bool(&reader, &b) == 0)
+		return snprintf(text, size, "%s", b ? "yes" : "no");
+	if (value.size != 9 || value.bytes[0] != 0xcb)
+		return -1;
+	memcpy(&bits, value.bytes + 1, sizeof bits);
+	bits = __builtin_bswap64(bits);
+	memcpy(&f, &bits, sizeof f);
+	return snprintf(text, size, "%.9g", f);
+}
+
+/* What is JSON in a file comes packed. */
+static const char *keep_packed(struct config_json *json, struct span value)
+{
+	struct reader reader = reader_of(value);
+
+	if (read_nil(&reader) == 0)
+		return NULL;
+	struct block *packed = block_new(value.size);
+	char *text = strdup("(packed)");
+	if (!packed || !text) {
+		block_unref(packed);
+		free(text);
+		return "could not be kept: out of memory";
+	}
+	memcpy(packed->bytes, value.bytes, value.size);
+	block_unref(json->packed);
+	free(json->text);
+	*json = (struct config_json){.text = text, .packed = packed, .value = {.bytes = packed->bytes, .size = value.size}};
+	return NULL;
+}
+
+int config_set_pool(struct config *config, struct span key, struct span value)
+{
+	struct config_pool *pool = &config->pools[config->pool_count - 1];
+	const char *wrong = "must be a string, a number or a boolean";
+	char text[4096];
+
+	for (size_t i = 0; i < COUNT(pool_options); i++) {
+		const struct option *option = &pool_options[i];
+		void *field = (char *)pool + option->at;
+		if (!span_is(key, option->name))
+			continue;
+		if (option->type == T_JSON)
+			wrong = keep_packed(field, value);
+		else if (text_of(value, text, sizeof text) >= 0)
+			wrong = setters[option->type](field, option, text);
+		return wrong ? fail(config, "%s: pool %s: %s %s", pool->place, pool->name, option->name, wrong) : 0;
+	}
+	return fail(config, "%s: pool %s: there is no key \"%.*s\"", pool->place, pool->name, (int)(key.size < 64 ? key.size : 64),
+		    (const char *)key.bytes);
+}
+
 /* ---- the whole ---- */
 
 static int check_json(struct config *config, const struct config_pool *pool)
@@ -426,19 +514,19 @@ static int check_json(struct config *config, const struct config_pool *pool)
 	struct span item;
 
 	if (pool->args.text && read_array(&args, &n) < 0)
-		return fail(config, "%s: pool %s: args must be a JSON array", pool->place, pool->name);
+		return fail(config, "%s: pool %s: args must be an array", pool->place, pool->name);
 	if (pool->kwargs.text && read_map(&kwargs, &n) < 0)
-		return fail(config, "%s: pool %s: kwargs must be a JSON object", pool->place, pool->name);
+		return fail(config, "%s: pool %s: kwargs must be an object", pool->place, pool->name);
 	if (!pool->slot_kwargs.text)
 		return 0;
 	workers = config_pool_settings(pool).workers_max;
 	if (read_array(&slots, &n) < 0 || n != workers)
-		return fail(config, "%s: pool %s: slot_kwargs must be a JSON array of %u objects, one per slot", pool->place,
+		return fail(config, "%s: pool %s: slot_kwargs must be an array of %u objects, one per slot", pool->place,
 			    pool->name, workers);
 	while (n-- > 0) {
 		struct reader look = slots;
 		if (read_map(&look, &any) < 0 || read_value(&slots, &item) < 0)
-			return fail(config, "%s: pool %s: slot_kwargs must be a JSON array of objects", pool->place, pool->name);
+			return fail(config, "%s: pool %s: slot_kwargs must be an array of objects", pool->place, pool->name);
 	}
 	return 0;
 }
@@ -455,8 +543,8 @@ static int check_size(struct config *config, const struct config_pool *pool)
 		return fail(config, "%s: pool %s: workers = %u does not lie between workers_min = %u and workers_max = %u",
 			    pool->place, pool->name, workers, settings.workers_min, settings.workers_max);
 	if (settings.workers_max == 0)
-		return fail(config, "%.*s:%d: pool %s: workers = 0 needs a workers_max to grow to",
-			    (int)(strrchr(pool->place, ':') - pool->place), pool->place, pool->workers_line, pool->name);
+		return fail(config, "%s: pool %s: workers = 0 needs a workers_max to grow to",
+			    pool->workers_place ? pool->workers_place : pool->place, pool->name);
 	return 0;
 }
 
@@ -680,6 +768,7 @@ static void free_section(void *base, const struct option *options, size_t count)
 
 void config_pool_free(struct config_pool *pool)
 {
+	free(pool->workers_place);
 	free_section(pool, pool_options, COUNT(pool_options));
 	free(pool->name);
 	free(pool->place);

@@ -13,6 +13,7 @@
 #include <stdio.h>
 
 #define CONFIG_UNSET UINT64_MAX
+enum { CONFIG_WORKERS_MOST = 4096 };
 
 /* A value that is JSON in the file and msgpack on the wire. */
 struct config_json {
@@ -31,7 +32,7 @@ struct config_pool {
 	char *name;
 	char *plugin, *class;
 	uint32_t workers;
-	int workers_line;       /* where it is said; 0: nowhere */
+	char *workers_place;    /* file:line where that is said; NULL: nowhere */
 	bool workers_cpus;      /* as many as CPUs that the daemon may use */
 	char *isolation;
 	struct config_json args, kwargs, slot_kwargs;
@@ -56,7 +57,8 @@ struct config {
 	uint64_t socket_mode;
 	char *socket_group;
 	bool insecure_remote;
-	uint32_t admin;       /* enum config_admin */
+	uint32_t admin, create; /* enum config_admin */
+	uint64_t max_pools;
 	uint64_t max_message, max_connections, max_inflight, max_unsent, max_pending;
 	uint32_t log_level;
 	uint64_t drain_timeout; /* nanoseconds; NEVER */
@@ -70,6 +72,11 @@ int config_load(struct config *config, const char *path);
 
 /* Adds a listen address of the command line. 0 or -ENOMEM. */
 int config_add_listen(struct config *config, const char *address);
+
+/* Adds a pool that a client wants, and sets one of its keys from a packed value. 0, or -1 with config->fault. `place` says where
+ * it comes from. */
+int config_add_pool(struct config *config, struct span name, const char *place);
+int config_set_pool(struct config *config, struct span key, struct span value);
 
 /* What must be right in the whole: addresses, plugins' names, numbers of slots. 0, or -1 with config->fault. */
 int config_check(struct config *config);

@@ -8,7 +8,7 @@
 #include "daemon/supervisor/log.h"
 #include "daemon/supervisor/procfs.h"
 #include "daemon/supervisor/reload.h"
-#include "daemon/supervisor/service.h"
+#include "daemon/supervisor/chore.h"
 #include "daemon/supervisor/session.h"
 #include "daemon/supervisor/slowlog.h"
 #include "daemon/supervisor/status.h"
@@ -61,7 +61,7 @@ static void on_slot_changed(struct slot *slot)
 static void on_pool_free(struct pool *pool)
 {
 	struct daemon *daemon = daemon_of(pool);
-	service_forget_pool(daemon, pool);
+	chores_on_pool_gone(daemon, pool);
 	log_pool(LOG_INFO, pool, "stopped");
 	if (pool->owner)
 		template_free(pool->owner);
@@ -175,7 +175,7 @@ void daemon_restart_workers(struct daemon *daemon)
 	log_say(LOG_NOTICE, "restarting all workers, one by one");
 	TAILQ_FOREACH(pool, &daemon->core.pools, link)
 		if (!pool->leaving)
-			service_restart_pool(daemon, pool);
+			chore_restart_pool(daemon, pool);
 }
 
 /* ---- starting ---- */
@@ -378,25 +378,10 @@ static bool has_calls(const struct daemon *daemon)
 /* Every caller gets an answer; who is in the middle of something is killed. */
 static void break_off(struct pool *pool)
 {
-	struct error error;
-	struct call *call;
-
-	pool->calls_count++;
 	for (uint32_t i = 0; i < pool->size; i++)
 		if (pool->slots[i]->handed_count > 0)
 			worker_kill(pool->slots[i]);
-	for (bool more = true; more;) {
-		more = false;
-		TAILQ_FOREACH(call, &pool->calls, link)
-			if (!call->answered) {
-				error_say(&error, ERROR_UNAVAILABLE, call_has_begun(call) ? RAN_MAYBE : RAN_NO, "the daemon stops");
-				error.pool = pool->name;
-				call_fail(call, &error);
-				more = true; /* the list may have changed */
-				break;
-			}
-	}
-	pool->calls_count--;
+	pool_fail_calls(pool, ERROR_UNAVAILABLE, "the daemon stops");
 }
 
 static void begin_stopping(struct daemon *daemon)
@@ -494,7 +479,7 @@ static void run_templates(struct daemon *daemon)
 static void react_to_slots(struct daemon *daemon)
 {
 	daemon->slots_changed = false;
-	service_run_chores(daemon);
+	chores_run(daemon);
 	if (daemon->ready)
 		systemd_status(daemon);
 }

@@ -68,28 +68,28 @@ static void settle_listeners(struct daemon *daemon)
 
 /* ---- pools ---- */
 
-static int start_pool(struct daemon *daemon, struct config_pool *section)
+struct pool *reload_start_pool(struct daemon *daemon, struct config_pool *section)
 {
 	const struct pool_settings settings = config_pool_settings(section);
 	const uint32_t workers = config_pool_workers(section);
 	struct template *template = template_new(daemon, section);
 
 	if (!template)
-		return -ENOMEM;
+		return NULL;
 	struct pool *pool = pool_new(&daemon->core, template->section.name, workers, &settings, template);
 	if (!pool) {
 		template_free(template);
-		return -ENOMEM;
+		return NULL;
 	}
 	template->pool = pool;
 	slowlog_settle(daemon);
-	return 0;
+	return pool;
 }
 
 int reload_start_pools(struct daemon *daemon)
 {
 	for (uint32_t i = 0; i < daemon->config.pool_count; i++)
-		if (start_pool(daemon, &daemon->config.pools[i]) < 0) {
+		if (!reload_start_pool(daemon, &daemon->config.pools[i])) {
 			log_say(LOG_ERR, "out of memory");
 			return -1;
 		}
@@ -139,8 +139,8 @@ static void update_pools(struct daemon *daemon, struct config *config, struct da
 	for (pool = TAILQ_FIRST(&daemon->core.pools); pool; pool = next) {
 		next = TAILQ_NEXT(pool, link);
 		const struct template *template = pool->owner;
-		struct config_pool *section = pool->leaving ? NULL : find_section(config, pool->name);
-		if (pool->leaving)
+		struct config_pool *section = pool->leaving || template->made ? NULL : find_section(config, pool->name);
+		if (pool->leaving || template->made)
 			continue;
 		if (section && config_pool_same_instances(&template->section, section)) {
 			update_pool(pool, section, report);
@@ -176,7 +176,9 @@ static void start_new(struct daemon *daemon, struct config *config, struct daemo
 			continue;
 		if (!is_replaced(report, section->name))
 			note(report->started, sizeof report->started, section->name);
-		if (start_pool(daemon, section) < 0)
+		if (pool_find(&daemon->core, (struct span){.bytes = (const uint8_t *)section->name, .size = strlen(section->name)}))
+			log_say(LOG_ERR, "pool %s is not started: a client has made one of that name", section->name);
+		else if (!reload_start_pool(daemon, section))
 			log_say(LOG_ERR, "out of memory: a pool is not started");
 	}
 }

@@ -8,6 +8,9 @@
 /* Opens what the configuration and the command line name and isn't open yet. 0, or -1 with `fault`: then nothing has changed. */
 int reload_open_listeners(struct daemon *daemon, const struct config *config, char *fault, size_t fault_size);
 
+/* Makes a pool of the section, which is taken over. NULL: out of memory. */
+struct pool *reload_start_pool(struct daemon *daemon, struct config_pool *section);
+
 /* Makes the pools of daemon->config. 0, or -1 with the reason logged. */
 int reload_start_pools(struct daemon *daemon);
 

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/supervisor/session.h"
 
+#include "daemon/core/pool.h"
 #include "daemon/core/request.h"
 #include "daemon/supervisor/log.h"
 #include "daemon/supervisor/outlet.h"
 #include "daemon/supervisor/service.h"
+#include "daemon/supervisor/template.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -266,6 +268,19 @@ struct session *session_new(struct daemon *daemon, int fd, bool is_unix)
 	return session;
 }
 
+/* Those that it has made to go with it. */
+static void drop_pools(const struct session *session)
+{
+	struct pool *pool, *next;
+
+	for (pool = TAILQ_FIRST(&session->daemon->core.pools); pool; pool = next) {
+		next = TAILQ_NEXT(pool, link);
+		const struct template *template = pool->owner;
+		if (template->made_by == session->client.id && !pool->leaving)
+			pool_drop(pool, ERROR_CANCELLED, "its pool went with the client that made it");
+	}
+}
+
 void session_close(struct session *session, const char *why)
 {
 	struct daemon *daemon = session->daemon;
@@ -281,6 +296,7 @@ void session_close(struct session *session, const char *why)
 		TAILQ_REMOVE(&daemon->dirty_sessions, session, dirty_link);
 	session->dirty = false;
 	client_gone(&session->client);
+	drop_pools(session);
 	(void)close(session->fd);
 	TAILQ_REMOVE(&daemon->sessions, session, link);
 	TAILQ_INSERT_TAIL(&daemon->closed_sessions, session, link); /* whoever called us may still look at it */

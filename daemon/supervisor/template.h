@@ -17,6 +17,8 @@ struct template {
 	struct pool *pool;
 	struct config_pool section; /* taken over */
 	char *plugin_path;
+	bool made;                  /* by a client, at run time: no file names it */
+	uint64_t made_by;           /* the session with which it goes; 0: it stays */
 	enum template_state state;
 	pid_t pid;
 	int fd;

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/supervisor/chore.h"
+
+#include "daemon/core/pool.h"
+#include "daemon/supervisor/log.h"
+#include "daemon/supervisor/status.h"
+
+#include <stdlib.h>
+
+static void chore_free(struct chore *chore)
+{
+	TAILQ_REMOVE(&chore->daemon->chores, chore, link);
+	free(chore->fault);
+	free(chore);
+}
+
+/* The client has gone, or has cancelled: what was begun goes on, nobody waits. */
+void chore_on_abandoned(struct ticket *ticket, const struct error *why)
+{
+	if (why) {
+		struct error error = *why;
+		error.message.bytes = (const uint8_t *)error.text;
+		ticket_answer_error(ticket, &error);
+	}
+}
+
+struct chore *chore_new(struct daemon *daemon, struct pool *pool, enum chore_kind kind)
+{
+	struct chore *chore = calloc(1, sizeof *chore);
+	if (!chore)
+		return NULL;
+	chore->daemon = daemon;
+	chore->pool = pool;
+	chore->kind = kind;
+	TAILQ_INSERT_TAIL(&daemon->chores, chore, link);
+	daemon->slots_changed = true;
+	return chore;
+}
+
+void chore_answer_to(struct chore *chore, struct client *client, const struct rpc *rpc)
+{
+	if (ticket_open(&chore->ticket, client, rpc, chore_on_abandoned) < 0)
+		log_say(LOG_ERR, "out of memory: a request is done, but can't be answered");
+}
+
+void chore_restart_pool(struct daemon *daemon, struct pool *pool)
+{
+	struct chore *chore = chore_new(daemon, pool, CHORE_ROLL);
+	if (!chore)
+		log_pool(LOG_ERR, pool, "out of memory: its workers are not restarted");
+}
+
+static void answer_number(struct ticket *ticket, const char *key, uint64_t number)
+{
+	struct sendq *out = ticket_value(ticket);
+	msgpack_sbuffer buffer;
+	msgpack_packer packer;
+
+	if (out) {
+		msgpack_sbuffer_init(&buffer);
+		msgpack_packer_init(&packer, &buffer, msgpack_sbuffer_write);
+		msgpack_pack_map(&packer, 1);
+		status_pack_text(&packer, key);
+		msgpack_pack_uint64(&packer, number);
+		sendq_copy(out, buffer.data, buffer.size);
+		msgpack_sbuffer_destroy(&buffer);
+	}
+	ticket_close(ticket);
+}
+
+static void answer_broken(struct chore *chore, const char *why)
+{
+	struct error error;
+	error_say(&error, ERROR_UNAVAILABLE, RAN_MAYBE, "pool %s: a worker could not be started: %s", chore->pool->name, why);
+	ticket_answer_error(&chore->ticket, &error);
+}
+
+static bool is_settled(const struct slot *slot)
+{
+	return (slot->broken && slot->state == SLOT_WAITING) || slot->state == SLOT_READY;
+}
+
+/* Nothing is left behind: the failure is told when the pool has gone. */
+static void undo(struct chore *chore, const struct slot *failed)
+{
+	log_slot(LOG_WARNING, failed, "the pool is not created: %s", failed->last_failure);
+	if (asprintf(&chore->fault, "slot %u: %s", failed->index, failed->last_failure) < 0)
+		chore->fault = NULL;
+	chore->kind = CHORE_UNDO;
+	pool_drop(chore->pool, ERROR_CANCELLED, "its pool could not be created");
+}
+
+/* Waits until all slots are there, or have failed to be. */
+static void run_settling(struct chore *chore)
+{
+	struct pool *pool = chore->pool;
+	bool broken = false;
+
+	for (uint32_t i = 0; i < pool->size; i++) {
+		if (pool->slots[i]->broken && chore->kind == CHORE_CREATE) {
+			undo(chore, pool->slots[i]);
+			return;
+		}
+		if (!is_settled(pool->slots[i]))
+			return;
+		broken = broken || pool->slots[i]->broken;
+	}
+	if (broken)
+		answer_broken(chore, pool->fault);
+	else
+		answer_number(&chore->ticket, "workers", pool->size);
+	chore_free(chore);
+}
+
+static void run_rolling(struct chore *chore)
+{
+	const struct pool *pool = chore->pool;
+
+	for (; chore->slot < pool->size; chore->slot++) {
+		struct slot *slot = pool->slots[chore->slot];
+		if (!chore->begun) {
+			chore->begun = true;
+			chore->generation = slot_restart(slot);
+			slot = pool->slots[chore->slot];
+		}
+		const bool failed = slot->no_successor && !slot->successor;
+		if (!failed && (slot->generation < chore->generation || !is_settled(slot)))
+			return;
+		if (slot->broken || failed) {
+			answer_broken(chore, slot->last_failure);
+			chore_free(chore);
+			return;
+		}
+		chore->begun = false;
+		chore->done++;
+		if (chore->only_one)
+			break;
+	}
+	log_pool(LOG_INFO, pool, "%u worker%s restarted", chore->done, chore->done == 1 ? "" : "s");
+	answer_number(&chore->ticket, "restarted", chore->done);
+	chore_free(chore);
+}
+
+void chores_run(struct daemon *daemon)
+{
+	struct chore *chore, *next;
+
+	for (chore = TAILQ_FIRST(&daemon->chores); chore; chore = next) {
+		next = TAILQ_NEXT(chore, link);
+		switch (chore->kind) {
+		case CHORE_SETTLE:
+		case CHORE_CREATE:
+			run_settling(chore);
+			break;
+		case CHORE_ROLL:
+			run_rolling(chore);
+			break;
+		case CHORE_UNDO:
+		case CHORE_DROP:
+			break;
+		}
+	}
+}
+
+void chores_on_pool_gone(struct daemon *daemon, struct pool *pool)
+{
+	static const uint8_t yes[] = {0xc3};
+	struct chore *chore, *next;
+	struct error error;
+
+	for (chore = TAILQ_FIRST(&daemon->chores); chore; chore = next) {
+		next = TAILQ_NEXT(chore, link);
+		if (chore->pool != pool)
+			continue;
+		if (chore->kind == CHORE_DROP) {
+			ticket_answer_span(&chore->ticket, NULL, (struct span){.bytes = yes, .size = 1});
+		} else {
+			if (chore->kind == CHORE_UNDO)
+				error_say(&error, ERROR_FAILED, RAN_MAYBE, "pool %s could not be created: %s", pool->name,
+					  chore->fault ? chore->fault : "out of memory");
+			else
+				error_say(&error, ERROR_CANCELLED, RAN_MAYBE, "pool %s was removed", pool->name);
+			ticket_answer_error(&chore->ticket, &error);
+		}
+		chore_free(chore);
+	}
+}
+

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * method: what the daemon's own methods have in common. service.c has the table; they are in service.c (the connection, the
+ * daemon), service_pools.c and service_lease.c.
+ */
+#ifndef SUPERVISOR_METHOD_H
+#define SUPERVISOR_METHOD_H
+
+#include "daemon/supervisor/session.h"
+
+#include <msgpack.h>
+
+/* One request on its way through a method. */
+struct request {
+	struct session *session;
+	struct daemon *daemon;
+	struct rpc *rpc;
+	struct reader args; /* the arguments */
+	uint32_t count;     /* how many */
+	struct error error; /* when the method returns -1 */
+	msgpack_packer *result; /* when it returns 0, one value has been written */
+};
+
+/* 0: result written; -1: error made; 1: it is answered later. */
+typedef int method_fn(struct request *request);
+
+/* Makes the BAD_ARGUMENT "objpool.x takes ...". Returns -1. */
+int method_takes(struct request *request, const char *what);
+
+/* The next argument as the name of a pool. NULL: error made. */
+struct pool *method_pool(struct request *request);
+
+/* The daemon is out of memory. Returns -1. */
+int method_no_memory(struct request *request);
+
+/* May the session do what the policy (enum config_admin) lets? */
+bool method_is_allowed(const struct session *session, uint32_t policy);
+
+method_fn method_pools, method_status, method_describe, method_scale, method_restart, method_forget, method_create, method_drop;
+method_fn method_lease, method_release;
+
+#endif

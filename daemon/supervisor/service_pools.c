@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/supervisor/method.h"
+
+#include "daemon/core/pool.h"
+#include "daemon/supervisor/chore.h"
+#include "daemon/supervisor/log.h"
+#include "daemon/supervisor/reload.h"
+#include "daemon/supervisor/status.h"
+#include "daemon/supervisor/template.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* ---- about the pools ---- */
+
+int method_pools(struct request *request)
+{
+	status_pack_pools(request->daemon, request->result);
+	return 0;
+}
+
+int method_status(struct request *request)
+{
+	struct pool *pool = NULL;
+	if (request->count > 0 && read_nil(&request->args) < 0 && !(pool = method_pool(request)))
+		return -1;
+	status_pack(request->daemon, pool, request->result);
+	return 0;
+}
+
+int method_describe(struct request *request)
+{
+	struct pool *pool = method_pool(request);
+	if (!pool)
+		return -1;
+	if (status_pack_description(pool, request->result) < 0) {
+		pool_unavailable(pool, NULL, &request->error);
+		return -1;
+	}
+	return 0;
+}
+
+/* ---- changing them ---- */
+
+static int answer_later(struct request *request, struct chore *chore)
+{
+	if (!chore)
+		return method_no_memory(request);
+	chore_answer_to(chore, &request->session->client, request->rpc);
+	return 1;
+}
+
+int method_scale(struct request *request)
+{
+	struct pool *pool = method_pool(request);
+	uint64_t n;
+
+	if (!pool)
+		return -1;
+	if (request->count != 1 || read_uint(&request->args, &n) < 0 || n < 1 || n > CONFIG_WORKERS_MOST)
+		return method_takes(request, "a pool and a number of workers from 1 to 4096");
+	log_pool(LOG_INFO, pool, "scaled from %u to %llu workers by session %llu", pool->size, (unsigned long long)n,
+		 (unsigned long long)request->session->client.id);
+	const bool adaptive = sizing_is_adaptive(pool);
+	if (pool->settings.workers_min > n || !adaptive)
+		pool->settings.workers_min = (uint32_t)n;
+	if (pool->settings.workers_max < n || !adaptive)
+		pool->settings.workers_max = (uint32_t)n;
+	if (pool_resize(pool, (uint32_t)n) < 0) {
+		error_say(&request->error, ERROR_OVERLOADED, RAN_MAYBE, "the daemon is out of memory");
+		return -1;
+	}
+	return answer_later(request, chore_new(request->daemon, pool, CHORE_SETTLE));
+}
+
+int method_forget(struct request *request)
+{
+	struct pool *pool = method_pool(request);
+	struct span method = {0};
+
+	if (!pool)
+		return -1;
+	if (request->count > 0 && read_nil(&request->args) < 0 && (read_text(&request->args, &method) < 0 || method.size == 0))
+		return method_takes(request, "a pool and, if it likes, a method");
+	msgpack_pack_uint32(request->result, sticky_forget(pool, method));
+	return 0;
+}
+
+int method_restart(struct request *request)
+{
+	struct pool *pool = method_pool(request);
+	struct chore *chore;
+	uint64_t slot = 0;
+
+	if (!pool)
+		return -1;
+	const bool one = request->count > 0 && read_nil(&request->args) < 0;
+	if (one && (read_uint(&request->args, &slot) < 0))
+		return method_takes(request, "a pool and, if it likes, a slot");
+	if (one && slot >= pool->size) {
+		error_say(&request->error, ERROR_NO_SUCH_SLOT, RAN_NO, "pool %s has %u slots, and no slot %llu", pool->name, pool->size,
+			  (unsigned long long)slot);
+		return -1;
+	}
+	chore = chore_new(request->daemon, pool, CHORE_ROLL);
+	if (chore) {
+		chore->only_one = one;
+		chore->slot = (uint32_t)slot;
+	}
+	return answer_later(request, chore);
+}
+
+/* ---- making and removing them ---- */
+
+static int bad_config(struct request *request, const struct config *config)
+{
+	error_say(&request->error, ERROR_BAD_ARGUMENT, RAN_NO, "%s", config->fault);
+	return -1;
+}
+
+/* "session" (the default): the pool goes with this connection; "daemon": it stays. */
+static int read_owner(struct request *request, struct reader *value, bool *of_session)
+{
+	struct span text;
+
+	if (read_text(value, &text) < 0 || (!span_is(text, "session") && !span_is(text, "daemon")))
+		return method_takes(request, "owner as \"session\" or \"daemon\"");
+	*of_session = span_is(text, "session");
+	return 0;
+}
+
+/* The map's keys: pool, owner, and those of a [pool] section. */
+static int read_section(struct request *request, struct config *config, bool *of_session)
+{
+	struct span key, value, name = {0};
+	struct reader reader = request->args, look;
+	uint32_t n, keys;
+
+	if (request->count != 1 || read_map(&reader, &n) < 0)
+		return method_takes(request, "a map: {pool, plugin, class, ...}");
+	request->args = reader;
+	for (keys = n; keys > 0; keys--) {
+		if (read_text(&reader, &key) < 0)
+			return method_takes(request, "a map with string keys");
+		look = reader;
+		if (read_value(&reader, &value) < 0 || (span_is(key, "pool") && read_text(&look, &name) < 0))
+			return method_takes(request, "the pool's name as a string");
+	}
+	if (config_add_pool(config, name, "objpool.create") < 0)
+		return bad_config(request, config);
+	for (keys = n; keys > 0; keys--) {
+		(void)read_text(&request->args, &key);
+		look = request->args;
+		(void)read_value(&request->args, &value);
+		if (span_is(key, "pool"))
+			continue;
+		if (span_is(key, "owner") ? read_owner(request, &look, of_session) < 0 : config_set_pool(config, key, value) < 0)
+			return config->fault[0] ? bad_config(request, config) : -1;
+	}
+	return config_check(config) < 0 ? bad_config(request, config) : 0;
+}
+
+/* A path names any code; it is taken from those who could run code as this daemon anyway. */
+static bool may_name_paths(const struct session *session)
+{
+	struct ucred peer;
+	socklen_t size = sizeof peer;
+
+	return session->is_unix && getsockopt(session->fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
+	       (peer.uid == 0 || peer.uid == geteuid());
+}
+
+static int may_create(struct request *request, const struct config_pool *section)
+{
+	struct daemon *daemon = request->daemon;
+	const struct span name = {.bytes = (const uint8_t *)section->name, .size = strlen(section->name)};
+	const struct pool *pool;
+	uint32_t n = 0;
+
+	TAILQ_FOREACH(pool, &daemon->core.pools, link)
+		n++;
+	if (daemon->core.draining)
+		error_say(&request->error, ERROR_UNAVAILABLE, RAN_NO, "the daemon is stopping");
+	else if (pool_find(&daemon->core, name))
+		error_say(&request->error, ERROR_BAD_ARGUMENT, RAN_NO, "there is a pool %s already", section->name);
+	else if (strchr(section->plugin, '/') && !may_name_paths(request->session))
+		error_say(&request->error, ERROR_DENIED, RAN_NO,
+			  "plugin = %s: this connection may name plugins in plugin_dir, but no paths", section->plugin);
+	else if (n >= daemon->config.max_pools)
+		error_say(&request->error, ERROR_OVERLOADED, RAN_NO, "there are %u pools, which is all that max_pools allows", n);
+	else
+		return 0;
+	return -1;
+}
+
+static int create(struct request *request, struct config_pool *section, bool of_session)
+{
+	const struct client *client = &request->session->client;
+	struct pool *pool = reload_start_pool(request->daemon, section);
+
+	if (!pool)
+		return method_no_memory(request);
+	struct template *template = pool->owner;
+	template->made = true;
+	template->made_by = of_session ? client->id : 0;
+	log_pool(LOG_INFO, pool, "created by session %llu, %s", (unsigned long long)client->id, of_session ? "to go with it" : "to stay");
+	return answer_later(request, chore_new(request->daemon, pool, CHORE_CREATE));
+}
+
+int method_create(struct request *request)
+{
+	struct config config = {0};
+	bool of_session = true;
+	int r = read_section(request, &config, &of_session);
+
+	if (r == 0)
+		r = may_create(request, &config.pools[0]);
+	if (r == 0)
+		r = create(request, &config.pools[0], of_session);
+	config_free(&config);
+	return r;
+}
+
+int method_drop(struct request *request)
+{
+	struct pool *pool = method_pool(request);
+
+	if (!pool)
+		return -1;
+	const struct template *template = pool->owner;
+	if (template->made_by != request->session->client.id && !method_is_allowed(request->session, request->daemon->config.admin)) {
+		error_say(&request->error, ERROR_DENIED, RAN_NO, "this connection may not drop pool %s (see admin in objpoold.conf(5))",
+			  pool->name);
+		return -1;
+	}
+	log_pool(LOG_INFO, pool, "dropped by session %llu", (unsigned long long)request->session->client.id);
+	struct chore *chore = chore_new(request->daemon, pool, CHORE_DROP);
+	const int r = answer_later(request, chore);
+	if (r > 0)
+		pool_drop(pool, ERROR_CANCELLED, "its pool was dropped");
+	return r;
+}

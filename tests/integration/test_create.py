@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pools that clients make and drop."""
+import pytest
+
+from harness import BUILD, wait_for
+
+PROBE = {"plugin": "probe", "class": "Probe"}
+
+
+def names(client):
+    return [pool["name"] for pool in client.value("objpool.pools")]
+
+
+def make(client, name="made", **keys):
+    return client.call("objpool.create", {"pool": name, **PROBE, **keys})
+
+
+def test_a_pool_is_made_and_called_and_dropped(start):
+    daemon = start({})
+    with daemon.client() as client:
+        assert make(client, workers=3, owner="daemon", kwargs={"tag": "t"}) == (None, {"workers": 3})
+        assert client.value("made:all.tag") == ["t"] * 3
+        assert client.value("objpool.status", "made")["pools"][0]["state"] == "ready"
+        assert client.value("objpool.drop", "made") is True
+        assert names(client) == [] and daemon.children() == []
+        assert client.error("made.echo", 1).startswith("NO_SUCH_POOL: ")
+
+
+def test_kwargs_per_slot_and_positional_arguments(start):
+    daemon = start({})
+    with daemon.client() as client:
+        assert make(client, workers=2, kwargs={"tag": "x"}, slot_kwargs=[{"tag": "a"}, {}])[0] is None
+        assert client.value("made:all.tag") == ["a", "x"]
+        error, _ = client.call("objpool.create", {"pool": "dice", "plugin": "sampler", "class": "Sampler", "args": [3.0, 0.0]})
+        assert error is None and client.value("dice.get_normal_sample") == 3.0
+
+
+def test_a_constructor_that_fails_leaves_nothing_behind(start):
+    daemon = start({})
+    with daemon.client() as client:
+        before = daemon.descriptors()
+        error, _ = make(client, workers=3, kwargs={"fail": "no licence", "fail_slots": [1]})
+        assert error.startswith("FAILED: pool made could not be created: ") and "no licence" in error
+        assert names(client) == [] and daemon.children() == []
+        assert daemon.descriptors() == before
+        assert make(client)[0] is None
+
+
+@pytest.mark.parametrize("keys, words", [
+    ({"plugin": "nothing"}, ["FAILED", "nothing"]), ({"class": "Nothing"}, ["FAILED", "Nothing"]),
+    ({"workers": 0}, ["BAD_ARGUMENT", "workers"]), ({"workers": "many"}, ["BAD_ARGUMENT", "workers must be"]),
+    ({"colour": 1}, ["BAD_ARGUMENT", "colour"]), ({"args": {}}, ["BAD_ARGUMENT", "args"]),
+    ({"slot_kwargs": [{}]}, ["BAD_ARGUMENT", "slot_kwargs"]), ({"pool": "a b"}, ["BAD_ARGUMENT", "a b"]),
+    ({"pool": "objpool"}, ["BAD_ARGUMENT", "objpool"]), ({"pool": ""}, ["BAD_ARGUMENT", "name"]),
+    ({"owner": "me"}, ["BAD_ARGUMENT", "owner"]), ({"plugin": "../probe"}, ["FAILED", "probe"]),
+])
+def test_what_is_wrong_is_told(start, keys, words):
+    daemon = start({})
+    with daemon.client() as client:
+        error, _ = client.call("objpool.create", {"pool": "made", **PROBE, "workers": 2, **keys})
+        assert all(word in error for word in words), error
+        assert names(client) == []
+
+
+def test_a_name_that_is_taken(start):
+    with start().client() as client:
+        error, _ = make(client, "p")
+        assert error == "BAD_ARGUMENT: there is a pool p already"
+        assert client.value("p.echo", 1) == 1
+
+
+def test_a_pool_of_a_session_goes_with_it(start):
+    daemon = start({})
+    with daemon.client() as other:
+        client = daemon.client()
+        assert make(client, owner="session", workers=2)[0] is None
+        assert make(client, "stays", owner="daemon")[0] is None
+        call = other.start("made.sleep", 60)
+        wait_for(lambda: other.value("objpool.status", "made")["pools"][0]["running"], lambda: "the call to run")
+        client.close()
+        assert other.wait(call)[0].startswith("CANCELLED: ")
+        wait_for(lambda: names(other) == ["stays"], lambda: "the pool to go")
+        wait_for(lambda: len(daemon.children()) == 2, lambda: "its processes to end")
+
+
+def test_drop_answers_every_caller(start):
+    daemon = start({"p": {"workers": 1, "stop_timeout": 0.2}})
+    with daemon.client() as client, daemon.client() as other:
+        calls = [other.start("p.sleep_hard", 60)] + [other.start("p.echo", i) for i in range(20)]
+        lease = other.start("objpool.lease", "p")
+        wait_for(lambda: client.value("objpool.status", "p")["pools"][0]["running"], lambda: "the call to run")
+        assert client.value("objpool.drop", "p") is True
+        for call in calls + [lease]:
+            assert other.wait(call)[0].startswith("CANCELLED: ")
+        assert daemon.children() == []
+
+
+def test_who_may(start):
+    daemon = start({"p": {}}, {"create": "unix", "admin": "unix"})
+    with daemon.client() as local, daemon.client(daemon.tcp) as remote:
+        assert remote.error("objpool.create", {"pool": "made", **PROBE}).startswith("DENIED: ")
+        assert remote.error("objpool.drop", "p").startswith("DENIED: ")
+        assert make(local)[0] is None
+    daemon = start({}, {"create": "all", "admin": "none"})
+    with daemon.client(daemon.tcp) as remote:
+        path = str(BUILD / "plugins/probe.so")
+        assert remote.error("objpool.create", {"pool": "made", "plugin": path, "class": "Probe"}).startswith("DENIED: ")
+        assert make(remote)[0] is None
+        assert remote.value("objpool.drop", "made") is True, "it is its own"
+        with daemon.client() as local:
+            assert local.call("objpool.create", {"pool": "made", "plugin": path, "class": "Probe"})[0] is None
+
+
+def test_how_many(start):
+    with start({"p": {}}, {"max_pools": 3}).client() as client:
+        assert make(client, "a")[0] is None and make(client, "b")[0] is None
+        assert make(client, "c")[0].startswith("OVERLOADED: ")
+
+
+def test_a_reload_leaves_them_alone(start):
+    daemon = start()
+    with daemon.client() as client:
+        make(client)
+        pid = client.value("made.pid")
+        assert client.value("objpool.reload")["stopped"] == []
+        assert client.value("made.pid") == pid
+
+
+def test_settings_count(start):
+    with start({}).client() as client:
+        make(client, workers=1, workers_min=0, workers_max=2, idle_timeout=0.1, max_queue=1000)
+        wait_for(lambda: client.value("objpool.status", "made")["pools"][0]["workers"] == 0, lambda: "it to shrink")
+        assert client.value("made.echo", 1) == 1
+
+
+def test_a_client_that_goes_while_its_pool_is_made(start):
+    daemon = start({})
+    client = daemon.client()
+    client.start("objpool.create", {"pool": "made", **PROBE, "kwargs": {"sleep": 0.3}})
+    with daemon.client() as other:
+        wait_for(lambda: names(other) == ["made"], lambda: "it to begin")
+        client.close()
+        wait_for(lambda: names(other) == [] and daemon.children() == [], lambda: "it to go")
