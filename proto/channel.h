@@ -18,6 +18,7 @@
  *   [STOP, want its state?]                                  ([STATE, state] or [STATE, nil, error], then) end of file
  *   [LEASE, session]                                         [LEASED] or [LEASED, error]
  *   [RELEASE, session]
+ *   [RESULT, response]                                       [INVOKE, id, method string, args]
  *   [RESTORE, state]                                         nothing, or [RESTORED, error]
  *   [GONE, tag]                                              [DEFERRED, id, item, tag]
  *   [SESSION_END, session]                                   [ANSWER, tag, error, value]
@@ -26,6 +27,7 @@
  * `columns` is an array of arrays of `count` values, `kw columns` a map of such arrays. What an ITEMS batch answers comes
  * in item order; after a crash the values that were finished still arrive.
  * `replay` is an array of [method, args, kwargs]: sticky calls, whose results nobody waits for.
+ * INVOKE is a call that a method makes in the midst of batch `id`; the response is one of MessagePack-RPC.
  * A deferred task leaves its batch and is known by its tag from then on.
  * An error is [code, message, type, traceback, data, ran]; nil stands for what it lacks.
  *
@@ -45,9 +47,9 @@
 enum { CHANNEL_FD = 3 };
 
 enum to_worker { TO_START = 0, TO_CALL = 1, TO_BIND = 2, TO_UNBIND = 3, TO_ITEMS = 4, TO_STOP = 5, TO_GONE = 6, TO_SESSION_END = 7, TO_REPLAY = 8, TO_RESTORE = 9, TO_LEASE = 10,
-		 TO_RELEASE = 11 };
+		 TO_RELEASE = 11, TO_RESULT = 12 };
 enum from_worker { FROM_READY = 0, FROM_REPLY = 1, FROM_RESULTS = 2, FROM_ITEM_ERROR = 3, FROM_PROGRESS = 4, FROM_DEFERRED = 5, FROM_ANSWER = 6, FROM_STATE = 7,
-		   FROM_RESTORED = 8, FROM_LEASED = 9 };
+		   FROM_RESTORED = 8, FROM_LEASED = 9, FROM_INVOKE = 10 };
 enum to_template { TO_LOAD = 0, TO_FORK = 1 };
 enum from_template { FROM_LOADED = 0, FROM_FORKED = 1 };
 

@@ -73,7 +73,9 @@ void client_wrote(struct client *client)
 {
 	if (client->out.bytes > client->core->limits.max_unsent)
 		client->stalled = true; /* the queues pass over it from now on */
-	if (!client->internal)
+	if (client->wrote)
+		client->wrote(client);
+	else if (!client->internal)
 		client->core->ops->client_wrote(client);
 }
 

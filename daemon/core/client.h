@@ -52,6 +52,7 @@ struct client {
 	struct client_memo memo;
 	char name[CLIENT_NAME];  /* what it called itself in hello */
 	bool error_maps;         /* wants errors as maps */
+	void (*wrote)(struct client *client); /* told that there are answers; NULL: the owner of the core is, unless it is internal */
 	bool internal;           /* of the daemon itself: nobody is told that there are answers */
 	bool stalled;            /* doesn't read its answers: nothing more is started for it */
 };

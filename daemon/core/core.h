@@ -60,6 +60,7 @@ struct core {
 	uint64_t epoch;             /* grows when a pool comes, goes or learns its methods */
 	uint64_t last_client;
 	uint32_t last_binding;
+	uint64_t last_walk;         /* through the slots; see nested.c */
 	uint64_t late;              /* answers that nobody waited for any more */
 	bool draining;              /* takes no new calls */
 	struct spare_call *spare_calls;   /* to be used again: see call_new */

@@ -199,6 +199,14 @@ void handover_release(struct slot *slot, uint64_t session)
 		put_message(slot, TO_RELEASE, session);
 }
 
+void handover_result(struct slot *slot, struct sendq *response)
+{
+	put_array(&slot->out, 2);
+	put_uints(&slot->out, (uint64_t[]){TO_RESULT}, 1);
+	sendq_move(&slot->out, response);
+	slot->pool->core->ops->slot_wrote(slot);
+}
+
 void handover_stop(struct slot *slot, bool want_state)
 {
 	put_message(slot, TO_STOP, want_state);

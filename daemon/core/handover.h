@@ -19,6 +19,9 @@ void handover_gone(struct slot *slot, uint64_t tag);
 void handover_session_end(struct slot *slot, uint64_t session);
 void handover_lease(struct slot *slot, uint64_t session);
 void handover_release(struct slot *slot, uint64_t session);
+
+/* The answer to its nested call, as a response; emptied. */
+void handover_result(struct slot *slot, struct sendq *response);
 void handover_stop(struct slot *slot, bool want_state);
 
 /* The state of its predecessor, a packed value; `block` holds it, or NULL. */

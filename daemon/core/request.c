@@ -2,6 +2,7 @@
 #include "daemon/core/request.h"
 
 #include "daemon/core/lease.h"
+#include "daemon/core/nested.h"
 #include "daemon/core/pool.h"
 #include "proto/pack.h"
 
@@ -216,7 +217,7 @@ static int begin(struct call *call, struct client *client, const struct rpc *rpc
 	} else if ((call->select == SELECT_MAP || call->select == SELECT_SCATTER) && find_columns(&columns, call, error) < 0) {
 		return refuse_call(call, client, rpc, error);
 	}
-	if (admit(call, error) < 0)
+	if (admit(call, error) < 0 || nested_check(call, client, error) < 0)
 		return refuse_call(call, client, rpc, error);
 	return call_begin(call, client, rpc, columns.at);
 }
@@ -526,13 +527,13 @@ static int read_args(struct call *call, struct reader *reader, struct error *err
 }
 
 /* How the items of a call come: with it or fed, all at once, by a window, or in rounds. */
-static int settle_input(struct call *call, const struct rpc *rpc, struct error *error)
+static int settle_input(struct call *call, const struct client *client, const struct rpc *rpc, struct error *error)
 {
 	struct input *input = &call->input;
 	const bool map = call->select == SELECT_MAP;
 
-	if (rpc->type == RPC_NOTIFICATION)
-		call->stream.on = call->progress = false; /* nobody waits */
+	if (rpc->type == RPC_NOTIFICATION || client->internal)
+		call->stream.on = call->progress = false; /* nobody would take them */
 	if (input->sync && !map) {
 		error_say(error, ERROR_BAD_REQUEST, RAN_NO, "option sync goes with map only");
 		return -EINVAL;
@@ -577,7 +578,7 @@ static int read_full(struct call *call, const struct client *client, const struc
 	if (read_args(call, n > 2 ? &reader : &absent, error) < 0 || read_options(call, n > 3 ? &reader : &absent, error) < 0)
 		return -EINVAL;
 	const bool items = call->select == SELECT_MAP || call->select == SELECT_SCATTER;
-	if (settle_input(call, rpc, error) < 0)
+	if (settle_input(call, client, rpc, error) < 0)
 		return -EINVAL;
 	if (!items && call->shape != SHAPE_ZIP) {
 		error_say(error, ERROR_BAD_REQUEST, RAN_NO, "option args_as goes with map and scatter only");

@@ -3,6 +3,7 @@
 
 #include "daemon/core/handover.h"
 #include "daemon/core/lease.h"
+#include "daemon/core/nested.h"
 #include "daemon/core/pool.h"
 #include "daemon/core/scheduler.h"
 #include "daemon/core/successor.h"
@@ -193,6 +194,7 @@ void slot_free(struct slot *slot)
 
 	timer_clear(&core->timers, &slot->timer);
 	timer_clear(&core->timers, &slot->grace);
+	nested_end(slot);
 	core->ops->slot_free(slot);
 	sendq_clear(&slot->out);
 	idmap_free(&slot->bound);
@@ -602,6 +604,18 @@ static int read_restored(struct slot *slot, struct reader *reader)
 	return 0;
 }
 
+/* [INVOKE, id, method, args] */
+static int read_invoke(struct slot *slot, struct reader *reader, struct block *block)
+{
+	struct span method, args;
+	uint64_t id;
+
+	if (read_uint(reader, &id) < 0 || read_text(reader, &method) < 0 || read_value(reader, &args) < 0)
+		return -EBADMSG;
+	struct batch *batch = batch_of(slot, id);
+	return batch ? nested_on_invoke(slot, batch, method, args, block) : -EBADMSG;
+}
+
 /* [LEASED] or [LEASED, error] */
 static int read_leased(struct slot *slot, struct reader *reader, uint32_t count)
 {
@@ -640,6 +654,8 @@ static int read_message(struct slot *slot, struct span message, struct block *bl
 		return count == 4 ? read_deferred(slot, &reader) : -EBADMSG;
 	case FROM_ANSWER:
 		return count == 4 ? read_answer(slot, &reader, block) : -EBADMSG;
+	case FROM_INVOKE:
+		return count == 4 ? read_invoke(slot, &reader, block) : -EBADMSG;
 	case FROM_LEASED:
 		return read_leased(slot, &reader, count);
 	case FROM_STATE:
@@ -673,7 +689,10 @@ void slot_cancel(struct slot *slot, struct batch *batch)
 	struct core *core = core_of(slot);
 	const uint64_t grace = slot->pool->settings.cancel_grace;
 
-	if (!board_move(slot->board, batch->id, BOARD_STARTED, BOARD_CANCELLED) || grace == NEVER)
+	if (!board_move(slot->board, batch->id, BOARD_STARTED, BOARD_CANCELLED))
+		return;
+	nested_cancel(slot, batch->id);
+	if (grace == NEVER)
 		return;
 	slot->grace_batch = batch->id;
 	(void)timer_set(&core->timers, &slot->grace, core->now + grace); /* without memory the call just ends later */
@@ -832,6 +851,7 @@ void slot_on_gone(struct slot *slot, int status, const char *why)
 	idmap_free(&slot->bound);
 	idmap_free(&slot->by_tag);
 	set_state(slot, SLOT_WAITING);
+	nested_end(slot);
 	lease_on_lost(slot, "the worker died");
 	lose_batches(slot, status);
 	if (slot->successor)

@@ -26,6 +26,7 @@ enum slot_plan {
 TAILQ_HEAD(slot_list, slot);
 
 struct lease;
+struct nested;
 
 struct slot {
 	struct pool *pool;
@@ -64,6 +65,9 @@ struct slot {
 	uint32_t next_id;
 	struct batch *by_id[BOARD_ENTRIES];
 	struct idmap bound;      /* bindings that the worker has */
+	struct nested *nested;   /* calls that its methods make; NULL: none yet */
+	uint64_t walk;           /* last passed by it; what it found */
+	bool walk_free;
 	struct batch_list deferred; /* one task each, which their methods have put off */
 	struct idmap by_tag;
 

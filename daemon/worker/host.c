@@ -4,6 +4,7 @@
 #include "daemon/worker/crash.h"
 #include "daemon/worker/deferred.h"
 #include "daemon/worker/inbox.h"
+#include "daemon/worker/invoke.h"
 #include "daemon/worker/nudge.h"
 #include "daemon/worker/task.h"
 #include "proto/pack.h"
@@ -38,6 +39,7 @@ struct host {
 	uint64_t method_cost;      /* nanoseconds, the worst of late; decays */
 	struct binding *bindings;
 	struct deferrals deferrals;
+	struct invoker invoker;
 	uint64_t now;              /* when the last task ended */
 	uint64_t flushed;          /* when the replies were last sent */
 };
@@ -723,6 +725,8 @@ void host_run(const struct plugin *plugin, struct board *board)
 		_exit(71);
 	deferrals_init(&host.deferrals, &host.task, board);
 	host.task.deferrals = &host.deferrals;
+	host.invoker = (struct invoker){.inbox = &host.inbox, .reply = &host.reply};
+	host.task.invoker = &host.invoker;
 	crash_arm(&host.reply);
 	nudge_start(&host.reply, board);
 	for (;;) {

@@ -14,9 +14,67 @@ void inbox_init(struct inbox *inbox, int fd)
 {
 	*inbox = (struct inbox){.fd = fd};
 	scan_begin(&inbox->scan, INT64_MAX);
+	STAILQ_INIT(&inbox->held);
+}
+
+/* ---- put aside ---- */
+
+struct held {
+	STAILQ_ENTRY(held) link;
+	size_t size;
+	uint8_t bytes[];
+};
+
+int inbox_put_aside(struct inbox *inbox, struct span message)
+{
+	struct held *held = malloc(sizeof *held + message.size);
+	if (!held)
+		return -ENOMEM;
+	held->size = message.size;
+	memcpy(held->bytes, message.bytes, message.size);
+	STAILQ_INSERT_TAIL(&inbox->held, held, link);
+	return 0;
+}
+
+int inbox_pin(struct inbox *inbox)
+{
+	const size_t rest = inbox->end - inbox->begin, room = rest < INBOX_ROOM / 2 ? INBOX_ROOM : 2 * rest;
+
+	if (inbox->pinned)
+		return 0; /* what is in the newer buffer is nobody's yet */
+	uint8_t *bytes = malloc(room);
+	if (!bytes)
+		return -ENOMEM;
+	memcpy(bytes, inbox->bytes + inbox->begin, rest);
+	inbox->pinned = inbox->bytes;
+	inbox->bytes = bytes;
+	inbox->room = room;
+	inbox->begin = 0;
+	inbox->end = rest;
+	return 0;
 }
 
 bool inbox_next(struct inbox *inbox, struct span *message)
+{
+	struct held *held = STAILQ_FIRST(&inbox->held);
+
+	free(inbox->pinned);
+	inbox->pinned = NULL;
+	if (held && inbox->giving) {
+		STAILQ_REMOVE_HEAD(&inbox->held, link);
+		free(held);
+		held = STAILQ_FIRST(&inbox->held);
+	}
+	inbox->giving = held != NULL;
+	if (!held)
+		return inbox_next_arrived(inbox, message);
+	*message = (struct span){.bytes = held->bytes, .size = held->size};
+	return true;
+}
+
+/* ---- arrived ---- */
+
+bool inbox_next_arrived(struct inbox *inbox, struct span *message)
 {
 	const uint8_t *from = inbox->bytes + inbox->begin;
 

@@ -6,17 +6,31 @@
 #include "proto/read.h"
 #include "proto/scan.h"
 
+#include <sys/queue.h>
+
+struct held;
+
 struct inbox {
 	int fd;
 	uint8_t *bytes;
 	size_t begin, end, room; /* unread bytes; begin is a message's beginning */
 	struct scan scan;
+	STAILQ_HEAD(, held) held; /* messages that were put aside; the first may be the one given out last */
+	bool giving;              /* it is */
+	uint8_t *pinned;          /* an earlier buffer, in which the present message lies; NULL: it isn't needed */
 };
 
 void inbox_init(struct inbox *inbox, int fd);
 
-/* The next whole message that has arrived, valid until inbox_fill. */
+/* The next whole message, valid until the next call of these: first what was put aside, then what has arrived. */
 bool inbox_next(struct inbox *inbox, struct span *message);
+
+/* The present message stays valid until inbox_next, while more is read. 0 or -ENOMEM. */
+int inbox_pin(struct inbox *inbox);
+
+/* The next that has arrived; and: puts a message aside, to be given out in its turn. 0 or -ENOMEM. */
+bool inbox_next_arrived(struct inbox *inbox, struct span *message);
+int inbox_put_aside(struct inbox *inbox, struct span message);
 
 /* Waits for more bytes, until CLOCK_MONOTONIC nanoseconds. 1; 0 at the end; -ETIMEDOUT; another negative errno. */
 int inbox_fill(struct inbox *inbox, uint64_t until);

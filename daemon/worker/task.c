@@ -2,6 +2,7 @@
 #include "daemon/worker/task.h"
 
 #include "daemon/worker/deferred.h"
+#include "daemon/worker/invoke.h"
 #include "daemon/worker/values.h"
 #include "proto/pack.h"
 #include "proto/scan.h"
@@ -161,6 +162,7 @@ static const struct objpool_host host = {
 	.progress = host_progress,
 	.defer = deferred_new,
 	.answer = deferred_answer,
+	.invoke = invoke,
 };
 
 /* ---- arguments ---- */

@@ -35,6 +35,7 @@ struct task_handle {
 };
 
 struct deferrals;
+struct invoker;
 
 /* The task at hand. The handle is first: the host's functions get at the rest from it. */
 struct task {
@@ -52,6 +53,7 @@ struct task {
 	bool wants_progress;   /* the caller does */
 	uint64_t progress_at;  /* when it was last told, CLOCK_MONOTONIC */
 	bool progress_ended;   /* told that all is done */
+	struct invoker *invoker; /* NULL: nothing can be called */
 	struct deferrals *deferrals; /* NULL: nothing can be deferred */
 	uint64_t deferred_tag; /* the method has deferred the call; 0: not */
 };

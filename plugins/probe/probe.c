@@ -20,6 +20,8 @@
 static const struct objpool_method probe_methods[] = {
 	NAMED("echo", probe_echo, -1, "(*args, **kwargs) -> value",
 	      "Its one argument; several, or none: an array of them; with keywords: {args, kwargs}."),
+	NAMED("relay", probe_relay, -1, "(target: str, *args) -> value",
+	      "Calls target (\"pool:2.method\") through the host, and answers what it answers."),
 	NAMED("kwargs", probe_kwargs, 0, "(**kwargs) -> map", "Its keyword arguments."),
 	NAMED("add", probe_add, 2, "(a: number, b: number) -> number", "The sum: of integers an integer while it fits."),
 	NAMED("blob", probe_blob, 1, "(n: int) -> bin", "n bytes, counting up from 0 and over."),

@@ -21,7 +21,7 @@ def test_hello_ping_pools_describe(start):
         assert "echo" in [m["name"] for m in described["methods"]]
         assert c.error("objpool.describe", "nope")["code"] == "NO_SUCH_POOL"
         assert c.error("objpool.describe")["code"] == "BAD_ARGUMENT"
-        assert c.error("objpool.create", {"pool": "x"})["code"] == "NO_SUCH_METHOD"
+        assert c.error("objpool.create", {"pool": "x"})["code"] == "BAD_ARGUMENT"
 
 
 def test_status(start):

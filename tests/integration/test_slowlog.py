@@ -165,7 +165,7 @@ def test_the_backtrace_names_the_method(start, ptrace):
         head, end = re.search(HEAD, log), re.search(SLOW + "spin took", log)
         assert re.search(SLOW + "spin has been running", log).start() < head.start() < end.start()
         block = log[head.start():end.start()]
-        assert re.search(r"warning pool p slot 0: #\d+ +0x[0-9a-f]{16} probe_spin[\w.]*\+0x[0-9a-f]+ at \S*probe\.c:\d+ \(probe\.so\)",
+        assert re.search(r"warning pool p slot 0: #\d+ +0x[0-9a-f]{16} probe_spin[\w.]*\+0x[0-9a-f]+ at \S*\w+\.[ch]:\d+ \(probe\.so\)",
                          block), block
         assert re.search(r"#\d+ +0x[0-9a-f]{16} main\+0x[0-9a-f]+ at \S+\.c:\d+ \(objpool-worker\)", block), block
         assert len(re.findall(HEAD, log)) >= 2  # of the thread that sends what is finished, too

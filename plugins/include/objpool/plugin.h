@@ -183,6 +183,12 @@ struct objpool_error {
 	size_t data_size;
 };
 
+/* What came of a call that a method made. Valid until the method returns, or makes another. */
+struct objpool_result {
+	msgpack_object value;       /* nil when it failed */
+	struct objpool_error error; /* when it failed; error.code is any of the daemon's */
+};
+
 struct objpool_host {
 	uint32_t size; /* which of these functions the host has */
 	uint32_t minor;
@@ -191,6 +197,7 @@ struct objpool_host {
 	int (*progress)(struct objpool_call *call, uint64_t done, uint64_t total, const char *text);
 	struct objpool_call *(*defer)(struct objpool_call *call, uint64_t wake_at);
 	int (*answer)(struct objpool_call *deferred, const void *msgpack, size_t size);
+	int (*invoke)(struct objpool_call *call, const char *target, const void *args, size_t size, struct objpool_result *result);
 };
 
 /* What the three below have in common; for functions that have a va_list. `code` and `type` may be NULL. */
@@ -274,6 +281,23 @@ static inline int objpool_progress(struct objpool_call *call, uint64_t done, uin
 {
 	const bool there = call->host->size > offsetof(struct objpool_host, progress) && call->host->progress;
 	return there ? call->host->progress(call, done, total, text) : -ENOSYS;
+}
+
+/*
+ * Calls a method of this or another pool, and waits for the answer. `target` as clients write it ("q.step", "q:2.step",
+ * "q:all.step"), `args` one msgpack array; or "objpool.call" and [target, method, args, options]. The caller is the
+ * instance: a session of its own, that ends with it. When nobody waits for this call any more, the one that it made fails with
+ * CANCELLED. A call that would wait for itself (every instance that could do it waits, directly or not, for this one) is refused
+ * at once with UNAVAILABLE.
+ *
+ * Returns 0; -EREMOTEIO: it failed, and result->error says how (objpool_fail_with may pass it on); -EINVAL: wrong arguments, or
+ * not called from a method on the method's own thread; -ENOMEM; -ENOSYS from a host that lacks it.
+ */
+static inline int objpool_invoke(struct objpool_call *call, const char *target, const void *args, size_t size,
+				 struct objpool_result *result)
+{
+	const bool there = call->host->size > offsetof(struct objpool_host, invoke) && call->host->invoke;
+	return there ? call->host->invoke(call, target, args, size, result) : -ENOSYS;
 }
 
 /*

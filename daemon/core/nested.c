@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/core/nested.h"
+
+#include "daemon/core/handover.h"
+#include "daemon/core/pool.h"
+#include "daemon/core/request.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { MSGID = 1 }; /* of the one call under way */
+
+/* An answer for the instance: it goes to its worker. */
+static void on_wrote(struct client *client)
+{
+	struct nested *nested = container_of(client, struct nested, client);
+	handover_result(nested->slot, &client->out);
+}
+
+static struct nested *nested_of(struct slot *slot)
+{
+	if (slot->nested)
+		return slot->nested;
+	struct nested *nested = calloc(1, sizeof *nested);
+	if (!nested)
+		return NULL;
+	client_init(&nested->client, slot->pool->core);
+	nested->client.internal = true;
+	nested->client.wrote = on_wrote;
+	nested->client.error_maps = true;
+	nested->slot = slot;
+	slot->nested = nested;
+	return nested;
+}
+
+int nested_on_invoke(struct slot *slot, struct batch *batch, struct span method, struct span args, struct block *block)
+{
+	struct nested *nested = nested_of(slot);
+	struct rpc rpc = {.type = RPC_REQUEST, .msgid = MSGID, .method = method, .params = args};
+
+	if (!nested || !TAILQ_EMPTY(&nested->client.tickets))
+		return -EBADMSG; /* out of memory; or it asks twice: it can't go on */
+	nested->batch = batch->id;
+	if (span_is(method, "objpool.call"))
+		return request_full_call(&nested->client, &rpc, block) < 0 ? -EBADMSG : 0;
+	return request_call(&nested->client, &rpc, block) < 0 ? -EBADMSG : 0;
+}
+
+void nested_cancel(struct slot *slot, uint32_t batch)
+{
+	struct ticket *ticket = slot->nested ? TAILQ_FIRST(&slot->nested->client.tickets) : NULL;
+	struct error why;
+
+	if (!ticket || slot->nested->batch != batch)
+		return;
+	error_say(&why, ERROR_CANCELLED, RAN_MAYBE, "nobody waits for the call any more that made this one");
+	ticket->abandoned(ticket, &why);
+}
+
+void nested_end(struct slot *slot)
+{
+	if (!slot->nested)
+		return;
+	client_gone(&slot->nested->client);
+	free(slot->nested);
+	slot->nested = NULL;
+}
+
+/* ---- who waits for whom ---- */
+
+/* The call that the slot's method waits for, or NULL. */
+static struct call *awaited_by(const struct slot *slot)
+{
+	struct ticket *ticket = slot->nested ? TAILQ_FIRST(&slot->nested->client.tickets) : NULL;
+	return ticket ? call_of_ticket(ticket) : NULL;
+}
+
+static bool can_go(const struct call *call, uint64_t walk);
+
+/* Will it have time for another task? A slot that the walk passes again adds nothing to what it found the first time. */
+static bool will_be_free(struct slot *slot, uint64_t walk)
+{
+	const struct call *awaited = awaited_by(slot);
+
+	if (!awaited && slot->walk != walk)
+		return true;
+	if (slot->walk == walk)
+		return slot->walk_free;
+	slot->walk = walk;
+	slot->walk_free = false;
+	slot->walk_free = can_go(awaited, walk);
+	return slot->walk_free;
+}
+
+static bool any_will_be_free(const struct pool *pool, uint64_t walk)
+{
+	for (uint32_t i = 0; i < pool->size; i++)
+		if (will_be_free(pool->slots[i], walk))
+			return true;
+	return pool->size == 0;
+}
+
+static bool all_will_be_free(const struct pool *pool, uint64_t walk)
+{
+	for (uint32_t i = 0; i < pool->size; i++)
+		if (!will_be_free(pool->slots[i], walk))
+			return false;
+	return true;
+}
+
+static bool can_go(const struct call *call, uint64_t walk)
+{
+	const bool placed = call->only.slot && !call->only.flow && call->only.call;
+
+	switch (call->select) {
+	case SELECT_SLOT:
+	case SELECT_KEY:
+		return will_be_free(call->only.slot, walk);
+	case SELECT_ANY:
+		return placed ? will_be_free(call->only.slot, walk) : any_will_be_free(call->pool, walk);
+	case SELECT_MAP:
+		return any_will_be_free(call->pool, walk);
+	case SELECT_ALL:
+	case SELECT_SCATTER:
+		return all_will_be_free(call->pool, walk);
+	}
+	return true;
+}
+
+/* "q:1.b < p:0.a": the methods that wait, the nearest first. */
+static void describe_path(const struct slot *slot, char *text, size_t size)
+{
+	size_t n = 0;
+
+	text[0] = '\0';
+	for (int depth = 0; slot && slot->nested && depth < 8 && n < size; depth++) {
+		const struct batch *batch = slot->by_id[slot->nested->batch % BOARD_ENTRIES];
+		if (!batch)
+			return;
+		const struct call *call = batch->call;
+		n += (size_t)snprintf(text + n, size - n, "%s%s:%u.%.*s", n ? " < " : "", slot->pool->name, slot->index,
+				      (int)(call->name.size < 40 ? call->name.size : 40), (const char *)call->name.bytes);
+		const struct client *client = call->ticket.client;
+		slot = client && client->wrote == on_wrote ? container_of(client, const struct nested, client)->slot : NULL;
+	}
+}
+
+int nested_check(const struct call *call, const struct client *client, struct error *error)
+{
+	char path[200];
+
+	if (client->wrote != on_wrote)
+		return 0;
+	struct slot *caller = container_of(client, const struct nested, client)->slot;
+	const uint64_t walk = ++call->pool->core->last_walk;
+	caller->walk = walk;
+	caller->walk_free = false;
+	if (can_go(call, walk))
+		return 0;
+	describe_path(caller, path, sizeof path);
+	error_say(error, ERROR_UNAVAILABLE, RAN_NO, "the call of pool %s would wait for itself: every instance that could do it waits for %s",
+		  call->pool->name, path);
+	error->pool = call->pool->name;
+	return -EINVAL;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * nested: calls that a method makes of this or another pool through its host. The instance is their client; it waits for the
+ * answer, one at a time, and can do nothing else meanwhile. So the path of a call is known:
+ *
+ *   client -> p:0.a -> q:1.b -> (wants p:0)      would wait for itself: it is refused at once
+ *
+ * A nested call is refused when every instance that could do it waits, over nested calls of its own, for the one that asks.
+ * As each wait begins with a nested call, the last one that would close a circle of waits is always seen.
+ */
+#ifndef CORE_NESTED_H
+#define CORE_NESTED_H
+
+#include "daemon/core/client.h"
+
+struct batch;
+struct call;
+struct slot;
+
+struct nested {
+	struct client client; /* first */
+	struct slot *slot;
+	uint32_t batch;       /* id of the one whose method asks */
+};
+
+/* A worker asks, in the midst of its batch: [method string, args] as of a request. 0, or -EBADMSG. */
+int nested_on_invoke(struct slot *slot, struct batch *batch, struct span method, struct span args, struct block *block);
+
+/* The call has its pool and place, and has not begun: may its caller wait for it? 0, or -EINVAL with *error made. */
+int nested_check(const struct call *call, const struct client *client, struct error *error);
+
+/* Nobody waits for the batch any more: what its method waits for is cancelled. */
+void nested_cancel(struct slot *slot, uint32_t batch);
+
+/* The worker has gone. */
+void nested_end(struct slot *slot);
+
+#endif

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/worker/invoke.h"
+
+#include "daemon/worker/values.h"
+#include "proto/pack.h"
+#include "proto/rpc.h"
+#include "proto/scan.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static void forget(struct invoker *invoker)
+{
+	free(invoker->response);
+	invoker->response = NULL;
+	for (size_t i = 0; i < sizeof invoker->texts / sizeof *invoker->texts; i++) {
+		free(invoker->texts[i]);
+		invoker->texts[i] = NULL;
+	}
+}
+
+/* ---- asking ---- */
+
+static int ask(const struct task *task, const char *target, const void *args, size_t size)
+{
+	const size_t n = strlen(target);
+	uint8_t *message = malloc(2 + PACK_UINT + PACK_HEAD + n + size), *p = message;
+
+	if (!message)
+		return -ENOMEM;
+	p = pack_array(p, 4);
+	p = pack_uint(p, FROM_INVOKE);
+	p = pack_uint(p, task->id);
+	p = pack_str(p, target, n);
+	p = mempcpy(p, args, size);
+	const int r = reply_aside(task->reply, message, (size_t)(p - message));
+	free(message);
+	return r;
+}
+
+/* Is it [RESULT, response]? */
+static bool is_result(struct span message, struct span *response)
+{
+	struct reader reader = reader_of(message);
+	uint64_t type;
+	uint32_t n;
+
+	if (read_array(&reader, &n) < 0 || read_uint(&reader, &type) < 0)
+		_exit(70);
+	*response = (struct span){.bytes = reader.p, .size = (size_t)(reader.end - reader.p)};
+	return type == TO_RESULT;
+}
+
+/* Waits for the answer; it is copied to invoker->response. */
+static int await(struct invoker *invoker, struct span *response)
+{
+	struct span message;
+
+	for (;;) {
+		while (inbox_next_arrived(invoker->inbox, &message)) {
+			if (!is_result(message, response)) {
+				if (inbox_put_aside(invoker->inbox, message) < 0)
+					_exit(71); /* what was handed to this worker must not be lost in silence */
+				continue;
+			}
+			invoker->response = malloc(response->size);
+			if (!invoker->response)
+				return -ENOMEM;
+			memcpy(invoker->response, response->bytes, response->size);
+			response->bytes = invoker->response;
+			return 0;
+		}
+		if (inbox_fill(invoker->inbox, UINT64_MAX) <= 0)
+			_exit(0); /* the supervisor has gone */
+	}
+}
+
+/* ---- the answer ---- */
+
+static const char *keep_text(struct invoker *invoker, int place, struct reader value)
+{
+	struct span text;
+	if (read_text(&value, &text) < 0)
+		return NULL;
+	return invoker->texts[place] = strndup((const char *)text.bytes, text.size);
+}
+
+static int read_failure(struct invoker *invoker, struct span map, struct objpool_error *error)
+{
+	struct reader reader = reader_of(map);
+	struct span key, value;
+	uint32_t n;
+
+	*error = (struct objpool_error){.message = "it failed"};
+	if (read_map(&reader, &n) < 0)
+		return -EBADMSG;
+	for (; n > 0; n--) {
+		if (read_text(&reader, &key) < 0)
+			return -EBADMSG;
+		const struct reader look = reader;
+		if (read_value(&reader, &value) < 0)
+			return -EBADMSG;
+		if (span_is(key, "code"))
+			error->code = keep_text(invoker, 0, look);
+		else if (span_is(key, "message"))
+			error->message = keep_text(invoker, 1, look);
+		else if (span_is(key, "type"))
+			error->type = keep_text(invoker, 2, look);
+		else if (span_is(key, "traceback"))
+			error->traceback = keep_text(invoker, 3, look);
+	}
+	return 0;
+}
+
+static int read_response(struct task *task, struct span message, struct objpool_result *result)
+{
+	struct reader reader;
+	struct rpc rpc;
+
+	if (rpc_parse(message, &rpc) < 0 || rpc.type != RPC_RESPONSE)
+		return -EBADMSG;
+	reader = reader_of(rpc.error);
+	if (read_nil(&reader) < 0) {
+		result->value.type = MSGPACK_OBJECT_NIL;
+		return read_failure(task->invoker, rpc.error, &result->error) < 0 ? -EBADMSG : -EREMOTEIO;
+	}
+	reader = reader_of(rpc.result);
+	return values_next(&reader, &task->zone, &result->value) < 0 ? -EBADMSG : 0;
+}
+
+int invoke(struct objpool_call *call, const char *target, const void *args, size_t size, struct objpool_result *result)
+{
+	struct task *task = task_of(call);
+	struct reader reader = {.p = args, .end = (const uint8_t *)args + size};
+	struct span response;
+	uint32_t n;
+
+	*result = (struct objpool_result){.error = {.message = "the call could not be made"}};
+	if (!task || !task->invoker || !call->method || !target || size == 0 || scan_length(args, size) != (int64_t)size ||
+	    scan_nesting(args, size) > SCAN_LEVELS + 1 || read_array(&reader, &n) < 0)
+		return -EINVAL;
+	forget(task->invoker);
+	int r = inbox_pin(task->invoker->inbox); /* the arguments of the present call lie in it */
+	if (r == 0)
+		r = ask(task, target, args, size);
+	if (r == 0)
+		r = await(task->invoker, &response);
+	return r < 0 ? r : read_response(task, response, result);
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* invoke: a call that a method makes through its host, and waits for. What else comes meanwhile is put aside. */
+#ifndef WORKER_INVOKE_H
+#define WORKER_INVOKE_H
+
+#include "daemon/worker/inbox.h"
+#include "daemon/worker/task.h"
+
+struct invoker {
+	struct inbox *inbox;
+	struct reply *reply;
+	uint8_t *response; /* of the last one; what the method was given points into it */
+	char *texts[4];    /* of its error, with a NUL at their ends */
+};
+
+/* objpool_host.invoke */
+int invoke(struct objpool_call *call, const char *target, const void *args, size_t size, struct objpool_result *result);
+
+#endif
