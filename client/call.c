@@ -3,6 +3,8 @@
  * call: requests and their results. A call without options is what it looks like on the wire; one with options goes through
  * objpool.call. Calls of the daemon's own methods have none but the timeout, which is kept on this side then.
  */
+#include "client/call.h"
+
 #include "client/clock.h"
 #include "client/connection.h"
 #include "client/failure.h"
@@ -52,6 +54,10 @@ int objpool_result_copy(struct objpool_result *copy, const struct objpool_result
 
 static const struct objpool_bytes no_arguments = {"\x90", 1};
 
+/* Known by their address, which a string literal would share with others like it. */
+static const unsigned char nil[] = {0xc0};
+const struct objpool_bytes call_fed_arguments = {nil, sizeof nil};
+
 /* Bytes that are not exactly one value would put the whole connection out of step. */
 static bool is_one(struct objpool_bytes bytes, enum objpool_type type)
 {
@@ -74,7 +80,7 @@ static bool are_sound(const struct objpool_call_options *options)
 static bool wants_full_call(const struct objpool_call_options *o)
 {
 	return o->target || o->kwargs.data || o->bind.data || o->bind_kwargs.data || o->args_as || o->errors || o->sticky ||
-	       o->timeout_ms || o->chunk || o->idempotent || o->sync || o->progress;
+	       o->timeout_ms || o->chunk || o->idempotent || o->sync || o->progress || o->on_progress;
 }
 
 /* ---- packing ------------------------------------------------------------------------------------------------------------ */
@@ -115,8 +121,19 @@ static void pack_flag_option(struct objpool_packer *packer, uint32_t *count, con
 	++*count;
 }
 
+static void pack_stream_options(struct objpool_packer *packer, uint32_t *count, const struct objpool_call_options *options)
+{
+	pack_flag_option(packer, count, "stream", true);
+	pack_number_option(packer, count, "window", options->window);
+	if (!options->unordered)
+		return;
+	objpool_pack_cstr(packer, "ordered");
+	objpool_pack_bool(packer, false);
+	++*count;
+}
+
 /* There are fewer than sixteen, so that the map's header is one byte, written when they have been counted. */
-static void pack_options(struct objpool_packer *packer, const struct objpool_call_options *options)
+static void pack_options(struct objpool_packer *packer, const struct objpool_call_options *options, bool stream)
 {
 	const size_t header = packer->size;
 	uint32_t count = 0;
@@ -132,7 +149,9 @@ static void pack_options(struct objpool_packer *packer, const struct objpool_cal
 	pack_number_option(packer, &count, "chunk", options->chunk);
 	pack_flag_option(packer, &count, "idempotent", options->idempotent);
 	pack_flag_option(packer, &count, "sync", options->sync);
-	pack_flag_option(packer, &count, "progress", options->progress);
+	pack_flag_option(packer, &count, "progress", options->progress || options->on_progress);
+	if (stream)
+		pack_stream_options(packer, &count, options);
 	if (!packer->error)
 		packer->data[header] = (unsigned char)(0x80 + count);
 }
@@ -147,7 +166,7 @@ static void put_args(struct wire *wire, struct objpool_bytes args, bool lend)
 
 /* "objpool.call", [target, method, args, options] */
 static void pack_full_call(struct wire *wire, const char *method, struct objpool_bytes args,
-			   const struct objpool_call_options *options, bool lend)
+			   const struct objpool_call_options *options, bool stream, bool lend)
 {
 	struct objpool_packer *packer = &wire->output;
 	const char *dot = strchr(method, '.');
@@ -162,19 +181,19 @@ static void pack_full_call(struct wire *wire, const char *method, struct objpool
 		objpool_pack_cstr(packer, dot + 1);
 	}
 	put_args(wire, args, lend);
-	pack_options(packer, options);
+	pack_options(packer, options, stream);
 }
 
-static void pack_request(struct wire *wire, uint32_t msgid, const char *method, struct objpool_bytes args,
+static void pack_request(struct wire *wire, const struct pending_call *call, const char *method, struct objpool_bytes args,
 			 const struct objpool_call_options *options, bool lend)
 {
 	struct objpool_packer *packer = &wire->output;
 
 	objpool_pack_array(packer, 4);
 	objpool_pack_uint(packer, 0);
-	objpool_pack_uint(packer, msgid);
-	if (wants_full_call(options) && strncmp(method, "objpool.", 8) != 0) {
-		pack_full_call(wire, method, args, options, lend);
+	objpool_pack_uint(packer, call->msgid);
+	if ((call->stream || wants_full_call(options)) && strncmp(method, "objpool.", 8) != 0) {
+		pack_full_call(wire, method, args, options, call->stream != NULL, lend);
 		return;
 	}
 	objpool_pack_cstr(packer, method);
@@ -188,9 +207,13 @@ static int64_t give_up_at(uint32_t timeout_ms)
 	return timeout_ms ? clock_now() + ((int64_t)timeout_ms + CALL_GRACE_MS) * CLOCK_NS_PER_MS : 0;
 }
 
-/* With `lend`, large arguments stay where they are: the caller waits. */
-static int start(struct objpool *pool, const char *method, struct objpool_bytes args, const struct objpool_call_options *given,
-		 struct pending_call *call, bool lend)
+static bool are_arguments(struct objpool_bytes args, const struct pending_call *call)
+{
+	return is_one(args, OBJPOOL_ARRAY) || (call->stream && args.data == call_fed_arguments.data);
+}
+
+int call_start(struct objpool *pool, const char *method, struct objpool_bytes args, const struct objpool_call_options *given,
+	       struct pending_call *call, bool lend)
 {
 	struct objpool_call_options options;
 	struct pending_call none;
@@ -198,15 +221,18 @@ static int start(struct objpool *pool, const char *method, struct objpool_bytes 
 
 	if (!args.data)
 		args = no_arguments;
-	if (OPTIONS_TAKE(&options, given) < 0 || !is_one(args, OBJPOOL_ARRAY) || !are_sound(&options) ||
+	if (OPTIONS_TAKE(&options, given) < 0 || !are_arguments(args, call) || !are_sound(&options) ||
 	    (!options.target && !strchr(method, '.')))
 		return -EINVAL;
 	int rc = connection_begin(pool, &mark);
+	call->deadline = give_up_at(options.timeout_ms);
+	call->on_progress = options.on_progress;
+	call->progress_context = options.progress_context;
 	if (rc == 0)
-		rc = pending_add(&pool->pending, call->callback, call->context, give_up_at(options.timeout_ms), &call->msgid);
+		rc = pending_add(&pool->pending, call);
 	if (rc < 0)
 		return rc;
-	pack_request(&pool->wire, call->msgid, method, args, &options, lend);
+	pack_request(&pool->wire, call, method, args, &options, lend);
 	rc = connection_commit(pool, mark);
 	if (rc < 0)
 		(void)pending_take(&pool->pending, call->msgid, &none);
@@ -217,7 +243,7 @@ int objpool_call_async(struct objpool *pool, const char *method, struct objpool_
 		       const struct objpool_call_options *options, objpool_callback *callback, void *context, uint32_t *id)
 {
 	struct pending_call call = {.callback = callback, .context = context};
-	const int rc = start(pool, method, args, options, &call, false);
+	const int rc = call_start(pool, method, args, options, &call, false);
 
 	if (rc == 0 && id)
 		*id = call.msgid;
@@ -257,7 +283,7 @@ int objpool_call(struct objpool *pool, const char *method, struct objpool_bytes 
 	*result = (struct objpool_result){{NULL, 0}, NULL, NULL};
 	if (pool->dispatching)
 		return -EDEADLK;
-	const int rc = start(pool, method, args, options, &call, true);
+	const int rc = call_start(pool, method, args, options, &call, true);
 	if (rc < 0)
 		return rc;
 	while (!waiter.done)

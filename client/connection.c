@@ -4,8 +4,8 @@
 #include "client/clock.h"
 #include "client/endpoint.h"
 #include "client/failure.h"
-#include "client/mapping.h"
 #include "client/options.h"
+#include "client/stream.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -103,21 +103,93 @@ static int on_response(struct objpool *pool, struct objpool_reader *reader)
 	return 0;
 }
 
-static int on_notification(struct objpool *pool, struct objpool_reader *reader)
+/* Text that may be nil, with a NUL at its end: the caller's to free. */
+static char *read_text(struct objpool_reader *reader)
 {
-	char name[128];
-	const char *method;
+	const char *text;
 	size_t size;
 
-	if (objpool_read_str(reader, &method, &size) < 0)
-		return -EBADMSG;
-	if (!pool->on_notification || size >= sizeof name)
-		return 0; /* whoever hasn't asked doesn't know it */
-	memcpy(name, method, size);
-	name[size] = '\0';
-	pool->on_notification(pool->notification_context, name,
-			      (struct objpool_bytes){reader->next, (size_t)(reader->end - reader->next)});
+	return objpool_read_str(reader, &text, &size) == 0 ? strndup(text, size) : NULL;
+}
+
+/* done, total, text: each may be nil. */
+static int on_progress(struct objpool *pool, const struct pending_call *call, struct objpool_reader *params)
+{
+	struct objpool_stream *stream = call->stream;
+	const uint32_t msgid = call->msgid;
+	int64_t numbers[2];
+
+	if (stream && stream_is_over(stream))
+		return 0;
+
+	for (int i = 0; i < 2; i++)
+		if (objpool_read_int(params, &numbers[i]) < 0) {
+			numbers[i] = -1;
+			if (objpool_read_value(params, NULL) < 0)
+				return -EBADMSG;
+		}
+	char *text = read_text(params);
+	const int rc = call->on_progress(call->progress_context, numbers[0], numbers[1], text);
+	free(text);
+	if (rc != 0 && stream)
+		stream_end(stream, rc);
+	else if (rc != 0)
+		(void)objpool_cancel(pool, msgid);
 	return 0;
+}
+
+static bool is_named(struct objpool_bytes method, const char *name)
+{
+	return method.size == strlen(name) && memcmp(method.data, name, method.size) == 0;
+}
+
+/* What a call of the library's own has asked for. 1; 0: it is about none; -EBADMSG. */
+static int on_news(struct objpool *pool, struct objpool_bytes method, struct objpool_bytes params)
+{
+	struct objpool_reader reader = objpool_reader(params);
+	uint32_t count;
+	uint64_t msgid;
+
+	if (objpool_read_array(&reader, &count) < 0 || objpool_read_uint(&reader, &msgid) < 0 || msgid > UINT32_MAX)
+		return 0;
+	const struct pending_call *call = pending_find(&pool->pending, (uint32_t)msgid);
+	int rc = 1;
+	if (call && call->stream && is_named(method, "objpool.result"))
+		rc = count == 4 ? stream_on_result(call->stream, &reader) : -EBADMSG;
+	else if (call && call->stream && is_named(method, "objpool.credit"))
+		rc = stream_on_credit(call->stream, &reader);
+	else if (call && call->on_progress && is_named(method, "objpool.progress"))
+		rc = on_progress(pool, call, &reader);
+	else
+		return 0;
+	return rc < 0 ? rc : 1;
+}
+
+/* What nobody has asked for, the program may know. */
+static void pass_on(struct objpool *pool, struct objpool_bytes method, struct objpool_bytes params)
+{
+	char name[128];
+
+	if (!pool->on_notification || method.size >= sizeof name)
+		return;
+	memcpy(name, method.data, method.size);
+	name[method.size] = '\0';
+	pool->on_notification(pool->notification_context, name, params);
+}
+
+static int on_notification(struct objpool *pool, struct objpool_reader *reader)
+{
+	const char *text;
+	size_t size;
+
+	if (objpool_read_str(reader, &text, &size) < 0)
+		return -EBADMSG;
+	const struct objpool_bytes method = {text, size};
+	const struct objpool_bytes params = {reader->next, (size_t)(reader->end - reader->next)};
+	const int rc = on_news(pool, method, params);
+	if (rc == 0)
+		pass_on(pool, method, params);
+	return rc < 0 ? rc : 0;
 }
 
 /* The message is whole; its last value ends where it ends. */
@@ -191,7 +263,6 @@ static void fail_everything(struct objpool *pool)
 	const struct objpool_error *error = disconnected(pool);
 	struct pending_call call;
 
-	mapping_disconnect(pool, error); /* first, so that they don't take the others' failures for an answer */
 	for (uint32_t place = 0; pending_take_any(&pool->pending, &place, &call);)
 		answer_failure(&call, failure_ref(error));
 	(void)failure_unref(error);
@@ -225,14 +296,18 @@ static int turn(struct objpool *pool, bool readable, bool wait)
 		receive(pool, wait);
 	if (!pool->lost && !pool->closing) {
 		expire(pool);
-		mapping_turn(pool);
+		stream_turn(pool);
 		(void)objpool_flush(pool);
 	}
 	if (pool->unsendable && !pool->closing)
 		receive_last(pool);
-	if (pool->lost || pool->closing)
+	if (pool->lost)
 		fail_everything(pool);
-	mapping_settle(pool);
+	stream_settle(pool);
+	if (pool->closing) { /* maybe only since then */
+		fail_everything(pool);
+		stream_settle(pool);
+	}
 	pool->dispatching = false;
 	if (pool->closing) {
 		destroy(pool);
@@ -272,9 +347,9 @@ short objpool_events(const struct objpool *pool)
 
 int objpool_timeout_ms(const struct objpool *pool)
 {
-	if ((pool->lost && pool->pending.count > 0) || mapping_due(pool))
+	if ((pool->lost && pool->pending.count > 0) || stream_due(pool))
 		return 0;
-	return clock_ms_until(clock_earlier(pending_deadline(&pool->pending), mapping_deadline(pool)));
+	return clock_ms_until(pending_deadline(&pool->pending));
 }
 
 /* What poll(2) says of the socket: its events, 0 when the time has passed, a negative errno. */
@@ -293,10 +368,12 @@ int objpool_wait(struct objpool *pool, int timeout_ms)
 {
 	if (pool->dispatching)
 		return -EDEADLK;
-	if (mapping_due(pool) || objpool_flush(pool) < 0)
+	if (stream_due(pool))
+		return turn(pool, true, false);
+	if (objpool_flush(pool) < 0)
 		return turn(pool, false, false);
 	const int64_t until = timeout_ms < 0 ? 0 : clock_now() + (int64_t)timeout_ms * CLOCK_NS_PER_MS;
-	const int64_t deadline = clock_earlier(until, clock_earlier(pending_deadline(&pool->pending), mapping_deadline(pool)));
+	const int64_t deadline = clock_earlier(until, pending_deadline(&pool->pending));
 	if (deadline == 0 && wire_unsent(&pool->wire) == 0)
 		return turn(pool, true, true); /* one system call less than with poll */
 	const int events = poll_socket(pool, deadline);
@@ -310,7 +387,7 @@ int objpool_drain(struct objpool *pool)
 {
 	int rc = pool->dispatching ? -EDEADLK : 0;
 
-	while (rc == 0 && (pool->pending.count > 0 || pool->maps))
+	while (rc == 0 && (pool->pending.count > 0 || pool->streams))
 		rc = objpool_wait(pool, -1);
 	return rc;
 }
@@ -376,7 +453,7 @@ static int greet(struct objpool **out, int fd, const struct objpool_connect_opti
 		(void)close(fd);
 		return -ENOMEM;
 	}
-	pool->maps_end = &pool->maps;
+	pool->streams_end = &pool->streams;
 	wire_open(&pool->wire, fd);
 	const int rc = say_hello(pool, options->client, deadline);
 	if (rc < 0) {

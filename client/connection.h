@@ -16,7 +16,7 @@ struct objpool {
 	struct objpool_result hello;
 	objpool_notification *on_notification;
 	void *notification_context;
-	struct objpool_map *maps, **maps_end; /* under way, the oldest first */
+	struct objpool_stream *streams, **streams_end; /* under way, the oldest first */
 	char *farewell;                       /* what the daemon said before it closed, or NULL */
 	int lost;                             /* 0, or why: a negative errno */
 	bool unsendable;                      /* lost in a send: there may still be something to receive */

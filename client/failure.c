@@ -197,12 +197,6 @@ const struct objpool_error *failure_make(const char *code, const char *message, 
 	return assemble(&parts);
 }
 
-void failure_set_index(const struct objpool_error *error, int64_t index)
-{
-	if (error != &out_of_memory.error)
-		failure_of(error)->error.index = index;
-}
-
 const struct objpool_error *failure_ref(const struct objpool_error *error)
 {
 	if (error && error != &out_of_memory.error)

@@ -13,9 +13,6 @@ const struct objpool_error *failure_parse(struct objpool_bytes error);
 /* One of this side's own making, about no slot and no item. Never NULL. */
 const struct objpool_error *failure_make(const char *code, const char *message, enum objpool_ran ran);
 
-/* Sets the item's index, which the daemon counts within one request. */
-void failure_set_index(const struct objpool_error *error, int64_t index);
-
 /* One more owner, and one less; NULL is accepted. */
 const struct objpool_error *failure_ref(const struct objpool_error *error);
 const struct objpool_error *failure_unref(const struct objpool_error *error);

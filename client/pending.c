@@ -91,31 +91,39 @@ static void remove_deadline(struct pending *pending, uint32_t rank)
 	sift_up(pending, rank);
 }
 
-int pending_add(struct pending *pending, objpool_callback *callback, void *context, int64_t deadline, uint32_t *msgid)
+int pending_add(struct pending *pending, struct pending_call *call)
 {
 	if (2 * (uint64_t)pending->count >= pending->size && grow_table(pending) < 0)
 		return -ENOMEM;
-	if (deadline && pending->deadline_count == pending->deadline_capacity && grow_deadlines(pending) < 0)
+	if (call->deadline && pending->deadline_count == pending->deadline_capacity && grow_deadlines(pending) < 0)
 		return -ENOMEM;
 	do
 		pending->last_id++;
 	while (pending->last_id == 0 || place_of(pending, pending->last_id)->msgid != 0);
-	*msgid = pending->last_id;
-	*place_of(pending, *msgid) =
-		(struct pending_call){.msgid = *msgid, .callback = callback, .context = context, .deadline = deadline};
+	call->msgid = pending->last_id;
+	*place_of(pending, call->msgid) = *call;
 	pending->count++;
-	if (deadline) {
-		set_rank(pending, pending->deadline_count, *msgid);
+	if (call->deadline) {
+		set_rank(pending, pending->deadline_count, call->msgid);
 		sift_up(pending, pending->deadline_count++);
 	}
 	return 0;
 }
 
-bool pending_take(struct pending *pending, uint32_t msgid, struct pending_call *call)
+const struct pending_call *pending_find(const struct pending *pending, uint32_t msgid)
 {
 	if (msgid == 0 || pending->size == 0 || place_of(pending, msgid)->msgid != msgid)
+		return NULL;
+	return place_of(pending, msgid);
+}
+
+bool pending_take(struct pending *pending, uint32_t msgid, struct pending_call *call)
+{
+	const struct pending_call *found = pending_find(pending, msgid);
+
+	if (!found)
 		return false;
-	*call = *place_of(pending, msgid);
+	*call = *found;
 	if (call->deadline)
 		remove_deadline(pending, call->rank);
 	place_of(pending, msgid)->msgid = 0;

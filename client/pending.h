@@ -17,6 +17,9 @@ struct pending_call {
 	objpool_callback *callback;
 	void *context;
 	int64_t deadline; /* 0: none */
+	struct objpool_stream *stream; /* whose results come one by one, or NULL */
+	objpool_progress_callback *on_progress; /* or NULL */
+	void *progress_context;
 };
 
 struct pending {
@@ -26,8 +29,11 @@ struct pending {
 	uint32_t deadline_count, deadline_capacity;
 };
 
-/* Adds a call and gives it its msgid, never 0. 0 or -ENOMEM. */
-int pending_add(struct pending *pending, objpool_callback *callback, void *context, int64_t deadline, uint32_t *msgid);
+/* Adds a copy of the call, and gives it and `call` its msgid, never 0. 0 or -ENOMEM. */
+int pending_add(struct pending *pending, struct pending_call *call);
+
+/* The call with that id, in place until a call is added or taken out; NULL: there is none. */
+const struct pending_call *pending_find(const struct pending *pending, uint32_t msgid);
 
 /* Takes out the call with that id; false: there is none. */
 bool pending_take(struct pending *pending, uint32_t msgid, struct pending_call *call);

@@ -147,5 +147,7 @@ enum exit_status cli_end_output(enum exit_status status)
 {
 	if (fflush(stdout) == 0 && !ferror(stdout))
 		return status;
+	if (errno == EPIPE)
+		return EXIT_CALL_FAILED; /* whoever read it has seen enough */
 	return cli_fail(EXIT_CALL_FAILED, "standard output: %s", strerror(errno));
 }

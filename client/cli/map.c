@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * map: lines of JSON in, lines of JSON out, and never more of either in memory than is under way. Standard input and the daemon are
- * waited for together, so that results leave while the next item has not come yet.
+ * map: lines of JSON in, lines of JSON out, and never more of either in memory than is under way: a line is read when the daemon
+ * has given credit for it. Standard input and the daemon are waited for together, so that results leave while the next item has
+ * not come yet; and so is whoever reads the results, for when that one goes.
  *
  * Each item makes one line, in item order, so that input and output can be laid side by side: its value, or {"$error": {...}}.
  */
@@ -28,7 +29,8 @@ const struct option map_options[] = {
 	{'e', "errors", "MODE", "wait: go on, then fail; first: stop at the first failure; collect: go on"},
 	{'t', "timeout", "SECONDS", "for the whole map"},
 	{0, "chunk", "N", "items handed to a worker at once (default: adapted)"},
-	{0, "batch", "N", "items sent in a request (default: adapted)"},
+	{0, "window", "N", "items taken and not yet answered, at most (default: adapted)"},
+	{0, "sync", NULL, "rounds of one item per slot, each slot exactly once a round"},
 	{'u', "unordered", NULL, "print results as they finish: {\"index\": N, \"value\": ...} or {\"index\": N, \"error\": ...}"},
 	{0, "idempotent", NULL, "items may run again when a worker dies"},
 	{'q', "quiet", NULL, "no progress bar"},
@@ -41,9 +43,9 @@ struct map_run {
 	bool first, unordered;
 	bool terminal;      /* results go where the progress bar is */
 	bool dry;           /* the map waits for lines */
-	bool fault;         /* a line is no JSON: what came before it is still answered */
 	uint64_t done_items, failed_items;
 	bool written;       /* results that are not flushed yet */
+	int output_fault;   /* errno of a write that failed, or 0 */
 	bool done;
 	enum exit_status status;
 };
@@ -56,12 +58,15 @@ static bool is_blank(const char *line, size_t size)
 	return true;
 }
 
-static int end_input(struct map_run *run, const char *what)
+/* A line that is no JSON, or none that could be read: the error takes its place among the results. */
+static int fail_input(struct objpool_packer *item, size_t before, uint64_t line, const char *what)
 {
-	progress_clear(&run->progress);
-	run->fault = true;
-	(void)cli_fail(EXIT_CALL_FAILED, "map: line %" PRIu64 ": %s", run->lines.number, what);
-	return 0;
+	char text[256];
+
+	snprintf(text, sizeof text, "line %" PRIu64 ": %s", line, what);
+	item->size = before;
+	objpool_pack_cstr(item, text);
+	return OBJPOOL_NEXT_FAILED;
 }
 
 static int next_item(void *context, struct objpool_packer *item)
@@ -69,6 +74,7 @@ static int next_item(void *context, struct objpool_packer *item)
 	struct map_run *run = context;
 	const char *line;
 	size_t size;
+	const size_t before = item->size;
 	char fault[160];
 	int rc;
 
@@ -77,10 +83,10 @@ static int next_item(void *context, struct objpool_packer *item)
 	while (rc == 1 && is_blank(line, size));
 	run->dry = rc == -EAGAIN;
 	if (rc < 0 && rc != -EAGAIN)
-		return end_input(run, strerror(-rc));
+		return fail_input(item, before, run->lines.number + 1, strerror(-rc));
 	if (rc == 1 && json_read(item, line, size, fault, sizeof fault) < 0)
-		return end_input(run, fault);
-	return rc;
+		return fail_input(item, before, run->lines.number, fault);
+	return rc; /* as an objpool_next */
 }
 
 static void print_labelled(uint64_t index, struct objpool_bytes value, const struct objpool_error *error)
@@ -105,6 +111,13 @@ static void print_line(struct objpool_bytes value, const struct objpool_error *e
 	(void)putc_unlocked('\n', stdout);
 }
 
+static bool note_output(struct map_run *run)
+{
+	if (ferror(stdout) && !run->output_fault)
+		run->output_fault = errno;
+	return !run->output_fault;
+}
+
 static int print_item(void *context, uint64_t index, struct objpool_bytes value, const struct objpool_error *error)
 {
 	struct map_run *run = context;
@@ -120,7 +133,7 @@ static int print_item(void *context, uint64_t index, struct objpool_bytes value,
 		print_labelled(index, value, error);
 	else
 		print_line(value, error);
-	return ferror(stdout) ? -EPIPE : 0;
+	return note_output(run) ? 0 : -EPIPE;
 }
 
 static void on_done(void *context, int status, const struct objpool_error *error)
@@ -129,8 +142,10 @@ static void on_done(void *context, int status, const struct objpool_error *error
 
 	run->done = true;
 	progress_clear(&run->progress);
-	run->status = run->failed_items > 0 || run->fault ? EXIT_CALL_FAILED : EXIT_DONE;
-	if (status < 0 && !ferror(stdout))
+	run->status = run->failed_items > 0 ? EXIT_CALL_FAILED : EXIT_DONE;
+	if (status == -EPIPE)
+		run->status = EXIT_CALL_FAILED; /* in silence: nobody is there any more, or cli_end_output says why */
+	else if (status < 0)
 		run->status = cli_complain(status, error);
 }
 
@@ -139,30 +154,34 @@ static void flush_results(struct map_run *run)
 {
 	if (run->written)
 		(void)fflush(stdout);
+	(void)note_output(run);
 	run->written = false;
 	progress_update(&run->progress, run->done_items, run->failed_items, run->lines.offset);
 }
 
-/* One turn of the loop: the daemon's socket, and the input when the map waits for it. */
-static int turn(struct cli *cli, struct map_run *run, struct objpool_map *map)
+/* One turn of the loop: the daemon's socket, the input when the map waits for it, and whether results are still read. */
+static int turn(struct cli *cli, struct map_run *run, struct objpool_stream *stream)
 {
-	struct pollfd pollfds[2] = {
+	struct pollfd pollfds[3] = {
 		{.fd = objpool_fd(cli->pool), .events = objpool_events(cli->pool)},
 		{.fd = run->dry ? run->lines.fd : -1, .events = POLLIN},
+		{.fd = STDOUT_FILENO},
 	};
 
-	if (poll(pollfds, 2, objpool_timeout_ms(cli->pool)) < 0)
+	if (poll(pollfds, 3, objpool_timeout_ms(cli->pool)) < 0)
 		return errno == EINTR ? 0 : -errno;
 	if (pollfds[1].revents)
-		objpool_map_more(map);
+		objpool_stream_more(stream);
+	if (pollfds[2].revents & POLLERR)
+		objpool_stream_stop(stream, -EPIPE);
 	(void)objpool_dispatch(cli->pool, pollfds[0].revents); /* a lost connection ends the map, which says so */
 	return 0;
 }
 
 static enum exit_status perform(struct cli *cli, struct map_run *run, const struct objpool_map_options *options)
 {
-	struct objpool_map *map;
-	int rc = objpool_map_async(cli->pool, cli->arguments.words[0], next_item, run, print_item, run, options, on_done, run, &map);
+	struct objpool_stream *stream;
+	int rc = objpool_map_async(cli->pool, cli->arguments.words[0], next_item, run, print_item, run, options, on_done, run, &stream);
 
 	if (rc == -EINVAL)
 		return cli_fail(EXIT_USAGE, "map: \"%s\" is no POOL.METHOD, or --errors or --args-as has another value than those in --help",
@@ -170,10 +189,11 @@ static enum exit_status perform(struct cli *cli, struct map_run *run, const stru
 	if (rc < 0)
 		return cli_complain(rc, NULL);
 	while (rc == 0 && !run->done) {
-		rc = turn(cli, run, map);
+		rc = turn(cli, run, stream);
 		flush_results(run);
 	}
 	progress_clear(&run->progress);
+	errno = run->output_fault;
 	return cli_end_output(rc < 0 ? cli_complain(rc, NULL) : run->status);
 }
 
@@ -196,9 +216,10 @@ static enum exit_status read_options(struct objpool_map_options *options, struct
 	options->errors = arguments_get(arguments, "errors");
 	options->unordered = run->unordered = arguments_get(arguments, "unordered") != NULL;
 	options->idempotent = arguments_get(arguments, "idempotent") != NULL;
+	options->sync = arguments_get(arguments, "sync") != NULL;
 	run->first = options->errors && strcmp(options->errors, "first") == 0;
 	if (arguments_seconds(arguments, "timeout", &options->timeout_ms) < 0 ||
-	    arguments_number(arguments, "chunk", 0, &options->chunk) < 0 || arguments_number(arguments, "batch", 0, &options->batch) < 0)
+	    arguments_number(arguments, "chunk", 0, &options->chunk) < 0 || arguments_number(arguments, "window", 1, &options->window) < 0)
 		return cli_fail(EXIT_USAGE, "map: %s", arguments->fault);
 	return EXIT_DONE;
 }

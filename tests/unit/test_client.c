@@ -4,7 +4,6 @@
  * msgpack-c, so that this library's bytes are judged by another one. Tests that need an exact order of events have no thread:
  * they write the server's bytes themselves, beforehand or between two turns.
  */
-#include "client/pace.h"
 #include "client/pending.h"
 #include "objpool/client.h"
 
@@ -24,14 +23,28 @@
 
 /* ---- the server ------------------------------------------------------------------------------------------------------- */
 
+enum stream_errors { ERRORS_WAIT, ERRORS_FIRST, ERRORS_COLLECT };
+
+/* A streamed call, as the server sees it. */
+struct served {
+	uint32_t id; /* 0: none */
+	char method[32];
+	enum stream_errors errors;
+	uint64_t window, granted, fed, failed, first_failure;
+};
+
+enum { SERVED = 4 };
+
 struct server {
 	int fd;
 	pthread_t thread;
 	bool open;
-	uint32_t held;         /* a request that waits for the next one */
-	struct objpool_packer held_answer;
-	unsigned refusals;     /* this and the next are looked at when the thread has ended */
-	size_t largest;        /* items in one request */
+	struct served served[SERVED];
+	uint64_t window;       /* of the next streams; 0: 64 */
+	unsigned overdrawn;    /* feeds beyond the credit; this and what follows is looked at when the thread has ended */
+	unsigned cancelled;
+	uint64_t most;         /* items in one feed */
+	char options[16][16];  /* of the last stream, in their order */
 };
 
 static void send_all(int fd, const void *bytes, size_t size)
@@ -97,44 +110,181 @@ static void respond_full_error(struct server *server, uint32_t id)
 	send_packed(server->fd, &packer);
 }
 
-/* [nil, item] for each, but 13 fails. */
-static void pack_collected(struct objpool_packer *packer, msgpack_object_array items)
+/* ---- the server's streams: every item is its own result, but 13 fails */
+
+static struct served *find_served(struct server *server, uint32_t id)
 {
-	objpool_pack_array(packer, items.size);
-	for (uint32_t i = 0; i < items.size; i++) {
-		objpool_pack_array(packer, 2);
-		if (items.ptr[i].type == MSGPACK_OBJECT_POSITIVE_INTEGER && items.ptr[i].via.u64 == 13) {
-			objpool_pack(packer, "{s s s s s i} n", "code", "FAILED", "message", "thirteen", "index", (int)i);
-		} else {
-			objpool_pack_nil(packer);
-			pack_object(packer, items.ptr[i]);
-		}
-	}
+	for (int i = 0; i < SERVED; i++)
+		if (server->served[i].id == id)
+			return &server->served[i];
+	return NULL;
 }
 
-static void answer_items(struct server *server, uint32_t id, const char *method, msgpack_object_array items)
+static void grant(struct server *server, struct served *served, uint64_t n)
 {
 	struct objpool_packer packer = OBJPOOL_PACKER_INIT;
 
-	server->largest = items.size > server->largest ? items.size : server->largest;
-	if (strcmp(method, "narrow") == 0 && items.size > 5) {
-		server->refusals++;
-		respond_error(server, id, "OVERLOADED");
-		return;
-	}
-	objpool_pack_array(&packer, 4);
-	objpool_pack(&packer, "i I n", 1, (int64_t)id);
-	pack_collected(&packer, items);
-	if (strcmp(method, "swap") == 0 && server->held == 0) {
-		server->held = id;
-		server->held_answer = packer;
-		return;
-	}
+	served->granted += n;
+	objpool_pack(&packer, "[i s [I I]]", 2, "objpool.credit", (int64_t)served->id, (int64_t)n);
 	send_packed(server->fd, &packer);
-	if (server->held) {
-		send_packed(server->fd, &server->held_answer);
-		server->held = 0;
+}
+
+static void pack_failure(struct objpool_packer *packer, const char *message, uint64_t index)
+{
+	objpool_pack(packer, "{s s s s s I}", "code", "FAILED", "message", message, "index", (int64_t)index);
+}
+
+static void send_result(struct server *server, const struct served *served, uint64_t index, msgpack_object item)
+{
+	struct objpool_packer packer = OBJPOOL_PACKER_INIT;
+
+	objpool_pack_array(&packer, 3);
+	objpool_pack(&packer, "i s", 2, "objpool.result");
+	objpool_pack_array(&packer, 4);
+	objpool_pack(&packer, "I I n", (int64_t)served->id, (int64_t)index);
+	pack_object(&packer, item);
+	send_packed(server->fd, &packer);
+}
+
+static void send_failure(struct server *server, struct served *served, uint64_t index, const char *message)
+{
+	struct objpool_packer failure = OBJPOOL_PACKER_INIT, packer = OBJPOOL_PACKER_INIT;
+
+	pack_failure(&failure, message, index);
+	objpool_pack(&packer, "[i s [I I v n]]", 2, "objpool.result", (int64_t)served->id, (int64_t)index, objpool_packed(&failure));
+	objpool_packer_free(&failure);
+	if (served->failed++ == 0)
+		served->first_failure = index;
+	send_packed(server->fd, &packer);
+}
+
+/* The summary, or the first failure. */
+static void end_stream(struct server *server, struct served *served, const char *message)
+{
+	struct objpool_packer failure = OBJPOOL_PACKER_INIT, packer = OBJPOOL_PACKER_INIT;
+
+	if (served->failed > 0 && served->errors != ERRORS_COLLECT) {
+		pack_failure(&failure, message, served->first_failure);
+		objpool_pack(&packer, "[i I v n]", 1, (int64_t)served->id, objpool_packed(&failure));
+	} else {
+		objpool_pack(&packer, "[i I n {s I s I}]", 1, (int64_t)served->id, "items", (int64_t)served->fed, "failed",
+			     (int64_t)served->failed);
 	}
+	objpool_packer_free(&failure);
+	served->id = 0;
+	send_packed(server->fd, &packer);
+}
+
+static bool is_thirteen(msgpack_object item)
+{
+	return item.type == MSGPACK_OBJECT_POSITIVE_INTEGER && item.via.u64 == 13;
+}
+
+/* False: the stream has ended. */
+static bool serve_item(struct server *server, struct served *served, msgpack_object item)
+{
+	const uint64_t index = served->fed++;
+
+	if (strcmp(served->method, "break") == 0 && index == 20) {
+		server->open = false;
+		return false;
+	}
+	if (!is_thirteen(item)) {
+		send_result(server, served, index, item);
+		return true;
+	}
+	if (served->errors == ERRORS_FIRST) {
+		served->failed++;
+		served->first_failure = index;
+		end_stream(server, served, "thirteen");
+		return false;
+	}
+	send_failure(server, served, index, "thirteen");
+	return true;
+}
+
+static void serve_items(struct server *server, struct served *served, msgpack_object_array items)
+{
+	server->most = items.size > server->most ? items.size : server->most;
+	server->overdrawn += served->fed + items.size > served->granted;
+	for (uint32_t i = 0; i < items.size; i++)
+		if (!serve_item(server, served, items.ptr[i]))
+			return;
+	if (strcmp(served->method, "stall") != 0)
+		grant(server, served, served->fed + served->window - served->granted);
+}
+
+static void on_feed(struct server *server, msgpack_object_array params)
+{
+	struct served *served = find_served(server, (uint32_t)params.ptr[0].via.u64);
+
+	if (served && served->id)
+		serve_items(server, served, params.ptr[1].via.array);
+}
+
+static void on_feed_end(struct server *server, msgpack_object_array params)
+{
+	struct served *served = find_served(server, (uint32_t)params.ptr[0].via.u64);
+	char message[64] = "thirteen";
+
+	if (!served || !served->id)
+		return;
+	if (params.size == 2) {
+		snprintf(message, sizeof message, "%.*s", (int)params.ptr[1].via.str.size, params.ptr[1].via.str.ptr);
+		send_failure(server, served, served->fed++, message);
+	}
+	end_stream(server, served, message);
+}
+
+static void read_stream_options(struct server *server, struct served *served, msgpack_object_map options)
+{
+	memset(server->options, 0, sizeof server->options);
+	for (uint32_t i = 0; i < options.size; i++) {
+		const msgpack_object_kv *o = &options.ptr[i];
+		snprintf(server->options[i], sizeof server->options[i], "%.*s", (int)o->key.via.str.size, o->key.via.str.ptr);
+		if (named(o->key, "errors"))
+			served->errors = named(o->val, "collect") ? ERRORS_COLLECT : named(o->val, "first") ? ERRORS_FIRST : ERRORS_WAIT;
+		if (named(o->key, "window"))
+			served->window = o->val.via.u64;
+	}
+}
+
+static void send_progress(struct server *server, uint32_t id)
+{
+	struct objpool_packer packer = OBJPOOL_PACKER_INIT;
+
+	objpool_pack(&packer, "[i s [I i i s]] [i s [I n n n]]", 2, "objpool.progress", (int64_t)id, 3, 8, "half", 2, "objpool.progress",
+		     (int64_t)id);
+	send_packed(server->fd, &packer);
+}
+
+/* A map without arguments is fed; others have as many results as arguments. */
+static void begin_stream(struct server *server, uint32_t id, const char *method, msgpack_object args, msgpack_object options)
+{
+	struct served *served = find_served(server, 0);
+
+	*served = (struct served){.id = id, .window = server->window ? server->window : 64, .granted = UINT64_MAX / 2};
+	snprintf(served->method, sizeof served->method, "%s", method);
+	read_stream_options(server, served, options.via.map);
+	if (strcmp(method, "progress") == 0)
+		send_progress(server, id);
+	if (args.type == MSGPACK_OBJECT_NIL) {
+		served->granted = 0;
+		grant(server, served, served->window);
+	} else {
+		for (uint32_t i = 0; i < args.via.array.size && served->id; i++)
+			(void)serve_item(server, served, args.via.array.ptr[i]);
+		if (served->id && strcmp(method, "stall") != 0)
+			end_stream(server, served, "thirteen");
+	}
+}
+
+static bool has_option(msgpack_object options, const char *name)
+{
+	for (uint32_t i = 0; i < options.via.map.size; i++)
+		if (named(options.via.map.ptr[i].key, name))
+			return true;
+	return false;
 }
 
 /* objpool.call [target, method, args, options] */
@@ -144,12 +294,24 @@ static void on_full_call(struct server *server, uint32_t id, msgpack_object para
 	char method[32];
 
 	snprintf(method, sizeof method, "%.*s", (int)p[1].via.str.size, p[1].via.str.ptr);
-	if (named(p[0], "sim:map"))
-		answer_items(server, id, method, p[2].via.array);
-	else if (named(p[0], "sim:all"))
-		answer_items(server, id, method, p[2].via.array);
-	else if (strcmp(method, "never") != 0)
+	if (has_option(p[3], "stream")) {
+		begin_stream(server, id, method, p[2], p[3]);
+		return;
+	}
+	if (strcmp(method, "progress") == 0)
+		send_progress(server, id);
+	if (strcmp(method, "never") != 0)
 		respond(server, id, params);
+}
+
+static void on_cancel(struct server *server, uint32_t id)
+{
+	struct served *served = find_served(server, id);
+
+	server->cancelled++;
+	if (served)
+		served->id = 0;
+	respond_error(server, id, "CANCELLED");
 }
 
 static void send_in_pieces(struct server *server, uint32_t id)
@@ -180,6 +342,31 @@ static void send_notification(struct server *server, uint32_t id, msgpack_object
 	respond(server, id, params);
 }
 
+/* [pool, options]: slot 3 is nobody's; the answer has a key that is not known. */
+static void answer_lease(struct server *server, uint32_t id, msgpack_object params)
+{
+	struct objpool_packer packer = OBJPOOL_PACKER_INIT;
+	const msgpack_object_map options = params.via.array.ptr[1].via.map;
+	const bool third = options.size > 0 && named(options.ptr[options.size - 1].key, "slot") &&
+			   options.ptr[options.size - 1].val.via.u64 == 3;
+
+	if (third) {
+		respond_error(server, id, "NO_SUCH_SLOT");
+		return;
+	}
+	objpool_pack(&packer, "[i I n {s i s [] s i}]", 1, (int64_t)id, "slot", (int)options.size, "more", "generation", 7);
+	send_packed(server->fd, &packer);
+}
+
+/* What has a slot was held. */
+static void answer_release(struct server *server, uint32_t id, msgpack_object params)
+{
+	struct objpool_packer packer = OBJPOOL_PACKER_INIT;
+
+	objpool_pack(&packer, "[i I n b]", 1, (int64_t)id, params.via.array.size == 2);
+	send_packed(server->fd, &packer);
+}
+
 static void on_request(struct server *server, uint32_t id, msgpack_object method, msgpack_object params)
 {
 	struct objpool_packer packer = OBJPOOL_PACKER_INIT;
@@ -200,6 +387,10 @@ static void on_request(struct server *server, uint32_t id, msgpack_object method
 		server->open = false;
 	else if (named(method, "sim.garbage"))
 		send_all(server->fd, "\xc1", 1);
+	else if (named(method, "objpool.lease"))
+		answer_lease(server, id, params);
+	else if (named(method, "objpool.release"))
+		answer_release(server, id, params);
 	else if (named(method, "sim.words")) {
 		objpool_pack(&packer, "[i I s n]", 1, (int64_t)id, "NO_SUCH_POOL: there is none");
 		send_packed(server->fd, &packer);
@@ -212,8 +403,12 @@ static void on_message(struct server *server, msgpack_object message)
 
 	if (p[0].via.u64 == 0) {
 		on_request(server, (uint32_t)p[1].via.u64, p[2], p[3]);
-	} else if (p[0].via.u64 == 2 && named(p[1], "objpool.cancel")) {
-		respond_error(server, (uint32_t)p[2].via.array.ptr[0].via.u64, "CANCELLED");
+	} else if (named(p[1], "objpool.cancel")) {
+		on_cancel(server, (uint32_t)p[2].via.array.ptr[0].via.u64);
+	} else if (named(p[1], "objpool.feed")) {
+		on_feed(server, p[2].via.array);
+	} else if (named(p[1], "objpool.feed_end")) {
+		on_feed_end(server, p[2].via.array);
 	}
 }
 
@@ -240,12 +435,12 @@ static void *serve(void *context)
 	return NULL;
 }
 
-static struct objpool *start(struct server *server)
+static struct objpool *start_with(struct server *server, uint64_t window)
 {
 	struct objpool *pool;
 	int fds[2];
 
-	*server = (struct server){.open = true};
+	*server = (struct server){.open = true, .window = window};
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
 	server->fd = fds[0];
 	assert_int_equal(pthread_create(&server->thread, NULL, serve, server), 0);
@@ -253,12 +448,16 @@ static struct objpool *start(struct server *server)
 	return pool;
 }
 
+static struct objpool *start(struct server *server)
+{
+	return start_with(server, 0);
+}
+
 static void stop(struct server *server, struct objpool *pool)
 {
 	objpool_close(pool);
 	pthread_join(server->thread, NULL);
 	close(server->fd);
-	objpool_packer_free(&server->held_answer);
 }
 
 /* Without a thread: hello is the first call, so its answer can be there before it is asked. */
@@ -858,32 +1057,39 @@ static void test_addresses(void **state)
 	assert_string_equal(text, "unix:/run/objpool/objpool.sock");
 }
 
-/* ---- gathered and mapped --------------------------------------------------------------------------------------------------- */
+/* ---- results one by one ------------------------------------------------------------------------------------------------------ */
 
 struct items {
 	struct objpool *pool;
-	struct objpool_map *map;
 	uint64_t given, count, seen, failed, wrong;
-	bool ordered;
-	uint64_t pause_at, stop_at; /* 0: never */
+	uint64_t pause_at, fail_at, stop_at; /* 0: never */
+	size_t size;                         /* of an item, bytes; 0: a number */
 	int stop_with, status;
-	char code[32];
-	int64_t index;
-	bool done;
+	char code[32], message[64];
+	bool closes, done;
 };
 
 static int give_item(void *context, struct objpool_packer *packer)
 {
 	struct items *items = context;
+	static const char bytes[400000];
 
 	if (items->given == items->count)
-		return 0;
+		return OBJPOOL_NEXT_END;
 	if (items->pause_at && items->given == items->pause_at) {
 		items->pause_at = 0;
 		return -EAGAIN;
 	}
-	objpool_pack_uint(packer, items->given++);
-	return 1;
+	if (items->fail_at && items->given == items->fail_at) {
+		objpool_pack_cstr(packer, "line 7: no number");
+		return OBJPOOL_NEXT_FAILED;
+	}
+	if (items->size)
+		objpool_pack_bin(packer, bytes, items->size);
+	else
+		objpool_pack_uint(packer, items->given);
+	items->given++;
+	return OBJPOOL_NEXT_ITEM;
 }
 
 static int take_result(void *context, uint64_t index, struct objpool_bytes value, const struct objpool_error *error)
@@ -892,14 +1098,18 @@ static int take_result(void *context, uint64_t index, struct objpool_bytes value
 	struct objpool_reader reader = objpool_reader(value);
 	uint64_t number;
 
-	items->wrong += items->ordered && index != items->seen;
-	items->seen++;
+	items->wrong += index != items->seen++;
 	if (error) {
 		items->failed++;
-		items->wrong += error->index != (int64_t)index;
+		items->wrong += error->index != (int64_t)index || value.data;
+		snprintf(items->message, sizeof items->message, "%s", error->message);
+	} else if (items->size) {
+		items->wrong += value.size < items->size;
 	} else {
 		items->wrong += objpool_read_uint(&reader, &number) < 0 || number != index;
 	}
+	if (items->stop_at && items->seen == items->stop_at && items->closes)
+		objpool_close(items->pool);
 	return items->stop_at && items->seen == items->stop_at ? items->stop_with : 0;
 }
 
@@ -909,102 +1119,7 @@ static int run_map(struct objpool *pool, const char *method, struct items *items
 	return objpool_map(pool, method, give_item, items, take_result, items, options, result);
 }
 
-static void test_all(void **state)
-{
-	struct server server;
-	struct objpool *pool = start(&server);
-	struct items items = {.ordered = true};
-	struct objpool_result result;
-
-	(void)state;
-	assert_int_equal(objpool_all(pool, "sim.step", (struct objpool_bytes){"\x93\x00\x01\x02", 4}, NULL, take_result, &items, &result), 0);
-	assert_true(items.seen == 3 && items.wrong == 0);
-	items = (struct items){.stop_at = 2, .stop_with = 42};
-	assert_int_equal(objpool_all(pool, "sim:all.step", (struct objpool_bytes){"\x93\x00\x01\x02", 4}, NULL, take_result, &items, NULL), 42);
-	assert_int_equal(objpool_all(pool, "sim:2.step", (struct objpool_bytes){NULL, 0}, NULL, take_result, &items, NULL), -EINVAL);
-	assert_int_equal(objpool_all(pool, ".step", (struct objpool_bytes){NULL, 0}, NULL, take_result, &items, NULL), -EINVAL);
-	stop(&server, pool);
-}
-
-static void test_map(void **state)
-{
-	struct server server;
-	struct objpool *pool = start(&server);
-	struct objpool_map_options options = {.size = sizeof options, .errors = "collect"};
-	struct items items = {.count = 200000, .ordered = true};
-
-	(void)state;
-	assert_int_equal(run_map(pool, "sim.step", &items, &options, NULL), 0);
-	assert_true(items.seen == 200000 && items.wrong == 0 && items.failed == 1);
-	items = (struct items){.count = 0};
-	assert_int_equal(run_map(pool, "sim.step", &items, &options, NULL), 0);
-	assert_int_equal(run_map(pool, "sim:2.step", &items, &options, NULL), -EINVAL);
-	options.errors = "other";
-	assert_int_equal(run_map(pool, "sim.step", &items, &options, NULL), -EINVAL);
-	stop(&server, pool);
-}
-
-/* Chunks that are answered in another order are delivered in item order, or as they come. */
-static void test_map_order(void **state)
-{
-	struct server server;
-	struct objpool *pool = start(&server);
-	struct objpool_map_options options = {.size = sizeof options, .errors = "collect", .batch = 10, .in_flight = 4};
-	struct items items = {.count = 400, .ordered = true};
-
-	(void)state;
-	assert_int_equal(run_map(pool, "sim.swap", &items, &options, NULL), 0);
-	assert_true(items.seen == 400 && items.wrong == 0);
-	options.unordered = true;
-	items = (struct items){.count = 400, .ordered = true};
-	assert_int_equal(run_map(pool, "sim.swap", &items, &options, NULL), 0);
-	assert_true(items.seen == 400 && items.wrong > 0);
-	stop(&server, pool);
-	assert_int_equal(server.largest, 10);
-}
-
-static void test_map_error_modes(void **state)
-{
-	struct server server;
-	struct objpool *pool = start(&server);
-	struct objpool_map_options options = {.size = sizeof options, .batch = 4, .in_flight = 3};
-	struct items items = {.count = 100, .ordered = true};
-	struct objpool_result result;
-
-	(void)state;
-	assert_int_equal(run_map(pool, "sim.step", &items, &options, &result), -EREMOTEIO);
-	assert_true(items.seen == 100 && items.failed == 1 && items.wrong == 0);
-	assert_true(result.error->index == 13);
-	assert_string_equal(result.error->message, "thirteen");
-	objpool_result_free(&result);
-	options.errors = "first";
-	items = (struct items){.count = 100, .ordered = true};
-	assert_int_equal(run_map(pool, "sim.step", &items, &options, &result), -EREMOTEIO);
-	assert_true(items.seen == 14 && result.error->index == 13);
-	objpool_result_free(&result);
-	items = (struct items){.count = 100, .stop_at = 5, .stop_with = 77};
-	assert_int_equal(run_map(pool, "sim.step", &items, &options, NULL), 77);
-	assert_int_equal(items.seen, 5);
-	items = (struct items){.count = 100, .pause_at = 5};
-	assert_int_equal(run_map(pool, "sim.step", &items, &options, NULL), -EAGAIN);
-	stop(&server, pool);
-}
-
-static void test_map_with_a_full_queue(void **state)
-{
-	struct server server;
-	struct objpool *pool = start(&server);
-	struct objpool_map_options options = {.size = sizeof options, .errors = "collect", .batch = 64};
-	struct items items = {.count = 1000, .ordered = true};
-
-	(void)state;
-	assert_int_equal(run_map(pool, "sim.narrow", &items, &options, NULL), 0);
-	assert_true(items.seen == 1000 && items.wrong == 0 && items.failed == 1);
-	stop(&server, pool);
-	assert_true(server.refusals > 0 && server.refusals < 100);
-}
-
-static void map_is_done(void *context, int status, const struct objpool_error *error)
+static void stream_is_done(void *context, int status, const struct objpool_error *error)
 {
 	struct items *items = context;
 
@@ -1014,12 +1129,301 @@ static void map_is_done(void *context, int status, const struct objpool_error *e
 	snprintf(items->code, sizeof items->code, "%s", error ? error->code : "");
 }
 
-static struct objpool_map *start_map(struct objpool *pool, const char *method, struct items *items)
+static struct objpool_stream *start_map(struct objpool *pool, const char *method, struct items *items)
 {
-	struct objpool_map *map;
+	struct objpool_stream *stream;
 
-	assert_int_equal(objpool_map_async(pool, method, give_item, items, take_result, items, NULL, map_is_done, items, &map), 0);
-	return map;
+	assert_int_equal(objpool_map_async(pool, method, give_item, items, take_result, items, NULL, stream_is_done, items, &stream), 0);
+	return stream;
+}
+
+static void test_all(void **state)
+{
+	struct server server;
+	struct objpool *pool = start(&server);
+	const struct objpool_bytes args = {"\x93\x00\x01\x02", 4};
+	struct items items = {0};
+	struct objpool_result result;
+
+	(void)state;
+	assert_int_equal(objpool_all(pool, "sim.step", args, NULL, take_result, &items, &result), 0);
+	assert_true(items.seen == 3 && items.wrong == 0);
+	items = (struct items){.stop_at = 2, .stop_with = 42};
+	assert_int_equal(objpool_all(pool, "sim:all.step", args, NULL, take_result, &items, NULL), 42);
+	assert_int_equal(items.seen, 2);
+	assert_int_equal(objpool_all(pool, "sim:2.step", (struct objpool_bytes){NULL, 0}, NULL, take_result, &items, NULL), -EINVAL);
+	assert_int_equal(objpool_all(pool, ".step", (struct objpool_bytes){NULL, 0}, NULL, take_result, &items, NULL), -EINVAL);
+	stop(&server, pool);
+	assert_string_equal(server.options[0], "errors");
+	assert_string_equal(server.options[1], "stream");
+}
+
+/* What a call has many results of, comes one by one; its own failure is told apart from theirs. */
+static void test_call_each(void **state)
+{
+	struct server server;
+	struct objpool *pool = start(&server);
+	struct objpool_call_options options = {.size = sizeof options, .unordered = true, .window = 7, .timeout_ms = 60000};
+	struct objpool_packer args = OBJPOOL_PACKER_INIT;
+	struct objpool_result result;
+	struct items items = {0};
+
+	(void)state;
+	objpool_pack_array(&args, 100);
+	for (int i = 0; i < 100; i++)
+		objpool_pack_int(&args, i);
+	assert_int_equal(objpool_call_each(pool, "sim:scatter.step", objpool_packed(&args), &options, take_result, &items, &result),
+			 -EREMOTEIO);
+	assert_true(items.seen == 100 && items.failed == 1 && items.wrong == 0);
+	assert_string_equal(result.error->message, "thirteen");
+	objpool_result_free(&result);
+	options.errors = "collect";
+	items = (struct items){0};
+	assert_int_equal(objpool_call_each(pool, "sim.step", (struct objpool_bytes){"\x91\x00", 2}, &options, take_result, &items, NULL), 0);
+	assert_true(items.seen == 1 && items.wrong == 0);
+	assert_int_equal(objpool_call_each(pool, "sim", (struct objpool_bytes){NULL, 0}, NULL, take_result, &items, NULL), -EINVAL);
+	assert_int_equal(objpool_call_each(pool, "sim.step", (struct objpool_bytes){"\xc0", 1}, NULL, take_result, &items, NULL), -EINVAL);
+	objpool_packer_free(&args);
+	stop(&server, pool);
+	static const char *const sent[] = {"errors", "timeout_ms", "stream", "window", "ordered", ""};
+	for (size_t i = 0; i < sizeof sent / sizeof *sent; i++)
+		assert_string_equal(server.options[i], sent[i]);
+}
+
+/* Large arguments of a stream that ends before they have been sent are not looked at any more. */
+static void test_call_each_stopped_early(void **state)
+{
+	int fd;
+	struct objpool *pool = start_silent(&fd);
+	const size_t size = 4 << 20;
+	struct objpool_packer args = OBJPOOL_PACKER_INIT;
+	struct items items = {.stop_at = 1, .stop_with = 9};
+	char *bytes = calloc(1, size), *received = malloc(size);
+
+	(void)state;
+	objpool_pack(&args, "[B]", bytes, size);
+	free(bytes);
+	send_all(fd, "\x93\x02\xaeobjpool.result\x94\x02\x00\xc0\x00", 22);
+	assert_int_equal(objpool_call_each(pool, "sim.x", objpool_packed(&args), NULL, take_result, &items, NULL), 9);
+	size_t total = 0;
+	const size_t least = args.size;
+	memset(args.data, 0xc1, args.size);
+	objpool_packer_free(&args);
+	assert_true(objpool_unsent(pool) > 0);
+	while (objpool_flush(pool) == 1 || total < least) {
+		const ssize_t n = recv(fd, received, size, MSG_DONTWAIT);
+		assert_true(n > 0 && !memchr(received, 0xc1, (size_t)n));
+		total += (size_t)n;
+	}
+	free(received);
+	objpool_close(pool);
+	close(fd);
+}
+
+static void test_map(void **state)
+{
+	struct server server;
+	struct objpool *pool = start(&server);
+	struct objpool_map_options options = {.size = sizeof options, .errors = "collect"};
+	struct items items = {.count = 200000};
+
+	(void)state;
+	assert_int_equal(run_map(pool, "sim.step", &items, &options, NULL), 0);
+	assert_true(items.seen == 200000 && items.wrong == 0 && items.failed == 1);
+	items = (struct items){.count = 0};
+	assert_int_equal(run_map(pool, "sim.step", &items, &options, NULL), 0);
+	assert_int_equal(run_map(pool, "sim:2.step", &items, &options, NULL), -EINVAL);
+	options.errors = "other";
+	assert_int_equal(run_map(pool, "sim.step", &items, &options, NULL), -EINVAL);
+	options = (struct objpool_map_options){.size = sizeof options, .args_as = "zip"};
+	assert_int_equal(run_map(pool, "sim.step", &items, &options, NULL), -EINVAL);
+	stop(&server, pool);
+	assert_int_equal(server.overdrawn, 0);
+	assert_in_range(server.most, 2, 64);
+}
+
+/* Whatever the window, also when credit comes for one item at a time. */
+static void test_map_keeps_to_its_credit(void **state)
+{
+	static const uint64_t windows[] = {1, 2, 5000};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof windows / sizeof *windows; i++) {
+		struct server server;
+		struct objpool *pool = start_with(&server, windows[i]);
+		struct items items = {.count = 10000};
+		assert_int_equal(run_map(pool, "sim.step", &items, NULL, NULL), -EREMOTEIO);
+		assert_true(items.seen == 10000 && items.wrong == 0 && items.failed == 1);
+		stop(&server, pool);
+		assert_int_equal(server.overdrawn, 0);
+		assert_in_range(server.most, 1, windows[i]);
+	}
+}
+
+/* next() is not asked before there is credit, and for no more than that. */
+static void test_map_is_lazy(void **state)
+{
+	int fd;
+	struct objpool *pool = start_silent(&fd);
+	struct items items = {.count = 100};
+	char bytes[512];
+
+	(void)state;
+	(void)start_map(pool, "sim.step", &items);
+	assert_int_equal(objpool_dispatch(pool, 0), 0);
+	assert_int_equal(items.given, 0);
+	assert_int_equal(objpool_timeout_ms(pool), -1);
+	assert_true(recv(fd, bytes, sizeof bytes, 0) > 0);
+	send_all(fd, "\x93\x02\xaeobjpool.credit\x92\x02\x03", 20);
+	assert_int_equal(objpool_dispatch(pool, POLLIN), 0);
+	assert_int_equal(items.given, 3);
+	const char *fed = "\x93\x02\xacobjpool.feed\x92\x02\xdd\0\0\0\3\0\1\2";
+	assert_int_equal(recv(fd, bytes, sizeof bytes, MSG_DONTWAIT), 25);
+	assert_memory_equal(bytes, fed, 25);
+	items.count = 3;
+	send_all(fd, "\x93\x02\xaeobjpool.credit\x92\x02\x01", 20);
+	assert_int_equal(objpool_dispatch(pool, POLLIN), 0);
+	assert_int_equal(recv(fd, bytes, sizeof bytes, MSG_DONTWAIT), 21);
+	assert_memory_equal(bytes, "\x93\x02\xb0objpool.feed_end\x91\x02", 21);
+	send_all(fd, "\x93\x02\xaeobjpool.credit\x92\x02\x09", 20);
+	assert_int_equal(objpool_dispatch(pool, POLLIN), 0);
+	assert_int_equal(recv(fd, bytes, sizeof bytes, MSG_DONTWAIT), -1);
+	assert_int_equal(items.given, 3);
+	objpool_close(pool);
+	assert_true(items.done);
+	close(fd);
+}
+
+/* Items and results by the hundred kilobytes: both sides write, and each must read for the other to go on. */
+static void test_map_with_full_sockets(void **state)
+{
+	struct server server;
+	struct objpool *pool = start(&server);
+	struct items items = {.count = 300, .size = 300000};
+
+	(void)state;
+	alarm(60);
+	assert_int_equal(run_map(pool, "sim.step", &items, NULL, NULL), 0);
+	alarm(0);
+	assert_true(items.seen == 300 && items.wrong == 0);
+	stop(&server, pool);
+	assert_int_equal(server.overdrawn, 0);
+}
+
+/* With credit for ten thousand items and a server that doesn't read them, only a few are taken. */
+static void test_map_takes_no_more_than_the_socket(void **state)
+{
+	int fd;
+	struct objpool *pool = start_silent(&fd);
+	struct items items = {.count = 10000, .size = 300000};
+
+	(void)state;
+	(void)start_map(pool, "sim.step", &items);
+	send_all(fd, "\x93\x02\xaeobjpool.credit\x92\x02\xcd\x27\x10", 22);
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(objpool_dispatch(pool, POLLIN), 0);
+	assert_in_range(items.given, 1, 8);
+	assert_in_range(objpool_unsent(pool), 1, 1 << 20);
+	assert_int_equal(objpool_timeout_ms(pool), -1); /* waits for the socket */
+	objpool_close(pool);
+	assert_true(items.done);
+	close(fd);
+}
+
+static void test_map_error_modes(void **state)
+{
+	struct server server;
+	struct objpool *pool = start_with(&server, 6);
+	struct objpool_map_options options = {.size = sizeof options};
+	struct items items = {.count = 100};
+	struct objpool_result result;
+
+	(void)state;
+	assert_int_equal(run_map(pool, "sim.step", &items, &options, &result), -EREMOTEIO);
+	assert_true(items.seen == 100 && items.failed == 1 && items.wrong == 0);
+	assert_true(result.error->index == 13);
+	assert_string_equal(result.error->message, "thirteen");
+	objpool_result_free(&result);
+	options.errors = "first";
+	items = (struct items){.count = 100};
+	assert_int_equal(run_map(pool, "sim.step", &items, &options, &result), -EREMOTEIO);
+	assert_true(items.seen == 13 && items.given < 30 && result.error->index == 13);
+	objpool_result_free(&result);
+	stop(&server, pool);
+	assert_int_equal(server.overdrawn, 0);
+	assert_int_equal(server.cancelled, 0);
+}
+
+static void test_map_stopped_by_its_callbacks(void **state)
+{
+	struct server server;
+	struct objpool *pool = start_with(&server, 6);
+	struct items items = {.count = 100, .stop_at = 5, .stop_with = 77};
+	struct objpool_result result;
+
+	(void)state;
+	assert_int_equal(run_map(pool, "sim.step", &items, NULL, &result), 77);
+	assert_true(items.seen == 5 && !result.error);
+	items = (struct items){.count = 100, .pause_at = 5};
+	assert_int_equal(run_map(pool, "sim.step", &items, NULL, NULL), -EAGAIN);
+	assert_int_equal(objpool_callf(pool, "sim.echo", &result, "[]"), 0); /* the connection lives on */
+	objpool_result_free(&result);
+	assert_int_equal(objpool_drain(pool), 0);
+	stop(&server, pool);
+	assert_int_equal(server.cancelled, 2);
+}
+
+/* The input's own failure comes behind the results of what was before it. */
+static void test_map_whose_input_fails(void **state)
+{
+	struct server server;
+	struct objpool *pool = start_with(&server, 4);
+	struct objpool_map_options options = {.size = sizeof options};
+	struct items items = {.count = 100, .fail_at = 10};
+	struct objpool_result result;
+
+	(void)state;
+	assert_int_equal(run_map(pool, "sim.step", &items, &options, &result), -EREMOTEIO);
+	assert_true(items.given == 10 && items.seen == 11 && items.failed == 1 && items.wrong == 0);
+	assert_string_equal(items.message, "line 7: no number");
+	assert_string_equal(result.error->message, "line 7: no number");
+	objpool_result_free(&result);
+	options.errors = "collect";
+	items = (struct items){.count = 100, .fail_at = 3};
+	assert_int_equal(run_map(pool, "sim.step", &items, &options, &result), 0);
+	assert_true(items.seen == 4 && items.failed == 1);
+	stop(&server, pool);
+}
+
+static int give_garbage(void *context, struct objpool_packer *packer)
+{
+	const int *how = context;
+
+	if (*how == 1)
+		objpool_pack_raw(packer, (struct objpool_bytes){"\x92\x01", 2});
+	else if (*how == 2)
+		objpool_pack(packer, "i i", 1, 2);
+	else if (*how == 4)
+		return OBJPOOL_NEXT_FAILED;
+	return *how == 5 ? 17 : OBJPOOL_NEXT_ITEM;
+}
+
+/* Half an item, two, none; a failure without words; a number that means nothing: none of it reaches the wire. */
+static void test_map_refuses_what_is_no_item(void **state)
+{
+	struct server server;
+	struct objpool *pool = start(&server);
+	struct objpool_map_options options = {.size = sizeof options, .window = 1};
+	struct objpool_result result;
+	struct items items = {0};
+
+	(void)state;
+	for (int how = 1; how <= 5; how++)
+		assert_int_equal(objpool_map(pool, "sim.step", give_garbage, &how, take_result, &items, &options, NULL), -EINVAL);
+	assert_int_equal(items.seen, 0);
+	assert_int_equal(objpool_callf(pool, "sim.echo", &result, "[]"), 0);
+	objpool_result_free(&result);
+	stop(&server, pool);
 }
 
 /* Two at once, one of which has to wait for its items; and what came before the pause is answered during it. */
@@ -1031,13 +1435,13 @@ static void test_maps_side_by_side(void **state)
 
 	(void)state;
 	(void)start_map(pool, "sim.step", &a);
-	struct objpool_map *map = start_map(pool, "sim.step", &b);
-	assert_int_equal(objpool_timeout_ms(pool), 0);
+	struct objpool_stream *stream = start_map(pool, "sim.step", &b);
 	while (b.seen < 6 || !a.done)
 		assert_int_equal(objpool_wait(pool, -1), 0);
 	assert_false(b.done);
 	assert_int_equal(objpool_timeout_ms(pool), -1);
-	objpool_map_more(map);
+	objpool_stream_more(stream);
+	assert_int_equal(objpool_timeout_ms(pool), 0);
 	assert_int_equal(objpool_drain(pool), 0);
 	assert_true(a.done && a.status == 0 && a.seen == 10 && b.done && b.status == 0 && b.seen == 10);
 	stop(&server, pool);
@@ -1050,23 +1454,36 @@ static void test_map_stopped(void **state)
 	struct items items = {.count = 100, .pause_at = 50};
 
 	(void)state;
-	struct objpool_map *map = start_map(pool, "sim.step", &items);
+	struct objpool_stream *stream = start_map(pool, "sim.step", &items);
 	while (items.seen < 50)
 		assert_int_equal(objpool_wait(pool, -1), 0);
-	objpool_map_stop(map, -EINTR);
+	objpool_stream_stop(stream, -EINTR);
 	assert_false(items.done);
+	assert_int_equal(objpool_timeout_ms(pool), 0);
 	assert_int_equal(objpool_drain(pool), 0);
 	assert_true(items.done && items.status == -EINTR && items.seen == 50);
 	stop(&server, pool);
 }
 
-static int give_large_item(void *context, struct objpool_packer *packer)
+/* In the middle, with items and results under way. */
+static void test_map_whose_connection_is_lost(void **state)
 {
-	struct items *items = context;
-	static char bytes[300000];
+	struct server server;
+	struct objpool *pool = start(&server);
+	struct items items = {.count = 100000}, other = {0};
+	struct objpool_result result;
 
-	objpool_pack_bin(packer, bytes, sizeof bytes);
-	return items->given++ < items->count;
+	(void)state;
+	(void)objpool_call_each_async(pool, "sim.stall", (struct objpool_bytes){NULL, 0}, NULL, take_result, &other, stream_is_done, &other,
+				      NULL);
+	assert_int_equal(run_map(pool, "sim.break", &items, NULL, &result), -EREMOTEIO);
+	assert_string_equal(result.error->code, "DISCONNECTED");
+	assert_true(items.seen <= 20 && items.wrong == 0);
+	objpool_result_free(&result);
+	assert_true(other.done && other.status == -EREMOTEIO);
+	assert_string_equal(other.code, "DISCONNECTED");
+	assert_int_equal(run_map(pool, "sim.step", &items, NULL, NULL), -ENOTCONN);
+	stop(&server, pool);
 }
 
 /* The connection breaks while items are being sent, not between two turns. */
@@ -1074,58 +1491,166 @@ static void test_map_disconnected_on_the_way(void **state)
 {
 	int fd;
 	struct objpool *pool = start_silent(&fd);
-	struct items items = {.count = 5};
+	struct items items = {.count = 50, .size = 300000};
 
 	(void)state;
+	(void)start_map(pool, "sim.step", &items);
+	send_all(fd, "\x93\x02\xaeobjpool.credit\x92\x02\x32", 20);
 	close(fd);
-	assert_int_equal(objpool_map_async(pool, "sim.step", give_large_item, &items, take_result, &items, NULL, map_is_done, &items, NULL), 0);
-	assert_int_equal(objpool_dispatch(pool, 0), -ENOTCONN);
+	assert_int_equal(objpool_dispatch(pool, POLLIN), -ENOTCONN);
 	assert_true(items.done && items.status == -EREMOTEIO);
 	assert_string_equal(items.code, "DISCONNECTED");
 	objpool_close(pool);
 }
 
-static void test_map_disconnected(void **state)
+static void test_stream_closed(void **state)
 {
 	int fd;
 	struct objpool *pool = start_silent(&fd);
-	struct items flying = {.count = 5}, dry = {.count = 5, .pause_at = 1}, closed = {.count = 3};
+	struct items outside = {.count = 3}, inside = {.count = 9, .stop_at = 2, .closes = true};
+	struct server server;
 
 	(void)state;
-	(void)start_map(pool, "sim.step", &flying);
-	dry.given = 1; /* dry at once */
-	(void)start_map(pool, "sim.step", &dry);
-	assert_int_equal(objpool_dispatch(pool, 0), 0);
-	assert_int_equal(objpool_in_flight(pool), 5);
-	close(fd);
-	assert_int_equal(objpool_dispatch(pool, POLLIN), -ENOTCONN);
-	assert_true(flying.done && flying.status == -EREMOTEIO && dry.done && dry.status == -EREMOTEIO);
-	assert_string_equal(flying.code, "DISCONNECTED");
-	assert_string_equal(dry.code, "DISCONNECTED");
-	objpool_close(pool);
-	pool = start_silent(&fd);
-	(void)start_map(pool, "sim.step", &closed);
+	(void)start_map(pool, "sim.step", &outside);
 	assert_int_equal(objpool_dispatch(pool, 0), 0);
 	objpool_close(pool);
-	assert_true(closed.done && closed.seen == 0);
+	assert_true(outside.done && outside.seen == 0);
+	assert_string_equal(outside.code, "DISCONNECTED");
 	close(fd);
+	inside.pool = start(&server);
+	assert_int_equal(run_map(inside.pool, "sim.step", &inside, NULL, NULL), -EREMOTEIO);
+	assert_int_equal(inside.seen, 2);
+	stop(&server, NULL);
+}
+
+static void close_at_the_end(void *context, int status, const struct objpool_error *error)
+{
+	struct items *items = context;
+
+	stream_is_done(context, status, error);
+	objpool_close(items->pool);
+}
+
+/* done() closes the connection: the others are told. */
+static void test_stream_closes_when_done(void **state)
+{
+	struct server server;
+	struct objpool *pool = start(&server);
+	struct items closes = {.pool = pool}, other = {0};
+	struct tally tally = {.code = "DISCONNECTED"};
+
+	(void)state;
+	assert_int_equal(objpool_call_async(pool, "sim.never", (struct objpool_bytes){NULL, 0}, NULL, keep_code, &tally, NULL), 0);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(objpool_call_each_async(pool, i ? "sim.step" : "sim.stall", (struct objpool_bytes){NULL, 0}, NULL, take_result,
+							 i ? &closes : &other, i ? close_at_the_end : stream_is_done, i ? &closes : &other,
+							 NULL), 0);
+	while (!closes.done)
+		(void)objpool_wait(pool, -1);
+	assert_true(closes.status == 0 && other.done && other.status == -EREMOTEIO);
+	assert_true(tally.answers == 1 && tally.wrong == 0);
+	stop(&server, NULL);
+}
+
+struct progress {
+	unsigned calls, wrong;
+	int stop_with;
+};
+
+static int note_progress(void *context, int64_t done, int64_t total, const char *text)
+{
+	struct progress *progress = context;
+
+	if (progress->calls++ == 0)
+		progress->wrong += done != 3 || total != 8 || !text || strcmp(text, "half") != 0;
+	else
+		progress->wrong += done != -1 || total != -1 || text;
+	return progress->stop_with;
+}
+
+static void test_progress(void **state)
+{
+	struct server server;
+	struct objpool *pool = start(&server);
+	struct progress progress = {0};
+	struct objpool_call_options options = {.size = sizeof options, .on_progress = note_progress, .progress_context = &progress};
+	struct tally tally = {0};
+	struct items items = {0};
+	struct objpool_result result;
+
+	(void)state;
+	objpool_on_notification(pool, note_params, &tally);
+	assert_int_equal(objpool_call(pool, "sim.progress", (struct objpool_bytes){NULL, 0}, &options, &result), 0);
+	objpool_result_free(&result);
+	assert_true(progress.calls == 2 && progress.wrong == 0);
+	progress = (struct progress){0};
+	assert_int_equal(objpool_call_each(pool, "sim:all.progress", (struct objpool_bytes){"\x92\0\1", 3}, &options, take_result, &items,
+					   NULL), 0);
+	assert_true(progress.calls == 2 && progress.wrong == 0 && items.seen == 2);
+	progress = (struct progress){.stop_with = 5};
+	items = (struct items){0};
+	assert_int_equal(objpool_call_each(pool, "sim:all.progress", (struct objpool_bytes){"\x92\0\1", 3}, &options, take_result, &items,
+					   NULL), 5);
+	assert_true(progress.calls == 1 && items.seen == 0);
+	stop(&server, pool);
+	assert_int_equal(tally.answers, 0);
+	assert_int_equal(server.cancelled, 1);
+}
+
+/* ---- leases --------------------------------------------------------------------------------------------------------------- */
+
+static void test_lease(void **state)
+{
+	struct server server;
+	struct objpool *pool = start(&server);
+	struct objpool_lease_options options = OBJPOOL_LEASE_OPTIONS_INIT;
+	struct objpool_lease lease;
+	struct objpool_result result;
+
+	(void)state;
+	assert_int_equal(objpool_lease(pool, "sim", NULL, &lease, NULL), 0);
+	assert_true(lease.slot == 0 && lease.generation == 7); /* as many options as were sent */
+	options.timeout_ms = 5;
+	options.lease_ms = 6;
+	options.slot = 0;
+	assert_int_equal(objpool_lease(pool, "sim", &options, &lease, &result), 0);
+	assert_true(lease.slot == 3 && !result.error);
+	options.slot = 3;
+	assert_int_equal(objpool_lease(pool, "sim", &options, &lease, &result), -EREMOTEIO);
+	assert_true(lease.slot == -1);
+	assert_string_equal(result.error->code, "NO_SUCH_SLOT");
+	objpool_result_free(&result);
+	options.size = 0;
+	assert_int_equal(objpool_lease(pool, "sim", &options, &lease, &result), -EINVAL);
+	assert_int_equal(objpool_release(pool, "sim", 2, NULL), 1);
+	assert_int_equal(objpool_release(pool, "sim", -1, &result), 0);
+	stop(&server, pool);
 }
 
 /* ---- inner parts ------------------------------------------------------------------------------------------------------------- */
+
+static uint32_t add_pending(struct pending *pending, void *context, int64_t deadline)
+{
+	struct pending_call call = {.context = context, .deadline = deadline};
+
+	assert_int_equal(pending_add(pending, &call), 0);
+	return call.msgid;
+}
 
 static void test_pending(void **state)
 {
 	enum { CALLS = 5000 };
 	struct pending pending = {0};
 	struct pending_call call;
-	uint32_t ids[CALLS], slow;
+	struct pending_call slow = {0};
+	uint32_t ids[CALLS];
 	int64_t last = 0;
 
 	(void)state;
-	assert_int_equal(pending_add(&pending, NULL, NULL, 0, &slow), 0);
+	assert_int_equal(pending_add(&pending, &slow), 0);
 	for (int round = 0; round < 3; round++) {
 		for (uint32_t i = 0; i < CALLS; i++)
-			assert_int_equal(pending_add(&pending, NULL, &ids[i], 1 + i * 7919 % CALLS, &ids[i]), 0);
+			ids[i] = add_pending(&pending, &ids[i], 1 + i * 7919 % CALLS);
 		for (uint32_t i = 0; i < CALLS; i += 3)
 			assert_true(pending_take(&pending, ids[i], &call) && call.context == &ids[i]);
 		assert_false(pending_take(&pending, ids[0], &call));
@@ -1133,36 +1658,13 @@ static void test_pending(void **state)
 			assert_true(call.deadline >= last);
 		assert_int_equal(pending.count, 1);
 	}
-	assert_true(pending_take(&pending, slow, &call));
+	assert_true(pending_find(&pending, slow.msgid) && pending_take(&pending, slow.msgid, &call));
+	assert_null(pending_find(&pending, slow.msgid));
 	pending.last_id = UINT32_MAX - 1; /* ids begin anew, and never with 0 */
 	for (uint32_t i = 0; i < 3; i++)
-		assert_int_equal(pending_add(&pending, NULL, NULL, 0, &ids[i]), 0);
+		ids[i] = add_pending(&pending, NULL, 0);
 	assert_true(ids[0] == UINT32_MAX && ids[1] == 1 && ids[2] == 2);
 	pending_free(&pending);
-}
-
-static void test_pace(void **state)
-{
-	struct pace pace;
-
-	(void)state;
-	pace_begin(&pace, 0, 0, 0);
-	assert_true(pace.batch == 1 && pace_requests(&pace) == 256);
-	for (int64_t ms = 1; ms <= 30; ms++)
-		pace_answered(&pace, 1000, ms * 1000000); /* a million a second */
-	assert_in_range(pace.batch, 8000, 8192);
-	assert_int_equal(pace_requests(&pace), 4);
-	for (int64_t s = 1; s <= 40; s++)
-		pace_answered(&pace, 1, s * 1000000000);
-	assert_int_equal(pace.batch, 1);
-	pace_overloaded(&pace, 8, 3);
-	assert_int_equal(pace_requests(&pace), 3);
-	for (int64_t s = 41; s <= 44; s++)
-		pace_answered(&pace, 1000000, s * 1000000000);
-	assert_true(pace.batch == 4 && pace_requests(&pace) == 4);
-	pace_begin(&pace, 10, 2, 0);
-	pace_answered(&pace, 1000000, 1000000);
-	assert_true(pace.batch == 10 && pace_requests(&pace) == 2);
 }
 
 int main(void)
@@ -1191,16 +1693,26 @@ int main(void)
 		cmocka_unit_test(test_hello_fails),
 		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_all),
+		cmocka_unit_test(test_call_each),
+		cmocka_unit_test(test_call_each_stopped_early),
 		cmocka_unit_test(test_map),
-		cmocka_unit_test(test_map_order),
+		cmocka_unit_test(test_map_keeps_to_its_credit),
+		cmocka_unit_test(test_map_is_lazy),
+		cmocka_unit_test(test_map_with_full_sockets),
+		cmocka_unit_test(test_map_takes_no_more_than_the_socket),
 		cmocka_unit_test(test_map_error_modes),
-		cmocka_unit_test(test_map_with_a_full_queue),
+		cmocka_unit_test(test_map_stopped_by_its_callbacks),
+		cmocka_unit_test(test_map_whose_input_fails),
+		cmocka_unit_test(test_map_refuses_what_is_no_item),
 		cmocka_unit_test(test_maps_side_by_side),
 		cmocka_unit_test(test_map_stopped),
+		cmocka_unit_test(test_map_whose_connection_is_lost),
 		cmocka_unit_test(test_map_disconnected_on_the_way),
-		cmocka_unit_test(test_map_disconnected),
+		cmocka_unit_test(test_stream_closed),
+		cmocka_unit_test(test_stream_closes_when_done),
+		cmocka_unit_test(test_progress),
+		cmocka_unit_test(test_lease),
 		cmocka_unit_test(test_pending),
-		cmocka_unit_test(test_pace),
 	};
 
 	return cmocka_run_group_tests_name("client", tests, NULL, NULL);

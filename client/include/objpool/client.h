@@ -118,7 +118,14 @@ OBJPOOL_API struct objpool_bytes objpool_hello(const struct objpool *pool);
 
 /* ---- calls ---------------------------------------------------------------------------------------------------------- */
 
-/* All members but `size` may be left zero. What is pointed to is only read while the function runs. */
+/*
+ * Called now and then while a call runs that has asked for it: `done` of `total`, as the method says it of itself, or tasks of
+ * all, map and scatter; -1: not known. `text` is the method's, or NULL; borrowed. Non-zero cancels the call, which then fails
+ * with CANCELLED; a stream ends as if `each` had returned it.
+ */
+typedef int objpool_progress_callback(void *context, int64_t done, int64_t total, const char *text);
+
+/* All members but `size` may be left zero. What is pointed to is only read while the function runs, contexts apart. */
 struct objpool_call_options {
 	size_t size;                      /* sizeof(struct objpool_call_options) */
 	const char *target;               /* "sim", "sim:all", "sim:key=a.b": then `method` is the method's name alone */
@@ -132,7 +139,11 @@ struct objpool_call_options {
 	uint32_t chunk;                   /* items handed to a worker at once; 0: the daemon adapts it */
 	bool idempotent;                  /* may run again on another instance when its worker dies */
 	bool sync;                        /* in map: rounds of one item per slot */
-	bool progress;                    /* send objpool.progress, see objpool_on_notification */
+	bool progress;                    /* send objpool.progress, see objpool_on_notification; on_progress asks for it too */
+	bool unordered;                   /* of objpool_call_each: results as they finish, not in order */
+	uint32_t window;                  /* of objpool_call_each on a map: items accepted and unanswered; 0: the daemon adapts it */
+	objpool_progress_callback *on_progress; /* or NULL */
+	void *progress_context;
 };
 #define OBJPOOL_CALL_OPTIONS_INIT {.size = sizeof(struct objpool_call_options)}
 
@@ -167,37 +178,74 @@ OBJPOOL_API int objpool_cancel(struct objpool *pool, uint32_t id);
 /* Calls without an answer: nobody learns what becomes of it. Buffered like a call. Errors like objpool_call_async. */
 OBJPOOL_API int objpool_notify(struct objpool *pool, const char *method, struct objpool_bytes args);
 
+/* Notifications that the daemon sends because the program asked for them. `method` ends with NUL; both are borrowed. */
+typedef void objpool_notification(void *context, const char *method, struct objpool_bytes params);
+OBJPOOL_API void objpool_on_notification(struct objpool *pool, objpool_notification *callback, void *context);
+
+/* ---- results one by one ---------------------------------------------------------------------------------------------- */
+
 /*
- * Called for each slot or item, in its order, with a value or an error, both borrowed. Non-zero stops: nothing more is
- * called, and the number is what the function it was given to comes to.
+ * Called for each slot or item, with its number from 0 and a value or an error, both borrowed; `value` has no data when there is an
+ * error. Non-zero ends the stream: its call is cancelled, nothing more is delivered, and the number is what the stream comes to.
+ * While it runs nothing is read, and the daemon stops when what it has sent fills the socket.
  */
 typedef int objpool_each(void *context, uint64_t index, struct objpool_bytes value, const struct objpool_error *error);
 
 /*
+ * Calls any target, like objpool_call, and waits; `each` gets the results one by one, in slot or item order or as they finish, and
+ * none is kept. A call of one instance has one result, of index 0. 0: all have been delivered; -EREMOTEIO: the call failed,
+ * `result->error` says how (`result` may be NULL); else what `each` returned, or an error of objpool_call. Which failures of slots and
+ * items make the call fail is what `errors` says, as in objpool_map.
+ */
+OBJPOOL_API int objpool_call_each(struct objpool *pool, const char *method, struct objpool_bytes args,
+				  const struct objpool_call_options *options, objpool_each *each, void *context,
+				  struct objpool_result *result);
+
+/*
  * Calls "sim.step" once on every slot of its pool, and waits; a slot that fails is an error in its place. Options as for
- * objpool_call (`errors` and `target` are not looked at). 0 when `each` has seen all slots; else what it returned; -EREMOTEIO:
- * the call as a whole failed, `result->error` says how (`result` may be NULL).
+ * objpool_call (`errors`, `target` and `unordered` are not looked at). Returns like objpool_call_each.
  */
 OBJPOOL_API int objpool_all(struct objpool *pool, const char *method, struct objpool_bytes args,
 			    const struct objpool_call_options *options, objpool_each *each, void *context,
 			    struct objpool_result *result);
 
-/* Notifications that the daemon sends because the program asked for them. `method` ends with NUL; both are borrowed. */
-typedef void objpool_notification(void *context, const char *method, struct objpool_bytes params);
-OBJPOOL_API void objpool_on_notification(struct objpool *pool, objpool_notification *callback, void *context);
+/* A stream under way, from the function that started it until its `done` is called. */
+struct objpool_stream;
+
+/* Called once, at the end: `status` is what objpool_call_each or objpool_map would return; `error` is borrowed, or NULL. */
+typedef void objpool_stream_done(void *context, int status, const struct objpool_error *error);
+
+/*
+ * objpool_call_each that goes on within objpool_dispatch and what waits. `done` is always called later, never from here.
+ * `*stream` may be NULL. 0, or an error of objpool_call_async; nothing is called then.
+ */
+OBJPOOL_API int objpool_call_each_async(struct objpool *pool, const char *method, struct objpool_bytes args,
+					const struct objpool_call_options *options, objpool_each *each, void *each_context,
+					objpool_stream_done *done, void *done_context, struct objpool_stream **stream);
+
+/* Ends a stream, also from its callbacks: its call is cancelled, `done` gets `status` (negative) at the end of the next turn. */
+OBJPOOL_API void objpool_stream_stop(struct objpool_stream *stream, int status);
 
 /* ---- map ------------------------------------------------------------------------------------------------------------- */
 
 struct objpool_packer;
 
+/* What an objpool_next says. */
+enum {
+	OBJPOOL_NEXT_END = 0,    /* there are no more items */
+	OBJPOOL_NEXT_ITEM = 1,   /* it has packed one */
+	OBJPOOL_NEXT_FAILED = 2, /* the input itself has failed: it has packed how, a str */
+};
+
 /*
- * Where a map's items come from: packs one value. 1: it has; 0: there are no more; -EAGAIN: there is none now
- * (objpool_map_more says when there is again; nobody could during an objpool_map, which ends); another negative number ends the
- * map with it at once.
+ * Where a map's items come from: asked for one at a time, when the daemon is ready to take it. `item` is borrowed. After
+ * OBJPOOL_NEXT_FAILED the text arrives in its place, behind the results of the items before it, as one more item that has failed.
+ * -EAGAIN: there is no item now (objpool_stream_more says when there is again; nobody could during an objpool_map, which ends);
+ * another negative number ends the map with it at once.
  */
 typedef int objpool_next(void *context, struct objpool_packer *item);
 
-/* All members but `size` may be left zero. What is pointed to is copied. */
+/* All members but `size` may be left zero. What is pointed to is only read while the function runs, contexts apart. */
 struct objpool_map_options {
 	size_t size;                      /* sizeof(struct objpool_map_options) */
 	const char *args_as;              /* how an item becomes arguments: "single" (default), "positional", "keyword" */
@@ -206,48 +254,68 @@ struct objpool_map_options {
 	struct objpool_bytes bind_kwargs; /* packed map: keyword arguments of every item */
 	uint32_t timeout_ms;              /* for the whole map; 0: none */
 	uint32_t chunk;                   /* items handed to a worker at once; 0: the daemon adapts it */
-	uint32_t batch;                   /* items per request; 0: adapted so that a request takes some ten milliseconds */
-	uint32_t in_flight;               /* requests not yet delivered; 0: adapted: at least four, and 256 items */
+	uint32_t window;                  /* items taken and unanswered; 0: the daemon adapts it: twice what the slots have in hand */
 	bool unordered;                   /* results as they finish, not in item order */
 	bool idempotent;                  /* an item may run again on another instance when its worker dies */
+	bool sync;                        /* rounds of one item per slot, each slot exactly once a round */
+	objpool_progress_callback *on_progress; /* or NULL */
+	void *progress_context;
 };
 #define OBJPOOL_MAP_OPTIONS_INIT {.size = sizeof(struct objpool_map_options)}
 
 /*
  * Calls "sim.step" for each item on whichever instance is free, and waits for the end. `each` gets every item's result.
- * Memory stays flat however many there are: items are taken as results leave. When the pool is OVERLOADED, the map slows
- * down and tries again. `errors` decides about items that fail:
+ * Memory stays flat, here and in the daemon, however many there are and whoever is slow: the daemon gives credit for items as
+ * results leave. `errors` decides about items that fail:
  *
  *	wait     the map goes on to the end, then fails with the first failure in item order
- *	first    the map ends with the first failure that is delivered; what has not begun does not
+ *	first    the map fails at the first failure; what has not been delivered by then is not
  *	collect  the map does not fail for items
  *
  * 0; -EREMOTEIO: it failed, `result->error` says how (`result` may be NULL); else what `next` or `each` returned, or an
- * error of objpool_call.
+ * error of objpool_call; -EINVAL also when `next` has packed something else than one value.
  */
 OBJPOOL_API int objpool_map(struct objpool *pool, const char *method, objpool_next *next, void *next_context,
 			    objpool_each *each, void *each_context, const struct objpool_map_options *options,
 			    struct objpool_result *result);
 
-/* A map under way, from objpool_map_async until its `done` is called. */
-struct objpool_map;
-
-/* Called once, at the end: `status` is what objpool_map would return; `error` is borrowed, or NULL. */
-typedef void objpool_map_done(void *context, int status, const struct objpool_error *error);
-
-/*
- * Starts a map that goes on within objpool_dispatch. `done` is always called later, never from here. `*map` may be NULL.
- * 0, or an error of objpool_call_async.
- */
+/* objpool_map that goes on within objpool_dispatch and what waits. Else like objpool_call_each_async. */
 OBJPOOL_API int objpool_map_async(struct objpool *pool, const char *method, objpool_next *next, void *next_context,
 				  objpool_each *each, void *each_context, const struct objpool_map_options *options,
-				  objpool_map_done *done, void *done_context, struct objpool_map **map);
+				  objpool_stream_done *done, void *done_context, struct objpool_stream **stream);
 
-/* There are items again, after -EAGAIN: takes some. */
-OBJPOOL_API void objpool_map_more(struct objpool_map *map);
+/* There are items again, after -EAGAIN: the next dispatch takes some. */
+OBJPOOL_API void objpool_stream_more(struct objpool_stream *stream);
 
-/* Ends a map: its requests in flight are cancelled, `done` gets `status` (negative) at the next dispatch. */
-OBJPOOL_API void objpool_map_stop(struct objpool_map *map, int status);
+/* ---- leases ----------------------------------------------------------------------------------------------------------- */
+
+struct objpool_lease_options {
+	size_t size;         /* sizeof(struct objpool_lease_options) */
+	uint32_t timeout_ms; /* for which to wait for an instance, then TIMEOUT; 0: for ever */
+	uint32_t lease_ms;   /* after which the lease ends by itself; 0: when it is released */
+	int64_t slot;        /* the one to lease; -1: any */
+};
+#define OBJPOOL_LEASE_OPTIONS_INIT {.size = sizeof(struct objpool_lease_options), .slot = -1}
+
+/* An instance that this connection has for itself: "sim:2.step" of others waits for slot 2. */
+struct objpool_lease {
+	int64_t slot;
+	int64_t generation;
+};
+
+/*
+ * Waits for an instance of the pool called `name`, and has it for this connection alone until objpool_release, or the connection
+ * ends. `options` may be NULL. 0: `*lease` says which; -EREMOTEIO: `result->error` says why not (`result` may be NULL); -EPROTO: the
+ * answer is none; else an error of objpool_call.
+ */
+OBJPOOL_API int objpool_lease(struct objpool *pool, const char *name, const struct objpool_lease_options *options,
+			      struct objpool_lease *lease, struct objpool_result *result);
+
+/*
+ * Gives a leased slot of the pool called `name` back; -1: the only or oldest one. 1: it was held; 0: there was no such lease, or it
+ * has been lost meanwhile: with its worker, or its time. Errors like objpool_lease.
+ */
+OBJPOOL_API int objpool_release(struct objpool *pool, const char *name, int64_t slot, struct objpool_result *result);
 
 /* ---- waiting, and other loops ------------------------------------------------------------------------------------------ */
 
@@ -266,7 +334,7 @@ OBJPOOL_API size_t objpool_unsent(const struct objpool *pool);
  */
 OBJPOOL_API int objpool_wait(struct objpool *pool, int timeout_ms);
 
-/* Waits until no call is in flight. 0, -ENOTCONN, -EDEADLK. */
+/* Waits until no call and no stream is under way. 0, -ENOTCONN, -EDEADLK. */
 OBJPOOL_API int objpool_drain(struct objpool *pool);
 
 /*
