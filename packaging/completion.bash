@@ -43,8 +43,8 @@ _objpool_value() {
 	--sticky) COMPREPLY=($(compgen -W 'replace append' -- "$cur")) ;;
 	-i | --items) COMPREPLY=($(compgen -f -- "$cur")) ;;
 	-s | --server) COMPREPLY=($(compgen -W 'unix:/run/objpool/objpool.sock tcp:127.0.0.1:7117' -- "$cur")) ;;
-	-t | --timeout | --seconds | -n | --calls | -c | --clients | -P | --depth | -d | --delay | --iterations | --chunk | --batch | \
-		--kwargs | --bind | --bind-kwargs | --target) COMPREPLY=() ;;
+	-t | --timeout | --seconds | -n | --calls | -c | --clients | -P | --depth | -d | --delay | --iterations | --chunk | --window | \
+		--kwargs | --bind | --bind-kwargs | --target | --plugin | --class | --workers) COMPREPLY=() ;;
 	*) return 1 ;;
 	esac
 }
@@ -75,7 +75,7 @@ _objpool() {
 			COMPREPLY=($(compgen -W "$(_objpool_methods "$cur")" -- "$cur"))
 			[[ ${COMPREPLY[0]} == *. ]] && compopt -o nospace 2>/dev/null
 			;;
-		describe | status | top | drop | scale | restart) COMPREPLY=($(compgen -W "$(_objpool_pools)" -- "$cur")) ;;
+		describe | status | top | drop | scale | restart | forget) COMPREPLY=($(compgen -W "$(_objpool_pools)" -- "$cur")) ;;
 		esac
 	fi
 	declare -F __ltrim_colon_completions >/dev/null && __ltrim_colon_completions "$cur"

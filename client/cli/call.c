@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* call: one call, its result on one line. With --errors collect, an item that failed makes the exit status 1, as in map. */
+/* call: one call, its result on one line, its progress on standard error. With --errors collect, an item that failed makes the exit status 1, as in map. */
 #include "client/cli/cli.h"
+#include "client/cli/progress.h"
 #include "client/cli/words.h"
 
 #include <string.h>
@@ -17,6 +18,7 @@ const struct option call_options[] = {
 	{0, "target", "TARGET", "for a key with dots in it: the words begin with METHOD alone then"},
 	{0, "idempotent", NULL, "may run again when a worker dies"},
 	{0, "sync", NULL, "in map: each slot exactly once a round"},
+	{'p', "progress", NULL, "tell on standard error how far the call is: a bar on a terminal, else lines"},
 	{0},
 };
 
@@ -24,7 +26,14 @@ const struct option call_options[] = {
 struct request {
 	struct objpool_packer args, kwargs, bind, bind_kwargs;
 	struct objpool_call_options options;
+	struct progress progress;
 };
+
+static int on_progress(void *context, int64_t done, int64_t total, const char *text)
+{
+	progress_tell(context, done, total, text);
+	return 0;
+}
 
 static enum exit_status pack(struct request *request, const struct arguments *arguments)
 {
@@ -55,6 +64,11 @@ static enum exit_status read_options(struct request *request, struct arguments *
 		.idempotent = arguments_get(arguments, "idempotent") != NULL,
 		.sync = arguments_get(arguments, "sync") != NULL,
 	};
+	if (arguments_get(arguments, "progress")) {
+		progress_begin_call(&request->progress);
+		options->on_progress = on_progress;
+		options->progress_context = &request->progress;
+	}
 	if (arguments_seconds(arguments, "timeout", &options->timeout_ms) < 0 ||
 	    arguments_number(arguments, "chunk", 0, &options->chunk) < 0)
 		return cli_fail(EXIT_USAGE, "call: %s", arguments->fault);
@@ -80,7 +94,7 @@ static bool has_failures(struct objpool_bytes collected)
 	return false;
 }
 
-static enum exit_status perform(struct cli *cli, const struct request *request)
+static enum exit_status perform(struct cli *cli, struct request *request)
 {
 	struct objpool_result result;
 	enum exit_status status = cli_connect(cli);
@@ -89,6 +103,7 @@ static enum exit_status perform(struct cli *cli, const struct request *request)
 		return status;
 	const struct objpool_call_options *options = &request->options;
 	const int rc = objpool_call(cli->pool, cli->arguments.words[0], objpool_packed(&request->args), options, &result);
+	progress_clear(&request->progress);
 	if (rc < 0) {
 		status = cli_complain(rc, result.error);
 	} else {

@@ -63,10 +63,11 @@ enum exit_status command_create(struct cli *cli);
 enum exit_status command_drop(struct cli *cli);
 enum exit_status command_scale(struct cli *cli);
 enum exit_status command_restart(struct cli *cli);
+enum exit_status command_forget(struct cli *cli);
 enum exit_status command_reload(struct cli *cli);
 enum exit_status command_ping(struct cli *cli);
 enum exit_status command_metrics(struct cli *cli);
 
-extern const struct option call_options[], map_options[], bench_options[], json_options[], top_options[];
+extern const struct option call_options[], map_options[], bench_options[], json_options[], top_options[], create_options[];
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* manage: one request each to the daemon itself: create, drop, scale, restart, reload, ping, metrics. */
+/* manage: one request each to the daemon itself: drop, scale, restart, forget, reload, ping, metrics. */
 #include "client/cli/cli.h"
 #include "client/cli/fields.h"
 #include "client/cli/words.h"
@@ -29,48 +29,6 @@ static bool read_number(const char *text, const char *what, int64_t *number)
 		return true;
 	(void)cli_fail(EXIT_USAGE, "%s: \"%s\" is no number", what, text);
 	return false;
-}
-
-/* KEY=VALUE */
-static enum exit_status pack_setting(struct objpool_packer *packer, const char *word)
-{
-	const char *equals = strchr(word, '=');
-
-	if (!equals || equals == word)
-		return cli_fail(EXIT_USAGE, "create: \"%s\" is no KEY=VALUE", word);
-	objpool_pack_str(packer, word, (size_t)(equals - word));
-	return words_pack(packer, equals + 1);
-}
-
-static bool sets(const char *word, const char *key)
-{
-	const size_t n = strlen(key);
-
-	return strncmp(word, key, n) == 0 && word[n] == '=';
-}
-
-/* The pool is the daemon's own, unless said otherwise: this program's session ends at once. */
-enum exit_status command_create(struct cli *cli)
-{
-	struct objpool_packer settings = OBJPOOL_PACKER_INIT;
-	struct objpool_result result;
-	char **words = cli->arguments.words;
-	const int count = cli->arguments.count;
-	enum exit_status status = EXIT_DONE;
-	bool owned = false;
-
-	for (int i = 1; i < count; i++)
-		owned = owned || sets(words[i], "owner");
-	objpool_pack_map(&settings, (uint32_t)count + !owned);
-	objpool_pack(&settings, "s s", "pool", words[0]);
-	if (!owned)
-		objpool_pack(&settings, "s s", "owner", "daemon");
-	for (int i = 1; i < count && status == EXIT_DONE; i++)
-		status = pack_setting(&settings, words[i]);
-	if (status == EXIT_DONE)
-		status = cli_ask(cli, &result, "objpool.create", "[v]", objpool_packed(&settings));
-	objpool_packer_free(&settings);
-	return status == EXIT_DONE ? print_result(&result) : status;
 }
 
 enum exit_status command_drop(struct cli *cli)
@@ -104,6 +62,16 @@ enum exit_status command_restart(struct cli *cli)
 		return EXIT_USAGE;
 	const enum exit_status status = one ? cli_ask(cli, &result, "objpool.restart", "[s I]", words[0], slot)
 					    : cli_ask(cli, &result, "objpool.restart", "[s]", words[0]);
+	return status == EXIT_DONE ? print_result(&result) : status;
+}
+
+enum exit_status command_forget(struct cli *cli)
+{
+	char **words = cli->arguments.words;
+	struct objpool_result result;
+	const enum exit_status status = cli->arguments.count > 1 ? cli_ask(cli, &result, "objpool.forget", "[s s]", words[0], words[1])
+								 : cli_ask(cli, &result, "objpool.forget", "[s]", words[0]);
+
 	return status == EXIT_DONE ? print_result(&result) : status;
 }
 

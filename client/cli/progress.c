@@ -49,6 +49,41 @@ void progress_update(struct progress *progress, uint64_t done, uint64_t failed, 
 	progress->last = now;
 }
 
+void progress_begin_call(struct progress *progress)
+{
+	const bool terminal = isatty(STDERR_FILENO);
+
+	*progress = (struct progress){.shown = terminal, .plain = !terminal, .began = clock_now()};
+}
+
+/* `3 of 8: text`, of which everything may be missing. */
+static void write_progress(int64_t done, int64_t total, const char *text)
+{
+	if (done >= 0)
+		fprintf(stderr, "%" PRId64, done);
+	if (total >= 0)
+		fprintf(stderr, "%s%" PRId64, done >= 0 ? " of " : "of ", total);
+	if (text && (done >= 0 || total >= 0))
+		fputs(": ", stderr);
+	for (; text && *text; text++) /* nothing that a terminal would take for a command */
+		putc((unsigned char)*text < ' ' || *text == 0x7f ? ' ' : *text, stderr);
+}
+
+void progress_tell(struct progress *progress, int64_t done, int64_t total, const char *text)
+{
+	if (progress->plain) {
+		write_progress(done, total, text);
+		putc('\n', stderr);
+	} else if (progress->shown) {
+		fputs("\r\033[K", stderr);
+		if (done >= 0 && total > 0)
+			draw_bar((uint64_t)done, (uint64_t)total);
+		write_progress(done, total, text);
+		progress->drawn = true;
+	}
+	(void)fflush(stderr);
+}
+
 void progress_clear(struct progress *progress)
 {
 	if (!progress->drawn)
