@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* call: one call, its result on one line, its progress on standard error. With --errors collect, an item that failed makes the exit status 1, as in map. */
+/*
+ * call: one call, its result on one line, its progress on standard error. With --errors collect, an item that failed makes the
+ * exit status 1, as in map.
+ */
 #include "client/cli/cli.h"
 #include "client/cli/progress.h"
 #include "client/cli/words.h"

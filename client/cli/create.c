@@ -47,14 +47,15 @@ static const char *setting(const struct arguments *arguments, const char *key)
 
 static enum exit_status pack_constructor_value(struct objpool_packer *packer, size_t which, const char *text)
 {
+	const char *key = constructor_keys[which].key, *kind = constructor_keys[which].kind;
 	const size_t before = packer->size;
 	char fault[160] = "";
 
 	if (json_read(packer, text, strlen(text), fault, sizeof fault) < 0)
-		return cli_fail(EXIT_USAGE, "create: %s wants a JSON %s: %s", constructor_keys[which].key, constructor_keys[which].kind, fault);
+		return cli_fail(EXIT_USAGE, "create: %s wants a JSON %s: %s", key, kind, fault);
 	const struct objpool_reader reader = {packer->data + before, packer->data + packer->size};
 	if (objpool_read_type(&reader) != constructor_keys[which].type)
-		return cli_fail(EXIT_USAGE, "create: %s wants a JSON %s", constructor_keys[which].key, constructor_keys[which].kind);
+		return cli_fail(EXIT_USAGE, "create: %s wants a JSON %s", key, kind);
 	return EXIT_DONE;
 }
 

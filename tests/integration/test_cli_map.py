@@ -17,7 +17,8 @@ from harness import BUILD, DEADLINE, wait_for
 
 
 @pytest.fixture
-def daemon(start):
+def daemon(start, monkeypatch):
+    monkeypatch.setenv("ASAN_OPTIONS", "quarantine_size_mb=1")  # what is freed is free, also where memory is looked at
     return start(pools={"p": {"workers": 2}})
 
 
