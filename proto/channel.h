@@ -34,8 +34,10 @@
  * Supervisor and template share a SOCK_SEQPACKET socket, one message a packet. FORK carries three descriptors: the worker's
  * end of its channel, its board, and what becomes its standard output and error.
  *
- *   [LOAD, pool, plugin path, class, args, kwargs]           [LOADED, description] or [LOADED, nil, error]
+ *   [LOAD, pool, plugin path, class, args, kwargs, threads?] [LOADED, description] or [LOADED, nil, error]
  *   [FORK, slot, generation]  + 3 descriptors                [FORKED, slot, generation, pid or -errno]
+ *
+ * With threads FORK starts a thread of the template itself, and the pid is its own.
  */
 #ifndef PROTO_CHANNEL_H
 #define PROTO_CHANNEL_H

@@ -29,6 +29,7 @@ struct option {
 };
 
 static const char *const admins[] = {"all", "unix", "none", NULL};         /* as enum config_admin */
+static const char *const isolations[] = {"process", "thread", NULL};       /* as enum config_isolation */
 static const char *const levels[] = {"error", "warning", "info", "debug", NULL};
 
 #define AT(member) offsetof(struct config, member)
@@ -57,7 +58,7 @@ static const struct option pool_options[] = {
 	{"plugin", T_TEXT, AT(plugin), NULL, NULL, 0, 0},
 	{"class", T_TEXT, AT(class), NULL, NULL, 0, 0},
 	{"workers", T_WORKERS, AT(workers), "1", NULL, 0, CONFIG_WORKERS_MOST},
-	{"isolation", T_TEXT, AT(isolation), "process", NULL, 0, 0},
+	{"isolation", T_CHOICE, AT(isolation), "process", isolations, 0, 0},
 	{"args", T_JSON, AT(args), NULL, NULL, 0, 0},
 	{"kwargs", T_JSON, AT(kwargs), NULL, NULL, 0, 0},
 	{"slot_kwargs", T_JSON, AT(slot_kwargs), NULL, NULL, 0, 0},
@@ -225,7 +226,9 @@ static const char *set_choice(void *field, const struct option *option, const ch
 			*(uint32_t *)field = i;
 			return NULL;
 		}
-	return option->choices == admins ? "must be all, unix or none" : "must be error, warning, info or debug";
+	return option->choices == admins       ? "must be all, unix or none"
+	       : option->choices == isolations ? "must be process or thread"
+					       : "must be error, warning, info or debug";
 }
 
 static const char *set_list(void *field, const struct option *option, const char *text)
@@ -552,9 +555,8 @@ static int check_pool(struct config *config, const struct config_pool *pool)
 {
 	if (!pool->plugin || !pool->class)
 		return fail(config, "%s: pool %s needs plugin and class", pool->place, pool->name);
-	if (strcmp(pool->isolation, "process") != 0)
-		return fail(config, "%s: pool %s: isolation = %s: this daemon knows process only", pool->place, pool->name,
-			    pool->isolation);
+	if (pool->isolation == ISOLATION_THREAD && pool->max_rss)
+		return fail(config, "%s: pool %s: max_rss is of a process: it needs isolation = process", pool->place, pool->name);
 	return check_size(config, pool) < 0 ? -1 : check_json(config, pool);
 }
 
@@ -641,7 +643,7 @@ static bool same_text(const char *a, const char *b)
 
 bool config_pool_same_instances(const struct config_pool *a, const struct config_pool *b)
 {
-	return same_text(a->plugin, b->plugin) && same_text(a->class, b->class) && same_text(a->args.text, b->args.text) &&
+	return a->isolation == b->isolation && same_text(a->plugin, b->plugin) && same_text(a->class, b->class) && same_text(a->args.text, b->args.text) &&
 	       same_text(a->kwargs.text, b->kwargs.text) && same_text(a->slot_kwargs.text, b->slot_kwargs.text);
 }
 

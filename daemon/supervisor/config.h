@@ -34,7 +34,7 @@ struct config_pool {
 	uint32_t workers;
 	char *workers_place;    /* file:line where that is said; NULL: nowhere */
 	bool workers_cpus;      /* as many as CPUs that the daemon may use */
-	char *isolation;
+	uint32_t isolation;     /* enum config_isolation */
 	struct config_json args, kwargs, slot_kwargs;
 	uint64_t max_queue, max_sticky;
 	uint64_t start_timeout, stop_timeout, cancel_grace; /* nanoseconds; NEVER */
@@ -46,6 +46,7 @@ struct config_pool {
 	char *place;            /* file:line of its section */
 };
 
+enum config_isolation { ISOLATION_PROCESS, ISOLATION_THREAD };
 enum config_admin { ADMIN_ALL, ADMIN_UNIX, ADMIN_NONE };
 
 struct config {

@@ -97,18 +97,16 @@ static struct worker *find_worker(struct daemon *daemon, pid_t pid)
 	return NULL;
 }
 
-static bool was_template(struct daemon *daemon, pid_t pid)
+static struct template *find_template(struct daemon *daemon, pid_t pid)
 {
 	struct pool *pool;
 
 	TAILQ_FOREACH(pool, &daemon->core.pools, link) {
 		struct template *template = pool->owner;
-		if (template->pid == pid) {
-			template->pid = 0; /* its channel says the rest */
-			return true;
-		}
+		if (template->pid == pid)
+			return template;
 	}
-	return false;
+	return NULL;
 }
 
 static void on_child(evutil_socket_t fd, short what, void *data)
@@ -120,10 +118,13 @@ static void on_child(evutil_socket_t fd, short what, void *data)
 	(void)fd, (void)what;
 	daemon_tick(daemon);
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		struct worker *worker = find_worker(daemon, pid);
-		if (worker) {
+		struct template *template = find_template(daemon, pid);
+		struct worker *worker = template ? NULL : find_worker(daemon, pid);
+		if (template) {
+			template_on_exit(template, status);
+		} else if (worker) {
 			worker_on_exit(worker, status);
-		} else if (!was_template(daemon, pid) && !slowlog_on_child(daemon, pid, status)) {
+		} else if (!slowlog_on_child(daemon, pid, status)) {
 			/* A worker of which the template has not told yet, or somebody's orphan. */
 			daemon->early[daemon->early_next].pid = pid;
 			daemon->early[daemon->early_next].status = status;

@@ -82,6 +82,13 @@ static void end_process(struct template *template)
 	template->output = lines_free(template->output);
 }
 
+/* Those that it has been told to fork will not come; the others are asked for again. */
+static void fail_those_that_wait(struct template *template, const char *why)
+{
+	refuse_all(&template->forking, why);
+	template->daemon->forks_wanted = true;
+}
+
 static void fail(struct template *template, const char *why)
 {
 	end_process(template);
@@ -142,7 +149,7 @@ static int send_load(struct template *template)
 	struct sendq out = {0};
 	uint8_t head[2 + 3 * PACK_HEAD], *p = head;
 
-	*p++ = 0x96;
+	*p++ = 0x97;
 	*p++ = TO_LOAD;
 	p = pack_str_head(p, (uint32_t)strlen(section->name));
 	sendq_copy(&out, head, (size_t)(p - head));
@@ -160,6 +167,7 @@ static int send_load(struct template *template)
 		else
 			sendq_copy(&out, "\xc0", 1);
 	}
+	sendq_copy(&out, template_has_threads(template) ? "\xc3" : "\xc2", 1);
 	struct iovec iov[16];
 	const struct msghdr message = {.msg_iov = iov, .msg_iovlen = (size_t)sendq_iov(&out, iov, 16)};
 	const ssize_t n = sendmsg(template->fd, &message, MSG_NOSIGNAL);
@@ -366,12 +374,48 @@ static void on_readable(evutil_socket_t fd, short what, void *data)
 	const ssize_t n = recv(fd, scratch->bytes, scratch->capacity, MSG_DONTWAIT);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
+	if (n <= 0 && !loading && template_has_threads(template)) {
+		(void)event_del(template->event); /* it takes its instances with it: template_on_exit tells them */
+		(void)kill(template->pid, SIGKILL);
+		return;
+	}
 	if (n <= 0) {
 		log_pool(LOG_WARNING, template->pool, "the pool's template process died%s", loading ? " while it loaded the plugin" : "");
 		fail(template, loading ? "the template process died while it loaded the plugin" : "the template process died");
 	} else if (on_packet(template, (struct span){.bytes = scratch->bytes, .size = (size_t)n}) == -EBADMSG) {
 		fail(template, "the template process sent what is no message of a template");
 	}
+}
+
+static struct slot *slot_of_process(const struct pool *pool, pid_t pid)
+{
+	struct slot *slot;
+
+	for (uint32_t i = 0; i < pool->size; i++)
+		if (pool->slots[i]->pid == pid)
+			return pool->slots[i];
+	TAILQ_FOREACH(slot, &pool->others, link)
+		if (slot->pid == pid)
+			return slot;
+	return NULL;
+}
+
+void template_on_exit(struct template *template, int status)
+{
+	const pid_t pid = template->pid;
+	struct pool *pool = template->pool;
+	struct slot *slot;
+
+	template->pid = 0;
+	if (!template_has_threads(template))
+		return; /* its channel says the rest */
+	end_process(template);
+	pool->calls_count++; /* it stays until all have been told */
+	while ((slot = slot_of_process(pool, pid)))
+		worker_on_exit(slot->owner, status); /* it has no pid then */
+	fail_those_that_wait(template, "the pool's process died");
+	pool->calls_count--;
+	pool_on_ended(pool);
 }
 
 void template_free(struct template *template)

@@ -40,6 +40,15 @@ void template_fork(struct template *template, struct worker *worker);
 /* In each turn of the loop in which daemon->forks_wanted: starts what has to be started. The template may be gone then. */
 void template_run(struct template *template);
 
+/* Its process has ended. */
+void template_on_exit(struct template *template, int status);
+
+/* Do its instances live on threads of its process? */
+static inline bool template_has_threads(const struct template *template)
+{
+	return template->section.isolation == ISOLATION_THREAD;
+}
+
 /* Ends the process and frees everything. */
 void template_free(struct template *template);
 

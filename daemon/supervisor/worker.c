@@ -213,6 +213,14 @@ static int read_once(struct worker *worker)
 	return n > 0 && take_in(worker) == 0 ? 1 : -1;
 }
 
+/* The channel has ended because its thread did, in good order or in its constructor, and not its process? */
+static bool thread_has_ended(const struct worker *worker)
+{
+	const struct slot *slot = worker->slot;
+	return template_has_threads(template_of(worker)) && !slot->killed &&
+	       (slot->state == SLOT_STOPPING || (slot->state == SLOT_STARTING && slot->fault[0]));
+}
+
 static void on_readable(evutil_socket_t fd, short what, void *data)
 {
 	struct worker *worker = data;
@@ -221,6 +229,10 @@ static void on_readable(evutil_socket_t fd, short what, void *data)
 	daemon_tick(worker->daemon);
 	if (read_once(worker) >= 0)
 		return;
+	if (thread_has_ended(worker)) {
+		worker_on_exit(worker, worker->slot->state == SLOT_STOPPING ? 0 : 1 << 8);
+		return;
+	}
 	/* It has closed its channel, or speaks nonsense. Its exit status says the rest, and if it lives, it must not. */
 	(void)event_del(worker->readable);
 	if (worker->slot->pid > 0)

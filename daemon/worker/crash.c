@@ -2,42 +2,74 @@
 #include "daemon/worker/crash.h"
 
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
-static struct reply *volatile armed; /* a signal handler gets nothing else */
+enum { CRASH_MOST = 4096 }; /* instances in one process */
+
+/* A signal handler gets nothing else. */
+static _Atomic(struct reply *) armed[CRASH_MOST];
+static _Thread_local struct reply *own;
+
+static void flush_all(void)
+{
+	for (size_t i = 0; i < CRASH_MOST; i++) {
+		struct reply *reply = atomic_exchange(&armed[i], NULL);
+		if (!reply)
+			continue;
+		if (reply == own)
+			reply_flush_dying(reply);
+		else
+			reply_nudge_dying(reply); /* its thread may be writing */
+	}
+}
 
 static void on_crash(int signal)
 {
-	struct reply *reply = armed;
-	armed = NULL;
-	if (reply)
-		reply_flush_dying(reply);
+	flush_all();
 	(void)raise(signal); /* SA_RESETHAND: now with its default action, once this handler returns */
 }
 
-static void on_exit_called(void)
+static void arm_signals(void)
 {
-	struct reply *reply = armed;
-	armed = NULL;
-	if (reply)
-		reply_flush_dying(reply);
+	static const int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS, SIGTERM, SIGHUP, SIGINT, SIGQUIT};
+	static atomic_flag done = ATOMIC_FLAG_INIT;
+	struct sigaction action = {.sa_handler = on_crash, .sa_flags = (int)(SA_RESETHAND | SA_ONSTACK)};
+
+	if (atomic_flag_test_and_set(&done))
+		return;
+	for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
+		(void)sigaction(signals[i], &action, NULL);
+	(void)atexit(flush_all);
 }
 
 void crash_arm(struct reply *reply)
 {
-	static const int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS, SIGTERM, SIGHUP, SIGINT, SIGQUIT};
-	static char stack[64 << 10]; /* the method's own may be what has overflowed */
-	const stack_t alternate = {.ss_sp = stack, .ss_size = sizeof stack};
-	struct sigaction action = {.sa_handler = on_crash, .sa_flags = (int)(SA_RESETHAND | SA_ONSTACK)};
+	enum { STACK = 64 << 10 };
+	const stack_t alternate = {.ss_sp = malloc(STACK), .ss_size = STACK}; /* the method's own may be what has overflowed */
 
-	armed = reply;
-	(void)sigaltstack(&alternate, NULL);
-	for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
-		(void)sigaction(signals[i], &action, NULL);
-	(void)atexit(on_exit_called);
+	own = reply;
+	for (size_t i = 0; i < CRASH_MOST; i++) {
+		struct reply *free_place = NULL;
+		if (atomic_compare_exchange_strong(&armed[i], &free_place, reply))
+			break;
+	}
+	if (alternate.ss_sp)
+		(void)sigaltstack(&alternate, NULL);
+	arm_signals();
 }
 
 void crash_disarm(void)
 {
-	armed = NULL;
+	const stack_t none = {.ss_flags = SS_DISABLE};
+	stack_t alternate;
+
+	for (size_t i = 0; i < CRASH_MOST; i++) {
+		struct reply *expected = own;
+		if (own && atomic_compare_exchange_strong(&armed[i], &expected, NULL))
+			break;
+	}
+	own = NULL;
+	if (sigaltstack(&none, &alternate) == 0 && !(alternate.ss_flags & SS_DISABLE))
+		free(alternate.ss_sp);
 }

@@ -8,6 +8,7 @@
 
 #include "daemon/worker/reply.h"
 
+/* The calling thread's. */
 void crash_arm(struct reply *reply);
 void crash_disarm(void);
 

@@ -38,6 +38,16 @@ static void deferred_free(struct deferred *deferred)
 	free(deferred);
 }
 
+void deferrals_free(struct deferrals *deferrals)
+{
+	for (uint32_t i = 0; deferrals->by_place && i < LEDGER_ENTRIES && deferrals->count > 0; i++)
+		if (deferrals->by_place[i])
+			deferred_free(deferrals->by_place[i]);
+	free(deferrals->by_place);
+	timers_free(&deferrals->timers);
+	msgpack_sbuffer_destroy(&deferrals->answers);
+}
+
 /* ---- deferring ---- */
 
 static void on_wake(struct timer *timer)

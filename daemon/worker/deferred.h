@@ -22,6 +22,9 @@ struct deferrals {
 
 void deferrals_init(struct deferrals *deferrals, struct task *task, struct board *board);
 
+/* Forgets all: the supervisor answers them. */
+void deferrals_free(struct deferrals *deferrals);
+
 /* objpool_host.defer and .answer. */
 struct objpool_call *deferred_new(struct objpool_call *call, uint64_t wake_at);
 int deferred_answer(struct objpool_call *call, const void *msgpack, size_t size);

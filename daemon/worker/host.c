@@ -42,6 +42,8 @@ struct host {
 	struct invoker invoker;
 	uint64_t now;              /* when the last task ended */
 	uint64_t flushed;          /* when the replies were last sent */
+	bool ended;
+	enum host_end end;
 };
 
 static uint64_t clock_now(void)
@@ -539,8 +541,9 @@ static void on_start(struct host *host, struct reader *reader)
 	if (task_add_array(&host->task, args) < 0 || task_add_map(&host->task, kwargs) < 0 ||
 	    task_add_map(&host->task, slot_kwargs) < 0 || task_create(&host->task) < 0) {
 		put_ready(host, true);
-		crash_disarm();
-		_exit(1);
+		host->ended = true;
+		host->end = HOST_FAILED;
+		return;
 	}
 	on_replay(host, reader);
 	put_ready(host, false);
@@ -648,7 +651,7 @@ static void on_restore(struct host *host, struct reader *reader)
 	reply_seal(&host->reply);
 }
 
-_Noreturn static void on_stop(struct host *host, struct reader *reader)
+static void on_stop(struct host *host, struct reader *reader)
 {
 	uint64_t want_state;
 
@@ -657,9 +660,8 @@ _Noreturn static void on_stop(struct host *host, struct reader *reader)
 	reply_flush(&host->reply);
 	if (host->task.plugin->class.destroy)
 		host->task.plugin->class.destroy(host->task.self);
-	crash_disarm();
-	(void)fflush(NULL);
-	exit(0);
+	host->ended = true;
+	host->end = HOST_STOPPED;
 }
 
 /* ---- the loop ---- */
@@ -699,6 +701,7 @@ static void on_message(struct host *host, struct span message)
 		break;
 	case TO_STOP:
 		on_stop(host, &reader);
+		break;
 	case TO_LEASE:
 		on_lease(host, &reader);
 		break;
@@ -713,35 +716,70 @@ static void on_message(struct host *host, struct span message)
 	}
 }
 
-void host_run(const struct plugin *plugin, struct board *board)
+static int set_up(struct host *host, const struct plugin *plugin, struct board *board, int fd)
 {
-	static struct host host;
+	host->board = board;
+	host->end = HOST_CUT_OFF;
+	inbox_init(&host->inbox, fd);
+	reply_init(&host->reply, fd);
+	if (task_init(&host->task, plugin, &host->reply, board) < 0)
+		return -ENOMEM;
+	deferrals_init(&host->deferrals, &host->task, board);
+	host->task.deferrals = &host->deferrals;
+	host->invoker = (struct invoker){.inbox = &host->inbox, .reply = &host->reply};
+	host->task.invoker = &host->invoker;
+	return 0;
+}
+
+static void tear_down(struct host *host)
+{
+	struct binding *binding;
+
+	while ((binding = host->bindings)) {
+		host->bindings = binding->next;
+		free(binding);
+	}
+	deferrals_free(&host->deferrals);
+	invoker_free(&host->invoker);
+	task_free(&host->task);
+	reply_free(&host->reply);
+	inbox_free(&host->inbox);
+	free(host);
+}
+
+static void loop(struct host *host)
+{
 	struct span message;
 
-	host.board = board;
-	inbox_init(&host.inbox, CHANNEL_FD);
-	reply_init(&host.reply, CHANNEL_FD);
-	if (task_init(&host.task, plugin, &host.reply, board) < 0)
-		_exit(71);
-	deferrals_init(&host.deferrals, &host.task, board);
-	host.task.deferrals = &host.deferrals;
-	host.invoker = (struct invoker){.inbox = &host.inbox, .reply = &host.reply};
-	host.task.invoker = &host.invoker;
-	crash_arm(&host.reply);
-	nudge_start(&host.reply, board);
 	for (;;) {
-		while (inbox_next(&host.inbox, &message)) {
-			on_message(&host, message);
-			flush_when_due(&host);
-			wake(&host);
+		while (!host->ended && inbox_next(&host->inbox, &message)) {
+			on_message(host, message);
+			flush_when_due(host);
+			wake(host);
 		}
-		flush(&host);
-		const int got = inbox_fill(&host.inbox, timers_next(&host.deferrals.timers));
+		flush(host);
+		if (host->ended)
+			return;
+		const int got = inbox_fill(&host->inbox, timers_next(&host->deferrals.timers));
 		if (got <= 0 && got != -ETIMEDOUT)
-			break; /* the supervisor has gone, or speaks another language */
-		host.now = clock_now();
-		wake(&host);
+			return; /* the supervisor has gone, or speaks another language */
+		host->now = clock_now();
+		wake(host);
 	}
+}
+
+enum host_end host_run(const struct plugin *plugin, struct board *board, int fd)
+{
+	struct host *host = calloc(1, sizeof *host);
+
+	if (!host || set_up(host, plugin, board, fd) < 0)
+		_exit(71);
+	crash_arm(&host->reply);
+	struct nudge *nudge = nudge_start(&host->reply, board);
+	loop(host);
+	const enum host_end end = host->end;
 	crash_disarm();
-	_exit(0);
+	nudge_stop(nudge);
+	tear_down(host);
+	return end;
 }

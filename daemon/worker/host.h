@@ -9,7 +9,14 @@
 #include "daemon/worker/plugin.h"
 #include "proto/channel.h"
 
-/* Runs until the supervisor says stop or goes away; does not return. */
-_Noreturn void host_run(const struct plugin *plugin, struct board *board);
+enum host_end {
+	HOST_STOPPED, /* as the supervisor said; the instance has been destroyed */
+	HOST_FAILED,  /* the constructor did, and the supervisor knows why */
+	HOST_CUT_OFF, /* the channel has ended: the supervisor has gone */
+};
+
+/* Runs an instance, on the calling thread, until the supervisor says stop or goes away. The descriptor and the board stay the
+ * caller's. */
+enum host_end host_run(const struct plugin *plugin, struct board *board, int fd);
 
 #endif

@@ -36,6 +36,18 @@ int inbox_put_aside(struct inbox *inbox, struct span message)
 	return 0;
 }
 
+void inbox_free(struct inbox *inbox)
+{
+	struct held *held;
+
+	while ((held = STAILQ_FIRST(&inbox->held))) {
+		STAILQ_REMOVE_HEAD(&inbox->held, link);
+		free(held);
+	}
+	free(inbox->pinned);
+	free(inbox->bytes);
+}
+
 int inbox_pin(struct inbox *inbox)
 {
 	const size_t rest = inbox->end - inbox->begin, room = rest < INBOX_ROOM / 2 ? INBOX_ROOM : 2 * rest;

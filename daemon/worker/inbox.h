@@ -21,6 +21,7 @@ struct inbox {
 };
 
 void inbox_init(struct inbox *inbox, int fd);
+void inbox_free(struct inbox *inbox);
 
 /* The next whole message, valid until the next call of these: first what was put aside, then what has arrived. */
 bool inbox_next(struct inbox *inbox, struct span *message);

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static void forget(struct invoker *invoker)
+void invoker_free(struct invoker *invoker)
 {
 	free(invoker->response);
 	invoker->response = NULL;
@@ -140,7 +140,7 @@ int invoke(struct objpool_call *call, const char *target, const void *args, size
 	if (!task || !task->invoker || !call->method || !target || size == 0 || scan_length(args, size) != (int64_t)size ||
 	    scan_nesting(args, size) > SCAN_LEVELS + 1 || read_array(&reader, &n) < 0)
 		return -EINVAL;
-	forget(task->invoker);
+	invoker_free(task->invoker); /* what the last one gave */
 	int r = inbox_pin(task->invoker->inbox); /* the arguments of the present call lie in it */
 	if (r == 0)
 		r = ask(task, target, args, size);

@@ -13,6 +13,8 @@ struct invoker {
 	char *texts[4];    /* of its error, with a NUL at their ends */
 };
 
+void invoker_free(struct invoker *invoker);
+
 /* objpool_host.invoke */
 int invoke(struct objpool_call *call, const char *target, const void *args, size_t size, struct objpool_result *result);
 

@@ -9,7 +9,12 @@
 #include "daemon/worker/reply.h"
 #include "proto/channel.h"
 
-/* Without the thread (no memory for one) such answers come later: nothing else is lost. */
-void nudge_start(struct reply *reply, struct board *board);
+struct nudge;
+
+/* NULL without the thread (no memory for one): such answers come later then, nothing else is lost. */
+struct nudge *nudge_start(struct reply *reply, struct board *board);
+
+/* Ends the thread; accepts NULL. */
+void nudge_stop(struct nudge *nudge);
 
 #endif

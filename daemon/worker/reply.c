@@ -17,6 +17,12 @@ void reply_init(struct reply *reply, int fd)
 	pthread_mutex_init(&reply->lock, NULL);
 }
 
+void reply_free(struct reply *reply)
+{
+	free(reply->bytes);
+	pthread_mutex_destroy(&reply->lock);
+}
+
 static int grow(struct reply *reply, size_t room)
 {
 	pthread_mutex_lock(&reply->lock);
@@ -152,6 +158,12 @@ void reply_nudge(struct reply *reply)
 	pthread_mutex_lock(&reply->lock);
 	(void)send_sealed(reply); /* the writer will find out for itself */
 	pthread_mutex_unlock(&reply->lock);
+}
+
+void reply_nudge_dying(struct reply *reply)
+{
+	if (pthread_mutex_trylock(&reply->lock) == 0)
+		(void)send_sealed(reply);
 }
 
 void reply_flush_dying(struct reply *reply)

@@ -32,6 +32,7 @@ struct reply {
 };
 
 void reply_init(struct reply *reply, int fd);
+void reply_free(struct reply *reply);
 
 /* msgpack_packer's way in. */
 int reply_append(void *reply, const char *bytes, size_t size);
@@ -67,7 +68,10 @@ void reply_flush(struct reply *reply);
 /* From another thread: sends what is whole, as long as the writer is busy elsewhere. */
 void reply_nudge(struct reply *reply);
 
-/* In a signal handler or at exit: sends what is whole, the open RESULTS as far as it got. Async-signal-safe. */
+/* The same in a signal handler or at exit. Async-signal-safe. */
+void reply_nudge_dying(struct reply *reply);
+
+/* In a signal handler or at exit, of the writer's own: sends what is whole, the open RESULTS as far as it got. Async-signal-safe. */
 void reply_flush_dying(struct reply *reply);
 
 #endif

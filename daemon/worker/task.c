@@ -193,6 +193,15 @@ int task_init(struct task *task, const struct plugin *plugin, struct reply *repl
 		       : 0;
 }
 
+void task_free(struct task *task)
+{
+	task_forget_error(&task->handle.error);
+	free(task->args.values);
+	free(task->args.kwargs);
+	free((char *)task->place.pool);
+	msgpack_zone_destroy(&task->zone);
+}
+
 void task_clear(struct task *task)
 {
 	task->args.count = 0;

@@ -72,6 +72,8 @@ static inline struct task *task_of(const struct objpool_call *call)
 
 int task_init(struct task *task, const struct plugin *plugin, struct reply *reply, struct board *board);
 
+void task_free(struct task *task);
+
 /* Finds the method; `name` must stay valid as long as `found` is used. */
 void task_find(const struct task *task, const char *name, struct task_method *found);
 

@@ -19,6 +19,7 @@ enum { PACKET = 256 << 10, FORK_FDS = 3 };
 
 struct template {
 	struct plugin plugin;
+	bool threads; /* instances are threads of this process, not processes */
 	char fault[512];
 	uint8_t *packet;
 };
@@ -168,7 +169,7 @@ static void on_load(struct template *template, struct reader *reader)
 	char *texts[3];
 
 	if (read_text(reader, &pool) < 0 || read_text(reader, &path) < 0 || read_text(reader, &class_name) < 0 ||
-	    read_value(reader, &args) < 0 || read_value(reader, &kwargs) < 0)
+	    read_value(reader, &args) < 0 || read_value(reader, &kwargs) < 0 || read_bool(reader, &template->threads) < 0)
 		_exit(70);
 	const struct span spans[3] = {pool, path, class_name};
 	for (int i = 0; i < 3; i++)
@@ -176,6 +177,12 @@ static void on_load(struct template *template, struct reader *reader)
 			send_fault("out of memory");
 	if (plugin_load(&template->plugin, texts[1], texts[2], template->fault, sizeof template->fault) < 0)
 		send_fault(template->fault);
+	if (template->threads && !(template->plugin.class.flags & OBJPOOL_CLASS_THREAD_SAFE)) {
+		snprintf(template->fault, sizeof template->fault,
+			 "class %s does not say that it is safe for threads (OBJPOOL_CLASS_THREAD_SAFE): it needs isolation = process",
+			 template->plugin.class.name);
+		send_fault(template->fault);
+	}
 	prepare(template, texts[0], args, kwargs);
 	(void)prctl(PR_SET_NAME, "objpool-templ.", 0, 0, 0);
 	free(texts[1]);
@@ -196,7 +203,59 @@ _Noreturn static void become_worker(const struct template *template, const int *
 		(void)close(fds[i]);
 	(void)prctl(PR_SET_NAME, "objpool-worker", 0, 0, 0);
 	(void)setvbuf(stdout, NULL, _IOLBF, 0);
-	host_run(&template->plugin, board);
+	if (host_run(&template->plugin, board, CHANNEL_FD) == HOST_STOPPED)
+		exit(0); /* what the plugin has asked to be done at an orderly end, is */
+	_exit(1); /* the constructor failed; if the supervisor has gone, nobody looks */
+}
+
+/* ---- threads ---- */
+
+struct thread {
+	const struct template *template;
+	int fd;
+	struct board *board;
+};
+
+static void *run_thread(void *data)
+{
+	struct thread *thread = data;
+
+	(void)prctl(PR_SET_NAME, "objpool-thread", 0, 0, 0);
+	(void)host_run(&thread->template->plugin, thread->board, thread->fd);
+	(void)munmap(thread->board, sizeof *thread->board);
+	(void)close(thread->fd);
+	free(thread);
+	return NULL;
+}
+
+/* An instance on a thread of this process. 0 or a negative errno. */
+static int start_thread(const struct template *template, const int *fds)
+{
+	struct thread *thread = calloc(1, sizeof *thread);
+	pthread_attr_t attributes;
+	pthread_t id;
+	int r;
+
+	if (!thread || pthread_attr_init(&attributes) != 0) {
+		free(thread);
+		return -ENOMEM;
+	}
+	*thread = (struct thread){.template = template, .fd = fcntl(fds[0], F_DUPFD_CLOEXEC, CHANNEL_FD + 1)};
+	thread->board = mmap(NULL, sizeof *thread->board, PROT_READ | PROT_WRITE, MAP_SHARED, fds[1], 0);
+	r = thread->fd < 0 || thread->board == MAP_FAILED ? -errno : 0;
+	if (r == 0) {
+		(void)pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+		r = -pthread_create(&id, &attributes, run_thread, thread);
+	}
+	(void)pthread_attr_destroy(&attributes);
+	if (r == 0)
+		return 0;
+	if (thread->board != MAP_FAILED)
+		(void)munmap(thread->board, sizeof *thread->board);
+	if (thread->fd >= 0)
+		(void)close(thread->fd);
+	free(thread);
+	return r;
 }
 
 /*
@@ -240,7 +299,8 @@ static void on_fork(const struct template *template, struct reader *reader, cons
 
 	if (read_uint(reader, &slot) < 0 || read_uint(reader, &generation) < 0)
 		_exit(70);
-	const pid_t worker = fork_twice(template, fds);
+	const int started = template->threads ? start_thread(template, fds) : 0;
+	const pid_t worker = !template->threads ? fork_twice(template, fds) : started < 0 ? started : getpid();
 	for (int i = 0; i < FORK_FDS; i++)
 		(void)close(fds[i]);
 	msgpack_sbuffer_init(&packet);

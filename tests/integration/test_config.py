@@ -39,7 +39,7 @@ def check(place, text, *arguments):
     ("[pool p]\nplugin = a\nclass = b\nargs = {}\n", 1, ["args"]),
     ("[pool p]\nplugin = a\nclass = b\nkwargs = []\n", 1, ["kwargs"]),
     ("[pool p]\nplugin = a\nclass = b\nworkers = 2\nslot_kwargs = [{}]\n", 1, ["slot_kwargs", "2"]),
-    ("[pool p]\nplugin = a\nclass = b\nisolation = magic\n", 1, ["isolation"]),
+    ("[pool p]\nplugin = a\nclass = b\nisolation = magic\n", 4, ["isolation"]),
     ("[pool p]\nplugin = a\nclass = b\nmax_calls = few\n", 4, ["max_calls"]),
     ("[pool p]\nplugin = a\nclass = b\nworkers = 2\nworkers_max = 1\n", 1, ["workers_min", "workers_max"]),
     ("[pool p]\nplugin = a\nclass = b\nworkers = 9\nworkers_min = 1\nworkers_max = 4\n", 1, ["workers = 9"]),
