@@ -51,8 +51,7 @@ static size_t character(const unsigned char *p, size_t left)
 	return overlong || beyond ? 0 : size;
 }
 
-/* What strangers called things must not make an error that their libraries can't read. */
-static void clean(char *text, size_t size)
+void error_make_utf8(char *text, size_t size)
 {
 	for (size_t i = 0, n; i < size; i += n ? n : 1)
 		if ((n = character((const unsigned char *)text + i, size - i)) == 0)
@@ -76,7 +75,7 @@ void error_say(struct error *error, enum error_code code, enum ran ran, const ch
 		while (n > 0 && ((unsigned char)error->text[n] & 0xc0) == 0x80) /* not through the middle of a character */
 			n--;
 	}
-	clean(error->text, (size_t)n);
+	error_make_utf8(error->text, (size_t)n);
 	error->message = (struct span){.bytes = (const uint8_t *)error->text, .size = (size_t)n};
 }
 

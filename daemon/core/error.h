@@ -60,6 +60,10 @@ int error_read(struct error *error, struct span value);
 /* Writes it as a value: a map, or a string. */
 void error_pack(const struct error *error, bool as_map, struct sendq *to);
 
+/* Makes each byte that is no part of a UTF-8 character a "?": what strangers call things must not make texts that their
+ * libraries can't read. */
+void error_make_utf8(char *text, size_t size);
+
 const char *error_code_name(enum error_code code);
 
 #endif

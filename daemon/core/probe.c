@@ -23,6 +23,10 @@ void probe_begin(struct probe *probe, struct pool *pool, uint64_t deadline)
 
 	client_init(&probe->client, pool->core);
 	probe->client.internal = true;
+	if (pool->size == 0) { /* asleep: it is not woken for this */
+		sendq_copy(&probe->client.out, "\x94\x01\x00\xc0\xc0", 5);
+		return;
+	}
 	if (!pool_is_available(pool)) {
 		pool_unavailable(pool, NULL, &error);
 		refuse(probe, &error);
@@ -85,6 +89,8 @@ void probe_end(struct probe *probe)
 static bool is_busy(const struct slot *slot)
 {
 	const struct batch *batch = TAILQ_FIRST(&slot->handed);
+	if (slot->state == SLOT_READY && slot->leased)
+		return true;
 	if (slot->state != SLOT_READY || slot->killed || !batch || call_is_probe(batch->call))
 		return false;
 	return board_state(slot->board, batch->id) == BOARD_STARTED; /* and not CANCELLED, as it is when nobody waits any more */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/supervisor/status.h"
 
+#include "daemon/core/lease.h"
 #include "daemon/core/pool.h"
 #include "daemon/supervisor/listener.h"
 #include "daemon/supervisor/procfs.h"
@@ -10,7 +11,16 @@
 
 void status_pack_text(msgpack_packer *packer, const char *text)
 {
-	msgpack_pack_str_with_body(packer, text ? text : "", text ? strlen(text) : 0);
+	const size_t size = text ? strlen(text) : 0;
+	char copy[1024];
+
+	if (size > 0 && size < sizeof copy) {
+		memcpy(copy, text, size);
+		error_make_utf8(copy, size);
+		text = copy;
+	}
+	msgpack_pack_str(packer, size);
+	msgpack_pack_str_body(packer, text, size);
 }
 
 static void pair_text(msgpack_packer *packer, const char *key, const char *text)
@@ -130,7 +140,7 @@ static void pack_slot(const struct slot *slot, uint64_t now, msgpack_packer *pac
 	const struct method *method = status_running(slot, now, &since);
 	const struct procfs process = procfs_read(slot->pid);
 
-	msgpack_pack_map(packer, 15);
+	msgpack_pack_map(packer, 17);
 	pair_number(packer, "slot", slot->index);
 	pair_text(packer, "state", status_slot_state(slot));
 	pair_number(packer, "generation", slot->generation);
@@ -141,6 +151,12 @@ static void pack_slot(const struct slot *slot, uint64_t now, msgpack_packer *pac
 	pair_number(packer, "lost", slot->lost);
 	pair_number(packer, "restarts", slot->restarts);
 	pair_number(packer, "queue", slot->queue.count + (slot->handed_count > 0 ? slot->handed_count - 1 : 0));
+	pair_number(packer, "deferred", slot->by_tag.count);
+	status_pack_text(packer, "leased");
+	if (slot->leased)
+		msgpack_pack_uint64(packer, slot->leased->session);
+	else
+		msgpack_pack_nil(packer);
 	status_pack_text(packer, "running");
 	if (method)
 		status_pack_text(packer, method->name);
@@ -193,14 +209,36 @@ static void pack_measures(const struct pool *pool, msgpack_packer *packer)
 	}
 }
 
+/* What it remembers: one entry per call. */
+static void pack_sticky(const struct pool *pool, msgpack_packer *packer)
+{
+	static const char *const modes[] = {"no", "replace", "append"}; /* as enum sticky_mode */
+	const struct sticky *sticky;
+
+	status_pack_text(packer, "sticky");
+	msgpack_pack_array(packer, pool->stickies.count);
+	TAILQ_FOREACH(sticky, &pool->stickies.list, link) {
+		msgpack_pack_map(packer, 3);
+		status_pack_text(packer, "method");
+		msgpack_pack_str(packer, sticky->name.size);
+		msgpack_pack_str_body(packer, sticky->name.bytes, sticky->name.size);
+		pair_text(packer, "mode", modes[sticky->mode]);
+		pair_number(packer, "bytes", sticky->bytes->capacity);
+	}
+}
+
 static void pack_pool(const struct pool *pool, msgpack_packer *packer)
 {
 	uint64_t restarts = 0;
 
 	for (uint32_t i = 0; i < pool->size; i++)
 		restarts += pool->slots[i]->restarts;
-	msgpack_pack_map(packer, POOL_KEYS + 9);
+	msgpack_pack_map(packer, POOL_KEYS + 13);
 	pack_pool_head(pool, packer);
+	pair_number(packer, "workers_min", pool->settings.workers_min);
+	pair_number(packer, "workers_max", pool->settings.workers_max);
+	pair_number(packer, "leases_waiting", pool->leases_waiting);
+	pack_sticky(pool, packer);
 	pair_number(packer, "running", status_running_batches(pool));
 	pair_number(packer, "calls", pool->counts.calls);
 	pair_number(packer, "failures", pool->counts.failures);

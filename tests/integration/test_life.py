@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The life of a pool: sticky calls, successors, recycling, sizes, leases."""
 import os
+import pathlib
+import re
 import signal
 
 from harness import is_alive, wait_for
@@ -409,3 +411,25 @@ def test_progress_of_a_method_reaches_its_caller(start):
         assert seen[-1] == [100, 100, "step"] and 3 <= len(seen) <= 20
         assert [done for done, _, _ in seen] == sorted(done for done, _, _ in seen)
         assert client.value("p.progress", 5) == 5       # who doesn't ask isn't told
+
+
+# ---- preload ----
+
+
+def pss(pid):
+    text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return int(re.search(r"^Pss:\s+(\d+) kB", text, re.M).group(1)) << 10
+
+
+def test_what_the_template_has_preloaded_is_shared_by_the_workers(start):
+    """200 MB are there once, not five times; and a successor shares them too."""
+    size = 200 << 20
+    daemon = start({"p": {"workers": 4, "kwargs": f'{{"preload_bytes": {size}}}'}})
+    with daemon.client() as client:
+        client.value("objpool.restart", "p", 0)
+        assert client.value("p:all.preloaded") == [size] * 4     # each has read all of it
+        pids = client.value("p:all.pid")
+        wait_for(lambda: len(daemon.children()) == 5, lambda: "the old one to end")
+        shares = [pss(pid) for pid in pids]
+        assert all(share < size / 3 for share in shares), shares
+        assert size * 0.9 < sum(pss(pid) for pid in daemon.children()) < size * 1.25
