@@ -19,7 +19,7 @@
  *   [LEASE, session]                                         [LEASED] or [LEASED, error]
  *   [RELEASE, session]
  *   [RESULT, response]                                       [INVOKE, id, method string, args]
- *   [RESTORE, state]                                         nothing, or [RESTORED, error]
+ *   [RESTORE, state, replay if that fails]                   nothing, or [RESTORED, error]
  *   [GONE, tag]                                              [DEFERRED, id, item, tag]
  *   [SESSION_END, session]                                   [ANSWER, tag, error, value]
  *

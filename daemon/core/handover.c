@@ -59,11 +59,16 @@ void handover_start(struct slot *slot, int64_t supervisor_pid, struct span args,
 	put_value(out, NULL, kwargs);
 	put_value(out, NULL, slot_kwargs);
 	put_uints(out, (uint64_t[]){pool->core->limits.max_message}, 1);
+	slot->told_start = true;
+	if (slot->predecessor && pool->has_snapshot) { /* its state will have them, or they will be replayed without one */
+		slot->replayed = 0;
+		put_array(out, 0);
+		return;
+	}
 	if (slot->predecessor)
 		sticky_hand_on(slot->predecessor, slot);
 	sticky_put(slot, 0, out);
 	slot->replayed = pool->stickies.last;
-	slot->told_start = true;
 }
 
 void handover_replay(struct slot *slot)
@@ -214,8 +219,9 @@ void handover_stop(struct slot *slot, bool want_state)
 
 void handover_restore(struct slot *slot, struct span state, struct block *block)
 {
-	put_array(&slot->out, 2);
+	put_array(&slot->out, 3);
 	put_uints(&slot->out, (uint64_t[]){TO_RESTORE}, 1);
 	sendq_span(&slot->out, block, state.bytes, state.size);
+	sticky_put(slot, 0, &slot->out);
 	slot->pool->core->ops->slot_wrote(slot);
 }

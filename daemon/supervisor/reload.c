@@ -3,6 +3,7 @@
 
 #include "daemon/core/pool.h"
 #include "daemon/supervisor/http.h"
+#include "daemon/supervisor/chore.h"
 #include "daemon/supervisor/listener.h"
 #include "daemon/supervisor/log.h"
 #include "daemon/supervisor/systemd.h"
@@ -131,6 +132,30 @@ static void update_pool(struct pool *pool, struct config_pool *section, struct d
 		log_pool(LOG_ERR, pool, "out of memory: it has %u workers, not %u", pool->size, after);
 }
 
+/* Can its instances hand their states to those that the section makes? Then they are replaced one by one, and the pool stays. */
+static bool can_hand_over(const struct pool *pool, const struct config_pool *section)
+{
+	const struct template *template = pool->owner;
+	return pool->has_snapshot && template->section.isolation == ISOLATION_PROCESS &&
+	       section->isolation == ISOLATION_PROCESS && !strcmp(template->section.class, section->class);
+}
+
+static int hand_over(struct daemon *daemon, struct pool *pool, struct config_pool *section)
+{
+	const struct pool_settings settings = config_pool_settings(section);
+	const uint32_t workers = config_pool_workers(section);
+	struct template *next = template_new(daemon, section);
+
+	if (!next)
+		return -ENOMEM;
+	template_succeed(pool->owner, next);
+	pool_set(pool, &settings);
+	if (pool_resize(pool, workers) < 0)
+		log_pool(LOG_ERR, pool, "out of memory: it has %u workers, not %u", pool->size, workers);
+	chore_restart_pool(daemon, pool);
+	return 0;
+}
+
 /* The pools that are there: kept, resized, replaced or stopped. What is left in the configuration is new. */
 static void update_pools(struct daemon *daemon, struct config *config, struct daemon_report *report)
 {
@@ -145,6 +170,10 @@ static void update_pools(struct daemon *daemon, struct config *config, struct da
 		if (section && config_pool_same_instances(&template->section, section)) {
 			update_pool(pool, section, report);
 			config_pool_free(section);
+			continue;
+		}
+		if (section && can_hand_over(pool, section) && hand_over(daemon, pool, section) == 0) {
+			note(report->replaced, sizeof report->replaced, pool->name);
 			continue;
 		}
 		if (section)

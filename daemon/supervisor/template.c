@@ -387,6 +387,24 @@ static void on_readable(evutil_socket_t fd, short what, void *data)
 	}
 }
 
+void template_succeed(struct template *old, struct template *next)
+{
+	struct pool *pool = old->pool;
+	struct worker *worker;
+
+	next->pool = pool;
+	next->made = old->made;
+	next->made_by = old->made_by;
+	pool->owner = next;
+	while ((worker = TAILQ_FIRST(&old->waiting)))
+		list(worker, &next->waiting);
+	next->daemon->forks_wanted = true;
+	pool->calls_count++; /* it stays until all have been told */
+	refuse_all(&old->forking, "the pool's template was replaced");
+	pool->calls_count--;
+	template_free(old);
+}
+
 static struct slot *slot_of_process(const struct pool *pool, pid_t pid)
 {
 	struct slot *slot;

@@ -40,6 +40,9 @@ void template_fork(struct template *template, struct worker *worker);
 /* In each turn of the loop in which daemon->forks_wanted: starts what has to be started. The template may be gone then. */
 void template_run(struct template *template);
 
+/* Puts another in its place, for workers that are started from now on: those that live, live on. Frees it. */
+void template_succeed(struct template *old, struct template *next);
+
 /* Its process has ended. */
 void template_on_exit(struct template *template, int status);
 

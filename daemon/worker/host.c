@@ -649,6 +649,7 @@ static void on_restore(struct host *host, struct reader *reader)
 	(void)reply_append(&host->reply, (const char[]){(char)0x92, FROM_RESTORED}, 2);
 	task_put_error(task);
 	reply_seal(&host->reply);
+	on_replay(host, reader);
 }
 
 static void on_stop(struct host *host, struct reader *reader)

@@ -144,6 +144,37 @@ def test_a_restart_hands_the_state_over(start):
         assert client.value("p:all.generation") == [2, 2]
 
 
+def test_a_reload_hands_the_state_over(start):
+    daemon = start({"p": {"workers": 2, "kwargs": '{"tag": "old"}'}})
+    with daemon.client() as client:
+        client.value("p:scatter.set", ["zero", "one"])
+        client.full("p:all", "append", [1], sticky="append")
+        daemon.pools["p"] = {"workers": 3, "kwargs": '{"tag": "new"}'}
+        daemon.write_config()
+        calls = [client.start("p.echo", i) for i in range(100)]
+        assert client.value("objpool.reload")["restarted"] == ["p"]
+        assert [client.wait(call)[1] for call in calls] == list(range(100))
+        wait_for(lambda: client.value("p:all.tag") == ["new"] * 3, lambda: "all to be replaced")
+        assert client.value("p:all.get") == ["zero", "one", None]
+        assert client.value("p:all.list") == [[1]] * 3
+        wait_for(lambda: len(daemon.children()) == 4, lambda: "the old processes to end")
+
+
+def test_a_reload_to_what_cannot_be_built_leaves_the_old_instances(start):
+    daemon = start({"p": {"workers": 2}})
+    with daemon.client() as client:
+        pids = client.value("p:all.pid")
+        daemon.pools["p"] = {"workers": 2, "kwargs": '{"fail": "no"}'}
+        daemon.write_config()
+        client.value("objpool.reload")
+        daemon.wait_log("the constructor failed: no")
+        assert client.value("p:all.pid") == pids
+        daemon.pools["p"] = {"workers": 2, "kwargs": '{"tag": "x"}'}
+        daemon.write_config()
+        client.value("objpool.reload")
+        wait_for(lambda: client.value("p:all.tag") == ["x", "x"], lambda: "both to be replaced")
+
+
 def test_a_snapshot_that_fails_leaves_a_fresh_instance_with_what_is_sticky(start):
     daemon = start({"p": {"workers": 1, "kwargs": '{"snapshot_fail": true}'}})
     with daemon.client() as client:

@@ -198,6 +198,8 @@ static uint8_t *pack_failure(uint8_t *p, const char *ran)
 }
 
 static void receive(struct fake *fake);
+static uint8_t *pack_failure(uint8_t *p, const char *ran);
+static void put(struct fake *fake, const uint8_t *bytes, const uint8_t *end);
 
 /* ---- sticky calls: what an instance has been told ---- */
 
@@ -223,6 +225,45 @@ static void replay(struct fake *fake, struct reader *reader)
 		(void)read_array(reader, &fields);
 		(void)read_uint(reader, &token);
 		(void)read_value(reader, &skip);
+		apply(fake, (uint32_t)token);
+	}
+}
+
+/* Its state is which sticky calls it has had. Sometimes it can't tell. */
+static void put_state(struct fake *fake)
+{
+	const bool fails = world_dice(fake->world, 4) == 0;
+	uint8_t room[128], *p = pack_uint(pack_array(room, fails ? 3 : 2), FROM_STATE);
+	uint32_t n = 0;
+
+	if (fails)
+		p = pack_failure(pack_nil(p), "no");
+	for (uint32_t i = 0; fake->applied && i < fake->world->tokens; i++)
+		n += fake->applied[i];
+	if (!fails)
+		p = pack_array(p, n);
+	put(fake, room, p);
+	for (uint32_t i = 0; !fails && fake->applied && i < fake->world->tokens; i++)
+		if (fake->applied[i])
+			put(fake, room, pack_uint(room, i));
+}
+
+static void restore(struct fake *fake, struct reader *reader)
+{
+	uint8_t room[128], *p = pack_uint(pack_array(room, 2), FROM_RESTORED);
+	struct span state;
+	uint64_t token;
+	uint32_t n;
+
+	(void)read_value(reader, &state);
+	if (world_dice(fake->world, 4) == 0) {
+		put(fake, room, pack_failure(p, "no"));
+		replay(fake, reader);
+		return;
+	}
+	struct reader tokens = reader_of(state);
+	for ((void)read_array(&tokens, &n); n > 0; n--) {
+		(void)read_uint(&tokens, &token);
 		apply(fake, (uint32_t)token);
 	}
 }
@@ -341,7 +382,7 @@ static void begin(struct fake *fake)
 	const int64_t n = fake->in_size ? scan_length(fake->in, fake->in_size) : 0;
 	struct reader reader = {.p = fake->in, .end = fake->in + n};
 	struct span name;
-	uint64_t type, id, session, tag = 0;
+	uint64_t type, id, session, tag = 0, want_state = 0;
 	uint32_t fields;
 
 	if (n <= 0)
@@ -363,13 +404,19 @@ static void begin(struct fake *fake)
 	}
 	if (type == TO_GONE)
 		(void)read_uint(&reader, &tag);
+	if (type == TO_STOP)
+		(void)read_uint(&reader, &want_state);
 	if (type == TO_REPLAY)
 		replay(fake, &reader);
+	if (type == TO_RESTORE)
+		restore(fake, &reader);
 	memmove(fake->in, fake->in + n, fake->in_size - (size_t)n);
 	fake->in_size -= (size_t)n;
 	if (type == TO_GONE)
 		forget_put_off(fake, tag);
 	if (type == TO_STOP) {
+		if (want_state)
+			put_state(fake);
 		flush(fake);
 		gone(fake, 0);
 	}
@@ -551,6 +598,7 @@ static void new_pool(struct world *world)
 					       .cancel_grace = world_dice(world, 2) ? NEVER : 100 * MILLISECOND};
 	world->pool = pool_new(&world->core, "p", 1 + world_dice(world, 4), &settings, world);
 	assert(world->pool);
+	world->pool->has_snapshot = world_dice(world, 2);
 }
 
 void world_resize(struct world *world)

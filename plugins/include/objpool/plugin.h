@@ -137,8 +137,9 @@ struct objpool_class {
 	 * session (a lock, say) can be freed. Its deferred calls have been told of before. Optional. */
 	void (*session_end)(void *self, struct objpool_call *call, uint64_t session);
 
-	/* Writes the instance's state as one msgpack value, and makes a fresh instance (after `create`) take it over:
-	 * when a worker is replaced in good order (restart, recycling, reload). Both or none. Optional. */
+	/* Writes the instance's state as one msgpack value, and makes a fresh instance (after `create`) take it over, before its
+	 * first call: when a worker is replaced in good order (restart, recycling, reload). When either fails, the new
+	 * instance is as `create` and sticky calls make it. Both or none. Optional. */
 	int (*snapshot)(void *self, struct objpool_call *call, msgpack_packer *state);
 	int (*restore)(void *self, struct objpool_call *call, const msgpack_object *state);
 
