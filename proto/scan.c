@@ -171,6 +171,32 @@ int scan_run(struct scan *scan, const uint8_t *bytes, size_t size)
 	return here == 0 && pos <= size;
 }
 
+/* Of a header that begins so, all that is sure to follow in it. */
+static uint64_t header_least(uint8_t first)
+{
+	if (fixed[first] || first < 0xa0)
+		return fixed[first] ? fixed[first] : 1;
+	const struct format *f = &formats[first - 0xc0];
+	return f->kind == K_BAD ? 1 : (uint64_t)f->head + f->extra;
+}
+
+uint64_t scan_least(const struct scan *scan, const uint8_t *bytes, size_t size)
+{
+	const uint64_t least = scan->pos + (scan->deep ? scan->flat : owed(scan));
+	return scan->pos < size ? least - 1 + header_least(bytes[scan->pos]) : least;
+}
+
+int scan_step(const uint8_t **p, const uint8_t *end)
+{
+	int64_t count;
+	const int64_t length = *p < end ? read_header(*p, (size_t)(end - *p), &count) : 0;
+
+	if (length <= 0 || length > end - *p)
+		return -EBADMSG;
+	*p += length;
+	return 0;
+}
+
 int64_t scan_length(const uint8_t *bytes, size_t size)
 {
 	struct scan scan;

@@ -45,11 +45,17 @@ void scan_begin_many(struct scan *scan, uint32_t count, uint64_t limit);
  */
 int scan_run(struct scan *scan, const uint8_t *bytes, size_t size);
 
+/* The value does not end before this many bytes; `size` of them have been given to scan_run, which wanted more. */
+uint64_t scan_least(const struct scan *scan, const uint8_t *bytes, size_t size);
+
 /* Tells the scan that the caller has thrown away the first `count` bytes (at most pos) of its buffer. */
 static inline void scan_forget(struct scan *scan, uint64_t count)
 {
 	scan->pos -= count;
 }
+
+/* Passes one header, and the bytes that belong to it: a container's values come next. 0, or -EBADMSG. */
+int scan_step(const uint8_t **p, const uint8_t *end);
 
 /* The length of the value at the beginning of `bytes`; 0 when it is not whole; -EBADMSG. At most SSIZE_MAX / 2 bytes. */
 int64_t scan_length(const uint8_t *bytes, size_t size);

@@ -74,6 +74,39 @@ void sendq_span(struct sendq *queue, struct block *block, const uint8_t *bytes, 
 	queue->bytes += size;
 }
 
+void sendq_pass(struct sendq *queue, struct block *block)
+{
+	struct sendq_segment *segment = queue->failed ? NULL : append(queue, 0);
+	if (!segment)
+		return;
+	segment->block = block_ref(block);
+	segment->passes = true;
+	queue->descriptors++;
+}
+
+unsigned sendq_descriptors(const struct sendq *queue, int count, int *fds)
+{
+	unsigned n = 0;
+	for (const struct sendq_segment *s = queue->head; s && n < SENDQ_PASS && queue->descriptors > 0; s = s->next) {
+		if (s->len > s->off && count-- == 0)
+			break;
+		if (s->passes)
+			fds[n++] = s->block->fd;
+	}
+	return n;
+}
+
+void sendq_passed(struct sendq *queue, unsigned count)
+{
+	queue->descriptors -= count;
+	for (struct sendq_segment *s = queue->head; s && count > 0; s = s->next)
+		if (s->passes) {
+			s->passes = false;
+			s->block = block_unref(s->block);
+			count--;
+		}
+}
+
 void sendq_move(struct sendq *to, struct sendq *from)
 {
 	if (from->head) {
@@ -83,6 +116,7 @@ void sendq_move(struct sendq *to, struct sendq *from)
 			to->head = from->head;
 		to->tail = from->tail;
 		to->bytes += from->bytes;
+		to->descriptors += from->descriptors;
 	}
 	to->failed = to->failed || from->failed;
 	*from = (struct sendq){0};
@@ -90,9 +124,12 @@ void sendq_move(struct sendq *to, struct sendq *from)
 
 int sendq_iov(const struct sendq *queue, struct iovec *iov, int most)
 {
+	unsigned passes = 0;
 	int n = 0;
-	for (const struct sendq_segment *s = queue->head; s && n < most; s = s->next)
-		if (s->len > s->off)
+	for (const struct sendq_segment *s = queue->head; s && n < most && passes + s->passes <= SENDQ_PASS; s = s->next)
+		if (s->passes)
+			passes++;
+		else if (s->len > s->off)
 			iov[n++] = (struct iovec){.iov_base = s->bytes + s->off, .iov_len = s->len - s->off};
 	return n;
 }
@@ -113,6 +150,8 @@ void sendq_sent(struct sendq *queue, size_t size)
 	while (queue->head) {
 		struct sendq_segment *head = queue->head;
 		const size_t here = head->len - head->off;
+		if (head->passes)
+			break;
 		if (size < here) {
 			head->off += size;
 			return;

@@ -258,6 +258,7 @@ struct session *session_new(struct daemon *daemon, int fd, bool is_unix)
 	session->fd = fd;
 	session->is_unix = is_unix;
 	intake_init(&session->intake, daemon->core.limits.max_message);
+	intake_use_payloads(&session->intake, &daemon->payloads, daemon->core.limits.payload_min);
 	(void)event_assign(&session->readable, daemon->base, fd, EV_READ | EV_PERSIST, on_readable, session);
 	(void)event_assign(&session->writable, daemon->base, fd, EV_WRITE | EV_PERSIST, on_writable, session);
 	TAILQ_INSERT_TAIL(&daemon->sessions, session, link);

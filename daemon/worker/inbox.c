@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/worker/inbox.h"
 
+#include "proto/channel.h"
+
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -16,7 +19,7 @@ void inbox_init(struct inbox *inbox, int fd)
 	scan_begin(&inbox->scan, INT64_MAX);
 }
 
-bool inbox_next(struct inbox *inbox, struct span *message)
+static bool next_message(struct inbox *inbox, struct span *message)
 {
 	const uint8_t *from = inbox->bytes + inbox->begin;
 
@@ -31,6 +34,35 @@ bool inbox_next(struct inbox *inbox, struct span *message)
 	inbox->begin += message->size;
 	scan_begin(&inbox->scan, INT64_MAX);
 	return true;
+}
+
+/* [FILES, numbers]: of the message behind it. */
+static bool take_files(struct inbox *inbox, struct span message)
+{
+	if (message.size < 3 || message.bytes[0] != 0x92 || message.bytes[1] != TO_FILES)
+		return false;
+	inbox->files = files_new(&inbox->mappings, &inbox->arrivals, (struct span){message.bytes + 2, message.size - 2});
+	if (!inbox->files) {
+		(void)fprintf(stderr, "the descriptors of a message are missing\n");
+		_exit(70);
+	}
+	return true;
+}
+
+bool inbox_next(struct inbox *inbox, struct span *message)
+{
+	/* FILES may come long before its message. */
+	if (!inbox->announced)
+		inbox->files = files_free(inbox->files);
+	while (next_message(inbox, message)) {
+		if (take_files(inbox, *message)) {
+			inbox->announced = true;
+			continue;
+		}
+		inbox->announced = false;
+		return true;
+	}
+	return false;
 }
 
 static int make_room(struct inbox *inbox)
@@ -83,12 +115,13 @@ int inbox_fill(struct inbox *inbox, uint64_t until)
 			return -errno;
 		if (ready == 0)
 			return -ETIMEDOUT;
-		const ssize_t n = read(inbox->fd, inbox->bytes + inbox->end, inbox->room - inbox->end);
-		if (n > 0) {
+		const ssize_t n = arrivals_recv(&inbox->arrivals, inbox->fd, inbox->bytes + inbox->end, inbox->room - inbox->end, 0);
+		if (n > 0)
 			inbox->end += (size_t)n;
-			return 1;
+		if (n == -EPROTO) {
+			(void)fprintf(stderr, "descriptors that came for this worker were lost: it has too many files open\n");
+			_exit(70);
 		}
-		if (n == 0 || errno != EINTR)
-			return n == 0 ? 0 : -errno;
+		return n > 0 ? 1 : (int)n;
 	}
 }

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* inbox: whole messages from the channel. Blocking; one buffer, that grows with the largest message and shrinks again. */
+/*
+ * inbox: whole messages from the channel, with the files that come beside them. Blocking; one buffer, that grows with the
+ * largest message and shrinks again.
+ */
 #ifndef WORKER_INBOX_H
 #define WORKER_INBOX_H
 
+#include "daemon/worker/files.h"
 #include "proto/read.h"
 #include "proto/scan.h"
 
@@ -11,6 +15,10 @@ struct inbox {
 	uint8_t *bytes;
 	size_t begin, end, room; /* unread bytes; begin is a message's beginning */
 	struct scan scan;
+	struct arrivals arrivals;
+	struct mappings mappings;
+	bool announced;          /* `files` are of the message that comes next */
+	struct files *files;     /* of the message given last; whoever takes them sets this to NULL */
 };
 
 void inbox_init(struct inbox *inbox, int fd);

@@ -2,6 +2,7 @@
 #include "daemon/worker/task.h"
 
 #include "daemon/worker/deferred.h"
+#include "daemon/worker/files.h"
 #include "daemon/worker/values.h"
 #include "proto/pack.h"
 #include "proto/scan.h"
@@ -193,6 +194,7 @@ int task_init(struct task *task, const struct plugin *plugin, struct reply *repl
 
 void task_clear(struct task *task)
 {
+	task->files = NULL;
 	task->args.count = 0;
 	task->args.kwcount = 0;
 	msgpack_zone_clear(&task->zone);
@@ -201,6 +203,11 @@ void task_clear(struct task *task)
 static int no_memory(struct task *task)
 {
 	return task_fail(task, "FAILED", "no", "out of memory in the worker");
+}
+
+int task_no_map(struct task *task)
+{
+	return task_fail(task, "FAILED", "no", "the worker could not map what came beside the call: out of memory");
 }
 
 static int too_deep(struct task *task)
@@ -216,6 +223,8 @@ int task_add_value(struct task *task, struct reader *reader)
 		return no_memory(task);
 	if (values_next(reader, &task->zone, &args->values[args->count]) < 0)
 		return too_deep(task);
+	if (task->files && files_bins(task->files, &args->values[args->count]) < 0)
+		return task_no_map(task);
 	args->count++;
 	return 0;
 }
@@ -256,7 +265,9 @@ int task_add_keyword(struct task *task, struct span key, struct reader *reader)
 		return no_memory(task);
 	kv->key.type = MSGPACK_OBJECT_STR;
 	kv->key.via.str = (msgpack_object_str){.ptr = (const char *)key.bytes, .size = (uint32_t)key.size};
-	return values_next(reader, &task->zone, &kv->val) < 0 ? too_deep(task) : 0;
+	if (values_next(reader, &task->zone, &kv->val) < 0)
+		return too_deep(task);
+	return task->files && files_bins(task->files, &kv->val) < 0 ? task_no_map(task) : 0;
 }
 
 int task_add_map(struct task *task, struct span map)

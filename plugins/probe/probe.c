@@ -479,6 +479,22 @@ static int probe_blob(void *self, struct objpool_call *call, probe_args *args, m
 	return 0;
 }
 
+static int probe_sum(void *self, struct objpool_call *call, probe_args *args, msgpack_packer *result)
+{
+	const msgpack_object *bytes = NULL;
+	uint64_t sum = 0;
+
+	probe_called(self);
+	if (take_one(call, args, "bytes", &bytes) < 0)
+		return -1;
+	if (!bytes || bytes->type != MSGPACK_OBJECT_BIN)
+		return objpool_bad_argument(call, "bytes must be a bin");
+	for (uint32_t i = 0; i < bytes->via.bin.size; i++)
+		sum += (uint8_t)bytes->via.bin.ptr[i];
+	msgpack_pack_uint64(result, sum);
+	return 0;
+}
+
 static int put_u64(void *self, msgpack_packer *result, uint64_t value)
 {
 	probe_called(self);
@@ -943,6 +959,7 @@ static const struct objpool_method probe_methods[] = {
 	NAMED("kwargs", probe_kwargs, 0, "(**kwargs) -> map", "Its keyword arguments."),
 	NAMED("add", probe_add, 2, "(a: number, b: number) -> number", "The sum: of integers an integer while it fits."),
 	NAMED("blob", probe_blob, 1, "(n: int) -> bin", "n bytes, counting up from 0 and over."),
+	NAMED("sum", probe_sum, 1, "(bytes: bin) -> int", "The sum of the bytes."),
 	PLAIN("pid", probe_pid, "() -> int", "The worker's process."),
 	PLAIN("pool", probe_pool, "() -> str", "The pool's name."),
 	PLAIN("slot", probe_slot, "() -> int", "The instance's slot."),
