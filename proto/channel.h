@@ -21,7 +21,7 @@
  *   [RESTORE, state]                                         nothing, or [RESTORED, error]
  *   [GONE, tag]                                              [DEFERRED, id, item, tag]
  *   [SESSION_END, session]                                   [ANSWER, tag, error, value]
- *   [FILES, [number, …]]  + as many descriptors              [PAYLOAD, id, place, serial, offset, length]  + 1 descriptor
+ *   [FILES, [number, …]]  + as many descriptors              [PAYLOAD, id, place, offset, length]  + 1 descriptor
  *
  * `columns` is an array of arrays of `count` values, `kw columns` a map of such arrays. What an ITEMS batch answers comes
  * in item order; after a crash the values that were finished still arrive.
@@ -91,20 +91,17 @@ enum ledger_state { LEDGER_DEFERRED = 1, LEDGER_ANSWERED = 2, LEDGER_CANCELLED =
  * What a worker has lent to the supervisor: results in its own memory, which it fills again once they are given back. One
  * word per place:
  *
- *     0 --worker--> serial --supervisor--> 0: its own again
- *                     `------supervisor--> LENT_LOST: others may look at it for ever
- *
- * Serials go on from process to process, so that one which gives back late gives back nothing of its successor's.
+ *     FREE --worker--> OUT --supervisor--> FREE
+ *                       `-----supervisor--> LOST: others may look at it for ever, the worker lets go of it
  */
 enum { LENT_PLACES = 8 };
-#define LENT_LOST UINT64_MAX
+enum lent_state { LENT_FREE = 0, LENT_OUT = 1, LENT_LOST = 2 };
 
 struct board {
 	_Atomic uint64_t since;   /* CLOCK_MONOTONIC nanoseconds when the running batch began; 0: idle */
 	_Atomic uint32_t running; /* its id */
 	_Atomic uint32_t nudge;   /* a futex: the supervisor wants to have what is finished, although the next task runs */
 	_Atomic uint64_t payload_min; /* bytes of a result from which on it travels beside the socket; 0: never */
-	_Atomic uint64_t last_serial;
 	_Atomic uint64_t lent[LENT_PLACES];
 	struct board_entry entries[BOARD_ENTRIES];
 	_Atomic uint64_t ledger[LEDGER_ENTRIES]; /* tag << 8 | state; its pages exist once they are used */

@@ -132,7 +132,10 @@ struct block *payload_new(struct payload_pool *pool, size_t size)
 			payload->block.refs = 1;
 			return &payload->block;
 		}
-	return make(pool, capacity);
+	struct block *block = make(pool, capacity);
+	if (!block)
+		pool->shortage = PAYLOAD_PATIENCE;
+	return block;
 }
 
 void payload_filled(struct block *block, size_t size)
@@ -151,6 +154,7 @@ void payload_trim(struct payload_pool *pool)
 {
 	struct payload *payload;
 
+	pool->shortage -= pool->shortage > 0;
 	TAILQ_FOREACH(payload, &pool->idle, link)
 		payload->age++;
 	while ((payload = TAILQ_LAST(&pool->idle, payload_list)) && payload->age > PAYLOAD_PATIENCE)

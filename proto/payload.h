@@ -27,6 +27,7 @@ struct payload_pool {
 	struct payload_list idle; /* the latest first */
 	unsigned count;
 	size_t held;              /* bytes of their pages */
+	unsigned shortage;        /* of descriptors, or memory, not long ago: trims until that is forgotten; 0: none */
 };
 
 void payload_pool_init(struct payload_pool *pool);

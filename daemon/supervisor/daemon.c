@@ -197,6 +197,7 @@ static void on_sweep(evutil_socket_t fd, short what, void *data)
 		session_sweep(session);
 	}
 	payload_trim(&daemon->payloads);
+	loans_trim(&daemon->loans);
 }
 
 static int add_events(struct daemon *daemon)
@@ -311,6 +312,7 @@ int daemon_init(struct daemon *daemon, struct config *config, const char *path, 
 	core_init(&daemon->core, &ops, &limits);
 	daemon_tick(daemon);
 	daemon->started = daemon->core.now;
+	TAILQ_INIT(&daemon->loans);
 	payload_pool_init(&daemon->payloads);
 	daemon->scratch = block_new(INTAKE_SCRATCH);
 	if (!daemon->scratch || make_base(daemon) < 0 || add_events(daemon) < 0) {

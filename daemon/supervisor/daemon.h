@@ -11,6 +11,7 @@
 
 #include "daemon/core/core.h"
 #include "daemon/supervisor/config.h"
+#include "daemon/supervisor/loan.h"
 #include "proto/payload.h"
 
 #include <event2/event.h>
@@ -51,6 +52,7 @@ struct daemon {
 	struct worker_list dirty_workers;
 	struct chore_list chores;      /* slow methods of the daemon itself */
 	struct block *scratch;         /* what all read into */
+	struct loan_list loans;        /* large results that lie in workers' memory */
 	struct payload_pool payloads;  /* large messages, to be handed on by descriptor */
 	struct { pid_t pid; int status; } early[DAEMON_EARLY]; /* ended before we knew whose they are */
 	uint32_t early_next;

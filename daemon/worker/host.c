@@ -43,6 +43,7 @@ struct host {
 	struct deferrals deferrals;
 	uint64_t now;              /* when the last task ended */
 	uint64_t flushed;          /* when the replies were last sent */
+	bool reply_keeps;          /* payloads, for results */
 	uint64_t tidied;           /* when what is kept was last looked at */
 };
 
@@ -191,6 +192,7 @@ static void on_call(struct host *host, struct reader *reader, uint32_t fields)
 	/* The head of the answer comes first; the value is written right behind it. */
 	const size_t start = host->reply.size;
 	put_head(host, FROM_REPLY, (uint32_t)id, true);
+	host->reply.alone = true;
 	const int r = found && read_call_args(host, reader, fields) == 0 ? task_run(task, &host->method) : -1;
 	if (r > 0) {
 		host->reply.size = start;
@@ -200,7 +202,11 @@ static void on_call(struct host *host, struct reader *reader, uint32_t fields)
 		put_head(host, FROM_REPLY, (uint32_t)id, false);
 		task_put_error(task);
 		msgpack_pack_nil(&task->packer);
+	} else if (host->reply.large) {
+		reply_lend(&host->reply, start, (uint32_t)id);
+		host->reply_keeps = true;
 	}
+	host->reply.alone = false;
 	reply_seal(&host->reply);
 	put_answers(host);
 	end_batch(host, (uint32_t)id, 1);
@@ -683,7 +689,7 @@ _Noreturn static void on_stop(struct host *host, struct reader *reader)
 
 static bool keeps(const struct host *host)
 {
-	return host->inbox.mappings.count > 0;
+	return host->inbox.mappings.count > 0 || host->reply_keeps || host->reply.payloads.count > 0;
 }
 
 static uint64_t wake_at(const struct host *host)
@@ -698,6 +704,7 @@ static void tidy(struct host *host)
 		return;
 	host->tidied = host->now;
 	mappings_tidy(&host->inbox.mappings, host->now);
+	host->reply_keeps = reply_tidy(&host->reply);
 }
 
 /* ---- the loop ---- */
@@ -758,7 +765,7 @@ void host_run(const struct plugin *plugin, struct board *board)
 
 	host.board = board;
 	inbox_init(&host.inbox, CHANNEL_FD);
-	reply_init(&host.reply, CHANNEL_FD);
+	reply_init(&host.reply, CHANNEL_FD, board);
 	if (task_init(&host.task, plugin, &host.reply, board) < 0)
 		_exit(71);
 	deferrals_init(&host.deferrals, &host.task, board);

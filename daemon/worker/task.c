@@ -327,7 +327,8 @@ static int check_arguments(struct task *task, const struct objpool_method *metho
 /* What the method has written must be one value, not nested too deeply, not too large. */
 static int check_result(struct task *task)
 {
-	const size_t start = task->reply->value, size = task->reply->size - start;
+	const struct span value = reply_value(task->reply);
+	const size_t size = value.size;
 	struct scan scan;
 
 	if (size == 0) {
@@ -335,7 +336,7 @@ static int check_result(struct task *task)
 		return 0;
 	}
 	scan_begin(&scan, INT64_MAX);
-	const int r = scan_run(&scan, task->reply->bytes + start, size);
+	const int r = scan_run(&scan, value.bytes, size);
 	if (r != 1 || scan.pos != size)
 		return task_fail(task, "FAILED", "yes", "%s wrote %s to its result",
 				 task->handle.call.method ? task->handle.call.method : "snapshot",

@@ -249,7 +249,6 @@ def test_a_worker_without_descriptors_says_so(start):
     with daemon.client() as c:
         pid = c.value("p.pid")
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, 4096))
-        error = c.error("p.sum", pattern(MIB))
-        assert "WORKER_LOST" in error
-        daemon.wait_log("too many files open")
-        assert c.value("p.sum", pattern(MIB)) == sum(pattern(MIB))
+        assert c.value("p.sum", pattern(MIB)) == sum(pattern(MIB))  # it had not begun: another worker does it
+        daemon.wait_log("descriptors that came for this worker were lost: it has too many files open")
+        assert c.value("p.pid") != pid
