@@ -48,6 +48,9 @@ struct block *block_new(size_t capacity)
 		block->fd = -1;
 		block->files = NULL;
 		block->drop = NULL;
+		block->spoilt = false;
+		block->shown_to = 0;
+		block->touched = SIZE_MAX;
 	}
 	return block;
 }

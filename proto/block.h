@@ -9,6 +9,7 @@
 #ifndef PROTO_BLOCK_H
 #define PROTO_BLOCK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,6 +23,9 @@ struct block {
 	int fd;                        /* of the file that the bytes are a mapping of; -1: none */
 	struct block_files *files;     /* what values in the bytes stand for; NULL: none do. Owned */
 	void (*drop)(struct block *);  /* the last reference is gone; NULL: it is freed */
+	bool spoilt;                   /* somebody may look at the file for ever: it is not filled again */
+	uint64_t shown_to;             /* the session that has the file's descriptor, and may keep it; 0: none */
+	size_t touched;                /* bytes at its beginning that were ever filled: others' may lie there */
 };
 
 /* Descriptors that came with a message, in the order of the values that stand for them; one reference of each. */

@@ -21,7 +21,7 @@
  *   [RESTORE, state]                                         nothing, or [RESTORED, error]
  *   [GONE, tag]                                              [DEFERRED, id, item, tag]
  *   [SESSION_END, session]                                   [ANSWER, tag, error, value]
- *   [FILES, [number, …]]  + as many descriptors              [PAYLOAD, id, place, offset, length]  + 1 descriptor
+ *   [FILES, [number, …]]  + as many descriptors              [PAYLOAD, id, place, offset, length, touched]  + 1 descriptor
  *
  * `columns` is an array of arrays of `count` values, `kw columns` a map of such arrays. What an ITEMS batch answers comes
  * in item order; after a crash the values that were finished still arrive.
@@ -92,10 +92,13 @@ enum ledger_state { LEDGER_DEFERRED = 1, LEDGER_ANSWERED = 2, LEDGER_CANCELLED =
  * word per place:
  *
  *     FREE --worker--> OUT --supervisor--> FREE
- *                       `-----supervisor--> LOST: others may look at it for ever, the worker lets go of it
+ *                       |-----supervisor--> SHOWN: its caller has the descriptor, it is for that session's results only
+ *                       `-----supervisor--> LOST: somebody may look at it for ever, the worker lets go of it
+ *
+ * `touched` is how many bytes of the file were ever filled: a caller must not see what others were answered.
  */
 enum { LENT_PLACES = 8 };
-enum lent_state { LENT_FREE = 0, LENT_OUT = 1, LENT_LOST = 2 };
+enum lent_state { LENT_FREE = 0, LENT_OUT = 1, LENT_LOST = 2, LENT_SHOWN = 3 };
 
 struct board {
 	_Atomic uint64_t since;   /* CLOCK_MONOTONIC nanoseconds when the running batch began; 0: idle */

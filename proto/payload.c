@@ -26,9 +26,7 @@ struct payload {
 	struct block block; /* first: what others refer to */
 	TAILQ_ENTRY(payload) link;
 	struct payload_pool *pool;
-	size_t touched;     /* bytes of it that have pages */
 	unsigned age;       /* trims since it was used */
-	bool spoilt;
 };
 
 void payload_pool_init(struct payload_pool *pool)
@@ -48,7 +46,7 @@ static void take_out(struct payload_pool *pool, struct payload *payload)
 {
 	TAILQ_REMOVE(&pool->idle, payload, link);
 	pool->count--;
-	pool->held -= payload->touched;
+	pool->held -= payload->block.touched;
 }
 
 static void drop_oldest(struct payload_pool *pool)
@@ -64,14 +62,14 @@ static void on_dropped(struct block *block)
 	struct payload *payload = (struct payload *)block;
 	struct payload_pool *pool = payload->pool;
 
-	if (payload->spoilt) {
+	if (payload->block.spoilt) {
 		payload_free(payload);
 		return;
 	}
 	payload->age = 0;
 	TAILQ_INSERT_HEAD(&pool->idle, payload, link);
 	pool->count++;
-	pool->held += payload->touched;
+	pool->held += payload->block.touched;
 	while (pool->count > PAYLOAD_IDLE || pool->held > PAYLOAD_KEPT)
 		drop_oldest(pool);
 }
@@ -121,13 +119,13 @@ static size_t capacity_for(size_t size)
 	return capacity;
 }
 
-struct block *payload_new(struct payload_pool *pool, size_t size)
+struct block *payload_new(struct payload_pool *pool, size_t size, uint64_t session)
 {
 	const size_t capacity = capacity_for(size);
 	struct payload *payload;
 
 	TAILQ_FOREACH(payload, &pool->idle, link)
-		if (payload->block.capacity == capacity) {
+		if (payload->block.capacity == capacity && (!payload->block.shown_to || payload->block.shown_to == session)) {
 			take_out(pool, payload);
 			payload->block.refs = 1;
 			return &payload->block;
@@ -141,13 +139,8 @@ struct block *payload_new(struct payload_pool *pool, size_t size)
 void payload_filled(struct block *block, size_t size)
 {
 	struct payload *payload = (struct payload *)block;
-	if (size > payload->touched)
-		payload->touched = size;
-}
-
-void payload_spoil(struct block *block)
-{
-	((struct payload *)block)->spoilt = true;
+	if (size > payload->block.touched)
+		payload->block.touched = size;
 }
 
 void payload_trim(struct payload_pool *pool)
@@ -168,6 +161,25 @@ void payload_pool_clear(struct payload_pool *pool)
 }
 
 /* ---- what others made ---- */
+
+/* block->drop */
+static void close_file(struct block *block)
+{
+	(void)close(block->fd);
+	free(block);
+}
+
+struct block *payload_of(int fd)
+{
+	struct block *block = malloc(sizeof *block);
+
+	if (!block) {
+		(void)close(fd);
+		return NULL;
+	}
+	*block = (struct block){.refs = 1, .fd = fd, .drop = close_file};
+	return block;
+}
 
 int payload_check(int fd, uint64_t offset, uint64_t length)
 {

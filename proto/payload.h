@@ -32,21 +32,24 @@ struct payload_pool {
 
 void payload_pool_init(struct payload_pool *pool);
 
-/* A block with room for `size` bytes, from the pool or new. It goes back to the pool with its last reference. NULL: the
- * system has no memory or descriptor for it. */
-struct block *payload_new(struct payload_pool *pool, size_t size);
+/*
+ * A block with room for `size` bytes, from the pool or new. It goes back to the pool with its last reference. NULL: the
+ * system has no memory or descriptor for it. One that was shown to a session is taken for that session only.
+ */
+struct block *payload_new(struct payload_pool *pool, size_t size, uint64_t session);
 
 /* It has been filled so far. */
 void payload_filled(struct block *block, size_t size);
-
-/* Somebody may look at it for ever: it is not filled again. */
-void payload_spoil(struct block *block);
 
 /* Gives back what has not been used for PAYLOAD_PATIENCE calls of this one. */
 void payload_trim(struct payload_pool *pool);
 
 /* Gives back all that is idle. */
 void payload_pool_clear(struct payload_pool *pool);
+
+/* A block for a file that a stranger has made: no bytes of it, only the descriptor, which it takes. NULL: no memory, and
+ * it is closed. */
+struct block *payload_of(int fd);
 
 /* May it be mapped: is it a memfd that can't shrink, and has it these bytes? 0 or -EINVAL. */
 int payload_check(int fd, uint64_t offset, uint64_t length);

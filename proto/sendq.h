@@ -35,8 +35,17 @@ struct sendq_segment {
 	bool passes; /* the block's descriptor, and no bytes */
 };
 
+/* Descriptors that were sent and that the receiver has not given back: numbered in the order in which they were sent. */
+struct sendq_kept {
+	struct block **blocks; /* NULL: that one has been given back */
+	uint32_t count, room;
+	uint64_t first;        /* number of blocks[0] */
+	size_t bytes;
+};
+
 struct sendq {
 	struct sendq_segment *head, *tail;
+	struct sendq_kept *kept; /* NULL: nobody wants to know. Owned by whoever set it */
 	size_t bytes; /* waiting */
 	uint32_t descriptors; /* likewise */
 	bool failed;
@@ -69,6 +78,12 @@ void sendq_pass(struct sendq *queue, struct block *block);
 /* The descriptors, at most SENDQ_PASS, among the spans that sendq_iov gave `count` of; and: they have been sent. */
 unsigned sendq_descriptors(const struct sendq *queue, int count, int *fds);
 void sendq_passed(struct sendq *queue, unsigned count);
+
+/* The receiver gives back that descriptor. 0 or -EINVAL. */
+int sendq_given_back(struct sendq_kept *kept, uint64_t number);
+
+/* The receiver has gone, with all that it was given. */
+void sendq_lose_kept(struct sendq_kept *kept);
 
 /* Moves all that `from` holds to the end of `to`. */
 void sendq_move(struct sendq *to, struct sendq *from);

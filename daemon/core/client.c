@@ -4,6 +4,7 @@
 #include "daemon/core/lease.h"
 #include "daemon/core/pool.h"
 #include "proto/pack.h"
+#include "proto/payload.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -53,6 +54,7 @@ void client_gone(struct client *client)
 	assert(TAILQ_EMPTY(&client->flows));
 	idmap_free(&client->inflight);
 	sendq_clear(&client->out);
+	sendq_lose_kept(&client->kept);
 }
 
 void client_on_input_end(struct client *client)
@@ -141,11 +143,41 @@ void ticket_close(struct ticket *ticket)
 	client_wrote(client);
 }
 
+/* May it have this file's descriptor? It would see all that was ever written there, and may look for ever. */
+static bool may_have(const struct client *client, const struct block *block, struct span value)
+{
+	const struct core_limits *limits = &client->core->limits;
+
+	if (!client->fds || !block || block->fd < 0 || client->out.descriptors + client->kept.count >= CLIENT_KEPT)
+		return false;
+	if (client->kept.count > 0 && client->kept.bytes + block->capacity > limits->max_pending)
+		return false;
+	const size_t end = (size_t)(value.bytes + value.size - block->bytes);
+	return block->shown_to == client->id || (!block->shown_to && block->touched <= end);
+}
+
+void client_put_value(struct client *client, struct sendq *out, struct block *block, struct span value)
+{
+	struct reader reader = reader_of(value);
+	uint8_t ref[PAYLOAD_REF];
+	struct span bin;
+
+	if (!client || !may_have(client, block, value) || read_bytes(&reader, &bin) < 0 || reader.p != reader.end || bin.size < client->core->limits.payload_min) {
+		sendq_span(out, block, value.bytes, value.size);
+		return;
+	}
+	block->shown_to = client->id;
+	sendq_pass(out, block);
+	payload_write_ref(ref, PAYLOAD_BIN, (struct payload_ref){.offset = (uint64_t)(bin.bytes - block->bytes), .length = bin.size});
+	sendq_copy(out, ref, sizeof ref);
+}
+
 void ticket_answer_span(struct ticket *ticket, struct block *block, struct span value)
 {
+	struct client *client = ticket->client;
 	struct sendq *out = ticket_value(ticket);
 	if (out)
-		sendq_span(out, block, value.bytes, value.size);
+		client_put_value(client, out, block, value);
 	ticket_close(ticket);
 }
 

@@ -12,7 +12,7 @@
 #include "daemon/core/error.h"
 #include "proto/rpc.h"
 
-enum { CLIENT_METHOD_MEMO = 64, CLIENT_NAME = 64 };
+enum { CLIENT_METHOD_MEMO = 64, CLIENT_NAME = 64, CLIENT_KEPT = 16 /* descriptors that it may have */ };
 
 struct method;
 
@@ -52,6 +52,8 @@ struct client {
 	struct client_memo memo;
 	char name[CLIENT_NAME];  /* what it called itself in hello */
 	bool error_maps;         /* wants errors as maps */
+	bool fds;                /* takes descriptors */
+	struct sendq_kept kept;  /* those that it has */
 	bool stalled;            /* doesn't read its answers: nothing more is started for it */
 };
 
@@ -85,6 +87,9 @@ int ticket_open(struct ticket *ticket, struct client *client, const struct rpc *
  */
 struct sendq *ticket_value(struct ticket *ticket);
 void ticket_close(struct ticket *ticket);
+
+/* A value of a task for the client: a large bin that lies in a file alone goes by descriptor to one that takes them. */
+void client_put_value(struct client *client, struct sendq *out, struct block *block, struct span value);
 void ticket_answer_span(struct ticket *ticket, struct block *block, struct span value);
 void ticket_answer_error(struct ticket *ticket, const struct error *error);
 

@@ -445,7 +445,7 @@ static int read_reply(struct slot *slot, struct reader *reader, struct block *bl
 	return 1;
 }
 
-/* [PAYLOAD, id, place, offset, length]: as a REPLY whose value lies in `lent`, where it has been scanned. */
+/* [PAYLOAD, id, place, offset, length, touched]: as a REPLY whose value lies in `lent`, where it has been scanned. */
 static int read_payload(struct slot *slot, struct reader *reader, struct block *lent)
 {
 	uint64_t id, place, offset, length;
@@ -637,7 +637,7 @@ static int read_message(struct slot *slot, struct span message, struct block *bl
 	case FROM_REPLY:
 		return count == 4 ? read_reply(slot, &reader, block) : -EBADMSG;
 	case FROM_PAYLOAD:
-		return count == 5 && block && block->fd >= 0 ? read_payload(slot, &reader, block) : -EBADMSG;
+		return count == 6 && block && block->fd >= 0 ? read_payload(slot, &reader, block) : -EBADMSG;
 	case FROM_RESULTS:
 		return count == 4 ? read_results(slot, &reader, block) : -EBADMSG;
 	case FROM_ITEM_ERROR:

@@ -19,6 +19,12 @@ void intake_use_payloads(struct intake *intake, struct payload_pool *payloads, u
 	intake->payload_min = least;
 }
 
+void intake_pass(struct intake *intake)
+{
+	intake->passing = true;
+	intake->arrivals.read = UINT64_C(1) << 32; /* what was read before counts, too */
+}
+
 void intake_free(struct intake *intake)
 {
 	intake->own = block_unref(intake->own);
@@ -62,7 +68,7 @@ static bool is_large(const struct intake *intake)
 /* Without descriptors it grows like any other. */
 static void move_to_payload(struct intake *intake, size_t capacity)
 {
-	(void)move_to_block(intake, payload_new(intake->payloads, capacity));
+	(void)move_to_block(intake, payload_new(intake->payloads, capacity, 0));
 }
 
 static bool in_payload(const struct intake *intake)
@@ -77,7 +83,7 @@ static struct block *take_whole(struct intake *intake, struct span *message)
 
 	if (block || !intake->payloads || message->size < intake->payload_min)
 		return block;
-	block = intake->whole = payload_new(intake->payloads, message->size);
+	block = intake->whole = payload_new(intake->payloads, message->size, 0);
 	if (!block)
 		return NULL;
 	memcpy(block->bytes, message->bytes, message->size);
@@ -183,6 +189,8 @@ int intake_next(struct intake *intake, struct span *message, struct block **bloc
 		if (r == 0)
 			return 0;
 		intake->deep = intake->scan.deep;
+		intake->refs = intake->scan.refs;
+		intake->begins = intake->arrivals.read - size;
 		scan_begin(&intake->scan, intake->limit);
 		if (intake->dropping) {
 			intake->dropping = false;

@@ -35,12 +35,17 @@ struct intake {
 	uint64_t payload_min;
 	struct block *whole;   /* the message just taken, which came at once and is large; NULL: it isn't */
 	bool passing;          /* descriptors are received */
+	uint32_t refs;         /* values of the message just taken that stand for descriptors */
+	uint64_t begins;       /* its place in what arrivals has read */
 	struct arrivals arrivals;
 };
 
 void intake_init(struct intake *intake, uint64_t limit);
 void intake_use_payloads(struct intake *intake, struct payload_pool *payloads, uint64_t least);
 void intake_free(struct intake *intake);
+
+/* From here on descriptors are received. */
+void intake_pass(struct intake *intake);
 
 /* Reads once. Bytes read; 0: end of input; a negative errno, -EAGAIN among them. */
 ssize_t intake_read(struct intake *intake, int fd, struct block *scratch);

@@ -16,7 +16,6 @@ struct loan {
 	struct loans *loans;    /* NULL: the worker has gone */
 	unsigned place;
 	unsigned age;           /* trims since it was used */
-	bool spoilt;
 	dev_t device;
 	ino_t inode;
 };
@@ -44,17 +43,13 @@ static void on_dropped(struct block *block)
 	struct loan *loan = (struct loan *)block;
 	struct loans *loans = loan->loans;
 
-	if (loans)
-		atomic_store_explicit(&loans->board->lent[loan->place], loan->spoilt ? LENT_LOST : LENT_FREE, memory_order_release);
-	loan->age = 0;
-	if (!loans || loan->spoilt)
-		loan_free(loan);
-}
+	const enum lent_state state = block->spoilt ? LENT_LOST : block->shown_to ? LENT_SHOWN : LENT_FREE;
 
-void loan_spoil(struct block *block)
-{
-	if (block->drop == on_dropped)
-		((struct loan *)block)->spoilt = true;
+	if (loans)
+		atomic_store_explicit(&loans->board->lent[loan->place], state, memory_order_release);
+	loan->age = 0;
+	if (!loans || block->spoilt)
+		loan_free(loan);
 }
 
 void loans_close(struct loans *loans)
@@ -84,16 +79,16 @@ void loans_trim(struct loan_list *all)
 
 bool loan_is_spoken_of(struct span message)
 {
-	return message.size > 2 && message.bytes[0] == 0x95 && message.bytes[1] == FROM_PAYLOAD;
+	return message.size > 2 && message.bytes[0] == 0x96 && message.bytes[1] == FROM_PAYLOAD;
 }
 
-static int read_place(struct span message, uint64_t *place, uint64_t *offset, uint64_t *length)
+static int read_place(struct span message, uint64_t *place, uint64_t *offset, uint64_t *length, uint64_t *touched)
 {
 	struct reader reader = {.p = message.bytes + 2, .end = message.bytes + message.size};
 	uint64_t id;
 
 	if (read_uint(&reader, &id) < 0 || read_uint(&reader, place) < 0 || read_uint(&reader, offset) < 0 ||
-	    read_uint(&reader, length) < 0)
+	    read_uint(&reader, length) < 0 || read_uint(&reader, touched) < 0)
 		return -EBADMSG;
 	return *place < LENT_PLACES ? 0 : -EBADMSG;
 }
@@ -147,12 +142,12 @@ static bool is_one_value(const uint8_t *bytes, uint64_t length, uint64_t limit)
 
 struct block *loan_take(struct loans *loans, struct span message, struct arrivals *arrivals, uint64_t limit)
 {
-	uint64_t place, offset, length;
+	uint64_t place, offset, length, touched;
 	const int fd = arrivals_take(arrivals);
 
 	if (fd < 0)
 		return NULL;
-	if (read_place(message, &place, &offset, &length) < 0 || payload_check(fd, offset, length) < 0) {
+	if (read_place(message, &place, &offset, &length, &touched) < 0 || payload_check(fd, offset, length) < 0) {
 		(void)close(fd);
 		return NULL;
 	}
@@ -160,7 +155,7 @@ struct block *loan_take(struct loans *loans, struct span message, struct arrival
 	if (!loan)
 		return NULL;
 	loan->block.refs = 1;
-	loan->spoilt = false;
+	loan->block.touched = (size_t)touched;
 	if (!is_one_value(loan->block.bytes + offset, length, limit)) {
 		block_unref(&loan->block);
 		return NULL;

@@ -32,9 +32,6 @@ bool loan_is_spoken_of(struct span message);
 /* What the message speaks of: one whole value of at most `limit` bytes. One reference; NULL: it isn't there, or is no such thing. */
 struct block *loan_take(struct loans *loans, struct span message, struct arrivals *arrivals, uint64_t limit);
 
-/* Somebody may look at it for ever: the worker must not fill it again. */
-void loan_spoil(struct block *block);
-
 /* Now and then: unmaps what has not been used for long. */
 void loans_trim(struct loan_list *all);
 

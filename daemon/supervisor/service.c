@@ -4,6 +4,7 @@
 #include "daemon/core/lease.h"
 #include "daemon/core/pool.h"
 #include "daemon/core/request.h"
+#include "daemon/supervisor/files.h"
 #include "daemon/supervisor/log.h"
 #include "daemon/supervisor/status.h"
 #include "daemon/supervisor/template.h"
@@ -69,6 +70,11 @@ static int read_hello(struct request *request, uint32_t n)
 			if (read_text(&look, &text) < 0 || (!span_is(text, "map") && !span_is(text, "string")))
 				return bad(request, "errors as \"map\" or \"string\"");
 			client->error_maps = span_is(text, "map");
+		} else if (span_is(key, "fds")) {
+			bool fds;
+			if (read_bool(&look, &fds) < 0)
+				return bad(request, "fds as true or false");
+			files_offer(request->session, fds);
 		} else if (span_is(key, "client") && read_text(&look, &text) == 0) {
 			snprintf(client->name, sizeof client->name, "%.*s", (int)(text.size < CLIENT_NAME ? text.size : CLIENT_NAME), (const char *)text.bytes);
 		}
@@ -100,7 +106,9 @@ static int on_hello(struct request *request)
 		return bad(request, "a map: {client: name, errors: \"map\"}");
 	if (read_hello(request, n) < 0)
 		return -1;
-	msgpack_pack_map(request->result, 5);
+	msgpack_pack_map(request->result, 6);
+	status_pack_text(request->result, "fds");
+	(request->session->client.fds ? msgpack_pack_true : msgpack_pack_false)(request->result);
 	status_pack_text(request->result, "server");
 	status_pack_text(request->result, "objpool");
 	status_pack_text(request->result, "version");

@@ -193,6 +193,7 @@ static void on_call(struct host *host, struct reader *reader, uint32_t fields)
 	const size_t start = host->reply.size;
 	put_head(host, FROM_REPLY, (uint32_t)id, true);
 	host->reply.alone = true;
+	host->reply.session = task->handle.call.session;
 	const int r = found && read_call_args(host, reader, fields) == 0 ? task_run(task, &host->method) : -1;
 	if (r > 0) {
 		host->reply.size = start;

@@ -45,8 +45,9 @@ static void take_back(struct reply *reply)
 		const uint64_t state = atomic_load_explicit(&reply->board->lent[i], memory_order_acquire);
 		if (!reply->lent[i] || state == LENT_OUT)
 			continue;
-		if (state == LENT_LOST)
-			payload_spoil(reply->lent[i]);
+		reply->lent[i]->spoilt = state == LENT_LOST;
+		if (state == LENT_SHOWN)
+			reply->lent[i]->shown_to = reply->lent_to[i];
 		reply->lent[i] = block_unref(reply->lent[i]);
 		atomic_store_explicit(&reply->board->lent[i], LENT_FREE, memory_order_relaxed);
 	}
@@ -69,7 +70,7 @@ static int move_to_payload(struct reply *reply, size_t size)
 
 	take_back(reply);
 	if (free_place(reply) < LENT_PLACES)
-		block = payload_new(&reply->payloads, size);
+		block = payload_new(&reply->payloads, size, reply->session);
 	if (!block)
 		return -1;
 	memcpy(block->bytes, so_far.bytes, so_far.size);
@@ -121,23 +122,25 @@ void reply_rewind(struct reply *reply)
 	reply->size = reply->value;
 }
 
-/* [PAYLOAD, id, place, offset, length] */
+/* [PAYLOAD, id, place, offset, length, touched] */
 void reply_lend(struct reply *reply, size_t start, uint32_t id)
 {
-	uint8_t message[2 + 4 * PACK_UINT], *p = message;
+	uint8_t message[2 + 5 * PACK_UINT], *p = message;
 	const unsigned place = free_place(reply);
 
-	*p++ = 0x95;
+	*p++ = 0x96;
 	*p++ = FROM_PAYLOAD;
 	p = pack_uint(p, id);
 	p = pack_uint(p, place);
 	p = pack_uint(p, 0);
 	p = pack_uint(p, reply->large_size);
+	p = pack_uint(p, reply->large->touched);
 	reply->limit = SIZE_MAX;
 	reply->size = start;
 	if (reply_append(reply, (const char *)message, (size_t)(p - message)) < 0)
 		abort();
 	reply->lent[place] = reply->large;
+	reply->lent_to[place] = reply->session;
 	reply->large = NULL;
 	atomic_store_explicit(&reply->board->lent[place], LENT_OUT, memory_order_release);
 	pthread_mutex_lock(&reply->lock);

@@ -35,11 +35,13 @@ struct reply {
 	uint32_t count;
 	size_t limit;      /* of `size`, beyond which the value goes on in a payload */
 	bool alone;        /* the next value is a REPLY's */
+	uint64_t session;  /* whose */
 	struct block *large;   /* where it goes on; NULL: in `bytes` */
 	size_t large_size;
 	struct payload_pool payloads;
 	struct board *board;
 	struct block *lent[LENT_PLACES]; /* NULL: the place is free */
+	uint64_t lent_to[LENT_PLACES];   /* the session */
 	int passing[LENT_PLACES];        /* descriptors that leave with the next bytes */
 	unsigned passing_count;
 	pthread_mutex_t lock; /* guards these two as well */

@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Large values: they travel beside the socket, arrive whole, and nothing of them stays behind."""
+import fcntl
+import itertools
 import os
 import pathlib
 import resource
 import signal
+import socket
+import struct
+import time
 
 import msgpack
 import pytest
 
-from harness import DEADLINE, wait_for
+from harness import Client, wait_for
 
 MIN = 64 << 10
 MIB = 1 << 20
@@ -252,3 +257,269 @@ def test_a_worker_without_descriptors_says_so(start):
         assert c.value("p.sum", pattern(MIB)) == sum(pattern(MIB))  # it had not begun: another worker does it
         daemon.wait_log("descriptors that came for this worker were lost: it has too many files open")
         assert c.value("p.pid") != pid
+
+
+# ---- descriptors of clients
+
+
+def memfd(data, seals=fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW, before=b""):
+    fd = os.memfd_create("test", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.write(fd, before)
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view):]
+    if seals:
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
+    return fd
+
+
+def ref(offset, length):
+    """What stands for a bin whose bytes are in a descriptor."""
+    return msgpack.ExtType(112, struct.pack(">QQ", offset, length))
+
+
+class FdsClient(Client):
+    """A client that hands over descriptors and gets them; it gives each back when it has read it."""
+
+    def __init__(self, address, give_back=True):
+        super().__init__(address)
+        self.got, self.numbers, self.give_back = [], itertools.count(), give_back
+        self.descriptors = 0
+        assert self.value("objpool.hello", {"fds": True})["fds"] is True
+
+    def close(self):
+        for fd in self.got:
+            os.close(fd)
+        super().close()
+
+    def send_fds(self, message, fds, close=True):
+        sent = socket.send_fds(self.socket, [message], fds)
+        self.socket.sendall(message[sent:])
+        for fd in fds if close else ():
+            os.close(fd)
+
+    def start_with(self, method, params, fds):
+        msgid = next(self.ids)
+        self.send_fds(msgpack.packb([0, msgid, method, params]), fds)
+        return msgid
+
+    def call_with(self, method, params, fds):
+        return self.wait(self.start_with(method, params, fds))
+
+    def receive(self):
+        until = time.monotonic() + self.deadline
+        while True:
+            for message in self.unpacker:
+                return self.fill(message)
+            self.socket.settimeout(max(0.001, until - time.monotonic()))
+            try:
+                data, fds, flags, _ = socket.recv_fds(self.socket, 1 << 18, 64)
+            except ConnectionResetError:
+                return None
+            self.got += fds
+            if not data:
+                return None
+            self.unpacker.feed(data)
+
+    def fill(self, value):
+        """The value with bins in place of what stands for them."""
+        if isinstance(value, list):
+            return [self.fill(v) for v in value]
+        if not isinstance(value, msgpack.ExtType) or value.code != 112:
+            return value
+        offset, length = struct.unpack(">QQ", value.data)
+        fd, number = self.got.pop(0), next(self.numbers)
+        assert fcntl.fcntl(fd, fcntl.F_GET_SEALS) & fcntl.F_SEAL_SHRINK
+        data = os.pread(fd, length, offset)
+        os.close(fd)
+        self.descriptors += 1
+        if self.give_back:
+            self.notify("objpool.give_back", number)
+        return data
+
+
+def test_only_who_may_gets_descriptors(start):
+    daemon = start()
+    with daemon.client() as c:
+        assert c.value("objpool.hello")["fds"] is False
+        assert c.value("objpool.hello", {"fds": False})["fds"] is False
+        assert "BAD_ARGUMENT" in c.error("objpool.hello", {"fds": 1})
+        # Who has not said so has his own ext of that type, and his descriptors are nobody's.
+        value = ref(0, 70000)
+        before = daemon.descriptors()
+        message = msgpack.packb([0, 99, "p.echo", [value]])
+        fd = memfd(bytes(70000))
+        socket.send_fds(c.socket, [message], [fd])
+        os.close(fd)
+        assert c.wait(99) == (None, value)
+        assert daemon.descriptors() == before
+    with daemon.client(daemon.tcp) as c:
+        assert c.value("objpool.hello", {"fds": True})["fds"] is False
+        assert c.value("p.echo", pattern(MIB)) == pattern(MIB)
+
+
+@pytest.mark.parametrize("size", [1, MIN - 1, MIN, MIB, 64 * MIB])
+def test_descriptors_there_and_back(start, size):
+    daemon = start()
+    with FdsClient(daemon.address) as c:
+        data = pattern(size)
+        for i in range(3):
+            before = b"x" * (i * 1234)
+            assert c.call_with("p.echo", [ref(len(before), size)], [memfd(data, before=before)]) == (None, data)
+            assert c.call_with("p.sum", [ref(len(before), size)], [memfd(data, before=before)]) == (None, sum(data))
+        assert c.descriptors == (3 if size >= MIN else 0)
+
+
+def test_many_descriptors_at_many_places(start):
+    daemon = start({"p": {"workers": 2}})
+    with FdsClient(daemon.address) as c:
+        data = [pattern(100_000 + i, i) for i in range(6)]
+        fds = lambda: [memfd(d) for d in data]
+        refs = [ref(0, len(d)) for d in data]
+        assert c.call_with("p.echo", [refs, 7], fds()) == (None, [data, 7])
+        assert c.call_with("p.echo", [{"a": refs[0], "b": [refs[1]]}], fds()[:2]) == (None, {"a": data[0], "b": [data[1]]})
+        assert c.call_with("p:map.echo", [refs], fds()) == (None, data)
+        assert c.call_with("p:all.echo", refs[:1], fds()[:1]) == (None, data[:1] * 2)
+        assert c.call_with("objpool.call", ["p:map", "echo", [[1, 2]], {"bind": refs[:1], "kwargs": {"k": refs[1:3]}}], fds()[:3]) == (
+            None, [{"args": [data[0], i], "kwargs": {"k": k}} for i, k in ((1, data[1]), (2, data[2]))])
+        assert c.call_with("objpool.call", ["p", "echo", [1], {"bind": refs[:1], "timeout_ms": 20000}], fds()[:1]) == (None, [data[0], 1])
+        assert c.call_with("p.echo", [refs[0], data[1]], fds()[:1]) == (None, data[:2])
+        assert c.value("p.echo", data[0]) == data[0]
+        calls = [c.start_with("p.echo", [r], [fd]) for r, fd in zip(refs, fds())]
+        assert [c.wait(call) for call in calls] == [(None, d) for d in data]
+
+
+def test_what_a_client_does_wrong_with_descriptors(start):
+    daemon = start()
+    with FdsClient(daemon.address) as c, daemon.client() as other:
+        other.value("p:all.calls")
+        census = Census(daemon, other)
+        data = pattern(100_000)
+        good = lambda: memfd(data)
+        echo = lambda r, fds: c.call_with("p.echo", [r], fds)
+        pipe = os.pipe()
+        wrong = [memfd(data, 0), memfd(data, fcntl.F_SEAL_GROW), os.open("/dev/zero", os.O_RDONLY), os.open(__file__, os.O_RDONLY), *pipe]
+        for fd in wrong:
+            error, _ = echo(ref(0, 1000), [fd])
+            assert "BAD_ARGUMENT" in error
+        for place in ((1, 100_000), (100_001, 0), (2**63, 1), (0, 2**63), (2**48, 10), (2**64 - 1, 2)):
+            error, _ = echo(ref(*place), [good()])
+            assert "BAD_ARGUMENT" in error or "TOO_LARGE" in error
+        assert "BAD_REQUEST" in echo(ref(0, 10), [])[0]
+        assert "BAD_REQUEST" in c.call_with("p.echo", [ref(0, 10), ref(0, 10)], [good()])[0]
+        assert "BAD_REQUEST" in c.call_with("p.echo", [ref(0, 10)] * 65, [good() for _ in range(65)])[0]
+        assert echo(ref(0, 10), [good(), good(), good()]) == (None, data[:10])
+        assert echo(5, [good()]) == (None, 5)
+        assert echo(ref(0, 11), [good()]) == (None, data[:11])
+        assert "BAD_ARGUMENT" in c.call_with("objpool.ping", [ref(0, 10)], [good()])[0]
+        assert "NO_SUCH_METHOD" in c.call_with("p.nonsense", [ref(0, 10)], [good()])[0]
+        assert "BAD_ARGUMENT" in c.call_with("objpool.call", ["p:all", "echo", [ref(0, 10)], {"sticky": "append"}], [good()])[0]
+        c.send_fds(msgpack.packb([2, "p.echo", [ref(0, 10)]]), [good()])
+        c.notify("objpool.give_back", 12345, "x")
+        assert echo(ref(0, 100_000), [good()]) == (None, data)
+        census.check()
+
+
+def test_too_many_descriptors_end_the_connection(start):
+    daemon = start()
+    with daemon.client() as c:
+        c.value("p:all.calls")
+        census = Census(daemon, c)
+        with FdsClient(daemon.address) as greedy:
+            fd = memfd(b"x")
+            message = msgpack.packb([0, 1, "p.echo", ["x" * 100]])
+            try:
+                for byte in message[:-1]:
+                    socket.send_fds(greedy.socket, [bytes([byte])], [fd] * 100)
+                assert greedy.wait(0)[0]
+            except (BrokenPipeError, ConnectionResetError, EOFError):
+                pass
+            os.close(fd)
+        census.check()
+
+
+def test_clients_that_vanish_with_descriptors(start):
+    daemon = start()
+    with daemon.client() as c:
+        c.value("p:all.calls")
+        census = Census(daemon, c)
+        data = pattern(MIB)
+        for _ in range(5):
+            gone = FdsClient(daemon.address, give_back=False)
+            for _ in range(4):
+                gone.start_with("p.echo", [ref(0, MIB)], [memfd(data)])
+            message = msgpack.packb([0, 1000, "p.echo", [ref(0, MIB), bytes(300_000)]])
+            gone.send_fds(message[:200_000], [memfd(data)])
+            gone.close()
+        census.check()
+
+
+def test_workers_killed_with_a_clients_descriptors(start):
+    daemon = start({"p": {"workers": 2}})
+    with FdsClient(daemon.address) as c, daemon.client() as other:
+        other.value("p:all.calls")
+        census = Census(daemon, other)
+        data = pattern(MIB)
+        for _ in range(3):
+            pids = living(daemon, other)
+            calls = [c.start_with("p.echo", [ref(0, MIB)], [memfd(data)]) for _ in range(8)]
+            os.kill(pids[0], signal.SIGKILL)
+            assert all(value == data or "WORKER_LOST" in error for error, value in map(c.wait, calls))
+            wait_for(lambda: pids[0] not in daemon.pids(other), lambda: "a new worker")
+        census.check()
+
+
+def test_results_that_are_not_given_back(start):
+    daemon = start({"p": {"workers": 1}})
+    with daemon.client() as other:
+        other.value("p:all.calls")
+        census = Census(daemon, other)
+        with FdsClient(daemon.address, give_back=False) as c:
+            for i in range(40):
+                data = pattern(MIB, i)
+                assert c.value("p.echo", data) == data
+            assert 0 < c.descriptors <= 16
+            assert other.value("p.echo", data) == data
+        census.check()
+
+
+def test_nobody_sees_what_others_were_answered(start):
+    """All of a descriptor's file, not only what was answered in it."""
+    daemon = start({"p": {"workers": 1}})
+    secret, shown = b"secret" * (MIB // 6), b"public" * (MIB // 12)
+    with FdsClient(daemon.address) as c, FdsClient(daemon.address) as spy:
+        seen = []
+        fill = spy.fill
+        def look(value):
+            for fd in spy.got:
+                seen.append(os.dup(fd))
+            return fill(value)
+        spy.fill = look
+        for i in range(4):
+            assert c.value("p.echo", secret[:MIB // (i + 1)]) == secret[:MIB // (i + 1)]
+            assert spy.value("p.echo", shown) == shown
+        assert c.value("p.echo", secret) == secret
+        assert seen
+        for fd in seen:
+            assert b"secret" not in os.pread(fd, 4 * MIB, 0)
+            os.close(fd)
+
+
+def test_streams_and_fed_items_with_descriptors(start):
+    daemon = start()
+    with FdsClient(daemon.address) as c:
+        data = [pattern(200_000, i) for i in range(2)]
+        call = c.start("objpool.call", "p:map", "echo", None, {"stream": True, "errors": "collect"})
+        assert c.receive()[1] == "objpool.credit"
+        c.send_fds(msgpack.packb([2, "objpool.feed", [call, [ref(0, len(d)) for d in data]]]), [memfd(d) for d in data])
+        c.notify("objpool.feed_end", call)
+        results = {}
+        while len(results) < 2:
+            message = c.receive()
+            if message[1] == "objpool.result":
+                results[message[2][1]] = message[2][3]
+        assert results == dict(enumerate(data))
+        for errors in ("wait", "collect"):
+            got = c.full("p:all", "echo", [data[0]], errors=errors)
+            assert got == (None, [data[0]] * 2 if errors == "wait" else [[None, data[0]]] * 2)
+        assert c.descriptors > 0
