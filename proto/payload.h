@@ -16,7 +16,7 @@
 
 enum {
 	PAYLOAD_IDLE = 16,      /* kept to be filled again, at most */
-	PAYLOAD_PATIENCE = 10,  /* calls of payload_trim after which an idle one is given back */
+	PAYLOAD_PATIENCE = 5,   /* calls of payload_trim after which an idle one is given back */
 	PAYLOAD_FILES = 64,     /* descriptors with one message */
 };
 #define PAYLOAD_KEPT ((size_t)512 << 20) /* bytes that idle ones may hold */

@@ -8,7 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PATIENCE UINT64_C(5000000000) /* nanoseconds */
+#define PATIENCE UINT64_C(2500000000) /* nanoseconds */
 #define WHOLE (UINT64_C(1) << 30) /* a caller's files up to this size are mapped from their beginning */
 
 struct file {
