@@ -459,6 +459,22 @@ static int read_reply(struct slot *slot, struct reader *reader, struct block *bl
 	return 1;
 }
 
+/* [PAYLOAD, id, place, offset, length, touched]: as a REPLY whose value lies in `lent`, where it has been scanned. */
+static int read_payload(struct slot *slot, struct reader *reader, struct block *lent)
+{
+	uint64_t id, place, offset, length;
+
+	if (read_uint(reader, &id) < 0 || read_uint(reader, &place) < 0 || read_uint(reader, &offset) < 0 ||
+	    read_uint(reader, &length) < 0)
+		return -EBADMSG;
+	struct batch *batch = batch_of(slot, id);
+	if (!batch || batch->call->columns > 0)
+		return -EBADMSG;
+	call_on_values(batch, 1, (struct span){.bytes = lent->bytes + offset, .size = (size_t)length}, lent);
+	end(slot, batch);
+	return 1;
+}
+
 /* The batch and item that [.., id, item, ...] speaks of: always the next one that has no answer. */
 static struct batch *read_item(struct slot *slot, struct reader *reader)
 {
@@ -646,6 +662,8 @@ static int read_message(struct slot *slot, struct span message, struct block *bl
 		return read_ready(slot, &reader, count);
 	case FROM_REPLY:
 		return count == 4 ? read_reply(slot, &reader, block) : -EBADMSG;
+	case FROM_PAYLOAD:
+		return count == 6 && block && block->fd >= 0 ? read_payload(slot, &reader, block) : -EBADMSG;
 	case FROM_RESULTS:
 		return count == 4 ? read_results(slot, &reader, block) : -EBADMSG;
 	case FROM_ITEM_ERROR:

@@ -25,6 +25,7 @@ static const struct objpool_method probe_methods[] = {
 	NAMED("kwargs", probe_kwargs, 0, "(**kwargs) -> map", "Its keyword arguments."),
 	NAMED("add", probe_add, 2, "(a: number, b: number) -> number", "The sum: of integers an integer while it fits."),
 	NAMED("blob", probe_blob, 1, "(n: int) -> bin", "n bytes, counting up from 0 and over."),
+	NAMED("sum", probe_sum, 1, "(bytes: bin) -> int", "The sum of the bytes."),
 	PLAIN("pid", probe_pid, "() -> int", "The worker's process."),
 	PLAIN("pool", probe_pool, "() -> str", "The pool's name."),
 	PLAIN("slot", probe_slot, "() -> int", "The instance's slot."),

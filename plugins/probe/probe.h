@@ -58,7 +58,7 @@ void probe_destroy(void *self);
 objpool_method_fn probe_preloaded;
 
 /* answer.c */
-objpool_method_fn probe_echo, probe_kwargs, probe_add, probe_blob, probe_pid, probe_slot, probe_generation, probe_session,
+objpool_method_fn probe_echo, probe_kwargs, probe_add, probe_blob, probe_sum, probe_pid, probe_slot, probe_generation, probe_session,
 	probe_index, probe_calls, probe_pool, probe_deadline, probe_print, probe_relay;
 
 /* wait.c */
