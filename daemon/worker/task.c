@@ -59,6 +59,7 @@ static void host_fail(struct objpool_call *call, const struct objpool_error *sai
 	}
 }
 
+__attribute__((format(printf, 4, 0)))
 static void set_error(struct task_error *error, const char *code, const char *ran, const char *format, va_list list)
 {
 	char text[512];
