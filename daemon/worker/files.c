@@ -45,10 +45,25 @@ static void remove_idle(struct mappings *mappings, uint32_t i)
 	memmove(&mappings->idle[i], &mappings->idle[i + 1], (mappings->count - i) * sizeof *mappings->idle);
 }
 
-static void leave(struct mappings *mappings, struct mapping *mapping)
+static void use(struct mappings *mappings, struct mapping *mapping)
 {
+	if (mapping->users++ > 0)
+		return;
+	mapping->owner = mappings;
+	LIST_INSERT_HEAD(&mappings->busy, mapping, link);
+}
+
+static void leave(struct mapping *mapping)
+{
+	struct mappings *mappings = mapping->owner;
+
 	if (--mapping->users > 0)
 		return;
+	LIST_REMOVE(mapping, link);
+	if (mapping->kept) {
+		mapping_free(mapping);
+		return;
+	}
 	if (mappings->count == MAPPINGS)
 		mapping_free(mappings->idle[--mappings->count]);
 	memmove(&mappings->idle[1], &mappings->idle[0], mappings->count * sizeof *mappings->idle);
@@ -68,6 +83,52 @@ void mappings_clear(struct mappings *mappings)
 	while (mappings->count > 0)
 		mapping_free(mappings->idle[--mappings->count]);
 }
+
+/* ---- what outlives its message ---- */
+
+static struct mapping *find_busy(const struct mappings *mappings, const uint8_t *bytes, size_t size)
+{
+	struct mapping *mapping;
+
+	LIST_FOREACH(mapping, &mappings->busy, link)
+		if (bytes >= mapping->bytes && bytes < mapping->bytes + mapping->size && size <= (size_t)(mapping->bytes + mapping->size - bytes))
+			return mapping;
+	return NULL;
+}
+
+/* Puts a copy of these pages in their place. */
+static int copy_pages(const uint8_t *bytes, size_t size)
+{
+	const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = (uintptr_t)bytes / page * page;
+	const size_t length = ((uintptr_t)bytes + size - from + page - 1) / page * page;
+	void *copy = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (copy == MAP_FAILED)
+		return -ENOMEM;
+	memcpy(copy, (const void *)from, length);
+	if (mremap(copy, length, length, MREMAP_MAYMOVE | MREMAP_FIXED, (void *)from) != MAP_FAILED)
+		return 0;
+	(void)munmap(copy, length);
+	return -ENOMEM;
+}
+
+struct mapping *files_keep(struct mappings *mappings, const void *bytes, size_t size)
+{
+	struct mapping *mapping = size > 0 ? find_busy(mappings, bytes, size) : NULL;
+
+	if (!mapping || copy_pages(bytes, size) < 0)
+		return NULL;
+	mapping->kept = true;
+	mapping->users++;
+	return mapping;
+}
+
+void files_unkeep(struct mapping *mapping)
+{
+	leave(mapping);
+}
+
+/* ---- looking for them ---- */
 
 static bool covers(const struct mapping *mapping, const struct stat *st, uint64_t offset, uint64_t length)
 {
@@ -116,7 +177,7 @@ struct files *files_free(struct files *files)
 		return NULL;
 	for (uint32_t i = 0; i < files->count; i++) {
 		if (files->file[i].mapping)
-			leave(files->mappings, files->file[i].mapping);
+			leave(files->file[i].mapping);
 		if (files->file[i].fd >= 0)
 			(void)close(files->file[i].fd);
 	}
@@ -157,7 +218,7 @@ static int map(struct files *files, struct file *file, uint64_t offset, uint64_t
 		file->mapping = make(file, &st, offset, length);
 	if (!file->mapping)
 		return -EINVAL;
-	file->mapping->users++;
+	use(files->mappings, file->mapping);
 	return 0;
 }
 

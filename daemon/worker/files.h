@@ -13,6 +13,7 @@
 #include "proto/read.h"
 
 #include <msgpack.h>
+#include <sys/queue.h>
 
 enum { MAPPINGS = 8 };
 
@@ -22,13 +23,17 @@ struct mapping {
 	uint64_t start;  /* in the file */
 	size_t size;
 	const uint8_t *bytes;
-	uint32_t users;
+	uint32_t users;  /* messages, and keeps */
+	bool kept;       /* some of it is a copy now: it is no more what the file is */
 	uint64_t used;   /* CLOCK_MONOTONIC, when the last one left */
+	LIST_ENTRY(mapping) link; /* in mappings->busy, while somebody uses it */
+	struct mappings *owner;
 };
 
 struct mappings {
 	struct mapping *idle[MAPPINGS]; /* without users, the latest first */
 	uint32_t count;
+	LIST_HEAD(, mapping) busy;
 };
 
 struct files;
@@ -46,10 +51,14 @@ int files_values(struct files *files, struct span *value);
 /* Makes bins and exts of what stands for them, as deep as it may be. 0 or -EINVAL. Files may be NULL. */
 int files_bytes(struct files *files, msgpack_object *object);
 
+/* objpool_keep, for bytes of arguments: NULL when they lie in no file, or there is no memory. */
+struct mapping *files_keep(struct mappings *mappings, const void *bytes, size_t size);
+void files_unkeep(struct mapping *mapping);
+
 /* Gives back what has not been used for some seconds. */
 void mappings_tidy(struct mappings *mappings, uint64_t now);
 
-/* Gives back all that no message uses. */
+/* Gives back all that no message uses; what is kept lives on. */
 void mappings_clear(struct mappings *mappings);
 
 #endif

@@ -791,6 +791,7 @@ static int set_up(struct host *host, const struct plugin *plugin, struct board *
 	host->task.deferrals = &host->deferrals;
 	host->invoker = (struct invoker){.inbox = &host->inbox, .reply = &host->reply};
 	host->task.invoker = &host->invoker;
+	host->task.mappings = &host->inbox.mappings;
 	return 0;
 }
 

@@ -157,6 +157,17 @@ static int host_progress(struct objpool_call *call, uint64_t done, uint64_t tota
 	return reply_aside(task->reply, room, (size_t)(p - room));
 }
 
+static struct objpool_kept *host_keep(struct objpool_call *call, const void *bytes, size_t size)
+{
+	struct task *task = task_of(call);
+	return task && task->mappings ? (struct objpool_kept *)files_keep(task->mappings, bytes, size) : NULL;
+}
+
+static void host_let_go(struct objpool_kept *kept)
+{
+	files_unkeep((struct mapping *)kept);
+}
+
 static const struct objpool_host host = {
 	.size = sizeof host,
 	.fail = host_fail,
@@ -165,6 +176,8 @@ static const struct objpool_host host = {
 	.defer = deferred_new,
 	.answer = deferred_answer,
 	.invoke = invoke,
+	.keep = host_keep,
+	.let_go = host_let_go,
 };
 
 /* ---- arguments ---- */

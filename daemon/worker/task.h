@@ -37,6 +37,7 @@ struct task_handle {
 struct deferrals;
 struct invoker;
 struct files;
+struct mappings;
 
 /* The task at hand. The handle is first: the host's functions get at the rest from it. */
 struct task {
@@ -47,6 +48,7 @@ struct task {
 	struct board *board;
 	uint32_t id;           /* of the batch */
 	struct task_args args;
+	struct mappings *mappings; /* where arguments may lie */
 	struct files *files;   /* what values of the arguments stand for; NULL: nothing */
 	msgpack_zone zone;
 	msgpack_packer packer; /* writes to *reply */

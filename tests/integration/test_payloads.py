@@ -120,6 +120,23 @@ def test_a_broadcast_gives_each_the_right_bytes(start):
             assert c.value("p:all.echo", data[:MIB]) == [data[:MIB]] * 4
 
 
+def test_arguments_that_outlive_their_call(start):
+    daemon = start({"p": {"workers": 2}})
+    with daemon.client() as c:
+        living(daemon, c)
+        census = Census(daemon, c)
+        first, second = pattern(MIB, 1), pattern(MIB, 2)
+        assert c.value("p:all.hold", first) == [True, True]
+        for i in range(3, 6):  # the same memory is filled anew
+            assert c.value("p:all.sum", pattern(MIB, i)) == [sum(pattern(MIB, i))] * 2
+        assert c.value("p:all.held") == [first] * 2
+        assert c.value("p:map.hold", [second, second, second]) == [True] * 3
+        assert set(c.value("p:all.held")) <= {first, second}
+        assert c.value("p:all.hold", b"small") == [False, False]
+        assert c.value("p:all.held") == [b"small"] * 2
+        census.check()
+
+
 def test_maps_with_large_items(start):
     daemon = start({"p": {"workers": 3}})
     with daemon.client() as c:
