@@ -5,6 +5,7 @@
 #include "daemon/worker/files.h"
 #include "daemon/worker/invoke.h"
 #include "daemon/worker/values.h"
+#include "daemon/worker/yield.h"
 #include "proto/pack.h"
 #include "proto/scan.h"
 
@@ -178,6 +179,7 @@ static const struct objpool_host host = {
 	.invoke = invoke,
 	.keep = host_keep,
 	.let_go = host_let_go,
+	.yield = yield_value,
 };
 
 /* ---- arguments ---- */
