@@ -761,6 +761,8 @@ static void loop(struct host *host)
 		flush(host);
 		if (host->ended)
 			return;
+		if (host->task.plugin->class.idle)
+			host->task.plugin->class.idle(host->task.self);
 		const int got = inbox_fill(&host->inbox, timers_next(&host->deferrals.timers));
 		if (got <= 0 && got != -ETIMEDOUT)
 			return; /* the supervisor has gone, or speaks another language */

@@ -155,6 +155,37 @@ static int host_progress(struct objpool_call *call, uint64_t done, uint64_t tota
 	return reply_aside(task->reply, room, (size_t)(p - room));
 }
 
+static const msgpack_object *host_setting(const struct objpool_call *call, const char *name)
+{
+	const struct task *task = task_of(call);
+	const msgpack_object *settings = task ? &task->plugin->settings : NULL;
+
+	for (uint32_t i = 0; settings && settings->type == MSGPACK_OBJECT_MAP && i < settings->via.map.size; i++) {
+		const msgpack_object_kv *kv = &settings->via.map.ptr[i];
+		if (kv->key.via.str.size == strlen(name) && memcmp(kv->key.via.str.ptr, name, strlen(name)) == 0)
+			return kv->val.type == MSGPACK_OBJECT_NIL ? NULL : &kv->val;
+	}
+	return NULL;
+}
+
+static const char *host_class_name(const struct objpool_call *call)
+{
+	const struct task *task = task_of(call);
+	return task ? task->plugin->class.name : NULL;
+}
+
+static void host_describe(struct objpool_call *call, const struct objpool_description *description)
+{
+	struct task *task = task_of(call);
+
+	if (!task)
+		return;
+	free(task->described.doc);
+	free(task->described.signature);
+	task->described = (struct task_described){.given = true, .hooks = description->hooks, .doc = copy_text(description->doc),
+						  .signature = copy_text(description->signature)};
+}
+
 static const struct objpool_host host = {
 	.size = sizeof host,
 	.fail = host_fail,
@@ -163,6 +194,9 @@ static const struct objpool_host host = {
 	.defer = deferred_new,
 	.answer = deferred_answer,
 	.invoke = invoke,
+	.setting = host_setting,
+	.class_name = host_class_name,
+	.describe = host_describe,
 };
 
 /* ---- arguments ---- */
@@ -199,6 +233,8 @@ void task_free(struct task *task)
 	free(task->args.values);
 	free(task->args.kwargs);
 	free((char *)task->place.pool);
+	free(task->described.doc);
+	free(task->described.signature);
 	msgpack_zone_destroy(&task->zone);
 }
 

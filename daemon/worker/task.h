@@ -34,6 +34,13 @@ struct task_handle {
 	struct task_error error;
 };
 
+/* What a class has said of itself with objpool_describe. */
+struct task_described {
+	bool given;
+	uint32_t hooks;
+	char *doc, *signature;
+};
+
 struct deferrals;
 struct invoker;
 
@@ -54,6 +61,7 @@ struct task {
 	uint64_t progress_at;  /* when it was last told, CLOCK_MONOTONIC */
 	bool progress_ended;   /* told that all is done */
 	struct invoker *invoker; /* NULL: nothing can be called */
+	struct task_described described;
 	struct deferrals *deferrals; /* NULL: nothing can be deferred */
 	uint64_t deferred_tag; /* the method has deferred the call; 0: not */
 };
