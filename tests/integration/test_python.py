@@ -265,17 +265,16 @@ def test_code_by_value(python):
     offset = 5
     got = client.value("p.same", pickled(lambda x: x + offset, cloudpickle))
     assert unpickled(got)(1) == 6
-    assert client.value("p.shape_of", pickled(lambda x: x, dill, b"dill"))[1] == "function"
+    assert client.value("p.shape_of", pickled(eval("lambda x: x", {"__name__": "__main__"}), dill, b"dill"))[1] == "function"
 
 
 def test_objects_that_can_not_be_read(python):
     _, client = python("Counter", unpickle="yes")
     for argument, words in ((msgpack.ExtType(OBJECT, b"pickle\0junk"), "Unpickling"), (msgpack.ExtType(OBJECT, b"other\0x"), "codec"),
                             (msgpack.ExtType(OBJECT, b""), "codec"), (msgpack.ExtType(5, b"x"), "ext type 5"),
-                            (pickled(cloudpickle), ""), (msgpack.ExtType(OBJECT, b"pickle\0cnowhere\nX\n."), "nowhere")):
+                            (msgpack.ExtType(OBJECT, b"pickle\0cnowhere\nX\n."), "nowhere")):
         error, _ = client.call("p.same", argument)
-        if words:
-            assert error["code"] == "BAD_ARGUMENT" and words in error["message"], error
+        assert error["code"] == "BAD_ARGUMENT" and words in error["message"], error
     assert client.value("p.get") == 0
 
 
@@ -489,7 +488,8 @@ def test_the_call_at_hand(python):
                    "deadline": None}
     assert client.value("p:1.made_at") == ["p", 1, 2, 1, None]
     assert 5 < client.full("p", "left", timeout_ms=10000)[1] < 10
-    assert [call["index"] for call in client.full("p:map", "here", [[None] * 3], args_as="positional")[1] or []] == [] or True
+    error, items = client.full("p:map", "here", [[]] * 3, args_as="positional")
+    assert error is None and [call["index"] for call in items] == [0, 1, 2]
 
 
 def test_progress(python):
@@ -615,7 +615,7 @@ def test_an_orderly_end(start, place):
     with daemon.client() as client:
         client.value("p.at_exit", str(place / "ended"))
         client.value("objpool.restart", "p")
-    assert (place / "ended").read_text() == "ended"
+    wait_for(lambda: (place / "ended").exists() and (place / "ended").read_text() == "ended", lambda: "the instance before to end")
 
 
 def test_a_virtual_environment(start, place):
