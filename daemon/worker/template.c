@@ -146,7 +146,7 @@ static void prepare(struct template *template, const char *pool, struct span arg
 	struct reply unused;
 	struct task task;
 
-	reply_init(&unused, -1);
+	reply_init(&unused, -1, NULL);
 	msgpack_sbuffer_init(&packet);
 	msgpack_packer_init(&packer, &packet, msgpack_sbuffer_write);
 	if (task_init(&task, &template->plugin, &unused, NULL) < 0)
