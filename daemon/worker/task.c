@@ -168,6 +168,12 @@ static void host_let_go(struct objpool_kept *kept)
 	files_unkeep((struct mapping *)kept);
 }
 
+static bool host_can_keep(struct objpool_call *call, const void *bytes, size_t size)
+{
+	const struct task *task = task_of(call);
+	return task && task->mappings && files_can_keep(task->mappings, bytes, size);
+}
+
 static const msgpack_object *host_setting(const struct objpool_call *call, const char *name)
 {
 	const struct task *task = task_of(call);
@@ -212,6 +218,7 @@ static const struct objpool_host host = {
 	.setting = host_setting,
 	.class_name = host_class_name,
 	.describe = host_describe,
+	.can_keep = host_can_keep,
 };
 
 /* ---- arguments ---- */

@@ -273,19 +273,15 @@ def dumps(value):
 
 
 def loads(data):
-    """The object of the body of an OBJECT."""
-    codec, zero, body = bytes_until_zero(data)
-    if codec == b"pickle":
-        return pickle.loads(body)
-    if codec == b"dill":
-        return importlib.import_module("dill").loads(body)
-    raise ValueError(f"an OBJECT has a codec that is not known here: {bytes(codec[:32])!r}")
-
-
-def bytes_until_zero(data):
-    head = data[:32]
-    at = head.find(b"\0")
-    return head[:at] if at >= 0 else head, at, memoryview(data)[at + 1:]
+    """The object of the body of an OBJECT. The memory is the call's: nothing may look at it any longer."""
+    with memoryview(data) as whole:
+        codec = bytes(whole[:16]).partition(b"\0")[0]
+        with whole[len(codec) + 1:] as body:
+            if codec == b"pickle":
+                return pickle.loads(body)
+            if codec == b"dill":
+                return importlib.import_module("dill").loads(body)
+    raise ValueError(f"an OBJECT has a codec that is not known here: {codec!r}")
 
 
 def array(header, memory, offset):

@@ -5,6 +5,7 @@
  *   class.c        the class's functions: preload, create, dispatch, …
  *   interpreter.c  CPython: started in the template, through the forks, its lock
  *   read.c         msgpack objects become Python's
+ *   memory.c       what arrays lie in
  *   write.c        and back
  *   failure.c      exceptions become errors of calls
  *   handle.c       the module _objpool: what Python code gets of the call at hand
@@ -46,6 +47,17 @@ extern bool may_pickle; /* the pool's `unpickle` */
 
 /* A new reference, or NULL with an exception set. */
 PyObject *read_object(const msgpack_object *object, bool unpickle);
+
+/* The same for an argument of the call: arrays may look at the call's own bytes, until `memory_end`. */
+PyObject *read_argument(struct objpool_call *call, const msgpack_object *object, bool unpickle);
+
+/* ---- memory.c ---- */
+
+/* An object with these bytes; a copy, when there is no call or its bytes can't be kept. */
+PyObject *memory_of(struct objpool_call *call, const char *bytes, size_t size);
+
+/* The call's bytes are about to go: keeps what is still in use. */
+void memory_end(struct objpool_call *call);
 
 /* ---- write.c ---- */
 

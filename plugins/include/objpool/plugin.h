@@ -220,6 +220,7 @@ struct objpool_host {
 	const msgpack_object *(*setting)(const struct objpool_call *call, const char *name);
 	const char *(*class_name)(const struct objpool_call *call);
 	void (*describe)(struct objpool_call *call, const struct objpool_description *description);
+	bool (*can_keep)(struct objpool_call *call, const void *bytes, size_t size);
 };
 
 /* What the three below have in common; for functions that have a va_list. `code` and `type` may be NULL. */
@@ -360,6 +361,12 @@ static inline struct objpool_kept *objpool_keep(struct objpool_call *call, const
 {
 	const bool there = call->host->size > offsetof(struct objpool_host, keep) && call->host->keep;
 	return there ? call->host->keep(call, bytes, size) : NULL;
+}
+
+/* Do they lie in such memory, so that they need not be copied at once? */
+static inline bool objpool_can_keep(struct objpool_call *call, const void *bytes, size_t size)
+{
+	return call->host->size > offsetof(struct objpool_host, can_keep) && call->host->can_keep && call->host->can_keep(call, bytes, size);
 }
 
 static inline void objpool_let_go(const struct objpool_host *host, struct objpool_kept *kept)
