@@ -74,9 +74,17 @@ $(B)/objpool: $(CLI) $(B)/libobjpool.a
 
 $(B)/plugins/%.so: plugins/%
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -shared -o $@ $(wildcard $</*.c) -lmsgpackc $(PLUGIN_LIBS_$*)
+	$(CC) $(ALL_CFLAGS) $(PLUGIN_FLAGS_$*) $(ALL_LDFLAGS) -shared -o $@ $(wildcard $</*.c) -lmsgpackc $(PLUGIN_LIBS_$*)
 PLUGIN_LIBS_spell := -lhunspell-1.7
 PLUGIN_LIBS_sampler := -lm
+# The Python that is embedded is the system's, whatever other `python3` the PATH has.
+PLUGIN_FLAGS_python = $(patsubst -I%,-isystem %,$(shell pkg-config --cflags python3-embed)) -I$(B)/generated \
+	-DPYTHON_PROGRAM='"$(shell pkg-config --variable=exec_prefix python3-embed)/bin/python3"'
+PLUGIN_LIBS_python = $(shell pkg-config --libs python3-embed)
+$(B)/plugins/python.so: $(B)/generated/python-host.h
+$(B)/generated/python-host.h: plugins/python/host.py
+	@mkdir -p $(@D)
+	{ echo 'static const char host_source[] ='; sed -e 's/[\\"]/\\&/g' -e 's/.*/"&\\n"/' $<; echo ';'; } > $@
 $(foreach p,$(PLUGIN_NAMES),$(eval $(B)/plugins/$(p).so: $(wildcard plugins/$(p)/*.[ch]) plugins/include/objpool/plugin.h Makefile))
 
 deps: # install what is missing to build and test (Debian, apt-get)

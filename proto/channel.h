@@ -45,9 +45,11 @@
  * Supervisor and template share a SOCK_SEQPACKET socket, one message a packet. FORK carries three descriptors: the worker's
  * end of its channel, its board, and what becomes its standard output and error.
  *
- *   [LOAD, pool, plugin path, class, args, kwargs, threads?] [LOADED, description] or [LOADED, nil, error]
+ *   [LOAD, pool, plugin path, class, args, kwargs, threads?, [LOADED, description] or [LOADED, nil, error]
+ *          settings]
  *   [FORK, slot, generation]  + 3 descriptors                [FORKED, slot, generation, pid or -errno]
  *
+ * `settings` is a map: what a plugin may ask for by name. args and kwargs are nil when each is more than a packet should hold.
  * With threads FORK starts a thread of the template itself, and the pid is its own.
  */
 #ifndef PROTO_CHANNEL_H

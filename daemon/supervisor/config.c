@@ -63,6 +63,10 @@ static const struct option pool_options[] = {
 	{"args", T_JSON, AT(args), NULL, NULL, 0, 0},
 	{"kwargs", T_JSON, AT(kwargs), NULL, NULL, 0, 0},
 	{"slot_kwargs", T_JSON, AT(slot_kwargs), NULL, NULL, 0, 0},
+	{"python_path", T_JSON, AT(python_path), NULL, NULL, 0, 0},
+	{"virtualenv", T_TEXT, AT(virtualenv), NULL, NULL, 0, 0},
+	{"preload", T_JSON, AT(preload), NULL, NULL, 0, 0},
+	{"unpickle", T_BOOL, AT(unpickle), "no", NULL, 0, 0},
 	{"max_queue", T_COUNT, AT(max_queue), "100000", NULL, 1, UINT32_MAX},
 	{"max_sticky", T_SIZE, AT(max_sticky), "16M", NULL, 0, UINT64_C(1) << 32},
 	{"start_timeout", T_SECONDS, AT(start_timeout), "60", NULL, 0, 0},
@@ -510,6 +514,18 @@ int config_set_pool(struct config *config, struct span key, struct span value)
 
 /* ---- the whole ---- */
 
+static int check_strings(struct config *config, const struct config_pool *pool, const char *key, const struct config_json *json)
+{
+	struct reader reader = reader_of(json->value);
+	struct span text;
+	uint32_t n;
+	int r = json->text ? read_array(&reader, &n) : 0;
+
+	for (uint32_t i = 0; json->text && r == 0 && i < n; i++)
+		r = read_text(&reader, &text);
+	return r == 0 ? 0 : fail(config, "%s: pool %s: %s must be an array of strings", pool->place, pool->name, key);
+}
+
 static int check_json(struct config *config, const struct config_pool *pool)
 {
 	struct reader args = reader_of(pool->args.value), kwargs = reader_of(pool->kwargs.value);
@@ -521,6 +537,9 @@ static int check_json(struct config *config, const struct config_pool *pool)
 		return fail(config, "%s: pool %s: args must be an array", pool->place, pool->name);
 	if (pool->kwargs.text && read_map(&kwargs, &n) < 0)
 		return fail(config, "%s: pool %s: kwargs must be an object", pool->place, pool->name);
+	if (check_strings(config, pool, "python_path", &pool->python_path) < 0 ||
+	    check_strings(config, pool, "preload", &pool->preload) < 0)
+		return -1;
 	if (!pool->slot_kwargs.text)
 		return 0;
 	workers = config_pool_settings(pool).workers_max;
@@ -645,7 +664,48 @@ static bool same_text(const char *a, const char *b)
 bool config_pool_same_instances(const struct config_pool *a, const struct config_pool *b)
 {
 	return a->isolation == b->isolation && same_text(a->plugin, b->plugin) && same_text(a->class, b->class) && same_text(a->args.text, b->args.text) &&
-	       same_text(a->kwargs.text, b->kwargs.text) && same_text(a->slot_kwargs.text, b->slot_kwargs.text);
+	       same_text(a->kwargs.text, b->kwargs.text) && same_text(a->slot_kwargs.text, b->slot_kwargs.text) &&
+	       same_text(a->python_path.text, b->python_path.text) && same_text(a->virtualenv, b->virtualenv) &&
+	       same_text(a->preload.text, b->preload.text) && a->unpickle == b->unpickle;
+}
+
+static void pack_key(msgpack_packer *packer, const char *key)
+{
+	msgpack_pack_str(packer, strlen(key));
+	msgpack_pack_str_body(packer, key, strlen(key));
+}
+
+static void pack_json(msgpack_packer *packer, const char *key, const struct config_json *json)
+{
+	pack_key(packer, key);
+	if (json->text)
+		(void)packer->callback(packer->data, (const char *)json->value.bytes, json->value.size);
+	else
+		msgpack_pack_nil(packer);
+}
+
+void config_pool_pack_settings(const struct config_pool *pool, uint64_t max_message, msgpack_packer *packer)
+{
+	msgpack_pack_map(packer, 6);
+	pack_key(packer, "max_message");
+	msgpack_pack_uint64(packer, max_message);
+	pack_json(packer, "python_path", &pool->python_path);
+	pack_json(packer, "preload", &pool->preload);
+	pack_key(packer, "virtualenv");
+	if (pool->virtualenv)
+		pack_key(packer, pool->virtualenv);
+	else
+		msgpack_pack_nil(packer);
+	pack_key(packer, "unpickle");
+	if (pool->unpickle)
+		msgpack_pack_true(packer);
+	else
+		msgpack_pack_false(packer);
+	pack_key(packer, "cancel_grace");
+	if (pool->cancel_grace != NEVER)
+		msgpack_pack_uint64(packer, pool->cancel_grace);
+	else
+		msgpack_pack_nil(packer);
 }
 
 /* ---- printing ---- */

@@ -8,6 +8,7 @@
 
 #include "daemon/core/pool.h"
 
+#include <msgpack.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -36,6 +37,10 @@ struct config_pool {
 	bool workers_cpus;      /* as many as CPUs that the daemon may use */
 	uint32_t isolation;     /* enum config_isolation */
 	struct config_json args, kwargs, slot_kwargs;
+	/* What only some plugins have a use for; they ask for it by name. */
+	struct config_json python_path, preload;
+	char *virtualenv;
+	bool unpickle;
 	uint64_t max_queue, max_sticky;
 	uint64_t start_timeout, stop_timeout, cancel_grace; /* nanoseconds; NEVER */
 	uint64_t slow_log;      /* nanoseconds; NEVER */
@@ -89,6 +94,9 @@ void config_free(struct config *config);
 bool config_pool_same_instances(const struct config_pool *a, const struct config_pool *b);
 
 void config_pool_free(struct config_pool *pool);
+
+/* Those of its keys that a plugin may ask for, and max_message, as a map. */
+void config_pool_pack_settings(const struct config_pool *pool, uint64_t max_message, msgpack_packer *packer);
 
 uint32_t config_pool_workers(const struct config_pool *pool);
 

@@ -131,6 +131,16 @@ static int read_owner(struct request *request, struct reader *value, bool *of_se
 	return 0;
 }
 
+/* A path names any code; it is taken from those who could run code as this daemon anyway. */
+static bool may_name_paths(const struct session *session)
+{
+	struct ucred peer;
+	socklen_t size = sizeof peer;
+
+	return session->is_unix && getsockopt(session->fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
+	       (peer.uid == 0 || peer.uid == geteuid());
+}
+
 /* The map's keys: pool, owner, and those of a [pool] section. */
 static int read_section(struct request *request, struct config *config, bool *of_session)
 {
@@ -150,6 +160,7 @@ static int read_section(struct request *request, struct config *config, bool *of
 	}
 	if (config_add_pool(config, name, "objpool.create") < 0)
 		return bad_config(request, config);
+	config->pools[0].unpickle = may_name_paths(request->session); /* who may run any code may send it, too */
 	for (keys = n; keys > 0; keys--) {
 		(void)read_text(&request->args, &key);
 		look = request->args;
@@ -162,14 +173,16 @@ static int read_section(struct request *request, struct config *config, bool *of
 	return config_check(config) < 0 ? bad_config(request, config) : 0;
 }
 
-/* A path names any code; it is taken from those who could run code as this daemon anyway. */
-static bool may_name_paths(const struct session *session)
+/* What lets a client choose the code that runs, of the keys that it has given. NULL: nothing does. */
+static const char *names_code(const struct config_pool *section)
 {
-	struct ucred peer;
-	socklen_t size = sizeof peer;
-
-	return session->is_unix && getsockopt(session->fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
-	       (peer.uid == 0 || peer.uid == geteuid());
+	return strchr(section->plugin, '/')   ? "a path as plugin"
+	       : strchr(section->class, ':')  ? "a class as module:Class"
+	       : section->python_path.text    ? "python_path"
+	       : section->virtualenv          ? "virtualenv"
+	       : section->preload.text        ? "preload"
+	       : section->unpickle            ? "unpickle = yes"
+					      : NULL;
 }
 
 static int may_create(struct request *request, const struct config_pool *section)
@@ -185,9 +198,10 @@ static int may_create(struct request *request, const struct config_pool *section
 		error_say(&request->error, ERROR_UNAVAILABLE, RAN_NO, "the daemon is stopping");
 	else if (pool_find(&daemon->core, name))
 		error_say(&request->error, ERROR_BAD_ARGUMENT, RAN_NO, "there is a pool %s already", section->name);
-	else if (strchr(section->plugin, '/') && !may_name_paths(request->session))
+	else if (names_code(section) && !may_name_paths(request->session))
 		error_say(&request->error, ERROR_DENIED, RAN_NO,
-			  "plugin = %s: this connection may name plugins in plugin_dir, but no paths", section->plugin);
+			  "this connection may name classes of the plugins in plugin_dir, but not choose code: it may not give %s",
+			  names_code(section));
 	else if (n >= daemon->config.max_pools)
 		error_say(&request->error, ERROR_OVERLOADED, RAN_NO, "there are %u pools, which is all that max_pools allows", n);
 	else

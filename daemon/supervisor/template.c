@@ -15,7 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { PACKET = 256 << 10 };
+enum { PACKET = 256 << 10, LOAD_ARGS_MOST = 64 << 10 };
 
 struct template *template_new(struct daemon *daemon, struct config_pool *section)
 {
@@ -143,13 +143,25 @@ static int spawn(struct template *template, int channel, int output)
 	return -r;
 }
 
+static void put_settings(struct sendq *out, const struct template *template)
+{
+	msgpack_sbuffer settings;
+	msgpack_packer packer;
+
+	msgpack_sbuffer_init(&settings);
+	msgpack_packer_init(&packer, &settings, msgpack_sbuffer_write);
+	config_pool_pack_settings(&template->section, template->daemon->config.max_message, &packer);
+	sendq_copy(out, settings.data, settings.size);
+	msgpack_sbuffer_destroy(&settings);
+}
+
 static int send_load(struct template *template)
 {
 	const struct config_pool *section = &template->section;
 	struct sendq out = {0};
 	uint8_t head[2 + 3 * PACK_HEAD], *p = head;
 
-	*p++ = 0x97;
+	*p++ = 0x98;
 	*p++ = TO_LOAD;
 	p = pack_str_head(p, (uint32_t)strlen(section->name));
 	sendq_copy(&out, head, (size_t)(p - head));
@@ -162,12 +174,13 @@ static int send_load(struct template *template)
 	sendq_copy(&out, section->class, strlen(section->class));
 	for (int i = 0; i < 2; i++) {
 		const struct span value = i ? section->kwargs.value : section->args.value;
-		if (value.size)
+		if (value.size && value.size <= LOAD_ARGS_MOST)
 			sendq_copy(&out, value.bytes, value.size);
 		else
 			sendq_copy(&out, "\xc0", 1);
 	}
 	sendq_copy(&out, template_has_threads(template) ? "\xc3" : "\xc2", 1);
+	put_settings(&out, template);
 	struct iovec iov[16];
 	const struct msghdr message = {.msg_iov = iov, .msg_iovlen = (size_t)sendq_iov(&out, iov, 16)};
 	const ssize_t n = sendmsg(template->fd, &message, MSG_NOSIGNAL);

@@ -123,6 +123,11 @@ struct mapping *files_keep(struct mappings *mappings, const void *bytes, size_t 
 	return mapping;
 }
 
+bool files_can_keep(const struct mappings *mappings, const void *bytes, size_t size)
+{
+	return size > 0 && find_busy(mappings, bytes, size);
+}
+
 void files_unkeep(struct mapping *mapping)
 {
 	leave(mapping);

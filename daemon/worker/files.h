@@ -54,6 +54,7 @@ int files_bytes(struct files *files, msgpack_object *object);
 /* objpool_keep, for bytes of arguments: NULL when they lie in no file, or there is no memory. */
 struct mapping *files_keep(struct mappings *mappings, const void *bytes, size_t size);
 void files_unkeep(struct mapping *mapping);
+bool files_can_keep(const struct mappings *mappings, const void *bytes, size_t size);
 
 /* Gives back what has not been used for some seconds. */
 void mappings_tidy(struct mappings *mappings, uint64_t now);

@@ -835,6 +835,8 @@ static void loop(struct host *host)
 		flush(host);
 		if (host->ended)
 			return;
+		if (host->task.plugin->class.idle)
+			host->task.plugin->class.idle(host->task.self);
 		const int got = inbox_fill(&host->inbox, wake_at(host));
 		if (got <= 0 && got != -ETIMEDOUT)
 			return; /* the supervisor has gone, or speaks another language */

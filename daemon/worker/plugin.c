@@ -36,14 +36,21 @@ static int list_classes(const struct objpool_plugin *p, char *text, size_t size)
 	return 0;
 }
 
+/* "*" takes what others don't; a name for it has a colon, so that the supervisor knows one when it sees it. */
+static bool is_class(const struct objpool_class *class, const char *name)
+{
+	return class->name && (strcmp(class->name, name) == 0 || (strcmp(class->name, "*") == 0 && strchr(name, ':')));
+}
+
 static int find_class(struct plugin *plugin, const char *path, const char *name, char *fault, size_t size)
 {
 	char names[256];
 
 	for (const struct objpool_class *const *c = plugin->exported->classes; *c; c++) {
-		if (!(*c)->name || strcmp((*c)->name, name) != 0)
+		if (!is_class(*c, name))
 			continue;
 		copy_known(&plugin->class, sizeof plugin->class, *c, (*c)->size);
+		plugin->class.name = name;
 		if ((*c)->size < offsetof(struct objpool_class, list_methods) || !plugin->class.create ||
 		    (!plugin->class.methods && !plugin->class.dispatch)) {
 			snprintf(fault, size, "class %s of plugin %s lacks OBJPOOL_CLASS_HEAD, create, or methods", name, path);
@@ -52,7 +59,8 @@ static int find_class(struct plugin *plugin, const char *path, const char *name,
 		return 0;
 	}
 	list_classes(plugin->exported, names, sizeof names);
-	snprintf(fault, size, "plugin %s has no class %s; it has: %s", path, name, names[0] ? names : "none");
+	snprintf(fault, size, "plugin %s has no class %s; it has: %s%s", path, name, names[0] ? names : "none",
+		 strcmp(names, "*") == 0 ? ", which stands for any name with a colon" : "");
 	return -1;
 }
 

@@ -9,9 +9,10 @@ struct plugin {
 	const struct objpool_plugin *exported;
 	struct objpool_class class; /* a copy: what the plugin is too old to have is zero */
 	uint32_t methods_count;
+	msgpack_object settings; /* a map: the pool's, for objpool_setting */
 };
 
-/* Loads `path` and finds `class_name` in it. 0, or -1 with a sentence in `fault`. */
+/* Loads `path` and finds `class_name`, which stays in use, in it. 0, or -1 with a sentence in `fault`. */
 int plugin_load(struct plugin *plugin, const char *path, const char *class_name, char *fault, size_t fault_size);
 
 /* The class's i-th method, as a copy with the fields that the plugin lacks zero. */

@@ -169,6 +169,43 @@ static void host_let_go(struct objpool_kept *kept)
 	files_unkeep((struct mapping *)kept);
 }
 
+static bool host_can_keep(struct objpool_call *call, const void *bytes, size_t size)
+{
+	const struct task *task = task_of(call);
+	return task && task->mappings && files_can_keep(task->mappings, bytes, size);
+}
+
+static const msgpack_object *host_setting(const struct objpool_call *call, const char *name)
+{
+	const struct task *task = task_of(call);
+	const msgpack_object *settings = task ? &task->plugin->settings : NULL;
+
+	for (uint32_t i = 0; settings && settings->type == MSGPACK_OBJECT_MAP && i < settings->via.map.size; i++) {
+		const msgpack_object_kv *kv = &settings->via.map.ptr[i];
+		if (kv->key.via.str.size == strlen(name) && memcmp(kv->key.via.str.ptr, name, strlen(name)) == 0)
+			return kv->val.type == MSGPACK_OBJECT_NIL ? NULL : &kv->val;
+	}
+	return NULL;
+}
+
+static const char *host_class_name(const struct objpool_call *call)
+{
+	const struct task *task = task_of(call);
+	return task ? task->plugin->class.name : NULL;
+}
+
+static void host_describe(struct objpool_call *call, const struct objpool_description *description)
+{
+	struct task *task = task_of(call);
+
+	if (!task)
+		return;
+	free(task->described.doc);
+	free(task->described.signature);
+	task->described = (struct task_described){.given = true, .hooks = description->hooks, .doc = copy_text(description->doc),
+						  .signature = copy_text(description->signature)};
+}
+
 static const struct objpool_host host = {
 	.size = sizeof host,
 	.fail = host_fail,
@@ -180,6 +217,10 @@ static const struct objpool_host host = {
 	.keep = host_keep,
 	.let_go = host_let_go,
 	.yield = yield_value,
+	.setting = host_setting,
+	.class_name = host_class_name,
+	.describe = host_describe,
+	.can_keep = host_can_keep,
 };
 
 /* ---- arguments ---- */
@@ -216,6 +257,8 @@ void task_free(struct task *task)
 	free(task->args.values);
 	free(task->args.kwargs);
 	free((char *)task->place.pool);
+	free(task->described.doc);
+	free(task->described.signature);
 	msgpack_zone_destroy(&task->zone);
 }
 

@@ -34,6 +34,13 @@ struct task_handle {
 	struct task_error error;
 };
 
+/* What a class has said of itself with objpool_describe. */
+struct task_described {
+	bool given;
+	uint32_t hooks;
+	char *doc, *signature;
+};
+
 struct deferrals;
 struct invoker;
 struct files;
@@ -60,6 +67,7 @@ struct task {
 	bool wants_values;     /* the caller takes what the method yields */
 	uint64_t yielded;      /* bytes that it has yielded and that are not taken */
 	struct invoker *invoker; /* NULL: nothing can be called */
+	struct task_described described;
 	struct deferrals *deferrals; /* NULL: nothing can be deferred */
 	uint64_t deferred_tag; /* the method has deferred the call; 0: not */
 };

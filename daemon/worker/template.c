@@ -104,6 +104,8 @@ static int pack_methods(struct task *task, msgpack_packer *packer)
 static int pack_description(struct task *task, msgpack_packer *packer)
 {
 	const struct plugin *plugin = task->plugin;
+	const struct task_described *described = &task->described;
+	const uint32_t hooks = described->given ? described->hooks : UINT32_MAX;
 
 	msgpack_pack_array(packer, 2);
 	msgpack_pack_int(packer, FROM_LOADED);
@@ -111,12 +113,12 @@ static int pack_description(struct task *task, msgpack_packer *packer)
 	pack_pair(packer, "plugin", plugin->exported->name);
 	pack_pair(packer, "version", plugin->exported->version);
 	pack_pair(packer, "class", plugin->class.name);
-	pack_pair(packer, "doc", plugin->class.doc);
-	pack_pair(packer, "signature", plugin->class.signature);
+	pack_pair(packer, "doc", described->doc ? described->doc : plugin->class.doc);
+	pack_pair(packer, "signature", described->signature ? described->signature : plugin->class.signature);
 	pack_flag(packer, "open", plugin->class.dispatch);
-	pack_flag(packer, "session_end", plugin->class.session_end);
-	pack_flag(packer, "leased", plugin->class.leased || plugin->class.released);
-	pack_flag(packer, "snapshot", plugin->class.snapshot && plugin->class.restore);
+	pack_flag(packer, "session_end", plugin->class.session_end && hooks & OBJPOOL_HOOK_SESSION_END);
+	pack_flag(packer, "leased", (plugin->class.leased || plugin->class.released) && hooks & OBJPOOL_HOOK_LEASED);
+	pack_flag(packer, "snapshot", plugin->class.snapshot && plugin->class.restore && hooks & OBJPOOL_HOOK_SNAPSHOT);
 	pack_text(packer, "methods");
 	return pack_methods(task, packer);
 }
@@ -163,18 +165,33 @@ static void prepare(struct template *template, const char *pool, struct span arg
 	msgpack_sbuffer_destroy(&packet);
 }
 
+/* For the life of the process: the workers, forked from here, have them too. */
+static int keep_settings(struct template *template, struct span settings)
+{
+	char *bytes = malloc(settings.size);
+	msgpack_zone *zone = msgpack_zone_new(1024);
+
+	if (!bytes || !zone)
+		return -1;
+	memcpy(bytes, settings.bytes, settings.size);
+	return msgpack_unpack(bytes, settings.size, NULL, zone, &template->plugin.settings) == MSGPACK_UNPACK_SUCCESS ? 0 : -1;
+}
+
 static void on_load(struct template *template, struct reader *reader)
 {
-	struct span pool, path, class_name, args, kwargs;
+	struct span pool, path, class_name, args, kwargs, settings;
 	char *texts[3];
 
 	if (read_text(reader, &pool) < 0 || read_text(reader, &path) < 0 || read_text(reader, &class_name) < 0 ||
-	    read_value(reader, &args) < 0 || read_value(reader, &kwargs) < 0 || read_bool(reader, &template->threads) < 0)
+	    read_value(reader, &args) < 0 || read_value(reader, &kwargs) < 0 || read_bool(reader, &template->threads) < 0 ||
+	    read_value(reader, &settings) < 0)
 		_exit(70);
 	const struct span spans[3] = {pool, path, class_name};
 	for (int i = 0; i < 3; i++)
 		if (!(texts[i] = strndup((const char *)spans[i].bytes, spans[i].size)))
 			send_fault("out of memory");
+	if (keep_settings(template, settings) < 0)
+		send_fault("out of memory");
 	if (plugin_load(&template->plugin, texts[1], texts[2], template->fault, sizeof template->fault) < 0)
 		send_fault(template->fault);
 	if (template->threads && !(template->plugin.class.flags & OBJPOOL_CLASS_THREAD_SAFE)) {
@@ -186,7 +203,6 @@ static void on_load(struct template *template, struct reader *reader)
 	prepare(template, texts[0], args, kwargs);
 	(void)prctl(PR_SET_NAME, "objpool-templ.", 0, 0, 0);
 	free(texts[1]);
-	free(texts[2]);
 }
 
 /* ---- FORK ---- */

@@ -107,7 +107,7 @@ enum objpool_event {
 struct objpool_class {
 	uint32_t size;         /* sizeof(struct objpool_class) */
 	uint32_t flags;        /* OBJPOOL_CLASS_... */
-	const char *name;      /* as `class = ` names it */
+	const char *name;      /* as `class = ` names it. "*": this one takes any name with a colon in it; see objpool_class_name */
 	const char *doc;
 	const char *signature; /* of the constructor: "(language: str = \"en_US\")" */
 
@@ -152,6 +152,10 @@ struct objpool_class {
 	 * away; call->session says who. `leased` may refuse: non-zero, having called objpool_fail. Optional. */
 	int (*leased)(void *self, struct objpool_call *call);
 	void (*released)(void *self, struct objpool_call *call);
+
+	/* Is called in a worker that has nothing to do, before it waits: a lock of the language's runtime, say, that is held
+	 * from call to call can be let go for other threads. Not after every method; before `create`, too. Optional. */
+	void (*idle)(void *self);
 };
 
 struct objpool_plugin {
@@ -191,6 +195,17 @@ struct objpool_result {
 	struct objpool_error error; /* when it failed; error.code is any of the daemon's */
 };
 
+/* What a class is like, where that is known only when it is loaded. See objpool_describe. */
+#define OBJPOOL_HOOK_SESSION_END (1u << 0) /* its session_end is to be called */
+#define OBJPOOL_HOOK_LEASED      (1u << 1) /* leased and released */
+#define OBJPOOL_HOOK_SNAPSHOT    (1u << 2) /* snapshot and restore */
+
+struct objpool_description {
+	uint32_t size;         /* sizeof(struct objpool_description) */
+	uint32_t hooks;        /* OBJPOOL_HOOK_...: the others are as if the class lacked them */
+	const char *doc, *signature; /* NULL: those of struct objpool_class */
+};
+
 struct objpool_host {
 	uint32_t size; /* which of these functions the host has */
 	uint32_t minor;
@@ -203,6 +218,10 @@ struct objpool_host {
 	struct objpool_kept *(*keep)(struct objpool_call *call, const void *bytes, size_t size);
 	void (*let_go)(struct objpool_kept *kept);
 	int (*yield)(struct objpool_call *call, const void *msgpack, size_t size);
+	const msgpack_object *(*setting)(const struct objpool_call *call, const char *name);
+	const char *(*class_name)(const struct objpool_call *call);
+	void (*describe)(struct objpool_call *call, const struct objpool_description *description);
+	bool (*can_keep)(struct objpool_call *call, const void *bytes, size_t size);
 };
 
 /* What the three below have in common; for functions that have a va_list. `code` and `type` may be NULL. */
@@ -359,9 +378,39 @@ static inline struct objpool_kept *objpool_keep(struct objpool_call *call, const
 	return there ? call->host->keep(call, bytes, size) : NULL;
 }
 
+/* Do they lie in such memory, so that they need not be copied at once? */
+static inline bool objpool_can_keep(struct objpool_call *call, const void *bytes, size_t size)
+{
+	return call->host->size > offsetof(struct objpool_host, can_keep) && call->host->can_keep && call->host->can_keep(call, bytes, size);
+}
+
 static inline void objpool_let_go(const struct objpool_host *host, struct objpool_kept *kept)
 {
 	host->let_go(kept);
+}
+
+/*
+ * A key of the pool's section that is there for plugins: python_path and preload (arrays of strings), virtualenv (a string),
+ * unpickle (a boolean), cancel_grace (nanoseconds), max_message (bytes). NULL: not set, or not known to this host. Valid for ever.
+ */
+static inline const msgpack_object *objpool_setting(const struct objpool_call *call, const char *name)
+{
+	const bool there = call->host->size > offsetof(struct objpool_host, setting) && call->host->setting;
+	return there ? call->host->setting(call, name) : NULL;
+}
+
+/* The class as the pool names it: what class "*" has to tell its classes apart by. NULL from a host that lacks it. */
+static inline const char *objpool_class_name(const struct objpool_call *call)
+{
+	const bool there = call->host->size > offsetof(struct objpool_host, class_name) && call->host->class_name;
+	return there ? call->host->class_name(call) : NULL;
+}
+
+/* In preload: what the class that the pool names is like. Copies what it is given. */
+static inline void objpool_describe(struct objpool_call *call, const struct objpool_description *description)
+{
+	if (call->host->size > offsetof(struct objpool_host, describe) && call->host->describe)
+		call->host->describe(call, description);
 }
 
 /* The keyword argument `name`, or NULL. */

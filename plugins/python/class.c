@@ -1,0 +1,460 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Class "*": module:Class, as the interface for plugins sees it. */
+#include "plugins/python/python.h"
+
+enum { ARGS_FEW = 16 };
+
+static PyObject *factory;  /* makes instances; loaded in the template */
+static PyObject *methods;  /* of the class: [(name, signature, doc)] */
+static uint64_t max_result;
+
+/* The last method called: checked once, its name a Python string. The host gives the same pointer for the same name. */
+static struct {
+	PyObject *name;
+	char text[256];
+} last;
+
+/* ---- in the template ---- */
+
+/* A setting that is an array of strings, as a list. */
+static PyObject *list_setting(const struct objpool_call *call, const char *name)
+{
+	const msgpack_object *setting = objpool_setting(call, name);
+	return setting ? read_object(setting, false) : PyList_New(0);
+}
+
+static PyObject *text_setting(const struct objpool_call *call, const char *name)
+{
+	const msgpack_object *setting = objpool_setting(call, name);
+	return setting ? read_object(setting, false) : PyUnicode_FromString("");
+}
+
+static void read_settings(const struct objpool_call *call)
+{
+	const msgpack_object *unpickle = objpool_setting(call, "unpickle"), *most = objpool_setting(call, "max_message");
+
+	may_pickle = unpickle && unpickle->type == MSGPACK_OBJECT_BOOLEAN && unpickle->via.boolean;
+	max_result = most && most->type == MSGPACK_OBJECT_POSITIVE_INTEGER ? most->via.u64 : UINT64_MAX;
+}
+
+static PyObject *positional(const struct objpool_args *args)
+{
+	PyObject *list = PyList_New(0);
+
+	for (uint32_t i = 0; list && i < args->count; i++) {
+		PyObject *value = read_object(&args->values[i], may_pickle);
+		if (!value || PyList_Append(list, value) < 0)
+			Py_CLEAR(list);
+		Py_XDECREF(value);
+	}
+	return list;
+}
+
+/* The constructor's arguments are of use here only for a class that is among them. */
+static PyObject *load_class(struct objpool_call *call, const struct objpool_args *args)
+{
+	const char *name = objpool_class_name(call);
+	PyObject *values = name && strcmp(name, "objpool:Pickled") == 0 && may_pickle ? positional(args) : PyList_New(0);
+
+	if (!values) {
+		PyErr_Clear(); /* each worker will say it, as the constructor's error */
+		values = PyList_New(0);
+	}
+	return host_call("load", "(sNON)", name, list_setting(call, "preload"), may_pickle ? Py_True : Py_False, values);
+}
+
+static uint32_t hooks_of(PyObject *names)
+{
+	static const struct {
+		const char *name;
+		uint32_t hook;
+	} known[] = {{"session_end", OBJPOOL_HOOK_SESSION_END}, {"leased", OBJPOOL_HOOK_LEASED}, {"released", OBJPOOL_HOOK_LEASED},
+		     {"snapshot", OBJPOOL_HOOK_SNAPSHOT}};
+	uint32_t hooks = 0;
+
+	for (size_t k = 0; k < sizeof known / sizeof *known; k++)
+		for (Py_ssize_t i = 0; i < PyList_Size(names); i++)
+			if (PyUnicode_CompareWithASCIIString(PyList_GET_ITEM(names, i), known[k].name) == 0)
+				hooks |= known[k].hook;
+	return hooks;
+}
+
+static int describe(struct objpool_call *call)
+{
+	struct objpool_description description = {.size = sizeof description};
+	PyObject *described = host_call("describe", "(O)", factory), *hooks;
+
+	if (!described || !PyArg_ParseTuple(described, "ssO!O", &description.doc, &description.signature, &PyList_Type, &hooks, &methods)) {
+		Py_XDECREF(described);
+		return -1;
+	}
+	Py_INCREF(methods);
+	description.hooks = hooks_of(hooks);
+	objpool_describe(call, &description);
+	Py_DECREF(described);
+	return 0;
+}
+
+static int begin(struct objpool_call *call)
+{
+	PyObject *begun = host_call("begin", "(NN)", list_setting(call, "python_path"), text_setting(call, "virtualenv"));
+	Py_XDECREF(begun);
+	return begun ? 0 : -1;
+}
+
+/* The message says what; the traceback is for the log. */
+static int fail_to_load(struct objpool_call *call)
+{
+	PyObject *type, *value, *trace;
+
+	PyErr_Fetch(&type, &value, &trace);
+	PyErr_NormalizeException(&type, &value, &trace);
+	Py_XINCREF(type);
+	Py_XINCREF(value);
+	Py_XINCREF(trace);
+	PyErr_Display(type, value, trace);
+	PyErr_Restore(type, value, trace);
+	(void)fail_with_words(call, NULL, objpool_class_name(call) ? objpool_class_name(call) : "");
+	Py_XDECREF(type);
+	Py_XDECREF(value);
+	Py_XDECREF(trace);
+	return -1;
+}
+
+static int python_preload(struct objpool_call *call, const struct objpool_args *args)
+{
+	read_settings(call);
+	if (interpreter_start(call) < 0)
+		return -1;
+	handle_set(call);
+	const bool ready = begin(call) == 0 && (factory = load_class(call, args)) && describe(call) == 0;
+	handle_set(NULL);
+	if (!ready)
+		return fail_to_load(call);
+	interpreter_forks();
+	return 0;
+}
+
+static int python_list_methods(struct objpool_call *call, msgpack_packer *result)
+{
+	static const char *const keys[] = {"name", "signature", "doc"};
+	const Py_ssize_t n = PySequence_Size(methods);
+
+	(void)call;
+	msgpack_pack_array(result, (size_t)n);
+	for (Py_ssize_t i = 0; i < n; i++) {
+		PyObject *method = PyList_GetItem(methods, i);
+		msgpack_pack_map(result, 3);
+		for (Py_ssize_t k = 0; k < 3; k++) {
+			const char *text = PyUnicode_AsUTF8(PyTuple_GetItem(method, k));
+			write_text(result, keys[k]);
+			write_text(result, text ? text : "");
+			PyErr_Clear();
+		}
+	}
+	return 0;
+}
+
+/* ---- arguments ---- */
+
+/* What a vectorcall takes: room for the instance, positional values, those of keywords, whose names are a tuple. */
+struct arguments {
+	PyObject *few[ARGS_FEW + 1];
+	PyObject **values; /* [0] is the instance, or free for the callee's use */
+	uint32_t count;
+	PyObject *names;   /* NULL: no keywords */
+};
+
+static void arguments_free(struct arguments *arguments)
+{
+	for (uint32_t i = 0; i < arguments->count; i++)
+		Py_DECREF(arguments->values[1 + i]);
+	Py_XDECREF(arguments->names);
+	if (arguments->values != arguments->few)
+		PyMem_Free(arguments->values);
+}
+
+static int add_value(struct arguments *arguments, struct objpool_call *call, const msgpack_object *object)
+{
+	PyObject *value = read_argument(call, object, may_pickle);
+	if (!value)
+		return -1;
+	arguments->values[1 + arguments->count++] = value;
+	return 0;
+}
+
+static int add_keyword(struct arguments *arguments, struct objpool_call *call, uint32_t i, const msgpack_object_kv *kv)
+{
+	PyObject *name = PyUnicode_DecodeUTF8(kv->key.via.str.ptr, (Py_ssize_t)kv->key.via.str.size, NULL);
+	if (!name)
+		return -1;
+	PyUnicode_InternInPlace(&name);
+	PyTuple_SET_ITEM(arguments->names, (Py_ssize_t)i, name);
+	return add_value(arguments, call, &kv->val);
+}
+
+static int arguments_read(struct arguments *arguments, struct objpool_call *call, const struct objpool_args *args)
+{
+	const size_t n = (size_t)args->count + args->kwcount;
+	int r = 0;
+
+	arguments->values = n <= ARGS_FEW ? arguments->few : PyMem_Malloc((n + 1) * sizeof(PyObject *));
+	arguments->count = 0;
+	arguments->names = args->kwcount ? PyTuple_New((Py_ssize_t)args->kwcount) : NULL;
+	if (!arguments->values || (args->kwcount && !arguments->names)) {
+		PyErr_NoMemory();
+		r = -1;
+	}
+	for (uint32_t i = 0; r == 0 && i < args->count; i++)
+		r = add_value(arguments, call, &args->values[i]);
+	for (uint32_t i = 0; r == 0 && i < args->kwcount; i++)
+		r = add_keyword(arguments, call, i, &args->kwargs[i]);
+	if (r < 0)
+		arguments_free(arguments);
+	return r;
+}
+
+static int bad_arguments(struct objpool_call *call)
+{
+	return fail_with_words(call, "BAD_ARGUMENT", "an argument can't be read");
+}
+
+/* ---- in the worker ---- */
+
+/* Around all that Python does for a call. */
+static void enter(struct objpool_call *call)
+{
+	interpreter_enter();
+	handle_set(call);
+}
+
+static void leave(struct objpool_call *call)
+{
+	memory_end(call);
+	handle_set(NULL);
+}
+
+
+static int worker_begins(struct objpool_call *call)
+{
+	PyObject *begun = host_call("worker_begins", "()");
+	Py_XDECREF(begun);
+	return begun ? cancel_start(call) : -1;
+}
+
+static int python_create(struct objpool_call *call, const struct objpool_args *args, void **self)
+{
+	struct arguments arguments;
+
+	enter(call);
+	interpreter_is_worker();
+	if (worker_begins(call) < 0)
+		return fail_with_exception(call);
+	if (arguments_read(&arguments, call, args) < 0)
+		return bad_arguments(call);
+	*self = PyObject_Vectorcall(factory, arguments.values + 1, args->count | PY_VECTORCALL_ARGUMENTS_OFFSET, arguments.names);
+	arguments_free(&arguments);
+	const int r = *self ? 0 : fail_with_exception(call);
+	leave(call);
+	return r;
+}
+
+static void python_destroy(void *self)
+{
+	interpreter_enter();
+	Py_DECREF((PyObject *)self);
+	PyObject *ended = host_call("worker_ends", "()");
+	if (!ended)
+		PyErr_Print();
+	Py_XDECREF(ended);
+}
+
+static void python_idle(void *self)
+{
+	(void)self;
+	interpreter_idle();
+}
+
+/* ---- methods ---- */
+
+static int no_such_method(struct objpool_call *call)
+{
+	const char *class = objpool_class_name(call);
+	return objpool_fail_code(call, "NO_SUCH_METHOD", "class %.200s has no method \"%.200s\"", class ? class : "", call->method);
+}
+
+/* 1, 0, or -1 with an exception set. */
+static int has_method(PyObject *self, PyObject *name)
+{
+	PyObject *has = host_call("has_method", "(OO)", self, name);
+	const int r = has ? has == Py_True : -1;
+	Py_XDECREF(has);
+	return r;
+}
+
+/* Makes `last` the method that is called. 0, or -1 having failed the call. */
+static int find_method(PyObject *self, struct objpool_call *call)
+{
+	if (last.name && strcmp(last.text, call->method) == 0)
+		return 0;
+	Py_CLEAR(last.name);
+	PyObject *name = PyUnicode_DecodeUTF8(call->method, (Py_ssize_t)strlen(call->method), "surrogateescape");
+	if (!name)
+		return fail_with_exception(call);
+	PyUnicode_InternInPlace(&name);
+	const int r = has_method(self, name);
+	if (r == 1 && strlen(call->method) < sizeof last.text) {
+		strcpy(last.text, call->method);
+		last.name = name;
+		return 0;
+	}
+	Py_DECREF(name);
+	return r < 0 ? fail_with_exception(call) : no_such_method(call);
+}
+
+/* An attribute error may be the method's own, or its not being there any more. */
+static int fail_of_method(PyObject *self, struct objpool_call *call)
+{
+	PyObject *type, *value, *trace;
+
+	if (PyErr_ExceptionMatches(PyExc_AttributeError)) {
+		PyErr_Fetch(&type, &value, &trace);
+		const int there = has_method(self, last.name);
+		PyErr_Restore(type, value, trace);
+		if (there == 0) {
+			PyErr_Clear();
+			return no_such_method(call);
+		}
+	}
+	return fail_with_exception(call);
+}
+
+static int run_method(PyObject *self, struct objpool_call *call, const struct objpool_args *args, msgpack_packer *result)
+{
+	struct arguments arguments;
+
+	if (find_method(self, call) < 0)
+		return -1;
+	if (arguments_read(&arguments, call, args) < 0)
+		return bad_arguments(call);
+	arguments.values[0] = self;
+	PyObject *value = PyObject_VectorcallMethod(last.name, arguments.values, (1 + args->count), arguments.names);
+	arguments_free(&arguments);
+	if (!value)
+		return fail_of_method(self, call);
+	const int r = write_result(value, result, may_pickle, max_result);
+	Py_DECREF(value);
+	return r < 0 ? fail_with_exception(call) : 0;
+}
+
+static int python_dispatch(void *self, struct objpool_call *call, const struct objpool_args *args, msgpack_packer *result)
+{
+	enter(call);
+	cancel_begin();
+	const int r = run_method(self, call, args, result);
+	leave(call);
+	return r;
+}
+
+/* ---- hooks ---- */
+
+/* Calls a hook that the class may lack: NULL without an exception then. */
+static PyObject *call_hook(PyObject *self, const char *name, const char *format, ...)
+{
+	PyObject *hook = PyObject_GetAttrString(self, name), *args, *result = NULL;
+	va_list list;
+
+	if (!hook) {
+		PyErr_Clear();
+		return NULL;
+	}
+	va_start(list, format);
+	args = Py_VaBuildValue(format, list);
+	va_end(list);
+	if (args)
+		result = PyObject_CallObject(hook, args);
+	Py_XDECREF(args);
+	Py_DECREF(hook);
+	return result;
+}
+
+static void python_session_end(void *self, struct objpool_call *call, uint64_t session)
+{
+	enter(call);
+	Py_XDECREF(call_hook(self, "session_end", "(K)", (unsigned long long)session));
+	if (PyErr_Occurred())
+		PyErr_Print();
+	leave(call);
+}
+
+static int python_leased(void *self, struct objpool_call *call)
+{
+	enter(call);
+	Py_XDECREF(call_hook(self, "leased", "(K)", (unsigned long long)call->session));
+	const int r = PyErr_Occurred() ? fail_with_exception(call) : 0;
+	leave(call);
+	return r;
+}
+
+static void python_released(void *self, struct objpool_call *call)
+{
+	enter(call);
+	Py_XDECREF(call_hook(self, "released", "(K)", (unsigned long long)call->session));
+	if (PyErr_Occurred())
+		PyErr_Print();
+	leave(call);
+}
+
+/* The state goes from one worker of the pool to the next, and through no client's hands: it may be pickled. */
+static int python_snapshot(void *self, struct objpool_call *call, msgpack_packer *state)
+{
+	enter(call);
+	PyObject *value = call_hook(self, "snapshot", "()");
+	int r = value ? write_object(value, state, true) : -1;
+	Py_XDECREF(value);
+	if (r < 0)
+		r = PyErr_Occurred() ? fail_with_exception(call) : objpool_fail(call, NULL, "the class has no snapshot");
+	leave(call);
+	return r;
+}
+
+static int python_restore(void *self, struct objpool_call *call, const msgpack_object *state)
+{
+	enter(call);
+	PyObject *value = read_object(state, true);
+	PyObject *done = value ? call_hook(self, "restore", "(O)", value) : NULL;
+	int r = done ? 0 : PyErr_Occurred() ? fail_with_exception(call) : objpool_fail(call, NULL, "the class has no restore");
+	Py_XDECREF(value);
+	Py_XDECREF(done);
+	leave(call);
+	return r;
+}
+
+/* ---- the plugin ---- */
+
+static const struct objpool_class any_class = {
+	OBJPOOL_CLASS_HEAD,
+	.name = "*",
+	.doc = "A class written in Python.",
+	.signature = "(...)",
+	.preload = python_preload,
+	.create = python_create,
+	.destroy = python_destroy,
+	.dispatch = python_dispatch,
+	.list_methods = python_list_methods,
+	.session_end = python_session_end,
+	.snapshot = python_snapshot,
+	.restore = python_restore,
+	.leased = python_leased,
+	.released = python_released,
+	.idle = python_idle,
+};
+
+static const struct objpool_class *const classes[] = {&any_class, NULL};
+
+const struct objpool_plugin objpool_plugin = {
+	OBJPOOL_PLUGIN_HEAD,
+	.name = "python",
+	.version = OBJPOOL_VERSION,
+	.classes = classes,
+};

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The module _objpool: what host.py makes objpool_worker.Call of. */
+#include "plugins/python/python.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+static struct objpool_call *_Atomic running; /* also read by the thread that watches for cancelled calls */
+static pthread_t owner;                      /* the thread that runs methods */
+
+struct objpool_call *handle_set(struct objpool_call *call)
+{
+	struct objpool_call *before = atomic_load_explicit(&running, memory_order_relaxed);
+
+	atomic_store_explicit(&running, call, memory_order_release);
+	owner = pthread_self();
+	return before;
+}
+
+const struct objpool_call *handle_running(void)
+{
+	return atomic_load_explicit(&running, memory_order_acquire);
+}
+
+static PyObject *seconds_or_none(uint64_t nanoseconds)
+{
+	if (nanoseconds == 0)
+		Py_RETURN_NONE;
+	return PyFloat_FromDouble((double)nanoseconds / 1e9);
+}
+
+static PyObject *handle_info(PyObject *module, PyObject *unused)
+{
+	const struct objpool_call *call = handle_running();
+
+	(void)module;
+	(void)unused;
+	if (!call)
+		Py_RETURN_NONE;
+	const struct objpool_place *place = call->place;
+	return Py_BuildValue("(zIIKzKKNK)", place->pool, place->slot, place->slots, (unsigned long long)place->generation, call->method,
+			     (unsigned long long)call->session, (unsigned long long)call->caller, seconds_or_none(call->deadline),
+			     (unsigned long long)call->index);
+}
+
+static PyObject *handle_cancelled(PyObject *module, PyObject *unused)
+{
+	const struct objpool_call *call = handle_running();
+
+	(void)module;
+	(void)unused;
+	return PyBool_FromLong(call && call->method && objpool_cancelled(call));
+}
+
+static PyObject *handle_progress(PyObject *module, PyObject *args)
+{
+	unsigned long long done, total;
+	const char *text;
+
+	(void)module;
+	if (!PyArg_ParseTuple(args, "KKz:progress", &done, &total, &text))
+		return NULL;
+	if (running)
+		(void)objpool_progress(running, done, total, text);
+	Py_RETURN_NONE;
+}
+
+/* ---- calling others ---- */
+
+static PyObject *raise_failed(const struct objpool_error *error)
+{
+	PyObject *module = PyImport_ImportModule("_objpool");
+	PyObject *type = module ? PyObject_GetAttrString(module, "CallFailed") : NULL;
+	PyObject *value = type ? PyObject_CallFunction(type, "zzzz", error->code, error->message, error->type, error->traceback) : NULL;
+
+	if (value)
+		PyErr_SetObject(type, value);
+	Py_XDECREF(value);
+	Py_XDECREF(type);
+	Py_XDECREF(module);
+	return NULL;
+}
+
+static PyObject *invoke(const char *target, const msgpack_sbuffer *args)
+{
+	struct objpool_result result;
+	int r;
+
+	Py_BEGIN_ALLOW_THREADS
+	r = objpool_invoke(running, target, args->data, args->size, &result);
+	Py_END_ALLOW_THREADS
+	if (r == 0)
+		return read_object(&result.value, may_pickle);
+	if (r == -EREMOTEIO)
+		return raise_failed(&result.error);
+	if (r == -EINVAL)
+		return PyErr_Format(PyExc_ValueError, "\"%s\" can't be called, or not from here", target);
+	errno = -r;
+	return PyErr_SetFromErrno(PyExc_OSError);
+}
+
+static PyObject *handle_invoke(PyObject *module, PyObject *args)
+{
+	msgpack_sbuffer buffer;
+	msgpack_packer packer;
+	const char *target;
+	PyObject *list, *result = NULL;
+
+	(void)module;
+	if (!PyArg_ParseTuple(args, "sO!:invoke", &target, &PyList_Type, &list))
+		return NULL;
+	if (!running || !pthread_equal(owner, pthread_self())) {
+		PyErr_SetString(PyExc_RuntimeError, "only a method can call others, on its own thread");
+		return NULL;
+	}
+	msgpack_sbuffer_init(&buffer);
+	msgpack_packer_init(&packer, &buffer, msgpack_sbuffer_write);
+	if (write_object(list, &packer, may_pickle) == 0)
+		result = invoke(target, &buffer);
+	msgpack_sbuffer_destroy(&buffer);
+	return result;
+}
+
+/* ---- msgpack for host.py ---- */
+
+static PyObject *take_buffer(msgpack_sbuffer *buffer, int r)
+{
+	PyObject *bytes = r < 0 ? NULL : PyBytes_FromStringAndSize(buffer->data, (Py_ssize_t)buffer->size);
+	msgpack_sbuffer_destroy(buffer);
+	return bytes;
+}
+
+static PyObject *handle_pack(PyObject *module, PyObject *value)
+{
+	msgpack_sbuffer buffer;
+	msgpack_packer packer;
+
+	(void)module;
+	msgpack_sbuffer_init(&buffer);
+	msgpack_packer_init(&packer, &buffer, msgpack_sbuffer_write);
+	return take_buffer(&buffer, write_object(value, &packer, false));
+}
+
+static PyObject *handle_pack_ext(PyObject *module, PyObject *args)
+{
+	msgpack_sbuffer buffer;
+	msgpack_packer packer;
+	const char *bytes;
+	Py_ssize_t size;
+	int type;
+
+	(void)module;
+	if (!PyArg_ParseTuple(args, "iy#:pack_ext", &type, &bytes, &size))
+		return NULL;
+	msgpack_sbuffer_init(&buffer);
+	msgpack_packer_init(&packer, &buffer, msgpack_sbuffer_write);
+	msgpack_pack_ext(&packer, (size_t)size, (int8_t)type);
+	msgpack_pack_ext_body(&packer, bytes, (size_t)size);
+	return take_buffer(&buffer, 0);
+}
+
+PyMODINIT_FUNC handle_module(void)
+{
+	static PyMethodDef methods[] = {
+		{"info", handle_info, METH_NOARGS, NULL},
+		{"cancelled", handle_cancelled, METH_NOARGS, NULL},
+		{"progress", handle_progress, METH_VARARGS, NULL},
+		{"invoke", handle_invoke, METH_VARARGS, NULL},
+		{"pack", handle_pack, METH_O, NULL},
+		{"pack_ext", handle_pack_ext, METH_VARARGS, NULL},
+		{NULL, NULL, 0, NULL},
+	};
+	static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, .m_name = "_objpool", .m_size = -1, .m_methods = methods};
+
+	return PyModule_Create(&definition);
+}

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "plugins/python/python.h"
+
+#include "python-host.h" /* host_source: host.py, made by the Makefile */
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <signal.h>
+
+static PyObject *host;           /* host.py as a module */
+static PyThreadState *released;  /* set while the lock is let go */
+static bool forks_workers;       /* in a template, once it is prepared */
+
+/* With AddressSanitizer: what the interpreter never frees is no leak of ours. */
+extern void __lsan_disable(void) __attribute__((weak));
+
+/* ---- starting ---- */
+
+/* Extension modules of Debian don't name libpython as what they need, but expect to find its symbols. */
+static void promote_library(void)
+{
+	Dl_info info;
+
+	if (dladdr((void *)Py_InitializeFromConfig, &info) && info.dli_fname)
+		(void)dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_GLOBAL);
+}
+
+static PyStatus initialize(void)
+{
+	PyPreConfig before;
+	PyConfig config;
+	PyStatus status;
+
+	PyPreConfig_InitIsolatedConfig(&before);
+	before.utf8_mode = 1;
+	status = Py_PreInitialize(&before);
+	if (PyStatus_Exception(status))
+		return status;
+	PyConfig_InitIsolatedConfig(&config);
+	config.install_signal_handlers = 0;
+	config.write_bytecode = 0;
+	status = PyConfig_SetBytesString(&config, &config.program_name, PYTHON_PROGRAM);
+	if (!PyStatus_Exception(status))
+		status = Py_InitializeFromConfig(&config);
+	PyConfig_Clear(&config);
+	return status;
+}
+
+static int load_host(void)
+{
+	PyObject *code = Py_CompileString(host_source, "<objpool>", Py_file_input);
+	host = code ? PyModule_New("_objpool_host") : NULL;
+	if (!host || PyModule_AddStringConstant(host, "__file__", "<objpool>") < 0) {
+		Py_XDECREF(code);
+		return -1;
+	}
+	PyObject *names = PyModule_GetDict(host);
+	PyObject *done = PyDict_SetItemString(names, "__builtins__", PyEval_GetBuiltins()) < 0 ? NULL : PyEval_EvalCode(code, names, names);
+	Py_DECREF(code);
+	Py_XDECREF(done);
+	return done ? 0 : -1;
+}
+
+int interpreter_start(struct objpool_call *call)
+{
+	if (__lsan_disable)
+		__lsan_disable();
+	promote_library();
+	if (PyImport_AppendInittab("_objpool", handle_module) < 0)
+		return objpool_fail(call, "MemoryError", "out of memory");
+	const PyStatus status = initialize();
+	if (PyStatus_Exception(status))
+		return objpool_fail(call, NULL, "Python could not be started: %s", status.err_msg ? status.err_msg : "it did not say why");
+	(void)signal(SIGPIPE, SIG_IGN); /* as any Python program has it */
+	return load_host() < 0 ? fail_with_exception(call) : 0;
+}
+
+PyObject *host_call(const char *function, const char *format, ...)
+{
+	PyObject *callable = PyObject_GetAttrString(host, function);
+	va_list list;
+
+	if (!callable)
+		return NULL;
+	va_start(list, format);
+	PyObject *args = Py_VaBuildValue(format, list);
+	va_end(list);
+	PyObject *result = args ? PyObject_CallObject(callable, args) : NULL;
+	Py_XDECREF(args);
+	Py_DECREF(callable);
+	return result;
+}
+
+/* ---- through a fork ---- */
+
+static void before_fork(void)
+{
+	if (forks_workers)
+		PyOS_BeforeFork();
+}
+
+static void after_fork_here(void)
+{
+	if (forks_workers)
+		PyOS_AfterFork_Parent();
+}
+
+static void after_fork_there(void)
+{
+	if (forks_workers)
+		PyOS_AfterFork_Child();
+}
+
+void interpreter_forks(void)
+{
+	static bool registered;
+
+	if (!registered)
+		(void)pthread_atfork(before_fork, after_fork_here, after_fork_there);
+	registered = true;
+	forks_workers = true;
+}
+
+void interpreter_is_worker(void)
+{
+	forks_workers = false;
+}
+
+/* ---- its lock ---- */
+
+void interpreter_enter(void)
+{
+	if (!released)
+		return;
+	PyEval_RestoreThread(released);
+	released = NULL;
+}
+
+void interpreter_idle(void)
+{
+	if (!released)
+		released = PyEval_SaveThread();
+}

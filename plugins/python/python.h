@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * python: classes written in Python. The plugin embeds CPython; its one class, "*", takes `module:Class`.
+ *
+ *   class.c        the class's functions: preload, create, dispatch, …
+ *   interpreter.c  CPython: started in the template, through the forks, its lock
+ *   read.c         msgpack objects become Python's
+ *   memory.c       what arrays lie in
+ *   write.c        and back
+ *   failure.c      exceptions become errors of calls
+ *   handle.c       the module _objpool: what Python code gets of the call at hand
+ *   cancel.c       raises an exception in a method that nobody waits for any more
+ *   host.py        what is easier said in Python; it is compiled into the plugin
+ *
+ * A function that returns an int returns 0, or -1 with a Python exception set, unless it says otherwise.
+ */
+#ifndef PYTHON_PYTHON_H
+#define PYTHON_PYTHON_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <objpool/plugin.h>
+
+enum { EXT_OBJECT = 80, EXT_ARRAY = 81, DEEPEST = 32 };
+
+/* ---- interpreter.c ---- */
+
+/* Starts CPython in this process, with host.py and _objpool in it. 0, or -1 having failed the call. */
+int interpreter_start(struct objpool_call *call);
+
+/* From now on a fork of this process is a fork of the interpreter. */
+void interpreter_forks(void);
+
+/* In the worker: its forks are its own affair. */
+void interpreter_is_worker(void);
+
+/* Takes the interpreter's lock, if `interpreter_idle` has let it go. */
+void interpreter_enter(void);
+void interpreter_idle(void);
+
+/* A function of host.py; a new reference, or NULL with an exception set. */
+PyObject *host_call(const char *function, const char *format, ...);
+
+/* ---- read.c ---- */
+
+extern bool may_pickle; /* the pool's `unpickle` */
+
+/* A new reference, or NULL with an exception set. */
+PyObject *read_object(const msgpack_object *object, bool unpickle);
+
+/* The same for an argument of the call: arrays may look at the call's own bytes, until `memory_end`. */
+PyObject *read_argument(struct objpool_call *call, const msgpack_object *object, bool unpickle);
+
+/* ---- memory.c ---- */
+
+/* An object with these bytes; a copy, when there is no call or its bytes can't be kept. */
+PyObject *memory_of(struct objpool_call *call, const char *bytes, size_t size);
+
+/* The call's bytes are about to go: keeps what is still in use. */
+void memory_end(struct objpool_call *call);
+
+/* ---- write.c ---- */
+
+/* What a method has returned: an iterator's items are an array, at most about `limit` bytes of it. */
+int write_result(PyObject *value, msgpack_packer *packer, bool pickle, uint64_t limit);
+int write_object(PyObject *value, msgpack_packer *packer, bool pickle);
+void write_text(msgpack_packer *packer, const char *text);
+
+/* ---- failure.c ---- */
+
+/* Fails the call with the exception that is set, and clears it. Returns -1. */
+int fail_with_exception(struct objpool_call *call);
+
+/* Likewise, with a code: "what: Type: message". */
+int fail_with_words(struct objpool_call *call, const char *code, const char *what);
+
+/* ---- handle.c ---- */
+
+PyMODINIT_FUNC handle_module(void);
+
+/* The call at hand, while Python code runs for it. Returns the one before. */
+struct objpool_call *handle_set(struct objpool_call *call);
+const struct objpool_call *handle_running(void);
+
+/* ---- cancel.c ---- */
+
+/* Begins to watch this process's calls, if the pool has a cancel_grace. */
+int cancel_start(struct objpool_call *call);
+
+/* A call begins, or has ended, on the main thread. */
+void cancel_begin(void);
+
+#endif

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Plain values are written as they are met; what isn't plain, or sits too deep, is handed to `encode` of host.py. Only
+ * exact types are plain: a subclass has more to it than msgpack could tell. Python code that runs meanwhile may change a
+ * container that is being written: that is noticed, and an error.
+ */
+#include "plugins/python/python.h"
+
+static int write_value(PyObject *value, msgpack_packer *packer, bool pickle, int depth);
+
+void write_text(msgpack_packer *packer, const char *text)
+{
+	msgpack_pack_str(packer, strlen(text));
+	msgpack_pack_str_body(packer, text, strlen(text));
+}
+
+static int changed(void)
+{
+	PyErr_SetString(PyExc_RuntimeError, "a list or dict was changed while it was sent");
+	return -1;
+}
+
+/* ---- what isn't plain ---- */
+
+static int write_ext(msgpack_packer *packer, int type, PyObject *head, PyObject *rest)
+{
+	Py_buffer memory;
+
+	if (PyObject_GetBuffer(rest, &memory, PyBUF_ANY_CONTIGUOUS) < 0)
+		return -1;
+	const size_t size = (size_t)PyBytes_GET_SIZE(head) + (size_t)memory.len;
+	if (size <= UINT32_MAX) {
+		msgpack_pack_ext(packer, size, (int8_t)type);
+		msgpack_pack_ext_body(packer, PyBytes_AS_STRING(head), (size_t)PyBytes_GET_SIZE(head));
+		msgpack_pack_ext_body(packer, memory.buf, (size_t)memory.len);
+	} else {
+		PyErr_SetString(PyExc_OverflowError, "a value of more than 4 GiB");
+	}
+	PyBuffer_Release(&memory);
+	return PyErr_Occurred() ? -1 : 0;
+}
+
+static int write_encoded(PyObject *value, msgpack_packer *packer, bool pickle, int depth)
+{
+	PyObject *head, *rest = NULL, *type;
+	int r;
+
+	if (Py_EnterRecursiveCall(" while a value is sent"))
+		return -1;
+	PyObject *encoded = host_call("encode", "(OO)", value, pickle ? Py_True : Py_False);
+	if (!encoded || !PyArg_ParseTuple(encoded, "OO|O", &type, &head, &rest))
+		r = -1;
+	else if (rest)
+		r = write_ext(packer, (int)PyLong_AsLong(type), head, rest);
+	else
+		r = write_value(head, packer, pickle, depth);
+	Py_XDECREF(encoded);
+	Py_LeaveRecursiveCall();
+	return r;
+}
+
+/* Containers nested too deeply for msgpack: the rest of them goes as one object. */
+static int write_deep(PyObject *value, msgpack_packer *packer, bool pickle)
+{
+	if (pickle)
+		return write_encoded(value, packer, pickle, DEEPEST);
+	PyErr_Format(PyExc_ValueError, "a value nested deeper than %d levels", DEEPEST);
+	return -1;
+}
+
+/* ---- plain ones ---- */
+
+static int write_int(PyObject *value, msgpack_packer *packer, bool pickle, int depth)
+{
+	int overflow;
+	const long long number = PyLong_AsLongLongAndOverflow(value, &overflow);
+
+	if (!overflow) {
+		msgpack_pack_int64(packer, number);
+		return 0;
+	}
+	const unsigned long long large = overflow > 0 ? PyLong_AsUnsignedLongLong(value) : 0;
+	if (overflow > 0 && !PyErr_Occurred()) {
+		msgpack_pack_uint64(packer, large);
+		return 0;
+	}
+	PyErr_Clear();
+	if (pickle)
+		return write_encoded(value, packer, pickle, depth);
+	PyErr_SetString(PyExc_OverflowError, "an int of more than 64 bits would have to be pickled, and this pool has unpickle = no");
+	return -1;
+}
+
+static int write_str(PyObject *value, msgpack_packer *packer, bool pickle, int depth)
+{
+	Py_ssize_t size;
+	const char *text = PyUnicode_AsUTF8AndSize(value, &size);
+
+	if (!text) { /* lone surrogates */
+		if (!pickle)
+			return -1;
+		PyErr_Clear();
+		return write_encoded(value, packer, pickle, depth);
+	}
+	msgpack_pack_str(packer, (size_t)size);
+	msgpack_pack_str_body(packer, text, (size_t)size);
+	return 0;
+}
+
+static int write_bin(PyObject *value, msgpack_packer *packer)
+{
+	Py_buffer memory;
+
+	if (PyObject_GetBuffer(value, &memory, PyBUF_SIMPLE) < 0)
+		return -1;
+	if (memory.len > (Py_ssize_t)UINT32_MAX) {
+		PyErr_SetString(PyExc_OverflowError, "a value of more than 4 GiB");
+	} else {
+		msgpack_pack_bin(packer, (size_t)memory.len);
+		msgpack_pack_bin_body(packer, memory.buf, (size_t)memory.len);
+	}
+	PyBuffer_Release(&memory);
+	return PyErr_Occurred() ? -1 : 0;
+}
+
+static int write_list(PyObject *list, msgpack_packer *packer, bool pickle, int depth)
+{
+	const Py_ssize_t n = PyList_GET_SIZE(list);
+
+	msgpack_pack_array(packer, (size_t)n);
+	for (Py_ssize_t i = 0; i < n; i++) {
+		if (i >= PyList_GET_SIZE(list))
+			return changed();
+		PyObject *item = PyList_GET_ITEM(list, i);
+		Py_INCREF(item);
+		const int r = write_value(item, packer, pickle, depth + 1);
+		Py_DECREF(item);
+		if (r < 0)
+			return -1;
+	}
+	return PyList_GET_SIZE(list) == n ? 0 : changed();
+}
+
+static int write_tuple(PyObject *tuple, msgpack_packer *packer, bool pickle, int depth)
+{
+	const Py_ssize_t n = PyTuple_GET_SIZE(tuple);
+
+	msgpack_pack_array(packer, (size_t)n);
+	for (Py_ssize_t i = 0; i < n; i++)
+		if (write_value(PyTuple_GET_ITEM(tuple, i), packer, pickle, depth + 1) < 0)
+			return -1;
+	return 0;
+}
+
+static bool is_key(PyObject *key)
+{
+	return PyUnicode_CheckExact(key) || PyLong_CheckExact(key) || PyBytes_CheckExact(key) || PyFloat_CheckExact(key) ||
+	       PyBool_Check(key) || key == Py_None;
+}
+
+static bool has_plain_keys(PyObject *dict)
+{
+	PyObject *key, *value;
+	Py_ssize_t at = 0;
+
+	while (PyDict_Next(dict, &at, &key, &value))
+		if (!is_key(key))
+			return false;
+	return true;
+}
+
+static int write_pairs(PyObject *dict, msgpack_packer *packer, bool pickle, int depth)
+{
+	const Py_ssize_t n = PyDict_GET_SIZE(dict);
+	Py_ssize_t at = 0, written = 0;
+	PyObject *key, *value;
+
+	msgpack_pack_map(packer, (size_t)n);
+	while (written < n && PyDict_Next(dict, &at, &key, &value)) {
+		Py_INCREF(key);
+		Py_INCREF(value);
+		const int r = write_value(key, packer, pickle, depth + 1) < 0 ? -1 : write_value(value, packer, pickle, depth + 1);
+		Py_DECREF(key);
+		Py_DECREF(value);
+		if (r < 0)
+			return -1;
+		written++;
+	}
+	return written == n && PyDict_GET_SIZE(dict) == n ? 0 : changed();
+}
+
+static int write_dict(PyObject *dict, msgpack_packer *packer, bool pickle, int depth)
+{
+	if (has_plain_keys(dict))
+		return write_pairs(dict, packer, pickle, depth);
+	if (pickle)
+		return write_encoded(dict, packer, pickle, depth);
+	PyErr_SetString(PyExc_TypeError, "a dict whose keys are no plain values would have to be pickled, and this pool has unpickle = no");
+	return -1;
+}
+
+static int write_container(PyObject *value, msgpack_packer *packer, bool pickle, int depth)
+{
+	if (depth >= DEEPEST)
+		return write_deep(value, packer, pickle);
+	if (PyList_CheckExact(value))
+		return write_list(value, packer, pickle, depth);
+	if (PyTuple_CheckExact(value))
+		return write_tuple(value, packer, pickle, depth);
+	return write_dict(value, packer, pickle, depth);
+}
+
+static bool is_container(PyObject *value)
+{
+	return PyList_CheckExact(value) || PyTuple_CheckExact(value) || PyDict_CheckExact(value);
+}
+
+static int write_value(PyObject *value, msgpack_packer *packer, bool pickle, int depth)
+{
+	if (value == Py_None)
+		msgpack_pack_nil(packer);
+	else if (value == Py_True)
+		msgpack_pack_true(packer);
+	else if (value == Py_False)
+		msgpack_pack_false(packer);
+	else if (PyFloat_CheckExact(value))
+		msgpack_pack_double(packer, PyFloat_AS_DOUBLE(value));
+	else if (PyLong_CheckExact(value))
+		return write_int(value, packer, pickle, depth);
+	else if (PyUnicode_CheckExact(value))
+		return write_str(value, packer, pickle, depth);
+	else if (is_container(value))
+		return write_container(value, packer, pickle, depth);
+	else if (PyBytes_CheckExact(value) || PyByteArray_CheckExact(value))
+		return write_bin(value, packer);
+	else if (PyMemoryView_Check(value) && PyBuffer_IsContiguous(PyMemoryView_GET_BUFFER(value), 'C'))
+		return write_bin(value, packer);
+	else
+		return write_encoded(value, packer, pickle, depth);
+	return 0;
+}
+
+int write_object(PyObject *value, msgpack_packer *packer, bool pickle)
+{
+	return write_value(value, packer, pickle, 0);
+}
+
+/* ---- results ---- */
+
+/* An array head whose count comes later: dd and 4 bytes. */
+static void put_count(msgpack_packer *packer, uint32_t n)
+{
+	const uint8_t head[5] = {0xdd, (uint8_t)(n >> 24), (uint8_t)(n >> 16), (uint8_t)(n >> 8), (uint8_t)n};
+	(void)packer->callback(packer->data, (const char *)head, sizeof head);
+}
+
+/* Over the limit it stops: the host will find the result too large, and say so. */
+static int take_items(PyObject *iterator, msgpack_packer *items, const msgpack_sbuffer *buffer, bool pickle, uint64_t limit, uint32_t *count)
+{
+	PyObject *item;
+
+	for (*count = 0; buffer->size <= limit && (item = PyIter_Next(iterator)); ++*count) {
+		const int r = write_value(item, items, pickle, 1);
+		Py_DECREF(item);
+		if (r < 0)
+			return -1;
+	}
+	return PyErr_Occurred() ? -1 : 0;
+}
+
+static int write_iterator(PyObject *iterator, msgpack_packer *packer, bool pickle, uint64_t limit)
+{
+	msgpack_sbuffer buffer;
+	msgpack_packer items;
+	uint32_t count;
+
+	msgpack_sbuffer_init(&buffer);
+	msgpack_packer_init(&items, &buffer, msgpack_sbuffer_write);
+	const int r = take_items(iterator, &items, &buffer, pickle, limit, &count);
+	if (r == 0) {
+		put_count(packer, count);
+		(void)packer->callback(packer->data, buffer.data, buffer.size);
+	}
+	msgpack_sbuffer_destroy(&buffer);
+	return r;
+}
+
+static bool is_plain(PyObject *value)
+{
+	return value == Py_None || PyLong_Check(value) || PyFloat_CheckExact(value) || PyUnicode_CheckExact(value) ||
+	       is_container(value) || PyBytes_CheckExact(value);
+}
+
+int write_result(PyObject *value, msgpack_packer *packer, bool pickle, uint64_t limit)
+{
+	if (is_plain(value))
+		return write_value(value, packer, pickle, 0);
+	if (PyCoro_CheckExact(value)) {
+		PyObject *finished = host_call("finish", "(O)", value);
+		const int r = finished ? write_result(finished, packer, pickle, limit) : -1;
+		Py_XDECREF(finished);
+		return r;
+	}
+	return PyIter_Check(value) ? write_iterator(value, packer, pickle, limit) : write_value(value, packer, pickle, 0);
+}
