@@ -23,6 +23,8 @@ import time
 
 import msgpack
 
+import service
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
@@ -76,12 +78,13 @@ class Bench:
 
     @contextlib.contextmanager
     def daemon(self, pools):
-        """An objpoold with these pools (name -> workers); gives its socket's path."""
+        """An objpoold with these pools (name -> workers of class Probe, or the lines of its section); gives its socket's path."""
         path = self.place / "s"
         config = self.place / "objpoold.conf"
         text = f"[daemon]\nlisten = unix:{path}\nplugin_dir = {self.build}/plugins\nmax_connections = 12000\nlog_level = error\n"
         for name, workers in pools.items():
-            text += f"[pool {name}]\nplugin = probe\nclass = Probe\nworkers = {workers}\n"
+            text += f"[pool {name}]\n"
+            text += workers if isinstance(workers, str) else f"plugin = probe\nclass = Probe\nworkers = {workers}\n"
         config.write_text(text)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
             notify.bind(str(self.place / "notify"))
@@ -339,7 +342,10 @@ class Bench:
         gearman, nats, redis = self.start_gearman(), self.start_nats(), self.start_redis()
         self.latency(gearman, nats)
         self.throughput(gearman, nats, redis)
+        service.deferred(self, redis)
         self.stop_all()
+        for part in (service.streams, service.leases, service.nested, service.fairness):
+            part(self)
         for part in (self.broadcast, self.map, self.payloads, self.idle, self.flat, self.death):
             part()
 
