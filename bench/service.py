@@ -36,6 +36,18 @@ def beside(bench, count, *command, ready=True):
             process.stdout.close()
 
 
+@contextlib.contextmanager
+def short_rounds(bench):
+    """More rounds, and how many cycles each has: a process keeps the CPU that it happens to get, beside its peer's or on it, and so
+    all of a round is fast, or slow by a factor of three."""
+    rounds = bench.rounds
+    bench.rounds = 3 if bench.quick else 21
+    try:
+        yield 1000
+    finally:
+        bench.rounds = rounds
+
+
 def streams(bench):
     n = 200_000 if bench.quick else 1_000_000
 
@@ -56,63 +68,74 @@ def streams(bench):
                   ("multiprocessing.Pool.imap, chunksize 1,000", imap_best), ("its chunksize 1", imap_one))
 
 
+def turns(bench, path, *words):
+    return lambda: bench.load("turns", words[0], path, *words[1:])
+
+
+def of(figure, load):
+    return lambda: figure(load())
+
+
 def leases(bench):
-    n, s = (2000, 0.5) if bench.quick else (10000, 1.5)
-    calls = ("p.echo",)
+    s = 0.5 if bench.quick else 1.5
+    spread = []
+
+    def contend():
+        values = bench.load("turns", "contend", path, s, 8, "p")
+        spread.append((values["least"], values["most"]))
+        return values["cycles"]
     with bench.daemon({"p": 2}) as path:
-        lease, two = bench.medians(lambda: per_second(bench.load("turns", "lease", path, n, "p")),
-                                   lambda: per_second(bench.load("turns", "cycle", path, n, *calls * 2)))
-        leased, slot, plain = bench.medians(*(lambda words=words: bench.load("turns", words[0], path, n, *words[1:])["p50"] for words in
-                                              (("leased", "p"), ("cycle", "p:0.echo"), ("cycle", *calls))))
-        many, three = {}, {}
-        contended, crowd = bench.medians(lambda: many.update(bench.load("turns", "contend", path, s, 8, "p")) or many["cycles"],
-                                         lambda: three.update(bench.load("turns", "crowd", path, s, 8, *calls * 3)) or three["cycles"])
-    bench.row("lease and release, one client", lease, "1/s", ("two plain calls", two))
-    bench.row("a call of what is leased, p50", leased, "µs", ("a call of a slot", slot), ("a plain call", plain))
+        with short_rounds(bench) as n:
+            lease, two, leased, slot, plain = bench.medians(*(of(lambda v: v["mean"], turns(bench, path, *words)) for words in (
+                ("lease", n, "p"), ("cycle", n, "p.echo", "p.echo"), ("leased", n, "p"), ("cycle", n, "p:0.echo"), ("cycle", n, "p.echo"))))
+        contended, crowd = bench.medians(contend, of(lambda v: v["cycles"], turns(bench, path, "crowd", s, 8, *["p.echo"] * 3)))
+    bench.row("lease and release, one client", 1e6 / lease, "1/s", ("two plain calls", 1e6 / two))
+    bench.row("a call of what is leased, mean", leased, "µs", ("a call of a slot", slot), ("a plain call", plain))
     bench.row("lease, call, release; 8 clients, 2 instances", contended, "1/s", ("three plain calls, 8 clients", crowd))
-    bench.row("of these 8, who got the fewest leases", many["least"], "leases", ("who got the most", many["most"]))
+    least, most = min(spread, key=lambda pair: pair[0] / pair[1])
+    bench.row("who got the fewest leases of these 8", least, "leases", ("who got the most", most))
 
 
 def nested(bench):
-    n, s = (2000, 0.5) if bench.quick else (10000, 1.5)
+    s = 0.5 if bench.quick else 1.5
     plans = ("p.relay=q.echo",), ("p.echo", "q.echo"), ("p.echo",)
     with bench.daemon({"p": 2, "q": 2}) as path:
-        inner, two, one = bench.pair_medians(*(lambda plan=plan: p50_p99(bench.load("turns", "cycle", path, n, *plan)) for plan in plans))
-        crowds = bench.medians(*(lambda plan=plan: bench.load("turns", "crowd", path, s, 8, *plan)["cycles"] for plan in plans[:2]))
+        with short_rounds(bench) as n:
+            inner, two, one = bench.pair_medians(*(of(p50_p99, turns(bench, path, "cycle", n, *plan)) for plan in plans))
+        crowds = bench.medians(*(of(lambda v: v["cycles"], turns(bench, path, "crowd", s, 8, *plan)) for plan in plans[:2]))
     for i, name in enumerate(("p50", "p99")):
         bench.row(f"a call that calls another pool, {name}", inner[i], "µs", ("the client calls both in turn", two[i]), ("one call", one[i]))
     bench.row("the same, 8 clients, 2 instances each", crowds[0], "1/s", ("the clients call both in turn", crowds[1]))
 
 
 def deferred(bench, redis):
-    n, s = (2000, 0.5) if bench.quick else (10000, 1.5)
-    rounds = 20 if bench.quick else 200
-    pools = {"p": 1, **{name: QUEUE for name in ("ab", "ba", "many", "late", "held")}}
+    s, rounds = (0.5, 20) if bench.quick else (1.5, 200)
     pair, echoes = ("many.put", "many.get!"), ("p.echo", "p.echo")
-    with bench.daemon(pools) as path:
-        pong, bare, peer, two = bench.medians(lambda: bench.load("pong", "objpool", path, n)["round_trips"],
-                                              lambda: bench.load("pong", "socketpair", "-", n)["round_trips"],
-                                              redis and (lambda: bench.load("pong", "redis", redis, n)["round_trips"]),
-                                              lambda: per_second(bench.load("turns", "cycle", path, n, *echoes)))
-        alone = bench.medians(*(lambda plan=plan: per_second(bench.load("turns", "cycle", path, n, *plan)) for plan in (pair, echoes)))
-        crowd = bench.medians(*(lambda plan=plan: bench.load("turns", "crowd", path, s, 8, *plan)["cycles"] for plan in (pair, echoes)))
+
+    def held(count):
+        with beside(bench, 1, bench.build / "bench/waiters", "hold", path, "held", count):
+            return bench.load("turns", "cycle", path, n, "held.size!")["p50"]
+    with bench.daemon({"p": 1, **{name: QUEUE for name in ("ab", "ba", "one", "many", "late", "held")}}) as path:
+        with short_rounds(bench) as n:
+            pong, bare, peer, alone, two, full, few = bench.medians(
+                lambda: bench.load("pong", "objpool", path, n)["round_trips"],
+                lambda: bench.load("pong", "socketpair", "-", n)["round_trips"],
+                redis and (lambda: bench.load("pong", "redis", redis, n)["round_trips"]),
+                of(per_second, turns(bench, path, "cycle", n, "one.put", "one.get!")),
+                of(per_second, turns(bench, path, "cycle", n, *echoes)), lambda: held(10000), lambda: held(1))
+        crowd = bench.medians(*(of(lambda v: v["cycles"], turns(bench, path, "crowd", s, 8, *plan)) for plan in (pair, echoes)))
         late, soon = bench.medians(*(lambda mode=mode: bench.load("waiters", mode, path, "late", 1000, rounds)["pairs"]
                                      for mode in ("late", "soon")))
-
-        def held(count):
-            with beside(bench, 1, bench.build / "bench/waiters", "hold", path, "held", count):
-                return bench.load("turns", "cycle", path, n, "held.size!")["p50"]
-        full, few = bench.medians(lambda: held(10000), lambda: held(1))
-    bench.row("to and fro of two clients by two queues", pong, "1/s", ("redis RPUSH, BLPOP", peer), ("two plain calls", two),
+    bench.row("to and fro of two clients by two queues", pong, "1/s", ("redis RPUSH, BLPOP", peer), ("four plain calls in turn", two / 2),
               ("a socketpair", bare))
-    bench.row("put and get of a queue, one client", alone[0], "1/s", ("two plain calls", alone[1]))
+    bench.row("put and get of a queue, one client", alone, "1/s", ("two plain calls", two))
     bench.row("put and get of a queue, 8 clients", crowd[0], "1/s", ("two plain calls, 8 clients", crowd[1]))
     bench.row("1,000 gets at once that wait for their puts", late, "pairs/s", ("the puts first: none waits", soon))
     bench.row("p50 of a call beside 10,000 gets that wait", full, "µs", ("beside one", few))
 
 
 def fairness(bench):
-    n, items = (1000, 200_000) if bench.quick else (4000, 1_000_000)
+    items = 200_000 if bench.quick else 1_000_000
     spin = "import os\nos.write(1, b'begun\\n')\nwhile True: pass"
 
     def call(path):
@@ -125,7 +148,7 @@ def fairness(bench):
     def relay_beside():
         with beside(bench, 2, "/usr/bin/python3", "-c", spin):
             return p50_p99(bench.load("relay", "rtt", 45, n))
-    with bench.daemon({"p": 2}) as path:
+    with bench.daemon({"p": 2}) as path, short_rounds(bench) as n:
         alone, small, long, waits, relay = bench.pair_medians(
             lambda: call(path), lambda: call_beside(path, "echo"), lambda: call_beside(path, "spin", 0.0001),
             lambda: call_beside(path, "sleep_hard", 0.001), relay_beside)
