@@ -23,6 +23,7 @@ import time
 
 import msgpack
 
+import goals
 import service
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -54,6 +55,8 @@ class Bench:
         self.seconds = 0.5 if quick else 1.5
         self.processes = []
         self.rows = []
+        self.figures = {}
+        self.load_before = os.getloadavg()[0]
 
     # ---- processes
 
@@ -111,6 +114,7 @@ class Bench:
     def row(self, work, ours, unit, *peers):
         """peers: (name, value or None, how the ratio is made: ours / peer)."""
         text = ", ".join(f"{name} {value:,.4g} ({ours / value:.2f} ×)" if value else f"{name}: not installed" for name, value in peers)
+        self.figures[work] = ours, dict(peers)
         self.rows.append((work, f"{ours:,.4g} {unit}", text))
         print(f"{work:<46} {ours:>14,.4g} {unit:<8} {text}", flush=True)
 
@@ -358,13 +362,15 @@ def version(*command):
 
 
 def write_markdown(bench, path, command):
-    lines = ["# Benchmarks", "", f"Written by `{command}` on {datetime.date.today()}: {os.cpu_count()} CPUs, Linux {os.uname().release}; "
+    lines = ["# Benchmarks", "", f"Written by `{command}` on {datetime.date.today()}: {os.cpu_count()} CPUs, Linux {os.uname().release}, "
+             f"load average {bench.load_before:.1f} before it began; "
              + "; ".join([version(str(bench.build / "objpoold"), "--version"), version("redis-server", "--version")[:22],
                           version("nats-server", "--version"), version("gearmand", "--version"), f"Python {sys.version.split()[0]}"]) + ".",
              "", "Each figure is the median of rounds that take turns with its peers' in one run; in brackets the ratio objpool : peer. Machines that are",
              "shared and noisy move absolute figures by a third within minutes: read the ratios. `relay` is the floor: the same bytes through an epoll",
              "process to an echo process and back, with nothing done to them.", "", "| work | objpool | beside |", "|---|---:|---|"]
     lines += [f"| {' | '.join(row)} |" for row in bench.rows]
+    lines += goals.lines(bench.figures)
     pathlib.Path(path).write_text("\n".join(lines) + "\n")
 
 
