@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What objpool is to reach, each as a limit for a row of the table, or for its ratio to a peer; and what the rows mean."""
+"""What objpool is to reach, each as a limit for a row or for its ratio to a peer; and what the rows mean."""
 import operator
 
 # Row, peer (None: the figure itself), at most or at least, limit.
@@ -29,17 +29,21 @@ What costs the same for any number of pools, workers or connections is taken to 
 
 ## What the rows are
 
-* **There and back in turn** is waking processes: the same call takes 30 µs when client, daemon and worker share a CPU (as they do when another
-  process has the other one), and 90 µs when each is woken on a CPU of its own. Rows of such calls are medians of 21 short rounds.
-* **Streams** carry a notification per item, of 20 bytes and more, where a gathered map has the bare values: that, made and read, is what they cost
-  beside the map. *Fed*: the client sends the items against credit, with the default window. The client looks at each result.
-* **A lease** is answered when the worker is to be had; the *8 clients* hold theirs over two round trips each, so that at most 2 of the 8 get on at any time.
-* **A call that calls another** takes four wake-ups more than one call: as many as a client that makes both. The instance waits meanwhile, so with
-  8 clients no more than two chains are under way.
-* **To and fro** is four calls, of which two wait for the other client's: Redis does them in one process, objpool has one worker per queue.
-* **Beside a map** both workers are busy without a break, and nothing that runs is interrupted. A call waits for what a worker has in hand: up to 1 ms of short items,
-  or the one long item that runs, and where the flows are two, every second turn is the map's.
-  So p50 near 1 ms is by design; that it does not grow with the million that waits is the point. The relay beside it has two processes to share the CPUs
+* **There and back in turn** is waking processes: the same call takes 30 µs when client, daemon and worker share a CPU
+  (as they do when another process has the other one), and 90 µs when each is woken on a CPU of its own. Rows of such
+  calls are medians of 21 short rounds.
+* **Streams** carry a notification per item, of 20 bytes and more, where a gathered map has the bare values: that,
+  made and read, is what they cost beside the map. *Fed*: the client sends the items against credit, with the default
+  window. The client looks at each result.
+* **A lease** is answered when the worker is to be had; the *8 clients* hold theirs over two round trips each, so that
+  at most 2 of the 8 get on at any time.
+* **A call that calls another** takes four wake-ups more than one call: as many as a client that makes both. The
+  instance waits meanwhile, so with 8 clients no more than two chains are under way.
+* **To and fro** is four calls, of which two wait for the other client's: Redis does them in one process, objpool has
+  one worker per queue.
+* **Beside a map** both workers are busy without a break, and nothing that runs is interrupted. A call waits for what
+  a worker has in hand: up to 1 ms of short items, or the one long item that runs. So p50 near 1 ms is by design; that
+  it does not grow with the million that waits is the point. The relay beside it has two processes to share the CPUs
   with, and no queue.
 """
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * pong: two processes that send 16 bytes to and fro. One puts into `ab` and gets from `ba`, the other gets from `ab` and puts into
- * `ba`, each unpipelined: round trips/s, p50.
+ * pong: two processes that send 16 bytes to and fro. One puts into `ab` and gets from `ba`, the other gets from `ab`
+ * and puts into `ba`, each unpipelined: round trips/s, p50.
  *   pong objpool SOCKET N       through two pools of class Queue, `ab` and `ba`: a get waits for the put of the other
  *   pong redis SOCKET N         through two lists, with BLPOP and RPUSH
  *   pong socketpair - N         through nothing but the kernel

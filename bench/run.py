@@ -48,6 +48,13 @@ def answers(port):
         return s.connect_ex(("127.0.0.1", port)) == 0
 
 
+def cpu_busy():
+    """Seconds that the machine's CPUs have worked, and that we and those we waited for made them."""
+    user, nice, system, _, _, irq, soft, steal = map(int, pathlib.Path("/proc/stat").read_text().split("\n")[0].split()[1:9])
+    ours = os.times()
+    return (user + nice + system + irq + soft + steal) / os.sysconf("SC_CLK_TCK"), sum(ours[:4])
+
+
 class Bench:
     def __init__(self, build, quick, place):
         self.build, self.quick, self.place = build, quick, pathlib.Path(place)
@@ -56,7 +63,12 @@ class Bench:
         self.processes = []
         self.rows = []
         self.figures = {}
-        self.load_before = os.getloadavg()[0]
+        self.began = time.monotonic(), cpu_busy()
+
+    def others(self):
+        """The part of the machine that other work had since this began."""
+        (began, (all_before, ours_before)), (now, (all_now, ours_now)) = self.began, (time.monotonic(), cpu_busy())
+        return max(0, (all_now - all_before) - (ours_now - ours_before)) / ((now - began) * os.cpu_count())
 
     # ---- processes
 
@@ -178,11 +190,9 @@ class Bench:
     # ---- the work
 
     def latency(self, gearman, nats):
-        n = 3000 if self.quick else 10000
-
         def figures(values, prefix=""):
             return values[f"{prefix}p50"], values[f"{prefix}p99"]
-        with self.daemon({"p": 2}) as path:
+        with self.daemon({"p": 2}) as path, service.short_rounds(self) as n:
             ours, floor, gear, nat = self.pair_medians(
                 lambda: figures(self.load("load", "rtt", path, "p.echo", 32, n)),
                 lambda: figures(self.load("relay", "rtt", 45, n)),
@@ -363,7 +373,7 @@ def version(*command):
 
 def write_markdown(bench, path, command):
     lines = ["# Benchmarks", "", f"Written by `{command}` on {datetime.date.today()}: {os.cpu_count()} CPUs, Linux {os.uname().release}, "
-             f"load average {bench.load_before:.1f} before it began; "
+             f"of which other work had {bench.others():.0%} meanwhile; "
              + "; ".join([version(str(bench.build / "objpoold"), "--version"), version("redis-server", "--version")[:22],
                           version("nats-server", "--version"), version("gearmand", "--version"), f"Python {sys.version.split()[0]}"]) + ".",
              "", "Each figure is the median of rounds that take turns with its peers' in one run; in brackets the ratio objpool : peer. Machines that are",

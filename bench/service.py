@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rows of `make bench`: streams, leases, nested calls, deferred replies, and whether one client's work is felt by another.
+"""Rows of `make bench`: streams, leases, nested calls, deferred replies; and is one client's work felt by another?
 
 Each function takes the Bench of run.py.
 """
@@ -15,6 +15,14 @@ def p50_p99(values):
     return values["p50"], values["p99"]
 
 
+def mean(values):
+    return values["mean"]
+
+
+def cycles(values):
+    return values["cycles"]
+
+
 def per_second(values):
     """Of one client that does one after the other."""
     return 1e6 / values["mean"]
@@ -23,7 +31,8 @@ def per_second(values):
 @contextlib.contextmanager
 def beside(bench, count, *command, ready=True):
     """While `count` of these run; `ready`: each says with a line when it has begun."""
-    processes = [subprocess.Popen([str(c) for c in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(count)]
+    processes = [subprocess.Popen([str(c) for c in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+                 for _ in range(count)]
     bench.processes += processes
     try:
         if ready and not all(process.stdout.readline() for process in processes):
@@ -38,8 +47,8 @@ def beside(bench, count, *command, ready=True):
 
 @contextlib.contextmanager
 def short_rounds(bench):
-    """More rounds, and how many cycles each has: a process keeps the CPU that it happens to get, beside its peer's or on it, and so
-    all of a round is fast, or slow by a factor of three."""
+    """More rounds, and how many cycles each has: a process keeps the CPU that it happens to get, beside its peer's
+    or on it, and so all of a round is fast, or slow by a factor of three."""
     rounds = bench.rounds
     bench.rounds = 3 if bench.quick else 21
     try:
@@ -61,9 +70,11 @@ def streams(bench):
         return count / (time.perf_counter() - begin)
     with bench.daemon({"p": 2}) as path, multiprocessing.Pool(2) as pool:
         plain, *ours, imap_best, imap_one = bench.medians(
-            run(path, "map"), run(path, "args", "ordered"), run(path, "args", "unordered"), run(path, "feed", "ordered"),
-            run(path, "feed", "unordered"), lambda: imap(pool, "imap", 1000, n), lambda: imap(pool, "imap", 1, 20000))
-    for name, value in zip(("ordered", "unordered", "ordered, fed against credit", "unordered, fed against credit"), ours):
+            run(path, "map"), run(path, "args", "ordered"), run(path, "args", "unordered"),
+            run(path, "feed", "ordered"), run(path, "feed", "unordered"),
+            lambda: imap(pool, "imap", 1000, n), lambda: imap(pool, "imap", 1, 20000))
+    names = "ordered", "unordered", "ordered, fed against credit", "unordered, fed against credit"
+    for name, value in zip(names, ours):
         bench.row(f"stream of {n:,} small items, {name}", value, "items/s", ("map, same client", plain),
                   ("multiprocessing.Pool.imap, chunksize 1,000", imap_best), ("its chunksize 1", imap_one))
 
@@ -86,9 +97,10 @@ def leases(bench):
         return values["cycles"]
     with bench.daemon({"p": 2}) as path:
         with short_rounds(bench) as n:
-            lease, two, leased, slot, plain = bench.medians(*(of(lambda v: v["mean"], turns(bench, path, *words)) for words in (
-                ("lease", n, "p"), ("cycle", n, "p.echo", "p.echo"), ("leased", n, "p"), ("cycle", n, "p:0.echo"), ("cycle", n, "p.echo"))))
-        contended, crowd = bench.medians(contend, of(lambda v: v["cycles"], turns(bench, path, "crowd", s, 8, *["p.echo"] * 3)))
+            plans = (("lease", n, "p"), ("cycle", n, "p.echo", "p.echo"), ("leased", n, "p"), ("cycle", n, "p:0.echo"),
+                     ("cycle", n, "p.echo"))
+            lease, two, leased, slot, plain = bench.medians(*(of(mean, turns(bench, path, *plan)) for plan in plans))
+        contended, crowd = bench.medians(contend, of(cycles, turns(bench, path, "crowd", s, 8, *["p.echo"] * 3)))
     bench.row("lease and release, one client", 1e6 / lease, "1/s", ("two plain calls", 1e6 / two))
     bench.row("a call of what is leased, mean", leased, "µs", ("a call of a slot", slot), ("a plain call", plain))
     bench.row("lease, call, release; 8 clients, 2 instances", contended, "1/s", ("three plain calls, 8 clients", crowd))
@@ -101,10 +113,12 @@ def nested(bench):
     plans = ("p.relay=q.echo",), ("p.echo", "q.echo"), ("p.echo",)
     with bench.daemon({"p": 2, "q": 2}) as path:
         with short_rounds(bench) as n:
-            inner, two, one = bench.pair_medians(*(of(p50_p99, turns(bench, path, "cycle", n, *plan)) for plan in plans))
-        crowds = bench.medians(*(of(lambda v: v["cycles"], turns(bench, path, "crowd", s, 8, *plan)) for plan in plans[:2]))
+            inner, two, one = bench.pair_medians(*(of(p50_p99, turns(bench, path, "cycle", n, *plan))
+                                                   for plan in plans))
+        crowds = bench.medians(*(of(cycles, turns(bench, path, "crowd", s, 8, *plan)) for plan in plans[:2]))
     for i, name in enumerate(("p50", "p99")):
-        bench.row(f"a call that calls another pool, {name}", inner[i], "µs", ("the client calls both in turn", two[i]), ("one call", one[i]))
+        bench.row(f"a call that calls another pool, {name}", inner[i], "µs",
+                  ("the client calls both in turn", two[i]), ("one call", one[i]))
     bench.row("the same, 8 clients, 2 instances each", crowds[0], "1/s", ("the clients call both in turn", crowds[1]))
 
 
@@ -123,11 +137,11 @@ def deferred(bench, redis):
                 redis and (lambda: bench.load("pong", "redis", redis, n)["round_trips"]),
                 of(per_second, turns(bench, path, "cycle", n, "one.put", "one.get!")),
                 of(per_second, turns(bench, path, "cycle", n, *echoes)), lambda: held(10000), lambda: held(1))
-        crowd = bench.medians(*(of(lambda v: v["cycles"], turns(bench, path, "crowd", s, 8, *plan)) for plan in (pair, echoes)))
+        crowd = bench.medians(*(of(cycles, turns(bench, path, "crowd", s, 8, *plan)) for plan in (pair, echoes)))
         late, soon = bench.medians(*(lambda mode=mode: bench.load("waiters", mode, path, "late", 1000, rounds)["pairs"]
                                      for mode in ("late", "soon")))
-    bench.row("to and fro of two clients by two queues", pong, "1/s", ("redis RPUSH, BLPOP", peer), ("four plain calls in turn", two / 2),
-              ("a socketpair", bare))
+    bench.row("to and fro of two clients by two queues", pong, "1/s", ("redis RPUSH, BLPOP", peer),
+              ("four plain calls in turn", two / 2), ("a socketpair", bare))
     bench.row("put and get of a queue, one client", alone, "1/s", ("two plain calls", two))
     bench.row("put and get of a queue, 8 clients", crowd[0], "1/s", ("two plain calls, 8 clients", crowd[1]))
     bench.row("1,000 gets at once that wait for their puts", late, "pairs/s", ("the puts first: none waits", soon))

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stream: many small items through one map, by a lean client that looks at each result: items/s, from the first byte of the
- * request to the last of the answer.
+ * stream: many small items through one map, by a lean client that looks at each result: items/s, from the first byte of
+ * the request to the last of the answer.
  *   stream map SOCKET POOL N                          gathered: one answer with all
  *   stream args SOCKET POOL N ordered|unordered       streamed, the items given with the call
  *   stream feed SOCKET POOL N ordered|unordered       streamed, fed against credit, window default
- *   stream beside SOCKET POOL N METHOD [SECONDS]      the same gathered map again and again, until it is killed; says "R" when the
- *                                                     first has been sent. The items are numbers, or all are SECONDS
+ *   stream beside SOCKET POOL N METHOD [SECONDS]      the same gathered map again and again, until killed; says so when
+ *                                                     the first was sent. Items are numbers, or all are SECONDS
  */
 #include "bench/wire.h"
 
@@ -32,7 +32,10 @@ struct client {
 /* As the daemon writes the head of their results: as short as can be. */
 static uint8_t *put_items(uint8_t *p, uint32_t n, double seconds)
 {
-	p = n < 0x10 ? put_big(p, (uint8_t)(0x90 | n), 0, 0) : n < 0x10000 ? put_big(p, 0xdc, n, 2) : put_big(p, 0xdd, n, 4);
+	if (n < 0x10)
+		*p++ = (uint8_t)(0x90 | n);
+	else
+		p = n < 0x10000 ? put_big(p, 0xdc, n, 2) : put_big(p, 0xdd, n, 4);
 	for (uint32_t i = 0; i < n; i++)
 		p = seconds > 0 ? put_double(p, seconds) : put_uint(p, i);
 	return p;

@@ -2,8 +2,8 @@
 /*
  * turns: cycles of requests, each of which waits for the answer before it; how long a cycle takes.
  *   turns cycle SOCKET N CALL...                 one client: p50, p99, mean
- *   turns crowd SOCKET SECONDS CLIENTS CALL...   CLIENTS that do the same at the same time: cycles/s, p50, p99, mean; and the fewest and
- *                                                the most cycles of one of them
+ *   turns crowd SOCKET SECONDS CLIENTS CALL...   CLIENTS that do the same at the same time: cycles/s, p50, p99, mean;
+ *                                                and the fewest and the most cycles of one of them
  *   turns lease SOCKET N POOL                    one client: a lease and its release
  *   turns contend SOCKET SECONDS CLIENTS POOL    CLIENTS that do: a lease, a call of what was leased, its release
  *   turns leased SOCKET N POOL                   one client, that has leased an instance: a call of it
@@ -250,13 +250,14 @@ int main(int argc, char **argv)
 	const char *mode = argc > 4 ? argv[1] : "";
 
 	const int clients = argc > 4 ? atoi(argv[4]) : 0;
+	const size_t n = argc > 4 ? (size_t)atol(argv[3]) : 0;
 
 	if (argc >= 5 && !strcmp(mode, "cycle"))
-		return alone(argv[2], (size_t)atol(argv[3]), NULL, &(struct plan){.calls = argv + 4, .count = argc - 4});
+		return alone(argv[2], n, NULL, &(struct plan){.calls = argv + 4, .count = argc - 4});
 	if (argc == 5 && !strcmp(mode, "lease"))
-		return alone(argv[2], (size_t)atol(argv[3]), NULL, &(struct plan){.pool = argv[4], .steps = "lr"});
+		return alone(argv[2], n, NULL, &(struct plan){.pool = argv[4], .steps = "lr"});
 	if (argc == 5 && !strcmp(mode, "leased"))
-		return alone(argv[2], (size_t)atol(argv[3]), &(struct plan){.pool = argv[4], .steps = "l"},
+		return alone(argv[2], n, &(struct plan){.pool = argv[4], .steps = "l"},
 			     &(struct plan){.pool = argv[4], .steps = "c"});
 	if (argc == 6 && !strcmp(mode, "contend") && clients <= CLIENTS_MOST)
 		return together(argv[2], atof(argv[3]), clients, &(struct plan){.pool = argv[5], .steps = "lcr"});

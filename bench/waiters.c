@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * waiters: many gets of one pool of class Queue under way at once, from one connection, and the puts from another. The pool has one
- * worker, so the calls of a connection are done in their order.
- *   waiters late SOCKET POOL COUNT ROUNDS    COUNT gets that find nothing, then the puts that answer them: puts and gets/s
+ * waiters: many gets of one pool of class Queue under way at once, from one connection, and the puts from another. The
+ * pool has one worker, so the calls of a connection are done in their order.
+ *   waiters late SOCKET POOL COUNT ROUNDS    COUNT gets that find nothing, then the puts that answer them: pairs/s
  *   waiters soon SOCKET POOL COUNT ROUNDS    the puts first: no get waits
  *   waiters hold SOCKET POOL COUNT           COUNT gets that wait until standard input ends
  */
 #include "bench/wire.h"
 
 #define TEXT "0123456789abcdef"
-enum { ID = 1 << 20, COUNT_MOST = 10000, CALL_MOST = 64, /* of 94 01 ce id c0 value: */ PUT_ANSWER = 9, GET_ANSWER = 8 + 17, SIZE_ANSWER = 9 };
+enum { ID = 1 << 20, COUNT_MOST = 10000, CALL_MOST = 64 };
+enum { PUT_ANSWER = 9, GET_ANSWER = 8 + 17, SIZE_ANSWER = 9 }; /* of 94 01 ce id c0 value */
 
 struct client {
 	int fd;
@@ -18,7 +19,8 @@ struct client {
 };
 
 /* Their msgids count up from `id`. */
-static uint8_t *put_calls(uint8_t *p, const char *pool, const char *method, const char *text, uint32_t id, uint32_t count)
+static uint8_t *put_calls(uint8_t *p, const char *pool, const char *method, const char *text, uint32_t id,
+			  uint32_t count)
 {
 	char name[32];
 

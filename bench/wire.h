@@ -42,7 +42,9 @@ static inline uint8_t *put_uint(uint8_t *p, uint32_t value)
 {
 	if (value < 0x80)
 		return put_big(p, (uint8_t)value, 0, 0);
-	return value < 0x100 ? put_big(p, 0xcc, value, 1) : value < 0x10000 ? put_big(p, 0xcd, value, 2) : put_big(p, 0xce, value, 4);
+	if (value < 0x100)
+		return put_big(p, 0xcc, value, 1);
+	return value < 0x10000 ? put_big(p, 0xcd, value, 2) : put_big(p, 0xce, value, 4);
 }
 
 static inline uint8_t *put_double(uint8_t *p, double value)
