@@ -371,14 +371,22 @@ def version(*command):
         return f"{command[0]}: not installed"
 
 
+def doubt(bench):
+    """What to say of a run that was disturbed."""
+    if bench.others() < 0.1:
+        return []
+    return ["", f"**Other work had {bench.others():.0%} of this machine while these were measured**, now more and now less: "
+            "what needs both CPUs was", "held up, unevenly, p99 above all. Ratios of single rows may be off by a factor of two; "
+            "run it again on a machine at rest."]
+
+
 def write_markdown(bench, path, command):
-    lines = ["# Benchmarks", "", f"Written by `{command}` on {datetime.date.today()}: {os.cpu_count()} CPUs, Linux {os.uname().release}, "
-             f"of which other work had {bench.others():.0%} meanwhile; "
+    lines = ["# Benchmarks", "", f"Written by `{command}` on {datetime.date.today()}: {os.cpu_count()} CPUs, Linux {os.uname().release}; "
              + "; ".join([version(str(bench.build / "objpoold"), "--version"), version("redis-server", "--version")[:22],
                           version("nats-server", "--version"), version("gearmand", "--version"), f"Python {sys.version.split()[0]}"]) + ".",
              "", "Each figure is the median of rounds that take turns with its peers' in one run; in brackets the ratio objpool : peer. Machines that are",
              "shared and noisy move absolute figures by a third within minutes: read the ratios. `relay` is the floor: the same bytes through an epoll",
-             "process to an echo process and back, with nothing done to them.", "", "| work | objpool | beside |", "|---|---:|---|"]
+             "process to an echo process and back, with nothing done to them.", *doubt(bench), "", "| work | objpool | beside |", "|---|---:|---|"]
     lines += [f"| {' | '.join(row)} |" for row in bench.rows]
     lines += goals.lines(bench.figures)
     pathlib.Path(path).write_text("\n".join(lines) + "\n")
