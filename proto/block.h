@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 enum { BLOCK_LARGE = 1 << 20 };
+#define BLOCK_MANY UINT64_MAX
 
 struct block {
 	uint32_t refs;
@@ -26,6 +27,7 @@ struct block {
 	bool spoilt;                   /* somebody may look at the file for ever: it is not filled again */
 	uint64_t shown_to;             /* the session that has the file's descriptor, and may keep it; 0: none */
 	size_t touched;                /* bytes at its beginning that were ever filled: others' may lie there */
+	uint64_t filled_for;           /* the one session for which that was; BLOCK_MANY: for several */
 };
 
 /* Descriptors that came with a message, in the order of the values that stand for them; one reference of each. */

@@ -107,7 +107,7 @@ enum ledger_state { LEDGER_DEFERRED = 1, LEDGER_ANSWERED = 2, LEDGER_CANCELLED =
  *                       |-----supervisor--> SHOWN: its caller has the descriptor, it is for that session's results only
  *                       `-----supervisor--> LOST: somebody may look at it for ever, the worker lets go of it
  *
- * `touched` is how many bytes of the file were ever filled: a caller must not see what others were answered.
+ * `touched` is how many bytes of the file were ever filled, by results of others too: a caller must not see those.
  */
 enum { LENT_PLACES = 8 };
 enum lent_state { LENT_FREE = 0, LENT_OUT = 1, LENT_LOST = 2, LENT_SHOWN = 3 };

@@ -128,10 +128,14 @@ struct block *payload_new(struct payload_pool *pool, size_t size, uint64_t sessi
 		if (payload->block.capacity == capacity && (!payload->block.shown_to || payload->block.shown_to == session)) {
 			take_out(pool, payload);
 			payload->block.refs = 1;
+			if (payload->block.filled_for != session)
+				payload->block.filled_for = BLOCK_MANY;
 			return &payload->block;
 		}
 	struct block *block = make(pool, capacity);
-	if (!block)
+	if (block)
+		block->filled_for = session;
+	else
 		pool->shortage = PAYLOAD_PATIENCE;
 	return block;
 }

@@ -159,7 +159,7 @@ static bool may_have(const struct client *client, const struct block *block, str
 	if (client->kept.count > 0 && client->kept.bytes + block->capacity > limits->max_pending)
 		return false;
 	const size_t end = (size_t)(value.bytes + value.size - block->bytes);
-	return block->shown_to == client->id || (!block->shown_to && block->touched <= end);
+	return block->shown_to == client->id || (!block->shown_to && (block->touched <= end || block->filled_for == client->id));
 }
 
 /* What the value is, a bin or an ext, as it is to be told of when its bytes go by descriptor. -EINVAL: it is another thing. */

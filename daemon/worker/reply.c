@@ -144,7 +144,7 @@ void reply_lend(struct reply *reply, size_t start, uint32_t id)
 	p = pack_uint(p, place);
 	p = pack_uint(p, 0);
 	p = pack_uint(p, reply->large_size);
-	p = pack_uint(p, reply->large->touched);
+	p = pack_uint(p, reply->large->filled_for == reply->session ? reply->large_size : reply->large->touched);
 	reply->limit = SIZE_MAX;
 	reply->size = start;
 	if (reply_append(reply, (const char *)message, (size_t)(p - message)) < 0)
