@@ -267,6 +267,7 @@ static void python_destroy(void *self)
 	if (!ended)
 		PyErr_Print();
 	Py_XDECREF(ended);
+	interpreter_end();
 }
 
 static void python_idle(void *self)

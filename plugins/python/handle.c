@@ -25,7 +25,7 @@ const struct objpool_call *handle_running(void)
 static PyObject *seconds_or_none(uint64_t nanoseconds)
 {
 	if (nanoseconds == 0)
-		Py_RETURN_NONE;
+		return Py_NewRef(Py_None);
 	return PyFloat_FromDouble((double)nanoseconds / 1e9);
 }
 
@@ -36,7 +36,7 @@ static PyObject *handle_info(PyObject *module, PyObject *unused)
 	(void)module;
 	(void)unused;
 	if (!call)
-		Py_RETURN_NONE;
+		return Py_NewRef(Py_None);
 	const struct objpool_place *place = call->place;
 	return Py_BuildValue("(zIIKzKKNK)", place->pool, place->slot, place->slots, (unsigned long long)place->generation, call->method,
 			     (unsigned long long)call->session, (unsigned long long)call->caller, seconds_or_none(call->deadline),
@@ -62,7 +62,7 @@ static PyObject *handle_progress(PyObject *module, PyObject *args)
 		return NULL;
 	if (running)
 		(void)objpool_progress(running, done, total, text);
-	Py_RETURN_NONE;
+	return Py_NewRef(Py_None);
 }
 
 /* ---- calling others ---- */

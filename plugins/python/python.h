@@ -34,6 +34,9 @@ void interpreter_forks(void);
 /* In the worker: its forks are its own affair. */
 void interpreter_is_worker(void);
 
+/* At an orderly end. The interpreter itself stays: taking it down would only cost time. */
+void interpreter_end(void);
+
 /* Takes the interpreter's lock, if `interpreter_idle` has let it go. */
 void interpreter_enter(void);
 void interpreter_idle(void);
