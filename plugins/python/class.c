@@ -340,6 +340,8 @@ static int run_method(PyObject *self, struct objpool_call *call, const struct ob
 		return bad_arguments(call);
 	arguments.values[0] = self;
 	PyObject *value = PyObject_VectorcallMethod(last.name, arguments.values, (1 + args->count), arguments.names);
+	if (handle_is_forked())
+		fail_forked();
 	arguments_free(&arguments);
 	if (!value)
 		return fail_of_method(self, call);

@@ -7,6 +7,7 @@
 
 static struct objpool_call *_Atomic running; /* also read by the thread that watches for cancelled calls */
 static pthread_t owner;                      /* the thread that runs methods */
+static bool forked;                          /* this is a child of the worker */
 
 struct objpool_call *handle_set(struct objpool_call *call)
 {
@@ -52,6 +53,19 @@ static PyObject *handle_cancelled(PyObject *module, PyObject *unused)
 	return PyBool_FromLong(call && call->method && objpool_cancelled(call));
 }
 
+bool handle_is_forked(void)
+{
+	return forked;
+}
+
+static PyObject *handle_forked(PyObject *module, PyObject *unused)
+{
+	(void)module;
+	(void)unused;
+	forked = true;
+	return Py_NewRef(Py_None);
+}
+
 static PyObject *handle_progress(PyObject *module, PyObject *args)
 {
 	unsigned long long done, total;
@@ -60,7 +74,7 @@ static PyObject *handle_progress(PyObject *module, PyObject *args)
 	(void)module;
 	if (!PyArg_ParseTuple(args, "KKz:progress", &done, &total, &text))
 		return NULL;
-	if (running)
+	if (running && !forked)
 		(void)objpool_progress(running, done, total, text);
 	return Py_NewRef(Py_None);
 }
@@ -109,7 +123,7 @@ static PyObject *handle_invoke(PyObject *module, PyObject *args)
 	(void)module;
 	if (!PyArg_ParseTuple(args, "sO!:invoke", &target, &PyList_Type, &list))
 		return NULL;
-	if (!running || !pthread_equal(owner, pthread_self())) {
+	if (!running || forked || !pthread_equal(owner, pthread_self())) {
 		PyErr_SetString(PyExc_RuntimeError, "only a method can call others, on its own thread");
 		return NULL;
 	}
@@ -164,6 +178,7 @@ PyMODINIT_FUNC handle_module(void)
 	static PyMethodDef methods[] = {
 		{"info", handle_info, METH_NOARGS, NULL},
 		{"cancelled", handle_cancelled, METH_NOARGS, NULL},
+		{"forked", handle_forked, METH_NOARGS, NULL},
 		{"progress", handle_progress, METH_VARARGS, NULL},
 		{"invoke", handle_invoke, METH_VARARGS, NULL},
 		{"pack", handle_pack, METH_O, NULL},

@@ -74,7 +74,10 @@ void write_text(msgpack_packer *packer, const char *text);
 /* Fails the call with the exception that is set, and clears it. Returns -1. */
 int fail_with_exception(struct objpool_call *call);
 
-/* Likewise, with a code: "what: Type: message". */
+/* Ends this process with that exception, or without one. */
+_Noreturn void fail_forked(void);
+
+/* As fail_with_exception, with a code: "what: Type: message". */
 int fail_with_words(struct objpool_call *call, const char *code, const char *what);
 
 /* ---- handle.c ---- */
@@ -84,6 +87,9 @@ PyMODINIT_FUNC handle_module(void);
 /* The call at hand, while Python code runs for it. Returns the one before. */
 struct objpool_call *handle_set(struct objpool_call *call);
 const struct objpool_call *handle_running(void);
+
+/* Is this a process that the worker's Python has forked? */
+bool handle_is_forked(void);
 
 /* ---- cancel.c ---- */
 

@@ -604,6 +604,14 @@ def test_the_world_of_a_worker(start):
     daemon.wait_log("slot 0: hello, log\n(.*\n)*.*slot 0: hello, log")
 
 
+def test_a_child_does_not_answer_for_its_worker(python):
+    daemon, client = python("Process")
+    assert [client.value("p.fork_and_return", how) for how in ("exit", "raise", "return")] == [7, 1, 0]
+    assert client.value("p.fork") == [1, 2]
+    assert len(daemon.children()) == 2
+    daemon.wait_log("ValueError: of the child")
+
+
 def test_threads_of_an_instance_run_while_it_waits(python):
     _, client = python("Process")
     client.value("p.tick_in_background")
