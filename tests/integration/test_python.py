@@ -453,9 +453,13 @@ def test_a_class_by_value_that_is_large(start):
         def size(self):
             return len(self.data)
 
-    with start({}).client().maps() as client:
+    daemon = start({})
+    with daemon.client().maps() as client:
         create(client, "objpool:Pickled", args=[pickled(Large, cloudpickle)])
         assert client.value("p.size") == 1 << 20
+        client.value("objpool.restart", "p")
+        assert client.value("p.size") == 1 << 20
+    assert "state could not" not in daemon.log()
 
 
 def test_a_class_by_value_that_can_not_be_made(start):
