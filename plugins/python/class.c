@@ -345,7 +345,7 @@ static int run_method(PyObject *self, struct objpool_call *call, const struct ob
 	arguments_free(&arguments);
 	if (!value)
 		return fail_of_method(self, call);
-	const int r = write_result(value, result, may_pickle, max_result);
+	const int r = write_result(call, value, result, may_pickle, max_result);
 	Py_DECREF(value);
 	return r < 0 ? fail_with_exception(call) : 0;
 }
