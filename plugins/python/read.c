@@ -81,7 +81,7 @@ PyObject *read_object(const msgpack_object *object, bool unpickle)
 {
 	switch (object->type) {
 	case MSGPACK_OBJECT_NIL:
-		Py_RETURN_NONE;
+		return Py_NewRef(Py_None);
 	case MSGPACK_OBJECT_BOOLEAN:
 		return PyBool_FromLong(object->via.boolean);
 	case MSGPACK_OBJECT_POSITIVE_INTEGER:

@@ -373,6 +373,17 @@ class Process:
         with multiprocessing.get_context("fork").Pool(2) as pool:
             return pool.map(abs, [-1, -2])
 
+    def fork_and_return(self, how):
+        """Two processes come back from this."""
+        child = os.fork()
+        if child == 0:
+            if how == "exit":
+                sys.exit(7)
+            if how == "raise":
+                raise ValueError("of the child")
+            return "child"
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
     def run(self, *command):
         import subprocess
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
