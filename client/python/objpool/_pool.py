@@ -6,8 +6,9 @@ import itertools
 import os
 from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
-from . import _call
+from . import _call, _stream
 from ._call import CallFuture
+from ._stream import Stream
 from ._wire import Connection
 from .errors import ConnectionLost
 
@@ -35,6 +36,18 @@ class Method:
         target = self._target
         request = _call.make_request(target._address, target._mapped, self._name, args, kwargs, target._options)
         return _call.start(target._connection(), request)
+
+    def stream(self, *args: Any, ordered: Optional[bool] = None, window: Optional[int] = None, **kwargs: Any) -> Stream[Any]:
+        """Calls it, and returns an iterator of the results as they come.
+
+        Of a map the arguments are iterables, also endless ones: they are read as results are taken, never further ahead than
+        `window` items (by default as many as keep the objects busy). ordered=False: results come as they are finished.
+        """
+        target = self._target
+        options = target._options
+        ordered = options.get("ordered", True) if ordered is None else ordered
+        window = options.get("window") if window is None else window
+        return _stream.start(target._connection, target._address, target._mapped, self._name, args, kwargs, options, ordered, window)
 
     def options(self, **options: Any) -> "Method":
         """The same method with options: see :meth:`Target.options`."""
