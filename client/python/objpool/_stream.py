@@ -243,27 +243,136 @@ class Feeder(Input):
         _release(self.called)
 
 
-class Stream(Generic[T]):
+class Results(Generic[T]):
+    """The results of a stream, on their way from its entry to the user: the half of it that does not wait."""
+
+    def __init__(self, connection: Any, request: Request, length: Optional[int]) -> None:
+        self._over = False
+        self._entry = StreamEntry()
+        self._connection = connection
+        self._request = request
+        self._length = length
+        self._values: Iterator[T] = iter(())
+        self._size = 0              # of the batch in _values
+        self._taken = 0
+        self._failed: Any = None    # of the failures that were raised, the first by index
+        self._input: Optional[Input] = None
+        self._deadline = None if request.timeout is None else time.monotonic() + request.timeout + _call.SLACK
+
+    def __len__(self) -> int:
+        if self._length is None:
+            raise TypeError("how many results there will be is not known")
+        return self._length
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __length_hint__(self) -> int:
+        return 0 if self._length is None else max(0, self._length - self._taken)
+
+    def __repr__(self) -> str:
+        return f"<objpool stream of {self._request.name}{', over' if self._over else ''}>"
+
+    def _cancel(self) -> None:
+        self._over = True
+        if self._input is not None:
+            self._input.close()
+        if self._entry.message is None:
+            self._connection.cancel(self._entry)
+        self._entry.results.clear()
+        self._values = iter(())
+
+    def __del__(self) -> None:
+        if not self.__dict__.get("_over", True):
+            self._cancel()
+
+    def _count_taken(self) -> None:
+        """The user has asked for more: so has seen the batch before."""
+        self._taken += self._size
+        if self._input is not None:
+            self._input.taken = self._taken
+        if self._size and self._request.progress is not None:
+            self._request.progress(self._taken, self._length, None)
+        self._size = 0
+
+    def _tell_steps(self) -> None:
+        while self._entry.steps:
+            _, done, total, text = self._entry.steps.popleft()
+            if self._request.progress is not None:
+                self._request.progress(done, total, text)
+
+    def _ready(self) -> bool:
+        """Whether results can be taken. Feeds what may be fed. At the end the call's error is raised, unless it has been as an item's."""
+        entry, source = self._entry, self._input
+        if self._over:
+            raise _End
+        entry.news = None
+        answered = entry.message is not None  # looked at before the results: they come before it
+        if entry.results:
+            if source is not None:
+                source.pump(False)
+            return True
+        if answered:
+            self._finish()
+        if source is not None:
+            source.pump(True)
+        return False
+
+    def _finish(self) -> None:
+        self._over = True
+        message = self._entry.message
+        if self._input is not None:
+            self._input.close()
+        if message[2] is not None and (self._failed is None or self._failed[1] != message[2]):
+            raise _values.load_error(message[2], self._connection.unpickle)
+        raise _End
+
+    def _take(self) -> T:
+        """Results become values, a batch at a time, up to the first failure."""
+        results = self._entry.results
+        most = max(1, self._input.window // 4) if self._input is not None else 64
+        batch = list(itertools.islice(results, most))
+        values = [params[3] for params in batch]
+        if all(params[2] is None for params in batch) and _values._PLAIN.issuperset(map(type, values)):
+            for _ in batch:
+                results.popleft()
+            self._size = len(batch)
+            self._values = iter(values)
+            return next(self._values)
+        self._size = 1
+        params = results.popleft()
+        if params[2] is None:
+            return _values.load(params[3])
+        return self._fail(params[1], params[2])
+
+    def _fail(self, index: int, wire: Any) -> T:
+        if self._failed is None or index < self._failed[0]:
+            self._failed = (index, wire)
+        source = self._input
+        if source is not None and source.fault is not None and index == source.fed:
+            error: BaseException = source.fault
+        else:
+            error = _values.load_error(wire, self._connection.unpickle)
+        if self._request.collect:
+            return error  # type: ignore[return-value]
+        raise error
+
+
+class _End(Exception):
+    """There are no more results."""
+
+
+class Stream(Results[T]):
     """An iterator of results. `len` is the number of all results, where it is known.
 
     An item's failure is raised in its place; the next one comes after it. Dropping the stream, or `close`, cancels the call.
     """
 
     def __init__(self, connection: Connection, request: Request, items: Optional[Iterator[Any]], blocking: bool, length: Optional[int]) -> None:
-        self._entry = entry = StreamEntry()
-        self._connection = connection
-        self._request = request
-        self._length = length
+        super().__init__(connection, request, length)
         self._turn = threading.RLock()
-        self._values: Iterator[T] = iter(())
-        self._size = 0              # of the batch in _values
-        self._taken = 0
-        self._failed: Any = None    # of the failures that were raised, the first by index
-        self._over = False
-        self._input: Optional[Input] = None
-        self._deadline = None if request.timeout is None else time.monotonic() + request.timeout + _call.SLACK
         try:
-            connection.start(entry, request.method, request.params)
+            connection.start(self._entry, request.method, request.params)
             if items is not None:
                 self._open(items, blocking)
         except BaseException:
@@ -294,27 +403,9 @@ class Stream(Generic[T]):
             return value
         return self._next(None if timeout is None else time.monotonic() + timeout)
 
-    def __len__(self) -> int:
-        if self._length is None:
-            raise TypeError("how many results there will be is not known")
-        return self._length
-
-    def __length_hint__(self) -> int:
-        return 0 if self._length is None else max(0, self._length - self._taken)
-
-    def __repr__(self) -> str:
-        return f"<objpool stream of {self._request.name}{', over' if self._over else ''}>"
-
     def close(self) -> None:
         """Cancels what is not done. Results that were not taken are lost."""
-        self._over = True
-        source = self.__dict__.get("_input")
-        if source is not None:
-            source.close()
-        if self._entry.message is None:
-            self._connection.cancel(self._entry)
-        self._entry.results.clear()
-        self._values = iter(())
+        self._cancel()
 
     def __enter__(self) -> "Stream[T]":
         return self
@@ -322,43 +413,23 @@ class Stream(Generic[T]):
     def __exit__(self, *_: Any) -> None:
         self.close()
 
-    def __del__(self) -> None:
-        if "_over" in self.__dict__ and not self._over:
-            self.close()
-
-    # ---- taking what has come -------------------------------------------------------------------------------------------------
-
     def _next(self, deadline: Optional[float]) -> T:
         with self._turn:
             for value in self._values:
                 return value  # another thread was faster
             try:
-                self._await(deadline)
-            except (Timeout, StopIteration):
+                self._count_taken()
+                while not self._ready():
+                    self._wait(deadline)
+                    self._tell_steps()
+            except _End:
+                raise StopIteration from None
+            except Timeout:
                 raise
             except BaseException:
                 self.close()
                 raise
             return self._take()
-
-    def _await(self, deadline: Optional[float]) -> None:
-        """Until there is a result. StopIteration, or the call's error, at the end."""
-        entry, source = self._entry, self._input
-        self._count_taken()
-        while not self._over:
-            entry.news = None
-            answered = entry.message is not None  # looked at before the results: they come before it
-            if entry.results:
-                if source is not None:
-                    source.pump(False)
-                return
-            if answered:
-                return self._finish()
-            if source is not None:
-                source.pump(True)
-            self._wait(deadline)
-            self._tell_steps()
-        raise StopIteration
 
     def _wait(self, deadline: Optional[float]) -> None:
         until = deadline if self._deadline is None else self._deadline if deadline is None else min(deadline, self._deadline)
@@ -367,65 +438,6 @@ class Stream(Generic[T]):
         if until is not deadline:
             self.close()
         raise Timeout("the next result has not come yet" if until is deadline else "the daemon does not answer")
-
-    def _count_taken(self) -> None:
-        """The user has asked for more: so has seen the batch before."""
-        self._taken += self._size
-        if self._input is not None:
-            self._input.taken = self._taken
-        if self._size and self._request.progress is not None:
-            self._request.progress(self._taken, self._length, None)
-        self._size = 0
-
-    def _tell_steps(self) -> None:
-        while self._entry.steps:
-            _, done, total, text = self._entry.steps.popleft()
-            if self._request.progress is not None:
-                self._request.progress(done, total, text)
-
-    def _take(self) -> T:
-        """Results become values, a batch at a time, up to the first failure."""
-        results = self._entry.results
-        most = max(1, self._input.window // 4) if self._input is not None else 64
-        batch = list(itertools.islice(results, most))
-        values = [params[3] for params in batch]
-        if _all_none(params[2] for params in batch) and _values._PLAIN.issuperset(map(type, values)):
-            for _ in batch:
-                results.popleft()
-            self._size = len(batch)
-            self._values = iter(values)
-            return next(self._values)
-        self._size = 1
-        params = results.popleft()
-        if params[2] is None:
-            return _values.load(params[3])
-        return self._fail(params[1], params[2])
-
-    def _fail(self, index: int, wire: Any) -> T:
-        if self._failed is None or index < self._failed[0]:
-            self._failed = (index, wire)
-        source = self._input
-        if source is not None and source.fault is not None and index == source.fed:
-            error: BaseException = source.fault
-        else:
-            error = _values.load_error(wire, self._connection.unpickle)
-        if self._request.collect:
-            return error  # type: ignore[return-value]
-        raise error
-
-    def _finish(self) -> None:
-        """The response is there. Its error is raised unless it has been, as an item's."""
-        self._over = True
-        message = self._entry.message
-        if self._input is not None:
-            self._input.close()
-        if message[2] is not None and (self._failed is None or self._failed[1] != message[2]):
-            raise _values.load_error(message[2], self._connection.unpickle)
-        raise StopIteration
-
-
-def _all_none(values: Iterator[Any]) -> bool:
-    return all(value is None for value in values)
 
 
 # ---- making one -----------------------------------------------------------------------------------------------------------------
@@ -459,9 +471,9 @@ def items_of(args: Tuple[Any, ...], kwargs: Any, args_as: Optional[str]) -> Tupl
     return map(list, zip(*sources)), "positional", blocking, length
 
 
-def start(connection: Callable[[], Connection], target: str, mapped: bool, name: str, args: Tuple[Any, ...], kwargs: Any, options: Any,
-          ordered: bool, window: Optional[int]) -> Stream[Any]:
-    """The stream of target.name(*args, **kwargs)."""
+def prepare(target: str, mapped: bool, name: str, args: Tuple[Any, ...], kwargs: Any, options: Any, ordered: bool,
+            window: Optional[int]) -> Tuple[Request, Optional[Iterator[Any]], bool, Optional[int]]:
+    """The request for a stream of target.name(*args, **kwargs), its input, whether reading that may block, and its length."""
     more: Any = {"stream": True}
     if not ordered:
         more["ordered"] = False
@@ -469,10 +481,16 @@ def start(connection: Callable[[], Connection], target: str, mapped: bool, name:
         more["window"] = operator.index(window)
     if not target.endswith(":map"):
         request = _call.make_request(target, mapped, name, args, kwargs, options, more)
-        length = len(request.params[2][0]) if mapped and request.params[2] else None
-        return Stream(connection(), request, None, False, length)
+        return request, None, False, len(request.params[2][0]) if mapped and request.params[2] else None
     items, args_as, blocking, length = items_of(args, kwargs, options.get("args_as"))
     more["args_as"] = args_as or "single"
     request = _call.make_request(target, True, name, (), {}, options, more, fed=True)
     request.params[3].pop("progress", None)  # we count ourselves
+    return request, items, blocking, length
+
+
+def start(connection: Callable[[], Connection], target: str, mapped: bool, name: str, args: Tuple[Any, ...], kwargs: Any, options: Any,
+          ordered: bool, window: Optional[int]) -> Stream[Any]:
+    """The stream of target.name(*args, **kwargs)."""
+    request, items, blocking, length = prepare(target, mapped, name, args, kwargs, options, ordered, window)
     return Stream(connection(), request, items, blocking, length)
