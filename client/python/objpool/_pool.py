@@ -75,8 +75,7 @@ class Target:
     def __getattr__(self, name: str) -> Method:
         if name.startswith("_"):
             raise AttributeError(name)
-        method = self.__dict__[name] = self._method_class(self, name)
-        return method
+        return self._method_class(self, name)  # not kept: a cycle would keep the pool
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Calls the objects themselves: their __call__."""
