@@ -80,7 +80,9 @@ class Input:
         self.entry = entry
         self.items = items
         self.taken = 0    #: results that the user has
+        self.given = 0    #: results that are the user's, or about to be
         self.fed = 0      #: items that were read
+        self.sent = 0     #: items that went to the daemon
         self.granted = 0  #: items that may be fed
         self.window = 1   #: how far the daemon lets us be ahead
         self.ended = False
@@ -91,7 +93,7 @@ class Input:
         credits = self.entry.credits
         while credits:
             self.granted += credits.popleft()[1]
-            self.window = max(self.window, self.granted - self.taken - len(self.entry.results))
+            self.window = max(self.window, self.granted - self.given - len(self.entry.results))
         if self.ended or self.entry.message is not None:
             return 0
         return min(self.granted - self.fed, self.window - (self.fed - self.taken))
@@ -116,8 +118,8 @@ class Input:
             data = _values.pack((2, "objpool.feed", (self.entry.id, batch)))
         except BadValue:
             batch, self.fault = self._sendable(batch)
-            self.fed -= 1  # what follows is counted as not read: nobody asks any more
             data = _values.pack((2, "objpool.feed", (self.entry.id, batch)))
+        self.sent += len(batch)
         self.connection.send(data)
         if self.fault is not None:
             self.end()
@@ -334,22 +336,27 @@ class Results(Generic[T]):
         batch = list(itertools.islice(results, most))
         values = [params[3] for params in batch]
         if all(params[2] is None for params in batch) and _values._PLAIN.issuperset(map(type, values)):
+            self._give(len(batch))
             for _ in batch:
                 results.popleft()
-            self._size = len(batch)
             self._values = iter(values)
             return next(self._values)
-        self._size = 1
+        self._give(1)
         params = results.popleft()
         if params[2] is None:
             return _values.load(params[3])
         return self._fail(params[1], params[2])
 
+    def _give(self, size: int) -> None:
+        self._size = size
+        if self._input is not None:
+            self._input.given += size
+
     def _fail(self, index: int, wire: Any) -> T:
         if self._failed is None or index < self._failed[0]:
             self._failed = (index, wire)
         source = self._input
-        if source is not None and source.fault is not None and index == source.fed:
+        if source is not None and source.fault is not None and index == source.sent:
             error: BaseException = source.fault
         else:
             error = _values.load_error(wire, self._connection.unpickle)
