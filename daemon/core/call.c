@@ -45,7 +45,7 @@ struct call *call_new(struct client *client, struct rpc *rpc, struct block *bloc
 {
 	const uint8_t *begin = rpc->method.bytes;
 	const size_t size = (size_t)(rpc->params.bytes + rpc->params.size - begin);
-	const bool share = block && size >= SENDQ_SHARE;
+	const bool share = block && (size >= SENDQ_SHARE || block->files);
 	const bool small = size <= CALL_SMALL;
 	struct call *call = small && client->core->spare_calls ? take_spare(client->core)
 							       : malloc(sizeof *call + (share ? 0 : small ? CALL_SMALL : size));
@@ -57,6 +57,7 @@ struct call *call_new(struct client *client, struct rpc *rpc, struct block *bloc
 	stream_init(&call->stream);
 	if (share) {
 		call->block = block_ref(block);
+		call->size += block->files ? block->files->count * (uint64_t)CALL_FILE : 0;
 		return call;
 	}
 	uint8_t *copy = (uint8_t *)(call + 1);
@@ -177,6 +178,7 @@ void batch_end(struct batch *batch)
 {
 	struct call *call = batch->call;
 
+	yield_end(batch);
 	batch_free(batch);
 	if (call->batches > 0 || call->input.open)
 		return;
@@ -283,10 +285,12 @@ void call_on_values(struct batch *batch, uint32_t count, struct span values, str
 		call->pool->core->late += count;
 		return;
 	}
-	if (call->stream.on) {
+	if (call->yield.on) {
+		r = 0; /* what it returns is nobody's */
+	} else if (call->stream.on) {
 		r = stream_values(&call->stream, &call->ticket, first, count, values, block);
 	} else if (call_gathers(call)) {
-		r = gather_values(&call->gather, first, count, values, block, call->errors == ERRORS_COLLECT);
+		r = gather_values(&call->gather, first, count, values, block, call->errors == ERRORS_COLLECT, call->ticket.client);
 	} else {
 		call->left = 0;
 		close_books(call, false);
@@ -336,7 +340,7 @@ void call_on_failure(struct batch *batch, uint64_t index, struct error *error)
 		error->index = (int64_t)index;
 	if (call->errors == ERRORS_FIRST)
 		call_fail(call, error);
-	else if (keep_failure(call, index, error) < 0)
+	else if (keep_failure(call, call->yield.on ? call->stream.sent : index, error) < 0)
 		fail_for_memory(call);
 	else
 		task_answered(call, 1);
@@ -499,7 +503,7 @@ struct call *call_of_ticket(struct ticket *ticket)
 /* The items in a block of their own, unless they are large and lie in one. */
 static struct block *keep_items(struct span *items, struct block *block)
 {
-	if (block && items->size >= SENDQ_SHARE)
+	if (block && (items->size >= SENDQ_SHARE || block->files))
 		return block_ref(block);
 	struct block *copy = block_new(items->size);
 	if (!copy)
@@ -574,7 +578,7 @@ void call_feed_end(struct call *call, struct error *why)
 
 bool call_rerun(struct call *call)
 {
-	if (call->answered || !call->idempotent || call->reruns == RERUNS_MOST)
+	if (call->answered || !call->idempotent || call->yield.on || call->reruns == RERUNS_MOST)
 		return false;
 	call->reruns++;
 	return true;

@@ -20,12 +20,14 @@
 #include "daemon/core/sticky.h"
 #include "daemon/core/stream.h"
 #include "daemon/core/target.h"
+#include "daemon/core/yield.h"
 #include "proto/channel.h"
 
 enum {
 	CALL_COLUMNS = 1024, /* arguments that a map can zip */
 	CALL_SMALL = 192,    /* bytes of a request for which calls are kept ready */
 	CALL_SPARE = 4096,   /* how many of them */
+	CALL_FILE = 1 << 20, /* bytes that a descriptor counts for in max_pending */
 };
 
 enum errors { ERRORS_WAIT, ERRORS_FIRST, ERRORS_COLLECT };
@@ -88,6 +90,7 @@ struct call {
 	enum sticky_mode sticky;
 	struct sticky *remembered; /* NULL: it isn't (any more) */
 	uint64_t refused;       /* of a sticky call: tasks that their methods have failed */
+	struct yield yield;     /* of a single call that streams */
 	bool progress;          /* its caller wants to know how far it is */
 	uint64_t progress_at;   /* when it was last told */
 	struct batch only;      /* the first batch of a call that is one task; last: flexible */
