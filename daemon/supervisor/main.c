@@ -3,6 +3,7 @@
 #include "daemon/supervisor/config.h"
 #include "daemon/supervisor/daemon.h"
 #include "daemon/supervisor/log.h"
+#include "daemon/supervisor/owner.h"
 
 #include <getopt.h>
 #include <stdlib.h>
@@ -19,16 +20,18 @@ struct options {
 	char *listen[LISTEN_MOST];
 	uint32_t listen_count;
 	enum mode mode;
+	bool until_eof;
 };
 
 static void print_help(void)
 {
-	(void)puts("usage: objpoold [--config FILE] [--listen ADDRESS]... [--check | --print-config]\n"
+	(void)puts("usage: objpoold [--config FILE] [--listen ADDRESS]... [--until-eof] [--check | --print-config]\n"
 		   "\n"
 		   "Serves pools of objects over MessagePack-RPC. Stays in the foreground.\n"
 		   "\n"
 		   "  --config FILE      default: " DEFAULT_CONFIG ", then conf.d/*.conf beside it\n"
 		   "  --listen ADDRESS   also listen on unix:PATH or tcp:HOST:PORT (port 0: any)\n"
+		   "  --until-eof        stop when standard input ends: for a program that has a daemon of its own\n"
 		   "  --check            check the configuration and exit: 0 if it is good\n"
 		   "  --print-config     print the configuration with all defaults and exit\n"
 		   "  --version          print the version and exit\n"
@@ -44,6 +47,7 @@ static int parse(struct options *options, int argc, char **argv)
 	static const struct option known[] = {
 		{"config", required_argument, NULL, 'c'}, {"listen", required_argument, NULL, 'l'},
 		{"check", no_argument, NULL, 'k'},	  {"print-config", no_argument, NULL, 'p'},
+		{"until-eof", no_argument, NULL, 'e'},
 		{"version", no_argument, NULL, 'v'},	  {"help", no_argument, NULL, 'h'},
 		{0},
 	};
@@ -64,6 +68,9 @@ static int parse(struct options *options, int argc, char **argv)
 			break;
 		case 'p':
 			options->mode = MODE_PRINT;
+			break;
+		case 'e':
+			options->until_eof = true;
 			break;
 		case 'v':
 			(void)puts("objpoold " OBJPOOL_VERSION);
@@ -105,16 +112,26 @@ static int load(struct config *config, struct options *options)
 	return -1;
 }
 
+static int run_for_owner(struct daemon *daemon)
+{
+	struct owner *owner = owner_watch(daemon);
+	if (!owner)
+		return 1;
+	const int status = daemon_run(daemon);
+	(void)owner_free(owner);
+	return status;
+}
+
 static int run(struct config *config, struct options *options)
 {
 	static struct daemon daemon;
 	int status = 1;
 
 	log_open(LOG_ERR + (int)config->log_level + (config->log_level > 1));
-	if (config->pool_count == 0)
+	if (config->pool_count == 0 && !options->until_eof)
 		log_say(LOG_WARNING, "there are no pools in %s", options->config ? options->config : "the configuration (no file was found)");
 	if (daemon_init(&daemon, config, options->config, options->listen, options->listen_count) == 0)
-		status = daemon_run(&daemon);
+		status = options->until_eof ? run_for_owner(&daemon) : daemon_run(&daemon);
 	daemon_free(&daemon);
 	return status;
 }

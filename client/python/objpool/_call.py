@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Calls: what is sent for one, and the ways to wait for it: at once, as a future, with progress."""
+from __future__ import annotations
+
+import collections
+import concurrent.futures
+import threading
+import time
+from typing import Any, Callable, Deque, Dict, List, Optional, Tuple
+
+from . import _values
+from ._wire import Connection, Entry
+from .errors import BadArgument, Cancelled, Timeout
+
+#: The daemon says that the time is over; only if it does not, so much later, do we.
+SLACK = 2.0
+
+_WIRE_OPTIONS = frozenset(
+    {"bind", "bind_kwargs", "args_as", "errors", "chunk", "ordered", "window", "sync", "idempotent", "sticky"})
+OPTIONS = _WIRE_OPTIONS | {"timeout", "progress"}
+
+
+class Request:
+    """One call, ready to be sent."""
+
+    __slots__ = ("method", "params", "timeout", "collect", "progress", "name")
+
+    def __init__(self, method: str, params: Any, name: str) -> None:
+        self.method = method
+        self.params = params
+        self.name = name
+        self.timeout: Optional[float] = None
+        self.collect = False
+        self.progress: Any = None
+
+
+def check_options(options: Dict[str, Any]) -> Dict[str, Any]:
+    """The same options; a TypeError for one that does not exist."""
+    for name in options:
+        if name not in OPTIONS:
+            raise TypeError(f"there is no option {name!r}: there are {', '.join(sorted(OPTIONS))}")
+    return options
+
+
+def as_items(value: Any) -> List[Any]:
+    """An argument of a map: its items as a list."""
+    if type(value) is list:
+        return value
+    if isinstance(value, (str, bytes, bytearray, dict)):
+        raise BadArgument(f"a map's argument is an iterable of items, and no {type(value).__name__}")
+    try:
+        return list(value)
+    except TypeError:
+        raise BadArgument(f"a map's argument is an iterable of items, and no {type(value).__name__}") from None
+
+
+def make_request(target: str, mapped: bool, name: str, args: Tuple[Any, ...], kwargs: Dict[str, Any], options: Dict[str, Any],
+                 more: Optional[Dict[str, Any]] = None, fed: bool = False) -> Request:
+    """The request for target.name(*args, **kwargs) with these options; `more` are the wire's own."""
+    if mapped and not fed:
+        args, kwargs = _mapped(args, kwargs, options.get("args_as", "zip"))
+    if not kwargs and not options and not more and "." not in target:
+        return Request(f"{target}.{name}", args, name)
+    wire = {key: options[key] for key in _WIRE_OPTIONS.intersection(options)}
+    if kwargs:
+        wire["kwargs"] = kwargs
+    if more:
+        wire.update(more)
+    request = Request("objpool.call", (target, name, None if fed else args, wire), name)
+    timeout = options.get("timeout")
+    if timeout is not None:
+        request.timeout = float(timeout)
+        wire["timeout_ms"] = max(0, min(int(request.timeout * 1000 + 0.999), 1 << 53))
+    request.collect = options.get("errors") == "collect"
+    progress = options.get("progress")
+    if progress is not None and progress is not False:  # a bar may have no truth
+        request.progress = progress_to(progress)
+        wire["progress"] = True
+    return request
+
+
+def _mapped(args: Tuple[Any, ...], kwargs: Dict[str, Any], args_as: str) -> Tuple[Any, Dict[str, Any]]:
+    if args_as == "zip":
+        return [as_items(arg) for arg in args], {key: as_items(value) for key, value in kwargs.items()}
+    if len(args) != 1 or kwargs:
+        raise BadArgument(f"args_as={args_as!r} takes one iterable of items")
+    return as_items(args[0]), kwargs
+
+
+def collected(result: Any, unpickle: bool) -> List[Any]:
+    """The result of errors="collect": values, and exceptions in their places."""
+    return [_values.load(value) if error is None else _values.load_error(error, unpickle) for error, value in result]
+
+
+def value_of(request: Request, connection: Connection, message: Any) -> Any:
+    """What the call returns, or raises."""
+    if request.collect and message[2] is None and isinstance(message[3], list):
+        return collected(message[3], connection.unpickle)
+    return connection.result(message)
+
+
+# ---- at once --------------------------------------------------------------------------------------------------------------------
+
+
+def call(connection: Connection, request: Request) -> Any:
+    """Sends the request and waits for its value."""
+    if request.progress is not None:
+        return _call_with_progress(connection, request)
+    timeout = request.timeout
+    if request.collect or timeout is not None:
+        return _call(connection, request, Entry())
+    return connection.call(request.method, request.params)
+
+
+def _call(connection: Connection, request: Request, entry: Entry, turn: Callable[[], None] = lambda: None) -> Any:
+    deadline = None if request.timeout is None else time.monotonic() + request.timeout + SLACK
+    try:
+        connection.start(entry, request.method, request.params)
+        while entry.message is None:
+            entry.news = entry.message
+            turn()
+            if not connection.wait(entry, deadline):
+                raise Timeout(f"{request.name}: the daemon has not answered within {request.timeout:g} s")
+        turn()
+    except BaseException:
+        if entry.message is None:
+            connection.cancel(entry)
+        raise
+    return value_of(request, connection, entry.message)
+
+
+class _ProgressEntry(Entry):
+    __slots__ = ("steps",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps: Deque[Any] = collections.deque()
+
+    def notify(self, name: str, params: List[Any]) -> None:
+        self.steps.append(params)
+        self.news = True
+        if self.waiters:
+            self.wake()
+
+
+def _call_with_progress(connection: Connection, request: Request) -> Any:
+    entry = _ProgressEntry()
+
+    def tell() -> None:
+        while entry.steps:
+            _, done, total, text = entry.steps.popleft()
+            request.progress(done, total, text)
+    return _call(connection, request, entry, tell)
+
+
+def progress_to(progress: Any) -> Callable[[Any, Any, Any], None]:
+    """A function of (done, total, text), for a callable, a tqdm bar, or True: a bar of our own, if tqdm is there."""
+    if progress is True:
+        try:
+            from tqdm import tqdm
+        except ImportError:
+            return lambda done, total, text: None
+        progress = tqdm()
+    if not hasattr(progress, "update") or not hasattr(progress, "n"):
+        return progress
+
+    def move(done: Any, total: Any, text: Any) -> None:
+        if total is not None:
+            progress.total = total
+        if text:
+            progress.set_postfix_str(text, refresh=False)
+        if done is not None:
+            progress.update(done - progress.n)
+    return move
+
+
+# ---- as a future ------------------------------------------------------------------------------------------------------------------
+
+
+class _FutureEntry(Entry):
+    __slots__ = ("future", "background")
+
+    def __init__(self, future: "CallFuture", background: Any) -> None:
+        super().__init__()
+        self.future: Optional[CallFuture] = future  #: None when it is done: nothing is left in a circle
+        self.background = background
+
+    def answer(self, message: Any) -> None:
+        super().answer(message)
+        if self.future is not None:
+            self.background.finished.append(self.future._complete)
+        self.background.wanted.discard(self.id)
+        self.background.call()
+
+    def after_fork(self) -> None:
+        super().after_fork()
+        if self.future is not None:
+            self.future._after_fork()
+            self.background = self.future._connection.background
+
+    def notify(self, name: str, params: List[Any]) -> None:
+        progress = self.future._request.progress if self.future is not None else None
+        if progress is not None:
+            self.background.finished.append(lambda: progress(*params[1:]))
+
+
+class CallFuture(concurrent.futures.Future):
+    """The future of a call. `cancel` cancels the call in the daemon too; `result` reads the answer in the calling thread."""
+
+    def __init__(self, connection: Connection, request: Request) -> None:
+        super().__init__()
+        self._connection = connection
+        self._request = request
+        self._claim = threading.Lock()
+        self._entry = _FutureEntry(self, connection.background)
+
+    def _start(self) -> "CallFuture":
+        connection, entry = self._connection, self._entry
+        try:
+            connection.start(entry, self._request.method, self._request.params)
+            if entry.message is None:
+                connection.background.wanted.add(entry.id)
+                if entry.message is not None:
+                    connection.background.wanted.discard(entry.id)
+            connection.background.start()
+        except BaseException:
+            self.cancel()
+            raise
+        return self
+
+    def cancel(self) -> bool:
+        """Cancels the call: a method that runs is told so. False: it was done already."""
+        if not super().cancel():
+            return False
+        entry = self._entry
+        self._connection.cancel(entry)
+        self._connection.background.wanted.discard(entry.id)
+        entry.future = None
+        entry.news = True
+        entry.wake()
+        return True
+
+    def result(self, timeout: Optional[float] = None) -> Any:
+        """The call's value, or its error."""
+        deadline = self._await(timeout)
+        return super().result(None if deadline is None else max(0.0, deadline - time.monotonic()))
+
+    def exception(self, timeout: Optional[float] = None) -> Optional[BaseException]:
+        """The call's error, or None."""
+        deadline = self._await(timeout)
+        return super().exception(None if deadline is None else max(0.0, deadline - time.monotonic()))
+
+    def _await(self, timeout: Optional[float]) -> Optional[float]:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        if not self.done() and self._connection.wait(self._entry, deadline) and self._entry.message is not None:
+            self._complete()
+        return deadline
+
+    def _complete(self) -> None:
+        """The answer is there. Whoever comes first, the waiting or the background thread, takes it."""
+        if not self._claim.acquire(False) or not self.set_running_or_notify_cancel():
+            return
+        self._entry.future = None
+        try:
+            value = value_of(self._request, self._connection, self._entry.message)
+        except BaseException as error:
+            self.set_exception(Cancelled(str(error)) if isinstance(error, concurrent.futures.CancelledError) else error)
+        else:
+            self.set_result(value)
+
+    def _after_fork(self) -> None:
+        self._condition = threading.Condition()
+        self._claim = threading.Lock()
+
+
+def start(connection: Connection, request: Request) -> CallFuture:
+    """Sends the request; its future."""
+    return CallFuture(connection, request)._start()

@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The client: a daemon, found or started, and its pools."""
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import weakref
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
+
+from . import _embedded, _pool, _values, _wire
+from ._pool import Pool
+from .errors import ConnectionLost, NoDaemon
+
+#: The address of a daemon of this program's own.
+PRIVATE = "private"
+
+
+def default_addresses() -> List[str]:
+    """Where a daemon may be, best first. With $OBJPOOL_ADDRESS nowhere else."""
+    address = os.environ.get("OBJPOOL_ADDRESS")
+    if address:
+        return [address]
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    paths = ([f"{runtime}/objpool.sock"] if runtime else []) + ["/run/objpool/objpool.sock"]
+    return [f"unix:{path}" for path in paths if os.path.exists(path)]
+
+
+class Client:
+    """A connection to a daemon, made again when it was lost. Any number of threads may use it."""
+
+    def __init__(self, address: Optional[str] = None, *, unpickle: Optional[bool] = None, timeout: Optional[float] = None) -> None:
+        self._unpickle = unpickle
+        self._timeout = timeout
+        self._closed = False
+        self._connection: Optional[_wire.Connection] = None
+        self._connecting = threading.Lock()
+        self._daemon: Optional[_embedded.PrivateDaemon] = None
+        self.address = ""
+        self._connect_first(address)
+        _clients.add(self)
+
+    # ---- the connection -------------------------------------------------------------------------------------------------------
+
+    def _open(self, address: str) -> _wire.Connection:
+        unpickle = address.startswith("unix:") if self._unpickle is None else self._unpickle
+        connection = _wire.connect(address, unpickle, self._timeout)
+        self.address = address
+        return connection
+
+    def _connect_first(self, address: Optional[str]) -> None:
+        if address == PRIVATE or (not address and not self._connect_default()):
+            self._daemon = _embedded.private_daemon()
+            address = self._daemon.address
+        if address:
+            self._connection = self._open(address)
+
+    def _connect_default(self) -> bool:
+        for address in default_addresses():
+            try:
+                self._connection = self._open(address)
+                return True
+            except NoDaemon:
+                if os.environ.get("OBJPOOL_ADDRESS"):
+                    raise
+        return False
+
+    def _connected(self) -> _wire.Connection:
+        connection = self._connection
+        if connection is not None and connection.lost is None:
+            return connection
+        with self._connecting:
+            if self._closed:
+                raise ConnectionLost("the client is closed", ran="no")
+            connection = self._connection
+            if connection is None or connection.lost is not None:
+                connection = self._connection = self._open(self.address)
+            return connection
+
+    def close(self) -> None:
+        """Ends the connection: calls under way fail, pools and leases of this client go."""
+        self._closed = True
+        if self._connection is not None:
+            self._connection.close()
+        self._daemon = None
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<objpool client of {self.address}{', closed' if self._closed else ''}>"
+
+    @property
+    def is_private(self) -> bool:
+        """Whether the daemon is this program's own."""
+        return self._daemon is not None
+
+    @property
+    def unpickle(self) -> bool:
+        """Whether objects that come pickled are unpickled."""
+        return self._connected().unpickle
+
+    @property
+    def server(self) -> Dict[str, Any]:
+        """What the daemon has said of itself: version, session, pools, limits."""
+        return self._connected().hello
+
+    # ---- the daemon's methods -------------------------------------------------------------------------------------------------
+
+    def call(self, method: str, *args: Any) -> Any:
+        """Calls target.method as the wire has it: ``client.call("sim:2.step", 1)``, ``client.call("objpool.pools")``."""
+        return self._connected().call(method, args)
+
+    def ping(self) -> None:
+        """Returns when the daemon has answered."""
+        self.call("objpool.ping")
+
+    def pools(self) -> List[Dict[str, Any]]:
+        """All pools, each with name, plugin, class, workers, state ..."""
+        return self.call("objpool.pools")
+
+    def describe(self, pool: Union[str, Pool]) -> Dict[str, Any]:
+        """What a pool's class offers: doc, signature, methods."""
+        return self.call("objpool.describe", _name_of(pool))
+
+    def status(self, pool: Union[str, Pool, None] = None) -> Dict[str, Any]:
+        """All counts and states, of all pools or one."""
+        return self.call("objpool.status", *([] if pool is None else [_name_of(pool)]))
+
+    def metrics(self) -> str:
+        """OpenMetrics text."""
+        return self.call("objpool.metrics")
+
+    def scale(self, pool: Union[str, Pool], workers: int) -> int:
+        """Gives a pool so many workers; returns when they are there."""
+        return self.call("objpool.scale", _name_of(pool), workers)["workers"]
+
+    def restart(self, pool: Union[str, Pool], slot: Optional[int] = None) -> int:
+        """Builds instances anew, one after the other."""
+        return self.call("objpool.restart", _name_of(pool), *([] if slot is None else [slot]))["restarted"]
+
+    def forget(self, pool: Union[str, Pool], method: Optional[str] = None) -> int:
+        """Forgets sticky calls, and says how many."""
+        return self.call("objpool.forget", _name_of(pool), *([] if method is None else [method]))
+
+    def drop(self, pool: Union[str, Pool]) -> None:
+        """Removes a pool."""
+        self.call("objpool.drop", _name_of(pool))
+
+    def reload(self) -> Dict[str, List[str]]:
+        """The daemon reads its configuration."""
+        return self.call("objpool.reload")
+
+    def shutdown(self) -> None:
+        """The daemon finishes what it has, and stops."""
+        self.call("objpool.shutdown")
+
+    # ---- pools ----------------------------------------------------------------------------------------------------------------
+
+    def pool(self, name: str) -> Pool:
+        """A pool by its name. Nothing is sent: one that does not exist is an error of its first call."""
+        return Pool(self, name)
+
+    __getitem__ = pool
+
+    def create_pool(self, what: Any, workers: Union[int, str] = 4, args: Sequence[Any] = (), kwargs: Mapping[str, Any] = {},
+                    slot_kwargs: Optional[Sequence[Mapping[str, Any]]] = None, *, name: Optional[str] = None, **keys: Any) -> Pool:
+        """Makes a pool, and returns it when all its objects have been built.
+
+        `what` is a Python class, or any callable that makes an object: it goes to the workers by reference or, when it is local or of
+        __main__, by value. Or it is a string: "module:Class" of Python, or with plugin="..." a class of that plugin. Other keys are those
+        of a [pool] section of objpoold.conf(5). The pool goes with the last reference to it, with close(), and with this client; with
+        owner="daemon" it stays.
+        """
+        section = pool_section(what, workers, args, kwargs, slot_kwargs, name, keys, self.is_private)
+        connection = self._connected()
+        connection.call("objpool.create", [section])
+        owned = _pool.Owned(connection, section["pool"])
+        if section.get("owner") == "daemon":
+            owned.keep()
+        return Pool(self, section["pool"], owner=owned)
+
+
+def pool_section(what: Any, workers: Union[int, str], args: Sequence[Any], kwargs: Mapping[str, Any],
+                 slot_kwargs: Optional[Sequence[Mapping[str, Any]]], name: Optional[str], keys: Dict[str, Any], private: bool) -> Dict[str, Any]:
+    """What objpool.create is given for a pool of `what`."""
+    section: Dict[str, Any] = {"plugin": "python", **keys, "workers": workers}
+    args = list(args)
+    if isinstance(what, str):
+        section["class"] = what
+        stem = what.rpartition(":")[2]
+    elif callable(what):
+        section["class"] = "objpool:Pickled"
+        args.insert(0, _values.as_object(what))
+        stem = getattr(what, "__name__", type(what).__name__)
+    else:
+        raise TypeError(f"a pool is made of a class or its name, and not of a {type(what).__name__}")
+    if section["plugin"] == "python" and private:
+        section.setdefault("python_path", [os.path.abspath(path or ".") for path in sys.path if os.path.isdir(path or ".")])
+    if args:
+        section["args"] = args
+    if kwargs:
+        section["kwargs"] = dict(kwargs)
+    if slot_kwargs is not None:
+        section["slot_kwargs"] = [dict(each) for each in slot_kwargs]
+    section["pool"] = name or _pool.new_name(stem)
+    return section
+
+
+def _name_of(pool: Union[str, Pool]) -> str:
+    return pool if isinstance(pool, str) else pool.name
+
+
+def connect(address: Optional[str] = None, *, unpickle: Optional[bool] = None, timeout: Optional[float] = None) -> Client:
+    """A client of the daemon at `address` (unix:PATH, tcp:HOST:PORT or "private").
+
+    Without address: of the one at $OBJPOOL_ADDRESS, else the user's or the system's; where nobody answers at these, of a private
+    one, started for this program and gone with it. unpickle: whether objects that come pickled are made objects again, which lets the
+    daemon's pools run code here; by default on Unix sockets only. timeout: how many seconds connecting may take.
+    """
+    return Client(address, unpickle=unpickle, timeout=timeout)
+
+
+_default: Optional[Client] = None
+_default_lock = threading.Lock()
+_clients: "weakref.WeakSet[Client]" = weakref.WeakSet()
+
+
+def default_client() -> Client:
+    """The client that `objpool.create_pool` and `objpool.pool` use: connect(), once per program."""
+    global _default
+    with _default_lock:
+        if _default is None or _default._closed:
+            _default = connect()
+        return _default
+
+
+def pool(name: str) -> Pool:
+    """A pool of the default client, by its name."""
+    return default_client().pool(name)
+
+
+def create_pool(what: Any, workers: Union[int, str] = 4, args: Sequence[Any] = (), kwargs: Mapping[str, Any] = {},
+                slot_kwargs: Optional[Sequence[Mapping[str, Any]]] = None, **keys: Any) -> Pool:
+    """Makes a pool with the default client: see :meth:`Client.create_pool`."""
+    return default_client().create_pool(what, workers, args, kwargs, slot_kwargs, **keys)
+
+
+def _after_fork_in_child() -> None:
+    global _default_lock
+    _default_lock = threading.Lock()
+    for client in tuple(_clients):
+        client._connecting = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A daemon of this program's own, on a socket that nobody else may open.
+
+It is started when the first client wants it, serves all clients of the program, and ends when the program does, however that
+ends: its standard input is a pipe of which the program alone has the other end (--until-eof). Children by fork use the same
+daemon over connections of their own.
+"""
+from __future__ import annotations
+
+import atexit
+import os
+import pathlib
+import select
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from typing import List, Optional
+
+from .errors import NoDaemon
+
+START_TIMEOUT = 30.0
+STOP_TIMEOUT = 5.0
+
+_CONFIG = """\
+[daemon]
+listen = unix:{socket}
+socket_mode = 0600
+plugin_dir = {plugins}
+log_level = {level}
+admin = unix
+create = unix
+max_message = 2G
+max_pending = 16G
+drain_timeout = 0
+"""
+
+
+def _candidates() -> List[pathlib.Path]:
+    folder = os.environ.get("OBJPOOL_BIN")
+    if folder:
+        return [pathlib.Path(folder, "objpoold")]
+    found = [pathlib.Path(__file__).resolve().parents[3] / "build" / "objpoold"]
+    on_path = shutil.which("objpoold")
+    if on_path:
+        found.append(pathlib.Path(on_path))
+    return found + [pathlib.Path("/usr/sbin/objpoold"), pathlib.Path("/usr/local/sbin/objpoold")]
+
+
+def find_program() -> Optional[pathlib.Path]:
+    """The daemon's program. With $OBJPOOL_BIN nowhere else."""
+    return next((path for path in _candidates() if os.access(path, os.X_OK)), None)
+
+
+def plugin_dir(program: pathlib.Path) -> Optional[pathlib.Path]:
+    """The plugins of a build tree; None: as the program was built to find them."""
+    folder = program.parent / "plugins"
+    return folder if folder.is_dir() else None
+
+
+class PrivateDaemon:
+    """A process, and the pipe that keeps it alive."""
+
+    def __init__(self) -> None:
+        program = find_program()
+        if program is None:
+            raise NoDaemon("no daemon answers, and there is no objpoold to start one: set OBJPOOL_BIN to its folder, or OBJPOOL_ADDRESS")
+        self.pid = os.getpid()
+        self.path = f"{tempfile.gettempdir()}/objpool-{self.pid}-{os.urandom(8).hex()}.sock"
+        self.address = f"unix:{self.path}"
+        self.program = program
+        self._start()
+
+    def _config(self) -> int:
+        plugins = plugin_dir(self.program)
+        text = _CONFIG.format(socket=self.path, plugins=plugins or "-", level=os.environ.get("OBJPOOL_LOG_LEVEL", "warning"))
+        if plugins is None:
+            text = text.replace("plugin_dir = -\n", "")
+        fd = os.memfd_create("objpoold.conf")
+        os.write(fd, text.encode())
+        return fd
+
+    def _start(self) -> None:
+        notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        name = f"objpool-{self.pid}-{os.urandom(8).hex()}"
+        notify.bind("\0" + name)
+        config = self._config()
+        try:
+            self.process = subprocess.Popen(
+                [str(self.program), "--until-eof", "--config", f"/proc/self/fd/{config}"], stdin=subprocess.PIPE, pass_fds=[config],
+                start_new_session=True, env={**os.environ, "NOTIFY_SOCKET": "@" + name})
+            self._await_ready(notify)
+        finally:
+            os.close(config)
+            notify.close()
+
+    def _await_ready(self, notify: socket.socket) -> None:
+        ended = os.pidfd_open(self.process.pid)
+        poll = select.poll()
+        poll.register(notify, select.POLLIN)
+        poll.register(ended, select.POLLIN)
+        deadline = time.monotonic() + START_TIMEOUT
+        try:
+            while True:
+                ready = dict(poll.poll(max(0.0, deadline - time.monotonic()) * 1000))
+                if notify.fileno() in ready:
+                    if b"READY=1" in notify.recv(4096):
+                        return
+                elif ended in ready:
+                    raise NoDaemon(f"{self.program} ended at once, with status {self.process.wait()}")
+                else:
+                    raise NoDaemon(f"{self.program} was not ready within {START_TIMEOUT:g} s")
+        except BaseException:
+            self.stop()
+            raise
+        finally:
+            os.close(ended)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs, as far as this process knows."""
+        return self.pid != os.getpid() or self.process.poll() is None
+
+    def stop(self) -> None:
+        """Ends it, and waits for that."""
+        if self.pid != os.getpid():
+            return
+        try:
+            self.process.stdin.close()  # type: ignore[union-attr]
+        except OSError:
+            pass
+        try:
+            self.process.wait(STOP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        try:
+            os.unlink(self.path)
+        except OSError:
+            pass
+
+
+_lock = threading.Lock()
+_daemon: Optional[PrivateDaemon] = None
+
+
+def private_daemon() -> PrivateDaemon:
+    """This program's daemon, started if there is none."""
+    global _daemon
+    with _lock:
+        if _daemon is None or not _daemon.alive:
+            _daemon = PrivateDaemon()
+        return _daemon
+
+
+def _stop() -> None:
+    if _daemon is not None:
+        _daemon.stop()
+
+
+def _after_fork_in_child() -> None:
+    global _lock
+    _lock = threading.Lock()
+    if _daemon is not None and _daemon.process.stdin is not None:
+        os.close(_daemon.process.stdin.fileno())  # the parent alone keeps it alive
+        _daemon.process.stdin.detach()
+
+
+atexit.register(_stop)
+os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,529 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One connection to a daemon, for any number of threads.
+
+    call() --pack--> send()  ---------------------> socket --> daemon
+    wait() <--- entry.answer() <--- dispatch() <--- socket <-- daemon
+                                    (whoever leads)
+
+There is no thread that does nothing but read. Of the threads that wait, one *leads*: it reads the socket and hands out what comes,
+its own and the others', until it has what it waits for; then the lead goes to one of those that *follow*. So a program with one
+thread gets its answers without any switch of threads. A background thread leads only when nobody waits for what is under way:
+futures, whose callbacks have to run anyway.
+
+What always holds:
+
+* Reading and handing out (`dispatch`) run no code of the user, wait for no lock and write nothing: whoever writes can always read.
+* An exception that a signal handler raises (KeyboardInterrupt) loses nothing that was read or sent: what has come is kept in `_chunks`
+  and `inbox` until it has been handed out, what goes in `_out` until it has gone, and all steps between are done in C or can be repeated.
+* When the connection is lost each entry in flight gets its answer: ConnectionLost.
+* Locks that are only tried are taken by `held.extend(map(lock.acquire, _TRY))`: an exception of a signal handler can't come between the
+  lock's being taken and its being known, nor, in `finally`, between the look at `held` and the release, as there is no call.
+* After a fork the child's copy is closed and lost; the parent's goes on.
+"""
+from __future__ import annotations
+
+import collections
+import itertools
+import os
+import select
+import socket
+import threading
+import time
+import weakref
+from typing import Any, Callable, Deque, Dict, List, Optional, Set, Tuple
+
+import msgpack
+
+from . import _values
+from .errors import ConnectionLost, NoDaemon, Timeout
+
+RESPONSE, NOTIFICATION = 1, 2
+_RECEIVE = (64 << 10,)  # below malloc's threshold for mappings
+_RECEIVE_LARGE = (4 << 20,)
+_FIRST = (0,)
+_TRY = (False,)
+_LOOK_AGAIN = 0.2  # seconds; who is called to lead and interrupted just then may not get to call the next
+_UNREADABLE = (ConnectionLost, msgpack.UnpackException, ValueError, TypeError, LookupError)
+_SEND_FLAGS = (socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL,)
+
+
+class Entry:
+    """A call in flight. `message` is its response, once it is there."""
+
+    __slots__ = ("id", "message", "news", "waiters")
+
+    def __init__(self) -> None:
+        self.id = 0
+        self.message: Any = None
+        self.news: Any = None  #: true when there is what a waiter waits for
+        self.waiters: Optional[List[Any]] = None
+
+    def answer(self, message: Any) -> None:
+        """The response has come. Called while dispatching; may be called again for the same message."""
+        self.message = self.news = message
+        if self.waiters:
+            self.wake()
+
+    def notify(self, name: str, params: List[Any]) -> None:
+        """A notification of this call has come. Called while dispatching."""
+
+    def after_fork(self) -> None:
+        """In the child: no other thread is here."""
+        self.waiters = None
+
+    def wake(self) -> None:
+        """Wakes the threads that wait for news of this entry."""
+        for lock in tuple(self.waiters or ()):
+            _release(lock)
+
+
+def _release(lock: Any) -> None:
+    try:
+        lock.release()
+    except RuntimeError:
+        pass  # woken already
+
+
+class Inbox:
+    """What has come over a connection, and the calls in flight that it is for. No I/O."""
+
+    def __init__(self, unpickle: bool) -> None:
+        self.unpickle = unpickle
+        self.pending: Dict[int, Entry] = {}
+        self.ids = itertools.count(1)
+        self.inbox: Deque[Any] = collections.deque()
+        self.unpacker = _values.new_unpacker(unpickle)
+
+    def add(self, entry: Entry) -> int:
+        """A new msgid for an entry that will be answered."""
+        entry.id = msgid = next(self.ids) & 0xFFFFFFFF
+        self.pending[msgid] = entry
+        return msgid
+
+    def dispatch(self) -> None:
+        """Hands out what has been fed to the unpacker."""
+        inbox, pending = self.inbox, self.pending
+        inbox.extend(self.unpacker)
+        while inbox:
+            message = inbox[0]
+            if message[0] == RESPONSE:
+                entry = pending.get(message[1])
+                if entry is not None:
+                    entry.answer(message)
+                    pending.pop(message[1], None)
+                elif message[1] == 0:
+                    raise ConnectionLost(f"the daemon says: {message[2]}")
+            else:
+                entry = pending.get(message[2][0])
+                if entry is not None:
+                    entry.notify(message[1], message[2])
+            inbox.popleft()
+
+    def answer_all(self, lost: ConnectionLost) -> None:
+        """Nothing will come any more."""
+        error = {"code": lost.code, "message": lost.message}
+        for msgid, entry in list(self.pending.items()):
+            entry.answer([RESPONSE, msgid, error, None])
+            self.pending.pop(msgid, None)
+
+
+class Connection(Inbox):
+    """A socket, and the threads that use it."""
+
+    def __init__(self, sock: socket.socket, address: str, unpickle: bool) -> None:
+        super().__init__(unpickle)
+        sock.setblocking(True)
+        self.address = address
+        self.pid = os.getpid()
+        self.lost: Optional[ConnectionLost] = None
+        self._socket = sock
+        self._feed = self.unpacker.feed
+        self._receive_size = _RECEIVE
+        self._chunks: List[bytes] = []
+        self._out: Deque[Tuple[memoryview, List[int]]] = collections.deque()  # with how much of each has been sent
+        self._write = threading.Lock()
+        self._lead = threading.Lock()
+        self._followers: Dict[Any, Any] = {}  # lock -> itself; a dict keeps their order
+        self.hello: Any = None
+        self.background = _Background(self)
+        _connections.add(self)
+
+    # ---- writing --------------------------------------------------------------------------------------------------------------
+
+    def send(self, *parts: Any) -> None:
+        """Sends bytes, whole; what comes meanwhile is read."""
+        if self.lost is not None:
+            raise self._lost_again()
+        self._out.extend((memoryview(part), []) for part in parts)
+        with self._write:
+            self._flush()
+
+    def send_soon(self, data: bytes) -> None:
+        """Sends it without waiting: now if there is room, else before the next thing that is sent."""
+        if self.lost is not None:
+            return
+        self._out.append((memoryview(data), []))
+        held: List[bool] = []
+        try:
+            held.extend(map(self._write.acquire, _TRY))
+            if held[0]:
+                self._flush(wait=False)
+        except ConnectionLost:
+            pass
+        finally:
+            if held and held[0]:
+                self._write.release()
+
+    def _flush(self, wait: bool = True) -> None:
+        out = self._out
+        while out:
+            view, counts = out[0]
+            done = sum(counts)
+            if done == len(view):
+                out.popleft()
+                continue
+            try:
+                counts.extend(map(self._socket.send, (view[done:],), _SEND_FLAGS))  # no interrupt comes between
+            except BlockingIOError:
+                if not wait:
+                    return
+                self._await_room()
+            except OSError as error:
+                if error.errno is None:
+                    raise  # a signal handler's
+                self.fail(ConnectionLost(f"{self.address}: {error.strerror or error}"))
+                raise self._lost_again() from None
+
+    def _await_room(self) -> None:
+        """Until more can be sent. The daemon may wait for us to read: so that is done, unless another thread does."""
+        held: List[bool] = []
+        try:
+            held.extend(map(self._lead.acquire, _TRY))
+            ready = self._poll(select.POLLOUT | select.POLLIN if held[0] else select.POLLOUT, None)
+            if held[0] and ready & ~select.POLLOUT:
+                self._read_some()
+        finally:
+            if held and held[0]:
+                self._lead.release()
+                self._call_next()
+        if self.lost is not None:
+            raise self._lost_again()
+
+    def _poll(self, events: int, timeout: Optional[float]) -> int:
+        if self.lost is not None:
+            return events  # whoever waits for it sees that it is over
+        poll = select.poll()
+        poll.register(self._socket, events)
+        ready = poll.poll(None if timeout is None else max(0, timeout * 1000))
+        return ready[0][1] if ready else 0
+
+    # ---- waiting --------------------------------------------------------------------------------------------------------------
+
+    def wait(self, entry: Entry, deadline: Optional[float] = None) -> bool:
+        """Until the entry has news. False: the deadline (of time.monotonic) came first."""
+        while not entry.news:
+            held: List[bool] = []
+            try:
+                held.extend(map(self._lead.acquire, _TRY))
+                if not (self._lead_for if held[0] else self._follow)(entry, deadline):
+                    return False
+            finally:
+                if held and held[0]:
+                    self._lead.release()
+                    self._call_next()
+        return True
+
+    def _lead_for(self, entry: Entry, deadline: Optional[float]) -> bool:
+        if deadline is None:
+            while not entry.news:
+                self._read_some()
+            return True
+        while not entry.news:
+            left = deadline - time.monotonic()
+            if left <= 0 and not self.has_input():
+                return False
+            if left <= 0 or self._poll(select.POLLIN, left):
+                self._read_some()
+        return True
+
+    def _follow(self, entry: Entry, deadline: Optional[float]) -> bool:
+        """Until woken: there is news, or it is our turn to lead; or a while has gone by. False: the deadline has come."""
+        left = _LOOK_AGAIN if deadline is None else min(_LOOK_AGAIN, deadline - time.monotonic())
+        if left <= 0:
+            return False
+        lock = threading.Lock()
+        lock.acquire()
+        if entry.waiters is None:
+            entry.waiters = []
+        entry.waiters.append(lock)
+        self._followers[lock] = lock
+        woken = False
+        try:
+            # Who leads looks at the followers after it has left: either it sees us, or we see that it has left.
+            woken = bool(entry.news) or not self._lead.locked() or lock.acquire(timeout=left)
+        finally:
+            self._followers.pop(lock, None)
+            entry.waiters.remove(lock)
+            if not woken:
+                self._call_next()  # it may have been we who were called
+        return True
+
+    def lead_while(self, check: Callable[[], bool]) -> bool:
+        """Leads. False: another thread does."""
+        if not self._lead.acquire(False):
+            return False
+        try:
+            while self.lost is None and check():
+                self._read_some()
+        finally:
+            self._lead.release()
+            for lock in tuple(self._followers)[:1]:
+                _release(lock)
+        return True
+
+    def _call_next(self) -> None:
+        """Somebody else may lead."""
+        for lock in tuple(self._followers) if self._followers else ():
+            _release(lock)
+            return
+        if self.background.wanted:
+            self.background.call()
+
+    def poll(self) -> None:
+        """Takes what has come, without waiting, unless another thread does so."""
+        held: List[bool] = []
+        try:
+            held.extend(map(self._lead.acquire, _TRY))
+            if held[0] and self.has_input():
+                self._read_some()
+        finally:
+            if held and held[0]:
+                self._lead.release()
+                self._call_next()
+
+    def has_input(self) -> bool:
+        """Whether something can be read without waiting."""
+        return bool(self._chunks or self.inbox or self._poll(select.POLLIN, 0))
+
+    # ---- reading (by who leads) -----------------------------------------------------------------------------------------------
+
+    def _read_some(self) -> None:
+        """Waits for input, and hands it out."""
+        if self.lost is not None:
+            self.answer_all(self.lost)
+            return
+        if not self._chunks and not self.inbox:
+            try:
+                self._receive()
+            except OSError as error:
+                if error.errno is None:
+                    raise  # a signal handler's
+                self.fail(ConnectionLost(f"{self.address}: {error.strerror or error}"))
+                return
+        try:
+            self._hand_out()
+        except _UNREADABLE as error:
+            self.fail(error if isinstance(error, ConnectionLost) else ConnectionLost(f"{self.address}: can't read what came: {error}"))
+        except BaseException:  # a signal handler's: it has interrupted between two steps
+            self._hand_out()
+            raise
+
+    def _receive(self) -> None:
+        self._chunks.extend(map(self._socket.recv, self._receive_size))
+
+    def _hand_out(self) -> None:
+        chunks = self._chunks
+        if chunks:
+            size = len(chunks[0])
+            if size == 0:
+                self.fail(ConnectionLost(f"{self.address}: the daemon closed the connection"))
+                return
+            self._receive_size = _RECEIVE_LARGE if size >= _RECEIVE[0] else _RECEIVE
+            any(map(self._feed, map(chunks.pop, _FIRST)))
+        self.dispatch()
+
+    # ---- the end --------------------------------------------------------------------------------------------------------------
+
+    def fail(self, lost: ConnectionLost) -> None:
+        """The connection is over: all that is in flight is answered."""
+        if self.lost is None:
+            self.lost = lost
+        self._chunks.clear()
+        self.inbox.clear()
+        try:
+            self._socket.shutdown(socket.SHUT_RDWR)  # wakes who reads
+        except OSError:
+            pass
+        self.answer_all(self.lost)
+
+    def close(self) -> None:
+        """Ends the connection; what is in flight fails."""
+        self.fail(ConnectionLost("the connection was closed"))
+        self.background.call()
+        if self._lead.acquire(timeout=1):
+            try:
+                self._socket.close()
+            finally:
+                self._lead.release()
+                self._call_next()
+
+    def _lost_again(self) -> ConnectionLost:
+        assert self.lost is not None
+        return ConnectionLost(self.lost.message, ran="no")
+
+    def after_fork(self) -> None:
+        """In the child: the parent's connection is not ours. Closing our copy of the socket does not end it."""
+        self._socket.close()
+        self._write, self._lead = threading.Lock(), threading.Lock()
+        self._followers = {}
+        self._out = collections.deque()
+        self._chunks, self.inbox = [], collections.deque()
+        self.background = _Background(self)
+        self.lost = ConnectionLost("the connection belongs to the process that was forked")
+        for entry in self.pending.values():
+            entry.after_fork()
+        self.answer_all(self.lost)
+
+    def __del__(self) -> None:
+        try:
+            self._socket.close()
+            self.background.call()
+        except Exception:
+            pass  # half made, or the interpreter ends
+
+    # ---- calls ----------------------------------------------------------------------------------------------------------------
+
+    def start(self, entry: Entry, method: str, params: Any) -> None:
+        """Sends a request."""
+        msgid = self.add(entry)
+        try:
+            data = _values.pack((0, msgid, method, params))
+        except BaseException:
+            self.pending.pop(msgid, None)
+            raise
+        self.send(data)  # interrupted in here it goes nevertheless: who has called cancels it
+        if self.lost is not None:
+            self.answer_all(self.lost)  # it was lost between
+
+    def notify(self, method: str, *params: Any) -> None:
+        """Sends a notification, without waiting."""
+        self.send_soon(_values.pack((2, method, params)))
+
+    def cancel(self, entry: Entry) -> None:
+        """Gives a call up; what still comes of it is passed over."""
+        if self.pending.pop(entry.id, None) is not None:
+            self.notify("objpool.cancel", entry.id)
+
+    def call(self, method: str, params: Any, timeout: Optional[float] = None) -> Any:
+        """A call, from beginning to end. The timeout is for a daemon that does not answer at all."""
+        entry = Entry()
+        deadline = None if timeout is None else time.monotonic() + timeout
+        try:
+            self.start(entry, method, params)
+            if not self.wait(entry, deadline):
+                raise Timeout(f"{method}: no answer within {timeout:g} s")
+        except BaseException:
+            if entry.message is None:
+                self.cancel(entry)
+            raise
+        return self.result(entry.message)
+
+    def result(self, message: Any) -> Any:
+        """The value of a response; raises its error."""
+        if message[2] is not None:
+            raise _values.load_error(message[2], self.unpickle)
+        return _values.load(message[3])
+
+
+class _Background:
+    """The thread that leads when nobody waits, and completes futures. It keeps its connection alive only while it works."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = weakref.ref(connection)
+        self._called = threading.Lock()
+        self._called.acquire()
+        self._starting = threading.Lock()
+        self._started = False
+        self.wanted: Set[int] = set()  #: what is in flight and may have nobody who waits for it
+        self.finished: Deque[Callable[[], None]] = collections.deque()  #: what is to be run
+
+    def call(self) -> None:
+        """There is work, or may be."""
+        if self._started:
+            _release(self._called)
+
+    def start(self) -> None:
+        """From now on there is one."""
+        with self._starting:
+            if not self._started:
+                self._started = True
+                threading.Thread(target=_run, args=(self,), name="objpool", daemon=True).start()
+        _release(self._called)
+
+    def work(self) -> bool:
+        """Until there is nothing to do. False: there never will be."""
+        connection = self._connection()
+        if connection is None:
+            return False
+        while True:
+            while self.finished:
+                self.finished.popleft()()
+            if not self.wanted or connection.lost is not None or not connection.lead_while(self._waits):
+                return connection.lost is None or bool(self.finished)
+
+    def _waits(self) -> bool:
+        return bool(self.wanted) and not self.finished
+
+
+def _run(background: _Background) -> None:
+    while background.work():
+        background._called.acquire()
+
+
+# ---- addresses ------------------------------------------------------------------------------------------------------------------
+
+
+def open_socket(address: str, timeout: Optional[float] = None) -> socket.socket:
+    """A socket connected to unix:PATH or tcp:HOST:PORT."""
+    kind, _, rest = address.partition(":")
+    try:
+        if kind == "unix" and rest:
+            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            try:
+                sock.settimeout(timeout)
+                sock.connect(rest)
+            except BaseException:
+                sock.close()
+                raise
+        elif kind == "tcp" and rest:
+            host, _, port = rest.rpartition(":")
+            sock = socket.create_connection((host.strip("[]"), int(port)), timeout)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        else:
+            raise ValueError("addresses are unix:PATH or tcp:HOST:PORT")
+    except (OSError, ValueError) as error:
+        raise NoDaemon(f"can't connect to {address}: {getattr(error, 'strerror', None) or error}") from error
+    return sock
+
+
+def connect(address: str, unpickle: bool, timeout: Optional[float] = None) -> Connection:
+    """A connection over which hello has been said."""
+    connection = Connection(open_socket(address, timeout), address, unpickle)
+    try:
+        connection.hello = connection.call("objpool.hello", [{"client": "python", "errors": "map"}], timeout)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+_connections: "weakref.WeakSet[Connection]" = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for connection in tuple(_connections):
+        connection.after_fork()
+    _connections.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
