@@ -93,7 +93,7 @@ def load_own(name, may_pickle, args):
         raise ValueError(f"there is no class objpool:{name}; there are objpool:Pickled and objpool:Functions")
     if not may_pickle:
         raise ValueError(f"objpool:{name} runs what callers send: it needs unpickle = yes")
-    import_by_value()
+    by_value()
     if name == "Functions":
         return Functions
     return pickled_class(args)
@@ -249,16 +249,12 @@ def has_method(instance, name):
 
 
 def by_value():
-    """The modules there are that can pickle code by value, with the codec that reads what they write."""
+    """A module that pickles code by value, and the codec that reads what it writes; None: there is none."""
     for name, codec in (("cloudpickle", b"pickle"), ("dill", b"dill")):
         try:
-            yield importlib.import_module(name), codec
+            return importlib.import_module(name), codec
         except ImportError:
             continue
-
-
-def import_by_value():
-    return next(by_value(), None)
 
 
 def dumps(value):
@@ -267,11 +263,12 @@ def dumps(value):
         return b"pickle", pickle.dumps(value, 5)
     except Exception as error:
         refused = error
-    for module, codec in by_value():
-        try:
-            return codec, module.dumps(value, protocol=5)
-        except Exception:
-            continue
+    found = by_value()
+    try:
+        if found:
+            return found[1], found[0].dumps(value, protocol=5)
+    except Exception:
+        pass
     raise refused
 
 
@@ -298,8 +295,8 @@ def array(header, memory, offset):
     dtype = numpy.dtype(kind if isinstance(kind, str) else numpy_descr(kind))
     if dtype.hasobject:
         raise ValueError("an ARRAY can't have objects in it")
-    if order not in ("C", "F"):
-        raise ValueError("an ARRAY's order must be C or F")
+    if order not in ("C", "F") or not all(type(n) is int and n >= 0 for n in shape):
+        raise ValueError("an ARRAY's order must be C or F, and its shape numbers")
     made = numpy.ndarray(tuple(shape), dtype, memory, offset, order=order)
     if made.nbytes != len(memory) - offset:
         raise ValueError(f"an ARRAY has {len(memory) - offset} bytes, but its shape and type need {made.nbytes}")
