@@ -208,11 +208,14 @@ class ThreadCrew:
     def _run(self, slot, task, work):
         mode, function = work
         items, each = task.items, task.each
-        if isinstance(function, _worker.MethodOf):
-            function = _worker.method_of(self.objects[slot], function.name)
         begun = time.perf_counter_ns()
-        run = _worker.run_chunk if each == ONE else _worker.run_apart
-        results, failures = run(mode, function, items)
+        try:
+            if isinstance(function, _worker.OnObject):
+                function = function.bind(self.objects[slot])
+            run = _worker.run_chunk if each == ONE else _worker.run_apart
+            results, failures = run(mode, function, items)
+        except BaseException as error:
+            results, failures = [], {0: error}
         del items, function
         self._running.discard(task)
         task.finish((results, failures, time.perf_counter_ns() - begun))
@@ -240,7 +243,8 @@ class ThreadCrew:
         for slot, task in enumerate(tasks):
             self.submit([task], work, slot)
 
-    def submit_round(self, tasks, work):
+    def broadcast(self, tasks, work):
+        """The same to each worker: tasks[i] is what worker i does."""
         self.submit_to_all(tasks, work)
 
     def wait(self, hub, deadline=None):

@@ -17,6 +17,7 @@ from ._errors import PoolTerminated, RemoteTraceback, WorkerLost
 
 _numbers = itertools.count(1)
 NO_LIMIT = 1 << 30
+_GONE = {"code": "WORKER_LOST", "message": "the worker has gone"}
 
 
 class Call(_wire.Entry):
@@ -35,6 +36,25 @@ class Call(_wire.Entry):
             task.finish(Answer(message, crew))
             crew.background.wanted.discard(self.id)
             self.task = None
+
+
+class Broadcast(_wire.Entry):
+    """A task for each worker, as one message."""
+
+    __slots__ = ("tasks", "crew")
+
+    def __init__(self, tasks, crew):
+        super().__init__()
+        self.tasks, self.crew = tasks, crew
+
+    def answer(self, message):
+        self.message = self.news = message
+        _, msgid, error, answers = message
+        for slot, task in enumerate(self.tasks):
+            failed, data = (error, None) if error is not None else answers[slot] if slot < len(answers) else (_GONE, None)
+            task.finish(Answer([1, msgid, failed, data], self.crew))
+        self.crew.background.wanted.discard(self.id)
+        self.tasks = ()
 
 
 class Answer:
@@ -215,8 +235,7 @@ class ProcessCrew:
             self.background.call()
 
     def _method_of(self, selector):
-        method = f"{self.pool}{selector}.run".encode()
-        return bytes([0xD9, len(method)]) + method + b"\x91\xc6"
+        return _packed(f"{self.pool}{selector}.run") + b"\x91\xc6"
 
     def _message(self, task, work):
         if self._ended is not None:
@@ -252,7 +271,20 @@ class ProcessCrew:
         for slot, task in enumerate(tasks):
             self.submit([task], work, slot)
 
-    submit_round = submit_to_all
+    def broadcast(self, tasks, work):
+        """The same to each worker: tasks[i] is what worker i does. It goes to the daemon once."""
+        try:
+            parts = self._message(tasks[0], work)
+        except Exception as error:
+            for task in tasks:
+                task.fail(error)
+            return
+        entry = Broadcast(tasks, self)
+        head = b"".join((b"\x94\x00\xce", self._connection.add(entry).to_bytes(4, "big"), _FULL_CALL, _packed(f"{self.pool}:all"), _packed("run"),
+                         b"\x91\xc6", sum(map(len, parts)).to_bytes(4, "big")))
+        if tasks[0].job.in_background:
+            self.background.wanted.add(entry.id)
+        self._send([head, *parts, _COLLECT])
 
     # Waiting
 
@@ -296,7 +328,7 @@ class ProcessCrew:
                 self._ended = error
         pending = self._connection.pending
         for msgid, entry in tuple(pending.items()):
-            if isinstance(entry, Call):
+            if isinstance(entry, (Call, Broadcast)):
                 pending.pop(msgid, None)
                 entry.answer([1, msgid, {"code": "CANCELLED", "message": str(error)}, None])
         self._drop()
@@ -331,6 +363,15 @@ class Telling(_wire.Entry):
         super().answer(message)
         if message[2] is None:
             self.crew._told |= self.digests
+
+
+def _packed(text):
+    text = text.encode()
+    return bytes([0xD9, len(text)]) + text
+
+
+_FULL_CALL = _packed("objpool.call") + b"\x94"
+_COLLECT = b"\x81" + _packed("errors") + _packed("collect")
 
 
 def worker_path(path):

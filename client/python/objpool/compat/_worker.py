@@ -13,6 +13,7 @@
                 each         ONE: items are one chunk, which ends with the first exception. APART: each stands for itself. PICKLED: and is pickled by itself
     answer    pickle of (results, failures, nanoseconds): failures None, or {index: (pickled exception, text of its traceback)}
 """
+import functools
 import os
 import pickle
 import sys
@@ -82,19 +83,19 @@ def run_fresh(mode, load, items):
     return results, failures or None
 
 
-class MethodOf:
-    """A method of the worker's object, looked up on its class as the call is made."""
+class OnObject:
+    """A function that is called with the worker's object, or, by its name, a method of that."""
 
-    def __init__(self, name=None):
-        self.name = name
+    def __init__(self, function):
+        self.function = function
 
-
-def method_of(instance, name):
-    """What a call of that name runs. It is the class that must have it; properties are read."""
-    found = getattr(type(instance), name)
-    if callable(found):
-        return getattr(instance, name)
-    return lambda: getattr(instance, name)
+    def bind(self, instance):
+        function = self.function
+        if not isinstance(function, str):
+            return functools.partial(function, instance)
+        if callable(getattr(type(instance), function)):         # it is the class that must have it
+            return getattr(instance, function)
+        return lambda: getattr(instance, function)              # a property is read
 
 
 class Worker:
@@ -190,8 +191,8 @@ class Worker:
             if found is not None:
                 return found
         function = pickle.loads(data)
-        if isinstance(function, MethodOf):
-            return method_of(self.object, function.name)
+        if isinstance(function, OnObject):
+            return function.bind(self.object)
         if not fresh and b"__main__" not in data:       # what is found by name in __main__ may be another by now
             if len(self._functions) >= 100:
                 self._functions.clear()
