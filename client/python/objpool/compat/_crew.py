@@ -247,6 +247,9 @@ class ThreadCrew:
         """The same to each worker: tasks[i] is what worker i does."""
         self.submit_to_all(tasks, work)
 
+    def members(self):
+        return list(self.threads)
+
     def wait(self, hub, deadline=None):
         return hub.wait(deadline)
 
