@@ -134,10 +134,10 @@ class ProcessCrew:
         self._ended = None
         self._guard = threading.Lock()
         self._dropped = None
-        self._waits = initializer is not None or factory is not None
         self._creation = self._create(initializer, initargs, factory, slot_kwargs, max_tasks)
-        if self._waits:
+        if initializer is not None or factory is not None:
             self._await_creation()
+            self._await_objects()
 
     # Making the pool
 
@@ -166,13 +166,20 @@ class ProcessCrew:
         error = self._creation.message[2]
         if error is not None:
             self._connection.close()
-            raise self._constructor_error(error)
+            raise _values.load_error(error, True)
 
-    def _constructor_error(self, wire):
-        error = _values.load_error(wire, True)
-        if isinstance(error.__cause__, errors.RemoteTraceback):
-            error.__cause__ = RemoteTraceback(str(error.__cause__))
-        return error
+    def _await_objects(self):
+        """Raises what an initializer, or an object's constructor, has raised."""
+        try:
+            failures = self._connection.call("objpool.call", [f"{self.pool}:all", "check", []])
+            failed = next(filter(None, failures), None)
+            if failed is not None:
+                raise rebuild(*pickle.loads(failed))
+        except BaseException as error:
+            self._connection.close()
+            if isinstance(error, errors.WorkerLost):
+                raise WorkerLost(error.message) from None
+            raise
 
     # Calls
 
@@ -305,7 +312,7 @@ class ProcessCrew:
             return self._ended
         creation = self._creation.message
         if creation is not None and creation[2] is not None:
-            return self._constructor_error(creation[2])
+            return _values.load_error(creation[2], True)
         error = _values.load_error(wire, True)
         if isinstance(error, errors.WorkerLost):
             return WorkerLost(error.message)

@@ -24,6 +24,7 @@ import sys
 import threading
 import types
 import weakref
+from multiprocessing.reduction import ForkingPickler
 
 try:
     from cloudpickle import CloudPickler as _BasePickler
@@ -141,7 +142,8 @@ class _ByValue(_BasePickler):
             return self._module(value)
         if isinstance(value, LOCKS):
             return (threading.RLock if isinstance(value, LOCKS[1]) else threading.Lock), ()
-        return self._other(value)
+        shared = ForkingPickler._extra_reducers.get(type(value))        # connections, shared memory
+        return shared(value) if shared else self._other(value)
 
     def _other(self, value):
         inherited = getattr(super(), "reducer_override", None)

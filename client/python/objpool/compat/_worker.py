@@ -20,7 +20,7 @@ import sys
 import time
 import traceback
 
-from . import _travel
+from . import _descriptors, _travel
 from ._errors import MaybeEncodingError
 
 CALL, MAP, STAR, NAMED = range(4)
@@ -107,17 +107,27 @@ class Worker:
         self._heads = {}
         self._functions = {}
         self._path = set(sys.path)
-        setup = pickle.loads(setup)
+        self.object = None
+        self._broken = None
+        try:
+            self._begin(pickle.loads(setup), slot)
+        except BaseException as error:      # told by `check`, and to whoever calls
+            self._broken = error
+
+    def _begin(self, setup, slot):
         _become(setup, slot)
         self._extend_path(setup["path"])
         self._take(setup["names"], setup["definitions"])
         initializer, factory = pickle.loads(setup["code"])
         if initializer is not None:
             initializer[0](*initializer[1])
-        self.object = None
         if factory is not None:
             make, args, kwargs = factory
             self.object = make(*args, **kwargs[slot % len(kwargs)])
+
+    def check(self):
+        """What failed as the worker began: None, or (pickled exception, text of its traceback)."""
+        return None if self._broken is None else pickle.dumps(self._failure(self._broken))
 
     def define(self, definitions):
         """Keeps definitions of what the program has in __main__ until they are needed."""
@@ -129,6 +139,8 @@ class Worker:
         size = int.from_bytes(message[:4], "big") + 4
         mode, each, items = MAP, ONE, [None]
         try:
+            if self._broken is not None:
+                raise self._broken
             mode, function, fresh, names, definitions, path = self._head(message[4:size])
             if path is not None:
                 self._extend_path(path)
@@ -264,8 +276,15 @@ def _become(setup, slot):
 def _print_where_the_program_does(pid):
     for descriptor in (1, 2):
         try:
-            opened = os.open(f"/proc/{pid}/fd/{descriptor}", os.O_WRONLY | os.O_APPEND | os.O_NOCTTY)
-        except OSError:         # closed, a socket, or another user's: what is printed goes to the daemon's log
+            opened = _output_of(pid, descriptor)
+        except OSError:         # closed, or another user's: what is printed goes to the daemon's log
             continue
         os.dup2(opened, descriptor)
         os.close(opened)
+
+
+def _output_of(pid, descriptor):
+    try:
+        return _descriptors.copy(pid, descriptor)
+    except OSError:             # no right to; a pipe or a terminal can be opened once more
+        return os.open(f"/proc/{pid}/fd/{descriptor}", os.O_WRONLY | os.O_APPEND | os.O_NOCTTY)
