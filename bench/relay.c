@@ -4,6 +4,7 @@
  * back, four switches a message.
  *   relay rtt SIZE N        prints p50 and p99
  *   relay bulk MIB ROUNDS   so many bytes there and back, and a warm memcpy of them beside
+ *   relay copies MIB ROUNDS so many bytes to each of four processes, through a socket each, and a word back from all
  */
 #include "bench/bench.h"
 
@@ -80,12 +81,54 @@ static _Noreturn void echo(int fd, size_t size)
 	}
 }
 
+enum { COPIES = 4 };
+
+static _Noreturn void swallow(int fd, size_t size)
+{
+	char *buffer = malloc(size);
+	for (;;) {
+		read_full(fd, buffer, size);
+		write_full(fd, buffer, 1);
+	}
+}
+
+static int copies(size_t size, size_t n)
+{
+	uint64_t *times = malloc(n * sizeof *times);
+	char *bytes = malloc(size), word;
+	int fds[COPIES][2];
+
+	memset(bytes, 7, size);
+	for (int i = 0; i < COPIES; i++) {
+		if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds[i]) < 0)
+			die("socketpair");
+		if (child() == 0) {
+			for (int k = 0; k <= i; k++)
+				close(fds[k][0]);
+			swallow(fds[i][1], size);
+		}
+		close(fds[i][1]);
+	}
+	for (size_t i = 0; i < n + 2; i++) {
+		const uint64_t begin = now_ns();
+		for (int k = 0; k < COPIES; k++)
+			write_full(fds[k][0], bytes, size);
+		for (int k = 0; k < COPIES; k++)
+			read_full(fds[k][0], &word, 1);
+		times[i % n] = now_ns() - begin;
+	}
+	result_rtt("", times, n);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	int a[2], b[2];
 
 	if (argc != 4)
 		return 2;
+	if (!strcmp(argv[1], "copies"))
+		return copies((size_t)atol(argv[2]) << 20, (size_t)atol(argv[3]));
 	const int bulk = !strcmp(argv[1], "bulk");
 	const size_t size = (size_t)atol(argv[2]) << (bulk ? 20 : 0), n = (size_t)atol(argv[3]);
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, a) < 0 || socketpair(AF_UNIX, SOCK_STREAM, 0, b) < 0)

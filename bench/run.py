@@ -270,6 +270,16 @@ class Bench:
                         return bulk["p50"]
                     ours, floor = self.medians(lambda: self.load("load", "rtt", path, "p.echo", size, n)["p50"], relay)
                     self.row(f"{text} there and back, p50", ours / 1e3, "ms", ("relay", floor / 1e3), ("memcpy", bulk["memcpy_p50"] / 1e3))
+                    passed = self.load("load", "fds", path, "p.echo", size, 3 * n)["p50"]
+                    self.row(f"{text} there and back, with descriptors, p50", passed / 1e3, "ms", ("relay", floor / 1e3),
+                             ("memcpy", bulk["memcpy_p50"] / 1e3))
+        size, n = 64 << 20, 5
+        with self.daemon({"p": 4}) as path:
+            ours, passed, floor = self.medians(lambda: self.load("load", "bulk", path, "p:all.sum", size, n)["p50"],
+                                               lambda: self.load("load", "fds", path, "p:all.sum", size, n)["p50"],
+                                               lambda: self.load("relay", "copies", size >> 20, n)["p50"])
+        for text, value in (("", ours), (", with a descriptor", passed)):
+            self.row(f"64 MiB to all of 4 workers{text}, p50", value / 1e3, "ms", ("four stream copies", floor / 1e3))
 
     def rss(self):
         return int(re.search(r"VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{self.current.pid}/status").read_text()).group(1)) * 1024

@@ -43,8 +43,15 @@ struct block *block_new(size_t capacity)
 			block->bytes = (uint8_t *)(block + 1);
 		}
 	}
-	if (block)
+	if (block) {
 		block->refs = 1;
+		block->fd = -1;
+		block->files = NULL;
+		block->drop = NULL;
+		block->spoilt = false;
+		block->shown_to = 0;
+		block->touched = SIZE_MAX;
+	}
 	return block;
 }
 
@@ -61,10 +68,23 @@ int block_grow(struct block *block, size_t capacity)
 	return 0;
 }
 
+static void drop_files(struct block *block)
+{
+	for (uint32_t i = 0; block->files && i < block->files->count; i++)
+		block_unref(block->files->file[i]);
+	free(block->files);
+	block->files = NULL;
+}
+
 struct block *block_unref(struct block *block)
 {
 	if (!block || --block->refs > 0)
 		return NULL;
+	drop_files(block);
+	if (block->drop) {
+		block->drop(block);
+		return NULL;
+	}
 	if (block->mapped)
 		(void)munmap(block->bytes, block->capacity);
 	free(block);

@@ -3,11 +3,13 @@
  * block: reference-counted bytes. What a socket read fills, what waits in several send queues at once, and what a call
  * keeps of its request are the same block: large values are passed on without a copy.
  *
- * Large blocks (from BLOCK_LARGE on) are mapped and grow by remapping, without a copy. Not thread-safe.
+ * Large blocks (from BLOCK_LARGE on) are mapped and grow by remapping, without a copy. A block with a descriptor can be
+ * handed to another process: see payload.h. Not thread-safe.
  */
 #ifndef PROTO_BLOCK_H
 #define PROTO_BLOCK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,6 +20,18 @@ struct block {
 	uint32_t mapped; /* came from mmap */
 	size_t capacity;
 	uint8_t *bytes;
+	int fd;                        /* of the file that the bytes are a mapping of; -1: none */
+	struct block_files *files;     /* what values in the bytes stand for; NULL: none do. Owned */
+	void (*drop)(struct block *);  /* the last reference is gone; NULL: it is freed */
+	bool spoilt;                   /* somebody may look at the file for ever: it is not filled again */
+	uint64_t shown_to;             /* the session that has the file's descriptor, and may keep it; 0: none */
+	size_t touched;                /* bytes at its beginning that were ever filled: others' may lie there */
+};
+
+/* Descriptors that came with a message, in the order of the values that stand for them; one reference of each. */
+struct block_files {
+	uint32_t count;
+	struct block *file[];
 };
 
 /* A new block with room for `capacity` bytes and one reference, or NULL. */

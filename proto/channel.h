@@ -22,10 +22,18 @@
  *   [RESTORE, state, replay if that fails]                   nothing, or [RESTORED, error]
  *   [GONE, tag]                                              [DEFERRED, id, item, tag]
  *   [SESSION_END, session]                                   [ANSWER, tag, error, value]
+ *   [FILES, [number, …]]  + as many descriptors              [PAYLOAD, id, place, offset, length, touched]  + 1 descriptor
  *
  * A CALL of the method "" asks for a sign of life: [REPLY, id, nil, nil], without a word to the class.
  * `columns` is an array of arrays of `count` values, `kw columns` a map of such arrays. What an ITEMS batch answers comes
  * in item order; after a crash the values that were finished still arrive.
+ *
+ * Large values travel beside the socket, in sealed memfds whose descriptors come with these bytes or before them, in order.
+ * FILES numbers those of the message that follows it. In that message an ext PAYLOAD_VALUES (proto/payload.h) stands in the
+ * place of args, kwargs, or of a column's array: packed values lie there, of a column `count` of them. An
+ * ext PAYLOAD_BYTES, in a message that has files of its caller's (their numbers are below PAYLOAD_SELF), stands for a bin or an ext.
+ * PAYLOAD is a REPLY whose value lies in the worker's memory; see `lent` below for how long.
+ *
  * `replay` is an array of [method, args, kwargs]: sticky calls, whose results nobody waits for.
  * INVOKE is a call that a method makes in the midst of batch `id`; the response is one of MessagePack-RPC.
  * A deferred task leaves its batch and is known by its tag from then on.
@@ -51,9 +59,9 @@
 enum { CHANNEL_FD = 3 };
 
 enum to_worker { TO_START = 0, TO_CALL = 1, TO_BIND = 2, TO_UNBIND = 3, TO_ITEMS = 4, TO_STOP = 5, TO_GONE = 6, TO_SESSION_END = 7, TO_REPLAY = 8, TO_RESTORE = 9, TO_LEASE = 10,
-		 TO_RELEASE = 11, TO_RESULT = 12 };
+		 TO_RELEASE = 11, TO_RESULT = 12, TO_FILES = 13 };
 enum from_worker { FROM_READY = 0, FROM_REPLY = 1, FROM_RESULTS = 2, FROM_ITEM_ERROR = 3, FROM_PROGRESS = 4, FROM_DEFERRED = 5, FROM_ANSWER = 6, FROM_STATE = 7,
-		   FROM_RESTORED = 8, FROM_LEASED = 9, FROM_INVOKE = 10 };
+		   FROM_RESTORED = 8, FROM_LEASED = 9, FROM_INVOKE = 10, FROM_PAYLOAD = 11 };
 enum to_template { TO_LOAD = 0, TO_FORK = 1 };
 enum from_template { FROM_LOADED = 0, FROM_FORKED = 1 };
 
@@ -86,10 +94,25 @@ struct board_entry {
 enum { LEDGER_ENTRIES = 1 << 17 }; /* twice as many as may be deferred at once */
 enum ledger_state { LEDGER_DEFERRED = 1, LEDGER_ANSWERED = 2, LEDGER_CANCELLED = 3 };
 
+/*
+ * What a worker has lent to the supervisor: results in its own memory, which it fills again once they are given back. One
+ * word per place:
+ *
+ *     FREE --worker--> OUT --supervisor--> FREE
+ *                       |-----supervisor--> SHOWN: its caller has the descriptor, it is for that session's results only
+ *                       `-----supervisor--> LOST: somebody may look at it for ever, the worker lets go of it
+ *
+ * `touched` is how many bytes of the file were ever filled: a caller must not see what others were answered.
+ */
+enum { LENT_PLACES = 8 };
+enum lent_state { LENT_FREE = 0, LENT_OUT = 1, LENT_LOST = 2, LENT_SHOWN = 3 };
+
 struct board {
 	_Atomic uint64_t since;   /* CLOCK_MONOTONIC nanoseconds when the running batch began; 0: idle */
 	_Atomic uint32_t running; /* its id */
 	_Atomic uint32_t nudge;   /* a futex: the supervisor wants to have what is finished, although the next task runs */
+	_Atomic uint64_t payload_min; /* bytes of a result from which on it travels beside the socket; 0: never */
+	_Atomic uint64_t lent[LENT_PLACES];
 	struct board_entry entries[BOARD_ENTRIES];
 	_Atomic uint64_t ledger[LEDGER_ENTRIES]; /* tag << 8 | state; its pages exist once they are used */
 };

@@ -152,6 +152,23 @@ int read_bytes(struct reader *reader, struct span *text)
 	return 0;
 }
 
+int read_ext(struct reader *reader, int8_t *type, struct span *bytes)
+{
+	uint32_t n;
+
+	if (reader->p >= reader->end)
+		return -EINVAL;
+	struct reader ahead = *reader;
+	const uint8_t first = *ahead.p;
+	if (first < 0xc7 || first > 0xc9 || sized(&ahead, 1u << (first - 0xc7), &n) < 0 || ahead.p == ahead.end)
+		return -EINVAL;
+	*type = (int8_t)*ahead.p++;
+	if (take(&ahead, n, bytes) < 0)
+		return -EINVAL;
+	*reader = ahead;
+	return 0;
+}
+
 int read_text(struct reader *reader, struct span *text)
 {
 	return read_str(reader, text) == 0 ? 0 : read_bytes(reader, text);

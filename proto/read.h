@@ -59,6 +59,7 @@ int read_nil(struct reader *reader);
 int read_text(struct reader *reader, struct span *text); /* str or bin */
 int read_str(struct reader *reader, struct span *text);  /* str only */
 int read_bytes(struct reader *reader, struct span *text); /* bin only */
+int read_ext(struct reader *reader, int8_t *type, struct span *bytes); /* of those whose header has a length */
 
 /* The next value whole, whatever it is. */
 int read_value(struct reader *reader, struct span *value);

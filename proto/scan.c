@@ -4,11 +4,13 @@
  */
 #include "proto/scan.h"
 
+#include "proto/payload.h"
+
 #include <errno.h>
 #include <string.h>
 
 /* What follows a first byte: a header of `head` bytes in all, that says how much. */
-enum kind { K_BAD, K_BYTES, K_ITEMS, K_PAIRS };
+enum kind { K_BAD, K_BYTES, K_ITEMS, K_PAIRS, K_FIXED };
 struct format {
 	uint8_t kind;
 	uint8_t head;  /* first byte and length field */
@@ -19,6 +21,7 @@ struct format {
 static const struct format formats[32] = {
 	[0x04] = {K_BYTES, 2, 0}, [0x05] = {K_BYTES, 3, 0}, [0x06] = {K_BYTES, 5, 0}, /* bin */
 	[0x07] = {K_BYTES, 2, 1}, [0x08] = {K_BYTES, 3, 1}, [0x09] = {K_BYTES, 5, 1}, /* ext */
+	[0x18] = {K_FIXED, 2, 16},                                                    /* fixext 16: its type is looked at */
 	[0x19] = {K_BYTES, 2, 0}, [0x1a] = {K_BYTES, 3, 0}, [0x1b] = {K_BYTES, 5, 0}, /* str */
 	[0x1c] = {K_ITEMS, 3, 0}, [0x1d] = {K_ITEMS, 5, 0},                           /* array */
 	[0x1e] = {K_PAIRS, 3, 0}, [0x1f] = {K_PAIRS, 5, 0},                           /* map */
@@ -32,7 +35,7 @@ static const uint8_t fixed[256] = {
 	SIXTEEN(0), SIXTEEN(0),                                                                         /* fixmap, fixarray */
 	1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32,
 	1, 0, 1, 1, 0, 0, 0, 0, 0, 0, 5, 9, 2, 3, 5, 9, /* nil, booleans, floats, uints */
-	2, 3, 5, 9, 3, 4, 6, 10, 18, 0, 0, 0, 0, 0, 0, 0, /* ints, fixexts */
+	2, 3, 5, 9, 3, 4, 6, 10, 0, 0, 0, 0, 0, 0, 0, 0, /* ints, fixexts */
 	SIXTEEN(1), SIXTEEN(1),                           /* negative fixint */
 };
 
@@ -43,6 +46,7 @@ void scan_begin_many(struct scan *scan, uint32_t count, uint64_t limit)
 	scan->flat = 0;
 	scan->depth = 0;
 	scan->deepest = 0;
+	scan->refs = 0;
 	scan->deep = false;
 	scan->over = false;
 	scan->left[0] = count;
@@ -83,6 +87,8 @@ static inline int64_t read_header(const uint8_t *p, size_t size, int64_t *count)
 		return -EBADMSG;
 	if (size < f->head)
 		return 0;
+	if (f->kind == K_FIXED)
+		return f->head + f->extra;
 	const uint32_t n = length_field(p, f->head);
 	if (f->kind == K_BYTES)
 		return (int64_t)f->head + f->extra + n;
@@ -147,6 +153,7 @@ int scan_run(struct scan *scan, const uint8_t *bytes, size_t size)
 		length = read_header(bytes + pos, size - pos, &count);
 		if (length <= 0)
 			break;
+		scan->refs += bytes[pos] == 0xd8 && bytes[pos + 1] == PAYLOAD_BYTES;
 		pos += (uint64_t)length;
 		here--;
 		if (count >= 0 && depth >= scan->deepest && depth < SCAN_STACK)
@@ -169,6 +176,32 @@ int scan_run(struct scan *scan, const uint8_t *bytes, size_t size)
 		return (int)length;
 	scan->over = scan->over || pos + owed(scan) > scan->limit; /* each value still to come is a byte at least */
 	return here == 0 && pos <= size;
+}
+
+/* Of a header that begins so, all that is sure to follow in it. */
+static uint64_t header_least(uint8_t first)
+{
+	if (fixed[first] || first < 0xa0)
+		return fixed[first] ? fixed[first] : 1;
+	const struct format *f = &formats[first - 0xc0];
+	return f->kind == K_BAD ? 1 : (uint64_t)f->head + f->extra;
+}
+
+uint64_t scan_least(const struct scan *scan, const uint8_t *bytes, size_t size)
+{
+	const uint64_t least = scan->pos + (scan->deep ? scan->flat : owed(scan));
+	return scan->pos < size ? least - 1 + header_least(bytes[scan->pos]) : least;
+}
+
+int scan_step(const uint8_t **p, const uint8_t *end)
+{
+	int64_t count;
+	const int64_t length = *p < end ? read_header(*p, (size_t)(end - *p), &count) : 0;
+
+	if (length <= 0 || length > end - *p)
+		return -EBADMSG;
+	*p += length;
+	return 0;
 }
 
 int64_t scan_length(const uint8_t *bytes, size_t size)

@@ -30,6 +30,7 @@ struct scan {
 	uint64_t flat;  /* deep: values still to come in all */
 	uint32_t depth; /* open containers */
 	uint32_t deepest; /* that there have been at once */
+	uint32_t refs;  /* ext PAYLOAD_BYTES of 16 bytes passed (proto/payload.h), unless it is deep */
 	bool deep;      /* nested beyond SCAN_STACK: the end will be found all the same */
 	bool over;      /* longer than limit, or certain to become so: the end will be found all the same */
 	uint64_t left[SCAN_STACK + 1]; /* values still to come: outside of all containers, and in each */
@@ -45,11 +46,17 @@ void scan_begin_many(struct scan *scan, uint32_t count, uint64_t limit);
  */
 int scan_run(struct scan *scan, const uint8_t *bytes, size_t size);
 
+/* The value does not end before this many bytes; `size` of them have been given to scan_run, which wanted more. */
+uint64_t scan_least(const struct scan *scan, const uint8_t *bytes, size_t size);
+
 /* Tells the scan that the caller has thrown away the first `count` bytes (at most pos) of its buffer. */
 static inline void scan_forget(struct scan *scan, uint64_t count)
 {
 	scan->pos -= count;
 }
+
+/* Passes one header, and the bytes that belong to it: a container's values come next. 0, or -EBADMSG. */
+int scan_step(const uint8_t **p, const uint8_t *end);
 
 /* The length of the value at the beginning of `bytes`; 0 when it is not whole; -EBADMSG. At most SSIZE_MAX / 2 bytes. */
 int64_t scan_length(const uint8_t *bytes, size_t size);

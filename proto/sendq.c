@@ -2,6 +2,7 @@
 #include "proto/sendq.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 
 static struct sendq_segment *append(struct sendq *queue, size_t room)
@@ -74,6 +75,90 @@ void sendq_span(struct sendq *queue, struct block *block, const uint8_t *bytes, 
 	queue->bytes += size;
 }
 
+void sendq_pass(struct sendq *queue, struct block *block)
+{
+	struct sendq_segment *segment = queue->failed ? NULL : append(queue, 0);
+	if (!segment)
+		return;
+	segment->block = block_ref(block);
+	segment->passes = true;
+	queue->descriptors++;
+}
+
+unsigned sendq_descriptors(const struct sendq *queue, int count, int *fds)
+{
+	unsigned n = 0;
+	for (const struct sendq_segment *s = queue->head; s && n < SENDQ_PASS && queue->descriptors > 0; s = s->next) {
+		if (s->len > s->off && count-- == 0)
+			break;
+		if (s->passes)
+			fds[n++] = s->block->fd;
+	}
+	return n;
+}
+
+/* Takes the reference. */
+static void keep(struct sendq *queue, struct block *block)
+{
+	struct sendq_kept *kept = queue->kept;
+
+	if (kept && kept->count == kept->room) {
+		const uint32_t room = kept->room ? 2 * kept->room : 8;
+		struct block **blocks = realloc(kept->blocks, room * sizeof *blocks);
+		queue->failed = queue->failed || !blocks;
+		kept->blocks = blocks ? blocks : kept->blocks;
+		kept->room = blocks ? room : kept->room;
+	}
+	if (!kept || kept->count == kept->room) {
+		block->spoilt = block->spoilt || kept;
+		block_unref(block);
+		return;
+	}
+	kept->blocks[kept->count++] = block;
+	kept->bytes += block->capacity;
+}
+
+int sendq_given_back(struct sendq_kept *kept, uint64_t number)
+{
+	if (number < kept->first || number - kept->first >= kept->count || !kept->blocks[number - kept->first])
+		return -EINVAL;
+	struct block **place = &kept->blocks[number - kept->first];
+	uint32_t gone = 0;
+
+	kept->bytes -= (*place)->capacity;
+	*place = block_unref(*place);
+	while (gone < kept->count && !kept->blocks[gone])
+		gone++;
+	kept->count -= gone;
+	kept->first += gone;
+	if (gone > 0)
+		memmove(kept->blocks, kept->blocks + gone, kept->count * sizeof *kept->blocks);
+	return 0;
+}
+
+void sendq_lose_kept(struct sendq_kept *kept)
+{
+	for (uint32_t i = 0; i < kept->count; i++)
+		if (kept->blocks[i]) {
+			kept->blocks[i]->spoilt = true;
+			block_unref(kept->blocks[i]);
+		}
+	free(kept->blocks);
+	*kept = (struct sendq_kept){0};
+}
+
+void sendq_passed(struct sendq *queue, unsigned count)
+{
+	queue->descriptors -= count;
+	for (struct sendq_segment *s = queue->head; s && count > 0; s = s->next)
+		if (s->passes) {
+			s->passes = false;
+			keep(queue, s->block);
+			s->block = NULL;
+			count--;
+		}
+}
+
 void sendq_move(struct sendq *to, struct sendq *from)
 {
 	if (from->head) {
@@ -83,16 +168,20 @@ void sendq_move(struct sendq *to, struct sendq *from)
 			to->head = from->head;
 		to->tail = from->tail;
 		to->bytes += from->bytes;
+		to->descriptors += from->descriptors;
 	}
 	to->failed = to->failed || from->failed;
-	*from = (struct sendq){0};
+	*from = (struct sendq){.kept = from->kept};
 }
 
 int sendq_iov(const struct sendq *queue, struct iovec *iov, int most)
 {
+	unsigned passes = 0;
 	int n = 0;
-	for (const struct sendq_segment *s = queue->head; s && n < most; s = s->next)
-		if (s->len > s->off)
+	for (const struct sendq_segment *s = queue->head; s && n < most && passes + s->passes <= SENDQ_PASS; s = s->next)
+		if (s->passes)
+			passes++;
+		else if (s->len > s->off)
 			iov[n++] = (struct iovec){.iov_base = s->bytes + s->off, .iov_len = s->len - s->off};
 	return n;
 }
@@ -113,6 +202,8 @@ void sendq_sent(struct sendq *queue, size_t size)
 	while (queue->head) {
 		struct sendq_segment *head = queue->head;
 		const size_t here = head->len - head->off;
+		if (head->passes)
+			break;
 		if (size < here) {
 			head->off += size;
 			return;
@@ -125,7 +216,9 @@ void sendq_sent(struct sendq *queue, size_t size)
 
 void sendq_clear(struct sendq *queue)
 {
+	struct sendq_kept *kept = queue->kept;
+
 	while (queue->head)
 		drop_head(queue);
-	*queue = (struct sendq){0};
+	*queue = (struct sendq){.kept = kept};
 }

@@ -7,6 +7,9 @@
  * Small messages are copied into the last segment; large spans are referred to in their block (encode once for many
  * receivers). An empty queue holds no memory.
  *
+ * A descriptor waits at its place among the bytes. It leaves with the bytes before or around it, never later, and
+ * descriptors leave in order: the receiver keeps those that come in a queue, and takes the next where the bytes say so.
+ *
  * Writing cannot fail half-way: out of memory sets `failed`, what follows is dropped, and the owner closes the connection.
  */
 #ifndef PROTO_SENDQ_H
@@ -21,6 +24,7 @@
 enum {
 	SENDQ_SEGMENT = 16 << 10, /* room in a segment for small messages */
 	SENDQ_SHARE = 16 << 10,   /* from here on a span is referred to, not copied */
+	SENDQ_PASS = 128,         /* descriptors that leave together, at most */
 };
 
 struct sendq_segment {
@@ -28,11 +32,22 @@ struct sendq_segment {
 	struct block *block; /* a shared span's; NULL: the bytes are this segment's own */
 	uint8_t *bytes;
 	size_t off, len, room;
+	bool passes; /* the block's descriptor, and no bytes */
+};
+
+/* Descriptors that were sent and that the receiver has not given back: numbered in the order in which they were sent. */
+struct sendq_kept {
+	struct block **blocks; /* NULL: that one has been given back */
+	uint32_t count, room;
+	uint64_t first;        /* number of blocks[0] */
+	size_t bytes;
 };
 
 struct sendq {
 	struct sendq_segment *head, *tail;
+	struct sendq_kept *kept; /* NULL: nobody wants to know. Owned by whoever set it */
 	size_t bytes; /* waiting */
+	uint32_t descriptors; /* likewise */
 	bool failed;
 };
 
@@ -56,6 +71,19 @@ void sendq_copy(struct sendq *queue, const void *bytes, size_t size);
 
 /* Adds a span that lies in `block` (NULL: it is copied): copied when small, else referred to. */
 void sendq_span(struct sendq *queue, struct block *block, const uint8_t *bytes, size_t size);
+
+/* Adds the block's descriptor; bytes that speak of it follow. */
+void sendq_pass(struct sendq *queue, struct block *block);
+
+/* The descriptors, at most SENDQ_PASS, among the spans that sendq_iov gave `count` of; and: they have been sent. */
+unsigned sendq_descriptors(const struct sendq *queue, int count, int *fds);
+void sendq_passed(struct sendq *queue, unsigned count);
+
+/* The receiver gives back that descriptor. 0 or -EINVAL. */
+int sendq_given_back(struct sendq_kept *kept, uint64_t number);
+
+/* The receiver has gone, with all that it was given. */
+void sendq_lose_kept(struct sendq_kept *kept);
 
 /* Moves all that `from` holds to the end of `to`. */
 void sendq_move(struct sendq *to, struct sendq *from);

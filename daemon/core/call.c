@@ -45,7 +45,7 @@ struct call *call_new(struct client *client, struct rpc *rpc, struct block *bloc
 {
 	const uint8_t *begin = rpc->method.bytes;
 	const size_t size = (size_t)(rpc->params.bytes + rpc->params.size - begin);
-	const bool share = block && size >= SENDQ_SHARE;
+	const bool share = block && (size >= SENDQ_SHARE || block->files);
 	const bool small = size <= CALL_SMALL;
 	struct call *call = small && client->core->spare_calls ? take_spare(client->core)
 							       : malloc(sizeof *call + (share ? 0 : small ? CALL_SMALL : size));
@@ -57,6 +57,7 @@ struct call *call_new(struct client *client, struct rpc *rpc, struct block *bloc
 	stream_init(&call->stream);
 	if (share) {
 		call->block = block_ref(block);
+		call->size += block->files ? block->files->count * (uint64_t)CALL_FILE : 0;
 		return call;
 	}
 	uint8_t *copy = (uint8_t *)(call + 1);
@@ -286,7 +287,7 @@ void call_on_values(struct batch *batch, uint32_t count, struct span values, str
 	if (call->stream.on) {
 		r = stream_values(&call->stream, &call->ticket, first, count, values, block);
 	} else if (call_gathers(call)) {
-		r = gather_values(&call->gather, first, count, values, block, call->errors == ERRORS_COLLECT);
+		r = gather_values(&call->gather, first, count, values, block, call->errors == ERRORS_COLLECT, call->ticket.client);
 	} else {
 		call->left = 0;
 		close_books(call, false);
@@ -499,7 +500,7 @@ struct call *call_of_ticket(struct ticket *ticket)
 /* The items in a block of their own, unless they are large and lie in one. */
 static struct block *keep_items(struct span *items, struct block *block)
 {
-	if (block && items->size >= SENDQ_SHARE)
+	if (block && (items->size >= SENDQ_SHARE || block->files))
 		return block_ref(block);
 	struct block *copy = block_new(items->size);
 	if (!copy)

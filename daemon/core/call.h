@@ -26,6 +26,7 @@ enum {
 	CALL_COLUMNS = 1024, /* arguments that a map can zip */
 	CALL_SMALL = 192,    /* bytes of a request for which calls are kept ready */
 	CALL_SPARE = 4096,   /* how many of them */
+	CALL_FILE = 1 << 20, /* bytes that a descriptor counts for in max_pending */
 };
 
 enum errors { ERRORS_WAIT, ERRORS_FIRST, ERRORS_COLLECT };

@@ -4,6 +4,7 @@
 #include "daemon/core/lease.h"
 #include "daemon/core/pool.h"
 #include "proto/pack.h"
+#include "proto/payload.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -53,6 +54,7 @@ void client_gone(struct client *client)
 	assert(TAILQ_EMPTY(&client->flows));
 	idmap_free(&client->inflight);
 	sendq_clear(&client->out);
+	sendq_lose_kept(&client->kept);
 }
 
 void client_on_input_end(struct client *client)
@@ -144,11 +146,55 @@ void ticket_close(struct ticket *ticket)
 	client_wrote(client);
 }
 
+/* May it have this file's descriptor? It would see all that was ever written there, and may look for ever. */
+static bool may_have(const struct client *client, const struct block *block, struct span value)
+{
+	const struct core_limits *limits = &client->core->limits;
+
+	if (!client->fds || !block || block->fd < 0 || client->out.descriptors + client->kept.count >= CLIENT_KEPT)
+		return false;
+	if (client->kept.count > 0 && client->kept.bytes + block->capacity > limits->max_pending)
+		return false;
+	const size_t end = (size_t)(value.bytes + value.size - block->bytes);
+	return block->shown_to == client->id || (!block->shown_to && block->touched <= end);
+}
+
+/* What the value is, a bin or an ext, as it is to be told of when its bytes go by descriptor. -EINVAL: it is another thing. */
+static int large_bytes(struct span value, struct span *bytes, uint32_t *kind)
+{
+	struct reader reader = reader_of(value);
+	int8_t type = 0;
+
+	const int r = read_bytes(&reader, bytes);
+	if (r < 0 && read_ext(&reader, &type, bytes) < 0)
+		return -EINVAL;
+	*kind = r == 0 ? 0 : PAYLOAD_EXT | (uint8_t)type;
+	return reader.p == reader.end ? 0 : -EINVAL;
+}
+
+void client_put_value(struct client *client, struct sendq *out, struct block *block, struct span value)
+{
+	uint8_t bytes[PAYLOAD_REF];
+	struct span large;
+	uint32_t kind;
+
+	if (!client || !may_have(client, block, value) || large_bytes(value, &large, &kind) < 0 || large.size < client->core->limits.payload_min) {
+		sendq_span(out, block, value.bytes, value.size);
+		return;
+	}
+	block->shown_to = client->id;
+	sendq_pass(out, block);
+	payload_write_ref(bytes, PAYLOAD_BYTES, (struct payload_ref){.file = client->fds_mark, .kind = kind, .length = large.size,
+								     .offset = (uint64_t)(large.bytes - block->bytes)});
+	sendq_copy(out, bytes, sizeof bytes);
+}
+
 void ticket_answer_span(struct ticket *ticket, struct block *block, struct span value)
 {
+	struct client *client = ticket->client;
 	struct sendq *out = ticket_value(ticket);
 	if (out)
-		sendq_span(out, block, value.bytes, value.size);
+		client_put_value(client, out, block, value);
 	ticket_close(ticket);
 }
 

@@ -12,7 +12,7 @@
 #include "daemon/core/error.h"
 #include "proto/rpc.h"
 
-enum { CLIENT_METHOD_MEMO = 64, CLIENT_NAME = 64 };
+enum { CLIENT_METHOD_MEMO = 64, CLIENT_NAME = 64, CLIENT_KEPT = 16 /* descriptors that it may have */ };
 
 struct method;
 
@@ -54,6 +54,9 @@ struct client {
 	bool error_maps;         /* wants errors as maps */
 	void (*wrote)(struct client *client); /* told that there are answers; NULL: the owner of the core is, unless it is internal */
 	bool internal;           /* of the daemon itself: nobody is told that there are answers */
+	bool fds;                /* takes descriptors */
+	uint16_t fds_mark;       /* what stands for one bears this: a value of a class that looks alike can't know it */
+	struct sendq_kept kept;  /* those that it has */
 	bool stalled;            /* doesn't read its answers: nothing more is started for it */
 };
 
@@ -87,6 +90,9 @@ int ticket_open(struct ticket *ticket, struct client *client, const struct rpc *
  */
 struct sendq *ticket_value(struct ticket *ticket);
 void ticket_close(struct ticket *ticket);
+
+/* A value of a task for the client: a large bin or ext that lies in a file alone goes by descriptor to one that takes them. */
+void client_put_value(struct client *client, struct sendq *out, struct block *block, struct span value);
 void ticket_answer_span(struct ticket *ticket, struct block *block, struct span value);
 void ticket_answer_error(struct ticket *ticket, const struct error *error);
 

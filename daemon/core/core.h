@@ -46,6 +46,7 @@ struct core_limits {
 	uint32_t max_inflight; /* unanswered calls of a session, over which it is not read */
 	uint64_t max_pending;  /* bytes of unanswered calls of a session, likewise */
 	uint64_t max_unsent;   /* bytes of answers that wait for a session to read, likewise */
+	uint64_t payload_min;  /* bytes of a value from which on it goes to a worker by descriptor; 0: none does */
 };
 
 TAILQ_HEAD(pool_list, pool);

@@ -40,26 +40,28 @@ static struct piece *piece_for(struct gather *gather, uint64_t first)
 }
 
 /* [nil, value] for each. */
-static void wrap(struct sendq *to, uint32_t count, struct span values, struct block *block)
+static void wrap(struct sendq *to, uint32_t count, struct span values, struct block *block, struct client *client)
 {
 	struct reader reader = reader_of(values);
 	struct span value;
 
 	for (uint32_t i = 0; i < count && read_value(&reader, &value) == 0; i++) {
 		sendq_copy(to, "\x92\xc0", 2);
-		sendq_span(to, block, value.bytes, value.size);
+		client_put_value(client, to, block, value);
 	}
 }
 
 int gather_values(struct gather *gather, uint64_t first, uint32_t count, struct span values, struct block *block,
-		  bool collect)
+		  bool collect, struct client *client)
 {
 	struct piece *piece = piece_for(gather, first);
 	if (!piece)
 		return -ENOMEM;
 	const size_t before = piece->bytes.bytes;
 	if (collect)
-		wrap(&piece->bytes, count, values, block);
+		wrap(&piece->bytes, count, values, block, client);
+	else if (count == 1)
+		client_put_value(client, &piece->bytes, block, values);
 	else
 		sendq_span(&piece->bytes, block, values.bytes, values.size);
 	piece->count += count;
@@ -109,7 +111,7 @@ void gather_write(struct gather *gather, uint32_t total, struct sendq *to)
 	for (uint32_t i = 0; i < gather->count; i++) {
 		struct sendq *bytes = &gather->pieces[i].bytes;
 		/* Many small pieces: their bytes go into shared segments; large ones are handed over. */
-		if (bytes->bytes >= SENDQ_SHARE) {
+		if (bytes->bytes >= SENDQ_SHARE || bytes->descriptors > 0) {
 			sendq_move(to, bytes);
 			continue;
 		}

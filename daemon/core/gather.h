@@ -6,7 +6,7 @@
 #ifndef CORE_GATHER_H
 #define CORE_GATHER_H
 
-#include "daemon/core/error.h"
+#include "daemon/core/client.h"
 
 struct piece {
 	uint64_t first;        /* task */
@@ -25,9 +25,9 @@ struct gather {
 void gather_init(struct gather *gather);
 void gather_free(struct gather *gather);
 
-/* Adds the values of `count` tasks; with `collect` each becomes [nil, value]. 0 or -ENOMEM. */
+/* Adds the values of `count` tasks, for that client; with `collect` each becomes [nil, value]. 0 or -ENOMEM. */
 int gather_values(struct gather *gather, uint64_t first, uint32_t count, struct span values, struct block *block,
-		  bool collect);
+		  bool collect, struct client *client);
 
 /* Adds a failure: with `collect` as [error, nil] in its place, else it is kept if it is the first in task order. */
 int gather_failure(struct gather *gather, uint64_t index, const struct error *error, bool as_map, bool collect);

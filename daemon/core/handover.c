@@ -3,6 +3,8 @@
 
 #include "daemon/core/pool.h"
 #include "proto/pack.h"
+#include "proto/payload.h"
+#include "proto/scan.h"
 
 static void put_value(struct sendq *out, struct block *block, struct span value)
 {
@@ -45,6 +47,76 @@ static void put_text(struct sendq *out, const void *text, size_t size)
 	sendq_commit(out, (size_t)(pack_str_head(p, (uint32_t)size) - p));
 	sendq_copy(out, text, size);
 }
+
+/* ---- what travels beside the socket ---- */
+
+/* Does the worker map it, instead of reading it? */
+static bool by_descriptor(const struct slot *slot, const struct block *block, size_t size)
+{
+	const uint64_t least = slot->pool->core->limits.payload_min;
+	return block && block->fd >= 0 && least > 0 && size >= least;
+}
+
+/* Packed values, in bytes or as an ext that stands for them. */
+static void put_span(struct slot *slot, struct block *block, struct span span)
+{
+	uint8_t ref[PAYLOAD_REF];
+
+	if (!by_descriptor(slot, block, span.size)) {
+		sendq_span(&slot->out, block, span.bytes, span.size);
+		return;
+	}
+	payload_write_ref(ref, PAYLOAD_VALUES, (struct payload_ref){.file = PAYLOAD_SELF, .length = span.size,
+								    .offset = (uint64_t)(span.bytes - block->bytes)});
+	sendq_copy(&slot->out, ref, sizeof ref);
+}
+
+/* The files that one message needs: of those that came with the caller's, and what the caller's came in. */
+struct needed {
+	bool of_caller[PAYLOAD_FILES];
+	bool self;
+	uint32_t count;
+};
+
+static void need(struct needed *needed, const struct block *files, const struct slot *slot, const struct block *block, struct span span)
+{
+	struct reader reader = reader_of(span);
+	struct payload_ref ref;
+
+	while (files && files->files && payload_find_ref(&reader, &ref))
+		if (ref.file < files->files->count && !needed->of_caller[ref.file]) {
+			needed->of_caller[ref.file] = true;
+			needed->count++;
+		}
+	if (!needed->self && by_descriptor(slot, block, span.size)) {
+		needed->self = true;
+		needed->count++;
+	}
+}
+
+/* Goes ahead of the message. `files` is the block that came with descriptors, `self` the one that spans lie in. */
+static void put_files(struct slot *slot, const struct needed *needed, const struct block *files, struct block *self)
+{
+	struct sendq *out = &slot->out;
+
+	if (needed->count == 0)
+		return;
+	for (uint32_t i = 0; i < PAYLOAD_FILES; i++)
+		if (needed->of_caller[i])
+			sendq_pass(out, files->files->file[i]);
+	if (needed->self)
+		sendq_pass(out, self);
+	put_array(out, 2);
+	put_uints(out, (uint64_t[]){TO_FILES}, 1);
+	put_array(out, needed->count);
+	for (uint64_t i = 0; i < PAYLOAD_FILES; i++)
+		if (needed->of_caller[i])
+			put_uints(out, &i, 1);
+	if (needed->self)
+		put_uints(out, (uint64_t[]){PAYLOAD_SELF}, 1);
+}
+
+/* ---- messages ---- */
 
 void handover_start(struct slot *slot, int64_t supervisor_pid, struct span args, struct span kwargs, struct span slot_kwargs)
 {
@@ -103,18 +175,38 @@ static void put_call_head(struct sendq *out, const struct call *call, const stru
 	sendq_commit(out, (size_t)(end - p));
 }
 
-static void put_call(struct sendq *out, const struct batch *batch)
+static void put_bound(struct slot *slot, struct block *block, struct span value)
+{
+	if (value.size > 0)
+		put_span(slot, block, value);
+	else
+		put_value(&slot->out, NULL, value);
+}
+
+static void put_call_files(struct slot *slot, const struct call *call, struct block *block)
+{
+	struct needed needed = {0};
+
+	need(&needed, call->block, slot, block, call->args);
+	need(&needed, call->block, slot, block, call->kwargs);
+	put_files(slot, &needed, call->block, block);
+}
+
+static void put_call(struct slot *slot, const struct batch *batch)
 {
 	const struct call *call = batch->call;
+	struct sendq *out = &slot->out;
 	struct block *block = call->merged ? call->merged : call->block;
 	const bool more = call->deadline > 0 || call->kwargs.size > 0 || call->progress;
 
+	if (block)
+		put_call_files(slot, call, block);
 	put_call_head(out, call, batch, more ? 8 : 5);
-	sendq_span(out, block, call->args.bytes, call->args.size);
+	put_span(slot, block, call->args);
 	if (!more)
 		return;
 	put_uints(out, &call->deadline, 1);
-	put_value(out, block, call->kwargs);
+	put_bound(slot, block, call->kwargs);
 	sendq_copy(out, call->progress ? "\xc3" : "\xc2", 1);
 }
 
@@ -127,35 +219,69 @@ static void put_binding(struct slot *slot, const struct call *call)
 		slot->out.failed = true;
 		return;
 	}
+	struct needed needed = {0};
+	need(&needed, call->block, slot, call->block, call->bind);
+	need(&needed, call->block, slot, call->block, call->bind_kwargs);
+	put_files(slot, &needed, call->block, call->block);
 	put_array(&slot->out, 4);
 	put_uints(&slot->out, (uint64_t[]){TO_BIND, call->binding}, 2);
-	put_value(&slot->out, call->block, call->bind);
-	put_value(&slot->out, call->block, call->bind_kwargs);
+	put_bound(slot, call->block, call->bind);
+	put_bound(slot, call->block, call->bind_kwargs);
 }
 
-static void put_column(struct sendq *out, const struct batch *batch, uint32_t column)
+static struct block *items_block(const struct batch *batch)
+{
+	return batch->block ? batch->block : batch->call->block;
+}
+
+static struct span column_span(const struct batch *batch, uint32_t column)
 {
 	const uint8_t *from = batch->at[column], *to = items_skip(from, batch->count);
-	put_array(out, batch->count);
-	sendq_span(out, batch->block ? batch->block : batch->call->block, from, (size_t)(to - from));
+	return (struct span){.bytes = from, .size = (size_t)(to - from)};
 }
 
-static void put_items(struct sendq *out, const struct batch *batch)
+static void put_column(struct slot *slot, const struct batch *batch, struct span span)
+{
+	struct block *block = items_block(batch);
+
+	if (!by_descriptor(slot, block, span.size))
+		put_array(&slot->out, batch->count);
+	put_span(slot, block, span);
+}
+
+static void put_items_files(struct slot *slot, const struct batch *batch, const struct span *columns)
+{
+	struct block *block = items_block(batch);
+	struct needed needed = {0};
+
+	if (!block || (block->fd < 0 && !block->files))
+		return;
+	for (uint32_t c = 0; c < batch->call->columns; c++)
+		need(&needed, block, slot, block, columns[c]);
+	put_files(slot, &needed, block, block);
+}
+
+static void put_items(struct slot *slot, const struct batch *batch)
 {
 	const struct call *call = batch->call;
+	struct sendq *out = &slot->out;
 	const uint32_t positional = call->columns - call->kwcolumns;
+	struct span columns[CALL_COLUMNS];
 
+	for (uint32_t c = 0; c < call->columns; c++)
+		columns[c] = column_span(batch, c);
+	put_items_files(slot, batch, columns);
 	put_array(out, 11);
 	put_uints(out, (uint64_t[]){TO_ITEMS, batch->id, call->session}, 3);
 	put_text(out, call->name.bytes, call->name.size);
 	put_uints(out, (uint64_t[]){call->deadline, call->binding, call->shape, batch->first, batch->count}, 5);
 	put_array(out, positional);
 	for (uint32_t c = 0; c < positional; c++)
-		put_column(out, batch, c);
+		put_column(slot, batch, columns[c]);
 	put_map(out, call->kwcolumns);
 	for (uint32_t k = 0; k < call->kwcolumns; k++) {
 		sendq_copy(out, call->keys[k].bytes, call->keys[k].size);
-		put_column(out, batch, positional + k);
+		put_column(slot, batch, columns[positional + k]);
 	}
 }
 
@@ -164,9 +290,9 @@ void handover_batch(const struct batch *batch)
 	struct slot *slot = batch->slot;
 	if (batch->call->columns > 0) {
 		put_binding(slot, batch->call);
-		put_items(&slot->out, batch);
+		put_items(slot, batch);
 	} else {
-		put_call(&slot->out, batch);
+		put_call(slot, batch);
 	}
 	slot->pool->core->ops->slot_wrote(slot);
 }

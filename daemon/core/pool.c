@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/core/pool.h"
 
+#include "daemon/core/deferral.h"
 #include "daemon/core/lease.h"
 #include "daemon/core/scheduler.h"
 
@@ -242,7 +243,7 @@ void pool_end_deferred(struct pool *pool)
 {
 	pool->calls_count++; /* it stays until this is done */
 	for (uint32_t i = 0; i < pool->size; i++)
-		slot_end_deferred(pool->slots[i]);
+		deferral_end_all(pool->slots[i]);
 	pool->calls_count--;
 }
 
@@ -362,7 +363,7 @@ static void drop_deferred(struct slot *slot, const struct call *call)
 	for (batch = TAILQ_FIRST(&slot->deferred); batch; batch = next) {
 		next = TAILQ_NEXT(batch, link);
 		if (batch->call == call)
-			slot_give_up(slot, batch);
+			deferral_give_up(slot, batch);
 	}
 }
 
@@ -387,7 +388,7 @@ void pool_drop_batches(struct call *call)
 			queue_remove(batch);
 			batch_end(batch);
 		} else if (batch->tag) {
-			slot_give_up(batch->slot, batch);
+			deferral_give_up(batch->slot, batch);
 		} else if (batch->slot && call->batches > 1) {
 			drop_handed(batch->slot, call);
 		}

@@ -542,6 +542,10 @@ static int settle_input(struct call *call, const struct client *client, const st
 		error_say(error, ERROR_BAD_REQUEST, RAN_NO, "option sticky goes with all only");
 		return -EINVAL;
 	}
+	if (call->sticky && call->block && call->block->files) {
+		error_say(error, ERROR_BAD_ARGUMENT, RAN_NO, "a sticky call takes no descriptors: its arguments are kept");
+		return -EINVAL;
+	}
 	input->fed = input->fed && map && call->stream.on;
 	input->open = input->fed;
 	input->on = map && (call->stream.on || input->sync);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/core/slot.h"
 
+#include "daemon/core/deferral.h"
 #include "daemon/core/handover.h"
 #include "daemon/core/lease.h"
 #include "daemon/core/nested.h"
 #include "daemon/core/pool.h"
+#include "daemon/core/report.h"
 #include "daemon/core/scheduler.h"
 #include "daemon/core/successor.h"
 #include "proto/scan.h"
@@ -67,6 +69,13 @@ static void set_state(struct slot *slot, enum slot_state state)
 	}
 	scheduler_relist(slot);
 	core->ops->slot_changed(slot);
+}
+
+void slot_fill_place(const struct slot *slot, struct error *error)
+{
+	error->pool = slot->pool->name;
+	error->slot = slot->index;
+	error->generation = slot->generation;
 }
 
 /* ---- starting ---- */
@@ -203,76 +212,11 @@ void slot_free(struct slot *slot)
 	free(slot);
 }
 
-/* ---- deferred tasks ---- */
-
-static void fill_place(const struct slot *slot, struct error *error)
-{
-	error->pool = slot->pool->name;
-	error->slot = slot->index;
-	error->generation = slot->generation;
-}
-
-static void drop_deferred(struct slot *slot, struct batch *batch)
-{
-	TAILQ_REMOVE(&slot->deferred, batch, link);
-	(void)idmap_remove(&slot->by_tag, batch->tag);
-	batch->tag = 0;
-	scheduler_relist(slot); /* with nothing put off, it may be one that has had all its calls */
-}
-
-/* The worker, if there is one, shall forget it too. */
-static void forget(struct slot *slot, struct batch *batch)
-{
-	if (slot->state == SLOT_READY)
-		handover_gone(slot, batch->tag);
-	drop_deferred(slot, batch);
-}
-
-void slot_give_up(struct slot *slot, struct batch *batch)
-{
-	if (!ledger_move(slot->board, batch->tag, LEDGER_DEFERRED, LEDGER_CANCELLED))
-		return; /* it is answered: that is on its way */
-	forget(slot, batch);
-	batch_end(batch);
-}
-
-/* Those that are not answered, out of the slot: to fail one may make its call give up others. */
-static void take_deferred(struct slot *slot, struct batch_list *taken)
-{
-	struct batch *batch, *next;
-
-	TAILQ_INIT(taken);
-	for (batch = TAILQ_FIRST(&slot->deferred); batch; batch = next) {
-		next = TAILQ_NEXT(batch, link);
-		if (!ledger_move(slot->board, batch->tag, LEDGER_DEFERRED, LEDGER_CANCELLED))
-			continue; /* it is answered: that is on its way */
-		forget(slot, batch);
-		TAILQ_INSERT_TAIL(taken, batch, link);
-	}
-}
-
-void slot_end_deferred(struct slot *slot)
-{
-	struct batch_list taken;
-	struct batch *batch;
-	struct error error;
-
-	take_deferred(slot, &taken);
-	while ((batch = TAILQ_FIRST(&taken))) {
-		TAILQ_REMOVE(&taken, batch, link);
-		error_say(&error, ERROR_UNAVAILABLE, RAN_MAYBE, "pool %s slot %u: the instance ends, and had put off its answer",
-			  slot->pool->name, slot->index);
-		fill_place(slot, &error);
-		call_on_failure(batch, batch->first, &error);
-		batch_end(batch);
-	}
-}
-
 /* ---- ending ---- */
 
 static void stop_worker(struct slot *slot, bool want_state)
 {
-	slot_end_deferred(slot);
+	deferral_end_all(slot);
 	handover_stop(slot, want_state);
 	set_state(slot, SLOT_STOPPING);
 }
@@ -359,7 +303,7 @@ void slot_leave(struct slot *slot)
 
 /* ---- what the worker says ---- */
 
-static void on_ready(struct slot *slot)
+void slot_on_ready(struct slot *slot)
 {
 	slot->failures = 0;
 	slot->pool->fault[0] = '\0';
@@ -374,304 +318,9 @@ static void on_ready(struct slot *slot)
 	stop_if_done(slot);
 }
 
-static int read_ready(struct slot *slot, struct reader *reader, uint32_t count)
-{
-	struct error error;
-	struct span value;
-
-	if (slot->state != SLOT_STARTING)
-		return slot->killed ? 0 : -EBADMSG;
-	if (count == 1) {
-		if (!slot->killed)
-			on_ready(slot);
-		return 0;
-	}
-	if (read_value(reader, &value) < 0 || error_read(&error, value) < 0)
-		return -EBADMSG;
-	snprintf(slot->fault, sizeof slot->fault, "the constructor failed: %.*s", (int)error.message.size,
-		 (const char *)error.message.bytes);
-	return 0; /* the worker ends by itself */
-}
-
-static struct batch *batch_of(struct slot *slot, uint64_t id)
-{
-	struct batch *batch = slot->by_id[id % BOARD_ENTRIES];
-	return batch && batch->id == id ? batch : NULL;
-}
-
-/* The worker has done with the batch: takes it out of its hands. */
-static void finish(struct slot *slot, struct batch *batch)
-{
-	const uint32_t said = atomic_load_explicit(&board_entry(slot->board, batch->id)->spent, memory_order_relaxed);
-	const uint64_t spent = board_nanoseconds(said);
-	struct method *method = batch->call->method;
-
-	if (!call_is_probe(batch->call)) {
-		slot->calls += batch->count;
-		measure_add_runs(slot->pool, method, spent, batch->count);
-	}
-	if (method)
-		method->calls += batch->count;
-	scheduler_learn(batch, spent);
-	scheduler_release(batch);
-	if (slot->closed) {
-		slot->closed = false;
-		scheduler_relist(slot);
-	}
-}
-
-static void end(struct slot *slot, struct batch *batch)
-{
-	finish(slot, batch);
-	batch_end(batch);
-}
-
-static void on_task_failure(struct slot *slot, struct batch *batch, uint64_t index, struct error *error)
-{
-	fill_place(slot, error);
-	slot->failed++;
-	snprintf(slot->last_failure, sizeof slot->last_failure, "%.*s", (int)error->message.size,
-		 (const char *)error->message.bytes);
-	call_on_failure(batch, index, error);
-}
-
-/* [REPLY, id, error, value]: value is the rest of the message. */
-static int read_reply(struct slot *slot, struct reader *reader, struct block *block)
-{
-	struct error error;
-	struct span value;
-	uint64_t id;
-
-	if (read_uint(reader, &id) < 0)
-		return -EBADMSG;
-	struct batch *batch = batch_of(slot, id);
-	if (!batch || batch->call->columns > 0)
-		return -EBADMSG;
-	if (read_nil(reader) == 0) {
-		value = (struct span){.bytes = reader->p, .size = (size_t)(reader->end - reader->p)};
-		call_on_values(batch, 1, value, block);
-	} else {
-		if (read_value(reader, &value) < 0 || error_read(&error, value) < 0)
-			return -EBADMSG;
-		on_task_failure(slot, batch, batch->first, &error);
-	}
-	end(slot, batch);
-	return 1;
-}
-
-/* The batch and item that [.., id, item, ...] speaks of: always the next one that has no answer. */
-static struct batch *read_item(struct slot *slot, struct reader *reader)
-{
-	uint64_t id, item;
-
-	if (read_uint(reader, &id) < 0 || read_uint(reader, &item) < 0)
-		return NULL;
-	struct batch *batch = batch_of(slot, id);
-	if (!batch || batch->call->columns == 0 || item != batch->first + batch->done)
-		return NULL;
-	return batch;
-}
-
-static int after_items(struct slot *slot, struct batch *batch)
-{
-	if (batch->done < batch->count)
-		return 0;
-	end(slot, batch);
-	return 1;
-}
-
-static int read_results(struct slot *slot, struct reader *reader, struct block *block)
-{
-	struct batch *batch = read_item(slot, reader);
-	struct span values;
-	uint32_t count;
-
-	if (!batch || read_array(reader, &count) < 0 || count == 0 || count > batch->count - batch->done)
-		return -EBADMSG;
-	values = (struct span){.bytes = reader->p, .size = (size_t)(reader->end - reader->p)};
-	call_on_values(batch, count, values, block);
-	return after_items(slot, batch);
-}
-
-static int read_item_error(struct slot *slot, struct reader *reader)
-{
-	struct batch *batch = read_item(slot, reader);
-	struct error error;
-	struct span value;
-
-	if (!batch || read_value(reader, &value) < 0 || error_read(&error, value) < 0)
-		return -EBADMSG;
-	on_task_failure(slot, batch, batch->first + batch->done, &error);
-	return after_items(slot, batch);
-}
-
-/* [DEFERRED, id, item, tag]: always the next item that has no answer. */
-static int read_deferred(struct slot *slot, struct reader *reader)
-{
-	uint64_t id, item, tag;
-
-	if (read_uint(reader, &id) < 0 || read_uint(reader, &item) < 0 || read_uint(reader, &tag) < 0)
-		return -EBADMSG;
-	struct batch *batch = batch_of(slot, id);
-	if (!batch || tag == 0 || batch->done >= batch->count || (batch->call->columns > 0 && item != batch->first + batch->done))
-		return -EBADMSG;
-	struct batch *one = batch_defer(batch);
-	if (!one || idmap_add(&slot->by_tag, tag, one) < 0)
-		return -EBADMSG; /* out of memory, or a tag that is in use: its worker can't go on */
-	if (one == batch)
-		finish(slot, batch);
-	one->tag = tag;
-	one->slot = slot;
-	TAILQ_INSERT_TAIL(&slot->deferred, one, link);
-	if (one->call->answered)
-		slot_give_up(slot, one);
-	else if (slot->pool->leaving || core_of(slot)->draining)
-		slot_end_deferred(slot);
-	if (one != batch)
-		return after_items(slot, batch);
-	return 1;
-}
-
-/* [ANSWER, tag, error, value] */
-static int read_answer(struct slot *slot, struct reader *reader, struct block *block)
-{
-	struct error error;
-	struct span value;
-	uint64_t tag;
-
-	if (read_uint(reader, &tag) < 0)
-		return -EBADMSG;
-	struct batch *batch = idmap_get(&slot->by_tag, tag);
-	if (!batch)
-		return -EBADMSG;
-	if (read_nil(reader) == 0) {
-		value = (struct span){.bytes = reader->p, .size = (size_t)(reader->end - reader->p)};
-		drop_deferred(slot, batch);
-		call_on_values(batch, 1, value, block);
-	} else {
-		if (read_value(reader, &value) < 0 || error_read(&error, value) < 0)
-			return -EBADMSG;
-		drop_deferred(slot, batch);
-		on_task_failure(slot, batch, batch->first, &error);
-	}
-	batch_end(batch);
-	return 0;
-}
-
-static int read_progress(struct slot *slot, struct reader *reader)
-{
-	uint64_t id;
-
-	if (read_uint(reader, &id) < 0)
-		return -EBADMSG;
-	const struct batch *batch = batch_of(slot, id);
-	if (!batch)
-		return -EBADMSG;
-	call_on_progress(batch->call, (struct span){.bytes = reader->p, .size = (size_t)(reader->end - reader->p)});
-	return 0;
-}
-
-/* [STATE, state] or [STATE, nil, error]: of an instance that is being replaced. */
-static int read_state(struct slot *slot, struct reader *reader, uint32_t count, struct block *block)
-{
-	struct span state = {0};
-	struct error error;
-
-	if (slot->state != SLOT_STOPPING || (count == 3 && read_nil(reader) < 0) || read_value(reader, &state) < 0)
-		return -EBADMSG;
-	if (count == 3) {
-		if (error_read(&error, state) < 0)
-			return -EBADMSG;
-		snprintf(slot->last_failure, sizeof slot->last_failure, "its state could not be saved: %.*s", (int)error.message.size,
-			 (const char *)error.message.bytes);
-		state = (struct span){0};
-	}
-	if (slot->successor)
-		successor_take_place(slot->successor, state, block);
-	return 0;
-}
-
-/* [RESTORED, error]: the instance is as it was built, without its predecessor's state. */
-static int read_restored(struct slot *slot, struct reader *reader)
-{
-	struct error error;
-	struct span value;
-
-	if (read_value(reader, &value) < 0 || error_read(&error, value) < 0)
-		return -EBADMSG;
-	snprintf(slot->last_failure, sizeof slot->last_failure, "its predecessor's state could not be restored: %.*s",
-		 (int)error.message.size, (const char *)error.message.bytes);
-	return 0;
-}
-
-/* [INVOKE, id, method, args] */
-static int read_invoke(struct slot *slot, struct reader *reader, struct block *block)
-{
-	struct span method, args;
-	uint64_t id;
-
-	if (read_uint(reader, &id) < 0 || read_text(reader, &method) < 0 || read_value(reader, &args) < 0)
-		return -EBADMSG;
-	struct batch *batch = batch_of(slot, id);
-	return batch ? nested_on_invoke(slot, batch, method, args, block) : -EBADMSG;
-}
-
-/* [LEASED] or [LEASED, error] */
-static int read_leased(struct slot *slot, struct reader *reader, uint32_t count)
-{
-	struct error error;
-	struct span value;
-
-	if (count > 1 && (read_value(reader, &value) < 0 || error_read(&error, value) < 0))
-		return -EBADMSG;
-	if (count > 1)
-		fill_place(slot, &error);
-	if (slot->leases_asked == 0)
-		return -EBADMSG;
-	if (--slot->leases_asked == 0) /* else it is of one that has been given up */
-		lease_on_answer(slot, count > 1 ? &error : NULL);
-	return 0;
-}
-
-static int read_message(struct slot *slot, struct span message, struct block *block)
-{
-	struct reader reader = reader_of(message);
-	uint32_t count;
-	uint64_t type;
-
-	if (read_array(&reader, &count) < 0 || count < 1 || read_uint(&reader, &type) < 0)
-		return -EBADMSG;
-	switch (type) {
-	case FROM_READY:
-		return read_ready(slot, &reader, count);
-	case FROM_REPLY:
-		return count == 4 ? read_reply(slot, &reader, block) : -EBADMSG;
-	case FROM_RESULTS:
-		return count == 4 ? read_results(slot, &reader, block) : -EBADMSG;
-	case FROM_ITEM_ERROR:
-		return count == 4 ? read_item_error(slot, &reader) : -EBADMSG;
-	case FROM_DEFERRED:
-		return count == 4 ? read_deferred(slot, &reader) : -EBADMSG;
-	case FROM_ANSWER:
-		return count == 4 ? read_answer(slot, &reader, block) : -EBADMSG;
-	case FROM_INVOKE:
-		return count == 4 ? read_invoke(slot, &reader, block) : -EBADMSG;
-	case FROM_LEASED:
-		return read_leased(slot, &reader, count);
-	case FROM_STATE:
-		return count == 2 || count == 3 ? read_state(slot, &reader, count, block) : -EBADMSG;
-	case FROM_RESTORED:
-		return count == 2 ? read_restored(slot, &reader) : -EBADMSG;
-	case FROM_PROGRESS:
-		return count == 5 ? read_progress(slot, &reader) : -EBADMSG;
-	default:
-		return -EBADMSG;
-	}
-}
-
 int slot_on_message(struct slot *slot, struct span message, struct block *block)
 {
-	const int r = read_message(slot, message, block);
+	const int r = report_read(slot, message, block);
 	if (r < 0) {
 		if (!slot->killed) {
 			snprintf(slot->last_failure, sizeof slot->last_failure, "it sent what is no message of a worker");
@@ -729,7 +378,7 @@ static void say_lost(struct slot *slot, int status, enum ran ran, struct error *
 	slot_describe_status(status, how, sizeof how);
 	error_say(error, ERROR_WORKER_LOST, ran, "pool %s slot %u: the worker was %s%s; %s", slot->pool->name, slot->index,
 		  WIFSIGNALED(status) ? "" : "lost: it ", how, ends[ran]);
-	fill_place(slot, error);
+	slot_fill_place(slot, error);
 	if (WIFSIGNALED(status))
 		error->signal = WTERMSIG(status);
 	else
@@ -784,7 +433,7 @@ static void lose_batches(struct slot *slot, int status)
 	struct batch *batch;
 
 	while ((batch = TAILQ_FIRST(&slot->deferred))) {
-		drop_deferred(slot, batch);
+		deferral_remove(slot, batch);
 		lose_task(slot, batch, status, RAN_MAYBE);
 		batch_end(batch);
 	}

@@ -102,14 +102,14 @@ void slot_free(struct slot *slot);
 /* The caller of a batch that runs here doesn't wait any more: tells the method, and the kill follows if the pool wants it. */
 void slot_cancel(struct slot *slot, struct batch *batch);
 
-/* The same for a deferred one, which has ended when this returns unless its answer is on its way. */
-void slot_give_up(struct slot *slot, struct batch *batch);
-
-/* The instance will answer none of what it has put off: it stops, or nobody can come any more who would have it answered. */
-void slot_end_deferred(struct slot *slot);
-
 /* A client has gone that may have called the instance. */
 void slot_on_session_end(struct slot *slot, uint64_t session);
+
+/* Its worker is ready. */
+void slot_on_ready(struct slot *slot);
+
+/* Says where an error happened. */
+void slot_fill_place(const struct slot *slot, struct error *error);
 
 /* The slot may have room, or nothing left to do: it pulls, or goes on with its plan. */
 void slot_look(struct slot *slot);

@@ -57,14 +57,14 @@ static void put_result(struct sendq *out, uint32_t msgid, uint64_t index, bool f
 	sendq_commit(out, (size_t)(end - p));
 }
 
-static void put_values(struct sendq *out, uint32_t msgid, uint64_t first, uint32_t count, struct span values, struct block *block)
+static void put_values(struct sendq *out, const struct ticket *ticket, uint64_t first, uint32_t count, struct span values, struct block *block)
 {
 	struct reader reader = reader_of(values);
 	struct span value;
 
 	for (uint32_t i = 0; i < count && read_value(&reader, &value) == 0; i++) {
-		put_result(out, msgid, first + i, false);
-		sendq_span(out, block, value.bytes, value.size);
+		put_result(out, ticket->msgid, first + i, false);
+		client_put_value(ticket->client, out, block, value);
 	}
 }
 
@@ -146,7 +146,7 @@ int stream_values(struct stream *stream, const struct ticket *ticket, uint64_t f
 	if (!to)
 		return -ENOMEM;
 	const size_t before = to->bytes;
-	put_values(to, ticket->msgid, first, count, values, block);
+	put_values(to, ticket, first, count, values, block);
 	return placed(stream, ticket, to, before);
 }
 

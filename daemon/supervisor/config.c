@@ -49,6 +49,7 @@ static const struct option daemon_options[] = {
 	{"max_inflight", T_COUNT, AT(max_inflight), "16384", NULL, 1, 10000000},
 	{"max_unsent", T_SIZE, AT(max_unsent), "16M", NULL, 4096, UINT64_C(1) << 40},
 	{"max_pending", T_SIZE, AT(max_pending), "512M", NULL, 4096, UINT64_C(1) << 40},
+	{"payload_min", T_SIZE, AT(payload_min), "64K", NULL, 0, UINT64_C(1) << 40},
 	{"log_level", T_CHOICE, AT(log_level), "info", levels, 0, 0},
 	{"drain_timeout", T_SECONDS, AT(drain_timeout), "never", NULL, 0, 0},
 };

@@ -65,7 +65,7 @@ struct config {
 	bool insecure_remote;
 	uint32_t admin, create; /* enum config_admin */
 	uint64_t max_pools;
-	uint64_t max_message, max_connections, max_inflight, max_unsent, max_pending;
+	uint64_t max_message, max_connections, max_inflight, max_unsent, max_pending, payload_min;
 	uint32_t log_level;
 	uint64_t drain_timeout; /* nanoseconds; NEVER */
 	struct config_pool *pools;

@@ -222,6 +222,8 @@ static void on_sweep(evutil_socket_t fd, short what, void *data)
 	}
 	TAILQ_FOREACH(pool, &daemon->core.pools, link)
 		recycle_large(pool);
+	payload_trim(&daemon->payloads);
+	loans_trim(&daemon->loans);
 }
 
 static int add_events(struct daemon *daemon)
@@ -320,7 +322,8 @@ static struct core_limits limits_of(const struct config *config)
 	return (struct core_limits){.max_message = config->max_message,
 				    .max_inflight = (uint32_t)config->max_inflight,
 				    .max_pending = config->max_pending,
-				    .max_unsent = config->max_unsent};
+				    .max_unsent = config->max_unsent,
+				    .payload_min = config->payload_min};
 }
 
 int daemon_init(struct daemon *daemon, struct config *config, const char *path, char *const *listen, uint32_t listen_count)
@@ -336,6 +339,8 @@ int daemon_init(struct daemon *daemon, struct config *config, const char *path, 
 	core_init(&daemon->core, &ops, &limits);
 	daemon_tick(daemon);
 	daemon->started = daemon->core.now;
+	TAILQ_INIT(&daemon->loans);
+	payload_pool_init(&daemon->payloads);
 	daemon->scratch = block_new(INTAKE_SCRATCH);
 	if (!daemon->scratch || make_base(daemon) < 0 || add_events(daemon) < 0) {
 		log_say(LOG_ERR, "can't set up the event loop: %s", strerror(errno));
@@ -583,6 +588,7 @@ void daemon_free(struct daemon *daemon)
 	if (daemon->base)
 		event_base_free(daemon->base);
 	block_unref(daemon->scratch);
+	payload_pool_clear(&daemon->payloads);
 	config_free(&daemon->config);
 	free(daemon->worker_program);
 }

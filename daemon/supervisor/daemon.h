@@ -11,6 +11,8 @@
 
 #include "daemon/core/core.h"
 #include "daemon/supervisor/config.h"
+#include "daemon/supervisor/loan.h"
+#include "proto/payload.h"
 
 #include <event2/event.h>
 #include <sys/types.h>
@@ -52,6 +54,8 @@ struct daemon {
 	struct worker_list dirty_workers;
 	struct chore_list chores;      /* slow methods of the daemon itself */
 	struct block *scratch;         /* what all read into */
+	struct loan_list loans;        /* large results that lie in workers' memory */
+	struct payload_pool payloads;  /* large messages, to be handed on by descriptor */
 	struct { pid_t pid; int status; } early[DAEMON_EARLY]; /* ended before we knew whose they are */
 	uint32_t early_next;
 

@@ -13,16 +13,29 @@ void intake_init(struct intake *intake, uint64_t limit)
 	scan_begin(&intake->scan, limit);
 }
 
+void intake_use_payloads(struct intake *intake, struct payload_pool *payloads, uint64_t least)
+{
+	intake->payloads = least > 0 ? payloads : NULL;
+	intake->payload_min = least;
+}
+
+void intake_pass(struct intake *intake)
+{
+	intake->passing = true;
+	intake->arrivals.read = UINT64_C(1) << 32; /* what was read before counts, too */
+}
+
 void intake_free(struct intake *intake)
 {
 	intake->own = block_unref(intake->own);
+	intake->whole = block_unref(intake->whole);
+	arrivals_clear(&intake->arrivals);
 }
 
-/* A block of `capacity` with the bytes that wait, which are in nobody else's. */
-static int move_to(struct intake *intake, size_t capacity)
+/* The bytes that wait, which are in nobody else's, go to a new block. */
+static int move_to_block(struct intake *intake, struct block *block)
 {
 	const struct block *from = intake->own ? intake->own : intake->scratch;
-	struct block *block = block_new(capacity);
 	if (!block)
 		return -ENOMEM;
 	memcpy(block->bytes, from->bytes + intake->begin, intake->end - intake->begin);
@@ -32,6 +45,54 @@ static int move_to(struct intake *intake, size_t capacity)
 	intake->own = block;
 	return 0;
 }
+
+static int move_to(struct intake *intake, size_t capacity)
+{
+	return move_to_block(intake, block_new(capacity));
+}
+
+/* ---- large messages ---- */
+
+/* How long the unfinished message is, as far as that is known. */
+static size_t least_size(const struct intake *intake)
+{
+	const struct block *in = intake->own ? intake->own : intake->scratch;
+	return (size_t)scan_least(&intake->scan, in->bytes + intake->begin, intake->end - intake->begin);
+}
+
+static bool is_large(const struct intake *intake)
+{
+	return intake->payloads && !intake->dropping && least_size(intake) >= intake->payload_min;
+}
+
+/* Without descriptors it grows like any other. */
+static void move_to_payload(struct intake *intake, size_t capacity)
+{
+	(void)move_to_block(intake, payload_new(intake->payloads, capacity, 0));
+}
+
+static bool in_payload(const struct intake *intake)
+{
+	return intake->own && intake->own->fd >= 0;
+}
+
+/* A large message that came at once: a payload of its own, so that it isn't copied again. */
+static struct block *take_whole(struct intake *intake, struct span *message)
+{
+	struct block *block = intake->own;
+
+	if (block || !intake->payloads || message->size < intake->payload_min)
+		return block;
+	block = intake->whole = payload_new(intake->payloads, message->size, 0);
+	if (!block)
+		return NULL;
+	memcpy(block->bytes, message->bytes, message->size);
+	payload_filled(block, message->size);
+	message->bytes = block->bytes;
+	return block;
+}
+
+/* ---- reading ---- */
 
 static int make_room(struct intake *intake)
 {
@@ -46,9 +107,26 @@ static int make_room(struct intake *intake)
 	return move_to(intake, wanted);
 }
 
-static ssize_t read_some(int fd, uint8_t *bytes, size_t size)
+/* How much to read into intake->own: of a payload, what is certain to belong to its message and has not come. */
+static ssize_t room_for_more(struct intake *intake)
+{
+	const size_t least = least_size(intake);
+
+	if (is_large(intake) && (!in_payload(intake) || least > intake->own->capacity))
+		move_to_payload(intake, least);
+	if (in_payload(intake) && !intake->dropping && least <= intake->own->capacity)
+		return least > intake->end ? (ssize_t)(least - intake->end) : 0;
+	if (in_payload(intake) && move_to(intake, intake->end - intake->begin + OWN_FIRST) < 0)
+		return -ENOMEM;
+	return make_room(intake) < 0 ? -ENOMEM : (ssize_t)(intake->own->capacity - intake->end);
+}
+
+static ssize_t read_some(struct intake *intake, int fd, uint8_t *bytes, size_t size)
 {
 	ssize_t n;
+
+	if (intake->passing)
+		return arrivals_recv(&intake->arrivals, fd, bytes, size, 0);
 	do {
 		n = read(fd, bytes, size);
 	} while (n < 0 && errno == EINTR);
@@ -60,16 +138,21 @@ ssize_t intake_read(struct intake *intake, int fd, struct block *scratch)
 	if (!intake->own) {
 		intake->scratch = scratch;
 		intake->begin = intake->end = 0;
-		const ssize_t n = read_some(fd, scratch->bytes, scratch->capacity);
+		const ssize_t n = read_some(intake, fd, scratch->bytes, scratch->capacity);
 		if (n > 0)
 			intake->end = (size_t)n;
 		return n;
 	}
-	if (make_room(intake) < 0)
-		return -ENOMEM;
-	const ssize_t n = read_some(fd, intake->own->bytes + intake->end, intake->own->capacity - intake->end);
+	const ssize_t size = room_for_more(intake);
+	if (size < 0)
+		return size;
+	if (size == 0)
+		return 1; /* a whole message waits to be taken */
+	const ssize_t n = read_some(intake, fd, intake->own->bytes + intake->end, (size_t)size);
 	if (n > 0)
 		intake->end += (size_t)n;
+	if (n > 0 && in_payload(intake))
+		payload_filled(intake->own, intake->end);
 	return n;
 }
 
@@ -85,6 +168,7 @@ static void drop(struct intake *intake)
 
 int intake_next(struct intake *intake, struct span *message, struct block **block)
 {
+	intake->whole = block_unref(intake->whole);
 	for (;;) {
 		const struct block *in = intake->own ? intake->own : intake->scratch;
 		if (!intake_has(intake) && !intake->dropping)
@@ -105,13 +189,15 @@ int intake_next(struct intake *intake, struct span *message, struct block **bloc
 		if (r == 0)
 			return 0;
 		intake->deep = intake->scan.deep;
+		intake->refs = intake->scan.refs;
+		intake->begins = intake->arrivals.read - size;
 		scan_begin(&intake->scan, intake->limit);
 		if (intake->dropping) {
 			intake->dropping = false;
 			continue;
 		}
 		intake->begin += message->size;
-		*block = intake->own;
+		*block = take_whole(intake, message);
 		return 1;
 	}
 }
@@ -120,6 +206,9 @@ int intake_keep(struct intake *intake)
 {
 	const size_t waiting = intake->end - intake->begin;
 
+	intake->whole = block_unref(intake->whole);
+	if (waiting > 0 && !intake->own && is_large(intake))
+		move_to_payload(intake, least_size(intake));
 	if (waiting == 0) {
 		intake->own = block_unref(intake->own);
 		intake->begin = intake->end = 0;

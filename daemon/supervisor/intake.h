@@ -6,11 +6,16 @@
  *
  * Nothing is allocated by a number that a stranger sent: the block doubles as bytes arrive. A message over the limit is told
  * of once, and its bytes are dropped up to its end.
+ *
+ * With intake_use_payloads, a message that is certain to be large grows alone in a block that can be handed to a worker
+ * by descriptor (proto/payload.h): no more is read than is known to belong to it. Such a block has room for what the
+ * message says that it is; that is address space until bytes arrive.
  */
 #ifndef SUPERVISOR_INTAKE_H
 #define SUPERVISOR_INTAKE_H
 
-#include "proto/block.h"
+#include "proto/arrivals.h"
+#include "proto/payload.h"
 #include "proto/read.h"
 #include "proto/scan.h"
 
@@ -26,10 +31,21 @@ struct intake {
 	bool dropping;         /* the rest of a message over the limit */
 	bool deep;             /* the message just taken is nested beyond what the scan keeps count of */
 	struct scan scan;
+	struct payload_pool *payloads; /* NULL: none are made */
+	uint64_t payload_min;
+	struct block *whole;   /* the message just taken, which came at once and is large; NULL: it isn't */
+	bool passing;          /* descriptors are received */
+	uint32_t refs;         /* values of the message just taken that stand for descriptors */
+	uint64_t begins;       /* its place in what arrivals has read */
+	struct arrivals arrivals;
 };
 
 void intake_init(struct intake *intake, uint64_t limit);
+void intake_use_payloads(struct intake *intake, struct payload_pool *payloads, uint64_t least);
 void intake_free(struct intake *intake);
+
+/* From here on descriptors are received. */
+void intake_pass(struct intake *intake);
 
 /* Reads once. Bytes read; 0: end of input; a negative errno, -EAGAIN among them. */
 ssize_t intake_read(struct intake *intake, int fd, struct block *scratch);

@@ -246,7 +246,8 @@ static void take_over(struct daemon *daemon, struct config *config, struct daemo
 	daemon->core.limits = (struct core_limits){.max_message = config->max_message,
 						   .max_inflight = (uint32_t)config->max_inflight,
 						   .max_pending = config->max_pending,
-						   .max_unsent = config->max_unsent};
+						   .max_unsent = config->max_unsent,
+						   .payload_min = config->payload_min};
 	log_set_level(LOG_ERR + (int)config->log_level + (config->log_level > 1));
 	daemon->config = *config;
 	*config = old;

@@ -4,6 +4,7 @@
 #include "daemon/core/pool.h"
 #include "daemon/core/request.h"
 #include "daemon/supervisor/chore.h"
+#include "daemon/supervisor/files.h"
 #include "daemon/supervisor/log.h"
 #include "daemon/supervisor/method.h"
 #include "daemon/supervisor/metrics.h"
@@ -49,7 +50,7 @@ bool method_is_allowed(const struct session *session, uint32_t policy)
 
 /* ---- about the connection ---- */
 
-static int read_hello(struct request *request, uint32_t n)
+static int read_hello(struct request *request, uint32_t n, bool *about_fds)
 {
 	struct client *client = &request->session->client;
 	struct span key, text, value;
@@ -64,6 +65,12 @@ static int read_hello(struct request *request, uint32_t n)
 			if (read_text(&look, &text) < 0 || (!span_is(text, "map") && !span_is(text, "string")))
 				return method_takes(request, "errors as \"map\" or \"string\"");
 			client->error_maps = span_is(text, "map");
+		} else if (span_is(key, "fds")) {
+			bool fds;
+			if (read_bool(&look, &fds) < 0)
+				return method_takes(request, "fds as true or false");
+			files_offer(request->session, fds);
+			*about_fds = true;
 		} else if (span_is(key, "client") && read_text(&look, &text) == 0) {
 			snprintf(client->name, sizeof client->name, "%.*s", (int)(text.size < CLIENT_NAME ? text.size : CLIENT_NAME), (const char *)text.bytes);
 		}
@@ -87,15 +94,26 @@ static void pack_limits(const struct daemon *daemon, msgpack_packer *packer)
 	msgpack_pack_uint64(packer, SCAN_LEVELS);
 }
 
+static void pack_fds(const struct client *client, msgpack_packer *result)
+{
+	status_pack_text(result, "fds");
+	(client->fds ? msgpack_pack_true : msgpack_pack_false)(result);
+	status_pack_text(result, "fds_mark");
+	msgpack_pack_uint16(result, client->fds_mark);
+}
+
 static int on_hello(struct request *request)
 {
+	bool about_fds = false;
 	uint32_t n = 0;
 
 	if (request->count > 0 && read_map(&request->args, &n) < 0)
 		return method_takes(request, "a map: {client: name, errors: \"map\"}");
-	if (read_hello(request, n) < 0)
+	if (read_hello(request, n, &about_fds) < 0)
 		return -1;
-	msgpack_pack_map(request->result, 5);
+	msgpack_pack_map(request->result, about_fds ? 7 : 5);
+	if (about_fds)
+		pack_fds(&request->session->client, request->result);
 	status_pack_text(request->result, "server");
 	status_pack_text(request->result, "objpool");
 	status_pack_text(request->result, "version");

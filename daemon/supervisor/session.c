@@ -3,6 +3,7 @@
 
 #include "daemon/core/pool.h"
 #include "daemon/core/request.h"
+#include "daemon/supervisor/files.h"
 #include "daemon/supervisor/log.h"
 #include "daemon/supervisor/outlet.h"
 #include "daemon/supervisor/service.h"
@@ -72,10 +73,15 @@ static int on_duplicate(struct session *session, uint32_t msgid)
 static int dispatch(struct session *session, struct rpc *rpc, struct block *block)
 {
 	static const char own[] = "objpool.";
+	struct error error;
 	const bool is_own = rpc->method.size >= sizeof own - 1 && memcmp(rpc->method.bytes, own, sizeof own - 1) == 0;
 
 	if (!is_own)
 		return request_call(&session->client, rpc, block);
+	if (rpc->type == RPC_NOTIFICATION && span_is(rpc->method, "objpool.give_back")) {
+		files_on_give_back(session, rpc->params);
+		return 0;
+	}
 	if (span_is(rpc->method, "objpool.call"))
 		return request_full_call(&session->client, rpc, block);
 	if (rpc->type == RPC_NOTIFICATION && span_is(rpc->method, "objpool.feed")) {
@@ -86,6 +92,11 @@ static int dispatch(struct session *session, struct rpc *rpc, struct block *bloc
 		request_feed_end(&session->client, rpc);
 		return 0;
 	}
+	if (block && block->files) {
+		error_say(&error, ERROR_BAD_ARGUMENT, RAN_NO, "%.*s takes no descriptors", (int)(rpc->method.size < 80 ? rpc->method.size : 80),
+			  (const char *)rpc->method.bytes);
+		return request_refuse(&session->client, rpc, &error);
+	}
 	return service_request(session, rpc);
 }
 
@@ -93,18 +104,23 @@ static int on_message(struct session *session, struct span message, struct block
 {
 	struct error error;
 	struct rpc rpc;
-
-	if (rpc_parse(message, &rpc) < 0)
-		return refuse_garbage(session, "a message that is no MessagePack-RPC");
-	if (rpc.type == RPC_RESPONSE)
-		return 0; /* we ask clients nothing */
 	int r;
-	if (deep) {
+
+	const int files = session->client.fds && !deep ? files_take(session, &message, &block, &error) : 0;
+	if (rpc_parse(message, &rpc) < 0)
+		r = refuse_garbage(session, "a message that is no MessagePack-RPC");
+	else if (rpc.type == RPC_RESPONSE)
+		r = 0; /* we ask clients nothing */
+	else if (deep) {
 		error_say(&error, ERROR_BAD_REQUEST, RAN_NO, "a value is nested deeper than %d levels", SCAN_LEVELS);
+		r = request_refuse(&session->client, &rpc, &error);
+	} else if (files < 0) {
 		r = request_refuse(&session->client, &rpc, &error);
 	} else {
 		r = dispatch(session, &rpc, block);
 	}
+	if (files != 0)
+		block_unref(block);
 	return r == -EEXIST ? on_duplicate(session, rpc.msgid) : r;
 }
 
@@ -182,6 +198,10 @@ static void on_readable(evutil_socket_t fd, short what, void *data)
 	const ssize_t n = intake_read(&session->intake, fd, session->daemon->scratch);
 	if (n == -EAGAIN)
 		return;
+	if (n == -EPROTO) {
+		(void)refuse_garbage(session, "descriptors that were lost: there are too many");
+		return;
+	}
 	if (n < 0) {
 		session_close(session, n == -ECONNRESET ? NULL : strerror((int)-n));
 		return;
@@ -260,6 +280,7 @@ struct session *session_new(struct daemon *daemon, int fd, bool is_unix)
 	session->fd = fd;
 	session->is_unix = is_unix;
 	intake_init(&session->intake, daemon->core.limits.max_message);
+	intake_use_payloads(&session->intake, &daemon->payloads, daemon->core.limits.payload_min);
 	(void)event_assign(&session->readable, daemon->base, fd, EV_READ | EV_PERSIST, on_readable, session);
 	(void)event_assign(&session->writable, daemon->base, fd, EV_WRITE | EV_PERSIST, on_writable, session);
 	TAILQ_INSERT_TAIL(&daemon->sessions, session, link);

@@ -104,6 +104,9 @@ int worker_open(struct worker *worker, int fds[3])
 	worker->fd = channel[0];
 	atomic_store(&slot->board->since, 0);
 	intake_init(&worker->intake, worker->daemon->core.limits.max_message + 4096);
+	intake_use_payloads(&worker->intake, &worker->daemon->payloads, worker->daemon->core.limits.payload_min);
+	worker->intake.passing = true;
+	loans_open(&worker->loans, slot->board, &worker->daemon->loans);
 	worker->readable = event_new(worker->daemon->base, worker->fd, EV_READ | EV_PERSIST, on_readable, worker);
 	worker->writable = event_new(worker->daemon->base, worker->fd, EV_WRITE | EV_PERSIST, on_writable, worker);
 	fds[0] = channel[1];
@@ -160,6 +163,7 @@ static void close_channel(struct worker *worker)
 		(void)close(worker->fd);
 	worker->fd = -1;
 	intake_free(&worker->intake);
+	loans_close(&worker->loans);
 	worker->output = lines_free(worker->output);
 }
 
@@ -186,6 +190,17 @@ void worker_on_refused(struct worker *worker, const char *why)
 	slot_on_gone(worker->slot, 0, why);
 }
 
+/* What it lends comes with the message that tells of it. */
+static int on_message(struct worker *worker, struct span message, struct block *block)
+{
+	if (!loan_is_spoken_of(message))
+		return slot_on_message(worker->slot, message, block);
+	struct block *lent = loan_take(&worker->loans, message, &worker->intake.arrivals, worker->intake.limit);
+	const int r = slot_on_message(worker->slot, message, lent);
+	block_unref(lent);
+	return r;
+}
+
 static int take_in(struct worker *worker)
 {
 	struct span message;
@@ -193,7 +208,7 @@ static int take_in(struct worker *worker)
 	int got;
 
 	while ((got = intake_next(&worker->intake, &message, &block)) == 1)
-		if (slot_on_message(worker->slot, message, block) < 0)
+		if (on_message(worker, message, block) < 0)
 			return -EBADMSG;
 	if (worker->slow.since)
 		slowlog_on_read(worker);
@@ -208,6 +223,10 @@ static int take_in(struct worker *worker)
 static int read_once(struct worker *worker)
 {
 	const ssize_t n = intake_read(&worker->intake, worker->fd, worker->daemon->scratch);
+	if (n == -EPROTO) {
+		worker->daemon->payloads.shortage = PAYLOAD_PATIENCE;
+		log_slot(LOG_ERR, worker->slot, "descriptors that the worker sent were lost: the daemon has too many files open");
+	}
 	if (n == -EAGAIN)
 		return 0;
 	return n > 0 && take_in(worker) == 0 ? 1 : -1;
@@ -305,6 +324,10 @@ static void on_writable(evutil_socket_t fd, short what, void *data)
 
 void worker_flush(struct worker *worker)
 {
+	/* While descriptors are short, results come as bytes. */
+	const uint64_t least = worker->daemon->payloads.shortage ? 0 : worker->daemon->core.limits.payload_min;
+	if (worker->slot->board)
+		atomic_store_explicit(&worker->slot->board->payload_min, least, memory_order_relaxed);
 	const int r = outlet_flush(&worker->slot->out, worker->fd);
 
 	if (r < 0 && worker->slot->pid > 0 && r != -EPIPE && r != -ECONNRESET)

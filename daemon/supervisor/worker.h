@@ -12,6 +12,7 @@
 #include "daemon/supervisor/daemon.h"
 #include "daemon/supervisor/intake.h"
 #include "daemon/supervisor/lines.h"
+#include "daemon/supervisor/loan.h"
 #include "daemon/supervisor/slowlog.h"
 
 struct worker {
@@ -27,6 +28,7 @@ struct worker {
 	bool writing;
 	struct event *readable, *writable;
 	struct intake intake;
+	struct loans loans;         /* large results in its memory */
 	struct lines *output;
 	uint64_t forked_at;
 	struct slowlog_task slow;

@@ -19,13 +19,16 @@
 
 enum { FLUSH_BYTES = 64 << 10, NAME_MOST = 256 };
 #define FLUSH_AFTER 200000 /* nanoseconds that a finished answer may wait for the next */
+#define TIDY_EVERY 500000000 /* nanoseconds */
 #define SHORT_METHOD 50000 /* nanoseconds: answers may wait while such a method runs */
 
 /* What a call or map has bound for all of its items. */
 struct binding {
 	struct binding *next;
 	uint64_t id;
-	struct span args, kwargs; /* in `bytes` */
+	struct files *files;      /* NULL: none came with them */
+	bool lost;                /* the files can't be mapped */
+	struct span args, kwargs; /* in `bytes` or the files */
 	uint8_t bytes[];
 };
 
@@ -44,6 +47,8 @@ struct host {
 	uint64_t flushed;          /* when the replies were last sent */
 	bool ended;
 	enum host_end end;
+	bool reply_keeps;          /* payloads, for results */
+	uint64_t tidied;           /* when what is kept was last looked at */
 };
 
 static uint64_t clock_now(void)
@@ -167,6 +172,9 @@ static int read_call_args(struct host *host, struct reader *reader, uint32_t fie
 	    (fields == 8 && (read_uint(reader, &task->handle.call.deadline) < 0 || read_value(reader, &kwargs) < 0 ||
 			     read_bool(reader, &task->wants_progress) < 0)))
 		return task_fail(task, "INTERNAL", "no", "the worker did not understand the call");
+	task->files = host->inbox.files;
+	if (files_values(task->files, &args) < 0 || files_values(task->files, &kwargs) < 0)
+		return task_no_map(task);
 	return task_add_array(task, args) < 0 || task_add_map(task, kwargs) < 0 ? -1 : 0;
 }
 
@@ -202,6 +210,8 @@ static void on_call(struct host *host, struct reader *reader, uint32_t fields)
 	/* The head of the answer comes first; the value is written right behind it. */
 	const size_t start = host->reply.size;
 	put_head(host, FROM_REPLY, (uint32_t)id, true);
+	host->reply.alone = true;
+	host->reply.session = task->handle.call.session;
 	const int r = found && read_call_args(host, reader, fields) == 0 ? task_run(task, &host->method) : -1;
 	if (r > 0) {
 		host->reply.size = start;
@@ -211,7 +221,11 @@ static void on_call(struct host *host, struct reader *reader, uint32_t fields)
 		put_head(host, FROM_REPLY, (uint32_t)id, false);
 		task_put_error(task);
 		msgpack_pack_nil(&task->packer);
+	} else if (host->reply.large) {
+		reply_lend(&host->reply, start, (uint32_t)id);
+		host->reply_keeps = true;
 	}
+	host->reply.alone = false;
 	reply_seal(&host->reply);
 	put_answers(host);
 	end_batch(host, (uint32_t)id, 1);
@@ -230,10 +244,13 @@ static void on_bind(struct host *host, struct reader *reader)
 	if (!binding)
 		return; /* the batches that need it will say so */
 	binding->id = id;
+	binding->files = host->inbox.files;
+	host->inbox.files = NULL;
 	memcpy(binding->bytes, args.bytes, args.size);
 	memcpy(binding->bytes + args.size, kwargs.bytes, kwargs.size);
 	binding->args = (struct span){.bytes = binding->bytes, .size = args.size};
 	binding->kwargs = (struct span){.bytes = binding->bytes + args.size, .size = kwargs.size};
+	binding->lost = files_values(binding->files, &binding->args) < 0 || files_values(binding->files, &binding->kwargs) < 0;
 	binding->next = host->bindings;
 	host->bindings = binding;
 }
@@ -248,6 +265,7 @@ static void on_unbind(struct host *host, struct reader *reader)
 		if ((*at)->id == id) {
 			struct binding *gone = *at;
 			*at = gone->next;
+			files_free(gone->files);
 			free(gone);
 			return;
 		}
@@ -263,19 +281,21 @@ struct items {
 	struct span *keys;   /* [kwcolumns] */
 };
 
-static int begin_column(struct reader *reader, struct reader *column)
+static int begin_column(struct reader *reader, struct files *files, struct reader *column)
 {
 	struct span whole;
 	uint32_t n;
 	if (read_value(reader, &whole) < 0)
 		return -EINVAL;
+	const int beside = files_values(files, &whole);
 	*column = reader_of(whole);
-	return read_array(column, &n);
+	return beside ? beside < 0 ? -ENOMEM : 0 : read_array(column, &n);
 }
 
-static int read_columns(struct reader *reader, struct items *items)
+static int read_columns(struct reader *reader, struct files *files, struct items *items)
 {
 	struct span map;
+	int r = -EINVAL;
 	if (read_array(reader, &items->columns) < 0)
 		return -EINVAL;
 	struct reader ahead = *reader;
@@ -290,13 +310,13 @@ static int read_columns(struct reader *reader, struct items *items)
 	if (!items->at || !items->keys)
 		return -ENOMEM;
 	for (uint32_t c = 0; c < items->columns; c++)
-		if (begin_column(reader, &items->at[c]) < 0)
-			return -EINVAL;
+		if ((r = begin_column(reader, files, &items->at[c])) < 0)
+			return r;
 	if (read_map(reader, &items->kwcolumns) < 0)
 		return -EINVAL;
 	for (uint32_t k = 0; k < items->kwcolumns; k++)
-		if (read_text(reader, &items->keys[k]) < 0 || begin_column(reader, &items->at[items->columns + k]) < 0)
-			return -EINVAL;
+		if (read_text(reader, &items->keys[k]) < 0 || (r = begin_column(reader, files, &items->at[items->columns + k])) < 0)
+			return r;
 	return 0;
 }
 
@@ -305,8 +325,12 @@ static int add_bound(struct host *host, uint64_t id)
 	if (id == 0)
 		return 0;
 	for (const struct binding *b = host->bindings; b; b = b->next)
-		if (b->id == id)
+		if (b->id == id) {
+			host->task.files = b->files;
+			if (b->lost)
+				return task_no_map(&host->task);
 			return task_add_array(&host->task, b->args) < 0 || task_add_map(&host->task, b->kwargs) < 0 ? -1 : 0;
+		}
 	return task_fail(&host->task, "FAILED", "no", "out of memory in the worker");
 }
 
@@ -346,7 +370,10 @@ static int add_item_args(struct host *host, const struct items *items)
 	int r = 0;
 
 	memcpy(items->here, items->at, (items->columns + items->kwcolumns) * sizeof *items->at);
-	if (add_bound(host, items->binding) < 0 || add_item(task, items) < 0)
+	if (add_bound(host, items->binding) < 0)
+		r = -1;
+	task->files = host->inbox.files;
+	if (r == 0 && add_item(task, items) < 0)
 		r = -1;
 	for (uint32_t k = 0; r == 0 && k < items->kwcolumns; k++)
 		r = task_add_keyword(task, items->keys[k], &items->at[items->columns + k]);
@@ -428,6 +455,15 @@ static void skip_items(struct host *host, const struct items *items, uint32_t i)
 	}
 }
 
+/* There is no memory to have them in. */
+static void lose_items(struct host *host, const struct items *items)
+{
+	for (uint32_t i = 0; i < items->count; i++) {
+		task_no_map(&host->task);
+		put_item_error(host, items, items->first + i);
+	}
+}
+
 static void run_items(struct host *host, const struct items *items, bool found)
 {
 	for (uint32_t i = 0; i < items->count; i++) {
@@ -453,9 +489,13 @@ static void on_items(struct host *host, struct reader *reader)
 	const bool found = find_method(host, name) == 0;
 	if (!begin_batch(host, (uint32_t)items.id))
 		return;
-	if (read_columns(reader, &items) < 0)
+	const int r = read_columns(reader, host->inbox.files, &items);
+	if (r == -EINVAL)
 		_exit(70);
-	run_items(host, &items, found);
+	if (r < 0)
+		lose_items(host, &items);
+	else
+		run_items(host, &items, found);
 	end_batch(host, (uint32_t)items.id, (uint32_t)items.count);
 	free(items.at);
 	free(items.keys);
@@ -665,6 +705,28 @@ static void on_stop(struct host *host, struct reader *reader)
 	host->end = HOST_STOPPED;
 }
 
+/* ---- what was kept because it might be used again ---- */
+
+static bool keeps(const struct host *host)
+{
+	return host->inbox.mappings.count > 0 || host->reply_keeps || host->reply.payloads.count > 0;
+}
+
+static uint64_t wake_at(const struct host *host)
+{
+	const uint64_t next = timers_next(&host->deferrals.timers), tidy = host->tidied + TIDY_EVERY;
+	return keeps(host) && tidy < next ? tidy : next;
+}
+
+static void tidy(struct host *host)
+{
+	if (!keeps(host) || host->now < host->tidied + TIDY_EVERY)
+		return;
+	host->tidied = host->now;
+	mappings_tidy(&host->inbox.mappings, host->now);
+	host->reply_keeps = reply_tidy(&host->reply);
+}
+
 /* ---- the loop ---- */
 
 static void on_message(struct host *host, struct span message)
@@ -722,13 +784,14 @@ static int set_up(struct host *host, const struct plugin *plugin, struct board *
 	host->board = board;
 	host->end = HOST_CUT_OFF;
 	inbox_init(&host->inbox, fd);
-	reply_init(&host->reply, fd);
+	reply_init(&host->reply, fd, board);
 	if (task_init(&host->task, plugin, &host->reply, board) < 0)
 		return -ENOMEM;
 	deferrals_init(&host->deferrals, &host->task, board);
 	host->task.deferrals = &host->deferrals;
 	host->invoker = (struct invoker){.inbox = &host->inbox, .reply = &host->reply};
 	host->task.invoker = &host->invoker;
+	host->task.mappings = &host->inbox.mappings;
 	return 0;
 }
 
@@ -738,6 +801,7 @@ static void tear_down(struct host *host)
 
 	while ((binding = host->bindings)) {
 		host->bindings = binding->next;
+		files_free(binding->files);
 		free(binding);
 	}
 	deferrals_free(&host->deferrals);
@@ -763,11 +827,12 @@ static void loop(struct host *host)
 			return;
 		if (host->task.plugin->class.idle)
 			host->task.plugin->class.idle(host->task.self);
-		const int got = inbox_fill(&host->inbox, timers_next(&host->deferrals.timers));
+		const int got = inbox_fill(&host->inbox, wake_at(host));
 		if (got <= 0 && got != -ETIMEDOUT)
 			return; /* the supervisor has gone, or speaks another language */
 		host->now = clock_now();
 		wake(host);
+		tidy(host);
 	}
 }
 

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/worker/inbox.h"
 
+#include "proto/channel.h"
+
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -21,6 +24,7 @@ void inbox_init(struct inbox *inbox, int fd)
 
 struct held {
 	STAILQ_ENTRY(held) link;
+	struct files *files;
 	size_t size;
 	uint8_t bytes[];
 };
@@ -31,6 +35,8 @@ int inbox_put_aside(struct inbox *inbox, struct span message)
 	if (!held)
 		return -ENOMEM;
 	held->size = message.size;
+	held->files = inbox->arrived;
+	inbox->arrived = NULL;
 	memcpy(held->bytes, message.bytes, message.size);
 	STAILQ_INSERT_TAIL(&inbox->held, held, link);
 	return 0;
@@ -42,8 +48,14 @@ void inbox_free(struct inbox *inbox)
 
 	while ((held = STAILQ_FIRST(&inbox->held))) {
 		STAILQ_REMOVE_HEAD(&inbox->held, link);
+		files_free(held->files);
 		free(held);
 	}
+	files_free(inbox->files);
+	files_free(inbox->arrived);
+	files_free(inbox->announced);
+	mappings_clear(&inbox->mappings);
+	arrivals_clear(&inbox->arrivals);
 	free(inbox->pinned);
 	free(inbox->bytes);
 }
@@ -72,21 +84,26 @@ bool inbox_next(struct inbox *inbox, struct span *message)
 
 	free(inbox->pinned);
 	inbox->pinned = NULL;
+	inbox->files = files_free(inbox->files);
 	if (held && inbox->giving) {
 		STAILQ_REMOVE_HEAD(&inbox->held, link);
 		free(held);
 		held = STAILQ_FIRST(&inbox->held);
 	}
 	inbox->giving = held != NULL;
-	if (!held)
-		return inbox_next_arrived(inbox, message);
-	*message = (struct span){.bytes = held->bytes, .size = held->size};
+	if (!held && !inbox_next_arrived(inbox, message))
+		return false;
+	struct files **from = held ? &held->files : &inbox->arrived;
+	inbox->files = *from;
+	*from = NULL;
+	if (held)
+		*message = (struct span){.bytes = held->bytes, .size = held->size};
 	return true;
 }
 
 /* ---- arrived ---- */
 
-bool inbox_next_arrived(struct inbox *inbox, struct span *message)
+static bool next_message(struct inbox *inbox, struct span *message)
 {
 	const uint8_t *from = inbox->bytes + inbox->begin;
 
@@ -100,6 +117,31 @@ bool inbox_next_arrived(struct inbox *inbox, struct span *message)
 	*message = (struct span){.bytes = from, .size = (size_t)inbox->scan.pos};
 	inbox->begin += message->size;
 	scan_begin(&inbox->scan, INT64_MAX);
+	return true;
+}
+
+/* [FILES, numbers]: of the message behind it, which may come much later. */
+static bool take_files(struct inbox *inbox, struct span message)
+{
+	if (message.size < 3 || message.bytes[0] != 0x92 || message.bytes[1] != TO_FILES)
+		return false;
+	inbox->announced = files_new(&inbox->mappings, &inbox->arrivals, (struct span){message.bytes + 2, message.size - 2});
+	if (!inbox->announced) {
+		(void)fprintf(stderr, "the descriptors of a message are missing\n");
+		_exit(70);
+	}
+	return true;
+}
+
+bool inbox_next_arrived(struct inbox *inbox, struct span *message)
+{
+	do
+		if (!next_message(inbox, message))
+			return false;
+	while (take_files(inbox, *message));
+	inbox->arrived = files_free(inbox->arrived);
+	inbox->arrived = inbox->announced;
+	inbox->announced = NULL;
 	return true;
 }
 
@@ -153,12 +195,13 @@ int inbox_fill(struct inbox *inbox, uint64_t until)
 			return -errno;
 		if (ready == 0)
 			return -ETIMEDOUT;
-		const ssize_t n = read(inbox->fd, inbox->bytes + inbox->end, inbox->room - inbox->end);
-		if (n > 0) {
+		const ssize_t n = arrivals_recv(&inbox->arrivals, inbox->fd, inbox->bytes + inbox->end, inbox->room - inbox->end, 0);
+		if (n > 0)
 			inbox->end += (size_t)n;
-			return 1;
+		if (n == -EPROTO) {
+			(void)fprintf(stderr, "descriptors that came for this worker were lost: it has too many files open\n");
+			_exit(70);
 		}
-		if (n == 0 || errno != EINTR)
-			return n == 0 ? 0 : -errno;
+		return n > 0 ? 1 : (int)n;
 	}
 }

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* inbox: whole messages from the channel. Blocking; one buffer, that grows with the largest message and shrinks again. */
+/*
+ * inbox: whole messages from the channel, with the files that come beside them. Blocking; one buffer, that grows with the
+ * largest message and shrinks again.
+ */
 #ifndef WORKER_INBOX_H
 #define WORKER_INBOX_H
 
+#include "daemon/worker/files.h"
 #include "proto/read.h"
 #include "proto/scan.h"
 
@@ -15,6 +19,11 @@ struct inbox {
 	uint8_t *bytes;
 	size_t begin, end, room; /* unread bytes; begin is a message's beginning */
 	struct scan scan;
+	struct arrivals arrivals;
+	struct mappings mappings;
+	struct files *announced;  /* of the message that comes next */
+	struct files *arrived;    /* of the one that inbox_next_arrived gave last */
+	struct files *files;      /* of the present message; whoever takes them sets this to NULL */
 	STAILQ_HEAD(, held) held; /* messages that were put aside; the first may be the one given out last */
 	bool giving;              /* it is */
 	uint8_t *pinned;          /* an earlier buffer, in which the present message lies; NULL: it isn't needed */
@@ -23,7 +32,7 @@ struct inbox {
 void inbox_init(struct inbox *inbox, int fd);
 void inbox_free(struct inbox *inbox);
 
-/* The next whole message, valid until the next call of these: first what was put aside, then what has arrived. */
+/* The next whole message, valid with its files until the next call of these: first what was put aside, then what has arrived. */
 bool inbox_next(struct inbox *inbox, struct span *message);
 
 /* The present message stays valid until inbox_next, while more is read. 0 or -ENOMEM. */

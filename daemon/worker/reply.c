@@ -1,24 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/worker/reply.h"
 
-#include "proto/channel.h"
 #include "proto/pack.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 enum { REPLY_ROOM = 64 << 10, REPLY_KEEP = 1 << 20 };
 
-void reply_init(struct reply *reply, int fd)
+union control {
+	struct cmsghdr head;
+	char room[CMSG_SPACE(LENT_PLACES * sizeof(int))];
+};
+
+void reply_init(struct reply *reply, int fd, struct board *board)
 {
-	*reply = (struct reply){.fd = fd};
+	*reply = (struct reply){.fd = fd, .board = board, .limit = SIZE_MAX};
+	payload_pool_init(&reply->payloads);
 	pthread_mutex_init(&reply->lock, NULL);
 }
 
 void reply_free(struct reply *reply)
 {
+	for (unsigned i = 0; i < LENT_PLACES; i++)
+		block_unref(reply->lent[i]);
+	block_unref(reply->large);
+	payload_pool_clear(&reply->payloads);
 	free(reply->bytes);
 	pthread_mutex_destroy(&reply->lock);
 }
@@ -35,10 +45,137 @@ static int grow(struct reply *reply, size_t room)
 	return grown ? 0 : -1;
 }
 
+/* ---- large values ---- */
+
+static int append_large(struct reply *reply, const char *bytes, size_t size);
+
+static void take_back(struct reply *reply)
+{
+	for (unsigned i = 0; i < LENT_PLACES; i++) {
+		const uint64_t state = atomic_load_explicit(&reply->board->lent[i], memory_order_acquire);
+		if (!reply->lent[i] || state == LENT_OUT)
+			continue;
+		reply->lent[i]->spoilt = state == LENT_LOST;
+		if (state == LENT_SHOWN)
+			reply->lent[i]->shown_to = reply->lent_to[i];
+		reply->lent[i] = block_unref(reply->lent[i]);
+		atomic_store_explicit(&reply->board->lent[i], LENT_FREE, memory_order_relaxed);
+	}
+}
+
+/* LENT_PLACES: all are taken. */
+static unsigned free_place(const struct reply *reply)
+{
+	unsigned i = 0;
+	while (i < LENT_PLACES && reply->lent[i])
+		i++;
+	return i;
+}
+
+/* The value's home from here on, with room for `size` bytes. */
+static int move_to_payload(struct reply *reply, size_t size)
+{
+	const struct span so_far = reply_value(reply);
+	struct block *block = NULL;
+
+	take_back(reply);
+	if (free_place(reply) < LENT_PLACES)
+		block = payload_new(&reply->payloads, size, reply->session);
+	if (!block)
+		return -1;
+	memcpy(block->bytes, so_far.bytes, so_far.size);
+	block_unref(reply->large);
+	reply->large = block;
+	reply->large_size = so_far.size;
+	reply->size = reply->value;
+	reply->limit = 0; /* all that follows goes there */
+	return 0;
+}
+
+/* Back into the bytes: there is no memory, or no place. */
+static int move_to_bytes(struct reply *reply)
+{
+	struct block *block = reply->large;
+
+	reply->large = NULL;
+	reply->limit = SIZE_MAX;
+	const int r = block ? reply_append(reply, (const char *)block->bytes, reply->large_size) : 0;
+	block_unref(block);
+	return r;
+}
+
+static int append_large(struct reply *reply, const char *bytes, size_t size)
+{
+	const size_t have = reply_value(reply).size, wanted = have + size > 2 * have ? have + size : 2 * have;
+
+	if ((!reply->large || reply->large->capacity - have < size) && move_to_payload(reply, wanted) < 0)
+		return move_to_bytes(reply) < 0 ? -1 : reply_append(reply, bytes, size);
+	memcpy(reply->large->bytes + have, bytes, size);
+	reply->large_size += size;
+	payload_filled(reply->large, reply->large_size);
+	return 0;
+}
+
+void reply_mark(struct reply *reply)
+{
+	const uint64_t least = reply->alone ? atomic_load_explicit(&reply->board->payload_min, memory_order_relaxed) : 0;
+
+	reply->value = reply->size;
+	reply->limit = least > 0 ? reply->size + least - 1 : SIZE_MAX;
+	reply->alone = false;
+}
+
+void reply_rewind(struct reply *reply)
+{
+	reply->large = block_unref(reply->large);
+	reply->limit = SIZE_MAX;
+	reply->size = reply->value;
+}
+
+/* [PAYLOAD, id, place, offset, length, touched] */
+void reply_lend(struct reply *reply, size_t start, uint32_t id)
+{
+	uint8_t message[2 + 5 * PACK_UINT], *p = message;
+	const unsigned place = free_place(reply);
+
+	*p++ = 0x96;
+	*p++ = FROM_PAYLOAD;
+	p = pack_uint(p, id);
+	p = pack_uint(p, place);
+	p = pack_uint(p, 0);
+	p = pack_uint(p, reply->large_size);
+	p = pack_uint(p, reply->large->touched);
+	reply->limit = SIZE_MAX;
+	reply->size = start;
+	if (reply_append(reply, (const char *)message, (size_t)(p - message)) < 0)
+		abort();
+	reply->lent[place] = reply->large;
+	reply->lent_to[place] = reply->session;
+	reply->large = NULL;
+	atomic_store_explicit(&reply->board->lent[place], LENT_OUT, memory_order_release);
+	pthread_mutex_lock(&reply->lock);
+	reply->passing[reply->passing_count++] = reply->lent[place]->fd;
+	pthread_mutex_unlock(&reply->lock);
+}
+
+bool reply_tidy(struct reply *reply)
+{
+	take_back(reply);
+	payload_trim(&reply->payloads);
+	for (unsigned i = 0; i < LENT_PLACES; i++)
+		if (reply->lent[i])
+			return true;
+	return reply->payloads.count > 0;
+}
+
+/* ---- writing ---- */
+
 int reply_append(void *data, const char *bytes, size_t size)
 {
 	struct reply *reply = data;
 
+	if (reply->size + size > reply->limit)
+		return append_large(reply, bytes, size);
 	if (reply->room - reply->size < size) {
 		size_t room = reply->room ? reply->room : REPLY_ROOM;
 		while (room - reply->size < size)
@@ -53,6 +190,7 @@ int reply_append(void *data, const char *bytes, size_t size)
 
 void reply_seal(struct reply *reply)
 {
+	reply->limit = SIZE_MAX;
 	reply->sealed = reply->size;
 }
 
@@ -91,16 +229,38 @@ void reply_end_results(struct reply *reply)
 	reply->count_at = 0;
 }
 
-static int send_all(int fd, const uint8_t *bytes, size_t size)
+/* ---- sending ---- */
+
+static void attach(struct msghdr *message, union control *control, const struct reply *reply)
 {
+	const size_t size = reply->passing_count * sizeof(int);
+
+	message->msg_control = control;
+	message->msg_controllen = CMSG_SPACE(size);
+	control->head = (struct cmsghdr){.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(size)};
+	memcpy(CMSG_DATA(&control->head), reply->passing, size);
+}
+
+/* The descriptors leave with the first bytes. */
+static int send_all(struct reply *reply, const uint8_t *bytes, size_t size)
+{
+	union control control;
+
 	while (size > 0) {
-		const ssize_t n = send(fd, bytes, size, MSG_NOSIGNAL);
-		if (n < 0 && errno != EINTR)
+		struct iovec iov = {.iov_base = (void *)(uintptr_t)bytes, .iov_len = size};
+		struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
+		if (reply->passing_count > 0)
+			attach(&message, &control, reply);
+		const ssize_t n = sendmsg(reply->fd, &message, MSG_NOSIGNAL);
+		if (n < 0 && errno == ETOOMANYREFS)
+			(void)poll(NULL, 0, 1); /* until those on their way have arrived */
+		else if (n < 0 && errno != EINTR)
 			return -EIO;
-		if (n > 0) {
-			bytes += n;
-			size -= (size_t)n;
-		}
+		if (n <= 0)
+			continue;
+		reply->passing_count = 0;
+		bytes += n;
+		size -= (size_t)n;
 	}
 	return 0;
 }
@@ -109,7 +269,7 @@ static int send_all(int fd, const uint8_t *bytes, size_t size)
 static int send_sealed(struct reply *reply)
 {
 	const size_t size = reply->sealed - reply->sent;
-	if (size > 0 && send_all(reply->fd, reply->bytes + reply->sent, size) < 0)
+	if (size > 0 && send_all(reply, reply->bytes + reply->sent, size) < 0)
 		return -1;
 	reply->sent += size;
 	return 0;
@@ -137,7 +297,7 @@ static void drop_sent(struct reply *reply)
 int reply_aside(struct reply *reply, const uint8_t *message, size_t size)
 {
 	pthread_mutex_lock(&reply->lock);
-	const int r = send_sealed(reply) < 0 ? -EIO : send_all(reply->fd, message, size);
+	const int r = send_sealed(reply) < 0 ? -EIO : send_all(reply, message, size);
 	pthread_mutex_unlock(&reply->lock);
 	return r;
 }

@@ -6,11 +6,16 @@
  *   | sent | whole messages ......... | [RESULTS, id, item, [value value | value being written
  *   0     sent                     sealed                            ready                    size
  *
+ * A value that stands alone and grows large goes on in a payload (proto/payload.h), which is lent to the supervisor.
+ *
  * One thread writes. Another may call reply_nudge, which sends what is whole: that is how an answer gets out although the next
  * method, thought to be short, runs for long. The lock guards `sent`, and `bytes` against moving.
  */
 #ifndef WORKER_REPLY_H
 #define WORKER_REPLY_H
+
+#include "proto/channel.h"
+#include "proto/payload.h"
 
 #include <msgpack.h>
 #include <pthread.h>
@@ -28,11 +33,22 @@ struct reply {
 	size_t ready;      /* whole values of the open RESULTS */
 	size_t count_at;   /* of it: where its header has the number of values; 0: none is open */
 	uint32_t count;
-	pthread_mutex_t lock;
+	size_t limit;      /* of `size`, beyond which the value goes on in a payload */
+	bool alone;        /* the next value is a REPLY's */
+	uint64_t session;  /* whose */
+	struct block *large;   /* where it goes on; NULL: in `bytes` */
+	size_t large_size;
+	struct payload_pool payloads;
+	struct board *board;
+	struct block *lent[LENT_PLACES]; /* NULL: the place is free */
+	uint64_t lent_to[LENT_PLACES];   /* the session */
+	int passing[LENT_PLACES];        /* descriptors that leave with the next bytes */
+	unsigned passing_count;
+	pthread_mutex_t lock; /* guards these two as well */
 };
 
-void reply_init(struct reply *reply, int fd);
 void reply_free(struct reply *reply);
+void reply_init(struct reply *reply, int fd, struct board *board);
 
 /* msgpack_packer's way in. */
 int reply_append(void *reply, const char *bytes, size_t size);
@@ -41,14 +57,22 @@ int reply_append(void *reply, const char *bytes, size_t size);
 void reply_seal(struct reply *reply);
 
 /* A value begins here; and: drops what has been written since then. */
-static inline void reply_mark(struct reply *reply)
+void reply_mark(struct reply *reply);
+void reply_rewind(struct reply *reply);
+
+/* The value so far. */
+static inline struct span reply_value(const struct reply *reply)
 {
-	reply->value = reply->size;
+	if (reply->large)
+		return (struct span){.bytes = reply->large->bytes, .size = reply->large_size};
+	return (struct span){.bytes = reply->bytes + reply->value, .size = reply->size - reply->value};
 }
-static inline void reply_rewind(struct reply *reply)
-{
-	reply->size = reply->value;
-}
+
+/* The value is whole and lies in a payload: lends it, in place of what was written from `start` on. */
+void reply_lend(struct reply *reply, size_t start, uint32_t id);
+
+/* Looks after what has been given back. True: there is something that wants to be looked after again. */
+bool reply_tidy(struct reply *reply);
 
 /* [RESULTS, id, item, [ ... ]: opened by the first value, closed by reply_end_results or when flushed. */
 void reply_begin_results(struct reply *reply, uint32_t id, uint64_t item);

@@ -2,6 +2,7 @@
 #include "daemon/worker/task.h"
 
 #include "daemon/worker/deferred.h"
+#include "daemon/worker/files.h"
 #include "daemon/worker/invoke.h"
 #include "daemon/worker/values.h"
 #include "proto/pack.h"
@@ -58,6 +59,7 @@ static void host_fail(struct objpool_call *call, const struct objpool_error *sai
 	}
 }
 
+__attribute__((format(printf, 4, 0)))
 static void set_error(struct task_error *error, const char *code, const char *ran, const char *format, va_list list)
 {
 	char text[512];
@@ -155,6 +157,23 @@ static int host_progress(struct objpool_call *call, uint64_t done, uint64_t tota
 	return reply_aside(task->reply, room, (size_t)(p - room));
 }
 
+static struct objpool_kept *host_keep(struct objpool_call *call, const void *bytes, size_t size)
+{
+	struct task *task = task_of(call);
+	return task && task->mappings ? (struct objpool_kept *)files_keep(task->mappings, bytes, size) : NULL;
+}
+
+static void host_let_go(struct objpool_kept *kept)
+{
+	files_unkeep((struct mapping *)kept);
+}
+
+static bool host_can_keep(struct objpool_call *call, const void *bytes, size_t size)
+{
+	const struct task *task = task_of(call);
+	return task && task->mappings && files_can_keep(task->mappings, bytes, size);
+}
+
 static const msgpack_object *host_setting(const struct objpool_call *call, const char *name)
 {
 	const struct task *task = task_of(call);
@@ -194,9 +213,12 @@ static const struct objpool_host host = {
 	.defer = deferred_new,
 	.answer = deferred_answer,
 	.invoke = invoke,
+	.keep = host_keep,
+	.let_go = host_let_go,
 	.setting = host_setting,
 	.class_name = host_class_name,
 	.describe = host_describe,
+	.can_keep = host_can_keep,
 };
 
 /* ---- arguments ---- */
@@ -240,6 +262,7 @@ void task_free(struct task *task)
 
 void task_clear(struct task *task)
 {
+	task->files = NULL;
 	task->args.count = 0;
 	task->args.kwcount = 0;
 	msgpack_zone_clear(&task->zone);
@@ -248,6 +271,11 @@ void task_clear(struct task *task)
 static int no_memory(struct task *task)
 {
 	return task_fail(task, "FAILED", "no", "out of memory in the worker");
+}
+
+int task_no_map(struct task *task)
+{
+	return task_fail(task, "FAILED", "no", "the worker could not map what came beside the call: out of memory");
 }
 
 static int too_deep(struct task *task)
@@ -263,6 +291,8 @@ int task_add_value(struct task *task, struct reader *reader)
 		return no_memory(task);
 	if (values_next(reader, &task->zone, &args->values[args->count]) < 0)
 		return too_deep(task);
+	if (task->files && files_bytes(task->files, &args->values[args->count]) < 0)
+		return task_no_map(task);
 	args->count++;
 	return 0;
 }
@@ -303,7 +333,9 @@ int task_add_keyword(struct task *task, struct span key, struct reader *reader)
 		return no_memory(task);
 	kv->key.type = MSGPACK_OBJECT_STR;
 	kv->key.via.str = (msgpack_object_str){.ptr = (const char *)key.bytes, .size = (uint32_t)key.size};
-	return values_next(reader, &task->zone, &kv->val) < 0 ? too_deep(task) : 0;
+	if (values_next(reader, &task->zone, &kv->val) < 0)
+		return too_deep(task);
+	return task->files && files_bytes(task->files, &kv->val) < 0 ? task_no_map(task) : 0;
 }
 
 int task_add_map(struct task *task, struct span map)
@@ -363,7 +395,8 @@ static int check_arguments(struct task *task, const struct objpool_method *metho
 /* What the method has written must be one value, not nested too deeply, not too large. */
 static int check_result(struct task *task)
 {
-	const size_t start = task->reply->value, size = task->reply->size - start;
+	const struct span value = reply_value(task->reply);
+	const size_t size = value.size;
 	struct scan scan;
 
 	if (size == 0) {
@@ -371,7 +404,7 @@ static int check_result(struct task *task)
 		return 0;
 	}
 	scan_begin(&scan, INT64_MAX);
-	const int r = scan_run(&scan, task->reply->bytes + start, size);
+	const int r = scan_run(&scan, value.bytes, size);
 	if (r != 1 || scan.pos != size)
 		return task_fail(task, "FAILED", "yes", "%s wrote %s to its result",
 				 task->handle.call.method ? task->handle.call.method : "snapshot",

@@ -43,6 +43,8 @@ struct task_described {
 
 struct deferrals;
 struct invoker;
+struct files;
+struct mappings;
 
 /* The task at hand. The handle is first: the host's functions get at the rest from it. */
 struct task {
@@ -53,6 +55,8 @@ struct task {
 	struct board *board;
 	uint32_t id;           /* of the batch */
 	struct task_args args;
+	struct mappings *mappings; /* where arguments may lie */
+	struct files *files;   /* what values of the arguments stand for; NULL: nothing */
 	msgpack_zone zone;
 	msgpack_packer packer; /* writes to *reply */
 	struct reply *reply;
@@ -106,6 +110,9 @@ int task_preload(struct task *task);
 /* Sets the error, as objpool_fail would; ran: "no" or "yes". */
 __attribute__((format(printf, 4, 5)))
 int task_fail(struct task *task, const char *code, const char *ran, const char *format, ...);
+
+/* What came beside the call can't be mapped. */
+int task_no_map(struct task *task);
 
 /* The same for the error of any call. */
 __attribute__((format(printf, 4, 5)))

@@ -19,6 +19,7 @@ enum { PACKET = 256 << 10, FORK_FDS = 3 };
 
 struct template {
 	struct plugin plugin;
+	msgpack_zone settings; /* what plugin.settings lies in */
 	bool threads; /* instances are threads of this process, not processes */
 	char fault[512];
 	uint8_t *packet;
@@ -146,7 +147,7 @@ static void prepare(struct template *template, const char *pool, struct span arg
 	struct reply unused;
 	struct task task;
 
-	reply_init(&unused, -1);
+	reply_init(&unused, -1, NULL);
 	msgpack_sbuffer_init(&packet);
 	msgpack_packer_init(&packer, &packet, msgpack_sbuffer_write);
 	if (task_init(&task, &template->plugin, &unused, NULL) < 0)
@@ -169,12 +170,11 @@ static void prepare(struct template *template, const char *pool, struct span arg
 static int keep_settings(struct template *template, struct span settings)
 {
 	char *bytes = malloc(settings.size);
-	msgpack_zone *zone = msgpack_zone_new(1024);
 
-	if (!bytes || !zone)
+	if (!bytes || !msgpack_zone_init(&template->settings, 1024))
 		return -1;
 	memcpy(bytes, settings.bytes, settings.size);
-	return msgpack_unpack(bytes, settings.size, NULL, zone, &template->plugin.settings) == MSGPACK_UNPACK_SUCCESS ? 0 : -1;
+	return msgpack_unpack(bytes, settings.size, NULL, &template->settings, &template->plugin.settings) == MSGPACK_UNPACK_SUCCESS ? 0 : -1;
 }
 
 static void on_load(struct template *template, struct reader *reader)

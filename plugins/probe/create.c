@@ -132,6 +132,7 @@ static int obey(struct objpool_call *call, const struct orders *orders)
 
 static struct probe *probe_free(struct probe *probe)
 {
+	probe_drop_held(probe);
 	if (!probe)
 		return NULL;
 	while (probe->chunks) {

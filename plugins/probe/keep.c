@@ -3,6 +3,7 @@
 #include "plugins/probe/arguments.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { PAGE = 4096, STATE_PARTS = 3 };
 
@@ -26,6 +27,57 @@ int probe_get(void *self, struct objpool_call *call, probe_args *args, msgpack_p
 	put_kept(result, &probe_called(self)->kept);
 	return 0;
 }
+
+/* ---- arguments that outlive their call ---- */
+
+void probe_drop_held(struct probe *probe)
+{
+	if (probe->held.kept)
+		objpool_let_go(probe->held.host, probe->held.kept);
+	else
+		free((void *)(uintptr_t)probe->held.bytes);
+	probe->held = (struct held){0};
+}
+
+static char *copy(const char *bytes, uint32_t size)
+{
+	char *room = malloc((size_t)size + 1);
+	return room ? memcpy(room, bytes, size) : NULL;
+}
+
+int probe_hold(void *self, struct objpool_call *call, probe_args *args, msgpack_packer *result)
+{
+	struct probe *probe = probe_called(self);
+	const msgpack_object *bytes = NULL;
+	struct held held = {.host = call->host};
+
+	if (take_one(call, args, "bytes", &bytes) < 0)
+		return -1;
+	if (!bytes || bytes->type != MSGPACK_OBJECT_BIN)
+		return objpool_bad_argument(call, "bytes must be a bin");
+	held.bytes = bytes->via.bin.ptr;
+	held.size = bytes->via.bin.size;
+	held.kept = objpool_keep(call, held.bytes, held.size);
+	if (!held.kept && !(held.bytes = copy(held.bytes, held.size)))
+		return objpool_fail(call, "MemoryError", "out of memory");
+	probe_drop_held(probe);
+	probe->held = held;
+	(held.kept ? msgpack_pack_true : msgpack_pack_false)(result);
+	return 0;
+}
+
+int probe_held(void *self, struct objpool_call *call, probe_args *args, msgpack_packer *result)
+{
+	const struct held *held = &probe_called(self)->held;
+
+	(void)call;
+	(void)args;
+	if (held->bytes)
+		msgpack_pack_bin_with_body(result, held->bytes, held->size);
+	return 0;
+}
+
+/* ---- what it was told when it was built ---- */
 
 int probe_tag(void *self, struct objpool_call *call, probe_args *args, msgpack_packer *result)
 {

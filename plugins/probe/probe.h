@@ -21,10 +21,19 @@ struct chunk {
 	uint64_t size;
 };
 
+/* What hold() was given: where it lay, or a copy. */
+struct held {
+	const struct objpool_host *host;
+	struct objpool_kept *kept; /* NULL: a copy */
+	const char *bytes;
+	uint32_t size;
+};
+
 struct probe {
 	uint64_t calls;
 	uint64_t allocated;
 	struct chunk *chunks;
+	struct held held;
 
 	/* What a snapshot has. */
 	msgpack_sbuffer kept; /* what set() was given, packed; empty: nothing */
@@ -58,14 +67,15 @@ void probe_destroy(void *self);
 objpool_method_fn probe_preloaded;
 
 /* answer.c */
-objpool_method_fn probe_echo, probe_kwargs, probe_add, probe_blob, probe_pid, probe_slot, probe_generation, probe_session,
+objpool_method_fn probe_echo, probe_kwargs, probe_add, probe_blob, probe_sum, probe_pid, probe_slot, probe_generation, probe_session,
 	probe_index, probe_calls, probe_pool, probe_deadline, probe_print, probe_relay;
 
 /* wait.c */
 objpool_method_fn probe_sleep, probe_sleep_hard, probe_spin, probe_progress;
 
 /* keep.c */
-objpool_method_fn probe_set, probe_get, probe_tag, probe_count, probe_append, probe_list, probe_allocate, probe_release;
+void probe_drop_held(struct probe *probe);
+objpool_method_fn probe_hold, probe_held, probe_set, probe_get, probe_tag, probe_count, probe_append, probe_list, probe_allocate, probe_release;
 int probe_snapshot(void *self, struct objpool_call *call, msgpack_packer *state);
 int probe_restore(void *self, struct objpool_call *call, const msgpack_object *state);
 

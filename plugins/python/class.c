@@ -174,26 +174,26 @@ static void arguments_free(struct arguments *arguments)
 		PyMem_Free(arguments->values);
 }
 
-static int add_value(struct arguments *arguments, const msgpack_object *object)
+static int add_value(struct arguments *arguments, struct objpool_call *call, const msgpack_object *object)
 {
-	PyObject *value = read_object(object, may_pickle);
+	PyObject *value = read_argument(call, object, may_pickle);
 	if (!value)
 		return -1;
 	arguments->values[1 + arguments->count++] = value;
 	return 0;
 }
 
-static int add_keyword(struct arguments *arguments, uint32_t i, const msgpack_object_kv *kv)
+static int add_keyword(struct arguments *arguments, struct objpool_call *call, uint32_t i, const msgpack_object_kv *kv)
 {
 	PyObject *name = PyUnicode_DecodeUTF8(kv->key.via.str.ptr, (Py_ssize_t)kv->key.via.str.size, NULL);
 	if (!name)
 		return -1;
 	PyUnicode_InternInPlace(&name);
 	PyTuple_SET_ITEM(arguments->names, (Py_ssize_t)i, name);
-	return add_value(arguments, &kv->val);
+	return add_value(arguments, call, &kv->val);
 }
 
-static int arguments_read(struct arguments *arguments, const struct objpool_args *args)
+static int arguments_read(struct arguments *arguments, struct objpool_call *call, const struct objpool_args *args)
 {
 	const size_t n = (size_t)args->count + args->kwcount;
 	int r = 0;
@@ -206,9 +206,9 @@ static int arguments_read(struct arguments *arguments, const struct objpool_args
 		r = -1;
 	}
 	for (uint32_t i = 0; r == 0 && i < args->count; i++)
-		r = add_value(arguments, &args->values[i]);
+		r = add_value(arguments, call, &args->values[i]);
 	for (uint32_t i = 0; r == 0 && i < args->kwcount; i++)
-		r = add_keyword(arguments, i, &args->kwargs[i]);
+		r = add_keyword(arguments, call, i, &args->kwargs[i]);
 	if (r < 0)
 		arguments_free(arguments);
 	return r;
@@ -221,6 +221,20 @@ static int bad_arguments(struct objpool_call *call)
 
 /* ---- in the worker ---- */
 
+/* Around all that Python does for a call. */
+static void enter(struct objpool_call *call)
+{
+	interpreter_enter();
+	handle_set(call);
+}
+
+static void leave(struct objpool_call *call)
+{
+	memory_end(call);
+	handle_set(NULL);
+}
+
+
 static int worker_begins(struct objpool_call *call)
 {
 	PyObject *begun = host_call("worker_begins", "()");
@@ -232,17 +246,16 @@ static int python_create(struct objpool_call *call, const struct objpool_args *a
 {
 	struct arguments arguments;
 
-	interpreter_enter();
-	handle_set(call);
+	enter(call);
 	interpreter_is_worker();
 	if (worker_begins(call) < 0)
 		return fail_with_exception(call);
-	if (arguments_read(&arguments, args) < 0)
+	if (arguments_read(&arguments, call, args) < 0)
 		return bad_arguments(call);
 	*self = PyObject_Vectorcall(factory, arguments.values + 1, args->count | PY_VECTORCALL_ARGUMENTS_OFFSET, arguments.names);
 	arguments_free(&arguments);
 	const int r = *self ? 0 : fail_with_exception(call);
-	handle_set(NULL);
+	leave(call);
 	return r;
 }
 
@@ -254,6 +267,7 @@ static void python_destroy(void *self)
 	if (!ended)
 		PyErr_Print();
 	Py_XDECREF(ended);
+	interpreter_end();
 }
 
 static void python_idle(void *self)
@@ -322,10 +336,12 @@ static int run_method(PyObject *self, struct objpool_call *call, const struct ob
 
 	if (find_method(self, call) < 0)
 		return -1;
-	if (arguments_read(&arguments, args) < 0)
+	if (arguments_read(&arguments, call, args) < 0)
 		return bad_arguments(call);
 	arguments.values[0] = self;
 	PyObject *value = PyObject_VectorcallMethod(last.name, arguments.values, (1 + args->count), arguments.names);
+	if (handle_is_forked())
+		fail_forked();
 	arguments_free(&arguments);
 	if (!value)
 		return fail_of_method(self, call);
@@ -336,11 +352,10 @@ static int run_method(PyObject *self, struct objpool_call *call, const struct ob
 
 static int python_dispatch(void *self, struct objpool_call *call, const struct objpool_args *args, msgpack_packer *result)
 {
-	interpreter_enter();
-	handle_set(call);
+	enter(call);
 	cancel_begin();
 	const int r = run_method(self, call, args, result);
-	handle_set(NULL);
+	leave(call);
 	return r;
 }
 
@@ -368,58 +383,53 @@ static PyObject *call_hook(PyObject *self, const char *name, const char *format,
 
 static void python_session_end(void *self, struct objpool_call *call, uint64_t session)
 {
-	interpreter_enter();
-	handle_set(call);
+	enter(call);
 	Py_XDECREF(call_hook(self, "session_end", "(K)", (unsigned long long)session));
 	if (PyErr_Occurred())
 		PyErr_Print();
-	handle_set(NULL);
+	leave(call);
 }
 
 static int python_leased(void *self, struct objpool_call *call)
 {
-	interpreter_enter();
-	handle_set(call);
+	enter(call);
 	Py_XDECREF(call_hook(self, "leased", "(K)", (unsigned long long)call->session));
 	const int r = PyErr_Occurred() ? fail_with_exception(call) : 0;
-	handle_set(NULL);
+	leave(call);
 	return r;
 }
 
 static void python_released(void *self, struct objpool_call *call)
 {
-	interpreter_enter();
-	handle_set(call);
+	enter(call);
 	Py_XDECREF(call_hook(self, "released", "(K)", (unsigned long long)call->session));
 	if (PyErr_Occurred())
 		PyErr_Print();
-	handle_set(NULL);
+	leave(call);
 }
 
 /* The state goes from one worker of the pool to the next, and through no client's hands: it may be pickled. */
 static int python_snapshot(void *self, struct objpool_call *call, msgpack_packer *state)
 {
-	interpreter_enter();
-	handle_set(call);
+	enter(call);
 	PyObject *value = call_hook(self, "snapshot", "()");
 	int r = value ? write_object(value, state, true) : -1;
 	Py_XDECREF(value);
 	if (r < 0)
 		r = PyErr_Occurred() ? fail_with_exception(call) : objpool_fail(call, NULL, "the class has no snapshot");
-	handle_set(NULL);
+	leave(call);
 	return r;
 }
 
 static int python_restore(void *self, struct objpool_call *call, const msgpack_object *state)
 {
-	interpreter_enter();
-	handle_set(call);
+	enter(call);
 	PyObject *value = read_object(state, true);
 	PyObject *done = value ? call_hook(self, "restore", "(O)", value) : NULL;
 	int r = done ? 0 : PyErr_Occurred() ? fail_with_exception(call) : objpool_fail(call, NULL, "the class has no restore");
 	Py_XDECREF(value);
 	Py_XDECREF(done);
-	handle_set(NULL);
+	leave(call);
 	return r;
 }
 

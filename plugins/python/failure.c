@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "plugins/python/python.h"
 
+#include <unistd.h>
+
 /* The exception that is set, with its traceback; taken from where it was. */
 static PyObject *take_exception(void)
 {
@@ -48,6 +50,13 @@ int fail_with_exception(struct objpool_call *call)
 	(void)objpool_fail_with(call, &error);
 	Py_DECREF(words);
 	return -1;
+}
+
+_Noreturn void fail_forked(void)
+{
+	PyObject *exception = PyErr_Occurred() ? take_exception() : NULL;
+	(void)host_call("child_ends", "(O)", exception ? exception : Py_None);
+	_exit(1);
 }
 
 int fail_with_words(struct objpool_call *call, const char *code, const char *what)

@@ -7,6 +7,7 @@
 
 static struct objpool_call *_Atomic running; /* also read by the thread that watches for cancelled calls */
 static pthread_t owner;                      /* the thread that runs methods */
+static bool forked;                          /* this is a child of the worker */
 
 struct objpool_call *handle_set(struct objpool_call *call)
 {
@@ -25,7 +26,7 @@ const struct objpool_call *handle_running(void)
 static PyObject *seconds_or_none(uint64_t nanoseconds)
 {
 	if (nanoseconds == 0)
-		Py_RETURN_NONE;
+		return Py_NewRef(Py_None);
 	return PyFloat_FromDouble((double)nanoseconds / 1e9);
 }
 
@@ -36,7 +37,7 @@ static PyObject *handle_info(PyObject *module, PyObject *unused)
 	(void)module;
 	(void)unused;
 	if (!call)
-		Py_RETURN_NONE;
+		return Py_NewRef(Py_None);
 	const struct objpool_place *place = call->place;
 	return Py_BuildValue("(zIIKzKKNK)", place->pool, place->slot, place->slots, (unsigned long long)place->generation, call->method,
 			     (unsigned long long)call->session, (unsigned long long)call->caller, seconds_or_none(call->deadline),
@@ -52,6 +53,19 @@ static PyObject *handle_cancelled(PyObject *module, PyObject *unused)
 	return PyBool_FromLong(call && call->method && objpool_cancelled(call));
 }
 
+bool handle_is_forked(void)
+{
+	return forked;
+}
+
+static PyObject *handle_forked(PyObject *module, PyObject *unused)
+{
+	(void)module;
+	(void)unused;
+	forked = true;
+	return Py_NewRef(Py_None);
+}
+
 static PyObject *handle_progress(PyObject *module, PyObject *args)
 {
 	unsigned long long done, total;
@@ -60,9 +74,9 @@ static PyObject *handle_progress(PyObject *module, PyObject *args)
 	(void)module;
 	if (!PyArg_ParseTuple(args, "KKz:progress", &done, &total, &text))
 		return NULL;
-	if (running)
+	if (running && !forked)
 		(void)objpool_progress(running, done, total, text);
-	Py_RETURN_NONE;
+	return Py_NewRef(Py_None);
 }
 
 /* ---- calling others ---- */
@@ -109,7 +123,7 @@ static PyObject *handle_invoke(PyObject *module, PyObject *args)
 	(void)module;
 	if (!PyArg_ParseTuple(args, "sO!:invoke", &target, &PyList_Type, &list))
 		return NULL;
-	if (!running || !pthread_equal(owner, pthread_self())) {
+	if (!running || forked || !pthread_equal(owner, pthread_self())) {
 		PyErr_SetString(PyExc_RuntimeError, "only a method can call others, on its own thread");
 		return NULL;
 	}
@@ -164,6 +178,7 @@ PyMODINIT_FUNC handle_module(void)
 	static PyMethodDef methods[] = {
 		{"info", handle_info, METH_NOARGS, NULL},
 		{"cancelled", handle_cancelled, METH_NOARGS, NULL},
+		{"forked", handle_forked, METH_NOARGS, NULL},
 		{"progress", handle_progress, METH_VARARGS, NULL},
 		{"invoke", handle_invoke, METH_VARARGS, NULL},
 		{"pack", handle_pack, METH_O, NULL},

@@ -4,11 +4,14 @@
 Nothing here is between a call and its method when all values are plain: the loop is in C. This is what comes before (paths,
 imports, describing a class) and what is rare (other values, exceptions). `_objpool` is the plugin's other half, in C.
 """
+import gc
 import importlib
 import inspect
+import os
 import pickle
 import signal
 import sys
+import threading
 import traceback
 import types
 
@@ -33,7 +36,6 @@ def begin(python_path, virtualenv):
 
 def use_virtualenv(folder):
     """As the site module does it for the virtual environment's own interpreter."""
-    import os
     import site
 
     version = "python%d.%d" % sys.version_info[:2]
@@ -76,9 +78,18 @@ def resolve(name):
 
 
 def load(name, preload, may_pickle, args):
-    """In the template: the factory of instances, or None where only the workers will know."""
+    """In the template: what makes instances."""
     for module in preload:
         importlib.import_module(module)
+    found = find_class(name, may_pickle, args)
+    if threading.active_count() > 1:
+        print(f"{threading.active_count() - 1} threads were started by an import: they will not be in the workers", file=sys.stderr)
+    gc.collect()
+    gc.freeze()  # what is there now is not looked at by the workers' collectors, and so stays shared
+    return found
+
+
+def find_class(name, may_pickle, args):
     module, _, path = name.partition(":")
     if module == "objpool":
         return load_own(path, may_pickle, args)
@@ -273,19 +284,15 @@ def dumps(value):
 
 
 def loads(data):
-    """The object of the body of an OBJECT."""
-    codec, zero, body = bytes_until_zero(data)
-    if codec == b"pickle":
-        return pickle.loads(body)
-    if codec == b"dill":
-        return importlib.import_module("dill").loads(body)
-    raise ValueError(f"an OBJECT has a codec that is not known here: {bytes(codec[:32])!r}")
-
-
-def bytes_until_zero(data):
-    head = data[:32]
-    at = head.find(b"\0")
-    return head[:at] if at >= 0 else head, at, memoryview(data)[at + 1:]
+    """The object of the body of an OBJECT. The memory is the call's: nothing may look at it any longer."""
+    with memoryview(data) as whole:
+        codec = bytes(whole[:16]).partition(b"\0")[0]
+        with whole[len(codec) + 1:] as body:
+            if codec == b"pickle":
+                return pickle.loads(body)
+            if codec == b"dill":
+                return importlib.import_module("dill").loads(body)
+    raise ValueError(f"an OBJECT has a codec that is not known here: {codec!r}")
 
 
 def array(header, memory, offset):
@@ -408,6 +415,7 @@ def data_of(error):
 def worker_begins():
     import faulthandler
     faulthandler.enable(file=2)
+    os.register_at_fork(after_in_child=_objpool.forked)
     random = sys.modules.get("numpy.random")
     if random is not None:  # else all workers would draw the same numbers; Python sees to its own random itself
         random.seed()
@@ -424,12 +432,30 @@ def worker_interruptible(number):
 def worker_ends():
     """As at the end of a program, but for taking the interpreter down."""
     import atexit
-    import threading
 
     threading._shutdown()
     atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    flush()
+
+
+def flush():
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except Exception:
+            pass
+
+
+def child_ends(error):
+    """A process that a method has forked comes back from the method: it isn't the worker, and must not answer for it."""
+    status = 0
+    if isinstance(error, SystemExit):
+        status = error.code if isinstance(error.code, int) else 0 if error.code is None else 1
+    elif error is not None:
+        traceback.print_exception(error)
+        status = 1
+    flush()
+    os._exit(status & 0xff)
 
 
 # ---- the module objpool_worker ----

@@ -6,6 +6,7 @@
 #include <dlfcn.h>
 #include <pthread.h>
 #include <signal.h>
+#include <unistd.h>
 
 static PyObject *host;           /* host.py as a module */
 static PyThreadState *released;  /* set while the lock is let go */
@@ -124,6 +125,12 @@ void interpreter_forks(void)
 void interpreter_is_worker(void)
 {
 	forks_workers = false;
+}
+
+void interpreter_end(void)
+{
+	if (__lsan_disable)
+		_exit(0); /* what Python's other threads have allocated is no leak either */
 }
 
 /* ---- its lock ---- */

@@ -5,6 +5,7 @@
  *   class.c        the class's functions: preload, create, dispatch, …
  *   interpreter.c  CPython: started in the template, through the forks, its lock
  *   read.c         msgpack objects become Python's
+ *   memory.c       what arrays lie in
  *   write.c        and back
  *   failure.c      exceptions become errors of calls
  *   handle.c       the module _objpool: what Python code gets of the call at hand
@@ -33,6 +34,9 @@ void interpreter_forks(void);
 /* In the worker: its forks are its own affair. */
 void interpreter_is_worker(void);
 
+/* At an orderly end. The interpreter itself stays: taking it down would only cost time. */
+void interpreter_end(void);
+
 /* Takes the interpreter's lock, if `interpreter_idle` has let it go. */
 void interpreter_enter(void);
 void interpreter_idle(void);
@@ -47,6 +51,17 @@ extern bool may_pickle; /* the pool's `unpickle` */
 /* A new reference, or NULL with an exception set. */
 PyObject *read_object(const msgpack_object *object, bool unpickle);
 
+/* The same for an argument of the call: arrays may look at the call's own bytes, until `memory_end`. */
+PyObject *read_argument(struct objpool_call *call, const msgpack_object *object, bool unpickle);
+
+/* ---- memory.c ---- */
+
+/* An object with these bytes; a copy, when there is no call or its bytes can't be kept. */
+PyObject *memory_of(struct objpool_call *call, const char *bytes, size_t size);
+
+/* The call's bytes are about to go: keeps what is still in use. */
+void memory_end(struct objpool_call *call);
+
 /* ---- write.c ---- */
 
 /* What a method has returned: an iterator's items are an array, at most about `limit` bytes of it. */
@@ -59,7 +74,10 @@ void write_text(msgpack_packer *packer, const char *text);
 /* Fails the call with the exception that is set, and clears it. Returns -1. */
 int fail_with_exception(struct objpool_call *call);
 
-/* Likewise, with a code: "what: Type: message". */
+/* Ends this process with that exception, or without one. */
+_Noreturn void fail_forked(void);
+
+/* As fail_with_exception, with a code: "what: Type: message". */
 int fail_with_words(struct objpool_call *call, const char *code, const char *what);
 
 /* ---- handle.c ---- */
@@ -69,6 +87,9 @@ PyMODINIT_FUNC handle_module(void);
 /* The call at hand, while Python code runs for it. Returns the one before. */
 struct objpool_call *handle_set(struct objpool_call *call);
 const struct objpool_call *handle_running(void);
+
+/* Is this a process that the worker's Python has forked? */
+bool handle_is_forked(void);
 
 /* ---- cancel.c ---- */
 

@@ -3,6 +3,8 @@
 
 bool may_pickle;
 
+static struct objpool_call *lender; /* whose bytes arrays may look at; NULL: nobody's */
+
 static PyObject *read_array(const msgpack_object_array *array, bool unpickle)
 {
 	PyObject *list = PyList_New((Py_ssize_t)array->size);
@@ -35,16 +37,14 @@ static PyObject *read_map(const msgpack_object_map *map, bool unpickle)
 /* `codec \0 bytes` */
 static PyObject *read_pickled(const msgpack_object_ext *ext, bool unpickle)
 {
-	if (unpickle)
-		return host_call("loads", "(y#)", ext->ptr, (Py_ssize_t)ext->size);
-	PyErr_SetString(PyExc_PermissionError, "it is a pickled object, and this pool has unpickle = no");
-	return NULL;
-}
-
-/* The one place that decides what an array's elements lie in: a copy of the message's bytes that can't be written to. */
-static PyObject *array_memory(const char *bytes, size_t size)
-{
-	return PyBytes_FromStringAndSize(bytes, (Py_ssize_t)size);
+	if (!unpickle) {
+		PyErr_SetString(PyExc_PermissionError, "it is a pickled object, and this pool has unpickle = no");
+		return NULL;
+	}
+	PyObject *view = PyMemoryView_FromMemory((char *)(uintptr_t)ext->ptr, (Py_ssize_t)ext->size, PyBUF_READ);
+	PyObject *object = view ? host_call("loads", "(O)", view) : NULL;
+	Py_XDECREF(view); /* released by `loads` */
+	return object;
 }
 
 /* u16 length of the header, header: [dtype, shape, order], zeros, elements */
@@ -62,7 +62,7 @@ static PyObject *read_ndarray(const msgpack_object_ext *ext)
 	if (msgpack_unpack_next(&header, ext->ptr + 2, size, NULL) != MSGPACK_UNPACK_SUCCESS ||
 	    header.data.type != MSGPACK_OBJECT_ARRAY || header.data.via.array.size != 3)
 		PyErr_SetString(PyExc_ValueError, "an ARRAY's header must be [dtype, shape, order]");
-	else if ((memory = array_memory(ext->ptr, ext->size)))
+	else if ((memory = memory_of(lender, ext->ptr, ext->size)))
 		array = host_call("array", "(NNn)", read_object(&header.data, false), memory, (Py_ssize_t)(2 + size));
 	msgpack_unpacked_destroy(&header);
 	return array;
@@ -81,7 +81,7 @@ PyObject *read_object(const msgpack_object *object, bool unpickle)
 {
 	switch (object->type) {
 	case MSGPACK_OBJECT_NIL:
-		Py_RETURN_NONE;
+		return Py_NewRef(Py_None);
 	case MSGPACK_OBJECT_BOOLEAN:
 		return PyBool_FromLong(object->via.boolean);
 	case MSGPACK_OBJECT_POSITIVE_INTEGER:
@@ -103,4 +103,12 @@ PyObject *read_object(const msgpack_object *object, bool unpickle)
 		return read_ext(&object->via.ext, unpickle);
 	}
 	return PyErr_Format(PyExc_TypeError, "it is of a type that is not known here");
+}
+
+PyObject *read_argument(struct objpool_call *call, const msgpack_object *object, bool unpickle)
+{
+	lender = call;
+	PyObject *value = read_object(object, unpickle);
+	lender = NULL;
+	return value;
 }

@@ -279,7 +279,8 @@ static int write_iterator(PyObject *iterator, msgpack_packer *packer, bool pickl
 	const int r = take_items(iterator, &items, &buffer, pickle, limit, &count);
 	if (r == 0) {
 		put_count(packer, count);
-		(void)packer->callback(packer->data, buffer.data, buffer.size);
+		if (buffer.size > 0)
+			(void)packer->callback(packer->data, buffer.data, buffer.size);
 	}
 	msgpack_sbuffer_destroy(&buffer);
 	return r;

@@ -604,6 +604,14 @@ def test_the_world_of_a_worker(start):
     daemon.wait_log("slot 0: hello, log\n(.*\n)*.*slot 0: hello, log")
 
 
+def test_a_child_does_not_answer_for_its_worker(python):
+    daemon, client = python("Process")
+    assert [client.value("p.fork_and_return", how) for how in ("exit", "raise", "return")] == [7, 1, 0]
+    assert client.value("p.fork") == [1, 2]
+    assert len(daemon.children()) == 2
+    daemon.wait_log("ValueError: of the child")
+
+
 def test_threads_of_an_instance_run_while_it_waits(python):
     _, client = python("Process")
     client.value("p.tick_in_background")
@@ -644,3 +652,47 @@ def test_wrong_keys(start, line, words):
 def test_threads_for_instances_are_refused(python):
     _, client = python("Counter", isolation="thread")
     assert "isolation = process" in client.error("p.get")["message"]
+
+
+# ---- large arrays ----
+
+
+def test_large_arrays_are_not_copied(python):
+    _, client = python("Arrays", workers=2)
+    assert "memfd" in client.value("p.where", array_ext(numpy.zeros(1 << 17)))
+    assert "memfd" not in client.value("p.where", array_ext(numpy.zeros(10)))
+
+
+def test_large_arrays_that_outlive_their_call(python):
+    _, client = python("Arrays")
+    big = 1 << 17
+    for i in range(6):
+        assert client.value("p.keep", str(i), array_ext(numpy.full(big, float(i))), 1 + i % 2) == i * big
+    expected = {str(i): float(i * big // (1 + i % 2)) for i in range(6)}
+    assert client.value("p.sums") == expected
+    client.value("p.drop", "1")
+    client.value("p.keep_in_thread", "2")
+    for i in range(6, 9):
+        client.value("p.keep", str(i), array_ext(numpy.full(big, float(i))))
+    assert client.value("p.sums") == {**{key: value for key, value in expected.items() if key not in "12"},
+                                      **{str(i): float(i * big) for i in range(6, 9)}}
+    assert client.error("p.fail_with", array_ext(numpy.ones(big)))["type"] == "ValueError"
+    assert client.full("p:map", "keep", [["a", "b"], [array_ext(numpy.ones(big)), array_ext(numpy.full(big, 2.0))]])[1] == [big, 2 * big]
+    got = client.value("p.sums")
+    assert (got["a"], got["b"], got["0"], got["3"]) == (big, 2 * big, 0, expected["3"])
+
+
+def test_a_large_array_for_the_constructor(start):
+    with start({}).client().maps() as client:
+        client.value("objpool.create", {"pool": "p", "plugin": "python", "class": "sample:Arrays", "python_path": [str(CLASSES)],
+                                        "args": [array_ext(numpy.ones(1 << 17))], "workers": 2})
+        assert client.value("p:all.first_sum") == [1 << 17] * 2
+
+
+def test_large_objects(python):
+    _, client = python("Counter", unpickle="yes")
+    value = {"bytes": os.urandom(1 << 20), "array": numpy.arange(1 << 17)}
+    got = client.value("p.same", pickled(value))
+    assert got["bytes"] == value["bytes"] and (array_of(got["array"]) == value["array"]).all()
+    got = unpickled(client.value("p.same", pickled({value["bytes"]})))
+    assert got == {value["bytes"]}

@@ -41,6 +41,7 @@ extern "C" {
 #define OBJPOOL_ABI 1
 
 struct objpool_host;
+struct objpool_kept;
 
 /* The place an instance lives in; the same for all of its life. */
 struct objpool_place {
@@ -214,9 +215,12 @@ struct objpool_host {
 	struct objpool_call *(*defer)(struct objpool_call *call, uint64_t wake_at);
 	int (*answer)(struct objpool_call *deferred, const void *msgpack, size_t size);
 	int (*invoke)(struct objpool_call *call, const char *target, const void *args, size_t size, struct objpool_result *result);
+	struct objpool_kept *(*keep)(struct objpool_call *call, const void *bytes, size_t size);
+	void (*let_go)(struct objpool_kept *kept);
 	const msgpack_object *(*setting)(const struct objpool_call *call, const char *name);
 	const char *(*class_name)(const struct objpool_call *call);
 	void (*describe)(struct objpool_call *call, const struct objpool_description *description);
+	bool (*can_keep)(struct objpool_call *call, const void *bytes, size_t size);
 };
 
 /* What the three below have in common; for functions that have a va_list. `code` and `type` may be NULL. */
@@ -342,6 +346,32 @@ static inline struct objpool_call *objpool_defer(struct objpool_call *call, uint
 static inline int objpool_answer(struct objpool_call *deferred, const void *msgpack, size_t size)
 {
 	return deferred->host->answer(deferred, msgpack, size);
+}
+
+/*
+ * Large arguments (str, bin, ext) are not copied: they lie in memory that all workers of a call share, and that is filled
+ * anew after it. objpool_keep makes these bytes stay what they are, where they are, when the call is over: it puts a
+ * copy of them in their place, so that pointers into them stay good. For hosts of languages whose objects may look into
+ * arguments and outlive the call; ask it only for those that do. During the call, on its thread.
+ *
+ * objpool_let_go ends that: at any time, on the instance's thread. NULL: they don't lie in such memory, or there is no memory:
+ * copy what must last.
+ */
+static inline struct objpool_kept *objpool_keep(struct objpool_call *call, const void *bytes, size_t size)
+{
+	const bool there = call->host->size > offsetof(struct objpool_host, keep) && call->host->keep;
+	return there ? call->host->keep(call, bytes, size) : NULL;
+}
+
+/* Do they lie in such memory, so that they need not be copied at once? */
+static inline bool objpool_can_keep(struct objpool_call *call, const void *bytes, size_t size)
+{
+	return call->host->size > offsetof(struct objpool_host, can_keep) && call->host->can_keep && call->host->can_keep(call, bytes, size);
+}
+
+static inline void objpool_let_go(const struct objpool_host *host, struct objpool_kept *kept)
+{
+	host->let_go(kept);
 }
 
 /*

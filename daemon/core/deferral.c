@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/core/deferral.h"
+
+#include "daemon/core/handover.h"
+#include "daemon/core/pool.h"
+#include "daemon/core/scheduler.h"
+
+#include <errno.h>
+
+int deferral_name(struct slot *slot, struct batch *batch, uint64_t tag)
+{
+	if (tag == 0 || idmap_add(&slot->by_tag, tag, batch) < 0)
+		return -EBADMSG; /* out of memory, or a tag that is in use: its worker can't go on */
+	return 0;
+}
+
+void deferral_add(struct slot *slot, struct batch *batch, uint64_t tag)
+{
+	batch->tag = tag;
+	batch->slot = slot;
+	TAILQ_INSERT_TAIL(&slot->deferred, batch, link);
+	if (batch->call->answered)
+		deferral_give_up(slot, batch);
+	else if (slot->pool->leaving || slot->pool->core->draining)
+		deferral_end_all(slot);
+}
+
+void deferral_remove(struct slot *slot, struct batch *batch)
+{
+	TAILQ_REMOVE(&slot->deferred, batch, link);
+	(void)idmap_remove(&slot->by_tag, batch->tag);
+	batch->tag = 0;
+	scheduler_relist(slot); /* with nothing put off, it may be one that has had all its calls */
+}
+
+/* The worker, if there is one, shall forget it too. */
+static void forget(struct slot *slot, struct batch *batch)
+{
+	if (slot->state == SLOT_READY)
+		handover_gone(slot, batch->tag);
+	deferral_remove(slot, batch);
+}
+
+void deferral_give_up(struct slot *slot, struct batch *batch)
+{
+	if (!ledger_move(slot->board, batch->tag, LEDGER_DEFERRED, LEDGER_CANCELLED))
+		return; /* it is answered: that is on its way */
+	forget(slot, batch);
+	batch_end(batch);
+}
+
+/* Those that are not answered, out of the slot: to fail one may make its call give up others. */
+static void take_all(struct slot *slot, struct batch_list *taken)
+{
+	struct batch *batch, *next;
+
+	TAILQ_INIT(taken);
+	for (batch = TAILQ_FIRST(&slot->deferred); batch; batch = next) {
+		next = TAILQ_NEXT(batch, link);
+		if (!ledger_move(slot->board, batch->tag, LEDGER_DEFERRED, LEDGER_CANCELLED))
+			continue; /* it is answered: that is on its way */
+		forget(slot, batch);
+		TAILQ_INSERT_TAIL(taken, batch, link);
+	}
+}
+
+void deferral_end_all(struct slot *slot)
+{
+	struct batch_list taken;
+	struct batch *batch;
+	struct error error;
+
+	take_all(slot, &taken);
+	while ((batch = TAILQ_FIRST(&taken))) {
+		TAILQ_REMOVE(&taken, batch, link);
+		error_say(&error, ERROR_UNAVAILABLE, RAN_MAYBE, "pool %s slot %u: the instance ends, and had put off its answer",
+			  slot->pool->name, slot->index);
+		slot_fill_place(slot, &error);
+		call_on_failure(batch, batch->first, &error);
+		batch_end(batch);
+	}
+}

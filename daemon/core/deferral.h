@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * deferral: tasks that their methods have put off (objpool_defer): each a batch of one, in slot->deferred, known by its
+ * tag until the worker answers it. Who comes first, the answer or the giving up, is settled in the board's ledger.
+ */
+#ifndef CORE_DEFERRAL_H
+#define CORE_DEFERRAL_H
+
+#include "daemon/core/slot.h"
+
+/* The worker has put it off: that is its tag. 0, or -EBADMSG. */
+int deferral_name(struct slot *slot, struct batch *batch, uint64_t tag);
+
+/* And it is in the worker's hands no more. It ends at once if nobody waits for it any more. */
+void deferral_add(struct slot *slot, struct batch *batch, uint64_t tag);
+
+/* It has been answered: it is the caller's again. */
+void deferral_remove(struct slot *slot, struct batch *batch);
+
+/* The caller doesn't wait any more. The batch has ended when this returns, unless its answer is on its way. */
+void deferral_give_up(struct slot *slot, struct batch *batch);
+
+/* The instance will answer none of them: it stops, or nobody can come any more who would have it answered. */
+void deferral_end_all(struct slot *slot);
+
+#endif

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/core/report.h"
+
+#include "daemon/core/deferral.h"
+#include "daemon/core/lease.h"
+#include "daemon/core/nested.h"
+#include "daemon/core/pool.h"
+#include "daemon/core/scheduler.h"
+#include "daemon/core/successor.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+static int read_ready(struct slot *slot, struct reader *reader, uint32_t count)
+{
+	struct error error;
+	struct span value;
+
+	if (slot->state != SLOT_STARTING)
+		return slot->killed ? 0 : -EBADMSG;
+	if (count == 1) {
+		if (!slot->killed)
+			slot_on_ready(slot);
+		return 0;
+	}
+	if (read_value(reader, &value) < 0 || error_read(&error, value) < 0)
+		return -EBADMSG;
+	snprintf(slot->fault, sizeof slot->fault, "the constructor failed: %.*s", (int)error.message.size,
+		 (const char *)error.message.bytes);
+	return 0; /* the worker ends by itself */
+}
+
+static struct batch *batch_of(struct slot *slot, uint64_t id)
+{
+	struct batch *batch = slot->by_id[id % BOARD_ENTRIES];
+	return batch && batch->id == id ? batch : NULL;
+}
+
+/* The worker has done with the batch: takes it out of its hands. */
+static void finish(struct slot *slot, struct batch *batch)
+{
+	const uint32_t said = atomic_load_explicit(&board_entry(slot->board, batch->id)->spent, memory_order_relaxed);
+	const uint64_t spent = board_nanoseconds(said);
+	struct method *method = batch->call->method;
+
+	if (!call_is_probe(batch->call)) {
+		slot->calls += batch->count;
+		measure_add_runs(slot->pool, method, spent, batch->count);
+	}
+	if (method)
+		method->calls += batch->count;
+	scheduler_learn(batch, spent);
+	scheduler_release(batch);
+	if (slot->closed) {
+		slot->closed = false;
+		scheduler_relist(slot);
+	}
+}
+
+static void end(struct slot *slot, struct batch *batch)
+{
+	finish(slot, batch);
+	batch_end(batch);
+}
+
+static void on_task_failure(struct slot *slot, struct batch *batch, uint64_t index, struct error *error)
+{
+	slot_fill_place(slot, error);
+	slot->failed++;
+	snprintf(slot->last_failure, sizeof slot->last_failure, "%.*s", (int)error->message.size,
+		 (const char *)error->message.bytes);
+	call_on_failure(batch, index, error);
+}
+
+/* [REPLY, id, error, value]: value is the rest of the message. */
+static int read_reply(struct slot *slot, struct reader *reader, struct block *block)
+{
+	struct error error;
+	struct span value;
+	uint64_t id;
+
+	if (read_uint(reader, &id) < 0)
+		return -EBADMSG;
+	struct batch *batch = batch_of(slot, id);
+	if (!batch || batch->call->columns > 0)
+		return -EBADMSG;
+	if (read_nil(reader) == 0) {
+		value = (struct span){.bytes = reader->p, .size = (size_t)(reader->end - reader->p)};
+		call_on_values(batch, 1, value, block);
+	} else {
+		if (read_value(reader, &value) < 0 || error_read(&error, value) < 0)
+			return -EBADMSG;
+		on_task_failure(slot, batch, batch->first, &error);
+	}
+	end(slot, batch);
+	return 1;
+}
+
+/* [PAYLOAD, id, place, offset, length, touched]: as a REPLY whose value lies in `lent`, where it has been scanned. */
+static int read_payload(struct slot *slot, struct reader *reader, struct block *lent)
+{
+	uint64_t id, place, offset, length;
+
+	if (read_uint(reader, &id) < 0 || read_uint(reader, &place) < 0 || read_uint(reader, &offset) < 0 ||
+	    read_uint(reader, &length) < 0)
+		return -EBADMSG;
+	struct batch *batch = batch_of(slot, id);
+	if (!batch || batch->call->columns > 0)
+		return -EBADMSG;
+	call_on_values(batch, 1, (struct span){.bytes = lent->bytes + offset, .size = (size_t)length}, lent);
+	end(slot, batch);
+	return 1;
+}
+
+/* The batch and item that [.., id, item, ...] speaks of: always the next one that has no answer. */
+static struct batch *read_item(struct slot *slot, struct reader *reader)
+{
+	uint64_t id, item;
+
+	if (read_uint(reader, &id) < 0 || read_uint(reader, &item) < 0)
+		return NULL;
+	struct batch *batch = batch_of(slot, id);
+	if (!batch || batch->call->columns == 0 || item != batch->first + batch->done)
+		return NULL;
+	return batch;
+}
+
+static int after_items(struct slot *slot, struct batch *batch)
+{
+	if (batch->done < batch->count)
+		return 0;
+	end(slot, batch);
+	return 1;
+}
+
+static int read_results(struct slot *slot, struct reader *reader, struct block *block)
+{
+	struct batch *batch = read_item(slot, reader);
+	struct span values;
+	uint32_t count;
+
+	if (!batch || read_array(reader, &count) < 0 || count == 0 || count > batch->count - batch->done)
+		return -EBADMSG;
+	values = (struct span){.bytes = reader->p, .size = (size_t)(reader->end - reader->p)};
+	call_on_values(batch, count, values, block);
+	return after_items(slot, batch);
+}
+
+static int read_item_error(struct slot *slot, struct reader *reader)
+{
+	struct batch *batch = read_item(slot, reader);
+	struct error error;
+	struct span value;
+
+	if (!batch || read_value(reader, &value) < 0 || error_read(&error, value) < 0)
+		return -EBADMSG;
+	on_task_failure(slot, batch, batch->first + batch->done, &error);
+	return after_items(slot, batch);
+}
+
+/* [DEFERRED, id, item, tag]: always the next item that has no answer. */
+static int read_deferred(struct slot *slot, struct reader *reader)
+{
+	uint64_t id, item, tag;
+
+	if (read_uint(reader, &id) < 0 || read_uint(reader, &item) < 0 || read_uint(reader, &tag) < 0)
+		return -EBADMSG;
+	struct batch *batch = batch_of(slot, id);
+	if (!batch || batch->done >= batch->count || (batch->call->columns > 0 && item != batch->first + batch->done))
+		return -EBADMSG;
+	struct batch *one = batch_defer(batch);
+	if (!one || deferral_name(slot, one, tag) < 0)
+		return -EBADMSG;
+	if (one == batch)
+		finish(slot, batch);
+	deferral_add(slot, one, tag);
+	return one == batch ? 1 : after_items(slot, batch);
+}
+
+/* [ANSWER, tag, error, value] */
+static int read_answer(struct slot *slot, struct reader *reader, struct block *block)
+{
+	struct error error;
+	struct span value;
+	uint64_t tag;
+
+	if (read_uint(reader, &tag) < 0)
+		return -EBADMSG;
+	struct batch *batch = idmap_get(&slot->by_tag, tag);
+	if (!batch)
+		return -EBADMSG;
+	if (read_nil(reader) == 0) {
+		value = (struct span){.bytes = reader->p, .size = (size_t)(reader->end - reader->p)};
+		deferral_remove(slot, batch);
+		call_on_values(batch, 1, value, block);
+	} else {
+		if (read_value(reader, &value) < 0 || error_read(&error, value) < 0)
+			return -EBADMSG;
+		deferral_remove(slot, batch);
+		on_task_failure(slot, batch, batch->first, &error);
+	}
+	batch_end(batch);
+	return 0;
+}
+
+static int read_progress(struct slot *slot, struct reader *reader)
+{
+	uint64_t id;
+
+	if (read_uint(reader, &id) < 0)
+		return -EBADMSG;
+	const struct batch *batch = batch_of(slot, id);
+	if (!batch)
+		return -EBADMSG;
+	call_on_progress(batch->call, (struct span){.bytes = reader->p, .size = (size_t)(reader->end - reader->p)});
+	return 0;
+}
+
+/* [STATE, state] or [STATE, nil, error]: of an instance that is being replaced. */
+static int read_state(struct slot *slot, struct reader *reader, uint32_t count, struct block *block)
+{
+	struct span state = {0};
+	struct error error;
+
+	if (slot->state != SLOT_STOPPING || (count == 3 && read_nil(reader) < 0) || read_value(reader, &state) < 0)
+		return -EBADMSG;
+	if (count == 3) {
+		if (error_read(&error, state) < 0)
+			return -EBADMSG;
+		snprintf(slot->last_failure, sizeof slot->last_failure, "its state could not be saved: %.*s", (int)error.message.size,
+			 (const char *)error.message.bytes);
+		state = (struct span){0};
+	}
+	if (slot->successor)
+		successor_take_place(slot->successor, state, block);
+	return 0;
+}
+
+/* [RESTORED, error]: the instance is as it was built, without its predecessor's state. */
+static int read_restored(struct slot *slot, struct reader *reader)
+{
+	struct error error;
+	struct span value;
+
+	if (read_value(reader, &value) < 0 || error_read(&error, value) < 0)
+		return -EBADMSG;
+	snprintf(slot->last_failure, sizeof slot->last_failure, "its predecessor's state could not be restored: %.*s",
+		 (int)error.message.size, (const char *)error.message.bytes);
+	return 0;
+}
+
+/* [INVOKE, id, method, args] */
+static int read_invoke(struct slot *slot, struct reader *reader, struct block *block)
+{
+	struct span method, args;
+	uint64_t id;
+
+	if (read_uint(reader, &id) < 0 || read_text(reader, &method) < 0 || read_value(reader, &args) < 0)
+		return -EBADMSG;
+	struct batch *batch = batch_of(slot, id);
+	return batch ? nested_on_invoke(slot, batch, method, args, block) : -EBADMSG;
+}
+
+/* [LEASED] or [LEASED, error] */
+static int read_leased(struct slot *slot, struct reader *reader, uint32_t count)
+{
+	struct error error;
+	struct span value;
+
+	if (count > 1 && (read_value(reader, &value) < 0 || error_read(&error, value) < 0))
+		return -EBADMSG;
+	if (count > 1)
+		slot_fill_place(slot, &error);
+	if (slot->leases_asked == 0)
+		return -EBADMSG;
+	if (--slot->leases_asked == 0) /* else it is of one that has been given up */
+		lease_on_answer(slot, count > 1 ? &error : NULL);
+	return 0;
+}
+
+int report_read(struct slot *slot, struct span message, struct block *block)
+{
+	struct reader reader = reader_of(message);
+	uint32_t count;
+	uint64_t type;
+
+	if (read_array(&reader, &count) < 0 || count < 1 || read_uint(&reader, &type) < 0)
+		return -EBADMSG;
+	switch (type) {
+	case FROM_READY:
+		return read_ready(slot, &reader, count);
+	case FROM_REPLY:
+		return count == 4 ? read_reply(slot, &reader, block) : -EBADMSG;
+	case FROM_PAYLOAD:
+		return count == 6 && block && block->fd >= 0 ? read_payload(slot, &reader, block) : -EBADMSG;
+	case FROM_RESULTS:
+		return count == 4 ? read_results(slot, &reader, block) : -EBADMSG;
+	case FROM_ITEM_ERROR:
+		return count == 4 ? read_item_error(slot, &reader) : -EBADMSG;
+	case FROM_DEFERRED:
+		return count == 4 ? read_deferred(slot, &reader) : -EBADMSG;
+	case FROM_ANSWER:
+		return count == 4 ? read_answer(slot, &reader, block) : -EBADMSG;
+	case FROM_INVOKE:
+		return count == 4 ? read_invoke(slot, &reader, block) : -EBADMSG;
+	case FROM_LEASED:
+		return read_leased(slot, &reader, count);
+	case FROM_STATE:
+		return count == 2 || count == 3 ? read_state(slot, &reader, count, block) : -EBADMSG;
+	case FROM_RESTORED:
+		return count == 2 ? read_restored(slot, &reader) : -EBADMSG;
+	case FROM_PROGRESS:
+		return count == 5 ? read_progress(slot, &reader) : -EBADMSG;
+	default:
+		return -EBADMSG;
+	}
+}

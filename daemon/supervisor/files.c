@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/supervisor/files.h"
+
+#include "proto/payload.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+void files_offer(struct session *session, bool fds)
+{
+	struct client *client = &session->client;
+
+	if (!session->is_unix || client->core->limits.payload_min == 0 || client->fds)
+		return; /* once said, it stays */
+	client->fds = fds;
+	if (!fds)
+		return;
+	while (client->fds_mark == 0)
+		if (getrandom(&client->fds_mark, sizeof client->fds_mark, 0) < 0)
+			client->fds_mark = 1 + (uint16_t)(client->id % UINT16_MAX);
+	client->out.kept = &client->kept;
+	intake_pass(&session->intake);
+}
+
+/* The message in a block of its own: what stands for descriptors is rewritten there. */
+static struct block *own_block(struct span *message, struct block *block)
+{
+	if (block && block->fd >= 0)
+		return block_ref(block); /* it lies there alone */
+	struct block *own = block_new(message->size);
+	if (!own)
+		return NULL;
+	memcpy(own->bytes, message->bytes, message->size);
+	message->bytes = own->bytes;
+	return own;
+}
+
+static int refuse(struct error *error, enum error_code code, const char *text)
+{
+	error_say(error, code, RAN_NO, "%s", text);
+	return -EINVAL;
+}
+
+/* Takes the descriptor. */
+static int add(struct block_files *files, int fd, const struct payload_ref *ref, uint64_t limit, struct error *error)
+{
+	struct block *file = NULL;
+
+	if (ref->length > limit)
+		(void)refuse(error, ERROR_TOO_LARGE, "a value in a descriptor is over max_message");
+	else if (ref->file > 0 || (ref->kind & ~0xffu) > PAYLOAD_EXT || payload_check(fd, ref->offset, ref->length) < 0)
+		(void)refuse(error, ERROR_BAD_ARGUMENT, "a descriptor must be a memfd with F_SEAL_SHRINK, and have the bytes that are said to be there");
+	else if (!(file = payload_of(fd)))
+		return refuse(error, ERROR_OVERLOADED, "the daemon is out of memory");
+	if (!file) {
+		(void)close(fd);
+		return -EINVAL;
+	}
+	files->file[files->count++] = file;
+	return 0;
+}
+
+/* Every value takes its descriptor, also when another was wrong: the next message's come behind them. */
+static int take_all(struct session *session, struct block_files *files, struct span message, struct error *error)
+{
+	struct reader reader = reader_of(message);
+	struct payload_ref ref;
+	int r = 0;
+
+	while (payload_find_ref(&reader, &ref)) {
+		const int fd = arrivals_take(&session->intake.arrivals);
+		if (fd < 0)
+			return refuse(error, ERROR_BAD_REQUEST, "fewer descriptors came than values that stand for them");
+		const uint32_t number = files->count;
+		if (r < 0 || number == PAYLOAD_FILES) {
+			(void)close(fd);
+			r = r < 0 ? r : refuse(error, ERROR_BAD_REQUEST, "more than 64 descriptors in a message");
+			continue;
+		}
+		r = add(files, fd, &ref, session->client.core->limits.max_message, error);
+		ref.file = number;
+		payload_write_ref((uint8_t *)(uintptr_t)reader.p - PAYLOAD_REF, PAYLOAD_BYTES, ref);
+	}
+	return r;
+}
+
+int files_take(struct session *session, struct span *message, struct block **block, struct error *error)
+{
+	struct intake *intake = &session->intake;
+	const uint32_t count = intake->refs;
+
+	arrivals_drop(&intake->arrivals, intake->begins); /* more than the messages before had values for */
+	if (count == 0)
+		return 0;
+	struct block *own = own_block(message, *block);
+	struct block_files *files = malloc(sizeof *files + PAYLOAD_FILES * sizeof(struct block *));
+	if (own && files) {
+		files->count = 0;
+		own->files = files;
+		*block = own;
+		return take_all(session, files, *message, error) < 0 ? -EINVAL : 1;
+	}
+	free(files);
+	*block = own;
+	for (uint32_t i = 0; i < count; i++) {
+		const int fd = arrivals_take(&intake->arrivals);
+		if (fd >= 0)
+			(void)close(fd);
+	}
+	return refuse(error, ERROR_OVERLOADED, "the daemon is out of memory");
+}
+
+void files_on_give_back(struct session *session, struct span numbers)
+{
+	struct reader reader = reader_of(numbers);
+	uint64_t number;
+	uint32_t n;
+
+	if (!session->client.fds || read_array(&reader, &n) < 0)
+		return;
+	for (; n > 0 && read_uint(&reader, &number) == 0; n--)
+		(void)sendq_given_back(&session->client.kept, number);
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * files: descriptors that clients hand over in place of bins, and get. docs/PROTOCOL.md, "Descriptors", is what they are
+ * told; proto/payload.h has the bytes.
+ */
+#ifndef SUPERVISOR_FILES_H
+#define SUPERVISOR_FILES_H
+
+#include "daemon/supervisor/session.h"
+
+/* The client says whether it takes descriptors, and hands them over: on a Unix socket it may. */
+void files_offer(struct session *session, bool fds);
+
+/*
+ * The descriptors of a message that has been taken. 0: it has none. 1: *block holds them and the message, which may have moved,
+ * and the caller drops its reference. -EINVAL: they are not as they must be, and *error says how; *block likewise.
+ */
+int files_take(struct session *session, struct span *message, struct block **block, struct error *error);
+
+/* objpool.give_back [number, …] */
+void files_on_give_back(struct session *session, struct span numbers);
+
+#endif

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/supervisor/loan.h"
+
+#include "proto/scan.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct loan {
+	struct block block;     /* first; without references: idle */
+	TAILQ_ENTRY(loan) link; /* in all */
+	struct loan_list *all;
+	struct loans *loans;    /* NULL: the worker has gone */
+	unsigned place;
+	unsigned age;           /* trims since it was used */
+	dev_t device;
+	ino_t inode;
+};
+
+void loans_open(struct loans *loans, struct board *board, struct loan_list *all)
+{
+	*loans = (struct loans){.board = board, .all = all};
+	for (unsigned i = 0; i < LENT_PLACES; i++)
+		atomic_store_explicit(&board->lent[i], LENT_FREE, memory_order_relaxed); /* the last process is gone */
+}
+
+static void loan_free(struct loan *loan)
+{
+	if (loan->loans)
+		loan->loans->at[loan->place] = NULL;
+	TAILQ_REMOVE(loan->all, loan, link);
+	(void)munmap(loan->block.bytes, loan->block.capacity);
+	(void)close(loan->block.fd);
+	free(loan);
+}
+
+/* block->drop */
+static void on_dropped(struct block *block)
+{
+	struct loan *loan = (struct loan *)block;
+	struct loans *loans = loan->loans;
+
+	const enum lent_state state = block->spoilt ? LENT_LOST : block->shown_to ? LENT_SHOWN : LENT_FREE;
+
+	if (loans)
+		atomic_store_explicit(&loans->board->lent[loan->place], state, memory_order_release);
+	loan->age = 0;
+	if (!loans || block->spoilt)
+		loan_free(loan);
+}
+
+void loans_close(struct loans *loans)
+{
+	for (unsigned i = 0; loans->board && i < LENT_PLACES; i++) {
+		struct loan *loan = loans->at[i];
+		if (loan && loan->block.refs == 0)
+			loan_free(loan);
+		else if (loan)
+			loan->loans = NULL;
+	}
+	*loans = (struct loans){0};
+}
+
+void loans_trim(struct loan_list *all)
+{
+	struct loan *loan, *next;
+
+	for (loan = TAILQ_FIRST(all); loan; loan = next) {
+		next = TAILQ_NEXT(loan, link);
+		if (loan->block.refs == 0 && ++loan->age > PAYLOAD_PATIENCE)
+			loan_free(loan);
+	}
+}
+
+/* ---- taking ---- */
+
+bool loan_is_spoken_of(struct span message)
+{
+	return message.size > 2 && message.bytes[0] == 0x96 && message.bytes[1] == FROM_PAYLOAD;
+}
+
+static int read_place(struct span message, uint64_t *place, uint64_t *offset, uint64_t *length, uint64_t *touched)
+{
+	struct reader reader = {.p = message.bytes + 2, .end = message.bytes + message.size};
+	uint64_t id;
+
+	if (read_uint(&reader, &id) < 0 || read_uint(&reader, place) < 0 || read_uint(&reader, offset) < 0 ||
+	    read_uint(&reader, length) < 0 || read_uint(&reader, touched) < 0)
+		return -EBADMSG;
+	return *place < LENT_PLACES ? 0 : -EBADMSG;
+}
+
+/* Maps the whole file. Takes the descriptor. */
+static struct loan *make(struct loans *loans, unsigned place, int fd, const struct stat *st)
+{
+	struct loan *loan = calloc(1, sizeof *loan);
+	void *bytes = loan ? mmap(NULL, (size_t)st->st_size, PROT_READ, MAP_SHARED, fd, 0) : MAP_FAILED;
+
+	if (bytes == MAP_FAILED) {
+		(void)close(fd);
+		free(loan);
+		return NULL;
+	}
+	*loan = (struct loan){.all = loans->all, .loans = loans, .place = place, .device = st->st_dev, .inode = st->st_ino};
+	loan->block = (struct block){.mapped = 1, .capacity = (size_t)st->st_size, .bytes = bytes, .fd = fd, .drop = on_dropped};
+	TAILQ_INSERT_TAIL(loans->all, loan, link);
+	loans->at[place] = loan;
+	return loan;
+}
+
+/* What is mapped at the place, if it is this file; else the file's new mapping. Takes the descriptor. */
+static struct loan *at_place(struct loans *loans, unsigned place, int fd)
+{
+	struct loan *known = loans->at[place];
+	struct stat st;
+
+	if (fstat(fd, &st) < 0 || (known && known->block.refs > 0)) {
+		(void)close(fd);
+		return NULL;
+	}
+	if (known && known->inode == st.st_ino && known->device == st.st_dev) {
+		(void)close(fd);
+		return known;
+	}
+	if (known)
+		loan_free(known);
+	return make(loans, place, fd, &st);
+}
+
+static bool is_one_value(const uint8_t *bytes, uint64_t length, uint64_t limit)
+{
+	struct scan scan;
+
+	if (length == 0 || length > limit)
+		return false;
+	scan_begin(&scan, limit);
+	return scan_run(&scan, bytes, (size_t)length) == 1 && scan.pos == length && !scan.deep;
+}
+
+struct block *loan_take(struct loans *loans, struct span message, struct arrivals *arrivals, uint64_t limit)
+{
+	uint64_t place, offset, length, touched;
+	const int fd = arrivals_take(arrivals);
+
+	if (fd < 0)
+		return NULL;
+	if (read_place(message, &place, &offset, &length, &touched) < 0 || payload_check(fd, offset, length) < 0) {
+		(void)close(fd);
+		return NULL;
+	}
+	struct loan *loan = at_place(loans, (unsigned)place, fd);
+	if (!loan)
+		return NULL;
+	loan->block.refs = 1;
+	loan->block.touched = (size_t)touched;
+	if (!is_one_value(loan->block.bytes + offset, length, limit)) {
+		block_unref(&loan->block);
+		return NULL;
+	}
+	return &loan->block;
+}

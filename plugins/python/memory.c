@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the elements of an array argument lie in. Where the call's bytes are in memory that the worker has mapped, the array
+ * looks at them there, and nothing is copied. An array that is still there when the call is over has to be kept: the host
+ * then puts a copy in its place. All of it is read-only to Python.
+ */
+#include "plugins/python/python.h"
+
+#include <pthread.h>
+
+struct memory {
+	PyObject_HEAD
+	const char *bytes;
+	Py_ssize_t size;
+	const struct objpool_host *host;
+	struct objpool_kept *kept; /* NULL: not yet, or never */
+	struct memory *next;       /* of the call's; the list has a reference to each */
+};
+
+struct gone {
+	struct gone *next;
+	const struct objpool_host *host;
+	struct objpool_kept *kept;
+};
+
+static struct memory *of_call;
+static struct gone *gone; /* let go on other threads; all of this is under the interpreter's lock */
+static pthread_t owner;
+
+static int memory_get_buffer(PyObject *self, Py_buffer *view, int flags)
+{
+	struct memory *memory = (struct memory *)self;
+	return PyBuffer_FillInfo(view, self, (void *)(uintptr_t)memory->bytes, memory->size, 1, flags);
+}
+
+static Py_ssize_t memory_length(PyObject *self)
+{
+	return ((struct memory *)self)->size;
+}
+
+static void let_go(const struct objpool_host *host, struct objpool_kept *kept)
+{
+	if (pthread_equal(owner, pthread_self())) {
+		objpool_let_go(host, kept);
+		return;
+	}
+	struct gone *one = PyMem_Malloc(sizeof *one); /* no memory: it is kept for ever */
+	if (one) {
+		*one = (struct gone){.next = gone, .host = host, .kept = kept};
+		gone = one;
+	}
+}
+
+static void memory_free(PyObject *self)
+{
+	struct memory *memory = (struct memory *)self;
+
+	if (memory->kept)
+		let_go(memory->host, memory->kept);
+	Py_TYPE(self)->tp_free(self);
+}
+
+static PyBufferProcs memory_buffer = {.bf_getbuffer = memory_get_buffer};
+static PySequenceMethods memory_sequence = {.sq_length = memory_length};
+static PyTypeObject memory_type = {
+	PyVarObject_HEAD_INIT(NULL, 0)
+	.tp_name = "objpool.memory",
+	.tp_basicsize = sizeof(struct memory),
+	.tp_flags = Py_TPFLAGS_DEFAULT,
+	.tp_dealloc = memory_free,
+	.tp_as_buffer = &memory_buffer,
+	.tp_as_sequence = &memory_sequence,
+};
+
+PyObject *memory_of(struct objpool_call *call, const char *bytes, size_t size)
+{
+	if (!call || !objpool_can_keep(call, bytes, size))
+		return PyBytes_FromStringAndSize(bytes, (Py_ssize_t)size);
+	if (PyType_Ready(&memory_type) < 0)
+		return NULL;
+	struct memory *memory = PyObject_New(struct memory, &memory_type);
+	if (!memory)
+		return NULL;
+	memory->bytes = bytes;
+	memory->size = (Py_ssize_t)size;
+	memory->host = call->host;
+	memory->kept = NULL;
+	memory->next = of_call;
+	of_call = memory;
+	Py_INCREF(memory);
+	return (PyObject *)memory;
+}
+
+/* Somebody else looks into it: it must stay what it is. */
+static void keep(struct objpool_call *call, struct memory *memory)
+{
+	memory->kept = objpool_keep(call, memory->bytes, (size_t)memory->size);
+	if (memory->kept)
+		return;
+	(void)fprintf(stderr, "out of memory: an array that outlives its call can't be kept\n");
+	abort();
+}
+
+void memory_end(struct objpool_call *call)
+{
+	struct memory *memory;
+	struct gone *one;
+
+	while ((memory = of_call)) {
+		owner = pthread_self();
+		of_call = memory->next;
+		if (Py_REFCNT(memory) > 1)
+			keep(call, memory);
+		Py_DECREF(memory);
+	}
+	while ((one = gone)) {
+		gone = one->next;
+		objpool_let_go(one->host, one->kept);
+		PyMem_Free(one);
+	}
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proto/arrivals.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { AT_ONCE = 253 }; /* SCM_MAX_FD */
+
+union control {
+	struct cmsghdr head;
+	char room[CMSG_SPACE(AT_ONCE * sizeof(int))];
+};
+
+static int keep(struct arrivals *arrivals, int fd)
+{
+	if (!arrivals->ring)
+		arrivals->ring = malloc(ARRIVALS_MOST * sizeof *arrivals->ring);
+	if (!arrivals->ring || arrivals->count == ARRIVALS_MOST) {
+		(void)close(fd);
+		return -EPROTO;
+	}
+	arrivals->ring[(arrivals->first + arrivals->count++) % ARRIVALS_MOST] = (struct arrival){.fd = fd, .until = arrivals->read};
+	return 0;
+}
+
+static int keep_all(struct arrivals *arrivals, struct msghdr *message)
+{
+	int r = message->msg_flags & MSG_CTRUNC ? -EPROTO : 0;
+
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (size_t at = CMSG_LEN(0); at + sizeof(int) <= c->cmsg_len; at += sizeof(int)) {
+			int fd;
+			memcpy(&fd, (const char *)c + at, sizeof fd);
+			if (keep(arrivals, fd) < 0)
+				r = -EPROTO;
+		}
+	}
+	return r;
+}
+
+ssize_t arrivals_recv(struct arrivals *arrivals, int fd, void *bytes, size_t size, int flags)
+{
+	union control control;
+	struct iovec iov = {.iov_base = bytes, .iov_len = size};
+	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+	ssize_t n;
+
+	do {
+		n = recvmsg(fd, &message, flags | MSG_CMSG_CLOEXEC);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return -errno;
+	arrivals->read += (uint64_t)n;
+	const int r = message.msg_controllen > 0 || (message.msg_flags & MSG_CTRUNC) ? keep_all(arrivals, &message) : 0;
+	return r < 0 ? r : n;
+}
+
+int arrivals_take(struct arrivals *arrivals)
+{
+	if (arrivals->count == 0)
+		return -1;
+	const int fd = arrivals->ring[arrivals->first].fd;
+	arrivals->first = (arrivals->first + 1) % ARRIVALS_MOST;
+	arrivals->count--;
+	return fd;
+}
+
+void arrivals_drop(struct arrivals *arrivals, uint64_t at)
+{
+	while (arrivals->count > 0 && arrivals->ring[arrivals->first].until <= at)
+		(void)close(arrivals_take(arrivals));
+}
+
+void arrivals_clear(struct arrivals *arrivals)
+{
+	arrivals_drop(arrivals, UINT64_MAX);
+	free(arrivals->ring);
+	*arrivals = (struct arrivals){0};
+}

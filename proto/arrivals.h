@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * arrivals: descriptors that have come over a Unix socket, until the bytes that speak of them have been read.
+ *
+ * The kernel gives a descriptor with the first byte of what it was sent with, or before it: a read that brings some ends
+ * with bytes of their sendmsg. So `until`, where that read ended, tells what they can't belong to: messages
+ * that begin there or later.
+ */
+#ifndef PROTO_ARRIVALS_H
+#define PROTO_ARRIVALS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum { ARRIVALS_MOST = 512 };
+
+struct arrivals {
+	struct arrival {
+		int fd;
+		uint64_t until;
+	} *ring;             /* NULL: none has come yet */
+	uint32_t first, count;
+	uint64_t read;       /* bytes, in all */
+};
+
+/* As recv, descriptors go to the end of the queue. -EPROTO: some were lost, or there are too many. */
+ssize_t arrivals_recv(struct arrivals *arrivals, int fd, void *bytes, size_t size, int flags);
+
+/* The next one, which the caller closes; -1: there is none. */
+int arrivals_take(struct arrivals *arrivals);
+
+/* Closes those that belong to messages before the stream's byte `at`. */
+void arrivals_drop(struct arrivals *arrivals, uint64_t at);
+
+/* Closes all. */
+void arrivals_clear(struct arrivals *arrivals);
+
+#endif

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proto/payload.h"
+
+#include "proto/pack.h"
+#include "proto/scan.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 8u
+#endif
+#ifndef F_SEAL_FUTURE_WRITE
+#define F_SEAL_FUTURE_WRITE 0x0010
+#endif
+
+enum { LEAST = 64 << 10, PLACE_BITS = 48 /* of an offset, or a length */ };
+
+struct payload {
+	struct block block; /* first: what others refer to */
+	TAILQ_ENTRY(payload) link;
+	struct payload_pool *pool;
+	unsigned age;       /* trims since it was used */
+};
+
+void payload_pool_init(struct payload_pool *pool)
+{
+	*pool = (struct payload_pool){0};
+	TAILQ_INIT(&pool->idle);
+}
+
+static void payload_free(struct payload *payload)
+{
+	(void)munmap(payload->block.bytes, payload->block.capacity);
+	(void)close(payload->block.fd);
+	free(payload);
+}
+
+static void take_out(struct payload_pool *pool, struct payload *payload)
+{
+	TAILQ_REMOVE(&pool->idle, payload, link);
+	pool->count--;
+	pool->held -= payload->block.touched;
+}
+
+static void drop_oldest(struct payload_pool *pool)
+{
+	struct payload *oldest = TAILQ_LAST(&pool->idle, payload_list);
+	take_out(pool, oldest);
+	payload_free(oldest);
+}
+
+/* block->drop */
+static void on_dropped(struct block *block)
+{
+	struct payload *payload = (struct payload *)block;
+	struct payload_pool *pool = payload->pool;
+
+	if (payload->block.spoilt) {
+		payload_free(payload);
+		return;
+	}
+	payload->age = 0;
+	TAILQ_INSERT_HEAD(&pool->idle, payload, link);
+	pool->count++;
+	pool->held += payload->block.touched;
+	while (pool->count > PAYLOAD_IDLE || pool->held > PAYLOAD_KEPT)
+		drop_oldest(pool);
+}
+
+/* ---- making ---- */
+
+static int make_file(size_t capacity)
+{
+	const unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+	int fd = memfd_create("objpool-payload", flags | MFD_NOEXEC_SEAL);
+
+	if (fd < 0 && errno == EINVAL) /* an older kernel */
+		fd = memfd_create("objpool-payload", flags);
+	if (fd >= 0 && ftruncate(fd, (off_t)capacity) < 0) {
+		(void)close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+static struct block *make(struct payload_pool *pool, size_t capacity)
+{
+	const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL;
+	struct payload *payload = calloc(1, sizeof *payload);
+	const int fd = payload ? make_file(capacity) : -1;
+	void *bytes = fd < 0 ? MAP_FAILED : mmap(NULL, capacity, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	if (bytes == MAP_FAILED || fcntl(fd, F_ADD_SEALS, seals) < 0) {
+		if (bytes != MAP_FAILED)
+			(void)munmap(bytes, capacity);
+		if (fd >= 0)
+			(void)close(fd);
+		free(payload);
+		return NULL;
+	}
+	payload->pool = pool;
+	payload->block = (struct block){.refs = 1, .mapped = 1, .capacity = capacity, .bytes = bytes, .fd = fd, .drop = on_dropped};
+	return &payload->block;
+}
+
+/* Powers of two, so that the next one fits. What is not filled is address space only. */
+static size_t capacity_for(size_t size)
+{
+	size_t capacity = LEAST;
+	while (capacity < size)
+		capacity *= 2;
+	return capacity;
+}
+
+struct block *payload_new(struct payload_pool *pool, size_t size, uint64_t session)
+{
+	const size_t capacity = capacity_for(size);
+	struct payload *payload;
+
+	TAILQ_FOREACH(payload, &pool->idle, link)
+		if (payload->block.capacity == capacity && (!payload->block.shown_to || payload->block.shown_to == session)) {
+			take_out(pool, payload);
+			payload->block.refs = 1;
+			return &payload->block;
+		}
+	struct block *block = make(pool, capacity);
+	if (!block)
+		pool->shortage = PAYLOAD_PATIENCE;
+	return block;
+}
+
+void payload_filled(struct block *block, size_t size)
+{
+	struct payload *payload = (struct payload *)block;
+	if (size > payload->block.touched)
+		payload->block.touched = size;
+}
+
+void payload_trim(struct payload_pool *pool)
+{
+	struct payload *payload;
+
+	pool->shortage -= pool->shortage > 0;
+	TAILQ_FOREACH(payload, &pool->idle, link)
+		payload->age++;
+	while ((payload = TAILQ_LAST(&pool->idle, payload_list)) && payload->age > PAYLOAD_PATIENCE)
+		drop_oldest(pool);
+}
+
+void payload_pool_clear(struct payload_pool *pool)
+{
+	while (!TAILQ_EMPTY(&pool->idle))
+		drop_oldest(pool);
+}
+
+/* ---- what others made ---- */
+
+/* block->drop */
+static void close_file(struct block *block)
+{
+	(void)close(block->fd);
+	free(block);
+}
+
+struct block *payload_of(int fd)
+{
+	struct block *block = malloc(sizeof *block);
+
+	if (!block) {
+		(void)close(fd);
+		return NULL;
+	}
+	*block = (struct block){.refs = 1, .fd = fd, .drop = close_file};
+	return block;
+}
+
+int payload_check(int fd, uint64_t offset, uint64_t length)
+{
+	const int seals = fcntl(fd, F_GET_SEALS);
+	struct statfs fs;
+	struct stat st;
+
+	if (seals < 0 || !(seals & F_SEAL_SHRINK) || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return -EINVAL;
+	if (fstatfs(fd, &fs) < 0 || fs.f_type != TMPFS_MAGIC) /* huge pages run out with a signal */
+		return -EINVAL;
+	const uint64_t size = (uint64_t)st.st_size;
+	return offset <= size && length <= size - offset ? 0 : -EINVAL;
+}
+
+/* ---- values that stand for it ---- */
+
+static uint64_t read_be64(const uint8_t *p)
+{
+	uint64_t v;
+	memcpy(&v, p, sizeof v);
+	return __builtin_bswap64(v);
+}
+
+struct payload_ref payload_read_ref(const uint8_t *p)
+{
+	const uint64_t from = read_be64(p + 2), size = read_be64(p + 10), mask = (UINT64_C(1) << PLACE_BITS) - 1;
+	return (struct payload_ref){.file = (uint32_t)(from >> PLACE_BITS), .kind = (uint32_t)(size >> PLACE_BITS),
+				    .offset = from & mask, .length = size & mask};
+}
+
+void payload_write_ref(uint8_t *p, int type, struct payload_ref ref)
+{
+	p[0] = 0xd8;
+	p[1] = (uint8_t)type;
+	p = pack_be64(p + 2, (uint64_t)ref.file << PLACE_BITS | ref.offset);
+	(void)pack_be64(p, (uint64_t)ref.kind << PLACE_BITS | ref.length);
+}
+
+bool payload_find_ref(struct reader *reader, struct payload_ref *ref)
+{
+	while (reader->p < reader->end) {
+		const uint8_t *at = reader->p;
+		if (scan_step(&reader->p, reader->end) < 0)
+			return false;
+		if (payload_is_ref(at, (size_t)(reader->end - at), PAYLOAD_BYTES)) {
+			*ref = payload_read_ref(at);
+			return true;
+		}
+	}
+	return false;
+}

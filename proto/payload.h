@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * payload: memory that can be handed to other processes: a block that is a mapping of a sealed memfd.
+ *
+ * Its size is sealed, so that whoever maps it can't be made to fault, and nobody but its maker can write to it. The
+ * maker keeps its mapping and fills it again, once it knows that no receiver looks at it any more: the first touch of
+ * fresh pages costs eight times the copy into warm ones. What lies idle in a pool for long is given back.
+ */
+#ifndef PROTO_PAYLOAD_H
+#define PROTO_PAYLOAD_H
+
+#include "proto/block.h"
+#include "proto/read.h"
+
+#include <sys/queue.h>
+
+enum {
+	PAYLOAD_IDLE = 16,      /* kept to be filled again, at most */
+	PAYLOAD_PATIENCE = 5,   /* calls of payload_trim after which an idle one is given back */
+	PAYLOAD_FILES = 64,     /* descriptors with one message */
+};
+#define PAYLOAD_KEPT ((size_t)512 << 20) /* bytes that idle ones may hold */
+
+TAILQ_HEAD(payload_list, payload);
+
+struct payload_pool {
+	struct payload_list idle; /* the latest first */
+	unsigned count;
+	size_t held;              /* bytes of their pages */
+	unsigned shortage;        /* of descriptors, or memory, not long ago: trims until that is forgotten; 0: none */
+};
+
+void payload_pool_init(struct payload_pool *pool);
+
+/*
+ * A block with room for `size` bytes, from the pool or new. It goes back to the pool with its last reference. NULL: the
+ * system has no memory or descriptor for it. One that was shown to a session is taken for that session only.
+ */
+struct block *payload_new(struct payload_pool *pool, size_t size, uint64_t session);
+
+/* It has been filled so far. */
+void payload_filled(struct block *block, size_t size);
+
+/* Gives back what has not been used for PAYLOAD_PATIENCE calls of this one. */
+void payload_trim(struct payload_pool *pool);
+
+/* Gives back all that is idle. */
+void payload_pool_clear(struct payload_pool *pool);
+
+/* A block for a file that a stranger has made: no bytes of it, only the descriptor, which it takes. NULL: no memory, and
+ * it is closed. */
+struct block *payload_of(int fd);
+
+/* May it be mapped: is it a memfd that can't shrink, and has it these bytes? 0 or -EINVAL. */
+int payload_check(int fd, uint64_t offset, uint64_t length);
+
+/*
+ * Where a value stands for bytes of a file: an ext of 16 bytes.
+ *
+ *   d8 | type | file, 2 bytes | offset, 6 bytes | kind, 2 bytes | length, 6 bytes
+ *
+ * PAYLOAD_BYTES stands for a bin (kind 0), or for an ext with these bytes (kind PAYLOAD_EXT | its type). In what a client
+ * sends, `file` is 0 and the descriptors are in the order of the values; in what it gets, `file` is the mark that hello told
+ * it. Inside the daemon it says which of the message's files it is. PAYLOAD_VALUES stands for packed values.
+ */
+enum { PAYLOAD_BYTES = 112, PAYLOAD_VALUES = 113, PAYLOAD_REF = 18, PAYLOAD_EXT = 0x100 };
+enum { PAYLOAD_SELF = PAYLOAD_FILES }; /* the number of the file that the message itself came in */
+
+struct payload_ref {
+	uint32_t file, kind;
+	uint64_t offset, length;
+};
+
+static inline bool payload_is_ref(const uint8_t *p, size_t size, int type)
+{
+	return size >= PAYLOAD_REF && p[0] == 0xd8 && p[1] == type;
+}
+struct payload_ref payload_read_ref(const uint8_t *p);
+
+/* Passes values up to and with the next ext PAYLOAD_BYTES, however deep. False: there is none in the rest. */
+bool payload_find_ref(struct reader *reader, struct payload_ref *ref);
+
+void payload_write_ref(uint8_t *p, int type, struct payload_ref ref);
+
+#endif
