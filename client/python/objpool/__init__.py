@@ -18,8 +18,9 @@ from . import errors
 from ._call import CallFuture
 from ._client import PRIVATE, Client, connect, create_pool, default_client, pool
 from ._pool import Lease, Method, Pool, Target
+from ._stream import Stream
 from .errors import *  # noqa: F401,F403
 
 __version__ = "0.1.0"
-__all__ = ["Client", "Pool", "Target", "Method", "Lease", "CallFuture", "PRIVATE", "connect", "create_pool", "default_client", "pool",
+__all__ = ["Client", "Pool", "Target", "Method", "Lease", "Stream", "CallFuture", "PRIVATE", "connect", "create_pool", "default_client", "pool",
            "errors", *errors.__all__]

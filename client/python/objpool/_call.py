@@ -72,8 +72,9 @@ def make_request(target: str, mapped: bool, name: str, args: Tuple[Any, ...], kw
         request.timeout = float(timeout)
         wire["timeout_ms"] = max(0, min(int(request.timeout * 1000 + 0.999), 1 << 53))
     request.collect = options.get("errors") == "collect"
-    if options.get("progress"):
-        request.progress = progress_to(options["progress"])
+    progress = options.get("progress")
+    if progress is not None and progress is not False:  # a bar may have no truth
+        request.progress = progress_to(progress)
         wire["progress"] = True
     return request
 

@@ -175,32 +175,39 @@ class Client:
         of a [pool] section of objpoold.conf(5). The pool goes with the last reference to it, with close(), and with this client; with
         owner="daemon" it stays.
         """
-        section: Dict[str, Any] = {"plugin": "python", **keys, "workers": workers}
-        args = list(args)
-        if isinstance(what, str):
-            section["class"] = what
-            stem = what.rpartition(":")[2]
-        else:
-            if not callable(what):
-                raise TypeError(f"a pool is made of a class or its name, and not of a {type(what).__name__}")
-            section["class"] = "objpool:Pickled"
-            args.insert(0, _values.as_object(what))
-            stem = getattr(what, "__name__", type(what).__name__)
-        if section["plugin"] == "python" and self.is_private:
-            section.setdefault("python_path", [os.path.abspath(path or ".") for path in sys.path if os.path.isdir(path or ".")])
-        if args:
-            section["args"] = args
-        if kwargs:
-            section["kwargs"] = dict(kwargs)
-        if slot_kwargs is not None:
-            section["slot_kwargs"] = [dict(each) for each in slot_kwargs]
-        section["pool"] = name or _pool.new_name(stem)
+        section = pool_section(what, workers, args, kwargs, slot_kwargs, name, keys, self.is_private)
         connection = self._connected()
         connection.call("objpool.create", [section])
         owned = _pool.Owned(connection, section["pool"])
         if section.get("owner") == "daemon":
             owned.keep()
         return Pool(self, section["pool"], owner=owned)
+
+
+def pool_section(what: Any, workers: Union[int, str], args: Sequence[Any], kwargs: Mapping[str, Any],
+                 slot_kwargs: Optional[Sequence[Mapping[str, Any]]], name: Optional[str], keys: Dict[str, Any], private: bool) -> Dict[str, Any]:
+    """What objpool.create is given for a pool of `what`."""
+    section: Dict[str, Any] = {"plugin": "python", **keys, "workers": workers}
+    args = list(args)
+    if isinstance(what, str):
+        section["class"] = what
+        stem = what.rpartition(":")[2]
+    elif callable(what):
+        section["class"] = "objpool:Pickled"
+        args.insert(0, _values.as_object(what))
+        stem = getattr(what, "__name__", type(what).__name__)
+    else:
+        raise TypeError(f"a pool is made of a class or its name, and not of a {type(what).__name__}")
+    if section["plugin"] == "python" and private:
+        section.setdefault("python_path", [os.path.abspath(path or ".") for path in sys.path if os.path.isdir(path or ".")])
+    if args:
+        section["args"] = args
+    if kwargs:
+        section["kwargs"] = dict(kwargs)
+    if slot_kwargs is not None:
+        section["slot_kwargs"] = [dict(each) for each in slot_kwargs]
+    section["pool"] = name or _pool.new_name(stem)
+    return section
 
 
 def _name_of(pool: Union[str, Pool]) -> str:

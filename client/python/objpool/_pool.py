@@ -6,8 +6,9 @@ import itertools
 import os
 from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
-from . import _call
+from . import _call, _stream
 from ._call import CallFuture
+from ._stream import Stream
 from ._wire import Connection
 from .errors import ConnectionLost
 
@@ -36,9 +37,21 @@ class Method:
         request = _call.make_request(target._address, target._mapped, self._name, args, kwargs, target._options)
         return _call.start(target._connection(), request)
 
+    def stream(self, *args: Any, ordered: Optional[bool] = None, window: Optional[int] = None, **kwargs: Any) -> Stream[Any]:
+        """Calls it, and returns an iterator of the results as they come.
+
+        Of a map the arguments are iterables, also endless ones: they are read as results are taken, never further ahead than
+        `window` items (by default as many as keep the objects busy). ordered=False: results come as they are finished.
+        """
+        target = self._target
+        options = target._options
+        ordered = options.get("ordered", True) if ordered is None else ordered
+        window = options.get("window") if window is None else window
+        return _stream.start(target._connection, target._address, target._mapped, self._name, args, kwargs, options, ordered, window)
+
     def options(self, **options: Any) -> "Method":
         """The same method with options: see :meth:`Target.options`."""
-        return Method(self._target.options(**options), self._name)
+        return type(self)(self._target.options(**options), self._name)
 
     def __repr__(self) -> str:
         return f"<objpool method {self._target._address}.{self._name}>"
@@ -50,6 +63,8 @@ class Target:
     Names that begin with an underscore, or that a target has itself, can be called with :meth:`call`.
     """
 
+    _method_class: Any = Method
+
     def __init__(self, client: "Client", address: str, options: Dict[str, Any], owner: Any = None) -> None:
         self._client = client
         self._address = address
@@ -60,20 +75,19 @@ class Target:
     def __getattr__(self, name: str) -> Method:
         if name.startswith("_"):
             raise AttributeError(name)
-        method = self.__dict__[name] = Method(self, name)
-        return method
+        return self._method_class(self, name)  # not kept: a cycle would keep the pool
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Calls the objects themselves: their __call__."""
-        return Method(self, "__call__")(*args, **kwargs)
+        return self._method_class(self, "__call__")(*args, **kwargs)
 
     def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """Calls a method by its name."""
-        return Method(self, method)(*args, **kwargs)
+        return self._method_class(self, method)(*args, **kwargs)
 
     def method(self, name: str) -> Method:
         """A method by its name."""
-        return Method(self, name)
+        return self._method_class(self, name)
 
     def options(self, **options: Any) -> Any:
         """The same target with options for all calls through it.
@@ -85,7 +99,7 @@ class Target:
         return self._with({**self._options, **_call.check_options(options)})
 
     def _with(self, options: Dict[str, Any]) -> "Target":
-        return Target(self._client, self._address, options, self._owner)
+        return type(self)(self._client, self._address, options, self._owner)
 
     def _connection(self) -> Connection:
         return self._client._connected()
@@ -100,15 +114,17 @@ class Target:
 class Pool(Target):
     """A pool of a daemon."""
 
+    _target_class: Any = Target
+
     def __init__(self, client: "Client", name: str, options: Optional[Dict[str, Any]] = None, owner: Any = None) -> None:
         super().__init__(client, name, options or {}, owner)
         self.name = name
 
     def _with(self, options: Dict[str, Any]) -> "Pool":
-        return Pool(self._client, self.name, options, self._owner)
+        return type(self)(self._client, self.name, options, self._owner)
 
     def _select(self, selector: str) -> Target:
-        return Target(self._client, f"{self.name}:{selector}", self._options, self._owner)
+        return self._target_class(self._client, f"{self.name}:{selector}", self._options, self._owner)
 
     @property
     def client(self) -> "Client":
@@ -141,7 +157,7 @@ class Pool(Target):
 
     def __len__(self) -> int:
         """How many slots it has now."""
-        return self._client.call("objpool.status", self.name)["pools"][0]["workers"]
+        return self._client.status(self.name)["pools"][0]["workers"]
 
     def __bool__(self) -> bool:
         return True

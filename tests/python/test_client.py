@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Calls in all their forms, futures, errors, leases, pools."""
+import concurrent.futures
+import threading
+
+import pytest
+
+import objpool
+from harness import DEADLINE, wait_for
+
+
+def test_every_target(pool):
+    assert pool.echo(1) == 1
+    assert pool.call("echo", 1, a=2) == {"args": [1], "kwargs": {"a": 2}}
+    assert pool[1].slot() == 1 and pool[-1].slot() == 1
+    assert pool.all.slot() == [0, 1]
+    assert pool.map.add([1, 2, 3], range(10, 14)) == [11, 13, 15]
+    assert pool.map.add(a=[1, 2], b=[3, 4]) == [4, 6]
+    assert pool.scatter.echo("ab" and ["a", "b"]) == ["a", "b"]
+    assert len({pool.key("a.b").slot() for _ in range(10)}) == 1
+    assert len(pool) == 2 and [each.slot() for each in pool] == [0, 1]
+    assert "sleep" in dir(pool)
+
+
+def test_options(pool):
+    assert pool.options(bind=[100]).map.add([1, 2]) == [101, 102]
+    assert pool.map.options(args_as="positional").add([(1, 2), (3, 4)]) == [3, 7]
+    with pytest.raises(TypeError, match="there is no option 'timeouts'"):
+        pool.options(timeouts=1)
+    with pytest.raises(objpool.BadRequest, match="chunk must be"):
+        pool.map.options(chunk="x").echo([1])
+    with pytest.raises(objpool.BadArgument, match="no int"):
+        pool.map.echo(3)
+
+
+def test_errors_are_typed(pool):
+    with pytest.raises(objpool.CallFailed) as caught:
+        pool[1].fail("out of paper", "PrinterError", "there")
+    error = caught.value
+    assert (error.code, error.message, error.type, error.traceback) == ("FAILED", "out of paper", "PrinterError", "there")
+    assert (error.pool, error.slot, error.generation, error.ran) == ("p", 1, 1, "yes")
+    assert str(error) == "PrinterError: out of paper"
+    with pytest.raises(AttributeError) as caught:
+        pool.nothing()
+    assert isinstance(caught.value, objpool.NoSuchMethod)
+    with pytest.raises(objpool.NoSuchSlot):
+        pool[7].echo(1)
+    with pytest.raises(objpool.NoSuchPool):
+        pool.client.pool("other").echo(1)
+    with pytest.raises(ValueError):
+        pool.add(1, "a")
+    with pytest.raises(objpool.WorkerLost) as caught:
+        pool[0].crash(9)
+    assert caught.value.signal == 9 and caught.value.ran == "maybe"
+
+
+def test_errors_survive_pickling(pool):
+    import pickle
+    with pytest.raises(objpool.CallFailed) as caught:
+        pool.map.fail(["a", "b"])
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert type(again) is objpool.CallFailed and again.index == 0 and again.message == "a" and again.pool == "p"
+
+
+def test_collected_errors_are_results_in_their_places(pool):
+    first, second, third = pool.options(errors="collect").map.add([1, 2, 3], [1, "x", 3])
+    assert (first, third) == (2, 6) and isinstance(second, objpool.BadArgument) and second.index == 1
+
+
+def test_a_timeout_is_a_timeout_error(pool):
+    with pytest.raises(TimeoutError) as caught:
+        pool.options(timeout=0.02).sleep(60)
+    assert isinstance(caught.value, objpool.Timeout) and isinstance(caught.value, concurrent.futures.TimeoutError)
+
+
+def test_a_daemon_that_does_not_answer_is_no_hang(start, monkeypatch):
+    import signal
+    from objpool import _call
+    monkeypatch.setattr(_call, "SLACK", 0.1)
+    daemon = start()
+    with objpool.connect(daemon.address) as client:
+        daemon.signal(signal.SIGSTOP)
+        try:
+            with pytest.raises(objpool.Timeout, match="has not answered"):
+                client.pool("p").options(timeout=0.05).echo(1)
+        finally:
+            daemon.signal(signal.SIGCONT)
+
+
+def test_futures(pool):
+    futures = [pool.echo.future(i) for i in range(100)]
+    assert [future.result(DEADLINE) for future in futures] == list(range(100))
+    done, _ = concurrent.futures.wait([pool.echo.future(i) for i in range(10)], DEADLINE)
+    assert len(done) == 10
+    assert isinstance(pool.fail.future().exception(DEADLINE), objpool.CallFailed)
+
+
+def test_callbacks_run_without_anybody_waiting(pool):
+    called = threading.Event()
+    results = []
+
+    def chain(future):
+        results.append(future.result())
+        if len(results) < 5:
+            pool.echo.future(len(results)).add_done_callback(chain)
+        else:
+            results.append(pool.echo("a call in a callback"))
+            results.append(pool.echo.future("a wait in a callback").result(DEADLINE))
+            called.set()
+
+    pool.echo.future(0).add_done_callback(chain)
+    assert called.wait(DEADLINE)
+    assert results == [0, 1, 2, 3, 4, "a call in a callback", "a wait in a callback"]
+
+
+def test_cancelling_a_future_cancels_the_call(client, pool):
+    future = pool[0].sleep.future(60)
+    wait_for(lambda: client.status("p")["pools"][0]["slots"][0]["running"], lambda: "the call to run")
+    waiting = threading.Thread(target=lambda: pytest.raises(concurrent.futures.CancelledError, future.result))
+    waiting.start()
+    assert future.cancel() and future.cancelled()
+    waiting.join(DEADLINE)
+    assert not waiting.is_alive()
+    assert pool[0].echo(1) == 1  # it does not sleep any more
+    assert not pool.echo.future(1).result() is None
+
+
+def test_a_future_times_out_and_goes_on(pool):
+    future = pool.sleep.future(0.2)
+    with pytest.raises(concurrent.futures.TimeoutError):
+        future.result(0.01)
+    assert future.result(DEADLINE) == 0.2
+
+
+def test_progress(pool):
+    steps = []
+    assert pool.options(progress=lambda *step: steps.append(step)).progress(3, 0.01, "x") == 3
+    assert steps and steps[-1][2] == "x"
+
+
+def test_leases(client, pool):
+    with pool.lease() as mine:
+        assert mine.call("slot") == mine.slot and mine.options(timeout=DEADLINE).echo(1) == 1
+        with pytest.raises(objpool.Timeout):
+            pool.lease(mine.slot, timeout=0.02)
+        with objpool.connect(client.address) as other:
+            with pytest.raises(TimeoutError):
+                other.pool("p")[mine.slot].method("echo").options(timeout=0.02)(1)
+    with pytest.raises(objpool.ConnectionLost, match="released"):
+        mine.echo(1)
+    lease = pool.lease(0)
+    del lease
+    with pool.lease(0, timeout=DEADLINE) as again:
+        assert again.slot == 0
+
+
+def test_pools_come_and_go(client):
+    with client.create_pool("Probe", 2, plugin="probe", kwargs={"tag": 1}, slot_kwargs=[{}, {"tag": 2}]) as pool:
+        assert pool.all.tag() == [1, 2]
+        assert pool.name in [each["name"] for each in client.pools()]
+    with pytest.raises(objpool.NoSuchPool):
+        pool.echo(1)
+    pool = client.create_pool("Probe", 1, plugin="probe")
+    name, part = pool.name, pool.all
+    del pool
+    assert part.echo(1) == [1]
+    del part
+    assert name not in [each["name"] for each in client.pools()]
+    with pytest.raises(objpool.CallFailed, match="no such luck"):
+        client.create_pool("Probe", 1, plugin="probe", kwargs={"fail": "no such luck"})
+    kept = client.create_pool("Probe", 1, plugin="probe", name="kept", owner="daemon").name
+    assert kept in [each["name"] for each in client.pools()]
+    client.drop(kept)
+
+
+def test_the_daemons_own_methods(client, pool):
+    client.ping()
+    assert client.describe(pool)["class"] == "Probe" and client.status()["server"] == "objpool"
+    assert client.scale("p", 3) == 3 and client.restart("p", 0) == 1 and client.forget("p") == 0
+    assert "objpool_" in client.metrics() and client.server["version"] == objpool.__version__
+    with pytest.raises(objpool.BadArgument):
+        client.scale("p", "x")
+
+
+def test_many_threads_share_a_client(pool):
+    wrong = []
+
+    def work(number):
+        for i in range(200):
+            if pool.echo([number, i]) != [number, i]:
+                wrong.append((number, i))
+            if pool.echo.future(i).result(DEADLINE) != i:
+                wrong.append(i)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(DEADLINE)
+    assert not any(thread.is_alive() for thread in threads) and not wrong
+
+
+def test_large_values_while_answers_wait_to_be_read(pool):
+    """Both sides would wait for each other, if who sends did not read."""
+    blob = bytes(range(256)) * (1 << 15)
+    futures = [pool.echo.future(blob) for _ in range(8)]
+    assert pool.echo(blob) == blob
+    assert all(future.result(DEADLINE) == blob for future in futures)
+
+
+def test_tcp(daemon):
+    with objpool.connect(daemon.tcp) as client:
+        assert client.pool("p").echo(1) == 1 and client.unpickle is False
+        with pytest.raises(objpool.BadValue, match="does not unpickle"):
+            client.pool("p").echo({1, 2})
+    with objpool.connect(daemon.tcp, unpickle=True) as client:
+        assert client.pool("p").echo({1, 2}) == {1, 2}
+
+
+def test_nobody_there(place):
+    with pytest.raises(objpool.NoDaemon, match="can't connect") as caught:
+        objpool.connect(f"unix:{place}/nothing")
+    assert isinstance(caught.value, ConnectionError)
+    with pytest.raises(objpool.NoDaemon, match="addresses are"):
+        objpool.connect("carrier:pigeon")

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What goes there and comes back: the pool's echo does not look into it."""
+import collections
+import datetime
+import decimal
+import enum
+import math
+import threading
+
+import pytest
+
+import objpool
+
+Point = collections.namedtuple("Point", "x y")
+
+
+class Colour(enum.IntEnum):
+    RED = 1
+
+
+class Plain:
+    def __init__(self, value):
+        self.value = value
+
+    def __eq__(self, other):
+        return self.value == other.value
+
+
+class Odd:
+    """Can be pickled, but not back."""
+
+    def __reduce__(self):
+        return int, ("not a number",)
+
+
+@pytest.mark.parametrize("value", [
+    None, True, -1, (1 << 64) - 1, -(1 << 63), 1.5, "ä", b"\0\1", [1, [2, {"a": None}]], {1: 2, "b": [3], b"c": 4.5, None: 1},
+    1 << 64, 1j, {1, 2}, frozenset([1]), datetime.datetime(2026, 1, 2), decimal.Decimal("1.10"), Point(1, 2), Colour.RED,
+    collections.OrderedDict(a=1), Plain([1]), [Plain(1), {"a": Plain(2)}], range(3), ValueError("x").args, [[[Plain(3)]]], {"a": [{1}]},
+])
+def test_there_and_back(pool, value):
+    back = pool.echo(value)
+    if isinstance(value, tuple) and type(value) is tuple:
+        value = list(value)
+    assert back == value and (type(back) is type(value))
+
+
+def test_nan_and_tuples(pool):
+    assert math.isnan(pool.echo(float("nan")))
+    assert pool.echo((1, (2, 3))) == [1, [2, 3]]
+    assert pool.echo(bytearray(b"ab")) == b"ab" and pool.echo(memoryview(b"ab")) == b"ab"
+
+
+def test_what_lives_here_goes_by_value(pool):
+    factor = 3
+    assert pool.echo(lambda x: x * factor)(2) == 6
+
+    class Local:
+        size = 7
+    assert pool.echo(Local)().size == 7
+
+
+def test_what_can_not_go_is_one_error(pool):
+    with pytest.raises(objpool.BadValue, match="lock"):
+        pool.echo(threading.Lock())
+    with pytest.raises(ValueError):
+        pool.echo("\ud800")
+    loop = []
+    loop.append(loop)
+    with pytest.raises(objpool.BadValue):
+        pool.echo(loop)
+    with pytest.raises(objpool.BadRequest):
+        deep = []
+        for _ in range(40):
+            deep = [deep]
+        pool.echo(deep)
+    with pytest.raises(objpool.BadValue, match="can't be unpickled here"):
+        pool.echo(Odd())
+    assert pool.echo(1) == 1
+
+
+def test_unpickling_may_call_us(pool):
+    """It happens in the thread of the caller, that no other waits for."""
+    global _pool
+    _pool = pool
+    assert pool.echo(Caller()) == 5
+
+
+_pool = None
+
+
+class Caller:
+    def __reduce__(self):
+        return _call_back, ()
+
+
+def _call_back():
+    return _pool.echo(5)
+
+
+def test_arrays(pool):
+    numpy = pytest.importorskip("numpy")
+    arrays = [numpy.arange(6.0).reshape(2, 3), numpy.arange(6).reshape(2, 3).T, numpy.zeros((0, 3), "f4"), numpy.array(5), numpy.array(["a", "bc"]),
+              numpy.arange(20)[::3], numpy.array([1, 2], ">i2"), numpy.array(["2026-01-01"], "M8[D]"), numpy.array([True, False]),
+              numpy.array([(1, 2.0, [3, 4])], [("a", "i4"), ("b", "f8"), ("c", "i8", (2,))]), numpy.array([{1}, None], object),
+              numpy.array([1 + 2j]), numpy.arange(100000.0)]
+    for array in arrays:
+        back = pool.echo(array)
+        assert back.dtype == array.dtype and back.shape == array.shape and (back == array).all()
+        back[...] = array  # it can be written to
+    assert pool.echo(arrays[1]).flags.f_contiguous
+    back = pool.echo([arrays[0], {"a": arrays[1]}])
+    assert (back[0] == arrays[0]).all() and (back[1]["a"] == arrays[1]).all()
+    assert pool.map.echo(numpy.arange(4)) == [0, 1, 2, 3]
+
+
+def test_numbers_of_numpy_are_numbers(pool):
+    numpy = pytest.importorskip("numpy")
+    back = pool.echo([numpy.float64(1.5), numpy.int32(3), numpy.bool_(True), numpy.str_("a"), numpy.float32(0.5)])
+    assert back == [1.5, 3, True, "a", 0.5] and [type(each) for each in back] == [float, int, bool, str, float]
+    assert pool.echo(numpy.datetime64("2026-01-01")) == numpy.datetime64("2026-01-01")
