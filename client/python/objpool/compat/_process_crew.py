@@ -315,7 +315,7 @@ class ProcessCrew:
             return _values.load_error(creation[2], True)
         error = _values.load_error(wire, True)
         if isinstance(error, errors.WorkerLost):
-            return WorkerLost(error.message)
+            return WorkerLost(error.message, **{key: getattr(error, key) for key in ("pool", "slot", "generation", "signal", "exit_status", "ran")})
         return error
 
     def members(self):

@@ -335,6 +335,8 @@ class Namespace:
         try:
             return self._main[name]
         except KeyError:
+            if name in self._unsent:
+                raise pickle.PicklingError(f"{name} of __main__ could not be sent to the worker: {self._unsent[name]}") from None
             raise AttributeError(f"module '__main__' has no attribute '{name}'") from None
 
     def _bind(self, name):

@@ -21,7 +21,7 @@ import time
 import traceback
 
 from . import _descriptors, _travel
-from ._errors import MaybeEncodingError
+from ._errors import not_sent
 
 CALL, MAP, STAR, NAMED = range(4)
 ONE, APART, PICKLED = range(3)
@@ -217,13 +217,13 @@ class Worker:
             return self._dumps((results, failed, elapsed))
         except Exception as error:
             if each == ONE:
-                return pickle.dumps(([], {0: self._failure(MaybeEncodingError(error, results[0] if mode == CALL else results))}, elapsed))
+                return pickle.dumps(([], {0: self._failure(not_sent(error, results[0] if mode == CALL else results))}, elapsed))
         failed = failed or {}
         for index, result in enumerate(results):
             try:
                 self._dumps(result)
             except Exception as error:
-                failed[index] = self._failure(MaybeEncodingError(error, result))
+                failed[index] = self._failure(not_sent(error, result))
                 results[index] = None
         return self._dumps((results, failed, elapsed))
 
@@ -237,7 +237,7 @@ class Worker:
             data = self._dumps(error)
             pickle.loads(data)
         except BaseException as reason:
-            data = pickle.dumps(MaybeEncodingError(reason, error))
+            data = pickle.dumps(not_sent(reason, error))
         return data, text
 
     def _extend_path(self, path):
