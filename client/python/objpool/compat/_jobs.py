@@ -7,6 +7,7 @@ when it has callbacks, by the crew's background thread: then it is ready when th
 import collections
 import itertools
 import threading
+import time
 from multiprocessing import TimeoutError
 
 from ._crew import APART, ONE, Hub, Task, deadline_of
@@ -174,6 +175,8 @@ class IMapIterator:
         self._ahead = 0                         # items of them
         self._batch = 1
         self._batch_most = max(1, self.AHEAD_MOST // (2 * self._crew.size)) if pool._may_batch else 1
+        self._collected = []                    # items that were read and not sent, while more are read
+        self._passed = 0                        # items that were sent
         self._ended = False                     # the input has
         self._unbounded = False                 # join() is waiting: all input is to be read
         self._error = None
@@ -213,24 +216,32 @@ class IMapIterator:
 
     def _send_one(self):
         size = self._batch if self._chunksize == 1 else self._chunksize
-        items, error = [], None
+        error, passed, begun = None, self._passed, time.perf_counter()
         try:
-            items.extend(itertools.islice(self._input, size))
+            self._collected.extend(itertools.islice(self._input, size))
         except Exception as raised:
             error = raised
+        read = self._passed - passed + len(self._collected)
         if self._chunksize > 1 and error is not None:
-            items = []          # a chunk that the input breaks off is not run
-        if items:
-            self._send(items)
-        if error is not None or len(items) < size:
+            self._collected.clear()     # a chunk that the input breaks off is not run
+        if time.perf_counter() - begun > self.BATCH_SECONDS:
+            self._batch = 1             # input that takes its time goes on as it comes
+        self._pass_on()
+        if error is not None or read < size:
             self._end(error)
 
-    def _send(self, items):
-        task = Task(items, self, ONE if self._chunksize > 1 else APART)
+    def _pass_on(self):
+        """Sends what has been read."""
         with self._guard:
+            items = self._collected[:]
+            if not items:
+                return
+            del self._collected[:len(items)]
+            self._passed += len(items)
+            task = Task(items, self, ONE if self._chunksize > 1 else APART)
+            task.size = len(items)
             self._in_flight += 1
             self._ahead += len(items)
-            task.size = len(items)
             if self._ordered:
                 self._sent.append(task)
         self._crew.submit([task], self._work)
@@ -307,7 +318,21 @@ class IMapIterator:
             if task is not None:
                 self._accept(task)
                 return
-            if not (self._crew.wait(self._hub, deadline) if in_flight else self._hub.wait(deadline)):
+            if in_flight:
+                if not self._crew.wait(self._hub, deadline):
+                    raise TimeoutError
+            else:
+                self._await_input(deadline)
+
+    def _await_input(self, deadline):
+        """The input keeps us waiting for a whole batch, and may itself wait for our results: then it goes item by item."""
+        self._batch, pause = 1, 0.0005
+        while not self._hub.news:
+            if self._chunksize == 1 and self._collected:
+                self._pass_on()
+                return
+            pause = min(2 * pause, 0.05)
+            if not self._hub.wait(deadline_of(pause)) and deadline is not None and time.monotonic() >= deadline:
                 raise TimeoutError
 
     def _raise_end(self):

@@ -303,6 +303,7 @@ class ProcessCrew:
 
     def in_background(self, function):
         self.background.finished.append(function)
+        self.background.start()
         self.background.call()
 
     # Errors

@@ -219,7 +219,7 @@ def _dump_by_value(value, wanted, is_shared, definition=NotImplemented):
 def _dumps(value, wanted, is_shared):
     try:
         data = pickle.dumps(value, PROTOCOL)
-        if b"__main__" not in data:
+        if b"__main__" not in data and b"multiprocessing.connection" not in data:
             return data
         refused = None
     except Exception as error:      # what it is depends on the value; code by value may do
