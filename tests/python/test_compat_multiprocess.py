@@ -6,6 +6,7 @@ import gc
 import itertools
 import os
 import pickle
+import select
 import signal
 import sys
 import threading
@@ -40,7 +41,7 @@ def end(how):
 def wait_for_file(path):
     deadline = time.monotonic() + SOON
     while not os.path.exists(path) and time.monotonic() < deadline:
-        time.sleep(0.002)
+        select.select([], [], [], 0.002)
     return os.getpid()
 
 
@@ -664,6 +665,7 @@ if __name__ == "__main__":
 def test_a_large_global_is_sent_once(program):
     process = program("""
 import pickle
+import select
 from objpool.compat.multiprocess import Pool
 class Large:
     pickled = 0
