@@ -90,6 +90,9 @@ def test_a_pool_of_your_own(place, start):
     float(out[0])
     assert out[1:3] == ["null", "[0, 0, 40, 0]"]
     assert len(out) > 8 and "4 of 4 ready" in "\n".join(out)
+    life = block("sh", "create jobs").replace("build/objpool", str(BUILD / "objpool"))
+    out = run("bash", "-ec", life, env={**os.environ, "OBJPOOL_ADDRESS": daemon.address}).splitlines()
+    assert '{"job": 1}' in out and "[5, 5, 5, 5]" in out and out[-1].startswith("jobs ")
 
 
 def test_python(dice, place):
