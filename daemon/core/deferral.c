@@ -31,6 +31,7 @@ void deferral_remove(struct slot *slot, struct batch *batch)
 	(void)idmap_remove(&slot->by_tag, batch->tag);
 	batch->tag = 0;
 	scheduler_relist(slot); /* with nothing put off, it may be one that has had all its calls */
+	pool_wake(slot->pool);
 }
 
 /* The worker, if there is one, shall forget it too. */

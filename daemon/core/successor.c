@@ -39,7 +39,7 @@ bool successor_recycle(struct slot *old)
 static uint64_t calls_left(const struct slot *slot)
 {
 	const uint64_t most = slot->pool->settings.max_calls;
-	if (most == 0 || slot->plan == PLAN_LEAVE || slot->no_successor || !TAILQ_EMPTY(&slot->deferred))
+	if (most == 0 || slot->plan == PLAN_LEAVE || slot->no_successor || slot->leased || !TAILQ_EMPTY(&slot->deferred))
 		return UINT64_MAX;
 	return slot->tasks < most ? most - slot->tasks : 0;
 }
@@ -59,7 +59,7 @@ void successor_consider(struct slot *slot)
 {
 	const uint64_t most = slot->pool->settings.max_calls;
 
-	if (most == 0 || slot->successor || slot->leased)
+	if (most == 0 || slot->successor || slot->leased || !TAILQ_EMPTY(&slot->deferred))
 		return;
 	if (slot->no_successor && slot->pool->core->now < slot->try_again)
 		return;

@@ -548,9 +548,11 @@ static void replay(struct host *host, struct reader *reader)
 	task->handle.call.session = task->handle.call.deadline = task->handle.call.index = 0;
 	const size_t start = host->reply.size;
 	const bool given = task_add_array(task, args) == 0 && task_add_map(task, kwargs) == 0;
+	task->deferrals = NULL; /* there is nobody to answer later, */
+	task->invoker = NULL;   /* and no batch to call from */
 	const int r = given ? task_run(task, &method) : -1;
-	if (r > 0)
-		deferred_undo(&host->deferrals, deferred_take(task));
+	task->deferrals = &host->deferrals;
+	task->invoker = &host->invoker;
 	if (r < 0)
 		(void)fprintf(stderr, "the sticky call of %s failed when it was replayed: %s\n", text,
 			      task->handle.error.message ? task->handle.error.message : "it did not say why");
