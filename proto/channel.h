@@ -152,6 +152,13 @@ static inline bool board_move(struct board *board, uint32_t id, enum board_state
 						       memory_order_acq_rel, memory_order_acquire);
 }
 
+/* Takes it back, unless the worker has begun it. */
+static inline bool board_revoke(struct board *board, uint32_t id)
+{
+	return board_move(board, id, BOARD_HANDED, BOARD_REVOKED) ||
+	       atomic_load_explicit(&board_entry(board, id)->word, memory_order_acquire) == board_word(id, BOARD_REVOKED);
+}
+
 static inline enum board_state board_state(struct board *board, uint32_t id)
 {
 	const uint64_t word = atomic_load_explicit(&board_entry(board, id)->word, memory_order_acquire);

@@ -379,7 +379,7 @@ static void on_abandoned(struct ticket *ticket, const struct error *why)
 	if (why) {
 		struct error error = *why;
 		error.message.bytes = (const uint8_t *)error.text; /* it refers to itself */
-		error.ran = call_has_begun(call) ? RAN_MAYBE : RAN_NO;
+		error.ran = call_revoke(call) ? RAN_MAYBE : RAN_NO;
 		error.pool = call->pool->name;
 		call_fail(call, &error);
 		return;
@@ -394,7 +394,7 @@ static void on_deadline(struct timer *timer)
 {
 	struct call *call = container_of(timer, struct call, timer);
 	struct error error;
-	error_say(&error, ERROR_TIMEOUT, call_has_begun(call) ? RAN_MAYBE : RAN_NO, "the call's time is over");
+	error_say(&error, ERROR_TIMEOUT, call_revoke(call) ? RAN_MAYBE : RAN_NO, "the call's time is over");
 	error.pool = call->pool->name;
 	call_fail(call, &error);
 }
@@ -584,30 +584,30 @@ bool call_rerun(struct call *call)
 	return true;
 }
 
-static bool has_begun_in(const struct slot *slot, const struct call *call)
+static bool revoke_in(const struct slot *slot, const struct call *call)
 {
 	const struct batch *batch;
+	bool begun = false;
+
 	TAILQ_FOREACH(batch, &slot->deferred, link)
-		if (batch->call == call)
-			return true;
+		begun = begun || batch->call == call;
 	TAILQ_FOREACH(batch, &slot->handed, link)
-		if (batch->call == call && board_state(slot->board, batch->id) != BOARD_HANDED)
-			return true;
-	return false;
+		if (batch->call == call && !board_revoke(slot->board, batch->id))
+			begun = true;
+	return begun;
 }
 
-bool call_has_begun(const struct call *call)
+bool call_revoke(const struct call *call)
 {
 	const struct pool *pool = call->pool;
 	const struct slot *slot;
+	bool begun = false;
 
 	if (call->left < call->total || call->reruns > 0 || call->only.tag || call->sticky)
 		return true; /* or will have */
 	for (uint32_t i = 0; i < pool->size; i++)
-		if (has_begun_in(pool->slots[i], call))
-			return true;
+		begun = revoke_in(pool->slots[i], call) || begun;
 	TAILQ_FOREACH(slot, &pool->others, link)
-		if (has_begun_in(slot, call))
-			return true;
-	return false;
+		begun = revoke_in(slot, call) || begun;
+	return begun;
 }

@@ -141,8 +141,8 @@ void call_fail(struct call *call, const struct error *error);
 /* May its tasks be run again, after their worker died? Counts. */
 bool call_rerun(struct call *call);
 
-/* Has any of its tasks been begun by a worker? */
-bool call_has_begun(const struct call *call);
+/* It is about to fail: takes back what no worker has begun. Has one begun any of it? */
+bool call_revoke(const struct call *call);
 
 /* The call that the ticket belongs to; NULL when it is none's. */
 struct call *call_of_ticket(struct ticket *ticket);
