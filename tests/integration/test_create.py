@@ -41,8 +41,8 @@ def test_a_constructor_that_fails_leaves_nothing_behind(start):
         before = daemon.descriptors()
         error, _ = make(client, workers=3, kwargs={"fail": "no licence", "fail_slots": [1]})
         assert error.startswith("FAILED: pool made could not be created: ") and "no licence" in error
-        assert names(client) == [] and daemon.children() == []
-        assert daemon.descriptors() == before
+        assert names(client) == []
+        wait_for(lambda: daemon.children() == [] and daemon.descriptors() == before, lambda: "the last worker to end")
         assert make(client)[0] is None
 
 
