@@ -79,10 +79,11 @@ enum shape { SHAPE_ZIP = 0, SHAPE_SINGLE = 1, SHAPE_POSITIONAL = 2, SHAPE_KEYWOR
  * gone; and when the worker dies it tells what had run.
  *
  *     HANDED --worker--> STARTED --supervisor--> CANCELLED
+ *        |                  `------worker------> COMMITTED (it will be answered, whoever gives it up)
  *        `---supervisor--> REVOKED (the worker passes over it)
  */
 enum { BOARD_ENTRIES = 1024 };
-enum board_state { BOARD_HANDED = 1, BOARD_STARTED = 2, BOARD_CANCELLED = 3, BOARD_REVOKED = 4 };
+enum board_state { BOARD_HANDED = 1, BOARD_STARTED = 2, BOARD_CANCELLED = 3, BOARD_REVOKED = 4, BOARD_COMMITTED = 5 };
 
 struct board_entry {
 	_Atomic uint64_t word;   /* id << 8 | state */

@@ -43,6 +43,12 @@ static void say_lost(const struct lease *lease, struct error *error)
 	error->slot = lease->index;
 }
 
+/* Else it won't. */
+static bool has_begun(const struct batch *batch)
+{
+	return batch->tag || (!batch->flow && !board_revoke(batch->slot->board, batch->id));
+}
+
 /* What its holder has asked of the slot, and no worker has begun, must not reach another instance, or this one when it is anybody's. */
 static void fail_calls(const struct lease *lease)
 {
@@ -54,7 +60,7 @@ static void fail_calls(const struct lease *lease)
 	for (call = TAILQ_FIRST(&pool->calls); call; call = next) {
 		next = TAILQ_NEXT(call, link);
 		const bool for_slot = call->select == SELECT_SLOT && call->only.slot->index == lease->index;
-		if (call->answered || call->ticket.client != lease->client || !for_slot || call_revoke(call))
+		if (call->answered || call->ticket.client != lease->client || !for_slot || has_begun(&call->only))
 			continue;
 		say_lost(lease, &error);
 		call_fail(call, &error); /* a call of one batch ends no other */
