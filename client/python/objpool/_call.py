@@ -60,13 +60,13 @@ def make_request(target: str, mapped: bool, name: str, args: Tuple[Any, ...], kw
     if mapped and not fed:
         args, kwargs = _mapped(args, kwargs, options.get("args_as", "zip"))
     if not kwargs and not options and not more and "." not in target:
-        return Request(f"{target}.{name}", args, name)
+        return Request(f"{target}.{name}", list(args), name)
     wire = {key: options[key] for key in _WIRE_OPTIONS.intersection(options)}
     if kwargs:
         wire["kwargs"] = kwargs
     if more:
         wire.update(more)
-    request = Request("objpool.call", (target, name, None if fed else args, wire), name)
+    request = Request("objpool.call", [target, name, None if fed else list(args), wire], name)
     timeout = options.get("timeout")
     if timeout is not None:
         request.timeout = float(timeout)

@@ -115,10 +115,10 @@ class Input:
         if not batch or self.ended:
             return
         try:
-            data = _values.pack((2, "objpool.feed", (self.entry.id, batch)))
+            data = _values.pack([2, "objpool.feed", [self.entry.id, batch]])
         except BadValue:
             batch, self.fault = self._sendable(batch)
-            data = _values.pack((2, "objpool.feed", (self.entry.id, batch)))
+            data = _values.pack([2, "objpool.feed", [self.entry.id, batch]])
         self.sent += len(batch)
         self.connection.send(data)
         if self.fault is not None:
@@ -139,11 +139,11 @@ class Input:
             return
         self.ended = True
         self.items = iter(())
-        params: Tuple[Any, ...] = (self.entry.id,)
+        params: List[Any] = [self.entry.id]
         if self.fault is not None:
-            params += (f"{type(self.fault).__name__}: {self.fault}",)
+            params.append(f"{type(self.fault).__name__}: {self.fault}")
         if self.entry.message is None:
-            self.connection.send(_values.pack((2, "objpool.feed_end", params)))
+            self.connection.send(_values.pack([2, "objpool.feed_end", params]))
 
     # What the thread that takes results does.
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import functools
 import io
+import operator
 import pickle
 import struct
 import sys
 import types
-from typing import Any, List, Optional
+from typing import Any, List, Optional, Tuple
 
 import msgpack
 
@@ -24,6 +25,7 @@ OBJECT = 80
 ARRAY = 81
 
 _PLAIN = frozenset({int, float, str, bytes, bool, type(None)})
+_NUMBERS = frozenset({int, float, bool, type(None)})
 _ALIGN = 64
 
 
@@ -126,39 +128,82 @@ def array_memory(array: Any) -> memoryview:
     return memoryview(numpy.ascontiguousarray(array).reshape(-1).view(numpy.uint8)).cast("B") if array.size else memoryview(b"")
 
 
-def encode(value: Any) -> Any:
-    """The hook of the packer: something that msgpack knows, for something that it does not."""
+class _Encoder:
+    """The hook of one packer: something that msgpack knows, for something that it does not."""
+
+    __slots__ = ("odd",)
+
+    def __init__(self) -> None:
+        self.odd = False  #: there was what could be a key that a map can't have
+
+    def __call__(self, value: Any) -> Any:
+        kind = type(value)
+        self.odd = self.odd or kind.__hash__ is not None
+        if kind is tuple:
+            return list(value)
+        numpy = sys.modules.get("numpy")
+        if numpy is not None:
+            if kind is numpy.ndarray:
+                header = array_header(value)
+                if header is not None:
+                    return msgpack.ExtType(ARRAY, b"".join((header, array_memory(value))))
+            elif isinstance(value, numpy.generic) and (value.dtype.kind in "iufb" and value.dtype.itemsize <= 8 or value.dtype.kind == "U"):
+                return value.item()
+        return as_object(value)
+
+
+def _repaired(value: Any) -> Any:
+    """The value with OBJECTs for dicts whose keys no map can have, and for strings that are no Unicode; itself if it has none."""
     kind = type(value)
-    if kind is tuple:
-        return list(value)
-    numpy = sys.modules.get("numpy")
-    if numpy is not None:
-        if kind is numpy.ndarray:
-            header = array_header(value)
-            if header is not None:
-                return msgpack.ExtType(ARRAY, b"".join((header, array_memory(value))))
-        elif isinstance(value, numpy.generic) and (value.dtype.kind in "iufb" and value.dtype.itemsize <= 8 or value.dtype.kind == "U"):
-            return value.item()
-    return msgpack.ExtType(OBJECT, dump_object(value))
+    if kind is str:
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return as_object(value)
+    elif kind is list or kind is tuple:
+        if not set(map(type, value)) <= _NUMBERS:
+            items = [_repaired(item) for item in value]
+            return value if all(map(operator.is_, items, value)) else items
+    elif kind is dict:
+        if not set(map(type, value)) <= _PLAIN or any(type(key) is str and _repaired(key) is not key for key in value):
+            return as_object(value)
+        items = [_repaired(item) for item in value.values()]
+        return value if all(map(operator.is_, items, value.values())) else dict(zip(value, items))
+    return value
 
 
-_packers: List[msgpack.Packer] = []
+_packers: List[Tuple[Any, _Encoder]] = []
+
+
+def _new_packer() -> Tuple[Any, _Encoder]:
+    encoder = _Encoder()
+    return msgpack.Packer(default=encoder, strict_types=True, use_bin_type=True), encoder
 
 
 def pack(message: Any) -> bytes:
     """The message's bytes. A BadValue says which value can't go."""
     try:
-        packer = _packers.pop()  # one of its own for each nested or concurrent use
+        both = _packers.pop()  # one of its own for each nested or concurrent use
     except IndexError:
-        packer = msgpack.Packer(default=encode, strict_types=True, use_bin_type=True)
+        both = _new_packer()
+    packer, encoder = both
+    encoder.odd = False
     try:
-        data = packer.pack(message)
+        data = b""
+        try:
+            data = packer.pack(message)
+        except UnicodeEncodeError:
+            encoder.odd = True
+            packer, encoder = both = _new_packer()
+        repaired = _repaired(message) if encoder.odd else message
+        if repaired is not message or not data:
+            data = packer.pack(repaired)
     except ObjpoolError:
         raise
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise BadValue(f"a value can't be sent: {error}") from error
     if len(_packers) < 8:
-        _packers.append(packer)
+        _packers.append(both)
     return data
 
 

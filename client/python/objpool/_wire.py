@@ -397,7 +397,7 @@ class Connection(Inbox):
         """Sends a request."""
         msgid = self.add(entry)
         try:
-            data = _values.pack((0, msgid, method, params))
+            data = _values.pack([0, msgid, method, params])
         except BaseException:
             self.pending.pop(msgid, None)
             raise
@@ -407,7 +407,7 @@ class Connection(Inbox):
 
     def notify(self, method: str, *params: Any) -> None:
         """Sends a notification, without waiting."""
-        self.send_soon(_values.pack((2, method, params)))
+        self.send_soon(_values.pack([2, method, list(params)]))
 
     def cancel(self, entry: Entry) -> None:
         """Gives a call up; what still comes of it is passed over."""

@@ -135,7 +135,7 @@ class Connection(Inbox):
         """Sends a request."""
         msgid = self.add(entry)
         try:
-            self.send(_values.pack((0, msgid, method, params)))
+            self.send(_values.pack([0, msgid, method, params]))
         except BaseException:
             self.pending.pop(msgid, None)
             raise
@@ -143,7 +143,7 @@ class Connection(Inbox):
     def notify(self, method: str, *params: Any) -> None:
         """Sends a notification, if there is somebody to get it."""
         if self.lost is None and not self.loop.is_closed():
-            self.send(_values.pack((2, method, params)))
+            self.send(_values.pack([2, method, list(params)]))
 
     def cancel(self, entry: Entry) -> None:
         """Gives a call up."""
@@ -523,7 +523,7 @@ class Client:
 
     async def call(self, method: str, *args: Any) -> Any:
         """Calls target.method as the wire has it."""
-        return await (await self._connected()).call(method, args)
+        return await (await self._connected()).call(method, list(args))
 
     async def ping(self) -> None:
         """Returns when the daemon has answered."""
