@@ -193,8 +193,8 @@ def pack(message: Any) -> bytes:
         try:
             data = packer.pack(message)
         except UnicodeEncodeError:
-            encoder.odd = True
             packer, encoder = both = _new_packer()
+            encoder.odd = True
         repaired = _repaired(message) if encoder.odd else message
         if repaired is not message or not data:
             data = packer.pack(repaired)
