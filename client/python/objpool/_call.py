@@ -92,11 +92,12 @@ def collected(result: Any, unpickle: bool) -> List[Any]:
     return [_values.load(value) if error is None else _values.load_error(error, unpickle) for error, value in result]
 
 
-def value_of(request: Request, connection: Connection, message: Any) -> Any:
+def value_of(request: Request, connection: Any, entry: Entry) -> Any:
     """What the call returns, or raises."""
+    message = entry.message
     if request.collect and message[2] is None and isinstance(message[3], list):
         return collected(message[3], connection.unpickle)
-    return connection.result(message)
+    return connection.result(message, entry)
 
 
 # ---- at once --------------------------------------------------------------------------------------------------------------------
@@ -126,7 +127,7 @@ def _call(connection: Connection, request: Request, entry: Entry, turn: Callable
         if entry.message is None:
             connection.cancel(entry)
         raise
-    return value_of(request, connection, entry.message)
+    return value_of(request, connection, entry)
 
 
 class _ProgressEntry(Entry):
@@ -262,7 +263,7 @@ class CallFuture(concurrent.futures.Future):
             return
         self._entry.future = None
         try:
-            value = value_of(self._request, self._connection, self._entry.message)
+            value = value_of(self._request, self._connection, self._entry)
         except BaseException as error:
             self.set_exception(Cancelled(str(error)) if isinstance(error, concurrent.futures.CancelledError) else error)
         else:

@@ -115,12 +115,12 @@ class Input:
         if not batch or self.ended:
             return
         try:
-            data = _values.pack([2, "objpool.feed", [self.entry.id, batch]])
+            data = _values.pack_with([2, "objpool.feed", [self.entry.id, batch]], self.connection.store)
         except BadValue:
             batch, self.fault = self._sendable(batch)
-            data = _values.pack([2, "objpool.feed", [self.entry.id, batch]])
+            data = _values.pack_with([2, "objpool.feed", [self.entry.id, batch]], self.connection.store)
         self.sent += len(batch)
-        self.connection.send(data)
+        self.connection.send(*data)
         if self.fault is not None:
             self.end()
 

@@ -67,7 +67,9 @@ class Connection(Inbox):
         self._flushing = False
         self.loop.add_reader(sock, self._on_readable)
 
-    def send(self, data: bytes) -> None:
+    store = None  # large values go through the socket
+
+    def send(self, data: bytes, _: Any = None) -> None:
         """Sends it, with all else that is sent in this turn of the loop."""
         if self.lost is not None:
             raise ConnectionLost(self.lost.message, ran="no")
@@ -162,7 +164,7 @@ class Connection(Inbox):
         finally:
             if entry.message is None:
                 self.cancel(entry)
-        return _call.value_of(request, self, entry.message)
+        return _call.value_of(request, self, entry)
 
     async def call(self, method: str, params: Any, timeout: Optional[float] = None) -> Any:
         """A call of the daemon's own methods."""
@@ -170,7 +172,7 @@ class Connection(Inbox):
         request.timeout = timeout
         return await self.request(request)
 
-    def result(self, message: Any) -> Any:
+    def result(self, message: Any, entry: Any = None) -> Any:
         """The value of a response; raises its error."""
         if message[2] is not None:
             raise _values.load_error(message[2], self.unpickle)
