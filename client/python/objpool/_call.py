@@ -131,8 +131,6 @@ def _call(connection: Connection, request: Request, entry: Entry, turn: Callable
 
 
 class _ProgressEntry(Entry):
-    __slots__ = ("steps",)
-
     def __init__(self) -> None:
         super().__init__()
         self.steps: Deque[Any] = collections.deque()
@@ -179,8 +177,6 @@ def progress_to(progress: Any) -> Callable[[Any, Any, Any], None]:
 
 
 class _FutureEntry(Entry):
-    __slots__ = ("future", "background")
-
     def __init__(self, future: "CallFuture", background: Any) -> None:
         super().__init__()
         self.future: Optional[CallFuture] = future  #: None when it is done: nothing is left in a circle

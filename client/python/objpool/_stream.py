@@ -43,8 +43,6 @@ def never_blocks(source: Any) -> bool:
 class StreamEntry(Entry):
     """What has come of a streamed call."""
 
-    __slots__ = ("results", "credits", "steps", "called")
-
     def __init__(self) -> None:
         super().__init__()
         self.results: Deque[List[Any]] = collections.deque()  # [msgid, index, error, value]

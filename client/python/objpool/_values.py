@@ -232,7 +232,7 @@ def pack(message: Any) -> bytes:
 
 def pack_with(message: Any, store: Optional[_files.Store]) -> Tuple[bytes, Optional[_files.Outgoing]]:
     """The message's bytes, and what goes beside them if there is a store for that."""
-    if store is not None:
+    if store is not None and not _SMALL.issuperset(map(type, message[-1])):
         message[-1] = with_large(message[-1])
     try:
         both = _packers.pop()  # one of its own for each nested or concurrent use

@@ -52,14 +52,11 @@ _SEND_FLAGS = (socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL,)
 class Entry:
     """A call in flight. `message` is its response, once it is there."""
 
-    __slots__ = ("id", "message", "news", "waiters", "outgoing")
-
-    def __init__(self) -> None:
-        self.id = 0
-        self.message: Any = None
-        self.news: Any = None  #: true when there is what a waiter waits for
-        self.waiters: Optional[List[Any]] = None
-        self.outgoing: Any = None  #: what went beside the request
+    id = 0
+    message: Any = None
+    news: Any = None  #: true when there is what a waiter waits for
+    waiters: Optional[List[Any]] = None
+    outgoing: Any = None  #: what went beside the request
 
     def answer(self, message: Any) -> None:
         """The response has come. Called while dispatching; may be called again for the same message."""
@@ -149,6 +146,8 @@ class Connection(Inbox):
         self.lost: Optional[ConnectionLost] = None
         self._socket = sock
         self._feed = self.unpacker.feed
+        self._send = sock.send
+        self._receive_message = sock.recvmsg
         self._receive_size = _RECEIVE
         self._chunks: List[Any] = []
         self._out: Deque[Tuple[memoryview, List[int], Any]] = collections.deque()  # with how much of each has been sent
@@ -191,15 +190,15 @@ class Connection(Inbox):
         out = self._out
         while out:
             view, counts, outgoing = out[0]
-            done = sum(counts)
-            if done == len(view):
-                out.popleft()
-                continue
             try:
-                if outgoing is not None and not done:
+                if not counts and outgoing is None:
+                    counts.extend(map(self._send, (view,), _SEND_FLAGS))  # no interrupt comes between
+                elif not counts:
                     counts.extend(map(self._socket.sendmsg, ((view,),), (outgoing.ancillary(),), _SEND_FLAGS))
-                else:
-                    counts.extend(map(self._socket.send, (view[done:],), _SEND_FLAGS))  # no interrupt comes between
+                elif sum(counts) < len(view):
+                    counts.extend(map(self._send, (view[sum(counts):],), _SEND_FLAGS))
+                if sum(counts) == len(view):
+                    out.popleft()
             except BlockingIOError:
                 if not wait:
                     return
@@ -348,7 +347,7 @@ class Connection(Inbox):
         if self._arrivals is None:
             self._chunks.extend(map(self._socket.recv, self._receive_size))
         else:
-            self._chunks.extend(map(self._socket.recvmsg, self._receive_size, _ANCILLARY, _RECEIVE_FLAGS))
+            self._chunks.extend(map(self._receive_message, self._receive_size, _ANCILLARY, _RECEIVE_FLAGS))
 
     def _hand_out(self) -> None:
         chunks = self._chunks
@@ -430,13 +429,10 @@ class Connection(Inbox):
 
     def start(self, entry: Entry, method: str, params: Any) -> None:
         """Sends a request."""
-        msgid = self.add(entry)
-        try:
-            store = self.store if self.store is not None and _takes_files(method, params) else None
-            data, entry.outgoing = _values.pack_with([0, msgid, method, params], store)
-        except BaseException:
-            self.pending.pop(msgid, None)
-            raise
+        entry.id = msgid = next(self.ids) & 0xFFFFFFFF
+        store = self.store if self.store is not None and _takes_files(method, params) else None
+        data, entry.outgoing = _values.pack_with([0, msgid, method, params], store)
+        self.pending[msgid] = entry
         self.send(data, entry.outgoing)  # interrupted in here it goes nevertheless: who has called cancels it
         if self.lost is not None:
             self.answer_all(self.lost)  # it was lost between

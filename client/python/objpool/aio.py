@@ -34,8 +34,6 @@ _READ = 256 << 10
 class _Waiter(Entry):
     """A call in flight, whose answer ends a wait."""
 
-    __slots__ = ("ready", "progress")
-
     def __init__(self, loop: asyncio.AbstractEventLoop, progress: Optional[Callable[..., None]] = None) -> None:
         super().__init__()
         self.ready = loop.create_future()
@@ -317,8 +315,6 @@ class _Leased(Target):
 
 
 class _Entry(_stream.StreamEntry):
-    __slots__ = ("event",)
-
     def __init__(self) -> None:
         super().__init__()
         self.event = asyncio.Event()
