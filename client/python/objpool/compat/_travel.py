@@ -13,9 +13,7 @@ function called later finds, as if the worker were a fork of the program:
 A definition is made once for each object, so that a large global is pickled once, not once per call. Like a fork, a worker sees an object as it
 was when it was first needed; a name that the program binds to another object later is sent anew, unless the worker has bound it itself.
 """
-import dis
 import functools
-import hashlib
 import importlib
 import io
 import marshal
@@ -24,15 +22,6 @@ import sys
 import threading
 import types
 import weakref
-from multiprocessing.reduction import ForkingPickler
-
-try:
-    from cloudpickle import CloudPickler as _BasePickler
-except ImportError:
-    try:
-        from dill import Pickler as _BasePickler
-    except ImportError:
-        _BasePickler = pickle.Pickler
 
 PROTOCOL = 5
 LOCKS = (type(threading.Lock()), type(threading.RLock()))
@@ -52,6 +41,7 @@ def global_names(code):
         return _names_of_code[code]
     except KeyError:
         pass
+    import dis
     names = {i.argval for i in dis.get_instructions(code) if i.opname in GLOBAL_OPS}
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
@@ -124,8 +114,8 @@ def _found(qualname, namespace):
     return found
 
 
-class _ByValue(_BasePickler):
-    """Writes code that the other side can't import by value. `wanted` collects the names of __main__ that it will look up there."""
+class _ByValue:
+    """Made a pickler by `_pickler`. Writes code that the other side can't import by value. `wanted` collects the names of __main__ that it will look up there."""
 
     def __init__(self, file, wanted, is_shared, definition=NotImplemented):
         super().__init__(file, protocol=PROTOCOL)
@@ -142,6 +132,7 @@ class _ByValue(_BasePickler):
             return self._module(value)
         if isinstance(value, LOCKS):
             return (threading.RLock if isinstance(value, LOCKS[1]) else threading.Lock), ()
+        from multiprocessing.reduction import ForkingPickler
         shared = ForkingPickler._extra_reducers.get(type(value))        # connections, shared memory
         return shared(value) if shared else self._other(value)
 
@@ -183,6 +174,19 @@ class _ByValue(_BasePickler):
         return True
 
 
+@functools.lru_cache(maxsize=None)
+def _pickler():
+    """The class; it is made when it is needed, since importing its base takes longer than many a program."""
+    try:
+        from cloudpickle import CloudPickler as base
+    except ImportError:
+        try:
+            from dill import Pickler as base
+        except ImportError:
+            base = pickle.Pickler
+    return type("Pickler", (_ByValue, base), {})
+
+
 def _is_importable(module):
     return module.__name__ != "__main__" and (
         getattr(module, "__spec__", None) is not None or module.__name__ in sys.builtin_module_names)
@@ -212,7 +216,7 @@ class _Spawning:
 def _dump_by_value(value, wanted, is_shared, definition=NotImplemented):
     file = io.BytesIO()
     with _Spawning():
-        _ByValue(file, wanted, is_shared, definition).dump(value)
+        _pickler()(file, wanted, is_shared, definition).dump(value)
     return file.getvalue()
 
 
@@ -283,6 +287,7 @@ class Sender:
             data = _dump_by_value(value, wanted, lambda name: True, value)
         except Exception as error:
             data = pickle.dumps(Unsent(f"{type(error).__name__}: {error}"), PROTOCOL)
+        import hashlib
         digest = hashlib.blake2b(data, digest_size=16, key=name.encode()[:64]).digest()
         self._known[name] = (value, digest)
         self._needs[digest] = sorted(wanted)

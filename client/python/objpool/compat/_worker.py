@@ -18,10 +18,8 @@ import os
 import pickle
 import sys
 import time
-import traceback
 
 from . import _descriptors, _travel
-from ._errors import not_sent
 
 CALL, MAP, STAR, NAMED = range(4)
 ONE, APART, PICKLED = range(3)
@@ -81,6 +79,15 @@ def run_fresh(mode, load, items):
             failures[len(results)] = error
             results.append(None)
     return results, failures or None
+
+
+def not_sent(reason, value):
+    """The error of a result, or an exception, that can't be sent, or not be rebuilt."""
+    from multiprocessing.pool import MaybeEncodingError
+    try:
+        return MaybeEncodingError(reason, value)
+    except Exception as error:      # of its repr()
+        return MaybeEncodingError(reason, f"<{type(value).__name__} whose repr() raises {type(error).__name__}>")
 
 
 class OnObject:
@@ -251,6 +258,7 @@ def format_error(error):
     trace = error.__traceback__
     while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
         trace = trace.tb_next
+    import traceback
     return "".join(traceback.format_exception(type(error), error, trace))
 
 
