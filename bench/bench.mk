@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Measurements beside peers. Included by the Makefile.
-BENCH := $(addprefix $(B)/bench/,load relay gearman nats)
+BENCH := $(addprefix $(B)/bench/,load relay gearman nats stream turns pong waiters)
 BENCH_LIBS_gearman := -lgearman
 BENCH_LIBS_nats := -lnats -lpthread
 
@@ -18,3 +18,5 @@ bench-quick: all # the same in a minute, roughly; writes nothing
 $(B)/bench/%: bench/%.c bench/bench.h bench/multi.h
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -I. -o $@ $< $(BENCH_LIBS_$*)
+
+$(addprefix $(B)/bench/,stream turns pong waiters): bench/wire.h

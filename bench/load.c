@@ -170,7 +170,7 @@ static void look_at(int fd, const uint8_t *reference)
 
 	memcpy(&offset, reference + 2, 8);
 	memcpy(&length, reference + 10, 8);
-	offset = be64toh(offset), length = be64toh(length);
+	offset = be64toh(offset) << 16 >> 16, length = be64toh(length); /* the session's mark is before it */
 	const uint8_t *bytes = map_answer(fd, offset + length) + offset;
 	for (uint64_t i = 0; i + 8 <= length; i += 8)
 		memcpy(&word, bytes + i, 8), sum += word;

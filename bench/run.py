@@ -23,6 +23,9 @@ import time
 
 import msgpack
 
+import goals
+import service
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
@@ -52,6 +55,8 @@ class Bench:
         self.seconds = 0.5 if quick else 1.5
         self.processes = []
         self.rows = []
+        self.figures = {}
+        self.load_before = os.getloadavg()[0]
 
     # ---- processes
 
@@ -76,12 +81,13 @@ class Bench:
 
     @contextlib.contextmanager
     def daemon(self, pools):
-        """An objpoold with these pools (name -> workers); gives its socket's path."""
+        """An objpoold with these pools (name -> workers of class Probe, or the lines of its section); gives its socket's path."""
         path = self.place / "s"
         config = self.place / "objpoold.conf"
         text = f"[daemon]\nlisten = unix:{path}\nplugin_dir = {self.build}/plugins\nmax_connections = 12000\nlog_level = error\n"
         for name, workers in pools.items():
-            text += f"[pool {name}]\nplugin = probe\nclass = Probe\nworkers = {workers}\n"
+            text += f"[pool {name}]\n"
+            text += workers if isinstance(workers, str) else f"plugin = probe\nclass = Probe\nworkers = {workers}\n"
         config.write_text(text)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
             notify.bind(str(self.place / "notify"))
@@ -108,6 +114,7 @@ class Bench:
     def row(self, work, ours, unit, *peers):
         """peers: (name, value or None, how the ratio is made: ours / peer)."""
         text = ", ".join(f"{name} {value:,.4g} ({ours / value:.2f} ×)" if value else f"{name}: not installed" for name, value in peers)
+        self.figures[work] = ours, dict(peers)
         self.rows.append((work, f"{ours:,.4g} {unit}", text))
         print(f"{work:<46} {ours:>14,.4g} {unit:<8} {text}", flush=True)
 
@@ -339,7 +346,10 @@ class Bench:
         gearman, nats, redis = self.start_gearman(), self.start_nats(), self.start_redis()
         self.latency(gearman, nats)
         self.throughput(gearman, nats, redis)
+        service.deferred(self, redis)
         self.stop_all()
+        for part in (service.streams, service.leases, service.nested, service.fairness):
+            part(self)
         for part in (self.broadcast, self.map, self.payloads, self.idle, self.flat, self.death):
             part()
 
@@ -352,13 +362,15 @@ def version(*command):
 
 
 def write_markdown(bench, path, command):
-    lines = ["# Benchmarks", "", f"Written by `{command}` on {datetime.date.today()}: {os.cpu_count()} CPUs, Linux {os.uname().release}; "
+    lines = ["# Benchmarks", "", f"Written by `{command}` on {datetime.date.today()}: {os.cpu_count()} CPUs, Linux {os.uname().release}, "
+             f"load average {bench.load_before:.1f} before it began; "
              + "; ".join([version(str(bench.build / "objpoold"), "--version"), version("redis-server", "--version")[:22],
                           version("nats-server", "--version"), version("gearmand", "--version"), f"Python {sys.version.split()[0]}"]) + ".",
              "", "Each figure is the median of rounds that take turns with its peers' in one run; in brackets the ratio objpool : peer. Machines that are",
              "shared and noisy move absolute figures by a third within minutes: read the ratios. `relay` is the floor: the same bytes through an epoll",
              "process to an echo process and back, with nothing done to them.", "", "| work | objpool | beside |", "|---|---:|---|"]
     lines += [f"| {' | '.join(row)} |" for row in bench.rows]
+    lines += goals.lines(bench.figures)
     pathlib.Path(path).write_text("\n".join(lines) + "\n")
 
 

@@ -8,12 +8,12 @@
 #include "client/clock.h"
 #include "client/connection.h"
 #include "client/failure.h"
+#include "client/holding.h"
 #include "client/options.h"
 #include "objpool/client.h"
 #include "proto/scan.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -30,7 +30,7 @@ void objpool_result_free(struct objpool_result *result)
 	if (result->error)
 		(void)failure_unref(result->error);
 	else
-		free(result->owned);
+		(void)holding_drop(result->owned);
 	*result = (struct objpool_result){{NULL, 0}, NULL, NULL};
 }
 
@@ -42,11 +42,12 @@ int objpool_result_copy(struct objpool_result *copy, const struct objpool_result
 		copy->owned = (void *)(uintptr_t)copy->error;
 		return 0;
 	}
-	copy->owned = malloc(result->value.size);
+	unsigned char *bytes;
+	copy->owned = holding_new(result->value.size, &bytes);
 	if (!copy->owned)
 		return -ENOMEM;
-	memcpy(copy->owned, result->value.data, result->value.size);
-	copy->value = (struct objpool_bytes){copy->owned, result->value.size};
+	memcpy(bytes, result->value.data, result->value.size);
+	copy->value = (struct objpool_bytes){bytes, result->value.size};
 	return 0;
 }
 
@@ -85,6 +86,14 @@ static bool wants_full_call(const struct objpool_call_options *o)
 
 /* ---- packing ------------------------------------------------------------------------------------------------------------ */
 
+/* What is being packed, and how its large values may go. */
+struct request {
+	struct objpool *pool;
+	size_t mark;             /* where it begins */
+	struct parcel **parcels; /* NULL: as bytes */
+	bool lend;
+};
+
 static void pack_text_option(struct objpool_packer *packer, uint32_t *count, const char *key, const char *text)
 {
 	if (!text)
@@ -94,12 +103,12 @@ static void pack_text_option(struct objpool_packer *packer, uint32_t *count, con
 	++*count;
 }
 
-static void pack_value_option(struct objpool_packer *packer, uint32_t *count, const char *key, struct objpool_bytes value)
+static void pack_value_option(struct request *request, uint32_t *count, const char *key, struct objpool_bytes value)
 {
 	if (!value.data)
 		return;
-	objpool_pack_cstr(packer, key);
-	objpool_pack_raw(packer, value);
+	objpool_pack_cstr(&request->pool->wire.output, key);
+	connection_pack(request->pool, request->mark, value, request->parcels);
 	++*count;
 }
 
@@ -133,15 +142,16 @@ static void pack_stream_options(struct objpool_packer *packer, uint32_t *count, 
 }
 
 /* There are fewer than sixteen, so that the map's header is one byte, written when they have been counted. */
-static void pack_options(struct objpool_packer *packer, const struct objpool_call_options *options, bool stream)
+static void pack_options(struct request *request, const struct objpool_call_options *options, bool stream)
 {
+	struct objpool_packer *packer = &request->pool->wire.output;
 	const size_t header = packer->size;
 	uint32_t count = 0;
 
 	objpool_pack_map(packer, 0);
-	pack_value_option(packer, &count, "kwargs", options->kwargs);
-	pack_value_option(packer, &count, "bind", options->bind);
-	pack_value_option(packer, &count, "bind_kwargs", options->bind_kwargs);
+	pack_value_option(request, &count, "kwargs", options->kwargs);
+	pack_value_option(request, &count, "bind", options->bind);
+	pack_value_option(request, &count, "bind_kwargs", options->bind_kwargs);
 	pack_text_option(packer, &count, "args_as", options->args_as);
 	pack_text_option(packer, &count, "errors", options->errors);
 	pack_text_option(packer, &count, "sticky", options->sticky);
@@ -156,19 +166,21 @@ static void pack_options(struct objpool_packer *packer, const struct objpool_cal
 		packer->data[header] = (unsigned char)(0x80 + count);
 }
 
-static void put_args(struct wire *wire, struct objpool_bytes args, bool lend)
+static void put_args(struct request *request, struct objpool_bytes args)
 {
-	if (lend && args.size >= CALL_LARGE && wire->lent.size == 0)
+	struct wire *wire = &request->pool->wire;
+
+	if (request->lend && args.size >= CALL_LARGE && wire->lent.size == 0 && !parcels_concern(&request->pool->parcels, args))
 		wire_lend(wire, args);
 	else
-		objpool_pack_raw(&wire->output, args);
+		connection_pack(request->pool, request->mark, args, request->parcels);
 }
 
 /* "objpool.call", [target, method, args, options] */
-static void pack_full_call(struct wire *wire, const char *method, struct objpool_bytes args,
-			   const struct objpool_call_options *options, bool stream, bool lend)
+static void pack_full_call(struct request *request, const char *method, struct objpool_bytes args,
+			   const struct objpool_call_options *options, bool stream)
 {
-	struct objpool_packer *packer = &wire->output;
+	struct objpool_packer *packer = &request->pool->wire.output;
 	const char *dot = strchr(method, '.');
 
 	objpool_pack_cstr(packer, "objpool.call");
@@ -180,24 +192,29 @@ static void pack_full_call(struct wire *wire, const char *method, struct objpool
 		objpool_pack_str(packer, method, (size_t)(dot - method));
 		objpool_pack_cstr(packer, dot + 1);
 	}
-	put_args(wire, args, lend);
-	pack_options(packer, options, stream);
+	put_args(request, args);
+	pack_options(request, options, stream);
 }
 
-static void pack_request(struct wire *wire, const struct pending_call *call, const char *method, struct objpool_bytes args,
-			 const struct objpool_call_options *options, bool lend)
+/* Methods of the daemon's own take no descriptors, and sticky calls' arguments are kept. */
+static void pack_request(struct request *request, const struct pending_call *call, const char *method, struct objpool_bytes args,
+			 const struct objpool_call_options *options)
 {
-	struct objpool_packer *packer = &wire->output;
+	struct objpool_packer *packer = &request->pool->wire.output;
+	const bool own = strncmp(method, "objpool.", 8) == 0;
+
+	if (own || options->sticky)
+		request->parcels = NULL;
 
 	objpool_pack_array(packer, 4);
 	objpool_pack_uint(packer, 0);
 	objpool_pack_uint(packer, call->msgid);
-	if ((call->stream || wants_full_call(options)) && strncmp(method, "objpool.", 8) != 0) {
-		pack_full_call(wire, method, args, options, call->stream != NULL, lend);
+	if ((call->stream || wants_full_call(options)) && !own) {
+		pack_full_call(request, method, args, options, call->stream != NULL);
 		return;
 	}
 	objpool_pack_cstr(packer, method);
-	put_args(wire, args, lend);
+	put_args(request, args);
 }
 
 /* ---- calls -------------------------------------------------------------------------------------------------------------- */
@@ -216,15 +233,16 @@ int call_start(struct objpool *pool, const char *method, struct objpool_bytes ar
 	       struct pending_call *call, bool lend)
 {
 	struct objpool_call_options options;
+	struct request request = {.pool = pool, .parcels = &call->parcels, .lend = lend};
 	struct pending_call none;
-	size_t mark;
 
 	if (!args.data)
 		args = no_arguments;
 	if (OPTIONS_TAKE(&options, given) < 0 || !are_arguments(args, call) || !are_sound(&options) ||
 	    (!options.target && !strchr(method, '.')))
 		return -EINVAL;
-	int rc = connection_begin(pool, &mark);
+	int rc = connection_begin(pool, &request.mark);
+	call->collects = options.errors && strcmp(options.errors, "collect") == 0 && !call->stream;
 	call->deadline = give_up_at(options.timeout_ms);
 	call->on_progress = options.on_progress;
 	call->progress_context = options.progress_context;
@@ -232,10 +250,14 @@ int call_start(struct objpool *pool, const char *method, struct objpool_bytes ar
 		rc = pending_add(&pool->pending, call);
 	if (rc < 0)
 		return rc;
-	pack_request(&pool->wire, call, method, args, &options, lend);
-	rc = connection_commit(pool, mark);
-	if (rc < 0)
-		(void)pending_take(&pool->pending, call->msgid, &none);
+	pack_request(&request, call, method, args, &options);
+	rc = connection_commit(pool, request.mark);
+	if (rc == 0) {
+		pending_find(&pool->pending, call->msgid)->parcels = call->parcels;
+		return 0;
+	}
+	parcels_done(&pool->parcels, &call->parcels, false);
+	(void)pending_take(&pool->pending, call->msgid, &none);
 	return rc;
 }
 
@@ -257,13 +279,27 @@ struct waiter {
 	bool done;
 };
 
+static struct holding *take_input(struct objpool *pool, struct objpool_bytes value)
+{
+	unsigned char *none;
+	struct holding *holding = holding_new(0, &none);
+	void *input = holding ? wire_take_input(&pool->wire, value) : NULL;
+
+	if (!input)
+		return holding_drop(holding);
+	holding_keep(holding, input);
+	return holding;
+}
+
 /* Takes the result over, with the memory it lies in if it is large. */
 static void on_answer(void *context, const struct objpool_result *result)
 {
 	struct waiter *waiter = context;
 	const bool large = !result->error && result->value.size >= CALL_LARGE;
-	void *owned = large ? wire_take_input(&waiter->pool->wire, result->value) : NULL;
+	struct holding *owned = large ? receipts_take(&waiter->pool->receipts, result->value) : NULL;
 
+	if (large && !owned)
+		owned = take_input(waiter->pool, result->value);
 	if (owned)
 		*waiter->result = (struct objpool_result){result->value, NULL, owned};
 	else
@@ -323,7 +359,7 @@ int objpool_notify(struct objpool *pool, const char *method, struct objpool_byte
 	objpool_pack_array(output, 3);
 	objpool_pack_uint(output, 2);
 	objpool_pack_cstr(output, method);
-	objpool_pack_raw(output, args);
+	connection_pack(pool, mark, args, NULL); /* nobody would say when the memory is free again */
 	return connection_commit(pool, mark);
 }
 

@@ -5,6 +5,7 @@
 #include "client/endpoint.h"
 #include "client/failure.h"
 #include "client/options.h"
+#include "client/shared.h"
 #include "client/stream.h"
 
 #include <errno.h>
@@ -12,20 +13,36 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum {
 	CONNECTION_READS = 16,         /* a turn, at most: other things in the program's loop want theirs */
 	CONNECTION_BUFFERED = 256 << 10, /* unsent bytes from which on a request is sent without waiting for the next turn */
 	CONNECTION_HELLO_MS = 10000,
+	CONNECTION_TRIM_MS = 1000,
 };
 
 /* ---- packing -------------------------------------------------------------------------------------------------------- */
+
+/* Out of memory, they are not given back: the daemon sends bytes then. */
+static void give_back(struct objpool *pool)
+{
+	struct objpool_packer *output = &pool->wire.output;
+	const size_t size = output->size;
+
+	if (!pool->receipts.given)
+		return;
+	receipts_return(&pool->receipts, output);
+	output->size = output->error ? size : output->size;
+	output->error = 0;
+}
 
 int connection_begin(struct objpool *pool, size_t *mark)
 {
 	if (pool->lost || pool->closing)
 		return -ENOTCONN;
+	give_back(pool);
 	*mark = pool->wire.output.size;
 	return 0;
 }
@@ -38,6 +55,7 @@ int connection_commit(struct objpool *pool, size_t mark)
 		const int rc = output->error;
 		output->error = 0;
 		output->size = mark;
+		wire_unpass(&pool->wire, mark);
 		if (pool->wire.lent_at > mark) /* this request's: its beginning comes before them */
 			pool->wire.lent = (struct objpool_bytes){NULL, 0};
 		return rc;
@@ -45,6 +63,14 @@ int connection_commit(struct objpool *pool, size_t mark)
 	if (wire_unsent(&pool->wire) >= CONNECTION_BUFFERED)
 		(void)objpool_flush(pool);
 	return 0;
+}
+
+void connection_pack(struct objpool *pool, size_t mark, struct objpool_bytes values, struct parcel **list)
+{
+	if (parcels_concern(&pool->parcels, values))
+		parcels_pack(&pool->parcels, &pool->wire, mark, values, list);
+	else
+		objpool_pack_raw(&pool->wire.output, values);
 }
 
 void connection_keep_lent(struct objpool *pool)
@@ -58,17 +84,36 @@ void connection_keep_lent(struct objpool *pool)
 
 /* ---- messages that come --------------------------------------------------------------------------------------------- */
 
-static void answer(const struct pending_call *call, struct objpool_bytes value, const struct objpool_error *error)
+/* Whether an instance may still be at work on the arguments of a call that is answered. */
+static bool may_be_at_work(const struct pending_call *call, const struct objpool_error *error)
+{
+	return error || call->collects || (call->stream && stream_has_failures(call->stream));
+}
+
+static void answer(struct objpool *pool, struct pending_call *call, struct objpool_bytes value, const struct objpool_error *error)
 {
 	const struct objpool_result result = {.value = value, .error = error};
 
+	parcels_done(&pool->parcels, &call->parcels, may_be_at_work(call, error));
 	call->callback(call->context, &result);
 }
 
-static void answer_failure(const struct pending_call *call, const struct objpool_error *error)
+static void answer_failure(struct objpool *pool, struct pending_call *call, const struct objpool_error *error)
 {
-	answer(call, (struct objpool_bytes){NULL, 0}, error);
+	answer(pool, call, (struct objpool_bytes){NULL, 0}, error);
 	(void)failure_unref(error);
+}
+
+/* Without memory for it, the call goes the way of all when the connection is lost. */
+static int answer_value(struct objpool *pool, struct pending_call *call, struct objpool_bytes value)
+{
+	const int rc = receipts_value(&pool->receipts, &value);
+
+	if (rc < 0)
+		answer_failure(pool, call, failure_make("DISCONNECTED", "there is no memory for the result", OBJPOOL_RAN_YES));
+	else
+		answer(pool, call, value, NULL);
+	return rc;
 }
 
 /* msgid 0 is nobody's: the daemon says with it why it is about to close. */
@@ -97,14 +142,14 @@ static int on_response(struct objpool *pool, struct objpool_reader *reader)
 	if (!pending_take(&pool->pending, (uint32_t)msgid, &call))
 		return 0; /* given up before */
 	if (failed)
-		answer_failure(&call, failure_parse(error));
+		answer_failure(pool, &call, failure_parse(error));
 	else
-		answer(&call, (struct objpool_bytes){reader->next, (size_t)(reader->end - reader->next)}, NULL);
+		return answer_value(pool, &call, (struct objpool_bytes){reader->next, (size_t)(reader->end - reader->next)});
 	return 0;
 }
 
 /* Text that may be nil, with a NUL at its end: the caller's to free. */
-static char *read_text(struct objpool_reader *reader)
+static char *take_text(struct objpool_reader *reader)
 {
 	const char *text;
 	size_t size;
@@ -128,7 +173,7 @@ static int on_progress(struct objpool *pool, const struct pending_call *call, st
 			if (objpool_read_value(params, NULL) < 0)
 				return -EBADMSG;
 		}
-	char *text = read_text(params);
+	char *text = take_text(params);
 	const int rc = call->on_progress(call->progress_context, numbers[0], numbers[1], text);
 	free(text);
 	if (rc != 0 && stream)
@@ -208,6 +253,16 @@ static int on_message(struct objpool *pool, struct objpool_bytes message)
 	return -EBADMSG;
 }
 
+static int on_message_with_descriptors(struct objpool *pool, struct objpool_bytes message)
+{
+	int rc = receipts_open(&pool->receipts, &pool->wire.arrivals, message);
+
+	if (rc == 0)
+		rc = on_message(pool, message);
+	receipts_close(&pool->receipts);
+	return rc;
+}
+
 static int receive_once(struct objpool *pool, bool wait, bool *more)
 {
 	struct objpool_bytes message;
@@ -220,7 +275,7 @@ static int receive_once(struct objpool *pool, bool wait, bool *more)
 		rc = wire_next(&pool->wire, &message);
 		if (rc <= 0)
 			break;
-		rc = on_message(pool, message);
+		rc = pool->wire.refers ? on_message_with_descriptors(pool, message) : on_message(pool, message);
 	}
 	return rc;
 }
@@ -264,7 +319,7 @@ static void fail_everything(struct objpool *pool)
 	struct pending_call call;
 
 	for (uint32_t place = 0; pending_take_any(&pool->pending, &place, &call);)
-		answer_failure(&call, failure_ref(error));
+		answer_failure(pool, &call, failure_ref(error));
 	(void)failure_unref(error);
 }
 
@@ -276,17 +331,36 @@ static void expire(struct objpool *pool)
 		return;
 	for (const int64_t now = clock_now(); pending_take_expired(&pool->pending, now, &call);) {
 		(void)objpool_cancel(pool, call.msgid);
-		answer_failure(&call, failure_make("TIMEOUT", "the daemon has not answered in time", OBJPOOL_RAN_MAYBE));
+		answer_failure(pool, &call, failure_make("TIMEOUT", "the daemon has not answered in time", OBJPOOL_RAN_MAYBE));
 	}
 }
 
 static void destroy(struct objpool *pool)
 {
 	wire_close(&pool->wire);
+	parcels_free(&pool->parcels);
+	receipts_free(&pool->receipts);
 	pending_free(&pool->pending);
 	objpool_result_free(&pool->hello);
 	free(pool->farewell);
 	free(pool);
+}
+
+/* Memory that large values went through is kept for a while, for others. */
+static void trim(struct objpool *pool)
+{
+	shared_sweep(&pool->parcels.shared);
+	if (pool->parcels.warm.count == 0 && pool->parcels.warm.shortage == 0 && pool->receipts.warm_count == 0) {
+		pool->trim_at = 0;
+		return;
+	}
+	const int64_t now = clock_now();
+	if (pool->trim_at != 0 && now >= pool->trim_at) {
+		payload_trim(&pool->parcels.warm);
+		receipts_trim(&pool->receipts);
+	}
+	if (pool->trim_at <= now)
+		pool->trim_at = now + CONNECTION_TRIM_MS * CLOCK_NS_PER_MS;
 }
 
 static int turn(struct objpool *pool, bool readable, bool wait)
@@ -297,6 +371,7 @@ static int turn(struct objpool *pool, bool readable, bool wait)
 	if (!pool->lost && !pool->closing) {
 		expire(pool);
 		stream_turn(pool);
+		trim(pool);
 		(void)objpool_flush(pool);
 	}
 	if (pool->unsendable && !pool->closing)
@@ -320,6 +395,7 @@ int objpool_flush(struct objpool *pool)
 {
 	if (pool->lost)
 		return -ENOTCONN;
+	give_back(pool);
 	const int rc = wire_flush(&pool->wire);
 	if (rc < 0) {
 		pool->lost = rc; /* its calls are told in the next turn */
@@ -342,14 +418,14 @@ int objpool_fd(const struct objpool *pool)
 
 short objpool_events(const struct objpool *pool)
 {
-	return wire_unsent(&pool->wire) > 0 ? POLLIN | POLLOUT : POLLIN;
+	return wire_unsent(&pool->wire) > 0 || receipts_due(&pool->receipts) ? POLLIN | POLLOUT : POLLIN;
 }
 
 int objpool_timeout_ms(const struct objpool *pool)
 {
 	if ((pool->lost && pool->pending.count > 0) || stream_due(pool))
 		return 0;
-	return clock_ms_until(pending_deadline(&pool->pending));
+	return clock_ms_until(clock_earlier(pending_deadline(&pool->pending), pool->trim_at));
 }
 
 /* What poll(2) says of the socket: its events, 0 when the time has passed, a negative errno. */
@@ -373,7 +449,7 @@ int objpool_wait(struct objpool *pool, int timeout_ms)
 	if (objpool_flush(pool) < 0)
 		return turn(pool, false, false);
 	const int64_t until = timeout_ms < 0 ? 0 : clock_now() + (int64_t)timeout_ms * CLOCK_NS_PER_MS;
-	const int64_t deadline = clock_earlier(until, pending_deadline(&pool->pending));
+	const int64_t deadline = clock_earlier(clock_earlier(until, pool->trim_at), pending_deadline(&pool->pending));
 	if (deadline == 0 && wire_unsent(&pool->wire) == 0)
 		return turn(pool, true, true); /* one system call less than with poll */
 	const int events = poll_socket(pool, deadline);
@@ -429,12 +505,47 @@ static void on_hello(void *context, const struct objpool_result *result)
 	(void)objpool_result_copy(greeting->result, result);
 }
 
-static int say_hello(struct objpool *pool, const char *client, int64_t deadline)
+static bool is_unix(int fd)
 {
+	int domain = 0;
+	socklen_t size = sizeof domain;
+
+	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_UNIX;
+}
+
+/* fds: true and the mark, from a daemon that knows of descriptors and is willing. */
+static void agree_on_descriptors(struct objpool *pool)
+{
+	struct objpool_reader reader = objpool_reader(pool->hello.value);
+	const char *key;
+	size_t size;
+	uint32_t count;
+	uint64_t mark = 0;
+	bool fds = false;
+
+	if (objpool_read_map(&reader, &count) < 0)
+		return;
+	for (; count > 0 && objpool_read_str(&reader, &key, &size) == 0; count--) {
+		const bool is_fds = size == 3 && memcmp(key, "fds", 3) == 0;
+		const bool is_mark = size == 8 && memcmp(key, "fds_mark", 8) == 0;
+		if ((!is_fds || objpool_read_bool(&reader, &fds) < 0) && (!is_mark || objpool_read_uint(&reader, &mark) < 0) &&
+		    objpool_read_value(&reader, NULL) < 0)
+			return;
+	}
+	if (!fds || mark == 0 || mark > UINT16_MAX)
+		return;
+	pool->receipts.mark = (uint16_t)mark;
+	pool->parcels.on = pool->wire.receives = true;
+}
+
+static int say_hello(struct objpool *pool, const struct objpool_connect_options *options, int64_t deadline)
+{
+	const char *client = options->client ? options->client : program_invocation_short_name;
 	struct greeting greeting = {.result = &pool->hello};
 	struct objpool_packer args = OBJPOOL_PACKER_INIT;
 
-	int rc = objpool_pack(&args, "[{s: s, s: s}]", "client", client ? client : program_invocation_short_name, "errors", "map");
+	const bool fds = !options->no_descriptors && is_unix(pool->wire.fd);
+	int rc = objpool_pack(&args, fds ? "[{s: s, s: s, s: b}]" : "[{s: s, s: s}]", "client", client, "errors", "map", "fds", true);
 	if (rc == 0)
 		rc = objpool_call_async(pool, "objpool.hello", objpool_packed(&args), NULL, on_hello, &greeting, NULL);
 	objpool_packer_free(&args);
@@ -442,6 +553,8 @@ static int say_hello(struct objpool *pool, const char *client, int64_t deadline)
 		rc = objpool_wait(pool, clock_ms_until(deadline));
 	if (rc == 0 && !pool->hello.value.data)
 		rc = pool->hello.error ? -EPROTO : -ENOMEM;
+	if (rc == 0 && fds)
+		agree_on_descriptors(pool);
 	return rc == -ENOTCONN ? -EPROTO : rc;
 }
 
@@ -454,8 +567,9 @@ static int greet(struct objpool **out, int fd, const struct objpool_connect_opti
 		return -ENOMEM;
 	}
 	pool->streams_end = &pool->streams;
+	payload_pool_init(&pool->parcels.warm);
 	wire_open(&pool->wire, fd);
-	const int rc = say_hello(pool, options->client, deadline);
+	const int rc = say_hello(pool, options, deadline);
 	if (rc < 0) {
 		destroy(pool);
 		return rc;

@@ -6,13 +6,18 @@
 #ifndef CLIENT_CONNECTION_H
 #define CLIENT_CONNECTION_H
 
+#include "client/parcels.h"
 #include "client/pending.h"
+#include "client/receipts.h"
 #include "client/wire.h"
 #include "objpool/client.h"
 
 struct objpool {
 	struct wire wire;
 	struct pending pending;
+	struct parcels parcels;
+	struct receipts receipts;
+	int64_t trim_at;                      /* when to look whether warm memory is still of use; 0: there is none */
 	struct objpool_result hello;
 	objpool_notification *on_notification;
 	void *notification_context;
@@ -30,6 +35,9 @@ struct objpool {
  */
 int connection_begin(struct objpool *pool, size_t *mark);
 int connection_commit(struct objpool *pool, size_t mark);
+
+/* Packs values that a program has made; their large ones go into `list` (NULL: they go as bytes). */
+void connection_pack(struct objpool *pool, size_t mark, struct objpool_bytes values, struct parcel **list);
 
 /* The owner of lent bytes goes, and they may not all have been sent: the daemon has answered before it had read them. */
 void connection_keep_lent(struct objpool *pool);

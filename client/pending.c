@@ -110,7 +110,7 @@ int pending_add(struct pending *pending, struct pending_call *call)
 	return 0;
 }
 
-const struct pending_call *pending_find(const struct pending *pending, uint32_t msgid)
+struct pending_call *pending_find(const struct pending *pending, uint32_t msgid)
 {
 	if (msgid == 0 || pending->size == 0 || place_of(pending, msgid)->msgid != msgid)
 		return NULL;

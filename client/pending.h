@@ -20,6 +20,8 @@ struct pending_call {
 	struct objpool_stream *stream; /* whose results come one by one, or NULL */
 	objpool_progress_callback *on_progress; /* or NULL */
 	void *progress_context;
+	struct parcel *parcels; /* what its large arguments are in */
+	bool collects;          /* its answer may tell of failures: instances may still be at work on them */
 };
 
 struct pending {
@@ -33,7 +35,7 @@ struct pending {
 int pending_add(struct pending *pending, struct pending_call *call);
 
 /* The call with that id, in place until a call is added or taken out; NULL: there is none. */
-const struct pending_call *pending_find(const struct pending *pending, uint32_t msgid);
+struct pending_call *pending_find(const struct pending *pending, uint32_t msgid);
 
 /* Takes out the call with that id; false: there is none. */
 bool pending_take(struct pending *pending, uint32_t msgid, struct pending_call *call);

@@ -45,6 +45,11 @@ struct objpool_stream {
 	uint64_t credit;
 	struct objpool_packer items; /* an array with a header of PACK_COUNT_SIZE: they are taken, and not in the output yet */
 	struct objpool_packer fault; /* with which next() has ended the input */
+	uint64_t fed;                /* items in the output, or beyond it */
+	struct parcel *parcels;      /* what is in these, until their results come */
+
+	bool large;    /* `items` may have large values */
+	bool failures; /* some result was one */
 
 	bool dry;      /* next() said -EAGAIN */
 	bool blocking; /* nobody would say that there are items again */
@@ -74,6 +79,7 @@ static void on_answer(void *context, const struct objpool_result *result)
 	struct objpool_stream *stream = context;
 
 	stream->answered = true;
+	parcels_done(&stream->pool->parcels, &stream->parcels, true);
 	finish(stream, result->error ? -EREMOTEIO : 0, result->error);
 }
 
@@ -113,6 +119,23 @@ void stream_settle(struct objpool *pool)
 
 /* ---- results ------------------------------------------------------------------------------------------------------------- */
 
+/* An item's arguments can be written over, unless it failed: an instance may still be at work on them. */
+static void finish_item(struct objpool_stream *stream, uint64_t index, bool failed)
+{
+	struct parcel *finished = NULL, *parcel;
+
+	for (struct parcel **link = &stream->parcels; (parcel = *link);) {
+		if (parcel->item != index) {
+			link = &parcel->next;
+			continue;
+		}
+		*link = parcel->next;
+		parcel->next = finished;
+		finished = parcel;
+	}
+	parcels_done(&stream->pool->parcels, &finished, failed);
+}
+
 /* index, error, value */
 int stream_on_result(struct objpool_stream *stream, struct objpool_reader *params)
 {
@@ -124,10 +147,15 @@ int stream_on_result(struct objpool_stream *stream, struct objpool_reader *param
 	const bool failed = objpool_read_nil(params) < 0;
 	if ((failed && objpool_read_value(params, &bytes) < 0) || params->next == params->end)
 		return -EBADMSG;
+	stream->failures = stream->failures || failed;
+	finish_item(stream, index, failed);
 	if (stream->over)
 		return 0;
 	if (!failed)
 		value = (struct objpool_bytes){params->next, (size_t)(params->end - params->next)};
+	const int known = failed ? 0 : receipts_value(&stream->pool->receipts, &value);
+	if (known < 0)
+		return known;
 	const struct objpool_error *error = failed ? failure_parse(bytes) : NULL;
 	const int rc = stream->each(stream->each_context, index, value, error);
 	(void)failure_unref(error);
@@ -191,6 +219,7 @@ static int64_t take_items(struct objpool_stream *stream)
 	int64_t count = 0;
 
 	items->size = 0;
+	stream->large = false;
 	if (pack_room(items, PACK_COUNT_SIZE))
 		items->size = PACK_COUNT_SIZE;
 	while (!items->error && count < most && items->size < STREAM_FEED && !stream->over) {
@@ -202,11 +231,28 @@ static int64_t take_items(struct objpool_stream *stream)
 			const int rc = stop_taking(stream, said, before);
 			return rc < 0 ? rc : count;
 		}
+		stream->large = stream->large || items->size - before >= PARCELS_LEAST;
 		count++;
 		if (clock_now() > until)
 			break;
 	}
 	return items->error ? items->error : count;
+}
+
+/* Packs the items, each with its own parcels. */
+static void pack_items(struct objpool_stream *stream, size_t mark, struct objpool_bytes items)
+{
+	struct objpool_reader reader = objpool_reader(items);
+	struct objpool_bytes item = {items.data, PACK_COUNT_SIZE};
+
+	objpool_pack_raw(&stream->pool->wire.output, item);
+	reader.next += PACK_COUNT_SIZE;
+	for (uint64_t i = 0; objpool_read_value(&reader, &item) == 0; i++) {
+		struct parcel *before = stream->parcels;
+		connection_pack(stream->pool, mark, item, &stream->parcels);
+		for (struct parcel *parcel = stream->parcels; parcel != before; parcel = parcel->next)
+			parcel->item = stream->fed + i;
+	}
 }
 
 /* [2, method, [msgid, value]]; `value` may be none. */
@@ -223,8 +269,10 @@ static int send_notification(struct objpool_stream *stream, const char *method, 
 	objpool_pack_cstr(output, method);
 	objpool_pack_array(output, value.data ? 2 : 1);
 	objpool_pack_uint(output, stream->id);
-	if (value.data)
-		objpool_pack_raw(output, value);
+	if (value.data && value.data == stream->items.data && stream->large)
+		pack_items(stream, mark, value);
+	else if (value.data)
+		connection_pack(stream->pool, mark, value, NULL);
 	return connection_commit(stream->pool, mark);
 }
 
@@ -234,7 +282,9 @@ static int send_items(struct objpool_stream *stream, uint32_t count)
 	if (scan_length(stream->items.data, stream->items.size) != (int64_t)stream->items.size)
 		return -EINVAL;
 	stream->credit -= count;
-	return send_notification(stream, "objpool.feed", objpool_packed(&stream->items));
+	const int rc = send_notification(stream, "objpool.feed", objpool_packed(&stream->items));
+	stream->fed += count;
+	return rc;
 }
 
 /* Large items are not kept. True: there may be more, and at once. */
@@ -367,6 +417,11 @@ int objpool_map_async(struct objpool *pool, const char *method, objpool_next *ne
 	stream->next = next;
 	stream->next_context = next_context;
 	return start(stream, dot + 1, call_fed_arguments, &options, false, out);
+}
+
+bool stream_has_failures(const struct objpool_stream *stream)
+{
+	return stream->failures;
 }
 
 bool stream_is_over(const struct objpool_stream *stream)

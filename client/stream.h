@@ -20,6 +20,9 @@ int stream_on_credit(struct objpool_stream *stream, struct objpool_reader *param
 
 /* Nothing is delivered any more; and what makes it so, as if a callback had returned `status`. */
 bool stream_is_over(const struct objpool_stream *stream);
+
+/* Some result was a failure. */
+bool stream_has_failures(const struct objpool_stream *stream);
 void stream_end(struct objpool_stream *stream, int status);
 
 /* Nobody could say objpool_stream_more: -EAGAIN from next() ends this stream. */

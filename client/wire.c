@@ -2,6 +2,7 @@
 #include "client/wire.h"
 
 #include "client/pack.h"
+#include "proto/payload.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -38,7 +39,13 @@ void wire_close(struct wire *wire)
 	objpool_packer_free(&wire->output);
 	free(wire->input);
 	wire->input = NULL;
+	wire_unpass(wire, 0);
+	free(wire->passes);
+	wire->passes = NULL;
+	arrivals_clear(&wire->arrivals);
 }
+
+/* ---- sending ---------------------------------------------------------------------------------------------------------- */
 
 void wire_lend(struct wire *wire, struct objpool_bytes value)
 {
@@ -58,6 +65,48 @@ void wire_keep_lent(struct wire *wire)
 	memmove(place + lent.size, place, (size_t)(end - place));
 	memcpy(place, lent.data, lent.size);
 	wire->output.size += lent.size;
+	for (size_t i = 0; i < wire->pass_count; i++)
+		wire->passes[i].at += wire->passes[i].at >= wire->lent_at ? lent.size : 0;
+}
+
+void wire_pass(struct wire *wire, size_t at, struct block *block)
+{
+	if (wire->pass_count == wire->pass_room) {
+		const size_t room = wire->pass_room ? 2 * wire->pass_room : 8;
+		struct wire_pass *passes = reallocarray(wire->passes, room, sizeof *passes);
+		if (!passes) {
+			wire->output.error = -ENOMEM;
+			return;
+		}
+		wire->passes = passes;
+		wire->pass_room = room;
+	}
+	wire->passes[wire->pass_count++] = (struct wire_pass){.at = at, .block = block_ref(block)};
+}
+
+size_t wire_passing(const struct wire *wire, size_t at)
+{
+	size_t n = 0;
+
+	while (n < wire->pass_count && wire->passes[wire->pass_count - 1 - n].at == at)
+		n++;
+	return n;
+}
+
+void wire_unpass(struct wire *wire, size_t at)
+{
+	while (wire->pass_count > 0 && wire->passes[wire->pass_count - 1].at >= at)
+		block_unref(wire->passes[--wire->pass_count].block);
+}
+
+/* The first ones have left. */
+static void drop_passed(struct wire *wire, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		block_unref(wire->passes[i].block);
+	wire->pass_count -= count;
+	if (count > 0)
+		memmove(wire->passes, wire->passes + count, wire->pass_count * sizeof *wire->passes);
 }
 
 /* All has been sent, or so much that moving the rest to the front costs less than the sending did. */
@@ -73,6 +122,8 @@ static void tidy_output(struct wire *wire)
 		memmove(output->data, output->data + wire->sent, output->size - wire->sent);
 		output->size -= wire->sent;
 		wire->lent_at -= wire->lent.size ? wire->sent : 0;
+		for (size_t i = 0; i < wire->pass_count; i++)
+			wire->passes[i].at -= wire->sent;
 		wire->sent = 0;
 	}
 }
@@ -83,16 +134,49 @@ static void add_span(struct msghdr *message, const void *bytes, size_t size)
 		message->msg_iov[message->msg_iovlen++] = (struct iovec){.iov_base = (void *)(uintptr_t)bytes, .iov_len = size};
 }
 
-static ssize_t send_spans(const struct wire *wire)
+union control {
+	struct cmsghdr head;
+	char room[CMSG_SPACE(PAYLOAD_FILES * sizeof(int))];
+};
+
+/* The descriptors whose message is what is sent next. */
+static size_t leaving(const struct wire *wire)
+{
+	const bool lent_first = wire->lent.size > 0 && wire->lent_at == wire->sent;
+	size_t n = 0;
+
+	while (!lent_first && n < wire->pass_count && wire->passes[n].at == wire->sent)
+		n++;
+	return n;
+}
+
+static void attach(struct msghdr *message, union control *control, const struct wire *wire, size_t count)
+{
+	if (count == 0)
+		return;
+	message->msg_control = control;
+	message->msg_controllen = CMSG_SPACE(count * sizeof(int));
+	control->head = (struct cmsghdr){.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(count * sizeof(int))};
+	for (size_t i = 0; i < count; i++)
+		memcpy(CMSG_DATA(&control->head) + i * sizeof(int), &wire->passes[i].block->fd, sizeof(int));
+}
+
+/* What is sent next, up to the next message with descriptors; `passed` of them leave with it. */
+static ssize_t send_spans(const struct wire *wire, size_t *passed)
 {
 	const unsigned char *output = wire->output.data;
-	const size_t lent_at = wire->lent.size ? wire->lent_at : wire->output.size;
+	*passed = leaving(wire);
+	const size_t stop = *passed < wire->pass_count ? wire->passes[*passed].at : wire->output.size;
+	const bool lends = wire->lent.size > 0 && wire->lent_at <= stop;
+	const size_t lent_at = lends ? wire->lent_at : stop;
 	struct iovec spans[3];
 	struct msghdr message = {.msg_iov = spans};
+	union control control;
 
 	add_span(&message, output + wire->sent, lent_at - wire->sent);
-	add_span(&message, wire->lent.data, wire->lent.size);
-	add_span(&message, output + lent_at, wire->output.size - lent_at);
+	add_span(&message, wire->lent.data, lends ? wire->lent.size : 0);
+	add_span(&message, output + lent_at, stop - lent_at);
+	attach(&message, &control, wire, *passed);
 	return sendmsg(wire->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
@@ -112,20 +196,26 @@ static void pass_sent(struct wire *wire, size_t n)
 
 int wire_flush(struct wire *wire)
 {
+	size_t passed;
+
 	while (wire_unsent(wire) > 0) {
-		const ssize_t n = send_spans(wire);
+		const ssize_t n = send_spans(wire, &passed);
 		if (n >= 0) {
+			drop_passed(wire, passed);
 			pass_sent(wire, (size_t)n);
 			continue;
 		}
 		if (errno == EINTR)
 			continue;
+		const int error = errno;
 		tidy_output(wire);
-		return errno == EAGAIN ? 1 : -errno;
+		return error == EAGAIN || error == ETOOMANYREFS ? 1 : -error;
 	}
 	tidy_output(wire);
 	return 0;
 }
+
+/* ---- receiving -------------------------------------------------------------------------------------------------------- */
 
 /* First touch of fresh small pages costs more than the copy into them; a kernel without huge pages says no, and that's fine. */
 static void advise_huge(unsigned char *bytes, size_t size)
@@ -176,19 +266,27 @@ static int make_room(struct wire *wire)
 	return 0;
 }
 
-int64_t wire_fill(struct wire *wire, bool wait, bool *more)
+static ssize_t receive(struct wire *wire, void *bytes, size_t size, int flags)
 {
 	ssize_t n;
 
+	if (wire->receives)
+		return arrivals_recv(&wire->arrivals, wire->fd, bytes, size, flags);
+	do
+		n = recv(wire->fd, bytes, size, flags);
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : n;
+}
+
+int64_t wire_fill(struct wire *wire, bool wait, bool *more)
+{
 	*more = false;
 	if (make_room(wire) < 0)
 		return -ENOMEM;
 	const size_t room = wire->capacity - wire->end;
-	do
-		n = recv(wire->fd, wire->input + wire->end, room, wait ? 0 : MSG_DONTWAIT);
-	while (n < 0 && errno == EINTR);
+	const ssize_t n = receive(wire, wire->input + wire->end, room, wait ? 0 : MSG_DONTWAIT);
 	if (n < 0)
-		return errno == EAGAIN ? 0 : -errno;
+		return n == -EAGAIN ? 0 : n;
 	if (n == 0)
 		return -ECONNRESET;
 	wire->end += (size_t)n;
@@ -204,6 +302,7 @@ int wire_next(struct wire *wire, struct objpool_bytes *message)
 		return rc;
 	*message = (struct objpool_bytes){wire->input + wire->begin, (size_t)wire->scan.pos};
 	wire->begin += message->size;
+	wire->refers = wire->receives && wire->scan.refs > 0;
 	scan_begin(&wire->scan, INT64_MAX);
 	return 1;
 }

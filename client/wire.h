@@ -7,13 +7,22 @@
  *   input:   | passed .... begin | message | message | part of one ... end | room |
  *
  * One write sends all that waits; one read brings all the messages that have come; a message that comes in pieces is scanned
- * once. The socket is a blocking one, so that a read can wait by itself; what must not wait says so with its system call.
+ * once. A message with descriptors begins a write of its own, which they leave with: its first bytes and they arrive together.
+ * The socket is a blocking one, so that a read can wait by itself; what must not wait says so with its system call.
  */
 #ifndef CLIENT_WIRE_H
 #define CLIENT_WIRE_H
 
 #include "objpool/client.h"
+#include "proto/arrivals.h"
+#include "proto/block.h"
 #include "proto/scan.h"
+
+/* A descriptor that leaves with the message that begins at `at` in the output. */
+struct wire_pass {
+	size_t at;
+	struct block *block;
+};
 
 struct wire {
 	int fd;
@@ -24,6 +33,11 @@ struct wire {
 	unsigned char *input;
 	size_t begin, end, capacity;
 	struct scan scan; /* of the message at `begin` */
+	struct wire_pass *passes; /* in order */
+	size_t pass_count, pass_room;
+	bool receives;             /* descriptors that come are kept in `arrivals` */
+	struct arrivals arrivals;
+	bool refers;               /* the message that wire_next gave has values that may stand for descriptors */
 };
 
 /* Takes the descriptor, and makes it a blocking one. */
@@ -42,6 +56,14 @@ static inline size_t wire_unsent(const struct wire *wire)
  */
 void wire_lend(struct wire *wire, struct objpool_bytes value);
 void wire_keep_lent(struct wire *wire);
+
+/*
+ * The block's descriptor goes with the message that begins at `at`. Without memory the output's error is set. wire_passing: how
+ * many do so far, if it is the last message; at most PAYLOAD_FILES may. wire_unpass: those from `at` on don't.
+ */
+void wire_pass(struct wire *wire, size_t at, struct block *block);
+size_t wire_passing(const struct wire *wire, size_t at);
+void wire_unpass(struct wire *wire, size_t at);
 
 /* Sends what the socket takes. 0: all; 1: some is left; a negative errno. */
 int wire_flush(struct wire *wire);

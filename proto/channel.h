@@ -10,7 +10,7 @@
  *           args, kwargs, slot kwargs, max result, replay]
  *   [REPLAY, replay]
  *   [CALL, id, session, method, args                         [REPLY, id, error, value]
- *          (, deadline, kwargs, progress?)]                  [PROGRESS, id, done, total, text]
+ *          (, deadline, kwargs, flags)]                      [PROGRESS, id, done, total, text]
  *   [BIND, binding, args, kwargs]
  *   [UNBIND, binding]
  *   [ITEMS, id, session, method, deadline, binding or 0,     [RESULTS, id, item, [value, …]]
@@ -18,6 +18,7 @@
  *   [STOP, want its state?]                                  ([STATE, state] or [STATE, nil, error], then) end of file
  *   [LEASE, session]                                         [LEASED] or [LEASED, error]
  *   [RELEASE, session]
+ *   [TAKEN, id, bytes]                                       [YIELD, id (, value)]
  *   [RESULT, response]                                       [INVOKE, id, method string, args]
  *   [RESTORE, state, replay if that fails]                   nothing, or [RESTORED, error]
  *   [GONE, tag]                                              [DEFERRED, id, item, tag]
@@ -36,6 +37,8 @@
  *
  * `replay` is an array of [method, args, kwargs]: sticky calls, whose results nobody waits for.
  * INVOKE is a call that a method makes in the midst of batch `id`; the response is one of MessagePack-RPC.
+ * YIELD gives one value, or none, of batch `id`, a call that streams: its results are what it yields. The worker waits once it is more than YIELD_AHEAD bytes ahead of
+ * what TAKEN has told of that batch.
  * A deferred task leaves its batch and is known by its tag from then on.
  * An error is [code, message, type, traceback, data, ran]; nil stands for what it lacks.
  *
@@ -57,11 +60,13 @@
 #include <stdint.h>
 
 enum { CHANNEL_FD = 3 };
+enum { CALL_PROGRESS = 1, CALL_YIELDS = 2 }; /* flags of CALL: what its caller takes */
+enum { YIELD_AHEAD = 1 << 20 };
 
 enum to_worker { TO_START = 0, TO_CALL = 1, TO_BIND = 2, TO_UNBIND = 3, TO_ITEMS = 4, TO_STOP = 5, TO_GONE = 6, TO_SESSION_END = 7, TO_REPLAY = 8, TO_RESTORE = 9, TO_LEASE = 10,
-		 TO_RELEASE = 11, TO_RESULT = 12, TO_FILES = 13 };
+		 TO_RELEASE = 11, TO_RESULT = 12, TO_FILES = 13, TO_TAKEN = 14 };
 enum from_worker { FROM_READY = 0, FROM_REPLY = 1, FROM_RESULTS = 2, FROM_ITEM_ERROR = 3, FROM_PROGRESS = 4, FROM_DEFERRED = 5, FROM_ANSWER = 6, FROM_STATE = 7,
-		   FROM_RESTORED = 8, FROM_LEASED = 9, FROM_INVOKE = 10, FROM_PAYLOAD = 11 };
+		   FROM_RESTORED = 8, FROM_LEASED = 9, FROM_INVOKE = 10, FROM_PAYLOAD = 11, FROM_YIELD = 12 };
 enum to_template { TO_LOAD = 0, TO_FORK = 1 };
 enum from_template { FROM_LOADED = 0, FROM_FORKED = 1 };
 

@@ -178,6 +178,7 @@ void batch_end(struct batch *batch)
 {
 	struct call *call = batch->call;
 
+	yield_end(batch);
 	batch_free(batch);
 	if (call->batches > 0 || call->input.open)
 		return;
@@ -284,7 +285,9 @@ void call_on_values(struct batch *batch, uint32_t count, struct span values, str
 		call->pool->core->late += count;
 		return;
 	}
-	if (call->stream.on) {
+	if (call->yield.on) {
+		r = 0; /* what it returns is nobody's */
+	} else if (call->stream.on) {
 		r = stream_values(&call->stream, &call->ticket, first, count, values, block);
 	} else if (call_gathers(call)) {
 		r = gather_values(&call->gather, first, count, values, block, call->errors == ERRORS_COLLECT, call->ticket.client);
@@ -337,7 +340,7 @@ void call_on_failure(struct batch *batch, uint64_t index, struct error *error)
 		error->index = (int64_t)index;
 	if (call->errors == ERRORS_FIRST)
 		call_fail(call, error);
-	else if (keep_failure(call, index, error) < 0)
+	else if (keep_failure(call, call->yield.on ? call->stream.sent : index, error) < 0)
 		fail_for_memory(call);
 	else
 		task_answered(call, 1);
@@ -575,7 +578,7 @@ void call_feed_end(struct call *call, struct error *why)
 
 bool call_rerun(struct call *call)
 {
-	if (call->answered || !call->idempotent || call->reruns == RERUNS_MOST)
+	if (call->answered || !call->idempotent || call->yield.on || call->reruns == RERUNS_MOST)
 		return false;
 	call->reruns++;
 	return true;

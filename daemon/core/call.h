@@ -20,6 +20,7 @@
 #include "daemon/core/sticky.h"
 #include "daemon/core/stream.h"
 #include "daemon/core/target.h"
+#include "daemon/core/yield.h"
 #include "proto/channel.h"
 
 enum {
@@ -89,6 +90,7 @@ struct call {
 	enum sticky_mode sticky;
 	struct sticky *remembered; /* NULL: it isn't (any more) */
 	uint64_t refused;       /* of a sticky call: tasks that their methods have failed */
+	struct yield yield;     /* of a single call that streams */
 	bool progress;          /* its caller wants to know how far it is */
 	uint64_t progress_at;   /* when it was last told */
 	struct batch only;      /* the first batch of a call that is one task; last: flexible */

@@ -3,6 +3,7 @@
 
 #include "daemon/core/lease.h"
 #include "daemon/core/pool.h"
+#include "daemon/core/yield.h"
 #include "proto/pack.h"
 #include "proto/payload.h"
 
@@ -20,6 +21,7 @@ void client_init_own(struct client *client, struct core *core)
 	*client = (struct client){.core = core};
 	TAILQ_INIT(&client->tickets);
 	TAILQ_INIT(&client->flows);
+	TAILQ_INIT(&client->yielding);
 	TAILQ_INIT(&client->leases);
 }
 
@@ -87,6 +89,7 @@ void client_on_sent(struct client *client)
 		return;
 	client->stalled = false;
 	queue_resume(client);
+	yield_resume(client);
 }
 
 int ticket_open(struct ticket *ticket, struct client *client, const struct rpc *rpc,

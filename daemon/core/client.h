@@ -14,6 +14,7 @@
 
 enum { CLIENT_METHOD_MEMO = 64, CLIENT_NAME = 64, CLIENT_KEPT = 16 /* descriptors that it may have */ };
 
+struct call;
 struct method;
 
 struct ticket {
@@ -49,6 +50,7 @@ struct client {
 	struct flow_list flows;  /* where its calls wait */
 	struct lease_list leases;
 	struct sendq out;        /* answers */
+	TAILQ_HEAD(, call) yielding; /* their methods wait for it to read on: see yield.h */
 	struct client_memo memo;
 	char name[CLIENT_NAME];  /* what it called itself in hello */
 	bool error_maps;         /* wants errors as maps */

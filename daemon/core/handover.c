@@ -197,7 +197,7 @@ static void put_call(struct slot *slot, const struct batch *batch)
 	const struct call *call = batch->call;
 	struct sendq *out = &slot->out;
 	struct block *block = call->merged ? call->merged : call->block;
-	const bool more = call->deadline > 0 || call->kwargs.size > 0 || call->progress;
+	const bool more = call->deadline > 0 || call->kwargs.size > 0 || call->progress || yield_wanted(call);
 
 	if (block)
 		put_call_files(slot, call, block);
@@ -207,7 +207,7 @@ static void put_call(struct slot *slot, const struct batch *batch)
 		return;
 	put_uints(out, &call->deadline, 1);
 	put_bound(slot, block, call->kwargs);
-	sendq_copy(out, call->progress ? "\xc3" : "\xc2", 1);
+	put_uints(out, (uint64_t[]){(call->progress ? CALL_PROGRESS : 0u) | (yield_wanted(call) ? CALL_YIELDS : 0u)}, 1);
 }
 
 /* The worker keeps what is bound until the call ends, so that it doesn't travel with every batch. */
@@ -307,6 +307,15 @@ static void put_message(struct slot *slot, enum to_worker type, uint64_t number)
 void handover_unbind(struct slot *slot, uint32_t binding)
 {
 	put_message(slot, TO_UNBIND, binding);
+}
+
+void handover_taken(const struct batch *batch, uint64_t bytes)
+{
+	struct slot *slot = batch->slot;
+
+	put_array(&slot->out, 3);
+	put_uints(&slot->out, (uint64_t[]){TO_TAKEN, batch->id, bytes}, 3);
+	slot->pool->core->ops->slot_wrote(slot);
 }
 
 void handover_gone(struct slot *slot, uint64_t tag)

@@ -14,6 +14,9 @@ void handover_replay(struct slot *slot);
 /* The batch, which has its id and slot. */
 void handover_batch(const struct batch *batch);
 
+/* So many bytes of what the method has yielded are taken. */
+void handover_taken(const struct batch *batch, uint64_t bytes);
+
 void handover_unbind(struct slot *slot, uint32_t binding);
 void handover_gone(struct slot *slot, uint64_t tag);
 void handover_session_end(struct slot *slot, uint64_t session);

@@ -21,6 +21,18 @@ void queue_free(struct queue *queue)
 	idmap_free(&queue->by_client);
 }
 
+static void join_turns(struct queue *queue, struct flow *flow)
+{
+	struct flow *first = TAILQ_FIRST(&queue->flows);
+
+	if (!first || !first->had_turn) {
+		TAILQ_INSERT_TAIL(&queue->flows, flow, turn);
+		return;
+	}
+	first->had_turn = false;
+	TAILQ_INSERT_BEFORE(first, flow, turn);
+}
+
 static struct flow *flow_of(struct queue *queue, struct client *client)
 {
 	struct flow *flow = idmap_get(&queue->by_client, client->id);
@@ -33,7 +45,7 @@ static struct flow *flow_of(struct queue *queue, struct client *client)
 	}
 	*flow = (struct flow){.queue = queue, .client = client};
 	TAILQ_INIT(&flow->batches);
-	TAILQ_INSERT_TAIL(&queue->flows, flow, turn);
+	join_turns(queue, flow);
 	TAILQ_INSERT_TAIL(&client->flows, flow, of_client);
 	return flow;
 }
@@ -99,8 +111,12 @@ struct batch *queue_any(struct queue *queue)
 void queue_turn(struct queue *queue)
 {
 	struct flow *flow = TAILQ_FIRST(&queue->flows);
-	if (!flow || !TAILQ_NEXT(flow, turn))
+	if (!flow)
 		return;
+	if (!TAILQ_NEXT(flow, turn)) {
+		flow->had_turn = true;
+		return;
+	}
 	TAILQ_REMOVE(&queue->flows, flow, turn);
 	TAILQ_INSERT_TAIL(&queue->flows, flow, turn);
 }

@@ -20,6 +20,7 @@ struct flow {
 	struct client *client;
 	struct batch_list batches;   /* never empty */
 	bool held;                   /* its client doesn't read: out of the turns */
+	bool had_turn;               /* and nobody else waited: who comes now is next */
 };
 
 struct queue {

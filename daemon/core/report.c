@@ -216,6 +216,17 @@ static int read_progress(struct slot *slot, struct reader *reader)
 	return 0;
 }
 
+/* [YIELD, id] or [YIELD, id, value] */
+static int read_yield(struct slot *slot, struct reader *reader, struct block *block)
+{
+	uint64_t id;
+
+	if (read_uint(reader, &id) < 0)
+		return -EBADMSG;
+	struct batch *batch = batch_of(slot, id);
+	return batch ? yield_on_value(batch, (struct span){.bytes = reader->p, .size = (size_t)(reader->end - reader->p)}, block) : -EBADMSG;
+}
+
 /* [STATE, state] or [STATE, nil, error]: of an instance that is being replaced. */
 static int read_state(struct slot *slot, struct reader *reader, uint32_t count, struct block *block)
 {
@@ -301,6 +312,8 @@ int report_read(struct slot *slot, struct span message, struct block *block)
 		return count == 4 ? read_deferred(slot, &reader) : -EBADMSG;
 	case FROM_ANSWER:
 		return count == 4 ? read_answer(slot, &reader, block) : -EBADMSG;
+	case FROM_YIELD:
+		return count == 2 || count == 3 ? read_yield(slot, &reader, block) : -EBADMSG;
 	case FROM_INVOKE:
 		return count == 4 ? read_invoke(slot, &reader, block) : -EBADMSG;
 	case FROM_LEASED:

@@ -341,6 +341,7 @@ void slot_cancel(struct slot *slot, struct batch *batch)
 	if (!board_move(slot->board, batch->id, BOARD_STARTED, BOARD_CANCELLED))
 		return;
 	nested_cancel(slot, batch->id);
+	yield_cancel(batch);
 	if (grace == NEVER)
 		return;
 	slot->grace_batch = batch->id;

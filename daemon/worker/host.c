@@ -7,6 +7,7 @@
 #include "daemon/worker/invoke.h"
 #include "daemon/worker/nudge.h"
 #include "daemon/worker/task.h"
+#include "daemon/worker/yield.h"
 #include "proto/pack.h"
 
 #include <errno.h>
@@ -165,13 +166,18 @@ static int read_call_args(struct host *host, struct reader *reader, uint32_t fie
 	struct span args, kwargs = {0};
 
 	task->handle.call.deadline = 0;
-	task->wants_progress = false;
+	uint64_t flags = 0;
+
+	task->wants_progress = task->wants_values = false;
+	task->yielded = 0;
 	task->progress_at = 0;
 	task->progress_ended = false;
 	if (read_value(reader, &args) < 0 ||
 	    (fields == 8 && (read_uint(reader, &task->handle.call.deadline) < 0 || read_value(reader, &kwargs) < 0 ||
-			     read_bool(reader, &task->wants_progress) < 0)))
+			     read_uint(reader, &flags) < 0)))
 		return task_fail(task, "INTERNAL", "no", "the worker did not understand the call");
+	task->wants_progress = flags & CALL_PROGRESS;
+	task->wants_values = flags & CALL_YIELDS;
 	task->files = host->inbox.files;
 	if (files_values(task->files, &args) < 0 || files_values(task->files, &kwargs) < 0)
 		return task_no_map(task);
@@ -405,6 +411,7 @@ static void run_item(struct host *host, const struct items *items, uint32_t i, b
 	const uint64_t item = items->first + i;
 
 	task_clear(task);
+	task->wants_values = false;
 	task->wants_progress = false; /* a map tells how many of its items are done */
 	task->handle.call.index = item;
 	atomic_store_explicit(&board_entry(host->board, (uint32_t)items->id)->begun, i + 1, memory_order_release);
@@ -755,6 +762,9 @@ static void on_message(struct host *host, struct span message)
 		break;
 	case TO_REPLAY:
 		on_replay(host, &reader);
+		break;
+	case TO_TAKEN:
+		yield_on_taken(&host->task, &reader);
 		break;
 	case TO_GONE:
 		on_gone(host, &reader);

@@ -29,7 +29,7 @@ struct held {
 	uint8_t bytes[];
 };
 
-int inbox_put_aside(struct inbox *inbox, struct span message)
+static int put_aside(struct inbox *inbox, struct span message)
 {
 	struct held *held = malloc(sizeof *held + message.size);
 	if (!held)
@@ -78,29 +78,6 @@ int inbox_pin(struct inbox *inbox)
 	return 0;
 }
 
-bool inbox_next(struct inbox *inbox, struct span *message)
-{
-	struct held *held = STAILQ_FIRST(&inbox->held);
-
-	free(inbox->pinned);
-	inbox->pinned = NULL;
-	inbox->files = files_free(inbox->files);
-	if (held && inbox->giving) {
-		STAILQ_REMOVE_HEAD(&inbox->held, link);
-		free(held);
-		held = STAILQ_FIRST(&inbox->held);
-	}
-	inbox->giving = held != NULL;
-	if (!held && !inbox_next_arrived(inbox, message))
-		return false;
-	struct files **from = held ? &held->files : &inbox->arrived;
-	inbox->files = *from;
-	*from = NULL;
-	if (held)
-		*message = (struct span){.bytes = held->bytes, .size = held->size};
-	return true;
-}
-
 /* ---- arrived ---- */
 
 static bool next_message(struct inbox *inbox, struct span *message)
@@ -133,7 +110,7 @@ static bool take_files(struct inbox *inbox, struct span message)
 	return true;
 }
 
-bool inbox_next_arrived(struct inbox *inbox, struct span *message)
+static bool next_arrived(struct inbox *inbox, struct span *message)
 {
 	do
 		if (!next_message(inbox, message))
@@ -144,6 +121,33 @@ bool inbox_next_arrived(struct inbox *inbox, struct span *message)
 	inbox->announced = NULL;
 	return true;
 }
+
+/* ---- both ---- */
+
+bool inbox_next(struct inbox *inbox, struct span *message)
+{
+	struct held *held = STAILQ_FIRST(&inbox->held);
+
+	free(inbox->pinned);
+	inbox->pinned = NULL;
+	inbox->files = files_free(inbox->files);
+	if (held && inbox->giving) {
+		STAILQ_REMOVE_HEAD(&inbox->held, link);
+		free(held);
+		held = STAILQ_FIRST(&inbox->held);
+	}
+	inbox->giving = held != NULL;
+	if (!held && !next_arrived(inbox, message))
+		return false;
+	struct files **from = held ? &held->files : &inbox->arrived;
+	inbox->files = *from;
+	*from = NULL;
+	if (held)
+		*message = (struct span){.bytes = held->bytes, .size = held->size};
+	return true;
+}
+
+/* ---- reading ---- */
 
 static int make_room(struct inbox *inbox)
 {
@@ -203,5 +207,26 @@ int inbox_fill(struct inbox *inbox, uint64_t until)
 			_exit(70);
 		}
 		return n > 0 ? 1 : (int)n;
+	}
+}
+
+struct reader inbox_await(struct inbox *inbox, uint64_t wanted)
+{
+	struct span message;
+	uint64_t type;
+	uint32_t n;
+
+	for (;;) {
+		while (next_arrived(inbox, &message)) {
+			struct reader reader = reader_of(message);
+			if (read_array(&reader, &n) < 0 || read_uint(&reader, &type) < 0)
+				_exit(70);
+			if (type == wanted)
+				return reader;
+			if (put_aside(inbox, message) < 0)
+				_exit(71); /* what was handed to this worker must not be lost in silence */
+		}
+		if (inbox_fill(inbox, UINT64_MAX) <= 0)
+			_exit(0); /* the supervisor has gone */
 	}
 }

@@ -38,9 +38,11 @@ bool inbox_next(struct inbox *inbox, struct span *message);
 /* The present message stays valid until inbox_next, while more is read. 0 or -ENOMEM. */
 int inbox_pin(struct inbox *inbox);
 
-/* The next that has arrived; and: puts a message aside, to be given out in its turn. 0 or -ENOMEM. */
-bool inbox_next_arrived(struct inbox *inbox, struct span *message);
-int inbox_put_aside(struct inbox *inbox, struct span message);
+/*
+ * In the midst of the present message, which must be pinned: waits for the next message of that type and gives what follows the
+ * type in it, valid until the next call of this or inbox_next. What else comes is put aside, to be given out in its turn.
+ */
+struct reader inbox_await(struct inbox *inbox, uint64_t type);
 
 /* Waits for more bytes, until CLOCK_MONOTONIC nanoseconds. 1; 0 at the end; -ETIMEDOUT; another negative errno. */
 int inbox_fill(struct inbox *inbox, uint64_t until);

@@ -39,41 +39,18 @@ static int ask(const struct task *task, const char *target, const void *args, si
 	return r;
 }
 
-/* Is it [RESULT, response]? */
-static bool is_result(struct span message, struct span *response)
-{
-	struct reader reader = reader_of(message);
-	uint64_t type;
-	uint32_t n;
-
-	if (read_array(&reader, &n) < 0 || read_uint(&reader, &type) < 0)
-		_exit(70);
-	*response = (struct span){.bytes = reader.p, .size = (size_t)(reader.end - reader.p)};
-	return type == TO_RESULT;
-}
-
 /* Waits for the answer; it is copied to invoker->response. */
 static int await(struct invoker *invoker, struct span *response)
 {
-	struct span message;
+	const struct reader rest = inbox_await(invoker->inbox, TO_RESULT);
+	const size_t size = (size_t)(rest.end - rest.p);
 
-	for (;;) {
-		while (inbox_next_arrived(invoker->inbox, &message)) {
-			if (!is_result(message, response)) {
-				if (inbox_put_aside(invoker->inbox, message) < 0)
-					_exit(71); /* what was handed to this worker must not be lost in silence */
-				continue;
-			}
-			invoker->response = malloc(response->size);
-			if (!invoker->response)
-				return -ENOMEM;
-			memcpy(invoker->response, response->bytes, response->size);
-			response->bytes = invoker->response;
-			return 0;
-		}
-		if (inbox_fill(invoker->inbox, UINT64_MAX) <= 0)
-			_exit(0); /* the supervisor has gone */
-	}
+	invoker->response = malloc(size);
+	if (!invoker->response)
+		return -ENOMEM;
+	memcpy(invoker->response, rest.p, size);
+	*response = (struct span){.bytes = invoker->response, .size = size};
+	return 0;
 }
 
 /* ---- the answer ---- */

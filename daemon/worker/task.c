@@ -5,6 +5,7 @@
 #include "daemon/worker/files.h"
 #include "daemon/worker/invoke.h"
 #include "daemon/worker/values.h"
+#include "daemon/worker/yield.h"
 #include "proto/pack.h"
 #include "proto/scan.h"
 
@@ -215,6 +216,7 @@ static const struct objpool_host host = {
 	.invoke = invoke,
 	.keep = host_keep,
 	.let_go = host_let_go,
+	.yield = yield_value,
 	.setting = host_setting,
 	.class_name = host_class_name,
 	.describe = host_describe,

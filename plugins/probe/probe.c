@@ -43,6 +43,8 @@ static const struct objpool_method probe_methods[] = {
 	NAMED("spin", probe_spin, 1, "(seconds: float) -> float", "Burns CPU, cancelled or not."),
 	NAMED("progress", probe_progress, 3, "(n: int, seconds: float = 0, text: str = None) -> int",
 	      "Tells of n steps, which take so many seconds together; fails within 5 ms when the call is cancelled."),
+	NAMED("series", probe_series, 3, "(n: int = endless, value = None, fail: bool = False)",
+	      "Yields 0 .. n - 1, or n times the value; then fails, or doesn't."),
 	NAMED("hold", probe_hold, 1, "(bytes: bin) -> bool", "Keeps bytes where they lie; false: in a copy."),
 	PLAIN("held", probe_held, "() -> bin", "What was last held."),
 	NAMED("set", probe_set, 1, "(value) -> nil", "Keeps any value."),

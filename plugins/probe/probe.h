@@ -71,7 +71,7 @@ objpool_method_fn probe_echo, probe_kwargs, probe_add, probe_blob, probe_sum, pr
 	probe_index, probe_calls, probe_pool, probe_deadline, probe_print, probe_relay;
 
 /* wait.c */
-objpool_method_fn probe_sleep, probe_sleep_hard, probe_spin, probe_progress;
+objpool_method_fn probe_sleep, probe_sleep_hard, probe_spin, probe_progress, probe_series;
 
 /* keep.c */
 void probe_drop_held(struct probe *probe);

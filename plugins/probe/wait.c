@@ -3,6 +3,7 @@
 #include "plugins/probe/arguments.h"
 #include "plugins/probe/clock.h"
 
+#include <string.h>
 #include <stdlib.h>
 
 #define SLICE      5000000u /* nanoseconds between two looks at whether the call was cancelled */
@@ -106,4 +107,41 @@ int probe_progress(void *self, struct objpool_call *call, probe_args *args, msgp
 				    (long long)steps.n);
 	msgpack_pack_int64(result, done);
 	return 0;
+}
+
+/* ---- a series ---- */
+
+/* 0, or what objpool_yield says. */
+static int give(struct objpool_call *call, int64_t i, const msgpack_object *value)
+{
+	msgpack_sbuffer bytes;
+	msgpack_packer packer;
+
+	msgpack_sbuffer_init(&bytes);
+	msgpack_packer_init(&packer, &bytes, msgpack_sbuffer_write);
+	const int packed = value ? msgpack_pack_object(&packer, *value) : msgpack_pack_int64(&packer, i);
+	const int r = packed < 0 ? -ENOMEM : objpool_yield(call, bytes.data, bytes.size);
+	msgpack_sbuffer_destroy(&bytes);
+	return r;
+}
+
+int probe_series(void *self, struct objpool_call *call, probe_args *args, msgpack_packer *result)
+{
+	static const char *const names[] = {"n", "value", "fail", NULL};
+	const msgpack_object *v[3] = {NULL};
+	int64_t n = INT64_MAX, i = 0;
+	int r = 0;
+
+	(void)result;
+	probe_called(self);
+	if (objpool_take(call, args, names, 3, v) < 0 || (v[0] && want_integer(call, "n", v[0], 0, INT64_MAX, &n) < 0))
+		return -1;
+	r = objpool_yield(call, NULL, 0);
+	while (r == 0 && i < n)
+		r = give(call, i++, v[1]);
+	if (r == -ENOTSUP)
+		return objpool_bad_argument(call, "series wants a call that streams");
+	if (r < 0)
+		return objpool_fail(call, "Cancelled", "stopped at %lld: %s", (long long)i - 1, strerror(-r));
+	return v[2] ? objpool_fail(call, "ProbeError", "failed after %lld", (long long)n) : 0;
 }

@@ -345,7 +345,7 @@ static int run_method(PyObject *self, struct objpool_call *call, const struct ob
 	arguments_free(&arguments);
 	if (!value)
 		return fail_of_method(self, call);
-	const int r = write_result(value, result, may_pickle, max_result);
+	const int r = write_result(call, value, result, may_pickle, max_result);
 	Py_DECREF(value);
 	return r < 0 ? fail_with_exception(call) : 0;
 }
@@ -361,16 +361,16 @@ static int python_dispatch(void *self, struct objpool_call *call, const struct o
 
 /* ---- hooks ---- */
 
-/* Calls a hook that the class may lack: NULL without an exception then. */
+/* Calls a hook that the class may lack, as one that came by value may: NULL without an exception then. */
 static PyObject *call_hook(PyObject *self, const char *name, const char *format, ...)
 {
-	PyObject *hook = PyObject_GetAttrString(self, name), *args, *result = NULL;
+	PyObject *has = host_call("has_hook", "(Os)", Py_TYPE(self), name), *args, *result = NULL;
+	PyObject *hook = has == Py_True ? PyObject_GetAttrString(self, name) : NULL;
 	va_list list;
 
-	if (!hook) {
-		PyErr_Clear();
+	Py_XDECREF(has);
+	if (!hook)
 		return NULL;
-	}
 	va_start(list, format);
 	args = Py_VaBuildValue(format, list);
 	va_end(list);
@@ -413,10 +413,12 @@ static int python_snapshot(void *self, struct objpool_call *call, msgpack_packer
 {
 	enter(call);
 	PyObject *value = call_hook(self, "snapshot", "()");
-	int r = value ? write_object(value, state, true) : -1;
+	if (value)
+		(void)write_object(value, state, true);
+	else
+		msgpack_pack_nil(state);
 	Py_XDECREF(value);
-	if (r < 0)
-		r = PyErr_Occurred() ? fail_with_exception(call) : objpool_fail(call, NULL, "the class has no snapshot");
+	const int r = PyErr_Occurred() ? fail_with_exception(call) : 0;
 	leave(call);
 	return r;
 }
@@ -426,7 +428,7 @@ static int python_restore(void *self, struct objpool_call *call, const msgpack_o
 	enter(call);
 	PyObject *value = read_object(state, true);
 	PyObject *done = value ? call_hook(self, "restore", "(O)", value) : NULL;
-	int r = done ? 0 : PyErr_Occurred() ? fail_with_exception(call) : objpool_fail(call, NULL, "the class has no restore");
+	const int r = PyErr_Occurred() ? fail_with_exception(call) : 0;
 	Py_XDECREF(value);
 	Py_XDECREF(done);
 	leave(call);

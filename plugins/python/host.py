@@ -228,6 +228,8 @@ HOOKS = {"session_end": 1, "leased": 1, "released": 1, "snapshot": 0, "restore":
 
 
 def has_hook(cls, name):
+    if name == "snapshot" and not has_hook(cls, "restore"):
+        return False
     found = getattr(cls, name, None)
     if not inspect.isfunction(found):
         return False

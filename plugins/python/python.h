@@ -64,8 +64,9 @@ void memory_end(struct objpool_call *call);
 
 /* ---- write.c ---- */
 
-/* What a method has returned: an iterator's items are an array, at most about `limit` bytes of it. */
-int write_result(PyObject *value, msgpack_packer *packer, bool pickle, uint64_t limit);
+/* What a method has returned: an iterator's items one by one where the caller takes them so, else as an array of about
+ * `limit` bytes at most. */
+int write_result(struct objpool_call *call, PyObject *value, msgpack_packer *packer, bool pickle, uint64_t limit);
 int write_object(PyObject *value, msgpack_packer *packer, bool pickle);
 void write_text(msgpack_packer *packer, const char *text);
 

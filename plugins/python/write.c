@@ -247,6 +247,14 @@ int write_object(PyObject *value, msgpack_packer *packer, bool pickle)
 
 /* ---- results ---- */
 
+/* An iterator's, packed. */
+struct items {
+	msgpack_sbuffer buffer;
+	msgpack_packer packer;
+	bool pickle;
+	uint32_t count;
+};
+
 /* An array head whose count comes later: dd and 4 bytes. */
 static void put_count(msgpack_packer *packer, uint32_t n)
 {
@@ -255,12 +263,12 @@ static void put_count(msgpack_packer *packer, uint32_t n)
 }
 
 /* Over the limit it stops: the host will find the result too large, and say so. */
-static int take_items(PyObject *iterator, msgpack_packer *items, const msgpack_sbuffer *buffer, bool pickle, uint64_t limit, uint32_t *count)
+static int take_items(PyObject *iterator, struct items *items, uint64_t limit)
 {
 	PyObject *item;
 
-	for (*count = 0; buffer->size <= limit && (item = PyIter_Next(iterator)); ++*count) {
-		const int r = write_value(item, items, pickle, 1);
+	for (items->count = 0; items->buffer.size <= limit && (item = PyIter_Next(iterator)); items->count++) {
+		const int r = write_value(item, &items->packer, items->pickle, 1);
 		Py_DECREF(item);
 		if (r < 0)
 			return -1;
@@ -268,21 +276,56 @@ static int take_items(PyObject *iterator, msgpack_packer *items, const msgpack_s
 	return PyErr_Occurred() ? -1 : 0;
 }
 
-static int write_iterator(PyObject *iterator, msgpack_packer *packer, bool pickle, uint64_t limit)
+static int write_array(PyObject *iterator, struct items *items, msgpack_packer *packer, uint64_t limit)
 {
-	msgpack_sbuffer buffer;
-	msgpack_packer items;
-	uint32_t count;
+	if (take_items(iterator, items, limit) < 0)
+		return -1;
+	put_count(packer, items->count);
+	if (items->buffer.size > 0)
+		(void)packer->callback(packer->data, items->buffer.data, items->buffer.size);
+	return 0;
+}
 
-	msgpack_sbuffer_init(&buffer);
-	msgpack_packer_init(&items, &buffer, msgpack_sbuffer_write);
-	const int r = take_items(iterator, &items, &buffer, pickle, limit, &count);
-	if (r == 0) {
-		put_count(packer, count);
-		if (buffer.size > 0)
-			(void)packer->callback(packer->data, buffer.data, buffer.size);
+/* One item to a caller who streams; this may have to wait for him. 1: he takes no more. */
+static int give_item(struct objpool_call *call, PyObject *item, struct items *items)
+{
+	int r;
+
+	msgpack_sbuffer_clear(&items->buffer);
+	if (write_value(item, &items->packer, items->pickle, 0) < 0)
+		return -1;
+	Py_BEGIN_ALLOW_THREADS
+	r = objpool_yield(call, items->buffer.data, items->buffer.size);
+	Py_END_ALLOW_THREADS
+	if (r == 0 || r == -ECANCELED)
+		return r < 0;
+	PyErr_Format(PyExc_ValueError, "an item of %zu bytes could not be sent: %s", items->buffer.size,
+		     r == -EINVAL ? "it is larger than max_message" : strerror(-r));
+	return -1;
+}
+
+static int give_items(struct objpool_call *call, PyObject *iterator, struct items *items)
+{
+	PyObject *item;
+	int r = 0;
+
+	while (r == 0 && (item = PyIter_Next(iterator))) {
+		r = give_item(call, item, items);
+		Py_DECREF(item);
 	}
-	msgpack_sbuffer_destroy(&buffer);
+	return r < 0 || PyErr_Occurred() ? -1 : 0;
+}
+
+/* Item by item to a caller who takes them so, else all of them as an array. */
+static int write_iterator(struct objpool_call *call, PyObject *iterator, msgpack_packer *packer, bool pickle, uint64_t limit)
+{
+	struct items items = {.pickle = pickle};
+
+	msgpack_sbuffer_init(&items.buffer);
+	msgpack_packer_init(&items.packer, &items.buffer, msgpack_sbuffer_write);
+	const bool streams = objpool_yield(call, NULL, 0) == 0;
+	const int r = streams ? give_items(call, iterator, &items) : write_array(iterator, &items, packer, limit);
+	msgpack_sbuffer_destroy(&items.buffer);
 	return r;
 }
 
@@ -292,15 +335,15 @@ static bool is_plain(PyObject *value)
 	       is_container(value) || PyBytes_CheckExact(value);
 }
 
-int write_result(PyObject *value, msgpack_packer *packer, bool pickle, uint64_t limit)
+int write_result(struct objpool_call *call, PyObject *value, msgpack_packer *packer, bool pickle, uint64_t limit)
 {
 	if (is_plain(value))
 		return write_value(value, packer, pickle, 0);
 	if (PyCoro_CheckExact(value)) {
 		PyObject *finished = host_call("finish", "(O)", value);
-		const int r = finished ? write_result(finished, packer, pickle, limit) : -1;
+		const int r = finished ? write_result(call, finished, packer, pickle, limit) : -1;
 		Py_XDECREF(finished);
 		return r;
 	}
-	return PyIter_Check(value) ? write_iterator(value, packer, pickle, limit) : write_value(value, packer, pickle, 0);
+	return PyIter_Check(value) ? write_iterator(call, value, packer, pickle, limit) : write_value(value, packer, pickle, 0);
 }

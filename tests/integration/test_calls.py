@@ -224,6 +224,16 @@ def test_a_map_does_not_starve_a_single_call(c, daemon):
         assert other.wait(big)[0].startswith("CANCELLED: ")
 
 
+def test_who_comes_after_a_lone_flow_had_its_turn_is_next(c, daemon):
+    """Of the items of a map that has the pool to itself, a call waits for the one that runs, and not for one more."""
+    with daemon.client() as other:
+        began = other.value("one.calls")
+        c.start("objpool.call", "one:map", "sleep_hard", [[0.1] * 8], {"chunk": 1})
+        counts = [other.value("one.calls") for _ in range(3)]
+        assert counts[0] <= began + 3  # the item that runs, and the one before it if this came late
+        assert [b - a for a, b in zip(counts, counts[1:])] == [2, 2], counts
+
+
 def test_a_million_items(c):
     n = 1_000_000
     assert c.value("p:map.add", list(range(n)), list(range(n))) == [2 * i for i in range(n)]

@@ -323,6 +323,35 @@ def test_a_generator_that_does_not_end(start):
         assert client.value("p.count") == 1
 
 
+def stream(client, method, *args, stop_after=None):
+    """(results, error) of a call that streams; cancelled after some."""
+    call = client.start("objpool.call", "p", method, list(args), {"stream": True})
+    results = []
+    while (message := client.receive())[0] == 2:
+        if message[1] == "objpool.result":
+            results.append(message[2][3] if message[2][2] is None else message[2][2])
+            if len(results) == stop_after:
+                client.notify("objpool.cancel", call)
+    return results, message[2]
+
+
+def test_what_a_generator_gives_is_a_stream(python):
+    _, client = python("Trouble", unpickle="yes")
+    assert stream(client, "items", 1000) == (list(range(1000)), None)
+    assert stream(client, "items", 0) == ([], None)
+    assert stream(client, "mapped") == (["1", "2"], None)
+    results, error = stream(client, "items_then_fail", 3)
+    assert results[:3] == [0, 1, 2] and error["type"] == "sample.MyError"
+    assert stream(client, "count") == ([1], None)
+
+
+def test_an_endless_stream(python):
+    daemon, client = python("Trouble")
+    results, error = stream(client, "endless", stop_after=20000)
+    assert len(results) >= 20000 and error["code"] == "CANCELLED"
+    assert client.value("p.count") == 1
+
+
 # ---- arrays ----
 
 ARRAYS = [numpy.arange(6.0), numpy.arange(6, dtype=">i2").reshape(2, 3), numpy.asfortranarray(numpy.arange(6).reshape(2, 3)),
@@ -453,9 +482,13 @@ def test_a_class_by_value_that_is_large(start):
         def size(self):
             return len(self.data)
 
-    with start({}).client().maps() as client:
+    daemon = start({})
+    with daemon.client().maps() as client:
         create(client, "objpool:Pickled", args=[pickled(Large, cloudpickle)])
         assert client.value("p.size") == 1 << 20
+        client.value("objpool.restart", "p")
+        assert client.value("p.size") == 1 << 20
+    assert "state could not" not in daemon.log()
 
 
 def test_a_class_by_value_that_can_not_be_made(start):

@@ -198,7 +198,8 @@ def test_fed_items_as_positional_keyword_and_with_bind(start):
             assert [value for _, _, value in stream.results] == values
 
 
-def test_an_endless_input_runs_in_constant_memory(start):
+def test_an_endless_input_runs_in_constant_memory(start, monkeypatch):
+    monkeypatch.setenv("ASAN_OPTIONS", "quarantine_size_mb=1")  # what is freed is free, also where memory is looked at
     daemon = start({"p": {"workers": 2}})
     with daemon.client() as client:
         stream = Stream(client, "p:map", "echo", None)
@@ -371,3 +372,100 @@ def test_progress_comes_without_a_stream_too(start):
             seen.append(message[2][1:])
         assert message[1] == msgid and message[2] is None
         assert seen[-1] == [2, 2, None]
+
+
+# ---- series: many values of one call ----
+
+def test_a_method_yields_values(start):
+    with start({"p": {"workers": 2}}).client() as client:
+        for target in "p", "p:1", "p:key=k":
+            for ordered in True, False:
+                stream = Stream(client, target, "series", [1000], ordered=ordered)
+                assert stream.finish() == (None, {"items": 1000, "failed": 0})
+                assert stream.results == [(i, None, i) for i in range(1000)]
+        assert Stream(client, "p", "series", [0]).finish() == (None, {"items": 0, "failed": 0})
+        assert "BAD_ARGUMENT" in client.error("p.series", 3)
+        for target in "p:all", "p:map", "p:scatter":
+            error, _ = Stream(client, target, "series", [3] if target == "p:all" else [[3, 3]]).finish()
+            assert "BAD_ARGUMENT" in error
+
+
+def test_a_series_that_fails(start):
+    with start({"p": {}}).client() as client:
+        for errors in "wait", "collect", "first":
+            stream = Stream(client, "p", "series", [3, None, True], errors=errors)
+            answer = stream.finish()
+            assert [(i, v) for i, error, v in stream.results if not error] == [(0, 0), (1, 1), (2, 2)]
+            if errors == "collect":
+                assert answer == (None, {"items": 4, "failed": 1}) and stream.results[3][1] == "FAILED: failed after 3"
+            else:
+                assert answer == ("FAILED: failed after 3", None)
+        assert client.value("p.echo", 1) == 1
+
+
+def test_a_series_waits_for_a_slow_reader(start, monkeypatch):
+    monkeypatch.setenv("ASAN_OPTIONS", "quarantine_size_mb=1")
+    daemon = start({"p": {"workers": 1}}, {"max_unsent": 1 << 20})
+    with daemon.client() as client, daemon.client() as other:
+        pid = other.value("p.pid")
+        stream = Stream(client, "p", "series", [None, b"x" * 50_000])
+        resident = lambda: sum(int(line.split()[1]) for p in (pid, daemon.process.pid) for line in open(f"/proc/{p}/status") if line.startswith("VmRSS"))
+        wait_for(lambda: asleep(pid), lambda: "the method to wait for its reader")
+        before = resident()
+        stream.wait(lambda s: len(s.results) == 400)  # 20 MB: it goes on as they are read
+        wait_for(lambda: asleep(pid), lambda: "the method to wait again")
+        assert resident() < before + 20_000
+        client.notify("objpool.cancel", stream.msgid)
+        error, _ = stream.finish()
+        assert error.startswith("CANCELLED: ")
+        assert [index for index, _, _ in stream.results] == list(range(len(stream.results)))
+        assert other.value("p.echo", 2) == 2
+
+
+def test_a_series_ends_with_its_client(start):
+    daemon = start({"p": {"workers": 1}}, {"max_unsent": 1 << 20})
+    with daemon.client() as other:
+        pid = other.value("p.pid")
+        for kind in "stalled", "reading":
+            with daemon.client() as client:
+                stream = Stream(client, "p", "series", [None, b"x" * 5000])
+                if kind == "stalled":
+                    wait_for(lambda: asleep(pid), lambda: "the method to wait for its reader")
+                else:
+                    stream.wait(lambda s: len(s.results) == 1000)
+            assert other.value("p.echo", kind) == kind
+        assert other.value("p.pid") == pid
+
+
+def test_a_series_of_a_worker_that_dies_is_not_run_again(start):
+    daemon = start({"p": {"workers": 1}})
+    with daemon.client() as client, daemon.client() as other:
+        pid = other.value("p.pid")
+        stream = Stream(client, "p", "series", [None], idempotent=True)
+        stream.wait(lambda s: len(s.results) == 100)
+        os.kill(pid, signal.SIGKILL)
+        error, _ = stream.finish()
+        assert error.startswith("WORKER_LOST: ")
+        assert [index for index, _, _ in stream.results] == list(range(len(stream.results)))
+
+
+def test_calls_wait_their_turn_behind_a_series(start):
+    with start({"p": {"workers": 1}}).client() as client:
+        stream = Stream(client, "p", "series", [200, b"y" * 100_000])
+        calls = [client.start("p.echo", i) for i in range(50)]
+        messages = collections.Counter()
+        while messages["answers"] < 51:
+            message = client.receive()
+            messages["answers" if message[0] == 1 else "results"] += 1
+            if message[0] == 1 and message[1] != stream.msgid:
+                assert message[3] == calls.index(message[1])
+        assert messages["results"] == 200
+
+
+def asleep(pid):
+    """Does it wait for something, now and a moment later, without having run in between?"""
+    def state():
+        fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
+        return fields[0], fields[11], fields[12], open(f"/proc/{pid}/status").read().split("\nvoluntary_ctxt_switches:")[1]
+    before = state()
+    return before[0] == "S" and not select.select([], [], [], 0.05)[0] and state() == before

@@ -90,8 +90,9 @@ struct objpool_connect_options {
 	size_t size;        /* sizeof(struct objpool_connect_options) */
 	const char *client; /* what this program tells the daemon that it is; NULL: its short name */
 	int timeout_ms;     /* for connecting and the greeting together; 0: ten seconds; negative: none */
+	bool no_descriptors; /* large values go through the socket, see "large values" */
 };
-#define OBJPOOL_CONNECT_OPTIONS_INIT {sizeof(struct objpool_connect_options), NULL, 0}
+#define OBJPOOL_CONNECT_OPTIONS_INIT {sizeof(struct objpool_connect_options), NULL, 0, false}
 
 /*
  * Connects, and says hello. `address` is unix:PATH, tcp:HOST:PORT or tcp:[IPV6]:PORT; NULL means objpool_default_address.
@@ -113,7 +114,7 @@ OBJPOOL_API struct objpool *objpool_close(struct objpool *pool);
  */
 OBJPOOL_API int objpool_default_address(char *text, size_t size);
 
-/* What the daemon said to hello: {server, version, session, pools, limits}. Borrowed until the connection is closed. */
+/* What the daemon said to hello: {server, version, session, pools, limits, fds, fds_mark}. Borrowed until the connection is closed. */
 OBJPOOL_API struct objpool_bytes objpool_hello(const struct objpool *pool);
 
 /* ---- calls ---------------------------------------------------------------------------------------------------------- */
@@ -182,6 +183,29 @@ OBJPOOL_API int objpool_notify(struct objpool *pool, const char *method, struct 
 typedef void objpool_notification(void *context, const char *method, struct objpool_bytes params);
 OBJPOOL_API void objpool_on_notification(struct objpool *pool, objpool_notification *callback, void *context);
 
+struct objpool_packer;
+
+/* ---- large values ----------------------------------------------------------------------------------------------------- */
+
+/*
+ * On a Unix socket, bins and exts of 64 KiB and more don't go through it, if the daemon is willing (`fds` in objpool_hello): the
+ * library puts those of arguments into sealed memory and hands its descriptor over, and maps those of results. Nothing looks
+ * different: `result->value` is the packed value, and what it lies in goes back to the daemon, with the next request or turn, after
+ * objpool_result_free. That may be done on any thread, and after objpool_close. A result that has large values within an array or a map is put together
+ * by a copy: objpool_all and objpool_map give each alone. objpool_notify's arguments and those of sticky calls go as bytes.
+ *
+ * Memory stays mapped for some seconds after its use, as its pages are warm, and goes in a turn after that. A
+ * program that has no descriptor left when one comes loses the connection (EPROTO); connect with `no_descriptors` to get none.
+ */
+
+/*
+ * Makes an empty packer one with room for `size` bytes, and some headers, in such memory: large bins and exts that are packed there are not copied when
+ * they are arguments of calls on `pool`. Pack those with objpool_pack_bin_room and fill them in place. What is in it must not
+ * change until the call is answered without an error; then set `size` to 0 and pack the next, in warm pages. What outgrows the room moves
+ * to ordinary memory, where it begins when the connection takes no descriptors. 0, -EINVAL: it is not empty; -ENOMEM.
+ */
+OBJPOOL_API int objpool_packer_share(struct objpool_packer *packer, struct objpool *pool, size_t size);
+
 /* ---- results one by one ---------------------------------------------------------------------------------------------- */
 
 /*
@@ -227,8 +251,6 @@ OBJPOOL_API int objpool_call_each_async(struct objpool *pool, const char *method
 OBJPOOL_API void objpool_stream_stop(struct objpool_stream *stream, int status);
 
 /* ---- map ------------------------------------------------------------------------------------------------------------- */
-
-struct objpool_packer;
 
 /* What an objpool_next says. */
 enum {
@@ -363,8 +385,9 @@ struct objpool_packer {
 	size_t size;
 	size_t capacity;
 	int error;
+	void *owned; /* the library's */
 };
-#define OBJPOOL_PACKER_INIT {NULL, 0, 0, 0}
+#define OBJPOOL_PACKER_INIT {NULL, 0, 0, 0, NULL}
 
 /* Frees the bytes; the packer can be used again. */
 OBJPOOL_API void objpool_packer_free(struct objpool_packer *packer);
@@ -381,6 +404,9 @@ OBJPOOL_API void objpool_pack_str(struct objpool_packer *packer, const char *tex
 OBJPOOL_API void objpool_pack_cstr(struct objpool_packer *packer, const char *text);
 OBJPOOL_API void objpool_pack_bin(struct objpool_packer *packer, const void *bytes, size_t size);
 OBJPOOL_API void objpool_pack_ext(struct objpool_packer *packer, int8_t type, const void *bytes, size_t size);
+
+/* A bin whose bytes the caller fills: where they go, until the packer is used again. NULL: out of memory, as `error` says. */
+OBJPOOL_API void *objpool_pack_bin_room(struct objpool_packer *packer, size_t size);
 
 /* The headers of an array and a map; their `count` values, or keys and values by turns, follow. */
 OBJPOOL_API void objpool_pack_array(struct objpool_packer *packer, uint32_t count);

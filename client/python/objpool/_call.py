@@ -182,22 +182,24 @@ class _FutureEntry(Entry):
 
     def __init__(self, future: "CallFuture", background: Any) -> None:
         super().__init__()
-        self.future = future
+        self.future: Optional[CallFuture] = future  #: None when it is done: nothing is left in a circle
         self.background = background
 
     def answer(self, message: Any) -> None:
         super().answer(message)
-        self.background.finished.append(self.future._complete)
+        if self.future is not None:
+            self.background.finished.append(self.future._complete)
         self.background.wanted.discard(self.id)
         self.background.call()
 
     def after_fork(self) -> None:
         super().after_fork()
-        self.future._after_fork()
-        self.background = self.future._connection.background
+        if self.future is not None:
+            self.future._after_fork()
+            self.background = self.future._connection.background
 
     def notify(self, name: str, params: List[Any]) -> None:
-        progress = self.future._request.progress
+        progress = self.future._request.progress if self.future is not None else None
         if progress is not None:
             self.background.finished.append(lambda: progress(*params[1:]))
 
@@ -214,12 +216,16 @@ class CallFuture(concurrent.futures.Future):
 
     def _start(self) -> "CallFuture":
         connection, entry = self._connection, self._entry
-        connection.start(entry, self._request.method, self._request.params)
-        if entry.message is None:
-            connection.background.wanted.add(entry.id)
-            if entry.message is not None:
-                connection.background.wanted.discard(entry.id)
-        connection.background.start()
+        try:
+            connection.start(entry, self._request.method, self._request.params)
+            if entry.message is None:
+                connection.background.wanted.add(entry.id)
+                if entry.message is not None:
+                    connection.background.wanted.discard(entry.id)
+            connection.background.start()
+        except BaseException:
+            self.cancel()
+            raise
         return self
 
     def cancel(self) -> bool:
@@ -229,6 +235,7 @@ class CallFuture(concurrent.futures.Future):
         entry = self._entry
         self._connection.cancel(entry)
         self._connection.background.wanted.discard(entry.id)
+        entry.future = None
         entry.news = True
         entry.wake()
         return True
@@ -253,6 +260,7 @@ class CallFuture(concurrent.futures.Future):
         """The answer is there. Whoever comes first, the waiting or the background thread, takes it."""
         if not self._claim.acquire(False) or not self.set_running_or_notify_cancel():
             return
+        self._entry.future = None
         try:
             value = value_of(self._request, self._connection, self._entry.message)
         except BaseException as error:

@@ -155,9 +155,7 @@ def pack(message: Any) -> bytes:
         data = packer.pack(message)
     except ObjpoolError:
         raise
-    except RecursionError as error:
-        raise BadValue(f"a value is nested too deeply: {error}") from error
-    except Exception as error:
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise BadValue(f"a value can't be sent: {error}") from error
     if len(_packers) < 8:
         _packers.append(packer)

@@ -13,9 +13,11 @@ futures, whose callbacks have to run anyway.
 What always holds:
 
 * Reading and handing out (`dispatch`) run no code of the user, wait for no lock and write nothing: whoever writes can always read.
-* An exception that a signal handler raises (KeyboardInterrupt) loses nothing that was read: what has come is kept in `_chunks` and
-  `inbox` until it has been handed out, and all steps between are done in C or can be repeated.
+* An exception that a signal handler raises (KeyboardInterrupt) loses nothing that was read or sent: what has come is kept in `_chunks`
+  and `inbox` until it has been handed out, what goes in `_out` until it has gone, and all steps between are done in C or can be repeated.
 * When the connection is lost each entry in flight gets its answer: ConnectionLost.
+* Locks that are only tried are taken by `held.extend(map(lock.acquire, _TRY))`: an exception of a signal handler can't come between the
+  lock's being taken and its being known, nor, in `finally`, between the look at `held` and the release, as there is no call.
 * After a fork the child's copy is closed and lost; the parent's goes on.
 """
 from __future__ import annotations
@@ -28,7 +30,9 @@ import socket
 import threading
 import time
 import weakref
-from typing import Any, Callable, Deque, Dict, List, Optional, Set
+from typing import Any, Callable, Deque, Dict, List, Optional, Set, Tuple
+
+import msgpack
 
 from . import _values
 from .errors import ConnectionLost, NoDaemon, Timeout
@@ -37,7 +41,10 @@ RESPONSE, NOTIFICATION = 1, 2
 _RECEIVE = (64 << 10,)  # below malloc's threshold for mappings
 _RECEIVE_LARGE = (4 << 20,)
 _FIRST = (0,)
-_SEND_FLAGS = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
+_TRY = (False,)
+_LOOK_AGAIN = 0.2  # seconds; who is called to lead and interrupted just then may not get to call the next
+_UNREADABLE = (ConnectionLost, msgpack.UnpackException, ValueError, TypeError, LookupError)
+_SEND_FLAGS = (socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL,)
 
 
 class Entry:
@@ -133,7 +140,7 @@ class Connection(Inbox):
         self._feed = self.unpacker.feed
         self._receive_size = _RECEIVE
         self._chunks: List[bytes] = []
-        self._out: Deque[memoryview] = collections.deque()
+        self._out: Deque[Tuple[memoryview, List[int]]] = collections.deque()  # with how much of each has been sent
         self._write = threading.Lock()
         self._lead = threading.Lock()
         self._followers: Dict[Any, Any] = {}  # lock -> itself; a dict keeps their order
@@ -147,7 +154,7 @@ class Connection(Inbox):
         """Sends bytes, whole; what comes meanwhile is read."""
         if self.lost is not None:
             raise self._lost_again()
-        self._out.extend(map(memoryview, parts))
+        self._out.extend((memoryview(part), []) for part in parts)
         with self._write:
             self._flush()
 
@@ -155,52 +162,56 @@ class Connection(Inbox):
         """Sends it without waiting: now if there is room, else before the next thing that is sent."""
         if self.lost is not None:
             return
-        self._out.append(memoryview(data))
-        if self._write.acquire(False):
-            try:
+        self._out.append((memoryview(data), []))
+        held: List[bool] = []
+        try:
+            held.extend(map(self._write.acquire, _TRY))
+            if held[0]:
                 self._flush(wait=False)
-            except ConnectionLost:
-                pass
-            finally:
+        except ConnectionLost:
+            pass
+        finally:
+            if held and held[0]:
                 self._write.release()
 
     def _flush(self, wait: bool = True) -> None:
         out = self._out
         while out:
-            part = out[0]
-            try:
-                sent = self._socket.send(part, _SEND_FLAGS)
-                if sent == len(part):
-                    out.popleft()
-                else:
-                    out[0] = part[sent:]
+            view, counts = out[0]
+            done = sum(counts)
+            if done == len(view):
+                out.popleft()
                 continue
+            try:
+                counts.extend(map(self._socket.send, (view[done:],), _SEND_FLAGS))  # no interrupt comes between
             except BlockingIOError:
-                pass
+                if not wait:
+                    return
+                self._await_room()
             except OSError as error:
+                if error.errno is None:
+                    raise  # a signal handler's
                 self.fail(ConnectionLost(f"{self.address}: {error.strerror or error}"))
                 raise self._lost_again() from None
-            except BaseException:
-                self.fail(ConnectionLost("interrupted while sending"))  # how much was sent is not known
-                raise
-            if not wait:
-                return
-            self._await_room()
 
     def _await_room(self) -> None:
         """Until more can be sent. The daemon may wait for us to read: so that is done, unless another thread does."""
-        if not self._lead.acquire(False):
-            self._poll(select.POLLOUT, None)
-            return
+        held: List[bool] = []
         try:
-            if self._poll(select.POLLOUT | select.POLLIN, None) & ~select.POLLOUT:
+            held.extend(map(self._lead.acquire, _TRY))
+            ready = self._poll(select.POLLOUT | select.POLLIN if held[0] else select.POLLOUT, None)
+            if held[0] and ready & ~select.POLLOUT:
                 self._read_some()
         finally:
-            self._pass_lead()
+            if held and held[0]:
+                self._lead.release()
+                self._call_next()
         if self.lost is not None:
             raise self._lost_again()
 
     def _poll(self, events: int, timeout: Optional[float]) -> int:
+        if self.lost is not None:
+            return events  # whoever waits for it sees that it is over
         poll = select.poll()
         poll.register(self._socket, events)
         ready = poll.poll(None if timeout is None else max(0, timeout * 1000))
@@ -211,14 +222,15 @@ class Connection(Inbox):
     def wait(self, entry: Entry, deadline: Optional[float] = None) -> bool:
         """Until the entry has news. False: the deadline (of time.monotonic) came first."""
         while not entry.news:
-            if self._lead.acquire(False):
-                try:
-                    if not self._lead_for(entry, deadline):
-                        return False
-                finally:
-                    self._pass_lead()
-            elif not self._follow(entry, deadline):
-                return False
+            held: List[bool] = []
+            try:
+                held.extend(map(self._lead.acquire, _TRY))
+                if not (self._lead_for if held[0] else self._follow)(entry, deadline):
+                    return False
+            finally:
+                if held and held[0]:
+                    self._lead.release()
+                    self._call_next()
         return True
 
     def _lead_for(self, entry: Entry, deadline: Optional[float]) -> bool:
@@ -235,7 +247,10 @@ class Connection(Inbox):
         return True
 
     def _follow(self, entry: Entry, deadline: Optional[float]) -> bool:
-        """Until woken: there is news, or it is our turn to lead."""
+        """Until woken: there is news, or it is our turn to lead; or a while has gone by. False: the deadline has come."""
+        left = _LOOK_AGAIN if deadline is None else min(_LOOK_AGAIN, deadline - time.monotonic())
+        if left <= 0:
+            return False
         lock = threading.Lock()
         lock.acquire()
         if entry.waiters is None:
@@ -245,16 +260,13 @@ class Connection(Inbox):
         woken = False
         try:
             # Who leads looks at the followers after it has left: either it sees us, or we see that it has left.
-            if entry.news or not self._lead.locked():
-                woken = True
-            else:
-                woken = lock.acquire(timeout=-1 if deadline is None else min(max(0.0, deadline - time.monotonic()), threading.TIMEOUT_MAX))
-            return woken
+            woken = bool(entry.news) or not self._lead.locked() or lock.acquire(timeout=left)
         finally:
             self._followers.pop(lock, None)
             entry.waiters.remove(lock)
             if not woken:
-                self._call_follower()  # it may have been we who were called
+                self._call_next()  # it may have been we who were called
+        return True
 
     def lead_while(self, check: Callable[[], bool]) -> bool:
         """Leads. False: another thread does."""
@@ -269,25 +281,25 @@ class Connection(Inbox):
                 _release(lock)
         return True
 
-    def _pass_lead(self) -> None:
-        self._lead.release()
-        if self._followers or self.background.wanted:
-            self._call_follower()
-
-    def _call_follower(self) -> None:
-        for lock in tuple(self._followers):
+    def _call_next(self) -> None:
+        """Somebody else may lead."""
+        for lock in tuple(self._followers) if self._followers else ():
             _release(lock)
             return
-        self.background.call()
+        if self.background.wanted:
+            self.background.call()
 
     def poll(self) -> None:
         """Takes what has come, without waiting, unless another thread does so."""
-        if self._lead.acquire(False):
-            try:
-                if self.has_input():
-                    self._read_some()
-            finally:
-                self._pass_lead()
+        held: List[bool] = []
+        try:
+            held.extend(map(self._lead.acquire, _TRY))
+            if held[0] and self.has_input():
+                self._read_some()
+        finally:
+            if held and held[0]:
+                self._lead.release()
+                self._call_next()
 
     def has_input(self) -> bool:
         """Whether something can be read without waiting."""
@@ -304,11 +316,13 @@ class Connection(Inbox):
             try:
                 self._receive()
             except OSError as error:
+                if error.errno is None:
+                    raise  # a signal handler's
                 self.fail(ConnectionLost(f"{self.address}: {error.strerror or error}"))
                 return
         try:
             self._hand_out()
-        except Exception as error:
+        except _UNREADABLE as error:
             self.fail(error if isinstance(error, ConnectionLost) else ConnectionLost(f"{self.address}: can't read what came: {error}"))
         except BaseException:  # a signal handler's: it has interrupted between two steps
             self._hand_out()
@@ -336,7 +350,6 @@ class Connection(Inbox):
             self.lost = lost
         self._chunks.clear()
         self.inbox.clear()
-        self._out.clear()
         try:
             self._socket.shutdown(socket.SHUT_RDWR)  # wakes who reads
         except OSError:
@@ -351,7 +364,8 @@ class Connection(Inbox):
             try:
                 self._socket.close()
             finally:
-                self._pass_lead()
+                self._lead.release()
+                self._call_next()
 
     def _lost_again(self) -> ConnectionLost:
         assert self.lost is not None
@@ -383,10 +397,11 @@ class Connection(Inbox):
         """Sends a request."""
         msgid = self.add(entry)
         try:
-            self.send(_values.pack((0, msgid, method, params)))
+            data = _values.pack((0, msgid, method, params))
         except BaseException:
             self.pending.pop(msgid, None)
             raise
+        self.send(data)  # interrupted in here it goes nevertheless: who has called cancels it
         if self.lost is not None:
             self.answer_all(self.lost)  # it was lost between
 

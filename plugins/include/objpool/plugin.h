@@ -217,6 +217,7 @@ struct objpool_host {
 	int (*invoke)(struct objpool_call *call, const char *target, const void *args, size_t size, struct objpool_result *result);
 	struct objpool_kept *(*keep)(struct objpool_call *call, const void *bytes, size_t size);
 	void (*let_go)(struct objpool_kept *kept);
+	int (*yield)(struct objpool_call *call, const void *msgpack, size_t size);
 	const msgpack_object *(*setting)(const struct objpool_call *call, const char *name);
 	const char *(*class_name)(const struct objpool_call *call);
 	void (*describe)(struct objpool_call *call, const struct objpool_description *description);
@@ -321,6 +322,20 @@ static inline int objpool_invoke(struct objpool_call *call, const char *target, 
 {
 	const bool there = call->host->size > offsetof(struct objpool_host, invoke) && call->host->invoke;
 	return there ? call->host->invoke(call, target, args, size, result) : -ENOSYS;
+}
+
+/*
+ * Gives the caller one value (`size` bytes of msgpack) while the method goes on: as many as it likes, each a result of a call with
+ * `stream`. What the method returns at its end is then dropped, but an error is told. When the caller is slow, this
+ * waits, so that an endless series needs no memory. Returns 0; -ENOTSUP: the caller takes no values one by one (a plain call,
+ * `all`, `map`, `scatter`): return them as one; -ECANCELED: nobody waits any more; -EINVAL: they are not one value; -ENOMEM.
+ * With NULL and 0 it gives nothing, but says whether the caller takes values one by one: begin with that what may be an empty
+ * series.
+ */
+static inline int objpool_yield(struct objpool_call *call, const void *msgpack, size_t size)
+{
+	const bool there = call->host->size > offsetof(struct objpool_host, yield) && call->host->yield;
+	return there ? call->host->yield(call, msgpack, size) : -ENOTSUP;
 }
 
 /*

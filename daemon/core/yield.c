@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/core/yield.h"
+
+#include "daemon/core/handover.h"
+#include "daemon/core/pool.h"
+
+#include <errno.h>
+
+enum { TELL_EVERY = YIELD_AHEAD / 4 };
+
+bool yield_wanted(const struct call *call)
+{
+	return call->stream.on && !call_gathers(call);
+}
+
+static void tell(struct call *call)
+{
+	handover_taken(call->yield.batch, call->yield.owed);
+	call->yield.owed = 0;
+}
+
+static void stop_waiting(struct call *call)
+{
+	if (call->yield.waits_for)
+		TAILQ_REMOVE(&call->yield.waits_for->yielding, call, yield.link);
+	call->yield.waits_for = NULL;
+}
+
+static void tell_or_wait(struct call *call)
+{
+	struct client *client = call->answered ? NULL : call->ticket.client;
+
+	if (call->yield.owed < TELL_EVERY || call->yield.waits_for)
+		return;
+	if (!client || !client->stalled) {
+		tell(call);
+		return;
+	}
+	call->yield.waits_for = client;
+	TAILQ_INSERT_TAIL(&client->yielding, call, yield.link);
+}
+
+int yield_on_value(struct batch *batch, struct span value, struct block *block)
+{
+	struct call *call = batch->call;
+
+	if (!yield_wanted(call) || batch->done > 0)
+		return -EBADMSG;
+	call->yield.batch = batch;
+	call->yield.owed += value.size;
+	call->yield.on = true;
+	if (!call->answered && value.size > 0)
+		(void)stream_values(&call->stream, &call->ticket, call->stream.sent, 1, value, block); /* in its turn: it needs no memory */
+	tell_or_wait(call);
+	return 0;
+}
+
+void yield_resume(struct client *client)
+{
+	struct call *call;
+
+	while (!client->stalled && (call = TAILQ_FIRST(&client->yielding))) {
+		stop_waiting(call);
+		tell(call);
+	}
+}
+
+void yield_cancel(struct batch *batch)
+{
+	if (batch->call->yield.batch != batch)
+		return;
+	stop_waiting(batch->call);
+	tell(batch->call);
+}
+
+void yield_end(struct batch *batch)
+{
+	if (batch->call->yield.batch != batch)
+		return;
+	stop_waiting(batch->call);
+	batch->call->yield.batch = NULL;
+}

@@ -1,0 +1,362 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Beginnings and ends: private daemons, forks, interrupts, lost connections, exits."""
+import gc
+import itertools
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import threading
+import traceback
+import weakref
+
+import pytest
+
+import objpool
+from harness import BUILD, DEADLINE, is_alive, wait_for
+
+PRIVATE = """
+import objpool, os, sys
+client = objpool.connect()
+assert client.is_private
+pool = client.create_pool("Probe", 2, plugin="probe")
+print(client.status()["pid"], client.address, *pool.all.pid(), flush=True)
+"""
+
+
+def first_line(process):
+    return process.stdout.readline().split()
+
+
+def gone(daemon_pid, address, *workers):
+    for pid in map(int, (daemon_pid, *workers)):
+        wait_for(lambda: not is_alive(pid), lambda: f"process {pid} to end")
+    wait_for(lambda: not os.path.exists(address[len("unix:"):]), lambda: f"{address} to be removed")
+
+
+@pytest.mark.parametrize("end", ["", "del client, pool", "sys.exit(3)", "os._exit(0)", "1/0", "os.kill(os.getpid(), 9)"])
+def test_a_private_daemon_ends_with_its_program(program, end):
+    process = program(PRIVATE + end)
+    told = first_line(process)
+    process.wait(DEADLINE)
+    gone(*told)
+
+
+def test_a_private_daemon_is_private_and_one_for_the_program(program):
+    process = program(PRIVATE + """
+assert os.stat(client.address[5:]).st_mode & 0o777 == 0o600
+assert objpool.connect("private").status()["pid"] == client.status()["pid"]
+assert objpool.default_client().status()["pid"] == client.status()["pid"]
+print(objpool.create_pool("Probe", 1, plugin="probe").echo(1))
+""")
+    assert len(first_line(process)) == 4
+    output, errors = process.communicate(timeout=DEADLINE)
+    assert (process.returncode, output, errors) == (0, "1\n", "")
+
+
+def test_no_private_daemon_where_an_address_is_given(program, place):
+    process = program("import objpool\nobjpool.connect()", OBJPOOL_ADDRESS=f"unix:{place}/none")
+    assert "NoDaemon" in process.communicate(timeout=DEADLINE)[1]
+    process = program("import objpool\nobjpool.connect()", OBJPOOL_BIN=str(place))
+    assert "there is no objpoold to start one" in process.communicate(timeout=DEADLINE)[1]
+
+
+def test_the_users_daemon_is_found(program, start, place):
+    daemon = start()
+    (place / "objpool.sock").symlink_to(daemon.socket_path)
+    process = program("import objpool\nprint(objpool.pool('p').echo(1))", XDG_RUNTIME_DIR=str(place))
+    assert process.communicate(timeout=DEADLINE) == ("1\n", "")
+
+
+def in_child(check):
+    """Runs it in a child by fork; 0: it was all right."""
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            check()
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    return pid
+
+
+def status_of(pid):
+    found = []
+
+    def ended():
+        got, status = os.waitpid(pid, os.WNOHANG)
+        found.append(status)
+        return got
+    wait_for(ended, lambda: "the child to end")
+    return os.waitstatus_to_exitcode(found[-1])
+
+
+def test_a_child_connects_anew_and_the_parents_calls_go_on(client, pool):
+    mine = client.create_pool("Probe", 1, plugin="probe")
+    future = mine.sleep.future(1)
+    stream = pool.map.echo.stream(itertools.count())
+    assert next(stream) == 0
+    lease = pool.lease()
+
+    def check():
+        assert pool.echo(1) == 1
+        assert pool.session() != session
+        with pytest.raises(objpool.ConnectionLost):
+            future.result(DEADLINE)
+        with pytest.raises(objpool.ConnectionLost):
+            list(stream)
+        with pytest.raises(objpool.ConnectionLost):
+            lease.echo(1)
+        assert pool.echo.future(2).result(DEADLINE) == 2
+        mine.close()
+
+    session = pool.session()
+    children = [in_child(check) for _ in range(3)]
+    assert pool.session() == session
+    assert [status_of(pid) for pid in children] == [0, 0, 0]
+    assert future.result(DEADLINE) == 1 and list(itertools.islice(stream, 100)) == list(range(1, 101))
+    assert mine.echo(1) == 1 and lease.release()
+
+
+def test_a_fork_while_other_threads_call(pool):
+    stop = threading.Event()
+    failed = []
+
+    def work():
+        try:
+            while not stop.is_set():
+                assert pool.echo(b"x" * 1000) == b"x" * 1000
+                assert pool.echo.future(1).result(DEADLINE) == 1
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+
+    def check():
+        for i in range(20):
+            assert pool.echo(i) == i
+            assert pool.echo.future(i).result(DEADLINE) == i
+    try:
+        for _ in range(10):
+            assert status_of(in_child(check)) == 0
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(DEADLINE)
+    assert not failed
+
+
+def test_children_of_multiprocessing_use_the_parents_private_daemon(program):
+    process = program(PRIVATE + """
+import multiprocessing
+def child(n):
+    return pool.echo(n), objpool.connect("private").status()["pid"]
+if __name__ == "__main__":
+    with multiprocessing.get_context("fork").Pool(2) as others:
+        print(others.map(child, [1, 2]) == [(n, client.status()["pid"]) for n in (1, 2)], flush=True)
+    os.kill(os.getpid(), 9)
+""")
+    told = first_line(process)
+    assert first_line(process) == ["True"]
+    process.wait(DEADLINE)
+    gone(*told)
+
+
+INTERRUPTED = """
+import objpool, sys, threading, itertools, os, signal
+client = objpool.connect(sys.argv[1])
+pool = client.pool("p")
+kind = sys.argv[2]
+def interrupt():
+    other = objpool.connect(sys.argv[1])
+    while not other.status("p")["pools"][0]["running"]:
+        pass
+    os.kill(os.getpid(), signal.SIGINT)
+thread = threading.Thread(target=interrupt)
+if kind != "future":
+    thread.start()
+try:
+    if kind == "call":
+        pool.sleep(60)
+    elif kind == "future":
+        future = pool.sleep.future(60)
+        thread.start()
+        try:
+            future.result()
+        finally:
+            future.cancel()
+    elif kind == "follower":
+        threading.Thread(target=lambda: pool.options(timeout=1).sleep(60), daemon=True).start()
+        pool[0].sleep(60)
+    elif kind == "stream":
+        list(pool.map.sleep.stream(itertools.repeat(60)))
+    elif kind == "busy stream":
+        for _ in pool.map.echo.stream(itertools.count()):
+            pass
+except KeyboardInterrupt:
+    pool.options(timeout=20).all.echo(1)
+    print("clean", flush=True)
+"""
+
+
+@pytest.mark.parametrize("kind", ["call", "future", "follower", "stream", "busy stream"])
+def test_an_interrupt_cancels_and_leaves_all_clean(daemon, program, kind):
+    process = program(INTERRUPTED, daemon.address, kind)
+    output, errors = process.communicate(timeout=DEADLINE)
+    assert output == "clean\n", errors
+
+
+def test_interrupts_at_any_moment_lose_nothing(daemon, program):
+    """A timer raises in the main thread, again and again; other threads' calls and the connection live through it."""
+    process = program("""
+import objpool, sys, signal, threading
+client = objpool.connect(sys.argv[1])
+pool = client.pool("p")
+session = pool.session()
+class Interrupt(BaseException): pass
+def handler(*_): raise Interrupt
+counts, stop, wrong = [0], False, []
+def work():
+    while not stop:
+        if pool.options(timeout=10).echo(counts[0]) != counts[0]:
+            wrong.append(counts[0])
+        counts[0] += 1
+thread = threading.Thread(target=work)
+thread.start()
+signal.signal(signal.SIGALRM, handler)
+interrupts = 0
+for i in range(300):
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.0002 + i % 50 * 0.00003)
+        if i % 2:
+            while True:
+                pool.echo([{1}])
+        for _ in pool.map.echo.stream(range(10 ** 9)):
+            pass
+    except Interrupt:
+        interrupts += 1
+stop = True
+thread.join(20)
+print(interrupts, thread.is_alive(), wrong, pool.echo(1), counts[0] > 10, pool.session() == session)
+""", daemon.address)
+    output, errors = process.communicate(timeout=DEADLINE * 2)
+    assert output == "300 False [] 1 True True\n", (output, errors)
+
+
+def test_a_lost_connection_fails_all_at_once(daemon):
+    client = objpool.connect(daemon.address)
+    pool = client.pool("p")
+    failures = []
+
+    def wait(call):
+        try:
+            call()
+        except Exception as error:
+            failures.append(error)
+
+    future = pool.sleep.future(60)
+    stream = pool.map.sleep.stream([60])
+    calls = [lambda: pool.sleep(60), lambda: pool.all.sleep(60), future.result, lambda: next(stream), lambda: pool.lease(0)]
+    threads = [threading.Thread(target=wait, args=(call,)) for call in calls]
+    for thread in threads:
+        thread.start()
+    client.ping()
+    daemon.kill()
+    for thread in threads:
+        thread.join(DEADLINE)
+    assert [type(error) for error in failures] == [objpool.ConnectionLost] * len(calls)
+    with pytest.raises(objpool.NoDaemon):
+        pool.echo(1)
+
+
+def test_a_daemon_that_was_restarted_is_found_again(start):
+    first = start()
+    client = objpool.connect(first.address)
+    assert client.pool("p").echo(1) == 1
+    first.stop()
+    second = start()
+    second.socket_path.rename(first.socket_path)
+    with pytest.raises(objpool.ConnectionLost) as caught:
+        client.pool("p").echo(2)
+    assert caught.value.ran == "no" and client.pool("p").echo(2) == 2
+    first.socket_path.rename(second.socket_path)
+    client.close()
+    with pytest.raises(objpool.ConnectionLost, match="closed"):
+        client.pool("p").echo(1)
+
+
+def test_close_fails_what_waits(client, pool):
+    failures = []
+
+    def wait():
+        try:
+            pool.sleep(60)
+        except objpool.ConnectionLost as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=wait)
+    future = pool.sleep.future(60)
+    thread.start()
+    client.ping()
+    client.close()
+    thread.join(DEADLINE)
+    assert len(failures) == 1 and isinstance(future.exception(DEADLINE), objpool.ConnectionLost)
+
+
+def test_clients_leave_nothing_behind(daemon):
+    def descriptors():
+        return len(os.listdir("/proc/self/fd"))
+
+    def use():
+        client = objpool.connect(daemon.address)
+        pool = client.pool("p")
+        assert pool.echo.future(1).result(DEADLINE) == 1
+        assert list(pool.map.echo.stream(iter([1, 2]))) == [1, 2]
+        return weakref.ref(client)
+
+    gc.collect()
+    before, threads = descriptors(), threading.active_count()
+    assert all(use()() is None for _ in range(20))
+    wait_for(lambda: threading.active_count() <= threads, lambda: "the threads to end")
+    assert descriptors() <= before
+
+
+def test_exit_with_calls_under_way(daemon, program):
+    process = program("""
+import objpool, sys, itertools
+pool = objpool.connect(sys.argv[1]).pool("p")
+futures = [pool.sleep.future(60) for _ in range(5)]
+stream = pool.map.sleep.stream(iter([60] * 5))
+print("done", flush=True)
+""", daemon.address)
+    output, errors = process.communicate(timeout=DEADLINE)
+    assert (process.returncode, output, errors) == (0, "done\n", "")
+
+
+def test_an_owner_needs_a_pipe(place):
+    done = subprocess.run([BUILD / "objpoold", "--until-eof", "--config", "/dev/null", "--listen", f"unix:{place}/s"], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                          timeout=DEADLINE, check=False)
+    assert done.returncode == 1 and "standard input must be a pipe" in done.stderr
+
+
+def test_where_things_stand(daemon):
+    done = subprocess.run([sys.executable, "-m", "objpool", daemon.address], stdout=subprocess.PIPE, text=True, timeout=DEADLINE, check=True)
+    assert daemon.address in done.stdout and "numpy" in done.stdout and "Probe" in done.stdout
+    done = subprocess.run([sys.executable, "-m", "objpool"], stdout=subprocess.PIPE, text=True, timeout=DEADLINE, check=True)
+    assert "private" in done.stdout and pathlib.Path(os.environ["OBJPOOL_BIN"]).name in done.stdout
+
+
+def test_signals_reach_only_the_program(program):
+    """The terminal's Ctrl-C goes to a whole process group: the daemon is in another."""
+    process = program(PRIVATE + "print(os.getpgid(client.status()['pid']) != os.getpgid(0), flush=True)\nsys.stdin.read()\n")
+    told = first_line(process)
+    assert first_line(process) == ["True"]
+    process.send_signal(signal.SIGINT)
+    process.wait(DEADLINE)
+    gone(*told)
