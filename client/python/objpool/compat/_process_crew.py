@@ -144,7 +144,7 @@ class ProcessCrew:
     def _create(self, initializer, initargs, factory, slot_kwargs, max_tasks):
         keys = {
             "pool": self.pool, "plugin": "python", "class": "objpool.compat._worker:Worker", "workers": self.size,
-            "python_path": worker_path(self._path), "preload": ["objpool.compat._worker"], "unpickle": True,
+            "python_path": worker_path(self._path), "preload": ["multiprocessing.process", "objpool.compat._worker"], "unpickle": True,
             "args": [self._setup(initializer, initargs, factory, slot_kwargs)], "slot_kwargs": [{"slot": i} for i in range(self.size)],
             "max_queue": NO_LIMIT, "max_sticky": "4G", "start_timeout": 86400, "stop_timeout": 1, "max_calls": max_tasks or 0,
         }
