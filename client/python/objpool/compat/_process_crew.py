@@ -7,6 +7,7 @@ import itertools
 import os
 import pickle
 import sys
+import sysconfig
 import threading
 from multiprocessing import process
 
@@ -16,6 +17,7 @@ from ._crew import APART, PICKLED, Background, Task
 from ._errors import PoolTerminated, RemoteTraceback, WorkerLost
 
 _numbers = itertools.count(1)
+PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 NO_LIMIT = 1 << 30
 _GONE = {"code": "WORKER_LOST", "message": "the worker has gone"}
 
@@ -127,7 +129,7 @@ class ProcessCrew:
         self._name = name
         self._sender = _travel.Sender()
         self._told = set()              # definitions that all workers have
-        self._path = list(sys.path)
+        self._path = list(sys.path)     # as it was when the workers were told
         self._connection = _wire.connect(_embedded.private_daemon().address, unpickle=True)
         self.background = self._connection.background
         self._method = self._method_of("")
@@ -144,7 +146,7 @@ class ProcessCrew:
     def _create(self, initializer, initargs, factory, slot_kwargs, max_tasks):
         keys = {
             "pool": self.pool, "plugin": "python", "class": "objpool.compat._worker:Worker", "workers": self.size,
-            "python_path": worker_path(self._path), "preload": ["multiprocessing.process", "objpool.compat._worker"], "unpickle": True,
+            "python_path": [PACKAGE], "preload": ["multiprocessing.process", "objpool.compat._worker"], "unpickle": True,
             "args": [self._setup(initializer, initargs, factory, slot_kwargs)], "slot_kwargs": [{"slot": i} for i in range(self.size)],
             "max_queue": NO_LIMIT, "max_sticky": "4G", "start_timeout": 86400, "stop_timeout": 1, "max_calls": max_tasks or 0,
         }
@@ -157,7 +159,7 @@ class ProcessCrew:
         names = names or {}
         current = process.current_process()
         return pickle.dumps({
-            "path": self._path, "cwd": os.getcwd(), "environ": dict(os.environ), "argv": sys.argv, "umask": _umask(), "pid": os.getpid(),
+            "path": worker_path(self._path), "cwd": os.getcwd(), "environ": dict(os.environ), "argv": sys.argv, "umask": _umask(), "pid": os.getpid(),
             "authkey": bytes(current.authkey), "name": self._name, "parent": current.name,
             "names": names, "definitions": self._sender.definitions(names.values()), "code": code}, _travel.PROTOCOL)
 
@@ -191,7 +193,7 @@ class ProcessCrew:
             return Work(error=error)
         path = None
         if sys.path != self._path:
-            path = [folder for folder in sys.path if folder not in self._path]
+            path = worker_path(folder for folder in sys.path if folder not in self._path)
         fresh = not _travel.is_stateless(function)
         head = pickle.dumps((mode, code, fresh, names, self._untold(names), path), _travel.PROTOCOL)
         return Work(len(head).to_bytes(4, "big") + head)
@@ -383,8 +385,10 @@ _COLLECT = b"\x81" + _packed("errors") + _packed("collect")
 
 
 def worker_path(path):
-    """Where workers find this package before anything else of the program: the rest of its path comes with the setup."""
-    return [os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))]
+    """Where the program finds modules, without its Python's own: workers have theirs."""
+    own = {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), os.path.join(sysconfig.get_path("platstdlib"), "lib-dynload"),
+           os.path.join(sys.base_prefix, "lib", "python%d%d.zip" % sys.version_info[:2])}
+    return [os.path.abspath(folder) for folder in path if folder not in own]
 
 
 def _umask():

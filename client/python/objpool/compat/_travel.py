@@ -24,6 +24,7 @@ import types
 import weakref
 
 PROTOCOL = 5
+VERSION = tuple(sys.version_info[:2])     # of code by value
 LOCKS = (type(threading.Lock()), type(threading.RLock()))
 GLOBAL_OPS = {"LOAD_GLOBAL", "LOAD_NAME", "STORE_GLOBAL", "DELETE_GLOBAL", "LOAD_FROM_DICT_OR_GLOBALS"}
 NOT_SENT = {"__name__", "__builtins__", "__file__", "__doc__", "__spec__", "__loader__", "__package__", "__cached__", "__annotations__"}
@@ -56,10 +57,17 @@ def _module_dict(name):
     return importlib.import_module(name).__dict__
 
 
-def new_function(code, module, name, cells):
+def new_function(version, code, module, name, cells):
     """What a function that was sent by value is rebuilt with; its state follows, since it may refer to the function itself."""
+    if version != VERSION:
+        raise RuntimeError(f"{name} came by value from Python {_text(version)}, and this is {_text(VERSION)}: a function that is not in a module "
+                           "that both can import needs the same version on both sides")
     closure = tuple(types.CellType() for _ in range(cells))
     return types.FunctionType(marshal.loads(code), _module_dict(module), name, None, closure or None)
+
+
+def _text(version):
+    return ".".join(map(str, version))
 
 
 def set_function(function, state):
@@ -84,7 +92,7 @@ def _reduce_function(function, module):
              {"__defaults__": function.__defaults__, "__kwdefaults__": function.__kwdefaults__, "__qualname__": function.__qualname__,
               "__module__": function.__module__, "__doc__": function.__doc__, "__annotations__": function.__annotations__},
              function.__dict__)
-    arguments = (marshal.dumps(function.__code__), module, function.__name__, len(function.__closure__ or ()))
+    arguments = (VERSION, marshal.dumps(function.__code__), module, function.__name__, len(function.__closure__ or ()))
     return new_function, arguments, state, None, None, set_function
 
 
