@@ -9,6 +9,7 @@ import pickle
 import sys
 import sysconfig
 import threading
+import types
 from multiprocessing import process
 
 from .. import _embedded, _values, _wire, errors
@@ -91,10 +92,13 @@ def rebuild(data, text):
 class Work:
     """What the tasks of one call have in common: the head of their messages."""
 
-    __slots__ = ("head", "error", "named")
+    __slots__ = ("head", "error", "names")
 
-    def __init__(self, head=b"", error=None, named=False):
-        self.head, self.error, self.named = head, error, named
+    def __init__(self, head=b"", error=None, names=None):
+        self.head, self.error, self.names = head, error, names
+
+    def is_current(self, crew):
+        return sys.path == crew._path and (not self.names or crew._sender.is_current(self.names))
 
 
 class Member:
@@ -128,6 +132,7 @@ class ProcessCrew:
         self.pool = f"compat-{os.getpid()}-{next(_numbers)}"
         self._name = name
         self._sender = _travel.Sender()
+        self._works = {}
         self._told = set()              # definitions that all workers have
         self._path = list(sys.path)     # as it was when the workers were told
         self._connection = _wire.connect(_embedded.private_daemon().address, unpickle=True)
@@ -186,17 +191,33 @@ class ProcessCrew:
     # Calls
 
     def work(self, function, mode):
-        """Pickles the function once for all tasks."""
+        """Pickles the function once for all tasks; one that is known by its name once for all calls."""
+        if type(function) not in (types.FunctionType, types.BuiltinFunctionType):
+            return self._make_work(function, mode)[0]
+        kept = self._works.get((function, mode))
+        if kept is not None and kept.is_current(self):
+            return kept
+        work, by_name = self._make_work(function, mode)
+        if by_name:
+            if len(self._works) >= 100:
+                self._works.clear()
+            self._works[function, mode] = work
+        return work
+
+    def _make_work(self, function, mode):
+        """(Work, whether it stays right for as long as the names mean the same)"""
         try:
             code, names = self._sender.dumps(function)
         except Exception as error:
-            return Work(error=error)
+            return Work(error=error), False
         path = None
         if sys.path != self._path:
             path = worker_path(folder for folder in sys.path if folder not in self._path)
         fresh = not _travel.is_stateless(function)
-        head = pickle.dumps((mode, code, fresh, names, self._untold(names), path), _travel.PROTOCOL)
-        return Work(len(head).to_bytes(4, "big") + head)
+        definitions = self._untold(names)
+        head = pickle.dumps((mode, code, fresh, names, definitions, path), _travel.PROTOCOL)
+        by_name = definitions is None and path is None and not fresh and len(code) < 300 and "<" not in function.__qualname__
+        return Work(len(head).to_bytes(4, "big") + head, names=names), by_name
 
     def _untold(self, names):
         """Definitions that the message has to bring along: those that not all workers are known to have."""
