@@ -3,6 +3,7 @@
 
 A pool has a connection for itself: with it goes the pool, whatever happens to the program.
 """
+import array
 import itertools
 import os
 import pickle
@@ -20,6 +21,7 @@ from ._errors import PoolTerminated, RemoteTraceback, WorkerLost
 _numbers = itertools.count(1)
 PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 NO_LIMIT = 1 << 30
+AT_ONCE = 1 << 16
 _GONE = {"code": "WORKER_LOST", "message": "the worker has gone"}
 
 
@@ -76,6 +78,8 @@ class Answer:
             results, failures, elapsed = pickle.loads(data)
         except Exception as error:
             return error
+        if type(results) is array.array:
+            results = results.tolist()
         return results, failures and {index: rebuild(*failure) for index, failure in failures.items()}, elapsed
 
 
@@ -216,7 +220,7 @@ class ProcessCrew:
         fresh = not _travel.is_stateless(function)
         definitions = self._untold(names)
         head = pickle.dumps((mode, code, fresh, names, definitions, path), _travel.PROTOCOL)
-        by_name = definitions is None and path is None and not fresh and len(code) < 300 and "<" not in function.__qualname__
+        by_name = definitions is None and path is None and not fresh and "<" not in getattr(function, "__qualname__", "<")
         return Work(len(head).to_bytes(4, "big") + head, names=names), by_name
 
     def _untold(self, names):
@@ -233,22 +237,26 @@ class ProcessCrew:
     def submit(self, tasks, work, slot=None):
         """Hands tasks to whoever is free, or to that worker."""
         method = self._method if slot is None else self._method_of(f":{slot}")
-        small = []
+        waiting, size = [], 0
         for task in tasks:
             try:
                 parts = self._message(task, work)
             except Exception as error:
                 task.fail(error)
                 continue
-            self._enqueue(task, method, parts, small)
-        self._send(small)
+            self._enqueue(task, method, parts, waiting)
+            size += sum(map(len, parts))
+            if size >= AT_ONCE:         # workers begin while the rest is pickled
+                self._send(waiting)
+                waiting, size = [], 0
+        self._send(waiting)
 
-    def _enqueue(self, task, method, parts, small):
+    def _enqueue(self, task, method, parts, waiting):
         entry = Call(task, self)
         head = b"\x94\x00\xce" + self._connection.add(entry).to_bytes(4, "big") + method + sum(map(len, parts)).to_bytes(4, "big")
         if task.job.in_background:
             self.background.wanted.add(entry.id)
-        small += (head, *parts)
+        waiting += (head, *parts)
 
     def _send(self, parts):
         if not parts:
@@ -420,7 +428,7 @@ def _umask():
         return 0o022
 
 
-def _joined(parts, most=1 << 16):
+def _joined(parts, most=AT_ONCE):
     """Small parts in one piece, large ones as they are."""
     run, size = [], 0
     for part in parts:

@@ -11,8 +11,10 @@
                 path         what the program has added to sys.path, or None
     body      pickle of (each, items), or of (None, that pickle, names, definitions)
                 each         ONE: items are one chunk, which ends with the first exception. APART: each stands for itself. PICKLED: and is pickled by itself
-    answer    pickle of (results, failures, nanoseconds): failures None, or {index: (pickled exception, text of its traceback)}
+    answer    pickle of (results, failures, nanoseconds): failures None, or {index: (pickled exception, text of its traceback)};
+              results that are many integers, or floats, are an array.array
 """
+import array
 import functools
 import os
 import pickle
@@ -23,6 +25,9 @@ from . import _descriptors, _travel
 
 CALL, MAP, STAR, NAMED = range(4)
 ONE, APART, PICKLED = range(3)
+
+PACKED = {int: "iq", float: "d"}
+PACK_FROM = 64
 
 
 def run_items(mode, function, items, results):
@@ -221,7 +226,7 @@ class Worker:
     def _answer(self, results, failures, each, mode, elapsed):
         failed = failures and {index: self._failure(error) for index, error in failures.items()}
         try:
-            return self._dumps((results, failed, elapsed))
+            return self._dumps((packed(results), failed, elapsed))
         except Exception as error:
             if each == ONE:
                 return pickle.dumps(([], {0: self._failure(not_sent(error, results[0] if mode == CALL else results))}, elapsed))
@@ -251,6 +256,18 @@ class Worker:
         new = [folder for folder in path if folder not in self._path]
         self._path.update(new)
         sys.path[:0] = new
+
+
+def packed(results):
+    """Many integers, or floats, as an array: it takes a fraction of the time to read."""
+    kind = type(results[0]) if len(results) >= PACK_FROM else None
+    if kind in PACKED and set(map(type, results)) == {kind}:
+        for code in PACKED[kind]:
+            try:
+                return array.array(code, results)
+            except OverflowError:
+                continue
+    return results
 
 
 def format_error(error):
