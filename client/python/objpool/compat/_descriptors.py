@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Descriptors of this program (pipes of queues, memory of shared values) for workers that are not its children: a worker opens
+them by the program's entry in /proc, which its user may do. Where that can't be (sockets), it asks the kernel for a copy."""
+import os
+import stat
+
+PIDFD_GETFD = 438
+
+
+class Shared:
+    """What is sent for a descriptor. As with a child, it must stay open here until the worker has it."""
+
+    def __init__(self, descriptor):
+        import fcntl
+        status = os.fstat(descriptor)
+        self.pid, self.descriptor, self.identity = os.getpid(), descriptor, (status.st_dev, status.st_ino)
+        self.mode = fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE
+        self.is_socket = stat.S_ISSOCK(status.st_mode)
+
+    def detach(self):
+        """A descriptor of this process for the same file."""
+        try:
+            opened = copy(self.pid, self.descriptor) if self.is_socket else os.open(f"/proc/{self.pid}/fd/{self.descriptor}", self.mode | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            raise OSError(error.errno, f"a descriptor of process {self.pid} can't be had here: {os.strerror(error.errno)}") from None
+        status = os.fstat(opened)
+        if (status.st_dev, status.st_ino) != self.identity:
+            os.close(opened)
+            raise OSError(f"a descriptor of process {self.pid} was closed there")
+        os.set_blocking(opened, True)
+        return opened
+
+
+
+def copy(pid, descriptor):
+    """The same open file as that descriptor of another process."""
+    import ctypes
+    process = os.pidfd_open(pid)
+    try:
+        got = ctypes.CDLL(None, use_errno=True).syscall(PIDFD_GETFD, process, descriptor, 0)
+    finally:
+        os.close(process)
+    if got < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return got
+
+
+def share(descriptor):
+    return Shared(descriptor)

@@ -1,0 +1,447 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The workers of a pool of its own in the program's private daemon; in each a Worker (_worker.py).
+
+A pool has a connection for itself: with it goes the pool, whatever happens to the program.
+"""
+import array
+import itertools
+import os
+import pickle
+import sys
+import sysconfig
+import threading
+import types
+from multiprocessing import process
+
+from .. import _embedded, _values, _wire, errors
+from . import _travel
+from ._crew import APART, PICKLED, Background, Task
+from ._errors import PoolTerminated, RemoteTraceback, WorkerLost
+
+_numbers = itertools.count(1)
+PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+NO_LIMIT = 1 << 30
+AT_ONCE = 1 << 16
+_GONE = {"code": "WORKER_LOST", "message": "the worker has gone"}
+
+
+class Call(_wire.Entry):
+    """A task's message to a worker, in flight."""
+
+    __slots__ = ("task", "crew")
+
+    def __init__(self, task, crew):
+        super().__init__()
+        self.task, self.crew = task, crew
+
+    def answer(self, message):
+        self.message = self.news = message
+        task, crew = self.task, self.crew
+        if task is not None:
+            task.finish(Answer(message, crew))
+            crew.background.wanted.discard(self.id)
+            self.task = None
+
+
+class Broadcast(_wire.Entry):
+    """A task for each worker, as one message."""
+
+    __slots__ = ("tasks", "crew")
+
+    def __init__(self, tasks, crew):
+        super().__init__()
+        self.tasks, self.crew = tasks, crew
+
+    def answer(self, message):
+        self.message = self.news = message
+        _, msgid, error, answers = message
+        for slot, task in enumerate(self.tasks):
+            failed, data = (error, None) if error is not None else answers[slot] if slot < len(answers) else (_GONE, None)
+            task.finish(Answer([1, msgid, failed, data], self.crew))
+        self.crew.background.wanted.discard(self.id)
+        self.tasks = ()
+
+
+class Answer:
+    """What came for a task; decoded by who calls it."""
+
+    __slots__ = ("message", "crew")
+
+    def __init__(self, message, crew):
+        self.message, self.crew = message, crew
+
+    def __call__(self):
+        _, _, error, data = self.message
+        if error is not None:
+            return self.crew.error_of(error)
+        try:
+            results, failures, elapsed = pickle.loads(data)
+        except Exception as error:
+            return error
+        if type(results) is array.array:
+            results = results.tolist()
+        return results, failures and {index: rebuild(*failure) for index, failure in failures.items()}, elapsed
+
+
+def rebuild(data, text):
+    """The exception that a worker sent."""
+    try:
+        error = pickle.loads(data)
+    except BaseException as refused:
+        error = refused
+    error.__cause__ = RemoteTraceback(f'\n"""\n{text}"""')
+    return error
+
+
+class Work:
+    """What the tasks of one call have in common: the head of their messages."""
+
+    __slots__ = ("head", "error", "names")
+
+    def __init__(self, head=b"", error=None, names=None):
+        self.head, self.error, self.names = head, error, names
+
+    def is_current(self, crew):
+        return sys.path == crew._path and (not self.names or crew._sender.is_current(self.names))
+
+
+class Member:
+    """A worker as programs look at it: pool._pool[0].pid"""
+
+    def __init__(self, name, slot):
+        self.name, self.pid, self.daemon = name, slot["pid"], True
+        self.ident = self.pid
+        self._state = slot["state"]
+
+    @property
+    def exitcode(self):
+        return None if self.is_alive() else 1
+
+    def is_alive(self):
+        try:
+            os.kill(self.pid, 0)
+        except OSError:
+            return False
+        return True
+
+    def __repr__(self):
+        return f"<{self.name} pid={self.pid} {self._state}>"
+
+
+class ProcessCrew:
+    by_value = True
+
+    def __init__(self, size, initializer=None, initargs=(), factory=None, slot_kwargs=None, max_tasks=None, name="Worker"):
+        self.size = size
+        self.pool = f"compat-{os.getpid()}-{next(_numbers)}"
+        self._name = name
+        self._sender = _travel.Sender()
+        self._works = {}
+        self._told = set()              # definitions that all workers have
+        self._path = list(sys.path)     # as it was when the workers were told
+        self._connection = _wire.connect(_embedded.private_daemon().address, unpickle=True)
+        self.background = self._connection.background
+        self._method = self._method_of("")
+        self._ended = None
+        self._guard = threading.Lock()
+        self._dropped = None
+        self._creation = self._create(initializer, initargs, factory, slot_kwargs, max_tasks)
+        if initializer is not None or factory is not None:
+            self._await_creation()
+            self._await_objects()
+
+    # Making the pool
+
+    def _create(self, initializer, initargs, factory, slot_kwargs, max_tasks):
+        keys = {
+            "pool": self.pool, "plugin": "python", "class": "objpool.compat._worker:Worker", "workers": self.size,
+            "python_path": [PACKAGE], "preload": ["multiprocessing.process", "objpool.compat._worker"], "unpickle": True,
+            "args": [self._setup(initializer, initargs, factory, slot_kwargs)], "slot_kwargs": [{"slot": i} for i in range(self.size)],
+            "max_queue": NO_LIMIT, "max_sticky": "4G", "start_timeout": 86400, "stop_timeout": 1, "max_calls": max_tasks or 0,
+        }
+        entry = _wire.Entry()
+        self._connection.start(entry, "objpool.create", [keys])
+        return entry
+
+    def _setup(self, initializer, initargs, factory, slot_kwargs):
+        code, names = self._sender.dumps((initializer and (initializer, tuple(initargs)), factory and (*factory, slot_kwargs or [{}])))
+        names = names or {}
+        current = process.current_process()
+        return pickle.dumps({
+            "path": worker_path(self._path), "cwd": os.getcwd(), "environ": dict(os.environ), "argv": sys.argv, "umask": _umask(), "pid": os.getpid(),
+            "authkey": bytes(current.authkey), "name": self._name, "parent": current.name,
+            "names": names, "definitions": self._sender.definitions(names.values()), "code": code}, _travel.PROTOCOL)
+
+    def _await_creation(self):
+        self._connection.wait(self._creation)
+        error = self._creation.message[2]
+        if error is not None:
+            self._connection.close()
+            raise _values.load_error(error, True)
+
+    def _await_objects(self):
+        """Raises what an initializer, or an object's constructor, has raised."""
+        try:
+            failures = self._connection.call("objpool.call", [f"{self.pool}:all", "check", []])
+            failed = next(filter(None, failures), None)
+            if failed is not None:
+                raise rebuild(*pickle.loads(failed))
+        except BaseException as error:
+            self._connection.close()
+            if isinstance(error, errors.WorkerLost):
+                raise WorkerLost(error.message) from None
+            raise
+
+    # Calls
+
+    def work(self, function, mode):
+        """Pickles the function once for all tasks; one that is known by its name once for all calls."""
+        if type(function) not in (types.FunctionType, types.BuiltinFunctionType):
+            return self._make_work(function, mode)[0]
+        kept = self._works.get((function, mode))
+        if kept is not None and kept.is_current(self):
+            return kept
+        work, by_name = self._make_work(function, mode)
+        if by_name:
+            if len(self._works) >= 100:
+                self._works.clear()
+            self._works[function, mode] = work
+        return work
+
+    def _make_work(self, function, mode):
+        """(Work, whether it stays right for as long as the names mean the same)"""
+        try:
+            code, names = self._sender.dumps(function)
+        except Exception as error:
+            return Work(error=error), False
+        path = None
+        if sys.path != self._path:
+            path = worker_path(folder for folder in sys.path if folder not in self._path)
+        fresh = not _travel.is_stateless(function)
+        definitions = self._untold(names)
+        head = pickle.dumps((mode, code, fresh, names, definitions, path), _travel.PROTOCOL)
+        by_name = definitions is None and path is None and not fresh and "<" not in getattr(function, "__qualname__", "<")
+        return Work(len(head).to_bytes(4, "big") + head, names=names), by_name
+
+    def _untold(self, names):
+        """Definitions that the message has to bring along: those that not all workers are known to have."""
+        if not names:
+            return None
+        new = set(names.values()) - self._told
+        if not new:
+            return None
+        definitions = self._sender.definitions(new)
+        Telling(self, definitions)
+        return definitions
+
+    def submit(self, tasks, work, slot=None):
+        """Hands tasks to whoever is free, or to that worker."""
+        method = self._method if slot is None else self._method_of(f":{slot}")
+        waiting, size = [], 0
+        for task in tasks:
+            try:
+                parts = self._message(task, work)
+            except Exception as error:
+                task.fail(error)
+                continue
+            self._enqueue(task, method, parts, waiting)
+            size += sum(map(len, parts))
+            if size >= AT_ONCE:         # workers begin while the rest is pickled
+                self._send(waiting)
+                waiting, size = [], 0
+        self._send(waiting)
+
+    def _enqueue(self, task, method, parts, waiting):
+        entry = Call(task, self)
+        head = b"\x94\x00\xce" + self._connection.add(entry).to_bytes(4, "big") + method + sum(map(len, parts)).to_bytes(4, "big")
+        if task.job.in_background:
+            self.background.wanted.add(entry.id)
+        waiting += (head, *parts)
+
+    def _send(self, parts):
+        if not parts:
+            return
+        try:
+            for run in _joined(parts):
+                self._connection.send(run)
+        except errors.ConnectionLost:
+            pass        # all that is in flight has been told
+        if self._connection.lost is not None:
+            self._connection.answer_all(self._connection.lost)
+        elif self.background.wanted:
+            self.background.start()
+            self.background.call()
+
+    def _method_of(self, selector):
+        return _packed(f"{self.pool}{selector}.run") + b"\x91\xc6"
+
+    def _message(self, task, work):
+        if self._ended is not None:
+            raise self._ended
+        if work.error is not None:
+            raise work.error
+        items, each = task.items, task.each
+        if each == APART and not set(map(type, items)) <= _travel.ATOMS:
+            return self._message_apart(task, work)
+        data, names = self._sender.dumps((each, items))
+        if names:
+            return self._named(work, data, names)
+        return work.head, data
+
+    def _message_apart(self, task, work):
+        """Each item is pickled by itself, so that it is what it would be if it went alone."""
+        pickled, names, failed = [], {}, None
+        for item in task.items:
+            try:
+                data, more = self._sender.dumps(item)
+            except Exception as error:
+                data, more = _travel.raising(error), None
+            pickled.append(data)
+            names.update(more or {})
+        data, _ = self._sender.dumps((PICKLED, pickled))
+        return self._named(work, data, names) if names else (work.head, data)
+
+    def _named(self, work, data, names):
+        return work.head, pickle.dumps((None, data, names, self._untold(names)), _travel.PROTOCOL)
+
+    def submit_to_all(self, tasks, work):
+        """Task i to worker i, each exactly one."""
+        for slot, task in enumerate(tasks):
+            self.submit([task], work, slot)
+
+    def broadcast(self, tasks, work):
+        """The same to each worker: tasks[i] is what worker i does. It goes to the daemon once."""
+        try:
+            parts = self._message(tasks[0], work)
+        except Exception as error:
+            for task in tasks:
+                task.fail(error)
+            return
+        entry = Broadcast(tasks, self)
+        head = b"".join((b"\x94\x00\xce", self._connection.add(entry).to_bytes(4, "big"), _FULL_CALL, _packed(f"{self.pool}:all"), _packed("run"),
+                         b"\x91\xc6", sum(map(len, parts)).to_bytes(4, "big")))
+        if tasks[0].job.in_background:
+            self.background.wanted.add(entry.id)
+        self._send([head, *parts, _COLLECT])
+
+    # Waiting
+
+    def wait(self, hub, deadline=None):
+        return self._connection.wait(hub, deadline)
+
+    def poll(self):
+        self._connection.poll()
+
+    def in_background(self, function):
+        self.background.finished.append(function)
+        self.background.start()
+        self.background.call()
+
+    # Errors
+
+    def error_of(self, wire):
+        if self._ended is not None:
+            return self._ended
+        creation = self._creation.message
+        if creation is not None and creation[2] is not None:
+            return _values.load_error(creation[2], True)
+        error = _values.load_error(wire, True)
+        if isinstance(error, errors.WorkerLost):
+            return WorkerLost(error.message, **{key: getattr(error, key) for key in ("pool", "slot", "generation", "signal", "exit_status", "ran")})
+        return error
+
+    def members(self):
+        self._await_creation()
+        status = self._connection.call("objpool.status", [self.pool])
+        slots = status["pools"][0]["slots"]
+        return [Member(f"{self._name}-{slot['slot'] + 1}", slot) for slot in slots]
+
+    # The end
+
+    def close(self):
+        self._drop()
+
+    def terminate(self, error):
+        with self._guard:
+            if self._ended is None:
+                self._ended = error
+        pending = self._connection.pending
+        for msgid, entry in tuple(pending.items()):
+            if isinstance(entry, (Call, Broadcast)):
+                pending.pop(msgid, None)
+                entry.answer([1, msgid, {"code": "CANCELLED", "message": str(error)}, None])
+        self._drop()
+
+    def _drop(self):
+        with self._guard:
+            if self._dropped is None and self._connection.lost is None:
+                self._dropped = _wire.Entry()
+                try:
+                    self._connection.start(self._dropped, "objpool.drop", [self.pool])
+                except errors.ConnectionLost:
+                    pass
+
+    def join(self, running=True):
+        if self._dropped is not None:
+            self._connection.wait(self._dropped)
+        self._connection.close()
+
+
+class Telling(_wire.Entry):
+    """Definitions on their way to all workers, present and future."""
+
+    __slots__ = ("crew", "digests")
+
+    def __init__(self, crew, definitions):
+        super().__init__()
+        self.crew, self.digests = crew, set(definitions)
+        data = pickle.dumps(definitions, _travel.PROTOCOL)
+        crew._connection.start(self, "objpool.call", [f"{crew.pool}:all", "define", [data], {"sticky": "append"}])
+
+    def answer(self, message):
+        super().answer(message)
+        if message[2] is None:
+            self.crew._told |= self.digests
+
+
+def _packed(text):
+    text = text.encode()
+    return bytes([0xD9, len(text)]) + text
+
+
+_FULL_CALL = _packed("objpool.call") + b"\x94"
+_COLLECT = b"\x81" + _packed("errors") + _packed("collect")
+
+
+def worker_path(path):
+    """Where the program finds modules, without its Python's own: workers have theirs."""
+    own = {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), os.path.join(sysconfig.get_path("platstdlib"), "lib-dynload"),
+           os.path.join(sys.base_prefix, "lib", "python%d%d.zip" % sys.version_info[:2])}
+    return [os.path.abspath(folder) for folder in path if folder not in own]
+
+
+def _umask():
+    try:
+        with open("/proc/self/status", encoding="ascii", errors="replace") as status:
+            return next(int(line.split()[1], 8) for line in status if line.startswith("Umask:"))
+    except (OSError, StopIteration):
+        return 0o022
+
+
+def _joined(parts, most=AT_ONCE):
+    """Small parts in one piece, large ones as they are."""
+    run, size = [], 0
+    for part in parts:
+        if len(part) >= most:
+            if run:
+                yield b"".join(run)
+                run, size = [], 0
+            yield part
+            continue
+        run.append(part)
+        size += len(part)
+        if size >= 4 * most:
+            yield b"".join(run)
+            run, size = [], 0
+    if run:
+        yield b"".join(run)

@@ -1,0 +1,405 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How functions, arguments and results travel between a program and the workers of its pools.
+
+What plain pickle can say, it says. Code that workers can't import travels by value: lambdas, nested functions, and all that a program
+defines in its __main__. A worker has one namespace that stands for the program's __main__, so that what an initializer sets there, a
+function called later finds, as if the worker were a fork of the program:
+
+    program: Sender.dumps(f)                           worker: Namespace.resolve("f")
+      blob   "__main__'s f"            ------------>     not there? ask for the digest (see _worker.py)
+      names  {"f": digest, "helper": digest}             loads the definition once, and keeps it
+      definitions  {digest: bytes}, sent on demand
+
+A definition is made once for each object, so that a large global is pickled once, not once per call. Like a fork, a worker sees an object as it
+was when it was first needed; a name that the program binds to another object later is sent anew, unless the worker has bound it itself.
+"""
+import functools
+import importlib
+import io
+import marshal
+import pickle
+import sys
+import threading
+import types
+import weakref
+
+PROTOCOL = 5
+VERSION = tuple(sys.version_info[:2])     # of code by value
+LOCKS = (type(threading.Lock()), type(threading.RLock()))
+GLOBAL_OPS = {"LOAD_GLOBAL", "LOAD_NAME", "STORE_GLOBAL", "DELETE_GLOBAL", "LOAD_FROM_DICT_OR_GLOBALS"}
+NOT_SENT = {"__name__", "__builtins__", "__file__", "__doc__", "__spec__", "__loader__", "__package__", "__cached__", "__annotations__"}
+
+
+# Functions by value
+
+
+_names_of_code = weakref.WeakKeyDictionary()
+
+
+def global_names(code):
+    """The names of globals that this code, or code within it, uses."""
+    try:
+        return _names_of_code[code]
+    except KeyError:
+        pass
+    import dis
+    names = {i.argval for i in dis.get_instructions(code) if i.opname in GLOBAL_OPS}
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            names |= global_names(constant)
+    _names_of_code[code] = names
+    return names
+
+
+def _module_dict(name):
+    if name == "__main__":
+        return sys.modules["__main__"].__dict__
+    return importlib.import_module(name).__dict__
+
+
+def new_function(version, code, module, name, cells):
+    """What a function that was sent by value is rebuilt with; its state follows, since it may refer to the function itself."""
+    if version != VERSION:
+        raise RuntimeError(f"{name} came by value from Python {_text(version)}, and this is {_text(VERSION)}: a function that is not in a module "
+                           "that both can import needs the same version on both sides")
+    closure = tuple(types.CellType() for _ in range(cells))
+    return types.FunctionType(marshal.loads(code), _module_dict(module), name, None, closure or None)
+
+
+def _text(version):
+    return ".".join(map(str, version))
+
+
+def set_function(function, state):
+    contents, attributes, extra = state
+    for cell, content in zip(function.__closure__ or (), contents):
+        if content:
+            cell.cell_contents = content[0]
+    for name, value in attributes.items():
+        setattr(function, name, value)
+    function.__dict__.update(extra)
+
+
+def _cell_content(cell):
+    try:
+        return (cell.cell_contents,)
+    except ValueError:
+        return ()
+
+
+def _reduce_function(function, module):
+    state = ([_cell_content(cell) for cell in function.__closure__ or ()],
+             {"__defaults__": function.__defaults__, "__kwdefaults__": function.__kwdefaults__, "__qualname__": function.__qualname__,
+              "__module__": function.__module__, "__doc__": function.__doc__, "__annotations__": function.__annotations__},
+             function.__dict__)
+    arguments = (VERSION, marshal.dumps(function.__code__), module, function.__name__, len(function.__closure__ or ()))
+    return new_function, arguments, state, None, None, set_function
+
+
+def main_attribute(qualname):
+    """The object of that name in the program's __main__; in a worker, in the namespace that stands for it."""
+    top, _, rest = qualname.partition(".")
+    found = resolve(top)
+    for part in rest.split(".") if rest else ():
+        found = getattr(found, part)
+    return found
+
+
+def resolve(name):
+    return getattr(sys.modules["__main__"], name)
+
+
+def main_module():
+    return sys.modules["__main__"]
+
+
+def _found(qualname, namespace):
+    """What that dotted name means there, or None."""
+    parts = qualname.split(".")
+    found = namespace.get(parts[0])
+    for part in parts[1:]:
+        found = getattr(found, part, None)
+    return found
+
+
+class _ByValue:
+    """Made a pickler by `_pickler`. Writes code that the other side can't import by value. `wanted` collects the names of __main__ that it will look up there."""
+
+    def __init__(self, file, wanted, is_shared, definition=NotImplemented):
+        super().__init__(file, protocol=PROTOCOL)
+        self._wanted = wanted
+        self._is_shared = is_shared
+        self._definition = definition
+
+    def reducer_override(self, value):
+        if isinstance(value, types.FunctionType):
+            return self._function(value)
+        if isinstance(value, type):
+            return self._class(value)
+        if isinstance(value, types.ModuleType):
+            return self._module(value)
+        if isinstance(value, LOCKS):
+            return (threading.RLock if isinstance(value, LOCKS[1]) else threading.Lock), ()
+        from multiprocessing.reduction import ForkingPickler
+        shared = ForkingPickler._extra_reducers.get(type(value))        # connections, shared memory
+        return shared(value) if shared else self._other(value)
+
+    def _other(self, value):
+        inherited = getattr(super(), "reducer_override", None)
+        return inherited(value) if inherited else NotImplemented
+
+    def _function(self, function):
+        main = sys.modules["__main__"].__dict__
+        if function.__globals__ is main:
+            if self._by_name(function):
+                return main_attribute, (function.__qualname__,)
+            self._wanted.update(name for name in global_names(function.__code__) if name in main and name not in NOT_SENT)
+            return _reduce_function(function, "__main__")
+        name = function.__globals__.get("__name__")
+        module = sys.modules.get(name)
+        if module is None or module.__dict__ is not function.__globals__ or not _is_importable(module):
+            return self._other(function)
+        if function.__module__ == name and _found(function.__qualname__, module.__dict__) is function:
+            return NotImplemented
+        return _reduce_function(function, name)
+
+    def _class(self, cls):
+        if cls.__module__ == "__main__" and self._by_name(cls):
+            return main_attribute, (cls.__qualname__,)
+        return self._other(cls)
+
+    def _module(self, module):
+        if module.__name__ == "__main__":
+            return main_module, ()
+        return (importlib.import_module, (module.__name__,)) if _is_importable(module) else self._other(module)
+
+    def _by_name(self, value):
+        main = sys.modules["__main__"].__dict__
+        name = value.__qualname__.partition(".")[0]
+        if _found(value.__qualname__, main) is not value or main[name] is self._definition or not self._is_shared(name):
+            return False
+        self._wanted.add(name)
+        return True
+
+
+@functools.lru_cache(maxsize=None)
+def _pickler():
+    """The class; it is made when it is needed, since importing its base takes longer than many a program."""
+    try:
+        from cloudpickle import CloudPickler as base
+    except ImportError:
+        try:
+            from dill import Pickler as base
+        except ImportError:
+            base = pickle.Pickler
+    return type("Pickler", (_ByValue, base), {})
+
+
+def _is_importable(module):
+    return module.__name__ != "__main__" and (
+        getattr(module, "__spec__", None) is not None or module.__name__ in sys.builtin_module_names)
+
+
+class _Spawning:
+    """Makes the standard library's locks, queues and shared values tell how they are reached from another process."""
+
+    def __enter__(self):
+        from multiprocessing import context
+        self._context = context
+        context.set_spawning_popen(self)
+
+    def __exit__(self, *_):
+        self._context.set_spawning_popen(None)
+
+    @staticmethod
+    def duplicate_for_child(descriptor):
+        return descriptor
+
+    @staticmethod
+    def DupFd(descriptor):
+        from ._descriptors import share
+        return share(descriptor)
+
+
+def _dump_by_value(value, wanted, is_shared, definition=NotImplemented):
+    file = io.BytesIO()
+    with _Spawning():
+        _pickler()(file, wanted, is_shared, definition).dump(value)
+    return file.getvalue()
+
+
+def _dumps(value, wanted, is_shared):
+    try:
+        data = pickle.dumps(value, PROTOCOL)
+        if b"__main__" not in data and b"multiprocessing.connection" not in data:
+            return data
+        refused = None
+    except Exception as error:      # what it is depends on the value; code by value may do
+        refused = error
+    try:
+        return _dump_by_value(value, wanted, is_shared)
+    except RecursionError:
+        raise
+    except Exception as error:
+        raise error from (refused if refused is not None and type(refused) is not type(error) else None)
+
+
+loads = pickle.loads
+
+
+# The program's side
+
+
+class Unsent:
+    """Stands for a global that could not travel."""
+
+    def __init__(self, reason):
+        self.reason = reason
+
+
+class Sender:
+    """What a program has told the workers of one pool about its __main__."""
+
+    def __init__(self):
+        self._known = {}            # name -> (object, digest): the object is kept, so that its identity means something
+        self._needs = {}            # digest -> names that the definition looks up
+        self._definitions = {}      # digest -> bytes
+        self._lock = threading.Lock()
+
+    def dumps(self, value):
+        """(bytes, {name: digest} or None). Raises what pickle raises."""
+        wanted = set()
+        data = _dumps(value, wanted, lambda name: True)
+        return data, self._digests(wanted) if wanted else None
+
+    def definitions(self, digests):
+        return {digest: self._definitions[digest] for digest in digests if digest in self._definitions}
+
+    def is_current(self, digests):
+        """Do these names still mean what they meant?"""
+        main, known = sys.modules["__main__"].__dict__, self._known
+        return all(known[name][0] is main.get(name) for name in digests)
+
+    def _digests(self, wanted):
+        with self._lock:
+            digests, left = {}, list(wanted)
+            while left:
+                name = left.pop()
+                if name not in digests:
+                    digests[name] = digest = self._define(name)
+                    left += self._needs[digest]
+            return digests
+
+    def _define(self, name):
+        value = sys.modules["__main__"].__dict__.get(name)
+        known = self._known.get(name)
+        if known is not None and known[0] is value:
+            return known[1]
+        wanted = set()
+        try:
+            data = _dump_by_value(value, wanted, lambda name: True, value)
+        except Exception as error:
+            data = pickle.dumps(Unsent(f"{type(error).__name__}: {error}"), PROTOCOL)
+        import hashlib
+        digest = hashlib.blake2b(data, digest_size=16, key=name.encode()[:64]).digest()
+        self._known[name] = (value, digest)
+        self._needs[digest] = sorted(wanted)
+        self._definitions[digest] = data
+        return digest
+
+
+# The worker's side
+
+
+class Namespace:
+    """Stands for the program's __main__ in a worker: what was sent, and what functions have set since."""
+
+    def __init__(self):
+        self._main = sys.modules["__main__"].__dict__
+        self._digests = {}          # name -> digest of what was bound last
+        self._bound = {}            # name -> the object that was bound, to see whether the worker has bound another
+        self._new = {}              # name -> (digest, bytes) not bound yet
+        self._unsent = {}           # name -> why it could not travel
+        global resolve
+        resolve = self._resolve
+
+    def missing(self, names):
+        return [digest for name, digest in names.items() if self._digests.get(name) != digest]
+
+    def take(self, names, definitions):
+        """Binds those names; `definitions` has at least those that `missing` named."""
+        for name, digest in names.items():
+            if self._digests.get(name) != digest:
+                self._new[name] = (digest, definitions[digest])
+        for name in names:
+            if name in self._new:
+                self._bind(name)
+
+    def dumps(self, value):
+        return _dumps(value, set(), self._is_shared)
+
+    def explain(self, error):
+        """A name that could not travel says so where it is missed."""
+        name = getattr(error, "name", None)
+        if isinstance(error, NameError) and name in self._unsent:
+            error.args = (f"{error}: the program's global of that name could not be sent to the worker ({self._unsent[name]})",)
+
+    def _is_shared(self, name):
+        return name in self._bound and self._main.get(name) is self._bound[name]
+
+    def _resolve(self, name):
+        if name in self._new:
+            self._bind(name)
+        try:
+            return self._main[name]
+        except KeyError:
+            if name in self._unsent:
+                raise pickle.PicklingError(f"{name} of __main__ could not be sent to the worker: {self._unsent[name]}") from None
+            raise AttributeError(f"module '__main__' has no attribute '{name}'") from None
+
+    def _bind(self, name):
+        digest, data = self._new.pop(name)
+        value = pickle.loads(data)
+        self._digests[name] = digest
+        self._unsent.pop(name, None)
+        if isinstance(value, Unsent):
+            self._unsent[name] = value.reason
+            return
+        is_own = name in self._main and self._main[name] is not self._bound.get(name, self)
+        if not is_own or isinstance(value, (types.FunctionType, type)):
+            self._main[name] = self._bound[name] = value
+
+
+def is_stateless(function):
+    """May a worker keep it from chunk to chunk? Else each chunk gets a copy of its own."""
+    if isinstance(function, types.FunctionType):
+        return not function.__closure__
+    if isinstance(function, types.BuiltinFunctionType):
+        return function.__self__ is None or isinstance(function.__self__, types.ModuleType)
+    return isinstance(function, type) or type(function) is types.MethodDescriptorType or (
+        isinstance(function, types.MethodType) and isinstance(function.__self__, type)) or (
+        type(function) is functools.partial and is_stateless(function.func) and
+        all(type(value) in ATOMS for value in (*function.args, *function.keywords.values())))
+
+
+def raising(error):
+    """A pickle that raises that exception where it is loaded."""
+    try:
+        return pickle.dumps(_Raising(error), PROTOCOL)
+    except Exception:
+        return pickle.dumps(_Raising(pickle.PicklingError(f"{type(error).__name__}: {error}")), PROTOCOL)
+
+
+class _Raising:
+    def __init__(self, error):
+        self.error = error
+
+    def __reduce__(self):
+        return _raise, (self.error,)
+
+
+def _raise(error):
+    raise error
+
+
+ATOMS = frozenset({int, float, str, bytes, bool, type(None), complex})

@@ -1,0 +1,315 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What runs in the workers of the compatible pools: one Worker in each, whose method `run` does the items of a message.
+
+    message   u32, length of the head; head; body
+    head      pickle of (mode, function, fresh, names, definitions, path): the same for all messages of a call
+                mode         CALL f(*item[0], **item[1]); MAP f(item); STAR f(*item); NAMED f(**item)
+                function     pickled by itself
+                fresh        the function has state: each chunk gets a copy
+                names        what of the program's __main__ it may look up (_travel.py), or None
+                definitions  of names that this worker may not have been told yet (`define`), or None
+                path         what the program has added to sys.path, or None
+    body      pickle of (each, items), or of (None, that pickle, names, definitions)
+                each         ONE: items are one chunk, which ends with the first exception. APART: each stands for itself. PICKLED: and is pickled by itself
+    answer    pickle of (results, failures, nanoseconds): failures None, or {index: (pickled exception, text of its traceback)};
+              results that are many integers, or floats, are an array.array
+"""
+import array
+import functools
+import os
+import pickle
+import sys
+import time
+
+from . import _descriptors, _travel
+
+CALL, MAP, STAR, NAMED = range(4)
+ONE, APART, PICKLED = range(3)
+
+PACKED = {int: "iq", float: "d"}
+PACK_FROM = 64
+
+
+def run_items(mode, function, items, results):
+    """Appends to results; what an item raises goes through."""
+    append = results.append
+    if mode == MAP:
+        for item in items:
+            append(function(item))
+    elif mode == STAR:
+        for item in items:
+            append(function(*item))
+    elif mode == NAMED:
+        for item in items:
+            append(function(**item))
+    else:
+        for args, kwargs in items:
+            append(function(*args, **kwargs))
+
+
+def run_chunk(mode, function, items):
+    """(results, None), or (results before it, {0: the exception})."""
+    if mode == MAP:
+        try:
+            return list(map(function, items)), None
+        except BaseException as error:
+            return [], {0: error}
+    results = []
+    try:
+        run_items(mode, function, items, results)
+    except BaseException as error:
+        return results, {0: error}
+    return results, None
+
+
+def run_apart(mode, function, items):
+    """(results, None or {index: exception}): each item is a chunk of its own."""
+    results, failures = [], {}
+    items = iter(items)
+    while True:
+        try:
+            run_items(mode, function, items, results)
+            return results, failures or None
+        except BaseException as error:
+            failures[len(results)] = error
+            results.append(None)
+
+
+def run_fresh(mode, load, items):
+    results, failures = [], {}
+    for item in items:
+        try:
+            run_items(mode, load(), (item,), results)
+        except BaseException as error:
+            failures[len(results)] = error
+            results.append(None)
+    return results, failures or None
+
+
+def not_sent(reason, value):
+    """The error of a result, or an exception, that can't be sent, or not be rebuilt."""
+    from multiprocessing.pool import MaybeEncodingError
+    try:
+        return MaybeEncodingError(reason, value)
+    except Exception as error:      # of its repr()
+        return MaybeEncodingError(reason, f"<{type(value).__name__} whose repr() raises {type(error).__name__}>")
+
+
+class OnObject:
+    """A function that is called with the worker's object, or, by its name, a method of that."""
+
+    def __init__(self, function):
+        self.function = function
+
+    def bind(self, instance):
+        function = self.function
+        if not isinstance(function, str):
+            return functools.partial(function, instance)
+        if callable(getattr(type(instance), function)):         # it is the class that must have it
+            return getattr(instance, function)
+        return lambda: getattr(instance, function)              # a property is read
+
+
+class Worker:
+    """setup: see _process_crew.py; slot: which of the pool's workers this is."""
+
+    def __init__(self, setup, slot=0):
+        self._namespace = _travel.Namespace()
+        self._definitions = {}
+        self._heads = {}
+        self._functions = {}
+        self._path = set(sys.path)
+        self.object = None
+        self._broken = None
+        try:
+            self._begin(pickle.loads(setup), slot)
+        except BaseException as error:      # told by `check`, and to whoever calls
+            self._broken = error
+
+    def _begin(self, setup, slot):
+        _become(setup, slot)
+        self._extend_path(setup["path"])
+        self._take(setup["names"], setup["definitions"])
+        initializer, factory = pickle.loads(setup["code"])
+        if initializer is not None:
+            initializer[0](*initializer[1])
+        if factory is not None:
+            make, args, kwargs = factory
+            self.object = make(*args, **kwargs[slot % len(kwargs)])
+
+    def check(self):
+        """What failed as the worker began: None, or (pickled exception, text of its traceback)."""
+        return None if self._broken is None else pickle.dumps(self._failure(self._broken))
+
+    def define(self, definitions):
+        """Keeps definitions of what the program has in __main__ until they are needed."""
+        self._definitions.update(pickle.loads(definitions))
+
+    def run(self, message):
+        """Runs items; see the top of the file."""
+        begun = time.perf_counter_ns()
+        size = int.from_bytes(message[:4], "big") + 4
+        mode, each, items = MAP, ONE, [None]
+        try:
+            if self._broken is not None:
+                raise self._broken
+            mode, function, fresh, names, definitions, path = self._head(message[4:size])
+            if path is not None:
+                self._extend_path(path)
+            if names is not None:
+                self._take(names, definitions)
+            each, items = self._body(memoryview(message)[size:])
+            results, failures = self._run(mode, function, items, each, fresh)
+        except BaseException as error:      # the function or an item could not be loaded
+            results, failures = ([], {0: error}) if each == ONE else ([None] * len(items), dict.fromkeys(range(len(items)), error))
+        return self._answer(results, failures, each, mode, time.perf_counter_ns() - begun)
+
+    def _head(self, data):
+        found = self._heads.get(data)
+        if found is None:
+            found = pickle.loads(data)
+            if len(self._heads) >= 100:
+                self._heads.clear()
+            if len(data) < 4096:
+                self._heads[data] = found
+        return found
+
+    def _body(self, data):
+        first, *rest = pickle.loads(data)
+        if first is not None:
+            return first, rest[0]
+        data, names, definitions = rest
+        self._take(names, definitions)
+        return pickle.loads(data)
+
+    def _take(self, names, definitions):
+        missing = self._namespace.missing(names)
+        if missing:
+            if definitions:
+                self._definitions.update(definitions)
+            self._namespace.take(names, self._definitions)
+            for digest in missing:
+                self._definitions.pop(digest, None)
+
+    def _run(self, mode, function, items, each, fresh):
+        if each == PICKLED:
+            return self._run_pickled(mode, function, items, fresh)
+        if each == APART and fresh:
+            return run_fresh(mode, lambda: self._load(function, True), items)
+        function = self._load(function, fresh)
+        return run_chunk(mode, function, items) if each == ONE else run_apart(mode, function, items)
+
+    def _run_pickled(self, mode, function, items, fresh):
+        results, failures = [], {}
+        for item in items:
+            try:
+                run_items(mode, self._load(function, fresh), (pickle.loads(item),), results)
+            except BaseException as error:
+                failures[len(results)] = error
+                results.append(None)
+        return results, failures or None
+
+    def _load(self, data, fresh):
+        if not fresh:
+            found = self._functions.get(data)
+            if found is not None:
+                return found
+        function = pickle.loads(data)
+        if isinstance(function, OnObject):
+            return function.bind(self.object)
+        if not fresh and b"__main__" not in data:       # what is found by name in __main__ may be another by now
+            if len(self._functions) >= 100:
+                self._functions.clear()
+            self._functions[data] = function
+        return function
+
+    def _answer(self, results, failures, each, mode, elapsed):
+        failed = failures and {index: self._failure(error) for index, error in failures.items()}
+        try:
+            return self._dumps((packed(results), failed, elapsed))
+        except Exception as error:
+            if each == ONE:
+                return pickle.dumps(([], {0: self._failure(not_sent(error, results[0] if mode == CALL else results))}, elapsed))
+        failed = failed or {}
+        for index, result in enumerate(results):
+            try:
+                self._dumps(result)
+            except Exception as error:
+                failed[index] = self._failure(not_sent(error, result))
+                results[index] = None
+        return self._dumps((results, failed, elapsed))
+
+    def _dumps(self, value):
+        return self._namespace.dumps(value)
+
+    def _failure(self, error):
+        self._namespace.explain(error)
+        text = format_error(error)
+        try:
+            data = self._dumps(error)
+            pickle.loads(data)
+        except BaseException as reason:
+            data = pickle.dumps(not_sent(reason, error))
+        return data, text
+
+    def _extend_path(self, path):
+        new = [folder for folder in path if folder not in self._path]
+        self._path.update(new)
+        sys.path[:0] = new
+
+
+def packed(results):
+    """Many integers, or floats, as an array: it takes a fraction of the time to read."""
+    kind = type(results[0]) if len(results) >= PACK_FROM else None
+    if kind in PACKED and set(map(type, results)) == {kind}:
+        for code in PACKED[kind]:
+            try:
+                return array.array(code, results)
+            except OverflowError:
+                continue
+    return results
+
+
+def format_error(error):
+    """The traceback's text without the frames of this file."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
+        trace = trace.tb_next
+    import traceback
+    return "".join(traceback.format_exception(type(error), error, trace))
+
+
+def _become(setup, slot):
+    """The worker takes over what a child of the program would have from it."""
+    os.umask(setup["umask"])
+    try:
+        os.chdir(setup["cwd"])
+    except OSError:
+        pass
+    os.environ.clear()
+    os.environ.update(setup["environ"])
+    sys.argv[:] = setup["argv"]
+    _print_where_the_program_does(setup["pid"])
+    from multiprocessing import process
+    current = process.current_process()
+    current._config.update(authkey=process.AuthenticationString(setup["authkey"]), daemon=True)
+    current._name = f"{setup['name']}-{slot + 1}"
+    current._parent_name, current._parent_pid = setup["parent"], setup["pid"]
+    process._parent_process = process._ParentProcess(setup["parent"], setup["pid"], None)
+
+
+def _print_where_the_program_does(pid):
+    for descriptor in (1, 2):
+        try:
+            opened = _output_of(pid, descriptor)
+        except OSError:         # closed, or another user's: what is printed goes to the daemon's log
+            continue
+        os.dup2(opened, descriptor)
+        os.close(opened)
+
+
+def _output_of(pid, descriptor):
+    try:
+        return _descriptors.copy(pid, descriptor)
+    except OSError:             # no right to; a pipe or a terminal can be opened once more
+        return os.open(f"/proc/{pid}/fd/{descriptor}", os.O_WRONLY | os.O_APPEND | os.O_NOCTTY)

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""multiprocess, and multiprocessing: Pool and ThreadPool are objpool's; functions, arguments and results may be code of any kind.
+
+    from objpool.compat import multiprocess
+
+    with multiprocess.Pool(4) as pool:
+        print(pool.map(lambda x: x * x, range(10)))
+
+Processes, queues, locks, shared values and managers are the standard library's, made so that workers of a Pool can be given them.
+"""
+import multiprocessing as _standard
+import sys as _sys
+from multiprocessing import *  # noqa: F401,F403
+from multiprocessing import (  # noqa: F401
+    connection, context, heap, managers, process, queues, reduction, resource_tracker, shared_memory, sharedctypes, synchronize, util)
+
+from . import pool  # noqa: F401
+from .contexts import get_context  # noqa: F401
+
+__version__ = "0.70.14"
+__all__ = [*_standard.__all__, "citation", "license"]
+
+for _name in ("connection", "context", "heap", "managers", "process", "queues", "reduction", "resource_tracker", "shared_memory", "sharedctypes",
+              "synchronize", "util"):
+    _sys.modules[f"{__name__}.{_name}"] = getattr(_standard, _name)
+
+# Named semaphores keep their names: so workers, which are no children of this process, can open them.
+_shared = _standard.get_context("spawn")
+for _name in ("Array", "Barrier", "BoundedSemaphore", "Condition", "Event", "JoinableQueue", "Lock", "Queue", "RLock", "Semaphore", "SimpleQueue", "Value"):
+    globals()[_name] = getattr(_shared, _name)
+
+
+def Pool(processes=None, initializer=None, initargs=(), maxtasksperchild=None):
+    """A pool of worker processes."""
+    return get_context().Pool(processes, initializer, initargs, maxtasksperchild)
+
+
+def license():
+    """Prints the licence."""
+    print("Apache-2.0; https://www.apache.org/licenses/LICENSE-2.0")
+
+
+def citation():
+    """Prints how to cite it."""
+    print("objpool, pools of objects over MessagePack-RPC")

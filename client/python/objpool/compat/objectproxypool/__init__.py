@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: Apache-2.0
+"""objectproxypool: objects in threads or processes, called as if there were one.
+
+    from objpool.compat.objectproxypool import ProxyPool
+
+    with ProxyPool(Sampler, 4, separate_processes=True) as samplers:
+        samplers.seed([1, 2, 3, 4], map_args=True)
+        rows = samplers.draw(100)           # each object does it once: an array of four rows
+"""
+from .pool import ObjectPool, ObjectThreadPool, get_chunksize_per_worker, lenrepeat, lenzip
+from .proxypool import ProxyPool
+from .shared import SharedArrayWrapper, Unpacker, unpack
+
+__all__ = ["ProxyPool", "SharedArrayWrapper", "Unpacker", "unpack"]

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pools whose workers each have an object, which functions get as their first argument."""
+import itertools
+import operator
+
+from .._crew import CALL, MAP, STAR, Task, ThreadCrew
+from .._jobs import DoneResult, MapResult
+from .._worker import OnObject
+from ..multiprocess.pool import Pool
+
+ENDLESS = (itertools.count, itertools.cycle)
+
+
+def get_chunksize_per_worker(num, workers):
+    """How many of num tasks each worker gets, as an array: equal shares, the first ones one more."""
+    import numpy as np
+    shares = np.full(workers, num // workers)
+    shares[:num % workers] += 1
+    return shares
+
+
+def is_endless(iterable):
+    if isinstance(iterable, itertools.repeat):
+        try:
+            operator.length_hint(iterable)
+            return iterable.__length_hint__() < 0
+        except TypeError:
+            return True
+    return isinstance(iterable, ENDLESS)
+
+
+class lenzip:
+    """zip() with a length: that of the shortest. What has no length is read for it."""
+
+    def __init__(self, *iterables):
+        if not iterables:
+            raise ValueError("lenzip takes at least one argument")
+        if all(map(is_endless, iterables)):
+            raise ValueError("all arguments are endless: at least one must end")
+        self._iterables = iterables
+        self._items = None
+
+    def _list(self):
+        if self._items is None:
+            self._items = list(zip(*self._iterables))
+        return self._items
+
+    def __len__(self):
+        try:
+            return min(len(iterable) for iterable in self._iterables if not is_endless(iterable))
+        except TypeError:
+            return len(self._list())
+
+    def __iter__(self):
+        return iter(self._list())
+
+
+class lenrepeat:
+    """The same item, so many times."""
+
+    def __init__(self, item, times):
+        self.item, self.times = item, times
+
+    def __len__(self):
+        return self.times
+
+    def __iter__(self):
+        return itertools.repeat(self.item, self.times)
+
+
+class Synchronizer:
+    """Asks for rounds: no worker begins its next task before all have done theirs."""
+
+    def __init__(self, worker_count, timeout=None):
+        self.worker_count, self.timeout = worker_count, timeout
+
+
+class _Objects(Pool):
+    """Functions are called with the worker's object: map(f, xs) does f(object, x)."""
+
+    def __init__(self, processes=None, initializer=None, initargs=(), maxtasksperchild=None, context=None, *, dedicated=False, factory=None):
+        self._factory = factory
+        self.dedicated = dedicated
+        super().__init__(processes, initializer, initargs, maxtasksperchild, context)
+
+    def map(self, func, iterable, chunksize=None, synchronizer=None):
+        return self.map_async(func, iterable, chunksize, synchronizer=synchronizer).get()
+
+    def map_async(self, func, iterable, chunksize=None, callback=None, error_callback=None, synchronizer=None):
+        return self._start(OnObject(func), MAP, iterable, chunksize, callback, error_callback, synchronizer)
+
+    def starmap(self, func, iterable, chunksize=None, synchronizer=None):
+        return self.starmap_async(func, iterable, chunksize, synchronizer=synchronizer).get()
+
+    def starmap_async(self, func, iterable, chunksize=None, callback=None, error_callback=None, synchronizer=None):
+        return self._start(OnObject(func), STAR, iterable, chunksize, callback, error_callback, synchronizer)
+
+    def kwstarmap(self, func, iterable, chunksize=None, synchronizer=None):
+        """Each item is (args, kwargs)."""
+        return self.kwstarmap_async(func, iterable, chunksize, synchronizer=synchronizer).get()
+
+    def kwstarmap_async(self, func, iterable, chunksize=None, callback=None, error_callback=None, synchronizer=None):
+        return self._start(OnObject(func), CALL, iterable, chunksize, callback, error_callback, synchronizer)
+
+    def broadcast(self, func, args, kwargs):
+        """[func(object, *args, **kwargs)] of each object, exactly once, in the workers' order."""
+        self._check_running()
+        tasks = [Task([(args, kwargs)], None) for _ in range(self._processes)]
+        job = self._job(tasks)
+        self._crew.broadcast(tasks, self._crew.work(OnObject(func), CALL))
+        return job.get()
+
+    def _job(self, tasks, callback=None, error_callback=None):
+        job = MapResult(self, tasks, callback, error_callback)
+        for task in tasks:
+            task.job = job
+        return job
+
+    def _start(self, func, mode, iterable, chunksize, callback, error_callback, synchronizer):
+        self._check_running()
+        items = iterable if isinstance(iterable, (list, tuple, range)) else list(iterable)
+        if self.dedicated:
+            self._check_dedicated(len(items), chunksize)
+        if not items:
+            return DoneResult(True, [])
+        if synchronizer is not None and not self.dedicated:
+            return self._rounds(func, mode, items)
+        if self.dedicated:
+            chunksize = 1
+        elif chunksize is None:
+            chunksize = -(-len(items) // (4 * self._processes))
+        elif chunksize < 1:
+            raise ValueError(f"Chunksize must be 1+, not {chunksize}")
+        tasks = [Task(items[i:i + chunksize], None) for i in range(0, len(items), chunksize)]
+        job = self._job(tasks, callback, error_callback)
+        work = self._crew.work(func, mode)
+        (self._crew.submit_to_all if self.dedicated else self._crew.submit)(tasks, work)
+        return job
+
+    def _check_dedicated(self, count, chunksize):
+        if chunksize not in (None, 1):
+            raise ValueError("Chunksize must be 1 if the pool is dedicated.")
+        if count != self._processes:
+            raise ValueError(f"Length of iterable ({count}) must match the number of workers ({self._processes}) if the pool is dedicated.")
+
+    def _rounds(self, func, mode, items):
+        """Item i of a round to worker i; a round begins when the one before is done. The last may be short."""
+        work = self._crew.work(func, mode)
+        results, failure = [], None
+        for begin in range(0, len(items), self._processes):
+            tasks = [Task([item], None) for item in items[begin:begin + self._processes]]
+            job = self._job(tasks)
+            self._crew.submit_to_all(tasks, work)
+            try:
+                results += job.get()
+            except BaseException as error:
+                if isinstance(error, KeyboardInterrupt):
+                    raise
+                failure = failure or error
+        return DoneResult(failure is None, failure or results)
+
+
+class ObjectPool(_Objects):
+    """The objects live in processes."""
+
+    def _make_crew(self, processes, initializer, initargs, maxtasksperchild):
+        from .._process_crew import ProcessCrew
+        return ProcessCrew(processes, initializer, initargs, self._factory, max_tasks=maxtasksperchild, name="ObjectPoolWorker")
+
+
+class ObjectThreadPool(_Objects):
+    """The objects live in threads of this program."""
+
+    def _make_crew(self, processes, initializer, initargs, maxtasksperchild):
+        factory = self._factory
+        make = factory and (lambda slot: factory[0](*factory[1]))
+        return ThreadCrew(processes, initializer, initargs, make)
+
+
+class DistributedPool(Pool):
+    """A pool of as many workers as one likes."""
+
+    def __init__(self, worker_count=None):
+        super().__init__(worker_count)

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""parallelize: a function over the slices of a list, each slice in a process of its own.
+
+    from objpool.compat.parallelize import parallelize
+    parallelize.parallel(count_words, lines, n_jobs=4)
+
+`parallel`, the function, and the others are here as well: `from objpool.compat import parallelize` is the same thing.
+"""
+import functools
+import gc
+import os
+import pathlib
+import pickle
+import sys
+import tempfile
+import time
+
+from .multiprocess.pool import Pool
+
+__all__ = ["parallelize", "parallel", "time_function", "merge_results", "capture_output", "write_output_to_temp_file", "retrieve_output", "make_divisions"]
+
+
+def time_function(f):
+    """A decorator that prints how long each call took."""
+    @functools.wraps(f)
+    def timed(*args, **kwargs):
+        begun = time.perf_counter()
+        result = f(*args, **kwargs)
+        print(f"Completed {f.__name__!r} in {time.perf_counter() - begun:.4f} secs", flush=True)
+        return result
+    return timed
+
+
+def make_divisions(iterable, n_splits):
+    """The n_splits + 1 indices between which the slices lie; the last slice takes the remainder."""
+    if n_splits > len(iterable):
+        raise ValueError("Number of splits must not be greater than length of iterable")
+    unit = len(iterable) // n_splits
+    return [unit * i for i in range(n_splits)] + [len(iterable)]
+
+
+@time_function
+def merge_results(results):
+    """One list of several."""
+    return [item for result in results for item in result]
+
+
+def _dump(output, file):
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        pickle.dump(output, file, -1)
+    finally:
+        if enabled:
+            gc.enable()
+
+
+@time_function
+def write_output_to_temp_file(output):
+    """The path of a new file with the output pickled."""
+    descriptor, name = tempfile.mkstemp()
+    try:
+        with open(descriptor, "wb") as file:
+            _dump(output, file)
+    except BaseException:
+        os.unlink(name)
+        raise
+    return pathlib.Path(name)
+
+
+@time_function
+def retrieve_output(outputs):
+    """[(index, output)] of [(index, path)]; the files are removed."""
+    found = []
+    for index, path in outputs:
+        try:
+            with open(path, "rb") as file:
+                found.append((index, pickle.load(file)))
+        finally:
+            os.unlink(path)
+    return found
+
+
+def capture_output(func, iterable, index, queue, write_to_file=False, *args, **kwargs):
+    """Puts (index, func(iterable, *args, **kwargs)) into the queue, or (index, path of a file with it)."""
+    output = func(iterable, *args, **kwargs)
+    queue.put((index, write_output_to_temp_file(output) if write_to_file else output))
+
+
+def _run_slice(job):
+    func, part, index, write_to_file, args, kwargs = job
+    output = func(part, *args, **kwargs)
+    return index, write_output_to_temp_file(output) if write_to_file else output
+
+
+@time_function
+def parallel(func, iterable, n_jobs=2, write_to_file=False, args=(), kwargs={}):
+    """func(slice, *args, **kwargs) of n_jobs slices of a list, each in a process of its own; lists are joined to one.
+
+    With write_to_file results come back through files. What func raises is raised here.
+    """
+    if not isinstance(iterable, list):
+        raise TypeError("Iterable must be a list")
+    divisions = make_divisions(iterable, n_jobs)
+    jobs = [(func, iterable[begin:end], i, write_to_file, args, kwargs) for i, (begin, end) in enumerate(zip(divisions, divisions[1:]))]
+    with Pool(n_jobs) as pool:
+        outputs = _collect(pool.apply_to_each(_run_slice, jobs), write_to_file)
+    if write_to_file:
+        outputs = retrieve_output(outputs)
+    results = [output for _, output in sorted(outputs, key=lambda pair: pair[0])]
+    return merge_results(results) if all(isinstance(result, list) for result in results) else results
+
+
+def _collect(pending, write_to_file):
+    """What all have given; the first error, once none leaves a file behind."""
+    outputs, failure = [], None
+    for result in pending:
+        try:
+            outputs.append(result.get())
+        except Exception as error:
+            failure = failure or error
+    if failure is not None:
+        for _, path in outputs if write_to_file else ():
+            os.unlink(path)
+        raise failure
+    return outputs
+
+
+parallelize = sys.modules[__name__]
