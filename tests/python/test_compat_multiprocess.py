@@ -591,6 +591,28 @@ print(*[worker.pid for worker in pool._pool])
         harness.wait_for(lambda: not harness.is_alive(int(pid)), lambda: "workers to end")
 
 
+def test_a_pool_after_a_pool_has_workers_of_its_own(place, monkeypatch):
+    import harness
+    monkeypatch.chdir(place)
+
+    def mark(_):
+        import json
+        json.mark = getattr(json, "mark", 0) + 1
+        return json.mark, os.getpid(), os.getcwd()
+
+    seen = set()
+    for _ in range(3):
+        with Pool(3) as pool:
+            marks = pool.map(mark, range(3), 1)
+            pids = {pid for _, pid, _ in marks}
+            assert sum(number == 1 for number, _, _ in marks) == len(pids) and not pids & seen
+            assert {cwd for _, _, cwd in marks} == {str(place)}
+            seen |= pids
+        pool.join()
+        for pid in pids:
+            harness.wait_for(lambda: not harness.is_alive(pid), lambda: "a worker to end")
+
+
 # The program's __main__
 
 

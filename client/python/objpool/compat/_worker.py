@@ -111,9 +111,10 @@ class OnObject:
 
 
 class Worker:
-    """setup: see _process_crew.py; slot: which of the pool's workers this is."""
+    """slot: which of the pool's workers this is; setup: what `begin` is given, if that is not to count as a call."""
 
-    def __init__(self, setup, slot=0):
+    def __init__(self, setup=None, slot=0):
+        self._slot = slot
         self._namespace = _travel.Namespace()
         self._definitions = {}
         self._heads = {}
@@ -121,10 +122,16 @@ class Worker:
         self._path = set(sys.path)
         self.object = None
         self._broken = None
+        if setup is not None:
+            self.begin(setup)
+
+    def begin(self, setup):
+        """Becomes a worker of the program. What failed: None, or (pickled exception, text of its traceback), pickled; `run` says it too."""
         try:
-            self._begin(pickle.loads(setup), slot)
-        except BaseException as error:      # told by `check`, and to whoever calls
+            self._begin(pickle.loads(setup), self._slot)
+        except BaseException as error:
             self._broken = error
+            return pickle.dumps(self._failure(error))
 
     def _begin(self, setup, slot):
         _become(setup, slot)
@@ -136,10 +143,6 @@ class Worker:
         if factory is not None:
             make, args, kwargs = factory
             self.object = make(*args, **kwargs[slot % len(kwargs)])
-
-    def check(self):
-        """What failed as the worker began: None, or (pickled exception, text of its traceback)."""
-        return None if self._broken is None else pickle.dumps(self._failure(self._broken))
 
     def define(self, definitions):
         """Keeps definitions of what the program has in __main__ until they are needed."""
