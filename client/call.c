@@ -91,8 +91,19 @@ struct request {
 	struct objpool *pool;
 	size_t mark;             /* where it begins */
 	struct parcel **parcels; /* NULL: as bytes */
+	unsigned found;          /* what parcels_find says of them */
 	bool lend;
 };
+
+static void pack_given(struct request *request, struct objpool_bytes values)
+{
+	struct wire *wire = &request->pool->wire;
+
+	if (request->found)
+		parcels_pack(&request->pool->parcels, wire, request->mark, values, request->parcels);
+	else
+		objpool_pack_raw(&wire->output, values);
+}
 
 static void pack_text_option(struct objpool_packer *packer, uint32_t *count, const char *key, const char *text)
 {
@@ -108,7 +119,7 @@ static void pack_value_option(struct request *request, uint32_t *count, const ch
 	if (!value.data)
 		return;
 	objpool_pack_cstr(&request->pool->wire.output, key);
-	connection_pack(request->pool, request->mark, value, request->parcels);
+	pack_given(request, value);
 	++*count;
 }
 
@@ -170,10 +181,10 @@ static void put_args(struct request *request, struct objpool_bytes args)
 {
 	struct wire *wire = &request->pool->wire;
 
-	if (request->lend && args.size >= CALL_LARGE && wire->lent.size == 0 && !parcels_concern(&request->pool->parcels, args))
+	if (request->lend && args.size >= CALL_LARGE && wire->lent.size == 0 && !request->found)
 		wire_lend(wire, args);
 	else
-		connection_pack(request->pool, request->mark, args, request->parcels);
+		pack_given(request, args);
 }
 
 /* "objpool.call", [target, method, args, options] */
@@ -196,6 +207,14 @@ static void pack_full_call(struct request *request, const char *method, struct o
 	pack_options(request, options, stream);
 }
 
+static void find_parcels(struct request *request, struct objpool_bytes args, const struct objpool_call_options *options)
+{
+	const struct parcels *parcels = &request->pool->parcels;
+
+	request->found = parcels_find(parcels, args) | parcels_find(parcels, options->kwargs) | parcels_find(parcels, options->bind) |
+			 parcels_find(parcels, options->bind_kwargs);
+}
+
 /* Methods of the daemon's own take no descriptors, and sticky calls' arguments are kept. */
 static void pack_request(struct request *request, const struct pending_call *call, const char *method, struct objpool_bytes args,
 			 const struct objpool_call_options *options)
@@ -203,7 +222,8 @@ static void pack_request(struct request *request, const struct pending_call *cal
 	struct objpool_packer *packer = &request->pool->wire.output;
 	const bool own = strncmp(method, "objpool.", 8) == 0;
 
-	if (own || options->sticky)
+	find_parcels(request, args, options);
+	if (own || options->sticky || (request->found & PARCELS_ALIKE))
 		request->parcels = NULL;
 
 	objpool_pack_array(packer, 4);
@@ -359,7 +379,7 @@ int objpool_notify(struct objpool *pool, const char *method, struct objpool_byte
 	objpool_pack_array(output, 3);
 	objpool_pack_uint(output, 2);
 	objpool_pack_cstr(output, method);
-	connection_pack(pool, mark, args, NULL); /* nobody would say when the memory is free again */
+	connection_pack_bytes(pool, mark, args); /* nobody would say when the memory is free again */
 	return connection_commit(pool, mark);
 }
 

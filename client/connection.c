@@ -65,10 +65,10 @@ int connection_commit(struct objpool *pool, size_t mark)
 	return 0;
 }
 
-void connection_pack(struct objpool *pool, size_t mark, struct objpool_bytes values, struct parcel **list)
+void connection_pack_bytes(struct objpool *pool, size_t mark, struct objpool_bytes values)
 {
-	if (parcels_concern(&pool->parcels, values))
-		parcels_pack(&pool->parcels, &pool->wire, mark, values, list);
+	if (parcels_may_be_alike(&pool->parcels, values) && parcels_find(&pool->parcels, values) & PARCELS_ALIKE)
+		parcels_pack(&pool->parcels, &pool->wire, mark, values, NULL);
 	else
 		objpool_pack_raw(&pool->wire.output, values);
 }

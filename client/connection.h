@@ -36,8 +36,8 @@ struct objpool {
 int connection_begin(struct objpool *pool, size_t *mark);
 int connection_commit(struct objpool *pool, size_t mark);
 
-/* Packs values that a program has made; their large ones go into `list` (NULL: they go as bytes). */
-void connection_pack(struct objpool *pool, size_t mark, struct objpool_bytes values, struct parcel **list);
+/* Packs values that a program has made, and no descriptors. */
+void connection_pack_bytes(struct objpool *pool, size_t mark, struct objpool_bytes values);
 
 /* The owner of lent bytes goes, and they may not all have been sent: the daemon has answered before it had read them. */
 void connection_keep_lent(struct objpool *pool);

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { PARCELS_SEARCH = 1 << 20 }; /* bytes in which a search for two is no slower than to pass the values one by one */
+
 /* ---- what travels by descriptor --------------------------------------------------------------------------------------- */
 
 /* A large bin or ext at `at`, which ends at `end`: where its bytes begin, and what they are. */
@@ -25,17 +27,24 @@ static bool looks_alike(const uint8_t *at, const uint8_t *end)
 	return payload_is_ref(at, (size_t)(end - at), PAYLOAD_BYTES);
 }
 
-bool parcels_concern(const struct parcels *parcels, struct objpool_bytes values)
+bool parcels_may_be_alike(const struct parcels *parcels, struct objpool_bytes values)
+{
+	static const uint8_t head[] = {0xd8, PAYLOAD_BYTES};
+
+	return parcels->on && (values.size > PARCELS_SEARCH || memmem(values.data, values.size, head, sizeof head));
+}
+
+unsigned parcels_find(const struct parcels *parcels, struct objpool_bytes values)
 {
 	const uint8_t *at = values.data, *const end = at + values.size;
+	unsigned found = 0;
 	uint32_t kind;
 
-	if (!parcels->on || !at || (values.size < PARCELS_LEAST && !memmem(at, values.size, "\xd8\x70", 2)))
-		return false;
+	if (!parcels->on || !at || (values.size < PARCELS_LEAST && !parcels_may_be_alike(parcels, values)))
+		return 0;
 	for (const uint8_t *p = at; at < end && scan_step(&p, end) == 0; at = p)
-		if (large_bytes(at, p, &kind) || looks_alike(at, p))
-			return true;
-	return false;
+		found |= large_bytes(at, p, &kind) ? PARCELS_LARGE : looks_alike(at, p) ? PARCELS_ALIKE : 0;
+	return found;
 }
 
 /* ---- packing -------------------------------------------------------------------------------------------------------- */

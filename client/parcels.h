@@ -32,8 +32,15 @@ struct parcels {
 	struct shared *shared; /* packers of this connection */
 };
 
-/* Has to be packed by parcels_pack: something in it travels by descriptor, or looks as if it did. */
-bool parcels_concern(const struct parcels *parcels, struct objpool_bytes values);
+/*
+ * What makes parcels_pack necessary: values that travel by descriptor, and exts of the program's own that look as if they did. A
+ * message with such an ext has no descriptors: nobody could tell the two apart.
+ */
+enum { PARCELS_LARGE = 1, PARCELS_ALIKE = 2 };
+unsigned parcels_find(const struct parcels *parcels, struct objpool_bytes values);
+
+/* A quick look: false, there is no such ext. */
+bool parcels_may_be_alike(const struct parcels *parcels, struct objpool_bytes values);
 
 /*
  * Packs values into the message that begins at `mark` in the wire's output. Their large ones go to `list`, newest first; without a

@@ -48,7 +48,7 @@ struct objpool_stream {
 	uint64_t fed;                /* items in the output, or beyond it */
 	struct parcel *parcels;      /* what is in these, until their results come */
 
-	bool large;    /* `items` may have large values */
+	bool large;    /* `items` has one that may have large values */
 	bool failures; /* some result was one */
 
 	bool dry;      /* next() said -EAGAIN */
@@ -249,7 +249,7 @@ static void pack_items(struct objpool_stream *stream, size_t mark, struct objpoo
 	reader.next += PACK_COUNT_SIZE;
 	for (uint64_t i = 0; objpool_read_value(&reader, &item) == 0; i++) {
 		struct parcel *before = stream->parcels;
-		connection_pack(stream->pool, mark, item, &stream->parcels);
+		parcels_pack(&stream->pool->parcels, &stream->pool->wire, mark, item, &stream->parcels);
 		for (struct parcel *parcel = stream->parcels; parcel != before; parcel = parcel->next)
 			parcel->item = stream->fed + i;
 	}
@@ -269,10 +269,10 @@ static int send_notification(struct objpool_stream *stream, const char *method, 
 	objpool_pack_cstr(output, method);
 	objpool_pack_array(output, value.data ? 2 : 1);
 	objpool_pack_uint(output, stream->id);
-	if (value.data && value.data == stream->items.data && stream->large)
+	if (value.data && stream->large && parcels_find(&stream->pool->parcels, value) == PARCELS_LARGE)
 		pack_items(stream, mark, value);
 	else if (value.data)
-		connection_pack(stream->pool, mark, value, NULL);
+		connection_pack_bytes(stream->pool, mark, value);
 	return connection_commit(stream->pool, mark);
 }
 

@@ -46,7 +46,7 @@ struct call *call_new(struct client *client, struct rpc *rpc, struct block *bloc
 	const uint8_t *begin = rpc->method.bytes;
 	const size_t size = (size_t)(rpc->params.bytes + rpc->params.size - begin);
 	const bool share = block && (size >= SENDQ_SHARE || block->files);
-	const bool small = size <= CALL_SMALL;
+	const bool small = size <= CALL_SMALL && !share; /* one that shares has no room */
 	struct call *call = small && client->core->spare_calls ? take_spare(client->core)
 							       : malloc(sizeof *call + (share ? 0 : small ? CALL_SMALL : size));
 	if (!call)

@@ -560,11 +560,10 @@ def test_streams_and_fed_items_with_descriptors(start):
         c.send_fds(msgpack.packb([2, "objpool.feed", [call, [ref(0, len(d)) for d in data]]]), [memfd(d) for d in data])
         c.notify("objpool.feed_end", call)
         results = {}
-        while len(results) < 2:
-            message = c.receive()
+        while (message := c.receive())[0] != 1:
             if message[1] == "objpool.result":
                 results[message[2][1]] = message[2][3]
-        assert results == dict(enumerate(data))
+        assert message[3] == {"items": 2, "failed": 0} and results == dict(enumerate(data))
         for errors in ("wait", "collect"):
             got = c.full("p:all", "echo", [data[0]], errors=errors)
             assert got == (None, [data[0]] * 2 if errors == "wait" else [[None, data[0]]] * 2)
