@@ -388,6 +388,47 @@ def test_large_values(processes):
     assert processes.map(bytes, [data, data], 1) == [data, data]
 
 
+kept = None
+
+
+def keep(array):
+    global kept
+    kept = array
+    return bool(array.flags.writeable)
+
+
+def kept_sum(_):
+    return float(kept.sum())
+
+
+def test_large_arrays(processes):
+    """They go beside the pickle; what a worker does to its copy nobody else sees."""
+    np = pytest.importorskip("numpy")
+
+    def in_place(array):
+        array += 1
+        return float(array.sum())
+
+    array = np.ones(100_000)
+    assert processes.map(in_place, [array] * 4, 1) == [200_000.0] * 4 and array.sum() == 100_000
+    assert processes.apply(lambda a, more: (a.shape, a.flags.f_contiguous, more[0].sum()), (np.ones((300, 300), order="F"), [array[::2]])) == (
+        (300, 300), True, 50_000.0)
+    assert processes.map(np.sum, [array, 3], 1) == [100_000.0, 3]
+    assert (processes.apply(lambda a: a * 2, (array,)) == 2).all()
+
+
+def test_a_worker_may_keep_an_array():
+    np = pytest.importorskip("numpy")
+    with Pool(1) as pool:
+        for writeable in (True, False):
+            array = np.ones(100_000)
+            array.flags.writeable = writeable
+            assert pool.apply(keep, (array,)) == writeable
+            for value in range(5):
+                pool.apply(len, (np.full(100_000, float(value)),))
+            assert pool.apply(kept_sum, (0,)) == 100_000.0
+
+
 # Workers
 
 

@@ -38,7 +38,7 @@ class Call(_wire.Entry):
         self.message = self.news = message
         task, crew = self.task, self.crew
         if task is not None:
-            task.finish(Answer(message, crew))
+            task.finish(Answer(message, crew, self))
             crew.background.wanted.discard(self.id)
             self.task = None
 
@@ -57,7 +57,7 @@ class Broadcast(_wire.Entry):
         _, msgid, error, answers = message
         for slot, task in enumerate(self.tasks):
             failed, data = (error, None) if error is not None else answers[slot] if slot < len(answers) else (_GONE, None)
-            task.finish(Answer([1, msgid, failed, data], self.crew))
+            task.finish(Answer([1, msgid, failed, data], self.crew, self))
         self.crew.background.wanted.discard(self.id)
         self.tasks = ()
 
@@ -65,13 +65,16 @@ class Broadcast(_wire.Entry):
 class Answer:
     """What came for a task; decoded by who calls it."""
 
-    __slots__ = ("message", "crew")
+    __slots__ = ("message", "crew", "entry")
 
-    def __init__(self, message, crew):
-        self.message, self.crew = message, crew
+    def __init__(self, message, crew, entry):
+        self.message, self.crew, self.entry = message, crew, entry
 
     def __call__(self):
         _, _, error, data = self.message
+        sent, self.entry.outgoing = self.entry.outgoing, None
+        if sent is not None and error is None:
+            sent.release()
         if error is not None:
             return self.crew.error_of(error)
         try:
@@ -243,6 +246,9 @@ class ProcessCrew:
             except Exception as error:
                 task.fail(error)
                 continue
+            if len(parts) > 2:
+                self._send_large(Call(task, self), f"{self.pool}.run" if slot is None else f"{self.pool}:{slot}.run", parts)
+                continue
             self._enqueue(task, method, parts, waiting)
             size += sum(map(len, parts))
             if size >= AT_ONCE:         # workers begin while the rest is pickled
@@ -265,6 +271,18 @@ class ProcessCrew:
         if task.job.in_background:
             self.background.wanted.add(entry.id)
         waiting += (head, *parts)
+
+    def _send_large(self, entry, method, parts, target=None):
+        """A message with arrays as arguments of their own: they go beside the socket, and workers look at the same memory."""
+        import numpy
+        head, body, *buffers = parts
+        params = [head + body, *(numpy.frombuffer(buffer, numpy.uint8) for buffer in buffers)]
+        if target is not None:
+            params = [target, "run", params, {"errors": "collect"}]
+        try:
+            self._connection.start(entry, method, params)
+        except errors.ConnectionLost:
+            entry.answer([1, entry.id, {"code": "CONNECTION_LOST", "message": "the connection to the daemon was lost"}, None])
 
     def _send(self, parts):
         if not parts:
@@ -291,9 +309,10 @@ class ProcessCrew:
         items, each = task.items, task.each
         if each == APART and not set(map(type, items)) <= _travel.ATOMS:
             return self._message_apart(task, work)
-        data, names = self._sender.dumps((each, items))
-        if names:
-            return self._named(work, data, names)
+        large = [] if "numpy" in sys.modules else None
+        data, names = self._sender.dumps((each, items), large)
+        if names or large:
+            return self._named(work, data, names, large)
         return work.head, data
 
     def _message_apart(self, task, work):
@@ -309,8 +328,9 @@ class ProcessCrew:
         data, _ = self._sender.dumps((PICKLED, pickled))
         return self._named(work, data, names) if names else (work.head, data)
 
-    def _named(self, work, data, names):
-        return work.head, pickle.dumps((None, data, names, self._untold(names)), _travel.PROTOCOL)
+    def _named(self, work, data, names, large=()):
+        body = pickle.dumps((None, data, names, self._untold(names), [buffer.readonly for buffer in large or ()]), _travel.PROTOCOL)
+        return (work.head, body, *(large or ()))
 
     def submit_to_all(self, tasks, work):
         """Task i to worker i, each exactly one."""
@@ -328,6 +348,9 @@ class ProcessCrew:
                 task.fail(error)
             return
         entry = Broadcast(tasks, self)
+        if len(parts) > 2:
+            self._send_large(entry, "objpool.call", parts, f"{self.pool}:all")
+            return
         head = b"".join((b"\x94\x00\xce", self._connection.add(entry).to_bytes(4, "big"), _FULL_CALL, _packed(f"{self.pool}:all"), _packed("run"),
                          b"\x91\xc6", sum(map(len, parts)).to_bytes(4, "big")))
         if tasks[0].job.in_background:
