@@ -102,7 +102,7 @@ class Pool:
         """func(item) of item i on worker i; a result for each."""
         self._check_running()
         jobs = [ApplyResult(self) for _ in items]
-        self._crew.submit_to_all([Task([((item,), {})], job) for item, job in zip(items, jobs)], self._crew.work(func, CALL))
+        self._crew.submit_to_all([Task([item], job) for item, job in zip(items, jobs)], self._crew.work(func, MAP))
         return jobs
 
     def _map_async(self, func, iterable, mode, chunksize=None, callback=None, error_callback=None):
