@@ -10,13 +10,9 @@ import functools
 import gc
 import itertools
 import os
-import pathlib
 import pickle
 import sys
-import tempfile
 import time
-
-from .multiprocess.pool import Pool
 
 __all__ = ["parallelize", "parallel", "time_function", "merge_results", "capture_output", "write_output_to_temp_file", "retrieve_output", "make_divisions"]
 
@@ -59,6 +55,8 @@ def _dump(output, file):
 @time_function
 def write_output_to_temp_file(output):
     """The path of a new file with the output pickled."""
+    import pathlib
+    import tempfile
     descriptor, name = tempfile.mkstemp()
     try:
         with open(descriptor, "wb") as file:
@@ -107,6 +105,7 @@ def parallel(func, iterable, n_jobs=2, write_to_file=False, args=(), kwargs={}):
     """
     if not isinstance(iterable, list):
         raise TypeError("Iterable must be a list")
+    from .multiprocess.pool import Pool     # workers, which need the rest of this module, do not
     divisions = make_divisions(iterable, n_jobs)
     slices = [iterable[begin:end] for begin, end in zip(divisions, divisions[1:])]
     with Pool(n_jobs) as pool:
