@@ -14,7 +14,8 @@ import pickle
 import sys
 import time
 
-__all__ = ["parallelize", "parallel", "time_function", "merge_results", "capture_output", "write_output_to_temp_file", "retrieve_output", "make_divisions"]
+__all__ = ["parallelize", "parallel", "time_function", "merge_results", "capture_output", "write_output_to_temp_file", "retrieve_output",
+           "make_divisions"]
 
 
 def time_function(f):
