@@ -436,7 +436,7 @@ class Home:
             "pool": self.pool, "plugin": "python", "class": "objpool.compat._worker:Worker", "workers": size, "python_path": [PACKAGE],
             "preload": ["multiprocessing.process", "objpool.compat._worker"], "unpickle": True, "args": [] if setup is None else [setup],
             "slot_kwargs": [{"slot": i} for i in range(size)],
-            "max_queue": NO_LIMIT, "max_sticky": "4G", "start_timeout": 86400, "stop_timeout": 1, "max_calls": max_tasks or 0})
+            "max_queue": NO_LIMIT, "max_sticky": "4G", "start_timeout": 86400, "stop_timeout": 0.2, "max_calls": max_tasks or 0})
         self._end = None
         self._timer = None
 
