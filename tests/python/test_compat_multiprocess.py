@@ -698,7 +698,7 @@ if __name__ == "__main__":
         made = pool.apply(Scaled, (5,))
         print(type(made) is Scaled, made.value(), pool.apply(lambda p: p.x, (made,)))
         for _ in range(100):
-            pool.apply(work, (1,))
+            pool.map(work, [1])
         SCALE = 10
         print(pool.map(work, [1]))
         def helper(x):
