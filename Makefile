@@ -39,7 +39,7 @@ CLI    := $(call objs,client/cli)
 PLUGIN_NAMES := $(sort $(notdir $(patsubst %/,%,$(dir $(wildcard plugins/*/*.c)))))
 PLUGINS := $(PLUGIN_NAMES:%=$(B)/plugins/%.so)
 
-.PHONY: help all deps check demo integration bench clean format lint
+.PHONY: help all deps check demo integration python-check bench clean format lint
 .DEFAULT_GOAL := all
 
 help: # this list
@@ -99,10 +99,13 @@ demo: # build all, start a daemon with sample pools, call it in every way, stop 
 check: # all tests
 	@sh scripts/deps.sh build test
 	@$(MAKE) --no-print-directory -s all
-	@$(MAKE) --no-print-directory unit sim integration
+	@$(MAKE) --no-print-directory unit sim python-check integration
 
 integration: all # a real daemon for each test
 	OBJPOOL_BUILD=$(B) /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/integration
+
+python-check: all # the Python client, a real daemon for each test
+	OBJPOOL_BUILD=$(B) /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/python
 
 clean: # remove what was built
 	rm -rf build build-*

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """objpool.compat.parallelize, point by point."""
-import glob
 import os
 import queue
 import re
@@ -27,10 +26,11 @@ def takes_odd_names(numbers, index, queue, func, iterable, write_to_file):
 
 
 @pytest.fixture(autouse=True)
-def no_file_is_left():
-    before = set(glob.glob(tempfile.gettempdir() + "/tmp*"))
+def no_file_is_left(place, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(place))
+    monkeypatch.setattr(tempfile, "tempdir", None)
     yield
-    assert not set(glob.glob(tempfile.gettempdir() + "/tmp*")) - before
+    assert [path.name for path in place.iterdir() if path.name.startswith("tmp")] == []
 
 
 @pytest.mark.parametrize("write_to_file", [False, True])

@@ -14,13 +14,40 @@
 
 See README.md of client/python, and docs/PROTOCOL.md for what is behind it.
 """
-from . import errors
-from ._call import CallFuture
-from ._client import PRIVATE, Client, connect, create_pool, default_client, pool
-from ._pool import Lease, Method, Pool, Target
-from ._stream import Stream
-from .errors import *  # noqa: F401,F403
+TYPE_CHECKING = False  # what type checkers take for true; importing typing takes longer than the rest
+if TYPE_CHECKING:
+    from . import errors
+    from ._call import CallFuture
+    from ._client import PRIVATE, Client, connect, create_pool, default_client, pool
+    from ._pool import Lease, Method, Pool, Target
+    from ._stream import Stream
+    from .errors import *  # noqa: F401,F403
 
 __version__ = "0.1.0"
-__all__ = ["Client", "Pool", "Target", "Method", "Lease", "Stream", "CallFuture", "PRIVATE", "connect", "create_pool", "default_client", "pool",
-           "errors", *errors.__all__]
+
+# Modules are imported when a name of theirs is asked for: a worker that needs but a part of the package starts faster.
+_MODULES = {
+    "errors": ["errors"],
+    "_call": ["CallFuture"],
+    "_client": ["PRIVATE", "Client", "connect", "create_pool", "default_client", "pool"],
+    "_pool": ["Lease", "Method", "Pool", "Target"],
+    "_stream": ["Stream"],
+}
+
+
+def __getattr__(name):
+    from importlib import import_module
+    if name == "__all__":
+        return [name for names in _MODULES.values() for name in names] + import_module(".errors", __name__).__all__
+    for module, names in _MODULES.items():
+        if name in names:
+            found = import_module("." + module, __name__)
+            return globals().setdefault(name, found if module == name else getattr(found, name))
+    found = getattr(import_module(".errors", __name__), name, None) if name[:1].isupper() else None
+    if found is None:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    return globals().setdefault(name, found)
+
+
+def __dir__():
+    return sorted({*globals(), *__getattr__("__all__")})

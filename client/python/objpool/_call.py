@@ -60,13 +60,13 @@ def make_request(target: str, mapped: bool, name: str, args: Tuple[Any, ...], kw
     if mapped and not fed:
         args, kwargs = _mapped(args, kwargs, options.get("args_as", "zip"))
     if not kwargs and not options and not more and "." not in target:
-        return Request(f"{target}.{name}", args, name)
+        return Request(f"{target}.{name}", list(args), name)
     wire = {key: options[key] for key in _WIRE_OPTIONS.intersection(options)}
     if kwargs:
         wire["kwargs"] = kwargs
     if more:
         wire.update(more)
-    request = Request("objpool.call", (target, name, None if fed else args, wire), name)
+    request = Request("objpool.call", [target, name, None if fed else list(args), wire], name)
     timeout = options.get("timeout")
     if timeout is not None:
         request.timeout = float(timeout)
@@ -92,11 +92,12 @@ def collected(result: Any, unpickle: bool) -> List[Any]:
     return [_values.load(value) if error is None else _values.load_error(error, unpickle) for error, value in result]
 
 
-def value_of(request: Request, connection: Connection, message: Any) -> Any:
+def value_of(request: Request, connection: Any, entry: Entry) -> Any:
     """What the call returns, or raises."""
+    message = entry.message
     if request.collect and message[2] is None and isinstance(message[3], list):
         return collected(message[3], connection.unpickle)
-    return connection.result(message)
+    return connection.result(message, entry)
 
 
 # ---- at once --------------------------------------------------------------------------------------------------------------------
@@ -126,12 +127,10 @@ def _call(connection: Connection, request: Request, entry: Entry, turn: Callable
         if entry.message is None:
             connection.cancel(entry)
         raise
-    return value_of(request, connection, entry.message)
+    return value_of(request, connection, entry)
 
 
 class _ProgressEntry(Entry):
-    __slots__ = ("steps",)
-
     def __init__(self) -> None:
         super().__init__()
         self.steps: Deque[Any] = collections.deque()
@@ -178,8 +177,6 @@ def progress_to(progress: Any) -> Callable[[Any, Any, Any], None]:
 
 
 class _FutureEntry(Entry):
-    __slots__ = ("future", "background")
-
     def __init__(self, future: "CallFuture", background: Any) -> None:
         super().__init__()
         self.future: Optional[CallFuture] = future  #: None when it is done: nothing is left in a circle
@@ -262,7 +259,7 @@ class CallFuture(concurrent.futures.Future):
             return
         self._entry.future = None
         try:
-            value = value_of(self._request, self._connection, self._entry.message)
+            value = value_of(self._request, self._connection, self._entry)
         except BaseException as error:
             self.set_exception(Cancelled(str(error)) if isinstance(error, concurrent.futures.CancelledError) else error)
         else:

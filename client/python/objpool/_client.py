@@ -112,7 +112,7 @@ class Client:
 
     def call(self, method: str, *args: Any) -> Any:
         """Calls target.method as the wire has it: ``client.call("sim:2.step", 1)``, ``client.call("objpool.pools")``."""
-        return self._connected().call(method, args)
+        return self._connected().call(method, list(args))
 
     def ping(self) -> None:
         """Returns when the daemon has answered."""

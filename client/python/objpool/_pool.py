@@ -28,6 +28,8 @@ class Method:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Calls it, and waits for the result."""
         target = self._target
+        if target._plain and not kwargs:
+            return target._connection().call(f"{target._address}.{self._name}", list(args))
         request = _call.make_request(target._address, target._mapped, self._name, args, kwargs, target._options)
         return _call.call(target._connection(), request)
 
@@ -71,6 +73,7 @@ class Target:
         self._options = options
         self._owner = owner  # kept alive
         self._mapped = address.endswith((":map", ":scatter"))
+        self._plain = not options and not self._mapped and "." not in address
 
     def __getattr__(self, name: str) -> Method:
         if name.startswith("_"):

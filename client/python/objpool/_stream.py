@@ -43,8 +43,6 @@ def never_blocks(source: Any) -> bool:
 class StreamEntry(Entry):
     """What has come of a streamed call."""
 
-    __slots__ = ("results", "credits", "steps", "called")
-
     def __init__(self) -> None:
         super().__init__()
         self.results: Deque[List[Any]] = collections.deque()  # [msgid, index, error, value]
@@ -115,12 +113,12 @@ class Input:
         if not batch or self.ended:
             return
         try:
-            data = _values.pack((2, "objpool.feed", (self.entry.id, batch)))
+            data = _values.pack_with([2, "objpool.feed", [self.entry.id, batch]], self.connection.store)
         except BadValue:
             batch, self.fault = self._sendable(batch)
-            data = _values.pack((2, "objpool.feed", (self.entry.id, batch)))
+            data = _values.pack_with([2, "objpool.feed", [self.entry.id, batch]], self.connection.store)
         self.sent += len(batch)
-        self.connection.send(data)
+        self.connection.send(*data)
         if self.fault is not None:
             self.end()
 
@@ -139,11 +137,11 @@ class Input:
             return
         self.ended = True
         self.items = iter(())
-        params: Tuple[Any, ...] = (self.entry.id,)
+        params: List[Any] = [self.entry.id]
         if self.fault is not None:
-            params += (f"{type(self.fault).__name__}: {self.fault}",)
+            params.append(f"{type(self.fault).__name__}: {self.fault}")
         if self.entry.message is None:
-            self.connection.send(_values.pack((2, "objpool.feed_end", params)))
+            self.connection.send(_values.pack([2, "objpool.feed_end", params]))
 
     # What the thread that takes results does.
 

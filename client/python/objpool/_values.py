@@ -10,20 +10,25 @@ from __future__ import annotations
 
 import functools
 import io
+import operator
 import pickle
 import struct
 import sys
 import types
-from typing import Any, List, Optional
+from typing import Any, List, Optional, Tuple
 
 import msgpack
 
+from . import _files
 from .errors import BadValue, CallFailed, ObjpoolError, RemoteTraceback, error_of
 
 OBJECT = 80
 ARRAY = 81
 
 _PLAIN = frozenset({int, float, str, bytes, bool, type(None)})
+_BYTES = frozenset({bytes, bytearray, memoryview})
+_SMALL = _PLAIN - {bytes}
+_NUMBERS = frozenset({int, float, bool, type(None)})
 _ALIGN = 64
 
 
@@ -126,40 +131,134 @@ def array_memory(array: Any) -> memoryview:
     return memoryview(numpy.ascontiguousarray(array).reshape(-1).view(numpy.uint8)).cast("B") if array.size else memoryview(b"")
 
 
-def encode(value: Any) -> Any:
-    """The hook of the packer: something that msgpack knows, for something that it does not."""
+class _Encoder:
+    """The hook of one packer: something that msgpack knows, for something that it does not."""
+
+    __slots__ = ("odd", "store", "outgoing")
+
+    def __init__(self) -> None:
+        self.odd = False  #: there was what could be a key that a map can't have
+        self.store: Optional[_files.Store] = None  #: large values go beside the socket
+        self.outgoing: Optional[_files.Outgoing] = None
+
+    def __call__(self, value: Any) -> Any:
+        kind = type(value)
+        self.odd = self.odd or kind.__hash__ is not None
+        if kind is tuple:
+            return list(value)
+        numpy = sys.modules.get("numpy")
+        if numpy is not None:
+            if kind is numpy.ndarray:
+                header = array_header(value)
+                if header is not None:
+                    return self._ext(ARRAY, [header, array_memory(value)])
+            elif isinstance(value, numpy.generic) and (value.dtype.kind in "iufb" and value.dtype.itemsize <= 8 or value.dtype.kind == "U"):
+                return value.item()
+        if kind is Large:
+            return self._ext(None, [value.body])
+        return self._ext(OBJECT, [dump_object(value)])
+
+    def _ext(self, code: Optional[int], parts: List[Any]) -> Any:
+        """An ext with these bytes, or for code None a bin; or what stands for it."""
+        if self.store is not None and sum(map(len, parts)) >= _files.MIN:
+            if self.outgoing is None:
+                self.outgoing = _files.Outgoing(self.store)
+            reference = self.outgoing.add(_files.BIN if code is None else _files.EXT | code, parts)
+            if reference is not None:
+                return msgpack.ExtType(_files.REFERENCE, reference)
+        return parts[0] if code is None else msgpack.ExtType(code, b"".join(parts))
+
+
+class Large:
+    """Bytes that are many."""
+
+    __slots__ = ("body",)
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, body: Any) -> None:
+        self.body = body
+
+
+def is_large(value: Any) -> bool:
+    """Whether it is bytes that may go beside the socket."""
+    return type(value) in _BYTES and memoryview(value).nbytes >= _files.MIN and memoryview(value).c_contiguous
+
+
+def with_large(message: Any, levels: int = 4) -> Any:
+    """The message, with bytes that are many made Large, a few levels deep: where arguments and items are."""
+    kind = type(message)
+    if levels == 0:
+        return message
+    if kind is list or kind is tuple:
+        if len(message) < 1000 and not set(map(type, message)) <= _SMALL:
+            return [Large(item) if is_large(item) else with_large(item, levels - 1) for item in message]
+    elif kind is dict and len(message) < 1000:
+        return {key: Large(item) if is_large(item) else with_large(item, levels - 1) for key, item in message.items()}
+    return message
+
+
+def _repaired(value: Any) -> Any:
+    """The value with OBJECTs for dicts whose keys no map can have, and for strings that are no Unicode; itself if it has none."""
     kind = type(value)
-    if kind is tuple:
-        return list(value)
-    numpy = sys.modules.get("numpy")
-    if numpy is not None:
-        if kind is numpy.ndarray:
-            header = array_header(value)
-            if header is not None:
-                return msgpack.ExtType(ARRAY, b"".join((header, array_memory(value))))
-        elif isinstance(value, numpy.generic) and (value.dtype.kind in "iufb" and value.dtype.itemsize <= 8 or value.dtype.kind == "U"):
-            return value.item()
-    return msgpack.ExtType(OBJECT, dump_object(value))
+    if kind is str:
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return as_object(value)
+    elif kind is list or kind is tuple:
+        if not set(map(type, value)) <= _NUMBERS:
+            items = [_repaired(item) for item in value]
+            return value if all(map(operator.is_, items, value)) else items
+    elif kind is dict:
+        if not set(map(type, value)) <= _PLAIN or any(type(key) is str and _repaired(key) is not key for key in value):
+            return as_object(value)
+        items = [_repaired(item) for item in value.values()]
+        return value if all(map(operator.is_, items, value.values())) else dict(zip(value, items))
+    return value
 
 
-_packers: List[msgpack.Packer] = []
+_packers: List[Tuple[Any, _Encoder]] = []
+
+
+def _new_packer() -> Tuple[Any, _Encoder]:
+    encoder = _Encoder()
+    return msgpack.Packer(default=encoder, strict_types=True, use_bin_type=True), encoder
 
 
 def pack(message: Any) -> bytes:
     """The message's bytes. A BadValue says which value can't go."""
+    return pack_with(message, None)[0]
+
+
+def pack_with(message: Any, store: Optional[_files.Store]) -> Tuple[bytes, Optional[_files.Outgoing]]:
+    """The message's bytes, and what goes beside them if there is a store for that."""
+    if store is not None and not _SMALL.issuperset(map(type, message[-1])):
+        message[-1] = with_large(message[-1])
     try:
-        packer = _packers.pop()  # one of its own for each nested or concurrent use
+        both = _packers.pop()  # one of its own for each nested or concurrent use
     except IndexError:
-        packer = msgpack.Packer(default=encode, strict_types=True, use_bin_type=True)
+        both = _new_packer()
+    packer, encoder = both
+    encoder.odd, encoder.store, encoder.outgoing = False, store, None
     try:
-        data = packer.pack(message)
+        data = b""
+        try:
+            data = packer.pack(message)
+        except UnicodeEncodeError:
+            packer, encoder = both = _new_packer()
+            encoder.odd, encoder.store = True, store
+        repaired = _repaired(message) if encoder.odd else message
+        if repaired is not message or not data:
+            encoder.outgoing = None
+            data = packer.pack(repaired)
     except ObjpoolError:
         raise
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise BadValue(f"a value can't be sent: {error}") from error
+    outgoing, encoder.outgoing, encoder.store = encoder.outgoing, None, None
     if len(_packers) < 8:
-        _packers.append(packer)
-    return data
+        _packers.append(both)
+    return data, outgoing
 
 
 # ---- reading ------------------------------------------------------------------------------------------------------------------
@@ -221,6 +320,37 @@ def load_array(body: Any, writable: bool = False) -> Any:
         return array if writable else array.copy(order="K")
     except Exception as error:
         raise BadValue(f"an array came that is none: {error}", ran="yes") from error
+
+
+def _load_file(file: _files.File, body: bytes, unpickle: bool) -> Any:
+    """What stands for bytes of a file."""
+    try:
+        view = file.map(body)
+    except (OSError, ValueError) as error:
+        raise BadValue(f"a large value can't be mapped: {error}", ran="yes") from error
+    kind = int.from_bytes(body[8:10], "big")
+    if kind == _files.BIN:
+        return bytes(view)
+    if kind & 0xFF == ARRAY:
+        return load_array(view, writable=True)
+    return load_ext(kind & 0xFF, view, unpickle)
+
+
+def attach(value: Any, arrivals: _files.Arrivals, unpickle: bool) -> Any:
+    """The value, in which placeholders for a file's bytes have the file that has come for them: in the order of the wire."""
+    kind = type(value)
+    if kind is Ext:
+        if len(value.args) == 2 and arrivals.is_reference(*value.args):
+            if not arrivals.waiting:
+                raise ValueError("a value came without its descriptor")
+            return Ext(_load_file, arrivals.waiting.popleft(), value.args[1], unpickle)
+    elif kind is list:
+        if not set(map(type, value)) <= _PLAIN:
+            value[:] = [item if type(item) in _PLAIN else attach(item, arrivals, unpickle) for item in value]
+    elif kind is dict:
+        for key, item in value.items():
+            value[key] = attach(item, arrivals, unpickle)
+    return value
 
 
 def load(value: Any) -> Any:

@@ -34,13 +34,15 @@ from typing import Any, Callable, Deque, Dict, List, Optional, Set, Tuple
 
 import msgpack
 
-from . import _values
+from . import _files, _values
 from .errors import ConnectionLost, NoDaemon, Timeout
 
 RESPONSE, NOTIFICATION = 1, 2
 _RECEIVE = (64 << 10,)  # below malloc's threshold for mappings
 _RECEIVE_LARGE = (4 << 20,)
 _FIRST = (0,)
+_ANCILLARY = (_files.RECEIVE_SPACE,)
+_RECEIVE_FLAGS = (socket.MSG_CMSG_CLOEXEC,)
 _TRY = (False,)
 _LOOK_AGAIN = 0.2  # seconds; who is called to lead and interrupted just then may not get to call the next
 _UNREADABLE = (ConnectionLost, msgpack.UnpackException, ValueError, TypeError, LookupError)
@@ -50,13 +52,11 @@ _SEND_FLAGS = (socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL,)
 class Entry:
     """A call in flight. `message` is its response, once it is there."""
 
-    __slots__ = ("id", "message", "news", "waiters")
-
-    def __init__(self) -> None:
-        self.id = 0
-        self.message: Any = None
-        self.news: Any = None  #: true when there is what a waiter waits for
-        self.waiters: Optional[List[Any]] = None
+    id = 0
+    message: Any = None
+    news: Any = None  #: true when there is what a waiter waits for
+    waiters: Optional[List[Any]] = None
+    outgoing: Any = None  #: what went beside the request
 
     def answer(self, message: Any) -> None:
         """The response has come. Called while dispatching; may be called again for the same message."""
@@ -104,6 +104,8 @@ class Inbox:
         """Hands out what has been fed to the unpacker."""
         inbox, pending = self.inbox, self.pending
         inbox.extend(self.unpacker)
+        if self.has_arrivals:
+            self.attach()
         while inbox:
             message = inbox[0]
             if message[0] == RESPONSE:
@@ -118,6 +120,12 @@ class Inbox:
                 if entry is not None:
                     entry.notify(message[1], message[2])
             inbox.popleft()
+
+    #: Whether values that came may stand for descriptors that came.
+    has_arrivals: Any = ()
+
+    def attach(self) -> None:
+        """Gives the descriptors to the values that stand for them."""
 
     def answer_all(self, lost: ConnectionLost) -> None:
         """Nothing will come any more."""
@@ -138,23 +146,27 @@ class Connection(Inbox):
         self.lost: Optional[ConnectionLost] = None
         self._socket = sock
         self._feed = self.unpacker.feed
+        self._send = sock.send
+        self._receive_message = sock.recvmsg
         self._receive_size = _RECEIVE
-        self._chunks: List[bytes] = []
-        self._out: Deque[Tuple[memoryview, List[int]]] = collections.deque()  # with how much of each has been sent
+        self._chunks: List[Any] = []
+        self._out: Deque[Tuple[memoryview, List[int], Any]] = collections.deque()  # with how much of each has been sent
         self._write = threading.Lock()
         self._lead = threading.Lock()
         self._followers: Dict[Any, Any] = {}  # lock -> itself; a dict keeps their order
         self.hello: Any = None
+        self.store: Optional[_files.Store] = None
+        self._arrivals: Optional[_files.Arrivals] = None
         self.background = _Background(self)
         _connections.add(self)
 
     # ---- writing --------------------------------------------------------------------------------------------------------------
 
-    def send(self, *parts: Any) -> None:
-        """Sends bytes, whole; what comes meanwhile is read."""
+    def send(self, data: bytes, outgoing: Optional[_files.Outgoing] = None) -> None:
+        """Sends a message, whole, with what goes beside it; what comes meanwhile is read."""
         if self.lost is not None:
             raise self._lost_again()
-        self._out.extend((memoryview(part), []) for part in parts)
+        self._out.append((memoryview(data), [], outgoing))
         with self._write:
             self._flush()
 
@@ -162,7 +174,7 @@ class Connection(Inbox):
         """Sends it without waiting: now if there is room, else before the next thing that is sent."""
         if self.lost is not None:
             return
-        self._out.append((memoryview(data), []))
+        self._out.append((memoryview(data), [], None))
         held: List[bool] = []
         try:
             held.extend(map(self._write.acquire, _TRY))
@@ -177,13 +189,16 @@ class Connection(Inbox):
     def _flush(self, wait: bool = True) -> None:
         out = self._out
         while out:
-            view, counts = out[0]
-            done = sum(counts)
-            if done == len(view):
-                out.popleft()
-                continue
+            view, counts, outgoing = out[0]
             try:
-                counts.extend(map(self._socket.send, (view[done:],), _SEND_FLAGS))  # no interrupt comes between
+                if not counts and outgoing is None:
+                    counts.extend(map(self._send, (view,), _SEND_FLAGS))  # no interrupt comes between
+                elif not counts:
+                    counts.extend(map(self._socket.sendmsg, ((view,),), (outgoing.ancillary(),), _SEND_FLAGS))
+                elif sum(counts) < len(view):
+                    counts.extend(map(self._send, (view[sum(counts):],), _SEND_FLAGS))
+                if sum(counts) == len(view):
+                    out.popleft()
             except BlockingIOError:
                 if not wait:
                     return
@@ -329,10 +344,18 @@ class Connection(Inbox):
             raise
 
     def _receive(self) -> None:
-        self._chunks.extend(map(self._socket.recv, self._receive_size))
+        if self._arrivals is None:
+            self._chunks.extend(map(self._socket.recv, self._receive_size))
+        else:
+            self._chunks.extend(map(self._receive_message, self._receive_size, _ANCILLARY, _RECEIVE_FLAGS))
 
     def _hand_out(self) -> None:
         chunks = self._chunks
+        if chunks and type(chunks[0]) is tuple:
+            data, ancillary = chunks[0][:2]
+            if ancillary and self._arrivals is not None:
+                self._arrivals.add(ancillary)
+            chunks[0] = data
         if chunks:
             size = len(chunks[0])
             if size == 0:
@@ -341,6 +364,17 @@ class Connection(Inbox):
             self._receive_size = _RECEIVE_LARGE if size >= _RECEIVE[0] else _RECEIVE
             any(map(self._feed, map(chunks.pop, _FIRST)))
         self.dispatch()
+
+    def take_files(self, mark: int) -> None:
+        """From now on large values go, and may come, beside the socket."""
+        self._arrivals = _files.Arrivals(self, mark)
+        self.has_arrivals = self._arrivals.waiting
+        self.store = _files.Store()
+
+    def attach(self) -> None:
+        assert self._arrivals is not None
+        for message in self.inbox:
+            _values.attach(message, self._arrivals, self.unpickle)
 
     # ---- the end --------------------------------------------------------------------------------------------------------------
 
@@ -395,19 +429,17 @@ class Connection(Inbox):
 
     def start(self, entry: Entry, method: str, params: Any) -> None:
         """Sends a request."""
-        msgid = self.add(entry)
-        try:
-            data = _values.pack((0, msgid, method, params))
-        except BaseException:
-            self.pending.pop(msgid, None)
-            raise
-        self.send(data)  # interrupted in here it goes nevertheless: who has called cancels it
+        entry.id = msgid = next(self.ids) & 0xFFFFFFFF
+        store = self.store if self.store is not None and _takes_files(method, params) else None
+        data, entry.outgoing = _values.pack_with([0, msgid, method, params], store)
+        self.pending[msgid] = entry
+        self.send(data, entry.outgoing)  # interrupted in here it goes nevertheless: who has called cancels it
         if self.lost is not None:
             self.answer_all(self.lost)  # it was lost between
 
     def notify(self, method: str, *params: Any) -> None:
         """Sends a notification, without waiting."""
-        self.send_soon(_values.pack((2, method, params)))
+        self.send_soon(_values.pack([2, method, list(params)]))
 
     def cancel(self, entry: Entry) -> None:
         """Gives a call up; what still comes of it is passed over."""
@@ -426,13 +458,24 @@ class Connection(Inbox):
             if entry.message is None:
                 self.cancel(entry)
             raise
-        return self.result(entry.message)
+        return self.result(entry.message, entry)
 
-    def result(self, message: Any) -> Any:
+    def result(self, message: Any, entry: Optional[Entry] = None) -> Any:
         """The value of a response; raises its error."""
+        if entry is not None and entry.outgoing is not None:
+            if message[2] is None:
+                entry.outgoing.release()
+            entry.outgoing = None
         if message[2] is not None:
             raise _values.load_error(message[2], self.unpickle)
         return _values.load(message[3])
+
+
+def _takes_files(method: str, params: Any) -> bool:
+    """Calls of pools do, but the daemon's own methods don't, nor what is kept for later."""
+    if method == "objpool.call":
+        return "sticky" not in params[3]
+    return not method.startswith("objpool.")
 
 
 class _Background:
@@ -510,7 +553,10 @@ def connect(address: str, unpickle: bool, timeout: Optional[float] = None) -> Co
     """A connection over which hello has been said."""
     connection = Connection(open_socket(address, timeout), address, unpickle)
     try:
-        connection.hello = connection.call("objpool.hello", [{"client": "python", "errors": "map"}], timeout)
+        hello = {"client": "python", "errors": "map", "fds": address.startswith("unix:")}
+        connection.hello = connection.call("objpool.hello", [hello], timeout)
+        if connection.hello.get("fds"):
+            connection.take_files(connection.hello["fds_mark"])
     except BaseException:
         connection.close()
         raise

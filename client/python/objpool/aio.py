@@ -34,8 +34,6 @@ _READ = 256 << 10
 class _Waiter(Entry):
     """A call in flight, whose answer ends a wait."""
 
-    __slots__ = ("ready", "progress")
-
     def __init__(self, loop: asyncio.AbstractEventLoop, progress: Optional[Callable[..., None]] = None) -> None:
         super().__init__()
         self.ready = loop.create_future()
@@ -67,7 +65,9 @@ class Connection(Inbox):
         self._flushing = False
         self.loop.add_reader(sock, self._on_readable)
 
-    def send(self, data: bytes) -> None:
+    store = None  # large values go through the socket
+
+    def send(self, data: bytes, _: Any = None) -> None:
         """Sends it, with all else that is sent in this turn of the loop."""
         if self.lost is not None:
             raise ConnectionLost(self.lost.message, ran="no")
@@ -135,7 +135,7 @@ class Connection(Inbox):
         """Sends a request."""
         msgid = self.add(entry)
         try:
-            self.send(_values.pack((0, msgid, method, params)))
+            self.send(_values.pack([0, msgid, method, params]))
         except BaseException:
             self.pending.pop(msgid, None)
             raise
@@ -143,7 +143,7 @@ class Connection(Inbox):
     def notify(self, method: str, *params: Any) -> None:
         """Sends a notification, if there is somebody to get it."""
         if self.lost is None and not self.loop.is_closed():
-            self.send(_values.pack((2, method, params)))
+            self.send(_values.pack([2, method, list(params)]))
 
     def cancel(self, entry: Entry) -> None:
         """Gives a call up."""
@@ -162,7 +162,7 @@ class Connection(Inbox):
         finally:
             if entry.message is None:
                 self.cancel(entry)
-        return _call.value_of(request, self, entry.message)
+        return _call.value_of(request, self, entry)
 
     async def call(self, method: str, params: Any, timeout: Optional[float] = None) -> Any:
         """A call of the daemon's own methods."""
@@ -170,7 +170,7 @@ class Connection(Inbox):
         request.timeout = timeout
         return await self.request(request)
 
-    def result(self, message: Any) -> Any:
+    def result(self, message: Any, entry: Any = None) -> Any:
         """The value of a response; raises its error."""
         if message[2] is not None:
             raise _values.load_error(message[2], self.unpickle)
@@ -315,8 +315,6 @@ class _Leased(Target):
 
 
 class _Entry(_stream.StreamEntry):
-    __slots__ = ("event",)
-
     def __init__(self) -> None:
         super().__init__()
         self.event = asyncio.Event()
@@ -523,7 +521,7 @@ class Client:
 
     async def call(self, method: str, *args: Any) -> Any:
         """Calls target.method as the wire has it."""
-        return await (await self._connected()).call(method, args)
+        return await (await self._connected()).call(method, list(args))
 
     async def ping(self) -> None:
         """Returns when the daemon has answered."""

@@ -95,10 +95,10 @@ class Task:
 
     def outcome(self):
         """(results, {index: exception} or None, nanoseconds it took); an answer that is an exception is the failure of all."""
-        answer = self.answer() if callable(self.answer) else self.answer
-        if isinstance(answer, BaseException):
-            return [], {0: answer}, 0
-        return answer
+        answer = self.answer
+        if callable(answer):
+            answer = self.answer = answer()
+        return ([], {0: answer}, 0) if isinstance(answer, BaseException) else answer
 
 
 class Background:

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Descriptors of this program (pipes of queues, memory of shared values) for workers that are not its children: a worker opens
 them by the program's entry in /proc, which its user may do. Where that can't be (sockets), it asks the kernel for a copy."""
-import ctypes
 import os
 import stat
 
@@ -35,6 +34,7 @@ class Shared:
 
 def copy(pid, descriptor):
     """The same open file as that descriptor of another process."""
+    import ctypes
     process = os.pidfd_open(pid)
     try:
         got = ctypes.CDLL(None, use_errno=True).syscall(PIDFD_GETFD, process, descriptor, 0)

@@ -10,7 +10,7 @@ import threading
 import time
 from multiprocessing import TimeoutError
 
-from ._crew import APART, ONE, Hub, Task, deadline_of
+from ._crew import APART, ONE, Hub, Task, deadline_of, left_until
 
 
 class ApplyResult:
@@ -121,6 +121,51 @@ class MapResult(ApplyResult):
     def __init__(self, pool, tasks, callback=None, error_callback=None):
         super().__init__(pool, callback, error_callback, len(tasks))
         self._tasks = tasks
+        self._collecting = threading.Lock()
+
+    def on_task(self, task):
+        super().on_task(task)
+        if not self._has_callbacks:
+            self._hub.tell()
+
+    def ready(self):
+        """Is the result there?"""
+        if not self._complete and not self._has_callbacks:
+            self._crew.poll()
+            arrived = self._arrived
+            if arrived is not None and len(arrived) == self._left:
+                self._finish()
+        return self._complete
+
+    def wait(self, timeout=None):
+        """Until it is ready, or the timeout. What has come is decoded meanwhile, by one of those who wait."""
+        deadline = deadline_of(timeout)
+        if self._has_callbacks:
+            self._hub.wait(deadline)
+            return
+        while not self._complete:
+            if self._collecting.acquire(False):
+                try:
+                    self._collect(deadline)
+                    return
+                finally:
+                    self._collecting.release()
+            elif self._collecting.acquire(timeout=left_until(deadline)):
+                self._collecting.release()
+            else:
+                return
+
+    def _collect(self, deadline):
+        decoded = 0
+        while not self._complete:
+            self._hub.news = None
+            for task in self._arrived[decoded:]:
+                task.outcome()
+                decoded += 1
+            if decoded == self._left:
+                self._finish()
+            elif not self._hub.news and not self._crew.wait(self._hub, deadline):
+                return
 
     def _decode(self):
         tasks, self._tasks = self._tasks, None
@@ -130,7 +175,11 @@ class MapResult(ApplyResult):
                 return False, failures[0]
         if len(tasks) == 1:
             return True, tasks[0].outcome()[0]
-        return True, list(itertools.chain.from_iterable(task.outcome()[0] for task in tasks))
+        results = []
+        for task in tasks:
+            results += task.outcome()[0]
+            task.answer = None
+        return True, results
 
 
 class DoneResult(ApplyResult):

@@ -3,11 +3,14 @@
 
 A pool has a connection for itself: with it goes the pool, whatever happens to the program.
 """
+import array
 import itertools
 import os
 import pickle
 import sys
+import sysconfig
 import threading
+import types
 from multiprocessing import process
 
 from .. import _embedded, _values, _wire, errors
@@ -16,7 +19,9 @@ from ._crew import APART, PICKLED, Background, Task
 from ._errors import PoolTerminated, RemoteTraceback, WorkerLost
 
 _numbers = itertools.count(1)
+PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 NO_LIMIT = 1 << 30
+AT_ONCE = 1 << 16
 _GONE = {"code": "WORKER_LOST", "message": "the worker has gone"}
 
 
@@ -73,6 +78,8 @@ class Answer:
             results, failures, elapsed = pickle.loads(data)
         except Exception as error:
             return error
+        if type(results) is array.array:
+            results = results.tolist()
         return results, failures and {index: rebuild(*failure) for index, failure in failures.items()}, elapsed
 
 
@@ -89,10 +96,13 @@ def rebuild(data, text):
 class Work:
     """What the tasks of one call have in common: the head of their messages."""
 
-    __slots__ = ("head", "error", "named")
+    __slots__ = ("head", "error", "names")
 
-    def __init__(self, head=b"", error=None, named=False):
-        self.head, self.error, self.named = head, error, named
+    def __init__(self, head=b"", error=None, names=None):
+        self.head, self.error, self.names = head, error, names
+
+    def is_current(self, crew):
+        return sys.path == crew._path and (not self.names or crew._sender.is_current(self.names))
 
 
 class Member:
@@ -126,8 +136,9 @@ class ProcessCrew:
         self.pool = f"compat-{os.getpid()}-{next(_numbers)}"
         self._name = name
         self._sender = _travel.Sender()
+        self._works = {}
         self._told = set()              # definitions that all workers have
-        self._path = list(sys.path)
+        self._path = list(sys.path)     # as it was when the workers were told
         self._connection = _wire.connect(_embedded.private_daemon().address, unpickle=True)
         self.background = self._connection.background
         self._method = self._method_of("")
@@ -144,7 +155,7 @@ class ProcessCrew:
     def _create(self, initializer, initargs, factory, slot_kwargs, max_tasks):
         keys = {
             "pool": self.pool, "plugin": "python", "class": "objpool.compat._worker:Worker", "workers": self.size,
-            "python_path": worker_path(self._path), "preload": ["objpool.compat._worker"], "unpickle": True,
+            "python_path": [PACKAGE], "preload": ["multiprocessing.process", "objpool.compat._worker"], "unpickle": True,
             "args": [self._setup(initializer, initargs, factory, slot_kwargs)], "slot_kwargs": [{"slot": i} for i in range(self.size)],
             "max_queue": NO_LIMIT, "max_sticky": "4G", "start_timeout": 86400, "stop_timeout": 1, "max_calls": max_tasks or 0,
         }
@@ -157,7 +168,7 @@ class ProcessCrew:
         names = names or {}
         current = process.current_process()
         return pickle.dumps({
-            "path": self._path, "cwd": os.getcwd(), "environ": dict(os.environ), "argv": sys.argv, "umask": _umask(), "pid": os.getpid(),
+            "path": worker_path(self._path), "cwd": os.getcwd(), "environ": dict(os.environ), "argv": sys.argv, "umask": _umask(), "pid": os.getpid(),
             "authkey": bytes(current.authkey), "name": self._name, "parent": current.name,
             "names": names, "definitions": self._sender.definitions(names.values()), "code": code}, _travel.PROTOCOL)
 
@@ -184,17 +195,33 @@ class ProcessCrew:
     # Calls
 
     def work(self, function, mode):
-        """Pickles the function once for all tasks."""
+        """Pickles the function once for all tasks; one that is known by its name once for all calls."""
+        if type(function) not in (types.FunctionType, types.BuiltinFunctionType):
+            return self._make_work(function, mode)[0]
+        kept = self._works.get((function, mode))
+        if kept is not None and kept.is_current(self):
+            return kept
+        work, by_name = self._make_work(function, mode)
+        if by_name:
+            if len(self._works) >= 100:
+                self._works.clear()
+            self._works[function, mode] = work
+        return work
+
+    def _make_work(self, function, mode):
+        """(Work, whether it stays right for as long as the names mean the same)"""
         try:
             code, names = self._sender.dumps(function)
         except Exception as error:
-            return Work(error=error)
+            return Work(error=error), False
         path = None
         if sys.path != self._path:
-            path = [folder for folder in sys.path if folder not in self._path]
+            path = worker_path(folder for folder in sys.path if folder not in self._path)
         fresh = not _travel.is_stateless(function)
-        head = pickle.dumps((mode, code, fresh, names, self._untold(names), path), _travel.PROTOCOL)
-        return Work(len(head).to_bytes(4, "big") + head)
+        definitions = self._untold(names)
+        head = pickle.dumps((mode, code, fresh, names, definitions, path), _travel.PROTOCOL)
+        by_name = definitions is None and path is None and not fresh and "<" not in getattr(function, "__qualname__", "<")
+        return Work(len(head).to_bytes(4, "big") + head, names=names), by_name
 
     def _untold(self, names):
         """Definitions that the message has to bring along: those that not all workers are known to have."""
@@ -210,22 +237,26 @@ class ProcessCrew:
     def submit(self, tasks, work, slot=None):
         """Hands tasks to whoever is free, or to that worker."""
         method = self._method if slot is None else self._method_of(f":{slot}")
-        small = []
+        waiting, size = [], 0
         for task in tasks:
             try:
                 parts = self._message(task, work)
             except Exception as error:
                 task.fail(error)
                 continue
-            self._enqueue(task, method, parts, small)
-        self._send(small)
+            self._enqueue(task, method, parts, waiting)
+            size += sum(map(len, parts))
+            if size >= AT_ONCE:         # workers begin while the rest is pickled
+                self._send(waiting)
+                waiting, size = [], 0
+        self._send(waiting)
 
-    def _enqueue(self, task, method, parts, small):
+    def _enqueue(self, task, method, parts, waiting):
         entry = Call(task, self)
         head = b"\x94\x00\xce" + self._connection.add(entry).to_bytes(4, "big") + method + sum(map(len, parts)).to_bytes(4, "big")
         if task.job.in_background:
             self.background.wanted.add(entry.id)
-        small += (head, *parts)
+        waiting += (head, *parts)
 
     def _send(self, parts):
         if not parts:
@@ -383,8 +414,10 @@ _COLLECT = b"\x81" + _packed("errors") + _packed("collect")
 
 
 def worker_path(path):
-    """Where workers find this package before anything else of the program: the rest of its path comes with the setup."""
-    return [os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))]
+    """Where the program finds modules, without its Python's own: workers have theirs."""
+    own = {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), os.path.join(sysconfig.get_path("platstdlib"), "lib-dynload"),
+           os.path.join(sys.base_prefix, "lib", "python%d%d.zip" % sys.version_info[:2])}
+    return [os.path.abspath(folder) for folder in path if folder not in own]
 
 
 def _umask():
@@ -395,7 +428,7 @@ def _umask():
         return 0o022
 
 
-def _joined(parts, most=1 << 16):
+def _joined(parts, most=AT_ONCE):
     """Small parts in one piece, large ones as they are."""
     run, size = [], 0
     for part in parts:

@@ -13,9 +13,7 @@ function called later finds, as if the worker were a fork of the program:
 A definition is made once for each object, so that a large global is pickled once, not once per call. Like a fork, a worker sees an object as it
 was when it was first needed; a name that the program binds to another object later is sent anew, unless the worker has bound it itself.
 """
-import dis
 import functools
-import hashlib
 import importlib
 import io
 import marshal
@@ -24,17 +22,9 @@ import sys
 import threading
 import types
 import weakref
-from multiprocessing.reduction import ForkingPickler
-
-try:
-    from cloudpickle import CloudPickler as _BasePickler
-except ImportError:
-    try:
-        from dill import Pickler as _BasePickler
-    except ImportError:
-        _BasePickler = pickle.Pickler
 
 PROTOCOL = 5
+VERSION = tuple(sys.version_info[:2])     # of code by value
 LOCKS = (type(threading.Lock()), type(threading.RLock()))
 GLOBAL_OPS = {"LOAD_GLOBAL", "LOAD_NAME", "STORE_GLOBAL", "DELETE_GLOBAL", "LOAD_FROM_DICT_OR_GLOBALS"}
 NOT_SENT = {"__name__", "__builtins__", "__file__", "__doc__", "__spec__", "__loader__", "__package__", "__cached__", "__annotations__"}
@@ -52,6 +42,7 @@ def global_names(code):
         return _names_of_code[code]
     except KeyError:
         pass
+    import dis
     names = {i.argval for i in dis.get_instructions(code) if i.opname in GLOBAL_OPS}
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
@@ -66,10 +57,17 @@ def _module_dict(name):
     return importlib.import_module(name).__dict__
 
 
-def new_function(code, module, name, cells):
+def new_function(version, code, module, name, cells):
     """What a function that was sent by value is rebuilt with; its state follows, since it may refer to the function itself."""
+    if version != VERSION:
+        raise RuntimeError(f"{name} came by value from Python {_text(version)}, and this is {_text(VERSION)}: a function that is not in a module "
+                           "that both can import needs the same version on both sides")
     closure = tuple(types.CellType() for _ in range(cells))
     return types.FunctionType(marshal.loads(code), _module_dict(module), name, None, closure or None)
+
+
+def _text(version):
+    return ".".join(map(str, version))
 
 
 def set_function(function, state):
@@ -94,7 +92,7 @@ def _reduce_function(function, module):
              {"__defaults__": function.__defaults__, "__kwdefaults__": function.__kwdefaults__, "__qualname__": function.__qualname__,
               "__module__": function.__module__, "__doc__": function.__doc__, "__annotations__": function.__annotations__},
              function.__dict__)
-    arguments = (marshal.dumps(function.__code__), module, function.__name__, len(function.__closure__ or ()))
+    arguments = (VERSION, marshal.dumps(function.__code__), module, function.__name__, len(function.__closure__ or ()))
     return new_function, arguments, state, None, None, set_function
 
 
@@ -124,8 +122,8 @@ def _found(qualname, namespace):
     return found
 
 
-class _ByValue(_BasePickler):
-    """Writes code that the other side can't import by value. `wanted` collects the names of __main__ that it will look up there."""
+class _ByValue:
+    """Made a pickler by `_pickler`. Writes code that the other side can't import by value. `wanted` collects the names of __main__ that it will look up there."""
 
     def __init__(self, file, wanted, is_shared, definition=NotImplemented):
         super().__init__(file, protocol=PROTOCOL)
@@ -142,6 +140,7 @@ class _ByValue(_BasePickler):
             return self._module(value)
         if isinstance(value, LOCKS):
             return (threading.RLock if isinstance(value, LOCKS[1]) else threading.Lock), ()
+        from multiprocessing.reduction import ForkingPickler
         shared = ForkingPickler._extra_reducers.get(type(value))        # connections, shared memory
         return shared(value) if shared else self._other(value)
 
@@ -183,6 +182,19 @@ class _ByValue(_BasePickler):
         return True
 
 
+@functools.lru_cache(maxsize=None)
+def _pickler():
+    """The class; it is made when it is needed, since importing its base takes longer than many a program."""
+    try:
+        from cloudpickle import CloudPickler as base
+    except ImportError:
+        try:
+            from dill import Pickler as base
+        except ImportError:
+            base = pickle.Pickler
+    return type("Pickler", (_ByValue, base), {})
+
+
 def _is_importable(module):
     return module.__name__ != "__main__" and (
         getattr(module, "__spec__", None) is not None or module.__name__ in sys.builtin_module_names)
@@ -212,7 +224,7 @@ class _Spawning:
 def _dump_by_value(value, wanted, is_shared, definition=NotImplemented):
     file = io.BytesIO()
     with _Spawning():
-        _ByValue(file, wanted, is_shared, definition).dump(value)
+        _pickler()(file, wanted, is_shared, definition).dump(value)
     return file.getvalue()
 
 
@@ -263,6 +275,11 @@ class Sender:
     def definitions(self, digests):
         return {digest: self._definitions[digest] for digest in digests if digest in self._definitions}
 
+    def is_current(self, digests):
+        """Do these names still mean what they meant?"""
+        main, known = sys.modules["__main__"].__dict__, self._known
+        return all(known[name][0] is main.get(name) for name in digests)
+
     def _digests(self, wanted):
         with self._lock:
             digests, left = {}, list(wanted)
@@ -283,6 +300,7 @@ class Sender:
             data = _dump_by_value(value, wanted, lambda name: True, value)
         except Exception as error:
             data = pickle.dumps(Unsent(f"{type(error).__name__}: {error}"), PROTOCOL)
+        import hashlib
         digest = hashlib.blake2b(data, digest_size=16, key=name.encode()[:64]).digest()
         self._known[name] = (value, digest)
         self._needs[digest] = sorted(wanted)

@@ -11,20 +11,23 @@
                 path         what the program has added to sys.path, or None
     body      pickle of (each, items), or of (None, that pickle, names, definitions)
                 each         ONE: items are one chunk, which ends with the first exception. APART: each stands for itself. PICKLED: and is pickled by itself
-    answer    pickle of (results, failures, nanoseconds): failures None, or {index: (pickled exception, text of its traceback)}
+    answer    pickle of (results, failures, nanoseconds): failures None, or {index: (pickled exception, text of its traceback)};
+              results that are many integers, or floats, are an array.array
 """
+import array
 import functools
 import os
 import pickle
 import sys
 import time
-import traceback
 
 from . import _descriptors, _travel
-from ._errors import not_sent
 
 CALL, MAP, STAR, NAMED = range(4)
 ONE, APART, PICKLED = range(3)
+
+PACKED = {int: "iq", float: "d"}
+PACK_FROM = 64
 
 
 def run_items(mode, function, items, results):
@@ -81,6 +84,15 @@ def run_fresh(mode, load, items):
             failures[len(results)] = error
             results.append(None)
     return results, failures or None
+
+
+def not_sent(reason, value):
+    """The error of a result, or an exception, that can't be sent, or not be rebuilt."""
+    from multiprocessing.pool import MaybeEncodingError
+    try:
+        return MaybeEncodingError(reason, value)
+    except Exception as error:      # of its repr()
+        return MaybeEncodingError(reason, f"<{type(value).__name__} whose repr() raises {type(error).__name__}>")
 
 
 class OnObject:
@@ -214,7 +226,7 @@ class Worker:
     def _answer(self, results, failures, each, mode, elapsed):
         failed = failures and {index: self._failure(error) for index, error in failures.items()}
         try:
-            return self._dumps((results, failed, elapsed))
+            return self._dumps((packed(results), failed, elapsed))
         except Exception as error:
             if each == ONE:
                 return pickle.dumps(([], {0: self._failure(not_sent(error, results[0] if mode == CALL else results))}, elapsed))
@@ -246,11 +258,24 @@ class Worker:
         sys.path[:0] = new
 
 
+def packed(results):
+    """Many integers, or floats, as an array: it takes a fraction of the time to read."""
+    kind = type(results[0]) if len(results) >= PACK_FROM else None
+    if kind in PACKED and set(map(type, results)) == {kind}:
+        for code in PACKED[kind]:
+            try:
+                return array.array(code, results)
+            except OverflowError:
+                continue
+    return results
+
+
 def format_error(error):
     """The traceback's text without the frames of this file."""
     trace = error.__traceback__
     while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
         trace = trace.tb_next
+    import traceback
     return "".join(traceback.format_exception(type(error), error, trace))
 
 

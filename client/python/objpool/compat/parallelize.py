@@ -103,9 +103,8 @@ def parallel(func, iterable, n_jobs=2, write_to_file=False, args=(), kwargs={}):
         raise TypeError("Iterable must be a list")
     divisions = make_divisions(iterable, n_jobs)
     jobs = [(func, iterable[begin:end], i, write_to_file, args, kwargs) for i, (begin, end) in enumerate(zip(divisions, divisions[1:]))]
-    with Pool(n_jobs, maxtasksperchild=1) as pool:
-        pending = [pool.apply_async(_run_slice, (job,)) for job in jobs]
-        outputs = _collect(pending, write_to_file)
+    with Pool(n_jobs) as pool:
+        outputs = _collect(pool.apply_to_each(_run_slice, jobs), write_to_file)
     if write_to_file:
         outputs = retrieve_output(outputs)
     results = [output for _, output in sorted(outputs, key=lambda pair: pair[0])]

@@ -97,6 +97,13 @@ class Pool:
         """The results one by one, as they come."""
         return self._imap(IMapUnorderedIterator, func, iterable, chunksize)
 
+    def apply_to_each(self, func, items):
+        """func(item) of item i on worker i; a result for each."""
+        self._check_running()
+        jobs = [ApplyResult(self) for _ in items]
+        self._crew.submit_to_all([Task([((item,), {})], job) for item, job in zip(items, jobs)], self._crew.work(func, CALL))
+        return jobs
+
     def _map_async(self, func, iterable, mode, chunksize=None, callback=None, error_callback=None):
         self._check_running()
         if not hasattr(iterable, "__len__"):

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Large values beside the socket, as docs/PROTOCOL.md has it under Descriptors.
+
+What goes is copied once, into sealed memory that is kept to be filled again: its pages are warm. What comes is mapped, copy-on-write, and
+given back to the daemon when the last array on it has gone.
+"""
+from __future__ import annotations
+
+import array
+import collections
+import fcntl
+import mmap
+import os
+import socket
+import struct
+import weakref
+from typing import Any, Deque, List, Optional, Sequence
+
+MIN = 128 << 10  #: bytes from which on a value goes beside the socket
+REFERENCE = 112
+BIN = 0
+EXT = 0x100
+
+_MOST = 64           # descriptors with one message
+_IDLE = 8            # files that are kept
+_IDLE_BYTES = 512 << 20
+_SPACE = socket.CMSG_SPACE(_MOST * 4)
+
+
+class _Memory:
+    """Sealed memory. Closed with the last reference."""
+
+    __slots__ = ("fd", "size")
+
+    def __init__(self) -> None:
+        self.fd = -1
+        self.fd = os.memfd_create("objpool-client", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS if hasattr(fcntl, "F_ADD_SEALS") else 1033, 2)  # F_SEAL_SHRINK
+        self.size = 0
+
+    def fill(self, parts: Sequence[Any], length: int) -> None:
+        """From the beginning."""
+        rest = [memoryview(part).cast("B") for part in parts if len(part)]
+        done = 0
+        while rest:
+            wrote = os.pwritev(self.fd, rest, done)
+            done += wrote
+            while rest and wrote >= len(rest[0]):
+                wrote -= len(rest.pop(0))
+            if rest:
+                rest[0] = rest[0][wrote:]
+        self.size = max(self.size, length)
+
+    def __del__(self) -> None:
+        if self.fd >= 0:
+            os.close(self.fd)
+
+
+class Store:
+    """Memory that a connection has used and may use again."""
+
+    def __init__(self) -> None:
+        self._idle: List[_Memory] = []
+
+    def take(self, length: int) -> _Memory:
+        """The smallest that has room; else the largest, to grow; else new."""
+        best: Optional[_Memory] = None
+        for memory in tuple(self._idle):
+            if best is None or (memory.size >= length and (best.size < length or memory.size < best.size)) or best.size < memory.size < length:
+                best = memory
+        try:
+            if best is not None:
+                self._idle.remove(best)
+                return best
+        except ValueError:
+            pass  # another thread has taken it
+        return _Memory()
+
+    def give(self, memories: List[_Memory]) -> None:
+        """They may be filled again."""
+        for memory in memories:
+            if len(self._idle) < _IDLE and memory.size + sum(other.size for other in self._idle) <= _IDLE_BYTES:
+                self._idle.append(memory)
+
+
+class Outgoing:
+    """The descriptors that go with one message."""
+
+    __slots__ = ("store", "memories")
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.memories: List[_Memory] = []
+
+    def add(self, kind: int, parts: Sequence[Any]) -> Optional[bytes]:
+        """What stands for these bytes in the message; None: they must go in it."""
+        length = sum(map(len, parts))
+        if len(self.memories) == _MOST:
+            return None
+        try:
+            memory = self.store.take(length)
+            memory.fill(parts, length)
+        except OSError:
+            return None  # no memory or no descriptor
+        self.memories.append(memory)
+        return struct.pack(">QHHI", 0, kind, length >> 32, length & 0xFFFFFFFF)
+
+    def ancillary(self) -> List[Any]:
+        """For sendmsg."""
+        return [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [memory.fd for memory in self.memories]))]
+
+    def release(self) -> None:
+        """The call has succeeded: nobody looks at them any more."""
+        self.store.give(self.memories)
+        self.memories = []
+
+
+# ---- what comes -----------------------------------------------------------------------------------------------------------------
+
+
+class _Mapping(mmap.mmap):
+    """Bytes of an arrived file; who makes it sets `file`."""
+
+    file: Any = None
+
+
+class File:
+    """A descriptor that has come. It is given back when nothing refers to it any more."""
+
+    __slots__ = ("fd", "number", "_connection", "__weakref__")
+
+    def __init__(self, fd: int, number: int, connection: Any) -> None:
+        self.fd = fd
+        self.number = number
+        self._connection = weakref.ref(connection)
+
+    def map(self, reference: bytes) -> memoryview:
+        """The bytes that a reference stands for: writable, and the writer's own."""
+        offset = int.from_bytes(reference[2:8], "big")
+        length = int.from_bytes(reference[10:16], "big")
+        if length == 0:
+            return memoryview(b"")
+        begin = offset - offset % mmap.ALLOCATIONGRANULARITY
+        mapping = _Mapping(self.fd, offset - begin + length, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_WRITE, offset=begin)
+        mapping.file = self
+        return memoryview(mapping)[offset - begin:]
+
+    def __del__(self) -> None:
+        os.close(self.fd)
+        connection = self._connection()
+        if connection is not None and connection.lost is None:
+            connection.notify("objpool.give_back", [self.number])
+
+
+class Arrivals:
+    """The descriptors that have come over a connection, until the values that stand for them have."""
+
+    def __init__(self, connection: Any, mark: int) -> None:
+        self.mark = mark.to_bytes(2, "big")
+        self.waiting: Deque[File] = collections.deque()
+        self._connection = weakref.ref(connection)
+        self._count = 0
+
+    def add(self, ancillary: List[Any]) -> None:
+        """What recvmsg had beside the bytes."""
+        for level, kind, data in ancillary:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                for fd in array.array("i", data[:len(data) - len(data) % 4]):
+                    self.waiting.append(File(fd, self._count, self._connection()))
+                    self._count += 1
+
+    def is_reference(self, code: int, body: bytes) -> bool:
+        """Whether an ext stands for a file's bytes."""
+        return code == REFERENCE and len(body) == 16 and body[:2] == self.mark
+
+
+RECEIVE_SPACE = _SPACE
