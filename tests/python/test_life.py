@@ -340,8 +340,8 @@ print("done", flush=True)
 
 
 def test_an_owner_needs_a_pipe(place):
-    done = subprocess.run([BUILD / "objpoold", "--until-eof", "--config", "/dev/null", "--listen", f"unix:{place}/s"], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-                          timeout=DEADLINE, check=False)
+    done = subprocess.run([BUILD / "objpoold", "--until-eof", "--config", "/dev/null", "--listen", f"unix:{place}/s"],
+                          stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, timeout=DEADLINE, check=False)
     assert done.returncode == 1 and "standard input must be a pipe" in done.stderr
 
 

@@ -36,7 +36,8 @@ class Odd:
 @pytest.mark.parametrize("value", [
     None, True, -1, (1 << 64) - 1, -(1 << 63), 1.5, "ä", b"\0\1", [1, [2, {"a": None}]], {1: 2, "b": [3], b"c": 4.5, None: 1},
     1 << 64, 1j, {1, 2}, frozenset([1]), datetime.datetime(2026, 1, 2), decimal.Decimal("1.10"), Point(1, 2), Colour.RED,
-    collections.OrderedDict(a=1), Plain([1]), [Plain(1), {"a": Plain(2)}], range(3), {(1, 2): 3}, {frozenset(): 1}, {"a": {(1,): 2}}, "\ud800", ["\udc80"], {"\ud800": 1}, ValueError("x").args, [[[Plain(3)]]], {"a": [{1}]},
+    collections.OrderedDict(a=1), Plain([1]), [Plain(1), {"a": Plain(2)}], range(3),
+    {(1, 2): 3}, {frozenset(): 1}, {"a": {(1,): 2}}, "\ud800", ["\udc80"], {"\ud800": 1}, ValueError("x").args, [[[Plain(3)]]], {"a": [{1}]},
 ])
 def test_there_and_back(pool, value):
     back = pool.echo(value)

@@ -474,7 +474,7 @@ class Connection(Inbox):
 def _takes_files(method: str, params: Any) -> bool:
     """Calls of pools do, but the daemon's own methods don't, nor what is kept for later."""
     if method == "objpool.call":
-        return "sticky" not in params[3]
+        return len(params) < 4 or not params[3] or "sticky" not in params[3]
     return not method.startswith("objpool.")
 
 

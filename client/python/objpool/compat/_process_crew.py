@@ -75,7 +75,7 @@ class Answer:
         if error is not None:
             return self.crew.error_of(error)
         try:
-            results, failures, elapsed = pickle.loads(data)
+            results, failures, elapsed = pickle.loads(_values.load(data))
         except Exception as error:
             return error
         if type(results) is array.array:
