@@ -388,6 +388,47 @@ def test_large_values(processes):
     assert processes.map(bytes, [data, data], 1) == [data, data]
 
 
+kept = None
+
+
+def keep(array):
+    global kept
+    kept = array
+    return bool(array.flags.writeable)
+
+
+def kept_sum(_):
+    return float(kept.sum())
+
+
+def test_large_arrays(processes):
+    """They go beside the pickle; what a worker does to its copy nobody else sees."""
+    np = pytest.importorskip("numpy")
+
+    def in_place(array):
+        array += 1
+        return float(array.sum())
+
+    array = np.ones(100_000)
+    assert processes.map(in_place, [array] * 4, 1) == [200_000.0] * 4 and array.sum() == 100_000
+    assert processes.apply(lambda a, more: (a.shape, a.flags.f_contiguous, more[0].sum()), (np.ones((300, 300), order="F"), [array[::2]])) == (
+        (300, 300), True, 50_000.0)
+    assert processes.map(np.sum, [array, 3], 1) == [100_000.0, 3]
+    assert (processes.apply(lambda a: a * 2, (array,)) == 2).all()
+
+
+def test_a_worker_may_keep_an_array():
+    np = pytest.importorskip("numpy")
+    with Pool(1) as pool:
+        for writeable in (True, False):
+            array = np.ones(100_000)
+            array.flags.writeable = writeable
+            assert pool.apply(keep, (array,)) == writeable
+            for value in range(5):
+                pool.apply(len, (np.full(100_000, float(value)),))
+            assert pool.apply(kept_sum, (0,)) == 100_000.0
+
+
 # Workers
 
 
@@ -589,6 +630,28 @@ print(*[worker.pid for worker in pool._pool])
     import harness
     for pid in out.split():
         harness.wait_for(lambda: not harness.is_alive(int(pid)), lambda: "workers to end")
+
+
+def test_a_pool_after_a_pool_has_workers_of_its_own(place, monkeypatch):
+    import harness
+    monkeypatch.chdir(place)
+
+    def mark(_):
+        import json
+        json.mark = getattr(json, "mark", 0) + 1
+        return json.mark, os.getpid(), os.getcwd()
+
+    seen = set()
+    for _ in range(3):
+        with Pool(3) as pool:
+            marks = pool.map(mark, range(3), 1)
+            pids = {pid for _, pid, _ in marks}
+            assert sum(number == 1 for number, _, _ in marks) == len(pids) and not pids & seen
+            assert {cwd for _, _, cwd in marks} == {str(place)}
+            seen |= pids
+        pool.join()
+        for pid in pids:
+            harness.wait_for(lambda: not harness.is_alive(pid), lambda: "a worker to end")
 
 
 # The program's __main__

@@ -38,7 +38,7 @@ class Call(_wire.Entry):
         self.message = self.news = message
         task, crew = self.task, self.crew
         if task is not None:
-            task.finish(Answer(message, crew))
+            task.finish(Answer(message, crew, self))
             crew.background.wanted.discard(self.id)
             self.task = None
 
@@ -57,7 +57,7 @@ class Broadcast(_wire.Entry):
         _, msgid, error, answers = message
         for slot, task in enumerate(self.tasks):
             failed, data = (error, None) if error is not None else answers[slot] if slot < len(answers) else (_GONE, None)
-            task.finish(Answer([1, msgid, failed, data], self.crew))
+            task.finish(Answer([1, msgid, failed, data], self.crew, self))
         self.crew.background.wanted.discard(self.id)
         self.tasks = ()
 
@@ -65,13 +65,16 @@ class Broadcast(_wire.Entry):
 class Answer:
     """What came for a task; decoded by who calls it."""
 
-    __slots__ = ("message", "crew")
+    __slots__ = ("message", "crew", "entry")
 
-    def __init__(self, message, crew):
-        self.message, self.crew = message, crew
+    def __init__(self, message, crew, entry):
+        self.message, self.crew, self.entry = message, crew, entry
 
     def __call__(self):
         _, _, error, data = self.message
+        sent, self.entry.outgoing = self.entry.outgoing, None
+        if sent is not None and error is None:
+            sent.release()
         if error is not None:
             return self.crew.error_of(error)
         try:
@@ -133,34 +136,35 @@ class ProcessCrew:
 
     def __init__(self, size, initializer=None, initargs=(), factory=None, slot_kwargs=None, max_tasks=None, name="Worker"):
         self.size = size
-        self.pool = f"compat-{os.getpid()}-{next(_numbers)}"
         self._name = name
         self._sender = _travel.Sender()
         self._works = {}
         self._told = set()              # definitions that all workers have
         self._path = list(sys.path)     # as it was when the workers were told
-        self._connection = _wire.connect(_embedded.private_daemon().address, unpickle=True)
+        setup = self._setup(initializer, initargs, factory, slot_kwargs)
+        if max_tasks:
+            self._home = Home(size, max_tasks, setup)
+        else:
+            self._home = _home.take(size) or Home(size)
+        self.pool, self._connection = self._home.pool, self._home.connection
         self.background = self._connection.background
         self._method = self._method_of("")
         self._ended = None
         self._guard = threading.Lock()
-        self._dropped = None
-        self._creation = self._create(initializer, initargs, factory, slot_kwargs, max_tasks)
-        if initializer is not None or factory is not None:
-            self._await_creation()
-            self._await_objects()
+        self._is_over = False
+        self._has_begun = False
+        try:
+            self._begun = self._begin(setup) if not max_tasks else None
+            if initializer is not None or factory is not None:
+                self._await_begin()
+        except BaseException:
+            self._home.drop()
+            raise
 
-    # Making the pool
-
-    def _create(self, initializer, initargs, factory, slot_kwargs, max_tasks):
-        keys = {
-            "pool": self.pool, "plugin": "python", "class": "objpool.compat._worker:Worker", "workers": self.size,
-            "python_path": [PACKAGE], "preload": ["multiprocessing.process", "objpool.compat._worker"], "unpickle": True,
-            "args": [self._setup(initializer, initargs, factory, slot_kwargs)], "slot_kwargs": [{"slot": i} for i in range(self.size)],
-            "max_queue": NO_LIMIT, "max_sticky": "4G", "start_timeout": 86400, "stop_timeout": 1, "max_calls": max_tasks or 0,
-        }
+    def _begin(self, setup):
+        """Tells it to all workers, present and future."""
         entry = _wire.Entry()
-        self._connection.start(entry, "objpool.create", [keys])
+        self._connection.start(entry, "objpool.call", [f"{self.pool}:all", "begin", [setup], {"errors": "collect", "sticky": "append"}])
         return entry
 
     def _setup(self, initializer, initargs, factory, slot_kwargs):
@@ -172,25 +176,21 @@ class ProcessCrew:
             "authkey": bytes(current.authkey), "name": self._name, "parent": current.name,
             "names": names, "definitions": self._sender.definitions(names.values()), "code": code}, _travel.PROTOCOL)
 
-    def _await_creation(self):
-        self._connection.wait(self._creation)
-        error = self._creation.message[2]
-        if error is not None:
-            self._connection.close()
-            raise _values.load_error(error, True)
-
-    def _await_objects(self):
-        """Raises what an initializer, or an object's constructor, has raised."""
-        try:
-            failures = self._connection.call("objpool.call", [f"{self.pool}:all", "check", []])
-            failed = next(filter(None, failures), None)
+    def _await_begin(self):
+        """Until all workers are ready. Raises what the pool's creation, an initializer, or an object's constructor has raised."""
+        self._home.await_creation()
+        answers = ()
+        if self._begun is not None:
+            self._connection.wait(self._begun)
+            _, _, error, answers = self._begun.message
+            if error is not None:
+                raise self.error_of(error)
+        for error, failed in answers:
+            if error is not None:
+                raise self.error_of(error)
             if failed is not None:
                 raise rebuild(*pickle.loads(failed))
-        except BaseException as error:
-            self._connection.close()
-            if isinstance(error, errors.WorkerLost):
-                raise WorkerLost(error.message) from None
-            raise
+        self._has_begun = True
 
     # Calls
 
@@ -236,6 +236,8 @@ class ProcessCrew:
 
     def submit(self, tasks, work, slot=None):
         """Hands tasks to whoever is free, or to that worker."""
+        if not self._has_begun and not self._ready_for(tasks):
+            return
         method = self._method if slot is None else self._method_of(f":{slot}")
         waiting, size = [], 0
         for task in tasks:
@@ -244,6 +246,9 @@ class ProcessCrew:
             except Exception as error:
                 task.fail(error)
                 continue
+            if len(parts) > 2:
+                self._send_large(Call(task, self), f"{self.pool}.run" if slot is None else f"{self.pool}:{slot}.run", parts)
+                continue
             self._enqueue(task, method, parts, waiting)
             size += sum(map(len, parts))
             if size >= AT_ONCE:         # workers begin while the rest is pickled
@@ -251,12 +256,33 @@ class ProcessCrew:
                 waiting, size = [], 0
         self._send(waiting)
 
+    def _ready_for(self, tasks):
+        try:
+            self._await_begin()
+            return True
+        except Exception as error:
+            for task in tasks:
+                task.fail(error)
+            return False
+
     def _enqueue(self, task, method, parts, waiting):
         entry = Call(task, self)
         head = b"\x94\x00\xce" + self._connection.add(entry).to_bytes(4, "big") + method + sum(map(len, parts)).to_bytes(4, "big")
         if task.job.in_background:
             self.background.wanted.add(entry.id)
         waiting += (head, *parts)
+
+    def _send_large(self, entry, method, parts, target=None):
+        """A message with arrays as arguments of their own: they go beside the socket, and workers look at the same memory."""
+        import numpy
+        head, body, *buffers = parts
+        params = [head + body, *(numpy.frombuffer(buffer, numpy.uint8) for buffer in buffers)]
+        if target is not None:
+            params = [target, "run", params, {"errors": "collect"}]
+        try:
+            self._connection.start(entry, method, params)
+        except errors.ConnectionLost:
+            entry.answer([1, entry.id, {"code": "CONNECTION_LOST", "message": "the connection to the daemon was lost"}, None])
 
     def _send(self, parts):
         if not parts:
@@ -283,9 +309,10 @@ class ProcessCrew:
         items, each = task.items, task.each
         if each == APART and not set(map(type, items)) <= _travel.ATOMS:
             return self._message_apart(task, work)
-        data, names = self._sender.dumps((each, items))
-        if names:
-            return self._named(work, data, names)
+        large = [] if "numpy" in sys.modules else None
+        data, names = self._sender.dumps((each, items), large)
+        if names or large:
+            return self._named(work, data, names, large)
         return work.head, data
 
     def _message_apart(self, task, work):
@@ -301,8 +328,9 @@ class ProcessCrew:
         data, _ = self._sender.dumps((PICKLED, pickled))
         return self._named(work, data, names) if names else (work.head, data)
 
-    def _named(self, work, data, names):
-        return work.head, pickle.dumps((None, data, names, self._untold(names)), _travel.PROTOCOL)
+    def _named(self, work, data, names, large=()):
+        body = pickle.dumps((None, data, names, self._untold(names), [buffer.readonly for buffer in large or ()]), _travel.PROTOCOL)
+        return (work.head, body, *(large or ()))
 
     def submit_to_all(self, tasks, work):
         """Task i to worker i, each exactly one."""
@@ -311,6 +339,8 @@ class ProcessCrew:
 
     def broadcast(self, tasks, work):
         """The same to each worker: tasks[i] is what worker i does. It goes to the daemon once."""
+        if not self._has_begun and not self._ready_for(tasks):
+            return
         try:
             parts = self._message(tasks[0], work)
         except Exception as error:
@@ -318,6 +348,9 @@ class ProcessCrew:
                 task.fail(error)
             return
         entry = Broadcast(tasks, self)
+        if len(parts) > 2:
+            self._send_large(entry, "objpool.call", parts, f"{self.pool}:all")
+            return
         head = b"".join((b"\x94\x00\xce", self._connection.add(entry).to_bytes(4, "big"), _FULL_CALL, _packed(f"{self.pool}:all"), _packed("run"),
                          b"\x91\xc6", sum(map(len, parts)).to_bytes(4, "big")))
         if tasks[0].job.in_background:
@@ -342,16 +375,16 @@ class ProcessCrew:
     def error_of(self, wire):
         if self._ended is not None:
             return self._ended
-        creation = self._creation.message
-        if creation is not None and creation[2] is not None:
-            return _values.load_error(creation[2], True)
+        failed = self._home.failure()
+        if failed is not None:
+            return failed
         error = _values.load_error(wire, True)
         if isinstance(error, errors.WorkerLost):
             return WorkerLost(error.message, **{key: getattr(error, key) for key in ("pool", "slot", "generation", "signal", "exit_status", "ran")})
         return error
 
     def members(self):
-        self._await_creation()
+        self._await_begin()
         status = self._connection.call("objpool.status", [self.pool])
         slots = status["pools"][0]["slots"]
         return [Member(f"{self._name}-{slot['slot'] + 1}", slot) for slot in slots]
@@ -359,7 +392,7 @@ class ProcessCrew:
     # The end
 
     def close(self):
-        self._drop()
+        self._leave()
 
     def terminate(self, error):
         with self._guard:
@@ -370,21 +403,145 @@ class ProcessCrew:
             if isinstance(entry, (Call, Broadcast)):
                 pending.pop(msgid, None)
                 entry.answer([1, msgid, {"code": "CANCELLED", "message": str(error)}, None])
-        self._drop()
+                self._has_begun = False         # workers are at it still: they can't be used again
+        self._leave()
 
-    def _drop(self):
+    def _leave(self):
         with self._guard:
-            if self._dropped is None and self._connection.lost is None:
-                self._dropped = _wire.Entry()
-                try:
-                    self._connection.start(self._dropped, "objpool.drop", [self.pool])
-                except errors.ConnectionLost:
-                    pass
+            if self._is_over:
+                return
+            self._is_over = True
+        if self._has_begun:
+            self._home.clean()
+        else:
+            self._home.leave()
 
     def join(self, running=True):
-        if self._dropped is not None:
-            self._connection.wait(self._dropped)
-        self._connection.close()
+        self._home.await_end()
+
+
+class Home:
+    """A pool of Workers in the private daemon, over a connection of its own. What starts it is slow, and the same for all: so one
+    whose crew has ended in order gets new workers, and is kept a while for the next crew of that size."""
+
+    KEPT = 10.0         # seconds
+
+    def __init__(self, size, max_tasks=None, setup=None):
+        self.size = size
+        self.pool = f"compat-{os.getpid()}-{next(_numbers)}"
+        self.may_stay = not max_tasks
+        self.connection = _wire.connect(_embedded.private_daemon().address, unpickle=True)
+        self._creation = self._start("objpool.create", {
+            "pool": self.pool, "plugin": "python", "class": "objpool.compat._worker:Worker", "workers": size, "python_path": [PACKAGE],
+            "preload": ["multiprocessing.process", "objpool.compat._worker"], "unpickle": True, "args": [] if setup is None else [setup],
+            "slot_kwargs": [{"slot": i} for i in range(size)],
+            "max_queue": NO_LIMIT, "max_sticky": "4G", "start_timeout": 86400, "stop_timeout": 1, "max_calls": max_tasks or 0})
+        self._end = None
+        self._timer = None
+
+    def _start(self, method, *params):
+        entry = _wire.Entry()
+        self.connection.start(entry, method, params)
+        return entry
+
+    def await_creation(self):
+        self.connection.wait(self._creation)
+        if self._creation.message[2] is not None:
+            raise self.failure()
+
+    def failure(self):
+        """Why the pool could not be made, if so."""
+        message = self._creation.message
+        return None if message is None or message[2] is None else _values.load_error(message[2], True)
+
+    def clean(self):
+        """Gives the pool new workers, and keeps it."""
+        if not self.may_stay or self.connection.lost is not None:
+            self.leave()
+            return
+        self._start("objpool.forget", self.pool)
+        self._end = self._start("objpool.restart", self.pool)
+        self._timer = threading.Timer(self.KEPT, self._expire)
+        self._timer.daemon = True
+        self._timer.start()
+        _home.keep(self)
+
+    def leave(self):
+        """Ends the pool, and what its workers do."""
+        try:
+            self._end = self._start("objpool.drop", self.pool)
+        except errors.ConnectionLost:
+            pass
+        self.may_stay = False
+
+    def drop(self):
+        self.leave()
+        self.await_end()
+
+    def await_end(self):
+        """Until the crew's workers have ended."""
+        if self._end is not None:
+            self.connection.wait(self._end)
+        if not self.may_stay:
+            self.connection.close()
+
+    def is_clean(self):
+        """Whether it is ready for another crew."""
+        self._timer.cancel()
+        self.connection.wait(self._end)
+        return self.connection.lost is None and self._end.message[2] is None
+
+    def _expire(self):
+        if _home.forget(self):
+            self.drop()
+
+
+class _Homes:
+    """Those that are kept, the latest last."""
+
+    MOST = 2
+
+    def __init__(self):
+        self._kept = []
+        self._guard = threading.Lock()
+
+    def keep(self, home):
+        with self._guard:
+            self._kept.append(home)
+            old = self._kept[:-self.MOST]
+            del self._kept[:-self.MOST]
+        for home in old:
+            home.drop()
+
+    def forget(self, home):
+        with self._guard:
+            if home in self._kept:
+                self._kept.remove(home)
+                return True
+        return False
+
+    def take(self, size):
+        with self._guard:
+            found = next((home for home in self._kept if home.size == size), None)
+            if found is not None:
+                self._kept.remove(found)
+        if found is None:
+            return None
+        if found.is_clean():
+            return found
+        found.drop()
+        return None
+
+
+_home = _Homes()
+
+
+def _after_fork_in_child():
+    global _home
+    _home = _Homes()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 class Telling(_wire.Entry):

@@ -24,6 +24,7 @@ import types
 import weakref
 
 PROTOCOL = 5
+LARGE = 1 << 16
 VERSION = tuple(sys.version_info[:2])     # of code by value
 LOCKS = (type(threading.Lock()), type(threading.RLock()))
 GLOBAL_OPS = {"LOAD_GLOBAL", "LOAD_NAME", "STORE_GLOBAL", "DELETE_GLOBAL", "LOAD_FROM_DICT_OR_GLOBALS"}
@@ -125,8 +126,8 @@ def _found(qualname, namespace):
 class _ByValue:
     """Made a pickler by `_pickler`. Writes code that the other side can't import by value. `wanted` collects the names of __main__ that it will look up there."""
 
-    def __init__(self, file, wanted, is_shared, definition=NotImplemented):
-        super().__init__(file, protocol=PROTOCOL)
+    def __init__(self, file, wanted, is_shared, definition=NotImplemented, aside=None):
+        super().__init__(file, protocol=PROTOCOL, buffer_callback=aside)
         self._wanted = wanted
         self._is_shared = is_shared
         self._definition = definition
@@ -221,30 +222,47 @@ class _Spawning:
         return share(descriptor)
 
 
-def _dump_by_value(value, wanted, is_shared, definition=NotImplemented):
+def _dump_by_value(value, wanted, is_shared, definition=NotImplemented, aside=None):
     file = io.BytesIO()
     with _Spawning():
-        _pickler()(file, wanted, is_shared, definition).dump(value)
+        _pickler()(file, wanted, is_shared, definition, aside).dump(value)
     return file.getvalue()
 
 
-def _dumps(value, wanted, is_shared):
+def _dumps(value, wanted, is_shared, large=None):
+    """The pickle. `large`, a list, takes buffers of 64 KiB and more, which are then not in it."""
     try:
-        data = pickle.dumps(value, PROTOCOL)
+        data = pickle.dumps(value, PROTOCOL, buffer_callback=_aside(large))
         if b"__main__" not in data and b"multiprocessing.connection" not in data:
             return data
         refused = None
     except Exception as error:      # what it is depends on the value; code by value may do
         refused = error
+    if large:
+        large.clear()
     try:
-        return _dump_by_value(value, wanted, is_shared)
+        return _dump_by_value(value, wanted, is_shared, aside=_aside(large))
     except RecursionError:
         raise
     except Exception as error:
         raise error from (refused if refused is not None and type(refused) is not type(error) else None)
 
 
-loads = pickle.loads
+def _aside(large):
+    if large is None:
+        return None
+
+    def keep(buffer):
+        try:
+            raw = buffer.raw()
+        except BufferError:         # not in one piece
+            return True
+        if raw.nbytes < LARGE:
+            return True
+        large.append(raw)
+        return False
+    return keep
+
 
 
 # The program's side
@@ -266,10 +284,10 @@ class Sender:
         self._definitions = {}      # digest -> bytes
         self._lock = threading.Lock()
 
-    def dumps(self, value):
+    def dumps(self, value, large=None):
         """(bytes, {name: digest} or None). Raises what pickle raises."""
         wanted = set()
-        data = _dumps(value, wanted, lambda name: True)
+        data = _dumps(value, wanted, lambda name: True, large)
         return data, self._digests(wanted) if wanted else None
 
     def definitions(self, digests):

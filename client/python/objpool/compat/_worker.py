@@ -9,8 +9,9 @@
                 names        what of the program's __main__ it may look up (_travel.py), or None
                 definitions  of names that this worker may not have been told yet (`define`), or None
                 path         what the program has added to sys.path, or None
-    body      pickle of (each, items), or of (None, that pickle, names, definitions)
+    body      pickle of (each, items), or of (None, that pickle, names, definitions, readonly)
                 each         ONE: items are one chunk, which ends with the first exception. APART: each stands for itself. PICKLED: and is pickled by itself
+                readonly     for each buffer that is an argument of its own: whether the program's may not be written to either
     answer    pickle of (results, failures, nanoseconds): failures None, or {index: (pickled exception, text of its traceback)};
               results that are many integers, or floats, are an array.array
 """
@@ -111,9 +112,10 @@ class OnObject:
 
 
 class Worker:
-    """setup: see _process_crew.py; slot: which of the pool's workers this is."""
+    """slot: which of the pool's workers this is; setup: what `begin` is given, if that is not to count as a call."""
 
-    def __init__(self, setup, slot=0):
+    def __init__(self, setup=None, slot=0):
+        self._slot = slot
         self._namespace = _travel.Namespace()
         self._definitions = {}
         self._heads = {}
@@ -121,10 +123,16 @@ class Worker:
         self._path = set(sys.path)
         self.object = None
         self._broken = None
+        if setup is not None:
+            self.begin(setup)
+
+    def begin(self, setup):
+        """Becomes a worker of the program. What failed: None, or (pickled exception, text of its traceback), pickled; `run` says it too."""
         try:
-            self._begin(pickle.loads(setup), slot)
-        except BaseException as error:      # told by `check`, and to whoever calls
+            self._begin(pickle.loads(setup), self._slot)
+        except BaseException as error:
             self._broken = error
+            return pickle.dumps(self._failure(error))
 
     def _begin(self, setup, slot):
         _become(setup, slot)
@@ -137,15 +145,11 @@ class Worker:
             make, args, kwargs = factory
             self.object = make(*args, **kwargs[slot % len(kwargs)])
 
-    def check(self):
-        """What failed as the worker began: None, or (pickled exception, text of its traceback)."""
-        return None if self._broken is None else pickle.dumps(self._failure(self._broken))
-
     def define(self, definitions):
         """Keeps definitions of what the program has in __main__ until they are needed."""
         self._definitions.update(pickle.loads(definitions))
 
-    def run(self, message):
+    def run(self, message, *large):
         """Runs items; see the top of the file."""
         begun = time.perf_counter_ns()
         size = int.from_bytes(message[:4], "big") + 4
@@ -158,7 +162,7 @@ class Worker:
                 self._extend_path(path)
             if names is not None:
                 self._take(names, definitions)
-            each, items = self._body(memoryview(message)[size:])
+            each, items = self._body(memoryview(message)[size:], large)
             results, failures = self._run(mode, function, items, each, fresh)
         except BaseException as error:      # the function or an item could not be loaded
             results, failures = ([], {0: error}) if each == ONE else ([None] * len(items), dict.fromkeys(range(len(items)), error))
@@ -174,13 +178,14 @@ class Worker:
                 self._heads[data] = found
         return found
 
-    def _body(self, data):
+    def _body(self, data, large):
         first, *rest = pickle.loads(data)
         if first is not None:
             return first, rest[0]
-        data, names, definitions = rest
-        self._take(names, definitions)
-        return pickle.loads(data)
+        data, names, definitions, readonly = rest
+        if names:
+            self._take(names, definitions)
+        return pickle.loads(data, buffers=[array if is_readonly else array.copy() for array, is_readonly in zip(large, readonly)])
 
     def _take(self, names, definitions):
         missing = self._namespace.missing(names)

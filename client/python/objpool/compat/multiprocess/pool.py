@@ -38,6 +38,7 @@ class Pool:
         self._idle = Hub()
         self._crew = self._make_crew(processes, initializer, initargs, maxtasksperchild)
         self._finalizer = weakref.finalize(self, _terminate, self._crew, self._jobs)
+        self._finalizer.atexit = False      # the daemon ends with the program
         self._state = RUN
 
     @staticmethod
