@@ -79,10 +79,11 @@ enum shape { SHAPE_ZIP = 0, SHAPE_SINGLE = 1, SHAPE_POSITIONAL = 2, SHAPE_KEYWOR
  * gone; and when the worker dies it tells what had run.
  *
  *     HANDED --worker--> STARTED --supervisor--> CANCELLED
+ *        |                  `------worker------> COMMITTED (it will be answered, whoever gives it up)
  *        `---supervisor--> REVOKED (the worker passes over it)
  */
 enum { BOARD_ENTRIES = 1024 };
-enum board_state { BOARD_HANDED = 1, BOARD_STARTED = 2, BOARD_CANCELLED = 3, BOARD_REVOKED = 4 };
+enum board_state { BOARD_HANDED = 1, BOARD_STARTED = 2, BOARD_CANCELLED = 3, BOARD_REVOKED = 4, BOARD_COMMITTED = 5 };
 
 struct board_entry {
 	_Atomic uint64_t word;   /* id << 8 | state */
@@ -150,6 +151,13 @@ static inline bool board_move(struct board *board, uint32_t id, enum board_state
 	uint64_t expected = board_word(id, from);
 	return atomic_compare_exchange_strong_explicit(&board_entry(board, id)->word, &expected, board_word(id, to),
 						       memory_order_acq_rel, memory_order_acquire);
+}
+
+/* Takes it back, unless the worker has begun it. */
+static inline bool board_revoke(struct board *board, uint32_t id)
+{
+	return board_move(board, id, BOARD_HANDED, BOARD_REVOKED) ||
+	       atomic_load_explicit(&board_entry(board, id)->word, memory_order_acquire) == board_word(id, BOARD_REVOKED);
 }
 
 static inline enum board_state board_state(struct board *board, uint32_t id)

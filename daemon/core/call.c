@@ -379,9 +379,11 @@ static void on_abandoned(struct ticket *ticket, const struct error *why)
 	if (why) {
 		struct error error = *why;
 		error.message.bytes = (const uint8_t *)error.text; /* it refers to itself */
-		error.ran = call_has_begun(call) ? RAN_MAYBE : RAN_NO;
+		const enum revoked revoked = call_revoke(call);
+		error.ran = revoked == REVOKED ? RAN_NO : RAN_MAYBE;
 		error.pool = call->pool->name;
-		call_fail(call, &error);
+		if (revoked != REVOKED_TOO_LATE)
+			call_fail(call, &error);
 		return;
 	}
 	if (call->answered)
@@ -394,7 +396,11 @@ static void on_deadline(struct timer *timer)
 {
 	struct call *call = container_of(timer, struct call, timer);
 	struct error error;
-	error_say(&error, ERROR_TIMEOUT, call_has_begun(call) ? RAN_MAYBE : RAN_NO, "the call's time is over");
+	const enum revoked revoked = call_revoke(call);
+
+	if (revoked == REVOKED_TOO_LATE)
+		return;
+	error_say(&error, ERROR_TIMEOUT, revoked == REVOKED ? RAN_NO : RAN_MAYBE, "the call's time is over");
 	error.pool = call->pool->name;
 	call_fail(call, &error);
 }
@@ -584,30 +590,46 @@ bool call_rerun(struct call *call)
 	return true;
 }
 
-static bool has_begun_in(const struct slot *slot, const struct call *call)
+static bool revoke_in(const struct slot *slot, const struct call *call)
 {
 	const struct batch *batch;
+	bool begun = false;
+
 	TAILQ_FOREACH(batch, &slot->deferred, link)
-		if (batch->call == call)
-			return true;
+		begun = begun || batch->call == call;
 	TAILQ_FOREACH(batch, &slot->handed, link)
-		if (batch->call == call && board_state(slot->board, batch->id) != BOARD_HANDED)
-			return true;
-	return false;
+		if (batch->call == call && !board_revoke(slot->board, batch->id))
+			begun = true;
+	return begun;
 }
 
-bool call_has_begun(const struct call *call)
+static enum revoked revoke_all(const struct call *call)
 {
 	const struct pool *pool = call->pool;
 	const struct slot *slot;
+	bool begun = call->left < call->total;
 
-	if (call->left < call->total || call->reruns > 0 || call->only.tag || call->sticky)
-		return true; /* or will have */
 	for (uint32_t i = 0; i < pool->size; i++)
-		if (has_begun_in(pool->slots[i], call))
-			return true;
+		begun = revoke_in(pool->slots[i], call) || begun;
 	TAILQ_FOREACH(slot, &pool->others, link)
-		if (has_begun_in(slot, call))
-			return true;
-	return false;
+		begun = revoke_in(slot, call) || begun;
+	return begun ? REVOKED_RUNNING : REVOKED;
+}
+
+static enum revoked revoke_one(const struct batch *batch)
+{
+	const bool handed = batch->slot && batch->slot->by_id[batch->id % BOARD_ENTRIES] == batch;
+	struct board *board = handed ? batch->slot->board : NULL;
+
+	if (!handed || board_revoke(board, batch->id))
+		return REVOKED;
+	(void)board_move(board, batch->id, BOARD_STARTED, BOARD_CANCELLED);
+	return board_state(board, batch->id) == BOARD_COMMITTED ? REVOKED_TOO_LATE : REVOKED_RUNNING;
+}
+
+enum revoked call_revoke(const struct call *call)
+{
+	if (call->reruns > 0 || call->only.tag || call->sticky)
+		return REVOKED_RUNNING; /* or will run */
+	return call_gathers(call) ? revoke_all(call) : revoke_one(&call->only);
 }

@@ -141,8 +141,12 @@ void call_fail(struct call *call, const struct error *error);
 /* May its tasks be run again, after their worker died? Counts. */
 bool call_rerun(struct call *call);
 
-/* Has any of its tasks been begun by a worker? */
-bool call_has_begun(const struct call *call);
+/*
+ * Its caller gives it up: takes back what no worker has begun, and cancels it if it is one task. What came of that: nothing has
+ * begun; some has; or its answer is on its way, for the method has committed itself to it (objpool_commit).
+ */
+enum revoked { REVOKED, REVOKED_RUNNING, REVOKED_TOO_LATE };
+enum revoked call_revoke(const struct call *call);
 
 /* The call that the ticket belongs to; NULL when it is none's. */
 struct call *call_of_ticket(struct ticket *ticket);

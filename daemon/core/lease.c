@@ -34,6 +34,40 @@ static void let_others_in(struct slot *slot)
 	pool_wake(slot->pool);
 }
 
+static void say_lost(const struct lease *lease, struct error *error)
+{
+	error_say(error, ERROR_WORKER_LOST, RAN_NO,
+		  "the lease of pool %s slot %u has ended: %s; objpool.release it before you call the slot again",
+		  lease->pool->name, lease->index, lease->why);
+	error->pool = lease->pool->name;
+	error->slot = lease->index;
+}
+
+/* Else it won't. */
+static bool has_begun(const struct batch *batch)
+{
+	return batch->tag || (!batch->flow && !board_revoke(batch->slot->board, batch->id));
+}
+
+/* What its holder has asked of the slot, and no worker has begun, must not reach another instance, or this one when it is anybody's. */
+static void fail_calls(const struct lease *lease)
+{
+	struct pool *pool = lease->pool;
+	struct call *call, *next;
+	struct error error;
+
+	pool->calls_count++; /* it stays until this is done */
+	for (call = TAILQ_FIRST(&pool->calls); call; call = next) {
+		next = TAILQ_NEXT(call, link);
+		const bool for_slot = call->select == SELECT_SLOT && call->only.slot->index == lease->index;
+		if (call->answered || call->ticket.client != lease->client || !for_slot || has_begun(&call->only))
+			continue;
+		say_lost(lease, &error);
+		call_fail(call, &error); /* a call of one batch ends no other */
+	}
+	pool->calls_count--;
+}
+
 static void lose(struct lease *lease, const char *why)
 {
 	struct slot *slot = lease->slot;
@@ -49,6 +83,7 @@ static void on_time_over(struct lease *lease)
 {
 	handover_release(lease->slot, lease->session);
 	lose(lease, "its time is over");
+	fail_calls(lease);
 }
 
 static void answer(struct lease *lease)
@@ -226,29 +261,39 @@ int lease_check(const struct client *client, const struct pool *pool, uint32_t s
 
 	TAILQ_FOREACH(lease, &client->leases, of_client)
 		if (lease->state == LEASE_LOST && lease->pool == pool && lease->index == slot) {
-			error_say(error, ERROR_WORKER_LOST, RAN_NO,
-				  "the lease of pool %s slot %u has ended: %s; objpool.release it before you call the slot again",
-				  pool->name, slot, lease->why);
-			error->pool = pool->name;
-			error->slot = slot;
+			say_lost(lease, error);
 			return -EINVAL;
 		}
 	return 0;
 }
 
-void lease_on_lost(struct slot *slot, const char *why)
+/* The lease, if one was held; one that was only asked for waits for another slot. */
+static struct lease *lose_slot(struct slot *slot, const char *why)
 {
 	struct lease *lease = slot->leased;
 
-	if (!lease)
-		return;
-	if (lease->state == LEASE_HELD) {
+	if (lease && lease->state == LEASE_HELD) {
 		lose(lease, why);
-		return;
+		return lease;
 	}
-	lease->state = LEASE_WAITING; /* another slot will do */
-	lease->slot = NULL;
-	let_others_in(slot);
+	if (lease) {
+		lease->state = LEASE_WAITING;
+		lease->slot = NULL;
+		let_others_in(slot);
+	}
+	return NULL;
+}
+
+void lease_on_worker_gone(struct slot *slot)
+{
+	const struct lease *lease = lose_slot(slot, "the worker died");
+	if (lease)
+		fail_calls(lease);
+}
+
+void lease_on_slot_removed(struct slot *slot)
+{
+	(void)lose_slot(slot, "its slot was removed"); /* what waits for it is done first */
 }
 
 void lease_on_pool_gone(struct pool *pool)

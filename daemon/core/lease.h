@@ -59,8 +59,9 @@ void lease_serve_pool(struct pool *pool);
 /* The class has said whether it agrees. */
 void lease_on_answer(struct slot *slot, struct error *refusal);
 
-/* The slot's worker has died, or the slot leaves. */
-void lease_on_lost(struct slot *slot, const char *why);
+/* The slot's worker has died; or the slot leaves. */
+void lease_on_worker_gone(struct slot *slot);
+void lease_on_slot_removed(struct slot *slot);
 
 /* The pool goes. */
 void lease_on_pool_gone(struct pool *pool);

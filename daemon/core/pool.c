@@ -269,7 +269,7 @@ void pool_fail_calls(struct pool *pool, enum error_code code, const char *why)
 		more = false;
 		TAILQ_FOREACH(call, &pool->calls, link)
 			if (!call->answered) {
-				error_say(&error, code, call_has_begun(call) ? RAN_MAYBE : RAN_NO, "%s", why);
+				error_say(&error, code, call_revoke(call) == REVOKED ? RAN_NO : RAN_MAYBE, "%s", why);
 				error.pool = pool->name;
 				call_fail(call, &error);
 				more = true; /* the list may have changed */
@@ -347,7 +347,7 @@ static void drop_handed(struct slot *slot, struct call *call)
 		next = TAILQ_NEXT(batch, link);
 		if (batch->call != call)
 			continue;
-		if (board_move(slot->board, batch->id, BOARD_HANDED, BOARD_REVOKED)) {
+		if (board_revoke(slot->board, batch->id)) {
 			scheduler_release(batch);
 			batch_end(batch);
 		} else {

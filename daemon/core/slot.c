@@ -259,7 +259,7 @@ uint64_t slot_restart(struct slot *slot)
 
 void slot_cut_off(struct slot *slot)
 {
-	lease_on_lost(slot, "its slot was removed");
+	lease_on_slot_removed(slot);
 	slot->plan = PLAN_LEAVE;
 	scheduler_relist(slot);
 	set_broken(slot, false);
@@ -339,7 +339,7 @@ void slot_cancel(struct slot *slot, struct batch *batch)
 	struct core *core = core_of(slot);
 	const uint64_t grace = slot->pool->settings.cancel_grace;
 
-	if (!board_move(slot->board, batch->id, BOARD_STARTED, BOARD_CANCELLED))
+	if (!board_move(slot->board, batch->id, BOARD_STARTED, BOARD_CANCELLED) && board_state(slot->board, batch->id) != BOARD_CANCELLED)
 		return;
 	nested_cancel(slot, batch->id);
 	yield_cancel(batch);
@@ -503,7 +503,7 @@ void slot_on_gone(struct slot *slot, int status, const char *why)
 	idmap_free(&slot->by_tag);
 	set_state(slot, SLOT_WAITING);
 	nested_end(slot);
-	lease_on_lost(slot, "the worker died");
+	lease_on_worker_gone(slot);
 	lose_batches(slot, status);
 	if (slot->successor)
 		successor_take_place(slot->successor, (struct span){0}, NULL);

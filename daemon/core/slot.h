@@ -38,6 +38,7 @@ struct slot {
 	bool broken;             /* the last start failed */
 	bool cut_off;            /* in pool->others, not in pool->slots */
 	struct slot *successor, *predecessor; /* see successor.h */
+	bool early;              /* a successor that waits until its predecessor has had all its calls */
 	bool no_successor;       /* it could not be built */
 	uint64_t try_again;      /* not before */
 	uint64_t tasks;          /* handed to this worker in all */

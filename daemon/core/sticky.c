@@ -16,6 +16,12 @@ void sticky_init(struct stickies *stickies)
 	TAILQ_INIT(&stickies->list);
 }
 
+/* It is on its way: what it replaces is still there. */
+static bool is_replacing(const struct sticky *sticky)
+{
+	return sticky->call && sticky->mode == STICKY_REPLACE;
+}
+
 static void sticky_free(struct pool *pool, struct sticky *sticky)
 {
 	struct stickies *stickies = &pool->stickies;
@@ -23,6 +29,7 @@ static void sticky_free(struct pool *pool, struct sticky *sticky)
 	TAILQ_REMOVE(&stickies->list, sticky, link);
 	stickies->count--;
 	stickies->bytes -= sticky->bytes->capacity + STICKY_OVERHEAD;
+	stickies->replacing -= is_replacing(sticky);
 	if (sticky->call)
 		sticky->call->remembered = NULL;
 	block_unref(sticky->bytes);
@@ -47,6 +54,37 @@ uint32_t sticky_forget(struct pool *pool, struct span method)
 		n++;
 	}
 	return n;
+}
+
+/* ---- replacing ---- */
+
+/* Does `late`, once it has run, make `early` count no more? */
+static bool replaces(const struct sticky *late, const struct sticky *early)
+{
+	return late->mode == STICKY_REPLACE && late->number > early->number && same_method(early, late->name);
+}
+
+static void forget_replaced(struct pool *pool, const struct sticky *by)
+{
+	struct sticky *sticky, *next;
+
+	for (sticky = TAILQ_FIRST(&pool->stickies.list); sticky != by; sticky = next) {
+		next = TAILQ_NEXT(sticky, link);
+		if (replaces(by, sticky))
+			sticky_free(pool, sticky);
+	}
+}
+
+/* Bytes that will be free once a call of that method has replaced what there is. */
+static uint64_t replaceable(const struct pool *pool, struct span method)
+{
+	const struct sticky *sticky;
+	uint64_t bytes = 0;
+
+	TAILQ_FOREACH(sticky, &pool->stickies.list, link)
+		if (same_method(sticky, method))
+			bytes += sticky->bytes->capacity + STICKY_OVERHEAD;
+	return bytes;
 }
 
 /* ---- remembering ---- */
@@ -79,10 +117,10 @@ int sticky_remember(struct pool *pool, struct call *call, enum sticky_mode mode,
 {
 	struct stickies *stickies = &pool->stickies;
 	const uint64_t size = call->name.size + call->args.size + call->kwargs.size + STICKY_OVERHEAD;
+	const uint64_t others = stickies->bytes - (mode == STICKY_REPLACE ? replaceable(pool, call->name) : 0);
 
-	if (mode == STICKY_REPLACE)
-		(void)sticky_forget(pool, call->name);
-	if (stickies->bytes + size > pool->settings.max_sticky) {
+	/* What is about to be replaced doesn't count, but has its bound too. */
+	if (others + size > pool->settings.max_sticky || stickies->bytes + size > 2 * pool->settings.max_sticky) {
 		error_say(error, ERROR_OVERLOADED, RAN_NO,
 			  "pool %s remembers %u sticky calls of %llu bytes, and no more than max_sticky = %llu: see objpool.forget",
 			  pool->name, stickies->count, (unsigned long long)stickies->bytes,
@@ -98,6 +136,7 @@ int sticky_remember(struct pool *pool, struct call *call, enum sticky_mode mode,
 	sticky->number = ++stickies->last;
 	sticky->call = call;
 	call->remembered = sticky;
+	stickies->replacing += is_replacing(sticky);
 	stickies->bytes += sticky->bytes->capacity + STICKY_OVERHEAD;
 	stickies->count++;
 	TAILQ_INSERT_TAIL(&stickies->list, sticky, link);
@@ -106,12 +145,17 @@ int sticky_remember(struct pool *pool, struct call *call, enum sticky_mode mode,
 
 void sticky_on_call_end(struct pool *pool, struct call *call, bool refused)
 {
+	struct stickies *stickies = &pool->stickies;
+
 	if (!call->remembered)
 		return;
-	if (refused)
+	if (refused) {
 		sticky_free(pool, call->remembered);
-	else
-		call->remembered->call = NULL;
+		return;
+	}
+	stickies->replacing -= is_replacing(call->remembered);
+	call->remembered->call = NULL;
+	forget_replaced(pool, call->remembered);
 }
 
 /* ---- replaying ---- */
@@ -161,9 +205,28 @@ void sticky_hand_on(struct slot *slot, struct slot *successor)
 	}
 }
 
+/* Has the slot's instance got it, or will with what is replayed now? Else it runs there as a task, in its turn. */
+static bool counts_in(const struct slot *slot, const struct sticky *sticky)
+{
+	return !(sticky->call && waits_as_task(slot, sticky->call));
+}
+
+static bool is_replaced_in(const struct slot *slot, const struct sticky *sticky)
+{
+	const struct stickies *stickies = &slot->pool->stickies;
+	const struct sticky *late = TAILQ_LAST(&stickies->list, sticky_list);
+
+	for (uint32_t found = 0; found < stickies->replacing && late != sticky; late = TAILQ_PREV(late, sticky_list, link)) {
+		found += is_replacing(late);
+		if (is_replacing(late) && replaces(late, sticky) && counts_in(slot, late))
+			return true;
+	}
+	return false;
+}
+
 static bool is_due(const struct slot *slot, const struct sticky *sticky, uint64_t since)
 {
-	return sticky->number > since && !(sticky->call && waits_as_task(slot, sticky->call));
+	return sticky->number > since && counts_in(slot, sticky) && !is_replaced_in(slot, sticky);
 }
 
 static void put_head(struct sendq *out, uint8_t *(*pack)(uint8_t *, uint32_t), uint32_t n)

@@ -13,6 +13,11 @@ bool successor_begin(struct slot *old)
 {
 	struct pool *pool = old->pool;
 
+	if (old->successor && old->successor->early) {
+		old->successor->early = false; /* now, not only when the calls are used up */
+		slot_look(old);
+		return true;
+	}
 	if (old->successor || old->predecessor || old->plan != PLAN_STAY || old->state != SLOT_READY || old->killed)
 		return false;
 	struct slot *successor = slot_new(pool, old->index);
@@ -55,16 +60,30 @@ uint32_t successor_allows(const struct slot *slot, uint32_t tasks)
 	return left < tasks ? (uint32_t)left : tasks;
 }
 
+/* Its successor is ready. Has the time come? */
+static bool is_over(const struct slot *old)
+{
+	return old->plan == PLAN_STAY && !old->leased && !(old->successor->early && calls_left(old) > 0);
+}
+
+static void retire(struct slot *old)
+{
+	old->plan = PLAN_RETIRE;
+	scheduler_relist(old);
+}
+
 void successor_consider(struct slot *slot)
 {
 	const uint64_t most = slot->pool->settings.max_calls;
 
+	if (slot->successor && slot->successor->state == SLOT_READY && is_over(slot))
+		retire(slot);
 	if (most == 0 || slot->successor || slot->leased || !TAILQ_EMPTY(&slot->deferred))
 		return;
 	if (slot->no_successor && slot->pool->core->now < slot->try_again)
 		return;
-	if (slot->tasks >= most - most / 10) /* built in time */
-		(void)successor_begin(slot);
+	if (slot->tasks >= most - most / 10 && successor_begin(slot)) /* built in time */
+		slot->successor->early = true;
 }
 
 /* ---- under way ---- */
@@ -87,11 +106,7 @@ static void move_waiting(struct slot *from, struct slot *to)
 
 void successor_on_ready(struct slot *successor)
 {
-	struct slot *old = successor->predecessor;
-
-	old->plan = PLAN_RETIRE;
-	scheduler_relist(old);
-	slot_look(old);
+	slot_look(successor->predecessor);
 }
 
 void successor_on_failed(struct slot *successor)

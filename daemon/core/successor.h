@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * successor: a new instance for a slot that is up before the old one goes. It is built aside, with a number of its own
- * generation, while the old one serves; once it is ready the old one is given nothing more, finishes what it has, hands its
- * state over if the class can, and the successor takes its place.
+ * generation, while the old one serves. Once it is ready, and the old one has had its calls and is not leased, the old one
+ * is given nothing more, finishes what it has, hands its state over if the class can, and the successor takes its place.
  *
  *   old   READY ------------> retires: finishes what it has --snapshot--> stops
  *   new          STARTING --> READY ............................ restore, takes the place --> serves
@@ -20,7 +20,8 @@ bool successor_begin(struct slot *old);
 /* The same for an instance that has become old or large: not while it is leased, or has put calls off. */
 bool successor_recycle(struct slot *old);
 
-/* Should the instance be replaced by what the pool's settings say of calls? Begins, if so. */
+/* Should the instance be replaced by what the pool's settings say of calls? Begins, if so; or goes on, if its successor is ready
+ * and the time has come. */
 void successor_consider(struct slot *slot);
 
 /* Has the instance had all the calls that it may have? Then nothing more is handed to it. */

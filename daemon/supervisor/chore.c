@@ -90,6 +90,14 @@ static void undo(struct chore *chore, const struct slot *failed)
 	pool_drop(chore->pool, ERROR_CANCELLED, "its pool could not be created");
 }
 
+static const struct slot *first_broken(const struct pool *pool)
+{
+	for (uint32_t i = 0; i < pool->size; i++)
+		if (pool->slots[i]->broken)
+			return pool->slots[i];
+	return NULL;
+}
+
 /* Waits until all slots are there, or have failed to be. */
 static void run_settling(struct chore *chore)
 {
@@ -97,10 +105,6 @@ static void run_settling(struct chore *chore)
 	bool broken = false;
 
 	for (uint32_t i = 0; i < pool->size; i++) {
-		if (pool->slots[i]->broken && chore->kind == CHORE_CREATE) {
-			undo(chore, pool->slots[i]);
-			return;
-		}
 		if (!is_settled(pool->slots[i]))
 			return;
 		broken = broken || pool->slots[i]->broken;
@@ -147,6 +151,13 @@ void chores_run(struct daemon *daemon)
 
 	for (chore = TAILQ_FIRST(&daemon->chores); chore; chore = next) {
 		next = TAILQ_NEXT(chore, link);
+		if (chore->pool->leaving)
+			continue; /* it ends with its pool */
+		if (chore->kind == CHORE_CREATE && first_broken(chore->pool)) {
+			daemon->slots_changed = true; /* the others' turn comes again: any of them may be gone now */
+			undo(chore, first_broken(chore->pool));
+			return;
+		}
 		switch (chore->kind) {
 		case CHORE_SETTLE:
 		case CHORE_CREATE:

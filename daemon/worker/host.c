@@ -176,6 +176,7 @@ static int read_call_args(struct host *host, struct reader *reader, uint32_t fie
 	    (fields == 8 && (read_uint(reader, &task->handle.call.deadline) < 0 || read_value(reader, &kwargs) < 0 ||
 			     read_uint(reader, &flags) < 0)))
 		return task_fail(task, "INTERNAL", "no", "the worker did not understand the call");
+	task->single = true;
 	task->wants_progress = flags & CALL_PROGRESS;
 	task->wants_values = flags & CALL_YIELDS;
 	task->files = host->inbox.files;
@@ -411,7 +412,7 @@ static void run_item(struct host *host, const struct items *items, uint32_t i, b
 	const uint64_t item = items->first + i;
 
 	task_clear(task);
-	task->wants_values = false;
+	task->single = task->wants_values = false;
 	task->wants_progress = false; /* a map tells how many of its items are done */
 	task->handle.call.index = item;
 	atomic_store_explicit(&board_entry(host->board, (uint32_t)items->id)->begun, i + 1, memory_order_release);
@@ -548,6 +549,7 @@ static void replay(struct host *host, struct reader *reader)
 	task->handle.call.session = task->handle.call.deadline = task->handle.call.index = 0;
 	const size_t start = host->reply.size;
 	const bool given = task_add_array(task, args) == 0 && task_add_map(task, kwargs) == 0;
+	task->single = false;
 	task->deferrals = NULL; /* there is nobody to answer later, */
 	task->invoker = NULL;   /* and no batch to call from */
 	const int r = given ? task_run(task, &method) : -1;

@@ -206,6 +206,16 @@ static void host_describe(struct objpool_call *call, const struct objpool_descri
 						  .signature = copy_text(description->signature)};
 }
 
+static int host_commit(struct objpool_call *call)
+{
+	const struct task *task = task_of(call);
+
+	if (!task || !call->method || !task->single)
+		return 0; /* its caller waits for others too, or there is none */
+	return board_move(task->board, task->id, BOARD_STARTED, BOARD_COMMITTED) ||
+	       board_state(task->board, task->id) == BOARD_COMMITTED ? 0 : -ECANCELED;
+}
+
 static const struct objpool_host host = {
 	.size = sizeof host,
 	.fail = host_fail,
@@ -217,6 +227,7 @@ static const struct objpool_host host = {
 	.keep = host_keep,
 	.let_go = host_let_go,
 	.yield = yield_value,
+	.commit = host_commit,
 	.setting = host_setting,
 	.class_name = host_class_name,
 	.describe = host_describe,

@@ -64,6 +64,7 @@ struct task {
 	bool wants_progress;   /* the caller does */
 	uint64_t progress_at;  /* when it was last told, CLOCK_MONOTONIC */
 	bool progress_ended;   /* told that all is done */
+	bool single;           /* it is a batch of its own */
 	bool wants_values;     /* the caller takes what the method yields */
 	uint64_t yielded;      /* bytes that it has yielded and that are not taken */
 	struct invoker *invoker; /* NULL: nothing can be called */

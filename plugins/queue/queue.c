@@ -286,6 +286,8 @@ static int get(struct queue *queue, struct objpool_call *call, const struct pati
 		return wait_in(&queue->getters, call, patience, NULL);
 	if (put_item(result, TAILQ_FIRST(&queue->items)) != 0)
 		return no_memory(call);
+	if (objpool_commit(call) < 0)
+		return gave_up(call);
 	drop_first(queue);
 	let_in(queue);
 	return 0;

@@ -21,6 +21,7 @@
 enum { MIN = 64 << 10, MIB = 1 << 20 };
 
 static bool descriptors; /* are to be used */
+static bool fresh = true; /* nothing stands in the way of every large result's coming so */
 
 /* ---- bytes of which no two places look alike ------------------------------------------------------------------------- */
 
@@ -106,7 +107,7 @@ static int echo(struct objpool *pool, size_t size, unsigned seed)
 	objpool_packer_free(&args);
 	reader = objpool_reader(result.value);
 	EXPECT(next_is_filled(&reader, size, seed) && reader.next == reader.end);
-	EXPECT(count_mapped(result.value.data) == (descriptors && size >= MIN));
+	EXPECT(!fresh || count_mapped(result.value.data) == (descriptors && size >= MIN));
 	objpool_result_free(&result);
 	return 0;
 }
@@ -479,6 +480,7 @@ static int shared(struct objpool *pool, struct objpool_packer *left)
 static int everything(struct objpool *pool)
 {
 	EXPECT(plain(pool) == 0);
+	fresh = false;
 	EXPECT(the_same_memory_again(pool) == 0);
 	EXPECT(nested(pool) == 0);
 	EXPECT(exts(pool) == 0);

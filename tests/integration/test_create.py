@@ -41,8 +41,8 @@ def test_a_constructor_that_fails_leaves_nothing_behind(start):
         before = daemon.descriptors()
         error, _ = make(client, workers=3, kwargs={"fail": "no licence", "fail_slots": [1]})
         assert error.startswith("FAILED: pool made could not be created: ") and "no licence" in error
-        assert names(client) == [] and daemon.children() == []
-        assert daemon.descriptors() == before
+        assert names(client) == []
+        wait_for(lambda: daemon.children() == [] and daemon.descriptors() == before, lambda: "the last worker to end")
         assert make(client)[0] is None
 
 
@@ -141,3 +141,19 @@ def test_a_client_that_goes_while_its_pool_is_made(start):
         wait_for(lambda: names(other) == ["made"], lambda: "it to begin")
         client.close()
         wait_for(lambda: names(other) == [] and daemon.children() == [], lambda: "it to go")
+
+
+def test_what_waits_for_a_pool_ends_with_it(start):
+    daemon = start({"p": {}})
+    with daemon.client() as client, daemon.client() as other:
+        for fails in True, False:
+            spec = {"pool": "x", "plugin": "probe", "class": "Probe", "workers": 1, "kwargs": {"sleep": 0.3, **({"fail": "no"} if fails else {})}}
+            created = client.start("objpool.create", spec)
+            wait_for(lambda: "x" in [pool["name"] for pool in other.value("objpool.pools")], lambda: "the pool")
+            waiting = [other.start("objpool.scale", "x", 2), other.start("objpool.restart", "x")]
+            if not fails:
+                assert other.value("objpool.drop", "x") is True
+            error, _ = client.wait(created)
+            assert error.startswith("FAILED: " if fails else "CANCELLED: ")
+            assert [other.wait(call)[0] for call in waiting] == ["CANCELLED: pool x was removed"] * 2
+        assert client.value("p.echo", 1) == 1

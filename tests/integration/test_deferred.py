@@ -58,6 +58,24 @@ def test_cancel_frees_a_waiter_and_loses_no_item(start):
         assert client.wait(first)[0].startswith("CANCELLED: ")
 
 
+def test_a_get_that_is_cancelled_as_it_succeeds_loses_nothing(start):
+    """Either its caller has the item, or the queue has."""
+    with start(QUEUE).client() as client:
+        outcomes = set()
+        for i in range(1500):
+            client.value("q.put", i)
+            get = client.start("q.get")
+            for _ in range(i % 50):
+                pass
+            client.notify("objpool.cancel", get)
+            error, item = client.wait(get)
+            outcomes.add(error and error.split(":")[0])
+            assert client.value("q.size") == (1 if error else 0)
+            assert error or item == i
+            client.value("q.clear")
+        assert outcomes == {None, "CANCELLED"}
+
+
 def test_ten_thousand_getters_and_none_lost_when_clients_die(start):
     daemon = start(QUEUE)
     with daemon.client() as giver:

@@ -69,6 +69,28 @@ def test_a_sticky_call_that_all_refuse_is_not_remembered(start):
         assert client.value("objpool.forget", "p") == 0
 
 
+def test_what_is_remembered_is_replaced_by_what_has_run_only(start):
+    daemon = start({"p": {"workers": 2, "max_sticky": 4096}})
+    with daemon.client() as client, daemon.client() as other:
+        sticky = lambda *args: client.full("p:all", "set", list(args), sticky="replace")
+        assert sticky(7) == (None, [None, None])
+        assert sticky(b"x" * 5000)[0].startswith("OVERLOADED: ")
+        assert sticky(1, 2, 3)[0].startswith("BAD_ARGUMENT: ")
+        kill(daemon, other, 0)
+        assert client.value("p:all.get") == [7, 7]
+
+        # A slot that waits for its next start: until the new value has been set there, it has the old one.
+        while slots(client)[0]["state"] == "ready":
+            pid = slots(client)[0]["pid"]
+            os.kill(pid, signal.SIGKILL)
+            wait_for(lambda: slots(client)[0]["pid"] != pid, lambda: "the worker to go")
+        get = other.start("p:0.get")
+        other.value("objpool.ping")
+        assert sticky(8) == (None, [None, None])
+        assert other.wait(get) == (None, 7)
+        assert client.value("p:all.get") == [8, 8]
+
+
 def test_sticky_with_kwargs_and_bind(start):
     daemon = start({"p": {"workers": 1}})
     with daemon.client() as client:
@@ -235,6 +257,32 @@ def test_no_instance_has_more_calls_than_max_calls(start):
         wait_for(lambda: len(daemon.children()) == 3, lambda: "the old ones to end")
 
 
+def test_an_instance_is_replaced_after_its_last_call_and_not_before(start):
+    daemon = start({"p": {"workers": 1, "max_calls": 20}})
+    with daemon.client() as client:
+        pids = [client.value("p.pid") for _ in range(100)]
+        assert [pids.count(pid) for pid in dict.fromkeys(pids)] == [20] * 5
+
+
+def test_a_restart_takes_the_successor_that_waits_for_the_last_call(start):
+    daemon = start({"p": {"workers": 1, "max_calls": 20}})
+    with daemon.client() as client:
+        pids = {client.value("p.pid") for _ in range(18)}
+        wait_for(lambda: len(daemon.children()) == 3, lambda: "the successor")
+        assert client.value("objpool.restart", "p") == {"restarted": 1}
+        assert client.value("p.pid") not in pids
+
+
+def test_a_leased_instance_may_have_more_calls_and_goes_when_it_is_given_back(start):
+    daemon = start({"p": {"workers": 1, "max_calls": 5}})
+    with daemon.client() as client:
+        client.value("objpool.lease", "p")
+        assert len({client.value("p:0.pid") for _ in range(20)}) == 1
+        first = client.value("p:0.pid")
+        client.value("objpool.release", "p")
+        wait_for(lambda: client.value("p.pid") != first, lambda: "the next instance")
+
+
 def test_max_calls_of_one(start):
     daemon = start({"p": {"workers": 1, "max_calls": 1}})
     with daemon.client() as client:
@@ -394,6 +442,39 @@ def test_a_lease_ends_with_its_worker(start):
         assert other.value(f"p:{slot}.echo", 1) == 1
         client.value("objpool.release", "p", slot)
         assert client.value(f"p:{slot}.echo", 1) == 1
+
+
+def test_what_a_lease_s_holder_has_asked_ends_with_the_lease(start):
+    """It reaches neither the next instance, when the worker dies, nor anybody's, when the time is over."""
+    daemon = start({"p": {"workers": 1}})
+    with daemon.client() as client:
+        client.value("objpool.lease", "p")
+        pid = client.value("p:0.pid")
+        running, *waiting = [client.start("p:0.sleep_hard", 30), client.start("p:0.echo", 1), client.start("p:0.pid")]
+        client.value("objpool.ping")
+        os.kill(pid, signal.SIGKILL)
+        assert client.wait(running)[0].startswith("WORKER_LOST: ")
+        for call in waiting:
+            assert "the lease of pool p slot 0 has ended: the worker died" in client.wait(call)[0]
+        client.value("objpool.release", "p")
+
+        client.value("objpool.lease", "p", {"lease_ms": 50})
+        running, waiting = client.start("p:0.sleep_hard", 0.3), client.start("p:0.echo", 1)
+        assert client.wait(running) == (None, 0.3)
+        assert "its time is over" in client.wait(waiting)[0]
+
+
+def test_a_restart_waits_for_a_lease(start):
+    daemon = start({"p": {"workers": 1}})
+    with daemon.client() as client, daemon.client() as admin:
+        client.value("objpool.lease", "p")
+        pid = client.value("p:0.pid")
+        restart = admin.start("objpool.restart", "p")
+        wait_for(lambda: len(daemon.children()) == 3, lambda: "the successor")
+        assert client.value("p:0.pid") == pid
+        client.value("objpool.release", "p")
+        assert admin.wait(restart) == (None, {"restarted": 1})
+        assert client.value("p:0.pid") != pid
 
 
 def test_the_class_is_told_of_leases_and_may_refuse(start):

@@ -188,21 +188,23 @@ struct objpool_packer;
 /* ---- large values ----------------------------------------------------------------------------------------------------- */
 
 /*
- * On a Unix socket, bins and exts of 64 KiB and more don't go through it, if the daemon is willing (`fds` in objpool_hello): the
- * library puts those of arguments into sealed memory and hands its descriptor over, and maps those of results. Nothing looks
- * different: `result->value` is the packed value, and what it lies in goes back to the daemon, with the next request or turn, after
- * objpool_result_free. That may be done on any thread, and after objpool_close. A result that has large values within an array or a map is put together
- * by a copy: objpool_all and objpool_map give each alone. objpool_notify's arguments and those of sticky calls go as bytes.
+ * On a Unix socket, bins and exts of 64 KiB and more don't go through it, if the daemon is willing (`fds` in objpool_hello):
+ * the library puts those of arguments into sealed memory and hands its descriptor over, and maps those of results. Nothing
+ * looks different: `result->value` is the packed value, and what it lies in goes back to the daemon, with the next request or
+ * turn, after objpool_result_free, which may be called on any thread, and after objpool_close. A result that has large values
+ * within an array or a map is put together by a copy; objpool_all and objpool_map give each alone. objpool_notify's arguments
+ * and those of sticky calls go as bytes.
  *
- * Memory stays mapped for some seconds after its use, as its pages are warm, and goes in a turn after that. A
- * program that has no descriptor left when one comes loses the connection (EPROTO); connect with `no_descriptors` to get none.
+ * Memory stays mapped for some seconds after its use, as its pages are warm, and goes in a turn after that. A program that has
+ * no descriptor left when one comes loses the connection (EPROTO); connect with `no_descriptors` to get none.
  */
 
 /*
- * Makes an empty packer one with room for `size` bytes, and some headers, in such memory: large bins and exts that are packed there are not copied when
- * they are arguments of calls on `pool`. Pack those with objpool_pack_bin_room and fill them in place. What is in it must not
- * change until the call is answered without an error; then set `size` to 0 and pack the next, in warm pages. What outgrows the room moves
- * to ordinary memory, where it begins when the connection takes no descriptors. 0, -EINVAL: it is not empty; -ENOMEM.
+ * Makes an empty packer one with room for `size` bytes, and some headers, in such memory: large bins and exts that are packed
+ * there are not copied when they are arguments of calls on `pool`. Pack those with objpool_pack_bin_room and fill them in
+ * place. What is in it must not change until the call is answered without an error; then set `size` to 0 and pack the next, in
+ * warm pages. What outgrows the room moves to ordinary memory, where it begins when the connection takes no descriptors. 0;
+ * -EINVAL: it is not empty, or `size` is 0; -ENOMEM.
  */
 OBJPOOL_API int objpool_packer_share(struct objpool_packer *packer, struct objpool *pool, size_t size);
 

@@ -218,6 +218,7 @@ struct objpool_host {
 	struct objpool_kept *(*keep)(struct objpool_call *call, const void *bytes, size_t size);
 	void (*let_go)(struct objpool_kept *kept);
 	int (*yield)(struct objpool_call *call, const void *msgpack, size_t size);
+	int (*commit)(struct objpool_call *call);
 	const msgpack_object *(*setting)(const struct objpool_call *call, const char *name);
 	const char *(*class_name)(const struct objpool_call *call);
 	void (*describe)(struct objpool_call *call, const struct objpool_description *description);
@@ -322,6 +323,17 @@ static inline int objpool_invoke(struct objpool_call *call, const char *target, 
 {
 	const bool there = call->host->size > offsetof(struct objpool_host, invoke) && call->host->invoke;
 	return there ? call->host->invoke(call, target, args, size, result) : -ENOSYS;
+}
+
+/*
+ * Asks, last of all, before the method does what must not be done in vain: takes an item off a queue, say. 0: the caller still
+ * waits, and gets what the method returns even if it cancels, or its time is over, from now on. -ECANCELED: it has given up;
+ * return. A client that goes away can't be kept; nor does one that has called `all`, `map` or `scatter` wait for this.
+ */
+static inline int objpool_commit(struct objpool_call *call)
+{
+	const bool there = call->host->size > offsetof(struct objpool_host, commit) && call->host->commit;
+	return there ? call->host->commit(call) : 0;
 }
 
 /*
