@@ -697,6 +697,8 @@ if __name__ == "__main__":
         print(pool.map(work, [1, 2]), pool.map(count, [0]), calls, pool.apply(even, (7,)))
         made = pool.apply(Scaled, (5,))
         print(type(made) is Scaled, made.value(), pool.apply(lambda p: p.x, (made,)))
+        for _ in range(100):
+            pool.map(work, [1])
         SCALE = 10
         print(pool.map(work, [1]))
         def helper(x):

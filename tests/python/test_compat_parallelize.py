@@ -7,6 +7,7 @@ import tempfile
 
 import pytest
 
+from objpool._embedded import private_daemon
 from objpool.compat.multiprocess import ProcessError
 from objpool.compat.multiprocess.pool import MaybeEncodingError
 from objpool.compat.parallelize import (
@@ -27,6 +28,7 @@ def takes_odd_names(numbers, index, queue, func, iterable, write_to_file):
 
 @pytest.fixture(autouse=True)
 def no_file_is_left(place, monkeypatch):
+    assert private_daemon().alive       # whose socket is to outlive the folder
     monkeypatch.setenv("TMPDIR", str(place))
     monkeypatch.setattr(tempfile, "tempdir", None)
     yield

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who does the work of a compatible pool: threads of this program, or workers of an objpool daemon.
 
-A crew takes tasks and completes them. The pool above it (multiprocess/pool.py and the other modules) cuts its input into tasks, and waits for them:
+A crew takes tasks and completes them. The pool above it (multiprocess/pool.py and the other modules) cuts its input into tasks, and
+waits for them:
 
     work = crew.work(function, mode)            what the tasks of a call have in common
     crew.submit([Task(...), ...], work, …)      each task's `arrive` is called once it is done, by any thread: it must be brief
@@ -150,7 +151,8 @@ class ThreadCrew:
         self._ending = False
         self._running = set()
         self._background = Background("objpool callbacks")
-        self.threads = [threading.Thread(target=self._work, args=(i,), daemon=True, name=f"Thread-{next(self._numbers)} (worker)") for i in range(size)]
+        self.threads = [threading.Thread(target=self._work, args=(slot,), daemon=True, name=f"Thread-{next(self._numbers)} (worker)")
+                        for slot in range(size)]
         self._begin()
 
     def _begin(self):

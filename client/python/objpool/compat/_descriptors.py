@@ -20,7 +20,7 @@ class Shared:
     def detach(self):
         """A descriptor of this process for the same file."""
         try:
-            opened = copy(self.pid, self.descriptor) if self.is_socket else os.open(f"/proc/{self.pid}/fd/{self.descriptor}", self.mode | os.O_NONBLOCK | os.O_CLOEXEC)
+            opened = copy(self.pid, self.descriptor) if self.is_socket else self._open()
         except OSError as error:
             raise OSError(error.errno, f"a descriptor of process {self.pid} can't be had here: {os.strerror(error.errno)}") from None
         status = os.fstat(opened)
@@ -29,6 +29,9 @@ class Shared:
             raise OSError(f"a descriptor of process {self.pid} was closed there")
         os.set_blocking(opened, True)
         return opened
+
+    def _open(self):
+        return os.open(f"/proc/{self.pid}/fd/{self.descriptor}", self.mode | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 

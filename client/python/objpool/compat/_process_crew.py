@@ -15,8 +15,8 @@ from multiprocessing import process
 
 from .. import _embedded, _values, _wire, errors
 from . import _travel
-from ._crew import APART, PICKLED, Background, Task
-from ._errors import PoolTerminated, RemoteTraceback, WorkerLost
+from ._crew import APART, PICKLED
+from ._errors import RemoteTraceback, WorkerLost
 
 _numbers = itertools.count(1)
 PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -172,8 +172,8 @@ class ProcessCrew:
         names = names or {}
         current = process.current_process()
         return pickle.dumps({
-            "path": worker_path(self._path), "cwd": os.getcwd(), "environ": dict(os.environ), "argv": sys.argv, "umask": _umask(), "pid": os.getpid(),
-            "authkey": bytes(current.authkey), "name": self._name, "parent": current.name,
+            "path": worker_path(self._path), "cwd": os.getcwd(), "environ": dict(os.environ), "argv": sys.argv, "umask": _umask(),
+            "pid": os.getpid(), "authkey": bytes(current.authkey), "name": self._name, "parent": current.name,
             "names": names, "definitions": self._sender.definitions(names.values()), "code": code}, _travel.PROTOCOL)
 
     def _await_begin(self):
@@ -351,8 +351,8 @@ class ProcessCrew:
         if len(parts) > 2:
             self._send_large(entry, "objpool.call", parts, f"{self.pool}:all")
             return
-        head = b"".join((b"\x94\x00\xce", self._connection.add(entry).to_bytes(4, "big"), _FULL_CALL, _packed(f"{self.pool}:all"), _packed("run"),
-                         b"\x91\xc6", sum(map(len, parts)).to_bytes(4, "big")))
+        head = b"".join((b"\x94\x00\xce", self._connection.add(entry).to_bytes(4, "big"), _FULL_CALL, _packed(f"{self.pool}:all"),
+                         _packed("run"), b"\x91\xc6", sum(map(len, parts)).to_bytes(4, "big")))
         if tasks[0].job.in_background:
             self.background.wanted.add(entry.id)
         self._send([head, *parts, _COLLECT])
@@ -380,7 +380,8 @@ class ProcessCrew:
             return failed
         error = _values.load_error(wire, True)
         if isinstance(error, errors.WorkerLost):
-            return WorkerLost(error.message, **{key: getattr(error, key) for key in ("pool", "slot", "generation", "signal", "exit_status", "ran")})
+            details = {key: getattr(error, key) for key in ("pool", "slot", "generation", "signal", "exit_status", "ran")}
+            return WorkerLost(error.message, **details)
         return error
 
     def members(self):
@@ -435,7 +436,7 @@ class Home:
             "pool": self.pool, "plugin": "python", "class": "objpool.compat._worker:Worker", "workers": size, "python_path": [PACKAGE],
             "preload": ["multiprocessing.process", "objpool.compat._worker"], "unpickle": True, "args": [] if setup is None else [setup],
             "slot_kwargs": [{"slot": i} for i in range(size)],
-            "max_queue": NO_LIMIT, "max_sticky": "4G", "start_timeout": 86400, "stop_timeout": 1, "max_calls": max_tasks or 0})
+            "max_queue": NO_LIMIT, "max_sticky": "4G", "start_timeout": 86400, "stop_timeout": 0.2, "max_calls": max_tasks or 0})
         self._end = None
         self._timer = None
 

@@ -124,7 +124,8 @@ def _found(qualname, namespace):
 
 
 class _ByValue:
-    """Made a pickler by `_pickler`. Writes code that the other side can't import by value. `wanted` collects the names of __main__ that it will look up there."""
+    """Made a pickler by `_pickler`. Writes code by value that the other side can't import; `wanted` collects the names of __main__
+    that it will look up there."""
 
     def __init__(self, file, wanted, is_shared, definition=NotImplemented, aside=None):
         super().__init__(file, protocol=PROTOCOL, buffer_callback=aside)

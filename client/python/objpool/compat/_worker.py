@@ -10,7 +10,8 @@
                 definitions  of names that this worker may not have been told yet (`define`), or None
                 path         what the program has added to sys.path, or None
     body      pickle of (each, items), or of (None, that pickle, names, definitions, readonly)
-                each         ONE: items are one chunk, which ends with the first exception. APART: each stands for itself. PICKLED: and is pickled by itself
+                each         ONE: items are one chunk, which ends with the first exception. APART: each stands for itself.
+                             PICKLED: and is pickled by itself
                 readonly     for each buffer that is an argument of its own: whether the program's may not be written to either
     answer    pickle of (results, failures, nanoseconds): failures None, or {index: (pickled exception, text of its traceback)};
               results that are many integers, or floats, are an array.array

@@ -8,16 +8,14 @@
 """
 import functools
 import gc
+import itertools
 import os
-import pathlib
 import pickle
 import sys
-import tempfile
 import time
 
-from .multiprocess.pool import Pool
-
-__all__ = ["parallelize", "parallel", "time_function", "merge_results", "capture_output", "write_output_to_temp_file", "retrieve_output", "make_divisions"]
+__all__ = ["parallelize", "parallel", "time_function", "merge_results", "capture_output", "write_output_to_temp_file", "retrieve_output",
+           "make_divisions"]
 
 
 def time_function(f):
@@ -42,7 +40,7 @@ def make_divisions(iterable, n_splits):
 @time_function
 def merge_results(results):
     """One list of several."""
-    return [item for result in results for item in result]
+    return list(itertools.chain.from_iterable(results))
 
 
 def _dump(output, file):
@@ -58,6 +56,8 @@ def _dump(output, file):
 @time_function
 def write_output_to_temp_file(output):
     """The path of a new file with the output pickled."""
+    import pathlib
+    import tempfile
     descriptor, name = tempfile.mkstemp()
     try:
         with open(descriptor, "wb") as file:
@@ -87,10 +87,15 @@ def capture_output(func, iterable, index, queue, write_to_file=False, *args, **k
     queue.put((index, write_output_to_temp_file(output) if write_to_file else output))
 
 
-def _run_slice(job):
-    func, part, index, write_to_file, args, kwargs = job
-    output = func(part, *args, **kwargs)
-    return index, write_output_to_temp_file(output) if write_to_file else output
+class _Slice:
+    """What a worker does with its slice."""
+
+    def __init__(self, func, write_to_file, args, kwargs):
+        self.func, self.write_to_file, self.args, self.kwargs = func, write_to_file, args, kwargs
+
+    def __call__(self, part):
+        output = self.func(part, *self.args, **self.kwargs)
+        return write_output_to_temp_file(output) if self.write_to_file else output
 
 
 @time_function
@@ -101,13 +106,13 @@ def parallel(func, iterable, n_jobs=2, write_to_file=False, args=(), kwargs={}):
     """
     if not isinstance(iterable, list):
         raise TypeError("Iterable must be a list")
+    from .multiprocess.pool import Pool     # workers, which need the rest of this module, do not
     divisions = make_divisions(iterable, n_jobs)
-    jobs = [(func, iterable[begin:end], i, write_to_file, args, kwargs) for i, (begin, end) in enumerate(zip(divisions, divisions[1:]))]
+    slices = [iterable[begin:end] for begin, end in zip(divisions, divisions[1:])]
     with Pool(n_jobs) as pool:
-        outputs = _collect(pool.apply_to_each(_run_slice, jobs), write_to_file)
+        results = _collect(pool.apply_to_each(_Slice(func, write_to_file, args, kwargs), slices), write_to_file)
     if write_to_file:
-        outputs = retrieve_output(outputs)
-    results = [output for _, output in sorted(outputs, key=lambda pair: pair[0])]
+        results = [result for _, result in retrieve_output(enumerate(results))]
     return merge_results(results) if all(isinstance(result, list) for result in results) else results
 
 
@@ -120,7 +125,7 @@ def _collect(pending, write_to_file):
         except Exception as error:
             failure = failure or error
     if failure is not None:
-        for _, path in outputs if write_to_file else ():
+        for path in outputs if write_to_file else ():
             os.unlink(path)
         raise failure
     return outputs

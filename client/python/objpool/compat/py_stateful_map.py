@@ -42,8 +42,9 @@ class WorkerResultWrapper:
 
 
 class StateFullWorkerPool:
-    def __init__(self, num_workers, worker_class_or_func, shared_kwarg_dict=None, worker_kwarg_dict_arr=None, chunk_size=100, chunk_prefill_ratio=2,
-                 use_threads=False, argument_passing=ArgumentPassing.AS_SINGLE_ARG, exception_behavior=ExceptionBehavior.IMMEDIATE, join_timeout=None):
+    def __init__(self, num_workers, worker_class_or_func, shared_kwarg_dict=None, worker_kwarg_dict_arr=None, chunk_size=100,
+                 chunk_prefill_ratio=2, use_threads=False, argument_passing=ArgumentPassing.AS_SINGLE_ARG,
+                 exception_behavior=ExceptionBehavior.IMMEDIATE, join_timeout=None):
         self.num_workers = max(int(num_workers), 1)
         self.chunk_size = int(chunk_size)
         if self.chunk_size < 1:

@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pool and ThreadPool, as multiprocessing.pool has them."""
 import os
-import threading
-import time
 import warnings
 import weakref
 
-from .._crew import CALL, MAP, ONE, STAR, Hub, Task, ThreadCrew, deadline_of
-from .._errors import MaybeEncodingError, PoolTerminated, RemoteTraceback, WorkerLost
-from .._jobs import ApplyResult, AsyncResult, DoneResult, IMapIterator, IMapUnorderedIterator, MapResult
+from .._crew import CALL, MAP, STAR, Hub, Task, ThreadCrew
+from .._errors import MaybeEncodingError, PoolTerminated, RemoteTraceback, WorkerLost  # noqa: F401
+from .._jobs import ApplyResult, AsyncResult, DoneResult, IMapIterator, IMapUnorderedIterator, MapResult  # noqa: F401
 
 __all__ = ["Pool", "ThreadPool"]
 
@@ -73,7 +71,7 @@ class Pool:
     def apply_async(self, func, args=(), kwds={}, callback=None, error_callback=None):
         self._check_running()
         job = ApplyResult(self, callback, error_callback)
-        self._submit([Task([(args, kwds)], job)], func, CALL, job)
+        self._submit([Task([(args, kwds)], job)], func, CALL)
         return job
 
     def map(self, func, iterable, chunksize=None):
@@ -102,7 +100,7 @@ class Pool:
         """func(item) of item i on worker i; a result for each."""
         self._check_running()
         jobs = [ApplyResult(self) for _ in items]
-        self._crew.submit_to_all([Task([((item,), {})], job) for item, job in zip(items, jobs)], self._crew.work(func, CALL))
+        self._crew.submit_to_all([Task([item], job) for item, job in zip(items, jobs)], self._crew.work(func, MAP))
         return jobs
 
     def _map_async(self, func, iterable, mode, chunksize=None, callback=None, error_callback=None):
@@ -124,7 +122,7 @@ class Pool:
         job = MapResult(self, tasks, callback, error_callback)
         for task in tasks:
             task.job = job
-        self._submit(tasks, func, mode, job)
+        self._submit(tasks, func, mode)
         return job
 
     def _failed(self, error, error_callback):
@@ -136,21 +134,11 @@ class Pool:
         self._check_running()
         if chunksize < 1:
             raise ValueError(f"Chunksize must be 1+, not {chunksize}")
-        try:
-            work = self._crew.work(func, MAP)
-        except Exception as error:
-            return iter(DoneResult(False, error).get, None)
-        results = kind(self, work, iterable, chunksize)
+        results = kind(self, self._crew.work(func, MAP), iterable, chunksize)
         return results if chunksize == 1 else _flat(results)
 
-    def _submit(self, tasks, func, mode, job):
-        try:
-            work = self._crew.work(func, mode)
-        except Exception as error:
-            for task in tasks:
-                task.fail(error)
-            return
-        self._crew.submit(tasks, work)
+    def _submit(self, tasks, func, mode):
+        self._crew.submit(tasks, self._crew.work(func, mode))
 
     def _check_running(self):
         if self._state != RUN:

@@ -3,7 +3,7 @@
 import os
 import warnings
 
-from .pool import ObjectPool, ObjectThreadPool, Synchronizer, lenzip
+from .pool import ObjectPool, ObjectThreadPool, Synchronizer, is_endless, lenzip
 
 try:
     import numpy as np
@@ -70,13 +70,18 @@ class ProxyPool:
         return self.pool.broadcast(name, args, kwargs)
 
     def _map(self, name, args, kwargs, chunksize, synchronize_workers):
-        tuples = lenzip(*args, *kwargs.values())
-        count = len(args)
-        names = list(kwargs)
-        tasks = [(values[:count], dict(zip(names, values[count:]))) for values in tuples]
         is_off = synchronize_workers is not None and not synchronize_workers
         synchronizer = None if is_off else self.get_synchronizer(synchronize_workers)
-        return self.pool.kwstarmap(name, tasks, chunksize, synchronizer)
+        if kwargs:
+            return self.pool.kwstarmap(name, _with_keywords(args, kwargs), chunksize, synchronizer)
+        if len(args) == 1 and not is_endless(args[0]):
+            return self.pool.map(name, list(args[0]), chunksize, synchronizer)
+        return self.pool.starmap(name, list(lenzip(*args)), chunksize, synchronizer)
+
+
+def _with_keywords(args, kwargs):
+    count, names = len(args), list(kwargs)
+    return [(values[:count], dict(zip(names, values[count:]))) for values in lenzip(*args, *kwargs.values())]
 
 
 def _newest(old_name, old, new_name, new, default):
