@@ -20,7 +20,7 @@
 
 enum {
 	SCAN_LEVELS = 32,  /* of nesting in a value: what msgpack-c takes apart */
-	SCAN_ENVELOPE = 4, /* levels that a message has around its values: message, params, args, column */
+	SCAN_ENVELOPE = 5, /* levels that a message has around its values: message, params, options, kwargs, column */
 	SCAN_STACK = SCAN_LEVELS + SCAN_ENVELOPE,
 };
 

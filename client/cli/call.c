@@ -51,6 +51,17 @@ static enum exit_status pack(struct request *request, const struct arguments *ar
 	return status;
 }
 
+static const char *const error_modes[] = {"wait", "first", "collect", NULL}, *const sticky_modes[] = {"replace", "append", NULL},
+		  *const shapes[] = {"zip", "single", "positional", "keyword", NULL};
+
+/* Or not given. */
+static bool is_one_of(const char *word, const char *const *words)
+{
+	while (word && *words && strcmp(word, *words) != 0)
+		words++;
+	return !word || *words;
+}
+
 static enum exit_status read_options(struct request *request, struct arguments *arguments)
 {
 	struct objpool_call_options *options = &request->options;
@@ -75,6 +86,8 @@ static enum exit_status read_options(struct request *request, struct arguments *
 	if (arguments_seconds(arguments, "timeout", &options->timeout_ms) < 0 ||
 	    arguments_number(arguments, "chunk", 0, &options->chunk) < 0)
 		return cli_fail(EXIT_USAGE, "call: %s", arguments->fault);
+	if (!is_one_of(options->errors, error_modes) || !is_one_of(options->sticky, sticky_modes) || !is_one_of(options->args_as, shapes))
+		return cli_fail(EXIT_USAGE, "call: --errors, --sticky or --args-as has another value than those in --help");
 	if (!options->target && !strchr(arguments->words[0], '.'))
 		return cli_fail(EXIT_USAGE, "call: \"%s\" is no TARGET.METHOD", arguments->words[0]);
 	return EXIT_DONE;

@@ -297,10 +297,15 @@ void handover_batch(const struct batch *batch)
 	slot->pool->core->ops->slot_wrote(slot);
 }
 
+static void put_number(struct sendq *out, enum to_worker type, uint64_t number)
+{
+	put_array(out, 2);
+	put_uints(out, (uint64_t[]){type, number}, 2);
+}
+
 static void put_message(struct slot *slot, enum to_worker type, uint64_t number)
 {
-	put_array(&slot->out, 2);
-	put_uints(&slot->out, (uint64_t[]){type, number}, 2);
+	put_number(&slot->out, type, number);
 	slot->pool->core->ops->slot_wrote(slot);
 }
 
@@ -326,6 +331,17 @@ void handover_gone(struct slot *slot, uint64_t tag)
 void handover_session_end(struct slot *slot, uint64_t session)
 {
 	put_message(slot, TO_SESSION_END, session);
+}
+
+void handover_session_end_later(struct slot *successor, uint64_t session)
+{
+	put_number(&successor->later, TO_SESSION_END, session);
+}
+
+void handover_later(struct slot *successor)
+{
+	sendq_move(&successor->out, &successor->later);
+	successor->pool->core->ops->slot_wrote(successor);
 }
 
 void handover_lease(struct slot *slot, uint64_t session)

@@ -20,6 +20,10 @@ void handover_taken(const struct batch *batch, uint64_t bytes);
 void handover_unbind(struct slot *slot, uint32_t binding);
 void handover_gone(struct slot *slot, uint64_t tag);
 void handover_session_end(struct slot *slot, uint64_t session);
+
+/* The same for a successor whose predecessor has taken it into its state already; and: it has that state now. */
+void handover_session_end_later(struct slot *successor, uint64_t session);
+void handover_later(struct slot *successor);
 void handover_lease(struct slot *slot, uint64_t session);
 void handover_release(struct slot *slot, uint64_t session);
 

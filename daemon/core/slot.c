@@ -206,6 +206,7 @@ void slot_free(struct slot *slot)
 	nested_end(slot);
 	core->ops->slot_free(slot);
 	sendq_clear(&slot->out);
+	sendq_clear(&slot->later);
 	idmap_free(&slot->bound);
 	idmap_free(&slot->by_tag);
 	queue_free(&slot->queue);
@@ -353,6 +354,8 @@ void slot_on_session_end(struct slot *slot, uint64_t session)
 {
 	if (slot->state == SLOT_READY && !slot->killed)
 		handover_session_end(slot, session);
+	else if (slot->successor)
+		handover_session_end_later(slot->successor, session);
 }
 
 void slot_unbind(struct slot *slot, uint32_t binding)
@@ -499,6 +502,7 @@ void slot_on_gone(struct slot *slot, int status, const char *why)
 	pool->calls_count++; /* the pool stays until this is done */
 	timer_clear(&core_of(slot)->timers, &slot->grace);
 	sendq_clear(&slot->out);
+	sendq_clear(&slot->later);
 	idmap_free(&slot->bound);
 	idmap_free(&slot->by_tag);
 	set_state(slot, SLOT_WAITING);

@@ -54,6 +54,7 @@ struct slot {
 
 	struct board *board;     /* of the worker; set by ops->slot_start */
 	struct sendq out;        /* to the worker */
+	struct sendq later;      /* of a successor: once it has its predecessor's state */
 	bool told_start;         /* START has been written to it */
 	uint64_t replayed;       /* number of the last sticky call that it was given when it started */
 	struct queue queue;      /* addressed to this slot */

@@ -166,6 +166,7 @@ void successor_take_place(struct slot *successor, struct span state, struct bloc
 		handover_restore(successor, state, block);
 	else
 		handover_replay(successor);
+	handover_later(successor);
 	scheduler_relist(successor);
 	pool->core->ops->slot_changed(successor);
 	if (successor->state == SLOT_READY)

@@ -5,7 +5,9 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static int parse_unix(struct address *address, const char *path, char *fault, size_t size)
@@ -63,7 +65,7 @@ static int parse_tcp(struct address *address, const char *text, char *fault, siz
 		return -1;
 	}
 	const char *number = strcmp(host, "localhost") == 0 ? "127.0.0.1" : host;
-	if (strspn(port, "0123456789") != strlen(port) || strlen(port) > 5 || getaddrinfo(number, port, &hints, &found) != 0) {
+	if (strspn(port, "0123456789") != strlen(port) || strlen(port) > 5 || strtoul(port, NULL, 10) > UINT16_MAX || getaddrinfo(number, port, &hints, &found) != 0) {
 		snprintf(fault, size, "tcp:%s: HOST must be an IP address (or localhost) and PORT a number from 0 to 65535", text);
 		return -1;
 	}

@@ -17,7 +17,7 @@
 
 /* ---- the table ---- */
 
-enum type { T_TEXT, T_LIST, T_ADDRESS, T_BOOL, T_COUNT, T_SIZE, T_SECONDS, T_MODE, T_WORKERS, T_JSON, T_CHOICE };
+enum type { T_TEXT, T_LIST, T_ADDRESS, T_BOOL, T_COUNT, T_SIZE, T_SECONDS, T_MODE, T_WORKERS, T_JSON, T_CHOICE, T_GROUP };
 
 struct option {
 	const char *name;
@@ -39,7 +39,7 @@ static const struct option daemon_options[] = {
 	{"plugin_dir", T_TEXT, AT(plugin_dir), OBJPOOL_PLUGIN_DIR, NULL, 0, 0},
 	{"worker_program", T_TEXT, AT(worker_program), NULL, NULL, 0, 0},
 	{"socket_mode", T_MODE, AT(socket_mode), "0660", NULL, 0, 0777},
-	{"socket_group", T_TEXT, AT(socket_group), NULL, NULL, 0, 0},
+	{"socket_group", T_GROUP, AT(socket_group), NULL, NULL, 0, 0},
 	{"insecure_remote", T_BOOL, AT(insecure_remote), "no", NULL, 0, 0},
 	{"admin", T_CHOICE, AT(admin), "all", admins, 0, 0},
 	{"create", T_CHOICE, AT(create), "all", admins, 0, 0},
@@ -245,7 +245,12 @@ static const char *set_list(void *field, const struct option *option, const char
 	(void)option;
 	if (address_parse(&address, text, what, sizeof what) < 0)
 		return what;
-	return config_add_listen(config, text) < 0 ? "could not be kept: out of memory" : NULL;
+	return config_add_listen(config, text, NULL) < 0 ? "could not be kept: out of memory" : NULL;
+}
+
+static const char *set_group(void *field, const struct option *option, const char *text)
+{
+	return getgrnam(text) ? set_text(field, option, text) : "there is no such group";
 }
 
 static const char *set_address(void *field, const struct option *option, const char *text)
@@ -264,19 +269,25 @@ static const char *set_address(void *field, const struct option *option, const c
 
 static set_fn *const setters[] = {
 	[T_TEXT] = set_text, [T_LIST] = set_list, [T_ADDRESS] = set_address, [T_BOOL] = set_bool, [T_COUNT] = set_count, [T_SIZE] = set_size,
-	[T_SECONDS] = set_seconds, [T_MODE] = set_mode, [T_WORKERS] = set_workers, [T_JSON] = set_json, [T_CHOICE] = set_choice,
+	[T_SECONDS] = set_seconds, [T_MODE] = set_mode, [T_WORKERS] = set_workers, [T_JSON] = set_json, [T_CHOICE] = set_choice, [T_GROUP] = set_group,
 };
 
-int config_add_listen(struct config *config, const char *address)
+int config_add_listen(struct config *config, const char *address, const char *place)
 {
-	char **list = realloc(config->listen, (config->listen_count + 1) * sizeof *list);
+	struct config_address *list = realloc(config->listen, (config->listen_count + 1) * sizeof *list);
 	if (!list)
 		return -ENOMEM;
 	config->listen = list;
-	if (!(list[config->listen_count] = strdup(address)))
-		return -ENOMEM;
-	config->listen_count++;
-	return 0;
+	struct config_address *added = &list[config->listen_count++];
+	*added = (struct config_address){.text = strdup(address), .place = place ? strdup(place) : NULL};
+	return added->text && (added->place || !place) ? 0 : -ENOMEM;
+}
+
+void config_drop_listen(struct config *config)
+{
+	struct config_address *last = &config->listen[--config->listen_count];
+	free(last->text);
+	free(last->place);
 }
 
 static void preset(void *base, const struct option *options, size_t count)
@@ -354,12 +365,12 @@ static int on_section(void *data, const char *section, int line)
 static int set_value(struct file *file, const struct option *option, void *field, const char *value, int line)
 {
 	const char *wrong = setters[option->type](field, option, value);
-	struct config_address *address = field;
 
 	if (wrong)
 		return fail(file->config, "%s:%d: %s = %.100s: %s", file->path, line, option->name, value, wrong);
-	if (option->type != T_ADDRESS)
+	if (option->type != T_ADDRESS && option->type != T_LIST)
 		return 0;
+	struct config_address *address = option->type == T_LIST ? &file->config->listen[file->config->listen_count - 1] : field;
 	free(address->place);
 	if (asprintf(&address->place, "%s:%d", file->path, line) < 0)
 		address->place = NULL;
@@ -582,19 +593,20 @@ static int check_pool(struct config *config, const struct config_pool *pool)
 
 static int check_listen(struct config *config, uint32_t i)
 {
+	const struct config_address *listen = &config->listen[i];
 	struct address address, other;
 	char fault[256];
 
-	if (address_parse(&address, config->listen[i], fault, sizeof fault) < 0)
-		return fail(config, "%s", fault);
+	if (address_parse(&address, listen->text, fault, sizeof fault) < 0)
+		return fail(config, "%s: %s", listen->place, fault);
 	if (!address_is_loopback(&address) && !config->insecure_remote)
 		return fail(config,
-			    "listen = %s: anyone on the network could call; set insecure_remote = yes if that is what you want",
-			    config->listen[i]);
+			    "%s: listen = %s: anyone on the network could call; set insecure_remote = yes if that is what you want",
+			    listen->place, listen->text);
 	for (uint32_t j = 0; j < i; j++)
-		if (address_parse(&other, config->listen[j], fault, sizeof fault) == 0 && address_equal(&address, &other) &&
-		    !strstr(config->listen[i], ":0"))
-			return fail(config, "listen = %s is given twice", config->listen[i]);
+		if (address_parse(&other, config->listen[j].text, fault, sizeof fault) == 0 && address_equal(&address, &other) &&
+		    !strstr(listen->text, ":0"))
+			return fail(config, "%s: listen = %s is given twice: see %s", listen->place, listen->text, config->listen[j].place);
 	return 0;
 }
 
@@ -624,8 +636,6 @@ int config_check(struct config *config)
 	for (uint32_t i = 0; i < config->pool_count; i++)
 		if (check_pool(config, &config->pools[i]) < 0)
 			return -1;
-	if (config->socket_group && !getgrnam(config->socket_group))
-		return fail(config, "socket_group = %s: there is no such group", config->socket_group);
 	return 0;
 }
 
@@ -734,7 +744,7 @@ static void print_seconds(FILE *to, uint64_t value)
 static void print_list(const struct config *config, FILE *to)
 {
 	for (uint32_t i = 0; i < config->listen_count; i++)
-		fprintf(to, "listen = %s\n", config->listen[i]);
+		fprintf(to, "listen = %s\n", config->listen[i].text);
 }
 
 static void print_value(const void *field, const struct option *option, FILE *to)
@@ -743,6 +753,7 @@ static void print_value(const void *field, const struct option *option, FILE *to
 
 	switch (option->type) {
 	case T_TEXT:
+	case T_GROUP:
 	case T_ADDRESS: /* its first member */
 		fputs(*(char *const *)field, to);
 		break;
@@ -781,7 +792,7 @@ static void print_value(const void *field, const struct option *option, FILE *to
 
 static bool is_given(const void *field, const struct option *option)
 {
-	return ((option->type != T_TEXT && option->type != T_ADDRESS) || *(char *const *)field) &&
+	return ((option->type != T_TEXT && option->type != T_GROUP && option->type != T_ADDRESS) || *(char *const *)field) &&
 	       (option->type != T_COUNT || *(const uint64_t *)field != CONFIG_UNSET) &&
 	       (option->type != T_JSON || ((const struct config_json *)field)->text);
 }
@@ -816,7 +827,7 @@ static void free_section(void *base, const struct option *options, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
 		void *field = (char *)base + options[i].at;
-		if (options[i].type == T_TEXT)
+		if (options[i].type == T_TEXT || options[i].type == T_GROUP)
 			free(*(char **)field);
 		if (options[i].type == T_ADDRESS) {
 			free(((struct config_address *)field)->text);
@@ -843,8 +854,8 @@ void config_free(struct config *config)
 	for (uint32_t i = 0; i < config->pool_count; i++)
 		config_pool_free(&config->pools[i]);
 	free(config->pools);
-	for (uint32_t i = 0; i < config->listen_count; i++)
-		free(config->listen[i]);
+	while (config->listen_count > 0)
+		config_drop_listen(config);
 	free(config->listen);
 	free_section(config, daemon_options, COUNT(daemon_options));
 	*config = (struct config){0};

@@ -55,7 +55,7 @@ enum config_isolation { ISOLATION_PROCESS, ISOLATION_THREAD };
 enum config_admin { ADMIN_ALL, ADMIN_UNIX, ADMIN_NONE };
 
 struct config {
-	char **listen;
+	struct config_address *listen;
 	uint32_t listen_count;
 	struct config_address http; /* for probes and metrics */
 	char *plugin_dir;
@@ -76,8 +76,9 @@ struct config {
 /* Reads the file and conf.d/ *.conf beside it. NULL: the defaults alone. 0, or -1 with config->fault. */
 int config_load(struct config *config, const char *path);
 
-/* Adds a listen address of the command line. 0 or -ENOMEM. */
-int config_add_listen(struct config *config, const char *address);
+/* Adds a listen address; `place` says where it was given, for errors. 0 or -ENOMEM. And: drops the last. */
+int config_add_listen(struct config *config, const char *address, const char *place);
+void config_drop_listen(struct config *config);
 
 /* Adds a pool that a client wants, and sets one of its keys from a packed value. 0, or -1 with config->fault. `place` says where
  * it comes from. */

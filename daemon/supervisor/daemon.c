@@ -200,7 +200,7 @@ static void recycle_large(struct pool *pool)
 	for (uint32_t i = 0; i < pool->size; i++) {
 		struct slot *slot = pool->slots[i];
 		if (slot->state != SLOT_READY || slot->tasks == 0 || pool->core->now - slot->since < SECOND ||
-		    procfs_read(slot->pid).rss <= most)
+		    procfs_read(slot->pid).own <= most)
 			continue;
 		if (!slot->successor && successor_recycle(slot))
 			log_slot(LOG_INFO, slot, "over max_rss: a successor is built");

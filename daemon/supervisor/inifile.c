@@ -8,6 +8,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <ini.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -101,6 +102,12 @@ static int read_line(struct state *state)
 	return 1;
 }
 
+/* inih finds the others too, but knows its own count of lines only. */
+static bool is_line(const char *line)
+{
+	return *line == '\0' || strchr(";#[", *line) || strpbrk(line, "=:");
+}
+
 /* inih's reader: the logical line, as far as its buffer goes. */
 static char *give_line(char *buffer, int size, void *stream)
 {
@@ -111,6 +118,10 @@ static char *give_line(char *buffer, int size, void *stream)
 		return NULL;
 	if ((r = read_line(state)) <= 0) {
 		state->result = r;
+		return NULL;
+	}
+	if (!is_line(state->line)) {
+		state->result = -EBADMSG;
 		return NULL;
 	}
 	snprintf(buffer, (size_t)size, "%s", state->line);

@@ -92,13 +92,13 @@ static int check_with_listen(struct config *config, const struct options *option
 	int r = 0;
 
 	for (uint32_t i = 0; i < options->listen_count && r == 0; i++)
-		r = config_add_listen(config, options->listen[i]);
+		r = config_add_listen(config, options->listen[i], "--listen");
 	if (r == 0)
 		r = config_check(config);
 	if (options->mode == MODE_PRINT)
 		return r;
 	while (config->listen_count > of_file)
-		free(config->listen[--config->listen_count]);
+		config_drop_listen(config);
 	return r;
 }
 

@@ -22,13 +22,17 @@ static void slurp(int64_t pid, const char *name, char *text, size_t size)
 	(void)close(fd);
 }
 
-static uint64_t read_rss(int64_t pid)
+static void read_memory(int64_t pid, struct procfs *procfs)
 {
+	const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+	uint64_t resident, shared;
 	char text[128];
-	uint64_t pages = 0;
 
 	slurp(pid, "statm", text, sizeof text);
-	return sscanf(text, "%*u %" SCNu64, &pages) == 1 ? pages * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
+	if (sscanf(text, "%*u %" SCNu64 " %" SCNu64, &resident, &shared) != 2)
+		return;
+	procfs->rss = resident * page;
+	procfs->own = resident > shared ? (resident - shared) * page : 0;
 }
 
 /* utime and stime are the 12th and 13th word behind the program's name, which may hold anything, also ')'. */
@@ -46,7 +50,11 @@ static double read_cpu(int64_t pid)
 
 struct procfs procfs_read(int64_t pid)
 {
+	struct procfs procfs = {0};
+
 	if (pid <= 0)
-		return (struct procfs){0};
-	return (struct procfs){.rss = read_rss(pid), .cpu_s = read_cpu(pid)};
+		return procfs;
+	read_memory(pid, &procfs);
+	procfs.cpu_s = read_cpu(pid);
+	return procfs;
 }

@@ -43,7 +43,7 @@ int reload_open_listeners(struct daemon *daemon, const struct config *config, ch
 	TAILQ_FOREACH(listener, &daemon->listeners, link)
 		listener->wanted = false;
 	for (uint32_t i = 0; i < config->listen_count && r == 0; i++)
-		r = listener_open(daemon, config->listen[i], fault, fault_size);
+		r = listener_open(daemon, config->listen[i].text, fault, fault_size);
 	for (uint32_t i = 0; i < daemon->extra_listen_count && r == 0; i++)
 		r = listener_open(daemon, daemon->extra_listen[i], fault, fault_size);
 	if (r == 0 && config->listen_count + daemon->extra_listen_count == 0 && TAILQ_EMPTY(&daemon->listeners))
@@ -136,7 +136,7 @@ static void update_pool(struct pool *pool, struct config_pool *section, struct d
 static bool can_hand_over(const struct pool *pool, const struct config_pool *section)
 {
 	const struct template *template = pool->owner;
-	return pool->has_snapshot && template->section.isolation == ISOLATION_PROCESS &&
+	return template->section.isolation == ISOLATION_PROCESS &&
 	       section->isolation == ISOLATION_PROCESS && !strcmp(template->section.class, section->class);
 }
 

@@ -130,6 +130,11 @@ static int on_hello(struct request *request)
 static int on_ping(struct request *request)
 {
 	const struct span params = request->rpc->params;
+
+	if (scan_nesting(params.bytes, params.size) > SCAN_LEVELS + 1) {
+		error_say(&request->error, ERROR_BAD_REQUEST, RAN_NO, "a value is nested deeper than %d levels", SCAN_LEVELS);
+		return -1;
+	}
 	return request->result->callback(request->result->data, (const char *)params.bytes, params.size);
 }
 

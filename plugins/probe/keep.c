@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PAGE = 4096, STATE_PARTS = 3 };
+enum { PAGE = 4096, STATE_PARTS = 4 };
 
 static const msgpack_object nil = {.type = MSGPACK_OBJECT_NIL};
 
@@ -165,6 +165,7 @@ int probe_snapshot(void *self, struct objpool_call *call, msgpack_packer *state)
 	put_kept(state, &probe->kept);
 	msgpack_pack_uint64(state, probe->counter);
 	put_series(state, &probe->list);
+	put_series(state, &probe->ended);
 	return 0;
 }
 
@@ -172,7 +173,16 @@ static bool is_state(const msgpack_object *state)
 {
 	const msgpack_object *parts = state->via.array.ptr;
 	return state->type == MSGPACK_OBJECT_ARRAY && state->via.array.size == STATE_PARTS &&
-	       parts[1].type == MSGPACK_OBJECT_POSITIVE_INTEGER && parts[2].type == MSGPACK_OBJECT_ARRAY;
+	       parts[1].type == MSGPACK_OBJECT_POSITIVE_INTEGER && parts[2].type == MSGPACK_OBJECT_ARRAY &&
+	       parts[3].type == MSGPACK_OBJECT_ARRAY;
+}
+
+static int add_all(struct series *series, const msgpack_object_array *array)
+{
+	for (uint32_t i = 0; i < array->size; i++)
+		if (series_add(series, &array->ptr[i]) < 0)
+			return -1;
+	return 0;
 }
 
 int probe_restore(void *self, struct objpool_call *call, const msgpack_object *state)
@@ -180,11 +190,10 @@ int probe_restore(void *self, struct objpool_call *call, const msgpack_object *s
 	struct probe *probe = self;
 
 	if (!is_state(state))
-		return objpool_fail(call, "ProbeError", "the state is not [value, count, list]");
+		return objpool_fail(call, "ProbeError", "the state is not [value, count, list, ended]");
 	const msgpack_object *parts = state->via.array.ptr;
 	probe->counter = parts[1].via.u64;
-	for (uint32_t i = 0; i < parts[2].via.array.size; i++)
-		if (series_add(&probe->list, &parts[2].via.array.ptr[i]) < 0)
-			return objpool_fail(call, "MemoryError", "out of memory");
+	if (add_all(&probe->list, &parts[2].via.array) < 0 || add_all(&probe->ended, &parts[3].via.array) < 0)
+		return objpool_fail(call, "MemoryError", "out of memory");
 	return keep(call, &probe->kept, &parts[0]);
 }

@@ -4,6 +4,7 @@ import os
 import pathlib
 import re
 import signal
+import time
 
 from harness import is_alive, wait_for
 
@@ -311,6 +312,30 @@ def test_recycling_by_memory(start):
         client.value("p:0.allocate", 150 << 20)
         wait_for(lambda: not is_alive(pid), lambda: "the large one to be replaced")
         assert client.value("p:all.generation") == [2, 1]
+
+
+def test_shared_memory_is_nobody_s_own(start):
+    """An argument larger than max_rss, which the workers look at together, is no reason to replace them."""
+    daemon = start({"p": {"workers": 2, "max_rss": "30M"}})
+    with daemon.client() as client:
+        pids = set(client.value("p:all.pid"))
+        blob = b"x" * (60 << 20)
+        until = time.monotonic() + 2.5  # the daemon looks twice a second
+        while time.monotonic() < until:
+            assert client.value("p:all.sum", blob) == [120 * len(blob)] * 2
+        assert set(client.value("p:all.pid")) == pids
+
+
+def test_an_instance_is_told_of_a_session_that_ended_while_it_took_over(start):
+    daemon = start({"p": {"workers": 1}})
+    with daemon.client() as client:
+        for _ in range(20):
+            with daemon.client() as gone:
+                session = gone.value("objpool.hello")["session"]
+                gone.value("p.count")
+                restart = client.start("objpool.restart", "p")
+            assert client.wait(restart) == (None, {"restarted": 1})
+            wait_for(lambda: session in client.value("p.ended"), lambda: "the class to be told")
 
 
 # ---- a size that follows the load ----

@@ -300,7 +300,7 @@ static inline bool objpool_cancelled(const struct objpool_call *call)
 
 /*
  * Tells the caller how far the call is; total 0: unknown; text may be NULL. Does nothing when the caller did not ask, and
- * sends a few a second at most: call it as often as you like. Returns 0, or -ENOSYS from a host that lacks it.
+ * sends twenty a second at most: call it as often as you like. Returns 0, or -ENOSYS from a host that lacks it.
  */
 static inline int objpool_progress(struct objpool_call *call, uint64_t done, uint64_t total, const char *text)
 {
@@ -362,7 +362,8 @@ static inline int objpool_yield(struct objpool_call *call, const void *msgpack, 
  * it (then msgpack may be NULL), and frees it. Returns 0, or -ECANCELED: its caller had given up, nobody has been
  * given the value, and the call is freed all the same (OBJPOOL_GONE will not come for it any more).
  *
- * What is still deferred when the worker ends is answered with WORKER_LOST by the daemon.
+ * What is still deferred when the worker ends is answered by the daemon: with UNAVAILABLE at an orderly end, else with
+ * WORKER_LOST.
  */
 static inline struct objpool_call *objpool_defer(struct objpool_call *call, uint64_t wake_at)
 {
