@@ -22,3 +22,19 @@ $(B)/bench/%: bench/%.c bench/bench.h bench/multi.h
 
 $(addprefix $(B)/bench/,stream turns pong waiters): bench/wire.h
 $(B)/bench/client: $(B)/libobjpool.a
+
+# The peers of Python's are from PyPI, in an environment of their own. make bench-python BENCH_PYTHON=--quick: in a minute, nothing written
+PEERS := $(B)/bench/python-peers
+BENCH_PYTHON = --markdown docs/BENCHMARKS.md
+
+.PHONY: bench-python
+bench-python: all $(PEERS)/installed # objpool's Python client beside other pools; writes docs/BENCHMARKS.md, Python
+	@sh scripts/deps.sh build test bench-python
+	/usr/bin/python3 bench/python/run.py --build $(B) --venv $(PEERS) $(BENCH_PYTHON)
+
+$(PEERS)/installed: bench/python/requirements.txt
+	@sh scripts/deps.sh bench-python
+	/usr/bin/python3 -m venv --clear --system-site-packages $(PEERS)
+	@grep -v '^#' $< | while read -r package; do \
+		$(PEERS)/bin/python -m pip install -q "$$package" || echo "not installed: $$package" >&2; done
+	@touch $@

@@ -396,7 +396,9 @@ def write_markdown(bench, path, command):
              "which `relay` and `memcpy` don't.", *doubt(bench), "", "| work | objpool | beside |", "|---|---:|---|"]
     lines += [f"| {' | '.join(row)} |" for row in bench.rows]
     lines += goals.lines(bench.figures)
-    pathlib.Path(path).write_text("\n".join(lines) + "\n")
+    path = pathlib.Path(path)
+    others = path.read_text().partition("\n## Python\n") if path.exists() else ("", "", "")     # by bench/python
+    path.write_text("\n".join(lines) + "\n" + "".join(others[1:]))
 
 
 def main():

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Installs what is missing to build, test, measure and check objpool on Debian 12.
-#   scripts/deps.sh [build] [test] [bench] [lint]      (no argument: build)
+#   scripts/deps.sh [build] [test] [bench] [lint] [bench-python]      (no argument: build)
 # Calls apt-get only when something is missing, and sudo only when not root. The servers that `bench` brings are neither
 # started nor enabled: the benchmarks start their own.
 set -eu
@@ -11,6 +11,7 @@ build='build-essential pkg-config libevent-dev libmsgpack-dev libsystemd-dev lib
 test='libcmocka-dev python3-msgpack python3-pytest python3-numpy python3-cloudpickle python3-dill systemd-container procps'
 bench='gearman-job-server libgearman-dev nats-server libnats-dev redis-server redis-tools libhiredis-dev'
 lint='clang clang-format clang-tidy cppcheck libclang-rt-14-dev mandoc'
+bench_python='python3-venv'
 servers='gearman-job-server nats-server redis-server'
 
 usage() {
@@ -48,6 +49,7 @@ for group; do
 	test) wanted="$wanted $test" ;;
 	bench) wanted="$wanted $bench" ;;
 	lint) wanted="$wanted $lint" ;;
+	bench-python) wanted="$wanted $bench_python" ;;
 	*) usage ;;
 	esac
 done

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What run.py has measured, as the section "Python" of docs/BENCHMARKS.md; what is to be reached, and what the rows mean."""
+import datetime
+import os
+import platform
+import statistics
+import subprocess
+
+from contestants import CONTESTANTS
+
+HEADING = "## Python"
+SCALE = {"items/s": None, "µs": 1e6, "ms": 1e3}
+NATIVE = "native"
+TIE = 0.97      # of rounds that differ by more than this themselves
+
+# Row, who of ours, peer, at least so many times as fast.
+GOALS = [
+    ("imap", "compat-multiprocess", "multiprocessing", 5),
+    ("imap", NATIVE, "multiprocessing", 5),
+    ("p50", "compat-multiprocess", "multiprocessing", 2),
+    ("p50", NATIVE, "multiprocessing", 2),
+    ("broadcast", "compat-multiprocess", "multiprocessing", 10),
+    ("broadcast", NATIVE, "multiprocessing", 10),
+]
+NOT_A_GOAL = {"life", "relife"}
+
+
+def text(bench, seconds):
+    rows = bench.rows
+    lines = [HEADING, "", *head(bench, seconds), ""]
+    lines += summary(rows)
+    for key, row in rows.items():
+        lines += ["", f"### {row.title[0].upper()}{row.title[1:]}", ""]
+        lines += memory_table(row) if key == "endless" else table(row)
+    return "\n".join(lines) + "\n" + NOTES
+
+
+def head(bench, seconds):
+    others = bench.others()
+    return [
+        f"Written by `make bench-python` on {datetime.date.today()}: {os.cpu_count()} CPUs ({processor()}), {memory():.0f} GiB, Linux {os.uname().release}; "
+        f"{version(bench)}; Python {platform.python_version()} for objpool and the standard library; the same with", f"{packages(bench)} for the peers. "
+        f"{bench.size.rounds} rounds, in {seconds:.0f} s.", "",
+        f"**While none of the contestants did anything, other programs kept {others:.0%} of this machine busy.** "
+        + ("Absolute figures are therefore too slow, and single rounds may be far off; the ratios are of turns that follow each other in one round, and hold better."
+           if others >= 0.05 else "So it was nearly at rest."),
+        *(f"\n{CONTESTANTS[name].title} did not take part: {why}." for name, why in bench.absent.items()),
+    ]
+
+
+def processor():
+    with open("/proc/cpuinfo") as info:
+        return next((line.partition(":")[2].strip() for line in info if line.startswith("model name")), platform.machine())
+
+
+def memory():
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2 ** 30
+
+
+def version(bench):
+    return subprocess.run([bench.build / "objpoold", "--version"], capture_output=True, text=True).stdout.strip()
+
+
+def packages(bench):
+    wanted = ["objectproxypool", "py_stateful_map", "multiprocess", "dill", "pyparallelize", "joblib", "mpire", "ray", "numpy"]
+    code = "import importlib.metadata as m\nfor n in %r:\n try: print(n, m.version(n))\n except m.PackageNotFoundError: pass" % wanted
+    done = subprocess.run([bench.venv / "bin" / "python", "-c", code], capture_output=True, text=True)
+    return ", ".join(done.stdout.splitlines())
+
+
+# Tables
+
+def figure(seconds, unit):
+    return 1 / seconds if SCALE[unit] is None else seconds * SCALE[unit]
+
+
+def shown(value):
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+
+
+def ratio(row, ours, peer):
+    """Median, least and most of the rounds' ratios; None: not measured together."""
+    values = row.times_as_fast(ours, peer) if ours else []
+    return (statistics.median(values), min(values), max(values)) if values else None
+
+
+def ratio_text(row, ours, peer):
+    found = ratio(row, ours, peer)
+    return f"**{found[0]:.3g} ×** ({found[1]:.3g} to {found[2]:.3g})" if found else ""
+
+
+def table(row):
+    lines = [f"| | {row.unit}, median | best | its drop-in is so many times as fast | objpool's own client |", "|---|---:|---:|---:|---:|"]
+    names = [name for name in CONTESTANTS if row.seconds(name) or name in row.failures]
+    most = max(row.counts.values(), default=0)
+    for name in names:
+        title, drop_in = CONTESTANTS[name].title, CONTESTANTS[name].drop_in
+        seconds = row.seconds(name)
+        if not seconds:
+            lines.append(f"| {title} | {row.failures[name]} | | | |")
+            continue
+        if row.counts.get(name, most) < most:
+            title += f" ({row.counts[name]:,} of them)"
+        lines.append(f"| {title} | {shown(figure(statistics.median(seconds), row.unit))} | {shown(figure(min(seconds), row.unit))} | "
+                     f"{ratio_text(row, drop_in, name)} | {ratio_text(row, NATIVE, name) if drop_in else ''} |")
+    return lines
+
+
+def memory_table(row):
+    lines = ["| | MiB after a quarter of the time | at its end | items taken | items read ahead |", "|---|---:|---:|---:|---:|"]
+    for name, (first, last, taken, read) in row.counts.items():
+        lines.append(f"| {CONTESTANTS[name].title} | {first:.1f} | {last:.1f} | {taken:,} | {read - taken:,} |")
+    for name, why in row.failures.items():
+        lines.append(f"| {CONTESTANTS[name].title} | {why} | | | |")
+    return lines
+
+
+# What is to be reached
+
+def summary(rows):
+    lines = ["### What it must reach", "", "| | beside | to reach | reached | |", "|---|---|---:|---:|---|"]
+    goals = [goal for goal in map(lambda g: goal_line(rows, *g), GOALS) if goal]
+    slower = [line for key, row in rows.items() if key not in NOT_A_GOAL | {"endless"} for line in nowhere_slower(row)]
+    return lines + sorted(goals + slower, key=lambda line: "**no**" not in line)
+
+
+def goal_line(rows, key, ours, peer, least):
+    found = ratio(rows[key], ours, peer) if key in rows else None
+    return found and verdict(f"{rows[key].title}: {CONTESTANTS[ours].title}", CONTESTANTS[peer].title, least, found[0], found[0] >= least)
+
+
+def nowhere_slower(row):
+    """A line for each that is faster than ours, and one for all others together."""
+    missed, least = [], None
+    for peer, contestant in CONTESTANTS.items():
+        for ours in filter(None, {contestant.drop_in: 1, contestant.drop_in and NATIVE: 1}):
+            found = ratio(row, ours, peer)
+            if not found or peer == "threads":
+                continue
+            if found[0] < TIE:
+                missed.append(verdict(f"{row.title}: {CONTESTANTS[ours].title}", contestant.title, 1, found[0], False))
+            elif least is None or found[0] < least[0]:
+                least = found[0], ours, contestant.title
+    if least:
+        others = "all others" if missed else "all"
+        missed.append(verdict(row.title, f"{others}; the nearest: {least[2]}", 1, least[0], True))
+    return missed
+
+
+def verdict(what, beside, least, reached, well):
+    return f"| {what} | {beside} | ≥ {least} × | {reached:.3g} × | {'yes' if well else '**no**'} |"
+
+
+def write(path, section):
+    """In place of the section that is there; after all else."""
+    before = path.read_text().partition(f"\n{HEADING}\n")[0].rstrip("\n")
+    path.write_text(f"{before}\n\n{section}")
+
+
+NOTES = """
+"""
