@@ -101,11 +101,15 @@ check: # all tests
 	@$(MAKE) --no-print-directory -s all
 	@$(MAKE) --no-print-directory unit sim python-check integration
 
+# Most tests wait for something: more of them at once than there are CPUs.
+PYTEST = /usr/bin/python3 -m pytest -q -p no:cacheprovider -n $(TEST_JOBS) --dist loadfile
+TEST_JOBS ?= 3
+
 integration: all # a real daemon for each test
-	OBJPOOL_BUILD=$(B) /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/integration
+	OBJPOOL_BUILD=$(B) $(PYTEST) tests/integration
 
 python-check: all # the Python client, a real daemon for each test
-	OBJPOOL_BUILD=$(B) /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/python
+	OBJPOOL_BUILD=$(B) $(PYTEST) tests/python
 
 clean: # remove what was built
 	rm -rf build build-*

@@ -32,6 +32,7 @@ static void let_others_in(struct slot *slot)
 	slot->leased = NULL;
 	scheduler_relist(slot);
 	pool_wake(slot->pool);
+	slot->pool->core->ops->slot_changed(slot); /* it may be waited for to be replaced */
 }
 
 static void say_lost(const struct lease *lease, struct error *error)

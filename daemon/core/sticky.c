@@ -16,12 +16,6 @@ void sticky_init(struct stickies *stickies)
 	TAILQ_INIT(&stickies->list);
 }
 
-/* It is on its way: what it replaces is still there. */
-static bool is_replacing(const struct sticky *sticky)
-{
-	return sticky->call && sticky->mode == STICKY_REPLACE;
-}
-
 static void sticky_free(struct pool *pool, struct sticky *sticky)
 {
 	struct stickies *stickies = &pool->stickies;
@@ -29,7 +23,6 @@ static void sticky_free(struct pool *pool, struct sticky *sticky)
 	TAILQ_REMOVE(&stickies->list, sticky, link);
 	stickies->count--;
 	stickies->bytes -= sticky->bytes->capacity + STICKY_OVERHEAD;
-	stickies->replacing -= is_replacing(sticky);
 	if (sticky->call)
 		sticky->call->remembered = NULL;
 	block_unref(sticky->bytes);
@@ -58,7 +51,7 @@ uint32_t sticky_forget(struct pool *pool, struct span method)
 
 /* ---- replacing ---- */
 
-/* Does `late`, once it has run, make `early` count no more? */
+/* Does `late` make `early` count no more? Once it has run: until then, it may still be refused. */
 static bool replaces(const struct sticky *late, const struct sticky *early)
 {
 	return late->mode == STICKY_REPLACE && late->number > early->number && same_method(early, late->name);
@@ -136,7 +129,6 @@ int sticky_remember(struct pool *pool, struct call *call, enum sticky_mode mode,
 	sticky->number = ++stickies->last;
 	sticky->call = call;
 	call->remembered = sticky;
-	stickies->replacing += is_replacing(sticky);
 	stickies->bytes += sticky->bytes->capacity + STICKY_OVERHEAD;
 	stickies->count++;
 	TAILQ_INSERT_TAIL(&stickies->list, sticky, link);
@@ -145,15 +137,12 @@ int sticky_remember(struct pool *pool, struct call *call, enum sticky_mode mode,
 
 void sticky_on_call_end(struct pool *pool, struct call *call, bool refused)
 {
-	struct stickies *stickies = &pool->stickies;
-
 	if (!call->remembered)
 		return;
 	if (refused) {
 		sticky_free(pool, call->remembered);
 		return;
 	}
-	stickies->replacing -= is_replacing(call->remembered);
 	call->remembered->call = NULL;
 	forget_replaced(pool, call->remembered);
 }
@@ -205,28 +194,9 @@ void sticky_hand_on(struct slot *slot, struct slot *successor)
 	}
 }
 
-/* Has the slot's instance got it, or will with what is replayed now? Else it runs there as a task, in its turn. */
-static bool counts_in(const struct slot *slot, const struct sticky *sticky)
-{
-	return !(sticky->call && waits_as_task(slot, sticky->call));
-}
-
-static bool is_replaced_in(const struct slot *slot, const struct sticky *sticky)
-{
-	const struct stickies *stickies = &slot->pool->stickies;
-	const struct sticky *late = TAILQ_LAST(&stickies->list, sticky_list);
-
-	for (uint32_t found = 0; found < stickies->replacing && late != sticky; late = TAILQ_PREV(late, sticky_list, link)) {
-		found += is_replacing(late);
-		if (is_replacing(late) && replaces(late, sticky) && counts_in(slot, late))
-			return true;
-	}
-	return false;
-}
-
 static bool is_due(const struct slot *slot, const struct sticky *sticky, uint64_t since)
 {
-	return sticky->number > since && counts_in(slot, sticky) && !is_replaced_in(slot, sticky);
+	return sticky->number > since && !(sticky->call && waits_as_task(slot, sticky->call));
 }
 
 static void put_head(struct sendq *out, uint8_t *(*pack)(uint8_t *, uint32_t), uint32_t n)

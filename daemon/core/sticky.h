@@ -39,7 +39,6 @@ struct stickies {
 	uint64_t last;           /* number */
 	uint64_t bytes;          /* that they take */
 	uint32_t count;
-	uint32_t replacing;      /* of them, on their way: what they replace is still there */
 };
 
 void sticky_init(struct stickies *stickies);

@@ -63,7 +63,9 @@ uint32_t successor_allows(const struct slot *slot, uint32_t tasks)
 /* Its successor is ready. Has the time come? */
 static bool is_over(const struct slot *old)
 {
-	return old->plan == PLAN_STAY && !old->leased && !(old->successor->early && calls_left(old) > 0);
+	const struct slot *successor = old->successor;
+	const bool awaited = successor->queue.count > 0; /* by sticky calls that the old one had not begun */
+	return old->plan == PLAN_STAY && (!successor->early || awaited || calls_left(old) == 0);
 }
 
 static void retire(struct slot *old)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * successor: a new instance for a slot that is up before the old one goes. It is built aside, with a number of its own
- * generation, while the old one serves. Once it is ready, and the old one has had its calls and is not leased, the old one
+ * generation, while the old one serves. Once it is ready, and the old one has had its calls, the old one
  * is given nothing more, finishes what it has, hands its state over if the class can, and the successor takes its place.
  *
  *   old   READY ------------> retires: finishes what it has --snapshot--> stops

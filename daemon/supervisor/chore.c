@@ -122,6 +122,8 @@ static void run_rolling(struct chore *chore)
 
 	for (; chore->slot < pool->size; chore->slot++) {
 		struct slot *slot = pool->slots[chore->slot];
+		if (!chore->begun && slot->leased)
+			return; /* until it is given back */
 		if (!chore->begun) {
 			chore->begun = true;
 			chore->generation = slot_restart(slot);

@@ -46,10 +46,15 @@ static struct daemon *daemon_of(const struct pool *pool)
 	return container_of(pool->core, struct daemon, core);
 }
 
+/* A successor serves once it has taken the place. */
 static void log_changed(const struct slot *slot)
 {
-	if (slot->state == SLOT_READY)
-		log_slot(LOG_INFO, slot, "ready, pid %lld, generation %llu", (long long)slot->pid, (unsigned long long)slot->generation);
+	struct worker *worker = slot->owner;
+
+	if (slot->state != SLOT_READY || slot->predecessor || worker->announced)
+		return;
+	worker->announced = true;
+	log_slot(LOG_INFO, slot, "ready, pid %lld, generation %llu", (long long)slot->pid, (unsigned long long)slot->generation);
 }
 
 static void on_slot_changed(struct slot *slot)

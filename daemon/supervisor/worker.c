@@ -65,7 +65,7 @@ void worker_start(struct slot *slot)
 		log_slot(LOG_ERR, slot, "out of memory");
 		return;
 	}
-	worker->kill_wanted = false;
+	worker->kill_wanted = worker->announced = false;
 	worker->forked_at = worker->daemon->core.now;
 	template_fork(template_of(worker), worker);
 }

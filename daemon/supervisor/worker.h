@@ -32,6 +32,7 @@ struct worker {
 	struct lines *output;
 	uint64_t forked_at;
 	struct slowlog_task slow;
+	bool announced;      /* the log knows that it serves */
 };
 
 /* core_ops: the slot's. */

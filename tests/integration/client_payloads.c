@@ -254,7 +254,7 @@ static int failures(struct objpool *pool)
 	objpool_result_free(&result);
 	options.timeout_ms = 30;
 	for (int i = 0; i < 3; i++) {
-		const struct objpool_bytes seconds = {"\x91\xcb\x3f\xc9\x99\x99\x99\x99\x99\x9a", 10}; /* 0.2 */
+		const struct objpool_bytes seconds = {"\x91\xcb\x3f\xe3\x33\x33\x33\x33\x33\x33", 10}; /* 0.6 */
 		EXPECT(objpool_call_async(pool, "p:all.sleep_hard", seconds, NULL, ignore, NULL, NULL) == 0);
 		EXPECT(objpool_call(pool, i == 2 ? "p:all.echo" : "p.echo", objpool_packed(&args), &options, &result) == -EREMOTEIO);
 		objpool_result_free(&result);

@@ -38,6 +38,7 @@ def test_kwargs_per_slot_and_positional_arguments(start):
 def test_a_constructor_that_fails_leaves_nothing_behind(start):
     daemon = start({})
     with daemon.client() as client:
+        client.value("objpool.ping")  # it has been accepted
         before = daemon.descriptors()
         error, _ = make(client, workers=3, kwargs={"fail": "no licence", "fail_slots": [1]})
         assert error.startswith("FAILED: pool made could not be created: ") and "no licence" in error

@@ -248,8 +248,7 @@ def test_a_client_that_never_reads_large_results(start):
         c.value("p:all.calls")
         census = Census(daemon, c)
         with daemon.client() as deaf:
-            for i in range(200):
-                deaf.start("p.blob", MIB)
+            deaf.send_raw(b"".join(msgpack.packb([0, i, "p.blob", [MIB]]) for i in range(200)))  # at once: soon it is not read any more
             assert c.value("p.echo", pattern(MIB)) == pattern(MIB)
             assert daemon.rss() < 200 * MIB
         census.check()

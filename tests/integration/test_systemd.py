@@ -291,7 +291,7 @@ def test_a_call_starts_the_service(fresh):
     before = fresh.run("stat", "-c", "%U:%G %a %i", SOCKET).stdout
     assert before.startswith("objpool:objpool 660 ")
     assert fresh.call("box.echo", 7) == 7
-    assert fresh.active() == "active"
+    wait_for("the unit to be active", lambda: fresh.active() == "active")  # it may answer before systemd has read READY
     assert fresh.run("stat", "-c", "%U:%G %a %i", SOCKET).stdout == before, "the daemon made its own socket"
 
 
