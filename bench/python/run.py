@@ -42,8 +42,9 @@ class Player:
         self.name = name
         self._place = tempfile.TemporaryDirectory(prefix="objpool-bench-", ignore_cleanup_errors=True)
         environ = {**os.environ, "OBJPOOL_BENCH": self._place.name, "OBJPOOL_BIN": str(bench.build), "PYTHONPATH": f"{CHECKOUT}/client/python",
-                   "PYTHONDONTWRITEBYTECODE": "1", "RAY_USAGE_STATS_ENABLED": "0"}
-        environ.pop("OBJPOOL_ADDRESS", None)
+                   "RAY_USAGE_STATS_ENABLED": "0"}
+        for variable in "OBJPOOL_ADDRESS", "PYTHONDONTWRITEBYTECODE":    # modules are compiled, as those of installed packages are
+            environ.pop(variable, None)
         self._log = open(f"{self._place.name}/log", "wb+")
         self._process = subprocess.Popen([bench.python(name), str(HERE / "player.py"), name], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                          stderr=self._log, env=environ, start_new_session=True)
