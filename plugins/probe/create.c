@@ -16,7 +16,7 @@ enum { PRELOAD_BYTE = 0x5a };
 /* What the constructor is told. All borrowed. */
 struct orders {
 	const msgpack_object *fail, *fail_slots, *fail_times_file, *sleep, *crash, *exit, *preload_bytes, *preload_fail, *tag,
-		*snapshot_fail, *lease_fail, *destroy_file;
+		*snapshot_fail, *lease_fail, *destroy_file, *snapshot_sleep;
 };
 
 /* Filled in the template, then only read. */
@@ -28,14 +28,15 @@ static int read_orders(struct objpool_call *call, probe_args *args, struct order
 	static const char *const names[] = {"fail",	     "fail_slots",   "fail_times_file", "sleep",
 					    "crash",	     "exit",	     "preload_bytes",	"preload_fail",
 					    "tag",	     "snapshot_fail", "lease_fail",	"destroy_file",
+					    "snapshot_sleep",
 					    NULL};
-	const msgpack_object *v[12] = {NULL};
+	const msgpack_object *v[13] = {NULL};
 
 	if (objpool_take(call, args, names, 0, v) < 0)
 		return -1;
 	*orders = (struct orders){.fail = v[0], .fail_slots = v[1], .fail_times_file = v[2], .sleep = v[3], .crash = v[4],
 				  .exit = v[5], .preload_bytes = v[6], .preload_fail = v[7], .tag = v[8],
-				  .snapshot_fail = v[9], .lease_fail = v[10], .destroy_file = v[11]};
+				  .snapshot_fail = v[9], .lease_fail = v[10], .destroy_file = v[11], .snapshot_sleep = v[12]};
 	return 0;
 }
 
@@ -170,7 +171,8 @@ static int remember(struct objpool_call *call, const struct orders *orders, stru
 {
 	if (orders->tag && keep(call, &probe->tag, orders->tag) < 0)
 		return -1;
-	if (want_bool(call, "snapshot_fail", orders->snapshot_fail, &probe->snapshot_fail) < 0 ||
+	if (want_seconds(call, orders->snapshot_sleep, &probe->snapshot_sleep) < 0 ||
+	    want_bool(call, "snapshot_fail", orders->snapshot_fail, &probe->snapshot_fail) < 0 ||
 	    want_text(call, "lease_fail", orders->lease_fail, &probe->lease_fail) < 0)
 		return -1;
 	return want_text(call, "destroy_file", orders->destroy_file, &probe->destroy_file);

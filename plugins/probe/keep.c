@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Methods that keep something: a value, a count, a list, memory; and the state that a replaced instance hands on. */
 #include "plugins/probe/arguments.h"
+#include "plugins/probe/clock.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -159,6 +160,7 @@ int probe_snapshot(void *self, struct objpool_call *call, msgpack_packer *state)
 {
 	const struct probe *probe = self;
 
+	sleep_until(end_of(probe->snapshot_sleep));
 	if (probe->snapshot_fail)
 		return objpool_fail(call, "ProbeError", "told to fail by snapshot_fail");
 	msgpack_pack_array(state, STATE_PARTS);

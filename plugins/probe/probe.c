@@ -76,7 +76,7 @@ static const struct objpool_class probe_class = {
 	.doc = "Does what it is told, bad things too: for tests, not for production.",
 	.signature = "(*, fail: str = None, fail_slots: [int] = None, fail_times_file: str = None, sleep: float = 0, "
 		     "crash: bool | int = False, exit: int = None, preload_bytes: int = 0, preload_fail: str = None, tag = None, "
-		     "snapshot_fail: bool = False, lease_fail: str = None, destroy_file: str = None)",
+		     "snapshot_fail: bool = False, snapshot_sleep: float = 0, lease_fail: str = None, destroy_file: str = None)",
 	.preload = probe_preload,
 	.create = probe_create,
 	.destroy = probe_destroy,

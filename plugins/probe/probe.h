@@ -47,6 +47,7 @@ struct probe {
 	/* What the constructor was told. */
 	msgpack_sbuffer tag;
 	bool snapshot_fail;
+	double snapshot_sleep; /* seconds */
 	char *lease_fail, *destroy_file; /* may be NULL */
 	uint32_t slot;
 	uint64_t generation;

@@ -327,15 +327,15 @@ def test_shared_memory_is_nobody_s_own(start):
 
 
 def test_an_instance_is_told_of_a_session_that_ended_while_it_took_over(start):
-    daemon = start({"p": {"workers": 1}})
+    daemon = start({"p": {"workers": 1, "kwargs": '{"snapshot_sleep": 0.3}'}})
     with daemon.client() as client:
-        for _ in range(20):
-            with daemon.client() as gone:
-                session = gone.value("objpool.hello")["session"]
-                gone.value("p.count")
-                restart = client.start("objpool.restart", "p")
-            assert client.wait(restart) == (None, {"restarted": 1})
-            wait_for(lambda: session in client.value("p.ended"), lambda: "the class to be told")
+        with daemon.client() as gone:
+            session = gone.value("objpool.hello")["session"]
+            gone.value("p.count")
+            restart = client.start("objpool.restart", "p")
+            wait_for(lambda: slots(gone)[0]["state"] == "stopping", lambda: "the snapshot")
+        assert client.wait(restart) == (None, {"restarted": 1})
+        wait_for(lambda: session in client.value("p.ended"), lambda: "the class to be told")
 
 
 # ---- a size that follows the load ----
