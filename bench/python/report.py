@@ -42,7 +42,7 @@ def head(bench, seconds):
     return [
         f"Written by `make bench-python` on {datetime.date.today()}: {os.cpu_count()} CPUs ({processor()}), {memory():.0f} GiB, Linux {os.uname().release}; "
         f"{version(bench)}; Python {platform.python_version()} for objpool and the standard library; the same with", f"{packages(bench)} for the peers. "
-        f"{bench.size.rounds} rounds, in {seconds:.0f} s.", "",
+        f"Up to {bench.size.rounds} rounds; {seconds:.0f} s in all.", "",
         f"**While none of the contestants did anything, other programs kept {others:.0%} of this machine busy.** "
         + ("Absolute figures are therefore too slow, and single rounds may be far off; the ratios are of turns that follow each other in one round, and hold better."
            if others >= 0.05 else "So it was nearly at rest."),
