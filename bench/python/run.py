@@ -22,13 +22,14 @@ from contestants import CONTESTANTS
 
 HERE = pathlib.Path(__file__).resolve().parent
 CHECKOUT = HERE.parent.parent
-LIMIT = 60      # seconds that a turn may take
+LIMIT = 30      # seconds that a turn may take
 OURS = [name for name, contestant in CONTESTANTS.items() if contestant.title.startswith("objpool")]
 
-# rounds; the seconds of a turn, roughly; the most items of a map and of an imap; calls; MiB; seconds of the endless input
-Size = collections.namedtuple("Size", "rounds seconds map imap calls mebibytes endless")
-FULL = Size(5, 2, 1_000_000, 100_000, 2000, 64, 4)
-QUICK = Size(2, 0.1, 100_000, 5_000, 200, 16, 0.5)
+# rounds; the seconds of all rounds of a row, after which no more begin; those of a turn, roughly; the most items of a map and of an imap; calls; MiB;
+# seconds of the endless input; whether those that keep working are started over and over
+Size = collections.namedtuple("Size", "rounds row seconds map imap calls mebibytes endless restart_noisy")
+FULL = Size(5, 60, 2, 1_000_000, 100_000, 2000, 64, 4, True)
+QUICK = Size(1, 5, 0.1, 100_000, 5_000, 200, 16, 0.5, False)
 
 
 class Failed(Exception):
@@ -42,8 +43,9 @@ class Player:
         self.name = name
         self._place = tempfile.TemporaryDirectory(prefix="objpool-bench-", ignore_cleanup_errors=True)
         environ = {**os.environ, "OBJPOOL_BENCH": self._place.name, "OBJPOOL_BIN": str(bench.build), "PYTHONPATH": f"{CHECKOUT}/client/python",
-                   "PYTHONDONTWRITEBYTECODE": "1", "RAY_USAGE_STATS_ENABLED": "0"}
-        environ.pop("OBJPOOL_ADDRESS", None)
+                   "RAY_USAGE_STATS_ENABLED": "0"}
+        for variable in "OBJPOOL_ADDRESS", "PYTHONDONTWRITEBYTECODE":    # modules are compiled, as those of installed packages are
+            environ.pop(variable, None)
         self._log = open(f"{self._place.name}/log", "wb+")
         self._process = subprocess.Popen([bench.python(name), str(HERE / "player.py"), name], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                          stderr=self._log, env=environ, start_new_session=True)
@@ -161,7 +163,10 @@ class Bench:
         """In each round each has its turn: turn(name, round) is its seconds, or several times."""
         times = {name: [] for name in names}
         row.sets.append(times)
+        began = time.monotonic()
         for number in range(self.size.rounds):
+            if number and time.monotonic() - began > self.size.row:
+                break
             self._look_at_others()
             for name in turned(list(times), number):
                 try:
@@ -281,8 +286,9 @@ class Bench:
                 self.latency()
             with self.playing(self.names(noisy), 4):
                 self.broadcast()
-            self.start(noisy)
-            self.endless(noisy)
+            if not noisy or self.size.restart_noisy:
+                self.start(noisy)
+                self.endless(noisy)
 
 
 def turned(names, number):

@@ -304,6 +304,21 @@ def test_many_threads_use_one_pool(pool):
     assert not failures and not any(thread.is_alive() for thread in threads)
 
 
+def test_large_messages_of_many_threads_stay_whole(pool):
+    """A large message lies in parts: the parts of another's don't come between them."""
+    results = {}
+
+    def run(number):
+        data = bytes([number]) * (200_000 + number)
+        results[number] = [pool.map(len, [data] * 8, 1) for _ in range(20)]
+    threads = [threading.Thread(target=run, args=(number,), daemon=True) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(SOON)
+    assert results == {number: [[200_000 + number] * 8] * 20 for number in range(4)}
+
+
 # What travels
 
 

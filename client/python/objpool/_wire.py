@@ -170,6 +170,14 @@ class Connection(Inbox):
         with self._write:
             self._flush()
 
+    def send_all(self, parts: List[bytes]) -> None:
+        """Sends messages that lie in several parts; nothing of another thread's comes between them."""
+        if self.lost is not None:
+            raise self._lost_again()
+        self._out.extend([(memoryview(part), [], None) for part in parts])
+        with self._write:
+            self._flush()
+
     def send_soon(self, data: bytes) -> None:
         """Sends it without waiting: now if there is room, else before the next thing that is sent."""
         if self.lost is not None:

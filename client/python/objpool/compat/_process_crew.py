@@ -288,8 +288,7 @@ class ProcessCrew:
         if not parts:
             return
         try:
-            for run in _joined(parts):
-                self._connection.send(run)
+            self._connection.send_all(list(_joined(parts)))
         except errors.ConnectionLost:
             pass        # all that is in flight has been told
         if self._connection.lost is not None:
