@@ -22,7 +22,7 @@ struct reader {
 
 static inline struct reader reader_of(struct span span)
 {
-	return (struct reader){.p = span.bytes, .end = span.bytes + span.size};
+	return (struct reader){.p = span.bytes, .end = span.size ? span.bytes + span.size : span.bytes}; /* NULL + 0 is undefined */
 }
 
 int read_array_long(struct reader *reader, uint32_t *count);

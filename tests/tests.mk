@@ -31,7 +31,7 @@ fuzz: # fuzz the scanner and the requests (clang; FUZZ_SECONDS=60 each)
 	@sh scripts/deps.sh build lint
 	@mkdir -p $(B)/fuzz
 	@set -e; for f in $(FUZZERS); do \
-		clang -std=gnu11 -D_GNU_SOURCE -g -O1 -fsanitize=fuzzer,address,undefined -I. -o $(B)/fuzz/$$f tests/fuzz/fuzz_$$f.c \
+		clang -std=gnu11 -D_GNU_SOURCE -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -I. -o $(B)/fuzz/$$f tests/fuzz/fuzz_$$f.c \
 			proto/*.c daemon/core/*.c -lmsgpackc; \
 		mkdir -p $(B)/fuzz/corpus-$$f; \
 		$(B)/fuzz/$$f -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=2048 $(B)/fuzz/corpus-$$f tests/fuzz/corpus/$$f; \

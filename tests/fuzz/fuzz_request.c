@@ -21,6 +21,17 @@ static void free_slot(struct slot *slot) { free(slot->board); }
 static const struct core_ops ops = {.client_wrote = nothing_client, .slot_wrote = nothing, .slot_start = start, .slot_kill = nothing,
 				    .slot_nudge = nothing, .slot_changed = nothing, .slot_free = free_slot, .pool_free = nothing_pool};
 
+static int take(struct client *client, struct rpc *rpc)
+{
+	if (rpc->type == RPC_NOTIFICATION && span_is(rpc->method, "objpool.feed"))
+		request_feed(client, rpc, NULL);
+	else if (rpc->type == RPC_NOTIFICATION && span_is(rpc->method, "objpool.feed_end"))
+		request_feed_end(client, rpc);
+	else
+		return (span_is(rpc->method, "objpool.call") ? request_full_call : request_call)(client, rpc, NULL);
+	return 0;
+}
+
 static void send_all(struct client *client, const uint8_t *bytes, size_t size)
 {
 	struct scan scan;
@@ -33,7 +44,7 @@ static void send_all(struct client *client, const uint8_t *bytes, size_t size)
 		const struct span message = {.bytes = bytes + at, .size = (size_t)scan.pos};
 		if (rpc_parse(message, &rpc) < 0 || rpc.type == RPC_RESPONSE)
 			return;
-		if ((span_is(rpc.method, "objpool.call") ? request_full_call : request_call)(client, &rpc, NULL) < 0)
+		if (take(client, &rpc) < 0)
 			return;
 	}
 }
@@ -41,7 +52,8 @@ static void send_all(struct client *client, const uint8_t *bytes, size_t size)
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
 	const struct core_limits limits = {.max_message = 1 << 20, .max_inflight = 100, .max_pending = 1 << 20, .max_unsent = 1 << 20};
-	const struct pool_settings settings = {100, NEVER, NEVER, NEVER};
+	const struct pool_settings settings = {.max_queue = 100, .max_sticky = 1 << 20, .start_timeout = NEVER, .stop_timeout = NEVER,
+					       .cancel_grace = NEVER, .max_age = NEVER, .workers_min = 3, .workers_max = 3, .idle_timeout = NEVER};
 	static const uint8_t ready[] = {0x91, FROM_READY};
 	struct core core;
 	struct client client;
@@ -59,7 +71,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	timers_run(&core.timers, core.now);
 	client_gone(&client);
 	struct slot *slots[3] = {pool->slots[0], pool->slots[1], pool->slots[2]};
-	pool_leave(pool);
+	pool_drop(pool, ERROR_CANCELLED, "the end");
 	for (uint32_t i = 0; i < 3; i++)
 		slot_on_gone(slots[i], 9, NULL);
 	core_free(&core);
