@@ -240,6 +240,8 @@ static int add_events(struct daemon *daemon)
 		      {SIGUSR2, on_restart_signal}, {SIGCHLD, on_child}};
 
 	for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+		if (wanted[i].signal != SIGCHLD)
+			(void)signal(wanted[i].signal, SIG_IGN); /* what libevent goes back to: one more, at the very end, changes nothing */
 		daemon->signals[i] = evsignal_new(daemon->base, wanted[i].signal, wanted[i].run, daemon);
 		if (!daemon->signals[i] || event_add(daemon->signals[i], NULL) < 0)
 			return -1;
