@@ -15,7 +15,7 @@ from multiprocessing import process
 
 from .. import _embedded, _values, _wire, errors
 from . import _travel
-from ._crew import APART, PICKLED
+from ._crew import APART, CALL, PICKLED, Task
 from ._errors import RemoteTraceback, WorkerLost
 
 _numbers = itertools.count(1)
@@ -41,6 +41,10 @@ class Call(_wire.Entry):
             task.finish(Answer(message, crew, self))
             crew.background.wanted.discard(self.id)
             self.task = None
+
+
+class Waited(_wire.Entry):
+    """A call whose caller waits for it: nobody else need know that it is done."""
 
 
 class Broadcast(_wire.Entry):
@@ -256,6 +260,42 @@ class ProcessCrew:
                 waiting, size = [], 0
         self._send(waiting)
 
+    def call(self, function, args, kwargs):
+        """function(*args, **kwargs) by whoever is free; the caller reads the answer."""
+        if not self._has_begun:
+            self._await_begin()
+        parts = self._message(Task([(args, kwargs)], None), self.work(function, CALL))
+        entry = Waited()
+        try:
+            if len(parts) > 2:
+                self._send_large(entry, f"{self.pool}.run", parts)
+            else:
+                self._send_small(entry, parts)
+            self._connection.wait(entry)
+        except BaseException:           # a signal handler's
+            if entry.message is None:
+                self._connection.cancel(entry)
+            raise
+        answer = Answer(entry.message, self, entry)()
+        if isinstance(answer, BaseException):
+            raise answer
+        results, failures, _ = answer
+        if failures:
+            raise failures[0]
+        return results[0]
+
+    def _send_small(self, entry, parts):
+        head = self._head_of(entry, self._method, parts)
+        try:
+            self._connection.send(b"".join((head, *parts)))
+        except errors.ConnectionLost:
+            pass
+        if self._connection.lost is not None:
+            self._connection.answer_all(self._connection.lost)
+
+    def _head_of(self, entry, method, parts):
+        return b"\x94\x00\xce" + self._connection.add(entry).to_bytes(4, "big") + method + sum(map(len, parts)).to_bytes(4, "big")
+
     def _ready_for(self, tasks):
         try:
             self._await_begin()
@@ -267,7 +307,7 @@ class ProcessCrew:
 
     def _enqueue(self, task, method, parts, waiting):
         entry = Call(task, self)
-        head = b"\x94\x00\xce" + self._connection.add(entry).to_bytes(4, "big") + method + sum(map(len, parts)).to_bytes(4, "big")
+        head = self._head_of(entry, method, parts)
         if task.job.in_background:
             self.background.wanted.add(entry.id)
         waiting += (head, *parts)
@@ -401,7 +441,7 @@ class ProcessCrew:
                 self._ended = error
         pending = self._connection.pending
         for msgid, entry in tuple(pending.items()):
-            if isinstance(entry, (Call, Broadcast)):
+            if isinstance(entry, (Call, Waited, Broadcast)):
                 pending.pop(msgid, None)
                 entry.answer([1, msgid, {"code": "CANCELLED", "message": str(error)}, None])
                 self._has_begun = False         # workers are at it still: they can't be used again
