@@ -7,6 +7,7 @@ import array
 import itertools
 import os
 import pickle
+import struct
 import sys
 import sysconfig
 import threading
@@ -15,13 +16,14 @@ from multiprocessing import process
 
 from .. import _embedded, _values, _wire, errors
 from . import _travel
-from ._crew import APART, CALL, PICKLED, Task
+from ._crew import APART, CALL, ONE, PICKLED
 from ._errors import RemoteTraceback, WorkerLost
 
 _numbers = itertools.count(1)
 PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 NO_LIMIT = 1 << 30
 AT_ONCE = 1 << 16
+_u32 = struct.Struct(">I").pack
 _GONE = {"code": "WORKER_LOST", "message": "the worker has gone"}
 
 
@@ -75,19 +77,25 @@ class Answer:
         self.message, self.crew, self.entry = message, crew, entry
 
     def __call__(self):
-        _, _, error, data = self.message
-        sent, self.entry.outgoing = self.entry.outgoing, None
-        if sent is not None and error is None:
-            sent.release()
-        if error is not None:
-            return self.crew.error_of(error)
-        try:
-            results, failures, elapsed = pickle.loads(_values.load(data))
-        except Exception as error:
-            return error
-        if type(results) is array.array:
-            results = results.tolist()
-        return results, failures and {index: rebuild(*failure) for index, failure in failures.items()}, elapsed
+        return decode(self.message, self.crew, self.entry)
+
+
+def decode(message, crew, entry):
+    """(results, failures, nanoseconds), or an exception."""
+    _, _, error, data = message
+    if entry.outgoing is not None:
+        if error is None:
+            entry.outgoing.release()
+        entry.outgoing = None
+    if error is not None:
+        return crew.error_of(error)
+    try:
+        results, failures, elapsed = pickle.loads(data if type(data) is bytes else _values.load(data))
+    except Exception as error:
+        return error
+    if type(results) is array.array:
+        results = results.tolist()
+    return results, failures and {index: rebuild(*failure) for index, failure in failures.items()}, elapsed
 
 
 def rebuild(data, text):
@@ -246,7 +254,7 @@ class ProcessCrew:
         waiting, size = [], 0
         for task in tasks:
             try:
-                parts = self._message(task, work)
+                parts = self._message(task.items, task.each, work)
             except Exception as error:
                 task.fail(error)
                 continue
@@ -264,19 +272,19 @@ class ProcessCrew:
         """function(*args, **kwargs) by whoever is free; the caller reads the answer."""
         if not self._has_begun:
             self._await_begin()
-        parts = self._message(Task([(args, kwargs)], None), self.work(function, CALL))
+        parts = self._message([(args, kwargs)], ONE, self.work(function, CALL))
         entry = Waited()
         try:
-            if len(parts) > 2:
-                self._send_large(entry, f"{self.pool}.run", parts)
+            if len(parts) == 2:
+                self._send_at_once(self._head_of(entry, self._method, parts) + parts[0] + parts[1])
             else:
-                self._send_small(entry, parts)
+                self._send_large(entry, f"{self.pool}.run", parts)
             self._connection.wait(entry)
         except BaseException:           # a signal handler's
             if entry.message is None:
                 self._connection.cancel(entry)
             raise
-        answer = Answer(entry.message, self, entry)()
+        answer = decode(entry.message, self, entry)
         if isinstance(answer, BaseException):
             raise answer
         results, failures, _ = answer
@@ -284,17 +292,8 @@ class ProcessCrew:
             raise failures[0]
         return results[0]
 
-    def _send_small(self, entry, parts):
-        head = self._head_of(entry, self._method, parts)
-        try:
-            self._connection.send(b"".join((head, *parts)))
-        except errors.ConnectionLost:
-            pass
-        if self._connection.lost is not None:
-            self._connection.answer_all(self._connection.lost)
-
     def _head_of(self, entry, method, parts):
-        return b"\x94\x00\xce" + self._connection.add(entry).to_bytes(4, "big") + method + sum(map(len, parts)).to_bytes(4, "big")
+        return b"\x94\x00\xce%b%b%b" % (_u32(self._connection.add(entry)), method, _u32(sum(map(len, parts))))
 
     def _ready_for(self, tasks):
         try:
@@ -327,38 +326,40 @@ class ProcessCrew:
     def _send(self, parts):
         if not parts:
             return
+        self._send_at_once(*_joined(parts))
+        if self.background.wanted and self._connection.lost is None:
+            self.background.start()
+            self.background.call()
+
+    def _send_at_once(self, *runs):
         try:
-            for run in _joined(parts):
+            for run in runs:
                 self._connection.send(run)
         except errors.ConnectionLost:
             pass        # all that is in flight has been told
         if self._connection.lost is not None:
             self._connection.answer_all(self._connection.lost)
-        elif self.background.wanted:
-            self.background.start()
-            self.background.call()
 
     def _method_of(self, selector):
         return _packed(f"{self.pool}{selector}.run") + b"\x91\xc6"
 
-    def _message(self, task, work):
+    def _message(self, items, each, work):
         if self._ended is not None:
             raise self._ended
         if work.error is not None:
             raise work.error
-        items, each = task.items, task.each
         if each == APART and not set(map(type, items)) <= _travel.ATOMS:
-            return self._message_apart(task, work)
+            return self._message_apart(items, work)
         large = [] if "numpy" in sys.modules else None
         data, names = self._sender.dumps((each, items), large)
         if names or large:
             return self._named(work, data, names, large)
         return work.head, data
 
-    def _message_apart(self, task, work):
+    def _message_apart(self, items, work):
         """Each item is pickled by itself, so that it is what it would be if it went alone."""
         pickled, names, failed = [], {}, None
-        for item in task.items:
+        for item in items:
             try:
                 data, more = self._sender.dumps(item)
             except Exception as error:
@@ -382,7 +383,7 @@ class ProcessCrew:
         if not self._has_begun and not self._ready_for(tasks):
             return
         try:
-            parts = self._message(tasks[0], work)
+            parts = self._message(tasks[0].items, tasks[0].each, work)
         except Exception as error:
             for task in tasks:
                 task.fail(error)
