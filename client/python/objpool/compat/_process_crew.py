@@ -14,7 +14,7 @@ import threading
 import types
 from multiprocessing import process
 
-from .. import _embedded, _values, _wire, errors
+from .. import _embedded, _files, _values, _wire, errors
 from . import _travel
 from ._crew import APART, CALL, ONE, PICKLED
 from ._errors import RemoteTraceback, WorkerLost
@@ -258,8 +258,14 @@ class ProcessCrew:
             except Exception as error:
                 task.fail(error)
                 continue
-            if len(parts) > 2:
-                self._send_large(Call(task, self), f"{self.pool}.run" if slot is None else f"{self.pool}:{slot}.run", parts)
+            if _goes_beside(parts):
+                self._send(waiting)
+                waiting, size = [], 0
+                entry = Call(task, self)
+                in_background = task.job.in_background
+                self._send_large(entry, f"{self.pool}.run" if slot is None else f"{self.pool}:{slot}.run", parts)
+                if in_background:
+                    self._await_in_background(entry)
                 continue
             self._enqueue(task, method, parts, waiting)
             size += sum(map(len, parts))
@@ -275,10 +281,10 @@ class ProcessCrew:
         parts = self._message([(args, kwargs)], ONE, self.work(function, CALL))
         entry = Waited()
         try:
-            if len(parts) == 2:
-                self._send_at_once(self._head_of(entry, self._method, parts) + parts[0] + parts[1])
-            else:
+            if _goes_beside(parts):
                 self._send_large(entry, f"{self.pool}.run", parts)
+            else:
+                self._send_at_once(self._head_of(entry, self._method, parts) + parts[0] + parts[1])
             self._connection.wait(entry)
         except BaseException:           # a signal handler's
             if entry.message is None:
@@ -312,16 +318,27 @@ class ProcessCrew:
         waiting += (head, *parts)
 
     def _send_large(self, entry, method, parts, target=None):
-        """A message with arrays as arguments of their own: they go beside the socket, and workers look at the same memory."""
-        import numpy
+        """A message that goes beside the socket; arrays are arguments of their own, and workers look at the same memory."""
         head, body, *buffers = parts
-        params = [head + body, *(numpy.frombuffer(buffer, numpy.uint8) for buffer in buffers)]
+        params = [head + body]
+        if buffers:
+            import numpy
+            params += (numpy.frombuffer(buffer, numpy.uint8) for buffer in buffers)
         if target is not None:
             params = [target, "run", params, {"errors": "collect"}]
         try:
             self._connection.start(entry, method, params)
         except errors.ConnectionLost:
             entry.answer([1, entry.id, {"code": "CONNECTION_LOST", "message": "the connection to the daemon was lost"}, None])
+
+    def _await_in_background(self, entry):
+        """The answer to what has been sent is for nobody who waits."""
+        wanted = self.background.wanted
+        wanted.add(entry.id)
+        if entry.message is not None:
+            wanted.discard(entry.id)
+        self.background.start()
+        self.background.call()
 
     def _send(self, parts):
         if not parts:
@@ -389,8 +406,11 @@ class ProcessCrew:
                 task.fail(error)
             return
         entry = Broadcast(tasks, self)
-        if len(parts) > 2:
+        if _goes_beside(parts):
+            in_background = tasks[0].job.in_background
             self._send_large(entry, "objpool.call", parts, f"{self.pool}:all")
+            if in_background:
+                self._await_in_background(entry)
             return
         head = b"".join((b"\x94\x00\xce", self._connection.add(entry).to_bytes(4, "big"), _FULL_CALL, _packed(f"{self.pool}:all"),
                          _packed("run"), b"\x91\xc6", sum(map(len, parts)).to_bytes(4, "big")))
@@ -601,6 +621,10 @@ class Telling(_wire.Entry):
         super().answer(message)
         if message[2] is None:
             self.crew._told |= self.digests
+
+
+def _goes_beside(parts):
+    return len(parts) > 2 or len(parts[1]) >= _files.MIN
 
 
 def _packed(text):
