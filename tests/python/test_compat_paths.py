@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -59,24 +60,34 @@ def begin_and_wait(connection):
     threading.Event().wait()
 
 
-def test_join_awaits_an_apply_of_another_thread():
+def test_join_awaits_what_other_threads_have_applied():
     (here, there), results = multiprocess.Pipe(), []
-    pool = multiprocess.Pool(1)
-    thread = threading.Thread(target=lambda: results.append(pool.apply(begin_and_answer, (there,))))
-    thread.start()
+    pool = multiprocess.Pool(1, setattr, (multiprocess, "was_begun", True))
+    threads = [threading.Thread(target=lambda: results.append(pool.apply(begin_and_answer, (there,)))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
     assert here.recv() == "begun"
+    until(lambda: len(pool._crew._connection.pending) == 2)     # the other waits for the worker
     pool.close()
     joining = threading.Thread(target=pool.join)
     joining.start()
     here.send("go on")
+    here.send("and on")
     joining.join(SOON)
-    thread.join(SOON)
-    assert results == ["go on"] and not joining.is_alive()
+    for thread in threads:
+        thread.join(SOON)
+    assert sorted(results) == [("and on", True), ("go on", True)] and not joining.is_alive()
+
+
+def until(condition):
+    deadline = time.monotonic() + SOON
+    while not condition():
+        assert time.monotonic() < deadline
 
 
 def begin_and_answer(connection):
     connection.send("begun")
-    return connection.recv()
+    return connection.recv(), getattr(multiprocess, "was_begun", False)
 
 
 def test_submodules_are_the_standard_library_s_and_imported_when_asked_for():
