@@ -6,13 +6,11 @@ imports, describing a class) and what is rare (other values, exceptions). `_objp
 """
 import gc
 import importlib
-import inspect
 import os
 import pickle
 import signal
 import sys
 import threading
-import traceback
 import types
 
 import _objpool
@@ -22,6 +20,7 @@ ALIGNMENT = 64
 DESCRIPTION_MOST = 96 << 10
 TEXT_MOST = 64 << 10
 DATA_MOST = 1 << 20
+CO_VARARGS, CO_VARKEYWORDS = 4, 8
 
 # ---- where modules come from ----
 
@@ -188,11 +187,41 @@ def methods_of(cls):
     for name in dir(cls):
         found = getattr(cls, name, None)
         if callable(found) and not isinstance(found, type) and is_open(cls, name):
-            bound = isinstance(inspect.getattr_static(cls, name), (staticmethod, classmethod))
+            static = next((vars(base)[name] for base in cls.__mro__ if name in vars(base)), None)
+            bound = isinstance(static, (staticmethod, classmethod))
             yield name, signature_of(found, 0 if bound else 1), doc_of(found)
 
 
 def signature_of(function, skip=0):
+    return plain_signature(function, skip) or full_signature(function, skip)
+
+
+def plain_signature(function, skip):
+    """The signature of a function that has only names without annotations, as many do. Else None: `inspect`, which takes longer to
+    import than all else that a template does, is to tell."""
+    if type(function) is type and function.__new__ is object.__new__ and not hasattr(function, "__signature__"):
+        function, skip = function.__init__, 1
+    if type(function) is not types.FunctionType or function.__dict__ or function.__annotations__ or function.__kwdefaults__:
+        return None
+    code = function.__code__
+    if code.co_posonlyargcount or code.co_kwonlyargcount or skip > code.co_argcount:
+        return None
+    names = list(code.co_varnames[:code.co_argcount])
+    for i, default in enumerate(reversed(function.__defaults__ or ())):
+        if default is not None and type(default) not in (int, bool, str):
+            return None
+        names[-1 - i] += f"={default!r}"
+    rest = code.co_varnames[code.co_argcount:]
+    if code.co_flags & CO_VARARGS:
+        names.append("*" + rest[0])
+        rest = rest[1:]
+    if code.co_flags & CO_VARKEYWORDS:
+        names.append("**" + rest[0])
+    return f"({', '.join(names[skip:])})"
+
+
+def full_signature(function, skip):
+    import inspect
     try:
         signature = inspect.signature(function)
         parameters = list(signature.parameters.values())
@@ -204,6 +233,10 @@ def signature_of(function, skip=0):
 
 
 def doc_of(thing):
+    doc = thing.__doc__ if type(thing) in (type, types.FunctionType) else None
+    if type(doc) is str and doc.isprintable() and doc and doc == doc.strip():
+        return clean(doc)[:TEXT_MOST // 4]
+    import inspect
     try:
         return clean(inspect.getdoc(thing) or "")[:TEXT_MOST // 4]
     except Exception:
@@ -231,8 +264,9 @@ def has_hook(cls, name):
     if name == "snapshot" and not has_hook(cls, "restore"):
         return False
     found = getattr(cls, name, None)
-    if not inspect.isfunction(found):
+    if not isinstance(found, types.FunctionType):
         return False
+    import inspect
     try:
         inspect.signature(found).bind(*[None] * (HOOKS[name] + 1))
     except TypeError:
@@ -394,6 +428,7 @@ def traceback_of(error):
     frames = error.__traceback__
     while frames is not None and frames.tb_frame.f_code.co_filename == __file__:
         frames = frames.tb_next
+    import traceback
     try:
         return clean("".join(traceback.format_exception(type(error), error, frames)))[-TEXT_MOST:]
     except BaseException:
@@ -454,6 +489,7 @@ def child_ends(error):
     if isinstance(error, SystemExit):
         status = error.code if isinstance(error.code, int) else 0 if error.code is None else 1
     elif error is not None:
+        import traceback
         traceback.print_exception(error)
         status = 1
     flush()

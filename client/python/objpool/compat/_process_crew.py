@@ -7,21 +7,23 @@ import array
 import itertools
 import os
 import pickle
+import struct
 import sys
 import sysconfig
 import threading
 import types
 from multiprocessing import process
 
-from .. import _embedded, _values, _wire, errors
+from .. import _embedded, _files, _values, _wire, errors
 from . import _travel
-from ._crew import APART, PICKLED
+from ._crew import APART, CALL, ONE, PICKLED
 from ._errors import RemoteTraceback, WorkerLost
 
 _numbers = itertools.count(1)
 PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 NO_LIMIT = 1 << 30
 AT_ONCE = 1 << 16
+_u32 = struct.Struct(">I").pack
 _GONE = {"code": "WORKER_LOST", "message": "the worker has gone"}
 
 
@@ -41,6 +43,10 @@ class Call(_wire.Entry):
             task.finish(Answer(message, crew, self))
             crew.background.wanted.discard(self.id)
             self.task = None
+
+
+class Waited(_wire.Entry):
+    """A call whose caller waits for it: nobody else need know that it is done."""
 
 
 class Broadcast(_wire.Entry):
@@ -71,19 +77,25 @@ class Answer:
         self.message, self.crew, self.entry = message, crew, entry
 
     def __call__(self):
-        _, _, error, data = self.message
-        sent, self.entry.outgoing = self.entry.outgoing, None
-        if sent is not None and error is None:
-            sent.release()
-        if error is not None:
-            return self.crew.error_of(error)
-        try:
-            results, failures, elapsed = pickle.loads(_values.load(data))
-        except Exception as error:
-            return error
-        if type(results) is array.array:
-            results = results.tolist()
-        return results, failures and {index: rebuild(*failure) for index, failure in failures.items()}, elapsed
+        return decode(self.message, self.crew, self.entry)
+
+
+def decode(message, crew, entry):
+    """(results, failures, nanoseconds), or an exception."""
+    _, _, error, data = message
+    if entry.outgoing is not None:
+        if error is None:
+            entry.outgoing.release()
+        entry.outgoing = None
+    if error is not None:
+        return crew.error_of(error)
+    try:
+        results, failures, elapsed = pickle.loads(data if type(data) is bytes else _values.load(data))
+    except Exception as error:
+        return error
+    if type(results) is array.array:
+        results = results.tolist()
+    return results, failures and {index: rebuild(*failure) for index, failure in failures.items()}, elapsed
 
 
 def rebuild(data, text):
@@ -242,12 +254,18 @@ class ProcessCrew:
         waiting, size = [], 0
         for task in tasks:
             try:
-                parts = self._message(task, work)
+                parts = self._message(task.items, task.each, work)
             except Exception as error:
                 task.fail(error)
                 continue
-            if len(parts) > 2:
-                self._send_large(Call(task, self), f"{self.pool}.run" if slot is None else f"{self.pool}:{slot}.run", parts)
+            if _goes_beside(parts):
+                self._send(waiting)
+                waiting, size = [], 0
+                entry = Call(task, self)
+                in_background = task.job.in_background
+                self._send_large(entry, f"{self.pool}.run" if slot is None else f"{self.pool}:{slot}.run", parts)
+                if in_background:
+                    self._await_in_background(entry)
                 continue
             self._enqueue(task, method, parts, waiting)
             size += sum(map(len, parts))
@@ -255,6 +273,33 @@ class ProcessCrew:
                 self._send(waiting)
                 waiting, size = [], 0
         self._send(waiting)
+
+    def call(self, function, args, kwargs):
+        """function(*args, **kwargs) by whoever is free; the caller reads the answer."""
+        if not self._has_begun:
+            self._await_begin()
+        parts = self._message([(args, kwargs)], ONE, self.work(function, CALL))
+        entry = Waited()
+        try:
+            if _goes_beside(parts):
+                self._send_large(entry, f"{self.pool}.run", parts)
+            else:
+                self._send_at_once(self._head_of(entry, self._method, parts) + parts[0] + parts[1])
+            self._connection.wait(entry)
+        except BaseException:           # a signal handler's
+            if entry.message is None:
+                self._connection.cancel(entry)
+            raise
+        answer = decode(entry.message, self, entry)
+        if isinstance(answer, BaseException):
+            raise answer
+        results, failures, _ = answer
+        if failures:
+            raise failures[0]
+        return results[0]
+
+    def _head_of(self, entry, method, parts):
+        return b"\x94\x00\xce%b%b%b" % (_u32(self._connection.add(entry)), method, _u32(sum(map(len, parts))))
 
     def _ready_for(self, tasks):
         try:
@@ -267,16 +312,18 @@ class ProcessCrew:
 
     def _enqueue(self, task, method, parts, waiting):
         entry = Call(task, self)
-        head = b"\x94\x00\xce" + self._connection.add(entry).to_bytes(4, "big") + method + sum(map(len, parts)).to_bytes(4, "big")
+        head = self._head_of(entry, method, parts)
         if task.job.in_background:
             self.background.wanted.add(entry.id)
         waiting += (head, *parts)
 
     def _send_large(self, entry, method, parts, target=None):
-        """A message with arrays as arguments of their own: they go beside the socket, and workers look at the same memory."""
-        import numpy
+        """A message that goes beside the socket; arrays are arguments of their own, and workers look at the same memory."""
         head, body, *buffers = parts
-        params = [head + body, *(numpy.frombuffer(buffer, numpy.uint8) for buffer in buffers)]
+        params = [head + body]
+        if buffers:
+            import numpy
+            params += (numpy.frombuffer(buffer, numpy.uint8) for buffer in buffers)
         if target is not None:
             params = [target, "run", params, {"errors": "collect"}]
         try:
@@ -284,40 +331,51 @@ class ProcessCrew:
         except errors.ConnectionLost:
             entry.answer([1, entry.id, {"code": "CONNECTION_LOST", "message": "the connection to the daemon was lost"}, None])
 
+    def _await_in_background(self, entry):
+        """The answer to what has been sent is for nobody who waits."""
+        wanted = self.background.wanted
+        wanted.add(entry.id)
+        if entry.message is not None:
+            wanted.discard(entry.id)
+        self.background.start()
+        self.background.call()
+
     def _send(self, parts):
         if not parts:
             return
+        self._send_at_once(*_joined(parts))
+        if self.background.wanted and self._connection.lost is None:
+            self.background.start()
+            self.background.call()
+
+    def _send_at_once(self, *runs):
         try:
-            self._connection.send_all(list(_joined(parts)))
+            self._connection.send_all(list(runs))
         except errors.ConnectionLost:
             pass        # all that is in flight has been told
         if self._connection.lost is not None:
             self._connection.answer_all(self._connection.lost)
-        elif self.background.wanted:
-            self.background.start()
-            self.background.call()
 
     def _method_of(self, selector):
         return _packed(f"{self.pool}{selector}.run") + b"\x91\xc6"
 
-    def _message(self, task, work):
+    def _message(self, items, each, work):
         if self._ended is not None:
             raise self._ended
         if work.error is not None:
             raise work.error
-        items, each = task.items, task.each
         if each == APART and not set(map(type, items)) <= _travel.ATOMS:
-            return self._message_apart(task, work)
+            return self._message_apart(items, work)
         large = [] if "numpy" in sys.modules else None
         data, names = self._sender.dumps((each, items), large)
         if names or large:
             return self._named(work, data, names, large)
         return work.head, data
 
-    def _message_apart(self, task, work):
+    def _message_apart(self, items, work):
         """Each item is pickled by itself, so that it is what it would be if it went alone."""
         pickled, names, failed = [], {}, None
-        for item in task.items:
+        for item in items:
             try:
                 data, more = self._sender.dumps(item)
             except Exception as error:
@@ -341,14 +399,17 @@ class ProcessCrew:
         if not self._has_begun and not self._ready_for(tasks):
             return
         try:
-            parts = self._message(tasks[0], work)
+            parts = self._message(tasks[0].items, tasks[0].each, work)
         except Exception as error:
             for task in tasks:
                 task.fail(error)
             return
         entry = Broadcast(tasks, self)
-        if len(parts) > 2:
+        if _goes_beside(parts):
+            in_background = tasks[0].job.in_background
             self._send_large(entry, "objpool.call", parts, f"{self.pool}:all")
+            if in_background:
+                self._await_in_background(entry)
             return
         head = b"".join((b"\x94\x00\xce", self._connection.add(entry).to_bytes(4, "big"), _FULL_CALL, _packed(f"{self.pool}:all"),
                          _packed("run"), b"\x91\xc6", sum(map(len, parts)).to_bytes(4, "big")))
@@ -400,7 +461,7 @@ class ProcessCrew:
                 self._ended = error
         pending = self._connection.pending
         for msgid, entry in tuple(pending.items()):
-            if isinstance(entry, (Call, Broadcast)):
+            if isinstance(entry, (Call, Waited, Broadcast)):
                 pending.pop(msgid, None)
                 entry.answer([1, msgid, {"code": "CANCELLED", "message": str(error)}, None])
                 self._has_begun = False         # workers are at it still: they can't be used again
@@ -559,6 +620,10 @@ class Telling(_wire.Entry):
         super().answer(message)
         if message[2] is None:
             self.crew._told |= self.digests
+
+
+def _goes_beside(parts):
+    return len(parts) > 2 or len(parts[1]) >= _files.MIN
 
 
 def _packed(text):

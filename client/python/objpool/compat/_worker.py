@@ -51,11 +51,14 @@ def run_items(mode, function, items, results):
 
 def run_chunk(mode, function, items):
     """(results, None), or (results before it, {0: the exception})."""
-    if mode == MAP:
-        try:
+    try:
+        if mode == MAP:
             return list(map(function, items)), None
-        except BaseException as error:
-            return [], {0: error}
+        if mode == CALL and len(items) == 1:
+            args, kwargs = items[0]
+            return [function(*args, **kwargs)], None
+    except BaseException as error:
+        return [], {0: error}
     results = []
     try:
         run_items(mode, function, items, results)
@@ -158,32 +161,28 @@ class Worker:
         try:
             if self._broken is not None:
                 raise self._broken
-            mode, function, fresh, names, definitions, path = self._head(message[4:size])
+            mode, function, fresh, names, definitions, path = self._heads.get(message[4:size]) or self._head(message[4:size])
             if path is not None:
                 self._extend_path(path)
             if names is not None:
                 self._take(names, definitions)
-            each, items = self._body(memoryview(message)[size:], large)
+            each, items, *rest = pickle.loads(memoryview(message)[size:])
+            if each is None:
+                each, items = self._body(items, *rest, large)
             results, failures = self._run(mode, function, items, each, fresh)
         except BaseException as error:      # the function or an item could not be loaded
             results, failures = ([], {0: error}) if each == ONE else ([None] * len(items), dict.fromkeys(range(len(items)), error))
         return self._answer(results, failures, each, mode, time.perf_counter_ns() - begun)
 
     def _head(self, data):
-        found = self._heads.get(data)
-        if found is None:
-            found = pickle.loads(data)
-            if len(self._heads) >= 100:
-                self._heads.clear()
-            if len(data) < 4096:
-                self._heads[data] = found
+        found = pickle.loads(data)
+        if len(self._heads) >= 100:
+            self._heads.clear()
+        if len(data) < 4096:
+            self._heads[data] = found
         return found
 
-    def _body(self, data, large):
-        first, *rest = pickle.loads(data)
-        if first is not None:
-            return first, rest[0]
-        data, names, definitions, readonly = rest
+    def _body(self, data, names, definitions, readonly, large):
         if names:
             self._take(names, definitions)
         return pickle.loads(data, buffers=[array if is_readonly else array.copy() for array, is_readonly in zip(large, readonly)])
@@ -230,6 +229,8 @@ class Worker:
         return function
 
     def _answer(self, results, failures, each, mode, elapsed):
+        if failures is None and len(results) == 1 and type(results[0]) in _travel.ATOMS:
+            return pickle.dumps((results, None, elapsed), _travel.PROTOCOL)
         failed = failures and {index: self._failure(error) for index, error in failures.items()}
         try:
             return self._dumps((packed(results), failed, elapsed))

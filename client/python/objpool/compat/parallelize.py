@@ -8,7 +8,6 @@
 """
 import functools
 import gc
-import itertools
 import os
 import pickle
 import sys
@@ -40,7 +39,10 @@ def make_divisions(iterable, n_splits):
 @time_function
 def merge_results(results):
     """One list of several."""
-    return list(itertools.chain.from_iterable(results))
+    merged = []
+    for result in results:
+        merged += result
+    return merged
 
 
 def _dump(output, file):

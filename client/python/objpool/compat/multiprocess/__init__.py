@@ -8,11 +8,11 @@
 
 Processes, queues, locks, shared values and managers are the standard library's, made so that workers of a Pool can be given them.
 """
+import importlib.machinery as _machinery
 import multiprocessing as _standard
 import sys as _sys
+from importlib import import_module as _import_module
 from multiprocessing import *  # noqa: F401,F403
-from multiprocessing import (  # noqa: F401
-    connection, context, heap, managers, process, queues, reduction, resource_tracker, shared_memory, sharedctypes, synchronize, util)
 
 from . import pool  # noqa: F401
 from .contexts import get_context  # noqa: F401
@@ -20,9 +20,40 @@ from .contexts import get_context  # noqa: F401
 __version__ = "0.70.14"
 __all__ = [*_standard.__all__, "citation", "license"]
 
-for _name in ("connection", "context", "heap", "managers", "process", "queues", "reduction", "resource_tracker", "shared_memory", "sharedctypes",
-              "synchronize", "util"):
-    _sys.modules[f"{__name__}.{_name}"] = getattr(_standard, _name)
+_STANDARD = ("connection", "context", "heap", "managers", "process", "queues", "reduction", "resource_tracker", "shared_memory", "sharedctypes",
+             "synchronize", "util")
+
+
+class _Standard:
+    """Imports submodules that are the standard library's, when they are asked for: some take longer than a pool's start."""
+
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        package, _, module = name.rpartition(".")
+        return _machinery.ModuleSpec(name, _Standard) if package == __name__ and module in _STANDARD else None
+
+    @staticmethod
+    def create_module(spec):
+        return None
+
+    @staticmethod
+    def exec_module(module):
+        _sys.modules[module.__name__] = _import_module("multiprocessing." + module.__name__.rpartition(".")[2])
+
+
+_sys.meta_path.append(_Standard)
+
+
+def __getattr__(name):
+    if name in _STANDARD:
+        return _import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted({*globals(), *_STANDARD})
+
+
 
 # Named semaphores keep their names: so workers, which are no children of this process, can open them.
 _shared = _standard.get_context("spawn")

@@ -66,7 +66,14 @@ class Pool:
 
     def apply(self, func, args=(), kwds={}):
         """func(*args, **kwds), in a worker."""
-        return self.apply_async(func, args, kwds).get()
+        self._check_running()
+        job = object()
+        self._jobs.add(job)
+        try:
+            return self._crew.call(func, args, kwds)
+        finally:
+            self._jobs.discard(job)
+            self._on_job_done()
 
     def apply_async(self, func, args=(), kwds={}, callback=None, error_callback=None):
         self._check_running()
@@ -201,6 +208,10 @@ class ThreadPool(Pool):
 
     def __init__(self, processes=None, initializer=None, initargs=()):
         super().__init__(processes, initializer, initargs)
+
+    def apply(self, func, args=(), kwds={}):
+        """func(*args, **kwds), in a thread."""
+        return self.apply_async(func, args, kwds).get()
 
     @staticmethod
     def _make_crew(processes, initializer, initargs, maxtasksperchild):
