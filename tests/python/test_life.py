@@ -2,8 +2,10 @@
 """Beginnings and ends: private daemons, forks, interrupts, lost connections, exits."""
 import gc
 import itertools
+import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +16,7 @@ import weakref
 import pytest
 
 import objpool
-from harness import BUILD, DEADLINE, is_alive, wait_for
+from harness import BUILD, DEADLINE, ROOT, is_alive, wait_for
 
 PRIVATE = """
 import objpool, os, sys
@@ -350,6 +352,20 @@ def test_where_things_stand(daemon):
     assert daemon.address in done.stdout and "numpy" in done.stdout and "Probe" in done.stdout
     done = subprocess.run([sys.executable, "-m", "objpool"], stdout=subprocess.PIPE, text=True, timeout=DEADLINE, check=True)
     assert "private" in done.stdout and pathlib.Path(os.environ["OBJPOOL_BIN"]).name in done.stdout
+
+
+def test_a_package_installed_from_a_checkout_finds_its_daemon(place, program):
+    packages, checkout = place / "site", place / "a checkout"
+    shutil.copytree(ROOT / "client" / "python" / "objpool", packages / "objpool")
+    (checkout / "client" / "python").mkdir(parents=True)
+    (checkout / "build").symlink_to(BUILD)
+    note = packages / "objpool-0.1.0.dist-info" / "direct_url.json"
+    note.parent.mkdir()
+    note.write_text(json.dumps({"dir_info": {}, "url": (checkout / "client" / "python").as_uri()}))
+    process = program("from objpool import _embedded\nprint(*_embedded._installed_from())\n", PYTHONPATH=str(packages))
+    assert first_line(process) == str(checkout).split()
+    process = program("import objpool\nprint(objpool.connect().is_private)\n", PYTHONPATH=str(packages), OBJPOOL_BIN="", PATH="/usr/bin:/bin")
+    assert first_line(process) == ["True"]
 
 
 def test_signals_reach_only_the_program(program):

@@ -17,7 +17,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from typing import List, Optional
+from typing import Iterator, Optional
 
 from .errors import NoDaemon
 
@@ -38,15 +38,32 @@ drain_timeout = 0
 """
 
 
-def _candidates() -> List[pathlib.Path]:
+def _installed_from() -> Iterator[pathlib.Path]:
+    """The checkout that pip has installed this package from: it has noted that beside the package."""
+    import json
+    import urllib.parse
+    for note in pathlib.Path(__file__).resolve().parents[1].glob("objpool-*.dist-info/direct_url.json"):
+        try:
+            url = urllib.parse.urlsplit(json.loads(note.read_text())["url"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        if url.scheme == "file" and url.path.endswith("/client/python"):
+            yield pathlib.Path(urllib.parse.unquote(url.path)).parents[1]
+
+
+def _candidates() -> Iterator[pathlib.Path]:
     folder = os.environ.get("OBJPOOL_BIN")
     if folder:
-        return [pathlib.Path(folder, "objpoold")]
-    found = [pathlib.Path(__file__).resolve().parents[3] / "build" / "objpoold"]
+        yield pathlib.Path(folder, "objpoold")
+        return
+    for checkout in pathlib.Path(__file__).resolve().parents[3:4]:
+        yield checkout / "build" / "objpoold"
     on_path = shutil.which("objpoold")
     if on_path:
-        found.append(pathlib.Path(on_path))
-    return found + [pathlib.Path("/usr/sbin/objpoold"), pathlib.Path("/usr/local/sbin/objpoold")]
+        yield pathlib.Path(on_path)
+    yield from (pathlib.Path("/usr/sbin/objpoold"), pathlib.Path("/usr/local/sbin/objpoold"))
+    for checkout in _installed_from():
+        yield checkout / "build" / "objpoold"
 
 
 def find_program() -> Optional[pathlib.Path]:
