@@ -107,7 +107,7 @@ class CallFailed(ObjpoolError):
     code, ran = "FAILED", "yes"
 
     def __str__(self) -> str:
-        return f"{self.type}: {self.message}" if self.type else self.message
+        return f"{self.type}: {self.message}" if self.type and self.type != self.message else self.message
 
 
 class WorkerLost(ObjpoolError):
