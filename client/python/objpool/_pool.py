@@ -25,7 +25,7 @@ class Method:
         self._target = target
         self._name = name
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Calls it, and waits for the result."""
         target = self._target
         if target._plain and not kwargs:
@@ -33,13 +33,13 @@ class Method:
         request = _call.make_request(target._address, target._mapped, self._name, args, kwargs, target._options)
         return _call.call(target._connection(), request)
 
-    def future(self, *args: Any, **kwargs: Any) -> CallFuture:
+    def future(self, /, *args: Any, **kwargs: Any) -> CallFuture:
         """Calls it, and returns a concurrent.futures.Future of the result."""
         target = self._target
         request = _call.make_request(target._address, target._mapped, self._name, args, kwargs, target._options)
         return _call.start(target._connection(), request)
 
-    def stream(self, *args: Any, ordered: Optional[bool] = None, window: Optional[int] = None, **kwargs: Any) -> Stream[Any]:
+    def stream(self, /, *args: Any, ordered: Optional[bool] = None, window: Optional[int] = None, **kwargs: Any) -> Stream[Any]:
         """Calls it, and returns an iterator of the results as they come.
 
         Of a map the arguments are iterables, also endless ones: they are read as results are taken, never further ahead than
@@ -80,11 +80,11 @@ class Target:
             raise AttributeError(name)
         return self._method_class(self, name)  # not kept: a cycle would keep the pool
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Calls the objects themselves: their __call__."""
         return self._method_class(self, "__call__")(*args, **kwargs)
 
-    def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
+    def call(self, method: str, /, *args: Any, **kwargs: Any) -> Any:
         """Calls a method by its name."""
         return self._method_class(self, method)(*args, **kwargs)
 

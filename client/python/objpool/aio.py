@@ -162,7 +162,13 @@ class Connection(Inbox):
         finally:
             if entry.message is None:
                 self.cancel(entry)
-        return _call.value_of(request, self, entry)
+        try:
+            return _call.value_of(request, self, entry)
+        except BaseException as error:
+            known = _values.not_in_charge(error)
+            if known is error:
+                raise
+            raise known from None
 
     async def call(self, method: str, params: Any, timeout: Optional[float] = None) -> Any:
         """A call of the daemon's own methods."""
@@ -185,17 +191,17 @@ class Method(_pool.Method):
 
     __slots__ = ()
 
-    async def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    async def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Calls it; the result."""
         target = self._target
         request = _call.make_request(target._address, target._mapped, self._name, args, kwargs, target._options)
         return await (await target._connection()).request(request)
 
-    def future(self, *args: Any, **kwargs: Any) -> "asyncio.Task[Any]":  # type: ignore[override]
+    def future(self, /, *args: Any, **kwargs: Any) -> "asyncio.Task[Any]":  # type: ignore[override]
         """Calls it in a task."""
         return asyncio.ensure_future(self(*args, **kwargs))
 
-    def stream(self, *args: Any, ordered: Optional[bool] = None, window: Optional[int] = None, **kwargs: Any) -> "Stream[Any]":  # type: ignore[override]
+    def stream(self, /, *args: Any, ordered: Optional[bool] = None, window: Optional[int] = None, **kwargs: Any) -> "Stream[Any]":  # type: ignore[override]
         """Calls it; an async iterator of the results. Of a map one of the arguments may be an async iterable, if it is the only one."""
         target = self._target
         options = target._options
