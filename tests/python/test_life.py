@@ -57,6 +57,34 @@ print(objpool.create_pool("Probe", 1, plugin="probe").echo(1))
     assert (process.returncode, output, errors) == (0, "1\n", "")
 
 
+def test_a_private_daemon_that_was_killed_is_started_again(program):
+    process = program(PRIVATE + """
+import asyncio, objpool.aio
+for _ in range(3):
+    os.kill(client.status()["pid"], 9)
+    for again in range(2):
+        try:
+            pool.echo(1)
+        except objpool.ObjpoolError as error:
+            print(type(error).__name__, flush=True)
+    print(client.create_pool("Probe", 1, plugin="probe").echo(2), objpool.connect().status()["pid"] == client.status()["pid"], flush=True)
+async def main():
+    async with objpool.aio.connect("private") as client:
+        os.kill((await client.status())["pid"], 9)
+        try:
+            await client.ping()
+        except objpool.ConnectionLost:
+            await client.ping()
+    print("pong", flush=True)
+asyncio.run(main())
+""")
+    told = first_line(process)
+    for _ in range(3):
+        assert [first_line(process) for _ in range(3)] == [["ConnectionLost"], ["NoSuchPool"], ["2", "True"]]
+    assert first_line(process) == ["pong"], process.communicate()
+    gone(*told)
+
+
 def test_no_private_daemon_where_an_address_is_given(program, place):
     process = program("import objpool\nobjpool.connect()", OBJPOOL_ADDRESS=f"unix:{place}/none")
     assert "NoDaemon" in process.communicate(timeout=DEADLINE)[1]

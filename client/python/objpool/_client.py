@@ -50,10 +50,18 @@ class Client:
 
     def _connect_first(self, address: Optional[str]) -> None:
         if address == PRIVATE or (not address and not self._connect_default()):
-            self._daemon = _embedded.private_daemon()
-            address = self._daemon.address
-        if address:
+            self._connection = self._open_private()
+        elif address:
             self._connection = self._open(address)
+
+    def _open_private(self) -> _wire.Connection:
+        """A connection to the program's own daemon, which is started again where it has been killed."""
+        self._daemon = _embedded.private_daemon()
+        try:
+            return self._open(self._daemon.address)
+        except NoDaemon:
+            self._daemon = _embedded.private_daemon(silent=self._daemon)
+            return self._open(self._daemon.address)
 
     def _connect_default(self) -> bool:
         for address in default_addresses():
@@ -74,7 +82,7 @@ class Client:
                 raise ConnectionLost("the client is closed", ran="no")
             connection = self._connection
             if connection is None or connection.lost is not None:
-                connection = self._connection = self._open(self.address)
+                connection = self._connection = self._open(self.address) if self._daemon is None else self._open_private()
             return connection
 
     def close(self) -> None:

@@ -135,10 +135,15 @@ class PrivateDaemon:
         finally:
             os.close(ended)
 
-    @property
-    def alive(self) -> bool:
-        """Whether it still runs, as far as this process knows."""
-        return self.pid != os.getpid() or self.process.poll() is None
+    def has_ended(self, within: float = 0) -> bool:
+        """Whether it has ended, or does so within some seconds, as far as this process can know."""
+        if self.pid != os.getpid():
+            return False
+        try:
+            self.process.wait(within)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
 
     def stop(self) -> None:
         """Ends it, and waits for that."""
@@ -163,11 +168,14 @@ _lock = threading.Lock()
 _daemon: Optional[PrivateDaemon] = None
 
 
-def private_daemon() -> PrivateDaemon:
-    """This program's daemon, started if there is none."""
+def private_daemon(silent: Optional[PrivateDaemon] = None) -> PrivateDaemon:
+    """This program's daemon, started if there is none; `silent` is one that did not answer: it may be about to end."""
     global _daemon
     with _lock:
-        if _daemon is None or not _daemon.alive:
+        if _daemon is not None and _daemon.has_ended(within=1 if _daemon is silent else 0):
+            _daemon.stop()
+            _daemon = None
+        if _daemon is None:
             _daemon = PrivateDaemon()
         return _daemon
 

@@ -490,8 +490,16 @@ class Client:
             except NoDaemon:
                 if address or os.environ.get("OBJPOOL_ADDRESS"):
                     raise
-        self._daemon = await asyncio.get_running_loop().run_in_executor(None, _embedded.private_daemon)
-        self._connection = await self._open(self._daemon.address)
+        self._connection = await self._open_private()
+
+    async def _open_private(self) -> Connection:
+        loop = asyncio.get_running_loop()
+        self._daemon = await loop.run_in_executor(None, _embedded.private_daemon)
+        try:
+            return await self._open(self._daemon.address)
+        except NoDaemon:
+            self._daemon = await loop.run_in_executor(None, _embedded.private_daemon, self._daemon)
+            return await self._open(self._daemon.address)
 
     async def _connected(self) -> Connection:
         connection = self._connection
@@ -502,7 +510,7 @@ class Client:
                 raise ConnectionLost("the client is closed", ran="no")
             connection = self._connection
             if connection is None or connection.lost is not None:
-                connection = self._connection = await self._open(self.address)
+                connection = self._connection = await (self._open(self.address) if self._daemon is None else self._open_private())
             return connection
 
     async def close(self) -> None:
