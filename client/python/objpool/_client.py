@@ -185,7 +185,12 @@ class Client:
         """
         section = pool_section(what, workers, args, kwargs, slot_kwargs, name, keys, self.is_private)
         connection = self._connected()
-        connection.call("objpool.create", [section])
+        try:
+            connection.call("objpool.create", [section])
+        except KeyboardInterrupt:
+            if name is None:  # else it may be another's
+                connection.notify("objpool.drop", section["pool"])
+            raise
         owned = _pool.Owned(connection, section["pool"])
         if section.get("owner") == "daemon":
             owned.keep()

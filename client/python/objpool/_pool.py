@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import os
+import time
 from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 from . import _call, _stream
 from ._call import CallFuture
 from ._stream import Stream
-from ._wire import Connection
-from .errors import ConnectionLost
+from ._wire import Connection, Entry
+from .errors import ConnectionLost, Timeout
 
 if TYPE_CHECKING:
     from ._client import Client
@@ -202,8 +203,7 @@ class Lease(Target):
         options = {"slot": slot, "timeout_ms": _milliseconds(timeout), "lease_ms": _milliseconds(lease_time)}
         self._leased: Optional[Connection] = None
         connection = pool._connection()
-        got = connection.call("objpool.lease", [pool.name, {key: value for key, value in options.items() if value is not None}],
-                              None if timeout is None else timeout + _call.SLACK)
+        got = _take_lease(connection, pool.name, {key: value for key, value in options.items() if value is not None}, timeout)
         super().__init__(pool._client, f"{pool.name}:{got['slot']}", pool._options, pool._owner)
         self._pool_name = pool.name
         self._leased = connection
@@ -237,6 +237,22 @@ class Lease(Target):
         connection = self.__dict__.get("_leased")
         if connection is not None:
             connection.notify("objpool.release", self._pool_name, self.slot)
+
+
+def _take_lease(connection: Connection, pool: str, options: Dict[str, Any], timeout: Optional[float]) -> Dict[str, Any]:
+    """Its slot and generation. It may be granted just when the wait is interrupted: then it is given back."""
+    entry = Entry()
+    try:
+        connection.start(entry, "objpool.lease", [pool, options])
+        if not connection.wait(entry, None if timeout is None else time.monotonic() + timeout + _call.SLACK):
+            raise Timeout("lease: the daemon does not answer")
+    except BaseException:
+        connection.notify("objpool.cancel", entry.id)
+        connection.wait(entry, time.monotonic() + 1)
+        if entry.message is not None and entry.message[2] is None:
+            connection.notify("objpool.release", pool, entry.message[3]["slot"])
+        raise
+    return connection.result(entry.message, entry)
 
 
 class _Leased(Target):

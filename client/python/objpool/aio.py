@@ -49,6 +49,17 @@ class _Waiter(Entry):
             self.ready.get_loop().call_soon(self.progress, *params[1:])
 
 
+class _LeaseWaiter(_Waiter):
+    """A lease that is asked for. One that comes when nobody waits any more is given back."""
+
+    abandoned: Optional[Callable[[int], None]] = None
+
+    def answer(self, message: Any) -> None:
+        super().answer(message)
+        if self.abandoned is not None and message[2] is None:
+            self.abandoned(message[3]["slot"])
+
+
 class Connection(Inbox):
     """A socket in an event loop."""
 
@@ -170,6 +181,21 @@ class Connection(Inbox):
                 raise
             raise known from None
 
+    async def lease(self, pool: str, options: Dict[str, Any]) -> Dict[str, Any]:
+        """Waits for a lease: its slot and generation. It may be granted just when the wait is given up."""
+        entry = _LeaseWaiter(self.loop)
+        self.start(entry, "objpool.lease", [pool, options])
+        try:
+            await entry.ready
+        except BaseException:
+            entry.abandoned = lambda slot: self.notify("objpool.release", pool, slot)
+            if entry.message is None:
+                self.notify("objpool.cancel", entry.id)
+            else:
+                entry.answer(entry.message)
+            raise
+        return self.result(entry.message)
+
     async def call(self, method: str, params: Any, timeout: Optional[float] = None) -> Any:
         """A call of the daemon's own methods."""
         request = Request(method, params, method)
@@ -285,7 +311,11 @@ class Lease(Target):
     async def _take(self) -> "Lease":
         connection = await self._owner._connection()
         wanted = {key: value for key, value in self._wanted.items() if value is not None}
-        got = await connection.call("objpool.lease", [self._owner.name, wanted], None if self._timeout is None else self._timeout)
+        lease = connection.lease(self._owner.name, wanted)
+        try:
+            got = await (lease if self._timeout is None else asyncio.wait_for(lease, self._timeout + _call.SLACK))
+        except asyncio.TimeoutError as error:
+            raise error if isinstance(error, Timeout) else Timeout("lease: the daemon does not answer") from None
         self._leased = connection
         self._address = f"{self._owner.name}:{got['slot']}"
         self.slot, self.generation = got["slot"], got["generation"]
@@ -592,7 +622,12 @@ class Client:
         """Makes a pool: see objpool.Client.create_pool."""
         section = pool_section(what, workers, args, kwargs, slot_kwargs, name, keys, self.is_private)
         connection = await self._connected()
-        await connection.call("objpool.create", [section])
+        try:
+            await connection.call("objpool.create", [section])
+        except asyncio.CancelledError:
+            if name is None:  # else it may be another's
+                connection.notify("objpool.drop", section["pool"])
+            raise
         owned = _pool.Owned(connection, section["pool"])  # type: ignore[arg-type]
         if section.get("owner") == "daemon":
             owned.keep()
