@@ -111,6 +111,14 @@ def test_by_name(client):
         client.create_pool("no_such_module_anywhere:X", 1)
 
 
+def test_a_path_is_relative_to_the_program(client, tmp_path, monkeypatch):
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "near.py").write_text("class Near:\n def here(self):\n  return 'here'\n")
+    monkeypatch.chdir(tmp_path)
+    with client.create_pool("near:Near", 1, python_path=["models"]) as pool:
+        assert pool.here() == "here"
+
+
 def test_the_exception_itself(client):
     with client.create_pool(Counter, 1) as pool:
         with pytest.raises(Broken) as caught:

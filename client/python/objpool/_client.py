@@ -212,7 +212,9 @@ def pool_section(what: Any, workers: Union[int, str], args: Sequence[Any], kwarg
     else:
         raise TypeError(f"a pool is made of a class or its name, and not of a {type(what).__name__}")
     if section["plugin"] == "python" and private:
-        section.setdefault("python_path", [os.path.abspath(path or ".") for path in sys.path if os.path.isdir(path or ".")])
+        section.setdefault("python_path", [path for path in sys.path if os.path.isdir(path or ".")])
+    if not isinstance(section.get("python_path", ""), str):
+        section["python_path"] = [os.path.abspath(path or ".") for path in section["python_path"]]  # the daemon may be elsewhere
     if args:
         section["args"] = args
     if kwargs:
