@@ -75,7 +75,7 @@ void write_text(msgpack_packer *packer, const char *text);
 /* Fails the call with the exception that is set, and clears it. Returns -1. */
 int fail_with_exception(struct objpool_call *call);
 
-/* After Python code: ends this process, with the exception that is set or without one, if it is a child that the code has forked. */
+/* After Python code: if this is a child that it has forked, ends it, with the exception that is set or without one. */
 void end_if_forked(void);
 
 /* As fail_with_exception, with a code: "what: Type: message". */
