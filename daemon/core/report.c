@@ -25,7 +25,8 @@ static int read_ready(struct slot *slot, struct reader *reader, uint32_t count)
 	}
 	if (read_value(reader, &value) < 0 || error_read(&error, value) < 0)
 		return -EBADMSG;
-	snprintf(slot->fault, sizeof slot->fault, "the constructor failed: %.*s", (int)error.message.size,
+	snprintf(slot->fault, sizeof slot->fault, "the constructor failed: %.*s%s%.*s", (int)error.type.size,
+		 error.type.size > 0 ? (const char *)error.type.bytes : "", error.type.size > 0 ? ": " : "", (int)error.message.size,
 		 (const char *)error.message.bytes);
 	return 0; /* the worker ends by itself */
 }

@@ -253,6 +253,7 @@ static int python_create(struct objpool_call *call, const struct objpool_args *a
 	if (arguments_read(&arguments, call, args) < 0)
 		return bad_arguments(call);
 	*self = PyObject_Vectorcall(factory, arguments.values + 1, args->count | PY_VECTORCALL_ARGUMENTS_OFFSET, arguments.names);
+	end_if_forked();
 	arguments_free(&arguments);
 	const int r = *self ? 0 : fail_with_exception(call);
 	leave(call);
@@ -340,12 +341,12 @@ static int run_method(PyObject *self, struct objpool_call *call, const struct ob
 		return bad_arguments(call);
 	arguments.values[0] = self;
 	PyObject *value = PyObject_VectorcallMethod(last.name, arguments.values, (1 + args->count), arguments.names);
-	if (handle_is_forked())
-		fail_forked();
+	end_if_forked();
 	arguments_free(&arguments);
 	if (!value)
 		return fail_of_method(self, call);
 	const int r = write_result(call, value, result, may_pickle, max_result);
+	end_if_forked();
 	Py_DECREF(value);
 	return r < 0 ? fail_with_exception(call) : 0;
 }
@@ -376,6 +377,7 @@ static PyObject *call_hook(PyObject *self, const char *name, const char *format,
 	va_end(list);
 	if (args)
 		result = PyObject_CallObject(hook, args);
+	end_if_forked();
 	Py_XDECREF(args);
 	Py_DECREF(hook);
 	return result;

@@ -52,8 +52,10 @@ int fail_with_exception(struct objpool_call *call)
 	return -1;
 }
 
-_Noreturn void fail_forked(void)
+void end_if_forked(void)
 {
+	if (!handle_is_forked())
+		return;
 	PyObject *exception = PyErr_Occurred() ? take_exception() : NULL;
 	(void)host_call("child_ends", "(O)", exception ? exception : Py_None);
 	_exit(1);

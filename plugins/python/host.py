@@ -185,7 +185,10 @@ def made_by(factory):
 
 def methods_of(cls):
     for name in dir(cls):
-        found = getattr(cls, name, None)
+        try:
+            found = getattr(cls, name, None)
+        except Exception:
+            continue  # a descriptor that is of use in instances only
         if callable(found) and not isinstance(found, type) and is_open(cls, name):
             static = next((vars(base)[name] for base in cls.__mro__ if name in vars(base)), None)
             bound = isinstance(static, (staticmethod, classmethod))
@@ -228,7 +231,7 @@ def full_signature(function, skip):
         if skip and parameters and parameters[0].kind is not inspect.Parameter.VAR_POSITIONAL:
             parameters = parameters[1:]
         return str(signature.replace(parameters=parameters))
-    except (TypeError, ValueError):
+    except Exception:  # also that of a default value's repr
         return "(...)"
 
 
@@ -335,9 +338,9 @@ def array(header, memory, offset):
     """An array that looks at `memory`, which can't be written to."""
     numpy = importlib.import_module("numpy")
     kind, shape, order = header
-    dtype = numpy.dtype(kind if isinstance(kind, str) else numpy_descr(kind))
-    if dtype.hasobject:
-        raise ValueError("an ARRAY can't have objects in it")
+    dtype = numpy_dtype(numpy, kind)
+    if dtype.hasobject or dtype.itemsize < 0:
+        raise ValueError("an ARRAY can't have objects in it, nor items of more than 2 GiB")
     if order not in ("C", "F") or not all(type(n) is int and n >= 0 for n in shape):
         raise ValueError("an ARRAY's order must be C or F, and its shape numbers")
     made = numpy.ndarray(tuple(shape), dtype, memory, offset, order=order)
@@ -346,14 +349,36 @@ def array(header, memory, offset):
     return made
 
 
-def numpy_descr(fields):
-    """A structured dtype's description: what msgpack made lists are tuples again."""
-    def field(name, kind, shape=None):
-        name = tuple(name) if isinstance(name, list) else name
-        kind = numpy_descr(kind) if isinstance(kind, list) else kind
-        return (name, kind) if shape is None else (name, kind, tuple(shape))
+def numpy_dtype(numpy, kind):
+    """The dtype that a header tells. Fields without a name are the gaps between others."""
+    if isinstance(kind, str):
+        return numpy.dtype(kind)
+    names, titles, formats, offsets, size = [], [], [], [], 0
+    for name, inner, *shape in kind:
+        inner = numpy_dtype(numpy, inner)
+        inner = numpy.dtype((inner, tuple(*shape))) if shape else inner
+        if name != "":
+            title, name = name if isinstance(name, list) else (None, name)
+            names.append(name)
+            titles.append(title)
+            formats.append(inner)
+            offsets.append(size)
+        size += inner.itemsize
+    told = {"names": names, "formats": formats, "offsets": offsets, "itemsize": size}
+    return numpy.dtype({**told, "titles": titles} if any(titles) else told)
 
-    return [field(*each) for each in fields]
+
+def numpy_kind(numpy, dtype):
+    """What a header says of a dtype; None: it can't."""
+    try:
+        kind = dtype.str if dtype.names is None else dtype.descr
+        return kind if numpy_dtype(numpy, listed(kind)) == dtype else None
+    except ValueError:
+        return None  # fields that overlap, or are out of order
+
+
+def listed(kind):
+    return [listed(part) for part in kind] if isinstance(kind, (list, tuple)) else kind
 
 
 def encode(value, may_pickle):
@@ -362,19 +387,20 @@ def encode(value, may_pickle):
     if numpy is not None:
         if isinstance(value, numpy.generic) and value.dtype.kind in "biufU" and not isinstance(value.item(), numpy.generic):
             return None, value.item()
-        if type(value) in (numpy.ndarray, getattr(numpy, "memmap", None)) and not value.dtype.hasobject:
-            return encode_array(numpy, value)
+        if type(value) in (numpy.ndarray, numpy.memmap) and not value.dtype.hasobject:
+            kind = numpy_kind(numpy, value.dtype)
+            if kind is not None:
+                return encode_array(numpy, value, kind)
     if may_pickle:
         codec, body = dumps(value)
         return OBJECT, codec + b"\0", body
     return None, plain(value)
 
 
-def encode_array(numpy, value):
+def encode_array(numpy, value, kind):
     order = "F" if value.flags.f_contiguous and not value.flags.c_contiguous else "C"
     if not (value.flags.c_contiguous or value.flags.f_contiguous):
         value = numpy.ascontiguousarray(value).reshape(value.shape)
-    kind = value.dtype.str if value.dtype.names is None else value.dtype.descr
     header = _objpool.pack([kind, list(value.shape), order])
     padding = -(2 + len(header)) % ALIGNMENT
     size = (len(header) + padding).to_bytes(2, "big")
@@ -396,7 +422,36 @@ def finish(coroutine):
     if loop is None:
         import asyncio
         loop = asyncio.new_event_loop()
-    return loop.run_until_complete(coroutine)
+    task = loop.create_task(coroutine)
+    try:
+        return loop.run_until_complete(task)
+    except BaseException:
+        if not task.done():  # what was raised came between its steps
+            task.cancel()
+            loop.run_until_complete(loop.create_task(settle(task)))
+        raise
+
+
+async def settle(task):
+    try:
+        await task
+    except BaseException:
+        pass
+
+
+def iterate(items):
+    """The items of an asynchronous generator."""
+    async def following():
+        return await anext(items, settle)
+
+    async def close():
+        await items.aclose()
+
+    try:
+        while (item := finish(following())) is not settle:
+            yield item
+    finally:
+        finish(close())
 
 
 loop = None
@@ -414,7 +469,8 @@ def clean(text):
 
 def failure(error, may_pickle):
     """(type, message, traceback, data or None) of an exception."""
-    return type_name(type(error)), message_of(error), traceback_of(error), data_of(error) if may_pickle else None
+    kind = type_name(type(error))
+    return kind, message_of(error) or kind, traceback_of(error), data_of(error) if may_pickle else None
 
 
 def message_of(error):

@@ -75,8 +75,8 @@ void write_text(msgpack_packer *packer, const char *text);
 /* Fails the call with the exception that is set, and clears it. Returns -1. */
 int fail_with_exception(struct objpool_call *call);
 
-/* Ends this process with that exception, or without one. */
-_Noreturn void fail_forked(void);
+/* After Python code: if this is a child that it has forked, ends it, with the exception that is set or without one. */
+void end_if_forked(void);
 
 /* As fail_with_exception, with a code: "what: Type: message". */
 int fail_with_words(struct objpool_call *call, const char *code, const char *what);

@@ -4,6 +4,7 @@
 bool may_pickle;
 
 static struct objpool_call *lender; /* whose bytes arrays may look at; NULL: nobody's */
+static bool in_header;
 
 static PyObject *read_array(const msgpack_object_array *array, bool unpickle)
 {
@@ -47,11 +48,20 @@ static PyObject *read_pickled(const msgpack_object_ext *ext, bool unpickle)
 	return object;
 }
 
+/* Plain values only: an array in the header of an array, and so on, would use up the stack. */
+static PyObject *read_header(const msgpack_object *header)
+{
+	in_header = true;
+	PyObject *told = read_object(header, false);
+	in_header = false;
+	return told;
+}
+
 /* u16 length of the header, header: [dtype, shape, order], zeros, elements */
 static PyObject *read_ndarray(const msgpack_object_ext *ext)
 {
 	const size_t size = ext->size >= 2 ? ((size_t)(uint8_t)ext->ptr[0] << 8 | (uint8_t)ext->ptr[1]) : 0;
-	PyObject *array = NULL, *memory;
+	PyObject *array = NULL, *memory, *told;
 	msgpack_unpacked header;
 
 	if (size == 0 || size > (size_t)ext->size - 2) {
@@ -62,14 +72,18 @@ static PyObject *read_ndarray(const msgpack_object_ext *ext)
 	if (msgpack_unpack_next(&header, ext->ptr + 2, size, NULL) != MSGPACK_UNPACK_SUCCESS ||
 	    header.data.type != MSGPACK_OBJECT_ARRAY || header.data.via.array.size != 3)
 		PyErr_SetString(PyExc_ValueError, "an ARRAY's header must be [dtype, shape, order]");
-	else if ((memory = memory_of(lender, ext->ptr, ext->size)))
-		array = host_call("array", "(NNn)", read_object(&header.data, false), memory, (Py_ssize_t)(2 + size));
+	else if ((told = read_header(&header.data)) && (memory = memory_of(lender, ext->ptr, ext->size)))
+		array = host_call("array", "(NNn)", told, memory, (Py_ssize_t)(2 + size));
+	else
+		Py_XDECREF(told);
 	msgpack_unpacked_destroy(&header);
 	return array;
 }
 
 static PyObject *read_ext(const msgpack_object_ext *ext, bool unpickle)
 {
+	if (in_header)
+		return PyErr_Format(PyExc_ValueError, "an ARRAY's header can't have ext type %d in it", (int)ext->type);
 	if (ext->type == EXT_OBJECT)
 		return read_pickled(ext, unpickle);
 	if (ext->type == EXT_ARRAY)

@@ -292,7 +292,9 @@ static int give_item(struct objpool_call *call, PyObject *item, struct items *it
 	int r;
 
 	msgpack_sbuffer_clear(&items->buffer);
-	if (write_value(item, &items->packer, items->pickle, 0) < 0)
+	const int written = write_value(item, &items->packer, items->pickle, 0);
+	end_if_forked();
+	if (written < 0)
 		return -1;
 	Py_BEGIN_ALLOW_THREADS
 	r = objpool_yield(call, items->buffer.data, items->buffer.size);
@@ -343,6 +345,12 @@ int write_result(struct objpool_call *call, PyObject *value, msgpack_packer *pac
 		PyObject *finished = host_call("finish", "(O)", value);
 		const int r = finished ? write_result(call, finished, packer, pickle, limit) : -1;
 		Py_XDECREF(finished);
+		return r;
+	}
+	if (PyAsyncGen_CheckExact(value)) {
+		PyObject *items = host_call("iterate", "(O)", value);
+		const int r = items ? write_iterator(call, items, packer, pickle, limit) : -1;
+		Py_XDECREF(items);
 		return r;
 	}
 	return PyIter_Check(value) ? write_iterator(call, value, packer, pickle, limit) : write_value(value, packer, pickle, 0);

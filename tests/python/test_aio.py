@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import itertools
+import select
 
 import pytest
 
@@ -128,6 +129,39 @@ async def test_an_async_input_is_not_read_further_than_the_window(client):
             await asyncio.sleep(0)
             if taken == 200:
                 break
+
+
+@with_client
+async def test_a_lease_that_comes_too_late_is_given_back(client):
+    pool = client.pool("p")
+    for turns in range(5):
+        task = asyncio.ensure_future(pool.lease(0)._take())
+        await asyncio.sleep(0)
+        client._connection._flush()
+        select.select([client._connection._socket], [], [], DEADLINE)  # it is granted, and nobody has read that
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        if task.cancel():
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        else:
+            await (await task).release()
+    assert turns == 4 and task.done()
+    async with pool.lease(0, timeout=DEADLINE) as lease:
+        assert await lease.echo(1) == 1
+
+
+@with_client
+async def test_a_pool_whose_making_is_cancelled_does_not_stay(client):
+    task = asyncio.ensure_future(client.create_pool("Probe", 1, plugin="probe"))
+    await asyncio.sleep(0)
+    client._connection._flush()
+    select.select([client._connection._socket], [], [], DEADLINE)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    while len(await client.pools()) > 1:
+        await asyncio.sleep(0.005)
 
 
 @with_client

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pools of Python classes, by name and by value, in a private daemon of the tests'."""
+import asyncio
 import itertools
 import traceback
 
 import pytest
 
 import objpool
+import objpool.aio
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +49,13 @@ class Counter:
     def __call__(self, x):
         return x * self.step
 
+    def stop(self, x):
+        raise {1: StopIteration, 2: StopAsyncIteration, 3: GeneratorExit, 4: asyncio.CancelledError}.get(x, ValueError)(x)
+
+    @staticmethod
+    def keywords(**keywords):
+        return keywords
+
 
 def test_a_class(client):
     with client.create_pool(Counter, 2, args=[5], slot_kwargs=[{"step": 1}, {"step": 10}]) as pool:
@@ -54,6 +63,33 @@ def test_a_class(client):
         assert pool.all.add() == [7, 35]
         assert pool[0](3) == 3 and pool.scatter([1, 2]) == [1, 20]
         assert pool.name.startswith("Counter-") and client.describe(pool)["doc"]
+
+
+def test_keywords_of_any_name(client):
+    keywords = {"self": 1, "method": 2, "name": 3, "timeout": 4, "target": 5}
+    with client.create_pool(Counter, 1) as pool:
+        assert pool.keywords(**keywords) == pool.call("keywords", **keywords) == pool.keywords.future(**keywords).result() == keywords
+
+
+def test_an_exception_that_ends_iterations_does_not_end_ours(client):
+    with client.create_pool(Counter, 1) as pool:
+        with pytest.raises(StopIteration):
+            pool.stop(1)
+        stream, got = pool.map.stop.stream([1, 2, 3, 4, 5]), []
+        while len(got) < 5:
+            with pytest.raises((objpool.CallFailed, ValueError)) as raised:
+                next(stream)
+            got.append(getattr(raised.value, "type", "ValueError").rpartition(".")[2])
+        assert got == ["StopIteration", "StopAsyncIteration", "GeneratorExit", "CancelledError", "ValueError"]
+
+        async def ask():
+            async with objpool.aio.connect("private") as same:
+                for x in (1, 2, 3, 4):
+                    with pytest.raises(objpool.CallFailed):
+                        await same.pool(pool.name).stop(x)
+                    with pytest.raises(objpool.CallFailed):
+                        await same.pool(pool.name).map.stop.stream([x]).__anext__()
+        asyncio.run(ask())
 
 
 def test_a_local_class_and_a_lambda(client):
@@ -73,6 +109,14 @@ def test_by_name(client):
         assert pool.limit_denominator(2) == __import__("fractions").Fraction(1, 1)
     with pytest.raises(objpool.ObjpoolError, match="no module named|No module named"):
         client.create_pool("no_such_module_anywhere:X", 1)
+
+
+def test_a_path_is_relative_to_the_program(client, tmp_path, monkeypatch):
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "near.py").write_text("class Near:\n def here(self):\n  return 'here'\n")
+    monkeypatch.chdir(tmp_path)
+    with client.create_pool("near:Near", 1, python_path=["models"]) as pool:
+        assert pool.here() == "here"
 
 
 def test_the_exception_itself(client):

@@ -2,8 +2,10 @@
 """Beginnings and ends: private daemons, forks, interrupts, lost connections, exits."""
 import gc
 import itertools
+import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +16,7 @@ import weakref
 import pytest
 
 import objpool
-from harness import BUILD, DEADLINE, is_alive, wait_for
+from harness import BUILD, DEADLINE, ROOT, is_alive, wait_for
 
 PRIVATE = """
 import objpool, os, sys
@@ -53,6 +55,34 @@ print(objpool.create_pool("Probe", 1, plugin="probe").echo(1))
     assert len(first_line(process)) == 4
     output, errors = process.communicate(timeout=DEADLINE)
     assert (process.returncode, output, errors) == (0, "1\n", "")
+
+
+def test_a_private_daemon_that_was_killed_is_started_again(program):
+    process = program(PRIVATE + """
+import asyncio, objpool.aio
+for _ in range(3):
+    os.kill(client.status()["pid"], 9)
+    for again in range(2):
+        try:
+            pool.echo(1)
+        except objpool.ObjpoolError as error:
+            print(type(error).__name__, flush=True)
+    print(client.create_pool("Probe", 1, plugin="probe").echo(2), objpool.connect().status()["pid"] == client.status()["pid"], flush=True)
+async def main():
+    async with objpool.aio.connect("private") as client:
+        os.kill((await client.status())["pid"], 9)
+        try:
+            await client.ping()
+        except objpool.ConnectionLost:
+            await client.ping()
+    print("pong", flush=True)
+asyncio.run(main())
+""")
+    told = first_line(process)
+    for _ in range(3):
+        assert [first_line(process) for _ in range(3)] == [["ConnectionLost"], ["NoSuchPool"], ["2", "True"]]
+    assert first_line(process) == ["pong"], process.communicate()
+    gone(*told)
 
 
 def test_no_private_daemon_where_an_address_is_given(program, place):
@@ -350,6 +380,20 @@ def test_where_things_stand(daemon):
     assert daemon.address in done.stdout and "numpy" in done.stdout and "Probe" in done.stdout
     done = subprocess.run([sys.executable, "-m", "objpool"], stdout=subprocess.PIPE, text=True, timeout=DEADLINE, check=True)
     assert "private" in done.stdout and pathlib.Path(os.environ["OBJPOOL_BIN"]).name in done.stdout
+
+
+def test_a_package_installed_from_a_checkout_finds_its_daemon(place, program):
+    packages, checkout = place / "site", place / "a checkout"
+    shutil.copytree(ROOT / "client" / "python" / "objpool", packages / "objpool")
+    (checkout / "client" / "python").mkdir(parents=True)
+    (checkout / "build").symlink_to(BUILD)
+    note = packages / "objpool-0.1.0.dist-info" / "direct_url.json"
+    note.parent.mkdir()
+    note.write_text(json.dumps({"dir_info": {}, "url": (checkout / "client" / "python").as_uri()}))
+    process = program("from objpool import _embedded\nprint(*_embedded._installed_from())\n", PYTHONPATH=str(packages))
+    assert first_line(process) == str(checkout).split()
+    process = program("import objpool\nprint(objpool.connect().is_private)\n", PYTHONPATH=str(packages), OBJPOOL_BIN="", PATH="/usr/bin:/bin")
+    assert first_line(process) == ["True"]
 
 
 def test_signals_reach_only_the_program(program):

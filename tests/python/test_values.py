@@ -7,6 +7,7 @@ import enum
 import math
 import threading
 
+import msgpack
 import pytest
 
 import objpool
@@ -102,7 +103,9 @@ def test_arrays(pool):
     arrays = [numpy.arange(6.0).reshape(2, 3), numpy.arange(6).reshape(2, 3).T, numpy.zeros((0, 3), "f4"), numpy.array(5), numpy.array(["a", "bc"]),
               numpy.arange(20)[::3], numpy.array([1, 2], ">i2"), numpy.array(["2026-01-01"], "M8[D]"), numpy.array([True, False]),
               numpy.array([(1, 2.0, [3, 4])], [("a", "i4"), ("b", "f8"), ("c", "i8", (2,))]), numpy.array([{1}, None], object),
-              numpy.array([1 + 2j]), numpy.arange(100000.0)]
+              numpy.array([1 + 2j]), numpy.arange(100000.0), numpy.zeros(2, []), numpy.zeros((2, 3), "V0"), numpy.zeros(2, [(("title", "a"), "i4")]),
+              numpy.zeros(2, numpy.dtype({"names": ["a", "b"], "formats": ["i4", "i2"], "offsets": [2, 0]})),
+              numpy.zeros(2, numpy.dtype([("a", "i1"), ("b", "f8")], align=True))]
     for array in arrays:
         back = pool.echo(array)
         assert back.dtype == array.dtype and back.shape == array.shape and (back == array).all()
@@ -111,6 +114,24 @@ def test_arrays(pool):
     back = pool.echo([arrays[0], {"a": arrays[1]}])
     assert (back[0] == arrays[0]).all() and (back[1]["a"] == arrays[1]).all()
     assert pool.map.echo(numpy.arange(4)) == [0, 1, 2, 3]
+
+
+def test_arrays_that_lie(pool):
+    numpy = pytest.importorskip("numpy")
+    from objpool._values import ARRAY, array_header
+
+    def array(*header, body=bytes(48)):
+        packed = msgpack.packb(list(header))
+        return msgpack.ExtType(ARRAY, len(packed).to_bytes(2, "big") + packed + body)
+
+    assert len(pool.echo(array("<f8", [6], "C"))) == 6
+    for bad in (array("|O", [6], "C"), array([["a", "O"]], [6], "C"), array("f8,O", [3], "C"), array("<f8", [-1], "C"), array("<f8", 6, "C"),
+                array("<f8", [6], "A"), array("<f8", [5], "C"), array("<f8", [7], "C"), array("<f8", [2**62, 8], "C"), array("<f8", [6.0], "C"),
+                array("V99999999999999999999", [0], "C", body=b""), array(3, [6], "C"), array("<f8", [6]), msgpack.ExtType(ARRAY, b""),
+                msgpack.ExtType(ARRAY, b"\xff\xff"), msgpack.ExtType(ARRAY, array_header(numpy.zeros((1, 2)))[:-1])):
+        with pytest.raises(objpool.BadValue):
+            pool.echo(bad)
+    assert pool.echo(array("V0", [2**60], "C", body=b"")).shape == (2**60,)  # nothing of it is counted
 
 
 def test_numbers_of_numpy_are_numbers(pool):

@@ -50,10 +50,18 @@ class Client:
 
     def _connect_first(self, address: Optional[str]) -> None:
         if address == PRIVATE or (not address and not self._connect_default()):
-            self._daemon = _embedded.private_daemon()
-            address = self._daemon.address
-        if address:
+            self._connection = self._open_private()
+        elif address:
             self._connection = self._open(address)
+
+    def _open_private(self) -> _wire.Connection:
+        """A connection to the program's own daemon, which is started again where it has been killed."""
+        self._daemon = _embedded.private_daemon()
+        try:
+            return self._open(self._daemon.address)
+        except NoDaemon:
+            self._daemon = _embedded.private_daemon(silent=self._daemon)
+            return self._open(self._daemon.address)
 
     def _connect_default(self) -> bool:
         for address in default_addresses():
@@ -74,7 +82,7 @@ class Client:
                 raise ConnectionLost("the client is closed", ran="no")
             connection = self._connection
             if connection is None or connection.lost is not None:
-                connection = self._connection = self._open(self.address)
+                connection = self._connection = self._open(self.address) if self._daemon is None else self._open_private()
             return connection
 
     def close(self) -> None:
@@ -177,7 +185,12 @@ class Client:
         """
         section = pool_section(what, workers, args, kwargs, slot_kwargs, name, keys, self.is_private)
         connection = self._connected()
-        connection.call("objpool.create", [section])
+        try:
+            connection.call("objpool.create", [section])
+        except KeyboardInterrupt:
+            if name is None:  # else it may be another's
+                connection.notify("objpool.drop", section["pool"])
+            raise
         owned = _pool.Owned(connection, section["pool"])
         if section.get("owner") == "daemon":
             owned.keep()
@@ -199,7 +212,9 @@ def pool_section(what: Any, workers: Union[int, str], args: Sequence[Any], kwarg
     else:
         raise TypeError(f"a pool is made of a class or its name, and not of a {type(what).__name__}")
     if section["plugin"] == "python" and private:
-        section.setdefault("python_path", [os.path.abspath(path or ".") for path in sys.path if os.path.isdir(path or ".")])
+        section.setdefault("python_path", [path for path in sys.path if os.path.isdir(path or ".")])
+    if not isinstance(section.get("python_path", ""), str):
+        section["python_path"] = [os.path.abspath(path or ".") for path in section["python_path"]]  # the daemon may be elsewhere
     if args:
         section["args"] = args
     if kwargs:

@@ -17,7 +17,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from typing import List, Optional
+from typing import Iterator, Optional
 
 from .errors import NoDaemon
 
@@ -38,15 +38,32 @@ drain_timeout = 0
 """
 
 
-def _candidates() -> List[pathlib.Path]:
+def _installed_from() -> Iterator[pathlib.Path]:
+    """The checkout that pip has installed this package from: it has noted that beside the package."""
+    import json
+    import urllib.parse
+    for note in pathlib.Path(__file__).resolve().parents[1].glob("objpool-*.dist-info/direct_url.json"):
+        try:
+            url = urllib.parse.urlsplit(json.loads(note.read_text())["url"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        if url.scheme == "file" and url.path.endswith("/client/python"):
+            yield pathlib.Path(urllib.parse.unquote(url.path)).parents[1]
+
+
+def _candidates() -> Iterator[pathlib.Path]:
     folder = os.environ.get("OBJPOOL_BIN")
     if folder:
-        return [pathlib.Path(folder, "objpoold")]
-    found = [pathlib.Path(__file__).resolve().parents[3] / "build" / "objpoold"]
+        yield pathlib.Path(folder, "objpoold")
+        return
+    for checkout in pathlib.Path(__file__).resolve().parents[3:4]:
+        yield checkout / "build" / "objpoold"
     on_path = shutil.which("objpoold")
     if on_path:
-        found.append(pathlib.Path(on_path))
-    return found + [pathlib.Path("/usr/sbin/objpoold"), pathlib.Path("/usr/local/sbin/objpoold")]
+        yield pathlib.Path(on_path)
+    yield from (pathlib.Path("/usr/sbin/objpoold"), pathlib.Path("/usr/local/sbin/objpoold"))
+    for checkout in _installed_from():
+        yield checkout / "build" / "objpoold"
 
 
 def find_program() -> Optional[pathlib.Path]:
@@ -118,10 +135,15 @@ class PrivateDaemon:
         finally:
             os.close(ended)
 
-    @property
-    def alive(self) -> bool:
-        """Whether it still runs, as far as this process knows."""
-        return self.pid != os.getpid() or self.process.poll() is None
+    def has_ended(self, within: float = 0) -> bool:
+        """Whether it has ended, or does so within some seconds, as far as this process can know."""
+        if self.pid != os.getpid():
+            return False
+        try:
+            self.process.wait(within)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
 
     def stop(self) -> None:
         """Ends it, and waits for that."""
@@ -146,11 +168,14 @@ _lock = threading.Lock()
 _daemon: Optional[PrivateDaemon] = None
 
 
-def private_daemon() -> PrivateDaemon:
-    """This program's daemon, started if there is none."""
+def private_daemon(silent: Optional[PrivateDaemon] = None) -> PrivateDaemon:
+    """This program's daemon, started if there is none; `silent` is one that did not answer: it may be about to end."""
     global _daemon
     with _lock:
-        if _daemon is None or not _daemon.alive:
+        if _daemon is not None and _daemon.has_ended(within=1 if _daemon is silent else 0):
+            _daemon.stop()
+            _daemon = None
+        if _daemon is None:
             _daemon = PrivateDaemon()
         return _daemon
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import os
+import time
 from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 from . import _call, _stream
 from ._call import CallFuture
 from ._stream import Stream
-from ._wire import Connection
-from .errors import ConnectionLost
+from ._wire import Connection, Entry
+from .errors import ConnectionLost, Timeout
 
 if TYPE_CHECKING:
     from ._client import Client
@@ -25,7 +26,7 @@ class Method:
         self._target = target
         self._name = name
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Calls it, and waits for the result."""
         target = self._target
         if target._plain and not kwargs:
@@ -33,13 +34,13 @@ class Method:
         request = _call.make_request(target._address, target._mapped, self._name, args, kwargs, target._options)
         return _call.call(target._connection(), request)
 
-    def future(self, *args: Any, **kwargs: Any) -> CallFuture:
+    def future(self, /, *args: Any, **kwargs: Any) -> CallFuture:
         """Calls it, and returns a concurrent.futures.Future of the result."""
         target = self._target
         request = _call.make_request(target._address, target._mapped, self._name, args, kwargs, target._options)
         return _call.start(target._connection(), request)
 
-    def stream(self, *args: Any, ordered: Optional[bool] = None, window: Optional[int] = None, **kwargs: Any) -> Stream[Any]:
+    def stream(self, /, *args: Any, ordered: Optional[bool] = None, window: Optional[int] = None, **kwargs: Any) -> Stream[Any]:
         """Calls it, and returns an iterator of the results as they come.
 
         Of a map the arguments are iterables, also endless ones: they are read as results are taken, never further ahead than
@@ -80,11 +81,11 @@ class Target:
             raise AttributeError(name)
         return self._method_class(self, name)  # not kept: a cycle would keep the pool
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Calls the objects themselves: their __call__."""
         return self._method_class(self, "__call__")(*args, **kwargs)
 
-    def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
+    def call(self, method: str, /, *args: Any, **kwargs: Any) -> Any:
         """Calls a method by its name."""
         return self._method_class(self, method)(*args, **kwargs)
 
@@ -202,8 +203,7 @@ class Lease(Target):
         options = {"slot": slot, "timeout_ms": _milliseconds(timeout), "lease_ms": _milliseconds(lease_time)}
         self._leased: Optional[Connection] = None
         connection = pool._connection()
-        got = connection.call("objpool.lease", [pool.name, {key: value for key, value in options.items() if value is not None}],
-                              None if timeout is None else timeout + _call.SLACK)
+        got = _take_lease(connection, pool.name, {key: value for key, value in options.items() if value is not None}, timeout)
         super().__init__(pool._client, f"{pool.name}:{got['slot']}", pool._options, pool._owner)
         self._pool_name = pool.name
         self._leased = connection
@@ -237,6 +237,22 @@ class Lease(Target):
         connection = self.__dict__.get("_leased")
         if connection is not None:
             connection.notify("objpool.release", self._pool_name, self.slot)
+
+
+def _take_lease(connection: Connection, pool: str, options: Dict[str, Any], timeout: Optional[float]) -> Dict[str, Any]:
+    """Its slot and generation. It may be granted just when the wait is interrupted: then it is given back."""
+    entry = Entry()
+    try:
+        connection.start(entry, "objpool.lease", [pool, options])
+        if not connection.wait(entry, None if timeout is None else time.monotonic() + timeout + _call.SLACK):
+            raise Timeout("lease: the daemon does not answer")
+    except BaseException:
+        connection.notify("objpool.cancel", entry.id)
+        connection.wait(entry, time.monotonic() + 1)
+        if entry.message is not None and entry.message[2] is None:
+            connection.notify("objpool.release", pool, entry.message[3]["slot"])
+        raise
+    return connection.result(entry.message, entry)
 
 
 class _Leased(Target):

@@ -324,7 +324,7 @@ class Results(Generic[T]):
         if self._input is not None:
             self._input.close()
         if message[2] is not None and (self._failed is None or self._failed[1] != message[2]):
-            raise _values.load_error(message[2], self._connection.unpickle)
+            raise _values.not_in_charge(_values.load_error(message[2], self._connection.unpickle))
         raise _End
 
     def _take(self) -> T:
@@ -360,7 +360,7 @@ class Results(Generic[T]):
             error = _values.load_error(wire, self._connection.unpickle)
         if self._request.collect:
             return error  # type: ignore[return-value]
-        raise error
+        raise _values.not_in_charge(error)
 
 
 class _End(Exception):

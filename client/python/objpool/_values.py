@@ -106,15 +106,16 @@ def array_header(array: Any) -> Optional[bytes]:
     """What stands before an array's memory; None: it is none that can go as memory."""
     numpy = sys.modules["numpy"]
     dtype = array.dtype
-    if dtype.hasobject:
+    if dtype.hasobject or (dtype.names is not None and dtype.metadata):
         return None
-    kind = dtype.str if dtype.names is None else dtype.descr
-    if dtype.names is not None and (dtype.metadata or _dtype(numpy, _listed(kind)) != dtype):
-        return None
-    if dtype.names is None and numpy.dtype(dtype.str) != dtype:
-        return None
+    try:
+        kind = _listed(dtype.str if dtype.names is None else dtype.descr)
+        if _dtype(numpy, kind) != dtype:
+            return None
+    except ValueError:
+        return None  # fields that overlap, or are out of order
     order = "F" if array.flags.f_contiguous and not array.flags.c_contiguous else "C"
-    header = msgpack.packb([_listed(kind), list(array.shape), order])
+    header = msgpack.packb([kind, list(array.shape), order])
     size = len(header) + -(2 + len(header)) % _ALIGN
     return struct.pack(">H", size) + header.ljust(size, b"\0") if size < 1 << 16 else None
 
@@ -296,15 +297,21 @@ def load_object(body: Any, unpickle: bool) -> Any:
 
 
 def _dtype(numpy: Any, kind: Any) -> Any:
+    """The dtype that a header tells. Fields without a name are the gaps between others."""
     if isinstance(kind, str):
         return numpy.dtype(kind)
-
-    def field(parts: Any) -> Any:
-        name, inner, *shape = parts
-        name = tuple(name) if isinstance(name, list) else name
-        inner = [field(part) for part in inner] if isinstance(inner, list) else inner
-        return (name, inner, *(tuple(s) for s in shape))
-    return numpy.dtype([field(parts) for parts in kind])
+    told: Any = {"names": [], "titles": [], "formats": [], "offsets": [], "itemsize": 0}
+    for name, inner, *shape in kind:
+        inner = _dtype(numpy, inner)
+        inner = numpy.dtype((inner, tuple(*shape))) if shape else inner
+        if name != "":
+            title, name = name if isinstance(name, list) else (None, name)
+            for key, value in (("names", name), ("titles", title), ("formats", inner), ("offsets", told["itemsize"])):
+                told[key].append(value)
+        told["itemsize"] += inner.itemsize
+    if not any(told["titles"]):
+        del told["titles"]
+    return numpy.dtype(told)
 
 
 def load_array(body: Any, writable: bool = False) -> Any:
@@ -316,7 +323,14 @@ def load_array(body: Any, writable: bool = False) -> Any:
     try:
         size, = struct.unpack(">H", view[:2])
         kind, shape, order = msgpack.unpackb(bytes(view[2:2 + size]).rstrip(b"\0"))
-        array = numpy.frombuffer(view[2 + size:], numpy.uint8).view(_dtype(numpy, kind)).reshape(shape, order=order)
+        dtype = _dtype(numpy, kind)
+        if dtype.hasobject or dtype.itemsize < 0 or order not in ("C", "F") or not all(type(n) is int and n >= 0 for n in shape):
+            raise ValueError(f"its header is {[kind, shape, order]!r:.200}")
+        array = numpy.ndarray(tuple(shape), dtype, view, 2 + size, order=order)
+        if array.nbytes != len(view) - 2 - size:
+            raise ValueError(f"it has {len(view) - 2 - size} bytes, but its shape and type need {array.nbytes}")
+        if not array.nbytes:
+            return numpy.ndarray(array.shape, dtype, bytearray(), order=order)  # a copy would count the items
         return array if writable else array.copy(order="K")
     except Exception as error:
         raise BadValue(f"an array came that is none: {error}", ran="yes") from error
@@ -387,6 +401,16 @@ def _load_trusted(code: int, body: Any) -> Any:
 
 def _load_untrusted(code: int, body: Any) -> Any:
     return load_ext(code, body, False)
+
+
+_IN_CHARGE = ("StopIteration", "StopAsyncIteration", "GeneratorExit", "CancelledError")
+
+
+def not_in_charge(error: BaseException) -> BaseException:
+    """The error; or what the daemon said of it, where the exception itself would end an iteration, a generator or a task of ours."""
+    if type(error).__name__ in _IN_CHARGE and isinstance(error.__cause__, RemoteTraceback) and error.__cause__.error is not None:
+        return error.__cause__.error
+    return error
 
 
 def load_error(wire: Any, unpickle: bool) -> BaseException:

@@ -49,6 +49,17 @@ class _Waiter(Entry):
             self.ready.get_loop().call_soon(self.progress, *params[1:])
 
 
+class _LeaseWaiter(_Waiter):
+    """A lease that is asked for. One that comes when nobody waits any more is given back."""
+
+    abandoned: Optional[Callable[[int], None]] = None
+
+    def answer(self, message: Any) -> None:
+        super().answer(message)
+        if self.abandoned is not None and message[2] is None:
+            self.abandoned(message[3]["slot"])
+
+
 class Connection(Inbox):
     """A socket in an event loop."""
 
@@ -162,7 +173,28 @@ class Connection(Inbox):
         finally:
             if entry.message is None:
                 self.cancel(entry)
-        return _call.value_of(request, self, entry)
+        try:
+            return _call.value_of(request, self, entry)
+        except BaseException as error:
+            known = _values.not_in_charge(error)
+            if known is error:
+                raise
+            raise known from None
+
+    async def lease(self, pool: str, options: Dict[str, Any]) -> Dict[str, Any]:
+        """Waits for a lease: its slot and generation. It may be granted just when the wait is given up."""
+        entry = _LeaseWaiter(self.loop)
+        self.start(entry, "objpool.lease", [pool, options])
+        try:
+            await entry.ready
+        except BaseException:
+            entry.abandoned = lambda slot: self.notify("objpool.release", pool, slot)
+            if entry.message is None:
+                self.notify("objpool.cancel", entry.id)
+            else:
+                entry.answer(entry.message)
+            raise
+        return self.result(entry.message)
 
     async def call(self, method: str, params: Any, timeout: Optional[float] = None) -> Any:
         """A call of the daemon's own methods."""
@@ -185,17 +217,17 @@ class Method(_pool.Method):
 
     __slots__ = ()
 
-    async def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    async def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Calls it; the result."""
         target = self._target
         request = _call.make_request(target._address, target._mapped, self._name, args, kwargs, target._options)
         return await (await target._connection()).request(request)
 
-    def future(self, *args: Any, **kwargs: Any) -> "asyncio.Task[Any]":  # type: ignore[override]
+    def future(self, /, *args: Any, **kwargs: Any) -> "asyncio.Task[Any]":  # type: ignore[override]
         """Calls it in a task."""
         return asyncio.ensure_future(self(*args, **kwargs))
 
-    def stream(self, *args: Any, ordered: Optional[bool] = None, window: Optional[int] = None, **kwargs: Any) -> "Stream[Any]":  # type: ignore[override]
+    def stream(self, /, *args: Any, ordered: Optional[bool] = None, window: Optional[int] = None, **kwargs: Any) -> "Stream[Any]":  # type: ignore[override]
         """Calls it; an async iterator of the results. Of a map one of the arguments may be an async iterable, if it is the only one."""
         target = self._target
         options = target._options
@@ -279,7 +311,11 @@ class Lease(Target):
     async def _take(self) -> "Lease":
         connection = await self._owner._connection()
         wanted = {key: value for key, value in self._wanted.items() if value is not None}
-        got = await connection.call("objpool.lease", [self._owner.name, wanted], None if self._timeout is None else self._timeout)
+        lease = connection.lease(self._owner.name, wanted)
+        try:
+            got = await (lease if self._timeout is None else asyncio.wait_for(lease, self._timeout + _call.SLACK))
+        except asyncio.TimeoutError as error:
+            raise error if isinstance(error, Timeout) else Timeout("lease: the daemon does not answer") from None
         self._leased = connection
         self._address = f"{self._owner.name}:{got['slot']}"
         self.slot, self.generation = got["slot"], got["generation"]
@@ -484,8 +520,16 @@ class Client:
             except NoDaemon:
                 if address or os.environ.get("OBJPOOL_ADDRESS"):
                     raise
-        self._daemon = await asyncio.get_running_loop().run_in_executor(None, _embedded.private_daemon)
-        self._connection = await self._open(self._daemon.address)
+        self._connection = await self._open_private()
+
+    async def _open_private(self) -> Connection:
+        loop = asyncio.get_running_loop()
+        self._daemon = await loop.run_in_executor(None, _embedded.private_daemon)
+        try:
+            return await self._open(self._daemon.address)
+        except NoDaemon:
+            self._daemon = await loop.run_in_executor(None, _embedded.private_daemon, self._daemon)
+            return await self._open(self._daemon.address)
 
     async def _connected(self) -> Connection:
         connection = self._connection
@@ -496,7 +540,7 @@ class Client:
                 raise ConnectionLost("the client is closed", ran="no")
             connection = self._connection
             if connection is None or connection.lost is not None:
-                connection = self._connection = await self._open(self.address)
+                connection = self._connection = await (self._open(self.address) if self._daemon is None else self._open_private())
             return connection
 
     async def close(self) -> None:
@@ -578,7 +622,12 @@ class Client:
         """Makes a pool: see objpool.Client.create_pool."""
         section = pool_section(what, workers, args, kwargs, slot_kwargs, name, keys, self.is_private)
         connection = await self._connected()
-        await connection.call("objpool.create", [section])
+        try:
+            await connection.call("objpool.create", [section])
+        except asyncio.CancelledError:
+            if name is None:  # else it may be another's
+                connection.notify("objpool.drop", section["pool"])
+            raise
         owned = _pool.Owned(connection, section["pool"])  # type: ignore[arg-type]
         if section.get("owner") == "daemon":
             owned.keep()

@@ -107,7 +107,7 @@ class CallFailed(ObjpoolError):
     code, ran = "FAILED", "yes"
 
     def __str__(self) -> str:
-        return f"{self.type}: {self.message}" if self.type else self.message
+        return f"{self.type}: {self.message}" if self.type and self.type != self.message else self.message
 
 
 class WorkerLost(ObjpoolError):
@@ -191,7 +191,7 @@ def error_of(wire: Any) -> ObjpoolError:
     if not isinstance(wire, dict):
         code, _, message = str(wire).partition(": ")
         wire = {"code": code, "message": message}
-    details = dict(wire)
+    details = {key: value for key, value in wire.items() if isinstance(key, str)}
     message = details.pop("message", "")
-    kind = _BY_CODE.get(details.get("code"), ObjpoolError)
+    kind = _BY_CODE.get(str(details.get("code")), ObjpoolError)
     return kind(message if isinstance(message, str) else str(message), **details)

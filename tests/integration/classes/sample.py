@@ -187,6 +187,16 @@ class Trouble:
         await asyncio.sleep(0)
         return value
 
+    async def items_later(self, n, path=None):
+        import asyncio
+        try:
+            for i in range(n):
+                await asyncio.sleep(0)
+                yield i
+        finally:
+            if path:
+                open(path, "w").close()
+
     def change_while_sent(self):
         values = []
 
@@ -277,7 +287,16 @@ class Sleeper:
         finally:
             self.seen.append("left")
 
-    def what(self):
+    async def wait(self, path):
+        import asyncio
+        try:
+            with open(path, "w"):
+                pass
+            await asyncio.sleep(60)
+        finally:
+            self.seen.append("woken")
+
+    async def what(self):
         return self.seen
 
     def pid(self):
@@ -325,6 +344,49 @@ class NotHooks:
 
     def restore(self):
         return "restored"
+
+
+class Shy:
+    """Does not like to be looked at as a class."""
+
+    class OfInstances:
+        def __get__(self, instance, owner):
+            if instance is None:
+                raise RuntimeError("only an instance has this")
+            return lambda: "of an instance"
+
+    class Nameless:
+        def __repr__(self):
+            raise RuntimeError("no text")
+
+    odd = OfInstances()
+
+    def default(self, value=Nameless()):
+        return "default"
+
+
+class Forks:
+    """Two processes come back from each of its methods, and from its constructor."""
+
+    def __init__(self):
+        self.fork()
+
+    def fork(self):
+        child = os.fork()
+        if child:
+            os.waitpid(child, 0)
+
+    def items(self, n):
+        for i in range(n):
+            self.fork()
+            yield i
+
+    async def later(self):
+        self.fork()
+        return "done"
+
+    def session_end(self, session):
+        self.fork()
 
 
 class Process:
