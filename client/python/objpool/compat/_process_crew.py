@@ -14,7 +14,7 @@ import types
 from multiprocessing import process
 
 from .. import _embedded, _values, _wire, errors
-from . import _travel
+from . import _modules, _travel
 from ._crew import APART, PICKLED
 from ._errors import RemoteTraceback, WorkerLost
 
@@ -172,7 +172,8 @@ class ProcessCrew:
         names = names or {}
         current = process.current_process()
         return pickle.dumps({
-            "path": worker_path(self._path), "cwd": os.getcwd(), "environ": dict(os.environ), "argv": sys.argv, "umask": _umask(),
+            "path": worker_path(self._path), "modules": _modules.elsewhere(), "recursion": sys.getrecursionlimit(),
+            "cwd": os.getcwd(), "environ": dict(os.environ), "argv": sys.argv, "umask": _umask(),
             "pid": os.getpid(), "authkey": bytes(current.authkey), "name": self._name, "parent": current.name,
             "names": names, "definitions": self._sender.definitions(names.values()), "code": code}, _travel.PROTOCOL)
 
@@ -220,7 +221,8 @@ class ProcessCrew:
         fresh = not _travel.is_stateless(function)
         definitions = self._untold(names)
         head = pickle.dumps((mode, code, fresh, names, definitions, path), _travel.PROTOCOL)
-        by_name = definitions is None and path is None and not fresh and "<" not in getattr(function, "__qualname__", "<")
+        by_name = definitions is None and path is None and not fresh and (
+            type(function) is types.BuiltinFunctionType or _travel.is_found_by_name(function))
         return Work(len(head).to_bytes(4, "big") + head, names=names), by_name
 
     def _untold(self, names):

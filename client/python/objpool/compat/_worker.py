@@ -23,7 +23,7 @@ import pickle
 import sys
 import time
 
-from . import _descriptors, _travel
+from . import _descriptors, _modules, _travel
 
 CALL, MAP, STAR, NAMED = range(4)
 ONE, APART, PICKLED = range(3)
@@ -138,6 +138,8 @@ class Worker:
     def _begin(self, setup, slot):
         _become(setup, slot)
         self._extend_path(setup["path"])
+        if setup["modules"]:
+            sys.meta_path.append(_modules.Finder(setup["modules"]))
         self._take(setup["names"], setup["definitions"])
         initializer, factory = pickle.loads(setup["code"])
         if initializer is not None:
@@ -295,6 +297,7 @@ def _become(setup, slot):
     os.environ.clear()
     os.environ.update(setup["environ"])
     sys.argv[:] = setup["argv"]
+    sys.setrecursionlimit(setup["recursion"])
     _print_where_the_program_does(setup["pid"])
     from multiprocessing import process
     current = process.current_process()
