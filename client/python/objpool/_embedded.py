@@ -164,8 +164,7 @@ def _after_fork_in_child() -> None:
     global _lock
     _lock = threading.Lock()
     if _daemon is not None and _daemon.process.stdin is not None:
-        os.close(_daemon.process.stdin.fileno())  # the parent alone keeps it alive
-        _daemon.process.stdin.detach()
+        _daemon.process.stdin.raw.close()  # the parent alone keeps it alive
 
 
 atexit.register(_stop)
