@@ -51,12 +51,13 @@ def run_items(mode, function, items, results):
 
 def run_chunk(mode, function, items):
     """(results, None), or (results before it, {0: the exception})."""
+    results = []
     if mode == MAP:
         try:
-            return list(map(function, items)), None
+            results = list(map(function, items))
         except BaseException as error:
             return [], {0: error}
-    results = []
+        return (results, None) if len(results) == len(items) else ([], {0: StopIteration()})
     try:
         run_items(mode, function, items, results)
     except BaseException as error:

@@ -12,7 +12,8 @@ import multiprocessing as _standard
 import sys as _sys
 from multiprocessing import *  # noqa: F401,F403
 from multiprocessing import (  # noqa: F401
-    connection, context, heap, managers, process, queues, reduction, resource_tracker, shared_memory, sharedctypes, synchronize, util)
+    connection, context, heap, managers, process, queues, reduction, resource_sharer, resource_tracker, shared_memory, sharedctypes,
+    synchronize, util)
 
 from . import pool  # noqa: F401
 from .contexts import get_context  # noqa: F401
@@ -20,8 +21,8 @@ from .contexts import get_context  # noqa: F401
 __version__ = "0.70.14"
 __all__ = [*_standard.__all__, "citation", "license"]
 
-for _name in ("connection", "context", "heap", "managers", "process", "queues", "reduction", "resource_tracker", "shared_memory", "sharedctypes",
-              "synchronize", "util"):
+for _name in ("connection", "context", "heap", "managers", "process", "queues", "reduction", "resource_sharer", "resource_tracker", "shared_memory",
+              "sharedctypes", "synchronize", "util"):
     _sys.modules[f"{__name__}.{_name}"] = getattr(_standard, _name)
 
 # Named semaphores keep their names: so workers, which are no children of this process, can open them.
