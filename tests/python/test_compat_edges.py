@@ -2,6 +2,8 @@
 """What strangers' programs and tests do with the compatible pools beyond what their documentation says."""
 import importlib
 import multiprocessing
+import subprocess
+import sys
 
 import pytest
 
@@ -62,3 +64,37 @@ with Pool(1) as pool:
     print(pool.map(abs, [-1]))
 """, PYTHONDEVMODE="1")
     assert process.communicate(timeout=SOON) == ("[1]\n", "")
+
+
+def test_a_program_without_output(program):
+    process = program("""
+import os, sys
+from objpool.compat.multiprocess import Pool
+os.close(1)
+with Pool(1) as pool:
+    print(pool.map(print, ["lost"]), pool.apply(os.path.exists, ("/",)), file=sys.stderr)
+""")
+    assert process.communicate(timeout=SOON) == ("", "[None] True\n")
+
+
+def test_a_program_without_any_descriptor(place):
+    text = """
+from objpool.compat.multiprocess import Pool
+with Pool(1) as pool:
+    open("result", "w").write(str(pool.map(print, ["lost"])))
+"""
+    done = subprocess.run(["sh", "-c", 'exec "$0" -c "$1" <&- >&- 2>&-', sys.executable, text], cwd=place, timeout=SOON)
+    assert done.returncode == 0 and (place / "result").read_text() == "[None]"
+
+
+def test_what_a_worker_prints_without_an_end_of_line_comes_too(program):
+    process = program("""
+import sys
+from objpool.compat.multiprocess import Pool
+with Pool(1) as pool:
+    pool.apply(print, ("part",), {"end": " "})
+    print("then", flush=True)
+    pool.apply(sys.stdout.write, ("end",))
+    pool.terminate()
+""")
+    assert process.communicate(timeout=SOON) == ("part then\nend", "")

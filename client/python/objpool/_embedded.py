@@ -8,6 +8,7 @@ daemon over connections of their own.
 from __future__ import annotations
 
 import atexit
+import fcntl
 import os
 import pathlib
 import select
@@ -60,6 +61,14 @@ def plugin_dir(program: pathlib.Path) -> Optional[pathlib.Path]:
     return folder if folder.is_dir() else None
 
 
+def is_output(descriptor: int) -> bool:
+    """Is 1, or 2, the program's output? It may be closed, and its number given to something else: that is not inherited."""
+    try:
+        return os.get_inheritable(descriptor)
+    except OSError:
+        return False
+
+
 class PrivateDaemon:
     """A process, and the pipe that keeps it alive."""
 
@@ -80,6 +89,9 @@ class PrivateDaemon:
             text = text.replace("plugin_dir = -\n", "")
         fd = os.memfd_create("objpoold.conf")
         os.write(fd, text.encode())
+        if fd < 3:      # of a program without standard input or output
+            fd, low = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3), fd
+            os.close(low)
         return fd
 
     def _start(self) -> None:
@@ -90,6 +102,7 @@ class PrivateDaemon:
         try:
             self.process = subprocess.Popen(
                 [str(self.program), "--until-eof", "--config", f"/proc/self/fd/{config}"], stdin=subprocess.PIPE, pass_fds=[config],
+                stdout=None if is_output(1) else subprocess.DEVNULL, stderr=None if is_output(2) else subprocess.DEVNULL,
                 start_new_session=True, env={**os.environ, "NOTIFY_SOCKET": "@" + name})
             self._await_ready(notify)
         finally:

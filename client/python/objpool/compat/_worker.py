@@ -170,7 +170,9 @@ class Worker:
             results, failures = self._run(mode, function, items, each, fresh)
         except BaseException as error:      # the function or an item could not be loaded
             results, failures = ([], {0: error}) if each == ONE else ([None] * len(items), dict.fromkeys(range(len(items)), error))
-        return self._answer(results, failures, each, mode, time.perf_counter_ns() - begun)
+        elapsed = time.perf_counter_ns() - begun
+        flush_output()
+        return self._answer(results, failures, each, mode, elapsed)
 
     def _head(self, data):
         found = self._heads.get(data)
@@ -267,6 +269,15 @@ class Worker:
         sys.path[:0] = new
 
 
+def flush_output():
+    """What was printed comes before what the program prints when it has the results."""
+    for stream in sys.stdout, sys.stderr:
+        try:
+            stream.flush()
+        except (AttributeError, OSError, ValueError):
+            pass        # there is none, or it is closed
+
+
 def packed(results):
     """Many integers, or floats, as an array: it takes a fraction of the time to read."""
     kind = type(results[0]) if len(results) >= PACK_FROM else None
@@ -299,7 +310,7 @@ def _become(setup, slot):
     os.environ.update(setup["environ"])
     sys.argv[:] = setup["argv"]
     sys.setrecursionlimit(setup["recursion"])
-    _print_where_the_program_does(setup["pid"])
+    _print_where_the_program_does(setup["pid"], setup["output"])
     from multiprocessing import process
     current = process.current_process()
     current._config.update(authkey=process.AuthenticationString(setup["authkey"]), daemon=True)
@@ -308,10 +319,10 @@ def _become(setup, slot):
     process._parent_process = process._ParentProcess(setup["parent"], setup["pid"], None)
 
 
-def _print_where_the_program_does(pid):
+def _print_where_the_program_does(pid, descriptors):
     for descriptor in (1, 2):
         try:
-            opened = _output_of(pid, descriptor)
+            opened = _output_of(pid, descriptor) if descriptor in descriptors else os.open(os.devnull, os.O_WRONLY)
         except OSError:         # closed, or another user's: what is printed goes to the daemon's log
             continue
         os.dup2(opened, descriptor)
