@@ -98,3 +98,19 @@ with Pool(1) as pool:
     pool.terminate()
 """)
     assert process.communicate(timeout=SOON) == ("part then\nend", "")
+
+
+def test_objects_of_the_program_end_with_it_though_a_pool_runs(program):
+    process = program("""
+import atexit
+from objpool.compat.multiprocess import Pool
+class Noisy:
+    def __del__(self):
+        print("gone", flush=True)
+def work(x):
+    return x
+noisy, pool = Noisy(), Pool(1)
+print(pool.map(work, [1]), flush=True)
+atexit.register(lambda: print(pool.map(work, [2]), flush=True))
+""")
+    assert process.communicate(timeout=SOON) == ("[1]\n[2]\ngone\n", "")

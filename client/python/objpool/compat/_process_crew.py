@@ -4,6 +4,7 @@
 A pool has a connection for itself: with it goes the pool, whatever happens to the program.
 """
 import array
+import atexit
 import itertools
 import os
 import pickle
@@ -11,6 +12,7 @@ import sys
 import sysconfig
 import threading
 import types
+import weakref
 from multiprocessing import process
 
 from .. import _embedded, _values, _wire, errors
@@ -139,6 +141,7 @@ class ProcessCrew:
         self._name = name
         self._sender = _travel.Sender()
         self._works = {}
+        _crews.add(self)
         self._told = set()              # definitions that all workers have
         self._path = list(sys.path)     # as it was when the workers were told
         setup = self._setup(initializer, initargs, factory, slot_kwargs)
@@ -421,6 +424,17 @@ class ProcessCrew:
 
     def join(self, running=True):
         self._home.await_end()
+
+
+_crews = weakref.WeakSet()
+
+
+@atexit.register
+def _let_go():
+    """What the program has in its __main__ is not to outlive it because a pool is running."""
+    for crew in tuple(_crews):
+        crew._works.clear()
+        crew._sender.forget()
 
 
 class Home:

@@ -339,13 +339,17 @@ class Sender:
         data = _dumps(value, wanted, lambda name: True, large)
         return data, self._digests(wanted) if wanted else None
 
+    def forget(self):
+        with self._lock:
+            self._known = {}
+
     def definitions(self, digests):
         return {digest: self._definitions[digest] for digest in digests if digest in self._definitions}
 
     def is_current(self, digests):
         """Do these names still mean what they meant?"""
         main, known = sys.modules["__main__"].__dict__, self._known
-        return all(known[name][0] is main.get(name) for name in digests)
+        return all(name in known and known[name][0] is main.get(name) for name in digests)
 
     def _digests(self, wanted):
         with self._lock:
