@@ -2,6 +2,7 @@
 """objpool.compat.objectproxypool, point by point."""
 import itertools
 import os
+import pickle
 import signal
 import threading
 import warnings
@@ -13,7 +14,7 @@ np = pytest.importorskip("numpy")
 from objpool.compat.multiprocess import ProcessError
 from objpool.compat.multiprocess.pool import MaybeEncodingError, RemoteTraceback
 from objpool.compat.objectproxypool import ProxyPool, SharedArrayWrapper, Unpacker, unpack
-from objpool.compat.objectproxypool.pool import ObjectPool, ObjectThreadPool, get_chunksize_per_worker, lenrepeat, lenzip
+from objpool.compat.objectproxypool.pool import DistributedPool, ObjectPool, ObjectThreadPool, get_chunksize_per_worker, lenrepeat, lenzip
 
 MODES = pytest.mark.parametrize("separate", [False, True], ids=["threads", "processes"])
 
@@ -288,8 +289,37 @@ def test_shares():
 
 @pytest.mark.parametrize("kind", [ObjectThreadPool, ObjectPool])
 def test_the_lower_level(kind):
-    with kind(2, factory=(Sampler, (1,))) as pool:
+    with kind(2, Sampler, (1,)) as pool:
         assert pool.map(Sampler.add, [1, 2]) == [2, 3]
         assert pool.starmap(Sampler.add, [(1, 2)]) == [4]
-        assert pool.kwstarmap(Sampler.add, [((1,), {"b": 5})]) == [7]
+        assert pool.kwstarmap(Sampler.add, [(1,), (2,)], {"b": [5, 6]}) == [7, 9]
         assert pool.map_async(Sampler.add, [1], callback=lambda value: None).get(30) == [2]
+
+
+def test_a_shared_array_is_let_go_with_the_last_that_shows_it():
+    with SharedArrayWrapper(np.arange(4)) as shared:
+        kept, path = shared.array, f"/dev/shm/{shared.name}"
+        handle = pickle.loads(pickle.dumps(shared.remoteArray))
+        handle.array[0] = 7
+        assert os.path.exists(path)
+    assert not os.path.exists(path) and shared.array is None and shared.shape == (4,)
+    shared.close()
+    with pytest.raises(FileNotFoundError):
+        handle.array
+    assert kept.tolist() == [7, 1, 2, 3] and SharedArrayWrapper([1, 2]).array.tolist() == [1, 2]
+
+
+class Takes:
+    def give(self, x, synchronize=None):
+        return synchronize
+
+
+def test_synchronize_as_in_the_originals_readme():
+    with ProxyPool(Sampler, 2) as pool, ProxyPool(Takes, 2) as takes:
+        assert pool.add(range(4), map_args=True, synchronize=True).tolist() == [0, 1, 2, 3]
+        assert takes.give([1, 2], synchronize=[5, 6], map_args=True).tolist() == [5, 6] and takes.give(1, synchronize=True).tolist() == [True, True]
+
+
+def test_a_distributed_pool():
+    with DistributedPool(2) as pool:
+        assert (pool.map(abs, [-1]), pool.starmap(max, [(1, 2)]), pool.worker_count, pool.distributed_pools) == ([1], [2], 2, False)

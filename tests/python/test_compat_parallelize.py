@@ -95,7 +95,7 @@ def test_divisions():
 
 
 def test_the_other_functions(capsys):
-    assert merge_results([[1], [[2]], []]) == [1, [2]]
+    assert merge_results([(1, [1]), (0, [[2]]), (2, [])]) == [[2], 1]
     path = write_output_to_temp_file({"a": 1})
     assert os.path.exists(path) and retrieve_output([(3, path)]) == [(3, {"a": 1})] and not os.path.exists(path)
     results = queue.Queue()

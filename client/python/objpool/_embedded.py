@@ -8,6 +8,7 @@ daemon over connections of their own.
 from __future__ import annotations
 
 import atexit
+import fcntl
 import os
 import pathlib
 import select
@@ -77,6 +78,14 @@ def plugin_dir(program: pathlib.Path) -> Optional[pathlib.Path]:
     return folder if folder.is_dir() else None
 
 
+def is_output(descriptor: int) -> bool:
+    """Is 1, or 2, the program's output? It may be closed, and its number given to something else: that is not inherited."""
+    try:
+        return os.get_inheritable(descriptor)
+    except OSError:
+        return False
+
+
 class PrivateDaemon:
     """A process, and the pipe that keeps it alive."""
 
@@ -97,6 +106,9 @@ class PrivateDaemon:
             text = text.replace("plugin_dir = -\n", "")
         fd = os.memfd_create("objpoold.conf")
         os.write(fd, text.encode())
+        if fd < 3:      # of a program without standard input or output
+            fd, low = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3), fd
+            os.close(low)
         return fd
 
     def _start(self) -> None:
@@ -107,6 +119,7 @@ class PrivateDaemon:
         try:
             self.process = subprocess.Popen(
                 [str(self.program), "--until-eof", "--config", f"/proc/self/fd/{config}"], stdin=subprocess.PIPE, pass_fds=[config],
+                stdout=None if is_output(1) else subprocess.DEVNULL, stderr=None if is_output(2) else subprocess.DEVNULL,
                 start_new_session=True, env={**os.environ, "NOTIFY_SOCKET": "@" + name})
             self._await_ready(notify)
         finally:
@@ -189,8 +202,7 @@ def _after_fork_in_child() -> None:
     global _lock
     _lock = threading.Lock()
     if _daemon is not None and _daemon.process.stdin is not None:
-        os.close(_daemon.process.stdin.fileno())  # the parent alone keeps it alive
-        _daemon.process.stdin.detach()
+        _daemon.process.stdin.raw.close()  # the parent alone keeps it alive
 
 
 atexit.register(_stop)

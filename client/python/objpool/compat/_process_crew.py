@@ -4,6 +4,7 @@
 A pool has a connection for itself: with it goes the pool, whatever happens to the program.
 """
 import array
+import atexit
 import itertools
 import os
 import pickle
@@ -12,10 +13,11 @@ import sys
 import sysconfig
 import threading
 import types
+import weakref
 from multiprocessing import process
 
 from .. import _embedded, _files, _values, _wire, errors
-from . import _travel
+from . import _modules, _travel
 from ._crew import APART, CALL, ONE, PICKLED
 from ._errors import RemoteTraceback, WorkerLost
 
@@ -151,6 +153,7 @@ class ProcessCrew:
         self._name = name
         self._sender = _travel.Sender()
         self._works = {}
+        _crews.add(self)
         self._told = set()              # definitions that all workers have
         self._path = list(sys.path)     # as it was when the workers were told
         setup = self._setup(initializer, initargs, factory, slot_kwargs)
@@ -184,8 +187,9 @@ class ProcessCrew:
         names = names or {}
         current = process.current_process()
         return pickle.dumps({
-            "path": worker_path(self._path), "cwd": os.getcwd(), "environ": dict(os.environ), "argv": sys.argv, "umask": _umask(),
-            "pid": os.getpid(), "authkey": bytes(current.authkey), "name": self._name, "parent": current.name,
+            "path": worker_path(self._path), "modules": _modules.elsewhere(), "recursion": sys.getrecursionlimit(),
+            "cwd": os.getcwd(), "environ": dict(os.environ), "argv": sys.argv, "umask": _umask(),
+            "pid": os.getpid(), "output": list(filter(_embedded.is_output, (1, 2))), "authkey": bytes(current.authkey), "name": self._name, "parent": current.name,
             "names": names, "definitions": self._sender.definitions(names.values()), "code": code}, _travel.PROTOCOL)
 
     def _await_begin(self):
@@ -232,7 +236,8 @@ class ProcessCrew:
         fresh = not _travel.is_stateless(function)
         definitions = self._untold(names)
         head = pickle.dumps((mode, code, fresh, names, definitions, path), _travel.PROTOCOL)
-        by_name = definitions is None and path is None and not fresh and "<" not in getattr(function, "__qualname__", "<")
+        by_name = definitions is None and path is None and not fresh and (
+            type(function) is types.BuiltinFunctionType or _travel.is_found_by_name(function))
         return Work(len(head).to_bytes(4, "big") + head, names=names), by_name
 
     def _untold(self, names):
@@ -479,6 +484,17 @@ class ProcessCrew:
 
     def join(self, running=True):
         self._home.await_end()
+
+
+_crews = weakref.WeakSet()
+
+
+@atexit.register
+def _let_go():
+    """What the program has in its __main__ is not to outlive it because a pool is running."""
+    for crew in tuple(_crews):
+        crew._works.clear()
+        crew._sender.forget()
 
 
 class Home:

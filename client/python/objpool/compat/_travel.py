@@ -28,7 +28,11 @@ LARGE = 1 << 16
 VERSION = tuple(sys.version_info[:2])     # of code by value
 LOCKS = (type(threading.Lock()), type(threading.RLock()))
 GLOBAL_OPS = {"LOAD_GLOBAL", "LOAD_NAME", "STORE_GLOBAL", "DELETE_GLOBAL", "LOAD_FROM_DICT_OR_GLOBALS"}
-NOT_SENT = {"__name__", "__builtins__", "__file__", "__doc__", "__spec__", "__loader__", "__package__", "__cached__", "__annotations__"}
+ALL = "*"
+LOOK_UP_ALL = {"globals", "eval", "exec", "vars", "modules", "__main__"}
+CACHED = type(functools.lru_cache(len))
+WEAK = (weakref.WeakKeyDictionary, weakref.WeakValueDictionary)
+NOT_SENT = {"__name__", "__builtins__", "__doc__", "__spec__", "__loader__", "__package__", "__cached__", "__annotations__"}
 
 
 # Functions by value
@@ -38,13 +42,15 @@ _names_of_code = weakref.WeakKeyDictionary()
 
 
 def global_names(code):
-    """The names of globals that this code, or code within it, uses."""
+    """The names of globals that this code, or code within it, uses; ALL among them when it may use any."""
     try:
         return _names_of_code[code]
     except KeyError:
         pass
     import dis
     names = {i.argval for i in dis.get_instructions(code) if i.opname in GLOBAL_OPS}
+    if not LOOK_UP_ALL.isdisjoint(code.co_names):
+        names.add(ALL)
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             names |= global_names(constant)
@@ -97,6 +103,19 @@ def _reduce_function(function, module):
     return new_function, arguments, state, None, None, set_function
 
 
+def new_cached(function, parameters):
+    """A function under functools.lru_cache: as it was made, with nothing in it."""
+    return functools.lru_cache(**parameters)(function)
+
+
+class _Gone:
+    pass
+
+
+def weak_reference(referent):
+    return weakref.ref(_Gone() if referent is None else referent)
+
+
 def main_attribute(qualname):
     """The object of that name in the program's __main__; in a worker, in the namespace that stands for it."""
     top, _, rest = qualname.partition(".")
@@ -140,6 +159,12 @@ class _ByValue:
             return self._class(value)
         if isinstance(value, types.ModuleType):
             return self._module(value)
+        if isinstance(value, CACHED):
+            return self._cached(value)
+        if isinstance(value, WEAK):
+            return type(value), (dict(value),)
+        if type(value) is weakref.ref:
+            return weak_reference, (value(),)
         if isinstance(value, LOCKS):
             return (threading.RLock if isinstance(value, LOCKS[1]) else threading.Lock), ()
         from multiprocessing.reduction import ForkingPickler
@@ -155,7 +180,8 @@ class _ByValue:
         if function.__globals__ is main:
             if self._by_name(function):
                 return main_attribute, (function.__qualname__,)
-            self._wanted.update(name for name in global_names(function.__code__) if name in main and name not in NOT_SENT)
+            names = global_names(function.__code__)
+            self._wanted.update(name for name in (tuple(main) if ALL in names else names) if name in main and name not in NOT_SENT)
             return _reduce_function(function, "__main__")
         name = function.__globals__.get("__name__")
         module = sys.modules.get(name)
@@ -165,10 +191,22 @@ class _ByValue:
             return NotImplemented
         return _reduce_function(function, name)
 
+    def _cached(self, function):
+        if function.__module__ == "__main__":
+            if self._by_name(function):
+                return main_attribute, (function.__qualname__,)
+        elif is_found_by_name(function):
+            return NotImplemented
+        return new_cached, (function.__wrapped__, function.cache_parameters())
+
     def _class(self, cls):
         if cls.__module__ == "__main__" and self._by_name(cls):
             return main_attribute, (cls.__qualname__,)
-        return self._other(cls)
+        reduced = self._other(cls)
+        if typing_named_tuple() in getattr(cls, "__orig_bases__", ()) and isinstance(reduced, tuple):
+            function, (kind, name, _, *rest), *state = reduced      # it is no base that a class can be made of
+            reduced = (function, (kind, name, cls.__bases__, *rest), *state)
+        return reduced
 
     def _module(self, module):
         if module.__name__ == "__main__":
@@ -182,6 +220,16 @@ class _ByValue:
             return False
         self._wanted.add(name)
         return True
+
+
+def typing_named_tuple():
+    return getattr(sys.modules.get("typing"), "NamedTuple", _Gone)
+
+
+def is_found_by_name(value):
+    """Does its module have it by its name?"""
+    module = sys.modules.get(getattr(value, "__module__", None))
+    return module is not None and _found(getattr(value, "__qualname__", ""), module.__dict__) is value
 
 
 @functools.lru_cache(maxsize=None)
@@ -291,13 +339,17 @@ class Sender:
         data = _dumps(value, wanted, lambda name: True, large)
         return data, self._digests(wanted) if wanted else None
 
+    def forget(self):
+        with self._lock:
+            self._known = {}
+
     def definitions(self, digests):
         return {digest: self._definitions[digest] for digest in digests if digest in self._definitions}
 
     def is_current(self, digests):
         """Do these names still mean what they meant?"""
         main, known = sys.modules["__main__"].__dict__, self._known
-        return all(known[name][0] is main.get(name) for name in digests)
+        return all(name in known and known[name][0] is main.get(name) for name in digests)
 
     def _digests(self, wanted):
         with self._lock:
@@ -378,9 +430,12 @@ class Namespace:
 
     def _bind(self, name):
         digest, data = self._new.pop(name)
-        value = pickle.loads(data)
         self._digests[name] = digest
         self._unsent.pop(name, None)
+        try:
+            value = pickle.loads(data)
+        except Exception as error:
+            value = Unsent(f"{type(error).__name__}: {error}")
         if isinstance(value, Unsent):
             self._unsent[name] = value.reason
             return

@@ -23,7 +23,7 @@ import pickle
 import sys
 import time
 
-from . import _descriptors, _travel
+from . import _descriptors, _modules, _travel
 
 CALL, MAP, STAR, NAMED = range(4)
 ONE, APART, PICKLED = range(3)
@@ -53,7 +53,8 @@ def run_chunk(mode, function, items):
     """(results, None), or (results before it, {0: the exception})."""
     try:
         if mode == MAP:
-            return list(map(function, items)), None
+            results = list(map(function, items))
+            return (results, None) if len(results) == len(items) else ([], {0: StopIteration()})
         if mode == CALL and len(items) == 1:
             args, kwargs = items[0]
             return [function(*args, **kwargs)], None
@@ -141,6 +142,8 @@ class Worker:
     def _begin(self, setup, slot):
         _become(setup, slot)
         self._extend_path(setup["path"])
+        if setup["modules"]:
+            sys.meta_path.append(_modules.Finder(setup["modules"]))
         self._take(setup["names"], setup["definitions"])
         initializer, factory = pickle.loads(setup["code"])
         if initializer is not None:
@@ -172,7 +175,9 @@ class Worker:
             results, failures = self._run(mode, function, items, each, fresh)
         except BaseException as error:      # the function or an item could not be loaded
             results, failures = ([], {0: error}) if each == ONE else ([None] * len(items), dict.fromkeys(range(len(items)), error))
-        return self._answer(results, failures, each, mode, time.perf_counter_ns() - begun)
+        elapsed = time.perf_counter_ns() - begun
+        flush_output()
+        return self._answer(results, failures, each, mode, elapsed)
 
     def _head(self, data):
         found = pickle.loads(data)
@@ -265,6 +270,15 @@ class Worker:
         sys.path[:0] = new
 
 
+def flush_output():
+    """What was printed comes before what the program prints when it has the results."""
+    for stream in sys.stdout, sys.stderr:
+        try:
+            stream.flush()
+        except (AttributeError, OSError, ValueError):
+            pass        # there is none, or it is closed
+
+
 def packed(results):
     """Many integers, or floats, as an array: it takes a fraction of the time to read."""
     kind = type(results[0]) if len(results) >= PACK_FROM else None
@@ -296,7 +310,8 @@ def _become(setup, slot):
     os.environ.clear()
     os.environ.update(setup["environ"])
     sys.argv[:] = setup["argv"]
-    _print_where_the_program_does(setup["pid"])
+    sys.setrecursionlimit(setup["recursion"])
+    _print_where_the_program_does(setup["pid"], setup["output"])
     from multiprocessing import process
     current = process.current_process()
     current._config.update(authkey=process.AuthenticationString(setup["authkey"]), daemon=True)
@@ -305,10 +320,10 @@ def _become(setup, slot):
     process._parent_process = process._ParentProcess(setup["parent"], setup["pid"], None)
 
 
-def _print_where_the_program_does(pid):
+def _print_where_the_program_does(pid, descriptors):
     for descriptor in (1, 2):
         try:
-            opened = _output_of(pid, descriptor)
+            opened = _output_of(pid, descriptor) if descriptor in descriptors else os.open(os.devnull, os.O_WRONLY)
         except OSError:         # closed, or another user's: what is printed goes to the daemon's log
             continue
         os.dup2(opened, descriptor)

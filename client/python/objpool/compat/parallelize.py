@@ -8,6 +8,8 @@
 """
 import functools
 import gc
+import itertools
+import operator
 import os
 import pickle
 import sys
@@ -38,11 +40,8 @@ def make_divisions(iterable, n_splits):
 
 @time_function
 def merge_results(results):
-    """One list of several."""
-    merged = []
-    for result in results:
-        merged += result
-    return merged
+    """One list of the lists in [(index, list)], in order of the indices."""
+    return list(itertools.chain.from_iterable(part for _, part in sorted(results, key=operator.itemgetter(0))))
 
 
 def _dump(output, file):
@@ -115,7 +114,7 @@ def parallel(func, iterable, n_jobs=2, write_to_file=False, args=(), kwargs={}):
         results = _collect(pool.apply_to_each(_Slice(func, write_to_file, args, kwargs), slices), write_to_file)
     if write_to_file:
         results = [result for _, result in retrieve_output(enumerate(results))]
-    return merge_results(results) if all(isinstance(result, list) for result in results) else results
+    return merge_results(enumerate(results)) if all(isinstance(result, list) for result in results) else results
 
 
 def _collect(pending, write_to_file):

@@ -20,8 +20,8 @@ from .contexts import get_context  # noqa: F401
 __version__ = "0.70.14"
 __all__ = [*_standard.__all__, "citation", "license"]
 
-_STANDARD = ("connection", "context", "heap", "managers", "process", "queues", "reduction", "resource_tracker", "shared_memory", "sharedctypes",
-             "synchronize", "util")
+_STANDARD = ("connection", "context", "heap", "managers", "process", "queues", "reduction", "resource_sharer", "resource_tracker",
+             "shared_memory", "sharedctypes", "synchronize", "util")
 
 
 class _Standard:
@@ -52,7 +52,6 @@ def __getattr__(name):
 
 def __dir__():
     return sorted({*globals(), *_STANDARD})
-
 
 
 # Named semaphores keep their names: so workers, which are no children of this process, can open them.

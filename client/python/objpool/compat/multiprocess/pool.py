@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pool and ThreadPool, as multiprocessing.pool has them."""
+import operator
 import os
 import warnings
 import weakref
@@ -24,6 +25,7 @@ class Pool:
             processes = os.cpu_count() or 1
         if processes < 1:
             raise ValueError("Number of processes must be at least 1")
+        processes = int(operator.index(processes))
         if maxtasksperchild is not None and (not isinstance(maxtasksperchild, int) or maxtasksperchild <= 0):
             raise ValueError("maxtasksperchild must be a positive int or None")
         if initializer is not None and not callable(initializer):

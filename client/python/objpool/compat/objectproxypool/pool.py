@@ -76,12 +76,11 @@ class Synchronizer:
 
 
 class _Objects(Pool):
-    """Functions are called with the worker's object: map(f, xs) does f(object, x)."""
+    """Functions are called with the worker's object, initializer(*initargs): map(f, xs) does f(object, x)."""
 
-    def __init__(self, processes=None, initializer=None, initargs=(), maxtasksperchild=None, context=None, *, dedicated=False, factory=None):
-        self._factory = factory
+    def __init__(self, processes=None, initializer=None, initargs=(), maxtasksperchild=None, context=None, *, dedicated=False):
         self.dedicated = dedicated
-        super().__init__(processes, initializer, initargs, maxtasksperchild, context)
+        super().__init__(processes, initializer, tuple(initargs), maxtasksperchild, context)
 
     def map(self, func, iterable, chunksize=None, synchronizer=None):
         return self.map_async(func, iterable, chunksize, synchronizer=synchronizer).get()
@@ -95,12 +94,13 @@ class _Objects(Pool):
     def starmap_async(self, func, iterable, chunksize=None, callback=None, error_callback=None, synchronizer=None):
         return self._start(OnObject(func), STAR, iterable, chunksize, callback, error_callback, synchronizer)
 
-    def kwstarmap(self, func, iterable, chunksize=None, synchronizer=None):
-        """Each item is (args, kwargs)."""
-        return self.kwstarmap_async(func, iterable, chunksize, synchronizer=synchronizer).get()
+    def kwstarmap(self, func, args, kwargs, chunksize=None, synchronizer=None):
+        """[f(object, *args[i], name=kwargs[name][i], ...) for i in range(the length of the shortest)]"""
+        return self.kwstarmap_async(func, args, kwargs, chunksize, synchronizer=synchronizer).get()
 
-    def kwstarmap_async(self, func, iterable, chunksize=None, callback=None, error_callback=None, synchronizer=None):
-        return self._start(OnObject(func), CALL, iterable, chunksize, callback, error_callback, synchronizer)
+    def kwstarmap_async(self, func, args, kwargs, chunksize=None, callback=None, error_callback=None, synchronizer=None):
+        calls = [(positional, dict(zip(kwargs, named))) for positional, *named in lenzip(args, *kwargs.values())]
+        return self._start(OnObject(func), CALL, calls, chunksize, callback, error_callback, synchronizer)
 
     def broadcast(self, func, args, kwargs):
         """[func(object, *args, **kwargs)] of each object, exactly once, in the workers' order."""
@@ -165,20 +165,25 @@ class ObjectPool(_Objects):
 
     def _make_crew(self, processes, initializer, initargs, maxtasksperchild):
         from .._process_crew import ProcessCrew
-        return ProcessCrew(processes, initializer, initargs, self._factory, max_tasks=maxtasksperchild, name="ObjectPoolWorker")
+        return ProcessCrew(processes, factory=initializer and (initializer, initargs), max_tasks=maxtasksperchild, name="ObjectPoolWorker")
 
 
 class ObjectThreadPool(_Objects):
     """The objects live in threads of this program."""
 
     def _make_crew(self, processes, initializer, initargs, maxtasksperchild):
-        factory = self._factory
-        make = factory and (lambda slot: factory[0](*factory[1]))
-        return ThreadCrew(processes, initializer, initargs, make)
+        return ThreadCrew(processes, factory=initializer and (lambda slot: initializer(*initargs)))
 
 
 class DistributedPool(Pool):
     """A pool of as many workers as one likes."""
 
+    distributed_pools = False
+
     def __init__(self, worker_count=None):
         super().__init__(worker_count)
+        self.pool, self.worker_count = self, self._processes
+
+    def __exit__(self, *_):
+        self.close()
+        self.join()

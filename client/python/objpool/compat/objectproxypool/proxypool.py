@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """ProxyPool: a method called on it is called on the objects of its workers."""
+import inspect
+import itertools
 import os
 import warnings
 
@@ -26,8 +28,8 @@ class ProxyPool:
         self._cls = cls
         self.worker_count = os.cpu_count() or 1 if worker_count is None else worker_count
         kind = ObjectPool if separate_processes else ObjectThreadPool
-        self.pool = kind(self.worker_count, dedicated=dedicated, factory=(cls, tuple(init_args)))
-        self.distributed_pools = None
+        self.pool = kind(self.worker_count, cls, init_args, dedicated=dedicated)
+        self.distributed_pools = False
         self.synchronizationManager = None
 
     def __enter__(self):
@@ -54,7 +56,9 @@ class ProxyPool:
 
         def call(*args, map_args=False, chunksize=None, synchronize_workers=False, stack_results=True, **kwargs):
             if isinstance(self._cls, type):
-                getattr(self._cls, name)        # AttributeError, before anything runs
+                method = getattr(self._cls, name)       # AttributeError, before anything runs
+                if "synchronize" in kwargs and not _takes(method, "synchronize"):
+                    synchronize_workers = kwargs.pop("synchronize")     # as the README of the original has it
             if map_args:
                 results = self._map(name, args, kwargs, chunksize, synchronize_workers)
             else:
@@ -73,15 +77,18 @@ class ProxyPool:
         is_off = synchronize_workers is not None and not synchronize_workers
         synchronizer = None if is_off else self.get_synchronizer(synchronize_workers)
         if kwargs:
-            return self.pool.kwstarmap(name, _with_keywords(args, kwargs), chunksize, synchronizer)
+            return self.pool.kwstarmap(name, lenzip(*args) if args else itertools.repeat(()), kwargs, chunksize, synchronizer)
         if len(args) == 1 and not is_endless(args[0]):
             return self.pool.map(name, list(args[0]), chunksize, synchronizer)
         return self.pool.starmap(name, list(lenzip(*args)), chunksize, synchronizer)
 
 
-def _with_keywords(args, kwargs):
-    count, names = len(args), list(kwargs)
-    return [(values[:count], dict(zip(names, values[count:]))) for values in lenzip(*args, *kwargs.values())]
+def _takes(method, keyword):
+    try:
+        parameters = inspect.signature(method).parameters.values()
+    except (TypeError, ValueError):
+        return True
+    return any(parameter.name == keyword or parameter.kind == parameter.VAR_KEYWORD for parameter in parameters)
 
 
 def _newest(old_name, old, new_name, new, default):

@@ -16,43 +16,64 @@ class RemoteArray:
     def __init__(self, name, dtype, shape):
         self.name, self.dtype, self.shape = name, dtype, shape
 
+    @property
+    def array(self):
+        return unpack(self)
+
+    def close(self):
+        """Nothing is to be done: memory is let go with the last array that shows it."""
+
     def __repr__(self):
         return f"<array in shared memory {self.name}: {self.dtype} {self.shape}>"
 
 
+RemoteSharedArrayWrapper = RemoteArray
+
+
 class SharedArrayWrapper:
-    """A copy of the array in shared memory: `array` here, `remoteArray` to send. The memory goes with this object."""
+    """A copy of the array in shared memory: `array` here, `remoteArray` to send. The memory goes with this object, or by close(), or with
+    the with-statement; arrays that show it already stay as they are."""
 
     def __init__(self, array):
         import numpy as np
         array = np.asarray(array)
         self._memory = shared_memory.SharedMemory(create=True, size=max(1, array.nbytes))
-        self.array = np.ndarray(array.shape, array.dtype, self._memory.buf)
-        self.array[...] = array
         self.remoteArray = RemoteArray(self._memory.name, array.dtype, array.shape)
+        self.array = unpack(self.remoteArray)       # over a mapping that lives as long as what shows it
+        self.array[...] = array
 
     @property
     def name(self):
-        return self._memory.name
+        return self.remoteArray.name
 
     @property
     def shape(self):
-        return self.array.shape
+        return self.remoteArray.shape
 
     @property
     def dtype(self):
-        return self.array.dtype
+        return self.remoteArray.dtype
 
-    def __del__(self):
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        """Nobody can map it from now on."""
         memory, self._memory = self.__dict__.get("_memory"), None
         if memory is None:
             return
         self.array = None
         try:
-            memory.unlink()
             memory.close()
-        except (FileNotFoundError, BufferError):
-            pass        # somebody still looks at it: the kernel frees it with the last
+            memory.unlink()
+        except FileNotFoundError:
+            pass
+
+    def __del__(self):
+        self.close()
 
 
 def unpack(x):

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What strangers' programs and tests do with the compatible pools beyond what their documentation says."""
+import importlib
+import multiprocessing
+import subprocess
+import sys
+
+import pytest
+
+from objpool.compat import multiprocess
+from objpool.compat.multiprocess import dummy
+from objpool.compat.multiprocess.pool import Pool, ThreadPool
+
+SOON = 30   # seconds; nothing here takes that long unless it hangs
+
+
+def stop_at_two(x):
+    if x == 2:
+        raise StopIteration(x)
+    return x
+
+
+@pytest.mark.parametrize("kind", [Pool, ThreadPool])
+def test_a_function_that_raises_stop_iteration_does_not_shorten_a_map(kind):
+    with kind(1) as pool:
+        with pytest.raises(StopIteration):
+            pool.map(stop_at_two, range(4), 4)
+        with pytest.raises(StopIteration):
+            pool.starmap(stop_at_two, [(1,), (2,), (3,)], 3)
+
+
+def test_numbers_of_processes_of_all_kinds():
+    for processes in (True, pytest.importorskip("numpy").int64(1)):
+        with Pool(processes) as pool:
+            assert pool.map(abs, [-1]) == [1] and repr(pool).endswith(" pool_size=1>")
+    with pytest.raises(TypeError, match="'float' object cannot be interpreted as an integer"):
+        Pool(1.5)
+
+
+@pytest.mark.parametrize("name", ["forkserver", "popen_fork", "popen_forkserver", "popen_spawn_posix", "resource_sharer", "spawn"])
+def test_submodules(name):
+    module = importlib.import_module(f"objpool.compat.multiprocess.{name}")
+    assert module is importlib.import_module(f"multiprocessing.{name}") and getattr(multiprocess, name) is module
+
+
+def test_all_names_of_dummy():
+    names = [name for name in vars(multiprocessing.dummy) if not name.startswith("_") and name not in ("array", "sys", "threading", "weakref")]
+    assert [name for name in names if not hasattr(dummy, name)] == []
+    manager = dummy.Manager()
+    with manager.Pool(1) as pool:
+        assert type(pool) is ThreadPool and manager.dict(a=1) == {"a": 1} and dummy.Value("i", 3).value == 3
+
+
+def test_a_forked_child_is_silent(program):
+    process = program("""
+import os, sys, warnings
+from objpool.compat.multiprocess import Pool
+warnings.simplefilter("default")
+with Pool(1) as pool:
+    pid = os.fork()
+    if not pid:
+        os._exit(0)
+    os.waitpid(pid, 0)
+    print(pool.map(abs, [-1]))
+""", PYTHONDEVMODE="1")
+    assert process.communicate(timeout=SOON) == ("[1]\n", "")
+
+
+def test_a_program_without_output(program):
+    process = program("""
+import os, sys
+from objpool.compat.multiprocess import Pool
+os.close(1)
+with Pool(1) as pool:
+    print(pool.map(print, ["lost"]), pool.apply(os.path.exists, ("/",)), file=sys.stderr)
+""")
+    assert process.communicate(timeout=SOON) == ("", "[None] True\n")
+
+
+def test_a_program_without_any_descriptor(place):
+    text = """
+from objpool.compat.multiprocess import Pool
+with Pool(1) as pool:
+    open("result", "w").write(str(pool.map(print, ["lost"])))
+"""
+    done = subprocess.run(["sh", "-c", 'exec "$0" -c "$1" <&- >&- 2>&-', sys.executable, text], cwd=place, timeout=SOON)
+    assert done.returncode == 0 and (place / "result").read_text() == "[None]"
+
+
+def test_what_a_worker_prints_without_an_end_of_line_comes_too(program):
+    process = program("""
+import sys
+from objpool.compat.multiprocess import Pool
+with Pool(1) as pool:
+    pool.apply(print, ("part",), {"end": " "})
+    print("then", flush=True)
+    pool.apply(sys.stdout.write, ("end",))
+    pool.terminate()
+""")
+    assert process.communicate(timeout=SOON) == ("part then\nend", "")
+
+
+def test_objects_of_the_program_end_with_it_though_a_pool_runs(program):
+    process = program("""
+import atexit
+from objpool.compat.multiprocess import Pool
+class Noisy:
+    def __del__(self):
+        print("gone", flush=True)
+def work(x):
+    return x
+noisy, pool = Noisy(), Pool(1)
+print(pool.map(work, [1]), flush=True)
+atexit.register(lambda: print(pool.map(work, [2]), flush=True))
+""")
+    assert process.communicate(timeout=SOON) == ("[1]\n[2]\ngone\n", "")
