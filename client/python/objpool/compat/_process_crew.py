@@ -189,7 +189,8 @@ class ProcessCrew:
         return pickle.dumps({
             "path": worker_path(self._path), "modules": _modules.elsewhere(), "recursion": sys.getrecursionlimit(),
             "cwd": os.getcwd(), "environ": dict(os.environ), "argv": sys.argv, "umask": _umask(),
-            "pid": os.getpid(), "output": list(filter(_embedded.is_output, (1, 2))), "authkey": bytes(current.authkey), "name": self._name, "parent": current.name,
+            "pid": os.getpid(), "output": list(filter(_embedded.is_output, (1, 2))),
+            "authkey": bytes(current.authkey), "name": self._name, "parent": current.name,
             "names": names, "definitions": self._sender.definitions(names.values()), "code": code}, _travel.PROTOCOL)
 
     def _await_begin(self):
