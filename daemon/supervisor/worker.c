@@ -172,7 +172,7 @@ static void log_end(struct slot *slot, int status, const char *why)
 	char how[96];
 
 	slot_describe_status(status, how, sizeof how);
-	if (slot->state == SLOT_STOPPING || slot->plan == PLAN_LEAVE)
+	if (slot->state == SLOT_STOPPING || slot->plan == PLAN_LEAVE || (slot->killed && slot->pool->core->draining))
 		log_slot(LOG_DEBUG, slot, "worker %lld stopped: %s", (long long)slot->pid, how);
 	else if (slot->state == SLOT_READY)
 		log_slot(LOG_WARNING, slot, "worker %lld was lost: %s", (long long)slot->pid, how);

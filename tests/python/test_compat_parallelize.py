@@ -28,7 +28,7 @@ def takes_odd_names(numbers, index, queue, func, iterable, write_to_file):
 
 @pytest.fixture(autouse=True)
 def no_file_is_left(place, monkeypatch):
-    assert private_daemon().alive       # whose socket is to outlive the folder
+    assert not private_daemon().has_ended()     # whose socket is to outlive the folder
     monkeypatch.setenv("TMPDIR", str(place))
     monkeypatch.setattr(tempfile, "tempdir", None)
     yield
