@@ -190,7 +190,7 @@ def test_a_reload_to_what_cannot_be_built_leaves_the_old_instances(start):
         daemon.pools["p"] = {"workers": 2, "kwargs": '{"fail": "no"}'}
         daemon.write_config()
         client.value("objpool.reload")
-        daemon.wait_log("the constructor failed: no")
+        daemon.wait_log("the constructor failed: ProbeError: no")
         assert client.value("p:all.pid") == pids
         daemon.pools["p"] = {"workers": 2, "kwargs": '{"tag": "x"}'}
         daemon.write_config()

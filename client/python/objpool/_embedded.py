@@ -148,6 +148,11 @@ class PrivateDaemon:
         finally:
             os.close(ended)
 
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs, as far as this process knows."""
+        return not self.has_ended()
+
     def has_ended(self, within: float = 0) -> bool:
         """Whether it has ended, or does so within some seconds, as far as this process can know."""
         if self.pid != os.getpid():
