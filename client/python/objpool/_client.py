@@ -59,7 +59,7 @@ class Client:
         self._daemon = _embedded.private_daemon()
         try:
             return self._open(self._daemon.address)
-        except ConnectionLost:     # none is there, or it is ending
+        except ConnectionLost:  # also by one that takes the connection while it is being killed
             self._daemon = _embedded.private_daemon(silent=self._daemon)
             return self._open(self._daemon.address)
 

@@ -527,7 +527,7 @@ class Client:
         self._daemon = await loop.run_in_executor(None, _embedded.private_daemon)
         try:
             return await self._open(self._daemon.address)
-        except ConnectionLost:     # none is there, or it is ending
+        except ConnectionLost:  # also by one that takes the connection while it is being killed
             self._daemon = await loop.run_in_executor(None, _embedded.private_daemon, self._daemon)
             return await self._open(self._daemon.address)
 
