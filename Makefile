@@ -78,13 +78,24 @@ $(B)/plugins/%.so: plugins/%
 PLUGIN_LIBS_spell := -lhunspell-1.7
 PLUGIN_LIBS_sampler := -lm
 # The Python that is embedded is the system's, whatever other `python3` the PATH has.
-PLUGIN_FLAGS_python = $(patsubst -I%,-isystem %,$(shell pkg-config --cflags python3-embed)) -I$(B)/generated \
-	-DPYTHON_PROGRAM='"$(shell pkg-config --variable=exec_prefix python3-embed)/bin/python3"'
+PYTHON = $(shell pkg-config --variable=exec_prefix python3-embed)/bin/python3
+PLUGIN_FLAGS_python = $(patsubst -I%,-isystem %,$(shell pkg-config --cflags python3-embed)) -I$(B)/generated -DPYTHON_PROGRAM='"$(PYTHON)"'
 PLUGIN_LIBS_python = $(shell pkg-config --libs python3-embed)
 $(B)/plugins/python.so: $(B)/generated/python-host.h
-$(B)/generated/python-host.h: plugins/python/host.py
+$(B)/generated/python-host.h: plugins/python/host.py scripts/embed-python.py
 	@mkdir -p $(@D)
-	{ echo 'static const char host_source[] ='; sed -e 's/[\\"]/\\&/g' -e 's/.*/"&\\n"/' $<; echo ';'; } > $@
+	$(PYTHON) scripts/embed-python.py $< host > $@
+
+# For programs of the same Python, whose forks become templates (plugins/python/forked); its name says which that is. A program
+# is not built with the sanitizers' libraries, and can't load what is.
+EXT_SUFFIX := $(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))' 2>/dev/null)
+FORKED := $(if $(SANITIZE),,$(B)/python/objpool_forked$(EXT_SUFFIX))
+$(B)/python/%$(EXT_SUFFIX): $(wildcard plugins/python/forked/*.c plugins/python/*.c) $(filter-out %/main.o,$(WORKER)) $(PROTO)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(PLUGIN_FLAGS_python) $(ALL_LDFLAGS) -shared -Wl,-Bsymbolic -o $@ $(filter %.c %.o,$^) -lmsgpackc -ldl
+all: $(FORKED)
+$(FORKED): plugins/python/python.h $(B)/generated/python-host.h
+
 $(foreach p,$(PLUGIN_NAMES),$(eval $(B)/plugins/$(p).so: $(wildcard plugins/$(p)/*.[ch]) plugins/include/objpool/plugin.h Makefile))
 
 deps: # install what is missing to build and test (Debian, apt-get)

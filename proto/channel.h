@@ -48,6 +48,10 @@
  *   [LOAD, pool, plugin path, class, args, kwargs, threads?, [LOADED, description] or [LOADED, nil, error]
  *          settings]
  *   [FORK, slot, generation]  + 3 descriptors                [FORKED, slot, generation, pid or -errno]
+ *   [KILL, pid]                                              [EXITED, pid, status]
+ *
+ * The last two are for a template that is a fork of a client's program: it is the workers' parent, tells how they have ended (as
+ * waitpid has it), and kills those that it is told to.
  *
  * `settings` is a map: what a plugin may ask for by name. args and kwargs are nil when each is more than a packet should hold.
  * With threads FORK starts a thread of the template itself, and the pid is its own.
@@ -67,8 +71,8 @@ enum to_worker { TO_START = 0, TO_CALL = 1, TO_BIND = 2, TO_UNBIND = 3, TO_ITEMS
 		 TO_RELEASE = 11, TO_RESULT = 12, TO_FILES = 13, TO_TAKEN = 14 };
 enum from_worker { FROM_READY = 0, FROM_REPLY = 1, FROM_RESULTS = 2, FROM_ITEM_ERROR = 3, FROM_PROGRESS = 4, FROM_DEFERRED = 5, FROM_ANSWER = 6, FROM_STATE = 7,
 		   FROM_RESTORED = 8, FROM_LEASED = 9, FROM_INVOKE = 10, FROM_PAYLOAD = 11, FROM_YIELD = 12 };
-enum to_template { TO_LOAD = 0, TO_FORK = 1 };
-enum from_template { FROM_LOADED = 0, FROM_FORKED = 1 };
+enum to_template { TO_LOAD = 0, TO_FORK = 1, TO_KILL = 2 };
+enum from_template { FROM_LOADED = 0, FROM_FORKED = 1, FROM_EXITED = 2 };
 
 /* How an item becomes arguments. */
 enum shape { SHAPE_ZIP = 0, SHAPE_SINGLE = 1, SHAPE_POSITIONAL = 2, SHAPE_KEYWORD = 3 };

@@ -845,6 +845,7 @@ void config_pool_free(struct config_pool *pool)
 	free(pool->workers_place);
 	free_section(pool, pool_options, COUNT(pool_options));
 	free(pool->name);
+	free(pool->offered);
 	free(pool->place);
 	*pool = (struct config_pool){0};
 }

@@ -131,6 +131,18 @@ static int read_owner(struct request *request, struct reader *value, bool *of_se
 	return 0;
 }
 
+/* "template": the name of an abstract socket, at which a fork of the client's program listens. */
+static int read_template(struct request *request, struct reader *value, struct config_pool *section)
+{
+	struct span text;
+
+	if (read_text(value, &text) < 0 || text.size == 0 || text.size > TEMPLATE_NAME_MOST || memchr(text.bytes, '\0', text.size))
+		return method_takes(request, "template as the name of an abstract socket");
+	free(section->offered);
+	section->offered = strndup((const char *)text.bytes, text.size);
+	return section->offered ? 0 : method_no_memory(request);
+}
+
 /* A path names any code; it is taken from those who could run code as this daemon anyway. */
 static bool may_name_paths(const struct session *session)
 {
@@ -141,7 +153,7 @@ static bool may_name_paths(const struct session *session)
 	       (peer.uid == 0 || peer.uid == geteuid());
 }
 
-/* The map's keys: pool, owner, and those of a [pool] section. */
+/* The map's keys: pool, owner, template, and those of a [pool] section. */
 static int read_section(struct request *request, struct config *config, bool *of_session)
 {
 	struct span key, value, name = {0};
@@ -167,10 +179,17 @@ static int read_section(struct request *request, struct config *config, bool *of
 		(void)read_value(&request->args, &value);
 		if (span_is(key, "pool"))
 			continue;
-		if (span_is(key, "owner") ? read_owner(request, &look, of_session) < 0 : config_set_pool(config, key, value) < 0)
+		const int r = span_is(key, "owner")      ? read_owner(request, &look, of_session)
+			      : span_is(key, "template") ? read_template(request, &look, &config->pools[0])
+							 : config_set_pool(config, key, value);
+		if (r < 0)
 			return config->fault[0] ? bad_config(request, config) : -1;
 	}
-	return config_check(config) < 0 ? bad_config(request, config) : 0;
+	if (config_check(config) < 0)
+		return bad_config(request, config);
+	return config->pools[0].offered && config->pools[0].isolation != ISOLATION_PROCESS
+		       ? method_takes(request, "isolation = process where a template is given")
+		       : 0;
 }
 
 /* What lets a client choose the code that runs, of the keys that it has given. NULL: nothing does. */
@@ -181,6 +200,7 @@ static const char *names_code(const struct config_pool *section)
 	       : section->python_path.text    ? "python_path"
 	       : section->virtualenv          ? "virtualenv"
 	       : section->preload.text        ? "preload"
+	       : section->offered             ? "template"
 	       : section->unpickle            ? "unpickle = yes"
 					      : NULL;
 }

@@ -11,8 +11,10 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 enum { PACKET = 256 << 10, LOAD_ARGS_MOST = 64 << 10 };
@@ -89,10 +91,40 @@ static void fail_those_that_wait(struct template *template, const char *why)
 	template->daemon->forks_wanted = true;
 }
 
+static struct slot *slot_of_process(const struct pool *pool, pid_t pid)
+{
+	struct slot *slot;
+
+	for (uint32_t i = 0; i < pool->size; i++)
+		if (pool->slots[i]->pid == pid)
+			return pool->slots[i];
+	TAILQ_FOREACH(slot, &pool->others, link)
+		if (slot->pid == pid)
+			return slot;
+	return NULL;
+}
+
+static struct slot *slot_with_process(const struct pool *pool)
+{
+	struct slot *slot;
+
+	for (uint32_t i = 0; i < pool->size; i++)
+		if (pool->slots[i]->pid > 0)
+			return pool->slots[i];
+	TAILQ_FOREACH(slot, &pool->others, link)
+		if (slot->pid > 0)
+			return slot;
+	return NULL;
+}
+
 static void fail(struct template *template, const char *why)
 {
+	struct slot *slot;
+
 	end_process(template);
 	template->pool->calls_count++; /* the pool stays until all have been told */
+	while (template_is_program(template) && (slot = slot_with_process(template->pool)))
+		worker_on_exit(slot->owner, SIGKILL); /* what becomes of a child of that process when it ends */
 	refuse_all(&template->forking, why);
 	refuse_all(&template->waiting, why);
 	template->pool->calls_count--;
@@ -189,7 +221,54 @@ static int send_load(struct template *template)
 	return r;
 }
 
+/* ---- a fork of a client's program that waits to be the template ---- */
+
+static bool is_own(int fd)
+{
+	struct ucred peer;
+	socklen_t size = sizeof peer;
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && (peer.uid == 0 || peer.uid == geteuid());
+}
+
+/* Connects to the abstract name where it waits. The socket, or a negative errno. */
+static int meet(const struct template *template)
+{
+	const char *name = template->section.offered;
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	const size_t size = strlen(name);
+
+	_Static_assert(TEMPLATE_NAME_MOST < sizeof address.sun_path, "a name fits");
+	memcpy(address.sun_path + 1, name, size);
+	const int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, (const struct sockaddr *)&address, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + size)) == 0 && is_own(fd))
+		return fd;
+	(void)close(fd);
+	return -ECONNREFUSED;
+}
+
 static void on_readable(evutil_socket_t fd, short what, void *data);
+
+static int attach(struct template *template, int fd)
+{
+	template->fd = fd;
+	template->event = event_new(template->daemon->base, fd, EV_READ | EV_PERSIST, on_readable, template);
+	template->state = TEMPLATE_LOADING;
+	if (!template->event || event_add(template->event, NULL) < 0)
+		return -ENOMEM;
+	return send_load(template);
+}
+
+/* The program's process is there once: the program can't be forked again as it was then. */
+static int start_offered(struct template *template)
+{
+	const int fd = template->met ? -ESRCH : meet(template);
+
+	template->met = true;
+	return fd < 0 ? fd : attach(template, fd);
+}
 
 static int start_process(struct template *template)
 {
@@ -206,14 +285,10 @@ static int start_process(struct template *template)
 		(void)close(tube[0]);
 		return r;
 	}
-	template->fd = channel[0];
+	(void)evutil_make_socket_nonblocking(channel[0]);
 	template->output = lines_new(template->daemon, tube[0], template->pool, NULL);
-	(void)evutil_make_socket_nonblocking(template->fd);
-	template->event = event_new(template->daemon->base, template->fd, EV_READ | EV_PERSIST, on_readable, template);
-	template->state = TEMPLATE_LOADING;
-	if (!template->output || !template->event || event_add(template->event, NULL) < 0)
-		return -ENOMEM;
-	return send_load(template);
+	r = attach(template, channel[0]);
+	return template->output ? r : -ENOMEM;
 }
 
 /* ---- forking ---- */
@@ -261,6 +336,17 @@ static void fork_now(struct template *template, struct worker *worker)
 	worker_on_refused(worker, why);
 }
 
+void template_kill(const struct template *template, pid_t pid)
+{
+	uint8_t packet[2 + PACK_UINT], *p = packet;
+
+	*p++ = 0x92;
+	*p++ = TO_KILL;
+	p = pack_uint(p, (uint64_t)pid);
+	if (!template_is_program(template) || send(template->fd, packet, (size_t)(p - packet), MSG_NOSIGNAL) < 0)
+		(void)kill(pid, SIGKILL);
+}
+
 void template_fork(struct template *template, struct worker *worker)
 {
 	/* Always from the loop: the core must not be called from within itself. */
@@ -275,6 +361,11 @@ void template_run(struct template *template)
 
 	if (TAILQ_EMPTY(&template->waiting))
 		return;
+	if (template->state == TEMPLATE_NONE && template_is_program(template) && (r = start_offered(template)) < 0) {
+		fail(template, r == -ESRCH ? "the process that the program had forked for its workers has ended"
+					   : "the process that the program has forked for its workers can't be reached");
+		return;
+	}
 	if (template->state == TEMPLATE_NONE && (r = start_process(template)) < 0) {
 		snprintf(why, sizeof why, "%s could not be started: %s", template->daemon->worker_program, strerror(-r));
 		fail(template, why);
@@ -361,6 +452,20 @@ static int on_forked(struct template *template, struct reader *reader)
 	return 1;
 }
 
+/* [EXITED, pid, status]: it is the worker's parent. */
+static int on_exited(struct template *template, struct reader *reader)
+{
+	int64_t pid, status;
+
+	if (!template_is_program(template) || read_int(reader, &pid) < 0 || read_int(reader, &status) < 0 || pid <= 0)
+		return -EBADMSG;
+	struct slot *slot = slot_of_process(template->pool, (pid_t)pid);
+	if (!slot)
+		return 0;
+	worker_on_exit(slot->owner, (int)status);
+	return 1;
+}
+
 /* 0; 1: the template may be gone; -EBADMSG. */
 static int on_packet(struct template *template, struct span packet)
 {
@@ -373,6 +478,8 @@ static int on_packet(struct template *template, struct span packet)
 		return -EBADMSG;
 	if (type == FROM_LOADED && template->state == TEMPLATE_LOADING)
 		return on_loaded(template, &reader, count);
+	if (type == FROM_EXITED)
+		return on_exited(template, &reader);
 	return type == FROM_FORKED ? on_forked(template, &reader) : -EBADMSG;
 }
 
@@ -416,19 +523,6 @@ void template_succeed(struct template *old, struct template *next)
 	refuse_all(&old->forking, "the pool's template was replaced");
 	pool->calls_count--;
 	template_free(old);
-}
-
-static struct slot *slot_of_process(const struct pool *pool, pid_t pid)
-{
-	struct slot *slot;
-
-	for (uint32_t i = 0; i < pool->size; i++)
-		if (pool->slots[i]->pid == pid)
-			return pool->slots[i];
-	TAILQ_FOREACH(slot, &pool->others, link)
-		if (slot->pid == pid)
-			return slot;
-	return NULL;
 }
 
 void template_on_exit(struct template *template, int status)

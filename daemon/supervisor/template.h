@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * template: the supervisor's side of a pool's template process, and what the configuration says of the pool. It is
- * started when a slot needs a worker and it is not there; workers live on when it dies.
+ * started when a slot needs a worker and it is not there; workers live on when it dies. A client's program may have offered
+ * a fork of itself instead.
  */
 #ifndef SUPERVISOR_TEMPLATE_H
 #define SUPERVISOR_TEMPLATE_H
@@ -10,6 +11,7 @@
 #include "daemon/supervisor/lines.h"
 #include "daemon/supervisor/slowlog.h"
 
+enum { TEMPLATE_NAME_MOST = 100 }; /* bytes of the name where an offered one listens: fits into a socket's address */
 enum template_state { TEMPLATE_NONE, TEMPLATE_LOADING, TEMPLATE_READY };
 
 struct template {
@@ -20,7 +22,8 @@ struct template {
 	bool made;                  /* by a client, at run time: no file names it */
 	uint64_t made_by;           /* the session with which it goes; 0: it stays */
 	enum template_state state;
-	pid_t pid;
+	pid_t pid;                  /* 0: there is none, or it is a program's own */
+	bool met;                   /* the program's process has been connected to */
 	int fd;
 	struct event *event;
 	struct lines *output;
@@ -51,6 +54,15 @@ static inline bool template_has_threads(const struct template *template)
 {
 	return template->section.isolation == ISOLATION_THREAD;
 }
+
+/* Is it a fork of a client's program, and the parent of its workers? It ends when they are done with it, and can't be had again. */
+static inline bool template_is_program(const struct template *template)
+{
+	return template->section.offered;
+}
+
+/* Kills a worker. */
+void template_kill(const struct template *template, pid_t pid);
 
 /* Ends the process and frees everything. */
 void template_free(struct template *template);

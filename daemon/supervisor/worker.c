@@ -255,7 +255,7 @@ static void on_readable(evutil_socket_t fd, short what, void *data)
 	/* It has closed its channel, or speaks nonsense. Its exit status says the rest, and if it lives, it must not. */
 	(void)event_del(worker->readable);
 	if (worker->slot->pid > 0)
-		(void)kill((pid_t)worker->slot->pid, SIGKILL);
+		template_kill(template_of(worker), (pid_t)worker->slot->pid);
 }
 
 void worker_on_exit(struct worker *worker, int status)
@@ -276,7 +276,7 @@ void worker_kill(struct slot *slot)
 {
 	struct worker *worker = slot->owner;
 	if (slot->pid > 0)
-		(void)kill((pid_t)slot->pid, SIGKILL);
+		template_kill(template_of(worker), (pid_t)slot->pid);
 	else if (worker)
 		worker->kill_wanted = true;
 }
@@ -331,7 +331,7 @@ void worker_flush(struct worker *worker)
 	const int r = outlet_flush(&worker->slot->out, worker->fd);
 
 	if (r < 0 && worker->slot->pid > 0 && r != -EPIPE && r != -ECONNRESET)
-		(void)kill((pid_t)worker->slot->pid, SIGKILL); /* out of memory: it must not wait for half a message */
+		template_kill(template_of(worker), (pid_t)worker->slot->pid); /* out of memory: it must not wait for half a message */
 	if ((r > 0) == worker->writing)
 		return;
 	worker->writing = r > 0 && event_add(worker->writable, NULL) == 0;

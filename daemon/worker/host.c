@@ -34,6 +34,7 @@ struct binding {
 };
 
 struct host {
+	pid_t parent;              /* 0: the supervisor */
 	struct board *board;
 	struct inbox inbox;
 	struct reply reply;
@@ -521,11 +522,11 @@ static void put_ready(struct host *host, bool failed)
 	reply_flush(&host->reply);
 }
 
-/* The supervisor's death must be ours. The template's child is adopted by the supervisor before it is told to start. */
-static void follow(pid_t supervisor)
+/* The parent's death must be ours. The template's child is adopted by the supervisor before it is told to start. */
+static void follow(pid_t parent, pid_t supervisor)
 {
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != supervisor)
+	if (getppid() != parent)
 		_exit(0);
 	/* Where Yama lets only ancestors trace: the supervisor's child objpool-backtrace is a sibling of this process. */
 	(void)prctl(PR_SET_PTRACER, (unsigned long)supervisor, 0, 0, 0);
@@ -584,7 +585,7 @@ static void on_start(struct host *host, struct reader *reader)
 	    read_value(reader, &kwargs) < 0 || read_value(reader, &slot_kwargs) < 0 ||
 	    read_uint(reader, &host->task.max_result) < 0)
 		_exit(70);
-	follow((pid_t)supervisor);
+	follow(host->parent ? host->parent : (pid_t)supervisor, (pid_t)supervisor);
 	place->pool = strndup((const char *)pool.bytes, pool.size);
 	place->slot = (uint32_t)slot;
 	place->slots = (uint32_t)slots;
@@ -850,12 +851,13 @@ static void loop(struct host *host)
 	}
 }
 
-enum host_end host_run(const struct plugin *plugin, struct board *board, int fd)
+enum host_end host_run(const struct plugin *plugin, struct board *board, int fd, pid_t parent)
 {
 	struct host *host = calloc(1, sizeof *host);
 
 	if (!host || set_up(host, plugin, board, fd) < 0)
 		_exit(71);
+	host->parent = parent;
 	crash_arm(&host->reply);
 	struct nudge *nudge = nudge_start(&host->reply, board);
 	loop(host);

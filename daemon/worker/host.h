@@ -9,6 +9,8 @@
 #include "daemon/worker/plugin.h"
 #include "proto/channel.h"
 
+#include <sys/types.h>
+
 enum host_end {
 	HOST_STOPPED, /* as the supervisor said; the instance has been destroyed */
 	HOST_FAILED,  /* the constructor did, and the supervisor knows why */
@@ -16,7 +18,7 @@ enum host_end {
 };
 
 /* Runs an instance, on the calling thread, until the supervisor says stop or goes away. The descriptor and the board stay the
- * caller's. */
-enum host_end host_run(const struct plugin *plugin, struct board *board, int fd);
+ * caller's. `parent` is the process whose end shall be this one's; 0: the supervisor. */
+enum host_end host_run(const struct plugin *plugin, struct board *board, int fd, pid_t parent);
 
 #endif

@@ -110,7 +110,7 @@ int invoke(struct objpool_call *call, const char *target, const void *args, size
 {
 	struct task *task = task_of(call);
 	struct reader reader = {.p = args, .end = (const uint8_t *)args + size};
-	struct span response;
+	struct span response = {0};
 	uint32_t n;
 
 	*result = (struct objpool_result){.error = {.message = "the call could not be made"}};

@@ -22,5 +22,5 @@ int main(void)
 		return 2;
 	}
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* end-of-file on the channel is the second line */
-	template_run();
+	template_run(CHANNEL_FD, NULL);
 }

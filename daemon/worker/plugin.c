@@ -88,6 +88,14 @@ static int check_methods(struct plugin *plugin, char *fault, size_t size)
 	}
 }
 
+static int adopt(struct plugin *plugin, const char *path, const char *class_name, char *fault, size_t fault_size)
+{
+	if (check(plugin->exported, path, fault, fault_size) < 0 ||
+	    find_class(plugin, path, class_name, fault, fault_size) < 0)
+		return -1;
+	return check_methods(plugin, fault, fault_size);
+}
+
 int plugin_load(struct plugin *plugin, const char *path, const char *class_name, char *fault, size_t fault_size)
 {
 	void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
@@ -101,8 +109,11 @@ int plugin_load(struct plugin *plugin, const char *path, const char *class_name,
 		snprintf(fault, fault_size, "%s is a shared object, but no plugin: it exports no objpool_plugin", path);
 		return -1;
 	}
-	if (check(plugin->exported, path, fault, fault_size) < 0 ||
-	    find_class(plugin, path, class_name, fault, fault_size) < 0)
-		return -1;
-	return check_methods(plugin, fault, fault_size);
+	return adopt(plugin, path, class_name, fault, fault_size);
+}
+
+int plugin_link(struct plugin *plugin, const struct objpool_plugin *linked, const char *class_name, char *fault, size_t fault_size)
+{
+	plugin->exported = linked;
+	return adopt(plugin, linked->name, class_name, fault, fault_size);
 }

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,15 +19,93 @@
 enum { PACKET = 256 << 10, FORK_FDS = 3 };
 
 struct template {
+	int channel;
+	const struct objpool_plugin *linked; /* NULL: this process is objpool-worker, and loads its plugin */
 	struct plugin plugin;
 	msgpack_zone settings; /* what plugin.settings lies in */
 	bool threads; /* instances are threads of this process, not processes */
 	char fault[512];
 	uint8_t *packet;
+	struct {
+		sigset_t mask;
+		struct sigaction on_child;
+	} before; /* of a program's process, as its workers shall have it */
 };
 
+/* ---- its workers' ends, in a program's process, which is their parent ---- */
+
+static void on_child(int signal)
+{
+	(void)signal; /* it has ended a wait */
+}
+
+static void watch_children(struct template *template)
+{
+	const struct sigaction action = {.sa_handler = on_child};
+	sigset_t child;
+
+	sigemptyset(&child);
+	sigaddset(&child, SIGCHLD);
+	if (sigprocmask(SIG_BLOCK, &child, &template->before.mask) < 0 || sigaction(SIGCHLD, &action, &template->before.on_child) < 0)
+		_exit(71);
+}
+
+static void unwatch_children(const struct template *template)
+{
+	if (sigaction(SIGCHLD, &template->before.on_child, NULL) < 0 || sigprocmask(SIG_SETMASK, &template->before.mask, NULL) < 0)
+		_exit(71);
+}
+
+static void send_packet(const struct template *template, const msgpack_sbuffer *packet)
+{
+	if (send(template->channel, packet->data, packet->size, MSG_NOSIGNAL) < 0)
+		_exit(0); /* the supervisor has gone */
+}
+
+static void tell_of_exit(const struct template *template, pid_t pid, int status)
+{
+	msgpack_sbuffer packet;
+	msgpack_packer packer;
+
+	msgpack_sbuffer_init(&packet);
+	msgpack_packer_init(&packer, &packet, msgpack_sbuffer_write);
+	msgpack_pack_array(&packer, 3);
+	msgpack_pack_int(&packer, FROM_EXITED);
+	msgpack_pack_int(&packer, pid);
+	msgpack_pack_int(&packer, status);
+	send_packet(template, &packet);
+	msgpack_sbuffer_destroy(&packet);
+}
+
+/* Until there is a message. */
+static void watch(const struct template *template)
+{
+	struct pollfd input = {.fd = template->channel, .events = POLLIN};
+	sigset_t mask = template->before.mask;
+	int status, n;
+	pid_t pid;
+
+	sigdelset(&mask, SIGCHLD);
+	do {
+		while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+			tell_of_exit(template, pid, status);
+		n = ppoll(&input, 1, NULL, &mask);
+	} while (n < 0 && errno == EINTR);
+}
+
+static void on_kill(struct reader *reader)
+{
+	int64_t pid;
+
+	/* Still a child, if only a dead one: the number can't be another process's. */
+	if (read_int(reader, &pid) == 0 && pid > 1 && waitid(P_PID, (id_t)pid, &(siginfo_t){0}, WEXITED | WNOHANG | WNOWAIT) == 0)
+		(void)kill((pid_t)pid, SIGKILL);
+}
+
+/* ---- packets ---- */
+
 /* One message and the descriptors that came with it; *count becomes how many. Returns its length; 0 or less: the end. */
-static ssize_t receive(uint8_t *packet, int *fds, int *count)
+static ssize_t receive(const struct template *template, uint8_t *packet, int *fds, int *count)
 {
 	union {
 		struct cmsghdr align;
@@ -37,8 +116,10 @@ static ssize_t receive(uint8_t *packet, int *fds, int *count)
 		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
 	ssize_t n;
 
+	if (template->linked)
+		watch(template);
 	do {
-		n = recvmsg(CHANNEL_FD, &message, MSG_CMSG_CLOEXEC);
+		n = recvmsg(template->channel, &message, MSG_CMSG_CLOEXEC);
 	} while (n < 0 && errno == EINTR);
 	*count = 0;
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(&message); n > 0 && c; c = CMSG_NXTHDR(&message, c))
@@ -47,12 +128,6 @@ static ssize_t receive(uint8_t *packet, int *fds, int *count)
 			memcpy(fds, CMSG_DATA(c), (size_t)*count * sizeof(int));
 		}
 	return n;
-}
-
-static void send_packet(const msgpack_sbuffer *packet)
-{
-	if (send(CHANNEL_FD, packet->data, packet->size, MSG_NOSIGNAL) < 0)
-		_exit(0); /* the supervisor has gone */
 }
 
 /* ---- LOAD ---- */
@@ -124,7 +199,7 @@ static int pack_description(struct task *task, msgpack_packer *packer)
 	return pack_methods(task, packer);
 }
 
-static void send_fault(const char *fault)
+static void send_fault(const struct template *template, const char *fault)
 {
 	msgpack_sbuffer packet;
 	msgpack_packer packer;
@@ -135,7 +210,7 @@ static void send_fault(const char *fault)
 	msgpack_pack_int(&packer, FROM_LOADED);
 	msgpack_pack_nil(&packer);
 	pack_text(&packer, fault);
-	send_packet(&packet);
+	send_packet(template, &packet);
 	_exit(1);
 }
 
@@ -151,18 +226,18 @@ static void prepare(struct template *template, const char *pool, struct span arg
 	msgpack_sbuffer_init(&packet);
 	msgpack_packer_init(&packer, &packet, msgpack_sbuffer_write);
 	if (task_init(&task, &template->plugin, &unused, NULL) < 0)
-		send_fault("out of memory");
+		send_fault(template, "out of memory");
 	task.place.pool = pool;
 	if (task_add_array(&task, args) < 0 || task_add_map(&task, kwargs) < 0 || task_preload(&task) < 0) {
 		snprintf(template->fault, sizeof template->fault, "preload of class %s failed: %s", template->plugin.class.name,
 			 task.handle.error.message ? task.handle.error.message : "it did not say why");
-		send_fault(template->fault);
+		send_fault(template, template->fault);
 	}
 	if (pack_description(&task, &packer) < 0)
-		send_fault(task.handle.error.message ? task.handle.error.message : "the class could not list its methods");
+		send_fault(template, task.handle.error.message ? task.handle.error.message : "the class could not list its methods");
 	if (packet.size > PACKET / 2)
-		send_fault("the class describes itself in more than 128 KiB");
-	send_packet(&packet);
+		send_fault(template, "the class describes itself in more than 128 KiB");
+	send_packet(template, &packet);
 	msgpack_sbuffer_destroy(&packet);
 }
 
@@ -189,16 +264,18 @@ static void on_load(struct template *template, struct reader *reader)
 	const struct span spans[3] = {pool, path, class_name};
 	for (int i = 0; i < 3; i++)
 		if (!(texts[i] = strndup((const char *)spans[i].bytes, spans[i].size)))
-			send_fault("out of memory");
+			send_fault(template, "out of memory");
 	if (keep_settings(template, settings) < 0)
-		send_fault("out of memory");
-	if (plugin_load(&template->plugin, texts[1], texts[2], template->fault, sizeof template->fault) < 0)
-		send_fault(template->fault);
+		send_fault(template, "out of memory");
+	const int loaded = template->linked ? plugin_link(&template->plugin, template->linked, texts[2], template->fault, sizeof template->fault)
+					    : plugin_load(&template->plugin, texts[1], texts[2], template->fault, sizeof template->fault);
+	if (loaded < 0)
+		send_fault(template, template->fault);
 	if (template->threads && !(template->plugin.class.flags & OBJPOOL_CLASS_THREAD_SAFE)) {
 		snprintf(template->fault, sizeof template->fault,
 			 "class %s does not say that it is safe for threads (OBJPOOL_CLASS_THREAD_SAFE): it needs isolation = process",
 			 template->plugin.class.name);
-		send_fault(template->fault);
+		send_fault(template, template->fault);
 	}
 	prepare(template, texts[0], args, kwargs);
 	(void)prctl(PR_SET_NAME, "objpool-templ.", 0, 0, 0);
@@ -206,6 +283,21 @@ static void on_load(struct template *template, struct reader *reader)
 }
 
 /* ---- FORK ---- */
+
+/* Of the program, that is: what it prints goes where the program's goes, and what the program has asked to be done at its own
+ * end is not for it. */
+_Noreturn static void become_program_worker(const struct template *template, const int *fds, pid_t parent)
+{
+	struct board *board = mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED, fds[1], 0);
+
+	if (board == MAP_FAILED)
+		_exit(71);
+	unwatch_children(template);
+	(void)close(template->channel);
+	(void)close(fds[1]);
+	(void)close(fds[2]);
+	_exit(host_run(&template->plugin, board, fds[0], parent) == HOST_STOPPED ? 0 : 1);
+}
 
 /* In the new worker: its three descriptors go where they belong, the template's go away. */
 _Noreturn static void become_worker(const struct template *template, const int *fds)
@@ -219,7 +311,7 @@ _Noreturn static void become_worker(const struct template *template, const int *
 		(void)close(fds[i]);
 	(void)prctl(PR_SET_NAME, "objpool-worker", 0, 0, 0);
 	(void)setvbuf(stdout, NULL, _IOLBF, 0);
-	if (host_run(&template->plugin, board, CHANNEL_FD) == HOST_STOPPED)
+	if (host_run(&template->plugin, board, CHANNEL_FD, 0) == HOST_STOPPED)
 		exit(0); /* what the plugin has asked to be done at an orderly end, is */
 	_exit(1); /* the constructor failed; if the supervisor has gone, nobody looks */
 }
@@ -237,7 +329,7 @@ static void *run_thread(void *data)
 	struct thread *thread = data;
 
 	(void)prctl(PR_SET_NAME, "objpool-thread", 0, 0, 0);
-	(void)host_run(&thread->template->plugin, thread->board, thread->fd);
+	(void)host_run(&thread->template->plugin, thread->board, thread->fd, 0);
 	(void)munmap(thread->board, sizeof *thread->board);
 	(void)close(thread->fd);
 	free(thread);
@@ -307,6 +399,26 @@ static pid_t fork_twice(const struct template *template, const int *fds)
 	return worker; /* adopted by now: a child is handed on before its parent can be waited for */
 }
 
+/* What the supervisor would learn of its child, this process tells it: of a process that isn't its descendant it can't adopt
+ * any. Their lives hang on this one's. */
+static pid_t fork_from_program(const struct template *template, const int *fds)
+{
+	const pid_t parent = getpid(), worker = fork();
+
+	if (worker == 0)
+		become_program_worker(template, fds, parent);
+	return worker < 0 ? -errno : worker;
+}
+
+static pid_t start(const struct template *template, const int *fds)
+{
+	if (template->threads) {
+		const int r = start_thread(template, fds);
+		return r < 0 ? r : getpid();
+	}
+	return template->linked ? fork_from_program(template, fds) : fork_twice(template, fds);
+}
+
 static void on_fork(const struct template *template, struct reader *reader, const int *fds)
 {
 	msgpack_sbuffer packet;
@@ -315,8 +427,7 @@ static void on_fork(const struct template *template, struct reader *reader, cons
 
 	if (read_uint(reader, &slot) < 0 || read_uint(reader, &generation) < 0)
 		_exit(70);
-	const int started = template->threads ? start_thread(template, fds) : 0;
-	const pid_t worker = !template->threads ? fork_twice(template, fds) : started < 0 ? started : getpid();
+	const pid_t worker = start(template, fds);
 	for (int i = 0; i < FORK_FDS; i++)
 		(void)close(fds[i]);
 	msgpack_sbuffer_init(&packet);
@@ -326,13 +437,13 @@ static void on_fork(const struct template *template, struct reader *reader, cons
 	msgpack_pack_uint64(&packer, slot);
 	msgpack_pack_uint64(&packer, generation);
 	msgpack_pack_int(&packer, worker);
-	send_packet(&packet);
+	send_packet(template, &packet);
 	msgpack_sbuffer_destroy(&packet);
 }
 
 /* ---- the loop ---- */
 
-void template_run(void)
+void template_run(int channel, const struct objpool_plugin *linked)
 {
 	static struct template template;
 	int fds[FORK_FDS], count;
@@ -340,10 +451,14 @@ void template_run(void)
 	uint64_t type;
 	ssize_t n;
 
-	(void)setsid(); /* what is typed at the daemon's terminal is not for us */
+	(void)setsid(); /* what is typed at the daemon's terminal, or the program's, is not for us */
+	template.channel = channel;
+	template.linked = linked;
 	if (!(template.packet = malloc(PACKET)))
 		_exit(71);
-	while ((n = receive(template.packet, fds, &count)) > 0) {
+	if (linked)
+		watch_children(&template);
+	while ((n = receive(&template, template.packet, fds, &count)) > 0) {
 		struct reader reader = reader_of((struct span){.bytes = template.packet, .size = (size_t)n});
 		if (read_array(&reader, &fields) < 0 || read_uint(&reader, &type) < 0)
 			_exit(70);
@@ -351,6 +466,8 @@ void template_run(void)
 			on_load(&template, &reader);
 		else if (type == TO_FORK && count == FORK_FDS)
 			on_fork(&template, &reader, fds);
+		else if (type == TO_KILL && linked)
+			on_kill(&reader);
 		else
 			_exit(70);
 	}

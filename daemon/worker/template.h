@@ -6,7 +6,14 @@
 #ifndef WORKER_TEMPLATE_H
 #define WORKER_TEMPLATE_H
 
-/* Runs on the SOCK_SEQPACKET socket CHANNEL_FD until the supervisor goes away; the workers never return from it either. */
-_Noreturn void template_run(void);
+#include <objpool/plugin.h>
+
+/*
+ * Runs on a SOCK_SEQPACKET socket until the supervisor goes away; the workers never return from it either.
+ *
+ * `linked` is NULL in objpool-worker. Else this process is a fork of somebody's program, which has the plugin in it: the workers, forks of
+ * it, are its children and not the supervisor's.
+ */
+_Noreturn void template_run(int channel, const struct objpool_plugin *linked);
 
 #endif

@@ -21,13 +21,15 @@ DESCRIPTION_MOST = 96 << 10
 TEXT_MOST = 64 << 10
 DATA_MOST = 1 << 20
 CO_VARARGS, CO_VARKEYWORDS = 4, 8
+in_program = False  # the interpreter is that of a program, which this process is a fork of
 
 # ---- where modules come from ----
 
 
 def begin(python_path, virtualenv):
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(line_buffering=True, errors="backslashreplace")
+    if not in_program:
+        for stream in (sys.stdout, sys.stderr):
+            stream.reconfigure(line_buffering=True, errors="backslashreplace")
     if virtualenv:
         use_virtualenv(virtualenv)
     sys.path[:0] = python_path
@@ -81,6 +83,9 @@ def load(name, preload, may_pickle, args):
     for module in preload:
         importlib.import_module(module)
     found = find_class(name, may_pickle, args)
+    if in_program:
+        gc.freeze()
+        return found
     if threading.active_count() > 1:
         print(f"{threading.active_count() - 1} threads were started by an import: they will not be in the workers", file=sys.stderr)
     gc.collect()

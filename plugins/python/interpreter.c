@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "plugins/python/python.h"
 
-#include "python-host.h" /* host_source: host.py, made by the Makefile */
+#include "python-host.h" /* host_source, host_code, host_magic: host.py, made by the Makefile */
 
 #include <dlfcn.h>
+#include <marshal.h>
 #include <pthread.h>
 #include <signal.h>
 #include <unistd.h>
@@ -11,6 +12,7 @@
 static PyObject *host;           /* host.py as a module */
 static PyThreadState *released;  /* set while the lock is let go */
 static bool forks_workers;       /* in a template, once it is prepared */
+static bool in_program;          /* it is a program's, which this process is a fork of */
 
 /* With AddressSanitizer: what the interpreter never frees is no leak of ours. */
 extern void __lsan_disable(void) __attribute__((weak));
@@ -47,9 +49,18 @@ static PyStatus initialize(void)
 	return status;
 }
 
+/* Compiled when the plugin was built; unless that was by another Python. */
+static PyObject *host_bytecode(void)
+{
+	const long magic = host_magic[0] | host_magic[1] << 8 | host_magic[2] << 16 | (long)host_magic[3] << 24;
+
+	return PyImport_GetMagicNumber() == magic ? PyMarshal_ReadObjectFromString((const char *)host_code, sizeof host_code)
+						  : Py_CompileString((const char *)host_source, "<objpool>", Py_file_input);
+}
+
 static int load_host(void)
 {
-	PyObject *code = Py_CompileString(host_source, "<objpool>", Py_file_input);
+	PyObject *code = host_bytecode();
 	host = code ? PyModule_New("_objpool_host") : NULL;
 	if (!host || PyModule_AddStringConstant(host, "__file__", "<objpool>") < 0) {
 		Py_XDECREF(code);
@@ -62,8 +73,21 @@ static int load_host(void)
 	return done ? 0 : -1;
 }
 
+/* The interpreter is there, and has been used for other things. */
+static int adopt(void)
+{
+	PyObject *module = handle_module();
+	const int r = module ? PyDict_SetItemString(PyImport_GetModuleDict(), "_objpool", module) : -1;
+
+	in_program = true;
+	Py_XDECREF(module);
+	return r < 0 || load_host() < 0 || PyModule_AddObjectRef(host, "in_program", Py_True) < 0 ? -1 : 0;
+}
+
 int interpreter_start(struct objpool_call *call)
 {
+	if (Py_IsInitialized())
+		return adopt() < 0 ? fail_with_exception(call) : 0;
 	if (__lsan_disable)
 		__lsan_disable();
 	promote_library();

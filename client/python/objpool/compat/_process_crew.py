@@ -16,8 +16,8 @@ import types
 import weakref
 from multiprocessing import process
 
-from .. import _embedded, _files, _values, _wire, errors
-from . import _modules, _travel
+from .. import _embedded, _files, _fork, _values, _wire, errors
+from . import _modules, _travel, _worker
 from ._crew import APART, CALL, ONE, PICKLED
 from ._errors import RemoteTraceback, WorkerLost
 
@@ -148,16 +148,19 @@ class Member:
 class ProcessCrew:
     by_value = True
 
-    def __init__(self, size, initializer=None, initargs=(), factory=None, slot_kwargs=None, max_tasks=None, name="Worker"):
+    def __init__(self, size, initializer=None, initargs=(), factory=None, slot_kwargs=None, max_tasks=None, name="Worker", method=None):
         self.size = size
         self._name = name
-        self._sender = _travel.Sender()
+        forks = forks_program(method)
+        self._sender = _travel.Sender(forks)
         self._works = {}
         _crews.add(self)
         self._told = set()              # definitions that all workers have
         self._path = list(sys.path)     # as it was when the workers were told
-        setup = self._setup(initializer, initargs, factory, slot_kwargs)
-        if max_tasks:
+        setup = None if forks else self._setup(initializer, initargs, factory, slot_kwargs)
+        if forks:
+            self._home = Home(size, max_tasks, inheritance=_worker.Inheritance(initializer, initargs, factory, slot_kwargs, name))
+        elif max_tasks:
             self._home = Home(size, max_tasks, setup)
         else:
             self._home = _home.take(size) or Home(size)
@@ -169,17 +172,18 @@ class ProcessCrew:
         self._is_over = False
         self._has_begun = False
         try:
-            self._begun = self._begin(setup) if not max_tasks else None
-            if initializer is not None or factory is not None:
+            has_begin = initializer is not None or factory is not None
+            self._begun = self._begin(setup) if not max_tasks and (has_begin or not forks) else None
+            if has_begin:
                 self._await_begin()
         except BaseException:
             self._home.drop()
             raise
 
     def _begin(self, setup):
-        """Tells it to all workers, present and future."""
+        """Tells it to all workers, present and future; forks know, and say only what came of it."""
         entry = _wire.Entry()
-        self._connection.start(entry, "objpool.call", [f"{self.pool}:all", "begin", [setup], {"errors": "collect", "sticky": "append"}])
+        self._connection.start(entry, "objpool.call", [f"{self.pool}:all", "begin", [setup], {"errors": "collect", **({} if setup is None else {"sticky": "append"})}])
         return entry
 
     def _setup(self, initializer, initargs, factory, slot_kwargs):
@@ -498,24 +502,40 @@ def _let_go():
         crew._sender.forget()
 
 
+def forks_program(method):
+    """Are a pool's workers to be forks of the program, by multiprocessing's start method (None: as that is set)?"""
+    if method is None:
+        import multiprocessing
+        method = multiprocessing.get_start_method(allow_none=True) or multiprocessing.get_all_start_methods()[0]
+    return method == "fork" and _fork.is_possible()
+
+
 class Home:
-    """A pool of Workers in the private daemon, over a connection of its own. What starts it is slow, and the same for all: so one
-    whose crew has ended in order gets new workers, and is kept a while for the next crew of that size."""
+    """A pool of Workers in the private daemon, over a connection of its own. Its workers are forks of the program, or come from a
+    template that the daemon starts. That is slow, and the same for all: so one whose crew has ended in order gets new workers, and is
+    kept a while for the next crew of that size."""
 
     KEPT = 10.0         # seconds
 
-    def __init__(self, size, max_tasks=None, setup=None):
+    def __init__(self, size, max_tasks=None, setup=None, inheritance=None):
         self.size = size
         self.pool = f"compat-{os.getpid()}-{next(_numbers)}"
-        self.may_stay = not max_tasks
-        self.connection = _wire.connect(_embedded.private_daemon().address, unpickle=True)
-        self._creation = self._start("objpool.create", {
-            "pool": self.pool, "plugin": "python", "class": "objpool.compat._worker:Worker", "workers": size, "python_path": [PACKAGE],
-            "preload": ["multiprocessing.process", "objpool.compat._worker"], "unpickle": True, "args": [] if setup is None else [setup],
-            "slot_kwargs": [{"slot": i} for i in range(size)],
-            "max_queue": NO_LIMIT, "max_sticky": "4G", "start_timeout": 86400, "stop_timeout": 0.2, "max_calls": max_tasks or 0})
+        self.may_stay = not max_tasks and inheritance is None
+        self._fork = None if inheritance is None else _fork.Fork(inheritance.take)
         self._end = None
         self._timer = None
+        try:
+            self.connection = _wire.connect(_embedded.private_daemon().address, unpickle=True)
+            template = ({"python_path": [PACKAGE], "preload": ["multiprocessing.process", "objpool.compat._worker"]} if self._fork is None else
+                        {"template": self._fork.address})
+            self._creation = self._start("objpool.create", {
+                "pool": self.pool, "plugin": "python", "class": "objpool.compat._worker:Worker", "workers": size, "unpickle": True,
+                "args": [] if setup is None else [setup], "slot_kwargs": [{"slot": i} for i in range(size)], **template,
+                "max_queue": NO_LIMIT, "max_sticky": "4G", "start_timeout": 86400, "stop_timeout": 0.2, "max_calls": max_tasks or 0})
+        except BaseException:
+            if self._fork is not None:
+                self._fork.end()
+            raise
 
     def _start(self, method, *params):
         entry = _wire.Entry()
@@ -562,6 +582,8 @@ class Home:
             self.connection.wait(self._end)
         if not self.may_stay:
             self.connection.close()
+            if self._fork is not None:
+                self._fork.end()
 
     def is_clean(self):
         """Whether it is ready for another crew."""

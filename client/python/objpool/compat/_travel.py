@@ -10,6 +10,9 @@ function called later finds, as if the worker were a fork of the program:
       names  {"f": digest, "helper": digest}             loads the definition once, and keeps it
       definitions  {digest: bytes}, sent on demand
 
+Workers that are forks of the program have what it had when it made the pool: the digest of such an object is FORKED, and needs no
+definition.
+
 A definition is made once for each object, so that a large global is pickled once, not once per call. Like a fork, a worker sees an object as it
 was when it was first needed; a name that the program binds to another object later is sent anew, unless the worker has bound it itself.
 """
@@ -26,6 +29,7 @@ import weakref
 PROTOCOL = 5
 LARGE = 1 << 16
 VERSION = tuple(sys.version_info[:2])     # of code by value
+FORKED = b"forked"                        # the digest of what the workers have from the program by birth
 LOCKS = (type(threading.Lock()), type(threading.RLock()))
 GLOBAL_OPS = {"LOAD_GLOBAL", "LOAD_NAME", "STORE_GLOBAL", "DELETE_GLOBAL", "LOAD_FROM_DICT_OR_GLOBALS"}
 ALL = "*"
@@ -325,10 +329,11 @@ class Unsent:
 
 
 class Sender:
-    """What a program has told the workers of one pool about its __main__."""
+    """What a program has told the workers of one pool about its __main__; `forks`: they are going to be forks of it, now."""
 
-    def __init__(self):
+    def __init__(self, forks=False):
         self._known = {}            # name -> (object, digest): the object is kept, so that its identity means something
+        self._forked = {name: _reference(value) for name, value in sys.modules["__main__"].__dict__.items()} if forks else {}
         self._needs = {}            # digest -> names that the definition looks up
         self._definitions = {}      # digest -> bytes
         self._lock = threading.Lock()
@@ -341,7 +346,7 @@ class Sender:
 
     def forget(self):
         with self._lock:
-            self._known = {}
+            self._known, self._forked = {}, {}
 
     def definitions(self, digests):
         return {digest: self._definitions[digest] for digest in digests if digest in self._definitions}
@@ -349,7 +354,15 @@ class Sender:
     def is_current(self, digests):
         """Do these names still mean what they meant?"""
         main, known = sys.modules["__main__"].__dict__, self._known
-        return all(name in known and known[name][0] is main.get(name) for name in digests)
+        return all(self._is_forked(name, main.get(name)) if digest is FORKED else name in known and known[name][0] is main.get(name)
+                   for name, digest in digests.items())
+
+    def _is_forked(self, name, value):
+        """Is it what it was when the workers were forked?"""
+        kept = self._forked.get(name, ())
+        if isinstance(kept, weakref.ref):
+            return kept() is value is not None
+        return bool(kept) and kept[0] is value
 
     def _digests(self, wanted):
         with self._lock:
@@ -358,11 +371,13 @@ class Sender:
                 name = left.pop()
                 if name not in digests:
                     digests[name] = digest = self._define(name)
-                    left += self._needs[digest]
+                    left += _looked_up(sys.modules["__main__"].__dict__[name]) if digest is FORKED else self._needs[digest]
             return digests
 
     def _define(self, name):
         value = sys.modules["__main__"].__dict__.get(name)
+        if self._is_forked(name, value):
+            return FORKED
         known = self._known.get(name)
         if known is not None and known[0] is value:
             return known[1]
@@ -379,6 +394,36 @@ class Sender:
         return digest
 
 
+def _reference(value):
+    """A weak reference; of what can have none, a tuple with the value."""
+    try:
+        return weakref.ref(value)
+    except TypeError:
+        return (value,)
+
+
+def _looked_up(value):
+    """Names of __main__ that its functions look up."""
+    main = sys.modules["__main__"].__dict__
+    names = set()
+    for function in _functions_of(value):
+        if getattr(function, "__globals__", None) is main:
+            names |= global_names(function.__code__)
+    return [name for name in (tuple(main) if ALL in names else names) if name in main and name not in NOT_SENT]
+
+
+def _functions_of(value):
+    if isinstance(value, types.FunctionType):
+        return (value,)
+    if not isinstance(value, type) or value.__module__ != "__main__":
+        return ()
+    members = [getattr(member, "__func__", member) for member in vars(value).values()]
+    properties = [member for member in members if isinstance(member, property)]
+    members += [function for member in properties for function in (member.fget, member.fset, member.fdel)]
+    members += [function for base in value.__bases__ for function in _functions_of(base)]
+    return [member for member in members if isinstance(member, types.FunctionType)]
+
+
 # The worker's side
 
 
@@ -391,17 +436,23 @@ class Namespace:
         self._bound = {}            # name -> the object that was bound, to see whether the worker has bound another
         self._new = {}              # name -> (digest, bytes) not bound yet
         self._unsent = {}           # name -> why it could not travel
+        self._forked = {}           # name -> what it was by birth
         global resolve
         resolve = self._resolve
 
+    def inherit(self):
+        """All that is there is the program's."""
+        self._forked = dict(self._main)
+        self._bound = dict(self._main)
+
     def missing(self, names):
-        return [digest for name, digest in names.items() if self._digests.get(name) != digest]
+        return [digest for name, digest in names.items() if self._digests.get(name, FORKED) != digest]
 
     def take(self, names, definitions):
         """Binds those names; `definitions` has at least those that `missing` named."""
         for name, digest in names.items():
-            if self._digests.get(name) != digest:
-                self._new[name] = (digest, definitions[digest])
+            if self._digests.get(name, FORKED) != digest:
+                self._new[name] = (digest, None if digest == FORKED else definitions[digest])
         for name in names:
             if name in self._new:
                 self._bind(name)
@@ -433,7 +484,7 @@ class Namespace:
         self._digests[name] = digest
         self._unsent.pop(name, None)
         try:
-            value = pickle.loads(data)
+            value = self._forked[name] if digest == FORKED else pickle.loads(data)
         except Exception as error:
             value = Unsent(f"{type(error).__name__}: {error}")
         if isinstance(value, Unsent):

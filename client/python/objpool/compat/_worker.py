@@ -31,6 +31,8 @@ ONE, APART, PICKLED = range(3)
 PACKED = {int: "iq", float: "d"}
 PACK_FROM = 64
 
+inherited = None        # in workers that are forks of the program: its Inheritance
+
 
 def run_items(mode, function, items, results):
     """Appends to results; what an item raises goes through."""
@@ -116,6 +118,33 @@ class OnObject:
         return lambda: getattr(instance, function)              # a property is read
 
 
+class Inheritance:
+    """What a program leaves to the workers that are its forks. Nothing of it is ever pickled."""
+
+    def __init__(self, initializer, initargs, factory, slot_kwargs, name):
+        from multiprocessing import process
+        self.initializer, self.initargs, self.factory, self.slot_kwargs, self.name = initializer, initargs, factory, slot_kwargs, name
+        self.program, self.parent = os.getpid(), process.current_process().name
+
+    def take(self):
+        """In the fork that is to be the template."""
+        global inherited
+        inherited = self
+        import atexit
+        atexit._clear()         # that was for the program's end
+        _forget_children()
+
+    def begin(self, slot):
+        """In the worker. Returns its object."""
+        _name_process(self.name, slot, self.parent, self.program)
+        if self.initializer is not None:
+            self.initializer(*self.initargs)
+        if self.factory is None:
+            return None
+        make, args, kwargs = self.factory[0], self.factory[1], self.slot_kwargs or [{}]
+        return make(*args, **kwargs[slot % len(kwargs)])
+
+
 class Worker:
     """slot: which of the pool's workers this is; setup: what `begin` is given, if that is not to count as a call."""
 
@@ -128,16 +157,25 @@ class Worker:
         self._path = set(sys.path)
         self.object = None
         self._broken = None
-        if setup is not None:
+        if inherited is not None:
+            self._namespace.inherit()
+            self._try(lambda: setattr(self, "object", inherited.begin(slot)))
+        elif setup is not None:
             self.begin(setup)
 
-    def begin(self, setup):
-        """Becomes a worker of the program. What failed: None, or (pickled exception, text of its traceback), pickled; `run` says it too."""
+    def begin(self, setup=None):
+        """Becomes a worker of the program, if it isn't one by birth. What failed: None, or (pickled exception, text of its traceback),
+        pickled; `run` says it too."""
+        if setup is not None:
+            self._try(lambda: self._begin(pickle.loads(setup), self._slot))
+        if self._broken is not None:
+            return pickle.dumps(self._failure(self._broken))
+
+    def _try(self, begin):
         try:
-            self._begin(pickle.loads(setup), self._slot)
+            begin()
         except BaseException as error:
             self._broken = error
-            return pickle.dumps(self._failure(error))
 
     def _begin(self, setup, slot):
         _become(setup, slot)
@@ -312,12 +350,31 @@ def _become(setup, slot):
     sys.argv[:] = setup["argv"]
     sys.setrecursionlimit(setup["recursion"])
     _print_where_the_program_does(setup["pid"], setup["output"])
+    _name_process(setup["name"], slot, setup["parent"], setup["pid"])
+    from multiprocessing import process
+    process.current_process()._config["authkey"] = process.AuthenticationString(setup["authkey"])
+
+
+def _name_process(name, slot, parent, program):
+    """As multiprocessing knows it."""
     from multiprocessing import process
     current = process.current_process()
-    current._config.update(authkey=process.AuthenticationString(setup["authkey"]), daemon=True)
-    current._name = f"{setup['name']}-{slot + 1}"
-    current._parent_name, current._parent_pid = setup["parent"], setup["pid"]
-    process._parent_process = process._ParentProcess(setup["parent"], setup["pid"], None)
+    current._config["daemon"] = True
+    current._name = f"{name}-{slot + 1}"
+    current._parent_name, current._parent_pid = parent, program
+    process._parent_process = process._ParentProcess(parent, program, None)
+
+
+def _forget_children():
+    """What multiprocessing does in a child that it has forked: the program's children and what is to be done at its end are not ours."""
+    import itertools
+    from multiprocessing import process
+    process._process_counter = itertools.count(1)
+    process._children = set()
+    util = sys.modules.get("multiprocessing.util")
+    if util is not None:
+        util._finalizer_registry.clear()
+        util._run_after_forkers()
 
 
 def _print_where_the_program_does(pid, descriptors):

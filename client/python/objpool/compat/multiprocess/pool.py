@@ -41,10 +41,10 @@ class Pool:
         self._finalizer.atexit = False      # the daemon ends with the program
         self._state = RUN
 
-    @staticmethod
-    def _make_crew(processes, initializer, initargs, maxtasksperchild):
+    def _make_crew(self, processes, initializer, initargs, maxtasksperchild):
         from .._process_crew import ProcessCrew
-        return ProcessCrew(processes, initializer, initargs, max_tasks=maxtasksperchild, name="ForkPoolWorker")
+        method = self._ctx and self._ctx.get_start_method()
+        return ProcessCrew(processes, initializer, initargs, max_tasks=maxtasksperchild, name="ForkPoolWorker", method=method)
 
     def __del__(self):
         if self._state == RUN:

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A fork of this program as the template of a pool: what the program has at that moment, all workers have.
+
+    program                     fork = Fork(prepare)      listens at fork.address, an abstract socket
+    its fork                    prepare(); waits there until the daemon connects, then forks workers when it is told to
+    program --> daemon          objpool.create {"template": fork.address, ...}
+    program                     fork.end()                once the pool has been dropped
+
+The fork runs an extension module (plugins/python/forked) that is built for one version of Python: programs of another have
+templates that the daemon starts.
+"""
+from __future__ import annotations
+
+import functools
+import importlib.machinery
+import importlib.util
+import os
+import pathlib
+import signal
+import socket
+import sys
+import threading
+from typing import Any, Callable, List, Optional
+
+from . import _embedded
+
+
+@functools.lru_cache(maxsize=None)
+def _module() -> Optional[Any]:
+    """The extension module; None: there is none that this Python can load."""
+    program = _embedded.find_program()
+    for folder in () if program is None else _folders(program.resolve()):
+        for suffix in importlib.machinery.EXTENSION_SUFFIXES[:1]:  # the one with the version in it
+            path = folder / f"objpool_forked{suffix}"
+            if path.exists():
+                return _load(str(path))
+    return None
+
+
+def _folders(program: pathlib.Path) -> List[pathlib.Path]:
+    return [program.parent / "python", program.parents[1] / "lib" / "objpool" / "python"]
+
+
+def _load(path: str) -> Optional[Any]:
+    loader = importlib.machinery.ExtensionFileLoader("objpool_forked", path)
+    spec = importlib.util.spec_from_loader("objpool_forked", loader)
+    try:
+        module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
+        loader.exec_module(module)
+        return module
+    except ImportError:
+        return None  # of a library that it needs
+
+
+def is_possible() -> bool:
+    """Can this program's forks be templates?"""
+    return _module() is not None
+
+
+class Fork:
+    """A fork that waits for the daemon; `prepare` is called in it first, and may not return anything."""
+
+    def __init__(self, prepare: Callable[[], None]) -> None:
+        module = _module()
+        assert module is not None
+        _reap()
+        name = f"objpool-{os.getpid()}-{os.urandom(8).hex()}"
+        self.address = name
+        with _lock, socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+            # Another fork that had the listener, too, would keep the address alive.
+            listener.bind("\0" + name)
+            listener.listen(1)
+            _flush()
+            program = os.getpid()
+            self.pid = os.fork()
+            if self.pid == 0:
+                _serve(module, listener.fileno(), program, prepare)
+        self._process = os.pidfd_open(self.pid)
+        _forks.append(self)
+
+    def end(self) -> None:
+        """Ends it, if it has not ended by itself."""
+        if self._process < 0:
+            return
+        try:
+            signal.pidfd_send_signal(self._process, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self._reap(0)
+
+    def _reap(self, options: int) -> bool:
+        """Whether it has ended."""
+        try:
+            if os.waitid(os.P_PIDFD, self._process, os.WEXITED | options) is None:
+                return False
+        except ChildProcessError:
+            pass  # the program has, or doesn't want to know of its children
+        os.close(self._process)
+        self._process = -1
+        if self in _forks:
+            _forks.remove(self)
+        return True
+
+
+_lock = threading.Lock()
+_forks: List[Fork] = []
+
+
+def _reap() -> None:
+    """Those that have ended."""
+    for fork in tuple(_forks):
+        fork._reap(os.WNOHANG)
+
+
+def _flush() -> None:
+    """What has been printed is printed once."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (AttributeError, OSError, ValueError):
+            pass  # there is none, or it is closed
+
+
+def _serve(module: Any, listener: int, program: int, prepare: Callable[[], None]) -> None:
+    """In the child: there is no way back into the program."""
+    try:
+        _close_input()
+        prepare()
+        module.serve(listener, program)
+    except BaseException:
+        import traceback
+        traceback.print_exc()
+    finally:
+        os._exit(70)
+
+
+def _close_input() -> None:
+    """The program's input is the program's."""
+    try:
+        if os.get_inheritable(0):
+            nowhere = os.open(os.devnull, os.O_RDONLY)
+            os.dup2(nowhere, 0)
+            os.close(nowhere)
+    except OSError:
+        pass  # it has none
+
+
+def _after_fork_in_child() -> None:
+    global _lock, _forks
+    _lock, _forks = threading.Lock(), []
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * objpool_forked: an extension module with which a fork of a Python program becomes the template of a pool. It has the
+ * plugin and the workers' host in it, and takes the interpreter that it finds itself in.
+ *
+ *   program                          its fork                         daemon
+ *   listens at an abstract name
+ *   forks ------------------------>  serve(listener)
+ *   objpool.create {template: name} --------------------------------> connects
+ *                                    LOAD, FORK, ...  <-------------> (proto/channel.h)
+ */
+#include "plugins/python/python.h"
+
+#include "daemon/worker/template.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { LOOK_EVERY = 500 }; /* milliseconds: is the program still there? */
+
+extern const struct objpool_plugin objpool_plugin;
+
+static bool is_own(int fd)
+{
+	struct ucred peer;
+	socklen_t size = sizeof peer;
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && (peer.uid == 0 || peer.uid == geteuid());
+}
+
+/* The daemon's connection; -1: there will be none. Others can find the name: they are turned away. */
+static int await_daemon(int listener, pid_t program)
+{
+	struct pollfd input = {.fd = listener, .events = POLLIN};
+	int fd;
+
+	while (getppid() == program) {
+		const int n = poll(&input, 1, LOOK_EVERY);
+		if (n < 0 && errno != EINTR)
+			return -1;
+		if (n <= 0)
+			continue;
+		fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+		if (fd >= 0 && is_own(fd))
+			return fd;
+		if (fd >= 0)
+			(void)close(fd);
+	}
+	return -1;
+}
+
+static PyObject *serve(PyObject *module, PyObject *args)
+{
+	int listener, program;
+
+	(void)module;
+	if (!PyArg_ParseTuple(args, "ii:serve", &listener, &program))
+		return NULL;
+	const int channel = await_daemon(listener, program);
+	(void)close(listener);
+	if (channel < 0)
+		_exit(0);
+	template_run(channel, &objpool_plugin);
+}
+
+PyMODINIT_FUNC PyInit_objpool_forked(void);
+
+PyMODINIT_FUNC PyInit_objpool_forked(void)
+{
+	static PyMethodDef methods[] = {
+		{"serve", serve, METH_VARARGS,
+		 "serve(listener, program): becomes the template of the pool whose daemon connects; does not return. `listener` is a\n"
+		 "descriptor, `program` the pid of the parent, with which this process ends if nobody connects."},
+		{NULL, NULL, 0, NULL},
+	};
+	static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, .m_name = "objpool_forked", .m_size = -1, .m_methods = methods};
+
+	return PyModule_Create(&definition);
+}
