@@ -724,14 +724,16 @@ if __name__ == "__main__":
     assert out == "[103, 106] [2] 0 False\nTrue 15 5\n[110]\n[99]\n", err
 
 
-def test_a_global_that_cannot_travel_says_so_where_it_is_missed(program):
-    process = program("""
-from objpool.compat.multiprocess import Pool
-stream = (x for x in ())
+@pytest.mark.parametrize("method", ["spawn", "fork"])
+def test_a_global_that_cannot_travel_says_so_where_it_is_missed(program, method):
+    process = program(f"""
+from objpool.compat.multiprocess import get_context
+stream = 1
 def work(use):
     return stream if use else "fine"
 if __name__ == "__main__":
-    with Pool(1) as pool:
+    with get_context("{method}").Pool(1) as pool:
+        stream = (x for x in ())
         print(pool.apply(work, (False,)))
         try:
             pool.apply(work, (True,))
@@ -742,27 +744,72 @@ if __name__ == "__main__":
     assert out.startswith("fine\nname 'stream' is not defined: the program's global of that name could not be sent"), err
 
 
-def test_a_large_global_is_sent_once(program):
+def test_what_a_fork_has_need_not_travel(program):
+    process = program("""
+import itertools
+from objpool.compat.multiprocess import Pool
+class Stream:
+    def __reduce__(self):
+        raise TypeError("stays here")
+stream, numbers = Stream(), itertools.count(7)
+def work(_):
+    return type(stream).__name__, next(numbers)
+if __name__ == "__main__":
+    with Pool(1, lambda stream: globals().update(own=stream), (stream,)) as pool:
+        print(pool.apply(work, (0,)), pool.apply(work, (0,)), next(numbers), pool.apply(lambda: type(own).__name__))
+        kept, numbers = numbers, itertools.count(70)
+        print(pool.apply(work, (0,)))
+        numbers = kept
+        print(pool.apply(work, (0,)))
+""")
+    assert process.communicate(timeout=SOON) == (
+        "('Stream', 7) ('Stream', 8) 7 Stream\n('Stream', 70)\n('Stream', 9)\n", "")
+
+
+def test_a_fork_sees_what_modules_have_been_set_to(program):
+    process = program("""
+import decimal
+import sys
+import types
+from objpool.compat.multiprocess import Pool
+made = types.ModuleType("made")
+made.value = 5
+sys.modules["made"] = made
+decimal.settings = {"scale": 3}
+def work(x):
+    import made
+    return x * decimal.settings["scale"] + made.value
+if __name__ == "__main__":
+    with Pool(2) as pool:
+        print(pool.map(work, range(3)))
+""")
+    assert process.communicate(timeout=SOON) == ("[5, 8, 11]\n", "")
+
+
+@pytest.mark.parametrize("method, times", [("spawn", 1), ("fork", 0)])
+def test_a_large_global_is_sent_once_or_never(program, method, times):
     process = program("""
 import pickle
 import select
-from objpool.compat.multiprocess import Pool
+import sys
+from objpool.compat.multiprocess import get_context
 class Large:
     pickled = 0
     def __getstate__(self):
         type(self).pickled += 1
         return {"data": bytes(1 << 20)}
 large = Large()
+large.data = bytes(1 << 20)
 def work(_):
     return len(large.data)
 if __name__ == "__main__":
-    with Pool(2) as pool:
+    with get_context(sys.argv[1]).Pool(2) as pool:
         for _ in range(3):
             assert pool.map(work, range(8), 1) == [1 << 20] * 8
         print(Large.pickled)
-""")
+""", method)
     out, err = process.communicate(timeout=SOON)
-    assert out == "1\n", err
+    assert out == f"{times}\n", err
 
 
 # The rest of the module

@@ -78,8 +78,8 @@ def plugin_dir(program: pathlib.Path) -> Optional[pathlib.Path]:
     return folder if folder.is_dir() else None
 
 
-def is_output(descriptor: int) -> bool:
-    """Is 1, or 2, the program's output? It may be closed, and its number given to something else: that is not inherited."""
+def is_standard(descriptor: int) -> bool:
+    """Is 0, 1, or 2 the program's input or output? It may be closed, and its number given to something else: that is not inherited."""
     try:
         return os.get_inheritable(descriptor)
     except OSError:
@@ -119,7 +119,7 @@ class PrivateDaemon:
         try:
             self.process = subprocess.Popen(
                 [str(self.program), "--until-eof", "--config", f"/proc/self/fd/{config}"], stdin=subprocess.PIPE, pass_fds=[config],
-                stdout=None if is_output(1) else subprocess.DEVNULL, stderr=None if is_output(2) else subprocess.DEVNULL,
+                stdout=None if is_standard(1) else subprocess.DEVNULL, stderr=None if is_standard(2) else subprocess.DEVNULL,
                 start_new_session=True, env={**os.environ, "NOTIFY_SOCKET": "@" + name})
             self._await_ready(notify)
         finally:

@@ -11,6 +11,7 @@ templates that the daemon starts.
 """
 from __future__ import annotations
 
+import fcntl
 import functools
 import importlib.machinery
 import importlib.util
@@ -124,7 +125,7 @@ def _flush() -> None:
 def _serve(module: Any, listener: int, program: int, prepare: Callable[[], None]) -> None:
     """In the child: there is no way back into the program."""
     try:
-        _close_input()
+        listener = _settle_descriptors(listener)
         prepare()
         module.serve(listener, program)
     except BaseException:
@@ -134,15 +135,25 @@ def _serve(module: Any, listener: int, program: int, prepare: Callable[[], None]
         os._exit(70)
 
 
-def _close_input() -> None:
-    """The program's input is the program's."""
+def _settle_descriptors(listener: int) -> int:
+    """The program's input is the program's; what it has not opened, nothing else shall be taken for. Returns the listener's number."""
+    if listener <= 2:
+        listener, low = fcntl.fcntl(listener, fcntl.F_DUPFD_CLOEXEC, 3), listener
+        os.close(low)
+    nowhere = fcntl.fcntl(os.open(os.devnull, os.O_RDWR), fcntl.F_DUPFD_CLOEXEC, 3)
+    for number in range(3):
+        if number == 0 and _embedded.is_standard(0) or not _is_open(number):
+            os.dup2(nowhere, number)
+    os.close(nowhere)
+    return listener
+
+
+def _is_open(descriptor: int) -> bool:
     try:
-        if os.get_inheritable(0):
-            nowhere = os.open(os.devnull, os.O_RDONLY)
-            os.dup2(nowhere, 0)
-            os.close(nowhere)
+        os.fstat(descriptor)
     except OSError:
-        pass  # it has none
+        return False
+    return True
 
 
 def _after_fork_in_child() -> None:

@@ -155,7 +155,7 @@ class ProcessCrew:
         self._sender = _travel.Sender(forks)
         self._works = {}
         _crews.add(self)
-        self._told = set()              # definitions that all workers have
+        self._told = {_travel.FORKED}   # definitions that all workers have
         self._path = list(sys.path)     # as it was when the workers were told
         setup = None if forks else self._setup(initializer, initargs, factory, slot_kwargs)
         if forks:
@@ -193,7 +193,7 @@ class ProcessCrew:
         return pickle.dumps({
             "path": worker_path(self._path), "modules": _modules.elsewhere(), "recursion": sys.getrecursionlimit(),
             "cwd": os.getcwd(), "environ": dict(os.environ), "argv": sys.argv, "umask": _umask(),
-            "pid": os.getpid(), "output": list(filter(_embedded.is_output, (1, 2))),
+            "pid": os.getpid(), "output": list(filter(_embedded.is_standard, (1, 2))),
             "authkey": bytes(current.authkey), "name": self._name, "parent": current.name,
             "names": names, "definitions": self._sender.definitions(names.values()), "code": code}, _travel.PROTOCOL)
 

@@ -489,6 +489,8 @@ class Namespace:
             value = Unsent(f"{type(error).__name__}: {error}")
         if isinstance(value, Unsent):
             self._unsent[name] = value.reason
+            if name in self._bound and self._main.get(name) is self._bound.pop(name):
+                del self._main[name]    # that is not what it means now
             return
         is_own = name in self._main and self._main[name] is not self._bound.get(name, self)
         if not is_own or isinstance(value, (types.FunctionType, type)):

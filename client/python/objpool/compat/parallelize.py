@@ -25,7 +25,7 @@ def time_function(f):
     def timed(*args, **kwargs):
         begun = time.perf_counter()
         result = f(*args, **kwargs)
-        print(f"Completed {f.__name__!r} in {time.perf_counter() - begun:.4f} secs", flush=True)
+        print(f"Completed {f.__name__!r} in {time.perf_counter() - begun:.4f} secs\n", end="", flush=True)    # one write: others print, too
         return result
     return timed
 

@@ -5,12 +5,13 @@ import os
 import warnings
 import weakref
 
-from .._crew import CALL, MAP, STAR, Hub, Task, ThreadCrew
+from .._crew import CALL, MAP, STAR, Hub, Task, ThreadCrew, deadline_of
 from .._errors import MaybeEncodingError, PoolTerminated, RemoteTraceback, WorkerLost  # noqa: F401
 from .._jobs import ApplyResult, AsyncResult, DoneResult, IMapIterator, IMapUnorderedIterator, MapResult  # noqa: F401
 
 __all__ = ["Pool", "ThreadPool"]
 
+LOOK_AGAIN = 0.1        # seconds
 INIT, RUN, CLOSE, TERMINATE = "INIT", "RUN", "CLOSE", "TERMINATE"
 
 
@@ -181,7 +182,7 @@ class Pool:
         while self._jobs and self._state == CLOSE:
             self._idle.news = None
             if self._jobs and self._state == CLOSE:
-                self._crew.wait(self._idle)
+                self._crew.wait(self._idle, deadline_of(LOOK_AGAIN))    # who waits may be reading for a thread that ends its job
         if self._state == CLOSE:
             self._crew.close()
         self._crew.join(self._state == CLOSE)
