@@ -10,20 +10,21 @@ from __future__ import annotations
 import atexit
 import fcntl
 import os
-import pathlib
 import select
-import shutil
+import signal
 import socket
-import subprocess
-import tempfile
 import threading
 import time
-from typing import Iterator, Optional
 
 from .errors import NoDaemon
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Iterator, List, Optional
+
 START_TIMEOUT = 30.0
 STOP_TIMEOUT = 5.0
+_FOLDER_MOST = 50  # bytes: a socket's path has at most 107
 
 _CONFIG = """\
 [daemon]
@@ -39,43 +40,49 @@ drain_timeout = 0
 """
 
 
-def _installed_from() -> Iterator[pathlib.Path]:
+def _installed_from() -> Iterator[str]:
     """The checkout that pip has installed this package from: it has noted that beside the package."""
+    import glob
     import json
     import urllib.parse
-    for note in pathlib.Path(__file__).resolve().parents[1].glob("objpool-*.dist-info/direct_url.json"):
+    for note in glob.glob(f"{glob.escape(_above(1))}/objpool-*.dist-info/direct_url.json"):
         try:
-            url = urllib.parse.urlsplit(json.loads(note.read_text())["url"])
+            with open(note, encoding="utf-8") as file:
+                url = urllib.parse.urlsplit(json.load(file)["url"])
         except (OSError, ValueError, KeyError, TypeError):
             continue
         if url.scheme == "file" and url.path.endswith("/client/python"):
-            yield pathlib.Path(urllib.parse.unquote(url.path)).parents[1]
+            yield urllib.parse.unquote(url.path).removesuffix("/client/python")
 
 
-def _candidates() -> Iterator[pathlib.Path]:
+def _above(levels: int) -> str:
+    """The folder of this package, or one above it."""
+    folder = os.path.dirname(os.path.realpath(__file__))
+    for _ in range(levels):
+        folder = os.path.dirname(folder)
+    return folder
+
+
+def _candidates() -> Iterator[str]:
     folder = os.environ.get("OBJPOOL_BIN")
     if folder:
-        yield pathlib.Path(folder, "objpoold")
+        yield f"{folder}/objpoold"
         return
-    for checkout in pathlib.Path(__file__).resolve().parents[3:4]:
-        yield checkout / "build" / "objpoold"
-    on_path = shutil.which("objpoold")
-    if on_path:
-        yield pathlib.Path(on_path)
-    yield from (pathlib.Path("/usr/sbin/objpoold"), pathlib.Path("/usr/local/sbin/objpoold"))
-    for checkout in _installed_from():
-        yield checkout / "build" / "objpoold"
+    yield f"{_above(3)}/build/objpoold"
+    yield from (f"{folder}/objpoold" for folder in os.get_exec_path() if folder)
+    yield from ("/usr/sbin/objpoold", "/usr/local/sbin/objpoold")
+    yield from (f"{checkout}/build/objpoold" for checkout in _installed_from())
 
 
-def find_program() -> Optional[pathlib.Path]:
-    """The daemon's program. With $OBJPOOL_BIN nowhere else."""
-    return next((path for path in _candidates() if os.access(path, os.X_OK)), None)
+def find_program() -> Optional[str]:
+    """The path of the daemon's program. With $OBJPOOL_BIN nowhere else."""
+    return next((path for path in _candidates() if os.path.isfile(path) and os.access(path, os.X_OK)), None)
 
 
-def plugin_dir(program: pathlib.Path) -> Optional[pathlib.Path]:
+def plugin_dir(program: str) -> Optional[str]:
     """The plugins of a build tree; None: as the program was built to find them."""
-    folder = program.parent / "plugins"
-    return folder if folder.is_dir() else None
+    folder = f"{os.path.dirname(program)}/plugins"
+    return folder if os.path.isdir(folder) else None
 
 
 def is_standard(descriptor: int) -> bool:
@@ -86,6 +93,89 @@ def is_standard(descriptor: int) -> bool:
         return False
 
 
+class _Process:
+    """A child of this program, and the pipe that is its standard input."""
+
+    def __init__(self, arguments: List[str], keep: int, **environment: str) -> None:
+        """`keep` is a descriptor that it gets, by the same number; and the program's output, of what the program has open."""
+        source, self.input = map(high, os.pipe())
+        actions: List[Any] = [(os.POSIX_SPAWN_DUP2, source, 0), (os.POSIX_SPAWN_DUP2, keep, keep)]
+        actions += ((os.POSIX_SPAWN_OPEN, output, os.devnull, os.O_WRONLY, 0) for output in (1, 2) if not is_standard(output))
+        actions += ((os.POSIX_SPAWN_CLOSE, descriptor) for descriptor in _inheritable())
+        try:
+            self.pid = os.posix_spawn(arguments[0], arguments, {**os.environ, **environment}, file_actions=actions, setsid=True,
+                                      setsigdef=[signal.SIGPIPE])
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            os.close(source)
+        self.status: Optional[int] = None
+        self._handle = os.pidfd_open(self.pid)
+
+    def close(self) -> None:
+        """Ends its input."""
+        descriptor, self.input = self.input, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def fileno(self) -> int:
+        """Readable when it has ended."""
+        return self._handle
+
+    def kill(self) -> None:
+        try:
+            signal.pidfd_send_signal(self._handle, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+    def wait(self, timeout: float) -> bool:
+        """Whether it has ended, or does so within some seconds."""
+        if self.status is None:
+            poll = select.poll()
+            poll.register(self._handle, select.POLLIN)
+            if not poll.poll(timeout * 1000):
+                return False
+            try:
+                self.status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+            except ChildProcessError:
+                self.status = 0  # the program has, or doesn't want to know of its children
+        return True
+
+    def __del__(self) -> None:
+        try:
+            os.close(self._handle)
+            self.close()
+        except (AttributeError, OSError):
+            pass  # it was not started
+
+
+def high(descriptor: int) -> int:
+    """Moved above the standard ones, which a program may have closed."""
+    if descriptor > 2:
+        return descriptor
+    high = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 3)
+    os.close(descriptor)
+    return high
+
+
+def _inheritable() -> Iterator[int]:
+    for number in map(int, os.listdir("/proc/self/fd")):
+        try:
+            if number > 2 and os.get_inheritable(number):
+                yield number
+        except OSError:
+            pass  # that of the listing itself
+
+
+def _temporary_folder() -> str:
+    for folder in (os.environ.get("TMPDIR"), "/tmp"):
+        if folder and len(folder) <= _FOLDER_MOST and os.access(folder, os.W_OK | os.X_OK):
+            return os.path.abspath(folder)
+    import tempfile  # knows more, and takes longer to import
+    return tempfile.gettempdir()
+
+
 class PrivateDaemon:
     """A process, and the pipe that keeps it alive."""
 
@@ -94,7 +184,7 @@ class PrivateDaemon:
         if program is None:
             raise NoDaemon("no daemon answers, and there is no objpoold to start one: set OBJPOOL_BIN to its folder, or OBJPOOL_ADDRESS")
         self.pid = os.getpid()
-        self.path = f"{tempfile.gettempdir()}/objpool-{self.pid}-{os.urandom(8).hex()}.sock"
+        self.path = f"{_temporary_folder()}/objpool-{self.pid}-{os.urandom(8).hex()}.sock"
         self.address = f"unix:{self.path}"
         self.program = program
         self._start()
@@ -104,11 +194,8 @@ class PrivateDaemon:
         text = _CONFIG.format(socket=self.path, plugins=plugins or "-", level=os.environ.get("OBJPOOL_LOG_LEVEL", "warning"))
         if plugins is None:
             text = text.replace("plugin_dir = -\n", "")
-        fd = os.memfd_create("objpoold.conf")
+        fd = high(os.memfd_create("objpoold.conf"))
         os.write(fd, text.encode())
-        if fd < 3:      # of a program without standard input or output
-            fd, low = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3), fd
-            os.close(low)
         return fd
 
     def _start(self) -> None:
@@ -117,20 +204,18 @@ class PrivateDaemon:
         notify.bind("\0" + name)
         config = self._config()
         try:
-            self.process = subprocess.Popen(
-                [str(self.program), "--until-eof", "--config", f"/proc/self/fd/{config}"], stdin=subprocess.PIPE, pass_fds=[config],
-                stdout=None if is_standard(1) else subprocess.DEVNULL, stderr=None if is_standard(2) else subprocess.DEVNULL,
-                start_new_session=True, env={**os.environ, "NOTIFY_SOCKET": "@" + name})
+            self.process = _Process([self.program, "--until-eof", "--config", f"/proc/self/fd/{config}"], config, NOTIFY_SOCKET="@" + name)
             self._await_ready(notify)
+        except OSError as error:
+            raise NoDaemon(f"{self.program} can't be started: {error.strerror}") from error
         finally:
             os.close(config)
             notify.close()
 
     def _await_ready(self, notify: socket.socket) -> None:
-        ended = os.pidfd_open(self.process.pid)
         poll = select.poll()
         poll.register(notify, select.POLLIN)
-        poll.register(ended, select.POLLIN)
+        poll.register(self.process, select.POLLIN)
         deadline = time.monotonic() + START_TIMEOUT
         try:
             while True:
@@ -138,15 +223,13 @@ class PrivateDaemon:
                 if notify.fileno() in ready:
                     if b"READY=1" in notify.recv(4096):
                         return
-                elif ended in ready:
-                    raise NoDaemon(f"{self.program} ended at once, with status {self.process.wait()}")
+                elif self.process.wait(0):
+                    raise NoDaemon(f"{self.program} ended at once, with status {self.process.status}")
                 else:
                     raise NoDaemon(f"{self.program} was not ready within {START_TIMEOUT:g} s")
         except BaseException:
             self.stop()
             raise
-        finally:
-            os.close(ended)
 
     @property
     def alive(self) -> bool:
@@ -155,27 +238,16 @@ class PrivateDaemon:
 
     def has_ended(self, within: float = 0) -> bool:
         """Whether it has ended, or does so within some seconds, as far as this process can know."""
-        if self.pid != os.getpid():
-            return False
-        try:
-            self.process.wait(within)
-        except subprocess.TimeoutExpired:
-            return False
-        return True
+        return self.pid == os.getpid() and self.process.wait(within)
 
     def stop(self) -> None:
         """Ends it, and waits for that."""
         if self.pid != os.getpid():
             return
-        try:
-            self.process.stdin.close()  # type: ignore[union-attr]
-        except OSError:
-            pass
-        try:
-            self.process.wait(STOP_TIMEOUT)
-        except subprocess.TimeoutExpired:
+        self.process.close()
+        if not self.process.wait(STOP_TIMEOUT):
             self.process.kill()
-            self.process.wait()
+            self.process.wait(STOP_TIMEOUT)
         try:
             os.unlink(self.path)
         except OSError:
@@ -206,8 +278,8 @@ def _stop() -> None:
 def _after_fork_in_child() -> None:
     global _lock
     _lock = threading.Lock()
-    if _daemon is not None and _daemon.process.stdin is not None:
-        _daemon.process.stdin.raw.close()  # the parent alone keeps it alive
+    if _daemon is not None:
+        _daemon.process.close()  # the parent alone keeps it alive
 
 
 atexit.register(_stop)

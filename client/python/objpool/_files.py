@@ -14,7 +14,10 @@ import os
 import socket
 import struct
 import weakref
-from typing import Any, Deque, List, Optional, Sequence
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Deque, List, Optional, Sequence
 
 MIN = 128 << 10  #: bytes from which on a value goes beside the socket
 REFERENCE = 112

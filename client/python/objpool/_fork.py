@@ -11,35 +11,34 @@ templates that the daemon starts.
 """
 from __future__ import annotations
 
-import fcntl
 import functools
 import importlib.machinery
 import importlib.util
 import os
-import pathlib
 import signal
 import socket
 import sys
 import threading
-from typing import Any, Callable, List, Optional
 
 from . import _embedded
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, List, Optional
 
 
 @functools.lru_cache(maxsize=None)
 def _module() -> Optional[Any]:
     """The extension module; None: there is none that this Python can load."""
     program = _embedded.find_program()
-    for folder in () if program is None else _folders(program.resolve()):
-        for suffix in importlib.machinery.EXTENSION_SUFFIXES[:1]:  # the one with the version in it
-            path = folder / f"objpool_forked{suffix}"
-            if path.exists():
-                return _load(str(path))
+    if program is None:
+        return None
+    name = "objpool_forked" + importlib.machinery.EXTENSION_SUFFIXES[0]  # with the version in it
+    folder = os.path.dirname(os.path.realpath(program))
+    for path in (f"{folder}/python/{name}", f"{folder}/../lib/objpool/python/{name}"):
+        if os.path.exists(path):
+            return _load(path)
     return None
-
-
-def _folders(program: pathlib.Path) -> List[pathlib.Path]:
-    return [program.parent / "python", program.parents[1] / "lib" / "objpool" / "python"]
 
 
 def _load(path: str) -> Optional[Any]:
@@ -137,10 +136,8 @@ def _serve(module: Any, listener: int, program: int, prepare: Callable[[], None]
 
 def _settle_descriptors(listener: int) -> int:
     """The program's input is the program's; what it has not opened, nothing else shall be taken for. Returns the listener's number."""
-    if listener <= 2:
-        listener, low = fcntl.fcntl(listener, fcntl.F_DUPFD_CLOEXEC, 3), listener
-        os.close(low)
-    nowhere = fcntl.fcntl(os.open(os.devnull, os.O_RDWR), fcntl.F_DUPFD_CLOEXEC, 3)
+    listener = _embedded.high(listener)
+    nowhere = _embedded.high(os.open(os.devnull, os.O_RDWR))
     for number in range(3):
         if number == 0 and _embedded.is_standard(0) or not _is_open(number):
             os.dup2(nowhere, number)

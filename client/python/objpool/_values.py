@@ -15,12 +15,15 @@ import pickle
 import struct
 import sys
 import types
-from typing import Any, List, Optional, Tuple
 
 import msgpack
 
 from . import _files
 from .errors import BadValue, CallFailed, ObjpoolError, RemoteTraceback, error_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, List, Optional, Tuple
 
 OBJECT = 80
 ARRAY = 81

@@ -30,12 +30,15 @@ import socket
 import threading
 import time
 import weakref
-from typing import Any, Callable, Deque, Dict, List, Optional, Set, Tuple
 
 import msgpack
 
 from . import _files, _values
 from .errors import ConnectionLost, NoDaemon, Timeout
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Deque, Dict, List, Optional, Set, Tuple
 
 RESPONSE, NOTIFICATION = 1, 2
 _RECEIVE = (64 << 10,)  # below malloc's threshold for mappings

@@ -6,8 +6,11 @@ ours is one of these too.
 """
 from __future__ import annotations
 
-import concurrent.futures
-from typing import Any, Dict, Optional, Type
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Dict, Optional, Type
 
 __all__ = [
     "ObjpoolError", "BadRequest", "BadTarget", "NoSuchPool", "NoSuchSlot", "NoSuchMethod", "BadArgument", "Denied", "CallFailed",
@@ -116,7 +119,15 @@ class WorkerLost(ObjpoolError):
     code = "WORKER_LOST"
 
 
-class Timeout(ObjpoolError, *dict.fromkeys((TimeoutError, concurrent.futures.TimeoutError))):  # type: ignore[misc]
+if sys.version_info >= (3, 11):
+    _TIMEOUTS = (TimeoutError,)
+else:
+    import concurrent.futures  # where it is another; it takes longer to import than all of this
+
+    _TIMEOUTS = (TimeoutError, concurrent.futures.TimeoutError)
+
+
+class Timeout(ObjpoolError, *_TIMEOUTS):  # type: ignore[misc]
     """The call's time is over."""
 
     code = "TIMEOUT"

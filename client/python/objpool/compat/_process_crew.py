@@ -19,7 +19,8 @@ from multiprocessing import process
 from .. import _embedded, _files, _fork, _values, _wire, errors
 from . import _modules, _travel, _worker
 from ._crew import APART, CALL, ONE, PICKLED
-from ._errors import RemoteTraceback, WorkerLost
+from . import _errors
+from ._errors import WorkerLost
 
 _numbers = itertools.count(1)
 PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -106,7 +107,7 @@ def rebuild(data, text):
         error = pickle.loads(data)
     except BaseException as refused:
         error = refused
-    error.__cause__ = RemoteTraceback(f'\n"""\n{text}"""')
+    error.__cause__ = _errors.RemoteTraceback(f'\n"""\n{text}"""')
     return error
 
 

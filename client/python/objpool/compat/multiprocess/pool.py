@@ -6,13 +6,20 @@ import warnings
 import weakref
 
 from .._crew import CALL, MAP, STAR, Hub, Task, ThreadCrew, deadline_of
-from .._errors import MaybeEncodingError, PoolTerminated, RemoteTraceback, WorkerLost  # noqa: F401
+from .. import _errors
+from .._errors import PoolTerminated, WorkerLost  # noqa: F401
 from .._jobs import ApplyResult, AsyncResult, DoneResult, IMapIterator, IMapUnorderedIterator, MapResult  # noqa: F401
 
 __all__ = ["Pool", "ThreadPool"]
 
 LOOK_AGAIN = 0.1        # seconds
 INIT, RUN, CLOSE, TERMINATE = "INIT", "RUN", "CLOSE", "TERMINATE"
+
+
+def __getattr__(name):
+    if name in _errors.STANDARD:
+        return getattr(_errors, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 class Pool:
