@@ -86,21 +86,29 @@ void mappings_clear(struct mappings *mappings)
 
 /* ---- what outlives its message ---- */
 
+static bool contains(const struct mapping *mapping, const uint8_t *bytes, size_t size)
+{
+	return bytes >= mapping->bytes && bytes < mapping->bytes + mapping->size && size <= (size_t)(mapping->bytes + mapping->size - bytes);
+}
+
 static struct mapping *find_busy(const struct mappings *mappings, const uint8_t *bytes, size_t size)
 {
 	struct mapping *mapping;
 
 	LIST_FOREACH(mapping, &mappings->busy, link)
-		if (bytes >= mapping->bytes && bytes < mapping->bytes + mapping->size && size <= (size_t)(mapping->bytes + mapping->size - bytes))
+		if (contains(mapping, bytes, size))
 			return mapping;
 	return NULL;
 }
 
-/* Puts a copy of these pages in their place. */
-static int copy_pages(const uint8_t *bytes, size_t size)
+/* Puts a copy of these pages in their place. Of private ones the kernel copies those that are the file's still, if it is recent. */
+static int copy_pages(const struct mapping *mapping, const uint8_t *bytes, size_t size)
 {
 	const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = (uintptr_t)bytes / page * page;
 	const size_t length = ((uintptr_t)bytes + size - from + page - 1) / page * page;
+
+	if (mapping->is_private && madvise((void *)from, length, MADV_POPULATE_WRITE) == 0)
+		return 0;
 	void *copy = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (copy == MAP_FAILED)
@@ -116,7 +124,7 @@ struct mapping *files_keep(struct mappings *mappings, const void *bytes, size_t 
 {
 	struct mapping *mapping = size > 0 ? find_busy(mappings, bytes, size) : NULL;
 
-	if (!mapping || copy_pages(bytes, size) < 0)
+	if (!mapping || copy_pages(mapping, bytes, size) < 0)
 		return NULL;
 	mapping->kept = true;
 	mapping->users++;
@@ -131,6 +139,39 @@ bool files_can_keep(const struct mappings *mappings, const void *bytes, size_t s
 void files_unkeep(struct mapping *mapping)
 {
 	leave(mapping);
+}
+
+/* ---- what is written to ---- */
+
+static const struct file *file_of(const struct files *files, const uint8_t *bytes, size_t size)
+{
+	for (uint32_t i = 0; files && i < files->count; i++)
+		if (files->file[i].mapping && contains(files->file[i].mapping, bytes, size))
+			return &files->file[i];
+	return NULL;
+}
+
+struct mapping *files_private(struct files *files, const void *bytes, size_t size, void **view)
+{
+	const struct file *file = size > 0 ? file_of(files, bytes, size) : NULL;
+	struct mapping *mapping = file ? calloc(1, sizeof *mapping) : NULL;
+
+	if (!mapping)
+		return NULL;
+	const uint64_t offset = file->mapping->start + (uint64_t)((const uint8_t *)bytes - file->mapping->bytes);
+	const size_t before = (size_t)(offset % (uint64_t)sysconf(_SC_PAGESIZE));
+	mapping->start = offset - before;
+	mapping->size = before + size;
+	mapping->kept = mapping->is_private = true;
+	uint8_t *mapped = mmap(NULL, mapping->size, PROT_READ | PROT_WRITE, MAP_PRIVATE, file->fd, (off_t)mapping->start);
+	if (mapped == MAP_FAILED) {
+		free(mapping);
+		return NULL;
+	}
+	mapping->bytes = mapped;
+	*view = mapped + before;
+	use(files->mappings, mapping);
+	return mapping;
 }
 
 /* ---- looking for them ---- */

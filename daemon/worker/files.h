@@ -24,7 +24,8 @@ struct mapping {
 	size_t size;
 	const uint8_t *bytes;
 	uint32_t users;  /* messages, and keeps */
-	bool kept;       /* some of it is a copy now: it is no more what the file is */
+	bool kept;       /* some of it is a copy now, or may be: it is no more what the file is */
+	bool is_private; /* copy-on-write: its pages are the file's until they are written to */
 	uint64_t used;   /* CLOCK_MONOTONIC, when the last one left */
 	LIST_ENTRY(mapping) link; /* in mappings->busy, while somebody uses it */
 	struct mappings *owner;
@@ -55,6 +56,9 @@ int files_bytes(struct files *files, msgpack_object *object);
 struct mapping *files_keep(struct mappings *mappings, const void *bytes, size_t size);
 void files_unkeep(struct mapping *mapping);
 bool files_can_keep(const struct mappings *mappings, const void *bytes, size_t size);
+
+/* objpool_private, for bytes of this message's files. NULL: they lie in none, or there is no memory. Files may be NULL. */
+struct mapping *files_private(struct files *files, const void *bytes, size_t size, void **view);
 
 /* Gives back what has not been used for some seconds. */
 void mappings_tidy(struct mappings *mappings, uint64_t now);

@@ -175,6 +175,12 @@ static bool host_can_keep(struct objpool_call *call, const void *bytes, size_t s
 	return task && task->mappings && files_can_keep(task->mappings, bytes, size);
 }
 
+static struct objpool_kept *host_private(struct objpool_call *call, const void *bytes, size_t size, void **view)
+{
+	const struct task *task = task_of(call);
+	return task ? (struct objpool_kept *)files_private(task->files, bytes, size, view) : NULL;
+}
+
 static const msgpack_object *host_setting(const struct objpool_call *call, const char *name)
 {
 	const struct task *task = task_of(call);
@@ -232,6 +238,7 @@ static const struct objpool_host host = {
 	.class_name = host_class_name,
 	.describe = host_describe,
 	.can_keep = host_can_keep,
+	.private_view = host_private,
 };
 
 /* ---- arguments ---- */

@@ -223,6 +223,7 @@ struct objpool_host {
 	const char *(*class_name)(const struct objpool_call *call);
 	void (*describe)(struct objpool_call *call, const struct objpool_description *description);
 	bool (*can_keep)(struct objpool_call *call, const void *bytes, size_t size);
+	struct objpool_kept *(*private_view)(struct objpool_call *call, const void *bytes, size_t size, void **view);
 };
 
 /* What the three below have in common; for functions that have a va_list. `code` and `type` may be NULL. */
@@ -395,6 +396,17 @@ static inline struct objpool_kept *objpool_keep(struct objpool_call *call, const
 static inline bool objpool_can_keep(struct objpool_call *call, const void *bytes, size_t size)
 {
 	return call->host->size > offsetof(struct objpool_host, can_keep) && call->host->can_keep && call->host->can_keep(call, bytes, size);
+}
+
+/*
+ * Makes *view the same bytes at another address, which may be written to: nobody else sees that, and only pages that are written to are
+ * copied. A view that is looked at when the call is over must be kept then, by objpool_keep; objpool_let_go ends each of the two.
+ * During the call, on its thread. NULL: as above.
+ */
+static inline struct objpool_kept *objpool_private(struct objpool_call *call, const void *bytes, size_t size, void **view)
+{
+	const bool there = call->host->size > offsetof(struct objpool_host, private_view) && call->host->private_view;
+	return there ? call->host->private_view(call, bytes, size, view) : NULL;
 }
 
 static inline void objpool_let_go(const struct objpool_host *host, struct objpool_kept *kept)
