@@ -33,13 +33,22 @@ _SPACE = socket.CMSG_SPACE(_MOST * 4)
 class _Memory:
     """Sealed memory. Closed with the last reference."""
 
-    __slots__ = ("fd", "size")
+    __slots__ = ("fd", "size", "_users")
 
     def __init__(self) -> None:
         self.fd = -1
         self.fd = os.memfd_create("objpool-client", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS if hasattr(fcntl, "F_ADD_SEALS") else 1033, 2)  # F_SEAL_SHRINK
         self.size = 0
+        self._users: List[bool] = []
+
+    def use(self) -> None:
+        """One user more; who makes it the first one has taken it from the store, and who makes it another is one."""
+        self._users.append(not self._users)
+
+    def leave(self) -> bool:
+        """One user less. True: that was the last; it is so for one thread only."""
+        return self._users.pop()
 
     def fill(self, parts: Sequence[Any], length: int) -> None:
         """From the beginning."""
@@ -79,11 +88,41 @@ class Store:
             pass  # another thread has taken it
         return _Memory()
 
+    def filled(self, parts: Sequence[Any], length: int) -> _Memory:
+        """Memory with these bytes, and a user."""
+        memory = self.take(length)
+        memory.fill(parts, length)
+        memory.use()
+        return memory
+
     def give(self, memories: List[_Memory]) -> None:
         """They may be filled again."""
         for memory in memories:
             if len(self._idle) < _IDLE and memory.size + sum(other.size for other in self._idle) <= _IDLE_BYTES:
                 self._idle.append(memory)
+
+
+class Shared:
+    """What may go with several messages: the first one fills the memory. A user of it, so that it isn't filled anew between two of them."""
+
+    __slots__ = ("_store", "_memory")
+
+    def __init__(self) -> None:
+        self._store: Optional[Store] = None
+        self._memory: Optional[_Memory] = None
+
+    def filled(self, store: Store, parts: Sequence[Any], length: int) -> _Memory:
+        """The memory, with a user more; the parts are the same each time."""
+        if self._memory is None:
+            self._store, self._memory = store, store.filled(parts, length)
+        self._memory.use()
+        return self._memory
+
+    def end(self) -> None:
+        """It goes with no further message."""
+        memory, self._memory = self._memory, None
+        if memory is not None and self._store is not None and memory.leave():
+            self._store.give([memory])
 
 
 class Outgoing:
@@ -95,14 +134,13 @@ class Outgoing:
         self.store = store
         self.memories: List[_Memory] = []
 
-    def add(self, kind: int, parts: Sequence[Any]) -> Optional[bytes]:
+    def add(self, kind: int, parts: Sequence[Any], shared: Optional[Shared] = None) -> Optional[bytes]:
         """What stands for these bytes in the message; None: they must go in it."""
         length = sum(map(len, parts))
         if len(self.memories) == _MOST:
             return None
         try:
-            memory = self.store.take(length)
-            memory.fill(parts, length)
+            memory = shared.filled(self.store, parts, length) if shared is not None else self.store.filled(parts, length)
         except OSError:
             return None  # no memory or no descriptor
         self.memories.append(memory)
@@ -113,8 +151,8 @@ class Outgoing:
         return [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [memory.fd for memory in self.memories]))]
 
     def release(self) -> None:
-        """The call has succeeded: nobody looks at them any more."""
-        self.store.give(self.memories)
+        """The call has succeeded: it looks at them no more."""
+        self.store.give([memory for memory in self.memories if memory.leave()])
         self.memories = []
 
 

@@ -160,14 +160,16 @@ class _Encoder:
                 return value.item()
         if kind is Large:
             return self._ext(None, [value.body])
+        if kind is Repeated:
+            return self._ext(ARRAY, [array_header(value.array), array_memory(value.array)], value.shared)
         return self._ext(OBJECT, [dump_object(value)])
 
-    def _ext(self, code: Optional[int], parts: List[Any]) -> Any:
+    def _ext(self, code: Optional[int], parts: List[Any], shared: Optional[_files.Shared] = None) -> Any:
         """An ext with these bytes, or for code None a bin; or what stands for it."""
         if self.store is not None and sum(map(len, parts)) >= _files.MIN:
             if self.outgoing is None:
                 self.outgoing = _files.Outgoing(self.store)
-            reference = self.outgoing.add(_files.BIN if code is None else _files.EXT | code, parts)
+            reference = self.outgoing.add(_files.BIN if code is None else _files.EXT | code, parts, shared)
             if reference is not None:
                 return msgpack.ExtType(_files.REFERENCE, reference)
         return parts[0] if code is None else msgpack.ExtType(code, b"".join(parts))
@@ -181,6 +183,16 @@ class Large:
 
     def __init__(self, body: Any) -> None:
         self.body = body
+
+
+class Repeated:
+    """A plain array that goes in several messages."""
+
+    __slots__ = ("array", "shared")
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, array: Any, shared: _files.Shared) -> None:
+        self.array, self.shared = array, shared
 
 
 def is_large(value: Any) -> bool:

@@ -17,9 +17,8 @@ import weakref
 from multiprocessing import process
 
 from .. import _embedded, _files, _fork, _values, _wire, errors
-from . import _modules, _travel, _worker
+from . import _errors, _modules, _sharing, _travel, _worker
 from ._crew import APART, CALL, ONE, PICKLED
-from . import _errors
 from ._errors import WorkerLost
 
 _numbers = itertools.count(1)
@@ -259,13 +258,18 @@ class ProcessCrew:
 
     def submit(self, tasks, work, slot=None):
         """Hands tasks to whoever is free, or to that worker."""
+        with _sharing.Sharing() as sharing:
+            self._submit(tasks, work, slot, sharing)
+
+    def _submit(self, tasks, work, slot, sharing):
         if not self._has_begun and not self._ready_for(tasks):
             return
         method = self._method if slot is None else self._method_of(f":{slot}")
         waiting, size = [], 0
         for task in tasks:
+            items = task.items
             try:
-                parts = self._message(task.items, task.each, work)
+                parts = self._message(items, task.each, work)
             except Exception as error:
                 task.fail(error)
                 continue
@@ -274,7 +278,7 @@ class ProcessCrew:
                 waiting, size = [], 0
                 entry = Call(task, self)
                 in_background = task.job.in_background
-                self._send_large(entry, f"{self.pool}.run" if slot is None else f"{self.pool}:{slot}.run", parts)
+                self._send_large(entry, f"{self.pool}.run" if slot is None else f"{self.pool}:{slot}.run", parts, sharing=sharing, items=items)
                 if in_background:
                     self._await_in_background(entry)
                 continue
@@ -328,13 +332,12 @@ class ProcessCrew:
             self.background.wanted.add(entry.id)
         waiting += (head, *parts)
 
-    def _send_large(self, entry, method, parts, target=None):
+    def _send_large(self, entry, method, parts, target=None, sharing=None, items=()):
         """A message that goes beside the socket; arrays are arguments of their own, and workers look at the same memory."""
         head, body, *buffers = parts
         params = [head + body]
         if buffers:
-            import numpy
-            params += (numpy.frombuffer(buffer, numpy.uint8) for buffer in buffers)
+            params += map(_sharing.bytes_of, buffers) if sharing is None else sharing.arguments(buffers, items)
         if target is not None:
             params = [target, "run", params, {"errors": "collect"}]
         try:
@@ -385,16 +388,18 @@ class ProcessCrew:
 
     def _message_apart(self, items, work):
         """Each item is pickled by itself, so that it is what it would be if it went alone."""
-        pickled, names, failed = [], {}, None
+        pickled, names, together = [], {}, _sharing.Together(items)
         for item in items:
+            large = [] if "numpy" in sys.modules else None
             try:
-                data, more = self._sender.dumps(item)
+                data, more = self._sender.dumps(item, large)
             except Exception as error:
-                data, more = _travel.raising(error), None
-            pickled.append(data)
+                data, more, large = _travel.raising(error), None, None
+            pickled.append((data, together.indexes(large)) if large else data)
             names.update(more or {})
         data, _ = self._sender.dumps((PICKLED, pickled))
-        return self._named(work, data, names) if names else (work.head, data)
+        large = together.buffers
+        return self._named(work, data, names, large) if names or large else (work.head, data)
 
     def _named(self, work, data, names, large=()):
         body = pickle.dumps((None, data, names, self._untold(names), [buffer.readonly for buffer in large or ()]), _travel.PROTOCOL)
@@ -402,8 +407,9 @@ class ProcessCrew:
 
     def submit_to_all(self, tasks, work):
         """Task i to worker i, each exactly one."""
-        for slot, task in enumerate(tasks):
-            self.submit([task], work, slot)
+        with _sharing.Sharing() as sharing:
+            for slot, task in enumerate(tasks):
+                self._submit([task], work, slot, sharing)
 
     def broadcast(self, tasks, work):
         """The same to each worker: tasks[i] is what worker i does. It goes to the daemon once."""

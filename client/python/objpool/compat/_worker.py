@@ -11,13 +11,14 @@
                 path         what the program has added to sys.path, or None
     body      pickle of (each, items), or of (None, that pickle, names, definitions, readonly)
                 each         ONE: items are one chunk, which ends with the first exception. APART: each stands for itself.
-                             PICKLED: and is pickled by itself
+                             PICKLED: and is pickled by itself: bytes, or (bytes, the indexes of its buffers)
                 readonly     for each buffer that is an argument of its own: whether the program's may not be written to either
     answer    pickle of (results, failures, nanoseconds): failures None, or {index: (pickled exception, text of its traceback)};
               results that are many integers, or floats, are an array.array
 """
 import array
 import functools
+import itertools
 import os
 import pickle
 import sys
@@ -228,7 +229,10 @@ class Worker:
     def _body(self, data, names, definitions, readonly, large):
         if names:
             self._take(names, definitions)
-        return pickle.loads(data, buffers=[array if is_readonly else array.copy() for array, is_readonly in zip(large, readonly)])
+        each, items = pickle.loads(data, buffers=map(buffer_of, large, readonly))
+        if each == PICKLED:
+            items = [item if type(item) is bytes else (item[0], [(large[i], readonly[i]) for i in item[1]]) for item in items]
+        return each, items
 
     def _take(self, names, definitions):
         missing = self._namespace.missing(names)
@@ -251,7 +255,7 @@ class Worker:
         results, failures = [], {}
         for item in items:
             try:
-                run_items(mode, self._load(function, fresh), (pickle.loads(item),), results)
+                run_items(mode, self._load(function, fresh), (load_item(item),), results)
             except BaseException as error:
                 failures[len(results)] = error
                 results.append(None)
@@ -306,6 +310,20 @@ class Worker:
         new = [folder for folder in path if folder not in self._path]
         self._path.update(new)
         sys.path[:0] = new
+
+
+def load_item(item):
+    data, buffers = (item, ()) if type(item) is bytes else item
+    return pickle.loads(data, buffers=itertools.starmap(buffer_of, buffers))
+
+
+def buffer_of(array, is_readonly):
+    """What an object's memory is to be: what all look at, or the item's own; of that only what is written to is copied."""
+    private = None if is_readonly else getattr(array.base, "private", None)
+    if private is None:
+        return array if is_readonly else array.copy()
+    memory = private()
+    return memoryview(memory)[len(memory) - array.nbytes:]
 
 
 def flush_output():

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Large arrays that several items of a call have in common: they go once.
+
+Two items have an array in common where it is the same object, and lies where no code but pickle's own gets at it while the items are pickled: in the items,
+in lists, tuples and dicts, and in objects that say nothing of how they are pickled. What a `__reduce__` or `__getstate__` makes may be another
+thing each time, though it lies in the same memory.
+"""
+import sys
+import weakref
+
+from .. import _files, _values
+from ._travel import ATOMS
+
+MOST = 10000            # values that are looked at
+
+
+def place_of(array):
+    return array.__array_interface__["data"][0], array.nbytes
+
+
+def bytes_of(buffer):
+    """A buffer as an array of its bytes."""
+    numpy = sys.modules["numpy"]
+    return numpy.frombuffer(buffer, numpy.uint8)
+
+
+def arrays_in(items):
+    """{place_of(array): array}"""
+    ndarray, found, values = sys.modules["numpy"].ndarray, {}, [items]
+    for value in values:        # it grows
+        kind = type(value)
+        if kind is list or kind is tuple:
+            inner = value
+        elif kind is dict or is_plain(kind) and hasattr(value, "__dict__"):
+            inner = (value if kind is dict else value.__dict__).values()
+        else:
+            if isinstance(value, ndarray):
+                found[place_of(value)] = value
+            continue
+        values += (item for item in inner if type(item) not in ATOMS)
+        if len(values) > MOST:
+            break
+    return found
+
+
+def is_plain(kind):
+    """Are its objects pickled as all are that say nothing of it?"""
+    return kind.__reduce_ex__ is object.__reduce_ex__ and kind.__reduce__ is object.__reduce__ and not hasattr(kind, "__reduce_cython__") and (
+        getattr(kind, "__getstate__", None) is getattr(object, "__getstate__", None))
+
+
+class Sharing:
+    """Of the messages that go one after the other, from `with` to its end."""
+
+    def __init__(self):
+        self._shared = {}       # place -> (weak reference to the array, what goes for it)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for _, shared in self._shared.values():
+            shared.end()
+
+    def arguments(self, buffers, items):
+        """What to send for buffers of these items."""
+        known = arrays_in(items)
+        return [self._argument(bytes_of(buffer), known) for buffer in buffers]
+
+    def _argument(self, array, known):
+        place = place_of(array)
+        if place not in known or array.nbytes < _files.MIN:
+            return array
+        whose, shared = self._shared.get(place, (None, None))
+        if whose is None or whose() is not known[place]:
+            if shared is not None:
+                shared.end()
+            whose, shared = self._shared[place] = weakref.ref(known[place]), _files.Shared()
+        return _values.Repeated(array, shared)
+
+
+class Together:
+    """The buffers of items that are pickled one by one, and go in one message."""
+
+    def __init__(self, items):
+        self.buffers = []
+        self._items = items
+        self._known = None
+        self._indexes = {}
+
+    def indexes(self, buffers):
+        """Where in the message's buffers an item's are; new ones are added."""
+        if self._known is None:
+            self._known = arrays_in(self._items)
+        return [self._index(buffer) for buffer in buffers]
+
+    def _index(self, buffer):
+        place, new = place_of(bytes_of(buffer)), len(self.buffers)
+        index = self._indexes.setdefault((place, buffer.readonly), new) if place in self._known else new
+        if index == new:
+            self.buffers.append(buffer)
+        return index
