@@ -67,6 +67,33 @@ int probe_hold(void *self, struct objpool_call *call, probe_args *args, msgpack_
 	return 0;
 }
 
+int probe_hold_changed(void *self, struct objpool_call *call, probe_args *args, msgpack_packer *result)
+{
+	struct probe *probe = probe_called(self);
+	const msgpack_object *bytes = NULL;
+	struct held held = {.host = call->host};
+	void *view = NULL;
+
+	if (take_one(call, args, "bytes", &bytes) < 0)
+		return -1;
+	if (!bytes || bytes->type != MSGPACK_OBJECT_BIN)
+		return objpool_bad_argument(call, "bytes must be a bin");
+	struct objpool_kept *private = objpool_private(call, bytes->via.bin.ptr, bytes->via.bin.size, &view);
+	if (private) {
+		*(uint8_t *)view ^= 0xff;
+		held.bytes = view;
+		held.size = bytes->via.bin.size;
+		held.kept = objpool_keep(call, view, held.size);
+		objpool_let_go(call->host, private);
+		if (!held.kept)
+			return objpool_fail(call, "MemoryError", "out of memory");
+		probe_drop_held(probe);
+		probe->held = held;
+	}
+	(private ? msgpack_pack_true : msgpack_pack_false)(result);
+	return 0;
+}
+
 int probe_held(void *self, struct objpool_call *call, probe_args *args, msgpack_packer *result)
 {
 	const struct held *held = &probe_called(self)->held;

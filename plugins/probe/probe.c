@@ -46,6 +46,8 @@ static const struct objpool_method probe_methods[] = {
 	NAMED("series", probe_series, 3, "(n: int = endless, value = None, fail: bool = False)",
 	      "Yields 0 .. n - 1, or n times the value; then fails, or doesn't."),
 	NAMED("hold", probe_hold, 1, "(bytes: bin) -> bool", "Keeps bytes where they lie; false: in a copy."),
+	NAMED("hold_changed", probe_hold_changed, 1, "(bytes: bin) -> bool",
+	      "Keeps a private view of bytes, in which it inverts the first; false: there is none."),
 	PLAIN("held", probe_held, "() -> bin", "What was last held."),
 	NAMED("set", probe_set, 1, "(value) -> nil", "Keeps any value."),
 	PLAIN("get", probe_get, "() -> value", "What was last set."),

@@ -76,7 +76,7 @@ objpool_method_fn probe_sleep, probe_sleep_hard, probe_spin, probe_progress, pro
 
 /* keep.c */
 void probe_drop_held(struct probe *probe);
-objpool_method_fn probe_hold, probe_held, probe_set, probe_get, probe_tag, probe_count, probe_append, probe_list, probe_allocate, probe_release;
+objpool_method_fn probe_hold, probe_hold_changed, probe_held, probe_set, probe_get, probe_tag, probe_count, probe_append, probe_list, probe_allocate, probe_release;
 int probe_snapshot(void *self, struct objpool_call *call, msgpack_packer *state);
 int probe_restore(void *self, struct objpool_call *call, const msgpack_object *state);
 

@@ -393,6 +393,27 @@ def test_descriptors_there_and_back(start, size):
         assert c.descriptors == (3 if size >= MIN else 0)
 
 
+@pytest.mark.parametrize("before", [0, 4096, 5000])
+def test_arguments_that_are_written_to(start, before):
+    """Who writes to them sees that, and nobody else; what was not written to outlives the call as well."""
+    daemon = start({"p": {"workers": 2}})
+    with FdsClient(daemon.address) as c:
+        data, other = pattern(MIB + 7, 1), pattern(MIB + 7, 2)
+        changed = bytes([data[0] ^ 0xFF]) + data[1:]
+        fd = memfd(data, before=bytes(before))
+        with open(os.dup(fd), "r+b", buffering=0) as file:
+            for _ in range(2):
+                assert c.call_with("p:all.hold_changed", [ref(before, len(data))], [os.dup(fd)]) == (None, [True, True])
+                assert c.call_with("p:all.sum", [ref(before, len(data))], [os.dup(fd)]) == (None, [sum(data)] * 2)
+            os.pwrite(file.fileno(), other, before)
+        assert c.call_with("p:all.sum", [ref(before, len(data))], [fd]) == (None, [sum(other)] * 2)
+        assert c.call("p:all.held") == (None, [changed] * 2)
+        assert c.value("p:all.hold_changed", data) == [True, True]
+        assert c.value("p:all.sum", other) == [sum(other)] * 2
+        assert c.call("p:all.held") == (None, [changed] * 2)
+        assert c.value("p:all.hold_changed", b"small") == [False, False]
+
+
 def test_many_descriptors_at_many_places(start):
     daemon = start({"p": {"workers": 2}})
     with FdsClient(daemon.address) as c:

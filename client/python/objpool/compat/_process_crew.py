@@ -386,19 +386,21 @@ class ProcessCrew:
             return self._named(work, data, names, large)
         return work.head, data
 
-    def _message_apart(self, items, work):
+    def _message_apart(self, items, work, aside=True):
         """Each item is pickled by itself, so that it is what it would be if it went alone."""
         pickled, names, together = [], {}, _sharing.Together(items)
         for item in items:
-            large = [] if "numpy" in sys.modules else None
+            large = [] if aside and "numpy" in sys.modules else None
             try:
                 data, more = self._sender.dumps(item, large)
             except Exception as error:
                 data, more, large = _travel.raising(error), None, None
             pickled.append((data, together.indexes(large)) if large else data)
             names.update(more or {})
-        data, _ = self._sender.dumps((PICKLED, pickled))
         large = together.buffers
+        if _sharing.may_have_changed(large, items):
+            return self._message_apart(items, work, False)
+        data, _ = self._sender.dumps((PICKLED, pickled))
         return self._named(work, data, names, large) if names or large else (work.head, data)
 
     def _named(self, work, data, names, large=()):

@@ -49,6 +49,20 @@ def is_plain(kind):
         getattr(kind, "__getstate__", None) is getattr(object, "__getstate__", None))
 
 
+def may_have_changed(buffers, items):
+    """Can what pickled an item have written to a buffer of one before it? Then they can't wait to be copied until all are there."""
+    if len(buffers) < 2:
+        return False
+    known, of_all, of_made = arrays_in(items), 0, 0
+    for begin, size in sorted(place_of(bytes_of(buffer)) for buffer in buffers):
+        is_made = (begin, size) not in known
+        if begin < (of_all if is_made else of_made):
+            return True
+        of_all = max(of_all, begin + size)
+        of_made = max(of_made, begin + size if is_made else 0)
+    return False
+
+
 class Sharing:
     """Of the messages that go one after the other, from `with` to its end."""
 
