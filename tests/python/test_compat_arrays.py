@@ -61,6 +61,20 @@ def total_of_model(model):
     return float(model.weights.sum())
 
 
+class Odd:
+    """Does not like to be looked at."""
+
+    def __init__(self, array):
+        object.__setattr__(self, "array", array)
+
+    @property
+    def __dict__(self):
+        raise OSError("no")
+
+    def __reduce__(self):
+        return copy.copy, (self.array,)
+
+
 class Refilled:
     """Pickled by way of one and the same array."""
 
@@ -122,6 +136,7 @@ def test_different_arrays_stay_different(processes, fills):
     whole = np.arange(2.0 * N)
     parts = [whole[:N], whole[N:], whole, whole[:N].view("i8"), whole[::2]]
     assert processes.map(total, parts, 1) == [float(part.sum()) for part in parts]
+    assert processes.map(total, [Odd(array) for array in arrays], 1) == [float(i) * N for i in range(12)]
 
 
 def test_what_reduce_makes_is_not_taken_for_the_same(processes):

@@ -5,6 +5,7 @@ Two items have an array in common where it is the same object, and lies where no
 in lists, tuples and dicts, and in objects that say nothing of how they are pickled. What a `__reduce__` or `__getstate__` makes may be another
 thing each time, though it lies in the same memory.
 """
+import copyreg
 import sys
 import weakref
 
@@ -15,7 +16,8 @@ MOST = 10000            # values that are looked at
 
 
 def place_of(array):
-    return array.__array_interface__["data"][0], array.nbytes
+    ndarray = sys.modules["numpy"].ndarray      # whatever a subclass has for them
+    return ndarray.__array_interface__.__get__(array)["data"][0], ndarray.nbytes.__get__(array)
 
 
 def bytes_of(buffer):
@@ -31,22 +33,27 @@ def arrays_in(items):
         kind = type(value)
         if kind is list or kind is tuple:
             inner = value
-        elif kind is dict or is_plain(kind) and hasattr(value, "__dict__"):
-            inner = (value if kind is dict else value.__dict__).values()
-        else:
-            if isinstance(value, ndarray):
-                found[place_of(value)] = value
+        elif issubclass(kind, ndarray):
+            found[place_of(value)] = value
             continue
+        else:
+            inner = (value if kind is dict else attributes_of(value)).values()
         values += (item for item in inner if type(item) not in ATOMS)
         if len(values) > MOST:
             break
     return found
 
 
-def is_plain(kind):
-    """Are its objects pickled as all are that say nothing of it?"""
-    return kind.__reduce_ex__ is object.__reduce_ex__ and kind.__reduce__ is object.__reduce__ and not hasattr(kind, "__reduce_cython__") and (
-        getattr(kind, "__getstate__", None) is getattr(object, "__getstate__", None))
+def attributes_of(value):
+    """Those of an object that is pickled as all are that say nothing of it."""
+    kind = type(value)
+    try:
+        is_plain = kind not in copyreg.dispatch_table and all(
+            getattr(kind, name, None) is getattr(object, name, None) for name in ("__reduce_ex__", "__reduce__", "__getstate__", "__getattribute__"))
+        found = value.__dict__ if is_plain else {}
+    except Exception:
+        found = {}
+    return found if type(found) is dict else {}
 
 
 def may_have_changed(buffers, items):
