@@ -158,6 +158,21 @@ def test_read_only_arrays_stay_so(processes, fills):
     assert processes.map(total, [array] * 2, 1) == [N] * 2
 
 
+def add_to_first(first, *others):
+    first += 1
+    return [float(array.sum()) for array in (first, *others)]
+
+
+def test_what_was_written_to_serves_no_other_item():
+    array = np.zeros(N)
+    with Pool(1) as pool:
+        for count in range(4):
+            others = [array.view() for _ in range(count)]
+            for view in others:
+                view.flags.writeable = False
+            assert pool.starmap(add_to_first, [(array, *others)] * 3, 1) == [[float(N)] + [0.0] * count] * 3
+
+
 held = []
 
 
