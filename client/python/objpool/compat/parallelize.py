@@ -15,6 +15,8 @@ import pickle
 import sys
 import time
 
+from ._worker import OnObject
+
 __all__ = ["parallelize", "parallel", "time_function", "merge_results", "capture_output", "write_output_to_temp_file", "retrieve_output",
            "make_divisions"]
 
@@ -99,6 +101,28 @@ class _Slice:
         return write_output_to_temp_file(output) if self.write_to_file else output
 
 
+class _Slices:
+    """All slices and what is done with them, as a fork of the program has them: a worker is told which is its own."""
+
+    def __init__(self, do, slices):
+        self.do, self.slices = do, slices
+
+    def __call__(self, index):
+        return self.do(self.slices[index])
+
+
+def _each_in_a_process(do, slices):
+    """What comes of each, later; with the pool, which is the caller's to end."""
+    from .multiprocess.pool import Pool     # workers, which need the rest of this module, do not
+    from ._process_crew import forks_program
+    if not forks_program(None):
+        pool = Pool(len(slices))
+        return pool, pool.apply_to_each(do, slices)
+    inherited = _Slices(do, slices)
+    pool = Pool.of(len(slices), lambda: inherited)
+    return pool, pool.apply_to_each(OnObject("__call__"), range(len(slices)))
+
+
 @time_function
 def parallel(func, iterable, n_jobs=2, write_to_file=False, args=(), kwargs={}):
     """func(slice, *args, **kwargs) of n_jobs slices of a list, each in a process of its own; lists are joined to one.
@@ -107,11 +131,11 @@ def parallel(func, iterable, n_jobs=2, write_to_file=False, args=(), kwargs={}):
     """
     if not isinstance(iterable, list):
         raise TypeError("Iterable must be a list")
-    from .multiprocess.pool import Pool     # workers, which need the rest of this module, do not
     divisions = make_divisions(iterable, n_jobs)
     slices = [iterable[begin:end] for begin, end in zip(divisions, divisions[1:])]
-    with Pool(n_jobs) as pool:
-        results = _collect(pool.apply_to_each(_Slice(func, write_to_file, args, kwargs), slices), write_to_file)
+    pool, pending = _each_in_a_process(_Slice(func, write_to_file, args, kwargs), slices)
+    with pool:
+        results = _collect(pending, write_to_file)
     if write_to_file:
         results = [result for _, result in retrieve_output(enumerate(results))]
     return merge_results(enumerate(results)) if all(isinstance(result, list) for result in results) else results

@@ -26,6 +26,7 @@ class Pool:
     """Workers of a private objpool daemon, with the methods of multiprocessing.Pool."""
 
     _state = INIT
+    _factory = None
 
     def __init__(self, processes=None, initializer=None, initargs=(), maxtasksperchild=None, context=None):
         self._ctx = context
@@ -49,10 +50,18 @@ class Pool:
         self._finalizer.atexit = False      # the daemon ends with the program
         self._state = RUN
 
+    @classmethod
+    def of(cls, processes, make):
+        """A pool whose workers have an object each, which make() gives there: an OnObject calls it."""
+        pool = cls.__new__(cls)
+        pool._factory = (make, ())
+        cls.__init__(pool, processes)
+        return pool
+
     def _make_crew(self, processes, initializer, initargs, maxtasksperchild):
         from .._process_crew import ProcessCrew
         method = self._ctx and self._ctx.get_start_method()
-        return ProcessCrew(processes, initializer, initargs, max_tasks=maxtasksperchild, name="ForkPoolWorker", method=method)
+        return ProcessCrew(processes, initializer, initargs, self._factory, max_tasks=maxtasksperchild, name="ForkPoolWorker", method=method)
 
     def __del__(self):
         if self._state == RUN:
