@@ -147,8 +147,8 @@ def _found(qualname, namespace):
 
 
 class _ByValue:
-    """Made a pickler by `_pickler`. Writes code by value that the other side can't import; `wanted` collects the names of __main__
-    that it will look up there."""
+    """Made a pickler by `_Pickler` and `_pickler`. Writes code by value that the other side can't import; `wanted` collects the names
+    of __main__ that it will look up there."""
 
     def __init__(self, file, wanted, is_shared, definition=NotImplemented, aside=None):
         super().__init__(file, protocol=PROTOCOL, buffer_callback=aside)
@@ -226,6 +226,16 @@ class _ByValue:
         return True
 
 
+class _ByName:
+    """Pickled as what __main__ has by that name."""
+
+    def __init__(self, qualname):
+        self.qualname = qualname
+
+    def __reduce__(self):
+        return main_attribute, (self.qualname,)
+
+
 def typing_named_tuple():
     return getattr(sys.modules.get("typing"), "NamedTuple", _Gone)
 
@@ -236,9 +246,19 @@ def is_found_by_name(value):
     return module is not None and _found(getattr(value, "__qualname__", ""), module.__dict__) is value
 
 
+class _Pickler(_ByValue, pickle.Pickler):
+    """Says what can be said without the help of others, whose import takes longer than many a program."""
+
+    def _other(self, value):
+        if isinstance(value, types.ModuleType) or isinstance(value, (types.FunctionType, type)) and (
+                value.__module__ == "__main__" or not is_found_by_name(value)):
+            raise pickle.PicklingError("it takes cloudpickle, or dill, to say that")
+        return NotImplemented
+
+
 @functools.lru_cache(maxsize=None)
 def _pickler():
-    """The class; it is made when it is needed, since importing its base takes longer than many a program."""
+    """The class that says more."""
     try:
         from cloudpickle import CloudPickler as base
     except ImportError:
@@ -275,10 +295,25 @@ class _Spawning:
         return share(descriptor)
 
 
-def _dump_by_value(value, wanted, is_shared, definition=NotImplemented, aside=None):
+def _dump_by_value(value, wanted, is_shared, definition=NotImplemented, large=None):
+    names = set()
+    try:
+        data = _dump_with(_Pickler, value, names, is_shared, definition, large)
+    except RecursionError:
+        raise
+    except Exception:
+        names.clear()
+        if large:
+            large.clear()
+        data = _dump_with(_pickler(), value, names, is_shared, definition, large)
+    wanted |= names
+    return data
+
+
+def _dump_with(pickler, value, wanted, is_shared, definition, large):
     file = io.BytesIO()
     with _Spawning():
-        _pickler()(file, wanted, is_shared, definition, aside).dump(value)
+        pickler(file, wanted, is_shared, definition, _aside(large)).dump(value)
     return file.getvalue()
 
 
@@ -294,7 +329,7 @@ def _dumps(value, wanted, is_shared, large=None):
     if large:
         large.clear()
     try:
-        return _dump_by_value(value, wanted, is_shared, aside=_aside(large))
+        return _dump_by_value(value, wanted, is_shared, large=large)
     except RecursionError:
         raise
     except Exception as error:
@@ -340,6 +375,8 @@ class Sender:
 
     def dumps(self, value, large=None):
         """(bytes, {name: digest} or None). Raises what pickle raises."""
+        if type(value) is types.FunctionType and value.__module__ == "__main__" and is_found_by_name(value):
+            return pickle.dumps(_ByName(value.__qualname__), PROTOCOL), self._digests({value.__qualname__.partition(".")[0]})
         wanted = set()
         data = _dumps(value, wanted, lambda name: True, large)
         return data, self._digests(wanted) if wanted else None
@@ -403,13 +440,18 @@ def _reference(value):
 
 
 def _looked_up(value):
-    """Names of __main__ that its functions look up."""
+    """Names of __main__ that its functions may look up."""
     main = sys.modules["__main__"].__dict__
     names = set()
     for function in _functions_of(value):
-        if getattr(function, "__globals__", None) is main:
-            names |= global_names(function.__code__)
-    return [name for name in (tuple(main) if ALL in names else names) if name in main and name not in NOT_SENT]
+        if function.__globals__ is main:
+            names |= all_names(function.__code__)
+    return [name for name in (main if not LOOK_UP_ALL.isdisjoint(names) else names) if name in main and name not in NOT_SENT]
+
+
+def all_names(code):
+    """The names of globals and attributes that this code, or code within it, uses."""
+    return set(code.co_names).union(*(all_names(constant) for constant in code.co_consts if isinstance(constant, types.CodeType)))
 
 
 def _functions_of(value):

@@ -165,8 +165,7 @@ class Worker:
             self.begin(setup)
 
     def begin(self, setup=None):
-        """Becomes a worker of the program, if it isn't one by birth. What failed: None, or (pickled exception, text of its traceback),
-        pickled; `run` says it too."""
+        """Becomes a worker of the program, if it isn't one by birth; a pickle of (pickled exception, text of its traceback) if that failed."""
         if setup is not None:
             self._try(lambda: self._begin(pickle.loads(setup), self._slot))
         if self._broken is not None:
