@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pools whose workers are forks of the program: objpool._fork, and objpool.create with a template."""
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+import harness
+import objpool
+from objpool import _fork
+from objpool.compat import multiprocess
+
+SOON = 30   # seconds; nothing here takes that long unless it hangs
+
+pytestmark = pytest.mark.skipif(not _fork.is_possible(), reason="the module of forks is not built with sanitizers")
+WORKER = {"plugin": "python", "class": "collections:Counter", "workers": 1}
+
+
+def has_ended(process, within=SOON):
+    """Of a descriptor of a process."""
+    poll = select.poll()
+    poll.register(process, select.POLLIN)
+    return bool(poll.poll(within * 1000))
+
+
+@pytest.fixture
+def fork():
+    fork = _fork.Fork(lambda: None)
+    yield fork
+    fork.end()
+
+
+def create(client, fork, **more):
+    return client.call("objpool.create", {"pool": "forked", **WORKER, "template": fork.address, **more})
+
+
+def test_any_client_can_offer_a_fork(client, fork):
+    assert create(client, fork) == {"workers": 1}
+    pool = client.pool("forked")
+    pool.update("abba")
+    assert pool.most_common(1) == [["a", 2]]
+    status = client.status("forked")["pools"][0]["slots"][0]
+    assert status["state"] == "ready" and status["pid"] not in (os.getpid(), fork.pid)
+
+
+def test_the_fork_ends_with_its_pool(client, fork):
+    create(client, fork)
+    client.drop("forked")
+    assert has_ended(fork._process)
+
+
+def test_a_fork_that_nobody_wants_ends_with_the_program(program):
+    process = program("""
+import os
+from objpool import _fork
+fork = _fork.Fork(lambda: None)
+print(fork.pid, flush=True)
+input()
+os._exit(0)
+""")
+    pid = os.pidfd_open(int(process.stdout.readline()))
+    try:
+        process.communicate("\n", timeout=SOON)
+        assert has_ended(pid)
+    finally:
+        os.close(pid)
+
+
+def test_a_worker_that_dies_is_forked_again_as_the_program_was(client, fork):
+    create(client, fork)
+    pool = client.pool("forked")
+    pool.update("a")
+    before = client.status("forked")["pools"][0]["slots"][0]
+    os.kill(before["pid"], signal.SIGKILL)
+    harness.wait_for(lambda: client.status("forked")["pools"][0]["slots"][0]["generation"] > before["generation"], "another worker")
+    assert pool.most_common() == []
+    assert client.status("forked")["pools"][0]["slots"][0]["restarts"] == 1
+
+
+def test_with_the_fork_its_workers_end_and_the_pool_says_why(client, fork):
+    create(client, fork, workers=2)
+    slots = client.status("forked")["pools"][0]["slots"]
+    workers = [os.pidfd_open(slot["pid"]) for slot in slots]
+    os.kill(fork.pid, signal.SIGKILL)
+    assert all(map(has_ended, workers))
+    for worker in workers:
+        os.close(worker)
+
+    def fails_for_good():
+        try:
+            client.pool("forked").most_common()
+        except objpool.Unavailable as error:
+            return "the process that the program had forked for its workers has ended" in error.message
+        except objpool.WorkerLost:
+            return False
+    harness.wait_for(fails_for_good, "what the pool says")
+
+
+@pytest.mark.parametrize("given, error, text", [
+    ({"template": "nobody-is-here"}, objpool.CallFailed, "the process that the program has forked for its workers can't be reached"),
+    ({"template": ""}, objpool.BadArgument, "template as the name of an abstract socket"),
+    ({"template": "x" * 101}, objpool.BadArgument, "template as the name of an abstract socket"),
+    ({"template": "a\0b"}, objpool.BadArgument, "template as the name of an abstract socket"),
+    ({"template": 7}, objpool.BadArgument, "template as the name of an abstract socket"),
+    ({"isolation": "thread"}, objpool.BadArgument, "isolation = process where a template is given"),
+])
+def test_what_is_no_template(client, fork, given, error, text):
+    with pytest.raises(error, match=text):
+        create(client, fork, **given)
+    assert "forked" not in [pool["name"] for pool in client.pools()]
+
+
+def test_a_class_that_the_fork_has_not(client, fork):
+    with pytest.raises(objpool.CallFailed, match="module collections has no Nothing"):
+        create(client, fork, **{"class": "collections:Nothing"})
+    assert has_ended(fork._process)
+
+
+def test_who_comes_by_tcp_may_offer_none(start, fork):
+    with objpool.connect(start().tcp) as client, pytest.raises(objpool.Denied, match="it may not give template"):
+        create(client, fork, plugin="probe", **{"class": "Probe"})
+
+
+# The compatible pools
+
+
+def how_it_ends(how):
+    if how == "exit":
+        os._exit(3)
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def test_how_a_worker_has_ended_is_told():
+    with multiprocess.Pool(1) as pool:
+        with pytest.raises(multiprocess.pool.WorkerLost) as lost:
+            pool.apply(how_it_ends, ("exit",))
+        assert (lost.value.exit_status, lost.value.signal) == (3, None)
+        with pytest.raises(multiprocess.pool.WorkerLost) as lost:
+            pool.apply(how_it_ends, ("kill",))
+        assert lost.value.signal == signal.SIGSEGV
+        assert pool.apply(abs, (-1,)) == 1
+
+
+def test_a_pool_outlives_the_thread_that_has_made_it():
+    pools = []
+    thread = threading.Thread(target=lambda: pools.append(multiprocess.Pool(1)))
+    thread.start()
+    thread.join()
+    with pools[0] as pool:
+        assert pool.map(abs, range(-3, 0)) == [3, 2, 1]
+
+
+def test_children_that_are_passed_over_are_no_trouble(program):
+    process = program("""
+import os
+import signal
+from objpool.compat.multiprocess import Pool
+def die(_):
+    os._exit(1)
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+for _ in range(2):
+    with Pool(1) as pool:
+        print(pool.apply(abs, (-1,)))
+        try:
+            pool.apply(die, (0,))
+        except Exception as error:
+            print(type(error).__name__, error.exit_status)
+        print(pool.apply(os.system, ("exit 2",)) >> 8)
+    pool.join()
+""")
+    out, err = process.communicate(timeout=SOON)
+    assert out == "1\nWorkerLost 1\n-1\n" * 2, err     # in a child of the program nobody waits for a command's status either
+
+
+def test_workers_do_not_read_the_programs_input(program):
+    process = program("""
+import os
+import sys
+from objpool.compat.multiprocess import Pool
+def read():
+    return sys.stdin.read() + os.read(0, 10).decode()
+with Pool(1) as pool:
+    print(pool.apply(read), input())
+""")
+    out, err = process.communicate("mine\n", timeout=SOON)
+    assert out.split() == ["mine"], err
+
+
+def test_what_the_program_does_at_its_end_is_done_once(program):
+    process = program("""
+import atexit
+from objpool.compat.multiprocess import Pool
+atexit.register(print, "the end")
+with Pool(2) as pool:
+    pool.map(abs, range(4))
+    pool.close()
+    pool.join()
+""")
+    assert process.communicate(timeout=SOON) == ("the end\n", "")
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
+def test_all_end_with_the_program(program, end):
+    process = program("""
+import os
+import time
+from objpool.compat.multiprocess import Pool
+if __name__ == "__main__":
+    pool = Pool(2)
+    busy = pool.map_async(time.sleep, [60, 60], 1)
+    print(*(worker.pid for worker in pool._pool), pool._crew._home._fork.pid, flush=True)
+    busy.get()
+""")
+    processes = [os.pidfd_open(int(pid)) for pid in process.stdout.readline().split()]
+    assert len(processes) == 3
+    process.send_signal(end)
+    assert all(map(has_ended, processes))
+    for number in processes:
+        os.close(number)
+
+
+def test_spawn_still_means_a_program_of_its_own():
+    with multiprocess.get_context("spawn").Pool(1) as pool:
+        assert pool.apply(os.getppid) != os.getpid() and pool._crew._home._fork is None
+        assert pool.apply(eval, ("__import__('sys').modules.get('pytest')",)) is None
+
+
+def test_a_python_without_the_module_has_workers_too(place):
+    done = subprocess.run([sys.executable, "-c", """
+from importlib import machinery
+machinery.EXTENSION_SUFFIXES[0] = ".cpython-27.so"
+from objpool import _fork
+from objpool.compat.multiprocess import Pool
+with Pool(1) as pool:
+    print(_fork.is_possible(), pool.map(abs, [-1]))
+"""], text=True, capture_output=True, timeout=SOON)
+    assert done.stdout == "False [1]\n", done.stderr
