@@ -108,7 +108,6 @@ def load_own(name, may_pickle, args):
         raise ValueError(f"there is no class objpool:{name}; there are objpool:Pickled and objpool:Functions")
     if not may_pickle:
         raise ValueError(f"objpool:{name} runs what callers send: it needs unpickle = yes")
-    by_value()
     if name == "Functions":
         return Functions
     return pickled_class(args)
@@ -242,13 +241,20 @@ def full_signature(function, skip):
 
 def doc_of(thing):
     doc = thing.__doc__ if type(thing) in (type, types.FunctionType) else None
-    if type(doc) is str and doc.isprintable() and doc and doc == doc.strip():
-        return clean(doc)[:TEXT_MOST // 4]
-    import inspect
+    if type(doc) is str and doc:
+        return clean(without_indentation(doc))[:TEXT_MOST // 4]
+    import inspect  # knows where else it may be, and takes long to import
     try:
         return clean(inspect.getdoc(thing) or "")[:TEXT_MOST // 4]
     except Exception:
         return ""
+
+
+def without_indentation(doc):
+    """As inspect.cleandoc."""
+    first, *rest = doc.expandtabs().split("\n")
+    margin = min((len(line) - len(line.lstrip()) for line in rest if line.strip()), default=0)
+    return "\n".join([first.lstrip(), *(line[margin:] for line in rest)]).strip("\n")
 
 
 def shorten(methods):

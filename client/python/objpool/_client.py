@@ -8,7 +8,7 @@ import threading
 import weakref
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 
-from . import _embedded, _pool, _values, _wire
+from . import _embedded, _fork, _pool, _values, _wire
 from ._pool import Pool
 from .errors import ConnectionLost, NoDaemon
 
@@ -175,30 +175,51 @@ class Client:
     __getitem__ = pool
 
     def create_pool(self, what: Any, workers: Union[int, str] = 4, args: Sequence[Any] = (), kwargs: Mapping[str, Any] = {},
-                    slot_kwargs: Optional[Sequence[Mapping[str, Any]]] = None, *, name: Optional[str] = None, **keys: Any) -> Pool:
+                    slot_kwargs: Optional[Sequence[Mapping[str, Any]]] = None, *, name: Optional[str] = None, fork: Optional[bool] = None,
+                    **keys: Any) -> Pool:
         """Makes a pool, and returns it when all its objects have been built.
 
         `what` is a Python class, or any callable that makes an object: it goes to the workers by reference or, when it is local or of
         __main__, by value. Or it is a string: "module:Class" of Python, or with plugin="..." a class of that plugin. Other keys are those
         of a [pool] section of objpoold.conf(5). The pool goes with the last reference to it, with close(), and with this client; with
         owner="daemon" it stays.
+
+        fork: whether the workers are forks of this program, which have what it has now (modules, what was set in them, open files) and print where
+        it prints; or of a Python of their own. A daemon of the program's own can fork it, when what is made is of Python. By default it does where
+        multiprocessing would, unless python_path, virtualenv or preload say what the workers' Python is to be.
         """
-        section = pool_section(what, workers, args, kwargs, slot_kwargs, name, keys, self.is_private)
+        template = fork_of_program(fork, keys, self.is_private)
+        section = pool_section(what, workers, args, kwargs, slot_kwargs, name, keys, self.is_private, template)
         connection = self._connected()
         try:
             connection.call("objpool.create", [section])
-        except KeyboardInterrupt:
-            if name is None:  # else it may be another's
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt) and name is None:  # else it may be another's
                 connection.notify("objpool.drop", section["pool"])
+            if template is not None:
+                template.end()
             raise
-        owned = _pool.Owned(connection, section["pool"])
+        owned = _pool.Owned(connection, section["pool"], template)
         if section.get("owner") == "daemon":
             owned.keep()
         return Pool(self, section["pool"], owner=owned)
 
 
+def fork_of_program(fork: Optional[bool], keys: Mapping[str, Any], private: bool) -> Optional[_fork.Fork]:
+    """The template of a pool with these keys, if it is to be a fork of the program."""
+    fits = private and keys.get("plugin", "python") == "python" and keys.get("isolation", "process") == "process"
+    own = [key for key in ("python_path", "virtualenv", "preload") if key in keys]
+    if fork and (own or not fits or not _fork.is_possible()):
+        raise ValueError(f"fork=True is not for a pool with {', '.join(own)}" if own else
+                         "fork=True is for pools of Python classes in processes of a private daemon" if not fits else
+                         f"fork=True needs objpool_forked{_fork.SUFFIX} beside the daemon")
+    wanted = fork if fork is not None else fits and not own and _fork.is_default() and _fork.is_possible()
+    return _fork.Fork() if wanted else None
+
+
 def pool_section(what: Any, workers: Union[int, str], args: Sequence[Any], kwargs: Mapping[str, Any],
-                 slot_kwargs: Optional[Sequence[Mapping[str, Any]]], name: Optional[str], keys: Dict[str, Any], private: bool) -> Dict[str, Any]:
+                 slot_kwargs: Optional[Sequence[Mapping[str, Any]]], name: Optional[str], keys: Dict[str, Any], private: bool,
+                 template: Optional[_fork.Fork]) -> Dict[str, Any]:
     """What objpool.create is given for a pool of `what`."""
     section: Dict[str, Any] = {"plugin": "python", **keys, "workers": workers}
     args = list(args)
@@ -211,7 +232,9 @@ def pool_section(what: Any, workers: Union[int, str], args: Sequence[Any], kwarg
         stem = getattr(what, "__name__", type(what).__name__)
     else:
         raise TypeError(f"a pool is made of a class or its name, and not of a {type(what).__name__}")
-    if section["plugin"] == "python" and private:
+    if template is not None:
+        section["template"] = template.address
+    elif section["plugin"] == "python" and private:
         section.setdefault("python_path", [path for path in sys.path if os.path.isdir(path or ".")])
     if not isinstance(section.get("python_path", ""), str):
         section["python_path"] = [os.path.abspath(path or ".") for path in section["python_path"]]  # the daemon may be elsewhere

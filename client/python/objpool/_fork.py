@@ -11,9 +11,11 @@ templates that the daemon starts.
 """
 from __future__ import annotations
 
+import atexit
 import functools
 import importlib.machinery
 import importlib.util
+import itertools
 import os
 import signal
 import socket
@@ -27,13 +29,16 @@ if TYPE_CHECKING:
     from typing import Any, Callable, List, Optional
 
 
+SUFFIX = importlib.machinery.EXTENSION_SUFFIXES[0]  #: of modules for this version of Python
+
+
 @functools.lru_cache(maxsize=None)
 def _module() -> Optional[Any]:
     """The extension module; None: there is none that this Python can load."""
     program = _embedded.find_program()
     if program is None:
         return None
-    name = "objpool_forked" + importlib.machinery.EXTENSION_SUFFIXES[0]  # with the version in it
+    name = "objpool_forked" + SUFFIX
     folder = os.path.dirname(os.path.realpath(program))
     for path in (f"{folder}/python/{name}", f"{folder}/../lib/objpool/python/{name}"):
         if os.path.exists(path):
@@ -57,10 +62,17 @@ def is_possible() -> bool:
     return _module() is not None
 
 
-class Fork:
-    """A fork that waits for the daemon; `prepare` is called in it first, and may not return anything."""
+def is_default() -> bool:
+    """Is it what multiprocessing would do in this program?"""
+    import multiprocessing
 
-    def __init__(self, prepare: Callable[[], None]) -> None:
+    return (multiprocessing.get_start_method(allow_none=True) or multiprocessing.get_all_start_methods()[0]) == "fork"
+
+
+class Fork:
+    """A fork that waits for the daemon; `prepare` is called in it first."""
+
+    def __init__(self, prepare: Callable[[], None] = lambda: None) -> None:
         module = _module()
         assert module is not None
         _reap()
@@ -125,6 +137,7 @@ def _serve(module: Any, listener: int, program: int, prepare: Callable[[], None]
     """In the child: there is no way back into the program."""
     try:
         listener = _settle_descriptors(listener)
+        _forget_program()
         prepare()
         module.serve(listener, program)
     except BaseException:
@@ -132,6 +145,19 @@ def _serve(module: Any, listener: int, program: int, prepare: Callable[[], None]
         traceback.print_exc()
     finally:
         os._exit(70)
+
+
+def _forget_program() -> None:
+    """What is to be done at the program's end is the program's, as are the children that multiprocessing knows of."""
+    atexit._clear()
+    process = sys.modules.get("multiprocessing.process")
+    if process is not None:
+        process._process_counter = itertools.count(1)  # type: ignore[attr-defined]
+        process._children = set()  # type: ignore[attr-defined]
+    util = sys.modules.get("multiprocessing.util")
+    if util is not None:
+        util._finalizer_registry.clear()  # type: ignore[attr-defined]
+        util._run_after_forkers()  # type: ignore[attr-defined]
 
 
 def _settle_descriptors(listener: int) -> int:

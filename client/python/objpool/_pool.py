@@ -275,9 +275,10 @@ def _milliseconds(seconds: Optional[float]) -> Optional[int]:
 class Owned:
     """A pool that this process has made: it goes with the last reference to it."""
 
-    def __init__(self, connection: Connection, name: str) -> None:
+    def __init__(self, connection: Connection, name: str, template: Any = None) -> None:
         self._connection: Optional[Connection] = connection
         self._name = name
+        self._template = template
         self._pid = os.getpid()
 
     def _take(self) -> Optional[Connection]:
@@ -289,6 +290,8 @@ class Owned:
         connection = self._take()
         if connection is not None:
             connection.call("objpool.drop", [self._name])
+            if self._template is not None:
+                self._template.end()
 
     def keep(self) -> None:
         """It stays."""

@@ -21,7 +21,7 @@ from typing import Any, AsyncIterator, Awaitable, Callable, Deque, Dict, List, M
 
 from . import _call, _embedded, _pool, _stream, _values, _wire
 from ._call import Request
-from ._client import PRIVATE, default_addresses, pool_section
+from ._client import PRIVATE, default_addresses, fork_of_program, pool_section
 from ._wire import Entry, Inbox
 from .errors import ConnectionLost, NoDaemon, Timeout
 
@@ -618,17 +618,21 @@ class Client:
     __getitem__ = pool
 
     async def create_pool(self, what: Any, workers: Union[int, str] = 4, args: Sequence[Any] = (), kwargs: Mapping[str, Any] = {},
-                          slot_kwargs: Optional[Sequence[Mapping[str, Any]]] = None, *, name: Optional[str] = None, **keys: Any) -> Pool:
+                          slot_kwargs: Optional[Sequence[Mapping[str, Any]]] = None, *, name: Optional[str] = None, fork: Optional[bool] = None,
+                          **keys: Any) -> Pool:
         """Makes a pool: see objpool.Client.create_pool."""
-        section = pool_section(what, workers, args, kwargs, slot_kwargs, name, keys, self.is_private)
         connection = await self._connected()
+        template = fork_of_program(fork, keys, self.is_private)
+        section = pool_section(what, workers, args, kwargs, slot_kwargs, name, keys, self.is_private, template)
         try:
             await connection.call("objpool.create", [section])
-        except asyncio.CancelledError:
-            if name is None:  # else it may be another's
+        except BaseException as error:
+            if isinstance(error, asyncio.CancelledError) and name is None:  # else it may be another's
                 connection.notify("objpool.drop", section["pool"])
+            if template is not None:
+                template.end()
             raise
-        owned = _pool.Owned(connection, section["pool"])  # type: ignore[arg-type]
+        owned = _pool.Owned(connection, section["pool"], template)  # type: ignore[arg-type]
         if section.get("owner") == "daemon":
             owned.keep()
         return Pool(self, section["pool"], owner=owned)  # type: ignore[arg-type]

@@ -513,10 +513,7 @@ def _let_go():
 
 def forks_program(method):
     """Are a pool's workers to be forks of the program, by multiprocessing's start method (None: as that is set)?"""
-    if method is None:
-        import multiprocessing
-        method = multiprocessing.get_start_method(allow_none=True) or multiprocessing.get_all_start_methods()[0]
-    return method == "fork" and _fork.is_possible()
+    return (_fork.is_default() if method is None else method == "fork") and _fork.is_possible()
 
 
 class Home:

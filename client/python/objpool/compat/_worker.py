@@ -131,9 +131,6 @@ class Inheritance:
         """In the fork that is to be the template."""
         global inherited
         inherited = self
-        import atexit
-        atexit._clear()         # that was for the program's end
-        _forget_children()
 
     def begin(self, slot):
         """In the worker. Returns its object."""
@@ -380,18 +377,6 @@ def _name_process(name, slot, parent, program):
     current._name = f"{name}-{slot + 1}"
     current._parent_name, current._parent_pid = parent, program
     process._parent_process = process._ParentProcess(parent, program, None)
-
-
-def _forget_children():
-    """What multiprocessing does in a child that it has forked: the program's children and what is to be done at its end are not ours."""
-    import itertools
-    from multiprocessing import process
-    process._process_counter = itertools.count(1)
-    process._children = set()
-    util = sys.modules.get("multiprocessing.util")
-    if util is not None:
-        util._finalizer_registry.clear()
-        util._run_after_forkers()
 
 
 def _print_where_the_program_does(pid, descriptors):
