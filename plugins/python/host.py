@@ -196,7 +196,7 @@ def methods_of(cls):
         if callable(found) and not isinstance(found, type) and is_open(cls, name):
             static = next((vars(base)[name] for base in cls.__mro__ if name in vars(base)), None)
             bound = isinstance(static, (staticmethod, classmethod))
-            yield name, signature_of(found, 0 if bound else 1), doc_of(found)
+            yield name, signature_of(found, 0 if bound else 1), doc_of_method(cls, name, found)
 
 
 def signature_of(function, skip=0):
@@ -240,14 +240,24 @@ def full_signature(function, skip):
 
 
 def doc_of(thing):
-    doc = thing.__doc__ if type(thing) in (type, types.FunctionType) else None
-    if type(doc) is str and doc:
-        return clean(without_indentation(doc))[:TEXT_MOST // 4]
+    if type(thing) in (type, types.FunctionType):
+        doc = thing.__doc__ if thing.__doc__ is not None else next(filter(None, map(own_doc, getattr(thing, "__mro__", ())[:-1])), "")
+        return clean(without_indentation(doc))[:TEXT_MOST // 4] if type(doc) is str else ""
     import inspect  # knows where else it may be, and takes long to import
     try:
         return clean(inspect.getdoc(thing) or "")[:TEXT_MOST // 4]
     except Exception:
         return ""
+
+
+def own_doc(thing):
+    return getattr(thing, "__doc__", None)
+
+
+def doc_of_method(cls, name, method):
+    """Its own, or that of what it takes the place of."""
+    methods = [method, *(vars(base)[name] for base in cls.__mro__ if name in vars(base))] if type(method) is types.FunctionType else [method]
+    return next(filter(None, (doc_of(found) for found in methods if found is method or own_doc(found) is not None)), "")
 
 
 def without_indentation(doc):

@@ -17,7 +17,7 @@ See README.md of client/python, and docs/PROTOCOL.md for what is behind it.
 TYPE_CHECKING = False  # what type checkers take for true; importing typing takes longer than the rest
 if TYPE_CHECKING:
     from . import errors
-    from ._call import CallFuture
+    from ._future import CallFuture
     from ._client import PRIVATE, Client, connect, create_pool, default_client, pool
     from ._pool import Lease, Method, Pool, Target
     from ._stream import Stream
@@ -28,7 +28,7 @@ __version__ = "0.1.0"
 # Modules are imported when a name of theirs is asked for: a worker that needs but a part of the package starts faster.
 _MODULES = {
     "errors": ["errors"],
-    "_call": ["CallFuture"],
+    "_future": ["CallFuture"],
     "_client": ["PRIVATE", "Client", "connect", "create_pool", "default_client", "pool"],
     "_pool": ["Lease", "Method", "Pool", "Target"],
     "_stream": ["Stream"],

@@ -6,11 +6,14 @@ import os
 import sys
 import threading
 import weakref
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 
 from . import _embedded, _fork, _pool, _values, _wire
 from ._pool import Pool
 from .errors import ConnectionLost, NoDaemon
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 
 #: The address of a daemon of this program's own.
 PRIVATE = "private"

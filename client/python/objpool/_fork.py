@@ -64,6 +64,8 @@ def is_possible() -> bool:
 
 def is_default() -> bool:
     """Is it what multiprocessing would do in this program?"""
+    if "multiprocessing.context" not in sys.modules:
+        return sys.version_info < (3, 14)  # nobody has set it
     import multiprocessing
 
     return (multiprocessing.get_start_method(allow_none=True) or multiprocessing.get_all_start_methods()[0]) == "fork"

@@ -5,16 +5,18 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
-from . import _call, _stream
-from ._call import CallFuture
-from ._stream import Stream
+from . import _call
 from ._wire import Connection, Entry
 from .errors import ConnectionLost, Timeout
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, Dict, List, Optional
+
     from ._client import Client
+    from ._future import CallFuture
+    from ._stream import Stream
 
 
 class Method:
@@ -38,7 +40,8 @@ class Method:
         """Calls it, and returns a concurrent.futures.Future of the result."""
         target = self._target
         request = _call.make_request(target._address, target._mapped, self._name, args, kwargs, target._options)
-        return _call.start(target._connection(), request)
+        from . import _future
+        return _future.start(target._connection(), request)
 
     def stream(self, /, *args: Any, ordered: Optional[bool] = None, window: Optional[int] = None, **kwargs: Any) -> Stream[Any]:
         """Calls it, and returns an iterator of the results as they come.
@@ -50,6 +53,7 @@ class Method:
         options = target._options
         ordered = options.get("ordered", True) if ordered is None else ordered
         window = options.get("window") if window is None else window
+        from . import _stream
         return _stream.start(target._connection, target._address, target._mapped, self._name, args, kwargs, options, ordered, window)
 
     def options(self, **options: Any) -> "Method":
