@@ -208,6 +208,8 @@ def plain_signature(function, skip):
     import than all else that a template does, is to tell."""
     if type(function) is type and function.__new__ is object.__new__ and not hasattr(function, "__signature__"):
         function, skip = function.__init__, 1
+        if function is object.__init__:
+            return "()"
     if type(function) is not types.FunctionType or function.__dict__ or function.__annotations__ or function.__kwdefaults__:
         return None
     code = function.__code__
