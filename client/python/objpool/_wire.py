@@ -152,6 +152,8 @@ class Connection(Inbox):
         self._send = sock.send
         self._receive_message = sock.recvmsg
         self._receive_size = _RECEIVE
+        self._input = select.poll()
+        self._input.register(sock, select.POLLIN)
         self._chunks: List[Any] = []
         self._out: Deque[Tuple[memoryview, List[int], Any]] = collections.deque()  # with how much of each has been sent
         self._write = threading.Lock()
@@ -340,6 +342,7 @@ class Connection(Inbox):
             return
         if not self._chunks and not self.inbox:
             try:
+                self._await_input()
                 self._receive()
             except OSError as error:
                 if error.errno is None:
@@ -353,6 +356,10 @@ class Connection(Inbox):
         except BaseException:  # a signal handler's: it has interrupted between two steps
             self._hand_out()
             raise
+
+    def _await_input(self) -> None:
+        """Until there is something to read. Who sleeps in recv() would be woken, for nothing, when the daemon takes what we sent."""
+        self._input.poll()
 
     def _receive(self) -> None:
         if self._arrivals is None:
