@@ -48,6 +48,9 @@ _ANCILLARY = (_files.RECEIVE_SPACE,)
 _RECEIVE_FLAGS = (socket.MSG_CMSG_CLOEXEC,)
 _TRY = (False,)
 _LOOK_AGAIN = 0.2  # seconds; who is called to lead and interrupted just then may not get to call the next
+_AWAKE = 200e-6  # seconds that a wait begins with awake,
+_CALM = 50  # unless that was in vain so few waits ago
+_NEVER = float("inf")
 _UNREADABLE = (ConnectionLost, msgpack.UnpackException, ValueError, TypeError, LookupError)
 _SEND_FLAGS = (socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL,)
 
@@ -154,6 +157,7 @@ class Connection(Inbox):
         self._receive_size = _RECEIVE
         self._input = select.poll()
         self._input.register(sock, select.POLLIN)
+        self._calm: float = 0 if _may_stay_awake() else _NEVER  #: in how many waits to come we sleep at once
         self._chunks: List[Any] = []
         self._out: Deque[Tuple[memoryview, List[int], Any]] = collections.deque()  # with how much of each has been sent
         self._write = threading.Lock()
@@ -358,8 +362,23 @@ class Connection(Inbox):
             raise
 
     def _await_input(self) -> None:
-        """Until there is something to read. Who sleeps in recv() would be woken, for nothing, when the daemon takes what we sent."""
-        self._input.poll()
+        """Until there is something to read. Who sleeps in recv() would be woken, for nothing, when the daemon takes what we sent.
+
+        To be woken on a CPU that sleeps takes longer than most of a short call does: so we stay awake for a moment, as long as answers come that
+        fast, and leave the CPU to whoever wants it.
+        """
+        wait = self._input.poll
+        if self._calm:
+            self._calm -= 1
+            wait()
+            return
+        until = time.perf_counter() + _AWAKE
+        while not wait(0):
+            os.sched_yield()
+            if time.perf_counter() > until:
+                self._calm = _CALM
+                wait()
+                return
 
     def _receive(self) -> None:
         if self._arrivals is None:
@@ -487,6 +506,11 @@ class Connection(Inbox):
         if message[2] is not None:
             raise _values.load_error(message[2], self.unpickle)
         return _values.load(message[3])
+
+
+def _may_stay_awake() -> bool:
+    """Whether there is a CPU for the daemon and the workers while we are awake."""
+    return hasattr(os, "sched_getaffinity") and len(os.sched_getaffinity(0)) > 1
 
 
 def _takes_files(method: str, params: Any) -> bool:
