@@ -37,6 +37,34 @@ def test_numbers_of_processes_of_all_kinds():
         Pool(1.5)
 
 
+class Text(str):
+    pass
+
+
+def itself(*args):
+    return args[0]
+
+
+def one_more(x):
+    return x + 1
+
+
+def test_apply_gives_back_what_it_was_given():
+    """Whether it is a value that the wire knows, or only nearly one."""
+    values = [0, -1, 2**63 - 1, 2**63, -2**63, 2**64, -2**80, 1.5, -0.0, float("inf"), True, None, "", "abc", "\xe4\u20ac", "\ud800", Text("x"), b"", b"abc",
+              "x" * 70000, b"x" * 70000, (1, 2), [1], {1: 2}, 3j]
+    with Pool(1) as pool:
+        for value in values:
+            result = pool.apply(itself, (value,))
+            assert (type(result), repr(result)) == (type(value), repr(value))
+        assert [pool.apply(pow, (2, n)) for n in (62, 63, 64, 100)] == [2**62, 2**63, 2**64, 2**100]
+        assert pool.apply(chr, (0xd800,)) == "\ud800" and pool.apply(chr, (0xe4,)) == "\xe4" and pool.apply(itself, [7]) == 7
+        for wrong in [(), ("x",), (2**63 - 1, "\ud800")]:
+            with pytest.raises(TypeError):
+                pool.apply(one_more, wrong)
+        assert pool.apply(itself, (1, "\xe4")) == 1
+
+
 @pytest.mark.parametrize("name", ["forkserver", "popen_fork", "popen_forkserver", "popen_spawn_posix", "resource_sharer", "spawn"])
 def test_submodules(name):
     module = importlib.import_module(f"objpool.compat.multiprocess.{name}")

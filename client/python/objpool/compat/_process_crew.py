@@ -16,10 +16,13 @@ import types
 import weakref
 from multiprocessing import process
 
+import msgpack
+
 from .. import _embedded, _files, _fork, _values, _wire, errors
 from . import _errors, _modules, _sharing, _travel, _worker
 from ._crew import APART, CALL, ONE, PICKLED
 from ._errors import WorkerLost
+from ._worker import AS_THEY_ARE
 
 _numbers = itertools.count(1)
 PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -111,12 +114,14 @@ def rebuild(data, text):
 
 
 class Work:
-    """What the tasks of one call have in common: the head of their messages."""
+    """What the tasks of one call have in common: the head of their messages, with its length; `packed` as an argument of its own."""
 
-    __slots__ = ("head", "error", "names")
+    __slots__ = ("head", "error", "names", "packed")
 
     def __init__(self, head=b"", error=None, names=None):
-        self.head, self.error, self.names = head, error, names
+        self.head = len(head).to_bytes(4, "big") + head
+        self.error, self.names = error, names
+        self.packed = b"\xc6" + self.head if error is None and len(head) < 4096 else None
 
     def is_current(self, crew):
         return sys.path == crew._path and (not self.names or crew._sender.is_current(self.names))
@@ -167,6 +172,7 @@ class ProcessCrew:
         self.pool, self._connection = self._home.pool, self._home.connection
         self.background = self._connection.background
         self._method = self._method_of("")
+        self._call_method = _packed(f"{self.pool}.call") + b"\x92"
         self._ended = None
         self._guard = threading.Lock()
         self._is_over = False
@@ -243,7 +249,7 @@ class ProcessCrew:
         head = pickle.dumps((mode, code, fresh, names, definitions, path), _travel.PROTOCOL)
         by_name = definitions is None and path is None and not fresh and (
             type(function) is types.BuiltinFunctionType or _travel.is_found_by_name(function))
-        return Work(len(head).to_bytes(4, "big") + head, names=names), by_name
+        return Work(head, names=names), by_name
 
     def _untold(self, names):
         """Definitions that the message has to bring along: those that not all workers are known to have."""
@@ -293,18 +299,18 @@ class ProcessCrew:
         """function(*args, **kwargs) by whoever is free; the caller reads the answer."""
         if not self._has_begun:
             self._await_begin()
-        parts = self._message([(args, kwargs)], ONE, self.work(function, CALL))
+        work = self.work(function, CALL)
         entry = Waited()
         try:
-            if _goes_beside(parts):
-                self._send_large(entry, f"{self.pool}.run", parts)
-            else:
-                self._send_at_once(self._head_of(entry, self._method, parts) + parts[0] + parts[1])
+            self._send_call(entry, work, args, kwargs)
             self._connection.wait(entry)
         except BaseException:           # a signal handler's
             if entry.message is None:
                 self._connection.cancel(entry)
             raise
+        _, _, error, value = entry.message
+        if error is None and type(value) in AS_THEY_ARE:
+            return value
         answer = decode(entry.message, self, entry)
         if isinstance(answer, BaseException):
             raise answer
@@ -312,6 +318,17 @@ class ProcessCrew:
         if failures:
             raise failures[0]
         return results[0]
+
+    def _send_call(self, entry, work, args, kwargs):
+        packed = None if kwargs or self._ended is not None else _packed_plainly(args, work)
+        if packed is not None:
+            self._send_at_once(b"\x94\x00\xce%b%b%b" % (_u32(self._connection.add(entry)), self._call_method, packed))
+            return
+        parts = self._message([(args, kwargs)], ONE, work)
+        if _goes_beside(parts):
+            self._send_large(entry, f"{self.pool}.run", parts)
+        else:
+            self._send_at_once(self._head_of(entry, self._method, parts) + parts[0] + parts[1])
 
     def _head_of(self, entry, method, parts):
         return b"\x94\x00\xce%b%b%b" % (_u32(self._connection.add(entry)), method, _u32(sum(map(len, parts))))
@@ -669,6 +686,20 @@ class Telling(_wire.Entry):
 
 def _goes_beside(parts):
     return len(parts) > 2 or len(parts[1]) >= _files.MIN
+
+
+_plain_packer = msgpack.Packer(use_bin_type=True)
+
+
+def _packed_plainly(args, work):
+    """The parameters of a Worker's `call`, packed; None: they are for `run`."""
+    if work.packed is None or type(args) is not tuple or not AS_THEY_ARE.issuperset(map(type, args)):
+        return None
+    try:
+        data = _plain_packer.pack(args)
+    except (ValueError, OverflowError):     # large integers; text that is no Unicode
+        return None
+    return work.packed + data if len(data) < _files.MIN else None
 
 
 def _packed(text):

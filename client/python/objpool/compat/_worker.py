@@ -15,6 +15,8 @@
                 readonly     for each buffer that is an argument of its own: whether the program's may not be written to either
     answer    pickle of (results, failures, nanoseconds): failures None, or {index: (pickled exception, text of its traceback)};
               results that are many integers, or floats, are an array.array
+
+A call whose arguments msgpack knows as well is one of `call`(head, arguments); its answer is the result if that is such a value, else the same pickle.
 """
 import array
 import functools
@@ -31,6 +33,8 @@ ONE, APART, PICKLED = range(3)
 
 PACKED = {int: "iq", float: "d"}
 PACK_FROM = 64
+AS_THEY_ARE = frozenset({int, float, bool, type(None), str})    # on the wire; ints of 64 bits, and text in ASCII
+INT_MOST = (1 << 63) - 1
 
 inherited = None        # in workers that are forks of the program: its Inheritance
 
@@ -152,6 +156,7 @@ class Worker:
         self._definitions = {}
         self._heads = {}
         self._functions = {}
+        self._called = {}           # head -> function, where that is all that the head says
         self._path = set(sys.path)
         self.object = None
         self._broken = None
@@ -197,13 +202,7 @@ class Worker:
         size = int.from_bytes(message[:4], "big") + 4
         mode, each, items = MAP, ONE, [None]
         try:
-            if self._broken is not None:
-                raise self._broken
-            mode, function, fresh, names, definitions, path = self._heads.get(message[4:size]) or self._head(message[4:size])
-            if path is not None:
-                self._extend_path(path)
-            if names is not None:
-                self._take(names, definitions)
+            mode, function, fresh = self._work(message[4:size])[:3]
             each, items, *rest = pickle.loads(memoryview(message)[size:])
             if each is None:
                 each, items = self._body(items, *rest, large)
@@ -213,6 +212,40 @@ class Worker:
         elapsed = time.perf_counter_ns() - begun
         flush_output()
         return self._answer(results, failures, each, mode, elapsed)
+
+    def call(self, head, args):
+        """function(*args)"""
+        try:
+            result = (self._called.get(head) or self._function_of(head))(*args)
+        except BaseException as error:
+            flush_output()
+            return self._answer([], {0: error}, ONE, CALL, 0)
+        flush_output()
+        kind = type(result)
+        if kind in AS_THEY_ARE and (kind is not int or -INT_MOST <= result <= INT_MOST) and (kind is not str or result.isascii()):
+            return result
+        return self._answer([result], None, ONE, CALL, 0)
+
+    def _function_of(self, head):
+        _, data, fresh, names, _, path = self._work(head)
+        function = self._load(data, fresh)
+        if data in self._functions and names is None and path is None:
+            if len(self._called) >= 100:
+                self._called.clear()
+            self._called[head] = function
+        return function
+
+    def _work(self, head):
+        """What the head says; this worker has then all that the function needs."""
+        if self._broken is not None:
+            raise self._broken
+        work = self._heads.get(head) or self._head(head)
+        _, _, _, names, definitions, path = work
+        if path is not None:
+            self._extend_path(path)
+        if names is not None:
+            self._take(names, definitions)
+        return work
 
     def _head(self, data):
         found = pickle.loads(data)
