@@ -65,6 +65,31 @@ def test_apply_gives_back_what_it_was_given():
         assert pool.apply(itself, (1, "\xe4")) == 1
 
 
+def append(items):
+    items.append(0)
+    return len(items)
+
+
+def test_long_chunks():
+    """Which go, and are worked on, in several pieces."""
+    n = 10000
+    mixed = [[*range(n), 2**40], [*range(n), 2**80], [*range(n), 1.5], [0.5] * n + [1], ["a"] * n + [1], [True] + [1] * n, [1] * n + [True], [None] * n,
+             [-1] * 4096 + [2**31], tuple(range(n)), list(map(str, range(n))), [(1, {2: "b"})] * n, [Text(i) for i in range(n)]]
+    with Pool(1) as pool:
+        for items in mixed:
+            results = pool.map(itself, items, n + 1)
+            assert results == list(items) and list(map(type, results)) == list(map(type, items))
+        assert pool.starmap(pow, [(2, i % 70) for i in range(n)], n) == [2 ** (i % 70) for i in range(n)]
+        assert pool.map(append, [[]] * n, n) == list(range(1, n + 1))       # it is one list
+        with pytest.raises(TypeError, match="NoneType"):
+            pool.map(one_more, [1] * n + [None], n + 1)
+        with pytest.raises(StopIteration):
+            pool.map(stop_at_two, [1] * n + [2], n + 1)
+        with pytest.raises(TypeError, match="pickle"):
+            pool.map(itself, [1] * n + [sys._getframe()], n + 1)
+        assert pool.map(lambda f: f(2), [lambda x: x + 1] * n, n) == [3] * n
+
+
 @pytest.mark.parametrize("name", ["forkserver", "popen_fork", "popen_forkserver", "popen_spawn_posix", "resource_sharer", "spawn"])
 def test_submodules(name):
     module = importlib.import_module(f"objpool.compat.multiprocess.{name}")

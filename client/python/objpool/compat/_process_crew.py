@@ -22,7 +22,7 @@ from .. import _embedded, _files, _fork, _values, _wire, errors
 from . import _errors, _modules, _sharing, _travel, _worker
 from ._crew import APART, CALL, ONE, PICKLED
 from ._errors import WorkerLost
-from ._worker import AS_THEY_ARE
+from ._worker import AS_THEY_ARE, PIECE, PIECES
 
 _numbers = itertools.count(1)
 PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -398,6 +398,10 @@ class ProcessCrew:
         if each == APART and not set(map(type, items)) <= _travel.ATOMS:
             return self._message_apart(items, work)
         large = [] if "numpy" in sys.modules else None
+        if each == ONE and len(items) > PIECE and type(items) in (list, tuple):
+            data = _travel.dumps_pieces(PIECES, items if type(items) is list else list(items), PIECE)
+            if data is not None:
+                return work.head, data
         data, names = self._sender.dumps((each, items), large)
         if names or large:
             return self._named(work, data, names, large)

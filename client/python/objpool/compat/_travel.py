@@ -321,7 +321,7 @@ def _dumps(value, wanted, is_shared, large=None):
     """The pickle. `large`, a list, takes buffers of 64 KiB and more, which are then not in it."""
     try:
         data = pickle.dumps(value, PROTOCOL, buffer_callback=_aside(large))
-        if b"__main__" not in data and b"multiprocessing.connection" not in data:
+        if _is_plain(data):
             return data
         refused = None
     except Exception as error:      # what it is depends on the value; code by value may do
@@ -334,6 +334,26 @@ def _dumps(value, wanted, is_shared, large=None):
         raise
     except Exception as error:
         raise error from (refused if refused is not None and type(refused) is not type(error) else None)
+
+
+def _is_plain(data):
+    return b"__main__" not in data and b"multiprocessing.connection" not in data
+
+
+def dumps_pieces(kind, items, size):
+    """The pickle of (kind, how many), and those of as many lists of so many items each. None: it takes more than plain pickle."""
+    file, large = io.BytesIO(), []
+    pickler = pickle.Pickler(file, PROTOCOL, buffer_callback=_aside(large))
+    try:
+        pickler.dump((kind, -(-len(items) // size)))
+        for begin in range(0, len(items), size):
+            pickler.dump(items[begin:begin + size])
+            if large:
+                return None
+    except Exception:       # who tries otherwise is told of it, or not
+        return None
+    data = file.getvalue()
+    return data if _is_plain(data) else None
 
 
 def _aside(large):

@@ -11,7 +11,8 @@
                 path         what the program has added to sys.path, or None
     body      pickle of (each, items), or of (None, that pickle, names, definitions, readonly)
                 each         ONE: items are one chunk, which ends with the first exception. APART: each stands for itself.
-                             PICKLED: and is pickled by itself: bytes, or (bytes, the indexes of its buffers)
+                             PICKLED: and is pickled by itself: bytes, or (bytes, the indexes of its buffers). PIECES: as ONE;
+                             items says how many lists of them follow, by the same pickler
                 readonly     for each buffer that is an argument of its own: whether the program's may not be written to either
     answer    pickle of (results, failures, nanoseconds): failures None, or {index: (pickled exception, text of its traceback)};
               results that are many integers, or floats, are an array.array
@@ -20,19 +21,22 @@ A call whose arguments msgpack knows as well is one of `call`(head, arguments); 
 """
 import array
 import functools
+import io
 import itertools
 import os
 import pickle
+import struct
 import sys
 import time
 
 from . import _descriptors, _modules, _travel
 
 CALL, MAP, STAR, NAMED = range(4)
-ONE, APART, PICKLED = range(3)
+ONE, APART, PICKLED, PIECES = range(4)
 
 PACKED = {int: "iq", float: "d"}
 PACK_FROM = 64
+PIECE = 4096    # items of a long chunk: so many stay in the CPU's cache, and what they take of memory is used again
 AS_THEY_ARE = frozenset({int, float, bool, type(None), str})    # on the wire; ints of 64 bits, and text in ASCII
 INT_MOST = (1 << 63) - 1
 
@@ -72,6 +76,18 @@ def run_chunk(mode, function, items):
         run_items(mode, function, items, results)
     except BaseException as error:
         return results, {0: error}
+    return results, None
+
+
+def run_pieces(mode, function, pieces):
+    """The same, of a chunk in several lists, which are used up; results may be an array."""
+    results = []
+    for piece in pieces:
+        done, failures = run_chunk(mode, function, piece)
+        piece.clear()       # the unpickler keeps the list
+        if failures is not None:
+            return [], failures
+        results = joined(results, packed(done, 1))
     return results, None
 
 
@@ -206,7 +222,11 @@ class Worker:
             each, items, *rest = pickle.loads(memoryview(message)[size:])
             if each is None:
                 each, items = self._body(items, *rest, large)
-            results, failures = self._run(mode, function, items, each, fresh)
+            if each == PIECES:
+                each = ONE
+                results, failures = run_pieces(mode, self._load(function, fresh), pieces_in(memoryview(message)[size:]))
+            else:
+                results, failures = self._run(mode, function, items, each, fresh)
         except BaseException as error:      # the function or an item could not be loaded
             results, failures = ([], {0: error}) if each == ONE else ([None] * len(items), dict.fromkeys(range(len(items)), error))
         elapsed = time.perf_counter_ns() - begun
@@ -364,15 +384,35 @@ def flush_output():
             pass        # there is none, or it is closed
 
 
-def packed(results):
+def pieces_in(body):
+    unpickler = pickle.Unpickler(io.BytesIO(body))
+    _, count = unpickler.load()
+    return (unpickler.load() for _ in range(count))
+
+
+def packed(values, least=PACK_FROM):
     """Many integers, or floats, as an array: it takes a fraction of the time to read."""
-    kind = type(results[0]) if len(results) >= PACK_FROM else None
-    if kind in PACKED and set(map(type, results)) == {kind}:
+    if type(values) is array.array or len(values) < least:
+        return values
+    kind = type(values[0])
+    if kind in PACKED and set(map(type, values)) == {kind}:
         for code in PACKED[kind]:
             try:
-                return array.array(code, results)
-            except OverflowError:
+                return array.array(code, struct.pack(f"{len(values)}{code}", *values))      # faster than from the list
+            except struct.error:        # too large
                 continue
+    return values
+
+
+def joined(results, more):
+    """Both together, as an array where that is possible."""
+    if not results:
+        return more
+    codes = {getattr(part, "typecode", None) for part in (results, more)}
+    if len(codes) > 1:
+        both = functools.partial(array.array, "q") if codes == {"i", "q"} else list
+        results, more = both(results), both(more)
+    results.extend(more)
     return results
 
 
