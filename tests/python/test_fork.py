@@ -223,6 +223,51 @@ if __name__ == "__main__":
         os.close(number)
 
 
+def test_a_child_of_the_program_leaves_the_pool_alone(program):
+    process = program("""
+import os
+import objpool
+from objpool.compat.multiprocess import Pool
+with Pool(1) as pool, objpool.create_pool(dict, 1) as numbers:
+    child = os.fork()
+    if not child:
+        for end in (pool._crew._home.await_end, numbers.close, pool._crew._home._fork.end):
+            try:
+                end()
+            except Exception:
+                pass
+        os._exit(0)
+    os.waitpid(child, 0)
+    numbers.update(a=1)
+    print(pool.apply(abs, (-1,)), numbers.get("a"))
+""")
+    assert process.communicate(timeout=SOON) == ("1 1\n", "")
+
+
+def test_signals_of_workers_are_not_the_programs(program):
+    process = program("""
+import asyncio
+import os
+import signal
+from objpool.compat.multiprocess import Pool
+def end():
+    os.kill(os.getpid(), signal.SIGTERM)
+async def main():
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, print, "the program is to end")
+    with Pool(1) as pool:
+        try:
+            pool.apply(end)
+        except Exception as error:
+            print(type(error).__name__)
+        await asyncio.sleep(0)
+        print(pool.apply(abs, (-1,)))
+    await asyncio.sleep(0)
+asyncio.run(main())
+""")
+    out, err = process.communicate(timeout=SOON)
+    assert out.splitlines()[-1] == "1" and "the program is to end" not in out, out + err
+
+
 def test_spawn_still_means_a_program_of_its_own():
     with multiprocess.get_context("spawn").Pool(1) as pool:
         assert pool.apply(os.getppid) != os.getpid() and pool._crew._home._fork is None

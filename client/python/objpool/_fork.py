@@ -85,16 +85,16 @@ class Fork:
             listener.bind("\0" + name)
             listener.listen(1)
             _flush()
-            program = os.getpid()
+            self._program = os.getpid()
             self.pid = os.fork()
             if self.pid == 0:
-                _serve(module, listener.fileno(), program, prepare)
+                _serve(module, listener.fileno(), self._program, prepare)
         self._process = os.pidfd_open(self.pid)
         _forks.append(self)
 
     def end(self) -> None:
         """Ends it, if it has not ended by itself."""
-        if self._process < 0:
+        if self._process < 0 or os.getpid() != self._program:
             return
         try:
             signal.pidfd_send_signal(self._process, signal.SIGKILL)
@@ -152,6 +152,7 @@ def _serve(module: Any, listener: int, program: int, prepare: Callable[[], None]
 def _forget_program() -> None:
     """What is to be done at the program's end is the program's, as are the children that multiprocessing knows of."""
     atexit._clear()
+    signal.set_wakeup_fd(-1)  # an event loop of the program would take our signals for its own
     process = sys.modules.get("multiprocessing.process")
     if process is not None:
         process._process_counter = itertools.count(1)  # type: ignore[attr-defined]
