@@ -39,7 +39,7 @@ CLI    := $(call objs,client/cli)
 PLUGIN_NAMES := $(sort $(notdir $(patsubst %/,%,$(dir $(wildcard plugins/*/*.c)))))
 PLUGINS := $(PLUGIN_NAMES:%=$(B)/plugins/%.so)
 
-.PHONY: help all deps check demo integration python-check bench clean format lint
+.PHONY: help all forked deps check demo integration python-check bench clean format lint
 .DEFAULT_GOAL := all
 
 help: # this list
@@ -86,14 +86,17 @@ $(B)/generated/python-host.h: plugins/python/host.py scripts/embed-python.py
 	@mkdir -p $(@D)
 	$(PYTHON) scripts/embed-python.py $< host > $@
 
-# For programs of the same Python, whose forks become templates (plugins/python/forked); its name says which that is. A program
-# is not built with the sanitizers' libraries, and can't load what is.
-EXT_SUFFIX := $(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))' 2>/dev/null)
-FORKED := $(if $(SANITIZE),,$(B)/python/objpool_forked$(EXT_SUFFIX))
-$(B)/python/%$(EXT_SUFFIX): $(wildcard plugins/python/forked/*.c plugins/python/*.c) $(filter-out %/main.o,$(WORKER)) $(PROTO)
-	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(PLUGIN_FLAGS_python) $(ALL_LDFLAGS) -shared -Wl,-Bsymbolic -o $@ $(filter %.c %.o,$^) -lmsgpackc -ldl
+# For Python programs whose forks become templates (plugins/python/forked): a file for each version of Python, whose name says which.
+# A program is not built with the sanitizers' libraries, and can't load what is.
+FOR ?= $(PYTHON)
+FOR_SUFFIX := $(shell $(FOR) -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))' 2>/dev/null)
+FOR_FLAGS = -isystem $(shell $(FOR) -c 'import sysconfig; print(sysconfig.get_path("include"))')
+FORKED := $(if $(SANITIZE),,$(B)/python/objpool_forked$(FOR_SUFFIX))
 all: $(FORKED)
+forked: $(FORKED) # the same workers for programs of another Python (FOR=python3.13)
+$(FORKED): $(wildcard plugins/python/forked/*.c plugins/python/*.c) $(filter-out %/main.o,$(WORKER)) $(PROTO)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(FOR_FLAGS) $(PLUGIN_FLAGS_python) $(ALL_LDFLAGS) -shared -Wl,-Bsymbolic -o $@ $(filter %.c %.o,$^) -lmsgpackc -ldl
 $(FORKED): plugins/python/python.h $(B)/generated/python-host.h
 
 $(foreach p,$(PLUGIN_NAMES),$(eval $(B)/plugins/$(p).so: $(wildcard plugins/$(p)/*.[ch]) plugins/include/objpool/plugin.h Makefile))

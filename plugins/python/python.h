@@ -21,6 +21,19 @@
 #include <Python.h>
 #include <objpool/plugin.h>
 
+#if PY_VERSION_HEX < 0x030a0000
+static inline PyObject *Py_NewRef(PyObject *object)
+{
+	Py_INCREF(object);
+	return object;
+}
+
+static inline int PyModule_AddObjectRef(PyObject *module, const char *name, PyObject *value)
+{
+	return PyObject_SetAttrString(module, name, value);
+}
+#endif
+
 enum { EXT_OBJECT = 80, EXT_ARRAY = 81, DEEPEST = 32 };
 
 /* ---- interpreter.c ---- */

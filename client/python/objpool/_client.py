@@ -238,7 +238,7 @@ def pool_section(what: Any, workers: Union[int, str], args: Sequence[Any], kwarg
     if template is not None:
         section["template"] = template.address
     elif section["plugin"] == "python" and private:
-        section.setdefault("python_path", [path for path in sys.path if os.path.isdir(path or ".")])
+        section.setdefault("python_path", _fork.worker_path(path for path in sys.path if os.path.isdir(path or ".")))
     if not isinstance(section.get("python_path", ""), str):
         section["python_path"] = [os.path.abspath(path or ".") for path in section["python_path"]]  # the daemon may be elsewhere
     if args:

@@ -26,7 +26,7 @@ from . import _embedded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, List, Optional
+    from typing import Any, Callable, Iterable, List, Optional
 
 
 SUFFIX = importlib.machinery.EXTENSION_SUFFIXES[0]  #: of modules for this version of Python
@@ -69,6 +69,17 @@ def is_default() -> bool:
     import multiprocessing
 
     return (multiprocessing.get_start_method(allow_none=True) or multiprocessing.get_all_start_methods()[0]) == "fork"
+
+
+def worker_path(path: Iterable[str]) -> List[str]:
+    """Where workers of a Python of their own find what the program finds there: without the program's Python's own modules, and, if it
+    is another version, what was installed for it."""
+    import sysconfig
+    kinds = ("stdlib", "platstdlib") if is_possible() else ("stdlib", "platstdlib", "purelib", "platlib")
+    own = {os.path.realpath(sysconfig.get_path(kind)) for kind in kinds}
+    own |= {os.path.join(os.path.realpath(sysconfig.get_path("platstdlib")), "lib-dynload"),
+            os.path.join(os.path.realpath(sys.base_prefix), "lib", "python%d%d.zip" % sys.version_info[:2])}
+    return [os.path.abspath(folder or ".") for folder in path if os.path.realpath(folder or ".") not in own]
 
 
 class Fork:

@@ -10,7 +10,6 @@ import os
 import pickle
 import struct
 import sys
-import sysconfig
 import threading
 import types
 import weakref
@@ -197,7 +196,7 @@ class ProcessCrew:
         names = names or {}
         current = process.current_process()
         return pickle.dumps({
-            "path": worker_path(self._path), "modules": _modules.elsewhere(), "recursion": sys.getrecursionlimit(),
+            "path": _fork.worker_path(self._path), "modules": _modules.elsewhere(), "recursion": sys.getrecursionlimit(),
             "cwd": os.getcwd(), "environ": dict(os.environ), "argv": sys.argv, "umask": _umask(),
             "pid": os.getpid(), "output": list(filter(_embedded.is_standard, (1, 2))),
             "authkey": bytes(current.authkey), "name": self._name, "parent": current.name,
@@ -243,7 +242,7 @@ class ProcessCrew:
             return Work(error=error), False
         path = None
         if sys.path != self._path:
-            path = worker_path(folder for folder in sys.path if folder not in self._path)
+            path = _fork.worker_path(folder for folder in sys.path if folder not in self._path)
         fresh = not _travel.is_stateless(function)
         definitions = self._untold(names)
         head = pickle.dumps((mode, code, fresh, names, definitions, path), _travel.PROTOCOL)
@@ -713,13 +712,6 @@ def _packed(text):
 
 _FULL_CALL = _packed("objpool.call") + b"\x94"
 _COLLECT = b"\x81" + _packed("errors") + _packed("collect")
-
-
-def worker_path(path):
-    """Where the program finds modules, without its Python's own: workers have theirs."""
-    own = {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), os.path.join(sysconfig.get_path("platstdlib"), "lib-dynload"),
-           os.path.join(sys.base_prefix, "lib", "python%d%d.zip" % sys.version_info[:2])}
-    return [os.path.abspath(folder) for folder in path if folder not in own]
 
 
 def _umask():
