@@ -125,6 +125,47 @@ def test_who_comes_by_tcp_may_offer_none(start, fork):
         create(client, fork, plugin="probe", **{"class": "Probe"})
 
 
+# Pools of a private daemon
+
+
+def test_a_pool_has_what_the_program_has_unless_it_is_not_to_be_a_fork(program):
+    process = program("""
+import decimal
+import objpool
+decimal.tuned = "yes"
+class Model:
+    def tuned(self):
+        import decimal
+        print("printed")
+        return getattr(decimal, "tuned", "no")
+for fork in (None, True, False):
+    with objpool.create_pool(Model, 1, fork=fork) as pool:
+        print(pool.tuned())
+""")
+    assert process.communicate(timeout=SOON) == ("printed\nyes\nprinted\nyes\nno\n", "")
+
+
+@pytest.mark.parametrize("keys, text", [({"python_path": ["/"]}, "with python_path"), ({"virtualenv": "/", "preload": []}, "with virtualenv, preload"),
+                                        ({"plugin": "probe"}, "Python classes"), ({"isolation": "thread"}, "Python classes")])
+def test_what_can_be_no_fork(keys, text):
+    with objpool.connect(objpool.PRIVATE) as client, pytest.raises(ValueError, match=text):
+        client.create_pool("collections:Counter", 1, fork=True, **keys)
+
+
+def test_a_daemon_that_is_not_the_programs_forks_it_when_told_only(client):
+    with client.create_pool("collections:Counter", 1) as pool:
+        assert pool._owner._template is None
+    with pytest.raises(ValueError, match="private daemon"):
+        client.create_pool("collections:Counter", 1, fork=True)
+
+
+def test_a_pool_that_fails_leaves_no_fork():
+    before = len(_fork._forks)
+    with objpool.connect(objpool.PRIVATE) as client, pytest.raises(objpool.CallFailed):
+        client.create_pool("collections:Counter", 1, args=[1, 2, 3])
+    assert len(_fork._forks) == before
+
+
 # The compatible pools
 
 
