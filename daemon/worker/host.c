@@ -22,6 +22,7 @@ enum { FLUSH_BYTES = 64 << 10, NAME_MOST = 256 };
 #define FLUSH_AFTER 200000 /* nanoseconds that a finished answer may wait for the next */
 #define TIDY_EVERY 500000000 /* nanoseconds */
 #define SHORT_METHOD 50000 /* nanoseconds: answers may wait while such a method runs */
+#define LOOK_STRIDE 16 /* items of a map, the most between two looks at the clock */
 
 /* What a call or map has bound for all of its items. */
 struct binding {
@@ -287,6 +288,9 @@ struct items {
 	struct reader *at;   /* [columns + kwcolumns]: the next item of each */
 	struct reader *here; /* likewise: this item */
 	struct span *keys;   /* [kwcolumns] */
+	uint32_t look_at;    /* the item before which the clock is read again */
+	uint32_t stride;     /* how many items lie between two looks: fewer when they take long */
+	uint64_t looked;
 };
 
 static int begin_column(struct reader *reader, struct files *files, struct reader *column)
@@ -440,17 +444,20 @@ static void run_item(struct host *host, const struct items *items, uint32_t i, b
 }
 
 /* A batch of long items sends what it has; and one whose caller has gone stops. */
-static bool between_items(struct host *host, const struct items *items, uint32_t i)
+static bool between_items(struct host *host, struct items *items, uint32_t i)
 {
 	if (board_state(host->board, (uint32_t)items->id) == BOARD_CANCELLED)
 		return false;
-	if (i % 64 == 63 || host->method_cost >= SHORT_METHOD) {
-		const uint64_t now = clock_now();
-		if (now - host->flushed > 10 * FLUSH_AFTER) {
-			reply_end_results(&host->reply);
-			flush(host);
-			host->flushed = now;
-		}
+	if (i % 64 != 63 && (host->method_cost < SHORT_METHOD || i < items->look_at))
+		return true;
+	const uint64_t now = clock_now(), spent = now - items->looked;
+	items->stride = spent > SHORT_METHOD ? 1 : items->stride < LOOK_STRIDE ? 2 * items->stride : LOOK_STRIDE;
+	items->look_at = i + items->stride;
+	items->looked = now;
+	if (now - host->flushed > 10 * FLUSH_AFTER) {
+		reply_end_results(&host->reply);
+		flush(host);
+		host->flushed = now;
 	}
 	return true;
 }
@@ -473,7 +480,7 @@ static void lose_items(struct host *host, const struct items *items)
 	}
 }
 
-static void run_items(struct host *host, const struct items *items, bool found)
+static void run_items(struct host *host, struct items *items, bool found)
 {
 	for (uint32_t i = 0; i < items->count; i++) {
 		if (i > 0 && !between_items(host, items, i)) {
@@ -487,7 +494,7 @@ static void run_items(struct host *host, const struct items *items, bool found)
 
 static void on_items(struct host *host, struct reader *reader)
 {
-	struct items items = {0};
+	struct items items = {.stride = 1, .looked = host->now};
 	struct span name;
 
 	if (read_uint(reader, &items.id) < 0 || read_uint(reader, &host->task.handle.call.session) < 0 ||
