@@ -39,6 +39,11 @@ static const uint8_t fixed[256] = {
 	SIXTEEN(1), SIXTEEN(1),                           /* negative fixint */
 };
 
+unsigned scan_fixed(uint8_t first)
+{
+	return fixed[first];
+}
+
 void scan_begin_many(struct scan *scan, uint32_t count, uint64_t limit)
 {
 	scan->pos = 0;

@@ -55,6 +55,9 @@ static inline void scan_forget(struct scan *scan, uint64_t count)
 	scan->pos -= count;
 }
 
+/* The length of a value that begins with this byte, where that alone tells it: a number's, a short string's. Else 0. */
+unsigned scan_fixed(uint8_t first);
+
 /* Passes one header, and the bytes that belong to it: a container's values come next. 0, or -EBADMSG. */
 int scan_step(const uint8_t **p, const uint8_t *end);
 

@@ -423,6 +423,8 @@ static int check_result(struct task *task)
 		msgpack_pack_nil(&task->packer);
 		return 0;
 	}
+	if (size == scan_fixed(value.bytes[0]) && size <= task->max_result)
+		return 0;
 	scan_begin(&scan, INT64_MAX);
 	const int r = scan_run(&scan, value.bytes, size);
 	if (r != 1 || scan.pos != size)
