@@ -2,7 +2,9 @@
 """The same for asyncio."""
 import asyncio
 import functools
+import gc
 import itertools
+import os
 import select
 
 import pytest
@@ -176,6 +178,37 @@ async def test_an_input_that_waits_for_results(client):
     async for value in client.pool("p").map.echo.stream(inputs()):
         todo.put_nowait(value + 1 if value < 100 else None)
     assert value == 100
+
+
+@with_client
+async def test_large_values_go_beside_the_socket(client):
+    numpy, pool, connection = pytest.importorskip("numpy"), client.pool("p"), client._connection
+    array, sent = numpy.arange(1 << 20, dtype=float), []
+    plain = connection.send
+    connection.send = lambda data, outgoing=None: (sent.append((len(data), outgoing is not None)), plain(data, outgoing))
+    for echoed in await asyncio.gather(*(pool.echo(array + i, i) for i in range(20)), pool.echo(b"small"), pool.all.echo(array)):
+        assert echoed == b"small" or len(echoed) == 2
+    assert all(size < 1000 for size, _ in sent) and sum(beside for _, beside in sent) == 21
+    kept = [await pool.echo(array + i) for i in range(3)]
+    kept[0][:] = 0
+    assert (await pool.echo(array) == array).all() and (kept[1] == array + 1).all()
+    assert [each async for each in pool.map.echo.stream([bytes([i]) * (200 << 10) for i in range(9)])] == [bytes([i]) * (200 << 10) for i in range(9)]
+    given_back = len(sent)
+    del kept, echoed
+    gc.collect()
+    while not any(not beside for _, beside in sent[given_back:]):
+        await asyncio.sleep(0)
+
+
+@with_client
+async def test_descriptors_do_not_pile_up(client):
+    pool = client.pool("p")
+    data = bytes(1 << 20)
+    await pool.echo(data)
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(100):
+        assert await pool.echo(data) == data
+    assert len(os.listdir("/proc/self/fd")) <= before + 10
 
 
 def test_a_lost_connection_fails_all(daemon):

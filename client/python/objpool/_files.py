@@ -190,7 +190,7 @@ class File:
         os.close(self.fd)
         connection = self._connection()
         if connection is not None and connection.lost is None:
-            connection.notify("objpool.give_back", [self.number])
+            connection.give_back(self.number)
 
 
 class Arrivals:

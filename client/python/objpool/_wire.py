@@ -93,12 +93,16 @@ def _release(lock: Any) -> None:
 class Inbox:
     """What has come over a connection, and the calls in flight that it is for. No I/O."""
 
-    def __init__(self, unpickle: bool) -> None:
+    def __init__(self, address: str, unpickle: bool) -> None:
+        self.address = address
         self.unpickle = unpickle
+        self.hello: Any = None
         self.pending: Dict[int, Entry] = {}
         self.ids = itertools.count(1)
         self.inbox: Deque[Any] = collections.deque()
         self.unpacker = _values.new_unpacker(unpickle)
+        self.store: Optional[_files.Store] = None
+        self._arrivals: Optional[_files.Arrivals] = None
 
     def add(self, entry: Entry) -> int:
         """A new msgid for an entry that will be answered."""
@@ -130,8 +134,41 @@ class Inbox:
     #: Whether values that came may stand for descriptors that came.
     has_arrivals: Any = ()
 
+    def introduction(self) -> Dict[str, Any]:
+        """What is said of this end in objpool.hello."""
+        return {"client": "python", "errors": "map", "fds": self.address.startswith("unix:")}
+
+    def on_hello(self, hello: Dict[str, Any]) -> None:
+        """What the daemon has said. Where both can, large values go, and may come, beside the socket from now on."""
+        self.hello = hello
+        if hello.get("fds"):
+            self._arrivals = _files.Arrivals(self, hello["fds_mark"])
+            self.has_arrivals = self._arrivals.waiting
+            self.store = _files.Store()
+
     def attach(self) -> None:
         """Gives the descriptors to the values that stand for them."""
+        assert self._arrivals is not None
+        for message in self.inbox:
+            _values.attach(message, self._arrivals, self.unpickle)
+
+    def store_for(self, method: str, params: Any) -> Optional[_files.Store]:
+        """Where large values of a request are put: calls of pools have one, but not the daemon's own methods, nor what is kept for later."""
+        if self.store is None:
+            return None
+        if method == "objpool.call":
+            return self.store if len(params) < 4 or not params[3] or "sticky" not in params[3] else None
+        return None if method.startswith("objpool.") else self.store
+
+    def result(self, message: Any, entry: Optional[Entry] = None) -> Any:
+        """The value of a response; raises its error."""
+        if entry is not None and entry.outgoing is not None:
+            if message[2] is None:
+                entry.outgoing.release()
+            entry.outgoing = None
+        if message[2] is not None:
+            raise _values.load_error(message[2], self.unpickle)
+        return _values.load(message[3])
 
     def answer_all(self, lost: ConnectionLost) -> None:
         """Nothing will come any more."""
@@ -145,9 +182,8 @@ class Connection(Inbox):
     """A socket, and the threads that use it."""
 
     def __init__(self, sock: socket.socket, address: str, unpickle: bool) -> None:
-        super().__init__(unpickle)
+        super().__init__(address, unpickle)
         sock.setblocking(True)
-        self.address = address
         self.pid = os.getpid()
         self.lost: Optional[ConnectionLost] = None
         self._socket = sock
@@ -163,9 +199,6 @@ class Connection(Inbox):
         self._write = threading.Lock()
         self._lead = threading.Lock()
         self._followers: Dict[Any, Any] = {}  # lock -> itself; a dict keeps their order
-        self.hello: Any = None
-        self.store: Optional[_files.Store] = None
-        self._arrivals: Optional[_files.Arrivals] = None
         self.background = _Background(self)
         _connections.add(self)
 
@@ -402,17 +435,6 @@ class Connection(Inbox):
             any(map(self._feed, map(chunks.pop, _FIRST)))
         self.dispatch()
 
-    def take_files(self, mark: int) -> None:
-        """From now on large values go, and may come, beside the socket."""
-        self._arrivals = _files.Arrivals(self, mark)
-        self.has_arrivals = self._arrivals.waiting
-        self.store = _files.Store()
-
-    def attach(self) -> None:
-        assert self._arrivals is not None
-        for message in self.inbox:
-            _values.attach(message, self._arrivals, self.unpickle)
-
     # ---- the end --------------------------------------------------------------------------------------------------------------
 
     def fail(self, lost: ConnectionLost) -> None:
@@ -467,8 +489,7 @@ class Connection(Inbox):
     def start(self, entry: Entry, method: str, params: Any) -> None:
         """Sends a request."""
         entry.id = msgid = next(self.ids) & 0xFFFFFFFF
-        store = self.store if self.store is not None and _takes_files(method, params) else None
-        data, entry.outgoing = _values.pack_with([0, msgid, method, params], store)
+        data, entry.outgoing = _values.pack_with([0, msgid, method, params], self.store_for(method, params))
         self.pending[msgid] = entry
         self.send(data, entry.outgoing)  # interrupted in here it goes nevertheless: who has called cancels it
         if self.lost is not None:
@@ -477,6 +498,10 @@ class Connection(Inbox):
     def notify(self, method: str, *params: Any) -> None:
         """Sends a notification, without waiting."""
         self.send_soon(_values.pack([2, method, list(params)]))
+
+    def give_back(self, number: int) -> None:
+        """A descriptor is needed no more."""
+        self.notify("objpool.give_back", [number])
 
     def cancel(self, entry: Entry) -> None:
         """Gives a call up; what still comes of it is passed over."""
@@ -497,27 +522,10 @@ class Connection(Inbox):
             raise
         return self.result(entry.message, entry)
 
-    def result(self, message: Any, entry: Optional[Entry] = None) -> Any:
-        """The value of a response; raises its error."""
-        if entry is not None and entry.outgoing is not None:
-            if message[2] is None:
-                entry.outgoing.release()
-            entry.outgoing = None
-        if message[2] is not None:
-            raise _values.load_error(message[2], self.unpickle)
-        return _values.load(message[3])
-
 
 def _may_stay_awake() -> bool:
     """Whether there is a CPU for the daemon and the workers while we are awake."""
     return hasattr(os, "sched_getaffinity") and len(os.sched_getaffinity(0)) > 1
-
-
-def _takes_files(method: str, params: Any) -> bool:
-    """Calls of pools do, but the daemon's own methods don't, nor what is kept for later."""
-    if method == "objpool.call":
-        return len(params) < 4 or not params[3] or "sticky" not in params[3]
-    return not method.startswith("objpool.")
 
 
 class _Background:
@@ -595,10 +603,7 @@ def connect(address: str, unpickle: bool, timeout: Optional[float] = None) -> Co
     """A connection over which hello has been said."""
     connection = Connection(open_socket(address, timeout), address, unpickle)
     try:
-        hello = {"client": "python", "errors": "map", "fds": address.startswith("unix:")}
-        connection.hello = connection.call("objpool.hello", [hello], timeout)
-        if connection.hello.get("fds"):
-            connection.take_files(connection.hello["fds_mark"])
+        connection.on_hello(connection.call("objpool.hello", [connection.introduction()], timeout))
     except BaseException:
         connection.close()
         raise

@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import itertools
 import os
 import socket
 import time
-from typing import Any, AsyncIterator, Awaitable, Callable, Deque, Dict, List, Mapping, Optional, Sequence, TypeVar, Union
+from typing import Any, AsyncIterator, Awaitable, Callable, Deque, Dict, List, Mapping, Optional, Sequence, Tuple, TypeVar, Union
 
-from . import _call, _embedded, _pool, _stream, _values, _wire
+from . import _call, _embedded, _files, _pool, _stream, _values, _wire
 from ._call import Request
 from ._client import PRIVATE, default_addresses, fork_of_program, pool_section
 from ._wire import Entry, Inbox
@@ -64,40 +65,36 @@ class Connection(Inbox):
     """A socket in an event loop."""
 
     def __init__(self, sock: socket.socket, address: str, unpickle: bool) -> None:
-        super().__init__(unpickle)
+        super().__init__(address, unpickle)
         sock.setblocking(False)
-        self.address = address
-        self.hello: Any = None
         self.lost: Optional[ConnectionLost] = None
         self.loop = asyncio.get_running_loop()
         self._pid = os.getpid()
         self._socket = sock
-        self._out: Deque[memoryview] = collections.deque()
+        self._out: Deque[Tuple[memoryview, Optional[_files.Outgoing]]] = collections.deque()
         self._flushing = False
         self.loop.add_reader(sock, self._on_readable)
 
-    store = None  # large values go through the socket
-
-    def send(self, data: bytes, _: Any = None) -> None:
+    def send(self, data: bytes, outgoing: Optional[_files.Outgoing] = None) -> None:
         """Sends it, with all else that is sent in this turn of the loop."""
         if self.lost is not None:
             raise ConnectionLost(self.lost.message, ran="no")
-        self._out.append(memoryview(data))
+        self._out.append((memoryview(data), outgoing))
         if not self._flushing:
             self._flushing = True
             self.loop.call_soon(self._flush)
 
     def _flush(self) -> None:
         out = self._out
-        if len(out) > 1:
-            small = b"".join(out)
-            out.clear()
-            out.append(memoryview(small))
         try:
             while out and self.lost is None:
-                sent = self._socket.send(out[0], socket.MSG_NOSIGNAL)
-                out[0] = out[0][sent:]
-                if not out[0]:
+                data, outgoing = self._next_out()
+                if outgoing is None:
+                    sent = self._socket.send(data, socket.MSG_NOSIGNAL)
+                else:
+                    sent = self._socket.sendmsg((data,), outgoing.ancillary(), socket.MSG_NOSIGNAL)
+                out[0] = (data[sent:], None)  # with the first byte all descriptors have gone
+                if sent == len(data):
                     out.popleft()
         except BlockingIOError:
             self.loop.add_writer(self._socket, self._on_writable)
@@ -105,6 +102,16 @@ class Connection(Inbox):
         except OSError as error:
             self.fail(ConnectionLost(f"{self.address}: {error.strerror or error}"))
         self._flushing = False
+
+    def _next_out(self) -> Tuple[memoryview, Optional[_files.Outgoing]]:
+        """What goes next: messages that have nothing beside them go together."""
+        out = self._out
+        together = list(itertools.takewhile(lambda message: message[1] is None, out))
+        if len(together) > 1:
+            for _ in together:
+                out.popleft()
+            out.appendleft((memoryview(b"".join(data for data, _ in together)), None))
+        return out[0]
 
     def _on_writable(self) -> None:
         self.loop.remove_writer(self._socket)
@@ -114,7 +121,9 @@ class Connection(Inbox):
         if self._pid != os.getpid():
             return self.fail(ConnectionLost("the connection belongs to the process that was forked"))
         try:
-            data = self._socket.recv(_READ)
+            data, ancillary = self._socket.recvmsg(_READ, _files.RECEIVE_SPACE, socket.MSG_CMSG_CLOEXEC)[:2]
+            if ancillary and self._arrivals is not None:
+                self._arrivals.add(ancillary)
             if not data:
                 return self.fail(ConnectionLost(f"{self.address}: the daemon closed the connection"))
             self.unpacker.feed(data)
@@ -146,7 +155,8 @@ class Connection(Inbox):
         """Sends a request."""
         msgid = self.add(entry)
         try:
-            self.send(_values.pack([0, msgid, method, params]))
+            data, entry.outgoing = _values.pack_with([0, msgid, method, params], self.store_for(method, params))
+            self.send(data, entry.outgoing)
         except BaseException:
             self.pending.pop(msgid, None)
             raise
@@ -155,6 +165,13 @@ class Connection(Inbox):
         """Sends a notification, if there is somebody to get it."""
         if self.lost is None and not self.loop.is_closed():
             self.send(_values.pack([2, method, list(params)]))
+
+    def give_back(self, number: int) -> None:
+        """A descriptor is needed no more: where garbage is collected, in whatever thread."""
+        try:
+            self.loop.call_soon_threadsafe(self.notify, "objpool.give_back", [number])
+        except RuntimeError:
+            pass  # the loop has ended
 
     def cancel(self, entry: Entry) -> None:
         """Gives a call up."""
@@ -201,12 +218,6 @@ class Connection(Inbox):
         request = Request(method, params, method)
         request.timeout = timeout
         return await self.request(request)
-
-    def result(self, message: Any, entry: Any = None) -> Any:
-        """The value of a response; raises its error."""
-        if message[2] is not None:
-            raise _values.load_error(message[2], self.unpickle)
-        return _values.load(message[3])
 
 
 # ---- pools ----------------------------------------------------------------------------------------------------------------------
@@ -504,7 +515,7 @@ class Client:
         sock = await asyncio.get_running_loop().run_in_executor(None, _wire.open_socket, address, self._timeout)
         connection = Connection(sock, address, unpickle)
         try:
-            connection.hello = await connection.call("objpool.hello", [{"client": "python", "errors": "map"}], self._timeout)
+            connection.on_hello(await connection.call("objpool.hello", [connection.introduction()], self._timeout))
         except BaseException:
             connection.fail(ConnectionLost("the connection was closed"))
             raise
