@@ -30,6 +30,7 @@ BENCH_PYTHON = --markdown docs/BENCHMARKS.md
 .PHONY: bench-python
 bench-python: all $(PEERS)/installed # objpool's Python client beside other pools; writes docs/BENCHMARKS.md, Python
 	@sh scripts/deps.sh build test bench-python
+	@/usr/bin/python3 -m compileall -q client/python/objpool bench/python # as pip has done with the others
 	/usr/bin/python3 bench/python/run.py --build $(B) --venv $(PEERS) $(BENCH_PYTHON)
 
 $(PEERS)/installed: bench/python/requirements.txt
