@@ -27,6 +27,7 @@ in_program = False  # the interpreter is that of a program, which this process i
 
 
 def begin(python_path, virtualenv):
+    worker_module()
     if not in_program:
         for stream in (sys.stdout, sys.stderr):
             stream.reconfigure(line_buffering=True, errors="backslashreplace")
@@ -640,4 +641,3 @@ def worker_module():
 
 
 _objpool.CallFailed = CallFailed
-worker_module()

@@ -12,7 +12,6 @@
 static PyObject *host;           /* host.py as a module */
 static PyThreadState *released;  /* set while the lock is let go */
 static bool forks_workers;       /* in a template, once it is prepared */
-static bool in_program;          /* it is a program's, which this process is a fork of */
 
 /* With AddressSanitizer: what the interpreter never frees is no leak of ours. */
 extern void __lsan_disable(void) __attribute__((weak));
@@ -73,13 +72,13 @@ static int load_host(void)
 	return done ? 0 : -1;
 }
 
-/* The interpreter is there, and has been used for other things. */
-static int adopt(void)
+int interpreter_adopt(void)
 {
+	if (host)
+		return 0;
 	PyObject *module = handle_module();
 	const int r = module ? PyDict_SetItemString(PyImport_GetModuleDict(), "_objpool", module) : -1;
 
-	in_program = true;
 	Py_XDECREF(module);
 	return r < 0 || load_host() < 0 || PyModule_AddObjectRef(host, "in_program", Py_True) < 0 ? -1 : 0;
 }
@@ -87,7 +86,7 @@ static int adopt(void)
 int interpreter_start(struct objpool_call *call)
 {
 	if (Py_IsInitialized())
-		return adopt() < 0 ? fail_with_exception(call) : 0;
+		return interpreter_adopt() < 0 ? fail_with_exception(call) : 0;
 	if (__lsan_disable)
 		__lsan_disable();
 	promote_library();

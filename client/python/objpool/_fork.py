@@ -52,6 +52,7 @@ def _load(path: str) -> Optional[Any]:
     try:
         module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
         loader.exec_module(module)
+        module.prepare()
         return module
     except ImportError:
         return None  # of a library that it needs

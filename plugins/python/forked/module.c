@@ -51,6 +51,12 @@ static int await_daemon(int listener, pid_t program)
 	return -1;
 }
 
+static PyObject *prepare(PyObject *module, PyObject *unused)
+{
+	(void)module, (void)unused;
+	return interpreter_adopt() < 0 ? NULL : Py_NewRef(Py_None);
+}
+
 static PyObject *serve(PyObject *module, PyObject *args)
 {
 	int listener, program;
@@ -70,6 +76,7 @@ PyMODINIT_FUNC PyInit_objpool_forked(void);
 PyMODINIT_FUNC PyInit_objpool_forked(void)
 {
 	static PyMethodDef methods[] = {
+		{"prepare", prepare, METH_NOARGS, "prepare(): in the program, what needn't be done in each fork."},
 		{"serve", serve, METH_VARARGS,
 		 "serve(listener, program): becomes the template of the pool whose daemon connects; does not return. `listener` is a\n"
 		 "descriptor, `program` the pid of the parent, with which this process ends if nobody connects."},

@@ -152,7 +152,8 @@ class Member:
 class ProcessCrew:
     by_value = True
 
-    def __init__(self, size, initializer=None, initargs=(), factory=None, slot_kwargs=None, max_tasks=None, name="Worker", method=None):
+    def __init__(self, size, initializer=None, initargs=(), factory=None, slot_kwargs=None, max_tasks=None, name="Worker", method=None,
+                 may_fail=True):
         self.size = size
         self._name = name
         forks = forks_program(method)
@@ -175,9 +176,9 @@ class ProcessCrew:
         self._ended = None
         self._guard = threading.Lock()
         self._is_over = False
-        self._has_begun = False
+        has_begin = may_fail and (initializer is not None or factory is not None)
+        self._has_begun = forks and not has_begin       # nothing can go wrong there, nor need be told
         try:
-            has_begin = initializer is not None or factory is not None
             self._begun = self._begin(setup) if not max_tasks and (has_begin or not forks) else None
             if has_begin:
                 self._await_begin()
@@ -575,8 +576,9 @@ class Home:
 
     def failure(self):
         """Why the pool could not be made, if so."""
-        message = self._creation.message
-        return None if message is None or message[2] is None else _values.load_error(message[2], True)
+        self.connection.wait(self._creation)
+        error = self._creation.message[2]
+        return error and _values.load_error(error, True)
 
     def clean(self):
         """Gives the pool new workers, and keeps it."""

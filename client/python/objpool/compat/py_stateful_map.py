@@ -8,9 +8,8 @@
 The objects are built in their workers, all at once. Of the input at most chunk_size * chunk_prefill_ratio items are read ahead of the results.
 """
 import collections
-import inspect
 import itertools
-from typing import NamedTuple
+import types
 
 from ._crew import APART, MAP, NAMED, STAR, Hub, Task, ThreadCrew, deadline_of
 from ._errors import PoolTerminated
@@ -19,13 +18,13 @@ from ._worker import OnObject
 __all__ = ["ArgumentPassing", "ExceptionBehavior", "StateFullWorkerPool", "StateFullWorkerPoolResultGenerator", "WorkerResultWrapper"]
 
 
-class ArgumentPassing(NamedTuple):
+class ArgumentPassing:
     AS_SINGLE_ARG = "single_arg"
     AS_ARGS = "args"
     AS_KWARGS = "kwargs"
 
 
-class ExceptionBehavior(NamedTuple):
+class ExceptionBehavior:
     IMMEDIATE = "immediate"
     IMMEDIATE_WAIT_OTHERS = "immediate_wait_others"
     DEFERRED = "deferred"
@@ -62,11 +61,11 @@ class StateFullWorkerPool:
         self._crew = self._make_crew(factory, kwargs)
 
     def _check_worker(self, worker, shared, each):
-        if inspect.isclass(worker):
+        if isinstance(worker, type):
             assert each is None or len(each) == self.num_workers
             each = [{}] * self.num_workers if each is None else each
             return worker, [{**(shared or {}), **(own or {})} for own in each]
-        if not inspect.isfunction(worker):
+        if not isinstance(worker, types.FunctionType):
             raise Exception(f"Wrong worker type: {type(worker)}")
         if shared or each:
             raise Exception("The worker is a stateless function, but you passed it initialization parameters "

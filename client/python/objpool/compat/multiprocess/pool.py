@@ -52,7 +52,7 @@ class Pool:
 
     @classmethod
     def of(cls, processes, make):
-        """A pool whose workers have an object each, which make() gives there: an OnObject calls it."""
+        """A pool whose workers have an object each, which make() gives there and which can't fail: an OnObject calls it."""
         pool = cls.__new__(cls)
         pool._factory = (make, ())
         cls.__init__(pool, processes)
@@ -61,7 +61,8 @@ class Pool:
     def _make_crew(self, processes, initializer, initargs, maxtasksperchild):
         from .._process_crew import ProcessCrew
         method = self._ctx and self._ctx.get_start_method()
-        return ProcessCrew(processes, initializer, initargs, self._factory, max_tasks=maxtasksperchild, name="ForkPoolWorker", method=method)
+        return ProcessCrew(processes, initializer, initargs, self._factory, max_tasks=maxtasksperchild, name="ForkPoolWorker", method=method,
+                           may_fail=self._factory is None)
 
     def __del__(self):
         if self._state == RUN:
