@@ -87,14 +87,17 @@ $(B)/generated/python-host.h: plugins/python/host.py scripts/embed-python.py
 	$(PYTHON) scripts/embed-python.py $< host > $@
 
 # For Python programs whose forks become templates (plugins/python/forked): a file for each version of Python, whose name says which.
-# A program is not built with the sanitizers' libraries, and can't load what is.
+# Never with sanitizers: a program that is built without them can't load what has them.
 FOR ?= $(PYTHON)
 FOR_SUFFIX := $(shell $(FOR) -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))' 2>/dev/null)
 FOR_FLAGS = -isystem $(shell $(FOR) -c 'import sysconfig; print(sysconfig.get_path("include"))')
-FORKED := $(if $(SANITIZE),,$(B)/python/objpool_forked$(FOR_SUFFIX))
+FORKED := $(B)/python/objpool_forked$(FOR_SUFFIX)
+FORKED_PARTS := $(filter-out %/main.o,$(WORKER)) $(PROTO)
+$(FORKED): $(wildcard plugins/python/forked/*.c plugins/python/*.c) $(if $(SANITIZE),$(FORKED_PARTS:$(B)/%.o=%.c),$(FORKED_PARTS))
+$(FORKED): private SAN :=
 all: $(FORKED)
 forked: $(FORKED) # the same workers for programs of another Python (FOR=python3.13)
-$(FORKED): $(wildcard plugins/python/forked/*.c plugins/python/*.c) $(filter-out %/main.o,$(WORKER)) $(PROTO)
+$(FORKED):
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(FOR_FLAGS) $(PLUGIN_FLAGS_python) $(ALL_LDFLAGS) -shared -Wl,-Bsymbolic -o $@ $(filter %.c %.o,$^) -lmsgpackc -ldl
 $(FORKED): plugins/python/python.h $(B)/generated/python-host.h

@@ -15,6 +15,7 @@ import warnings
 
 import pytest
 
+from objpool import _fork
 from objpool.compat import multiprocess
 from objpool.compat.multiprocess import dummy
 from objpool.compat.multiprocess.pool import IMapIterator, MaybeEncodingError, Pool, PoolTerminated, RemoteTraceback, ThreadPool, WorkerLost
@@ -724,10 +725,12 @@ if __name__ == "__main__":
     assert out == "[103, 106] [2] 0 False\nTrue 15 5\n[110]\n[99]\n", err
 
 
+forked = pytest.mark.skipif(not _fork.is_possible(), reason="this Python has no module of forks")
 spawn = pytest.param("spawn", marks=pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="code by value is for one version of Python"))
 
 
-@pytest.mark.parametrize("method", [spawn, pytest.param("fork", marks=pytest.mark.skipif(sys.version_info < (3, 10), reason="it has no name"))])
+@pytest.mark.parametrize("method", [
+    spawn, pytest.param("fork", marks=[forked, pytest.mark.skipif(sys.version_info < (3, 10), reason="the error has no name")])])
 def test_a_global_that_cannot_travel_says_so_where_it_is_missed(program, method):
     process = program(f"""
 from objpool.compat.multiprocess import get_context
@@ -747,6 +750,7 @@ if __name__ == "__main__":
     assert out.startswith("fine\nname 'stream' is not defined: the program's global of that name could not be sent"), err
 
 
+@forked
 def test_what_a_fork_has_need_not_travel(program):
     process = program("""
 import itertools
@@ -769,6 +773,7 @@ if __name__ == "__main__":
         "('Stream', 7) ('Stream', 8) 7 Stream\n('Stream', 70)\n('Stream', 9)\n", "")
 
 
+@forked
 def test_a_fork_sees_what_modules_have_been_set_to(program):
     process = program("""
 import decimal
@@ -789,7 +794,7 @@ if __name__ == "__main__":
     assert process.communicate(timeout=SOON) == ("[5, 8, 11]\n", "")
 
 
-@pytest.mark.parametrize("method", [spawn, "fork"])
+@pytest.mark.parametrize("method", [spawn, pytest.param("fork", marks=forked)])
 def test_a_large_global_is_sent_once_or_never(program, method):
     process = program("""
 import pickle

@@ -16,7 +16,7 @@ from objpool.compat import multiprocess
 
 SOON = 30   # seconds; nothing here takes that long unless it hangs
 
-pytestmark = pytest.mark.skipif(not _fork.is_possible(), reason="the module of forks is not built with sanitizers")
+pytestmark = pytest.mark.skipif(not _fork.is_possible(), reason="this Python has no module of forks")
 WORKER = {"plugin": "python", "class": "collections:Counter", "workers": 1}
 
 
