@@ -378,6 +378,7 @@ def test_the_screen(start, terminal):
     top.wait(r"\Aobjpool 0\.1\.0, up \d+s, \d+ sessions?, 2 pools, 5/5 instances, .* calls/s, 0 late")
     top.wait(r"^POOL +STATE +READY")
     top.wait(r"^alpha +ready +2/2")
+    top.wait(r"^beta +ready +3/3")
     assert top.lines[4].startswith("beta")
     top.send(DOWN + b"\r")
     top.wait(r"^  SLOT  STATE")
