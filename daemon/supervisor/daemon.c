@@ -92,6 +92,8 @@ static struct worker *find_worker(struct daemon *daemon, pid_t pid)
 	struct slot *slot;
 
 	TAILQ_FOREACH(pool, &daemon->core.pools, link) {
+		if (template_is_program(pool->owner))
+			continue; /* their workers are no children of this process, whatever it says */
 		for (uint32_t i = 0; i < pool->size; i++)
 			if (pool->slots[i]->pid == pid)
 				return pool->slots[i]->owner;

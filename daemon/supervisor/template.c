@@ -17,7 +17,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { PACKET = 256 << 10, LOAD_ARGS_MOST = 64 << 10 };
+enum { PACKET = 256 << 10, LOAD_ARGS_MOST = 64 << 10, ERRNO_MOST = 4095 };
+#define PATIENCE (10 * SECOND) /* with a template that has been told to kill, or to fork what is to be killed */
+
+static void on_silence(struct timer *timer);
 
 struct template *template_new(struct daemon *daemon, struct config_pool *section)
 {
@@ -36,6 +39,7 @@ struct template *template_new(struct daemon *daemon, struct config_pool *section
 	template->section = *section;
 	*section = (struct config_pool){0};
 	template->fd = -1;
+	template->patience.fire = on_silence;
 	TAILQ_INIT(&template->waiting);
 	TAILQ_INIT(&template->forking);
 	return template;
@@ -91,7 +95,7 @@ static void fail_those_that_wait(struct template *template, const char *why)
 	template->daemon->forks_wanted = true;
 }
 
-static struct slot *slot_of_process(const struct pool *pool, pid_t pid)
+static struct slot *slot_of_process(const struct pool *pool, int64_t pid)
 {
 	struct slot *slot;
 
@@ -130,6 +134,103 @@ static void fail(struct template *template, const char *why)
 	template->pool->calls_count--;
 	pool_on_ended(template->pool);
 }
+
+/* ---- workers that shall end ---- */
+
+/* Since when the template has owed word of this one; UINT64_MAX: it owes none. */
+static uint64_t owed_since(const struct template *template, const struct slot *slot)
+{
+	const struct worker *worker = slot->owner;
+
+	if (!worker || !worker->killed_at)
+		return UINT64_MAX;
+	return worker->listed == &template->forking || (template_is_program(template) && slot->pid > 0) ? worker->killed_at : UINT64_MAX;
+}
+
+static uint64_t first_owed(const struct template *template)
+{
+	const struct pool *pool = template->pool;
+	uint64_t first = UINT64_MAX, since;
+	const struct slot *slot;
+
+	for (uint32_t i = 0; i < pool->size; i++)
+		if ((since = owed_since(template, pool->slots[i])) < first)
+			first = since;
+	TAILQ_FOREACH(slot, &pool->others, link)
+		if ((since = owed_since(template, slot)) < first)
+			first = since;
+	return first;
+}
+
+static void on_silence(struct timer *timer)
+{
+	struct template *template = container_of(timer, struct template, patience);
+	struct core *core = &template->daemon->core;
+	const uint64_t since = first_owed(template);
+
+	if (since == UINT64_MAX)
+		return;
+	if (core->now - since < PATIENCE) {
+		(void)timer_set(&core->timers, timer, since + PATIENCE);
+		return;
+	}
+	log_pool(LOG_WARNING, template->pool, "the pool's template process does not answer");
+	if (template_has_threads(template) && template->pid > 0)
+		(void)kill(template->pid, SIGKILL); /* it takes its instances with it: template_on_exit tells them */
+	else
+		fail(template, "the template process does not answer");
+}
+
+static void expect_end(struct template *template, struct worker *worker)
+{
+	struct core *core = &template->daemon->core;
+
+	worker->killed_at = core->now;
+	if (!timer_is_set(&template->patience))
+		(void)timer_set(&core->timers, &template->patience, core->now + PATIENCE);
+}
+
+void template_on_unwanted(struct template *template, struct worker *worker)
+{
+	if (worker->listed == &template->forking)
+		expect_end(template, worker);
+	else
+		template->daemon->forks_wanted = true;
+}
+
+void template_kill(struct template *template, struct worker *worker)
+{
+	const pid_t pid = (pid_t)worker->slot->pid;
+	uint8_t packet[2 + PACK_UINT], *p = packet;
+
+	if (!template_is_program(template)) {
+		(void)kill(pid, SIGKILL);
+		return;
+	}
+	/* Whose pid that is, only its parent knows for sure. One that doesn't take this will not tell of the end, either. */
+	*p++ = 0x92;
+	*p++ = TO_KILL;
+	p = pack_uint(p, (uint64_t)pid);
+	(void)send(template->fd, packet, (size_t)(p - packet), MSG_NOSIGNAL);
+	expect_end(template, worker);
+}
+
+/* Those that are to end before they were forked. */
+static void refuse_unwanted(struct template *template)
+{
+	struct worker *worker, *next;
+	struct worker_list unwanted;
+
+	TAILQ_INIT(&unwanted);
+	for (worker = TAILQ_FIRST(&template->waiting); worker; worker = next) {
+		next = TAILQ_NEXT(worker, link);
+		if (worker->kill_wanted)
+			list(worker, &unwanted);
+	}
+	refuse_all(&unwanted, "the template process was not ready within start_timeout");
+}
+
+/* ---- starting ---- */
 
 /* What a worker should know of the world: little. */
 static char *const *make_environment(void)
@@ -336,17 +437,6 @@ static void fork_now(struct template *template, struct worker *worker)
 	worker_on_refused(worker, why);
 }
 
-void template_kill(const struct template *template, pid_t pid)
-{
-	uint8_t packet[2 + PACK_UINT], *p = packet;
-
-	*p++ = 0x92;
-	*p++ = TO_KILL;
-	p = pack_uint(p, (uint64_t)pid);
-	if (!template_is_program(template) || send(template->fd, packet, (size_t)(p - packet), MSG_NOSIGNAL) < 0)
-		(void)kill(pid, SIGKILL);
-}
-
 void template_fork(struct template *template, struct worker *worker)
 {
 	/* Always from the loop: the core must not be called from within itself. */
@@ -354,11 +444,12 @@ void template_fork(struct template *template, struct worker *worker)
 	template->daemon->forks_wanted = true;
 }
 
-void template_run(struct template *template)
+static void run(struct template *template)
 {
 	char why[192];
 	int r;
 
+	refuse_unwanted(template);
 	if (TAILQ_EMPTY(&template->waiting))
 		return;
 	if (template->state == TEMPLATE_NONE && template_is_program(template) && (r = start_offered(template)) < 0) {
@@ -374,6 +465,18 @@ void template_run(struct template *template)
 	struct worker *last = TAILQ_LAST(&template->waiting, worker_list), *worker = NULL;
 	while (template->state == TEMPLATE_READY && worker != last && (worker = TAILQ_FIRST(&template->waiting)))
 		fork_now(template, worker);
+}
+
+void template_run(struct template *template)
+{
+	struct pool *pool = template->pool;
+
+	if (TAILQ_EMPTY(&template->waiting))
+		return;
+	pool->calls_count++; /* it stays until this is done */
+	run(template);
+	pool->calls_count--;
+	pool_on_ended(pool);
 }
 
 /* ---- what it says ---- */
@@ -440,7 +543,8 @@ static int on_forked(struct template *template, struct reader *reader)
 	int64_t pid;
 
 	if (!worker || read_uint(reader, &slot) < 0 || read_uint(reader, &generation) < 0 || read_int(reader, &pid) < 0 ||
-	    slot != worker->slot->index || generation != worker->slot->generation)
+	    slot != worker->slot->index || generation != worker->slot->generation || pid > INT32_MAX || pid < -ERRNO_MOST ||
+	    pid == 1 || pid == getpid())
 		return -EBADMSG;
 	list(worker, NULL);
 	if (pid > 0) {
@@ -459,7 +563,7 @@ static int on_exited(struct template *template, struct reader *reader)
 
 	if (!template_is_program(template) || read_int(reader, &pid) < 0 || read_int(reader, &status) < 0 || pid <= 0)
 		return -EBADMSG;
-	struct slot *slot = slot_of_process(template->pool, (pid_t)pid);
+	struct slot *slot = slot_of_process(template->pool, pid);
 	if (!slot)
 		return 0;
 	worker_on_exit(slot->owner, (int)status);
@@ -546,6 +650,7 @@ void template_on_exit(struct template *template, int status)
 void template_free(struct template *template)
 {
 	end_process(template);
+	timer_clear(&template->daemon->core.timers, &template->patience);
 	block_unref(template->description);
 	free(template->plugin_path);
 	config_pool_free(&template->section);

@@ -24,6 +24,7 @@ struct template {
 	enum template_state state;
 	pid_t pid;                  /* 0: there is none, or it is a program's own */
 	bool met;                   /* the program's process has been connected to */
+	struct timer patience;      /* with one that owes word of a worker's end */
 	int fd;
 	struct event *event;
 	struct lines *output;
@@ -61,8 +62,11 @@ static inline bool template_is_program(const struct template *template)
 	return template->section.offered;
 }
 
-/* Kills a worker. */
-void template_kill(const struct template *template, pid_t pid);
+/* Kills a worker's process. */
+void template_kill(struct template *template, struct worker *worker);
+
+/* The worker has no process yet, and shall not have one: worker_on_refused follows, or worker_on_forked if it is too late; never at once. */
+void template_on_unwanted(struct template *template, struct worker *worker);
 
 /* Ends the process and frees everything. */
 void template_free(struct template *template);

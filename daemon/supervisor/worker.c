@@ -66,6 +66,7 @@ void worker_start(struct slot *slot)
 		return;
 	}
 	worker->kill_wanted = worker->announced = false;
+	worker->killed_at = 0;
 	worker->forked_at = worker->daemon->core.now;
 	template_fork(template_of(worker), worker);
 }
@@ -142,7 +143,7 @@ void worker_on_forked(struct worker *worker, pid_t pid)
 	log_slot(LOG_DEBUG, slot, "worker %lld forked, generation %llu", (long long)pid, (unsigned long long)slot->generation);
 	if (worker->kill_wanted)
 		worker_kill(slot);
-	if (daemon_early_status(worker->daemon, pid, &status) == 0)
+	if (!template_is_program(template_of(worker)) && daemon_early_status(worker->daemon, pid, &status) == 0)
 		worker_on_exit(worker, status);
 }
 
@@ -255,7 +256,7 @@ static void on_readable(evutil_socket_t fd, short what, void *data)
 	/* It has closed its channel, or speaks nonsense. Its exit status says the rest, and if it lives, it must not. */
 	(void)event_del(worker->readable);
 	if (worker->slot->pid > 0)
-		template_kill(template_of(worker), (pid_t)worker->slot->pid);
+		template_kill(template_of(worker), worker);
 }
 
 void worker_on_exit(struct worker *worker, int status)
@@ -263,6 +264,7 @@ void worker_on_exit(struct worker *worker, int status)
 	struct slot *slot = worker->slot;
 	const bool reads = worker->readable && event_pending(worker->readable, EV_READ, NULL);
 
+	(void)shutdown(worker->fd, SHUT_RD); /* others that have its channel add nothing */
 	while (reads && read_once(worker) > 0)
 		; /* what it sent before it died counts */
 	slowlog_on_gone(worker, status);
@@ -275,10 +277,12 @@ void worker_on_exit(struct worker *worker, int status)
 void worker_kill(struct slot *slot)
 {
 	struct worker *worker = slot->owner;
-	if (slot->pid > 0)
-		template_kill(template_of(worker), (pid_t)slot->pid);
-	else if (worker)
+	if (slot->pid > 0) {
+		template_kill(template_of(worker), worker);
+	} else if (worker) {
 		worker->kill_wanted = true;
+		template_on_unwanted(template_of(worker), worker);
+	}
 }
 
 void worker_nudge(struct slot *slot)
@@ -331,7 +335,7 @@ void worker_flush(struct worker *worker)
 	const int r = outlet_flush(&worker->slot->out, worker->fd);
 
 	if (r < 0 && worker->slot->pid > 0 && r != -EPIPE && r != -ECONNRESET)
-		template_kill(template_of(worker), (pid_t)worker->slot->pid); /* out of memory: it must not wait for half a message */
+		template_kill(template_of(worker), worker); /* out of memory: it must not wait for half a message */
 	if ((r > 0) == worker->writing)
 		return;
 	worker->writing = r > 0 && event_add(worker->writable, NULL) == 0;

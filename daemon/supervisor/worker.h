@@ -31,6 +31,7 @@ struct worker {
 	struct loans loans;         /* large results in its memory */
 	struct lines *output;
 	uint64_t forked_at;
+	uint64_t killed_at;         /* 0: its template owes no word of its end */
 	struct slowlog_task slow;
 	bool announced;      /* the log knows that it serves */
 };
