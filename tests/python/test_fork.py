@@ -70,6 +70,24 @@ os._exit(0)
         os.close(pid)
 
 
+def test_threads_make_and_end_forks_at_the_same_time():
+    failures = []
+
+    def make_and_end():
+        try:
+            for _ in range(15):
+                _fork.Fork().end()
+        except OSError as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=make_and_end) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == [] and _fork._forks == []
+
+
 def test_a_worker_that_dies_is_forked_again_as_the_program_was(client, fork):
     create(client, fork)
     pool = client.pool("forked")

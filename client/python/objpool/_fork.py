@@ -106,36 +106,40 @@ class Fork:
 
     def end(self) -> None:
         """Ends it, if it has not ended by itself."""
-        if self._process < 0 or os.getpid() != self._program:
+        if os.getpid() != self._program:
             return
-        try:
-            signal.pidfd_send_signal(self._process, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        self._reap(0)
+        with _reaping:
+            if self._process < 0:
+                return
+            try:
+                signal.pidfd_send_signal(self._process, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            self._reap(0)
 
-    def _reap(self, options: int) -> bool:
-        """Whether it has ended."""
+    def _reap(self, options: int) -> None:
+        """Takes note if it has ended."""
         try:
             if os.waitid(os.P_PIDFD, self._process, os.WEXITED | options) is None:
-                return False
+                return
         except ChildProcessError:
             pass  # the program has, or doesn't want to know of its children
-        os.close(self._process)
-        self._process = -1
+        process, self._process = self._process, -1
+        os.close(process)
         if self in _forks:
             _forks.remove(self)
-        return True
 
 
 _lock = threading.Lock()
+_reaping = threading.RLock()  # a descriptor that is closed may be another's at once
 _forks: List[Fork] = []
 
 
 def _reap() -> None:
     """Those that have ended."""
-    for fork in tuple(_forks):
-        fork._reap(os.WNOHANG)
+    with _reaping:
+        for fork in tuple(_forks):
+            fork._reap(os.WNOHANG)
 
 
 def _flush() -> None:
@@ -195,8 +199,8 @@ def _is_open(descriptor: int) -> bool:
 
 
 def _after_fork_in_child() -> None:
-    global _lock, _forks
-    _lock, _forks = threading.Lock(), []
+    global _lock, _reaping, _forks
+    _lock, _reaping, _forks = threading.Lock(), threading.RLock(), []
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)
