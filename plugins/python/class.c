@@ -248,6 +248,7 @@ static int python_create(struct objpool_call *call, const struct objpool_args *a
 
 	enter(call);
 	interpreter_is_worker();
+	handle_is_worker();
 	if (worker_begins(call) < 0)
 		return fail_with_exception(call);
 	if (arguments_read(&arguments, call, args) < 0)

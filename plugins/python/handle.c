@@ -58,6 +58,11 @@ bool handle_is_forked(void)
 	return forked;
 }
 
+void handle_is_worker(void)
+{
+	forked = false;
+}
+
 static PyObject *handle_forked(PyObject *module, PyObject *unused)
 {
 	(void)module;

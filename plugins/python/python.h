@@ -106,6 +106,9 @@ PyMODINIT_FUNC handle_module(void);
 struct objpool_call *handle_set(struct objpool_call *call);
 const struct objpool_call *handle_running(void);
 
+/* This process is a worker, whatever it has been: a method may have made a pool of its own, of forks of its worker. */
+void handle_is_worker(void);
+
 /* Is this a process that the worker's Python has forked? */
 bool handle_is_forked(void);
 

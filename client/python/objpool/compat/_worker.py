@@ -27,6 +27,7 @@ import os
 import pickle
 import struct
 import sys
+import threading
 import time
 
 from . import _descriptors, _modules, _travel
@@ -41,6 +42,23 @@ AS_THEY_ARE = frozenset({int, float, bool, type(None), str})    # on the wire; i
 INT_MOST = (1 << 63) - 1
 
 inherited = None        # in workers that are forks of the program: its Inheritance
+is_worker = False
+child = None            # in a process that a function has forked in a worker: its thread
+
+
+def _after_fork_in_child():
+    global child
+    child = threading.get_ident() if is_worker else None
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+def caught(error):
+    """An exception that is the answer of an item; a child of the worker ends with it."""
+    if child == threading.get_ident():
+        raise error
+    return error
 
 
 def run_items(mode, function, items, results):
@@ -70,12 +88,12 @@ def run_chunk(mode, function, items):
             args, kwargs = items[0]
             return [function(*args, **kwargs)], None
     except BaseException as error:
-        return [], {0: error}
+        return [], {0: caught(error)}
     results = []
     try:
         run_items(mode, function, items, results)
     except BaseException as error:
-        return results, {0: error}
+        return results, {0: caught(error)}
     return results, None
 
 
@@ -100,7 +118,7 @@ def run_apart(mode, function, items):
             run_items(mode, function, items, results)
             return results, failures or None
         except BaseException as error:
-            failures[len(results)] = error
+            failures[len(results)] = caught(error)
             results.append(None)
 
 
@@ -110,7 +128,7 @@ def run_fresh(mode, load, items):
         try:
             run_items(mode, load(), (item,), results)
         except BaseException as error:
-            failures[len(results)] = error
+            failures[len(results)] = caught(error)
             results.append(None)
     return results, failures or None
 
@@ -167,6 +185,8 @@ class Worker:
     """slot: which of the pool's workers this is; setup: what `begin` is given, if that is not to count as a call."""
 
     def __init__(self, setup=None, slot=0):
+        global is_worker, child
+        is_worker, child = True, None
         self._slot = slot
         self._namespace = _travel.Namespace()
         self._definitions = {}
@@ -228,6 +248,7 @@ class Worker:
             else:
                 results, failures = self._run(mode, function, items, each, fresh)
         except BaseException as error:      # the function or an item could not be loaded
+            caught(error)
             results, failures = ([], {0: error}) if each == ONE else ([None] * len(items), dict.fromkeys(range(len(items)), error))
         elapsed = time.perf_counter_ns() - begun
         flush_output()
@@ -239,7 +260,7 @@ class Worker:
             result = (self._called.get(head) or self._function_of(head))(*args)
         except BaseException as error:
             flush_output()
-            return self._answer([], {0: error}, ONE, CALL, 0)
+            return self._answer([], {0: caught(error)}, ONE, CALL, 0)
         flush_output()
         kind = type(result)
         if kind in AS_THEY_ARE and (kind is not int or -INT_MOST <= result <= INT_MOST) and (kind is not str or result.isascii()):
@@ -306,7 +327,7 @@ class Worker:
             try:
                 run_items(mode, self._load(function, fresh), (load_item(item),), results)
             except BaseException as error:
-                failures[len(results)] = error
+                failures[len(results)] = caught(error)
                 results.append(None)
         return results, failures or None
 
