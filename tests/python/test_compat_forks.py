@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What functions fork in the workers of compatible pools: processes, and pools of their own."""
 import os
+import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -60,3 +62,49 @@ def test_a_child_of_a_worker_ends_as_it_leaves(way, status):
         assert pool.apply_async(leave_by, (way,)).get(SOON) == status
         assert pool.map_async(leave_by, [way]).get(SOON) == [status]
         assert list(pool.imap(leave_by, [way])) == [status]
+
+
+MANY_CALLS = 20000  # more than a daemon takes by default while none is answered
+
+
+def test_calls_of_any_number_wait_without_the_program(tmp_path):
+    os.mkfifo(tmp_path / "gate")
+    with multiprocess.Pool(1) as pool:
+        first = pool.apply_async(wait_at, (tmp_path / "gate",))
+        results = []
+        thread = threading.Thread(target=lambda: results.extend(pool.apply_async(square, (i,)) for i in range(MANY_CALLS)))
+        thread.start()
+        thread.join(SOON)
+        waits = len(results) == MANY_CALLS and not first.ready()
+        with open(tmp_path / "gate", "w", encoding="ascii"):
+            pass
+        thread.join()
+        assert waits and first.get(SOON) == "" and results[-1].get(SOON) == (MANY_CALLS - 1) ** 2
+
+
+def wait_at(gate):
+    with open(gate, encoding="ascii") as file:
+        return file.read()
+
+
+def test_a_limit_of_files_below_what_is_open(program):
+    process = program("""
+import os, resource
+os.dup2(2, 200)
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+from objpool.compat import multiprocess
+with multiprocess.Pool(2) as pool:
+    print(pool.map(abs, [-1, -2]))
+""")
+    output, errors = process.communicate(timeout=SOON)
+    assert output == "[1, 2]\n", errors
+
+
+def test_a_daemon_that_refuses_to_start_says_its_status(tmp_path):
+    daemon = tmp_path / "objpoold"
+    daemon.write_text("#!/bin/sh\nexit 3\n")
+    daemon.chmod(0o755)
+    text = "import objpool\ntry: objpool.create_pool(dict, 1)\nexcept objpool.NoDaemon as error: print(error)"
+    done = subprocess.run([sys.executable, "-c", text], env={**os.environ, "OBJPOOL_BIN": str(tmp_path)}, capture_output=True, text=True,
+                          timeout=SOON, check=False)
+    assert "objpoold ended at once, with status 3" in done.stdout, done.stderr

@@ -36,6 +36,7 @@ admin = unix
 create = unix
 max_message = 2G
 max_pending = 16G
+max_inflight = 10000000
 drain_timeout = 0
 """
 
@@ -160,9 +161,11 @@ def high(descriptor: int) -> int:
 
 
 def _inheritable() -> Iterator[int]:
+    """What posix_spawn can close of that: nothing from the limit on, which the program may have set since."""
+    limit = os.sysconf("SC_OPEN_MAX")
     for number in map(int, os.listdir("/proc/self/fd")):
         try:
-            if number > 2 and os.get_inheritable(number):
+            if 2 < number and not 0 < limit <= number and os.get_inheritable(number):
                 yield number
         except OSError:
             pass  # that of the listing itself
@@ -206,6 +209,8 @@ class PrivateDaemon:
         try:
             self.process = _Process([self.program, "--until-eof", "--config", f"/proc/self/fd/{config}"], config, NOTIFY_SOCKET="@" + name)
             self._await_ready(notify)
+        except NoDaemon:
+            raise
         except OSError as error:
             raise NoDaemon(f"{self.program} can't be started: {error.strerror}") from error
         finally:
