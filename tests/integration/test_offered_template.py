@@ -4,7 +4,6 @@ import array
 import contextlib
 import itertools
 import os
-import signal
 import socket
 import subprocess
 import threading
@@ -16,7 +15,7 @@ from harness import DEADLINE, is_alive, wait_for
 
 LOAD, FORK, KILL = range(3)
 LOADED, FORKED, EXITED = range(3)
-PROGRESS = 4   # of a worker
+CALL, REPLY, PROGRESS = 1, 1, 4   # to and from a worker
 DESCRIPTION = {"plugin": "mine", "version": "1", "class": "Mine", "open": True, "methods": []}
 _numbers = itertools.count()
 
@@ -224,85 +223,78 @@ def test_the_caller_has_an_answer_and_nothing_is_left(start, offer, hostile):
 
 
 @pytest.fixture
-def crowd():
-    """begin(client) has the daemon meet all that there are, each as a pool of its own; their creations' ids."""
-    offers = []
+def offers():
+    """offers(n): as many of them."""
+    made = []
 
-    def begin_all(client, **more):
-        offers.extend(Offer() for _ in SILENT + HOSTILE)
-        ids = [begin(client, offer, pool=f"mine{i}", **more) for i, offer in enumerate(offers)]
-        for offer, hostile in zip(offers, SILENT + HOSTILE):
-            hostile(offer)
-        return ids
+    def make_some(count):
+        some = [Offer() for _ in range(count)]
+        made.extend(some)
+        return some
 
-    yield begin_all
-    for offer in offers:
+    yield make_some
+    for offer in made:
         offer.close()
 
 
-def test_the_callers_of_all_at_once_have_answers(start, crowd):
+def begin_all(client, offers, prefix, **more):
+    """The daemon meets all that there are, each as a pool of its own. The ids of their creations."""
+    some = offers(len(SILENT + HOSTILE))
+    ids = [begin(client, offer, pool=f"{prefix}{i}", **more) for i, offer in enumerate(some)]
+    for offer, hostile in zip(some, SILENT + HOSTILE):
+        hostile(offer)
+    return ids
+
+
+def test_all_at_once_are_waited_for_and_dropped_and_left(start, offers):
     daemon = start({})
-    with daemon.client() as client:
+    with daemon.client() as client, daemon.client() as leaver:
         client.value("objpool.ping")
+        leaver.value("objpool.ping")
         before = daemon.descriptors()
-        for create in crowd(client):
-            assert client.wait(create)[0].startswith("FAILED: ")
-        wait_for(lambda: names(client) == [] and daemon.descriptors() == before, lambda: f"{daemon.descriptors()} descriptors, not {before}")
+        awaited = begin_all(client, offers, "awaited")
+        dropped = begin_all(client, offers, "dropped", start_timeout=1000)
+        begin_all(leaver, offers, "left", start_timeout=1000)
+        leaver.close()
+        drops = [client.start("objpool.drop", f"dropped{i}") for i in range(len(dropped))]
+        for drop in drops:
+            client.wait(drop)
+        for create in awaited + dropped:
+            assert client.wait(create)[0] is not None
+        wait_for(lambda: names(client) == [] and daemon.descriptors() == before - 1, lambda: f"{daemon.descriptors()} descriptors, not {before - 1}")
 
 
-@pytest.mark.parametrize("patient", [False, True], ids=["started", "starting"])
-def test_the_client_that_has_offered_them_goes(start, crowd, patient):
-    daemon = start({})
-    with daemon.client() as client, daemon.client() as other:
-        client.value("objpool.ping")
-        other.value("objpool.ping")
-        before = daemon.descriptors()
-        crowd(client, start_timeout=1000 if patient else 0.1)
-        client.close()
-        wait_for(lambda: names(other) == [] and daemon.descriptors() == before - 1, lambda: f"{daemon.descriptors()} descriptors, not {before}")
-
-
-@pytest.mark.parametrize("patient", [False, True], ids=["started", "starting"])
-def test_the_daemon_stops(start, crowd, patient):
+def test_the_daemon_stops(start, offers):
     daemon = start({}, daemon={"drain_timeout": 0})
     with daemon.client() as client:
-        crowd(client, start_timeout=1000 if patient else 0.1)
+        for i, offer in enumerate(offers(2)):
+            make(client, offer, pool=f"works{i}")
+        begin_all(client, offers, "started", start_timeout=0.1)
+        begin_all(client, offers, "starting", start_timeout=1000)
         daemon.stop()
-
-
-def test_they_are_dropped(start, crowd):
-    daemon = start({})
-    with daemon.client() as client, daemon.client() as other:
-        client.value("objpool.ping")
-        other.value("objpool.ping")
-        before = daemon.descriptors()
-        creations = crowd(client, start_timeout=1000)
-        drops = [other.start("objpool.drop", f"mine{i}") for i in range(len(creations))]
-        for drop in drops:
-            other.wait(drop)
-        for create in creations:
-            assert client.wait(create)[0] is not None
-        wait_for(lambda: names(other) == [] and daemon.descriptors() == before, lambda: f"{daemon.descriptors()} descriptors, not {before}")
 
 
 # ---- of a pool that works ----
 
-def call(client, channel, method="anything"):
-    """A call that the worker has got and not answered."""
-    started = client.start(f"mine.{method}")
-    assert channel.recv(1 << 16)
-    return started
+def next_call(channel):
+    """The id of a call that the worker is handed."""
+    kind, number, *_ = msgpack.unpackb(channel.recv(1 << 16))
+    assert kind == CALL
+    return number
 
 
 def test_one_that_does_what_it_should(start, offer):
     daemon = start({})
     with daemon.client() as client:
         (pid, channel), = make(client, offer)
-        lost = call(client, channel)
-        offer.send(EXITED, pid, 9)
-        assert client.wait(lost)[0].startswith("WORKER_LOST: pool mine slot 0: the worker was killed by signal 9")
+        call = client.start("mine.anything")
+        next_call(channel)
+        offer.send(EXITED, pid, 9)                          # and has not begun with it
         _, channel = offer.fork()
         ready(channel)
+        channel.send(msgpack.packb([REPLY, next_call(channel), None, 7]))
+        assert client.wait(call) == (None, 7)
+        assert client.value("objpool.status", "mine")["pools"][0]["slots"][0]["last_failure"] == "killed by signal 9 (Killed)"
         drop = client.start("objpool.drop", "mine")
         assert channel.recv(1 << 16)                        # STOP
         offer.send(EXITED, offer.workers[-1].pid, 0)
@@ -318,37 +310,33 @@ def test_a_worker_that_will_not_end_takes_the_pool_with_it(start, offer):
         assert channel.recv(1 << 16) and other.recv(1 << 16)
         channel.send(b"\xc1")
         assert offer.receive() == [KILL, pid]
-        assert all(client.wait(one)[0].startswith("WORKER_LOST: ") for one in lost)
+        assert all("the template process does not answer" in client.wait(one)[0] for one in lost)
         wait_for(lambda: "has ended" in client.error("mine.anything"), lambda: "the pool's last word")
         assert offer.workers[0].poll() is None and offer.workers[1].poll() is None  # the daemon kills nobody itself
 
 
-@pytest.mark.parametrize("end", ["drop", "scale", "restart", "stop"])
-@pytest.mark.parametrize("how", ["silent", "closed", "full"])
-def test_a_pool_whose_template_is_stuck_ends(start, offer, end, how):
-    daemon = start({}, daemon={"drain_timeout": 0})
+def test_pools_whose_templates_are_stuck_end(start, offers):
+    daemon = start({})
     with daemon.client() as client:
-        made = make(client, offer, workers=2)
-        lost = [client.start("mine.anything") for _ in range(2)]
-        if how == "closed":
-            offer.channel.close()
-        if how == "full":
-            made[0][1].send(b"\xc1")
-        if end == "scale":
-            assert client.call("objpool.scale", "mine", 1)[0] is None
-            client.start("objpool.drop", "mine")
-        elif end != "stop":
-            client.start(f"objpool.{end}", "mine")
-        if end == "restart":
-            client.start("objpool.drop", "mine")
-        if end != "stop":
-            assert all(client.wait(one)[0] is not None for one in lost)
-            wait_for(lambda: names(client) == [], lambda: "the pool to end")
-        daemon.stop()
+        lost, drops = [], []
+        for offer, (how, end) in zip(offers(9), itertools.product(["silent", "closed", "nonsense"], ["drop", "scale", "restart"])):
+            pool = f"{how}-{end}"
+            made = make(client, offer, workers=2, pool=pool)
+            lost += [client.start(f"{pool}.anything") for _ in range(2)]
+            if how == "closed":
+                offer.channel.close()
+            if how == "nonsense":
+                made[0][1].send(b"\xc1")
+            if end != "drop":
+                client.start(f"objpool.{end}", pool, *[1] * (end == "scale"))
+            drops.append(client.start("objpool.drop", pool))
+        assert all(client.wait(one)[0] is not None for one in lost)
+        assert all(client.wait(drop) == (None, True) for drop in drops)
 
 
-def test_nobody_else_is_killed(start, offer):
-    """It says that a bystander, the daemon's template's worker of another pool, and the daemon were its workers."""
+@pytest.mark.parametrize("deaf", [False, True])
+def test_nobody_else_is_killed(start, offer, deaf):
+    """It says that a bystander and a worker of another pool were its workers."""
     daemon = start({})
     bystander = subprocess.Popen(["sleep", "1000"])
     with daemon.client() as client:
@@ -361,9 +349,12 @@ def test_nobody_else_is_killed(start, offer):
         for channel in channels:
             ready(channel)
         assert client.wait(create)[0] is None
+        if deaf:
+            offer.channel.shutdown(socket.SHUT_RD)          # nothing can be sent to it
         drop = client.start("objpool.drop", "mine")
-        assert {tuple(offer.receive()) for _ in range(2)} == {(KILL, bystander.pid), (KILL, worker)}
-        offer.channel.close()
+        if not deaf:
+            assert {tuple(offer.receive()) for _ in range(2)} == {(KILL, bystander.pid), (KILL, worker)}
+            offer.channel.close()
         assert client.wait(drop)[0] is None
         assert is_alive(worker) and bystander.poll() is None
         assert client.value("honest.echo", 1) == 1
@@ -389,8 +380,7 @@ def test_a_worker_that_another_says_is_its_own_ends_where_it_belongs(start, offe
         offer.load()
         ready(offer.fork(worker)[1])
         assert client.wait(create)[0] is None
-        lost = client.start("honest.sleep", 1000)
-        os.kill(worker, signal.SIGKILL)
+        lost = client.start("honest.crash")
         assert client.wait(lost)[0].startswith("WORKER_LOST: pool honest ")
         assert client.value("objpool.status", "mine")["pools"][0]["slots"][0]["state"] == "ready"
 
@@ -400,10 +390,12 @@ def test_a_worker_that_was_said_to_have_ended_talks_to_nobody(start, offer):
     daemon = start({})
     with daemon.client() as client:
         (pid, channel), = make(client, offer)
+        client.start("mine.anything")
+        number = next_call(channel)
         stop = threading.Event()
 
         def talk():
-            words = msgpack.packb([PROGRESS, 1, 1, 1, ""]) * 10000
+            words = msgpack.packb([PROGRESS, number, 1, 1, ""]) * 10000
             with contextlib.suppress(OSError):
                 while not stop.is_set():
                     channel.sendall(words)

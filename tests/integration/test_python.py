@@ -653,6 +653,16 @@ def test_a_preload_that_fails(python):
     assert "No module named 'nowhere'" in client.error("p.pids")["message"]
 
 
+def test_a_preload_that_never_ends(start, place):
+    (place / "endless.py").write_text("import signal\nwhile True:\n    signal.pause()\n")
+    daemon = start({})
+    with daemon.client() as client:
+        create = {"pool": "endless", "plugin": "python", "class": "collections:Counter", "python_path": [str(place)], "preload": ["endless"]}
+        assert "was not ready within start_timeout" in client.error("objpool.create", {**create, "start_timeout": 1})
+        client.start("objpool.create", create)
+        client.value("objpool.ping")                        # it stops, all the same
+
+
 def test_the_world_of_a_worker(start, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", "/nowhere")
     daemon = start({"p": section("Process")})

@@ -95,7 +95,7 @@ class Fork:
         with _lock, socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
             # Another fork that had the listener, too, would keep the address alive.
             listener.bind("\0" + name)
-            listener.listen(1)
+            listener.listen()  # others can find the name: they must not fill the queue before they are turned away
             _flush()
             self._program = os.getpid()
             self.pid = os.fork()
