@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What functions fork in the workers of compatible pools: processes, and pools of their own."""
+import gc
 import os
 import subprocess
 import sys
 import threading
+import weakref
 
 import pytest
 
@@ -108,3 +110,16 @@ def test_a_daemon_that_refuses_to_start_says_its_status(tmp_path):
     done = subprocess.run([sys.executable, "-c", text], env={**os.environ, "OBJPOOL_BIN": str(tmp_path)}, capture_output=True, text=True,
                           timeout=SOON, check=False)
     assert "objpoold ended at once, with status 3" in done.stdout, done.stderr
+
+
+def test_a_pool_that_ran_code_by_value_goes_with_its_last_reference():
+    gc.collect()
+    gc.disable()
+    try:
+        with multiprocess.Pool(1) as pool:
+            assert pool.map(lambda x: x + 1, [1]) == [2]
+        reference = weakref.ref(pool._crew._connection)
+        del pool
+        assert reference() is None
+    finally:
+        gc.enable()

@@ -334,6 +334,8 @@ def _dumps(value, wanted, is_shared, large=None):
         raise
     except Exception as error:
         raise error from (refused if refused is not None and type(refused) is not type(error) else None)
+    finally:
+        refused = None      # its traceback has this frame, and those that hold the pool
 
 
 def _is_plain(data):
