@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What functions fork in the workers of compatible pools: processes, and pools of their own."""
 import gc
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -123,3 +124,15 @@ def test_a_pool_that_ran_code_by_value_goes_with_its_last_reference():
         assert reference() is None
     finally:
         gc.enable()
+
+
+def ask_parent():
+    parent = multiprocessing.parent_process()
+    parent.join(0)
+    return parent.pid, parent.is_alive()
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_workers_see_that_the_program_lives(method):
+    with multiprocess.get_context(method).Pool(1) as pool:
+        assert pool.apply(ask_parent) == (os.getpid(), True)

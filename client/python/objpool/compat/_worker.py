@@ -470,7 +470,11 @@ def _name_process(name, slot, parent, program):
     current._config["daemon"] = True
     current._name = f"{name}-{slot + 1}"
     current._parent_name, current._parent_pid = parent, program
-    process._parent_process = process._ParentProcess(parent, program, None)
+    try:
+        sentinel = os.pidfd_open(program)       # readable when it has ended, as multiprocessing's is
+    except OSError:
+        sentinel = None
+    process._parent_process = process._ParentProcess(parent, program, sentinel)
 
 
 def _print_where_the_program_does(pid, descriptors):
