@@ -136,3 +136,41 @@ def ask_parent():
 def test_workers_see_that_the_program_lives(method):
     with multiprocess.get_context(method).Pool(1) as pool:
         assert pool.apply(ask_parent) == (os.getpid(), True)
+
+
+def number(_):
+    return multiprocessing.current_process()._identity
+
+
+def numbers(_):
+    with multiprocess.Pool(1) as pool:
+        return pool.apply(number, (0,))
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_workers_have_numbers(method):
+    with multiprocess.get_context(method).Pool(2) as pool:
+        assert set(pool.map(number, range(40), 1)) <= {(1,), (2,)}
+        assert pool.map(numbers, [0]) in ([(1, 1)], [(2, 1)])
+
+
+def test_a_fork_that_outlives_the_program_has_a_daemon_of_its_own(program):
+    process = program("""
+import os
+from objpool.compat import multiprocess
+with multiprocess.Pool(1) as pool:
+    pool.map(abs, [-1])
+program = os.pidfd_open(os.getpid())
+if os.fork() == 0:
+    import select
+    from objpool import _embedded
+    poll = select.poll()
+    poll.register(program, select.POLLIN)
+    poll.poll()
+    while os.path.exists(_embedded._daemon.path):   # it ends when it has seen the program's end
+        pass
+    with multiprocess.Pool(1) as pool:
+        print(pool.map(abs, [-2]))
+""")
+    output, errors = process.communicate(timeout=SOON)
+    assert output == "[2]\n", errors

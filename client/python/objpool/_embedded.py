@@ -243,7 +243,9 @@ class PrivateDaemon:
 
     def has_ended(self, within: float = 0) -> bool:
         """Whether it has ended, or does so within some seconds, as far as this process can know."""
-        return self.pid == os.getpid() and self.process.wait(within)
+        if self.pid != os.getpid():
+            return not os.path.exists(self.path)  # it ends with the program that this process is a fork of
+        return self.process.wait(within)
 
     def stop(self) -> None:
         """Ends it, and waits for that."""

@@ -469,6 +469,7 @@ def _name_process(name, slot, parent, program):
     current = process.current_process()
     current._config["daemon"] = True
     current._name = f"{name}-{slot + 1}"
+    current._identity = (*current._identity, slot + 1)      # many a program takes its number from there
     current._parent_name, current._parent_pid = parent, program
     try:
         sentinel = os.pidfd_open(program)       # readable when it has ended, as multiprocessing's is
