@@ -37,6 +37,7 @@ create = unix
 max_message = 2G
 max_pending = 16G
 max_inflight = 10000000
+max_connections = {connections}
 drain_timeout = 0
 """
 
@@ -171,6 +172,13 @@ def _inheritable() -> Iterator[int]:
             pass  # that of the listing itself
 
 
+def _connections_most() -> int:
+    """As many as the daemon may open files for."""
+    import resource
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return 10000 if most == resource.RLIM_INFINITY else max(16, min(10000, most - 64))
+
+
 def _temporary_folder() -> str:
     for folder in (os.environ.get("TMPDIR"), "/tmp"):
         if folder and len(folder) <= _FOLDER_MOST and os.access(folder, os.W_OK | os.X_OK):
@@ -194,7 +202,8 @@ class PrivateDaemon:
 
     def _config(self) -> int:
         plugins = plugin_dir(self.program)
-        text = _CONFIG.format(socket=self.path, plugins=plugins or "-", level=os.environ.get("OBJPOOL_LOG_LEVEL", "warning"))
+        text = _CONFIG.format(socket=self.path, plugins=plugins or "-", level=os.environ.get("OBJPOOL_LOG_LEVEL", "warning"),
+                              connections=_connections_most())
         if plugins is None:
             text = text.replace("plugin_dir = -\n", "")
         fd = high(os.memfd_create("objpoold.conf"))
