@@ -17,11 +17,15 @@ $(B)/tests/test_%: $(B)/tests/unit/test_%.o $(CLIENT) $(CORE) $(PROTO)
 # A command's own parts.
 $(B)/tests/test_top: $(addprefix $(B)/client/cli/,top_model.o top_text.o top_view.o fields.o json_write.o base64.o)
 
+# A process for each thousand seeds, as many at once as there are CPUs.
+sim_of = seq $(firstword $(subst -, ,$(1))) 1000 $(lastword $(subst -, ,$(1))) | xargs -P $$(nproc) -I@ \
+	sh -c 'last=$$((@ + 999)); [ $$last -le $(lastword $(subst -, ,$(1))) ] || last=$(lastword $(subst -, ,$(1))); ./$(B)/sim --seeds @-$$last'
+
 sim: $(B)/sim # the core on virtual time, thousands of seeds (SEEDS=1-8000)
-	./$(B)/sim --seeds $(SEEDS)
+	$(call sim_of,$(SEEDS))
 
 sim-long: $(B)/sim # the same, hundreds of thousands
-	./$(B)/sim --seeds $(SEEDS_LONG)
+	$(call sim_of,$(SEEDS_LONG))
 
 $(B)/sim: $(call objs,tests/sim) $(CORE) $(PROTO)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^
