@@ -184,19 +184,16 @@ NOTES = """
 
 ### Where objpool is behind, and what is known of it
 
-Measured apart on 2026-11-21, on the same shared machine, never at rest (load 2 to 5); what is a guess says so.
+Measured apart on 2026-11-21 on the same machine, nearly at rest; what is a guess says so.
 
-* **How far runs differ**: a run of an earlier state that day, beside 28% other work, had 1.86 × for objpool's own client beside multiprocessing's apply (p50), and 1.15 × for the drop-in; the one above
-  had 91% other work. The code had changed between them, so that the load alone need not be the reason.
-* **One call**, four of turns of 400 calls, 16 of each, medians: own client 52 to 54 µs, drop-in 102 to 106, multiprocessing 69 to 87. A shorter way through the client for
-  the drop-in's `apply` was tried in two more runs: one had it at 94, the other had all of objpool's slower (own client 115, drop-in 158, multiprocessing 72), for reasons unknown: which CPU each process gets may matter more to objpool, which wakes one process more; that is a guess. With all on one CPU, CPU time of a call was 21 µs in the client, 20 in the daemon, 10 in the worker;
-  of the drop-in's 47, 27 and 29. Why the drop-in's daemon and worker take so much
-  more isn't explained. 2 × isn't reached by either.
-* **Map by objpool's own client**: about 180 ns of CPU an item in the workers, 42 ms of a million in the daemon, 77 in the client. Reading the clock for each item is the first of the worker's symbols in perf (5% of all samples); without
-  it perf no longer showed it, but the CPU time was the same, on a busy machine.
-* **Start**: objpool starts a daemon (2 to 3 ms) and another Python, from which workers are forked; multiprocessing forks the program. Making a pool took 58 to 61 ms when it was quietest. `python3 -X importtime`, which
-  itself costs time, has 14 ms for `inspect` and 10 for `cloudpickle`, which that Python imports.
-* **The broadcast by the drop-in**: of 71 ms of `Pool.map(f, [array] * 4, 1)`, 57 went into filling four files with the same array (cProfile). py_stateful_map's stand-in pickles arrays into its messages (read from the source).
-  What parallelize's processes inherit must be sent here.
-* **Memory**: longer, 29,000 results in 32 s: own client 25.7 to 27.9 MiB, drop-in 33.9 to 37.0, most of it early. Results don't pile up (they would be 28 MiB); that it stays flat for ever isn't shown.
+* **Map by objpool's own client**: each item is a call, whose argument and result pass one by one through the interface that plugins of all languages have. The drop-in sends pickles of
+  4,096 items, and its workers run them as multiprocessing's do. `perf record` of such maps: 63% of all CPU time in the workers, 26 in the client, 11 in the daemon; no function has a tenth of it.
+* **Start**: objpool's workers are forks of a fork of the program, which takes one fork more than multiprocessing does, and messages between it and a daemon, which takes 2.9 ms to start (median of 15).
+  A program that makes a pool for each call, as parallelize does, pays for that each time. In `perf record` of pools that are made and ended, half of the functions at the top are the kernel's, copying pages.
+* **An array for parallelize**: as there, its processes have it by birth; what differs is their start.
+* **ThreadPoolExecutor** calls a function of the same process: no other process has to be woken.
+* **Single calls**: the client's thread stays awake for up to 0.2 ms when answers come that fast, which costs CPU time: 69 to 95 µs a call when one program calls, 38 to 45 when four do. With all
+  processes on one CPU it doesn't, and a call takes as long as multiprocessing's.
+* **Memory**: longer, 29,000 results in 32 s, in an earlier version: own client 25.7 to 27.9 MiB, drop-in 33.9 to 37.0, most of it early. Results don't pile up (they would be 28 MiB); that it stays flat for ever
+  isn't shown.
 """
