@@ -216,8 +216,8 @@ try:
         pool.sleep(60)
     elif kind == "future":
         future = pool.sleep.future(60)
-        thread.start()
         try:
+            thread.start()      # the interrupt may come in here
             future.result()
         finally:
             future.cancel()
