@@ -4,7 +4,7 @@ import sys
 from importlib import import_module
 from typing import List
 
-from . import ObjpoolError, __version__, _embedded, connect
+from . import ObjpoolError, __version__, _embedded, _fork, connect
 from ._client import Client
 
 _OPTIONAL = {"numpy": "arrays", "cloudpickle": "code by value", "dill": "code by value", "tqdm": "progress bars"}
@@ -40,6 +40,7 @@ def main(arguments: List[str]) -> int:
     for name, use in _OPTIONAL.items():
         _show(name, f"{_version_of(name)} ({use})")
     _show("objpoold", _embedded.find_program() or "not found, for a private daemon")
+    _show("workers", "forks of the program" if _fork.is_possible() else f"of a Python of their own: there is no objpool_forked{_fork.SUFFIX}")
     try:
         with connect(*arguments) as client:
             _show("daemon", f"{client.server['server']} {client.server['version']} at {client.address}"

@@ -22,7 +22,7 @@ import socket
 import sys
 import threading
 
-from . import _embedded
+from . import __version__, _embedded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ def _load(path: str) -> Optional[Any]:
     try:
         module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
         loader.exec_module(module)
+        if getattr(module, "__version__", None) != __version__:
+            return None  # what it says to a daemon is for one version
         module.prepare()
         return module
     except ImportError:

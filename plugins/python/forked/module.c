@@ -84,5 +84,8 @@ PyMODINIT_FUNC PyInit_objpool_forked(void)
 	};
 	static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, .m_name = "objpool_forked", .m_size = -1, .m_methods = methods};
 
-	return PyModule_Create(&definition);
+	PyObject *module = PyModule_Create(&definition);
+	if (module && PyModule_AddStringConstant(module, "__version__", OBJPOOL_VERSION) < 0)
+		Py_CLEAR(module);
+	return module;
 }
