@@ -62,15 +62,23 @@ static void send_packet(const struct template *template, const msgpack_sbuffer *
 		_exit(0); /* the supervisor has gone */
 }
 
+/* A packer that writes to the packet, which begins with its type and has so many fields. */
+static msgpack_packer begin_packet(msgpack_sbuffer *packet, size_t fields, enum from_template type)
+{
+	msgpack_packer packer;
+
+	msgpack_sbuffer_init(packet);
+	msgpack_packer_init(&packer, packet, msgpack_sbuffer_write);
+	msgpack_pack_array(&packer, fields);
+	msgpack_pack_int(&packer, (int)type);
+	return packer;
+}
+
 static void tell_of_exit(const struct template *template, pid_t pid, int status)
 {
 	msgpack_sbuffer packet;
-	msgpack_packer packer;
+	msgpack_packer packer = begin_packet(&packet, 3, FROM_EXITED);
 
-	msgpack_sbuffer_init(&packet);
-	msgpack_packer_init(&packer, &packet, msgpack_sbuffer_write);
-	msgpack_pack_array(&packer, 3);
-	msgpack_pack_int(&packer, FROM_EXITED);
 	msgpack_pack_int(&packer, pid);
 	msgpack_pack_int(&packer, status);
 	send_packet(template, &packet);
@@ -202,12 +210,8 @@ static int pack_description(struct task *task, msgpack_packer *packer)
 static void send_fault(const struct template *template, const char *fault)
 {
 	msgpack_sbuffer packet;
-	msgpack_packer packer;
+	msgpack_packer packer = begin_packet(&packet, 3, FROM_LOADED);
 
-	msgpack_sbuffer_init(&packet);
-	msgpack_packer_init(&packer, &packet, msgpack_sbuffer_write);
-	msgpack_pack_array(&packer, 3);
-	msgpack_pack_int(&packer, FROM_LOADED);
 	msgpack_pack_nil(&packer);
 	pack_text(&packer, fault);
 	send_packet(template, &packet);
@@ -422,7 +426,6 @@ static pid_t start(const struct template *template, const int *fds)
 static void on_fork(const struct template *template, struct reader *reader, const int *fds)
 {
 	msgpack_sbuffer packet;
-	msgpack_packer packer;
 	uint64_t slot, generation;
 
 	if (read_uint(reader, &slot) < 0 || read_uint(reader, &generation) < 0)
@@ -430,10 +433,7 @@ static void on_fork(const struct template *template, struct reader *reader, cons
 	const pid_t worker = start(template, fds);
 	for (int i = 0; i < FORK_FDS; i++)
 		(void)close(fds[i]);
-	msgpack_sbuffer_init(&packet);
-	msgpack_packer_init(&packer, &packet, msgpack_sbuffer_write);
-	msgpack_pack_array(&packer, 4);
-	msgpack_pack_int(&packer, FROM_FORKED);
+	msgpack_packer packer = begin_packet(&packet, 4, FROM_FORKED);
 	msgpack_pack_uint64(&packer, slot);
 	msgpack_pack_uint64(&packer, generation);
 	msgpack_pack_int(&packer, worker);

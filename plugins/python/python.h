@@ -11,6 +11,7 @@
  *   handle.c       the module _objpool: what Python code gets of the call at hand
  *   cancel.c       raises an exception in a method that nobody waits for any more
  *   host.py        what is easier said in Python; it is compiled into the plugin
+ *   forked/        all this and the workers' host as a module, with which a fork of a program becomes a template
  *
  * A function that returns an int returns 0, or -1 with a Python exception set, unless it says otherwise.
  */
