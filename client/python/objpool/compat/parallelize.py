@@ -114,7 +114,7 @@ class _Slices:
 def _each_in_a_process(do, slices):
     """What comes of each, later; with the pool, which is the caller's to end."""
     from .multiprocess.pool import Pool     # workers, which need the rest of this module, do not
-    from ._process_crew import forks_program
+    from ._home import forks_program
     if not forks_program(None):
         pool = Pool(len(slices))
         return pool, pool.apply_to_each(do, slices)
