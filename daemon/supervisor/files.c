@@ -112,14 +112,18 @@ int files_take(struct session *session, struct span *message, struct block **blo
 	return refuse(error, ERROR_OVERLOADED, "the daemon is out of memory");
 }
 
-void files_on_give_back(struct session *session, struct span numbers)
+int files_on_give_back(struct session *session, struct span numbers)
 {
 	struct reader reader = reader_of(numbers);
 	uint64_t number;
 	uint32_t n;
 
 	if (!session->client.fds || read_array(&reader, &n) < 0)
-		return;
-	for (; n > 0 && read_uint(&reader, &number) == 0; n--)
+		return -EINVAL;
+	for (; n > 0; n--) {
+		if (read_uint(&reader, &number) < 0)
+			return -EINVAL;
 		(void)sendq_given_back(&session->client.kept, number);
+	}
+	return 0;
 }

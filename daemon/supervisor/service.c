@@ -262,6 +262,13 @@ static int run(struct request *request)
 	return -1;
 }
 
+/* Nobody is told of a notification that can't be carried out, but whoever debugs a client. */
+static void log_dropped(const struct session *session, struct span method, struct span why)
+{
+	log_say(LOG_DEBUG, "session %llu: the notification %.*s is dropped: %.*s", (unsigned long long)session->client.id,
+		(int)(method.size < 80 ? method.size : 80), (const char *)method.bytes, (int)why.size, (const char *)why.bytes);
+}
+
 int service_request(struct session *session, struct rpc *rpc)
 {
 	struct request request = {.session = session, .daemon = session->daemon, .rpc = rpc};
@@ -277,6 +284,8 @@ int service_request(struct session *session, struct rpc *rpc)
 	request.result = &packer;
 	const int done = run(&request);
 	if (done < 0) {
+		if (rpc->type == RPC_NOTIFICATION)
+			log_dropped(session, rpc->method, request.error.message);
 		r = request_refuse(&session->client, rpc, &request.error);
 	} else if (done == 0 && rpc->type == RPC_REQUEST) {
 		r = ticket_open(&ticket, &session->client, rpc, chore_on_abandoned);

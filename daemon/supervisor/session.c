@@ -79,7 +79,9 @@ static int dispatch(struct session *session, struct rpc *rpc, struct block *bloc
 	if (!is_own)
 		return request_call(&session->client, rpc, block);
 	if (rpc->type == RPC_NOTIFICATION && span_is(rpc->method, "objpool.give_back")) {
-		files_on_give_back(session, rpc->params);
+		if (files_on_give_back(session, rpc->params) < 0)
+			log_say(LOG_DEBUG, "session %llu: the notification objpool.give_back is dropped: its arguments are not numbers of descriptors",
+				(unsigned long long)session->client.id);
 		return 0;
 	}
 	if (span_is(rpc->method, "objpool.call"))

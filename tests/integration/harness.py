@@ -184,6 +184,11 @@ class Daemon:
     def descriptors(self, pid=None):
         return len(os.listdir(f"/proc/{pid or self.process.pid}/fd"))
 
+    def memory_files(self):
+        """How many files of large values the daemon has, results among them that clients have not given back."""
+        place = f"/proc/{self.process.pid}/fd"
+        return sum("memfd:objpool-payload" in os.readlink(f"{place}/{fd}") for fd in os.listdir(place))
+
     def rss(self):
         return int(re.search(r"VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{self.process.pid}/status").read_text()).group(1)) << 10
 

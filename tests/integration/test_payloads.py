@@ -486,6 +486,16 @@ def test_what_a_client_does_wrong_with_descriptors(start):
         census.check()
 
 
+def test_the_log_tells_of_notifications_that_are_dropped(start):
+    daemon = start()
+    with FdsClient(daemon.address) as c:
+        c.notify("objpool.give_back", [0])
+        c.notify("objpool.drop")
+        daemon.wait_log("session 1: the notification objpool.give_back is dropped")
+        daemon.wait_log("session 1: the notification objpool.drop is dropped: ")
+        assert c.value("objpool.ping") is None
+
+
 def test_too_many_descriptors_end_the_connection(start):
     daemon = start()
     with daemon.client() as c:

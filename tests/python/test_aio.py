@@ -11,7 +11,7 @@ import pytest
 
 import objpool
 import objpool.aio
-from harness import DEADLINE
+from harness import DEADLINE, wait_for
 
 
 def with_client(test):
@@ -209,6 +209,16 @@ async def test_descriptors_do_not_pile_up(client):
     for _ in range(100):
         assert await pool.echo(data) == data
     assert len(os.listdir("/proc/self/fd")) <= before + 10
+
+
+def test_results_are_given_back(daemon):
+    async def main():
+        async with objpool.aio.connect(daemon.address) as client:
+            for _ in range(24):  # 16 is the most that a connection may have at a time
+                assert len(await client.pool("p").blob(1 << 20)) == 1 << 20
+            await client.ping()
+            wait_for(lambda: daemon.memory_files() < 8, lambda: f"{daemon.memory_files()} files to be given back")
+    asyncio.run(main())
 
 
 def test_a_lost_connection_fails_all(daemon):

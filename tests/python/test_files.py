@@ -7,7 +7,7 @@ import threading
 import pytest
 
 import objpool
-from harness import DEADLINE
+from harness import DEADLINE, wait_for
 
 numpy = pytest.importorskip("numpy")
 MIB = 1 << 20
@@ -83,6 +83,12 @@ def test_nothing_stays_behind(pool):
             pool.fail("x")
     pool.all.echo(1)
     assert descriptors() <= before + 8  # memory that is kept to be filled again
+
+
+def test_results_are_given_back(daemon, pool):
+    for _ in range(24):  # 16 is the most that a connection may have at a time
+        assert len(pool.blob(MIB)) == MIB
+    wait_for(lambda: daemon.memory_files() < 8, lambda: f"{daemon.memory_files()} files to be given back")
 
 
 def test_many_threads(pool):

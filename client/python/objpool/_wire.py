@@ -501,7 +501,7 @@ class Connection(Inbox):
 
     def give_back(self, number: int) -> None:
         """A descriptor is needed no more."""
-        self.notify("objpool.give_back", [number])
+        self.notify("objpool.give_back", number)
 
     def cancel(self, entry: Entry) -> None:
         """Gives a call up; what still comes of it is passed over."""

@@ -169,7 +169,7 @@ class Connection(Inbox):
     def give_back(self, number: int) -> None:
         """A descriptor is needed no more: where garbage is collected, in whatever thread."""
         try:
-            self.loop.call_soon_threadsafe(self.notify, "objpool.give_back", [number])
+            self.loop.call_soon_threadsafe(self.notify, "objpool.give_back", number)
         except RuntimeError:
             pass  # the loop has ended
 
