@@ -215,12 +215,18 @@ static void find_parcels(struct request *request, struct objpool_bytes args, con
 			 parcels_find(parcels, options->bind_kwargs);
 }
 
+/* It takes no options, then: a timeout is kept on this side. */
+static bool is_daemons_own(const char *method)
+{
+	return strncmp(method, "objpool.", 8) == 0;
+}
+
 /* Methods of the daemon's own take no descriptors, and sticky calls' arguments are kept. */
 static void pack_request(struct request *request, const struct pending_call *call, const char *method, struct objpool_bytes args,
 			 const struct objpool_call_options *options)
 {
 	struct objpool_packer *packer = &request->pool->wire.output;
-	const bool own = strncmp(method, "objpool.", 8) == 0;
+	const bool own = is_daemons_own(method);
 
 	find_parcels(request, args, options);
 	if (own || options->sticky || (request->found & PARCELS_ALIKE))
@@ -239,9 +245,11 @@ static void pack_request(struct request *request, const struct pending_call *cal
 
 /* ---- calls -------------------------------------------------------------------------------------------------------------- */
 
-static int64_t give_up_at(uint32_t timeout_ms)
+static int64_t give_up_at(const char *method, uint32_t timeout_ms)
 {
-	return timeout_ms ? clock_now() + ((int64_t)timeout_ms + CALL_GRACE_MS) * CLOCK_NS_PER_MS : 0;
+	const int64_t grace_ms = is_daemons_own(method) ? 0 : CALL_GRACE_MS;
+
+	return timeout_ms ? clock_now() + ((int64_t)timeout_ms + grace_ms) * CLOCK_NS_PER_MS : 0;
 }
 
 static bool are_arguments(struct objpool_bytes args, const struct pending_call *call)
@@ -263,7 +271,7 @@ int call_start(struct objpool *pool, const char *method, struct objpool_bytes ar
 		return -EINVAL;
 	int rc = connection_begin(pool, &request.mark);
 	call->collects = options.errors && strcmp(options.errors, "collect") == 0 && !call->stream;
-	call->deadline = give_up_at(options.timeout_ms);
+	call->deadline = give_up_at(method, options.timeout_ms);
 	call->on_progress = options.on_progress;
 	call->progress_context = options.progress_context;
 	if (rc == 0)

@@ -15,7 +15,7 @@ $(B)/tests/test_%: $(B)/tests/unit/test_%.o $(CLIENT) $(CORE) $(PROTO)
 	$(CC) $(ALL_LDFLAGS) -rdynamic -o $@ $^ -lcmocka -lmsgpackc -lpthread -ldl -lm
 
 # A command's own parts.
-$(B)/tests/test_top: $(addprefix $(B)/client/cli/,top_model.o top_text.o top_view.o fields.o json_write.o base64.o)
+$(B)/tests/test_top: $(addprefix $(B)/client/cli/,top_model.o top_text.o top_view.o fields.o json_write.o ndarray.o base64.o)
 
 # A process for each thousand seeds, as many at once as there are CPUs.
 sim_of = seq $(firstword $(subst -, ,$(1))) 1000 $(lastword $(subst -, ,$(1))) | xargs -P $$(nproc) -I@ \

@@ -155,12 +155,13 @@ static enum exit_status report(const struct bench *bench, double seconds, bool j
 static enum exit_status perform(struct cli *cli, struct bench *bench)
 {
 	enum exit_status status = connect_all(cli, bench);
+	char shown[CLI_SHOWN];
 
 	if (status != EXIT_DONE)
 		return status;
 	start_all(bench);
 	if (bench->in_flight == 0)
-		return cli_fail(EXIT_USAGE, "bench: \"%s\" is no TARGET.METHOD", bench->method);
+		return cli_fail(EXIT_USAGE, "bench: \"%s\" is no TARGET.METHOD", cli_shown(shown, bench->method));
 	run_loop(bench);
 	return report(bench, (double)(clock_now() - bench->began) / 1e9, arguments_get(&cli->arguments, "json") != NULL);
 }

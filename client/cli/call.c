@@ -4,6 +4,7 @@
  * exit status 1, as in map.
  */
 #include "client/cli/cli.h"
+#include "client/cli/json.h"
 #include "client/cli/progress.h"
 #include "client/cli/words.h"
 
@@ -21,6 +22,7 @@ const struct option call_options[] = {
 	{0, "target", "TARGET", "for a key with dots in it: the words begin with METHOD alone then"},
 	{0, "idempotent", NULL, "may run again when a worker dies"},
 	{0, "sync", NULL, "in map: each slot exactly once a round"},
+	{'j', "json", NULL, "for programs: arrays and objects as they are packed; an error as {\"$error\": {\"code\": ..., ...}}"},
 	{'p', "progress", NULL, "tell on standard error how far the call is: a bar on a terminal, else lines"},
 	{0},
 };
@@ -65,6 +67,7 @@ static bool is_one_of(const char *word, const char *const *words)
 static enum exit_status read_options(struct request *request, struct arguments *arguments)
 {
 	struct objpool_call_options *options = &request->options;
+	char shown[CLI_SHOWN];
 
 	*options = (struct objpool_call_options){
 		.size = sizeof *options,
@@ -89,7 +92,7 @@ static enum exit_status read_options(struct request *request, struct arguments *
 	if (!is_one_of(options->errors, error_modes) || !is_one_of(options->sticky, sticky_modes) || !is_one_of(options->args_as, shapes))
 		return cli_fail(EXIT_USAGE, "call: --errors, --sticky or --args-as has another value than those in --help");
 	if (!options->target && !strchr(arguments->words[0], '.'))
-		return cli_fail(EXIT_USAGE, "call: \"%s\" is no TARGET.METHOD", arguments->words[0]);
+		return cli_fail(EXIT_USAGE, "call: \"%s\" is no TARGET.METHOD", cli_shown(shown, arguments->words[0]));
 	return EXIT_DONE;
 }
 
@@ -110,6 +113,14 @@ static bool has_failures(struct objpool_bytes collected)
 	return false;
 }
 
+static enum exit_status print_error(const struct objpool_error *error)
+{
+	fputs("{\"$error\": ", stdout);
+	json_write_error(stdout, error);
+	fputs("}\n", stdout);
+	return cli_end_output(cli_status_of(error));
+}
+
 static enum exit_status perform(struct cli *cli, struct request *request)
 {
 	struct objpool_result result;
@@ -120,10 +131,13 @@ static enum exit_status perform(struct cli *cli, struct request *request)
 	const struct objpool_call_options *options = &request->options;
 	const int rc = objpool_call(cli->pool, cli->arguments.words[0], objpool_packed(&request->args), options, &result);
 	progress_clear(&request->progress);
-	if (rc < 0) {
+	if (result.error && arguments_get(&cli->arguments, "json")) {
+		status = print_error(result.error);
+	} else if (rc < 0) {
 		status = cli_complain(rc, result.error);
 	} else {
-		cli_print(result.value);
+		(arguments_get(&cli->arguments, "json") ? json_write : json_show)(stdout, result.value);
+		(void)putchar('\n');
 		const bool collected = options->errors && strcmp(options->errors, "collect") == 0;
 		status = cli_end_output(collected && has_failures(result.value) ? EXIT_CALL_FAILED : EXIT_DONE);
 	}

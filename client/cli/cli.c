@@ -2,12 +2,17 @@
 #include "client/cli/cli.h"
 
 #include "client/cli/json.h"
+#include "client/cli/ndarray.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <inttypes.h>
+#include <limits.h>
+#include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum exit_status cli_fail(enum exit_status status, const char *format, ...)
 {
@@ -22,6 +27,33 @@ enum exit_status cli_fail(enum exit_status status, const char *format, ...)
 	return status;
 }
 
+const char *cli_shown(char room[CLI_SHOWN], const char *word)
+{
+	if (strlen(word) < CLI_SHOWN)
+		return word;
+	snprintf(room, CLI_SHOWN, "%.*s...", CLI_SHOWN - 4, word);
+	return room;
+}
+
+enum { CLI_ANSWER_MS = 10000 };
+
+/* Of the path, or of the directory on its way that can't be searched: "/run/objpool is for user root and group objpool only". */
+static enum exit_status complain_of_permission(const char *address)
+{
+	struct stat info;
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof path, "%s", address + strlen("unix:"));
+	while (stat(path, &info) < 0 && errno == EACCES && strrchr(path, '/') > path)
+		*strrchr(path, '/') = '\0';
+	const struct passwd *user = getpwuid(info.st_uid);
+	const struct group *group = getgrgid(info.st_gid);
+	const bool for_group = info.st_mode & (S_ISDIR(info.st_mode) ? S_IXGRP : S_IWGRP);
+	return cli_fail(EXIT_DENIED, "no permission to connect to %s: %s is for user %s%s%s only (its mode is %04o)", address, path,
+			user ? user->pw_name : "?", for_group ? " and members of group " : "", !for_group ? "" : group ? group->gr_name : "?",
+			info.st_mode & 07777);
+}
+
 static enum exit_status complain_of_address(const char *address, int rc)
 {
 	char text[512];
@@ -32,13 +64,21 @@ static enum exit_status complain_of_address(const char *address, int rc)
 		return cli_fail(EXIT_USAGE, "\"%s\" is no address: write unix:PATH or tcp:HOST:PORT", address);
 	if (rc == -EPROTO)
 		return cli_fail(EXIT_NO_DAEMON, "what answers at %s is no objpoold", address);
+	if (rc == -EACCES && strncmp(address, "unix:", 5) == 0)
+		return complain_of_permission(address);
+	if (rc == -ETIMEDOUT)
+		return cli_fail(EXIT_NO_DAEMON, "the daemon at %s does not answer", address);
 	return cli_fail(EXIT_NO_DAEMON, "no daemon at %s: %s", address, strerror(-rc));
 }
 
 struct objpool *cli_connect_another(struct cli *cli, enum exit_status *status)
 {
+	const struct objpool_connect_options options = {
+		.size = sizeof options,
+		.timeout_ms = cli->answer_ms < INT_MAX ? (int)cli->answer_ms : INT_MAX,
+	};
 	struct objpool *pool;
-	const int rc = objpool_connect(&pool, cli->address, NULL);
+	const int rc = objpool_connect(&pool, cli->address, &options);
 
 	*status = rc < 0 ? complain_of_address(cli->address, rc) : EXIT_DONE;
 	return pool;
@@ -50,6 +90,14 @@ enum exit_status cli_connect(struct cli *cli)
 
 	cli->pool = cli_connect_another(cli, &status);
 	return status;
+}
+
+enum exit_status cli_connect_briefly(struct cli *cli)
+{
+	cli->answer_ms = CLI_ANSWER_MS;
+	if (arguments_seconds(&cli->arguments, "timeout", &cli->answer_ms) < 0)
+		return cli_fail(EXIT_USAGE, "%s: %s", cli->command->name, cli->arguments.fault);
+	return cli_connect(cli);
 }
 
 /* What the message says already, in other words or the same, is not said again. */
@@ -96,6 +144,33 @@ static void print_circumstances(const struct objpool_error *error)
 		fputc(')', stderr);
 }
 
+/* A bin with a packed ext OBJECT: the exception itself, of which all that people can read has been said. */
+static bool is_pickle(struct objpool_bytes data)
+{
+	struct objpool_reader reader = objpool_reader(data);
+	const void *bytes;
+	size_t size;
+	int8_t type;
+
+	if (objpool_read_bin(&reader, &bytes, &size) < 0)
+		return false;
+	reader = objpool_reader((struct objpool_bytes){bytes, size});
+	return objpool_read_ext(&reader, &type, &bytes, &size) == 0 && type == EXT_OBJECT;
+}
+
+/* What may be tried again has not run at all: a failed item of a gather says nothing of the others. */
+enum exit_status cli_status_of(const struct objpool_error *error)
+{
+	static const char *const passing[] = {"UNAVAILABLE", "OVERLOADED", "WORKER_LOST", "TIMEOUT", "CANCELLED", "UNREACHABLE"};
+
+	if (strcmp(error->code, "DENIED") == 0)
+		return EXIT_DENIED;
+	for (size_t i = 0; i < sizeof passing / sizeof *passing; i++)
+		if (error->ran == OBJPOOL_RAN_NO && error->index < 0 && strcmp(error->code, passing[i]) == 0)
+			return EXIT_TRY_AGAIN;
+	return EXIT_CALL_FAILED;
+}
+
 enum exit_status cli_complain(int rc, const struct objpool_error *error)
 {
 	if (!error)
@@ -109,31 +184,60 @@ enum exit_status cli_complain(int rc, const struct objpool_error *error)
 	fputc('\n', stderr);
 	if (error->traceback)
 		fprintf(stderr, "%s%s", error->traceback, error->traceback[0] && strchr(error->traceback, 0)[-1] == '\n' ? "" : "\n");
-	if (error->data.data) {
+	if (error->data.data && !is_pickle(error->data)) {
 		fputs("data: ", stderr);
-		json_write(stderr, error->data);
+		json_show(stderr, error->data);
 		fputc('\n', stderr);
 	}
-	return EXIT_CALL_FAILED;
+	return cli_status_of(error);
+}
+
+static enum exit_status complain_of_answer(const struct cli *cli, int rc, const struct objpool_error *error)
+{
+	if (cli->answer_ms > 0 && error && strcmp(error->code, "TIMEOUT") == 0)
+		return complain_of_address(cli->address, -ETIMEDOUT);
+	return cli_complain(rc, error);
+}
+
+static enum exit_status ask(struct cli *cli, struct objpool_result *result, const char *method, const char *format, va_list arguments)
+{
+	const struct objpool_call_options options = {.size = sizeof options, .timeout_ms = cli->answer_ms};
+	struct objpool_packer args = OBJPOOL_PACKER_INIT;
+	enum exit_status status = EXIT_DONE;
+
+	*result = (struct objpool_result){{NULL, 0}, NULL, NULL};
+	int rc = objpool_vpack(&args, format, arguments);
+	if (rc == 0)
+		rc = objpool_call(cli->pool, method, objpool_packed(&args), &options, result);
+	objpool_packer_free(&args);
+	if (rc < 0) {
+		status = complain_of_answer(cli, rc, result->error);
+		objpool_result_free(result);
+	}
+	return status;
 }
 
 enum exit_status cli_ask(struct cli *cli, struct objpool_result *result, const char *method, const char *format, ...)
 {
-	struct objpool_packer args = OBJPOOL_PACKER_INIT;
+	enum exit_status status = cli->pool ? EXIT_DONE : cli_connect_briefly(cli);
 	va_list arguments;
 
 	va_start(arguments, format);
-	int rc = objpool_vpack(&args, format, arguments);
+	if (status == EXIT_DONE)
+		status = ask(cli, result, method, format, arguments);
 	va_end(arguments);
-	enum exit_status status = cli->pool ? EXIT_DONE : cli_connect(cli);
-	*result = (struct objpool_result){{NULL, 0}, NULL, NULL};
-	if (status == EXIT_DONE && rc == 0)
-		rc = objpool_call(cli->pool, method, objpool_packed(&args), NULL, result);
-	objpool_packer_free(&args);
-	if (status == EXIT_DONE && rc < 0) {
-		status = cli_complain(rc, result->error);
-		objpool_result_free(result);
-	}
+	return status;
+}
+
+enum exit_status cli_order(struct cli *cli, struct objpool_result *result, const char *method, const char *format, ...)
+{
+	enum exit_status status = cli_connect(cli);
+	va_list arguments;
+
+	va_start(arguments, format);
+	if (status == EXIT_DONE)
+		status = ask(cli, result, method, format, arguments);
+	va_end(arguments);
 	return status;
 }
 
@@ -145,7 +249,9 @@ void cli_print(struct objpool_bytes value)
 
 enum exit_status cli_end_output(enum exit_status status)
 {
-	if (fflush(stdout) == 0 && !ferror(stdout))
+	const bool failed = ferror(stdout);
+
+	if (fflush(stdout) == 0 && !failed)
 		return status;
 	if (errno == EPIPE)
 		return EXIT_CALL_FAILED; /* whoever read it has seen enough */

@@ -80,12 +80,12 @@ static enum exit_status pack_setting(struct objpool_packer *packer, const struct
 {
 	const char *word = arguments->words[i];
 	const char *equals = strchr(word, '=');
-	char key[64];
+	char key[64], shown[CLI_SHOWN];
 
 	if (!equals || equals == word)
-		return cli_fail(EXIT_USAGE, "create: \"%s\" is no KEY=VALUE", word);
+		return cli_fail(EXIT_USAGE, "create: \"%s\" is no KEY=VALUE", cli_shown(shown, word));
 	if ((size_t)(equals - word) >= sizeof key)
-		return cli_fail(EXIT_USAGE, "create: there is no key as long as in \"%s\"", word);
+		return cli_fail(EXIT_USAGE, "create: there is no key as long as in \"%s\"", cli_shown(shown, word));
 	snprintf(key, sizeof key, "%.*s", (int)(equals - word), word);
 	if (setting(arguments, key) != equals + 1 || is_option(arguments, key))
 		return cli_fail(EXIT_USAGE, "create: %s is given twice", key);
@@ -144,7 +144,7 @@ enum exit_status command_create(struct cli *cli)
 	if (status == EXIT_DONE)
 		status = check_required(&cli->arguments, "class");
 	if (status == EXIT_DONE)
-		status = cli_ask(cli, &result, "objpool.create", "[v]", objpool_packed(&settings));
+		status = cli_order(cli, &result, "objpool.create", "[v]", objpool_packed(&settings));
 	objpool_packer_free(&settings);
 	if (status != EXIT_DONE)
 		return status;

@@ -12,6 +12,12 @@ const struct option json_options[] = {
 	{0},
 };
 
+const struct option look_options[] = {
+	{'j', "json", NULL, "print JSON"},
+	{'t', "timeout", "SECONDS", "how long to wait for the daemon (default: 10)"},
+	{0},
+};
+
 static bool wants_json(const struct cli *cli)
 {
 	return arguments_get(&cli->arguments, "json") != NULL;
@@ -27,7 +33,7 @@ static void print_element(void *context, struct objpool_bytes element)
 
 static const struct column pool_columns[] = {
 	{"POOL", "name", false},     {"CLASS", "class", false}, {"PLUGIN", "plugin", false}, {"WORKERS", "workers", true},
-	{"READY", "ready", true},    {"QUEUE", "queue", true},  {"STATE", "state", false},   {"WHAT", "doc", false},
+	{"READY", "ready", true},    {"QUEUE", "queue", true},  {"STATE", "state", false},   {"WHY", "error", false},
 	{0},
 };
 

@@ -9,6 +9,8 @@
  *	map with keys that aren't strings, or with one key that looks like one of these
  *	                                   {"$map": [[KEY, VALUE], ...]}
  *	integer of 2^63 and more           a number; {"$uint": "18446744073709551615"} is read as well
+ *	what is nested deeper than 64 levels
+ *	                                   {"$msgpack": BASE64}, of the value as it is packed; not read
  *
  * An item that failed, where results are printed one by one, is {"$error": {"code": ..., "message": ..., ...}}.
  */
@@ -21,6 +23,12 @@
 
 /* Writes one value, on one line, without a line's end. */
 void json_write(FILE *out, struct objpool_bytes value);
+
+/*
+ * Likewise for people, not to be read back: an array (ext 81 of docs/VALUES.md) as JSON arrays within each other, or as {"$array":
+ * [DTYPE, SHAPE]} when JSON has no form for its elements; an object (ext 80) as {"$object": "pickle, 57 bytes"}.
+ */
+void json_show(FILE *out, struct objpool_bytes value);
 
 /* Writes an error as an object. */
 void json_write_error(FILE *out, const struct objpool_error *error);

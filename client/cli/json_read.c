@@ -246,12 +246,14 @@ static json_t *parse_large(const char *text, size_t size, json_error_t *error)
 
 int json_read(struct objpool_packer *packer, const char *text, size_t size, char *fault, size_t fault_size)
 {
-	json_error_t error;
+	json_error_t error, overflow = {.text = ""};
 	const size_t before = packer->size;
 	json_t *json = parse(text, size, &error);
 
-	if (!json && json_error_code(&error) == json_error_numeric_overflow)
+	if (!json && json_error_code(&error) == json_error_numeric_overflow) {
+		overflow = error;
 		json = parse_large(text, size, &error);
+	}
 	if (!json) {
 		snprintf(fault, fault_size, "%s", error.text);
 		return is_json_all_the_same(json_error_code(&error)) ? -ERANGE : -EINVAL;
@@ -262,7 +264,9 @@ int json_read(struct objpool_packer *packer, const char *text, size_t size, char
 		rc = packer->error;
 	if (rc < 0)
 		packer->size = before;
-	if (rc == -ERANGE)
+	if (rc == -ERANGE && overflow.text[0]) /* the number is too large for 64 bits, too */
+		snprintf(fault, fault_size, "%s", overflow.text);
+	else if (rc == -ERANGE)
 		snprintf(fault, fault_size, "a malformed $-object, or more than %d levels", JSON_LEVELS);
 	return rc;
 }

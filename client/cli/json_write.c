@@ -3,11 +3,19 @@
 #include "client/cli/json.h"
 
 #include "client/cli/base64.h"
+#include "client/cli/ndarray.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { JSON_WRITE_LEVELS = 64 }; /* a value may have 32; what the daemon itself says has some around it */
+
+struct style {
+	unsigned levels; /* of containers within containers that may still be opened */
+	bool shown;      /* arrays and objects are for people to see */
+};
 
 static void put(FILE *out, const char *text)
 {
@@ -129,13 +137,20 @@ static void write_double(FILE *out, struct objpool_reader *reader)
 		put(out, ".0");
 }
 
-static void write_ext(FILE *out, struct objpool_reader *reader)
+static bool show_ext(FILE *out, int8_t type, const void *bytes, size_t size)
+{
+	return (type == EXT_ARRAY && ndarray_write(out, bytes, size)) || (type == EXT_OBJECT && ndarray_write_object(out, bytes, size));
+}
+
+static void write_ext(FILE *out, struct objpool_reader *reader, struct style style)
 {
 	const void *bytes = NULL;
 	size_t size = 0;
 	int8_t type = 0;
 
 	(void)objpool_read_ext(reader, &type, &bytes, &size);
+	if (style.shown && show_ext(out, type, bytes, size))
+		return;
 	(void)fprintf(out, "{\"$ext\": [%d, ", type);
 	write_base64(out, bytes, size);
 	put(out, "]}");
@@ -152,9 +167,20 @@ static void write_bin(FILE *out, struct objpool_reader *reader)
 	put(out, "}");
 }
 
-static void write_value(FILE *out, struct objpool_reader *reader);
+/* Values beyond JSON_WRITE_LEVELS are shown as they are packed: no class makes them, and no stack holds them. */
+static void write_deep(FILE *out, struct objpool_reader *reader)
+{
+	struct objpool_bytes value = {NULL, 0};
 
-static void write_array(FILE *out, struct objpool_reader *reader)
+	(void)objpool_read_value(reader, &value);
+	put(out, "{\"$msgpack\": ");
+	write_base64(out, value.data, value.size);
+	put(out, "}");
+}
+
+static void write_value(FILE *out, struct objpool_reader *reader, struct style style);
+
+static void write_array(FILE *out, struct objpool_reader *reader, struct style style)
 {
 	uint32_t count = 0;
 
@@ -163,7 +189,7 @@ static void write_array(FILE *out, struct objpool_reader *reader)
 	for (uint32_t i = 0; i < count; i++) {
 		if (i > 0)
 			put(out, ", ");
-		write_value(out, reader);
+		write_value(out, reader, style);
 	}
 	put(out, "]");
 }
@@ -184,7 +210,7 @@ static bool is_plain(struct objpool_reader reader, uint32_t count)
 	return true;
 }
 
-static void write_map(FILE *out, struct objpool_reader *reader)
+static void write_map(FILE *out, struct objpool_reader *reader, struct style style)
 {
 	uint32_t count = 0;
 
@@ -194,15 +220,23 @@ static void write_map(FILE *out, struct objpool_reader *reader)
 	for (uint32_t i = 0; i < count; i++) {
 		put(out, i > 0 ? ", " : "");
 		put(out, plain ? "" : "[");
-		write_value(out, reader);
+		write_value(out, reader, style);
 		put(out, plain ? ": " : ", ");
-		write_value(out, reader);
+		write_value(out, reader, style);
 		put(out, plain ? "" : "]");
 	}
 	put(out, plain ? "}" : "]}");
 }
 
-static void write_value(FILE *out, struct objpool_reader *reader)
+static void write_container(FILE *out, struct objpool_reader *reader, bool map, struct style style)
+{
+	if (style.levels-- == 0)
+		write_deep(out, reader);
+	else
+		(map ? write_map : write_array)(out, reader, style);
+}
+
+static void write_value(FILE *out, struct objpool_reader *reader, struct style style)
 {
 	bool flag = false;
 
@@ -230,13 +264,13 @@ static void write_value(FILE *out, struct objpool_reader *reader)
 		write_bin(out, reader);
 		break;
 	case OBJPOOL_EXT:
-		write_ext(out, reader);
+		write_ext(out, reader, style);
 		break;
 	case OBJPOOL_ARRAY:
-		write_array(out, reader);
+		write_container(out, reader, false, style);
 		break;
 	case OBJPOOL_MAP:
-		write_map(out, reader);
+		write_container(out, reader, true, style);
 		break;
 	}
 }
@@ -245,7 +279,14 @@ void json_write(FILE *out, struct objpool_bytes value)
 {
 	struct objpool_reader reader = objpool_reader(value);
 
-	write_value(out, &reader);
+	write_value(out, &reader, (struct style){.levels = JSON_WRITE_LEVELS});
+}
+
+void json_show(FILE *out, struct objpool_bytes value)
+{
+	struct objpool_reader reader = objpool_reader(value);
+
+	write_value(out, &reader, (struct style){.levels = JSON_WRITE_LEVELS, .shown = true});
 }
 
 static void write_member(FILE *out, const char *key, const char *text)

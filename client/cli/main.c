@@ -5,8 +5,10 @@
  */
 #include "client/cli/cli.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct command commands[] = {
 	{"call", "TARGET.METHOD [ARG...]", "call a method and print its result",
@@ -15,9 +17,9 @@ static const struct command commands[] = {
 	{"map", "POOL.METHOD", "call a method for each line of JSON, and print the results",
 	 "Items come from standard input, one JSON value a line; results leave in the same order as they come.",
 	 map_options, 1, 1, command_map},
-	{"pools", "", "list the pools", NULL, json_options, 0, 0, command_pools},
-	{"describe", "POOL", "show a pool's class and its methods", NULL, json_options, 1, 1, command_describe},
-	{"status", "[POOL]", "show how pools and their slots are", NULL, json_options, 0, 1, command_status},
+	{"pools", "", "list the pools", NULL, look_options, 0, 0, command_pools},
+	{"describe", "POOL", "show a pool's class and its methods", NULL, look_options, 1, 1, command_describe},
+	{"status", "[POOL]", "show how pools and their slots are", NULL, look_options, 0, 1, command_status},
 	{"top", "[POOL]", "watch pools and slots on a full screen",
 	 "With POOL: that one, and its slots. On the screen, h lists the keys. Where there is no terminal for it: plain text.", top_options, 0, 1, command_top},
 	{"create", "POOL [KEY=VALUE...]", "make a pool, and wait until its instances are built",
@@ -26,11 +28,11 @@ static const struct command commands[] = {
 	{"drop", "POOL", "end a pool", NULL, NULL, 1, 1, command_drop},
 	{"scale", "POOL WORKERS", "change how many slots a pool has", NULL, NULL, 2, 2, command_scale},
 	{"restart", "POOL [SLOT]", "build a pool's instances, or one of them, anew", NULL, NULL, 1, 2, command_restart},
-	{"forget", "POOL [METHOD]", "forget sticky calls, so that they are not repeated on instances built later", NULL, NULL, 1, 2,
+	{"forget", "POOL [METHOD]", "forget sticky calls, so that they are not repeated on instances built later", NULL, timeout_options, 1, 2,
 	 command_forget},
 	{"reload", "", "have the daemon read its configuration again", NULL, json_options, 0, 0, command_reload},
-	{"ping", "", "ask the daemon for a sign of life", NULL, NULL, 0, 0, command_ping},
-	{"metrics", "", "print the daemon's metrics, as OpenMetrics text", NULL, NULL, 0, 0, command_metrics},
+	{"ping", "", "ask the daemon for a sign of life", NULL, timeout_options, 0, 0, command_ping},
+	{"metrics", "", "print the daemon's metrics, as OpenMetrics text", NULL, timeout_options, 0, 0, command_metrics},
 	{"bench", "TARGET.METHOD [ARG...]", "measure calls per second, and how long they take", NULL, bench_options, 1, -1, command_bench},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
@@ -49,7 +51,8 @@ static enum exit_status help(FILE *out)
 		fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
 	fprintf(out, "\n");
 	arguments_help(common_options, out);
-	fprintf(out, "\n`objpool COMMAND --help` says more. Exit status: 0 done, 1 the call failed, 2 usage, 3 no daemon there.\n");
+	fprintf(out, "\n`objpool COMMAND --help` says more. Exit status: 0 done, 1 the call failed, 2 usage, 3 no daemon there,\n"
+		"75 the call failed but may be tried again, 77 not allowed.\n");
 	return cli_end_output(EXIT_DONE);
 }
 
@@ -105,6 +108,7 @@ static enum exit_status start(char **argv, int count)
 {
 	struct cli cli = {.arguments = {.tables = {common_options}}};
 	struct arguments *arguments = &cli.arguments;
+	char shown[CLI_SHOWN];
 
 	if (arguments_parse(arguments, argv, count, true) < 0)
 		return cli_fail(EXIT_USAGE, "%s", arguments->fault);
@@ -119,11 +123,23 @@ static enum exit_status start(char **argv, int count)
 	cli.address = arguments_get(arguments, "server");
 	cli.command = find_command(arguments->words[0]);
 	if (!cli.command)
-		return cli_fail(EXIT_USAGE, "there is no command %s; objpool --help lists them", arguments->words[0]);
+		return cli_fail(EXIT_USAGE, "there is no command %s; objpool --help lists them", cli_shown(shown, arguments->words[0]));
 	return run(&cli, arguments->words + 1, arguments->count - 1);
+}
+
+/*
+ * A closed standard descriptor must not become the connection to the daemon. What takes its place can't be read or written
+ * either: output that is lost is told by cli_end_output.
+ */
+static void hold_standard_descriptors(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+			_exit(EXIT_CALL_FAILED);
 }
 
 int main(int argc, char **argv)
 {
+	hold_standard_descriptors();
 	return argc > 0 ? (int)start(argv + 1, argc - 1) : EXIT_USAGE;
 }

@@ -10,6 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+const struct option timeout_options[] = {
+	{'t', "timeout", "SECONDS", "how long to wait for the daemon (default: 10)"},
+	{0},
+};
+
 /* Prints the result, and frees it. */
 static enum exit_status print_result(struct objpool_result *result)
 {
@@ -21,20 +26,20 @@ static enum exit_status print_result(struct objpool_result *result)
 /* A whole number from 0; complains of others. */
 static bool read_number(const char *text, const char *what, int64_t *number)
 {
-	char *end;
+	char *end, shown[CLI_SHOWN];
 
 	errno = 0;
 	*number = strtoll(text, &end, 10);
 	if (*text >= '0' && *text <= '9' && *end == '\0' && errno == 0)
 		return true;
-	(void)cli_fail(EXIT_USAGE, "%s: \"%s\" is no number", what, text);
+	(void)cli_fail(EXIT_USAGE, "%s: \"%s\" is no number", what, cli_shown(shown, text));
 	return false;
 }
 
 enum exit_status command_drop(struct cli *cli)
 {
 	struct objpool_result result;
-	const enum exit_status status = cli_ask(cli, &result, "objpool.drop", "[s]", cli->arguments.words[0]);
+	const enum exit_status status = cli_order(cli, &result, "objpool.drop", "[s]", cli->arguments.words[0]);
 
 	return status == EXIT_DONE ? print_result(&result) : status;
 }
@@ -47,7 +52,7 @@ enum exit_status command_scale(struct cli *cli)
 
 	if (!read_number(words[1], "scale", &workers))
 		return EXIT_USAGE;
-	const enum exit_status status = cli_ask(cli, &result, "objpool.scale", "[s I]", words[0], workers);
+	const enum exit_status status = cli_order(cli, &result, "objpool.scale", "[s I]", words[0], workers);
 	return status == EXIT_DONE ? print_result(&result) : status;
 }
 
@@ -60,8 +65,8 @@ enum exit_status command_restart(struct cli *cli)
 
 	if (one && !read_number(words[1], "restart", &slot))
 		return EXIT_USAGE;
-	const enum exit_status status = one ? cli_ask(cli, &result, "objpool.restart", "[s I]", words[0], slot)
-					    : cli_ask(cli, &result, "objpool.restart", "[s]", words[0]);
+	const enum exit_status status = one ? cli_order(cli, &result, "objpool.restart", "[s I]", words[0], slot)
+					    : cli_order(cli, &result, "objpool.restart", "[s]", words[0]);
 	return status == EXIT_DONE ? print_result(&result) : status;
 }
 
@@ -103,7 +108,7 @@ static void print_groups(struct objpool_bytes groups)
 enum exit_status command_reload(struct cli *cli)
 {
 	struct objpool_result result;
-	const enum exit_status status = cli_ask(cli, &result, "objpool.reload", "[]");
+	const enum exit_status status = cli_order(cli, &result, "objpool.reload", "[]");
 
 	if (status != EXIT_DONE)
 		return status;
@@ -117,7 +122,7 @@ enum exit_status command_reload(struct cli *cli)
 enum exit_status command_ping(struct cli *cli)
 {
 	struct objpool_result result;
-	enum exit_status status = cli_connect(cli);
+	enum exit_status status = cli_connect_briefly(cli);
 
 	if (status != EXIT_DONE)
 		return status;

@@ -181,11 +181,12 @@ static int turn(struct cli *cli, struct map_run *run, struct objpool_stream *str
 static enum exit_status perform(struct cli *cli, struct map_run *run, const struct objpool_map_options *options)
 {
 	struct objpool_stream *stream;
+	char shown[CLI_SHOWN];
 	int rc = objpool_map_async(cli->pool, cli->arguments.words[0], next_item, run, print_item, run, options, on_done, run, &stream);
 
 	if (rc == -EINVAL)
 		return cli_fail(EXIT_USAGE, "map: \"%s\" is no POOL.METHOD, or --errors or --args-as has another value than those in --help",
-				cli->arguments.words[0]);
+				cli_shown(shown, cli->arguments.words[0]));
 	if (rc < 0)
 		return cli_complain(rc, NULL);
 	while (rc == 0 && !run->done) {

@@ -8,11 +8,11 @@
 
 enum exit_status words_pack(struct objpool_packer *packer, const char *word)
 {
-	char fault[160];
+	char fault[160], shown[CLI_SHOWN];
 	const int rc = json_read(packer, word, strlen(word), fault, sizeof fault);
 
 	if (rc == -ERANGE)
-		return cli_fail(EXIT_USAGE, "%s: %s", word, fault);
+		return cli_fail(EXIT_USAGE, "%s: %s", cli_shown(shown, word), fault);
 	if (rc == -EINVAL)
 		objpool_pack_cstr(packer, word);
 	return EXIT_DONE;

@@ -5,6 +5,7 @@
 #include "daemon/supervisor/log.h"
 #include "daemon/supervisor/status.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 
 static void chore_free(struct chore *chore)
@@ -24,6 +25,16 @@ void chore_on_abandoned(struct ticket *ticket, const struct error *why)
 	}
 }
 
+/* A pool that nobody has been told of is not left behind: chores_run takes it back. A notification is carried out all the same. */
+static void create_on_abandoned(struct ticket *ticket, const struct error *why)
+{
+	struct chore *chore = (struct chore *)((char *)ticket - offsetof(struct chore, ticket));
+
+	chore->abandoned = !ticket->notification;
+	chore->daemon->slots_changed = true;
+	chore_on_abandoned(ticket, why);
+}
+
 struct chore *chore_new(struct daemon *daemon, struct pool *pool, enum chore_kind kind)
 {
 	struct chore *chore = calloc(1, sizeof *chore);
@@ -39,7 +50,7 @@ struct chore *chore_new(struct daemon *daemon, struct pool *pool, enum chore_kin
 
 void chore_answer_to(struct chore *chore, struct client *client, const struct rpc *rpc)
 {
-	if (ticket_open(&chore->ticket, client, rpc, chore_on_abandoned) < 0)
+	if (ticket_open(&chore->ticket, client, rpc, chore->kind == CHORE_CREATE ? create_on_abandoned : chore_on_abandoned) < 0)
 		log_say(LOG_ERR, "out of memory: a request is done, but can't be answered");
 }
 
@@ -80,12 +91,16 @@ static bool is_settled(const struct slot *slot)
 	return (slot->broken && slot->state == SLOT_WAITING) || slot->state == SLOT_READY;
 }
 
-/* Nothing is left behind: the failure is told when the pool has gone. */
+/* Nothing is left behind: the failure of a slot (or NULL: nobody waits any more) is told when the pool has gone. */
 static void undo(struct chore *chore, const struct slot *failed)
 {
-	log_slot(LOG_WARNING, failed, "the pool is not created: %s", failed->last_failure);
-	if (asprintf(&chore->fault, "slot %u: %s", failed->index, failed->last_failure) < 0)
-		chore->fault = NULL;
+	if (!failed) {
+		log_pool(LOG_INFO, chore->pool, "the pool is not created: who asked for it has gone, or has cancelled");
+	} else {
+		log_slot(LOG_WARNING, failed, "the pool is not created: %s", failed->last_failure);
+		if (asprintf(&chore->fault, "slot %u: %s", failed->index, failed->last_failure) < 0)
+			chore->fault = NULL;
+	}
 	chore->kind = CHORE_UNDO;
 	pool_drop(chore->pool, ERROR_CANCELLED, "its pool could not be created");
 }
@@ -155,9 +170,9 @@ void chores_run(struct daemon *daemon)
 		next = TAILQ_NEXT(chore, link);
 		if (chore->pool->leaving)
 			continue; /* it ends with its pool */
-		if (chore->kind == CHORE_CREATE && first_broken(chore->pool)) {
+		if (chore->kind == CHORE_CREATE && (chore->abandoned || first_broken(chore->pool))) {
 			daemon->slots_changed = true; /* the others' turn comes again: any of them may be gone now */
-			undo(chore, first_broken(chore->pool));
+			undo(chore, chore->abandoned ? NULL : first_broken(chore->pool));
 			return;
 		}
 		switch (chore->kind) {

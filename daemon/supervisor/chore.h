@@ -10,7 +10,7 @@
 
 enum chore_kind {
 	CHORE_SETTLE, /* waits until every slot is there, or has failed to be */
-	CHORE_CREATE, /* likewise; a failure removes the pool */
+	CHORE_CREATE, /* likewise; a failure removes the pool, and so does the end of the client that waits */
 	CHORE_ROLL,   /* restarts slots, one after the other */
 	CHORE_UNDO,   /* CREATE has failed, and the pool is on its way out */
 	CHORE_DROP,   /* waits until the pool has gone */
@@ -26,6 +26,7 @@ struct chore {
 	uint32_t slot, done;     /* the one that is being restarted; how many were */
 	uint64_t generation;     /* which it will have */
 	bool begun;
+	bool abandoned;          /* CREATE: its client has gone, or has cancelled */
 	char *fault;             /* UNDO: why */
 };
 

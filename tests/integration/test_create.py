@@ -144,6 +144,25 @@ def test_a_client_that_goes_while_its_pool_is_made(start):
         wait_for(lambda: names(other) == [] and daemon.children() == [], lambda: "it to go")
 
 
+def test_a_create_that_is_cancelled_takes_the_pool_back(start):
+    with start({}).client() as client:
+        created = client.start("objpool.create", {"pool": "made", **PROBE, "owner": "daemon", "kwargs": {"sleep": 60}})
+        wait_for(lambda: names(client) == ["made"], lambda: "it to begin")
+        client.notify("objpool.cancel", created)
+        assert client.wait(created)[0].startswith("CANCELLED: ")
+        wait_for(lambda: names(client) == [], lambda: "it to go")
+
+
+def test_a_create_without_an_answer_outlives_who_asked(start):
+    daemon = start({})
+    client = daemon.client()
+    client.notify("objpool.create", {"pool": "made", **PROBE, "owner": "daemon", "kwargs": {"sleep": 0.2}})
+    with daemon.client() as other:
+        wait_for(lambda: names(other) == ["made"], lambda: "it to begin")
+        client.close()
+        assert other.value("made.echo", 1) == 1
+
+
 def test_what_waits_for_a_pool_ends_with_it(start):
     daemon = start({"p": {}})
     with daemon.client() as client, daemon.client() as other:

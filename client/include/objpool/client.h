@@ -154,7 +154,8 @@ typedef void objpool_callback(void *context, const struct objpool_result *result
 /*
  * Calls and waits for the answer; callbacks of other calls may run meanwhile. `method` is "sim.step", "sim:2.step",
  * "sim:all.step", ... ; `args` is a packed array (none: no arguments); `options` may be NULL. With a timeout, the daemon
- * is given a second more than that to say so, before the call fails with TIMEOUT here. 0: `result->value` is there.
+ * is given a second more than that to say so, before the call fails with TIMEOUT here; for a method of the daemon's own, no more
+ * than that. 0: `result->value` is there.
  * -EREMOTEIO: `result->error` is. -EINVAL: the method has no dot, or args or options aren't well-formed msgpack; -ENOTCONN:
  * the connection has been lost before; -EDEADLK; -ENOMEM: `result` is empty.
  */

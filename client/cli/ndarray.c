@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/cli/ndarray.h"
+
+#include "client/cli/json.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+enum { NDARRAY_DIMENSIONS = 32, NDARRAY_HEAD = 2 };
+
+struct ndarray {
+	char order, kind;              /* '<', '>' or '|'; 'b', 'i', 'u', 'f', or 0: elements that JSON has no form for */
+	size_t item;                   /* bytes of an element */
+	uint32_t dimensions;
+	uint64_t shape[NDARRAY_DIMENSIONS], steps[NDARRAY_DIMENSIONS]; /* steps in elements */
+	const unsigned char *elements;
+	struct objpool_bytes dtype, dims; /* as they are packed */
+};
+
+/* "<f8" and its like: byte order, kind, size. Others have kind 0. */
+static void read_dtype(struct ndarray *array)
+{
+	struct objpool_reader reader = objpool_reader(array->dtype);
+	const char *text;
+	size_t size;
+
+	if (objpool_read_str(&reader, &text, &size) < 0 || size != 3 || !memchr("<>|", text[0], 3) || !memchr("biuf", text[1], 4) ||
+	    !memchr("1248", text[2], 4) || (text[1] == 'f' && text[2] < '4') || (text[1] == 'b' && text[2] != '1'))
+		return;
+	array->order = text[0];
+	array->kind = text[1];
+	array->item = (size_t)(text[2] - '0');
+}
+
+/* False: the dimensions are too many, or no numbers. */
+static bool read_shape(struct ndarray *array)
+{
+	struct objpool_reader reader = objpool_reader(array->dims);
+
+	if (objpool_read_array(&reader, &array->dimensions) < 0 || array->dimensions > NDARRAY_DIMENSIONS)
+		return false;
+	for (uint32_t i = 0; i < array->dimensions; i++)
+		if (objpool_read_uint(&reader, &array->shape[i]) < 0)
+			return false;
+	return true;
+}
+
+/* How far apart neighbours are in each dimension. False: the elements are more or fewer than `bytes` hold. */
+static bool set_steps(struct ndarray *array, bool last_first, size_t bytes)
+{
+	uint64_t count = 1;
+
+	for (uint32_t i = 0; i < array->dimensions; i++) {
+		const uint32_t d = last_first ? array->dimensions - 1 - i : i;
+		array->steps[d] = count;
+		if (__builtin_mul_overflow(count, array->shape[d], &count))
+			return false;
+	}
+	return __builtin_mul_overflow(count, array->item, &count) ? false : count == bytes;
+}
+
+/* length of the header | [dtype, shape, order], zero bytes | elements */
+static bool read_array(struct ndarray *array, const unsigned char *bytes, size_t size)
+{
+	const size_t head = size >= NDARRAY_HEAD ? (size_t)(bytes[0] << 8 | bytes[1]) : 0;
+	struct objpool_reader reader = {bytes + NDARRAY_HEAD, bytes + NDARRAY_HEAD + head};
+	const char *order;
+	size_t order_size;
+	uint32_t count;
+
+	*array = (struct ndarray){.elements = bytes + NDARRAY_HEAD + head};
+	if (head == 0 || size - NDARRAY_HEAD < head || objpool_read_array(&reader, &count) < 0 || count != 3 ||
+	    objpool_read_value(&reader, &array->dtype) < 0 || objpool_read_value(&reader, &array->dims) < 0 ||
+	    objpool_read_str(&reader, &order, &order_size) < 0 || order_size != 1 || !read_shape(array))
+		return false;
+	read_dtype(array);
+	return array->kind == 0 || set_steps(array, *order == 'C', size - NDARRAY_HEAD - head);
+}
+
+static void write_double(FILE *out, double number)
+{
+	struct objpool_packer packer = OBJPOOL_PACKER_INIT;
+
+	objpool_pack_double(&packer, number);
+	json_write(out, objpool_packed(&packer));
+	objpool_packer_free(&packer);
+}
+
+static void write_element(FILE *out, const struct ndarray *array, const unsigned char *at)
+{
+	const unsigned unused = 64 - 8 * (unsigned)array->item;
+	uint64_t bits = 0;
+	uint32_t narrow;
+	double number;
+	float single;
+
+	for (size_t i = 0; i < array->item; i++)
+		bits = bits << 8 | at[array->order == '>' ? i : array->item - 1 - i];
+	if (array->kind == 'b') {
+		(void)fputs(bits ? "true" : "false", out);
+	} else if (array->kind == 'u') {
+		(void)fprintf(out, "%" PRIu64, bits);
+	} else if (array->kind == 'i') {
+		(void)fprintf(out, "%" PRId64, (int64_t)(bits << unused) >> unused);
+	} else if (array->item == sizeof single) {
+		narrow = (uint32_t)bits;
+		memcpy(&single, &narrow, sizeof single);
+		write_double(out, (double)single);
+	} else {
+		memcpy(&number, &bits, sizeof number);
+		write_double(out, number);
+	}
+}
+
+/* As deep as there are dimensions, NDARRAY_DIMENSIONS at most. */
+static void write_elements(FILE *out, const struct ndarray *array, uint32_t dimension, const unsigned char *at)
+{
+	if (dimension == array->dimensions) {
+		write_element(out, array, at);
+		return;
+	}
+	(void)fputc('[', out);
+	for (uint64_t i = 0; i < array->shape[dimension]; i++) {
+		(void)fputs(i > 0 ? ", " : "", out);
+		write_elements(out, array, dimension + 1, at + i * array->steps[dimension] * array->item);
+	}
+	(void)fputc(']', out);
+}
+
+static bool is_empty(const struct ndarray *array)
+{
+	for (uint32_t i = 0; i < array->dimensions; i++)
+		if (array->shape[i] == 0)
+			return true;
+	return false;
+}
+
+bool ndarray_write(FILE *out, const void *bytes, size_t size)
+{
+	struct ndarray array;
+
+	if (!read_array(&array, bytes, size))
+		return false;
+	if (array.kind && !is_empty(&array)) {
+		write_elements(out, &array, 0, array.elements);
+	} else if (array.kind) {
+		(void)fputs("[]", out); /* whatever its other dimensions are said to be */
+	} else {
+		(void)fputs("{\"$array\": [", out);
+		json_write(out, array.dtype);
+		(void)fputs(", ", out);
+		json_write(out, array.dims);
+		(void)fputs("]}", out);
+	}
+	return true;
+}
+
+bool ndarray_write_object(FILE *out, const void *bytes, size_t size)
+{
+	const char *codec = bytes;
+	const size_t n = strnlen(codec, size);
+
+	for (size_t i = 0; i < n; i++)
+		if (codec[i] < 'a' || codec[i] > 'z')
+			return false;
+	if (n == 0 || n == size)
+		return false;
+	(void)fprintf(out, "{\"$object\": \"%.*s, %zu bytes\"}", (int)n, codec, size - n - 1);
+	return true;
+}
