@@ -7,6 +7,7 @@
  */
 #include "daemon/backtrace/frames.h"
 #include "daemon/backtrace/stop.h"
+#include "proto/standard.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -204,6 +205,8 @@ int main(int argc, char **argv)
 	char *end = NULL;
 	const long pid = argc == 2 ? strtol(argv[1], &end, 10) : 0;
 
+	if (standard_open() < 0)
+		return EXIT_USAGE;
 	if (pid <= 0 || pid > INT32_MAX || *end) {
 		(void)fputs("usage: objpool-backtrace PID\nPrints the native backtraces of the process's threads.\n", stderr);
 		return EXIT_USAGE;

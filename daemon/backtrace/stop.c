@@ -20,6 +20,7 @@ void stop_prepare(void)
 {
 	sigset_t set;
 	fill_with_sigchld(&set);
+	(void)signal(SIGCHLD, SIG_DFL); /* one that was ignored when this program was started would never be sent */
 	(void)sigprocmask(SIG_BLOCK, &set, NULL); /* sigtimedwait takes them */
 }
 

@@ -10,6 +10,7 @@
 #include "daemon/supervisor/reload.h"
 #include "daemon/supervisor/chore.h"
 #include "daemon/supervisor/session.h"
+#include "daemon/supervisor/signals.h"
 #include "daemon/supervisor/slowlog.h"
 #include "daemon/supervisor/status.h"
 #include "daemon/supervisor/systemd.h"
@@ -18,7 +19,6 @@
 
 #include <errno.h>
 #include <malloc.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
@@ -116,14 +116,11 @@ static struct template *find_template(struct daemon *daemon, pid_t pid)
 	return NULL;
 }
 
-static void on_child(evutil_socket_t fd, short what, void *data)
+void daemon_reap(struct daemon *daemon)
 {
-	struct daemon *daemon = data;
 	int status;
 	pid_t pid;
 
-	(void)fd, (void)what;
-	daemon_tick(daemon);
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		struct template *template = find_template(daemon, pid);
 		struct worker *worker = template ? NULL : find_worker(daemon, pid);
@@ -149,32 +146,6 @@ int daemon_early_status(struct daemon *daemon, pid_t pid, int *status)
 			return 0;
 		}
 	return -1;
-}
-
-/* ---- signals ---- */
-
-static void on_stop_signal(evutil_socket_t signal, short what, void *data)
-{
-	struct daemon *daemon = data;
-	(void)what;
-	daemon_tick(daemon);
-	log_say(LOG_NOTICE, "%s: %s", strsignal(signal), daemon->state == DAEMON_RUNNING ? "finishing what runs, then stopping" : "stopping now");
-	daemon_stop(daemon, daemon->state != DAEMON_RUNNING);
-}
-
-static void on_reload_signal(evutil_socket_t signal, short what, void *data)
-{
-	struct daemon_report report;
-	(void)signal, (void)what;
-	daemon_tick(data);
-	(void)daemon_reload(data, &report); /* it logs what became of it */
-}
-
-static void on_restart_signal(evutil_socket_t signal, short what, void *data)
-{
-	(void)signal, (void)what;
-	daemon_tick(data);
-	daemon_restart_workers(data);
 }
 
 void daemon_restart_workers(struct daemon *daemon)
@@ -235,19 +206,8 @@ static void on_sweep(evutil_socket_t fd, short what, void *data)
 
 static int add_events(struct daemon *daemon)
 {
-	static const struct {
-		int signal;
-		event_callback_fn run;
-	} wanted[] = {{SIGTERM, on_stop_signal},  {SIGINT, on_stop_signal}, {SIGHUP, on_reload_signal},
-		      {SIGUSR2, on_restart_signal}, {SIGCHLD, on_child}};
-
-	for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
-		if (wanted[i].signal != SIGCHLD)
-			(void)signal(wanted[i].signal, SIG_IGN); /* what libevent goes back to: one more, at the very end, changes nothing */
-		daemon->signals[i] = evsignal_new(daemon->base, wanted[i].signal, wanted[i].run, daemon);
-		if (!daemon->signals[i] || event_add(daemon->signals[i], NULL) < 0)
-			return -1;
-	}
+	if (!(daemon->signals = signals_open(daemon)))
+		return -1;
 	daemon->timer = evtimer_new(daemon->base, on_timer, daemon);
 	daemon->sweep = event_new(daemon->base, -1, EV_PERSIST, on_sweep, daemon);
 	return daemon->timer && daemon->sweep && event_add(daemon->sweep, &half_a_second) == 0 ? 0 : -1;
@@ -317,7 +277,6 @@ static int set_up_process(struct daemon *daemon)
 {
 	if (getrandom(&idmap_salt, sizeof idmap_salt, 0) != sizeof idmap_salt)
 		idmap_salt = daemon->core.now;
-	(void)signal(SIGPIPE, SIG_IGN);
 	(void)mallopt(M_TRIM_THRESHOLD, 16 << 20); /* the heap must not shrink and grow with every burst */
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0) {
 		log_say(LOG_ERR, "can't become the subreaper of the workers: %s", strerror(errno));
@@ -582,9 +541,7 @@ void daemon_free(struct daemon *daemon)
 	free_closed(daemon);
 	close_listeners(daemon);
 	daemon->http = http_close(daemon->http);
-	for (size_t i = 0; i < sizeof daemon->signals / sizeof *daemon->signals; i++)
-		if (daemon->signals[i])
-			event_free(daemon->signals[i]);
+	signals_close(daemon->signals);
 	if (daemon->timer)
 		event_free(daemon->timer);
 	if (daemon->sweep)

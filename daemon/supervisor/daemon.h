@@ -62,7 +62,7 @@ struct daemon {
 	struct event *timer;           /* the core's next deadline */
 	uint64_t timer_at;
 	struct event *sweep;           /* looks after sessions that are not read */
-	struct event *signals[6];
+	struct event *signals;
 	struct event *watchdog;
 	struct slowlog *slowlog;       /* NULL: no pool has ever wanted it */
 	bool ready;                    /* READY=1 has been said */
@@ -94,6 +94,9 @@ void daemon_stop(struct daemon *daemon, bool now);
 
 /* Restarts all workers, pool by pool, one after the other. */
 void daemon_restart_workers(struct daemon *daemon);
+
+/* Takes note of all children that have ended. */
+void daemon_reap(struct daemon *daemon);
 
 /* A process ended of which nobody knew: -1, or its status. */
 int daemon_early_status(struct daemon *daemon, pid_t pid, int *status);

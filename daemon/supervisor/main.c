@@ -4,6 +4,8 @@
 #include "daemon/supervisor/daemon.h"
 #include "daemon/supervisor/log.h"
 #include "daemon/supervisor/owner.h"
+#include "daemon/supervisor/signals.h"
+#include "proto/standard.h"
 
 #include <getopt.h>
 #include <stdlib.h>
@@ -127,6 +129,7 @@ static int run(struct config *config, struct options *options)
 	static struct daemon daemon;
 	int status = 1;
 
+	signals_take();
 	log_open(LOG_ERR + (int)config->log_level + (config->log_level > 1));
 	if (config->pool_count == 0 && !options->until_eof)
 		log_say(LOG_WARNING, "there are no pools in %s", options->config ? options->config : "the configuration (no file was found)");
@@ -142,6 +145,8 @@ int main(int argc, char **argv)
 	struct config config = {0};
 	int status = 1;
 
+	if (standard_open() < 0)
+		return 1;
 	const int r = parse(&options, argc, argv);
 	if (r < 0)
 		fputs("try objpoold --help\n", stderr);

@@ -3,13 +3,13 @@
 
 #include "daemon/core/pool.h"
 #include "daemon/supervisor/log.h"
+#include "daemon/supervisor/spawn.h"
 #include "daemon/supervisor/template.h"
 #include "daemon/supervisor/worker.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -65,33 +65,19 @@ static void give_up(struct slowlog *slowlog, int error)
 	slowlog->waiting_count = 0;
 }
 
-static int spawn(struct slowlog *slowlog, pid_t traced, int output)
+static int start_program(struct slowlog *slowlog, pid_t traced, int output)
 {
 	char number[16];
 	char *const argv[] = {(char *)"objpool-backtrace", number, NULL};
 	char *const environment[] = {NULL};
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attributes;
-	sigset_t none, all;
-	int r;
+	const struct spawn program = {
+		.program = slowlog->program, .argv = argv, .environment = environment, .output = output, .errors = output, .channel = -1};
 
 	snprintf(number, sizeof number, "%d", (int)traced);
-	sigemptyset(&none);
-	sigfillset(&all);
-	posix_spawn_file_actions_init(&actions);
-	posix_spawnattr_init(&attributes);
-	r = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF) |
-	    posix_spawnattr_setsigmask(&attributes, &none) | posix_spawnattr_setsigdefault(&attributes, &all) |
-	    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0) |
-	    posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO) |
-	    posix_spawn_file_actions_adddup2(&actions, output, STDERR_FILENO);
-	if (r == 0)
-		r = posix_spawn(&slowlog->pid, slowlog->program, &actions, &attributes, argv, environment);
-	posix_spawn_file_actions_destroy(&actions);
-	posix_spawnattr_destroy(&attributes);
-	if (r != 0)
+	const int r = spawn(&program, &slowlog->pid);
+	if (r < 0)
 		slowlog->pid = 0;
-	return -r;
+	return r;
 }
 
 static int start_backtrace(struct slowlog *slowlog, struct worker *worker)
@@ -102,7 +88,7 @@ static int start_backtrace(struct slowlog *slowlog, struct worker *worker)
 
 	if (pipe2(tube, O_CLOEXEC) < 0)
 		return -errno;
-	const int r = spawn(slowlog, (pid_t)slot->pid, tube[1]);
+	const int r = start_program(slowlog, (pid_t)slot->pid, tube[1]);
 	(void)close(tube[1]);
 	if (r < 0) {
 		(void)close(tube[0]);

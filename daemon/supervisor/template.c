@@ -3,6 +3,7 @@
 
 #include "daemon/core/pool.h"
 #include "daemon/supervisor/log.h"
+#include "daemon/supervisor/spawn.h"
 #include "daemon/supervisor/worker.h"
 #include "proto/pack.h"
 #include "proto/scan.h"
@@ -10,7 +11,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -251,29 +251,16 @@ static char *const *make_environment(void)
 	return environment;
 }
 
-static int spawn(struct template *template, int channel, int output)
+static int start_program(struct template *template, int channel, int output)
 {
 	char *const argv[] = {(char *)"objpool-worker", template->pool->name, NULL};
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attributes;
-	sigset_t none, all;
-	int r;
-
-	sigemptyset(&none);
-	sigfillset(&all);
-	posix_spawn_file_actions_init(&actions);
-	posix_spawnattr_init(&attributes);
-	r = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF) |
-	    posix_spawnattr_setsigmask(&attributes, &none) | posix_spawnattr_setsigdefault(&attributes, &all) |
-	    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0) |
-	    posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO) |
-	    posix_spawn_file_actions_adddup2(&actions, output, STDERR_FILENO) |
-	    posix_spawn_file_actions_adddup2(&actions, channel, CHANNEL_FD);
-	if (r == 0)
-		r = posix_spawn(&template->pid, template->daemon->worker_program, &actions, &attributes, argv, make_environment());
-	posix_spawn_file_actions_destroy(&actions);
-	posix_spawnattr_destroy(&attributes);
-	return -r;
+	const struct spawn program = {.program = template->daemon->worker_program,
+				      .argv = argv,
+				      .environment = make_environment(),
+				      .output = output,
+				      .errors = output,
+				      .channel = channel};
+	return spawn(&program, &template->pid);
 }
 
 static void put_settings(struct sendq *out, const struct template *template)
@@ -378,7 +365,7 @@ static int start_process(struct template *template)
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel) < 0 || pipe2(tube, O_CLOEXEC) < 0)
 		r = -errno;
 	if (r == 0)
-		r = spawn(template, channel[1], tube[1]);
+		r = start_program(template, channel[1], tube[1]);
 	(void)close(channel[1]);
 	(void)close(tube[1]);
 	if (r < 0) {

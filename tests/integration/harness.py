@@ -112,7 +112,7 @@ class Client:
 class Daemon:
     """objpoold with a configuration of its own; `pools` maps a name to the keys of its section."""
 
-    def __init__(self, path, pools=None, daemon=None, expect_ready=True, arguments=(), preexec=None):
+    def __init__(self, path, pools=None, daemon=None, expect_ready=True, arguments=(), preexec=None, pass_fds=(), stderr=None):
         self.path = pathlib.Path(path)
         self.socket_path = self.path / "s"
         self.address = f"unix:{self.socket_path}"
@@ -126,8 +126,9 @@ class Daemon:
         self.notify.settimeout(DEADLINE)
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [BUILD / "objpoold", "--config", self.config, *arguments], stderr=log, stdout=log, stdin=subprocess.DEVNULL,
-                env={**os.environ, "NOTIFY_SOCKET": str(self.path / "notify")}, preexec_fn=preexec)
+                [BUILD / "objpoold", "--config", self.config, *arguments], stderr=log if stderr is None else stderr, stdout=log,
+                stdin=subprocess.DEVNULL, env={**os.environ, "NOTIFY_SOCKET": str(self.path / "notify")}, preexec_fn=preexec,
+                pass_fds=pass_fds)
         if expect_ready:
             self.wait_notify("READY=1")
 

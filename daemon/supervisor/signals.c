@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/supervisor/signals.h"
+
+#include "daemon/supervisor/daemon.h"
+#include "daemon/supervisor/log.h"
+
+#include <signal.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+enum { AT_ONCE = 16 };
+
+/* ---- what they do ---- */
+
+static void on_stop(struct daemon *daemon, const struct signalfd_siginfo *info)
+{
+	log_say(LOG_NOTICE, "%s: %s", strsignal((int)info->ssi_signo),
+		daemon->state == DAEMON_RUNNING ? "finishing what runs, then stopping" : "stopping now");
+	daemon_stop(daemon, daemon->state != DAEMON_RUNNING);
+}
+
+static void on_reload(struct daemon *daemon, const struct signalfd_siginfo *info)
+{
+	struct daemon_report report;
+	(void)info;
+	(void)daemon_reload(daemon, &report); /* it logs what became of it */
+}
+
+static void on_restart(struct daemon *daemon, const struct signalfd_siginfo *info)
+{
+	(void)info;
+	daemon_restart_workers(daemon);
+}
+
+static void on_child(struct daemon *daemon, const struct signalfd_siginfo *info)
+{
+	(void)info; /* signals of children that end together are one */
+	daemon_reap(daemon);
+}
+
+/* Signals that administrators and libraries send by habit, and that would end the process. */
+static void on_stray(struct daemon *daemon, const struct signalfd_siginfo *info)
+{
+	const char *name = sigabbrev_np((int)info->ssi_signo);
+
+	(void)daemon;
+	log_say(LOG_NOTICE, "signal %u (%s) of process %u, user %u, is ignored: see objpoold(8) for what signals do",
+		info->ssi_signo, name ? name : "real-time", info->ssi_pid, info->ssi_uid);
+}
+
+static const struct {
+	int signal;
+	void (*act)(struct daemon *daemon, const struct signalfd_siginfo *info);
+} known[] = {
+	{SIGTERM, on_stop},  {SIGINT, on_stop},   {SIGHUP, on_reload}, {SIGUSR2, on_restart},
+	{SIGCHLD, on_child}, {SIGUSR1, on_stray}, {SIGALRM, on_stray}, {SIGVTALRM, on_stray},
+	{SIGPROF, on_stray}, {SIGIO, on_stray},   {SIGPWR, on_stray},  {SIGSTKFLT, on_stray},
+};
+
+/* Which the loop reads. SIGQUIT and what tells of a bug end the process, as ever. */
+static void fill_with_known(sigset_t *set)
+{
+	struct sigaction now;
+
+	sigemptyset(set);
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+		sigaddset(set, known[i].signal);
+	for (int signal = SIGRTMIN; signal <= SIGRTMAX; signal++)
+		sigaddset(set, signal);
+	if (sigaction(SIGPROF, NULL, &now) == 0 && now.sa_handler != SIG_DFL)
+		sigdelset(set, SIGPROF); /* a profiler's, who was here before main */
+}
+
+/* ---- at the start ---- */
+
+void signals_take(void)
+{
+	/* Ends of pipes, limits of files, and terminals are errors of the calls that meet them. */
+	static const int ignored[] = {SIGPIPE, SIGXFSZ, SIGTTOU, SIGTTIN};
+	struct sigaction now;
+	sigset_t set;
+
+	for (int number = 1; number <= SIGRTMAX; number++)
+		if (sigaction(number, NULL, &now) == 0 && now.sa_handler == SIG_IGN)
+			(void)signal(number, SIG_DFL);
+	for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
+		(void)signal(ignored[i], SIG_IGN);
+	fill_with_known(&set);
+	(void)sigprocmask(SIG_SETMASK, &set, NULL);
+}
+
+/* ---- in the loop ---- */
+
+static void act(struct daemon *daemon, const struct signalfd_siginfo *info)
+{
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+		if (known[i].signal == (int)info->ssi_signo) {
+			known[i].act(daemon, info);
+			return;
+		}
+	on_stray(daemon, info);
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *data)
+{
+	struct signalfd_siginfo infos[AT_ONCE];
+	struct daemon *daemon = data;
+
+	(void)what;
+	daemon_tick(daemon);
+	const ssize_t n = read(fd, infos, sizeof infos);
+	for (size_t i = 0; n > 0 && i < (size_t)n / sizeof *infos; i++)
+		act(daemon, &infos[i]);
+}
+
+struct event *signals_open(struct daemon *daemon)
+{
+	struct event *event;
+	sigset_t set;
+
+	fill_with_known(&set);
+	const int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (fd < 0)
+		return NULL;
+	event = event_new(daemon->base, fd, EV_READ | EV_PERSIST, on_readable, daemon);
+	if (event && event_add(event, NULL) == 0)
+		return event;
+	if (event)
+		event_free(event);
+	(void)close(fd);
+	return NULL;
+}
+
+void signals_close(struct event *event)
+{
+	if (!event)
+		return;
+	const int fd = event_get_fd(event);
+	event_free(event);
+	(void)close(fd);
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/supervisor/spawn.h"
+
+#include "proto/channel.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <unistd.h>
+
+static int add_descriptors(posix_spawn_file_actions_t *actions, const struct spawn *what)
+{
+	const int first_other = what->channel < 0 ? STDERR_FILENO + 1 : CHANNEL_FD + 1;
+	int r = posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+
+	if (r == 0)
+		r = posix_spawn_file_actions_adddup2(actions, what->output, STDOUT_FILENO);
+	if (r == 0)
+		r = posix_spawn_file_actions_adddup2(actions, what->errors, STDERR_FILENO);
+	if (r == 0 && what->channel >= 0)
+		r = posix_spawn_file_actions_adddup2(actions, what->channel, CHANNEL_FD);
+	return r ? r : posix_spawn_file_actions_addclosefrom_np(actions, first_other);
+}
+
+static int set_signals(posix_spawnattr_t *attributes)
+{
+	sigset_t none, all;
+
+	sigemptyset(&none);
+	sigfillset(&all);
+	const int r = posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+	return r ? r : posix_spawnattr_setsigmask(attributes, &none) | posix_spawnattr_setsigdefault(attributes, &all);
+}
+
+int spawn(const struct spawn *what, pid_t *pid)
+{
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attributes;
+	int r = posix_spawn_file_actions_init(&actions);
+
+	if (r != 0)
+		return -r;
+	r = posix_spawnattr_init(&attributes);
+	if (r == 0) {
+		r = add_descriptors(&actions, what);
+		if (r == 0)
+			r = set_signals(&attributes);
+		if (r == 0)
+			r = posix_spawn(pid, what->program, &actions, &attributes, what->argv, what->environment);
+		posix_spawnattr_destroy(&attributes);
+	}
+	posix_spawn_file_actions_destroy(&actions);
+	return -r;
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* standard: descriptors 0, 1 and 2, which a program's own files must never get. */
+#ifndef PROTO_STANDARD_H
+#define PROTO_STANDARD_H
+
+/*
+ * The first thing that a program does: those of 0, 1 and 2 that whoever started it has closed become /dev/null. Else the next file
+ * or socket that it opens would get the number, and what is printed would go there. 0 or a negative errno.
+ */
+int standard_open(void);
+
+#endif
