@@ -193,7 +193,6 @@ struct pool *pool_new(struct core *core, const char *name, uint32_t size, const 
 	sizing_init(pool);
 	pool->recall.fire = scheduler_on_recall;
 	pool->wake.fire = on_wake;
-	pool->start_tokens = -1; /* full */
 	TAILQ_INIT(&pool->others);
 	TAILQ_INIT(&pool->idle);
 	TAILQ_INIT(&pool->open);

@@ -72,8 +72,8 @@ struct pool {
 	struct measure *other_methods;  /* of all the rest; NULL: none yet */
 	struct timer recall;     /* looks for tasks that wait behind a slow one */
 	struct timer wake;       /* has the queues looked at */
-	double start_tokens;     /* starts that may happen at once; see slot.c */
-	uint64_t start_tokens_at;
+	double spent;            /* of its budget of starts, at spent_at; see slot.c */
+	uint64_t spent_at;
 	bool leaving;
 	struct pool_counts counts;
 	char fault[512];         /* why the last start failed; "" once all is well */

@@ -22,7 +22,7 @@
 #define DEATH_DELAY_MOST (1 * SECOND)
 #define FAILURE_DELAY (100 * MILLISECOND)     /* after a constructor that failed; doubles */
 #define FAILURE_DELAY_MOST (30 * SECOND)
-#define START_BURST 64.0                      /* starts of a pool at once, beyond its size */
+#define START_BURST 64.0                      /* starts after an end, of a pool at once, beyond twice its size */
 #define START_RATE 20.0                       /* and a second, after that */
 
 static const char *const state_names[] = {
@@ -89,27 +89,30 @@ static void set_broken(struct slot *slot, bool broken)
 		slot->pool->broken += broken ? 1 : UINT32_MAX;
 }
 
-/* A bucket of tokens: how long until the pool may start one more worker. */
-static uint64_t budget_delay(struct pool *pool)
+/*
+ * Spends one of the starts that the pool may make after workers have ended. What is spent comes back at START_RATE. Returns 0, or
+ * how long it takes until there is one to spend.
+ */
+static uint64_t spend_start(struct pool *pool)
 {
 	const uint64_t now = pool->core->now;
 	const double most = START_BURST + 2.0 * pool->size;
+	const double back = (double)(now - pool->spent_at) / (double)SECOND * START_RATE;
 
-	if (pool->start_tokens < 0)
-		pool->start_tokens = most;
-	pool->start_tokens += (double)(now - pool->start_tokens_at) / (double)SECOND * START_RATE;
-	pool->start_tokens_at = now;
-	if (pool->start_tokens > most)
-		pool->start_tokens = most;
-	if (pool->start_tokens < 1)
-		return (uint64_t)((1 - pool->start_tokens) / START_RATE * (double)SECOND) + 1;
-	pool->start_tokens -= 1;
+	pool->spent = pool->spent > back ? pool->spent - back : 0;
+	pool->spent_at = now;
+	if (pool->spent + 1 > most)
+		return (uint64_t)((pool->spent + 1 - most) / START_RATE * (double)SECOND) + 1;
+	pool->spent += 1;
 	return 0;
 }
 
+/* A slot's first worker and a successor have been asked for: only a start that follows an end has a budget. */
 static void start(struct slot *slot)
 {
-	const uint64_t wait = slot->predecessor ? 0 : budget_delay(slot->pool);
+	const bool follows = slot->generation > 0 && !slot->predecessor;
+	const uint64_t wait = follows ? spend_start(slot->pool) : 0;
+
 	if (wait) {
 		set_timer(slot, wait);
 		return;

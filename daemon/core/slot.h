@@ -87,7 +87,7 @@ const char *slot_state_name(enum slot_state state);
 
 struct slot *slot_new(struct pool *pool, uint32_t index);
 
-/* Starts the first worker, now or when the pool's budget allows. */
+/* Starts the slot's first worker. */
 void slot_begin(struct slot *slot);
 
 /* A new worker; returns the generation that it will have. Once what is addressed to it is done: none. */

@@ -60,6 +60,8 @@ static void log_changed(const struct slot *slot)
 static void on_slot_changed(struct slot *slot)
 {
 	daemon_of(slot->pool)->slots_changed = true;
+	if (slot->state == SLOT_READY)
+		template_on_start_worked(slot->pool->owner, slot->owner);
 	log_changed(slot);
 }
 

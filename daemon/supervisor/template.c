@@ -18,9 +18,14 @@
 #include <unistd.h>
 
 enum { PACKET = 256 << 10, LOAD_ARGS_MOST = 64 << 10, ERRNO_MOST = 4095 };
+enum { FORKS_AT_ONCE = 64, STARTS_TOLERATED = 3 };
 #define PATIENCE (10 * SECOND) /* with a template that has been told to kill, or to fork what is to be killed */
+#define FORK_PATIENCE (10 * SECOND) /* with forks for which there are not enough processes, descriptors or memory */
+#define FORK_PAUSE (10 * MILLISECOND) /* before such a fork is tried again; doubles */
+#define FORK_PAUSE_MOST (1 * SECOND)
 
 static void on_silence(struct timer *timer);
+static void on_again(struct timer *timer);
 
 struct template *template_new(struct daemon *daemon, struct config_pool *section)
 {
@@ -40,6 +45,8 @@ struct template *template_new(struct daemon *daemon, struct config_pool *section
 	*section = (struct config_pool){0};
 	template->fd = -1;
 	template->patience.fire = on_silence;
+	template->again.fire = on_again;
+	template->tolerated_starts = STARTS_TOLERATED;
 	TAILQ_INIT(&template->waiting);
 	TAILQ_INIT(&template->forking);
 	return template;
@@ -54,6 +61,20 @@ static void list(struct worker *worker, struct worker_list *to)
 	worker->listed = to;
 	if (to)
 		TAILQ_INSERT_TAIL(to, worker, link);
+}
+
+/* Those whose fork this process will not report any more are to be forked once more. A process that comes all the same has lost
+ * its channel, and ends. */
+static void ask_again(struct worker_list *forking, struct template *next)
+{
+	struct worker *worker;
+
+	while ((worker = TAILQ_FIRST(forking))) {
+		worker_close(worker);
+		worker->killed_at = 0;
+		list(worker, &next->waiting);
+	}
+	next->daemon->forks_wanted = true;
 }
 
 /* Those in the list will get no process from this template. */
@@ -227,7 +248,8 @@ static void refuse_unwanted(struct template *template)
 		if (worker->kill_wanted)
 			list(worker, &unwanted);
 	}
-	refuse_all(&unwanted, "the template process was not ready within start_timeout");
+	refuse_all(&unwanted, template->state == TEMPLATE_READY ? "the worker could not be forked within start_timeout"
+								 : "the template process was not ready within start_timeout");
 }
 
 /* ---- starting ---- */
@@ -344,6 +366,8 @@ static int attach(struct template *template, int fd)
 	template->fd = fd;
 	template->event = event_new(template->daemon->base, fd, EV_READ | EV_PERSIST, on_readable, template);
 	template->state = TEMPLATE_LOADING;
+	template->life++;
+	template->failed_starts = 0;
 	if (!template->event || event_add(template->event, NULL) < 0)
 		return -ENOMEM;
 	return send_load(template);
@@ -405,23 +429,79 @@ static int send_fork(struct template *template, const struct worker *worker, con
 	return sendmsg(template->fd, &message, MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
-static void fork_now(struct template *template, struct worker *worker)
+static void on_again(struct timer *timer)
+{
+	struct template *template = container_of(timer, struct template, again);
+	template->daemon->forks_wanted = true;
+}
+
+static bool is_for_want(int error)
+{
+	return error == EAGAIN || error == ENOMEM || error == EMFILE || error == ENFILE || error == ETOOMANYREFS || error == ENOBUFS;
+}
+
+/* Has the worker wait for another try; false: there is to be none. */
+static bool try_again(struct template *template, struct worker *worker, int error)
+{
+	struct core *core = &template->daemon->core;
+
+	if (!is_for_want(error) || worker->kill_wanted)
+		return false;
+	if (!worker->fork_failed_at)
+		worker->fork_failed_at = core->now;
+	if (core->now - worker->fork_failed_at >= FORK_PATIENCE)
+		return false;
+	if (!timer_is_set(&template->again)) {
+		if (!template->pause)
+			log_pool(LOG_WARNING, template->pool, "a worker could not be forked: %s; it is tried again", strerror(error));
+		template->pause = !template->pause ? FORK_PAUSE : template->pause < FORK_PAUSE_MOST / 2 ? 2 * template->pause : FORK_PAUSE_MOST;
+		if (timer_set(&core->timers, &template->again, core->now + template->pause) < 0)
+			return false;
+	}
+	worker_close(worker);
+	list(worker, &template->waiting);
+	return true;
+}
+
+static void on_fork_failed(struct template *template, struct worker *worker, int error)
 {
 	char why[128];
+
+	if (try_again(template, worker, error))
+		return;
+	list(worker, NULL);
+	snprintf(why, sizeof why, "the worker could not be forked: %s", strerror(error));
+	worker_on_refused(worker, why);
+}
+
+static void fork_now(struct template *template, struct worker *worker)
+{
 	int fds[3];
 	int r = worker_open(worker, fds);
 
 	if (r == 0) {
 		list(worker, &template->forking);
+		worker->template_life = template->life;
 		r = send_fork(template, worker, fds);
 		(void)close(fds[0]);
 		(void)close(fds[2]);
 	}
-	if (r == 0)
-		return;
-	list(worker, NULL);
-	snprintf(why, sizeof why, "the worker could not be forked: %s", strerror(-r));
-	worker_on_refused(worker, why);
+	if (r < 0)
+		on_fork_failed(template, worker, -r);
+}
+
+/* It is told of so many at once as its socket takes, whatever the pool's size. */
+static bool may_fork(const struct template *template)
+{
+	const struct worker *worker;
+	uint32_t under_way = 0;
+
+	if (template->state != TEMPLATE_READY || timer_is_set(&template->again))
+		return false;
+	TAILQ_FOREACH(worker, &template->forking, link)
+		if (++under_way == FORKS_AT_ONCE)
+			return false;
+	return true;
 }
 
 void template_fork(struct template *template, struct worker *worker)
@@ -450,7 +530,7 @@ static void run(struct template *template)
 		return;
 	}
 	struct worker *last = TAILQ_LAST(&template->waiting, worker_list), *worker = NULL;
-	while (template->state == TEMPLATE_READY && worker != last && (worker = TAILQ_FIRST(&template->waiting)))
+	while (worker != last && may_fork(template) && (worker = TAILQ_FIRST(&template->waiting)))
 		fork_now(template, worker);
 }
 
@@ -526,21 +606,21 @@ static int on_forked(struct template *template, struct reader *reader)
 {
 	struct worker *worker = TAILQ_FIRST(&template->forking);
 	uint64_t slot, generation;
-	char why[128];
 	int64_t pid;
 
 	if (!worker || read_uint(reader, &slot) < 0 || read_uint(reader, &generation) < 0 || read_int(reader, &pid) < 0 ||
 	    slot != worker->slot->index || generation != worker->slot->generation || pid > INT32_MAX || pid < -ERRNO_MOST ||
 	    pid == 1 || pid == getpid())
 		return -EBADMSG;
-	list(worker, NULL);
-	if (pid > 0) {
-		worker_on_forked(worker, (pid_t)pid);
-		return 0;
+	template->daemon->forks_wanted = true; /* another may have waited for this one */
+	if (pid <= 0) {
+		on_fork_failed(template, worker, (int)-pid);
+		return 1;
 	}
-	snprintf(why, sizeof why, "the worker could not be forked: %s", strerror((int)-pid));
-	worker_on_refused(worker, why);
-	return 1;
+	list(worker, NULL);
+	template->pause = 0;
+	worker_on_forked(worker, (pid_t)pid);
+	return 0;
 }
 
 /* [EXITED, pid, status]: it is the worker's parent. */
@@ -598,6 +678,29 @@ static void on_readable(evutil_socket_t fd, short what, void *data)
 	}
 }
 
+/* ---- whether what it forks lives ---- */
+
+void template_on_start_worked(struct template *template, const struct worker *worker)
+{
+	if (worker->template_life != template->life)
+		return;
+	template->failed_starts = 0;
+	template->tolerated_starts = STARTS_TOLERATED;
+}
+
+void template_on_start_failed(struct template *template, const struct worker *worker)
+{
+	if (worker->template_life != template->life || template->state != TEMPLATE_READY || template_has_threads(template) ||
+	    template_is_program(template) || ++template->failed_starts < template->tolerated_starts)
+		return;
+	log_pool(LOG_WARNING, template->pool, "%u workers in a row have ended before they were ready: the template process is replaced",
+		 template->failed_starts);
+	if (template->tolerated_starts < UINT32_MAX / 2)
+		template->tolerated_starts *= 2; /* if this doesn't help, it is not the process's fault */
+	end_process(template);
+	ask_again(&template->forking, template);
+}
+
 void template_succeed(struct template *old, struct template *next)
 {
 	struct pool *pool = old->pool;
@@ -606,13 +709,12 @@ void template_succeed(struct template *old, struct template *next)
 	next->pool = pool;
 	next->made = old->made;
 	next->made_by = old->made_by;
+	next->life = old->life; /* so that those that it has forked are not taken for the new one's */
 	pool->owner = next;
 	while ((worker = TAILQ_FIRST(&old->waiting)))
 		list(worker, &next->waiting);
 	next->daemon->forks_wanted = true;
-	pool->calls_count++; /* it stays until all have been told */
-	refuse_all(&old->forking, "the pool's template was replaced");
-	pool->calls_count--;
+	ask_again(&old->forking, next);
 	template_free(old);
 }
 
@@ -638,6 +740,7 @@ void template_free(struct template *template)
 {
 	end_process(template);
 	timer_clear(&template->daemon->core.timers, &template->patience);
+	timer_clear(&template->daemon->core.timers, &template->again);
 	block_unref(template->description);
 	free(template->plugin_path);
 	config_pool_free(&template->section);

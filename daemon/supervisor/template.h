@@ -30,6 +30,11 @@ struct template {
 	struct lines *output;
 	struct worker_list waiting; /* for it to be ready */
 	struct worker_list forking; /* told to; in order */
+	struct timer again;         /* a fork has failed for want of something: when the next is tried */
+	uint64_t pause;             /* until then; doubles, and is 0 once a fork has worked */
+	uint32_t life;              /* how many processes there have been */
+	uint32_t failed_starts;     /* of this process's workers, since one of them became ready */
+	uint32_t tolerated_starts;  /* so many of them are not the process's own fault */
 	struct block *description;  /* what it said of its class; NULL: nothing yet */
 	struct span described;
 	struct slowlog_pool slow;
@@ -61,6 +66,10 @@ static inline bool template_is_program(const struct template *template)
 {
 	return template->section.offered;
 }
+
+/* A worker that it has forked has become ready; or has ended before that. */
+void template_on_start_worked(struct template *template, const struct worker *worker);
+void template_on_start_failed(struct template *template, const struct worker *worker);
 
 /* Kills a worker's process. */
 void template_kill(struct template *template, struct worker *worker);

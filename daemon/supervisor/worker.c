@@ -29,17 +29,20 @@ static struct template *template_of(const struct worker *worker)
 static int make_board(struct worker *worker)
 {
 	struct slot *slot = worker->slot;
+	void *board = MAP_FAILED;
+
 	if (slot->board)
 		return 0;
-	worker->board_fd = memfd_create("objpool-board", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (worker->board_fd < 0)
-		return -errno;
-	if (ftruncate(worker->board_fd, sizeof *slot->board) < 0 ||
-	    fcntl(worker->board_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
-		return -errno;
-	void *board = mmap(NULL, sizeof *slot->board, PROT_READ | PROT_WRITE, MAP_SHARED, worker->board_fd, 0);
-	if (board == MAP_FAILED)
-		return -errno;
+	const int fd = memfd_create("objpool-board", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (fd >= 0 && ftruncate(fd, sizeof *slot->board) == 0 && fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
+		board = mmap(NULL, sizeof *slot->board, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (board == MAP_FAILED) {
+		const int r = -errno;
+		if (fd >= 0)
+			(void)close(fd);
+		return r;
+	}
+	worker->board_fd = fd;
 	slot->board = board;
 	return 0;
 }
@@ -67,7 +70,7 @@ void worker_start(struct slot *slot)
 	}
 	worker->kill_wanted = worker->announced = false;
 	worker->killed_at = 0;
-	worker->forked_at = worker->daemon->core.now;
+	worker->fork_failed_at = 0;
 	template_fork(template_of(worker), worker);
 }
 
@@ -149,7 +152,7 @@ void worker_on_forked(struct worker *worker, pid_t pid)
 
 /* ---- ending ---- */
 
-static void close_channel(struct worker *worker)
+void worker_close(struct worker *worker)
 {
 	if (worker->dirty)
 		TAILQ_REMOVE(&worker->daemon->dirty_workers, worker, dirty_link);
@@ -185,7 +188,7 @@ static void log_end(struct slot *slot, int status, const char *why)
 
 void worker_on_refused(struct worker *worker, const char *why)
 {
-	close_channel(worker);
+	worker_close(worker);
 	log_end(worker->slot, 0, why);
 	worker->slot->pid = 0;
 	slot_on_gone(worker->slot, 0, why);
@@ -269,7 +272,9 @@ void worker_on_exit(struct worker *worker, int status)
 		; /* what it sent before it died counts */
 	slowlog_on_gone(worker, status);
 	log_end(slot, status, NULL);
-	close_channel(worker);
+	if (slot->state == SLOT_STARTING && slot->plan != PLAN_LEAVE)
+		template_on_start_failed(template_of(worker), worker);
+	worker_close(worker);
 	slot->pid = 0;
 	slot_on_gone(slot, status, NULL);
 }
@@ -299,7 +304,7 @@ void worker_free(struct slot *slot)
 		return;
 	if (worker->listed)
 		TAILQ_REMOVE(worker->listed, worker, link);
-	close_channel(worker);
+	worker_close(worker);
 	if (slot->board)
 		(void)munmap(slot->board, sizeof *slot->board);
 	if (worker->board_fd >= 0)

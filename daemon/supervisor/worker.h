@@ -30,7 +30,8 @@ struct worker {
 	struct intake intake;
 	struct loans loans;         /* large results in its memory */
 	struct lines *output;
-	uint64_t forked_at;
+	uint64_t fork_failed_at;    /* when its fork first failed for want of something; 0: it has not */
+	uint32_t template_life;     /* of its template, that has forked it */
 	uint64_t killed_at;         /* 0: its template owes no word of its end */
 	struct slowlog_task slow;
 	bool announced;      /* the log knows that it serves */
@@ -45,6 +46,9 @@ void worker_free(struct slot *slot);
 
 /* The three descriptors that a new process gets (the caller closes them), and the worker's own ends. 0 or a negative errno. */
 int worker_open(struct worker *worker, int fds[3]);
+
+/* What was opened for a process that has not come is closed. */
+void worker_close(struct worker *worker);
 
 /* The template has forked it; or can't, for this reason. */
 void worker_on_forked(struct worker *worker, pid_t pid);
