@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/core/client.h"
 
+#include "daemon/core/call.h"
 #include "daemon/core/lease.h"
 #include "daemon/core/pool.h"
 #include "daemon/core/yield.h"
@@ -20,6 +21,7 @@ void client_init_own(struct client *client, struct core *core)
 {
 	*client = (struct client){.core = core};
 	TAILQ_INIT(&client->tickets);
+	TAILQ_INIT(&client->notifications);
 	TAILQ_INIT(&client->flows);
 	TAILQ_INIT(&client->yielding);
 	TAILQ_INIT(&client->leases);
@@ -28,35 +30,84 @@ void client_init_own(struct client *client, struct core *core)
 bool client_accepts(const struct client *client)
 {
 	const struct core_limits *limits = &client->core->limits;
-	return client->out.bytes <= limits->max_unsent && client->inflight.count < limits->max_inflight &&
+	return client->out.bytes <= limits->max_unsent && client->inflight.count + client->notified < limits->max_inflight &&
 	       client->pending <= limits->max_pending;
 }
 
 static void detach(struct ticket *ticket)
 {
 	struct client *client = ticket->client;
-	TAILQ_REMOVE(&client->tickets, ticket, link);
-	if (!ticket->notification)
+
+	if (ticket->notification) {
+		TAILQ_REMOVE(&client->notifications, ticket, link);
+		client->notified--;
+	} else {
+		TAILQ_REMOVE(&client->tickets, ticket, link);
 		idmap_remove(&client->inflight, ticket->msgid);
+	}
 	ticket->client = NULL;
+}
+
+static void abandon(const struct ticket_list *tickets)
+{
+	struct ticket *ticket;
+
+	while ((ticket = TAILQ_FIRST(tickets))) {
+		detach(ticket);
+		ticket->abandoned(ticket, NULL);
+	}
+}
+
+void client_hang_up(struct client *client)
+{
+	if (client->hung_up)
+		return;
+	client->hung_up = true;
+	abandon(&client->tickets);
+	sendq_clear(&client->out);
+	sendq_lose_kept(&client->kept);
+	client_on_sent(client); /* its notifications no longer wait for it to read */
+}
+
+bool client_notifies(const struct client *client, const struct pool *pool)
+{
+	struct ticket *ticket;
+
+	TAILQ_FOREACH(ticket, &client->notifications, link) {
+		const struct call *call = call_of_ticket(ticket);
+		if (call && call->pool == pool)
+			return true;
+	}
+	return false;
+}
+
+bool client_leave(struct client *client)
+{
+	struct pool *pool;
+
+	client_hang_up(client);
+	if (TAILQ_EMPTY(&client->notifications)) {
+		client_gone(client);
+		return true;
+	}
+	lease_on_client_left(client);
+	TAILQ_FOREACH(pool, &client->core->pools, link)
+		if (!client_notifies(client, pool))
+			pool_on_session_end(pool, client->id);
+	return false;
 }
 
 void client_gone(struct client *client)
 {
-	struct ticket *ticket;
 	struct pool *pool;
 
-	while ((ticket = TAILQ_FIRST(&client->tickets))) {
-		detach(ticket);
-		ticket->abandoned(ticket, NULL);
-	}
+	client_hang_up(client);
+	abandon(&client->notifications);
 	lease_on_client_gone(client);
 	TAILQ_FOREACH(pool, &client->core->pools, link)
 		pool_on_session_end(pool, client->id);
 	assert(TAILQ_EMPTY(&client->flows));
 	idmap_free(&client->inflight);
-	sendq_clear(&client->out);
-	sendq_lose_kept(&client->kept);
 }
 
 void client_on_input_end(struct client *client)
@@ -106,7 +157,8 @@ int ticket_open(struct ticket *ticket, struct client *client, const struct rpc *
 			return r;
 	}
 	ticket->client = client;
-	TAILQ_INSERT_TAIL(&client->tickets, ticket, link);
+	client->notified += ticket->notification;
+	TAILQ_INSERT_TAIL(ticket->notification ? &client->notifications : &client->tickets, ticket, link);
 	return 0;
 }
 
@@ -226,6 +278,8 @@ void ticket_answer_packed_error(struct ticket *ticket, struct sendq *packed)
 
 void client_answer_error(struct client *client, uint32_t msgid, const struct error *error)
 {
+	if (client->hung_up)
+		return;
 	put_head(&client->out, msgid, false);
 	error_pack(error, client->error_maps, &client->out);
 	put_nil(&client->out);

@@ -3,7 +3,10 @@
  * client: what the core knows of a session: what it waits for (tickets), what it may still ask, and where answers go.
  *
  * A ticket is an answer that is owed: it is opened when a request comes and closed by exactly one answer, or by the client's
- * going away. Calls and the daemon's own slow methods embed one.
+ * going away. Calls and the daemon's own slow methods embed one. A notification has a ticket, too: it is owed no answer, and is
+ * carried out to its end though its sender goes:
+ *
+ *   connected --client_hang_up--> requests are dropped --client_leave--> nothing more comes --the last notification ends--> over
  */
 #ifndef CORE_CLIENT_H
 #define CORE_CLIENT_H
@@ -16,6 +19,7 @@ enum { CLIENT_METHOD_MEMO = 64, CLIENT_NAME = 64, CLIENT_KEPT = 16 /* descriptor
 
 struct call;
 struct method;
+struct pool;
 
 struct ticket {
 	TAILQ_ENTRY(ticket) link; /* in client->tickets */
@@ -44,7 +48,9 @@ struct client_memo {
 struct client {
 	struct core *core;
 	uint64_t id; /* the session's number; never used twice */
-	struct ticket_list tickets;
+	struct ticket_list tickets;       /* of requests */
+	struct ticket_list notifications; /* that are still carried out */
+	uint32_t notified;       /* how many */
 	struct idmap inflight;   /* msgid -> ticket */
 	uint64_t pending;        /* bytes of unanswered calls */
 	struct flow_list flows;  /* where its calls wait */
@@ -60,6 +66,7 @@ struct client {
 	uint16_t fds_mark;       /* what stands for one bears this: a value of a class that looks alike can't know it */
 	struct sendq_kept kept;  /* those that it has */
 	bool stalled;            /* doesn't read its answers: nothing more is started for it */
+	bool hung_up;            /* can't be answered any more: takes notifications only */
 };
 
 void client_init(struct client *client, struct core *core);
@@ -67,8 +74,20 @@ void client_init(struct client *client, struct core *core);
 /* The daemon's own, number 0: nobody has connected. */
 void client_init_own(struct client *client, struct core *core);
 
-/* The session is over: its tickets are abandoned, its waiting calls dropped. Frees what is inside. */
+/* The client can't be answered any more: its requests are abandoned, its notifications are carried out. */
+void client_hang_up(struct client *client);
+
+/*
+ * Hung up, and nothing more comes from it. Gives back what its notifications don't need. True: none is left, all is over, and what
+ * is inside has been freed. False: client_wrote tells when the last has ended; then ask again.
+ */
+bool client_leave(struct client *client);
+
+/* Ends it at once: its tickets are abandoned, its waiting calls dropped. Frees what is inside. */
 void client_gone(struct client *client);
+
+/* Is a notification of the client for this pool still carried out? */
+bool client_notifies(const struct client *client, const struct pool *pool);
 
 /* May another request be taken in? Else the session is not read until client_wrote or less. */
 bool client_accepts(const struct client *client);

@@ -250,6 +250,23 @@ void lease_release(struct lease *lease)
 	lease_free(lease);
 }
 
+/* What its notifications do, they do as its holder; and not on an instance that has been lost to it. */
+static bool is_needed(const struct lease *lease)
+{
+	return lease->state == LEASE_LOST || (lease->state == LEASE_HELD && client_notifies(lease->client, lease->pool));
+}
+
+void lease_on_client_left(struct client *client)
+{
+	struct lease *lease, *next;
+
+	for (lease = TAILQ_FIRST(&client->leases); lease; lease = next) {
+		next = TAILQ_NEXT(lease, of_client);
+		if (!is_needed(lease))
+			lease_release(lease);
+	}
+}
+
 void lease_on_client_gone(struct client *client)
 {
 	while (!TAILQ_EMPTY(&client->leases))

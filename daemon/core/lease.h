@@ -66,6 +66,9 @@ void lease_on_slot_removed(struct slot *slot);
 /* The pool goes. */
 void lease_on_pool_gone(struct pool *pool);
 
+/* The client has left: gives back what its notifications, which are still carried out, don't need. */
+void lease_on_client_left(struct client *client);
+
 /* The client has gone. */
 void lease_on_client_gone(struct client *client);
 

@@ -270,7 +270,8 @@ static void init_lists(struct daemon *daemon)
 	TAILQ_INIT(&daemon->listeners);
 	TAILQ_INIT(&daemon->sessions);
 	TAILQ_INIT(&daemon->dirty_sessions);
-	TAILQ_INIT(&daemon->closed_sessions);
+	TAILQ_INIT(&daemon->departed_sessions);
+	TAILQ_INIT(&daemon->ended_sessions);
 	TAILQ_INIT(&daemon->dirty_workers);
 	TAILQ_INIT(&daemon->chores);
 }
@@ -479,11 +480,11 @@ static void flush_all(struct daemon *daemon)
 	} while (!TAILQ_EMPTY(&daemon->dirty_workers));
 }
 
-static void free_closed(struct daemon *daemon)
+static void free_ended(struct daemon *daemon)
 {
 	struct session *session;
-	while ((session = TAILQ_FIRST(&daemon->closed_sessions))) {
-		TAILQ_REMOVE(&daemon->closed_sessions, session, link);
+	while ((session = TAILQ_FIRST(&daemon->ended_sessions))) {
+		TAILQ_REMOVE(&daemon->ended_sessions, session, link);
 		session_free(session);
 	}
 }
@@ -514,7 +515,7 @@ static void end_turn(struct daemon *daemon)
 	flush_all(daemon);
 	if (daemon->state != DAEMON_RUNNING)
 		go_on_stopping(daemon); /* what was sent may have been the last */
-	free_closed(daemon);
+	free_ended(daemon);
 	get_ready(daemon);
 	arm_timer(daemon);
 }
@@ -539,8 +540,10 @@ void daemon_free(struct daemon *daemon)
 	struct session *session;
 
 	while ((session = TAILQ_FIRST(&daemon->sessions)))
-		session_close(session, NULL);
-	free_closed(daemon);
+		session_end(session);
+	while ((session = TAILQ_FIRST(&daemon->departed_sessions)))
+		session_end(session);
+	free_ended(daemon);
 	close_listeners(daemon);
 	daemon->http = http_close(daemon->http);
 	signals_close(daemon->signals);

@@ -49,8 +49,9 @@ struct daemon {
 	struct http *http;             /* NULL: none */
 	struct session_list sessions;
 	struct session_list dirty_sessions; /* have something to send, or to take in again */
-	struct session_list closed_sessions; /* freed when the turn of the loop is over */
-	uint32_t session_count;
+	struct session_list departed_sessions; /* their connections are closed; their notifications are still carried out */
+	struct session_list ended_sessions; /* freed when the turn of the loop is over */
+	uint32_t session_count;        /* connections */
 	struct worker_list dirty_workers;
 	struct chore_list chores;      /* slow methods of the daemon itself */
 	struct block *scratch;         /* what all read into */

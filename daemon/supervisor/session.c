@@ -39,7 +39,7 @@ static void set_writing(struct session *session, bool on)
 
 static void mark_dirty(struct session *session)
 {
-	if (session->dirty || session->closed)
+	if (session->dirty || session->over)
 		return;
 	session->dirty = true;
 	TAILQ_INSERT_TAIL(&session->daemon->dirty_sessions, session, dirty_link);
@@ -111,8 +111,8 @@ static int on_message(struct session *session, struct span message, struct block
 	const int files = session->client.fds && !deep ? files_take(session, &message, &block, &error) : 0;
 	if (rpc_parse(message, &rpc) < 0)
 		r = refuse_garbage(session, "a message that is no MessagePack-RPC");
-	else if (rpc.type == RPC_RESPONSE)
-		r = 0; /* we ask clients nothing */
+	else if (rpc.type == RPC_RESPONSE || (rpc.type == RPC_REQUEST && session->client.hung_up))
+		r = 0; /* we ask clients nothing; and who has gone gets no answer */
 	else if (deep) {
 		error_say(&error, ERROR_BAD_REQUEST, RAN_NO, "a value is nested deeper than %d levels", SCAN_LEVELS);
 		r = request_refuse(&session->client, &rpc, &error);
@@ -149,8 +149,10 @@ static int take_in(struct session *session)
 	struct block *block;
 	int r = 0;
 
+	session->behind = true;
 	while (r == 0 && client_accepts(&session->client)) {
 		const int got = intake_next(&session->intake, &message, &block);
+		session->behind = got != 0;
 		if (got == 0)
 			break;
 		if (got == -EBADMSG)
@@ -167,7 +169,8 @@ static int take_in(struct session *session)
 
 /* ---- reading ---- */
 
-static bool is_gone(const struct session *session)
+/* Both directions are closed; of TCP, whose ends close them at once, one is enough. */
+static bool peer_is_gone(const struct session *session)
 {
 	struct pollfd p = {.fd = session->fd, .events = POLLRDHUP};
 	if (poll(&p, 1, 0) <= 0)
@@ -185,10 +188,17 @@ static void settle(struct session *session)
 static void on_end_of_input(struct session *session)
 {
 	session->input_done = true;
-	if (is_gone(session) || !session->is_unix)
-		session_close(session, NULL);
+	if (peer_is_gone(session) || !session->is_unix)
+		client_hang_up(&session->client);
 	else
 		client_on_input_end(&session->client);
+}
+
+static void on_error(struct session *session, int error)
+{
+	if (error != ECONNRESET && error != EPIPE)
+		log_say(LOG_INFO, "session %llu: %s", (unsigned long long)session->client.id, strerror(error));
+	client_hang_up(&session->client);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *data)
@@ -205,15 +215,13 @@ static void on_readable(evutil_socket_t fd, short what, void *data)
 		return;
 	}
 	if (n < 0) {
-		session_close(session, n == -ECONNRESET ? NULL : strerror((int)-n));
-		return;
-	}
-	if (n == 0)
+		session->input_done = true;
+		on_error(session, (int)-n);
+	} else if (n == 0) {
 		on_end_of_input(session);
-	else if (take_in(session) < 0)
+	} else if (take_in(session) < 0) {
 		session->ending = true;
-	if (session->closed)
-		return;
+	}
 	settle(session);
 	if (session->ending || session->input_done)
 		mark_dirty(session); /* it may be over */
@@ -229,31 +237,43 @@ static void on_writable(evutil_socket_t fd, short what, void *data)
 	mark_dirty(session);
 }
 
-static bool is_over(const struct session *session)
+/* Nothing is to be sent, and nothing more will be. */
+static bool is_done(const struct session *session)
 {
 	if (session->client.out.bytes > 0)
 		return false;
-	return session->ending || (session->input_done && !intake_has(&session->intake) && TAILQ_EMPTY(&session->client.tickets));
+	return session->ending || (session->input_done && !session->behind && TAILQ_EMPTY(&session->client.tickets));
+}
+
+static void send_answers(struct session *session)
+{
+	const int r = outlet_flush(&session->client.out, session->fd);
+
+	if (r == -ENOMEM) { /* half an answer may have gone */
+		session_close(session, strerror(ENOMEM));
+		return;
+	}
+	if (r < 0)
+		on_error(session, -r);
+	set_writing(session, r > 0);
+	client_on_sent(&session->client);
+}
+
+/* What was held back, if there is room for it now. */
+static void take_in_again(struct session *session)
+{
+	if (!session->ending && session->behind && client_accepts(&session->client) && take_in(session) < 0)
+		session->ending = true;
+	settle(session);
 }
 
 void session_flush(struct session *session)
 {
-	const int r = outlet_flush(&session->client.out, session->fd);
-
-	if (r < 0) {
-		session_close(session, r == -EPIPE || r == -ECONNRESET ? NULL : strerror(-r));
-		return;
-	}
-	set_writing(session, r > 0);
-	client_on_sent(&session->client);
-	if (is_over(session)) {
-		session_close(session, NULL);
-		return;
-	}
-	if (!session->ending && intake_has(&session->intake) && client_accepts(&session->client) && take_in(session) < 0)
-		session->ending = true;
-	settle(session);
-	if (is_over(session))
+	if (!session->closed)
+		send_answers(session);
+	if (!session->closed && !is_done(session))
+		take_in_again(session);
+	if (session->closed || is_done(session))
 		session_close(session, NULL);
 }
 
@@ -262,10 +282,11 @@ void session_sweep(struct session *session)
 	if (session->reading)
 		return;
 	daemon_tick(session->daemon);
-	if (is_gone(session))
-		session_close(session, NULL);
-	else
-		settle(session);
+	if (!session->client.hung_up && peer_is_gone(session)) {
+		client_hang_up(&session->client);
+		mark_dirty(session); /* what it has sent is taken in, as far as there is room */
+	}
+	settle(session);
 }
 
 /* ---- coming and going ---- */
@@ -291,7 +312,7 @@ struct session *session_new(struct daemon *daemon, int fd, bool is_unix)
 	return session;
 }
 
-/* Those that it has made to go with it. */
+/* Those that the client has made to go with it, and that none of its notifications waits for. */
 static void drop_pools(const struct session *session)
 {
 	struct pool *pool, *next;
@@ -299,36 +320,65 @@ static void drop_pools(const struct session *session)
 	for (pool = TAILQ_FIRST(&session->daemon->core.pools); pool; pool = next) {
 		next = TAILQ_NEXT(pool, link);
 		const struct template *template = pool->owner;
-		if (template->made_by == session->client.id && !pool->leaving)
+		if (template->made_by == session->client.id && !pool->leaving && !client_notifies(&session->client, pool))
 			pool_drop(pool, ERROR_CANCELLED, "its pool went with the client that made it");
 	}
 }
 
-void session_close(struct session *session, const char *why)
+static void close_connection(struct session *session)
 {
 	struct daemon *daemon = session->daemon;
 
-	if (session->closed)
-		return;
-	if (why)
-		log_say(LOG_INFO, "session %llu: %s", (unsigned long long)session->client.id, why);
 	session->closed = true;
 	set_reading(session, false);
 	set_writing(session, false);
+	(void)close(session->fd);
+	intake_free(&session->intake);
+	TAILQ_REMOVE(&daemon->sessions, session, link);
+	TAILQ_INSERT_TAIL(&daemon->departed_sessions, session, link);
+	daemon->session_count--;
+}
+
+static void end(struct session *session)
+{
+	struct daemon *daemon = session->daemon;
+
+	session->over = true;
 	if (session->dirty)
 		TAILQ_REMOVE(&daemon->dirty_sessions, session, dirty_link);
 	session->dirty = false;
-	client_gone(&session->client);
 	drop_pools(session);
-	(void)close(session->fd);
-	TAILQ_REMOVE(&daemon->sessions, session, link);
-	TAILQ_INSERT_TAIL(&daemon->closed_sessions, session, link); /* whoever called us may still look at it */
-	daemon->session_count--;
+	TAILQ_REMOVE(&daemon->departed_sessions, session, link);
+	TAILQ_INSERT_TAIL(&daemon->ended_sessions, session, link); /* whoever called us may still look at it */
+}
+
+void session_close(struct session *session, const char *why)
+{
+	if (session->over)
+		return;
+	if (why)
+		log_say(LOG_INFO, "session %llu: %s", (unsigned long long)session->client.id, why);
+	const bool first = !session->closed;
+	if (first)
+		close_connection(session);
+	else if (!TAILQ_EMPTY(&session->client.notifications))
+		return;
+	if (client_leave(&session->client))
+		end(session);
+	else
+		drop_pools(session);
+}
+
+void session_end(struct session *session)
+{
+	if (!session->closed)
+		close_connection(session);
+	client_gone(&session->client);
+	end(session);
 }
 
 void session_free(struct session *session)
 {
-	assert(session->closed);
-	intake_free(&session->intake);
+	assert(session->over);
 	free(session);
 }

@@ -2,8 +2,11 @@
 /*
  * session: one client connection. Reads whole messages, hands them to the core or to the daemon's own methods, sends the answers.
  *
- * It is not read while it has too much unanswered or unsent (client_accepts), and when it has shut down its sending side. It ends
- * when the connection is gone, or what it sends is no MessagePack-RPC.
+ * It is not read while it has too much unanswered or unsent (client_accepts), and when it has shut down its sending side. Its
+ * connection is closed when the peer has gone and all that it had sent is taken in, or when what it sends is no MessagePack-RPC.
+ * The session ends with the last of its notifications, which are carried out though their sender has gone:
+ *
+ *   sessions --session_close--> departed_sessions --the last notification ends--> ended_sessions --end of the turn--> freed
  */
 #ifndef SUPERVISOR_SESSION_H
 #define SUPERVISOR_SESSION_H
@@ -17,7 +20,7 @@
 struct session {
 	struct client client;
 	struct daemon *daemon;
-	TAILQ_ENTRY(session) link;  /* in daemon->sessions or closed_sessions */
+	TAILQ_ENTRY(session) link;  /* in daemon->sessions, departed_sessions or ended_sessions */
 	TAILQ_ENTRY(session) dirty_link;
 	bool dirty;
 	int fd;
@@ -26,7 +29,9 @@ struct session {
 	bool writing;
 	bool input_done; /* the client sends no more */
 	bool ending;     /* closed once its answers are sent */
-	bool closed;
+	bool behind;     /* whole messages may have been read and not taken in yet */
+	bool closed;     /* the connection is */
+	bool over;       /* freed when the turn ends */
 	struct event readable, writable;
 	struct intake intake;
 };
@@ -43,7 +48,12 @@ void session_flush(struct session *session);
 /* Twice a second, those that are not read: have they gone? */
 void session_sweep(struct session *session);
 
+/* Closes the connection. The session ends now, or with the last of its notifications. */
 void session_close(struct session *session, const char *why);
+
+/* Ends it at once. */
+void session_end(struct session *session);
+
 void session_free(struct session *session);
 
 #endif

@@ -35,6 +35,7 @@ struct player {
 	uint32_t last_msgid;
 	uint8_t *bytes; /* answers, read so far */
 	size_t size;
+	struct player *next; /* in world->left */
 };
 
 static struct player *some_player(struct world *world)
@@ -467,6 +468,8 @@ void player_read_all(struct world *world)
 
 bool player_waits(const struct world *world)
 {
+	if (world->left)
+		return true;
 	for (int i = 0; i < WORLD_CLIENTS; i++)
 		if (world->players[i] && world->players[i]->asked)
 			return true;
@@ -498,14 +501,38 @@ static void leave(struct world *world, int i)
 		return;
 	world_say(world, "client %llu: gone", (unsigned long long)player->client.id);
 	world->players[i] = NULL;
-	client_gone(&player->client);
+	const bool over = client_leave(&player->client);
 	while ((asked = player->asked)) {
 		player->asked = asked->next;
 		check_runs(world, asked);
 		free(asked);
 	}
 	free(player->bytes);
-	free(player);
+	player->bytes = NULL;
+	if (over) {
+		free(player);
+		return;
+	}
+	player->next = world->left;
+	world->left = player;
+}
+
+void player_tidy(struct world *world)
+{
+	struct player **at = &world->left, *player;
+
+	while ((player = *at)) {
+		if (!TAILQ_EMPTY(&player->client.tickets) || player->client.out.bytes > 0)
+			world_fail(world, "a client that has gone is answered");
+		if (!TAILQ_EMPTY(&player->client.notifications)) {
+			at = &player->next;
+			continue;
+		}
+		*at = player->next;
+		if (!client_leave(&player->client))
+			world_fail(world, "a client without notifications does not end");
+		free(player);
+	}
 }
 
 void player_vanish(struct world *world)
@@ -517,5 +544,9 @@ void player_vanish(struct world *world)
 void player_end(struct world *world)
 {
 	for (int i = 0; i < WORLD_CLIENTS; i++)
-		leave(world, i);
+		if (world->players[i]) {
+			client_gone(&world->players[i]->client); /* as when the daemon ends */
+			leave(world, i);
+		}
+	player_tidy(world);
 }

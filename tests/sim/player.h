@@ -11,6 +11,7 @@ void player_feed(struct world *world); /* all feed what their streams may be fed
 void player_read_all(struct world *world);
 void player_cancel(struct world *world);
 void player_vanish(struct world *world);
+void player_tidy(struct world *world); /* those that have left, and whose notifications have ended */
 bool player_waits(const struct world *world);
 void player_end(struct world *world);
 

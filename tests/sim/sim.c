@@ -62,6 +62,7 @@ static void drain(struct world *world)
 		player_read_all(world);
 		player_feed(world);
 		world_pass_time(world);
+		player_tidy(world);
 	}
 	if (player_waits(world))
 		world_fail(world, "somebody waits for ever");
@@ -72,8 +73,10 @@ static void play(uint64_t seed, bool verbose)
 {
 	struct world *world = world_new(seed, verbose);
 
-	for (int i = 0; i < EVENTS; i++)
+	for (int i = 0; i < EVENTS; i++) {
 		random_event(world);
+		player_tidy(world);
+	}
 	drain(world);
 	player_end(world);
 	world_end(world);

@@ -17,6 +17,7 @@ struct world {
 	struct pool *pool;              /* the one that takes calls */
 	struct fake *fakes;             /* all workers that live */
 	struct player *players[WORLD_CLIENTS];
+	struct player *left; /* whose notifications are still carried out */
 	uint32_t tokens;                /* given out */
 	uint8_t ran[WORLD_TOKENS];      /* how often each was run */
 	bool sticky[WORLD_TOKENS];      /* it is a sticky call's */
