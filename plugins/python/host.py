@@ -335,15 +335,19 @@ def dumps(value):
     """(codec, bytes). By reference where that can be; what lives in no module that could be imported goes by value."""
     try:
         return b"pickle", pickle.dumps(value, 5)
-    except Exception as error:
-        refused = error
+    except Exception:
+        data = dumps_by_value(value)
+        if data is None:
+            raise
+        return data
+
+
+def dumps_by_value(value):
     found = by_value()
     try:
-        if found:
-            return found[1], found[0].dumps(value, protocol=5)
+        return (found[1], found[0].dumps(value, protocol=5)) if found else None
     except Exception:
-        pass
-    raise refused
+        return None
 
 
 def loads(data):

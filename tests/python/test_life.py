@@ -404,3 +404,53 @@ def test_signals_reach_only_the_program(program):
     process.send_signal(signal.SIGINT)
     process.wait(DEADLINE)
     gone(*told)
+
+
+POOLS_THAT_GO = """
+import gc, os, sys, objpool
+class Object:
+    def pid(self): return os.getpid()
+def descriptors(): return len(os.listdir("/proc/self/fd"))
+def children(): return open(f"/proc/self/task/{os.getpid()}/children").read().split()
+gc.disable()
+client = objpool.connect("private")
+client.ping()
+before = descriptors(), len(children())
+for _ in range(3):
+    pool = client.create_pool(Object, 1, fork=%r)
+    pool.pid()
+del pool
+while client.pools() or (descriptors(), len(children())) != before:
+    pass
+print("gone")
+"""
+
+
+@pytest.mark.parametrize("fork", [True, False])
+def test_a_pool_goes_with_its_last_reference_and_leaves_nothing(program, fork):
+    """Without a collection of garbage: no pool, no descriptor, no zombie of a fork."""
+    process = program(POOLS_THAT_GO % fork)
+    output, errors = process.communicate("", timeout=DEADLINE)
+    assert (output, errors) == ("gone\n", "")
+
+
+def test_an_error_that_was_passed_over_keeps_no_frame():
+    """A class by value is tried by reference first: the refusal must not keep what its callers hold."""
+    from objpool import _values
+
+    class Held:
+        pass
+
+    held = Held()
+    seen = weakref.ref(held)
+
+    def caller(_kept):
+        return _values.dump_object(lambda: 1)
+
+    gc.disable()
+    try:
+        caller(held)
+        del held
+        assert seen() is None
+    finally:
+        gc.enable()

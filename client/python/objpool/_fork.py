@@ -11,6 +11,7 @@ templates that the daemon starts.
 """
 from __future__ import annotations
 
+import _thread
 import atexit
 import functools
 import importlib.machinery
@@ -118,6 +119,27 @@ class Fork:
             except ProcessLookupError:
                 pass
             self._reap(0)
+
+    def reap_soon(self) -> None:
+        """Its pool is being dropped: a thread waits until it has ended, so that it leaves no zombie and no descriptor. May be called by a
+        garbage collection, and so takes no lock that the interrupted code could hold."""
+        try:
+            _thread.start_new_thread(self._reap_later, ())
+        except RuntimeError:
+            pass  # the program ends, or can't have another thread: the next fork reaps it
+
+    def _reap_later(self) -> None:
+        with _reaping:
+            if self._process < 0 or os.getpid() != self._program:
+                return
+            process = os.dup(self._process)  # another thread may reap it, and close its descriptor
+        try:
+            os.waitid(os.P_PIDFD, process, os.WEXITED | os.WNOWAIT)
+        except OSError:
+            pass  # the program has reaped it
+        finally:
+            os.close(process)
+        _reap()
 
     def _reap(self, options: int) -> None:
         """Takes note if it has ended."""

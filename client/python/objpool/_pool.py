@@ -305,6 +305,8 @@ class Owned:
         connection = self._take()
         if connection is not None:
             connection.notify("objpool.drop", self._name)
+            if self._template is not None:
+                self._template.reap_soon()
 
 
 _numbers = itertools.count(1)

@@ -61,19 +61,22 @@ def dump_object(value: Any) -> bytes:
     """The body of an OBJECT: by reference where pickle can, else by value with cloudpickle or dill."""
     buffer = io.BytesIO()
     buffer.write(b"pickle\0")
+    refused: Optional[Exception] = None
     try:
-        _Pickler(buffer, 5).dump(value)
-        return buffer.getvalue()
+        try:
+            _Pickler(buffer, 5).dump(value)
+            return buffer.getvalue()
+        except ObjpoolError:
+            raise
+        except Exception as error:
+            refused = error
+        return _dump_by_value(value, refused)
     except ObjpoolError:
         raise
     except Exception as error:
-        refused = error
-    try:
-        return _dump_by_value(value, refused)
-    except BadValue:
-        raise
-    except Exception as error:
         raise BadValue(f"a {_name_of(value)} can't be sent: {error}") from error
+    finally:
+        refused = None  # its traceback has this frame: a cycle that would keep all that the callers hold
 
 
 def as_object(value: Any) -> msgpack.ExtType:
