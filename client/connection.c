@@ -567,7 +567,7 @@ static int greet(struct objpool **out, int fd, const struct objpool_connect_opti
 		return -ENOMEM;
 	}
 	pool->streams_end = &pool->streams;
-	payload_pool_init(&pool->parcels.warm);
+	payload_pool_init(&pool->parcels.warm, NULL);
 	wire_open(&pool->wire, fd);
 	const int rc = say_hello(pool, options, deadline);
 	if (rc < 0) {

@@ -78,7 +78,7 @@ unsigned char *shared_new(struct shared **list, size_t size, struct shared **out
 
 	if (!shared)
 		return NULL;
-	payload_pool_init(&shared->pool);
+	payload_pool_init(&shared->pool, NULL);
 	shared->block = payload_new(&shared->pool, size, 0);
 	if (!shared->block) {
 		free(shared);

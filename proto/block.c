@@ -25,7 +25,24 @@ static int map_new(struct block *block, size_t capacity)
 	return 0;
 }
 
-struct block *block_new(size_t capacity)
+void block_charge(struct block *block, struct account *account, size_t bytes)
+{
+	struct account *before = block->account;
+	const size_t credit = block->charged;
+
+	block->account = account;
+	block->charged = account ? sizeof *block + bytes : 0;
+	account_charge(account, block->charged);
+	account_credit(before, credit);
+}
+
+void block_move(struct block *block, struct account *account)
+{
+	if (block->account && account && block->account != account)
+		block_charge(block, account, block->charged - sizeof *block);
+}
+
+struct block *block_new(struct account *account, size_t capacity)
 {
 	struct block *block;
 
@@ -51,6 +68,9 @@ struct block *block_new(size_t capacity)
 		block->spoilt = false;
 		block->shown_to = 0;
 		block->touched = SIZE_MAX;
+		block->account = NULL;
+		block->charged = 0;
+		block_charge(block, account, block->capacity);
 	}
 	return block;
 }
@@ -65,6 +85,7 @@ int block_grow(struct block *block, size_t capacity)
 	(void)madvise(p, capacity, MADV_HUGEPAGE);
 	block->bytes = p;
 	block->capacity = capacity;
+	block_charge(block, block->account, capacity);
 	return 0;
 }
 
@@ -81,6 +102,7 @@ struct block *block_unref(struct block *block)
 	if (!block || --block->refs > 0)
 		return NULL;
 	drop_files(block);
+	block_charge(block, NULL, 0);
 	if (block->drop) {
 		block->drop(block);
 		return NULL;

@@ -9,6 +9,8 @@
 #ifndef PROTO_BLOCK_H
 #define PROTO_BLOCK_H
 
+#include "proto/account.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -28,6 +30,8 @@ struct block {
 	uint64_t shown_to;             /* the session that has the file's descriptor, and may keep it; 0: none */
 	size_t touched;                /* bytes at its beginning that were ever filled: others' may lie there */
 	uint64_t filled_for;           /* the one session for which that was; BLOCK_MANY: for several */
+	struct account *account;       /* whom its memory is charged to; NULL: nobody counts */
+	size_t charged;
 };
 
 /* Descriptors that came with a message, in the order of the values that stand for them; one reference of each. */
@@ -36,8 +40,14 @@ struct block_files {
 	struct block *file[];
 };
 
-/* A new block with room for `capacity` bytes and one reference, or NULL. */
-struct block *block_new(size_t capacity);
+/* A new block with room for `capacity` bytes and one reference, charged to `account` (NULL: to nobody), or NULL. */
+struct block *block_new(struct account *account, size_t capacity);
+
+/* From here on the block and `bytes` of memory beside it are charged to that account, and to no other. */
+void block_charge(struct block *block, struct account *account, size_t bytes);
+
+/* Moves what is charged for it to another account. */
+void block_move(struct block *block, struct account *account);
 
 /* Makes room for `capacity` bytes in a large block that nobody else refers to; bytes may move. 0 or -ENOMEM. */
 int block_grow(struct block *block, size_t capacity);

@@ -29,14 +29,15 @@ struct payload {
 	unsigned age;       /* trims since it was used */
 };
 
-void payload_pool_init(struct payload_pool *pool)
+void payload_pool_init(struct payload_pool *pool, struct account *account)
 {
-	*pool = (struct payload_pool){0};
+	*pool = (struct payload_pool){.most = PAYLOAD_KEPT, .account = account};
 	TAILQ_INIT(&pool->idle);
 }
 
 static void payload_free(struct payload *payload)
 {
+	block_charge(&payload->block, NULL, 0);
 	(void)munmap(payload->block.bytes, payload->block.capacity);
 	(void)close(payload->block.fd);
 	free(payload);
@@ -67,10 +68,11 @@ static void on_dropped(struct block *block)
 		return;
 	}
 	payload->age = 0;
+	block_charge(block, pool->account, block->touched);
 	TAILQ_INSERT_HEAD(&pool->idle, payload, link);
 	pool->count++;
 	pool->held += payload->block.touched;
-	while (pool->count > PAYLOAD_IDLE || pool->held > PAYLOAD_KEPT)
+	while (pool->count > PAYLOAD_IDLE || pool->held > pool->most)
 		drop_oldest(pool);
 }
 
@@ -107,6 +109,7 @@ static struct block *make(struct payload_pool *pool, size_t capacity)
 	}
 	payload->pool = pool;
 	payload->block = (struct block){.refs = 1, .mapped = 1, .capacity = capacity, .bytes = bytes, .fd = fd, .drop = on_dropped};
+	block_charge(&payload->block, pool->account, 0);
 	return &payload->block;
 }
 
@@ -142,9 +145,10 @@ struct block *payload_new(struct payload_pool *pool, size_t size, uint64_t sessi
 
 void payload_filled(struct block *block, size_t size)
 {
-	struct payload *payload = (struct payload *)block;
-	if (size > payload->block.touched)
-		payload->block.touched = size;
+	if (size <= block->touched)
+		return;
+	block->touched = size;
+	block_charge(block, block->account, size);
 }
 
 void payload_trim(struct payload_pool *pool)
@@ -173,15 +177,18 @@ static void close_file(struct block *block)
 	free(block);
 }
 
-struct block *payload_of(int fd)
+struct block *payload_of(int fd, struct account *account)
 {
 	struct block *block = malloc(sizeof *block);
+	struct stat st;
 
-	if (!block) {
+	if (!block || fstat(fd, &st) < 0) {
+		free(block);
 		(void)close(fd);
 		return NULL;
 	}
 	*block = (struct block){.refs = 1, .fd = fd, .drop = close_file};
+	block_charge(block, account, (size_t)st.st_size);
 	return block;
 }
 

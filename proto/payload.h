@@ -19,7 +19,7 @@ enum {
 	PAYLOAD_PATIENCE = 5,   /* calls of payload_trim after which an idle one is given back */
 	PAYLOAD_FILES = 64,     /* descriptors with one message */
 };
-#define PAYLOAD_KEPT ((size_t)512 << 20) /* bytes that idle ones may hold */
+#define PAYLOAD_KEPT ((size_t)512 << 20) /* bytes that idle ones may hold; see payload_pool.most */
 
 TAILQ_HEAD(payload_list, payload);
 
@@ -27,14 +27,17 @@ struct payload_pool {
 	struct payload_list idle; /* the latest first */
 	unsigned count;
 	size_t held;              /* bytes of their pages */
+	size_t most;              /* bytes that they may hold */
+	struct account *account;  /* whom idle ones are charged to; NULL: nobody counts */
 	unsigned shortage;        /* of descriptors, or memory, not long ago: trims until that is forgotten; 0: none */
 };
 
-void payload_pool_init(struct payload_pool *pool);
+void payload_pool_init(struct payload_pool *pool, struct account *account);
 
 /*
  * A block with room for `size` bytes, from the pool or new. It goes back to the pool with its last reference. NULL: the
- * system has no memory or descriptor for it. One that was shown to a session is taken for that session only.
+ * system has no memory or descriptor for it. One that was shown to a session is taken for that session only. It is charged
+ * to the pool's account until it is moved to another (block_move).
  */
 struct block *payload_new(struct payload_pool *pool, size_t size, uint64_t session);
 
@@ -47,9 +50,9 @@ void payload_trim(struct payload_pool *pool);
 /* Gives back all that is idle. */
 void payload_pool_clear(struct payload_pool *pool);
 
-/* A block for a file that a stranger has made: no bytes of it, only the descriptor, which it takes. NULL: no memory, and
- * it is closed. */
-struct block *payload_of(int fd);
+/* A block for a file that a stranger has made: no bytes of it, only the descriptor, which it takes. The whole file is charged to
+ * the account. NULL: no memory, and it is closed. */
+struct block *payload_of(int fd, struct account *account);
 
 /* May it be mapped: is it a memfd that can't shrink, and has it these bytes? 0 or -EINVAL. */
 int payload_check(int fd, uint64_t offset, uint64_t length);

@@ -12,7 +12,8 @@ static struct sendq_segment *append(struct sendq *queue, size_t room)
 		queue->failed = true;
 		return NULL;
 	}
-	*segment = (struct sendq_segment){.bytes = (uint8_t *)(segment + 1), .room = room};
+	*segment = (struct sendq_segment){.bytes = (uint8_t *)(segment + 1), .room = room, .account = queue->account};
+	account_charge(segment->account, sizeof *segment + room);
 	if (queue->tail)
 		queue->tail->next = segment;
 	else
@@ -21,11 +22,18 @@ static struct sendq_segment *append(struct sendq *queue, size_t room)
 	return segment;
 }
 
+/* An answer alone shouldn't cost 16 KiB: begins small. */
+static size_t next_room(const struct sendq *queue)
+{
+	if (!queue->tail)
+		return queue->many ? 0 : 1024;
+	return queue->many && queue->bytes < SENDQ_SEGMENT ? queue->bytes : SENDQ_SEGMENT;
+}
+
 uint8_t *sendq_reserve_slow(struct sendq *queue, size_t size)
 {
 	assert(size <= SENDQ_SEGMENT);
-	/* An answer alone shouldn't cost 16 KiB: begin small. */
-	const size_t room = queue->tail ? SENDQ_SEGMENT : 1024;
+	const size_t room = next_room(queue);
 	struct sendq_segment *segment = append(queue, size > room ? size : room);
 	return segment ? segment->bytes : NULL;
 }
@@ -171,7 +179,7 @@ void sendq_move(struct sendq *to, struct sendq *from)
 		to->descriptors += from->descriptors;
 	}
 	to->failed = to->failed || from->failed;
-	*from = (struct sendq){.kept = from->kept};
+	*from = (struct sendq){.kept = from->kept, .account = from->account, .many = from->many};
 }
 
 int sendq_iov(const struct sendq *queue, struct iovec *iov, int most)
@@ -192,6 +200,7 @@ static void drop_head(struct sendq *queue)
 	queue->head = head->next;
 	if (!queue->head)
 		queue->tail = NULL;
+	account_credit(head->account, sizeof *head + (head->block ? 0 : head->room));
 	block_unref(head->block);
 	free(head);
 }
@@ -216,9 +225,7 @@ void sendq_sent(struct sendq *queue, size_t size)
 
 void sendq_clear(struct sendq *queue)
 {
-	struct sendq_kept *kept = queue->kept;
-
 	while (queue->head)
 		drop_head(queue);
-	*queue = (struct sendq){.kept = kept};
+	*queue = (struct sendq){.kept = queue->kept, .account = queue->account, .many = queue->many};
 }

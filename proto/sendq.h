@@ -32,6 +32,7 @@ struct sendq_segment {
 	struct block *block; /* a shared span's; NULL: the bytes are this segment's own */
 	uint8_t *bytes;
 	size_t off, len, room;
+	struct account *account; /* whom its memory is charged to */
 	bool passes; /* the block's descriptor, and no bytes */
 };
 
@@ -46,8 +47,10 @@ struct sendq_kept {
 struct sendq {
 	struct sendq_segment *head, *tail;
 	struct sendq_kept *kept; /* NULL: nobody wants to know. Owned by whoever set it */
+	struct account *account; /* whom what is written is charged to; NULL: nobody counts */
 	size_t bytes; /* waiting */
 	uint32_t descriptors; /* likewise */
+	bool many;            /* one of very many small queues: it begins with what is written first, and no more */
 	bool failed;
 };
 

@@ -45,18 +45,19 @@ struct call *call_new(struct client *client, struct rpc *rpc, struct block *bloc
 {
 	const uint8_t *begin = rpc->method.bytes;
 	const size_t size = (size_t)(rpc->params.bytes + rpc->params.size - begin);
-	const bool share = block && (size >= SENDQ_SHARE || block->files);
-	const bool small = size <= CALL_SMALL && !share; /* one that shares has no room */
-	struct call *call = small && client->core->spare_calls ? take_spare(client->core)
-							       : malloc(sizeof *call + (share ? 0 : small ? CALL_SMALL : size));
+	struct block *shared = block && (size >= SENDQ_SHARE || block->files) ? client_claim(client, block, size) : NULL;
+	const bool small = size <= CALL_SMALL && !shared; /* one that shares has no room */
+	const size_t room = sizeof(struct call) + (shared ? 0 : small ? CALL_SMALL : size);
+	struct call *call = small && client->core->spare_calls ? take_spare(client->core) : malloc(room);
 	if (!call)
 		return NULL;
-	*call = (struct call){.session = client->id, .size = size, .small = small};
-	gather_init(&call->gather);
+	account_charge(client->account, room);
+	*call = (struct call){.session = client->id, .size = size, .small = small, .account = client->account, .memory = room};
+	gather_init(&call->gather, client->account);
 	input_init(&call->input);
-	stream_init(&call->stream);
-	if (share) {
-		call->block = block_ref(block);
+	stream_init(&call->stream, client->account);
+	if (shared) {
+		call->block = block_ref(shared);
 		call->size += block->files ? block->files->count * (uint64_t)CALL_FILE : 0;
 		return call;
 	}
@@ -77,7 +78,9 @@ void call_free(struct call *call, struct core *core)
 	stream_free(&call->stream);
 	block_unref(call->block);
 	block_unref(call->merged);
+	account_credit(call->account, call->keys ? call->kwcolumns * sizeof *call->keys : 0);
 	free(call->keys);
+	account_credit(call->account, call->memory);
 	if (!call->small || core->spare_count == CALL_SPARE) {
 		free(call);
 		return;
@@ -105,12 +108,18 @@ static void call_end(struct call *call)
 
 /* ---- batches ---- */
 
+static size_t batch_memory(const struct call *call)
+{
+	return sizeof(struct batch) + call->columns * sizeof(const uint8_t *);
+}
+
 struct batch *batch_new(struct call *call, uint64_t first, uint32_t count, const uint8_t *const *at)
 {
-	struct batch *batch = malloc(sizeof *batch + call->columns * sizeof *batch->at);
+	struct batch *batch = malloc(batch_memory(call));
 	if (!batch)
 		return NULL;
 	*batch = (struct batch){.call = call, .first = first, .count = count};
+	account_charge(call->account, batch_memory(call));
 	if (call->columns)
 		memcpy(batch->at, at, call->columns * sizeof *at);
 	call->batches++;
@@ -169,8 +178,10 @@ void batch_free(struct batch *batch)
 		if (!call->answered && call->ticket.client)
 			call->ticket.client->pending -= batch->bytes;
 	}
-	if (!batch->embedded)
+	if (!batch->embedded) {
+		account_credit(call->account, batch_memory(call));
 		free(batch);
+	}
 	call->batches--;
 }
 
@@ -202,16 +213,6 @@ static void close_books(struct call *call, bool failed)
 
 static void answer_gathered(struct call *call)
 {
-	struct error error;
-	const uint64_t limit = call->pool->core->limits.max_message;
-
-	if (call->gather.size > limit) {
-		error_say(&error, ERROR_TOO_LARGE, RAN_YES, "the gathered results are %llu bytes, over max_message = %llu",
-			  (unsigned long long)call->gather.size, (unsigned long long)limit);
-		error.pool = call->pool->name;
-		ticket_answer_error(&call->ticket, &error);
-		return;
-	}
 	struct sendq *out = ticket_value(&call->ticket);
 	if (out)
 		gather_write(&call->gather, (uint32_t)call->total, out);
@@ -221,9 +222,7 @@ static void answer_gathered(struct call *call)
 /* All tasks have a result: the answer goes out. */
 static void answer(struct call *call)
 {
-	const bool too_large = !call->stream.on && call->gather.size > call->pool->core->limits.max_message;
-
-	close_books(call, call->gather.failed >= 0 || too_large);
+	close_books(call, call->gather.failed >= 0);
 	if (call->gather.failed >= 0)
 		ticket_answer_packed_error(&call->ticket, &call->gather.failure);
 	else if (call->stream.on)
@@ -262,9 +261,34 @@ static void answer_if_done(struct call *call)
 		answer(call);
 }
 
+/*
+ * What has been gathered is counted as it comes: the call fails when that is over max_message, or when the daemon's memory is
+ * taken up and its client holds more than its share. Then what was gathered is freed, and nothing more is begun for it.
+ */
+static void fail_if_over(struct call *call)
+{
+	const uint64_t limit = call->pool->core->limits.max_message;
+	struct error error;
+
+	if (call->stream.on || call->answered)
+		return;
+	if (call->gather.size > limit)
+		error_say(&error, ERROR_TOO_LARGE, call->left > 0 ? RAN_MAYBE : RAN_YES,
+			  "the gathered results are more than max_message = %llu bytes: use a stream", (unsigned long long)limit);
+	else if (call->ticket.client && client_is_greedy(call->ticket.client))
+		client_refuse(call->ticket.client, RAN_MAYBE, &error);
+	else
+		return;
+	error.pool = call->pool->name;
+	call_fail(call, &error);
+}
+
 static void task_answered(struct call *call, uint32_t count)
 {
 	call->left -= count;
+	fail_if_over(call);
+	if (call->answered)
+		return;
 	tell_progress(call);
 	if (call->input.on) {
 		call->input.round -= call->input.sync ? count : 0;
@@ -285,6 +309,7 @@ void call_on_values(struct batch *batch, uint32_t count, struct span values, str
 		call->pool->core->late += count;
 		return;
 	}
+	block = client_claim(call->ticket.client, block, values.size);
 	if (call->yield.on) {
 		r = 0; /* what it returns is nobody's */
 	} else if (call->stream.on) {
@@ -357,6 +382,8 @@ void call_on_progress(const struct call *call, struct span values)
 static void let_go(struct call *call)
 {
 	call->batches++; /* holds the call for as long as this takes */
+	gather_free(&call->gather);
+	stream_free(&call->stream);
 	input_drop(call);
 	pool_drop_batches(call);
 	if (--call->batches == 0)
@@ -507,11 +534,11 @@ struct call *call_of_ticket(struct ticket *ticket)
 }
 
 /* The items in a block of their own, unless they are large and lie in one. */
-static struct block *keep_items(struct span *items, struct block *block)
+static struct block *keep_items(struct span *items, struct block *block, struct account *account)
 {
 	if (block && (items->size >= SENDQ_SHARE || block->files))
 		return block_ref(block);
-	struct block *copy = block_new(items->size);
+	struct block *copy = block_new(account, items->size);
 	if (!copy)
 		return NULL;
 	memcpy(copy->bytes, items->bytes, items->size);
@@ -521,7 +548,7 @@ static struct block *keep_items(struct span *items, struct block *block)
 
 static int add_fed(struct call *call, uint32_t count, struct span items, struct block *block)
 {
-	struct block *kept = keep_items(&items, block);
+	struct block *kept = keep_items(&items, block, call->account);
 	struct batch *batch = kept ? batch_new(call, call->total, count, &items.bytes) : NULL;
 
 	if (!batch) {

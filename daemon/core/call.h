@@ -70,6 +70,8 @@ struct call {
 	uint64_t deadline;      /* 0: none */
 	struct timer timer;
 	uint64_t size;          /* counted in client->pending */
+	struct account *account; /* its client's, also when that has gone */
+	size_t memory;          /* charged to it for this structure */
 
 	struct block *block;    /* keeps the spans below alive; NULL: they lie behind this structure */
 	struct block *merged;   /* of a single call with bind: keeps args and kwargs alive */

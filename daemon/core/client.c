@@ -15,11 +15,12 @@ void client_init(struct client *client, struct core *core)
 {
 	client_init_own(client, core);
 	client->id = ++core->last_client;
+	client->account = client->out.account = account_new(&core->memory);
 }
 
 void client_init_own(struct client *client, struct core *core)
 {
-	*client = (struct client){.core = core};
+	*client = (struct client){.core = core, .account = &core->memory, .out.account = &core->memory};
 	TAILQ_INIT(&client->tickets);
 	TAILQ_INIT(&client->notifications);
 	TAILQ_INIT(&client->flows);
@@ -31,7 +32,7 @@ bool client_accepts(const struct client *client)
 {
 	const struct core_limits *limits = &client->core->limits;
 	return client->out.bytes <= limits->max_unsent && client->inflight.count + client->notified < limits->max_inflight &&
-	       client->pending <= limits->max_pending;
+	       client->pending <= limits->max_pending && (client->refused || !client_is_greedy(client));
 }
 
 static void detach(struct ticket *ticket)
@@ -108,6 +109,8 @@ void client_gone(struct client *client)
 		pool_on_session_end(pool, client->id);
 	assert(TAILQ_EMPTY(&client->flows));
 	idmap_free(&client->inflight);
+	account_close(client->account);
+	client->account = client->out.account = &client->core->memory;
 }
 
 void client_on_input_end(struct client *client)
@@ -208,7 +211,7 @@ static bool may_have(const struct client *client, const struct block *block, str
 
 	if (!client->fds || !block || block->fd < 0 || client->out.descriptors + client->kept.count >= CLIENT_KEPT)
 		return false;
-	if (client->kept.count > 0 && client->kept.bytes + block->capacity > limits->max_pending)
+	if (client->kept.bytes + block->capacity > limits->max_pending || !account_may_keep(client->account))
 		return false;
 	const size_t end = (size_t)(value.bytes + value.size - block->bytes);
 	return block->shown_to == client->id || (!block->shown_to && (block->touched <= end || block->filled_for == client->id));
@@ -225,6 +228,25 @@ static int large_bytes(struct span value, struct span *bytes, uint32_t *kind)
 		return -EINVAL;
 	*kind = r == 0 ? 0 : PAYLOAD_EXT | (uint8_t)type;
 	return reader.p == reader.end ? 0 : -EINVAL;
+}
+
+struct block *client_claim(struct client *client, struct block *block, size_t size)
+{
+	if (!block || !client || !block->account || block->account == client->account)
+		return block;
+	if (block->fd < 0 && 2 * size < block->charged)
+		return NULL;
+	block_move(block, client->account);
+	return block;
+}
+
+void client_refuse(struct client *client, enum ran ran, struct error *error)
+{
+	const struct account *all = &client->core->memory;
+
+	client->core->memory_refused++;
+	error_say(error, ERROR_OVERLOADED, ran, "the daemon holds %llu bytes, over max_memory = %llu, and this session has %llu of them: more than its share",
+		  (unsigned long long)all->used, (unsigned long long)all->limit, (unsigned long long)client->account->used);
 }
 
 void client_put_value(struct client *client, struct sendq *out, struct block *block, struct span value)

@@ -13,6 +13,7 @@
 
 #include "daemon/core/core.h"
 #include "daemon/core/error.h"
+#include "proto/account.h"
 #include "proto/rpc.h"
 
 enum { CLIENT_METHOD_MEMO = 64, CLIENT_NAME = 64, CLIENT_KEPT = 16 /* descriptors that it may have */ };
@@ -53,6 +54,8 @@ struct client {
 	uint32_t notified;       /* how many */
 	struct idmap inflight;   /* msgid -> ticket */
 	uint64_t pending;        /* bytes of unanswered calls */
+	struct account *account; /* all memory that is held for it */
+	bool refused;            /* it held more than its share of the memory for long: it is read, and its calls are refused */
 	struct flow_list flows;  /* where its calls wait */
 	struct lease_list leases;
 	struct sendq out;        /* answers */
@@ -71,7 +74,7 @@ struct client {
 
 void client_init(struct client *client, struct core *core);
 
-/* The daemon's own, number 0: nobody has connected. */
+/* The daemon's own, number 0: nobody has connected. What it holds is the daemon's. */
 void client_init_own(struct client *client, struct core *core);
 
 /* The client can't be answered any more: its requests are abandoned, its notifications are carried out. */
@@ -111,6 +114,19 @@ int ticket_open(struct ticket *ticket, struct client *client, const struct rpc *
  */
 struct sendq *ticket_value(struct ticket *ticket);
 void ticket_close(struct ticket *ticket);
+
+/* The memory is taken up, and the client holds more than its share of it. client_refuse says so in *error, and counts. */
+static inline bool client_is_greedy(const struct client *client)
+{
+	return account_is_greedy(client->account);
+}
+void client_refuse(struct client *client, enum ran ran, struct error *error);
+
+/*
+ * Values for the client lie in a worker's block: from here on it is charged to the client. NULL: they are a small part of it, and must
+ * be copied, so that they don't hold all of it.
+ */
+struct block *client_claim(struct client *client, struct block *block, size_t size);
 
 /* A value of a task for the client: a large bin or ext that lies in a file alone goes by descriptor to one that takes them. */
 void client_put_value(struct client *client, struct sendq *out, struct block *block, struct span value);

@@ -7,8 +7,15 @@
 
 void core_init(struct core *core, const struct core_ops *ops, const struct core_limits *limits)
 {
-	*core = (struct core){.ops = ops, .limits = *limits, .epoch = 1};
+	*core = (struct core){.ops = ops, .epoch = 1};
+	core_set_limits(core, limits);
 	TAILQ_INIT(&core->pools);
+}
+
+void core_set_limits(struct core *core, const struct core_limits *limits)
+{
+	core->limits = *limits;
+	core->memory.limit = limits->max_memory;
 }
 
 void core_free(struct core *core)

@@ -10,6 +10,7 @@
 
 #include "daemon/core/idmap.h"
 #include "daemon/core/timers.h"
+#include "proto/account.h"
 
 #include <stdbool.h>
 #include <sys/queue.h>
@@ -46,6 +47,7 @@ struct core_limits {
 	uint32_t max_inflight; /* unanswered calls of a session, over which it is not read */
 	uint64_t max_pending;  /* bytes of unanswered calls of a session, likewise */
 	uint64_t max_unsent;   /* bytes of answers that wait for a session to read, likewise */
+	uint64_t max_memory;   /* bytes that all of this may take, of all sessions; 0: any number */
 	uint64_t payload_min;  /* bytes of a value from which on it goes to a worker by descriptor; 0: none does */
 };
 
@@ -56,6 +58,8 @@ struct core {
 	struct timers timers;
 	const struct core_ops *ops;
 	struct core_limits limits;
+	struct account memory;      /* of which each client's account is a part */
+	uint64_t memory_refused;    /* calls and messages that were refused because of max_memory */
 	struct idmap pools_by_name; /* name_hash -> pool: those that take calls */
 	struct pool_list pools;     /* these, and those that are leaving */
 	uint64_t epoch;             /* grows when a pool comes, goes or learns its methods */
@@ -69,6 +73,7 @@ struct core {
 };
 
 void core_init(struct core *core, const struct core_ops *ops, const struct core_limits *limits);
+void core_set_limits(struct core *core, const struct core_limits *limits);
 void core_free(struct core *core);
 
 #endif

@@ -6,18 +6,27 @@
 #include <errno.h>
 #include <stdlib.h>
 
-void gather_init(struct gather *gather)
+void gather_init(struct gather *gather, struct account *account)
 {
-	*gather = (struct gather){.failed = -1};
+	*gather = (struct gather){.failed = -1, .account = account, .failure.account = account};
+}
+
+static void drop_pieces(struct gather *gather)
+{
+	for (uint32_t i = 0; i < gather->count; i++)
+		sendq_clear(&gather->pieces[i].bytes);
+	account_credit(gather->account, gather->room * sizeof *gather->pieces);
+	free(gather->pieces);
+	gather->pieces = NULL;
+	gather->count = gather->room = 0;
+	gather->size = 0;
 }
 
 void gather_free(struct gather *gather)
 {
-	for (uint32_t i = 0; i < gather->count; i++)
-		sendq_clear(&gather->pieces[i].bytes);
-	free(gather->pieces);
+	drop_pieces(gather);
 	sendq_clear(&gather->failure);
-	gather_init(gather);
+	gather_init(gather, gather->account);
 }
 
 /* The piece to which task `first` can be added: the last one if it ends there, else a new one. */
@@ -31,11 +40,12 @@ static struct piece *piece_for(struct gather *gather, uint64_t first)
 		struct piece *pieces = realloc(gather->pieces, room * sizeof *pieces);
 		if (!pieces)
 			return NULL;
+		account_charge(gather->account, (room - gather->room) * sizeof *pieces);
 		gather->pieces = pieces;
 		gather->room = room;
 	}
 	last = &gather->pieces[gather->count++];
-	*last = (struct piece){.first = first};
+	*last = (struct piece){.first = first, .bytes = {.account = gather->account, .many = true}};
 	return last;
 }
 
@@ -54,6 +64,8 @@ static void wrap(struct sendq *to, uint32_t count, struct span values, struct bl
 int gather_values(struct gather *gather, uint64_t first, uint32_t count, struct span values, struct block *block,
 		  bool collect, struct client *client)
 {
+	if (gather->failed >= 0)
+		return 0; /* the answer will be the failure */
 	struct piece *piece = piece_for(gather, first);
 	if (!piece)
 		return -ENOMEM;
@@ -89,6 +101,7 @@ int gather_failure(struct gather *gather, uint64_t index, const struct error *er
 		return collect_failure(gather, index, error, as_map);
 	if (gather->failed >= 0 && gather->failed <= (int64_t)index)
 		return 0;
+	drop_pieces(gather);
 	sendq_clear(&gather->failure);
 	error_pack(error, as_map, &gather->failure);
 	gather->failed = (int64_t)index;

@@ -86,11 +86,16 @@ static void address(struct call *call, const struct target *target)
 	call->only.addressed = true;
 }
 
-/* Is there room in the queue, and anyone to do it? */
-static int admit(const struct call *call, struct error *error)
+/* Is there memory, and room in the queue, and anyone to do it? */
+static int admit(const struct call *call, struct client *client, struct error *error)
 {
 	struct pool *pool = call->pool;
 
+	if (client_is_greedy(client)) {
+		client_refuse(client, RAN_NO, error);
+		pool->counts.rejected++;
+		return -EINVAL;
+	}
 	if (pool->waiting >= pool->settings.max_queue) {
 		error_say(error, ERROR_OVERLOADED, RAN_NO, "pool %s has %u calls waiting, which is all its queue takes", pool->name,
 			  pool->waiting);
@@ -199,6 +204,7 @@ static int find_columns(struct columns *columns, struct call *call, struct error
 	}
 	call->columns = columns->count;
 	call->kwcolumns = columns->kwcount;
+	account_charge(call->account, columns->kwcount * sizeof *call->keys);
 	call->total = columns->total;
 	return 0;
 }
@@ -217,7 +223,7 @@ static int begin(struct call *call, struct client *client, const struct rpc *rpc
 	} else if ((call->select == SELECT_MAP || call->select == SELECT_SCATTER) && find_columns(&columns, call, error) < 0) {
 		return refuse_call(call, client, rpc, error);
 	}
-	if (admit(call, error) < 0 || nested_check(call, client, error) < 0)
+	if (admit(call, client, error) < 0 || nested_check(call, client, error) < 0)
 		return refuse_call(call, client, rpc, error);
 	return call_begin(call, client, rpc, columns.at);
 }
@@ -495,7 +501,7 @@ static int merge_bind(struct call *call, struct error *error)
 {
 	if (call->bind.size + call->bind_kwargs.size == 0)
 		return 0;
-	call->merged = block_new(2 * PACK_HEAD + call->bind.size + call->bind_kwargs.size + call->args.size + call->kwargs.size);
+	call->merged = block_new(call->account, 2 * PACK_HEAD + call->bind.size + call->bind_kwargs.size + call->args.size + call->kwargs.size);
 	if (!call->merged) {
 		error_say(error, ERROR_OVERLOADED, RAN_NO, "the daemon is out of memory");
 		return -ENOMEM;

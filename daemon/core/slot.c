@@ -186,6 +186,7 @@ struct slot *slot_new(struct pool *pool, uint32_t index)
 		return NULL;
 	slot->pool = pool;
 	slot->index = index;
+	slot->out.account = slot->later.account = &pool->core->memory;
 	slot->timer.fire = on_timer;
 	slot->grace.fire = on_grace;
 	slot->since = pool->core->now;

@@ -95,7 +95,7 @@ static struct sticky *sticky_new(struct call *call)
 	struct sticky *sticky = calloc(1, sizeof *sticky);
 	uint8_t *p;
 
-	if (!sticky || !(sticky->bytes = block_new(call->name.size + call->args.size + call->kwargs.size))) {
+	if (!sticky || !(sticky->bytes = block_new(&call->pool->core->memory, call->name.size + call->args.size + call->kwargs.size))) {
 		free(sticky);
 		return NULL;
 	}

@@ -12,9 +12,9 @@ struct stream_piece {
 	struct sendq bytes;    /* their notifications */
 };
 
-void stream_init(struct stream *stream)
+void stream_init(struct stream *stream, struct account *account)
 {
-	*stream = (struct stream){.ordered = true};
+	*stream = (struct stream){.ordered = true, .account = account};
 	TAILQ_INIT(&stream->early);
 }
 
@@ -22,6 +22,7 @@ static void drop_piece(struct stream *stream, struct stream_piece *piece)
 {
 	TAILQ_REMOVE(&stream->early, piece, link);
 	sendq_clear(&piece->bytes);
+	account_credit(stream->account, sizeof *piece);
 	free(piece);
 }
 
@@ -99,10 +100,11 @@ static struct stream_piece *piece_for(struct stream *stream, uint64_t first)
 		before = TAILQ_PREV(before, stream_piece_list, link);
 	if (before && before->first + before->count == first)
 		return before;
-	piece = calloc(1, sizeof *piece);
+	piece = malloc(sizeof *piece);
 	if (!piece)
 		return NULL;
-	piece->first = first;
+	*piece = (struct stream_piece){.first = first, .bytes = {.account = stream->account, .many = true}};
+	account_charge(stream->account, sizeof *piece);
 	if (before)
 		TAILQ_INSERT_AFTER(&stream->early, before, piece, link);
 	else

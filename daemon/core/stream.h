@@ -21,9 +21,10 @@ struct stream {
 	uint64_t failed;                /* errors among the results */
 	struct stream_piece_list early; /* ready before their turn, in order */
 	uint64_t early_bytes;
+	struct account *account;        /* whom they are charged to */
 };
 
-void stream_init(struct stream *stream);
+void stream_init(struct stream *stream, struct account *account);
 void stream_free(struct stream *stream);
 
 /* The results of `count` tasks from `first` on, or the failure of one. They leave, or wait for their turn. 0 or -ENOMEM. */

@@ -17,7 +17,7 @@
 
 /* ---- the table ---- */
 
-enum type { T_TEXT, T_LIST, T_ADDRESS, T_BOOL, T_COUNT, T_SIZE, T_SECONDS, T_MODE, T_WORKERS, T_JSON, T_CHOICE, T_GROUP };
+enum type { T_TEXT, T_LIST, T_ADDRESS, T_BOOL, T_COUNT, T_SIZE, T_MEMORY, T_SECONDS, T_MODE, T_WORKERS, T_JSON, T_CHOICE, T_GROUP };
 
 struct option {
 	const char *name;
@@ -49,6 +49,7 @@ static const struct option daemon_options[] = {
 	{"max_inflight", T_COUNT, AT(max_inflight), "16384", NULL, 1, 10000000},
 	{"max_unsent", T_SIZE, AT(max_unsent), "16M", NULL, 4096, UINT64_C(1) << 40},
 	{"max_pending", T_SIZE, AT(max_pending), "512M", NULL, 4096, UINT64_C(1) << 40},
+	{"max_memory", T_MEMORY, AT(max_memory), "half", NULL, 0, UINT64_C(1) << 48},
 	{"payload_min", T_SIZE, AT(payload_min), "64K", NULL, 0, UINT64_C(1) << 40},
 	{"log_level", T_CHOICE, AT(log_level), "info", levels, 0, 0},
 	{"drain_timeout", T_SECONDS, AT(drain_timeout), "never", NULL, 0, 0},
@@ -162,6 +163,22 @@ static const char *set_size(void *field, const struct option *option, const char
 	return NULL;
 }
 
+static const char *set_memory(void *field, const struct option *option, const char *text)
+{
+	uint64_t value;
+
+	if (!strcmp(text, "half")) {
+		*(uint64_t *)field = CONFIG_HALF;
+		return NULL;
+	}
+	const char *wrong = set_size(&value, option, text);
+	if (!wrong && value > 0 && value < CONFIG_MEMORY_LEAST)
+		return "is out of range: it must be 1M at least, or 0 for no limit";
+	if (!wrong)
+		*(uint64_t *)field = value;
+	return wrong;
+}
+
 static const char *set_seconds(void *field, const struct option *option, const char *text)
 {
 	char *end;
@@ -269,7 +286,7 @@ static const char *set_address(void *field, const struct option *option, const c
 
 static set_fn *const setters[] = {
 	[T_TEXT] = set_text, [T_LIST] = set_list, [T_ADDRESS] = set_address, [T_BOOL] = set_bool, [T_COUNT] = set_count, [T_SIZE] = set_size,
-	[T_SECONDS] = set_seconds, [T_MODE] = set_mode, [T_WORKERS] = set_workers, [T_JSON] = set_json, [T_CHOICE] = set_choice, [T_GROUP] = set_group,
+	[T_MEMORY] = set_memory, [T_SECONDS] = set_seconds, [T_MODE] = set_mode, [T_WORKERS] = set_workers, [T_JSON] = set_json, [T_CHOICE] = set_choice, [T_GROUP] = set_group,
 };
 
 int config_add_listen(struct config *config, const char *address, const char *place)
@@ -488,7 +505,7 @@ static const char *keep_packed(struct config_json *json, struct span value)
 
 	if (read_nil(&reader) == 0)
 		return NULL;
-	struct block *packed = block_new(value.size);
+	struct block *packed = block_new(NULL, value.size);
 	char *text = strdup("(packed)");
 	if (!packed || !text) {
 		block_unref(packed);
@@ -765,6 +782,12 @@ static void print_value(const void *field, const struct option *option, FILE *to
 		break;
 	case T_SIZE:
 		print_size(to, *(const uint64_t *)field);
+		break;
+	case T_MEMORY:
+		if (*(const uint64_t *)field == CONFIG_HALF)
+			fputs("half", to);
+		else
+			print_size(to, *(const uint64_t *)field);
 		break;
 	case T_SECONDS:
 		print_seconds(to, *(const uint64_t *)field);

@@ -14,7 +14,8 @@
 #include <stdio.h>
 
 #define CONFIG_UNSET UINT64_MAX
-enum { CONFIG_WORKERS_MOST = 4096 };
+#define CONFIG_HALF UINT64_MAX /* max_memory: half of what the machine has */
+enum { CONFIG_WORKERS_MOST = 4096, CONFIG_MEMORY_LEAST = 1 << 20 };
 
 /* A value that is JSON in the file and msgpack on the wire. */
 struct config_json {
@@ -66,7 +67,7 @@ struct config {
 	bool insecure_remote;
 	uint32_t admin, create; /* enum config_admin */
 	uint64_t max_pools;
-	uint64_t max_message, max_connections, max_inflight, max_unsent, max_pending, payload_min;
+	uint64_t max_message, max_connections, max_inflight, max_unsent, max_pending, max_memory, payload_min;
 	uint32_t log_level;
 	uint64_t drain_timeout; /* nanoseconds; NEVER */
 	struct config_pool *pools;

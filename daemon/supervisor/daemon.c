@@ -6,6 +6,7 @@
 #include "daemon/supervisor/http.h"
 #include "daemon/supervisor/listener.h"
 #include "daemon/supervisor/log.h"
+#include "daemon/supervisor/memory.h"
 #include "daemon/supervisor/procfs.h"
 #include "daemon/supervisor/reload.h"
 #include "daemon/supervisor/chore.h"
@@ -202,6 +203,7 @@ static void on_sweep(evutil_socket_t fd, short what, void *data)
 	}
 	TAILQ_FOREACH(pool, &daemon->core.pools, link)
 		recycle_large(pool);
+	memory_sweep(daemon);
 	payload_trim(&daemon->payloads);
 	loans_trim(&daemon->loans);
 }
@@ -288,18 +290,22 @@ static int set_up_process(struct daemon *daemon)
 	return find_worker_program(daemon);
 }
 
-static struct core_limits limits_of(const struct config *config)
+void daemon_set_limits(struct daemon *daemon)
 {
-	return (struct core_limits){.max_message = config->max_message,
-				    .max_inflight = (uint32_t)config->max_inflight,
-				    .max_pending = config->max_pending,
-				    .max_unsent = config->max_unsent,
-				    .payload_min = config->payload_min};
+	const struct config *config = &daemon->config;
+	const uint64_t max_memory = config->max_memory == CONFIG_HALF ? memory_of_machine() / 2 : config->max_memory;
+
+	core_set_limits(&daemon->core, &(struct core_limits){.max_message = config->max_message,
+							     .max_inflight = (uint32_t)config->max_inflight,
+							     .max_pending = config->max_pending,
+							     .max_unsent = config->max_unsent,
+							     .max_memory = max_memory,
+							     .payload_min = config->payload_min});
+	daemon->payloads.most = max_memory > 0 && max_memory / 8 < PAYLOAD_KEPT ? max_memory / 8 : PAYLOAD_KEPT;
 }
 
 int daemon_init(struct daemon *daemon, struct config *config, const char *path, char *const *listen, uint32_t listen_count)
 {
-	const struct core_limits limits = limits_of(config);
 	struct listener *listener;
 	struct http *http = NULL;
 	char fault[512];
@@ -307,12 +313,13 @@ int daemon_init(struct daemon *daemon, struct config *config, const char *path, 
 	*daemon = (struct daemon){.config = *config, .config_path = path, .extra_listen = listen, .extra_listen_count = listen_count};
 	*config = (struct config){0};
 	init_lists(daemon);
-	core_init(&daemon->core, &ops, &limits);
+	core_init(&daemon->core, &ops, &(struct core_limits){0});
 	daemon_tick(daemon);
 	daemon->started = daemon->core.now;
 	TAILQ_INIT(&daemon->loans);
-	payload_pool_init(&daemon->payloads);
-	daemon->scratch = block_new(INTAKE_SCRATCH);
+	payload_pool_init(&daemon->payloads, &daemon->core.memory);
+	daemon_set_limits(daemon);
+	daemon->scratch = block_new(NULL, INTAKE_SCRATCH);
 	if (!daemon->scratch || make_base(daemon) < 0 || add_events(daemon) < 0) {
 		log_say(LOG_ERR, "can't set up the event loop: %s", strerror(errno));
 		return -1;
@@ -513,6 +520,7 @@ static void end_turn(struct daemon *daemon)
 	if (daemon->state != DAEMON_RUNNING)
 		go_on_stopping(daemon);
 	flush_all(daemon);
+	memory_end_turn(daemon);
 	if (daemon->state != DAEMON_RUNNING)
 		go_on_stopping(daemon); /* what was sent may have been the last */
 	free_ended(daemon);

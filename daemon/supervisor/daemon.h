@@ -64,6 +64,8 @@ struct daemon {
 	uint64_t timer_at;
 	struct event *sweep;           /* looks after sessions that are not read */
 	struct event *signals;
+	bool sessions_held;            /* some are not read because the memory is short */
+	bool far_over;                 /* max_memory, at the last sweep: see memory.h */
 	struct event *watchdog;
 	struct slowlog *slowlog;       /* NULL: no pool has ever wanted it */
 	bool ready;                    /* READY=1 has been said */
@@ -79,6 +81,9 @@ int daemon_init(struct daemon *daemon, struct config *config, const char *path, 
 /* Runs until it has stopped; returns the exit status. */
 int daemon_run(struct daemon *daemon);
 void daemon_free(struct daemon *daemon);
+
+/* Gives the core the limits that the configuration says. */
+void daemon_set_limits(struct daemon *daemon);
 
 /* Moves the core's clock. Every callback of the loop begins with it. */
 void daemon_tick(struct daemon *daemon);

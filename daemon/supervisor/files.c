@@ -25,11 +25,11 @@ void files_offer(struct session *session, bool fds)
 }
 
 /* The message in a block of its own: what stands for descriptors is rewritten there. */
-static struct block *own_block(struct span *message, struct block *block)
+static struct block *own_block(const struct session *session, struct span *message, struct block *block)
 {
 	if (block && block->fd >= 0)
 		return block_ref(block); /* it lies there alone */
-	struct block *own = block_new(message->size);
+	struct block *own = block_new(session->client.account, message->size);
 	if (!own)
 		return NULL;
 	memcpy(own->bytes, message->bytes, message->size);
@@ -44,15 +44,15 @@ static int refuse(struct error *error, enum error_code code, const char *text)
 }
 
 /* Takes the descriptor. */
-static int add(struct block_files *files, int fd, const struct payload_ref *ref, uint64_t limit, struct error *error)
+static int add(const struct client *client, struct block_files *files, int fd, const struct payload_ref *ref, struct error *error)
 {
 	struct block *file = NULL;
 
-	if (ref->length > limit)
+	if (ref->length > client->core->limits.max_message)
 		(void)refuse(error, ERROR_TOO_LARGE, "a value in a descriptor is over max_message");
 	else if (ref->file > 0 || (ref->kind & ~0xffu) > PAYLOAD_EXT || payload_check(fd, ref->offset, ref->length) < 0)
 		(void)refuse(error, ERROR_BAD_ARGUMENT, "a descriptor must be a memfd with F_SEAL_SHRINK, and have the bytes that are said to be there");
-	else if (!(file = payload_of(fd)))
+	else if (!(file = payload_of(fd, client->account)))
 		return refuse(error, ERROR_OVERLOADED, "the daemon is out of memory");
 	if (!file) {
 		(void)close(fd);
@@ -79,7 +79,7 @@ static int take_all(struct session *session, struct block_files *files, struct s
 			r = r < 0 ? r : refuse(error, ERROR_BAD_REQUEST, "more than 64 descriptors in a message");
 			continue;
 		}
-		r = add(files, fd, &ref, session->client.core->limits.max_message, error);
+		r = add(&session->client, files, fd, &ref, error);
 		ref.file = number;
 		payload_write_ref((uint8_t *)(uintptr_t)reader.p - PAYLOAD_REF, PAYLOAD_BYTES, ref);
 	}
@@ -94,7 +94,7 @@ int files_take(struct session *session, struct span *message, struct block **blo
 	arrivals_drop(&intake->arrivals, intake->begins); /* more than the messages before had values for */
 	if (count == 0)
 		return 0;
-	struct block *own = own_block(message, *block);
+	struct block *own = own_block(session, message, *block);
 	struct block_files *files = malloc(sizeof *files + PAYLOAD_FILES * sizeof(struct block *));
 	if (own && files) {
 		files->count = 0;

@@ -7,9 +7,9 @@
 
 enum { OWN_FIRST = 4 << 10 };
 
-void intake_init(struct intake *intake, uint64_t limit)
+void intake_init(struct intake *intake, uint64_t limit, struct account *account)
 {
-	*intake = (struct intake){.limit = limit};
+	*intake = (struct intake){.limit = limit, .account = account};
 	scan_begin(&intake->scan, limit);
 }
 
@@ -48,7 +48,7 @@ static int move_to_block(struct intake *intake, struct block *block)
 
 static int move_to(struct intake *intake, size_t capacity)
 {
-	return move_to_block(intake, block_new(capacity));
+	return move_to_block(intake, block_new(intake->account, capacity));
 }
 
 /* ---- large messages ---- */
@@ -65,10 +65,18 @@ static bool is_large(const struct intake *intake)
 	return intake->payloads && !intake->dropping && least_size(intake) >= intake->payload_min;
 }
 
+static struct block *new_payload(const struct intake *intake, size_t capacity)
+{
+	struct block *block = payload_new(intake->payloads, capacity, 0);
+	if (block)
+		block_move(block, intake->account);
+	return block;
+}
+
 /* Without descriptors it grows like any other. */
 static void move_to_payload(struct intake *intake, size_t capacity)
 {
-	(void)move_to_block(intake, payload_new(intake->payloads, capacity, 0));
+	(void)move_to_block(intake, new_payload(intake, capacity));
 }
 
 static bool in_payload(const struct intake *intake)
@@ -83,7 +91,7 @@ static struct block *take_whole(struct intake *intake, struct span *message)
 
 	if (block || !intake->payloads || message->size < intake->payload_min)
 		return block;
-	block = intake->whole = payload_new(intake->payloads, message->size, 0);
+	block = intake->whole = new_payload(intake, message->size);
 	if (!block)
 		return NULL;
 	memcpy(block->bytes, message->bytes, message->size);
@@ -179,10 +187,11 @@ int intake_next(struct intake *intake, struct span *message, struct block **bloc
 		if (r < 0)
 			return r;
 		*message = (struct span){.bytes = from, .size = r > 0 ? (size_t)intake->scan.pos : size};
-		if (intake->scan.over && !intake->dropping) {
+		if ((intake->scan.over || (intake->given_up && r == 0)) && !intake->dropping) {
 			intake->dropping = true;
+			intake->given_up = false;
 			*block = NULL;
-			return -EMSGSIZE; /* the bytes are still there: the next call drops them */
+			return intake->scan.over ? -EMSGSIZE : -ENOBUFS; /* the bytes are still there: the next call drops them */
 		}
 		if (intake->dropping)
 			drop(intake);
@@ -200,6 +209,12 @@ int intake_next(struct intake *intake, struct span *message, struct block **bloc
 		*block = take_whole(intake, message);
 		return 1;
 	}
+}
+
+bool intake_give_up(struct intake *intake)
+{
+	intake->given_up = intake->own && intake_has(intake) && !intake->dropping;
+	return intake->given_up;
 }
 
 int intake_keep(struct intake *intake)

@@ -28,7 +28,9 @@ struct intake {
 	struct block *scratch; /* borrowed between intake_read and intake_keep */
 	size_t begin, end;     /* bytes not taken yet, in whichever of the two */
 	uint64_t limit;
-	bool dropping;         /* the rest of a message over the limit */
+	struct account *account; /* whom what is kept is charged to */
+	bool dropping;         /* the rest of a message over the limit, or one that was given up */
+	bool given_up;         /* the unfinished message is wanted no more */
 	bool deep;             /* the message just taken is nested beyond what the scan keeps count of */
 	struct scan scan;
 	struct payload_pool *payloads; /* NULL: none are made */
@@ -40,7 +42,7 @@ struct intake {
 	struct arrivals arrivals;
 };
 
-void intake_init(struct intake *intake, uint64_t limit);
+void intake_init(struct intake *intake, uint64_t limit, struct account *account);
 void intake_use_payloads(struct intake *intake, struct payload_pool *payloads, uint64_t least);
 void intake_free(struct intake *intake);
 
@@ -53,9 +55,13 @@ ssize_t intake_read(struct intake *intake, int fd, struct block *scratch);
 /*
  * Takes the next whole message. 1; 0: more bytes are needed; -EBADMSG: this is no msgpack; -EMSGSIZE, once per message: it is over
  * the limit, and *message is what there is of its beginning. *block holds the bytes, or is NULL: then they
- * are gone after intake_keep.
+ * are gone after intake_keep. -ENOBUFS: as -EMSGSIZE, of a message that was given up.
  */
 int intake_next(struct intake *intake, struct span *message, struct block **block);
+
+/* There is no memory for the unfinished message: what is there of it is dropped, and the rest when it comes. True: there is such
+ * a message, and the next call of intake_next tells of it. */
+bool intake_give_up(struct intake *intake);
 
 /* Before the scratch block is used by another: keeps what has not been taken. 0 or -ENOMEM. */
 int intake_keep(struct intake *intake);

@@ -59,7 +59,7 @@ int json_to_msgpack(const char *text, struct block **packed, struct span *value,
 	msgpack_packer_init(&packer, &buffer, msgpack_sbuffer_write);
 	pack(&packer, json);
 	json_decref(json);
-	*packed = block_new(buffer.size);
+	*packed = block_new(NULL, buffer.size);
 	if (*packed) {
 		memcpy((*packed)->bytes, buffer.data, buffer.size);
 		*value = (struct span){.bytes = (*packed)->bytes, .size = buffer.size};

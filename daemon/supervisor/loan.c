@@ -20,9 +20,9 @@ struct loan {
 	ino_t inode;
 };
 
-void loans_open(struct loans *loans, struct board *board, struct loan_list *all)
+void loans_open(struct loans *loans, struct board *board, struct loan_list *all, struct account *account)
 {
-	*loans = (struct loans){.board = board, .all = all};
+	*loans = (struct loans){.board = board, .all = all, .account = account};
 	for (unsigned i = 0; i < LENT_PLACES; i++)
 		atomic_store_explicit(&board->lent[i], LENT_FREE, memory_order_relaxed); /* the last process is gone */
 }
@@ -155,7 +155,8 @@ struct block *loan_take(struct loans *loans, struct span message, struct arrival
 	if (!loan)
 		return NULL;
 	loan->block.refs = 1;
-	loan->block.touched = (size_t)touched;
+	loan->block.touched = (size_t)(touched < loan->block.capacity ? touched : loan->block.capacity);
+	block_charge(&loan->block, loans->account, loan->block.touched);
 	if (!is_one_value(loan->block.bytes + offset, length, limit)) {
 		block_unref(&loan->block);
 		return NULL;

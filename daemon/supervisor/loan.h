@@ -18,10 +18,11 @@ TAILQ_HEAD(loan_list, loan);
 struct loans {
 	struct board *board;          /* NULL: closed */
 	struct loan_list *all;        /* of all workers */
+	struct account *account;      /* whom they are charged to, until they are moved to another */
 	struct loan *at[LENT_PLACES]; /* NULL: nothing is mapped there */
 };
 
-void loans_open(struct loans *loans, struct board *board, struct loan_list *all);
+void loans_open(struct loans *loans, struct board *board, struct loan_list *all, struct account *account);
 
 /* The worker has gone: what is still used stays until it isn't. Can be called more than once. */
 void loans_close(struct loans *loans);

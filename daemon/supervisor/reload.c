@@ -243,14 +243,10 @@ static void take_over(struct daemon *daemon, struct config *config, struct daemo
 {
 	const struct config old = daemon->config;
 
-	daemon->core.limits = (struct core_limits){.max_message = config->max_message,
-						   .max_inflight = (uint32_t)config->max_inflight,
-						   .max_pending = config->max_pending,
-						   .max_unsent = config->max_unsent,
-						   .payload_min = config->payload_min};
 	log_set_level(LOG_ERR + (int)config->log_level + (config->log_level > 1));
 	daemon->config = *config;
 	*config = old;
+	daemon_set_limits(daemon);
 	settle_listeners(daemon);
 	update_pools(daemon, &daemon->config, report);
 	start_new(daemon, &daemon->config, report);

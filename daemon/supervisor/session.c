@@ -126,20 +126,35 @@ static int on_message(struct session *session, struct span message, struct block
 	return r == -EEXIST ? on_duplicate(session, rpc.msgid) : r;
 }
 
-static int on_too_large(struct session *session, struct span beginning)
+/* The rest of a message is not wanted, of which this is the beginning. */
+static int refuse_beginning(struct session *session, struct span beginning, const struct error *error, const char *what)
 {
 	struct rpc rpc = {.type = RPC_REQUEST};
-	struct error error;
 
 	if (rpc_peek_msgid(beginning, &rpc.msgid) < 0) {
 		/* A notification is dropped in silence; anything else that can't be told is no request. */
 		const bool notification = beginning.size >= 2 && beginning.bytes[0] == 0x93 && beginning.bytes[1] == 2;
-		return notification ? 0 : refuse_garbage(session, "a message over max_message that is no request");
+		return notification ? 0 : refuse_garbage(session, what);
 	}
+	const int r = request_refuse(&session->client, &rpc, error);
+	return r == -EEXIST ? on_duplicate(session, rpc.msgid) : r;
+}
+
+static int on_too_large(struct session *session, struct span beginning)
+{
+	struct error error;
+
 	error_say(&error, ERROR_TOO_LARGE, RAN_NO, "the message is over max_message = %llu bytes",
 		  (unsigned long long)session->intake.limit);
-	const int r = request_refuse(&session->client, &rpc, &error);
-	return r == -EEXIST ? on_duplicate(session, rpc.msgid) : r;
+	return refuse_beginning(session, beginning, &error, "a message over max_message that is no request");
+}
+
+static int on_given_up(struct session *session, struct span beginning)
+{
+	struct error error;
+
+	client_refuse(&session->client, RAN_NO, &error);
+	return refuse_beginning(session, beginning, &error, "a large message that is no request");
 }
 
 /* Takes in what has arrived, for as long as the session may have more under way. */
@@ -159,6 +174,8 @@ static int take_in(struct session *session)
 			r = refuse_garbage(session, "bytes that are no msgpack");
 		else if (got == -EMSGSIZE)
 			r = on_too_large(session, message);
+		else if (got == -ENOBUFS)
+			r = on_given_up(session, message);
 		else
 			r = on_message(session, message, block, session->intake.deep);
 	}
@@ -179,10 +196,12 @@ static bool peer_is_gone(const struct session *session)
 }
 
 /* Reading goes on, or stops for a while, or for good. */
-static void settle(struct session *session)
+void session_settle(struct session *session)
 {
 	const bool wanted = !session->ending && !session->input_done && client_accepts(&session->client);
 	set_reading(session, wanted);
+	if (!wanted && client_is_greedy(&session->client))
+		session->daemon->sessions_held = true;
 }
 
 static void on_end_of_input(struct session *session)
@@ -222,7 +241,7 @@ static void on_readable(evutil_socket_t fd, short what, void *data)
 	} else if (take_in(session) < 0) {
 		session->ending = true;
 	}
-	settle(session);
+	session_settle(session);
 	if (session->ending || session->input_done)
 		mark_dirty(session); /* it may be over */
 }
@@ -264,7 +283,7 @@ static void take_in_again(struct session *session)
 {
 	if (!session->ending && session->behind && client_accepts(&session->client) && take_in(session) < 0)
 		session->ending = true;
-	settle(session);
+	session_settle(session);
 }
 
 void session_flush(struct session *session)
@@ -286,7 +305,33 @@ void session_sweep(struct session *session)
 		client_hang_up(&session->client);
 		mark_dirty(session); /* what it has sent is taken in, as far as there is room */
 	}
-	settle(session);
+	session_settle(session);
+}
+
+/* ---- when memory is short ---- */
+
+enum { PATIENCE = 2 }; /* sweeps */
+
+void session_press(struct session *session)
+{
+	struct client *client = &session->client;
+
+	if (!client_is_greedy(client)) {
+		session->pressed = 0;
+		client->refused = false;
+		return;
+	}
+	if (session->pressed < PATIENCE)
+		session->pressed++;
+	if (session->pressed < PATIENCE || session->ending)
+		return;
+	client->refused = true;
+	const bool gives_up = intake_give_up(&session->intake);
+	if ((gives_up || session->behind) && take_in(session) < 0)
+		session->ending = true;
+	session_settle(session);
+	if (session->ending)
+		mark_dirty(session);
 }
 
 /* ---- coming and going ---- */
@@ -302,7 +347,7 @@ struct session *session_new(struct daemon *daemon, int fd, bool is_unix)
 	session->daemon = daemon;
 	session->fd = fd;
 	session->is_unix = is_unix;
-	intake_init(&session->intake, daemon->core.limits.max_message);
+	intake_init(&session->intake, daemon->core.limits.max_message, session->client.account);
 	intake_use_payloads(&session->intake, &daemon->payloads, daemon->core.limits.payload_min);
 	(void)event_assign(&session->readable, daemon->base, fd, EV_READ | EV_PERSIST, on_readable, session);
 	(void)event_assign(&session->writable, daemon->base, fd, EV_WRITE | EV_PERSIST, on_writable, session);

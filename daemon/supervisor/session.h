@@ -32,6 +32,7 @@ struct session {
 	bool behind;     /* whole messages may have been read and not taken in yet */
 	bool closed;     /* the connection is */
 	bool over;       /* freed when the turn ends */
+	uint8_t pressed;  /* sweeps at which it held more than its share of the memory */
 	struct event readable, writable;
 	struct intake intake;
 };
@@ -44,6 +45,12 @@ void session_on_wrote(struct client *client);
 
 /* After each turn of the loop: sends what there is, and takes in again what was held back. */
 void session_flush(struct session *session);
+
+/* Reading goes on, or stops for a while, or for good. */
+void session_settle(struct session *session);
+
+/* Twice a second: does it hold more than its share of the memory, and for how long? See memory.h. */
+void session_press(struct session *session);
 
 /* Twice a second, those that are not read: have they gone? */
 void session_sweep(struct session *session);

@@ -252,6 +252,16 @@ static void pack_pool(const struct pool *pool, msgpack_packer *packer)
 		pack_slot(pool->slots[i], pool->core->now, packer);
 }
 
+/* What max_memory bounds. */
+static void pack_memory(const struct core *core, msgpack_packer *packer)
+{
+	status_pack_text(packer, "memory");
+	msgpack_pack_map(packer, 3);
+	pair_number(packer, "used", core->memory.used);
+	pair_number(packer, "max", core->memory.limit);
+	pair_number(packer, "refused", core->memory_refused);
+}
+
 static void pack_listeners(const struct daemon *daemon, msgpack_packer *packer)
 {
 	const struct listener *listener;
@@ -273,7 +283,7 @@ void status_pack(const struct daemon *daemon, const struct pool *only, msgpack_p
 	static const char *const states[] = {"running", "draining", "stopping", "done"}; /* as enum daemon_state */
 	const struct pool *pool;
 
-	msgpack_pack_map(packer, 9);
+	msgpack_pack_map(packer, 10);
 	pair_text(packer, "server", "objpool");
 	pair_text(packer, "version", OBJPOOL_VERSION);
 	pair_number(packer, "pid", (uint64_t)getpid());
@@ -281,6 +291,7 @@ void status_pack(const struct daemon *daemon, const struct pool *only, msgpack_p
 	pair_number(packer, "sessions", daemon->session_count);
 	pair_text(packer, "state", states[daemon->state]);
 	pair_number(packer, "late", daemon->core.late);
+	pack_memory(&daemon->core, packer);
 	pack_listeners(daemon, packer);
 	status_pack_text(packer, "pools");
 	msgpack_pack_array(packer, only ? 1 : count_pools(daemon));

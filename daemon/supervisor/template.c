@@ -575,7 +575,7 @@ static int keep_description(struct template *template, struct span description)
 			return -EBADMSG;
 	}
 	template->description = block_unref(template->description);
-	template->description = block_new(description.size);
+	template->description = block_new(NULL, description.size);
 	if (!template->description)
 		return -ENOMEM;
 	memcpy(template->description->bytes, description.bytes, description.size);

@@ -107,10 +107,10 @@ int worker_open(struct worker *worker, int fds[3])
 	}
 	worker->fd = channel[0];
 	atomic_store(&slot->board->since, 0);
-	intake_init(&worker->intake, worker->daemon->core.limits.max_message + 4096);
+	intake_init(&worker->intake, worker->daemon->core.limits.max_message + 4096, &worker->daemon->core.memory);
 	intake_use_payloads(&worker->intake, &worker->daemon->payloads, worker->daemon->core.limits.payload_min);
 	worker->intake.passing = true;
-	loans_open(&worker->loans, slot->board, &worker->daemon->loans);
+	loans_open(&worker->loans, slot->board, &worker->daemon->loans, &worker->daemon->core.memory);
 	worker->readable = event_new(worker->daemon->base, worker->fd, EV_READ | EV_PERSIST, on_readable, worker);
 	worker->writable = event_new(worker->daemon->base, worker->fd, EV_WRITE | EV_PERSIST, on_writable, worker);
 	fds[0] = channel[1];

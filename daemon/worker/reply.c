@@ -19,7 +19,7 @@ union control {
 void reply_init(struct reply *reply, int fd, struct board *board)
 {
 	*reply = (struct reply){.fd = fd, .board = board, .limit = SIZE_MAX};
-	payload_pool_init(&reply->payloads);
+	payload_pool_init(&reply->payloads, NULL);
 	pthread_mutex_init(&reply->lock, NULL);
 }
 

@@ -657,6 +657,8 @@ void world_end(struct world *world)
 	}
 	if (!TAILQ_EMPTY(&world->core.pools) || world->fakes)
 		world_fail(world, "a pool that leaves does not end");
+	if (world->core.memory.used > 0)
+		world_fail(world, "memory is counted that nobody holds");
 	core_free(&world->core);
 	free(world);
 }

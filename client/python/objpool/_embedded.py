@@ -36,6 +36,7 @@ admin = unix
 create = unix
 max_message = 2G
 max_pending = 16G
+max_memory = 0
 max_inflight = 10000000
 max_connections = {connections}
 drain_timeout = 0

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/supervisor/memory.h"
+
+#include "daemon/supervisor/daemon.h"
+#include "daemon/supervisor/log.h"
+#include "daemon/supervisor/session.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- how much there is ---- */
+
+/* The file's text; "" when it can't be read. */
+static void slurp(const char *path, char *text, size_t size)
+{
+	text[0] = '\0';
+	const int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	const ssize_t n = read(fd, text, size - 1);
+	text[n > 0 ? n : 0] = '\0';
+	(void)close(fd);
+}
+
+/* memory.max of a control group; UINT64_MAX: it has none. */
+static uint64_t limit_of_group(const char *group)
+{
+	char path[4096 + 64], text[32], *end;
+
+	snprintf(path, sizeof path, "/sys/fs/cgroup%s/memory.max", group);
+	slurp(path, text, sizeof text);
+	const unsigned long long limit = strtoull(text, &end, 10); /* "max" is no number */
+	return end == text || limit == 0 ? UINT64_MAX : limit;
+}
+
+/* The least of the group that the daemon is in and of those above it. */
+static uint64_t limit_of_groups(void)
+{
+	char text[4096], *slash;
+	uint64_t least = UINT64_MAX;
+
+	slurp("/proc/self/cgroup", text, sizeof text);
+	char *group = strstr(text, "0::/");
+	if (!group)
+		return least;
+	group += 3;
+	group[strcspn(group, "\n")] = '\0';
+	for (;;) {
+		const uint64_t limit = limit_of_group(group);
+		least = limit < least ? limit : least;
+		slash = strrchr(group, '/');
+		if (!slash)
+			return least;
+		*slash = '\0';
+	}
+}
+
+uint64_t memory_of_machine(void)
+{
+	const uint64_t physical = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+	const uint64_t allowed = limit_of_groups();
+	return allowed < physical ? allowed : physical;
+}
+
+/* ---- when it is short ---- */
+
+static bool is_far_over(const struct account *all)
+{
+	return account_is_over(all) && all->used - all->limit > all->limit / 8;
+}
+
+static void read_again(struct daemon *daemon)
+{
+	struct session *session;
+
+	daemon->sessions_held = false;
+	TAILQ_FOREACH(session, &daemon->sessions, link)
+		session_settle(session);
+}
+
+void memory_end_turn(struct daemon *daemon)
+{
+	if (account_is_over(&daemon->core.memory))
+		payload_pool_clear(&daemon->payloads);
+	if (daemon->sessions_held && !account_is_over(&daemon->core.memory))
+		read_again(daemon);
+}
+
+static struct session *greediest_in(const struct session_list *list, struct session *most)
+{
+	struct session *session;
+
+	TAILQ_FOREACH(session, list, link)
+		if (client_is_greedy(&session->client) && (!most || session->client.account->used > most->client.account->used))
+			most = session;
+	return most;
+}
+
+static struct session *greediest(const struct daemon *daemon)
+{
+	return greediest_in(&daemon->departed_sessions, greediest_in(&daemon->sessions, NULL));
+}
+
+/* Its connection; its notifications, too, if the client has gone before. */
+static void close_session(struct session *session)
+{
+	if (session->closed)
+		session_end(session);
+	else
+		session_close(session, NULL);
+}
+
+static void close_greediest(struct daemon *daemon)
+{
+	const struct account *all = &daemon->core.memory;
+	struct session *session;
+
+	while (is_far_over(all) && (session = greediest(daemon))) {
+		log_say(LOG_WARNING, "session %llu holds %llu bytes, the daemon %llu, and max_memory is %llu: closing the connection",
+			(unsigned long long)session->client.id, (unsigned long long)session->client.account->used,
+			(unsigned long long)all->used, (unsigned long long)all->limit);
+		close_session(session);
+	}
+}
+
+void memory_sweep(struct daemon *daemon)
+{
+	struct session *session, *next;
+	const bool far_over = is_far_over(&daemon->core.memory);
+
+	if (far_over && daemon->far_over)
+		close_greediest(daemon);
+	daemon->far_over = far_over;
+	for (session = TAILQ_FIRST(&daemon->sessions); session; session = next) {
+		next = TAILQ_NEXT(session, link);
+		session_press(session);
+	}
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * account: who holds how much memory. Each session has an account; the daemon's is the parent of all, and has the limit.
+ *
+ *   session 7 [used 3 MiB] --.
+ *   session 9 [used 80 MiB] --+--> the daemon [used 90 MiB, limit 64 MiB, holders 2]
+ *   workers, caches  7 MiB ---'
+ *
+ * What is allocated for a session (a block, a segment of a send queue, a call) is charged to its account, and thereby to the
+ * parent, and credited to the same account when it is freed. So `used` is exact, and 0 when nothing is left.
+ *
+ * An account lives until it is closed and all that was charged to it has been credited: a call that outlives its session
+ * still knows whom to credit. Not thread-safe.
+ */
+#ifndef PROTO_ACCOUNT_H
+#define PROTO_ACCOUNT_H
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { ACCOUNT_SMALL = 4096 }; /* who holds less is no holder: it never has more than its share */
+
+struct account {
+	struct account *parent; /* NULL: it is the daemon's */
+	uint64_t used;
+	bool closed;            /* freed with the last credit */
+	/* Of the daemon's: */
+	uint64_t limit;         /* of `used`; 0: none */
+	uint32_t holders;       /* children that hold ACCOUNT_SMALL and more */
+};
+
+/* A new account below the daemon's `parent`; `parent` itself when out of memory. */
+struct account *account_new(struct account *parent);
+
+/* Its owner has gone. The account may be gone when this returns. NULL and the daemon's own account are left as they are. */
+void account_close(struct account *account);
+
+/* account_credit's: of a closed account with nothing charged to it. */
+void account_free(struct account *account);
+
+/* NULL: nobody counts. */
+static inline void account_charge(struct account *account, size_t bytes)
+{
+	if (!account)
+		return;
+	const uint64_t before = account->used;
+	account->used += bytes;
+	struct account *all = account->parent;
+	if (!all)
+		return;
+	all->used += bytes;
+	all->holders += before < ACCOUNT_SMALL && account->used >= ACCOUNT_SMALL;
+}
+
+static inline void account_credit(struct account *account, size_t bytes)
+{
+	if (!account)
+		return;
+	const uint64_t before = account->used;
+	assert(before >= bytes);
+	account->used -= bytes;
+	struct account *all = account->parent;
+	if (!all)
+		return;
+	all->used -= bytes;
+	all->holders -= before >= ACCOUNT_SMALL && account->used < ACCOUNT_SMALL;
+	if (account->closed && account->used == 0)
+		account_free(account);
+}
+
+/* Does the daemon hold more than its limit? */
+static inline bool account_is_over(const struct account *account)
+{
+	const struct account *all = account->parent ? account->parent : account;
+	return all->limit > 0 && all->used > all->limit;
+}
+
+/* What each holder may have when memory is short. */
+static inline uint64_t account_share(const struct account *all)
+{
+	return all->holders > 1 ? all->limit / all->holders : all->limit;
+}
+
+/* Does the daemon hold more than its limit, and this account more than its share of that? */
+static inline bool account_is_greedy(const struct account *account)
+{
+	const struct account *all = account->parent;
+	return all && all->used > all->limit && all->limit > 0 && account->used >= ACCOUNT_SMALL && account->used > account_share(all);
+}
+
+/*
+ * May the account hold for long what it holds now? Only as much as is left free for the others: one account gets half of
+ * the limit at most, two a third each.
+ */
+static inline bool account_may_keep(const struct account *account)
+{
+	const struct account *all = account->parent ? account->parent : account;
+	return all->limit == 0 || (all->used <= all->limit && account->used <= all->limit - all->used);
+}
+
+#endif
