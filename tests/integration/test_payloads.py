@@ -41,9 +41,12 @@ def mapped(pid):
     return pathlib.Path(f"/proc/{pid}/maps").read_text().count("/memfd:objpool-payload")
 
 
-def living(daemon, client, pool="p"):
-    """The pids of the pool's workers, once all of them live."""
-    return wait_for(lambda: (lambda pids: pids if all(pids) else None)(daemon.pids(client, pool)), lambda: "all workers to live")
+def living(client, pool="p"):
+    """The pids of the pool's workers, once all of them are ready: one that is killed before that has failed to start."""
+    def look():
+        slots = client.value("objpool.status", pool)["pools"][0]["slots"]
+        return [slot["pid"] for slot in slots] if all(slot["state"] == "ready" for slot in slots) else None
+    return wait_for(look, lambda: "all workers to be ready")
 
 
 class Census:
@@ -54,7 +57,7 @@ class Census:
         self.before = self.count()
 
     def count(self):
-        pids = [self.daemon.process.pid, *living(self.daemon, self.client, self.pool)]
+        pids = [self.daemon.process.pid, *living(self.client, self.pool)]
         try:
             return [(self.daemon.descriptors(pid), files(pid), mapped(pid)) for pid in pids]
         except (FileNotFoundError, ProcessLookupError):
@@ -123,7 +126,7 @@ def test_a_broadcast_gives_each_the_right_bytes(start):
 def test_arguments_that_outlive_their_call(start):
     daemon = start({"p": {"workers": 2}})
     with daemon.client() as c:
-        living(daemon, c)
+        living(c)
         census = Census(daemon, c)
         first, second = pattern(MIB, 1), pattern(MIB, 2)
         assert c.value("p:all.hold", first) == [True, True]
@@ -190,7 +193,7 @@ def test_workers_killed_with_payloads(start):
         census = Census(daemon, other)
         data = pattern(2 * MIB)
         for method, arguments in (("sleep_hard", [60]), ("sum", [data])):
-            pids = living(daemon, other)
+            pids = living(other)
             calls = [c.start(f"p:{i % 2}.sleep_hard", 60) for i in range(2)]
             calls += [c.start(f"p:{i % 2}.echo", data) for i in range(6)]
             calls += [c.start(f"p.{method}", *arguments)] if method == "sum" else []
@@ -201,7 +204,7 @@ def test_workers_killed_with_payloads(start):
             assert all("WORKER_LOST" in answer[0] for answer in answers[:2])
             assert all(answer == (None, data) or "WORKER_LOST" in answer[0] for answer in answers[2:8])
         for _ in range(3):
-            pids = living(daemon, other)
+            pids = living(other)
             calls = [c.start("p.sum", data) for _ in range(8)]
             os.kill(pids[0], signal.SIGKILL)
             assert all(value == sum(data) or "WORKER_LOST" in error for error, value in map(c.wait, calls))
@@ -537,7 +540,7 @@ def test_workers_killed_with_a_clients_descriptors(start):
         census = Census(daemon, other)
         data = pattern(MIB)
         for _ in range(3):
-            pids = living(daemon, other)
+            pids = living(other)
             calls = [c.start_with("p.echo", [ref(0, MIB)], [memfd(data)]) for _ in range(8)]
             os.kill(pids[0], signal.SIGKILL)
             assert all(value == data or "WORKER_LOST" in error for error, value in map(c.wait, calls))
