@@ -65,6 +65,7 @@ static const struct option pool_options[] = {
 	{"kwargs", T_JSON, AT(kwargs), NULL, NULL, 0, 0},
 	{"slot_kwargs", T_JSON, AT(slot_kwargs), NULL, NULL, 0, 0},
 	{"python_path", T_JSON, AT(python_path), NULL, NULL, 0, 0},
+	{"python_options", T_JSON, AT(python_options), NULL, NULL, 0, 0},
 	{"virtualenv", T_TEXT, AT(virtualenv), NULL, NULL, 0, 0},
 	{"preload", T_JSON, AT(preload), NULL, NULL, 0, 0},
 	{"unpickle", T_BOOL, AT(unpickle), "no", NULL, 0, 0},
@@ -566,6 +567,7 @@ static int check_json(struct config *config, const struct config_pool *pool)
 	if (pool->kwargs.text && read_map(&kwargs, &n) < 0)
 		return fail(config, "%s: pool %s: kwargs must be an object", pool->place, pool->name);
 	if (check_strings(config, pool, "python_path", &pool->python_path) < 0 ||
+	    check_strings(config, pool, "python_options", &pool->python_options) < 0 ||
 	    check_strings(config, pool, "preload", &pool->preload) < 0)
 		return -1;
 	if (!pool->slot_kwargs.text)
@@ -693,7 +695,7 @@ bool config_pool_same_instances(const struct config_pool *a, const struct config
 	return a->isolation == b->isolation && same_text(a->plugin, b->plugin) && same_text(a->class, b->class) && same_text(a->args.text, b->args.text) &&
 	       same_text(a->kwargs.text, b->kwargs.text) && same_text(a->slot_kwargs.text, b->slot_kwargs.text) &&
 	       same_text(a->python_path.text, b->python_path.text) && same_text(a->virtualenv, b->virtualenv) &&
-	       same_text(a->preload.text, b->preload.text) && a->unpickle == b->unpickle;
+	       same_text(a->python_options.text, b->python_options.text) && same_text(a->preload.text, b->preload.text) && a->unpickle == b->unpickle;
 }
 
 static void pack_key(msgpack_packer *packer, const char *key)
@@ -713,10 +715,11 @@ static void pack_json(msgpack_packer *packer, const char *key, const struct conf
 
 void config_pool_pack_settings(const struct config_pool *pool, uint64_t max_message, msgpack_packer *packer)
 {
-	msgpack_pack_map(packer, 6);
+	msgpack_pack_map(packer, 7);
 	pack_key(packer, "max_message");
 	msgpack_pack_uint64(packer, max_message);
 	pack_json(packer, "python_path", &pool->python_path);
+	pack_json(packer, "python_options", &pool->python_options);
 	pack_json(packer, "preload", &pool->preload);
 	pack_key(packer, "virtualenv");
 	if (pool->virtualenv)

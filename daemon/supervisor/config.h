@@ -39,7 +39,7 @@ struct config_pool {
 	uint32_t isolation;     /* enum config_isolation */
 	struct config_json args, kwargs, slot_kwargs;
 	/* What only some plugins have a use for; they ask for it by name. */
-	struct config_json python_path, preload;
+	struct config_json python_path, python_options, preload;
 	char *virtualenv;
 	bool unpickle;
 	uint64_t max_queue, max_sticky;

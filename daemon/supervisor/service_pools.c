@@ -198,6 +198,7 @@ static const char *names_code(const struct config_pool *section)
 	return strchr(section->plugin, '/')   ? "a path as plugin"
 	       : strchr(section->class, ':')  ? "a class as module:Class"
 	       : section->python_path.text    ? "python_path"
+	       : section->python_options.text ? "python_options"
 	       : section->virtualenv          ? "virtualenv"
 	       : section->preload.text        ? "preload"
 	       : section->offered             ? "template"

@@ -27,7 +27,63 @@ static void promote_library(void)
 		(void)dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_GLOBAL);
 }
 
-static PyStatus initialize(void)
+static int fail_to_start(struct objpool_call *call, PyStatus status)
+{
+	return objpool_fail(call, NULL, "Python could not be started: %s",
+			    status.err_msg          ? status.err_msg
+			    : PyStatus_IsExit(status) ? "python_options has an option that it does not know, or that ends it"
+						    : "it did not say why");
+}
+
+/* One of the pool's `python_options`: an option as on the interpreter's command line, or its hash seed. NULL: taken; else what is wrong. */
+static const char *take_option(PyConfig *config, const char *option, PyStatus *status)
+{
+	static const char seed[] = "PYTHONHASHSEED=";
+	char *end;
+
+	if (strncmp(option, seed, sizeof seed - 1) != 0) {
+		const Py_ssize_t n = config->argv.length;
+		const bool argument = wcscmp(config->argv.items[n - 1], L"-W") == 0 || wcscmp(config->argv.items[n - 1], L"-X") == 0;
+		if ((option[0] != '-' || !option[1]) && !argument)
+			return "is no option of the interpreter";
+		wchar_t *wide = Py_DecodeLocale(option, NULL);
+		*status = wide ? PyWideStringList_Append(&config->argv, wide) : PyStatus_NoMemory();
+		PyMem_RawFree(wide);
+		return NULL;
+	}
+	option += sizeof seed - 1;
+	if (strcmp(option, "random") == 0)
+		return NULL;
+	const unsigned long long number = strtoull(option, &end, 10);
+	if (option[0] < '0' || option[0] > '9' || *end || number > UINT32_MAX)
+		return "must have a number below 4294967296, or \"random\"";
+	config->use_hash_seed = 1;
+	config->hash_seed = (unsigned long)number;
+	return NULL;
+}
+
+/* 0, or -1 having failed the call. */
+static int take_options(struct objpool_call *call, PyConfig *config, PyStatus *status)
+{
+	const msgpack_object *options = objpool_setting(call, "python_options");
+	char text[1024];
+
+	if (!options || options->type != MSGPACK_OBJECT_ARRAY || options->via.array.size == 0)
+		return 0;
+	config->parse_argv = 1;
+	*status = PyWideStringList_Append(&config->argv, L"python3");
+	for (uint32_t i = 0; i < options->via.array.size && !PyStatus_Exception(*status); i++) {
+		const msgpack_object_str *option = &options->via.array.ptr[i].via.str;
+		snprintf(text, sizeof text, "%.*s", (int)(option->size < sizeof text ? option->size : sizeof text - 1), option->ptr);
+		const char *wrong = option->size < sizeof text ? take_option(config, text, status) : "is too long";
+		if (wrong)
+			return objpool_fail(call, "ValueError", "python_options: \"%.100s\" %s", text, wrong);
+	}
+	return 0;
+}
+
+/* 0, or -1 having failed the call. */
+static int initialize(struct objpool_call *call)
 {
 	PyPreConfig before;
 	PyConfig config;
@@ -37,15 +93,16 @@ static PyStatus initialize(void)
 	before.utf8_mode = 1;
 	status = Py_PreInitialize(&before);
 	if (PyStatus_Exception(status))
-		return status;
+		return fail_to_start(call, status);
 	PyConfig_InitIsolatedConfig(&config);
 	config.install_signal_handlers = 0;
 	config.write_bytecode = 0;
 	status = PyConfig_SetBytesString(&config, &config.program_name, PYTHON_PROGRAM);
-	if (!PyStatus_Exception(status))
+	const int r = PyStatus_Exception(status) ? 0 : take_options(call, &config, &status);
+	if (r == 0 && !PyStatus_Exception(status))
 		status = Py_InitializeFromConfig(&config);
 	PyConfig_Clear(&config);
-	return status;
+	return r < 0 ? r : PyStatus_Exception(status) ? fail_to_start(call, status) : 0;
 }
 
 /* Compiled when the plugin was built; unless that was by another Python. */
@@ -92,9 +149,8 @@ int interpreter_start(struct objpool_call *call)
 	promote_library();
 	if (PyImport_AppendInittab("_objpool", handle_module) < 0)
 		return objpool_fail(call, "MemoryError", "out of memory");
-	const PyStatus status = initialize();
-	if (PyStatus_Exception(status))
-		return objpool_fail(call, NULL, "Python could not be started: %s", status.err_msg ? status.err_msg : "it did not say why");
+	if (initialize(call) < 0)
+		return -1;
 	(void)signal(SIGPIPE, SIG_IGN); /* as any Python program has it */
 	return load_host() < 0 ? fail_with_exception(call) : 0;
 }

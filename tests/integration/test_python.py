@@ -535,7 +535,7 @@ def test_a_class_by_value_that_can_not_be_made(start):
 # ---- who may choose code ----
 
 
-@pytest.mark.parametrize("keys", [{"class": "os:system"}, {"python_path": ["/"]}, {"virtualenv": "/x"}, {"preload": ["os"]}, {"unpickle": True}])
+@pytest.mark.parametrize("keys", [{"class": "os:system"}, {"python_path": ["/"]}, {"python_options": ["-b"]}, {"virtualenv": "/x"}, {"preload": ["os"]}, {"unpickle": True}])
 def test_a_stranger_does_not_choose_code(start, keys):
     daemon = start({})
     with daemon.client(daemon.tcp).maps() as client:
@@ -731,7 +731,28 @@ def test_a_virtual_environment(start, place):
             assert "virtual" in error["message"]
 
 
+def test_options_of_the_interpreter(start, place):
+    (place / "options.py").write_text("import sys, warnings\nclass A:\n def told(self):\n  return [sys.warnoptions, sorted(sys._xoptions),"
+                                      " sys.flags.optimize, hash('objpool')]\n")
+    options = ["-Werror::UserWarning", "-X", "dev", "-OO", "PYTHONHASHSEED=5"]
+    with start({}).client().maps() as client:
+        seen = set()
+        for name in "p", "q":
+            client.value("objpool.create", {"pool": name, "plugin": "python", "class": "options:A", "python_path": [str(place)],
+                                            "python_options": options})
+            warn, xoptions, optimize, number = client.value(f"{name}.told")
+            assert (warn[-1:], xoptions, optimize) == (["error::UserWarning"], ["dev"], 2)
+            seen.add(number)
+        assert len(seen) == 1
+        for wrong, words in (("file.py", "is no option of the interpreter"), ("-Z", "an option that it does not know"), ("--version", "that ends it"),
+                             ("PYTHONHASHSEED=4294967296", "below 4294967296"), ("PYTHONHASHSEED=1x", "below"), ("-X" + "x" * 2000, "is too long")):
+            error, _ = client.call("objpool.create", {"pool": "r", "plugin": "python", "class": "options:A", "python_path": [str(place)],
+                                                      "python_options": [wrong]})
+            assert words in error["message"], wrong
+
+
 @pytest.mark.parametrize("line, words", [("python_path = 3", "must be an array of strings"), ("preload = [1]", "must be an array of strings"),
+                                         ("python_options = {}", "must be an array of strings"),
                                          ("unpickle = maybe", "must be yes or no")])
 def test_wrong_keys(start, line, words):
     key, _, value = line.partition(" = ")

@@ -8,6 +8,7 @@ import os
 import pickle
 import select
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -792,6 +793,26 @@ if __name__ == "__main__":
         print(pool.map(work, range(3)))
 """)
     assert process.communicate(timeout=SOON) == ("[5, 8, 11]\n", "")
+
+
+@pytest.mark.parametrize("method", [spawn, pytest.param("fork", marks=forked)])
+def test_workers_have_the_settings_of_the_program_s_interpreter(place, method):
+    path = place / "program.py"
+    path.write_text("""
+import sys
+import warnings
+from objpool.compat.multiprocess import get_context
+def settings(_):
+    try:
+        warnings.warn("x", UserWarning)
+    except UserWarning:
+        return hash("abc"), "error", sorted(sys._xoptions)
+if __name__ == "__main__":
+    with get_context(sys.argv[1]).Pool(1) as pool:
+        assert pool.apply(settings, (1,)) == settings(1) != None
+""")
+    subprocess.run([sys.executable, "-W", "error::UserWarning", "-Xfaulthandler", str(path), method], env={**os.environ, "PYTHONHASHSEED": "3"},
+                   timeout=SOON, check=True)
 
 
 @pytest.mark.parametrize("method", [spawn, pytest.param("fork", marks=forked)])

@@ -189,7 +189,7 @@ class Client:
 
         fork: whether the workers are forks of this program, which have what it has now (modules, what was set in them, open files) and print where
         it prints; or of a Python of their own. A daemon of the program's own can fork it, when what is made is of Python. By default it does where
-        multiprocessing would, unless python_path, virtualenv or preload say what the workers' Python is to be.
+        multiprocessing would, unless python_path, python_options, virtualenv or preload say what the workers' Python is to be.
         """
         template = fork_of_program(fork, keys, self.is_private)
         section = pool_section(what, workers, args, kwargs, slot_kwargs, name, keys, self.is_private, template)
@@ -211,7 +211,7 @@ class Client:
 def fork_of_program(fork: Optional[bool], keys: Mapping[str, Any], private: bool) -> Optional[_fork.Fork]:
     """The template of a pool with these keys, if it is to be a fork of the program."""
     fits = private and keys.get("plugin", "python") == "python" and keys.get("isolation", "process") == "process"
-    own = [key for key in ("python_path", "virtualenv", "preload") if key in keys]
+    own = [key for key in ("python_path", "python_options", "virtualenv", "preload") if key in keys]
     if fork and (own or not fits or not _fork.is_possible()):
         raise ValueError(f"fork=True is not for a pool with {', '.join(own)}" if own else
                          "fork=True is for pools of Python classes in processes of a private daemon" if not fits else
@@ -239,6 +239,7 @@ def pool_section(what: Any, workers: Union[int, str], args: Sequence[Any], kwarg
         section["template"] = template.address
     elif section["plugin"] == "python" and private:
         section.setdefault("python_path", _fork.worker_path(path for path in sys.path if os.path.isdir(path or ".")))
+        section.setdefault("python_options", _fork.worker_options())
     if not isinstance(section.get("python_path", ""), str):
         section["python_path"] = [os.path.abspath(path or ".") for path in section["python_path"]]  # the daemon may be elsewhere
     if args:

@@ -86,6 +86,16 @@ def worker_path(path: Iterable[str]) -> List[str]:
     return [os.path.abspath(folder or ".") for folder in path if os.path.realpath(folder or ".") not in own]
 
 
+def worker_options() -> List[str]:
+    """What workers of a Python of their own are started with, so that it is set as the program's is: `python_options` of their pool."""
+    flags, seed = sys.flags, os.environ.get("PYTHONHASHSEED")
+    options = [f"-W{option}" for option in sys.warnoptions]
+    options += [f"-X{name}" if value is True else f"-X{name}={value}" for name, value in sys._xoptions.items()]
+    options += ["-Xdev"] if flags.dev_mode and "dev" not in sys._xoptions else []
+    options += ["-O"] * flags.optimize + ["-b"] * flags.bytes_warning
+    return options + [f"PYTHONHASHSEED={seed}"] if seed and not flags.ignore_environment else options
+
+
 class Fork:
     """A fork that waits for the daemon; `prepare` is called in it first."""
 

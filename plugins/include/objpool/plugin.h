@@ -415,8 +415,8 @@ static inline void objpool_let_go(const struct objpool_host *host, struct objpoo
 }
 
 /*
- * A key of the pool's section that is there for plugins: python_path and preload (arrays of strings), virtualenv (a string),
- * unpickle (a boolean), cancel_grace (nanoseconds), max_message (bytes). NULL: not set, or not known to this host. Valid for ever.
+ * A key of the pool's section that is there for plugins: python_path, python_options and preload (arrays of strings), virtualenv (a
+ * string), unpickle (a boolean), cancel_grace (nanoseconds), max_message (bytes). NULL: not set, or not known to this host. Valid for ever.
  */
 static inline const msgpack_object *objpool_setting(const struct objpool_call *call, const char *name)
 {

@@ -32,8 +32,9 @@ class Home:
         self._timer = None
         try:
             self.connection = _wire.connect(_embedded.private_daemon().address, unpickle=True)
-            template = ({"python_path": [PACKAGE], "preload": ["multiprocessing.process", "objpool.compat._worker"]} if self._fork is None else
-                        {"template": self._fork.address})
+            template = {"template": self._fork.address} if self._fork is not None else {
+                "python_path": [PACKAGE], "python_options": _fork.worker_options(),
+                "preload": ["multiprocessing.process", "objpool.compat._worker"]}
             self._creation = self._start("objpool.create", {
                 "pool": self.pool, "plugin": "python", "class": "objpool.compat._worker:Worker", "workers": size, "unpickle": True,
                 "args": [] if setup is None else [setup], "slot_kwargs": [{"slot": i} for i in range(size)], **template,
