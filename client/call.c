@@ -10,6 +10,7 @@
 #include "client/failure.h"
 #include "client/holding.h"
 #include "client/options.h"
+#include "client/pack.h"
 #include "objpool/client.h"
 #include "proto/scan.h"
 
@@ -76,6 +77,13 @@ static bool are_sound(const struct objpool_call_options *options)
 {
 	return is_one_or_none(options->kwargs, OBJPOOL_MAP) && is_one_or_none(options->bind, OBJPOOL_ARRAY) &&
 	       is_one_or_none(options->bind_kwargs, OBJPOOL_MAP);
+}
+
+/* Has something of it been packed without memory? Then it isn't "none". */
+static bool have_failed(struct objpool_bytes args, const struct objpool_call_options *options)
+{
+	return pack_has_failed(args) || pack_has_failed(options->kwargs) || pack_has_failed(options->bind) ||
+	       pack_has_failed(options->bind_kwargs);
 }
 
 static bool wants_full_call(const struct objpool_call_options *o)
@@ -264,9 +272,13 @@ int call_start(struct objpool *pool, const char *method, struct objpool_bytes ar
 	struct request request = {.pool = pool, .parcels = &call->parcels, .lend = lend};
 	struct pending_call none;
 
+	if (OPTIONS_TAKE(&options, given) < 0)
+		return -EINVAL;
+	if (have_failed(args, &options))
+		return -ENOMEM;
 	if (!args.data)
 		args = no_arguments;
-	if (OPTIONS_TAKE(&options, given) < 0 || !are_arguments(args, call) || !are_sound(&options) ||
+	if (!are_arguments(args, call) || !are_sound(&options) ||
 	    (!options.target && !strchr(method, '.')))
 		return -EINVAL;
 	int rc = connection_begin(pool, &request.mark);
@@ -377,6 +389,8 @@ int objpool_notify(struct objpool *pool, const char *method, struct objpool_byte
 	struct objpool_packer *output = &pool->wire.output;
 	size_t mark;
 
+	if (pack_has_failed(args))
+		return -ENOMEM;
 	if (!args.data)
 		args = no_arguments;
 	if (!is_one(args, OBJPOOL_ARRAY) || !strchr(method, '.'))

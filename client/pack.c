@@ -74,7 +74,7 @@ int objpool_packer_share(struct objpool_packer *packer, struct objpool *pool, si
 struct objpool_bytes objpool_packed(const struct objpool_packer *packer)
 {
 	if (packer->error)
-		return (struct objpool_bytes){NULL, 0};
+		return PACK_FAILED;
 	return (struct objpool_bytes){packer->data, packer->size};
 }
 
@@ -220,5 +220,8 @@ void objpool_pack_map(struct objpool_packer *packer, uint32_t count)
 
 void objpool_pack_raw(struct objpool_packer *packer, struct objpool_bytes values)
 {
-	put_bytes(packer, values.data, values.size);
+	if (pack_has_failed(values))
+		packer->error = -ENOMEM;
+	else
+		put_bytes(packer, values.data, values.size);
 }

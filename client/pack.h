@@ -8,6 +8,13 @@
 /* Where `size` more bytes go; the caller adds what it wrote to packer->size. NULL: out of memory, now or before. */
 unsigned char *pack_room(struct objpool_packer *packer, size_t size);
 
+/* What objpool_packed gives of a packer that has failed: never taken for "none". */
+#define PACK_FAILED ((struct objpool_bytes){NULL, SIZE_MAX})
+static inline bool pack_has_failed(struct objpool_bytes bytes)
+{
+	return !bytes.data && bytes.size == SIZE_MAX;
+}
+
 /* An array header of fixed length, for a count that is not known yet; pack_count_set says it later. */
 enum { PACK_COUNT_SIZE = 5 };
 static inline void pack_count_set(unsigned char *p, uint32_t count)

@@ -14,6 +14,10 @@ $(B)/tests/test_%: $(B)/tests/unit/test_%.o $(CLIENT) $(CORE) $(PROTO)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -rdynamic -o $@ $^ -lcmocka -lmsgpackc -lpthread -ldl -lm
 
+# The worker's parts, and allocations that fail (tests/unit/failing.h).
+$(B)/tests/test_worker: $(filter-out %/main.o,$(WORKER))
+$(B)/tests/test_worker $(B)/tests/test_client: private LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc strdup strndup)
+
 # A command's own parts.
 $(B)/tests/test_top: $(addprefix $(B)/client/cli/,top_model.o top_text.o top_view.o fields.o json_write.o ndarray.o base64.o)
 

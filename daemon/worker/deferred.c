@@ -7,6 +7,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* [ANSWER, tag, error, nil] with a short error */
+enum { ANSWER_LEAST = 3 + PACK_UINT + TASK_SHORT_ERROR };
+
 struct deferred {
 	struct task_handle handle; /* first: the class has it as an objpool_call */
 	struct deferrals *deferrals;
@@ -18,7 +21,6 @@ struct deferred {
 void deferrals_init(struct deferrals *deferrals, struct task *task, struct board *board)
 {
 	*deferrals = (struct deferrals){.task = task, .board = board};
-	msgpack_sbuffer_init(&deferrals->answers);
 }
 
 static struct deferred **place_of(struct deferrals *deferrals, uint64_t tag)
@@ -45,7 +47,46 @@ void deferrals_free(struct deferrals *deferrals)
 			deferred_free(deferrals->by_place[i]);
 	free(deferrals->by_place);
 	timers_free(&deferrals->timers);
-	msgpack_sbuffer_destroy(&deferrals->answers);
+	free(deferrals->answers);
+}
+
+/* ---- answers that wait to be sent ---- */
+
+/* Makes room for `size` bytes, and for short answers to so many calls. 0, or -ENOMEM. */
+static int make_room(struct deferrals *deferrals, size_t size, uint32_t others)
+{
+	const size_t wanted = deferrals->answers_size + size + (size_t)others * ANSWER_LEAST;
+
+	if (wanted <= deferrals->answers_room)
+		return 0;
+	const size_t room = wanted > 2 * deferrals->answers_room ? wanted : 2 * deferrals->answers_room;
+	uint8_t *grown = realloc(deferrals->answers, room);
+	if (!grown)
+		return -ENOMEM;
+	deferrals->answers = grown;
+	deferrals->answers_room = room;
+	return 0;
+}
+
+/* msgpack_packer's way in, for an answer to one of the calls that are counted; the room of the others stays theirs. */
+static int append(void *data, const char *bytes, size_t size)
+{
+	struct deferrals *deferrals = data;
+
+	if (deferrals->failed || make_room(deferrals, size, deferrals->count - 1) < 0) {
+		deferrals->failed = true;
+		return -1;
+	}
+	memcpy(deferrals->answers + deferrals->answers_size, bytes, size);
+	deferrals->answers_size += size;
+	return 0;
+}
+
+struct span deferred_answers(struct deferrals *deferrals)
+{
+	const struct span answers = {.bytes = deferrals->answers, .size = deferrals->answers_size};
+	deferrals->answers_size = 0;
+	return answers;
 }
 
 /* ---- deferring ---- */
@@ -59,7 +100,7 @@ static void on_wake(struct timer *timer)
 
 static struct deferred *make(struct deferrals *deferrals, const struct objpool_call *call)
 {
-	struct deferred *deferred = calloc(1, sizeof *deferred);
+	struct deferred *deferred = make_room(deferrals, 0, deferrals->count + 1) == 0 ? calloc(1, sizeof *deferred) : NULL;
 
 	if (!deferred)
 		return NULL;
@@ -118,28 +159,61 @@ static bool is_one_value(const void *bytes, size_t size)
 	return size > 0 && scan_nesting(bytes, size) <= SCAN_LEVELS && scan_length(bytes, size) == (int64_t)size;
 }
 
-/* [ANSWER, tag, error, value] */
-static void put_answer(struct deferred *deferred, const void *value, size_t size)
+static void check_answer(struct deferred *deferred, const void *value, size_t size)
 {
 	struct task_error *error = &deferred->handle.error;
-	const uint64_t most = deferred->deferrals->task->max_result;
+
+	if (error->code)
+		return;
+	if (!is_one_value(value, size))
+		task_set_error(error, "FAILED", "yes", "the deferred answer is not one msgpack value");
+	else if (size > deferred->deferrals->task->max_result)
+		task_set_error(error, "TOO_LARGE", "yes", "the result is over max_message");
+}
+
+/* [ANSWER, tag, error, value]: up to the tag. */
+static msgpack_packer begin_answer(const struct deferred *deferred)
+{
 	msgpack_packer packer;
 
-	if (!error->code && !is_one_value(value, size))
-		task_set_error(error, "FAILED", "yes", "the deferred answer is not one msgpack value");
-	if (!error->code && size > most)
-		task_set_error(error, "TOO_LARGE", "yes", "the result is over max_message");
-	msgpack_packer_init(&packer, &deferred->deferrals->answers, msgpack_sbuffer_write);
+	msgpack_packer_init(&packer, deferred->deferrals, append);
 	msgpack_pack_array(&packer, 4);
 	msgpack_pack_int(&packer, FROM_ANSWER);
 	msgpack_pack_uint64(&packer, deferred->tag);
-	if (error->code) {
-		task_pack_error(error, &packer);
-		msgpack_pack_nil(&packer);
-	} else {
-		msgpack_pack_nil(&packer);
-		(void)msgpack_sbuffer_write(&deferred->deferrals->answers, value, size);
-	}
+	return packer;
+}
+
+static void put_value(const struct deferred *deferred, const void *value, size_t size)
+{
+	msgpack_packer packer = begin_answer(deferred);
+
+	msgpack_pack_nil(&packer);
+	(void)append(deferred->deferrals, value, size);
+}
+
+static void put_error(const struct deferred *deferred, void (*pack)(const struct task_error *error, msgpack_packer *packer))
+{
+	msgpack_packer packer = begin_answer(deferred);
+
+	pack(&deferred->handle.error, &packer);
+	msgpack_pack_nil(&packer);
+}
+
+static void put_answer(struct deferred *deferred, const void *value, size_t size)
+{
+	struct deferrals *deferrals = deferred->deferrals;
+	const size_t start = deferrals->answers_size;
+
+	check_answer(deferred, value, size);
+	if (deferred->handle.error.code)
+		put_error(deferred, task_pack_error);
+	else
+		put_value(deferred, value, size);
+	if (!deferrals->failed)
+		return;
+	deferrals->answers_size = start;
+	deferrals->failed = false;
+	put_error(deferred, task_pack_short_error);
 }
 
 int deferred_answer(struct objpool_call *call, const void *msgpack, size_t size)

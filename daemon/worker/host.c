@@ -123,6 +123,7 @@ static int find_method(struct host *host, struct span name)
 	return 0;
 }
 
+/* The first fields of a message that has four. */
 static void put_head(struct host *host, uint8_t type, uint32_t id, bool nil)
 {
 	uint8_t head[3 + PACK_UINT], *p = head;
@@ -131,33 +132,34 @@ static void put_head(struct host *host, uint8_t type, uint32_t id, bool nil)
 	p = pack_uint(p, id);
 	if (nil)
 		p = pack_nil(p);
-	if (reply_append(&host->reply, (const char *)head, (size_t)(p - head)) < 0)
-		abort();
+	reply_put(&host->reply, head, (size_t)(p - head));
+}
+
+static void put_nil(struct host *host)
+{
+	reply_put(&host->reply, &(const uint8_t){0xc0}, 1);
 }
 
 /* What the task has answered of others' deferred calls goes out behind its own answer. */
 static void put_answers(struct host *host)
 {
-	msgpack_sbuffer *answers = &host->deferrals.answers;
-	if (answers->size == 0)
+	const struct span answers = deferred_answers(&host->deferrals);
+	if (answers.size == 0)
 		return;
 	reply_end_results(&host->reply);
-	if (reply_append(&host->reply, answers->data, answers->size) < 0)
-		abort();
-	reply_seal(&host->reply);
-	msgpack_sbuffer_clear(answers);
+	reply_messages(&host->reply, answers.bytes, answers.size);
 }
 
 /* [DEFERRED, id, item, tag] */
 static void put_deferred(struct host *host, uint64_t id, uint64_t item)
 {
-	msgpack_packer *packer = &host->task.packer;
-	msgpack_pack_array(packer, 4);
-	msgpack_pack_int(packer, FROM_DEFERRED);
-	msgpack_pack_uint64(packer, id);
-	msgpack_pack_uint64(packer, item);
-	msgpack_pack_uint64(packer, deferred_take(&host->task));
-	reply_seal(&host->reply);
+	uint8_t message[2 + 3 * PACK_UINT], *p = message;
+
+	*p++ = 0x94;
+	*p++ = FROM_DEFERRED;
+	p = pack_uint(pack_uint(p, id), item);
+	p = pack_uint(p, deferred_take(&host->task));
+	reply_messages(&host->reply, message, (size_t)(p - message));
 }
 
 /* ---- CALL ---- */
@@ -192,8 +194,9 @@ static void on_probe(struct host *host, uint32_t id)
 {
 	if (!begin_batch(host, id))
 		return;
+	(void)reply_begin(&host->reply);
 	put_head(host, FROM_REPLY, id, true);
-	msgpack_pack_nil(&host->task.packer);
+	put_nil(host);
 	reply_seal(&host->reply);
 	end_batch(host, id, 1);
 }
@@ -217,11 +220,12 @@ static void on_call(struct host *host, struct reader *reader, uint32_t fields)
 	task->handle.call.index = 0;
 	atomic_store_explicit(&board_entry(host->board, (uint32_t)id)->begun, 1, memory_order_release);
 	/* The head of the answer comes first; the value is written right behind it. */
-	const size_t start = host->reply.size;
+	const size_t start = reply_begin(&host->reply);
 	put_head(host, FROM_REPLY, (uint32_t)id, true);
 	host->reply.alone = true;
 	host->reply.session = task->handle.call.session;
 	const int r = found && read_call_args(host, reader, fields) == 0 ? task_run(task, &host->method) : -1;
+	host->reply.alone = false;
 	if (r > 0) {
 		host->reply.size = start;
 		put_deferred(host, id, 0);
@@ -229,12 +233,11 @@ static void on_call(struct host *host, struct reader *reader, uint32_t fields)
 		host->reply.size = start;
 		put_head(host, FROM_REPLY, (uint32_t)id, false);
 		task_put_error(task);
-		msgpack_pack_nil(&task->packer);
+		put_nil(host);
 	} else if (host->reply.large) {
 		reply_lend(&host->reply, start, (uint32_t)id);
 		host->reply_keeps = true;
 	}
-	host->reply.alone = false;
 	reply_seal(&host->reply);
 	put_answers(host);
 	end_batch(host, (uint32_t)id, 1);
@@ -401,12 +404,13 @@ static int add_item_args(struct host *host, const struct items *items)
 
 static void put_item_error(struct host *host, const struct items *items, uint64_t item)
 {
-	reply_end_results(&host->reply);
-	put_head(host, FROM_ITEM_ERROR, (uint32_t)items->id, false);
 	uint8_t index[PACK_UINT];
 	const uint8_t *end = pack_uint(index, item);
-	if (reply_append(&host->reply, (const char *)index, (size_t)(end - index)) < 0)
-		abort();
+
+	reply_end_results(&host->reply);
+	(void)reply_begin(&host->reply);
+	put_head(host, FROM_ITEM_ERROR, (uint32_t)items->id, false);
+	reply_put(&host->reply, index, (size_t)(end - index));
 	task_put_error(&host->task);
 	reply_seal(&host->reply);
 }
@@ -521,8 +525,8 @@ static void on_items(struct host *host, struct reader *reader)
 
 static void put_ready(struct host *host, bool failed)
 {
-	msgpack_pack_array(&host->task.packer, failed ? 2 : 1);
-	msgpack_pack_int(&host->task.packer, FROM_READY);
+	(void)reply_begin(&host->reply);
+	reply_put(&host->reply, (const uint8_t[]){failed ? 0x92 : 0x91, FROM_READY}, 2);
 	if (failed)
 		task_put_error(&host->task);
 	reply_seal(&host->reply);
@@ -555,7 +559,7 @@ static void replay(struct host *host, struct reader *reader)
 	task_find(task, text, &method);
 	task_clear(task);
 	task->handle.call.session = task->handle.call.deadline = task->handle.call.index = 0;
-	const size_t start = host->reply.size;
+	const size_t start = reply_begin(&host->reply);
 	const bool given = task_add_array(task, args) == 0 && task_add_map(task, kwargs) == 0;
 	task->single = false;
 	task->deferrals = NULL; /* there is nobody to answer later, */
@@ -565,7 +569,7 @@ static void replay(struct host *host, struct reader *reader)
 	task->invoker = &host->invoker;
 	if (r < 0)
 		(void)fprintf(stderr, "the sticky call of %s failed when it was replayed: %s\n", text,
-			      task->handle.error.message ? task->handle.error.message : "it did not say why");
+			      task_message(&task->handle.error));
 	task_forget_error(&task->handle.error);
 	host->reply.size = start;
 	put_answers(host);
@@ -593,7 +597,8 @@ static void on_start(struct host *host, struct reader *reader)
 	    read_uint(reader, &host->task.max_result) < 0)
 		_exit(70);
 	follow(host->parent ? host->parent : (pid_t)supervisor, (pid_t)supervisor);
-	place->pool = strndup((const char *)pool.bytes, pool.size);
+	if (!(place->pool = strndup((const char *)pool.bytes, pool.size)))
+		_exit(71);
 	place->slot = (uint32_t)slot;
 	place->slots = (uint32_t)slots;
 	task_clear(&host->task);
@@ -641,9 +646,9 @@ static void on_lease(struct host *host, struct reader *reader)
 	if (read_uint(reader, &task->handle.call.session) < 0)
 		_exit(70);
 	task->handle.call.method = NULL;
-	const bool agreed = !class->leased || (class->leased(task->self, &task->handle.call) == 0 && !task->handle.error.code);
-	msgpack_pack_array(&task->packer, agreed ? 1 : 2);
-	msgpack_pack_int(&task->packer, FROM_LEASED);
+	const bool agreed = !class->leased || task_outcome(task, "leased", class->leased(task->self, &task->handle.call)) == 0;
+	(void)reply_begin(&host->reply);
+	reply_put(&host->reply, (const uint8_t[]){agreed ? 0x91 : 0x92, FROM_LEASED}, 2);
 	if (!agreed)
 		task_put_error(task);
 	reply_seal(&host->reply);
@@ -674,22 +679,21 @@ static void wake(struct host *host)
 /* To the log. */
 static void complain(const struct task *task, const char *what)
 {
-	const char *why = task->handle.error.message;
-	(void)fprintf(stderr, "%s: %s\n", what, why ? why : "the class did not say why");
+	(void)fprintf(stderr, "%s: %s\n", what, task_message(&task->handle.error));
 }
 
 static void put_state(struct host *host)
 {
 	struct task *task = &host->task;
 	const struct objpool_class *class = &task->plugin->class;
-	const size_t start = host->reply.size;
+	const size_t start = reply_begin(&host->reply);
 
 	task->handle.call.method = NULL;
-	(void)reply_append(&host->reply, (const char[]){(char)0x92, FROM_STATE}, 2);
+	reply_put(&host->reply, (const uint8_t[]){0x92, FROM_STATE}, 2);
 	if (task_write(task, class->snapshot) < 0) {
 		complain(task, "its state could not be saved");
 		host->reply.size = start;
-		(void)reply_append(&host->reply, (const char[]){(char)0x93, FROM_STATE, (char)0xc0}, 3);
+		reply_put(&host->reply, (const uint8_t[]){0x93, FROM_STATE, 0xc0}, 3);
 		task_put_error(task);
 	}
 	reply_seal(&host->reply);
@@ -702,10 +706,11 @@ static void on_restore(struct host *host, struct reader *reader)
 	task_clear(task);
 	task->handle.call.method = NULL;
 	if (task_add_value(task, reader) == 0 &&
-	    task->plugin->class.restore(task->self, &task->handle.call, task->args.values) == 0 && !task->handle.error.code)
+	    task_outcome(task, "restore", task->plugin->class.restore(task->self, &task->handle.call, task->args.values)) == 0)
 		return;
 	complain(task, "its predecessor's state could not be restored");
-	(void)reply_append(&host->reply, (const char[]){(char)0x92, FROM_RESTORED}, 2);
+	(void)reply_begin(&host->reply);
+	reply_put(&host->reply, (const uint8_t[]){0x92, FROM_RESTORED}, 2);
 	task_put_error(task);
 	reply_seal(&host->reply);
 	on_replay(host, reader);
@@ -806,8 +811,7 @@ static int set_up(struct host *host, const struct plugin *plugin, struct board *
 	host->board = board;
 	host->end = HOST_CUT_OFF;
 	inbox_init(&host->inbox, fd);
-	reply_init(&host->reply, fd, board);
-	if (task_init(&host->task, plugin, &host->reply, board) < 0)
+	if (reply_init(&host->reply, fd, board) < 0 || task_init(&host->task, plugin, &host->reply, board) < 0)
 		return -ENOMEM;
 	deferrals_init(&host->deferrals, &host->task, board);
 	host->task.deferrals = &host->deferrals;

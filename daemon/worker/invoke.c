@@ -55,12 +55,18 @@ static int await(struct invoker *invoker, struct span *response)
 
 /* ---- the answer ---- */
 
-static const char *keep_text(struct invoker *invoker, int place, struct reader value)
+/* 0, also for what is no text; or -ENOMEM. */
+static int keep_text(struct invoker *invoker, int place, struct reader value, const char **kept)
 {
 	struct span text;
+
 	if (read_text(&value, &text) < 0)
-		return NULL;
-	return invoker->texts[place] = strndup((const char *)text.bytes, text.size);
+		return 0;
+	char *copy = invoker->texts[place] = strndup((const char *)text.bytes, text.size);
+	if (!copy)
+		return -ENOMEM;
+	*kept = copy;
+	return 0;
 }
 
 static int read_failure(struct invoker *invoker, struct span map, struct objpool_error *error)
@@ -68,42 +74,46 @@ static int read_failure(struct invoker *invoker, struct span map, struct objpool
 	struct reader reader = reader_of(map);
 	struct span key, value;
 	uint32_t n;
+	int r = 0;
 
 	*error = (struct objpool_error){.message = "it failed"};
 	if (read_map(&reader, &n) < 0)
 		return -EBADMSG;
-	for (; n > 0; n--) {
+	for (; n > 0 && r == 0; n--) {
 		if (read_text(&reader, &key) < 0)
 			return -EBADMSG;
 		const struct reader look = reader;
 		if (read_value(&reader, &value) < 0)
 			return -EBADMSG;
 		if (span_is(key, "code"))
-			error->code = keep_text(invoker, 0, look);
+			r = keep_text(invoker, 0, look, &error->code);
 		else if (span_is(key, "message"))
-			error->message = keep_text(invoker, 1, look);
+			r = keep_text(invoker, 1, look, &error->message);
 		else if (span_is(key, "type"))
-			error->type = keep_text(invoker, 2, look);
+			r = keep_text(invoker, 2, look, &error->type);
 		else if (span_is(key, "traceback"))
-			error->traceback = keep_text(invoker, 3, look);
+			r = keep_text(invoker, 3, look, &error->traceback);
 	}
-	return 0;
+	return r;
 }
 
 static int read_response(struct task *task, struct span message, struct objpool_result *result)
 {
 	struct reader reader;
 	struct rpc rpc;
+	int r;
 
 	if (rpc_parse(message, &rpc) < 0 || rpc.type != RPC_RESPONSE)
 		return -EBADMSG;
 	reader = reader_of(rpc.error);
 	if (read_nil(&reader) < 0) {
 		result->value.type = MSGPACK_OBJECT_NIL;
-		return read_failure(task->invoker, rpc.error, &result->error) < 0 ? -EBADMSG : -EREMOTEIO;
+		r = read_failure(task->invoker, rpc.error, &result->error);
+		return r < 0 ? r : -EREMOTEIO;
 	}
 	reader = reader_of(rpc.result);
-	return values_next(&reader, &task->zone, &result->value) < 0 ? -EBADMSG : 0;
+	r = values_next(&reader, &task->zone, &result->value);
+	return r == -E2BIG ? -EBADMSG : r;
 }
 
 int invoke(struct objpool_call *call, const char *target, const void *args, size_t size, struct objpool_result *result)

@@ -3,6 +3,7 @@
 
 #include "proto/pack.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -16,11 +17,12 @@ union control {
 	char room[CMSG_SPACE(LENT_PLACES * sizeof(int))];
 };
 
-void reply_init(struct reply *reply, int fd, struct board *board)
+int reply_init(struct reply *reply, int fd, struct board *board)
 {
-	*reply = (struct reply){.fd = fd, .board = board, .limit = SIZE_MAX};
+	*reply = (struct reply){.fd = fd, .board = board, .limit = SIZE_MAX, .bytes = malloc(REPLY_ROOM), .room = REPLY_ROOM};
 	payload_pool_init(&reply->payloads, NULL);
 	pthread_mutex_init(&reply->lock, NULL);
+	return reply->bytes ? 0 : -ENOMEM;
 }
 
 void reply_free(struct reply *reply)
@@ -122,7 +124,7 @@ void reply_mark(struct reply *reply)
 
 	reply->value = reply->size;
 	reply->limit = least > 0 ? reply->size + least - 1 : SIZE_MAX;
-	reply->alone = false;
+	reply->alone = reply->failed = false;
 }
 
 void reply_rewind(struct reply *reply)
@@ -130,6 +132,7 @@ void reply_rewind(struct reply *reply)
 	reply->large = block_unref(reply->large);
 	reply->limit = SIZE_MAX;
 	reply->size = reply->value;
+	reply->failed = false;
 }
 
 /* [PAYLOAD, id, place, offset, length, touched] */
@@ -147,8 +150,7 @@ void reply_lend(struct reply *reply, size_t start, uint32_t id)
 	p = pack_uint(p, reply->large->filled_for == reply->session ? reply->large_size : reply->large->touched);
 	reply->limit = SIZE_MAX;
 	reply->size = start;
-	if (reply_append(reply, (const char *)message, (size_t)(p - message)) < 0)
-		abort();
+	reply_put(reply, message, (size_t)(p - message));
 	reply->lent[place] = reply->large;
 	reply->lent_to[place] = reply->session;
 	reply->large = NULL;
@@ -170,22 +172,57 @@ bool reply_tidy(struct reply *reply)
 
 /* ---- writing ---- */
 
+/* Makes room for so many bytes, and REPLY_TAIL. */
+static int make_room(struct reply *reply, size_t size)
+{
+	size_t room = reply->room;
+
+	while (room - reply->size < size + REPLY_TAIL)
+		room *= 2;
+	return room == reply->room ? 0 : grow(reply, room);
+}
+
 int reply_append(void *data, const char *bytes, size_t size)
 {
 	struct reply *reply = data;
 
+	if (reply->failed)
+		return -1;
 	if (reply->size + size > reply->limit)
 		return append_large(reply, bytes, size);
-	if (reply->room - reply->size < size) {
-		size_t room = reply->room ? reply->room : REPLY_ROOM;
-		while (room - reply->size < size)
-			room *= 2;
-		if (grow(reply, room) < 0)
-			return -1; /* the packer stops, and the value is found to be half */
+	if (make_room(reply, size) < 0) {
+		reply->failed = true;
+		return -1;
 	}
 	memcpy(reply->bytes + reply->size, bytes, size);
 	reply->size += size;
 	return 0;
+}
+
+size_t reply_begin(struct reply *reply)
+{
+	assert(reply->size == reply->sealed);
+	if (make_room(reply, REPLY_SPARE) < 0)
+		reply_flush(reply);
+	return reply->size;
+}
+
+void reply_put(struct reply *reply, const uint8_t *bytes, size_t size)
+{
+	assert(reply->room - reply->size >= size);
+	memcpy(reply->bytes + reply->size, bytes, size);
+	reply->size += size;
+}
+
+void reply_messages(struct reply *reply, const uint8_t *bytes, size_t size)
+{
+	assert(reply->size == reply->sealed);
+	if (make_room(reply, size) == 0) {
+		reply_put(reply, bytes, size);
+		reply_seal(reply);
+	} else if (reply_aside(reply, bytes, size) < 0) {
+		_exit(0);
+	}
 }
 
 void reply_seal(struct reply *reply)
@@ -198,14 +235,14 @@ void reply_begin_results(struct reply *reply, uint32_t id, uint64_t item)
 {
 	uint8_t head[2 + 2 * PACK_UINT + 5], *p = head;
 
+	(void)reply_begin(reply);
 	*p++ = 0x94;
 	*p++ = FROM_RESULTS;
 	p = pack_uint(p, id);
 	p = pack_uint(p, item);
 	*p++ = 0xdd;
 	p = pack_be32(p, 0); /* filled in when it is closed */
-	if (reply_append(reply, (const char *)head, (size_t)(p - head)) < 0)
-		abort();
+	reply_put(reply, head, (size_t)(p - head));
 	reply->count_at = reply->size - 4;
 	reply->count = 0;
 	reply->ready = reply->size;
@@ -275,6 +312,17 @@ static int send_sealed(struct reply *reply)
 	return 0;
 }
 
+/* One large answer shouldn't be held for ever. */
+static void shrink(struct reply *reply)
+{
+	uint8_t *less = reply->room > REPLY_KEEP ? realloc(reply->bytes, REPLY_ROOM) : NULL;
+
+	if (!less)
+		return;
+	reply->bytes = less;
+	reply->room = REPLY_ROOM;
+}
+
 /* Moves what is not whole yet to the front. */
 static void drop_sent(struct reply *reply)
 {
@@ -287,11 +335,8 @@ static void drop_sent(struct reply *reply)
 	}
 	reply->size = rest;
 	reply->sealed = reply->sent = 0;
-	if (rest == 0 && reply->room > REPLY_KEEP) { /* one large answer shouldn't be held for ever */
-		free(reply->bytes);
-		reply->bytes = NULL;
-		reply->room = 0;
-	}
+	if (rest == 0)
+		shrink(reply);
 }
 
 int reply_aside(struct reply *reply, const uint8_t *message, size_t size)

@@ -8,6 +8,10 @@
  *
  * A value that stands alone and grows large goes on in a payload (proto/payload.h), which is lent to the supervisor.
  *
+ * Memory. When a value can't grow, `failed` is set and no more of it is taken, until reply_rewind drops it: a value is whole, or
+ * its call fails. Each message begins with REPLY_SPARE bytes to spare, so that its head, and a short error in place of its value,
+ * need no memory.
+ *
  * One thread writes. Another may call reply_nudge, which sends what is whole: that is how an answer gets out although the next
  * method, thought to be short, runs for long. The lock guards `sent`, and `bytes` against moving.
  */
@@ -23,6 +27,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum {
+	REPLY_SPARE = 512, /* bytes that there are at least when a message begins */
+	REPLY_TAIL = 16,   /* of these, what a value leaves: reply_put may follow */
+};
+
 struct reply {
 	int fd;
 	uint8_t *bytes;
@@ -35,6 +44,7 @@ struct reply {
 	uint32_t count;
 	size_t limit;      /* of `size`, beyond which the value goes on in a payload */
 	bool alone;        /* the next value is a REPLY's */
+	bool failed;       /* the value being written is not whole: there was no memory for the rest */
 	uint64_t session;  /* whose */
 	struct block *large;   /* where it goes on; NULL: in `bytes` */
 	size_t large_size;
@@ -47,16 +57,26 @@ struct reply {
 	pthread_mutex_t lock; /* guards these two as well */
 };
 
+/* 0, or -ENOMEM. The descriptor and the board stay the caller's. */
+int reply_init(struct reply *reply, int fd, struct board *board);
 void reply_free(struct reply *reply);
-void reply_init(struct reply *reply, int fd, struct board *board);
 
-/* msgpack_packer's way in. */
+/* A message begins here: returns where. Sends what is whole when there is no memory to keep it. */
+size_t reply_begin(struct reply *reply);
+
+/* Bytes of a message's own: its head, or what follows its value. There is room for them since reply_begin. */
+void reply_put(struct reply *reply, const uint8_t *bytes, size_t size);
+
+/* msgpack_packer's way in, for values. -1: the value has failed. */
 int reply_append(void *reply, const char *bytes, size_t size);
+
+/* Whole messages, however many: kept, or sent at once when there is no memory. Ends the process when the supervisor has gone. */
+void reply_messages(struct reply *reply, const uint8_t *bytes, size_t size);
 
 /* Everything so far is whole messages. */
 void reply_seal(struct reply *reply);
 
-/* A value begins here; and: drops what has been written since then. */
+/* A value begins here; and: drops what has been written since then, also its failure. */
 void reply_mark(struct reply *reply);
 void reply_rewind(struct reply *reply);
 

@@ -17,6 +17,8 @@
 #define PROGRESS_EVERY 50000000u /* nanoseconds */
 enum { PROGRESS_TEXT = 1024 };
 
+static const char no_memory_text[] = "out of memory in the worker";
+
 /* ---- errors ---- */
 
 void task_forget_error(struct task_error *error)
@@ -31,6 +33,24 @@ void task_forget_error(struct task_error *error)
 static char *copy_text(const char *text)
 {
 	return text && text[0] ? strdup(text) : NULL;
+}
+
+/* copy_text, for an error. */
+static char *keep_text(struct task_error *error, const char *text)
+{
+	char *copy = copy_text(text);
+	error->no_memory |= text && text[0] && !copy;
+	return copy;
+}
+
+static void keep_data(struct task_error *error, const void *data, size_t size)
+{
+	if (!data)
+		return;
+	error->data = malloc(size ? size : 1);
+	error->no_memory |= !error->data;
+	if (error->data)
+		error->data_size = (size_t)((char *)mempcpy(error->data, data, size) - (char *)error->data);
 }
 
 /* Only these are a plugin's to give; any other would be a lie about the daemon. */
@@ -51,13 +71,10 @@ static void host_fail(struct objpool_call *call, const struct objpool_error *sai
 	task_forget_error(error);
 	error->code = allowed_code(said->code);
 	error->ran = "yes";
-	error->message = copy_text(said->message);
-	error->type = copy_text(said->type);
-	error->traceback = copy_text(said->traceback);
-	if (said->data && (error->data = malloc(said->data_size ? said->data_size : 1))) {
-		memcpy(error->data, said->data, said->data_size);
-		error->data_size = said->data_size;
-	}
+	error->message = keep_text(error, said->message);
+	error->type = keep_text(error, said->type);
+	error->traceback = keep_text(error, said->traceback);
+	keep_data(error, said->data, said->data_size);
 }
 
 __attribute__((format(printf, 4, 0)))
@@ -69,7 +86,7 @@ static void set_error(struct task_error *error, const char *code, const char *ra
 	task_forget_error(error);
 	error->code = code;
 	error->ran = ran;
-	error->message = strdup(text);
+	error->message = keep_text(error, text);
 }
 
 void task_set_error(struct task_error *error, const char *code, const char *ran, const char *format, ...)
@@ -99,11 +116,33 @@ static void pack_text(msgpack_packer *packer, const char *text)
 	msgpack_pack_str_body(packer, text, strlen(text));
 }
 
-void task_pack_error(struct task_error *error, msgpack_packer *packer)
+const char *task_message(const struct task_error *error)
+{
+	if (error->no_memory)
+		return no_memory_text;
+	return error->message ? error->message : "the plugin gave an error without a message";
+}
+
+void task_pack_short_error(const struct task_error *error, msgpack_packer *packer)
 {
 	msgpack_pack_array(packer, 6);
+	pack_text(packer, "FAILED");
+	pack_text(packer, no_memory_text);
+	pack_text(packer, NULL);
+	pack_text(packer, NULL);
+	pack_text(packer, NULL);
+	pack_text(packer, error->ran ? error->ran : "yes");
+}
+
+void task_pack_error(const struct task_error *error, msgpack_packer *packer)
+{
+	if (error->no_memory) {
+		task_pack_short_error(error, packer);
+		return;
+	}
+	msgpack_pack_array(packer, 6);
 	pack_text(packer, error->code ? error->code : "FAILED");
-	pack_text(packer, error->message ? error->message : "the method failed and did not say why");
+	pack_text(packer, task_message(error));
 	pack_text(packer, error->type);
 	pack_text(packer, error->traceback);
 	if (error->data) {
@@ -113,12 +152,17 @@ void task_pack_error(struct task_error *error, msgpack_packer *packer)
 		msgpack_pack_nil(packer);
 	}
 	pack_text(packer, error->ran ? error->ran : "yes");
-	task_forget_error(error);
 }
 
 void task_put_error(struct task *task)
 {
+	reply_mark(task->reply);
 	task_pack_error(&task->handle.error, &task->packer);
+	if (task->reply->failed) {
+		reply_rewind(task->reply);
+		task_pack_short_error(&task->handle.error, &task->packer);
+	}
+	task_forget_error(&task->handle.error);
 }
 
 /* ---- the host's other functions ---- */
@@ -288,9 +332,9 @@ void task_clear(struct task *task)
 	msgpack_zone_clear(&task->zone);
 }
 
-static int no_memory(struct task *task)
+static int no_memory(struct task *task, const char *ran)
 {
-	return task_fail(task, "FAILED", "no", "out of memory in the worker");
+	return task_fail(task, "FAILED", ran, "%s", no_memory_text);
 }
 
 int task_no_map(struct task *task)
@@ -298,19 +342,23 @@ int task_no_map(struct task *task)
 	return task_fail(task, "FAILED", "no", "the worker could not map what came beside the call: out of memory");
 }
 
-static int too_deep(struct task *task)
+/* An argument can't be had as an object: `why` is values_next's. */
+static int no_value(struct task *task, int why)
 {
+	if (why == -ENOMEM)
+		return no_memory(task, "no");
 	return task_fail(task, "BAD_REQUEST", "no", "an argument is nested deeper than %d levels", SCAN_LEVELS);
 }
 
 int task_add_value(struct task *task, struct reader *reader)
 {
 	struct task_args *args = &task->args;
+	int r;
 
 	if (args->count == args->room && grow((void **)&args->values, &args->room, sizeof *args->values) < 0)
-		return no_memory(task);
-	if (values_next(reader, &task->zone, &args->values[args->count]) < 0)
-		return too_deep(task);
+		return no_memory(task, "no");
+	if ((r = values_next(reader, &task->zone, &args->values[args->count])) < 0)
+		return no_value(task, r);
 	if (task->files && files_bytes(task->files, &args->values[args->count]) < 0)
 		return task_no_map(task);
 	args->count++;
@@ -348,13 +396,14 @@ static msgpack_object_kv *keyword_place(struct task_args *args, struct span key)
 int task_add_keyword(struct task *task, struct span key, struct reader *reader)
 {
 	msgpack_object_kv *kv = keyword_place(&task->args, key);
+	int r;
 
 	if (!kv)
-		return no_memory(task);
+		return no_memory(task, "no");
 	kv->key.type = MSGPACK_OBJECT_STR;
 	kv->key.via.str = (msgpack_object_str){.ptr = (const char *)key.bytes, .size = (uint32_t)key.size};
-	if (values_next(reader, &task->zone, &kv->val) < 0)
-		return too_deep(task);
+	if ((r = values_next(reader, &task->zone, &kv->val)) < 0)
+		return no_value(task, r);
 	return task->files && files_bytes(task->files, &kv->val) < 0 ? task_no_map(task) : 0;
 }
 
@@ -419,10 +468,8 @@ static int check_result(struct task *task)
 	const size_t size = value.size;
 	struct scan scan;
 
-	if (size == 0) {
-		msgpack_pack_nil(&task->packer);
-		return 0;
-	}
+	if (size == 0)
+		return msgpack_pack_nil(&task->packer) < 0 ? no_memory(task, "yes") : 0;
 	if (size == scan_fixed(value.bytes[0]) && size <= task->max_result)
 		return 0;
 	scan_begin(&scan, INT64_MAX);
@@ -437,6 +484,18 @@ static int check_result(struct task *task)
 	if (scan.deep || scan.deepest > SCAN_LEVELS)
 		return task_fail(task, "FAILED", "yes", "the result is nested deeper than %d levels", SCAN_LEVELS);
 	return 0;
+}
+
+int task_outcome(struct task *task, const char *what, int r)
+{
+	if (task->handle.error.code)
+		return -1;
+	if (task->reply->failed)
+		return no_memory(task, "yes");
+	if (r == 0)
+		return 0;
+	return task_fail(task, "FAILED", "yes",
+			 "%s failed and did not say why: it returned %d without objpool_fail. What it printed is in the daemon's log", what, r);
 }
 
 int task_run(struct task *task, const struct task_method *found)
@@ -455,7 +514,7 @@ int task_run(struct task *task, const struct task_method *found)
 	}
 	if (task->deferred_tag)
 		deferred_undo(task->deferrals, deferred_take(task));
-	if (r == 0 && !task->handle.error.code && check_result(task) == 0)
+	if (task_outcome(task, found->method.name, r) == 0 && check_result(task) == 0)
 		return 0;
 	reply_rewind(task->reply);
 	return -1;
@@ -465,7 +524,7 @@ int task_write(struct task *task, int (*write)(void *self, struct objpool_call *
 {
 	reply_mark(task->reply);
 	const int r = write(task->self, &task->handle.call, &task->packer);
-	if (r == 0 && !task->handle.error.code && check_result(task) == 0)
+	if (task_outcome(task, "snapshot", r) == 0 && check_result(task) == 0)
 		return 0;
 	reply_rewind(task->reply);
 	return -1;
@@ -475,8 +534,7 @@ int task_create(struct task *task)
 {
 	const struct objpool_args args = {.count = task->args.count, .values = task->args.values,
 					  .kwcount = task->args.kwcount, .kwargs = task->args.kwargs};
-	const int r = task->plugin->class.create(&task->handle.call, &args, &task->self);
-	return r == 0 && !task->handle.error.code ? 0 : -1;
+	return task_outcome(task, "the constructor", task->plugin->class.create(&task->handle.call, &args, &task->self));
 }
 
 int task_preload(struct task *task)
@@ -485,6 +543,5 @@ int task_preload(struct task *task)
 					  .kwcount = task->args.kwcount, .kwargs = task->args.kwargs};
 	if (!task->plugin->class.preload)
 		return 0;
-	const int r = task->plugin->class.preload(&task->handle.call, &args);
-	return r == 0 && !task->handle.error.code ? 0 : -1;
+	return task_outcome(task, "preload", task->plugin->class.preload(&task->handle.call, &args));
 }

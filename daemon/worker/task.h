@@ -11,6 +11,8 @@
 #include "proto/channel.h"
 #include "proto/read.h"
 
+enum { TASK_SHORT_ERROR = 64 };
+
 /* An error, copied from what a method said. `code` is NULL when there is none. */
 struct task_error {
 	const char *code;
@@ -18,6 +20,7 @@ struct task_error {
 	char *message, *type, *traceback;
 	void *data;
 	size_t data_size;
+	bool no_memory; /* to keep what was said: it is dropped whole */
 };
 
 /* Arguments as objects; they refer to the message they came in. */
@@ -110,6 +113,9 @@ int task_write(struct task *task, int (*write)(void *self, struct objpool_call *
 int task_create(struct task *task);
 int task_preload(struct task *task);
 
+/* What a function of the class has come to that returned `r`: 0, or -1 with the error set, by itself or in its name. */
+int task_outcome(struct task *task, const char *what, int r);
+
 /* Sets the error, as objpool_fail would; ran: "no" or "yes". */
 __attribute__((format(printf, 4, 5)))
 int task_fail(struct task *task, const char *code, const char *ran, const char *format, ...);
@@ -122,8 +128,14 @@ __attribute__((format(printf, 4, 5)))
 void task_set_error(struct task_error *error, const char *code, const char *ran, const char *format, ...);
 void task_forget_error(struct task_error *error);
 
-/* Writes the error as proto/channel.h has it, and forgets it. */
+/* Its message, for people. */
+const char *task_message(const struct task_error *error);
+
+/* Writes the error as proto/channel.h has it, and forgets it. Where there is no memory for it, a short one takes its place. */
 void task_put_error(struct task *task);
-void task_pack_error(struct task_error *error, msgpack_packer *packer);
+
+/* The same in two steps, for other packers: the second needs TASK_SHORT_ERROR bytes at most. */
+void task_pack_error(const struct task_error *error, msgpack_packer *packer);
+void task_pack_short_error(const struct task_error *error, msgpack_packer *packer);
 
 #endif

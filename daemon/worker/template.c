@@ -56,19 +56,20 @@ static void unwatch_children(const struct template *template)
 		_exit(71);
 }
 
-static void send_packet(const struct template *template, const msgpack_sbuffer *packet)
+static void send_packet(const struct template *template, const struct objpool_buffer *packet)
 {
+	if (packet->failed)
+		_exit(71); /* the supervisor says so */
 	if (send(template->channel, packet->data, packet->size, MSG_NOSIGNAL) < 0)
 		_exit(0); /* the supervisor has gone */
 }
 
 /* A packer that writes to the packet, which begins with its type and has so many fields. */
-static msgpack_packer begin_packet(msgpack_sbuffer *packet, size_t fields, enum from_template type)
+static msgpack_packer begin_packet(struct objpool_buffer *packet, size_t fields, enum from_template type)
 {
 	msgpack_packer packer;
 
-	msgpack_sbuffer_init(packet);
-	msgpack_packer_init(&packer, packet, msgpack_sbuffer_write);
+	msgpack_packer_init(&packer, packet, objpool_buffer_write);
 	msgpack_pack_array(&packer, fields);
 	msgpack_pack_int(&packer, (int)type);
 	return packer;
@@ -76,13 +77,13 @@ static msgpack_packer begin_packet(msgpack_sbuffer *packet, size_t fields, enum 
 
 static void tell_of_exit(const struct template *template, pid_t pid, int status)
 {
-	msgpack_sbuffer packet;
+	struct objpool_buffer packet = OBJPOOL_BUFFER_INIT;
 	msgpack_packer packer = begin_packet(&packet, 3, FROM_EXITED);
 
 	msgpack_pack_int(&packer, pid);
 	msgpack_pack_int(&packer, status);
 	send_packet(template, &packet);
-	msgpack_sbuffer_destroy(&packet);
+	objpool_buffer_free(&packet);
 }
 
 /* Until there is a message. */
@@ -182,7 +183,7 @@ static int pack_methods(struct task *task, msgpack_packer *packer)
 		pack_table(task->plugin, packer);
 		return 0;
 	}
-	return class->list_methods(&task->handle.call, packer) == 0 && !task->handle.error.code ? 0 : -1;
+	return task_outcome(task, "list_methods", class->list_methods(&task->handle.call, packer));
 }
 
 static int pack_description(struct task *task, msgpack_packer *packer)
@@ -209,7 +210,7 @@ static int pack_description(struct task *task, msgpack_packer *packer)
 
 static void send_fault(const struct template *template, const char *fault)
 {
-	msgpack_sbuffer packet;
+	struct objpool_buffer packet = OBJPOOL_BUFFER_INIT;
 	msgpack_packer packer = begin_packet(&packet, 3, FROM_LOADED);
 
 	msgpack_pack_nil(&packer);
@@ -221,28 +222,28 @@ static void send_fault(const struct template *template, const char *fault)
 /* Preload, and what the class offers. */
 static void prepare(struct template *template, const char *pool, struct span args, struct span kwargs)
 {
-	msgpack_sbuffer packet;
+	struct objpool_buffer packet = OBJPOOL_BUFFER_INIT;
 	msgpack_packer packer;
 	struct reply unused;
 	struct task task;
 
-	reply_init(&unused, -1, NULL);
-	msgpack_sbuffer_init(&packet);
-	msgpack_packer_init(&packer, &packet, msgpack_sbuffer_write);
-	if (task_init(&task, &template->plugin, &unused, NULL) < 0)
+	msgpack_packer_init(&packer, &packet, objpool_buffer_write);
+	if (reply_init(&unused, -1, NULL) < 0 || task_init(&task, &template->plugin, &unused, NULL) < 0)
 		send_fault(template, "out of memory");
 	task.place.pool = pool;
 	if (task_add_array(&task, args) < 0 || task_add_map(&task, kwargs) < 0 || task_preload(&task) < 0) {
 		snprintf(template->fault, sizeof template->fault, "preload of class %s failed: %s", template->plugin.class.name,
-			 task.handle.error.message ? task.handle.error.message : "it did not say why");
+			 task_message(&task.handle.error));
 		send_fault(template, template->fault);
 	}
 	if (pack_description(&task, &packer) < 0)
-		send_fault(template, task.handle.error.message ? task.handle.error.message : "the class could not list its methods");
+		send_fault(template, task_message(&task.handle.error));
+	if (packet.failed)
+		send_fault(template, "out of memory");
 	if (packet.size > PACKET / 2)
 		send_fault(template, "the class describes itself in more than 128 KiB");
 	send_packet(template, &packet);
-	msgpack_sbuffer_destroy(&packet);
+	objpool_buffer_free(&packet);
 }
 
 /* For the life of the process: the workers, forked from here, have them too. */
@@ -425,7 +426,7 @@ static pid_t start(const struct template *template, const int *fds)
 
 static void on_fork(const struct template *template, struct reader *reader, const int *fds)
 {
-	msgpack_sbuffer packet;
+	struct objpool_buffer packet = OBJPOOL_BUFFER_INIT;
 	uint64_t slot, generation;
 
 	if (read_uint(reader, &slot) < 0 || read_uint(reader, &generation) < 0)
@@ -438,7 +439,7 @@ static void on_fork(const struct template *template, struct reader *reader, cons
 	msgpack_pack_uint64(&packer, generation);
 	msgpack_pack_int(&packer, worker);
 	send_packet(template, &packet);
-	msgpack_sbuffer_destroy(&packet);
+	objpool_buffer_free(&packet);
 }
 
 /* ---- the loop ---- */

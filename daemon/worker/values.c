@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/worker/values.h"
 
+#include "proto/scan.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -53,14 +55,14 @@ static int text(struct reader *reader, msgpack_object *object)
 
 int values_next(struct reader *reader, msgpack_zone *zone, msgpack_object *object)
 {
+	const size_t size = (size_t)(reader->end - reader->p);
 	size_t used = 0;
 
 	if (small(reader, object) == 0 || text(reader, object) == 0)
 		return 0;
-	const msgpack_unpack_return r =
-		msgpack_unpack((const char *)reader->p, (size_t)(reader->end - reader->p), &used, zone, object);
-	if (r != MSGPACK_UNPACK_SUCCESS && r != MSGPACK_UNPACK_EXTRA_BYTES)
-		return -EINVAL;
+	const msgpack_unpack_return r = msgpack_unpack((const char *)reader->p, size, &used, zone, object);
+	if (r != MSGPACK_UNPACK_SUCCESS && r != MSGPACK_UNPACK_EXTRA_BYTES) /* msgpack-c says the same of depth and of memory */
+		return scan_nesting(reader->p, size) > SCAN_LEVELS ? -E2BIG : -ENOMEM;
 	reader->p += used;
 	return 0;
 }

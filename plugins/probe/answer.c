@@ -202,7 +202,7 @@ int probe_print(void *self, struct objpool_call *call, probe_args *args, msgpack
 int probe_relay(void *self, struct objpool_call *call, probe_args *args, msgpack_packer *result)
 {
 	struct objpool_result got;
-	msgpack_sbuffer packed;
+	struct objpool_buffer packed = OBJPOOL_BUFFER_INIT;
 	msgpack_packer packer;
 	char target[256];
 
@@ -210,13 +210,12 @@ int probe_relay(void *self, struct objpool_call *call, probe_args *args, msgpack
 	if (args->count < 1 || args->values[0].type != MSGPACK_OBJECT_STR || args->values[0].via.str.size >= sizeof target)
 		return objpool_bad_argument(call, "relay takes a target, and then its arguments");
 	snprintf(target, sizeof target, "%.*s", (int)args->values[0].via.str.size, args->values[0].via.str.ptr);
-	msgpack_sbuffer_init(&packed);
-	msgpack_packer_init(&packer, &packed, msgpack_sbuffer_write);
+	msgpack_packer_init(&packer, &packed, objpool_buffer_write);
 	msgpack_pack_array(&packer, args->count - 1);
 	for (uint32_t i = 1; i < args->count; i++)
 		msgpack_pack_object(&packer, args->values[i]);
-	const int r = objpool_invoke(call, target, packed.data, packed.size, &got);
-	msgpack_sbuffer_destroy(&packed);
+	const int r = packed.failed ? -ENOMEM : objpool_invoke(call, target, packed.data, packed.size, &got);
+	objpool_buffer_free(&packed);
 	if (r == -EREMOTEIO)
 		return objpool_fail(call, got.error.code, "%s", got.error.message); /* so that a test sees the code */
 	if (r < 0)

@@ -114,14 +114,13 @@ int probe_progress(void *self, struct objpool_call *call, probe_args *args, msgp
 /* 0, or what objpool_yield says. */
 static int give(struct objpool_call *call, int64_t i, const msgpack_object *value)
 {
-	msgpack_sbuffer bytes;
+	struct objpool_buffer bytes = OBJPOOL_BUFFER_INIT;
 	msgpack_packer packer;
 
-	msgpack_sbuffer_init(&bytes);
-	msgpack_packer_init(&packer, &bytes, msgpack_sbuffer_write);
-	const int packed = value ? msgpack_pack_object(&packer, *value) : msgpack_pack_int64(&packer, i);
-	const int r = packed < 0 ? -ENOMEM : objpool_yield(call, bytes.data, bytes.size);
-	msgpack_sbuffer_destroy(&bytes);
+	msgpack_packer_init(&packer, &bytes, objpool_buffer_write);
+	(void)(value ? msgpack_pack_object(&packer, *value) : msgpack_pack_int64(&packer, i));
+	const int r = bytes.failed ? -ENOMEM : objpool_yield(call, bytes.data, bytes.size);
+	objpool_buffer_free(&bytes);
 	return r;
 }
 

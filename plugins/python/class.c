@@ -216,6 +216,8 @@ static int arguments_read(struct arguments *arguments, struct objpool_call *call
 
 static int bad_arguments(struct objpool_call *call)
 {
+	if (PyErr_ExceptionMatches(PyExc_MemoryError))
+		return fail_with_exception(call); /* it is not the argument's fault */
 	return fail_with_words(call, "BAD_ARGUMENT", "an argument can't be read");
 }
 

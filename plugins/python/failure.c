@@ -66,7 +66,7 @@ int fail_with_words(struct objpool_call *call, const char *code, const char *wha
 	PyObject *words = take_words();
 
 	if (!words)
-		return objpool_fail_code(call, code, "%s", what);
+		return objpool_fail_code(call, code, "%s: an exception that could not be told, for want of memory or stack", what);
 	(void)objpool_fail_code(call, code, "%s: %s: %s", what, text_of(words, 0), text_of(words, 1));
 	Py_DECREF(words);
 	return -1;

@@ -100,13 +100,13 @@ static PyObject *raise_failed(const struct objpool_error *error)
 	return NULL;
 }
 
-static PyObject *invoke(const char *target, const msgpack_sbuffer *args)
+static PyObject *invoke(const char *target, PyObject *args)
 {
 	struct objpool_result result;
 	int r;
 
 	Py_BEGIN_ALLOW_THREADS
-	r = objpool_invoke(running, target, args->data, args->size, &result);
+	r = objpool_invoke(running, target, PyBytes_AS_STRING(args), (size_t)PyBytes_GET_SIZE(args), &result);
 	Py_END_ALLOW_THREADS
 	if (r == 0)
 		return read_object(&result.value, may_pickle);
@@ -114,16 +114,16 @@ static PyObject *invoke(const char *target, const msgpack_sbuffer *args)
 		return raise_failed(&result.error);
 	if (r == -EINVAL)
 		return PyErr_Format(PyExc_ValueError, "\"%s\" can't be called, or not from here", target);
+	if (r == -ENOMEM)
+		return PyErr_NoMemory();
 	errno = -r;
 	return PyErr_SetFromErrno(PyExc_OSError);
 }
 
 static PyObject *handle_invoke(PyObject *module, PyObject *args)
 {
-	msgpack_sbuffer buffer;
-	msgpack_packer packer;
 	const char *target;
-	PyObject *list, *result = NULL;
+	PyObject *list;
 
 	(void)module;
 	if (!PyArg_ParseTuple(args, "sO!:invoke", &target, &PyList_Type, &list))
@@ -132,37 +132,24 @@ static PyObject *handle_invoke(PyObject *module, PyObject *args)
 		PyErr_SetString(PyExc_RuntimeError, "only a method can call others, on its own thread");
 		return NULL;
 	}
-	msgpack_sbuffer_init(&buffer);
-	msgpack_packer_init(&packer, &buffer, msgpack_sbuffer_write);
-	if (write_object(list, &packer, may_pickle) == 0)
-		result = invoke(target, &buffer);
-	msgpack_sbuffer_destroy(&buffer);
+	PyObject *packed = write_bytes(list, may_pickle);
+	PyObject *result = packed ? invoke(target, packed) : NULL;
+	Py_XDECREF(packed);
 	return result;
 }
 
 /* ---- msgpack for host.py ---- */
 
-static PyObject *take_buffer(msgpack_sbuffer *buffer, int r)
-{
-	PyObject *bytes = r < 0 ? NULL : PyBytes_FromStringAndSize(buffer->data, (Py_ssize_t)buffer->size);
-	msgpack_sbuffer_destroy(buffer);
-	return bytes;
-}
-
 static PyObject *handle_pack(PyObject *module, PyObject *value)
 {
-	msgpack_sbuffer buffer;
-	msgpack_packer packer;
-
 	(void)module;
-	msgpack_sbuffer_init(&buffer);
-	msgpack_packer_init(&packer, &buffer, msgpack_sbuffer_write);
-	return take_buffer(&buffer, write_object(value, &packer, false));
+	return write_bytes(value, false);
 }
 
 static PyObject *handle_pack_ext(PyObject *module, PyObject *args)
 {
-	msgpack_sbuffer buffer;
+	struct objpool_buffer buffer = OBJPOOL_BUFFER_INIT;
+	PyObject *packed = NULL;
 	msgpack_packer packer;
 	const char *bytes;
 	Py_ssize_t size;
@@ -171,11 +158,12 @@ static PyObject *handle_pack_ext(PyObject *module, PyObject *args)
 	(void)module;
 	if (!PyArg_ParseTuple(args, "iy#:pack_ext", &type, &bytes, &size))
 		return NULL;
-	msgpack_sbuffer_init(&buffer);
-	msgpack_packer_init(&packer, &buffer, msgpack_sbuffer_write);
+	msgpack_packer_init(&packer, &buffer, objpool_buffer_write);
 	msgpack_pack_ext(&packer, (size_t)size, (int8_t)type);
 	msgpack_pack_ext_body(&packer, bytes, (size_t)size);
-	return take_buffer(&buffer, 0);
+	packed = buffer.failed ? PyErr_NoMemory() : PyBytes_FromStringAndSize(buffer.data, (Py_ssize_t)buffer.size);
+	objpool_buffer_free(&buffer);
+	return packed;
 }
 
 PyMODINIT_FUNC handle_module(void)

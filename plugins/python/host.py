@@ -498,7 +498,8 @@ def clean(text):
 def failure(error, may_pickle):
     """(type, message, traceback, data or None) of an exception."""
     kind = type_name(type(error))
-    return kind, message_of(error) or kind, traceback_of(error), data_of(error) if may_pickle else None
+    message = message_of(error) or ("out of memory in the worker" if isinstance(error, MemoryError) else kind)
+    return kind, message, traceback_of(error), data_of(error) if may_pickle else None
 
 
 def message_of(error):

@@ -86,6 +86,9 @@ void memory_end(struct objpool_call *call);
  * `limit` bytes at most. */
 int write_result(struct objpool_call *call, PyObject *value, msgpack_packer *packer, bool pickle, uint64_t limit);
 int write_object(PyObject *value, msgpack_packer *packer, bool pickle);
+
+/* The packed value as bytes; NULL with an exception set. */
+PyObject *write_bytes(PyObject *value, bool pickle);
 void write_text(msgpack_packer *packer, const char *text);
 
 /* ---- failure.c ---- */

@@ -63,14 +63,17 @@ static PyObject *read_ndarray(const msgpack_object_ext *ext)
 	const size_t size = ext->size >= 2 ? ((size_t)(uint8_t)ext->ptr[0] << 8 | (uint8_t)ext->ptr[1]) : 0;
 	PyObject *array = NULL, *memory, *told;
 	msgpack_unpacked header;
+	msgpack_unpack_return r;
 
 	if (size == 0 || size > (size_t)ext->size - 2) {
 		PyErr_SetString(PyExc_ValueError, "an ARRAY without a whole header");
 		return NULL;
 	}
 	msgpack_unpacked_init(&header);
-	if (msgpack_unpack_next(&header, ext->ptr + 2, size, NULL) != MSGPACK_UNPACK_SUCCESS ||
-	    header.data.type != MSGPACK_OBJECT_ARRAY || header.data.via.array.size != 3)
+	r = msgpack_unpack_next(&header, ext->ptr + 2, size, NULL);
+	if (r == MSGPACK_UNPACK_NOMEM_ERROR)
+		PyErr_SetString(PyExc_MemoryError, "out of memory in the worker, or an ARRAY's header is nested too deeply");
+	else if (r != MSGPACK_UNPACK_SUCCESS || header.data.type != MSGPACK_OBJECT_ARRAY || header.data.via.array.size != 3)
 		PyErr_SetString(PyExc_ValueError, "an ARRAY's header must be [dtype, shape, order]");
 	else if ((told = read_header(&header.data)) && (memory = memory_of(lender, ext->ptr, ext->size)))
 		array = host_call("array", "(NNn)", told, memory, (Py_ssize_t)(2 + size));

@@ -245,11 +245,32 @@ int write_object(PyObject *value, msgpack_packer *packer, bool pickle)
 	return write_value(value, packer, pickle, 0);
 }
 
+/* Is there no memory for what was written? An exception is set then. */
+static bool has_failed(const struct objpool_buffer *buffer)
+{
+	if (buffer->failed)
+		PyErr_NoMemory();
+	return buffer->failed;
+}
+
+PyObject *write_bytes(PyObject *value, bool pickle)
+{
+	struct objpool_buffer buffer = OBJPOOL_BUFFER_INIT;
+	PyObject *bytes = NULL;
+	msgpack_packer packer;
+
+	msgpack_packer_init(&packer, &buffer, objpool_buffer_write);
+	if (write_object(value, &packer, pickle) == 0 && !has_failed(&buffer))
+		bytes = PyBytes_FromStringAndSize(buffer.data, (Py_ssize_t)buffer.size);
+	objpool_buffer_free(&buffer);
+	return bytes;
+}
+
 /* ---- results ---- */
 
 /* An iterator's, packed. */
 struct items {
-	msgpack_sbuffer buffer;
+	struct objpool_buffer buffer;
 	msgpack_packer packer;
 	bool pickle;
 	uint32_t count;
@@ -270,7 +291,7 @@ static int take_items(PyObject *iterator, struct items *items, uint64_t limit)
 	for (items->count = 0; items->buffer.size <= limit && (item = PyIter_Next(iterator)); items->count++) {
 		const int r = write_value(item, &items->packer, items->pickle, 1);
 		Py_DECREF(item);
-		if (r < 0)
+		if (r < 0 || has_failed(&items->buffer))
 			return -1;
 	}
 	return PyErr_Occurred() ? -1 : 0;
@@ -291,10 +312,10 @@ static int give_item(struct objpool_call *call, PyObject *item, struct items *it
 {
 	int r;
 
-	msgpack_sbuffer_clear(&items->buffer);
+	objpool_buffer_clear(&items->buffer);
 	const int written = write_value(item, &items->packer, items->pickle, 0);
 	end_if_forked();
-	if (written < 0)
+	if (written < 0 || has_failed(&items->buffer))
 		return -1;
 	Py_BEGIN_ALLOW_THREADS
 	r = objpool_yield(call, items->buffer.data, items->buffer.size);
@@ -323,11 +344,10 @@ static int write_iterator(struct objpool_call *call, PyObject *iterator, msgpack
 {
 	struct items items = {.pickle = pickle};
 
-	msgpack_sbuffer_init(&items.buffer);
-	msgpack_packer_init(&items.packer, &items.buffer, msgpack_sbuffer_write);
+	msgpack_packer_init(&items.packer, &items.buffer, objpool_buffer_write);
 	const bool streams = objpool_yield(call, NULL, 0) == 0;
 	const int r = streams ? give_items(call, iterator, &items) : write_array(iterator, &items, packer, limit);
-	msgpack_sbuffer_destroy(&items.buffer);
+	objpool_buffer_free(&items.buffer);
 	return r;
 }
 

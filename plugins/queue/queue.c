@@ -63,16 +63,15 @@ typedef const struct objpool_args queue_args;
 static struct item *item_new(const msgpack_object *value)
 {
 	struct item *item = NULL;
-	msgpack_sbuffer packed;
+	struct objpool_buffer packed = OBJPOOL_BUFFER_INIT;
 	msgpack_packer packer;
 
-	msgpack_sbuffer_init(&packed);
-	msgpack_packer_init(&packer, &packed, msgpack_sbuffer_write);
+	msgpack_packer_init(&packer, &packed, objpool_buffer_write);
 	if (msgpack_pack_object(&packer, *value) == 0 && (item = malloc(sizeof *item + packed.size))) {
 		item->size = packed.size;
 		memcpy(item->packed, packed.data, packed.size);
 	}
-	msgpack_sbuffer_destroy(&packed);
+	objpool_buffer_free(&packed);
 	return item;
 }
 

@@ -6,6 +6,7 @@
  */
 #include "client/pending.h"
 #include "objpool/client.h"
+#include "tests/unit/failing.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -649,6 +650,114 @@ static void test_call_refuses_what_would_break_the_stream(void **state)
 	assert_int_equal(objpool_in_flight(pool), 0);
 	objpool_close(pool);
 	close(fd);
+}
+
+/* An array of texts, each larger than what there was room for. */
+static void pack_texts(struct objpool_packer *packer)
+{
+	static char text[20000];
+
+	objpool_pack_array(packer, 3);
+	for (int i = 0; i < 3; i++) {
+		memset(text, 'a' + i, sizeof text);
+		objpool_pack_str(packer, text, sizeof text);
+	}
+}
+
+/* What could not be packed is not "none", nor a part of itself, wherever it is used. */
+static void assert_refused(struct objpool *pool, struct objpool_bytes failed)
+{
+	const struct objpool_call_options kwargs = {.size = sizeof kwargs, .kwargs = failed}, bind = {.size = sizeof bind, .bind = failed},
+					  bind_kwargs = {.size = sizeof bind_kwargs, .bind_kwargs = failed};
+	const struct objpool_bytes none = {NULL, 0};
+	struct objpool_packer other = OBJPOOL_PACKER_INIT;
+	struct objpool_result result;
+
+	assert_null(failed.data);
+	assert_int_equal(objpool_call(pool, "sim.echo", failed, NULL, &result), -ENOMEM);
+	assert_int_equal(objpool_call(pool, "sim.echo", none, &kwargs, &result), -ENOMEM);
+	assert_int_equal(objpool_call(pool, "sim.echo", none, &bind, &result), -ENOMEM);
+	assert_int_equal(objpool_call(pool, "sim.echo", none, &bind_kwargs, &result), -ENOMEM);
+	assert_int_equal(objpool_notify(pool, "sim.echo", failed), -ENOMEM);
+	assert_int_equal(objpool_unsent(pool), 0);
+	assert_int_equal(objpool_pack(&other, "[v]", failed), -ENOMEM);
+	objpool_packer_free(&other);
+	struct objpool_reader reader = objpool_reader(failed);
+	assert_int_equal(objpool_read_type(&reader), OBJPOOL_END);
+}
+
+/* Packs with the n-th allocation failing. False: none did. */
+static bool pack_without_memory(struct objpool *pool, struct objpool_bytes right, int n, bool lasting)
+{
+	struct objpool_packer packer = OBJPOOL_PACKER_INIT;
+	struct failing plan;
+
+	failing = &plan;
+	failing_begin(&plan, n, lasting);
+	pack_texts(&packer);
+	const bool failed = failing_end(&plan);
+	failing = NULL;
+	const struct objpool_bytes packed = objpool_packed(&packer);
+	if (failed) {
+		assert_int_equal(packer.error, -ENOMEM);
+		assert_refused(pool, packed);
+	} else {
+		assert_int_equal(packed.size, right.size);
+		assert_memory_equal(packed.data, right.data, right.size);
+	}
+	objpool_packer_free(&packer);
+	return failed;
+}
+
+static void test_packing_without_memory(void **state)
+{
+	int fd;
+	struct objpool *pool = start_silent(&fd);
+	struct objpool_packer right = OBJPOOL_PACKER_INIT;
+
+	(void)state;
+	pack_texts(&right);
+	for (int lasting = 0; lasting < 2; lasting++)
+		for (int n = 0; pack_without_memory(pool, objpool_packed(&right), n, lasting);)
+			assert_true(++n < 100);
+	objpool_packer_free(&right);
+	objpool_close(pool);
+	close(fd);
+}
+
+/* A whole call. The connection may be lost for want of memory, but then every call says so. False: no allocation failed. */
+static bool call_without_memory(int n, bool lasting)
+{
+	static const char text[100000];
+	struct server server;
+	struct objpool *pool = start(&server);
+	struct objpool_result result;
+	struct failing plan;
+
+	failing = &plan;
+	failing_begin(&plan, n, lasting);
+	const int rc = objpool_callf(pool, "sim.echo", &result, "[S]", text, sizeof text);
+	const bool failed = failing_end(&plan);
+	failing = NULL;
+	assert_true(rc == 0 || failed);
+	if (rc == 0)
+		assert_true(result.value.size == 6 + sizeof text && memcmp((const char *)result.value.data + 6, text, sizeof text) == 0);
+	else
+		assert_true(rc == -ENOMEM || (rc == -EREMOTEIO && strcmp(result.error->code, "DISCONNECTED") == 0));
+	objpool_result_free(&result);
+	const int again = objpool_callf(pool, "sim.echo", &result, "[i]", n);
+	assert_true(again == 0 || again == -ENOTCONN);
+	objpool_result_free(&result);
+	stop(&server, pool);
+	return failed;
+}
+
+static void test_calls_without_memory(void **state)
+{
+	(void)state;
+	for (int lasting = 0; lasting < 2; lasting++)
+		for (int n = 0; call_without_memory(n, lasting);)
+			assert_true(++n < 100);
 }
 
 static void test_options(void **state)
@@ -1860,6 +1969,8 @@ int main(void)
 		cmocka_unit_test(test_reader_is_safe),
 		cmocka_unit_test(test_call),
 		cmocka_unit_test(test_call_refuses_what_would_break_the_stream),
+		cmocka_unit_test(test_packing_without_memory),
+		cmocka_unit_test(test_calls_without_memory),
 		cmocka_unit_test(test_options),
 		cmocka_unit_test(test_errors),
 		cmocka_unit_test(test_answer_in_pieces),

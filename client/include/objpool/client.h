@@ -157,7 +157,8 @@ typedef void objpool_callback(void *context, const struct objpool_result *result
  * is given a second more than that to say so, before the call fails with TIMEOUT here; for a method of the daemon's own, no more
  * than that. 0: `result->value` is there.
  * -EREMOTEIO: `result->error` is. -EINVAL: the method has no dot, or args or options aren't well-formed msgpack; -ENOTCONN:
- * the connection has been lost before; -EDEADLK; -ENOMEM: `result` is empty.
+ * the connection has been lost before; -EDEADLK; -ENOMEM: `result` is empty (also when args or options are those of a packer
+ * that has failed).
  */
 OBJPOOL_API int objpool_call(struct objpool *pool, const char *method, struct objpool_bytes args,
 			     const struct objpool_call_options *options, struct objpool_result *result);
@@ -395,7 +396,10 @@ struct objpool_packer {
 /* Frees the bytes; the packer can be used again. */
 OBJPOOL_API void objpool_packer_free(struct objpool_packer *packer);
 
-/* What has been packed; borrowed until the packer is used again. After an error: none. */
+/*
+ * What has been packed; borrowed until the packer is used again. After an error `data` is NULL and `size` SIZE_MAX: not "none", but
+ * bytes that each function of the library refuses with -ENOMEM, so that no call is made with a part of its arguments.
+ */
 OBJPOOL_API struct objpool_bytes objpool_packed(const struct objpool_packer *packer);
 
 OBJPOOL_API void objpool_pack_nil(struct objpool_packer *packer);

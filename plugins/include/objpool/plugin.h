@@ -32,6 +32,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #ifdef __cplusplus
@@ -77,7 +78,8 @@ struct objpool_args {
 /*
  * A method.  Writes exactly one msgpack value to `result` and returns 0; or returns anything else, having said why with
  * objpool_fail (what it wrote to `result` is then dropped). Writing nothing means nil. More than one value, or half of
- * one, is an error of the call, not of the daemon.
+ * one, is an error of the call, not of the daemon. What msgpack_pack_... returns needs no look: when there is no memory for
+ * the result, the host drops it and fails the call.
  */
 typedef int objpool_method_fn(void *self, struct objpool_call *call, const struct objpool_args *args,
 			      msgpack_packer *result);
@@ -436,6 +438,59 @@ static inline void objpool_describe(struct objpool_call *call, const struct objp
 {
 	if (call->host->size > offsetof(struct objpool_host, describe) && call->host->describe)
 		call->host->describe(call, description);
+}
+
+/*
+ * Bytes to pack values into: for objpool_answer, objpool_yield and objpool_invoke, and to keep. When there is no memory for
+ * something, `failed` is set and what follows is dropped: it is enough to look at the end. (msgpack_sbuffer takes what
+ * follows all the same, and has another value then.) Begin with OBJPOOL_BUFFER_INIT.
+ *
+ *     struct objpool_buffer buffer = OBJPOOL_BUFFER_INIT;
+ *     msgpack_packer packer;
+ *     msgpack_packer_init(&packer, &buffer, objpool_buffer_write);
+ *     ...
+ *     if (buffer.failed) ...
+ *     objpool_buffer_free(&buffer);
+ */
+struct objpool_buffer {
+	char *data;
+	size_t size, room;
+	bool failed;
+};
+#define OBJPOOL_BUFFER_INIT {NULL, 0, 0, false}
+
+/* msgpack_packer's way in. 0, or -1: it has failed. */
+static inline int objpool_buffer_write(void *data, const char *bytes, size_t size)
+{
+	struct objpool_buffer *buffer = (struct objpool_buffer *)data;
+	if (buffer->failed)
+		return -1;
+	if (buffer->room - buffer->size < size) {
+		const size_t least = buffer->size + size, twice = 2 * buffer->room, room = least > twice ? least : twice;
+		char *grown = (char *)realloc(buffer->data, room);
+		buffer->failed = !grown;
+		if (!grown)
+			return -1;
+		buffer->data = grown;
+		buffer->room = room;
+	}
+	if (size > 0)
+		memcpy(buffer->data + buffer->size, bytes, size);
+	buffer->size += size;
+	return 0;
+}
+
+/* Empties it, its failure too, and keeps its memory. */
+static inline void objpool_buffer_clear(struct objpool_buffer *buffer)
+{
+	buffer->size = 0;
+	buffer->failed = false;
+}
+
+static inline void objpool_buffer_free(struct objpool_buffer *buffer)
+{
+	free(buffer->data);
+	memset(buffer, 0, sizeof *buffer);
 }
 
 /* The keyword argument `name`, or NULL. */

@@ -514,3 +514,19 @@ class Arrays:
 
     def fail_with(self, array):
         raise ValueError(array)
+
+
+class Hog:
+    """Results that need memory when they are sent: the objects themselves are there already."""
+
+    TEXT = "x" * (1 << 20)
+
+    def pid(self):
+        return os.getpid()
+
+    def texts(self, n):
+        return [self.TEXT] * n
+
+    def series(self, n):
+        for _ in range(n):
+            yield self.TEXT

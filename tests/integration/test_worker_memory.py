@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A worker that may have no more memory: each call gets its whole value, or an error that speaks of memory."""
+import pathlib
+import re
+import resource
+
+import pytest
+
+from test_python import section
+
+MIB = 1 << 20
+NO_LIMIT = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+
+
+class Cramped:
+    """A pool of one worker, whose address space ends `extra` bytes beyond what it has while a call runs."""
+
+    def __init__(self, client):
+        self.client = client
+
+    def call(self, extra, method, *args, **options):
+        pid = self.client.value("p.pid")
+        size = int(re.search(r"VmSize:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text()).group(1)) << 10
+        resource.prlimit(pid, resource.RLIMIT_AS, (size + extra, resource.RLIM_INFINITY))
+        error, value = self.client.full("p", method, args, **options)
+        try:
+            resource.prlimit(pid, resource.RLIMIT_AS, NO_LIMIT)
+        except ProcessLookupError:
+            pass
+        return error, value
+
+    def check(self, right, method, *args):
+        """At every limit the call is right, or fails for want of memory; at some it fails, with the worker alive."""
+        refused = 0
+        for extra in (0, 1, 2, 3, 5, 8, 12, 16, 20, 24, 32):
+            error, value = self.call(extra * MIB, method, *args)
+            if error is None:
+                assert value == right, (extra, str(value)[:40])
+            else:
+                assert error["code"] == "WORKER_LOST" or "memory" in error["message"], (extra, error)
+                refused += error["code"] != "WORKER_LOST"
+        assert refused > 0
+
+
+@pytest.fixture
+def cramped(start):
+    with start({"p": {"workers": 1}}).client() as client:
+        yield Cramped(client.maps())
+
+
+def test_results(cramped):
+    data = b"A" * (3 * MIB)
+    cramped.check([data, data, 7], "echo", data, data, 7)
+
+
+def test_arguments_that_become_objects(cramped):
+    """msgpack-c says the same of a lack of memory and of a value that is nested too deeply."""
+    rows = [[i, [i]] for i in range(100_000)]
+    cramped.check(rows, "echo", rows)
+
+
+def test_results_of_python(start):
+    text = "x" * MIB
+    with start({"p": section("Hog")}).client() as client:
+        cramped = Cramped(client.maps())
+        cramped.check([text] * 20, "texts", 20)
+        cramped.check([text] * 12, "series", 12)

@@ -1,0 +1,598 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A worker without memory. The host runs in a child, with a class of this file; the test plays the supervisor. Each call is made
+ * again and again, and each time another allocation fails, alone or with all that follow: the answer is the whole right value
+ * or an error that speaks of memory, and the next call is answered as if nothing had been. A worker that ends has lost its call, which is
+ * right too, but rare.
+ */
+#include "daemon/worker/host.h"
+#include "daemon/worker/plugin.h"
+#include "proto/channel.h"
+#include "proto/scan.h"
+#include "tests/unit/failing.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { PIECES = 5, PIECE = 40000, DATA = 3000, ROOM = 4 << 20, ITEMS = 4, TRIES = 200, PATIENCE_MS = 20000 };
+
+/* ---- the class ---- */
+
+static struct objpool_call *kept;
+
+static int create(struct objpool_call *call, const struct objpool_args *args, void **self)
+{
+	(void)call, (void)args;
+	*self = NULL;
+	return 0;
+}
+
+/* An array of strings: when one is missing, what follows could still be taken for a value. */
+static int pieces(void *self, struct objpool_call *call, const struct objpool_args *args, msgpack_packer *result)
+{
+	static char text[PIECE];
+
+	(void)self, (void)call;
+	memset(text, 'a' + (int)args->count, sizeof text);
+	msgpack_pack_array(result, PIECES);
+	for (int i = 0; i < PIECES; i++) {
+		msgpack_pack_str(result, sizeof text);
+		msgpack_pack_str_body(result, text, sizeof text);
+	}
+	return 0;
+}
+
+static int nothing(void *self, struct objpool_call *call, const struct objpool_args *args, msgpack_packer *result)
+{
+	(void)self, (void)call, (void)args, (void)result;
+	return 0;
+}
+
+static int refuse(void *self, struct objpool_call *call, const struct objpool_args *args, msgpack_packer *result)
+{
+	static char data[DATA];
+	const struct objpool_error error = {
+		.type = "Type", .message = "a message", .traceback = "a traceback", .data = data, .data_size = sizeof data};
+
+	(void)self, (void)args, (void)result;
+	return objpool_fail_with(call, &error);
+}
+
+static int defer(void *self, struct objpool_call *call, const struct objpool_args *args, msgpack_packer *result)
+{
+	(void)self, (void)args, (void)result;
+	kept = objpool_defer(call, 0);
+	return kept ? 0 : objpool_fail(call, NULL, "out of memory");
+}
+
+static void deferred(void *self, struct objpool_call *call, enum objpool_event event)
+{
+	(void)self, (void)call, (void)event;
+}
+
+/* Answers the one that was deferred, with as much as `pieces` gives. */
+static int answer(void *self, struct objpool_call *call, const struct objpool_args *args, msgpack_packer *result)
+{
+	struct objpool_buffer buffer = OBJPOOL_BUFFER_INIT;
+	msgpack_packer packer;
+
+	(void)result;
+	if (!kept)
+		return objpool_fail(call, NULL, "nothing is deferred");
+	msgpack_packer_init(&packer, &buffer, objpool_buffer_write);
+	(void)pieces(self, call, args, &packer);
+	if (buffer.failed)
+		(void)objpool_fail(kept, NULL, "out of memory");
+	(void)objpool_answer(kept, buffer.data, buffer.size);
+	objpool_buffer_free(&buffer);
+	kept = NULL;
+	return 0;
+}
+
+static int snapshot(void *self, struct objpool_call *call, msgpack_packer *state)
+{
+	return pieces(self, call, &(const struct objpool_args){.count = 0}, state);
+}
+
+static int restore(void *self, struct objpool_call *call, const msgpack_object *state)
+{
+	(void)self, (void)call, (void)state;
+	return 0;
+}
+
+static const struct objpool_method methods[] = {
+	{.name = "pieces", .call = pieces, .max_args = -1}, {.name = "nothing", .call = nothing}, {.name = "fail", .call = refuse},
+	{.name = "defer", .call = defer}, {.name = "answer", .call = answer}, {.name = NULL}};
+static const struct objpool_class class = {OBJPOOL_CLASS_HEAD, .name = "Pieces", .create = create, .methods = methods,
+					   .deferred = deferred, .snapshot = snapshot, .restore = restore};
+static const struct objpool_class *const classes[] = {&class, NULL};
+static const struct objpool_plugin exported = {OBJPOOL_PLUGIN_HEAD, .name = "pieces", .version = "1", .classes = classes};
+
+/* ---- the worker, and what it says ---- */
+
+struct worker {
+	pid_t pid;
+	int fd;
+	uint32_t id;
+	struct board *board;
+	struct failing *plan;
+	uint8_t *got; /* [ROOM] */
+	size_t begin, end;
+	int descriptor; /* that came with what was read; -1: none */
+	msgpack_unpacked message;
+};
+
+_Noreturn static void run_worker(struct worker *worker, int fd)
+{
+	static struct plugin plugin;
+	char fault[256];
+
+	(void)close(worker->fd);
+	if (plugin_link(&plugin, &exported, "Pieces", fault, sizeof fault) < 0)
+		_exit(99);
+	failing = worker->plan;
+	_exit(host_run(&plugin, worker->board, fd, 0) == HOST_STOPPED ? 0 : 1);
+}
+
+static void *shared(size_t size)
+{
+	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_true(memory != MAP_FAILED);
+	return memory;
+}
+
+static void say(const struct worker *worker, const msgpack_sbuffer *message)
+{
+	assert_int_equal(send(worker->fd, message->data, message->size, MSG_NOSIGNAL), message->size);
+}
+
+static bool receive(struct worker *worker)
+{
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec iov = {.iov_base = worker->got + worker->end, .iov_len = ROOM - worker->end};
+	struct msghdr header = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+
+	assert_int_equal(poll(&(struct pollfd){.fd = worker->fd, .events = POLLIN}, 1, PATIENCE_MS), 1);
+	const ssize_t n = recvmsg(worker->fd, &header, MSG_CMSG_CLOEXEC);
+	if (n <= 0)
+		return false;
+	if (CMSG_FIRSTHDR(&header))
+		memcpy(&worker->descriptor, CMSG_DATA(&control.head), sizeof worker->descriptor);
+	worker->end += (size_t)n;
+	return true;
+}
+
+/* The next message, as an array in worker->message; NULL: the worker has ended. */
+static const msgpack_object_array *hear(struct worker *worker)
+{
+	int64_t size;
+
+	while ((size = worker->begin < worker->end ? scan_length(worker->got + worker->begin, worker->end - worker->begin) : 0) == 0)
+		if (!receive(worker))
+			return NULL;
+	assert_true(size > 0);
+	size_t from = 0;
+	msgpack_unpacked_destroy(&worker->message);
+	assert_int_equal(msgpack_unpack_next(&worker->message, (const char *)worker->got + worker->begin, (size_t)size, &from),
+			 MSGPACK_UNPACK_SUCCESS);
+	worker->begin += (size_t)size;
+	assert_int_equal(worker->message.data.type, MSGPACK_OBJECT_ARRAY);
+	return &worker->message.data.via.array;
+}
+
+static void start(struct worker *worker)
+{
+	int ends[2];
+	msgpack_sbuffer out;
+	msgpack_packer packer;
+
+	*worker = (struct worker){.board = shared(sizeof(struct board)), .plan = shared(sizeof(struct failing)), .got = malloc(ROOM), .descriptor = -1};
+	msgpack_unpacked_init(&worker->message);
+	atomic_store(&worker->plan->left, -1);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+	worker->fd = ends[0];
+	worker->pid = fork();
+	if (worker->pid == 0)
+		run_worker(worker, ends[1]);
+	(void)close(ends[1]);
+	msgpack_sbuffer_init(&out);
+	msgpack_packer_init(&packer, &out, msgpack_sbuffer_write);
+	msgpack_pack_array(&packer, 11);
+	msgpack_pack_int(&packer, TO_START);
+	msgpack_pack_int(&packer, getpid());
+	msgpack_pack_str_with_body(&packer, "p", 1);
+	for (int i = 0; i < 3; i++)
+		msgpack_pack_int(&packer, 1);
+	for (int i = 0; i < 3; i++)
+		msgpack_pack_nil(&packer);
+	msgpack_pack_int(&packer, ROOM);
+	msgpack_pack_array(&packer, 0);
+	say(worker, &out);
+	msgpack_sbuffer_destroy(&out);
+	const msgpack_object_array *ready = hear(worker);
+	assert_true(ready && ready->size == 1 && ready->ptr[0].via.u64 == FROM_READY);
+}
+
+static void stop(struct worker *worker)
+{
+	(void)close(worker->fd);
+	if (worker->descriptor >= 0)
+		(void)close(worker->descriptor);
+	assert_int_equal(waitpid(worker->pid, NULL, 0), worker->pid);
+	(void)munmap(worker->board, sizeof *worker->board);
+	(void)munmap(worker->plan, sizeof *worker->plan);
+	msgpack_unpacked_destroy(&worker->message);
+	free(worker->got);
+}
+
+/* ---- questions ---- */
+
+static uint32_t next_id(struct worker *worker)
+{
+	worker->id++;
+	atomic_store(&board_entry(worker->board, worker->id)->word, board_word(worker->id, BOARD_HANDED));
+	return worker->id;
+}
+
+static void call(struct worker *worker, const char *method)
+{
+	msgpack_sbuffer out;
+	msgpack_packer packer;
+
+	msgpack_sbuffer_init(&out);
+	msgpack_packer_init(&packer, &out, msgpack_sbuffer_write);
+	msgpack_pack_array(&packer, 5);
+	msgpack_pack_int(&packer, TO_CALL);
+	msgpack_pack_uint32(&packer, next_id(worker));
+	msgpack_pack_int(&packer, 7);
+	msgpack_pack_str_with_body(&packer, method, strlen(method));
+	msgpack_pack_array(&packer, 0);
+	say(worker, &out);
+	msgpack_sbuffer_destroy(&out);
+}
+
+/* A map of ITEMS items, each with an argument. */
+static void call_items(struct worker *worker)
+{
+	msgpack_sbuffer out;
+	msgpack_packer packer;
+
+	msgpack_sbuffer_init(&out);
+	msgpack_packer_init(&packer, &out, msgpack_sbuffer_write);
+	msgpack_pack_array(&packer, 11);
+	msgpack_pack_int(&packer, TO_ITEMS);
+	msgpack_pack_uint32(&packer, next_id(worker));
+	msgpack_pack_int(&packer, 7);
+	msgpack_pack_str_with_body(&packer, "pieces", 6);
+	msgpack_pack_int(&packer, 0);
+	msgpack_pack_int(&packer, 0);
+	msgpack_pack_int(&packer, SHAPE_ZIP);
+	msgpack_pack_int(&packer, 0);
+	msgpack_pack_int(&packer, ITEMS);
+	msgpack_pack_array(&packer, 1);
+	msgpack_pack_array(&packer, ITEMS);
+	for (int i = 0; i < ITEMS; i++)
+		msgpack_pack_int(&packer, i);
+	msgpack_pack_map(&packer, 0);
+	say(worker, &out);
+	msgpack_sbuffer_destroy(&out);
+}
+
+static void ask_for_state(struct worker *worker)
+{
+	const char message[] = {(char)0x92, TO_STOP, 1};
+	assert_int_equal(send(worker->fd, message, sizeof message, MSG_NOSIGNAL), sizeof message);
+}
+
+/* ---- answers ---- */
+
+static bool is_pieces(const msgpack_object *value, char letter)
+{
+	char text[PIECE];
+
+	memset(text, letter, sizeof text);
+	if (value->type != MSGPACK_OBJECT_ARRAY || value->via.array.size != PIECES)
+		return false;
+	for (int i = 0; i < PIECES; i++) {
+		const msgpack_object *piece = &value->via.array.ptr[i];
+		if (piece->type != MSGPACK_OBJECT_STR || piece->via.str.size != PIECE || memcmp(piece->via.str.ptr, text, PIECE) != 0)
+			return false;
+	}
+	return true;
+}
+
+static bool is_text(const msgpack_object *object, const char *text)
+{
+	return object->type == MSGPACK_OBJECT_STR && object->via.str.size == strlen(text) &&
+	       memcmp(object->via.str.ptr, text, strlen(text)) == 0;
+}
+
+/* [code, message, type, traceback, data, ran] that says that there is no memory. */
+static void assert_no_memory(const msgpack_object *error)
+{
+	assert_int_equal(error->type, MSGPACK_OBJECT_ARRAY);
+	assert_int_equal(error->via.array.size, 6);
+	const msgpack_object_str *message = &error->via.array.ptr[1].via.str;
+	assert_non_null(memmem(message->ptr, message->size, "memory", 6));
+}
+
+static void assert_whole_failure(const msgpack_object *error)
+{
+	const msgpack_object *fields = error->via.array.ptr;
+
+	assert_int_equal(error->via.array.size, 6);
+	assert_true(is_text(&fields[1], "a message") && is_text(&fields[2], "Type") && is_text(&fields[3], "a traceback"));
+	assert_true(fields[4].type == MSGPACK_OBJECT_BIN && fields[4].via.bin.size == DATA);
+}
+
+/* What an answer came to. */
+enum outcome { LOST, WITHOUT_MEMORY, RIGHT };
+
+/* [PAYLOAD, id, place, offset, length, touched] */
+static enum outcome read_payload(struct worker *worker, const msgpack_object_array *message)
+{
+	const size_t size = message->ptr[4].via.u64;
+	char *bytes = malloc(size);
+	msgpack_unpacked value;
+
+	assert_true(worker->descriptor >= 0);
+	assert_int_equal(pread(worker->descriptor, bytes, size, 0), size);
+	msgpack_unpacked_init(&value);
+	assert_int_equal(msgpack_unpack_next(&value, bytes, size, NULL), MSGPACK_UNPACK_SUCCESS);
+	assert_true(is_pieces(&value.data, 'a'));
+	msgpack_unpacked_destroy(&value);
+	free(bytes);
+	atomic_store(&worker->board->lent[message->ptr[2].via.u64], LENT_FREE);
+	(void)close(worker->descriptor);
+	worker->descriptor = -1;
+	return RIGHT;
+}
+
+static enum outcome read_pieces(struct worker *worker)
+{
+	const msgpack_object_array *message = hear(worker);
+
+	if (!message)
+		return LOST;
+	if (message->ptr[0].via.u64 == FROM_PAYLOAD)
+		return read_payload(worker, message);
+	assert_int_equal(message->ptr[0].via.u64, FROM_REPLY);
+	assert_int_equal(message->ptr[1].via.u64, worker->id);
+	if (message->ptr[2].type == MSGPACK_OBJECT_NIL) {
+		assert_true(is_pieces(&message->ptr[3], 'a'));
+		return RIGHT;
+	}
+	assert_no_memory(&message->ptr[2]);
+	return WITHOUT_MEMORY;
+}
+
+static enum outcome ask_pieces(struct worker *worker)
+{
+	call(worker, "pieces");
+	return read_pieces(worker);
+}
+
+static enum outcome ask_nothing(struct worker *worker)
+{
+	call(worker, "nothing");
+	const msgpack_object_array *message = hear(worker);
+	if (!message)
+		return LOST;
+	if (message->ptr[2].type != MSGPACK_OBJECT_NIL) {
+		assert_no_memory(&message->ptr[2]);
+		return WITHOUT_MEMORY;
+	}
+	assert_int_equal(message->ptr[3].type, MSGPACK_OBJECT_NIL);
+	return RIGHT;
+}
+
+static enum outcome ask_fail(struct worker *worker)
+{
+	call(worker, "fail");
+	const msgpack_object_array *message = hear(worker);
+	if (!message)
+		return LOST;
+	assert_int_equal(message->ptr[2].type, MSGPACK_OBJECT_ARRAY);
+	if (is_text(&message->ptr[2].via.array.ptr[1], "a message")) {
+		assert_whole_failure(&message->ptr[2]);
+		return RIGHT;
+	}
+	assert_no_memory(&message->ptr[2]);
+	return WITHOUT_MEMORY;
+}
+
+/* Each item has its value or its error. */
+static enum outcome ask_items(struct worker *worker)
+{
+	enum outcome outcome = RIGHT;
+	uint64_t item = 0;
+
+	call_items(worker);
+	while (item < ITEMS) {
+		const msgpack_object_array *message = hear(worker);
+		if (!message)
+			return LOST;
+		assert_int_equal(message->ptr[2].via.u64, item);
+		if (message->ptr[0].via.u64 == FROM_ITEM_ERROR) {
+			assert_no_memory(&message->ptr[3]);
+			outcome = WITHOUT_MEMORY;
+			item++;
+			continue;
+		}
+		assert_int_equal(message->ptr[0].via.u64, FROM_RESULTS);
+		for (uint32_t i = 0; i < message->ptr[3].via.array.size; i++, item++)
+			assert_true(is_pieces(&message->ptr[3].via.array.ptr[i], 'b'));
+	}
+	return outcome;
+}
+
+/* Defers a call, and answers it by another: [DEFERRED], [REPLY], [ANSWER]. */
+static enum outcome ask_deferred(struct worker *worker)
+{
+	call(worker, "defer");
+	const msgpack_object_array *message = hear(worker);
+	if (!message)
+		return LOST;
+	if (message->ptr[0].via.u64 == FROM_REPLY) {
+		assert_no_memory(&message->ptr[2]);
+		return WITHOUT_MEMORY;
+	}
+	assert_int_equal(message->ptr[0].via.u64, FROM_DEFERRED);
+	call(worker, "answer");
+	if (!(message = hear(worker)))
+		return LOST;
+	assert_int_equal(message->ptr[0].via.u64, FROM_REPLY);
+	if (message->ptr[2].type != MSGPACK_OBJECT_NIL) { /* `answer` was not called: its arguments had no memory */
+		assert_no_memory(&message->ptr[2]);
+		call(worker, "answer");
+		if (!hear(worker))
+			return LOST;
+	}
+	if (!(message = hear(worker)))
+		return LOST;
+	assert_int_equal(message->ptr[0].via.u64, FROM_ANSWER);
+	if (message->ptr[2].type == MSGPACK_OBJECT_NIL) {
+		assert_true(is_pieces(&message->ptr[3], 'a'));
+		return RIGHT;
+	}
+	assert_no_memory(&message->ptr[2]);
+	return WITHOUT_MEMORY;
+}
+
+static enum outcome ask_state(struct worker *worker)
+{
+	ask_for_state(worker);
+	const msgpack_object_array *message = hear(worker);
+	if (!message)
+		return LOST;
+	assert_int_equal(message->ptr[0].via.u64, FROM_STATE);
+	if (message->size == 3) {
+		assert_no_memory(&message->ptr[2]);
+		return WITHOUT_MEMORY;
+	}
+	assert_true(is_pieces(&message->ptr[1], 'a'));
+	return RIGHT;
+}
+
+/* ---- the tests ---- */
+
+/* Until so many allocations go well that none fails. */
+static void try_all(enum outcome (*ask)(struct worker *worker), uint64_t payload_min, bool lasting, bool last)
+{
+	int tries = 0, refused = 0, lost = 0;
+
+	for (bool failed = true; failed; tries++) {
+		struct worker worker;
+		start(&worker);
+		atomic_store(&worker.board->payload_min, payload_min);
+		failing_begin(worker.plan, tries, lasting);
+		const enum outcome outcome = ask(&worker);
+		failed = failing_end(worker.plan);
+		assert_true(failed || outcome == RIGHT);
+		assert_true(tries < TRIES);
+		refused += outcome == WITHOUT_MEMORY;
+		lost += outcome == LOST;
+		worker.begin = worker.end = 0;
+		if (outcome != LOST && !last)
+			assert_int_equal(ask(&worker), RIGHT);
+		stop(&worker);
+	}
+	assert_true(refused > 0 && lost <= refused);
+}
+
+static void try_both(enum outcome (*ask)(struct worker *worker), uint64_t payload_min, bool last)
+{
+	try_all(ask, payload_min, false, last);
+	try_all(ask, payload_min, true, last);
+}
+
+static void test_result(void **state)
+{
+	(void)state;
+	try_both(ask_pieces, 0, false);
+}
+
+/* One that goes on in a memory file, and comes back into the bytes where there can be none. */
+static void test_payload(void **state)
+{
+	struct worker worker;
+
+	(void)state;
+	start(&worker);
+	atomic_store(&worker.board->payload_min, PIECE);
+	assert_int_equal(ask_pieces(&worker), RIGHT);
+	stop(&worker);
+	for (int n = 0; n < 8; n++)
+		for (int lasting = 0; lasting < 2; lasting++) {
+			start(&worker);
+			atomic_store(&worker.board->payload_min, PIECE);
+			failing_begin(worker.plan, n, lasting);
+			const enum outcome outcome = ask_pieces(&worker);
+			(void)failing_end(worker.plan);
+			if (outcome != LOST)
+				assert_int_equal(ask_pieces(&worker), RIGHT);
+			stop(&worker);
+		}
+}
+
+static void test_error(void **state)
+{
+	(void)state;
+	try_both(ask_fail, 0, false);
+}
+
+static void test_items(void **state)
+{
+	(void)state;
+	try_both(ask_items, 0, false);
+}
+
+static void test_deferred_answer(void **state)
+{
+	(void)state;
+	try_both(ask_deferred, 0, false);
+}
+
+static void test_snapshot(void **state)
+{
+	(void)state;
+	try_both(ask_state, 0, true);
+}
+
+/* No allocation stands between a small call and its answer. */
+static void test_small_answers_need_no_memory(void **state)
+{
+	struct worker worker;
+
+	(void)state;
+	start(&worker);
+	failing_begin(worker.plan, 0, true);
+	for (int i = 0; i < 500; i++)
+		assert_int_equal(ask_nothing(&worker), RIGHT);
+	(void)failing_end(worker.plan);
+	stop(&worker);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_result),	cmocka_unit_test(test_payload),		cmocka_unit_test(test_error),
+		cmocka_unit_test(test_items),	cmocka_unit_test(test_deferred_answer), cmocka_unit_test(test_snapshot),
+		cmocka_unit_test(test_small_answers_need_no_memory),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
