@@ -65,7 +65,7 @@ def test_a_get_that_is_cancelled_as_it_succeeds_loses_nothing(start):
         for i in range(1500):
             client.value("q.put", i)
             get = client.start("q.get")
-            for _ in range(i % 50):
+            for _ in range(i % 50 * (i // 50)):  # longer and longer: on a busy machine, too, some get is faster than its cancel
                 pass
             client.notify("objpool.cancel", get)
             error, item = client.wait(get)
