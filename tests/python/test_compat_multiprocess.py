@@ -897,3 +897,54 @@ def test_the_standard_librarys_own_tests():
     done = subprocess.run([sys.executable, str(runner)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("ok ") > 50
+
+
+LATER = """
+import functools
+import importlib
+import sys
+from objpool.compat.multiprocess import get_context
+import helpers
+TEXT = \'\'\'
+def f(x): return "%s"
+def through(x): return f(x)
+class C:
+    def method(self, x): return "%s"
+    @staticmethod
+    def static(x): return "%s"
+\'\'\'
+
+def define(word, how):
+    text = TEXT % (word, word, word)
+    if how == "main":
+        exec(text, globals())
+        return sys.modules["__main__"]
+    with open(helpers.__file__, "w") as file:
+        file.write(text)
+    importlib.reload(helpers)
+    return helpers
+
+def by_module(x):
+    return helpers.f(x)
+
+if __name__ == "__main__":
+    sys.dont_write_bytecode = True
+    method, how = sys.argv[1:]
+    define("first", how)
+    with get_context(method).Pool(2) as pool:
+        for word in "first", "second", "third":
+            place = define(word, how)
+            functions = [place.f, place.through, place.C().method, place.C.static, functools.partial(place.f)] + [by_module] * (how == "module")
+            for function in functions:
+                found = pool.map(function, range(4), 1) + [pool.apply(function, (1,)) for _ in range(3)] + list(pool.imap(function, range(4)))
+                assert set(found) == {word}, (function, found)
+"""
+
+
+@pytest.mark.parametrize("how", ["main", "module"])
+@pytest.mark.parametrize("method", [spawn, pytest.param("fork", marks=forked)])
+def test_what_is_redefined_while_a_pool_lives_is_called(place, method, how):
+    """As in a notebook: a cell is run again, a module is reloaded."""
+    (place / "helpers.py").write_text("")
+    (place / "program.py").write_text(LATER)
+    subprocess.run([sys.executable, str(place / "program.py"), method, how], timeout=SOON, check=True)

@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Modules that the program has from files which no import would find: loaded by their file's name, as plugins and tests are.
-Workers are told where they are."""
+"""Modules that workers would not have as the program has them. Workers are told of those
+
+that no import would find: loaded by their file's name, as plugins and tests are;
+that the program has reloaded since it made the pool, as notebooks do: workers reload them, too.
+"""
+import importlib
 import os
 import sys
+import types
 
 _found = (0, {})
 
@@ -45,3 +50,55 @@ class Finder:
         if any(known.startswith(name + ".") for known in self._modules):       # a package that is only a name
             return machinery.ModuleSpec(name, None, is_package=True)
         return None
+
+
+class Reloads:
+    """What the program has reloaded since this was made. importlib.reload gives a module another __spec__."""
+
+    def __init__(self):
+        self._specs = {name: _spec(module) for name, module in tuple(sys.modules.items())}
+        self._counts = {}       # name -> how often
+
+    def look(self):
+        """{name: how often} of the modules that have been reloaded, or None."""
+        for name, module in tuple(sys.modules.items()):
+            spec = _spec(module)
+            if self._specs.setdefault(name, spec) is not spec:
+                self._specs[name] = spec
+                self._counts[name] = self._counts.get(name, 0) + 1
+        return dict(self._counts) or None
+
+
+def _spec(module):
+    return getattr(module, "__dict__", {}).get("__spec__")
+
+
+def specs_of(function, names):
+    """[(module, __spec__)] of a function's module, and of those that it, or what has one of these names in __main__, uses as a global."""
+    modules = [sys.modules.get(function.__module__)]
+    if isinstance(function, types.FunctionType):
+        modules += map(function.__globals__.get, function.__code__.co_names)
+    main = sys.modules["__main__"].__dict__
+    modules += map(main.get, names or ())
+    return [(module, _spec(module)) for module in modules if isinstance(module, types.ModuleType)]
+
+
+def are_current(specs):
+    """Have these modules not been reloaded?"""
+    return all(_spec(module) is spec for module, spec in specs)
+
+
+class Reloader:
+    """In a worker: reloads what the program has reloaded."""
+
+    def __init__(self):
+        self._counts = {}
+
+    def follow(self, counts):
+        """True: something has been reloaded."""
+        behind = [name for name, count in counts.items() if self._counts.get(name, 0) < count]
+        for name in behind:
+            self._counts[name] = counts[name]
+            if name in sys.modules:     # else the first import finds what the file says now
+                importlib.reload(sys.modules[name])
+        return bool(behind)

@@ -111,15 +111,15 @@ def rebuild(data, text):
 class Work:
     """What the tasks of one call have in common: the head of their messages, with its length; `packed` as an argument of its own."""
 
-    __slots__ = ("head", "error", "names", "packed")
+    __slots__ = ("head", "error", "names", "packed", "specs")
 
-    def __init__(self, head=b"", error=None, names=None):
+    def __init__(self, head=b"", error=None, names=None, specs=()):
         self.head = len(head).to_bytes(4, "big") + head
-        self.error, self.names = error, names
+        self.error, self.names, self.specs = error, names, specs
         self.packed = b"\xc6" + self.head if error is None and len(head) < 4096 else None
 
     def is_current(self, crew):
-        return sys.path == crew._path and (not self.names or crew._sender.is_current(self.names))
+        return sys.path == crew._path and (not self.names or crew._sender.is_current(self.names)) and _modules.are_current(self.specs)
 
 
 class Member:
@@ -158,6 +158,7 @@ class ProcessCrew:
         _crews.add(self)
         self._told = {_travel.FORKED}   # definitions that all workers have
         self._path = list(sys.path)     # as it was when the workers were told
+        self._reloads = _modules.Reloads()
         setup = None if forks else self._setup(initializer, initargs, factory, slot_kwargs)
         if forks:
             self._home = _home.Home(size, max_tasks, inheritance=_worker.Inheritance(initializer, initargs, factory, slot_kwargs, name))
@@ -242,10 +243,10 @@ class ProcessCrew:
             path = _fork.worker_path(folder for folder in sys.path if folder not in self._path)
         fresh = not _travel.is_stateless(function)
         definitions = self._untold(names)
-        head = pickle.dumps((mode, code, fresh, names, definitions, path), _travel.PROTOCOL)
+        head = pickle.dumps((mode, code, fresh, names, definitions, path, self._reloads.look()), _travel.PROTOCOL)
         by_name = definitions is None and path is None and not fresh and (
             type(function) is types.BuiltinFunctionType or _travel.is_found_by_name(function))
-        return Work(head, names=names), by_name
+        return Work(head, names=names, specs=_modules.specs_of(function, names) if by_name else ()), by_name
 
     def _untold(self, names):
         """Definitions that the message has to bring along: those that not all workers are known to have."""

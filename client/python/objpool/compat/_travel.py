@@ -342,6 +342,11 @@ def _is_plain(data):
     return b"__main__" not in data and b"multiprocessing.connection" not in data
 
 
+def looks_up_main(data):
+    """May the pickle find something in __main__ by its name?"""
+    return b"__main__" in data or b"main_attribute" in data
+
+
 def dumps_pieces(kind, items, size):
     """The pickle of (kind, how many), and those of as many lists of so many items each. None: it takes more than plain pickle."""
     file, large = io.BytesIO(), []

@@ -2,13 +2,14 @@
 """What runs in the workers of the compatible pools: one Worker in each, whose method `run` does the items of a message.
 
     message   u32, length of the head; head; body
-    head      pickle of (mode, function, fresh, names, definitions, path): the same for all messages of a call
+    head      pickle of (mode, function, fresh, names, definitions, path, reloads): the same for all messages of a call
                 mode         CALL f(*item[0], **item[1]); MAP f(item); STAR f(*item); NAMED f(**item)
                 function     pickled by itself
                 fresh        the function has state: each chunk gets a copy
                 names        what of the program's __main__ it may look up (_travel.py), or None
                 definitions  of names that this worker may not have been told yet (`define`), or None
                 path         what the program has added to sys.path, or None
+                reloads      {module: how often the program has reloaded it since it made the pool}, or None
     body      pickle of (each, items), or of (None, that pickle, names, definitions, readonly)
                 each         ONE: items are one chunk, which ends with the first exception. APART: each stands for itself.
                              PICKLED: and is pickled by itself: bytes, or (bytes, the indexes of its buffers). PIECES: as ONE;
@@ -194,6 +195,7 @@ class Worker:
         self._functions = {}
         self._called = {}           # head -> function, where that is all that the head says
         self._path = set(sys.path)
+        self._reloader = _modules.Reloader()
         self.object = None
         self._broken = None
         if inherited is not None:
@@ -268,9 +270,9 @@ class Worker:
         return self._answer([result], None, ONE, CALL, 0)
 
     def _function_of(self, head):
-        _, data, fresh, names, _, path = self._work(head)
+        _, data, fresh, names, _, path, reloads = self._work(head)
         function = self._load(data, fresh)
-        if data in self._functions and names is None and path is None:
+        if data in self._functions and names is None and path is None and reloads is None:
             if len(self._called) >= 100:
                 self._called.clear()
             self._called[head] = function
@@ -281,9 +283,12 @@ class Worker:
         if self._broken is not None:
             raise self._broken
         work = self._heads.get(head) or self._head(head)
-        _, _, _, names, definitions, path = work
+        _, _, _, names, definitions, path, reloads = work
         if path is not None:
             self._extend_path(path)
+        if reloads is not None and self._reloader.follow(reloads):
+            self._functions.clear()
+            self._called.clear()
         if names is not None:
             self._take(names, definitions)
         return work
@@ -339,7 +344,7 @@ class Worker:
         function = pickle.loads(data)
         if isinstance(function, OnObject):
             return function.bind(self.object)
-        if not fresh and b"__main__" not in data:       # what is found by name in __main__ may be another by now
+        if not fresh and not _travel.looks_up_main(data):       # what has that name may be another by the next call
             if len(self._functions) >= 100:
                 self._functions.clear()
             self._functions[data] = function
