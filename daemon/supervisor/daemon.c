@@ -272,6 +272,7 @@ static void init_lists(struct daemon *daemon)
 	TAILQ_INIT(&daemon->listeners);
 	TAILQ_INIT(&daemon->sessions);
 	TAILQ_INIT(&daemon->dirty_sessions);
+	TAILQ_INIT(&daemon->busy_sessions);
 	TAILQ_INIT(&daemon->departed_sessions);
 	TAILQ_INIT(&daemon->ended_sessions);
 	TAILQ_INIT(&daemon->dirty_workers);
@@ -468,6 +469,20 @@ static void react_to_slots(struct daemon *daemon)
 		systemd_status(daemon);
 }
 
+/* Each that waits has one, as far as there is time. */
+static void take_turns(struct daemon *daemon)
+{
+	struct session *last = TAILQ_LAST(&daemon->busy_sessions, session_list), *session = NULL;
+
+	daemon->spent = 0;
+	while (session != last && daemon->spent < DAEMON_TURN) {
+		session = TAILQ_FIRST(&daemon->busy_sessions);
+		daemon_tick(daemon);
+		session_take_turn(session);
+	}
+	daemon->spent = 0;
+}
+
 static void flush_all(struct daemon *daemon)
 {
 	struct session *session;
@@ -512,6 +527,7 @@ static void arm_timer(struct daemon *daemon)
 static void end_turn(struct daemon *daemon)
 {
 	timers_run(&daemon->core.timers, daemon->core.now);
+	take_turns(daemon);
 	if (daemon->slots_changed)
 		react_to_slots(daemon);
 	if (daemon->forks_wanted)
@@ -532,7 +548,8 @@ int daemon_run(struct daemon *daemon)
 {
 	end_turn(daemon);
 	while (daemon->state != DAEMON_DONE) {
-		if (event_base_loop(daemon->base, EVLOOP_ONCE) < 0) {
+		const int wait = TAILQ_EMPTY(&daemon->busy_sessions) ? 0 : EVLOOP_NONBLOCK;
+		if (event_base_loop(daemon->base, EVLOOP_ONCE | wait) < 0) {
 			log_say(LOG_ERR, "the event loop failed: %s", strerror(errno));
 			return 1;
 		}

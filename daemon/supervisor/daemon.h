@@ -33,6 +33,9 @@ enum daemon_state { DAEMON_RUNNING, DAEMON_DRAINING, DAEMON_STOPPING, DAEMON_DON
 
 enum { DAEMON_EARLY = 64 };
 
+/* How long all sessions' messages together are taken in before the loop looks at everything else. */
+#define DAEMON_TURN (4 * MILLISECOND)
+
 struct daemon {
 	struct core core;
 	struct event_base *base;
@@ -50,6 +53,8 @@ struct daemon {
 	struct session_list sessions;
 	struct session_list dirty_sessions; /* have something to send, or to take in again */
 	struct session_list departed_sessions; /* their connections are closed; their notifications are still carried out */
+	struct session_list busy_sessions; /* have more than one turn's work, or came when this turn's time was spent */
+	uint64_t spent;                /* nanoseconds of this turn on sessions' messages */
 	struct session_list ended_sessions; /* freed when the turn of the loop is over */
 	uint32_t session_count;        /* connections */
 	struct worker_list dirty_workers;

@@ -40,6 +40,8 @@ struct http {
 	TAILQ_HEAD(, connection) connections;
 	uint32_t connection_count;
 	TAILQ_HEAD(, check) checks;
+	char *metrics;        /* this turn's, for all who ask in it; NULL: nobody has */
+	size_t metrics_size;
 	struct timer cut;     /* when the oldest connection ends */
 	struct event *again;  /* accepts again after a failure */
 	bool complained;
@@ -88,14 +90,18 @@ static void answer_livez(struct http *http, struct evhttp_request *request)
 
 static void answer_metrics(struct http *http, struct evhttp_request *request)
 {
-	size_t size;
-	char *text = metrics_text(http->daemon, &size);
-
-	if (text)
-		answer(request, HTTP_OK, METRICS_TYPE, text, size);
+	if (!http->metrics)
+		http->metrics = metrics_text(http->daemon, &http->metrics_size);
+	if (http->metrics)
+		answer(request, HTTP_OK, METRICS_TYPE, http->metrics, http->metrics_size);
 	else
 		answer_text(request, HTTP_INTERNAL, "out of memory\n");
-	free(text);
+}
+
+static void forget_metrics(struct http *http)
+{
+	free(http->metrics);
+	http->metrics = NULL;
 }
 
 /* ---- /readyz ---- */
@@ -360,6 +366,7 @@ void http_end_turn(struct http *http)
 
 	if (!http)
 		return;
+	forget_metrics(http);
 	for (check = TAILQ_FIRST(&http->checks); check; check = next) {
 		next = TAILQ_NEXT(check, link);
 		if (is_done(check))
@@ -490,6 +497,7 @@ struct http *http_close(struct http *http)
 		free(connection);
 	}
 	timer_clear(&http->daemon->core.timers, &http->cut);
+	forget_metrics(http);
 	if (http->again)
 		event_free(http->again);
 	free(http);

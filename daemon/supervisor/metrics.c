@@ -4,6 +4,7 @@
 #include "daemon/core/pool.h"
 #include "daemon/supervisor/procfs.h"
 #include "daemon/supervisor/status.h"
+#include "daemon/supervisor/worker.h"
 
 #include <inttypes.h>
 #include <stddef.h>
@@ -255,7 +256,7 @@ static void look_at_slots(const struct daemon *daemon, struct slot_values *value
 	TAILQ_FOREACH(pool, &daemon->core.pools, link) {
 		for (uint32_t i = 0; i < pool->size && !pool->leaving; i++, values++) {
 			values->slot = pool->slots[i];
-			values->process = procfs_read(values->slot->pid);
+			values->process = worker_usage(values->slot);
 			(void)status_running(values->slot, daemon->core.now, &values->running);
 		}
 	}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* procfs: what the kernel knows of a process. Read when somebody asks. */
+/* procfs: what the kernel knows of a process. Read when somebody asks, but not again and again for who asks all the time. */
 #ifndef SUPERVISOR_PROCFS_H
 #define SUPERVISOR_PROCFS_H
 
@@ -13,5 +13,15 @@ struct procfs {
 
 /* All 0 for pid 0, and for a process that has gone. */
 struct procfs procfs_read(int64_t pid);
+
+/* What was read of a process, and when. Begins as zeros. */
+struct procfs_memo {
+	struct procfs known;
+	int64_t pid;
+	uint64_t until; /* it is used until then */
+};
+
+/* As procfs_read, at most twice a second. `now` is in nanoseconds. */
+struct procfs procfs_recall(struct procfs_memo *memo, int64_t pid, uint64_t now);
 
 #endif

@@ -16,6 +16,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+enum { LOOK_EVERY = 16 }; /* calls between two looks at the clock */
+
 /* ---- events on and off ---- */
 
 static void set_reading(struct session *session, bool on)
@@ -43,6 +45,21 @@ static void mark_dirty(struct session *session)
 		return;
 	session->dirty = true;
 	TAILQ_INSERT_TAIL(&session->daemon->dirty_sessions, session, dirty_link);
+}
+
+static void leave_turns(struct session *session)
+{
+	if (session->busy)
+		TAILQ_REMOVE(&session->daemon->busy_sessions, session, busy_link);
+	session->busy = false;
+}
+
+static void want_turn(struct session *session)
+{
+	if (session->busy)
+		return;
+	session->busy = true;
+	TAILQ_INSERT_TAIL(&session->daemon->busy_sessions, session, busy_link);
 }
 
 void session_on_wrote(struct client *client)
@@ -78,6 +95,7 @@ static int dispatch(struct session *session, struct rpc *rpc, struct block *bloc
 
 	if (!is_own)
 		return request_call(&session->client, rpc, block);
+	session->unlooked = LOOK_EVERY; /* what the daemon itself does may take long */
 	if (rpc->type == RPC_NOTIFICATION && span_is(rpc->method, "objpool.give_back")) {
 		if (files_on_give_back(session, rpc->params) < 0)
 			log_say(LOG_DEBUG, "session %llu: the notification objpool.give_back is dropped: its arguments are not numbers of descriptors",
@@ -157,31 +175,55 @@ static int on_given_up(struct session *session, struct span beginning)
 	return refuse_beginning(session, beginning, &error, "a large message that is no request");
 }
 
-/* Takes in what has arrived, for as long as the session may have more under way. */
-static int take_in(struct session *session)
+/* 1; 0: there is no whole message; negative: the connection is to be closed. */
+static int take_one(struct session *session)
 {
 	struct span message;
 	struct block *block;
-	int r = 0;
+	int r;
 
-	session->behind = true;
-	while (r == 0 && client_accepts(&session->client)) {
-		const int got = intake_next(&session->intake, &message, &block);
-		session->behind = got != 0;
-		if (got == 0)
-			break;
-		if (got == -EBADMSG)
-			r = refuse_garbage(session, "bytes that are no msgpack");
-		else if (got == -EMSGSIZE)
-			r = on_too_large(session, message);
-		else if (got == -ENOBUFS)
-			r = on_given_up(session, message);
-		else
-			r = on_message(session, message, block, session->intake.deep);
+	const int got = intake_next(&session->intake, &message, &block);
+	if (got == 0)
+		return 0;
+	if (got == -EBADMSG)
+		r = refuse_garbage(session, "bytes that are no msgpack");
+	else if (got == -EMSGSIZE)
+		r = on_too_large(session, message);
+	else if (got == -ENOBUFS)
+		r = on_given_up(session, message);
+	else
+		r = on_message(session, message, block, session->intake.deep);
+	return r < 0 ? r : 1;
+}
+
+/* Looks at the clock only now and then: small calls take less time than that. */
+static bool turn_is_over(struct session *session, uint64_t until)
+{
+	struct daemon *daemon = session->daemon;
+
+	if (++session->unlooked < LOOK_EVERY)
+		return false;
+	session->unlooked = 0;
+	daemon_tick(daemon);
+	return daemon->core.now >= until;
+}
+
+/* Takes in what has arrived, for as long as the session may have more under way and its turn lasts. */
+static int take_in(struct session *session)
+{
+	const uint64_t begin = session->daemon->core.now;
+	bool over = false;
+	int r = 1;
+
+	while (r > 0 && !over && client_accepts(&session->client)) {
+		r = take_one(session);
+		over = r > 0 && turn_is_over(session, begin + SESSION_TURN);
 	}
-	if (r == 0)
-		r = intake_keep(&session->intake);
-	return r;
+	session->daemon->spent += session->daemon->core.now - begin;
+	session->behind = r > 0;
+	if (over)
+		want_turn(session);
+	return r < 0 ? r : intake_keep(&session->intake);
 }
 
 /* ---- reading ---- */
@@ -198,7 +240,7 @@ static bool peer_is_gone(const struct session *session)
 /* Reading goes on, or stops for a while, or for good. */
 void session_settle(struct session *session)
 {
-	const bool wanted = !session->ending && !session->input_done && client_accepts(&session->client);
+	const bool wanted = !session->ending && !session->input_done && !session->busy && client_accepts(&session->client);
 	set_reading(session, wanted);
 	if (!wanted && client_is_greedy(&session->client))
 		session->daemon->sessions_held = true;
@@ -220,13 +262,9 @@ static void on_error(struct session *session, int error)
 	client_hang_up(&session->client);
 }
 
-static void on_readable(evutil_socket_t fd, short what, void *data)
+static void read_more(struct session *session)
 {
-	struct session *session = data;
-
-	(void)what;
-	daemon_tick(session->daemon);
-	const ssize_t n = intake_read(&session->intake, fd, session->daemon->scratch);
+	const ssize_t n = intake_read(&session->intake, session->fd, session->daemon->scratch);
 	if (n == -EAGAIN)
 		return;
 	if (n == -EPROTO) {
@@ -241,9 +279,35 @@ static void on_readable(evutil_socket_t fd, short what, void *data)
 	} else if (take_in(session) < 0) {
 		session->ending = true;
 	}
-	session_settle(session);
 	if (session->ending || session->input_done)
 		mark_dirty(session); /* it may be over */
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *data)
+{
+	struct session *session = data;
+
+	(void)fd, (void)what;
+	daemon_tick(session->daemon);
+	if (session->daemon->spent < DAEMON_TURN)
+		read_more(session);
+	else
+		want_turn(session);
+	session_settle(session);
+}
+
+void session_take_turn(struct session *session)
+{
+	leave_turns(session);
+	if (session->ending || !client_accepts(&session->client))
+		return;
+	if (!session->behind) {
+		if (!session->input_done)
+			read_more(session);
+	} else if (take_in(session) < 0) {
+		session->ending = true;
+	}
+	mark_dirty(session); /* settles it; it may be over */
 }
 
 /* ---- sending ---- */
@@ -278,22 +342,17 @@ static void send_answers(struct session *session)
 	client_on_sent(&session->client);
 }
 
-/* What was held back, if there is room for it now. */
-static void take_in_again(struct session *session)
-{
-	if (!session->ending && session->behind && client_accepts(&session->client) && take_in(session) < 0)
-		session->ending = true;
-	session_settle(session);
-}
-
 void session_flush(struct session *session)
 {
 	if (!session->closed)
 		send_answers(session);
-	if (!session->closed && !is_done(session))
-		take_in_again(session);
-	if (session->closed || is_done(session))
+	if (session->closed || is_done(session)) {
 		session_close(session, NULL);
+		return;
+	}
+	if (!session->ending && session->behind && client_accepts(&session->client))
+		want_turn(session); /* there is room for what was held back */
+	session_settle(session);
 }
 
 void session_sweep(struct session *session)
@@ -375,6 +434,7 @@ static void close_connection(struct session *session)
 	struct daemon *daemon = session->daemon;
 
 	session->closed = true;
+	leave_turns(session);
 	set_reading(session, false);
 	set_writing(session, false);
 	(void)close(session->fd);

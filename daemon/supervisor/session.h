@@ -17,12 +17,17 @@
 
 #include <event2/event_struct.h>
 
+/* How long the messages of one session are taken in before others have their turn. */
+#define SESSION_TURN (MILLISECOND / 2)
+
 struct session {
 	struct client client;
 	struct daemon *daemon;
 	TAILQ_ENTRY(session) link;  /* in daemon->sessions, departed_sessions or ended_sessions */
 	TAILQ_ENTRY(session) dirty_link;
 	bool dirty;
+	TAILQ_ENTRY(session) busy_link;
+	bool busy;       /* waits in daemon->busy_sessions for its next turn, and isn't read meanwhile */
 	int fd;
 	bool is_unix;
 	bool reading;    /* its event is set */
@@ -30,6 +35,7 @@ struct session {
 	bool input_done; /* the client sends no more */
 	bool ending;     /* closed once its answers are sent */
 	bool behind;     /* whole messages may have been read and not taken in yet */
+	uint8_t unlooked; /* messages since the clock was looked at */
 	bool closed;     /* the connection is */
 	bool over;       /* freed when the turn ends */
 	uint8_t pressed;  /* sweeps at which it held more than its share of the memory */
@@ -43,7 +49,10 @@ struct session *session_new(struct daemon *daemon, int fd, bool is_unix);
 /* core_ops.client_wrote. */
 void session_on_wrote(struct client *client);
 
-/* After each turn of the loop: sends what there is, and takes in again what was held back. */
+/* It is first in daemon->busy_sessions: takes in more of what it has sent, for SESSION_TURN at most. */
+void session_take_turn(struct session *session);
+
+/* After each turn of the loop: sends what there is. What was held back has a turn again. */
 void session_flush(struct session *session);
 
 /* Reading goes on, or stops for a while, or for good. */

@@ -4,8 +4,8 @@
 #include "daemon/core/lease.h"
 #include "daemon/core/pool.h"
 #include "daemon/supervisor/listener.h"
-#include "daemon/supervisor/procfs.h"
 #include "daemon/supervisor/template.h"
+#include "daemon/supervisor/worker.h"
 
 #include <unistd.h>
 
@@ -138,7 +138,7 @@ static void pack_slot(const struct slot *slot, uint64_t now, msgpack_packer *pac
 {
 	uint64_t since = 0;
 	const struct method *method = status_running(slot, now, &since);
-	const struct procfs process = procfs_read(slot->pid);
+	const struct procfs process = worker_usage(slot);
 
 	msgpack_pack_map(packer, 17);
 	pair_number(packer, "slot", slot->index);

@@ -290,6 +290,12 @@ void worker_kill(struct slot *slot)
 	}
 }
 
+struct procfs worker_usage(const struct slot *slot)
+{
+	struct worker *worker = slot->owner;
+	return worker ? procfs_recall(&worker->procfs, slot->pid, worker->daemon->core.now) : (struct procfs){0};
+}
+
 void worker_nudge(struct slot *slot)
 {
 	atomic_fetch_add(&slot->board->nudge, 1);

@@ -13,6 +13,7 @@
 #include "daemon/supervisor/intake.h"
 #include "daemon/supervisor/lines.h"
 #include "daemon/supervisor/loan.h"
+#include "daemon/supervisor/procfs.h"
 #include "daemon/supervisor/slowlog.h"
 
 struct worker {
@@ -34,6 +35,7 @@ struct worker {
 	uint32_t template_life;     /* of its template, that has forked it */
 	uint64_t killed_at;         /* 0: its template owes no word of its end */
 	struct slowlog_task slow;
+	struct procfs_memo procfs;
 	bool announced;      /* the log knows that it serves */
 };
 
@@ -53,6 +55,9 @@ void worker_close(struct worker *worker);
 /* The template has forked it; or can't, for this reason. */
 void worker_on_forked(struct worker *worker, pid_t pid);
 void worker_on_refused(struct worker *worker, const char *why);
+
+/* What its process uses; not older than half a second. */
+struct procfs worker_usage(const struct slot *slot);
 
 /* The process has ended. */
 void worker_on_exit(struct worker *worker, int status);

@@ -169,6 +169,7 @@ def test_workers_that_die(start):
     with daemon.client() as c:
         pid = c.value("p.pid")
         running = c.start("p.sleep", 20)
+        wait_for(lambda: c.value("objpool.status", "p")["pools"][0]["slots"][0]["running"] == "sleep", lambda: "it to run")
         send_and_go(daemon, b"".join(notification("p.append", i) for i in range(5)))
         wait_for(lambda: c.value("objpool.status", "p")["pools"][0]["queue"] == 5, lambda: "them to wait")
         os.kill(pid, signal.SIGKILL)
@@ -198,6 +199,6 @@ def test_senders_that_went_are_no_connections(start):
             for _ in range(80):
                 send_and_go(daemon, notification("p.append", 1))
             wait_for(lambda n=80 * round: c.value("objpool.status", "p")["pools"][0]["queue"] == n, lambda: "them to wait")
-        assert daemon.descriptors() <= before
+        wait_for(lambda: daemon.descriptors() <= before, lambda: "their descriptors to be closed")
         assert c.wait(busy)[0] is None
         wait_for(lambda: sum(map(len, c.value("p:all.list"))) == 400, lambda: "all of them")
