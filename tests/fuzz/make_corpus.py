@@ -30,3 +30,119 @@ for i, value in enumerate(VALUES):
 for i, bomb in enumerate([b"\xdd\xff\xff\xff\xff", b"\xdf\xff\xff\xff\xff" * 9, b"\xc6\xff\xff\xff\xff", b"\x91" * 200, b"\xc1",
                           b"\x91" * 60 + b"\xdd\xff\xff\xff\xff\xdd\xff"]):
     write("scan", f"bomb-{i}", b"\x01" + bomb)
+
+# Steps of fuzz_worker.c: what a step is, and its number; a value is what is said.
+SAYS, ASKS, READS, ENDS_INPUT, GOES, BEGINS, TAKES, SCRIBBLES, DIES, TIME, RESIZE, RESTART, LEASE, RELEASE = range(0, 0xe0, 0x10)
+READY = [(SAYS, 0, [0]), (SAYS, 1, [0])]
+ERROR = ["FAILED", "bad", "Error", None, None, "yes"]
+
+
+def steps(name, *list_of_steps):
+    write("worker", name, b"".join(bytes([step | number]) + (b"" if value is None else value if isinstance(value, bytes) else msgpack.packb(value))
+                                   for step, number, *rest in list_of_steps for value in [rest[0] if rest else None]))
+
+
+def full(msgid, target, args, **options):
+    return [0, msgid, "objpool.call", [target, "m", args, options]]
+
+
+steps("calls", *READY, (ASKS, 0, [0, 1, "p.m", [1]]), (BEGINS, 0), (SAYS, 0, [1, 1, None, 5]), (ASKS, 1, [0, 2, "p:1.m", []]), (SAYS, 1, [1, 1, ERROR, None]),
+      (READS, 0), (READS, 1))
+steps("all", *READY, (ASKS, 0, full(1, "p:all", [1], errors="collect", progress=True)), (SAYS, 0, [4, 1, 1, 2, "x"]), (SAYS, 0, [1, 1, None, 5]), (DIES, 1),
+      (READS, 0))
+steps("map", *READY, (ASKS, 0, full(1, "p:map", [[1, 2, 3]], chunk=2)), (BEGINS, 0), (SAYS, 0, [2, 1, 0, [1]]), (SAYS, 0, [3, 1, 1, ERROR]),
+      (SAYS, 1, [2, 1, 2, [3]]), (READS, 0))
+steps("stream", *READY, (ASKS, 0, full(1, "p:map", [[1, 2, 3, 4]], stream=True, ordered=False, window=2)), (SAYS, 0, [2, 1, 0, [1]]), (READS, 0),
+      (SAYS, 1, [2, 1, 1, [1]]), (READS, 0), (GOES, 0))
+steps("fed", *READY, (ASKS, 0, full(1, "p:map", None, stream=True)), (ASKS, 0, [2, "objpool.feed", [1, [1, 2, 3]]]), (SAYS, 0, [2, 1, 0, [1]]),
+      (ASKS, 0, [2, "objpool.feed_end", [1]]), (READS, 0), (ENDS_INPUT, 0))
+steps("deferred", *READY, (ASKS, 0, [0, 1, "p.m", []]), (BEGINS, 0), (SAYS, 0, [5, 1, 0, 1]), (SAYS, 0, [6, 1, None, 3]), (ASKS, 0, [0, 2, "p.m", []]),
+      (SAYS, 0, [5, 2, 0, 2]), (ASKS, 0, [2, "objpool.cancel", [2]]), (SAYS, 0, [6, 2, ERROR, None]))
+steps("yield", *READY, (ASKS, 0, full(1, "p", [], stream=True)), (BEGINS, 0), (SAYS, 0, [12, 1, 5]), (SAYS, 0, [12, 1]), (READS, 0), (SAYS, 0, [1, 1, None, 5]))
+steps("nested", *READY, (ASKS, 0, [0, 1, "p.m", []]), (BEGINS, 0), (SAYS, 0, [10, 1, "p.m", [1]]), (BEGINS, 1), (SAYS, 1, [10, 1, "p:all.m", [1]]),
+      (ASKS, 0, [2, "objpool.cancel", [1]]), (TIME, 11), (SAYS, 1, [1, 1, None, 1]), (DIES, 0), (DIES, 0))
+steps("lease", *READY, (LEASE, 0, b"\x00"), (SAYS, 0, [9]), (ASKS, 0, [0, 1, "p.m", []]), (ASKS, 1, [0, 1, "p:0.m", []]), (LEASE, 1, b"\x05"), (RELEASE, 0),
+      (SAYS, 0, [9, ERROR]), (GOES, 0), (TIME, 11))
+steps("sticky", *READY, (ASKS, 0, full(1, "p:all", [1], sticky="append")), (SAYS, 0, [1, 1, None, 1]), (RESIZE, 3), (SAYS, 2, [0]), (RESTART, 0), (SAYS, 3, [0]),
+      (SAYS, 0, [7, [1]]), (SAYS, 3, [8, ERROR]), (DIES, 0))
+steps("failing", (SAYS, 0, [0, ERROR]), (DIES, 0), (DIES, 1), (TIME, 10), (ASKS, 0, [0, 1, "p.m", []]), (TIME, 15), (SCRIBBLES, 0, b"\x00"))
+steps("kill", *READY, (ASKS, 0, full(1, "p", [], timeout_ms=5, idempotent=True)), (BEGINS, 0), (DIES, 0), (BEGINS, 1), (TIME, 4), (TIME, 12), (DIES, 0), (READS, 0))
+for value in range(8):
+    steps(f"scribble-{value}", *READY, (ASKS, 0, full(1, "p:map", [[1, 2, 3]], chunk=2)), (BEGINS, 0), (SCRIBBLES, 0, bytes([value << 3 | 1])), (TIME, 3), (DIES, 0))
+
+DAEMON = """[daemon]
+listen = unix:/run/objpool.sock
+listen = tcp:127.0.0.1:0
+listen = tcp:[::1]:7117
+http = tcp:127.0.0.1:9117
+plugin_dir = /usr/lib/objpool
+socket_mode = 0660
+max_message = 64M
+max_unsent = 64K
+log_level = debug
+drain_timeout = 1.5
+admin = unix
+"""
+POOL = """
+[pool sim]
+plugin = montecarlo ; a comment
+class = Sampler
+workers = 4
+isolation = thread
+args = [0.5, "a;b", {"a": null}]
+kwargs = {"seed": 7,
+	"deep": [[[1]]]}
+slot_kwargs = [{"seed": 1}, {"seed": 2}, {"seed": 3}, {"seed": 4}]
+max_queue = 100000
+start_timeout = never
+cancel_grace = 0.5
+max_age = 3600
+"""
+PYTHON = """
+[pool py]
+plugin = python
+class = module:Class
+workers = cpus
+python_path = ["/a", "/b"]
+virtualenv = /venv
+preload = ["numpy"]
+unpickle = yes
+workers_min = 1
+workers_max = 4096
+idle_timeout = 60
+max_rss = 1G
+"""
+for name, text in (("daemon", DAEMON), ("pool", POOL), ("python", PYTHON), ("all", DAEMON + POOL + PYTHON), ("bom", "\ufeff" + DAEMON),
+                   ("crlf", POOL.replace("\n", "\r\n")), ("no-end", "[pool a]\nplugin=p\nclass=c"), ("unknown", "[daemon]\nnothing = 1\n")):
+    write("config", name, text.encode())
+write("config", "create", msgpack.packb({"plugin": "p", "class": "C", "workers": 2, "args": [1], "kwargs": {"a": 1}, "slot_kwargs": [{}, {"b": 2}],
+                                         "max_queue": 5, "start_timeout": 1.5, "isolation": "thread", "idle_timeout": None, "unpickle": True}))
+
+STATUS = {"server": "objpool", "version": "1", "state": "running", "pid": 5, "uptime_s": 1.5, "sessions": 1, "listen": ["unix:/s"], "pools": [
+    {"name": "p", "class": "C", "plugin": "x", "workers": 1, "ready": 1, "state": "ready", "queue": 0, "running": 1, "calls": 5, "failures": 1, "lost": 0,
+     "restarts": 0, "error": "", "latency": {"p50_s": 0.1, "p99_s": 0.2, "max_s": 0.3}, "methods": {"m": {"calls": 5, "failures": 0, "p50_s": 0.1}},
+     "slots": [{"slot": 0, "state": "ready", "generation": 1, "pid": 7, "since_s": 1.5, "calls": 5, "failures": 0, "restarts": 0, "queue": 0, "running": "m",
+                "running_s": 0.5, "cpu_s": 0.1, "rss": 5000, "last_failure": ""}]}]}
+DESCRIPTION = {"pool": "p", "plugin": "x", "class": "C", "doc": "a\nclass", "signature": "()", "methods": [{"name": "m", "signature": "(a)", "doc": "d"}]}
+ERROR_MAP = {"code": "FAILED", "message": "bad", "type": "E", "traceback": "at", "pool": "p", "slot": 1, "generation": 2, "index": 3, "ran": "maybe",
+             "signal": 9, "exit_status": 1, "data": msgpack.packb(msgpack.ExtType(80, b"pickle\0abc"))}
+ARRAY = msgpack.ExtType(81, b"\0\x0e" + msgpack.packb(["<f8", [2], "C"]).ljust(14, b"\0") + b"\0" * 16)
+
+
+def replies(name, what, *messages):
+    write("reply", name, bytes([what]) + b"".join(map(msgpack.packb, messages)))
+
+
+for i, value in enumerate([*VALUES[:9], *VALUES[11:], ARRAY, 1.5e300, float("nan"), b"\xff", msgpack.ExtType(80, b"pickle\0abc")]):
+    replies(f"value-{i:02}", 0, [1, 2, None, value], [1, 3, "FAILED: bad", None], [1, 4, ERROR_MAP, None], [1, 5, None, [value]])
+replies("stream", 0, [2, "objpool.progress", [2, 1, None, "text"]], [2, "objpool.result", [6, 0, None, 1]], [2, "objpool.result", [6, 1, ERROR_MAP, None]], [1, 6, None, {"done": 2}],
+        [2, "objpool.credit", [7, 5]], [2, "objpool.result", [7, 0, None, 1]], [2, "objpool.event", ["x"]], [1, 7, ERROR_MAP, None])
+replies("farewell", 0, [1, 0, "BAD_REQUEST: no", None])
+replies("reference", 0x10, [1, 2, None, msgpack.ExtType(17, b"\0" * 16)])
+for json in 0, 8:
+    replies(f"status-{json}", 1 | json, [1, 2, None, STATUS])
+    replies(f"pools-{json}", 2 | json, [1, 2, None, STATUS["pools"]])
+    replies(f"describe-{json}", 3 | json, [1, 2, None, DESCRIPTION])
+    replies(f"metrics-{json}", 4 | json, [1, 2, None, "# TYPE a counter\n"])
+replies("top", 5, [1, 2, None, STATUS], [1, 3, None, STATUS])
+write("reply", "deep", b"\0\x94\x01\x02\xc0" + b"\x91" * 5000 + b"\xc0")
