@@ -36,12 +36,13 @@ bool parcels_may_be_alike(const struct parcels *parcels, struct objpool_bytes va
 
 unsigned parcels_find(const struct parcels *parcels, struct objpool_bytes values)
 {
-	const uint8_t *at = values.data, *const end = at + values.size;
+	const uint8_t *at = values.data;
 	unsigned found = 0;
 	uint32_t kind;
 
 	if (!parcels->on || !at || (values.size < PARCELS_LEAST && !parcels_may_be_alike(parcels, values)))
 		return 0;
+	const uint8_t *const end = at + values.size;
 	for (const uint8_t *p = at; at < end && scan_step(&p, end) == 0; at = p)
 		found |= large_bytes(at, p, &kind) ? PARCELS_LARGE : looks_alike(at, p) ? PARCELS_ALIKE : 0;
 	return found;

@@ -823,6 +823,12 @@ static bool is_given(const void *field, const struct option *option)
 	       (option->type != T_JSON || ((const struct config_json *)field)->text);
 }
 
+/* Behind a blank it would begin a comment. */
+static bool begins_with_semicolon(const void *field, const struct option *option)
+{
+	return (option->type == T_TEXT || option->type == T_GROUP || option->type == T_ADDRESS) && **(char *const *)field == ';';
+}
+
 static void print_section(const void *base, const struct option *options, size_t count, FILE *to)
 {
 	for (size_t i = 0; i < count; i++) {
@@ -830,7 +836,7 @@ static void print_section(const void *base, const struct option *options, size_t
 		if (options[i].type == T_LIST) {
 			print_list(base, to);
 		} else if (is_given(field, &options[i])) {
-			fprintf(to, "%s = ", options[i].name);
+			fprintf(to, "%s =%s", options[i].name, begins_with_semicolon(field, &options[i]) ? "" : " ");
 			print_value(field, &options[i], to);
 			fputc('\n', to);
 		}

@@ -146,3 +146,10 @@ for json in 0, 8:
     replies(f"metrics-{json}", 4 | json, [1, 2, None, "# TYPE a counter\n"])
 replies("top", 5, [1, 2, None, STATUS], [1, 3, None, STATUS])
 write("reply", "deep", b"\0\x94\x01\x02\xc0" + b"\x91" * 5000 + b"\xc0")
+
+for i, request in enumerate([b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n", b"GET /readyz HTTP/1.0\r\n\r\n", b"HEAD /metrics HTTP/1.1\r\nAccept: text/plain\r\n\r\n", b"GET /metrics HTTP/1.1\r\n\r\n",
+                             b"POST /livez HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello", b"GET http://x/livez?a=b#c HTTP/1.1\r\n\r\n",
+                             b"GET /livez HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", b"GET /livez HTTP/1.1\r\n" + b"X: " + b"y" * 9000 + b"\r\n\r\n",
+                             b"GET /livez HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 99999999999\r\n\r\n", b"\0\1\2", b"OPTIONS * HTTP/9.9\r\n\r\n",
+                             b"GET /livez HTTP/1.1\r\n\r\nGET /livez HTTP/1.1\r\n\r\n"]):
+    write("http", f"request-{i:02}", bytes([0x80 | i * 10]) + request)
