@@ -7,8 +7,9 @@ FUZZ_SECONDS ?= 60
 FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 
 .PHONY: unit sim sim-long fuzz
-unit: $(UNIT) $(PLUGINS) # unit tests, cmocka
+unit: $(UNIT) $(PLUGINS) $(FUZZERS:%=$(B)/tests/fuzz-%) # unit tests, cmocka, and the fuzzers' corpora
 	@set -e; for t in $(UNIT); do OBJPOOL_PLUGINS=$(B)/plugins ./$$t; done
+	@set -e; for f in $(FUZZERS); do $(B)/tests/fuzz-$$f tests/fuzz/corpus/$$f/*; done
 
 $(B)/tests/test_%: $(B)/tests/unit/test_%.o $(CLIENT) $(CORE) $(PROTO)
 	@mkdir -p $(@D)
@@ -35,14 +36,40 @@ sim-long: $(B)/sim # the same, hundreds of thousands
 $(B)/sim: $(call objs,tests/sim) $(CORE) $(PROTO)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^
 
+# What a fuzz target needs beside proto/.
+FUZZ_SUPER = $(filter-out daemon/supervisor/main.c,$(wildcard daemon/supervisor/*.c)) $(wildcard daemon/core/*.c)
+FUZZ_SUPER_LIBS = -levent_extra -levent_core -linih -ljansson -lsystemd -lmsgpackc
+FUZZ_PARTS_scan =
+FUZZ_PARTS_request = $(wildcard daemon/core/*.c)
+FUZZ_PARTS_worker = $(FUZZ_PARTS_request)
+FUZZ_PARTS_config = $(FUZZ_SUPER)
+FUZZ_PARTS_http = $(FUZZ_SUPER)
+FUZZ_PARTS_reply = $(filter-out client/example.c client/cli/main.c,$(wildcard client/*.c client/cli/*.c))
+FUZZ_LIBS_scan = -lmsgpackc
+FUZZ_LIBS_request = -lmsgpackc
+FUZZ_LIBS_worker = -lmsgpackc
+FUZZ_LIBS_config = $(FUZZ_SUPER_LIBS)
+FUZZ_LIBS_http = $(FUZZ_SUPER_LIBS)
+FUZZ_LIBS_reply = -ljansson -lmsgpackc -lncursesw -ltinfo -lm
+
+# The targets without a fuzzer, for what has been found.
+fuzz_objs = $(patsubst %.c,$(B)/%.o,$(FUZZ_PARTS_$(1)))
+.SECONDEXPANSION:
+$(B)/tests/fuzz-%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/files.o $$(call fuzz_objs,$$*) $(PROTO)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) $(SAN) -fno-lto -Wl,--as-needed -o $@ $^ $(FUZZ_LIBS_$*)
+
 # clang's libFuzzer; what it finds is kept in the corpus.
-fuzz: # fuzz the scanner and the requests (clang; FUZZ_SECONDS=60 each)
+fuzz: # fuzz all that strangers say: FUZZERS="scan request worker config reply http" (clang; FUZZ_SECONDS=60 each)
 	@sh scripts/deps.sh build lint
-	@mkdir -p $(B)/fuzz
 	@set -e; for f in $(FUZZERS); do \
-		clang -std=gnu11 -D_GNU_SOURCE -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -I. -o $(B)/fuzz/$$f tests/fuzz/fuzz_$$f.c \
-			proto/*.c daemon/core/*.c -lmsgpackc; \
+		$(MAKE) --no-print-directory -s LTO= $(B)/fuzz/$$f; \
 		mkdir -p $(B)/fuzz/corpus-$$f; \
 		$(B)/fuzz/$$f -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=2048 $(B)/fuzz/corpus-$$f tests/fuzz/corpus/$$f; \
 	done
+
+FUZZ_CC = clang $(filter-out -MMD -MP,$(ALL_CFLAGS)) -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined
+$(B)/fuzz/%: tests/fuzz/fuzz_%.c $$(FUZZ_PARTS_$$*) $(wildcard proto/*.[ch])
+	@mkdir -p $(@D)
+	$(FUZZ_CC) -o $@ $(filter %.c,$^) $(FUZZ_LIBS_$*)
 .SECONDARY:

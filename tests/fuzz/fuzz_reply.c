@@ -151,14 +151,14 @@ static void look(struct run *run)
 	(void)objpool_close(run->pool);
 }
 
-static void command(struct run *run, enum exit_status (*command)(struct cli *cli), bool json)
+static void command(struct run *run, enum exit_status (*execute)(struct cli *cli), bool json)
 {
 	static const struct option options[] = {{'j', "json", NULL, NULL}, {0}};
 	char *words[] = {(char[]){"p"}, NULL};
 	struct cli cli = {.pool = run->pool, .arguments = {.tables = {options}, .words = words, .count = 1}};
 
 	cli.arguments.given[0][0] = json ? "" : NULL;
-	(void)command(&cli);
+	(void)execute(&cli);
 	(void)objpool_close(run->pool);
 }
 

@@ -255,6 +255,13 @@ def test_cancel_grace_kills_who_does_not_listen(start):
         assert c.value("p.generation") == 2
 
 
+def test_the_grace_of_a_cancelled_call_is_not_the_next_ones(start):
+    with start(pools={"p": {"workers": 1, "cancel_grace": "0.15"}}).client() as c:
+        assert c.full("p", "sleep", [60], timeout_ms=30)[0].startswith("TIMEOUT: ")  # it listens, and ends within its grace
+        assert c.full("p", "sleep_hard", [0.4])[0] is None
+        assert c.value("p.generation") == 1
+
+
 def test_what_workers_print_is_logged(start):
     daemon = start()
     with daemon.client() as c:
