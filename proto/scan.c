@@ -198,6 +198,11 @@ uint64_t scan_least(const struct scan *scan, const uint8_t *bytes, size_t size)
 	return scan->pos < size ? least - 1 + header_least(bytes[scan->pos]) : least;
 }
 
+bool scan_end_is_known(const struct scan *scan)
+{
+	return !scan->deep && owed(scan) == 0;
+}
+
 int scan_step(const uint8_t **p, const uint8_t *end)
 {
 	int64_t count;

@@ -21,6 +21,7 @@ $(B)/tests/test_worker $(B)/tests/test_client: private LDFLAGS += $(patsubst %,-
 
 # The supervisor's, and a command's, own parts.
 $(B)/tests/test_procfs: $(B)/daemon/supervisor/procfs.o
+$(B)/tests/test_intake: $(B)/daemon/supervisor/intake.o
 $(B)/tests/test_top: $(addprefix $(B)/client/cli/,top_model.o top_text.o top_view.o fields.o json_write.o ndarray.o base64.o)
 
 # A process for each thousand seeds, as many at once as there are CPUs.

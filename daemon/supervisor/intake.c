@@ -115,7 +115,17 @@ static int make_room(struct intake *intake)
 	return move_to(intake, wanted);
 }
 
-/* How much to read into intake->own: of a payload, what is certain to belong to its message and has not come. */
+/* How much to read of a message that lies in a payload: what is certain to belong to it and has not come, or a bit more. */
+static size_t room_in_payload(const struct intake *intake, size_t least)
+{
+	const size_t certain = least > intake->end ? least - intake->end : 0, room = intake->own->capacity - intake->end;
+
+	if (certain == 0 || certain >= INTAKE_LEAST || scan_end_is_known(&intake->scan))
+		return certain;
+	return room < INTAKE_LEAST ? room : INTAKE_LEAST;
+}
+
+/* How much to read into intake->own. */
 static ssize_t room_for_more(struct intake *intake)
 {
 	const size_t least = least_size(intake);
@@ -123,7 +133,7 @@ static ssize_t room_for_more(struct intake *intake)
 	if (is_large(intake) && (!in_payload(intake) || least > intake->own->capacity))
 		move_to_payload(intake, least);
 	if (in_payload(intake) && !intake->dropping && least <= intake->own->capacity)
-		return least > intake->end ? (ssize_t)(least - intake->end) : 0;
+		return (ssize_t)room_in_payload(intake, least);
 	if (in_payload(intake) && move_to(intake, intake->end - intake->begin + OWN_FIRST) < 0)
 		return -ENOMEM;
 	return make_room(intake) < 0 ? -ENOMEM : (ssize_t)(intake->own->capacity - intake->end);
@@ -174,6 +184,22 @@ static void drop(struct intake *intake)
 	scan_forget(&intake->scan, n);
 }
 
+/* The message that ends at intake->begin lies in a payload: what came behind it goes to a block of its own. */
+static int leave_alone(struct intake *intake)
+{
+	const size_t waiting = intake->end - intake->begin;
+	struct block *rest = block_new(intake->account, waiting + OWN_FIRST);
+
+	if (!rest)
+		return -ENOMEM;
+	memcpy(rest->bytes, intake->own->bytes + intake->begin, waiting);
+	intake->whole = intake->own;
+	intake->own = rest;
+	intake->begin = 0;
+	intake->end = waiting;
+	return 0;
+}
+
 int intake_next(struct intake *intake, struct span *message, struct block **block)
 {
 	intake->whole = block_unref(intake->whole);
@@ -206,7 +232,9 @@ int intake_next(struct intake *intake, struct span *message, struct block **bloc
 			continue;
 		}
 		intake->begin += message->size;
-		*block = take_whole(intake, message);
+		if (in_payload(intake) && intake_has(intake) && leave_alone(intake) < 0)
+			return -ENOMEM;
+		*block = intake->whole ? intake->whole : take_whole(intake, message);
 		return 1;
 	}
 }

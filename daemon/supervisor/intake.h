@@ -8,8 +8,9 @@
  * of once, and its bytes are dropped up to its end.
  *
  * With intake_use_payloads, a message that is certain to be large grows alone in a block that can be handed to a worker
- * by descriptor (proto/payload.h): no more is read than is known to belong to it. Such a block has room for what the
- * message says that it is; that is address space until bytes arrive.
+ * by descriptor (proto/payload.h). Such a block has room for what the message says that it is; that is address space until
+ * bytes arrive. No more is read than is known to belong to the message; but of one whose containers tell little of what is
+ * to come, INTAKE_LEAST bytes are read at once, and what came behind its end is moved out.
  */
 #ifndef SUPERVISOR_INTAKE_H
 #define SUPERVISOR_INTAKE_H
@@ -21,7 +22,7 @@
 
 #include <sys/types.h>
 
-enum { INTAKE_SCRATCH = 256 << 10 };
+enum { INTAKE_SCRATCH = 256 << 10, INTAKE_LEAST = 16 << 10 };
 
 struct intake {
 	struct block *own;     /* an unfinished message and what follows; NULL: nothing is kept */
@@ -35,7 +36,7 @@ struct intake {
 	struct scan scan;
 	struct payload_pool *payloads; /* NULL: none are made */
 	uint64_t payload_min;
-	struct block *whole;   /* the message just taken, which came at once and is large; NULL: it isn't */
+	struct block *whole;   /* the large message just taken, which lies there alone; NULL: it is another */
 	bool passing;          /* descriptors are received */
 	uint32_t refs;         /* values of the message just taken that stand for descriptors */
 	uint64_t begins;       /* its place in what arrivals has read */
@@ -53,7 +54,7 @@ void intake_pass(struct intake *intake);
 ssize_t intake_read(struct intake *intake, int fd, struct block *scratch);
 
 /*
- * Takes the next whole message. 1; 0: more bytes are needed; -EBADMSG: this is no msgpack; -EMSGSIZE, once per message: it is over
+ * Takes the next whole message. 1; 0: more bytes are needed; -EBADMSG: this is no msgpack; -ENOMEM; -EMSGSIZE, once per message: it is over
  * the limit, and *message is what there is of its beginning. *block holds the bytes, or is NULL: then they
  * are gone after intake_keep. -ENOBUFS: as -EMSGSIZE, of a message that was given up.
  */

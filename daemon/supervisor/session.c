@@ -191,6 +191,8 @@ static int take_one(struct session *session)
 		r = on_too_large(session, message);
 	else if (got == -ENOBUFS)
 		r = on_given_up(session, message);
+	else if (got < 0)
+		r = got;
 	else
 		r = on_message(session, message, block, session->intake.deep);
 	return r < 0 ? r : 1;
