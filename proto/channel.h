@@ -23,8 +23,10 @@
  *   [RESTORE, state, replay if that fails]                   nothing, or [RESTORED, error]
  *   [GONE, tag]                                              [DEFERRED, id, item, tag]
  *   [SESSION_END, session]                                   [ANSWER, tag, error, value]
+ *                                                            [PASSED]
  *   [FILES, [number, …]]  + as many descriptors              [PAYLOAD, id, place, offset, length, touched]  + 1 descriptor
  *
+ * PASSED says that the worker has passed over a batch that was taken back: it reacts.
  * A CALL of the method "" asks for a sign of life: [REPLY, id, nil, nil], without a word to the class.
  * `columns` is an array of arrays of `count` values, `kw columns` a map of such arrays. What an ITEMS batch answers comes
  * in item order; after a crash the values that were finished still arrive.
@@ -70,7 +72,7 @@ enum { YIELD_AHEAD = 1 << 20 };
 enum to_worker { TO_START = 0, TO_CALL = 1, TO_BIND = 2, TO_UNBIND = 3, TO_ITEMS = 4, TO_STOP = 5, TO_GONE = 6, TO_SESSION_END = 7, TO_REPLAY = 8, TO_RESTORE = 9, TO_LEASE = 10,
 		 TO_RELEASE = 11, TO_RESULT = 12, TO_FILES = 13, TO_TAKEN = 14 };
 enum from_worker { FROM_READY = 0, FROM_REPLY = 1, FROM_RESULTS = 2, FROM_ITEM_ERROR = 3, FROM_PROGRESS = 4, FROM_DEFERRED = 5, FROM_ANSWER = 6, FROM_STATE = 7,
-		   FROM_RESTORED = 8, FROM_LEASED = 9, FROM_INVOKE = 10, FROM_PAYLOAD = 11, FROM_YIELD = 12 };
+		   FROM_RESTORED = 8, FROM_LEASED = 9, FROM_INVOKE = 10, FROM_PAYLOAD = 11, FROM_YIELD = 12, FROM_PASSED = 13 };
 enum to_template { TO_LOAD = 0, TO_FORK = 1, TO_KILL = 2 };
 enum from_template { FROM_LOADED = 0, FROM_FORKED = 1, FROM_EXITED = 2 };
 
@@ -121,6 +123,7 @@ struct board {
 	_Atomic uint64_t since;   /* CLOCK_MONOTONIC nanoseconds when the running batch began; 0: idle */
 	_Atomic uint32_t running; /* its id */
 	_Atomic uint32_t nudge;   /* a futex: the supervisor wants to have what is finished, although the next task runs */
+	_Atomic uint32_t nudged;  /* the last of these that the worker's thread has seen: its process is not stopped */
 	_Atomic uint64_t payload_min; /* bytes of a result from which on it travels beside the socket; 0: never */
 	_Atomic uint64_t lent[LENT_PLACES];
 	struct board_entry entries[BOARD_ENTRIES];

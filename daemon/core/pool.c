@@ -246,6 +246,16 @@ void pool_end_deferred(struct pool *pool)
 	pool->calls_count--;
 }
 
+void pool_expect_end(struct pool *pool)
+{
+	struct slot *slot;
+
+	for (uint32_t i = 0; i < pool->size; i++)
+		slot_expect_end(pool->slots[i]);
+	TAILQ_FOREACH(slot, &pool->others, link)
+		slot_expect_end(slot);
+}
+
 void pool_leave(struct pool *pool)
 {
 	if (!pool->leaving) {
@@ -254,6 +264,7 @@ void pool_leave(struct pool *pool)
 		pool->core->epoch++;
 		pool_end_deferred(pool);
 		lease_on_pool_gone(pool);
+		pool_expect_end(pool);
 	}
 	pool_on_ended(pool);
 }

@@ -51,7 +51,6 @@ struct pool {
 	struct slot_list idle;   /* ready, nothing handed */
 	struct slot_list open;   /* ready, may be handed more */
 	uint32_t broken;         /* slots whose last start failed */
-	uint32_t stacked;        /* slots with more than one batch handed */
 	struct queue queue;      /* for any slot */
 	uint32_t waiting;        /* batches in all queues */
 	struct call_list calls;
@@ -70,7 +69,8 @@ struct pool {
 	struct sizing sizing;
 	uint32_t measured;       /* methods that have a measure */
 	struct measure *other_methods;  /* of all the rest; NULL: none yet */
-	struct timer recall;     /* looks for tasks that wait behind a slow one */
+	struct timer recall;     /* looks for tasks that wait behind a slow one, or in a worker that does not react */
+	uint64_t recall_pause;   /* until the next look, while nothing changes */
 	struct timer wake;       /* has the queues looked at */
 	double spent;            /* of its budget of starts, at spent_at; see slot.c */
 	uint64_t spent_at;
@@ -94,6 +94,9 @@ void pool_set(struct pool *pool, const struct pool_settings *settings);
 
 /* Takes the pool out of service; see above. It may be gone when this returns. */
 void pool_leave(struct pool *pool);
+
+/* All its instances are to end once they have done what there is to do: see slot_expect_end. */
+void pool_expect_end(struct pool *pool);
 
 /* Fails all its calls that have no answer yet: "CODE: why". */
 void pool_fail_calls(struct pool *pool, enum error_code code, const char *why);

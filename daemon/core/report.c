@@ -323,6 +323,8 @@ int report_read(struct slot *slot, struct span message, struct block *block)
 		return count == 2 || count == 3 ? read_state(slot, &reader, count, block) : -EBADMSG;
 	case FROM_RESTORED:
 		return count == 2 ? read_restored(slot, &reader) : -EBADMSG;
+	case FROM_PASSED:
+		return count == 1 ? 1 : -EBADMSG;
 	case FROM_PROGRESS:
 		return count == 5 ? read_progress(slot, &reader) : -EBADMSG;
 	default:

@@ -8,6 +8,8 @@
 #include <assert.h>
 #include <errno.h>
 
+#define RECALL_PAUSE_MOST (64 * MILLISECOND)
+
 /* ---- lists: who is idle, who may be handed more ---- */
 
 static bool may_be_ahead(const struct slot *slot)
@@ -18,12 +20,22 @@ static bool may_be_ahead(const struct slot *slot)
 
 static struct slot_list *list_for(struct slot *slot)
 {
-	if (slot->state != SLOT_READY || slot->plan != PLAN_STAY || slot->killed || slot->predecessor || slot->leased ||
+	if (slot->state != SLOT_READY || slot->plan != PLAN_STAY || slot->killed || slot->silent || slot->predecessor || slot->leased ||
 	    successor_is_awaited(slot))
 		return NULL;
 	if (slot->handed_count == 0)
 		return &slot->pool->idle;
 	return may_be_ahead(slot) ? &slot->pool->open : NULL;
+}
+
+/* Has those looked at, so much later, that may have something for another by then. */
+static void watch(struct pool *pool, uint64_t after)
+{
+	const uint64_t at = pool->core->now + after;
+
+	pool->recall_pause = MILLISECOND;
+	if (!timer_is_set(&pool->recall) || pool->recall.at > at)
+		(void)timer_set(&pool->core->timers, &pool->recall, at); /* without memory for it they stay where they are */
 }
 
 void scheduler_relist(struct slot *slot)
@@ -36,6 +48,8 @@ void scheduler_relist(struct slot *slot)
 	if (list)
 		TAILQ_INSERT_HEAD(list, slot, link); /* the one used last is the warmest */
 	slot->listed = list;
+	if (list == &slot->pool->idle && slot->pool->recall_pause > MILLISECOND)
+		watch(slot->pool, MILLISECOND); /* what waits elsewhere may be for this one */
 }
 
 /* ---- how long it takes ---- */
@@ -116,13 +130,14 @@ static void give(struct slot *slot, struct batch *batch)
 	TAILQ_INSERT_TAIL(&slot->handed, batch, link);
 	slot->ahead += batch->estimate;
 	slot->tasks += batch->count;
-	if (++slot->handed_count == 2)
-		slot->pool->stacked++;
+	if (slot->handed_count++ == 0)
+		slot->heard = slot->pool->core->now;
 	atomic_store_explicit(&entry->begun, 0, memory_order_relaxed);
 	atomic_store_explicit(&entry->word, board_word(id, BOARD_HANDED), memory_order_release);
 	handover_batch(batch);
 	scheduler_relist(slot);
 	successor_consider(slot);
+	watch(slot->pool, slot->handed_count > 1 ? MILLISECOND : SCHEDULER_SILENCE);
 }
 
 void scheduler_release(struct batch *batch)
@@ -132,9 +147,7 @@ void scheduler_release(struct batch *batch)
 	TAILQ_REMOVE(&slot->handed, batch, link);
 	slot->by_id[batch->id % BOARD_ENTRIES] = NULL;
 	slot->ahead -= batch->estimate;
-	if (slot->handed_count-- == 2)
-		slot->pool->stacked--;
-	if (slot->handed_count == 0)
+	if (--slot->handed_count == 0)
 		slot->idle_since = slot->pool->core->now;
 	if (!batch->addressed)
 		batch->slot = NULL;
@@ -181,12 +194,6 @@ static bool pull_one(struct slot *slot)
 	return (takes_shared && shared->count && pull_from(slot, shared)) || (own->count && pull_from(slot, own));
 }
 
-static void watch(struct pool *pool)
-{
-	if (pool->stacked && !timer_is_set(&pool->recall))
-		(void)timer_set(&pool->core->timers, &pool->recall, pool->core->now + MILLISECOND);
-}
-
 void scheduler_pull(struct slot *slot)
 {
 	if (slot->state != SLOT_READY || slot->killed || slot->plan == PLAN_RETIRE || slot->predecessor)
@@ -196,7 +203,6 @@ void scheduler_pull(struct slot *slot)
 		return;
 	while (pull_one(slot))
 		;
-	watch(slot->pool);
 }
 
 /* The shared queue goes to whoever is idle, then to those that may be handed more, each in turn. */
@@ -213,7 +219,6 @@ static void run_shared(struct pool *pool)
 		while (pool->queue.count && pull_from(slot, &pool->queue))
 			;
 	}
-	watch(pool);
 }
 
 void scheduler_run(struct pool *pool)
@@ -242,7 +247,6 @@ static bool give_at_once(struct batch *batch)
 		}
 	}
 	give(slot, batch);
-	watch(pool);
 	return true;
 }
 
@@ -297,6 +301,19 @@ static bool is_stuck(const struct slot *slot, uint64_t now)
 	return since && now > since && now - since > MILLISECOND / 2;
 }
 
+/* Has it not begun what it was given, although nothing runs? It is stopped, or at something that is no task. A message that it takes in bit by
+ * bit shows that it reacts. */
+static bool is_silent(struct slot *slot, uint64_t now)
+{
+	const struct batch *first = TAILQ_FIRST(&slot->handed);
+
+	if (slot->unsent != slot->out.bytes)
+		slot->heard = now;
+	slot->unsent = slot->out.bytes;
+	return board_state(slot->board, first->id) == BOARD_HANDED && now - slot->heard >= SCHEDULER_SILENCE &&
+	       !atomic_load_explicit(&slot->board->since, memory_order_relaxed);
+}
+
 /* Takes back what the slot hasn't begun and another may do. */
 static void recall(struct slot *slot)
 {
@@ -306,6 +323,7 @@ static void recall(struct slot *slot)
 		before = TAILQ_PREV(batch, batch_list, link);
 		if (batch->addressed || !board_move(slot->board, batch->id, BOARD_HANDED, BOARD_REVOKED))
 			continue;
+		slot->tasks -= batch->count;
 		scheduler_release(batch);
 		if (scheduler_return(batch) < 0) {
 			struct error error;
@@ -328,17 +346,44 @@ static void nudge(struct slot *slot)
 	slot->pool->core->ops->slot_nudge(slot);
 }
 
+/* Takes back what waits in the slot in vain. False: nothing can wait there. */
+static bool look_at(struct slot *slot, uint64_t now)
+{
+	const struct batch *first = TAILQ_FIRST(&slot->handed);
+	bool stuck;
+
+	if (!first || slot->state != SLOT_READY || slot->killed)
+		return false;
+	if (slot->handed_count == 1 && board_state(slot->board, first->id) != BOARD_HANDED)
+		return false;
+	if ((stuck = is_stuck(slot, now)))
+		nudge(slot);
+	if (TAILQ_EMPTY(&slot->pool->idle))
+		return true;
+	if (is_silent(slot, now)) {
+		slot->silent = true;
+		recall(slot);
+	} else if (stuck) {
+		recall(slot);
+	}
+	return true;
+}
+
 void scheduler_on_recall(struct timer *timer)
 {
 	struct pool *pool = container_of(timer, struct pool, recall);
+	const uint64_t now = pool->core->now;
+	struct slot *slot;
+	bool waits = false;
 
-	for (uint32_t i = 0; i < pool->size; i++) {
-		struct slot *slot = pool->slots[i];
-		if (slot->handed_count < 2 || !is_stuck(slot, pool->core->now))
-			continue;
-		nudge(slot);
-		if (!TAILQ_EMPTY(&pool->idle))
-			recall(slot);
-	}
+	pool->recall_pause = pool->recall_pause < RECALL_PAUSE_MOST ? 2 * pool->recall_pause : RECALL_PAUSE_MOST;
+	for (uint32_t i = 0; i < pool->size; i++)
+		waits = look_at(pool->slots[i], now) || waits;
+	TAILQ_FOREACH(slot, &pool->others, link)
+		waits = look_at(slot, now) || waits;
+	if (waits)
+		(void)timer_set(&pool->core->timers, timer, now + pool->recall_pause);
+	else
+		pool->recall_pause = 0;
 	scheduler_run(pool);
 }

@@ -4,7 +4,8 @@
  *
  * An idle worker pulls. A busy one is handed more only as far as that will take SCHEDULER_AHEAD in all, by what its
  * methods took so far; a method not measured yet waits for an idle worker. When a guess was wrong, and something waits
- * behind a slow task while another worker is idle, it is taken back.
+ * behind a slow task while another worker is idle, it is taken back. So it is from a worker that does not react, which then gets nothing
+ * more until it does.
  */
 #ifndef CORE_SCHEDULER_H
 #define CORE_SCHEDULER_H
@@ -13,6 +14,7 @@
 
 #define SCHEDULER_AHEAD (MILLISECOND)     /* of work in a worker's hands */
 #define SCHEDULER_CHUNK (MILLISECOND / 3) /* of work in one batch of a map */
+#define SCHEDULER_SILENCE (5 * MILLISECOND) /* after which a worker that begins nothing does not react */
 
 enum {
 	SCHEDULER_MOST = 768,            /* batches in a worker's hands */

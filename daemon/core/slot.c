@@ -46,6 +46,11 @@ static void set_timer(struct slot *slot, uint64_t after)
 		(void)timer_set(&core->timers, &slot->timer, core->now + after);
 }
 
+static bool is_ending(const struct slot *slot)
+{
+	return slot->plan != PLAN_STAY || slot->pool->leaving || slot->pool->core->draining;
+}
+
 static void set_state(struct slot *slot, enum slot_state state)
 {
 	struct core *core = core_of(slot);
@@ -61,7 +66,10 @@ static void set_state(struct slot *slot, enum slot_state state)
 		break;
 	case SLOT_READY:
 		slot->idle_since = core->now;
-		set_timer(slot, slot->pool->settings.max_age);
+		if (is_ending(slot))
+			slot_expect_end(slot);
+		else
+			set_timer(slot, slot->pool->settings.max_age);
 		break;
 	case SLOT_STOPPING:
 		set_timer(slot, slot->pool->settings.stop_timeout);
@@ -122,6 +130,8 @@ static void start(struct slot *slot)
 	slot->pool->counts.restarts += slot->generation > 1;
 	slot->killed = false;
 	slot->closed = false;
+	slot->silent = false;
+	slot->unsent = 0;
 	slot->told_start = false;
 	slot->no_successor = false;
 	slot->tasks = 0;
@@ -147,6 +157,58 @@ static void kill_worker(struct slot *slot)
 	core_of(slot)->ops->slot_kill(slot);
 }
 
+/* ---- an instance that is to end ---- */
+
+void slot_expect_end(struct slot *slot)
+{
+	if (slot->state != SLOT_READY || slot->killed)
+		return;
+	core_of(slot)->ops->slot_nudge(slot); /* it says that it has seen that */
+	set_timer(slot, slot->pool->settings.stop_timeout);
+}
+
+static bool is_waited_for(const struct slot *slot)
+{
+	const struct batch *batch;
+
+	TAILQ_FOREACH(batch, &slot->handed, link)
+		if (!batch->call->answered)
+			return true;
+	return false;
+}
+
+/* Is its process not stopped, and does it begin what it has been given? */
+static bool reacts(const struct slot *slot)
+{
+	const struct batch *first = TAILQ_FIRST(&slot->handed);
+
+	if (atomic_load(&slot->board->nudged) != atomic_load(&slot->board->nudge))
+		return false;
+	return !first || board_state(slot->board, first->id) != BOARD_HANDED ||
+	       core_of(slot)->now - slot->heard < slot->pool->settings.stop_timeout;
+}
+
+/* It may take as long as it likes for what somebody waits for, and no longer than stop_timeout for the rest. */
+static void on_end_due(struct slot *slot)
+{
+	const bool in_vain = slot->pool->leaving && slot->handed_count > 0 && !is_waited_for(slot);
+
+	if (in_vain || (slot->handed_count > 0 && !reacts(slot)))
+		kill_worker(slot);
+	else
+		slot_expect_end(slot);
+}
+
+static void on_age(struct slot *slot)
+{
+	const uint64_t most = slot->pool->settings.max_age, age = core_of(slot)->now - slot->since;
+
+	if (age < most)
+		set_timer(slot, most == NEVER ? NEVER : most - age);
+	else if (!successor_recycle(slot))
+		set_timer(slot, SECOND);
+}
+
 static void on_timer(struct timer *timer)
 {
 	struct slot *slot = container_of(timer, struct slot, timer);
@@ -162,11 +224,11 @@ static void on_timer(struct timer *timer)
 	case SLOT_STOPPING:
 		kill_worker(slot);
 		break;
-	case SLOT_READY: /* max_age; or what it runs has not ended in time */
-		if (slot->plan == PLAN_LEAVE)
-			kill_worker(slot);
-		else if (!successor_recycle(slot))
-			set_timer(slot, SECOND);
+	case SLOT_READY: /* max_age, unless it is to end anyway */
+		if (is_ending(slot))
+			on_end_due(slot);
+		else
+			on_age(slot);
 		break;
 	}
 }
@@ -298,8 +360,7 @@ void slot_leave(struct slot *slot)
 	slot_cut_off(slot);
 	if (slot->state == SLOT_READY) {
 		timer_clear(&core_of(slot)->timers, &slot->timer); /* max_age */
-		if (slot->pool->leaving && slot->handed_count > 0) /* nobody waits for what runs */
-			set_timer(slot, slot->pool->settings.stop_timeout);
+		slot_expect_end(slot);
 		slot_look(slot);
 		return;
 	}
@@ -326,6 +387,12 @@ void slot_on_ready(struct slot *slot)
 
 int slot_on_message(struct slot *slot, struct span message, struct block *block)
 {
+	const bool was_silent = slot->silent;
+
+	slot->heard = core_of(slot)->now;
+	slot->silent = false;
+	if (was_silent)
+		scheduler_relist(slot);
 	const int r = report_read(slot, message, block);
 	if (r < 0) {
 		if (!slot->killed) {
@@ -334,7 +401,7 @@ int slot_on_message(struct slot *slot, struct span message, struct block *block)
 		}
 		return r;
 	}
-	if (r > 0)
+	if (r > 0 || was_silent)
 		slot_look(slot);
 	return 0;
 }

@@ -64,6 +64,9 @@ struct slot {
 	uint64_t ahead;          /* nanoseconds that they are thought to take */
 	bool closed;             /* something slow runs: nothing is handed ahead until it has ended */
 	uint64_t nudged;         /* board->since of the task for which the worker has been nudged */
+	uint64_t heard;          /* when the worker last showed that it reacts, or was given something when it had nothing */
+	size_t unsent;           /* bytes in `out` when that was last looked at */
+	bool silent;             /* it has not begun what it was given, which was taken back: nothing more until it reacts */
 	uint32_t next_id;
 	struct batch *by_id[BOARD_ENTRIES];
 	struct idmap bound;      /* bindings that the worker has */
@@ -93,6 +96,9 @@ void slot_begin(struct slot *slot);
 /* A new worker; returns the generation that it will have. Once what is addressed to it is done: none. */
 uint64_t slot_restart(struct slot *slot);
 void slot_leave(struct slot *slot);
+
+/* Its instance is to end once it has done what it has, which takes as long as it takes: but a worker that does not react is killed after stop_timeout. */
+void slot_expect_end(struct slot *slot);
 
 /* Out of pool->slots: into pool->others, to end there. */
 void slot_cut_off(struct slot *slot);

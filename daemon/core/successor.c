@@ -72,6 +72,7 @@ static void retire(struct slot *old)
 {
 	old->plan = PLAN_RETIRE;
 	scheduler_relist(old);
+	slot_expect_end(old);
 }
 
 void successor_consider(struct slot *slot)

@@ -24,6 +24,7 @@
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -165,8 +166,11 @@ void daemon_restart_workers(struct daemon *daemon)
 static void on_timer(evutil_socket_t fd, short what, void *data)
 {
 	struct daemon *daemon = data;
-	(void)fd, (void)what;
-	daemon->timer_at = 0;
+	uint64_t times;
+
+	(void)what;
+	if (read(fd, &times, sizeof times) == sizeof times)
+		daemon->timer_at = UINT64_MAX;
 	daemon_tick(daemon); /* what is due is fired when the turn ends */
 }
 
@@ -212,9 +216,15 @@ static int add_events(struct daemon *daemon)
 {
 	if (!(daemon->signals = signals_open(daemon)))
 		return -1;
-	daemon->timer = evtimer_new(daemon->base, on_timer, daemon);
+	daemon->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+	daemon->timer_at = UINT64_MAX;
+	if (daemon->timer_fd < 0)
+		return -1;
+	daemon->timer = event_new(daemon->base, daemon->timer_fd, EV_READ | EV_PERSIST, on_timer, daemon);
 	daemon->sweep = event_new(daemon->base, -1, EV_PERSIST, on_sweep, daemon);
-	return daemon->timer && daemon->sweep && event_add(daemon->sweep, &half_a_second) == 0 ? 0 : -1;
+	if (!daemon->timer || event_add(daemon->timer, NULL) < 0)
+		return -1;
+	return daemon->sweep && event_add(daemon->sweep, &half_a_second) == 0 ? 0 : -1;
 }
 
 static int make_base(struct daemon *daemon)
@@ -397,6 +407,8 @@ void daemon_stop(struct daemon *daemon, bool now)
 		close_listeners(daemon);
 		TAILQ_FOREACH(pool, &daemon->core.pools, link)
 			pool_end_deferred(pool);
+		TAILQ_FOREACH(pool, &daemon->core.pools, link)
+			pool_expect_end(pool);
 	}
 	if (now)
 		begin_stopping(daemon);
@@ -511,16 +523,17 @@ static void free_ended(struct daemon *daemon)
 	}
 }
 
+/* It stays as it is while it is early enough: most of what it is set for is cleared before, and a wait of the loop costs more when it has a timeout
+ * of its own. */
 static void arm_timer(struct daemon *daemon)
 {
 	const uint64_t next = timers_next(&daemon->core.timers);
-	const uint64_t now = daemon->core.now;
 
-	if (next == daemon->timer_at || next == UINT64_MAX)
+	if (next >= daemon->timer_at)
 		return;
-	const uint64_t wait = next > now ? next - now : 0;
-	const struct timeval tv = {.tv_sec = (time_t)(wait / SECOND), .tv_usec = (suseconds_t)(wait % SECOND / 1000)};
-	daemon->timer_at = evtimer_add(daemon->timer, &tv) == 0 ? next : 0;
+	const struct itimerspec at = {.it_value = {.tv_sec = (time_t)(next / SECOND), .tv_nsec = (long)(next % SECOND)}};
+	if (timerfd_settime(daemon->timer_fd, TFD_TIMER_ABSTIME, &at, NULL) == 0)
+		daemon->timer_at = next;
 }
 
 /* What the events of this turn have caused. */
@@ -574,6 +587,8 @@ void daemon_free(struct daemon *daemon)
 	signals_close(daemon->signals);
 	if (daemon->timer)
 		event_free(daemon->timer);
+	if (daemon->timer_fd > 0)
+		(void)close(daemon->timer_fd);
 	if (daemon->sweep)
 		event_free(daemon->sweep);
 	if (daemon->watchdog)

@@ -65,8 +65,9 @@ struct daemon {
 	struct { pid_t pid; int status; } early[DAEMON_EARLY]; /* ended before we knew whose they are */
 	uint32_t early_next;
 
-	struct event *timer;           /* the core's next deadline */
-	uint64_t timer_at;
+	int timer_fd;                  /* fires at the core's next deadline, or before it */
+	struct event *timer;
+	uint64_t timer_at;             /* when it will; UINT64_MAX: not set */
 	struct event *sweep;           /* looks after sessions that are not read */
 	struct event *signals;
 	bool sessions_held;            /* some are not read because the memory is short */

@@ -63,10 +63,21 @@ static uint64_t clock_now(void)
 
 /* ---- one batch: its place on the board, and in time ---- */
 
+/* [PASSED]: the supervisor, which has taken the batch back, sees that this worker reacts. */
+static void put_passed(struct host *host)
+{
+	if (reply_append(&host->reply, (const char[]){(char)0x91, FROM_PASSED}, 2) < 0)
+		abort();
+	reply_seal(&host->reply);
+}
+
+/* False: it was taken back. */
 static bool begin_batch(struct host *host, uint32_t id)
 {
-	if (!board_move(host->board, id, BOARD_HANDED, BOARD_STARTED))
-		return false; /* taken back */
+	if (!board_move(host->board, id, BOARD_HANDED, BOARD_STARTED)) {
+		put_passed(host);
+		return false;
+	}
 	atomic_store_explicit(&host->board->running, id, memory_order_relaxed);
 	atomic_store_explicit(&host->board->since, host->now, memory_order_release);
 	host->task.id = id;

@@ -28,6 +28,7 @@ static void *watch(void *data)
 			continue;
 		}
 		seen = now;
+		atomic_store(&nudge->board->nudged, now);
 		reply_nudge(nudge->reply);
 	}
 	return NULL;

@@ -21,6 +21,7 @@ struct fake {
 	struct world *world;
 	struct slot *slot;
 	bool forked, dead, failing;  /* failing: its constructor will */
+	bool stopped;                /* does nothing, until it goes on */
 	uint8_t *in;                 /* bytes from the supervisor */
 	size_t in_size;
 	uint8_t *task;               /* the message that it works on; NULL: none */
@@ -98,8 +99,11 @@ static void on_slot_kill(struct slot *slot)
 static void flush(struct fake *fake);
 static void on_slot_nudge(struct slot *slot)
 {
-	/* It comes from another thread in a real worker: here, whenever the worker is looked at next. */
-	(void)slot;
+	/* Another thread of a real worker sends what is finished: here it goes when the worker is looked at next. */
+	const struct fake *fake = slot->owner;
+	slot->board->nudge++;
+	if (!fake->stopped)
+		slot->board->nudged = slot->board->nudge;
 }
 
 static void on_slot_changed(struct slot *slot)
@@ -376,6 +380,12 @@ static void forget_put_off(struct fake *fake, uint64_t tag)
 	world_fail(fake->world, "told to forget what was not deferred");
 }
 
+static void put_passed(struct fake *fake)
+{
+	uint8_t room[8];
+	put(fake, room, pack_uint(pack_array(room, 1), FROM_PASSED));
+}
+
 /* Begins the next task, if its message is whole and it hasn't been taken back. */
 static void begin(struct fake *fake)
 {
@@ -400,6 +410,8 @@ static void begin(struct fake *fake)
 			read_tokens(fake, &reader);
 			fake->task = malloc(1);
 			fake->slot->board->since = fake->world->core.now;
+		} else {
+			put_passed(fake);
 		}
 	}
 	if (type == TO_GONE)
@@ -534,8 +546,16 @@ static void work(struct fake *fake)
 {
 	struct world *world = fake->world;
 
+	if (fake->stopped && !fake->dead && world_dice(world, 60) == 0) {
+		fake->stopped = false;
+		fake->slot->board->nudged = fake->slot->board->nudge;
+	}
 	if (fake->dead) {
-		die(fake, world_dice(world, 2));
+		die(fake, !fake->stopped && world_dice(world, 2));
+	} else if (fake->stopped) {
+		return;
+	} else if (fake->slot->state != SLOT_STARTING && world_dice(world, 200) == 0) {
+		fake->stopped = true;
 	} else if (fake->slot->state == SLOT_STARTING) {
 		receive(fake);
 		if (has_start(fake))

@@ -33,7 +33,7 @@ static void on_pool(struct pool *pool)
 	(void)pool;
 }
 
-static const struct core_ops ops = {.slot_wrote = on_slot, .slot_start = on_start, .slot_kill = on_slot, .slot_changed = on_slot,
+static const struct core_ops ops = {.slot_wrote = on_slot, .slot_start = on_start, .slot_kill = on_slot, .slot_nudge = on_slot, .slot_changed = on_slot,
 				    .slot_free = on_slot_free, .pool_free = on_pool};
 
 static struct pool *make_pool(struct core *core, uint32_t size)
