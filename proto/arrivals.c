@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { AT_ONCE = 253 }; /* SCM_MAX_FD */
@@ -14,6 +15,12 @@ union control {
 	char room[CMSG_SPACE(AT_ONCE * sizeof(int))];
 };
 
+static size_t size_of(int fd)
+{
+	struct stat st;
+	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? (size_t)st.st_size : 0;
+}
+
 static int keep(struct arrivals *arrivals, int fd)
 {
 	if (!arrivals->ring)
@@ -22,7 +29,9 @@ static int keep(struct arrivals *arrivals, int fd)
 		(void)close(fd);
 		return -EPROTO;
 	}
-	arrivals->ring[(arrivals->first + arrivals->count++) % ARRIVALS_MOST] = (struct arrival){.fd = fd, .until = arrivals->read};
+	const size_t size = arrivals->account ? size_of(fd) : 0;
+	account_charge(arrivals->account, size);
+	arrivals->ring[(arrivals->first + arrivals->count++) % ARRIVALS_MOST] = (struct arrival){.fd = fd, .until = arrivals->read, .size = size};
 	return 0;
 }
 
@@ -65,6 +74,7 @@ int arrivals_take(struct arrivals *arrivals)
 	if (arrivals->count == 0)
 		return -1;
 	const int fd = arrivals->ring[arrivals->first].fd;
+	account_credit(arrivals->account, arrivals->ring[arrivals->first].size);
 	arrivals->first = (arrivals->first + 1) % ARRIVALS_MOST;
 	arrivals->count--;
 	return fd;
@@ -80,5 +90,5 @@ void arrivals_clear(struct arrivals *arrivals)
 {
 	arrivals_drop(arrivals, UINT64_MAX);
 	free(arrivals->ring);
-	*arrivals = (struct arrivals){0};
+	*arrivals = (struct arrivals){.account = arrivals->account};
 }

@@ -9,6 +9,8 @@
 #ifndef PROTO_ARRIVALS_H
 #define PROTO_ARRIVALS_H
 
+#include "proto/account.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -19,15 +21,17 @@ struct arrivals {
 	struct arrival {
 		int fd;
 		uint64_t until;
+		size_t size; /* of its file, charged */
 	} *ring;             /* NULL: none has come yet */
 	uint32_t first, count;
 	uint64_t read;       /* bytes, in all */
+	struct account *account; /* whom their files are charged to while they wait here; NULL: nobody counts */
 };
 
 /* As recv, descriptors go to the end of the queue. -EPROTO: some were lost, or there are too many. */
 ssize_t arrivals_recv(struct arrivals *arrivals, int fd, void *bytes, size_t size, int flags);
 
-/* The next one, which the caller closes; -1: there is none. */
+/* The next one, which the caller closes, and charges if it keeps it; -1: there is none. */
 int arrivals_take(struct arrivals *arrivals);
 
 /* Closes those that belong to messages before the stream's byte `at`. */

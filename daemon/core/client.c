@@ -127,9 +127,15 @@ void client_on_input_end(struct client *client)
 	}
 }
 
+/* When memory is short, and most of what it holds is answers, they are too many. */
+static bool has_unread(const struct client *client, uint64_t limit)
+{
+	return client->out.bytes > limit || (client_is_greedy(client) && client->out.bytes > client->account->used / 2);
+}
+
 void client_wrote(struct client *client)
 {
-	if (client->out.bytes > client->core->limits.max_unsent)
+	if (has_unread(client, client->core->limits.max_unsent))
 		client->stalled = true; /* the queues pass over it from now on */
 	if (client->wrote)
 		client->wrote(client);
@@ -139,7 +145,7 @@ void client_wrote(struct client *client)
 
 void client_on_sent(struct client *client)
 {
-	if (!client->stalled || client->out.bytes > client->core->limits.max_unsent / 2)
+	if (!client->stalled || has_unread(client, client->core->limits.max_unsent / 2))
 		return;
 	client->stalled = false;
 	queue_resume(client);

@@ -71,7 +71,7 @@ struct daemon {
 	struct event *sweep;           /* looks after sessions that are not read */
 	struct event *signals;
 	bool sessions_held;            /* some are not read because the memory is short */
-	bool far_over;                 /* max_memory, at the last sweep: see memory.h */
+	unsigned far_over;             /* sweeps at which it held far more than max_memory: see memory.h */
 	struct event *watchdog;
 	struct slowlog *slowlog;       /* NULL: no pool has ever wanted it */
 	bool ready;                    /* READY=1 has been said */

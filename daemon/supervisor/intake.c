@@ -22,6 +22,7 @@ void intake_use_payloads(struct intake *intake, struct payload_pool *payloads, u
 void intake_pass(struct intake *intake)
 {
 	intake->passing = true;
+	intake->arrivals.account = intake->account;
 	intake->arrivals.read = UINT64_C(1) << 32; /* what was read before counts, too */
 }
 
@@ -30,6 +31,17 @@ void intake_free(struct intake *intake)
 	intake->own = block_unref(intake->own);
 	intake->whole = block_unref(intake->whole);
 	arrivals_clear(&intake->arrivals);
+}
+
+/* What is not filled of a large block is address space only. */
+static void count(struct intake *intake)
+{
+	struct block *own = intake->own;
+
+	if (own->fd >= 0)
+		payload_filled(own, intake->end);
+	else if (own->mapped)
+		block_charge(own, own->account, intake->end);
 }
 
 /* The bytes that wait, which are in nobody else's, go to a new block. */
@@ -43,6 +55,7 @@ static int move_to_block(struct intake *intake, struct block *block)
 	intake->begin = 0;
 	block_unref(intake->own);
 	intake->own = block;
+	count(intake);
 	return 0;
 }
 
@@ -102,6 +115,14 @@ static struct block *take_whole(struct intake *intake, struct span *message)
 
 /* ---- reading ---- */
 
+static int grow(struct intake *intake)
+{
+	const int r = block_grow(intake->own, 2 * intake->own->capacity);
+
+	count(intake);
+	return r;
+}
+
 static int make_room(struct intake *intake)
 {
 	struct block *own = intake->own;
@@ -110,7 +131,7 @@ static int make_room(struct intake *intake)
 	if (own->capacity - intake->end >= own->capacity / 4)
 		return 0;
 	if (intake->begin == 0 && own->mapped && own->refs == 1)
-		return block_grow(own, 2 * own->capacity);
+		return grow(intake);
 	const size_t wanted = waiting > own->capacity / 2 ? 2 * own->capacity : own->capacity;
 	return move_to(intake, wanted);
 }
@@ -167,10 +188,10 @@ ssize_t intake_read(struct intake *intake, int fd, struct block *scratch)
 	if (size == 0)
 		return 1; /* a whole message waits to be taken */
 	const ssize_t n = read_some(intake, fd, intake->own->bytes + intake->end, (size_t)size);
-	if (n > 0)
+	if (n > 0) {
 		intake->end += (size_t)n;
-	if (n > 0 && in_payload(intake))
-		payload_filled(intake->own, intake->end);
+		count(intake);
+	}
 	return n;
 }
 
@@ -223,6 +244,7 @@ int intake_next(struct intake *intake, struct span *message, struct block **bloc
 			drop(intake);
 		if (r == 0)
 			return 0;
+		intake->given_up = false;
 		intake->deep = intake->scan.deep;
 		intake->refs = intake->scan.refs;
 		intake->begins = intake->arrivals.read - size;

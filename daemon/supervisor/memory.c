@@ -67,6 +67,8 @@ uint64_t memory_of_machine(void)
 
 /* ---- when it is short ---- */
 
+enum { PATIENCE = 3 }; /* sweeps, before connections are closed: longer than it takes until calls are refused */
+
 static bool is_far_over(const struct account *all)
 {
 	return account_is_over(all) && all->used - all->limit > all->limit / 8;
@@ -129,13 +131,12 @@ static void close_greediest(struct daemon *daemon)
 void memory_sweep(struct daemon *daemon)
 {
 	struct session *session, *next;
-	const bool far_over = is_far_over(&daemon->core.memory);
 
-	if (far_over && daemon->far_over)
-		close_greediest(daemon);
-	daemon->far_over = far_over;
 	for (session = TAILQ_FIRST(&daemon->sessions); session; session = next) {
 		next = TAILQ_NEXT(session, link);
 		session_press(session);
 	}
+	daemon->far_over = is_far_over(&daemon->core.memory) ? daemon->far_over + 1 : 0;
+	if (daemon->far_over > PATIENCE)
+		close_greediest(daemon);
 }

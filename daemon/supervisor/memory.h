@@ -7,7 +7,7 @@
  *    read (client_accepts), and a gathered call of it fails when it would hold still more (call.c). The others go on.
  * 3. After a second of that (memory_sweep) it is read again, so that it can cancel, and give back: its calls are refused with
  *    OVERLOADED, and so is the message that it was in the middle of (session_refuse).
- * 4. While the daemon holds an eighth more than max_memory, at two sweeps in a row, the connection of the session that
+ * 4. When the daemon has held an eighth more than max_memory for two seconds, the connection of the session that
  *    holds most is closed, and the log says why.
  */
 #ifndef SUPERVISOR_MEMORY_H

@@ -172,6 +172,7 @@ static int on_given_up(struct session *session, struct span beginning)
 	struct error error;
 
 	client_refuse(&session->client, RAN_NO, &error);
+	arrivals_drop(&session->intake.arrivals, UINT64_MAX); /* all that has been read belongs to it */
 	return refuse_beginning(session, beginning, &error, "a large message that is no request");
 }
 
