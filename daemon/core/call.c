@@ -262,17 +262,18 @@ static void answer_if_done(struct call *call)
 }
 
 /*
- * What has been gathered is counted as it comes: the call fails when that is over max_message, or when the daemon's memory is
- * taken up and its client holds more than its share. Then what was gathered is freed, and nothing more is begun for it.
+ * Results that can't leave yet are counted as they come: the call fails when what it has gathered is over max_message, or when the
+ * daemon's memory is taken up and its client holds more than its share. Then they are freed, and nothing more is begun for it.
  */
 static void fail_if_over(struct call *call)
 {
 	const uint64_t limit = call->pool->core->limits.max_message;
+	const uint64_t held = call->stream.on ? call->stream.early_bytes : call->gather.size;
 	struct error error;
 
-	if (call->stream.on || call->answered)
+	if (held == 0 || call->answered)
 		return;
-	if (call->gather.size > limit)
+	if (held > limit && !call->stream.on)
 		error_say(&error, ERROR_TOO_LARGE, call->left > 0 ? RAN_MAYBE : RAN_YES,
 			  "the gathered results are more than max_message = %llu bytes: use a stream", (unsigned long long)limit);
 	else if (call->ticket.client && client_is_greedy(call->ticket.client))

@@ -54,18 +54,83 @@ static struct batch *take(struct input *input, uint64_t count)
 	return batch;
 }
 
+/* ---- a stream whose early results are too large ---- */
+
+/* To its place among the items; most belong in front of all. */
+static void put_back(struct input *input, struct batch *batch)
+{
+	struct batch *after = TAILQ_FIRST(&input->items);
+
+	while (after && after->first < batch->first)
+		after = TAILQ_NEXT(after, link);
+	if (after)
+		TAILQ_INSERT_BEFORE(after, batch, link);
+	else
+		TAILQ_INSERT_TAIL(&input->items, batch, link);
+	input->count += batch->count;
+	input->released -= batch->count;
+}
+
+/* Leaves the item in the queue whose turn it is. Out of memory: leaves all of the batch there. */
+static void take_back(struct call *call, struct batch *batch)
+{
+	if (batch->first == call->stream.sent) {
+		struct batch *next = batch->count > 1 ? batch_cut(batch, 1) : NULL;
+		if (!next)
+			return;
+		if (scheduler_return(next) < 0) {
+			batch_free(next);
+			return;
+		}
+	}
+	queue_remove(batch);
+	put_back(&call->input, batch);
+}
+
+/* What waits in the pool's queue, where it would be begun. */
+static void take_all_back(struct call *call)
+{
+	const struct flow *flow = idmap_get(&call->pool->queue.by_client, call->ticket.client->id);
+	struct batch *batch = flow ? TAILQ_LAST(&flow->batches, batch_list) : NULL, *before;
+
+	for (; batch; batch = before) {
+		before = TAILQ_PREV(batch, batch_list, link);
+		if (batch->call == call)
+			take_back(call, batch);
+	}
+}
+
+static void hold_or_go_on(struct call *call)
+{
+	const bool held = call->stream.early_bytes > call->pool->core->limits.max_unsent;
+
+	if (held && !call->input.held)
+		take_all_back(call);
+	call->input.held = held;
+}
+
 /* ---- a stream: as much as the window allows ---- */
+
+/* How many items may be queued now. */
+static uint64_t room_for(const struct call *call)
+{
+	const struct input *input = &call->input;
+	const uint64_t most = call->stream.sent + window_of(call);
+
+	if (input->held)
+		return TAILQ_FIRST(&input->items)->first == call->stream.sent ? 1 : 0;
+	return most > input->released ? most - input->released : 0;
+}
 
 static int release_window(struct call *call)
 {
 	struct input *input = &call->input;
-	const uint64_t most = call->stream.sent + window_of(call);
+	uint64_t room;
 
-	while (input->count > 0 && input->released < most && !call->answered) {
-		/* Early results of great size: only the one that they wait for may go on. */
-		if (call->stream.early_bytes > call->pool->core->limits.max_unsent && input->released > call->stream.sent)
-			break;
-		struct batch *batch = take(input, most - input->released);
+	if (!call->answered)
+		hold_or_go_on(call);
+	while (!call->answered && input->count > 0 && (room = room_for(call)) > 0) {
+		struct batch *batch = take(input, room);
 		if (!batch)
 			return -ENOMEM;
 		input->released += batch->count;

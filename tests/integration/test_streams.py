@@ -115,6 +115,20 @@ def test_the_window_bounds_the_look_ahead_of_given_items(start):
         assert stream.finish() == (None, {"items": 401, "failed": 0})
 
 
+def test_results_before_their_turn_are_bounded(start):
+    """While the first item runs, the others are not begun any more once their results are larger than max_unsent together."""
+    daemon = start({"p": {"workers": 2}, "slow": {"workers": 1}, "large": {"workers": 1}}, {"max_unsent": "1M", "payload_min": 0})
+    with daemon.client() as client, daemon.client() as other:
+        items = [["slow.sleep", 0.6]] + [["large.blob", 50_000]] * 300
+        stream = Stream(client, "p:map", "relay", items, args_as="positional", window=4096, chunk=1)
+        wait_for(lambda: steady(other), lambda: "the stream to stand still")
+        assert 20 <= calls(other) < 30
+        assert other.value("objpool.status")["memory"]["used"] < 2 << 20
+        assert stream.finish() == (None, {"items": 301, "failed": 0})
+        assert [index for index, _, _ in stream.results] == list(range(301))
+        assert {len(value) for _, _, value in stream.results[1:]} == {50_000}
+
+
 def calls(client):
     return sum(slot["calls"] for slot in client.value("objpool.status", "p")["pools"][0]["slots"])
 
