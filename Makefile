@@ -82,9 +82,10 @@ PYTHON = $(shell pkg-config --variable=exec_prefix python3-embed)/bin/python3
 PLUGIN_FLAGS_python = $(patsubst -I%,-isystem %,$(shell pkg-config --cflags python3-embed)) -I$(B)/generated -DPYTHON_PROGRAM='"$(PYTHON)"'
 PLUGIN_LIBS_python = $(shell pkg-config --libs python3-embed)
 $(B)/plugins/python.so: $(B)/generated/python-host.h
-$(B)/generated/python-host.h: plugins/python/host.py scripts/embed-python.py
+PYTHON_HOST := client/python/objpool/_by_value.py plugins/python/host.py
+$(B)/generated/python-host.h: $(PYTHON_HOST) scripts/embed-python.py
 	@mkdir -p $(@D)
-	$(PYTHON) scripts/embed-python.py $< host > $@
+	$(PYTHON) scripts/embed-python.py host $(PYTHON_HOST) > $@
 
 # For Python programs whose forks become templates (plugins/python/forked): a file for each version of Python, whose name says which.
 # Never with sanitizers: a program that is built without them can't load what has them.

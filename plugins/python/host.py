@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the python plugin does in Python. It is compiled into the plugin, and runs in a pool's template and workers.
 
+The file _by_value.py of the Python client stands before this one: dumps_by_value and loads_by_value are its.
+
 Nothing here is between a call and its method when all values are plain: the loop is in C. This is what comes before (paths,
 imports, describing a class) and what is rare (other values, exceptions). `_objpool` is the plugin's other half, in C.
 """
+import functools
 import gc
 import importlib
 import os
@@ -105,6 +108,8 @@ def find_class(name, may_pickle, args):
 
 
 def load_own(name, may_pickle, args):
+    if name == "Inherited" and in_program:
+        return sys.modules["objpool._fork"].inherited
     if name not in ("Pickled", "Functions"):
         raise ValueError(f"there is no class objpool:{name}; there are objpool:Pickled and objpool:Functions")
     if not may_pickle:
@@ -323,12 +328,16 @@ def has_method(instance, name):
 
 
 def by_value():
-    """A module that pickles code by value, and the codec that reads what it writes; None: there is none."""
-    for name, codec in (("cloudpickle", b"pickle"), ("dill", b"dill")):
-        try:
-            return importlib.import_module(name), codec
-        except ImportError:
-            continue
+    """A function that pickles code by value, and the codec that reads what it writes; None: there is none."""
+    try:
+        importlib.import_module("cloudpickle")
+        return dumps_by_value, b"pickle"
+    except ImportError:
+        pass
+    try:
+        return functools.partial(importlib.import_module("dill").dumps, protocol=5), b"dill"
+    except ImportError:
+        return None
 
 
 def dumps(value):
@@ -336,16 +345,17 @@ def dumps(value):
     try:
         return b"pickle", pickle.dumps(value, 5)
     except Exception:
-        data = dumps_by_value(value)
+        data = dumps_code(value)
         if data is None:
             raise
         return data
 
 
-def dumps_by_value(value):
+def dumps_code(value):
+    """The same, by value; None: there is nothing that can."""
     found = by_value()
     try:
-        return (found[1], found[0].dumps(value, protocol=5)) if found else None
+        return (found[1], found[0](value)) if found else None
     except Exception:
         return None
 
@@ -356,7 +366,7 @@ def loads(data):
         codec = bytes(whole[:16]).partition(b"\0")[0]
         with whole[len(codec) + 1:] as body:
             if codec == b"pickle":
-                return pickle.loads(body)
+                return loads_by_value(body)
             if codec == b"dill":
                 return importlib.import_module("dill").loads(body)
     raise ValueError(f"an OBJECT has a codec that is not known here: {codec!r}")

@@ -296,6 +296,7 @@ def test_a_lost_connection_fails_all_at_once(daemon):
     threads = [threading.Thread(target=wait, args=(call,)) for call in calls]
     for thread in threads:
         thread.start()
+    wait_for(lambda: len(client._connected().pending) == len(calls), lambda: "all calls to be sent")
     client.ping()
     daemon.kill()
     for thread in threads:

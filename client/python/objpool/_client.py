@@ -182,8 +182,8 @@ class Client:
                     **keys: Any) -> Pool:
         """Makes a pool, and returns it when all its objects have been built.
 
-        `what` is a Python class, or any callable that makes an object: it goes to the workers by reference or, when it is local or of
-        __main__, by value. Or it is a string: "module:Class" of Python, or with plugin="..." a class of that plugin. Other keys are those
+        `what` is a Python class, or any callable that makes an object. Workers that are forks have it; to others it goes by reference or, when
+        it is local or of __main__, by value. Or it is a string: "module:Class" of Python, or with plugin="..." a class of that plugin. Other keys are those
         of a [pool] section of objpoold.conf(5). The pool goes with the last reference to it, with close(), and with this client; with
         owner="daemon" it stays.
 
@@ -191,25 +191,22 @@ class Client:
         it prints; or of a Python of their own. A daemon of the program's own can fork it, when what is made is of Python. By default it does where
         multiprocessing would, unless python_path, python_options, virtualenv or preload say what the workers' Python is to be.
         """
-        template = fork_of_program(fork, keys, self.is_private)
+        template = fork_of_program(fork, what, keys, self.is_private)
         section = pool_section(what, workers, args, kwargs, slot_kwargs, name, keys, self.is_private, template)
         connection = self._connected()
+        owned = _pool.Owned(connection, section["pool"], template)
         try:
             connection.call("objpool.create", [section])
         except BaseException as error:
-            if isinstance(error, KeyboardInterrupt) and name is None:  # else it may be another's
-                connection.notify("objpool.drop", section["pool"])
-            if template is not None:
-                template.end()
+            owned.give_up(isinstance(error, KeyboardInterrupt) and name is None)
             raise
-        owned = _pool.Owned(connection, section["pool"], template)
         if section.get("owner") == "daemon":
             owned.keep()
         return Pool(self, section["pool"], owner=owned)
 
 
-def fork_of_program(fork: Optional[bool], keys: Mapping[str, Any], private: bool) -> Optional[_fork.Fork]:
-    """The template of a pool with these keys, if it is to be a fork of the program."""
+def fork_of_program(fork: Optional[bool], what: Any, keys: Mapping[str, Any], private: bool) -> Optional[_fork.Fork]:
+    """The template of a pool of `what` with these keys, if it is to be a fork of the program."""
     fits = private and keys.get("plugin", "python") == "python" and keys.get("isolation", "process") == "process"
     own = [key for key in ("python_path", "python_options", "virtualenv", "preload") if key in keys]
     if fork and (own or not fits or not _fork.is_possible()):
@@ -217,7 +214,7 @@ def fork_of_program(fork: Optional[bool], keys: Mapping[str, Any], private: bool
                          "fork=True is for pools of Python classes in processes of a private daemon" if not fits else
                          f"fork=True needs objpool_forked{_fork.SUFFIX} beside the daemon")
     wanted = fork if fork is not None else fits and not own and _fork.is_default() and _fork.is_possible()
-    return _fork.Fork() if wanted else None
+    return _fork.Fork(factory=None if isinstance(what, str) else what) if wanted else None
 
 
 def pool_section(what: Any, workers: Union[int, str], args: Sequence[Any], kwargs: Mapping[str, Any],
@@ -230,8 +227,9 @@ def pool_section(what: Any, workers: Union[int, str], args: Sequence[Any], kwarg
         section["class"] = what
         stem = what.rpartition(":")[2]
     elif callable(what):
-        section["class"] = "objpool:Pickled"
-        args.insert(0, _values.as_object(what))
+        section["class"] = "objpool:Pickled" if template is None else "objpool:Inherited"
+        if template is None:
+            args.insert(0, _values.as_object(what))
         stem = getattr(what, "__name__", type(what).__name__)
     else:
         raise TypeError(f"a pool is made of a class or its name, and not of a {type(what).__name__}")

@@ -3,8 +3,11 @@
 
     program                     fork = Fork(prepare)      listens at fork.address, an abstract socket
     its fork                    prepare(); waits there until the daemon connects, then forks workers when it is told to
-    program --> daemon          objpool.create {"template": fork.address, ...}
+    program --> daemon          objpool.create {"template": fork.address, "class": "objpool:Inherited", ...}
     program                     fork.end()                once the pool has been dropped
+
+What makes the pool's objects (`factory`) is never pickled: the workers have it by birth. So they have the classes and functions of the
+program's __main__; `has` says which, so that arguments can refer to them by name.
 
 The fork runs an extension module (plugins/python/forked) that is built for one version of Python: programs of another have
 templates that the daemon starts.
@@ -22,6 +25,8 @@ import signal
 import socket
 import sys
 import threading
+import types
+import weakref
 
 from . import __version__, _embedded
 
@@ -96,10 +101,13 @@ def worker_options() -> List[str]:
     return options + [f"PYTHONHASHSEED={seed}"] if seed and not flags.ignore_environment else options
 
 
-class Fork:
-    """A fork that waits for the daemon; `prepare` is called in it first."""
+inherited: Any = None  #: in a fork: what makes its pool's objects
 
-    def __init__(self, prepare: Callable[[], None] = lambda: None) -> None:
+
+class Fork:
+    """A fork that waits for the daemon; `prepare` is called in it first. `factory` makes the objects of class objpool:Inherited."""
+
+    def __init__(self, prepare: Callable[[], None] = lambda: None, factory: Any = None) -> None:
         module = _module()
         assert module is not None
         _reap()
@@ -111,11 +119,25 @@ class Fork:
             listener.listen()  # others can find the name: they must not fill the queue before they are turned away
             _flush()
             self._program = os.getpid()
+            self._code = {name: weakref.ref(value) for name, value in sys.modules["__main__"].__dict__.items() if isinstance(value, _CODE)}
             self.pid = os.fork()
             if self.pid == 0:
+                global inherited
+                inherited = factory
                 _serve(module, listener.fileno(), self._program, prepare)
         self._process = os.pidfd_open(self.pid)
         _forks.append(self)
+
+    def has(self, value: Any) -> bool:
+        """Whether this class or function of __main__ is there what it is here, by its name."""
+        main = sys.modules["__main__"].__dict__
+        top, _, rest = value.__qualname__.partition(".")
+        found = main.get(top)
+        if found is None or top not in self._code or self._code[top]() is not found:
+            return False
+        for name in rest.split(".") if rest else ():
+            found = getattr(found, name, None)
+        return found is value
 
     def end(self) -> None:
         """Ends it, if it has not ended by itself."""
@@ -164,6 +186,7 @@ class Fork:
             _forks.remove(self)
 
 
+_CODE = (type, types.FunctionType)
 _lock = threading.Lock()
 _reaping = threading.RLock()  # a descriptor that is closed may be another's at once
 _forks: List[Fork] = []

@@ -284,9 +284,13 @@ class Owned:
         self._name = name
         self._template = template
         self._pid = os.getpid()
+        if template is not None:
+            connection.forks[name] = template
 
     def _take(self) -> Optional[Connection]:
         connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.forks.pop(self._name, None)
         return connection if connection is not None and connection.lost is None and self._pid == os.getpid() else None
 
     def drop(self) -> None:
@@ -294,8 +298,19 @@ class Owned:
         connection = self._take()
         if connection is not None:
             connection.call("objpool.drop", [self._name])
-            if self._template is not None:
-                self._template.end()
+            self.end_template()
+
+    def end_template(self) -> None:
+        """Its pool has been dropped."""
+        if self._template is not None:
+            self._template.end()
+
+    def give_up(self, drop: bool) -> None:
+        """It could not be made, or nobody waits for it any more: then it may be `drop`ped, unless it could be another's by the same name."""
+        connection = self._take()
+        if connection is not None and drop:
+            connection.notify("objpool.drop", self._name)
+        self.end_template()
 
     def keep(self) -> None:
         """It stays."""

@@ -113,10 +113,10 @@ class Input:
         if not batch or self.ended:
             return
         try:
-            data = _values.pack_with([2, "objpool.feed", [self.entry.id, batch]], self.connection.store)
+            data = _values.pack_with([2, "objpool.feed", [self.entry.id, batch]], self.connection.store, self.entry.fork)
         except BadValue:
             batch, self.fault = self._sendable(batch)
-            data = _values.pack_with([2, "objpool.feed", [self.entry.id, batch]], self.connection.store)
+            data = _values.pack_with([2, "objpool.feed", [self.entry.id, batch]], self.connection.store, self.entry.fork)
         self.sent += len(batch)
         self.connection.send(*data)
         if self.fault is not None:
@@ -126,7 +126,7 @@ class Input:
         """The items before the first that can't be sent, and why it can't."""
         for i, item in enumerate(batch):
             try:
-                _values.pack(item)
+                _values.pack_with(item, None, self.entry.fork)
             except BadValue as error:
                 return batch[:i], error
         return batch, BadValue("an item changed while it was sent")

@@ -18,7 +18,7 @@ import types
 
 import msgpack
 
-from . import _files
+from . import _by_value, _files
 from .errors import BadValue, CallFailed, ObjpoolError, RemoteTraceback, error_of
 
 TYPE_CHECKING = False
@@ -49,28 +49,32 @@ class _ByReferenceOnly(Exception):
 
 
 class _Pickler(pickle.Pickler):
-    """Refuses references into __main__."""
+    """Refuses references into __main__, but to what the fork has that the readers come from."""
+
+    def __init__(self, file: Any, fork: Any) -> None:
+        super().__init__(file, 5)
+        self._fork = fork
 
     def reducer_override(self, value: Any) -> Any:
-        if isinstance(value, (type, types.FunctionType)) and value.__module__ == "__main__":
+        if isinstance(value, (type, types.FunctionType)) and value.__module__ == "__main__" and (self._fork is None or not self._fork.has(value)):
             raise _ByReferenceOnly(value.__qualname__)
         return NotImplemented
 
 
-def dump_object(value: Any) -> bytes:
-    """The body of an OBJECT: by reference where pickle can, else by value with cloudpickle or dill."""
+def dump_object(value: Any, fork: Any = None) -> bytes:
+    """The body of an OBJECT: by reference where pickle can, else by value with cloudpickle or dill. `fork`: who reads it is a fork of it."""
     buffer = io.BytesIO()
     buffer.write(b"pickle\0")
     refused: Optional[Exception] = None
     try:
         try:
-            _Pickler(buffer, 5).dump(value)
+            _Pickler(buffer, fork).dump(value)
             return buffer.getvalue()
         except ObjpoolError:
             raise
         except Exception as error:
             refused = error
-        return _dump_by_value(value, refused)
+        return _dump_by_value(value, refused, fork)
     except ObjpoolError:
         raise
     except Exception as error:
@@ -79,15 +83,14 @@ def dump_object(value: Any) -> bytes:
         refused = None  # its traceback has this frame: a cycle that would keep all that the callers hold
 
 
-def as_object(value: Any) -> msgpack.ExtType:
+def as_object(value: Any, fork: Any = None) -> msgpack.ExtType:
     """A value packed as OBJECT, whatever it is."""
-    return msgpack.ExtType(OBJECT, dump_object(value))
+    return msgpack.ExtType(OBJECT, dump_object(value, fork))
 
 
-def _dump_by_value(value: Any, refused: Exception) -> bytes:
-    cloudpickle = _optional("cloudpickle")
-    if cloudpickle is not None:
-        return b"pickle\0" + cloudpickle.dumps(value, 5)
+def _dump_by_value(value: Any, refused: Exception, fork: Any) -> bytes:
+    if _optional("cloudpickle") is not None:
+        return b"pickle\0" + _by_value.dumps_by_value(value, None if fork is None else fork.has)
     dill = _optional("dill")
     if dill is not None:
         return b"dill\0" + dill.dumps(value, 5, recurse=True)
@@ -141,12 +144,13 @@ def array_memory(array: Any) -> memoryview:
 class _Encoder:
     """The hook of one packer: something that msgpack knows, for something that it does not."""
 
-    __slots__ = ("odd", "store", "outgoing")
+    __slots__ = ("odd", "store", "outgoing", "fork")
 
     def __init__(self) -> None:
         self.odd = False  #: there was what could be a key that a map can't have
         self.store: Optional[_files.Store] = None  #: large values go beside the socket
         self.outgoing: Optional[_files.Outgoing] = None
+        self.fork: Any = None  #: who reads it is a fork of it
 
     def __call__(self, value: Any) -> Any:
         kind = type(value)
@@ -165,7 +169,7 @@ class _Encoder:
             return self._ext(None, [value.body])
         if kind is Repeated:
             return self._ext(ARRAY, [array_header(value.array), array_memory(value.array)], value.shared)
-        return self._ext(OBJECT, [dump_object(value)])
+        return self._ext(OBJECT, [dump_object(value, self.fork)])
 
     def _ext(self, code: Optional[int], parts: List[Any], shared: Optional[_files.Shared] = None) -> Any:
         """An ext with these bytes, or for code None a bin; or what stands for it."""
@@ -216,22 +220,22 @@ def with_large(message: Any, levels: int = 4) -> Any:
     return message
 
 
-def _repaired(value: Any) -> Any:
+def _repaired(value: Any, fork: Any) -> Any:
     """The value with OBJECTs for dicts whose keys no map can have, and for strings that are no Unicode; itself if it has none."""
     kind = type(value)
     if kind is str:
         try:
             value.encode()
         except UnicodeEncodeError:
-            return as_object(value)
+            return as_object(value, fork)
     elif kind is list or kind is tuple:
         if not set(map(type, value)) <= _NUMBERS:
-            items = [_repaired(item) for item in value]
+            items = [_repaired(item, fork) for item in value]
             return value if all(map(operator.is_, items, value)) else items
     elif kind is dict:
-        if not set(map(type, value)) <= _PLAIN or any(type(key) is str and _repaired(key) is not key for key in value):
-            return as_object(value)
-        items = [_repaired(item) for item in value.values()]
+        if not set(map(type, value)) <= _PLAIN or any(type(key) is str and _repaired(key, fork) is not key for key in value):
+            return as_object(value, fork)
+        items = [_repaired(item, fork) for item in value.values()]
         return value if all(map(operator.is_, items, value.values())) else dict(zip(value, items))
     return value
 
@@ -249,7 +253,7 @@ def pack(message: Any) -> bytes:
     return pack_with(message, None)[0]
 
 
-def pack_with(message: Any, store: Optional[_files.Store]) -> Tuple[bytes, Optional[_files.Outgoing]]:
+def pack_with(message: Any, store: Optional[_files.Store], fork: Any = None) -> Tuple[bytes, Optional[_files.Outgoing]]:
     """The message's bytes, and what goes beside them if there is a store for that."""
     if store is not None and not _SMALL.issuperset(map(type, message[-1])):
         message[-1] = with_large(message[-1])
@@ -258,15 +262,15 @@ def pack_with(message: Any, store: Optional[_files.Store]) -> Tuple[bytes, Optio
     except IndexError:
         both = _new_packer()
     packer, encoder = both
-    encoder.odd, encoder.store, encoder.outgoing = False, store, None
+    encoder.odd, encoder.store, encoder.outgoing, encoder.fork = False, store, None, fork
     try:
         data = b""
         try:
             data = packer.pack(message)
         except UnicodeEncodeError:
             packer, encoder = both = _new_packer()
-            encoder.odd, encoder.store = True, store
-        repaired = _repaired(message) if encoder.odd else message
+            encoder.odd, encoder.store, encoder.fork = True, store, fork
+        repaired = _repaired(message, fork) if encoder.odd else message
         if repaired is not message or not data:
             encoder.outgoing = None
             data = packer.pack(repaired)
@@ -274,7 +278,7 @@ def pack_with(message: Any, store: Optional[_files.Store]) -> Tuple[bytes, Optio
         raise
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise BadValue(f"a value can't be sent: {error}") from error
-    outgoing, encoder.outgoing, encoder.store = encoder.outgoing, None, None
+    outgoing, encoder.outgoing, encoder.store, encoder.fork = encoder.outgoing, None, None, None
     if len(_packers) < 8:
         _packers.append(both)
     return data, outgoing
@@ -301,7 +305,7 @@ def load_object(body: Any, unpickle: bool) -> Any:
     data = view[len(head) + 1:]
     try:
         if head == b"pickle":
-            return pickle.loads(data)
+            return _by_value.loads_by_value(data)
         if head == b"dill":
             dill = _optional("dill")
             if dill is None:

@@ -63,6 +63,7 @@ class Entry:
     news: Any = None  #: true when there is what a waiter waits for
     waiters: Optional[List[Any]] = None
     outgoing: Any = None  #: what went beside the request
+    fork: Any = None  #: the fork whose workers it is for
 
     def answer(self, message: Any) -> None:
         """The response has come. Called while dispatching; may be called again for the same message."""
@@ -102,6 +103,7 @@ class Inbox:
         self.inbox: Deque[Any] = collections.deque()
         self.unpacker = _values.new_unpacker(unpickle)
         self.store: Optional[_files.Store] = None
+        self.forks: Dict[str, Any] = {}  #: of pools whose workers are forks of this program
         self._arrivals: Optional[_files.Arrivals] = None
 
     def add(self, entry: Entry) -> int:
@@ -159,6 +161,14 @@ class Inbox:
         if method == "objpool.call":
             return self.store if len(params) < 4 or not params[3] or "sticky" not in params[3] else None
         return None if method.startswith("objpool.") else self.store
+
+    def fork_for(self, entry: Entry, method: str, params: Any) -> Any:
+        """The fork whose workers a request is for: its arguments may refer to what that has. None: they are no forks of this program."""
+        if not self.forks:
+            return None
+        target = params[0] if method == "objpool.call" else params[0]["pool"] if method == "objpool.create" else method
+        entry.fork = self.forks.get(target.partition(".")[0].partition(":")[0])
+        return entry.fork
 
     def result(self, message: Any, entry: Optional[Entry] = None) -> Any:
         """The value of a response; raises its error."""
@@ -489,7 +499,7 @@ class Connection(Inbox):
     def start(self, entry: Entry, method: str, params: Any) -> None:
         """Sends a request."""
         entry.id = msgid = next(self.ids) & 0xFFFFFFFF
-        data, entry.outgoing = _values.pack_with([0, msgid, method, params], self.store_for(method, params))
+        data, entry.outgoing = _values.pack_with([0, msgid, method, params], self.store_for(method, params), self.fork_for(entry, method, params))
         self.pending[msgid] = entry
         self.send(data, entry.outgoing)  # interrupted in here it goes nevertheless: who has called cancels it
         if self.lost is not None:

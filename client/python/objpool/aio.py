@@ -155,7 +155,7 @@ class Connection(Inbox):
         """Sends a request."""
         msgid = self.add(entry)
         try:
-            data, entry.outgoing = _values.pack_with([0, msgid, method, params], self.store_for(method, params))
+            data, entry.outgoing = _values.pack_with([0, msgid, method, params], self.store_for(method, params), self.fork_for(entry, method, params))
             self.send(data, entry.outgoing)
         except BaseException:
             self.pending.pop(msgid, None)
@@ -286,6 +286,7 @@ class Pool(Target, _pool.Pool):
         connection = self._owner._take() if self._owner is not None else None
         if connection is not None:
             await connection.call("objpool.drop", [self.name])
+            self._owner.end_template()
 
     def __enter__(self) -> Any:
         raise TypeError("use async with")
@@ -633,17 +634,14 @@ class Client:
                           **keys: Any) -> Pool:
         """Makes a pool: see objpool.Client.create_pool."""
         connection = await self._connected()
-        template = fork_of_program(fork, keys, self.is_private)
+        template = fork_of_program(fork, what, keys, self.is_private)
         section = pool_section(what, workers, args, kwargs, slot_kwargs, name, keys, self.is_private, template)
+        owned = _pool.Owned(connection, section["pool"], template)  # type: ignore[arg-type]
         try:
             await connection.call("objpool.create", [section])
         except BaseException as error:
-            if isinstance(error, asyncio.CancelledError) and name is None:  # else it may be another's
-                connection.notify("objpool.drop", section["pool"])
-            if template is not None:
-                template.end()
+            owned.give_up(isinstance(error, asyncio.CancelledError) and name is None)
             raise
-        owned = _pool.Owned(connection, section["pool"], template)  # type: ignore[arg-type]
         if section.get("owner") == "daemon":
             owned.keep()
         return Pool(self, section["pool"], owner=owned)  # type: ignore[arg-type]

@@ -26,6 +26,8 @@ import threading
 import types
 import weakref
 
+from .. import _by_value
+
 PROTOCOL = 5
 LARGE = 1 << 16
 VERSION = tuple(sys.version_info[:2])     # of code by value
@@ -173,7 +175,7 @@ class _ByValue:
             return (threading.RLock if isinstance(value, LOCKS[1]) else threading.Lock), ()
         from multiprocessing.reduction import ForkingPickler
         shared = ForkingPickler._extra_reducers.get(type(value))        # connections, shared memory
-        return shared(value) if shared else self._other(value)
+        return shared(value) if shared else _by_value.constant(value) or self._other(value)
 
     def _other(self, value):
         inherited = getattr(super(), "reducer_override", None)
@@ -206,11 +208,7 @@ class _ByValue:
     def _class(self, cls):
         if cls.__module__ == "__main__" and self._by_name(cls):
             return main_attribute, (cls.__qualname__,)
-        reduced = self._other(cls)
-        if typing_named_tuple() in getattr(cls, "__orig_bases__", ()) and isinstance(reduced, tuple):
-            function, (kind, name, _, *rest), *state = reduced      # it is no base that a class can be made of
-            reduced = (function, (kind, name, cls.__bases__, *rest), *state)
-        return reduced
+        return _by_value.with_real_bases(cls, self._other(cls))
 
     def _module(self, module):
         if module.__name__ == "__main__":
@@ -234,10 +232,6 @@ class _ByName:
 
     def __reduce__(self):
         return main_attribute, (self.qualname,)
-
-
-def typing_named_tuple():
-    return getattr(sys.modules.get("typing"), "NamedTuple", _Gone)
 
 
 def is_found_by_name(value):
