@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A daemon that says whatever it likes to libobjpool and to the command line. The first byte of the input says what is under way:
- * calls, a stream and a map at once, or a command. The answers are all there before anything is asked; after them the connection ends.
+ * calls, a stream and a map at once, or a command. What the daemon says lies in the socket when its answer is waited for; then the
+ * connection ends.
  */
 #include "client/cli/cli.h"
 #include "client/cli/json.h"
@@ -15,19 +16,77 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
-enum { PENDING = 4 };
+enum { PENDING = 4, FILES = 2, FILE_SIZE = 70000 };
 
 struct run {
 	struct objpool *pool;
 	FILE *out; /* what is printed */
+	bool files; /* the client takes descriptors */
+	int daemon; /* its end of the connection */
+	const uint8_t *next, *end; /* what it has not said yet */
 	int answered, asked, ended, streams;
 	int items;
 };
+
+/* A sealed file of FILE_SIZE bytes, which hold small integers. */
+static int file(void)
+{
+	static int fd = -1;
+	static const uint8_t zeros[FILE_SIZE];
+
+	if (fd >= 0)
+		return fd;
+	fd = memfd_create("payload", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (write(fd, zeros, sizeof zeros) != (ssize_t)sizeof zeros || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) < 0)
+		abort();
+	return fd;
+}
+
+/* Sends the bytes, with FILES descriptors if the client takes them. */
+static void send_to(const struct run *run, const uint8_t *bytes, size_t size)
+{
+	struct iovec span = {.iov_base = (void *)(uintptr_t)bytes, .iov_len = size};
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(FILES * sizeof(int))];
+	} control = {.head = {.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(FILES * sizeof(int))}};
+	struct msghdr message = {.msg_iov = &span, .msg_iovlen = 1};
+	const int fds[FILES] = {file(), file()};
+
+	memcpy(CMSG_DATA(&control.head), fds, sizeof fds);
+	if (run->files) {
+		message.msg_control = &control;
+		message.msg_controllen = sizeof control;
+	}
+	(void)!sendmsg(run->daemon, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static void say(struct run *run, size_t size)
+{
+	send_to(run, run->next, size);
+	run->next += size;
+	if (run->next == run->end)
+		(void)shutdown(run->daemon, SHUT_WR);
+}
+
+static void say_all(struct run *run)
+{
+	say(run, (size_t)(run->end - run->next));
+}
+
+static void say_one(struct run *run)
+{
+	const size_t left = (size_t)(run->end - run->next);
+	const int64_t n = left ? scan_length(run->next, left) : 0;
+
+	say(run, n > 0 && (size_t)n <= left ? (size_t)n : left);
+}
 
 /* ---- the library's callbacks ---- */
 
@@ -113,6 +172,7 @@ static void talk(struct run *run)
 		run->asked += objpool_call_async(run->pool, "p.m", (struct objpool_bytes){0}, i == 0 ? &progress : NULL, on_answer, run, NULL) == 0;
 	run->streams += objpool_call_each_async(run->pool, "p:all.m", (struct objpool_bytes){0}, NULL, on_each, run, on_done, run, NULL) == 0;
 	run->streams += objpool_map_async(run->pool, "p.m", on_next, run, on_each, run, &map, on_done, run, &stream) == 0;
+	say_all(run);
 	for (int i = 0; i < 1000 && objpool_dispatch(run->pool, POLLIN) == 0; i++)
 		if (stream && run->ended == 0)
 			objpool_stream_more(stream);
@@ -135,6 +195,10 @@ static void look(struct run *run)
 	static struct top_view view;
 
 	for (int i = 0; i < 2; i++) {
+		if (i == 0)
+			say_one(run);
+		else
+			say_all(run);
 		if (objpool_callf(run->pool, "objpool.status", &result, "[]") == 0 && top_look_read(&now, result.value) == 0) {
 			top_look_compare(&now, &before);
 			top_look_free(&before);
@@ -157,6 +221,7 @@ static void command(struct run *run, enum exit_status (*execute)(struct cli *cli
 	char *words[] = {(char[]){"p"}, NULL};
 	struct cli cli = {.pool = run->pool, .arguments = {.tables = {options}, .words = words, .count = 1}};
 
+	say_all(run);
 	cli.arguments.given[0][0] = json ? "" : NULL;
 	(void)execute(&cli);
 	(void)objpool_close(run->pool);
@@ -176,7 +241,7 @@ static void perform(struct run *run, uint8_t what)
 
 /* ---- the daemon ---- */
 
-/* [1, 1, nil, {"server": "objpool", "fds": false}], or with descriptors, of which none comes. */
+/* [1, 1, nil, {"server": "objpool", "fds": false, "fds_mark": 7}], or with true. */
 static void greet(int fd, bool fds)
 {
 	static const char hello[] = "\x94\x01\x01\xc0\x83\xa6server\xa7objpool\xa3" "fds\xc2\xa8" "fds_mark\x07";
@@ -200,7 +265,7 @@ static void quiet(void)
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
-	struct run run = {0};
+	struct run run = {.files = size > 0 && (*bytes & 0x10), .next = bytes + 1, .end = bytes + size};
 	int fds[2];
 
 	quiet();
@@ -209,9 +274,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	run.out = fopen("/dev/null", "we");
 	FILE *err = stderr;
 	stderr = run.out; /* glibc's may be assigned: cli_complain speaks to people */
-	greet(fds[0], *bytes & 0x10);
-	(void)!send(fds[0], bytes + 1, size - 1, MSG_DONTWAIT);
-	(void)shutdown(fds[0], SHUT_WR);
+	greet(fds[0], run.files);
+	run.daemon = fds[0];
 	if (objpool_adopt(&run.pool, fds[1], NULL) == 0)
 		perform(&run, *bytes);
 	(void)close(fds[0]);

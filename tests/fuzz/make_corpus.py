@@ -138,7 +138,15 @@ for i, value in enumerate([*VALUES[:9], *VALUES[11:], ARRAY, 1.5e300, float("nan
 replies("stream", 0, [2, "objpool.progress", [2, 1, None, "text"]], [2, "objpool.result", [6, 0, None, 1]], [2, "objpool.result", [6, 1, ERROR_MAP, None]], [1, 6, None, {"done": 2}],
         [2, "objpool.credit", [7, 5]], [2, "objpool.result", [7, 0, None, 1]], [2, "objpool.event", ["x"]], [1, 7, ERROR_MAP, None])
 replies("farewell", 0, [1, 0, "BAD_REQUEST: no", None])
-replies("reference", 0x10, [1, 2, None, msgpack.ExtType(17, b"\0" * 16)])
+
+
+def reference(offset, length, kind=0, mark=7):
+    return msgpack.ExtType(112, (mark << 48 | offset).to_bytes(8, "big") + (kind << 48 | length).to_bytes(8, "big"))
+
+
+replies("reference", 0x10, [1, 2, None, reference(0, 70000)], [1, 3, None, [1, reference(0, 66000, 0x100 | 81)]])
+replies("reference-in-stream", 0x10, [2, "objpool.result", [6, 0, None, reference(5, 66000)]], [1, 3, None, reference(1, 70000)])
+replies("reference-of-status", 0x11, [1, 2, None, {"pools": reference(0, 66000)}])
 for json in 0, 8:
     replies(f"status-{json}", 1 | json, [1, 2, None, STATUS])
     replies(f"pools-{json}", 2 | json, [1, 2, None, STATUS["pools"]])
