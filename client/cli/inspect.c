@@ -181,7 +181,7 @@ static void print_address(void *context, struct objpool_bytes address)
 
 static void print_uptime(double seconds)
 {
-	const long s = (long)seconds;
+	const long s = seconds >= 0 && seconds < 1e12 ? (long)seconds : 0;
 
 	if (s >= 86400)
 		printf(", up %ldd %ldh", s / 86400, s / 3600 % 24);

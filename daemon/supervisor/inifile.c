@@ -71,8 +71,9 @@ static int is_continuation(const struct state *state)
 	const char *p = state->next;
 	if (state->next_size <= 0 || !isspace((unsigned char)*p))
 		return 0;
-	p += strspn(p, " \t");
-	if (strchr(";#[\r\n", *p)) /* the end of the text, too */
+	while (isspace((unsigned char)*p))
+		p++;
+	if (strchr(";#[", *p)) /* the end of the text, too */
 		return 0;
 	const size_t name = strspn(p, "abcdefghijklmnopqrstuvwxyz_");
 	return name == 0 || p[name + strspn(p + name, " \t")] != '='; /* an indented `name =` is a line of its own */
@@ -87,6 +88,8 @@ static int read_line(struct state *state)
 	if (state->line)
 		state->line[0] = '\0';
 	do {
+		if (memchr(state->next, '\0', (size_t)state->next_size))
+			return -EBADMSG; /* the rest of that line would be lost in silence */
 		const char *text = state->next + strspn(state->next, " \t");
 		char *copy = strdup(text);
 		if (!copy)

@@ -187,32 +187,40 @@ static void print_line(void *context, int y, enum top_style style, const char *t
 	fputs(text, ((struct run *)context)->out);
 }
 
+static void keep(void *context, const struct objpool_result *result)
+{
+	(void)objpool_result_copy(context, result);
+}
+
 /* Two looks, as top does. */
 static void look(struct run *run)
 {
 	struct top_look before = {0}, now;
-	struct objpool_result result;
 	static struct top_view view;
+	struct objpool_result results[2] = {0}; /* until the connection is closed */
 
 	for (int i = 0; i < 2; i++) {
+		(void)objpool_call_async(run->pool, "objpool.status", (struct objpool_bytes){0}, NULL, keep, &results[i], NULL);
 		if (i == 0)
 			say_one(run);
 		else
 			say_all(run);
-		if (objpool_callf(run->pool, "objpool.status", &result, "[]") == 0 && top_look_read(&now, result.value) == 0) {
-			top_look_compare(&now, &before);
-			top_look_free(&before);
-			before = now;
-			if (before.count > 0)
-				before.pools[0].expanded = true;
-			view = (struct top_view){.delay_ms = 1000};
-			top_view_draw(&view, &before, 80, 25, print_line, run);
-			top_view_print(&view, &before, print_line, run);
-		}
-		objpool_result_free(&result);
+		(void)objpool_dispatch(run->pool, POLLIN);
+		if (!results[i].value.data || top_look_read(&now, results[i].value) < 0)
+			continue;
+		top_look_compare(&now, &before);
+		top_look_free(&before);
+		before = now;
+		if (before.count > 0)
+			before.pools[0].expanded = true;
+		view = (struct top_view){.delay_ms = 1000};
+		top_view_draw(&view, &before, 80, 25, print_line, run);
+		top_view_print(&view, &before, print_line, run);
 	}
 	top_look_free(&before);
 	(void)objpool_close(run->pool);
+	for (int i = 0; i < 2; i++)
+		objpool_result_free(&results[i]);
 }
 
 static void command(struct run *run, enum exit_status (*execute)(struct cli *cli), bool json)

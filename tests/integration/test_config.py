@@ -52,6 +52,7 @@ def check(place, text, *arguments):
     ("[pool objpool]\n", 1, ["objpool"]),
     ("[pool p]\nplugin = a\nclass = b\n[pool p]\n", 4, ["p"]),
     ("[pool p]\nplugin = a\nplugin = b\n", 3, ["plugin", "twice"]),
+    ("[pool p]\nplugin = a\nclass = b\0c\nworkers = 1\n", 3, []),
 ])
 def test_mistakes_name_file_and_line(place, text, line, words):
     done, path = check(place, text, "--check")
