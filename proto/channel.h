@@ -44,12 +44,12 @@
  * A deferred task leaves its batch and is known by its tag from then on.
  * An error is [code, message, type, traceback, data, ran]; nil stands for what it lacks.
  *
- * Supervisor and template share a SOCK_SEQPACKET socket, one message a packet. FORK carries three descriptors: the worker's
- * end of its channel, its board, and what becomes its standard output and error.
+ * Supervisor and template share a SOCK_SEQPACKET socket, one message a packet. FORK carries the descriptors
+ * of enum fork_file.
  *
  *   [LOAD, pool, plugin path, class, args, kwargs, threads?, [LOADED, description] or [LOADED, nil, error]
  *          settings]
- *   [FORK, slot, generation]  + 3 descriptors                [FORKED, slot, generation, pid or -errno]
+ *   [FORK, slot, generation]  + 4 descriptors                [FORKED, slot, generation, pid or -errno]
  *   [KILL, pid]                                              [EXITED, pid, status]
  *
  * The last two are for a template that is a fork of a client's program: it is the workers' parent, tells how they have ended (as
@@ -73,6 +73,7 @@ enum to_worker { TO_START = 0, TO_CALL = 1, TO_BIND = 2, TO_UNBIND = 3, TO_ITEMS
 		 TO_RELEASE = 11, TO_RESULT = 12, TO_FILES = 13, TO_TAKEN = 14 };
 enum from_worker { FROM_READY = 0, FROM_REPLY = 1, FROM_RESULTS = 2, FROM_ITEM_ERROR = 3, FROM_PROGRESS = 4, FROM_DEFERRED = 5, FROM_ANSWER = 6, FROM_STATE = 7,
 		   FROM_RESTORED = 8, FROM_LEASED = 9, FROM_INVOKE = 10, FROM_PAYLOAD = 11, FROM_YIELD = 12, FROM_PASSED = 13 };
+enum fork_file { FORK_CHANNEL, FORK_BOARD, FORK_OUTPUT, FORK_ERRORS, FORK_FILES }; /* the worker's end; standard output and error */
 enum to_template { TO_LOAD = 0, TO_FORK = 1, TO_KILL = 2 };
 enum from_template { FROM_LOADED = 0, FROM_FORKED = 1, FROM_EXITED = 2 };
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/backtrace/frames.h"
 
+#include "proto/escape.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -45,14 +47,24 @@ void frames_collect(Dwfl *dwfl, pid_t thread, struct frames *frames)
 
 /* ---- saying what they are ---- */
 
+void frames_print_name(const char *name, size_t size)
+{
+	char shown[1024];
+	(void)escape_text(shown, sizeof shown, name, size);
+	(void)fputs(shown, stdout);
+}
+
 static void print_place(Dwfl_Module *module, Dwarf_Addr pc)
 {
 	Dwfl_Line *line = dwfl_module_getsrc(module, pc);
 	const char *file;
 	int number = 0;
 
-	if (line && (file = dwfl_lineinfo(line, NULL, &number, NULL, NULL, NULL)))
-		printf(" at %s:%d", file, number);
+	if (line && (file = dwfl_lineinfo(line, NULL, &number, NULL, NULL, NULL))) {
+		(void)fputs(" at ", stdout);
+		frames_print_name(file, strlen(file));
+		printf(":%d", number);
+	}
 }
 
 static void print_object(Dwfl_Module *module)
@@ -65,7 +77,10 @@ static void print_object(Dwfl_Module *module)
 		return;
 	}
 	const char *slash = path || name ? strrchr(path ? path : name, '/') : NULL;
-	printf(" (%s)", slash ? slash + 1 : path ? path : name ? name : "??");
+	const char *shown = slash ? slash + 1 : path ? path : name ? name : "??";
+	(void)fputs(" (", stdout);
+	frames_print_name(shown, strlen(shown));
+	(void)putchar(')');
 }
 
 static void print_frame(Dwfl *dwfl, uint32_t number, const struct frame *frame, bool with_place)
@@ -77,10 +92,12 @@ static void print_frame(Dwfl *dwfl, uint32_t number, const struct frame *frame, 
 
 	const char *name = module ? dwfl_module_addrinfo(module, within, &offset, &symbol, NULL, NULL, NULL) : NULL;
 	printf("#%-2" PRIu32 " 0x%016" PRIx64 " ", number, frame->pc);
-	if (name)
-		printf("%.*s+0x%" PRIx64, (int)strcspn(name, "@"), name, offset + (frame->pc - within));
-	else
+	if (name) {
+		frames_print_name(name, strcspn(name, "@"));
+		printf("+0x%" PRIx64, offset + (frame->pc - within));
+	} else {
 		(void)fputs("??", stdout);
+	}
 	if (module && with_place)
 		print_place(module, within);
 	if (module)

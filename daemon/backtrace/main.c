@@ -151,7 +151,9 @@ static void print_head(pid_t pid, pid_t thread)
 
 	snprintf(path, sizeof path, "/proc/%d/task/%d/comm", (int)pid, (int)thread);
 	read_line(path, "", name, sizeof name);
-	printf("thread %d (%s)\n", (int)thread, name);
+	printf("thread %d (", (int)thread);
+	frames_print_name(name, strlen(name));
+	(void)puts(")");
 }
 
 /* 0 or a negative errno. */

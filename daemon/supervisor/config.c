@@ -52,6 +52,7 @@ static const struct option daemon_options[] = {
 	{"max_memory", T_MEMORY, AT(max_memory), "half", NULL, 0, UINT64_C(1) << 48},
 	{"payload_min", T_SIZE, AT(payload_min), "64K", NULL, 0, UINT64_C(1) << 40},
 	{"log_level", T_CHOICE, AT(log_level), "info", levels, 0, 0},
+	{"worker_log_level", T_CHOICE, AT(worker_log_level), "info", levels, 0, 0},
 	{"drain_timeout", T_SECONDS, AT(drain_timeout), "never", NULL, 0, 0},
 };
 #undef AT

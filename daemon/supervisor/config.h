@@ -68,7 +68,7 @@ struct config {
 	uint32_t admin, create; /* enum config_admin */
 	uint64_t max_pools;
 	uint64_t max_message, max_connections, max_inflight, max_unsent, max_pending, max_memory, payload_min;
-	uint32_t log_level;
+	uint32_t log_level, worker_log_level; /* 0: error, warning, info, debug */
 	uint64_t drain_timeout; /* nanoseconds; NEVER */
 	struct config_pool *pools;
 	uint32_t pool_count;

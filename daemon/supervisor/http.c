@@ -6,6 +6,7 @@
 #include "daemon/supervisor/listener.h"
 #include "daemon/supervisor/log.h"
 #include "daemon/supervisor/metrics.h"
+#include "proto/escape.h"
 
 #include <errno.h>
 #include <event2/buffer.h>
@@ -194,27 +195,19 @@ static bool judge(const struct core *core, const struct part *part, char *text, 
 	return false;
 }
 
-/* What a plugin has said stays on its line. */
-static void make_one_line(char *text)
-{
-	for (; *text; text++)
-		if ((unsigned char)*text < ' ' || *text == 0x7f)
-			*text = ' ';
-}
-
 static void finish_check(struct check *check)
 {
 	const struct core *core = &check->http->daemon->core;
 	struct evbuffer *body = evbuffer_new();
 	bool good = true;
-	char text[768];
+	char text[768], line[sizeof text];
 
 	for (uint32_t i = 0; i < check->count; i++) {
 		const struct part *part = &check->parts[i];
 		good = judge(core, part, text, sizeof text) && good;
-		make_one_line(text);
+		(void)escape_text(line, sizeof line, text, strlen(text));
 		if (body)
-			(void)evbuffer_add_printf(body, "%s %s\n", part->pool ? part->pool : "?", text);
+			(void)evbuffer_add_printf(body, "%s %s\n", part->pool ? part->pool : "?", line);
 	}
 	if (check->count == 0 && body)
 		(void)evbuffer_add_printf(body, "there are no pools\n");

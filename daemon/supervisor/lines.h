@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* lines: what a worker or template prints, line by line to the log, with pool and slot in front. */
+/* lines: what a worker, a template or objpool-backtrace prints, line by line to the log, with pool and slot in front. */
 #ifndef SUPERVISOR_LINES_H
 #define SUPERVISOR_LINES_H
 
@@ -7,11 +7,13 @@
 
 struct lines;
 
-/* Reads the descriptor (taken over) until its end. slot may be NULL. NULL: out of memory, and it is closed. */
-struct lines *lines_new(struct daemon *daemon, int fd, const struct pool *pool, const struct slot *slot);
+enum lines_kind { LINES_OUTPUT, LINES_ERRORS, LINES_BACKTRACE };
 
-/* Their priority in the log; LOG_INFO unless told. */
-void lines_set_level(struct lines *lines, int level);
+/* A pipe that is read until its end, and *fd to write to it, which is the caller's. slot may be NULL. NULL with errno: there is none. */
+struct lines *lines_open(struct daemon *daemon, enum lines_kind kind, const struct pool *pool, const struct slot *slot, int *fd);
+
+/* Two, for a process's standard output and standard error. 0 or a negative errno. */
+int lines_open_both(struct daemon *daemon, const struct pool *pool, const struct slot *slot, struct lines *both[2], int fds[2]);
 
 /* Reads what is there, then frees. Accepts NULL; returns NULL. */
 struct lines *lines_free(struct lines *lines);

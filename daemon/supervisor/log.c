@@ -1,101 +1,61 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#define SD_JOURNAL_SUPPRESS_LOCATION
 #include "daemon/supervisor/log.h"
 
 #include "daemon/core/pool.h"
+#include "daemon/supervisor/logsink.h"
+#include "proto/escape.h"
 
+#include <event2/event.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <systemd/sd-journal.h>
-#include <time.h>
-#include <unistd.h>
+#include <string.h>
 
-enum { LINE = 4608 };
+enum { TEXT = LOG_PIECE + 512, ESCAPED = ESCAPE_MOST * TEXT, HEAD = 320, CLOSE_SECONDS = 1 };
 
-static int level_most = LOG_INFO; /* a log is one per process */
-static int journal;
+static struct log_levels levels; /* a process has one log */
 
-/* $JOURNAL_STREAM names the device and inode of the journal's socket: is that what standard error is? */
-static int stderr_is_journal(void)
+static bool is_wanted(int level, uint32_t most)
 {
-	const char *stream = getenv("JOURNAL_STREAM");
-	unsigned long long device, inode;
-	struct stat st;
-
-	return stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 && fstat(STDERR_FILENO, &st) == 0 &&
-	       st.st_dev == device && st.st_ino == inode;
+	static const int urgencies[] = {LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG};
+	return level <= urgencies[most];
 }
 
-void log_open(int most)
+static size_t put_head(char *line, const struct pool *pool, const struct slot *slot)
 {
-	level_most = most;
-	journal = stderr_is_journal();
-}
-
-void log_set_level(int most)
-{
-	level_most = most;
-}
-
-static const char *level_name(int level)
-{
-	return level <= LOG_ERR ? "error" : level == LOG_WARNING ? "warning" : level <= LOG_INFO ? "info" : "debug";
-}
-
-static void to_stderr(int level, const char *text)
-{
-	char line[LINE + 64];
-	struct timespec now;
-	struct tm tm;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	gmtime_r(&now.tv_sec, &tm);
-	size_t n = strftime(line, sizeof line, "%Y-%m-%dT%H:%M:%S", &tm);
-	n += (size_t)snprintf(line + n, sizeof line - n, ".%03ldZ %s %s\n", now.tv_nsec / 1000000, level_name(level), text);
-	if (n > sizeof line - 1)
-		n = sizeof line - 1;
-	if (write(STDERR_FILENO, line, n) < 0)
-		return; /* a log that can't be written has nobody to tell */
-}
-
-static void to_journal(int level, const struct pool *pool, const struct slot *slot, const char *text)
-{
-	char fields[5][LINE + 64];
-	struct iovec iov[5];
-	int n = 0;
-
-	snprintf(fields[n++], sizeof fields[0], "PRIORITY=%d", level);
-	snprintf(fields[n++], sizeof fields[0], "MESSAGE=%s", text);
-	if (pool)
-		snprintf(fields[n++], sizeof fields[0], "OBJPOOL_POOL=%s", pool->name);
-	if (slot) {
-		snprintf(fields[n++], sizeof fields[0], "OBJPOOL_SLOT=%u", slot->index);
-		snprintf(fields[n++], sizeof fields[0], "OBJPOOL_GENERATION=%llu", (unsigned long long)slot->generation);
-	}
-	for (int i = 0; i < n; i++)
-		iov[i] = (struct iovec){.iov_base = fields[i], .iov_len = strlen(fields[i])};
-	if (sd_journal_sendv(iov, n) < 0)
-		to_stderr(level, text);
-}
-
-__attribute__((format(printf, 4, 0)))
-static void say(int level, const struct pool *pool, const struct slot *slot, const char *format, va_list list)
-{
-	char text[LINE];
-	int n = 0;
-
-	if (level > level_most)
-		return;
 	if (slot)
-		n = snprintf(text, sizeof text, "pool %s slot %u: ", pool->name, slot->index);
-	else if (pool)
-		n = snprintf(text, sizeof text, "pool %s: ", pool->name);
-	(void)vsnprintf(text + n, sizeof text - (size_t)n, format, list);
-	if (journal)
-		to_journal(level, pool, slot, text);
-	else
-		to_stderr(level, text);
+		return (size_t)snprintf(line, HEAD, "pool %s slot %u: ", pool->name, slot->index);
+	return pool ? (size_t)snprintf(line, HEAD, "pool %s: ", pool->name) : 0;
+}
+
+/* One line of the log. `mark` comes before the text, and is not of it. */
+static void put_line(const struct logsink_subject *about, bool own, const char *mark, const char *text, size_t size)
+{
+	char escaped[HEAD + ESCAPED], line[sizeof escaped + LOGSINK_AROUND];
+	size_t n = put_head(escaped, about->pool, about->slot);
+
+	n += (size_t)snprintf(escaped + n, HEAD - n, "%s", mark);
+	(void)escape_text(escaped + n, sizeof escaped - n, text, size);
+	logwriter_put(line, logsink_format(line, sizeof line, about, escaped), own);
+}
+
+/* ---- the daemon's own lines ---- */
+
+__attribute__((format(printf, 4, 0))) static void say(int level, const struct pool *pool, const struct slot *slot,
+						      const char *format, va_list list)
+{
+	const struct logsink_subject about = {.level = level, .pool = pool, .slot = slot};
+	const char *rest, *mark = "";
+	char text[TEXT];
+
+	if (!is_wanted(level, levels.own))
+		return;
+	if (vsnprintf(text, sizeof text, format, list) >= (int)sizeof text)
+		memcpy(text + sizeof text - 4, "...", 4);
+	for (rest = text; *rest; mark = "| ") {
+		const size_t n = strcspn(rest, "\n");
+		if (n > 0)
+			put_line(&about, true, mark, rest, n);
+		rest += n + (rest[n] != '\0');
+	}
 }
 
 void log_say(int level, const char *format, ...)
@@ -120,4 +80,49 @@ void log_slot(int level, const struct slot *slot, const char *format, ...)
 	va_start(list, format);
 	say(level, slot->pool, slot, format, list);
 	va_end(list);
+}
+
+/* ---- lines of others ---- */
+
+void log_line(const struct log_stream *stream, bool continued, const char *bytes, size_t size)
+{
+	const struct logsink_subject about = {
+		.level = stream->level, .pool = stream->pool, .slot = stream->slot, .stream = stream->name};
+	char mark[48];
+
+	if (!is_wanted(stream->level, stream->name ? levels.workers : levels.own))
+		return;
+	snprintf(mark, sizeof mark, "%s%s%s", stream->name ? stream->name : "", continued ? ", continued" : "",
+		 stream->name || continued ? ": " : "");
+	put_line(&about, false, mark, bytes, size);
+}
+
+bool log_is_behind(void)
+{
+	return logwriter_is_behind();
+}
+
+/* libevent would write to standard error itself. */
+static void on_event_log(int severity, const char *text)
+{
+	log_say(severity >= EVENT_LOG_ERR ? LOG_ERR : severity == EVENT_LOG_WARN ? LOG_WARNING : LOG_DEBUG, "libevent: %s", text);
+}
+
+/* ---- opening and closing ---- */
+
+int log_open(struct log_levels wanted)
+{
+	levels = wanted;
+	event_set_log_callback(on_event_log);
+	return logwriter_start(logsink_open());
+}
+
+void log_set_levels(struct log_levels wanted)
+{
+	levels = wanted;
+}
+
+void log_close(void)
+{
+	logwriter_stop(CLOSE_SECONDS);
 }

@@ -5,9 +5,11 @@
 #include "daemon/supervisor/log.h"
 #include "daemon/supervisor/owner.h"
 #include "daemon/supervisor/signals.h"
+#include "proto/escape.h"
 #include "proto/standard.h"
 
 #include <getopt.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -87,6 +89,20 @@ static int parse(struct options *options, int argc, char **argv)
 	return optind == argc ? 0 : -1;
 }
 
+/* Before there is a log. */
+__attribute__((format(printf, 1, 2)))
+static void complain(const char *format, ...)
+{
+	char text[1024], escaped[ESCAPE_MOST * sizeof text];
+	va_list list;
+
+	va_start(list, format);
+	(void)vsnprintf(text, sizeof text, format, list);
+	va_end(list);
+	(void)escape_text(escaped, sizeof escaped, text, strlen(text));
+	fprintf(stderr, "objpoold: %s\n", escaped);
+}
+
 /* The command line's addresses are checked with the file's, and kept apart: a reload reads the file alone. */
 static int check_with_listen(struct config *config, const struct options *options)
 {
@@ -110,7 +126,7 @@ static int load(struct config *config, struct options *options)
 		options->config = DEFAULT_CONFIG;
 	if (config_load(config, options->config) == 0 && check_with_listen(config, options) == 0)
 		return 0;
-	fprintf(stderr, "objpoold: %s\n", config->fault);
+	complain("%s", config->fault);
 	return -1;
 }
 
@@ -124,18 +140,29 @@ static int run_for_owner(struct daemon *daemon)
 	return status;
 }
 
+static bool open_log(const struct config *config)
+{
+	const int r = log_open((struct log_levels){.own = config->log_level, .workers = config->worker_log_level});
+
+	if (r < 0)
+		complain("the log's thread can't be started: %s", strerror(-r));
+	return r == 0;
+}
+
 static int run(struct config *config, struct options *options)
 {
 	static struct daemon daemon;
 	int status = 1;
 
 	signals_take();
-	log_open(LOG_ERR + (int)config->log_level + (config->log_level > 1));
+	if (!open_log(config))
+		return 1;
 	if (config->pool_count == 0 && !options->until_eof)
 		log_say(LOG_WARNING, "there are no pools in %s", options->config ? options->config : "the configuration (no file was found)");
 	if (daemon_init(&daemon, config, options->config, options->listen, options->listen_count) == 0)
 		status = options->until_eof ? run_for_owner(&daemon) : daemon_run(&daemon);
 	daemon_free(&daemon);
+	log_close();
 	return status;
 }
 

@@ -243,7 +243,7 @@ static void take_over(struct daemon *daemon, struct config *config, struct daemo
 {
 	const struct config old = daemon->config;
 
-	log_set_level(LOG_ERR + (int)config->log_level + (config->log_level > 1));
+	log_set_levels((struct log_levels){.own = config->log_level, .workers = config->worker_log_level});
 	daemon->config = *config;
 	*config = old;
 	daemon_set_limits(daemon);

@@ -8,7 +8,6 @@
 #include "daemon/supervisor/worker.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -84,20 +83,18 @@ static int start_backtrace(struct slowlog *slowlog, struct worker *worker)
 {
 	static const struct timeval patience = {.tv_sec = PATIENCE_SECONDS};
 	struct slot *slot = worker->slot;
-	int tube[2];
+	int printed;
 
-	if (pipe2(tube, O_CLOEXEC) < 0)
+	slowlog->output = lines_open(slowlog->daemon, LINES_BACKTRACE, slot->pool, slot, &printed);
+	if (!slowlog->output)
 		return -errno;
-	const int r = start_program(slowlog, (pid_t)slot->pid, tube[1]);
-	(void)close(tube[1]);
+	const int r = start_program(slowlog, (pid_t)slot->pid, printed);
+	(void)close(printed);
 	if (r < 0) {
-		(void)close(tube[0]);
+		slowlog->output = lines_free(slowlog->output);
 		return r;
 	}
 	slowlog->traced = worker;
-	slowlog->output = lines_new(slowlog->daemon, tube[0], slot->pool, slot);
-	if (slowlog->output)
-		lines_set_level(slowlog->output, LOG_WARNING);
 	(void)evtimer_add(slowlog->patience, &patience); /* without memory its own alarm must do */
 	return 0;
 }
@@ -176,16 +173,12 @@ bool slowlog_on_child(struct daemon *daemon, pid_t pid, int status)
 
 /* ---- the lines ---- */
 
-/* Callers name methods: what is not plain text doesn't go into the log. */
 static void describe(const struct batch *batch, char *text, size_t size)
 {
 	const struct call *call = batch->call;
 	const int most = call->name.size < 64 ? (int)call->name.size : 64;
 	int n = snprintf(text, size, "%.*s", most, (const char *)call->name.bytes);
 
-	for (char *c = text; *c; c++)
-		if (*c < ' ' || *c == 127)
-			*c = '?';
 	if (batch->count > 1)
 		snprintf(text + n, size - (size_t)n, " of items %llu to %llu", (unsigned long long)batch->first,
 			 (unsigned long long)(batch->first + batch->count - 1));

@@ -106,7 +106,8 @@ static void end_process(struct template *template)
 		(void)kill(template->pid, SIGKILL);
 	template->pid = 0;
 	template->state = TEMPLATE_NONE;
-	template->output = lines_free(template->output);
+	for (int i = 0; i < 2; i++)
+		template->printed[i] = lines_free(template->printed[i]);
 }
 
 /* Those that it has been told to fork will not come; the others are asked for again. */
@@ -273,14 +274,14 @@ static char *const *make_environment(void)
 	return environment;
 }
 
-static int start_program(struct template *template, int channel, int output)
+static int start_program(struct template *template, int channel, const int printed[2])
 {
 	char *const argv[] = {(char *)"objpool-worker", template->pool->name, NULL};
 	const struct spawn program = {.program = template->daemon->worker_program,
 				      .argv = argv,
 				      .environment = make_environment(),
-				      .output = output,
-				      .errors = output,
+				      .output = printed[0],
+				      .errors = printed[1],
 				      .channel = channel};
 	return spawn(&program, &template->pid);
 }
@@ -384,33 +385,32 @@ static int start_offered(struct template *template)
 
 static int start_process(struct template *template)
 {
-	int channel[2] = {-1, -1}, tube[2] = {-1, -1}, r = 0;
+	int channel[2], printed[2];
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel) < 0 || pipe2(tube, O_CLOEXEC) < 0)
-		r = -errno;
-	if (r == 0)
-		r = start_program(template, channel[1], tube[1]);
-	(void)close(channel[1]);
-	(void)close(tube[1]);
-	if (r < 0) {
-		(void)close(channel[0]);
-		(void)close(tube[0]);
-		return r;
-	}
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel) < 0)
+		return -errno;
 	(void)evutil_make_socket_nonblocking(channel[0]);
-	template->output = lines_new(template->daemon, tube[0], template->pool, NULL);
-	r = attach(template, channel[0]);
-	return template->output ? r : -ENOMEM;
+	int r = lines_open_both(template->daemon, template->pool, NULL, template->printed, printed);
+	if (r == 0) {
+		r = start_program(template, channel[1], printed);
+		(void)close(printed[0]);
+		(void)close(printed[1]);
+	}
+	(void)close(channel[1]);
+	if (r == 0)
+		return attach(template, channel[0]);
+	(void)close(channel[0]);
+	return r;
 }
 
 /* ---- forking ---- */
 
-static int send_fork(struct template *template, const struct worker *worker, const int fds[3])
+static int send_fork(struct template *template, const struct worker *worker, const int fds[FORK_FILES])
 {
 	uint8_t packet[2 + 2 * PACK_UINT], *p = packet;
 	union {
 		struct cmsghdr align;
-		char bytes[CMSG_SPACE(3 * sizeof(int))];
+		char bytes[CMSG_SPACE(FORK_FILES * sizeof(int))];
 	} control = {0};
 	struct iovec iov = {.iov_base = packet};
 	const struct msghdr message = {
@@ -424,8 +424,8 @@ static int send_fork(struct template *template, const struct worker *worker, con
 	iov.iov_len = (size_t)(p - packet);
 	c->cmsg_level = SOL_SOCKET;
 	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(3 * sizeof(int));
-	memcpy(CMSG_DATA(c), fds, 3 * sizeof(int));
+	c->cmsg_len = CMSG_LEN(FORK_FILES * sizeof(int));
+	memcpy(CMSG_DATA(c), fds, FORK_FILES * sizeof(int));
 	return sendmsg(template->fd, &message, MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
@@ -476,15 +476,16 @@ static void on_fork_failed(struct template *template, struct worker *worker, int
 
 static void fork_now(struct template *template, struct worker *worker)
 {
-	int fds[3];
+	int fds[FORK_FILES];
 	int r = worker_open(worker, fds);
 
 	if (r == 0) {
 		list(worker, &template->forking);
 		worker->template_life = template->life;
 		r = send_fork(template, worker, fds);
-		(void)close(fds[0]);
-		(void)close(fds[2]);
+		(void)close(fds[FORK_CHANNEL]);
+		(void)close(fds[FORK_OUTPUT]);
+		(void)close(fds[FORK_ERRORS]);
 	}
 	if (r < 0)
 		on_fork_failed(template, worker, -r);

@@ -27,7 +27,7 @@ struct template {
 	struct timer patience;      /* with one that owes word of a worker's end */
 	int fd;
 	struct event *event;
-	struct lines *output;
+	struct lines *printed[2];    /* on its standard output, and standard error */
 	struct worker_list waiting; /* for it to be ready */
 	struct worker_list forking; /* told to; in order */
 	struct timer again;         /* a fork has failed for want of something: when the next is tried */

@@ -84,25 +84,20 @@ static void close_fds(int *fds, int count)
 static void on_readable(evutil_socket_t fd, short what, void *data);
 static void on_writable(evutil_socket_t fd, short what, void *data);
 
-int worker_open(struct worker *worker, int fds[3])
+int worker_open(struct worker *worker, int fds[FORK_FILES])
 {
 	struct slot *slot = worker->slot;
-	int channel[2] = {-1, -1}, tube[2] = {-1, -1};
+	int channel[2] = {-1, -1};
 	int r = make_board(worker);
 
 	if (r == 0 && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, channel) < 0)
 		r = -errno;
-	if (r == 0 && pipe2(tube, O_CLOEXEC) < 0)
-		r = -errno;
 	if (r == 0 && evutil_make_socket_nonblocking(channel[0]) < 0)
 		r = -EIO;
-	if (r == 0 && !(worker->output = lines_new(worker->daemon, tube[0], slot->pool, slot))) {
-		tube[0] = -1;
-		r = -ENOMEM;
-	}
+	if (r == 0)
+		r = lines_open_both(worker->daemon, slot->pool, slot, worker->printed, &fds[FORK_OUTPUT]);
 	if (r < 0) {
 		close_fds(channel, 2);
-		close_fds(tube, 2);
 		return r;
 	}
 	worker->fd = channel[0];
@@ -113,9 +108,8 @@ int worker_open(struct worker *worker, int fds[3])
 	loans_open(&worker->loans, slot->board, &worker->daemon->loans, &worker->daemon->core.memory);
 	worker->readable = event_new(worker->daemon->base, worker->fd, EV_READ | EV_PERSIST, on_readable, worker);
 	worker->writable = event_new(worker->daemon->base, worker->fd, EV_WRITE | EV_PERSIST, on_writable, worker);
-	fds[0] = channel[1];
-	fds[1] = worker->board_fd;
-	fds[2] = tube[1];
+	fds[FORK_CHANNEL] = channel[1];
+	fds[FORK_BOARD] = worker->board_fd;
 	return 0;
 }
 
@@ -168,7 +162,8 @@ void worker_close(struct worker *worker)
 	worker->fd = -1;
 	intake_free(&worker->intake);
 	loans_close(&worker->loans);
-	worker->output = lines_free(worker->output);
+	for (int i = 0; i < 2; i++)
+		worker->printed[i] = lines_free(worker->printed[i]);
 }
 
 static void log_end(struct slot *slot, int status, const char *why)

@@ -30,7 +30,7 @@ struct worker {
 	struct event *readable, *writable;
 	struct intake intake;
 	struct loans loans;         /* large results in its memory */
-	struct lines *output;
+	struct lines *printed[2];   /* on its standard output, and standard error */
 	uint64_t fork_failed_at;    /* when its fork first failed for want of something; 0: it has not */
 	uint32_t template_life;     /* of its template, that has forked it */
 	uint64_t killed_at;         /* 0: its template owes no word of its end */
@@ -46,8 +46,8 @@ void worker_nudge(struct slot *slot);
 void worker_on_wrote(struct slot *slot);
 void worker_free(struct slot *slot);
 
-/* The three descriptors that a new process gets (the caller closes them), and the worker's own ends. 0 or a negative errno. */
-int worker_open(struct worker *worker, int fds[3]);
+/* The descriptors that a new process gets (the caller closes all but the board), and the worker's own ends. 0 or a negative errno. */
+int worker_open(struct worker *worker, int fds[FORK_FILES]);
 
 /* What was opened for a process that has not come is closed. */
 void worker_close(struct worker *worker);

@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { PACKET = 256 << 10, FORK_FDS = 3 };
+enum { PACKET = 256 << 10 };
 
 struct template {
 	int channel;
@@ -118,7 +118,7 @@ static ssize_t receive(const struct template *template, uint8_t *packet, int *fd
 {
 	union {
 		struct cmsghdr align;
-		char bytes[CMSG_SPACE(FORK_FDS * sizeof(int))];
+		char bytes[CMSG_SPACE(FORK_FILES * sizeof(int))];
 	} control;
 	struct iovec iov = {.iov_base = packet, .iov_len = PACKET};
 	struct msghdr message = {
@@ -293,26 +293,26 @@ static void on_load(struct template *template, struct reader *reader)
  * end is not for it. */
 _Noreturn static void become_program_worker(const struct template *template, const int *fds, pid_t parent)
 {
-	struct board *board = mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED, fds[1], 0);
+	struct board *board = mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED, fds[FORK_BOARD], 0);
 
 	if (board == MAP_FAILED)
 		_exit(71);
 	unwatch_children(template);
 	(void)close(template->channel);
-	(void)close(fds[1]);
-	(void)close(fds[2]);
-	_exit(host_run(&template->plugin, board, fds[0], parent) == HOST_STOPPED ? 0 : 1);
+	for (int i = FORK_BOARD; i < FORK_FILES; i++)
+		(void)close(fds[i]);
+	_exit(host_run(&template->plugin, board, fds[FORK_CHANNEL], parent) == HOST_STOPPED ? 0 : 1);
 }
 
-/* In the new worker: its three descriptors go where they belong, the template's go away. */
+/* In the new worker: its descriptors go where they belong, the template's go away. */
 _Noreturn static void become_worker(const struct template *template, const int *fds)
 {
-	struct board *board = mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED, fds[1], 0);
+	struct board *board = mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED, fds[FORK_BOARD], 0);
 
-	if (board == MAP_FAILED || dup3(fds[0], CHANNEL_FD, O_CLOEXEC) < 0 || dup2(fds[2], STDOUT_FILENO) < 0 ||
-	    dup2(fds[2], STDERR_FILENO) < 0)
+	if (board == MAP_FAILED || dup3(fds[FORK_CHANNEL], CHANNEL_FD, O_CLOEXEC) < 0 ||
+	    dup2(fds[FORK_OUTPUT], STDOUT_FILENO) < 0 || dup2(fds[FORK_ERRORS], STDERR_FILENO) < 0)
 		_exit(71);
-	for (int i = 0; i < FORK_FDS; i++)
+	for (int i = 0; i < FORK_FILES; i++)
 		(void)close(fds[i]);
 	(void)prctl(PR_SET_NAME, "objpool-worker", 0, 0, 0);
 	(void)setvbuf(stdout, NULL, _IOLBF, 0);
@@ -353,8 +353,8 @@ static int start_thread(const struct template *template, const int *fds)
 		free(thread);
 		return -ENOMEM;
 	}
-	*thread = (struct thread){.template = template, .fd = fcntl(fds[0], F_DUPFD_CLOEXEC, CHANNEL_FD + 1)};
-	thread->board = mmap(NULL, sizeof *thread->board, PROT_READ | PROT_WRITE, MAP_SHARED, fds[1], 0);
+	*thread = (struct thread){.template = template, .fd = fcntl(fds[FORK_CHANNEL], F_DUPFD_CLOEXEC, CHANNEL_FD + 1)};
+	thread->board = mmap(NULL, sizeof *thread->board, PROT_READ | PROT_WRITE, MAP_SHARED, fds[FORK_BOARD], 0);
 	r = thread->fd < 0 || thread->board == MAP_FAILED ? -errno : 0;
 	if (r == 0) {
 		(void)pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
@@ -432,7 +432,7 @@ static void on_fork(const struct template *template, struct reader *reader, cons
 	if (read_uint(reader, &slot) < 0 || read_uint(reader, &generation) < 0)
 		_exit(70);
 	const pid_t worker = start(template, fds);
-	for (int i = 0; i < FORK_FDS; i++)
+	for (int i = 0; i < FORK_FILES; i++)
 		(void)close(fds[i]);
 	msgpack_packer packer = begin_packet(&packet, 4, FROM_FORKED);
 	msgpack_pack_uint64(&packer, slot);
@@ -447,7 +447,7 @@ static void on_fork(const struct template *template, struct reader *reader, cons
 void template_run(int channel, const struct objpool_plugin *linked)
 {
 	static struct template template;
-	int fds[FORK_FDS], count;
+	int fds[FORK_FILES], count;
 	uint32_t fields;
 	uint64_t type;
 	ssize_t n;
@@ -465,7 +465,7 @@ void template_run(int channel, const struct objpool_plugin *linked)
 			_exit(70);
 		if (type == TO_LOAD)
 			on_load(&template, &reader);
-		else if (type == TO_FORK && count == FORK_FDS)
+		else if (type == TO_FORK && count == FORK_FILES)
 			on_fork(&template, &reader, fds);
 		else if (type == TO_KILL && linked)
 			on_kill(&reader);

@@ -159,7 +159,7 @@ class Daemon:
 
     @property
     def tcp(self):
-        return "tcp:" + re.search(r"listening on tcp:(\S+)", self.log()).group(1)
+        return "tcp:" + self.wait_log(r"listening on tcp:(\S+)").group(1)
 
     def client(self, address=None):
         return Client(address or self.address)

@@ -42,7 +42,7 @@ class Offer:
 
     def receive(self):
         """The next message; [] at the end. What comes with it is added to the descriptors."""
-        space = socket.CMSG_LEN(3 * array.array("i").itemsize)
+        space = socket.CMSG_LEN(4 * array.array("i").itemsize)
         try:
             data, ancillary, _, _ = self.channel.recvmsg(1 << 18, space)
         except ConnectionResetError:
@@ -64,7 +64,7 @@ class Offer:
         if pid is None:
             self.workers.append(subprocess.Popen(["sleep", "1000"]))
             pid = self.workers[-1].pid
-        channel = socket.socket(fileno=os.dup(self.descriptors[-3]))
+        channel = socket.socket(fileno=os.dup(self.descriptors[-4]))
         self.close_descriptors()
         self.send(FORKED, slot, generation, pid)
         return pid, channel

@@ -267,8 +267,8 @@ def test_what_workers_print_is_logged(start):
     with daemon.client() as c:
         c.value("p:1.print", "hello from below")
         c.value("p:0.print", "an error line", "stderr")
-    daemon.wait_log("pool p slot 1: hello from below")
-    daemon.wait_log("pool p slot 0: an error line")
+    daemon.wait_log("info pool p slot 1: stdout: hello from below")
+    daemon.wait_log("warning pool p slot 0: stderr: an error line")
 
 
 def test_out_of_descriptors(start):

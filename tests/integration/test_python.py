@@ -675,7 +675,7 @@ def test_the_world_of_a_worker(start, monkeypatch):
         assert client.value("p.fork") == [1, 2]
         assert client.value("p.run", "echo", "ä") == "ä\n"
         client.value("p.say", "hello, log")
-    daemon.wait_log("slot 0: hello, log\n(.*\n)*.*slot 0: hello, log")
+    daemon.wait_log("slot 0: stdout: hello, log\n(.*\n)*.*slot 0: stderr: hello, log")
 
 
 def test_a_child_does_not_answer_for_its_worker(python):

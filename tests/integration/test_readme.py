@@ -228,3 +228,12 @@ def test_every_option_of_the_configuration_is_in_its_manual():
     manual = (ROOT / "packaging/objpoold.conf.5").read_text()
     assert len(keys) > 20
     assert [key for key in keys if not re.search(rf"\b{key}\b", manual)] == []
+
+
+def test_no_merge_is_left_unfinished():
+    kinds = {".1", ".3", ".5", ".8", ".md", ".c", ".h", ".py", ".conf", ".mk", ".sh", ".service", ".socket", ""}
+    names = subprocess.run(["git", "-C", ROOT, "ls-files"], text=True, capture_output=True).stdout.split("\n")
+    files = [ROOT / name for name in names if name] or [path for path in ROOT.rglob("*") if "build" not in path.parts[len(ROOT.parts)]]
+    for path in files:
+        if path.suffix in kinds and path.is_file():
+            assert not re.search(r"^(<{7} |={7}$|>{7} )", path.read_text(errors="replace"), re.M), path

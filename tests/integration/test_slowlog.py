@@ -220,6 +220,7 @@ def test_the_program_is_missing(start, place):
         c.value("p.spin", 0.4)
         c.value("p.spin", 0.4)
         wait_for(lambda: len(slow_lines(daemon)) == 4, lambda: "the lines")
+    daemon.stop()
     assert len(re.findall(r"warning can't run \S*/libexec/objpool-backtrace: No such file", daemon.log())) == 1
     assert "left out" not in daemon.log()
 

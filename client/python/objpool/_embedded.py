@@ -32,6 +32,7 @@ listen = unix:{socket}
 socket_mode = 0600
 plugin_dir = {plugins}
 log_level = {level}
+worker_log_level = {level}
 admin = unix
 create = unix
 max_message = 2G
