@@ -210,18 +210,17 @@ int inbox_fill(struct inbox *inbox, uint64_t until)
 	}
 }
 
-struct reader inbox_await(struct inbox *inbox, uint64_t wanted)
+struct reader inbox_await(struct inbox *inbox, uint32_t wanted, uint64_t *type)
 {
 	struct span message;
-	uint64_t type;
 	uint32_t n;
 
 	for (;;) {
 		while (next_arrived(inbox, &message)) {
 			struct reader reader = reader_of(message);
-			if (read_array(&reader, &n) < 0 || read_uint(&reader, &type) < 0)
+			if (read_array(&reader, &n) < 0 || read_uint(&reader, type) < 0)
 				_exit(70);
-			if (type == wanted)
+			if (*type < 32 && wanted >> *type & 1)
 				return reader;
 			if (put_aside(inbox, message) < 0)
 				_exit(71); /* what was handed to this worker must not be lost in silence */

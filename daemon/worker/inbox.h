@@ -39,10 +39,11 @@ bool inbox_next(struct inbox *inbox, struct span *message);
 int inbox_pin(struct inbox *inbox);
 
 /*
- * In the midst of the present message, which must be pinned: waits for the next message of that type and gives what follows the
- * type in it, valid until the next call of this or inbox_next. What else comes is put aside, to be given out in its turn.
+ * In the midst of the present message, which must be pinned: waits for the next message of one of these types (bit n is for type n)
+ * and gives what follows the type in it, valid until the next call of this or inbox_next. What else comes is put aside, to be given
+ * out in its turn: of what a method may wait for later, too, each wait must take what comes.
  */
-struct reader inbox_await(struct inbox *inbox, uint64_t type);
+struct reader inbox_await(struct inbox *inbox, uint32_t wanted, uint64_t *type);
 
 /* Waits for more bytes, until CLOCK_MONOTONIC nanoseconds. 1; 0 at the end; -ETIMEDOUT; another negative errno. */
 int inbox_fill(struct inbox *inbox, uint64_t until);

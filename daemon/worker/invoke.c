@@ -2,6 +2,7 @@
 #include "daemon/worker/invoke.h"
 
 #include "daemon/worker/values.h"
+#include "daemon/worker/yield.h"
 #include "proto/pack.h"
 #include "proto/rpc.h"
 #include "proto/scan.h"
@@ -39,10 +40,15 @@ static int ask(const struct task *task, const char *target, const void *args, si
 	return r;
 }
 
-/* Waits for the answer; it is copied to invoker->response. */
-static int await(struct invoker *invoker, struct span *response)
+/* Waits for the answer; it is copied to invoker->response. Meanwhile the caller may take what the method has yielded. */
+static int await(struct task *task, struct span *response)
 {
-	const struct reader rest = inbox_await(invoker->inbox, TO_RESULT);
+	struct invoker *invoker = task->invoker;
+	struct reader rest;
+	uint64_t type;
+
+	while (rest = inbox_await(invoker->inbox, 1u << TO_RESULT | 1u << TO_TAKEN, &type), type == TO_TAKEN)
+		yield_on_taken(task, &rest);
 	const size_t size = (size_t)(rest.end - rest.p);
 
 	invoker->response = malloc(size);
@@ -132,6 +138,6 @@ int invoke(struct objpool_call *call, const char *target, const void *args, size
 	if (r == 0)
 		r = ask(task, target, args, size);
 	if (r == 0)
-		r = await(task->invoker, &response);
+		r = await(task, &response);
 	return r < 0 ? r : read_response(task, response, result);
 }

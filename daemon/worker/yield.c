@@ -43,7 +43,8 @@ static int wait_for_room(struct task *task, size_t size)
 	const int r = task->yielded + size > YIELD_AHEAD ? inbox_pin(inbox) : 0; /* the arguments of the present call lie in it */
 
 	while (r == 0 && task->yielded > 0 && task->yielded + size > YIELD_AHEAD && !objpool_cancelled(&task->handle.call)) {
-		struct reader reader = inbox_await(inbox, TO_TAKEN);
+		uint64_t type;
+		struct reader reader = inbox_await(inbox, 1u << TO_TAKEN, &type);
 		yield_on_taken(task, &reader);
 	}
 	return r;

@@ -124,20 +124,33 @@ static int give(struct objpool_call *call, int64_t i, const msgpack_object *valu
 	return r;
 }
 
+/* Calls that method, which takes nothing. */
+static int ask(struct objpool_call *call, const char *target)
+{
+	struct objpool_result got;
+	return objpool_invoke(call, target, "\x90", 1, &got);
+}
+
 int probe_series(void *self, struct objpool_call *call, probe_args *args, msgpack_packer *result)
 {
-	static const char *const names[] = {"n", "value", "fail", NULL};
-	const msgpack_object *v[3] = {NULL};
+	static const char *const names[] = {"n", "value", "fail", "asks", NULL};
+	const msgpack_object *v[4] = {NULL};
 	int64_t n = INT64_MAX, i = 0;
+	char *asks;
 	int r = 0;
 
 	(void)result;
 	probe_called(self);
-	if (objpool_take(call, args, names, 3, v) < 0 || (v[0] && want_integer(call, "n", v[0], 0, INT64_MAX, &n) < 0))
+	if (objpool_take(call, args, names, 4, v) < 0 || (v[0] && want_integer(call, "n", v[0], 0, INT64_MAX, &n) < 0) ||
+	    want_text(call, "asks", v[3], &asks) < 0)
 		return -1;
 	r = objpool_yield(call, NULL, 0);
-	while (r == 0 && i < n)
+	while (r == 0 && i < n) {
 		r = give(call, i++, v[1]);
+		if (r == 0 && asks)
+			r = ask(call, asks);
+	}
+	free(asks);
 	if (r == -ENOTSUP)
 		return objpool_bad_argument(call, "series wants a call that streams");
 	if (r < 0)

@@ -404,6 +404,15 @@ def test_a_method_yields_values(start):
             assert "BAD_ARGUMENT" in error
 
 
+def test_a_series_whose_method_calls_others(start):
+    """What is taken while the method waits for an answer counts, when it waits to yield more."""
+    with start({"p": {"workers": 1}, "q": {"workers": 1}}).client() as client:
+        blob = b"x" * (300 << 10)
+        stream = Stream(client, "p", "series", [12, blob], kwargs={"asks": "q.slot"})
+        assert stream.finish() == (None, {"items": 12, "failed": 0})
+        assert all(value == blob for _, _, value in stream.results)
+
+
 def test_a_series_that_fails(start):
     with start({"p": {}}).client() as client:
         for errors in "wait", "collect", "first":
