@@ -4,6 +4,7 @@
 #include "daemon/core/pool.h"
 #include "daemon/core/successor.h"
 #include "daemon/supervisor/http.h"
+#include "daemon/supervisor/keeper.h"
 #include "daemon/supervisor/listener.h"
 #include "daemon/supervisor/log.h"
 #include "daemon/supervisor/memory.h"
@@ -120,19 +121,29 @@ static struct template *find_template(struct daemon *daemon, pid_t pid)
 	return NULL;
 }
 
+/* A child that has ended and has not been waited for; 0: there is none. */
+static pid_t next_ended(void)
+{
+	siginfo_t info = {0};
+
+	return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 ? info.si_pid : 0;
+}
+
 void daemon_reap(struct daemon *daemon)
 {
-	int status;
+	int status = 0;
 	pid_t pid;
 
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+	while ((pid = next_ended()) > 0) {
+		keeper_end(daemon->keeper, pid); /* while its number is still its own */
+		(void)waitpid(pid, &status, 0);
 		struct template *template = find_template(daemon, pid);
 		struct worker *worker = template ? NULL : find_worker(daemon, pid);
 		if (template) {
 			template_on_exit(template, status);
 		} else if (worker) {
 			worker_on_exit(worker, status);
-		} else if (!slowlog_on_child(daemon, pid, status)) {
+		} else if (!keeper_on_child(daemon->keeper, pid) && !slowlog_on_child(daemon, pid, status)) {
 			/* A worker of which the template has not told yet, or somebody's orphan. */
 			daemon->early[daemon->early_next].pid = pid;
 			daemon->early[daemon->early_next].status = status;
@@ -210,6 +221,7 @@ static void on_sweep(evutil_socket_t fd, short what, void *data)
 	memory_sweep(daemon);
 	payload_trim(&daemon->payloads);
 	loans_trim(&daemon->loans);
+	keeper_tidy(daemon->keeper);
 }
 
 static int add_events(struct daemon *daemon)
@@ -298,7 +310,10 @@ static int set_up_process(struct daemon *daemon)
 		log_say(LOG_ERR, "can't become the subreaper of the workers: %s", strerror(errno));
 		return -1;
 	}
-	return find_worker_program(daemon);
+	if (find_worker_program(daemon) < 0)
+		return -1;
+	daemon->keeper = keeper_new(daemon->worker_program);
+	return daemon->keeper ? 0 : -1;
 }
 
 void daemon_set_limits(struct daemon *daemon)
@@ -594,6 +609,7 @@ void daemon_free(struct daemon *daemon)
 	if (daemon->watchdog)
 		event_free(daemon->watchdog);
 	daemon->slowlog = slowlog_free(daemon->slowlog);
+	daemon->keeper = keeper_free(daemon->keeper);
 	if (TAILQ_EMPTY(&daemon->core.pools))
 		core_free(&daemon->core);
 	if (daemon->base)

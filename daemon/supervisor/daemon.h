@@ -18,6 +18,7 @@
 #include <sys/types.h>
 
 struct http;
+struct keeper;
 struct listener;
 struct session;
 struct slowlog;
@@ -44,6 +45,7 @@ struct daemon {
 	char *const *extra_listen;     /* of the command line */
 	uint32_t extra_listen_count;
 	char *worker_program;
+	struct keeper *keeper;         /* of what workers have forked */
 	enum daemon_state state;
 	int exit_status;
 	uint64_t started;              /* CLOCK_MONOTONIC */

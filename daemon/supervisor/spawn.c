@@ -10,7 +10,7 @@
 
 static int add_descriptors(posix_spawn_file_actions_t *actions, const struct spawn *what)
 {
-	const int first_other = what->channel < 0 ? STDERR_FILENO + 1 : CHANNEL_FD + 1;
+	const int first_other = what->channel < 0 ? STDERR_FILENO + 1 : what->second ? CHANNEL_FD + 2 : CHANNEL_FD + 1;
 	int r = posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
 
 	if (r == 0)
@@ -19,6 +19,8 @@ static int add_descriptors(posix_spawn_file_actions_t *actions, const struct spa
 		r = posix_spawn_file_actions_adddup2(actions, what->errors, STDERR_FILENO);
 	if (r == 0 && what->channel >= 0)
 		r = posix_spawn_file_actions_adddup2(actions, what->channel, CHANNEL_FD);
+	if (r == 0 && what->second)
+		r = posix_spawn_file_actions_adddup2(actions, what->second, CHANNEL_FD + 1);
 	return r ? r : posix_spawn_file_actions_addclosefrom_np(actions, first_other);
 }
 
@@ -28,7 +30,7 @@ static int set_signals(posix_spawnattr_t *attributes)
 
 	sigemptyset(&none);
 	sigfillset(&all);
-	const int r = posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+	const int r = posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID);
 	return r ? r : posix_spawnattr_setsigmask(attributes, &none) | posix_spawnattr_setsigdefault(attributes, &all);
 }
 

@@ -11,10 +11,11 @@ struct spawn {
 	char *const *environment;
 	int output, errors; /* become its standard output and standard error; its standard input is /dev/null */
 	int channel;        /* becomes CHANNEL_FD (proto/channel.h); -1: there is none */
+	int second;         /* becomes the descriptor behind it; 0: there is none */
 };
 
 /*
- * Starts it. No other descriptor is open in it, whoever has opened that and without close-on-exec; no signal is blocked or
+ * Starts it, in a session of its own: what is typed at the daemon's terminal is not for it. No other descriptor is open in it, whoever has opened that and without close-on-exec; no signal is blocked or
  * ignored. The descriptors of *what stay the caller's. 0 and *pid, or a negative errno.
  */
 int spawn(const struct spawn *what, pid_t *pid);

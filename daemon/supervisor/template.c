@@ -2,6 +2,7 @@
 #include "daemon/supervisor/template.h"
 
 #include "daemon/core/pool.h"
+#include "daemon/supervisor/keeper.h"
 #include "daemon/supervisor/log.h"
 #include "daemon/supervisor/spawn.h"
 #include "daemon/supervisor/worker.h"
@@ -103,7 +104,7 @@ static void end_process(struct template *template)
 		(void)close(template->fd); /* it ends at that; the loop reaps it */
 	template->fd = -1;
 	if (template->pid > 0)
-		(void)kill(template->pid, SIGKILL);
+		keeper_end(template->daemon->keeper, template->pid); /* it is the first of its group */
 	template->pid = 0;
 	template->state = TEMPLATE_NONE;
 	for (int i = 0; i < 2; i++)
@@ -283,7 +284,10 @@ static int start_program(struct template *template, int channel, const int print
 				      .output = printed[0],
 				      .errors = printed[1],
 				      .channel = channel};
-	return spawn(&program, &template->pid);
+	const int r = spawn(&program, &template->pid);
+	if (r == 0)
+		keeper_add(template->daemon->keeper, template->pid);
+	return r;
 }
 
 static void put_settings(struct sendq *out, const struct template *template)

@@ -3,6 +3,7 @@
 
 #include "daemon/core/handover.h"
 #include "daemon/core/pool.h"
+#include "daemon/supervisor/keeper.h"
 #include "daemon/supervisor/log.h"
 #include "daemon/supervisor/outlet.h"
 #include "daemon/supervisor/template.h"
@@ -140,8 +141,12 @@ void worker_on_forked(struct worker *worker, pid_t pid)
 	log_slot(LOG_DEBUG, slot, "worker %lld forked, generation %llu", (long long)pid, (unsigned long long)slot->generation);
 	if (worker->kill_wanted)
 		worker_kill(slot);
-	if (!template_is_program(template_of(worker)) && daemon_early_status(worker->daemon, pid, &status) == 0)
+	if (template_is_program(template_of(worker)))
+		return; /* its template is its parent, and looks after its group */
+	if (daemon_early_status(worker->daemon, pid, &status) == 0)
 		worker_on_exit(worker, status);
+	else
+		keeper_add(worker->daemon->keeper, pid);
 }
 
 /* ---- ending ---- */

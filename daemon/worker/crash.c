@@ -43,6 +43,18 @@ static void on_crash(int signal)
 	(void)raise(signal); /* SA_RESETHAND: now with its default action, once this handler returns */
 }
 
+/* In a child that a method has forked: the channel is the worker's, and must end with it. */
+static void on_fork(void)
+{
+	for (size_t i = 0; i < CRASH_MOST; i++) {
+		struct reply *reply = atomic_exchange(&armed[i], NULL);
+		if (reply)
+			reply_abandon(reply);
+	}
+	own = NULL;
+	atomic_store(&cut_short, true);
+}
+
 static void arm_signals(void)
 {
 	static const int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS, SIGTERM, SIGHUP, SIGINT, SIGQUIT};
@@ -54,6 +66,7 @@ static void arm_signals(void)
 	for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
 		(void)sigaction(signals[i], &action, NULL);
 	(void)atexit(flush_all);
+	(void)pthread_atfork(NULL, NULL, on_fork); /* without memory for it, children have the channel */
 }
 
 void crash_arm(struct reply *reply)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * crash: when a method crashes or calls exit(), the answers that were finished before are still sent; then the process ends
- * as it would have. The signals' default action follows (a core dump, if those are on).
+ * as it would have. The signals' default action follows (a core dump, if those are on). A child that a method has forked sends
+ * nothing: it has no channel.
  */
 #ifndef WORKER_CRASH_H
 #define WORKER_CRASH_H

@@ -1,22 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * objpool-worker: the image of a pool's template, and of the workers that it forks. Started by objpoold, with its
- * channel on descriptor 3; of no use by itself.
+ * objpool-worker: the image of a pool's template, and of the workers that it forks; and, by the name of objpool-keeper, of the
+ * daemon's keeper. Started by objpoold, with its channel on descriptor 3; of no use by itself.
  */
+#include "daemon/worker/keeper.h"
 #include "daemon/worker/template.h"
 #include "proto/channel.h"
 
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-int main(void)
+int main(int argc, char **argv)
 {
 	int type;
 	socklen_t size = sizeof type;
 
+	if (argc > 0 && strcmp(argv[0], "objpool-keeper") == 0)
+		keeper_run();
 	if (getsockopt(CHANNEL_FD, SOL_SOCKET, SO_TYPE, &type, &size) < 0 || type != SOCK_SEQPACKET) {
 		(void)fputs("objpool-worker is started by objpoold, not by hand: see objpoold(8)\n", stderr);
 		return 2;

@@ -371,6 +371,12 @@ void reply_nudge_dying(struct reply *reply)
 		(void)send_sealed(reply);
 }
 
+void reply_abandon(struct reply *reply)
+{
+	(void)close(reply->fd);
+	reply->fd = -1;
+}
+
 void reply_flush_dying(struct reply *reply)
 {
 	/* Whoever holds the lock is in the middle of sending: what goes out twice would be worse than what is lost. */

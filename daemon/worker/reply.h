@@ -115,6 +115,9 @@ void reply_nudge(struct reply *reply);
 /* The same in a signal handler or at exit. Async-signal-safe. */
 void reply_nudge_dying(struct reply *reply);
 
+/* In a child that this process has forked: closes the channel, which is the parent's. What is flushed later ends the child. */
+void reply_abandon(struct reply *reply);
+
 /* In a signal handler or at exit, of the writer's own: sends what is whole, the open RESULTS as far as it got. Async-signal-safe. */
 void reply_flush_dying(struct reply *reply);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/worker/template.h"
 
+#include "proto/groups.h"
 #include "daemon/worker/host.h"
 #include "daemon/worker/task.h"
 
@@ -34,6 +35,15 @@ struct template {
 
 /* ---- its workers' ends, in a program's process, which is their parent ---- */
 
+static struct groups groups; /* of these workers; in other templates there is none, the supervisor has them */
+
+/* The supervisor has gone, or wants no more. */
+_Noreturn static void end(int status)
+{
+	groups_end_all(&groups);
+	_exit(status);
+}
+
 static void on_child(int signal)
 {
 	(void)signal; /* it has ended a wait */
@@ -61,7 +71,7 @@ static void send_packet(const struct template *template, const struct objpool_bu
 	if (packet->failed)
 		_exit(71); /* the supervisor says so */
 	if (send(template->channel, packet->data, packet->size, MSG_NOSIGNAL) < 0)
-		_exit(0); /* the supervisor has gone */
+		end(0); /* the supervisor has gone */
 }
 
 /* A packer that writes to the packet, which begins with its type and has so many fields. */
@@ -86,18 +96,30 @@ static void tell_of_exit(const struct template *template, pid_t pid, int status)
 	objpool_buffer_free(&packet);
 }
 
+/* What a worker has forked ends with it, while the number of its group is still its own. */
+static void reap(const struct template *template)
+{
+	siginfo_t ended = {0};
+	int status = 0;
+
+	while (waitid(P_ALL, 0, &ended, WEXITED | WNOHANG | WNOWAIT) == 0 && ended.si_pid > 0) {
+		groups_end(&groups, ended.si_pid);
+		(void)waitpid(ended.si_pid, &status, 0);
+		tell_of_exit(template, ended.si_pid, status);
+		ended.si_pid = 0;
+	}
+}
+
 /* Until there is a message. */
 static void watch(const struct template *template)
 {
 	struct pollfd input = {.fd = template->channel, .events = POLLIN};
 	sigset_t mask = template->before.mask;
-	int status, n;
-	pid_t pid;
+	int n;
 
 	sigdelset(&mask, SIGCHLD);
 	do {
-		while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-			tell_of_exit(template, pid, status);
+		reap(template);
 		n = ppoll(&input, 1, NULL, &mask);
 	} while (n < 0 && errno == EINTR);
 }
@@ -297,6 +319,7 @@ _Noreturn static void become_program_worker(const struct template *template, con
 
 	if (board == MAP_FAILED)
 		_exit(71);
+	(void)setpgid(0, 0);
 	unwatch_children(template);
 	(void)close(template->channel);
 	for (int i = FORK_BOARD; i < FORK_FILES; i++)
@@ -309,6 +332,7 @@ _Noreturn static void become_worker(const struct template *template, const int *
 {
 	struct board *board = mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED, fds[FORK_BOARD], 0);
 
+	(void)setpgid(0, 0);
 	if (board == MAP_FAILED || dup3(fds[FORK_CHANNEL], CHANNEL_FD, O_CLOEXEC) < 0 ||
 	    dup2(fds[FORK_OUTPUT], STDOUT_FILENO) < 0 || dup2(fds[FORK_ERRORS], STDERR_FILENO) < 0)
 		_exit(71);
@@ -390,6 +414,8 @@ static pid_t fork_twice(const struct template *template, const int *fds)
 			become_worker(template, fds);
 		if (worker < 0)
 			worker = -errno;
+		else
+			(void)setpgid(worker, worker); /* before anybody hears of it: the template's end must not be its own */
 		_exit(write(tube[1], &worker, sizeof worker) == sizeof worker ? 0 : 1);
 	}
 	const int error = errno;
@@ -412,7 +438,11 @@ static pid_t fork_from_program(const struct template *template, const int *fds)
 
 	if (worker == 0)
 		become_program_worker(template, fds, parent);
-	return worker < 0 ? -errno : worker;
+	if (worker < 0)
+		return -errno;
+	(void)setpgid(worker, worker);
+	groups_add(&groups, worker);
+	return worker;
 }
 
 static pid_t start(const struct template *template, const int *fds)
@@ -430,7 +460,7 @@ static void on_fork(const struct template *template, struct reader *reader, cons
 	uint64_t slot, generation;
 
 	if (read_uint(reader, &slot) < 0 || read_uint(reader, &generation) < 0)
-		_exit(70);
+		end(70);
 	const pid_t worker = start(template, fds);
 	for (int i = 0; i < FORK_FILES; i++)
 		(void)close(fds[i]);
@@ -452,6 +482,7 @@ void template_run(int channel, const struct objpool_plugin *linked)
 	uint64_t type;
 	ssize_t n;
 
+	groups_forget(&groups);
 	(void)setsid(); /* what is typed at the daemon's terminal, or the program's, is not for us */
 	template.channel = channel;
 	template.linked = linked;
@@ -462,7 +493,7 @@ void template_run(int channel, const struct objpool_plugin *linked)
 	while ((n = receive(&template, template.packet, fds, &count)) > 0) {
 		struct reader reader = reader_of((struct span){.bytes = template.packet, .size = (size_t)n});
 		if (read_array(&reader, &fields) < 0 || read_uint(&reader, &type) < 0)
-			_exit(70);
+			end(70);
 		if (type == TO_LOAD)
 			on_load(&template, &reader);
 		else if (type == TO_FORK && count == FORK_FILES)
@@ -470,7 +501,7 @@ void template_run(int channel, const struct objpool_plugin *linked)
 		else if (type == TO_KILL && linked)
 			on_kill(&reader);
 		else
-			_exit(70);
+			end(70);
 	}
-	_exit(0);
+	end(0);
 }

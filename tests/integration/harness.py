@@ -165,15 +165,16 @@ class Daemon:
         return Client(address or self.address)
 
     def children(self):
-        """Pids of all processes that the daemon has, directly or not."""
+        """Pids of all processes that the daemon has, directly or not, but for the keeper."""
         parents = {}
         for entry in os.scandir("/proc"):
             if entry.name.isdigit():
                 try:
-                    fields = pathlib.Path(entry.path, "stat").read_text().rsplit(")", 1)[1].split()
+                    name, fields = pathlib.Path(entry.path, "stat").read_text().rsplit(")", 1)
+                    fields = fields.split()
                 except (FileNotFoundError, ProcessLookupError):
                     continue
-                if fields[0] != "Z":
+                if fields[0] != "Z" and not name.endswith("(objpool-keeper"):
                     parents.setdefault(int(fields[1]), []).append(int(entry.name))
         found, look = [], [self.process.pid]
         while look:

@@ -266,16 +266,20 @@ with Pool(2) as pool:
 def test_all_end_with_the_program(program, end):
     process = program("""
 import os
+import subprocess
 import time
 from objpool.compat.multiprocess import Pool
+def start():
+    return subprocess.Popen(["sleep", "600"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).pid
 if __name__ == "__main__":
     pool = Pool(2)
+    program = pool.apply(start)
     busy = pool.map_async(time.sleep, [60, 60], 1)
-    print(*(worker.pid for worker in pool._pool), pool._crew._home._fork.pid, flush=True)
+    print(*(worker.pid for worker in pool._pool), pool._crew._home._fork.pid, program, flush=True)
     busy.get()
 """)
     processes = [os.pidfd_open(int(pid)) for pid in process.stdout.readline().split()]
-    assert len(processes) == 3
+    assert len(processes) == 4
     process.send_signal(end)
     assert all(map(has_ended, processes))
     for number in processes:
