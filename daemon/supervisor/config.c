@@ -4,9 +4,10 @@
 #include "daemon/supervisor/address.h"
 #include "daemon/supervisor/inifile.h"
 #include "daemon/supervisor/json.h"
+#include "daemon/supervisor/textfile.h"
 
+#include <dirent.h>
 #include <errno.h>
-#include <glob.h>
 #include <grp.h>
 #include <sched.h>
 #include <stdarg.h>
@@ -14,6 +15,8 @@
 #include <stdlib.h>
 #include <syslog.h>
 #include <unistd.h>
+
+enum { CONFIG_FILE_MOST = 4 << 20, CONFIG_POOLS_MOST = 10000, CONFIG_LISTEN_MOST = 256 };
 
 /* ---- the table ---- */
 
@@ -264,6 +267,8 @@ static const char *set_list(void *field, const struct option *option, const char
 	(void)option;
 	if (address_parse(&address, text, what, sizeof what) < 0)
 		return what;
+	if (config->listen_count == CONFIG_LISTEN_MOST)
+		return "is one address too many";
 	return config_add_listen(config, text, NULL) < 0 ? "could not be kept: out of memory" : NULL;
 }
 
@@ -346,6 +351,8 @@ static int add_pool(struct config *config, const char *name, const char *place)
 		return fail(config, "%s: \"%.100s\" can't be a pool's name: use letters, digits, _ and -, and not objpool", place, name);
 	if (other)
 		return fail(config, "%s: pool %s is there already, at %s", place, name, other->place);
+	if (config->pool_count == CONFIG_POOLS_MOST)
+		return fail(config, "%s: these are more than %d pools", place, CONFIG_POOLS_MOST);
 	struct config_pool *pools = realloc(config->pools, (config->pool_count + 1) * sizeof *pools);
 	if (!pools)
 		return fail(config, "out of memory");
@@ -420,12 +427,12 @@ static int on_value(void *data, const char *name, const char *value, int line)
 	return fail(config, "%s:%d: [%s] has no key \"%s\"", file->path, line, file->section, name);
 }
 
-static int load_file(struct config *config, const char *path)
+static int read_text_file(struct config *config, const char *path, char *text, size_t size)
 {
 	struct file file = {.config = config, .path = path};
 	const struct inifile_reader reader = {.section = on_section, .value = on_value, .data = &file};
 	int line = 0;
-	const int r = inifile_read(path, &reader, &line);
+	const int r = inifile_read(text, size, &reader, &line);
 
 	if (r == 0 || config->fault[0])
 		return config->fault[0] ? -1 : 0;
@@ -434,22 +441,53 @@ static int load_file(struct config *config, const char *path)
 	return fail(config, "%s: %s", path, strerror(-r));
 }
 
+static int load_file(struct config *config, const char *path)
+{
+	char *text, why[128];
+	size_t size;
+
+	if (textfile_read(path, CONFIG_FILE_MOST, &text, &size, why, sizeof why) < 0)
+		return fail(config, "%s: %s", path, why);
+	const int r = read_text_file(config, path, text, size);
+	free(text);
+	return r;
+}
+
+static int is_conf(const struct dirent *entry)
+{
+	const size_t n = strlen(entry->d_name);
+	return entry->d_name[0] != '.' && n > 5 && !strcmp(entry->d_name + n - 5, ".conf");
+}
+
+static int load_entry(struct config *config, const char *directory, const char *name)
+{
+	char *path;
+
+	if (asprintf(&path, "%s/%s", directory, name) < 0)
+		return fail(config, "out of memory");
+	const int r = load_file(config, path);
+	free(path);
+	return r;
+}
+
 /* conf.d/ beside the file, in the order of names. */
 static int load_directory(struct config *config, const char *path)
 {
 	const char *slash = strrchr(path, '/');
-	glob_t found;
-	char *pattern;
-	int r = 0;
+	struct dirent **entries = NULL;
+	char *directory;
 
-	if (asprintf(&pattern, "%.*sconf.d/*.conf", slash ? (int)(slash - path) + 1 : 0, path) < 0)
+	if (asprintf(&directory, "%.*sconf.d", slash ? (int)(slash - path) + 1 : 0, path) < 0)
 		return fail(config, "out of memory");
-	if (glob(pattern, 0, NULL, &found) == 0) {
-		for (size_t i = 0; i < found.gl_pathc && r == 0; i++)
-			r = load_file(config, found.gl_pathv[i]);
-		globfree(&found);
+	const int n = scandir(directory, &entries, is_conf, alphasort);
+	int r = n >= 0 || errno == ENOENT || errno == ENOTDIR ? 0 : fail(config, "%s: %s", directory, strerror(errno));
+	for (int i = 0; i < n; i++) {
+		if (r == 0)
+			r = load_entry(config, directory, entries[i]->d_name);
+		free(entries[i]);
 	}
-	free(pattern);
+	free(entries);
+	free(directory);
 	return r;
 }
 

@@ -16,9 +16,9 @@
 struct state {
 	const struct inifile_reader *reader;
 	FILE *file;
-	char *line;      /* the logical line: continuation lines joined */
-	size_t room;
-	char *next;      /* the physical line after it, read ahead */
+	char *line; /* the logical line: continuation lines joined */
+	size_t size, room;
+	char *next; /* the physical line after it, read ahead */
 	size_t next_room;
 	ssize_t next_size;
 	int next_number; /* its number */
@@ -52,17 +52,19 @@ static void cut_comment(char *text)
 
 static int append(struct state *state, const char *text)
 {
-	const size_t have = state->line ? strlen(state->line) : 0, more = strlen(text);
-	if (state->room < have + more + 2) {
-		char *grown = realloc(state->line, have + more + 2);
+	const size_t more = strlen(text), needed = state->size + more + 2;
+	if (state->room < needed) {
+		const size_t room = 2 * needed;
+		char *grown = realloc(state->line, room);
 		if (!grown)
 			return -ENOMEM;
 		state->line = grown;
-		state->room = have + more + 2;
+		state->room = room;
 	}
-	if (have)
-		state->line[have] = ' ';
-	memcpy(state->line + have + (have ? 1 : 0), text, more + 1);
+	if (state->size > 0)
+		state->line[state->size++] = ' ';
+	memcpy(state->line + state->size, text, more + 1);
+	state->size += more;
 	return 0;
 }
 
@@ -85,8 +87,7 @@ static int read_line(struct state *state)
 	if (state->next_size < 0)
 		return 0;
 	state->number = state->next_number;
-	if (state->line)
-		state->line[0] = '\0';
+	state->size = 0;
 	do {
 		if (memchr(state->next, '\0', (size_t)state->next_size))
 			return -EBADMSG; /* the rest of that line would be lost in silence */
@@ -152,9 +153,9 @@ static int on_pair(void *data, const char *section, const char *name, const char
 	return state->result == 0;
 }
 
-int inifile_read(const char *path, const struct inifile_reader *reader, int *line)
+int inifile_read(char *text, size_t size, const struct inifile_reader *reader, int *line)
 {
-	struct state state = {.reader = reader, .file = fopen(path, "re")};
+	struct state state = {.reader = reader, .file = fmemopen(text, size, "r")};
 	int r;
 
 	if (!state.file)

@@ -6,6 +6,8 @@
 #ifndef SUPERVISOR_INIFILE_H
 #define SUPERVISOR_INIFILE_H
 
+#include <stddef.h>
+
 struct inifile_reader {
 	/* Both return 0 to go on. `value` is valid until the next call. */
 	int (*section)(void *data, const char *section, int line);
@@ -13,7 +15,7 @@ struct inifile_reader {
 	void *data;
 };
 
-/* 0; -EBADMSG with *line; another negative errno; or what a callback returned. */
-int inifile_read(const char *path, const struct inifile_reader *reader, int *line);
+/* The text of a file, which is not changed. 0; -EBADMSG with *line; another negative errno; or what a callback returned. */
+int inifile_read(char *text, size_t size, const struct inifile_reader *reader, int *line);
 
 #endif

@@ -167,3 +167,85 @@ def test_args_and_slot_kwargs_reach_the_constructor(start):
 def test_a_cpus_pool(start):
     with start(pools={"p": {"workers": "cpus"}}).client() as c:
         assert len(c.value("p:all.slot")) == len(os.sched_getaffinity(0))
+
+
+# ---- what is no file ----
+
+
+def make_fifo(path):
+    os.mkfifo(path)
+
+
+def make_socket(path):
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(str(path))
+
+
+def make_loop(path):
+    path.symlink_to(path)
+
+
+def make_huge(path):
+    with open(path, "wb") as file:
+        file.truncate(1 << 30)
+
+
+NO_FILES = [
+    (lambda path: path.mkdir(), "directory"), (make_fifo, "pipe"), (make_socket, "socket"), (make_loop, "symbolic links"),
+    (lambda path: path.symlink_to("/dev/zero"), "device"), (lambda path: path.symlink_to("/dev/tty"), "device"), (make_huge, "larger than 4 MiB"),
+    (lambda path: path.write_bytes(b"[daemon]\n" + b"x" * (5 << 20)), "larger than 4 MiB"),
+    (lambda path: path.symlink_to("/nowhere/at/all"), "No such file"),
+]
+
+
+def limit_memory():
+    import resource
+    if "address" not in BUILD.name and "thread" not in BUILD.name:
+        resource.setrlimit(resource.RLIMIT_AS, (256 << 20, 256 << 20))
+
+
+@pytest.mark.parametrize("make, words", NO_FILES)
+@pytest.mark.parametrize("name", ("x.conf", "conf.d/y.conf"))
+def test_no_file(place, name, make, words):
+    (place / "conf.d").mkdir()
+    (place / "x.conf").write_text(GOOD.format(dir=place, plugins=BUILD / "plugins"))
+    if name == "x.conf":
+        (place / name).unlink()
+    make(place / name)
+    done = run("--config", place / "x.conf", "--check", preexec_fn=limit_memory)
+    assert done.returncode != 0
+    assert done.stderr.startswith(f"objpoold: {place / name}: ") and words in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_no_file_at_reload(start):
+    daemon = start()
+    with daemon.client() as client:
+        daemon.config.unlink()
+        os.mkfifo(daemon.config)
+        assert "this is a pipe, not a file" in client.error("objpool.reload")
+        assert client.value("p.add", 1, 2) == 3
+
+
+MUCH = {
+    "lines of a value": (lambda: "[pool p]\nargs = [\n" + " 1,\n" * 500000 + " 1]\n", "needs plugin and class"),
+    "pools": (lambda: "".join(f"[pool p{i}]\n" for i in range(20000)), "these are more than 10000 pools"),
+    "addresses": (lambda: "[daemon]\n" + "".join(f"listen = unix:/{i}\n" for i in range(20000)), "too many"),
+    "a line": (lambda: "[daemon]\nplugin_dir = " + "x" * (3 << 20) + "\ny = 1\n", "has no key"),
+}
+
+
+@pytest.mark.parametrize("what", MUCH)
+def test_much(place, what):
+    text, words = MUCH[what]
+    done, _ = check(place, text(), "--check")
+    assert done.returncode == 1 and words in done.stderr
+
+
+def test_conf_d_beside_a_name_with_brackets(place):
+    folder = place / "a[b]*"
+    (folder / "conf.d").mkdir(parents=True)
+    (folder / "conf.d/no.conf.bak").write_text("nonsense")
+    (folder / "conf.d/.hidden.conf").write_text("nonsense")
+    (folder / "conf.d/x.conf").write_text("[pool q]\nplugin = probe\nclass = Probe\n")
+    done, _ = check(folder, GOOD.format(dir=place, plugins=BUILD / "plugins"), "--print-config")
+    assert done.returncode == 0 and "[pool q]" in done.stdout
