@@ -70,9 +70,6 @@ struct call *call_new(struct client *client, struct rpc *rpc, struct block *bloc
 
 void call_free(struct call *call, struct core *core)
 {
-	call->batches++; /* input_drop must not end it */
-	input_drop(call);
-	call->batches--;
 	assert(call->batches == 0);
 	gather_free(&call->gather);
 	stream_free(&call->stream);
@@ -91,11 +88,15 @@ void call_free(struct call *call, struct core *core)
 	core->spare_count++;
 }
 
-static void call_end(struct call *call)
+/* Has it ended? It has been answered then, and no batch of it is anywhere. */
+static void call_reap(struct ending *ending)
 {
+	struct call *call = container_of(ending, struct call, ending);
 	struct pool *pool = call->pool;
 
-	timer_clear(&pool->core->timers, &call->timer);
+	if (call->batches > 0 || call->input.open)
+		return;
+	assert(call->answered);
 	if (call->binding)
 		for (uint32_t i = 0; i < pool->size; i++)
 			slot_unbind(pool->slots[i], call->binding);
@@ -167,6 +168,11 @@ struct batch *batch_defer(struct batch *batch)
 	return one;
 }
 
+static void batch_reap(struct ending *ending)
+{
+	free(container_of(ending, struct batch, ending));
+}
+
 void batch_free(struct batch *batch)
 {
 	struct call *call = batch->call;
@@ -180,7 +186,7 @@ void batch_free(struct batch *batch)
 	}
 	if (!batch->embedded) {
 		account_credit(call->account, batch_memory(call));
-		free(batch);
+		core_reap_later(call->pool->core, &batch->ending, batch_reap);
 	}
 	call->batches--;
 }
@@ -191,10 +197,8 @@ void batch_end(struct batch *batch)
 
 	yield_end(batch);
 	batch_free(batch);
-	if (call->batches > 0 || call->input.open)
-		return;
-	assert(call->answered);
-	call_end(call);
+	if (call->batches == 0)
+		core_reap_later(call->pool->core, &call->ending, call_reap);
 }
 
 /* ---- being answered ---- */
@@ -204,6 +208,7 @@ static void close_books(struct call *call, bool failed)
 	struct pool *pool = call->pool;
 
 	call->answered = true;
+	core_reap_later(pool->core, &call->ending, call_reap);
 	if (call->ticket.client && !call_is_probe(call))
 		measure_add_call(pool, call->method, pool->core->now - call->began, failed);
 	timer_clear(&pool->core->timers, &call->timer);
@@ -372,6 +377,16 @@ void call_on_failure(struct batch *batch, uint64_t index, struct error *error)
 		task_answered(call, 1);
 }
 
+void batch_fail(struct batch *batch, const struct error *why)
+{
+	while (batch->done < batch->count && !batch->call->answered) {
+		struct error error;
+		error_copy(&error, why);
+		call_on_failure(batch, batch->first + batch->done, &error);
+	}
+	batch_end(batch);
+}
+
 void call_on_progress(const struct call *call, struct span values)
 {
 	if (!call->answered && call->progress && !call_gathers(call))
@@ -379,16 +394,13 @@ void call_on_progress(const struct call *call, struct span values)
 }
 
 /* Lets go of the tasks of an answered call: what waits is dropped, what runs is told. The call lives on until the last batch
- * has come back, or ends here. */
+ * has come back. */
 static void let_go(struct call *call)
 {
-	call->batches++; /* holds the call for as long as this takes */
 	gather_free(&call->gather);
 	stream_free(&call->stream);
 	input_drop(call);
 	pool_drop_batches(call);
-	if (--call->batches == 0)
-		call_end(call);
 }
 
 void call_fail(struct call *call, const struct error *error)
@@ -405,8 +417,8 @@ static void on_abandoned(struct ticket *ticket, const struct error *why)
 {
 	struct call *call = container_of(ticket, struct call, ticket);
 	if (why) {
-		struct error error = *why;
-		error.message.bytes = (const uint8_t *)error.text; /* it refers to itself */
+		struct error error;
+		error_copy(&error, why);
 		const enum revoked revoked = call_revoke(call);
 		error.ran = revoked == REVOKED ? RAN_NO : RAN_MAYBE;
 		error.pool = call->pool->name;
@@ -516,14 +528,11 @@ int call_begin(struct call *call, struct client *client, const struct rpc *rpc, 
 	call->timer.fire = on_deadline;
 	if (call->bind.size + call->bind_kwargs.size > 0 && call->columns > 0)
 		call->binding = ++pool->core->last_binding;
-	call->batches++; /* it can't end before it has begun */
 	if (call->sticky && sticky_remember(pool, call, call->sticky, &error) < 0)
 		call_fail(call, &error);
 	else if ((call->deadline && timer_set(&pool->core->timers, &call->timer, call->deadline) < 0) || add_batches(call, at) < 0)
 		fail_for_memory(call);
 	answer_if_done(call);
-	if (--call->batches == 0 && call->answered)
-		call_end(call);
 	return 0;
 }
 
@@ -573,7 +582,6 @@ void call_feed(struct call *call, uint32_t count, struct span items, struct bloc
 
 	if (call->answered || !input->open || count == 0)
 		return;
-	call->batches++;
 	if (call->total + count > input->granted) {
 		error_say(&error, ERROR_OVERLOADED, call->total > 0 ? RAN_MAYBE : RAN_NO,
 			  "fed %llu items against credit for %llu", (unsigned long long)(call->total + count),
@@ -583,15 +591,12 @@ void call_feed(struct call *call, uint32_t count, struct span items, struct bloc
 	} else if (add_fed(call, count, items, block) < 0) {
 		fail_for_memory(call);
 	}
-	if (--call->batches == 0 && call->answered)
-		call_end(call);
 }
 
 void call_feed_end(struct call *call, struct error *why)
 {
 	if (call->answered || !call->input.open)
 		return;
-	call->batches++;
 	call->input.open = false;
 	call->ticket.fed = false;
 	if (why) { /* one more item, which has failed already */
@@ -606,8 +611,6 @@ void call_feed_end(struct call *call, struct error *why)
 	if (input_pump(call) < 0)
 		fail_for_memory(call);
 	answer_if_done(call);
-	if (--call->batches == 0 && call->answered)
-		call_end(call);
 }
 
 bool call_rerun(struct call *call)

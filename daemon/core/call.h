@@ -9,7 +9,8 @@
  *
  * What always holds: every task is in exactly one batch, or has been answered; `left` counts the tasks that haven't; the
  * ticket is closed exactly once. A call that has been answered early (deadline, cancel, first error) drops its waiting
- * batches at once and lives on until its last handed batch has come back.
+ * batches at once and lives on until its last handed batch has come back. It is freed, and leaves pool->calls, when the event
+ * is over that brought its end.
  */
 #ifndef CORE_CALL_H
 #define CORE_CALL_H
@@ -23,10 +24,15 @@
 #include "daemon/core/yield.h"
 #include "proto/channel.h"
 
+#ifdef __SANITIZE_ADDRESS__
+#define CALL_SPARE 0 /* the sanitizer sees only what is freed */
+#else
+#define CALL_SPARE 4096
+#endif
+
 enum {
 	CALL_COLUMNS = 1024, /* arguments that a map can zip */
-	CALL_SMALL = 192,    /* bytes of a request for which calls are kept ready */
-	CALL_SPARE = 4096,   /* how many of them */
+	CALL_SMALL = 192,    /* bytes of a request up to which the memory of CALL_SPARE calls is kept, to be used again */
 	CALL_FILE = 1 << 20, /* bytes that a descriptor counts for in max_pending */
 };
 
@@ -34,6 +40,7 @@ enum errors { ERRORS_WAIT, ERRORS_FIRST, ERRORS_COLLECT };
 
 struct batch {
 	TAILQ_ENTRY(batch) link; /* in a flow, in slot->handed, in slot->deferred or in input->items */
+	struct ending ending;
 	struct call *call;
 	struct flow *flow;       /* waits here; NULL: handed, deferred, or on its way */
 	uint64_t tag;            /* deferred by its method, and known to the slot's worker by this; 0: not */
@@ -54,7 +61,8 @@ TAILQ_HEAD(call_list, call);
 
 struct call {
 	struct ticket ticket;
-	TAILQ_ENTRY(call) link; /* in pool->calls */
+	TAILQ_ENTRY(call) link; /* in pool->calls, until it is freed */
+	struct ending ending;
 	struct pool *pool;
 	struct method *method;
 	enum select select;
@@ -124,8 +132,7 @@ static inline bool call_is_probe(const struct call *call)
 	return call->name.size == 0;
 }
 
-/* Answers from a worker for the tasks of a handed batch, in order. `values` are `count` packed values.
- * These may free the batch's call once the batch has ended, never before. */
+/* Answers from a worker for the tasks of a handed batch, in order. `values` are `count` packed values. */
 void call_on_values(struct batch *batch, uint32_t count, struct span values, struct block *block);
 void call_on_failure(struct batch *batch, uint64_t index, struct error *error);
 
@@ -133,7 +140,7 @@ void call_on_failure(struct batch *batch, uint64_t index, struct error *error);
 void call_on_progress(const struct call *call, struct span values);
 
 /* objpool.feed: `count` items for a call whose input is open; objpool.feed_end: there are no more, because `why` if it isn't
- * NULL (then it has no message of its own lifetime). May end the call. */
+ * NULL (then it has no message of its own lifetime). */
 void call_feed(struct call *call, uint32_t count, struct span items, struct block *block);
 void call_feed_end(struct call *call, struct error *why);
 
@@ -165,8 +172,11 @@ void batch_free(struct batch *batch);
 /* Makes a batch of `count` tasks from the front of a waiting one, which keeps the rest. NULL: out of memory. */
 struct batch *batch_cut(struct batch *waiting, uint32_t count);
 
-/* The batch is over, whatever became of its tasks: frees it, and the call with its last one. */
+/* The batch is over, whatever became of its tasks; the call with its last one. */
 void batch_end(struct batch *batch);
+
+/* A batch that is in no queue or hands: fails every task of it that has no answer yet, and ends it. */
+void batch_fail(struct batch *batch, const struct error *why);
 
 /* Where item `count` after `at` begins. */
 const uint8_t *items_skip(const uint8_t *at, uint32_t count);

@@ -18,8 +18,21 @@ void core_set_limits(struct core *core, const struct core_limits *limits)
 	core->memory.limit = limits->max_memory;
 }
 
+void core_end_event(struct core *core)
+{
+	struct ending *ending;
+
+	while ((ending = core->endings)) {
+		void (*reap)(struct ending *) = ending->reap;
+		core->endings = ending->next;
+		ending->reap = NULL; /* it may be listed again: by its own reap, if it goes on */
+		reap(ending);
+	}
+}
+
 void core_free(struct core *core)
 {
+	core_end_event(core);
 	assert(TAILQ_EMPTY(&core->pools));
 	idmap_free(&core->pools_by_name);
 	call_free_spare(core);

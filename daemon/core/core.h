@@ -53,6 +53,15 @@ struct core_limits {
 
 TAILQ_HEAD(pool_list, pool);
 
+/*
+ * Embedded in what may end: a call, a batch, a slot, a pool, a lease. Nothing of these is freed in the middle of an event: it is listed,
+ * and core_end_event calls `reap`, which frees it if it has ended indeed. Until then whoever has a pointer to it may look at it.
+ */
+struct ending {
+	struct ending *next;
+	void (*reap)(struct ending *ending); /* NULL: it isn't listed */
+};
+
 struct core {
 	uint64_t now; /* CLOCK_MONOTONIC nanoseconds; the owner moves it before each event */
 	struct timers timers;
@@ -70,10 +79,24 @@ struct core {
 	bool draining;              /* takes no new calls */
 	struct spare_call *spare_calls;   /* to be used again: see call_new */
 	uint32_t spare_count;
+	struct ending *endings;           /* of this event */
 };
 
 void core_init(struct core *core, const struct core_ops *ops, const struct core_limits *limits);
 void core_set_limits(struct core *core, const struct core_limits *limits);
 void core_free(struct core *core);
+
+/* It may have ended: `reap` is called when the event is over, once. */
+static inline void core_reap_later(struct core *core, struct ending *ending, void (*reap)(struct ending *))
+{
+	if (ending->reap)
+		return;
+	ending->reap = reap;
+	ending->next = core->endings;
+	core->endings = ending;
+}
+
+/* An event is over: frees what has ended in it. Those around the core call this when nothing of the core is on the stack. */
+void core_end_event(struct core *core);
 
 #endif

@@ -79,6 +79,13 @@ void error_say(struct error *error, enum error_code code, enum ran ran, const ch
 	error->message = (struct span){.bytes = (const uint8_t *)error->text, .size = (size_t)n};
 }
 
+void error_copy(struct error *to, const struct error *from)
+{
+	*to = *from;
+	if (from->message.bytes == (const uint8_t *)from->text)
+		to->message.bytes = (const uint8_t *)to->text;
+}
+
 static int code_of(struct span name, enum error_code *code)
 {
 	for (int i = 0; i < ERROR_CODES; i++)

@@ -78,10 +78,7 @@ static void take_back(struct call *call, struct batch *batch)
 		struct batch *next = batch->count > 1 ? batch_cut(batch, 1) : NULL;
 		if (!next)
 			return;
-		if (scheduler_return(next) < 0) {
-			batch_free(next);
-			return;
-		}
+		scheduler_put_back(next); /* its flow is there: this takes no memory */
 	}
 	queue_remove(batch);
 	put_back(&call->input, batch);

@@ -9,13 +9,20 @@
 #include <errno.h>
 #include <stdlib.h>
 
-static void lease_free(struct lease *lease)
+static void lease_reap(struct ending *ending)
 {
-	timer_clear(&lease->client->core->timers, &lease->timer);
+	free(container_of(ending, struct lease, ending));
+}
+
+static void lease_end(struct lease *lease)
+{
+	struct core *core = lease->client->core;
+
+	timer_clear(&core->timers, &lease->timer);
 	TAILQ_REMOVE(&lease->client->leases, lease, of_client);
 	if (lease->pool)
 		TAILQ_REMOVE(&lease->pool->leases, lease, of_pool);
-	free(lease);
+	core_reap_later(core, &lease->ending, lease_reap);
 }
 
 static void fail(struct lease *lease, struct error *error)
@@ -53,20 +60,18 @@ static bool has_begun(const struct batch *batch)
 /* What its holder has asked of the slot, and no worker has begun, must not reach another instance, or this one when it is anybody's. */
 static void fail_calls(const struct lease *lease)
 {
-	struct pool *pool = lease->pool;
-	struct call *call, *next;
+	const struct pool *pool = lease->pool;
+	struct call *call;
 	struct error error;
 
-	pool->calls_count++; /* it stays until this is done */
-	for (call = TAILQ_FIRST(&pool->calls); call; call = next) {
-		next = TAILQ_NEXT(call, link);
-		const bool for_slot = call->select == SELECT_SLOT && call->only.slot->index == lease->index;
-		if (call->answered || call->ticket.client != lease->client || !for_slot || has_begun(&call->only))
+	TAILQ_FOREACH(call, &pool->calls, link) {
+		if (call->answered || call->ticket.client != lease->client || call->select != SELECT_SLOT)
+			continue;
+		if (call->only.slot->index != lease->index || has_begun(&call->only))
 			continue;
 		say_lost(lease, &error);
-		call_fail(call, &error); /* a call of one batch ends no other */
+		call_fail(call, &error);
 	}
-	pool->calls_count--;
 }
 
 static void lose(struct lease *lease, const char *why)
@@ -169,7 +174,7 @@ void lease_on_answer(struct slot *slot, struct error *refusal)
 	lease->pool->leases_waiting--;
 	let_others_in(slot);
 	fail(lease, refusal);
-	lease_free(lease);
+	lease_end(lease);
 }
 
 /* The client has gone (then all its leases go), or has cancelled. */
@@ -180,8 +185,7 @@ static void on_abandoned(struct ticket *ticket, const struct error *why)
 
 	if (!why)
 		return;
-	error = *why;
-	error.message.bytes = (const uint8_t *)error.text; /* it refers to itself */
+	error_copy(&error, why);
 	fail(lease, &error);
 	lease_release(lease);
 }
@@ -247,7 +251,7 @@ void lease_release(struct lease *lease)
 		handover_release(slot, lease->session); /* also when it was only asked: it may have agreed */
 		let_others_in(slot);
 	}
-	lease_free(lease);
+	lease_end(lease);
 }
 
 /* What its notifications do, they do as its holder; and not on an instance that has been lost to it. */

@@ -19,6 +19,7 @@ struct slot;
 enum lease_state { LEASE_WAITING, LEASE_ASKING, LEASE_HELD, LEASE_LOST };
 
 struct lease {
+	struct ending ending;
 	TAILQ_ENTRY(lease) of_client; /* in client->leases */
 	TAILQ_ENTRY(lease) of_pool;   /* in pool->leases; those that wait in their order */
 	enum lease_state state;
@@ -46,7 +47,7 @@ int lease_begin(struct client *client, const struct rpc *rpc, struct pool *pool,
 /* The client's lease in the pool: of the slot, or (-1) its only or oldest one. NULL: it has none. */
 struct lease *lease_find(const struct client *client, const struct pool *pool, int64_t slot);
 
-/* Gives it back, or gives up waiting, and frees it. */
+/* Gives it back, or gives up waiting. It is over. */
 void lease_release(struct lease *lease);
 
 /* The client's calls of that slot can't go on: 0, or -EINVAL with *error made. */

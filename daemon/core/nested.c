@@ -7,40 +7,48 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 enum { MSGID = 1 }; /* of the one call under way */
+
+/* The slot whose method is the client. */
+static struct slot *slot_of(struct client *client)
+{
+	return container_of(client, struct slot, nested.client);
+}
 
 /* An answer for the instance: it goes to its worker. */
 static void on_wrote(struct client *client)
 {
-	struct nested *nested = container_of(client, struct nested, client);
-	handover_result(nested->slot, &client->out);
+	handover_result(slot_of(client), &client->out);
 }
 
-static struct nested *nested_of(struct slot *slot)
+static void begin(struct slot *slot)
 {
-	if (slot->nested)
-		return slot->nested;
-	struct nested *nested = calloc(1, sizeof *nested);
-	if (!nested)
-		return NULL;
+	struct nested *nested = &slot->nested;
+
+	if (nested->on)
+		return;
+	nested->on = true;
 	client_init(&nested->client, slot->pool->core);
 	nested->client.internal = true;
 	nested->client.wrote = on_wrote;
 	nested->client.error_maps = true;
-	nested->slot = slot;
-	slot->nested = nested;
-	return nested;
+}
+
+/* What the worker's method waits for, or NULL. */
+static struct ticket *awaited_ticket(const struct slot *slot)
+{
+	return slot->nested.on ? TAILQ_FIRST(&slot->nested.client.tickets) : NULL;
 }
 
 int nested_on_invoke(struct slot *slot, struct batch *batch, struct span method, struct span args, struct block *block)
 {
-	struct nested *nested = nested_of(slot);
+	struct nested *nested = &slot->nested;
 	struct rpc rpc = {.type = RPC_REQUEST, .msgid = MSGID, .method = method, .params = args};
 
-	if (!nested || !TAILQ_EMPTY(&nested->client.tickets))
-		return -EBADMSG; /* out of memory; or it asks twice: it can't go on */
+	begin(slot);
+	if (awaited_ticket(slot))
+		return -EBADMSG; /* it can wait for one at a time */
 	nested->batch = batch->id;
 	if (span_is(method, "objpool.call"))
 		return request_full_call(&nested->client, &rpc, block) < 0 ? -EBADMSG : 0;
@@ -49,10 +57,10 @@ int nested_on_invoke(struct slot *slot, struct batch *batch, struct span method,
 
 void nested_cancel(struct slot *slot, uint32_t batch)
 {
-	struct ticket *ticket = slot->nested ? TAILQ_FIRST(&slot->nested->client.tickets) : NULL;
+	struct ticket *ticket = awaited_ticket(slot);
 	struct error why;
 
-	if (!ticket || slot->nested->batch != batch)
+	if (!ticket || slot->nested.batch != batch)
 		return;
 	error_say(&why, ERROR_CANCELLED, RAN_MAYBE, "nobody waits for the call any more that made this one");
 	ticket->abandoned(ticket, &why);
@@ -60,11 +68,9 @@ void nested_cancel(struct slot *slot, uint32_t batch)
 
 void nested_end(struct slot *slot)
 {
-	if (!slot->nested)
-		return;
-	client_gone(&slot->nested->client);
-	free(slot->nested);
-	slot->nested = NULL;
+	if (slot->nested.on)
+		client_gone(&slot->nested.client);
+	slot->nested.on = false;
 }
 
 /* ---- who waits for whom ---- */
@@ -72,7 +78,7 @@ void nested_end(struct slot *slot)
 /* The call that the slot's method waits for, or NULL. */
 static struct call *awaited_by(const struct slot *slot)
 {
-	struct ticket *ticket = slot->nested ? TAILQ_FIRST(&slot->nested->client.tickets) : NULL;
+	struct ticket *ticket = awaited_ticket(slot);
 	return ticket ? call_of_ticket(ticket) : NULL;
 }
 
@@ -134,25 +140,25 @@ static void describe_path(const struct slot *slot, char *text, size_t size)
 	size_t n = 0;
 
 	text[0] = '\0';
-	for (int depth = 0; slot && slot->nested && depth < 8 && n < size; depth++) {
-		const struct batch *batch = slot->by_id[slot->nested->batch % BOARD_ENTRIES];
+	for (int depth = 0; slot && slot->nested.on && depth < 8 && n < size; depth++) {
+		const struct batch *batch = slot->by_id[slot->nested.batch % BOARD_ENTRIES];
 		if (!batch)
 			return;
 		const struct call *call = batch->call;
 		n += (size_t)snprintf(text + n, size - n, "%s%s:%u.%.*s", n ? " < " : "", slot->pool->name, slot->index,
 				      (int)(call->name.size < 40 ? call->name.size : 40), (const char *)call->name.bytes);
-		const struct client *client = call->ticket.client;
-		slot = client && client->wrote == on_wrote ? container_of(client, const struct nested, client)->slot : NULL;
+		struct client *client = call->ticket.client;
+		slot = client && client->wrote == on_wrote ? slot_of(client) : NULL;
 	}
 }
 
-int nested_check(const struct call *call, const struct client *client, struct error *error)
+int nested_check(const struct call *call, struct client *client, struct error *error)
 {
 	char path[200];
 
 	if (client->wrote != on_wrote)
 		return 0;
-	struct slot *caller = container_of(client, const struct nested, client)->slot;
+	struct slot *caller = slot_of(client);
 	const uint64_t walk = ++call->pool->core->last_walk;
 	caller->walk = walk;
 	caller->walk_free = false;

@@ -17,9 +17,10 @@ struct batch;
 struct call;
 struct slot;
 
+/* In slot->nested. */
 struct nested {
-	struct client client; /* first */
-	struct slot *slot;
+	struct client client; /* of this worker */
+	bool on;              /* it has asked at least once */
 	uint32_t batch;       /* id of the one whose method asks */
 };
 
@@ -27,7 +28,7 @@ struct nested {
 int nested_on_invoke(struct slot *slot, struct batch *batch, struct span method, struct span args, struct block *block);
 
 /* The call has its pool and place, and has not begun: may its caller wait for it? 0, or -EINVAL with *error made. */
-int nested_check(const struct call *call, const struct client *client, struct error *error);
+int nested_check(const struct call *call, struct client *client, struct error *error);
 
 /* Nobody waits for the batch any more: what its method waits for is cancelled. */
 void nested_cancel(struct slot *slot, uint32_t batch);

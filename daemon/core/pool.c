@@ -240,10 +240,8 @@ void pool_set(struct pool *pool, const struct pool_settings *settings)
 
 void pool_end_deferred(struct pool *pool)
 {
-	pool->calls_count++; /* it stays until this is done */
 	for (uint32_t i = 0; i < pool->size; i++)
 		deferral_end_all(pool->slots[i]);
-	pool->calls_count--;
 }
 
 void pool_expect_end(struct pool *pool)
@@ -274,30 +272,21 @@ void pool_fail_calls(struct pool *pool, enum error_code code, const char *why)
 	struct error error;
 	struct call *call;
 
-	pool->calls_count++; /* it stays until this is done */
-	for (bool more = true; more;) {
-		more = false;
-		TAILQ_FOREACH(call, &pool->calls, link)
-			if (!call->answered) {
-				error_say(&error, code, call_revoke(call) == REVOKED ? RAN_NO : RAN_MAYBE, "%s", why);
-				error.pool = pool->name;
-				call_fail(call, &error);
-				more = true; /* the list may have changed */
-				break;
-			}
+	TAILQ_FOREACH(call, &pool->calls, link) {
+		if (call->answered)
+			continue;
+		error_say(&error, code, call_revoke(call) == REVOKED ? RAN_NO : RAN_MAYBE, "%s", why);
+		error.pool = pool->name;
+		call_fail(call, &error);
 	}
-	pool->calls_count--;
 }
 
 void pool_drop(struct pool *pool, enum error_code code, const char *why)
 {
-	pool->calls_count++;
 	pool_leave(pool); /* takes no more */
 	pool_fail_calls(pool, code, why);
 	while (pool->size > 0)
 		slot_leave(pool->slots[--pool->size]);
-	pool->calls_count--;
-	pool_on_ended(pool);
 }
 
 static void pool_free(struct pool *pool)
@@ -321,14 +310,23 @@ static void pool_free(struct pool *pool)
 	free(pool);
 }
 
-void pool_on_ended(struct pool *pool)
+/* With its last call its slots go, and with the last of these the pool. */
+static void pool_reap(struct ending *ending)
 {
-	if (!pool->leaving || pool->calls_count > 0)
+	struct pool *pool = container_of(ending, struct pool, ending);
+
+	if (!TAILQ_EMPTY(&pool->calls))
 		return;
 	while (pool->size > 0)
 		slot_leave(pool->slots[--pool->size]);
-	if (TAILQ_EMPTY(&pool->others) && pool->leaving)
+	if (TAILQ_EMPTY(&pool->others))
 		pool_free(pool);
+}
+
+void pool_on_ended(struct pool *pool)
+{
+	if (pool->leaving)
+		core_reap_later(pool->core, &pool->ending, pool_reap);
 }
 
 /* ---- batches of one call ---- */
@@ -349,9 +347,10 @@ static void drop_waiting(struct queue *queue, struct call *call)
 	}
 }
 
-static void drop_handed(struct slot *slot, struct call *call)
+/* Takes back those that the worker has not begun. The last one that it has begun, or NULL: a worker runs one at a time. */
+static struct batch *take_back(struct slot *slot, const struct call *call)
 {
-	struct batch *batch, *next;
+	struct batch *batch, *next, *begun = NULL;
 
 	for (batch = TAILQ_FIRST(&slot->handed); batch; batch = next) {
 		next = TAILQ_NEXT(batch, link);
@@ -361,9 +360,18 @@ static void drop_handed(struct slot *slot, struct call *call)
 			scheduler_release(batch);
 			batch_end(batch);
 		} else {
-			slot_cancel(slot, batch);
+			begun = batch;
 		}
 	}
+	return begun;
+}
+
+/* To cancel one may cancel calls that its method has made, and these may wait in this very slot: nothing is looked at after that. */
+static void drop_handed(struct slot *slot, const struct call *call)
+{
+	struct batch *begun = take_back(slot, call);
+	if (begun)
+		slot_cancel(slot, begun);
 }
 
 static void drop_deferred(struct slot *slot, const struct call *call)
@@ -399,7 +407,7 @@ void pool_drop_batches(struct call *call)
 			batch_end(batch);
 		} else if (batch->tag) {
 			deferral_give_up(batch->slot, batch);
-		} else if (batch->slot && call->batches > 1) {
+		} else if (batch->slot && call->batches > 0) {
 			drop_handed(batch->slot, call);
 		}
 		return;
@@ -422,38 +430,18 @@ void pool_unavailable(const struct pool *pool, const struct slot *slot, struct e
 		error_say(error, ERROR_UNAVAILABLE, RAN_NO, "pool %s has no instance: %s", pool->name,
 			  pool->fault[0] ? pool->fault : "none could be started");
 	error->pool = pool->name;
-	if (slot) {
-		error->slot = slot->index;
-		error->generation = slot->generation;
-	}
+	if (slot)
+		slot_fill_place(slot, error);
 }
 
-/* Fails a batch that waits: every task of it that has no answer yet. */
-static void fail_batch(struct batch *batch, const struct error *why, const struct slot *slot)
-{
-	queue_remove(batch);
-	while (batch->done < batch->count && !batch->call->answered) {
-		struct error error = *why;
-		if (why->message.bytes == (const uint8_t *)why->text)
-			error.message.bytes = (const uint8_t *)error.text; /* it refers to itself */
-		if (slot) {
-			error.slot = slot->index;
-			error.generation = slot->generation;
-		}
-		call_on_failure(batch, batch->first + batch->done, &error);
-	}
-	batch_end(batch);
-}
-
-/* The queue's owner must not go with the last of its calls. */
-static void fail_waiting(struct queue *queue, const struct error *why, const struct slot *slot)
+static void fail_waiting(struct queue *queue, const struct error *why)
 {
 	struct batch *batch;
 
-	queue->pool->calls_count++;
-	while ((batch = queue_any(queue)))
-		fail_batch(batch, why, slot);
-	queue->pool->calls_count--;
+	while ((batch = queue_any(queue))) {
+		queue_remove(batch);
+		batch_fail(batch, why);
+	}
 }
 
 void pool_on_broken(struct pool *pool, struct slot *slot)
@@ -461,11 +449,11 @@ void pool_on_broken(struct pool *pool, struct slot *slot)
 	struct error why;
 
 	pool_unavailable(pool, slot, &why);
-	fail_waiting(&slot->queue, &why, slot);
+	fail_waiting(&slot->queue, &why);
 	if (pool_is_available(pool))
 		return;
 	pool_unavailable(pool, NULL, &why);
-	fail_waiting(&pool->queue, &why, NULL);
+	fail_waiting(&pool->queue, &why);
 }
 
 void pool_on_slot_removed(struct pool *pool, struct slot *slot)
@@ -473,6 +461,6 @@ void pool_on_slot_removed(struct pool *pool, struct slot *slot)
 	struct error why;
 
 	error_say(&why, ERROR_NO_SUCH_SLOT, RAN_NO, "slot %u of pool %s has been removed", slot->index, pool->name);
-	why.pool = pool->name;
-	fail_waiting(&slot->queue, &why, slot);
+	slot_fill_place(slot, &why);
+	fail_waiting(&slot->queue, &why);
 }

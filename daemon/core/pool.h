@@ -41,7 +41,8 @@ struct pool_counts {
 };
 
 struct pool {
-	TAILQ_ENTRY(pool) link; /* in core->pools */
+	TAILQ_ENTRY(pool) link; /* in core->pools, until it is freed */
+	struct ending ending;
 	struct core *core;
 	char *name;
 	struct pool_settings settings;
@@ -56,7 +57,7 @@ struct pool {
 	struct call_list calls;
 	struct stickies stickies;
 	struct client self;      /* for whom the tasks of sticky calls wait */
-	uint32_t calls_count;
+	uint32_t calls_count;    /* in `calls` */
 	struct idmap methods;    /* name_hash -> method */
 	bool methods_known;      /* the template has told */
 	bool methods_open;       /* the class takes names beyond them */
@@ -92,7 +93,7 @@ int pool_resize(struct pool *pool, uint32_t size);
 /* Takes other settings. */
 void pool_set(struct pool *pool, const struct pool_settings *settings);
 
-/* Takes the pool out of service; see above. It may be gone when this returns. */
+/* Takes the pool out of service; see above. */
 void pool_leave(struct pool *pool);
 
 /* All its instances are to end once they have done what there is to do: see slot_expect_end. */
@@ -102,7 +103,7 @@ void pool_expect_end(struct pool *pool);
 void pool_fail_calls(struct pool *pool, enum error_code code, const char *why);
 
 /* Takes the pool out of service now: its calls fail, methods that run are told, and their workers are killed after
- * stop_timeout. It may be gone when this returns. */
+ * stop_timeout. */
 void pool_drop(struct pool *pool, enum error_code code, const char *why);
 
 /* The template has told which methods there are: packed maps with a key "name". `open`: and takes others. */
@@ -136,7 +137,7 @@ void pool_on_broken(struct pool *pool, struct slot *slot);
 /* The slot goes, and what waited for it alone will never run. */
 void pool_on_slot_removed(struct pool *pool, struct slot *slot);
 
-/* A slot has ended for good, or a call has: if the pool is leaving, see whether that was the last. The pool may be gone. */
+/* A slot has been freed, or a call has: if the pool is leaving, has that been the last? */
 void pool_on_ended(struct pool *pool);
 
 /* Has the queues looked at as soon as the present event is over. */

@@ -287,10 +287,30 @@ int scheduler_add(struct batch *batch)
 	return 0;
 }
 
-int scheduler_return(struct batch *batch)
+/* Unless its call has been answered since it was taken from where it was. */
+static void requeue(struct batch *batch, int (*push)(struct queue *, struct batch *), struct queue *queue)
 {
-	struct queue *queue = batch->addressed ? &batch->slot->queue : &batch->call->pool->queue;
-	return queue_push_front(queue, batch);
+	struct error error;
+
+	if (batch->call->answered && !batch->call->sticky) {
+		batch_end(batch);
+		return;
+	}
+	if (push(queue, batch) == 0)
+		return;
+	error_say(&error, ERROR_OVERLOADED, RAN_NO, "the daemon is out of memory");
+	batch_fail(batch, &error);
+}
+
+void scheduler_put_back(struct batch *batch)
+{
+	requeue(batch, queue_push_front, batch->addressed ? &batch->slot->queue : &batch->call->pool->queue);
+}
+
+void scheduler_move_to(struct batch *batch, struct slot *slot)
+{
+	batch->slot = slot;
+	requeue(batch, queue_push, &slot->queue);
 }
 
 /* ---- taking back ---- */
@@ -314,23 +334,31 @@ static bool is_silent(struct slot *slot, uint64_t now)
 	       !atomic_load_explicit(&slot->board->since, memory_order_relaxed);
 }
 
-/* Takes back what the slot hasn't begun and another may do. */
-static void recall(struct slot *slot)
+/* Takes out of the slot's hands what it hasn't begun and another may do. */
+static void take_back(struct slot *slot, struct batch_list *taken)
 {
 	struct batch *batch, *before;
 
+	TAILQ_INIT(taken);
 	for (batch = TAILQ_LAST(&slot->handed, batch_list); batch; batch = before) {
 		before = TAILQ_PREV(batch, batch_list, link);
 		if (batch->addressed || !board_move(slot->board, batch->id, BOARD_HANDED, BOARD_REVOKED))
 			continue;
 		slot->tasks -= batch->count;
 		scheduler_release(batch);
-		if (scheduler_return(batch) < 0) {
-			struct error error;
-			error_say(&error, ERROR_OVERLOADED, RAN_NO, "the daemon is out of memory");
-			call_fail(batch->call, &error);
-			batch_end(batch);
-		}
+		TAILQ_INSERT_TAIL(taken, batch, link);
+	}
+}
+
+static void recall(struct slot *slot)
+{
+	struct batch_list taken;
+	struct batch *batch;
+
+	take_back(slot, &taken);
+	while ((batch = TAILQ_FIRST(&taken))) { /* the last first: each goes before those that are back already */
+		TAILQ_REMOVE(&taken, batch, link);
+		scheduler_put_back(batch);
 	}
 	slot->closed = true;
 	scheduler_relist(slot);

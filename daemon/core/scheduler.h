@@ -43,8 +43,10 @@ void scheduler_learn(struct batch *batch, uint64_t nanoseconds);
 /* Takes the batch out of the slot's hands. */
 void scheduler_release(struct batch *batch);
 
-/* Back to the front of its queue. 0 or -ENOMEM. */
-int scheduler_return(struct batch *batch);
+/* A batch that was taken out of a slot's hands or queue: to the front of the queue that it came from; or behind what waits for that
+ * slot. Without memory for it, its tasks fail. */
+void scheduler_put_back(struct batch *batch);
+void scheduler_move_to(struct batch *batch, struct slot *slot);
 
 /* pool->recall: is something waiting behind a slow task? */
 void scheduler_on_recall(struct timer *timer);

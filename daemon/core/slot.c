@@ -26,7 +26,7 @@
 #define START_RATE 20.0                       /* and a second, after that */
 
 static const char *const state_names[] = {
-	[SLOT_WAITING] = "waiting", [SLOT_STARTING] = "starting", [SLOT_READY] = "ready", [SLOT_STOPPING] = "stopping"};
+	[SLOT_WAITING] = "waiting", [SLOT_STARTING] = "starting", [SLOT_READY] = "ready", [SLOT_STOPPING] = "stopping", [SLOT_GONE] = "gone"};
 
 const char *slot_state_name(enum slot_state state)
 {
@@ -73,6 +73,8 @@ static void set_state(struct slot *slot, enum slot_state state)
 		break;
 	case SLOT_STOPPING:
 		set_timer(slot, slot->pool->settings.stop_timeout);
+		break;
+	case SLOT_GONE:
 		break;
 	}
 	scheduler_relist(slot);
@@ -230,6 +232,8 @@ static void on_timer(struct timer *timer)
 		else
 			on_age(slot);
 		break;
+	case SLOT_GONE:
+		break;
 	}
 }
 
@@ -263,7 +267,7 @@ void slot_begin(struct slot *slot)
 	start(slot);
 }
 
-void slot_free(struct slot *slot)
+static void slot_free(struct slot *slot)
 {
 	struct core *core = core_of(slot);
 
@@ -277,6 +281,22 @@ void slot_free(struct slot *slot)
 	idmap_free(&slot->by_tag);
 	queue_free(&slot->queue);
 	free(slot);
+}
+
+static void slot_reap(struct ending *ending)
+{
+	struct slot *slot = container_of(ending, struct slot, ending);
+	struct pool *pool = slot->pool;
+
+	TAILQ_REMOVE(&pool->others, slot, link);
+	slot_free(slot);
+	pool_on_ended(pool);
+}
+
+void slot_finish(struct slot *slot)
+{
+	set_state(slot, SLOT_GONE);
+	core_reap_later(core_of(slot), &slot->ending, slot_reap);
 }
 
 /* ---- ending ---- */
@@ -319,6 +339,7 @@ uint64_t slot_restart(struct slot *slot)
 		(void)successor_begin(slot);
 		break;
 	case SLOT_STOPPING:
+	case SLOT_GONE:
 		break;
 	}
 	return slot->generation + 1;
@@ -339,8 +360,7 @@ void slot_end(struct slot *slot)
 	slot->plan = PLAN_LEAVE;
 	switch (slot->state) {
 	case SLOT_WAITING:
-		TAILQ_REMOVE(&slot->pool->others, slot, link);
-		slot_free(slot);
+		slot_finish(slot);
 		break;
 	case SLOT_STARTING:
 		kill_worker(slot);
@@ -349,6 +369,7 @@ void slot_end(struct slot *slot)
 		stop_worker(slot, false);
 		break;
 	case SLOT_STOPPING:
+	case SLOT_GONE:
 		break;
 	}
 }
@@ -498,10 +519,7 @@ static void lose_batch(struct slot *slot, struct batch *batch, int status)
 	batch->first += batch->done;
 	batch->count -= batch->done;
 	batch->done = 0;
-	if (scheduler_return(batch) < 0) {
-		lose_task(slot, batch, status, RAN_NO);
-		batch_end(batch);
-	}
+	scheduler_put_back(batch);
 }
 
 static void lose_batches(struct slot *slot, int status)
@@ -570,7 +588,6 @@ void slot_on_gone(struct slot *slot, int status, const char *why)
 	const enum slot_state was = slot->state;
 	const uint64_t lived = core_of(slot)->now - slot->since;
 
-	pool->calls_count++; /* the pool stays until this is done */
 	timer_clear(&core_of(slot)->timers, &slot->grace);
 	sendq_clear(&slot->out);
 	sendq_clear(&slot->later);
@@ -587,8 +604,7 @@ void slot_on_gone(struct slot *slot, int status, const char *why)
 		successor_on_failed(slot);
 	} else if (slot->plan == PLAN_LEAVE) {
 		pool_on_slot_removed(pool, slot);
-		TAILQ_REMOVE(&pool->others, slot, link);
-		slot_free(slot);
+		slot_finish(slot);
 	} else {
 		if (was == SLOT_STARTING)
 			on_start_failed(slot, status, why);
@@ -597,6 +613,4 @@ void slot_on_gone(struct slot *slot, int status, const char *why)
 		next_life(slot);
 	}
 	scheduler_run(pool); /* what has come back may be for another slot */
-	pool->calls_count--;
-	pool_on_ended(pool);
 }

@@ -4,17 +4,24 @@
  *
  *              .---------------- died, after a delay ----------------.
  *              v                                                     |
- *   new -> WAITING -> STARTING -> READY -> STOPPING -> gone; see successor.h
+ *   new -> WAITING -> STARTING -> READY -> STOPPING -> GONE; see successor.h
  *              ^          |         |
  *              '- failed -'         '- died: its running tasks fail, those not begun go back
  */
 #ifndef CORE_SLOT_H
 #define CORE_SLOT_H
 
+#include "daemon/core/nested.h"
 #include "daemon/core/queue.h"
 #include "proto/channel.h"
 
-enum slot_state { SLOT_WAITING, SLOT_STARTING, SLOT_READY, SLOT_STOPPING };
+enum slot_state {
+	SLOT_WAITING,
+	SLOT_STARTING,
+	SLOT_READY,
+	SLOT_STOPPING,
+	SLOT_GONE /* it has ended for good: freed when the event is over */
+};
 
 /* What happens to a slot once it has nothing to do. */
 enum slot_plan {
@@ -26,9 +33,9 @@ enum slot_plan {
 TAILQ_HEAD(slot_list, slot);
 
 struct lease;
-struct nested;
 
 struct slot {
+	struct ending ending;
 	struct pool *pool;
 	uint32_t index;
 	enum slot_state state;
@@ -70,7 +77,7 @@ struct slot {
 	uint32_t next_id;
 	struct batch *by_id[BOARD_ENTRIES];
 	struct idmap bound;      /* bindings that the worker has */
-	struct nested *nested;   /* calls that its methods make; NULL: none yet */
+	struct nested nested;    /* calls that its methods make */
 	uint64_t walk;           /* last passed by it; what it found */
 	bool walk_free;
 	struct batch_list deferred; /* one task each, which their methods have put off */
@@ -88,7 +95,7 @@ struct slot {
 
 const char *slot_state_name(enum slot_state state);
 
-struct slot *slot_new(struct pool *pool, uint32_t index);
+struct slot *slot_new(struct pool *pool, uint32_t index); /* NULL: out of memory */
 
 /* Starts the slot's first worker. */
 void slot_begin(struct slot *slot);
@@ -103,9 +110,11 @@ void slot_expect_end(struct slot *slot);
 /* Out of pool->slots: into pool->others, to end there. */
 void slot_cut_off(struct slot *slot);
 
-/* One that is cut off and holds nothing: stops its worker, or is freed. */
+/* One that is cut off and holds nothing: stops its worker, or, without one, has ended. */
 void slot_end(struct slot *slot);
-void slot_free(struct slot *slot);
+
+/* One in pool->others has ended for good. */
+void slot_finish(struct slot *slot);
 
 /* The caller of a batch that runs here doesn't wait any more: tells the method, and the kill follows if the pool wants it. */
 void slot_cancel(struct slot *slot, struct batch *batch);
@@ -126,7 +135,7 @@ void slot_look(struct slot *slot);
 int slot_on_message(struct slot *slot, struct span message, struct block *block);
 
 /* The worker has gone: all that it sent has been given to slot_on_message before. `status` as of waitpid; `why` says more when
- * it isn't NULL (it could not be started, say). The slot may be gone when this returns. */
+ * it isn't NULL (it could not be started, say). */
 void slot_on_gone(struct slot *slot, int status, const char *why);
 
 /* The binding's call has ended. */

@@ -163,34 +163,36 @@ static bool waits_as_task(const struct slot *slot, const struct call *call)
 	return false;
 }
 
-static void take_over(struct batch *batch, struct slot *successor)
-{
-	struct error error;
-
-	batch->slot = successor;
-	if (queue_push(&successor->queue, batch) == 0)
-		return;
-	error_say(&error, ERROR_OVERLOADED, RAN_NO, "the daemon is out of memory");
-	call_fail(batch->call, &error);
-	batch_end(batch);
-}
-
-void sticky_hand_on(struct slot *slot, struct slot *successor)
+/* Takes the tasks that the slot has not begun out of its hands and its queue, in their order. */
+static void take_tasks(struct slot *slot, struct batch_list *taken)
 {
 	struct flow *flow;
 	struct batch *batch, *next;
 
+	TAILQ_INIT(taken);
 	for (batch = TAILQ_FIRST(&slot->handed); batch; batch = next) {
 		next = TAILQ_NEXT(batch, link);
 		if (batch->call->sticky && board_move(slot->board, batch->id, BOARD_HANDED, BOARD_REVOKED)) {
 			scheduler_release(batch);
-			take_over(batch, successor);
+			TAILQ_INSERT_TAIL(taken, batch, link);
 		}
 	}
 	while ((flow = idmap_get(&slot->queue.by_client, slot->pool->self.id))) {
 		batch = TAILQ_FIRST(&flow->batches);
 		queue_remove(batch);
-		take_over(batch, successor);
+		TAILQ_INSERT_TAIL(taken, batch, link);
+	}
+}
+
+void sticky_hand_on(struct slot *slot, struct slot *successor)
+{
+	struct batch_list taken;
+	struct batch *batch;
+
+	take_tasks(slot, &taken);
+	while ((batch = TAILQ_FIRST(&taken))) {
+		TAILQ_REMOVE(&taken, batch, link);
+		scheduler_move_to(batch, successor);
 	}
 }
 

@@ -97,13 +97,7 @@ static void move_waiting(struct slot *from, struct slot *to)
 
 	while ((batch = queue_any(&from->queue))) {
 		queue_remove(batch);
-		batch->slot = to;
-		if (queue_push(&to->queue, batch) == 0)
-			continue;
-		struct error error;
-		error_say(&error, ERROR_OVERLOADED, RAN_NO, "the daemon is out of memory");
-		call_fail(batch->call, &error);
-		batch_end(batch);
+		scheduler_move_to(batch, to);
 	}
 }
 
@@ -117,14 +111,14 @@ void successor_on_failed(struct slot *successor)
 	struct slot *old = successor->predecessor;
 
 	old->successor = NULL;
+	successor->predecessor = NULL;
 	old->no_successor = true;
 	old->try_again = old->pool->core->now + TRY_AGAIN;
 	if (old->plan == PLAN_RETIRE)
 		old->plan = PLAN_STAY;
 	memcpy(old->last_failure, successor->fault, sizeof old->last_failure);
 	move_waiting(successor, old);
-	TAILQ_REMOVE(&old->pool->others, successor, link);
-	slot_free(successor);
+	slot_finish(successor);
 	scheduler_relist(old);
 	if (old->state == SLOT_READY)
 		slot_look(old);

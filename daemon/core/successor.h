@@ -30,7 +30,7 @@ bool successor_is_awaited(const struct slot *slot);
 /* It may be given so many tasks before that. */
 uint32_t successor_allows(const struct slot *slot, uint32_t tasks);
 
-/* The successor is ready, or could not be built: it may be gone then. */
+/* The successor is ready, or could not be built. */
 void successor_on_ready(struct slot *successor);
 void successor_on_failed(struct slot *successor);
 

@@ -117,13 +117,15 @@ static const struct slot *first_broken(const struct pool *pool)
 static void run_settling(struct chore *chore)
 {
 	struct pool *pool = chore->pool;
-	bool broken = false;
+	const struct slot *broken = first_broken(pool);
 
-	for (uint32_t i = 0; i < pool->size; i++) {
+	if (chore->kind == CHORE_CREATE && (chore->abandoned || broken)) {
+		undo(chore, chore->abandoned ? NULL : broken);
+		return;
+	}
+	for (uint32_t i = 0; i < pool->size; i++)
 		if (!is_settled(pool->slots[i]))
 			return;
-		broken = broken || pool->slots[i]->broken;
-	}
 	if (broken)
 		answer_broken(chore, pool->fault);
 	else
@@ -170,11 +172,6 @@ void chores_run(struct daemon *daemon)
 		next = TAILQ_NEXT(chore, link);
 		if (chore->pool->leaving)
 			continue; /* it ends with its pool */
-		if (chore->kind == CHORE_CREATE && (chore->abandoned || first_broken(chore->pool))) {
-			daemon->slots_changed = true; /* the others' turn comes again: any of them may be gone now */
-			undo(chore, chore->abandoned ? NULL : first_broken(chore->pool));
-			return;
-		}
 		switch (chore->kind) {
 		case CHORE_SETTLE:
 		case CHORE_CREATE:

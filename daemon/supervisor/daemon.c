@@ -510,12 +510,14 @@ static void take_turns(struct daemon *daemon)
 	daemon->spent = 0;
 }
 
+/* What has ended is freed first, which may be told to workers and clients; so may what is found when these are written to. */
 static void flush_all(struct daemon *daemon)
 {
 	struct session *session;
 	struct worker *worker;
 
 	do {
+		core_end_event(&daemon->core);
 		while ((worker = TAILQ_FIRST(&daemon->dirty_workers))) {
 			TAILQ_REMOVE(&daemon->dirty_workers, worker, dirty_link);
 			worker->dirty = false;
@@ -526,7 +528,7 @@ static void flush_all(struct daemon *daemon)
 			session->dirty = false;
 			session_flush(session);
 		}
-	} while (!TAILQ_EMPTY(&daemon->dirty_workers));
+	} while (!TAILQ_EMPTY(&daemon->dirty_workers) || daemon->core.endings);
 }
 
 static void free_ended(struct daemon *daemon)
@@ -542,7 +544,8 @@ static void free_ended(struct daemon *daemon)
  * of its own. */
 static void arm_timer(struct daemon *daemon)
 {
-	const uint64_t next = timers_next(&daemon->core.timers);
+	const bool at_once = daemon->slots_changed || daemon->forks_wanted || daemon->core.endings;
+	const uint64_t next = at_once ? daemon->core.now : timers_next(&daemon->core.timers);
 
 	if (next >= daemon->timer_at)
 		return;
@@ -556,6 +559,7 @@ static void end_turn(struct daemon *daemon)
 {
 	timers_run(&daemon->core.timers, daemon->core.now);
 	take_turns(daemon);
+	core_end_event(&daemon->core);
 	if (daemon->slots_changed)
 		react_to_slots(daemon);
 	if (daemon->forks_wanted)
@@ -596,6 +600,7 @@ void daemon_free(struct daemon *daemon)
 		session_end(session);
 	while ((session = TAILQ_FIRST(&daemon->departed_sessions)))
 		session_end(session);
+	core_end_event(&daemon->core);
 	free_ended(daemon);
 	close_listeners(daemon);
 	daemon->http = http_close(daemon->http);

@@ -125,6 +125,7 @@ static void close_greediest(struct daemon *daemon)
 			(unsigned long long)session->client.id, (unsigned long long)session->client.account->used,
 			(unsigned long long)all->used, (unsigned long long)all->limit);
 		close_session(session);
+		core_end_event(&daemon->core); /* gives back what its calls held */
 	}
 }
 

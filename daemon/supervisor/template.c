@@ -149,13 +149,10 @@ static void fail(struct template *template, const char *why)
 	struct slot *slot;
 
 	end_process(template);
-	template->pool->calls_count++; /* the pool stays until all have been told */
 	while (template_is_program(template) && (slot = slot_with_process(template->pool)))
 		worker_on_exit(slot->owner, SIGKILL); /* what becomes of a child of that process when it ends */
 	refuse_all(&template->forking, why);
 	refuse_all(&template->waiting, why);
-	template->pool->calls_count--;
-	pool_on_ended(template->pool);
 }
 
 /* ---- workers that shall end ---- */
@@ -541,14 +538,8 @@ static void run(struct template *template)
 
 void template_run(struct template *template)
 {
-	struct pool *pool = template->pool;
-
-	if (TAILQ_EMPTY(&template->waiting))
-		return;
-	pool->calls_count++; /* it stays until this is done */
-	run(template);
-	pool->calls_count--;
-	pool_on_ended(pool);
+	if (!TAILQ_EMPTY(&template->waiting))
+		run(template);
 }
 
 /* ---- what it says ---- */
@@ -598,7 +589,7 @@ static int on_loaded(struct template *template, struct reader *reader, uint32_t 
 			return -EBADMSG;
 		snprintf(why, sizeof why, "%.*s", (int)value.size, (const char *)value.bytes);
 		fail(template, why);
-		return 1;
+		return 0;
 	}
 	if (read_value(reader, &value) < 0 || keep_description(template, value) < 0)
 		return -EBADMSG;
@@ -620,7 +611,7 @@ static int on_forked(struct template *template, struct reader *reader)
 	template->daemon->forks_wanted = true; /* another may have waited for this one */
 	if (pid <= 0) {
 		on_fork_failed(template, worker, (int)-pid);
-		return 1;
+		return 0;
 	}
 	list(worker, NULL);
 	template->pause = 0;
@@ -639,10 +630,10 @@ static int on_exited(struct template *template, struct reader *reader)
 	if (!slot)
 		return 0;
 	worker_on_exit(slot->owner, (int)status);
-	return 1;
+	return 0;
 }
 
-/* 0; 1: the template may be gone; -EBADMSG. */
+/* 0 or -EBADMSG. */
 static int on_packet(struct template *template, struct span packet)
 {
 	struct reader reader = reader_of(packet);
@@ -678,7 +669,7 @@ static void on_readable(evutil_socket_t fd, short what, void *data)
 	if (n <= 0) {
 		log_pool(LOG_WARNING, template->pool, "the pool's template process died%s", loading ? " while it loaded the plugin" : "");
 		fail(template, loading ? "the template process died while it loaded the plugin" : "the template process died");
-	} else if (on_packet(template, (struct span){.bytes = scratch->bytes, .size = (size_t)n}) == -EBADMSG) {
+	} else if (on_packet(template, (struct span){.bytes = scratch->bytes, .size = (size_t)n}) < 0) {
 		fail(template, "the template process sent what is no message of a template");
 	}
 }
@@ -733,12 +724,9 @@ void template_on_exit(struct template *template, int status)
 	if (!template_has_threads(template))
 		return; /* its channel says the rest */
 	end_process(template);
-	pool->calls_count++; /* it stays until all have been told */
 	while ((slot = slot_of_process(pool, pid)))
 		worker_on_exit(slot->owner, status); /* it has no pid then */
 	fail_those_that_wait(template, "the pool's process died");
-	pool->calls_count--;
-	pool_on_ended(pool);
 }
 
 void template_free(struct template *template)

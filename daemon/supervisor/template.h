@@ -46,7 +46,7 @@ struct template *template_new(struct daemon *daemon, struct config_pool *section
 /* The worker shall be forked, as soon as that can be. worker_on_forked or worker_on_refused follows, never at once. */
 void template_fork(struct template *template, struct worker *worker);
 
-/* In each turn of the loop in which daemon->forks_wanted: starts what has to be started. The template may be gone then. */
+/* In each turn of the loop in which daemon->forks_wanted: starts what has to be started. */
 void template_run(struct template *template);
 
 /* Puts another in its place, for workers that are started from now on: those that live, live on. Frees it. */

@@ -53,6 +53,7 @@ static void turn(void)
 {
 	(void)event_base_loop(the_daemon.base, EVLOOP_NONBLOCK);
 	timers_run(&the_daemon.core.timers, the_daemon.core.now);
+	core_end_event(&the_daemon.core);
 	http_end_turn(the_daemon.http);
 }
 

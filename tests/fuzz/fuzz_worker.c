@@ -264,6 +264,7 @@ static void pass_time(struct world *world, uint64_t nanoseconds)
 {
 	world->core.now += nanoseconds;
 	timers_run(&world->core.timers, world->core.now);
+	core_end_event(&world->core);
 }
 
 static void lease(struct world *world, struct client *client, uint8_t slot)
@@ -315,6 +316,7 @@ static void step(struct world *world, uint8_t byte)
 	case RELEASE: release(world, client); break;
 	case STEP: pass_time(world, 1); break;
 	}
+	core_end_event(&world->core);
 }
 
 /* ---- the run ---- */
@@ -331,6 +333,7 @@ static void end(struct world *world)
 	pool_drop(world->pool, ERROR_CANCELLED, "the end");
 	while ((worker = worker_of(world, 0)))
 		worker_goes(worker, 9);
+	core_end_event(&world->core);
 	for (int i = 0; i < 100 && !world->pool_gone; i++)
 		pass_time(world, SECOND);
 	if (!world->pool_gone)

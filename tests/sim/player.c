@@ -549,4 +549,5 @@ void player_end(struct world *world)
 			leave(world, i);
 		}
 	player_tidy(world);
+	core_end_event(&world->core);
 }

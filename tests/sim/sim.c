@@ -51,6 +51,7 @@ static void random_event(struct world *world)
 	default:
 		world_replace_pool(world);
 	}
+	core_end_event(&world->core);
 }
 
 /* Nothing new comes in: everything must be answered. */

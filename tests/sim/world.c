@@ -582,6 +582,7 @@ void world_work(struct world *world)
 	for (uint32_t i = world_dice(world, n); i > 0; i--)
 		fake = fake->next;
 	work(fake);
+	core_end_event(&world->core);
 }
 
 void world_kill_one(struct world *world)
@@ -602,6 +603,7 @@ void world_pass_time(struct world *world)
 	else
 		world->core.now += step;
 	timers_run(&world->core.timers, world->core.now);
+	core_end_event(&world->core);
 }
 
 static void new_pool(struct world *world)
@@ -670,6 +672,7 @@ void world_end(struct world *world)
 	}
 	check_counts(world);
 	pool_leave(world->pool);
+	core_end_event(&world->core);
 	for (int i = 0; i < 200000 && !TAILQ_EMPTY(&world->core.pools); i++) {
 		world_work(world);
 		if (i % 50 == 0)

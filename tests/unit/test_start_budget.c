@@ -52,9 +52,11 @@ static struct pool *make_pool(struct core *core, uint32_t size)
 static void end_pool(struct core *core, struct pool *pool)
 {
 	pool_drop(pool, ERROR_UNAVAILABLE, "the test is over");
+	core_end_event(core);
 	while (!TAILQ_EMPTY(&core->pools)) {
 		struct slot *slot = TAILQ_FIRST(&TAILQ_FIRST(&core->pools)->others);
 		slot_on_gone(slot, 0, NULL);
+		core_end_event(core);
 	}
 	core_free(core);
 }

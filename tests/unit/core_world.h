@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What unit tests of the core need around it: a clock that they move, clients whose answers they read, and workers that do what they
+ * are told, message by message. Nothing happens by itself.
+ */
+#ifndef TESTS_CORE_WORLD_H
+#define TESTS_CORE_WORLD_H
+
+#include "daemon/core/handover.h"
+#include "daemon/core/pool.h"
+#include "daemon/core/request.h"
+#include "proto/pack.h"
+#include "proto/scan.h"
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+struct core_world {
+	struct core core; /* first */
+	unsigned starts, kills; /* that the core has asked for */
+};
+
+static inline void world_wrote_client(struct client *client)
+{
+	(void)client;
+}
+
+static inline void world_wrote_slot(struct slot *slot)
+{
+	(void)slot;
+}
+
+static inline void world_start_slot(struct slot *slot)
+{
+	((struct core_world *)slot->pool->core)->starts++;
+	if (!slot->board)
+		slot->board = calloc(1, sizeof *slot->board);
+}
+
+static inline void world_kill_slot(struct slot *slot)
+{
+	((struct core_world *)slot->pool->core)->kills++;
+}
+
+static inline void world_free_slot(struct slot *slot)
+{
+	free(slot->board);
+}
+
+static inline void world_free_pool(struct pool *pool)
+{
+	(void)pool;
+}
+
+static const struct core_ops world_ops = {.client_wrote = world_wrote_client,
+					  .slot_wrote = world_wrote_slot,
+					  .slot_start = world_start_slot,
+					  .slot_kill = world_kill_slot,
+					  .slot_nudge = world_wrote_slot,
+					  .slot_changed = world_wrote_slot,
+					  .slot_free = world_free_slot,
+					  .pool_free = world_free_pool};
+
+static const struct pool_settings world_settings = {.max_queue = 1000,
+						    .max_sticky = 1 << 20,
+						    .start_timeout = 30 * SECOND,
+						    .stop_timeout = 5 * SECOND,
+						    .max_age = NEVER,
+						    .idle_timeout = NEVER,
+						    .cancel_grace = NEVER};
+
+static inline void world_open(struct core_world *world)
+{
+	const struct core_limits limits = {.max_message = 1 << 20, .max_inflight = 1000, .max_pending = 1 << 20, .max_unsent = 1 << 20};
+
+	*world = (struct core_world){0};
+	core_init(&world->core, &world_ops, &limits);
+	world->core.now = 1000 * SECOND;
+}
+
+/* ---- messages ---- */
+
+/* msgpack as hexadecimal digits would be unreadable: a letter per value. i: int, s: const char *, n: nil, [: array of so many. */
+static inline struct span world_pack(uint8_t *room, const char *format, va_list values)
+{
+	uint8_t *p = room;
+
+	for (; *format; format++) {
+		const char *text = *format == 's' ? va_arg(values, const char *) : NULL;
+		if (*format == 's')
+			p = pack_str(p, text, strlen(text));
+		else if (*format == 'i')
+			p = pack_uint(p, va_arg(values, unsigned));
+		else if (*format == '[')
+			p = pack_array(p, va_arg(values, unsigned));
+		else
+			p = pack_nil(p);
+	}
+	return (struct span){.bytes = room, .size = (size_t)(p - room)};
+}
+
+/* The slot's worker says [...]; see world_pack. */
+static inline int world_say(struct slot *slot, const char *format, ...)
+{
+	uint8_t room[2048];
+	va_list values;
+
+	va_start(values, format);
+	const struct span message = world_pack(room, format, values);
+	va_end(values);
+	const int r = slot_on_message(slot, message, NULL);
+	core_end_event(slot->pool->core);
+	return r;
+}
+
+/* The client asks for a method string with the arguments [...]; see world_pack. */
+static inline void world_ask(struct client *client, unsigned msgid, const char *method, const char *format, ...)
+{
+	uint8_t room[2048];
+	va_list values;
+
+	va_start(values, format);
+	const struct rpc rpc = {.type = RPC_REQUEST,
+				.msgid = msgid,
+				.method = {.bytes = (const uint8_t *)method, .size = strlen(method)},
+				.params = world_pack(room, format, values)};
+	va_end(values);
+	/* As in a message: params lie behind the method. */
+	uint8_t message[4096], *p = mempcpy(message, rpc.method.bytes, rpc.method.size);
+	memcpy(p, rpc.params.bytes, rpc.params.size);
+	struct rpc whole = rpc;
+	whole.method.bytes = message;
+	whole.params.bytes = p;
+	assert_int_equal(request_call(client, &whole, NULL), 0);
+	core_end_event(client->core);
+}
+
+/* ---- workers ---- */
+
+static inline void world_ready(struct slot *slot)
+{
+	assert_int_equal(world_say(slot, "[i", 1, FROM_READY), 0);
+	assert_int_equal(slot->state, SLOT_READY);
+}
+
+static inline struct pool *world_pool(struct core_world *world, const char *name, uint32_t size, const struct pool_settings *settings)
+{
+	struct pool *pool = pool_new(&world->core, name, size, settings, NULL);
+
+	assert_non_null(pool);
+	for (uint32_t i = 0; i < size; i++)
+		world_ready(pool->slots[i]);
+	return pool;
+}
+
+/* The worker begins the batch that it was handed first and has not begun: returns its id. */
+static inline uint32_t world_begin(struct slot *slot)
+{
+	struct batch *batch;
+
+	TAILQ_FOREACH(batch, &slot->handed, link)
+		if (board_move(slot->board, batch->id, BOARD_HANDED, BOARD_STARTED)) {
+			atomic_store(&board_entry(slot->board, batch->id)->begun, 1);
+			return batch->id;
+		}
+	fail_msg("slot %u has nothing to begin", slot->index);
+	return 0;
+}
+
+/* It has ended after so many nanoseconds: answers nil. */
+static inline void world_reply(struct slot *slot, uint32_t id, uint64_t spent)
+{
+	atomic_store(&board_entry(slot->board, id)->spent, board_spent(spent));
+	assert_int_equal(world_say(slot, "[iinn", 4, FROM_REPLY, id), 0);
+}
+
+static inline void world_exit(struct slot *slot, int status)
+{
+	struct core *core = slot->pool->core;
+	slot_on_gone(slot, status, NULL);
+	core_end_event(core);
+}
+
+static inline void world_pass(struct core_world *world, uint64_t nanoseconds)
+{
+	world->core.now += nanoseconds;
+	timers_run(&world->core.timers, world->core.now);
+	core_end_event(&world->core);
+}
+
+/* ---- the end ---- */
+
+/* All pools leave; their workers stop when they are told to. */
+static inline void world_close(struct core_world *world)
+{
+	struct pool *pool;
+	struct slot *slot;
+
+	TAILQ_FOREACH(pool, &world->core.pools, link)
+		if (!pool->leaving)
+			pool_drop(pool, ERROR_CANCELLED, "the test is over");
+	core_end_event(&world->core);
+	while ((pool = TAILQ_FIRST(&world->core.pools))) {
+		slot = TAILQ_FIRST(&pool->others);
+		assert_non_null(slot); /* else its calls never end */
+		world_exit(slot, 0);
+	}
+	core_free(&world->core);
+}
+
+#endif
