@@ -23,6 +23,6 @@ void account_close(struct account *account)
 	if (!account || !account->parent)
 		return;
 	account->closed = true;
-	if (account->used == 0)
+	if (account->used == 0 && account->files == 0)
 		free(account);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * account: who holds how much memory. Each session has an account; the daemon's is the parent of all, and has the limit.
+ * account: who holds how much memory, and how many descriptors. Each session has an account; the daemon's is the parent of all, and
+ * has the limits.
  *
  *   session 7 [used 3 MiB] --.
  *   session 9 [used 80 MiB] --+--> the daemon [used 90 MiB, limit 64 MiB, holders 2]
@@ -8,6 +9,9 @@
  *
  * What is allocated for a session (a block, a segment of a send queue, a call) is charged to its account, and thereby to the
  * parent, and credited to the same account when it is freed. So `used` is exact, and 0 when nothing is left.
+ *
+ * Descriptors are counted likewise (`files`): a connection, what a client has handed over, and the files of large values. Of
+ * `files_most` a session may have a quarter. What is above it is the daemon's reserve, for its workers.
  *
  * An account lives until it is closed and all that was charged to it has been credited: a call that outlives its session
  * still knows whom to credit. Not thread-safe.
@@ -25,10 +29,12 @@ enum { ACCOUNT_SMALL = 4096 }; /* who holds less is no holder: it never has more
 struct account {
 	struct account *parent; /* NULL: it is the daemon's */
 	uint64_t used;
+	uint32_t files;
 	bool closed;            /* freed with the last credit */
 	/* Of the daemon's: */
 	uint64_t limit;         /* of `used`; 0: none */
 	uint32_t holders;       /* children that hold ACCOUNT_SMALL and more */
+	uint32_t files_most;    /* 0: no limit */
 };
 
 /* A new account below the daemon's `parent`; `parent` itself when out of memory. */
@@ -66,7 +72,38 @@ static inline void account_credit(struct account *account, size_t bytes)
 		return;
 	all->used -= bytes;
 	all->holders -= before >= ACCOUNT_SMALL && account->used < ACCOUNT_SMALL;
-	if (account->closed && account->used == 0)
+	if (account->closed && account->used == 0 && account->files == 0)
+		account_free(account);
+}
+
+/* May the account have one more descriptor? NULL: nobody counts. */
+static inline bool account_has_room_for_file(const struct account *account)
+{
+	const struct account *all = account && account->parent ? account->parent : account;
+
+	if (!all || all->files_most == 0)
+		return true;
+	return all->files < all->files_most && (account == all || account->files < 2 + all->files_most / 4);
+}
+
+static inline void account_add_file(struct account *account)
+{
+	if (!account)
+		return;
+	account->files++;
+	if (account->parent)
+		account->parent->files++;
+}
+
+static inline void account_remove_file(struct account *account)
+{
+	if (!account)
+		return;
+	account->files--;
+	if (!account->parent)
+		return;
+	account->parent->files--;
+	if (account->closed && account->used == 0 && account->files == 0)
 		account_free(account);
 }
 

@@ -2,6 +2,7 @@
 #include "proto/arrivals.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -21,6 +22,25 @@ static size_t size_of(int fd)
 	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? (size_t)st.st_size : 0;
 }
 
+static bool is_sealed(int fd)
+{
+	const int seals = fcntl(fd, F_GET_SEALS);
+	return seals >= 0 && (seals & F_SEAL_SHRINK);
+}
+
+/* The descriptor, or why it is closed. */
+static int admit(const struct arrivals *arrivals, int fd)
+{
+	const int refused = !is_sealed(fd) ? ARRIVAL_FOREIGN : !account_has_room_for_file(arrivals->account) ? ARRIVAL_NO_ROOM : 0;
+
+	if (refused == 0) {
+		account_add_file(arrivals->account);
+		return fd;
+	}
+	(void)close(fd);
+	return refused;
+}
+
 static int keep(struct arrivals *arrivals, int fd)
 {
 	if (!arrivals->ring)
@@ -29,7 +49,8 @@ static int keep(struct arrivals *arrivals, int fd)
 		(void)close(fd);
 		return -EPROTO;
 	}
-	const size_t size = arrivals->account ? size_of(fd) : 0;
+	fd = admit(arrivals, fd);
+	const size_t size = arrivals->account && fd >= 0 ? size_of(fd) : 0;
 	account_charge(arrivals->account, size);
 	arrivals->ring[(arrivals->first + arrivals->count++) % ARRIVALS_MOST] = (struct arrival){.fd = fd, .until = arrivals->read, .size = size};
 	return 0;
@@ -75,6 +96,8 @@ int arrivals_take(struct arrivals *arrivals)
 		return -1;
 	const int fd = arrivals->ring[arrivals->first].fd;
 	account_credit(arrivals->account, arrivals->ring[arrivals->first].size);
+	if (fd >= 0)
+		account_remove_file(arrivals->account);
 	arrivals->first = (arrivals->first + 1) % ARRIVALS_MOST;
 	arrivals->count--;
 	return fd;
@@ -82,8 +105,11 @@ int arrivals_take(struct arrivals *arrivals)
 
 void arrivals_drop(struct arrivals *arrivals, uint64_t at)
 {
-	while (arrivals->count > 0 && arrivals->ring[arrivals->first].until <= at)
-		(void)close(arrivals_take(arrivals));
+	while (arrivals->count > 0 && arrivals->ring[arrivals->first].until <= at) {
+		const int fd = arrivals_take(arrivals);
+		if (fd >= 0)
+			(void)close(fd);
+	}
 }
 
 void arrivals_clear(struct arrivals *arrivals)

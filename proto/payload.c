@@ -37,6 +37,7 @@ void payload_pool_init(struct payload_pool *pool, struct account *account)
 
 static void payload_free(struct payload *payload)
 {
+	account_remove_file(payload->pool->account);
 	block_charge(&payload->block, NULL, 0);
 	(void)munmap(payload->block.bytes, payload->block.capacity);
 	(void)close(payload->block.fd);
@@ -96,7 +97,7 @@ static struct block *make(struct payload_pool *pool, size_t capacity)
 {
 	const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL;
 	struct payload *payload = calloc(1, sizeof *payload);
-	const int fd = payload ? make_file(capacity) : -1;
+	const int fd = payload && account_has_room_for_file(pool->account) ? make_file(capacity) : -1;
 	void *bytes = fd < 0 ? MAP_FAILED : mmap(NULL, capacity, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
 	if (bytes == MAP_FAILED || fcntl(fd, F_ADD_SEALS, seals) < 0) {
@@ -108,6 +109,7 @@ static struct block *make(struct payload_pool *pool, size_t capacity)
 		return NULL;
 	}
 	payload->pool = pool;
+	account_add_file(pool->account);
 	payload->block = (struct block){.refs = 1, .mapped = 1, .capacity = capacity, .bytes = bytes, .fd = fd, .drop = on_dropped};
 	block_charge(&payload->block, pool->account, 0);
 	return &payload->block;
@@ -170,26 +172,33 @@ void payload_pool_clear(struct payload_pool *pool)
 
 /* ---- what others made ---- */
 
+struct foreign {
+	struct block block; /* first: what others refer to */
+	struct account *account; /* that counts its descriptor */
+};
+
 /* block->drop */
 static void close_file(struct block *block)
 {
+	account_remove_file(((struct foreign *)block)->account);
 	(void)close(block->fd);
 	free(block);
 }
 
 struct block *payload_of(int fd, struct account *account)
 {
-	struct block *block = malloc(sizeof *block);
+	struct foreign *foreign = malloc(sizeof *foreign);
 	struct stat st;
 
-	if (!block || fstat(fd, &st) < 0) {
-		free(block);
+	if (!foreign || fstat(fd, &st) < 0) {
+		free(foreign);
 		(void)close(fd);
 		return NULL;
 	}
-	*block = (struct block){.refs = 1, .fd = fd, .drop = close_file};
-	block_charge(block, account, (size_t)st.st_size);
-	return block;
+	*foreign = (struct foreign){.block = {.refs = 1, .fd = fd, .drop = close_file}, .account = account};
+	account_add_file(account);
+	block_charge(&foreign->block, account, (size_t)st.st_size);
+	return &foreign->block;
 }
 
 int payload_check(int fd, uint64_t offset, uint64_t length)

@@ -3,6 +3,7 @@
 
 #include "daemon/core/pool.h"
 #include "daemon/core/successor.h"
+#include "daemon/supervisor/descriptors.h"
 #include "daemon/supervisor/http.h"
 #include "daemon/supervisor/keeper.h"
 #include "daemon/supervisor/listener.h"
@@ -24,7 +25,6 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
-#include <sys/resource.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -274,21 +274,6 @@ static int find_worker_program(struct daemon *daemon)
 	return -1;
 }
 
-/* Room for the descriptors that the configuration allows for. */
-static void raise_descriptors(const struct daemon *daemon)
-{
-	const rlim_t wanted = (rlim_t)daemon->config.max_connections + 1024 + 4 * 4096;
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)
-		return;
-	limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
-	(void)setrlimit(RLIMIT_NOFILE, &limit);
-	if (limit.rlim_cur < daemon->config.max_connections + 64)
-		log_say(LOG_WARNING, "max_connections is %llu, but the process may open %llu files",
-			(unsigned long long)daemon->config.max_connections, (unsigned long long)limit.rlim_cur);
-}
-
 static void init_lists(struct daemon *daemon)
 {
 	TAILQ_INIT(&daemon->listeners);
@@ -350,7 +335,8 @@ int daemon_init(struct daemon *daemon, struct config *config, const char *path, 
 		log_say(LOG_ERR, "can't set up the event loop: %s", strerror(errno));
 		return -1;
 	}
-	raise_descriptors(daemon);
+	descriptors_raise(daemon);
+	descriptors_share(daemon);
 	if (set_up_process(daemon) < 0)
 		return -1;
 	if (systemd_adopt_sockets(daemon, fault, sizeof fault) < 0 || reload_open_listeners(daemon, &daemon->config, fault, sizeof fault) < 0 ||
@@ -492,6 +478,7 @@ static void react_to_slots(struct daemon *daemon)
 {
 	daemon->slots_changed = false;
 	chores_run(daemon);
+	descriptors_share(daemon);
 	if (daemon->ready)
 		systemd_status(daemon);
 }

@@ -59,6 +59,8 @@ struct daemon {
 	uint64_t spent;                /* nanoseconds of this turn on sessions' messages */
 	struct session_list ended_sessions; /* freed when the turn of the loop is over */
 	uint32_t session_count;        /* connections */
+	uint64_t files_limit;          /* descriptors that the process may have */
+	uint64_t first_files;          /* that it had at the start */
 	struct worker_list dirty_workers;
 	struct chore_list chores;      /* slow methods of the daemon itself */
 	struct block *scratch;         /* what all read into */

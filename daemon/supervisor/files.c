@@ -43,6 +43,18 @@ static int refuse(struct error *error, enum error_code code, const char *text)
 	return -EINVAL;
 }
 
+static const char wrong_kind[] = "a descriptor must be a memfd with F_SEAL_SHRINK, and have the bytes that are said to be there";
+
+/* It was closed when it came, or is one too many of its message. */
+static int refuse_one(struct error *error, int fd)
+{
+	if (fd == ARRIVAL_FOREIGN)
+		return refuse(error, ERROR_BAD_ARGUMENT, wrong_kind);
+	if (fd == ARRIVAL_NO_ROOM)
+		return refuse(error, ERROR_OVERLOADED, "the daemon holds as many descriptors for this client, or for all, as it may (see LimitNOFILE=)");
+	return refuse(error, ERROR_BAD_REQUEST, "more than 64 descriptors in a message");
+}
+
 /* Takes the descriptor. */
 static int add(const struct client *client, struct block_files *files, int fd, const struct payload_ref *ref, struct error *error)
 {
@@ -51,7 +63,7 @@ static int add(const struct client *client, struct block_files *files, int fd, c
 	if (ref->length > client->core->limits.max_message)
 		(void)refuse(error, ERROR_TOO_LARGE, "a value in a descriptor is over max_message");
 	else if (ref->file > 0 || (ref->kind & ~0xffu) > PAYLOAD_EXT || payload_check(fd, ref->offset, ref->length) < 0)
-		(void)refuse(error, ERROR_BAD_ARGUMENT, "a descriptor must be a memfd with F_SEAL_SHRINK, and have the bytes that are said to be there");
+		(void)refuse(error, ERROR_BAD_ARGUMENT, wrong_kind);
 	else if (!(file = payload_of(fd, client->account)))
 		return refuse(error, ERROR_OVERLOADED, "the daemon is out of memory");
 	if (!file) {
@@ -71,12 +83,13 @@ static int take_all(struct session *session, struct block_files *files, struct s
 
 	while (payload_find_ref(&reader, &ref)) {
 		const int fd = arrivals_take(&session->intake.arrivals);
-		if (fd < 0)
+		if (fd == -1)
 			return refuse(error, ERROR_BAD_REQUEST, "fewer descriptors came than values that stand for them");
 		const uint32_t number = files->count;
-		if (r < 0 || number == PAYLOAD_FILES) {
-			(void)close(fd);
-			r = r < 0 ? r : refuse(error, ERROR_BAD_REQUEST, "more than 64 descriptors in a message");
+		if (r < 0 || fd < 0 || number == PAYLOAD_FILES) {
+			r = r < 0 ? r : refuse_one(error, fd);
+			if (fd >= 0)
+				(void)close(fd);
 			continue;
 		}
 		r = add(&session->client, files, fd, &ref, error);

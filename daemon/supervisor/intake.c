@@ -160,12 +160,23 @@ static ssize_t room_for_more(struct intake *intake)
 	return make_room(intake) < 0 ? -ENOMEM : (ssize_t)(intake->own->capacity - intake->end);
 }
 
+static ssize_t receive(struct intake *intake, int fd, uint8_t *bytes, size_t size)
+{
+	const uint64_t before = intake->arrivals.read;
+	const ssize_t n = arrivals_recv(&intake->arrivals, fd, bytes, size, 0);
+
+	if (n != -EPROTO)
+		return n;
+	intake->lost = true;
+	return (ssize_t)(intake->arrivals.read - before);
+}
+
 static ssize_t read_some(struct intake *intake, int fd, uint8_t *bytes, size_t size)
 {
 	ssize_t n;
 
 	if (intake->passing)
-		return arrivals_recv(&intake->arrivals, fd, bytes, size, 0);
+		return receive(intake, fd, bytes, size);
 	do {
 		n = read(fd, bytes, size);
 	} while (n < 0 && errno == EINTR);

@@ -38,6 +38,7 @@ struct intake {
 	uint64_t payload_min;
 	struct block *whole;   /* the large message just taken, which lies there alone; NULL: it is another */
 	bool passing;          /* descriptors are received */
+	bool lost;             /* some could not be received: which ones is not known */
 	uint32_t refs;         /* values of the message just taken that stand for descriptors */
 	uint64_t begins;       /* its place in what arrivals has read */
 	struct arrivals arrivals;
@@ -50,7 +51,7 @@ void intake_free(struct intake *intake);
 /* From here on descriptors are received. */
 void intake_pass(struct intake *intake);
 
-/* Reads once. Bytes read; 0: end of input; a negative errno, -EAGAIN among them. */
+/* Reads once. Bytes read, also when descriptors that came with them were `lost`; 0: end of input; a negative errno, -EAGAIN among them. */
 ssize_t intake_read(struct intake *intake, int fd, struct block *scratch);
 
 /*

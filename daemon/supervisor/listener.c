@@ -37,10 +37,10 @@ static void turn_away(int fd, uint64_t most)
 	(void)close(fd);
 }
 
-static void look_away(struct listener *listener, int error)
+static void look_away(struct listener *listener, const char *why)
 {
 	if (!listener->complained)
-		log_say(LOG_WARNING, "can't accept connections for a moment: %s", strerror(error));
+		log_say(LOG_WARNING, "can't accept connections for a moment: %s", why);
 	listener->complained = true;
 	(void)event_del(listener->event);
 	(void)evtimer_add(listener->again, &a_moment);
@@ -79,13 +79,17 @@ static void on_acceptable(evutil_socket_t fd, short what, void *data)
 	(void)what;
 	daemon_tick(listener->daemon);
 	for (int i = 0; i < ACCEPTS_A_TURN; i++) {
+		if (!account_has_room_for_file(&listener->daemon->core.memory)) {
+			look_away(listener, "clients hold all the descriptors that they may (see LimitNOFILE=)");
+			break;
+		}
 		const int got = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (got >= 0) {
 			take(listener, got);
 			continue;
 		}
 		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
-			look_away(listener, errno);
+			look_away(listener, strerror(errno));
 		if (errno != ECONNABORTED && errno != EINTR)
 			break;
 	}

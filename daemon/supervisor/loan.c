@@ -18,6 +18,7 @@ struct loan {
 	unsigned age;           /* trims since it was used */
 	dev_t device;
 	ino_t inode;
+	struct account *counted; /* the descriptor is, here */
 };
 
 void loans_open(struct loans *loans, struct board *board, struct loan_list *all, struct account *account)
@@ -34,6 +35,7 @@ static void loan_free(struct loan *loan)
 	TAILQ_REMOVE(loan->all, loan, link);
 	(void)munmap(loan->block.bytes, loan->block.capacity);
 	(void)close(loan->block.fd);
+	account_remove_file(loan->counted);
 	free(loan);
 }
 
@@ -104,8 +106,9 @@ static struct loan *make(struct loans *loans, unsigned place, int fd, const stru
 		free(loan);
 		return NULL;
 	}
-	*loan = (struct loan){.all = loans->all, .loans = loans, .place = place, .device = st->st_dev, .inode = st->st_ino};
+	*loan = (struct loan){.all = loans->all, .loans = loans, .place = place, .device = st->st_dev, .inode = st->st_ino, .counted = loans->account};
 	loan->block = (struct block){.mapped = 1, .capacity = (size_t)st->st_size, .bytes = bytes, .fd = fd, .drop = on_dropped};
+	account_add_file(loan->counted);
 	TAILQ_INSERT_TAIL(loans->all, loan, link);
 	loans->at[place] = loan;
 	return loan;

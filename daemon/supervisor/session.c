@@ -8,6 +8,7 @@
 #include "daemon/supervisor/outlet.h"
 #include "daemon/supervisor/service.h"
 #include "daemon/supervisor/template.h"
+#include "daemon/supervisor/unread.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -24,6 +25,7 @@ static void set_reading(struct session *session, bool on)
 {
 	if (session->reading == on)
 		return;
+	session->looked = 0;
 	/* A failure to add leaves the session to the sweep, which tries again. */
 	session->reading = on && event_add(&session->readable, NULL) == 0;
 	if (!on)
@@ -120,12 +122,16 @@ static int dispatch(struct session *session, struct rpc *rpc, struct block *bloc
 	return service_request(session, rpc);
 }
 
+static const char lost_descriptors[] = "descriptors that were lost: there are too many";
+
 static int on_message(struct session *session, struct span message, struct block *block, bool deep)
 {
 	struct error error;
 	struct rpc rpc;
 	int r;
 
+	if (session->intake.lost && session->intake.refs > 0)
+		return refuse_garbage(session, lost_descriptors);
 	const int files = session->client.fds && !deep ? files_take(session, &message, &block, &error) : 0;
 	if (rpc_parse(message, &rpc) < 0)
 		r = refuse_garbage(session, "a message that is no MessagePack-RPC");
@@ -222,6 +228,8 @@ static int take_in(struct session *session)
 		r = take_one(session);
 		over = r > 0 && turn_is_over(session, begin + SESSION_TURN);
 	}
+	if (r == 0 && session->intake.lost)
+		r = refuse_garbage(session, lost_descriptors); /* what came whole before them is done */
 	session->daemon->spent += session->daemon->core.now - begin;
 	session->behind = r > 0;
 	if (over)
@@ -270,10 +278,6 @@ static void read_more(struct session *session)
 	const ssize_t n = intake_read(&session->intake, session->fd, session->daemon->scratch);
 	if (n == -EAGAIN)
 		return;
-	if (n == -EPROTO) {
-		(void)refuse_garbage(session, "descriptors that were lost: there are too many");
-		return;
-	}
 	if (n < 0) {
 		session->input_done = true;
 		on_error(session, (int)-n);
@@ -358,12 +362,22 @@ void session_flush(struct session *session)
 	session_settle(session);
 }
 
+/* Its own end may be among them: who waits for that to be closed waits for ever. What has come is taken in, and no more comes. */
+static bool holds_socket(struct session *session)
+{
+	if (!session->is_unix || session->busy || !unread_has_socket(session->fd, &session->looked, session->daemon->scratch))
+		return false;
+	log_say(LOG_WARNING, "session %llu: hands over a socket, while it is not read: the connection is closed", (unsigned long long)session->client.id);
+	(void)shutdown(session->fd, SHUT_RDWR);
+	return true;
+}
+
 void session_sweep(struct session *session)
 {
 	if (session->reading)
 		return;
 	daemon_tick(session->daemon);
-	if (!session->client.hung_up && peer_is_gone(session)) {
+	if (!session->client.hung_up && (peer_is_gone(session) || holds_socket(session))) {
 		client_hang_up(&session->client);
 		mark_dirty(session); /* what it has sent is taken in, as far as there is room */
 	}
@@ -415,6 +429,7 @@ struct session *session_new(struct daemon *daemon, int fd, bool is_unix)
 	(void)event_assign(&session->writable, daemon->base, fd, EV_WRITE | EV_PERSIST, on_writable, session);
 	TAILQ_INSERT_TAIL(&daemon->sessions, session, link);
 	daemon->session_count++;
+	account_add_file(session->client.account);
 	set_reading(session, true);
 	return session;
 }
@@ -445,6 +460,7 @@ static void close_connection(struct session *session)
 	TAILQ_REMOVE(&daemon->sessions, session, link);
 	TAILQ_INSERT_TAIL(&daemon->departed_sessions, session, link);
 	daemon->session_count--;
+	account_remove_file(session->client.account);
 }
 
 static void end(struct session *session)

@@ -35,6 +35,7 @@ struct session {
 	bool input_done; /* the client sends no more */
 	bool ending;     /* closed once its answers are sent */
 	bool behind;     /* whole messages may have been read and not taken in yet */
+	uint32_t looked; /* bytes of its queue that have been looked at since it was last read: see unread.h */
 	uint8_t unlooked; /* messages since the clock was looked at */
 	bool closed;     /* the connection is */
 	bool over;       /* freed when the turn ends */

@@ -227,9 +227,10 @@ static int take_in(struct worker *worker)
 static int read_once(struct worker *worker)
 {
 	const ssize_t n = intake_read(&worker->intake, worker->fd, worker->daemon->scratch);
-	if (n == -EPROTO) {
+	if (worker->intake.lost) {
 		worker->daemon->payloads.shortage = PAYLOAD_PATIENCE;
 		log_slot(LOG_ERR, worker->slot, "descriptors that the worker sent were lost: the daemon has too many files open");
+		return -1;
 	}
 	if (n == -EAGAIN)
 		return 0;

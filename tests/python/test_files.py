@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Large values beside the socket: they arrive whole, can be written to, and nothing of them stays behind."""
+import array
+import fcntl
 import gc
 import os
+import socket
 import threading
 
 import pytest
 
 import objpool
+from objpool import _files
 from harness import DEADLINE, wait_for
 
 numpy = pytest.importorskip("numpy")
@@ -122,3 +126,21 @@ def test_a_daemon_that_takes_none(start):
     with objpool.connect(daemon.address) as client:
         data = pattern(MIB)
         assert client.server.get("fds") is not True and client.pool("p").echo(data) == data
+
+
+def test_what_a_daemon_may_not_pass_is_closed(pool):
+    """A socket that was kept could be the connection's own other end, which would then never end."""
+    ours, theirs = socket.socketpair()
+    memory = os.memfd_create("test", os.MFD_ALLOW_SEALING)
+    fcntl.fcntl(memory, 1033, 2)
+    null = os.open(os.devnull, os.O_RDONLY)
+    before = descriptors()
+    arrivals = _files.Arrivals(pool, 1)
+    passed = [os.dup(fd) for fd in (theirs.fileno(), null, memory)]
+    arrivals.add([(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", passed).tobytes())])
+    assert [file is None for file in arrivals.waiting] == [True, True, False]
+    assert descriptors() == before + 1
+    ours.close()
+    theirs.close()
+    os.close(null)
+    os.close(memory)

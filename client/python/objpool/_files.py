@@ -193,12 +193,20 @@ class File:
             connection.give_back(self.number)
 
 
+def _is_sealed(fd: int) -> bool:
+    """Whether it is a memory file that can't shrink: all that a daemon may pass. A socket that was kept could be the connection's own."""
+    try:
+        return bool(fcntl.fcntl(fd, getattr(fcntl, "F_GET_SEALS", 1034)) & 2)
+    except OSError:
+        return False
+
+
 class Arrivals:
     """The descriptors that have come over a connection, until the values that stand for them have."""
 
     def __init__(self, connection: Any, mark: int) -> None:
         self.mark = mark.to_bytes(2, "big")
-        self.waiting: Deque[File] = collections.deque()
+        self.waiting: Deque[Optional[File]] = collections.deque()
         self._connection = weakref.ref(connection)
         self._count = 0
 
@@ -207,7 +215,7 @@ class Arrivals:
         for level, kind, data in ancillary:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
                 for fd in array.array("i", data[:len(data) - len(data) % 4]):
-                    self.waiting.append(File(fd, self._count, self._connection()))
+                    self.waiting.append(File(fd, self._count, self._connection()) if _is_sealed(fd) else os.close(fd))
                     self._count += 1
 
     def is_reference(self, code: int, body: bytes) -> bool:

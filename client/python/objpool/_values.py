@@ -379,7 +379,10 @@ def attach(value: Any, arrivals: _files.Arrivals, unpickle: bool) -> Any:
         if len(value.args) == 2 and arrivals.is_reference(*value.args):
             if not arrivals.waiting:
                 raise ValueError("a value came without its descriptor")
-            return Ext(_load_file, arrivals.waiting.popleft(), value.args[1], unpickle)
+            file = arrivals.waiting.popleft()
+            if file is None:
+                raise ValueError("a descriptor came that is no sealed memory file")
+            return Ext(_load_file, file, value.args[1], unpickle)
     elif kind is list:
         if not set(map(type, value)) <= _PLAIN:
             value[:] = [item if type(item) in _PLAIN else attach(item, arrivals, unpickle) for item in value]

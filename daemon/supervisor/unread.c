@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/supervisor/unread.h"
+
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { AT_ONCE = 253 /* SCM_MAX_FD */, LOOKS = 64 /* in one sweep */ };
+
+union control {
+	struct cmsghdr head;
+	char room[CMSG_SPACE(AT_ONCE * sizeof(int))];
+};
+
+static bool is_socket(int fd)
+{
+	struct stat st;
+	return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
+}
+
+/* Looking gives a descriptor of one's own of each. */
+static bool close_all(struct msghdr *message)
+{
+	bool found = false;
+
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (size_t at = CMSG_LEN(0); at + sizeof(int) <= c->cmsg_len; at += sizeof(int)) {
+			int fd;
+			memcpy(&fd, (const char *)c + at, sizeof fd);
+			found = is_socket(fd) || found;
+			(void)close(fd);
+		}
+	}
+	return found;
+}
+
+/* Looks up to the next descriptors. Bytes passed; -1: there are no more, or not all could be had. */
+static ssize_t look(int fd, struct block *scratch, bool *found)
+{
+	union control control;
+	struct iovec iov = {.iov_base = scratch->bytes, .iov_len = scratch->capacity};
+	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+	const ssize_t n = recvmsg(fd, &message, MSG_PEEK | MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+	if (n <= 0)
+		return -1;
+	*found = close_all(&message) || *found;
+	return message.msg_flags & MSG_CTRUNC ? -1 : n;
+}
+
+bool unread_has_socket(int fd, uint32_t *looked, struct block *scratch)
+{
+	const int none = -1;
+	int waiting = 0, from = (int)*looked;
+	bool found = false;
+	ssize_t n = 0;
+
+	if (ioctl(fd, FIONREAD, &waiting) < 0 || waiting <= from || setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &from, sizeof from) < 0)
+		return false;
+	for (int i = 0; i < LOOKS && !found && n >= 0; i++) {
+		n = look(fd, scratch, &found);
+		*looked += n > 0 ? (uint32_t)n : 0;
+	}
+	(void)setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &none, sizeof none);
+	return found;
+}

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Descriptors: what clients hand over and should not, and what is left for the daemon's own when they have many."""
+import array
+import fcntl
+import os
+import resource
+import select
+import signal
+import socket
+
+import msgpack
+import pytest
+from harness import DEADLINE, Client, wait_for
+
+HELLO = msgpack.packb([0, 1, "objpool.hello", [{"fds": True}]])
+REFERENCE = msgpack.ExtType(112, bytes(8) + (0).to_bytes(2, "big") + (1).to_bytes(6, "big"))
+
+
+def send_with(client, data, *fds):
+    client.socket.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))])
+
+
+def hello(client):
+    client.send_raw(HELLO)
+    assert client.wait(1)[0] is None
+    return client
+
+
+def memfd():
+    fd = os.memfd_create("test", os.MFD_ALLOW_SEALING)
+    os.write(fd, b"x")
+    fcntl.fcntl(fd, 1033, 2)  # F_ADD_SEALS, F_SEAL_SHRINK
+    return fd
+
+
+def gone(daemon, before):
+    wait_for(lambda: daemon.descriptors() <= before, lambda: f"{daemon.descriptors()} descriptors to be {before}")
+
+
+@pytest.mark.parametrize("greeted", [True, False])
+def test_sockets_that_are_passed_into_themselves(start, greeted):
+    daemon = start()
+    with daemon.client() as c:
+        c.value("p:all.echo", 1)
+        before = daemon.descriptors()
+        for _ in range(5):
+            a, b, alone = (hello(daemon.client()) if greeted else daemon.client() for _ in range(3))
+            send_with(alone, b"\x94", alone.socket.fileno())
+            send_with(a, b"\x94", b.socket.fileno())
+            send_with(b, b"\x94", a.socket.fileno())
+            for client in (a, b, alone):
+                client.close()
+        wait_for(lambda: c.value("objpool.status")["sessions"] == 1, lambda: "their sessions to end")
+        gone(daemon, before)
+
+
+@pytest.mark.parametrize("held_back", ["unsent", "inflight"])
+def test_sockets_in_connections_that_are_not_read(start, held_back):
+    """Behind other bytes and other descriptors, and crosswise."""
+    daemon = start(pools={"p": {"workers": 1}, "q": {"workers": 1}}, 
+                   daemon={"max_unsent": 4096, "max_inflight": 5, "payload_min": 0 if held_back == "unsent" else 65536})
+    with daemon.client() as c:
+        c.value("p.echo", c.value("q.echo", 1))
+        before = daemon.descriptors()
+        pair = [hello(daemon.client()) if held_back == "inflight" else daemon.client() for _ in range(2)]
+        for client in pair:
+            if held_back == "unsent":
+                client.start("q.blob", 3_000_000)
+                assert select.select([client.socket], [], [], DEADLINE)[0]  # and the rest of it waits in the daemon
+            for _ in range(8):
+                client.start("p.sleep", 1000)
+            client.send_raw(msgpack.packb([2, "p.set", ["behind"]]))
+        fd = memfd()
+        for client, other in zip(pair, reversed(pair)):
+            send_with(client, b"\x94", fd)
+            send_with(client, b"\x00", other.socket.fileno())
+        for client in pair:
+            client.close()
+        os.close(fd)
+        gone(daemon, before)
+        assert c.value("p.get") == "behind"
+    daemon.wait_log("hands over a socket")
+
+
+def test_what_came_before_lost_descriptors(start):
+    daemon = start(pools={"p": {"workers": 1}})
+    with daemon.client() as c, hello(daemon.client()) as sender:
+        fd = memfd()
+        daemon.signal(signal.SIGSTOP)
+        wait_for(lambda: "T (stopped)" in open(f"/proc/{daemon.process.pid}/status", encoding="ascii").read(), lambda: "it to stop")
+        sender.send_raw(msgpack.packb([2, "p.set", ["whole"]]))
+        call = msgpack.packb([2, "p.set", [REFERENCE]])
+        for byte in call[:-1]:
+            send_with(sender, bytes([byte]), *[fd] * 100)
+        os.close(fd)
+        daemon.signal(signal.SIGCONT)
+        assert "BAD_REQUEST" in sender.receive()[2]
+        assert sender.receive() is None
+        wait_for(lambda: c.value("p.get") == "whole", lambda: "what came before")
+
+
+def few(number):
+    return lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (number, number))
+
+
+def kill_all(daemon, c):
+    for pid in daemon.children():
+        os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: c.call("p:all.echo", 1) == (None, [1, 1, 1]), lambda: "the workers to come back")
+
+
+def test_workers_come_back_though_clients_have_all_descriptors(start):
+    daemon = start(pools={"p": {"workers": 3}}, preexec=few(120))
+    with daemon.client() as c:
+        others = [daemon.client() for _ in range(200)]
+        daemon.wait_log("can't accept connections for a moment: clients hold all")
+        for _ in range(3):
+            kill_all(daemon, c)
+        for other in others:
+            other.close()
+    with daemon.client() as c:
+        assert c.value("p:all.echo", 2) == [2, 2, 2]
+
+
+def test_a_client_may_hand_over_a_part_of_them(start):
+    daemon = start(pools={"p": {"workers": 3}}, preexec=few(200))
+    with daemon.client() as c, hello(daemon.client()) as greedy:
+        fd = memfd()
+        ids = range(10, 20)
+        for i in ids:
+            send_with(greedy, msgpack.packb([0, i, "p.sleep", [REFERENCE] * 20]), *[fd] * 20)
+        errors = [greedy.wait(i)[0] for i in ids]
+        assert any("as many descriptors" in error and error.startswith("OVERLOADED") for error in errors)
+        send_with(greedy, b"\x94", *[fd] * 200)
+        for _ in range(2):
+            kill_all(daemon, c)
+        os.close(fd)
+    with Client(daemon.address, DEADLINE) as c:
+        assert c.value("objpool.ping", 1) == [1]
