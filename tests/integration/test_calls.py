@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from harness import Client
+from harness import Client, wait_for
 
 
 @pytest.fixture
@@ -101,6 +101,11 @@ def test_a_bad_item_does_not_move_the_others(c):
     assert [error is None for error, _ in result] == [True, False, True, False, True]
 
 
+def test_keywords_stay_with_their_items_behind_one_that_is_wrong(c):
+    error, result = c.full("one:map", "add", [[1], 5, [3]], args_as="positional", kwargs={"b": [10, 20, 30]}, errors="collect", chunk=3)
+    assert error is None and [value for _, value in result] == [11, None, 33] and "must be an array" in result[1][0]
+
+
 def test_errors_wait_is_the_first_in_item_order(c):
     c.maps()
     error, _ = c.full("p:map", "fail", [["zero", "one", "two"]], errors="wait", chunk=1)
@@ -139,6 +144,16 @@ def test_timeout_of_a_gather_frees_its_workers(c):
     error, _ = c.full("p:map", "sleep", [[20] * 50], timeout_ms=50)
     assert error.startswith("TIMEOUT: ")
     assert c.value("p:all.echo", 1) == [1, 1, 1]
+
+
+def test_cancelling_items_that_a_worker_has_in_hand_leaves_it_nothing(c, daemon):
+    with daemon.client() as other:
+        big = other.start("objpool.call", "one:map", "sleep", [[20] * 10], {"chunk": 10})
+        wait_for(lambda: c.value("objpool.status", "one")["pools"][0]["slots"][0]["running"], lambda: "the first item to run")
+        assert other.value("objpool.cancel", big) is True
+        assert other.wait(big)[0].startswith("CANCELLED: ")
+    wait_for(lambda: c.value("objpool.status", "one")["pools"][0]["running"] == 0, lambda: "the batch to end")
+    assert c.value("one.generation") == 1
 
 
 def test_cancel(c):

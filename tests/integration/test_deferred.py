@@ -139,6 +139,17 @@ def test_waiters_are_told_when_the_instance_is_replaced_or_the_daemon_stops(star
         assert error.startswith("UNAVAILABLE: ")
 
 
+def test_an_instance_that_has_had_a_replay_can_defer(start):
+    with start(QUEUE).client() as client:
+        assert client.full("q:all", "put", ["kept"], sticky="append")[0] is None
+        os.kill(client.value("objpool.status", "q")["pools"][0]["slots"][0]["pid"], signal.SIGKILL)
+        assert client.value("q.get") == "kept"  # of the new one
+        call = client.start("q.get")
+        wait_for(lambda: waiting(client)["getters"] == 1, lambda: "the getter to wait")
+        client.value("q.put", 5)
+        assert client.wait(call) == (None, 5)
+
+
 def test_a_class_is_told_of_ended_sessions(start):
     daemon = start({"p": {"workers": 1}})
     with daemon.client() as client:

@@ -170,6 +170,13 @@ def test_time_in_the_method_is_not_time_in_the_queue(start):
         assert 0.5 <= inside < whole and whole >= 0.05 * 55
 
 
+def test_items_that_go_together_are_measured_one_by_one(start):
+    with start(pools={"p": {"workers": 1}}).client() as c:
+        assert c.full("p:map", "sleep", [[0.01] * 50], chunk=50)[0] is None
+        inside = Metrics(c.value("objpool.metrics"))("objpool_method_duration_seconds_sum", pool="p", method="sleep")
+        assert 0.5 <= inside < 5, inside
+
+
 def test_deaths_and_starts(start):
     daemon = start(pools={"p": {"workers": 1}})
     with daemon.client() as c:

@@ -186,6 +186,18 @@ def test_fifty_large_calls_leave_nothing(start):
         census.check()
 
 
+def test_what_is_bound_goes_with_its_call(start):
+    daemon = start({"p": {"workers": 1}})
+    with daemon.client() as c:
+        pid, counts = c.value("p.pid"), []
+        for i in range(5):
+            bound = pattern(MIB, i)
+            assert c.full("p:map", "echo", [[1]], bind=[bound]) == (None, [[bound, 1]])
+            c.value("p.calls")  # behind the word that the call has ended
+            counts.append(daemon.descriptors(pid))
+        assert counts[1:] == [counts[1]] * 4
+
+
 def test_workers_killed_with_payloads(start):
     daemon = start({"p": {"workers": 2}})
     with daemon.client() as c, daemon.client() as other:

@@ -388,6 +388,17 @@ def test_progress_comes_without_a_stream_too(start):
         assert seen[-1] == [2, 2, None]
 
 
+def test_the_end_of_each_call_is_told(start):
+    """All steps come at once: of those only the first is told, and the last."""
+    with start({"p": {"workers": 1}}).client() as client:
+        for _ in range(3):
+            msgid = client.start("objpool.call", "p", "progress", [100], {"progress": True})
+            seen = []
+            while (message := client.receive())[0] == 2:
+                seen.append(message[2][1:3])
+            assert message[1:3] == [msgid, None] and seen[-1] == [100, 100] and len(seen) < 10, seen
+
+
 # ---- series: many values of one call ----
 
 def test_a_method_yields_values(start):

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A class whose hooks and methods fail where others don't, with rows of methods that are longer than the host's. */
+#include <objpool/plugin.h>
+
+#include <stdlib.h>
+#include <time.h>
+
+enum { KEPT = 8 };
+
+static int woken, gone, ended, kept_count;
+static struct objpool_call *kept[KEPT];
+
+static int create(struct objpool_call *call, const struct objpool_args *args, void **self)
+{
+	(void)call, (void)args;
+	*self = NULL;
+	return 0;
+}
+
+static uint64_t in_ms(uint64_t ms)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec + ms * 1000000u;
+}
+
+/* Defers the call, and fails all the same. */
+static int defer_and_fail(void *self, struct objpool_call *call, const struct objpool_args *args, msgpack_packer *result)
+{
+	(void)self, (void)args, (void)result;
+	if (!objpool_defer(call, in_ms(20)))
+		return objpool_fail(call, "NotDeferred", "it can't be deferred");
+	return objpool_fail(call, "Odd", "deferred and failed");
+}
+
+static int defer(void *self, struct objpool_call *call, const struct objpool_args *args, msgpack_packer *result)
+{
+	(void)self, (void)args, (void)result;
+	if (kept_count == KEPT || !(kept[kept_count] = objpool_defer(call, 0)))
+		return objpool_fail(call, "NotDeferred", "it can't be deferred");
+	kept_count++;
+	return 0;
+}
+
+/* Answers all that is deferred with a bin of so many bytes; how many still waited. */
+static int answer(void *self, struct objpool_call *call, const struct objpool_args *args, msgpack_packer *result)
+{
+	struct objpool_buffer buffer = OBJPOOL_BUFFER_INIT;
+	const size_t size = args->values[0].via.u64;
+	char *bytes = calloc(size + 1, 1);
+	msgpack_packer packer;
+	int waited = 0;
+
+	(void)self, (void)call;
+	msgpack_packer_init(&packer, &buffer, objpool_buffer_write);
+	msgpack_pack_bin(&packer, size);
+	msgpack_pack_bin_body(&packer, bytes, size);
+	while (kept_count > 0)
+		waited += objpool_answer(kept[--kept_count], buffer.data, buffer.size) == 0;
+	objpool_buffer_free(&buffer);
+	free(bytes);
+	msgpack_pack_int(result, waited);
+	return 0;
+}
+
+static int pause_ms(void *self, struct objpool_call *call, const struct objpool_args *args, msgpack_packer *result)
+{
+	const struct timespec t = {.tv_nsec = (long)(args->values[0].via.u64 * 1000000)};
+
+	(void)self, (void)call, (void)result;
+	(void)nanosleep(&t, NULL);
+	return 0;
+}
+
+/* [woken, gone, ended] */
+static int events(void *self, struct objpool_call *call, const struct objpool_args *args, msgpack_packer *result)
+{
+	(void)self, (void)call, (void)args;
+	msgpack_pack_array(result, 3);
+	msgpack_pack_int(result, woken);
+	msgpack_pack_int(result, gone);
+	msgpack_pack_int(result, ended);
+	return 0;
+}
+
+static void on_deferred(void *self, struct objpool_call *call, enum objpool_event event)
+{
+	(void)self, (void)call;
+	woken += event == OBJPOOL_WAKE;
+	gone += event == OBJPOOL_GONE;
+	if (event == OBJPOOL_WAKE)
+		objpool_fail(call, "Woken", "it was woken"), (void)objpool_answer(call, NULL, 0);
+}
+
+static void session_end(void *self, struct objpool_call *call, uint64_t session)
+{
+	(void)self, (void)session;
+	ended++;
+	objpool_fail(call, "Odd", "session_end has failed");
+}
+
+static void released(void *self, struct objpool_call *call)
+{
+	(void)self;
+	objpool_fail(call, "Odd", "released has failed");
+}
+
+/* As a plugin of a later minor version has them. */
+struct row {
+	struct objpool_method method;
+	const char *news;
+};
+
+static const struct row methods[] = {
+	{{.name = "defer_and_fail", .call = defer_and_fail}, "news"},
+	{{.name = "defer", .call = defer}, "news"},
+	{{.name = "answer", .call = answer, .min_args = 1, .max_args = 1}, "news"},
+	{{.name = "pause", .call = pause_ms, .min_args = 1, .max_args = 1}, "news"},
+	{{.name = "events", .call = events}, "news"},
+	{{.name = NULL}, NULL},
+};
+
+static const struct objpool_class awkward = {
+	OBJPOOL_CLASS_HEAD, .name = "Awkward",	     .create = create,	 .methods = &methods[0].method, .deferred = on_deferred,
+	.session_end = session_end, .released = released,
+};
+
+static const struct objpool_class *const classes[] = {&awkward, NULL};
+const struct objpool_plugin objpool_plugin = {
+	.abi = OBJPOOL_ABI, .size = sizeof(struct objpool_plugin), .method_size = sizeof(struct row), .name = "awkward", .classes = classes};

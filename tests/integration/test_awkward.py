@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A class that fails where others don't (awkward.c): one failure is of one thing, and never of the next."""
+import subprocess
+
+import pytest
+from harness import BUILD, ROOT, wait_for
+
+
+@pytest.fixture
+def awkward(start, place):
+    def start_awkward(daemon=None, **keys):
+        library = place / "awkward.so"
+        subprocess.run(["cc", "-std=gnu11", "-shared", "-fPIC", f"-I{ROOT}/plugins/include", "-o", library,
+                        ROOT / "tests/integration/awkward.c", "-lmsgpackc"], check=True)
+        return start({"p": {"plugin": library, "class": "Awkward", "workers": 1, **keys}}, daemon)
+    return start_awkward
+
+
+def events(client):
+    return dict(zip(("woken", "gone", "ended"), client.value("p.events")))
+
+
+def test_a_deferred_call_that_fails_has_ended(awkward):
+    with awkward().client() as client:
+        for _ in range(3):
+            assert client.error("p.defer_and_fail") == "FAILED: deferred and failed"
+        call = client.start("p.defer")  # whose number is a new one
+        wait_for(lambda: client.value("objpool.status", "p")["pools"][0]["slots"][0]["deferred"] == 1, lambda: "the call to be deferred")
+        end = client.start("objpool.call", "p", "defer_and_fail", [], {"timeout_ms": 60_000})
+        assert client.wait(end)[0] == "FAILED: deferred and failed"
+        assert client.value("p.answer", 0) == 1 and client.wait(call) == (None, b"")
+        client.value("p.pause", 30)  # longer than any of them would have waited
+        assert events(client)["woken"] == 0
+        assert client.value("objpool.status", "p")["pools"][0]["slots"][0]["generation"] == 1
+
+
+def test_what_session_end_and_released_say_is_nobodys(awkward):
+    daemon = awkward()
+    with daemon.client() as client:
+        with daemon.client() as other:
+            other.value("p.events")
+        wait_for(lambda: events(client)["ended"] == 1, lambda: "the class to be told")  # no call fails
+        client.value("objpool.lease", "p")
+        assert client.value("p:0.events") == [0, 0, 1]
+        client.value("objpool.release", "p")
+        assert events(client)["ended"] == 1
+
+
+def test_gone_is_not_said_of_what_was_answered_too_late(awkward):
+    with awkward().client() as client:
+        for late in 1, 2:
+            call = client.start("p.defer")
+            wait_for(lambda: client.value("objpool.status", "p")["pools"][0]["slots"][0]["deferred"] == 1, lambda: "the call to be deferred")
+            answer = client.start("p.answer", 0) if late == 1 else None
+            client.notify("objpool.cancel", call)
+            assert client.wait(call)[0] in (None, "CANCELLED: the call was cancelled by its caller")
+            if answer:
+                client.wait(answer)
+        wait_for(lambda: events(client)["gone"] == 1, lambda: "the second to be given up")
+
+
+def test_a_deferred_answer_is_bounded(awkward):
+    daemon = awkward({"max_message": 65536})
+    with daemon.client() as client:
+        calls = [client.start("p.defer") for _ in range(3)]
+        assert client.value("p.answer", 60_000) == 3
+        assert [len(client.wait(call)[1]) for call in calls] == [60_000] * 3
+        call = client.start("p.defer")
+        assert client.value("p.answer", 65_536) == 1
+        assert client.wait(call)[0] == "TOO_LARGE: the result is over max_message"
+
+
+def test_rows_of_methods_may_be_longer_than_the_hosts(awkward):
+    with awkward().client() as client:
+        assert [m["name"] for m in client.value("objpool.describe", "p")["methods"]] == ["defer_and_fail", "defer", "answer", "pause", "events"]
+        assert client.value("p.events") == [0, 0, 0]
