@@ -22,6 +22,11 @@ static void on_wrote(struct client *client)
 	handover_result(slot_of(client), &client->out);
 }
 
+bool nested_is(const struct client *client)
+{
+	return client->wrote == on_wrote;
+}
+
 static void begin(struct slot *slot)
 {
 	struct nested *nested = &slot->nested;
@@ -148,7 +153,7 @@ static void describe_path(const struct slot *slot, char *text, size_t size)
 		n += (size_t)snprintf(text + n, size - n, "%s%s:%u.%.*s", n ? " < " : "", slot->pool->name, slot->index,
 				      (int)(call->name.size < 40 ? call->name.size : 40), (const char *)call->name.bytes);
 		struct client *client = call->ticket.client;
-		slot = client && client->wrote == on_wrote ? slot_of(client) : NULL;
+		slot = client && nested_is(client) ? slot_of(client) : NULL;
 	}
 }
 
@@ -156,7 +161,7 @@ int nested_check(const struct call *call, struct client *client, struct error *e
 {
 	char path[200];
 
-	if (client->wrote != on_wrote)
+	if (!nested_is(client))
 		return 0;
 	struct slot *caller = slot_of(client);
 	const uint64_t walk = ++call->pool->core->last_walk;

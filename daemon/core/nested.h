@@ -27,6 +27,9 @@ struct nested {
 /* A worker asks, in the midst of its batch: [method string, args] as of a request. 0, or -EBADMSG. */
 int nested_on_invoke(struct slot *slot, struct batch *batch, struct span method, struct span args, struct block *block);
 
+/* Is the client a method that runs? Its calls belong to one that was accepted before. */
+bool nested_is(const struct client *client);
+
 /* The call has its pool and place, and has not begun: may its caller wait for it? 0, or -EINVAL with *error made. */
 int nested_check(const struct call *call, struct client *client, struct error *error);
 

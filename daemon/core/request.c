@@ -32,7 +32,7 @@ static int find_pool(struct call *call, const struct client *client, const struc
 {
 	struct core *core = client->core;
 	struct pool *pool = pool_find(core, target->pool);
-	if (core->draining) {
+	if (core->draining && !nested_is(client)) {
 		error_say(error, ERROR_UNAVAILABLE, RAN_NO, "the daemon is stopping and takes no new calls");
 		return -EINVAL;
 	}

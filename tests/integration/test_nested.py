@@ -112,3 +112,70 @@ def test_the_death_of_the_callee_is_told(start):
         os.kill(daemon.pids(other, "q")[0], signal.SIGKILL)
         client_error = client.wait(call)[0]
         assert client_error.startswith("FAILED: ") and "killed by signal 9" in client_error
+
+
+def held_up(daemon, client, *relayed):
+    """Two calls of the pool `p` that are accepted: one holds the other up until it is cancelled."""
+    first, second = client.start("p.sleep", 60), client.start("p.relay", *relayed)
+    with daemon.client() as other:
+        wait_for(lambda: running(other, "p"), lambda: "the first to run")
+    return first, second
+
+
+def test_what_accepted_calls_call_is_finished_while_the_daemon_drains(start):
+    daemon = start({"p": {"workers": 1}, "q": {"workers": 1},
+                    "asleep": {"workers": 0, "workers_min": 0, "workers_max": 1}})
+    with daemon.client() as client:
+        client.maps()
+        first, second = held_up(daemon, client, "q.relay", "asleep.relay", "q:map.echo", [1])
+        third = client.start("p.relay", "q.relay", "asleep.echo", 42)
+        daemon.signal(signal.SIGTERM)
+        daemon.wait_log("finishing what runs")
+        assert client.call("q.echo", 1)[0]["code"] == "UNAVAILABLE"    # a new call
+        client.value("objpool.cancel", first)
+        assert "wait for itself" in client.wait(second)[0]["message"]   # judged as ever
+        assert client.wait(third) == (None, 42)
+        assert daemon.process.wait(10) == 0
+
+
+def test_the_end_of_drain_timeout_ends_nested_calls_too(start):
+    daemon = start({"p": {"workers": 1}, "q": {"workers": 1}}, daemon={"drain_timeout": 0.05})
+    with daemon.client() as client:
+        client.maps()
+        call = client.start("p.relay", "q.sleep_hard", 60)
+        with daemon.client() as other:
+            wait_for(lambda: running(other, "q"), lambda: "it to wait")
+        daemon.signal(signal.SIGTERM)
+        assert client.wait(call)[0]["code"] == "UNAVAILABLE"
+        assert daemon.process.wait(10) == 0
+
+
+def test_a_reload_while_accepted_calls_have_not_called_yet(start):
+    """What replaces a pool answers the calls of methods that ran before; one that has been removed is not there for them either."""
+    daemon = start({"p": {"workers": 1}, "q": {"workers": 1}})
+    with daemon.client() as client:
+        client.maps()
+        for now, outcome in (({"q": {"workers": 1, "class": "Echo", "kwargs": "{}"}}, (None, "A")), ({}, "NO_SUCH_POOL")):
+            first, second = held_up(daemon, client, "q.upper", "a")
+            daemon.pools = {"p": {"workers": 1}, **now}
+            daemon.write_config()
+            client.value("objpool.reload")
+            client.value("objpool.cancel", first)
+            error, value = client.wait(second)
+            assert outcome in ((error, value), error and error["type"]), (error, value)
+
+
+def test_a_pool_that_goes_finishes_what_methods_have_called(start):
+    daemon = start({"p": {"workers": 1}, "q": {"workers": 1}})
+    with daemon.client() as client:
+        client.maps()
+        call = client.start("p.relay", "q.sleep", 0.1)
+        with daemon.client() as other:
+            wait_for(lambda: running(other, "q"), lambda: "it to wait")
+        queued = client.start("q.echo", 1)
+        client.value("objpool.ping")
+        daemon.pools = {}
+        daemon.write_config()
+        client.value("objpool.reload")
+        assert client.wait(call) == (None, 0.1)
+        assert client.wait(queued) == (None, 1)
