@@ -17,11 +17,12 @@ $(B)/tests/test_%: $(B)/tests/unit/test_%.o $(CLIENT) $(CORE) $(PROTO)
 
 # The worker's parts, and allocations that fail (tests/unit/failing.h).
 $(B)/tests/test_worker: $(filter-out %/main.o,$(WORKER))
-$(B)/tests/test_worker $(B)/tests/test_client: private LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc strdup strndup)
+$(B)/tests/test_worker $(B)/tests/test_client $(B)/tests/test_core_memory: private LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc strdup strndup)
 
 # The supervisor's, and a command's, own parts.
 $(B)/tests/test_procfs: $(B)/daemon/supervisor/procfs.o
 $(B)/tests/test_intake: $(B)/daemon/supervisor/intake.o
+$(B)/tests/test_unclaimed: $(B)/daemon/supervisor/unclaimed.o
 $(B)/tests/test_top: $(addprefix $(B)/client/cli/,top_model.o top_text.o top_view.o fields.o json_write.o ndarray.o base64.o)
 
 # A process for each thousand seeds, as many at once as there are CPUs.

@@ -97,6 +97,7 @@ static void call_reap(struct ending *ending)
 	if (call->batches > 0 || call->input.open)
 		return;
 	assert(call->answered);
+	timer_close(&pool->core->timers, &call->timer);
 	if (call->binding)
 		for (uint32_t i = 0; i < pool->size; i++)
 			slot_unbind(pool->slots[i], call->binding);
@@ -166,6 +167,14 @@ struct batch *batch_defer(struct batch *batch)
 	if (one)
 		batch->done++;
 	return one;
+}
+
+void batch_undefer(struct batch *batch, struct batch *one)
+{
+	if (one == batch)
+		return;
+	batch->done--;
+	batch_free(one);
 }
 
 static void batch_reap(struct ending *ending)
@@ -508,6 +517,18 @@ static int add_batches(struct call *call, const uint8_t *const *at)
 	return -EINVAL;
 }
 
+static int set_deadline(struct call *call)
+{
+	struct timers *timers = &call->pool->core->timers;
+
+	if (!call->deadline)
+		return 0;
+	if (timer_open(timers, &call->timer, on_deadline) < 0)
+		return -ENOMEM;
+	timer_set(timers, &call->timer, call->deadline);
+	return 0;
+}
+
 int call_begin(struct call *call, struct client *client, const struct rpc *rpc, const uint8_t *const *at)
 {
 	struct pool *pool = call->pool;
@@ -521,17 +542,17 @@ int call_begin(struct call *call, struct client *client, const struct rpc *rpc, 
 	TAILQ_INSERT_TAIL(&pool->calls, call, link);
 	pool->calls_count++;
 	pool->counts.calls += !call_is_probe(call);
-	pool_note_session(pool, client);
 	call->began = pool->core->now;
 	call->left = call->total;
 	call->ticket.fed = call->input.open;
-	call->timer.fire = on_deadline;
 	if (call->bind.size + call->bind_kwargs.size > 0 && call->columns > 0)
 		call->binding = ++pool->core->last_binding;
-	if (call->sticky && sticky_remember(pool, call, call->sticky, &error) < 0)
+	if (call->sticky && sticky_remember(pool, call, call->sticky, &error) < 0) {
 		call_fail(call, &error);
-	else if ((call->deadline && timer_set(&pool->core->timers, &call->timer, call->deadline) < 0) || add_batches(call, at) < 0)
+	} else if (pool_note_session(pool, client) < 0 || set_deadline(call) < 0 || add_batches(call, at) < 0) {
+		sticky_on_call_end(pool, call, true); /* not every instance has it: those to come shall not either */
 		fail_for_memory(call);
+	}
 	answer_if_done(call);
 	return 0;
 }

@@ -163,6 +163,9 @@ struct call *call_of_ticket(struct ticket *ticket);
 /* The next task of the handed batch that has no answer was deferred: takes it out, as a batch of its own. NULL: out of memory. */
 struct batch *batch_defer(struct batch *batch);
 
+/* What batch_defer made shall not be after all. */
+void batch_undefer(struct batch *batch, struct batch *one);
+
 /* A new batch of `count` tasks from `first` on, whose items begin at at[0 .. columns - 1]. NULL: out of memory. */
 struct batch *batch_new(struct call *call, uint64_t first, uint32_t count, const uint8_t *const *at);
 

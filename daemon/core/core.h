@@ -27,6 +27,8 @@ struct core_ops {
 	void (*client_wrote)(struct client *client);
 	/* slot->out has become non-empty. */
 	void (*slot_wrote)(struct slot *slot);
+	/* The slot has been made: makes what goes with it. 0 or -ENOMEM; then the slot is not made after all. NULL: nothing does. */
+	int (*slot_made)(struct slot *slot);
 	/* Start a worker for slot->generation; its board is slot->board from then on. Ends in slot_on_message (READY) or
 	 * in slot_on_gone. */
 	void (*slot_start)(struct slot *slot);

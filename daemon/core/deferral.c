@@ -9,9 +9,7 @@
 
 int deferral_name(struct slot *slot, struct batch *batch, uint64_t tag)
 {
-	if (tag == 0 || idmap_add(&slot->by_tag, tag, batch) < 0)
-		return -EBADMSG; /* out of memory, or a tag that is in use: its worker can't go on */
-	return 0;
+	return idmap_add(&slot->by_tag, tag, batch);
 }
 
 void deferral_add(struct slot *slot, struct batch *batch, uint64_t tag)

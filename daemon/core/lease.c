@@ -18,7 +18,7 @@ static void lease_end(struct lease *lease)
 {
 	struct core *core = lease->client->core;
 
-	timer_clear(&core->timers, &lease->timer);
+	timer_close(&core->timers, &lease->timer);
 	TAILQ_REMOVE(&lease->client->leases, lease, of_client);
 	if (lease->pool)
 		TAILQ_REMOVE(&lease->pool->leases, lease, of_pool);
@@ -112,8 +112,8 @@ static void hold(struct lease *lease)
 	lease->state = LEASE_HELD;
 	lease->pool->leases_waiting--;
 	timer_clear(&core->timers, &lease->timer);
-	if (lease->time) /* without memory for it, it lasts as long as its client */
-		(void)timer_set(&core->timers, &lease->timer, core->now + lease->time);
+	if (lease->time)
+		timer_set(&core->timers, &lease->timer, core->now + lease->time);
 	answer(lease);
 	scheduler_pull(lease->slot); /* its client may have asked already */
 }
@@ -206,9 +206,15 @@ static void on_timer(struct timer *timer)
 
 int lease_begin(struct client *client, const struct rpc *rpc, struct pool *pool, const struct lease_options *options)
 {
+	struct timers *timers = &client->core->timers;
 	struct lease *lease = calloc(1, sizeof *lease);
 
-	if (!lease || ticket_open(&lease->ticket, client, rpc, on_abandoned) < 0) {
+	if (!lease || timer_open(timers, &lease->timer, on_timer) < 0) {
+		free(lease);
+		return -ENOMEM;
+	}
+	if (ticket_open(&lease->ticket, client, rpc, on_abandoned) < 0) {
+		timer_close(timers, &lease->timer);
 		free(lease);
 		return -ENOMEM;
 	}
@@ -217,12 +223,11 @@ int lease_begin(struct client *client, const struct rpc *rpc, struct pool *pool,
 	lease->session = client->id;
 	lease->wanted = options->slot;
 	lease->time = options->time;
-	lease->timer.fire = on_timer;
 	TAILQ_INSERT_TAIL(&client->leases, lease, of_client);
 	TAILQ_INSERT_TAIL(&pool->leases, lease, of_pool);
 	pool->leases_waiting++;
-	if (options->patience) /* without memory for it, the client waits longer */
-		(void)timer_set(&client->core->timers, &lease->timer, client->core->now + options->patience);
+	if (options->patience)
+		timer_set(&client->core->timers, &lease->timer, client->core->now + options->patience);
 	lease_serve_pool(pool);
 	return 0;
 }

@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#define WAKE_LATER (10 * MILLISECOND)
+
 enum { METHODS_MOST = 4096 }; /* names that calls may bring to a class that takes any */
 
 static void on_wake(struct timer *timer)
@@ -25,9 +27,13 @@ static void on_wake(struct timer *timer)
 
 void pool_wake(struct pool *pool)
 {
-	/* Nothing was set for it before, or it is moved: either way there's room unless memory is out, and then the next
-	 * answer has the queues looked at. */
-	(void)timer_set(&pool->core->timers, &pool->wake, pool->core->now);
+	timer_set(&pool->core->timers, &pool->wake, pool->core->now);
+}
+
+void pool_wake_later(struct pool *pool)
+{
+	if (!timer_is_set(&pool->wake))
+		timer_set(&pool->core->timers, &pool->wake, pool->core->now + WAKE_LATER);
 }
 
 /* ---- methods ---- */
@@ -145,12 +151,11 @@ int pool_set_methods(struct pool *pool, struct span methods, bool open)
 
 /* ---- sessions that have called ---- */
 
-void pool_note_session(struct pool *pool, struct client *client)
+int pool_note_session(struct pool *pool, const struct client *client)
 {
 	if (!pool->tells_sessions && pool->methods_known)
-		return;
-	/* Without memory for it the class isn't told; the next call tries again. */
-	(void)idmap_add(&pool->sessions, client->id, pool);
+		return 0;
+	return idmap_add(&pool->sessions, client->id, pool) == -ENOMEM ? -ENOMEM : 0; /* or it is noted */
 }
 
 void pool_on_session_end(struct pool *pool, uint64_t session)
@@ -163,55 +168,87 @@ void pool_on_session_end(struct pool *pool, uint64_t session)
 
 /* ---- coming and going ---- */
 
-static int grow(struct pool *pool, uint32_t size)
+/* Of those beyond pool->size. */
+static void delete_slots(struct pool *pool, uint32_t size)
+{
+	while (size > pool->size)
+		slot_delete(pool->slots[--size]);
+}
+
+/* Slots that have not begun, beyond pool->size. 0; -ENOMEM: none. */
+static int make_slots(struct pool *pool, uint32_t size)
 {
 	struct slot **slots = realloc(pool->slots, (size + 1) * sizeof *slots);
+
 	if (!slots)
 		return -ENOMEM;
 	pool->slots = slots;
-	while (pool->size < size) {
-		struct slot *slot = slot_new(pool, pool->size);
-		if (!slot)
+	for (uint32_t i = pool->size; i < size; i++)
+		if (!(slots[i] = slot_new(pool, i))) {
+			delete_slots(pool, i);
 			return -ENOMEM;
-		pool->slots[pool->size++] = slot;
-		slot_begin(slot);
-	}
+		}
 	return 0;
 }
 
-struct pool *pool_new(struct core *core, const char *name, uint32_t size, const struct pool_settings *settings, void *owner)
+static void begin_slots(struct pool *pool, uint32_t size)
 {
-	struct pool *pool = calloc(1, sizeof *pool);
+	while (pool->size < size)
+		slot_begin(pool->slots[pool->size++]);
+}
 
-	if (!pool || !(pool->name = strdup(name))) {
-		free(pool);
-		return NULL;
-	}
-	pool->core = core;
-	pool->settings = *settings;
-	pool->owner = owner;
-	sizing_init(pool);
-	pool->recall.fire = scheduler_on_recall;
-	pool->wake.fire = on_wake;
+/* Its slots and calls are gone, or never were. NULL. */
+static struct pool *pool_delete(struct pool *pool)
+{
+	struct timers *timers = &pool->core->timers;
+
+	sizing_stop(pool);
+	timer_close(timers, &pool->recall);
+	timer_close(timers, &pool->wake);
+	(void)sticky_forget(pool, (struct span){0});
+	client_gone(&pool->self);
+	queue_free(&pool->queue);
+	idmap_free(&pool->sessions);
+	forget_methods(pool, &pool->methods);
+	free(pool->other_methods);
+	free(pool->slots);
+	free(pool->name);
+	free(pool);
+	return NULL;
+}
+
+static void init_lists(struct pool *pool)
+{
 	TAILQ_INIT(&pool->others);
 	TAILQ_INIT(&pool->idle);
 	TAILQ_INIT(&pool->open);
 	TAILQ_INIT(&pool->calls);
 	TAILQ_INIT(&pool->leases);
 	sticky_init(&pool->stickies);
-	client_init_own(&pool->self, core);
+	client_init_own(&pool->self, pool->core);
 	queue_init(&pool->queue, pool);
-	if (idmap_add(&core->pools_by_name, name_hash(name, strlen(name)), pool) < 0) {
-		free(pool->name);
-		free(pool);
+}
+
+struct pool *pool_new(struct core *core, const char *name, uint32_t size, const struct pool_settings *settings, void *owner)
+{
+	struct pool *pool = calloc(1, sizeof *pool);
+
+	if (!pool)
 		return NULL;
+	pool->core = core;
+	pool->settings = *settings;
+	pool->owner = owner;
+	init_lists(pool);
+	if (!(pool->name = strdup(name)) || sizing_init(pool) < 0 || timer_open(&core->timers, &pool->recall, scheduler_on_recall) < 0 ||
+	    timer_open(&core->timers, &pool->wake, on_wake) < 0 || make_slots(pool, size) < 0)
+		return pool_delete(pool);
+	if (idmap_add(&core->pools_by_name, name_hash(name, strlen(name)), pool) < 0) {
+		delete_slots(pool, size);
+		return pool_delete(pool);
 	}
 	TAILQ_INSERT_TAIL(&core->pools, pool, link);
 	core->epoch++;
-	if (grow(pool, size) < 0) {
-		pool_leave(pool);
-		return NULL;
-	}
+	begin_slots(pool, size);
 	sizing_on_resized(pool);
 	return pool;
 }
@@ -227,7 +264,9 @@ int pool_resize(struct pool *pool, uint32_t size)
 	while (pool->size > size)
 		slot_leave(pool->slots[--pool->size]); /* no longer found by number; finishes what it has */
 	pool->core->epoch++;
-	const int r = grow(pool, size);
+	const int r = size > pool->size ? make_slots(pool, size) : 0;
+	if (r == 0)
+		begin_slots(pool, size);
 	sizing_on_resized(pool);
 	return r;
 }
@@ -295,19 +334,8 @@ static void pool_free(struct pool *pool)
 
 	TAILQ_REMOVE(&core->pools, pool, link);
 	core->epoch++;
-	sizing_stop(pool);
-	timer_clear(&core->timers, &pool->recall);
-	timer_clear(&core->timers, &pool->wake);
 	core->ops->pool_free(pool);
-	(void)sticky_forget(pool, (struct span){0});
-	client_gone(&pool->self);
-	queue_free(&pool->queue);
-	idmap_free(&pool->sessions);
-	forget_methods(pool, &pool->methods);
-	free(pool->other_methods);
-	free(pool->slots);
-	free(pool->name);
-	free(pool);
+	(void)pool_delete(pool);
 }
 
 /* With its last call its slots go, and with the last of these the pool. */

@@ -87,7 +87,7 @@ struct pool *pool_new(struct core *core, const char *name, uint32_t size, const 
 /* The pool of that name that takes calls, or NULL. */
 struct pool *pool_find(const struct core *core, struct span name);
 
-/* Changes the number of slots. Slots cut off finish what they have. 0 or -ENOMEM. */
+/* Changes the number of slots. Slots cut off finish what they have. 0; -ENOMEM: there are none more than before. */
 int pool_resize(struct pool *pool, uint32_t size);
 
 /* Takes other settings. */
@@ -112,8 +112,8 @@ int pool_set_methods(struct pool *pool, struct span methods, bool open);
 /* Fails the calls that instances have put off: nobody will come who would have them answered. */
 void pool_end_deferred(struct pool *pool);
 
-/* The client has called; and: it has gone. */
-void pool_note_session(struct pool *pool, struct client *client);
+/* The client has called: 0 or -ENOMEM; and: it has gone. */
+int pool_note_session(struct pool *pool, const struct client *client);
 void pool_on_session_end(struct pool *pool, uint64_t session);
 
 /* The method of that name; NULL when the class is known not to have it. */
@@ -140,7 +140,8 @@ void pool_on_slot_removed(struct pool *pool, struct slot *slot);
 /* A slot has been freed, or a call has: if the pool is leaving, has that been the last? */
 void pool_on_ended(struct pool *pool);
 
-/* Has the queues looked at as soon as the present event is over. */
+/* Has the queues looked at as soon as the present event is over; or a little later, when there was no memory for what was to be done. */
 void pool_wake(struct pool *pool);
+void pool_wake_later(struct pool *pool);
 
 #endif

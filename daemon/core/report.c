@@ -169,9 +169,15 @@ static int read_deferred(struct slot *slot, struct reader *reader)
 	struct batch *batch = batch_of(slot, id);
 	if (!batch || batch->done >= batch->count || (batch->call->columns > 0 && item != batch->first + batch->done))
 		return -EBADMSG;
-	struct batch *one = batch_defer(batch);
-	if (!one || deferral_name(slot, one, tag) < 0)
+	if (tag == 0 || idmap_get(&slot->by_tag, tag))
 		return -EBADMSG;
+	struct batch *one = batch_defer(batch);
+	if (!one)
+		return -ENOMEM;
+	if (deferral_name(slot, one, tag) < 0) {
+		batch_undefer(batch, one);
+		return -ENOMEM;
+	}
 	if (one == batch)
 		finish(slot, batch);
 	deferral_add(slot, one, tag);

@@ -35,7 +35,7 @@ static void watch(struct pool *pool, uint64_t after)
 
 	pool->recall_pause = MILLISECOND;
 	if (!timer_is_set(&pool->recall) || pool->recall.at > at)
-		(void)timer_set(&pool->core->timers, &pool->recall, at); /* without memory for it they stay where they are */
+		timer_set(&pool->core->timers, &pool->recall, at);
 }
 
 void scheduler_relist(struct slot *slot)
@@ -177,8 +177,10 @@ static bool pull_from(struct slot *slot, struct queue *queue)
 	if (!batch || !has_room(slot, estimate(batch->call, chunk_of(batch))))
 		return false;
 	batch = take(queue, batch, slot);
-	if (!batch)
-		return false; /* no memory for a part of it: the next answer tries again */
+	if (!batch) { /* no memory for a part of it */
+		pool_wake_later(slot->pool);
+		return false;
+	}
 	give(slot, batch);
 	return true;
 }
@@ -410,7 +412,7 @@ void scheduler_on_recall(struct timer *timer)
 	TAILQ_FOREACH(slot, &pool->others, link)
 		waits = look_at(slot, now) || waits;
 	if (waits)
-		(void)timer_set(&pool->core->timers, timer, now + pool->recall_pause);
+		timer_set(&pool->core->timers, timer, now + pool->recall_pause);
 	else
 		pool->recall_pause = 0;
 	scheduler_run(pool);

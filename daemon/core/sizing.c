@@ -3,6 +3,8 @@
 
 #include "daemon/core/pool.h"
 
+#include <errno.h>
+
 #define GROW_AFTER (20 * MILLISECOND) /* that something has waited */
 #define LOOK_AT_LEAST (10 * MILLISECOND)
 
@@ -13,8 +15,8 @@ bool sizing_is_adaptive(const struct pool *pool)
 
 static void set_timer(struct pool *pool, struct timer *timer, uint64_t after)
 {
-	if (!timer_is_set(timer)) /* without memory for it the next call tries again */
-		(void)timer_set(&pool->core->timers, timer, pool->core->now + after);
+	if (!timer_is_set(timer))
+		timer_set(&pool->core->timers, timer, pool->core->now + after);
 }
 
 /* ---- up ---- */
@@ -104,13 +106,17 @@ void sizing_on_resized(struct pool *pool)
 		watch(pool);
 }
 
-void sizing_init(struct pool *pool)
+int sizing_init(struct pool *pool)
 {
-	pool->sizing = (struct sizing){.grow.fire = on_grow, .shrink.fire = on_shrink};
+	struct timers *timers = &pool->core->timers;
+
+	if (timer_open(timers, &pool->sizing.grow, on_grow) < 0 || timer_open(timers, &pool->sizing.shrink, on_shrink) < 0)
+		return -ENOMEM;
+	return 0;
 }
 
 void sizing_stop(struct pool *pool)
 {
-	timer_clear(&pool->core->timers, &pool->sizing.grow);
-	timer_clear(&pool->core->timers, &pool->sizing.shrink);
+	timer_close(&pool->core->timers, &pool->sizing.grow);
+	timer_close(&pool->core->timers, &pool->sizing.shrink);
 }

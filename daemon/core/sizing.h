@@ -17,8 +17,8 @@ struct sizing {
 	struct timer shrink;
 };
 
-void sizing_init(struct pool *pool);
-void sizing_stop(struct pool *pool);
+int sizing_init(struct pool *pool); /* 0 or -ENOMEM */
+void sizing_stop(struct pool *pool); /* also when it could not be initialised, or only in part */
 
 /* Something waits for any instance. */
 void sizing_on_waiting(struct pool *pool);

@@ -25,6 +25,8 @@
 #define START_BURST 64.0                      /* starts after an end, of a pool at once, beyond twice its size */
 #define START_RATE 20.0                       /* and a second, after that */
 
+#define SLOW_END "it did not end within stop_timeout"
+
 static const char *const state_names[] = {
 	[SLOT_WAITING] = "waiting", [SLOT_STARTING] = "starting", [SLOT_READY] = "ready", [SLOT_STOPPING] = "stopping", [SLOT_GONE] = "gone"};
 
@@ -41,9 +43,8 @@ static struct core *core_of(const struct slot *slot)
 static void set_timer(struct slot *slot, uint64_t after)
 {
 	struct core *core = core_of(slot);
-	/* Out of memory is the one failure; the slot then waits for the worker itself. */
 	if (after != NEVER)
-		(void)timer_set(&core->timers, &slot->timer, core->now + after);
+		timer_set(&core->timers, &slot->timer, core->now + after);
 }
 
 static bool is_ending(const struct slot *slot)
@@ -152,8 +153,10 @@ static void start_after(struct slot *slot, uint64_t delay)
 		start(slot);
 }
 
-static void kill_worker(struct slot *slot)
+void slot_kill(struct slot *slot, const char *why)
 {
+	if (!slot->fault[0]) /* else it is said already why */
+		snprintf(slot->fault, sizeof slot->fault, "%s", why);
 	slot->killed = true;
 	scheduler_relist(slot);
 	core_of(slot)->ops->slot_kill(slot);
@@ -196,7 +199,7 @@ static void on_end_due(struct slot *slot)
 	const bool in_vain = slot->pool->leaving && slot->handed_count > 0 && !is_waited_for(slot);
 
 	if (in_vain || (slot->handed_count > 0 && !reacts(slot)))
-		kill_worker(slot);
+		slot_kill(slot, SLOW_END);
 	else
 		slot_expect_end(slot);
 }
@@ -220,11 +223,10 @@ static void on_timer(struct timer *timer)
 		start(slot);
 		break;
 	case SLOT_STARTING:
-		snprintf(slot->fault, sizeof slot->fault, "the constructor took longer than start_timeout");
-		kill_worker(slot);
+		slot_kill(slot, "the constructor took longer than start_timeout");
 		break;
 	case SLOT_STOPPING:
-		kill_worker(slot);
+		slot_kill(slot, SLOW_END);
 		break;
 	case SLOT_READY: /* max_age, unless it is to end anyway */
 		if (is_ending(slot))
@@ -242,45 +244,54 @@ static void on_grace(struct timer *timer)
 	struct slot *slot = container_of(timer, struct slot, grace);
 	const struct batch *batch = slot->by_id[slot->grace_batch % BOARD_ENTRIES];
 	if (batch && batch->id == slot->grace_batch && slot->state == SLOT_READY)
-		kill_worker(slot);
+		slot_kill(slot, "a cancelled call did not end within cancel_grace");
 }
 
-struct slot *slot_new(struct pool *pool, uint32_t index)
+/* All but what goes with it. NULL. */
+static struct slot *free_inside(struct slot *slot)
 {
-	struct slot *slot = calloc(1, sizeof *slot);
-	if (!slot)
-		return NULL;
-	slot->pool = pool;
-	slot->index = index;
-	slot->out.account = slot->later.account = &pool->core->memory;
-	slot->timer.fire = on_timer;
-	slot->grace.fire = on_grace;
-	slot->since = pool->core->now;
-	TAILQ_INIT(&slot->handed);
-	TAILQ_INIT(&slot->deferred);
-	queue_init(&slot->queue, pool);
-	return slot;
-}
+	struct timers *timers = &core_of(slot)->timers;
 
-void slot_begin(struct slot *slot)
-{
-	start(slot);
-}
-
-static void slot_free(struct slot *slot)
-{
-	struct core *core = core_of(slot);
-
-	timer_clear(&core->timers, &slot->timer);
-	timer_clear(&core->timers, &slot->grace);
-	nested_end(slot);
-	core->ops->slot_free(slot);
+	timer_close(timers, &slot->timer);
+	timer_close(timers, &slot->grace);
 	sendq_clear(&slot->out);
 	sendq_clear(&slot->later);
 	idmap_free(&slot->bound);
 	idmap_free(&slot->by_tag);
 	queue_free(&slot->queue);
 	free(slot);
+	return NULL;
+}
+
+struct slot *slot_new(struct pool *pool, uint32_t index)
+{
+	const struct core_ops *ops = pool->core->ops;
+	struct timers *timers = &pool->core->timers;
+	struct slot *slot = calloc(1, sizeof *slot);
+
+	if (!slot)
+		return NULL;
+	slot->pool = pool;
+	slot->index = index;
+	slot->out.account = slot->later.account = &pool->core->memory;
+	slot->since = pool->core->now;
+	TAILQ_INIT(&slot->handed);
+	TAILQ_INIT(&slot->deferred);
+	queue_init(&slot->queue, pool);
+	if (timer_open(timers, &slot->timer, on_timer) < 0 || timer_open(timers, &slot->grace, on_grace) < 0)
+		return free_inside(slot);
+	return ops->slot_made && ops->slot_made(slot) < 0 ? free_inside(slot) : slot;
+}
+
+void slot_delete(struct slot *slot)
+{
+	core_of(slot)->ops->slot_free(slot);
+	(void)free_inside(slot);
+}
+
+void slot_begin(struct slot *slot)
+{
+	start(slot);
 }
 
 static void slot_reap(struct ending *ending)
@@ -289,7 +300,8 @@ static void slot_reap(struct ending *ending)
 	struct pool *pool = slot->pool;
 
 	TAILQ_REMOVE(&pool->others, slot, link);
-	slot_free(slot);
+	nested_end(slot);
+	slot_delete(slot);
 	pool_on_ended(pool);
 }
 
@@ -363,7 +375,7 @@ void slot_end(struct slot *slot)
 		slot_finish(slot);
 		break;
 	case SLOT_STARTING:
-		kill_worker(slot);
+		slot_kill(slot, "the slot was removed");
 		break;
 	case SLOT_READY:
 		stop_worker(slot, false);
@@ -416,10 +428,8 @@ int slot_on_message(struct slot *slot, struct span message, struct block *block)
 		scheduler_relist(slot);
 	const int r = report_read(slot, message, block);
 	if (r < 0) {
-		if (!slot->killed) {
-			snprintf(slot->last_failure, sizeof slot->last_failure, "it sent what is no message of a worker");
-			kill_worker(slot);
-		}
+		if (!slot->killed)
+			slot_kill(slot, r == -ENOMEM ? "the daemon is out of memory" : "it sent what is no message of a worker");
 		return r;
 	}
 	if (r > 0 || was_silent)
@@ -439,7 +449,7 @@ void slot_cancel(struct slot *slot, struct batch *batch)
 	if (grace == NEVER)
 		return;
 	slot->grace_batch = batch->id;
-	(void)timer_set(&core->timers, &slot->grace, core->now + grace); /* without memory the call just ends later */
+	timer_set(&core->timers, &slot->grace, core->now + grace);
 }
 
 void slot_on_session_end(struct slot *slot, uint64_t session)
@@ -466,13 +476,21 @@ void slot_describe_status(int status, char *text, size_t size)
 		snprintf(text, size, "exited with status %d", WEXITSTATUS(status));
 }
 
+void slot_describe_end(const struct slot *slot, int status, char *text, size_t size)
+{
+	slot_describe_status(status, text, size);
+	const size_t n = strlen(text);
+	if (slot->fault[0])
+		snprintf(text + n, size - n, ": %.*s", (int)(size - n), slot->fault);
+}
+
 static void say_lost(struct slot *slot, int status, enum ran ran, struct error *error)
 {
 	static const char *const ends[] = {
 		[RAN_NO] = "the call has not run", [RAN_MAYBE] = "the call may have run", [RAN_YES] = "the call has run"};
-	char how[96];
+	char how[200];
 
-	slot_describe_status(status, how, sizeof how);
+	slot_describe_end(slot, status, how, sizeof how);
 	error_say(error, ERROR_WORKER_LOST, ran, "pool %s slot %u: the worker was %s%s; %s", slot->pool->name, slot->index,
 		  WIFSIGNALED(status) ? "" : "lost: it ", how, ends[ran]);
 	slot_fill_place(slot, error);
@@ -570,7 +588,7 @@ static void on_died(struct slot *slot, int status, uint64_t lived)
 {
 	slot->restarts++;
 	slot->pool->counts.deaths++;
-	slot_describe_status(status, slot->last_failure, sizeof slot->last_failure);
+	slot_describe_end(slot, status, slot->last_failure, sizeof slot->last_failure);
 	if (lived >= GOOD_LIFE)
 		slot->delay = 0;
 	else

@@ -87,7 +87,7 @@ struct slot {
 	struct slot_list *listed;
 
 	uint64_t calls, failed, lost, restarts; /* tasks and workers, all generations */
-	char fault[256];         /* why this start fails; "": not known (yet) */
+	char fault[256];         /* why this start fails, or why the worker is killed; "": not known (yet), or it isn't */
 	char last_failure[256];  /* of a task, a start or a worker, for status */
 	void *owner;             /* of those around the core */
 	int64_t pid;             /* theirs too; 0: none */
@@ -95,7 +95,9 @@ struct slot {
 
 const char *slot_state_name(enum slot_state state);
 
-struct slot *slot_new(struct pool *pool, uint32_t index); /* NULL: out of memory */
+/* NULL: out of memory. slot_delete is for one that has not begun. */
+struct slot *slot_new(struct pool *pool, uint32_t index);
+void slot_delete(struct slot *slot);
 
 /* Starts the slot's first worker. */
 void slot_begin(struct slot *slot);
@@ -122,6 +124,9 @@ void slot_cancel(struct slot *slot, struct batch *batch);
 /* A client has gone that may have called the instance. */
 void slot_on_session_end(struct slot *slot, uint64_t session);
 
+/* Its worker has to die, for this reason: slot_on_gone follows. */
+void slot_kill(struct slot *slot, const char *why);
+
 /* Its worker is ready. */
 void slot_on_ready(struct slot *slot);
 
@@ -131,7 +136,8 @@ void slot_fill_place(const struct slot *slot, struct error *error);
 /* The slot may have room, or nothing left to do: it pulls, or goes on with its plan. */
 void slot_look(struct slot *slot);
 
-/* A whole, scanned message of the worker. 0, or -EBADMSG: the worker is out of its mind; it will be killed. */
+/* A whole, scanned message of the worker. 0; or -EBADMSG (the worker broke the protocol) or -ENOMEM: it will
+ * be killed. */
 int slot_on_message(struct slot *slot, struct span message, struct block *block);
 
 /* The worker has gone: all that it sent has been given to slot_on_message before. `status` as of waitpid; `why` says more when
@@ -144,7 +150,8 @@ void slot_unbind(struct slot *slot, uint32_t binding);
 /* The worker ended before it was ready: makes slot->fault say why, unless it does. `why` as for slot_on_gone. */
 void slot_describe_start(struct slot *slot, int status, const char *why);
 
-/* For the log: "killed by signal 11 (Segmentation fault)". */
+/* For the log: "killed by signal 11 (Segmentation fault)"; and with the reason, if the daemon has killed it. */
 void slot_describe_status(int status, char *text, size_t size);
+void slot_describe_end(const struct slot *slot, int status, char *text, size_t size);
 
 #endif

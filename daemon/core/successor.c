@@ -6,8 +6,16 @@
 #include "daemon/core/scheduler.h"
 
 #include <assert.h>
+#include <stdio.h>
 
 #define TRY_AGAIN (30 * SECOND) /* after a successor that could not be built */
+
+static void give_up(struct slot *old, const char *why)
+{
+	old->no_successor = true;
+	old->try_again = old->pool->core->now + TRY_AGAIN;
+	snprintf(old->last_failure, sizeof old->last_failure, "%s", why);
+}
 
 bool successor_begin(struct slot *old)
 {
@@ -21,8 +29,10 @@ bool successor_begin(struct slot *old)
 	if (old->successor || old->predecessor || old->plan != PLAN_STAY || old->state != SLOT_READY || old->killed)
 		return false;
 	struct slot *successor = slot_new(pool, old->index);
-	if (!successor)
+	if (!successor) {
+		give_up(old, "the daemon is out of memory");
 		return false;
+	}
 	successor->generation = old->generation;
 	successor->predecessor = old;
 	successor->cut_off = true;
@@ -112,11 +122,9 @@ void successor_on_failed(struct slot *successor)
 
 	old->successor = NULL;
 	successor->predecessor = NULL;
-	old->no_successor = true;
-	old->try_again = old->pool->core->now + TRY_AGAIN;
+	give_up(old, successor->fault);
 	if (old->plan == PLAN_RETIRE)
 		old->plan = PLAN_STAY;
-	memcpy(old->last_failure, successor->fault, sizeof old->last_failure);
 	move_waiting(successor, old);
 	slot_finish(successor);
 	scheduler_relist(old);

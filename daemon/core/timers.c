@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/core/timers.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -28,7 +29,7 @@ static void sift(struct timers *timers, size_t place, struct timer *timer)
 
 static int make_room(struct timers *timers)
 {
-	if (timers->count < timers->room)
+	if (timers->open < timers->room)
 		return 0;
 	const size_t room = timers->room ? 2 * timers->room : 64;
 	struct timer **heap = realloc(timers->heap, room * sizeof *heap);
@@ -39,17 +40,31 @@ static int make_room(struct timers *timers)
 	return 0;
 }
 
-int timer_set(struct timers *timers, struct timer *timer, uint64_t at)
+int timer_open(struct timers *timers, struct timer *timer, void (*fire)(struct timer *timer))
+{
+	if (make_room(timers) < 0)
+		return -ENOMEM;
+	timers->open++;
+	*timer = (struct timer){.fire = fire};
+	return 0;
+}
+
+void timer_close(struct timers *timers, struct timer *timer)
+{
+	timer_clear(timers, timer);
+	timers->open -= timer->fire != NULL;
+	timer->fire = NULL;
+}
+
+void timer_set(struct timers *timers, struct timer *timer, uint64_t at)
 {
 	if (!timer->place) {
-		if (make_room(timers) < 0)
-			return -ENOMEM;
+		assert(timers->count < timers->open);
 		timer->place = ++timers->count;
 		timers->heap[timer->place - 1] = timer;
 	}
 	timer->at = at;
 	sift(timers, timer->place, timer);
-	return 0;
 }
 
 void timer_clear(struct timers *timers, struct timer *timer)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * timers: a binary heap of deadlines on a clock that the owner moves: real in the daemon, virtual in the simulation.
- * A timer is embedded in the thing that it is for; its callback finds the thing with container_of.
+ * A timer is embedded in the thing that it is for; its callback finds the thing with container_of. Opened once, when the thing is made, it
+ * has room in the heap for as long as the thing lives: to set it never fails.
  */
 #ifndef CORE_TIMERS_H
 #define CORE_TIMERS_H
@@ -18,16 +19,20 @@
 struct timer {
 	uint64_t at;
 	size_t place; /* in the heap, from 1; 0: not set */
-	void (*fire)(struct timer *timer);
+	void (*fire)(struct timer *timer); /* NULL: not open */
 };
 
 struct timers {
 	struct timer **heap;
-	size_t count, room;
+	size_t count, open, room;
 };
 
-/* Sets or moves a timer. 0 or -ENOMEM. */
-int timer_set(struct timers *timers, struct timer *timer, uint64_t at);
+/* 0 or -ENOMEM. The one that is closed was opened, or is all zeros. */
+int timer_open(struct timers *timers, struct timer *timer, void (*fire)(struct timer *timer));
+void timer_close(struct timers *timers, struct timer *timer);
+
+/* Sets or moves an open timer. */
+void timer_set(struct timers *timers, struct timer *timer, uint64_t at);
 void timer_clear(struct timers *timers, struct timer *timer);
 static inline bool timer_is_set(const struct timer *timer)
 {

@@ -81,6 +81,7 @@ static void on_pool_free(struct pool *pool)
 static const struct core_ops ops = {
 	.client_wrote = session_on_wrote,
 	.slot_wrote = worker_on_wrote,
+	.slot_made = worker_make,
 	.slot_start = worker_start,
 	.slot_kill = worker_kill,
 	.slot_nudge = worker_nudge,
@@ -144,23 +145,9 @@ void daemon_reap(struct daemon *daemon)
 		} else if (worker) {
 			worker_on_exit(worker, status);
 		} else if (!keeper_on_child(daemon->keeper, pid) && !slowlog_on_child(daemon, pid, status)) {
-			/* A worker of which the template has not told yet, or somebody's orphan. */
-			daemon->early[daemon->early_next].pid = pid;
-			daemon->early[daemon->early_next].status = status;
-			daemon->early_next = (daemon->early_next + 1) % DAEMON_EARLY;
+			unclaimed_add(&daemon->unclaimed, pid, status);
 		}
 	}
-}
-
-int daemon_early_status(struct daemon *daemon, pid_t pid, int *status)
-{
-	for (int i = 0; i < DAEMON_EARLY; i++)
-		if (daemon->early[i].pid == pid) {
-			*status = daemon->early[i].status;
-			daemon->early[i].pid = 0;
-			return 0;
-		}
-	return -1;
 }
 
 void daemon_restart_workers(struct daemon *daemon)

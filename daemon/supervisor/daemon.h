@@ -12,6 +12,7 @@
 #include "daemon/core/core.h"
 #include "daemon/supervisor/config.h"
 #include "daemon/supervisor/loan.h"
+#include "daemon/supervisor/unclaimed.h"
 #include "proto/payload.h"
 
 #include <event2/event.h>
@@ -31,8 +32,6 @@ TAILQ_HEAD(worker_list, worker);
 TAILQ_HEAD(chore_list, chore);
 
 enum daemon_state { DAEMON_RUNNING, DAEMON_DRAINING, DAEMON_STOPPING, DAEMON_DONE };
-
-enum { DAEMON_EARLY = 64 };
 
 /* How long all sessions' messages together are taken in before the loop looks at everything else. */
 #define DAEMON_TURN (4 * MILLISECOND)
@@ -66,8 +65,7 @@ struct daemon {
 	struct block *scratch;         /* what all read into */
 	struct loan_list loans;        /* large results that lie in workers' memory */
 	struct payload_pool payloads;  /* large messages, to be handed on by descriptor */
-	struct { pid_t pid; int status; } early[DAEMON_EARLY]; /* ended before we knew whose they are */
-	uint32_t early_next;
+	struct unclaimed unclaimed;    /* children that ended before we knew whose they are */
 
 	int timer_fd;                  /* fires at the core's next deadline, or before it */
 	struct event *timer;
@@ -113,8 +111,5 @@ void daemon_restart_workers(struct daemon *daemon);
 
 /* Takes note of all children that have ended. */
 void daemon_reap(struct daemon *daemon);
-
-/* A process ended of which nobody knew: -1, or its status. */
-int daemon_early_status(struct daemon *daemon, pid_t pid, int *status);
 
 #endif

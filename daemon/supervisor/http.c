@@ -268,7 +268,7 @@ static void set_cut(struct http *http)
 	while (oldest && oldest->cut)
 		oldest = TAILQ_NEXT(oldest, link);
 	if (oldest)
-		(void)timer_set(timers, &http->cut, oldest->ends); /* without memory the next turn does it */
+		timer_set(timers, &http->cut, oldest->ends);
 	else
 		timer_clear(timers, &http->cut);
 }
@@ -380,12 +380,12 @@ static struct http *http_new(struct daemon *daemon, const struct address *addres
 	http->daemon = daemon;
 	http->address = *address;
 	http->bound.size = sizeof http->bound.sa;
-	http->cut.fire = on_cut;
 	TAILQ_INIT(&http->connections);
 	TAILQ_INIT(&http->checks);
 	http->server = evhttp_new(daemon->base);
 	http->again = evtimer_new(daemon->base, on_again, http);
-	return http->server && http->again ? http : http_close(http);
+	const bool has_cut = timer_open(&daemon->core.timers, &http->cut, on_cut) == 0;
+	return http->server && http->again && has_cut ? http : http_close(http);
 }
 
 static void set_limits(struct http *http)
@@ -489,7 +489,7 @@ struct http *http_close(struct http *http)
 		(void)bufferevent_decref(connection->stream);
 		free(connection);
 	}
-	timer_clear(&http->daemon->core.timers, &http->cut);
+	timer_close(&http->daemon->core.timers, &http->cut);
 	forget_metrics(http);
 	if (http->again)
 		event_free(http->again);

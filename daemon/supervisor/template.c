@@ -42,11 +42,15 @@ struct template *template_new(struct daemon *daemon, struct config_pool *section
 		return NULL;
 	}
 	template->daemon = daemon;
+	if (timer_open(&daemon->core.timers, &template->patience, on_silence) < 0 || timer_open(&daemon->core.timers, &template->again, on_again) < 0) {
+		timer_close(&daemon->core.timers, &template->patience);
+		free(template->plugin_path);
+		free(template);
+		return NULL;
+	}
 	template->section = *section;
 	*section = (struct config_pool){0};
 	template->fd = -1;
-	template->patience.fire = on_silence;
-	template->again.fire = on_again;
 	template->tolerated_starts = STARTS_TOLERATED;
 	TAILQ_INIT(&template->waiting);
 	TAILQ_INIT(&template->forking);
@@ -191,7 +195,7 @@ static void on_silence(struct timer *timer)
 	if (since == UINT64_MAX)
 		return;
 	if (core->now - since < PATIENCE) {
-		(void)timer_set(&core->timers, timer, since + PATIENCE);
+		timer_set(&core->timers, timer, since + PATIENCE);
 		return;
 	}
 	log_pool(LOG_WARNING, template->pool, "the pool's template process does not answer");
@@ -207,7 +211,7 @@ static void expect_end(struct template *template, struct worker *worker)
 
 	worker->killed_at = core->now;
 	if (!timer_is_set(&template->patience))
-		(void)timer_set(&core->timers, &template->patience, core->now + PATIENCE);
+		timer_set(&core->timers, &template->patience, core->now + PATIENCE);
 }
 
 void template_on_unwanted(struct template *template, struct worker *worker)
@@ -456,8 +460,7 @@ static bool try_again(struct template *template, struct worker *worker, int erro
 		if (!template->pause)
 			log_pool(LOG_WARNING, template->pool, "a worker could not be forked: %s; it is tried again", strerror(error));
 		template->pause = !template->pause ? FORK_PAUSE : template->pause < FORK_PAUSE_MOST / 2 ? 2 * template->pause : FORK_PAUSE_MOST;
-		if (timer_set(&core->timers, &template->again, core->now + template->pause) < 0)
-			return false;
+		timer_set(&core->timers, &template->again, core->now + template->pause);
 	}
 	worker_close(worker);
 	list(worker, &template->waiting);
@@ -732,8 +735,8 @@ void template_on_exit(struct template *template, int status)
 void template_free(struct template *template)
 {
 	end_process(template);
-	timer_clear(&template->daemon->core.timers, &template->patience);
-	timer_clear(&template->daemon->core.timers, &template->again);
+	timer_close(&template->daemon->core.timers, &template->patience);
+	timer_close(&template->daemon->core.timers, &template->again);
 	block_unref(template->description);
 	free(template->plugin_path);
 	config_pool_free(&template->section);

@@ -19,6 +19,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define NO_MEMORY "the daemon is out of memory"
+
 static struct template *template_of(const struct worker *worker)
 {
 	return worker->slot->pool->owner;
@@ -48,27 +50,23 @@ static int make_board(struct worker *worker)
 	return 0;
 }
 
-static struct worker *worker_new(struct slot *slot)
+int worker_make(struct slot *slot)
 {
-	struct template *template = slot->pool->owner;
+	const struct template *template = slot->pool->owner;
 	struct worker *worker = calloc(1, sizeof *worker);
 	if (!worker)
-		return NULL;
+		return -ENOMEM;
 	worker->daemon = template->daemon;
 	worker->slot = slot;
 	worker->fd = worker->board_fd = -1;
 	slot->owner = worker;
-	return worker;
+	return 0;
 }
 
 void worker_start(struct slot *slot)
 {
-	struct worker *worker = slot->owner ? slot->owner : worker_new(slot);
-	if (!worker) {
-		/* Nothing to hang the failure on; start_timeout will find it. */
-		log_slot(LOG_ERR, slot, "out of memory");
-		return;
-	}
+	struct worker *worker = slot->owner;
+
 	worker->kill_wanted = worker->announced = false;
 	worker->killed_at = 0;
 	worker->fork_failed_at = 0;
@@ -85,6 +83,22 @@ static void close_fds(int *fds, int count)
 static void on_readable(evutil_socket_t fd, short what, void *data);
 static void on_writable(evutil_socket_t fd, short what, void *data);
 
+static int make_events(struct worker *worker, int fd)
+{
+	worker->readable = event_new(worker->daemon->base, fd, EV_READ | EV_PERSIST, on_readable, worker);
+	worker->writable = event_new(worker->daemon->base, fd, EV_WRITE | EV_PERSIST, on_writable, worker);
+	return worker->readable && worker->writable ? 0 : -ENOMEM;
+}
+
+static void free_events(struct worker *worker)
+{
+	if (worker->readable)
+		event_free(worker->readable);
+	if (worker->writable)
+		event_free(worker->writable);
+	worker->readable = worker->writable = NULL;
+}
+
 int worker_open(struct worker *worker, int fds[FORK_FILES])
 {
 	struct slot *slot = worker->slot;
@@ -96,8 +110,11 @@ int worker_open(struct worker *worker, int fds[FORK_FILES])
 	if (r == 0 && evutil_make_socket_nonblocking(channel[0]) < 0)
 		r = -EIO;
 	if (r == 0)
+		r = make_events(worker, channel[0]);
+	if (r == 0)
 		r = lines_open_both(worker->daemon, slot->pool, slot, worker->printed, &fds[FORK_OUTPUT]);
 	if (r < 0) {
+		free_events(worker);
 		close_fds(channel, 2);
 		return r;
 	}
@@ -107,8 +124,6 @@ int worker_open(struct worker *worker, int fds[FORK_FILES])
 	intake_use_payloads(&worker->intake, &worker->daemon->payloads, worker->daemon->core.limits.payload_min);
 	worker->intake.passing = true;
 	loans_open(&worker->loans, slot->board, &worker->daemon->loans, &worker->daemon->core.memory);
-	worker->readable = event_new(worker->daemon->base, worker->fd, EV_READ | EV_PERSIST, on_readable, worker);
-	worker->writable = event_new(worker->daemon->base, worker->fd, EV_WRITE | EV_PERSIST, on_writable, worker);
 	fds[FORK_CHANNEL] = channel[1];
 	fds[FORK_BOARD] = worker->board_fd;
 	return 0;
@@ -128,24 +143,36 @@ static struct span slot_kwargs(const struct config_pool *section, uint32_t index
 	return item;
 }
 
+/* It may have ended, and been waited for, before its pid was known. Has it? */
+static bool claim_end(struct worker *worker)
+{
+	struct slot *slot = worker->slot;
+	int status = 0;
+	const int r = unclaimed_take(&worker->daemon->unclaimed, (pid_t)slot->pid, &status);
+
+	if (r == -ESRCH)
+		snprintf(slot->fault, sizeof slot->fault, "the worker ended as soon as it was forked, and how is not known");
+	if (r != 0)
+		worker_on_exit(worker, status);
+	return r != 0;
+}
+
 void worker_on_forked(struct worker *worker, pid_t pid)
 {
 	struct slot *slot = worker->slot;
 	const struct config_pool *section = &template_of(worker)->section;
-	int status;
 
 	slot->pid = pid;
-	(void)event_add(worker->readable, NULL);
 	handover_start(slot, getpid(), section->args.value, section->kwargs.value, slot_kwargs(section, slot->index));
 	worker_on_wrote(slot);
 	log_slot(LOG_DEBUG, slot, "worker %lld forked, generation %llu", (long long)pid, (unsigned long long)slot->generation);
-	if (worker->kill_wanted)
+	if (event_add(worker->readable, NULL) < 0)
+		slot_kill(slot, NO_MEMORY);
+	else if (worker->kill_wanted)
 		worker_kill(slot);
 	if (template_is_program(template_of(worker)))
 		return; /* its template is its parent, and looks after its group */
-	if (daemon_early_status(worker->daemon, pid, &status) == 0)
-		worker_on_exit(worker, status);
-	else
+	if (!claim_end(worker))
 		keeper_add(worker->daemon->keeper, pid);
 }
 
@@ -156,11 +183,7 @@ void worker_close(struct worker *worker)
 	if (worker->dirty)
 		TAILQ_REMOVE(&worker->daemon->dirty_workers, worker, dirty_link);
 	worker->dirty = false;
-	if (worker->readable)
-		event_free(worker->readable);
-	if (worker->writable)
-		event_free(worker->writable);
-	worker->readable = worker->writable = NULL;
+	free_events(worker);
 	worker->writing = false;
 	if (worker->fd >= 0)
 		(void)close(worker->fd);
@@ -173,9 +196,9 @@ void worker_close(struct worker *worker)
 
 static void log_end(struct slot *slot, int status, const char *why)
 {
-	char how[96];
+	char how[200];
 
-	slot_describe_status(status, how, sizeof how);
+	slot_describe_end(slot, status, how, sizeof how);
 	if (slot->state == SLOT_STOPPING || slot->plan == PLAN_LEAVE || (slot->killed && slot->pool->core->draining))
 		log_slot(LOG_DEBUG, slot, "worker %lld stopped: %s", (long long)slot->pid, how);
 	else if (slot->state == SLOT_READY)
@@ -216,11 +239,13 @@ static int take_in(struct worker *worker)
 			return -EBADMSG;
 	if (worker->slow.since)
 		slowlog_on_read(worker);
-	if (got < 0) {
-		(void)slot_on_message(worker->slot, (struct span){0}, NULL); /* it is out of its mind, too */
-		return got;
-	}
-	return intake_keep(&worker->intake);
+	if (got == 0)
+		got = intake_keep(&worker->intake);
+	if (got == -ENOMEM || got == -ENOBUFS)
+		slot_kill(worker->slot, NO_MEMORY);
+	else if (got < 0)
+		(void)slot_on_message(worker->slot, (struct span){0}, NULL); /* is no message, either */
+	return got;
 }
 
 /* Reads once. 1: there may be more; 0: nothing now; -1: the channel is of no more use. */
@@ -234,6 +259,8 @@ static int read_once(struct worker *worker)
 	}
 	if (n == -EAGAIN)
 		return 0;
+	if (n == -ENOMEM)
+		slot_kill(worker->slot, NO_MEMORY);
 	return n > 0 && take_in(worker) == 0 ? 1 : -1;
 }
 
@@ -285,7 +312,7 @@ void worker_kill(struct slot *slot)
 	struct worker *worker = slot->owner;
 	if (slot->pid > 0) {
 		template_kill(template_of(worker), worker);
-	} else if (worker) {
+	} else {
 		worker->kill_wanted = true;
 		template_on_unwanted(template_of(worker), worker);
 	}
@@ -307,8 +334,6 @@ void worker_free(struct slot *slot)
 {
 	struct worker *worker = slot->owner;
 
-	if (!worker)
-		return;
 	if (worker->listed)
 		TAILQ_REMOVE(worker->listed, worker, link);
 	worker_close(worker);
@@ -346,11 +371,13 @@ void worker_flush(struct worker *worker)
 		atomic_store_explicit(&worker->slot->board->payload_min, least, memory_order_relaxed);
 	const int r = outlet_flush(&worker->slot->out, worker->fd);
 
-	if (r < 0 && worker->slot->pid > 0 && r != -EPIPE && r != -ECONNRESET)
-		template_kill(template_of(worker), worker); /* out of memory: it must not wait for half a message */
+	if (r < 0 && !worker->slot->killed && r != -EPIPE && r != -ECONNRESET)
+		slot_kill(worker->slot, r == -ENOMEM ? NO_MEMORY : strerror(-r)); /* it must not wait for half a message */
 	if ((r > 0) == worker->writing)
 		return;
-	worker->writing = r > 0 && event_add(worker->writable, NULL) == 0;
+	worker->writing = r > 0;
 	if (r <= 0)
 		(void)event_del(worker->writable);
+	else if (event_add(worker->writable, NULL) < 0)
+		slot_kill(worker->slot, NO_MEMORY);
 }

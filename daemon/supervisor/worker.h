@@ -40,6 +40,7 @@ struct worker {
 };
 
 /* core_ops: the slot's. */
+int worker_make(struct slot *slot);
 void worker_start(struct slot *slot);
 void worker_kill(struct slot *slot);
 void worker_nudge(struct slot *slot);

@@ -32,7 +32,7 @@ static void deferred_free(struct deferred *deferred)
 {
 	struct deferrals *deferrals = deferred->deferrals;
 
-	timer_clear(&deferrals->timers, &deferred->wake);
+	timer_close(&deferrals->timers, &deferred->wake);
 	*place_of(deferrals, deferred->tag) = NULL;
 	deferrals->count--;
 	task_forget_error(&deferred->handle.error);
@@ -107,7 +107,6 @@ static struct deferred *make(struct deferrals *deferrals, const struct objpool_c
 	deferred->handle.call = *call;
 	deferred->handle.call.method = strdup(call->method);
 	deferred->deferrals = deferrals;
-	deferred->wake.fire = on_wake;
 	do {
 		deferred->tag = ++deferrals->last_tag;
 	} while (*place_of(deferrals, deferred->tag));
@@ -129,10 +128,12 @@ struct objpool_call *deferred_new(struct objpool_call *call, uint64_t wake_at)
 	struct deferred *deferred = make(deferrals, call);
 	if (!deferred)
 		return NULL;
-	if (!deferred->handle.call.method || (wake_at && timer_set(&deferrals->timers, &deferred->wake, wake_at) < 0)) {
+	if (!deferred->handle.call.method || (wake_at && timer_open(&deferrals->timers, &deferred->wake, on_wake) < 0)) {
 		deferred_free(deferred);
 		return NULL;
 	}
+	if (wake_at)
+		timer_set(&deferrals->timers, &deferred->wake, wake_at);
 	ledger_open(deferrals->board, deferred->tag);
 	task->deferred_tag = deferred->tag;
 	return &deferred->handle.call;

@@ -12,6 +12,7 @@
 #include "proto/pack.h"
 #include "proto/scan.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -35,11 +36,15 @@ static inline void world_wrote_slot(struct slot *slot)
 	(void)slot;
 }
 
+static inline int world_make_slot(struct slot *slot)
+{
+	slot->board = calloc(1, sizeof *slot->board);
+	return slot->board ? 0 : -ENOMEM;
+}
+
 static inline void world_start_slot(struct slot *slot)
 {
 	((struct core_world *)slot->pool->core)->starts++;
-	if (!slot->board)
-		slot->board = calloc(1, sizeof *slot->board);
 }
 
 static inline void world_kill_slot(struct slot *slot)
@@ -59,6 +64,7 @@ static inline void world_free_pool(struct pool *pool)
 
 static const struct core_ops world_ops = {.client_wrote = world_wrote_client,
 					  .slot_wrote = world_wrote_slot,
+					  .slot_made = world_make_slot,
 					  .slot_start = world_start_slot,
 					  .slot_kill = world_kill_slot,
 					  .slot_nudge = world_wrote_slot,
@@ -85,7 +91,8 @@ static inline void world_open(struct core_world *world)
 
 /* ---- messages ---- */
 
-/* msgpack as hexadecimal digits would be unreadable: a letter per value. i: int, s: const char *, n: nil, [: array of so many. */
+/* msgpack as hexadecimal digits would be unreadable: a letter per value. i: int, s: const char *, n: nil, t: true,
+ * [: array of so many, {: map. */
 static inline struct span world_pack(uint8_t *room, const char *format, va_list values)
 {
 	uint8_t *p = room;
@@ -98,6 +105,10 @@ static inline struct span world_pack(uint8_t *room, const char *format, va_list 
 			p = pack_uint(p, va_arg(values, unsigned));
 		else if (*format == '[')
 			p = pack_array(p, va_arg(values, unsigned));
+		else if (*format == '{')
+			p = pack_map(p, va_arg(values, unsigned));
+		else if (*format == 't')
+			*p++ = 0xc3;
 		else
 			p = pack_nil(p);
 	}
@@ -118,26 +129,27 @@ static inline int world_say(struct slot *slot, const char *format, ...)
 	return r;
 }
 
-/* The client asks for a method string with the arguments [...]; see world_pack. */
+/* The client asks for a method string with the arguments [...]; see world_pack. What request_call, or request_full_call, returns. */
+static inline int world_try(struct client *client, unsigned msgid, const char *method, const char *format, va_list values)
+{
+	uint8_t message[4096], *p = mempcpy(message, method, strlen(method)); /* params lie behind the method */
+	struct rpc rpc = {.type = RPC_REQUEST,
+			  .msgid = msgid,
+			  .method = {.bytes = message, .size = strlen(method)},
+			  .params = world_pack(p, format, values)};
+	const int r = strcmp(method, "objpool.call") ? request_call(client, &rpc, NULL) : request_full_call(client, &rpc, NULL);
+
+	core_end_event(client->core);
+	return r;
+}
+
 static inline void world_ask(struct client *client, unsigned msgid, const char *method, const char *format, ...)
 {
-	uint8_t room[2048];
 	va_list values;
 
 	va_start(values, format);
-	const struct rpc rpc = {.type = RPC_REQUEST,
-				.msgid = msgid,
-				.method = {.bytes = (const uint8_t *)method, .size = strlen(method)},
-				.params = world_pack(room, format, values)};
+	assert_int_equal(world_try(client, msgid, method, format, values), 0);
 	va_end(values);
-	/* As in a message: params lie behind the method. */
-	uint8_t message[4096], *p = mempcpy(message, rpc.method.bytes, rpc.method.size);
-	memcpy(p, rpc.params.bytes, rpc.params.size);
-	struct rpc whole = rpc;
-	whole.method.bytes = message;
-	whole.params.bytes = p;
-	assert_int_equal(request_call(client, &whole, NULL), 0);
-	core_end_event(client->core);
 }
 
 /* ---- workers ---- */
