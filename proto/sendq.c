@@ -65,6 +65,14 @@ void sendq_copy(struct sendq *queue, const void *bytes, size_t size)
 	sendq_commit(queue, size);
 }
 
+int sendq_write(void *queue, const char *bytes, size_t size)
+{
+	struct sendq *to = queue;
+
+	sendq_copy(to, bytes, size);
+	return to->failed ? -1 : 0;
+}
+
 void sendq_span(struct sendq *queue, struct block *block, const uint8_t *bytes, size_t size)
 {
 	if (!block || size < SENDQ_SHARE) {

@@ -72,6 +72,9 @@ static inline void sendq_commit(struct sendq *queue, size_t size)
 /* Copies bytes of any number. */
 void sendq_copy(struct sendq *queue, const void *bytes, size_t size);
 
+/* The same for a msgpack_packer: its `data` is the queue. Packers don't look whether they could write; the queue remembers it. */
+int sendq_write(void *queue, const char *bytes, size_t size);
+
 /* Adds a span that lies in `block` (NULL: it is copied): copied when small, else referred to. */
 void sendq_span(struct sendq *queue, struct block *block, const uint8_t *bytes, size_t size);
 

@@ -292,6 +292,16 @@ void ticket_answer_error(struct ticket *ticket, const struct error *error)
 	ticket_close(ticket);
 }
 
+void ticket_answer_packed(struct ticket *ticket, struct sendq *packed)
+{
+	struct sendq *out = ticket_value(ticket);
+
+	if (out)
+		sendq_move(out, packed);
+	sendq_clear(packed);
+	ticket_close(ticket);
+}
+
 void ticket_answer_packed_error(struct ticket *ticket, struct sendq *packed)
 {
 	if (ticket->client && !ticket->notification) {

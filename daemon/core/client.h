@@ -133,6 +133,10 @@ void client_put_value(struct client *client, struct sendq *out, struct block *bl
 void ticket_answer_span(struct ticket *ticket, struct block *block, struct span value);
 void ticket_answer_error(struct ticket *ticket, const struct error *error);
 
+/* Answers a value that was packed before, in whole, for this client; takes the bytes. If it could not be packed, the client's session is
+ * over: see sendq.h. */
+void ticket_answer_packed(struct ticket *ticket, struct sendq *packed);
+
 /* Answers an error that was packed before for this client; takes the bytes. */
 void ticket_answer_packed_error(struct ticket *ticket, struct sendq *packed);
 

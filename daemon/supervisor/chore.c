@@ -64,17 +64,13 @@ void chore_restart_pool(struct daemon *daemon, struct pool *pool)
 static void answer_number(struct ticket *ticket, const char *key, uint64_t number)
 {
 	struct sendq *out = ticket_value(ticket);
-	msgpack_sbuffer buffer;
 	msgpack_packer packer;
 
 	if (out) {
-		msgpack_sbuffer_init(&buffer);
-		msgpack_packer_init(&packer, &buffer, msgpack_sbuffer_write);
+		msgpack_packer_init(&packer, out, sendq_write);
 		msgpack_pack_map(&packer, 1);
 		status_pack_text(&packer, key);
 		msgpack_pack_uint64(&packer, number);
-		sendq_copy(out, buffer.data, buffer.size);
-		msgpack_sbuffer_destroy(&buffer);
 	}
 	ticket_close(ticket);
 }

@@ -44,10 +44,24 @@ static void pack(msgpack_packer *packer, const json_t *json)
 	}
 }
 
+/* What is packed; a failure sticks. */
+struct packed {
+	msgpack_sbuffer bytes;
+	bool failed;
+};
+
+static int keep(void *data, const char *bytes, size_t size)
+{
+	struct packed *packed = data;
+
+	packed->failed = packed->failed || msgpack_sbuffer_write(&packed->bytes, bytes, size) < 0;
+	return packed->failed ? -1 : 0;
+}
+
 int json_to_msgpack(const char *text, struct block **packed, struct span *value, char *fault, size_t fault_size)
 {
 	json_error_t error;
-	msgpack_sbuffer buffer;
+	struct packed buffer = {.failed = false};
 	msgpack_packer packer;
 	json_t *json = json_loads(text, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
 
@@ -55,16 +69,16 @@ int json_to_msgpack(const char *text, struct block **packed, struct span *value,
 		snprintf(fault, fault_size, "is no JSON: %s (column %d)", error.text, error.column);
 		return -1;
 	}
-	msgpack_sbuffer_init(&buffer);
-	msgpack_packer_init(&packer, &buffer, msgpack_sbuffer_write);
+	msgpack_sbuffer_init(&buffer.bytes);
+	msgpack_packer_init(&packer, &buffer, keep);
 	pack(&packer, json);
 	json_decref(json);
-	*packed = block_new(NULL, buffer.size);
+	*packed = buffer.failed ? NULL : block_new(NULL, buffer.bytes.size);
 	if (*packed) {
-		memcpy((*packed)->bytes, buffer.data, buffer.size);
-		*value = (struct span){.bytes = (*packed)->bytes, .size = buffer.size};
+		memcpy((*packed)->bytes, buffer.bytes.data, buffer.bytes.size);
+		*value = (struct span){.bytes = (*packed)->bytes, .size = buffer.bytes.size};
 	}
-	msgpack_sbuffer_destroy(&buffer);
+	msgpack_sbuffer_destroy(&buffer.bytes);
 	if (!*packed)
 		snprintf(fault, fault_size, "could not be kept: out of memory");
 	return *packed ? 0 : -1;

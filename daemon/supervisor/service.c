@@ -273,14 +273,13 @@ int service_request(struct session *session, struct rpc *rpc)
 {
 	struct request request = {.session = session, .daemon = session->daemon, .rpc = rpc};
 	struct ticket ticket;
-	msgpack_sbuffer buffer;
+	struct sendq result = {.account = session->client.account};
 	msgpack_packer packer;
 	int r = 0;
 
 	if (rpc->type == RPC_REQUEST && idmap_get(&session->client.inflight, rpc->msgid))
 		return -EEXIST;
-	msgpack_sbuffer_init(&buffer);
-	msgpack_packer_init(&packer, &buffer, msgpack_sbuffer_write);
+	msgpack_packer_init(&packer, &result, sendq_write);
 	request.result = &packer;
 	const int done = run(&request);
 	if (done < 0) {
@@ -290,8 +289,8 @@ int service_request(struct session *session, struct rpc *rpc)
 	} else if (done == 0 && rpc->type == RPC_REQUEST) {
 		r = ticket_open(&ticket, &session->client, rpc, chore_on_abandoned);
 		if (r == 0)
-			ticket_answer_span(&ticket, NULL, (struct span){.bytes = (uint8_t *)buffer.data, .size = buffer.size});
+			ticket_answer_packed(&ticket, &result);
 	}
-	msgpack_sbuffer_destroy(&buffer);
+	sendq_clear(&result);
 	return r;
 }

@@ -257,23 +257,30 @@ static void refuse_unwanted(struct template *template)
 
 /* ---- starting ---- */
 
-/* What a worker should know of the world: little. */
+/* What a worker should know of the world: little. NULL: out of memory. */
 static char *const *make_environment(void)
 {
 	static const char *const kept[] = {"PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "LC_NUMERIC", "TZ", "TMPDIR",
 					   "XDG_RUNTIME_DIR", "LD_LIBRARY_PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS"};
 	static char *environment[sizeof kept / sizeof *kept + 1];
+	bool complete = false;
 	size_t n = 0;
 
 	if (environment[0])
 		return environment;
 	for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
 		const char *value = getenv(kept[i]);
-		if (value && asprintf(&environment[n], "%s=%s", kept[i], value) >= 0)
-			n++;
+		if (value && asprintf(&environment[n], "%s=%s", kept[i], value) < 0)
+			break;
+		n += value != NULL;
+		complete = i + 1 == sizeof kept / sizeof *kept;
 	}
 	environment[n] = NULL;
-	return environment;
+	while (!complete && n > 0) {
+		free(environment[--n]);
+		environment[n] = NULL;
+	}
+	return complete ? environment : NULL;
 }
 
 static int start_program(struct template *template, int channel, const int printed[2])
@@ -285,7 +292,7 @@ static int start_program(struct template *template, int channel, const int print
 				      .output = printed[0],
 				      .errors = printed[1],
 				      .channel = channel};
-	const int r = spawn(&program, &template->pid);
+	const int r = program.environment ? spawn(&program, &template->pid) : -ENOMEM;
 	if (r == 0)
 		keeper_add(template->daemon->keeper, template->pid);
 	return r;
@@ -293,14 +300,10 @@ static int start_program(struct template *template, int channel, const int print
 
 static void put_settings(struct sendq *out, const struct template *template)
 {
-	msgpack_sbuffer settings;
 	msgpack_packer packer;
 
-	msgpack_sbuffer_init(&settings);
-	msgpack_packer_init(&packer, &settings, msgpack_sbuffer_write);
+	msgpack_packer_init(&packer, out, sendq_write);
 	config_pool_pack_settings(&template->section, template->daemon->config.max_message, &packer);
-	sendq_copy(out, settings.data, settings.size);
-	msgpack_sbuffer_destroy(&settings);
 }
 
 static int send_load(struct template *template)
@@ -331,8 +334,12 @@ static int send_load(struct template *template)
 	put_settings(&out, template);
 	struct iovec iov[16];
 	const struct msghdr message = {.msg_iov = iov, .msg_iovlen = (size_t)sendq_iov(&out, iov, 16)};
-	const ssize_t n = sendmsg(template->fd, &message, MSG_NOSIGNAL);
-	const int r = n < 0 ? -errno : (size_t)n == out.bytes ? 0 : -EMSGSIZE;
+	int r = -ENOMEM;
+
+	if (!out.failed) {
+		const ssize_t n = sendmsg(template->fd, &message, MSG_NOSIGNAL);
+		r = n < 0 ? -errno : (size_t)n == out.bytes ? 0 : -EMSGSIZE;
+	}
 	sendq_clear(&out);
 	return r;
 }
@@ -594,8 +601,11 @@ static int on_loaded(struct template *template, struct reader *reader, uint32_t 
 		fail(template, why);
 		return 0;
 	}
-	if (read_value(reader, &value) < 0 || keep_description(template, value) < 0)
-		return -EBADMSG;
+	const int r = read_value(reader, &value) < 0 ? -EBADMSG : keep_description(template, value);
+	if (r == -ENOMEM)
+		fail(template, "the daemon is out of memory");
+	if (r < 0)
+		return r == -ENOMEM ? 0 : -EBADMSG;
 	template->state = TEMPLATE_READY;
 	template->daemon->forks_wanted = true;
 	return 0;
