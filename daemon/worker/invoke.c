@@ -75,14 +75,14 @@ static int keep_text(struct invoker *invoker, int place, struct reader value, co
 	return 0;
 }
 
-static int read_failure(struct invoker *invoker, struct span map, struct objpool_error *error)
+static int read_failure(struct invoker *invoker, struct span map, struct objpool_failure *error)
 {
 	struct reader reader = reader_of(map);
 	struct span key, value;
 	uint32_t n;
 	int r = 0;
 
-	*error = (struct objpool_error){.message = "it failed"};
+	*error = (struct objpool_failure){.message = "it failed"};
 	if (read_map(&reader, &n) < 0)
 		return -EBADMSG;
 	for (; n > 0 && r == 0; n--) {
@@ -103,7 +103,7 @@ static int read_failure(struct invoker *invoker, struct span map, struct objpool
 	return r;
 }
 
-static int read_response(struct task *task, struct span message, struct objpool_result *result)
+static int read_response(struct task *task, struct span message, struct objpool_outcome *result)
 {
 	struct reader reader;
 	struct rpc rpc;
@@ -122,14 +122,14 @@ static int read_response(struct task *task, struct span message, struct objpool_
 	return r == -E2BIG ? -EBADMSG : r;
 }
 
-int invoke(struct objpool_call *call, const char *target, const void *args, size_t size, struct objpool_result *result)
+int invoke(struct objpool_call *call, const char *target, const void *args, size_t size, struct objpool_outcome *result)
 {
 	struct task *task = task_of(call);
 	struct reader reader = {.p = args, .end = (const uint8_t *)args + size};
 	struct span response = {0};
 	uint32_t n;
 
-	*result = (struct objpool_result){.error = {.message = "the call could not be made"}};
+	*result = (struct objpool_outcome){.error = {.message = "the call could not be made"}};
 	if (!task || !task->invoker || !call->method || !target || size == 0 || scan_length(args, size) != (int64_t)size ||
 	    scan_nesting(args, size) > SCAN_LEVELS + 1 || read_array(&reader, &n) < 0)
 		return -EINVAL;

@@ -16,6 +16,6 @@ struct invoker {
 void invoker_free(struct invoker *invoker);
 
 /* objpool_host.invoke */
-int invoke(struct objpool_call *call, const char *target, const void *args, size_t size, struct objpool_result *result);
+int invoke(struct objpool_call *call, const char *target, const void *args, size_t size, struct objpool_outcome *result);
 
 #endif

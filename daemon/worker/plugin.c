@@ -11,19 +11,58 @@ static void copy_known(void *to, size_t known, const void *from, size_t size)
 	memcpy(to, from, size < known ? size : known);
 }
 
+/* Does a structure of `size` bytes have this member? */
+#define REACHES(size, type, member) ((size) >= offsetof(type, member) + sizeof ((type *)NULL)->member)
+
+/* Writes the sentence. Returns -1. */
+__attribute__((format(printf, 3, 4)))
+static int refuse(char *fault, size_t size, const char *format, ...)
+{
+	va_list list;
+
+	va_start(list, format);
+	(void)vsnprintf(fault, size, format, list);
+	va_end(list);
+	return -1;
+}
+
 static int check(const struct objpool_plugin *p, const char *path, char *fault, size_t size)
 {
-	if (p->abi != OBJPOOL_ABI) {
-		snprintf(fault, size, "plugin %s is built for plugin ABI %u; this daemon has %d: build it again", path, p->abi,
-			 OBJPOOL_ABI);
-		return -1;
-	}
-	if (p->size < sizeof(struct objpool_plugin) || p->method_size < offsetof(struct objpool_method, reserved) ||
-	    !p->classes) {
-		snprintf(fault, size, "plugin %s exports a damaged objpool_plugin: fill it with OBJPOOL_PLUGIN_HEAD and .classes",
-			 path);
-		return -1;
-	}
+	if (p->abi == 0)
+		return refuse(fault, size, "plugin %s: objpool_plugin has no ABI number: it must begin with OBJPOOL_PLUGIN_HEAD", path);
+	if (p->abi != OBJPOOL_ABI)
+		return refuse(fault, size, "plugin %s is built for plugin ABI %u; this daemon has %d: build it again", path, p->abi, OBJPOOL_ABI);
+	if (!REACHES(p->size, struct objpool_plugin, classes))
+		return refuse(fault, size, "plugin %s: objpool_plugin says that it has %u bytes; with .classes it has %zu: fill it with OBJPOOL_PLUGIN_HEAD", path,
+			      p->size, sizeof *p);
+	if (!REACHES(p->method_size, struct objpool_method, call))
+		return refuse(fault, size,
+			      "plugin %s: objpool_plugin says that a method has %u bytes; up to .call it has %zu: fill it with OBJPOOL_PLUGIN_HEAD", path,
+			      p->method_size, offsetof(struct objpool_method, call) + sizeof(objpool_method_fn *));
+	if (!p->classes)
+		return refuse(fault, size, "plugin %s: objpool_plugin has no .classes", path);
+	return 0;
+}
+
+/* The name of a class whose size may be missing, or too small; NULL: it has none. */
+static const char *name_of(const struct objpool_class *class)
+{
+	return class->size == 0 || REACHES(class->size, struct objpool_class, name) ? class->name : NULL;
+}
+
+static int check_class(const struct plugin *plugin, uint32_t class_size, const char *path, char *fault, size_t size)
+{
+	const struct objpool_class *class = &plugin->class;
+
+	if (class_size == 0)
+		return refuse(fault, size, "class %s of plugin %s has no size: it must begin with OBJPOOL_CLASS_HEAD", class->name, path);
+	if (!REACHES(class_size, struct objpool_class, create))
+		return refuse(fault, size, "class %s of plugin %s says that it has %u bytes; up to .create it has %zu: begin it with OBJPOOL_CLASS_HEAD",
+			      class->name, path, class_size, offsetof(struct objpool_class, create) + sizeof class->create);
+	if (!class->create)
+		return refuse(fault, size, "class %s of plugin %s has no constructor: set .create", class->name, path);
+	if (!class->methods && !class->dispatch)
+		return refuse(fault, size, "class %s of plugin %s has no methods: set .methods or .dispatch", class->name, path);
 	return 0;
 }
 
@@ -32,14 +71,15 @@ static int list_classes(const struct objpool_plugin *p, char *text, size_t size)
 	size_t n = 0;
 	text[0] = '\0';
 	for (const struct objpool_class *const *c = p->classes; *c && n < size - 1; c++)
-		n += (size_t)snprintf(text + n, size - n, "%s%s", n ? ", " : "", (*c)->name ? (*c)->name : "(no name)");
+		n += (size_t)snprintf(text + n, size - n, "%s%s", n ? ", " : "", name_of(*c) ? name_of(*c) : "(no name)");
 	return 0;
 }
 
 /* "*" takes what others don't; a name for it has a colon, so that the supervisor knows one when it sees it. */
 static bool is_class(const struct objpool_class *class, const char *name)
 {
-	return class->name && (strcmp(class->name, name) == 0 || (strcmp(class->name, "*") == 0 && strchr(name, ':')));
+	const char *own = name_of(class);
+	return own && (strcmp(own, name) == 0 || (strcmp(own, "*") == 0 && strchr(name, ':')));
 }
 
 static int find_class(struct plugin *plugin, const char *path, const char *name, char *fault, size_t size)
@@ -51,12 +91,7 @@ static int find_class(struct plugin *plugin, const char *path, const char *name,
 			continue;
 		copy_known(&plugin->class, sizeof plugin->class, *c, (*c)->size);
 		plugin->class.name = name;
-		if ((*c)->size < offsetof(struct objpool_class, list_methods) || !plugin->class.create ||
-		    (!plugin->class.methods && !plugin->class.dispatch)) {
-			snprintf(fault, size, "class %s of plugin %s lacks OBJPOOL_CLASS_HEAD, create, or methods", name, path);
-			return -1;
-		}
-		return 0;
+		return check_class(plugin, (*c)->size, path, fault, size);
 	}
 	list_classes(plugin->exported, names, sizeof names);
 	snprintf(fault, size, "plugin %s has no class %s; it has: %s%s", path, name, names[0] ? names : "none",

@@ -64,7 +64,7 @@ static const char *allowed_code(const char *code)
 }
 
 /* objpool_host.fail */
-static void host_fail(struct objpool_call *call, const struct objpool_error *said)
+static void host_fail(struct objpool_call *call, const struct objpool_failure *said)
 {
 	struct task_error *error = &((struct task_handle *)call)->error;
 

@@ -5,6 +5,7 @@
 #include "daemon/worker/host.h"
 #include "daemon/worker/task.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -17,7 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { PACKET = 256 << 10 };
+enum { PACKET = 256 << 10, THREADS_PATIENCE = 100 /* milliseconds */ };
 
 struct template {
 	int channel;
@@ -241,8 +242,40 @@ static void send_fault(const struct template *template, const char *fault)
 	_exit(1);
 }
 
+/* Of this process. 0: not known. */
+static unsigned count_threads(void)
+{
+	DIR *tasks = opendir("/proc/self/task");
+	unsigned count = 0;
+
+	while (tasks && readdir(tasks))
+		count++;
+	if (tasks)
+		(void)closedir(tasks);
+	return count > 2 ? count - 2 : 0; /* "." and ".." */
+}
+
+/* A fork has only the thread that forks: whatever waits for the others would wait for ever. One that has just ended is there a moment longer. */
+static void refuse_threads(struct template *template, unsigned before, const char *what, const char *whose)
+{
+	const bool bears = template->threads || template->linked || template->plugin.class.flags & OBJPOOL_CLASS_FORK_SAFE;
+	unsigned now = bears ? 0 : count_threads();
+
+	for (int i = 0; i < THREADS_PATIENCE && now > before; i++) {
+		(void)poll(NULL, 0, 1);
+		now = count_threads();
+	}
+	if (now <= before)
+		return;
+	snprintf(template->fault, sizeof template->fault,
+		 "%s %s has started %u thread%s, which forked workers don't have: start them in the constructor; where workers can do without them, the class "
+		 "says so (OBJPOOL_CLASS_FORK_SAFE)",
+		 what, whose, now - before, now - before > 1 ? "s" : "");
+	send_fault(template, template->fault);
+}
+
 /* Preload, and what the class offers. */
-static void prepare(struct template *template, const char *pool, struct span args, struct span kwargs)
+static void prepare(struct template *template, const char *pool, struct span args, struct span kwargs, unsigned threads)
 {
 	struct objpool_buffer packet = OBJPOOL_BUFFER_INIT;
 	msgpack_packer packer;
@@ -258,6 +291,7 @@ static void prepare(struct template *template, const char *pool, struct span arg
 			 task_message(&task.handle.error));
 		send_fault(template, template->fault);
 	}
+	refuse_threads(template, threads, "preload of class", template->plugin.class.name);
 	if (pack_description(&task, &packer) < 0)
 		send_fault(template, task_message(&task.handle.error));
 	if (packet.failed)
@@ -294,17 +328,19 @@ static void on_load(struct template *template, struct reader *reader)
 			send_fault(template, "out of memory");
 	if (keep_settings(template, settings) < 0)
 		send_fault(template, "out of memory");
+	const unsigned before = count_threads();
 	const int loaded = template->linked ? plugin_link(&template->plugin, template->linked, texts[2], template->fault, sizeof template->fault)
 					    : plugin_load(&template->plugin, texts[1], texts[2], template->fault, sizeof template->fault);
 	if (loaded < 0)
 		send_fault(template, template->fault);
+	refuse_threads(template, before, "loading", template->plugin.exported->name ? template->plugin.exported->name : texts[1]);
 	if (template->threads && !(template->plugin.class.flags & OBJPOOL_CLASS_THREAD_SAFE)) {
 		snprintf(template->fault, sizeof template->fault,
 			 "class %s does not say that it is safe for threads (OBJPOOL_CLASS_THREAD_SAFE): it needs isolation = process",
 			 template->plugin.class.name);
 		send_fault(template, template->fault);
 	}
-	prepare(template, texts[0], args, kwargs);
+	prepare(template, texts[0], args, kwargs, before);
 	(void)prctl(PR_SET_NAME, "objpool-templ.", 0, 0, 0);
 	free(texts[1]);
 }

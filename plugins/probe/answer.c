@@ -201,7 +201,7 @@ int probe_print(void *self, struct objpool_call *call, probe_args *args, msgpack
 /* Calls another method, and answers what that answers. */
 int probe_relay(void *self, struct objpool_call *call, probe_args *args, msgpack_packer *result)
 {
-	struct objpool_result got;
+	struct objpool_outcome got;
 	struct objpool_buffer packed = OBJPOOL_BUFFER_INIT;
 	msgpack_packer packer;
 	char target[256];

@@ -34,7 +34,7 @@ int probe_fail(void *self, struct objpool_call *call, probe_args *args, msgpack_
 	(void)result;
 	probe_called(self);
 	if (read_failure(call, args, &failure) == 0) {
-		struct objpool_error error = {.message = failure.message ? failure.message : "failed",
+		struct objpool_failure error = {.message = failure.message ? failure.message : "failed",
 					      .type = failure.type ? failure.type : "ProbeError",
 					      .traceback = failure.traceback};
 		if (failure.data) { /* str and bin have one layout in msgpack-c */

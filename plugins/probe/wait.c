@@ -127,7 +127,7 @@ static int give(struct objpool_call *call, int64_t i, const msgpack_object *valu
 /* Calls that method, which takes nothing. */
 static int ask(struct objpool_call *call, const char *target)
 {
-	struct objpool_result got;
+	struct objpool_outcome got;
 	return objpool_invoke(call, target, "\x90", 1, &got);
 }
 

@@ -444,6 +444,7 @@ static int python_restore(void *self, struct objpool_call *call, const msgpack_o
 
 static const struct objpool_class any_class = {
 	OBJPOOL_CLASS_HEAD,
+	.flags = OBJPOOL_CLASS_FORK_SAFE, /* numpy's OpenBLAS is; of Python's own threads host.py tells */
 	.name = "*",
 	.doc = "A class written in Python.",
 	.signature = "(...)",

@@ -86,7 +86,7 @@ static PyObject *handle_progress(PyObject *module, PyObject *args)
 
 /* ---- calling others ---- */
 
-static PyObject *raise_failed(const struct objpool_error *error)
+static PyObject *raise_failed(const struct objpool_failure *error)
 {
 	PyObject *module = PyImport_ImportModule("_objpool");
 	PyObject *type = module ? PyObject_GetAttrString(module, "CallFailed") : NULL;
@@ -102,7 +102,7 @@ static PyObject *raise_failed(const struct objpool_error *error)
 
 static PyObject *invoke(const char *target, PyObject *args)
 {
-	struct objpool_result result;
+	struct objpool_outcome result;
 	int r;
 
 	Py_BEGIN_ALLOW_THREADS

@@ -48,7 +48,7 @@ static void copy(char *to, size_t size, const char *from)
 	snprintf(to, size, "%s", from ? from : "");
 }
 
-static void host_fail(struct objpool_call *call, const struct objpool_error *error)
+static void host_fail(struct objpool_call *call, const struct objpool_failure *error)
 {
 	struct rig *rig = (struct rig *)call;
 

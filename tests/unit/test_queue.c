@@ -68,7 +68,7 @@ static struct world *world_of(struct objpool_call *call)
 	return is_deferred(call) ? ((struct deferred *)call)->world : (struct world *)call;
 }
 
-static void host_fail(struct objpool_call *call, const struct objpool_error *error)
+static void host_fail(struct objpool_call *call, const struct objpool_failure *error)
 {
 	struct world *world = world_of(call);
 	struct outcome *outcome = &world->outcomes[is_deferred(call) ? ((struct deferred *)call)->number : world->number];

@@ -61,7 +61,7 @@ static int nothing(void *self, struct objpool_call *call, const struct objpool_a
 static int refuse(void *self, struct objpool_call *call, const struct objpool_args *args, msgpack_packer *result)
 {
 	static char data[DATA];
-	const struct objpool_error error = {
+	const struct objpool_failure error = {
 		.type = "Type", .message = "a message", .traceback = "a traceback", .data = data, .data_size = sizeof data};
 
 	(void)self, (void)args, (void)result;

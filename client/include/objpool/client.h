@@ -260,7 +260,7 @@ OBJPOOL_API void objpool_stream_stop(struct objpool_stream *stream, int status);
 enum {
 	OBJPOOL_NEXT_END = 0,    /* there are no more items */
 	OBJPOOL_NEXT_ITEM = 1,   /* it has packed one */
-	OBJPOOL_NEXT_FAILED = 2, /* the input itself has failed: it has packed how, a str */
+	OBJPOOL_NEXT_FAILED = 2  /* the input itself has failed: it has packed how, a str */
 };
 
 /*
@@ -458,7 +458,7 @@ enum objpool_type {
 	OBJPOOL_BIN,
 	OBJPOOL_EXT,
 	OBJPOOL_ARRAY,
-	OBJPOOL_MAP,
+	OBJPOOL_MAP
 };
 
 OBJPOOL_API struct objpool_reader objpool_reader(struct objpool_bytes values);

@@ -18,7 +18,8 @@
  *
  * Versions.  OBJPOOL_ABI changes only when an old plugin could no longer run, and then the plugin is refused with a
  * sentence. Within one ABI the structures grow at their ends; `size` tells which fields a plugin was built with, and what
- * it lacks counts as zero. Fields that are not set must be zero (designated initialisers see to that).
+ * it lacks counts as zero. Fields that are not set must be zero (designated initialisers see to that). A structure may end early, but
+ * not before `classes` (struct objpool_plugin), `create` (struct objpool_class) and `call` (struct objpool_method).
  *
  * Descriptors 0, 1 and 2 are the plugin's to use: what it prints reaches the daemon's log with pool and slot in front.
  */
@@ -99,11 +100,12 @@ struct objpool_method {
 };
 
 #define OBJPOOL_CLASS_THREAD_SAFE (1u << 0) /* instances of one process may run on different threads at once */
+#define OBJPOOL_CLASS_FORK_SAFE   (1u << 1) /* threads that loading and preload have left bear a fork, or aren't needed by workers */
 
 /* What happens to a deferred call. */
 enum objpool_event {
 	OBJPOOL_WAKE = 1, /* the time that objpool_defer was given has come: answer it now, or leave it for later */
-	OBJPOOL_GONE = 2, /* nobody waits for it any more (cancelled, deadline, client gone); it is freed on return */
+	OBJPOOL_GONE = 2  /* nobody waits for it any more (cancelled, deadline, client gone); it is freed on return */
 };
 
 struct objpool_class {
@@ -114,7 +116,8 @@ struct objpool_class {
 	const char *signature; /* of the constructor: "(language: str = \"en_US\")" */
 
 	/* Is called once in the template, before any worker is forked, with the pool's constructor arguments: memory
-	 * that it fills is shared, copy-on-write, by all workers. Must leave no threads running. Optional. Returns 0, or
+	 * that it fills is shared, copy-on-write, by all workers. Must leave no threads running: workers would not have them, and
+	 * the pool is refused (but see OBJPOOL_CLASS_FORK_SAFE). Optional. Returns 0, or
 	 * non-zero having called objpool_fail: the pool then stays unavailable and says why. */
 	int (*preload)(struct objpool_call *call, const struct objpool_args *args);
 
@@ -182,7 +185,7 @@ __attribute__((visibility("default")))
 extern const struct objpool_plugin objpool_plugin;
 
 /* What the host does for a call. Use the functions below. */
-struct objpool_error {
+struct objpool_failure {
 	const char *code;      /* NULL: "FAILED"; "BAD_ARGUMENT" and "NO_SUCH_METHOD" are the others a plugin may give */
 	const char *type;      /* the exception's class name in the object's language; NULL: none */
 	const char *message;   /* required, UTF-8 */
@@ -192,9 +195,9 @@ struct objpool_error {
 };
 
 /* What came of a call that a method made. Valid until the method returns, or makes another. */
-struct objpool_result {
+struct objpool_outcome {
 	msgpack_object value;       /* nil when it failed */
-	struct objpool_error error; /* when it failed; error.code is any of the daemon's */
+	struct objpool_failure error; /* when it failed; error.code is any of the daemon's */
 };
 
 /* What a class is like, where that is known only when it is loaded. See objpool_describe. */
@@ -211,12 +214,12 @@ struct objpool_description {
 struct objpool_host {
 	uint32_t size; /* which of these functions the host has */
 	uint32_t minor;
-	void (*fail)(struct objpool_call *call, const struct objpool_error *error);
+	void (*fail)(struct objpool_call *call, const struct objpool_failure *error);
 	bool (*cancelled)(const struct objpool_call *call);
 	int (*progress)(struct objpool_call *call, uint64_t done, uint64_t total, const char *text);
 	struct objpool_call *(*defer)(struct objpool_call *call, uint64_t wake_at);
 	int (*answer)(struct objpool_call *deferred, const void *msgpack, size_t size);
-	int (*invoke)(struct objpool_call *call, const char *target, const void *args, size_t size, struct objpool_result *result);
+	int (*invoke)(struct objpool_call *call, const char *target, const void *args, size_t size, struct objpool_outcome *result);
 	struct objpool_kept *(*keep)(struct objpool_call *call, const void *bytes, size_t size);
 	void (*let_go)(struct objpool_kept *kept);
 	int (*yield)(struct objpool_call *call, const void *msgpack, size_t size);
@@ -237,9 +240,12 @@ static inline int objpool_vfail(struct objpool_call *call, const char *code, con
 {
 	char text[1024];
 	(void)vsnprintf(text, sizeof text, format, list);
-	const struct objpool_error error = {
-		.code = code, .type = type, .message = text, .traceback = NULL, .data = NULL, .data_size = 0};
-	call->host->fail(call, &error);
+	struct objpool_failure failure;
+	memset(&failure, 0, sizeof failure);
+	failure.code = code;
+	failure.type = type;
+	failure.message = text;
+	call->host->fail(call, &failure);
 	return -1;
 }
 
@@ -272,7 +278,7 @@ static inline int objpool_bad_argument(struct objpool_call *call, const char *fo
 	return r;
 }
 
-/* The same with a code, which is one of those at struct objpool_error: any other becomes FAILED. */
+/* The same with a code, which is one of those at struct objpool_failure: any other becomes FAILED. */
 #if defined(__GNUC__)
 __attribute__((format(printf, 3, 4)))
 #endif
@@ -286,7 +292,7 @@ static inline int objpool_fail_code(struct objpool_call *call, const char *code,
 }
 
 /* The same with everything that an error can carry. */
-static inline int objpool_fail_with(struct objpool_call *call, const struct objpool_error *error)
+static inline int objpool_fail_with(struct objpool_call *call, const struct objpool_failure *error)
 {
 	call->host->fail(call, error);
 	return -1;
@@ -322,7 +328,7 @@ static inline int objpool_progress(struct objpool_call *call, uint64_t done, uin
  * not called from a method on the method's own thread; -ENOMEM; -ENOSYS from a host that lacks it.
  */
 static inline int objpool_invoke(struct objpool_call *call, const char *target, const void *args, size_t size,
-				 struct objpool_result *result)
+				 struct objpool_outcome *result)
 {
 	const bool there = call->host->size > offsetof(struct objpool_host, invoke) && call->host->invoke;
 	return there ? call->host->invoke(call, target, args, size, result) : -ENOSYS;
