@@ -358,28 +358,27 @@ static bool has_calls(const struct daemon *daemon)
 	return false;
 }
 
-/* Every caller gets an answer; who is in the middle of something is killed. */
+/* Every caller gets an answer. Workers that are in the middle of something are killed; their slots leave first, or they would be built again. */
 static void break_off(struct pool *pool)
 {
-	for (uint32_t i = 0; i < pool->size; i++)
-		if (pool->slots[i]->handed_count > 0)
-			worker_kill(pool->slots[i]);
-	pool_fail_calls(pool, ERROR_UNAVAILABLE, "the daemon stops");
+	struct slot *slot;
+
+	pool_drop(pool, ERROR_UNAVAILABLE, "the daemon stops");
+	TAILQ_FOREACH(slot, &pool->others, link)
+		if (slot->handed_count > 0)
+			worker_kill(slot);
 }
 
 static void begin_stopping(struct daemon *daemon)
 {
-	struct pool *pool, *next;
+	struct pool *pool;
 
 	if (daemon->state >= DAEMON_STOPPING)
 		return;
 	daemon->state = DAEMON_STOPPING;
 	daemon->stop_at = 0;
-	for (pool = TAILQ_FIRST(&daemon->core.pools); pool; pool = next) {
-		next = TAILQ_NEXT(pool, link);
+	TAILQ_FOREACH(pool, &daemon->core.pools, link)
 		break_off(pool);
-		pool_leave(pool);
-	}
 }
 
 void daemon_stop(struct daemon *daemon, bool now)

@@ -168,7 +168,7 @@ def test_sigterm_drains(start):
 
 
 def test_a_second_sigterm_stops_now(start):
-    daemon = start(pools={"p": {"workers": 1, "stop_timeout": "0.5"}})
+    daemon = start({"p": {"workers": 1, "stop_timeout": "0.5"}}, {"log_level": "debug"})
     with daemon.client() as c:
         c.maps()
         running = c.start("p.sleep_hard", 60)
@@ -184,6 +184,7 @@ def test_a_second_sigterm_stops_now(start):
         assert error["code"] == "UNAVAILABLE" and error["ran"] == "no"
         assert daemon.process.wait(20) == 0
         assert time.monotonic() - began < 15
+    assert "was lost" not in daemon.log() and "generation 2" not in daemon.log()  # it was killed on purpose, and is not built again
 
 
 def test_shutdown(start):
