@@ -2,6 +2,7 @@
 """Large values: they travel beside the socket, arrive whole, and nothing of them stays behind."""
 import fcntl
 import itertools
+import mmap
 import os
 import pathlib
 import resource
@@ -575,26 +576,55 @@ def test_results_that_are_not_given_back(start):
         census.check()
 
 
-def test_nobody_sees_what_others_were_answered(start):
-    """All of a descriptor's file, not only what was answered in it."""
-    daemon = start({"p": {"workers": 1}})
-    secret, shown = b"secret" * (MIB // 6), b"public" * (MIB // 12)
-    with FdsClient(daemon.address) as c, FdsClient(daemon.address) as spy:
-        seen = []
-        fill = spy.fill
-        def look(value):
-            for fd in spy.got:
-                seen.append(os.dup(fd))
-            return fill(value)
-        spy.fill = look
-        for i in range(4):
-            assert c.value("p.echo", secret[:MIB // (i + 1)]) == secret[:MIB // (i + 1)]
-            assert spy.value("p.echo", shown) == shown
-        assert c.value("p.echo", secret) == secret
-        assert seen
-        for fd in seen:
-            assert b"secret" not in os.pread(fd, 4 * MIB, 0)
+class Spy(FdsClient):
+    """Keeps a descriptor of each file that it gets."""
+
+    def __init__(self, address):
+        self.seen = []
+        super().__init__(address)
+
+    def fill(self, value):
+        self.seen += [os.dup(fd) for fd in self.got]
+        return super().fill(value)
+
+    def close(self):
+        for fd in self.seen:
             os.close(fd)
+        super().close()
+
+
+@pytest.mark.parametrize("kind", [Client, FdsClient])
+def test_nobody_sees_what_others_were_answered(start, kind):
+    """All of a descriptor's file, not only what was answered in it: the worker fills the same file again, but not to its end."""
+    daemon = start({"p": {"workers": 1}})
+    secret, shown = b"secret" * 166_000, b"public" * 100_000
+    with kind(daemon.address) as c, Spy(daemon.address) as spy:
+        for _ in range(3):
+            assert c.value("p.echo", secret) == secret
+            assert spy.value("p.echo", shown) == shown
+        assert spy.value("p.blob", 3 * MIB)
+        assert c.value("p.echo", secret) == secret
+        assert spy.seen
+        for fd in spy.seen:
+            assert b"secret" not in os.pread(fd, 4 * MIB, 0)
+
+
+def test_nobody_can_change_what_was_answered(start):
+    """By none of the ways to a file's bytes. Else a client could change what the worker answers next, in the same file."""
+    with Spy(start({"p": {"workers": 1}}).address) as c:
+        c.value("p.blob", MIB)
+        assert c.seen
+        fd = c.seen[0]
+        seals = fcntl.fcntl(fd, fcntl.F_GET_SEALS)
+        assert seals & fcntl.F_SEAL_SHRINK and seals & fcntl.F_SEAL_GROW and seals & fcntl.F_SEAL_SEAL
+        for write in (lambda: os.pwrite(fd, b"x", 0), lambda: os.ftruncate(fd, 0), lambda: os.ftruncate(fd, 64 * MIB),
+                      lambda: mmap.mmap(fd, MIB, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)):
+            with pytest.raises(PermissionError):
+                write()
+        again = os.open(f"/proc/self/fd/{fd}", os.O_RDWR)
+        with pytest.raises(PermissionError):
+            os.pwrite(again, b"x", 0)
+        os.close(again)
 
 
 def test_streams_and_fed_items_with_descriptors(start):
