@@ -16,6 +16,7 @@
 #include <sys/queue.h>
 
 struct client;
+struct error;
 struct spare_call;
 struct pool;
 struct slot;
@@ -70,6 +71,7 @@ struct core {
 	const struct core_ops *ops;
 	struct core_limits limits;
 	struct account memory;      /* of which each client's account is a part */
+	struct account *lasting;    /* the part of it that pools keep for as long as they live: sticky calls, constructors' arguments */
 	uint64_t memory_refused;    /* calls and messages that were refused because of max_memory */
 	struct idmap pools_by_name; /* name_hash -> pool: those that take calls */
 	struct pool_list pools;     /* these, and those that are leaving */
@@ -86,6 +88,9 @@ struct core {
 
 void core_init(struct core *core, const struct core_ops *ops, const struct core_limits *limits);
 void core_set_limits(struct core *core, const struct core_limits *limits);
+
+/* May pools keep what has just been charged to core->lasting? Counts a refusal, and says so in *error. 0 or -ENOSPC. */
+int core_may_last(struct core *core, struct error *error);
 void core_free(struct core *core);
 
 /* It may have ended: `reap` is called when the event is over, once. */

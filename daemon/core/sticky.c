@@ -95,7 +95,7 @@ static struct sticky *sticky_new(struct call *call)
 	struct sticky *sticky = calloc(1, sizeof *sticky);
 	uint8_t *p;
 
-	if (!sticky || !(sticky->bytes = block_new(&call->pool->core->memory, call->name.size + call->args.size + call->kwargs.size))) {
+	if (!sticky || !(sticky->bytes = block_new(call->pool->core->lasting, call->name.size + call->args.size + call->kwargs.size))) {
 		free(sticky);
 		return NULL;
 	}
@@ -124,6 +124,11 @@ int sticky_remember(struct pool *pool, struct call *call, enum sticky_mode mode,
 	if (!sticky) {
 		error_say(error, ERROR_OVERLOADED, RAN_NO, "the daemon is out of memory");
 		return -ENOMEM;
+	}
+	if (core_may_last(pool->core, error) < 0) {
+		block_unref(sticky->bytes);
+		free(sticky);
+		return -ENOSPC;
 	}
 	sticky->mode = mode;
 	sticky->number = ++stickies->last;

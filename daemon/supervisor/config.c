@@ -911,6 +911,15 @@ static void free_section(void *base, const struct option *options, size_t count)
 	}
 }
 
+void config_pool_charge(struct config_pool *pool, struct account *account)
+{
+	for (size_t i = 0; i < COUNT(pool_options); i++) {
+		const struct config_json *json = (const void *)((const char *)pool + pool_options[i].at);
+		if (pool_options[i].type == T_JSON && json->packed)
+			block_charge(json->packed, account, json->packed->capacity);
+	}
+}
+
 void config_pool_free(struct config_pool *pool)
 {
 	free(pool->workers_place);

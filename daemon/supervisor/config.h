@@ -98,6 +98,9 @@ bool config_pool_same_instances(const struct config_pool *a, const struct config
 
 void config_pool_free(struct config_pool *pool);
 
+/* From here on the values that it keeps are charged to the account. */
+void config_pool_charge(struct config_pool *pool, struct account *account);
+
 /* Those of its keys that a plugin may ask for, and max_message, as a map. */
 void config_pool_pack_settings(const struct config_pool *pool, uint64_t max_message, msgpack_packer *packer);
 

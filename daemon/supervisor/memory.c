@@ -80,7 +80,7 @@ static void read_again(struct daemon *daemon)
 
 	daemon->sessions_held = false;
 	TAILQ_FOREACH(session, &daemon->sessions, link)
-		session_settle(session);
+		session_resume(session);
 }
 
 void memory_end_turn(struct daemon *daemon)

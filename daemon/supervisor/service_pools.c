@@ -226,7 +226,7 @@ static int may_create(struct request *request, const struct config_pool *section
 	else if (n >= daemon->config.max_pools)
 		error_say(&request->error, ERROR_OVERLOADED, RAN_NO, "there are %u pools, which is all that max_pools allows", n);
 	else
-		return 0;
+		return core_may_last(&request->daemon->core, &request->error) < 0 ? -1 : 0;
 	return -1;
 }
 
@@ -250,8 +250,10 @@ int method_create(struct request *request)
 	bool of_session = true;
 	int r = read_section(request, &config, &of_session);
 
-	if (r == 0)
+	if (r == 0) {
+		config_pool_charge(&config.pools[0], request->daemon->core.lasting);
 		r = may_create(request, &config.pools[0]);
+	}
 	if (r == 0)
 		r = create(request, &config.pools[0], of_session);
 	config_free(&config);

@@ -249,7 +249,7 @@ static bool peer_is_gone(const struct session *session)
 }
 
 /* Reading goes on, or stops for a while, or for good. */
-void session_settle(struct session *session)
+static void settle(struct session *session)
 {
 	const bool wanted = !session->ending && !session->input_done && !session->busy && client_accepts(&session->client);
 	set_reading(session, wanted);
@@ -300,7 +300,7 @@ static void on_readable(evutil_socket_t fd, short what, void *data)
 		read_more(session);
 	else
 		want_turn(session);
-	session_settle(session);
+	settle(session);
 }
 
 void session_take_turn(struct session *session)
@@ -349,6 +349,13 @@ static void send_answers(struct session *session)
 	client_on_sent(&session->client);
 }
 
+void session_resume(struct session *session)
+{
+	if (!session->ending && session->behind && client_accepts(&session->client))
+		want_turn(session);
+	settle(session);
+}
+
 void session_flush(struct session *session)
 {
 	if (!session->closed)
@@ -357,9 +364,7 @@ void session_flush(struct session *session)
 		session_close(session, NULL);
 		return;
 	}
-	if (!session->ending && session->behind && client_accepts(&session->client))
-		want_turn(session); /* there is room for what was held back */
-	session_settle(session);
+	session_resume(session); /* there may be room for what was held back */
 }
 
 /* Its own end may be among them: who waits for that to be closed waits for ever. What has come is taken in, and no more comes. */
@@ -381,7 +386,7 @@ void session_sweep(struct session *session)
 		client_hang_up(&session->client);
 		mark_dirty(session); /* what it has sent is taken in, as far as there is room */
 	}
-	session_settle(session);
+	settle(session);
 }
 
 /* ---- when memory is short ---- */
@@ -393,6 +398,8 @@ void session_press(struct session *session)
 	struct client *client = &session->client;
 
 	if (!client_is_greedy(client)) {
+		if (session->pressed > 0)
+			session_resume(session);
 		session->pressed = 0;
 		client->refused = false;
 		return;
@@ -405,7 +412,7 @@ void session_press(struct session *session)
 	const bool gives_up = intake_give_up(&session->intake);
 	if ((gives_up || session->behind) && take_in(session) < 0)
 		session->ending = true;
-	session_settle(session);
+	settle(session);
 	if (session->ending)
 		mark_dirty(session);
 }

@@ -56,8 +56,8 @@ void session_take_turn(struct session *session);
 /* After each turn of the loop: sends what there is. What was held back has a turn again. */
 void session_flush(struct session *session);
 
-/* Reading goes on, or stops for a while, or for good. */
-void session_settle(struct session *session);
+/* There may be room again: what was held back is taken in. */
+void session_resume(struct session *session);
 
 /* Twice a second: does it hold more than its share of the memory, and for how long? See memory.h. */
 void session_press(struct session *session);

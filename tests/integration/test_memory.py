@@ -239,6 +239,27 @@ def test_what_is_gathered_fails_when_memory_is_short(start):
     watch.nothing_left()
 
 
+def test_what_pools_keep_is_bounded(start):
+    """Sticky calls and constructors' arguments: no more than what is left for others."""
+    daemon = start({**POOLS, **{f"s{i}": {"workers": 1} for i in range(3)}}, {"max_memory": "12M", "payload_min": 0})
+    watch = Watch(daemon)
+    with daemon.client() as c:
+        large = bytes(1_500_000)
+        assert c.full("s0:all", "set", [large], sticky="append")[0] is None
+        assert c.full("s1:all", "set", [large], sticky="append")[0] is None
+        error, _ = c.full("s2:all", "set", [large], sticky="append")
+        assert error.startswith("OVERLOADED: pools keep "), error
+        error = c.error("objpool.create", {"pool": "made", "plugin": "probe", "class": "Probe", "kwargs": {"tag": large}})
+        assert error.startswith("OVERLOADED: pools keep "), error
+        assert c.value("objpool.forget", "s0") == 1
+        c.value("objpool.create", {"pool": "made", "plugin": "probe", "class": "Probe", "kwargs": {"tag": large}})
+        assert watch.memory()["used"] > 3_000_000
+        watch.served()
+        assert c.value("objpool.forget", "s1") == 1
+        c.value("objpool.drop", "made")
+    watch.nothing_left()
+
+
 def test_what_metrics_and_status_say(start):
     daemon = start({"p": {"workers": 1}}, {"max_memory": "2M"})
     with daemon.client() as c:
