@@ -75,8 +75,10 @@ void call_free(struct call *call, struct core *core)
 	stream_free(&call->stream);
 	block_unref(call->block);
 	block_unref(call->merged);
-	account_credit(call->account, call->keys ? call->kwcolumns * sizeof *call->keys : 0);
-	free(call->keys);
+	if (call->keys) {
+		account_credit(call->account, call->kwcolumns * sizeof *call->keys);
+		free(call->keys);
+	}
 	account_credit(call->account, call->memory);
 	if (!call->small || core->spare_count == CALL_SPARE) {
 		free(call);
@@ -324,7 +326,8 @@ void call_on_values(struct batch *batch, uint32_t count, struct span values, str
 		call->pool->core->late += count;
 		return;
 	}
-	block = client_claim(call->ticket.client, block, values.size);
+	if (block)
+		block = client_claim(call->ticket.client, block, values.size);
 	if (call->yield.on) {
 		r = 0; /* what it returns is nobody's */
 	} else if (call->stream.on) {

@@ -13,6 +13,8 @@ void gather_init(struct gather *gather, struct account *account)
 
 static void drop_pieces(struct gather *gather)
 {
+	if (gather->room == 0)
+		return;
 	for (uint32_t i = 0; i < gather->count; i++)
 		sendq_clear(&gather->pieces[i].bytes);
 	account_credit(gather->account, gather->room * sizeof *gather->pieces);
