@@ -408,6 +408,9 @@ void session_press(struct session *session)
 		session->pressed++;
 	if (session->pressed < PATIENCE || session->ending)
 		return;
+	if (!client->refused)
+		log_say(LOG_INFO, "session %llu holds %llu bytes, more than its share of max_memory: its calls are refused until it holds less",
+			(unsigned long long)client->id, (unsigned long long)client->account->used);
 	client->refused = true;
 	const bool gives_up = intake_give_up(&session->intake);
 	if ((gives_up || session->behind) && take_in(session) < 0)
