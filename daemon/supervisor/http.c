@@ -19,7 +19,8 @@
 #define READY_WITHIN (1 * SECOND)
 #define LIFE (10 * SECOND) /* of a connection, however slowly it speaks or reads */
 
-enum { CONNECTIONS_MOST = 64, HEADERS_MOST = 8192, BODY_MOST = 4096 };
+/* LEFT_MOST counts those too that were cut and that evhttp has not let go yet. */
+enum { CONNECTIONS_MOST = 64, LEFT_MOST = 4 * CONNECTIONS_MOST, ACCEPTS_A_TURN = 16, HEADERS_MOST = 8192, BODY_MOST = 4096 };
 
 static const struct timeval a_moment = {.tv_usec = 100000};
 
@@ -29,6 +30,7 @@ struct connection {
 	TAILQ_ENTRY(connection) link;
 	struct bufferevent *stream;
 	uint64_t ends; /* is cut then */
+	bool asked;    /* a whole request has come */
 	bool cut;
 };
 
@@ -38,8 +40,9 @@ struct http {
 	struct evconnlistener *listener;
 	struct address address; /* as asked for */
 	struct address bound;   /* with the port that it became */
-	TAILQ_HEAD(, connection) connections;
-	uint32_t connection_count;
+	TAILQ_HEAD(, connection) connections; /* the oldest first */
+	uint32_t connection_count, cut_count;
+	uint32_t accepted; /* in this turn */
 	TAILQ_HEAD(, check) checks;
 	char *metrics;        /* this turn's, for all who ask in it; NULL: nobody has */
 	size_t metrics_size;
@@ -236,6 +239,17 @@ static const struct {
 	void (*answer)(struct http *http, struct evhttp_request *request);
 } pages[] = {{"/livez", answer_livez}, {"/readyz", answer_readyz}, {"/metrics", answer_metrics}};
 
+/* The one whose request this is. */
+static void mark_asked(struct http *http, struct evhttp_request *request)
+{
+	const struct bufferevent *stream = evhttp_connection_get_bufferevent(evhttp_request_get_connection(request));
+	struct connection *connection;
+
+	TAILQ_FOREACH(connection, &http->connections, link)
+		if (connection->stream == stream)
+			connection->asked = true;
+}
+
 /* evhttp's, for each whole request. */
 static void on_request(struct evhttp_request *request, void *data)
 {
@@ -245,6 +259,7 @@ static void on_request(struct evhttp_request *request, void *data)
 	struct http *http = data;
 
 	daemon_tick(http->daemon);
+	mark_asked(http, request);
 	if (command != EVHTTP_REQ_GET && command != EVHTTP_REQ_HEAD) {
 		(void)evhttp_add_header(evhttp_request_get_output_headers(request), "Allow", "GET, HEAD");
 		answer_text(request, HTTP_BADMETHOD, "only GET and HEAD\n");
@@ -273,10 +288,48 @@ static void set_cut(struct http *http)
 		timer_clear(timers, &http->cut);
 }
 
-/* The turn that it ends does what is to be done. */
+/* Only wakes the loop: http_end_turn closes what is overdue. */
 static void on_cut(struct timer *timer)
 {
 	(void)timer;
+}
+
+static void cut(struct http *http, struct connection *connection)
+{
+	connection->cut = true;
+	http->cut_count++;
+	(void)shutdown(bufferevent_getfd(connection->stream), SHUT_RDWR); /* evhttp finds its end */
+}
+
+/*
+ * Makes room for the newest. A probe asks as soon as it is connected, and is answered within a few turns: the oldest
+ * connection that has not asked goes first. When all have, and wait for their answer or do not read it, the oldest does.
+ */
+static void cut_one(struct http *http, const struct connection *newest)
+{
+	struct connection *connection, *oldest = NULL;
+
+	TAILQ_FOREACH(connection, &http->connections, link) {
+		if (connection->cut || connection == newest)
+			continue;
+		if (!connection->asked) {
+			cut(http, connection);
+			return;
+		}
+		if (!oldest)
+			oldest = connection;
+	}
+	if (oldest)
+		cut(http, oldest);
+}
+
+/* The listener's callback accepts until nobody waits, unless it is disabled. */
+static void settle_listener(struct http *http)
+{
+	if (http->accepted >= ACCEPTS_A_TURN || http->connection_count >= LEFT_MOST)
+		(void)evconnlistener_disable(http->listener);
+	else if (!event_pending(http->again, EV_TIMEOUT, NULL))
+		(void)evconnlistener_enable(http->listener);
 }
 
 /* evhttp's, for each connection that it accepts. */
@@ -287,6 +340,7 @@ static struct bufferevent *on_connection(struct event_base *base, void *data)
 
 	daemon_tick(http->daemon);
 	http->complained = false;
+	http->accepted++;
 	if (!connection || !(connection->stream = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE))) {
 		free(connection);
 		return NULL; /* evhttp tries for itself */
@@ -294,8 +348,9 @@ static struct bufferevent *on_connection(struct event_base *base, void *data)
 	bufferevent_incref(connection->stream);
 	connection->ends = http->daemon->core.now + LIFE;
 	TAILQ_INSERT_TAIL(&http->connections, connection, link);
-	if (++http->connection_count == CONNECTIONS_MOST)
-		(void)evconnlistener_disable(http->listener); /* others wait until one is over */
+	if (++http->connection_count - http->cut_count > CONNECTIONS_MOST)
+		cut_one(http, connection);
+	settle_listener(http);
 	set_cut(http);
 	return connection->stream;
 }
@@ -304,9 +359,9 @@ static void connection_free(struct http *http, struct connection *connection)
 {
 	TAILQ_REMOVE(&http->connections, connection, link);
 	(void)bufferevent_decref(connection->stream);
+	http->connection_count--;
+	http->cut_count -= connection->cut;
 	free(connection);
-	if (http->connection_count-- == CONNECTIONS_MOST)
-		(void)evconnlistener_enable(http->listener);
 }
 
 static bool is_over(const struct connection *connection)
@@ -323,12 +378,10 @@ static void look_at_connections(struct http *http)
 
 	for (connection = TAILQ_FIRST(&http->connections); connection; connection = next) {
 		next = TAILQ_NEXT(connection, link);
-		if (is_over(connection)) {
+		if (is_over(connection))
 			connection_free(http, connection);
-		} else if (!connection->cut && http->daemon->core.now >= connection->ends) {
-			connection->cut = true;
-			(void)shutdown(bufferevent_getfd(connection->stream), SHUT_RDWR); /* evhttp finds its end */
-		}
+		else if (!connection->cut && http->daemon->core.now >= connection->ends)
+			cut(http, connection);
 	}
 	set_cut(http);
 }
@@ -337,8 +390,7 @@ static void on_again(evutil_socket_t fd, short what, void *data)
 {
 	struct http *http = data;
 	(void)fd, (void)what;
-	if (http->connection_count < CONNECTIONS_MOST)
-		(void)evconnlistener_enable(http->listener);
+	settle_listener(http);
 }
 
 /* The listener's, when it can't accept (no descriptors): it would try again at once, for ever. */
@@ -367,6 +419,8 @@ void http_end_turn(struct http *http)
 	}
 	if (!TAILQ_EMPTY(&http->connections))
 		look_at_connections(http);
+	http->accepted = 0;
+	settle_listener(http);
 }
 
 /* ---- opening and closing ---- */
