@@ -23,7 +23,7 @@ $(B)/tests/test_worker $(B)/tests/test_client $(B)/tests/test_core_memory: priva
 $(B)/tests/test_procfs: $(B)/daemon/supervisor/procfs.o
 $(B)/tests/test_intake: $(B)/daemon/supervisor/intake.o
 $(B)/tests/test_unclaimed: $(B)/daemon/supervisor/unclaimed.o
-$(B)/tests/test_top: $(addprefix $(B)/client/cli/,top_model.o top_text.o top_view.o fields.o json_write.o ndarray.o base64.o)
+$(B)/tests/test_top: $(addprefix $(B)/client/cli/,top_model.o top_text.o top_view.o fields.o shown.o json_write.o ndarray.o base64.o)
 
 # A process for each thousand seeds, as many at once as there are CPUs.
 sim_of = seq $(firstword $(subst -, ,$(1))) 1000 $(lastword $(subst -, ,$(1))) | xargs -P $$(nproc) -I@ \

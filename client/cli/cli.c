@@ -3,6 +3,7 @@
 
 #include "client/cli/json.h"
 #include "client/cli/ndarray.h"
+#include "client/cli/shown.h"
 
 #include <errno.h>
 #include <grp.h>
@@ -11,18 +12,26 @@
 #include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 enum exit_status cli_fail(enum exit_status status, const char *format, ...)
 {
 	va_list arguments;
+	char *text;
 
 	(void)fflush(stdout);
-	fputs("objpool: ", stderr);
 	va_start(arguments, format);
-	vfprintf(stderr, format, arguments);
+	const int n = vasprintf(&text, format, arguments);
 	va_end(arguments);
+	fputs("objpool: ", stderr);
+	if (n >= 0) {
+		shown_lines(stderr, text, (size_t)n, "  ");
+		free(text);
+	} else {
+		fputs("out of memory", stderr);
+	}
 	fputc('\n', stderr);
 	return status;
 }
@@ -111,11 +120,13 @@ static void print_part(bool *any, const char *format, ...) __attribute__((format
 static void print_part(bool *any, const char *format, ...)
 {
 	va_list arguments;
+	char text[512];
 
-	fputs(*any ? ", " : " (", stderr);
 	va_start(arguments, format);
-	vfprintf(stderr, format, arguments);
+	(void)vsnprintf(text, sizeof text, format, arguments);
 	va_end(arguments);
+	fputs(*any ? ", " : " (", stderr);
+	shown_text(stderr, text, strlen(text));
 	*any = true;
 }
 
@@ -176,14 +187,21 @@ enum exit_status cli_complain(int rc, const struct objpool_error *error)
 	if (!error)
 		return cli_fail(EXIT_CALL_FAILED, "%s", rc == -EINVAL ? "that is no TARGET.METHOD, or no mode of that name" : strerror(-rc));
 	(void)fflush(stdout);
-	fprintf(stderr, "objpool: %s: ", error->code);
-	if (error->type)
-		fprintf(stderr, "%s: ", error->type);
-	fputs(error->message, stderr);
+	fputs("objpool: ", stderr);
+	shown_text(stderr, error->code, strlen(error->code));
+	fputs(": ", stderr);
+	if (error->type) {
+		shown_text(stderr, error->type, strlen(error->type));
+		fputs(": ", stderr);
+	}
+	shown_lines(stderr, error->message, strlen(error->message), "  ");
 	print_circumstances(error);
 	fputc('\n', stderr);
-	if (error->traceback)
-		fprintf(stderr, "%s%s", error->traceback, error->traceback[0] && strchr(error->traceback, 0)[-1] == '\n' ? "" : "\n");
+	if (error->traceback) {
+		fputs("  ", stderr);
+		shown_lines(stderr, error->traceback, strlen(error->traceback), "  ");
+		fputc('\n', stderr);
+	}
 	if (error->data.data && !is_pickle(error->data)) {
 		fputs("data: ", stderr);
 		json_show(stderr, error->data);

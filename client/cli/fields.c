@@ -2,6 +2,7 @@
 #include "client/cli/fields.h"
 
 #include "client/cli/json.h"
+#include "client/cli/shown.h"
 
 #include <string.h>
 
@@ -62,8 +63,7 @@ void field_show(FILE *out, struct objpool_bytes value)
 	if (!field_is_set(value)) {
 		fputc('-', out);
 	} else if (type == OBJPOOL_STR && objpool_read_str(&reader, &text, &size) == 0) {
-		for (size_t i = 0; i < size; i++)
-			fputc((unsigned char)text[i] < ' ' || text[i] == 0x7f ? ' ' : text[i], out);
+		shown_text(out, text, size);
 	} else if (type == OBJPOOL_DOUBLE) {
 		fprintf(out, "%.1f", field_number(value, 0));
 	} else {

@@ -2,6 +2,7 @@
 /* inspect: what there is and how it is: pools, describe, status. For people; with --json, one value per line. */
 #include "client/cli/cli.h"
 #include "client/cli/fields.h"
+#include "client/cli/shown.h"
 #include "client/cli/table.h"
 
 #include <stdio.h>
@@ -71,8 +72,7 @@ static void print_doc(struct objpool_bytes doc, const char *indent)
 		const char *end = memchr(text, '\n', size);
 		const size_t n = end ? (size_t)(end - text) : size;
 		fputs(indent, stdout);
-		for (size_t i = 0; i < n; i++)
-			fputc((unsigned char)text[i] < ' ' || text[i] == 0x7f ? ' ' : text[i], stdout);
+		shown_text(stdout, text, n);
 		fputc('\n', stdout);
 		text += end ? n + 1 : n;
 		size -= end ? n + 1 : n;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/cli/progress.h"
 
+#include "client/cli/shown.h"
 #include "client/clock.h"
 
 #include <inttypes.h>
@@ -65,8 +66,8 @@ static void write_progress(int64_t done, int64_t total, const char *text)
 		fprintf(stderr, "%s%" PRId64, done >= 0 ? " of " : "of ", total);
 	if (text && (done >= 0 || total >= 0))
 		fputs(": ", stderr);
-	for (; text && *text; text++) /* nothing that a terminal would take for a command */
-		putc((unsigned char)*text < ' ' || *text == 0x7f ? ' ' : *text, stderr);
+	if (text)
+		shown_text(stderr, text, strlen(text));
 }
 
 void progress_tell(struct progress *progress, int64_t done, int64_t total, const char *text)

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #define READY_WITHIN (1 * SECOND)
-#define LIFE (10 * SECOND) /* of a connection, however slowly it speaks or reads */
+#define LIFE         (10 * SECOND) /* of a connection, however slowly it speaks or reads */
 
 /* LEFT_MOST counts those too that were cut and that evhttp has not let go yet. */
 enum { CONNECTIONS_MOST = 64, LEFT_MOST = 4 * CONNECTIONS_MOST, ACCEPTS_A_TURN = 16, HEADERS_MOST = 8192, BODY_MOST = 4096 };
@@ -38,16 +38,16 @@ struct http {
 	struct daemon *daemon;
 	struct evhttp *server;
 	struct evconnlistener *listener;
-	struct address address; /* as asked for */
-	struct address bound;   /* with the port that it became */
+	struct address address;               /* as asked for */
+	struct address bound;                 /* with the port that it became */
 	TAILQ_HEAD(, connection) connections; /* the oldest first */
 	uint32_t connection_count, cut_count;
 	uint32_t accepted; /* in this turn */
 	TAILQ_HEAD(, check) checks;
-	char *metrics;        /* this turn's, for all who ask in it; NULL: nobody has */
+	char *metrics; /* this turn's, for all who ask in it; NULL: nobody has */
 	size_t metrics_size;
-	struct timer cut;     /* when the oldest connection ends */
-	struct event *again;  /* accepts again after a failure */
+	struct timer cut;    /* when the oldest connection ends */
+	struct event *again; /* accepts again after a failure */
 	bool complained;
 };
 
@@ -126,7 +126,7 @@ static uint32_t count_pools(const struct core *core)
 	uint32_t n = 0;
 
 	TAILQ_FOREACH(pool, &core->pools, link)
-		n += !pool->leaving;
+	n += !pool->leaving;
 	return n;
 }
 
@@ -141,7 +141,8 @@ static struct check *check_new(struct http *http, struct evhttp_request *request
 	check->http = http;
 	check->request = request;
 	TAILQ_INSERT_TAIL(&http->checks, check, link);
-	TAILQ_FOREACH(pool, &core->pools, link) {
+	TAILQ_FOREACH(pool, &core->pools, link)
+	{
 		if (pool->leaving)
 			continue;
 		struct part *part = &check->parts[check->count++];
@@ -246,8 +247,8 @@ static void mark_asked(struct http *http, struct evhttp_request *request)
 	struct connection *connection;
 
 	TAILQ_FOREACH(connection, &http->connections, link)
-		if (connection->stream == stream)
-			connection->asked = true;
+	if (connection->stream == stream)
+		connection->asked = true;
 }
 
 /* evhttp's, for each whole request. */
@@ -309,7 +310,8 @@ static void cut_one(struct http *http, const struct connection *newest)
 {
 	struct connection *connection, *oldest = NULL;
 
-	TAILQ_FOREACH(connection, &http->connections, link) {
+	TAILQ_FOREACH(connection, &http->connections, link)
+	{
 		if (connection->cut || connection == newest)
 			continue;
 		if (!connection->asked) {

@@ -67,3 +67,22 @@ def test_administration(objpool):
     objpool("ping")
     assert "DENIED" not in objpool("restart", "p", 1).stderr
     assert json.loads(objpool("bench", "p.echo", 1, "-c", 2, "-P", 4, "-n", 500, "--json").stdout)
+
+
+HOSTILE = "one\nobjpool: done\r\x1b[31m\x9b1m\u202eé漢字\x07"
+SHOWN = r"objpool: done\r\e[31m\u009b1m\u202eé漢字\x07"
+
+
+def test_text_of_others_does_not_act_on_a_terminal(objpool, start):
+    done = objpool("call", "p.fail", HOSTILE, HOSTILE, HOSTILE, status=1)
+    lines = done.stderr.split("\n")
+    assert lines[0].startswith("objpool: FAILED: one") and lines.count("objpool: done") == 0
+    assert done.stderr.count(SHOWN) == 3 and not any(line.startswith("objpool: done") for line in lines)
+    assert SHOWN in objpool("call", "p.fail", HOSTILE, status=1).stderr
+    assert SHOWN.removeprefix("objpool: ") in objpool("call", HOSTILE, status=2).stderr
+    assert json.loads(objpool("call", "p.echo", json.dumps(HOSTILE)).stdout) == HOSTILE
+    daemon = start({"p": {"workers": 1, "kwargs": json.dumps({"fail": HOSTILE})}})
+    assert r"\e[31m" in objpool("status", address=daemon.address).stdout
+    for command in ("status", "pools"):
+        text = objpool(command, address=daemon.address).stdout
+        assert not set(text) & set("\x1b\x9b\u202e\r\x07")
