@@ -93,6 +93,57 @@ int read_uint_long(struct reader *reader, uint64_t *value)
 	return 0;
 }
 
+static int read_float(struct reader *reader, double *value)
+{
+	const size_t left = (size_t)(reader->end - reader->p);
+	uint64_t bits;
+	uint32_t few;
+	float f;
+
+	if (left >= 5 && *reader->p == 0xca) {
+		few = (uint32_t)big_endian(reader->p + 1, 4);
+		memcpy(&f, &few, sizeof f);
+		*value = (double)f;
+		reader->p += 5;
+		return 0;
+	}
+	if (left < 9 || *reader->p != 0xcb)
+		return -EINVAL;
+	bits = big_endian(reader->p + 1, 8);
+	memcpy(value, &bits, sizeof bits);
+	reader->p += 9;
+	return 0;
+}
+
+int read_number(struct reader *reader, double *value)
+{
+	uint64_t u;
+	int64_t i;
+
+	if (read_int(reader, &i) == 0)
+		*value = (double)i;
+	else if (read_uint(reader, &u) == 0)
+		*value = (double)u;
+	else
+		return read_float(reader, value);
+	return 0;
+}
+
+int read_whole(struct reader *reader, uint64_t *value)
+{
+	const double exact = 9007199254740992.0; /* beyond 2^53 not every whole number is one */
+	struct reader look = *reader;
+	double f;
+
+	if (read_uint(reader, value) == 0)
+		return 0;
+	if (read_float(&look, &f) < 0 || !(f >= 0 && f <= exact) || (double)(uint64_t)f < f)
+		return -EINVAL;
+	*reader = look;
+	*value = (uint64_t)f;
+	return 0;
+}
+
 int read_bool(struct reader *reader, bool *value)
 {
 	if (reader->p >= reader->end || (*reader->p != 0xc2 && *reader->p != 0xc3))

@@ -54,6 +54,13 @@ static inline int read_uint(struct reader *reader, uint64_t *value)
 	}
 	return read_uint_long(reader, value);
 }
+
+/* A number, integer or float. */
+int read_number(struct reader *reader, double *value);
+
+/* A whole number that isn't negative, also one that a language without integers has sent as a float. */
+int read_whole(struct reader *reader, uint64_t *value);
+
 int read_bool(struct reader *reader, bool *value);
 int read_nil(struct reader *reader);
 int read_text(struct reader *reader, struct span *text); /* str or bin */

@@ -246,6 +246,23 @@ struct lease *lease_find(const struct client *client, const struct pool *pool, i
 
 /* ---- giving it back ---- */
 
+bool lease_give_up(struct client *client, const struct pool *pool, int64_t slot)
+{
+	struct lease *lease;
+	struct error error;
+
+	TAILQ_FOREACH(lease, &client->leases, of_client) {
+		const int64_t place = lease->state == LEASE_ASKING ? lease->index : lease->wanted;
+		if (lease->state > LEASE_ASKING || lease->pool != pool || (slot >= 0 && place >= 0 && place != slot))
+			continue;
+		error_say(&error, ERROR_CANCELLED, RAN_NO, "the lease was released before it was granted");
+		fail(lease, &error);
+		lease_release(lease);
+		return true;
+	}
+	return false;
+}
+
 void lease_release(struct lease *lease)
 {
 	struct slot *slot = lease->slot;

@@ -47,6 +47,9 @@ int lease_begin(struct client *client, const struct rpc *rpc, struct pool *pool,
 /* The client's lease in the pool: of the slot, or (-1) its only or oldest one. NULL: it has none. */
 struct lease *lease_find(const struct client *client, const struct pool *pool, int64_t slot);
 
+/* Releases the client's first lease for the pool (and that slot; -1: any) which has not been granted yet, and fails its request. False: there is none. */
+bool lease_give_up(struct client *client, const struct pool *pool, int64_t slot);
+
 /* Gives it back, or gives up waiting. It is over. */
 void lease_release(struct lease *lease);
 

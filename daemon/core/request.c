@@ -299,8 +299,6 @@ static int whole_map(struct reader *value, struct span *map)
 {
 	struct reader look = *value;
 	uint32_t n;
-	if (read_nil(value) == 0)
-		return 0;
 	return read_map(&look, &n) < 0 ? -EINVAL : read_value(value, map);
 }
 
@@ -313,8 +311,6 @@ static int option_bind(struct call *call, struct reader *value, struct error *er
 {
 	struct reader look = *value;
 	uint32_t n;
-	if (read_nil(value) == 0)
-		return 0;
 	if (read_array(&look, &n) < 0 || read_value(value, &call->bind) < 0)
 		return wrong(error, "bind", "an array");
 	return 0;
@@ -361,9 +357,7 @@ static int option_errors(struct call *call, struct reader *value, struct error *
 static int option_timeout(struct call *call, struct reader *value, struct error *error)
 {
 	uint64_t ms;
-	if (read_nil(value) == 0)
-		return 0;
-	if (read_uint(value, &ms) < 0 || ms > UINT32_MAX)
+	if (read_whole(value, &ms) < 0 || ms > UINT32_MAX)
 		return wrong(error, "timeout_ms", "a whole number of milliseconds");
 	call->deadline = call->pool->core->now + ms * MILLISECOND;
 	return 0;
@@ -372,7 +366,7 @@ static int option_timeout(struct call *call, struct reader *value, struct error 
 static int option_chunk(struct call *call, struct reader *value, struct error *error)
 {
 	uint64_t n;
-	if (read_uint(value, &n) < 0 || n > UINT32_MAX)
+	if (read_whole(value, &n) < 0 || n > UINT32_MAX)
 		return wrong(error, "chunk", "a whole number of items, 0 to adapt");
 	call->chunk = (uint32_t)n;
 	return 0;
@@ -396,9 +390,7 @@ static int option_ordered(struct call *call, struct reader *value, struct error 
 static int option_window(struct call *call, struct reader *value, struct error *error)
 {
 	uint64_t n;
-	if (read_nil(value) == 0)
-		return 0;
-	if (read_uint(value, &n) < 0 || n < 1 || n > INPUT_WINDOW_MOST)
+	if (read_whole(value, &n) < 0 || n < 1 || n > INPUT_WINDOW_MOST)
 		return wrong(error, "window", "a number of items from 1 to 16777216");
 	call->input.window = (uint32_t)n;
 	return 0;
@@ -420,7 +412,7 @@ static int option_sticky(struct call *call, struct reader *value, struct error *
 	bool on = false;
 	int choice;
 
-	if (read_nil(value) == 0 || (read_bool(value, &on) == 0 && !on))
+	if (read_bool(value, &on) == 0 && !on)
 		return 0;
 	if (on || option_word(value, words, &choice) < 0)
 		return wrong(error, "sticky", "\"replace\" or \"append\"");
@@ -457,8 +449,8 @@ static int read_option(struct call *call, struct reader *reader, struct error *e
 		return -EINVAL;
 	}
 	for (size_t i = 0; i < sizeof options / sizeof *options; i++)
-		if (span_is(key, options[i].name))
-			return options[i].read(call, reader, error);
+		if (span_is(key, options[i].name)) /* nil: it is not given */
+			return read_nil(reader) == 0 ? 0 : options[i].read(call, reader, error);
 	error_say(error, ERROR_BAD_REQUEST, RAN_NO, "there is no option \"%.*s\"", (int)(key.size < 64 ? key.size : 64),
 		  (const char *)key.bytes);
 	return -EINVAL;

@@ -517,7 +517,7 @@ static int text_of(struct span value, char *text, size_t size)
 {
 	struct reader reader = reader_of(value);
 	struct span string;
-	uint64_t u, bits;
+	uint64_t u;
 	int64_t i;
 	double f;
 	bool b;
@@ -530,12 +530,9 @@ static int text_of(struct span value, char *text, size_t size)
 		return snprintf(text, size, "%llu", (unsigned long long)u);
 	if (read_bool(&reader, &b) == 0)
 		return snprintf(text, size, "%s", b ? "yes" : "no");
-	if (value.size != 9 || value.bytes[0] != 0xcb)
-		return -1;
-	memcpy(&bits, value.bytes + 1, sizeof bits);
-	bits = __builtin_bswap64(bits);
-	memcpy(&f, &bits, sizeof f);
-	return snprintf(text, size, "%.9g", f);
+	if (read_whole(&reader, &u) == 0)
+		return snprintf(text, size, "%llu", (unsigned long long)u);
+	return read_number(&reader, &f) == 0 ? snprintf(text, size, "%.9g", f) : -1;
 }
 
 /* What is JSON in a file comes packed. */

@@ -61,6 +61,8 @@ static int read_hello(struct request *request, uint32_t n, bool *about_fds)
 		struct reader look = request->args;
 		if (read_value(&request->args, &value) < 0)
 			return method_takes(request, "a map");
+		if (read_nil(&look) == 0)
+			continue; /* it is not given */
 		if (span_is(key, "errors")) {
 			if (read_text(&look, &text) < 0 || (!span_is(text, "map") && !span_is(text, "string")))
 				return method_takes(request, "errors as \"map\" or \"string\"");
@@ -144,7 +146,7 @@ static int on_cancel(struct request *request)
 	struct error why;
 	uint64_t msgid;
 
-	if (request->count != 1 || read_uint(&request->args, &msgid) < 0 || msgid > UINT32_MAX)
+	if (request->count != 1 || read_whole(&request->args, &msgid) < 0 || msgid > UINT32_MAX)
 		return method_takes(request, "the msgid of a call in flight");
 	struct ticket *ticket = idmap_get(&client->inflight, msgid);
 	if (ticket) {

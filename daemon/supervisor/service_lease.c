@@ -8,7 +8,9 @@ static int read_lease_option(struct request *request, struct lease_options *opti
 {
 	uint64_t n;
 
-	if (read_uint(value, &n) < 0 || n > UINT32_MAX)
+	if (read_nil(value) == 0)
+		return 0; /* it is not given */
+	if (read_whole(value, &n) < 0 || n > UINT32_MAX)
 		return method_takes(request, "options of whole numbers: timeout_ms, lease_ms, slot");
 	if (span_is(key, "timeout_ms"))
 		options->patience = n ? n * MILLISECOND : 1;
@@ -72,7 +74,7 @@ static int read_released(struct request *request, int64_t *slot)
 	*slot = -1;
 	if (request->count == 0 || read_nil(&request->args) == 0)
 		return 0;
-	if (read_uint(&request->args, &number) == 0) {
+	if (read_whole(&request->args, &number) == 0) {
 		*slot = (int64_t)(number & UINT32_MAX);
 		return 0;
 	}
@@ -82,7 +84,7 @@ static int read_released(struct request *request, int64_t *slot)
 		struct reader look = request->args;
 		if (read_value(&request->args, &value) < 0)
 			return -1;
-		if (span_is(key, "slot") && read_uint(&look, &number) == 0)
+		if (span_is(key, "slot") && read_whole(&look, &number) == 0)
 			*slot = (int64_t)(number & UINT32_MAX);
 	}
 	return 0;
@@ -98,10 +100,8 @@ int method_release(struct request *request)
 	if (read_released(request, &slot) < 0)
 		return method_takes(request, "a pool and the slot that was leased");
 	struct lease *lease = lease_find(&request->session->client, pool, slot);
-	if (lease && lease->state == LEASE_HELD)
-		msgpack_pack_true(request->result);
-	else
-		msgpack_pack_false(request->result);
+	const bool given = lease ? lease->state == LEASE_HELD : lease_give_up(&request->session->client, pool, slot);
+	(given ? msgpack_pack_true : msgpack_pack_false)(request->result);
 	if (lease)
 		lease_release(lease);
 	return 0;

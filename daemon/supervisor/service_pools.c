@@ -59,7 +59,7 @@ int method_scale(struct request *request)
 
 	if (!pool)
 		return -1;
-	if (request->count != 1 || read_uint(&request->args, &n) < 0 || n < 1 || n > CONFIG_WORKERS_MOST)
+	if (request->count != 1 || read_whole(&request->args, &n) < 0 || n < 1 || n > CONFIG_WORKERS_MOST)
 		return method_takes(request, "a pool and a number of workers from 1 to 4096");
 	log_pool(LOG_INFO, pool, "scaled from %u to %llu workers by session %llu", pool->size, (unsigned long long)n,
 		 (unsigned long long)request->session->client.id);
@@ -97,7 +97,7 @@ int method_restart(struct request *request)
 	if (!pool)
 		return -1;
 	const bool one = request->count > 0 && read_nil(&request->args) < 0;
-	if (one && (read_uint(&request->args, &slot) < 0))
+	if (one && (read_whole(&request->args, &slot) < 0))
 		return method_takes(request, "a pool and, if it likes, a slot");
 	if (one && slot >= pool->size) {
 		error_say(&request->error, ERROR_NO_SUCH_SLOT, RAN_NO, "pool %s has %u slots, and no slot %llu", pool->name, pool->size,
@@ -177,8 +177,8 @@ static int read_section(struct request *request, struct config *config, bool *of
 		(void)read_text(&request->args, &key);
 		look = request->args;
 		(void)read_value(&request->args, &value);
-		if (span_is(key, "pool"))
-			continue;
+		if (span_is(key, "pool") || value.bytes[0] == 0xc0)
+			continue; /* nil: it is not given */
 		const int r = span_is(key, "owner")      ? read_owner(request, &look, of_session)
 			      : span_is(key, "template") ? read_template(request, &look, &config->pools[0])
 							 : config_set_pool(config, key, value);

@@ -13,6 +13,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -73,9 +74,14 @@ void session_on_wrote(struct client *client)
 
 static int refuse_garbage(struct session *session, const char *what)
 {
+	struct ticket *waits = idmap_get(&session->client.inflight, 0);
 	struct error error;
+
 	error_say(&error, ERROR_BAD_REQUEST, RAN_NO, "%s; the connection is closed", what);
-	client_answer_error(&session->client, 0, &error);
+	if (waits)
+		waits->abandoned(waits, &error); /* the one response with that msgid */
+	else
+		client_answer_error(&session->client, 0, &error);
 	log_say(LOG_INFO, "session %llu: %s", (unsigned long long)session->client.id, what);
 	session->ending = true;
 	return -EBADMSG;
@@ -83,9 +89,10 @@ static int refuse_garbage(struct session *session, const char *what)
 
 static int on_duplicate(struct session *session, uint32_t msgid)
 {
-	log_say(LOG_WARNING, "session %llu: msgid %u is in use by a call in flight: a protocol error, closing the connection",
-		(unsigned long long)session->client.id, msgid);
-	session->ending = true;
+	char what[64];
+
+	snprintf(what, sizeof what, "msgid %u is in use by a call in flight", msgid);
+	(void)refuse_garbage(session, what);
 	return -EEXIST;
 }
 

@@ -58,11 +58,21 @@ def test_pipelined_calls_are_answered_as_they_finish(start):
 
 def test_a_duplicate_msgid_closes_the_connection(start):
     daemon = start()
-    with daemon.client() as c:
-        c.start("p.sleep", 5, msgid=3)
-        c.start("p.echo", 1, msgid=3)
-        assert c.receive() is None
+    for duplicate in (("p.echo", 1), ("objpool.ping",), ("nowhere.x",), ("objpool.call", "p", "echo")):
+        with daemon.client() as c:
+            c.start("p.sleep", 5, msgid=3)
+            c.start(*duplicate, msgid=3)
+            kind, msgid, error, result = c.receive()
+            assert (kind, msgid, result) == (1, 0, None) and error.startswith("BAD_REQUEST: msgid 3 is in use")
+            assert c.receive() is None
     daemon.wait_log("msgid 3 is in use")
+    with daemon.client().maps() as c:  # the call with msgid 0 has one response, and that is true
+        running = c.start("p.sleep", 5, msgid=0)
+        c.call("p.echo", 1)
+        c.start("p.echo", 1, msgid=running)
+        error = c.receive()[2]
+        assert error["code"] == "BAD_REQUEST" and error["ran"] == "maybe"
+        assert c.receive() is None
     with daemon.client() as c:
         assert c.value("objpool.ping", 1) == [1]
 
@@ -83,6 +93,42 @@ def test_garbage_gets_one_error_and_the_end(start, garbage):
         assert answer[:2] == [1, 0] and answer[2].startswith("BAD_REQUEST: ") and answer[3] is None
     with daemon.client() as c:
         assert c.value("p.echo", 1) == 1
+
+
+def test_whole_numbers_may_be_floats_and_nil_is_not_given(start):
+    with start(daemon={"create": "all"}).client() as c:
+        single = msgpack.packb([0, 7, "objpool.call", ["p", "sleep", [9], {"timeout_ms": 50.0}]], use_single_float=True)
+        c.send_raw(single)
+        assert c.wait(7)[0].startswith("TIMEOUT")
+        assert c.full("p", "sleep", [9], timeout_ms=20.0)[0].startswith("TIMEOUT")
+        for wrong in (50.5, -1.0, 1e30, float("nan"), "50", True):
+            assert "timeout_ms must be a whole number" in c.full("p", "echo", [1], timeout_ms=wrong)[0]
+        names = ("kwargs bind bind_kwargs args_as errors timeout_ms chunk idempotent stream ordered window sync progress sticky").split()
+        for name in names:
+            assert c.full("p", "echo", [1], **{name: None}) == (None, 1), name
+        assert "there is no option" in c.full("p", "echo", [1], nothing=None)[0]
+        assert c.full("p:map", "echo", [[1, 2]], chunk=1.0, window=3.0) == (None, [1, 2])
+        assert c.value("objpool.hello", {"client": None, "errors": None, "fds": None})["server"] == "objpool"
+        lease = c.value("objpool.lease", "p", {"slot": 1.0, "lease_ms": None, "timeout_ms": 1000.0})
+        assert lease["slot"] == 1 and c.value("objpool.release", "p", 1.0) is True
+        assert c.value("objpool.scale", "p", 3.0) == {"workers": 3}
+        assert c.value("objpool.restart", "p", 2.0) == {"restarted": 1}
+        pool = {"pool": "new", "plugin": "probe", "class": "Probe", "workers": 2.0, "max_queue": None, "owner": None, "args": None}
+        assert c.value("objpool.create", pool) == {"workers": 2}
+
+
+def test_a_lease_that_is_released_before_it_is_granted(start):
+    with start(pools={"p": {"workers": 1}}).client() as c:
+        running = c.start("p.sleep", 0.1)
+        first, second = c.start("objpool.lease", "p"), c.start("objpool.lease", "p", {"slot": 0})
+        assert c.value("objpool.release", "p") is True
+        assert c.value("objpool.release", "p", 0) is True
+        assert c.value("objpool.release", "p") is False
+        for lease in (first, second):
+            assert c.wait(lease)[0].startswith("CANCELLED: the lease was released before it was granted")
+        assert c.wait(running)[0] is None
+        slot = c.value("objpool.status", "p")["pools"][0]["slots"][0]
+        assert slot["leased"] is None and c.value("p.echo", 1) == 1
 
 
 def test_notifications_are_silent(start):
