@@ -33,7 +33,7 @@ class Watch:
         return memory
 
     def served(self):
-        assert self.client.value(f"{self.pool}.echo", b"x" * 3000) == b"x" * 3000
+        assert self.client.value(f"{self.pool}.echo", b"x" * 100_000) == b"x" * 100_000
 
     def wait(self, check, what):
         """Until the check of the status holds; meanwhile, and then, small calls are answered."""
