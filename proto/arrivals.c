@@ -28,17 +28,30 @@ static bool is_sealed(int fd)
 	return seals >= 0 && (seals & F_SEAL_SHRINK);
 }
 
-/* The descriptor, or why it is closed. */
-static int admit(const struct arrivals *arrivals, int fd)
+/* The descriptor that it may have, and its file, are charged to the account; or why it may not have it. */
+static int charge(struct account *account, int fd, size_t size)
 {
-	const int refused = !is_sealed(fd) ? ARRIVAL_FOREIGN : !account_has_room_for_file(arrivals->account) ? ARRIVAL_NO_ROOM : 0;
-
-	if (refused == 0) {
-		account_add_file(arrivals->account);
-		return fd;
+	if (!is_sealed(fd))
+		return ARRIVAL_FOREIGN;
+	if (!account_has_room_for_file(account))
+		return ARRIVAL_NO_ROOM;
+	account_charge(account, size);
+	if (account && account_is_greedy(account)) {
+		account_credit(account, size);
+		return ARRIVAL_NO_MEMORY;
 	}
-	(void)close(fd);
-	return refused;
+	account_add_file(account);
+	return fd;
+}
+
+static struct arrival admit(const struct arrivals *arrivals, int fd)
+{
+	const size_t size = arrivals->account ? size_of(fd) : 0;
+	const int admitted = charge(arrivals->account, fd, size);
+
+	if (admitted < 0)
+		(void)close(fd);
+	return (struct arrival){.fd = admitted, .until = arrivals->read, .size = admitted < 0 ? 0 : size};
 }
 
 static int keep(struct arrivals *arrivals, int fd)
@@ -49,10 +62,7 @@ static int keep(struct arrivals *arrivals, int fd)
 		(void)close(fd);
 		return -EPROTO;
 	}
-	fd = admit(arrivals, fd);
-	const size_t size = arrivals->account && fd >= 0 ? size_of(fd) : 0;
-	account_charge(arrivals->account, size);
-	arrivals->ring[(arrivals->first + arrivals->count++) % ARRIVALS_MOST] = (struct arrival){.fd = fd, .until = arrivals->read, .size = size};
+	arrivals->ring[(arrivals->first + arrivals->count++) % ARRIVALS_MOST] = admit(arrivals, fd);
 	return 0;
 }
 

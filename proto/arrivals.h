@@ -35,7 +35,11 @@ struct arrivals {
 ssize_t arrivals_recv(struct arrivals *arrivals, int fd, void *bytes, size_t size, int flags);
 
 /* The next one, which the caller closes, and charges if it keeps it; -1: there is none; or why it was closed when it came. */
-enum { ARRIVAL_FOREIGN = -2 /* it is no sealed memory file */, ARRIVAL_NO_ROOM = -3 /* the account has too many */ };
+enum {
+	ARRIVAL_FOREIGN = -2,   /* it is no sealed memory file */
+	ARRIVAL_NO_ROOM = -3,   /* the account has too many */
+	ARRIVAL_NO_MEMORY = -4, /* with its file the account would hold more than its share */
+};
 int arrivals_take(struct arrivals *arrivals);
 
 /* Closes those that belong to messages before the stream's byte `at`. */

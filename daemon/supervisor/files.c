@@ -46,8 +46,12 @@ static int refuse(struct error *error, enum error_code code, const char *text)
 static const char wrong_kind[] = "a descriptor must be a memfd with F_SEAL_SHRINK, and have the bytes that are said to be there";
 
 /* It was closed when it came, or is one too many of its message. */
-static int refuse_one(struct error *error, int fd)
+static int refuse_one(struct core *core, int fd, struct error *error)
 {
+	if (fd == ARRIVAL_NO_MEMORY) {
+		core->memory_refused++;
+		return refuse(error, ERROR_OVERLOADED, "with the file of a descriptor the session would hold more than its share of max_memory");
+	}
 	if (fd == ARRIVAL_FOREIGN)
 		return refuse(error, ERROR_BAD_ARGUMENT, wrong_kind);
 	if (fd == ARRIVAL_NO_ROOM)
@@ -87,7 +91,7 @@ static int take_all(struct session *session, struct block_files *files, struct s
 			return refuse(error, ERROR_BAD_REQUEST, "fewer descriptors came than values that stand for them");
 		const uint32_t number = files->count;
 		if (r < 0 || fd < 0 || number == PAYLOAD_FILES) {
-			r = r < 0 ? r : refuse_one(error, fd);
+			r = r < 0 ? r : refuse_one(session->client.core, fd, error);
 			if (fd >= 0)
 				(void)close(fd);
 			continue;

@@ -128,7 +128,7 @@ def test_large_descriptors_of_many_sessions(start):
         for _ in range(2):
             calls.append((c, c.start_with("p.echo", [stands_for(4 * MIB)] * 4, [memfd(4 * MIB) for _ in range(4)])))
     watch.wait(lambda status: status["memory"]["refused"] >= len(calls) - 4, "most to be refused")
-    watch.held_at_most(130 * MIB) # of 384: one message of each may be on its way
+    watch.held_at_most(70 * MIB) # of 384
     assert watch.memory()["used"] < 70 * MIB
     assert daemon.descriptors() - before < len(clients) + 20
     busy.close()
