@@ -115,3 +115,28 @@ void address_format(const struct address *address, char *text, size_t size)
 			  NI_NUMERICHOST | NI_NUMERICSERV);
 	snprintf(text, size, address->sa.ss_family == AF_INET6 ? "tcp:[%s]:%s" : "tcp:%s:%s", host, port);
 }
+
+bool address_second(const char *text, struct address *address)
+{
+	if (strncmp(text, "tcp:localhost:", 14) != 0)
+		return false;
+	memset(address, 0, sizeof *address);
+	address->sa.ss_family = AF_INET6;
+	((struct sockaddr_in6 *)&address->sa)->sin6_addr = in6addr_loopback;
+	address->size = sizeof(struct sockaddr_in6);
+	return true;
+}
+
+uint16_t address_port(const struct address *address)
+{
+	return ntohs(address->sa.ss_family == AF_INET6 ? ((const struct sockaddr_in6 *)&address->sa)->sin6_port
+						       : ((const struct sockaddr_in *)&address->sa)->sin_port);
+}
+
+void address_set_port(struct address *address, uint16_t port)
+{
+	if (address->sa.ss_family == AF_INET6)
+		((struct sockaddr_in6 *)&address->sa)->sin6_port = htons(port);
+	else
+		((struct sockaddr_in *)&address->sa)->sin_port = htons(port);
+}

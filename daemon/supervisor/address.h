@@ -4,6 +4,7 @@
 #define SUPERVISOR_ADDRESS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -31,5 +32,12 @@ static inline const char *address_path(const struct address *address)
 }
 
 enum { ADDRESS_TEXT = 128 };
+
+/* "tcp:localhost:PORT" is two addresses: that which address_parse gives, and this one, of IPv6. False: the text is one. */
+bool address_second(const char *text, struct address *address);
+
+/* Of TCP. */
+uint16_t address_port(const struct address *address);
+void address_set_port(struct address *address, uint16_t port);
 
 #endif

@@ -6,6 +6,7 @@
 #include "daemon/supervisor/listener.h"
 #include "daemon/supervisor/log.h"
 #include "daemon/supervisor/metrics.h"
+#include "daemon/supervisor/socketfile.h"
 #include "proto/escape.h"
 
 #include <errno.h>
@@ -40,6 +41,7 @@ struct http {
 	struct evconnlistener *listener;
 	struct address address;               /* as asked for */
 	struct address bound;                 /* with the port that it became */
+	struct socketfile file;
 	TAILQ_HEAD(, connection) connections; /* the oldest first */
 	uint32_t connection_count, cut_count;
 	uint32_t accepted; /* in this turn */
@@ -480,11 +482,13 @@ static int open_address(struct daemon *daemon, const struct address *address, st
 	if (fd < 0)
 		return -1;
 	*http = http_new(daemon, address);
-	if (*http && serve(*http, fd) == 0)
+	const struct socketfile file = socketfile_of(address);
+	if (*http && serve(*http, fd) == 0) {
+		(*http)->file = file;
 		return 0;
+	}
 	*http = http_close(*http);
-	if (address_is_unix(address))
-		(void)unlink(address_path(address));
+	socketfile_remove(&file, address);
 	(void)close(fd);
 	snprintf(fault, size, "out of memory");
 	return -1;
@@ -499,7 +503,8 @@ int http_open(struct daemon *daemon, const struct config *config, struct http **
 	if (!config->http.text)
 		return 0;
 	if (address_parse(&address, config->http.text, why, sizeof why) == 0) {
-		if (daemon->http && address_equal(&daemon->http->address, &address)) {
+		if (daemon->http && address_equal(&daemon->http->address, &address) &&
+		    !socketfile_is_lost(&daemon->http->file, &address)) {
 			*http = daemon->http;
 			return 0;
 		}
@@ -535,8 +540,8 @@ struct http *http_close(struct http *http)
 		answer_text(check->request, HTTP_SERVUNAVAIL, "this address is being closed\n");
 		check_free(check);
 	}
-	if (http->listener && address_is_unix(&http->bound))
-		(void)unlink(address_path(&http->bound));
+	if (http->listener)
+		socketfile_remove(&http->file, &http->address);
 	if (http->server)
 		evhttp_free(http->server); /* with the listener, and its half of the connections */
 	http->listener = NULL;

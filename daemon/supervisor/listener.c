@@ -208,26 +208,54 @@ static struct listener *listener_new(struct daemon *daemon, int fd, const struct
 	return listener;
 }
 
-int listener_open(struct daemon *daemon, const char *text, char *fault, size_t fault_size)
+/* The listener of this address: one that is there already, or a new one. NULL with a sentence in `fault`. */
+static struct listener *open_one(struct daemon *daemon, const struct address *address, char *fault, size_t fault_size)
 {
 	struct listener *listener;
-	struct address address;
 
-	if (address_parse(&address, text, fault, fault_size) < 0)
-		return -1;
 	TAILQ_FOREACH(listener, &daemon->listeners, link)
-		if (!listener->wanted && (address_equal(&listener->address, &address) || address_equal(&listener->bound, &address))) {
+		if (!listener->wanted && !socketfile_is_lost(&listener->file, &listener->bound) &&
+		    (address_equal(&listener->address, address) || address_equal(&listener->bound, address))) {
 			listener->wanted = true;
-			return 0;
+			return listener;
 		}
-	const int fd = listener_bind(daemon, &address, fault, fault_size);
+	const int fd = listener_bind(daemon, address, fault, fault_size);
 	if (fd < 0)
-		return -1;
-	if (!listener_new(daemon, fd, &address)) {
+		return NULL;
+	listener = listener_new(daemon, fd, address);
+	if (!listener) {
 		(void)close(fd);
-		return fail(fault, fault_size, "out of memory");
+		(void)fail(fault, fault_size, "out of memory");
+		return NULL;
 	}
-	return 0;
+	listener->file = socketfile_of(address);
+	return listener;
+}
+
+/* A machine may have no IPv6, or none on its loopback device. */
+static bool is_available(struct address address)
+{
+	const int fd = socket(address.sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return false;
+	address_set_port(&address, 0);
+	const int r = bind(fd, (const struct sockaddr *)&address.sa, address.size);
+	(void)close(fd);
+	return r == 0;
+}
+
+int listener_open(struct daemon *daemon, const char *text, char *fault, size_t fault_size)
+{
+	struct address address, second;
+	const struct listener *first;
+
+	if (address_parse(&address, text, fault, fault_size) < 0 || !(first = open_one(daemon, &address, fault, fault_size)))
+		return -1;
+	if (!address_second(text, &second) || !is_available(second))
+		return 0;
+	address_set_port(&second, address_port(&first->bound));
+	return open_one(daemon, &second, fault, fault_size) ? 0 : -1;
 }
 
 int listener_adopt(struct daemon *daemon, int fd, const char *name, char *fault, size_t fault_size)
@@ -258,8 +286,7 @@ void listener_start(struct listener *listener)
 
 void listener_close(struct listener *listener)
 {
-	if (!listener->passed && address_is_unix(&listener->bound))
-		(void)unlink(address_path(&listener->bound));
+	socketfile_remove(&listener->file, &listener->bound);
 	event_free(listener->event);
 	event_free(listener->again);
 	(void)close(listener->fd);

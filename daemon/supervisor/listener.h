@@ -8,6 +8,7 @@
 
 #include "daemon/supervisor/address.h"
 #include "daemon/supervisor/daemon.h"
+#include "daemon/supervisor/socketfile.h"
 
 struct listener {
 	TAILQ_ENTRY(listener) link; /* in daemon->listeners */
@@ -15,6 +16,7 @@ struct listener {
 	struct address address; /* as asked for */
 	struct address bound;   /* with the port that it became */
 	int fd;
+	struct socketfile file;
 	bool passed;            /* by systemd: its file is not ours to remove */
 	bool wanted;            /* during a reload */
 	bool complained;

@@ -8,6 +8,7 @@
 #include "proto/escape.h"
 #include "proto/standard.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -16,6 +17,9 @@
 #define DEFAULT_CONFIG OBJPOOL_SYSCONF_DIR "/objpoold.conf"
 
 enum { LISTEN_MOST = 64 };
+
+/* A status of its own, that of <sysexits.h>: whoever starts the daemon need not try again. */
+enum { EXIT_CONFIG = 78 };
 
 enum mode { MODE_RUN, MODE_CHECK, MODE_PRINT };
 
@@ -45,6 +49,20 @@ static void print_help(void)
 		   "SIGUSR2: restart the workers one by one. Manuals: objpoold(8), objpoold.conf(5), objpool(1).");
 }
 
+/* Before there is a log. */
+__attribute__((format(printf, 1, 2)))
+static void complain(const char *format, ...)
+{
+	char text[1024], escaped[ESCAPE_MOST * sizeof text];
+	va_list list;
+
+	va_start(list, format);
+	(void)vsnprintf(text, sizeof text, format, list);
+	va_end(list);
+	(void)escape_text(escaped, sizeof escaped, text, strlen(text));
+	fprintf(stderr, "objpoold: %s\n", escaped);
+}
+
 /* 0; 1: nothing is left to do; -1: wrong usage. */
 static int parse(struct options *options, int argc, char **argv)
 {
@@ -63,8 +81,10 @@ static int parse(struct options *options, int argc, char **argv)
 			options->config = optarg;
 			break;
 		case 'l':
-			if (options->listen_count == LISTEN_MOST)
+			if (options->listen_count == LISTEN_MOST) {
+				complain("--listen is given more than %d times", LISTEN_MOST);
 				return -1;
+			}
 			options->listen[options->listen_count++] = optarg;
 			break;
 		case 'k':
@@ -86,21 +106,10 @@ static int parse(struct options *options, int argc, char **argv)
 			return -1;
 		}
 	}
-	return optind == argc ? 0 : -1;
-}
-
-/* Before there is a log. */
-__attribute__((format(printf, 1, 2)))
-static void complain(const char *format, ...)
-{
-	char text[1024], escaped[ESCAPE_MOST * sizeof text];
-	va_list list;
-
-	va_start(list, format);
-	(void)vsnprintf(text, sizeof text, format, list);
-	va_end(list);
-	(void)escape_text(escaped, sizeof escaped, text, strlen(text));
-	fprintf(stderr, "objpoold: %s\n", escaped);
+	if (optind == argc)
+		return 0;
+	complain("\"%s\" is no option: objpoold takes no words", argv[optind]);
+	return -1;
 }
 
 /* The command line's addresses are checked with the file's, and kept apart: a reload reads the file alone. */
@@ -179,7 +188,9 @@ int main(int argc, char **argv)
 		fputs("try objpoold --help\n", stderr);
 	if (r != 0)
 		return r < 0 ? 2 : 0;
-	if (load(&config, &options) == 0) {
+	if (load(&config, &options) < 0) {
+		status = options.mode == MODE_RUN ? EXIT_CONFIG : 1;
+	} else {
 		if (options.mode == MODE_RUN)
 			status = run(&config, &options);
 		else
@@ -188,6 +199,10 @@ int main(int argc, char **argv)
 			config_print(&config, stdout);
 		if (options.mode == MODE_CHECK)
 			(void)puts("the configuration is good");
+		if (options.mode != MODE_RUN && fflush(stdout) != 0) {
+			complain("standard output: %s", strerror(errno));
+			status = 1;
+		}
 	}
 	config_free(&config);
 	return status;

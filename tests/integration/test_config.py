@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The configuration and the command line of the daemon: every mistake gets a sentence that says what and where."""
 import os
+import signal
 import socket
 import stat
 import subprocess
 
 import pytest
-from harness import BUILD, Client
+from harness import BUILD, DEADLINE, Client
 
 GOOD = "[daemon]\nlisten = unix:{dir}/s\nplugin_dir = {plugins}\n\n[pool p]\nplugin = probe\nclass = Probe\n"
 
@@ -109,9 +110,9 @@ def test_command_line(place):
     assert run("--nothing").returncode == 2
     assert run("argument").returncode == 2
     done = run("--config", place / "missing.conf")
-    assert done.returncode == 1 and "missing.conf" in done.stderr
+    assert done.returncode == 78 and "missing.conf" in done.stderr
     done = run("--config", place / "missing.conf", "--listen", "nonsense")
-    assert done.returncode == 1
+    assert done.returncode == 78
 
 
 def test_a_second_daemon_is_refused(start, place):
@@ -249,3 +250,72 @@ def test_conf_d_beside_a_name_with_brackets(place):
     (folder / "conf.d/x.conf").write_text("[pool q]\nplugin = probe\nclass = Probe\n")
     done, _ = check(folder, GOOD.format(dir=place, plugins=BUILD / "plugins"), "--print-config")
     assert done.returncode == 0 and "[pool q]" in done.stdout
+
+
+def test_exit_status(place):
+    path = place / "x.conf"
+    path.write_text("[daemon]\ncolour = red\n")
+    assert run("--config", path).returncode == 78               # <sysexits.h>: EX_CONFIG
+    assert run("--config", place / "missing").returncode == 78
+    assert run("--config", path, "--check").returncode == 1
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([BUILD / "objpoold", "--config", "/dev/null", "--print-config"], stdout=full, stderr=subprocess.PIPE, text=True)
+        assert done.returncode == 1 and "No space left" in done.stderr
+
+
+def test_words_are_no_options():
+    done = run("extra\x1b[31m")
+    assert done.returncode == 2 and done.stderr.startswith('objpoold: "extra\\e[31m" is no option: objpoold takes no words\n')
+    done = run(*(word for i in range(65) for word in ("--listen", f"unix:/tmp/{i}")))
+    assert done.returncode == 2 and "--listen is given more than 64 times" in done.stderr
+
+
+# ---- files of sockets ----
+
+
+def test_a_socket_that_is_another_daemons_stays(start):
+    first = start()
+    first.socket_path.unlink()
+    second = start(daemon={})
+    os.rename(second.socket_path, first.socket_path)
+    first.signal(signal.SIGTERM)
+    assert first.process.wait(DEADLINE) == 0
+    with Client(first.address) as client:
+        assert client.value("p.add", 1, 2) == 3
+    os.rename(first.socket_path, second.socket_path)
+
+
+def test_a_socket_that_has_gone_is_bound_anew(start, place):
+    daemon = start(daemon={"http": f"unix:{place}/web"})
+    with daemon.client() as before:
+        for path in (daemon.socket_path, place / "web"):
+            path.unlink()
+        before.value("objpool.reload")
+        assert (place / "web").exists()
+        with daemon.client() as client:
+            assert client.value("p.add", 1, 2) == 3
+        daemon.socket_path.unlink()
+        with socket.socket(socket.AF_UNIX) as other:
+            other.bind(str(daemon.socket_path))
+            other.listen()
+            assert "another daemon answers there" in before.error("objpool.reload")
+            assert before.value("p.add", 1, 2) == 3
+        before.value("objpool.reload")      # nobody answers there any more
+    with daemon.client() as client:
+        assert client.value("p.add", 1, 2) == 3
+
+
+def test_localhost_has_two_addresses(start):
+    with socket.socket(socket.AF_INET6) as probe:
+        try:
+            probe.bind(("::1", 0))
+        except OSError:
+            pytest.skip("there is no ::1 here")
+    daemon = start(arguments=("--listen", "tcp:localhost:0"))
+    port = daemon.wait_log(r"listening on tcp:\[::1\]:(\d+)").group(1)
+    daemon.wait_log(rf"listening on tcp:127.0.0.1:{port}\n")
+    with daemon.client(f"tcp:[::1]:{port}") as client, daemon.client(f"tcp:127.0.0.1:{port}") as other:
+        assert client.value("p.add", 1, 2) == other.value("p.add", 1, 2) == 3
+        client.value("objpool.reload")
+        assert client.value("p.add", 1, 2) == other.value("p.add", 1, 2) == 3
+    assert daemon.log().count("listening on tcp:[::1]") == 1

@@ -406,9 +406,9 @@ def test_wrong_addresses(start, place):
     assert done.returncode == 1 and f"{path}:3: http = tcp:127.0.0.1:{taken}: " in done.stderr and "in use" in done.stderr
     assert not (place / "x").exists()
     done, path = run_with(place, "9117")
-    assert done.returncode == 1 and f"{path}:3: http = 9117" in done.stderr
+    assert done.returncode == 78 and f"{path}:3: http = 9117" in done.stderr
     done, path = run_with(place, "tcp:0.0.0.0:0")
-    assert done.returncode == 1 and f"{path}:3: http" in done.stderr and "insecure_remote" in done.stderr
+    assert done.returncode == 78 and f"{path}:3: http" in done.stderr and "insecure_remote" in done.stderr
     path.write_text("[daemon]\nhttp = tcp:0.0.0.0:9117\ninsecure_remote = yes\n")
     done = subprocess.run([BUILD / "objpoold", "--config", path, "--print-config"], text=True, capture_output=True, timeout=DEADLINE)
     assert done.returncode == 0 and "\nhttp = tcp:0.0.0.0:9117\n" in done.stdout
