@@ -627,6 +627,47 @@ def test_nobody_can_change_what_was_answered(start):
         os.close(again)
 
 
+class Spy(FdsClient):
+    """Keeps every descriptor that it gets."""
+
+    def __init__(self, address):
+        self.seen = []
+        super().__init__(address)
+
+    def fill(self, value):
+        self.seen += [os.dup(fd) for fd in self.got]
+        return super().fill(value)
+
+    def files(self):
+        files = [os.pread(fd, 8 * MIB, 0) for fd in self.seen]
+        for fd in self.seen:
+            os.close(fd)
+        return files
+
+
+def test_nobody_sees_what_others_are_answered_later(start):
+    """He has the file still, although he has given it back."""
+    daemon = start({"p": {"workers": 1}})
+    secret, shown = b"secret" * (MIB // 6), b"public" * (MIB // 6)
+    with FdsClient(daemon.address) as c, daemon.client() as plain, Spy(daemon.address) as spy:
+        for other in c, plain:
+            assert spy.value("p.echo", shown) == shown
+            spy.value("objpool.ping")  # behind what it gives back
+            assert other.value("p.echo", secret) == secret
+        files = spy.files()
+        assert files and not any(b"secret" in file for file in files)
+
+
+def test_nobody_sees_what_others_were_answered_by_bytes(start):
+    daemon = start({"p": {"workers": 1}})
+    secret, shown = b"secret" * (MIB * 19 // 60), b"public" * (MIB * 11 // 60)
+    with daemon.client() as plain, Spy(daemon.address) as spy:
+        for _ in range(3):
+            assert plain.value("p.echo", secret) == secret
+            assert spy.value("p.echo", shown) == shown
+        assert not any(b"secret" in file for file in spy.files())
+
+
 def test_streams_and_fed_items_with_descriptors(start):
     daemon = start()
     with FdsClient(daemon.address) as c:
