@@ -120,6 +120,35 @@ def test_reload(start, how):
         assert c.value("grows:all.slot") == [0, 1, 2] and daemon.pids(c, "grows")[:2] == grows
 
 
+def test_reloads_remember_what_the_last_one_said(start):
+    daemon = start(pools={"p": {"workers": 2}})
+    with daemon.client() as c:
+        for workers, what in (3, "resized"), (3, "unchanged"), (2, "resized"), (2, "unchanged"):
+            daemon.pools["p"]["workers"] = workers
+            daemon.write_config()
+            assert c.value("objpool.reload")[what] == ["p"]
+            assert c.value("objpool.status", "p")["pools"][0]["workers"] == workers
+
+
+def test_a_new_pool_whose_name_is_the_end_of_anothers_is_reported(start):
+    daemon = start(pools={"ab": {}})
+    with daemon.client() as c:
+        daemon.pools = {"ab": {"plugin": "sampler", "class": "Sampler"}, "b": {}}
+        daemon.write_config()
+        answer = c.value("objpool.reload")
+        assert answer["restarted"] == ["ab"] and answer["started"] == ["b"]
+
+
+def test_a_reload_that_fails_leaves_no_address_open(start):
+    daemon = start()
+    with daemon.client() as c:
+        daemon.daemon["http"] = f"unix:{daemon.path}/http"
+        daemon.daemon["listen"] = "unix:/nowhere/at/all"
+        daemon.write_config()
+        assert "/nowhere/at/all" in c.error("objpool.reload")
+        assert not (daemon.path / "http").exists()
+
+
 @pytest.mark.parametrize("how", ["method", "signal"])
 def test_a_bad_reload_changes_nothing(start, how):
     daemon = start()

@@ -413,6 +413,18 @@ def test_a_leased_instance_serves_its_client_alone(start):
         assert client.value("objpool.release", "p", slot) is False
 
 
+def test_a_restart_waits_for_a_lease_to_end(start):
+    daemon = start({"p": {"workers": 1}})
+    with daemon.client() as client, daemon.client() as other:
+        client.value("objpool.lease", "p")
+        restart = other.start("objpool.restart", "p")
+        assert client.value("p:0.generation") == 1
+        other.value("objpool.ping")
+        assert restart not in other.answers and client.value("p:0.generation") == 1
+        client.value("objpool.release", "p")
+        assert other.wait(restart) == (None, {"restarted": 1}) and client.value("p.generation") == 2
+
+
 def test_leases_are_granted_in_their_order(start):
     daemon = start({"p": {"workers": 1}})
     clients = [daemon.client() for _ in range(4)]

@@ -513,6 +513,15 @@ def test_the_log_tells_of_notifications_that_are_dropped(start):
         assert c.value("objpool.ping", 1) == [1]
 
 
+def test_a_message_with_too_many_descriptors_is_refused_and_takes_all_of_them(start):
+    data = [pattern(100, i) for i in range(65)]
+    with FdsClient(start({"p": {"workers": 1}}).address) as c:
+        for count in 64, 65:
+            error, value = c.call_with("p.echo", [[ref(0, 100) for _ in data[:count]]], [memfd(d) for d in data[:count]])
+            assert value == data[:64] if count == 64 else error == "BAD_REQUEST: more than 64 descriptors in a message"
+            assert c.call_with("p.echo", [ref(0, 7)], [memfd(b"the one")]) == (None, b"the one")
+
+
 def test_too_many_descriptors_end_the_connection(start):
     daemon = start()
     with daemon.client() as c:
