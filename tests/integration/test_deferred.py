@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Calls that are answered later: the class Queue, which many clients share."""
+import itertools
 import os
 import signal
 
+import msgpack
 from harness import wait_for
 
 QUEUE = {"q": {"plugin": "queue", "class": "Queue", "workers": 1}}
@@ -111,6 +113,16 @@ def test_items_of_a_map_can_wait_too(start):
         for i in range(5):
             giver.value("q.put", i)
         assert client.wait(call) == (None, [0, 1, 2, 3, 4])
+
+
+def test_an_instance_puts_off_so_many_calls_and_no_more(start):
+    with start(QUEUE, {"max_inflight": 100_000}).client() as client:
+        client.ids = itertools.count(100_000)
+        client.send_raw(b"".join(msgpack.packb([0, 1 + i, "q.get", []]) for i in range(65_600)))
+        for _ in range(64):  # those beyond what an instance may put off
+            kind, msgid, error, _ = client.receive()
+            assert kind == 1 and msgid > 65_536 and "FAILED" in error, error
+        assert client.call("objpool.ping") is not None
 
 
 def test_waiters_are_told_when_the_worker_dies(start):

@@ -195,6 +195,13 @@ def test_deaths_and_starts(start):
         assert again("objpool_pool_worker_starts_total", pool="p") == 3
 
 
+def test_a_start_that_failed_is_no_death(start):
+    with start(pools={"p": {"workers": 1, "kwargs": '{"fail": "no licence"}'}}).client() as c:
+        m = Metrics(wait_for(lambda: (text := c.value("objpool.metrics")) and 'failed_starts_total{pool="p"} 0' not in text and text, lambda: "a failed start"))
+        assert m("objpool_pool_worker_failed_starts_total", pool="p") >= 1
+        assert m("objpool_pool_worker_deaths_total", pool="p") == 0
+
+
 def test_rejected_calls_and_the_queue(start):
     daemon = start(pools={"p": {"workers": 1, "max_queue": 3}})
     with daemon.client() as c, daemon.client() as other:

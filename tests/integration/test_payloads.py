@@ -522,6 +522,13 @@ def test_a_message_with_too_many_descriptors_is_refused_and_takes_all_of_them(st
             assert c.call_with("p.echo", [ref(0, 7)], [memfd(b"the one")]) == (None, b"the one")
 
 
+def test_a_descriptor_that_a_message_had_no_value_for_is_not_the_nexts(start):
+    with FdsClient(start({"p": {"workers": 1}}).address) as c:
+        for _ in range(3):
+            assert c.call_with("p.echo", [1], [memfd(b"nobody's")]) == (None, 1)
+            assert c.call_with("p.echo", [ref(0, 7)], [memfd(b"the one")]) == (None, b"the one")
+
+
 def test_too_many_descriptors_end_the_connection(start):
     daemon = start()
     with daemon.client() as c:
