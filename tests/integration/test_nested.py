@@ -71,13 +71,12 @@ def test_two_that_would_wait_for_each_other(start):
 
 def test_large_arguments_of_calls_that_are_put_aside(start):
     """They come while a method waits for another's answer, and lie in files that wait with them."""
-    with start(POOLS, {"payload_min": 4096}).client() as client:
-        blobs = [bytes([i]) * 8192 for i in range(8)]
+    with start(POOLS).client() as client:
+        blobs = [bytes([i]) * (300 << 10) for i in range(8)]
         for i in range(50):
             assert client.value("p:0.relay", "q.echo", i) == i and client.value("p:0.echo", blobs[0]) == blobs[0]  # both are short
-        for _ in range(5):
-            calls = [client.start("p:0.relay", "q.sleep", 0.02)] + [client.start("p:0.echo", blob) for blob in blobs]
-            assert [client.wait(call) for call in calls][1:] == [(None, blob) for blob in blobs]
+        calls = [client.start(f"p:0.{method}", *args) for i in range(40) for method, *args in (("relay", "q.echo", i), ("echo", blobs[i % 8]))]
+        assert [client.wait(call) for call in calls] == [(None, value) for i in range(40) for value in (i, blobs[i % 8])]
         assert client.value("p:0.generation") == 1
 
 

@@ -7,6 +7,8 @@
  */
 #include "daemon/worker/host.h"
 #include "daemon/worker/plugin.h"
+#include "daemon/worker/task.h"
+#include "daemon/worker/yield.h"
 #include "proto/channel.h"
 #include "proto/scan.h"
 #include "tests/unit/failing.h"
@@ -586,12 +588,32 @@ static void test_small_answers_need_no_memory(void **state)
 	stop(&worker);
 }
 
+static uint64_t taken(struct task *task, uint8_t id, uint8_t bytes)
+{
+	const uint8_t message[] = {id, bytes};
+	struct reader reader = {.p = message, .end = message + sizeof message};
+
+	yield_on_taken(task, &reader);
+	return task->yielded;
+}
+
+/* A late word of an earlier batch says nothing of this one. */
+static void test_taken_is_of_its_batch(void **state)
+{
+	struct task task = {.id = 5, .yielded = 100};
+
+	(void)state;
+	assert_int_equal(taken(&task, 4, 60), 100);
+	assert_int_equal(taken(&task, 5, 60), 40);
+	assert_int_equal(taken(&task, 5, 60), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_result),	cmocka_unit_test(test_payload),		cmocka_unit_test(test_error),
 		cmocka_unit_test(test_items),	cmocka_unit_test(test_deferred_answer), cmocka_unit_test(test_snapshot),
-		cmocka_unit_test(test_small_answers_need_no_memory),
+		cmocka_unit_test(test_small_answers_need_no_memory), cmocka_unit_test(test_taken_is_of_its_batch),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
