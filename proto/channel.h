@@ -29,7 +29,8 @@
  * PASSED says that the worker has passed over a batch that was taken back: it reacts.
  * A CALL of the method "" asks for a sign of life: [REPLY, id, nil, nil], without a word to the class.
  * `columns` is an array of arrays of `count` values, `kw columns` a map of such arrays. What an ITEMS batch answers comes
- * in item order; after a crash the values that were finished still arrive.
+ * in item order; after a crash the values that were finished still arrive. Of a batch that has begun the supervisor can take back the items that have not
+ * (`items` on the board): then the batch ends before them.
  *
  * Large values travel beside the socket, in sealed memfds whose descriptors come with these bytes or before them, in order.
  * FILES numbers those of the message that follows it. In that message an ext PAYLOAD_VALUES (proto/payload.h) stands in the
@@ -94,7 +95,7 @@ enum board_state { BOARD_HANDED = 1, BOARD_STARTED = 2, BOARD_CANCELLED = 3, BOA
 
 struct board_entry {
 	_Atomic uint64_t word;   /* id << 8 | state */
-	_Atomic uint32_t begun;  /* items of the batch that the method was called for, the running one included */
+	_Atomic uint64_t items;  /* limit << 32 | begun: see board_begin_item */
 	_Atomic uint32_t spent;  /* time in the method, per item of the batch: see board_spent */
 };
 
@@ -166,6 +167,46 @@ static inline bool board_revoke(struct board *board, uint32_t id)
 {
 	return board_move(board, id, BOARD_HANDED, BOARD_REVOKED) ||
 	       atomic_load_explicit(&board_entry(board, id)->word, memory_order_acquire) == board_word(id, BOARD_REVOKED);
+}
+
+/*
+ * The items of a batch, of which the worker begins one after the other. `begun` counts those for which the method was called, the running one
+ * included; the worker begins none beyond `limit`, which the supervisor lowers to `begun` to take back the rest of a batch that has STARTED. A worker
+ * that has come to the limit may have counted one too many.
+ */
+static inline void board_set_items(struct board *board, uint32_t id, uint32_t count)
+{
+	atomic_store_explicit(&board_entry(board, id)->items, (uint64_t)count << 32, memory_order_relaxed);
+}
+
+/* The worker is about to begin the next item. False: it was taken back, with all that follow. */
+static inline bool board_begin_item(struct board *board, uint32_t id)
+{
+	const uint64_t before = atomic_fetch_add_explicit(&board_entry(board, id)->items, 1, memory_order_acq_rel);
+	return (uint32_t)before < before >> 32;
+}
+
+static inline uint32_t board_begun(struct board *board, uint32_t id)
+{
+	const uint64_t items = atomic_load_explicit(&board_entry(board, id)->items, memory_order_acquire);
+	const uint32_t begun = (uint32_t)items, limit = (uint32_t)(items >> 32);
+	return begun < limit ? begun : limit;
+}
+
+/* Takes back what the worker has not begun, if it has begun more than `least`. Returns how many items it keeps. */
+static inline uint32_t board_cut(struct board *board, uint32_t id, uint32_t least)
+{
+	_Atomic uint64_t *items = &board_entry(board, id)->items;
+	uint64_t now = atomic_load_explicit(items, memory_order_acquire);
+	uint32_t begun, limit;
+
+	do {
+		begun = (uint32_t)now;
+		limit = (uint32_t)(now >> 32);
+		if (begun >= limit || begun <= least)
+			return limit;
+	} while (!atomic_compare_exchange_weak_explicit(items, &now, (uint64_t)begun << 32 | begun, memory_order_acq_rel, memory_order_acquire));
+	return begun;
 }
 
 static inline enum board_state board_state(struct board *board, uint32_t id)

@@ -157,6 +157,22 @@ struct batch *batch_cut(struct batch *waiting, uint32_t count)
 	return part;
 }
 
+void batch_split(struct batch *batch, uint32_t kept, struct batch *rest)
+{
+	assert(kept > 0 && kept < batch->count && rest->count == batch->count);
+	for (uint32_t c = 0; c < batch->call->columns; c++)
+		rest->at[c] = items_skip(rest->at[c], kept);
+	rest->first += kept;
+	rest->count -= kept;
+	batch->count = kept;
+	if (batch->block) {
+		const uint64_t bytes = (uint64_t)(rest->at[0] - batch->at[0]);
+		rest->block = block_ref(batch->block);
+		rest->bytes = batch->bytes - bytes;
+		batch->bytes = bytes;
+	}
+}
+
 struct batch *batch_defer(struct batch *batch)
 {
 	struct call *call = batch->call;

@@ -175,6 +175,9 @@ void batch_free(struct batch *batch);
 /* Makes a batch of `count` tasks from the front of a waiting one, which keeps the rest. NULL: out of memory. */
 struct batch *batch_cut(struct batch *waiting, uint32_t count);
 
+/* Makes `rest`, which is as `batch`, what follows the first `kept` tasks of it. */
+void batch_split(struct batch *batch, uint32_t kept, struct batch *rest);
+
 /* The batch is over, whatever became of its tasks; the call with its last one. */
 void batch_end(struct batch *batch);
 

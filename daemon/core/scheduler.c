@@ -121,7 +121,6 @@ static uint32_t new_id(struct slot *slot)
 static void give(struct slot *slot, struct batch *batch)
 {
 	const uint32_t id = new_id(slot);
-	struct board_entry *entry = board_entry(slot->board, id);
 
 	batch->slot = slot;
 	batch->id = id;
@@ -132,12 +131,12 @@ static void give(struct slot *slot, struct batch *batch)
 	slot->tasks += batch->count;
 	if (slot->handed_count++ == 0)
 		slot->heard = slot->pool->core->now;
-	atomic_store_explicit(&entry->begun, 0, memory_order_relaxed);
-	atomic_store_explicit(&entry->word, board_word(id, BOARD_HANDED), memory_order_release);
+	board_set_items(slot->board, id, batch->count);
+	atomic_store_explicit(&board_entry(slot->board, id)->word, board_word(id, BOARD_HANDED), memory_order_release);
 	handover_batch(batch);
 	scheduler_relist(slot);
 	successor_consider(slot);
-	watch(slot->pool, slot->handed_count > 1 ? MILLISECOND : SCHEDULER_SILENCE);
+	watch(slot->pool, slot->handed_count > 1 || batch->count > 1 ? MILLISECOND : SCHEDULER_SILENCE);
 }
 
 void scheduler_release(struct batch *batch)
@@ -317,10 +316,20 @@ void scheduler_move_to(struct batch *batch, struct slot *slot)
 
 /* ---- taking back ---- */
 
-static bool is_stuck(const struct slot *slot, uint64_t now)
+#define LATE (MILLISECOND / 2)   /* for a task: it takes longer than was thought */
+#define TOO_LATE (4 * MILLISECOND) /* for a batch whose items go on */
+
+/* How long the worker has been at the running batch; 0: it runs none. */
+static uint64_t time_at_work(const struct slot *slot, uint64_t now)
 {
 	const uint64_t since = atomic_load_explicit(&slot->board->since, memory_order_relaxed);
-	return since && now > since && now - since > MILLISECOND / 2;
+	return since && now > since ? now - since : 0;
+}
+
+/* Another number for each task and item that it begins. */
+static uint64_t position_of(const struct slot *slot, const struct batch *first)
+{
+	return atomic_load_explicit(&slot->board->since, memory_order_relaxed) + board_begun(slot->board, first->id);
 }
 
 /* Has it not begun what it was given, although nothing runs? It is stopped, or at something that is no task. A message that it takes in bit by
@@ -336,16 +345,38 @@ static bool is_silent(struct slot *slot, uint64_t now)
 	       !atomic_load_explicit(&slot->board->since, memory_order_relaxed);
 }
 
+/* Of a batch that the worker has begun, the items that it hasn't. NULL: there are none. */
+static struct batch *take_rest(struct slot *slot, struct batch *batch)
+{
+	struct batch *rest;
+
+	if (batch->addressed || batch->count == 1 || batch->call->answered || !(rest = batch_new(batch->call, batch->first, batch->count, batch->at)))
+		return NULL;
+	const uint32_t kept = board_cut(slot->board, batch->id, batch->done);
+	if (kept <= batch->done || kept >= batch->count) { /* all have begun; or the worker has written what it should not */
+		batch_free(rest);
+		return NULL;
+	}
+	batch_split(batch, kept, rest);
+	slot->tasks -= rest->count;
+	return rest;
+}
+
 /* Takes out of the slot's hands what it hasn't begun and another may do. */
 static void take_back(struct slot *slot, struct batch_list *taken)
 {
-	struct batch *batch, *before;
+	struct batch *batch, *before, *rest;
 
 	TAILQ_INIT(taken);
 	for (batch = TAILQ_LAST(&slot->handed, batch_list); batch; batch = before) {
 		before = TAILQ_PREV(batch, batch_list, link);
-		if (batch->addressed || !board_move(slot->board, batch->id, BOARD_HANDED, BOARD_REVOKED))
+		if (batch->addressed)
 			continue;
+		if (!board_move(slot->board, batch->id, BOARD_HANDED, BOARD_REVOKED)) {
+			if ((rest = take_rest(slot, batch)))
+				TAILQ_INSERT_TAIL(taken, rest, link);
+			continue;
+		}
 		slot->tasks -= batch->count;
 		scheduler_release(batch);
 		TAILQ_INSERT_TAIL(taken, batch, link);
@@ -366,13 +397,30 @@ static void recall(struct slot *slot)
 	scheduler_relist(slot);
 }
 
-/* Once per task that is stuck. */
+/* Is there something in it, not begun or finished, that may have to wait for what it is at? */
+static bool holds_back(const struct slot *slot, const struct batch *first)
+{
+	if (slot->handed_count > 1 || board_state(slot->board, first->id) == BOARD_HANDED)
+		return true;
+	const uint32_t begun = board_begun(slot->board, first->id);
+	return first->count > 1 && (begun < first->count || begun > first->done + 1);
+}
+
+/* Is it at a task for longer than was thought, or at the same item as when it was last looked at? */
+static bool is_stuck(struct slot *slot, const struct batch *first, uint64_t now)
+{
+	const uint64_t before = slot->position;
+
+	slot->position = position_of(slot, first);
+	return time_at_work(slot, now) > LATE && (first->count == 1 || slot->position == before);
+}
+
+/* Once per task or item that is stuck. */
 static void nudge(struct slot *slot)
 {
-	const uint64_t since = atomic_load_explicit(&slot->board->since, memory_order_relaxed);
-	if (since == slot->nudged)
+	if (slot->nudged == slot->position)
 		return;
-	slot->nudged = since;
+	slot->nudged = slot->position;
 	slot->pool->core->ops->slot_nudge(slot);
 }
 
@@ -380,22 +428,17 @@ static void nudge(struct slot *slot)
 static bool look_at(struct slot *slot, uint64_t now)
 {
 	const struct batch *first = TAILQ_FIRST(&slot->handed);
-	bool stuck;
 
-	if (!first || slot->state != SLOT_READY || slot->killed)
+	if (!first || slot->state != SLOT_READY || slot->killed || !holds_back(slot, first))
 		return false;
-	if (slot->handed_count == 1 && board_state(slot->board, first->id) != BOARD_HANDED)
-		return false;
-	if ((stuck = is_stuck(slot, now)))
+	const bool stuck = is_stuck(slot, first, now);
+	if (stuck)
 		nudge(slot);
 	if (TAILQ_EMPTY(&slot->pool->idle))
 		return true;
-	if (is_silent(slot, now)) {
-		slot->silent = true;
+	slot->silent = is_silent(slot, now);
+	if (stuck || slot->silent || time_at_work(slot, now) > TOO_LATE)
 		recall(slot);
-	} else if (stuck) {
-		recall(slot);
-	}
 	return true;
 }
 

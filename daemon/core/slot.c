@@ -517,7 +517,7 @@ static void lose_task(struct slot *slot, struct batch *batch, int status, enum r
 static void lose_batch(struct slot *slot, struct batch *batch, int status)
 {
 	const bool started = board_state(slot->board, batch->id) != BOARD_HANDED;
-	uint32_t begun = started ? atomic_load_explicit(&board_entry(slot->board, batch->id)->begun, memory_order_acquire) : 0;
+	uint32_t begun = started ? board_begun(slot->board, batch->id) : 0;
 
 	if (begun > batch->count)
 		begun = batch->count; /* the worker could write what it liked */

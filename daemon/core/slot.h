@@ -70,7 +70,8 @@ struct slot {
 	uint32_t handed_count;
 	uint64_t ahead;          /* nanoseconds that they are thought to take */
 	bool closed;             /* something slow runs: nothing is handed ahead until it has ended */
-	uint64_t nudged;         /* board->since of the task for which the worker has been nudged */
+	uint64_t position;       /* where in its work the worker was when it was last looked at */
+	uint64_t nudged;         /* where it was nudged */
 	uint64_t heard;          /* when the worker last showed that it reacts, or was given something when it had nothing */
 	size_t unsent;           /* bytes in `out` when that was last looked at */
 	bool silent;             /* it has not begun what it was given, which was taken back: nothing more until it reacts */

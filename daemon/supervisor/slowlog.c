@@ -189,7 +189,7 @@ static void describe(const struct batch *batch, char *text, size_t size)
 /* Of a batch of many: which item the method is at. */
 static void describe_item(const struct slot *slot, const struct batch *batch, char *text, size_t size)
 {
-	const uint32_t begun = atomic_load(&board_entry(slot->board, batch->id)->begun);
+	const uint32_t begun = board_begun(slot->board, batch->id);
 
 	text[0] = '\0';
 	if (batch->count > 1 && begun > 0 && begun <= batch->count)

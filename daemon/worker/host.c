@@ -66,9 +66,7 @@ static uint64_t clock_now(void)
 /* [PASSED]: the supervisor, which has taken the batch back, sees that this worker reacts. */
 static void put_passed(struct host *host)
 {
-	if (reply_append(&host->reply, (const char[]){(char)0x91, FROM_PASSED}, 2) < 0)
-		abort();
-	reply_seal(&host->reply);
+	reply_messages(&host->reply, (const uint8_t[]){0x91, FROM_PASSED}, 2);
 }
 
 /* False: it was taken back. */
@@ -229,7 +227,7 @@ static void on_call(struct host *host, struct reader *reader, uint32_t fields)
 		return;
 	task_clear(task);
 	task->handle.call.index = 0;
-	atomic_store_explicit(&board_entry(host->board, (uint32_t)id)->begun, 1, memory_order_release);
+	(void)board_begin_item(host->board, (uint32_t)id); /* its only one: the supervisor takes it back as a whole or not */
 	/* The head of the answer comes first; the value is written right behind it. */
 	const size_t start = reply_begin(&host->reply);
 	put_head(host, FROM_REPLY, (uint32_t)id, true);
@@ -435,7 +433,6 @@ static void run_item(struct host *host, const struct items *items, uint32_t i, b
 	task->single = task->wants_values = false;
 	task->wants_progress = false; /* a map tells how many of its items are done */
 	task->handle.call.index = item;
-	atomic_store_explicit(&board_entry(host->board, (uint32_t)items->id)->begun, i + 1, memory_order_release);
 	const bool args = add_item_args(host, items) == 0;
 	if (!found)
 		task_fail(task, "NO_SUCH_METHOD", "no", "class %s has no such method", task->plugin->class.name);
@@ -477,34 +474,44 @@ static bool between_items(struct host *host, struct items *items, uint32_t i)
 	return true;
 }
 
-/* The rest of a batch that nobody waits for: the supervisor still wants an answer per item. */
-static void skip_items(struct host *host, const struct items *items, uint32_t i)
+/* The rest of a batch that nobody waits for: the supervisor still wants an answer per item. Returns at which it ends. */
+static uint32_t skip_items(struct host *host, const struct items *items, uint32_t i)
 {
-	for (; i < items->count; i++) {
+	for (; i < items->count && board_begin_item(host->board, (uint32_t)items->id); i++) {
 		task_fail(&host->task, "CANCELLED", "no", "the call was cancelled");
 		put_item_error(host, items, items->first + i);
 	}
+	return i;
 }
 
 /* There is no memory to have them in. */
-static void lose_items(struct host *host, const struct items *items)
+static uint32_t lose_items(struct host *host, const struct items *items)
 {
-	for (uint32_t i = 0; i < items->count; i++) {
+	uint32_t i = 0;
+
+	for (; i < items->count && board_begin_item(host->board, (uint32_t)items->id); i++) {
 		task_no_map(&host->task);
 		put_item_error(host, items, items->first + i);
 	}
+	return i;
 }
 
-static void run_items(struct host *host, struct items *items, bool found)
+/* Returns at which it has ended: the supervisor may have taken back the rest. */
+static uint32_t run_items(struct host *host, struct items *items, bool found)
 {
-	for (uint32_t i = 0; i < items->count; i++) {
+	uint32_t i = 0;
+
+	for (; i < items->count; i++) {
 		if (i > 0 && !between_items(host, items, i)) {
-			skip_items(host, items, i);
+			i = skip_items(host, items, i);
 			break;
 		}
+		if (!board_begin_item(host->board, (uint32_t)items->id))
+			break;
 		run_item(host, items, i, found);
 	}
 	reply_end_results(&host->reply);
+	return i;
 }
 
 static void on_items(struct host *host, struct reader *reader)
@@ -523,11 +530,8 @@ static void on_items(struct host *host, struct reader *reader)
 	const int r = read_columns(reader, host->inbox.files, &items);
 	if (r == -EINVAL)
 		_exit(70);
-	if (r < 0)
-		lose_items(host, &items);
-	else
-		run_items(host, &items, found);
-	end_batch(host, (uint32_t)items.id, (uint32_t)items.count);
+	const uint32_t ran = r < 0 ? lose_items(host, &items) : run_items(host, &items, found);
+	end_batch(host, (uint32_t)items.id, ran);
 	free(items.at);
 	free(items.keys);
 }

@@ -2,6 +2,7 @@
 #include "daemon/worker/reply.h"
 
 #include "proto/pack.h"
+#include "proto/scan.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -231,39 +232,66 @@ void reply_seal(struct reply *reply)
 	reply->sealed = reply->size;
 }
 
-void reply_begin_results(struct reply *reply, uint32_t id, uint64_t item)
-{
-	uint8_t head[2 + 2 * PACK_UINT + 5], *p = head;
+enum { RESULTS_HEAD = 2 + 2 * PACK_UINT + 5 };
 
-	(void)reply_begin(reply);
+/* [RESULTS, id, item, [ and what is filled in: it always takes the same room. */
+static uint8_t *put_results_head(uint8_t *p, uint32_t id, uint64_t item, uint32_t count)
+{
 	*p++ = 0x94;
 	*p++ = FROM_RESULTS;
 	p = pack_uint(p, id);
-	p = pack_uint(p, item);
+	*p++ = 0xcf;
+	p = pack_be64(p, item);
 	*p++ = 0xdd;
-	p = pack_be32(p, 0); /* filled in when it is closed */
-	reply_put(reply, head, (size_t)(p - head));
+	return pack_be32(p, count);
+}
+
+void reply_begin_results(struct reply *reply, uint32_t id, uint64_t item)
+{
+	uint8_t head[RESULTS_HEAD];
+	const uint8_t *end = put_results_head(head, id, item, 0);
+
+	(void)reply_begin(reply);
+	reply_put(reply, head, (size_t)(end - head));
+	pthread_mutex_lock(&reply->lock);
+	reply->results_id = id;
+	reply->results_item = item;
 	reply->count_at = reply->size - 4;
 	reply->count = 0;
-	reply->ready = reply->size;
+	reply->told = 0;
+	reply->ready = reply->gone = reply->size;
+	pthread_mutex_unlock(&reply->lock);
 }
 
 void reply_value_done(struct reply *reply)
 {
 	reply->ready = reply->size;
-	reply->count++;
+	atomic_fetch_add_explicit(&reply->count, 1, memory_order_release);
+}
+
+/* Writes its head anew, for the values that have not been sent. */
+static void close_results(struct reply *reply)
+{
+	const uint32_t left = reply->count - reply->told;
+	uint8_t *values = reply->bytes + reply->count_at + 4;
+
+	if (left > 0) {
+		const size_t rest = reply->ready - reply->gone;
+		memmove(values, reply->bytes + reply->gone, rest);
+		(void)put_results_head(reply->bytes + reply->sealed, reply->results_id, reply->results_item + reply->told, left);
+		reply->sealed = reply->count_at + 4 + rest;
+	}
+	reply->size = reply->sealed;
+	reply->count_at = 0;
 }
 
 void reply_end_results(struct reply *reply)
 {
 	if (!reply->count_at)
 		return;
-	if (reply->count > 0) {
-		pack_be32(reply->bytes + reply->count_at, reply->count);
-		reply->sealed = reply->ready;
-	}
-	reply->size = reply->sealed;
-	reply->count_at = 0;
+	pthread_mutex_lock(&reply->lock);
+	close_results(reply);
+	pthread_mutex_unlock(&reply->lock);
 }
 
 /* ---- sending ---- */
@@ -332,6 +360,7 @@ static void drop_sent(struct reply *reply)
 	if (reply->count_at) {
 		reply->count_at -= reply->sealed;
 		reply->ready -= reply->sealed;
+		reply->gone -= reply->sealed;
 	}
 	reply->size = rest;
 	reply->sealed = reply->sent = 0;
@@ -358,10 +387,30 @@ void reply_flush(struct reply *reply)
 	pthread_mutex_unlock(&reply->lock);
 }
 
+/* Sends the values of the open RESULTS, which the writer may be adding to. */
+static int send_results(struct reply *reply)
+{
+	const uint32_t count = reply->count_at ? atomic_load_explicit(&reply->count, memory_order_acquire) - reply->told : 0;
+	uint8_t head[RESULTS_HEAD];
+	struct scan scan;
+
+	if (count == 0)
+		return 0;
+	const uint8_t *end = put_results_head(head, reply->results_id, reply->results_item + reply->told, count);
+	scan_begin_many(&scan, count, INT64_MAX);
+	(void)scan_run(&scan, reply->bytes + reply->gone, INT64_MAX); /* they are whole */
+	if (send_all(reply, head, (size_t)(end - head)) < 0 || send_all(reply, reply->bytes + reply->gone, (size_t)scan.pos) < 0)
+		return -1;
+	reply->told += count;
+	reply->gone += (size_t)scan.pos;
+	return 0;
+}
+
 void reply_nudge(struct reply *reply)
 {
 	pthread_mutex_lock(&reply->lock);
-	(void)send_sealed(reply); /* the writer will find out for itself */
+	if (send_sealed(reply) == 0)
+		(void)send_results(reply); /* if the supervisor has gone, the writer will find out for itself */
 	pthread_mutex_unlock(&reply->lock);
 }
 
@@ -382,6 +431,7 @@ void reply_flush_dying(struct reply *reply)
 	/* Whoever holds the lock is in the middle of sending: what goes out twice would be worse than what is lost. */
 	if (pthread_mutex_trylock(&reply->lock) != 0)
 		return;
-	reply_end_results(reply);
+	if (reply->count_at)
+		close_results(reply);
 	(void)send_sealed(reply);
 }

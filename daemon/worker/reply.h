@@ -3,8 +3,8 @@
  * reply: the bytes that go back to the supervisor. Collected and written together, and never a message half: when the
  * process crashes in a method, what had been finished before is still sent.
  *
- *   | sent | whole messages ......... | [RESULTS, id, item, [value value | value being written
- *   0     sent                     sealed                            ready                    size
+ *   | sent | whole messages ......... | [RESULTS, id, item, [value value | value | value being written
+ *   0     sent                     sealed          count_at           gone     ready               size
  *
  * A value that stands alone and grows large goes on in a payload (proto/payload.h), which is lent to the supervisor.
  *
@@ -13,7 +13,9 @@
  * need no memory.
  *
  * One thread writes. Another may call reply_nudge, which sends what is whole: that is how an answer gets out although the next
- * method, thought to be short, runs for long. The lock guards `sent`, and `bytes` against moving.
+ * method, or item, thought to be short, runs for long. Of the open RESULTS it sends the values that there are, `told`, as a message of
+ * their own; they end at `gone`, and the writer drops them when it closes that. The lock guards `sent`, `told` and `gone`, and `bytes` against
+ * moving.
  */
 #ifndef WORKER_REPLY_H
 #define WORKER_REPLY_H
@@ -41,7 +43,11 @@ struct reply {
 	_Atomic size_t sealed; /* whole messages: may be sent */
 	size_t ready;      /* whole values of the open RESULTS */
 	size_t count_at;   /* of it: where its header has the number of values; 0: none is open */
-	uint32_t count;
+	_Atomic uint32_t count;
+	uint64_t results_item; /* its first */
+	uint32_t results_id;
+	uint32_t told;     /* values of it that have been sent */
+	size_t gone;       /* where they end */
 	size_t limit;      /* of `size`, beyond which the value goes on in a payload */
 	bool alone;        /* the next value is a REPLY's */
 	bool failed;       /* the value being written is not whole: there was no memory for the rest */

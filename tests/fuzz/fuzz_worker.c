@@ -232,7 +232,7 @@ static void worker_begins(struct world *world, struct worker *worker)
 		return;
 	TAILQ_FOREACH(batch, &worker->slot->handed, link) {
 		(void)board_move(worker->board, batch->id, BOARD_HANDED, BOARD_STARTED);
-		board_entry(worker->board, batch->id)->begun++;
+		(void)board_begin_item(worker->board, batch->id);
 	}
 	worker->board->since = world->core.now;
 }
@@ -244,7 +244,7 @@ static void worker_scribbles(struct worker *worker, uint8_t what)
 	struct board_entry *entry = &worker->board->entries[what & 7];
 	const uint64_t word = entry->word;
 	switch (what >> 3 & 7) {
-	case 0: entry->begun = UINT32_MAX; break;
+	case 0: entry->items = UINT64_MAX; break;
 	case 1: entry->spent = UINT32_MAX; break;
 	case 2: entry->word = word | BOARD_COMMITTED; break;
 	case 3: entry->word = (word & ~(uint64_t)0xff) | BOARD_HANDED; break;

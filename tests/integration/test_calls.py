@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Targets, the full call's options, and what becomes of a call."""
+import os
 import time
 
 import pytest
@@ -274,3 +275,82 @@ def test_dispatch_classes(c):
     assert c.value("echo.upper", "abc") == "ABC"
     assert c.value("echo:map.reverse", ["ab", "cd"]) == ["ba", "dc"]
     assert {m["name"] for m in c.value("objpool.describe", "echo")["methods"]} >= {"upper", "lower", "reverse"}
+
+
+# ---- a long item among short ones ----
+
+def receive_results(client, msgid, count):
+    """The indexes of so many results, as they come."""
+    found = []
+    while len(found) < count:
+        kind, name, params = client.receive()
+        assert (kind, name, params[0], params[2]) == (2, "objpool.result", msgid, None)
+        found.append(params[1])
+    return found
+
+
+LEARN = 500
+
+
+def learn_that_it_is_short(client, method):
+    """So that the items of a map go to workers in batches."""
+    client.full("p:map", method, [[0] * LEARN])
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_a_long_item_of_a_map_holds_back_none_of_the_others(start, workers):
+    """What was finished before it leaves, what has not begun is done by whoever is idle."""
+    daemon = start({"p": {"workers": workers}})
+    with daemon.client() as client:
+        learn_that_it_is_short(client, "sleep_hard")
+        items = [0] * 1000
+        items[400] = 3600
+        msgid = client.start("objpool.call", "p:map", "sleep_hard", [items], {"stream": True, "ordered": False, "window": 1000})
+        others = [i for i in range(1000) if i != 400]
+        wanted = len(others) if workers > 1 else 400     # a single worker comes no further
+        assert sorted(receive_results(client, msgid, wanted)) == others[:wanted]
+        client.notify("objpool.cancel", msgid)
+        client.wait(msgid)
+        daemon.kill()
+
+
+def test_what_follows_a_long_item_is_done_once(start):
+    daemon = start({"p": {"workers": 3}})
+    with daemon.client() as client:
+        learn_that_it_is_short(client, "sleep_hard")
+        for place in (0, 1, 17, 500, 998, 999):
+            items = [0] * 1000
+            items[place] = 0.02
+            assert client.full("p:map", "sleep_hard", [items]) == (None, items)
+        status, = client.value("objpool.status", "p")["pools"]
+        assert sum(slot["calls"] for slot in status["slots"]) == LEARN + 6 * 1000
+
+
+def test_a_worker_that_dies_of_a_long_item_loses_that_one(start):
+    daemon = start({"p": {"workers": 2}})
+    with daemon.client().maps() as client:
+        learn_that_it_is_short(client, "sleep_hard")
+        items = [0] * 300
+        items[100] = 3600
+        msgid = client.start("objpool.call", "p:map", "sleep_hard", [items], {"stream": True, "ordered": False, "window": 1000})
+        assert len(receive_results(client, msgid, 299)) == 299
+        slots = client.value("objpool.status", "p")["pools"][0]["slots"]
+        os.kill(next(slot["pid"] for slot in slots if slot["running"]), 9)
+        _, _, (_, index, error, _) = client.receive()
+        assert (index, error["code"], error["ran"]) == (100, "WORKER_LOST", "maybe")
+
+
+def test_cancelling_a_map_of_which_a_part_was_taken_back(start):
+    daemon = start({"p": {"workers": 2}})
+    with daemon.client().maps() as client:
+        learn_that_it_is_short(client, "sleep")
+        items = [0] * 300
+        items[100] = items[200] = 3600
+        msgid = client.start("objpool.call", "p:map", "sleep", [items], {"stream": True, "ordered": False, "window": 1000})
+        receive_results(client, msgid, 100)     # both workers are at long ones
+        client.notify("objpool.cancel", msgid)
+        while (message := client.receive())[0] == 2:
+            assert message[2][2] is None
+        assert message[2]["code"] == "CANCELLED"
+        assert client.value("p:all.echo", 1) == [1, 1]
+        assert client.full("p:map", "sleep", [[0] * 1000]) == (None, [0] * 1000)

@@ -470,6 +470,7 @@ static void answer(struct fake *fake)
 }
 
 static void end_item(struct fake *fake);
+static void end_task(struct fake *fake);
 
 static void finish_item(struct fake *fake)
 {
@@ -503,8 +504,12 @@ static void end_item(struct fake *fake)
 
 	fake->item++;
 	entry->spent = world_dice(fake->world, 2) ? 300 : 3000000;
-	if (fake->item < fake->count)
-		return;
+	if (fake->item == fake->count)
+		end_task(fake);
+}
+
+static void end_task(struct fake *fake)
+{
 	fake->slot->board->since = 0;
 	free(fake->task);
 	free(fake->tokens);
@@ -518,7 +523,10 @@ static bool run_item(struct fake *fake)
 	struct world *world = fake->world;
 	const uint32_t token = fake->tokens[fake->item];
 
-	board_entry(fake->slot->board, fake->id)->begun = fake->item + 1;
+	if (!board_begin_item(fake->slot->board, fake->id)) { /* the rest was taken back */
+		end_task(fake);
+		return true;
+	}
 	world->ran[token]++;
 	if (world->sticky[token])
 		apply(fake, token);

@@ -177,7 +177,7 @@ static inline uint32_t world_begin(struct slot *slot)
 
 	TAILQ_FOREACH(batch, &slot->handed, link)
 		if (board_move(slot->board, batch->id, BOARD_HANDED, BOARD_STARTED)) {
-			atomic_store(&board_entry(slot->board, batch->id)->begun, 1);
+			(void)board_begin_item(slot->board, batch->id);
 			return batch->id;
 		}
 	fail_msg("slot %u has nothing to begin", slot->index);

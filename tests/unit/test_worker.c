@@ -245,6 +245,7 @@ static void stop(struct worker *worker)
 static uint32_t next_id(struct worker *worker)
 {
 	worker->id++;
+	board_set_items(worker->board, worker->id, UINT32_MAX);
 	atomic_store(&board_entry(worker->board, worker->id)->word, board_word(worker->id, BOARD_HANDED));
 	return worker->id;
 }
