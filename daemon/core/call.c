@@ -258,7 +258,7 @@ static void answer(struct call *call)
 	if (call->gather.failed >= 0)
 		ticket_answer_packed_error(&call->ticket, &call->gather.failure);
 	else if (call->stream.on)
-		stream_close(&call->stream, &call->ticket);
+		stream_close(&call->stream, &call->ticket, call->method ? call->method->estimate : 0);
 	else
 		answer_gathered(call);
 	gather_free(&call->gather);

@@ -379,7 +379,15 @@ static int option_idempotent(struct call *call, struct reader *value, struct err
 
 static int option_stream(struct call *call, struct reader *value, struct error *error)
 {
-	return read_bool(value, &call->stream.on) < 0 ? wrong(error, "stream", "true or false") : 0;
+	struct reader look = *value;
+	struct span how;
+
+	if (read_text(&look, &how) == 0 && span_is(how, "runs")) {
+		*value = look;
+		call->stream.on = call->stream.runs = true;
+		return 0;
+	}
+	return read_bool(value, &call->stream.on) < 0 ? wrong(error, "stream", "true, false or \"runs\"") : 0;
 }
 
 static int option_ordered(struct call *call, struct reader *value, struct error *error)

@@ -58,13 +58,23 @@ static void put_result(struct sendq *out, uint32_t msgid, uint64_t index, bool f
 	sendq_commit(out, (size_t)(end - p));
 }
 
-static void put_values(struct sendq *out, const struct ticket *ticket, uint64_t first, uint32_t count, struct span values, struct block *block)
+static void put_run(struct sendq *out, uint32_t msgid, uint64_t first, uint32_t count)
+{
+	uint8_t *p = sendq_reserve(out, HEAD_MOST + PACK_HEAD);
+	if (p)
+		sendq_commit(out, (size_t)(pack_array(pack_uint(put_head(p, "objpool.results", 3, msgid), first), count) - p));
+}
+
+static void put_values(struct sendq *out, const struct stream *stream, const struct ticket *ticket, uint64_t first, uint32_t count, struct span values, struct block *block)
 {
 	struct reader reader = reader_of(values);
 	struct span value;
 
+	if (stream->runs)
+		put_run(out, ticket->msgid, first, count);
 	for (uint32_t i = 0; i < count && read_value(&reader, &value) == 0; i++) {
-		put_result(out, ticket->msgid, first + i, false);
+		if (!stream->runs)
+			put_result(out, ticket->msgid, first + i, false);
 		client_put_value(ticket->client, out, block, value);
 	}
 }
@@ -148,7 +158,7 @@ int stream_values(struct stream *stream, const struct ticket *ticket, uint64_t f
 	if (!to)
 		return -ENOMEM;
 	const size_t before = to->bytes;
-	put_values(to, ticket, first, count, values, block);
+	put_values(to, stream, ticket, first, count, values, block);
 	return placed(stream, ticket, to, before);
 }
 
@@ -163,15 +173,17 @@ int stream_failure(struct stream *stream, const struct ticket *ticket, uint64_t 
 	return placed(stream, ticket, to, before);
 }
 
-void stream_close(const struct stream *stream, struct ticket *ticket)
+void stream_close(const struct stream *stream, struct ticket *ticket, uint64_t item_ns)
 {
 	struct sendq *out = ticket_value(ticket);
-	uint8_t room[1 + 2 * (PACK_HEAD + 6 + PACK_UINT)], *p = room;
+	uint8_t room[1 + 3 * (PACK_HEAD + 7 + PACK_UINT)], *p = room;
 
 	if (out) {
-		p = pack_map(p, 2);
+		p = pack_map(p, stream->runs ? 3 : 2);
 		p = pack_uint(pack_str(p, "items", 5), stream->sent);
 		p = pack_uint(pack_str(p, "failed", 6), stream->failed);
+		if (stream->runs)
+			p = pack_uint(pack_str(p, "item_ns", 7), item_ns);
 		sendq_copy(out, room, (size_t)(p - room));
 	}
 	ticket_close(ticket);

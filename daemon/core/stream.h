@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * stream: the results of a call as they leave one by one, each as a notification `objpool.result [msgid, index, error, value]`,
- * in task order or as they come. What is ready before its turn is kept, as pieces of notifications that follow each
+ * in task order or as they come; or, values of tasks that follow each other, together, as `objpool.results [msgid, first, [value, …]]`. What is ready before its turn is kept, as pieces of notifications that follow each
  * other:
  *
  *     sent ----.      .-- piece 7..9 --.   .- piece 12 -.
@@ -17,6 +17,7 @@ TAILQ_HEAD(stream_piece_list, stream_piece);
 struct stream {
 	bool on;
 	bool ordered;
+	bool runs;                      /* values of tasks that follow each other leave together */
 	uint64_t sent;                  /* results that have left; in order: the task whose turn it is */
 	uint64_t failed;                /* errors among the results */
 	struct stream_piece_list early; /* ready before their turn, in order */
@@ -32,8 +33,8 @@ int stream_values(struct stream *stream, const struct ticket *ticket, uint64_t f
 		  struct block *block);
 int stream_failure(struct stream *stream, const struct ticket *ticket, uint64_t index, const struct error *error);
 
-/* Ends the ticket with the summary {items, failed}. */
-void stream_close(const struct stream *stream, struct ticket *ticket);
+/* Ends the ticket with the summary {items, failed}; of runs also item_ns, what an item is thought to take. */
+void stream_close(const struct stream *stream, struct ticket *ticket, uint64_t item_ns);
 
 /* objpool.progress [msgid, done, total, text], the last three as packed in `values`. */
 void stream_progress(const struct ticket *ticket, struct span values);

@@ -503,3 +503,26 @@ def asleep(pid):
         return fields[0], fields[11], fields[12], open(f"/proc/{pid}/status").read().split("\nvoluntary_ctxt_switches:")[1]
     before = state()
     return before[0] == "S" and not select.select([], [], [], 0.05)[0] and state() == before
+
+
+def test_values_that_follow_each_other_come_together(start):
+    daemon = start({"p": {"workers": 1}})
+    with daemon.client() as client:
+        for _ in range(3):
+            client.full("p:map", "echo", [list(range(1000))])
+        msgid = client.start("objpool.call", "p:map", "echo", [list(range(1000))], {"stream": "runs", "window": 1000})
+        found, count = [], 0
+        while (message := client.receive())[0] == 2:
+            _, name, (of, first, values) = message
+            assert (name, of, first) == ("objpool.results", msgid, len(found))
+            found += values
+            count += 1
+        assert found == list(range(1000)) and count < 500
+        assert message[3].keys() == {"items", "failed", "item_ns"} and message[3]["items"] == 1000
+        msgid = client.start("objpool.call", "p:map", "add", [[1, "x", 3], [1, 1, 1]], {"stream": "runs", "errors": "collect"})
+        messages = [client.receive()[1:] for _ in range(3)]
+        assert messages[0] == ["objpool.results", [msgid, 0, [2]]] and messages[2] == ["objpool.results", [msgid, 2, [4]]]
+        name, (_, index, error, value) = messages[1]
+        assert (name, index, value) == ("objpool.result", 1, None) and error
+        assert client.wait(msgid)[1]["failed"] == 1
+        assert client.full("p:map", "echo", [[1]], stream="run")[0]

@@ -948,3 +948,63 @@ def test_what_is_redefined_while_a_pool_lives_is_called(place, method, how):
     (place / "helpers.py").write_text("")
     (place / "program.py").write_text(LATER)
     subprocess.run([sys.executable, str(place / "program.py"), method, how], timeout=SOON, check=True)
+
+
+# ---- items of imap that share messages ----
+
+def set_barrier(barrier):
+    global meeting
+    meeting = barrier
+
+
+def meet(item):
+    if item:
+        meeting.wait(20)
+    return item
+
+
+@pytest.mark.parametrize("name", ["imap", "imap_unordered"])
+def test_short_items_are_followed_by_some_that_wait_for_each_other(name):
+    barrier = multiprocess.Barrier(3)
+    with multiprocess.Pool(3, set_barrier, (barrier,)) as pool:
+        for many in (0, 10, 3000):
+            results = list(getattr(pool, name)(meet, [0] * many + [1] * 3))
+            assert results.count(1) == 3 and len(results) == many + 3
+
+
+def wait_if_long(item):
+    if item == "long":
+        meeting.wait(20)
+    return item
+
+
+@pytest.mark.parametrize("of", [int, str, lambda i: (i,)])
+def test_a_long_item_holds_back_no_other(of):
+    barrier = multiprocess.Barrier(2)
+    items = [of(i) for i in range(600)]
+    with multiprocess.Pool(2, set_barrier, (barrier,)) as pool:
+        assert list(pool.imap(wait_if_long, items * 4)) == items * 4
+        results = pool.imap_unordered(wait_if_long, items[:300] + ["long"] + items[300:])
+        assert sorted(next(results) for _ in range(600)) == sorted(items)     # the long one waits
+        assert pool.apply(wait_if_long, ("long",)) == "long" == next(results)
+
+
+def sometimes(item):
+    if item % 7 == 3:
+        raise KeyError(item)
+    return b"bytes" if item % 5 == 0 else {item: "a value"} if item % 5 == 1 else "ä" if item % 5 == 2 else 1 << 70
+
+
+@pytest.mark.parametrize("name", ["imap", "imap_unordered"])
+def test_items_that_share_messages_have_results_and_failures_of_their_own(name):
+    with multiprocess.Pool(2) as pool:
+        results, found = getattr(pool, name)(sometimes, range(3000)), []
+        while True:
+            try:
+                found.append(next(results))
+            except StopIteration:
+                break
+            except KeyError as error:
+                found.append(("failed", error.args[0]))
+        wanted = [("failed", i) if i % 7 == 3 else sometimes(i) for i in range(3000)]
+        assert found == wanted if name == "imap" else sorted(map(repr, found)) == sorted(map(repr, wanted))

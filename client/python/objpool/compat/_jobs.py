@@ -11,6 +11,7 @@ import time
 from multiprocessing import TimeoutError
 
 from ._crew import APART, ONE, Hub, Task, deadline_of, left_until
+from ._process_crew import Items, Piece
 
 
 class ApplyResult:
@@ -202,8 +203,8 @@ class Failure:
 class IMapIterator:
     """Results as an iterator, in order of the input, which is read only so far ahead as keeps the workers busy.
 
-    Items go to workers one by one at first, and in batches of about BATCH_SECONDS when they prove to be short. Input that may
-    block is read by a thread of its own; lists and the like are read by who takes the results.
+    Items go to workers one by one at first, and share messages of about BATCH_SECONDS when they prove to be short; still each is a chunk of
+    its own. Input that may block is read by a thread of its own; lists and the like are read by who takes the results.
     """
 
     BATCH_SECONDS = 0.001
@@ -214,16 +215,16 @@ class IMapIterator:
     def __init__(self, pool, work, iterable, chunksize=1, ordered=True):
         self._pool, self._crew, self._work = pool, pool._crew, work
         self._chunksize = chunksize
-        self._ordered = ordered
+        self.ordered = ordered
         self._hub = Hub()
         self._guard = threading.Condition(threading.Lock())
         self._current = iter(())
-        self._sent = collections.deque()        # ordered: tasks in order of the input
-        self._arrived = collections.deque()     # unordered: tasks in order of their end
-        self._in_flight = 0                     # tasks that are not taken yet
-        self._ahead = 0                         # items of them
+        self._sent = collections.deque()        # ordered: Tasks and Items in order of the input
+        self._arrived = collections.deque()     # unordered: Tasks, and Pieces of Items, in order of their end
+        self._under_way = set()                 # Tasks and Items without an answer, or not with all
+        self._ahead = 0                         # items that were sent and whose results are not taken
         self._batch = 1
-        self._batch_most = max(1, self.AHEAD_MOST // (2 * self._crew.size)) if pool._may_batch else 1
+        self._batch_most = max(1, self.AHEAD_MOST // (2 * self._crew.size)) if pool._may_batch and self._crew.by_value else 1
         self._collected = []                    # items that were read and not sent, while more are read
         self._passed = 0                        # items that were sent
         self._ended = False                     # the input has
@@ -287,13 +288,17 @@ class IMapIterator:
                 return
             del self._collected[:len(items)]
             self._passed += len(items)
-            task = Task(items, self, ONE if self._chunksize > 1 else APART)
+            shares = self._chunksize == 1 and len(items) > 1
+            task = Items(self, len(items)) if shares else Task(items, self, ONE if self._chunksize > 1 else APART)
             task.size = len(items)
-            self._in_flight += 1
+            self._under_way.add(task)
             self._ahead += len(items)
-            if self._ordered:
+            if self.ordered:
                 self._sent.append(task)
-        self._crew.submit([task], self._work)
+        if shares:
+            self._crew.submit_items(task, items, self._work)
+        else:
+            self._crew.submit([task], self._work)
         if not self._is_ready_made:
             self._hub.tell()        # who waits has to wait for an answer now
 
@@ -324,15 +329,28 @@ class IMapIterator:
     def on_task(self, task):
         if not task.done:
             task.done = True
-            if not self._ordered:
+            if not self.ordered:
                 self._arrived.append(task)
+        self._under_way.discard(task)
+        self._hub.tell()
+        self._check_done()
+
+    def on_piece(self, items, piece):
+        """Some results of Items have come; of an ordered job in order."""
+        (items.pieces if self.ordered else self._arrived).append(piece)
+        self._hub.tell()
+
+    def on_pace(self, nanoseconds):
+        self._adapt(1, nanoseconds)
+
+    def on_items_done(self, items):
+        self._under_way.discard(items)
         self._hub.tell()
         self._check_done()
 
     def _check_done(self):
         pool = self._pool
-        if pool is not None and self._ended and all(task.done for task in tuple(self._sent)) and (
-                self._ordered or self._in_flight == len(self._arrived)):
+        if pool is not None and self._ended and not self._under_way:
             pool._jobs.discard(self)
             pool._on_job_done()
 
@@ -361,7 +379,7 @@ class IMapIterator:
             self._hub.news = None
             with self._guard:
                 task = self._take()
-                in_flight = self._in_flight
+                in_flight = self._ahead
                 if task is None and self._ended and not in_flight:
                     self._raise_end()
             if task is not None:
@@ -391,16 +409,31 @@ class IMapIterator:
         raise StopIteration
 
     def _take(self):
-        ready = self._sent if self._ordered else self._arrived
-        if not ready or not ready[0].done:
-            return None
-        task = ready.popleft()
-        self._in_flight -= 1
-        self._ahead -= task.size
-        self._guard.notify()
+        task = self._first_sent() if self.ordered else self._arrived.popleft() if self._arrived else None
+        if task is not None:
+            self._ahead -= task.size
+            self._guard.notify()
         return task
 
+    def _first_sent(self):
+        sent = self._sent
+        while sent:
+            first = sent[0]
+            if type(first) is Items and first.pieces:
+                return first.pieces.popleft()
+            if not first.done:
+                return None
+            sent.popleft()
+            if type(first) is Task:
+                return first
+        return None
+
     def _accept(self, task):
+        if type(task) is Piece:
+            self._current = iter(task.results(Failure))
+            if not self._ended and self._is_ready_made:
+                self._fill()
+            return
         results, failures, elapsed = task.outcome()
         if task.each == ONE:
             self._current = iter([Failure(failures[0])] if failures else results)

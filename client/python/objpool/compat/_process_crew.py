@@ -5,6 +5,7 @@ A pool has a connection for itself: with it goes the pool, whatever happens to t
 """
 import array
 import atexit
+import collections
 import os
 import pickle
 import struct
@@ -106,6 +107,74 @@ def rebuild(data, text):
         error = refused
     error.__cause__ = _errors.RemoteTraceback(f'\n"""\n{text}"""')
     return error
+
+
+class Items(_wire.Entry):
+    """Items of imap that share a message. Each is a chunk of its own: the daemon hands them out, and their results come as they are there."""
+
+    def __init__(self, job, size):
+        super().__init__()
+        self.job, self.size, self.left = job, size, size
+        self.pieces = collections.deque()       # ordered: results that have come and are not taken
+        self.done = False
+        self.crew = None
+
+    def notify(self, name, params):
+        if self.done or params[-1] is _TAKEN:
+            return
+        if name == "objpool.results":
+            piece = Piece(params[2], None, len(params[2]), self.crew)
+        elif name == "objpool.result":
+            piece = Piece(None, params[2], 1, self.crew)
+        else:
+            return
+        left = self.left - piece.size
+        params[-1] = _TAKEN         # nothing can interrupt between these three
+        self.left = left
+        self.job.on_piece(self, piece)
+
+    def answer(self, message):
+        self.message = self.news = message
+        if not self.done:
+            if message[2] is None:
+                self.job.on_pace(message[3]["item_ns"])
+            self.fail(message[2])
+
+    def fail(self, error):
+        """All that have no result yet have this one. None: there are none."""
+        if self.left:
+            piece, self.left = Piece(None, error, self.left, self.crew), 0
+            self.job.on_piece(self, piece)
+        self.done = True
+        self.job.on_items_done(self)
+
+
+_TAKEN = object()
+
+
+class Piece:
+    """Results of items that follow each other: values as they came, or what they have failed with."""
+
+    __slots__ = ("values", "error", "size", "crew")
+
+    def __init__(self, values, error, size, crew):
+        self.values, self.error, self.size, self.crew = values, error, size, crew
+
+    def results(self, failure):
+        if self.values is None:
+            error = self.error if isinstance(self.error, BaseException) else self.crew.error_of(self.error)
+            return [failure(error)] * self.size
+        if AS_THEY_ARE.issuperset(map(type, self.values)):
+            return self.values
+        return [value if type(value) in AS_THEY_ARE else _unpickled(value, failure) for value in self.values]
+
+
+def _unpickled(data, failure):
+    try:
+        results, failures, _ = pickle.loads(data if type(data) is bytes else _values.load(data))
+    except Exception as error:
+        return failure(error)
+    return failure(rebuild(*failures[0])) if failures else results[0]
 
 
 class Work:
@@ -291,6 +360,41 @@ class ProcessCrew:
                 self._send(waiting)
                 waiting, size = [], 0
         self._send(waiting)
+
+    def submit_items(self, entry, items, work):
+        """Hands out items that share a message, each a chunk of its own."""
+        entry.crew = self
+        try:
+            if not self._has_begun:
+                self._await_begin()
+            if self._ended is not None or work.error is not None:
+                raise self._ended or work.error
+            values, names = self._item_values(items)
+        except Exception as error:
+            entry.fail(error)
+            return
+        msgid = self._connection.add(entry)
+        options = {"bind": [msgid, work.head[4:], names], "errors": "collect", "stream": "runs", "ordered": entry.job.ordered, "window": len(items),
+                   "chunk": len(items)}
+        self._send([b"\x94\x00\xce%b%b%b" % (_u32(msgid), _FULL_CALL, _packed(f"{self.pool}:map")), _packed("item"), b"\x91",
+                    values, _plain_packer.pack(options)])
+
+    def _item_values(self, items):
+        """Packed for `item` of Worker; and what of the program's __main__ their pickles look up."""
+        if AS_THEY_ARE.issuperset(map(type, items)):
+            try:
+                return _plain_packer.pack(items), None
+            except (ValueError, OverflowError):     # large integers; text that is no Unicode
+                pass
+        values, names = [], {}
+        for item in items:
+            try:
+                data, more = self._sender.dumps(item)
+            except Exception as error:
+                data, more = _travel.raising(error), None
+            values.append(data)
+            names.update(more or {})
+        return _plain_packer.pack(values), pickle.dumps((names, self._untold(names)), _travel.PROTOCOL) if names else None
 
     def call(self, function, args, kwargs):
         """function(*args, **kwargs) by whoever is free; the caller reads the answer."""
@@ -498,7 +602,7 @@ class ProcessCrew:
                 self._ended = error
         pending = self._connection.pending
         for msgid, entry in tuple(pending.items()):
-            if isinstance(entry, (Call, Waited, Broadcast)):
+            if isinstance(entry, (Call, Waited, Broadcast, Items)):
                 pending.pop(msgid, None)
                 entry.answer([1, msgid, {"code": "CANCELLED", "message": str(error)}, None])
                 self._has_begun = False         # workers are at it still: they can't be used again

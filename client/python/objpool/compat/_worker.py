@@ -19,6 +19,7 @@
               results that are many integers, or floats, are an array.array
 
 A call whose arguments msgpack knows as well is one of `call`(head, arguments); its answer is the result if that is such a value, else the same pickle.
+Short items of imap go as a map of `item`(number of the message, head, names, item): the daemon hands them out, and takes back what waits behind a long one.
 """
 import array
 import functools
@@ -194,6 +195,7 @@ class Worker:
         self._heads = {}
         self._functions = {}
         self._called = {}           # head -> function, where that is all that the head says
+        self._items = (None, None, None)    # number of the message that `item` was last called for, function; or what it is loaded from
         self._path = set(sys.path)
         self._reloader = _modules.Reloader()
         self.object = None
@@ -268,6 +270,31 @@ class Worker:
         if kind in AS_THEY_ARE and (kind is not int or -INT_MOST <= result <= INT_MOST) and (kind is not str or result.isascii()):
             return result
         return self._answer([result], None, ONE, CALL, 0)
+
+    def item(self, number, head, names, value):
+        """function(item), of the items that share message `number`: what is no value of AS_THEY_ARE is a pickle, and the same goes for the result."""
+        try:
+            if number != self._items[0]:
+                self._begin_items(number, head, names)
+            _, function, data = self._items
+            if data is not None:
+                function = self._load(data, True)
+            result = function(pickle.loads(value) if type(value) is bytes else value)
+        except BaseException as error:
+            flush_output()
+            return self._answer([], {0: caught(error)}, ONE, CALL, 0)
+        flush_output()
+        kind = type(result)
+        if kind in AS_THEY_ARE and (kind is not int or -INT_MOST <= result <= INT_MOST) and (kind is not str or result.isascii()):
+            return result
+        return self._answer([result], None, ONE, CALL, 0)
+
+    def _begin_items(self, number, head, names):
+        """The function is loaded once for all of a message, unless each item is to have a fresh one."""
+        _, data, fresh = self._work(head)[:3]
+        if names is not None:
+            self._take(*pickle.loads(names))
+        self._items = (number, None, data) if fresh else (number, self._load(data, False), None)
 
     def _function_of(self, head):
         _, data, fresh, names, _, path, reloads = self._work(head)
