@@ -343,6 +343,18 @@ static bool is_pool_name(const char *name)
 	return name[0] && strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") == strlen(name);
 }
 
+/* There is room for the next power of two. */
+static int make_room_for_pool(struct config *config)
+{
+	const uint32_t n = config->pool_count;
+	struct config_pool *pools = (n & (n - 1)) == 0 ? realloc(config->pools, (n ? 2 * (size_t)n : 1) * sizeof *pools) : config->pools;
+
+	if (!pools)
+		return -ENOMEM;
+	config->pools = pools;
+	return 0;
+}
+
 static int add_pool(struct config *config, const char *name, const char *place)
 {
 	const struct config_pool *other = find_pool(config, name);
@@ -353,11 +365,9 @@ static int add_pool(struct config *config, const char *name, const char *place)
 		return fail(config, "%s: pool %s is there already, at %s", place, name, other->place);
 	if (config->pool_count == CONFIG_POOLS_MOST)
 		return fail(config, "%s: these are more than %d pools", place, CONFIG_POOLS_MOST);
-	struct config_pool *pools = realloc(config->pools, (config->pool_count + 1) * sizeof *pools);
-	if (!pools)
+	if (make_room_for_pool(config) < 0)
 		return fail(config, "out of memory");
-	config->pools = pools;
-	struct config_pool *pool = &pools[config->pool_count++];
+	struct config_pool *pool = &config->pools[config->pool_count++];
 	*pool = (struct config_pool){.name = strdup(name), .workers_min = CONFIG_UNSET, .workers_max = CONFIG_UNSET};
 	preset(pool, pool_options, COUNT(pool_options));
 	pool->place = strdup(place);
