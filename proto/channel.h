@@ -24,9 +24,11 @@
  *   [GONE, tag]                                              [DEFERRED, id, item, tag]
  *   [SESSION_END, session]                                   [ANSWER, tag, error, value]
  *                                                            [PASSED]
+ *                                                            [REPLAYING, method]
  *   [FILES, [number, …]]  + as many descriptors              [PAYLOAD, id, place, offset, length, touched]  + 1 descriptor
  *
  * PASSED says that the worker has passed over a batch that was taken back: it reacts.
+ * REPLAYING comes before READY: the constructor is done, and that one of the calls of `replay` begins.
  * A CALL of the method "" asks for a sign of life: [REPLY, id, nil, nil], without a word to the class.
  * `columns` is an array of arrays of `count` values, `kw columns` a map of such arrays. What an ITEMS batch answers comes
  * in item order; after a crash the values that were finished still arrive. Of a batch that has begun the supervisor can take back the items that have not
@@ -73,7 +75,7 @@ enum { YIELD_AHEAD = 1 << 20 };
 enum to_worker { TO_START = 0, TO_CALL = 1, TO_BIND = 2, TO_UNBIND = 3, TO_ITEMS = 4, TO_STOP = 5, TO_GONE = 6, TO_SESSION_END = 7, TO_REPLAY = 8, TO_RESTORE = 9, TO_LEASE = 10,
 		 TO_RELEASE = 11, TO_RESULT = 12, TO_FILES = 13, TO_TAKEN = 14 };
 enum from_worker { FROM_READY = 0, FROM_REPLY = 1, FROM_RESULTS = 2, FROM_ITEM_ERROR = 3, FROM_PROGRESS = 4, FROM_DEFERRED = 5, FROM_ANSWER = 6, FROM_STATE = 7,
-		   FROM_RESTORED = 8, FROM_LEASED = 9, FROM_INVOKE = 10, FROM_PAYLOAD = 11, FROM_YIELD = 12, FROM_PASSED = 13 };
+		   FROM_RESTORED = 8, FROM_LEASED = 9, FROM_INVOKE = 10, FROM_PAYLOAD = 11, FROM_YIELD = 12, FROM_PASSED = 13, FROM_REPLAYING = 14 };
 enum fork_file { FORK_CHANNEL, FORK_BOARD, FORK_OUTPUT, FORK_ERRORS, FORK_FILES }; /* the worker's end; standard output and error */
 enum to_template { TO_LOAD = 0, TO_FORK = 1, TO_KILL = 2 };
 enum from_template { FROM_LOADED = 0, FROM_FORKED = 1, FROM_EXITED = 2 };

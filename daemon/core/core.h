@@ -39,6 +39,8 @@ struct core_ops {
 	void (*slot_nudge)(struct slot *slot);
 	/* A slot has changed its state, for the log and for whoever waits for it. */
 	void (*slot_changed)(struct slot *slot);
+	/* May the client have its calls of the pool remembered? NULL: everybody may. */
+	bool (*may_stick)(const struct client *client, const struct pool *pool);
 	/* The slot is no part of its pool any more and will be freed on return. */
 	void (*slot_free)(struct slot *slot);
 	/* The pool has finished its calls and its slots are gone; it will be freed on return. */

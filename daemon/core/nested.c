@@ -11,7 +11,7 @@
 enum { MSGID = 1 }; /* of the one call under way */
 
 /* The slot whose method is the client. */
-static struct slot *slot_of(struct client *client)
+static struct slot *slot_of(const struct client *client)
 {
 	return container_of(client, struct slot, nested.client);
 }
@@ -25,6 +25,16 @@ static void on_wrote(struct client *client)
 bool nested_is(const struct client *client)
 {
 	return client->wrote == on_wrote;
+}
+
+const struct client *nested_head(const struct client *client)
+{
+	while (client && nested_is(client)) {
+		const struct slot *slot = slot_of(client);
+		const struct batch *batch = slot->by_id[slot->nested.batch % BOARD_ENTRIES];
+		client = batch ? batch->call->ticket.client : NULL;
+	}
+	return client;
 }
 
 static void begin(struct slot *slot)

@@ -30,6 +30,9 @@ int nested_on_invoke(struct slot *slot, struct batch *batch, struct span method,
 /* Is the client a method that runs? Its calls belong to one that was accepted before. */
 bool nested_is(const struct client *client);
 
+/* Who called the method that called, and so on: the session at the head of the chain, or the client itself. NULL: it has gone. */
+const struct client *nested_head(const struct client *client);
+
 /* The call has its pool and place, and has not begun: may its caller wait for it? 0, or -EINVAL with *error made. */
 int nested_check(const struct call *call, struct client *client, struct error *error);
 

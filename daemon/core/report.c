@@ -31,6 +31,20 @@ static int read_ready(struct slot *slot, struct reader *reader, uint32_t count)
 	return 0; /* the worker ends by itself */
 }
 
+/* [REPLAYING, method] */
+static int read_replaying(struct slot *slot, struct reader *reader)
+{
+	struct span method;
+
+	if (read_text(reader, &method) < 0)
+		return -EBADMSG;
+	if (slot->state != SLOT_STARTING)
+		return slot->killed ? 0 : -EBADMSG;
+	if (!slot->killed)
+		slot_on_replaying(slot, method);
+	return 0;
+}
+
 static struct batch *batch_of(struct slot *slot, uint64_t id)
 {
 	struct batch *batch = slot->by_id[id % BOARD_ENTRIES];
@@ -50,6 +64,8 @@ static void finish(struct slot *slot, struct batch *batch)
 	}
 	if (method)
 		method->calls += batch->count;
+	if (batch->call->remembered)
+		sticky_on_run(batch->call->remembered, spent);
 	scheduler_learn(batch, spent);
 	scheduler_release(batch);
 	if (slot->closed) {
@@ -329,6 +345,8 @@ int report_read(struct slot *slot, struct span message, struct block *block)
 		return count == 2 || count == 3 ? read_state(slot, &reader, count, block) : -EBADMSG;
 	case FROM_RESTORED:
 		return count == 2 ? read_restored(slot, &reader) : -EBADMSG;
+	case FROM_REPLAYING:
+		return count == 2 ? read_replaying(slot, &reader) : -EBADMSG;
 	case FROM_PASSED:
 		return count == 1 ? 1 : -EBADMSG;
 	case FROM_PROGRESS:

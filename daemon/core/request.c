@@ -532,6 +532,30 @@ static int read_args(struct call *call, struct reader *reader, struct error *err
 	return 0;
 }
 
+static bool may_stick(const struct client *client, const struct pool *pool)
+{
+	const struct core_ops *ops = pool->core->ops;
+	const struct client *head = nested_head(client);
+
+	return !ops->may_stick || (head && ops->may_stick(head, pool));
+}
+
+static int check_sticky(const struct call *call, const struct client *client, struct error *error)
+{
+	if (call->select != SELECT_ALL) {
+		error_say(error, ERROR_BAD_REQUEST, RAN_NO, "option sticky goes with all only");
+	} else if (!may_stick(client, call->pool)) {
+		error_say(error, ERROR_DENIED, RAN_NO, "this connection may not make calls of pool %s sticky (see admin in objpoold.conf(5))",
+			  call->pool->name);
+		error->pool = call->pool->name;
+	} else if (call->block && call->block->files) {
+		error_say(error, ERROR_BAD_ARGUMENT, RAN_NO, "a sticky call takes no descriptors: its arguments are kept");
+	} else {
+		return 0;
+	}
+	return -EINVAL;
+}
+
 /* How the items of a call come: with it or fed, all at once, by a window, or in rounds. */
 static int settle_input(struct call *call, const struct client *client, const struct rpc *rpc, struct error *error)
 {
@@ -544,14 +568,8 @@ static int settle_input(struct call *call, const struct client *client, const st
 		error_say(error, ERROR_BAD_REQUEST, RAN_NO, "option sync goes with map only");
 		return -EINVAL;
 	}
-	if (call->sticky && call->select != SELECT_ALL) {
-		error_say(error, ERROR_BAD_REQUEST, RAN_NO, "option sticky goes with all only");
+	if (call->sticky && check_sticky(call, client, error) < 0)
 		return -EINVAL;
-	}
-	if (call->sticky && call->block && call->block->files) {
-		error_say(error, ERROR_BAD_ARGUMENT, RAN_NO, "a sticky call takes no descriptors: its arguments are kept");
-		return -EINVAL;
-	}
 	input->fed = input->fed && map && call->stream.on;
 	input->open = input->fed;
 	input->on = map && (call->stream.on || input->sync);

@@ -139,7 +139,7 @@ static void start(struct slot *slot)
 	slot->no_successor = false;
 	slot->tasks = 0;
 	slot->leases_asked = 0;
-	slot->fault[0] = '\0';
+	slot->fault[0] = slot->replaying[0] = '\0';
 	set_state(slot, SLOT_STARTING);
 	core_of(slot)->ops->slot_start(slot);
 }
@@ -214,6 +214,18 @@ static void on_age(struct slot *slot)
 		set_timer(slot, SECOND);
 }
 
+static void on_start_due(struct slot *slot)
+{
+	char why[200];
+
+	if (slot->replaying[0])
+		snprintf(why, sizeof why, "the sticky call of %s, replayed, took longer than %.3g s (see start_timeout)", slot->replaying,
+			 (double)slot->patience / (double)SECOND);
+	else
+		snprintf(why, sizeof why, "the constructor took longer than start_timeout");
+	slot_kill(slot, why);
+}
+
 static void on_timer(struct timer *timer)
 {
 	struct slot *slot = container_of(timer, struct slot, timer);
@@ -223,7 +235,7 @@ static void on_timer(struct timer *timer)
 		start(slot);
 		break;
 	case SLOT_STARTING:
-		slot_kill(slot, "the constructor took longer than start_timeout");
+		on_start_due(slot);
 		break;
 	case SLOT_STOPPING:
 		slot_kill(slot, SLOW_END);
@@ -403,6 +415,19 @@ void slot_leave(struct slot *slot)
 
 /* ---- what the worker says ---- */
 
+/* A sticky call had no limit when it came: one that was slow then may be slow again. */
+void slot_on_replaying(struct slot *slot, struct span method)
+{
+	const uint64_t least = slot->pool->settings.start_timeout, twice = 2 * sticky_longest(slot->pool, method);
+
+	snprintf(slot->replaying, sizeof slot->replaying, "%.*s", (int)(method.size < sizeof slot->replaying ? method.size : sizeof slot->replaying - 1),
+		 (const char *)method.bytes);
+	error_make_utf8(slot->replaying, strlen(slot->replaying));
+	slot->patience = twice > least ? twice : least;
+	timer_clear(&core_of(slot)->timers, &slot->timer);
+	set_timer(slot, slot->patience);
+}
+
 void slot_on_ready(struct slot *slot)
 {
 	slot->failures = 0;
@@ -568,8 +593,8 @@ void slot_describe_start(struct slot *slot, int status, const char *why)
 	if (why)
 		snprintf(slot->fault, sizeof slot->fault, "%s", why);
 	else if (!slot->fault[0])
-		snprintf(slot->fault, sizeof slot->fault, "the worker was %s%s in its constructor",
-			 WIFSIGNALED(status) ? "" : "lost: it ", how);
+		snprintf(slot->fault, sizeof slot->fault, "the worker was %s%s in %s%s", WIFSIGNALED(status) ? "" : "lost: it ", how,
+			 slot->replaying[0] ? "a sticky call that was replayed: " : "its constructor", slot->replaying);
 }
 
 static void on_start_failed(struct slot *slot, int status, const char *why)

@@ -63,6 +63,8 @@ struct slot {
 	struct sendq out;        /* to the worker */
 	struct sendq later;      /* of a successor: once it has its predecessor's state */
 	bool told_start;         /* START has been written to it */
+	char replaying[64];      /* STARTING: the method of the sticky call that runs; "": the constructor does */
+	uint64_t patience;       /* with it, nanoseconds */
 	uint64_t replayed;       /* number of the last sticky call that it was given when it started */
 	struct queue queue;      /* addressed to this slot */
 	bool own_turn;           /* the next batch is taken from there */
@@ -127,6 +129,9 @@ void slot_on_session_end(struct slot *slot, uint64_t session);
 
 /* Its worker has to die, for this reason: slot_on_gone follows. */
 void slot_kill(struct slot *slot, const char *why);
+
+/* Its worker has been constructed, and begins with a sticky call that it is given to replay. */
+void slot_on_replaying(struct slot *slot, struct span method);
 
 /* Its worker is ready. */
 void slot_on_ready(struct slot *slot);

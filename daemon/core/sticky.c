@@ -140,6 +140,23 @@ int sticky_remember(struct pool *pool, struct call *call, enum sticky_mode mode,
 	return 0;
 }
 
+void sticky_on_run(struct sticky *sticky, uint64_t nanoseconds)
+{
+	if (nanoseconds > sticky->longest)
+		sticky->longest = nanoseconds;
+}
+
+uint64_t sticky_longest(const struct pool *pool, struct span method)
+{
+	const struct sticky *sticky;
+	uint64_t longest = 0;
+
+	TAILQ_FOREACH(sticky, &pool->stickies.list, link)
+		if (same_method(sticky, method) && sticky->longest > longest)
+			longest = sticky->longest;
+	return longest;
+}
+
 void sticky_on_call_end(struct pool *pool, struct call *call, bool refused)
 {
 	if (!call->remembered)

@@ -8,6 +8,7 @@
 #include "daemon/supervisor/keeper.h"
 #include "daemon/supervisor/listener.h"
 #include "daemon/supervisor/log.h"
+#include "daemon/supervisor/method.h"
 #include "daemon/supervisor/memory.h"
 #include "daemon/supervisor/procfs.h"
 #include "daemon/supervisor/reload.h"
@@ -88,6 +89,7 @@ static const struct core_ops ops = {
 	.slot_changed = on_slot_changed,
 	.slot_free = worker_free,
 	.pool_free = on_pool_free,
+	.may_stick = method_may_stick,
 };
 
 /* ---- processes that end ---- */

@@ -75,6 +75,15 @@ int method_scale(struct request *request)
 	return answer_later(request, chore_new(request->daemon, pool, CHORE_SETTLE));
 }
 
+/* Not for probes and the like: the client is a session's. */
+bool method_may_stick(const struct client *client, const struct pool *pool)
+{
+	const struct session *session = container_of(client, const struct session, client);
+	const struct template *template = pool->owner;
+
+	return template->made_by == client->id || method_is_allowed(session, template->daemon->config.admin);
+}
+
 int method_forget(struct request *request)
 {
 	struct pool *pool = method_pool(request);

@@ -590,14 +590,36 @@ static void replay(struct host *host, struct reader *reader)
 	put_answers(host);
 }
 
-static void on_replay(struct host *host, struct reader *reader)
+/* The supervisor is patient with each of them. */
+static void announce_replay(struct host *host, struct reader reader)
+{
+	uint8_t head[PACK_HEAD];
+	struct span name;
+	uint32_t n;
+
+	if (read_array(&reader, &n) < 0 || read_text(&reader, &name) < 0)
+		_exit(70);
+	name.size = name.size < NAME_MOST ? name.size : NAME_MOST;
+	(void)reply_begin(&host->reply);
+	reply_put(&host->reply, (const uint8_t[]){0x92, FROM_REPLAYING}, 2);
+	reply_put(&host->reply, head, (size_t)(pack_str_head(head, (uint32_t)name.size) - head));
+	if (reply_append(&host->reply, (const char *)name.bytes, name.size) < 0)
+		_exit(71);
+	reply_seal(&host->reply);
+	reply_flush(&host->reply);
+}
+
+static void on_replay(struct host *host, struct reader *reader, bool starting)
 {
 	uint32_t n;
 
 	if (read_array(reader, &n) < 0)
 		_exit(70);
-	for (; n > 0; n--)
+	for (; n > 0; n--) {
+		if (starting)
+			announce_replay(host, *reader);
 		replay(host, reader);
+	}
 }
 
 static void on_start(struct host *host, struct reader *reader)
@@ -624,7 +646,7 @@ static void on_start(struct host *host, struct reader *reader)
 		host->end = HOST_FAILED;
 		return;
 	}
-	on_replay(host, reader);
+	on_replay(host, reader, true);
 	put_ready(host, false);
 	host->now = host->flushed = clock_now();
 }
@@ -728,7 +750,7 @@ static void on_restore(struct host *host, struct reader *reader)
 	reply_put(&host->reply, (const uint8_t[]){0x92, FROM_RESTORED}, 2);
 	task_put_error(task);
 	reply_seal(&host->reply);
-	on_replay(host, reader);
+	on_replay(host, reader, false);
 }
 
 static void on_stop(struct host *host, struct reader *reader)
@@ -793,7 +815,7 @@ static void on_message(struct host *host, struct span message)
 		on_items(host, &reader);
 		break;
 	case TO_REPLAY:
-		on_replay(host, &reader);
+		on_replay(host, &reader, false);
 		break;
 	case TO_TAKEN:
 		yield_on_taken(&host->task, &reader);

@@ -92,6 +92,42 @@ def test_what_is_remembered_is_replaced_by_what_has_run_only(start):
         assert client.value("p:all.get") == [8, 8]
 
 
+def test_a_slow_sticky_call_does_not_keep_its_slot_down(start):
+    """start_timeout is for the constructor; what was slow when it was called may be so when it is replayed."""
+    daemon = start({"p": {"workers": 1, "start_timeout": 0.2}})
+    with daemon.client() as client:
+        assert client.full("p:all", "sleep", [0.4], sticky="append") == (None, [0.4])
+        assert client.full("p:all", "append", [1], sticky="append") == (None, [1])
+        os.kill(daemon.pids(client)[0], signal.SIGKILL)
+        wait_for(lambda: client.value("p:0.list") == [1], lambda: "it to be as before")
+        assert client.value("p:0.generation") == 2
+
+
+def test_what_dies_of_a_sticky_call_says_so(start):
+    daemon = start({"p": {"workers": 1}})
+    with daemon.client() as client:
+        client.full("p:all", "crash", [], sticky="append")
+        daemon.wait_log(r"no instance: the worker was killed by signal 11 .* in a sticky call that was replayed: crash")
+        assert "replayed: crash" in client.value("objpool.status", "p")["pools"][0]["slots"][0]["last_failure"]
+        assert client.value("objpool.forget", "p") == 1
+        wait_for(lambda: client.call("p.echo", 1) == (None, 1), lambda: "it to be back")
+
+
+def test_sticky_needs_the_right_that_forget_needs(start):
+    daemon = start({"p": {"workers": 1}, "q": {"workers": 1}}, daemon={"admin": "unix", "create": "all"})
+    with daemon.client() as client, daemon.client(daemon.tcp) as stranger:
+        sticky = {"sticky": "append"}
+        assert client.full("p:all", "append", [1], **sticky) == (None, [1])
+        assert stranger.full("p:all", "append", [1], **sticky)[0].startswith("DENIED: ")
+        assert stranger.error("q.relay", "objpool.call", "p:all", "append", [1], sticky).startswith("FAILED: this connection may not")
+        assert client.value("q.relay", "objpool.call", "p:all", "append", [2], sticky) == [2]
+        assert stranger.error("objpool.forget", "p").startswith("DENIED: ")
+        made = {"pool": "made", "plugin": "probe", "class": "Probe", "workers": 1}
+        assert stranger.value("objpool.create", made) == {"workers": 1}
+        assert stranger.full("made:all", "append", [1], **sticky) == (None, [1])
+        assert client.value("p:all.list") == [[1, 2]]
+
+
 def test_sticky_with_kwargs_and_bind(start):
     daemon = start({"p": {"workers": 1}})
     with daemon.client() as client:
