@@ -152,6 +152,26 @@ static inline void world_ask(struct client *client, unsigned msgid, const char *
 	va_end(values);
 }
 
+/* objpool.call [target, method, args, options]: `format` is of the last two. */
+static inline void world_ask_in_full(struct client *client, unsigned msgid, const char *target, const char *method, const char *format, ...)
+{
+	uint8_t message[4096] = "objpool.call", *p = message + 12, *params = p;
+	va_list values;
+
+	p = pack_array(p, 4);
+	p = pack_str(p, target, strlen(target));
+	p = pack_str(p, method, strlen(method));
+	va_start(values, format);
+	p += world_pack(p, format, values).size;
+	va_end(values);
+	struct rpc rpc = {.type = RPC_REQUEST,
+			  .msgid = msgid,
+			  .method = {.bytes = message, .size = 12},
+			  .params = {.bytes = params, .size = (size_t)(p - params)}};
+	assert_int_equal(request_full_call(client, &rpc, NULL), 0);
+	core_end_event(client->core);
+}
+
 /* ---- workers ---- */
 
 static inline void world_ready(struct slot *slot)
@@ -222,6 +242,7 @@ static inline void world_close(struct core_world *world)
 		assert_non_null(slot); /* else its calls never end */
 		world_exit(slot, 0);
 	}
+	assert_int_equal(world->core.timers.open, 0);
 	core_free(&world->core);
 }
 

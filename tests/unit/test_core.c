@@ -47,10 +47,259 @@ static void cancelling_frees_nothing_that_is_looked_at(void **state)
 	world_close(&world);
 }
 
+/* ---- what a worker has in its hands ---- */
+
+static void nothing_in_hand_is_nothing_ahead(const struct slot *slot)
+{
+	assert_int_equal(slot->handed_count, 0);
+	assert_int_equal(slot->ahead, 0);
+}
+
+/* The method is known to take a microsecond. */
+static void learn(struct client *client, struct slot *slot, const char *method)
+{
+	world_ask(client, 1000, method, "[", 0);
+	world_reply(slot, world_begin(slot), 1000);
+}
+
+static void cancel(struct client *client, unsigned msgid)
+{
+	struct ticket *ticket = idmap_get(&client->inflight, msgid);
+	struct error why;
+
+	assert_non_null(ticket);
+	error_say(&why, ERROR_CANCELLED, RAN_NO, "cancelled");
+	ticket->abandoned(ticket, &why);
+	core_end_event(client->core);
+}
+
+static void what_is_ahead_is_given_back(void **state)
+{
+	struct core_world world;
+	struct client client;
+
+	(void)state;
+	world_open(&world);
+	client_init(&client, &world.core);
+	struct pool *pool = world_pool(&world, "p", 1, &world_settings);
+	struct slot *slot = pool->slots[0];
+	learn(&client, slot, "p.short");
+	nothing_in_hand_is_nothing_ahead(slot);
+	for (unsigned i = 1; i <= 5; i++)
+		world_ask(&client, i, "p.short", "[", 0);
+	assert_int_equal(slot->handed_count, 5);
+	assert_true(slot->ahead > 0);
+	world_reply(slot, world_begin(slot), 1000); /* one is answered, */
+	cancel(&client, 3);                         /* one taken back, */
+	assert_int_equal(world_say(slot, "[iiii", 4, FROM_DEFERRED, world_begin(slot), 0, 1), 0); /* one put off, */
+	assert_int_equal(slot->handed_count, 2);
+	(void)world_begin(slot);
+	ledger_open(slot->board, 1);
+	world_exit(slot, SIGKILL); /* and one lost, the last goes back */
+	nothing_in_hand_is_nothing_ahead(slot);
+	world_ready(slot);
+	assert_int_equal(slot->handed_count, 1);
+	world_reply(slot, world_begin(slot), 1000);
+	nothing_in_hand_is_nothing_ahead(slot);
+	assert_true(TAILQ_EMPTY(&client.tickets));
+	client_gone(&client);
+	world_close(&world);
+}
+
+static void a_grace_is_for_its_call_alone(void **state)
+{
+	struct pool_settings settings = world_settings;
+	struct core_world world;
+	struct client client;
+
+	(void)state;
+	settings.cancel_grace = 100 * MILLISECOND;
+	world_open(&world);
+	client_init(&client, &world.core);
+	struct slot *slot = world_pool(&world, "p", 1, &settings)->slots[0];
+	for (unsigned i = 1; i <= 3; i++)
+		world_ask(&client, i, "p.slow", "[", 0);
+	const uint32_t first = world_begin(slot);
+	cancel(&client, 1);
+	world_pass(&world, 60 * MILLISECOND);
+	world_reply(slot, first, 60 * MILLISECOND); /* in time */
+	const uint32_t second = world_begin(slot);
+	world_pass(&world, 60 * MILLISECOND);
+	assert_int_equal(world.kills, 0); /* the next is not to blame */
+	cancel(&client, 2);
+	world_pass(&world, 99 * MILLISECOND);
+	assert_int_equal(world.kills, 0);
+	world_pass(&world, MILLISECOND);
+	assert_int_equal(world.kills, 1); /* it is still there */
+	assert_string_equal(slot->fault, "a cancelled call did not end within cancel_grace");
+	assert_int_equal(slot->by_id[second % BOARD_ENTRIES]->id, second);
+	world_exit(slot, SIGKILL);
+	assert_string_equal(slot->last_failure, "killed by signal 9 (Killed): a cancelled call did not end within cancel_grace");
+	client_gone(&client);
+	world_close(&world);
+}
+
+/* ---- the board is the worker's to write on ---- */
+
+#define LIE (UINT64_C(1000) << 32 | 1000) /* that it may begin, and has begun, so many items */
+
+static void a_worker_can_t_have_begun_more_than_it_had(void **state)
+{
+	struct core_world world;
+	struct client client;
+
+	(void)state;
+	world_open(&world);
+	client_init(&client, &world.core);
+	struct pool *pool = world_pool(&world, "p", 1, &world_settings);
+	struct slot *slot = pool->slots[0];
+	world_ask_in_full(&client, 1, "p:map", "step", "[[iiii{si", 1, 4, 1, 2, 3, 4, 1, "chunk", 2);
+	const uint32_t id = world_begin(slot);
+	atomic_store(&board_entry(slot->board, id)->items, LIE);
+	assert_int_equal(world_say(slot, "[iii[n", 4, FROM_RESULTS, id, 0, 1), 0);
+	world_exit(slot, SIGSEGV);
+	assert_int_equal(pool->counts.lost, 1); /* the other two had not been handed to it */
+	world_ready(slot);
+	assert_int_equal(world_say(slot, "[iii[nn", 4, FROM_RESULTS, world_begin(slot), 2, 2), 0);
+	assert_int_equal(pool->calls_count, 0);
+	assert_null(idmap_get(&client.inflight, 1));
+	world_ask(&client, 2, "p.step", "[", 0);
+	atomic_store(&board_entry(slot->board, world_begin(slot))->items, LIE);
+	world_exit(slot, SIGSEGV);
+	assert_int_equal(pool->counts.lost, 2);
+	client_gone(&client);
+	world_close(&world);
+}
+
+/* ---- the next life ---- */
+
+/* How long the slot waits before it is started again. */
+static uint64_t wait_of(const struct slot *slot)
+{
+	if (slot->state == SLOT_STARTING)
+		return 0;
+	assert_int_equal(slot->state, SLOT_WAITING);
+	assert_true(timer_is_set(&slot->timer));
+	return slot->timer.at - slot->pool->core->now;
+}
+
+static void the_delay_after_a_failed_constructor_doubles(void **state)
+{
+	struct core_world world;
+	uint64_t delay = 100 * MILLISECOND;
+
+	(void)state;
+	world_open(&world);
+	struct pool *pool = pool_new(&world.core, "p", 1, &world_settings, NULL);
+	struct slot *slot = pool->slots[0];
+	for (int i = 0; i < 12; i++) {
+		world_exit(slot, 1 << 8);
+		assert_true(slot->broken);
+		assert_int_equal(wait_of(slot), delay);
+		world_pass(&world, delay);
+		assert_int_equal(slot->state, SLOT_STARTING);
+		delay = 2 * delay < 30 * SECOND ? 2 * delay : 30 * SECOND;
+	}
+	world_ready(slot);
+	assert_false(slot->broken);
+	world_exit(slot, SIGSEGV);
+	world_pass(&world, wait_of(slot));
+	world_exit(slot, 1 << 8);
+	assert_int_equal(wait_of(slot), 100 * MILLISECOND); /* one that was built ends the row */
+	world_pass(&world, wait_of(slot));
+	world_ready(slot);
+	world_pass(&world, 10 * SECOND); /* a good life */
+	world_exit(slot, SIGSEGV);
+	assert_int_equal(wait_of(slot), 0);
+	world_exit(slot, 1 << 8);
+	assert_int_equal(wait_of(slot), 100 * MILLISECOND); /* it begins anew */
+	world_close(&world);
+}
+
+static void who_dies_young_again_and_again_waits(void **state)
+{
+	struct core_world world;
+	uint64_t delay = 10 * MILLISECOND;
+
+	(void)state;
+	world_open(&world);
+	struct slot *slot = world_pool(&world, "p", 1, &world_settings)->slots[0];
+	world_exit(slot, SIGSEGV);
+	assert_int_equal(wait_of(slot), 0); /* once is nothing */
+	for (int i = 0; i < 10; i++) {
+		world_ready(slot);
+		world_pass(&world, SECOND); /* young */
+		world_exit(slot, SIGSEGV);
+		assert_int_equal(wait_of(slot), delay);
+		world_pass(&world, delay);
+		delay = 2 * delay < SECOND ? 2 * delay : SECOND;
+	}
+	world_ready(slot);
+	world_pass(&world, 10 * SECOND);
+	world_exit(slot, SIGSEGV);
+	assert_int_equal(wait_of(slot), 0);
+	world_close(&world);
+}
+
+/* ---- starts that take too long ---- */
+
+static void start_timeout_is_the_constructor_s(void **state)
+{
+	struct core_world world;
+
+	(void)state;
+	world_open(&world);
+	struct slot *slot = pool_new(&world.core, "p", 1, &world_settings, NULL)->slots[0];
+	world_pass(&world, 30 * SECOND - 1);
+	assert_int_equal(world.kills, 0);
+	world_pass(&world, 1);
+	assert_int_equal(world.kills, 1);
+	world_exit(slot, SIGKILL);
+	assert_string_equal(slot->last_failure, "the constructor took longer than start_timeout");
+	world_close(&world);
+}
+
+static void each_replay_has_its_own_patience(void **state)
+{
+	struct core_world world;
+	struct client client;
+
+	(void)state;
+	world_open(&world);
+	client_init(&client, &world.core);
+	struct slot *slot = world_pool(&world, "p", 1, &world_settings)->slots[0];
+	world_ask_in_full(&client, 1, "p:all", "load", "[{ss", 0, 1, "sticky", "append");
+	world_reply(slot, world_begin(slot), 40 * SECOND); /* longer than start_timeout */
+	world_exit(slot, SIGKILL);
+	world_pass(&world, 29 * SECOND);
+	assert_int_equal(world_say(slot, "[is", 2, FROM_REPLAYING, "set"), 0);
+	world_pass(&world, 29 * SECOND);
+	assert_int_equal(world_say(slot, "[is", 2, FROM_REPLAYING, "load"), 0);
+	world_pass(&world, 79 * SECOND);
+	assert_int_equal(world.kills, 0);
+	world_pass(&world, SECOND);
+	assert_int_equal(world.kills, 1);
+	world_exit(slot, SIGKILL);
+	assert_string_equal(slot->last_failure, "the sticky call of load, replayed, took longer than 80 s (see start_timeout)");
+	world_pass(&world, SECOND);
+	assert_int_equal(world_say(slot, "[is", 2, FROM_REPLAYING, "set"), 0);
+	world_exit(slot, SIGSEGV);
+	assert_string_equal(slot->last_failure, "the worker was killed by signal 11 (Segmentation fault) in a sticky call that was replayed: set");
+	client_gone(&client);
+	world_close(&world);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(cancelling_frees_nothing_that_is_looked_at),
+		cmocka_unit_test(what_is_ahead_is_given_back),
+		cmocka_unit_test(a_grace_is_for_its_call_alone),
+		cmocka_unit_test(a_worker_can_t_have_begun_more_than_it_had),
+		cmocka_unit_test(the_delay_after_a_failed_constructor_doubles),
+		cmocka_unit_test(who_dies_young_again_and_again_waits),
+		cmocka_unit_test(start_timeout_is_the_constructor_s),
+		cmocka_unit_test(each_replay_has_its_own_patience),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,7 +18,13 @@ static void answer(struct slot *slot, const struct batch *batch)
 
 	(void)board_move(slot->board, id, BOARD_HANDED, BOARD_STARTED);
 	atomic_store(&board_entry(slot->board, id)->items, (uint64_t)batch->count << 32 | batch->count);
-	if (batch->call->columns > 0) {
+	if (batch->call->columns > 0 && span_is(batch->call->name, "put_off")) {
+		for (uint32_t i = batch->done, first = (uint32_t)batch->first, n = batch->count; i < n && !slot->killed; i++) {
+			const unsigned tag = (unsigned)slot->generation * 1000 + id * 10 + i + 1;
+			ledger_open(slot->board, tag);
+			(void)world_say(slot, "[iiii", 4, FROM_DEFERRED, id, first + i, tag);
+		}
+	} else if (batch->call->columns > 0) {
 		for (uint32_t i = batch->done, first = (uint32_t)batch->first, n = batch->count; i < n; i++)
 			(void)world_say(slot, "[iii[n", 4, FROM_RESULTS, id, first + i, 1);
 	} else if (span_is(batch->call->name, "put_off") && batch->count == 1 && slot->tasks < 1000) {
@@ -45,11 +51,32 @@ static bool answer_late(struct slot *slot)
 	return true;
 }
 
+/* What goes to a worker is whole messages. */
+static void check_whole(const struct sendq *queue)
+{
+	static uint8_t bytes[1 << 20];
+	struct iovec iov[64];
+	size_t size = 0, used = 0;
+
+	for (int i = 0, n = sendq_iov(queue, iov, 64); i < n; i++) {
+		memcpy(bytes + size, iov[i].iov_base, iov[i].iov_len);
+		size += iov[i].iov_len;
+	}
+	assert_int_equal(size, queue->bytes);
+	while (used < size) {
+		const int64_t n = scan_length(bytes + used, size - used);
+		assert_true(n > 0);
+		used += (size_t)n;
+	}
+}
+
 /* As the supervisor does after each turn. */
 static void send(struct slot *slot)
 {
 	if (slot->out.failed && !slot->killed)
 		slot_kill(slot, "the daemon is out of memory");
+	if (!slot->out.failed)
+		check_whole(&slot->out);
 	sendq_clear(&slot->out);
 }
 
@@ -166,6 +193,32 @@ static void lease(struct scene *scene, struct pool *pool)
 	core_end_event(&scene->world.core);
 }
 
+/* Each kind alone: nothing else that happens helps it on. */
+static void map_alone(struct scene *scene)
+{
+	ask(scene, "objpool.call", "[ss[[iiii{si", 4, "p:map", "plain", 1, 4, 1, 2, 3, 4, 1, "chunk", 1);
+}
+
+static void put_off_alone(struct scene *scene)
+{
+	ask(scene, "objpool.call", "[ss[[iiii{si", 4, "p:map", "put_off", 1, 4, 1, 2, 3, 4, 1, "chunk", 4);
+}
+
+static void nest_alone(struct scene *scene)
+{
+	ask(scene, "p.nest", "[", 0);
+}
+
+static void sticky_alone(struct scene *scene)
+{
+	ask(scene, "objpool.call", "[ss[{ss", 4, "p:all", "plain", 0, 1, "sticky", "append");
+}
+
+static void stream_alone(struct scene *scene)
+{
+	ask(scene, "objpool.call", "[ss[[iiii{stsi", 4, "p:map", "plain", 1, 4, 1, 2, 3, 4, 2, "stream", "chunk", 2);
+}
+
 /* Everything that a pool goes through. */
 static void play(struct scene *scene)
 {
@@ -208,6 +261,48 @@ static void check_all_is_well(struct scene *scene)
 	}
 }
 
+static bool says(const struct client *client, const char *text)
+{
+	struct iovec iov[64];
+
+	for (int i = 0, n = sendq_iov(&client->out, iov, 64); i < n; i++)
+		if (memmem(iov[i].iov_base, iov[i].iov_len, text, strlen(text)))
+			return true;
+	return false;
+}
+
+/* True: an allocation has failed. */
+static bool play_one(void (*one)(struct scene *), int n)
+{
+	static struct scene scene;
+
+	scene = (struct scene){0};
+	world_open(&scene.world);
+	client_init(&scene.client, &scene.world.core);
+	struct pool *p = world_pool(&scene.world, "p", 2, &world_settings);
+	(void)world_pool(&scene.world, "q", 1, &world_settings);
+	p->tells_sessions = true;
+	failing_begin(&plan, n, false);
+	one(&scene);
+	settle(&scene.world);
+	const bool failed = failing_end(&plan);
+	check_all_is_well(&scene);
+	assert_true(idmap_get(&p->sessions, scene.client.id) || scene.refused || says(&scene.client, "OVERLOADED")); /* or its end would not be told */
+	client_gone(&scene.client);
+	world_close(&scene.world);
+	return failed;
+}
+
+static void any_kind_is_answered_though_nothing_else_happens(void **state)
+{
+	static void (*const kinds[])(struct scene *) = {map_alone, put_off_alone, nest_alone, sticky_alone, stream_alone};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+		for (int n = 0; play_one(kinds[i], n); n++)
+			;
+}
+
 /* True: an allocation has failed. */
 static bool play_once(int n, bool lasting)
 {
@@ -243,6 +338,7 @@ static void all_further_ones_may_fail(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(any_kind_is_answered_though_nothing_else_happens),
 		cmocka_unit_test(any_allocation_may_fail),
 		cmocka_unit_test(all_further_ones_may_fail),
 	};
