@@ -22,7 +22,8 @@ def test_a_pool_is_made_and_called_and_dropped(start):
         assert client.value("made:all.tag") == ["t"] * 3
         assert client.value("objpool.status", "made")["pools"][0]["state"] == "ready"
         assert client.value("objpool.drop", "made") is True
-        assert names(client) == [] and daemon.children() == []
+        assert names(client) == []
+        wait_for(lambda: daemon.children() == [], lambda: "its template, which has been killed, to end")
         assert client.error("made.echo", 1).startswith("NO_SUCH_POOL: ")
 
 
