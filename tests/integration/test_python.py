@@ -629,6 +629,22 @@ def test_hooks(python):
     assert client.value("p.get", "busy") is True and client.value("p.events") == []
 
 
+def test_hooks_that_raise(python):
+    daemon, client = python("Hooks")
+    client.value("p.note", "angry", True)
+    with daemon.client() as other:
+        other.value("objpool.lease", "p")
+        other.value("objpool.release", "p")
+        assert len(other.value("p.events")) == 2  # what was raised is nobody's
+    wait_for(lambda: len(client.value("p.events")) == 3, lambda: "the end of the session to be told")
+    assert client.value("p.get", "angry") is True
+    daemon.wait_log("MyError: at a release")
+    daemon.wait_log("MyError: at the end of a session")
+    client.value("objpool.restart", "p")
+    assert client.value("p.get", "angry") is None
+    daemon.wait_log("its state could not be saved: nothing of this is for others")
+
+
 def test_methods_that_are_no_hooks(python):
     daemon, client = python("NotHooks")
     client.value("objpool.restart", "p")

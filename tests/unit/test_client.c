@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -1013,6 +1014,61 @@ static void test_descriptors_leave_with_their_message(void **state)
 	free(in);
 }
 
+/* Takes the request, and says which file has come with it. */
+static ino_t receive_file(int fd)
+{
+	char bytes[1024], control[CMSG_SPACE(sizeof(int))] __attribute__((aligned(8)));
+	struct iovec iov = {.iov_base = bytes, .iov_len = sizeof bytes};
+	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+	struct stat st;
+	int found;
+
+	assert_true(recvmsg(fd, &message, MSG_DONTWAIT) > 0 && CMSG_FIRSTHDR(&message));
+	memcpy(&found, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof found);
+	assert_int_equal(fstat(found, &st), 0);
+	close(found);
+	return st.st_ino;
+}
+
+/* Calls with a large argument, and answers with `error`, or nil. */
+static ino_t call_with_file(struct objpool *pool, int fd, int msgid, const char *error)
+{
+	static const unsigned char zeros[DESCRIBED];
+	struct objpool_packer args = OBJPOOL_PACKER_INIT, answer = OBJPOOL_PACKER_INIT;
+	struct tally tally = {0};
+
+	objpool_pack_array(&args, 1);
+	objpool_pack_bin(&args, zeros, DESCRIBED);
+	assert_int_equal(objpool_call_async(pool, "sim.x", objpool_packed(&args), NULL, count_answer, &tally, NULL), 0);
+	assert_int_equal(objpool_flush(pool), 0);
+	const ino_t file = receive_file(fd);
+	if (error)
+		objpool_pack(&answer, "[i i s n]", 1, msgid, error);
+	else
+		objpool_pack(&answer, "[i i n [i]]", 1, msgid, 0);
+	send_all(fd, answer.data, answer.size);
+	assert_int_equal(objpool_dispatch(pool, POLLIN), 0);
+	assert_int_equal(tally.answers, 1);
+	objpool_packer_free(&args);
+	objpool_packer_free(&answer);
+	return file;
+}
+
+/* The method of a call that failed may be at work on them still. */
+static void test_memory_of_arguments_is_used_again_after_a_success_only(void **state)
+{
+	int fd;
+	struct objpool *pool = start_with_descriptors(&fd);
+
+	(void)state;
+	const ino_t first = call_with_file(pool, fd, 2, NULL);
+	assert_int_equal(call_with_file(pool, fd, 3, NULL), first);
+	assert_int_equal(call_with_file(pool, fd, 4, "TIMEOUT: late"), first);
+	assert_int_not_equal(call_with_file(pool, fd, 5, NULL), first);
+	objpool_close(pool);
+	close(fd);
+}
+
 /* [1, 2, nil, what stands for the descriptor's bytes from `offset` on] */
 static size_t write_answer(unsigned char *answer, int mark, size_t offset, size_t size)
 {
@@ -1977,6 +2033,7 @@ int main(void)
 		cmocka_unit_test(test_large),
 		cmocka_unit_test(test_large_answered_early),
 		cmocka_unit_test(test_descriptors_leave_with_their_message),
+		cmocka_unit_test(test_memory_of_arguments_is_used_again_after_a_success_only),
 		cmocka_unit_test(test_results_by_descriptor),
 		cmocka_unit_test(test_wrong_descriptors),
 		cmocka_unit_test(test_pipeline),

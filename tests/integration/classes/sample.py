@@ -310,6 +310,8 @@ class Hooks:
 
     def session_end(self, session):
         self.log.append(["session_end", session])
+        if self.notes.get("angry"):
+            raise MyError("at the end of a session")
 
     def leased(self, session):
         if self.notes.get("busy"):
@@ -318,8 +320,12 @@ class Hooks:
 
     def released(self, session):
         self.log.append(["released", session])
+        if self.notes.get("angry"):
+            raise MyError("at a release")
 
     def snapshot(self):
+        if self.notes.get("angry"):
+            raise MyError("nothing of this is for others")
         return {"notes": self.notes, "kind": {1, 2}}
 
     def restore(self, state):
