@@ -130,7 +130,6 @@ static void start(struct slot *slot)
 	}
 	slot->generation++;
 	slot->pool->counts.starts++;
-	slot->pool->counts.restarts += slot->generation > 1;
 	slot->killed = false;
 	slot->closed = false;
 	slot->silent = false;
@@ -438,6 +437,8 @@ void slot_on_ready(struct slot *slot)
 		successor_on_ready(slot);
 		return;
 	}
+	slot->pool->counts.restarts += slot->served;
+	slot->served = true;
 	scheduler_pull(slot);
 	scheduler_run(slot->pool);
 	stop_if_done(slot);
@@ -643,6 +644,7 @@ void slot_on_gone(struct slot *slot, int status, const char *why)
 	if (slot->successor)
 		successor_take_place(slot->successor, (struct span){0}, NULL);
 	if (slot->predecessor) {
+		pool->counts.failed_starts += was == SLOT_STARTING;
 		slot_describe_start(slot, status, why);
 		successor_on_failed(slot);
 	} else if (slot->plan == PLAN_LEAVE) {

@@ -53,6 +53,7 @@ struct slot {
 	struct lease *leased;    /* NULL: anybody's */
 	uint32_t leases_asked;   /* of the class; answers that are still to come */
 	bool killed;             /* told to die; not gone yet */
+	bool served;             /* an instance has been ready here: the next that is takes its place */
 	uint32_t failures;       /* starts that failed in a row */
 	uint64_t delay;          /* before the next start */
 	struct timer timer;      /* WAITING: start; STARTING, STOPPING: patience ends */

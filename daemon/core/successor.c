@@ -148,6 +148,8 @@ static void take_counts(struct slot *successor, struct slot *old)
 	successor->failed += old->failed;
 	successor->lost += old->lost;
 	successor->restarts += old->restarts + 1;
+	successor->served = true;
+	successor->pool->counts.restarts += successor->state == SLOT_READY;
 	old->calls = old->failed = old->lost = old->restarts = 0;
 	memcpy(successor->last_failure, old->last_failure, sizeof successor->last_failure);
 }

@@ -195,6 +195,19 @@ def test_deaths_and_starts(start):
         assert again("objpool_pool_worker_starts_total", pool="p") == 3
 
 
+def test_replacements_that_cannot_be_built_are_starts_that_failed(start, place):
+    file = place / "left"
+    file.write_text("0")
+    daemon = start(pools={"p": {"workers": 2, "kwargs": f'{{"fail": "not now", "fail_times_file": "{file}"}}'}})
+    with daemon.client() as c:
+        for left, answers in ((1, False), (1, False), (0, True)):
+            file.write_text(str(left))
+            assert (c.call("objpool.restart", "p", 0)[0] is None) == answers
+        m = Metrics(c.value("objpool.metrics"))
+        found = [m(f"objpool_pool_worker_{name}_total", pool="p") for name in ("starts", "failed_starts", "restarts", "deaths")]
+        assert found == [5, 2, 1, 0]
+
+
 def test_a_start_that_failed_is_no_death(start):
     with start(pools={"p": {"workers": 1, "kwargs": '{"fail": "no licence"}'}}).client() as c:
         m = Metrics(wait_for(lambda: (text := c.value("objpool.metrics")) and 'failed_starts_total{pool="p"} 0' not in text and text, lambda: "a failed start"))
