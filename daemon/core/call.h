@@ -117,7 +117,7 @@ void call_free(struct call *call, struct core *core);
 void call_free_spare(struct core *core);
 
 /* Opens its ticket, sets its timer, makes its batches and queues or hands them out. The columns of a map or scatter begin at
- * at[0 .. columns - 1]. 0; -EEXIST: the msgid is in use, and the call has been freed. */
+ * at[0 .. columns - 1]. 0; -EEXIST: the msgid is in use; -ENOMEM: it can't have a ticket. Then the call has been freed. */
 int call_begin(struct call *call, struct client *client, const struct rpc *rpc, const uint8_t *const *at);
 
 /* Is its result an array of its tasks' values? */

@@ -91,6 +91,7 @@ bool client_leave(struct client *client)
 		client_gone(client);
 		return true;
 	}
+	client->left = true;
 	lease_on_client_left(client);
 	TAILQ_FOREACH(pool, &client->core->pools, link)
 		if (!client_notifies(client, pool))
@@ -135,7 +136,7 @@ static bool has_unread(const struct client *client, uint64_t limit)
 
 void client_wrote(struct client *client)
 {
-	if (has_unread(client, client->core->limits.max_unsent))
+	if (!client->internal && has_unread(client, client->core->limits.max_unsent))
 		client->stalled = true; /* the queues pass over it from now on */
 	if (client->wrote)
 		client->wrote(client);

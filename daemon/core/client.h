@@ -69,6 +69,7 @@ struct client {
 	uint16_t fds_mark;       /* what stands for one bears this: a value of a class that looks alike can't know it */
 	struct sendq_kept kept;  /* those that it has */
 	bool stalled;            /* doesn't read its answers: nothing more is started for it */
+	bool left;               /* nothing more comes from it */
 	bool hung_up;            /* can't be answered any more: takes notifications only */
 };
 

@@ -17,6 +17,8 @@ void deferral_add(struct slot *slot, struct batch *batch, uint64_t tag)
 	batch->tag = tag;
 	batch->slot = slot;
 	TAILQ_INSERT_TAIL(&slot->deferred, batch, link);
+	scheduler_relist(slot); /* with something put off, it is not one that has had all its calls */
+	pool_wake(slot->pool);
 	if (batch->call->answered)
 		deferral_give_up(slot, batch);
 	else if (slot->pool->leaving || slot->pool->core->draining)

@@ -78,6 +78,7 @@ static void lose(struct lease *lease, const char *why)
 {
 	struct slot *slot = lease->slot;
 
+	handover_release(slot, lease->session); /* if there is still somebody to be told */
 	lease->state = LEASE_LOST;
 	lease->why = why;
 	lease->slot = NULL;
@@ -87,7 +88,6 @@ static void lose(struct lease *lease, const char *why)
 
 static void on_time_over(struct lease *lease)
 {
-	handover_release(lease->slot, lease->session);
 	lose(lease, "its time is over");
 	fail_calls(lease);
 }
@@ -276,10 +276,23 @@ void lease_release(struct lease *lease)
 	lease_end(lease);
 }
 
-/* What its notifications do, they do as its holder; and not on an instance that has been lost to it. */
+/* Has the client something for the slot, or in its hands? */
+static bool has_work(const struct slot *slot, const struct client *client)
+{
+	const struct batch *batch;
+
+	if (idmap_get(&slot->queue.by_client, client->id))
+		return true;
+	TAILQ_FOREACH(batch, &slot->handed, link)
+		if (batch->call->session == client->id)
+			return true;
+	return false;
+}
+
+/* What its notifications do there, they do as its holder; and not on an instance that has been lost to it. */
 static bool is_needed(const struct lease *lease)
 {
-	return lease->state == LEASE_LOST || (lease->state == LEASE_HELD && client_notifies(lease->client, lease->pool));
+	return lease->state == LEASE_LOST || (lease->state == LEASE_HELD && has_work(lease->slot, lease->client));
 }
 
 void lease_on_client_left(struct client *client)
@@ -297,6 +310,14 @@ void lease_on_client_gone(struct client *client)
 {
 	while (!TAILQ_EMPTY(&client->leases))
 		lease_release(TAILQ_FIRST(&client->leases));
+}
+
+void lease_consider(const struct slot *slot)
+{
+	struct lease *lease = slot->leased;
+
+	if (lease && lease->client->left && !is_needed(lease))
+		lease_release(lease);
 }
 
 int lease_check(const struct client *client, const struct pool *pool, uint32_t slot, struct error *error)
@@ -321,6 +342,7 @@ static struct lease *lose_slot(struct slot *slot, const char *why)
 		return lease;
 	}
 	if (lease) {
+		handover_release(slot, lease->session); /* it may have agreed */
 		lease->state = LEASE_WAITING;
 		lease->slot = NULL;
 		let_others_in(slot);
@@ -338,6 +360,22 @@ void lease_on_worker_gone(struct slot *slot)
 void lease_on_slot_removed(struct slot *slot)
 {
 	(void)lose_slot(slot, "its slot was removed"); /* what waits for it is done first */
+}
+
+void lease_on_shrunk(struct pool *pool)
+{
+	struct lease *lease, *next;
+	struct error error;
+
+	for (lease = TAILQ_FIRST(&pool->leases); lease; lease = next) {
+		next = TAILQ_NEXT(lease, of_pool);
+		if (lease->state > LEASE_ASKING || lease->wanted < (int64_t)pool->size)
+			continue;
+		error_say(&error, ERROR_NO_SUCH_SLOT, RAN_NO, "slot %lld of pool %s has been removed", (long long)lease->wanted, pool->name);
+		error.slot = lease->wanted;
+		fail(lease, &error);
+		lease_release(lease);
+	}
 }
 
 void lease_on_pool_gone(struct pool *pool)

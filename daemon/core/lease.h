@@ -67,11 +67,17 @@ void lease_on_answer(struct slot *slot, struct error *refusal);
 void lease_on_worker_gone(struct slot *slot);
 void lease_on_slot_removed(struct slot *slot);
 
+/* The pool has fewer slots: who waits for one of the others, waits in vain. */
+void lease_on_shrunk(struct pool *pool);
+
 /* The pool goes. */
 void lease_on_pool_gone(struct pool *pool);
 
 /* The client has left: gives back what its notifications, which are still carried out, don't need. */
 void lease_on_client_left(struct client *client);
+
+/* The holder may have left, and its last notification there may have ended: then the slot is anybody's. */
+void lease_consider(const struct slot *slot);
 
 /* The client has gone. */
 void lease_on_client_gone(struct client *client);

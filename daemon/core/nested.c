@@ -4,6 +4,7 @@
 #include "daemon/core/handover.h"
 #include "daemon/core/pool.h"
 #include "daemon/core/request.h"
+#include "daemon/core/scheduler.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -65,9 +66,14 @@ int nested_on_invoke(struct slot *slot, struct batch *batch, struct span method,
 	if (awaited_ticket(slot))
 		return -EBADMSG; /* it can wait for one at a time */
 	nested->batch = batch->id;
-	if (span_is(method, "objpool.call"))
-		return request_full_call(&nested->client, &rpc, block) < 0 ? -EBADMSG : 0;
-	return request_call(&nested->client, &rpc, block) < 0 ? -EBADMSG : 0;
+	const bool full = span_is(method, "objpool.call");
+	if ((full ? request_full_call : request_call)(&nested->client, &rpc, block) < 0)
+		return -EBADMSG;
+	if (awaited_ticket(slot)) { /* it waits */
+		scheduler_recall(slot);
+		pool_wake(slot->pool);
+	}
+	return 0;
 }
 
 void nested_cancel(struct slot *slot, uint32_t batch)
@@ -122,30 +128,66 @@ static bool any_will_be_free(const struct pool *pool, uint64_t walk)
 	return pool->size == 0;
 }
 
-static bool all_will_be_free(const struct pool *pool, uint64_t walk)
+static bool first_will_be_free(const struct pool *pool, uint64_t count, uint64_t walk)
 {
-	for (uint32_t i = 0; i < pool->size; i++)
+	for (uint32_t i = 0; i < pool->size && i < count; i++)
 		if (!will_be_free(pool->slots[i], walk))
 			return false;
 	return true;
 }
 
-static bool can_go(const struct call *call, uint64_t walk)
+/* Where its tasks will go. */
+static bool can_begin(const struct call *call, uint64_t walk)
 {
-	const bool placed = call->only.slot && !call->only.flow && call->only.call;
-
 	switch (call->select) {
 	case SELECT_SLOT:
 	case SELECT_KEY:
 		return will_be_free(call->only.slot, walk);
-	case SELECT_ANY:
-		return placed ? will_be_free(call->only.slot, walk) : any_will_be_free(call->pool, walk);
 	case SELECT_MAP:
+		if (call->input.sync)
+			return first_will_be_free(call->pool, call->total, walk);
+		return call->total == 0 || any_will_be_free(call->pool, walk);
+	case SELECT_ANY:
 		return any_will_be_free(call->pool, walk);
 	case SELECT_ALL:
 	case SELECT_SCATTER:
-		return all_will_be_free(call->pool, walk);
+		return first_will_be_free(call->pool, call->total, walk);
 	}
+	return true;
+}
+
+/* Is some of the call in the slot's hands, put off there, or does it wait for that slot? Of nested calls a client has one at a time. */
+static bool is_at(const struct slot *slot, const struct call *call)
+{
+	const struct batch *batch;
+
+	if (idmap_get(&slot->queue.by_client, call->session))
+		return true;
+	TAILQ_FOREACH(batch, &slot->handed, link)
+		if (batch->call == call)
+			return true;
+	TAILQ_FOREACH(batch, &slot->deferred, link)
+		if (batch->call == call)
+			return true;
+	return false;
+}
+
+/* Where its tasks are. */
+static bool can_go(const struct call *call, uint64_t walk)
+{
+	const struct pool *pool = call->pool;
+	struct slot *slot;
+
+	if (idmap_get(&pool->queue.by_client, call->session) && !any_will_be_free(pool, walk))
+		return false;
+	if (call->input.count > 0 && !can_begin(call, walk))
+		return false;
+	for (uint32_t i = 0; i < pool->size; i++)
+		if (is_at(pool->slots[i], call) && !will_be_free(pool->slots[i], walk))
+			return false;
+	TAILQ_FOREACH(slot, &pool->others, link)
+		if (is_at(slot, call) && !will_be_free(slot, walk))
+			return false;
 	return true;
 }
 
@@ -177,11 +219,63 @@ int nested_check(const struct call *call, struct client *client, struct error *e
 	const uint64_t walk = ++call->pool->core->last_walk;
 	caller->walk = walk;
 	caller->walk_free = false;
-	if (can_go(call, walk))
+	if (can_begin(call, walk))
 		return 0;
 	describe_path(caller, path, sizeof path);
 	error_say(error, ERROR_UNAVAILABLE, RAN_NO, "the call of pool %s would wait for itself: every instance that could do it waits for %s",
 		  call->pool->name, path);
 	error->pool = call->pool->name;
 	return -EINVAL;
+}
+
+/* ---- circles that closed without a call ---- */
+
+/* The method that runs there waits for a call that waits for it. */
+static bool waits_for_itself(struct slot *slot)
+{
+	const struct call *awaited = awaited_by(slot);
+	const uint64_t walk = ++slot->pool->core->last_walk;
+
+	slot->walk = walk;
+	slot->walk_free = false;
+	return awaited && !can_go(awaited, walk);
+}
+
+static struct slot *find_circle(const struct core *core)
+{
+	const struct pool *pool;
+	struct slot *slot;
+
+	TAILQ_FOREACH(pool, &core->pools, link) {
+		for (uint32_t i = 0; i < pool->size; i++)
+			if (waits_for_itself(pool->slots[i]))
+				return pool->slots[i];
+		TAILQ_FOREACH(slot, &pool->others, link)
+			if (waits_for_itself(slot))
+				return slot;
+	}
+	return NULL;
+}
+
+void nested_on_circles(struct timer *timer)
+{
+	const struct core *core = container_of(timer, struct pool, circles)->core;
+	struct slot *slot;
+	struct error error;
+	char path[200];
+
+	while ((slot = find_circle(core))) {
+		struct call *call = awaited_by(slot);
+		const enum ran ran = call_revoke(call) == REVOKED ? RAN_NO : RAN_MAYBE;
+		describe_path(slot, path, sizeof path);
+		error_say(&error, ERROR_UNAVAILABLE, ran, "the call of pool %s waits for itself, since its pool has become smaller: %s",
+			  call->pool->name, path);
+		error.pool = call->pool->name;
+		call_fail(call, &error);
+	}
+}
+
+void nested_on_shrunk(struct pool *pool)
+{
+	timer_set(&pool->core->timers, &pool->circles, pool->core->now);
 }

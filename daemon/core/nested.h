@@ -6,7 +6,9 @@
  *   client -> p:0.a -> q:1.b -> (wants p:0)      would wait for itself: it is refused at once
  *
  * A nested call is refused when every instance that could do it waits, over nested calls of its own, for the one that asks.
- * As each wait begins with a nested call, the last one that would close a circle of waits is always seen.
+ * As each wait begins with a nested call, the last one that would close a circle of waits is always seen; but for those that
+ * close when a pool shrinks (nested_on_shrunk). An instance that waits has nothing in its hands that another could do: it is
+ * taken back.
  */
 #ifndef CORE_NESTED_H
 #define CORE_NESTED_H
@@ -15,6 +17,7 @@
 
 struct batch;
 struct call;
+struct pool;
 struct slot;
 
 /* In slot->nested. */
@@ -35,6 +38,13 @@ const struct client *nested_head(const struct client *client);
 
 /* The call has its pool and place, and has not begun: may its caller wait for it? 0, or -EINVAL with *error made. */
 int nested_check(const struct call *call, struct client *client, struct error *error);
+
+/* A pool has fewer slots: what would have run on one of the others may wait for one that waits for it. Such calls fail as soon as the
+ * present event is over. */
+void nested_on_shrunk(struct pool *pool);
+
+/* pool->circles: looks for such calls, of all pools. */
+void nested_on_circles(struct timer *timer);
 
 /* Nobody waits for the batch any more: what its method waits for is cancelled. */
 void nested_cancel(struct slot *slot, uint32_t batch);

@@ -3,6 +3,7 @@
 
 #include "daemon/core/deferral.h"
 #include "daemon/core/lease.h"
+#include "daemon/core/nested.h"
 #include "daemon/core/scheduler.h"
 
 #include <assert.h>
@@ -205,6 +206,7 @@ static struct pool *pool_delete(struct pool *pool)
 	sizing_stop(pool);
 	timer_close(timers, &pool->recall);
 	timer_close(timers, &pool->wake);
+	timer_close(timers, &pool->circles);
 	(void)sticky_forget(pool, (struct span){0});
 	client_gone(&pool->self);
 	queue_free(&pool->queue);
@@ -240,7 +242,8 @@ struct pool *pool_new(struct core *core, const char *name, uint32_t size, const 
 	pool->owner = owner;
 	init_lists(pool);
 	if (!(pool->name = strdup(name)) || sizing_init(pool) < 0 || timer_open(&core->timers, &pool->recall, scheduler_on_recall) < 0 ||
-	    timer_open(&core->timers, &pool->wake, on_wake) < 0 || make_slots(pool, size) < 0)
+	    timer_open(&core->timers, &pool->wake, on_wake) < 0 ||
+	    timer_open(&core->timers, &pool->circles, nested_on_circles) < 0 || make_slots(pool, size) < 0)
 		return pool_delete(pool);
 	if (idmap_add(&core->pools_by_name, name_hash(name, strlen(name)), pool) < 0) {
 		delete_slots(pool, size);
@@ -261,8 +264,14 @@ struct pool *pool_find(const struct core *core, struct span name)
 
 int pool_resize(struct pool *pool, uint32_t size)
 {
+	const bool shrinks = pool->size > size;
+
 	while (pool->size > size)
 		slot_leave(pool->slots[--pool->size]); /* no longer found by number; finishes what it has */
+	if (shrinks) {
+		lease_on_shrunk(pool);
+		nested_on_shrunk(pool);
+	}
 	pool->core->epoch++;
 	const int r = size > pool->size ? make_slots(pool, size) : 0;
 	if (r == 0)

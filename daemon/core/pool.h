@@ -72,6 +72,7 @@ struct pool {
 	struct measure *other_methods;  /* of all the rest; NULL: none yet */
 	struct timer recall;     /* looks for tasks that wait behind a slow one, or in a worker that does not react */
 	uint64_t recall_pause;   /* until the next look, while nothing changes */
+	struct timer circles;    /* looks for nested calls that wait for themselves */
 	struct timer wake;       /* has the queues looked at */
 	double spent;            /* of its budget of starts, at spent_at; see slot.c */
 	uint64_t spent_at;

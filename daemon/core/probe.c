@@ -13,6 +13,14 @@ static void refuse(struct probe *probe, const struct error *error)
 	client_answer_error(&probe->client, 0, error);
 }
 
+static void refuse_for_memory(struct probe *probe)
+{
+	struct error error;
+
+	error_say(&error, ERROR_OVERLOADED, RAN_NO, "the daemon is out of memory");
+	refuse(probe, &error);
+}
+
 void probe_begin(struct probe *probe, struct pool *pool, uint64_t deadline)
 {
 	struct rpc rpc = {.type = RPC_REQUEST,
@@ -34,8 +42,7 @@ void probe_begin(struct probe *probe, struct pool *pool, uint64_t deadline)
 	}
 	call = call_new(&probe->client, &rpc, NULL);
 	if (!call) {
-		error_say(&error, ERROR_OVERLOADED, RAN_NO, "the daemon is out of memory");
-		refuse(probe, &error);
+		refuse_for_memory(probe);
 		return;
 	}
 	call->pool = pool;
@@ -44,7 +51,8 @@ void probe_begin(struct probe *probe, struct pool *pool, uint64_t deadline)
 	call->args = rpc.params;
 	call->total = 1;
 	call->deadline = deadline;
-	(void)call_begin(call, &probe->client, &rpc, NULL); /* its one msgid is free */
+	if (call_begin(call, &probe->client, &rpc, NULL) < 0)
+		refuse_for_memory(probe);
 }
 
 /* As much of the answer as fits. */

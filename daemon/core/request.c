@@ -225,7 +225,11 @@ static int begin(struct call *call, struct client *client, const struct rpc *rpc
 	}
 	if (admit(call, client, error) < 0 || nested_check(call, client, error) < 0)
 		return refuse_call(call, client, rpc, error);
-	return call_begin(call, client, rpc, columns.at);
+	const int r = call_begin(call, client, rpc, columns.at);
+	if (r != -ENOMEM)
+		return r;
+	error_say(error, ERROR_OVERLOADED, RAN_NO, "the daemon is out of memory");
+	return request_refuse(client, rpc, error);
 }
 
 /* ---- pool.method ---- */

@@ -383,7 +383,7 @@ static void take_back(struct slot *slot, struct batch_list *taken)
 	}
 }
 
-static void recall(struct slot *slot)
+void scheduler_recall(struct slot *slot)
 {
 	struct batch_list taken;
 	struct batch *batch;
@@ -438,7 +438,7 @@ static bool look_at(struct slot *slot, uint64_t now)
 		return true;
 	slot->silent = is_silent(slot, now);
 	if (stuck || slot->silent || time_at_work(slot, now) > TOO_LATE)
-		recall(slot);
+		scheduler_recall(slot);
 	return true;
 }
 

@@ -48,6 +48,9 @@ void scheduler_release(struct batch *batch);
 void scheduler_put_back(struct batch *batch);
 void scheduler_move_to(struct batch *batch, struct slot *slot);
 
+/* Something slow runs in the slot: takes back what it has not begun and another may do, and hands it nothing ahead until that has ended. */
+void scheduler_recall(struct slot *slot);
+
 /* pool->recall: is something waiting behind a slow task? */
 void scheduler_on_recall(struct timer *timer);
 

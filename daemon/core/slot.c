@@ -344,6 +344,7 @@ static void stop_if_done(struct slot *slot)
 
 void slot_look(struct slot *slot)
 {
+	lease_consider(slot);
 	successor_consider(slot); /* what it was leased or waited for may be over */
 	scheduler_pull(slot);
 	stop_if_done(slot);

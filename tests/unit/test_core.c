@@ -4,7 +4,7 @@
 
 /* ---- what has ended is freed when the event is over ---- */
 
-/* A method of p that has called q, which has called back into p, where that call waits behind the method itself. */
+/* A method of p that has called q, which has called back into p, where that call waits for whoever is free. */
 static void cancelling_frees_nothing_that_is_looked_at(void **state)
 {
 	struct core_world world;
@@ -28,7 +28,8 @@ static void cancelling_frees_nothing_that_is_looked_at(void **state)
 	assert_int_equal(world_say(p->slots[0], "[iis[", 4, FROM_INVOKE, outer, "q.relay", 0), 0);
 	const uint32_t inner = world_begin(q->slots[0]);
 	assert_int_equal(world_say(q->slots[0], "[iis[s", 4, FROM_INVOKE, inner, "p.echo", 1, large), 0);
-	assert_int_equal(p->slots[0]->handed_count, 2); /* the method, and behind it what it waits for in the end */
+	assert_int_equal(p->slots[0]->handed_count, 1); /* the method: what it waits for in the end is not put behind it */
+	assert_int_equal(p->queue.count, 1);
 
 	struct ticket *ticket = idmap_get(&client.inflight, 3);
 	struct error why;
@@ -37,6 +38,7 @@ static void cancelling_frees_nothing_that_is_looked_at(void **state)
 	core_end_event(&world.core);
 	assert_null(idmap_get(&client.inflight, 3));
 	assert_int_equal(p->slots[0]->handed_count, 1);
+	assert_int_equal(p->queue.count, 0);
 	assert_int_equal(board_state(p->slots[0]->board, outer), BOARD_CANCELLED);
 	assert_int_equal(board_state(q->slots[0]->board, inner), BOARD_CANCELLED);
 	world_reply(p->slots[0], outer, 1000);
