@@ -35,8 +35,11 @@ sim: $(B)/sim # the core on virtual time, thousands of seeds (SEEDS=1-8000)
 sim-long: $(B)/sim # the same, hundreds of thousands
 	$(call sim_of,$(SEEDS_LONG))
 
+# faults.c stands in the place of these: it lets allocations of the core fail.
+WRAPPED := malloc calloc realloc strdup strndup
+$(B)/tests/sim/faults.o: LTO :=
 $(B)/sim: $(call objs,tests/sim) $(CORE) $(PROTO)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^
+	$(CC) $(ALL_LDFLAGS) $(WRAPPED:%=-Wl,--wrap=%) -o $@ $^
 
 # What a fuzz target needs beside proto/.
 FUZZ_SUPER = $(filter-out daemon/supervisor/main.c,$(wildcard daemon/supervisor/*.c)) $(wildcard daemon/core/*.c)

@@ -119,7 +119,7 @@ def test_the_death_of_the_callee_is_told(start):
     daemon = start(POOLS)
     with daemon.client() as client, daemon.client() as other:
         call = client.start("p.relay", "q.sleep", 60)
-        wait_for(lambda: running(other, "q"), lambda: "it to wait")
+        wait_for(lambda: other.value("objpool.status", "q")["pools"][0]["slots"][0]["running"], lambda: "it to have begun")
         os.kill(daemon.pids(other, "q")[0], signal.SIGKILL)
         client_error = client.wait(call)[0]
         assert client_error.startswith("FAILED: ") and "killed by signal 9" in client_error

@@ -1,510 +1,126 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/sim/player.h"
 
+#include "daemon/core/lease.h"
 #include "daemon/core/request.h"
 #include "proto/pack.h"
 #include "proto/scan.h"
+#include "tests/sim/question.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
-enum { ITEMS_MOST = 60 };
-
-enum kind { SINGLE, ALL, MAP, SCATTER };
-
-/* What was asked, until it is answered. */
-struct asked {
-	struct asked *next;
-	uint32_t msgid;
-	enum kind kind;
-	uint32_t token, count; /* the first, and how many follow */
-	enum errors errors;
-	bool idempotent;
-	bool stream, ordered, fed;
-	bool fed_up;          /* told that there is no more */
-	bool input_failed;
-	uint32_t window;      /* 0: not said */
-	uint32_t granted, given; /* credit, and items fed against it */
-	uint32_t results, failures;
-	uint8_t seen[ITEMS_MOST + 1];
-};
+enum { KEPT = 64 };
 
 struct player {
+	struct player *next; /* in world->left */
 	struct client client;
-	struct asked *asked;
+	struct listener listener;
+	struct question *asked;
 	uint32_t last_msgid;
+	bool input_ended;
 	uint8_t *bytes; /* answers, read so far */
 	size_t size;
-	struct player *next; /* in world->left */
+	int fds[KEPT];  /* descriptors that have come, whose values are still to be read */
+	uint32_t fd_count;
+	uint64_t fds_come; /* in all */
+	uint64_t kept[KEPT]; /* numbers of those to be given back */
+	uint32_t kept_count;
 };
+
+struct client *player_client(struct player *player)
+{
+	return &player->client;
+}
+
+uint64_t player_session(const struct player *player)
+{
+	return player->client.id;
+}
+
+/* ---- descriptors that come ---- */
+
+/* What it is shown must be its own, to the last byte that was ever filled. */
+static void look_at(const struct player *player, const struct file *file)
+{
+	const struct world *world = player->listener.world;
+
+	if (file->first != player->client.id || (file->block.touched > LOAN_HALF && file->rest && file->rest != player->client.id))
+		world_fail(world, "client %llu sees what is another's", (unsigned long long)player->client.id);
+}
+
+static bool read_value_of(struct listener *listener, struct reader *reader, uint32_t *token)
+{
+	struct player *player = container_of(listener, struct player, listener);
+	struct payload_ref ref;
+
+	if (!value_is_ref(reader, &ref))
+		return value_read(listener->world, reader, NULL, token);
+	if (!player->client.fds || ref.file != player->client.fds_mark || player->fd_count == 0)
+		world_fail(listener->world, "a value stands for a descriptor that has not come");
+	const struct arrived files = {.count = 1, .number[0] = ref.file, .fd[0] = player->fds[0]};
+	look_at(player, file_find(listener->world, player->fds[0]));
+	memmove(player->fds, player->fds + 1, --player->fd_count * sizeof *player->fds);
+	return value_read(listener->world, reader, &files, token);
+}
+
+static void take_fds(struct player *player, const int *fds, unsigned count)
+{
+	assert(player->fd_count + count <= KEPT && player->kept_count + count <= KEPT);
+	for (unsigned i = 0; i < count; i++) {
+		player->fds[player->fd_count++] = fds[i];
+		player->kept[player->kept_count++] = player->fds_come++;
+	}
+}
+
+void player_give_back(struct world *world)
+{
+	struct player *player = world->players[world_dice(world, WORLD_CLIENTS)];
+
+	if (!player || player->kept_count == 0)
+		return;
+	const uint32_t i = world_dice(world, player->kept_count);
+	if (sendq_given_back(&player->client.kept, player->kept[i]) < 0)
+		world_fail(world, "a descriptor is not taken back");
+	player->kept[i] = player->kept[--player->kept_count];
+}
+
+/* ---- coming and going ---- */
 
 static struct player *some_player(struct world *world)
 {
 	struct player **at = &world->players[world_dice(world, WORLD_CLIENTS)];
+
 	if (*at)
 		return *at;
 	*at = calloc(1, sizeof **at);
 	client_init(&(*at)->client, &world->core);
 	(*at)->client.error_maps = true;
+	(*at)->listener = (struct listener){.world = world, .read = read_value_of};
+	if (world->flavour.files && world_one_in(world, 2)) { /* as files_offer */
+		(*at)->client.fds = true;
+		(*at)->client.fds_mark = 77;
+		(*at)->client.out.kept = &(*at)->client.kept;
+	}
 	return *at;
-}
-
-/* ---- asking ---- */
-
-static uint8_t *pack_text(uint8_t *p, const char *text)
-{
-	return pack_str(p, text, strlen(text));
-}
-
-static uint8_t *pack_target(struct world *world, uint8_t *p, struct asked *asked)
-{
-	static const char *const singles[] = {"p", "p", "p", "p", "p:0", "p:1", "p:key=a", "p:key=bc"};
-	asked->kind = SINGLE;
-	switch (world_dice(world, 8)) {
-	case 0:
-		asked->kind = ALL;
-		return pack_text(p, "p:all");
-	case 1 ... 2:
-		asked->kind = MAP;
-		return pack_text(p, "p:map");
-	case 3:
-		asked->kind = SCATTER;
-		return pack_text(p, "p:scatter");
-	default:
-		return pack_text(p, singles[world_dice(world, sizeof singles / sizeof *singles)]);
-	}
-}
-
-static uint8_t *pack_tokens(uint8_t *p, const struct asked *asked)
-{
-	const bool items = asked->kind == MAP || asked->kind == SCATTER;
-	if (asked->fed)
-		return pack_nil(p);
-	p = pack_array(p, 1);
-	if (items)
-		p = pack_array(p, asked->count);
-	for (uint32_t i = 0; i < (items ? asked->count : 1); i++)
-		p = pack_uint(p, asked->token + i);
-	return p;
-}
-
-static uint8_t *pack_options(struct world *world, uint8_t *p, struct asked *asked)
-{
-	static const char *const modes[] = {"wait", "first", "collect"};
-	const bool timeout = world_dice(world, 6) == 0;
-
-	asked->errors = (enum errors)world_dice(world, 3);
-	asked->idempotent = world_dice(world, 5) == 0;
-	const bool sync = asked->kind == MAP && world_dice(world, 4) == 0;
-	const bool sticky = asked->kind == ALL && world_dice(world, 3) == 0;
-	world->sticky[asked->token] = sticky;
-	p = pack_map(p, 3u + timeout + sticky + 2u * asked->stream + (asked->window > 0) + sync);
-	if (asked->stream) {
-		p = pack_bool(pack_text(p, "stream"), true);
-		p = pack_bool(pack_text(p, "ordered"), asked->ordered);
-	}
-	if (sticky)
-		p = pack_text(pack_text(p, "sticky"), world_dice(world, 4) ? "append" : "replace");
-	if (asked->window)
-		p = pack_uint(pack_text(p, "window"), asked->window);
-	if (sync)
-		p = pack_bool(pack_text(p, "sync"), true);
-	p = pack_text(pack_text(p, "errors"), modes[asked->errors]);
-	p = pack_bool(pack_text(p, "idempotent"), asked->idempotent);
-	p = pack_uint(pack_text(p, "chunk"), world_dice(world, 2) ? 0 : 1 + world_dice(world, 9));
-	if (timeout)
-		p = pack_uint(pack_text(p, "timeout_ms"), world_dice(world, 200));
-	return p;
-}
-
-static void choose_stream(struct world *world, struct asked *asked, bool notification)
-{
-	asked->stream = !notification && world_dice(world, 3) == 0;
-	asked->ordered = world_dice(world, 2);
-	asked->window = asked->stream && world_dice(world, 2) ? 1 + world_dice(world, 12) : 0;
-	asked->fed = asked->stream && asked->kind == MAP && world_dice(world, 2);
-}
-
-static void choose_tokens(struct world *world, struct asked *asked)
-{
-	const bool items = asked->kind == MAP || asked->kind == SCATTER;
-	asked->count = asked->kind == MAP ? world_dice(world, ITEMS_MOST) : items || asked->kind == ALL ? world->pool->size : 1;
-	asked->token = world->tokens;
-	world->tokens += items ? asked->count : 1;
-	if (world->tokens >= WORLD_TOKENS)
-		world_fail(world, "too few tokens for so long a game");
-}
-
-void player_send(struct world *world)
-{
-	struct player *player = some_player(world);
-	struct asked *asked = calloc(1, sizeof *asked);
-	uint8_t room[2048], *p = room;
-	struct rpc rpc;
-
-	if (!client_accepts(&player->client)) { /* then a session doesn't read */
-		free(asked);
-		return;
-	}
-	const bool notification = world_dice(world, 20) == 0;
-	asked->msgid = ++player->last_msgid;
-	p = pack_array(p, notification ? 3 : 4);
-	p = pack_uint(p, notification ? RPC_NOTIFICATION : RPC_REQUEST);
-	if (!notification)
-		p = pack_uint(p, asked->msgid);
-	p = pack_text(p, "objpool.call");
-	p = pack_array(p, 4);
-	p = pack_target(world, p, asked);
-	choose_stream(world, asked, notification);
-	choose_tokens(world, asked);
-	p = pack_text(p, "echo");
-	p = pack_tokens(p, asked);
-	p = pack_options(world, p, asked);
-	assert(scan_length(room, (size_t)(p - room)) == p - room);
-	if (rpc_parse((struct span){.bytes = room, .size = (size_t)(p - room)}, &rpc) < 0)
-		world_fail(world, "a request that is none");
-	world_say(world, "client %llu: asks %u (kind %d, %u from %u)", (unsigned long long)player->client.id, asked->msgid,
-		  asked->kind, asked->count, asked->token);
-	if (notification) {
-		free(asked);
-	} else {
-		asked->next = player->asked;
-		player->asked = asked;
-	}
-	if (request_full_call(&player->client, &rpc, NULL) < 0)
-		world_fail(world, "a fresh msgid was refused");
-}
-
-/* ---- answers ---- */
-
-static uint32_t times_ran(const struct world *world, const struct asked *asked)
-{
-	const uint32_t n = asked->kind == MAP || asked->kind == SCATTER ? asked->count : 1;
-	uint32_t times = 0;
-	for (uint32_t i = 0; i < n; i++)
-		times += world->ran[asked->token + i];
-	return times;
-}
-
-/* An error: a map with a code, and the truth about `ran`. */
-static void check_error(struct world *world, const struct asked *asked, struct span error, uint32_t token, uint32_t tokens)
-{
-	struct reader reader = reader_of(error);
-	struct span key, value, code = {0}, ran = {0};
-	uint32_t n, times = 0;
-
-	if (read_map(&reader, &n) < 0)
-		world_fail(world, "an error that is no map");
-	for (; n > 0; n--) {
-		struct reader look;
-		(void)read_text(&reader, &key);
-		look = reader;
-		(void)read_value(&reader, &value);
-		if (span_is(key, "code"))
-			(void)read_text(&look, &code);
-		if (span_is(key, "ran"))
-			(void)read_text(&look, &ran);
-	}
-	for (uint32_t i = 0; i < tokens; i++)
-		times += world->ran[token + i];
-	world_say(world, "   %.*s, ran %.*s", (int)code.size, (const char *)code.bytes, (int)ran.size, (const char *)ran.bytes);
-	if (span_is(code, "INTERNAL") || span_is(code, "BAD_REQUEST") || code.size == 0)
-		world_fail(world, "an error that should not be");
-	if (span_is(code, "FAILED") && tokens == 1 && !world_is_bad(token))
-		world_fail(world, "a good token failed");
-	if (tokens == 1 && asked->kind != ALL && span_is(ran, "no") && times > 0)
-		world_fail(world, "told that it did not run, but it did");
-	if (tokens == 1 && asked->kind != ALL && span_is(ran, "yes") && times == 0)
-		world_fail(world, "told that it ran, but it did not");
-}
-
-static void check_value(struct world *world, struct reader *reader, uint32_t token)
-{
-	uint64_t value;
-	if (read_uint(reader, &value) < 0 || value != token)
-		world_fail(world, "a value of somebody else");
-	if (world_is_bad(token))
-		world_fail(world, "a bad token gave a value");
-	if (world->ran[token] == 0)
-		world_fail(world, "a value of what never ran");
-}
-
-static void check_collected(struct world *world, const struct asked *asked, struct reader *reader, uint32_t token)
-{
-	struct span error;
-	uint32_t n;
-	if (read_array(reader, &n) < 0 || n != 2)
-		world_fail(world, "a collected item that is no pair");
-	if (read_nil(reader) == 0) {
-		check_value(world, reader, token);
-		return;
-	}
-	if (read_value(reader, &error) < 0 || read_nil(reader) < 0)
-		world_fail(world, "a collected error with a value");
-	check_error(world, asked, error, token, 1);
-}
-
-static void check_result(struct world *world, const struct asked *asked, struct span result)
-{
-	struct reader reader = reader_of(result);
-	uint32_t n;
-
-	if (asked->kind == SINGLE) {
-		check_value(world, &reader, asked->token);
-	} else if (read_array(&reader, &n) < 0 || n != asked->count) {
-		world_fail(world, "a gathered array of another length");
-	} else {
-		for (uint32_t i = 0; i < n; i++) {
-			const uint32_t token = asked->kind == ALL ? asked->token : asked->token + i;
-			if (asked->errors == ERRORS_COLLECT)
-				check_collected(world, asked, &reader, token);
-			else
-				check_value(world, &reader, token);
-		}
-	}
-	if (reader.p != reader.end)
-		world_fail(world, "a result with something behind it");
-}
-
-static void check_runs(struct world *world, const struct asked *asked)
-{
-	const bool items = asked->kind == MAP || asked->kind == SCATTER;
-	const uint32_t most = asked->kind == ALL ? asked->count : 1;
-	for (uint32_t i = 0; i < (items ? asked->count : 1) && !asked->idempotent; i++)
-		if (world->ran[asked->token + i] > most)
-			world_fail(world, "a task ran twice");
-}
-
-/* ---- streams ---- */
-
-static void check_summary(struct world *world, const struct asked *asked, struct span result)
-{
-	struct reader reader = reader_of(result);
-	struct span key;
-	uint64_t items = 0, failed = 0;
-	uint32_t n;
-
-	if (read_map(&reader, &n) < 0 || n != 2 || read_text(&reader, &key) < 0 || read_uint(&reader, &items) < 0 ||
-	    read_text(&reader, &key) < 0 || read_uint(&reader, &failed) < 0)
-		world_fail(world, "a stream without a summary");
-	const uint32_t all = asked->fed ? asked->given + asked->input_failed : asked->kind == SINGLE ? 1 : asked->count;
-	if (items != all || asked->results != all || failed != asked->failures)
-		world_fail(world, "a summary that does not count what came");
-}
-
-static void on_result(struct world *world, struct asked *asked, struct reader *reader)
-{
-	const bool items = asked->kind == MAP || asked->kind == SCATTER;
-	struct span error;
-	uint64_t index;
-
-	if (read_uint(reader, &index) < 0 || index > ITEMS_MOST || asked->seen[index]++ || !asked->stream)
-		world_fail(world, "a result that should not be, or not twice");
-	if (asked->ordered && index != asked->results)
-		world_fail(world, "a result out of order");
-	asked->results++;
-	const uint32_t token = items ? asked->token + (uint32_t)index : asked->token;
-	if (read_nil(reader) == 0) {
-		check_value(world, reader, token);
-		return;
-	}
-	asked->failures++;
-	if (read_value(reader, &error) < 0)
-		world_fail(world, "half a result");
-	if (asked->fed && asked->input_failed && index == asked->given)
-		return; /* the input's own */
-	check_error(world, asked, error, token, 1);
-}
-
-static void on_credit(struct world *world, struct asked *asked, struct reader *reader)
-{
-	uint64_t n;
-
-	if (!asked->fed || read_uint(reader, &n) < 0 || n == 0)
-		world_fail(world, "a credit that should not be");
-	asked->granted += (uint32_t)n;
-	if (asked->window && asked->granted != asked->results + asked->window)
-		world_fail(world, "credit for more, or less, than the window");
-}
-
-static void on_notification(struct world *world, struct player *player, const struct rpc *rpc)
-{
-	struct reader reader = reader_of(rpc->params);
-	struct asked *asked = player->asked;
-	uint64_t msgid;
-	uint32_t n;
-
-	if (read_array(&reader, &n) < 0 || read_uint(&reader, &msgid) < 0)
-		world_fail(world, "a notification about nothing");
-	while (asked && asked->msgid != msgid)
-		asked = asked->next;
-	if (!asked)
-		world_fail(world, "a notification after the answer");
-	if (span_is(rpc->method, "objpool.result") && n == 4)
-		on_result(world, asked, &reader);
-	else if (span_is(rpc->method, "objpool.credit") && n == 2)
-		on_credit(world, asked, &reader);
-	else
-		world_fail(world, "a notification that nobody asked for");
-}
-
-static void notify(struct player *player, const uint8_t *bytes, const uint8_t *end)
-{
-	struct rpc rpc;
-	if (rpc_parse((struct span){.bytes = bytes, .size = (size_t)(end - bytes)}, &rpc) < 0)
-		abort();
-	if (span_is(rpc.method, "objpool.feed"))
-		request_feed(&player->client, &rpc, NULL);
-	else
-		request_feed_end(&player->client, &rpc);
-}
-
-static void feed(struct world *world, struct player *player, struct asked *asked)
-{
-	uint8_t room[1024], *p = pack_uint(pack_array(room, 3), RPC_NOTIFICATION);
-	const uint32_t left = asked->count - asked->given, most = asked->granted - asked->given;
-
-	if (left == 0 || world_dice(world, 40) == 0) {
-		asked->fed_up = true;
-		asked->input_failed = world_dice(world, 4) == 0;
-		p = pack_array(pack_text(p, "objpool.feed_end"), 1u + asked->input_failed);
-		p = pack_uint(p, asked->msgid);
-		if (asked->input_failed)
-			p = pack_text(p, "no more of that");
-	} else {
-		uint32_t n = 1 + world_dice(world, left);
-		n = n < most ? n : most;
-		if (n == 0)
-			return;
-		p = pack_array(pack_uint(pack_array(pack_text(p, "objpool.feed"), 2), asked->msgid), n);
-		for (uint32_t i = 0; i < n; i++)
-			p = pack_uint(p, asked->token + asked->given + i);
-		asked->given += n;
-	}
-	world_say(world, "client %llu: has fed %u of %u to %u", (unsigned long long)player->client.id, asked->given, asked->count,
-		  asked->msgid);
-	notify(player, room, p);
-}
-
-void player_feed(struct world *world)
-{
-	for (int i = 0; i < WORLD_CLIENTS; i++)
-		for (struct asked *asked = world->players[i] ? world->players[i]->asked : NULL; asked; asked = asked->next)
-			if (asked->fed && !asked->fed_up)
-				feed(world, world->players[i], asked);
-}
-
-/* ---- all that comes ---- */
-
-static void on_answer(struct world *world, struct player *player, struct span message)
-{
-	struct asked **at = &player->asked, *asked;
-	struct reader error;
-	struct rpc rpc;
-
-	if (rpc_parse(message, &rpc) < 0 || rpc.type == RPC_REQUEST)
-		world_fail(world, "an answer that is none");
-	if (rpc.type == RPC_NOTIFICATION) {
-		on_notification(world, player, &rpc);
-		return;
-	}
-	if (message.bytes[0] != 0x94)
-		world_fail(world, "an answer with another first byte");
-	while (*at && (*at)->msgid != rpc.msgid)
-		at = &(*at)->next;
-	if (!*at)
-		world_fail(world, "an answer that nobody asked for, or a second one");
-	asked = *at;
-	*at = asked->next;
-	error = reader_of(rpc.error);
-	world_say(world, "client %llu: answer to %u", (unsigned long long)player->client.id, asked->msgid);
-	const bool failed = read_nil(&error) < 0;
-	if (!failed && asked->stream)
-		check_summary(world, asked, rpc.result);
-	else if (!failed)
-		check_result(world, asked, rpc.result);
-	else if (!asked->input_failed) /* then it may be the input's */
-		check_error(world, asked, rpc.error, asked->token, asked->kind == SINGLE || asked->kind == ALL ? 1 : asked->count);
-	check_runs(world, asked);
-	(void)times_ran(world, asked);
-	free(asked);
-}
-
-static void read_answers(struct world *world, struct player *player, size_t most)
-{
-	struct iovec iov;
-	size_t used = 0;
-	int64_t n;
-
-	while (most > 0 && sendq_iov(&player->client.out, &iov, 1) == 1) {
-		const size_t take = iov.iov_len < most ? iov.iov_len : most;
-		player->bytes = realloc(player->bytes, player->size + take);
-		memcpy(player->bytes + player->size, iov.iov_base, take);
-		player->size += take;
-		most -= take;
-		sendq_sent(&player->client.out, take);
-	}
-	client_on_sent(&player->client);
-	while (used < player->size && (n = scan_length(player->bytes + used, player->size - used)) > 0) {
-		on_answer(world, player, (struct span){.bytes = player->bytes + used, .size = (size_t)n});
-		used += (size_t)n;
-	}
-	if (used > 0)
-		memmove(player->bytes, player->bytes + used, player->size - used);
-	player->size -= used;
-}
-
-void player_read(struct world *world)
-{
-	read_answers(world, some_player(world), world_dice(world, 2) ? SIZE_MAX : 1 + world_dice(world, 3000));
-}
-
-void player_read_all(struct world *world)
-{
-	for (int i = 0; i < WORLD_CLIENTS; i++)
-		if (world->players[i])
-			read_answers(world, world->players[i], SIZE_MAX);
-}
-
-bool player_waits(const struct world *world)
-{
-	if (world->left)
-		return true;
-	for (int i = 0; i < WORLD_CLIENTS; i++)
-		if (world->players[i] && world->players[i]->asked)
-			return true;
-	return false;
-}
-
-/* ---- changing one's mind ---- */
-
-void player_cancel(struct world *world)
-{
-	struct player *player = some_player(world);
-	struct error why;
-
-	if (!player->asked)
-		return;
-	struct ticket *ticket = idmap_get(&player->client.inflight, player->asked->msgid);
-	error_say(&why, ERROR_CANCELLED, RAN_NO, "cancelled");
-	world_say(world, "client %llu: cancels %u", (unsigned long long)player->client.id, player->asked->msgid);
-	if (ticket)
-		ticket->abandoned(ticket, &why);
 }
 
 static void leave(struct world *world, int i)
 {
 	struct player *player = world->players[i];
-	struct asked *asked;
+	struct question *asked;
 
 	if (!player)
 		return;
 	world_say(world, "client %llu: gone", (unsigned long long)player->client.id);
 	world->players[i] = NULL;
+	faults_arm(true);
 	const bool over = client_leave(&player->client);
+	faults_arm(false);
+	core_end_event(&world->core);
 	while ((asked = player->asked)) {
 		player->asked = asked->next;
-		check_runs(world, asked);
+		question_check_runs(world, asked);
 		free(asked);
 	}
 	free(player->bytes);
@@ -517,7 +133,8 @@ static void leave(struct world *world, int i)
 	world->left = player;
 }
 
-void player_tidy(struct world *world)
+/* Those that have left, and whose notifications have ended. */
+static void tidy(struct world *world)
 {
 	struct player **at = &world->left, *player;
 
@@ -531,23 +148,411 @@ void player_tidy(struct world *world)
 		*at = player->next;
 		if (!client_leave(&player->client))
 			world_fail(world, "a client without notifications does not end");
+		core_end_event(&world->core);
 		free(player);
 	}
 }
 
+/* ---- asking ---- */
+
+/* The message where the core finds it: gone when it returns, in a block, in a file, or with files of its own. */
+static struct block *place(struct world *world, const struct player *player, struct span *message, struct block_files *files)
+{
+	struct block *block = NULL;
+
+	if (files) {
+		block = block_new(player->client.account, message->size);
+		block->files = files;
+	} else if (world->flavour.files && world_one_in(world, 3)) {
+		block = &file_new(world, NULL, message->size, true)->block;
+	} else if (world_one_in(world, 2)) {
+		block = block_new(&world->core.memory, message->size);
+	}
+	if (block)
+		message->bytes = memcpy(block->bytes, message->bytes, message->size);
+	return block;
+}
+
+static struct block_files *own_files(struct world *world, const struct player *player, const struct question *question)
+{
+	if (!player->client.fds || question->sticky || world_one_in(world, 2))
+		return NULL;
+	return calloc(1, sizeof(struct block_files) + PAYLOAD_FILES * sizeof(struct block *));
+}
+
+static void request(struct world *world, struct player *player, const struct question *question, struct span message, struct block *block)
+{
+	struct rpc rpc;
+
+	assert(scan_length(message.bytes, message.size) == (int64_t)message.size);
+	if (rpc_parse(message, &rpc) < 0)
+		world_fail(world, "a request that is none");
+	faults_arm(true);
+	const int r = question->plain ? request_call(&player->client, &rpc, block) : request_full_call(&player->client, &rpc, block);
+	faults_arm(false);
+	if (r < 0)
+		world_fail(world, "a request with a fresh msgid is not taken in");
+}
+
+static void write_request(const struct question *question, struct writing *writing)
+{
+	char text[32];
+	const struct span method = question_method(question, text);
+
+	writing->p = pack_array(writing->p, question->notification ? 3 : 4);
+	writing->p = pack_uint(writing->p, question->notification ? RPC_NOTIFICATION : RPC_REQUEST);
+	if (!question->notification)
+		writing->p = pack_uint(writing->p, question->msgid);
+	writing->p = pack_str(writing->p, (const char *)method.bytes, method.size);
+	question_write(question, writing);
+}
+
+/* Will all that the notification asks for be done? Its holder's calls of a slot end with the lease. */
+static bool is_promise(const struct question *question)
+{
+	const bool slot = question->kind == KIND_SINGLE && strchr(question->target, ':');
+	return !slot && !question->timeout && question->errors != ERRORS_FIRST;
+}
+
+void player_send(struct world *world)
+{
+	struct player *player = some_player(world);
+
+	if (!client_accepts(&player->client) || player->input_ended) /* then a session doesn't read */
+		return;
+	struct question *question = question_new(world, false);
+	uint8_t *room = malloc(question_size(question) + 64);
+	struct writing writing = {.world = world, .p = room, .files = own_files(world, player, question)};
+
+	question->msgid = ++player->last_msgid;
+	write_request(question, &writing);
+	struct span message = {.bytes = room, .size = (size_t)(writing.p - room)};
+	world_say(world, "client %llu: asks %u: %s (%u from %u)", (unsigned long long)player->client.id, question->msgid,
+		  question->target, question->count, question->token);
+	if (!question->notification) {
+		question->next = player->asked;
+		player->asked = question;
+	}
+	struct block *block = place(world, player, &message, writing.files);
+	const uint32_t notified = player->client.notified;
+	request(world, player, question, message, block);
+	if (player->client.notified > notified && is_promise(question))
+		world_promise(world, (struct promise){.token = question->token, .tokens = question_tasks(question),
+						      .times = question->kind == KIND_ALL ? question->count : 1});
+	block_unref(block);
+	free(room);
+	if (question->notification)
+		free(question);
+}
+
+/* ---- leases ---- */
+
+/* As method_lease does it. */
+void player_lease(struct world *world)
+{
+	struct player *player = some_player(world);
+	const unsigned number = world_dice(world, WORLD_POOLS);
+	struct pool *pool = world->pools[number];
+	struct lease_options options = {.slot = -1};
+	struct error error;
+
+	if (!pool || player->input_ended || world->core.draining || pool->size == 0 || !pool_is_available(pool))
+		return;
+	if (world_one_in(world, 3))
+		options.slot = world_dice(world, pool->size);
+	if (world_one_in(world, 2))
+		options.patience = 1 + world_dice(world, 100) * MILLISECOND;
+	if (world_one_in(world, 2))
+		options.time = world_dice(world, 1000) * MILLISECOND;
+	struct question *question = calloc(1, sizeof *question);
+	*question = (struct question){.kind = KIND_LEASE, .msgid = ++player->last_msgid, .next = player->asked, .pool = number};
+	player->asked = question;
+	world_say(world, "client %llu: wants to lease %s:%d, %u", (unsigned long long)player->client.id, pool->name, (int)options.slot,
+		  question->msgid);
+	const struct rpc rpc = {.type = RPC_REQUEST, .msgid = question->msgid};
+	faults_arm(true);
+	if (lease_begin(&player->client, &rpc, pool, &options) < 0) {
+		error_say(&error, ERROR_OVERLOADED, RAN_NO, "the daemon is out of memory");
+		client_answer_error(&player->client, question->msgid, &error);
+	}
+	faults_arm(false);
+}
+
+static void release(struct world *world, struct player *player)
+{
+	struct pool *pool = world->pools[world_dice(world, WORLD_POOLS)];
+	struct lease *lease = pool ? lease_find(&player->client, pool, -1) : NULL;
+
+	if (!lease)
+		return;
+	world_say(world, "client %llu: releases %s:%u", (unsigned long long)player->client.id, pool->name, lease->index);
+	faults_arm(true);
+	lease_release(lease);
+	faults_arm(false);
+}
+
+void player_release(struct world *world)
+{
+	release(world, some_player(world));
+}
+
+/* ---- feeding ---- */
+
+static void notify(struct world *world, struct player *player, struct span message, struct block *block)
+{
+	struct rpc rpc;
+
+	if (rpc_parse(message, &rpc) < 0)
+		abort();
+	(void)world;
+	faults_arm(true);
+	if (span_is(rpc.method, "objpool.feed"))
+		request_feed(&player->client, &rpc, block);
+	else
+		request_feed_end(&player->client, &rpc);
+	faults_arm(false);
+}
+
+static uint8_t *pack_text(uint8_t *p, const char *text)
+{
+	return pack_str(p, text, strlen(text));
+}
+
+static void end_feed(struct world *world, struct player *player, struct question *asked)
+{
+	uint8_t room[128], *p = pack_uint(pack_array(room, 3), RPC_NOTIFICATION);
+
+	asked->fed_up = true;
+	asked->input_failed = world_one_in(world, 4);
+	p = pack_array(pack_text(p, "objpool.feed_end"), 1u + asked->input_failed);
+	p = pack_uint(p, asked->msgid);
+	if (asked->input_failed)
+		p = pack_text(p, "no more of that");
+	notify(world, player, (struct span){.bytes = room, .size = (size_t)(p - room)}, NULL);
+}
+
+static void feed_some(struct world *world, struct player *player, struct question *asked, uint32_t n)
+{
+	uint8_t *room = malloc(question_size(asked));
+	struct writing writing = {.world = world, .p = room, .files = own_files(world, player, asked)};
+
+	writing.p = pack_text(pack_uint(pack_array(writing.p, 3), RPC_NOTIFICATION), "objpool.feed");
+	writing.p = pack_array(pack_uint(pack_array(writing.p, 2), asked->msgid), n);
+	for (uint32_t i = 0; i < n; i++)
+		value_write(&writing, asked->token + asked->given + i);
+	asked->given += n;
+	struct span message = {.bytes = room, .size = (size_t)(writing.p - room)};
+	struct block *block = place(world, player, &message, writing.files);
+	notify(world, player, message, block);
+	block_unref(block);
+	free(room);
+}
+
+static void feed(struct world *world, struct player *player, struct question *asked)
+{
+	const uint32_t left = asked->count - asked->given, most = asked->granted - asked->given;
+
+	if (left == 0 || world_one_in(world, 40)) {
+		end_feed(world, player, asked);
+	} else if (most > 0) {
+		const uint32_t n = 1 + world_dice(world, left);
+		feed_some(world, player, asked, n < most ? n : most);
+	}
+	world_say(world, "client %llu: has fed %u of %u to %u", (unsigned long long)player->client.id, asked->given, asked->count,
+		  asked->msgid);
+}
+
+void player_feed(struct world *world)
+{
+	for (int i = 0; i < WORLD_CLIENTS; i++) {
+		struct player *player = world->players[i];
+		for (struct question *asked = player && !player->input_ended ? player->asked : NULL; asked; asked = asked->next)
+			if (asked->fed && !asked->fed_up)
+				feed(world, player, asked);
+	}
+}
+
+/* ---- reading ---- */
+
+static void on_notification(struct player *player, const struct rpc *rpc)
+{
+	struct question *asked = player->asked;
+	struct reader reader = reader_of(rpc->params);
+	uint64_t msgid;
+	uint32_t n;
+
+	if (read_array(&reader, &n) < 0 || read_uint(&reader, &msgid) < 0)
+		world_fail(player->listener.world, "a notification about nothing");
+	while (asked && asked->msgid != msgid)
+		asked = asked->next;
+	if (!asked)
+		world_fail(player->listener.world, "a notification after the answer");
+	question_on_notification(&player->listener, asked, rpc);
+}
+
+static void on_message(struct player *player, struct span message)
+{
+	struct question **at = &player->asked, *asked;
+	const struct world *world = player->listener.world;
+	struct rpc rpc;
+
+	if (rpc_parse(message, &rpc) < 0 || rpc.type == RPC_REQUEST)
+		world_fail(world, "an answer that is none");
+	if (rpc.type == RPC_NOTIFICATION) {
+		on_notification(player, &rpc);
+		return;
+	}
+	if (message.bytes[0] != 0x94)
+		world_fail(world, "an answer with another first byte");
+	while (*at && (*at)->msgid != rpc.msgid)
+		at = &(*at)->next;
+	if (!*at)
+		world_fail(world, "an answer that nobody asked for, or a second one");
+	asked = *at;
+	*at = asked->next;
+	world_say(world, "client %llu: answer to %u", (unsigned long long)player->client.id, asked->msgid);
+	question_on_answer(&player->listener, asked, &rpc);
+	free(asked);
+}
+
+/* As outlet.c sends: descriptors leave with the bytes before or around them. */
+static void receive(struct player *player, size_t most)
+{
+	struct sendq *queue = &player->client.out;
+	struct iovec iov;
+	int fds[SENDQ_PASS];
+
+	while (most > 0 && !queue->failed && sendq_iov(queue, &iov, 1) == 1) {
+		const size_t take = iov.iov_len < most ? iov.iov_len : most;
+		player->bytes = realloc(player->bytes, player->size + take);
+		memcpy(player->bytes + player->size, iov.iov_base, take);
+		player->size += take;
+		most -= take;
+		const unsigned count = sendq_descriptors(queue, 1, fds);
+		take_fds(player, fds, count);
+		faults_arm(true);
+		if (count > 0)
+			sendq_passed(queue, count);
+		faults_arm(false);
+		sendq_sent(queue, take);
+	}
+	if (queue->bytes == 0 && !queue->failed)
+		sendq_sent(queue, 0);
+}
+
+static void read_answers(struct player *player, size_t most)
+{
+	size_t used = 0;
+	int64_t n;
+
+	receive(player, most);
+	faults_arm(true);
+	client_on_sent(&player->client);
+	faults_arm(false);
+	while (used < player->size && (n = scan_length(player->bytes + used, player->size - used)) > 0) {
+		on_message(player, (struct span){.bytes = player->bytes + used, .size = (size_t)n});
+		used += (size_t)n;
+	}
+	if (used > 0)
+		memmove(player->bytes, player->bytes + used, player->size - used);
+	player->size -= used;
+}
+
+void player_read(struct world *world)
+{
+	read_answers(some_player(world), world_one_in(world, 2) ? SIZE_MAX : 1 + world_dice(world, 3000));
+}
+
+void player_go_on_all(struct world *world)
+{
+	for (int i = 0; i < WORLD_CLIENTS; i++)
+		if (world->players[i]) {
+			read_answers(world->players[i], SIZE_MAX);
+			release(world, world->players[i]);
+		}
+	player_feed(world);
+	player_give_back(world);
+}
+
+bool player_waits(const struct world *world)
+{
+	if (world->left)
+		return true;
+	for (int i = 0; i < WORLD_CLIENTS; i++)
+		if (world->players[i] && world->players[i]->asked)
+			return true;
+	return false;
+}
+
+void player_say_waiting(const struct world *world)
+{
+	for (int i = 0; i < WORLD_CLIENTS; i++)
+		for (const struct question *asked = world->players[i] ? world->players[i]->asked : NULL; asked; asked = asked->next)
+			world_say(world, "client %llu waits for %u: %s (%u from %u), %u results, fed %u of %u",
+				  (unsigned long long)world->players[i]->client.id, asked->msgid, asked->target, asked->count, asked->token,
+				  asked->results, asked->given, asked->granted);
+}
+
+/* ---- changing one's mind ---- */
+
+void player_cancel(struct world *world)
+{
+	struct player *player = some_player(world);
+	const struct question *asked = player->asked;
+	struct error why;
+
+	for (uint32_t i = world_dice(world, 4); i > 0 && asked && asked->next; i--)
+		asked = asked->next;
+	if (!asked)
+		return;
+	struct ticket *ticket = idmap_get(&player->client.inflight, asked->msgid);
+	error_say(&why, ERROR_CANCELLED, RAN_NO, "cancelled");
+	world_say(world, "client %llu: cancels %u", (unsigned long long)player->client.id, asked->msgid);
+	faults_arm(true);
+	if (ticket)
+		ticket->abandoned(ticket, &why);
+	faults_arm(false);
+}
+
+void player_end_input(struct world *world)
+{
+	struct player *player = some_player(world);
+
+	if (player->input_ended || world_dice(world, 3))
+		return;
+	world_say(world, "client %llu: sends no more", (unsigned long long)player->client.id);
+	player->input_ended = true;
+	faults_arm(true);
+	client_on_input_end(&player->client);
+	faults_arm(false);
+}
+
 void player_vanish(struct world *world)
 {
-	if (world_dice(world, 3) == 0)
+	if (world_one_in(world, 3))
 		leave(world, (int)world_dice(world, WORLD_CLIENTS));
+}
+
+void player_mind(struct world *world)
+{
+	for (int i = 0; i < WORLD_CLIENTS; i++) {
+		const struct player *player = world->players[i];
+		if (!player)
+			continue;
+		const bool over = player->input_ended && TAILQ_EMPTY(&player->client.tickets) && TAILQ_EMPTY(&player->client.notifications) &&
+				  player->client.out.bytes + player->size == 0;
+		if (player->client.out.failed || over)
+			leave(world, i);
+	}
+	tidy(world);
 }
 
 void player_end(struct world *world)
 {
-	for (int i = 0; i < WORLD_CLIENTS; i++)
-		if (world->players[i]) {
+	for (int i = 0; i < WORLD_CLIENTS; i++) {
+		if (world->players[i])
 			client_gone(&world->players[i]->client); /* as when the daemon ends */
-			leave(world, i);
-		}
-	player_tidy(world);
-	core_end_event(&world->core);
+		leave(world, i);
+	}
+	tidy(world);
 }

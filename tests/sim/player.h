@@ -1,18 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* player: the clients of a world: send requests of every kind, and check each answer against what was asked. */
+/* player: the clients of a world: send requests of every kind, read or don't, change their minds, and leave. */
 #ifndef SIM_PLAYER_H
 #define SIM_PLAYER_H
 
 #include "tests/sim/world.h"
 
 void player_send(struct world *world);
+void player_lease(struct world *world);
+void player_release(struct world *world);
 void player_read(struct world *world); /* some client reads what there is */
 void player_feed(struct world *world); /* all feed what their streams may be fed */
-void player_read_all(struct world *world);
+void player_give_back(struct world *world);
 void player_cancel(struct world *world);
+void player_end_input(struct world *world);
 void player_vanish(struct world *world);
-void player_tidy(struct world *world); /* those that have left, and whose notifications have ended */
+
+/* All read, feed, and release what they have leased. */
+void player_go_on_all(struct world *world);
+
+/* Those whose connection can't go on are closed, as the daemon closes them. To be called after each event. */
+void player_mind(struct world *world);
+
+void player_say_waiting(const struct world *world); /* what they wait for */
 bool player_waits(const struct world *world);
 void player_end(struct world *world);
+
+struct client *player_client(struct player *player);
+uint64_t player_session(const struct player *player);
 
 #endif

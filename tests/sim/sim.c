@@ -5,80 +5,120 @@
  *   sim --seeds 1-4000        each seed is one world; a seed that fails is printed
  *   sim --seed 17 --verbose   plays one again, and prints what happens
  *
- * After each event, and at the end of each world: every request has exactly one answer, and its own (each argument is a
- * token that is used once); what must run at most once did; what was answered with ran = "no" did not run; a gathered
- * array is whole and in order; a stream's credit is its window; every instance has each sticky call once; nobody waits for ever; nothing is left behind (and under LeakSanitizer: not a byte).
+ * A world has two pools, five clients, and a flavour (world.h): allocations that fail, workers that lie, values in descriptors, a daemon
+ * that is asked to stop, little memory, or that nothing at all goes wrong. Events are calls of every kind, leases, cancels, clients
+ * that do not read or leave, workers that run, defer, yield, call other methods, stop, crash or are killed, pools that are resized
+ * and replaced, and time that passes.
+ *
+ * What must hold (the file that looks at it):
+ *   question.c  every request has exactly one answer, and its own: each argument is a token that is used once. What is said of `ran` is
+ *               true, what must run at most once did, a gathered array is whole and in order, a stream's credit is its window, and
+ *               an error is one that this world may give.
+ *   fake.c      an instance has each sticky call once, serves nobody but who leased it, hears of the end of each session that it
+ *               served, and reads from a descriptor what was written there.
+ *   player.c    a client sees no byte of another's results; a notification is carried out though its sender goes.
+ *   liar.c      a worker that says what it must not is killed, and nobody else is hurt.
+ *   audit.c     the core's own books are right: counts, lists, bytes, what is in hand; all of it is 0 at the end.
+ *   here        nobody waits for ever.
+ * Nothing is left behind (with LeakSanitizer: not a byte).
+ *
+ * A seed plays the same world each time, where allocations fail: with the same build.
  */
+#include "tests/sim/audit.h"
+#include "tests/sim/fake.h"
+#include "tests/sim/liar.h"
 #include "tests/sim/player.h"
-#include "tests/sim/world.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { EVENTS = 1500, DRAIN_ROUNDS = 20000 };
+enum { EVENTS = 1500, DRAIN_ROUNDS = 20000, THOROUGH = 16 };
+
+/* What happens, and how often, out of 1000. */
+static const struct {
+	uint32_t share;
+	void (*happen)(struct world *world);
+} events[] = {
+	{380, player_send},
+	{430, fake_work},
+	{60, player_read},
+	{20, player_feed},
+	{45, world_pass_time},
+	{10, fake_kill_one},
+	{15, player_cancel},
+	{6, player_vanish},
+	{6, world_resize},
+	{4, world_replace_pool},
+	{6, player_lease},
+	{5, player_release},
+	{3, player_end_input},
+	{4, player_give_back},
+	{2, liar_end},
+	{1, world_begin_drain},
+	{3, world_probe},
+};
 
 static void random_event(struct world *world)
 {
-	switch (world_dice(world, 100)) {
-	case 0 ... 39:
-		player_send(world);
-		break;
-	case 40 ... 79:
-		world_work(world);
-		break;
-	case 80 ... 85:
-		player_read(world);
-		break;
-	case 86 ... 87:
-		player_feed(world);
-		break;
-	case 88 ... 93:
-		world_pass_time(world);
-		break;
-	case 94:
-		world_kill_one(world);
-		break;
-	case 95 ... 96:
-		player_cancel(world);
-		break;
-	case 97:
-		player_vanish(world);
-		break;
-	case 98:
-		world_resize(world);
-		break;
-	default:
-		world_replace_pool(world);
-	}
-	core_end_event(&world->core);
+	uint32_t i = 0, dice = world_dice(world, 1000);
+
+	while (dice >= events[i].share)
+		dice -= events[i++].share;
+	events[i].happen(world);
 }
 
 /* Nothing new comes in: everything must be answered. */
 static void drain(struct world *world)
 {
+	world_calm_down(world);
 	for (int i = 0; i < DRAIN_ROUNDS && player_waits(world); i++) {
-		for (int k = 0; k < 20; k++)
-			world_work(world);
-		player_read_all(world);
-		player_feed(world);
+		for (int k = 0; k < 20; k++) {
+			fake_work(world);
+			core_end_event(&world->core);
+		}
+		player_go_on_all(world);
 		world_pass_time(world);
-		player_tidy(world);
+		player_mind(world);
+		core_end_event(&world->core);
+		audit(world, i % THOROUGH == 0);
 	}
-	if (player_waits(world))
-		world_fail(world, "somebody waits for ever");
-	world_check_sticky(world);
+	if (!player_waits(world))
+		return;
+	player_say_waiting(world);
+	fake_say_all(world);
+	world_fail(world, "somebody waits for ever");
+}
+
+/* Also what has no caller comes to its end. */
+static void rest(struct world *world)
+{
+	if (!world_settle(world)) {
+		fake_say_all(world);
+		world_fail(world, "calls without a caller do not end");
+	}
+	player_go_on_all(world);
+	player_go_on_all(world);
+	player_mind(world);
+	core_end_event(&world->core);
+	audit_quiet(world);
+	fake_check_all(world);
 }
 
 static void play(uint64_t seed, bool verbose)
 {
 	struct world *world = world_new(seed, verbose);
 
-	for (int i = 0; i < EVENTS; i++) {
+	for (uint32_t i = 0; i < EVENTS; i++) {
 		random_event(world);
-		player_tidy(world);
+		if (world_one_in(world, 3))
+			continue; /* a turn of the loop may have several */
+		player_mind(world);
+		core_end_event(&world->core);
+		audit(world, i % THOROUGH == 0);
 	}
 	drain(world);
+	rest(world);
 	player_end(world);
 	world_end(world);
 }

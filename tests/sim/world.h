@@ -1,45 +1,94 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* world: the core, the clock, and the workers of one seed. */
+/* world: the core, the clock, the pools and the tokens of one seed. */
 #ifndef SIM_WORLD_H
 #define SIM_WORLD_H
 
 #include "daemon/core/pool.h"
+#include "tests/sim/faults.h"
 
-enum { WORLD_CLIENTS = 5, WORLD_TOKENS = 1 << 18 };
+enum { WORLD_CLIENTS = 5, WORLD_POOLS = 2 };
 
 struct player;
 struct fake;
+struct file;
+
+/* Each argument is a token that is used once. */
+struct token {
+	uint16_t ran;  /* how often */
+	bool sticky;   /* it is a sticky call's */
+	bool lied;     /* its worker lied of it: what is told of it need not be true */
+};
+
+/* What this world is like. */
+struct flavour {
+	bool memory; /* allocations fail */
+	bool liars;  /* workers lie */
+	bool files;  /* large values go by descriptor */
+	bool large;  /* methods yield much */
+	bool calm;   /* nothing dies, and nothing is changed */
+	bool drains; /* the daemon is asked to stop */
+	bool bounded; /* max_memory is little */
+};
+
+/* A notification that was taken in: each token will have run so often. */
+struct promise {
+	uint32_t token, tokens, times;
+};
 
 struct world {
 	struct core core;
 	uint64_t seed, state;
 	bool verbose;
-	struct pool *pool;              /* the one that takes calls */
-	struct fake *fakes;             /* all workers that live */
+	struct flavour flavour;
+	struct pool *pools[WORLD_POOLS];        /* those that take calls; NULL: there was no memory for it */
+	struct fake *fakes;                     /* all workers that live */
 	struct player *players[WORLD_CLIENTS];
-	struct player *left; /* whose notifications are still carried out */
-	uint32_t tokens;                /* given out */
-	uint8_t ran[WORLD_TOKENS];      /* how often each was run */
-	bool sticky[WORLD_TOKENS];      /* it is a sticky call's */
+	struct player *left;                    /* whose notifications are still carried out */
+	struct token *tokens;
+	uint32_t token_count, token_room;
+	struct file *files;                     /* all that there were: see value.h */
+	int last_fd;
+	struct promise *promises;
+	uint32_t promise_count;
+	struct probe *probe;                    /* NULL: none is under way */
+	uint32_t stickies;                      /* sticky calls so far */
 };
 
 struct world *world_new(uint64_t seed, bool verbose);
+
+/* Nothing is broken any more, and what is missing is made. */
+void world_calm_down(struct world *world);
+
+/* What is under way without a caller goes on to its end. False: it does not. */
+bool world_settle(struct world *world);
 
 /* All players have gone: ends the pools, and checks that nothing is left. */
 void world_end(struct world *world);
 
 uint32_t world_dice(struct world *world, uint32_t sides);
-_Noreturn void world_fail(struct world *world, const char *what);
+static inline bool world_one_in(struct world *world, uint32_t sides)
+{
+	return world_dice(world, sides) == 0;
+}
+_Noreturn __attribute__((format(printf, 2, 3))) void world_fail(const struct world *world, const char *format, ...);
 __attribute__((format(printf, 2, 3))) void world_say(const struct world *world, const char *format, ...);
 
-void world_work(struct world *world);      /* some worker does something */
 void world_pass_time(struct world *world);
-void world_kill_one(struct world *world);
 void world_resize(struct world *world);
 void world_replace_pool(struct world *world);
+void world_begin_drain(struct world *world);
+void world_probe(struct world *world); /* begins one, or looks at it */
 
-/* Every idle instance has been told every sticky call that is remembered, once. */
-void world_check_sticky(struct world *world);
+/* It must be kept, in a world that is calm. */
+void world_promise(struct world *world, struct promise promise);
+
+const char *world_pool_name(unsigned pool);
+
+/* The first of `count` new tokens. */
+uint32_t world_tokens(struct world *world, uint32_t count);
+
+/* Has no client of that number any more. */
+bool world_session_has_gone(const struct world *world, uint64_t session);
 
 /* A token whose method fails. */
 static inline bool world_is_bad(uint32_t token)

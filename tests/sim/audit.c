@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/sim/audit.h"
+
+#include "daemon/core/lease.h"
+#include "daemon/core/nested.h"
+#include "daemon/core/scheduler.h"
+#include "daemon/core/successor.h"
+#include "tests/sim/player.h"
+
+#define HOLDS(world, condition, ...)                  \
+	do {                                          \
+		if (!(condition))                     \
+			world_fail(world, __VA_ARGS__); \
+	} while (0)
+
+/* What is counted in a pool, to be compared with what it says. */
+struct count {
+	bool thorough;
+	uint32_t waiting, broken;
+	uint64_t batches; /* queued, handed, deferred, or in a call's input */
+};
+
+/* ---- queues ---- */
+
+static void audit_flow(const struct world *world, const struct flow *flow, bool held, uint32_t *n)
+{
+	const struct batch *batch;
+
+	HOLDS(world, !TAILQ_EMPTY(&flow->batches), "a flow without batches");
+	HOLDS(world, flow->held == held, "a flow that is in the wrong list");
+	HOLDS(world, !held || flow->client->stalled, "a flow is held, and its client reads");
+	TAILQ_FOREACH(batch, &flow->batches, link) {
+		HOLDS(world, batch->flow == flow, "a batch in a flow that it does not know");
+		HOLDS(world, !batch->call->answered || batch->call->sticky, "what waits is of a call that is over");
+		++*n;
+	}
+}
+
+static void audit_queue(const struct world *world, const struct queue *queue, struct count *count)
+{
+	const struct flow *flow;
+	uint32_t n = 0, flows = 0;
+
+	count->waiting += queue->count;
+	count->batches += queue->count;
+	if (!count->thorough)
+		return;
+	TAILQ_FOREACH(flow, &queue->flows, turn) {
+		audit_flow(world, flow, false, &n);
+		flows++;
+	}
+	TAILQ_FOREACH(flow, &queue->held, turn) {
+		audit_flow(world, flow, true, &n);
+		flows++;
+	}
+	HOLDS(world, n == queue->count, "a queue of %u says that it has %u", n, queue->count);
+	HOLDS(world, flows == queue->by_client.count, "a queue with flows that are not found");
+}
+
+/* ---- slots ---- */
+
+static void audit_handed(const struct world *world, const struct slot *slot, struct count *count)
+{
+	const struct batch *batch;
+	uint64_t ahead = 0;
+	uint32_t n = 0;
+
+	TAILQ_FOREACH(batch, &slot->handed, link) {
+		HOLDS(world, batch->slot == slot && !batch->flow && !batch->tag, "a batch in hand that thinks that it is elsewhere");
+		HOLDS(world, slot->by_id[batch->id % BOARD_ENTRIES] == batch, "a batch in hand that is not found");
+		HOLDS(world, batch->done < batch->count, "a batch in hand that is done");
+		HOLDS(world, !slot->leased || slot->leased->state != LEASE_HELD || batch->call->session == slot->leased->session,
+		      "a leased slot has a call of others");
+		ahead += batch->estimate;
+		n++;
+	}
+	HOLDS(world, n == slot->handed_count, "%u batches in hand, and %u are counted", n, slot->handed_count);
+	HOLDS(world, ahead == slot->ahead, "%llu ns in hand, and %llu are counted", (unsigned long long)ahead, (unsigned long long)slot->ahead);
+	count->batches += n;
+}
+
+static void audit_deferred(const struct world *world, const struct slot *slot, struct count *count)
+{
+	const struct batch *batch;
+	uint32_t n = 0;
+
+	TAILQ_FOREACH(batch, &slot->deferred, link) {
+		HOLDS(world, batch->slot == slot && batch->tag && !batch->flow, "a deferred batch that thinks that it is elsewhere");
+		HOLDS(world, idmap_get(&slot->by_tag, batch->tag) == batch, "a deferred batch that is not found");
+		n++;
+	}
+	HOLDS(world, n == slot->by_tag.count, "tags of nothing");
+	count->batches += n;
+}
+
+static bool may_have_any(const struct slot *slot)
+{
+	return slot->state == SLOT_READY && slot->plan == PLAN_STAY && !slot->killed && !slot->silent && !slot->predecessor &&
+	       !slot->leased && !successor_is_awaited(slot);
+}
+
+static void audit_lists(const struct world *world, const struct slot *slot)
+{
+	const struct pool *pool = slot->pool;
+
+	HOLDS(world, !slot->listed || !slot->cut_off, "a slot without a place is listed");
+	if (slot->listed == &pool->idle)
+		HOLDS(world, may_have_any(slot) && slot->handed_count == 0, "a slot is listed as idle that is not");
+	else if (slot->listed)
+		HOLDS(world, slot->listed == &pool->open && may_have_any(slot) && slot->handed_count > 0, "a slot is listed as open that is not");
+	else if (!slot->cut_off)
+		HOLDS(world, !may_have_any(slot) || slot->handed_count > 0, "%s:%u: an idle slot is not listed", pool->name, slot->index);
+}
+
+static void audit_lease_of(const struct world *world, const struct slot *slot)
+{
+	const struct lease *lease = slot->leased;
+
+	if (!lease)
+		return;
+	HOLDS(world, lease->slot == slot && (lease->state == LEASE_ASKING || lease->state == LEASE_HELD), "a slot's lease knows nothing of it");
+	HOLDS(world, slot->state == SLOT_READY, "a lease of what is not ready");
+}
+
+static void audit_life(const struct world *world, const struct slot *slot)
+{
+	const bool lives = slot->state == SLOT_READY || slot->state == SLOT_STOPPING;
+
+	HOLDS(world, lives || slot->handed_count == 0, "something is in hand of what is not there");
+	HOLDS(world, lives || !slot->nested.on, "what is not there asks");
+	HOLDS(world, (slot->state == SLOT_WAITING) == !slot->owner, "a slot that %s", slot->owner ? "waits has a worker" : "has no worker waits for none");
+	HOLDS(world, slot->state != SLOT_WAITING || timer_is_set(&slot->timer), "a slot that waits for ever to be started");
+	HOLDS(world, !slot->successor || slot->successor->predecessor == slot, "a successor that does not know it");
+	HOLDS(world, !slot->predecessor || slot->predecessor->successor == slot, "a predecessor that does not know it");
+}
+
+static void audit_ids(const struct world *world, const struct slot *slot)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < BOARD_ENTRIES; i++)
+		n += slot->by_id[i] != NULL;
+	HOLDS(world, n == slot->handed_count, "ids of nothing");
+}
+
+static void audit_slot(const struct world *world, const struct slot *slot, struct count *count)
+{
+	audit_queue(world, &slot->queue, count);
+	audit_handed(world, slot, count);
+	audit_deferred(world, slot, count);
+	audit_lists(world, slot);
+	audit_lease_of(world, slot);
+	audit_life(world, slot);
+	if (count->thorough)
+		audit_ids(world, slot);
+	count->broken += slot->broken && !slot->cut_off;
+}
+
+/* ---- pools ---- */
+
+static void audit_list(const struct world *world, const struct slot_list *list)
+{
+	const struct slot *slot;
+
+	TAILQ_FOREACH(slot, list, link)
+		HOLDS(world, slot->listed == list, "a slot in a list that it does not know");
+}
+
+static void audit_leases(const struct world *world, const struct pool *pool)
+{
+	const struct lease *lease;
+	uint32_t waiting = 0;
+
+	TAILQ_FOREACH(lease, &pool->leases, of_pool) {
+		const bool has_slot = lease->state == LEASE_ASKING || lease->state == LEASE_HELD;
+		HOLDS(world, has_slot == (lease->slot != NULL) && lease->pool == pool, "a lease in the wrong state");
+		HOLDS(world, !lease->slot || lease->slot->leased == lease, "a lease of a slot that is another's");
+		HOLDS(world, (lease->state <= LEASE_ASKING) == (lease->ticket.client != NULL), "a lease that nobody is told of");
+		waiting += lease->state <= LEASE_ASKING;
+	}
+	HOLDS(world, waiting == pool->leases_waiting, "%u leases are waited for, and %u are counted", waiting, pool->leases_waiting);
+}
+
+static void audit_calls(const struct world *world, const struct pool *pool, const struct count *count)
+{
+	const struct call *call;
+	const struct batch *batch;
+	uint64_t calls = 0, batches = 0, waiting = 0;
+
+	TAILQ_FOREACH(call, &pool->calls, link) {
+		HOLDS(world, call->pool == pool && call->left <= call->total, "a call with more tasks left than it has");
+		HOLDS(world, !call->answered || !call->ticket.client, "a call is over, and its caller waits");
+		HOLDS(world, call->batches > 0 || call->input.open, "a call that has nothing to wait for");
+		TAILQ_FOREACH(batch, &call->input.items, link)
+			waiting++;
+		calls++;
+		batches += call->batches;
+	}
+	HOLDS(world, calls == pool->calls_count, "%llu calls, and %u are counted", (unsigned long long)calls, pool->calls_count);
+	HOLDS(world, batches == count->batches + waiting, "%llu batches, and the calls count %llu", (unsigned long long)(count->batches + waiting),
+	      (unsigned long long)batches);
+}
+
+static void audit_pool(const struct world *world, const struct pool *pool, bool thorough)
+{
+	struct count count = {.thorough = thorough};
+	const struct slot *slot;
+
+	audit_queue(world, &pool->queue, &count);
+	for (uint32_t i = 0; i < pool->size; i++) {
+		HOLDS(world, pool->slots[i]->index == i && !pool->slots[i]->cut_off, "a slot in another's place");
+		audit_slot(world, pool->slots[i], &count);
+	}
+	TAILQ_FOREACH(slot, &pool->others, link) {
+		HOLDS(world, slot->cut_off, "a slot in two places");
+		audit_slot(world, slot, &count);
+	}
+	audit_list(world, &pool->idle);
+	audit_list(world, &pool->open);
+	audit_leases(world, pool);
+	audit_calls(world, pool, &count);
+	HOLDS(world, count.waiting == pool->waiting, "%u batches wait, and %u are counted", count.waiting, pool->waiting);
+	HOLDS(world, count.broken == pool->broken, "%u slots are broken, and %u are counted", count.broken, pool->broken);
+}
+
+/* ---- clients ---- */
+
+static void audit_client(const struct world *world, const struct client *client)
+{
+	const struct ticket *ticket;
+	const struct lease *lease;
+	uint64_t pending = 0;
+	uint32_t inflight = 0, notified = 0;
+
+	TAILQ_FOREACH(ticket, &client->tickets, link) {
+		const struct call *call = call_of_ticket((struct ticket *)(uintptr_t)ticket);
+		HOLDS(world, ticket->client == client, "a ticket of another client");
+		pending += call ? call->size : 0;
+		inflight += !ticket->notification;
+		HOLDS(world, ticket->notification || idmap_get(&client->inflight, ticket->msgid) == ticket, "a ticket that is not found");
+	}
+	HOLDS(world, inflight == client->inflight.count, "%u tickets, and %u are counted", inflight, client->inflight.count);
+	HOLDS(world, client->stalled || TAILQ_EMPTY(&client->yielding), "a method waits for a client that reads");
+	HOLDS(world, client->kept.count + client->out.descriptors <= CLIENT_KEPT, "a client has more descriptors than it may");
+	TAILQ_FOREACH(ticket, &client->notifications, link) {
+		const struct call *call = call_of_ticket((struct ticket *)(uintptr_t)ticket);
+		HOLDS(world, ticket->client == client && ticket->notification, "a notification of another client");
+		pending += call ? call->size : 0;
+		notified++;
+	}
+	HOLDS(world, notified == client->notified, "%u notifications, and %u are counted", notified, client->notified);
+	HOLDS(world, pending == client->pending, "%llu bytes are pending, and %llu are counted", (unsigned long long)pending,
+	      (unsigned long long)client->pending);
+	TAILQ_FOREACH(lease, &client->leases, of_client)
+		HOLDS(world, lease->client == client, "a lease of another client");
+}
+
+static void audit_nested(const struct world *world, const struct pool *pool)
+{
+	const struct slot *slot;
+
+	for (uint32_t i = 0; i < pool->size; i++)
+		if (pool->slots[i]->nested.on)
+			audit_client(world, &pool->slots[i]->nested.client);
+	TAILQ_FOREACH(slot, &pool->others, link)
+		if (slot->nested.on)
+			audit_client(world, &slot->nested.client);
+}
+
+void audit(struct world *world, bool thorough)
+{
+	const struct pool *pool;
+
+	TAILQ_FOREACH(pool, &world->core.pools, link) {
+		audit_pool(world, pool, thorough);
+		if (thorough)
+			audit_nested(world, pool);
+	}
+	for (int i = 0; i < WORLD_CLIENTS && thorough; i++)
+		if (world->players[i])
+			audit_client(world, player_client(world->players[i]));
+}
+
+/* ---- at rest ---- */
+
+static void audit_rest(const struct world *world, const struct slot *slot)
+{
+	HOLDS(world, slot->handed_count == 0 && slot->queue.count == 0, "%s:%u: something is left in its hands", slot->pool->name, slot->index);
+	HOLDS(world, TAILQ_EMPTY(&slot->deferred), "%s:%u: something stays deferred", slot->pool->name, slot->index);
+	HOLDS(world, slot->ahead == 0, "%s:%u: nothing in hand, and %llu ns are counted", slot->pool->name, slot->index,
+	      (unsigned long long)slot->ahead);
+	HOLDS(world, !slot->leased, "%s:%u: still leased", slot->pool->name, slot->index);
+	HOLDS(world, slot->bound.count == 0 || slot->state != SLOT_READY, "%s:%u: still bound", slot->pool->name, slot->index);
+}
+
+void audit_quiet(struct world *world)
+{
+	const struct pool *pool;
+
+	audit(world, true);
+	TAILQ_FOREACH(pool, &world->core.pools, link) {
+		HOLDS(world, pool->calls_count == 0 && pool->waiting == 0, "pool %s: calls are left", pool->name);
+		for (uint32_t i = 0; i < pool->size; i++)
+			audit_rest(world, pool->slots[i]);
+	}
+	for (int i = 0; i < WORLD_CLIENTS; i++)
+		if (world->players[i]) {
+			const struct client *client = player_client(world->players[i]);
+			HOLDS(world, client->pending == 0 && client->inflight.count == 0, "a client that waits for nothing has something in flight");
+			HOLDS(world, TAILQ_EMPTY(&client->flows) && TAILQ_EMPTY(&client->yielding), "a client that waits for nothing holds something up");
+		}
+}

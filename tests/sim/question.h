@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* question: what a client, or a method of a played worker, asks; and whether what comes is its answer. */
+#ifndef SIM_QUESTION_H
+#define SIM_QUESTION_H
+
+#include "proto/rpc.h"
+#include "tests/sim/value.h"
+
+enum { QUESTION_ITEMS = 60, QUESTION_YIELDS = 12 };
+
+enum kind { KIND_SINGLE, KIND_ALL, KIND_MAP, KIND_SCATTER, KIND_LEASE };
+
+struct question {
+	struct question *next;
+	uint32_t msgid;
+	enum kind kind;
+	unsigned pool;            /* number */
+	char target[16];          /* "p:0" */
+	bool plain;               /* asked as pool.method; else by objpool.call */
+	bool nested;              /* a worker asks */
+	bool early;               /* it came before the daemon was asked to stop */
+	bool yields;              /* the method yields, if its caller takes what it yields */
+	uint32_t token, count;    /* the first, and how many follow */
+	enum errors errors;
+	bool idempotent, notification, sticky, sync, timeout, bind;
+	bool stream, ordered, fed;
+	bool fed_up;              /* told that there is no more */
+	bool input_failed;
+	bool may_go;              /* of a nested one: an instance that could do it waits for nobody */
+	uint32_t window;          /* 0: not said */
+	uint32_t granted, given;  /* credit, and items fed against it */
+	uint32_t results, failures;
+	uint8_t seen[QUESTION_ITEMS + 1];
+};
+
+/* How values that come to who asked are read. */
+struct listener {
+	struct world *world;
+	bool (*read)(struct listener *listener, struct reader *reader, uint32_t *token); /* the next one */
+};
+
+struct question *question_new(struct world *world, bool nested);
+
+/* How many bytes its params take at most. */
+size_t question_size(const struct question *question);
+
+/* "p.echo" or "objpool.call". */
+struct span question_method(const struct question *question, char room[32]);
+
+/* The args, or the four params of objpool.call. */
+void question_write(const struct question *question, struct writing *writing);
+
+/* How many tasks it has. */
+uint32_t question_tasks(const struct question *question);
+
+/* The answer: that of this question, and no lie. */
+void question_on_answer(struct listener *listener, struct question *question, const struct rpc *rpc);
+
+/* [msgid, ...] of this question. */
+void question_on_notification(struct listener *listener, struct question *question, const struct rpc *rpc);
+
+/* Whatever becomes of it, its tasks ran at most so often. */
+void question_check_runs(const struct world *world, const struct question *question);
+
+#endif
