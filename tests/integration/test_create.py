@@ -94,7 +94,7 @@ def test_drop_answers_every_caller(start):
         assert client.value("objpool.drop", "p") is True
         for call in calls + [lease]:
             assert other.wait(call)[0].startswith("CANCELLED: ")
-        assert daemon.children() == []
+        wait_for(lambda: daemon.children() == [], lambda: "its template, which has been killed, to end")
 
 
 def test_who_may(start):
