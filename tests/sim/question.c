@@ -207,7 +207,7 @@ static void check_code(const struct world *world, const struct question *questio
 		world_fail(world, "a pool was not found");
 	if (question->may_go && says(told->message, "would wait for itself"))
 		world_fail(world, "told that it would wait for itself, though an instance waits for nobody");
-	if (says(told->message, "takes no new calls") && question->early && !question->nested)
+	if (says(told->message, "takes no new calls") && (question->early || question->nested))
 		world_fail(world, "the daemon stops: what came before it is refused");
 }
 
