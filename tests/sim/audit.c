@@ -225,6 +225,17 @@ static void audit_pool(const struct world *world, const struct pool *pool, bool 
 
 /* ---- clients ---- */
 
+static void audit_kept(const struct world *world, const struct client *client)
+{
+	const struct sendq_kept *kept = &client->kept;
+	uint64_t bytes = 0;
+
+	for (uint32_t i = 0; i < kept->count; i++)
+		bytes += kept->blocks[i] ? kept->blocks[i]->capacity : 0;
+	HOLDS(world, bytes == kept->bytes, "a client keeps %llu bytes, and %zu are counted", (unsigned long long)bytes, kept->bytes);
+	HOLDS(world, kept->count + client->out.descriptors <= CLIENT_KEPT, "a client has more descriptors than it may");
+}
+
 static void audit_client(const struct world *world, const struct client *client)
 {
 	const struct ticket *ticket;
@@ -241,7 +252,7 @@ static void audit_client(const struct world *world, const struct client *client)
 	}
 	HOLDS(world, inflight == client->inflight.count, "%u tickets, and %u are counted", inflight, client->inflight.count);
 	HOLDS(world, client->stalled || TAILQ_EMPTY(&client->yielding), "a method waits for a client that reads");
-	HOLDS(world, client->kept.count + client->out.descriptors <= CLIENT_KEPT, "a client has more descriptors than it may");
+	audit_kept(world, client);
 	TAILQ_FOREACH(ticket, &client->notifications, link) {
 		const struct call *call = call_of_ticket((struct ticket *)(uintptr_t)ticket);
 		HOLDS(world, ticket->client == client && ticket->notification, "a notification of another client");

@@ -679,6 +679,8 @@ static void answer(struct fake *fake)
 	struct put_off *at = &fake->put_off[world_dice(fake->world, FAKE_PUT_OFF)];
 	uint8_t room[64], *p = pack_uint(pack_array(room, 4), FROM_ANSWER);
 
+	if (fake->slot->pool->leaving || fake->world->core.draining)
+		return; /* as one that waits for others' calls: nobody comes any more who would have it answered */
 	if (!at->tag || !ledger_move(fake->board, at->tag, LEDGER_DEFERRED, LEDGER_ANSWERED))
 		return;
 	p = pack_uint(p, at->tag);
@@ -734,7 +736,8 @@ static struct loan *free_place(struct fake *fake)
 /* [PAYLOAD, id, place, offset, length, touched]: the first half of the file, or all of it. */
 static bool lend(struct fake *fake, uint32_t token)
 {
-	struct loan *loan = fake->world->flavour.files && value_is_large(token) && token % 401 != 5 && !fake->items ? free_place(fake) : NULL;
+	const bool fits = fake->world->flavour.files && !fake->items && value_size(token) < LOAN_SIZE;
+	struct loan *loan = fits && world_dice(fake->world, 3) ? free_place(fake) : NULL;
 	uint8_t room[64], *p = pack_uint(pack_array(room, 6), FROM_PAYLOAD);
 
 	if (!loan)
