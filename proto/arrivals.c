@@ -16,6 +16,14 @@ union control {
 	char room[CMSG_SPACE(AT_ONCE * sizeof(int))];
 };
 
+static void discard(const struct arrivals *arrivals, int fd)
+{
+	if (arrivals->discard)
+		arrivals->discard(fd);
+	else
+		(void)close(fd);
+}
+
 static size_t size_of(int fd)
 {
 	struct stat st;
@@ -29,15 +37,16 @@ static bool is_sealed(int fd)
 }
 
 /* The descriptor that it may have, and its file, are charged to the account; or why it may not have it. */
-static int charge(struct account *account, int fd, size_t size)
+static int charge(struct account *account, int fd, size_t *size)
 {
 	if (!is_sealed(fd))
-		return ARRIVAL_FOREIGN;
+		return ARRIVAL_FOREIGN; /* and nothing else is asked of it: its file system may be a stranger's */
 	if (!account_has_room_for_file(account))
 		return ARRIVAL_NO_ROOM;
-	account_charge(account, size);
+	*size = account ? size_of(fd) : 0;
+	account_charge(account, *size);
 	if (account && account_is_greedy(account)) {
-		account_credit(account, size);
+		account_credit(account, *size);
 		return ARRIVAL_NO_MEMORY;
 	}
 	account_add_file(account);
@@ -46,20 +55,24 @@ static int charge(struct account *account, int fd, size_t size)
 
 static struct arrival admit(const struct arrivals *arrivals, int fd)
 {
-	const size_t size = arrivals->account ? size_of(fd) : 0;
-	const int admitted = charge(arrivals->account, fd, size);
+	size_t size = 0;
+	const int admitted = charge(arrivals->account, fd, &size);
 
 	if (admitted < 0)
-		(void)close(fd);
+		discard(arrivals, fd);
 	return (struct arrival){.fd = admitted, .until = arrivals->read, .size = admitted < 0 ? 0 : size};
 }
 
 static int keep(struct arrivals *arrivals, int fd)
 {
+	if (arrivals->refusing) {
+		discard(arrivals, fd);
+		return 0;
+	}
 	if (!arrivals->ring)
 		arrivals->ring = malloc(ARRIVALS_MOST * sizeof *arrivals->ring);
 	if (!arrivals->ring || arrivals->count == ARRIVALS_MOST) {
-		(void)close(fd);
+		discard(arrivals, fd);
 		return -EPROTO;
 	}
 	arrivals->ring[(arrivals->first + arrivals->count++) % ARRIVALS_MOST] = admit(arrivals, fd);
@@ -68,7 +81,7 @@ static int keep(struct arrivals *arrivals, int fd)
 
 static int keep_all(struct arrivals *arrivals, struct msghdr *message)
 {
-	int r = message->msg_flags & MSG_CTRUNC ? -EPROTO : 0;
+	int r = (message->msg_flags & MSG_CTRUNC) && !arrivals->refusing ? -EPROTO : 0;
 
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
 		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
@@ -126,5 +139,7 @@ void arrivals_clear(struct arrivals *arrivals)
 {
 	arrivals_drop(arrivals, UINT64_MAX);
 	free(arrivals->ring);
-	*arrivals = (struct arrivals){.account = arrivals->account};
+	arrivals->ring = NULL;
+	arrivals->first = 0;
+	arrivals->read = 0;
 }

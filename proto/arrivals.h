@@ -26,6 +26,8 @@ struct arrivals {
 	uint32_t first, count;
 	uint64_t read;       /* bytes, in all */
 	struct account *account; /* whom their files are charged to while they wait here; NULL: nobody counts */
+	bool refusing;           /* all that come are discarded */
+	void (*discard)(int fd); /* closes what a stranger has handed over, which may take long; NULL: close does */
 };
 
 /*

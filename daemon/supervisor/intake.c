@@ -19,11 +19,17 @@ void intake_use_payloads(struct intake *intake, struct payload_pool *payloads, u
 	intake->payload_min = least;
 }
 
-void intake_pass(struct intake *intake)
+void intake_expect_files(struct intake *intake, void (*discard)(int fd))
 {
 	intake->passing = true;
+	intake->arrivals.refusing = true;
+	intake->arrivals.discard = discard;
 	intake->arrivals.account = intake->account;
-	intake->arrivals.read = UINT64_C(1) << 32; /* what was read before counts, too */
+}
+
+void intake_pass(struct intake *intake)
+{
+	intake->arrivals.refusing = false;
 }
 
 void intake_free(struct intake *intake)

@@ -37,7 +37,7 @@ struct intake {
 	struct payload_pool *payloads; /* NULL: none are made */
 	uint64_t payload_min;
 	struct block *whole;   /* the large message just taken, which lies there alone; NULL: it is another */
-	bool passing;          /* descriptors are received */
+	bool passing;          /* descriptors may come: those of messages, or for `discard` */
 	bool lost;             /* some could not be received: which ones is not known */
 	uint32_t refs;         /* values of the message just taken that stand for descriptors */
 	uint64_t begins;       /* its place in what arrivals has read */
@@ -48,7 +48,10 @@ void intake_init(struct intake *intake, uint64_t limit, struct account *account)
 void intake_use_payloads(struct intake *intake, struct payload_pool *payloads, uint64_t least);
 void intake_free(struct intake *intake);
 
-/* From here on descriptors are received. */
+/* Descriptors may come, which `discard` closes, until intake_pass. */
+void intake_expect_files(struct intake *intake, void (*discard)(int fd));
+
+/* From here on those that are sealed memory files are received. */
 void intake_pass(struct intake *intake);
 
 /* Reads once. Bytes read, also when descriptors that came with them were `lost`; 0: end of input; a negative errno, -EAGAIN among them. */

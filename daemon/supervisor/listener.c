@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/supervisor/listener.h"
 
+#include "daemon/supervisor/closer.h"
 #include "daemon/supervisor/log.h"
 #include "daemon/supervisor/session.h"
 #include "proto/pack.h"
@@ -34,7 +35,7 @@ static void turn_away(int fd, uint64_t most)
 	if (out.head && send(fd, out.head->bytes, out.head->len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 		log_say(LOG_DEBUG, "could not tell a connection that it is one too many");
 	sendq_clear(&out);
-	(void)close(fd);
+	closer_put_connection(fd);
 }
 
 static void look_away(struct listener *listener, const char *why)
@@ -289,7 +290,7 @@ void listener_close(struct listener *listener)
 	socketfile_remove(&listener->file, &listener->bound);
 	event_free(listener->event);
 	event_free(listener->again);
-	(void)close(listener->fd);
+	closer_put(listener->fd); /* connections that wait in its queue may hold something */
 	TAILQ_REMOVE(&listener->daemon->listeners, listener, link);
 	free(listener);
 }

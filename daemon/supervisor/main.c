@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* objpoold: the command line. See objpoold(8). */
+#include "daemon/supervisor/closer.h"
 #include "daemon/supervisor/config.h"
 #include "daemon/supervisor/daemon.h"
 #include "daemon/supervisor/log.h"
@@ -158,13 +159,22 @@ static bool open_log(const struct config *config)
 	return r == 0;
 }
 
+static bool start_closer(void)
+{
+	const int r = closer_start();
+
+	if (r < 0)
+		log_say(LOG_ERR, "the thread that closes what clients hand over can't be started: %s", strerror(-r));
+	return r == 0;
+}
+
 static int run(struct config *config, struct options *options)
 {
 	static struct daemon daemon;
 	int status = 1;
 
 	signals_take();
-	if (!open_log(config))
+	if (!open_log(config) || !start_closer())
 		return 1;
 	if (config->pool_count == 0 && !options->until_eof)
 		log_say(LOG_WARNING, "there are no pools in %s", options->config ? options->config : "the configuration (no file was found)");

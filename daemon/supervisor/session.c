@@ -3,6 +3,7 @@
 
 #include "daemon/core/pool.h"
 #include "daemon/core/request.h"
+#include "daemon/supervisor/closer.h"
 #include "daemon/supervisor/files.h"
 #include "daemon/supervisor/log.h"
 #include "daemon/supervisor/outlet.h"
@@ -442,6 +443,8 @@ struct session *session_new(struct daemon *daemon, int fd, bool is_unix)
 	session->is_unix = is_unix;
 	intake_init(&session->intake, daemon->core.limits.max_message, session->client.account);
 	intake_use_payloads(&session->intake, &daemon->payloads, daemon->core.limits.payload_min);
+	if (is_unix)
+		intake_expect_files(&session->intake, closer_put);
 	(void)event_assign(&session->readable, daemon->base, fd, EV_READ | EV_PERSIST, on_readable, session);
 	(void)event_assign(&session->writable, daemon->base, fd, EV_WRITE | EV_PERSIST, on_writable, session);
 	TAILQ_INSERT_TAIL(&daemon->sessions, session, link);
@@ -472,7 +475,10 @@ static void close_connection(struct session *session)
 	leave_turns(session);
 	set_reading(session, false);
 	set_writing(session, false);
-	(void)close(session->fd);
+	if (session->is_unix)
+		closer_put_connection(session->fd);
+	else
+		(void)close(session->fd);
 	intake_free(&session->intake);
 	TAILQ_REMOVE(&daemon->sessions, session, link);
 	TAILQ_INSERT_TAIL(&daemon->departed_sessions, session, link);

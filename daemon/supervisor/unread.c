@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/supervisor/unread.h"
 
+#include "daemon/supervisor/closer.h"
+
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 enum { AT_ONCE = 253 /* SCM_MAX_FD */, LOOKS = 64 /* in one sweep */ };
 
@@ -14,10 +14,12 @@ union control {
 	char room[CMSG_SPACE(AT_ONCE * sizeof(int))];
 };
 
+/* Asks nothing of a file's own file system, which may be a stranger's. */
 static bool is_socket(int fd)
 {
-	struct stat st;
-	return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
+	int type;
+	socklen_t size = sizeof type;
+	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0;
 }
 
 /* Looking gives a descriptor of one's own of each. */
@@ -32,7 +34,7 @@ static bool close_all(struct msghdr *message)
 			int fd;
 			memcpy(&fd, (const char *)c + at, sizeof fd);
 			found = is_socket(fd) || found;
-			(void)close(fd);
+			closer_put(fd);
 		}
 	}
 	return found;

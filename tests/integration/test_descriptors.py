@@ -7,6 +7,7 @@ import resource
 import select
 import signal
 import socket
+import struct
 
 import msgpack
 import pytest
@@ -97,6 +98,48 @@ def test_what_came_before_lost_descriptors(start):
         assert "BAD_REQUEST" in sender.receive()[2]
         assert sender.receive() is None
         wait_for(lambda: c.value("p.get") == "whole", lambda: "what came before")
+
+
+def lingering():
+    """A connection whose close waits, for a quarter of an hour, for its other end to read; and that end."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        sender = socket.create_connection(listener.getsockname())
+        reader = listener.accept()[0]
+    sender.setblocking(False)
+    try:
+        while True:
+            sender.send(bytes(1 << 16))
+    except BlockingIOError:
+        pass
+    sender.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 1000))
+    return sender, reader
+
+
+@pytest.mark.parametrize("way", ["refused", "not asked for", "not read", "turned away"])
+def test_what_takes_long_to_close(start, way):
+    daemon = start({"p": {"workers": 1}}, daemon={"max_inflight": 1, "max_connections": 2})
+    with daemon.client() as c:
+        c.value("p.echo", 1)
+        before = daemon.descriptors()
+        client = daemon.client()
+        if way == "refused":
+            hello(client)
+        if way == "not read":
+            client.start("p.sleep", 100)
+        c.value("objpool.ping")
+        daemon.signal(signal.SIGSTOP)
+        sender, reader = lingering()
+        with reader, daemon.client() if way == "turned away" else client as last:
+            send_with(last, b"\x94", sender.fileno())
+            sender.close()
+            last.close()
+            daemon.signal(signal.SIGCONT)
+            assert c.value("objpool.ping", 1) == [1]
+            client.close()
+            gone(daemon, before)
 
 
 def few(number):
