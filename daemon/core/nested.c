@@ -57,15 +57,32 @@ static struct ticket *awaited_ticket(const struct slot *slot)
 	return slot->nested.on ? TAILQ_FIRST(&slot->nested.client.tickets) : NULL;
 }
 
+static void say_in_vain(struct error *error, enum ran ran)
+{
+	error_say(error, ERROR_CANCELLED, ran, "nobody waits for the call any more that made this one");
+}
+
+/* A method that was cancelled, and has not looked, must not wait for something that nobody would ever cancel. */
+static bool is_in_vain(const struct slot *slot, const struct batch *batch)
+{
+	return board_state(slot->board, batch->id) == BOARD_CANCELLED;
+}
+
 int nested_on_invoke(struct slot *slot, struct batch *batch, struct span method, struct span args, struct block *block)
 {
 	struct nested *nested = &slot->nested;
 	struct rpc rpc = {.type = RPC_REQUEST, .msgid = MSGID, .method = method, .params = args};
+	struct error why;
 
 	begin(slot);
 	if (awaited_ticket(slot))
 		return -EBADMSG; /* it can wait for one at a time */
 	nested->batch = batch->id;
+	if (is_in_vain(slot, batch)) {
+		say_in_vain(&why, RAN_NO);
+		client_answer_error(&nested->client, MSGID, &why);
+		return 0;
+	}
 	const bool full = span_is(method, "objpool.call");
 	if ((full ? request_full_call : request_call)(&nested->client, &rpc, block) < 0)
 		return -EBADMSG;
@@ -83,7 +100,7 @@ void nested_cancel(struct slot *slot, uint32_t batch)
 
 	if (!ticket || slot->nested.batch != batch)
 		return;
-	error_say(&why, ERROR_CANCELLED, RAN_MAYBE, "nobody waits for the call any more that made this one");
+	say_in_vain(&why, RAN_MAYBE);
 	ticket->abandoned(ticket, &why);
 }
 

@@ -2,6 +2,7 @@
 /* A class whose hooks and methods fail where others don't, with rows of methods that are longer than the host's. */
 #include <objpool/plugin.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -72,6 +73,28 @@ static int pause_ms(void *self, struct objpool_call *call, const struct objpool_
 	return 0;
 }
 
+/* With a target: waits until it is cancelled, then calls that. What came of it, which the next call without a target tells. */
+static int call_in_vain(void *self, struct objpool_call *call, const struct objpool_args *args, msgpack_packer *result)
+{
+	static char code[32] = "";
+	const struct timespec t = {.tv_nsec = 1000000};
+	struct objpool_outcome got;
+
+	(void)self;
+	while (args->count == 1 && !objpool_cancelled(call))
+		(void)nanosleep(&t, NULL);
+	if (args->count == 1) {
+		const msgpack_object_str *target = &args->values[0].via.str;
+		char name[64];
+		snprintf(name, sizeof name, "%.*s", (int)target->size, target->ptr);
+		const int r = objpool_invoke(call, name, "\x90", 1, &got);
+		snprintf(code, sizeof code, "%s", r == -EREMOTEIO ? got.error.code : "");
+	}
+	msgpack_pack_str(result, strlen(code));
+	msgpack_pack_str_body(result, code, strlen(code));
+	return 0;
+}
+
 /* [woken, gone, ended] */
 static int events(void *self, struct objpool_call *call, const struct objpool_args *args, msgpack_packer *result)
 {
@@ -117,6 +140,7 @@ static const struct row methods[] = {
 	{{.name = "answer", .call = answer, .min_args = 1, .max_args = 1}, "news"},
 	{{.name = "pause", .call = pause_ms, .min_args = 1, .max_args = 1}, "news"},
 	{{.name = "events", .call = events}, "news"},
+	{{.name = "call_in_vain", .call = call_in_vain, .max_args = 1}, "news"},
 	{{.name = NULL}, NULL},
 };
 

@@ -59,6 +59,22 @@ def test_gone_is_not_said_of_what_was_answered_too_late(awkward):
         wait_for(lambda: events(client)["gone"] == 1, lambda: "the second to be given up")
 
 
+def test_a_method_that_was_cancelled_does_not_wait_for_others(awkward):
+    """What it calls then would never be cancelled: here, a call whose answer nobody gives."""
+    daemon = awkward(workers=2)
+    with daemon.client() as client:
+        for end in "cancel", "timeout", "vanish":
+            with daemon.client() as other:
+                call = other.start("objpool.call", "p:0", "call_in_vain", ["p:1.defer"], {"timeout_ms": 30 if end == "timeout" else 60_000})
+                wait_for(lambda: client.value("objpool.status", "p")["pools"][0]["slots"][0]["running"], lambda: "it to begin")
+                if end == "cancel":
+                    other.notify("objpool.cancel", call)
+                if end != "vanish":
+                    assert other.wait(call)[1] is None
+            assert client.value("p:0.call_in_vain") == "CANCELLED"
+        assert client.value("p:1.answer", 0) == 0  # none has begun
+
+
 def test_a_deferred_answer_is_bounded(awkward):
     daemon = awkward({"max_message": 65536})
     with daemon.client() as client:
@@ -72,5 +88,5 @@ def test_a_deferred_answer_is_bounded(awkward):
 
 def test_rows_of_methods_may_be_longer_than_the_hosts(awkward):
     with awkward().client() as client:
-        assert [m["name"] for m in client.value("objpool.describe", "p")["methods"]] == ["defer_and_fail", "defer", "answer", "pause", "events"]
+        assert [m["name"] for m in client.value("objpool.describe", "p")["methods"]] == ["defer_and_fail", "defer", "answer", "pause", "events", "call_in_vain"]
         assert client.value("p.events") == [0, 0, 0]
