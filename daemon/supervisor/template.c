@@ -663,28 +663,48 @@ static int on_packet(struct template *template, struct span packet)
 	return type == FROM_FORKED ? on_forked(template, &reader) : -EBADMSG;
 }
 
-static void on_readable(evutil_socket_t fd, short what, void *data)
+static void on_death(struct template *template)
 {
-	struct template *template = data;
-	struct block *scratch = template->daemon->scratch;
 	const bool loading = template->state == TEMPLATE_LOADING;
 
-	(void)what;
-	daemon_tick(template->daemon);
-	const ssize_t n = recv(fd, scratch->bytes, scratch->capacity, MSG_DONTWAIT);
+	log_pool(LOG_WARNING, template->pool, "the pool's template process died%s", loading ? " while it loaded the plugin" : "");
+	fail(template, loading ? "the template process died while it loaded the plugin" : "the template process died");
+}
+
+/* Takes one packet. False: there is none, nor is there the channel's end. */
+static bool receive(struct template *template)
+{
+	struct block *scratch = template->daemon->scratch;
+	const ssize_t n = recv(template->fd, scratch->bytes, scratch->capacity, MSG_DONTWAIT);
+
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	if (n <= 0 && !loading && template_has_threads(template)) {
+		return false;
+	if (n <= 0 && template->state != TEMPLATE_LOADING && template_has_threads(template)) {
 		(void)event_del(template->event); /* it takes its instances with it: template_on_exit tells them */
 		(void)kill(template->pid, SIGKILL);
-		return;
-	}
-	if (n <= 0) {
-		log_pool(LOG_WARNING, template->pool, "the pool's template process died%s", loading ? " while it loaded the plugin" : "");
-		fail(template, loading ? "the template process died while it loaded the plugin" : "the template process died");
+	} else if (n <= 0) {
+		on_death(template);
 	} else if (on_packet(template, (struct span){.bytes = scratch->bytes, .size = (size_t)n}) < 0) {
 		fail(template, "the template process sent what is no message of a template");
 	}
+	return true;
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *data)
+{
+	struct template *template = data;
+
+	(void)fd, (void)what;
+	daemon_tick(template->daemon);
+	(void)receive(template);
+}
+
+/* What it has said before it ended counts. The channel's end may never come: what it has forked may hold the channel. */
+static void end_channel(struct template *template)
+{
+	while (template->fd >= 0)
+		if (!receive(template))
+			on_death(template);
 }
 
 /* ---- whether what it forks lives ---- */
@@ -734,8 +754,10 @@ void template_on_exit(struct template *template, int status)
 	struct slot *slot;
 
 	template->pid = 0;
-	if (!template_has_threads(template))
-		return; /* its channel says the rest */
+	if (!template_has_threads(template)) {
+		end_channel(template);
+		return;
+	}
 	end_process(template);
 	while ((slot = slot_of_process(pool, pid)))
 		worker_on_exit(slot->owner, status); /* it has no pid then */

@@ -99,3 +99,17 @@ def test_threads_lead_a_group(start):
     with start({"p": {"isolation": "thread"}}).client() as client:
         pid = client.value("p.pid")
         assert os.getpgid(pid) == os.getsid(pid) == pid
+
+
+def test_a_template_is_replaced_though_what_it_has_forked_holds_its_channel(start):
+    daemon = start({"p": {**FAMILY, "class": "leaver:Leaver", "preload": json.dumps(["leaver"])}})
+    with daemon.client() as client:
+        first = client.value("p.left")
+        template = next(pid for pid, (name, parent) in processes().items() if parent == daemon.process.pid and name.startswith("objpool-templ"))
+        os.kill(template, signal.SIGKILL)
+        daemon.wait_log("template process died")
+        client.value("objpool.restart", "p")
+        second = client.value("p.left")
+        assert second != first and is_alive(first)
+    for pid in (first, second):
+        os.kill(pid, signal.SIGKILL)
