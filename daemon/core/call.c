@@ -666,8 +666,6 @@ static bool revoke_in(const struct slot *slot, const struct call *call)
 	const struct batch *batch;
 	bool begun = false;
 
-	TAILQ_FOREACH(batch, &slot->deferred, link)
-		begun = begun || batch->call == call;
 	TAILQ_FOREACH(batch, &slot->handed, link)
 		if (batch->call == call && !board_revoke(slot->board, batch->id))
 			begun = true;
@@ -700,7 +698,7 @@ static enum revoked revoke_one(const struct batch *batch)
 
 enum revoked call_revoke(const struct call *call)
 {
-	if (call->reruns > 0 || call->only.tag || call->sticky)
+	if (call->reruns > 0 || call->put_off || call->sticky)
 		return REVOKED_RUNNING; /* or will run */
 	return call_gathers(call) ? revoke_all(call) : revoke_one(&call->only);
 }

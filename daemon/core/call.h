@@ -71,6 +71,7 @@ struct call {
 	bool idempotent;
 	bool small;             /* its room is CALL_SMALL: goes to core->spare_calls */
 	bool answered;          /* the ticket is closed or the client gone */
+	bool put_off;           /* a task of it has been deferred: it has run */
 	uint8_t reruns;
 	uint32_t chunk;         /* items in a batch; 0: as the scheduler thinks */
 	uint64_t session;
