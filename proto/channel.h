@@ -23,11 +23,12 @@
  *   [RESTORE, state, replay if that fails]                   nothing, or [RESTORED, error]
  *   [GONE, tag]                                              [DEFERRED, id, item, tag]
  *   [SESSION_END, session]                                   [ANSWER, tag, error, value]
- *                                                            [PASSED]
+ *                                                            [PASSED, id]
  *                                                            [REPLAYING, method]
  *   [FILES, [number, …]]  + as many descriptors              [PAYLOAD, id, place, offset, length, touched]  + 1 descriptor
  *
- * PASSED says that the worker has passed over a batch that was taken back: it reacts.
+ * PASSED says that the worker has passed over a batch that was taken back, or the end of one: it reacts. Of a batch that the supervisor still counts on
+ * it shows that somebody has overwritten the board.
  * REPLAYING comes before READY: the constructor is done, and that one of the calls of `replay` begins.
  * A CALL of the method "" asks for a sign of life: [REPLY, id, nil, nil], without a word to the class.
  * `columns` is an array of arrays of `count` values, `kw columns` a map of such arrays. What an ITEMS batch answers comes
@@ -228,6 +229,12 @@ static inline bool ledger_move(struct board *board, uint64_t tag, enum ledger_st
 	uint64_t expected = tag << 8 | from;
 	return atomic_compare_exchange_strong_explicit(&board->ledger[tag % LEDGER_ENTRIES], &expected, tag << 8 | to,
 						       memory_order_acq_rel, memory_order_acquire);
+}
+
+/* When ledger_move has failed. */
+static inline bool ledger_is(struct board *board, uint64_t tag, enum ledger_state state)
+{
+	return atomic_load_explicit(&board->ledger[tag % LEDGER_ENTRIES], memory_order_acquire) == (tag << 8 | state);
 }
 
 #endif

@@ -43,10 +43,20 @@ static void forget(struct slot *slot, struct batch *batch)
 	deferral_remove(slot, batch);
 }
 
+/* False: it is answered, and that is on its way; or the worker has overwritten the ledger, and then it must end. */
+static bool take(struct slot *slot, const struct batch *batch)
+{
+	if (ledger_move(slot->board, batch->tag, LEDGER_DEFERRED, LEDGER_CANCELLED))
+		return true;
+	if (!ledger_is(slot->board, batch->tag, LEDGER_ANSWERED) && slot->state == SLOT_READY && !slot->killed)
+		slot_kill(slot, "it has overwritten what tells of its deferred calls");
+	return false;
+}
+
 void deferral_give_up(struct slot *slot, struct batch *batch)
 {
-	if (!ledger_move(slot->board, batch->tag, LEDGER_DEFERRED, LEDGER_CANCELLED))
-		return; /* it is answered: that is on its way */
+	if (!take(slot, batch))
+		return;
 	forget(slot, batch);
 	batch_end(batch);
 }
@@ -59,8 +69,8 @@ static void take_all(struct slot *slot, struct batch_list *taken)
 	TAILQ_INIT(taken);
 	for (batch = TAILQ_FIRST(&slot->deferred); batch; batch = next) {
 		next = TAILQ_NEXT(batch, link);
-		if (!ledger_move(slot->board, batch->tag, LEDGER_DEFERRED, LEDGER_CANCELLED))
-			continue; /* it is answered: that is on its way */
+		if (!take(slot, batch))
+			continue;
 		forget(slot, batch);
 		TAILQ_INSERT_TAIL(taken, batch, link);
 	}

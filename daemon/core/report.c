@@ -312,6 +312,14 @@ static int read_leased(struct slot *slot, struct reader *reader, uint32_t count)
 	return 0;
 }
 
+/* [PASSED, id]: of a batch that is in its hands no more, or the board is not as the supervisor left it. */
+static int read_passed(struct slot *slot, struct reader *reader)
+{
+	uint64_t id;
+
+	return read_uint(reader, &id) < 0 || batch_of(slot, id) ? -EBADMSG : 1;
+}
+
 int report_read(struct slot *slot, struct span message, struct block *block)
 {
 	struct reader reader = reader_of(message);
@@ -348,7 +356,7 @@ int report_read(struct slot *slot, struct span message, struct block *block)
 	case FROM_REPLAYING:
 		return count == 2 ? read_replaying(slot, &reader) : -EBADMSG;
 	case FROM_PASSED:
-		return count == 1 ? 1 : -EBADMSG;
+		return count == 2 ? read_passed(slot, &reader) : -EBADMSG;
 	case FROM_PROGRESS:
 		return count == 5 ? read_progress(slot, &reader) : -EBADMSG;
 	default:

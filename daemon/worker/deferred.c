@@ -5,7 +5,9 @@
 #include "proto/scan.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /* [ANSWER, tag, error, nil] with a short error */
 enum { ANSWER_LEAST = 3 + PACK_UINT + TASK_SHORT_ERROR };
@@ -217,12 +219,22 @@ static void put_answer(struct deferred *deferred, const void *value, size_t size
 	put_error(deferred, task_pack_short_error);
 }
 
+/* Its caller would wait for ever. */
+__attribute__((noreturn))
+static void die_of_ledger(void)
+{
+	(void)fprintf(stderr, "the memory that tells of deferred calls has been overwritten\n");
+	_exit(70);
+}
+
 int deferred_answer(struct objpool_call *call, const void *msgpack, size_t size)
 {
 	struct deferred *deferred = container_of(call, struct deferred, handle.call);
 	struct board *board = deferred->deferrals->board;
 
 	if (!ledger_move(board, deferred->tag, LEDGER_DEFERRED, LEDGER_ANSWERED)) {
+		if (!ledger_is(board, deferred->tag, LEDGER_CANCELLED))
+			die_of_ledger();
 		deferred->given_up = true; /* its number is in use until the supervisor's word has come */
 		timer_clear(&deferred->deferrals->timers, &deferred->wake);
 		return -ECANCELED;

@@ -63,17 +63,20 @@ static uint64_t clock_now(void)
 
 /* ---- one batch: its place on the board, and in time ---- */
 
-/* [PASSED]: the supervisor, which has taken the batch back, sees that this worker reacts. */
-static void put_passed(struct host *host)
+/* [PASSED, id]: the supervisor, which has taken back the batch, or the rest of it, sees that this worker reacts. */
+static void put_passed(struct host *host, uint32_t id)
 {
-	reply_messages(&host->reply, (const uint8_t[]){0x91, FROM_PASSED}, 2);
+	uint8_t message[2 + PACK_UINT] = {0x92, FROM_PASSED};
+	const uint8_t *end = pack_uint(message + 2, id);
+
+	reply_messages(&host->reply, message, (size_t)(end - message));
 }
 
 /* False: it was taken back. */
 static bool begin_batch(struct host *host, uint32_t id)
 {
 	if (!board_move(host->board, id, BOARD_HANDED, BOARD_STARTED)) {
-		put_passed(host);
+		put_passed(host, id);
 		return false;
 	}
 	atomic_store_explicit(&host->board->running, id, memory_order_relaxed);
@@ -531,6 +534,8 @@ static void on_items(struct host *host, struct reader *reader)
 	if (r == -EINVAL)
 		_exit(70);
 	const uint32_t ran = r < 0 ? lose_items(host, &items) : run_items(host, &items, found);
+	if (ran < items.count)
+		put_passed(host, (uint32_t)items.id);
 	end_batch(host, (uint32_t)items.id, ran);
 	free(items.at);
 	free(items.keys);

@@ -75,6 +75,38 @@ def test_a_method_that_was_cancelled_does_not_wait_for_others(awkward):
         assert client.value("p:1.answer", 0) == 0  # none has begun
 
 
+def test_what_a_worker_overwrites_loses_no_calls(awkward):
+    """The supervisor and its worker share memory: calls that wait in the worker are known from there."""
+    with awkward().client() as client:
+        client.maps()
+        client.value("p.overwrite_board", 0)
+        client.value("p.events")  # both are short: they are handed over ahead
+        calls = [client.start("p:0.overwrite_board", 20)] + [client.start("p:0.events") for _ in range(3)]
+        assert client.wait(calls[0]) == (None, None)
+        for call in calls[1:]:
+            error, value = client.wait(call)
+            assert value == [0, 0, 0] or (error["code"], error["ran"]) == ("WORKER_LOST", "maybe")
+        assert client.value("objpool.status", "p")["pools"][0]["lost"] > 0
+
+
+def deferred_before_the_board_is_overwritten(client):
+    call = client.start("p.defer")
+    client.value("p.overwrite_board", 1)
+    return call
+
+
+def test_deferred_calls_whose_state_is_overwritten_have_ended(awkward):
+    with awkward().client() as client:
+        client.maps()
+        call = deferred_before_the_board_is_overwritten(client)
+        answer = client.start("p.answer", 0)
+        assert [client.wait(i)[0]["code"] for i in (call, answer)] == ["WORKER_LOST"] * 2
+        call = deferred_before_the_board_is_overwritten(client)
+        client.notify("objpool.cancel", call)
+        assert client.wait(call)[0]["code"] == "CANCELLED"
+        wait_for(lambda: client.value("objpool.status", "p")["pools"][0]["slots"][0]["generation"] == 3, lambda: "the worker to end")
+
+
 def test_a_deferred_answer_is_bounded(awkward):
     daemon = awkward({"max_message": 65536})
     with daemon.client() as client:
@@ -88,5 +120,5 @@ def test_a_deferred_answer_is_bounded(awkward):
 
 def test_rows_of_methods_may_be_longer_than_the_hosts(awkward):
     with awkward().client() as client:
-        assert [m["name"] for m in client.value("objpool.describe", "p")["methods"]] == ["defer_and_fail", "defer", "answer", "pause", "events", "call_in_vain"]
+        assert [m["name"] for m in client.value("objpool.describe", "p")["methods"]] == ["defer_and_fail", "defer", "answer", "pause", "events", "overwrite_board", "call_in_vain"]
         assert client.value("p.events") == [0, 0, 0]

@@ -611,11 +611,11 @@ static void obey(struct fake *fake, uint64_t type, struct reader *reader)
 }
 
 /* It was taken back: this tells how far the worker is. */
-static void put_passed(struct fake *fake)
+static void put_passed(struct fake *fake, uint64_t id)
 {
-	uint8_t room[8];
+	uint8_t room[16];
 
-	fake_put(fake, room, pack_uint(pack_array(room, 1), FROM_PASSED));
+	fake_put(fake, room, pack_uint(pack_uint(pack_array(room, 2), FROM_PASSED), id));
 }
 
 /* The next message, if it has come whole. */
@@ -632,7 +632,7 @@ static void begin(struct fake *fake)
 		world_fail(fake->world, "a message that no worker knows, or that comes late: %llu", (unsigned long long)type);
 	if (type == TO_CALL || type == TO_ITEMS) {
 		if (!claim(fake, parcel, type, &reader, fields)) {
-			put_passed(fake);
+			put_passed(fake, fake->id);
 			parcel_free(parcel);
 		}
 		return;
@@ -934,6 +934,8 @@ static bool step(struct fake *fake)
 
 	if (!fake->running) {
 		if (!board_begin_item(fake->board, fake->id)) { /* the rest was taken back */
+			if (fake->items)
+				put_passed(fake, fake->id);
 			end_batch(fake);
 			return true;
 		}

@@ -118,11 +118,17 @@ static uint8_t *asks_twice(struct fake *fake, uint8_t *p)
 	return waits ? pack_array(pack_str(NUMBERS(4, FROM_INVOKE, fake->id), "p.echo", 6), 0) : p;
 }
 
+static uint8_t *passes_over(struct fake *fake, uint8_t *p)
+{
+	const struct batch *batch = fake->slot->by_id[fake->id % BOARD_ENTRIES];
+	return batch && batch->id == fake->id ? NUMBERS(2, FROM_PASSED, fake->id) : p;
+}
+
 typedef uint8_t *lie(struct fake *fake, uint8_t *p);
 
 static lie *const lies[] = {no_message, half_a_message, unknown_id, unknown_tag, no_error, unasked_leased, ready_again, unasked_state,
 			    payload_of_nothing};
-static lie *const lies_at_work[] = {other_form, another_item, too_many, no_tag, unwanted_yield, asks_twice};
+static lie *const lies_at_work[] = {other_form, another_item, too_many, no_tag, unwanted_yield, asks_twice, passes_over};
 
 /* Says what it must not: the core has to kill it. */
 static void say(struct fake *fake)
