@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * account: who holds how much memory, and how many descriptors. Each session has an account; the daemon's is the parent of all, and
- * has the limits.
+ * account: who holds how much memory, and how many descriptors. Each session has an account. The daemon's account is the parent
+ * of all others, and has the limits.
  *
  *   session 7 [used 3 MiB] --.
  *   session 9 [used 80 MiB] --+--> the daemon [used 90 MiB, limit 64 MiB, holders 2]
  *   workers, caches  7 MiB ---'
  *
  * What is allocated for a session (a block, a segment of a send queue, a call) is charged to its account, and thereby to the
- * parent, and credited to the same account when it is freed. So `used` is exact, and 0 when nothing is left.
+ * parent. It is credited to the same account when it is freed. So `used` is exact, and 0 when nothing is left.
  *
- * Descriptors are counted likewise (`files`): a connection, what a client has handed over, and the files of large values. Of
- * `files_most` a session may have a quarter. What is above it is the daemon's reserve, for its workers.
+ * Descriptors are counted likewise (`files`): a connection, the files that a client has handed over, and the files of large
+ * values. All sessions together may have `files_most`, one session a quarter of that and two more. The process may have more open
+ * than `files_most`: the daemon needs the difference for its workers.
  *
  * An account lives until it is closed and all that was charged to it has been credited: a call that outlives its session
  * still knows whom to credit. Not thread-safe.
@@ -24,29 +25,29 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { ACCOUNT_SMALL = 4096 }; /* who holds less is no holder: it never has more than its share */
+enum { ACCOUNT_SMALL = 4096 }; /* bytes: an account that holds less is not counted in `holders`, and is never greedy */
 
 struct account {
 	struct account *parent; /* NULL: it is the daemon's */
 	uint64_t used;
 	uint32_t files;
 	bool closed;            /* freed with the last credit */
-	/* Of the daemon's: */
+	/* Only the daemon's account uses these: */
 	uint64_t limit;         /* of `used`; 0: none */
 	uint32_t holders;       /* children that hold ACCOUNT_SMALL and more */
 	uint32_t files_most;    /* 0: no limit */
 };
 
-/* A new account below the daemon's `parent`; `parent` itself when out of memory. */
+/* A new account below `parent`, which is the daemon's. Out of memory: returns `parent` itself. */
 struct account *account_new(struct account *parent);
 
-/* Its owner has gone. The account may be gone when this returns. NULL and the daemon's own account are left as they are. */
+/* Its owner has gone: frees the account now, or with the last credit. Does nothing with NULL or the daemon's own account. */
 void account_close(struct account *account);
 
-/* account_credit's: of a closed account with nothing charged to it. */
+/* Only for account_credit and account_remove_file below: frees a closed account to which nothing is charged any more. */
 void account_free(struct account *account);
 
-/* NULL: nobody counts. */
+/* With NULL nothing is counted: this is so for all functions that charge, credit, add and remove. */
 static inline void account_charge(struct account *account, size_t bytes)
 {
 	if (!account)
@@ -76,7 +77,7 @@ static inline void account_credit(struct account *account, size_t bytes)
 		account_free(account);
 }
 
-/* May the account have one more descriptor? NULL: nobody counts. */
+/* May the account have one more descriptor? NULL: yes. */
 static inline bool account_has_room_for_file(const struct account *account)
 {
 	const struct account *all = account && account->parent ? account->parent : account;
@@ -114,17 +115,18 @@ static inline bool account_is_over(const struct account *account)
 	return all->limit > 0 && all->used > all->limit;
 }
 
-/* What each holder may have when memory is short. */
+/* How many bytes each holder may have when memory is short. `all` is the daemon's account. */
 static inline uint64_t account_share(const struct account *all)
 {
 	return all->holders > 1 ? all->limit / all->holders : all->limit;
 }
 
-/* Does the daemon hold more than its limit, and this account more than its share of that? */
+/* Does the daemon hold more than its limit, and this account more than its share (account_share)? */
 static inline bool account_is_greedy(const struct account *account)
 {
 	const struct account *all = account->parent;
-	return all && all->used > all->limit && all->limit > 0 && account->used >= ACCOUNT_SMALL && account->used > account_share(all);
+	return all && all->used > all->limit && all->limit > 0 && account->used >= ACCOUNT_SMALL &&
+	       account->used > account_share(all);
 }
 
 /*

@@ -36,7 +36,8 @@ static bool is_sealed(int fd)
 	return seals >= 0 && (seals & F_SEAL_SHRINK);
 }
 
-/* The descriptor that it may have, and its file, are charged to the account; or why it may not have it. */
+/* Charges the descriptor and the *size bytes of its file to the account. Returns fd, or an ARRIVAL_… that says why the account
+ * may not have it. */
 static int charge(struct account *account, int fd, size_t *size)
 {
 	if (!is_sealed(fd))

@@ -31,12 +31,14 @@ struct arrivals {
 };
 
 /*
- * As recv, descriptors go to the end of the queue. What is no sealed memory file is closed at once: a socket that waited here
- * could be the other end of this connection, which would then never end. -EPROTO: some were lost, or there are too many.
+ * As recv; descriptors go to the end of the queue. A descriptor that is no sealed memory file is closed at once: a socket that
+ * waited here could be the other end of this connection, which would then never end. -EPROTO: some were lost, or there are too
+ * many.
  */
 ssize_t arrivals_recv(struct arrivals *arrivals, int fd, void *bytes, size_t size, int flags);
 
-/* The next one, which the caller closes, and charges if it keeps it; -1: there is none; or why it was closed when it came. */
+/* The next descriptor: the caller closes it, and charges it if it keeps it. -1: there is none. Else why it was closed when it
+ * came: */
 enum {
 	ARRIVAL_FOREIGN = -2,   /* it is no sealed memory file */
 	ARRIVAL_NO_ROOM = -3,   /* the account has too many */

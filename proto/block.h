@@ -30,7 +30,7 @@ struct block {
 	uint64_t shown_to;             /* the session that has the file's descriptor, and may keep it; 0: none */
 	size_t touched;                /* bytes at its beginning that were ever filled: others' may lie there */
 	uint64_t filled_for;           /* the one session for which that was; BLOCK_MANY: for several */
-	struct account *account;       /* whom its memory is charged to; NULL: nobody counts */
+	struct account *account;       /* its memory is charged to this account; NULL: to none */
 	size_t charged;
 };
 
@@ -40,13 +40,13 @@ struct block_files {
 	struct block *file[];
 };
 
-/* A new block with room for `capacity` bytes and one reference, charged to `account` (NULL: to nobody), or NULL. */
+/* A new block with room for `capacity` bytes and one reference, charged to `account` (NULL: to none). NULL: out of memory. */
 struct block *block_new(struct account *account, size_t capacity);
 
-/* From here on the block and `bytes` of memory beside it are charged to that account, and to no other. */
+/* Charges the block, and `bytes` of memory that come with it, to this account, and to no other from now on. */
 void block_charge(struct block *block, struct account *account, size_t bytes);
 
-/* Moves what is charged for it to another account. */
+/* Moves the block's charge to another account. */
 void block_move(struct block *block, struct account *account);
 
 /* Makes room for `capacity` bytes in a large block that nobody else refers to; bytes may move. 0 or -ENOMEM. */

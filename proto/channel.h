@@ -27,29 +27,29 @@
  *                                                            [REPLAYING, method]
  *   [FILES, [number, …]]  + as many descriptors              [PAYLOAD, id, place, offset, length, touched]  + 1 descriptor
  *
- * PASSED says that the worker has passed over a batch that was taken back, or the end of one: it reacts. Of a batch that the supervisor still counts on
- * it shows that somebody has overwritten the board.
- * REPLAYING comes before READY: the constructor is done, and that one of the calls of `replay` begins.
+ * PASSED says that the worker has skipped a batch, or its last items, that the supervisor had taken back. It shows that the worker
+ * reacts. If the supervisor has not taken the batch back, somebody has overwritten the board.
+ * REPLAYING comes before READY, once for each call of `replay`: the constructor is done, and this call begins.
  * A CALL of the method "" asks for a sign of life: [REPLY, id, nil, nil], without a word to the class.
  * `columns` is an array of arrays of `count` values, `kw columns` a map of such arrays. What an ITEMS batch answers comes
- * in item order; after a crash the values that were finished still arrive. Of a batch that has begun the supervisor can take back the items that have not
- * (`items` on the board): then the batch ends before them.
+ * in item order; after a crash the values that were finished still arrive. When a batch has begun, the supervisor can take back
+ * those of its items that have not (`items` on the board): then the batch ends before them.
  *
  * Large values travel beside the socket, in sealed memfds whose descriptors come with these bytes or before them, in order.
  * FILES numbers those of the message that follows it. In that message an ext PAYLOAD_VALUES (proto/payload.h) stands in the
  * place of args, kwargs, or of a column's array: packed values lie there, of a column `count` of them. An
- * ext PAYLOAD_BYTES, in a message that has files of its caller's (their numbers are below PAYLOAD_SELF), stands for a bin or an ext.
+ * ext PAYLOAD_BYTES, in a message that has files of its caller's (their numbers are below PAYLOAD_SELF), stands for a bin or an
+ * ext.
  * PAYLOAD is a REPLY whose value lies in the worker's memory; see `lent` below for how long.
  *
  * `replay` is an array of [method, args, kwargs]: sticky calls, whose results nobody waits for.
  * INVOKE is a call that a method makes in the midst of batch `id`; the response is one of MessagePack-RPC.
- * YIELD gives one value, or none, of batch `id`, a call that streams: its results are what it yields. The worker waits once it is more than YIELD_AHEAD bytes ahead of
- * what TAKEN has told of that batch.
+ * YIELD gives one value, or none, of batch `id`, a call that streams: its results are what it yields. The worker waits once it
+ * is more than YIELD_AHEAD bytes ahead of what TAKEN has told of that batch.
  * A deferred task leaves its batch and is known by its tag from then on.
  * An error is [code, message, type, traceback, data, ran]; nil stands for what it lacks.
  *
- * Supervisor and template share a SOCK_SEQPACKET socket, one message a packet. FORK carries the descriptors
- * of enum fork_file.
+ * Supervisor and template share a SOCK_SEQPACKET socket, one message a packet. FORK carries the descriptors of enum fork_file.
  *
  *   [LOAD, pool, plugin path, class, args, kwargs, threads?, [LOADED, description] or [LOADED, nil, error]
  *          settings]
@@ -75,9 +75,16 @@ enum { YIELD_AHEAD = 1 << 20 };
 
 enum to_worker { TO_START = 0, TO_CALL = 1, TO_BIND = 2, TO_UNBIND = 3, TO_ITEMS = 4, TO_STOP = 5, TO_GONE = 6, TO_SESSION_END = 7, TO_REPLAY = 8, TO_RESTORE = 9, TO_LEASE = 10,
 		 TO_RELEASE = 11, TO_RESULT = 12, TO_FILES = 13, TO_TAKEN = 14 };
-enum from_worker { FROM_READY = 0, FROM_REPLY = 1, FROM_RESULTS = 2, FROM_ITEM_ERROR = 3, FROM_PROGRESS = 4, FROM_DEFERRED = 5, FROM_ANSWER = 6, FROM_STATE = 7,
-		   FROM_RESTORED = 8, FROM_LEASED = 9, FROM_INVOKE = 10, FROM_PAYLOAD = 11, FROM_YIELD = 12, FROM_PASSED = 13, FROM_REPLAYING = 14 };
-enum fork_file { FORK_CHANNEL, FORK_BOARD, FORK_OUTPUT, FORK_ERRORS, FORK_FILES }; /* the worker's end; standard output and error */
+enum from_worker { FROM_READY = 0, FROM_REPLY = 1, FROM_RESULTS = 2, FROM_ITEM_ERROR = 3, FROM_PROGRESS = 4, FROM_DEFERRED = 5,
+		   FROM_ANSWER = 6, FROM_STATE = 7, FROM_RESTORED = 8, FROM_LEASED = 9, FROM_INVOKE = 10, FROM_PAYLOAD = 11,
+		   FROM_YIELD = 12, FROM_PASSED = 13, FROM_REPLAYING = 14 };
+enum fork_file {
+	FORK_CHANNEL, /* the worker's end of its socket */
+	FORK_BOARD,
+	FORK_OUTPUT,  /* becomes its standard output */
+	FORK_ERRORS,  /* becomes its standard error */
+	FORK_FILES    /* how many there are */
+};
 enum to_template { TO_LOAD = 0, TO_FORK = 1, TO_KILL = 2 };
 enum from_template { FROM_LOADED = 0, FROM_FORKED = 1, FROM_EXITED = 2 };
 
@@ -128,7 +135,7 @@ struct board {
 	_Atomic uint64_t since;   /* CLOCK_MONOTONIC nanoseconds when the running batch began; 0: idle */
 	_Atomic uint32_t running; /* its id */
 	_Atomic uint32_t nudge;   /* a futex: the supervisor wants to have what is finished, although the next task runs */
-	_Atomic uint32_t nudged;  /* the last of these that the worker's thread has seen: its process is not stopped */
+	_Atomic uint32_t nudged;  /* the last `nudge` that the worker's thread has seen: when equal, its process is not stopped */
 	_Atomic uint64_t payload_min; /* bytes of a result from which on it travels beside the socket; 0: never */
 	_Atomic uint64_t lent[LENT_PLACES];
 	struct board_entry entries[BOARD_ENTRIES];
@@ -173,16 +180,16 @@ static inline bool board_revoke(struct board *board, uint32_t id)
 }
 
 /*
- * The items of a batch, of which the worker begins one after the other. `begun` counts those for which the method was called, the running one
- * included; the worker begins none beyond `limit`, which the supervisor lowers to `begun` to take back the rest of a batch that has STARTED. A worker
- * that has come to the limit may have counted one too many.
+ * The items of a batch, which the worker begins one after the other. `begun` counts the items for which the method was called,
+ * the running one included. The worker begins no item beyond `limit`. The supervisor lowers `limit` to `begun` to take back the
+ * rest of a batch that has STARTED. `begun` may be one above `limit`: board_begin_item adds before it looks.
  */
 static inline void board_set_items(struct board *board, uint32_t id, uint32_t count)
 {
 	atomic_store_explicit(&board_entry(board, id)->items, (uint64_t)count << 32, memory_order_relaxed);
 }
 
-/* The worker is about to begin the next item. False: it was taken back, with all that follow. */
+/* The worker is about to begin the next item. False: the supervisor has taken back this item and all that follow. */
 static inline bool board_begin_item(struct board *board, uint32_t id)
 {
 	const uint64_t before = atomic_fetch_add_explicit(&board_entry(board, id)->items, 1, memory_order_acq_rel);
@@ -196,7 +203,8 @@ static inline uint32_t board_begun(struct board *board, uint32_t id)
 	return begun < limit ? begun : limit;
 }
 
-/* Takes back what the worker has not begun, if it has begun more than `least`. Returns how many items it keeps. */
+/* Takes back the items that the worker has not begun, if it has begun more than `least`. Returns how many items the worker
+ * keeps. */
 static inline uint32_t board_cut(struct board *board, uint32_t id, uint32_t least)
 {
 	_Atomic uint64_t *items = &board_entry(board, id)->items;
@@ -208,7 +216,8 @@ static inline uint32_t board_cut(struct board *board, uint32_t id, uint32_t leas
 		limit = (uint32_t)(now >> 32);
 		if (begun >= limit || begun <= least)
 			return limit;
-	} while (!atomic_compare_exchange_weak_explicit(items, &now, (uint64_t)begun << 32 | begun, memory_order_acq_rel, memory_order_acquire));
+	} while (!atomic_compare_exchange_weak_explicit(items, &now, (uint64_t)begun << 32 | begun, memory_order_acq_rel,
+							memory_order_acquire));
 	return begun;
 }
 

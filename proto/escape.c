@@ -6,13 +6,14 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SHOWN_MOST = 10 }; /* of one character: \U000e0001 */
+enum { SHOWN_MOST = 10 }; /* bytes that show one character: \U000e0001 */
 
 struct range {
 	uint32_t first, last;
 };
 
-/* Not to be seen, or with power over what is beside them. Joiners (U+200C, U+200D) are not: languages and emoji need them. */
+/* Characters that are invisible or change how others are shown. The joiners U+200C and U+200D stay: languages and emoji need
+ * them. */
 static const struct range hidden[] = {
 	{0x80, 0x9f},       /* control characters */
 	{0xad, 0xad},       /* soft hyphen */
@@ -35,13 +36,13 @@ static bool is_hidden(uint32_t character)
 	return false;
 }
 
-/* How many bytes the character has that begins with this one; 0: none does. */
+/* How many bytes a character has that begins with this byte; 0: no character does. */
 static size_t length_of(uint8_t first)
 {
 	return first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
 }
 
-/* Takes one character apart. Returns its length, or 0 when it is no UTF-8. */
+/* Decodes one character. Returns its length, or 0 when it is no UTF-8. */
 static size_t decode(const uint8_t *text, size_t size, uint32_t *character)
 {
 	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
@@ -69,7 +70,7 @@ static int show_byte(char *to, uint8_t byte)
 	return snprintf(to, SHOWN_MOST + 1, "\\x%02x", byte);
 }
 
-/* Writes what stands for the character at the beginning of the text. Returns how many bytes of the text that is. */
+/* Writes the first character of the text, as it is or escaped. Returns how many bytes of the text it has. */
 static size_t show(char *to, int *written, const uint8_t *text, size_t size)
 {
 	uint32_t character;

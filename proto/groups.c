@@ -26,7 +26,7 @@ void groups_end(struct groups *groups, pid_t leader)
 void groups_forget(struct groups *groups)
 {
 	for (size_t i = 0; i < GROUPS_PIDS / 64; i++)
-		if (atomic_load_explicit(&groups->bits[i], memory_order_relaxed)) /* pages that were never used stay so */
+		if (atomic_load_explicit(&groups->bits[i], memory_order_relaxed)) /* a page that was never used gets no memory */
 			atomic_store_explicit(&groups->bits[i], 0, memory_order_relaxed);
 }
 

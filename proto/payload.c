@@ -23,7 +23,7 @@
 enum { LEAST = 64 << 10, PLACE_BITS = 48 /* of an offset, or a length */ };
 
 struct payload {
-	struct block block; /* first: what others refer to */
+	struct block block; /* must be first: others refer to it */
 	TAILQ_ENTRY(payload) link;
 	struct payload_pool *pool;
 	unsigned age;       /* trims since it was used */
@@ -174,7 +174,7 @@ void payload_pool_clear(struct payload_pool *pool)
 
 struct foreign {
 	struct block block; /* first: what others refer to */
-	struct account *account; /* that counts its descriptor */
+	struct account *account; /* counts its descriptor */
 };
 
 /* block->drop */

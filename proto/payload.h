@@ -27,8 +27,8 @@ struct payload_pool {
 	struct payload_list idle; /* the latest first */
 	unsigned count;
 	size_t held;              /* bytes of their pages */
-	size_t most;              /* bytes that they may hold */
-	struct account *account;  /* whom idle ones are charged to; NULL: nobody counts */
+	size_t most;              /* bytes that they may hold, together */
+	struct account *account;  /* idle payloads are charged to it; NULL: to none */
 	unsigned shortage;        /* of descriptors, or memory, not long ago: trims until that is forgotten; 0: none */
 };
 
@@ -36,8 +36,8 @@ void payload_pool_init(struct payload_pool *pool, struct account *account);
 
 /*
  * A block with room for `size` bytes, from the pool or new. It goes back to the pool with its last reference. NULL: the
- * system has no memory or descriptor for it. One that was shown to a session is taken for that session only. It is charged
- * to the pool's account until it is moved to another (block_move).
+ * system has no memory or descriptor for it. A payload that was shown to a session is used again for that session only. The block
+ * is charged to the pool's account until block_move moves the charge.
  */
 struct block *payload_new(struct payload_pool *pool, size_t size, uint64_t session);
 
@@ -50,8 +50,8 @@ void payload_trim(struct payload_pool *pool);
 /* Gives back all that is idle. */
 void payload_pool_clear(struct payload_pool *pool);
 
-/* A block for a file that a stranger has made: no bytes of it, only the descriptor, which it takes. The whole file is charged to
- * the account. NULL: no memory, and it is closed. */
+/* A block for a file that a stranger has made: it takes the descriptor, and maps nothing. The whole file is charged to the
+ * account. NULL: out of memory, and the descriptor is closed. */
 struct block *payload_of(int fd, struct account *account);
 
 /* May it be mapped: is it a memfd that can't shrink, and has it these bytes? 0 or -EINVAL. */

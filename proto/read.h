@@ -58,7 +58,7 @@ static inline int read_uint(struct reader *reader, uint64_t *value)
 /* A number, integer or float. */
 int read_number(struct reader *reader, double *value);
 
-/* A whole number that isn't negative, also one that a language without integers has sent as a float. */
+/* A whole number that isn't negative. It may be a float: some languages have no integers. */
 int read_whole(struct reader *reader, uint64_t *value);
 
 int read_bool(struct reader *reader, bool *value);

@@ -49,7 +49,7 @@ int scan_run(struct scan *scan, const uint8_t *bytes, size_t size);
 /* The value does not end before this many bytes; `size` of them have been given to scan_run, which wanted more. */
 uint64_t scan_least(const struct scan *scan, const uint8_t *bytes, size_t size);
 
-/* Does the value end there for certain? What is still to come is the rest of one value that contains no others. */
+/* Is it certain where the value ends? It is when only the rest of a single value, which contains no others, is still to come. */
 bool scan_end_is_known(const struct scan *scan);
 
 /* Tells the scan that the caller has thrown away the first `count` bytes (at most pos) of its buffer. */

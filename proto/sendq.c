@@ -22,7 +22,7 @@ static struct sendq_segment *append(struct sendq *queue, size_t room)
 	return segment;
 }
 
-/* An answer alone shouldn't cost 16 KiB: begins small. */
+/* Begins small: one answer alone shouldn't cost 16 KiB. */
 static size_t next_room(const struct sendq *queue)
 {
 	if (!queue->tail)

@@ -32,7 +32,7 @@ struct sendq_segment {
 	struct block *block; /* a shared span's; NULL: the bytes are this segment's own */
 	uint8_t *bytes;
 	size_t off, len, room;
-	struct account *account; /* whom its memory is charged to */
+	struct account *account; /* its memory is charged to this account */
 	bool passes; /* the block's descriptor, and no bytes */
 };
 
@@ -47,10 +47,10 @@ struct sendq_kept {
 struct sendq {
 	struct sendq_segment *head, *tail;
 	struct sendq_kept *kept; /* NULL: nobody wants to know. Owned by whoever set it */
-	struct account *account; /* whom what is written is charged to; NULL: nobody counts */
+	struct account *account; /* the memory of new segments is charged to it; NULL: to none */
 	size_t bytes; /* waiting */
 	uint32_t descriptors; /* likewise */
-	bool many;            /* one of very many small queues: it begins with what is written first, and no more */
+	bool many;            /* it is one of very many small queues: its segments are as small as the writes allow, and double */
 	bool failed;
 };
 
@@ -72,7 +72,7 @@ static inline void sendq_commit(struct sendq *queue, size_t size)
 /* Copies bytes of any number. */
 void sendq_copy(struct sendq *queue, const void *bytes, size_t size);
 
-/* The same for a msgpack_packer: its `data` is the queue. Packers don't look whether they could write; the queue remembers it. */
+/* The same for a msgpack_packer: its `data` is the queue. Packers ignore a failure; `failed` remembers it. Returns 0 or -1. */
 int sendq_write(void *queue, const char *bytes, size_t size);
 
 /* Adds a span that lies in `block` (NULL: it is copied): copied when small, else referred to. */

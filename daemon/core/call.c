@@ -46,7 +46,7 @@ struct call *call_new(struct client *client, struct rpc *rpc, struct block *bloc
 	const uint8_t *begin = rpc->method.bytes;
 	const size_t size = (size_t)(rpc->params.bytes + rpc->params.size - begin);
 	struct block *shared = block && (size >= SENDQ_SHARE || block->files) ? client_claim(client, block, size) : NULL;
-	const bool small = size <= CALL_SMALL && !shared; /* one that shares has no room */
+	const bool small = size <= CALL_SMALL && !shared; /* a call that shares the block keeps no bytes of its own */
 	const size_t room = sizeof(struct call) + (shared ? 0 : small ? CALL_SMALL : size);
 	struct call *call = small && client->core->spare_calls ? take_spare(client->core) : malloc(room);
 	if (!call)
@@ -90,7 +90,7 @@ void call_free(struct call *call, struct core *core)
 	core->spare_count++;
 }
 
-/* Has it ended? It has been answered then, and no batch of it is anywhere. */
+/* Frees the call if it has ended: it has been answered, no batch of it is left, and its input is closed. */
 static void call_reap(struct ending *ending)
 {
 	struct call *call = container_of(ending, struct call, ending);
@@ -294,8 +294,9 @@ static void answer_if_done(struct call *call)
 }
 
 /*
- * Results that can't leave yet are counted as they come: the call fails when what it has gathered is over max_message, or when the
- * daemon's memory is taken up and its client holds more than its share. Then they are freed, and nothing more is begun for it.
+ * Results that can't leave yet are counted as they come. The call fails when its gathered results are over max_message, or when
+ * the daemon's memory is taken up and its client holds more than its share. Then the results are freed, and no more tasks are
+ * begun.
  */
 static void fail_if_over(struct call *call)
 {
@@ -421,8 +422,8 @@ void call_on_progress(const struct call *call, struct span values)
 		stream_progress(&call->ticket, values);
 }
 
-/* Lets go of the tasks of an answered call: what waits is dropped, what runs is told. The call lives on until the last batch
- * has come back. */
+/* Lets go of the tasks of an answered call: drops those that wait, and tells the methods that run. The call lives on until its
+ * last batch has come back. */
 static void let_go(struct call *call)
 {
 	gather_free(&call->gather);
@@ -569,7 +570,7 @@ int call_begin(struct call *call, struct client *client, const struct rpc *rpc, 
 	if (call->sticky && sticky_remember(pool, call, call->sticky, &error) < 0) {
 		call_fail(call, &error);
 	} else if (pool_note_session(pool, client) < 0 || set_deadline(call) < 0 || add_batches(call, at) < 0) {
-		sticky_on_call_end(pool, call, true); /* not every instance has it: those to come shall not either */
+		sticky_on_call_end(pool, call, true); /* some instances lack it: new ones must not get it either */
 		fail_for_memory(call);
 	}
 	answer_if_done(call);

@@ -9,8 +9,8 @@
  *
  * What always holds: every task is in exactly one batch, or has been answered; `left` counts the tasks that haven't; the
  * ticket is closed exactly once. A call that has been answered early (deadline, cancel, first error) drops its waiting
- * batches at once and lives on until its last handed batch has come back. It is freed, and leaves pool->calls, when the event
- * is over that brought its end.
+ * batches at once and lives on until its last handed batch has come back. It leaves pool->calls and is freed when the event that
+ * ended it is over (core_end_event).
  */
 #ifndef CORE_CALL_H
 #define CORE_CALL_H
@@ -25,14 +25,14 @@
 #include "proto/channel.h"
 
 #ifdef __SANITIZE_ADDRESS__
-#define CALL_SPARE 0 /* the sanitizer sees only what is freed */
+#define CALL_SPARE 0 /* the sanitizer finds a use after free only when memory is freed */
 #else
 #define CALL_SPARE 4096
 #endif
 
 enum {
 	CALL_COLUMNS = 1024, /* arguments that a map can zip */
-	CALL_SMALL = 192,    /* bytes of a request up to which the memory of CALL_SPARE calls is kept, to be used again */
+	CALL_SMALL = 192,    /* bytes of a request up to which the memory of its call is used again: of CALL_SPARE calls at most */
 	CALL_FILE = 1 << 20, /* bytes that a descriptor counts for in max_pending */
 };
 
@@ -79,8 +79,8 @@ struct call {
 	uint64_t deadline;      /* 0: none */
 	struct timer timer;
 	uint64_t size;          /* counted in client->pending */
-	struct account *account; /* its client's, also when that has gone */
-	size_t memory;          /* charged to it for this structure */
+	struct account *account; /* its client's; still valid when the client has gone */
+	size_t memory;          /* bytes charged to `account` for this structure */
 
 	struct block *block;    /* keeps the spans below alive; NULL: they lie behind this structure */
 	struct block *merged;   /* of a single call with bind: keeps args and kwargs alive */
@@ -118,7 +118,8 @@ void call_free(struct call *call, struct core *core);
 void call_free_spare(struct core *core);
 
 /* Opens its ticket, sets its timer, makes its batches and queues or hands them out. The columns of a map or scatter begin at
- * at[0 .. columns - 1]. 0; -EEXIST: the msgid is in use; -ENOMEM: it can't have a ticket. Then the call has been freed. */
+ * at[0 .. columns - 1]. 0; -EEXIST: the msgid is in use; -ENOMEM: no memory for its ticket. In both cases the call has been
+ * freed. */
 int call_begin(struct call *call, struct client *client, const struct rpc *rpc, const uint8_t *const *at);
 
 /* Is its result an array of its tasks' values? */
@@ -164,7 +165,7 @@ struct call *call_of_ticket(struct ticket *ticket);
 /* The next task of the handed batch that has no answer was deferred: takes it out, as a batch of its own. NULL: out of memory. */
 struct batch *batch_defer(struct batch *batch);
 
-/* What batch_defer made shall not be after all. */
+/* Undoes batch_defer(batch), which returned `one`. */
 void batch_undefer(struct batch *batch, struct batch *one);
 
 /* A new batch of `count` tasks from `first` on, whose items begin at at[0 .. columns - 1]. NULL: out of memory. */
@@ -176,13 +177,13 @@ void batch_free(struct batch *batch);
 /* Makes a batch of `count` tasks from the front of a waiting one, which keeps the rest. NULL: out of memory. */
 struct batch *batch_cut(struct batch *waiting, uint32_t count);
 
-/* Makes `rest`, which is as `batch`, what follows the first `kept` tasks of it. */
+/* Splits `batch` after its first `kept` tasks: `rest`, a copy of it made by batch_new, gets the others. */
 void batch_split(struct batch *batch, uint32_t kept, struct batch *rest);
 
-/* The batch is over, whatever became of its tasks; the call with its last one. */
+/* The batch is over, whatever became of its tasks. With its last batch the call may end, too. */
 void batch_end(struct batch *batch);
 
-/* A batch that is in no queue or hands: fails every task of it that has no answer yet, and ends it. */
+/* For a batch that is in no queue and in no slot's hands: fails each of its tasks that has no answer yet, and ends it. */
 void batch_fail(struct batch *batch, const struct error *why);
 
 /* Where item `count` after `at` begins. */

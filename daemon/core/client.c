@@ -67,7 +67,7 @@ void client_hang_up(struct client *client)
 	abandon(&client->tickets);
 	sendq_clear(&client->out);
 	sendq_lose_kept(&client->kept);
-	client_on_sent(client); /* its notifications no longer wait for it to read */
+	client_on_sent(client); /* its notifications must not wait for it to read */
 }
 
 bool client_notifies(const struct client *client, const struct pool *pool)
@@ -128,7 +128,7 @@ void client_on_input_end(struct client *client)
 	}
 }
 
-/* When memory is short, and most of what it holds is answers, they are too many. */
+/* Are too many of its answers unread? Fewer are allowed when it holds more than its share of the memory, most of it answers. */
 static bool has_unread(const struct client *client, uint64_t limit)
 {
 	return client->out.bytes > limit || (client_is_greedy(client) && client->out.bytes > client->account->used / 2);
@@ -252,7 +252,8 @@ void client_refuse(struct client *client, enum ran ran, struct error *error)
 	const struct account *all = &client->core->memory;
 
 	client->core->memory_refused++;
-	error_say(error, ERROR_OVERLOADED, ran, "the daemon holds %llu bytes, over max_memory = %llu, and this session has %llu of them: more than its share",
+	error_say(error, ERROR_OVERLOADED, ran,
+		  "the daemon holds %llu bytes, over max_memory = %llu, and this session has %llu of them: more than its share",
 		  (unsigned long long)all->used, (unsigned long long)all->limit, (unsigned long long)client->account->used);
 }
 

@@ -3,8 +3,8 @@
  * client: what the core knows of a session: what it waits for (tickets), what it may still ask, and where answers go.
  *
  * A ticket is an answer that is owed: it is opened when a request comes and closed by exactly one answer, or by the client's
- * going away. Calls and the daemon's own slow methods embed one. A notification has a ticket, too: it is owed no answer, and is
- * carried out to its end though its sender goes:
+ * going away. Calls and the daemon's own slow methods embed one. A notification has a ticket, too, though no answer is owed: it
+ * is carried out to its end even when its sender goes:
  *
  *   connected --client_hang_up--> requests are dropped --client_leave--> nothing more comes --the last notification ends--> over
  */
@@ -51,11 +51,11 @@ struct client {
 	uint64_t id; /* the session's number; never used twice */
 	struct ticket_list tickets;       /* of requests */
 	struct ticket_list notifications; /* that are still carried out */
-	uint32_t notified;       /* how many */
+	uint32_t notified;       /* how many notifications are still carried out */
 	struct idmap inflight;   /* msgid -> ticket */
 	uint64_t pending;        /* bytes of unanswered calls */
 	struct account *account; /* all memory that is held for it */
-	bool refused;            /* it held more than its share of the memory for long: it is read, and its calls are refused */
+	bool refused;            /* its calls are refused: it held too much memory for too long (daemon/supervisor/memory.h) */
 	struct flow_list flows;  /* where its calls wait */
 	struct lease_list leases;
 	struct sendq out;        /* answers */
@@ -69,28 +69,29 @@ struct client {
 	uint16_t fds_mark;       /* what stands for one bears this: a value of a class that looks alike can't know it */
 	struct sendq_kept kept;  /* those that it has */
 	bool stalled;            /* doesn't read its answers: nothing more is started for it */
-	bool left;               /* nothing more comes from it */
-	bool hung_up;            /* can't be answered any more: takes notifications only */
+	bool left;               /* client_leave was called: it sends nothing more */
+	bool hung_up;            /* can't be answered any more: only its notifications are accepted */
 };
 
 void client_init(struct client *client, struct core *core);
 
-/* The daemon's own, number 0: nobody has connected. What it holds is the daemon's. */
+/* A client of the daemon's own: its number is 0, and its memory is charged to the daemon's account. */
 void client_init_own(struct client *client, struct core *core);
 
-/* The client can't be answered any more: its requests are abandoned, its notifications are carried out. */
+/* The client can't be answered any more: abandons its requests. Its notifications are still carried out. */
 void client_hang_up(struct client *client);
 
 /*
- * Hung up, and nothing more comes from it. Gives back what its notifications don't need. True: none is left, all is over, and what
- * is inside has been freed. False: client_wrote tells when the last has ended; then ask again.
+ * The client sends nothing more: hangs it up, and gives back the leases that its notifications don't need. True: no
+ * notification is left; client_gone has been called. False: when the last one ends, ops->client_wrote is called; then call this
+ * again.
  */
 bool client_leave(struct client *client);
 
-/* Ends it at once: its tickets are abandoned, its waiting calls dropped. Frees what is inside. */
+/* Ends the client at once: abandons its tickets, drops its waiting calls, releases its leases, and frees what it holds. */
 void client_gone(struct client *client);
 
-/* Is a notification of the client for this pool still carried out? */
+/* Is a notification of the client still carried out by this pool? */
 bool client_notifies(const struct client *client, const struct pool *pool);
 
 /* May another request be taken in? Else the session is not read until client_wrote or less. */
@@ -116,7 +117,8 @@ int ticket_open(struct ticket *ticket, struct client *client, const struct rpc *
 struct sendq *ticket_value(struct ticket *ticket);
 void ticket_close(struct ticket *ticket);
 
-/* The memory is taken up, and the client holds more than its share of it. client_refuse says so in *error, and counts. */
+/* Is the daemon's memory taken up, and does the client hold more than its share? client_refuse says so in *error, and counts
+ * it. */
 static inline bool client_is_greedy(const struct client *client)
 {
 	return account_is_greedy(client->account);
@@ -124,8 +126,8 @@ static inline bool client_is_greedy(const struct client *client)
 void client_refuse(struct client *client, enum ran ran, struct error *error);
 
 /*
- * Values for the client lie in a worker's block: from here on it is charged to the client. NULL: they are a small part of it, and must
- * be copied, so that they don't hold all of it.
+ * The client is to get `size` bytes that lie in a worker's block: charges the block to the client from now on, and returns it.
+ * NULL: the bytes are a small part of the block. They must be copied, so that they don't keep all of it in memory.
  */
 struct block *client_claim(struct client *client, struct block *block, size_t size);
 
@@ -134,8 +136,8 @@ void client_put_value(struct client *client, struct sendq *out, struct block *bl
 void ticket_answer_span(struct ticket *ticket, struct block *block, struct span value);
 void ticket_answer_error(struct ticket *ticket, const struct error *error);
 
-/* Answers a value that was packed before, in whole, for this client; takes the bytes. If it could not be packed, the client's session is
- * over: see sendq.h. */
+/* Answers a whole value that was packed before for this client; takes the bytes. If packing has failed (sendq.h), the client's
+ * session is closed. */
 void ticket_answer_packed(struct ticket *ticket, struct sendq *packed);
 
 /* Answers an error that was packed before for this client; takes the bytes. */

@@ -27,7 +27,7 @@ void core_end_event(struct core *core)
 	while ((ending = core->endings)) {
 		void (*reap)(struct ending *) = ending->reap;
 		core->endings = ending->next;
-		ending->reap = NULL; /* it may be listed again: by its own reap, if it goes on */
+		ending->reap = NULL; /* it may be listed again, also by its own reap */
 		reap(ending);
 	}
 }
@@ -37,7 +37,8 @@ int core_may_last(struct core *core, struct error *error)
 	if (account_may_keep(core->lasting))
 		return 0;
 	core->memory_refused++;
-	error_say(error, ERROR_OVERLOADED, RAN_NO, "pools keep %llu bytes of sticky calls and arguments, which is all that max_memory = %llu allows",
+	error_say(error, ERROR_OVERLOADED, RAN_NO,
+		  "pools keep %llu bytes of sticky calls and arguments, which is all that max_memory = %llu allows",
 		  (unsigned long long)core->lasting->used, (unsigned long long)core->memory.limit);
 	return -ENOSPC;
 }

@@ -28,7 +28,8 @@ struct core_ops {
 	void (*client_wrote)(struct client *client);
 	/* slot->out has become non-empty. */
 	void (*slot_wrote)(struct slot *slot);
-	/* The slot has been made: makes what goes with it. 0 or -ENOMEM; then the slot is not made after all. NULL: nothing does. */
+	/* A slot is made: makes the supervisor's side of it. 0 or -ENOMEM: then the slot is freed again. The pointer may be
+	 * NULL. */
 	int (*slot_made)(struct slot *slot);
 	/* Start a worker for slot->generation; its board is slot->board from then on. Ends in slot_on_message (READY) or
 	 * in slot_on_gone. */
@@ -39,7 +40,7 @@ struct core_ops {
 	void (*slot_nudge)(struct slot *slot);
 	/* A slot has changed its state, for the log and for whoever waits for it. */
 	void (*slot_changed)(struct slot *slot);
-	/* May the client have its calls of the pool remembered? NULL: everybody may. */
+	/* May the client make sticky calls of the pool? The pointer may be NULL: then every client may. */
 	bool (*may_stick)(const struct client *client, const struct pool *pool);
 	/* The slot is no part of its pool any more and will be freed on return. */
 	void (*slot_free)(struct slot *slot);
@@ -52,15 +53,16 @@ struct core_limits {
 	uint32_t max_inflight; /* unanswered calls of a session, over which it is not read */
 	uint64_t max_pending;  /* bytes of unanswered calls of a session, likewise */
 	uint64_t max_unsent;   /* bytes of answers that wait for a session to read, likewise */
-	uint64_t max_memory;   /* bytes that all of this may take, of all sessions; 0: any number */
+	uint64_t max_memory;   /* bytes that the daemon may hold for all sessions and workers together; 0: no limit */
 	uint64_t payload_min;  /* bytes of a value from which on it goes to a worker by descriptor; 0: none does */
 };
 
 TAILQ_HEAD(pool_list, pool);
 
 /*
- * Embedded in what may end: a call, a batch, a slot, a pool, a lease. Nothing of these is freed in the middle of an event: it is listed,
- * and core_end_event calls `reap`, which frees it if it has ended indeed. Until then whoever has a pointer to it may look at it.
+ * Embedded in each structure that may end: call, batch, slot, pool, lease. None of these is freed in the middle of an event:
+ * core_reap_later lists it, and core_end_event calls `reap`, which frees it if it has ended indeed. Until then a pointer to it
+ * stays valid.
  */
 struct ending {
 	struct ending *next;
@@ -72,8 +74,8 @@ struct core {
 	struct timers timers;
 	const struct core_ops *ops;
 	struct core_limits limits;
-	struct account memory;      /* of which each client's account is a part */
-	struct account *lasting;    /* the part of it that pools keep for as long as they live: sticky calls, constructors' arguments */
+	struct account memory;      /* the daemon's account: the parent of each client's */
+	struct account *lasting;    /* below it: what pools keep as long as they live: sticky calls, constructors' arguments */
 	uint64_t memory_refused;    /* calls and messages that were refused because of max_memory */
 	struct idmap pools_by_name; /* name_hash -> pool: those that take calls */
 	struct pool_list pools;     /* these, and those that are leaving */
@@ -85,17 +87,18 @@ struct core {
 	bool draining;              /* takes no new calls */
 	struct spare_call *spare_calls;   /* to be used again: see call_new */
 	uint32_t spare_count;
-	struct ending *endings;           /* of this event */
+	struct ending *endings;           /* listed in this event by core_reap_later */
 };
 
 void core_init(struct core *core, const struct core_ops *ops, const struct core_limits *limits);
 void core_set_limits(struct core *core, const struct core_limits *limits);
 
-/* May pools keep what has just been charged to core->lasting? Counts a refusal, and says so in *error. 0 or -ENOSPC. */
+/* May pools keep the memory that has just been charged to core->lasting? 0; or -ENOSPC: counts the refusal, and says so in
+ * *error. */
 int core_may_last(struct core *core, struct error *error);
 void core_free(struct core *core);
 
-/* It may have ended: `reap` is called when the event is over, once. */
+/* The structure around `ending` may have ended: core_end_event will call `reap`, once however often it was listed. */
 static inline void core_reap_later(struct core *core, struct ending *ending, void (*reap)(struct ending *))
 {
 	if (ending->reap)
@@ -105,7 +108,8 @@ static inline void core_reap_later(struct core *core, struct ending *ending, voi
 	core->endings = ending;
 }
 
-/* An event is over: frees what has ended in it. Those around the core call this when nothing of the core is on the stack. */
+/* An event is over: frees what has ended in it. Whoever drives the core calls this when no function of the core is on the
+ * stack. */
 void core_end_event(struct core *core);
 
 #endif

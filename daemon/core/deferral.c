@@ -18,7 +18,7 @@ void deferral_add(struct slot *slot, struct batch *batch, uint64_t tag)
 	batch->slot = slot;
 	batch->call->put_off = true;
 	TAILQ_INSERT_TAIL(&slot->deferred, batch, link);
-	scheduler_relist(slot); /* with something put off, it is not one that has had all its calls */
+	scheduler_relist(slot); /* an instance that has put something off is not done with its calls */
 	pool_wake(slot->pool);
 	if (batch->call->answered)
 		deferral_give_up(slot, batch);

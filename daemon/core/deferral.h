@@ -8,7 +8,7 @@
 
 #include "daemon/core/slot.h"
 
-/* The worker has put it off: that is its tag, which is not in use. 0 or -ENOMEM. */
+/* The worker has put the batch's task off, and calls it `tag`, which must not be in use. 0 or -ENOMEM. */
 int deferral_name(struct slot *slot, struct batch *batch, uint64_t tag);
 
 /* And it is in the worker's hands no more. It ends at once if nobody waits for it any more. */

@@ -54,7 +54,7 @@ struct error {
 __attribute__((format(printf, 4, 5)))
 void error_say(struct error *error, enum error_code code, enum ran ran, const char *format, ...);
 
-/* A copy, which refers to itself where the other does. */
+/* Copies an error; where `from` refers to its own text, `to` refers to its own copy. */
 void error_copy(struct error *to, const struct error *from);
 
 /* Reads an error as a worker sends it ([code, message, type, traceback, data, ran]). 0, or -EINVAL. Borrows the bytes. */

@@ -67,7 +67,7 @@ int gather_values(struct gather *gather, uint64_t first, uint32_t count, struct 
 		  bool collect, struct client *client)
 {
 	if (gather->failed >= 0)
-		return 0; /* the answer will be the failure */
+		return 0; /* the failure that was kept will be the answer */
 	struct piece *piece = piece_for(gather, first);
 	if (!piece)
 		return -ENOMEM;

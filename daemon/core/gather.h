@@ -18,7 +18,7 @@ struct gather {
 	struct piece *pieces;
 	uint32_t count, room;
 	uint64_t size;         /* bytes in all pieces */
-	struct account *account; /* whom they are charged to */
+	struct account *account; /* the results are charged to it */
 	struct sendq failure;  /* of the lowest task that failed, packed */
 	int64_t failed;        /* its number; -1: none */
 };
@@ -26,8 +26,8 @@ struct gather {
 void gather_init(struct gather *gather, struct account *account);
 void gather_free(struct gather *gather);
 
-/* Adds the values of `count` tasks, for that client; with `collect` each becomes [nil, value]. Drops them when a failure has been
- * kept. 0 or -ENOMEM. */
+/* Adds the values of `count` tasks for the client; with `collect` each becomes [nil, value]. Drops the values when a failure has
+ * been kept. 0 or -ENOMEM. */
 int gather_values(struct gather *gather, uint64_t first, uint32_t count, struct span values, struct block *block,
 		  bool collect, struct client *client);
 

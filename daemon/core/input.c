@@ -56,7 +56,7 @@ static struct batch *take(struct input *input, uint64_t count)
 
 /* ---- a stream whose early results are too large ---- */
 
-/* To its place among the items; most belong in front of all. */
+/* Puts the batch back to its place among the items. Most belong in front of all others. */
 static void put_back(struct input *input, struct batch *batch)
 {
 	struct batch *after = TAILQ_FIRST(&input->items);
@@ -71,20 +71,20 @@ static void put_back(struct input *input, struct batch *batch)
 	input->released -= batch->count;
 }
 
-/* Leaves the item in the queue whose turn it is. Out of memory: leaves all of the batch there. */
+/* Takes the batch out of the queue, all but the item whose turn it is. Out of memory: leaves the whole batch there. */
 static void take_back(struct call *call, struct batch *batch)
 {
 	if (batch->first == call->stream.sent) {
 		struct batch *next = batch->count > 1 ? batch_cut(batch, 1) : NULL;
 		if (!next)
 			return;
-		scheduler_put_back(next); /* its flow is there: this takes no memory */
+		scheduler_put_back(next); /* its flow is there already: this allocates nothing */
 	}
 	queue_remove(batch);
 	put_back(&call->input, batch);
 }
 
-/* What waits in the pool's queue, where it would be begun. */
+/* Takes the call's batches out of the pool's queue, where they would be begun. */
 static void take_all_back(struct call *call)
 {
 	const struct flow *flow = idmap_get(&call->pool->queue.by_client, call->ticket.client->id);

@@ -21,7 +21,7 @@ struct input {
 	bool open;                /* and more may come */
 	bool sync;                /* rounds of one item per slot */
 	bool busy;                /* in input_pump */
-	bool held;                /* results before their turn are too large: only the item that they wait for may go on */
+	bool held;                /* results before their turn take too much memory: only the item that they wait for may go on */
 	uint32_t window;          /* items accepted and unanswered; 0: by the pool's width and the method's pace */
 	struct batch_list items;  /* not queued yet */
 	uint64_t count;           /* how many items these are */

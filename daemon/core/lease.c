@@ -57,7 +57,8 @@ static bool has_begun(const struct batch *batch)
 	return batch->tag || (!batch->flow && !board_revoke(batch->slot->board, batch->id));
 }
 
-/* What its holder has asked of the slot, and no worker has begun, must not reach another instance, or this one when it is anybody's. */
+/* Fails the holder's calls of the slot that no worker has begun: they must not run on another instance, nor here once the lease
+ * is over. */
 static void fail_calls(const struct lease *lease)
 {
 	const struct pool *pool = lease->pool;
@@ -78,7 +79,7 @@ static void lose(struct lease *lease, const char *why)
 {
 	struct slot *slot = lease->slot;
 
-	handover_release(slot, lease->session); /* if there is still somebody to be told */
+	handover_release(slot, lease->session); /* does nothing when the worker has gone */
 	lease->state = LEASE_LOST;
 	lease->why = why;
 	lease->slot = NULL;
@@ -276,7 +277,7 @@ void lease_release(struct lease *lease)
 	lease_end(lease);
 }
 
-/* Has the client something for the slot, or in its hands? */
+/* Does a call of the client wait for the slot, or is one in its hands? */
 static bool has_work(const struct slot *slot, const struct client *client)
 {
 	const struct batch *batch;
@@ -289,7 +290,8 @@ static bool has_work(const struct slot *slot, const struct client *client)
 	return false;
 }
 
-/* What its notifications do there, they do as its holder; and not on an instance that has been lost to it. */
+/* Do the client's notifications need the lease? Those in the slot run as its holder's. A lost lease keeps others from another
+ * instance. */
 static bool is_needed(const struct lease *lease)
 {
 	return lease->state == LEASE_LOST || (lease->state == LEASE_HELD && has_work(lease->slot, lease->client));
@@ -371,7 +373,8 @@ void lease_on_shrunk(struct pool *pool)
 		next = TAILQ_NEXT(lease, of_pool);
 		if (lease->state > LEASE_ASKING || lease->wanted < (int64_t)pool->size)
 			continue;
-		error_say(&error, ERROR_NO_SUCH_SLOT, RAN_NO, "slot %lld of pool %s has been removed", (long long)lease->wanted, pool->name);
+		error_say(&error, ERROR_NO_SUCH_SLOT, RAN_NO, "slot %lld of pool %s has been removed", (long long)lease->wanted,
+			  pool->name);
 		error.slot = lease->wanted;
 		fail(lease, &error);
 		lease_release(lease);

@@ -47,10 +47,11 @@ int lease_begin(struct client *client, const struct rpc *rpc, struct pool *pool,
 /* The client's lease in the pool: of the slot, or (-1) its only or oldest one. NULL: it has none. */
 struct lease *lease_find(const struct client *client, const struct pool *pool, int64_t slot);
 
-/* Releases the client's first lease for the pool (and that slot; -1: any) which has not been granted yet, and fails its request. False: there is none. */
+/* Releases the client's first lease of the pool that has not been granted yet, and fails its request. `slot`: only a lease for
+ * this slot; -1: for any. False: there is none. */
 bool lease_give_up(struct client *client, const struct pool *pool, int64_t slot);
 
-/* Gives it back, or gives up waiting. It is over. */
+/* Ends the lease: gives the slot back, or stops waiting for it. */
 void lease_release(struct lease *lease);
 
 /* The client's calls of that slot can't go on: 0, or -EINVAL with *error made. */
@@ -67,16 +68,16 @@ void lease_on_answer(struct slot *slot, struct error *refusal);
 void lease_on_worker_gone(struct slot *slot);
 void lease_on_slot_removed(struct slot *slot);
 
-/* The pool has fewer slots: who waits for one of the others, waits in vain. */
+/* The pool has fewer slots: fails the leases that wait for a slot that it has no more. */
 void lease_on_shrunk(struct pool *pool);
 
 /* The pool goes. */
 void lease_on_pool_gone(struct pool *pool);
 
-/* The client has left: gives back what its notifications, which are still carried out, don't need. */
+/* The client has left (client_leave): releases its leases that its notifications don't need. */
 void lease_on_client_left(struct client *client);
 
-/* The holder may have left, and its last notification there may have ended: then the slot is anybody's. */
+/* slot_look asks: releases the slot's lease if its holder has left and none of the holder's notifications needs it any more. */
 void lease_consider(const struct slot *slot);
 
 /* The client has gone. */

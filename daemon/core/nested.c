@@ -11,7 +11,7 @@
 
 enum { MSGID = 1 }; /* of the one call under way */
 
-/* The slot whose method is the client. */
+/* The slot whose instance this client is. */
 static struct slot *slot_of(const struct client *client)
 {
 	return container_of(client, struct slot, nested.client);
@@ -51,7 +51,7 @@ static void begin(struct slot *slot)
 	nested->client.error_maps = true;
 }
 
-/* What the worker's method waits for, or NULL. */
+/* The ticket of the nested call that the slot's method waits for, or NULL. */
 static struct ticket *awaited_ticket(const struct slot *slot)
 {
 	return slot->nested.on ? TAILQ_FIRST(&slot->nested.client.tickets) : NULL;
@@ -76,7 +76,7 @@ int nested_on_invoke(struct slot *slot, struct batch *batch, struct span method,
 
 	begin(slot);
 	if (awaited_ticket(slot))
-		return -EBADMSG; /* it can wait for one at a time */
+		return -EBADMSG; /* it can wait for one call at a time */
 	nested->batch = batch->id;
 	if (is_in_vain(slot, batch)) {
 		say_in_vain(&why, RAN_NO);
@@ -86,7 +86,7 @@ int nested_on_invoke(struct slot *slot, struct batch *batch, struct span method,
 	const bool full = span_is(method, "objpool.call");
 	if ((full ? request_full_call : request_call)(&nested->client, &rpc, block) < 0)
 		return -EBADMSG;
-	if (awaited_ticket(slot)) { /* it waits */
+	if (awaited_ticket(slot)) { /* not answered at once: the method waits */
 		scheduler_recall(slot);
 		pool_wake(slot->pool);
 	}
@@ -153,7 +153,7 @@ static bool first_will_be_free(const struct pool *pool, uint64_t count, uint64_t
 	return true;
 }
 
-/* Where its tasks will go. */
+/* Can a new call begin: will the slots that its tasks go to be free? */
 static bool can_begin(const struct call *call, uint64_t walk)
 {
 	switch (call->select) {
@@ -173,7 +173,8 @@ static bool can_begin(const struct call *call, uint64_t walk)
 	return true;
 }
 
-/* Is some of the call in the slot's hands, put off there, or does it wait for that slot? Of nested calls a client has one at a time. */
+/* Is a task of the call in the slot's hands, put off there, or in its queue? The queue is asked by client: an instance has one
+ * nested call at a time. */
 static bool is_at(const struct slot *slot, const struct call *call)
 {
 	const struct batch *batch;
@@ -189,7 +190,7 @@ static bool is_at(const struct slot *slot, const struct call *call)
 	return false;
 }
 
-/* Where its tasks are. */
+/* Can a call that has begun go on: will the slots that its tasks are at be free? */
 static bool can_go(const struct call *call, uint64_t walk)
 {
 	const struct pool *pool = call->pool;
@@ -247,7 +248,7 @@ int nested_check(const struct call *call, struct client *client, struct error *e
 
 /* ---- circles that closed without a call ---- */
 
-/* The method that runs there waits for a call that waits for it. */
+/* Does the slot's method wait for a call that, over other calls, waits for this method? */
 static bool waits_for_itself(struct slot *slot)
 {
 	const struct call *awaited = awaited_by(slot);
@@ -285,8 +286,8 @@ void nested_on_circles(struct timer *timer)
 		struct call *call = awaited_by(slot);
 		const enum ran ran = call_revoke(call) == REVOKED ? RAN_NO : RAN_MAYBE;
 		describe_path(slot, path, sizeof path);
-		error_say(&error, ERROR_UNAVAILABLE, ran, "the call of pool %s waits for itself, since its pool has become smaller: %s",
-			  call->pool->name, path);
+		error_say(&error, ERROR_UNAVAILABLE, ran,
+			  "the call of pool %s waits for itself, since its pool has become smaller: %s", call->pool->name, path);
 		error.pool = call->pool->name;
 		call_fail(call, &error);
 	}

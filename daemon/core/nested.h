@@ -5,10 +5,10 @@
  *
  *   client -> p:0.a -> q:1.b -> (wants p:0)      would wait for itself: it is refused at once
  *
- * A nested call is refused when every instance that could do it waits, over nested calls of its own, for the one that asks.
- * As each wait begins with a nested call, the last one that would close a circle of waits is always seen; but for those that
- * close when a pool shrinks (nested_on_shrunk). An instance that waits has nothing in its hands that another could do: it is
- * taken back.
+ * A nested call is refused when every instance that could do it waits, over nested calls of its own, for the instance that asks.
+ * Each wait begins with a nested call, so the call that would close a circle of waits is always seen (nested_check). But a circle
+ * can also close when a pool shrinks (nested_on_shrunk). When an instance begins to wait, the tasks in its hands that another
+ * instance could do are taken back.
  */
 #ifndef CORE_NESTED_H
 #define CORE_NESTED_H
@@ -22,28 +22,29 @@ struct slot;
 
 /* In slot->nested. */
 struct nested {
-	struct client client; /* of this worker */
-	bool on;              /* it has asked at least once */
+	struct client client; /* of the slot's present worker */
+	bool on;              /* `client` is valid: the worker has made a nested call */
 	uint32_t batch;       /* id of the one whose method asks */
 };
 
 /* A worker asks, in the midst of its batch: [method string, args] as of a request. 0, or -EBADMSG. */
 int nested_on_invoke(struct slot *slot, struct batch *batch, struct span method, struct span args, struct block *block);
 
-/* Is the client a method that runs? Its calls belong to one that was accepted before. */
+/* Is the client an instance whose method makes the call? Such a call belongs to a call that was accepted before. */
 bool nested_is(const struct client *client);
 
-/* Who called the method that called, and so on: the session at the head of the chain, or the client itself. NULL: it has gone. */
+/* The session whose call led to the client's calls, over all nested calls between; a client that is no instance itself. NULL:
+ * that session has gone. */
 const struct client *nested_head(const struct client *client);
 
 /* The call has its pool and place, and has not begun: may its caller wait for it? 0, or -EINVAL with *error made. */
 int nested_check(const struct call *call, struct client *client, struct error *error);
 
-/* A pool has fewer slots: what would have run on one of the others may wait for one that waits for it. Such calls fail as soon as the
+/* The pool has fewer slots: a call that would have run on a removed slot may now wait for itself. Such calls fail as soon as the
  * present event is over. */
 void nested_on_shrunk(struct pool *pool);
 
-/* pool->circles: looks for such calls, of all pools. */
+/* pool->circles fires: finds the calls that wait for themselves, in all pools, and fails them. */
 void nested_on_circles(struct timer *timer);
 
 /* Nobody waits for the batch any more: what its method waits for is cancelled. */

@@ -156,7 +156,7 @@ int pool_note_session(struct pool *pool, const struct client *client)
 {
 	if (!pool->tells_sessions && pool->methods_known)
 		return 0;
-	return idmap_add(&pool->sessions, client->id, pool) == -ENOMEM ? -ENOMEM : 0; /* or it is noted */
+	return idmap_add(&pool->sessions, client->id, pool) == -ENOMEM ? -ENOMEM : 0; /* -EEXIST: the session is noted already */
 }
 
 void pool_on_session_end(struct pool *pool, uint64_t session)
@@ -169,14 +169,14 @@ void pool_on_session_end(struct pool *pool, uint64_t session)
 
 /* ---- coming and going ---- */
 
-/* Of those beyond pool->size. */
+/* Deletes the slots from pool->size up to `size`, which have not begun. */
 static void delete_slots(struct pool *pool, uint32_t size)
 {
 	while (size > pool->size)
 		slot_delete(pool->slots[--size]);
 }
 
-/* Slots that have not begun, beyond pool->size. 0; -ENOMEM: none. */
+/* Makes slots from pool->size up to `size`, which do not begin yet. 0; -ENOMEM: none has been made. */
 static int make_slots(struct pool *pool, uint32_t size)
 {
 	struct slot **slots = realloc(pool->slots, (size + 1) * sizeof *slots);
@@ -198,7 +198,7 @@ static void begin_slots(struct pool *pool, uint32_t size)
 		slot_begin(pool->slots[pool->size++]);
 }
 
-/* Its slots and calls are gone, or never were. NULL. */
+/* Frees a pool that has no slots and calls. Returns NULL. */
 static struct pool *pool_delete(struct pool *pool)
 {
 	struct timers *timers = &pool->core->timers;
@@ -241,7 +241,8 @@ struct pool *pool_new(struct core *core, const char *name, uint32_t size, const 
 	pool->settings = *settings;
 	pool->owner = owner;
 	init_lists(pool);
-	if (!(pool->name = strdup(name)) || sizing_init(pool) < 0 || timer_open(&core->timers, &pool->recall, scheduler_on_recall) < 0 ||
+	if (!(pool->name = strdup(name)) || sizing_init(pool) < 0 ||
+	    timer_open(&core->timers, &pool->recall, scheduler_on_recall) < 0 ||
 	    timer_open(&core->timers, &pool->wake, on_wake) < 0 ||
 	    timer_open(&core->timers, &pool->circles, nested_on_circles) < 0 || make_slots(pool, size) < 0)
 		return pool_delete(pool);
@@ -347,7 +348,7 @@ static void pool_free(struct pool *pool)
 	(void)pool_delete(pool);
 }
 
-/* With its last call its slots go, and with the last of these the pool. */
+/* A pool that is leaving: ends its slots when it has no calls, and frees it when it has no slots. */
 static void pool_reap(struct ending *ending)
 {
 	struct pool *pool = container_of(ending, struct pool, ending);
@@ -384,7 +385,8 @@ static void drop_waiting(struct queue *queue, struct call *call)
 	}
 }
 
-/* Takes back those that the worker has not begun. The last one that it has begun, or NULL: a worker runs one at a time. */
+/* Takes back the call's batches that the worker has not begun. Returns the last batch that it has begun, or NULL: a worker runs
+ * one at a time. */
 static struct batch *take_back(struct slot *slot, const struct call *call)
 {
 	struct batch *batch, *next, *begun = NULL;
@@ -403,7 +405,7 @@ static struct batch *take_back(struct slot *slot, const struct call *call)
 	return begun;
 }
 
-/* To cancel one may cancel calls that its method has made, and these may wait in this very slot: nothing is looked at after that. */
+/* slot_cancel comes last: it may cancel calls that the method has made, and these may wait in this very slot. */
 static void drop_handed(struct slot *slot, const struct call *call)
 {
 	struct batch *begun = take_back(slot, call);

@@ -70,11 +70,11 @@ struct pool {
 	struct sizing sizing;
 	uint32_t measured;       /* methods that have a measure */
 	struct measure *other_methods;  /* of all the rest; NULL: none yet */
-	struct timer recall;     /* looks for tasks that wait behind a slow one, or in a worker that does not react */
-	uint64_t recall_pause;   /* until the next look, while nothing changes */
-	struct timer circles;    /* looks for nested calls that wait for themselves */
+	struct timer recall;     /* when tasks are looked for that wait behind a slow task, or in a worker that does not react */
+	uint64_t recall_pause;   /* nanoseconds until the next look; doubles while nothing changes */
+	struct timer circles;    /* fires after the event when nested calls may wait for themselves: nested_on_circles */
 	struct timer wake;       /* has the queues looked at */
-	double spent;            /* of its budget of starts, at spent_at; see slot.c */
+	double spent;            /* starts taken from its budget, as of spent_at; see spend_start in slot.c */
 	uint64_t spent_at;
 	bool leaving;
 	struct pool_counts counts;
@@ -88,7 +88,7 @@ struct pool *pool_new(struct core *core, const char *name, uint32_t size, const 
 /* The pool of that name that takes calls, or NULL. */
 struct pool *pool_find(const struct core *core, struct span name);
 
-/* Changes the number of slots. Slots cut off finish what they have. 0; -ENOMEM: there are none more than before. */
+/* Changes the number of slots. Slots that are cut off finish their calls. 0; -ENOMEM: the pool has not grown. */
 int pool_resize(struct pool *pool, uint32_t size);
 
 /* Takes other settings. */
@@ -97,14 +97,14 @@ void pool_set(struct pool *pool, const struct pool_settings *settings);
 /* Takes the pool out of service; see above. */
 void pool_leave(struct pool *pool);
 
-/* All its instances are to end once they have done what there is to do: see slot_expect_end. */
+/* All its instances are to end once they have done their calls: slot_expect_end for each. */
 void pool_expect_end(struct pool *pool);
 
 /* Fails all its calls that have no answer yet: "CODE: why". */
 void pool_fail_calls(struct pool *pool, enum error_code code, const char *why);
 
-/* Takes the pool out of service now: its calls fail, methods that run are told, and their workers are killed after
- * stop_timeout. */
+/* Takes the pool out of service now: its calls fail, and methods that run are told. A worker that has not ended after
+ * stop_timeout is killed. */
 void pool_drop(struct pool *pool, enum error_code code, const char *why);
 
 /* The template has told which methods there are: packed maps with a key "name". `open`: and takes others. */
@@ -113,7 +113,7 @@ int pool_set_methods(struct pool *pool, struct span methods, bool open);
 /* Fails the calls that instances have put off: nobody will come who would have them answered. */
 void pool_end_deferred(struct pool *pool);
 
-/* The client has called: 0 or -ENOMEM; and: it has gone. */
+/* The client has called: notes it. 0 or -ENOMEM. And: the client has gone. */
 int pool_note_session(struct pool *pool, const struct client *client);
 void pool_on_session_end(struct pool *pool, uint64_t session);
 
@@ -138,10 +138,11 @@ void pool_on_broken(struct pool *pool, struct slot *slot);
 /* The slot goes, and what waited for it alone will never run. */
 void pool_on_slot_removed(struct pool *pool, struct slot *slot);
 
-/* A slot has been freed, or a call has: if the pool is leaving, has that been the last? */
+/* A slot or a call has been freed: a pool that is leaving may have ended with it. */
 void pool_on_ended(struct pool *pool);
 
-/* Has the queues looked at as soon as the present event is over; or a little later, when there was no memory for what was to be done. */
+/* Looks at the pool's queues again as soon as the present event is over; pool_wake_later: a little later, when memory has run
+ * out. */
 void pool_wake(struct pool *pool);
 void pool_wake_later(struct pool *pool);
 

@@ -86,7 +86,7 @@ static void address(struct call *call, const struct target *target)
 	call->only.addressed = true;
 }
 
-/* Is there memory, and room in the queue, and anyone to do it? */
+/* Is there memory for the call, room in the queue, and an instance that could do it? */
 static int admit(const struct call *call, struct client *client, struct error *error)
 {
 	struct pool *pool = call->pool;
@@ -461,7 +461,7 @@ static int read_option(struct call *call, struct reader *reader, struct error *e
 		return -EINVAL;
 	}
 	for (size_t i = 0; i < sizeof options / sizeof *options; i++)
-		if (span_is(key, options[i].name)) /* nil: it is not given */
+		if (span_is(key, options[i].name)) /* nil: as if the option were not given */
 			return read_nil(reader) == 0 ? 0 : options[i].read(call, reader, error);
 	error_say(error, ERROR_BAD_REQUEST, RAN_NO, "there is no option \"%.*s\"", (int)(key.size < 64 ? key.size : 64),
 		  (const char *)key.bytes);
@@ -505,7 +505,8 @@ static int merge_bind(struct call *call, struct error *error)
 {
 	if (call->bind.size + call->bind_kwargs.size == 0)
 		return 0;
-	call->merged = block_new(call->account, 2 * PACK_HEAD + call->bind.size + call->bind_kwargs.size + call->args.size + call->kwargs.size);
+	call->merged = block_new(call->account, 2 * PACK_HEAD + call->bind.size + call->bind_kwargs.size + call->args.size +
+							call->kwargs.size);
 	if (!call->merged) {
 		error_say(error, ERROR_OVERLOADED, RAN_NO, "the daemon is out of memory");
 		return -ENOMEM;
@@ -549,7 +550,8 @@ static int check_sticky(const struct call *call, const struct client *client, st
 	if (call->select != SELECT_ALL) {
 		error_say(error, ERROR_BAD_REQUEST, RAN_NO, "option sticky goes with all only");
 	} else if (!may_stick(client, call->pool)) {
-		error_say(error, ERROR_DENIED, RAN_NO, "this connection may not make calls of pool %s sticky (see admin in objpoold.conf(5))",
+		error_say(error, ERROR_DENIED, RAN_NO,
+			  "this connection may not make calls of pool %s sticky (see admin in objpoold.conf(5))",
 			  call->pool->name);
 		error->pool = call->pool->name;
 	} else if (call->block && call->block->files) {

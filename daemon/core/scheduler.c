@@ -20,15 +20,15 @@ static bool may_be_ahead(const struct slot *slot)
 
 static struct slot_list *list_for(struct slot *slot)
 {
-	if (slot->state != SLOT_READY || slot->plan != PLAN_STAY || slot->killed || slot->silent || slot->predecessor || slot->leased ||
-	    successor_is_awaited(slot))
+	if (slot->state != SLOT_READY || slot->plan != PLAN_STAY || slot->killed || slot->silent || slot->predecessor ||
+	    slot->leased || successor_is_awaited(slot))
 		return NULL;
 	if (slot->handed_count == 0)
 		return &slot->pool->idle;
 	return may_be_ahead(slot) ? &slot->pool->open : NULL;
 }
 
-/* Has those looked at, so much later, that may have something for another by then. */
+/* Has scheduler_on_recall look, `after` nanoseconds from now, for tasks that wait in one slot and could run in another. */
 static void watch(struct pool *pool, uint64_t after)
 {
 	const uint64_t at = pool->core->now + after;
@@ -49,7 +49,7 @@ void scheduler_relist(struct slot *slot)
 		TAILQ_INSERT_HEAD(list, slot, link); /* the one used last is the warmest */
 	slot->listed = list;
 	if (list == &slot->pool->idle && slot->pool->recall_pause > MILLISECOND)
-		watch(slot->pool, MILLISECOND); /* what waits elsewhere may be for this one */
+		watch(slot->pool, MILLISECOND); /* tasks that wait in another slot may be for this one */
 }
 
 /* ---- how long it takes ---- */
@@ -176,7 +176,7 @@ static bool pull_from(struct slot *slot, struct queue *queue)
 	if (!batch || !has_room(slot, estimate(batch->call, chunk_of(batch))))
 		return false;
 	batch = take(queue, batch, slot);
-	if (!batch) { /* no memory for a part of it */
+	if (!batch) { /* no memory to cut the batch */
 		pool_wake_later(slot->pool);
 		return false;
 	}
@@ -288,7 +288,7 @@ int scheduler_add(struct batch *batch)
 	return 0;
 }
 
-/* Unless its call has been answered since it was taken from where it was. */
+/* Queues a batch again. If its call has been answered meanwhile, the batch ends instead (a sticky call runs all the same). */
 static void requeue(struct batch *batch, int (*push)(struct queue *, struct batch *), struct queue *queue)
 {
 	struct error error;
@@ -316,8 +316,8 @@ void scheduler_move_to(struct batch *batch, struct slot *slot)
 
 /* ---- taking back ---- */
 
-#define LATE (MILLISECOND / 2)   /* for a task: it takes longer than was thought */
-#define TOO_LATE (4 * MILLISECOND) /* for a batch whose items go on */
+#define LATE (MILLISECOND / 2)     /* a task that takes longer is stuck */
+#define TOO_LATE (4 * MILLISECOND) /* so is a batch, though its items go on */
 
 /* How long the worker has been at the running batch; 0: it runs none. */
 static uint64_t time_at_work(const struct slot *slot, uint64_t now)
@@ -326,14 +326,14 @@ static uint64_t time_at_work(const struct slot *slot, uint64_t now)
 	return since && now > since ? now - since : 0;
 }
 
-/* Another number for each task and item that it begins. */
+/* A number that changes with each task and item that the worker begins. */
 static uint64_t position_of(const struct slot *slot, const struct batch *first)
 {
 	return atomic_load_explicit(&slot->board->since, memory_order_relaxed) + board_begun(slot->board, first->id);
 }
 
-/* Has it not begun what it was given, although nothing runs? It is stopped, or at something that is no task. A message that it takes in bit by
- * bit shows that it reacts. */
+/* Has the worker not begun what it was given, although nothing runs? Then its process is stopped, or at something that is no
+ * task. A worker that still reads a message (`unsent` changes) reacts. */
 static bool is_silent(struct slot *slot, uint64_t now)
 {
 	const struct batch *first = TAILQ_FIRST(&slot->handed);
@@ -345,15 +345,18 @@ static bool is_silent(struct slot *slot, uint64_t now)
 	       !atomic_load_explicit(&slot->board->since, memory_order_relaxed);
 }
 
-/* Of a batch that the worker has begun, the items that it hasn't. NULL: there are none. */
+/* Takes back the items that the worker has not begun of a batch that it has. NULL: there are none, or no memory. */
 static struct batch *take_rest(struct slot *slot, struct batch *batch)
 {
 	struct batch *rest;
 
-	if (batch->addressed || batch->count == 1 || batch->call->answered || !(rest = batch_new(batch->call, batch->first, batch->count, batch->at)))
+	if (batch->addressed || batch->count == 1 || batch->call->answered)
+		return NULL;
+	rest = batch_new(batch->call, batch->first, batch->count, batch->at);
+	if (!rest)
 		return NULL;
 	const uint32_t kept = board_cut(slot->board, batch->id, batch->done);
-	if (kept <= batch->done || kept >= batch->count) { /* all have begun; or the worker has written what it should not */
+	if (kept <= batch->done || kept >= batch->count) { /* all have begun; or the worker has written nonsense to the board */
 		batch_free(rest);
 		return NULL;
 	}
@@ -362,7 +365,7 @@ static struct batch *take_rest(struct slot *slot, struct batch *batch)
 	return rest;
 }
 
-/* Takes out of the slot's hands what it hasn't begun and another may do. */
+/* Takes the tasks that the slot has not begun, and another slot may do, out of its hands; the last one first. */
 static void take_back(struct slot *slot, struct batch_list *taken)
 {
 	struct batch *batch, *before, *rest;
@@ -389,7 +392,7 @@ void scheduler_recall(struct slot *slot)
 	struct batch *batch;
 
 	take_back(slot, &taken);
-	while ((batch = TAILQ_FIRST(&taken))) { /* the last first: each goes before those that are back already */
+	while ((batch = TAILQ_FIRST(&taken))) { /* each goes to the front, before the later tasks that are back already */
 		TAILQ_REMOVE(&taken, batch, link);
 		scheduler_put_back(batch);
 	}
@@ -397,7 +400,7 @@ void scheduler_recall(struct slot *slot)
 	scheduler_relist(slot);
 }
 
-/* Is there something in it, not begun or finished, that may have to wait for what it is at? */
+/* May something in the slot's hands, a task or a finished answer, have to wait for the task that runs? */
 static bool holds_back(const struct slot *slot, const struct batch *first)
 {
 	if (slot->handed_count > 1 || board_state(slot->board, first->id) == BOARD_HANDED)
@@ -406,7 +409,7 @@ static bool holds_back(const struct slot *slot, const struct batch *first)
 	return first->count > 1 && (begun < first->count || begun > first->done + 1);
 }
 
-/* Is it at a task for longer than was thought, or at the same item as when it was last looked at? */
+/* Is the worker at a task for longer than LATE, or, of a longer batch, still at the same item as at the last look? */
 static bool is_stuck(struct slot *slot, const struct batch *first, uint64_t now)
 {
 	const uint64_t before = slot->position;
@@ -415,7 +418,7 @@ static bool is_stuck(struct slot *slot, const struct batch *first, uint64_t now)
 	return time_at_work(slot, now) > LATE && (first->count == 1 || slot->position == before);
 }
 
-/* Once per task or item that is stuck. */
+/* Nudges the worker once for each task or item that is stuck. */
 static void nudge(struct slot *slot)
 {
 	if (slot->nudged == slot->position)
@@ -424,7 +427,7 @@ static void nudge(struct slot *slot)
 	slot->pool->core->ops->slot_nudge(slot);
 }
 
-/* Takes back what waits in the slot in vain. False: nothing can wait there. */
+/* Takes back what waits behind a stuck task, or in a worker that does not react. False: nothing can wait in the slot. */
 static bool look_at(struct slot *slot, uint64_t now)
 {
 	const struct batch *first = TAILQ_FIRST(&slot->handed);

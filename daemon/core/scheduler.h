@@ -4,8 +4,8 @@
  *
  * An idle worker pulls. A busy one is handed more only as far as that will take SCHEDULER_AHEAD in all, by what its
  * methods took so far; a method not measured yet waits for an idle worker. When a guess was wrong, and something waits
- * behind a slow task while another worker is idle, it is taken back. So it is from a worker that does not react, which then gets nothing
- * more until it does.
+ * behind a slow task while another worker is idle, it is taken back. Tasks are also taken back from a worker that does not
+ * react; this worker gets nothing more until it reacts.
  */
 #ifndef CORE_SCHEDULER_H
 #define CORE_SCHEDULER_H
@@ -14,7 +14,7 @@
 
 #define SCHEDULER_AHEAD (MILLISECOND)     /* of work in a worker's hands */
 #define SCHEDULER_CHUNK (MILLISECOND / 3) /* of work in one batch of a map */
-#define SCHEDULER_SILENCE (5 * MILLISECOND) /* after which a worker that begins nothing does not react */
+#define SCHEDULER_SILENCE (5 * MILLISECOND) /* a worker that has begun nothing for so long does not react */
 
 enum {
 	SCHEDULER_MOST = 768,            /* batches in a worker's hands */
@@ -43,12 +43,13 @@ void scheduler_learn(struct batch *batch, uint64_t nanoseconds);
 /* Takes the batch out of the slot's hands. */
 void scheduler_release(struct batch *batch);
 
-/* A batch that was taken out of a slot's hands or queue: to the front of the queue that it came from; or behind what waits for that
- * slot. Without memory for it, its tasks fail. */
+/* For a batch that was taken out of a slot's hands or queue: puts it to the front of the queue that it came from; or to the end
+ * of another slot's queue. Its tasks fail when there is no memory for it. A batch whose call has been answered ends. */
 void scheduler_put_back(struct batch *batch);
 void scheduler_move_to(struct batch *batch, struct slot *slot);
 
-/* Something slow runs in the slot: takes back what it has not begun and another may do, and hands it nothing ahead until that has ended. */
+/* Something slow runs in the slot: takes back the tasks that it has not begun and another slot may do. Until the slow task has
+ * ended the slot is handed nothing ahead. */
 void scheduler_recall(struct slot *slot);
 
 /* pool->recall: is something waiting behind a slow task? */

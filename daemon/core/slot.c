@@ -22,13 +22,14 @@
 #define DEATH_DELAY_MOST (1 * SECOND)
 #define FAILURE_DELAY (100 * MILLISECOND)     /* after a constructor that failed; doubles */
 #define FAILURE_DELAY_MOST (30 * SECOND)
-#define START_BURST 64.0                      /* starts after an end, of a pool at once, beyond twice its size */
-#define START_RATE 20.0                       /* and a second, after that */
+#define START_BURST 64.0                      /* the pool's budget of starts that follow an end: this, and twice its size */
+#define START_RATE 20.0                       /* starts that the budget gets back in a second */
 
 #define SLOW_END "it did not end within stop_timeout"
 
 static const char *const state_names[] = {
-	[SLOT_WAITING] = "waiting", [SLOT_STARTING] = "starting", [SLOT_READY] = "ready", [SLOT_STOPPING] = "stopping", [SLOT_GONE] = "gone"};
+	[SLOT_WAITING] = "waiting",   [SLOT_STARTING] = "starting", [SLOT_READY] = "ready",
+	[SLOT_STOPPING] = "stopping", [SLOT_GONE] = "gone"};
 
 const char *slot_state_name(enum slot_state state)
 {
@@ -101,8 +102,8 @@ static void set_broken(struct slot *slot, bool broken)
 }
 
 /*
- * Spends one of the starts that the pool may make after workers have ended. What is spent comes back at START_RATE. Returns 0, or
- * how long it takes until there is one to spend.
+ * Spends one of the starts that the pool may make after workers have ended. Spent starts come back at START_RATE. Returns 0, or
+ * the nanoseconds until there is a start to spend.
  */
 static uint64_t spend_start(struct pool *pool)
 {
@@ -118,7 +119,8 @@ static uint64_t spend_start(struct pool *pool)
 	return 0;
 }
 
-/* A slot's first worker and a successor have been asked for: only a start that follows an end has a budget. */
+/* Starts a worker, or sets the timer when the budget is spent. Only a start that follows an end needs the budget: a slot's
+ * first worker and a successor have been asked for. */
 static void start(struct slot *slot)
 {
 	const bool follows = slot->generation > 0 && !slot->predecessor;
@@ -154,7 +156,7 @@ static void start_after(struct slot *slot, uint64_t delay)
 
 void slot_kill(struct slot *slot, const char *why)
 {
-	if (!slot->fault[0]) /* else it is said already why */
+	if (!slot->fault[0]) /* else the first reason stays */
 		snprintf(slot->fault, sizeof slot->fault, "%s", why);
 	slot->killed = true;
 	scheduler_relist(slot);
@@ -167,7 +169,7 @@ void slot_expect_end(struct slot *slot)
 {
 	if (slot->state != SLOT_READY || slot->killed)
 		return;
-	core_of(slot)->ops->slot_nudge(slot); /* it says that it has seen that */
+	core_of(slot)->ops->slot_nudge(slot); /* so that board->nudged shows whether the worker reacts */
 	set_timer(slot, slot->pool->settings.stop_timeout);
 }
 
@@ -181,7 +183,7 @@ static bool is_waited_for(const struct slot *slot)
 	return false;
 }
 
-/* Is its process not stopped, and does it begin what it has been given? */
+/* Has the worker seen the last nudge, and begun what it has been given? */
 static bool reacts(const struct slot *slot)
 {
 	const struct batch *first = TAILQ_FIRST(&slot->handed);
@@ -192,7 +194,8 @@ static bool reacts(const struct slot *slot)
 	       core_of(slot)->now - slot->heard < slot->pool->settings.stop_timeout;
 }
 
-/* It may take as long as it likes for what somebody waits for, and no longer than stop_timeout for the rest. */
+/* stop_timeout has passed since slot_expect_end: kills a worker that does not react, or that only does what nobody waits for
+ * while its pool is leaving. Any other worker gets another stop_timeout. */
 static void on_end_due(struct slot *slot)
 {
 	const bool in_vain = slot->pool->leaving && slot->handed_count > 0 && !is_waited_for(slot);
@@ -218,8 +221,8 @@ static void on_start_due(struct slot *slot)
 	char why[200];
 
 	if (slot->replaying[0])
-		snprintf(why, sizeof why, "the sticky call of %s, replayed, took longer than %.3g s (see start_timeout)", slot->replaying,
-			 (double)slot->patience / (double)SECOND);
+		snprintf(why, sizeof why, "the sticky call of %s, replayed, took longer than %.3g s (see start_timeout)",
+			 slot->replaying, (double)slot->patience / (double)SECOND);
 	else
 		snprintf(why, sizeof why, "the constructor took longer than start_timeout");
 	slot_kill(slot, why);
@@ -239,7 +242,7 @@ static void on_timer(struct timer *timer)
 	case SLOT_STOPPING:
 		slot_kill(slot, SLOW_END);
 		break;
-	case SLOT_READY: /* max_age, unless it is to end anyway */
+	case SLOT_READY: /* max_age; stop_timeout when the instance is to end */
 		if (is_ending(slot))
 			on_end_due(slot);
 		else
@@ -258,7 +261,7 @@ static void on_grace(struct timer *timer)
 		slot_kill(slot, "a cancelled call did not end within cancel_grace");
 }
 
-/* All but what goes with it. NULL. */
+/* Frees the slot, but not the supervisor's side of it. Returns NULL. */
 static struct slot *free_inside(struct slot *slot)
 {
 	struct timers *timers = &core_of(slot)->timers;
@@ -415,12 +418,14 @@ void slot_leave(struct slot *slot)
 
 /* ---- what the worker says ---- */
 
-/* A sticky call had no limit when it came: one that was slow then may be slow again. */
+/* A call has no limit when a client makes it, so a sticky call may be slower than start_timeout: it gets twice its longest
+ * time. */
 void slot_on_replaying(struct slot *slot, struct span method)
 {
 	const uint64_t least = slot->pool->settings.start_timeout, twice = 2 * sticky_longest(slot->pool, method);
 
-	snprintf(slot->replaying, sizeof slot->replaying, "%.*s", (int)(method.size < sizeof slot->replaying ? method.size : sizeof slot->replaying - 1),
+	snprintf(slot->replaying, sizeof slot->replaying, "%.*s",
+		 (int)(method.size < sizeof slot->replaying ? method.size : sizeof slot->replaying - 1),
 		 (const char *)method.bytes);
 	error_make_utf8(slot->replaying, strlen(slot->replaying));
 	slot->patience = twice > least ? twice : least;
@@ -595,8 +600,8 @@ void slot_describe_start(struct slot *slot, int status, const char *why)
 	if (why)
 		snprintf(slot->fault, sizeof slot->fault, "%s", why);
 	else if (!slot->fault[0])
-		snprintf(slot->fault, sizeof slot->fault, "the worker was %s%s in %s%s", WIFSIGNALED(status) ? "" : "lost: it ", how,
-			 slot->replaying[0] ? "a sticky call that was replayed: " : "its constructor", slot->replaying);
+		snprintf(slot->fault, sizeof slot->fault, "the worker was %s%s in %s%s", WIFSIGNALED(status) ? "" : "lost: it ",
+			 how, slot->replaying[0] ? "a sticky call that was replayed: " : "its constructor", slot->replaying);
 }
 
 static void on_start_failed(struct slot *slot, int status, const char *why)

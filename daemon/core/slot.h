@@ -20,7 +20,7 @@ enum slot_state {
 	SLOT_STARTING,
 	SLOT_READY,
 	SLOT_STOPPING,
-	SLOT_GONE /* it has ended for good: freed when the event is over */
+	SLOT_GONE /* ended for good: freed when the event is over */
 };
 
 /* What happens to a slot once it has nothing to do. */
@@ -53,7 +53,7 @@ struct slot {
 	struct lease *leased;    /* NULL: anybody's */
 	uint32_t leases_asked;   /* of the class; answers that are still to come */
 	bool killed;             /* told to die; not gone yet */
-	bool served;             /* an instance has been ready here: the next that is takes its place */
+	bool served;             /* an instance has been ready here: the next one that gets ready is a restart */
 	uint32_t failures;       /* starts that failed in a row */
 	uint64_t delay;          /* before the next start */
 	struct timer timer;      /* WAITING: start; STARTING, STOPPING: patience ends */
@@ -64,8 +64,8 @@ struct slot {
 	struct sendq out;        /* to the worker */
 	struct sendq later;      /* of a successor: once it has its predecessor's state */
 	bool told_start;         /* START has been written to it */
-	char replaying[64];      /* STARTING: the method of the sticky call that runs; "": the constructor does */
-	uint64_t patience;       /* with it, nanoseconds */
+	char replaying[64];      /* STARTING: the method of the sticky call that is replayed; "": the constructor runs */
+	uint64_t patience;       /* nanoseconds that this call may take */
 	uint64_t replayed;       /* number of the last sticky call that it was given when it started */
 	struct queue queue;      /* addressed to this slot */
 	bool own_turn;           /* the next batch is taken from there */
@@ -73,11 +73,11 @@ struct slot {
 	uint32_t handed_count;
 	uint64_t ahead;          /* nanoseconds that they are thought to take */
 	bool closed;             /* something slow runs: nothing is handed ahead until it has ended */
-	uint64_t position;       /* where in its work the worker was when it was last looked at */
-	uint64_t nudged;         /* where it was nudged */
+	uint64_t position;       /* position_of at scheduler.c's last look */
+	uint64_t nudged;         /* the position at which the worker was nudged */
 	uint64_t heard;          /* when the worker last showed that it reacts, or was given something when it had nothing */
-	size_t unsent;           /* bytes in `out` when that was last looked at */
-	bool silent;             /* it has not begun what it was given, which was taken back: nothing more until it reacts */
+	size_t unsent;           /* bytes in `out` at the last look */
+	bool silent;             /* the worker does not react: its tasks were taken back, and it gets nothing until it reacts */
 	uint32_t next_id;
 	struct batch *by_id[BOARD_ENTRIES];
 	struct idmap bound;      /* bindings that the worker has */
@@ -91,7 +91,7 @@ struct slot {
 	struct slot_list *listed;
 
 	uint64_t calls, failed, lost, restarts; /* tasks and workers, all generations */
-	char fault[256];         /* why this start fails, or why the worker is killed; "": not known (yet), or it isn't */
+	char fault[256];         /* why this start failed, or why the daemon kills the worker; "": neither, or not known yet */
 	char last_failure[256];  /* of a task, a start or a worker, for status */
 	void *owner;             /* of those around the core */
 	int64_t pid;             /* theirs too; 0: none */
@@ -99,7 +99,7 @@ struct slot {
 
 const char *slot_state_name(enum slot_state state);
 
-/* NULL: out of memory. slot_delete is for one that has not begun. */
+/* NULL: out of memory. slot_delete is for a slot for which slot_begin has not been called. */
 struct slot *slot_new(struct pool *pool, uint32_t index);
 void slot_delete(struct slot *slot);
 
@@ -110,16 +110,17 @@ void slot_begin(struct slot *slot);
 uint64_t slot_restart(struct slot *slot);
 void slot_leave(struct slot *slot);
 
-/* Its instance is to end once it has done what it has, which takes as long as it takes: but a worker that does not react is killed after stop_timeout. */
+/* The instance is to end once it has done the calls in its hands, however long they take. A worker that does not react is
+ * killed after stop_timeout. */
 void slot_expect_end(struct slot *slot);
 
 /* Out of pool->slots: into pool->others, to end there. */
 void slot_cut_off(struct slot *slot);
 
-/* One that is cut off and holds nothing: stops its worker, or, without one, has ended. */
+/* For a slot that is cut off and holds nothing: stops its worker. A slot without a worker has ended. */
 void slot_end(struct slot *slot);
 
-/* One in pool->others has ended for good. */
+/* A slot of pool->others has ended for good: it is freed when the event is over. */
 void slot_finish(struct slot *slot);
 
 /* The caller of a batch that runs here doesn't wait any more: tells the method, and the kill follows if the pool wants it. */
@@ -128,10 +129,10 @@ void slot_cancel(struct slot *slot, struct batch *batch);
 /* A client has gone that may have called the instance. */
 void slot_on_session_end(struct slot *slot, uint64_t session);
 
-/* Its worker has to die, for this reason: slot_on_gone follows. */
+/* Kills the worker. `why` is for the log and for errors. slot_on_gone follows. */
 void slot_kill(struct slot *slot, const char *why);
 
-/* Its worker has been constructed, and begins with a sticky call that it is given to replay. */
+/* The constructor is done, and the worker begins to replay a sticky call of this method. */
 void slot_on_replaying(struct slot *slot, struct span method);
 
 /* Its worker is ready. */
@@ -143,8 +144,8 @@ void slot_fill_place(const struct slot *slot, struct error *error);
 /* The slot may have room, or nothing left to do: it pulls, or goes on with its plan. */
 void slot_look(struct slot *slot);
 
-/* A whole, scanned message of the worker. 0; or -EBADMSG (the worker broke the protocol) or -ENOMEM: it will
- * be killed. */
+/* A whole, scanned message of the worker. 0; or -EBADMSG (the worker broke the protocol) or -ENOMEM: the caller kills the
+ * worker. */
 int slot_on_message(struct slot *slot, struct span message, struct block *block);
 
 /* The worker has gone: all that it sent has been given to slot_on_message before. `status` as of waitpid; `why` says more when
@@ -157,7 +158,8 @@ void slot_unbind(struct slot *slot, uint32_t binding);
 /* The worker ended before it was ready: makes slot->fault say why, unless it does. `why` as for slot_on_gone. */
 void slot_describe_start(struct slot *slot, int status, const char *why);
 
-/* For the log: "killed by signal 11 (Segmentation fault)"; and with the reason, if the daemon has killed it. */
+/* For the log: "killed by signal 11 (Segmentation fault)". slot_describe_end adds the reason if the daemon has killed the
+ * worker. */
 void slot_describe_status(int status, char *text, size_t size);
 void slot_describe_end(const struct slot *slot, int status, char *text, size_t size);
 

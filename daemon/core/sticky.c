@@ -95,7 +95,9 @@ static struct sticky *sticky_new(struct call *call)
 	struct sticky *sticky = calloc(1, sizeof *sticky);
 	uint8_t *p;
 
-	if (!sticky || !(sticky->bytes = block_new(call->pool->core->lasting, call->name.size + call->args.size + call->kwargs.size))) {
+	if (sticky)
+		sticky->bytes = block_new(call->pool->core->lasting, call->name.size + call->args.size + call->kwargs.size);
+	if (!sticky || !sticky->bytes) {
 		free(sticky);
 		return NULL;
 	}

@@ -28,7 +28,7 @@ struct sticky {
 	uint64_t number;      /* grows */
 	enum sticky_mode mode;
 	struct call *call;    /* as long as it lives */
-	uint64_t longest;     /* nanoseconds that it took on an instance */
+	uint64_t longest;     /* nanoseconds: the longest that it took on any instance */
 	struct block *bytes;
 	struct span name, args, kwargs; /* kwargs: size 0: none */
 };
@@ -44,10 +44,11 @@ struct stickies {
 
 void sticky_init(struct stickies *stickies);
 
-/* Remembers the call, which has begun. 0, or -ENOSPC with *error made: the pool's memory for them is full; or -ENOMEM, likewise. */
+/* Remembers the call, which has begun. 0, or -ENOSPC with *error made: the pool's memory for them is full; or -ENOMEM,
+ * likewise. */
 int sticky_remember(struct pool *pool, struct call *call, enum sticky_mode mode, struct error *error);
 
-/* An instance has had it, in so many nanoseconds; the longest that any call of the method took. */
+/* It has run on an instance, and took so many nanoseconds. And: the longest time of all sticky calls of a method. */
 void sticky_on_run(struct sticky *sticky, uint64_t nanoseconds);
 uint64_t sticky_longest(const struct pool *pool, struct span method);
 

@@ -65,7 +65,8 @@ static void put_run(struct sendq *out, uint32_t msgid, uint64_t first, uint32_t 
 		sendq_commit(out, (size_t)(pack_array(pack_uint(put_head(p, "objpool.results", 3, msgid), first), count) - p));
 }
 
-static void put_values(struct sendq *out, const struct stream *stream, const struct ticket *ticket, uint64_t first, uint32_t count, struct span values, struct block *block)
+static void put_values(struct sendq *out, const struct stream *stream, const struct ticket *ticket, uint64_t first,
+		       uint32_t count, struct span values, struct block *block)
 {
 	struct reader reader = reader_of(values);
 	struct span value;

@@ -31,7 +31,7 @@ bool successor_begin(struct slot *old)
 	struct slot *successor = slot_new(pool, old->index);
 	if (!successor) {
 		give_up(old, "the daemon is out of memory");
-		scheduler_relist(old); /* it goes on beyond its calls */
+		scheduler_relist(old); /* it serves on, beyond max_calls */
 		pool_wake(pool);
 		return false;
 	}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * timers: a binary heap of deadlines on a clock that the owner moves: real in the daemon, virtual in the simulation.
- * A timer is embedded in the thing that it is for; its callback finds the thing with container_of. Opened once, when the thing is made, it
- * has room in the heap for as long as the thing lives: to set it never fails.
+ * A timer is embedded in the thing that it is for; its callback finds the thing with container_of. timer_open, called once when
+ * the thing is made, keeps room for the timer in the heap until timer_close: so timer_set never fails.
  */
 #ifndef CORE_TIMERS_H
 #define CORE_TIMERS_H
@@ -27,7 +27,7 @@ struct timers {
 	size_t count, open, room;
 };
 
-/* 0 or -ENOMEM. The one that is closed was opened, or is all zeros. */
+/* 0 or -ENOMEM. timer_close also accepts a timer that was never opened, if it is all zeros. */
 int timer_open(struct timers *timers, struct timer *timer, void (*fire)(struct timer *timer));
 void timer_close(struct timers *timers, struct timer *timer);
 
