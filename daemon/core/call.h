@@ -32,7 +32,7 @@
 
 enum {
 	CALL_COLUMNS = 1024, /* arguments that a map can zip */
-	CALL_SMALL = 192,    /* bytes of a request up to which the memory of its call is used again: of CALL_SPARE calls at most */
+	CALL_SMALL = 192,    /* bytes of a request up to which the memory of its call is used again (CALL_SPARE calls) */
 	CALL_FILE = 1 << 20, /* bytes that a descriptor counts for in max_pending */
 };
 
