@@ -432,12 +432,23 @@ static void let_go(struct call *call)
 	pool_drop_batches(call);
 }
 
-void call_fail(struct call *call, const struct error *error)
+/* May a task of the call have run, whatever has become of it? */
+static bool has_run(const struct call *call)
 {
+	return call->reruns > 0 || call->put_off || call->left < call->total;
+}
+
+void call_fail(struct call *call, const struct error *why)
+{
+	struct error error;
+
 	if (call->answered)
 		return;
+	error_copy(&error, why);
+	if (error.index < 0 && error.ran == RAN_NO && has_run(call))
+		error.ran = RAN_MAYBE;
 	close_books(call, true);
-	ticket_answer_error(&call->ticket, error);
+	ticket_answer_error(&call->ticket, &error);
 	let_go(call);
 }
 

@@ -146,8 +146,9 @@ void call_on_progress(const struct call *call, struct span values);
 void call_feed(struct call *call, uint32_t count, struct span items, struct block *block);
 void call_feed_end(struct call *call, struct error *why);
 
-/* Fails the call as a whole: answers now, lets go of its tasks. */
-void call_fail(struct call *call, const struct error *error);
+/* Fails the call as a whole: answers now, lets go of its tasks. Where `why` says that it has not run, and a task of it may have, the
+ * answer says "maybe". */
+void call_fail(struct call *call, const struct error *why);
 
 /* May its tasks be run again, after their worker died? Counts. */
 bool call_rerun(struct call *call);
