@@ -33,10 +33,11 @@ static inline const char *address_path(const struct address *address)
 
 enum { ADDRESS_TEXT = 128 };
 
-/* "tcp:localhost:PORT" is two addresses: that which address_parse gives, and this one, of IPv6. False: the text is one. */
+/* "tcp:localhost:PORT" stands for two addresses: address_parse gives the IPv4 one, this function the IPv6 one. False: the text
+ * stands for one address only. */
 bool address_second(const char *text, struct address *address);
 
-/* Of TCP. */
+/* The port of a TCP address. */
 uint16_t address_port(const struct address *address);
 void address_set_port(struct address *address, uint16_t port);
 

@@ -25,7 +25,8 @@ void chore_on_abandoned(struct ticket *ticket, const struct error *why)
 	}
 }
 
-/* A pool that nobody has been told of is not left behind: chores_run takes it back. A notification is carried out all the same. */
+/* The client of a CREATE has gone or cancelled: chores_run removes its pool, of which nobody has been told. A notification is
+ * carried out all the same. */
 static void create_on_abandoned(struct ticket *ticket, const struct error *why)
 {
 	struct chore *chore = (struct chore *)((char *)ticket - offsetof(struct chore, ticket));
@@ -87,7 +88,8 @@ static bool is_settled(const struct slot *slot)
 	return (slot->broken && slot->state == SLOT_WAITING) || slot->state == SLOT_READY;
 }
 
-/* Nothing is left behind: the failure of a slot (or NULL: nobody waits any more) is told when the pool has gone. */
+/* Removes the pool that CREATE has made. `failed` is the slot that failed (NULL: nobody waits any more); the client is told of
+ * the failure once the pool has gone. */
 static void undo(struct chore *chore, const struct slot *failed)
 {
 	if (!failed) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * chore: work of the daemon's own methods that waits for workers: looked at whenever a slot has changed, answered when it is done.
+ * chore: work of the daemon's own methods that waits for workers: looked at whenever a slot has changed, answered when it is
+ * done.
  */
 #ifndef SUPERVISOR_CHORE_H
 #define SUPERVISOR_CHORE_H
@@ -10,7 +11,7 @@
 
 enum chore_kind {
 	CHORE_SETTLE, /* waits until every slot is there, or has failed to be */
-	CHORE_CREATE, /* likewise; a failure removes the pool, and so does the end of the client that waits */
+	CHORE_CREATE, /* likewise; the pool is removed when a slot fails, or when the client goes or cancels */
 	CHORE_ROLL,   /* restarts slots, one after the other */
 	CHORE_UNDO,   /* CREATE has failed, and the pool is on its way out */
 	CHORE_DROP,   /* waits until the pool has gone */

@@ -99,7 +99,8 @@ void closer_put(int fd)
 {
 	const struct linger none = {0};
 
-	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof none); /* so that it rarely takes long; who has it still may undo this */
+	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &none,
+			 sizeof none); /* so that it rarely takes long; who has it still may undo this */
 	if (write(closer.in, &fd, sizeof fd) != sizeof fd)
 		(void)close(fd); /* there are more than the pipe has room for */
 }

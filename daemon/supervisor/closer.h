@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * closer: a thread that closes what strangers have handed over. close(2) may take as long as they like: a TCP socket with SO_LINGER waits
- * for its other end to read, a file of a FUSE for whoever serves it. So does the kernel itself where it closes descriptors that were
- * sent and not received: behind a read(2) without room for them, and when the connection is closed in whose queue they wait.
+ * closer: a thread that closes what strangers have handed over. close(2) may take as long as they like: a TCP socket with
+ * SO_LINGER waits for its other end to read, a file of a FUSE for whoever serves it. So does the kernel itself where it closes
+ * descriptors that were sent and not received: behind a read(2) without room for them, and when the connection is closed in
+ * whose queue they wait.
  *
  *   loop --descriptors--> pipe --> thread: close
  *

@@ -20,7 +20,9 @@ enum { CONFIG_FILE_MOST = 4 << 20, CONFIG_POOLS_MOST = 10000, CONFIG_LISTEN_MOST
 
 /* ---- the table ---- */
 
-enum type { T_TEXT, T_LIST, T_ADDRESS, T_BOOL, T_COUNT, T_SIZE, T_MEMORY, T_SECONDS, T_MODE, T_WORKERS, T_JSON, T_CHOICE, T_GROUP };
+enum type {
+	T_TEXT, T_LIST, T_ADDRESS, T_BOOL, T_COUNT, T_SIZE, T_MEMORY, T_SECONDS, T_MODE, T_WORKERS, T_JSON, T_CHOICE, T_GROUP
+};
 
 struct option {
 	const char *name;
@@ -292,8 +294,9 @@ static const char *set_address(void *field, const struct option *option, const c
 }
 
 static set_fn *const setters[] = {
-	[T_TEXT] = set_text, [T_LIST] = set_list, [T_ADDRESS] = set_address, [T_BOOL] = set_bool, [T_COUNT] = set_count, [T_SIZE] = set_size,
-	[T_MEMORY] = set_memory, [T_SECONDS] = set_seconds, [T_MODE] = set_mode, [T_WORKERS] = set_workers, [T_JSON] = set_json, [T_CHOICE] = set_choice, [T_GROUP] = set_group,
+	[T_TEXT] = set_text, [T_LIST] = set_list,     [T_ADDRESS] = set_address, [T_BOOL] = set_bool, [T_COUNT] = set_count,
+	[T_SIZE] = set_size, [T_MEMORY] = set_memory, [T_SECONDS] = set_seconds, [T_MODE] = set_mode, [T_WORKERS] = set_workers,
+	[T_JSON] = set_json, [T_CHOICE] = set_choice, [T_GROUP] = set_group,
 };
 
 int config_add_listen(struct config *config, const char *address, const char *place)
@@ -343,11 +346,12 @@ static bool is_pool_name(const char *name)
 	return name[0] && strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") == strlen(name);
 }
 
-/* There is room for the next power of two. */
+/* The array has room for the next power of two of pools. */
 static int make_room_for_pool(struct config *config)
 {
 	const uint32_t n = config->pool_count;
-	struct config_pool *pools = (n & (n - 1)) == 0 ? realloc(config->pools, (n ? 2 * (size_t)n : 1) * sizeof *pools) : config->pools;
+	struct config_pool *pools =
+		(n & (n - 1)) == 0 ? realloc(config->pools, (n ? 2 * (size_t)n : 1) * sizeof *pools) : config->pools;
 
 	if (!pools)
 		return -ENOMEM;
@@ -738,10 +742,11 @@ static bool same_text(const char *a, const char *b)
 
 bool config_pool_same_instances(const struct config_pool *a, const struct config_pool *b)
 {
-	return a->isolation == b->isolation && same_text(a->plugin, b->plugin) && same_text(a->class, b->class) && same_text(a->args.text, b->args.text) &&
-	       same_text(a->kwargs.text, b->kwargs.text) && same_text(a->slot_kwargs.text, b->slot_kwargs.text) &&
-	       same_text(a->python_path.text, b->python_path.text) && same_text(a->virtualenv, b->virtualenv) &&
-	       same_text(a->python_options.text, b->python_options.text) && same_text(a->preload.text, b->preload.text) && a->unpickle == b->unpickle;
+	return a->isolation == b->isolation && same_text(a->plugin, b->plugin) && same_text(a->class, b->class) &&
+	       same_text(a->args.text, b->args.text) && same_text(a->kwargs.text, b->kwargs.text) &&
+	       same_text(a->slot_kwargs.text, b->slot_kwargs.text) && same_text(a->python_path.text, b->python_path.text) &&
+	       same_text(a->virtualenv, b->virtualenv) && same_text(a->python_options.text, b->python_options.text) &&
+	       same_text(a->preload.text, b->preload.text) && a->unpickle == b->unpickle;
 }
 
 static void pack_key(msgpack_packer *packer, const char *key)
@@ -869,7 +874,7 @@ static bool is_given(const void *field, const struct option *option)
 	       (option->type != T_JSON || ((const struct config_json *)field)->text);
 }
 
-/* Behind a blank it would begin a comment. */
+/* A value that begins so would read as a comment in --print-config: a semicolon behind a blank begins one. */
 static bool begins_with_semicolon(const void *field, const struct option *option)
 {
 	return (option->type == T_TEXT || option->type == T_GROUP || option->type == T_ADDRESS) && **(char *const *)field == ';';

@@ -14,7 +14,7 @@
 #include <stdio.h>
 
 #define CONFIG_UNSET UINT64_MAX
-#define CONFIG_HALF UINT64_MAX /* max_memory: half of what the machine has */
+#define CONFIG_HALF UINT64_MAX /* max_memory: half of the machine's memory */
 enum { CONFIG_WORKERS_MOST = 4096, CONFIG_MEMORY_LEAST = 1 << 20 };
 
 /* A value that is JSON in the file and msgpack on the wire. */
@@ -98,7 +98,7 @@ bool config_pool_same_instances(const struct config_pool *a, const struct config
 
 void config_pool_free(struct config_pool *pool);
 
-/* From here on the values that it keeps are charged to the account. */
+/* Charges the values that the section keeps to the account. */
 void config_pool_charge(struct config_pool *pool, struct account *account);
 
 /* Those of its keys that a plugin may ask for, and max_message, as a map. */

@@ -124,7 +124,7 @@ static struct template *find_template(struct daemon *daemon, pid_t pid)
 	return NULL;
 }
 
-/* A child that has ended and has not been waited for; 0: there is none. */
+/* The pid of a child that has ended and has not been waited for; 0: there is none. */
 static pid_t next_ended(void)
 {
 	siginfo_t info = {0};
@@ -138,7 +138,7 @@ void daemon_reap(struct daemon *daemon)
 	pid_t pid;
 
 	while ((pid = next_ended()) > 0) {
-		keeper_end(daemon->keeper, pid); /* while its number is still its own */
+		keeper_end(daemon->keeper, pid); /* before waitpid: the group's number is still its own */
 		(void)waitpid(pid, &status, 0);
 		struct template *template = find_template(daemon, pid);
 		struct worker *worker = template ? NULL : find_worker(daemon, pid);
@@ -360,7 +360,8 @@ static bool has_calls(const struct daemon *daemon)
 	return false;
 }
 
-/* Every caller gets an answer. Workers that are in the middle of something are killed; their slots leave first, or they would be built again. */
+/* Ends the pool now: every caller gets an answer, and busy workers are killed. The slots leave first; else their workers would
+ * be started again. */
 static void break_off(struct pool *pool)
 {
 	struct slot *slot;
@@ -471,7 +472,7 @@ static void react_to_slots(struct daemon *daemon)
 		systemd_status(daemon);
 }
 
-/* Each that waits has one, as far as there is time. */
+/* Each session that waits in busy_sessions has one turn, until DAEMON_TURN is spent. */
 static void take_turns(struct daemon *daemon)
 {
 	struct session *last = TAILQ_LAST(&daemon->busy_sessions, session_list), *session = NULL;
@@ -485,7 +486,7 @@ static void take_turns(struct daemon *daemon)
 	daemon->spent = 0;
 }
 
-/* What has ended is freed first, which may be told to workers and clients; so may what is found when these are written to. */
+/* Frees what has ended and writes to workers and clients, until neither makes work for the other. */
 static void flush_all(struct daemon *daemon)
 {
 	struct session *session;
@@ -515,8 +516,8 @@ static void free_ended(struct daemon *daemon)
 	}
 }
 
-/* It stays as it is while it is early enough: most of what it is set for is cleared before, and a wait of the loop costs more when it has a timeout
- * of its own. */
+/* Sets timer_fd for the core's next deadline. It is not moved to a later one: most deadlines are cleared before they are due. A
+ * timerfd, since a wait of the loop costs more with a timeout of its own. */
 static void arm_timer(struct daemon *daemon)
 {
 	const bool at_once = daemon->slots_changed || daemon->forks_wanted || daemon->core.endings;

@@ -33,7 +33,7 @@ TAILQ_HEAD(chore_list, chore);
 
 enum daemon_state { DAEMON_RUNNING, DAEMON_DRAINING, DAEMON_STOPPING, DAEMON_DONE };
 
-/* How long all sessions' messages together are taken in before the loop looks at everything else. */
+/* Nanoseconds of a turn for the messages of all sessions together; then the loop looks at everything else. */
 #define DAEMON_TURN (4 * MILLISECOND)
 
 struct daemon {
@@ -44,7 +44,7 @@ struct daemon {
 	char *const *extra_listen;     /* of the command line */
 	uint32_t extra_listen_count;
 	char *worker_program;
-	struct keeper *keeper;         /* of what workers have forked */
+	struct keeper *keeper;         /* ends what workers have forked */
 	enum daemon_state state;
 	int exit_status;
 	uint64_t started;              /* CLOCK_MONOTONIC */
@@ -54,12 +54,12 @@ struct daemon {
 	struct session_list sessions;
 	struct session_list dirty_sessions; /* have something to send, or to take in again */
 	struct session_list departed_sessions; /* their connections are closed; their notifications are still carried out */
-	struct session_list busy_sessions; /* have more than one turn's work, or came when this turn's time was spent */
-	uint64_t spent;                /* nanoseconds of this turn on sessions' messages */
+	struct session_list busy_sessions; /* wait for a turn: they have work left, and this turn's time was spent */
+	uint64_t spent;                /* nanoseconds that this turn of the loop has used for sessions' messages */
 	struct session_list ended_sessions; /* freed when the turn of the loop is over */
-	uint32_t session_count;        /* connections */
+	uint32_t session_count;        /* open connections */
 	uint64_t files_limit;          /* descriptors that the process may have */
-	uint64_t first_files;          /* that it had at the start */
+	uint64_t first_files;          /* descriptors that were open at the start */
 	struct worker_list dirty_workers;
 	struct chore_list chores;      /* slow methods of the daemon itself */
 	struct block *scratch;         /* what all read into */
@@ -69,11 +69,11 @@ struct daemon {
 
 	int timer_fd;                  /* fires at the core's next deadline, or before it */
 	struct event *timer;
-	uint64_t timer_at;             /* when it will; UINT64_MAX: not set */
+	uint64_t timer_at;             /* when timer_fd fires; UINT64_MAX: it is not set */
 	struct event *sweep;           /* looks after sessions that are not read */
 	struct event *signals;
-	bool sessions_held;            /* some are not read because the memory is short */
-	unsigned far_over;             /* sweeps at which it held far more than max_memory: see memory.h */
+	bool sessions_held;            /* some sessions are not read because memory is short */
+	unsigned far_over;             /* sweeps in a row at which it held far more than max_memory: see memory.h */
 	struct event *watchdog;
 	struct slowlog *slowlog;       /* NULL: no pool has ever wanted it */
 	bool ready;                    /* READY=1 has been said */
@@ -90,7 +90,7 @@ int daemon_init(struct daemon *daemon, struct config *config, const char *path, 
 int daemon_run(struct daemon *daemon);
 void daemon_free(struct daemon *daemon);
 
-/* Gives the core the limits that the configuration says. */
+/* Gives the core the limits of the configuration. */
 void daemon_set_limits(struct daemon *daemon);
 
 /* Moves the core's clock. Every callback of the loop begins with it. */
@@ -109,7 +109,7 @@ void daemon_stop(struct daemon *daemon, bool now);
 /* Restarts all workers, pool by pool, one after the other. */
 void daemon_restart_workers(struct daemon *daemon);
 
-/* Takes note of all children that have ended. */
+/* Waits for all children that have ended, and tells each one's owner. */
 void daemon_reap(struct daemon *daemon);
 
 #endif

@@ -12,8 +12,8 @@ enum {
 	OF_SLOT = 4,   /* board, channel, output; and a bit for its successor */
 	OF_POOL = 8,   /* its template's channel and output, and what a start needs for a moment */
 	OF_HTTP = 65,  /* its listener and connections */
-	RESERVE = 320, /* of an ordinary limit: for files that are read, /proc, forks under way; and 253 that may come with one message */
-	OWN_MOST = 1024 + 4 * 4096, /* that the limit is raised for */
+	RESERVE = 320, /* of an ordinary limit: files that are read, /proc, forks under way; and 253 that one message may bring */
+	OWN_MOST = 1024 + 4 * 4096, /* descriptors of the daemon's own for which the limit is raised */
 };
 
 static uint64_t count_open(void)

@@ -45,17 +45,19 @@ static int refuse(struct error *error, enum error_code code, const char *text)
 
 static const char wrong_kind[] = "a descriptor must be a memfd with F_SEAL_SHRINK, and have the bytes that are said to be there";
 
-/* It was closed when it came, or is one too many of its message. */
+/* Makes the error for a descriptor that was closed when it came, or that is one too many of its message. */
 static int refuse_one(struct core *core, int fd, struct error *error)
 {
 	if (fd == ARRIVAL_NO_MEMORY) {
 		core->memory_refused++;
-		return refuse(error, ERROR_OVERLOADED, "with the file of a descriptor the session would hold more than its share of max_memory");
+		return refuse(error, ERROR_OVERLOADED,
+			      "with the file of a descriptor the session would hold more than its share of max_memory");
 	}
 	if (fd == ARRIVAL_FOREIGN)
 		return refuse(error, ERROR_BAD_ARGUMENT, wrong_kind);
 	if (fd == ARRIVAL_NO_ROOM)
-		return refuse(error, ERROR_OVERLOADED, "the daemon holds as many descriptors for this client, or for all, as it may (see LimitNOFILE=)");
+		return refuse(error, ERROR_OVERLOADED,
+			      "the daemon holds as many descriptors for this client, or for all, as it may (see LimitNOFILE=)");
 	return refuse(error, ERROR_BAD_REQUEST, "more than 64 descriptors in a message");
 }
 

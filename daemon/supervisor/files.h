@@ -17,7 +17,7 @@ void files_offer(struct session *session, bool fds);
  */
 int files_take(struct session *session, struct span *message, struct block **block, struct error *error);
 
-/* objpool.give_back [number, …]. 0; -EINVAL: something else than such numbers came. */
+/* objpool.give_back [number, …]. 0; -EINVAL: the params are not an array of such numbers. */
 int files_on_give_back(struct session *session, struct span numbers);
 
 #endif

@@ -18,9 +18,9 @@
 #include <unistd.h>
 
 #define READY_WITHIN (1 * SECOND)
-#define LIFE         (10 * SECOND) /* of a connection, however slowly it speaks or reads */
+#define LIFE         (10 * SECOND) /* a connection is closed after this time, even in the middle of a request or answer */
 
-/* LEFT_MOST counts those too that were cut and that evhttp has not let go yet. */
+/* LEFT_MOST bounds all connections, with those that were cut and that evhttp has not freed yet. */
 enum { CONNECTIONS_MOST = 64, LEFT_MOST = 4 * CONNECTIONS_MOST, ACCEPTS_A_TURN = 16, HEADERS_MOST = 8192, BODY_MOST = 4096 };
 
 static const struct timeval a_moment = {.tv_usec = 100000};
@@ -31,7 +31,7 @@ struct connection {
 	TAILQ_ENTRY(connection) link;
 	struct bufferevent *stream;
 	uint64_t ends; /* is cut then */
-	bool asked;    /* a whole request has come */
+	bool asked;    /* a whole request has come on it */
 	bool cut;
 };
 
@@ -39,16 +39,16 @@ struct http {
 	struct daemon *daemon;
 	struct evhttp *server;
 	struct evconnlistener *listener;
-	struct address address;               /* as asked for */
-	struct address bound;                 /* with the port that it became */
+	struct address address;               /* as configured */
+	struct address bound;                 /* with the real port */
 	struct socketfile file;
 	TAILQ_HEAD(, connection) connections; /* the oldest first */
 	uint32_t connection_count, cut_count;
-	uint32_t accepted; /* in this turn */
+	uint32_t accepted; /* connections, in this turn of the loop */
 	TAILQ_HEAD(, check) checks;
-	char *metrics; /* this turn's, for all who ask in it; NULL: nobody has */
+	char *metrics; /* the text for all who ask in this turn; NULL: nobody has asked */
 	size_t metrics_size;
-	struct timer cut;    /* when the oldest connection ends */
+	struct timer cut;    /* fires when the oldest connection is over its LIFE */
 	struct event *again; /* accepts again after a failure */
 	bool complained;
 };
@@ -242,7 +242,7 @@ static const struct {
 	void (*answer)(struct http *http, struct evhttp_request *request);
 } pages[] = {{"/livez", answer_livez}, {"/readyz", answer_readyz}, {"/metrics", answer_metrics}};
 
-/* The one whose request this is. */
+/* Marks the connection that the request came on. */
 static void mark_asked(struct http *http, struct evhttp_request *request)
 {
 	const struct bufferevent *stream = evhttp_connection_get_bufferevent(evhttp_request_get_connection(request));
@@ -301,12 +301,12 @@ static void cut(struct http *http, struct connection *connection)
 {
 	connection->cut = true;
 	http->cut_count++;
-	(void)shutdown(bufferevent_getfd(connection->stream), SHUT_RDWR); /* evhttp finds its end */
+	(void)shutdown(bufferevent_getfd(connection->stream), SHUT_RDWR); /* evhttp sees end of file, and frees it */
 }
 
 /*
- * Makes room for the newest. A probe asks as soon as it is connected, and is answered within a few turns: the oldest
- * connection that has not asked goes first. When all have, and wait for their answer or do not read it, the oldest does.
+ * Closes a connection to make room for the newest. A probe asks as soon as it is connected, and is answered within a few turns.
+ * So the oldest connection that has not asked is closed; when all have asked, the oldest of all.
  */
 static void cut_one(struct http *http, const struct connection *newest)
 {
@@ -327,7 +327,7 @@ static void cut_one(struct http *http, const struct connection *newest)
 		cut(http, oldest);
 }
 
-/* The listener's callback accepts until nobody waits, unless it is disabled. */
+/* Disables or enables the listener: while it is enabled, its callback accepts until nobody waits. */
 static void settle_listener(struct http *http)
 {
 	if (http->accepted >= ACCEPTS_A_TURN || http->connection_count >= LEFT_MOST)

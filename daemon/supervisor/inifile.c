@@ -18,7 +18,7 @@ struct state {
 	FILE *file;
 	char *line; /* the logical line: continuation lines joined */
 	size_t size, room;
-	char *next; /* the physical line after it, read ahead */
+	char *next; /* the physical line that follows it */
 	size_t next_room;
 	ssize_t next_size;
 	int next_number; /* its number */
@@ -75,7 +75,7 @@ static int is_continuation(const struct state *state)
 		return 0;
 	while (isspace((unsigned char)*p))
 		p++;
-	if (strchr(";#[", *p)) /* the end of the text, too */
+	if (strchr(";#[", *p)) /* true at the end of the text, too: strchr finds the '\0' */
 		return 0;
 	const size_t name = strspn(p, "abcdefghijklmnopqrstuvwxyz_");
 	return name == 0 || p[name + strspn(p + name, " \t")] != '='; /* an indented `name =` is a line of its own */
@@ -90,7 +90,7 @@ static int read_line(struct state *state)
 	state->size = 0;
 	do {
 		if (memchr(state->next, '\0', (size_t)state->next_size))
-			return -EBADMSG; /* the rest of that line would be lost in silence */
+			return -EBADMSG; /* a '\0' in the line would silently cut it short */
 		const char *text = state->next + strspn(state->next, " \t");
 		char *copy = strdup(text);
 		if (!copy)

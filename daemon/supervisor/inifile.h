@@ -15,7 +15,7 @@ struct inifile_reader {
 	void *data;
 };
 
-/* The text of a file, which is not changed. 0; -EBADMSG with *line; another negative errno; or what a callback returned. */
+/* Reads the text of a file, `size` bytes. 0; -EBADMSG with *line; another negative errno; or what a callback returned. */
 int inifile_read(char *text, size_t size, const struct inifile_reader *reader, int *line);
 
 #endif

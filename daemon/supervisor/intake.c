@@ -39,7 +39,7 @@ void intake_free(struct intake *intake)
 	arrivals_clear(&intake->arrivals);
 }
 
-/* What is not filled of a large block is address space only. */
+/* Charges what the intake keeps. The unfilled rest of a payload is address space only, and not charged. */
 static void count(struct intake *intake)
 {
 	struct block *own = intake->own;
@@ -142,7 +142,8 @@ static int make_room(struct intake *intake)
 	return move_to(intake, wanted);
 }
 
-/* How much to read of a message that lies in a payload: what is certain to belong to it and has not come, or a bit more. */
+/* How much to read of a message that lies in a payload: the bytes that certainly belong to it and have not come, or
+ * INTAKE_LEAST. */
 static size_t room_in_payload(const struct intake *intake, size_t least)
 {
 	const size_t certain = least > intake->end ? least - intake->end : 0, room = intake->own->capacity - intake->end;
@@ -152,7 +153,7 @@ static size_t room_in_payload(const struct intake *intake, size_t least)
 	return room < INTAKE_LEAST ? room : INTAKE_LEAST;
 }
 
-/* How much to read into intake->own. */
+/* How many bytes to read into intake->own, after making room for them. */
 static ssize_t room_for_more(struct intake *intake)
 {
 	const size_t least = least_size(intake);
@@ -222,7 +223,7 @@ static void drop(struct intake *intake)
 	scan_forget(&intake->scan, n);
 }
 
-/* The message that ends at intake->begin lies in a payload: what came behind it goes to a block of its own. */
+/* The message that ends at intake->begin lies in a payload: moves the bytes that came after it to another block. */
 static int leave_alone(struct intake *intake)
 {
 	const size_t waiting = intake->end - intake->begin;

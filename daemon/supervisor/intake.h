@@ -8,9 +8,9 @@
  * of once, and its bytes are dropped up to its end.
  *
  * With intake_use_payloads, a message that is certain to be large grows alone in a block that can be handed to a worker
- * by descriptor (proto/payload.h). Such a block has room for what the message says that it is; that is address space until
- * bytes arrive. No more is read than is known to belong to the message; but of one whose containers tell little of what is
- * to come, INTAKE_LEAST bytes are read at once, and what came behind its end is moved out.
+ * by descriptor (proto/payload.h). Such a block has room for the size that the message claims; this room is address space until
+ * bytes arrive. Only bytes that certainly belong to the message are read into it. When these are few, because the message has
+ * many small values, INTAKE_LEAST bytes are read at once, and bytes behind the message's end are moved out.
  */
 #ifndef SUPERVISOR_INTAKE_H
 #define SUPERVISOR_INTAKE_H
@@ -29,16 +29,16 @@ struct intake {
 	struct block *scratch; /* borrowed between intake_read and intake_keep */
 	size_t begin, end;     /* bytes not taken yet, in whichever of the two */
 	uint64_t limit;
-	struct account *account; /* whom what is kept is charged to */
+	struct account *account; /* bytes that are kept are charged to it */
 	bool dropping;         /* the rest of a message over the limit, or one that was given up */
-	bool given_up;         /* the unfinished message is wanted no more */
+	bool given_up;         /* intake_give_up was called for the unfinished message */
 	bool deep;             /* the message just taken is nested beyond what the scan keeps count of */
 	struct scan scan;
 	struct payload_pool *payloads; /* NULL: none are made */
 	uint64_t payload_min;
-	struct block *whole;   /* the large message just taken, which lies there alone; NULL: it is another */
+	struct block *whole;   /* the block in which the large message just taken lies alone; NULL: the message was no such one */
 	bool passing;          /* descriptors may come: those of messages, or for `discard` */
-	bool lost;             /* some could not be received: which ones is not known */
+	bool lost;             /* some descriptors could not be received; it is not known which */
 	uint32_t refs;         /* values of the message just taken that stand for descriptors */
 	uint64_t begins;       /* its place in what arrivals has read */
 	struct arrivals arrivals;
@@ -54,18 +54,19 @@ void intake_expect_files(struct intake *intake, void (*discard)(int fd));
 /* From here on those that are sealed memory files are received. */
 void intake_pass(struct intake *intake);
 
-/* Reads once. Bytes read, also when descriptors that came with them were `lost`; 0: end of input; a negative errno, -EAGAIN among them. */
+/* Reads once. Returns how many bytes, also when descriptors that came with them were `lost`; 0: end of input; a negative errno,
+ * -EAGAIN among them. */
 ssize_t intake_read(struct intake *intake, int fd, struct block *scratch);
 
 /*
- * Takes the next whole message. 1; 0: more bytes are needed; -EBADMSG: this is no msgpack; -ENOMEM; -EMSGSIZE, once per message: it is over
- * the limit, and *message is what there is of its beginning. *block holds the bytes, or is NULL: then they
- * are gone after intake_keep. -ENOBUFS: as -EMSGSIZE, of a message that was given up.
+ * Takes the next whole message. 1; 0: more bytes are needed; -EBADMSG: this is no msgpack; -ENOMEM; -EMSGSIZE, once per
+ * message: the message is over the limit, and *message is the part of its beginning that has come; -ENOBUFS: likewise, for a
+ * message that was given up. *block holds the bytes, or is NULL: then they are gone after intake_keep.
  */
 int intake_next(struct intake *intake, struct span *message, struct block **block);
 
-/* There is no memory for the unfinished message: what is there of it is dropped, and the rest when it comes. True: there is such
- * a message, and the next call of intake_next tells of it. */
+/* There is no memory for the unfinished message: drops its bytes, and the rest as it comes. True: there is an unfinished
+ * message, and the next call of intake_next returns -ENOBUFS for it. */
 bool intake_give_up(struct intake *intake);
 
 /* Before the scratch block is used by another: keeps what has not been taken. 0 or -ENOMEM. */

@@ -44,7 +44,7 @@ static void pack(msgpack_packer *packer, const json_t *json)
 	}
 }
 
-/* What is packed; a failure sticks. */
+/* The packed bytes; once packing has failed, `failed` stays set. */
 struct packed {
 	msgpack_sbuffer bytes;
 	bool failed;

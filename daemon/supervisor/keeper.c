@@ -18,7 +18,7 @@ struct keeper {
 	const char *program;
 	int table;             /* the file of *groups */
 	struct groups *groups;
-	int end;               /* of the pipe, that nobody else has: the kernel closes it when the supervisor ends */
+	int end; /* of the pipe to the process. Only the supervisor has it open: the kernel closes it when the supervisor ends */
 	pid_t pid;             /* 0: the process is not there */
 };
 
@@ -30,8 +30,13 @@ static int start(struct keeper *keeper)
 
 	if (null < 0 || pipe2(tube, O_CLOEXEC) < 0)
 		r = -errno;
-	const struct spawn program = {.program = keeper->program, .argv = argv, .environment = environment, .output = null, .errors = null,
-				      .channel = tube[0], .second = keeper->table};
+	const struct spawn program = {.program = keeper->program,
+				      .argv = argv,
+				      .environment = environment,
+				      .output = null,
+				      .errors = null,
+				      .channel = tube[0],
+				      .second = keeper->table};
 	if (r == 0)
 		r = spawn(&program, &keeper->pid);
 	if (null >= 0)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * keeper: the supervisor's side of what ends the process groups of workers and templates: by the supervisor itself, before it waits for
- * their leader, and by the keeper process when the supervisor has been killed. They share a table (proto/groups.h).
+ * keeper: ends the process groups of workers and templates. The supervisor kills a group before it waits for the group's
+ * leader. When the supervisor has been killed, the keeper process (daemon/worker/keeper.h) kills the groups. Both share a table
+ * (proto/groups.h).
  */
 #ifndef SUPERVISOR_KEEPER_H
 #define SUPERVISOR_KEEPER_H
@@ -11,22 +12,22 @@
 
 struct keeper;
 
-/* Starts the process. `program` is objpool-worker's path; borrowed. NULL, with the reason logged: it can't be started. */
+/* Starts the keeper process. `program` is objpool-worker's path; borrowed. NULL, with the reason logged: it can't be started. */
 struct keeper *keeper_new(const char *program);
 
-/* This child leads a group of its own. */
+/* This child leads a group of its own: adds it to the table. */
 void keeper_add(struct keeper *keeper, pid_t leader);
 
-/* A child that has ended, and nobody has waited for it yet; or that shall end: its group ends, if it leads one. */
+/* Kills the group that this child leads, if it leads one. Nobody may have waited for the child yet. */
 void keeper_end(struct keeper *keeper, pid_t pid);
 
-/* A child that has ended: was it the process? keeper_tidy starts it again. */
+/* A child has ended: was it the keeper process? keeper_tidy starts it again. */
 bool keeper_on_child(struct keeper *keeper, pid_t pid);
 
-/* Now and then. */
+/* Called now and then: starts the keeper process if it is not there. */
 void keeper_tidy(struct keeper *keeper);
 
-/* Ends all groups, and the process. Accepts NULL; returns NULL. */
+/* Kills all groups and the keeper process. Accepts NULL; returns NULL. */
 struct keeper *keeper_free(struct keeper *keeper);
 
 #endif

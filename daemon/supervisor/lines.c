@@ -17,14 +17,14 @@ static const struct timeval a_moment = {.tv_usec = 20000};
 struct lines {
 	struct log_stream stream;
 	struct event *event;
-	struct event *pause; /* reads again when the log has had time */
+	struct event *pause; /* fires when it is time to read again after the log was behind */
 	int fd;
-	bool continued; /* what is in `text` is not the first piece of its line */
+	bool continued; /* `text` is not the first piece of its line */
 	size_t size;
 	char text[LOG_PIECE];
 };
 
-/* Logs the first bytes of the text, and takes them away with `skip` more. */
+/* Logs the first `size` bytes of the text, and removes them and `skip` more. */
 static void take(struct lines *lines, size_t size, size_t skip)
 {
 	size_t shown = size;
@@ -38,7 +38,7 @@ static void take(struct lines *lines, size_t size, size_t skip)
 	memmove(lines->text, lines->text + size + skip, lines->size);
 }
 
-/* Logs the whole lines; one that fills all the room is logged in pieces. */
+/* Logs the whole lines of the text. A line that fills all the room is logged in pieces. */
 static void take_lines(struct lines *lines)
 {
 	char *end;
@@ -63,7 +63,7 @@ static void on_readable(evutil_socket_t fd, short what, void *data)
 	struct lines *lines = data;
 	(void)fd, (void)what;
 	if (log_is_behind() && evtimer_add(lines->pause, &a_moment) == 0)
-		(void)event_del(lines->event); /* the pipe fills, and who prints so much waits */
+		(void)event_del(lines->event); /* the pipe fills, and the process that prints so much waits */
 	else if (read_some(lines) == 0)
 		(void)event_del(lines->event); /* the end; freed with its owner */
 }
@@ -88,7 +88,7 @@ static void drop(struct lines *lines)
 	free(lines);
 }
 
-/* Takes over the end of a pipe that is read. */
+/* Takes over `fd`, the reading end of a pipe. */
 static struct lines *lines_new(struct daemon *daemon, enum lines_kind kind, const struct pool *pool, const struct slot *slot,
 			       int fd)
 {

@@ -9,10 +9,11 @@ struct lines;
 
 enum lines_kind { LINES_OUTPUT, LINES_ERRORS, LINES_BACKTRACE };
 
-/* A pipe that is read until its end, and *fd to write to it, which is the caller's. slot may be NULL. NULL with errno: there is none. */
+/* Makes a pipe and logs what comes through it until its end. *fd is the writing end, which the caller closes. slot may be NULL.
+ * NULL with errno: it could not be made. */
 struct lines *lines_open(struct daemon *daemon, enum lines_kind kind, const struct pool *pool, const struct slot *slot, int *fd);
 
-/* Two, for a process's standard output and standard error. 0 or a negative errno. */
+/* Makes two, for a process's standard output and standard error. 0 or a negative errno. */
 int lines_open_both(struct daemon *daemon, const struct pool *pool, const struct slot *slot, struct lines *both[2], int fds[2]);
 
 /* Reads what is there, then frees. Accepts NULL; returns NULL. */

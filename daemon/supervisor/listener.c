@@ -209,7 +209,7 @@ static struct listener *listener_new(struct daemon *daemon, int fd, const struct
 	return listener;
 }
 
-/* The listener of this address: one that is there already, or a new one. NULL with a sentence in `fault`. */
+/* The listener of this address: an existing or a new one. NULL with a sentence in `fault`. */
 static struct listener *open_one(struct daemon *daemon, const struct address *address, char *fault, size_t fault_size)
 {
 	struct listener *listener;
@@ -233,7 +233,7 @@ static struct listener *open_one(struct daemon *daemon, const struct address *ad
 	return listener;
 }
 
-/* A machine may have no IPv6, or none on its loopback device. */
+/* Can the address be bound? A machine may have no IPv6, or none on its loopback device. */
 static bool is_available(struct address address)
 {
 	const int fd = socket(address.sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);

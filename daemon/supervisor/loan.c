@@ -18,7 +18,7 @@ struct loan {
 	unsigned age;           /* trims since it was used */
 	dev_t device;
 	ino_t inode;
-	struct account *counted; /* the descriptor is, here */
+	struct account *counted; /* the account that counts the descriptor */
 };
 
 void loans_open(struct loans *loans, struct board *board, struct loan_list *all, struct account *account)
@@ -106,7 +106,8 @@ static struct loan *make(struct loans *loans, unsigned place, int fd, const stru
 		free(loan);
 		return NULL;
 	}
-	*loan = (struct loan){.all = loans->all, .loans = loans, .place = place, .device = st->st_dev, .inode = st->st_ino, .counted = loans->account};
+	*loan = (struct loan){.all = loans->all, .loans = loans, .place = place, .device = st->st_dev, .inode = st->st_ino};
+	loan->counted = loans->account;
 	loan->block = (struct block){.mapped = 1, .capacity = (size_t)st->st_size, .bytes = bytes, .fd = fd, .drop = on_dropped};
 	account_add_file(loan->counted);
 	TAILQ_INSERT_TAIL(loans->all, loan, link);

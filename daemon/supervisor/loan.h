@@ -18,7 +18,7 @@ TAILQ_HEAD(loan_list, loan);
 struct loans {
 	struct board *board;          /* NULL: closed */
 	struct loan_list *all;        /* of all workers */
-	struct account *account;      /* whom they are charged to, until they are moved to another */
+	struct account *account;      /* loans are charged to it until block_move moves the charge */
 	struct loan *at[LENT_PLACES]; /* NULL: nothing is mapped there */
 };
 
@@ -30,7 +30,8 @@ void loans_close(struct loans *loans);
 /* Is the message [PAYLOAD, …]? */
 bool loan_is_spoken_of(struct span message);
 
-/* What the message speaks of: one whole value of at most `limit` bytes. One reference; NULL: it isn't there, or is no such thing. */
+/* What the message speaks of: one whole value of at most `limit` bytes. One reference; NULL: it isn't there, or is no such
+ * thing. */
 struct block *loan_take(struct loans *loans, struct span message, struct arrivals *arrivals, uint64_t limit);
 
 /* Now and then: unmaps what has not been used for long. */

@@ -26,7 +26,7 @@ static size_t put_head(char *line, const struct pool *pool, const struct slot *s
 	return pool ? (size_t)snprintf(line, HEAD, "pool %s: ", pool->name) : 0;
 }
 
-/* One line of the log. `mark` comes before the text, and is not of it. */
+/* Writes one line. `mark` is put before the text, and is not escaped. */
 static void put_line(const struct logsink_subject *about, bool own, const char *mark, const char *text, size_t size)
 {
 	char escaped[HEAD + ESCAPED], line[sizeof escaped + LOGSINK_AROUND];
@@ -102,7 +102,7 @@ bool log_is_behind(void)
 	return logwriter_is_behind();
 }
 
-/* libevent would write to standard error itself. */
+/* libevent's messages go to the log; it would write to standard error itself. */
 static void on_event_log(int severity, const char *text)
 {
 	log_say(severity >= EVENT_LOG_ERR ? LOG_ERR : severity == EVENT_LOG_WARN ? LOG_WARNING : LOG_DEBUG, "libevent: %s", text);

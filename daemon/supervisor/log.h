@@ -8,8 +8,7 @@
  *   pool sim slot 2: stdout: ready, pid 1               what a worker prints
  *   pool sim slot 2: stdout, continued: and so on       the next piece of a line that was too long for one
  *
- * Whatever is in a text, of the lines above it can only make the kind that it is logged as: all is escaped (proto/escape.h), here,
- * once, for everybody.
+ * A text can't imitate another kind of line: all texts are escaped (proto/escape.h), here and nowhere else.
  */
 #ifndef SUPERVISOR_LOG_H
 #define SUPERVISOR_LOG_H
@@ -23,36 +22,37 @@
 struct pool;
 struct slot;
 
-/* As `log_level` and `worker_log_level` are numbered in struct config. */
+/* Numbers as in struct config: 0: error … 3: debug. */
 struct log_levels {
 	uint32_t own, workers;
 };
 
-/* Looks where standard error goes, and starts to write there. 0 or a negative errno. Lines less urgent than the levels are dropped. */
+/* Finds out what standard error is, and starts the thread that writes. Lines less urgent than the levels are dropped. 0 or a
+ * negative errno. */
 int log_open(struct log_levels levels);
 void log_set_levels(struct log_levels levels);
 
-/* Waits a moment for lines that are not written yet. */
+/* Waits a moment until all lines are written. */
 void log_close(void);
 
 __attribute__((format(printf, 2, 3))) void log_say(int level, const char *format, ...);
 __attribute__((format(printf, 3, 4))) void log_pool(int level, const struct pool *pool, const char *format, ...);
 __attribute__((format(printf, 3, 4))) void log_slot(int level, const struct slot *slot, const char *format, ...);
 
-/* Where bytes come from that another process has written. */
+/* The source of bytes that another process has written. */
 struct log_stream {
 	const struct pool *pool;
 	const struct slot *slot; /* NULL: of the pool's template */
-	const char *name;        /* "stdout"; NULL: a program of the daemon's own speaks, in its name */
+	const char *name; /* "stdout", "stderr"; NULL: a program of the daemon's own, whose lines are logged as the daemon's */
 	int level;
 };
 
-enum { LOG_PIECE = 4096 }; /* bytes of a line of theirs that are logged as one */
+enum { LOG_PIECE = 4096 }; /* bytes of such a line that are logged as one line */
 
 /* Logs a line, or a piece of one: LOG_PIECE bytes at most. */
 void log_line(const struct log_stream *stream, bool continued, const char *bytes, size_t size);
 
-/* Is the log so far behind that who has more lines for it does better to wait? */
+/* Is the log so far behind that a source of many lines should pause? */
 bool log_is_behind(void);
 
 #endif

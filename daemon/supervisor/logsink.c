@@ -28,7 +28,7 @@ static ssize_t write_to_stderr(const char *bytes, size_t size)
 		return n;
 	if (errno != EAGAIN && errno != EINTR)
 		return -errno;
-	(void)poll(&output, 1, -1); /* somebody else who has it open does not want to block */
+	(void)poll(&output, 1, -1); /* another process has made the file non-blocking */
 	return 0;
 }
 
@@ -80,7 +80,7 @@ static size_t format_for_journal(char *line, size_t room, const struct logsink_s
 	return n + 1;
 }
 
-/* $JOURNAL_STREAM names the device and inode of the journal's socket: is that what standard error is? */
+/* Is standard error the journal's socket? $JOURNAL_STREAM has the device and inode of that socket. */
 static bool stderr_is_journal(void)
 {
 	const char *stream = getenv("JOURNAL_STREAM");

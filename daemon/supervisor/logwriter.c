@@ -10,11 +10,11 @@
 #include <time.h>
 
 enum { ROOM = 512 << 10, ROOM_OF_OTHERS = ROOM / 4 * 3, LOST_LINE = 1024, STACK = 256 << 10 };
-#define STALLED_AFTER UINT64_C(1000000000) /* nanoseconds in which the sink has taken nothing */
+#define STALLED_AFTER UINT64_C(1000000000) /* nanoseconds without progress after which the sink counts as stalled */
 
 struct buffer {
 	size_t size;
-	uint64_t told; /* how many lines the buffer says are lost */
+	uint64_t told; /* lost lines that the buffer's first line tells of */
 	char bytes[ROOM];
 };
 
@@ -24,10 +24,10 @@ static struct {
 	pthread_cond_t wake, ended;
 	struct buffer buffers[2];
 	struct buffer *filling;
-	uint64_t lost; /* lines that nobody has been told of */
-	bool failed;   /* the sink takes nothing: it is tried again with the next line */
+	uint64_t lost; /* lines that were lost, and that no line tells of yet */
+	bool failed;   /* the last write failed: the lost lines are not told of before another line comes */
 	bool stopping, has_ended;
-	_Atomic uint64_t moved; /* when the sink last took something */
+	_Atomic uint64_t moved; /* when the sink last made progress */
 } writer = {.lock = PTHREAD_MUTEX_INITIALIZER,
 	    .wake = PTHREAD_COND_INITIALIZER,
 	    .ended = PTHREAD_COND_INITIALIZER,
@@ -48,7 +48,8 @@ static void add(const char *line, size_t size)
 
 /* ---- the thread ---- */
 
-/* The buffer to be written; the other, which is empty, is filled from now on. What was dropped was dropped between the two. */
+/* Returns the filled buffer, to be written, and makes the other one the buffer to fill. A line about lost lines goes first into
+ * the new buffer: they were lost between the two. */
 static struct buffer *swap(void)
 {
 	struct buffer *full = writer.filling;

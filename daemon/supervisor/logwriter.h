@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * logwriter: a thread that writes the log, so that the loop never waits for whoever reads it: a pipe that is full, a terminal that
- * is stopped, a disk that hangs, a journal that is busy. There is no way to write to all of these without blocking: O_NONBLOCK
- * means nothing to files, and on a pipe or a terminal it would be set for everybody else who has it open.
+ * logwriter: a thread that writes the log, so that the loop never waits for a full pipe, a stopped terminal, a hanging disk or
+ * a busy journal. No flag makes all such writes non-blocking: O_NONBLOCK does nothing for files, and on a pipe or terminal it
+ * would be set for every other process that has it open, too.
  *
  *   loop --logwriter_put--> filling [512 KiB] --swapped--> being written [512 KiB] --sink--> standard error, or the journal
  *
- * What does not fit is dropped and counted, and a line that says how many goes to where they are missing.
+ * Lines that do not fit are dropped and counted. A line in their place says how many are missing.
  */
 #ifndef SUPERVISOR_LOGWRITER_H
 #define SUPERVISOR_LOGWRITER_H
@@ -17,25 +17,26 @@
 #include <sys/types.h>
 
 struct logwriter_sink {
-	char end; /* of each line, and in none */
+	char end; /* the byte that ends each line, and is in none */
 
-	/* Writes a part of the bytes, which begin with a line. Blocks. Returns how many, or a negative errno: then this line is lost. */
+	/* Writes some of the bytes, which begin with a line. May block. Returns how many, or a negative errno: then the first
+	 * line is lost. */
 	ssize_t (*write)(const char *bytes, size_t size);
 
-	/* Makes the line that says how many are lost; returns its length. */
+	/* Makes the line that says how many lines are lost. Returns its length. */
 	size_t (*tell_lost)(char *line, size_t room, uint64_t lost);
 };
 
-/* 0 or a negative errno. Once in a process. */
+/* Starts the thread, once in a process. 0 or a negative errno. */
 int logwriter_start(const struct logwriter_sink *sink);
 
-/* Never blocks. Lines that are not the daemon's `own` leave a part of the room to those that are. */
+/* Adds a line. Never waits for the sink. A part of the room is only for the daemon's `own` lines. */
 void logwriter_put(const char *line, size_t size, bool own);
 
-/* Is there no room for lines of others, while the sink takes some? Then they do better to wait. */
+/* Is the room for lines of others half full, and does the sink make progress? Then these lines should wait. */
 bool logwriter_is_behind(void);
 
-/* Ends the thread when all is written, or leaves it where it waits after `seconds`. */
+/* Waits until all lines are written and the thread has ended; no longer than `seconds`. */
 void logwriter_stop(unsigned seconds);
 
 #endif

@@ -13,7 +13,7 @@
 
 /* ---- how much there is ---- */
 
-/* The file's text; "" when it can't be read. */
+/* Reads the file's text; "" when it can't be read. */
 static void slurp(const char *path, char *text, size_t size)
 {
 	text[0] = '\0';
@@ -36,7 +36,7 @@ static uint64_t limit_of_group(const char *group)
 	return end == text || limit == 0 ? UINT64_MAX : limit;
 }
 
-/* The least of the group that the daemon is in and of those above it. */
+/* The smallest limit of the daemon's control group and the groups above it. */
 static uint64_t limit_of_groups(void)
 {
 	char text[4096], *slash;
@@ -67,7 +67,7 @@ uint64_t memory_of_machine(void)
 
 /* ---- when it is short ---- */
 
-enum { PATIENCE = 3 }; /* sweeps, before connections are closed: longer than it takes until calls are refused */
+enum { PATIENCE = 3 }; /* sweeps before connections are closed; calls are refused earlier */
 
 static bool is_far_over(const struct account *all)
 {
@@ -106,7 +106,7 @@ static struct session *greediest(const struct daemon *daemon)
 	return greediest_in(&daemon->departed_sessions, greediest_in(&daemon->sessions, NULL));
 }
 
-/* Its connection; its notifications, too, if the client has gone before. */
+/* Closes the session's connection. If that is closed already, ends its notifications, too. */
 static void close_session(struct session *session)
 {
 	if (session->closed)
@@ -121,7 +121,8 @@ static void close_greediest(struct daemon *daemon)
 	struct session *session;
 
 	while (is_far_over(all) && (session = greediest(daemon))) {
-		log_say(LOG_WARNING, "session %llu holds %llu bytes, the daemon %llu, and max_memory is %llu: closing the connection",
+		log_say(LOG_WARNING,
+			"session %llu holds %llu bytes, the daemon %llu, and max_memory is %llu: closing the connection",
 			(unsigned long long)session->client.id, (unsigned long long)session->client.account->used,
 			(unsigned long long)all->used, (unsigned long long)all->limit);
 		close_session(session);

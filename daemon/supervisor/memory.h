@@ -20,10 +20,10 @@ struct daemon;
 /* Bytes of memory that the machine has, or that the daemon's control groups allow it, if that is less. */
 uint64_t memory_of_machine(void);
 
-/* When the turn of the loop ends. */
+/* Called when the turn of the loop ends. */
 void memory_end_turn(struct daemon *daemon);
 
-/* Twice a second. */
+/* Called twice a second. */
 void memory_sweep(struct daemon *daemon);
 
 #endif

@@ -36,7 +36,8 @@ int method_no_memory(struct request *request);
 /* May the session do what the policy (enum config_admin) lets? */
 bool method_is_allowed(const struct session *session, uint32_t policy);
 
-/* core_ops: it needs the right that objpool.forget needs, but of pools that the session has made. */
+/* core_ops: may the client make sticky calls of the pool? It needs the right of objpool.forget, or must have made the pool
+ * itself. */
 bool method_may_stick(const struct client *client, const struct pool *pool);
 
 method_fn method_pools, method_status, method_describe, method_scale, method_restart, method_forget, method_create, method_drop;

@@ -71,7 +71,8 @@ static void put_process(const struct daemon *daemon, FILE *to)
 	single(to, "objpool_resident_memory_bytes", "gauge", "bytes", "Memory of the daemon itself.", (double)own.rss);
 	single(to, "objpool_memory_used_bytes", "gauge", "bytes", "What the daemon holds for sessions and workers.",
 	       (double)daemon->core.memory.used);
-	single(to, "objpool_memory_limit_bytes", "gauge", "bytes", "max_memory; 0: there is no limit.", (double)daemon->core.memory.limit);
+	single(to, "objpool_memory_limit_bytes", "gauge", "bytes", "max_memory; 0: there is no limit.",
+	       (double)daemon->core.memory.limit);
 	single(to, "objpool_memory_refused_calls", "counter", NULL, "Calls that were refused because of max_memory.",
 	       (double)daemon->core.memory_refused);
 	single(to, "objpool_sessions", "gauge", NULL, "Clients that are connected.", daemon->session_count);

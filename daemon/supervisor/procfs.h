@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* procfs: what the kernel knows of a process. Read when somebody asks, but not again and again for who asks all the time. */
+/* procfs: what the kernel knows of a process. It is read when somebody asks, at most twice a second for each process. */
 #ifndef SUPERVISOR_PROCFS_H
 #define SUPERVISOR_PROCFS_H
 
@@ -18,10 +18,10 @@ struct procfs procfs_read(int64_t pid);
 struct procfs_memo {
 	struct procfs known;
 	int64_t pid;
-	uint64_t until; /* it is used until then */
+	uint64_t until; /* until when it is used instead of reading again */
 };
 
-/* As procfs_read, at most twice a second. `now` is in nanoseconds. */
+/* As procfs_read, but reads at most twice a second. `now` is in nanoseconds. */
 struct procfs procfs_recall(struct procfs_memo *memo, int64_t pid, uint64_t now);
 
 #endif

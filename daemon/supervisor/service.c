@@ -264,7 +264,7 @@ static int run(struct request *request)
 	return -1;
 }
 
-/* Nobody is told of a notification that can't be carried out, but whoever debugs a client. */
+/* A notification can't be carried out, and nobody gets an error for it: the debug log says why. */
 static void log_dropped(const struct session *session, struct span method, struct span why)
 {
 	log_say(LOG_DEBUG, "session %llu: the notification %.*s is dropped: %.*s", (unsigned long long)session->client.id,

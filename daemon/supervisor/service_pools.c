@@ -75,7 +75,7 @@ int method_scale(struct request *request)
 	return answer_later(request, chore_new(request->daemon, pool, CHORE_SETTLE));
 }
 
-/* Not for probes and the like: the client is a session's. */
+/* `client` must be a session's: of a nested call, the core asks for the session that led to it (nested_head). */
 bool method_may_stick(const struct client *client, const struct pool *pool)
 {
 	const struct session *session = container_of(client, const struct session, client);

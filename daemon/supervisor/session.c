@@ -19,7 +19,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { LOOK_EVERY = 16 }; /* calls between two looks at the clock */
+enum { LOOK_EVERY = 16 }; /* messages between two looks at the clock */
 
 /* ---- events on and off ---- */
 
@@ -80,7 +80,7 @@ static int refuse_garbage(struct session *session, const char *what)
 
 	error_say(&error, ERROR_BAD_REQUEST, RAN_NO, "%s; the connection is closed", what);
 	if (waits)
-		waits->abandoned(waits, &error); /* the one response with that msgid */
+		waits->abandoned(waits, &error); /* the only response with this msgid */
 	else
 		client_answer_error(&session->client, 0, &error);
 	log_say(LOG_INFO, "session %llu: %s", (unsigned long long)session->client.id, what);
@@ -105,10 +105,12 @@ static int dispatch(struct session *session, struct rpc *rpc, struct block *bloc
 
 	if (!is_own)
 		return request_call(&session->client, rpc, block);
-	session->unlooked = LOOK_EVERY; /* what the daemon itself does may take long */
+	session->unlooked = LOOK_EVERY; /* a method of the daemon's own may take long: look at the clock after it */
 	if (rpc->type == RPC_NOTIFICATION && span_is(rpc->method, "objpool.give_back")) {
 		if (files_on_give_back(session, rpc->params) < 0)
-			log_say(LOG_DEBUG, "session %llu: the notification objpool.give_back is dropped: its arguments are not numbers of descriptors",
+			log_say(LOG_DEBUG,
+				"session %llu: the notification objpool.give_back is dropped: its arguments are not numbers of "
+				"descriptors",
 				(unsigned long long)session->client.id);
 		return 0;
 	}
@@ -144,7 +146,7 @@ static int on_message(struct session *session, struct span message, struct block
 	if (rpc_parse(message, &rpc) < 0)
 		r = refuse_garbage(session, "a message that is no MessagePack-RPC");
 	else if (rpc.type == RPC_RESPONSE || (rpc.type == RPC_REQUEST && session->client.hung_up))
-		r = 0; /* we ask clients nothing; and who has gone gets no answer */
+		r = 0; /* a response, though the daemon asks clients nothing; or a request of a client that has gone */
 	else if (deep) {
 		error_say(&error, ERROR_BAD_REQUEST, RAN_NO, "a value is nested deeper than %d levels", SCAN_LEVELS);
 		r = request_refuse(&session->client, &rpc, &error);
@@ -158,7 +160,7 @@ static int on_message(struct session *session, struct span message, struct block
 	return r == -EEXIST ? on_duplicate(session, rpc.msgid) : r;
 }
 
-/* The rest of a message is not wanted, of which this is the beginning. */
+/* Refuses a message of which only the beginning has come; the intake drops the rest. */
 static int refuse_beginning(struct session *session, struct span beginning, const struct error *error, const char *what)
 {
 	struct rpc rpc = {.type = RPC_REQUEST};
@@ -186,11 +188,11 @@ static int on_given_up(struct session *session, struct span beginning)
 	struct error error;
 
 	client_refuse(&session->client, RAN_NO, &error);
-	arrivals_drop(&session->intake.arrivals, UINT64_MAX); /* all that has been read belongs to it */
+	arrivals_drop(&session->intake.arrivals, UINT64_MAX); /* all descriptors that have been read belong to it */
 	return refuse_beginning(session, beginning, &error, "a large message that is no request");
 }
 
-/* 1; 0: there is no whole message; negative: the connection is to be closed. */
+/* Takes in one message. 1; 0: there is no whole message; negative: the connection is to be closed. */
 static int take_one(struct session *session)
 {
 	struct span message;
@@ -213,7 +215,7 @@ static int take_one(struct session *session)
 	return r < 0 ? r : 1;
 }
 
-/* Looks at the clock only now and then: small calls take less time than that. */
+/* Looks at the clock only after LOOK_EVERY messages: to look costs as much as a small call. */
 static bool turn_is_over(struct session *session, uint64_t until)
 {
 	struct daemon *daemon = session->daemon;
@@ -237,7 +239,7 @@ static int take_in(struct session *session)
 		over = r > 0 && turn_is_over(session, begin + SESSION_TURN);
 	}
 	if (r == 0 && session->intake.lost)
-		r = refuse_garbage(session, lost_descriptors); /* what came whole before them is done */
+		r = refuse_garbage(session, lost_descriptors); /* the whole messages before them have been taken in */
 	session->daemon->spent += session->daemon->core.now - begin;
 	session->behind = r > 0;
 	if (over)
@@ -247,7 +249,7 @@ static int take_in(struct session *session)
 
 /* ---- reading ---- */
 
-/* Both directions are closed; of TCP, whose ends close them at once, one is enough. */
+/* Has the peer closed both directions? Of TCP one is enough: its peers close both at once. */
 static bool peer_is_gone(const struct session *session)
 {
 	struct pollfd p = {.fd = session->fd, .events = POLLRDHUP};
@@ -322,7 +324,7 @@ void session_take_turn(struct session *session)
 	} else if (take_in(session) < 0) {
 		session->ending = true;
 	}
-	mark_dirty(session); /* settles it; it may be over */
+	mark_dirty(session); /* session_flush looks at it: it may be over */
 }
 
 /* ---- sending ---- */
@@ -335,7 +337,7 @@ static void on_writable(evutil_socket_t fd, short what, void *data)
 	mark_dirty(session);
 }
 
-/* Nothing is to be sent, and nothing more will be. */
+/* Has all been sent, and will nothing more be? */
 static bool is_done(const struct session *session)
 {
 	if (session->client.out.bytes > 0)
@@ -347,7 +349,7 @@ static void send_answers(struct session *session)
 {
 	const int r = outlet_flush(&session->client.out, session->fd);
 
-	if (r == -ENOMEM) { /* half an answer may have gone */
+	if (r == -ENOMEM) { /* half an answer may have been sent */
 		session_close(session, strerror(ENOMEM));
 		return;
 	}
@@ -372,15 +374,16 @@ void session_flush(struct session *session)
 		session_close(session, NULL);
 		return;
 	}
-	session_resume(session); /* there may be room for what was held back */
+	session_resume(session); /* there may be room for messages that were held back */
 }
 
-/* Its own end may be among them: who waits for that to be closed waits for ever. What has come is taken in, and no more comes. */
+/* Among the descriptors that wait unread may be the connection's other end: then it would never be seen to be closed. */
 static bool holds_socket(struct session *session)
 {
 	if (!session->is_unix || session->busy || !unread_has_socket(session->fd, &session->looked, session->daemon->scratch))
 		return false;
-	log_say(LOG_WARNING, "session %llu: hands over a socket, while it is not read: the connection is closed", (unsigned long long)session->client.id);
+	log_say(LOG_WARNING, "session %llu: hands over a socket, while it is not read: the connection is closed",
+		(unsigned long long)session->client.id);
 	(void)shutdown(session->fd, SHUT_RDWR);
 	return true;
 }
@@ -417,7 +420,9 @@ void session_press(struct session *session)
 	if (session->pressed < PATIENCE || session->ending)
 		return;
 	if (!client->refused)
-		log_say(LOG_INFO, "session %llu holds %llu bytes, more than its share of max_memory: its calls are refused until it holds less",
+		log_say(LOG_INFO,
+			"session %llu holds %llu bytes, more than its share of max_memory: its calls are refused until it holds "
+			"less",
 			(unsigned long long)client->id, (unsigned long long)client->account->used);
 	client->refused = true;
 	const bool gives_up = intake_give_up(&session->intake);
@@ -454,7 +459,7 @@ struct session *session_new(struct daemon *daemon, int fd, bool is_unix)
 	return session;
 }
 
-/* Those that the client has made to go with it, and that none of its notifications waits for. */
+/* Drops the pools that the client has made to go with it, unless one of its notifications is for them. */
 static void drop_pools(const struct session *session)
 {
 	struct pool *pool, *next;
@@ -496,7 +501,7 @@ static void end(struct session *session)
 	session->dirty = false;
 	drop_pools(session);
 	TAILQ_REMOVE(&daemon->departed_sessions, session, link);
-	TAILQ_INSERT_TAIL(&daemon->ended_sessions, session, link); /* whoever called us may still look at it */
+	TAILQ_INSERT_TAIL(&daemon->ended_sessions, session, link); /* not freed yet: the caller may still look at it */
 }
 
 void session_close(struct session *session, const char *why)

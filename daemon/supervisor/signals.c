@@ -24,7 +24,7 @@ static void on_reload(struct daemon *daemon, const struct signalfd_siginfo *info
 {
 	struct daemon_report report;
 	(void)info;
-	(void)daemon_reload(daemon, &report); /* it logs what became of it */
+	(void)daemon_reload(daemon, &report); /* daemon_reload logs the outcome */
 }
 
 static void on_restart(struct daemon *daemon, const struct signalfd_siginfo *info)
@@ -35,11 +35,11 @@ static void on_restart(struct daemon *daemon, const struct signalfd_siginfo *inf
 
 static void on_child(struct daemon *daemon, const struct signalfd_siginfo *info)
 {
-	(void)info; /* signals of children that end together are one */
+	(void)info; /* several children may have ended with one signal */
 	daemon_reap(daemon);
 }
 
-/* Signals that administrators and libraries send by habit, and that would end the process. */
+/* Signals that would end the process by default, and that some administrators and libraries send by habit. */
 static void on_stray(struct daemon *daemon, const struct signalfd_siginfo *info)
 {
 	const char *name = sigabbrev_np((int)info->ssi_signo);
@@ -58,7 +58,7 @@ static const struct {
 	{SIGPROF, on_stray}, {SIGIO, on_stray},   {SIGPWR, on_stray},  {SIGSTKFLT, on_stray},
 };
 
-/* Which the loop reads. SIGQUIT and what tells of a bug end the process, as ever. */
+/* The signals that the loop reads. SIGQUIT, and signals that tell of a bug, end the process as usual. */
 static void fill_with_known(sigset_t *set)
 {
 	struct sigaction now;
@@ -69,14 +69,14 @@ static void fill_with_known(sigset_t *set)
 	for (int signal = SIGRTMIN; signal <= SIGRTMAX; signal++)
 		sigaddset(set, signal);
 	if (sigaction(SIGPROF, NULL, &now) == 0 && now.sa_handler != SIG_DFL)
-		sigdelset(set, SIGPROF); /* a profiler's, who was here before main */
+		sigdelset(set, SIGPROF); /* a profiler has taken it before main */
 }
 
 /* ---- at the start ---- */
 
 void signals_take(void)
 {
-	/* Ends of pipes, limits of files, and terminals are errors of the calls that meet them. */
+	/* Without these signals, the system call that meets the closed pipe, the file limit or the terminal returns an error. */
 	static const int ignored[] = {SIGPIPE, SIGXFSZ, SIGTTOU, SIGTTIN};
 	struct sigaction now;
 	sigset_t set;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * signals: what they make the daemon do. They are blocked, and read from a signalfd by the loop: none interrupts anything, one
- * that comes while the daemon starts waits for the loop, and one after the loop changes nothing.
+ * signals: what signals make the daemon do. They are blocked, and the loop reads them from a signalfd: so no signal interrupts a
+ * function. A signal that comes while the daemon starts waits for the loop. A signal that comes after the loop is ignored.
  */
 #ifndef SUPERVISOR_SIGNALS_H
 #define SUPERVISOR_SIGNALS_H
@@ -9,11 +9,11 @@
 struct daemon;
 struct event;
 
-/* The first thing that the daemon does, and before it has a thread: the signal mask and the dispositions become the daemon's own,
- * whatever it has inherited. */
+/* Called first in main, before there is a thread: sets the signal mask and all dispositions, whatever the process has
+ * inherited. */
 void signals_take(void);
 
-/* The event that acts on signals from now on. NULL with errno: it can't be made. */
+/* Makes the event that acts on signals. NULL with errno: it can't be made. */
 struct event *signals_open(struct daemon *daemon);
 
 /* Frees it. Accepts NULL. */

@@ -69,8 +69,12 @@ static int start_program(struct slowlog *slowlog, pid_t traced, int output)
 	char number[16];
 	char *const argv[] = {(char *)"objpool-backtrace", number, NULL};
 	char *const environment[] = {NULL};
-	const struct spawn program = {
-		.program = slowlog->program, .argv = argv, .environment = environment, .output = output, .errors = output, .channel = -1};
+	const struct spawn program = {.program = slowlog->program,
+				      .argv = argv,
+				      .environment = environment,
+				      .output = output,
+				      .errors = output,
+				      .channel = -1};
 
 	snprintf(number, sizeof number, "%d", (int)traced);
 	const int r = spawn(&program, &slowlog->pid);

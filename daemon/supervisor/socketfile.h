@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* socketfile: the file of a Unix socket that this process has bound. Others may remove it, and put their own in its place. */
+/* socketfile: the file of a Unix socket that this process has bound. Other processes may remove it, or put their own in its
+ * place. */
 #ifndef SUPERVISOR_SOCKETFILE_H
 #define SUPERVISOR_SOCKETFILE_H
 
@@ -8,19 +9,19 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* Of no file when `inode` is 0: the address is no path, or the socket was bound by somebody else. */
+/* `inode` 0: there is no file of ours: the address is no path, or another process has bound the socket. */
 struct socketfile {
 	dev_t device;
 	ino_t inode;
 };
 
-/* Takes note of the file that was just bound. As long as the socket is open no other file gets its number. */
+/* The file of a socket that was just bound. No other file gets its inode number while the socket is open. */
 struct socketfile socketfile_of(const struct address *address);
 
-/* Has the file of a socket gone, or does its path lead to another's? */
+/* Has the file been removed, or is another file in its place? */
 bool socketfile_is_lost(const struct socketfile *file, const struct address *address);
 
-/* Removes the file, unless it is lost. Before the socket is closed. */
+/* Removes the file, unless it is lost. To be called before the socket is closed. */
 void socketfile_remove(const struct socketfile *file, const struct address *address);
 
 #endif

@@ -252,7 +252,7 @@ static void pack_pool(const struct pool *pool, msgpack_packer *packer)
 		pack_slot(pool->slots[i], pool->core->now, packer);
 }
 
-/* What max_memory bounds. */
+/* The memory that max_memory bounds. */
 static void pack_memory(const struct core *core, msgpack_packer *packer)
 {
 	status_pack_text(packer, "memory");

@@ -21,8 +21,8 @@
 enum { PACKET = 256 << 10, LOAD_ARGS_MOST = 64 << 10, ERRNO_MOST = 4095 };
 enum { FORKS_AT_ONCE = 64, STARTS_TOLERATED = 3 };
 #define PATIENCE (10 * SECOND) /* with a template that has been told to kill, or to fork what is to be killed */
-#define FORK_PATIENCE (10 * SECOND) /* with forks for which there are not enough processes, descriptors or memory */
-#define FORK_PAUSE (10 * MILLISECOND) /* before such a fork is tried again; doubles */
+#define FORK_PATIENCE (10 * SECOND) /* how long a fork is tried that fails for want of processes, descriptors or memory */
+#define FORK_PAUSE (10 * MILLISECOND) /* before it is tried again; doubles */
 #define FORK_PAUSE_MOST (1 * SECOND)
 
 static void on_silence(struct timer *timer);
@@ -42,7 +42,8 @@ struct template *template_new(struct daemon *daemon, struct config_pool *section
 		return NULL;
 	}
 	template->daemon = daemon;
-	if (timer_open(&daemon->core.timers, &template->patience, on_silence) < 0 || timer_open(&daemon->core.timers, &template->again, on_again) < 0) {
+	if (timer_open(&daemon->core.timers, &template->patience, on_silence) < 0 ||
+	    timer_open(&daemon->core.timers, &template->again, on_again) < 0) {
 		timer_close(&daemon->core.timers, &template->patience);
 		free(template->plugin_path);
 		free(template);
@@ -68,8 +69,8 @@ static void list(struct worker *worker, struct worker_list *to)
 		TAILQ_INSERT_TAIL(to, worker, link);
 }
 
-/* Those whose fork this process will not report any more are to be forked once more. A process that comes all the same has lost
- * its channel, and ends. */
+/* The template's process will not report these forks any more: its successor `next` is to make them again. A worker that was
+ * forked all the same has lost its channel, and ends. */
 static void ask_again(struct worker_list *forking, struct template *next)
 {
 	struct worker *worker;
@@ -108,7 +109,7 @@ static void end_process(struct template *template)
 		(void)close(template->fd); /* it ends at that; the loop reaps it */
 	template->fd = -1;
 	if (template->pid > 0)
-		keeper_end(template->daemon->keeper, template->pid); /* it is the first of its group */
+		keeper_end(template->daemon->keeper, template->pid); /* it leads its group */
 	template->pid = 0;
 	template->state = TEMPLATE_NONE;
 	for (int i = 0; i < 2; i++)
@@ -257,7 +258,7 @@ static void refuse_unwanted(struct template *template)
 
 /* ---- starting ---- */
 
-/* What a worker should know of the world: little. NULL: out of memory. */
+/* The environment of templates and workers: a few variables only. NULL: out of memory. */
 static char *const *make_environment(void)
 {
 	static const char *const kept[] = {"PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "LC_NUMERIC", "TZ", "TMPDIR",
@@ -449,10 +450,11 @@ static void on_again(struct timer *timer)
 
 static bool is_for_want(int error)
 {
-	return error == EAGAIN || error == ENOMEM || error == EMFILE || error == ENFILE || error == ETOOMANYREFS || error == ENOBUFS;
+	return error == EAGAIN || error == ENOMEM || error == EMFILE || error == ENFILE || error == ETOOMANYREFS ||
+	       error == ENOBUFS;
 }
 
-/* Has the worker wait for another try; false: there is to be none. */
+/* A fork has failed with `error`: true if the worker waits for another try, false if there is to be none. */
 static bool try_again(struct template *template, struct worker *worker, int error)
 {
 	struct core *core = &template->daemon->core;
@@ -465,8 +467,11 @@ static bool try_again(struct template *template, struct worker *worker, int erro
 		return false;
 	if (!timer_is_set(&template->again)) {
 		if (!template->pause)
-			log_pool(LOG_WARNING, template->pool, "a worker could not be forked: %s; it is tried again", strerror(error));
-		template->pause = !template->pause ? FORK_PAUSE : template->pause < FORK_PAUSE_MOST / 2 ? 2 * template->pause : FORK_PAUSE_MOST;
+			log_pool(LOG_WARNING, template->pool, "a worker could not be forked: %s; it is tried again",
+				 strerror(error));
+		template->pause = !template->pause                        ? FORK_PAUSE
+				  : template->pause < FORK_PAUSE_MOST / 2 ? 2 * template->pause
+									  : FORK_PAUSE_MOST;
 		timer_set(&core->timers, &template->again, core->now + template->pause);
 	}
 	worker_close(worker);
@@ -502,7 +507,7 @@ static void fork_now(struct template *template, struct worker *worker)
 		on_fork_failed(template, worker, -r);
 }
 
-/* It is told of so many at once as its socket takes, whatever the pool's size. */
+/* May another FORK be sent? Only as many are under way as the socket takes, whatever the pool's size. */
 static bool may_fork(const struct template *template)
 {
 	const struct worker *worker;
@@ -621,7 +626,7 @@ static int on_forked(struct template *template, struct reader *reader)
 	    slot != worker->slot->index || generation != worker->slot->generation || pid > INT32_MAX || pid < -ERRNO_MOST ||
 	    pid == 1 || pid == getpid())
 		return -EBADMSG;
-	template->daemon->forks_wanted = true; /* another may have waited for this one */
+	template->daemon->forks_wanted = true; /* another fork may have waited for this one */
 	if (pid <= 0) {
 		on_fork_failed(template, worker, (int)-pid);
 		return 0;
@@ -646,7 +651,7 @@ static int on_exited(struct template *template, struct reader *reader)
 	return 0;
 }
 
-/* 0 or -EBADMSG. */
+/* Acts on one message of the template. 0 or -EBADMSG. */
 static int on_packet(struct template *template, struct span packet)
 {
 	struct reader reader = reader_of(packet);
@@ -722,10 +727,11 @@ void template_on_start_failed(struct template *template, const struct worker *wo
 	if (worker->template_life != template->life || template->state != TEMPLATE_READY || template_has_threads(template) ||
 	    template_is_program(template) || ++template->failed_starts < template->tolerated_starts)
 		return;
-	log_pool(LOG_WARNING, template->pool, "%u workers in a row have ended before they were ready: the template process is replaced",
+	log_pool(LOG_WARNING, template->pool,
+		 "%u workers in a row have ended before they were ready: the template process is replaced",
 		 template->failed_starts);
 	if (template->tolerated_starts < UINT32_MAX / 2)
-		template->tolerated_starts *= 2; /* if this doesn't help, it is not the process's fault */
+		template->tolerated_starts *= 2; /* if a new process doesn't help, the process is not at fault */
 	end_process(template);
 	ask_again(&template->forking, template);
 }
@@ -738,7 +744,7 @@ void template_succeed(struct template *old, struct template *next)
 	next->pool = pool;
 	next->made = old->made;
 	next->made_by = old->made_by;
-	next->life = old->life; /* so that those that it has forked are not taken for the new one's */
+	next->life = old->life; /* so that the old process's workers are not counted as the new one's */
 	pool->owner = next;
 	while ((worker = TAILQ_FIRST(&old->waiting)))
 		list(worker, &next->waiting);

@@ -30,10 +30,10 @@ struct template {
 	struct lines *printed[2];    /* on its standard output, and standard error */
 	struct worker_list waiting; /* for it to be ready */
 	struct worker_list forking; /* told to; in order */
-	struct timer again;         /* a fork has failed for want of something: when the next is tried */
-	uint64_t pause;             /* until then; doubles, and is 0 once a fork has worked */
-	uint32_t life;              /* how many processes there have been */
-	uint32_t failed_starts;     /* of this process's workers, since one of them became ready */
+	struct timer again;         /* fires when a fork is tried again that failed for want of something */
+	uint64_t pause;             /* nanoseconds until then; doubles, and is 0 once a fork has worked */
+	uint32_t life;              /* number of its present process: 1 for the first */
+	uint32_t failed_starts;     /* workers of this process that ended before they were ready, in a row */
 	uint32_t tolerated_starts;  /* so many of them are not the process's own fault */
 	struct block *description;  /* what it said of its class; NULL: nothing yet */
 	struct span described;
@@ -46,7 +46,7 @@ struct template *template_new(struct daemon *daemon, struct config_pool *section
 /* The worker shall be forked, as soon as that can be. worker_on_forked or worker_on_refused follows, never at once. */
 void template_fork(struct template *template, struct worker *worker);
 
-/* In each turn of the loop in which daemon->forks_wanted: starts what has to be started. */
+/* Called in each turn of the loop in which daemon->forks_wanted: starts the process and forks the workers that are wanted. */
 void template_run(struct template *template);
 
 /* Puts another in its place, for workers that are started from now on: those that live, live on. Frees it. */
@@ -61,20 +61,22 @@ static inline bool template_has_threads(const struct template *template)
 	return template->section.isolation == ISOLATION_THREAD;
 }
 
-/* Is it a fork of a client's program, and the parent of its workers? It ends when they are done with it, and can't be had again. */
+/* Is it a fork of a client's program, and the parent of its workers? It ends when they are done with it, and can't be had
+ * again. */
 static inline bool template_is_program(const struct template *template)
 {
 	return template->section.offered;
 }
 
-/* A worker that it has forked has become ready; or has ended before that. */
+/* A worker that it has forked has become ready. And: has ended before it was ready. */
 void template_on_start_worked(struct template *template, const struct worker *worker);
 void template_on_start_failed(struct template *template, const struct worker *worker);
 
 /* Kills a worker's process. */
 void template_kill(struct template *template, struct worker *worker);
 
-/* The worker has no process yet, and shall not have one: worker_on_refused follows, or worker_on_forked if it is too late; never at once. */
+/* The worker has no process yet, and shall not have one: worker_on_refused follows, or worker_on_forked if it is too late;
+ * never at once. */
 void template_on_unwanted(struct template *template, struct worker *worker);
 
 /* Ends the process and frees everything. */

@@ -10,7 +10,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-/* Why it is not read; NULL: it can be. */
+/* Why a file of this kind is not read; NULL: it may be read. */
 static const char *refuse(const struct stat *st)
 {
 	if (S_ISDIR(st->st_mode))
@@ -19,12 +19,13 @@ static const char *refuse(const struct stat *st)
 		return "this is a pipe, not a file";
 	if (S_ISSOCK(st->st_mode))
 		return "this is a socket, not a file";
-	if (S_ISBLK(st->st_mode) || (S_ISCHR(st->st_mode) && st->st_rdev != makedev(1, 3))) /* which is /dev/null */
+	if (S_ISBLK(st->st_mode) || (S_ISCHR(st->st_mode) && st->st_rdev != makedev(1, 3))) /* 1, 3 is /dev/null */
 		return "this is a device, not a file";
 	return NULL;
 }
 
-/* The descriptor, or -1. Looks before opening, since that alone acts on some devices, and after, since the file may be another. */
+/* The descriptor, or -1. Looks at the file before opening it, since opening alone acts on some devices, and again after, since
+ * the file may have been replaced. */
 static int open_file(const char *path, struct stat *st, const char **why)
 {
 	if (stat(path, st) < 0) {
@@ -43,7 +44,8 @@ static int open_file(const char *path, struct stat *st, const char **why)
 	return -1;
 }
 
-/* As much as there is, up to `most`. -1: it can't be read. A file may have become longer, and some tell no size. */
+/* Reads up to `most` bytes. -1: it can't be read. It doesn't rely on the file's size: a file may have grown, and some tell no
+ * size. */
 static ssize_t read_all(int fd, char *text, size_t most)
 {
 	size_t size = 0;

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* textfile: a whole file that somebody has named, whatever it is: reading never blocks, and takes no more memory than is allowed. */
+/* textfile: reads a whole file that somebody has named. Whatever the file is, reading never blocks, and takes no more memory
+ * than allowed. */
 #ifndef SUPERVISOR_TEXTFILE_H
 #define SUPERVISOR_TEXTFILE_H
 
 #include <stddef.h>
 
 /*
- * Reads a regular file (or /dev/null, which is empty) of `most` bytes at most. 0 with *text, which has a '\0' after its *size bytes
- * and is to be freed; or -1 with what is wrong, as the end of a sentence that begins with the path.
+ * Reads a regular file (or /dev/null, which is empty) of `most` bytes at most. 0 with *text, which has a '\0' after its *size
+ * bytes and is to be freed; or -1 with `fault`, the end of a sentence that begins with the path.
  */
 int textfile_read(const char *path, size_t most, char **text, size_t *size, char *fault, size_t fault_size);
 

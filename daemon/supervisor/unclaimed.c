@@ -15,7 +15,7 @@ static int find(const struct unclaimed *unclaimed, pid_t pid)
 
 void unclaimed_add(struct unclaimed *unclaimed, pid_t pid, int status)
 {
-	int place = find(unclaimed, pid); /* of an earlier process */
+	int place = find(unclaimed, pid); /* an earlier process with this pid */
 
 	if (place < 0) {
 		place = (int)unclaimed->next;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * unclaimed: ends of children that nobody knew when they were waited for. A worker may have ended before its template's word of its pid
- * has been read; then its end is claimed with that word. Others are orphans that this process, a subreaper, has adopted: nobody
- * claims these.
+ * unclaimed: ends of children whose pid nobody knew when they were waited for. A worker may end before its template's FORKED
+ * has been read; when it is read, the end is claimed. Other such children are orphans that this process, a subreaper, has
+ * adopted: their ends are never claimed.
  *
- * A pid that is claimed may have been another process's before. So an end counts only if no child of that pid is there: a child is there
- * from its birth until it has been waited for.
+ * The pid of a recorded end may have been used again. So a recorded end counts only if there is no child of this pid now: a child
+ * exists from its birth until it has been waited for.
  */
 #ifndef SUPERVISOR_UNCLAIMED_H
 #define SUPERVISOR_UNCLAIMED_H
@@ -23,11 +23,11 @@ struct unclaimed {
 	uint32_t next;
 };
 
-/* A child that nobody knows has been waited for. The oldest is forgotten for it. */
+/* Records the end of a child that nobody knows. Forgets the oldest end when there is no room. */
 void unclaimed_add(struct unclaimed *unclaimed, pid_t pid, int status);
 
-/* What has become of a process that was born as a child of this one: 0: it has not been waited for. 1: it has, *status is how it ended.
- * -ESRCH: it has, and how it ended was forgotten. */
+/* Has this child been waited for? 0: no. 1: yes, and *status is how it ended; the record is removed. -ESRCH: yes, but its
+ * record was forgotten. */
 int unclaimed_take(struct unclaimed *unclaimed, pid_t pid, int *status);
 
 #endif

@@ -22,7 +22,7 @@ static bool is_socket(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0;
 }
 
-/* Looking gives a descriptor of one's own of each. */
+/* To look makes a copy of each descriptor: closes the copies. True: one of them is a socket. */
 static bool close_all(struct msghdr *message)
 {
 	bool found = false;
@@ -40,7 +40,8 @@ static bool close_all(struct msghdr *message)
 	return found;
 }
 
-/* Looks up to the next descriptors. Bytes passed; -1: there are no more, or not all could be had. */
+/* Looks at the bytes up to the next descriptors, and at these. Returns how many bytes; -1: there are no more, or not all
+ * descriptors could be received. */
 static ssize_t look(int fd, struct block *scratch, bool *found)
 {
 	union control control;
@@ -61,7 +62,8 @@ bool unread_has_socket(int fd, uint32_t *looked, struct block *scratch)
 	bool found = false;
 	ssize_t n = 0;
 
-	if (ioctl(fd, FIONREAD, &waiting) < 0 || waiting <= from || setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &from, sizeof from) < 0)
+	if (ioctl(fd, FIONREAD, &waiting) < 0 || waiting <= from ||
+	    setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &from, sizeof from) < 0)
 		return false;
 	for (int i = 0; i < LOOKS && !found && n >= 0; i++) {
 		n = look(fd, scratch, &found);

@@ -37,7 +37,8 @@ static int make_board(struct worker *worker)
 	if (slot->board)
 		return 0;
 	const int fd = memfd_create("objpool-board", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (fd >= 0 && ftruncate(fd, sizeof *slot->board) == 0 && fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
+	if (fd >= 0 && ftruncate(fd, sizeof *slot->board) == 0 &&
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
 		board = mmap(NULL, sizeof *slot->board, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (board == MAP_FAILED) {
 		const int r = -errno;
@@ -143,7 +144,7 @@ static struct span slot_kwargs(const struct config_pool *section, uint32_t index
 	return item;
 }
 
-/* It may have ended, and been waited for, before its pid was known. Has it? */
+/* Has the worker ended, and been waited for, before its pid was known? Then acts on its end. */
 static bool claim_end(struct worker *worker)
 {
 	struct slot *slot = worker->slot;
@@ -171,7 +172,7 @@ void worker_on_forked(struct worker *worker, pid_t pid)
 	else if (worker->kill_wanted)
 		worker_kill(slot);
 	if (template_is_program(template_of(worker)))
-		return; /* its template is its parent, and looks after its group */
+		return; /* its template is its parent, and kills its group */
 	if (!claim_end(worker))
 		keeper_add(worker->daemon->keeper, pid);
 }
@@ -372,7 +373,8 @@ void worker_flush(struct worker *worker)
 	const int r = outlet_flush(&worker->slot->out, worker->fd);
 
 	if (r < 0 && !worker->slot->killed && r != -EPIPE && r != -ECONNRESET)
-		slot_kill(worker->slot, r == -ENOMEM ? NO_MEMORY : strerror(-r)); /* it must not wait for half a message */
+		slot_kill(worker->slot,
+			  r == -ENOMEM ? NO_MEMORY : strerror(-r)); /* else it would wait for the other half of a message */
 	if ((r > 0) == worker->writing)
 		return;
 	worker->writing = r > 0;

@@ -30,9 +30,9 @@ struct worker {
 	struct event *readable, *writable;
 	struct intake intake;
 	struct loans loans;         /* large results in its memory */
-	struct lines *printed[2];   /* on its standard output, and standard error */
-	uint64_t fork_failed_at;    /* when its fork first failed for want of something; 0: it has not */
-	uint32_t template_life;     /* of its template, that has forked it */
+	struct lines *printed[2];   /* from its standard output, and its standard error */
+	uint64_t fork_failed_at;    /* when its fork first failed for want of something; 0: it has not failed */
+	uint32_t template_life;     /* template->life when it was forked: which process has forked it */
 	uint64_t killed_at;         /* 0: its template owes no word of its end */
 	struct slowlog_task slow;
 	struct procfs_memo procfs;
@@ -47,17 +47,18 @@ void worker_nudge(struct slot *slot);
 void worker_on_wrote(struct slot *slot);
 void worker_free(struct slot *slot);
 
-/* The descriptors that a new process gets (the caller closes all but the board), and the worker's own ends. 0 or a negative errno. */
+/* Opens the descriptors that a new process gets (the caller closes all but the board), and the supervisor's ends. 0 or a
+ * negative errno. */
 int worker_open(struct worker *worker, int fds[FORK_FILES]);
 
-/* What was opened for a process that has not come is closed. */
+/* Closes what worker_open has opened for a process that has not come. */
 void worker_close(struct worker *worker);
 
 /* The template has forked it; or can't, for this reason. */
 void worker_on_forked(struct worker *worker, pid_t pid);
 void worker_on_refused(struct worker *worker, const char *why);
 
-/* What its process uses; not older than half a second. */
+/* What the worker's process uses, as of half a second ago at most. */
 struct procfs worker_usage(const struct slot *slot);
 
 /* The process has ended. */

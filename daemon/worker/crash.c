@@ -43,7 +43,7 @@ static void on_crash(int signal)
 	(void)raise(signal); /* SA_RESETHAND: now with its default action, once this handler returns */
 }
 
-/* In a child that a method has forked: the channel is the worker's, and must end with it. */
+/* In a child that a method has forked: closes the channel, which must end with the worker. */
 static void on_fork(void)
 {
 	for (size_t i = 0; i < CRASH_MOST; i++) {
@@ -66,7 +66,7 @@ static void arm_signals(void)
 	for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
 		(void)sigaction(signals[i], &action, NULL);
 	(void)atexit(flush_all);
-	(void)pthread_atfork(NULL, NULL, on_fork); /* without memory for it, children have the channel */
+	(void)pthread_atfork(NULL, NULL, on_fork); /* fails without memory: then children keep the channel open */
 }
 
 void crash_arm(struct reply *reply)

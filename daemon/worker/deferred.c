@@ -54,7 +54,7 @@ void deferrals_free(struct deferrals *deferrals)
 
 /* ---- answers that wait to be sent ---- */
 
-/* Makes room for `size` bytes, and for short answers to so many calls. 0, or -ENOMEM. */
+/* Makes room for `size` bytes, and for short answers to `others` calls. 0, or -ENOMEM. */
 static int make_room(struct deferrals *deferrals, size_t size, uint32_t others)
 {
 	const size_t wanted = deferrals->answers_size + size + (size_t)others * ANSWER_LEAST;
@@ -70,7 +70,7 @@ static int make_room(struct deferrals *deferrals, size_t size, uint32_t others)
 	return 0;
 }
 
-/* msgpack_packer's way in, for an answer to one of the calls that are counted; the room of the others stays theirs. */
+/* The callback of a msgpack_packer that writes an answer. The room set aside for the other calls is not used. */
 static int append(void *data, const char *bytes, size_t size)
 {
 	struct deferrals *deferrals = data;
@@ -174,7 +174,7 @@ static void check_answer(struct deferred *deferred, const void *value, size_t si
 		task_set_error(error, "TOO_LARGE", "yes", "the result is over max_message");
 }
 
-/* [ANSWER, tag, error, value]: up to the tag. */
+/* Begins [ANSWER, tag, error, value]: writes it up to the tag. */
 static msgpack_packer begin_answer(const struct deferred *deferred)
 {
 	msgpack_packer packer;

@@ -4,8 +4,8 @@
  * ledger, where it is settled without a system call who was first: the class that answers, or the supervisor whose
  * caller has given up.
  *
- * Whoever has been put off gets an answer even when there is no memory for it: room for a short error is set aside when the call
- * is deferred.
+ * A deferred call gets an answer even when there is no memory for it: room for a short error is set aside when the call is
+ * deferred.
  */
 #ifndef WORKER_DEFERRED_H
 #define WORKER_DEFERRED_H
@@ -22,7 +22,7 @@ struct deferrals {
 	struct timers timers;
 	uint8_t *answers;           /* whole messages, to go out behind the present task's own */
 	size_t answers_size, answers_room;
-	bool failed;                /* the one being written is not whole: there was no memory for the rest */
+	bool failed;                /* the answer being written is not whole: there was no memory for the rest */
 };
 
 void deferrals_init(struct deferrals *deferrals, struct task *task, struct board *board);
@@ -34,7 +34,7 @@ void deferrals_free(struct deferrals *deferrals);
 struct objpool_call *deferred_new(struct objpool_call *call, uint64_t wake_at);
 int deferred_answer(struct objpool_call *call, const void *msgpack, size_t size);
 
-/* The answers that have been given since this was last asked; borrowed until the next is given. */
+/* The answers that have been given since the last call of this function; borrowed until the next answer is given. */
 struct span deferred_answers(struct deferrals *deferrals);
 
 /* The task that has just run has deferred itself: its tag, which is forgotten; or 0. */

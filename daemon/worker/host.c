@@ -72,7 +72,7 @@ static void put_passed(struct host *host, uint32_t id)
 	reply_messages(&host->reply, message, (size_t)(end - message));
 }
 
-/* False: it was taken back. */
+/* Claims the batch on the board. False: the supervisor has taken it back. */
 static bool begin_batch(struct host *host, uint32_t id)
 {
 	if (!board_move(host->board, id, BOARD_HANDED, BOARD_STARTED)) {
@@ -135,7 +135,7 @@ static int find_method(struct host *host, struct span name)
 	return 0;
 }
 
-/* The first fields of a message that has four. */
+/* Writes the first fields of a message of four. */
 static void put_head(struct host *host, uint8_t type, uint32_t id, bool nil)
 {
 	uint8_t head[3 + PACK_UINT], *p = head;
@@ -230,7 +230,10 @@ static void on_call(struct host *host, struct reader *reader, uint32_t fields)
 		return;
 	task_clear(task);
 	task->handle.call.index = 0;
-	(void)board_begin_item(host->board, (uint32_t)id); /* its only one: the supervisor takes it back as a whole or not */
+	(void)board_begin_item(
+		host->board,
+		(uint32_t)
+			id); /* always true for a single item: the supervisor takes back such a batch as a whole or not at all */
 	/* The head of the answer comes first; the value is written right behind it. */
 	const size_t start = reply_begin(&host->reply);
 	put_head(host, FROM_REPLY, (uint32_t)id, true);
@@ -477,7 +480,8 @@ static bool between_items(struct host *host, struct items *items, uint32_t i)
 	return true;
 }
 
-/* The rest of a batch that nobody waits for: the supervisor still wants an answer per item. Returns at which it ends. */
+/* Nobody waits for the rest of the batch, but the supervisor wants an answer for each item: answers nil. Returns the item at
+ * which the batch ends. */
 static uint32_t skip_items(struct host *host, const struct items *items, uint32_t i)
 {
 	for (; i < items->count && board_begin_item(host->board, (uint32_t)items->id); i++) {
@@ -499,7 +503,7 @@ static uint32_t lose_items(struct host *host, const struct items *items)
 	return i;
 }
 
-/* Returns at which it has ended: the supervisor may have taken back the rest. */
+/* Returns the item at which the batch has ended: the supervisor may have taken back the rest. */
 static uint32_t run_items(struct host *host, struct items *items, bool found)
 {
 	uint32_t i = 0;
@@ -595,7 +599,7 @@ static void replay(struct host *host, struct reader *reader)
 	put_answers(host);
 }
 
-/* The supervisor is patient with each of them. */
+/* Writes [REPLAYING, method], so that the supervisor gives each replayed call a time of its own. */
 static void announce_replay(struct host *host, struct reader reader)
 {
 	uint8_t head[PACK_HEAD];

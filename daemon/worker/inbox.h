@@ -39,9 +39,9 @@ bool inbox_next(struct inbox *inbox, struct span *message);
 int inbox_pin(struct inbox *inbox);
 
 /*
- * In the midst of the present message, which must be pinned: waits for the next message of one of these types (bit n is for type n)
- * and gives what follows the type in it, valid until the next call of this or inbox_next. What else comes is put aside, to be given
- * out in its turn: of what a method may wait for later, too, each wait must take what comes.
+ * In the midst of the present message, which must be pinned: waits for the next message of one of the types in `wanted` (bit n
+ * is for type n). Returns what follows the type in it, valid until the next call of this function or inbox_next. Messages of
+ * other types are put aside, and inbox_next gives them later. So each wait must take all types that any wait of a method takes.
  */
 struct reader inbox_await(struct inbox *inbox, uint32_t wanted, uint64_t *type);
 

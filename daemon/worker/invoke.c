@@ -40,7 +40,8 @@ static int ask(const struct task *task, const char *target, const void *args, si
 	return r;
 }
 
-/* Waits for the answer; it is copied to invoker->response. Meanwhile the caller may take what the method has yielded. */
+/* Waits for the answer, and copies it to invoker->response. Meanwhile TAKEN may come: the caller takes what the method has
+ * yielded. */
 static int await(struct task *task, struct span *response)
 {
 	struct invoker *invoker = task->invoker;
@@ -61,7 +62,7 @@ static int await(struct task *task, struct span *response)
 
 /* ---- the answer ---- */
 
-/* 0, also for what is no text; or -ENOMEM. */
+/* Keeps a copy of the text. 0, also when the value is no text; or -ENOMEM. */
 static int keep_text(struct invoker *invoker, int place, struct reader value, const char **kept)
 {
 	struct span text;

@@ -18,7 +18,7 @@ void keeper_run(void)
 
 	if (groups == MAP_FAILED)
 		_exit(71);
-	sigfillset(&all); /* what ends the supervisor must not end this first */
+	sigfillset(&all); /* a signal to the whole group or session must not end the keeper before the supervisor */
 	(void)sigprocmask(SIG_SETMASK, &all, NULL);
 	(void)prctl(PR_SET_NAME, "objpool-keeper", 0, 0, 0);
 	do

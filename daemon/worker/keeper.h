@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * keeper: a small process beside the supervisor that outlives it. When the supervisor has been killed, its workers die with it
- * (PR_SET_PDEATHSIG), but what they have forked does not: the keeper kills their process groups.
+ * keeper: a small process that outlives the supervisor. When the supervisor has been killed, its workers die with it
+ * (PR_SET_PDEATHSIG), but the processes that they have forked do not: the keeper kills their process groups.
  *
- * CHANNEL_FD is a pipe that ends with the supervisor, KEEPER_TABLE_FD the file of its table of groups.
+ * CHANNEL_FD is a pipe whose end tells of the supervisor's. KEEPER_TABLE_FD is the file of the supervisor's table
+ * (proto/groups.h).
  */
 #ifndef WORKER_KEEPER_H
 #define WORKER_KEEPER_H

@@ -14,7 +14,7 @@ static void copy_known(void *to, size_t known, const void *from, size_t size)
 /* Does a structure of `size` bytes have this member? */
 #define REACHES(size, type, member) ((size) >= offsetof(type, member) + sizeof ((type *)NULL)->member)
 
-/* Writes the sentence. Returns -1. */
+/* Writes the sentence that says what is wrong. Returns -1. */
 __attribute__((format(printf, 3, 4)))
 static int refuse(char *fault, size_t size, const char *format, ...)
 {
@@ -29,22 +29,27 @@ static int refuse(char *fault, size_t size, const char *format, ...)
 static int check(const struct objpool_plugin *p, const char *path, char *fault, size_t size)
 {
 	if (p->abi == 0)
-		return refuse(fault, size, "plugin %s: objpool_plugin has no ABI number: it must begin with OBJPOOL_PLUGIN_HEAD", path);
+		return refuse(fault, size, "plugin %s: objpool_plugin has no ABI number: it must begin with OBJPOOL_PLUGIN_HEAD",
+			      path);
 	if (p->abi != OBJPOOL_ABI)
-		return refuse(fault, size, "plugin %s is built for plugin ABI %u; this daemon has %d: build it again", path, p->abi, OBJPOOL_ABI);
+		return refuse(fault, size, "plugin %s is built for plugin ABI %u; this daemon has %d: build it again", path,
+			      p->abi, OBJPOOL_ABI);
 	if (!REACHES(p->size, struct objpool_plugin, classes))
-		return refuse(fault, size, "plugin %s: objpool_plugin says that it has %u bytes; with .classes it has %zu: fill it with OBJPOOL_PLUGIN_HEAD", path,
-			      p->size, sizeof *p);
+		return refuse(fault, size,
+			      "plugin %s: objpool_plugin says that it has %u bytes; with .classes it has %zu: fill it with "
+			      "OBJPOOL_PLUGIN_HEAD",
+			      path, p->size, sizeof *p);
 	if (!REACHES(p->method_size, struct objpool_method, call))
 		return refuse(fault, size,
-			      "plugin %s: objpool_plugin says that a method has %u bytes; up to .call it has %zu: fill it with OBJPOOL_PLUGIN_HEAD", path,
-			      p->method_size, offsetof(struct objpool_method, call) + sizeof(objpool_method_fn *));
+			      "plugin %s: objpool_plugin says that a method has %u bytes; up to .call it has %zu: fill it with "
+			      "OBJPOOL_PLUGIN_HEAD",
+			      path, p->method_size, offsetof(struct objpool_method, call) + sizeof(objpool_method_fn *));
 	if (!p->classes)
 		return refuse(fault, size, "plugin %s: objpool_plugin has no .classes", path);
 	return 0;
 }
 
-/* The name of a class whose size may be missing, or too small; NULL: it has none. */
+/* The class's name, also when its `size` is missing or too small; NULL: it has none. */
 static const char *name_of(const struct objpool_class *class)
 {
 	return class->size == 0 || REACHES(class->size, struct objpool_class, name) ? class->name : NULL;
@@ -55,9 +60,12 @@ static int check_class(const struct plugin *plugin, uint32_t class_size, const c
 	const struct objpool_class *class = &plugin->class;
 
 	if (class_size == 0)
-		return refuse(fault, size, "class %s of plugin %s has no size: it must begin with OBJPOOL_CLASS_HEAD", class->name, path);
+		return refuse(fault, size, "class %s of plugin %s has no size: it must begin with OBJPOOL_CLASS_HEAD",
+			      class->name, path);
 	if (!REACHES(class_size, struct objpool_class, create))
-		return refuse(fault, size, "class %s of plugin %s says that it has %u bytes; up to .create it has %zu: begin it with OBJPOOL_CLASS_HEAD",
+		return refuse(fault, size,
+			      "class %s of plugin %s says that it has %u bytes; up to .create it has %zu: begin it with "
+			      "OBJPOOL_CLASS_HEAD",
 			      class->name, path, class_size, offsetof(struct objpool_class, create) + sizeof class->create);
 	if (!class->create)
 		return refuse(fault, size, "class %s of plugin %s has no constructor: set .create", class->name, path);

@@ -173,7 +173,7 @@ bool reply_tidy(struct reply *reply)
 
 /* ---- writing ---- */
 
-/* Makes room for so many bytes, and REPLY_TAIL. */
+/* Makes room for `size` bytes, and REPLY_TAIL. */
 static int make_room(struct reply *reply, size_t size)
 {
 	size_t room = reply->room;
@@ -234,7 +234,7 @@ void reply_seal(struct reply *reply)
 
 enum { RESULTS_HEAD = 2 + 2 * PACK_UINT + 5 };
 
-/* [RESULTS, id, item, [ and what is filled in: it always takes the same room. */
+/* Writes [RESULTS, id, item, [ with `item` and `count` of fixed width: close_results writes it again at the same place. */
 static uint8_t *put_results_head(uint8_t *p, uint32_t id, uint64_t item, uint32_t count)
 {
 	*p++ = 0x94;
@@ -269,7 +269,7 @@ void reply_value_done(struct reply *reply)
 	atomic_fetch_add_explicit(&reply->count, 1, memory_order_release);
 }
 
-/* Writes its head anew, for the values that have not been sent. */
+/* Writes the open RESULTS' head anew, for the values that have not been sent. */
 static void close_results(struct reply *reply)
 {
 	const uint32_t left = reply->count - reply->told;
@@ -398,7 +398,7 @@ static int send_results(struct reply *reply)
 		return 0;
 	const uint8_t *end = put_results_head(head, reply->results_id, reply->results_item + reply->told, count);
 	scan_begin_many(&scan, count, INT64_MAX);
-	(void)scan_run(&scan, reply->bytes + reply->gone, INT64_MAX); /* they are whole */
+	(void)scan_run(&scan, reply->bytes + reply->gone, INT64_MAX); /* can't fail: the values are whole */
 	if (send_all(reply, head, (size_t)(end - head)) < 0 || send_all(reply, reply->bytes + reply->gone, (size_t)scan.pos) < 0)
 		return -1;
 	reply->told += count;
@@ -410,7 +410,7 @@ void reply_nudge(struct reply *reply)
 {
 	pthread_mutex_lock(&reply->lock);
 	if (send_sealed(reply) == 0)
-		(void)send_results(reply); /* if the supervisor has gone, the writer will find out for itself */
+		(void)send_results(reply); /* if the supervisor has gone, the writer finds out itself */
 	pthread_mutex_unlock(&reply->lock);
 }
 

@@ -8,14 +8,14 @@
  *
  * A value that stands alone and grows large goes on in a payload (proto/payload.h), which is lent to the supervisor.
  *
- * Memory. When a value can't grow, `failed` is set and no more of it is taken, until reply_rewind drops it: a value is whole, or
- * its call fails. Each message begins with REPLY_SPARE bytes to spare, so that its head, and a short error in place of its value,
- * need no memory.
+ * Memory. When there is no memory for a value, `failed` is set, and the rest of the value is dropped, until reply_rewind drops
+ * its beginning, too: a value is whole, or its call fails. Each message begins with room for REPLY_SPARE bytes, so that its
+ * head, and a short error in place of its value, need no memory.
  *
  * One thread writes. Another may call reply_nudge, which sends what is whole: that is how an answer gets out although the next
- * method, or item, thought to be short, runs for long. Of the open RESULTS it sends the values that there are, `told`, as a message of
- * their own; they end at `gone`, and the writer drops them when it closes that. The lock guards `sent`, `told` and `gone`, and `bytes` against
- * moving.
+ * method, or item, thought to be short, runs for long. It also sends the values that the open RESULTS has so far, as a message
+ * of their own: `told` values, which end at `gone`. The writer drops them when it closes the RESULTS. The lock guards `sent`,
+ * `told` and `gone`, and `bytes` against moving.
  */
 #ifndef WORKER_REPLY_H
 #define WORKER_REPLY_H
@@ -30,8 +30,8 @@
 #include <stdint.h>
 
 enum {
-	REPLY_SPARE = 512, /* bytes that there are at least when a message begins */
-	REPLY_TAIL = 16,   /* of these, what a value leaves: reply_put may follow */
+	REPLY_SPARE = 512, /* bytes of room that there are at least when a message begins */
+	REPLY_TAIL = 16,   /* of them, room that values leave for reply_put */
 };
 
 struct reply {
@@ -44,10 +44,10 @@ struct reply {
 	size_t ready;      /* whole values of the open RESULTS */
 	size_t count_at;   /* of it: where its header has the number of values; 0: none is open */
 	_Atomic uint32_t count;
-	uint64_t results_item; /* its first */
+	uint64_t results_item; /* its first item */
 	uint32_t results_id;
-	uint32_t told;     /* values of it that have been sent */
-	size_t gone;       /* where they end */
+	uint32_t told;     /* its values that reply_nudge has sent */
+	size_t gone;       /* where these end in `bytes` */
 	size_t limit;      /* of `size`, beyond which the value goes on in a payload */
 	bool alone;        /* the next value is a REPLY's */
 	bool failed;       /* the value being written is not whole: there was no memory for the rest */
@@ -67,22 +67,23 @@ struct reply {
 int reply_init(struct reply *reply, int fd, struct board *board);
 void reply_free(struct reply *reply);
 
-/* A message begins here: returns where. Sends what is whole when there is no memory to keep it. */
+/* Begins a message: returns its place in `bytes`. When there is no memory to keep the messages before it, sends them. */
 size_t reply_begin(struct reply *reply);
 
-/* Bytes of a message's own: its head, or what follows its value. There is room for them since reply_begin. */
+/* Writes bytes of the message around its value: the head, or what follows the value. reply_begin has made room for them. */
 void reply_put(struct reply *reply, const uint8_t *bytes, size_t size);
 
-/* msgpack_packer's way in, for values. -1: the value has failed. */
+/* The callback of msgpack_packers that write values. 0; -1: the value has failed. */
 int reply_append(void *reply, const char *bytes, size_t size);
 
-/* Whole messages, however many: kept, or sent at once when there is no memory. Ends the process when the supervisor has gone. */
+/* Adds whole messages, however many; when there is no memory, sends them at once. Ends the process when the supervisor has
+ * gone. */
 void reply_messages(struct reply *reply, const uint8_t *bytes, size_t size);
 
 /* Everything so far is whole messages. */
 void reply_seal(struct reply *reply);
 
-/* A value begins here; and: drops what has been written since then, also its failure. */
+/* A value begins here. And: drops what has been written since reply_mark, and forgets its failure. */
 void reply_mark(struct reply *reply);
 void reply_rewind(struct reply *reply);
 
@@ -121,10 +122,11 @@ void reply_nudge(struct reply *reply);
 /* The same in a signal handler or at exit. Async-signal-safe. */
 void reply_nudge_dying(struct reply *reply);
 
-/* In a child that this process has forked: closes the channel, which is the parent's. What is flushed later ends the child. */
+/* In a child that this process has forked: closes the channel, which is the parent's. A later flush ends the child. */
 void reply_abandon(struct reply *reply);
 
-/* In a signal handler or at exit, of the writer's own: sends what is whole, the open RESULTS as far as it got. Async-signal-safe. */
+/* In a signal handler or at exit, of the writer's own: sends what is whole, the open RESULTS as far as it got.
+ * Async-signal-safe. */
 void reply_flush_dying(struct reply *reply);
 
 #endif

@@ -35,7 +35,7 @@ static char *copy_text(const char *text)
 	return text && text[0] ? strdup(text) : NULL;
 }
 
-/* copy_text, for an error. */
+/* As copy_text; without memory it sets error->no_memory. */
 static char *keep_text(struct task_error *error, const char *text)
 {
 	char *copy = copy_text(text);
@@ -342,7 +342,7 @@ int task_no_map(struct task *task)
 	return task_fail(task, "FAILED", "no", "the worker could not map what came beside the call: out of memory");
 }
 
-/* An argument can't be had as an object: `why` is values_next's. */
+/* Fails the call: an argument can't become an object. `why` is what values_next returned. */
 static int no_value(struct task *task, int why)
 {
 	if (why == -ENOMEM)
@@ -494,8 +494,10 @@ int task_outcome(struct task *task, const char *what, int r)
 		return no_memory(task, "yes");
 	if (r == 0)
 		return 0;
-	return task_fail(task, "FAILED", "yes",
-			 "%s failed and did not say why: it returned %d without objpool_fail. What it printed is in the daemon's log", what, r);
+	return task_fail(
+		task, "FAILED", "yes",
+		"%s failed and did not say why: it returned %d without objpool_fail. What it printed is in the daemon's log",
+		what, r);
 }
 
 int task_run(struct task *task, const struct task_method *found)

@@ -20,7 +20,7 @@ struct task_error {
 	char *message, *type, *traceback;
 	void *data;
 	size_t data_size;
-	bool no_memory; /* to keep what was said: it is dropped whole */
+	bool no_memory; /* there was no memory to keep all of the error: all of it is dropped */
 };
 
 /* Arguments as objects; they refer to the message they came in. */
@@ -113,7 +113,7 @@ int task_write(struct task *task, int (*write)(void *self, struct objpool_call *
 int task_create(struct task *task);
 int task_preload(struct task *task);
 
-/* What a function of the class has come to that returned `r`: 0, or -1 with the error set, by itself or in its name. */
+/* A function of the class has returned `r`: 0; or -1 with the error set, by the function, or here with `what` as its name. */
 int task_outcome(struct task *task, const char *what, int r);
 
 /* Sets the error, as objpool_fail would; ran: "no" or "yes". */
@@ -128,13 +128,13 @@ __attribute__((format(printf, 4, 5)))
 void task_set_error(struct task_error *error, const char *code, const char *ran, const char *format, ...);
 void task_forget_error(struct task_error *error);
 
-/* Its message, for people. */
+/* The error's message, for people. */
 const char *task_message(const struct task_error *error);
 
-/* Writes the error as proto/channel.h has it, and forgets it. Where there is no memory for it, a short one takes its place. */
+/* Writes the error as in proto/channel.h, and forgets it. When there is no memory for it, writes a short error instead. */
 void task_put_error(struct task *task);
 
-/* The same in two steps, for other packers: the second needs TASK_SHORT_ERROR bytes at most. */
+/* The same for other packers, without forgetting. task_pack_short_error needs TASK_SHORT_ERROR bytes at most. */
 void task_pack_error(const struct task_error *error, msgpack_packer *packer);
 void task_pack_short_error(const struct task_error *error, msgpack_packer *packer);
 

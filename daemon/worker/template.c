@@ -36,9 +36,10 @@ struct template {
 
 /* ---- its workers' ends, in a program's process, which is their parent ---- */
 
-static struct groups groups; /* of these workers; in other templates there is none, the supervisor has them */
+/* The groups of this template's workers, when it is a program's fork. Else it is empty: the supervisor has their groups. */
+static struct groups groups;
 
-/* The supervisor has gone, or wants no more. */
+/* Ends the template: the supervisor has gone, or wants no more workers. */
 _Noreturn static void end(int status)
 {
 	groups_end_all(&groups);
@@ -70,7 +71,7 @@ static void unwatch_children(const struct template *template)
 static void send_packet(const struct template *template, const struct objpool_buffer *packet)
 {
 	if (packet->failed)
-		_exit(71); /* the supervisor says so */
+		_exit(71); /* the supervisor logs the status */
 	if (send(template->channel, packet->data, packet->size, MSG_NOSIGNAL) < 0)
 		end(0); /* the supervisor has gone */
 }
@@ -97,7 +98,7 @@ static void tell_of_exit(const struct template *template, pid_t pid, int status)
 	objpool_buffer_free(&packet);
 }
 
-/* What a worker has forked ends with it, while the number of its group is still its own. */
+/* Waits for workers that have ended; before that, kills what they have forked, while the group's number is still its own. */
 static void reap(const struct template *template)
 {
 	siginfo_t ended = {0};
@@ -242,7 +243,7 @@ static void send_fault(const struct template *template, const char *fault)
 	_exit(1);
 }
 
-/* Of this process. 0: not known. */
+/* How many threads this process has. 0: not known. */
 static unsigned count_threads(void)
 {
 	DIR *tasks = opendir("/proc/self/task");
@@ -255,7 +256,8 @@ static unsigned count_threads(void)
 	return count > 2 ? count - 2 : 0; /* "." and ".." */
 }
 
-/* A fork has only the thread that forks: whatever waits for the others would wait for ever. One that has just ended is there a moment longer. */
+/* Refuses the class if `what` has left threads running: a fork has only the thread that forks, and code that waits for another
+ * would wait for ever. Waits a moment: a thread that has just ended is counted a little longer. */
 static void refuse_threads(struct template *template, unsigned before, const char *what, const char *whose)
 {
 	const bool bears = template->threads || template->linked || template->plugin.class.flags & OBJPOOL_CLASS_FORK_SAFE;
@@ -268,8 +270,8 @@ static void refuse_threads(struct template *template, unsigned before, const cha
 	if (now <= before)
 		return;
 	snprintf(template->fault, sizeof template->fault,
-		 "%s %s has started %u thread%s, which forked workers don't have: start them in the constructor; where workers can do without them, the class "
-		 "says so (OBJPOOL_CLASS_FORK_SAFE)",
+		 "%s %s has started %u thread%s, which forked workers don't have: start them in the constructor; where workers "
+		 "can do without them, the class says so (OBJPOOL_CLASS_FORK_SAFE)",
 		 what, whose, now - before, now - before > 1 ? "s" : "");
 	send_fault(template, template->fault);
 }
@@ -363,7 +365,7 @@ _Noreturn static void become_program_worker(const struct template *template, con
 	_exit(host_run(&template->plugin, board, fds[FORK_CHANNEL], parent) == HOST_STOPPED ? 0 : 1);
 }
 
-/* In the new worker: its descriptors go where they belong, the template's go away. */
+/* In the new worker: moves its descriptors to their numbers, and closes the template's. */
 _Noreturn static void become_worker(const struct template *template, const int *fds)
 {
 	struct board *board = mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED, fds[FORK_BOARD], 0);
@@ -451,7 +453,7 @@ static pid_t fork_twice(const struct template *template, const int *fds)
 		if (worker < 0)
 			worker = -errno;
 		else
-			(void)setpgid(worker, worker); /* before anybody hears of it: the template's end must not be its own */
+			(void)setpgid(worker, worker); /* before the supervisor hears of it: it kills the template's group */
 		_exit(write(tube[1], &worker, sizeof worker) == sizeof worker ? 0 : 1);
 	}
 	const int error = errno;

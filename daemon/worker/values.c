@@ -61,7 +61,7 @@ int values_next(struct reader *reader, msgpack_zone *zone, msgpack_object *objec
 	if (small(reader, object) == 0 || text(reader, object) == 0)
 		return 0;
 	const msgpack_unpack_return r = msgpack_unpack((const char *)reader->p, size, &used, zone, object);
-	if (r != MSGPACK_UNPACK_SUCCESS && r != MSGPACK_UNPACK_EXTRA_BYTES) /* msgpack-c says the same of depth and of memory */
+	if (r != MSGPACK_UNPACK_SUCCESS && r != MSGPACK_UNPACK_EXTRA_BYTES) /* of depth, or of memory */
 		return scan_nesting(reader->p, size) > SCAN_LEVELS ? -E2BIG : -ENOMEM;
 	reader->p += used;
 	return 0;

@@ -7,8 +7,8 @@
 
 #include <msgpack.h>
 
-/* Takes the next value; what it needs beyond the bytes comes from the zone. 0; -E2BIG: it is nested
- * deeper than SCAN_LEVELS; -ENOMEM. */
+/* Takes the next value; its memory beyond the bytes comes from the zone. 0; -E2BIG: it is nested deeper than SCAN_LEVELS;
+ * -ENOMEM. */
 int values_next(struct reader *reader, msgpack_zone *zone, msgpack_object *object);
 
 #endif
