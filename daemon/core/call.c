@@ -53,6 +53,7 @@ struct call *call_new(struct client *client, struct rpc *rpc, struct block *bloc
 		return NULL;
 	account_charge(client->account, room);
 	*call = (struct call){.session = client->id, .size = size, .small = small, .account = client->account, .memory = room};
+	TAILQ_INIT(&call->parts);
 	gather_init(&call->gather, client->account);
 	input_init(&call->input);
 	stream_init(&call->stream, client->account);
@@ -126,6 +127,7 @@ struct batch *batch_new(struct call *call, uint64_t first, uint32_t count, const
 	account_charge(call->account, batch_memory(call));
 	if (call->columns)
 		memcpy(batch->at, at, call->columns * sizeof *at);
+	TAILQ_INSERT_TAIL(&call->parts, batch, of_call);
 	call->batches++;
 	return batch;
 }
@@ -212,6 +214,7 @@ void batch_free(struct batch *batch)
 			call->ticket.client->pending -= batch->bytes;
 	}
 	if (!batch->embedded) {
+		TAILQ_REMOVE(&call->parts, batch, of_call);
 		account_credit(call->account, batch_memory(call));
 		core_reap_later(call->pool->core, &batch->ending, batch_reap);
 	}
@@ -673,36 +676,22 @@ bool call_rerun(struct call *call)
 	return true;
 }
 
-static bool revoke_in(const struct slot *slot, const struct call *call)
-{
-	const struct batch *batch;
-	bool begun = false;
-
-	TAILQ_FOREACH(batch, &slot->handed, link)
-		if (batch->call == call && !board_revoke(slot->board, batch->id))
-			begun = true;
-	return begun;
-}
-
 static enum revoked revoke_all(const struct call *call)
 {
-	const struct pool *pool = call->pool;
-	const struct slot *slot;
+	const struct batch *batch;
 	bool begun = call->left < call->total;
 
-	for (uint32_t i = 0; i < pool->size; i++)
-		begun = revoke_in(pool->slots[i], call) || begun;
-	TAILQ_FOREACH(slot, &pool->others, link)
-		begun = revoke_in(slot, call) || begun;
+	TAILQ_FOREACH(batch, &call->parts, of_call)
+		if (slot_has_in_hand(batch) && !board_revoke(batch->slot->board, batch->id))
+			begun = true;
 	return begun ? REVOKED_RUNNING : REVOKED;
 }
 
 static enum revoked revoke_one(const struct batch *batch)
 {
-	const bool handed = batch->slot && batch->slot->by_id[batch->id % BOARD_ENTRIES] == batch;
-	struct board *board = handed ? batch->slot->board : NULL;
+	struct board *board = slot_has_in_hand(batch) ? batch->slot->board : NULL;
 
-	if (!handed || board_revoke(board, batch->id))
+	if (!board || board_revoke(board, batch->id))
 		return REVOKED;
 	(void)board_move(board, batch->id, BOARD_STARTED, BOARD_CANCELLED);
 	return board_state(board, batch->id) == BOARD_COMMITTED ? REVOKED_TOO_LATE : REVOKED_RUNNING;

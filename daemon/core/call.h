@@ -40,6 +40,7 @@ enum errors { ERRORS_WAIT, ERRORS_FIRST, ERRORS_COLLECT };
 
 struct batch {
 	TAILQ_ENTRY(batch) link; /* in a flow, in slot->handed, in slot->deferred or in input->items */
+	TAILQ_ENTRY(batch) of_call; /* in call->parts; `only` isn't */
 	struct ending ending;
 	struct call *call;
 	struct flow *flow;       /* waits here; NULL: handed, deferred, or on its way */
@@ -95,6 +96,7 @@ struct call {
 
 	uint64_t total, left;   /* tasks so far; those of them without a result */
 	uint32_t batches;       /* alive */
+	struct batch_list parts; /* these, wherever they are, but for `only` */
 	struct gather gather;   /* of all, map and scatter, unless it streams */
 	struct input input;     /* of a map whose items are not all queued at once */
 	struct stream stream;   /* results that leave one by one */

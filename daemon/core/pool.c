@@ -369,93 +369,65 @@ void pool_on_ended(struct pool *pool)
 
 /* ---- batches of one call ---- */
 
-static void drop_waiting(struct queue *queue, struct call *call)
+/* Of those that the worker has begun, only the last can still run. */
+static bool is_last_of_call(const struct batch *batch)
 {
-	struct flow *flow = idmap_get(&queue->by_client, call->sticky ? queue->pool->self.id : call->session);
-	struct batch *batch, *next;
+	for (const struct batch *next = TAILQ_NEXT(batch, link); next; next = TAILQ_NEXT(next, link))
+		if (next->call == batch->call)
+			return false;
+	return true;
+}
 
-	if (!flow)
-		return;
-	for (batch = TAILQ_FIRST(&flow->batches); batch; batch = next) {
-		next = TAILQ_NEXT(batch, link); /* valid: the flow ends with its last batch only */
-		if (batch->call != call)
-			continue;
+/* False: the worker has begun it. */
+static bool drop(struct batch *batch)
+{
+	if (batch->tag) {
+		deferral_give_up(batch->slot, batch);
+		return true;
+	}
+	if (slot_has_in_hand(batch)) {
+		if (!board_revoke(batch->slot->board, batch->id))
+			return false;
+		scheduler_release(batch);
+	} else if (batch->flow) {
 		queue_remove(batch);
-		batch_end(batch);
+	} else {
+		return true; /* on its way to where it is dropped */
 	}
+	batch_end(batch);
+	return true;
 }
 
-/* Takes back the call's batches that the worker has not begun. Returns the last batch that it has begun, or NULL: a worker runs
- * one at a time. */
-static struct batch *take_back(struct slot *slot, const struct call *call)
+/* To cancel one may cancel calls that its method has made, but none of this call. */
+static void cancel_begun(struct call *call)
 {
-	struct batch *batch, *next, *begun = NULL;
+	struct batch *batch;
 
-	for (batch = TAILQ_FIRST(&slot->handed); batch; batch = next) {
-		next = TAILQ_NEXT(batch, link);
-		if (batch->call != call)
-			continue;
-		if (board_revoke(slot->board, batch->id)) {
-			scheduler_release(batch);
-			batch_end(batch);
-		} else {
-			begun = batch;
-		}
-	}
-	return begun;
-}
-
-/* slot_cancel comes last: it may cancel calls that the method has made, and these may wait in this very slot. */
-static void drop_handed(struct slot *slot, const struct call *call)
-{
-	struct batch *begun = take_back(slot, call);
-	if (begun)
-		slot_cancel(slot, begun);
-}
-
-static void drop_deferred(struct slot *slot, const struct call *call)
-{
-	struct batch *batch, *next;
-
-	for (batch = TAILQ_FIRST(&slot->deferred); batch; batch = next) {
-		next = TAILQ_NEXT(batch, link);
-		if (batch->call == call)
-			deferral_give_up(slot, batch);
-	}
-}
-
-static void drop_in_slot(struct slot *slot, struct call *call)
-{
-	drop_waiting(&slot->queue, call);
-	drop_handed(slot, call);
-	drop_deferred(slot, call);
+	TAILQ_FOREACH(batch, &call->parts, of_call)
+		if (slot_has_in_hand(batch) && is_last_of_call(batch))
+			slot_cancel(batch->slot, batch);
 }
 
 void pool_drop_batches(struct call *call)
 {
 	struct pool *pool = call->pool;
-	struct slot *slot;
+	struct batch *batch, *next;
+	bool begun = false;
 
 	if (call->sticky && !pool->leaving)
 		return; /* it runs all the same */
 	pool_wake(pool); /* a slot may have room now, or nothing left to stay for */
-	if (!call_gathers(call)) { /* the common case: one batch, and it knows where it is */
-		struct batch *batch = &call->only;
-		if (batch->flow) {
-			queue_remove(batch);
-			batch_end(batch);
-		} else if (batch->tag) {
-			deferral_give_up(batch->slot, batch);
-		} else if (batch->slot && call->batches > 0) {
-			drop_handed(batch->slot, call);
-		}
+	if (!call_gathers(call)) {
+		if (call->batches > 0 && !drop(&call->only))
+			slot_cancel(call->only.slot, &call->only);
 		return;
 	}
-	drop_waiting(&pool->queue, call);
-	for (uint32_t i = 0; i < pool->size; i++)
-		drop_in_slot(pool->slots[i], call);
-	TAILQ_FOREACH(slot, &pool->others, link)
-		drop_in_slot(slot, call);
+	for (batch = TAILQ_FIRST(&call->parts); batch; batch = next) {
+		next = TAILQ_NEXT(batch, of_call);
+		begun = !drop(batch) || begun;
+	}
+	if (begun)
+		cancel_begun(call);
 }
 
 /* ---- when nobody is there ---- */

@@ -469,6 +469,11 @@ int slot_on_message(struct slot *slot, struct span message, struct block *block)
 	return 0;
 }
 
+bool slot_has_in_hand(const struct batch *batch)
+{
+	return batch->slot && batch->slot->by_id[batch->id % BOARD_ENTRIES] == batch;
+}
+
 void slot_cancel(struct slot *slot, struct batch *batch)
 {
 	struct core *core = core_of(slot);

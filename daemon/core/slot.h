@@ -123,6 +123,9 @@ void slot_end(struct slot *slot);
 /* A slot of pool->others has ended for good: it is freed when the event is over. */
 void slot_finish(struct slot *slot);
 
+/* Has a worker been handed the batch, and not answered it, or put it off? */
+bool slot_has_in_hand(const struct batch *batch);
+
 /* The caller of a batch that runs here doesn't wait any more: tells the method, and the kill follows if the pool wants it. */
 void slot_cancel(struct slot *slot, struct batch *batch);
 

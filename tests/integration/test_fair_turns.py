@@ -92,3 +92,15 @@ def test_pages_of_one_turn_are_one_text(start):
             text = urllib.request.urlopen(f"http://{address}/metrics", timeout=20).read().decode()
             assert f'objpool_method_duration_seconds_count{{pool="p",method="echo"}} {i + 1}\n' in text
     assert is_alive(daemon.process.pid)
+
+
+def test_a_client_with_many_calls_to_all_vanishes(start):
+    """What it costs to drop a call doesn't depend on how many others there are: else this would take half a minute."""
+    many = 80_000
+    daemon = start(pools={"p": {"workers": 2, "max_queue": 3 * many}}, daemon={"max_inflight": 2 * many})
+    with daemon.client() as c:
+        with daemon.client() as flood:
+            flood.send_raw(pipelined("p:all.sleep", many, 1000))
+            wait_for(lambda: c.value("objpool.status", "p")["pools"][0]["queue"] > 2 * many - 100, lambda: "all to wait")
+        assert c.value("objpool.ping", 1) == [1]
+        assert c.value("p:all.echo", 1) == [1, 1]
