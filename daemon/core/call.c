@@ -147,6 +147,7 @@ struct batch *batch_cut(struct batch *waiting, uint32_t count)
 	struct batch *part = batch_new(waiting->call, waiting->first, count, waiting->at);
 	if (!part)
 		return NULL;
+	part->returned = waiting->returned;
 	for (uint32_t c = 0; c < waiting->call->columns; c++)
 		waiting->at[c] = items_skip(waiting->at[c], count);
 	waiting->first += count;

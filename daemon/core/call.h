@@ -48,6 +48,7 @@ struct batch {
 	struct slot *slot;       /* has been handed it, or (addressed) must be */
 	bool addressed;          /* to that slot alone */
 	bool embedded;           /* is the call's `only` */
+	uint8_t returned;        /* from workers that died when it was next, and had not begun it */
 	uint64_t first;          /* task; the others follow */
 	uint32_t count;          /* tasks */
 	uint32_t done;           /* of them, answered */

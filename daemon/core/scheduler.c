@@ -88,7 +88,7 @@ uint32_t scheduler_pace(const struct method *method)
 static uint32_t chunk_of(const struct batch *batch)
 {
 	const struct call *call = batch->call;
-	if (batch->count == 1)
+	if (batch->count == 1 || batch->returned > 0) /* together they may be what killed a worker */
 		return 1;
 	if (call->chunk)
 		return call->chunk < batch->count ? call->chunk : batch->count;

@@ -25,6 +25,8 @@
 #define START_BURST 64.0                      /* the pool's budget of starts that follow an end: this, and twice its size */
 #define START_RATE 20.0                       /* starts that the budget gets back in a second */
 
+enum { RETURNS_MOST = 3 }; /* of a batch: one that no worker can take in must not kill one after the other */
+
 #define SLOW_END "it did not end within stop_timeout"
 
 static const char *const state_names[] = {
@@ -547,6 +549,14 @@ static void lose_task(struct slot *slot, struct batch *batch, int status, enum r
 	call_on_failure(batch, batch->first + batch->done, &error);
 }
 
+/* Has it, before it began, been the end of so many workers that it is thought to be why? It may be too large for them to take in. */
+static bool is_poison(struct slot *slot, struct batch *batch, uint32_t begun)
+{
+	if (begun == 0 && batch == TAILQ_FIRST(&slot->handed))
+		batch->returned++;
+	return batch->returned > RETURNS_MOST;
+}
+
 /*
  * A batch of the dead worker: what the method was called for is lost, unless it may be run again; what it wasn't goes back to
  * the front of its queue. What has been answered is past.
@@ -560,10 +570,13 @@ static void lose_batch(struct slot *slot, struct batch *batch, int status)
 		begun = batch->count; /* the worker could write what it liked */
 	if (started && batch->call->columns == 0)
 		begun = 1;
+	const bool poison = is_poison(slot, batch, begun);
 	scheduler_release(batch);
 	const bool again = begun > batch->done && !batch->call->sticky && call_rerun(batch->call); /* it will be replayed */
 	while (!again && batch->done < begun && !batch->call->answered)
 		lose_task(slot, batch, status, batch->done + 1 < begun ? RAN_YES : RAN_MAYBE);
+	while (poison && batch->done < batch->count && !batch->call->answered)
+		lose_task(slot, batch, status, RAN_NO);
 	const bool over = batch->call->sticky ? begun > 0 : batch->call->answered;
 	if (batch->done >= batch->count || over) {
 		batch_end(batch);

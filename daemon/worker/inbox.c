@@ -189,8 +189,10 @@ static int wait_for_bytes(const struct inbox *inbox, uint64_t until)
 
 int inbox_fill(struct inbox *inbox, uint64_t until)
 {
-	if (make_room(inbox) < 0)
-		return -ENOMEM;
+	if (make_room(inbox) < 0) {
+		(void)fprintf(stderr, "there is no memory for what was sent to this worker\n");
+		_exit(71);
+	}
 	for (;;) {
 		/* Who sleeps in read() on a Unix socket is woken, for nothing, when the peer takes what we sent; who sleeps
 		 * in poll() is not. One more call here saves a switch of tasks for every answer. */

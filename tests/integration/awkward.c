@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <time.h>
 
 enum { KEPT = 8 };
@@ -11,10 +12,21 @@ enum { KEPT = 8 };
 static int woken, gone, ended, kept_count;
 static struct objpool_call *kept[KEPT];
 
+/* With `memory`: the process may have so many bytes. */
 static int create(struct objpool_call *call, const struct objpool_args *args, void **self)
 {
-	(void)call, (void)args;
+	const msgpack_object *memory = objpool_kwarg(args, "memory");
+	const struct rlimit limit = {memory ? memory->via.u64 : 0, RLIM_INFINITY};
+
 	*self = NULL;
+	return memory && setrlimit(RLIMIT_AS, &limit) < 0 ? objpool_fail(call, "Limit", "setrlimit: %s", strerror(errno)) : 0;
+}
+
+/* How many bytes its argument, a bin, has. */
+static int size_of(void *self, struct objpool_call *call, const struct objpool_args *args, msgpack_packer *result)
+{
+	(void)self, (void)call;
+	msgpack_pack_uint64(result, args->values[0].via.bin.size);
 	return 0;
 }
 
@@ -156,6 +168,7 @@ static const struct row methods[] = {
 	{{.name = "pause", .call = pause_ms, .min_args = 1, .max_args = 1}, "news"},
 	{{.name = "events", .call = events}, "news"},
 	{{.name = "overwrite_board", .call = overwrite_board, .min_args = 1, .max_args = 1}, "news"},
+	{{.name = "size_of", .call = size_of, .min_args = 1, .max_args = 1}, "news"},
 	{{.name = "call_in_vain", .call = call_in_vain, .max_args = 1}, "news"},
 	{{.name = NULL}, NULL},
 };

@@ -107,6 +107,16 @@ def test_deferred_calls_whose_state_is_overwritten_have_ended(awkward):
         wait_for(lambda: client.value("objpool.status", "p")["pools"][0]["slots"][0]["generation"] == 3, lambda: "the worker to end")
 
 
+@pytest.mark.skipif("-" in BUILD.name, reason="a sanitizer needs memory of its own")
+def test_what_no_worker_can_take_in_is_not_tried_for_ever(awkward):
+    """It ends the worker before the method begins. Items that are too large together are tried one by one."""
+    with awkward({"payload_min": 0}, kwargs='{"memory": %d}' % (120 << 20)).client() as client:
+        client.maps()
+        error = client.error("p.size_of", bytes(66 << 20))
+        assert (error["code"], error["ran"], error["generation"]) == ("WORKER_LOST", "no", 4)
+        assert client.full("p:map", "size_of", [[bytes(11 << 20)] * 6], chunk=6) == (None, [11 << 20] * 6)
+
+
 def test_a_deferred_answer_is_bounded(awkward):
     daemon = awkward({"max_message": 65536})
     with daemon.client() as client:
@@ -120,5 +130,5 @@ def test_a_deferred_answer_is_bounded(awkward):
 
 def test_rows_of_methods_may_be_longer_than_the_hosts(awkward):
     with awkward().client() as client:
-        assert [m["name"] for m in client.value("objpool.describe", "p")["methods"]] == ["defer_and_fail", "defer", "answer", "pause", "events", "overwrite_board", "call_in_vain"]
+        assert [m["name"] for m in client.value("objpool.describe", "p")["methods"]] == ["defer_and_fail", "defer", "answer", "pause", "events", "overwrite_board", "size_of", "call_in_vain"]
         assert client.value("p.events") == [0, 0, 0]
