@@ -287,7 +287,7 @@ void nested_on_circles(struct timer *timer)
 		const enum ran ran = call_revoke(call) == REVOKED ? RAN_NO : RAN_MAYBE;
 		describe_path(slot, path, sizeof path);
 		error_say(&error, ERROR_UNAVAILABLE, ran,
-			  "the call of pool %s waits for itself, since its pool has become smaller: %s", call->pool->name, path);
+			  "the call of pool %s waits for itself, since no other instance of the pool is left to do it: %s", call->pool->name, path);
 		error.pool = call->pool->name;
 		call_fail(call, &error);
 	}

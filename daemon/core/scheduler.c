@@ -305,7 +305,12 @@ static void requeue(struct batch *batch, int (*push)(struct queue *, struct batc
 
 void scheduler_put_back(struct batch *batch)
 {
-	requeue(batch, queue_push_front, batch->addressed ? &batch->slot->queue : &batch->call->pool->queue);
+	struct pool *pool = batch->call->pool;
+	const struct client *client = batch->call->ticket.client;
+
+	if (client && client->internal) /* its slot may have been the last one that could do what a method waits for */
+		timer_set(&pool->core->timers, &pool->circles, pool->core->now);
+	requeue(batch, queue_push_front, batch->addressed ? &batch->slot->queue : &pool->queue);
 }
 
 void scheduler_move_to(struct batch *batch, struct slot *slot)

@@ -296,6 +296,13 @@ void player_release(struct world *world)
 	release(world, some_player(world));
 }
 
+void player_release_all(struct world *world)
+{
+	for (int i = 0; i < WORLD_CLIENTS; i++)
+		while (world->players[i] && !TAILQ_EMPTY(&world->players[i]->client.leases))
+			lease_release(TAILQ_FIRST(&world->players[i]->client.leases));
+}
+
 /* ---- feeding ---- */
 
 static void notify(struct world *world, struct player *player, struct span message, struct block *block)

@@ -8,6 +8,7 @@
 void player_send(struct world *world);
 void player_lease(struct world *world);
 void player_release(struct world *world);
+void player_release_all(struct world *world); /* all leases of all */
 void player_read(struct world *world); /* some client reads what there is */
 void player_feed(struct world *world); /* all feed what their streams may be fed */
 void player_give_back(struct world *world);

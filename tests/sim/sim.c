@@ -98,7 +98,7 @@ static void rest(struct world *world)
 		world_fail(world, "calls without a caller do not end");
 	}
 	player_go_on_all(world);
-	player_go_on_all(world);
+	player_release_all(world);
 	player_mind(world);
 	core_end_event(&world->core);
 	audit_quiet(world);
