@@ -79,7 +79,7 @@ static bool are_sound(const struct objpool_call_options *options)
 	       is_one_or_none(options->bind_kwargs, OBJPOOL_MAP);
 }
 
-/* Has something of it been packed without memory? Then it isn't "none". */
+/* Has packing the arguments or options failed? Then they must not be taken for "none". */
 static bool have_failed(struct objpool_bytes args, const struct objpool_call_options *options)
 {
 	return pack_has_failed(args) || pack_has_failed(options->kwargs) || pack_has_failed(options->bind) ||
@@ -223,7 +223,7 @@ static void find_parcels(struct request *request, struct objpool_bytes args, con
 			 parcels_find(parcels, options->bind_kwargs);
 }
 
-/* It takes no options, then: a timeout is kept on this side. */
+/* Is it a method of the daemon's own? These take no options, so the timeout is kept here only. */
 static bool is_daemons_own(const char *method)
 {
 	return strncmp(method, "objpool.", 8) == 0;

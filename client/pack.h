@@ -8,7 +8,7 @@
 /* Where `size` more bytes go; the caller adds what it wrote to packer->size. NULL: out of memory, now or before. */
 unsigned char *pack_room(struct objpool_packer *packer, size_t size);
 
-/* What objpool_packed gives of a packer that has failed: never taken for "none". */
+/* What objpool_packed returns for a packer that has failed. It does not stand for "none". */
 #define PACK_FAILED ((struct objpool_bytes){NULL, SIZE_MAX})
 static inline bool pack_has_failed(struct objpool_bytes bytes)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bench: some connections, each with so many calls in flight that start anew when they are answered, all in one loop of one thread:
- * threads would compete with the daemon for the processors.
+ * bench: some connections, each with so many calls in flight that start anew when they are answered, all in one loop of one
+ * thread: threads would compete with the daemon for the processors.
  */
 #include "client/cli/cli.h"
 #include "client/cli/histogram.h"

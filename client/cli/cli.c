@@ -46,10 +46,11 @@ const char *cli_shown(char room[CLI_SHOWN], const char *word)
 
 enum { CLI_ANSWER_MS = 10000 };
 
-/* Of the path, or of the directory on its way that can't be searched: "/run/objpool is for user root and group objpool only". */
+/* Says who may use the socket, or the directory on its path that can't be searched: "/run/objpool is for user root and group
+ * objpool only". */
 static enum exit_status complain_of_permission(const char *address)
 {
-	struct stat info;
+	struct stat info = {0};
 	char path[PATH_MAX];
 
 	snprintf(path, sizeof path, "%s", address + strlen("unix:"));
@@ -58,8 +59,10 @@ static enum exit_status complain_of_permission(const char *address)
 	const struct passwd *user = getpwuid(info.st_uid);
 	const struct group *group = getgrgid(info.st_gid);
 	const bool for_group = info.st_mode & (S_ISDIR(info.st_mode) ? S_IXGRP : S_IWGRP);
+	const char *group_name = group ? group->gr_name : "?";
+
 	return cli_fail(EXIT_DENIED, "no permission to connect to %s: %s is for user %s%s%s only (its mode is %04o)", address, path,
-			user ? user->pw_name : "?", for_group ? " and members of group " : "", !for_group ? "" : group ? group->gr_name : "?",
+			user ? user->pw_name : "?", for_group ? " and members of group " : "", for_group ? group_name : "",
 			info.st_mode & 07777);
 }
 
@@ -155,7 +158,7 @@ static void print_circumstances(const struct objpool_error *error)
 		fputc(')', stderr);
 }
 
-/* A bin with a packed ext OBJECT: the exception itself, of which all that people can read has been said. */
+/* Is the error's data a bin with a packed ext OBJECT? That is the exception itself; its text has been printed already. */
 static bool is_pickle(struct objpool_bytes data)
 {
 	struct objpool_reader reader = objpool_reader(data);
@@ -169,7 +172,7 @@ static bool is_pickle(struct objpool_bytes data)
 	return objpool_read_ext(&reader, &type, &bytes, &size) == 0 && type == EXT_OBJECT;
 }
 
-/* What may be tried again has not run at all: a failed item of a gather says nothing of the others. */
+/* EXIT_TRY_AGAIN only for a call that has not run at all: a failed item of a gather says nothing of the others. */
 enum exit_status cli_status_of(const struct objpool_error *error)
 {
 	static const char *const passing[] = {"UNAVAILABLE", "OVERLOADED", "WORKER_LOST", "TIMEOUT", "CANCELLED", "UNREACHABLE"};
@@ -217,7 +220,8 @@ static enum exit_status complain_of_answer(const struct cli *cli, int rc, const 
 	return cli_complain(rc, error);
 }
 
-static enum exit_status ask(struct cli *cli, struct objpool_result *result, const char *method, const char *format, va_list arguments)
+static enum exit_status ask(struct cli *cli, struct objpool_result *result, const char *method, const char *format,
+			    va_list arguments)
 {
 	const struct objpool_call_options options = {.size = sizeof options, .timeout_ms = cli->answer_ms};
 	struct objpool_packer args = OBJPOOL_PACKER_INIT;

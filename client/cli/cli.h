@@ -13,7 +13,7 @@ enum exit_status {
 	EXIT_DONE = 0,
 	EXIT_CALL_FAILED = 1,
 	EXIT_USAGE = 2,
-	EXIT_NO_DAEMON = 3,  /* or one that does not answer */
+	EXIT_NO_DAEMON = 3,  /* there is none, or it does not answer */
 	EXIT_TRY_AGAIN = 75, /* the call has not run, and may do so later */
 	EXIT_DENIED = 77,
 };
@@ -23,7 +23,7 @@ struct cli {
 	struct arguments arguments;
 	const struct command *command;
 	struct objpool *pool;    /* after cli_connect */
-	uint32_t answer_ms;      /* for connecting and for each of cli_ask's answers; 0: the library's limit, and none */
+	uint32_t answer_ms;      /* limit for connecting, and for each answer of cli_ask; 0: the library's, and none */
 };
 
 struct command {
@@ -39,7 +39,7 @@ struct command {
 /* Says "objpool: ..." on standard error, and gives `status` back. */
 enum exit_status cli_fail(enum exit_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* A word of the command line as errors repeat it: not more than its beginning. */
+/* A word of the command line, as errors show it: its beginning, if it is long. */
 enum { CLI_SHOWN = 80 };
 const char *cli_shown(char room[CLI_SHOWN], const char *word);
 
@@ -49,19 +49,19 @@ enum exit_status cli_connect(struct cli *cli);
 /* Another connection to the same daemon: NULL, after a complaint. */
 struct objpool *cli_connect_another(struct cli *cli, enum exit_status *status);
 
-/* Likewise, for what a daemon answers at once: it is given ten seconds, or --timeout, for each answer. */
+/* Likewise, for methods that a daemon answers at once: each answer may take ten seconds, or --timeout. */
 enum exit_status cli_connect_briefly(struct cli *cli);
 
-/* The exit status for a call that came to `error`. */
+/* The exit status for a call that failed with `error`. */
 enum exit_status cli_status_of(const struct objpool_error *error);
 
 /* Says what a call came to that did not go well: `rc` as objpool_call returned it, `error` where there is one. */
 enum exit_status cli_complain(int rc, const struct objpool_error *error);
 
 /*
- * Connects, and calls one of the daemon's own methods with arguments as for objpool_pack. cli_ask is for those that the daemon
- * answers at once (cli_connect_briefly), cli_order for those whose answer waits for workers. EXIT_DONE: the result is the caller's
- * to free; else it has been complained of.
+ * Connects, and calls one of the daemon's own methods with arguments as for objpool_pack. cli_ask is for methods that the daemon
+ * answers at once (cli_connect_briefly), cli_order for methods whose answer waits for workers. EXIT_DONE: the caller frees the
+ * result; else the error has been printed.
  */
 enum exit_status cli_ask(struct cli *cli, struct objpool_result *result, const char *method, const char *format, ...);
 enum exit_status cli_order(struct cli *cli, struct objpool_result *result, const char *method, const char *format, ...);
@@ -88,7 +88,7 @@ enum exit_status command_reload(struct cli *cli);
 enum exit_status command_ping(struct cli *cli);
 enum exit_status command_metrics(struct cli *cli);
 
-extern const struct option call_options[], map_options[], bench_options[], json_options[], look_options[], timeout_options[], top_options[],
-	create_options[];
+extern const struct option call_options[], map_options[], bench_options[], json_options[], look_options[], timeout_options[],
+	top_options[], create_options[];
 
 #endif

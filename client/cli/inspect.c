@@ -57,7 +57,8 @@ enum exit_status command_pools(struct cli *cli)
 	return cli_end_output(EXIT_DONE);
 }
 
-/* ---- describe ---------------------------------------------------------------------------------------------------------------- */
+/* ---- describe
+ * ---------------------------------------------------------------------------------------------------------------- */
 
 /* Text of several lines, each with `indent` before it. */
 static void print_doc(struct objpool_bytes doc, const char *indent)
@@ -123,7 +124,8 @@ enum exit_status command_describe(struct cli *cli)
 	return cli_end_output(EXIT_DONE);
 }
 
-/* ---- status ------------------------------------------------------------------------------------------------------------------- */
+/* ---- status
+ * ------------------------------------------------------------------------------------------------------------------- */
 
 static const struct column slot_columns[] = {
 	{"SLOT", "slot", true},         {"STATE", "state", false},      {"GEN", "generation", true}, {"PID", "pid", true},

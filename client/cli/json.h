@@ -9,8 +9,8 @@
  *	map with keys that aren't strings, or with one key that looks like one of these
  *	                                   {"$map": [[KEY, VALUE], ...]}
  *	integer of 2^63 and more           a number; {"$uint": "18446744073709551615"} is read as well
- *	what is nested deeper than 64 levels
- *	                                   {"$msgpack": BASE64}, of the value as it is packed; not read
+ *	a value nested deeper than 64 levels
+ *	                                   {"$msgpack": BASE64}, the packed value; it is not read back
  *
  * An item that failed, where results are printed one by one, is {"$error": {"code": ..., "message": ..., ...}}.
  */
@@ -25,8 +25,8 @@
 void json_write(FILE *out, struct objpool_bytes value);
 
 /*
- * Likewise for people, not to be read back: an array (ext 81 of docs/VALUES.md) as JSON arrays within each other, or as {"$array":
- * [DTYPE, SHAPE]} when JSON has no form for its elements; an object (ext 80) as {"$object": "pickle, 57 bytes"}.
+ * Likewise for people; it can't be read back. An array (ext 81 of docs/VALUES.md) becomes nested JSON arrays, or {"$array":
+ * [DTYPE, SHAPE]} when JSON has no form for its elements. An object (ext 80) becomes {"$object": "pickle, 57 bytes"}.
  */
 void json_show(FILE *out, struct objpool_bytes value);
 

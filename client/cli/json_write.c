@@ -10,11 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { JSON_WRITE_LEVELS = 64 }; /* a value may have 32; what the daemon itself says has some around it */
+enum { JSON_WRITE_LEVELS = 64 }; /* a value may have 32 levels; an answer of the daemon's own adds some */
 
 struct style {
-	unsigned levels; /* of containers within containers that may still be opened */
-	bool shown;      /* arrays and objects are for people to see */
+	unsigned levels; /* how many levels of containers may still be opened */
+	bool shown;      /* arrays and objects are written for people: json_show */
 };
 
 static void put(FILE *out, const char *text)
@@ -22,7 +22,8 @@ static void put(FILE *out, const char *text)
 	(void)fputs_unlocked(text, out);
 }
 
-/* How many bytes the UTF-8 character at `p` has; 0: it is none (nor are overlong forms, surrogates, and what is beyond U+10FFFF). */
+/* How many bytes the UTF-8 character at `p` has; 0: it is none (nor are overlong forms, surrogates, and what is beyond
+ * U+10FFFF). */
 static size_t utf8_size(const unsigned char *p, const unsigned char *end)
 {
 	const size_t left = (size_t)(end - p);
@@ -139,7 +140,8 @@ static void write_double(FILE *out, struct objpool_reader *reader)
 
 static bool show_ext(FILE *out, int8_t type, const void *bytes, size_t size)
 {
-	return (type == EXT_ARRAY && ndarray_write(out, bytes, size)) || (type == EXT_OBJECT && ndarray_write_object(out, bytes, size));
+	return (type == EXT_ARRAY && ndarray_write(out, bytes, size)) ||
+	       (type == EXT_OBJECT && ndarray_write_object(out, bytes, size));
 }
 
 static void write_ext(FILE *out, struct objpool_reader *reader, struct style style)
@@ -167,7 +169,7 @@ static void write_bin(FILE *out, struct objpool_reader *reader)
 	put(out, "}");
 }
 
-/* Values beyond JSON_WRITE_LEVELS are shown as they are packed: no class makes them, and no stack holds them. */
+/* Values deeper than JSON_WRITE_LEVELS are written as packed bytes: to recurse further could overflow the stack. */
 static void write_deep(FILE *out, struct objpool_reader *reader)
 {
 	struct objpool_bytes value = {NULL, 0};

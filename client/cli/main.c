@@ -128,8 +128,8 @@ static enum exit_status start(char **argv, int count)
 }
 
 /*
- * A closed standard descriptor must not become the connection to the daemon. What takes its place can't be read or written
- * either: output that is lost is told by cli_end_output.
+ * A closed standard descriptor must not become the connection to the daemon. It is replaced by one that can't be read or written
+ * either, so that cli_end_output reports lost output.
  */
 static void hold_standard_descriptors(void)
 {

@@ -9,7 +9,7 @@
 enum { NDARRAY_DIMENSIONS = 32, NDARRAY_HEAD = 2 };
 
 struct ndarray {
-	char order, kind;              /* '<', '>' or '|'; 'b', 'i', 'u', 'f', or 0: elements that JSON has no form for */
+	char order, kind; /* order: '<', '>' or '|'; kind: 'b', 'i', 'u', 'f', or 0: JSON has no form for the elements */
 	size_t item;                   /* bytes of an element */
 	uint32_t dimensions;
 	uint64_t shape[NDARRAY_DIMENSIONS], steps[NDARRAY_DIMENSIONS]; /* steps in elements */
@@ -17,22 +17,23 @@ struct ndarray {
 	struct objpool_bytes dtype, dims; /* as they are packed */
 };
 
-/* "<f8" and its like: byte order, kind, size. Others have kind 0. */
+/* Reads a dtype such as "<f8": byte order, kind, size. Other dtypes get kind 0. */
 static void read_dtype(struct ndarray *array)
 {
 	struct objpool_reader reader = objpool_reader(array->dtype);
 	const char *text;
 	size_t size;
 
-	if (objpool_read_str(&reader, &text, &size) < 0 || size != 3 || !memchr("<>|", text[0], 3) || !memchr("biuf", text[1], 4) ||
-	    !memchr("1248", text[2], 4) || (text[1] == 'f' && text[2] < '4') || (text[1] == 'b' && text[2] != '1'))
+	if (objpool_read_str(&reader, &text, &size) < 0 || size != 3 || !memchr("<>|", text[0], 3) ||
+	    !memchr("biuf", text[1], 4) || !memchr("1248", text[2], 4) || (text[1] == 'f' && text[2] < '4') ||
+	    (text[1] == 'b' && text[2] != '1'))
 		return;
 	array->order = text[0];
 	array->kind = text[1];
 	array->item = (size_t)(text[2] - '0');
 }
 
-/* False: the dimensions are too many, or no numbers. */
+/* Reads the shape. False: there are too many dimensions, or one is no number. */
 static bool read_shape(struct ndarray *array)
 {
 	struct objpool_reader reader = objpool_reader(array->dims);
@@ -45,7 +46,7 @@ static bool read_shape(struct ndarray *array)
 	return true;
 }
 
-/* How far apart neighbours are in each dimension. False: the elements are more or fewer than `bytes` hold. */
+/* Computes how far apart neighbours are in each dimension. False: the elements do not fill exactly `bytes`. */
 static bool set_steps(struct ndarray *array, bool last_first, size_t bytes)
 {
 	uint64_t count = 1;
@@ -59,7 +60,7 @@ static bool set_steps(struct ndarray *array, bool last_first, size_t bytes)
 	return __builtin_mul_overflow(count, array->item, &count) ? false : count == bytes;
 }
 
-/* length of the header | [dtype, shape, order], zero bytes | elements */
+/* Reads: length of the header | [dtype, shape, order], zero bytes | elements. False: the bytes are no such array. */
 static bool read_array(struct ndarray *array, const unsigned char *bytes, size_t size)
 {
 	const size_t head = size >= NDARRAY_HEAD ? (size_t)(bytes[0] << 8 | bytes[1]) : 0;
@@ -112,7 +113,7 @@ static void write_element(FILE *out, const struct ndarray *array, const unsigned
 	}
 }
 
-/* As deep as there are dimensions, NDARRAY_DIMENSIONS at most. */
+/* Recurses once for each dimension, NDARRAY_DIMENSIONS times at most. */
 static void write_elements(FILE *out, const struct ndarray *array, uint32_t dimension, const unsigned char *at)
 {
 	if (dimension == array->dimensions) {
@@ -144,7 +145,7 @@ bool ndarray_write(FILE *out, const void *bytes, size_t size)
 	if (array.kind && !is_empty(&array)) {
 		write_elements(out, &array, 0, array.elements);
 	} else if (array.kind) {
-		(void)fputs("[]", out); /* whatever its other dimensions are said to be */
+		(void)fputs("[]", out); /* other dimensions do not matter: there is no element */
 	} else {
 		(void)fputs("{\"$array\": [", out);
 		json_write(out, array.dtype);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ndarray: values of ext type ARRAY and OBJECT (docs/VALUES.md) as people want to see them. */
+/* ndarray: writes values of ext type ARRAY and OBJECT (docs/VALUES.md) for people. */
 #ifndef CLI_NDARRAY_H
 #define CLI_NDARRAY_H
 
@@ -10,7 +10,7 @@
 enum { EXT_OBJECT = 80, EXT_ARRAY = 81 };
 
 /*
- * Writes the array as JSON arrays within each other; one whose elements JSON can't show as {"$array": [DTYPE, SHAPE]}. False, and
+ * Writes the array as nested JSON arrays, or as {"$array": [DTYPE, SHAPE]} when JSON has no form for its elements. False, and
  * nothing is written: the bytes are no ARRAY.
  */
 bool ndarray_write(FILE *out, const void *bytes, size_t size);

@@ -32,7 +32,7 @@ void frames_collect(Dwfl *dwfl, pid_t thread, struct frames *frames);
  */
 void frames_print(Dwfl *dwfl, const struct frames *frames, bool (*in_time)(void));
 
-/* Prints a name that somebody else has given (proto/escape.h). */
+/* Prints a name of the program's that is looked at, escaped (proto/escape.h). */
 void frames_print_name(const char *name, size_t size);
 
 #endif

@@ -20,7 +20,7 @@ void stop_prepare(void)
 {
 	sigset_t set;
 	fill_with_sigchld(&set);
-	(void)signal(SIGCHLD, SIG_DFL); /* one that was ignored when this program was started would never be sent */
+	(void)signal(SIGCHLD, SIG_DFL); /* the parent may have ignored it: then it would never be sent here */
 	(void)sigprocmask(SIG_BLOCK, &set, NULL); /* sigtimedwait takes them */
 }
 

@@ -124,7 +124,7 @@ static int give(struct objpool_call *call, int64_t i, const msgpack_object *valu
 	return r;
 }
 
-/* Calls that method, which takes nothing. */
+/* Calls the method `target` without arguments. */
 static int ask(struct objpool_call *call, const char *target)
 {
 	struct objpool_outcome got;

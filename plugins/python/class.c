@@ -217,7 +217,7 @@ static int arguments_read(struct arguments *arguments, struct objpool_call *call
 static int bad_arguments(struct objpool_call *call)
 {
 	if (PyErr_ExceptionMatches(PyExc_MemoryError))
-		return fail_with_exception(call); /* it is not the argument's fault */
+		return fail_with_exception(call); /* the argument is not at fault */
 	return fail_with_words(call, "BAD_ARGUMENT", "an argument can't be read");
 }
 
@@ -444,7 +444,7 @@ static int python_restore(void *self, struct objpool_call *call, const msgpack_o
 
 static const struct objpool_class any_class = {
 	OBJPOOL_CLASS_HEAD,
-	.flags = OBJPOOL_CLASS_FORK_SAFE, /* numpy's OpenBLAS is; of Python's own threads host.py tells */
+	.flags = OBJPOOL_CLASS_FORK_SAFE, /* numpy's OpenBLAS threads are; host.py reports Python's own threads */
 	.name = "*",
 	.doc = "A class written in Python.",
 	.signature = "(...)",

@@ -44,9 +44,11 @@ int fail_with_exception(struct objpool_call *call)
 		return objpool_fail(call, "MemoryError", "an exception that could not be told, for want of memory or stack");
 	PyObject *data = PyTuple_GET_ITEM(words, 3);
 	const bool has_data = PyBytes_Check(data);
-	const struct objpool_failure error = {.type = text_of(words, 0), .message = text_of(words, 1), .traceback = text_of(words, 2),
-					    .data = has_data ? PyBytes_AS_STRING(data) : NULL,
-					    .data_size = has_data ? (size_t)PyBytes_GET_SIZE(data) : 0};
+	const struct objpool_failure error = {.type = text_of(words, 0),
+					      .message = text_of(words, 1),
+					      .traceback = text_of(words, 2),
+					      .data = has_data ? PyBytes_AS_STRING(data) : NULL,
+					      .data_size = has_data ? (size_t)PyBytes_GET_SIZE(data) : 0};
 	(void)objpool_fail_with(call, &error);
 	Py_DECREF(words);
 	return -1;
@@ -66,7 +68,8 @@ int fail_with_words(struct objpool_call *call, const char *code, const char *wha
 	PyObject *words = take_words();
 
 	if (!words)
-		return objpool_fail_code(call, code, "%s: an exception that could not be told, for want of memory or stack", what);
+		return objpool_fail_code(call, code, "%s: an exception that could not be told, for want of memory or stack",
+					 what);
 	(void)objpool_fail_code(call, code, "%s: %s: %s", what, text_of(words, 0), text_of(words, 1));
 	Py_DECREF(words);
 	return -1;

@@ -35,7 +35,8 @@ static int fail_to_start(struct objpool_call *call, PyStatus status)
 						    : "it did not say why");
 }
 
-/* One of the pool's `python_options`: an option as on the interpreter's command line, or its hash seed. NULL: taken; else what is wrong. */
+/* Takes one of the pool's `python_options`: an option of the interpreter's command line, or the hash seed. Returns NULL, or
+ * what is wrong. */
 static const char *take_option(PyConfig *config, const char *option, PyStatus *status)
 {
 	static const char seed[] = "PYTHONHASHSEED=";
@@ -43,7 +44,8 @@ static const char *take_option(PyConfig *config, const char *option, PyStatus *s
 
 	if (strncmp(option, seed, sizeof seed - 1) != 0) {
 		const Py_ssize_t n = config->argv.length;
-		const bool argument = wcscmp(config->argv.items[n - 1], L"-W") == 0 || wcscmp(config->argv.items[n - 1], L"-X") == 0;
+		const bool argument =
+			wcscmp(config->argv.items[n - 1], L"-W") == 0 || wcscmp(config->argv.items[n - 1], L"-X") == 0;
 		if ((option[0] != '-' || !option[1]) && !argument)
 			return "is no option of the interpreter";
 		wchar_t *wide = Py_DecodeLocale(option, NULL);
@@ -62,7 +64,7 @@ static const char *take_option(PyConfig *config, const char *option, PyStatus *s
 	return NULL;
 }
 
-/* 0, or -1 having failed the call. */
+/* Takes all `python_options`. 0; -1: it has failed the call. */
 static int take_options(struct objpool_call *call, PyConfig *config, PyStatus *status)
 {
 	const msgpack_object *options = objpool_setting(call, "python_options");
@@ -74,7 +76,8 @@ static int take_options(struct objpool_call *call, PyConfig *config, PyStatus *s
 	*status = PyWideStringList_Append(&config->argv, L"python3");
 	for (uint32_t i = 0; i < options->via.array.size && !PyStatus_Exception(*status); i++) {
 		const msgpack_object_str *option = &options->via.array.ptr[i].via.str;
-		snprintf(text, sizeof text, "%.*s", (int)(option->size < sizeof text ? option->size : sizeof text - 1), option->ptr);
+		snprintf(text, sizeof text, "%.*s", (int)(option->size < sizeof text ? option->size : sizeof text - 1),
+			 option->ptr);
 		const char *wrong = option->size < sizeof text ? take_option(config, text, status) : "is too long";
 		if (wrong)
 			return objpool_fail(call, "ValueError", "python_options: \"%.100s\" %s", text, wrong);
@@ -82,7 +85,7 @@ static int take_options(struct objpool_call *call, PyConfig *config, PyStatus *s
 	return 0;
 }
 
-/* 0, or -1 having failed the call. */
+/* Starts the interpreter. 0; -1: it has failed the call. */
 static int initialize(struct objpool_call *call)
 {
 	PyPreConfig before;

@@ -42,8 +42,8 @@ enum { EXT_OBJECT = 80, EXT_ARRAY = 81, DEEPEST = 32 };
 /* Starts CPython in this process, with host.py and _objpool in it. 0, or -1 having failed the call. */
 int interpreter_start(struct objpool_call *call);
 
-/* The same in a program's process, whose interpreter runs and has been used for other things; what has been done is not done again.
- * 0, or -1 with an exception set. */
+/* The same in a program's process, whose interpreter runs and has been used for other things; what has been done is not done
+ * again. 0, or -1 with an exception set. */
 int interpreter_adopt(void);
 
 /* From now on a fork of this process is a fork of the interpreter. */

@@ -245,7 +245,7 @@ int write_object(PyObject *value, msgpack_packer *packer, bool pickle)
 	return write_value(value, packer, pickle, 0);
 }
 
-/* Is there no memory for what was written? An exception is set then. */
+/* Has writing failed for lack of memory? If so, sets an exception. */
 static bool has_failed(const struct objpool_buffer *buffer)
 {
 	if (buffer->failed)

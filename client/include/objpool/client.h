@@ -105,7 +105,8 @@ OBJPOOL_API int objpool_connect(struct objpool **pool, const char *address, cons
 /* Says hello over a connected stream socket, and takes it, on error too. Else like objpool_connect. */
 OBJPOOL_API int objpool_adopt(struct objpool **pool, int fd, const struct objpool_connect_options *options);
 
-/* Fails all calls in flight with DISCONNECTED, closes and frees. Accepts NULL; returns NULL. In a callback: happens when it returns. */
+/* Fails all calls in flight with DISCONNECTED, closes and frees. Accepts NULL; returns NULL. In a callback: happens when it
+ * returns. */
 OBJPOOL_API struct objpool *objpool_close(struct objpool *pool);
 
 /*
@@ -114,7 +115,8 @@ OBJPOOL_API struct objpool *objpool_close(struct objpool *pool);
  */
 OBJPOOL_API int objpool_default_address(char *text, size_t size);
 
-/* What the daemon said to hello: {server, version, session, pools, limits, fds, fds_mark}. Borrowed until the connection is closed. */
+/* What the daemon said to hello: {server, version, session, pools, limits, fds, fds_mark}. Borrowed until the connection is
+ * closed. */
 OBJPOOL_API struct objpool_bytes objpool_hello(const struct objpool *pool);
 
 /* ---- calls ---------------------------------------------------------------------------------------------------------- */
@@ -153,12 +155,11 @@ typedef void objpool_callback(void *context, const struct objpool_result *result
 
 /*
  * Calls and waits for the answer; callbacks of other calls may run meanwhile. `method` is "sim.step", "sim:2.step",
- * "sim:all.step", ... ; `args` is a packed array (none: no arguments); `options` may be NULL. With a timeout, the daemon
- * is given a second more than that to say so, before the call fails with TIMEOUT here; for a method of the daemon's own, no more
- * than that. 0: `result->value` is there.
- * -EREMOTEIO: `result->error` is. -EINVAL: the method has no dot, or args or options aren't well-formed msgpack; -ENOTCONN:
- * the connection has been lost before; -EDEADLK; -ENOMEM: `result` is empty (also when args or options are those of a packer
- * that has failed).
+ * "sim:all.step", ... ; `args` is a packed array (none: no arguments); `options` may be NULL. After a timeout the daemon has
+ * one more second to say so, before the call fails with TIMEOUT here; a call of the daemon's own methods fails at the timeout.
+ * 0: `result->value` is there. -EREMOTEIO: `result->error` is. -EINVAL: the method has no dot, or args or options aren't
+ * well-formed msgpack; -ENOTCONN: the connection has been lost before; -EDEADLK; -ENOMEM: `result` is empty (also when args or
+ * options come from a packer that has failed).
  */
 OBJPOOL_API int objpool_call(struct objpool *pool, const char *method, struct objpool_bytes args,
 			     const struct objpool_call_options *options, struct objpool_result *result);
@@ -213,17 +214,17 @@ OBJPOOL_API int objpool_packer_share(struct objpool_packer *packer, struct objpo
 /* ---- results one by one ---------------------------------------------------------------------------------------------- */
 
 /*
- * Called for each slot or item, with its number from 0 and a value or an error, both borrowed; `value` has no data when there is an
- * error. Non-zero ends the stream: its call is cancelled, nothing more is delivered, and the number is what the stream comes to.
- * While it runs nothing is read, and the daemon stops when what it has sent fills the socket.
+ * Called for each slot or item, with its number from 0 and a value or an error, both borrowed; `value` has no data when there
+ * is an error. Non-zero ends the stream: its call is cancelled, nothing more is delivered, and the number is what the stream
+ * comes to. While it runs nothing is read, and the daemon stops when what it has sent fills the socket.
  */
 typedef int objpool_each(void *context, uint64_t index, struct objpool_bytes value, const struct objpool_error *error);
 
 /*
- * Calls any target, like objpool_call, and waits; `each` gets the results one by one, in slot or item order or as they finish, and
- * none is kept. A call of one instance has one result, of index 0. 0: all have been delivered; -EREMOTEIO: the call failed,
- * `result->error` says how (`result` may be NULL); else what `each` returned, or an error of objpool_call. Which failures of slots and
- * items make the call fail is what `errors` says, as in objpool_map.
+ * Calls any target, like objpool_call, and waits; `each` gets the results one by one, in slot or item order or as they finish,
+ * and none is kept. A call of one instance has one result, of index 0. 0: all have been delivered; -EREMOTEIO: the call failed,
+ * `result->error` says how (`result` may be NULL); else what `each` returned, or an error of objpool_call. Which failures of
+ * slots and items make the call fail is what `errors` says, as in objpool_map.
  */
 OBJPOOL_API int objpool_call_each(struct objpool *pool, const char *method, struct objpool_bytes args,
 				  const struct objpool_call_options *options, objpool_each *each, void *context,
@@ -331,15 +332,15 @@ struct objpool_lease {
 
 /*
  * Waits for an instance of the pool called `name`, and has it for this connection alone until objpool_release, or the connection
- * ends. `options` may be NULL. 0: `*lease` says which; -EREMOTEIO: `result->error` says why not (`result` may be NULL); -EPROTO: the
- * answer is none; else an error of objpool_call.
+ * ends. `options` may be NULL. 0: `*lease` says which; -EREMOTEIO: `result->error` says why not (`result` may be NULL);
+ * -EPROTO: the answer is none; else an error of objpool_call.
  */
 OBJPOOL_API int objpool_lease(struct objpool *pool, const char *name, const struct objpool_lease_options *options,
 			      struct objpool_lease *lease, struct objpool_result *result);
 
 /*
- * Gives a leased slot of the pool called `name` back; -1: the only or oldest one. 1: it was held; 0: there was no such lease, or it
- * has been lost meanwhile: with its worker, or its time. Errors like objpool_lease.
+ * Gives a leased slot of the pool called `name` back; -1: the only or oldest one. 1: it was held; 0: there was no such lease,
+ * or it has been lost meanwhile: with its worker, or its time. Errors like objpool_lease.
  */
 OBJPOOL_API int objpool_release(struct objpool *pool, const char *name, int64_t slot, struct objpool_result *result);
 
@@ -397,8 +398,9 @@ struct objpool_packer {
 OBJPOOL_API void objpool_packer_free(struct objpool_packer *packer);
 
 /*
- * What has been packed; borrowed until the packer is used again. After an error `data` is NULL and `size` SIZE_MAX: not "none", but
- * bytes that each function of the library refuses with -ENOMEM, so that no call is made with a part of its arguments.
+ * The packed bytes; borrowed until the packer is used again. After an error `data` is NULL and `size` is SIZE_MAX. This does
+ * not stand for "none": each function of the library refuses it with -ENOMEM, so that no call is made with a part of its
+ * arguments.
  */
 OBJPOOL_API struct objpool_bytes objpool_packed(const struct objpool_packer *packer);
 

@@ -18,8 +18,8 @@
  *
  * Versions.  OBJPOOL_ABI changes only when an old plugin could no longer run, and then the plugin is refused with a
  * sentence. Within one ABI the structures grow at their ends; `size` tells which fields a plugin was built with, and what
- * it lacks counts as zero. Fields that are not set must be zero (designated initialisers see to that). A structure may end early, but
- * not before `classes` (struct objpool_plugin), `create` (struct objpool_class) and `call` (struct objpool_method).
+ * it lacks counts as zero. Fields that are not set must be zero (designated initialisers see to that). A structure may end early,
+ * but not before `classes` (struct objpool_plugin), `create` (struct objpool_class) and `call` (struct objpool_method).
  *
  * Descriptors 0, 1 and 2 are the plugin's to use: what it prints reaches the daemon's log with pool and slot in front.
  */
@@ -79,8 +79,8 @@ struct objpool_args {
 /*
  * A method.  Writes exactly one msgpack value to `result` and returns 0; or returns anything else, having said why with
  * objpool_fail (what it wrote to `result` is then dropped). Writing nothing means nil. More than one value, or half of
- * one, is an error of the call, not of the daemon. What msgpack_pack_... returns needs no look: when there is no memory for
- * the result, the host drops it and fails the call.
+ * one, is an error of the call, not of the daemon. You need not check what msgpack_pack_... returns: when there is no memory
+ * for the result, the host drops it and fails the call.
  */
 typedef int objpool_method_fn(void *self, struct objpool_call *call, const struct objpool_args *args,
 			      msgpack_packer *result);
@@ -100,7 +100,7 @@ struct objpool_method {
 };
 
 #define OBJPOOL_CLASS_THREAD_SAFE (1u << 0) /* instances of one process may run on different threads at once */
-#define OBJPOOL_CLASS_FORK_SAFE   (1u << 1) /* threads that loading and preload have left bear a fork, or aren't needed by workers */
+#define OBJPOOL_CLASS_FORK_SAFE   (1u << 1) /* threads left by loading and preload survive a fork, or workers do without them */
 
 /* What happens to a deferred call. */
 enum objpool_event {
@@ -219,7 +219,8 @@ struct objpool_host {
 	int (*progress)(struct objpool_call *call, uint64_t done, uint64_t total, const char *text);
 	struct objpool_call *(*defer)(struct objpool_call *call, uint64_t wake_at);
 	int (*answer)(struct objpool_call *deferred, const void *msgpack, size_t size);
-	int (*invoke)(struct objpool_call *call, const char *target, const void *args, size_t size, struct objpool_outcome *result);
+	int (*invoke)(struct objpool_call *call, const char *target, const void *args, size_t size,
+		      struct objpool_outcome *result);
 	struct objpool_kept *(*keep)(struct objpool_call *call, const void *bytes, size_t size);
 	void (*let_go)(struct objpool_kept *kept);
 	int (*yield)(struct objpool_call *call, const void *msgpack, size_t size);
@@ -278,7 +279,7 @@ static inline int objpool_bad_argument(struct objpool_call *call, const char *fo
 	return r;
 }
 
-/* The same with a code, which is one of those at struct objpool_failure: any other becomes FAILED. */
+/* The same with a code: one of the codes listed at struct objpool_failure. Any other code becomes FAILED. */
 #if defined(__GNUC__)
 __attribute__((format(printf, 3, 4)))
 #endif
@@ -346,12 +347,11 @@ static inline int objpool_commit(struct objpool_call *call)
 }
 
 /*
- * Gives the caller one value (`size` bytes of msgpack) while the method goes on: as many as it likes, each a result of a call with
- * `stream`. What the method returns at its end is then dropped, but an error is told. When the caller is slow, this
- * waits, so that an endless series needs no memory. Returns 0; -ENOTSUP: the caller takes no values one by one (a plain call,
- * `all`, `map`, `scatter`): return them as one; -ECANCELED: nobody waits any more; -EINVAL: they are not one value; -ENOMEM.
- * With NULL and 0 it gives nothing, but says whether the caller takes values one by one: begin with that what may be an empty
- * series.
+ * Gives the caller one value (`size` bytes of msgpack) while the method goes on: as many as it likes, each a result of a call
+ * with `stream`. What the method returns at its end is then dropped, but an error is told. When the caller is slow, this waits,
+ * so that an endless series needs no memory. Returns 0; -ENOTSUP: the caller takes no values one by one (a plain call, `all`,
+ * `map`, `scatter`): return them as one; -ECANCELED: nobody waits any more; -EINVAL: they are not one value; -ENOMEM. With NULL
+ * and 0 it gives nothing, but says whether the caller takes values one by one: begin with that what may be an empty series.
  */
 static inline int objpool_yield(struct objpool_call *call, const void *msgpack, size_t size)
 {
@@ -407,9 +407,9 @@ static inline bool objpool_can_keep(struct objpool_call *call, const void *bytes
 }
 
 /*
- * Makes *view the same bytes at another address, which may be written to: nobody else sees that, and only pages that are written to are
- * copied. A view that is looked at when the call is over must be kept then, by objpool_keep; objpool_let_go ends each of the two.
- * During the call, on its thread. NULL: as above.
+ * Makes *view the same bytes at another address, which may be written to: nobody else sees that, and only pages that are
+ * written to are copied. A view that is looked at when the call is over must be kept then, by objpool_keep; objpool_let_go ends
+ * each of the two. During the call, on its thread. NULL: as above.
  */
 static inline struct objpool_kept *objpool_private(struct objpool_call *call, const void *bytes, size_t size, void **view)
 {
@@ -423,8 +423,9 @@ static inline void objpool_let_go(const struct objpool_host *host, struct objpoo
 }
 
 /*
- * A key of the pool's section that is there for plugins: python_path, python_options and preload (arrays of strings), virtualenv (a
- * string), unpickle (a boolean), cancel_grace (nanoseconds), max_message (bytes). NULL: not set, or not known to this host. Valid for ever.
+ * The value of a key of the pool's section that plugins may ask for: python_path, python_options and preload (arrays of
+ * strings), virtualenv (a string), unpickle (a boolean), cancel_grace (nanoseconds), max_message (bytes). NULL: not set, or not
+ * known to this host. Valid for ever.
  */
 static inline const msgpack_object *objpool_setting(const struct objpool_call *call, const char *name)
 {
@@ -447,9 +448,9 @@ static inline void objpool_describe(struct objpool_call *call, const struct objp
 }
 
 /*
- * Bytes to pack values into: for objpool_answer, objpool_yield and objpool_invoke, and to keep. When there is no memory for
- * something, `failed` is set and what follows is dropped: it is enough to look at the end. (msgpack_sbuffer takes what
- * follows all the same, and has another value then.) Begin with OBJPOOL_BUFFER_INIT.
+ * A buffer to pack values into: for objpool_answer, objpool_yield and objpool_invoke, or to keep them. When there is no memory
+ * for something, `failed` is set, and all that is packed later is dropped: it is enough to check `failed` at the end. (A
+ * msgpack_sbuffer would go on with what is packed later, and hold another value.) Begin with OBJPOOL_BUFFER_INIT.
  *
  *     struct objpool_buffer buffer = OBJPOOL_BUFFER_INIT;
  *     msgpack_packer packer;
@@ -465,7 +466,7 @@ struct objpool_buffer {
 };
 #define OBJPOOL_BUFFER_INIT {NULL, 0, 0, false}
 
-/* msgpack_packer's way in. 0, or -1: it has failed. */
+/* The callback for msgpack_packer_init. 0; -1: the buffer has failed. */
 static inline int objpool_buffer_write(void *data, const char *bytes, size_t size)
 {
 	struct objpool_buffer *buffer = (struct objpool_buffer *)data;
@@ -486,7 +487,7 @@ static inline int objpool_buffer_write(void *data, const char *bytes, size_t siz
 	return 0;
 }
 
-/* Empties it, its failure too, and keeps its memory. */
+/* Empties the buffer and forgets its failure. Keeps its memory. */
 static inline void objpool_buffer_clear(struct objpool_buffer *buffer)
 {
 	buffer->size = 0;
