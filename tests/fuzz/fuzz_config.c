@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A configuration: as a file (what is good must be printed so that it is read again as the same), or, when the input begins with a
- * msgpack map, as what objpool.create gives of a pool.
+ * A configuration: as a file (what is good must be printed so that it is read again as the same), or, when the input begins
+ * with a msgpack map, as what objpool.create gives of a pool.
  */
 #include "daemon/supervisor/config.h"
 #include "proto/read.h"
@@ -74,9 +74,11 @@ static void as_map(const uint8_t *bytes, size_t size)
 	if (scan_run(&scan, bytes, size) != 1 || scan.over || scan.deep)
 		return;
 	reader = reader_of((struct span){.bytes = bytes, .size = (size_t)scan.pos});
-	if (read_map(&reader, &n) == 0 && config_add_pool(&config, (struct span){.bytes = (const uint8_t *)"made", .size = 4}, "objpool.create") == 0) {
+	if (read_map(&reader, &n) == 0 &&
+	    config_add_pool(&config, (struct span){.bytes = (const uint8_t *)"made", .size = 4}, "objpool.create") == 0) {
 		for (; n > 0; n--) {
-			if (read_text(&reader, &key) < 0 || read_value(&reader, &value) < 0 || config_set_pool(&config, key, value) < 0)
+			if (read_text(&reader, &key) < 0 || read_value(&reader, &value) < 0 ||
+			    config_set_pool(&config, key, value) < 0)
 				break;
 		}
 		if (n == 0 && config_check(&config) == 0)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a stranger says to the HTTP port, in two pieces (the first byte says where), and whether he ends his side (its highest bit). */
+/* Bytes sent to the HTTP port in two pieces: the first byte says where they part, and its highest bit whether the sender shuts
+ * down its side. */
 #include "daemon/supervisor/http.h"
 
 #include <event2/event.h>
@@ -28,7 +29,8 @@ static void finish(void)
 
 static void begin(void)
 {
-	const struct core_limits limits = {.max_message = 1 << 20, .max_inflight = 100, .max_pending = 1 << 20, .max_unsent = 1 << 20};
+	const struct core_limits limits = {
+		.max_message = 1 << 20, .max_inflight = 100, .max_pending = 1 << 20, .max_unsent = 1 << 20};
 	struct http *http;
 	char fault[512];
 
@@ -89,7 +91,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	if (have > 0 && (have < 12 || memcmp(answer, "HTTP/", 5) != 0))
 		abort(); /* no answer of HTTP's */
 	(void)close(fd);
-	the_daemon.core.now += 20 * SECOND; /* who said too little is cut off */
+	the_daemon.core.now += 20 * SECOND; /* a connection that sent too little is closed */
 	for (int i = 0; i < 3; i++)
 		turn();
 	return 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A daemon that says whatever it likes to libobjpool and to the command line. The first byte of the input says what is under way:
- * calls, a stream and a map at once, or a command. What the daemon says lies in the socket when its answer is waited for; then the
- * connection ends.
+ * calls, a stream and a map at once, or a command. What the daemon says lies in the socket when its answer is waited for; then
+ * the connection ends.
  */
 #include "client/cli/cli.h"
 #include "client/cli/json.h"
@@ -163,14 +163,17 @@ static void on_notification(void *context, const char *method, struct objpool_by
 
 static void talk(struct run *run)
 {
-	const struct objpool_call_options progress = {.size = sizeof progress, .on_progress = on_progress, .progress_context = run};
+	const struct objpool_call_options progress = {
+		.size = sizeof progress, .on_progress = on_progress, .progress_context = run};
 	const struct objpool_map_options map = {.size = sizeof map, .errors = "collect"};
 	struct objpool_stream *stream = NULL;
 
 	objpool_on_notification(run->pool, on_notification, run);
 	for (int i = 0; i < PENDING; i++)
-		run->asked += objpool_call_async(run->pool, "p.m", (struct objpool_bytes){0}, i == 0 ? &progress : NULL, on_answer, run, NULL) == 0;
-	run->streams += objpool_call_each_async(run->pool, "p:all.m", (struct objpool_bytes){0}, NULL, on_each, run, on_done, run, NULL) == 0;
+		run->asked += objpool_call_async(run->pool, "p.m", (struct objpool_bytes){0}, i == 0 ? &progress : NULL,
+						 on_answer, run, NULL) == 0;
+	run->streams += objpool_call_each_async(run->pool, "p:all.m", (struct objpool_bytes){0}, NULL, on_each, run, on_done, run,
+						NULL) == 0;
 	run->streams += objpool_map_async(run->pool, "p.m", on_next, run, on_each, run, &map, on_done, run, &stream) == 0;
 	say_all(run);
 	for (int i = 0; i < 1000 && objpool_dispatch(run->pool, POLLIN) == 0; i++)

@@ -102,8 +102,14 @@ static void on_pool_free(struct pool *pool)
 	the_world->pool_gone = true;
 }
 
-static const struct core_ops ops = {.client_wrote = nothing_client, .slot_wrote = nothing, .slot_start = on_start, .slot_kill = nothing,
-				    .slot_nudge = nothing, .slot_changed = nothing, .slot_free = on_slot_free, .pool_free = on_pool_free};
+static const struct core_ops ops = {.client_wrote = nothing_client,
+				    .slot_wrote = nothing,
+				    .slot_start = on_start,
+				    .slot_kill = nothing,
+				    .slot_nudge = nothing,
+				    .slot_changed = nothing,
+				    .slot_free = on_slot_free,
+				    .pool_free = on_pool_free};
 
 /* ---- steps ---- */
 
@@ -189,7 +195,7 @@ static void client_says(struct world *world, struct client *client)
 		(void)(span_is(rpc.method, "objpool.call") ? request_full_call : request_call)(client, &rpc, NULL);
 }
 
-/* What is answered is whole messages. */
+/* All that clients get must be whole messages. */
 static void check_answers(const struct sendq *out)
 {
 	uint8_t *bytes = malloc(out->bytes + 1);
@@ -343,10 +349,18 @@ static void end(struct world *world)
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
-	const struct core_limits limits = {.max_message = MESSAGE, .max_inflight = 100, .max_pending = 1 << 20, .max_unsent = 1 << 12};
-	const struct pool_settings settings = {
-		.max_queue = 20, .max_sticky = 1 << 12, .start_timeout = 10 * SECOND, .stop_timeout = SECOND, .cancel_grace = SECOND, .max_calls = 20,
-		.max_age = NEVER, .workers_min = 1, .workers_max = 4, .idle_timeout = size & 1 ? NEVER : SECOND};
+	const struct core_limits limits = {
+		.max_message = MESSAGE, .max_inflight = 100, .max_pending = 1 << 20, .max_unsent = 1 << 12};
+	const struct pool_settings settings = {.max_queue = 20,
+					       .max_sticky = 1 << 12,
+					       .start_timeout = 10 * SECOND,
+					       .stop_timeout = SECOND,
+					       .cancel_grace = SECOND,
+					       .max_calls = 20,
+					       .max_age = NEVER,
+					       .workers_min = 1,
+					       .workers_max = 4,
+					       .idle_timeout = size & 1 ? NEVER : SECOND};
 	struct world world = {.next = bytes, .end = bytes + size};
 
 	the_world = &world;

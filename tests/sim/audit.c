@@ -66,7 +66,8 @@ static void audit_handed(const struct world *world, const struct slot *slot, str
 	uint32_t n = 0;
 
 	TAILQ_FOREACH(batch, &slot->handed, link) {
-		HOLDS(world, batch->slot == slot && !batch->flow && !batch->tag, "a batch in hand that thinks that it is elsewhere");
+		HOLDS(world, batch->slot == slot && !batch->flow && !batch->tag,
+		      "a batch in hand that thinks that it is elsewhere");
 		HOLDS(world, slot->by_id[batch->id % BOARD_ENTRIES] == batch, "a batch in hand that is not found");
 		HOLDS(world, batch->done < batch->count, "a batch in hand that is done");
 		HOLDS(world, !slot->leased || slot->leased->state != LEASE_HELD || batch->call->session == slot->leased->session,
@@ -75,7 +76,8 @@ static void audit_handed(const struct world *world, const struct slot *slot, str
 		n++;
 	}
 	HOLDS(world, n == slot->handed_count, "%u batches in hand, and %u are counted", n, slot->handed_count);
-	HOLDS(world, ahead == slot->ahead, "%llu ns in hand, and %llu are counted", (unsigned long long)ahead, (unsigned long long)slot->ahead);
+	HOLDS(world, ahead == slot->ahead, "%llu ns in hand, and %llu are counted", (unsigned long long)ahead,
+	      (unsigned long long)slot->ahead);
 	count->batches += n;
 }
 
@@ -85,7 +87,8 @@ static void audit_deferred(const struct world *world, const struct slot *slot, s
 	uint32_t n = 0;
 
 	TAILQ_FOREACH(batch, &slot->deferred, link) {
-		HOLDS(world, batch->slot == slot && batch->tag && !batch->flow, "a deferred batch that thinks that it is elsewhere");
+		HOLDS(world, batch->slot == slot && batch->tag && !batch->flow,
+		      "a deferred batch that thinks that it is elsewhere");
 		HOLDS(world, idmap_get(&slot->by_tag, batch->tag) == batch, "a deferred batch that is not found");
 		n++;
 	}
@@ -107,9 +110,11 @@ static void audit_lists(const struct world *world, const struct slot *slot)
 	if (slot->listed == &pool->idle)
 		HOLDS(world, may_have_any(slot) && slot->handed_count == 0, "a slot is listed as idle that is not");
 	else if (slot->listed)
-		HOLDS(world, slot->listed == &pool->open && may_have_any(slot) && slot->handed_count > 0, "a slot is listed as open that is not");
+		HOLDS(world, slot->listed == &pool->open && may_have_any(slot) && slot->handed_count > 0,
+		      "a slot is listed as open that is not");
 	else if (!slot->cut_off)
-		HOLDS(world, !may_have_any(slot) || slot->handed_count > 0, "%s:%u: an idle slot is not listed", pool->name, slot->index);
+		HOLDS(world, !may_have_any(slot) || slot->handed_count > 0, "%s:%u: an idle slot is not listed", pool->name,
+		      slot->index);
 }
 
 static void audit_lease_of(const struct world *world, const struct slot *slot)
@@ -118,7 +123,8 @@ static void audit_lease_of(const struct world *world, const struct slot *slot)
 
 	if (!lease)
 		return;
-	HOLDS(world, lease->slot == slot && (lease->state == LEASE_ASKING || lease->state == LEASE_HELD), "a slot's lease knows nothing of it");
+	HOLDS(world, lease->slot == slot && (lease->state == LEASE_ASKING || lease->state == LEASE_HELD),
+	      "a slot's lease knows nothing of it");
 	HOLDS(world, slot->state == SLOT_READY, "a lease of what is not ready");
 }
 
@@ -128,7 +134,8 @@ static void audit_life(const struct world *world, const struct slot *slot)
 
 	HOLDS(world, lives || slot->handed_count == 0, "something is in hand of what is not there");
 	HOLDS(world, lives || !slot->nested.on, "what is not there asks");
-	HOLDS(world, (slot->state == SLOT_WAITING) == !slot->owner, "a slot that %s", slot->owner ? "waits has a worker" : "has no worker waits for none");
+	HOLDS(world, (slot->state == SLOT_WAITING) == !slot->owner, "a slot that %s",
+	      slot->owner ? "waits has a worker" : "has no worker waits for none");
 	HOLDS(world, slot->state != SLOT_WAITING || timer_is_set(&slot->timer), "a slot that waits for ever to be started");
 	HOLDS(world, !slot->successor || slot->successor->predecessor == slot, "a successor that does not know it");
 	HOLDS(world, !slot->predecessor || slot->predecessor->successor == slot, "a predecessor that does not know it");
@@ -178,7 +185,8 @@ static void audit_leases(const struct world *world, const struct pool *pool)
 		HOLDS(world, (lease->state <= LEASE_ASKING) == (lease->ticket.client != NULL), "a lease that nobody is told of");
 		waiting += lease->state <= LEASE_ASKING;
 	}
-	HOLDS(world, waiting == pool->leases_waiting, "%u leases are waited for, and %u are counted", waiting, pool->leases_waiting);
+	HOLDS(world, waiting == pool->leases_waiting, "%u leases are waited for, and %u are counted", waiting,
+	      pool->leases_waiting);
 }
 
 static void audit_calls(const struct world *world, const struct pool *pool, const struct count *count)
@@ -197,8 +205,8 @@ static void audit_calls(const struct world *world, const struct pool *pool, cons
 		batches += call->batches;
 	}
 	HOLDS(world, calls == pool->calls_count, "%llu calls, and %u are counted", (unsigned long long)calls, pool->calls_count);
-	HOLDS(world, batches == count->batches + waiting, "%llu batches, and the calls count %llu", (unsigned long long)(count->batches + waiting),
-	      (unsigned long long)batches);
+	HOLDS(world, batches == count->batches + waiting, "%llu batches, and the calls count %llu",
+	      (unsigned long long)(count->batches + waiting), (unsigned long long)batches);
 }
 
 static void audit_pool(const struct world *world, const struct pool *pool, bool thorough)
@@ -232,7 +240,8 @@ static void audit_kept(const struct world *world, const struct client *client)
 
 	for (uint32_t i = 0; i < kept->count; i++)
 		bytes += kept->blocks[i] ? kept->blocks[i]->capacity : 0;
-	HOLDS(world, bytes == kept->bytes, "a client keeps %llu bytes, and %zu are counted", (unsigned long long)bytes, kept->bytes);
+	HOLDS(world, bytes == kept->bytes, "a client keeps %llu bytes, and %zu are counted", (unsigned long long)bytes,
+	      kept->bytes);
 	HOLDS(world, kept->count + client->out.descriptors <= CLIENT_KEPT, "a client has more descriptors than it may");
 }
 
@@ -248,7 +257,8 @@ static void audit_client(const struct world *world, const struct client *client)
 		HOLDS(world, ticket->client == client, "a ticket of another client");
 		pending += call ? call->size : 0;
 		inflight += !ticket->notification;
-		HOLDS(world, ticket->notification || idmap_get(&client->inflight, ticket->msgid) == ticket, "a ticket that is not found");
+		HOLDS(world, ticket->notification || idmap_get(&client->inflight, ticket->msgid) == ticket,
+		      "a ticket that is not found");
 	}
 	HOLDS(world, inflight == client->inflight.count, "%u tickets, and %u are counted", inflight, client->inflight.count);
 	HOLDS(world, client->stalled || TAILQ_EMPTY(&client->yielding), "a method waits for a client that reads");
@@ -296,7 +306,8 @@ void audit(struct world *world, bool thorough)
 
 static void audit_rest(const struct world *world, const struct slot *slot)
 {
-	HOLDS(world, slot->handed_count == 0 && slot->queue.count == 0, "%s:%u: something is left in its hands", slot->pool->name, slot->index);
+	HOLDS(world, slot->handed_count == 0 && slot->queue.count == 0, "%s:%u: something is left in its hands", slot->pool->name,
+	      slot->index);
 	HOLDS(world, TAILQ_EMPTY(&slot->deferred), "%s:%u: something stays deferred", slot->pool->name, slot->index);
 	HOLDS(world, slot->ahead == 0, "%s:%u: nothing in hand, and %llu ns are counted", slot->pool->name, slot->index,
 	      (unsigned long long)slot->ahead);
@@ -317,7 +328,9 @@ void audit_quiet(struct world *world)
 	for (int i = 0; i < WORLD_CLIENTS; i++)
 		if (world->players[i]) {
 			const struct client *client = player_client(world->players[i]);
-			HOLDS(world, client->pending == 0 && client->inflight.count == 0, "a client that waits for nothing has something in flight");
-			HOLDS(world, TAILQ_EMPTY(&client->flows) && TAILQ_EMPTY(&client->yielding), "a client that waits for nothing holds something up");
+			HOLDS(world, client->pending == 0 && client->inflight.count == 0,
+			      "a client that waits for nothing has something in flight");
+			HOLDS(world, TAILQ_EMPTY(&client->flows) && TAILQ_EMPTY(&client->yielding),
+			      "a client that waits for nothing holds something up");
 		}
 }

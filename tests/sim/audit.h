@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* audit: what must hold of the core's own books, between any two events, and when nothing goes on. */
+/* audit: checks the core's own books: after each event, and when nothing is under way. */
 #ifndef SIM_AUDIT_H
 #define SIM_AUDIT_H
 
 #include "tests/sim/world.h"
 
-/* After each event; with `thorough` also what costs more. */
+/* Called after each event. `thorough`: makes the expensive checks, too. */
 void audit(struct world *world, bool thorough);
 
-/* Everything has been answered, and nothing is in anybody's hands. */
+/* Called when everything has been answered: nothing may be in any queue or in any worker's hands. */
 void audit_quiet(struct world *world);
 
 #endif

@@ -137,8 +137,8 @@ static struct block *lent_for(struct fake *fake, struct span message)
 	uint64_t type, id, place;
 	uint32_t n;
 
-	if (read_array(&reader, &n) < 0 || n != 6 || read_uint(&reader, &type) < 0 || type != FROM_PAYLOAD || read_uint(&reader, &id) < 0 ||
-	    read_uint(&reader, &place) < 0 || place >= LENT_PLACES)
+	if (read_array(&reader, &n) < 0 || n != 6 || read_uint(&reader, &type) < 0 || type != FROM_PAYLOAD ||
+	    read_uint(&reader, &id) < 0 || read_uint(&reader, &place) < 0 || place >= LENT_PLACES)
 		return NULL;
 	return loan_taken(&fake->loans[place]);
 }
@@ -179,7 +179,8 @@ void fake_flush(struct fake *fake)
 			(void)give(fake, (struct span){0}, NULL); /* as worker.c says that it is garbage */
 			break;
 		}
-		if (!give(fake, (struct span){.bytes = block->bytes + used, .size = (size_t)n}, world_one_in(fake->world, 2) ? block : NULL))
+		if (!give(fake, (struct span){.bytes = block->bytes + used, .size = (size_t)n},
+			  world_one_in(fake->world, 2) ? block : NULL))
 			break;
 		used += (size_t)n;
 	}
@@ -296,7 +297,8 @@ static void on_taken(struct fake *fake, struct reader *reader)
 
 enum { NOTHING = 255 };
 
-/* In the midst of a method: the next message of that type; TAKEN is looked at, what else comes before it is put aside. NULL: it is not there. */
+/* In the midst of a method: the next message of that type; TAKEN is looked at, what else comes before it is put aside. NULL: it
+ * is not there. */
 static struct parcel *await(struct fake *fake, uint64_t wanted)
 {
 	struct parcel *parcel, **last = &fake->held;
@@ -399,7 +401,8 @@ static void on_session_end(struct fake *fake, uint64_t session)
 	uint64_t *served = find(&fake->served, session);
 
 	if (!world_session_has_gone(fake->world, session))
-		world_fail(fake->world, "an instance is told of the end of session %llu, which lives", (unsigned long long)session);
+		world_fail(fake->world, "an instance is told of the end of session %llu, which lives",
+			   (unsigned long long)session);
 	if (find(&fake->ended, session))
 		world_fail(fake->world, "an instance is told twice of the end of session %llu", (unsigned long long)session);
 	add(&fake->ended, session);
@@ -437,15 +440,16 @@ static void on_lease(struct fake *fake, uint64_t session)
 static void on_release(struct fake *fake, uint64_t session)
 {
 	if (fake->leased && fake->leased != session)
-		world_fail(fake->world, "an instance is released by session %llu, which has not leased it", (unsigned long long)session);
+		world_fail(fake->world, "an instance is released by session %llu, which has not leased it",
+			   (unsigned long long)session);
 	fake->leased = 0;
 }
 
 static void check_lease(const struct fake *fake, uint32_t token)
 {
 	if (fake->leased && fake->leased != fake->session && !fake->world->tokens[token].sticky)
-		world_fail(fake->world, "%s:%u is leased to %llu and gets a call of %llu", fake->slot->pool->name, fake->slot->index,
-			   (unsigned long long)fake->leased, (unsigned long long)fake->session);
+		world_fail(fake->world, "%s:%u is leased to %llu and gets a call of %llu", fake->slot->pool->name,
+			   fake->slot->index, (unsigned long long)fake->leased, (unsigned long long)fake->session);
 }
 
 /* ---- beginning ---- */
@@ -655,7 +659,8 @@ static bool defer(struct fake *fake, uint32_t token)
 		return false;
 	*at = (struct put_off){.tag = ++fake->last_tag, .token = token};
 	ledger_open(fake->board, at->tag);
-	world_say(fake->world, "%s:%u: defers %u as %llu", fake->slot->pool->name, fake->slot->index, token, (unsigned long long)at->tag);
+	world_say(fake->world, "%s:%u: defers %u as %llu", fake->slot->pool->name, fake->slot->index, token,
+		  (unsigned long long)at->tag);
 	p = pack_uint(p, fake->id);
 	p = pack_uint(p, fake->items ? fake->first + fake->item : 0);
 	fake_put(fake, room, pack_uint(p, at->tag));
@@ -815,8 +820,8 @@ static void ask(struct fake *fake)
 
 	question->msgid = 1;
 	question->may_go = somebody_is_free(fake->world, question, fake->slot);
-	world_say(fake->world, "%s:%u: asks %s (kind %d, %u from %u)", fake->slot->pool->name, fake->slot->index, question->target,
-		  question->kind, question->count, question->token);
+	world_say(fake->world, "%s:%u: asks %s (kind %d, %u from %u)", fake->slot->pool->name, fake->slot->index,
+		  question->target, question->kind, question->count, question->token);
 	p = pack_uint(p, fake->id);
 	writing.p = pack_str(p, (const char *)method.bytes, method.size);
 	question_write(question, &writing);
@@ -837,8 +842,8 @@ static void hear(struct fake *fake)
 	if (!parcel)
 		return;
 	(void)type_of(bytes_of(parcel), &reader, &fields);
-	if (rpc_parse((struct span){.bytes = reader.p, .size = (size_t)(reader.end - reader.p)}, &rpc) < 0 || rpc.type != RPC_RESPONSE ||
-	    rpc.msgid != fake->asked->msgid)
+	if (rpc_parse((struct span){.bytes = reader.p, .size = (size_t)(reader.end - reader.p)}, &rpc) < 0 ||
+	    rpc.type != RPC_RESPONSE || rpc.msgid != fake->asked->msgid)
 		world_fail(fake->world, "an answer to a method that is none");
 	world_say(fake->world, "%s:%u: is answered", fake->slot->pool->name, fake->slot->index);
 	fake->files = &parcel->files;
@@ -1035,19 +1040,21 @@ void fake_lies_of_all(struct fake *fake)
 
 bool fake_is_idle(const struct fake *fake)
 {
-	return fake->ready && !fake->dead && !fake->task && !fake->held && fake->in_size + fake->out.bytes + fake->slot->out.bytes == 0;
+	return fake->ready && !fake->dead && !fake->task && !fake->held &&
+	       fake->in_size + fake->out.bytes + fake->slot->out.bytes == 0;
 }
 
 void fake_say_all(const struct world *world)
 {
 	for (const struct fake *fake = world->fakes; fake; fake = fake->next) {
 		const struct slot *slot = fake->slot;
-		world_say(world, "%s:%u: %s, plan %d%s%s, %u in hand, %u queued of %u; %s %u, asks %s (%u), %u held, %llu ahead%s",
+		world_say(world,
+			  "%s:%u: %s, plan %d%s%s, %u in hand, %u queued of %u; %s %u, asks %s (%u), %u held, %llu ahead%s",
 			  slot->pool->name, slot->index, slot_state_name(slot->state), slot->plan, slot->leased ? ", leased" : "",
 			  slot->listed ? "" : ", not listed", slot->handed_count, slot->queue.count, slot->pool->waiting,
-			  fake->task ? "runs" : "idle", fake->task ? fake->tokens[fake->item] : 0, fake->asked ? fake->asked->target : "nothing",
-			  fake->asked ? fake->asked->token : 0, fake->held != NULL, (unsigned long long)fake->ahead,
-			  slot->pool->leaving ? ", its pool leaves" : "");
+			  fake->task ? "runs" : "idle", fake->task ? fake->tokens[fake->item] : 0,
+			  fake->asked ? fake->asked->target : "nothing", fake->asked ? fake->asked->token : 0, fake->held != NULL,
+			  (unsigned long long)fake->ahead, slot->pool->leaving ? ", its pool leaves" : "");
 	}
 }
 
@@ -1061,8 +1068,8 @@ static void check_sticky(const struct fake *fake)
 		(void)read_array(&reader, &n);
 		if (!value_read(fake->world, &reader, NULL, &token) || find(&fake->applied, token))
 			continue;
-		world_fail(fake->world, "%s:%u, generation %llu, lacks the sticky call %u that its siblings have", fake->slot->pool->name,
-			   fake->slot->index, (unsigned long long)fake->slot->generation, token);
+		world_fail(fake->world, "%s:%u, generation %llu, lacks the sticky call %u that its siblings have",
+			   fake->slot->pool->name, fake->slot->index, (unsigned long long)fake->slot->generation, token);
 	}
 }
 
@@ -1070,15 +1077,16 @@ static void check_sessions(const struct fake *fake)
 {
 	for (uint32_t i = 0; fake->slot->pool->tells_sessions && i < fake->served.count; i++)
 		if (world_session_has_gone(fake->world, fake->served.at[i]))
-			world_fail(fake->world, "%s:%u has served session %llu, and is not told of its end", fake->slot->pool->name,
-				   fake->slot->index, (unsigned long long)fake->served.at[i]);
+			world_fail(fake->world, "%s:%u has served session %llu, and is not told of its end",
+				   fake->slot->pool->name, fake->slot->index, (unsigned long long)fake->served.at[i]);
 }
 
 void fake_check_all(struct world *world)
 {
 	for (const struct fake *fake = world->fakes; fake; fake = fake->next) {
 		const struct slot *slot = fake->slot;
-		if (!fake_is_idle(fake) || slot->state != SLOT_READY || slot->cut_off || slot->handed_count + slot->queue.count > 0)
+		if (!fake_is_idle(fake) || slot->state != SLOT_READY || slot->cut_off ||
+		    slot->handed_count + slot->queue.count > 0)
 			continue;
 		if (faults_count() > 0)
 			continue; /* without memory neither is promised */

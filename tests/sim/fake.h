@@ -7,7 +7,7 @@
 
 enum { FAKE_PUT_OFF = 6 };
 
-/* A message from the supervisor, and what came with it. */
+/* A message from the supervisor, with its descriptors. */
 struct parcel {
 	struct parcel *next;
 	struct arrived files;
@@ -33,11 +33,11 @@ struct fake {
 	struct board *board;
 	struct listener listener;    /* of what its methods ask */
 	const struct arrived *files; /* what listener.read looks into */
-	bool stopped;                /* does nothing, until it goes on */
-	bool dead;                   /* it will be seen to be */
-	bool failing;                /* its constructor will */
+	bool stopped;                /* does nothing until it is continued, as after SIGSTOP */
+	bool dead;                   /* it has died; the core will be told */
+	bool failing;                /* its constructor will fail */
 	bool ready;
-	uint8_t *in;                 /* bytes that have come */
+	uint8_t *in;                 /* bytes that have come from the supervisor */
 	size_t in_size;
 	int fds[256];                /* descriptors, likewise */
 	uint32_t fd_count;
@@ -45,7 +45,7 @@ struct fake {
 	struct parcel *held;         /* put aside while a method waited */
 	struct parcel *task;         /* the message that it works on; NULL: none */
 	bool items;                  /* ITEMS; else CALL */
-	bool takes_yields;           /* the caller does */
+	bool takes_yields;           /* the caller takes values that the method yields */
 	bool named_gen;
 	uint32_t id, first, count, item; /* of that batch */
 	uint64_t session;            /* whose it is */
@@ -72,10 +72,10 @@ void fake_new(struct slot *slot);
 void fake_work(struct world *world);
 void fake_kill_one(struct world *world);
 
-/* Gives the core what it has finished. */
+/* Gives the core the messages that the worker has finished. */
 void fake_flush(struct fake *fake);
 
-/* It has ended. `why` as for slot_on_gone. */
+/* Tells the core that the worker has ended. `why` as for slot_on_gone. */
 void fake_gone(struct fake *fake, int status, const char *why);
 
 /* Has it nothing to do, and nothing to read? */
@@ -92,7 +92,7 @@ void fake_check_all(struct world *world);
 void fake_put(struct fake *fake, const uint8_t *bytes, const uint8_t *end);
 uint8_t *fake_pack_failure(uint8_t *p, const char *ran);
 
-/* All that it has in hand: what is told of it need not be true any more. */
+/* The worker has lied: errors of the tasks in its hands need not be true any more. */
 void fake_lies_of_all(struct fake *fake);
 
 #endif

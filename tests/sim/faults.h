@@ -6,10 +6,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* One of `odds` allocations fails while faults are armed; 0: none does. */
+/* From now on one of `odds` allocations fails while faults are armed (faults_arm); 0: none does. */
 void faults_begin(uint64_t seed, uint32_t odds, bool verbose);
 
-/* None fails any more. */
+/* No allocation fails any more. */
 void faults_end(void);
 
 /* The core is entered, or left. Returns what was before. */

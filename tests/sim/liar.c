@@ -34,7 +34,8 @@ static uint8_t *half_a_message(struct fake *fake, uint8_t *p)
 
 static uint8_t *unknown_id(struct fake *fake, uint8_t *p)
 {
-	static const enum from_worker types[] = {FROM_REPLY, FROM_RESULTS, FROM_ITEM_ERROR, FROM_DEFERRED, FROM_INVOKE, FROM_PROGRESS};
+	static const enum from_worker types[] = {FROM_REPLY,    FROM_RESULTS, FROM_ITEM_ERROR,
+						 FROM_DEFERRED, FROM_INVOKE,  FROM_PROGRESS};
 	const enum from_worker type = types[world_dice(fake->world, 6)];
 
 	p = NUMBERS(type == FROM_PROGRESS ? 5 : 4, type, fake->id + NOBODY, 0, 0);
@@ -126,8 +127,8 @@ static uint8_t *passes_over(struct fake *fake, uint8_t *p)
 
 typedef uint8_t *lie(struct fake *fake, uint8_t *p);
 
-static lie *const lies[] = {no_message, half_a_message, unknown_id, unknown_tag, no_error, unasked_leased, ready_again, unasked_state,
-			    payload_of_nothing};
+static lie *const lies[] = {no_message,     half_a_message, unknown_id,    unknown_tag,       no_error,
+			    unasked_leased, ready_again,    unasked_state, payload_of_nothing};
 static lie *const lies_at_work[] = {other_form, another_item, too_many, no_tag, unwanted_yield, asks_twice, passes_over};
 
 /* Says what it must not: the core has to kill it. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* liar: what a worker says that is out of its mind. The core must see it and kill it, and nobody else is hurt. */
+/* liar: messages of workers that break the protocol. The core must notice and kill the worker, and nobody else is hurt. */
 #ifndef SIM_LIAR_H
 #define SIM_LIAR_H
 
@@ -8,7 +8,7 @@
 /* The worker lies, in its messages or on its board. */
 void liar_lie(struct fake *fake);
 
-/* A worker that was just asked for, or none: its end is told of in an odd way. */
+/* Reports the end of a worker in an odd way: of one that was just asked for, or of none. */
 void liar_end(struct world *world);
 
 #endif

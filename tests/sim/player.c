@@ -45,7 +45,8 @@ static void look_at(const struct player *player, const struct file *file)
 {
 	const struct world *world = player->listener.world;
 
-	if (file->first != player->client.id || (file->block.touched > LOAN_HALF && file->rest && file->rest != player->client.id))
+	if (file->first != player->client.id ||
+	    (file->block.touched > LOAN_HALF && file->rest && file->rest != player->client.id))
 		world_fail(world, "client %llu sees what is another's", (unsigned long long)player->client.id);
 }
 
@@ -180,7 +181,8 @@ static struct block_files *own_files(struct world *world, const struct player *p
 	return calloc(1, sizeof(struct block_files) + PAYLOAD_FILES * sizeof(struct block *));
 }
 
-static void request(struct world *world, struct player *player, const struct question *question, struct span message, struct block *block)
+static void request(struct world *world, struct player *player, const struct question *question, struct span message,
+		    struct block *block)
 {
 	struct rpc rpc;
 
@@ -188,7 +190,8 @@ static void request(struct world *world, struct player *player, const struct que
 	if (rpc_parse(message, &rpc) < 0)
 		world_fail(world, "a request that is none");
 	faults_arm(true);
-	const int r = question->plain ? request_call(&player->client, &rpc, block) : request_full_call(&player->client, &rpc, block);
+	const int r =
+		question->plain ? request_call(&player->client, &rpc, block) : request_full_call(&player->client, &rpc, block);
 	faults_arm(false);
 	if (r < 0)
 		world_fail(world, "a request with a fresh msgid is not taken in");
@@ -267,8 +270,8 @@ void player_lease(struct world *world)
 	struct question *question = calloc(1, sizeof *question);
 	*question = (struct question){.kind = KIND_LEASE, .msgid = ++player->last_msgid, .next = player->asked, .pool = number};
 	player->asked = question;
-	world_say(world, "client %llu: wants to lease %s:%d, %u", (unsigned long long)player->client.id, pool->name, (int)options.slot,
-		  question->msgid);
+	world_say(world, "client %llu: wants to lease %s:%d, %u", (unsigned long long)player->client.id, pool->name,
+		  (int)options.slot, question->msgid);
 	const struct rpc rpc = {.type = RPC_REQUEST, .msgid = question->msgid};
 	faults_arm(true);
 	if (lease_begin(&player->client, &rpc, pool, &options) < 0) {
@@ -494,10 +497,11 @@ bool player_waits(const struct world *world)
 void player_say_waiting(const struct world *world)
 {
 	for (int i = 0; i < WORLD_CLIENTS; i++)
-		for (const struct question *asked = world->players[i] ? world->players[i]->asked : NULL; asked; asked = asked->next)
+		for (const struct question *asked = world->players[i] ? world->players[i]->asked : NULL; asked;
+		     asked = asked->next)
 			world_say(world, "client %llu waits for %u: %s (%u from %u), %u results, fed %u of %u",
-				  (unsigned long long)world->players[i]->client.id, asked->msgid, asked->target, asked->count, asked->token,
-				  asked->results, asked->given, asked->granted);
+				  (unsigned long long)world->players[i]->client.id, asked->msgid, asked->target, asked->count,
+				  asked->token, asked->results, asked->given, asked->granted);
 }
 
 /* ---- changing one's mind ---- */
@@ -546,8 +550,8 @@ void player_mind(struct world *world)
 		const struct player *player = world->players[i];
 		if (!player)
 			continue;
-		const bool over = player->input_ended && TAILQ_EMPTY(&player->client.tickets) && TAILQ_EMPTY(&player->client.notifications) &&
-				  player->client.out.bytes + player->size == 0;
+		const bool over = player->input_ended && TAILQ_EMPTY(&player->client.tickets) &&
+				  TAILQ_EMPTY(&player->client.notifications) && player->client.out.bytes + player->size == 0;
 		if (player->client.out.failed || over)
 			leave(world, i);
 	}

@@ -16,10 +16,10 @@ void player_cancel(struct world *world);
 void player_end_input(struct world *world);
 void player_vanish(struct world *world);
 
-/* All read, feed, and release what they have leased. */
+/* All clients read, feed, and release their leases. */
 void player_go_on_all(struct world *world);
 
-/* Those whose connection can't go on are closed, as the daemon closes them. To be called after each event. */
+/* Closes the clients whose connection can't go on, as the daemon closes them. Called after each event. */
 void player_mind(struct world *world);
 
 void player_say_waiting(const struct world *world); /* what they wait for */

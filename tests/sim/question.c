@@ -40,7 +40,9 @@ static void choose_tokens(struct world *world, struct question *question)
 	const struct pool *pool = world->pools[question->pool];
 	const bool wide = question->kind == KIND_ALL || question->kind == KIND_SCATTER;
 
-	question->count = question->kind == KIND_MAP ? world_dice(world, question->nested ? 6 : QUESTION_ITEMS) : wide && pool ? pool->size : 1;
+	question->count = question->kind == KIND_MAP ? world_dice(world, question->nested ? 6 : QUESTION_ITEMS)
+			  : wide && pool             ? pool->size
+						     : 1;
 	question->token = world_tokens(world, question_tasks(question));
 }
 
@@ -92,7 +94,8 @@ static const char *method_name(const struct question *question)
 
 struct span question_method(const struct question *question, char room[32])
 {
-	const int n = question->plain ? snprintf(room, 32, "%s.%s", question->target, method_name(question)) : snprintf(room, 32, "objpool.call");
+	const int n = question->plain ? snprintf(room, 32, "%s.%s", question->target, method_name(question))
+				      : snprintf(room, 32, "objpool.call");
 	return (struct span){.bytes = (const uint8_t *)room, .size = (size_t)n};
 }
 
@@ -120,7 +123,8 @@ static uint8_t *pack_options(struct world *world, const struct question *questio
 {
 	static const char *const modes[] = {"wait", "first", "collect"};
 
-	p = pack_map(p, 3u + question->timeout + question->bind + question->sticky + 2u * question->stream + (question->window > 0) + question->sync);
+	p = pack_map(p, 3u + question->timeout + question->bind + question->sticky + 2u * question->stream +
+				(question->window > 0) + question->sync);
 	if (question->stream) {
 		p = pack_bool(pack_text(p, "stream"), true);
 		p = pack_bool(pack_text(p, "ordered"), question->ordered);
@@ -193,8 +197,10 @@ static void check_code(const struct world *world, const struct question *questio
 {
 	const bool memory = says(told->message, "out of memory");
 
-	if (told->code.size == 0 || span_is(told->code, "INTERNAL") || span_is(told->code, "BAD_REQUEST") || span_is(told->code, "TOO_LARGE"))
-		world_fail(world, "an error that should not be: %.*s", (int)told->message.size, (const char *)told->message.bytes);
+	if (told->code.size == 0 || span_is(told->code, "INTERNAL") || span_is(told->code, "BAD_REQUEST") ||
+	    span_is(told->code, "TOO_LARGE"))
+		world_fail(world, "an error that should not be: %.*s", (int)told->message.size,
+			   (const char *)told->message.bytes);
 	if (span_is(told->code, "OVERLOADED") && says(told->message, "max_memory") && !world->flavour.bounded)
 		world_fail(world, "told that the daemon holds too much, and it may hold any number");
 	if (memory && faults_count() == 0)
@@ -220,7 +226,8 @@ static bool has_lied(const struct world *world, uint32_t token, uint32_t tokens)
 }
 
 /* An error: a map with a code, and the truth about `ran`. */
-static void check_error(const struct world *world, const struct question *question, struct span error, uint32_t token, uint32_t tokens)
+static void check_error(const struct world *world, const struct question *question, struct span error, uint32_t token,
+			uint32_t tokens)
 {
 	const struct told told = read_error(world, error);
 	uint32_t times = 0;
@@ -342,7 +349,9 @@ static void check_summary(const struct world *world, const struct question *ques
 	if (read_map(&reader, &n) < 0 || n != 2 || read_text(&reader, &key) < 0 || read_uint(&reader, &items) < 0 ||
 	    read_text(&reader, &key) < 0 || read_uint(&reader, &failed) < 0)
 		world_fail(world, "a stream without a summary");
-	uint32_t all = question->fed ? question->given + question->input_failed : question->kind == KIND_SINGLE ? 1 : question->count;
+	uint32_t all = question->fed                   ? question->given + question->input_failed
+		       : question->kind == KIND_SINGLE ? 1
+						       : question->count;
 	if (is_yielded(question)) /* as many as there were; a method that failed adds one */
 		all = question->failures > 0 ? question->results : question->token % QUESTION_YIELDS;
 	if (items != all || question->results != all || failed != question->failures)

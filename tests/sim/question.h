@@ -33,7 +33,7 @@ struct question {
 	uint8_t seen[QUESTION_ITEMS + 1];
 };
 
-/* How values that come to who asked are read. */
+/* How the values of an answer are read. */
 struct listener {
 	struct world *world;
 	bool (*read)(struct listener *listener, struct reader *reader, uint32_t *token); /* the next one */
@@ -53,13 +53,13 @@ void question_write(const struct question *question, struct writing *writing);
 /* How many tasks it has. */
 uint32_t question_tasks(const struct question *question);
 
-/* The answer: that of this question, and no lie. */
+/* Checks an answer: it must be this question's, and true. */
 void question_on_answer(struct listener *listener, struct question *question, const struct rpc *rpc);
 
 /* [msgid, ...] of this question. */
 void question_on_notification(struct listener *listener, struct question *question, const struct rpc *rpc);
 
-/* Whatever becomes of it, its tasks ran at most so often. */
+/* How often each task of it may run at most, whatever becomes of it. */
 void question_check_runs(const struct world *world, const struct question *question);
 
 #endif

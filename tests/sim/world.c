@@ -310,8 +310,13 @@ void world_probe(struct world *world)
 
 static void choose_flavour(struct world *world)
 {
-	world->flavour = (struct flavour){.memory = world_one_in(world, 4), .liars = world_one_in(world, 4), .files = world_one_in(world, 3),
-					  .large = world_one_in(world, 8), .calm = world_one_in(world, 6), .drains = world_one_in(world, 4), .bounded = world_one_in(world, 8)};
+	world->flavour = (struct flavour){.memory = world_one_in(world, 4),
+					  .liars = world_one_in(world, 4),
+					  .files = world_one_in(world, 3),
+					  .large = world_one_in(world, 8),
+					  .calm = world_one_in(world, 6),
+					  .drains = world_one_in(world, 4),
+					  .bounded = world_one_in(world, 8)};
 	if (world->flavour.calm)
 		world->flavour.liars = world->flavour.memory = world->flavour.bounded = false;
 	const uint32_t odds = 30u << world_dice(world, 9);
@@ -339,13 +344,17 @@ struct world *world_new(uint64_t seed, bool verbose)
 	world->state = mix(seed);
 	world->verbose = verbose;
 	choose_flavour(world);
-	const struct core_limits limits = {.max_message = 1 << 20, .max_inflight = 200, .max_pending = 1 << 20, .max_unsent = 4096,
+	const struct core_limits limits = {.max_message = 1 << 20,
+					   .max_inflight = 200,
+					   .max_pending = 1 << 20,
+					   .max_unsent = 4096,
 					   .max_memory = world->flavour.bounded ? 20000u << world_dice(world, 5) : 0,
 					   .payload_min = world->flavour.files ? VALUE_LEAST : 0};
 	core_init(&world->core, &ops, &limits);
 	world->core.now = SECOND;
 	if (world_one_in(world, 2))
-		world->core.spare_count = CALL_SPARE; /* no call is kept to be used again: the sanitizer sees who uses one that has ended */
+		world->core.spare_count =
+			CALL_SPARE; /* no call is kept to be used again: the sanitizer sees who uses one that has ended */
 	for (unsigned i = 0; i < WORLD_POOLS; i++)
 		new_pool(world, i);
 	return world;
@@ -395,8 +404,8 @@ static void check_promises(const struct world *world)
 		const struct promise *promise = &world->promises[i];
 		for (uint32_t k = 0; k < promise->tokens; k++)
 			if (world->tokens[promise->token + k].ran != promise->times)
-				world_fail(world, "a notification has run %u times, and not %u: token %u", world->tokens[promise->token + k].ran,
-					   promise->times, promise->token + k);
+				world_fail(world, "a notification has run %u times, and not %u: token %u",
+					   world->tokens[promise->token + k].ran, promise->times, promise->token + k);
 	}
 }
 

@@ -12,14 +12,14 @@ struct player;
 struct fake;
 struct file;
 
-/* Each argument is a token that is used once. */
+/* A token: each argument is a number that is used once. */
 struct token {
 	uint16_t ran;  /* how often */
 	bool sticky;   /* it is a sticky call's */
-	bool lied;     /* its worker lied of it: what is told of it need not be true */
+	bool lied;     /* its worker lied: an error about it need not be true */
 };
 
-/* What this world is like. */
+/* What happens in this world, and what does not. */
 struct flavour {
 	bool memory; /* allocations fail */
 	bool liars;  /* workers lie */
@@ -56,10 +56,10 @@ struct world {
 
 struct world *world_new(uint64_t seed, bool verbose);
 
-/* Nothing is broken any more, and what is missing is made. */
+/* Repairs the world: nothing fails any more, and pools that are missing are made. */
 void world_calm_down(struct world *world);
 
-/* What is under way without a caller goes on to its end. False: it does not. */
+/* Runs until all that is under way without a caller has ended. False: it does not end. */
 bool world_settle(struct world *world);
 
 /* All players have gone: ends the pools, and checks that nothing is left. */
@@ -79,7 +79,7 @@ void world_replace_pool(struct world *world);
 void world_begin_drain(struct world *world);
 void world_probe(struct world *world); /* begins one, or looks at it */
 
-/* It must be kept, in a world that is calm. */
+/* Remembers a notification: in a calm world it must be carried out. */
 void world_promise(struct world *world, struct promise promise);
 
 const char *world_pool_name(unsigned pool);
@@ -87,7 +87,7 @@ const char *world_pool_name(unsigned pool);
 /* The first of `count` new tokens. */
 uint32_t world_tokens(struct world *world, uint32_t count);
 
-/* Has no client of that number any more. */
+/* Has the client of this number gone? */
 bool world_session_has_gone(const struct world *world, uint64_t session);
 
 /* A token whose method fails. */

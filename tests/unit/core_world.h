@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What unit tests of the core need around it: a clock that they move, clients whose answers they read, and workers that do what they
- * are told, message by message. Nothing happens by itself.
+ * What unit tests of the core need around it: a clock that they move, clients whose answers they read, and workers that do what
+ * they are told, message by message. Nothing happens by itself.
  */
 #ifndef TESTS_CORE_WORLD_H
 #define TESTS_CORE_WORLD_H
@@ -82,7 +82,8 @@ static const struct pool_settings world_settings = {.max_queue = 1000,
 
 static inline void world_open(struct core_world *world)
 {
-	const struct core_limits limits = {.max_message = 1 << 20, .max_inflight = 1000, .max_pending = 1 << 20, .max_unsent = 1 << 20};
+	const struct core_limits limits = {
+		.max_message = 1 << 20, .max_inflight = 1000, .max_pending = 1 << 20, .max_unsent = 1 << 20};
 
 	*world = (struct core_world){0};
 	core_init(&world->core, &world_ops, &limits);
@@ -115,7 +116,7 @@ static inline struct span world_pack(uint8_t *room, const char *format, va_list 
 	return (struct span){.bytes = room, .size = (size_t)(p - room)};
 }
 
-/* The slot's worker says [...]; see world_pack. */
+/* The slot's worker sends the message [...]; see world_pack. */
 static inline int world_say(struct slot *slot, const char *format, ...)
 {
 	uint8_t room[2048];
@@ -129,7 +130,8 @@ static inline int world_say(struct slot *slot, const char *format, ...)
 	return r;
 }
 
-/* The client asks for a method string with the arguments [...]; see world_pack. What request_call, or request_full_call, returns. */
+/* The client asks for a method string with the arguments [...]; see world_pack. What request_call, or request_full_call,
+ * returns. */
 static inline int world_try(struct client *client, unsigned msgid, const char *method, const char *format, va_list values)
 {
 	uint8_t message[4096], *p = mempcpy(message, method, strlen(method)); /* params lie behind the method */
@@ -153,7 +155,8 @@ static inline void world_ask(struct client *client, unsigned msgid, const char *
 }
 
 /* objpool.call [target, method, args, options]: `format` is of the last two. */
-static inline void world_ask_in_full(struct client *client, unsigned msgid, const char *target, const char *method, const char *format, ...)
+static inline void world_ask_in_full(struct client *client, unsigned msgid, const char *target, const char *method,
+				     const char *format, ...)
 {
 	uint8_t message[4096] = "objpool.call", *p = message + 12, *params = p;
 	va_list values;
@@ -180,7 +183,8 @@ static inline void world_ready(struct slot *slot)
 	assert_int_equal(slot->state, SLOT_READY);
 }
 
-static inline struct pool *world_pool(struct core_world *world, const char *name, uint32_t size, const struct pool_settings *settings)
+static inline struct pool *world_pool(struct core_world *world, const char *name, uint32_t size,
+				      const struct pool_settings *settings)
 {
 	struct pool *pool = pool_new(&world->core, name, size, settings, NULL);
 
@@ -204,7 +208,7 @@ static inline uint32_t world_begin(struct slot *slot)
 	return 0;
 }
 
-/* It has ended after so many nanoseconds: answers nil. */
+/* The worker answers nil to the batch, which took so many nanoseconds. */
 static inline void world_reply(struct slot *slot, uint32_t id, uint64_t spent)
 {
 	atomic_store(&board_entry(slot->board, id)->spent, board_spent(spent));

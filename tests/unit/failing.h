@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * failing: allocations that fail when a test says so. The program is linked with -Wl,--wrap for these functions (tests/tests.mk), so that
- * what it was built from gets no memory, and the libraries that it uses do. Included by one file of a program.
+ * failing: allocations that fail when a test says so. The program is linked with -Wl,--wrap for these functions
+ * (tests/tests.mk), so that what it was built from gets no memory, and the libraries that it uses do. Included by one file of a
+ * program.
  */
 #ifndef TESTS_FAILING_H
 #define TESTS_FAILING_H
@@ -13,14 +14,14 @@
 
 /* Which allocation fails; may lie in memory that is shared with a child. */
 struct failing {
-	atomic_int left;  /* how many go well before; negative: none fails */
+	atomic_int left;  /* how many succeed before; negative: none fails */
 	atomic_int asked; /* how many there were since failing_begin */
-	bool lasting;     /* all behind it fail, too */
+	bool lasting;     /* all after it fail, too */
 };
 
 static _Thread_local struct failing *failing; /* NULL: none fails on this thread */
 
-/* The one after `left` others fails from now on. */
+/* From now on: `left` allocations succeed, then one fails. */
 static inline void failing_begin(struct failing *plan, int left, bool lasting)
 {
 	plan->lasting = lasting;

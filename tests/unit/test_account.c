@@ -124,7 +124,8 @@ static void test_an_account_outlives_its_owner(void **state)
 static void test_blocks(void **state)
 {
 	struct bank *bank = open_bank(state);
-	struct block *small = block_new(bank->a, 1000), *large = block_new(bank->a, BLOCK_LARGE), *uncounted = block_new(NULL, 1000);
+	struct block *small = block_new(bank->a, 1000), *large = block_new(bank->a, BLOCK_LARGE),
+		     *uncounted = block_new(NULL, 1000);
 
 	assert_int_equal(bank->a->used, 2 * sizeof *small + 1000 + large->capacity);
 	assert_int_equal(block_grow(large, 4 * BLOCK_LARGE), 0);

@@ -668,7 +668,8 @@ static void pack_texts(struct objpool_packer *packer)
 /* What could not be packed is not "none", nor a part of itself, wherever it is used. */
 static void assert_refused(struct objpool *pool, struct objpool_bytes failed)
 {
-	const struct objpool_call_options kwargs = {.size = sizeof kwargs, .kwargs = failed}, bind = {.size = sizeof bind, .bind = failed},
+	const struct objpool_call_options kwargs = {.size = sizeof kwargs, .kwargs = failed},
+					  bind = {.size = sizeof bind, .bind = failed},
 					  bind_kwargs = {.size = sizeof bind_kwargs, .bind_kwargs = failed};
 	const struct objpool_bytes none = {NULL, 0};
 	struct objpool_packer other = OBJPOOL_PACKER_INIT;
@@ -742,7 +743,8 @@ static bool call_without_memory(int n, bool lasting)
 	failing = NULL;
 	assert_true(rc == 0 || failed);
 	if (rc == 0)
-		assert_true(result.value.size == 6 + sizeof text && memcmp((const char *)result.value.data + 6, text, sizeof text) == 0);
+		assert_true(result.value.size == 6 + sizeof text &&
+			    memcmp((const char *)result.value.data + 6, text, sizeof text) == 0);
 	else
 		assert_true(rc == -ENOMEM || (rc == -EREMOTEIO && strcmp(result.error->code, "DISCONNECTED") == 0));
 	objpool_result_free(&result);
@@ -1406,7 +1408,8 @@ static void test_addresses(void **state)
 	assert_string_equal(text, "unix:/run/objpool/objpool.sock");
 }
 
-/* ---- results one by one ------------------------------------------------------------------------------------------------------ */
+/* ---- results one by one
+ * ------------------------------------------------------------------------------------------------------ */
 
 struct items {
 	struct objpool *pool;
@@ -1976,7 +1979,8 @@ static void test_lease(void **state)
 	stop(&server, pool);
 }
 
-/* ---- inner parts ------------------------------------------------------------------------------------------------------------- */
+/* ---- inner parts
+ * ------------------------------------------------------------------------------------------------------------- */
 
 static uint32_t add_pending(struct pending *pending, void *context, int64_t deadline)
 {

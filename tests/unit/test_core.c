@@ -286,7 +286,8 @@ static void each_replay_has_its_own_patience(void **state)
 	world_pass(&world, SECOND);
 	assert_int_equal(world_say(slot, "[is", 2, FROM_REPLAYING, "set"), 0);
 	world_exit(slot, SIGSEGV);
-	assert_string_equal(slot->last_failure, "the worker was killed by signal 11 (Segmentation fault) in a sticky call that was replayed: set");
+	assert_string_equal(slot->last_failure,
+			    "the worker was killed by signal 11 (Segmentation fault) in a sticky call that was replayed: set");
 	client_gone(&client);
 	world_close(&world);
 }

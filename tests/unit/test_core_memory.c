@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The core without memory: a pool is made, called in every way, resized, restarted and dropped, again and again, and each time another
- * allocation fails, until none does. Every request has an answer, every slot comes back, and nothing is left.
+ * The core without memory: a pool is made, called in every way, resized, restarted and dropped, again and again, and each time
+ * another allocation fails, until none does. Every request has an answer, every slot comes back, and nothing is left.
  */
 #include "tests/unit/core_world.h"
 #include "tests/unit/failing.h"
@@ -287,7 +287,8 @@ static bool play_one(void (*one)(struct scene *), int n)
 	settle(&scene.world);
 	const bool failed = failing_end(&plan);
 	check_all_is_well(&scene);
-	assert_true(idmap_get(&p->sessions, scene.client.id) || scene.refused || says(&scene.client, "OVERLOADED")); /* or its end would not be told */
+	assert_true(idmap_get(&p->sessions, scene.client.id) || scene.refused ||
+		    says(&scene.client, "OVERLOADED")); /* or its end would not be told */
 	client_gone(&scene.client);
 	world_close(&scene.world);
 	return failed;

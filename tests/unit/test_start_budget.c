@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How many workers a pool may start at once: all that are asked for, and of those that follow an end as many as its budget allows. */
+/* How many workers a pool may start at once: all that are asked for, and of those that follow an end as many as its budget
+ * allows. */
 #include "daemon/core/pool.h"
 
 #include <setjmp.h>
@@ -33,14 +34,24 @@ static void on_pool(struct pool *pool)
 	(void)pool;
 }
 
-static const struct core_ops ops = {.slot_wrote = on_slot, .slot_start = on_start, .slot_kill = on_slot, .slot_nudge = on_slot, .slot_changed = on_slot,
-				    .slot_free = on_slot_free, .pool_free = on_pool};
+static const struct core_ops ops = {.slot_wrote = on_slot,
+				    .slot_start = on_start,
+				    .slot_kill = on_slot,
+				    .slot_nudge = on_slot,
+				    .slot_changed = on_slot,
+				    .slot_free = on_slot_free,
+				    .pool_free = on_pool};
 
 static struct pool *make_pool(struct core *core, uint32_t size)
 {
 	static const struct core_limits limits = {.max_message = 1 << 20};
-	static const struct pool_settings settings = {.start_timeout = NEVER, .stop_timeout = SECOND, .max_age = NEVER, .idle_timeout = NEVER,
-						      .cancel_grace = NEVER, .workers_min = 1, .workers_max = 1};
+	static const struct pool_settings settings = {.start_timeout = NEVER,
+						      .stop_timeout = SECOND,
+						      .max_age = NEVER,
+						      .idle_timeout = NEVER,
+						      .cancel_grace = NEVER,
+						      .workers_min = 1,
+						      .workers_max = 1};
 	core_init(core, &ops, &limits);
 	core->now = SECOND;
 	started = 0;

@@ -2,8 +2,8 @@
 /*
  * A worker without memory. The host runs in a child, with a class of this file; the test plays the supervisor. Each call is made
  * again and again, and each time another allocation fails, alone or with all that follow: the answer is the whole right value
- * or an error that speaks of memory, and the next call is answered as if nothing had been. A worker that ends has lost its call, which is
- * right too, but rare.
+ * or an error that speaks of memory, and the next call is answered as if nothing had been. A worker that ends has lost its
+ * call, which is right too, but rare.
  */
 #include "daemon/worker/host.h"
 #include "daemon/worker/plugin.h"
@@ -112,9 +112,12 @@ static int restore(void *self, struct objpool_call *call, const msgpack_object *
 	return 0;
 }
 
-static const struct objpool_method methods[] = {
-	{.name = "pieces", .call = pieces, .max_args = -1}, {.name = "nothing", .call = nothing}, {.name = "fail", .call = refuse},
-	{.name = "defer", .call = defer}, {.name = "answer", .call = answer}, {.name = NULL}};
+static const struct objpool_method methods[] = {{.name = "pieces", .call = pieces, .max_args = -1},
+						{.name = "nothing", .call = nothing},
+						{.name = "fail", .call = refuse},
+						{.name = "defer", .call = defer},
+						{.name = "answer", .call = answer},
+						{.name = NULL}};
 static const struct objpool_class class = {OBJPOOL_CLASS_HEAD, .name = "Pieces", .create = create, .methods = methods,
 					   .deferred = deferred, .snapshot = snapshot, .restore = restore};
 static const struct objpool_class *const classes[] = {&class, NULL};
@@ -182,7 +185,8 @@ static const msgpack_object_array *hear(struct worker *worker)
 {
 	int64_t size;
 
-	while ((size = worker->begin < worker->end ? scan_length(worker->got + worker->begin, worker->end - worker->begin) : 0) == 0)
+	while ((size = worker->begin < worker->end ? scan_length(worker->got + worker->begin, worker->end - worker->begin) : 0) ==
+	       0)
 		if (!receive(worker))
 			return NULL;
 	assert_true(size > 0);
@@ -311,7 +315,8 @@ static bool is_pieces(const msgpack_object *value, char letter)
 		return false;
 	for (int i = 0; i < PIECES; i++) {
 		const msgpack_object *piece = &value->via.array.ptr[i];
-		if (piece->type != MSGPACK_OBJECT_STR || piece->via.str.size != PIECE || memcmp(piece->via.str.ptr, text, PIECE) != 0)
+		if (piece->type != MSGPACK_OBJECT_STR || piece->via.str.size != PIECE ||
+		    memcmp(piece->via.str.ptr, text, PIECE) != 0)
 			return false;
 	}
 	return true;
