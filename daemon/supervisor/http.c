@@ -15,7 +15,13 @@
 #include <event2/http.h>
 #include <event2/listener.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
+
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83
+#endif
 
 #define READY_WITHIN (1 * SECOND)
 #define LIFE         (10 * SECOND) /* a connection is closed after this time, even in the middle of a request or answer */
@@ -475,12 +481,24 @@ static int serve(struct http *http, int fd)
 	return 0;
 }
 
+/* libevent reads without room for descriptors, and the kernel then closes those that come, which may take as long as their sender likes
+ * (closer.h). Since Linux 6.16 a listener and the connections to it can refuse them. */
+static void refuse_descriptors(int fd)
+{
+	const int no = 0;
+
+	if (setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &no, sizeof no) < 0)
+		log_say(LOG_DEBUG, "http: this kernel can't refuse descriptors on a Unix socket: %s", strerror(errno));
+}
+
 static int open_address(struct daemon *daemon, const struct address *address, struct http **http, char *fault, size_t size)
 {
 	const int fd = listener_bind(daemon, address, fault, size);
 
 	if (fd < 0)
 		return -1;
+	if (address_is_unix(address))
+		refuse_descriptors(fd);
 	*http = http_new(daemon, address);
 	const struct socketfile file = socketfile_of(address);
 	if (*http && serve(*http, fd) == 0) {

@@ -420,6 +420,22 @@ def run_with(place, http_value, more=""):
     return subprocess.run([BUILD / "objpoold", "--config", path], text=True, capture_output=True, timeout=DEADLINE), path
 
 
+def test_a_unix_socket_takes_no_descriptors(start, place):
+    """As far as the kernel can refuse them: Linux 6.16."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.getsockopt(socket.SOL_SOCKET, 83)  # SO_PASSRIGHTS
+        except OSError:
+            pytest.skip("this kernel can't")
+    start({"p": {"workers": 1}}, daemon={"http": f"unix:{place}/http"})
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(f"{place}/http")
+        with pytest.raises(PermissionError):
+            socket.send_fds(s, [b"GET /livez HTTP/1.0\r\n\r\n"], [0])
+        s.sendall(b"GET /livez HTTP/1.0\r\n\r\n")
+        assert b" 200 " in s.recv(4096)
+
+
 def test_wrong_addresses(start, place):
     taken = Web(start(daemon=HTTP)).port
     done, path = run_with(place, f"tcp:127.0.0.1:{taken}")
