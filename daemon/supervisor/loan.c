@@ -79,17 +79,28 @@ void loans_trim(struct loan_list *all)
 
 /* ---- taking ---- */
 
+/* However it is encoded: the core takes any of these messages for one whose loan has been looked at. */
+static int read_type(struct reader *reader, uint64_t *type)
+{
+	uint32_t fields;
+
+	return read_array(reader, &fields) < 0 || fields == 0 || read_uint(reader, type) < 0 ? -EBADMSG : 0;
+}
+
 bool loan_is_spoken_of(struct span message)
 {
-	return message.size > 2 && message.bytes[0] == 0x96 && message.bytes[1] == FROM_PAYLOAD;
+	struct reader reader = reader_of(message);
+	uint64_t type;
+
+	return read_type(&reader, &type) == 0 && type == FROM_PAYLOAD;
 }
 
 static int read_place(struct span message, uint64_t *place, uint64_t *offset, uint64_t *length, uint64_t *touched)
 {
-	struct reader reader = {.p = message.bytes + 2, .end = message.bytes + message.size};
-	uint64_t id;
+	struct reader reader = reader_of(message);
+	uint64_t type, id;
 
-	if (read_uint(&reader, &id) < 0 || read_uint(&reader, place) < 0 || read_uint(&reader, offset) < 0 ||
+	if (read_type(&reader, &type) < 0 || read_uint(&reader, &id) < 0 || read_uint(&reader, place) < 0 || read_uint(&reader, offset) < 0 ||
 	    read_uint(&reader, length) < 0 || read_uint(&reader, touched) < 0)
 		return -EBADMSG;
 	return *place < LENT_PLACES ? 0 : -EBADMSG;

@@ -2,6 +2,7 @@
 """A class that fails where others don't (awkward.c): one failure is of one thing, and never of the next."""
 import subprocess
 
+import msgpack
 import pytest
 from harness import BUILD, ROOT, wait_for
 
@@ -117,6 +118,16 @@ def test_what_no_worker_can_take_in_is_not_tried_for_ever(awkward):
         assert client.full("p:map", "size_of", [[bytes(11 << 20)] * 6], chunk=6) == (None, [11 << 20] * 6)
 
 
+@pytest.mark.parametrize("head", [b"\x96\x0b", b"\x96\xcc\x0b", b"\xdc\x00\x06\x0b", b"\x96\xcf" + bytes(7) + b"\x0b"])
+def test_a_loan_without_a_file_is_none_however_it_is_encoded(awkward, head):
+    """The message itself is large, and so lies in a file of the supervisor's; the value that it tells of lies nowhere."""
+    with awkward().client() as client:
+        client.maps()
+        message = head + b"".join(msgpack.packb(field) for field in (0, 0, 1 << 44, 100_000, bytes(300_000)))
+        assert client.error("p.say", message)["code"] == "WORKER_LOST"
+        assert client.value("p.events") == [0, 0, 0]
+
+
 def test_a_deferred_answer_is_bounded(awkward):
     daemon = awkward({"max_message": 65536})
     with daemon.client() as client:
@@ -130,5 +141,5 @@ def test_a_deferred_answer_is_bounded(awkward):
 
 def test_rows_of_methods_may_be_longer_than_the_hosts(awkward):
     with awkward().client() as client:
-        assert [m["name"] for m in client.value("objpool.describe", "p")["methods"]] == ["defer_and_fail", "defer", "answer", "pause", "events", "overwrite_board", "size_of", "call_in_vain"]
+        assert [m["name"] for m in client.value("objpool.describe", "p")["methods"]] == ["defer_and_fail", "defer", "answer", "pause", "events", "overwrite_board", "size_of", "say", "call_in_vain"]
         assert client.value("p.events") == [0, 0, 0]
