@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { LARGEST_HEAD = 6 }; /* bytes before those of a bin, str or ext */
+
 struct loan {
 	struct block block;     /* first; without references: idle */
 	TAILQ_ENTRY(loan) link; /* in all */
@@ -19,6 +21,7 @@ struct loan {
 	dev_t device;
 	ino_t inode;
 	struct account *counted; /* the account that counts the descriptor */
+	size_t frozen_at, frozen; /* the pages that are the supervisor's own: see freeze */
 };
 
 void loans_open(struct loans *loans, struct board *board, struct loan_list *all, struct account *account)
@@ -106,11 +109,12 @@ static int read_place(struct span message, uint64_t *place, uint64_t *offset, ui
 	return *place < LENT_PLACES ? 0 : -EBADMSG;
 }
 
-/* Maps the whole file. Takes the descriptor. */
+/* Maps the whole file, so that pages of it can be frozen. Takes the descriptor. */
 static struct loan *make(struct loans *loans, unsigned place, int fd, const struct stat *st)
 {
 	struct loan *loan = calloc(1, sizeof *loan);
-	void *bytes = loan ? mmap(NULL, (size_t)st->st_size, PROT_READ, MAP_SHARED, fd, 0) : MAP_FAILED;
+	void *bytes = loan ? mmap(NULL, (size_t)st->st_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, fd, 0)
+			   : MAP_FAILED;
 
 	if (bytes == MAP_FAILED) {
 		(void)close(fd);
@@ -145,6 +149,38 @@ static struct loan *at_place(struct loans *loans, unsigned place, int fd)
 	return make(loans, place, fd, &st);
 }
 
+/*
+ * The worker can still write to its file. Those bytes of it that say where values end must not change once they have been scanned: the
+ * pages in which they lie become private copies, which the supervisor's mapping shows from then on. What was frozen before is let go.
+ */
+static void freeze(struct loan *loan, size_t from, size_t size)
+{
+	const size_t page = (size_t)sysconf(_SC_PAGESIZE), begin = from / page * page;
+
+	if (loan->frozen > 0)
+		(void)madvise(loan->block.bytes + loan->frozen_at, loan->frozen, MADV_DONTNEED);
+	for (size_t at = begin; at < from + size; at += page) {
+		volatile uint8_t *byte = loan->block.bytes + at;
+		*byte = *byte;
+	}
+	loan->frozen_at = begin;
+	loan->frozen = from + size - begin;
+}
+
+/* Freezes the head of a bin, str or ext, and all of any other value. */
+static void freeze_value(struct loan *loan, size_t offset, size_t length)
+{
+	const size_t head = length < LARGEST_HEAD ? length : LARGEST_HEAD;
+	struct span body;
+	int8_t type;
+
+	freeze(loan, offset, head);
+	const struct span value = {.bytes = loan->block.bytes + offset, .size = length};
+	struct reader text = reader_of(value), ext = reader_of(value);
+	if (read_text(&text, &body) < 0 && read_ext(&ext, &type, &body) < 0)
+		freeze(loan, offset, length);
+}
+
 static bool is_one_value(const uint8_t *bytes, uint64_t length, uint64_t limit)
 {
 	struct scan scan;
@@ -172,6 +208,8 @@ struct block *loan_take(struct loans *loans, struct span message, struct arrival
 	loan->block.refs = 1;
 	loan->block.touched = (size_t)(touched < loan->block.capacity ? touched : loan->block.capacity);
 	block_charge(&loan->block, loans->account, loan->block.touched);
+	if (length > 0)
+		freeze_value(loan, (size_t)offset, (size_t)length);
 	if (!is_one_value(loan->block.bytes + offset, length, limit)) {
 		block_unref(&loan->block);
 		return NULL;

@@ -138,6 +138,46 @@ static int overwrite_board(void *self, struct objpool_call *call, const struct o
 	return 0;
 }
 
+/* An answer of so many zero bytes. */
+static int large(void *self, struct objpool_call *call, const struct objpool_args *args, msgpack_packer *result)
+{
+	const size_t size = (size_t)args->values[0].via.u64;
+	char *zeros = calloc(1, size);
+
+	(void)self;
+	if (!zeros)
+		return objpool_fail(call, NULL, "out of memory");
+	msgpack_pack_bin(result, size);
+	msgpack_pack_bin_body(result, zeros, size);
+	free(zeros);
+	return 0;
+}
+
+/* Says of each large answer that this worker has sent from shared memory that it is 13 bytes shorter. Returns of how many. */
+static int shorten_answers(void *self, struct objpool_call *call, const struct objpool_args *args, msgpack_packer *result)
+{
+	FILE *maps = fopen("/proc/self/maps", "r");
+	unsigned long from;
+	char line[512];
+	int count = 0;
+
+	(void)self, (void)args;
+	if (!maps)
+		return objpool_fail(call, NULL, "no maps");
+	while (fgets(line, sizeof line, maps)) {
+		if (!strstr(line, "objpool-payload") || !strstr(line, "rw") || sscanf(line, "%lx-", &from) != 1)
+			continue;
+		unsigned char *head = (unsigned char *)from;
+		if (head[0] != 0xc6)
+			continue;
+		head[4] = (unsigned char)(head[4] - 13);
+		count++;
+	}
+	fclose(maps);
+	msgpack_pack_int(result, count);
+	return 0;
+}
+
 /* [woken, gone, ended] */
 static int events(void *self, struct objpool_call *call, const struct objpool_args *args, msgpack_packer *result)
 {
@@ -185,6 +225,8 @@ static const struct row methods[] = {
 	{{.name = "events", .call = events}, "news"},
 	{{.name = "overwrite_board", .call = overwrite_board, .min_args = 1, .max_args = 1}, "news"},
 	{{.name = "size_of", .call = size_of, .min_args = 1, .max_args = 1}, "news"},
+	{{.name = "large", .call = large, .min_args = 1, .max_args = 1}, "news"},
+	{{.name = "shorten_answers", .call = shorten_answers}, "news"},
 	{{.name = "say", .call = say, .min_args = 1, .max_args = 1}, "news"},
 	{{.name = "call_in_vain", .call = call_in_vain, .max_args = 1}, "news"},
 	{{.name = NULL}, NULL},

@@ -141,5 +141,18 @@ def test_a_deferred_answer_is_bounded(awkward):
 
 def test_rows_of_methods_may_be_longer_than_the_hosts(awkward):
     with awkward().client() as client:
-        assert [m["name"] for m in client.value("objpool.describe", "p")["methods"]] == ["defer_and_fail", "defer", "answer", "pause", "events", "overwrite_board", "size_of", "say", "call_in_vain"]
+        assert [m["name"] for m in client.value("objpool.describe", "p")["methods"]] == [
+            "defer_and_fail", "defer", "answer", "pause", "events", "overwrite_board", "size_of", "large", "shorten_answers", "say", "call_in_vain"]
         assert client.value("p.events") == [0, 0, 0]
+
+
+def test_a_worker_that_changes_an_answer_after_it_has_sent_it_changes_no_message(awkward):
+    """A large answer lies in the worker's memory until the client reads it. Where the answer ends is settled when it came."""
+    daemon = awkward()
+    with daemon.client() as slow, daemon.client() as other:
+        calls = [slow.start("p.large", size) for size in (4 << 20, 300_200)]  # the first fills the socket
+        wait_for(lambda: other.value("objpool.status", "p")["pools"][0]["calls"] == 2, lambda: "both calls to be taken")
+        assert other.value("p:0.shorten_answers") == 2
+        last = slow.start("p.events")
+        assert [len(slow.wait(call)[1]) for call in calls] == [4 << 20, 300_200]
+        assert slow.wait(last)[0] is None

@@ -6,7 +6,7 @@ import time
 
 import msgpack
 import pytest
-from harness import Client
+from harness import Client, wait_for
 
 
 def nested(levels):
@@ -66,9 +66,10 @@ def test_a_duplicate_msgid_closes_the_connection(start):
             assert (kind, msgid, result) == (1, 0, None) and error.startswith("BAD_REQUEST: msgid 3 is in use")
             assert c.receive() is None
     daemon.wait_log("msgid 3 is in use")
+    daemon = start()  # whose workers are free
     with daemon.client().maps() as c:  # the call with msgid 0 has one response, and that is true
         running = c.start("p.sleep", 5, msgid=0)
-        c.call("p.echo", 1)
+        wait_for(lambda: any(slot["running"] for slot in c.value("objpool.status", "p")["pools"][0]["slots"]), lambda: "the call to run")
         c.start("p.echo", 1, msgid=running)
         error = c.receive()[2]
         assert error["code"] == "BAD_REQUEST" and error["ran"] == "maybe"
