@@ -113,10 +113,12 @@ static uint64_t room_for(const struct call *call)
 {
 	const struct input *input = &call->input;
 	const uint64_t most = call->stream.sent + window_of(call);
+	/* The item whose turn it is may always go: it may have been taken back, and the window may be smaller than it was. */
+	const uint64_t least = call->stream.ordered && TAILQ_FIRST(&input->items)->first == call->stream.sent ? 1 : 0;
 
-	if (input->held)
-		return TAILQ_FIRST(&input->items)->first == call->stream.sent ? 1 : 0;
-	return most > input->released ? most - input->released : 0;
+	if (input->held || input->released + least >= most)
+		return least;
+	return most - input->released;
 }
 
 static int release_window(struct call *call)
