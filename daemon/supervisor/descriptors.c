@@ -45,9 +45,15 @@ static uint64_t own(const struct daemon *daemon)
 	return n;
 }
 
+/* Descriptors that are kept free, beside those that the daemon needs for what it has now. */
+static uint64_t reserve_of(uint64_t all)
+{
+	return all / 4 < RESERVE ? all / 4 : RESERVE;
+}
+
 void descriptors_share(struct daemon *daemon)
 {
-	const uint64_t all = daemon->files_limit, reserve = all / 4 < RESERVE ? all / 4 : RESERVE, needed = own(daemon) + reserve;
+	const uint64_t all = daemon->files_limit, needed = own(daemon) + reserve_of(all);
 	const uint64_t left = all > needed ? all - needed : 0, least = all / 8;
 
 	daemon->core.memory.files_most = (uint32_t)(left > least ? left : least);
@@ -67,7 +73,7 @@ void descriptors_raise(struct daemon *daemon)
 		(void)getrlimit(RLIMIT_NOFILE, &limit);
 	}
 	daemon->files_limit = limit.rlim_cur < INT32_MAX ? (uint64_t)limit.rlim_cur : INT32_MAX;
-	if (limit.rlim_cur < daemon->config.max_connections + RESERVE)
+	if (daemon->files_limit < daemon->config.max_connections + reserve_of(daemon->files_limit))
 		log_say(LOG_WARNING, "max_connections is %llu, but the process may open %llu files",
 			(unsigned long long)daemon->config.max_connections, (unsigned long long)limit.rlim_cur);
 }

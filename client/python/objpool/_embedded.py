@@ -175,10 +175,10 @@ def _inheritable() -> Iterator[int]:
 
 
 def _connections_most() -> int:
-    """As many as the daemon may open files for."""
+    """As many as the daemon may open files for. It keeps a quarter of a small limit, and at most 320, for itself."""
     import resource
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    return 10000 if most == resource.RLIM_INFINITY else max(16, min(10000, most - 64))
+    return 10000 if most == resource.RLIM_INFINITY else max(16, min(10000, most - min(most // 4, 320)))
 
 
 def _temporary_folder() -> str:
