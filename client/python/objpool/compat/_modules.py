@@ -69,8 +69,11 @@ class Reloads:
         return dict(self._counts) or None
 
 
+_names_of = types.ModuleType.__dict__["__dict__"].__get__       # lazy modules run code of their own for module.__dict__
+
+
 def _spec(module):
-    return getattr(module, "__dict__", {}).get("__spec__")
+    return _names_of(module).get("__spec__") if isinstance(module, types.ModuleType) else None
 
 
 def specs_of(function, names):
