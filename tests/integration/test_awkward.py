@@ -151,7 +151,7 @@ def test_a_worker_that_changes_an_answer_after_it_has_sent_it_changes_no_message
     daemon = awkward()
     with daemon.client() as slow, daemon.client() as other:
         calls = [slow.start("p.large", size) for size in (4 << 20, 300_200)]  # the first fills the socket
-        wait_for(lambda: other.value("objpool.status", "p")["pools"][0]["calls"] == 2, lambda: "both calls to be taken")
+        wait_for(lambda: other.value("objpool.status", "p")["pools"][0]["slots"][0]["calls"] == 2, lambda: "both calls to be answered")
         assert other.value("p:0.shorten_answers") == 2
         last = slow.start("p.events")
         assert [len(slow.wait(call)[1]) for call in calls] == [4 << 20, 300_200]

@@ -421,7 +421,7 @@ void question_on_answer(struct listener *listener, struct question *question, co
 	const struct world *world = listener->world;
 	struct reader error = reader_of(rpc->error);
 	const bool failed = read_nil(&error) < 0;
-	const uint32_t tokens = question->kind == KIND_ALL ? 1 : question_tasks(question);
+	const uint32_t tokens = question->kind == KIND_LEASE ? 0 : question->kind == KIND_ALL ? 1 : question_tasks(question);
 
 	if (!failed && question->stream)
 		check_summary(world, question, rpc->result);
