@@ -392,7 +392,7 @@ def test_only_who_may_gets_descriptors(start):
         socket.send_fds(c.socket, [message], [fd])
         os.close(fd)
         assert c.wait(99) == (None, value)
-        assert daemon.descriptors() == before
+        wait_for(lambda: daemon.descriptors() == before, lambda: "the descriptors to be closed")
     with daemon.client(daemon.tcp) as c:
         assert c.value("objpool.hello", {"fds": True})["fds"] is False
         assert c.value("p.echo", pattern(MIB)) == pattern(MIB)
