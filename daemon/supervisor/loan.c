@@ -150,8 +150,9 @@ static struct loan *at_place(struct loans *loans, unsigned place, int fd)
 }
 
 /*
- * The worker can still write to its file. Those bytes of it that say where values end must not change once they have been scanned: the
- * pages in which they lie become private copies, which the supervisor's mapping shows from then on. What was frozen before is let go.
+ * The worker can still write to its file. The bytes that say where values end must not change once they have been scanned. So
+ * the pages in which they lie become private copies, which the supervisor's mapping shows from then on. Lets go of the pages
+ * that were frozen before.
  */
 static void freeze(struct loan *loan, size_t from, size_t size)
 {
