@@ -3,6 +3,7 @@
 
 #include "daemon/core/pool.h"
 #include "daemon/core/probe.h"
+#include "daemon/supervisor/accept.h"
 #include "daemon/supervisor/listener.h"
 #include "daemon/supervisor/log.h"
 #include "daemon/supervisor/metrics.h"
@@ -52,8 +53,10 @@ struct http {
 	uint32_t connection_count, cut_count;
 	uint32_t accepted; /* connections, in this turn of the loop */
 	TAILQ_HEAD(, check) checks;
-	char *metrics; /* the text for all who ask in this turn; NULL: nobody has asked */
-	size_t metrics_size;
+	struct text {
+		char *bytes; /* for all who ask in this turn; NULL: nobody has asked */
+		size_t size;
+	} metrics[METRICS_FORMATS];
 	struct timer cut;    /* fires when the oldest connection is over its LIFE */
 	struct event *again; /* accepts again after a failure */
 	bool complained;
@@ -102,18 +105,25 @@ static void answer_livez(struct http *http, struct evhttp_request *request)
 
 static void answer_metrics(struct http *http, struct evhttp_request *request)
 {
-	if (!http->metrics)
-		http->metrics = metrics_text(http->daemon, &http->metrics_size);
-	if (http->metrics)
-		answer(request, HTTP_OK, METRICS_TYPE, http->metrics, http->metrics_size);
+	const char *accept = evhttp_find_header(evhttp_request_get_input_headers(request), "Accept");
+	const enum metrics_format format = accept_prefers_openmetrics(accept) ? METRICS_OPENMETRICS : METRICS_CLASSIC;
+	struct text *text = &http->metrics[format];
+
+	(void)evhttp_add_header(evhttp_request_get_output_headers(request), "Vary", "Accept");
+	if (!text->bytes)
+		text->bytes = metrics_text(http->daemon, format, &text->size);
+	if (text->bytes)
+		answer(request, HTTP_OK, metrics_type(format), text->bytes, text->size);
 	else
 		answer_text(request, HTTP_INTERNAL, "out of memory\n");
 }
 
 static void forget_metrics(struct http *http)
 {
-	free(http->metrics);
-	http->metrics = NULL;
+	for (int i = 0; i < METRICS_FORMATS; i++) {
+		free(http->metrics[i].bytes);
+		http->metrics[i].bytes = NULL;
+	}
 }
 
 /* ---- /readyz ---- */

@@ -20,13 +20,38 @@ static double seconds(uint64_t nanoseconds)
 
 /* ---- lines ---- */
 
-/* A family: its name ends with the unit, if it has one. */
-static void family(FILE *to, const char *name, const char *type, const char *unit, const char *help)
+/* The text that is being made. */
+struct page {
+	FILE *to;
+	enum metrics_format format;
+};
+
+/* What the names of a family's samples end with. */
+static const char *suffix_of(const char *type)
 {
-	fprintf(to, "# TYPE %s %s\n", name, type);
+	return strcmp(type, "counter") == 0 ? "_total" : strcmp(type, "info") == 0 ? "_info" : "";
+}
+
+/* Prometheus' text format describes the samples by their whole name, and knows neither units nor the type info. */
+static void family_classic(FILE *to, const char *name, const char *type, const char *help)
+{
+	const char *suffix = suffix_of(type);
+
+	fprintf(to, "# HELP %s%s %s\n", name, suffix, help);
+	fprintf(to, "# TYPE %s%s %s\n", name, suffix, strcmp(type, "info") == 0 ? "gauge" : type);
+}
+
+/* A family: its name ends with the unit, if it has one. */
+static void family(const struct page *page, const char *name, const char *type, const char *unit, const char *help)
+{
+	if (page->format == METRICS_CLASSIC) {
+		family_classic(page->to, name, type, help);
+		return;
+	}
+	fprintf(page->to, "# TYPE %s %s\n", name, type);
 	if (unit)
-		fprintf(to, "# UNIT %s %s\n", name, unit);
-	fprintf(to, "# HELP %s %s\n", name, help);
+		fprintf(page->to, "# UNIT %s %s\n", name, unit);
+	fprintf(page->to, "# HELP %s %s\n", name, help);
 }
 
 static void put_escaped(FILE *to, const char *text)
@@ -48,37 +73,37 @@ static void put_label(FILE *to, const char *name, const char *value)
 	fputc('"', to);
 }
 
-static void single(FILE *to, const char *name, const char *type, const char *unit, const char *help, double value)
+static void single(const struct page *page, const char *name, const char *type, const char *unit, const char *help, double value)
 {
-	family(to, name, type, unit, help);
-	fprintf(to, "%s%s %.15g\n", name, strcmp(type, "counter") == 0 ? "_total" : "", value);
+	family(page, name, type, unit, help);
+	fprintf(page->to, "%s%s %.15g\n", name, suffix_of(type), value);
 }
 
 /* ---- the process ---- */
 
-static void put_process(const struct daemon *daemon, FILE *to)
+static void put_process(const struct daemon *daemon, const struct page *page)
 {
 	const struct procfs own = procfs_read(getpid());
 	const double uptime = seconds(daemon->core.now - daemon->started);
 
-	family(to, "objpool_build", "info", NULL, "The daemon.");
-	fputs("objpool_build_info{", to);
-	put_label(to, "version", OBJPOOL_VERSION);
-	fputs("} 1\n", to);
-	single(to, "objpool_start_time_seconds", "gauge", "seconds", "When the daemon started, since 1970.",
+	family(page, "objpool_build", "info", NULL, "The daemon.");
+	fputs("objpool_build_info{", page->to);
+	put_label(page->to, "version", OBJPOOL_VERSION);
+	fputs("} 1\n", page->to);
+	single(page, "objpool_start_time_seconds", "gauge", "seconds", "When the daemon started, since 1970.",
 	       (double)time(NULL) - uptime);
-	single(to, "objpool_cpu_seconds", "counter", "seconds", "CPU time of the daemon itself.", own.cpu_s);
-	single(to, "objpool_resident_memory_bytes", "gauge", "bytes", "Memory of the daemon itself.", (double)own.rss);
-	single(to, "objpool_memory_used_bytes", "gauge", "bytes", "What the daemon holds for sessions and workers.",
+	single(page, "objpool_cpu_seconds", "counter", "seconds", "CPU time of the daemon itself.", own.cpu_s);
+	single(page, "objpool_resident_memory_bytes", "gauge", "bytes", "Memory of the daemon itself.", (double)own.rss);
+	single(page, "objpool_memory_used_bytes", "gauge", "bytes", "What the daemon holds for sessions and workers.",
 	       (double)daemon->core.memory.used);
-	single(to, "objpool_memory_limit_bytes", "gauge", "bytes", "max_memory; 0: there is no limit.",
+	single(page, "objpool_memory_limit_bytes", "gauge", "bytes", "max_memory; 0: there is no limit.",
 	       (double)daemon->core.memory.limit);
-	single(to, "objpool_memory_refused_calls", "counter", NULL, "Calls that were refused because of max_memory.",
+	single(page, "objpool_memory_refused_calls", "counter", NULL, "Calls that were refused because of max_memory.",
 	       (double)daemon->core.memory_refused);
-	single(to, "objpool_sessions", "gauge", NULL, "Clients that are connected.", daemon->session_count);
-	single(to, "objpool_draining", "gauge", NULL, "1 when the daemon finishes what it has and takes no new calls.",
+	single(page, "objpool_sessions", "gauge", NULL, "Clients that are connected.", daemon->session_count);
+	single(page, "objpool_draining", "gauge", NULL, "1 when the daemon finishes what it has and takes no new calls.",
 	       daemon->state != DAEMON_RUNNING);
-	single(to, "objpool_late_answers", "counter", NULL, "Answers of workers that nobody waited for any more.",
+	single(page, "objpool_late_answers", "counter", NULL, "Answers of workers that nobody waited for any more.",
 	       (double)daemon->core.late);
 }
 
@@ -125,32 +150,32 @@ static void put_pool_label(const struct pool *pool, FILE *to)
 	fputs("} ", to);
 }
 
-static void put_pool_gauge(const struct daemon *daemon, size_t i, FILE *to)
+static void put_pool_gauge(const struct daemon *daemon, size_t i, const struct page *page)
 {
 	const struct pool *pool;
 
-	family(to, pool_gauges[i].name, "gauge", NULL, pool_gauges[i].help);
+	family(page, pool_gauges[i].name, "gauge", NULL, pool_gauges[i].help);
 	TAILQ_FOREACH(pool, &daemon->core.pools, link) {
 		if (pool->leaving)
 			continue;
 		const struct pool_gauges gauges = gauges_of(pool);
-		fputs(pool_gauges[i].name, to);
-		put_pool_label(pool, to);
-		fprintf(to, "%" PRIu32 "\n", *(const uint32_t *)((const char *)&gauges + pool_gauges[i].at));
+		fputs(pool_gauges[i].name, page->to);
+		put_pool_label(pool, page->to);
+		fprintf(page->to, "%" PRIu32 "\n", *(const uint32_t *)((const char *)&gauges + pool_gauges[i].at));
 	}
 }
 
-static void put_pool_counter(const struct daemon *daemon, size_t i, FILE *to)
+static void put_pool_counter(const struct daemon *daemon, size_t i, const struct page *page)
 {
 	const struct pool *pool;
 
-	family(to, pool_counters[i].name, "counter", NULL, pool_counters[i].help);
+	family(page, pool_counters[i].name, "counter", NULL, pool_counters[i].help);
 	TAILQ_FOREACH(pool, &daemon->core.pools, link) {
 		if (pool->leaving)
 			continue;
-		fprintf(to, "%s_total", pool_counters[i].name);
-		put_pool_label(pool, to);
-		fprintf(to, "%" PRIu64 "\n", *(const uint64_t *)((const char *)&pool->counts + pool_counters[i].at));
+		fprintf(page->to, "%s_total", pool_counters[i].name);
+		put_pool_label(pool, page->to);
+		fprintf(page->to, "%" PRIu64 "\n", *(const uint64_t *)((const char *)&pool->counts + pool_counters[i].at));
 	}
 }
 
@@ -168,18 +193,18 @@ static void put_states(const struct pool *pool, FILE *to)
 	}
 }
 
-static void put_pools(const struct daemon *daemon, FILE *to)
+static void put_pools(const struct daemon *daemon, const struct page *page)
 {
 	const struct pool *pool;
 
 	for (size_t i = 0; i < sizeof pool_gauges / sizeof *pool_gauges; i++)
-		put_pool_gauge(daemon, i, to);
+		put_pool_gauge(daemon, i, page);
 	for (size_t i = 0; i < sizeof pool_counters / sizeof *pool_counters; i++)
-		put_pool_counter(daemon, i, to);
-	family(to, "objpool_pool_slots", "gauge", NULL, "Slots of the pool by state.");
+		put_pool_counter(daemon, i, page);
+	family(page, "objpool_pool_slots", "gauge", NULL, "Slots of the pool by state.");
 	TAILQ_FOREACH(pool, &daemon->core.pools, link)
 		if (!pool->leaving)
-			put_states(pool, to);
+			put_states(pool, page->to);
 }
 
 /* What is known of a slot, and of the process in it. */
@@ -228,15 +253,13 @@ static const struct {
 	 "How long the worker has been at the method that it runs.", slot_running},
 };
 
-static void put_slot_family(const struct slot_values *values, size_t count, size_t i, FILE *to)
+static void put_slot_family(const struct slot_values *values, size_t count, size_t i, const struct page *page)
 {
-	const bool counter = strcmp(slot_families[i].type, "counter") == 0;
-
-	family(to, slot_families[i].name, slot_families[i].type, slot_families[i].unit, slot_families[i].help);
+	family(page, slot_families[i].name, slot_families[i].type, slot_families[i].unit, slot_families[i].help);
 	for (size_t s = 0; s < count; s++) {
-		fprintf(to, "%s%s{", slot_families[i].name, counter ? "_total" : "");
-		put_label(to, "pool", values[s].slot->pool->name);
-		fprintf(to, ",slot=\"%u\"} %.15g\n", values[s].slot->index, slot_families[i].value(&values[s]));
+		fprintf(page->to, "%s%s{", slot_families[i].name, suffix_of(slot_families[i].type));
+		put_label(page->to, "pool", values[s].slot->pool->name);
+		fprintf(page->to, ",slot=\"%u\"} %.15g\n", values[s].slot->index, slot_families[i].value(&values[s]));
 	}
 }
 
@@ -263,7 +286,7 @@ static void look_at_slots(const struct daemon *daemon, struct slot_values *value
 	}
 }
 
-static int put_slots(const struct daemon *daemon, FILE *to)
+static int put_slots(const struct daemon *daemon, const struct page *page)
 {
 	const size_t count = count_slots(daemon);
 	struct slot_values *values = calloc(count + 1, sizeof *values);
@@ -272,7 +295,7 @@ static int put_slots(const struct daemon *daemon, FILE *to)
 		return -1;
 	look_at_slots(daemon, values);
 	for (size_t i = 0; i < sizeof slot_families / sizeof *slot_families; i++)
-		put_slot_family(values, count, i, to);
+		put_slot_family(values, count, i, page);
 	free(values);
 	return 0;
 }
@@ -336,32 +359,42 @@ static void put_measures(const struct daemon *daemon, measure_fn *put, FILE *to)
 	}
 }
 
-static void put_methods(const struct daemon *daemon, FILE *to)
+static void put_methods(const struct daemon *daemon, const struct page *page)
 {
-	family(to, "objpool_failed_calls", "counter", NULL, "Calls that were answered with an error.");
-	put_measures(daemon, put_failed_calls, to);
-	family(to, "objpool_call_duration_seconds", "histogram", "seconds", "From a call's coming to its answer.");
-	put_measures(daemon, put_call_durations, to);
-	family(to, "objpool_method_duration_seconds", "histogram", "seconds", "A task's time in its method.");
-	put_measures(daemon, put_method_durations, to);
+	family(page, "objpool_failed_calls", "counter", NULL, "Calls that were answered with an error.");
+	put_measures(daemon, put_failed_calls, page->to);
+	family(page, "objpool_call_duration_seconds", "histogram", "seconds", "From a call's coming to its answer.");
+	put_measures(daemon, put_call_durations, page->to);
+	family(page, "objpool_method_duration_seconds", "histogram", "seconds", "A task's time in its method.");
+	put_measures(daemon, put_method_durations, page->to);
 }
 
 /* ---- the whole ---- */
 
-char *metrics_text(const struct daemon *daemon, size_t *size)
+const char *metrics_type(enum metrics_format format)
+{
+	static const char *const types[] = {
+		[METRICS_CLASSIC] = "text/plain; version=0.0.4; charset=utf-8",
+		[METRICS_OPENMETRICS] = "application/openmetrics-text; version=1.0.0; charset=utf-8",
+	};
+	return types[format];
+}
+
+char *metrics_text(const struct daemon *daemon, enum metrics_format format, size_t *size)
 {
 	char *text = NULL;
-	FILE *to = open_memstream(&text, size);
+	const struct page page = {.to = open_memstream(&text, size), .format = format};
 
-	if (!to)
+	if (!page.to)
 		return NULL;
-	put_process(daemon, to);
-	put_pools(daemon, to);
-	bool failed = put_slots(daemon, to) < 0;
-	put_methods(daemon, to);
-	fputs("# EOF\n", to);
-	failed = ferror(to) || failed;
-	if (fclose(to) == 0 && !failed)
+	put_process(daemon, &page);
+	put_pools(daemon, &page);
+	bool failed = put_slots(daemon, &page) < 0;
+	put_methods(daemon, &page);
+	if (format == METRICS_OPENMETRICS)
+		fputs("# EOF\n", page.to);
+	failed = ferror(page.to) || failed;
+	if (fclose(page.to) == 0 && !failed)
 		return text;
 	free(text);
 	return NULL;

@@ -163,7 +163,7 @@ static int on_cancel(struct request *request)
 static int on_metrics(struct request *request)
 {
 	size_t size;
-	char *text = metrics_text(request->daemon, &size);
+	char *text = metrics_text(request->daemon, METRICS_OPENMETRICS, &size);
 
 	if (!text) {
 		error_say(&request->error, ERROR_OVERLOADED, RAN_NO, "the daemon is out of memory");

@@ -105,14 +105,15 @@ class Web:
         connection.close()
         return answer, body
 
-    def get(self, path):
-        answer, body = self.ask("GET", path)
+    def get(self, path, **headers):
+        answer, body = self.ask("GET", path, headers=headers)
         return answer.status, body
 
     def metrics(self):
-        return Metrics(self.get("/metrics")[1])
+        return Metrics(self.get("/metrics", Accept=OPENMETRICS)[1])
 
 
+OPENMETRICS = "application/openmetrics-text"
 HTTP = {"http": "tcp:127.0.0.1:0"}
 
 
@@ -299,10 +300,7 @@ def test_pages(start):
     assert web.get("/livez") == (200, "ok\n")
     assert web.get("/readyz") == (200, "p ok\nq ok\n")
     assert web.get("/livez?verbose=1")[0] == 200
-    answer, text = web.ask("GET", "/metrics")
-    assert answer.status == 200
-    assert answer.getheader("Content-Type") == "application/openmetrics-text; version=1.0.0; charset=utf-8"
-    assert parse(text)
+    assert web.get("/metrics")[0] == 200
     for path in ("/", "/nothing", "/livez/", "//livez", "*"):
         assert web.get(path)[0] == 404, path
     for method in ("POST", "PUT", "DELETE", "OPTIONS", "PATCH"):
@@ -315,6 +313,50 @@ def test_pages(start):
     answer, _ = web.ask("GET", "/livez", headers={"X": "x" * 20000})
     assert answer.status in (400, 413)
     assert web.get("/livez")[0] == 200
+
+
+def classic(text):
+    """Prometheus' text format, as strictly as its parsers are: {series: value}, and the type of each family."""
+    types, helped, samples = {}, set(), {}
+    assert text.endswith("\n")
+    for line in text.split("\n")[:-1]:
+        meta = re.fullmatch(rf"# (TYPE|HELP) ({NAME}) (.+)", line)
+        if meta:
+            word, name, rest = meta.groups()
+            assert name not in (types if word == "TYPE" else helped), line
+            if word == "TYPE":
+                types[name] = rest
+            else:
+                helped.add(name)
+            continue
+        match = SAMPLE.fullmatch(line)
+        assert match, line
+        name, labels = match.group(1), match.group(2) or ""
+        family = name if name in types else re.sub("_(bucket|sum|count)$", "", name)
+        assert family == list(types)[-1] and family in helped, line
+        assert (family != name) == (types[family] == "histogram"), line
+        assert (types[family] == "counter") == name.endswith("_total"), line
+        assert (name, labels) not in samples
+        samples[name, labels] = float(match.groups()[-1])
+    assert set(types.values()) == {"counter", "gauge", "histogram"} and helped == set(types)
+    return samples
+
+
+def test_each_scraper_gets_the_format_that_it_knows(start):
+    daemon = start(daemon=HTTP)
+    with daemon.client() as c:
+        c.value("p.echo", 1)
+    web = Web(daemon)
+    plain = {"none": {}, "any": {"Accept": "*/*"}, "text": {"Accept": "text/plain;version=0.0.4"},
+             "rather": {"Accept": f"{OPENMETRICS};q=0.5, text/plain"}}
+    for headers in plain.values():
+        answer, text = web.ask("GET", "/metrics", headers=headers)
+        assert answer.getheader("Content-Type") == "text/plain; version=0.0.4; charset=utf-8"
+        assert answer.getheader("Vary") == "Accept"
+        names = {name for name, _ in classic(text)}
+    answer, text = web.ask("GET", "/metrics", headers={"Accept": f"{OPENMETRICS};version=1.0.0, text/plain;q=0.5"})
+    assert answer.getheader("Content-Type") == "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    assert {name for name, _ in parse(text)} == names
 
 
 def test_probes_are_not_counted(start):
