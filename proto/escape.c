@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proto/escape.h"
 
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -28,7 +26,7 @@ static const struct range hidden[] = {
 	{0xe0000, 0xe007f}, /* tags */
 };
 
-static bool is_hidden(uint32_t character)
+bool escape_is_hidden(uint32_t character)
 {
 	for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++)
 		if (character >= hidden[i].first && character <= hidden[i].last)
@@ -42,9 +40,9 @@ static size_t length_of(uint8_t first)
 	return first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
 }
 
-/* Decodes one character. Returns its length, or 0 when it is no UTF-8. */
-static size_t decode(const uint8_t *text, size_t size, uint32_t *character)
+size_t escape_decode(const char *from, size_t size, uint32_t *character)
 {
+	const uint8_t *text = (const uint8_t *)from;
 	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
 	const size_t n = length_of(text[0]);
 
@@ -71,16 +69,16 @@ static int show_byte(char *to, uint8_t byte)
 }
 
 /* Writes the first character of the text, as it is or escaped. Returns how many bytes of the text it has. */
-static size_t show(char *to, int *written, const uint8_t *text, size_t size)
+static size_t show(char *to, int *written, const char *text, size_t size)
 {
 	uint32_t character;
-	const size_t n = decode(text, size, &character);
+	const size_t n = escape_decode(text, size, &character);
 
 	if (n == 0 || character < ' ' || character == 0x7f) {
-		*written = show_byte(to, text[0]);
+		*written = show_byte(to, (uint8_t)text[0]);
 		return 1;
 	}
-	if (is_hidden(character)) {
+	if (escape_is_hidden(character)) {
 		*written = snprintf(to, SHOWN_MOST + 1, character > 0xffff ? "\\U%08x" : "\\u%04x", character);
 		return n;
 	}
@@ -91,13 +89,12 @@ static size_t show(char *to, int *written, const uint8_t *text, size_t size)
 
 size_t escape_text(char *to, size_t room, const char *text, size_t size)
 {
-	const uint8_t *from = (const uint8_t *)text;
 	size_t n = 0, cut_at = 0; /* the last place where "..." would still fit */
 	char shown[SHOWN_MOST + 1];
 	int written;
 
 	for (size_t i = 0; i < size; n += (size_t)written) {
-		i += show(shown, &written, from + i, size - i);
+		i += show(shown, &written, text + i, size - i);
 		if (n + (size_t)written >= room) {
 			memcpy(to + cut_at, "...", 4);
 			return cut_at + 3;

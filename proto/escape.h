@@ -14,7 +14,9 @@
 #ifndef PROTO_ESCAPE_H
 #define PROTO_ESCAPE_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum { ESCAPE_MOST = 4 }; /* bytes that one byte of the text becomes at most */
 
@@ -23,6 +25,14 @@ enum { ESCAPE_MOST = 4 }; /* bytes that one byte of the text becomes at most */
  * `room` counts the '\0' and is 4 at least. Returns the length.
  */
 size_t escape_text(char *to, size_t room, const char *text, size_t size);
+
+/* Decodes the first character of a text that is not empty. Returns its length in bytes, or 0 when the text does not begin with
+ * UTF-8 (nor are overlong forms, surrogates, and what is beyond U+10FFFF). */
+size_t escape_decode(const char *text, size_t size, uint32_t *character);
+
+/* Is the character invisible, or does it change how others are shown? True of the control characters from U+0080 on, too; false
+ * of those of ASCII. */
+bool escape_is_hidden(uint32_t character);
 
 /* The number of bytes, up to `size`, after which the text can be cut without cutting a character. */
 size_t escape_whole(const char *text, size_t size);

@@ -4,6 +4,7 @@
 
 #include "client/cli/base64.h"
 #include "client/cli/ndarray.h"
+#include "proto/escape.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -22,58 +23,60 @@ static void put(FILE *out, const char *text)
 	(void)fputs_unlocked(text, out);
 }
 
-/* How many bytes the UTF-8 character at `p` has; 0: it is none (nor are overlong forms, surrogates, and what is beyond
- * U+10FFFF). */
-static size_t utf8_size(const unsigned char *p, const unsigned char *end)
-{
-	const size_t left = (size_t)(end - p);
-	const size_t n = *p < 0x80 ? 1 : *p < 0xc2 ? 0 : *p < 0xe0 ? 2 : *p < 0xf0 ? 3 : *p < 0xf5 ? 4 : 0;
-
-	if (n == 0 || n > left)
-		return 0;
-	for (size_t i = 1; i < n; i++)
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-	if ((*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] > 0x9f) || (*p == 0xf0 && p[1] < 0x90) || (*p == 0xf4 && p[1] > 0x8f))
-		return 0;
-	return n;
-}
-
 static bool is_utf8(const char *text, size_t size)
 {
-	const unsigned char *p = (const unsigned char *)text, *end = p + size;
+	uint32_t character;
 	size_t n = 1;
 
-	for (; p < end && n > 0; p += n)
-		n = utf8_size(p, end);
+	for (size_t i = 0; i < size && n > 0; i += n)
+		n = (unsigned char)text[i] < 0x80 ? 1 : escape_decode(text + i, size - i, &character);
 	return n > 0;
 }
 
-static void write_escape(FILE *out, char c)
+static void write_escape(FILE *out, uint32_t character)
 {
 	static const char letters[] = "b\bf\fn\nr\rt\t\"\"\\\\";
 
 	for (const char *l = letters; *l; l += 2)
-		if (l[1] == c) {
+		if ((unsigned char)l[1] == character) {
 			(void)putc_unlocked('\\', out);
 			(void)putc_unlocked(l[0], out);
 			return;
 		}
-	(void)fprintf(out, "\\u%04x", (unsigned)(unsigned char)c);
+	if (character > 0xffff) /* JSON has these as a pair of surrogates */
+		(void)fprintf(out, "\\u%04x\\u%04x", 0xd7c0 + (character >> 10), 0xdc00 + (character & 0x3ff));
+	else
+		(void)fprintf(out, "\\u%04x", character);
+}
+
+/* The length of the character at `text` if it must be escaped, else 0. Beyond what JSON demands, these are the characters that
+ * could act on the reader's terminal (proto/escape.h). */
+static size_t special(const char *text, size_t size, uint32_t *character)
+{
+	*character = (unsigned char)*text;
+	if (*character < 0x80)
+		return *character < 0x20 || *character == '"' || *character == '\\' || *character == 0x7f;
+	const size_t n = escape_decode(text, size, character);
+	return n > 0 && escape_is_hidden(*character) ? n : 0;
 }
 
 static void write_text(FILE *out, const char *text, size_t size)
 {
+	size_t begin = 0, i = 0;
+	uint32_t character;
+
 	(void)putc_unlocked('"', out);
-	for (size_t begin = 0, i = 0; i <= size; i++) {
-		const bool special = i == size || (unsigned char)text[i] < 0x20 || text[i] == '"' || text[i] == '\\' || text[i] == 0x7f;
-		if (!special)
+	while (i < size) {
+		const size_t n = special(text + i, size - i, &character);
+		if (n == 0) {
+			i++;
 			continue;
+		}
 		(void)fwrite_unlocked(text + begin, 1, i - begin, out);
-		if (i < size)
-			write_escape(out, text[i]);
-		begin = i + 1;
+		write_escape(out, character);
+		begin = i += n;
 	}
+	(void)fwrite_unlocked(text + begin, 1, size - begin, out);
 	(void)putc_unlocked('"', out);
 }
 

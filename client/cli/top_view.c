@@ -273,7 +273,7 @@ static bool is_one_of(const char *state, const char *const *states)
 static enum top_style style_of(const struct top_item *item)
 {
 	static const char *const troubled[] = {"degraded", "unavailable", "failed", NULL};
-	static const char *const quiet[] = {"ready", "", NULL};
+	static const char *const quiet[] = {"ready", "asleep", "", NULL};
 	const char *state = item->texts[TOP_STATE];
 
 	return is_one_of(state, troubled) ? TOP_TROUBLED : is_one_of(state, quiet) ? TOP_PLAIN : TOP_BUSY;

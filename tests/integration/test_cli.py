@@ -80,9 +80,14 @@ def test_text_of_others_does_not_act_on_a_terminal(objpool, start):
     assert done.stderr.count(SHOWN) == 3 and not any(line.startswith("objpool: done") for line in lines)
     assert SHOWN in objpool("call", "p.fail", HOSTILE, status=1).stderr
     assert SHOWN.removeprefix("objpool: ") in objpool("call", HOSTILE, status=2).stderr
-    assert json.loads(objpool("call", "p.echo", json.dumps(HOSTILE)).stdout) == HOSTILE
+    value = {HOSTILE: [HOSTILE, "\U000e0041\u061c", "\u200dé漢字👩"]}
+    text = objpool("call", "p.echo", json.dumps(value)).stdout
+    assert json.loads(text) == value and not set(text) & set("\x1b\x9b\u202e\r\x07\U000e0041\u061c")
+    assert "\u200dé漢字👩" in text and '\\udb40\\udc41' in text
     daemon = start({"p": {"workers": 1, "kwargs": json.dumps({"fail": HOSTILE})}})
     assert r"\e[31m" in objpool("status", address=daemon.address).stdout
     for command in ("status", "pools"):
         text = objpool(command, address=daemon.address).stdout
         assert not set(text) & set("\x1b\x9b\u202e\r\x07")
+        text = objpool(command, "--json", address=daemon.address).stdout
+        assert r"\u009b1m\u202e" in text and not set(text) & set("\x1b\x9b\u202e\r\x07")
