@@ -6,6 +6,7 @@
 #include "daemon/supervisor/json.h"
 #include "daemon/supervisor/textfile.h"
 
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <grp.h>
@@ -77,7 +78,7 @@ static const struct option pool_options[] = {
 	{"unpickle", T_BOOL, AT(unpickle), "no", NULL, 0, 0},
 	{"max_queue", T_COUNT, AT(max_queue), "100000", NULL, 1, UINT32_MAX},
 	{"max_sticky", T_SIZE, AT(max_sticky), "16M", NULL, 0, UINT64_C(1) << 32},
-	{"start_timeout", T_SECONDS, AT(start_timeout), "60", NULL, 0, 0},
+	{"start_timeout", T_SECONDS, AT(start_timeout), "60", NULL, MILLISECOND, 0},
 	{"stop_timeout", T_SECONDS, AT(stop_timeout), "5", NULL, 0, 0},
 	{"cancel_grace", T_SECONDS, AT(cancel_grace), "never", NULL, 0, 0},
 	{"slow_log", T_SECONDS, AT(slow_log), "never", NULL, MILLISECOND, 0},
@@ -198,7 +199,7 @@ static const char *set_seconds(void *field, const struct option *option, const c
 	if (end == text || *end || errno || !(value >= 0 && value <= 1e8))
 		return "must be a number of seconds, or never";
 	if (value * (double)SECOND < (double)option->least)
-		return "is too short";
+		return "is too short: it must be 0.001 at least, or never";
 	*(uint64_t *)field = (uint64_t)(value * (double)SECOND);
 	return NULL;
 }
@@ -402,10 +403,21 @@ static int on_section(void *data, const char *section, int line)
 	return fail(file->config, "%s:%d: there is no section [%s]: write [daemon] or [pool NAME]", file->path, line, section);
 }
 
+/* What is meant as a comment would become part of a path or name. A '#' in JSON is in a string, or no JSON. */
+static const char *refuse_comment(const struct option *option, const char *value)
+{
+	for (const char *p = strchr(value, '#'); p && option->type != T_JSON; p = strchr(p + 1, '#'))
+		if (p > value && isspace((unsigned char)p[-1]))
+			return "a comment behind a value begins with ; and not with #";
+	return NULL;
+}
+
 static int set_value(struct file *file, const struct option *option, void *field, const char *value, int line)
 {
-	const char *wrong = setters[option->type](field, option, value);
+	const char *wrong = refuse_comment(option, value);
 
+	if (!wrong)
+		wrong = setters[option->type](field, option, value);
 	if (wrong)
 		return fail(file->config, "%s:%d: %s = %.100s: %s", file->path, line, option->name, value, wrong);
 	if (option->type != T_ADDRESS && option->type != T_LIST)

@@ -46,6 +46,11 @@ def check(place, text, *arguments):
     ("[pool p]\nplugin = a\nclass = b\nworkers = 2\nslot_kwargs = [{}]\n", 1, ["slot_kwargs", "2"]),
     ("[pool p]\nplugin = a\nclass = b\nisolation = magic\n", 4, ["isolation"]),
     ("[pool p]\nplugin = a\nclass = b\nmax_calls = few\n", 4, ["max_calls"]),
+    ("[pool p]\nplugin = a\nclass = b\nstart_timeout = 0\n", 4, ["start_timeout", "too short"]),
+    ("[pool p]\nplugin = a # the old one\nclass = b\n", 2, ["plugin", "a comment behind a value begins with ;"]),
+    ("[pool p]\nplugin = a\nclass = b\t# the old one\n", 3, ["class", "a comment behind a value begins with ;"]),
+    ("[daemon]\nlisten = unix:/tmp/x # ours\n", 2, ["listen", "a comment behind a value begins with ;"]),
+    ("[pool p]\nplugin = a\nclass = b\nworkers = 2 # two\n", 4, ["workers", "a comment behind a value begins with ;"]),
     ("[pool p]\nplugin = a\nclass = b\nworkers = 2\nworkers_max = 1\n", 1, ["workers_min", "workers_max"]),
     ("[pool p]\nplugin = a\nclass = b\nworkers = 9\nworkers_min = 1\nworkers_max = 4\n", 1, ["workers = 9"]),
     ("[pool p]\nplugin = a\n", 1, ["class"]),
@@ -85,6 +90,13 @@ slot_kwargs = [{"a": 1},
     assert "workers = 3\n" in first.stdout and "x" * 1000 in first.stdout and '{"a": 3}]' in first.stdout
     second, _ = check(place, first.stdout, "--print-config")
     assert second.stdout == first.stdout
+
+
+def test_a_hash_that_is_no_comment(place):
+    text = "[pool p]\nplugin = /tmp/a#1.so\nclass = #b\nargs = [\"# one\", \"two # three\"]\n"
+    done, _ = check(place, text, "--print-config")
+    assert done.returncode == 0, done.stderr
+    assert 'plugin = /tmp/a#1.so\nclass = #b\n' in done.stdout and 'args = ["# one", "two # three"]\n' in done.stdout
 
 
 def test_indented_keys_are_keys(place):
