@@ -440,15 +440,16 @@ static bool all_settled(const struct daemon *daemon)
 
 static void get_ready(struct daemon *daemon)
 {
-	char line[128];
+	char line[sizeof daemon->status];
 
 	if (daemon->ready || daemon->state != DAEMON_RUNNING)
 		return;
 	if (!all_settled(daemon) && daemon->core.now - daemon->started < READY_AT_LATEST)
 		return;
 	daemon->ready = true;
-	status_line(daemon, line, sizeof line);
-	log_say(LOG_INFO, "ready: %s", line);
+	const struct status_totals totals = status_totals(daemon);
+	status_line(&totals, line, sizeof line);
+	log_say(totals.ready > 0 || totals.slots == 0 ? LOG_INFO : LOG_WARNING, "%s: %s", totals.ready > 0 ? "ready" : "started", line);
 	systemd_ready(daemon);
 }
 

@@ -79,7 +79,7 @@ struct daemon {
 	bool ready;                    /* READY=1 has been said */
 	bool forks_wanted;             /* a template has something to start */
 	bool slots_changed;            /* since the chores were last looked at */
-	char status[128];              /* last told to the service manager */
+	char status[256];              /* last told to the service manager */
 	uint64_t stop_at;              /* STOPPING: who doesn't end by then is killed */
 };
 

@@ -6,6 +6,7 @@
 #include "daemon/supervisor/listener.h"
 #include "daemon/supervisor/template.h"
 #include "daemon/supervisor/worker.h"
+#include "proto/escape.h"
 
 #include <unistd.h>
 
@@ -54,6 +55,8 @@ static const char *pool_state(const struct pool *pool)
 	const uint32_t ready = ready_slots(pool);
 	if (pool->leaving)
 		return "leaving";
+	if (pool->size == 0)
+		return "asleep";
 	if (ready == pool->size)
 		return "ready";
 	if (!pool_is_available(pool))
@@ -314,17 +317,47 @@ int status_pack_description(const struct pool *pool, msgpack_packer *packer)
 	return 0;
 }
 
-void status_line(const struct daemon *daemon, char *text, size_t size)
+struct status_totals status_totals(const struct daemon *daemon)
 {
-	uint32_t slots = 0, ready = 0;
-	const uint32_t pools = count_pools(daemon);
+	struct status_totals totals = {0};
 	const struct pool *pool;
 
 	TAILQ_FOREACH(pool, &daemon->core.pools, link) {
 		if (pool->leaving)
 			continue;
-		slots += pool->size;
-		ready += ready_slots(pool);
+		totals.pools++;
+		totals.slots += pool->size;
+		totals.ready += ready_slots(pool);
+		if (!totals.fault && pool->fault[0])
+			totals.fault = pool;
 	}
-	snprintf(text, size, "%u pool%s, %u of %u instances ready", pools, pools == 1 ? "" : "s", ready, slots);
+	return totals;
+}
+
+/* No instance is ready, and so the line does not have that word. */
+static int none_ready(const struct status_totals *totals, char *text, size_t size)
+{
+	const char *plural = totals->pools == 1 ? "" : "s";
+
+	if (totals->pools == 0)
+		return snprintf(text, size, "no pools");
+	if (totals->slots == 0)
+		return snprintf(text, size, "%u pool%s, asleep", totals->pools, plural);
+	if (!totals->fault)
+		return snprintf(text, size, "%u pool%s, none of %u instances is up", totals->pools, plural, totals->slots);
+	return snprintf(text, size, "%u pool%s, none of %u instances is up: pool %s: %s", totals->pools, plural, totals->slots,
+			totals->fault->name, totals->fault->fault);
+}
+
+void status_line(const struct status_totals *totals, char *text, size_t size)
+{
+	char line[1024];
+	int n;
+
+	if (totals->ready == 0)
+		n = none_ready(totals, line, sizeof line);
+	else
+		n = snprintf(line, sizeof line, "%u pool%s, %u of %u instances ready", totals->pools, totals->pools == 1 ? "" : "s",
+			     totals->ready, totals->slots);
+	(void)escape_text(text, size, line, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1);
 }

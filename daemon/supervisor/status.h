@@ -16,8 +16,15 @@ void status_pack(const struct daemon *daemon, const struct pool *only, msgpack_p
 /* {pool, and what the template said}. -1 while it has not said it. */
 int status_pack_description(const struct pool *pool, msgpack_packer *packer);
 
-/* "2 pools, 6 of 6 instances ready" */
-void status_line(const struct daemon *daemon, char *text, size_t size);
+/* Of all pools. */
+struct status_totals {
+	uint32_t pools, slots, ready;
+	const struct pool *fault; /* the first pool that has something to say of why; NULL: none */
+};
+struct status_totals status_totals(const struct daemon *daemon);
+
+/* "2 pools, 5 of 6 instances ready", or why none is. One line: the texts of plugins in it are escaped. */
+void status_line(const struct status_totals *totals, char *text, size_t size);
 
 /* What metrics.h shows too: tasks and batches in workers' hands; a slot's state in words; the method that runs in it (NULL: none),
  * and for how many nanoseconds. */

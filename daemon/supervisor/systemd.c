@@ -41,15 +41,19 @@ static void notify(const char *format, ...)
 
 void systemd_ready(const struct daemon *daemon)
 {
-	char line[128];
-	status_line(daemon, line, sizeof line);
+	const struct status_totals totals = status_totals(daemon);
+	char line[sizeof daemon->status];
+
+	status_line(&totals, line, sizeof line);
 	notify("READY=1\nSTATUS=%s", line);
 }
 
 void systemd_status(struct daemon *daemon)
 {
+	const struct status_totals totals = status_totals(daemon);
 	char line[sizeof daemon->status];
-	status_line(daemon, line, sizeof line);
+
+	status_line(&totals, line, sizeof line);
 	if (daemon->state != DAEMON_RUNNING)
 		strncat(line, ", stopping", sizeof line - strlen(line) - 1);
 	if (!strcmp(line, daemon->status))

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Death of workers, templates, clients and the daemon; plugins that are bad in every way."""
 import contextlib
+import json
 import os
 import random
+import re
 import resource
 import signal
 import subprocess
@@ -200,6 +202,28 @@ def test_a_constructor_that_always_fails(start):
         pools = {p["name"]: p for p in c.value("objpool.pools")}
         assert pools["p"]["state"] == "unavailable" and "no licence" in pools["p"]["error"]
         daemon.wait_log("pool p slot 0: .*no licence")
+
+
+@pytest.mark.parametrize("keys, state, text", [
+    ({"kwargs": json.dumps({"fail": "no licence\nMAINPID=1"})}, "unavailable", "1 pool, none of 2 instances is up: pool p: slot 0: "),
+    ({"workers": 0, "workers_min": 0, "workers_max": 2}, "asleep", "1 pool, asleep"),
+])
+def test_nothing_says_ready_when_no_instance_is(start, keys, state, text):
+    daemon = start(pools={"p": keys}, expect_ready=False)
+    told = daemon.notify.recv(4096).decode().split("\n")
+    with daemon.client() as client:
+        assert told[0] == "READY=1" and len(told) == 2 and told[1].startswith("STATUS=" + text)
+        log = daemon.wait_log("started: .*").group()
+        assert log.startswith("started: " + text) and not re.search("ready[:,]", daemon.log())
+        pool, = client.value("objpool.pools")
+        assert pool["state"] == state and pool["ready"] == 0
+        if state == "asleep":
+            assert client.value("objpool.restart", "p") == {"restarted": 0}
+            client.value("p.echo", 1)
+            daemon.wait_notify("STATUS=1 pool, 1 of 1 instances ready")
+        else:
+            assert r"no licence\nMAINPID=1" in told[1]
+            assert client.error("objpool.restart", "p").startswith("UNAVAILABLE: ")
 
 
 def test_a_constructor_that_fails_on_some_slots(start):
