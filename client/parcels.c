@@ -3,6 +3,7 @@
 
 #include "client/pack.h"
 #include "client/shared.h"
+#include "proto/payload_ref.h"
 #include "proto/scan.h"
 
 #include <stdlib.h>

@@ -3,6 +3,8 @@
 
 #include "client/pack.h"
 #include "proto/payload.h"
+#include "proto/payload_ref.h"
+#include "proto/read.h"
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -161,7 +163,7 @@ int receipts_open(struct receipts *receipts, struct arrivals *arrivals, struct o
 	struct payload_ref ref;
 	int rc = 0;
 
-	while (rc == 0 && payload_find_ref(&reader, &ref)) {
+	while (rc == 0 && read_find_ref(&reader, &ref)) {
 		if (ref.file != receipts->mark)
 			continue;
 		const int fd = arrivals_take(arrivals);

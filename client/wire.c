@@ -2,7 +2,7 @@
 #include "client/wire.h"
 
 #include "client/pack.h"
-#include "proto/payload.h"
+#include "proto/payload_ref.h"
 
 #include <errno.h>
 #include <fcntl.h>

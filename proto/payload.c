@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proto/payload.h"
 
-#include "proto/pack.h"
-#include "proto/scan.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -20,7 +17,7 @@
 #define F_SEAL_FUTURE_WRITE 0x0010
 #endif
 
-enum { LEAST = 64 << 10, PLACE_BITS = 48 /* of an offset, or a length */ };
+enum { LEAST = 64 << 10 };
 
 struct payload {
 	struct block block; /* must be first: others refer to it */
@@ -213,42 +210,4 @@ int payload_check(int fd, uint64_t offset, uint64_t length)
 		return -EINVAL;
 	const uint64_t size = (uint64_t)st.st_size;
 	return offset <= size && length <= size - offset ? 0 : -EINVAL;
-}
-
-/* ---- values that stand for it ---- */
-
-static uint64_t read_be64(const uint8_t *p)
-{
-	uint64_t v;
-	memcpy(&v, p, sizeof v);
-	return __builtin_bswap64(v);
-}
-
-struct payload_ref payload_read_ref(const uint8_t *p)
-{
-	const uint64_t from = read_be64(p + 2), size = read_be64(p + 10), mask = (UINT64_C(1) << PLACE_BITS) - 1;
-	return (struct payload_ref){.file = (uint32_t)(from >> PLACE_BITS), .kind = (uint32_t)(size >> PLACE_BITS),
-				    .offset = from & mask, .length = size & mask};
-}
-
-void payload_write_ref(uint8_t *p, int type, struct payload_ref ref)
-{
-	p[0] = 0xd8;
-	p[1] = (uint8_t)type;
-	p = pack_be64(p + 2, (uint64_t)ref.file << PLACE_BITS | ref.offset);
-	(void)pack_be64(p, (uint64_t)ref.kind << PLACE_BITS | ref.length);
-}
-
-bool payload_find_ref(struct reader *reader, struct payload_ref *ref)
-{
-	while (reader->p < reader->end) {
-		const uint8_t *at = reader->p;
-		if (scan_step(&reader->p, reader->end) < 0)
-			return false;
-		if (payload_is_ref(at, (size_t)(reader->end - at), PAYLOAD_BYTES)) {
-			*ref = payload_read_ref(at);
-			return true;
-		}
-	}
-	return false;
 }

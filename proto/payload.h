@@ -10,14 +10,12 @@
 #define PROTO_PAYLOAD_H
 
 #include "proto/block.h"
-#include "proto/read.h"
 
 #include <sys/queue.h>
 
 enum {
 	PAYLOAD_IDLE = 16,      /* kept to be filled again, at most */
 	PAYLOAD_PATIENCE = 5,   /* calls of payload_trim after which an idle one is given back */
-	PAYLOAD_FILES = 64,     /* descriptors with one message */
 };
 #define PAYLOAD_KEPT ((size_t)512 << 20) /* bytes that idle ones may hold; see payload_pool.most */
 
@@ -56,33 +54,5 @@ struct block *payload_of(int fd, struct account *account);
 
 /* May it be mapped: is it a memfd that can't shrink, and has it these bytes? 0 or -EINVAL. */
 int payload_check(int fd, uint64_t offset, uint64_t length);
-
-/*
- * Where a value stands for bytes of a file: an ext of 16 bytes.
- *
- *   d8 | type | file, 2 bytes | offset, 6 bytes | kind, 2 bytes | length, 6 bytes
- *
- * PAYLOAD_BYTES stands for a bin (kind 0), or for an ext with these bytes (kind PAYLOAD_EXT | its type). In what a client
- * sends, `file` is 0 and the descriptors are in the order of the values; in what it gets, `file` is the mark that hello told
- * it. Inside the daemon it says which of the message's files it is. PAYLOAD_VALUES stands for packed values.
- */
-enum { PAYLOAD_BYTES = 112, PAYLOAD_VALUES = 113, PAYLOAD_REF = 18, PAYLOAD_EXT = 0x100 };
-enum { PAYLOAD_SELF = PAYLOAD_FILES }; /* the number of the file that the message itself came in */
-
-struct payload_ref {
-	uint32_t file, kind;
-	uint64_t offset, length;
-};
-
-static inline bool payload_is_ref(const uint8_t *p, size_t size, int type)
-{
-	return size >= PAYLOAD_REF && p[0] == 0xd8 && p[1] == type;
-}
-struct payload_ref payload_read_ref(const uint8_t *p);
-
-/* Passes values up to and with the next ext PAYLOAD_BYTES, however deep. False: there is none in the rest. */
-bool payload_find_ref(struct reader *reader, struct payload_ref *ref);
-
-void payload_write_ref(uint8_t *p, int type, struct payload_ref ref);
 
 #endif

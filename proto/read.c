@@ -252,3 +252,17 @@ bool span_is(struct span span, const char *text)
 {
 	return span.size == strlen(text) && memcmp(span.bytes, text, span.size) == 0;
 }
+
+bool read_find_ref(struct reader *reader, struct payload_ref *ref)
+{
+	while (reader->p < reader->end) {
+		const uint8_t *at = reader->p;
+		if (scan_step(&reader->p, reader->end) < 0)
+			return false;
+		if (payload_is_ref(at, (size_t)(reader->end - at), PAYLOAD_BYTES)) {
+			*ref = payload_read_ref(at);
+			return true;
+		}
+	}
+	return false;
+}

@@ -6,6 +6,8 @@
 #ifndef PROTO_READ_H
 #define PROTO_READ_H
 
+#include "proto/payload_ref.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -73,6 +75,9 @@ int read_value(struct reader *reader, struct span *value);
 
 /* Passes the next `count` values; *value is what they cover. */
 int read_values(struct reader *reader, uint32_t count, struct span *values);
+
+/* Passes values up to and with the next ext PAYLOAD_BYTES, however deep. False: there is none in the rest. */
+bool read_find_ref(struct reader *reader, struct payload_ref *ref);
 
 bool span_is(struct span span, const char *text);
 

@@ -4,7 +4,7 @@
  */
 #include "proto/scan.h"
 
-#include "proto/payload.h"
+#include "proto/payload_ref.h"
 
 #include <errno.h>
 #include <string.h>

@@ -30,7 +30,7 @@ struct scan {
 	uint64_t flat;  /* deep: values still to come in all */
 	uint32_t depth; /* open containers */
 	uint32_t deepest; /* that there have been at once */
-	uint32_t refs;  /* ext PAYLOAD_BYTES of 16 bytes passed (proto/payload.h), unless it is deep */
+	uint32_t refs;  /* ext PAYLOAD_BYTES of 16 bytes passed (proto/payload_ref.h), unless it is deep */
 	bool deep;      /* nested beyond SCAN_STACK: the end will be found all the same */
 	bool over;      /* longer than limit, or certain to become so: the end will be found all the same */
 	uint64_t left[SCAN_STACK + 1]; /* values still to come: outside of all containers, and in each */

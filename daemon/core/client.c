@@ -6,7 +6,7 @@
 #include "daemon/core/pool.h"
 #include "daemon/core/yield.h"
 #include "proto/pack.h"
-#include "proto/payload.h"
+#include "proto/payload_ref.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -3,7 +3,7 @@
 
 #include "daemon/core/pool.h"
 #include "proto/pack.h"
-#include "proto/payload.h"
+#include "proto/payload_ref.h"
 #include "proto/scan.h"
 
 static void put_value(struct sendq *out, struct block *block, struct span value)
@@ -83,7 +83,7 @@ static void need(struct needed *needed, const struct block *files, const struct 
 	struct reader reader = reader_of(span);
 	struct payload_ref ref;
 
-	while (files && files->files && payload_find_ref(&reader, &ref))
+	while (files && files->files && read_find_ref(&reader, &ref))
 		if (ref.file < files->files->count && !needed->of_caller[ref.file]) {
 			needed->of_caller[ref.file] = true;
 			needed->count++;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* handover: writes a batch to its worker, as proto/channel.h draws it. The worker's host.c reads it: mirror images. */
+/* handover: writes a batch to its worker, as proto/channel.h draws it. The worker's call.c and items.c read it: mirror images. */
 #ifndef CORE_HANDOVER_H
 #define CORE_HANDOVER_H
 

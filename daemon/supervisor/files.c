@@ -2,6 +2,7 @@
 #include "daemon/supervisor/files.h"
 
 #include "proto/payload.h"
+#include "proto/payload_ref.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -87,7 +88,7 @@ static int take_all(struct session *session, struct block_files *files, struct s
 	struct payload_ref ref;
 	int r = 0;
 
-	while (payload_find_ref(&reader, &ref)) {
+	while (read_find_ref(&reader, &ref)) {
 		const int fd = arrivals_take(&session->intake.arrivals);
 		if (fd == -1)
 			return refuse(error, ERROR_BAD_REQUEST, "fewer descriptors came than values that stand for them");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/supervisor/loan.h"
 
+#include "proto/payload.h"
 #include "proto/scan.h"
 
 #include <errno.h>

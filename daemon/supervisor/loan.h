@@ -10,8 +10,11 @@
 #define SUPERVISOR_LOAN_H
 
 #include "proto/arrivals.h"
+#include "proto/block.h"
 #include "proto/channel.h"
-#include "proto/payload.h"
+#include "proto/read.h"
+
+#include <sys/queue.h>
 
 TAILQ_HEAD(loan_list, loan);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/worker/deferred.h"
 
+#include "daemon/worker/quit.h"
 #include "proto/pack.h"
 #include "proto/scan.h"
 
@@ -10,7 +11,7 @@
 #include <unistd.h>
 
 /* [ANSWER, tag, error, nil] with a short error */
-enum { ANSWER_LEAST = 3 + PACK_UINT + TASK_SHORT_ERROR };
+enum { ANSWER_LEAST = 3 + PACK_UINT + METHOD_ERROR_SHORT };
 
 struct deferred {
 	struct task_handle handle; /* first: the class has it as an objpool_call */
@@ -37,7 +38,7 @@ static void deferred_free(struct deferred *deferred)
 	timer_close(&deferrals->timers, &deferred->wake);
 	*place_of(deferrals, deferred->tag) = NULL;
 	deferrals->count--;
-	task_forget_error(&deferred->handle.error);
+	method_error_forget(&deferred->handle.error);
 	free((char *)deferred->handle.call.method);
 	free(deferred);
 }
@@ -164,14 +165,14 @@ static bool is_one_value(const void *bytes, size_t size)
 
 static void check_answer(struct deferred *deferred, const void *value, size_t size)
 {
-	struct task_error *error = &deferred->handle.error;
+	struct method_error *error = &deferred->handle.error;
 
 	if (error->code)
 		return;
 	if (!is_one_value(value, size))
-		task_set_error(error, "FAILED", "yes", "the deferred answer is not one msgpack value");
+		method_error_set(error, "FAILED", "yes", "the deferred answer is not one msgpack value");
 	else if (size > deferred->deferrals->task->max_result)
-		task_set_error(error, "TOO_LARGE", "yes", "the result is over max_message");
+		method_error_set(error, "TOO_LARGE", "yes", "the result is over max_message");
 }
 
 /* Begins [ANSWER, tag, error, value]: writes it up to the tag. */
@@ -194,7 +195,7 @@ static void put_value(const struct deferred *deferred, const void *value, size_t
 	(void)append(deferred->deferrals, value, size);
 }
 
-static void put_error(const struct deferred *deferred, void (*pack)(const struct task_error *error, msgpack_packer *packer))
+static void put_error(const struct deferred *deferred, void (*pack)(const struct method_error *error, msgpack_packer *packer))
 {
 	msgpack_packer packer = begin_answer(deferred);
 
@@ -209,14 +210,14 @@ static void put_answer(struct deferred *deferred, const void *value, size_t size
 
 	check_answer(deferred, value, size);
 	if (deferred->handle.error.code)
-		put_error(deferred, task_pack_error);
+		put_error(deferred, method_error_pack);
 	else
 		put_value(deferred, value, size);
 	if (!deferrals->failed)
 		return;
 	deferrals->answers_size = start;
 	deferrals->failed = false;
-	put_error(deferred, task_pack_short_error);
+	put_error(deferred, method_error_pack_short);
 }
 
 /* Its caller would wait for ever. */
@@ -224,7 +225,7 @@ __attribute__((noreturn))
 static void die_of_ledger(void)
 {
 	(void)fprintf(stderr, "the memory that tells of deferred calls has been overwritten\n");
-	_exit(70);
+	quit_protocol();
 }
 
 int deferred_answer(struct objpool_call *call, const void *msgpack, size_t size)

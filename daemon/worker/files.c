@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/worker/files.h"
 
+#include "proto/payload.h"
+#include "proto/payload_ref.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>

@@ -9,7 +9,7 @@
 #define WORKER_FILES_H
 
 #include "proto/arrivals.h"
-#include "proto/payload.h"
+#include "proto/payload_ref.h"
 #include "proto/read.h"
 
 #include <msgpack.h>

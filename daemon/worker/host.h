@@ -1,24 +1,76 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * host: the worker's loop. Hosts one instance of a class: reads calls from the channel, runs methods, writes what they
- * give. The supervisor's handover.c and slot.c are its mirror images; proto/channel.h draws the messages.
+ * host: one instance of a class, and all that its worker keeps for it. Calls (call.h), items of maps (items.h) and the instance's life
+ * (life.h) work on it; the loop (loop.h) reads messages and hands them on.
  */
 #ifndef WORKER_HOST_H
 #define WORKER_HOST_H
 
-#include "daemon/worker/plugin.h"
-#include "proto/channel.h"
+#include "daemon/worker/deferred.h"
+#include "daemon/worker/inbox.h"
+#include "daemon/worker/invoke.h"
+#include "daemon/worker/run.h"
 
 #include <sys/types.h>
 
+enum { HOST_NAME = 256 };            /* bytes of a method's name, with its NUL */
+#define HOST_SHORT_METHOD 50000      /* nanoseconds: answers may wait while such a method runs */
+#define HOST_FLUSH_AFTER 200000      /* nanoseconds that a finished answer may wait for the next */
+
 enum host_end {
+	HOST_CUT_OFF, /* the channel has ended: the supervisor has gone */
 	HOST_STOPPED, /* as the supervisor said; the instance has been destroyed */
 	HOST_FAILED,  /* the constructor did, and the supervisor knows why */
-	HOST_CUT_OFF, /* the channel has ended: the supervisor has gone */
 };
 
-/* Runs an instance, on the calling thread, until the supervisor says stop or goes away. The descriptor and the board stay the
- * caller's. `parent` is the process whose end shall be this one's; 0: the supervisor. */
-enum host_end host_run(const struct plugin *plugin, struct board *board, int fd, pid_t parent);
+struct binding;
+
+struct host {
+	pid_t parent;              /* 0: the supervisor */
+	struct board *board;
+	struct inbox inbox;
+	struct reply reply;
+	struct task task;
+	struct run_method method; /* the last one called */
+	char method_name[HOST_NAME];
+	uint64_t method_cost;      /* nanoseconds, the worst of late; decays */
+	struct binding *bindings;
+	struct deferrals deferrals;
+	struct invoker invoker;
+	uint64_t now;              /* when the last task ended */
+	uint64_t flushed;          /* when the replies were last sent */
+	bool ended;
+	enum host_end end;
+	bool reply_keeps;          /* payloads, for results */
+	uint64_t tidied;           /* when what is kept was last looked at */
+};
+
+uint64_t host_clock(void); /* CLOCK_MONOTONIC, nanoseconds */
+
+/* Claims the batch on the board. False: the supervisor has taken it back. */
+bool host_begin_batch(struct host *host, uint32_t id);
+
+/* `count` tasks of the batch have run: says on the board how long each took. */
+void host_end_batch(struct host *host, uint32_t id, uint32_t count);
+
+/* [PASSED, id]: the supervisor, which has taken back the batch, or the rest of it, sees that this worker reacts. */
+void host_put_passed(struct host *host, uint32_t id);
+
+/* Sends the answers that are finished. */
+void host_flush(struct host *host);
+
+/* Makes host->method the one that the message names. Sends the finished answers first if the method may take long. 0, or -1 with the
+ * error set. */
+int host_find_method(struct host *host, struct span name);
+
+/* Writes the first fields of a message of four. */
+void host_put_head(struct host *host, uint8_t type, uint32_t id, bool nil);
+void host_put_nil(struct host *host);
+
+/* What the task has answered of others' deferred calls goes out behind its own answer. */
+void host_put_answers(struct host *host);
+
+/* [DEFERRED, id, item, tag] */
+void host_put_deferred(struct host *host, uint64_t id, uint64_t item);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/worker/inbox.h"
 
+#include "daemon/worker/quit.h"
 #include "proto/channel.h"
 
 #include <errno.h>
@@ -88,7 +89,7 @@ static bool next_message(struct inbox *inbox, struct span *message)
 		return false;
 	const int r = scan_run(&inbox->scan, from, inbox->end - inbox->begin);
 	if (r < 0)
-		_exit(70);
+		quit_protocol();
 	if (r == 0)
 		return false;
 	*message = (struct span){.bytes = from, .size = (size_t)inbox->scan.pos};
@@ -105,7 +106,7 @@ static bool take_files(struct inbox *inbox, struct span message)
 	inbox->announced = files_new(&inbox->mappings, &inbox->arrivals, (struct span){message.bytes + 2, message.size - 2});
 	if (!inbox->announced) {
 		(void)fprintf(stderr, "the descriptors of a message are missing\n");
-		_exit(70);
+		quit_protocol();
 	}
 	return true;
 }
@@ -191,7 +192,7 @@ int inbox_fill(struct inbox *inbox, uint64_t until)
 {
 	if (make_room(inbox) < 0) {
 		(void)fprintf(stderr, "there is no memory for what was sent to this worker\n");
-		_exit(71);
+		quit_memory();
 	}
 	for (;;) {
 		/* Who sleeps in read() on a Unix socket is woken, for nothing, when the peer takes what we sent; who sleeps
@@ -206,7 +207,7 @@ int inbox_fill(struct inbox *inbox, uint64_t until)
 			inbox->end += (size_t)n;
 		if (n == -EPROTO) {
 			(void)fprintf(stderr, "descriptors that came for this worker were lost: it has too many files open\n");
-			_exit(70);
+			quit_protocol();
 		}
 		return n > 0 ? 1 : (int)n;
 	}
@@ -221,11 +222,11 @@ struct reader inbox_await(struct inbox *inbox, uint32_t wanted, uint64_t *type)
 		while (next_arrived(inbox, &message)) {
 			struct reader reader = reader_of(message);
 			if (read_array(&reader, &n) < 0 || read_uint(&reader, type) < 0)
-				_exit(70);
+				quit_protocol();
 			if (*type < 32 && wanted >> *type & 1)
 				return reader;
 			if (put_aside(inbox, message) < 0)
-				_exit(71); /* what was handed to this worker must not be lost in silence */
+				quit_memory(); /* what was handed to this worker must not be lost in silence */
 		}
 		if (inbox_fill(inbox, UINT64_MAX) <= 0)
 			_exit(0); /* the supervisor has gone */

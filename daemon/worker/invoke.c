@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/worker/invoke.h"
 
+#include "daemon/worker/inbox.h"
 #include "daemon/worker/values.h"
 #include "daemon/worker/yield.h"
 #include "proto/pack.h"
@@ -48,7 +49,7 @@ static int await(struct task *task, struct span *response)
 	struct reader rest;
 	uint64_t type;
 
-	while (rest = inbox_await(invoker->inbox, 1u << TO_RESULT | 1u << TO_TAKEN, &type), type == TO_TAKEN)
+	while (rest = inbox_await(task->inbox, 1u << TO_RESULT | 1u << TO_TAKEN, &type), type == TO_TAKEN)
 		yield_on_taken(task, &rest);
 	const size_t size = (size_t)(rest.end - rest.p);
 
@@ -135,7 +136,7 @@ int invoke(struct objpool_call *call, const char *target, const void *args, size
 	    scan_nesting(args, size) > SCAN_LEVELS + 1 || read_array(&reader, &n) < 0)
 		return -EINVAL;
 	invoker_free(task->invoker); /* what the last one gave */
-	int r = inbox_pin(task->invoker->inbox); /* the arguments of the present call lie in it */
+	int r = inbox_pin(task->inbox); /* the arguments of the present call lie in it */
 	if (r == 0)
 		r = ask(task, target, args, size);
 	if (r == 0)

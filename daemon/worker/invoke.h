@@ -3,14 +3,12 @@
 #ifndef WORKER_INVOKE_H
 #define WORKER_INVOKE_H
 
-#include "daemon/worker/inbox.h"
 #include "daemon/worker/task.h"
 
+/* The answer to the last call that a method has made: what the method was given points into it. */
 struct invoker {
-	struct inbox *inbox;
-	struct reply *reply;
-	uint8_t *response; /* of the last one; what the method was given points into it */
-	char *texts[4];    /* of its error, with a NUL at their ends */
+	uint8_t *response;
+	char *texts[4]; /* its error's, with a NUL at their ends */
 };
 
 void invoker_free(struct invoker *invoker);

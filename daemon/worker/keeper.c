@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/worker/keeper.h"
 
+#include "daemon/worker/quit.h"
 #include "proto/groups.h"
 
 #include <errno.h>
@@ -17,7 +18,7 @@ void keeper_run(void)
 	char byte;
 
 	if (groups == MAP_FAILED)
-		_exit(71);
+		quit_memory();
 	sigfillset(&all); /* a signal to the whole group or session must not end the keeper before the supervisor */
 	(void)sigprocmask(SIG_SETMASK, &all, NULL);
 	(void)prctl(PR_SET_NAME, "objpool-keeper", 0, 0, 0);

@@ -22,6 +22,7 @@
 
 #include "proto/channel.h"
 #include "proto/payload.h"
+#include "proto/read.h"
 
 #include <msgpack.h>
 #include <pthread.h>

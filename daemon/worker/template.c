@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/worker/template.h"
 
+#include "daemon/worker/loop.h"
+#include "daemon/worker/quit.h"
+#include "daemon/worker/run.h"
+#include "daemon/worker/services.h"
 #include "proto/groups.h"
-#include "daemon/worker/host.h"
-#include "daemon/worker/task.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -59,19 +61,19 @@ static void watch_children(struct template *template)
 	sigemptyset(&child);
 	sigaddset(&child, SIGCHLD);
 	if (sigprocmask(SIG_BLOCK, &child, &template->before.mask) < 0 || sigaction(SIGCHLD, &action, &template->before.on_child) < 0)
-		_exit(71);
+		quit_memory();
 }
 
 static void unwatch_children(const struct template *template)
 {
 	if (sigaction(SIGCHLD, &template->before.on_child, NULL) < 0 || sigprocmask(SIG_SETMASK, &template->before.mask, NULL) < 0)
-		_exit(71);
+		quit_memory();
 }
 
 static void send_packet(const struct template *template, const struct objpool_buffer *packet)
 {
 	if (packet->failed)
-		_exit(71); /* the supervisor logs the status */
+		quit_memory(); /* the supervisor logs the status */
 	if (send(template->channel, packet->data, packet->size, MSG_NOSIGNAL) < 0)
 		end(0); /* the supervisor has gone */
 }
@@ -207,7 +209,7 @@ static int pack_methods(struct task *task, msgpack_packer *packer)
 		pack_table(task->plugin, packer);
 		return 0;
 	}
-	return task_outcome(task, "list_methods", class->list_methods(&task->handle.call, packer));
+	return run_outcome(task, "list_methods", class->list_methods(&task->handle.call, packer));
 }
 
 static int pack_description(struct task *task, msgpack_packer *packer)
@@ -285,17 +287,17 @@ static void prepare(struct template *template, const char *pool, struct span arg
 	struct task task;
 
 	msgpack_packer_init(&packer, &packet, objpool_buffer_write);
-	if (reply_init(&unused, -1, NULL) < 0 || task_init(&task, &template->plugin, &unused, NULL) < 0)
+	if (reply_init(&unused, -1, NULL) < 0 || task_init(&task, &template->plugin, &services, &unused, NULL) < 0)
 		send_fault(template, "out of memory");
 	task.place.pool = pool;
-	if (task_add_array(&task, args) < 0 || task_add_map(&task, kwargs) < 0 || task_preload(&task) < 0) {
+	if (task_add_array(&task, args) < 0 || task_add_map(&task, kwargs) < 0 || run_preload(&task) < 0) {
 		snprintf(template->fault, sizeof template->fault, "preload of class %s failed: %s", template->plugin.class.name,
-			 task_message(&task.handle.error));
+			 method_error_message(&task.handle.error));
 		send_fault(template, template->fault);
 	}
 	refuse_threads(template, threads, "preload of class", template->plugin.class.name);
 	if (pack_description(&task, &packer) < 0)
-		send_fault(template, task_message(&task.handle.error));
+		send_fault(template, method_error_message(&task.handle.error));
 	if (packet.failed)
 		send_fault(template, "out of memory");
 	if (packet.size > PACKET / 2)
@@ -323,7 +325,7 @@ static void on_load(struct template *template, struct reader *reader)
 	if (read_text(reader, &pool) < 0 || read_text(reader, &path) < 0 || read_text(reader, &class_name) < 0 ||
 	    read_value(reader, &args) < 0 || read_value(reader, &kwargs) < 0 || read_bool(reader, &template->threads) < 0 ||
 	    read_value(reader, &settings) < 0)
-		_exit(70);
+		quit_protocol();
 	const struct span spans[3] = {pool, path, class_name};
 	for (int i = 0; i < 3; i++)
 		if (!(texts[i] = strndup((const char *)spans[i].bytes, spans[i].size)))
@@ -356,13 +358,13 @@ _Noreturn static void become_program_worker(const struct template *template, con
 	struct board *board = mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED, fds[FORK_BOARD], 0);
 
 	if (board == MAP_FAILED)
-		_exit(71);
+		quit_memory();
 	(void)setpgid(0, 0);
 	unwatch_children(template);
 	(void)close(template->channel);
 	for (int i = FORK_BOARD; i < FORK_FILES; i++)
 		(void)close(fds[i]);
-	_exit(host_run(&template->plugin, board, fds[FORK_CHANNEL], parent) == HOST_STOPPED ? 0 : 1);
+	_exit(loop_run(&template->plugin, board, fds[FORK_CHANNEL], parent) == HOST_STOPPED ? 0 : 1);
 }
 
 /* In the new worker: moves its descriptors to their numbers, and closes the template's. */
@@ -373,12 +375,12 @@ _Noreturn static void become_worker(const struct template *template, const int *
 	(void)setpgid(0, 0);
 	if (board == MAP_FAILED || dup3(fds[FORK_CHANNEL], CHANNEL_FD, O_CLOEXEC) < 0 ||
 	    dup2(fds[FORK_OUTPUT], STDOUT_FILENO) < 0 || dup2(fds[FORK_ERRORS], STDERR_FILENO) < 0)
-		_exit(71);
+		quit_memory();
 	for (int i = 0; i < FORK_FILES; i++)
 		(void)close(fds[i]);
 	(void)prctl(PR_SET_NAME, "objpool-worker", 0, 0, 0);
 	(void)setvbuf(stdout, NULL, _IOLBF, 0);
-	if (host_run(&template->plugin, board, CHANNEL_FD, 0) == HOST_STOPPED)
+	if (loop_run(&template->plugin, board, CHANNEL_FD, 0) == HOST_STOPPED)
 		exit(0); /* what the plugin has asked to be done at an orderly end, is */
 	_exit(1); /* the constructor failed; if the supervisor has gone, nobody looks */
 }
@@ -396,7 +398,7 @@ static void *run_thread(void *data)
 	struct thread *thread = data;
 
 	(void)prctl(PR_SET_NAME, "objpool-thread", 0, 0, 0);
-	(void)host_run(&thread->template->plugin, thread->board, thread->fd, 0);
+	(void)loop_run(&thread->template->plugin, thread->board, thread->fd, 0);
 	(void)munmap(thread->board, sizeof *thread->board);
 	(void)close(thread->fd);
 	free(thread);
@@ -525,7 +527,7 @@ void template_run(int channel, const struct objpool_plugin *linked)
 	template.channel = channel;
 	template.linked = linked;
 	if (!(template.packet = malloc(PACKET)))
-		_exit(71);
+		quit_memory();
 	if (linked)
 		watch_children(&template);
 	while ((n = receive(&template, template.packet, fds, &count)) > 0) {

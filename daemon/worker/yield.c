@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/worker/yield.h"
 
-#include "daemon/worker/invoke.h"
+#include "daemon/worker/inbox.h"
+#include "daemon/worker/quit.h"
 #include "proto/pack.h"
 #include "proto/scan.h"
 
@@ -14,7 +15,7 @@ void yield_on_taken(struct task *task, struct reader *reader)
 	uint64_t id, bytes;
 
 	if (read_uint(reader, &id) < 0 || read_uint(reader, &bytes) < 0)
-		_exit(70);
+		quit_protocol();
 	if (id == task->id)
 		task->yielded -= bytes < task->yielded ? bytes : task->yielded;
 }
@@ -39,7 +40,7 @@ static int give(struct task *task, const void *msgpack, size_t size)
 /* Until the caller has taken enough, or doesn't wait any more. */
 static int wait_for_room(struct task *task, size_t size)
 {
-	struct inbox *inbox = task->invoker->inbox;
+	struct inbox *inbox = task->inbox;
 	const int r = task->yielded + size > YIELD_AHEAD ? inbox_pin(inbox) : 0; /* the arguments of the present call lie in it */
 
 	while (r == 0 && task->yielded > 0 && task->yielded + size > YIELD_AHEAD && !objpool_cancelled(&task->handle.call)) {

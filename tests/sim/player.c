@@ -4,6 +4,7 @@
 #include "daemon/core/lease.h"
 #include "daemon/core/request.h"
 #include "proto/pack.h"
+#include "proto/payload_ref.h"
 #include "proto/scan.h"
 #include "tests/sim/question.h"
 

@@ -3,6 +3,7 @@
 
 #include "proto/channel.h"
 #include "proto/pack.h"
+#include "proto/payload_ref.h"
 #include "proto/scan.h"
 
 #include <stdlib.h>

@@ -6,7 +6,7 @@
 #ifndef SIM_VALUE_H
 #define SIM_VALUE_H
 
-#include "proto/payload.h"
+#include "proto/payload_ref.h"
 #include "tests/sim/world.h"
 
 enum { VALUE_LEAST = 64 /* payload_min of worlds with files */, VALUE_MOST = 17100 /* bytes of one */ };

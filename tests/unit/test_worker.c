@@ -5,7 +5,7 @@
  * or an error that speaks of memory, and the next call is answered as if nothing had been. A worker that ends has lost its
  * call, which is right too, but rare.
  */
-#include "daemon/worker/host.h"
+#include "daemon/worker/loop.h"
 #include "daemon/worker/plugin.h"
 #include "daemon/worker/task.h"
 #include "daemon/worker/yield.h"
@@ -146,7 +146,7 @@ _Noreturn static void run_worker(struct worker *worker, int fd)
 	if (plugin_link(&plugin, &exported, "Pieces", fault, sizeof fault) < 0)
 		_exit(99);
 	failing = worker->plan;
-	_exit(host_run(&plugin, worker->board, fd, 0) == HOST_STOPPED ? 0 : 1);
+	_exit(loop_run(&plugin, worker->board, fd, 0) == HOST_STOPPED ? 0 : 1);
 }
 
 static void *shared(size_t size)

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* quit: how a worker or template ends at once when it can't go on. The supervisor logs the exit status. */
+#ifndef WORKER_QUIT_H
+#define WORKER_QUIT_H
+
+#include <unistd.h>
+
+/* The supervisor has sent what this program does not understand: the two are of different versions, or memory is damaged. */
+_Noreturn static inline void quit_protocol(void)
+{
+	_exit(70); /* EX_SOFTWARE of sysexits.h */
+}
+
+/* There is no memory, and no way to tell the supervisor of it that needs none. */
+_Noreturn static inline void quit_memory(void)
+{
+	_exit(71); /* EX_OSERR */
+}
+
+#endif

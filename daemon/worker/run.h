@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * run: runs what a class has: its methods, its constructor, its hooks; and checks what they give: exactly one value, or an error
+ * with a sentence.
+ */
+#ifndef WORKER_RUN_H
+#define WORKER_RUN_H
+
+#include "daemon/worker/task.h"
+
+/* A method by name, remembered: batches and pipelined calls name the same one again and again. */
+struct run_method {
+	struct objpool_method method; /* .call NULL: the class has none of that name */
+};
+
+/* Finds the method; `name` must stay valid as long as `found` is used. */
+void run_find(const struct task *task, const char *name, struct run_method *found);
+
+/* Calls the method with the task's arguments. 0: its value is at the end of the reply, not sealed; 1: the call was deferred; -1 with
+ * the error set and nothing written. */
+int run_method(struct task *task, const struct run_method *method);
+
+/* The class writes one value, its instance's state. As run_method. */
+int run_snapshot(struct task *task);
+
+/* Constructor, and the class's preload, with the task's arguments. 0, or -1 with the error set. */
+int run_constructor(struct task *task);
+int run_preload(struct task *task);
+
+/* A function of the class has returned `r`. 0; or -1 with the error set, by the function, or here with `what` as its name. */
+int run_outcome(struct task *task, const char *what, int r);
+
+#endif

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/worker/services.h"
+
+#include "daemon/worker/deferred.h"
+#include "daemon/worker/files.h"
+#include "daemon/worker/invoke.h"
+#include "daemon/worker/task.h"
+#include "daemon/worker/yield.h"
+#include "proto/pack.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define PROGRESS_EVERY 50000000u /* nanoseconds */
+enum { PROGRESS_TEXT = 1024 };
+
+static void host_fail(struct objpool_call *call, const struct objpool_failure *said)
+{
+	method_error_keep(&((struct task_handle *)call)->error, said);
+}
+
+static bool host_cancelled(const struct objpool_call *call)
+{
+	const struct task *task = task_of(call);
+	return task && call->method && board_state(task->board, task->id) == BOARD_CANCELLED;
+}
+
+/* Told at most every PROGRESS_EVERY; and, once, the end of it, which nothing follows that would tell. */
+static bool progress_is_due(struct task *task, bool end)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+	const uint64_t now = (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+	if (now - task->progress_at < PROGRESS_EVERY && (!end || task->progress_ended))
+		return false;
+	task->progress_at = now;
+	task->progress_ended = task->progress_ended || end;
+	return true;
+}
+
+/* It goes out at once, past the answer that is being written. */
+static int host_progress(struct objpool_call *call, uint64_t done, uint64_t total, const char *text)
+{
+	struct task *task = task_of(call);
+	uint8_t room[2 + 3 * PACK_UINT + PACK_HEAD + PROGRESS_TEXT], *p = room;
+
+	if (!task || !task->wants_progress || !call->method || !progress_is_due(task, total && done == total))
+		return 0;
+	p = pack_array(p, 5);
+	p = pack_uint(p, FROM_PROGRESS);
+	p = pack_uint(pack_uint(p, task->id), done);
+	p = total ? pack_uint(p, total) : pack_nil(p);
+	p = text ? pack_str(p, text, strnlen(text, PROGRESS_TEXT)) : pack_nil(p);
+	return reply_aside(task->reply, room, (size_t)(p - room));
+}
+
+static struct objpool_kept *host_keep(struct objpool_call *call, const void *bytes, size_t size)
+{
+	struct task *task = task_of(call);
+	return task && task->mappings ? (struct objpool_kept *)files_keep(task->mappings, bytes, size) : NULL;
+}
+
+static void host_let_go(struct objpool_kept *kept)
+{
+	files_unkeep((struct mapping *)kept);
+}
+
+static bool host_can_keep(struct objpool_call *call, const void *bytes, size_t size)
+{
+	const struct task *task = task_of(call);
+	return task && task->mappings && files_can_keep(task->mappings, bytes, size);
+}
+
+static struct objpool_kept *host_private(struct objpool_call *call, const void *bytes, size_t size, void **view)
+{
+	const struct task *task = task_of(call);
+	return task ? (struct objpool_kept *)files_private(task->files, bytes, size, view) : NULL;
+}
+
+static const msgpack_object *host_setting(const struct objpool_call *call, const char *name)
+{
+	const struct task *task = task_of(call);
+	const msgpack_object *settings = task ? &task->plugin->settings : NULL;
+
+	for (uint32_t i = 0; settings && settings->type == MSGPACK_OBJECT_MAP && i < settings->via.map.size; i++) {
+		const msgpack_object_kv *kv = &settings->via.map.ptr[i];
+		if (kv->key.via.str.size == strlen(name) && memcmp(kv->key.via.str.ptr, name, strlen(name)) == 0)
+			return kv->val.type == MSGPACK_OBJECT_NIL ? NULL : &kv->val;
+	}
+	return NULL;
+}
+
+static const char *host_class_name(const struct objpool_call *call)
+{
+	const struct task *task = task_of(call);
+	return task ? task->plugin->class.name : NULL;
+}
+
+static char *copy_text(const char *text)
+{
+	return text && text[0] ? strdup(text) : NULL;
+}
+
+static void host_describe(struct objpool_call *call, const struct objpool_description *description)
+{
+	struct task *task = task_of(call);
+
+	if (!task)
+		return;
+	free(task->described.doc);
+	free(task->described.signature);
+	task->described = (struct task_described){.given = true, .hooks = description->hooks, .doc = copy_text(description->doc),
+						  .signature = copy_text(description->signature)};
+}
+
+static int host_commit(struct objpool_call *call)
+{
+	const struct task *task = task_of(call);
+
+	if (!task || !call->method || !task->single)
+		return 0; /* its caller waits for others too, or there is none */
+	return board_move(task->board, task->id, BOARD_STARTED, BOARD_COMMITTED) ||
+	       board_state(task->board, task->id) == BOARD_COMMITTED ? 0 : -ECANCELED;
+}
+
+const struct objpool_host services = {
+	.size = sizeof services,
+	.fail = host_fail,
+	.cancelled = host_cancelled,
+	.progress = host_progress,
+	.defer = deferred_new,
+	.answer = deferred_answer,
+	.invoke = invoke,
+	.keep = host_keep,
+	.let_go = host_let_go,
+	.yield = yield_value,
+	.commit = host_commit,
+	.setting = host_setting,
+	.class_name = host_class_name,
+	.describe = host_describe,
+	.can_keep = host_can_keep,
+	.private_view = host_private,
+};

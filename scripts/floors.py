@@ -1,0 +1,141 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Checks that the files of each part of objpool are floors: a file uses what lies below it, and no two use each other.
+
+usage: scripts/floors.py [--draw PART]
+
+A file of C is its .c and .h together, and uses what either includes. A file of Python uses what it imports, wherever the import
+stands. A part is a folder. The check fails on a circle of files, and on an include that leaves its part for one that it must not
+use. --draw prints a part's files, the lowest floor first, with what each uses.
+"""
+import ast
+import os
+import re
+import sys
+
+TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+# Which parts a part may use, beside itself and the public headers.
+MAY_USE = {
+    "proto": set(),
+    "daemon/core": {"proto"},
+    "daemon/supervisor": {"proto", "daemon/core"},
+    "daemon/worker": {"proto", "daemon/core"},
+    "daemon/backtrace": {"proto"},
+    "client": {"proto"},
+    "client/cli": {"proto", "client"},
+    "client/python/objpool": set(),
+    "client/python/objpool/compat": {"client/python/objpool"},
+}
+# Still in circles: these are printed, and fail nothing.
+IN_CIRCLES = {"daemon/core", "daemon/supervisor", "client", "client/python/objpool", "client/python/objpool/compat"}
+
+
+def files_of(part):
+    return sorted(f for f in os.listdir(os.path.join(TOP, part)) if f.endswith((".c", ".h", ".py")))
+
+
+def included(path):
+    with open(path, encoding="utf-8") as file:
+        return [(os.path.dirname(i), os.path.splitext(os.path.basename(i))[0]) for i in re.findall(r'^#include "([^"]+)"', file.read(), re.M)]
+
+
+def imported(path, part):
+    """(part, module) for each import of the package's own."""
+    package = part.removeprefix("client/python/").split("/")
+    with open(path, encoding="utf-8") as file:
+        tree = ast.parse(file.read())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name.split(".") for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            base = base + (node.module.split(".") if node.module else [])
+            names = [base + [alias.name] for alias in node.names] + [base]
+        else:
+            continue
+        for name in names:
+            if name[:1] == ["objpool"] and len(name) > 1:
+                yield "client/python/" + "/".join(name[:-1]), name[-1]
+
+
+def uses(part):
+    """file -> files of the same part; and the includes that leave the part: (file, other part)."""
+    graph, leaving = {}, set()
+    names = {os.path.splitext(f)[0] for f in files_of(part)}
+    for file in files_of(part):
+        name = os.path.splitext(file)[0]
+        path = os.path.join(TOP, part, file)
+        graph.setdefault(name, set())
+        for other_part, other in imported(path, part) if file.endswith(".py") else included(path):
+            if other_part == part and other in names and other != name:
+                graph[name].add(other)
+            elif other_part != part and other_part in MAY_USE and other_part not in MAY_USE[part]:
+                leaving.add((file, other_part))
+    return graph, leaving
+
+
+def circles(graph):
+    """Strongly connected components of more than one file (Tarjan)."""
+    number, low, stack, found = {}, {}, [], []
+
+    def visit(v):
+        number[v] = low[v] = len(number)
+        stack.append(v)
+        for w in sorted(graph[v]):
+            if w not in number:
+                visit(w)
+            if w in stack:
+                low[v] = min(low[v], low[w])
+        if low[v] == number[v]:
+            at = stack.index(v)
+            if len(stack) - at > 1:
+                found.append(sorted(stack[at:]))
+            del stack[at:]
+
+    for v in sorted(graph):
+        if v not in number:
+            visit(v)
+    return found
+
+
+def floors(graph):
+    """Each file's floor: one above the highest that it uses. For a graph without circles."""
+    level = {}
+
+    def at(v):
+        if v not in level:
+            level[v] = 1 + max((at(w) for w in graph[v]), default=-1)
+        return level[v]
+
+    return {v: at(v) for v in graph}
+
+
+def draw(part):
+    graph, _ = uses(part)
+    if circles(graph):
+        print(f"{part} has circles: {circles(graph)}")
+        return
+    level = floors(graph)
+    for v in sorted(graph, key=lambda v: (level[v], v)):
+        print(f"{level[v]:3} {v:20} {' '.join(sorted(graph[v]))}")
+
+
+def main():
+    if len(sys.argv) == 3 and sys.argv[1] == "--draw":
+        draw(sys.argv[2])
+        return 0
+    failed = False
+    for part in MAY_USE:
+        graph, leaving = uses(part)
+        for circle in circles(graph):
+            known = part in IN_CIRCLES
+            failed |= not known
+            print(f"{part}: {len(circle)} files use each other in a circle{' (known)' if known else ''}: {', '.join(circle)}")
+        for file, other in sorted(leaving):
+            failed = True
+            print(f"{part}/{file} uses {other}, which lies above it")
+    return 1 if failed else 0
+
+
+sys.exit(main())
