@@ -148,7 +148,9 @@ struct objpool_call_options {
 	objpool_progress_callback *on_progress; /* or NULL */
 	void *progress_context;
 };
-#define OBJPOOL_CALL_OPTIONS_INIT {.size = sizeof(struct objpool_call_options)}
+#define OBJPOOL_CALL_OPTIONS_INIT \
+	{sizeof(struct objpool_call_options), NULL, {NULL, 0}, {NULL, 0}, {NULL, 0}, NULL, NULL, NULL, 0, 0, \
+	 false, false, false, false, 0, NULL, NULL}
 
 /* Called once per call. `result` is borrowed. */
 typedef void objpool_callback(void *context, const struct objpool_result *result);
@@ -288,7 +290,8 @@ struct objpool_map_options {
 	objpool_progress_callback *on_progress; /* or NULL */
 	void *progress_context;
 };
-#define OBJPOOL_MAP_OPTIONS_INIT {.size = sizeof(struct objpool_map_options)}
+#define OBJPOOL_MAP_OPTIONS_INIT \
+	{sizeof(struct objpool_map_options), NULL, NULL, {NULL, 0}, {NULL, 0}, 0, 0, 0, false, false, false, NULL, NULL}
 
 /*
  * Calls "sim.step" for each item on whichever instance is free, and waits for the end. `each` gets every item's result.
@@ -322,7 +325,7 @@ struct objpool_lease_options {
 	uint32_t lease_ms;   /* after which the lease ends by itself; 0: when it is released */
 	int64_t slot;        /* the one to lease; -1: any */
 };
-#define OBJPOOL_LEASE_OPTIONS_INIT {.size = sizeof(struct objpool_lease_options), .slot = -1}
+#define OBJPOOL_LEASE_OPTIONS_INIT {sizeof(struct objpool_lease_options), 0, 0, -1}
 
 /* An instance that this connection has for itself: "sim:2.step" of others waits for slot 2. */
 struct objpool_lease {

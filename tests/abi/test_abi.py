@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Programs that were built with the headers of ABI 1 run with the daemon and the library of today, and the wire is what it was.
+
+tests/abi/1 holds copies of the public headers, as they were when ABI 1 was frozen. These copies never change.
+"""
+import os
+import pathlib
+import re
+import subprocess
+
+import pytest
+from harness import BUILD, DEADLINE, ROOT
+from player import FOLDER, Player
+
+HERE = pathlib.Path(__file__).parent
+FROZEN = [f"-I{HERE / '1'}"]
+TODAY = [f"-I{ROOT / 'plugins/include'}", f"-I{ROOT / 'client/include'}"]
+SANITIZE = ["-fsanitize=" + BUILD.name.removeprefix("build-").replace("-", ",")] if "-" in BUILD.name else []
+STRICT = ["-Wall", "-Wextra", "-Werror"]
+
+
+def compiled(place, source, includes, *more, compiler=("cc", "-std=gnu11"), name="program"):
+    """Builds a source of this folder with such headers, as a program."""
+    subprocess.run([*compiler, *SANITIZE, *includes, HERE / source, "-o", place / name, *more], check=True, timeout=DEADLINE)
+    return place / name
+
+
+@pytest.fixture(scope="session")
+def plugin(tmp_path_factory):
+    """plugin.c, built with the headers of ABI 1."""
+    return compiled(tmp_path_factory.mktemp("plugin"), "plugin.c", FROZEN, "-fPIC", "-shared", "-lmsgpackc", *STRICT, name="old.so")
+
+
+@pytest.fixture
+def daemon(start, plugin):
+    """A daemon with a pool p of two instances of that plugin's class."""
+    return start({"p": {"plugin": plugin, "class": "Old"}})
+
+
+SHARED = [f"-L{BUILD}", "-lobjpool", f"-Wl,-rpath,{BUILD.resolve()}"]
+STATIC = [BUILD / "libobjpool.a", "-lmsgpackc"]
+
+
+@pytest.mark.parametrize("library", [SHARED, STATIC], ids=["shared", "static"])
+def test_a_client_of_abi_1(daemon, place, library):
+    program = compiled(place, "client.c", FROZEN, *library)
+    done = subprocess.run([program], env={**os.environ, "OBJPOOL_ADDRESS": daemon.address}, text=True, capture_output=True,
+                          timeout=DEADLINE)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_plugin_of_abi_1(daemon):
+    """What client.c does not ask of it: hooks, deferred answers, calls of its own, memory that it keeps, a state handed over."""
+    with daemon.client() as c:
+        assert c.value("p:0.caught") == "caught" and "NO_SUCH_METHOD" in c.error("p:0.other")
+        described = c.value("objpool.describe", "p")
+        assert described["doc"] == "described in preload" and {"name": "caught"} in described["methods"]
+        assert "NO_SUCH_METHOD: none is called so" in c.error("p:0.fail", "with a code")
+        put_off = c.start("p:0.later")
+        assert c.value("p:0.answer") == 1 and c.wait(put_off) == (None, "answered")
+        assert c.value("p:0.later", 1) == "woken"
+        put_off = c.start("p:0.later")
+        assert c.value("p:0.get") == 0  # it has been put off by then
+        assert c.value("objpool.cancel", put_off) is True and "CANCELLED" in c.wait(put_off)[0]
+        assert c.value("p:0.ask", "p:1.get") == 0 and "FAILED" in c.error("p:0.ask", "p:1.kept")
+        assert c.value("p:0.keep", b"k" * 200000) is True and c.value("p:0.kept") == [ord("k"), 200000]
+        assert c.value("p:0.commit") == 0
+        c.value("objpool.lease", "p", {"slot": 0})
+        c.value("objpool.release", "p", 0)
+        c.value("p:0.set", 77)
+        with daemon.client() as other:
+            other.value("p:0.get")
+        about = c.value("p:0.about")
+        while about["sessions_ended"] == 0:
+            about = c.value("p:0.about")
+        assert about == {"value": 77, "slot": 0, "slots": 2, "generation": 1, "sessions_ended": 1, "leases": 1, "releases": 1,
+                         "wakes": 1, "gone": 1, "max_message": 256 << 20, "class": "Old", "preloaded elsewhere": True, "idle was called": True}
+        c.value("objpool.restart", "p", 0)
+        about = c.value("p:0.about")
+        assert about["value"] == 77 and about["generation"] == 2
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in FOLDER.glob("*.dialogue")))
+def test_the_wire(daemon, name):
+    Player(daemon.socket_path, DEADLINE).play(name)
+
+
+def test_members_and_constants_are_where_they_were(place):
+    def says(includes, name):
+        program = compiled(place, "layout.c", includes, name=name)
+        return subprocess.run([program], check=True, text=True, capture_output=True).stdout
+
+    assert says(TODAY, "today") == says(FROZEN, "frozen")
+
+
+def test_no_function_of_the_library_is_missing():
+    declared = re.findall(r"^OBJPOOL_API [^;]*?\b(objpool_\w+)\(", (HERE / "1/objpool/client.h").read_text(), re.MULTILINE)
+    symbols = subprocess.run(["nm", "-D", "--defined-only", BUILD / "libobjpool.so"], check=True, text=True, capture_output=True).stdout
+    assert len(declared) > 60 and set(declared) <= set(re.findall(r" T (objpool_\w+)", symbols))
+
+
+@pytest.mark.parametrize("compiler", [("cc", "-std=c11"), ("cc", "-std=gnu11"), ("c++", "-xc++", "-std=c++11"), ("c++", "-xc++", "-std=c++20")],
+                         ids=" ".join)
+def test_sources_of_abi_1_compile_with_the_headers_of_today(place, compiler):
+    sources = ["client.c"] if "-xc++" in compiler else ["client.c", "plugin.c"]
+    for source in sources:
+        subprocess.run([*compiler, "-D_GNU_SOURCE", *STRICT, *TODAY, "-fsyntax-only", HERE / source], check=True, timeout=DEADLINE)
