@@ -35,6 +35,9 @@ $(B)/packaging/%: client/%.in $(B)/paths
 	@mkdir -p $(@D)
 	$(FILL)
 
+# Probe crashes and hangs its worker when a caller asks for it: it is for tests, and not for a machine that serves.
+INSTALLED := $(filter-out %/probe.so,$(PLUGINS))
+
 # What goes where: mode:source:destination.
 FILES := \
 	755:$(B)/objpoold:$(sbindir)/objpoold \
@@ -46,7 +49,7 @@ FILES := \
 	644:client/include/objpool/client.h:$(includedir)/objpool/client.h \
 	644:plugins/include/objpool/plugin.h:$(includedir)/objpool/plugin.h \
 	644:$(B)/packaging/objpool.pc:$(pkgconfigdir)/objpool.pc \
-	$(foreach p,$(PLUGINS),644:$(p):$(plugindir)/$(notdir $(p))) \
+	$(foreach p,$(INSTALLED),644:$(p):$(plugindir)/$(notdir $(p))) \
 	$(foreach p,$(sort $(FORKED) $(wildcard $(dir $(FORKED))*.so)),644:$(p):$(libdir)/objpool/python/$(notdir $(p))) \
 	644:$(B)/packaging/objpool.1:$(mandir)/man1/objpool.1 \
 	644:$(B)/packaging/objpoold.conf.5:$(mandir)/man5/objpoold.conf.5 \

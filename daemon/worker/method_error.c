@@ -49,11 +49,17 @@ static const char *allowed_code(const char *code)
 	return "FAILED";
 }
 
+/* A class refuses a method that it does not have before anything of it has run. What else it refuses it may have begun. */
+static const char *ran_before(const char *code)
+{
+	return strcmp(code, "NO_SUCH_METHOD") == 0 ? "no" : "yes";
+}
+
 void method_error_keep(struct method_error *error, const struct objpool_failure *said)
 {
 	method_error_forget(error);
 	error->code = allowed_code(said->code);
-	error->ran = "yes";
+	error->ran = ran_before(error->code);
 	error->message = keep_text(error, said->message);
 	error->type = keep_text(error, said->type);
 	error->traceback = keep_text(error, said->traceback);

@@ -317,21 +317,26 @@ static int find_method(PyObject *self, struct objpool_call *call)
 	return r < 0 ? fail_with_exception(call) : no_such_method(call);
 }
 
-/* An attribute error may be the method's own, or its not being there any more. */
+/* Was the attribute error raised in looking for the method? Then no Python code has run, and it has no traceback. An error that has
+ * one may be the method's own: it has run. */
+static bool is_missing(PyObject *self, PyObject *trace)
+{
+	return !trace && has_method(self, last.name) == 0;
+}
+
 static int fail_of_method(PyObject *self, struct objpool_call *call)
 {
 	PyObject *type, *value, *trace;
 
-	if (PyErr_ExceptionMatches(PyExc_AttributeError)) {
-		PyErr_Fetch(&type, &value, &trace);
-		const int there = has_method(self, last.name);
-		PyErr_Restore(type, value, trace);
-		if (there == 0) {
-			PyErr_Clear();
-			return no_such_method(call);
-		}
-	}
-	return fail_with_exception(call);
+	if (!PyErr_ExceptionMatches(PyExc_AttributeError))
+		return fail_with_exception(call);
+	PyErr_Fetch(&type, &value, &trace);
+	const bool missing = is_missing(self, trace);
+	PyErr_Restore(type, value, trace);
+	if (!missing)
+		return fail_with_exception(call);
+	PyErr_Clear();
+	return no_such_method(call);
 }
 
 static int run_method(PyObject *self, struct objpool_call *call, const struct objpool_args *args, msgpack_packer *result)

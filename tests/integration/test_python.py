@@ -108,7 +108,20 @@ def test_missing_methods(python):
     _, client = python("Counter")
     for name in ("nothing", "_private", "size", "__class__", "__init__", "__reduce__", "__getitem__", "value", "\udcff"[:0] + "é"):
         error = client.error(f"p.{name}")
-        assert error["code"] == "NO_SUCH_METHOD" and name in error["message"], error
+        assert (error["code"], error["ran"]) == ("NO_SUCH_METHOD", "no") and name in error["message"], error
+
+
+def test_a_method_that_is_gone_has_not_run(python):
+    """It was there when it was called before. One that takes itself away and raises an AttributeError has run."""
+    _, client = python("Trouble")
+    client.value("p.lend", False)
+    assert client.value("p.lent") == "lent"
+    client.value("p.take_back")
+    error = client.error("p.lent")
+    assert (error["code"], error["ran"]) == ("NO_SUCH_METHOD", "no")
+    client.value("p.lend", True)
+    error = client.error("p.lent")
+    assert (error["code"], error["type"], error["ran"]) == ("FAILED", "AttributeError", "yes")
 
 
 def test_an_attribute_error_of_a_method_is_its_own(python):

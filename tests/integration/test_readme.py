@@ -109,6 +109,12 @@ def test_c(dice, place):
     run("cc", "-Wall", "-Wextra", "-Werror", *([f"-fsanitize={sanitize}"] if sanitize else []), f"-I{ROOT}/client/include",
         place / "first.c", BUILD / "libobjpool.a", "-lmsgpackc", "-o", place / "first")
     assert run(place / "first", env=environment) == "2\n"
+    run(BUILD / "objpool", "scale", "dice", "1", env=environment)
+    failed = subprocess.run([place / "first"], text=True, capture_output=True, timeout=60, env=environment)
+    assert failed.returncode == 1 and "no slot 2" in failed.stderr and failed.stdout == ""
+    alone = subprocess.run([place / "first"], text=True, capture_output=True, timeout=60,
+                           env={**environment, "OBJPOOL_ADDRESS": f"unix:{place}/nobody.sock"})
+    assert alone.returncode == 3 and "no daemon" in alone.stderr
 
 
 def test_neovim(dice, place):

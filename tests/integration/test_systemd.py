@@ -246,6 +246,11 @@ def test_uninstall_leaves_nothing(tmp_path):
     assert [p for p in tmp_path.rglob("*") if not p.is_dir() or p.name == "objpool"] == []
 
 
+def test_the_plugin_for_tests_is_not_installed(tree):
+    names = [path.name for path in (tree / "usr/lib/objpool/plugins").iterdir()]
+    assert "sampler.so" in names and "probe.so" not in names
+
+
 def test_library_links(tree):
     link = tree / "usr/lib/libobjpool.so"
     assert os.readlink(link) == "libobjpool.so.0"

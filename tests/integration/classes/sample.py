@@ -153,6 +153,18 @@ class Trouble:
     def missing_inside(self):
         return self.nothing
 
+    def lend(self, for_one_call):
+        """Gives the instance a method `lent`."""
+        def lent():
+            if for_one_call:
+                del self.lent
+                return self.lent
+            return "lent"
+        self.lent = lent
+
+    def take_back(self):
+        del self.lent
+
     def self_referring(self):
         value = [1]
         value.append(value)
