@@ -7,8 +7,9 @@
  *
  *   to the worker                                            from the worker
  *   [START, supervisor pid, pool, slot, slots, generation,   [READY] or [READY, error]
- *           args, kwargs, slot kwargs, max result, replay]
- *   [REPLAY, replay]
+ *           args, kwargs, slot kwargs, max result, replay,
+ *           more?]
+ *   [REPLAY, replay, more?]                                  [REPLAYING, method]
  *   [CALL, id, session, method, args                         [REPLY, id, error, value]
  *          (, deadline, kwargs, flags)]                      [PROGRESS, id, done, total, text]
  *   [BIND, binding, args, kwargs]
@@ -20,16 +21,17 @@
  *   [RELEASE, session]
  *   [TAKEN, id, bytes]                                       [YIELD, id (, value)]
  *   [RESULT, response]                                       [INVOKE, id, method string, args]
- *   [RESTORE, state, replay if that fails]                   nothing, or [RESTORED, error]
+ *   [RESTORE, state]                                         [RESTORED] or [RESTORED, error]
  *   [GONE, tag]                                              [DEFERRED, id, item, tag]
  *   [SESSION_END, session]                                   [ANSWER, tag, error, value]
  *                                                            [PASSED, id]
- *                                                            [REPLAYING, method]
  *   [FILES, [number, …]]  + as many descriptors              [PAYLOAD, id, place, offset, length, touched]  + 1 descriptor
  *
  * PASSED says that the worker has skipped a batch, or its last items, that the supervisor had taken back. It shows that the worker
  * reacts. If the supervisor has not taken the batch back, somebody has overwritten the board.
- * REPLAYING comes before READY, once for each call of `replay`: the constructor is done, and this call begins.
+ * REPLAYING tells that a call of `replay` begins; before READY it also tells that the constructor is done. `more?` says whether a
+ * REPLAY with the next calls will follow, as soon as the worker has begun most of these; READY comes after the last. A worker
+ * that can't RESTORE is sent what it has to replay. It gets no task before all that.
  * A CALL of the method "" asks for a sign of life: [REPLY, id, nil, nil], without a word to the class.
  * `columns` is an array of arrays of `count` values, `kw columns` a map of such arrays. What an ITEMS batch answers comes
  * in item order; after a crash the values that were finished still arrive. When a batch has begun, the supervisor can take back

@@ -123,7 +123,7 @@ void handover_start(struct slot *slot, int64_t supervisor_pid, struct span args,
 	struct sendq *out = &slot->out;
 	const struct pool *pool = slot->pool;
 
-	put_array(out, 11);
+	put_array(out, 12);
 	put_uints(out, (uint64_t[]){TO_START, (uint64_t)supervisor_pid}, 2);
 	put_text(out, pool->name, strlen(pool->name));
 	put_uints(out, (uint64_t[]){slot->index, pool->size, slot->generation}, 3);
@@ -133,24 +133,33 @@ void handover_start(struct slot *slot, int64_t supervisor_pid, struct span args,
 	put_uints(out, (uint64_t[]){pool->core->limits.max_message}, 1);
 	slot->told_start = true;
 	if (slot->predecessor && pool->has_snapshot) { /* its state will have them, or they will be replayed without one */
-		slot->replayed = 0;
-		put_array(out, 0);
+		slot->replay.until = 0;
+		sendq_copy(out, "\x90\xc2", 2);
 		return;
 	}
 	if (slot->predecessor)
 		sticky_hand_on(slot->predecessor, slot);
-	sticky_put(slot, 0, out);
-	slot->replayed = pool->stickies.last;
+	replay_begin(slot, 0);
+	replay_put(slot, out);
+}
+
+void handover_portion(struct slot *slot)
+{
+	put_array(&slot->out, 3);
+	put_uints(&slot->out, (uint64_t[]){TO_REPLAY}, 1);
+	replay_put(slot, &slot->out);
+	slot->pool->core->ops->slot_wrote(slot);
 }
 
 void handover_replay(struct slot *slot)
 {
-	if (!slot->told_start || slot->replayed == slot->pool->stickies.last)
+	const bool under_way = slot->replay.on;
+
+	if (!slot->told_start || slot->replay.until == slot->pool->stickies.last)
 		return;
-	put_array(&slot->out, 2);
-	put_uints(&slot->out, (uint64_t[]){TO_REPLAY}, 1);
-	sticky_put(slot, slot->replayed, &slot->out);
-	slot->pool->core->ops->slot_wrote(slot);
+	replay_begin(slot, slot->replay.until);
+	if (!under_way)
+		handover_portion(slot);
 }
 
 /* Most calls: one reservation, one copy. */
@@ -370,9 +379,10 @@ void handover_stop(struct slot *slot, bool want_state)
 
 void handover_restore(struct slot *slot, struct span state, struct block *block)
 {
-	put_array(&slot->out, 3);
+	put_array(&slot->out, 2);
 	put_uints(&slot->out, (uint64_t[]){TO_RESTORE}, 1);
 	sendq_span(&slot->out, block, state.bytes, state.size);
-	sticky_put(slot, 0, &slot->out);
+	slot->replay.restoring = true;
+	slot->replay.until = slot->pool->stickies.last;
 	slot->pool->core->ops->slot_wrote(slot);
 }

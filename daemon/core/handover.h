@@ -8,8 +8,9 @@
 /* The first message to a new worker. args, kwargs and slot_kwargs are packed values (size 0: nil). */
 void handover_start(struct slot *slot, int64_t supervisor_pid, struct span args, struct span kwargs, struct span slot_kwargs);
 
-/* The sticky calls that came since the worker was told to start, if it was. */
+/* The sticky calls that came since the worker was told to start, if it was; and the next portion of those that it replays. */
 void handover_replay(struct slot *slot);
+void handover_portion(struct slot *slot);
 
 /* The batch, which has its id and slot. */
 void handover_batch(const struct batch *batch);
@@ -31,7 +32,7 @@ void handover_release(struct slot *slot, uint64_t session);
 void handover_result(struct slot *slot, struct sendq *response);
 void handover_stop(struct slot *slot, bool want_state);
 
-/* The state of its predecessor, a packed value; `block` holds it, or NULL. */
+/* The state of its predecessor, a packed value; `block` holds it, or NULL. The worker gets tasks again once it has answered. */
 void handover_restore(struct slot *slot, struct span state, struct block *block);
 
 #endif

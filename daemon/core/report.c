@@ -38,11 +38,7 @@ static int read_replaying(struct slot *slot, struct reader *reader)
 
 	if (read_text(reader, &method) < 0)
 		return -EBADMSG;
-	if (slot->state != SLOT_STARTING)
-		return slot->killed ? 0 : -EBADMSG;
-	if (!slot->killed)
-		slot_on_replaying(slot, method);
-	return 0;
+	return slot_on_replaying(slot, method);
 }
 
 static struct batch *batch_of(struct slot *slot, uint64_t id)
@@ -270,16 +266,23 @@ static int read_state(struct slot *slot, struct reader *reader, uint32_t count, 
 	return 0;
 }
 
-/* [RESTORED, error]: the instance is as it was built, without its predecessor's state. */
-static int read_restored(struct slot *slot, struct reader *reader)
+/* [RESTORED], or [RESTORED, error]: the instance is as it was built, without its predecessor's state. */
+static int read_restored(struct slot *slot, struct reader *reader, uint32_t count)
 {
 	struct error error;
 	struct span value;
 
+	if (!slot->replay.restoring)
+		return -EBADMSG;
+	if (count == 1) {
+		slot_on_restored(slot, false);
+		return 0;
+	}
 	if (read_value(reader, &value) < 0 || error_read(&error, value) < 0)
 		return -EBADMSG;
 	snprintf(slot->last_failure, sizeof slot->last_failure, "its predecessor's state could not be restored: %.*s",
 		 (int)error.message.size, (const char *)error.message.bytes);
+	slot_on_restored(slot, true);
 	return 0;
 }
 
@@ -352,7 +355,7 @@ int report_read(struct slot *slot, struct span message, struct block *block)
 	case FROM_STATE:
 		return count == 2 || count == 3 ? read_state(slot, &reader, count, block) : -EBADMSG;
 	case FROM_RESTORED:
-		return count == 2 ? read_restored(slot, &reader) : -EBADMSG;
+		return count == 1 || count == 2 ? read_restored(slot, &reader, count) : -EBADMSG;
 	case FROM_REPLAYING:
 		return count == 2 ? read_replaying(slot, &reader) : -EBADMSG;
 	case FROM_PASSED:

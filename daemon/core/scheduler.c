@@ -21,7 +21,7 @@ static bool may_be_ahead(const struct slot *slot)
 static struct slot_list *list_for(struct slot *slot)
 {
 	if (slot->state != SLOT_READY || slot->plan != PLAN_STAY || slot->killed || slot->silent || slot->predecessor ||
-	    slot->leased || successor_is_awaited(slot))
+	    slot->leased || replay_is_due(&slot->replay) || successor_is_awaited(slot))
 		return NULL;
 	if (slot->handed_count == 0)
 		return &slot->pool->idle;
@@ -197,7 +197,8 @@ static bool pull_one(struct slot *slot)
 
 void scheduler_pull(struct slot *slot)
 {
-	if (slot->state != SLOT_READY || slot->killed || slot->plan == PLAN_RETIRE || slot->predecessor)
+	if (slot->state != SLOT_READY || slot->killed || slot->plan == PLAN_RETIRE || slot->predecessor ||
+	    replay_is_due(&slot->replay))
 		return;
 	lease_serve(slot);
 	if (slot->leased && slot->leased->state != LEASE_HELD)

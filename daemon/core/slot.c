@@ -185,15 +185,16 @@ static bool is_waited_for(const struct slot *slot)
 	return false;
 }
 
-/* Has the worker seen the last nudge, and begun what it has been given? */
+/* Has the worker seen the last nudge, and begun what it has been given, or has to replay? */
 static bool reacts(const struct slot *slot)
 {
 	const struct batch *first = TAILQ_FIRST(&slot->handed);
 
 	if (atomic_load(&slot->board->nudged) != atomic_load(&slot->board->nudge))
 		return false;
-	return !first || board_state(slot->board, first->id) != BOARD_HANDED ||
-	       core_of(slot)->now - slot->heard < slot->pool->settings.stop_timeout;
+	if (first ? board_state(slot->board, first->id) != BOARD_HANDED : !replay_is_due(&slot->replay))
+		return true;
+	return core_of(slot)->now - slot->heard < slot->pool->settings.stop_timeout;
 }
 
 /* stop_timeout has passed since slot_expect_end: kills a worker that does not react, or that only does what nobody waits for
@@ -201,8 +202,9 @@ static bool reacts(const struct slot *slot)
 static void on_end_due(struct slot *slot)
 {
 	const bool in_vain = slot->pool->leaving && slot->handed_count > 0 && !is_waited_for(slot);
+	const bool busy = slot->handed_count > 0 || replay_is_due(&slot->replay);
 
-	if (in_vain || (slot->handed_count > 0 && !reacts(slot)))
+	if (in_vain || (busy && !reacts(slot)))
 		slot_kill(slot, SLOW_END);
 	else
 		slot_expect_end(slot);
@@ -338,7 +340,7 @@ static void stop_worker(struct slot *slot, bool want_state)
 
 static void stop_if_done(struct slot *slot)
 {
-	const bool waits = slot->plan == PLAN_LEAVE && slot->queue.count > 0;
+	const bool waits = replay_is_due(&slot->replay) || (slot->plan == PLAN_LEAVE && slot->queue.count > 0);
 	if (slot->plan == PLAN_STAY || slot->state != SLOT_READY || slot->handed_count > 0 || waits)
 		return;
 	const bool want_state = slot->plan == PLAN_RETIRE && slot->pool->has_snapshot;
@@ -422,7 +424,7 @@ void slot_leave(struct slot *slot)
 
 /* A call has no limit when a client makes it, so a sticky call may be slower than start_timeout: it gets twice its longest
  * time. */
-void slot_on_replaying(struct slot *slot, struct span method)
+static void be_patient(struct slot *slot, struct span method)
 {
 	const uint64_t least = slot->pool->settings.start_timeout, twice = 2 * sticky_longest(slot->pool, method);
 
@@ -433,6 +435,42 @@ void slot_on_replaying(struct slot *slot, struct span method)
 	slot->patience = twice > least ? twice : least;
 	timer_clear(&core_of(slot)->timers, &slot->timer);
 	set_timer(slot, slot->patience);
+}
+
+/* It has been given the last that it has to do before its first task: it may get tasks. */
+static void open_to_tasks(struct slot *slot)
+{
+	if (replay_is_due(&slot->replay) || slot->state != SLOT_READY)
+		return;
+	scheduler_relist(slot);
+	pool_wake(slot->pool);
+}
+
+int slot_on_replaying(struct slot *slot, struct span method)
+{
+	if (slot->killed)
+		return 0;
+	if (slot->state == SLOT_STARTING)
+		be_patient(slot, method);
+	else if (slot->replay.ahead == 0)
+		return -EBADMSG;
+	if (replay_on_begun(&slot->replay)) {
+		handover_portion(slot);
+		open_to_tasks(slot);
+	}
+	return 0;
+}
+
+void slot_on_restored(struct slot *slot, bool failed)
+{
+	slot->replay.restoring = false;
+	if (failed && slot->replay.until > 0) {
+		const uint64_t until = slot->replay.until;
+		replay_begin(slot, 0);
+		slot->replay.until = until; /* what came since then waits as a task */
+		handover_portion(slot);
+	}
+	open_to_tasks(slot);
 }
 
 void slot_on_ready(struct slot *slot)
@@ -661,6 +699,7 @@ void slot_on_gone(struct slot *slot, int status, const char *why)
 	sendq_clear(&slot->later);
 	idmap_free(&slot->bound);
 	idmap_free(&slot->by_tag);
+	replay_end(slot);
 	set_state(slot, SLOT_WAITING);
 	nested_end(slot);
 	lease_on_worker_gone(slot);

@@ -13,6 +13,7 @@
 
 #include "daemon/core/nested.h"
 #include "daemon/core/queue.h"
+#include "daemon/core/sticky.h"
 #include "proto/channel.h"
 
 enum slot_state {
@@ -66,7 +67,7 @@ struct slot {
 	bool told_start;         /* START has been written to it */
 	char replaying[64];      /* STARTING: the method of the sticky call that is replayed; "": the constructor runs */
 	uint64_t patience;       /* nanoseconds that this call may take */
-	uint64_t replayed;       /* number of the last sticky call that it was given when it started */
+	struct replay replay;    /* the sticky calls that it has still to be given */
 	struct queue queue;      /* addressed to this slot */
 	bool own_turn;           /* the next batch is taken from there */
 	struct batch_list handed;
@@ -135,8 +136,11 @@ void slot_on_session_end(struct slot *slot, uint64_t session);
 /* Kills the worker. `why` is for the log and for errors. slot_on_gone follows. */
 void slot_kill(struct slot *slot, const char *why);
 
-/* The constructor is done, and the worker begins to replay a sticky call of this method. */
-void slot_on_replaying(struct slot *slot, struct span method);
+/* The worker begins to replay a sticky call of this method; a new worker's constructor is done. 0; -EBADMSG: it was given none. */
+int slot_on_replaying(struct slot *slot, struct span method);
+
+/* The worker has its predecessor's state; or, `failed`, it has to replay the sticky calls. */
+void slot_on_restored(struct slot *slot, bool failed);
 
 /* Its worker is ready. */
 void slot_on_ready(struct slot *slot);

@@ -6,10 +6,14 @@
  * Each instance gets each such call once. An instance that was there when the call came has it as a task; it runs even when
  * the caller has gone, and what a dead worker had not begun waits for its successor. One that is built later has it
  * replayed, unless it waits for it as a task already. The tasks wait in flows of the pool's own client.
+ *
+ * A new worker gets the calls in portions, the next one when it has begun most of the last: neither the time that one event
+ * takes nor the bytes that wait for a worker grow with what is remembered.
  */
 #ifndef CORE_STICKY_H
 #define CORE_STICKY_H
 
+#include "daemon/core/idmap.h"
 #include "proto/block.h"
 #include "proto/sendq.h"
 #include "proto/read.h"
@@ -23,20 +27,44 @@ struct slot;
 
 enum sticky_mode { STICKY_NO, STICKY_REPLACE, STICKY_APPEND };
 
+enum { STICKY_MOST = 16384 /* calls that a pool remembers: forgetting all of them is one event */ };
+
+TAILQ_HEAD(sticky_list, sticky);
+
+/* Those of one method. */
+struct sticky_kind {
+	struct sticky_list list; /* in the order in which they came; never empty */
+	uint64_t bytes;          /* that they take */
+	uint32_t count;
+	uint64_t longest;        /* nanoseconds: the longest that one of them took on any instance */
+};
+
 struct sticky {
 	TAILQ_ENTRY(sticky) link;
+	TAILQ_ENTRY(sticky) of_kind;
+	struct sticky_kind *kind;
 	uint64_t number;      /* grows */
 	enum sticky_mode mode;
 	struct call *call;    /* as long as it lives */
-	uint64_t longest;     /* nanoseconds: the longest that it took on any instance */
+	uint32_t awaited;     /* replays whose `next` it is */
 	struct block *bytes;
 	struct span name, args, kwargs; /* kwargs: size 0: none */
 };
 
-TAILQ_HEAD(sticky_list, sticky);
+/* What a slot's worker still has to replay. */
+struct replay {
+	TAILQ_ENTRY(replay) link; /* in stickies->replays, while it is on */
+	struct sticky *next;      /* NULL: none is left */
+	uint64_t until;           /* the number of the last call that is replayed: a later one comes as a task */
+	uint32_t ahead;           /* calls that the worker has been given, and has not begun */
+	bool on;                  /* it has not been told yet that there is nothing more */
+	bool restoring;           /* its predecessor's state was sent to it; if it can't restore it, it will replay */
+};
 
 struct stickies {
 	struct sticky_list list; /* in the order in which they came */
+	struct idmap kinds;      /* name_hash -> sticky_kind */
+	TAILQ_HEAD(, replay) replays;
 	uint64_t last;           /* number */
 	uint64_t bytes;          /* that they take */
 	uint32_t count;
@@ -49,7 +77,7 @@ void sticky_init(struct stickies *stickies);
 int sticky_remember(struct pool *pool, struct call *call, enum sticky_mode mode, struct error *error);
 
 /* It has run on an instance, and took so many nanoseconds. And: the longest time of all sticky calls of a method. */
-void sticky_on_run(struct sticky *sticky, uint64_t nanoseconds);
+void sticky_on_run(const struct sticky *sticky, uint64_t nanoseconds);
 uint64_t sticky_longest(const struct pool *pool, struct span method);
 
 /* The call has ended; `refused`: no instance took it, so it is forgotten. */
@@ -61,7 +89,23 @@ uint32_t sticky_forget(struct pool *pool, struct span method);
 /* The slot's successor is about to be told what to replay: it gets the tasks that the slot has not begun. */
 void sticky_hand_on(struct slot *slot, struct slot *successor);
 
-/* Writes those that the slot's new worker has to replay, and that came after `since`, as an array of [method, args, kwargs]. */
-void sticky_put(const struct slot *slot, uint64_t since, struct sendq *out);
+/* Begins to replay what came after the call number `since`, or, if the slot's replay is on already, adds to it what came since it
+ * began. */
+void replay_begin(struct slot *slot, uint64_t since);
+
+/* Writes the next portion: an array of [method, args, kwargs], and whether more will follow. */
+void replay_put(struct slot *slot, struct sendq *out);
+
+/* The worker has begun a call that it was given to replay. True: it wants the next portion. */
+bool replay_on_begun(struct replay *replay);
+
+/* The slot's worker has gone. */
+void replay_end(struct slot *slot);
+
+/* Is there something that the worker must have done before its first task? */
+static inline bool replay_is_due(const struct replay *replay)
+{
+	return replay->on || replay->restoring;
+}
 
 #endif

@@ -39,6 +39,7 @@ struct host {
 	struct invoker invoker;
 	uint64_t now;              /* when the last task ended */
 	uint64_t flushed;          /* when the replies were last sent */
+	bool starting;             /* READY has not been said: the last portion of what is replayed has not come */
 	bool ended;
 	enum host_end end;
 	bool reply_keeps;          /* payloads, for results */

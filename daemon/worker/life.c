@@ -81,17 +81,24 @@ static void announce_replay(struct host *host, struct reader reader)
 	reply_flush(&host->reply);
 }
 
-void life_on_replay(struct host *host, struct reader *reader, bool starting)
+void life_on_replay(struct host *host, struct reader *reader)
 {
+	bool more;
 	uint32_t n;
 
 	if (read_array(reader, &n) < 0)
 		quit_protocol();
 	for (; n > 0; n--) {
-		if (starting)
-			announce_replay(host, *reader);
+		announce_replay(host, *reader);
 		replay(host, reader);
 	}
+	if (read_bool(reader, &more) < 0)
+		quit_protocol();
+	if (more || !host->starting)
+		return;
+	host->starting = false;
+	put_ready(host, false);
+	host->now = host->flushed = host_clock();
 }
 
 void life_on_start(struct host *host, struct reader *reader)
@@ -118,9 +125,8 @@ void life_on_start(struct host *host, struct reader *reader)
 		host->end = HOST_FAILED;
 		return;
 	}
-	life_on_replay(host, reader, true);
-	put_ready(host, false);
-	host->now = host->flushed = host_clock();
+	host->starting = true;
+	life_on_replay(host, reader);
 }
 
 void life_on_session_end(struct host *host, struct reader *reader)
@@ -194,15 +200,15 @@ void life_on_restore(struct host *host, struct reader *reader)
 
 	task_clear(task);
 	task->handle.call.method = NULL;
-	if (task_add_value(task, reader) == 0 &&
-	    run_outcome(task, "restore", task->plugin->class.restore(task->self, &task->handle.call, task->args.values)) == 0)
-		return;
-	complain(task, "its predecessor's state could not be restored");
+	const bool done = task_add_value(task, reader) == 0 &&
+			  run_outcome(task, "restore", task->plugin->class.restore(task->self, &task->handle.call, task->args.values)) == 0;
+	if (!done)
+		complain(task, "its predecessor's state could not be restored");
 	(void)reply_begin(&host->reply);
-	reply_put(&host->reply, (const uint8_t[]){0x92, FROM_RESTORED}, 2);
-	task_put_error(task);
+	reply_put(&host->reply, (const uint8_t[]){done ? 0x91 : 0x92, FROM_RESTORED}, 2);
+	if (!done)
+		task_put_error(task);
 	reply_seal(&host->reply);
-	life_on_replay(host, reader, false);
 }
 
 void life_on_stop(struct host *host, struct reader *reader)

@@ -8,8 +8,8 @@
 
 void life_on_start(struct host *host, struct reader *reader);
 
-/* Sticky calls to be run again; while the instance is `starting`, each is announced first. */
-void life_on_replay(struct host *host, struct reader *reader, bool starting);
+/* Sticky calls to be run again, each of which is announced first. An instance that is starting is ready after the last of them. */
+void life_on_replay(struct host *host, struct reader *reader);
 
 void life_on_session_end(struct host *host, struct reader *reader);
 void life_on_lease(struct host *host, struct reader *reader);

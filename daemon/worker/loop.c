@@ -74,7 +74,7 @@ static void on_message(struct host *host, struct span message)
 		items_on_message(host, &reader);
 		break;
 	case TO_REPLAY:
-		life_on_replay(host, &reader, false);
+		life_on_replay(host, &reader);
 		break;
 	case TO_TAKEN:
 		yield_on_taken(&host->task, &reader);

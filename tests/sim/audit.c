@@ -99,7 +99,7 @@ static void audit_deferred(const struct world *world, const struct slot *slot, s
 static bool may_have_any(const struct slot *slot)
 {
 	return slot->state == SLOT_READY && slot->plan == PLAN_STAY && !slot->killed && !slot->silent && !slot->predecessor &&
-	       !slot->leased && !successor_is_awaited(slot);
+	       !slot->leased && !replay_is_due(&slot->replay) && !successor_is_awaited(slot);
 }
 
 static void audit_lists(const struct world *world, const struct slot *slot)

@@ -331,21 +331,33 @@ static void apply(struct fake *fake, uint32_t token)
 	world_say(fake->world, "%s:%u: has sticky %u", fake->slot->pool->name, fake->slot->index, token);
 }
 
-static void replay(struct fake *fake, struct reader *reader)
+static void announce_replay(struct fake *fake, struct span method)
 {
-	struct span skip;
+	uint8_t room[128];
+
+	fake_put(fake, room, pack_str(pack_uint(pack_array(room, 2), FROM_REPLAYING), (const char *)method.bytes, method.size));
+}
+
+/* False: more will follow. */
+static bool replay(struct fake *fake, struct reader *reader)
+{
+	struct span method, skip;
 	uint32_t n, fields, token;
+	bool more;
 
 	(void)read_array(reader, &n);
 	for (; n > 0; n--) { /* [method, [token], kwargs] */
 		(void)read_array(reader, &fields);
-		(void)read_value(reader, &skip);
+		(void)read_text(reader, &method);
+		announce_replay(fake, method);
 		(void)read_array(reader, &fields);
 		if (!value_read(fake->world, reader, NULL, &token))
 			world_fail(fake->world, "a sticky call that can't be read");
 		(void)read_value(reader, &skip);
 		apply(fake, token);
 	}
+	(void)read_bool(reader, &more);
+	return !more;
 }
 
 static void put_numbers(struct fake *fake, const struct numbers *numbers)
@@ -374,17 +386,16 @@ static void put_state(struct fake *fake)
 
 static void restore(struct fake *fake, struct reader *reader)
 {
-	uint8_t room[128], *p = pack_uint(pack_array(room, 2), FROM_RESTORED);
+	const bool fails = world_one_in(fake->world, 4);
+	uint8_t room[128], *p = pack_uint(pack_array(room, fails ? 2 : 1), FROM_RESTORED);
 	struct span state;
 	uint64_t number;
 	uint32_t n, two;
 
 	(void)read_value(reader, &state);
-	if (world_one_in(fake->world, 4)) {
-		fake_put(fake, room, fake_pack_failure(p, "no"));
-		replay(fake, reader);
+	fake_put(fake, room, fails ? fake_pack_failure(p, "no") : p);
+	if (fails)
 		return;
-	}
 	struct reader all = reader_of(state);
 	(void)read_array(&all, &two);
 	for ((void)read_array(&all, &n); n > 0; n--) {
@@ -454,7 +465,7 @@ static void check_lease(const struct fake *fake, uint32_t token)
 
 /* ---- beginning ---- */
 
-/* Has START come? Then it is obeyed. */
+/* Has START come, with all that is to be replayed? Then it has been obeyed. */
 static bool has_start(struct fake *fake)
 {
 	struct parcel *parcel = arrive(fake);
@@ -464,13 +475,15 @@ static bool has_start(struct fake *fake)
 
 	if (!parcel)
 		return false;
-	if (type_of(bytes_of(parcel), &reader, &fields) != TO_START)
-		world_fail(fake->world, "a worker gets something before it is told to start");
-	for (uint32_t i = 2; i < fields; i++)
+	if (type_of(bytes_of(parcel), &reader, &fields) != (fake->started ? TO_REPLAY : TO_START))
+		world_fail(fake->world, "a worker gets something before it has started");
+	for (uint32_t i = 3; i < fields; i++)
 		(void)read_value(&reader, &skip);
-	replay(fake, &reader);
+	fake->started = true;
+	const bool whole = fake->failing || replay(fake, &reader);
 	parcel_free(parcel);
-	return true;
+	fake_flush(fake);
+	return whole;
 }
 
 static void say_ready(struct fake *fake)
@@ -595,7 +608,7 @@ static void obey(struct fake *fake, uint64_t type, struct reader *reader)
 	uint64_t number = 0;
 
 	if (type == TO_REPLAY)
-		replay(fake, reader);
+		(void)replay(fake, reader);
 	else if (type == TO_RESTORE)
 		restore(fake, reader);
 	else if (read_uint(reader, &number) < 0)

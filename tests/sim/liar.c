@@ -68,6 +68,17 @@ static uint8_t *unasked_state(struct fake *fake, uint8_t *p)
 	return fake->slot->state != SLOT_STOPPING ? NUMBERS(2, FROM_STATE, 0) : p;
 }
 
+static uint8_t *unasked_restored(struct fake *fake, uint8_t *p)
+{
+	return !fake->slot->replay.restoring ? NUMBERS(1, FROM_RESTORED) : p;
+}
+
+static uint8_t *replays_nothing(struct fake *fake, uint8_t *p)
+{
+	const struct slot *slot = fake->slot;
+	return slot->state != SLOT_STARTING && slot->replay.ahead == 0 ? pack_str(NUMBERS(2, FROM_REPLAYING), "x", 1) : p;
+}
+
 static uint8_t *payload_of_nothing(struct fake *fake, uint8_t *p)
 {
 	return NUMBERS(6, FROM_PAYLOAD, fake->id, LENT_PLACES + 1, 0, 1, 1);
@@ -128,7 +139,7 @@ static uint8_t *passes_over(struct fake *fake, uint8_t *p)
 typedef uint8_t *lie(struct fake *fake, uint8_t *p);
 
 static lie *const lies[] = {no_message,     half_a_message, unknown_id,    unknown_tag,       no_error,
-			    unasked_leased, ready_again,    unasked_state, payload_of_nothing};
+			    unasked_leased, ready_again,    unasked_state, payload_of_nothing, unasked_restored, replays_nothing};
 static lie *const lies_at_work[] = {other_form, another_item, too_many, no_tag, unwanted_yield, asks_twice, passes_over};
 
 /* Says what it must not: the core has to kill it. */

@@ -89,8 +89,12 @@ static bool work(struct slot *slot)
 		if (slot->killed) {
 			world_exit(slot, SIGKILL);
 		} else {
-			handover_start(slot, 1, (struct span){0}, (struct span){0}, (struct span){0});
-			(void)world_say(slot, "[i", 1, FROM_READY);
+			if (!slot->told_start)
+				handover_start(slot, 1, (struct span){0}, (struct span){0}, (struct span){0});
+			if (slot->replay.ahead > 0)
+				(void)world_say(slot, "[is", 2, FROM_REPLAYING, "plain");
+			else
+				(void)world_say(slot, "[i", 1, FROM_READY);
 		}
 		return true;
 	case SLOT_READY:
@@ -98,6 +102,10 @@ static bool work(struct slot *slot)
 			world_exit(slot, SIGKILL);
 		else if (slot->leased && slot->leases_asked > 0)
 			(void)world_say(slot, "[i", 1, FROM_LEASED);
+		else if (slot->replay.ahead > 0)
+			(void)world_say(slot, "[is", 2, FROM_REPLAYING, "plain");
+		else if (slot->replay.restoring)
+			(void)world_say(slot, "[i", 1, FROM_RESTORED);
 		else if (slot->handed_count > 0)
 			answer(slot, TAILQ_FIRST(&slot->handed));
 		else

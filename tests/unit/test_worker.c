@@ -216,7 +216,7 @@ static void start(struct worker *worker)
 	(void)close(ends[1]);
 	msgpack_sbuffer_init(&out);
 	msgpack_packer_init(&packer, &out, msgpack_sbuffer_write);
-	msgpack_pack_array(&packer, 11);
+	msgpack_pack_array(&packer, 12);
 	msgpack_pack_int(&packer, TO_START);
 	msgpack_pack_int(&packer, getpid());
 	msgpack_pack_str_with_body(&packer, "p", 1);
@@ -226,6 +226,7 @@ static void start(struct worker *worker)
 		msgpack_pack_nil(&packer);
 	msgpack_pack_int(&packer, ROOM);
 	msgpack_pack_array(&packer, 0);
+	msgpack_pack_false(&packer);
 	say(worker, &out);
 	msgpack_sbuffer_destroy(&out);
 	const msgpack_object_array *ready = hear(worker);
