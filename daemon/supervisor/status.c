@@ -212,15 +212,18 @@ static void pack_measures(const struct pool *pool, msgpack_packer *packer)
 	}
 }
 
-/* What it remembers: one entry per call. */
+enum { STICKY_SHOWN = 1000 };
+
+/* What it remembers: one entry per call, of the first. */
 static void pack_sticky(const struct pool *pool, msgpack_packer *packer)
 {
 	static const char *const modes[] = {"no", "replace", "append"}; /* as enum sticky_mode */
-	const struct sticky *sticky;
+	const uint32_t count = pool->stickies.count < STICKY_SHOWN ? pool->stickies.count : STICKY_SHOWN;
+	const struct sticky *sticky = TAILQ_FIRST(&pool->stickies.list);
 
 	status_pack_text(packer, "sticky");
-	msgpack_pack_array(packer, pool->stickies.count);
-	TAILQ_FOREACH(sticky, &pool->stickies.list, link) {
+	msgpack_pack_array(packer, count);
+	for (uint32_t i = 0; i < count; i++, sticky = TAILQ_NEXT(sticky, link)) {
 		msgpack_pack_map(packer, 3);
 		status_pack_text(packer, "method");
 		msgpack_pack_str(packer, sticky->name.size);

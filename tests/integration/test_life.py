@@ -36,16 +36,16 @@ def kill(daemon, client, slot, pool="p"):
 def test_sticky_calls_are_replayed_after_a_kill_a_growth_and_a_restart(start):
     daemon = start({"p": {"workers": 2}})
     with daemon.client() as client:
-        for i in range(3):
-            assert client.full("p:all", "append", [i], sticky="append") == (None, [i + 1] * 2)
+        calls = [client.start("objpool.call", "p:all", "append", [i], {"sticky": "append"}) for i in range(100)]
+        assert [client.wait(call) for call in calls] == [(None, [i + 1] * 2) for i in range(100)]
         for value in ("a", "b"):
             assert client.full("p:all", "set", [value], sticky="replace") == (None, [None, None])
         client.value("p:all.append", "passing")     # not sticky
         kill(daemon, client, 0)
         client.value("objpool.scale", "p", 3)
         client.value("objpool.restart", "p", 1)
-        assert client.value("p:2.list") == [0, 1, 2]
-        assert client.value("p:0.list") == [0, 1, 2]
+        assert client.value("p:2.list") == list(range(100))
+        assert client.value("p:0.list") == list(range(100))
         assert client.value("p:all.get") == ["b"] * 3
 
 
@@ -238,9 +238,10 @@ def test_a_snapshot_that_fails_leaves_a_fresh_instance_with_what_is_sticky(start
     daemon = start({"p": {"workers": 1, "kwargs": '{"snapshot_fail": true}'}})
     with daemon.client() as client:
         client.value("p.set", 1)
-        client.full("p:all", "append", [2], sticky="append")
+        for i in range(30):
+            client.full("p:all", "append", [i], sticky="append")
         client.value("objpool.restart", "p")
-        assert client.value("p.get") is None and client.value("p.list") == [2]
+        assert client.value("p.get") is None and client.value("p.list") == list(range(30))
         daemon.wait_log("its state could not be saved")
 
 

@@ -292,6 +292,138 @@ static void each_replay_has_its_own_patience(void **state)
 	world_close(&world);
 }
 
+/* ---- what is remembered, in portions ---- */
+
+static void remember(struct client *client, struct slot *slot, const char *method, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		world_ask_in_full(client, 1, "p:all", method, "[i{ss", 1, i, 1, "sticky", "append");
+		world_reply(slot, world_begin(slot), 1);
+		sendq_clear(&slot->out);
+		sendq_clear(&client->out);
+	}
+}
+
+static void start_again(struct slot *slot)
+{
+	world_exit(slot, SIGKILL);
+	handover_start(slot, 1, (struct span){0}, (struct span){0}, (struct span){0});
+}
+
+/* The worker begins all that it is given, and what follows. How many calls; `most` had been given, and not begun, at most. */
+static unsigned replay_all(struct slot *slot, unsigned *most)
+{
+	unsigned begun = 0;
+
+	*most = 0;
+	for (; slot->replay.ahead > 0; begun++) {
+		*most = slot->replay.ahead > *most ? slot->replay.ahead : *most;
+		assert_true(slot->out.bytes < 4096);
+		sendq_clear(&slot->out);
+		assert_int_equal(world_say(slot, "[is", 2, FROM_REPLAYING, "x"), 0);
+	}
+	assert_false(replay_is_due(&slot->replay));
+	return begun;
+}
+
+static void a_worker_replays_in_portions(void **state)
+{
+	struct core_world world;
+	struct client client;
+	unsigned most;
+
+	(void)state;
+	world_open(&world);
+	client_init(&client, &world.core);
+	struct slot *slot = world_pool(&world, "p", 1, &world_settings)->slots[0];
+	remember(&client, slot, "x", 100);
+	start_again(slot);
+	assert_int_equal(replay_all(slot, &most), 100);
+	assert_in_range(most, 1, 16);
+	world_ready(slot);
+	client_gone(&client);
+	world_close(&world);
+}
+
+static void what_is_forgotten_meanwhile_is_not_replayed(void **state)
+{
+	struct core_world world;
+	struct client client;
+	unsigned most;
+
+	(void)state;
+	world_open(&world);
+	client_init(&client, &world.core);
+	struct slot *slot = world_pool(&world, "p", 1, &world_settings)->slots[0];
+	remember(&client, slot, "x", 50);
+	remember(&client, slot, "y", 3);
+	start_again(slot);
+	const unsigned given = slot->replay.ahead;
+	assert_int_equal(sticky_forget(slot->pool, (struct span){.bytes = (const uint8_t *)"x", .size = 1}), 50);
+	assert_int_equal(replay_all(slot, &most), given + 3);
+	start_again(slot);
+	assert_int_equal(sticky_forget(slot->pool, (struct span){0}), 3);
+	assert_int_equal(replay_all(slot, &most), 3);
+	client_gone(&client);
+	world_close(&world);
+}
+
+/* A successor whose predecessor's state it can't restore gets no task before it has replayed. */
+static void tasks_wait_for_what_is_replayed(void **state)
+{
+	struct core_world world;
+	struct client client;
+	unsigned most;
+
+	(void)state;
+	world_open(&world);
+	client_init(&client, &world.core);
+	struct pool *pool = world_pool(&world, "p", 1, &world_settings);
+	struct slot *old = pool->slots[0];
+	pool->has_snapshot = true;
+	remember(&client, old, "x", 20);
+	(void)slot_restart(old);
+	struct slot *new = old->successor;
+	handover_start(new, 1, (struct span){0}, (struct span){0}, (struct span){0});
+	world_ready(new);
+	assert_int_equal(world_say(old, "[ii", 2, FROM_STATE, 7), 0);
+	world_exit(old, 0);
+	assert_ptr_equal(pool->slots[0], new);
+	world_ask(&client, 1, "p.echo", "[", 0);
+	assert_int_equal(new->handed_count, 0);
+	assert_int_equal(world_say(new, "[i[ssnnns", 2, FROM_RESTORED, 6, "FAILED", "no", "yes"), 0);
+	assert_int_equal(new->handed_count, 0);
+	assert_int_equal(replay_all(new, &most), 20);
+	world_pass(&world, 1);
+	assert_int_equal(new->handed_count, 1);
+	assert_int_equal(world_say(new, "[i", 1, FROM_RESTORED), -EBADMSG);
+	world_exit(new, SIGKILL);
+	client_gone(&client);
+	world_close(&world);
+}
+
+static void what_is_remembered_is_counted(void **state)
+{
+	struct core_world world;
+	struct client client;
+	struct pool_settings settings = world_settings;
+
+	(void)state;
+	settings.max_sticky = UINT64_C(1) << 32;
+	world_open(&world);
+	client_init(&client, &world.core);
+	struct pool *pool = world_pool(&world, "p", 1, &settings);
+	remember(&client, pool->slots[0], "x", STICKY_MOST);
+	world_ask_in_full(&client, 1, "p:all", "x", "[{ss", 0, 1, "sticky", "append");
+	assert_int_equal(pool->stickies.count, STICKY_MOST);
+	assert_true(TAILQ_EMPTY(&client.tickets)); /* refused at once */
+	world_ask_in_full(&client, 1, "p:all", "x", "[{ss", 0, 1, "sticky", "replace");
+	world_reply(pool->slots[0], world_begin(pool->slots[0]), 1);
+	assert_int_equal(pool->stickies.count, 1);
+	client_gone(&client);
+	world_close(&world);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -303,6 +435,10 @@ int main(void)
 		cmocka_unit_test(who_dies_young_again_and_again_waits),
 		cmocka_unit_test(start_timeout_is_the_constructor_s),
 		cmocka_unit_test(each_replay_has_its_own_patience),
+		cmocka_unit_test(a_worker_replays_in_portions),
+		cmocka_unit_test(what_is_forgotten_meanwhile_is_not_replayed),
+		cmocka_unit_test(tasks_wait_for_what_is_replayed),
+		cmocka_unit_test(what_is_remembered_is_counted),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
