@@ -15,12 +15,13 @@ void groups_add(struct groups *groups, pid_t leader)
 		(void)atomic_fetch_or(&groups->bits[leader / 64], bit_of(leader));
 }
 
-void groups_end(struct groups *groups, pid_t leader)
+bool groups_end(struct groups *groups, pid_t leader)
 {
 	if (leader <= 1 || leader >= GROUPS_PIDS || !(atomic_load(&groups->bits[leader / 64]) & bit_of(leader)))
-		return;
+		return false;
 	(void)kill(-leader, SIGKILL);
 	(void)atomic_fetch_and(&groups->bits[leader / 64], ~bit_of(leader));
+	return true;
 }
 
 void groups_forget(struct groups *groups)
@@ -30,11 +31,20 @@ void groups_forget(struct groups *groups)
 			atomic_store_explicit(&groups->bits[i], 0, memory_order_relaxed);
 }
 
+pid_t groups_next(const struct groups *groups, pid_t from)
+{
+	for (pid_t i = from / 64; i < GROUPS_PIDS / 64; i++) {
+		uint64_t left = atomic_load_explicit(&groups->bits[i], memory_order_relaxed);
+		if (i == from / 64)
+			left &= ~UINT64_C(0) << (from % 64);
+		if (left)
+			return 64 * i + __builtin_ctzll(left);
+	}
+	return 0;
+}
+
 void groups_end_all(struct groups *groups)
 {
-	for (pid_t i = 0; i < GROUPS_PIDS / 64; i++) {
-		uint64_t left = atomic_load(&groups->bits[i]);
-		for (; left; left &= left - 1)
-			groups_end(groups, 64 * i + __builtin_ctzll(left));
-	}
+	for (pid_t leader = 0; (leader = groups_next(groups, leader + 1)) > 0;)
+		(void)groups_end(groups, leader);
 }

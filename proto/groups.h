@@ -12,6 +12,7 @@
 #ifndef PROTO_GROUPS_H
 #define PROTO_GROUPS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -25,8 +26,11 @@ struct groups {
 void groups_add(struct groups *groups, pid_t leader);
 
 /* Kills the group, and its leader if that is still there. Nobody may have waited for the leader yet. Does nothing for other
- * pids. */
-void groups_end(struct groups *groups, pid_t leader);
+ * pids: returns false. */
+bool groups_end(struct groups *groups, pid_t leader);
+
+/* The first leader from this pid on; 0: there is none. */
+pid_t groups_next(const struct groups *groups, pid_t from);
 
 /* After a fork: the table is a copy, and its groups are the parent's. Empties it. */
 void groups_forget(struct groups *groups);

@@ -208,6 +208,8 @@ static void on_sweep(evutil_socket_t fd, short what, void *data)
 	TAILQ_FOREACH(pool, &daemon->core.pools, link)
 		recycle_large(pool);
 	memory_sweep(daemon);
+	if (daemon->state != DAEMON_RUNNING)
+		systemd_status(daemon); /* how many calls are left */
 	payload_trim(&daemon->payloads);
 	loans_trim(&daemon->loans);
 	keeper_tidy(daemon->keeper);
@@ -351,13 +353,27 @@ static void close_listeners(struct daemon *daemon)
 		listener_close(listener);
 }
 
-static bool has_calls(const struct daemon *daemon)
+/* The daemon's own Unix sockets stay: so one can ask what it still waits for. Connections to a socket that systemd has passed
+ * wait in it for the next daemon, and TCP ports are free for it. */
+static void close_listeners_for_next(struct daemon *daemon)
 {
-	const struct pool *pool;
-	TAILQ_FOREACH(pool, &daemon->core.pools, link)
-		if (pool->calls_count > 0)
-			return true;
-	return false;
+	struct listener *listener, *next;
+
+	for (listener = TAILQ_FIRST(&daemon->listeners); listener; listener = next) {
+		next = TAILQ_NEXT(listener, link);
+		if (listener->passed || !address_is_unix(&listener->bound))
+			listener_close(listener);
+	}
+}
+
+/* Before READY=1, too: a service that ends without it has failed to start, and systemd would start it again. */
+static void say_stopping(struct daemon *daemon)
+{
+	if (!daemon->ready)
+		systemd_ready(daemon);
+	daemon->ready = true;
+	systemd_stopping();
+	systemd_status(daemon);
 }
 
 /* Ends the pool now: every caller gets an answer, and busy workers are killed. The slots leave first; else their workers would
@@ -392,9 +408,8 @@ void daemon_stop(struct daemon *daemon, bool now)
 		daemon->state = DAEMON_DRAINING;
 		daemon->core.draining = true;
 		daemon->stop_at = daemon->config.drain_timeout == NEVER ? NEVER : daemon->core.now + daemon->config.drain_timeout;
-		systemd_stopping();
-		systemd_status(daemon);
-		close_listeners(daemon);
+		say_stopping(daemon);
+		close_listeners_for_next(daemon);
 		TAILQ_FOREACH(pool, &daemon->core.pools, link)
 			pool_end_deferred(pool);
 		TAILQ_FOREACH(pool, &daemon->core.pools, link)
@@ -416,7 +431,7 @@ static bool has_unsent(const struct daemon *daemon)
 /* From draining to stopping to done. */
 static void go_on_stopping(struct daemon *daemon)
 {
-	if (daemon->state == DAEMON_DRAINING && (!has_calls(daemon) || daemon->core.now >= daemon->stop_at))
+	if (daemon->state == DAEMON_DRAINING && (status_calls(daemon) == 0 || daemon->core.now >= daemon->stop_at))
 		begin_stopping(daemon);
 	if (daemon->state != DAEMON_STOPPING || !TAILQ_EMPTY(&daemon->core.pools))
 		return;

@@ -173,7 +173,7 @@ static struct check *check_new(struct http *http, struct evhttp_request *request
 static void answer_readyz(struct http *http, struct evhttp_request *request)
 {
 	if (http->daemon->state != DAEMON_RUNNING)
-		answer_text(request, HTTP_SERVUNAVAIL, "the daemon is stopping\n");
+		answer_text(request, HTTP_SERVUNAVAIL, "draining: the daemon finishes the calls that it has, and takes no new ones\n");
 	else if (!check_new(http, request)) /* answered by http_end_turn */
 		answer_text(request, HTTP_SERVUNAVAIL, "out of memory\n");
 }

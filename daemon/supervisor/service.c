@@ -223,16 +223,26 @@ static const struct {
 	const char *name;
 	method_fn *run;
 	int who;
+	bool begins; /* something that a daemon which stops does not begin any more */
 } methods[] = {
-	{"objpool.hello", on_hello, ANYBODY},          {"objpool.ping", on_ping, ANYBODY},
-	{"objpool.pools", method_pools, ANYBODY},      {"objpool.describe", method_describe, ANYBODY},
-	{"objpool.status", method_status, ANYBODY},    {"objpool.cancel", on_cancel, ANYBODY},
-	{"objpool.lease", method_lease, ANYBODY},      {"objpool.release", method_release, ANYBODY},
-	{"objpool.metrics", on_metrics, ANYBODY},      {"objpool.create", method_create, CREATORS},
-	{"objpool.drop", method_drop, ANYBODY},        {"objpool.scale", method_scale, ADMINS},
-	{"objpool.restart", method_restart, ADMINS},   {"objpool.forget", method_forget, ADMINS},
-	{"objpool.reload", on_reload, ADMINS},         {"objpool.shutdown", on_shutdown, ADMINS},
+	{"objpool.hello", on_hello, ANYBODY, false},          {"objpool.ping", on_ping, ANYBODY, false},
+	{"objpool.pools", method_pools, ANYBODY, false},      {"objpool.describe", method_describe, ANYBODY, false},
+	{"objpool.status", method_status, ANYBODY, false},    {"objpool.cancel", on_cancel, ANYBODY, false},
+	{"objpool.lease", method_lease, ANYBODY, true},       {"objpool.release", method_release, ANYBODY, false},
+	{"objpool.metrics", on_metrics, ANYBODY, false},      {"objpool.create", method_create, CREATORS, true},
+	{"objpool.drop", method_drop, ANYBODY, false},        {"objpool.scale", method_scale, ADMINS, true},
+	{"objpool.restart", method_restart, ADMINS, true},    {"objpool.forget", method_forget, ADMINS, false},
+	{"objpool.reload", on_reload, ADMINS, true},          {"objpool.shutdown", on_shutdown, ADMINS, false},
 };
+
+/* Is a method refused that begins something, as the daemon is stopping? */
+static bool refuse_begin(struct request *request, const char *name)
+{
+	if (!request->daemon->core.draining)
+		return false;
+	error_say(&request->error, ERROR_UNAVAILABLE, RAN_NO, "the daemon is stopping: %s comes too late", name);
+	return true;
+}
 
 static int deny(struct request *request, int who, const char *name)
 {
@@ -257,7 +267,10 @@ static int run(struct request *request)
 	for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
 		if (!span_is(rpc->method, methods[i].name))
 			continue;
-		return deny(request, methods[i].who, methods[i].name) < 0 ? -1 : methods[i].run(request);
+		if (deny(request, methods[i].who, methods[i].name) < 0 ||
+		    (methods[i].begins && refuse_begin(request, methods[i].name)))
+			return -1;
+		return methods[i].run(request);
 	}
 	error_say(&request->error, ERROR_NO_SUCH_METHOD, RAN_NO, "the daemon has no method \"%.*s\"",
 		  (int)(rpc->method.size < 80 ? rpc->method.size : 80), (const char *)rpc->method.bytes);

@@ -224,9 +224,7 @@ static int may_create(struct request *request, const struct config_pool *section
 
 	TAILQ_FOREACH(pool, &daemon->core.pools, link)
 		n++;
-	if (daemon->core.draining)
-		error_say(&request->error, ERROR_UNAVAILABLE, RAN_NO, "the daemon is stopping");
-	else if (pool_find(&daemon->core, name))
+	if (pool_find(&daemon->core, name))
 		error_say(&request->error, ERROR_BAD_ARGUMENT, RAN_NO, "there is a pool %s already", section->name);
 	else if (names_code(section) && !may_name_paths(request->session))
 		error_say(&request->error, ERROR_DENIED, RAN_NO,

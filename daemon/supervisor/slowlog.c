@@ -2,6 +2,7 @@
 #include "daemon/supervisor/slowlog.h"
 
 #include "daemon/core/pool.h"
+#include "daemon/supervisor/keeper.h"
 #include "daemon/supervisor/log.h"
 #include "daemon/supervisor/spawn.h"
 #include "daemon/supervisor/template.h"
@@ -78,7 +79,9 @@ static int start_program(struct slowlog *slowlog, pid_t traced, int output)
 
 	snprintf(number, sizeof number, "%d", (int)traced);
 	const int r = spawn(&program, &slowlog->pid);
-	if (r < 0)
+	if (r == 0)
+		keeper_add(slowlog->daemon->keeper, slowlog->pid);
+	else
 		slowlog->pid = 0;
 	return r;
 }

@@ -364,3 +364,13 @@ void status_line(const struct status_totals *totals, char *text, size_t size)
 			     totals->ready, totals->slots);
 	(void)escape_text(text, size, line, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1);
 }
+
+uint32_t status_calls(const struct daemon *daemon)
+{
+	const struct pool *pool;
+	uint32_t calls = 0;
+
+	TAILQ_FOREACH(pool, &daemon->core.pools, link)
+		calls += pool->calls_count;
+	return calls;
+}

@@ -34,4 +34,7 @@ const struct method *status_running(const struct slot *slot, uint64_t now, uint6
 
 void status_pack_text(msgpack_packer *packer, const char *text);
 
+/* Calls that have not ended, of all pools. */
+uint32_t status_calls(const struct daemon *daemon);
+
 #endif

@@ -48,6 +48,16 @@ void systemd_ready(const struct daemon *daemon)
 	notify("READY=1\nSTATUS=%s", line);
 }
 
+/* What a daemon that stops waits for. */
+static void add_stopping(const struct daemon *daemon, char *line, size_t size)
+{
+	const size_t n = strlen(line);
+	const uint32_t calls = status_calls(daemon);
+
+	snprintf(line + n, size - n, ", %s: %u call%s left", daemon->state == DAEMON_DRAINING ? "draining" : "stopping", calls,
+		 calls == 1 ? "" : "s");
+}
+
 void systemd_status(struct daemon *daemon)
 {
 	const struct status_totals totals = status_totals(daemon);
@@ -55,7 +65,7 @@ void systemd_status(struct daemon *daemon)
 
 	status_line(&totals, line, sizeof line);
 	if (daemon->state != DAEMON_RUNNING)
-		strncat(line, ", stopping", sizeof line - strlen(line) - 1);
+		add_stopping(daemon, line, sizeof line);
 	if (!strcmp(line, daemon->status))
 		return;
 	memcpy(daemon->status, line, sizeof line);

@@ -107,7 +107,7 @@ static void reap(const struct template *template)
 	int status = 0;
 
 	while (waitid(P_ALL, 0, &ended, WEXITED | WNOHANG | WNOWAIT) == 0 && ended.si_pid > 0) {
-		groups_end(&groups, ended.si_pid);
+		(void)groups_end(&groups, ended.si_pid);
 		(void)waitpid(ended.si_pid, &status, 0);
 		tell_of_exit(template, ended.si_pid, status);
 		ended.si_pid = 0;

@@ -211,8 +211,7 @@ class Daemon:
         assert not SANITIZERS.search(log), log
         assert status == 0, (status, log)
         assert not self.socket_path.exists()
-        for pid in children:
-            wait_for(lambda pid=pid: not is_alive(pid), lambda pid=pid: f"process {pid} to end")
+        assert not [pid for pid in children if is_alive(pid)], "processes that outlive the daemon"
 
     def kill(self):
         self.process.kill()

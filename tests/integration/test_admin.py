@@ -4,7 +4,7 @@ import signal
 import time
 
 import pytest
-from harness import Client, is_alive, wait_for
+from harness import Client, wait_for
 
 
 def test_hello_ping_pools_describe(start):
@@ -188,8 +188,8 @@ def test_sigterm_drains(start):
         daemon.signal(signal.SIGTERM)
         daemon.wait_notify("STOPPING=1")
         assert c.error("p.echo", 1).startswith("UNAVAILABLE: ")
-        with pytest.raises((FileNotFoundError, ConnectionRefusedError)):
-            daemon.client()
+        with pytest.raises(ConnectionRefusedError):
+            daemon.client(daemon.tcp)
         assert c.wait(running) == (None, 0.4)
         assert c.wait(queued) == (None, "queued")
         assert c.receive() is None
@@ -221,13 +221,6 @@ def test_shutdown(start):
     with daemon.client() as c:
         assert c.value("objpool.shutdown") is True
     assert daemon.process.wait(20) == 0
-
-
-def test_an_orderly_end_leaves_no_process(start):
-    daemon = start()
-    pids = [pid for pid in daemon.children()]
-    daemon.stop()
-    assert not any(is_alive(pid) for pid in pids)
 
 
 def test_admin_over_unix_only(start):

@@ -54,6 +54,7 @@ def family(start):
     client.close()
     for pid in daemon.left:
         os.kill(pid, signal.SIGKILL)
+    gone(*daemon.left)
 
 
 def check(daemon):

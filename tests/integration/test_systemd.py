@@ -32,7 +32,9 @@ PLUGIN = r"""
 
 static int create(struct objpool_call *call, const struct objpool_args *args, void **self)
 {
-	(void)call, (void)args, (void)self;
+	(void)call, (void)self;
+	if (args->count > 0)
+		sleep(60);
 	return 0;
 }
 
@@ -311,6 +313,18 @@ def test_a_second_socket_by_name(fresh):
     assert fresh.call("box.echo", 6) == 6
 
 
+def test_a_new_socket_beside_a_running_service(service):
+    """As OPERATIONS.md says."""
+    service.write("/run/systemd/system/objpoold-tcp.socket",
+                  "[Socket]\nListenStream=127.0.0.1:7117\nFileDescriptorName=objpool-tcp\nService=objpoold.service\n")
+    service.systemctl("daemon-reload")
+    assert service.systemctl("start", "objpoold-tcp.socket", check=False).returncode != 0
+    service.systemctl("stop", "objpoold.socket", "objpoold.service")
+    service.systemctl("start", "objpoold.socket", "objpoold-tcp.socket", "objpoold.service")
+    assert service.objpool("-s", "tcp:127.0.0.1:7117", "call", "box.echo", "5").stdout.strip() == "5"
+    assert service.call("box.echo", 6) == 6
+
+
 def test_tcp_from_the_configuration(fresh):
     fresh.write(f"{CONF_D}/tcp.conf", "[daemon]\nlisten = tcp:127.0.0.1:7117\n")
     fresh.systemctl("start", "objpoold.service")
@@ -384,6 +398,31 @@ def test_stop_drains(service):
     for pid in workers:
         assert service.run("kill", "-0", pid, check=False).returncode != 0
     assert service.active("objpoold.socket") == "active", "the next call starts it again"
+
+
+def test_a_stop_leaves_systemd_nothing_to_kill(fresh):
+    fresh.write(f"{CONF_D}/more.conf", "".join(POOL.replace("[pool box]", f"[pool box{i}]") for i in range(6)))
+    mark = fresh.mark()
+    for _ in range(3):
+        fresh.systemctl("start", "objpoold.service")
+        fresh.call("box5.echo", 1)
+        fresh.systemctl("stop", "objpoold.service")
+        assert fresh.show("Result") == "success"
+    said = [entry["MESSAGE"] for entry in fresh.journal()[mark:]]
+    assert not [line for line in said if re.search("Killing process|remains running|left-over process", line)], said
+    assert sum("Deactivated successfully" in line for line in said) == 3, said
+
+
+def test_a_stop_before_it_is_ready_is_no_failure(fresh):
+    fresh.write(f"{CONF_D}/box.conf", POOL + "args = [\"slow\"]\n")
+    start = fresh.start("systemctl", "start", "objpoold.service")
+    wait_for("the daemon", lambda: fresh.objpool("ping", check=False).returncode == 0)
+    assert fresh.active() == "activating"
+    fresh.run("python3", "-c", "import socket; s = socket.socket(socket.AF_UNIX); s.connect('" + SOCKET + "');"
+              "s.sendall(b'\\x94\\x00\\x01\\xb0objpool.shutdown\\x90'); s.recv(99)")
+    assert start.wait(PATIENCE) == 0
+    wait_for("its end", lambda: fresh.active() == "inactive")
+    assert (fresh.show("Result"), fresh.show("NRestarts")) == ("success", "0")
 
 
 def test_a_killed_daemon_comes_back(service):
