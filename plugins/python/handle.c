@@ -132,7 +132,7 @@ static PyObject *handle_invoke(PyObject *module, PyObject *args)
 		PyErr_SetString(PyExc_RuntimeError, "only a method can call others, on its own thread");
 		return NULL;
 	}
-	PyObject *packed = write_bytes(list, may_pickle);
+	PyObject *packed = write_arguments(list, may_pickle);
 	PyObject *result = packed ? invoke(target, packed) : NULL;
 	Py_XDECREF(packed);
 	return result;

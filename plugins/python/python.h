@@ -89,6 +89,9 @@ int write_object(PyObject *value, msgpack_packer *packer, bool pickle);
 
 /* The packed value as bytes; NULL with an exception set. */
 PyObject *write_bytes(PyObject *value, bool pickle);
+
+/* The same of a list of values. */
+PyObject *write_arguments(PyObject *list, bool pickle);
 void write_text(msgpack_packer *packer, const char *text);
 
 /* ---- failure.c ---- */

@@ -253,17 +253,28 @@ static bool has_failed(const struct objpool_buffer *buffer)
 	return buffer->failed;
 }
 
-PyObject *write_bytes(PyObject *value, bool pickle)
+/* `around`: how many levels of the value are no part of a value, as the wire counts. */
+static PyObject *write_within(PyObject *value, bool pickle, int around)
 {
 	struct objpool_buffer buffer = OBJPOOL_BUFFER_INIT;
 	PyObject *bytes = NULL;
 	msgpack_packer packer;
 
 	msgpack_packer_init(&packer, &buffer, objpool_buffer_write);
-	if (write_object(value, &packer, pickle) == 0 && !has_failed(&buffer))
+	if (write_value(value, &packer, pickle, -around) == 0 && !has_failed(&buffer))
 		bytes = PyBytes_FromStringAndSize(buffer.data, (Py_ssize_t)buffer.size);
 	objpool_buffer_free(&buffer);
 	return bytes;
+}
+
+PyObject *write_bytes(PyObject *value, bool pickle)
+{
+	return write_within(value, pickle, 0);
+}
+
+PyObject *write_arguments(PyObject *list, bool pickle)
+{
+	return write_within(list, pickle, 1);
 }
 
 /* ---- results ---- */

@@ -49,6 +49,7 @@ class StreamEntry(Entry):
         self.credits: Deque[List[Any]] = collections.deque()
         self.steps: Deque[List[Any]] = collections.deque()
         self.called: Any = None  #: wakes the feeder
+        self.spread = False  #: each item that is fed is a container of values
 
     def notify(self, name: str, params: List[Any]) -> None:
         to = self.results if name == "objpool.result" else self.credits if name == "objpool.credit" else self.steps
@@ -113,20 +114,23 @@ class Input:
         if not batch or self.ended:
             return
         try:
-            data = _values.pack_with([2, "objpool.feed", [self.entry.id, batch]], self.connection.store, self.entry.fork)
+            data = self._packed(batch, self.connection.store)
         except BadValue:
             batch, self.fault = self._sendable(batch)
-            data = _values.pack_with([2, "objpool.feed", [self.entry.id, batch]], self.connection.store, self.entry.fork)
+            data = self._packed(batch, self.connection.store)
         self.sent += len(batch)
         self.connection.send(*data)
         if self.fault is not None:
             self.end()
 
+    def _packed(self, batch: List[Any], store: Any) -> Any:
+        return _values.pack_with([2, "objpool.feed", [self.entry.id, batch]], store, self.entry.fork, self.entry.spread)
+
     def _sendable(self, batch: List[Any]) -> Tuple[List[Any], Exception]:
         """The items before the first that can't be sent, and why it can't."""
         for i, item in enumerate(batch):
             try:
-                _values.pack_with(item, None, self.entry.fork)
+                self._packed([item], None)
             except BadValue as error:
                 return batch[:i], error
         return batch, BadValue("an item changed while it was sent")
@@ -248,7 +252,8 @@ class Results(Generic[T]):
 
     def __init__(self, connection: Any, request: Request, length: Optional[int]) -> None:
         self._over = False
-        self._entry = StreamEntry()
+        self._entry = self._new_entry()
+        self._entry.spread = request.params[3].get("args_as", "single") != "single"
         self._connection = connection
         self._request = request
         self._length = length
@@ -258,6 +263,9 @@ class Results(Generic[T]):
         self._failed: Any = None    # of the failures that were raised, the first by index
         self._input: Optional[Input] = None
         self._deadline = None if request.timeout is None else time.monotonic() + request.timeout + _call.SLACK
+
+    def _new_entry(self) -> StreamEntry:
+        return StreamEntry()
 
     def __len__(self) -> int:
         if self._length is None:

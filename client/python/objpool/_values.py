@@ -18,7 +18,7 @@ import types
 
 import msgpack
 
-from . import _by_value, _files
+from . import _by_value, _depth, _files
 from .errors import BadValue, CallFailed, ObjpoolError, RemoteTraceback, error_of
 
 TYPE_CHECKING = False
@@ -144,13 +144,31 @@ def array_memory(array: Any) -> memoryview:
 class _Encoder:
     """The hook of one packer: something that msgpack knows, for something that it does not."""
 
-    __slots__ = ("odd", "store", "outgoing", "fork")
+    __slots__ = ("odd", "store", "outgoing", "fork", "_shell")
 
     def __init__(self) -> None:
+        self._shell: Optional[_depth.Shell] = None
+        self.begin(None, None)
+
+    def begin(self, store: Optional[_files.Store], fork: Any) -> None:
+        """A message is packed."""
         self.odd = False  #: there was what could be a key that a map can't have
-        self.store: Optional[_files.Store] = None  #: large values go beside the socket
+        self.store = store  #: large values go beside the socket
         self.outgoing: Optional[_files.Outgoing] = None
-        self.fork: Any = None  #: who reads it is a fork of it
+        self.fork = fork  #: who reads it is a fork of it
+
+    def end(self) -> Optional[_files.Outgoing]:
+        """It has been packed: what goes beside it."""
+        outgoing = self.outgoing
+        self.begin(None, None)
+        return outgoing
+
+    @property
+    def shell(self) -> _depth.Shell:
+        """For messages that are long."""
+        if self._shell is None:
+            self._shell = _depth.Shell()
+        return self._shell
 
     def __call__(self, value: Any) -> Any:
         kind = type(value)
@@ -220,8 +238,9 @@ def with_large(message: Any, levels: int = 4) -> Any:
     return message
 
 
-def _repaired(value: Any, fork: Any) -> Any:
-    """The value with OBJECTs for dicts whose keys no map can have, and for strings that are no Unicode; itself if it has none."""
+def _repaired(value: Any, fork: Any, levels: int) -> Any:
+    """The value with OBJECTs for dicts whose keys no map can have, for strings that are no Unicode, and for what is nested deeper than
+    so many levels; itself if it has none."""
     kind = type(value)
     if kind is str:
         try:
@@ -229,15 +248,45 @@ def _repaired(value: Any, fork: Any) -> Any:
         except UnicodeEncodeError:
             return as_object(value, fork)
     elif kind is list or kind is tuple:
+        if levels == 0:
+            return as_object(value, fork)
         if not set(map(type, value)) <= _NUMBERS:
-            items = [_repaired(item, fork) for item in value]
+            items = [_repaired(item, fork, levels - 1) for item in value]
             return value if all(map(operator.is_, items, value)) else items
     elif kind is dict:
-        if not set(map(type, value)) <= _PLAIN or any(type(key) is str and _repaired(key, fork) is not key for key in value):
+        if levels == 0 or not set(map(type, value)) <= _PLAIN or any(type(key) is str and _repaired(key, fork, 0) is not key for key in value):
             return as_object(value, fork)
-        items = [_repaired(item, fork) for item in value.values()]
+        items = [_repaired(item, fork, levels - 1) for item in value.values()]
         return value if all(map(operator.is_, items, value.values())) else dict(zip(value, items))
     return value
+
+
+def _repaired_message(message: List[Any], fork: Any, spread: bool) -> List[Any]:
+    """The message with its values repaired. How many levels lie around them depends on what it asks for: see docs/PROTOCOL.md."""
+    method, params = message[-2:]
+    if method == "objpool.call":
+        repaired = _repaired_call(params, fork)
+    elif method == "objpool.feed":
+        repaired = [params[0], _repaired(params[1], fork, _depth.DEEPEST + 1 + spread)]
+    else:
+        repaired = _repaired(params, fork, _depth.DEEPEST + 1 + _takes_columns(method.partition(".")[0]))
+    return [*message[:-1], repaired]
+
+
+def _repaired_call(params: List[Any], fork: Any) -> List[Any]:
+    """The parameters of objpool.call: target, method, args, options."""
+    target, method, args, options = [*params, *(None, None, None, None)[len(params):]]
+    if not isinstance(options, dict):
+        return [target, method, _repaired(args, fork, _depth.DEEPEST + 1 + _takes_columns(target)), options]
+    columns = _takes_columns(target)
+    around = {"kwargs": 1 + columns, "bind": 1, "bind_kwargs": 1}
+    args = _repaired(args, fork, _depth.DEEPEST + 1 + (columns and options.get("args_as") != "single"))
+    return [target, method, args, {key: _repaired(value, fork, _depth.DEEPEST + around[key]) if key in around else value
+                                   for key, value in options.items()}]
+
+
+def _takes_columns(target: Any) -> bool:
+    return isinstance(target, str) and target.endswith((":map", ":scatter"))
 
 
 _packers: List[Tuple[Any, _Encoder]] = []
@@ -248,40 +297,56 @@ def _new_packer() -> Tuple[Any, _Encoder]:
     return msgpack.Packer(default=encoder, strict_types=True, use_bin_type=True), encoder
 
 
-def pack(message: Any) -> bytes:
+def pack(message: Any) -> Any:
     """The message's bytes. A BadValue says which value can't go."""
     return pack_with(message, None)[0]
 
 
-def pack_with(message: Any, store: Optional[_files.Store], fork: Any = None) -> Tuple[bytes, Optional[_files.Outgoing]]:
-    """The message's bytes, and what goes beside them if there is a store for that."""
-    if store is not None and not _SMALL.issuperset(map(type, message[-1])):
-        message[-1] = with_large(message[-1])
+def pack_with(message: List[Any], store: Optional[_files.Store], fork: Any = None, spread: bool = False) -> Tuple[Any, Optional[_files.Outgoing]]:
+    """The message's bytes, and what goes beside them if there is a store for that. The message's last item is a list: all values are in it.
+    `spread`: each item that an objpool.feed has is a container of values."""
     try:
         both = _packers.pop()  # one of its own for each nested or concurrent use
     except IndexError:
         both = _new_packer()
-    packer, encoder = both
-    encoder.odd, encoder.store, encoder.outgoing, encoder.fork = False, store, None, fork
+    both[1].begin(store, fork)
     try:
-        data = b""
-        try:
-            data = packer.pack(message)
-        except UnicodeEncodeError:
-            packer, encoder = both = _new_packer()
-            encoder.odd, encoder.store, encoder.fork = True, store, fork
-        repaired = _repaired(message, fork) if encoder.odd else message
-        if repaired is not message or not data:
-            encoder.outgoing = None
-            data = packer.pack(repaired)
+        data = _packed(both[0], both[1], message)
+        if data is None or both[1].odd:
+            both = _new_packer() if data is None else both
+            repaired = _repaired_message(message, fork, spread)
+            if data is None or repaired[-1] is not message[-1]:
+                both[1].begin(store, fork)
+                data = both[0].pack(_with_large(repaired, store))
     except ObjpoolError:
         raise
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise BadValue(f"a value can't be sent: {error}") from error
-    outgoing, encoder.outgoing, encoder.store, encoder.fork = encoder.outgoing, None, None, None
+    outgoing = both[1].end()
     if len(_packers) < 8:
         _packers.append(both)
     return data, outgoing
+
+
+def _packed(packer: Any, encoder: _Encoder, message: List[Any]) -> Any:
+    """The message's bytes; None: it may have to be repaired before it can go."""
+    params = message[-1]
+    try:
+        if _SMALL.issuperset(map(type, params)):
+            return packer.pack(message)
+        message = _with_large(message, encoder.store)
+        if _depth.is_long(params):
+            return encoder.shell.pack(packer, message)
+        data = packer.pack(message)
+    except ObjpoolError:
+        raise
+    except ValueError:
+        return None
+    return None if _depth.may_be_deep(data) else data
+
+
+def _with_large(message: List[Any], store: Optional[_files.Store]) -> List[Any]:
+    return message if store is None else [*message[:-1], with_large(message[-1])]
 
 
 # ---- reading ------------------------------------------------------------------------------------------------------------------

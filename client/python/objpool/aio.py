@@ -431,9 +431,11 @@ class Stream(_stream.Results[T]):
             args = ((),)
         request, items, _, length = _stream.prepare(target._address, target._mapped, name, args, kwargs, target._options, ordered, window)
         super().__init__(None, request, None if self._source is not None else length)
-        self._entry = _Entry()
         self._target: Optional[Target] = target
         self._items = items
+
+    def _new_entry(self) -> _Entry:
+        return _Entry()
 
     async def _start(self) -> None:
         target, self._target = self._target, None
