@@ -435,6 +435,49 @@ def test_a_pool_goes_with_its_last_reference_and_leaves_nothing(program, fork):
     assert (output, errors) == ("gone\n", "")
 
 
+COMPAT_POOLS_THAT_GO = """
+import os, warnings
+from objpool.compat import multiprocess
+warnings.simplefilter("ignore", ResourceWarning)
+def descriptors(): return len(os.listdir("/proc/self/fd"))
+def children(): return open(f"/proc/self/task/{os.getpid()}/children").read().split()
+def make():
+    pool = multiprocess.Pool(2)
+    assert pool.map(abs, [-1]) == [1]
+    return pool
+make().terminate()
+while len(children()) > 1:      # the daemon
+    pass
+before = descriptors()
+make()
+with make() as pool: pass
+del pool
+while descriptors() != before or len(children()) > 1:
+    pass
+print("gone")
+"""
+
+
+def test_compatible_pools_that_nobody_joins_leave_nothing(program):
+    """Neither those that were only collected, nor those that were terminated."""
+    assert program(COMPAT_POOLS_THAT_GO).communicate("", timeout=DEADLINE) == ("gone\n", "")
+
+
+def test_a_pool_that_outlives_its_client_leaves_no_zombie(program):
+    process = program("""
+import os, objpool
+def children(): return open(f"/proc/self/task/{os.getpid()}/children").read().split()
+client = objpool.connect("private")
+pool = client.create_pool(dict, 1)
+client.close()
+del pool
+while len(children()) > 1:      # the daemon
+    pass
+print("gone")
+""")
+    assert process.communicate("", timeout=DEADLINE) == ("gone\n", "")
+
+
 def test_an_error_that_was_passed_over_keeps_no_frame():
     """A class by value is tried by reference first: the refusal must not keep what its callers hold."""
     from objpool import _values

@@ -9,7 +9,7 @@ import weakref
 
 from . import _embedded, _fork, _pool, _values, _wire
 from ._pool import Pool
-from .errors import ConnectionLost, NoDaemon
+from .errors import ConnectionLost, NoDaemon, ObjpoolError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -191,14 +191,24 @@ class Client:
         it prints; or of a Python of their own. A daemon of the program's own can fork it, when what is made is of Python. By default it does where
         multiprocessing would, unless python_path, python_options, virtualenv or preload say what the workers' Python is to be.
         """
-        template = fork_of_program(fork, what, keys, self.is_private)
-        section = pool_section(what, workers, args, kwargs, slot_kwargs, name, keys, self.is_private, template)
+        for _ in range(_fork.ATTEMPTS):
+            template = fork_of_program(fork, what, keys, self.is_private)
+            section = pool_section(what, workers, args, kwargs, slot_kwargs, name, keys, self.is_private, template)
+            try:
+                return self._create(section, template, name is None)
+            except ObjpoolError:
+                if template is None or not template.stuck:
+                    raise
+        raise _fork.all_stuck()
+
+    def _create(self, section: Dict[str, Any], template: Optional[_fork.Fork], is_ours: bool) -> Pool:
+        """`is_ours`: nobody else has a pool of that name."""
         connection = self._connected()
         owned = _pool.Owned(connection, section["pool"], template)
         try:
-            connection.call("objpool.create", [section])
+            _pool.create(connection, section, template)
         except BaseException as error:
-            owned.give_up(isinstance(error, KeyboardInterrupt) and name is None)
+            owned.give_up(isinstance(error, KeyboardInterrupt) and is_ours)
             raise
         if section.get("owner") == "daemon":
             owned.keep()

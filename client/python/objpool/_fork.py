@@ -21,20 +21,26 @@ import importlib.machinery
 import importlib.util
 import itertools
 import os
+import select
 import signal
 import socket
 import sys
 import threading
+import time
 import types
 import weakref
 
-from . import __version__, _embedded
+from . import __version__, _embedded, _locks
+from .errors import Unavailable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Iterable, List, Optional
+    from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional
 
 
+ATTEMPTS = 10  #: to fork the program so that the fork is usable
+LOOK_EVERY, LOOK_EVERY_MOST = 0.05, 1.0  # seconds
+BIRTH_MOST = 30.0  # seconds
 SUFFIX = importlib.machinery.EXTENSION_SUFFIXES[0]  #: of modules for this version of Python
 
 
@@ -111,22 +117,56 @@ class Fork:
         module = _module()
         assert module is not None
         _reap()
-        name = f"objpool-{os.getpid()}-{os.urandom(8).hex()}"
+        self._program = os.getpid()
+        self._last_look: Dict[int, str] = {}
+        self.stuck = False
+        for _ in range(ATTEMPTS):
+            if self._fork(module, prepare, factory):
+                return
+        raise all_stuck()
+
+    def _fork(self, module: Any, prepare: Callable[[], None], factory: Any) -> bool:
+        """False: it waits for a lock that it has inherited as taken, and has been ended."""
+        name = f"objpool-{self._program}-{os.urandom(8).hex()}"
         self.address = name
-        with _lock, socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
-            # Another fork that had the listener, too, would keep the address alive.
-            listener.bind("\0" + name)
-            listener.listen()  # others can find the name: they must not fill the queue before they are turned away
-            _flush()
-            self._program = os.getpid()
-            self._code = {name: weakref.ref(value) for name, value in sys.modules["__main__"].__dict__.items() if isinstance(value, _CODE)}
-            self.pid = os.fork()
-            if self.pid == 0:
-                global inherited
-                inherited = factory
-                _serve(module, listener.fileno(), self._program, prepare)
-        self._process = os.pidfd_open(self.pid)
-        _forks.append(self)
+        with _Birth() as birth:
+            with _lock, socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+                # Another fork that had the listener, too, would keep the address alive.
+                listener.bind("\0" + name)
+                listener.listen()  # others can find the name: they must not fill the queue before they are turned away
+                self._code = {name: weakref.ref(value) for name, value in sys.modules["__main__"].__dict__.items() if isinstance(value, _CODE)}
+                with _locks.held_for_fork():
+                    _flush()
+                    files = _locks.files()
+                    self.pid = os.fork()
+                    if self.pid == 0:
+                        global inherited
+                        inherited = factory
+                        _serve(module, listener.fileno(), self._program, files, prepare, birth.tell)
+            self._process = os.pidfd_open(self.pid)
+            _forks.append(self)
+            if birth.has_come(self._process, self._waits_for_ever):
+                return True
+        self.end()
+        return False
+
+    def pauses(self) -> Iterator[float]:
+        """While its workers are being made: after so many seconds each time it looks whether one waits for ever. The last time one does, and
+        this is `stuck`: its pool is to be dropped."""
+        pause = LOOK_EVERY
+        while not self.stuck:
+            yield pause
+            pause = min(2 * pause, LOOK_EVERY_MOST)
+            self.stuck = self._waits_for_ever()
+
+    def _waits_for_ever(self) -> bool:
+        """Since the last time that this was asked: it, or one of its workers, for a lock that was taken when the program was forked."""
+        last, self._last_look = self._last_look, {}
+        for pid in (self.pid, *_children(self.pid)):
+            where = _locks.waits_for_ever(pid)
+            if where is not None:
+                self._last_look[pid] = where
+        return any(last.get(pid) == where for pid, where in self._last_look.items())
 
     def has(self, value: Any) -> bool:
         """Whether this class or function of __main__ is there what it is here, by its name."""
@@ -155,6 +195,8 @@ class Fork:
     def reap_soon(self) -> None:
         """Its pool is being dropped: a thread waits until it has ended, so that it leaves no zombie and no descriptor. May be called by a
         garbage collection, and so takes no lock that the interrupted code could hold."""
+        if os.getpid() != self._program:
+            return
         try:
             _thread.start_new_thread(self._reap_later, ())
         except RuntimeError:
@@ -186,6 +228,47 @@ class Fork:
             _forks.remove(self)
 
 
+def all_stuck() -> Unavailable:
+    """The error when ATTEMPTS forks in a row have waited for ever."""
+    return Unavailable(f"the program was forked {ATTEMPTS} times for workers, and each time they waited for a lock that no thread of theirs can "
+                       "release: make the pool while none of the program's threads holds what the workers' constructor, or initializer, takes")
+
+
+def _children(pid: int) -> List[int]:
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+            return [int(child) for child in file.read().split()]
+    except OSError:
+        return []
+
+
+class _Birth:
+    """A pipe by which a fork tells the program that it is ready."""
+
+    def __enter__(self) -> "_Birth":
+        self._source, self._sink = map(_embedded.high, os.pipe())
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        os.close(self._source)
+        os.close(self._sink)
+
+    def tell(self) -> None:
+        os.write(self._sink, b"\0")
+        self.__exit__()
+
+    def has_come(self, process: int, waits_for_ever: Callable[[], bool]) -> bool:
+        """Has that process come to life, or an end of its own? False: it never will."""
+        poll = select.poll()
+        poll.register(self._source, select.POLLIN)
+        poll.register(process, select.POLLIN)
+        deadline = time.monotonic() + BIRTH_MOST
+        while not poll.poll(LOOK_EVERY * 1000):
+            if waits_for_ever() or time.monotonic() > deadline:
+                return False
+        return True
+
+
 _CODE = (type, types.FunctionType)
 _lock = threading.Lock()
 _reaping = threading.RLock()  # a descriptor that is closed may be another's at once
@@ -208,12 +291,14 @@ def _flush() -> None:
             pass  # there is none, or it is closed
 
 
-def _serve(module: Any, listener: int, program: int, prepare: Callable[[], None]) -> None:
+def _serve(module: Any, listener: int, program: int, files: Iterable[Any], prepare: Callable[[], None], tell: Callable[[], None]) -> None:
     """In the child: there is no way back into the program."""
     try:
+        _locks.renew(files)
         listener = _settle_descriptors(listener)
         _forget_program()
         prepare()
+        tell()
         module.serve(listener, program)
     except BaseException:
         import traceback
@@ -243,6 +328,8 @@ def _settle_descriptors(listener: int) -> int:
     for number in range(3):
         if number == 0 and _embedded.is_standard(0) or not _is_open(number):
             os.dup2(nowhere, number)
+            if number == 0:
+                sys.stdin = open(0, encoding="utf-8", closefd=False)  # another thread may be reading the program's, and have read ahead
     os.close(nowhere)
     return listener
 

@@ -276,6 +276,27 @@ def _milliseconds(seconds: Optional[float]) -> Optional[int]:
     return None if seconds is None else max(0, int(seconds * 1000 + 0.999))
 
 
+def create(connection: Connection, section: Dict[str, Any], template: Any) -> None:
+    """objpool.create, from beginning to end."""
+    if template is None:
+        connection.call("objpool.create", [section])
+        return
+    entry = Entry()
+    try:
+        connection.start(entry, "objpool.create", [section])
+        for pause in template.pauses():
+            if connection.wait(entry, time.monotonic() + pause):
+                break
+        else:
+            connection.call("objpool.drop", [section["pool"]])
+            connection.wait(entry)
+    except BaseException:
+        if entry.message is None:
+            connection.cancel(entry)
+        raise
+    connection.result(entry.message, entry)
+
+
 class Owned:
     """A pool that this process has made: it goes with the last reference to it."""
 
@@ -317,11 +338,12 @@ class Owned:
         self._connection = None
 
     def __del__(self) -> None:
+        was_ours = self._connection is not None
         connection = self._take()
         if connection is not None:
             connection.notify("objpool.drop", self._name)
-            if self._template is not None:
-                self._template.reap_soon()
+        if was_ours and self._template is not None:
+            self._template.reap_soon()  # if the connection was lost, the pool has gone with it
 
 
 _numbers = itertools.count(1)

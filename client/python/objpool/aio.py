@@ -20,11 +20,11 @@ import socket
 import time
 from typing import Any, AsyncIterator, Awaitable, Callable, Deque, Dict, List, Mapping, Optional, Sequence, Tuple, TypeVar, Union
 
-from . import _call, _embedded, _files, _pool, _stream, _values, _wire
+from . import _call, _embedded, _files, _fork, _pool, _stream, _values, _wire
 from ._call import Request
 from ._client import PRIVATE, default_addresses, fork_of_program, pool_section
 from ._wire import Entry, Inbox
-from .errors import ConnectionLost, NoDaemon, Timeout
+from .errors import ConnectionLost, NoDaemon, ObjpoolError, Timeout
 
 __all__ = ["Client", "Pool", "Target", "Method", "Lease", "Stream", "connect", "PRIVATE"]
 
@@ -635,14 +635,31 @@ class Client:
                           slot_kwargs: Optional[Sequence[Mapping[str, Any]]] = None, *, name: Optional[str] = None, fork: Optional[bool] = None,
                           **keys: Any) -> Pool:
         """Makes a pool: see objpool.Client.create_pool."""
-        connection = await self._connected()
-        template = fork_of_program(fork, what, keys, self.is_private)
-        section = pool_section(what, workers, args, kwargs, slot_kwargs, name, keys, self.is_private, template)
+        for _ in range(_fork.ATTEMPTS):
+            connection = await self._connected()
+            template = fork_of_program(fork, what, keys, self.is_private)
+            section = pool_section(what, workers, args, kwargs, slot_kwargs, name, keys, self.is_private, template)
+            try:
+                return await self._create(connection, section, template, name is None)
+            except ObjpoolError:
+                if template is None or not template.stuck:
+                    raise
+        raise _fork.all_stuck()
+
+    async def _create(self, connection: Connection, section: Dict[str, Any], template: Optional[_fork.Fork], is_ours: bool) -> Pool:
         owned = _pool.Owned(connection, section["pool"], template)  # type: ignore[arg-type]
+        creation = asyncio.ensure_future(connection.call("objpool.create", [section]))
         try:
-            await connection.call("objpool.create", [section])
+            for pause in () if template is None else template.pauses():
+                if (await asyncio.wait({creation}, timeout=pause))[0]:
+                    break
+            else:
+                if template is not None:
+                    await connection.call("objpool.drop", [section["pool"]])
+            await creation
         except BaseException as error:
-            owned.give_up(isinstance(error, asyncio.CancelledError) and name is None)
+            creation.cancel()
+            owned.give_up(isinstance(error, asyncio.CancelledError) and is_ours)
             raise
         if section.get("owner") == "daemon":
             owned.keep()

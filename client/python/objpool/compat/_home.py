@@ -3,6 +3,7 @@
 import itertools
 import os
 import threading
+import time
 
 from .. import _embedded, _fork, _values, _wire, errors
 
@@ -49,7 +50,17 @@ class Home:
         self.connection.start(entry, method, params)
         return entry
 
+    @property
+    def stuck(self):
+        """Do its workers wait for ever for what the program's threads held when it was forked?"""
+        return self._fork is not None and self._fork.stuck
+
     def await_creation(self):
+        for pause in () if self._fork is None else self._fork.pauses():
+            if self.connection.wait(self._creation, time.monotonic() + pause):
+                break
+        if self.stuck:
+            self.drop()
         self.connection.wait(self._creation)
         if self._creation.message[2] is not None:
             raise self.failure()
@@ -78,6 +89,8 @@ class Home:
             self._end = self._start("objpool.drop", self.pool)
         except errors.ConnectionLost:
             pass
+        if self._fork is not None:
+            self._fork.reap_soon()
         self.may_stay = False
 
     def drop(self):
@@ -102,6 +115,21 @@ class Home:
     def _expire(self):
         if _homes.forget(self):
             self.drop()
+
+
+def of_forks(size, max_tasks, inheritance, is_awaited):
+    """A Home of forks; `is_awaited`: as they take over the inheritance they run the program's code, which is done when this returns."""
+    for _ in range(_fork.ATTEMPTS):
+        home = Home(size, max_tasks, inheritance=inheritance)
+        try:
+            if is_awaited:
+                home.await_creation()
+            return home
+        except BaseException:
+            home.drop()
+            if not home.stuck:
+                raise
+    raise _fork.all_stuck()
 
 
 class _Homes:

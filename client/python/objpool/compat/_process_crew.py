@@ -228,9 +228,10 @@ class ProcessCrew:
         self._told = {_travel.FORKED}   # definitions that all workers have
         self._path = list(sys.path)     # as it was when the workers were told
         self._reloads = _modules.Reloads()
+        has_begin = may_fail and (initializer is not None or factory is not None)
         setup = None if forks else self._setup(initializer, initargs, factory, slot_kwargs)
         if forks:
-            self._home = _home.Home(size, max_tasks, inheritance=_worker.Inheritance(initializer, initargs, factory, slot_kwargs, name))
+            self._home = _home.of_forks(size, max_tasks, _worker.Inheritance(initializer, initargs, factory, slot_kwargs, name), has_begin)
         elif max_tasks:
             self._home = _home.Home(size, max_tasks, setup)
         else:
@@ -242,7 +243,6 @@ class ProcessCrew:
         self._ended = None
         self._guard = threading.Lock()
         self._is_over = False
-        has_begin = may_fail and (initializer is not None or factory is not None)
         self._has_begun = forks and not has_begin       # nothing can go wrong there, nor need be told
         try:
             self._begun = self._begin(setup) if not max_tasks and (has_begin or not forks) else None

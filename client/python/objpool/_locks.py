@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Locks that a fork inherits, held by threads that it has not: nobody releases them there.
+
+Logging's handlers: `held_for_fork` keeps the program's other threads out of them while it is forked; logging gives the fork new locks.
+Files that are written to: `renew` gives them new locks in the fork.
+Others: `waits_for_ever` tells a process that waits for such a lock from one that is only slow.
+"""
+from __future__ import annotations
+
+import contextlib
+import gc
+import io
+import itertools
+import os
+import platform
+import sys
+import threading
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Iterable, Iterator, List, Optional
+
+_PATIENCE = 0.5  # seconds; a handler may be busy with something slow
+_RLock = type(threading.RLock())
+
+
+def has_threads() -> bool:
+    """Are there threads of Python but this one?"""
+    return len(sys._current_frames()) > 1
+
+
+@contextlib.contextmanager
+def held_for_fork() -> Iterator[None]:
+    """In the child all of them are new: logging sees to that."""
+    program = os.getpid()
+    held = _take(_of_logging(), time.monotonic() + _PATIENCE) if has_threads() else []
+    try:
+        yield
+    finally:
+        if os.getpid() == program:
+            for lock in held:
+                lock.release()
+
+
+def _of_logging() -> List[Any]:
+    logging = sys.modules.get("logging")
+    handlers = [reference() for reference in tuple(getattr(logging, "_handlerList", ()))]
+    locks = [getattr(logging, "_lock", None), *(getattr(handler, "lock", None) for handler in handlers)]
+    return list({id(lock): lock for lock in locks if isinstance(lock, _RLock)}.values())
+
+
+def _take(locks: List[Any], deadline: float) -> List[Any]:
+    """Takes them, and returns those that it has got. It waits for one only while it holds none: who has that may want the others."""
+    while True:
+        held: List[Any] = []
+        for lock in locks:
+            wait = -1 if held else max(0.0, deadline - time.monotonic())
+            if not lock.acquire(not held, wait):
+                break
+            held.append(lock)
+        else:
+            return held
+        if time.monotonic() >= deadline:
+            return held + [other for other in locks[len(held) + 1:] if other.acquire(False)]
+        for other in held:
+            other.release()
+        locks.remove(lock)
+        locks.insert(0, lock)
+
+
+_BUFFERED = frozenset({io.BufferedWriter, io.BufferedRandom})
+
+
+def files() -> List[Any]:
+    """Those that other threads may be writing to. Takes some 50 ns for each object of the program, if it has other threads."""
+    objects = gc.get_objects() if has_threads() else []
+    return list(itertools.compress(objects, map(_BUFFERED.__contains__, map(type, objects))))
+
+
+def renew(inherited: Iterable[Any]) -> None:
+    """In the child: gives each file a lock of its own, which is free, and an empty buffer: what the program has not written yet, it will."""
+    for file in inherited:
+        try:
+            if not file.closed:
+                file.__init__(file.raw, file.__sizeof__() - type(file).__basicsize__)
+        except (OSError, ValueError):
+            pass  # it has been detached, or its descriptor closed
+
+
+_FUTEX = {"x86_64": 202, "aarch64": 98, "riscv64": 98, "ppc64le": 221, "s390x": 238}.get(platform.machine())
+_FUTEX_PRIVATE, _FUTEX_WAIT, _FUTEX_WAIT_BITSET = 128, 0, 9
+
+
+def waits_for_ever(pid: int) -> Optional[str]:
+    """Where a process waits for a lock of its own though it has no thread that could release it; None: it does not, or that can't be
+    seen. A signal's handler may end the wait: only who waits at the same place later has waited all the time."""
+    try:
+        threads = [int(thread) for thread in os.listdir(f"/proc/{pid}/task")]
+        if not all(_waits(f"/proc/{pid}/task/{thread}", _FUTEX_PRIVATE if thread == pid else 0) for thread in threads):
+            return None
+        with open(f"/proc/{pid}/syscall", encoding="ascii") as call, open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as status:
+            return call.read() + next(line for line in status if line.startswith("voluntary_ctxt_switches"))
+    except (OSError, ValueError, StopIteration):
+        return None
+
+
+def _waits(thread: str, flags: int) -> bool:
+    """For a futex, of its process alone or, as a worker's second thread does, of the daemon's; without a timeout."""
+    with open(f"{thread}/syscall", encoding="ascii") as file:
+        number, *arguments = file.read().split()
+    if number != str(_FUTEX):
+        return False
+    operation, timeout = int(arguments[1], 16), int(arguments[3], 16)
+    kinds = (_FUTEX_WAIT, _FUTEX_WAIT_BITSET) if flags else (_FUTEX_WAIT,)
+    return timeout == 0 and operation & _FUTEX_PRIVATE == flags and operation & 0x7f in kinds
