@@ -13,6 +13,7 @@ import multiprocessing as _standard
 import sys as _sys
 from importlib import import_module as _import_module
 from multiprocessing import *  # noqa: F401,F403
+from multiprocessing import SUBDEBUG, SUBWARNING  # noqa: F401
 
 from . import pool  # noqa: F401
 from .contexts import get_context  # noqa: F401

@@ -1,25 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
 """get_context(): the standard library's contexts, with objpool's Pool."""
 import multiprocessing as _standard
+from multiprocessing import context as _context
 
 
 class _Pools:
-    """A context's own methods but for Pool."""
-
-    def __init__(self, context):
-        self._context = context
-
-    def __getattr__(self, name):
-        return getattr(self._context, name)
+    """What is another than in the context of the standard library."""
 
     def get_context(self, method=None):
         return self if method is None else get_context(method)
 
     def Pool(self, processes=None, initializer=None, initargs=(), maxtasksperchild=None):
+        """A pool of worker processes."""
         from .pool import Pool
         return Pool(processes, initializer, initargs, maxtasksperchild, context=self)
 
 
+class ForkContext(_Pools, _context.ForkContext):
+    pass
+
+
+class SpawnContext(_Pools, _context.SpawnContext):
+    pass
+
+
+class ForkServerContext(_Pools, _context.ForkServerContext):
+    pass
+
+
+_contexts = {"fork": ForkContext(), "spawn": SpawnContext(), "forkserver": ForkServerContext()}
+
+
 def get_context(method=None):
-    """A context for that start method: "fork", "spawn", "forkserver", or what is set."""
-    return _Pools(_standard.get_context(method))
+    """The context for that start method: "fork", "spawn", "forkserver", or what is set."""
+    return _contexts[_standard.get_context(method).get_start_method()]

@@ -17,8 +17,13 @@ INIT, RUN, CLOSE, TERMINATE = "INIT", "RUN", "CLOSE", "TERMINATE"
 
 
 def __getattr__(name):
-    if name in _errors.STANDARD:
-        return getattr(_errors, name)
+    """What is not here is the standard library's."""
+    if not name.startswith("_"):
+        import multiprocessing.pool
+        try:
+            return getattr(multiprocessing.pool, name)
+        except AttributeError:
+            pass
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -7,8 +7,9 @@
         samplers.seed([1, 2, 3, 4], map_args=True)
         rows = samplers.draw(100)           # each object does it once: an array of four rows
 """
-from .pool import ObjectPool, ObjectThreadPool, get_chunksize_per_worker, lenrepeat, lenzip
+from . import shared_array
+from .pool import ObjectPool, ObjectThreadPool, get_chunksize_per_worker, iterlen, lenrepeat, lenzip
 from .proxypool import ProxyPool
-from .shared import SharedArrayWrapper, Unpacker, unpack
+from .shared_array import SharedArrayWrapper, Unpacker, unpack
 
 __all__ = ["ProxyPool", "SharedArrayWrapper", "Unpacker", "unpack"]

@@ -8,6 +8,14 @@ from .._jobs import DoneResult, MapResult
 from .._worker import OnObject
 from ..multiprocess.pool import Pool
 
+
+def __getattr__(name):
+    if name == "ProxyPool":     # which imports this module
+        from .proxypool import ProxyPool
+        return ProxyPool
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 ENDLESS = (itertools.count, itertools.cycle)
 
 
@@ -27,6 +35,33 @@ def is_endless(iterable):
         except TypeError:
             return True
     return isinstance(iterable, ENDLESS)
+
+
+def get_chunksizes(num, chunksize):
+    """The sizes of as many chunks as it takes for num tasks, as an array: equal, the first ones one more, none above chunksize."""
+    return get_chunksize_per_worker(num, max(1, -(-num // chunksize)))
+
+
+def get_static_chunks(iterable, chunksizes):
+    """Lists of consecutive items, of these sizes."""
+    items = iter(iterable)
+    return [list(itertools.islice(items, size)) for size in chunksizes]
+
+
+def get_max_workers_per_pool(dedicated=False):
+    """inf: so many as one likes."""
+    return float("inf")
+
+
+def iterlen(iterable):
+    """The length of an iterable that has one; TypeError of an iterator, which would have to be read for it."""
+    try:
+        return len(iterable)
+    except TypeError:
+        pass
+    if iter(iterable) is iterable:
+        raise TypeError("Cannot determine the length of an iterator without consuming it. Convert the argument to a list first.")
+    return sum(1 for _ in iterable)
 
 
 class lenzip:
@@ -71,7 +106,7 @@ class lenrepeat:
 class Synchronizer:
     """Asks for rounds: no worker begins its next task before all have done theirs."""
 
-    def __init__(self, worker_count, timeout=None):
+    def __init__(self, worker_count, manager=None, timeout=None):
         self.worker_count, self.timeout = worker_count, timeout
 
 

@@ -48,7 +48,7 @@ class ProxyPool:
         self.pool.join()
 
     def get_synchronizer(self, timeout=None):
-        return Synchronizer(self.worker_count, timeout)
+        return Synchronizer(self.worker_count, timeout=timeout)
 
     def __getattr__(self, name):
         if name.startswith("__") and name.endswith("__") or "pool" not in self.__dict__:

@@ -1,23 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""parallelize: a function over the slices of a list, each slice in a process of its own.
-
-    from objpool.compat.parallelize import parallelize
-    parallelize.parallel(count_words, lines, n_jobs=4)
-
-`parallel`, the function, and the others are here as well: `from objpool.compat import parallelize` is the same thing.
-"""
+"""The functions of parallelize: see the package."""
 import functools
 import gc
 import itertools
 import operator
 import os
 import pickle
-import sys
 import time
 
-from ._worker import OnObject
+from .._worker import OnObject
 
-__all__ = ["parallelize", "parallel", "time_function", "merge_results", "capture_output", "write_output_to_temp_file", "retrieve_output",
+__all__ = ["parallel", "time_function", "merge_results", "capture_output", "write_output_to_temp_file", "retrieve_output",
            "make_divisions"]
 
 
@@ -113,8 +106,8 @@ class _Slices:
 
 def _each_in_a_process(do, slices):
     """What comes of each, later; with the pool, which is the caller's to end."""
-    from .multiprocess.pool import Pool     # workers, which need the rest of this module, do not
-    from ._home import forks_program
+    from ..multiprocess.pool import Pool     # workers, which need the rest of this module, do not
+    from .._home import forks_program
     if not forks_program(None):
         pool = Pool(len(slices))
         return pool, pool.apply_to_each(do, slices)
@@ -154,6 +147,3 @@ def _collect(pending, write_to_file):
             os.unlink(path)
         raise failure
     return outputs
-
-
-parallelize = sys.modules[__name__]
