@@ -87,22 +87,46 @@ static void print_name(void *context, struct objpool_bytes name)
 	field_show(stdout, name);
 }
 
-/* `started: a b`, for each of the groups that the daemon tells of and that isn't empty. */
+/* `KEY: NAME: SENTENCE`, for each pool of which there is something to say. */
+static void print_sentences(struct objpool_bytes key, struct objpool_reader *reader, uint32_t count)
+{
+	struct objpool_bytes name, sentence;
+
+	while (count-- > 0 && objpool_read_value(reader, &name) == 0 && objpool_read_value(reader, &sentence) == 0) {
+		field_show(stdout, key);
+		fputs(": ", stdout);
+		field_show(stdout, name);
+		fputs(": ", stdout);
+		field_show(stdout, sentence);
+		putchar('\n');
+	}
+}
+
+static void print_group(struct objpool_bytes key, struct objpool_bytes group)
+{
+	struct objpool_reader reader = objpool_reader(group);
+	uint32_t count;
+
+	if (objpool_read_map(&reader, &count) == 0) {
+		print_sentences(key, &reader, count);
+	} else if (field_is_set(group)) {
+		field_show(stdout, key); /* `started: a b` */
+		putchar(':');
+		field_each(group, print_name, NULL);
+		putchar('\n');
+	}
+}
+
+/* For each of the groups that the daemon tells of and that isn't empty. */
 static void print_groups(struct objpool_bytes groups)
 {
 	struct objpool_reader reader = objpool_reader(groups);
-	struct objpool_bytes key, names;
+	struct objpool_bytes key, group;
 	uint32_t count = 0;
 
 	(void)objpool_read_map(&reader, &count);
-	while (count-- > 0 && objpool_read_value(&reader, &key) == 0 && objpool_read_value(&reader, &names) == 0) {
-		if (!field_is_set(names))
-			continue;
-		field_show(stdout, key);
-		putchar(':');
-		field_each(names, print_name, NULL);
-		putchar('\n');
-	}
+	while (count-- > 0 && objpool_read_value(&reader, &key) == 0 && objpool_read_value(&reader, &group) == 0)
+		print_group(key, group);
 }
 
 enum exit_status command_reload(struct cli *cli)
@@ -112,11 +136,13 @@ enum exit_status command_reload(struct cli *cli)
 
 	if (status != EXIT_DONE)
 		return status;
+	const bool failed = field_is_set(field(result.value, "failed"));
 	if (arguments_get(&cli->arguments, "json"))
-		return print_result(&result);
-	print_groups(result.value);
+		cli_print(result.value);
+	else
+		print_groups(result.value);
 	objpool_result_free(&result);
-	return cli_end_output(EXIT_DONE);
+	return cli_end_output(failed ? EXIT_CALL_FAILED : EXIT_DONE);
 }
 
 enum exit_status command_ping(struct cli *cli)

@@ -294,6 +294,15 @@ void ticket_answer_error(struct ticket *ticket, const struct error *error)
 	ticket_close(ticket);
 }
 
+void ticket_on_abandoned(struct ticket *ticket, const struct error *why)
+{
+	if (why) {
+		struct error error = *why;
+		error.message.bytes = (const uint8_t *)error.text;
+		ticket_answer_error(ticket, &error);
+	}
+}
+
 void ticket_answer_packed(struct ticket *ticket, struct sendq *packed)
 {
 	struct sendq *out = ticket_value(ticket);

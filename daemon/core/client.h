@@ -136,6 +136,9 @@ void client_put_value(struct client *client, struct sendq *out, struct block *bl
 void ticket_answer_span(struct ticket *ticket, struct block *block, struct span value);
 void ticket_answer_error(struct ticket *ticket, const struct error *error);
 
+/* `abandoned` of a ticket whose work can't be undone: it goes on, and nobody waits for it. */
+void ticket_on_abandoned(struct ticket *ticket, const struct error *why);
+
 /* Answers a whole value that was packed before for this client; takes the bytes. If packing has failed (sendq.h), the client's
  * session is closed. */
 void ticket_answer_packed(struct ticket *ticket, struct sendq *packed);

@@ -13,6 +13,16 @@ bool sizing_is_adaptive(const struct pool *pool)
 	return pool->settings.workers_max > pool->settings.workers_min;
 }
 
+void sizing_fit(struct pool_settings *settings, uint32_t size)
+{
+	const bool adaptive = settings->workers_max > settings->workers_min;
+
+	if (settings->workers_min > size || !adaptive)
+		settings->workers_min = size;
+	if (settings->workers_max < size || !adaptive)
+		settings->workers_max = size;
+}
+
 static void set_timer(struct pool *pool, struct timer *timer, uint64_t after)
 {
 	if (!timer_is_set(timer))

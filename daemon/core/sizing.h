@@ -11,6 +11,7 @@
 #include <stdbool.h>
 
 struct pool;
+struct pool_settings;
 
 struct sizing {
 	struct timer grow;
@@ -28,6 +29,9 @@ int sizing_on_call(struct pool *pool);
 
 /* The pool has another size, or other bounds. */
 void sizing_on_resized(struct pool *pool);
+
+/* Makes the settings' bounds such that the pool may have this size. Where they leave no choice, they still do so. */
+void sizing_fit(struct pool_settings *settings, uint32_t size);
 
 /* Does it grow and shrink by itself? */
 bool sizing_is_adaptive(const struct pool *pool);

@@ -3,7 +3,7 @@
 
 #include "daemon/core/pool.h"
 #include "daemon/supervisor/log.h"
-#include "daemon/supervisor/status.h"
+#include "daemon/supervisor/packtext.h"
 
 #include <stddef.h>
 #include <stdlib.h>
@@ -15,16 +15,6 @@ static void chore_free(struct chore *chore)
 	free(chore);
 }
 
-/* The client has gone, or has cancelled: what was begun goes on, nobody waits. */
-void chore_on_abandoned(struct ticket *ticket, const struct error *why)
-{
-	if (why) {
-		struct error error = *why;
-		error.message.bytes = (const uint8_t *)error.text;
-		ticket_answer_error(ticket, &error);
-	}
-}
-
 /* The client of a CREATE has gone or cancelled: chores_run removes its pool, of which nobody has been told. A notification is
  * carried out all the same. */
 static void create_on_abandoned(struct ticket *ticket, const struct error *why)
@@ -33,7 +23,7 @@ static void create_on_abandoned(struct ticket *ticket, const struct error *why)
 
 	chore->abandoned = !ticket->notification;
 	chore->daemon->slots_changed = true;
-	chore_on_abandoned(ticket, why);
+	ticket_on_abandoned(ticket, why);
 }
 
 struct chore *chore_new(struct daemon *daemon, struct pool *pool, enum chore_kind kind)
@@ -51,7 +41,7 @@ struct chore *chore_new(struct daemon *daemon, struct pool *pool, enum chore_kin
 
 void chore_answer_to(struct chore *chore, struct client *client, const struct rpc *rpc)
 {
-	if (ticket_open(&chore->ticket, client, rpc, chore->kind == CHORE_CREATE ? create_on_abandoned : chore_on_abandoned) < 0)
+	if (ticket_open(&chore->ticket, client, rpc, chore->kind == CHORE_CREATE ? create_on_abandoned : ticket_on_abandoned) < 0)
 		log_say(LOG_ERR, "out of memory: a request is done, but can't be answered");
 }
 
@@ -70,7 +60,7 @@ static void answer_number(struct ticket *ticket, const char *key, uint64_t numbe
 	if (out) {
 		msgpack_packer_init(&packer, out, sendq_write);
 		msgpack_pack_map(&packer, 1);
-		status_pack_text(&packer, key);
+		pack_text(&packer, key);
 		msgpack_pack_uint64(&packer, number);
 	}
 	ticket_close(ticket);

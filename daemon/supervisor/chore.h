@@ -37,9 +37,6 @@ struct chore *chore_new(struct daemon *daemon, struct pool *pool, enum chore_kin
 /* The request's answer will be the chore's. */
 void chore_answer_to(struct chore *chore, struct client *client, const struct rpc *rpc);
 
-/* For tickets of what can't be undone: the client has gone, or has cancelled; what was begun goes on. */
-void chore_on_abandoned(struct ticket *ticket, const struct error *why);
-
 /* Restarts the pool's slots, one after the other; nobody waits. */
 void chore_restart_pool(struct daemon *daemon, struct pool *pool);
 

@@ -761,6 +761,14 @@ bool config_pool_same_instances(const struct config_pool *a, const struct config
 	       same_text(a->preload.text, b->preload.text) && a->unpickle == b->unpickle;
 }
 
+bool config_pool_same_size(const struct config_pool *a, const struct config_pool *b)
+{
+	const struct pool_settings of_a = config_pool_settings(a), of_b = config_pool_settings(b);
+
+	return config_pool_workers(a) == config_pool_workers(b) && of_a.workers_min == of_b.workers_min &&
+	       of_a.workers_max == of_b.workers_max;
+}
+
 static void pack_key(msgpack_packer *packer, const char *key)
 {
 	msgpack_pack_str(packer, strlen(key));

@@ -96,6 +96,9 @@ void config_free(struct config *config);
 /* Do two sections make the same instances? */
 bool config_pool_same_instances(const struct config_pool *a, const struct config_pool *b);
 
+/* Do they say the same of the pool's size? */
+bool config_pool_same_size(const struct config_pool *a, const struct config_pool *b);
+
 void config_pool_free(struct config_pool *pool);
 
 /* Charges the values that the section keeps to the account. */

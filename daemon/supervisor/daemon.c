@@ -12,6 +12,7 @@
 #include "daemon/supervisor/memory.h"
 #include "daemon/supervisor/procfs.h"
 #include "daemon/supervisor/reload.h"
+#include "daemon/supervisor/rollout.h"
 #include "daemon/supervisor/chore.h"
 #include "daemon/supervisor/session.h"
 #include "daemon/supervisor/signals.h"
@@ -73,6 +74,7 @@ static void on_pool_free(struct pool *pool)
 {
 	struct daemon *daemon = daemon_of(pool);
 	chores_on_pool_gone(daemon, pool);
+	rollouts_on_pool_gone(daemon, pool);
 	log_pool(LOG_INFO, pool, "stopped");
 	if (pool->owner)
 		template_free(pool->owner);
@@ -120,6 +122,8 @@ static struct template *find_template(struct daemon *daemon, pid_t pid)
 		struct template *template = pool->owner;
 		if (template->pid == pid)
 			return template;
+		if (template->before && template->before->pid == pid)
+			return template->before;
 	}
 	return NULL;
 }
@@ -275,6 +279,7 @@ static void init_lists(struct daemon *daemon)
 	TAILQ_INIT(&daemon->ended_sessions);
 	TAILQ_INIT(&daemon->dirty_workers);
 	TAILQ_INIT(&daemon->chores);
+	TAILQ_INIT(&daemon->rollouts);
 }
 
 static int set_up_process(struct daemon *daemon)
@@ -483,6 +488,7 @@ static void react_to_slots(struct daemon *daemon)
 {
 	daemon->slots_changed = false;
 	chores_run(daemon);
+	rollouts_run(daemon);
 	descriptors_share(daemon);
 	if (daemon->ready)
 		systemd_status(daemon);

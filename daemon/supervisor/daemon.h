@@ -30,6 +30,7 @@ TAILQ_HEAD(listener_list, listener);
 TAILQ_HEAD(session_list, session);
 TAILQ_HEAD(worker_list, worker);
 TAILQ_HEAD(chore_list, chore);
+TAILQ_HEAD(rollout_list, rollout);
 
 enum daemon_state { DAEMON_RUNNING, DAEMON_DRAINING, DAEMON_STOPPING, DAEMON_DONE };
 
@@ -62,6 +63,8 @@ struct daemon {
 	uint64_t first_files;          /* descriptors that were open at the start */
 	struct worker_list dirty_workers;
 	struct chore_list chores;      /* slow methods of the daemon itself */
+	struct rollout_list rollouts;  /* of reloads: pools whose instances are being replaced */
+	uint64_t serial;               /* last number given to a template, or to its process */
 	struct block *scratch;         /* what all read into */
 	struct loan_list loans;        /* large results that lie in workers' memory */
 	struct payload_pool payloads;  /* large messages, to be handed on by descriptor */
@@ -95,13 +98,6 @@ void daemon_set_limits(struct daemon *daemon);
 
 /* Moves the core's clock. Every callback of the loop begins with it. */
 void daemon_tick(struct daemon *daemon);
-
-/* Reads the configuration anew. 0 with what changed in *report, or -1 with the reason: then nothing has changed. */
-struct daemon_report {
-	char started[512], stopped[512], resized[512], replaced[512], unchanged[512]; /* names, separated by spaces */
-	char fault[512];
-};
-int daemon_reload(struct daemon *daemon, struct daemon_report *report);
 
 /* Finishes what has been accepted, then stops; the second time, or with `now`, stops at once. */
 void daemon_stop(struct daemon *daemon, bool now);

@@ -3,9 +3,10 @@
 
 #include "daemon/core/pool.h"
 #include "daemon/supervisor/http.h"
-#include "daemon/supervisor/chore.h"
 #include "daemon/supervisor/listener.h"
 #include "daemon/supervisor/log.h"
+#include "daemon/supervisor/rollout.h"
+#include "daemon/supervisor/slowlog.h"
 #include "daemon/supervisor/systemd.h"
 #include "daemon/supervisor/template.h"
 
@@ -69,14 +70,19 @@ static void settle_listeners(struct daemon *daemon)
 
 /* ---- pools ---- */
 
-struct pool *reload_start_pool(struct daemon *daemon, struct config_pool *section)
+static struct pool *start_pool(struct daemon *daemon, struct config_pool *section, uint32_t scaled)
 {
-	const struct pool_settings settings = config_pool_settings(section);
-	const uint32_t workers = config_pool_workers(section);
+	struct pool_settings settings = config_pool_settings(section);
+	uint32_t workers = config_pool_workers(section);
 	struct template *template = template_new(daemon, section);
 
 	if (!template)
 		return NULL;
+	if (scaled) {
+		sizing_fit(&settings, scaled);
+		workers = scaled;
+	}
+	template->scaled = scaled;
 	struct pool *pool = pool_new(&daemon->core, template->section.name, workers, &settings, template);
 	if (!pool) {
 		template_free(template);
@@ -85,6 +91,11 @@ struct pool *reload_start_pool(struct daemon *daemon, struct config_pool *sectio
 	template->pool = pool;
 	slowlog_settle(daemon);
 	return pool;
+}
+
+struct pool *reload_start_pool(struct daemon *daemon, struct config_pool *section)
+{
+	return start_pool(daemon, section, 0);
 }
 
 int reload_start_pools(struct daemon *daemon)
@@ -97,12 +108,6 @@ int reload_start_pools(struct daemon *daemon)
 	return 0;
 }
 
-static void note(char *list, size_t size, const char *name)
-{
-	const size_t n = strlen(list);
-	snprintf(list + n, size - n, "%s ", name);
-}
-
 static struct config_pool *find_section(struct config *config, const char *name)
 {
 	for (uint32_t i = 0; i < config->pool_count; i++)
@@ -111,170 +116,239 @@ static struct config_pool *find_section(struct config *config, const char *name)
 	return NULL;
 }
 
-/* A pool that is there and shall be there, with the same instances: settings and size. */
-static void update_pool(struct pool *pool, struct config_pool *section, struct daemon_report *report)
+/* The workers that objpool.scale has set, if the pool keeps them; 0: it has the size that the section says. */
+static uint32_t size_kept(const struct template *template, const struct config_pool *section)
+{
+	return config_pool_same_size(&template->section, section) ? template->scaled : 0;
+}
+
+static void say_size(struct change *change, uint32_t kept, uint32_t workers)
+{
+	if (kept && kept != workers)
+		change_keeps_size(change, kept, workers);
+}
+
+/* Gives the pool another section that makes the same instances: settings and size. True: the size changes. */
+static bool update_section(struct pool *pool, struct config_pool *section)
 {
 	struct template *template = pool->owner;
-	const uint32_t before = config_pool_workers(&template->section), after = config_pool_workers(section);
-	const struct config_pool old = template->section;
+	const struct config_pool before = template->section;
 
-	const struct pool_settings settings = config_pool_settings(section);
-
-	pool_set(pool, &settings);
 	template->section = *section;
-	*section = old;
-	if (before == after) {
-		note(report->unchanged, sizeof report->unchanged, pool->name);
-		return;
-	}
-	note(report->resized, sizeof report->resized, pool->name);
-	if (pool_resize(pool, after) < 0)
-		log_pool(LOG_ERR, pool, "out of memory: it has %u workers, not %u", pool->size, after);
+	*section = before;
+	return !template->before && rollout_set_size(pool, section, &template->section); /* else its rollout does that */
+}
+
+static void update_pool(struct pool *pool, struct config_pool *section, struct changes *changes)
+{
+	struct template *template = pool->owner;
+	const uint32_t kept = size_kept(template, section);
+	const bool resized = update_section(pool, section);
+
+	template->fault[0] = '\0';
+	say_size(change_add(changes, resized ? CHANGE_RESIZED : CHANGE_UNCHANGED, pool->name), kept,
+		 config_pool_workers(&template->section));
+}
+
+static bool is_forked(const struct config_pool *section)
+{
+	return section->isolation == ISOLATION_PROCESS;
 }
 
 /* Can its instances hand their states to those that the section makes? Then they are replaced one by one, and the pool stays. */
 static bool can_hand_over(const struct pool *pool, const struct config_pool *section)
 {
 	const struct template *template = pool->owner;
-	return template->section.isolation == ISOLATION_PROCESS &&
-	       section->isolation == ISOLATION_PROCESS && !strcmp(template->section.class, section->class);
+	return is_forked(&template->section) && is_forked(section) && !strcmp(template->section.class, section->class);
 }
 
-static int hand_over(struct daemon *daemon, struct pool *pool, struct config_pool *section)
+static bool hand_over(struct daemon *daemon, struct pool *pool, struct config_pool *section, struct changes *changes)
 {
-	const struct pool_settings settings = config_pool_settings(section);
-	const uint32_t workers = config_pool_workers(section);
+	const uint32_t kept = size_kept(pool->owner, section), workers = config_pool_workers(section);
 	struct template *next = template_new(daemon, section);
 
 	if (!next)
-		return -ENOMEM;
+		return false;
 	template_succeed(pool->owner, next);
-	pool_set(pool, &settings);
-	if (pool_resize(pool, workers) < 0)
-		log_pool(LOG_ERR, pool, "out of memory: it has %u workers, not %u", pool->size, workers);
-	chore_restart_pool(daemon, pool);
-	return 0;
+	struct change *change = change_add(changes, CHANGE_RESTARTED, pool->name);
+	say_size(change, kept, workers);
+	rollout_begin(daemon, pool, change);
+	return true;
+}
+
+/* Has the pool's plugin loaded by a new process for the instances that are built from now on. */
+static void load_anew(struct daemon *daemon, struct pool *pool)
+{
+	struct template *template = pool->owner;
+	const uint64_t version = template->version;
+	struct template *next = template_new(daemon, &template->section);
+
+	if (!next)
+		return; /* out of memory: the process that is there is tried once more */
+	next->version = version;
+	template_succeed(template, next);
+	template_commit(next);
+}
+
+/* The section makes the same instances, but not all are what it says: tries again. */
+static void try_again(struct daemon *daemon, struct pool *pool, struct config_pool *section, struct changes *changes)
+{
+	const struct template *template = pool->owner;
+	const uint32_t kept = size_kept(template, section), workers = config_pool_workers(section);
+	struct change *change = change_add(changes, CHANGE_RESTARTED, pool->name);
+
+	say_size(change, kept, workers);
+	(void)update_section(pool, section);
+	if (!template->before && is_forked(&template->section))
+		load_anew(daemon, pool);
+	rollout_begin(daemon, pool, change);
+}
+
+/* The pool goes, and its section makes another. */
+static void replace(struct daemon *daemon, struct pool *pool, struct config_pool *section, struct changes *changes)
+{
+	struct change *change = change_add(changes, CHANGE_RESTARTED, pool->name);
+	const uint32_t kept = size_kept(pool->owner, section);
+
+	say_size(change, kept, config_pool_workers(section));
+	pool_leave(pool);
+	struct pool *next = start_pool(daemon, section, kept);
+	change_open(change);
+	if (next)
+		rollout_begin(daemon, next, change);
+	change_close(change, next ? NULL : "the daemon is out of memory; no instance serves");
+}
+
+static void reload_pool(struct daemon *daemon, struct pool *pool, struct config_pool *section, struct changes *changes)
+{
+	const struct template *template = pool->owner;
+
+	if (!config_pool_same_instances(&template->section, section)) {
+		if (!can_hand_over(pool, section) || !hand_over(daemon, pool, section, changes))
+			replace(daemon, pool, section, changes);
+	} else if (rollout_is_wanted(pool)) {
+		try_again(daemon, pool, section, changes);
+	} else {
+		update_pool(pool, section, changes);
+	}
+	config_pool_free(section);
 }
 
 /* The pools that are there: kept, resized, replaced or stopped. What is left in the configuration is new. */
-static void update_pools(struct daemon *daemon, struct config *config, struct daemon_report *report)
+static void update_pools(struct daemon *daemon, struct config *config, struct changes *changes)
 {
-	struct pool *pool, *next;
+	struct pool *pool, *next, *last = TAILQ_LAST(&daemon->core.pools, pool_list);
 
 	for (pool = TAILQ_FIRST(&daemon->core.pools); pool; pool = next) {
-		next = TAILQ_NEXT(pool, link);
+		next = pool == last ? NULL : TAILQ_NEXT(pool, link); /* those that follow have been made here */
 		const struct template *template = pool->owner;
-		struct config_pool *section = pool->leaving || template->made ? NULL : find_section(config, pool->name);
 		if (pool->leaving || template->made)
 			continue;
-		if (section && config_pool_same_instances(&template->section, section)) {
-			update_pool(pool, section, report);
-			config_pool_free(section);
-			continue;
+		struct config_pool *section = find_section(config, pool->name);
+		if (section) {
+			reload_pool(daemon, pool, section, changes);
+		} else {
+			(void)change_add(changes, CHANGE_STOPPED, pool->name);
+			pool_leave(pool);
 		}
-		if (section && can_hand_over(pool, section) && hand_over(daemon, pool, section) == 0) {
-			note(report->replaced, sizeof report->replaced, pool->name);
-			continue;
-		}
-		if (section)
-			note(report->replaced, sizeof report->replaced, pool->name);
-		else
-			note(report->stopped, sizeof report->stopped, pool->name);
-		pool_leave(pool);
 	}
 }
 
-static bool is_replaced(const struct daemon_report *report, const char *name)
+static void start_new(struct daemon *daemon, struct config_pool *section, struct changes *changes)
 {
-	char word[256];
-	const int n = snprintf(word, sizeof word, "%s ", name);
-	const char *at = report->replaced;
-	while ((at = strstr(at, word))) {
-		if (at == report->replaced || at[-1] == ' ')
-			return true;
-		at += n;
-	}
-	return false;
+	const struct span name = {.bytes = (const uint8_t *)section->name, .size = strlen(section->name)};
+	struct change *change = change_add(changes, CHANGE_STARTED, section->name);
+	struct pool *pool = NULL;
+	const char *fault = NULL;
+
+	change_open(change);
+	if (pool_find(&daemon->core, name))
+		fault = "a client has made a pool of that name";
+	else if (!(pool = reload_start_pool(daemon, section)))
+		fault = "the daemon is out of memory";
+	else
+		rollout_begin(daemon, pool, change);
+	change_close(change, fault);
 }
 
-static void start_new(struct daemon *daemon, struct config *config, struct daemon_report *report)
+static void start_all_new(struct daemon *daemon, struct config *config, struct changes *changes)
 {
-	for (uint32_t i = 0; i < config->pool_count; i++) {
-		struct config_pool *section = &config->pools[i];
-		if (!section->name)
-			continue;
-		if (!is_replaced(report, section->name))
-			note(report->started, sizeof report->started, section->name);
-		if (pool_find(&daemon->core, (struct span){.bytes = (const uint8_t *)section->name, .size = strlen(section->name)}))
-			log_say(LOG_ERR, "pool %s is not started: a client has made one of that name", section->name);
-		else if (!reload_start_pool(daemon, section))
-			log_say(LOG_ERR, "out of memory: a pool is not started");
-	}
+	for (uint32_t i = 0; i < config->pool_count; i++)
+		if (config->pools[i].name)
+			start_new(daemon, &config->pools[i], changes);
 }
 
 /* ---- the whole ---- */
 
 /* All addresses, or none. */
-static int open_addresses(struct daemon *daemon, const struct config *config, struct http **http, struct daemon_report *report)
+static int open_addresses(struct daemon *daemon, const struct config *config, struct http **http, char fault[RELOAD_FAULT])
 {
-	if (http_open(daemon, config, http, report->fault, sizeof report->fault) < 0)
+	if (http_open(daemon, config, http, fault, RELOAD_FAULT) < 0)
 		return -1;
-	if (reload_open_listeners(daemon, config, report->fault, sizeof report->fault) == 0)
+	if (reload_open_listeners(daemon, config, fault, RELOAD_FAULT) == 0)
 		return 0;
 	if (*http != daemon->http)
 		(void)http_close(*http);
 	return -1;
 }
 
-static int read_config(struct daemon *daemon, struct config *config, struct http **http, struct daemon_report *report)
+static int read_config(struct daemon *daemon, struct config *config, struct http **http, char fault[RELOAD_FAULT])
 {
 	if (!daemon->config_path) {
-		snprintf(report->fault, sizeof report->fault, "the daemon was started without a configuration file");
+		snprintf(fault, RELOAD_FAULT, "the daemon was started without a configuration file");
 		return -1;
 	}
 	if (config_load(config, daemon->config_path) < 0 || config_check(config) < 0) {
-		snprintf(report->fault, sizeof report->fault, "%s", config->fault);
+		snprintf(fault, RELOAD_FAULT, "%s", config->fault);
 		return -1;
 	}
-	return open_addresses(daemon, config, http, report);
+	return open_addresses(daemon, config, http, fault);
 }
 
-static void take_over(struct daemon *daemon, struct config *config, struct daemon_report *report)
+static void take_over(struct daemon *daemon, struct config *config, struct changes *changes)
 {
 	const struct config old = daemon->config;
 
 	log_set_levels((struct log_levels){.own = config->log_level, .workers = config->worker_log_level});
+	log_say(LOG_NOTICE, "configuration reloaded");
 	daemon->config = *config;
 	*config = old;
 	daemon_set_limits(daemon);
 	settle_listeners(daemon);
-	update_pools(daemon, &daemon->config, report);
-	start_new(daemon, &daemon->config, report);
+	update_pools(daemon, &daemon->config, changes);
+	start_all_new(daemon, &daemon->config, changes);
 	slowlog_on_reload(daemon);
 }
 
-int daemon_reload(struct daemon *daemon, struct daemon_report *report)
+static struct changes *reload_now(struct daemon *daemon, char fault[RELOAD_FAULT])
 {
+	struct changes *changes = changes_new();
 	struct config config = {0};
 	struct http *http = NULL;
-	int r;
 
-	*report = (struct daemon_report){0};
-	if (daemon->state != DAEMON_RUNNING) {
-		snprintf(report->fault, sizeof report->fault, "the daemon is stopping");
-		return -1;
-	}
-	systemd_reloading();
-	r = read_config(daemon, &config, &http, report);
-	if (r == 0) {
+	if (!changes)
+		snprintf(fault, RELOAD_FAULT, "the daemon is out of memory");
+	if (changes && read_config(daemon, &config, &http, fault) == 0) {
 		http_use(daemon, http);
-		take_over(daemon, &config, report);
-		log_say(LOG_NOTICE, "configuration reloaded; started: %s resized: %s replaced: %s stopped: %s unchanged: %s", report->started,
-			report->resized, report->replaced, report->stopped, report->unchanged);
+		take_over(daemon, &config, changes);
 	} else {
-		log_say(LOG_ERR, "configuration not reloaded, nothing has changed: %s", report->fault);
+		log_say(LOG_ERR, "configuration not reloaded, nothing has changed: %s", fault);
+		if (changes)
+			changes_release(changes);
+		changes = NULL;
 	}
 	config_free(&config);
+	return changes;
+}
+
+struct changes *reload(struct daemon *daemon, char fault[RELOAD_FAULT])
+{
+	if (daemon->state != DAEMON_RUNNING) {
+		snprintf(fault, RELOAD_FAULT, "the daemon is stopping");
+		return NULL;
+	}
+	systemd_reloading();
+	struct changes *changes = reload_now(daemon, fault);
 	systemd_ready(daemon);
-	return r;
+	return changes;
 }

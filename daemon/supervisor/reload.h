@@ -3,7 +3,10 @@
 #ifndef SUPERVISOR_RELOAD_H
 #define SUPERVISOR_RELOAD_H
 
+#include "daemon/supervisor/changes.h"
 #include "daemon/supervisor/daemon.h"
+
+enum { RELOAD_FAULT = 512 };
 
 /* Opens what the configuration and the command line name and isn't open yet. 0, or -1 with `fault`: then nothing has changed. */
 int reload_open_listeners(struct daemon *daemon, const struct config *config, char *fault, size_t fault_size);
@@ -13,5 +16,9 @@ struct pool *reload_start_pool(struct daemon *daemon, struct config_pool *sectio
 
 /* Makes the pools of daemon->config. 0, or -1 with the reason logged. */
 int reload_start_pools(struct daemon *daemon);
+
+/* Reads the configuration anew, and begins with what is to change; the caller lets go of the result (changes.h). NULL with
+ * `fault`: nothing has changed. Both are logged. */
+struct changes *reload(struct daemon *daemon, char fault[RELOAD_FAULT]);
 
 #endif

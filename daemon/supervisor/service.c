@@ -8,6 +8,8 @@
 #include "daemon/supervisor/log.h"
 #include "daemon/supervisor/method.h"
 #include "daemon/supervisor/metrics.h"
+#include "daemon/supervisor/packtext.h"
+#include "daemon/supervisor/reload.h"
 #include "daemon/supervisor/status.h"
 
 #include <errno.h>
@@ -84,23 +86,23 @@ static void pack_limits(const struct daemon *daemon, msgpack_packer *packer)
 {
 	const struct core_limits *limits = &daemon->core.limits;
 	msgpack_pack_map(packer, 5);
-	status_pack_text(packer, "max_message");
+	pack_text(packer, "max_message");
 	msgpack_pack_uint64(packer, limits->max_message);
-	status_pack_text(packer, "max_inflight");
+	pack_text(packer, "max_inflight");
 	msgpack_pack_uint64(packer, limits->max_inflight);
-	status_pack_text(packer, "max_pending");
+	pack_text(packer, "max_pending");
 	msgpack_pack_uint64(packer, limits->max_pending);
-	status_pack_text(packer, "max_unsent");
+	pack_text(packer, "max_unsent");
 	msgpack_pack_uint64(packer, limits->max_unsent);
-	status_pack_text(packer, "max_depth");
+	pack_text(packer, "max_depth");
 	msgpack_pack_uint64(packer, SCAN_LEVELS);
 }
 
 static void pack_fds(const struct client *client, msgpack_packer *result)
 {
-	status_pack_text(result, "fds");
+	pack_text(result, "fds");
 	(client->fds ? msgpack_pack_true : msgpack_pack_false)(result);
-	status_pack_text(result, "fds_mark");
+	pack_text(result, "fds_mark");
 	msgpack_pack_uint16(result, client->fds_mark);
 }
 
@@ -116,15 +118,15 @@ static int on_hello(struct request *request)
 	msgpack_pack_map(request->result, about_fds ? 7 : 5);
 	if (about_fds)
 		pack_fds(&request->session->client, request->result);
-	status_pack_text(request->result, "server");
-	status_pack_text(request->result, "objpool");
-	status_pack_text(request->result, "version");
-	status_pack_text(request->result, OBJPOOL_VERSION);
-	status_pack_text(request->result, "session");
+	pack_text(request->result, "server");
+	pack_text(request->result, "objpool");
+	pack_text(request->result, "version");
+	pack_text(request->result, OBJPOOL_VERSION);
+	pack_text(request->result, "session");
 	msgpack_pack_uint64(request->result, request->session->client.id);
-	status_pack_text(request->result, "pools");
+	pack_text(request->result, "pools");
 	status_pack_pool_names(request->daemon, request->result);
-	status_pack_text(request->result, "limits");
+	pack_text(request->result, "limits");
 	pack_limits(request->daemon, request->result);
 	return 0;
 }
@@ -176,34 +178,18 @@ static int on_metrics(struct request *request)
 
 /* ---- about the daemon ---- */
 
-static void pack_names(msgpack_packer *packer, const char *key, char *names)
-{
-	char *rest = NULL;
-	uint32_t n = 0;
-
-	for (const char *p = names; *p; p++)
-		n += *p == ' ';
-	status_pack_text(packer, key);
-	msgpack_pack_array(packer, n);
-	for (char *name = strtok_r(names, " ", &rest); name; name = strtok_r(NULL, " ", &rest))
-		status_pack_text(packer, name);
-}
-
+/* The answer says what has changed, and so waits for what only constructors can say. */
 static int on_reload(struct request *request)
 {
-	struct daemon_report report;
+	char fault[RELOAD_FAULT];
+	struct changes *changes = reload(request->daemon, fault);
 
-	if (daemon_reload(request->daemon, &report) < 0) {
-		error_say(&request->error, ERROR_FAILED, RAN_NO, "nothing has changed: %s", report.fault);
-		return -1;
+	if (changes) {
+		changes_answer_to(changes, &request->session->client, request->rpc);
+		return 1;
 	}
-	msgpack_pack_map(request->result, 5);
-	pack_names(request->result, "started", report.started);
-	pack_names(request->result, "stopped", report.stopped);
-	pack_names(request->result, "resized", report.resized);
-	pack_names(request->result, "restarted", report.replaced);
-	pack_names(request->result, "unchanged", report.unchanged);
-	return 0;
+	error_say(&request->error, ERROR_FAILED, RAN_NO, "nothing has changed: %s", fault);
+	return -1;
 }
 
 static int on_shutdown(struct request *request)
@@ -302,7 +288,7 @@ int service_request(struct session *session, struct rpc *rpc)
 			log_dropped(session, rpc->method, request.error.message);
 		r = request_refuse(&session->client, rpc, &request.error);
 	} else if (done == 0 && rpc->type == RPC_REQUEST) {
-		r = ticket_open(&ticket, &session->client, rpc, chore_on_abandoned);
+		r = ticket_open(&ticket, &session->client, rpc, ticket_on_abandoned);
 		if (r == 0)
 			ticket_answer_packed(&ticket, &result);
 	}

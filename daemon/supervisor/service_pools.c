@@ -63,11 +63,8 @@ int method_scale(struct request *request)
 		return method_takes(request, "a pool and a number of workers from 1 to 4096");
 	log_pool(LOG_INFO, pool, "scaled from %u to %llu workers by session %llu", pool->size, (unsigned long long)n,
 		 (unsigned long long)request->session->client.id);
-	const bool adaptive = sizing_is_adaptive(pool);
-	if (pool->settings.workers_min > n || !adaptive)
-		pool->settings.workers_min = (uint32_t)n;
-	if (pool->settings.workers_max < n || !adaptive)
-		pool->settings.workers_max = (uint32_t)n;
+	sizing_fit(&pool->settings, (uint32_t)n);
+	((struct template *)pool->owner)->scaled = (uint32_t)n;
 	if (pool_resize(pool, (uint32_t)n) < 0) {
 		error_say(&request->error, ERROR_OVERLOADED, RAN_MAYBE, "the daemon is out of memory");
 		return -1;

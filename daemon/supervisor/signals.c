@@ -3,6 +3,7 @@
 
 #include "daemon/supervisor/daemon.h"
 #include "daemon/supervisor/log.h"
+#include "daemon/supervisor/reload.h"
 
 #include <signal.h>
 #include <string.h>
@@ -22,9 +23,12 @@ static void on_stop(struct daemon *daemon, const struct signalfd_siginfo *info)
 
 static void on_reload(struct daemon *daemon, const struct signalfd_siginfo *info)
 {
-	struct daemon_report report;
+	char fault[RELOAD_FAULT]; /* it is in the log */
+	struct changes *changes = reload(daemon, fault);
+
 	(void)info;
-	(void)daemon_reload(daemon, &report); /* daemon_reload logs the outcome */
+	if (changes)
+		changes_release(changes);
 }
 
 static void on_restart(struct daemon *daemon, const struct signalfd_siginfo *info)

@@ -4,41 +4,28 @@
 #include "daemon/core/lease.h"
 #include "daemon/core/pool.h"
 #include "daemon/supervisor/listener.h"
+#include "daemon/supervisor/packtext.h"
 #include "daemon/supervisor/template.h"
 #include "daemon/supervisor/worker.h"
 #include "proto/escape.h"
 
 #include <unistd.h>
 
-void status_pack_text(msgpack_packer *packer, const char *text)
-{
-	const size_t size = text ? strlen(text) : 0;
-	char copy[1024];
-
-	if (size > 0 && size < sizeof copy) {
-		memcpy(copy, text, size);
-		error_make_utf8(copy, size);
-		text = copy;
-	}
-	msgpack_pack_str(packer, size);
-	msgpack_pack_str_body(packer, text, size);
-}
-
 static void pair_text(msgpack_packer *packer, const char *key, const char *text)
 {
-	status_pack_text(packer, key);
-	status_pack_text(packer, text);
+	pack_text(packer, key);
+	pack_text(packer, text);
 }
 
 static void pair_number(msgpack_packer *packer, const char *key, uint64_t number)
 {
-	status_pack_text(packer, key);
+	pack_text(packer, key);
 	msgpack_pack_uint64(packer, number);
 }
 
 static void pair_seconds(msgpack_packer *packer, const char *key, uint64_t nanoseconds)
 {
-	status_pack_text(packer, key);
+	pack_text(packer, key);
 	msgpack_pack_double(packer, (double)nanoseconds / (double)SECOND);
 }
 
@@ -79,14 +66,16 @@ static void pack_pool_head(const struct pool *pool, msgpack_packer *packer)
 {
 	const struct template *template = pool->owner;
 
+	const struct config_pool *serves = template->before ? &template->before->section : &template->section;
+
 	pair_text(packer, "name", pool->name);
-	pair_text(packer, "plugin", template->section.plugin);
-	pair_text(packer, "class", template->section.class);
+	pair_text(packer, "plugin", serves->plugin);
+	pair_text(packer, "class", serves->class);
 	pair_number(packer, "workers", pool->size);
 	pair_number(packer, "ready", ready_slots(pool));
 	pair_text(packer, "state", pool_state(pool));
 	pair_number(packer, "queue", pool->waiting);
-	pair_text(packer, "error", pool->fault);
+	pair_text(packer, "error", template->fault[0] ? template->fault : pool->fault);
 }
 
 static uint32_t count_pools(const struct daemon *daemon)
@@ -118,7 +107,7 @@ void status_pack_pool_names(const struct daemon *daemon, msgpack_packer *packer)
 	msgpack_pack_array(packer, count_pools(daemon));
 	TAILQ_FOREACH(pool, &daemon->core.pools, link)
 		if (!pool->leaving)
-			status_pack_text(packer, pool->name);
+			pack_text(packer, pool->name);
 }
 
 const struct method *status_running(const struct slot *slot, uint64_t now, uint64_t *since)
@@ -155,19 +144,19 @@ static void pack_slot(const struct slot *slot, uint64_t now, msgpack_packer *pac
 	pair_number(packer, "restarts", slot->restarts);
 	pair_number(packer, "queue", slot->queue.count + (slot->handed_count > 0 ? slot->handed_count - 1 : 0));
 	pair_number(packer, "deferred", slot->by_tag.count);
-	status_pack_text(packer, "leased");
+	pack_text(packer, "leased");
 	if (slot->leased)
 		msgpack_pack_uint64(packer, slot->leased->session);
 	else
 		msgpack_pack_nil(packer);
-	status_pack_text(packer, "running");
+	pack_text(packer, "running");
 	if (method)
-		status_pack_text(packer, method->name);
+		pack_text(packer, method->name);
 	else
 		msgpack_pack_nil(packer);
 	pair_seconds(packer, "running_s", since);
 	pair_number(packer, "rss", process.rss);
-	status_pack_text(packer, "cpu_s");
+	pack_text(packer, "cpu_s");
 	msgpack_pack_double(packer, process.cpu_s);
 	pair_text(packer, "last_failure", slot->last_failure);
 }
@@ -198,13 +187,13 @@ static void pack_measures(const struct pool *pool, msgpack_packer *packer)
 	uint32_t at = 0;
 
 	measure_all_calls(pool, &all);
-	status_pack_text(packer, "latency");
+	pack_text(packer, "latency");
 	msgpack_pack_map(packer, 3);
 	pack_latency(&all, packer);
-	status_pack_text(packer, "methods");
+	pack_text(packer, "methods");
 	msgpack_pack_map(packer, count_measures(pool));
 	while ((measure = measure_next(pool, &at, &name))) {
-		status_pack_text(packer, name);
+		pack_text(packer, name);
 		msgpack_pack_map(packer, 5);
 		pair_number(packer, "calls", measure->calls.count);
 		pair_number(packer, "failures", measure->failures);
@@ -221,11 +210,11 @@ static void pack_sticky(const struct pool *pool, msgpack_packer *packer)
 	const uint32_t count = pool->stickies.count < STICKY_SHOWN ? pool->stickies.count : STICKY_SHOWN;
 	const struct sticky *sticky = TAILQ_FIRST(&pool->stickies.list);
 
-	status_pack_text(packer, "sticky");
+	pack_text(packer, "sticky");
 	msgpack_pack_array(packer, count);
 	for (uint32_t i = 0; i < count; i++, sticky = TAILQ_NEXT(sticky, link)) {
 		msgpack_pack_map(packer, 3);
-		status_pack_text(packer, "method");
+		pack_text(packer, "method");
 		msgpack_pack_str(packer, sticky->name.size);
 		msgpack_pack_str_body(packer, sticky->name.bytes, sticky->name.size);
 		pair_text(packer, "mode", modes[sticky->mode]);
@@ -252,7 +241,7 @@ static void pack_pool(const struct pool *pool, msgpack_packer *packer)
 	pair_number(packer, "rejected", pool->counts.rejected);
 	pair_number(packer, "restarts", restarts);
 	pack_measures(pool, packer);
-	status_pack_text(packer, "slots");
+	pack_text(packer, "slots");
 	msgpack_pack_array(packer, pool->size);
 	for (uint32_t i = 0; i < pool->size; i++)
 		pack_slot(pool->slots[i], pool->core->now, packer);
@@ -261,7 +250,7 @@ static void pack_pool(const struct pool *pool, msgpack_packer *packer)
 /* The memory that max_memory bounds. */
 static void pack_memory(const struct core *core, msgpack_packer *packer)
 {
-	status_pack_text(packer, "memory");
+	pack_text(packer, "memory");
 	msgpack_pack_map(packer, 3);
 	pair_number(packer, "used", core->memory.used);
 	pair_number(packer, "max", core->memory.limit);
@@ -276,11 +265,11 @@ static void pack_listeners(const struct daemon *daemon, msgpack_packer *packer)
 
 	TAILQ_FOREACH(listener, &daemon->listeners, link)
 		n++;
-	status_pack_text(packer, "listen");
+	pack_text(packer, "listen");
 	msgpack_pack_array(packer, n);
 	TAILQ_FOREACH(listener, &daemon->listeners, link) {
 		address_format(&listener->bound, text, sizeof text);
-		status_pack_text(packer, text);
+		pack_text(packer, text);
 	}
 }
 
@@ -299,7 +288,7 @@ void status_pack(const struct daemon *daemon, const struct pool *only, msgpack_p
 	pair_number(packer, "late", daemon->core.late);
 	pack_memory(&daemon->core, packer);
 	pack_listeners(daemon, packer);
-	status_pack_text(packer, "pools");
+	pack_text(packer, "pools");
 	msgpack_pack_array(packer, only ? 1 : count_pools(daemon));
 	TAILQ_FOREACH(pool, &daemon->core.pools, link)
 		if (!pool->leaving && (!only || pool == only))

@@ -32,8 +32,6 @@ uint32_t status_running_batches(const struct pool *pool);
 const char *status_slot_state(const struct slot *slot);
 const struct method *status_running(const struct slot *slot, uint64_t now, uint64_t *since);
 
-void status_pack_text(msgpack_packer *packer, const char *text);
-
 /* Calls that have not ended, of all pools. */
 uint32_t status_calls(const struct daemon *daemon);
 

@@ -42,6 +42,7 @@ struct template *template_new(struct daemon *daemon, struct config_pool *section
 		return NULL;
 	}
 	template->daemon = daemon;
+	template->version = ++daemon->serial;
 	if (timer_open(&daemon->core.timers, &template->patience, on_silence) < 0 ||
 	    timer_open(&daemon->core.timers, &template->again, on_again) < 0) {
 		timer_close(&daemon->core.timers, &template->patience);
@@ -380,7 +381,7 @@ static int attach(struct template *template, int fd)
 	template->fd = fd;
 	template->event = event_new(template->daemon->base, fd, EV_READ | EV_PERSIST, on_readable, template);
 	template->state = TEMPLATE_LOADING;
-	template->life++;
+	template->life = ++template->daemon->serial;
 	template->failed_starts = 0;
 	if (!template->event || event_add(template->event, NULL) < 0)
 		return -ENOMEM;
@@ -559,9 +560,10 @@ void template_run(struct template *template)
 
 /* ---- what it says ---- */
 
-static int keep_description(struct template *template, struct span description)
+/* Tells the pool what the class offers. */
+static int describe_to_pool(const struct template *template)
 {
-	struct reader reader = reader_of(description), look;
+	struct reader reader = reader_of(template->described), look;
 	struct span key, value, methods = {0};
 	bool open = false;
 	uint32_t n;
@@ -585,13 +587,19 @@ static int keep_description(struct template *template, struct span description)
 		if (span_is(key, "session_end") && read_bool(&look, &template->pool->tells_sessions) < 0)
 			return -EBADMSG;
 	}
+	return pool_set_methods(template->pool, methods, open);
+}
+
+static int keep_description(struct template *template, struct span description)
+{
+	template->described = (struct span){0};
 	template->description = block_unref(template->description);
 	template->description = block_new(NULL, description.size);
 	if (!template->description)
 		return -ENOMEM;
 	memcpy(template->description->bytes, description.bytes, description.size);
 	template->described = (struct span){.bytes = template->description->bytes, .size = description.size};
-	return pool_set_methods(template->pool, methods, open);
+	return describe_to_pool(template);
 }
 
 static int on_loaded(struct template *template, struct reader *reader, uint32_t count)
@@ -736,21 +744,48 @@ void template_on_start_failed(struct template *template, const struct worker *wo
 	ask_again(&template->forking, template);
 }
 
-void template_succeed(struct template *old, struct template *next)
+/* What `old` was to fork, `next` forks. */
+static void take_over(struct template *old, struct template *next)
 {
-	struct pool *pool = old->pool;
 	struct worker *worker;
 
-	next->pool = pool;
-	next->made = old->made;
-	next->made_by = old->made_by;
-	next->life = old->life; /* so that the old process's workers are not counted as the new one's */
-	pool->owner = next;
+	next->scaled = old->scaled;
+	old->pool->owner = next;
 	while ((worker = TAILQ_FIRST(&old->waiting)))
 		list(worker, &next->waiting);
 	next->daemon->forks_wanted = true;
 	ask_again(&old->forking, next);
-	template_free(old);
+}
+
+void template_succeed(struct template *old, struct template *next)
+{
+	next->pool = old->pool;
+	next->made = old->made;
+	next->made_by = old->made_by;
+	take_over(old, next);
+	next->before = old->before ? old->before : old;
+	if (!old->before)
+		return;
+	old->before = NULL;
+	template_free(old); /* nobody knows whether it works */
+}
+
+void template_commit(struct template *template)
+{
+	if (template->before)
+		template_free(template->before);
+	template->before = NULL;
+}
+
+void template_revert(struct template *template)
+{
+	struct template *before = template->before;
+
+	template->before = NULL;
+	take_over(template, before);
+	if (before->description && describe_to_pool(before) < 0)
+		log_pool(LOG_ERR, before->pool, "out of memory: some of its methods are not known");
+	template_free(template);
 }
 
 void template_on_exit(struct template *template, int status)
@@ -772,6 +807,7 @@ void template_on_exit(struct template *template, int status)
 
 void template_free(struct template *template)
 {
+	template_commit(template);
 	end_process(template);
 	timer_close(&template->daemon->core.timers, &template->patience);
 	timer_close(&template->daemon->core.timers, &template->again);

@@ -32,7 +32,11 @@ struct template {
 	struct worker_list forking; /* told to; in order */
 	struct timer again;         /* fires when a fork is tried again that failed for want of something */
 	uint64_t pause;             /* nanoseconds until then; doubles, and is 0 once a fork has worked */
-	uint32_t life;              /* number of its present process: 1 for the first */
+	uint64_t version;           /* number of what it makes: another one, or made later, has a higher number */
+	struct template *before;    /* what served before a reload, until it is known that this one works; NULL: nothing */
+	uint32_t scaled;            /* workers, as objpool.scale has set; 0: it has not */
+	char fault[512];            /* why instances serve that a reload should have replaced; "": there are none */
+	uint64_t life;              /* number of its present process, of all the daemon's templates */
 	uint32_t failed_starts;     /* workers of this process that ended before they were ready, in a row */
 	uint32_t tolerated_starts;  /* so many of them are not the process's own fault */
 	struct block *description;  /* what it said of its class; NULL: nothing yet */
@@ -49,8 +53,14 @@ void template_fork(struct template *template, struct worker *worker);
 /* Called in each turn of the loop in which daemon->forks_wanted: starts the process and forks the workers that are wanted. */
 void template_run(struct template *template);
 
-/* Puts another in its place, for workers that are started from now on: those that live, live on. Frees it. */
+/* Puts another in its place, for workers that are started from now on: those that live, live on. Keeps `old` as next->before. */
 void template_succeed(struct template *old, struct template *next);
+
+/* It works: frees what was before. */
+void template_commit(struct template *template);
+
+/* It doesn't: puts template->before in its place again, and frees it. */
+void template_revert(struct template *template);
 
 /* Its process has ended. */
 void template_on_exit(struct template *template, int status);

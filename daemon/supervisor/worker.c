@@ -164,6 +164,7 @@ void worker_on_forked(struct worker *worker, pid_t pid)
 	const struct config_pool *section = &template_of(worker)->section;
 
 	slot->pid = pid;
+	worker->version = template_of(worker)->version;
 	handover_start(slot, getpid(), section->args.value, section->kwargs.value, slot_kwargs(section, slot->index));
 	worker_on_wrote(slot);
 	log_slot(LOG_DEBUG, slot, "worker %lld forked, generation %llu", (long long)pid, (unsigned long long)slot->generation);

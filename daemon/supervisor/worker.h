@@ -32,7 +32,8 @@ struct worker {
 	struct loans loans;         /* large results in its memory */
 	struct lines *printed[2];   /* from its standard output, and its standard error */
 	uint64_t fork_failed_at;    /* when its fork first failed for want of something; 0: it has not failed */
-	uint32_t template_life;     /* template->life when it was forked: which process has forked it */
+	uint64_t template_life;     /* template->life when it was forked: which process has forked it */
+	uint64_t version;           /* template->version when it was forked: what its instance is made of */
 	uint64_t killed_at;         /* 0: its template owes no word of its end */
 	struct slowlog_task slow;
 	struct procfs_memo procfs;

@@ -161,8 +161,9 @@ class Client:
         """Removes a pool."""
         self.call("objpool.drop", _name_of(pool))
 
-    def reload(self) -> Dict[str, List[str]]:
-        """The daemon reads its configuration."""
+    def reload(self) -> Dict[str, Any]:
+        """The daemon reads its configuration. Returns, when the new instances have been built, what became of each pool: see
+        objpool.reload in docs/PROTOCOL.md. What could not be built is in `failed`, if there is any."""
         return self.call("objpool.reload")
 
     def shutdown(self) -> None:

@@ -617,8 +617,8 @@ class Client:
         """Removes a pool."""
         await self.call("objpool.drop", _name_of(pool))
 
-    async def reload(self) -> Dict[str, List[str]]:
-        """The daemon reads its configuration."""
+    async def reload(self) -> Dict[str, Any]:
+        """The daemon reads its configuration: as Client.reload."""
         return await self.call("objpool.reload")
 
     async def shutdown(self) -> None:
