@@ -26,7 +26,7 @@ int main(int argc, char **argv)
 	struct objpool_connect_options options = OBJPOOL_CONNECT_OPTIONS_INIT;
 	struct objpool_packer args = OBJPOOL_PACKER_INIT;
 	struct objpool_result result;
-	struct objpool *pool;
+	struct objpool_client *client;
 	char address[256];
 
 	if (argc != 6)
@@ -35,22 +35,22 @@ int main(int argc, char **argv)
 	uint64_t *times = malloc(n * sizeof *times);
 	snprintf(address, sizeof address, "unix:%s", argv[2]);
 	options.no_descriptors = !strcmp(argv[1], "bytes");
-	if (objpool_connect(&pool, address, &options) < 0)
+	if (objpool_connect(&client, address, &options) < 0)
 		die(address);
-	if (!strcmp(argv[1], "place") && objpool_packer_share(&args, pool, size) < 0)
+	if (!strcmp(argv[1], "place") && objpool_packer_share(&args, client, size) < 0)
 		return 1;
 	objpool_pack_array(&args, 1);
 	memset(objpool_pack_bin_room(&args, size), 7, size);
 	for (size_t i = 0; i < n + n / 10 + 3; i++) {
 		const uint64_t begin = now_ns();
-		if (objpool_call(pool, argv[3], objpool_packed(&args), NULL, &result) < 0)
+		if (objpool_call(client, argv[3], objpool_packed(&args), NULL, &result) < 0)
 			return fprintf(stderr, "an error came back\n"), 1;
 		look_at(result.value);
 		objpool_result_free(&result);
 		times[i % n] = now_ns() - begin;
 	}
 	result_rtt("", times, n);
-	objpool_close(pool);
+	objpool_close(client);
 	objpool_packer_free(&args);
 	return 0;
 }

@@ -1,45 +1,50 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * connection: struct objpool, and its turn: receive, answer, timers, send. Everything that a connection does happens in one
- * such turn, whoever asked for it: a program's own loop, or a function here that waits.
+ * connection: struct objpool_client, and what is packed into its output.
+ *
+ * A program's call goes down these files: call, start, request, connection, wire. What comes from the daemon goes up: wire,
+ * incoming, answer, the program's callback. turn.h has the order in which a connection does these things.
  */
 #ifndef CLIENT_CONNECTION_H
 #define CLIENT_CONNECTION_H
 
-#include "client/parcels.h"
 #include "client/pending.h"
-#include "client/receipts.h"
+#include "client/received_payloads.h"
+#include "client/sent_payloads.h"
 #include "client/wire.h"
 #include "objpool/client.h"
 
-struct objpool {
+struct objpool_client {
 	struct wire wire;
 	struct pending pending;
-	struct parcels parcels;
-	struct receipts receipts;
-	int64_t trim_at;                      /* when to look whether warm memory is still of use; 0: there is none */
+	struct sent_payloads sent;
+	struct received_payloads received;
+	int64_t trim_at; /* when to look for idle memory of large values that can be freed; 0: there is none */
 	struct objpool_result hello;
 	objpool_notification *on_notification;
 	void *notification_context;
 	struct objpool_stream *streams, **streams_end; /* under way, the oldest first */
-	char *farewell;                       /* what the daemon said before it closed, or NULL */
-	int lost;                             /* 0, or why: a negative errno */
-	bool unsendable;                      /* lost in a send: there may still be something to receive */
-	bool dispatching;                     /* a turn is under way: no other may begin */
-	bool closing;                         /* ... and the connection goes when it ends */
+	char *close_reason;                            /* the daemon said why it closes the connection; or NULL */
+	int lost;                                      /* 0, or why the connection is lost: a negative errno */
+	bool send_failed; /* it was lost in a send: what the daemon sent before can still be received */
+	bool dispatching; /* a turn is under way: no other may begin */
+	bool closing;     /* objpool_close was called: the connection is freed at the end of the turn */
 };
 
-/*
- * Where requests are packed. connection_begin says -ENOTCONN when there is no connection any more; else `*mark` is for
- * connection_commit, which keeps what was packed since, or takes it back and returns the packer's error.
- */
-int connection_begin(struct objpool *pool, size_t *mark);
-int connection_commit(struct objpool *pool, size_t mark);
+/* Takes over the socket. NULL: out of memory, and the socket is closed. */
+struct objpool_client *connection_new(int fd);
+void connection_free(struct objpool_client *client);
 
-/* Packs values that a program has made, and no descriptors. */
-void connection_pack_bytes(struct objpool *pool, size_t mark, struct objpool_bytes values);
+/* Begins a message in the output: `*mark` is for connection_commit. 0, or -ENOTCONN: the connection is lost or closes. */
+int connection_begin(struct objpool_client *client, size_t *mark);
 
-/* The owner of lent bytes goes, and they may not all have been sent: the daemon has answered before it had read them. */
-void connection_keep_lent(struct objpool *pool);
+/* Ends the message. If something could not be packed, removes the message and returns the packer's error. */
+int connection_commit(struct objpool_client *client, size_t mark);
+
+/* Packs values into the message that begins at `mark`, without descriptors. */
+void connection_pack_values(struct objpool_client *client, size_t mark, struct objpool_bytes values);
+
+/* Copies lent bytes that have not been sent: their owner, who called wire_lend, returns to the program. */
+void connection_keep_lent(struct objpool_client *client);
 
 #endif

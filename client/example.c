@@ -10,15 +10,15 @@ int main(int argc, char **argv)
 {
 	const char *method = argc > 1 ? argv[1] : "sim.step";
 	const int number = argc > 2 ? atoi(argv[2]) : 1;
-	struct objpool *pool;
+	struct objpool_client *client;
 	struct objpool_result result;
 
-	int rc = objpool_connect(&pool, NULL, NULL);
+	int rc = objpool_connect(&client, NULL, NULL);
 	if (rc < 0) {
 		fprintf(stderr, "no daemon: %s\n", strerror(-rc));
 		return 3;
 	}
-	rc = objpool_callf(pool, method, &result, "[i]", number);
+	rc = objpool_callf(client, method, &result, "[i]", number);
 	if (rc == 0) {
 		struct objpool_reader reader = objpool_reader(result.value);
 		double value;
@@ -30,6 +30,6 @@ int main(int argc, char **argv)
 		fprintf(stderr, "%s\n", result.error ? result.error->message : strerror(-rc));
 	}
 	objpool_result_free(&result);
-	objpool_close(pool);
+	objpool_close(client);
 	return rc == 0 ? 0 : 1;
 }

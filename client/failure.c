@@ -12,7 +12,8 @@ struct failure {
 };
 
 static const struct failure out_of_memory = {
-	.error = {.code = "INTERNAL", .message = "no memory for the error", .slot = -1, .generation = -1, .index = -1, .exit_status = -1},
+	.error = {.code = "INTERNAL", .message = "no memory for the error", .slot = -1, .generation = -1, .index = -1,
+		  .exit_status = -1},
 };
 
 static struct failure *failure_of(const struct objpool_error *error)

@@ -52,12 +52,12 @@ static int read_lease(struct objpool_lease *lease, struct objpool_bytes answer)
 }
 
 /* Calls one of the daemon's methods and frees the arguments. */
-static int ask(struct objpool *pool, const char *method, struct objpool_packer *args, struct objpool_result *answer)
+static int ask(struct objpool_client *client, const char *method, struct objpool_packer *args, struct objpool_result *answer)
 {
 	int rc = args->error;
 
 	if (rc == 0)
-		rc = objpool_call(pool, method, objpool_packed(args), NULL, answer);
+		rc = objpool_call(client, method, objpool_packed(args), NULL, answer);
 	objpool_packer_free(args);
 	return rc;
 }
@@ -72,8 +72,8 @@ static int conclude(int rc, struct objpool_result *answer, struct objpool_result
 	return rc;
 }
 
-int objpool_lease(struct objpool *pool, const char *name, const struct objpool_lease_options *given, struct objpool_lease *lease,
-		  struct objpool_result *result)
+int objpool_lease(struct objpool_client *client, const char *name, const struct objpool_lease_options *given,
+		  struct objpool_lease *lease, struct objpool_result *result)
 {
 	const struct objpool_lease_options none = OBJPOOL_LEASE_OPTIONS_INIT;
 	struct objpool_packer args = OBJPOOL_PACKER_INIT;
@@ -86,13 +86,13 @@ int objpool_lease(struct objpool *pool, const char *name, const struct objpool_l
 	if (OPTIONS_TAKE(&options, given ? given : &none) < 0)
 		return -EINVAL;
 	pack_lease(&args, name, &options);
-	int rc = ask(pool, "objpool.lease", &args, &answer);
+	int rc = ask(client, "objpool.lease", &args, &answer);
 	if (rc == 0)
 		rc = read_lease(lease, answer.value);
 	return conclude(rc, &answer, result);
 }
 
-int objpool_release(struct objpool *pool, const char *name, int64_t slot, struct objpool_result *result)
+int objpool_release(struct objpool_client *client, const char *name, int64_t slot, struct objpool_result *result)
 {
 	struct objpool_packer args = OBJPOOL_PACKER_INIT;
 	struct objpool_result answer = {{NULL, 0}, NULL, NULL};
@@ -101,7 +101,7 @@ int objpool_release(struct objpool *pool, const char *name, int64_t slot, struct
 	if (result)
 		*result = answer;
 	objpool_pack(&args, slot < 0 ? "[s]" : "[s I]", name, slot);
-	int rc = ask(pool, "objpool.release", &args, &answer);
+	int rc = ask(client, "objpool.release", &args, &answer);
 	if (rc == 0) {
 		struct objpool_reader reader = objpool_reader(answer.value);
 		rc = objpool_read_bool(&reader, &held) < 0 ? -EPROTO : held;

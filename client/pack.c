@@ -5,24 +5,21 @@
  */
 #include "client/pack.h"
 
-#include "client/connection.h"
-#include "client/shared.h"
+#include "client/shared_memory.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { PACK_HEADERS = 64 }; /* bytes that a shared packer has beside those that were asked for */
-
-/* What has outgrown its room goes on in other memory. */
-static unsigned char *leave_shared(struct objpool_packer *packer, size_t capacity)
+/* The bytes have outgrown the shared memory: they move to ordinary memory. */
+static unsigned char *leave_shared_memory(struct objpool_packer *packer, size_t capacity)
 {
 	unsigned char *data = malloc(capacity);
 
 	if (!data)
 		return NULL;
 	memcpy(data, packer->data, packer->size);
-	shared_drop(packer->owned);
+	shared_memory_drop(packer->owned);
 	packer->owned = NULL;
 	return data;
 }
@@ -36,7 +33,7 @@ unsigned char *pack_room(struct objpool_packer *packer, size_t size)
 	size_t capacity = packer->capacity < 128 ? 256 : packer->capacity * 2;
 	if (capacity - packer->size < size)
 		capacity = packer->size + size;
-	unsigned char *data = packer->owned ? leave_shared(packer, capacity) : realloc(packer->data, capacity);
+	unsigned char *data = packer->owned ? leave_shared_memory(packer, capacity) : realloc(packer->data, capacity);
 	if (!data) {
 		packer->error = -ENOMEM;
 		return NULL;
@@ -49,26 +46,10 @@ unsigned char *pack_room(struct objpool_packer *packer, size_t size)
 void objpool_packer_free(struct objpool_packer *packer)
 {
 	if (packer->owned)
-		shared_drop(packer->owned);
+		shared_memory_drop(packer->owned);
 	else
 		free(packer->data);
 	*packer = (struct objpool_packer)OBJPOOL_PACKER_INIT;
-}
-
-int objpool_packer_share(struct objpool_packer *packer, struct objpool *pool, size_t size)
-{
-	struct shared *shared = NULL;
-
-	if (packer->data || packer->error || size == 0 || size > SIZE_MAX / 4)
-		return -EINVAL;
-	size += PACK_HEADERS;
-	if (pool->parcels.on && !pool->closing)
-		packer->data = shared_new(&pool->parcels.shared, size, &shared);
-	packer->owned = shared;
-	if (!shared)
-		packer->data = malloc(size);
-	packer->capacity = packer->data ? size : 0;
-	return packer->data ? 0 : -ENOMEM;
 }
 
 struct objpool_bytes objpool_packed(const struct objpool_packer *packer)

@@ -16,12 +16,12 @@ struct pending_call {
 	uint32_t rank;  /* where it stands among the deadlines, if it has one */
 	objpool_callback *callback;
 	void *context;
-	int64_t deadline; /* 0: none */
-	struct objpool_stream *stream; /* whose results come one by one, or NULL */
+	int64_t deadline;                       /* 0: none */
+	struct objpool_stream *stream;          /* or NULL: its results do not come one by one */
 	objpool_progress_callback *on_progress; /* or NULL */
 	void *progress_context;
-	struct parcel *parcels; /* what its large arguments are in */
-	bool collects;          /* its answer may tell of failures: instances may still be at work on them */
+	struct sent_payload *payloads; /* of its arguments */
+	bool collects;                 /* its answer is a value, also when instances have failed */
 };
 
 struct pending {

@@ -1,36 +1,52 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* stream: what a connection's turn does for the calls whose results come one by one. */
+/*
+ * stream: a call whose results come one by one, as objpool.result, and whose items may be fed (feed.h).
+ *
+ * A stream is over when its call is answered, when a callback of the program has ended it, or when feeding has failed: nothing is
+ * delivered after that. done() is called at the end of the turn. The stream is freed when its call is answered as well.
+ */
 #ifndef CLIENT_STREAM_H
 #define CLIENT_STREAM_H
 
-#include "objpool/client.h"
+#include "client/request.h"
 
-/* Some stream has something to do that no message will bring: the next turn must not wait. */
-bool stream_due(const struct objpool *pool);
+/* The program's functions. */
+struct stream_callbacks {
+	objpool_each *each;
+	void *each_context;
+	objpool_stream_done *done;
+	void *done_context;
+	objpool_next *next; /* NULL: the call is not fed */
+	void *next_context;
+};
 
-/* Within a turn: takes items and feeds them. */
-void stream_turn(struct objpool *pool);
+/* Starts a streamed call. 0, or what objpool_call_async returns: then no callback is called. `*stream` may be NULL. */
+int stream_start(struct objpool_client *client, struct request *request, const struct objpool_call_options *options,
+		 const struct stream_callbacks *callbacks, struct objpool_stream **stream);
 
-/* At the end of a turn: tells streams that have ended, and frees those that nobody refers to any more. */
-void stream_settle(struct objpool *pool);
+/* -EAGAIN from next() ends this stream: the program waits for it, and can't call objpool_stream_more. */
+void stream_set_blocking(struct objpool_stream *stream);
 
-/* objpool.result and objpool.credit: what follows the msgid. 0 or -EBADMSG. */
+/* Handle objpool.result and objpool.credit: `params` begins behind the msgid. 0 or -EBADMSG. */
 int stream_on_result(struct objpool_stream *stream, struct objpool_reader *params);
 int stream_on_credit(struct objpool_stream *stream, struct objpool_reader *params);
 
-/* Nothing is delivered any more; and what makes it so, as if a callback had returned `status`. */
-bool stream_is_over(const struct objpool_stream *stream);
-
-/* Some result was a failure. */
-bool stream_has_failures(const struct objpool_stream *stream);
+/* Ends the stream as if a callback had returned `status`. */
 void stream_end(struct objpool_stream *stream, int status);
 
-/* Nobody could say objpool_stream_more: -EAGAIN from next() ends this stream. */
-void stream_set_blocking(struct objpool_stream *stream);
+/* Is nothing delivered any more? */
+bool stream_is_over(const struct objpool_stream *stream);
 
-/* Starts a streamed call of `target` like objpool_call_each_async; with `lend`, large arguments stay where they are. */
-int stream_call(struct objpool *pool, const char *method, struct objpool_bytes args, const struct objpool_call_options *options,
-		objpool_each *each, void *each_context, objpool_stream_done *done, void *done_context, bool lend,
-		struct objpool_stream **stream);
+/* Was any result a failure? */
+bool stream_has_failures(const struct objpool_stream *stream);
+
+/* Is there something to do for a stream that no message will bring? Then the next turn must not wait. */
+bool streams_are_due(const struct objpool_client *client);
+
+/* Within a turn: takes and feeds items. */
+void streams_feed(struct objpool_client *client);
+
+/* At the end of a turn: calls done() of streams that are over, and frees those that are answered. */
+void streams_settle(struct objpool_client *client);
 
 #endif

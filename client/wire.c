@@ -14,11 +14,11 @@
 #include <unistd.h>
 
 enum {
-	WIRE_READ = 64 << 10,  /* room for a read, at least */
-	WIRE_KEEP = 1 << 20,   /* buffers that grew beyond this for one large message are given back after it */
-	WIRE_BELIEVE = 1 << 30,
+	WIRE_READ = 64 << 10,   /* a read has at least so much room */
+	WIRE_KEEP = 1 << 20,    /* a buffer that has grown beyond this for a large message is freed after it */
+	WIRE_BELIEVE = 1 << 30, /* the size that a message says of itself is believed up to this */
 	WIRE_HUGE_PAGE = 2 << 20,
-	WIRE_HUGE = 8 << 20,   /* such buffers want huge pages */
+	WIRE_HUGE = 8 << 20, /* such a buffer asks for huge pages */
 };
 
 void wire_open(struct wire *wire, int fd)
@@ -39,13 +39,13 @@ void wire_close(struct wire *wire)
 	objpool_packer_free(&wire->output);
 	free(wire->input);
 	wire->input = NULL;
-	wire_unpass(wire, 0);
-	free(wire->passes);
-	wire->passes = NULL;
+	wire_detach(wire, 0);
+	free(wire->descriptors);
+	wire->descriptors = NULL;
 	arrivals_clear(&wire->arrivals);
 }
 
-/* ---- sending ---------------------------------------------------------------------------------------------------------- */
+/* ---- sending --------------------------------------------------------------------------------------------------------- */
 
 void wire_lend(struct wire *wire, struct objpool_bytes value)
 {
@@ -60,56 +60,56 @@ void wire_keep_lent(struct wire *wire)
 
 	wire->lent = (struct objpool_bytes){NULL, 0};
 	if (!end)
-		return; /* without memory, the packer's error stays */
+		return; /* pack_room has set the output's error */
 	unsigned char *place = wire->output.data + wire->lent_at;
 	memmove(place + lent.size, place, (size_t)(end - place));
 	memcpy(place, lent.data, lent.size);
 	wire->output.size += lent.size;
-	for (size_t i = 0; i < wire->pass_count; i++)
-		wire->passes[i].at += wire->passes[i].at >= wire->lent_at ? lent.size : 0;
+	for (size_t i = 0; i < wire->descriptor_count; i++)
+		wire->descriptors[i].at += wire->descriptors[i].at >= wire->lent_at ? lent.size : 0;
 }
 
-void wire_pass(struct wire *wire, size_t at, struct block *block)
+void wire_attach(struct wire *wire, size_t at, struct block *block)
 {
-	if (wire->pass_count == wire->pass_room) {
-		const size_t room = wire->pass_room ? 2 * wire->pass_room : 8;
-		struct wire_pass *passes = reallocarray(wire->passes, room, sizeof *passes);
-		if (!passes) {
+	if (wire->descriptor_count == wire->descriptor_room) {
+		const size_t room = wire->descriptor_room ? 2 * wire->descriptor_room : 8;
+		struct wire_descriptor *descriptors = reallocarray(wire->descriptors, room, sizeof *descriptors);
+		if (!descriptors) {
 			wire->output.error = -ENOMEM;
 			return;
 		}
-		wire->passes = passes;
-		wire->pass_room = room;
+		wire->descriptors = descriptors;
+		wire->descriptor_room = room;
 	}
-	wire->passes[wire->pass_count++] = (struct wire_pass){.at = at, .block = block_ref(block)};
+	wire->descriptors[wire->descriptor_count++] = (struct wire_descriptor){.at = at, .block = block_ref(block)};
 }
 
-size_t wire_passing(const struct wire *wire, size_t at)
+size_t wire_attached(const struct wire *wire, size_t at)
 {
 	size_t n = 0;
 
-	while (n < wire->pass_count && wire->passes[wire->pass_count - 1 - n].at == at)
+	while (n < wire->descriptor_count && wire->descriptors[wire->descriptor_count - 1 - n].at == at)
 		n++;
 	return n;
 }
 
-void wire_unpass(struct wire *wire, size_t at)
+void wire_detach(struct wire *wire, size_t at)
 {
-	while (wire->pass_count > 0 && wire->passes[wire->pass_count - 1].at >= at)
-		block_unref(wire->passes[--wire->pass_count].block);
+	while (wire->descriptor_count > 0 && wire->descriptors[wire->descriptor_count - 1].at >= at)
+		block_unref(wire->descriptors[--wire->descriptor_count].block);
 }
 
-/* The first ones have left. */
-static void drop_passed(struct wire *wire, size_t count)
+/* The first descriptors have been sent. */
+static void drop_sent_descriptors(struct wire *wire, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		block_unref(wire->passes[i].block);
-	wire->pass_count -= count;
+		block_unref(wire->descriptors[i].block);
+	wire->descriptor_count -= count;
 	if (count > 0)
-		memmove(wire->passes, wire->passes + count, wire->pass_count * sizeof *wire->passes);
+		memmove(wire->descriptors, wire->descriptors + count, wire->descriptor_count * sizeof *wire->descriptors);
 }
 
-/* All has been sent, or so much that moving the rest to the front costs less than the sending did. */
+/* Empties the output if all has been sent. Moves the rest to its beginning if that is the smaller half. */
 static void tidy_output(struct wire *wire)
 {
 	struct objpool_packer *output = &wire->output;
@@ -122,8 +122,8 @@ static void tidy_output(struct wire *wire)
 		memmove(output->data, output->data + wire->sent, output->size - wire->sent);
 		output->size -= wire->sent;
 		wire->lent_at -= wire->lent.size ? wire->sent : 0;
-		for (size_t i = 0; i < wire->pass_count; i++)
-			wire->passes[i].at -= wire->sent;
+		for (size_t i = 0; i < wire->descriptor_count; i++)
+			wire->descriptors[i].at -= wire->sent;
 		wire->sent = 0;
 	}
 }
@@ -139,13 +139,13 @@ union control {
 	char room[CMSG_SPACE(PAYLOAD_FILES * sizeof(int))];
 };
 
-/* The descriptors whose message is what is sent next. */
-static size_t leaving(const struct wire *wire)
+/* How many descriptors go with the message whose first byte is sent next. */
+static size_t descriptors_due(const struct wire *wire)
 {
 	const bool lent_first = wire->lent.size > 0 && wire->lent_at == wire->sent;
 	size_t n = 0;
 
-	while (!lent_first && n < wire->pass_count && wire->passes[n].at == wire->sent)
+	while (!lent_first && n < wire->descriptor_count && wire->descriptors[n].at == wire->sent)
 		n++;
 	return n;
 }
@@ -156,17 +156,18 @@ static void attach(struct msghdr *message, union control *control, const struct 
 		return;
 	message->msg_control = control;
 	message->msg_controllen = CMSG_SPACE(count * sizeof(int));
-	control->head = (struct cmsghdr){.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(count * sizeof(int))};
+	control->head =
+		(struct cmsghdr){.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(count * sizeof(int))};
 	for (size_t i = 0; i < count; i++)
-		memcpy(CMSG_DATA(&control->head) + i * sizeof(int), &wire->passes[i].block->fd, sizeof(int));
+		memcpy(CMSG_DATA(&control->head) + i * sizeof(int), &wire->descriptors[i].block->fd, sizeof(int));
 }
 
-/* What is sent next, up to the next message with descriptors; `passed` of them leave with it. */
-static ssize_t send_spans(const struct wire *wire, size_t *passed)
+/* Sends what comes before the next message with descriptors. `*descriptors` of them go with it. */
+static ssize_t send_spans(const struct wire *wire, size_t *descriptors)
 {
 	const unsigned char *output = wire->output.data;
-	*passed = leaving(wire);
-	const size_t stop = *passed < wire->pass_count ? wire->passes[*passed].at : wire->output.size;
+	*descriptors = descriptors_due(wire);
+	const size_t stop = *descriptors < wire->descriptor_count ? wire->descriptors[*descriptors].at : wire->output.size;
 	const bool lends = wire->lent.size > 0 && wire->lent_at <= stop;
 	const size_t lent_at = lends ? wire->lent_at : stop;
 	struct iovec spans[3];
@@ -176,12 +177,12 @@ static ssize_t send_spans(const struct wire *wire, size_t *passed)
 	add_span(&message, output + wire->sent, lent_at - wire->sent);
 	add_span(&message, wire->lent.data, lends ? wire->lent.size : 0);
 	add_span(&message, output + lent_at, stop - lent_at);
-	attach(&message, &control, wire, *passed);
+	attach(&message, &control, wire, *descriptors);
 	return sendmsg(wire->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-/* `n` bytes have been sent: of what comes before the lent ones, of those, and of what comes after. */
-static void pass_sent(struct wire *wire, size_t n)
+/* `n` bytes have been sent: first those before the lent bytes, then lent bytes, then those after. */
+static void count_sent(struct wire *wire, size_t n)
 {
 	if (wire->lent.size > 0) {
 		const size_t before = n < wire->lent_at - wire->sent ? n : wire->lent_at - wire->sent;
@@ -196,13 +197,13 @@ static void pass_sent(struct wire *wire, size_t n)
 
 int wire_flush(struct wire *wire)
 {
-	size_t passed;
+	size_t descriptors;
 
 	while (wire_unsent(wire) > 0) {
-		const ssize_t n = send_spans(wire, &passed);
+		const ssize_t n = send_spans(wire, &descriptors);
 		if (n >= 0) {
-			drop_passed(wire, passed);
-			pass_sent(wire, (size_t)n);
+			drop_sent_descriptors(wire, descriptors);
+			count_sent(wire, (size_t)n);
 			continue;
 		}
 		if (errno == EINTR)
@@ -215,9 +216,12 @@ int wire_flush(struct wire *wire)
 	return 0;
 }
 
-/* ---- receiving -------------------------------------------------------------------------------------------------------- */
+/* ---- receiving ------------------------------------------------------------------------------------------------------- */
 
-/* First touch of fresh small pages costs more than the copy into them; a kernel without huge pages says no, and that's fine. */
+/*
+ * The first access to small fresh pages costs more than the copy into them. A kernel without huge pages refuses; nothing else
+ * changes.
+ */
 static void advise_huge(unsigned char *bytes, size_t size)
 {
 	const uintptr_t begin = ((uintptr_t)bytes + WIRE_HUGE_PAGE - 1) & ~(uintptr_t)(WIRE_HUGE_PAGE - 1);
@@ -228,8 +232,8 @@ static void advise_huge(unsigned char *bytes, size_t size)
 }
 
 /*
- * Twice as much as before; or as much as the message is known to have, for a large value says its size at its beginning. That
- * is only address space until it is filled, so it does no harm if it isn't true.
+ * Twice the capacity; or what the message needs as far as the scan knows: a large value has its size at its beginning. The size
+ * need not be true: until bytes come, the memory is only address space.
  */
 static size_t wanted_capacity(const struct wire *wire)
 {
@@ -239,7 +243,7 @@ static size_t wanted_capacity(const struct wire *wire)
 	return known > twice && known < WIRE_BELIEVE ? (size_t)known : twice;
 }
 
-/* Room for a read behind the part of a message that is there. */
+/* Makes room for a read behind the part of a message that has come. */
 static int make_room(struct wire *wire)
 {
 	const size_t have = wire->end - wire->begin;
@@ -270,7 +274,7 @@ static ssize_t receive(struct wire *wire, void *bytes, size_t size, int flags)
 {
 	ssize_t n;
 
-	if (wire->receives)
+	if (wire->takes_descriptors)
 		return arrivals_recv(&wire->arrivals, wire->fd, bytes, size, flags);
 	do
 		n = recv(wire->fd, bytes, size, flags);
@@ -302,7 +306,7 @@ int wire_next(struct wire *wire, struct objpool_bytes *message)
 		return rc;
 	*message = (struct objpool_bytes){wire->input + wire->begin, (size_t)wire->scan.pos};
 	wire->begin += message->size;
-	wire->refers = wire->receives && wire->scan.refs > 0;
+	wire->has_references = wire->takes_descriptors && wire->scan.refs > 0;
 	scan_begin(&wire->scan, INT64_MAX);
 	return 1;
 }

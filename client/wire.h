@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * wire: a connected stream socket, with what waits to be sent and what has come. It knows messages' ends, not their sense.
+ * wire: a connected stream socket with its output and input. It finds where messages end, and does not read what they say.
  *
- *   output:  | sent ...... | waiting to be sent ....... size | room |        packed in place by whoever has something to say
- *                                  ^ lent_at: here the lent bytes come between, which are sent from where they lie
- *   input:   | passed .... begin | message | message | part of one ... end | room |
+ *   output:  | sent ...... | to be sent ................ size | room |   requests are packed here, in place
+ *                                  ^ lent_at: the lent bytes are sent here, from where they lie
+ *   input:   | read ...... begin | message | message | part of a message ... end | room |
  *
- * One write sends all that waits; one read brings all the messages that have come; a message that comes in pieces is scanned
- * once. A message with descriptors begins a write of its own, which they leave with: its first bytes and they arrive together.
- * The socket is a blocking one, so that a read can wait by itself; what must not wait says so with its system call.
+ * One system call sends all that waits, and one reads all messages that have come. A message that comes in pieces is scanned
+ * once. A message with descriptors begins a sendmsg of its own, which has the descriptors: its first bytes and they arrive
+ * together. The socket is a blocking one, so that a read can wait. A system call that must not wait has MSG_DONTWAIT.
  */
 #ifndef CLIENT_WIRE_H
 #define CLIENT_WIRE_H
@@ -18,29 +18,29 @@
 #include "proto/block.h"
 #include "proto/scan.h"
 
-/* A descriptor that leaves with the message that begins at `at` in the output. */
-struct wire_pass {
+/* A descriptor that is sent with the message that begins at `at` in the output. */
+struct wire_descriptor {
 	size_t at;
 	struct block *block;
 };
 
 struct wire {
 	int fd;
-	struct objpool_packer output; /* its `error` is cleared by who packs, together with what was packed in part */
+	struct objpool_packer output; /* after a failure, whoever packed clears its `error` and removes what was packed in part */
 	size_t sent;
-	struct objpool_bytes lent; /* what is left of them to be sent */
+	struct objpool_bytes lent; /* the rest that is to be sent */
 	size_t lent_at;
 	unsigned char *input;
 	size_t begin, end, capacity;
-	struct scan scan; /* of the message at `begin` */
-	struct wire_pass *passes; /* in order */
-	size_t pass_count, pass_room;
-	bool receives;             /* descriptors that come are kept in `arrivals` */
+	struct scan scan;                    /* of the message at `begin` */
+	struct wire_descriptor *descriptors; /* to be sent, in the order of the messages */
+	size_t descriptor_count, descriptor_room;
+	bool takes_descriptors; /* those that come are kept in `arrivals` */
 	struct arrivals arrivals;
-	bool refers;               /* the message that wire_next gave has values that may stand for descriptors */
+	bool has_references; /* the message that wire_next returned may have values that stand for descriptors */
 };
 
-/* Takes the descriptor, and makes it a blocking one. */
+/* Takes over the socket, and makes it a blocking one. */
 void wire_open(struct wire *wire, int fd);
 void wire_close(struct wire *wire);
 
@@ -51,35 +51,42 @@ static inline size_t wire_unsent(const struct wire *wire)
 }
 
 /*
- * Puts a large value at the output's end without copying it; one at a time. It must stay until it is sent, or
- * wire_keep_lent has copied what is not.
+ * Adds a large value to the output without copying it; there can be one at a time. It must stay as it is until it is sent, or
+ * until wire_keep_lent copies the rest of it to the output. If there is no memory for that, the output's error is set.
  */
 void wire_lend(struct wire *wire, struct objpool_bytes value);
 void wire_keep_lent(struct wire *wire);
 
 /*
- * The block's descriptor goes with the message that begins at `at`. Without memory the output's error is set. wire_passing: how
- * many do so far, if it is the last message; at most PAYLOAD_FILES may. wire_unpass: those from `at` on don't.
+ * Sends the block's descriptor with the message that begins at `at`; at most PAYLOAD_FILES can go with one. If there is no
+ * memory, the output's error is set.
  */
-void wire_pass(struct wire *wire, size_t at, struct block *block);
-size_t wire_passing(const struct wire *wire, size_t at);
-void wire_unpass(struct wire *wire, size_t at);
+void wire_attach(struct wire *wire, size_t at, struct block *block);
 
-/* Sends what the socket takes. 0: all; 1: some is left; a negative errno. */
+/* How many descriptors are attached to the last message of the output, which begins at `at`. */
+size_t wire_attached(const struct wire *wire, size_t at);
+
+/* Removes the descriptors of the message at `at` and of those after it. */
+void wire_detach(struct wire *wire, size_t at);
+
+/* Sends what the socket takes. 0: all is sent; 1: some is left; or a negative errno. */
 int wire_flush(struct wire *wire);
 
 /*
- * Reads once; `wait` for the first byte, or not. Moves what wire_next gave. How many bytes came; 0: none now; -ECONNRESET:
- * the end; another negative errno. `*more` says that there may be more.
+ * Reads once, and waits for the first byte if `wait`. Invalidates the message that wire_next returned. Returns how many bytes
+ * came; 0: none now; -ECONNRESET: the end of the stream; or another negative errno. `*more`: there may be more to read.
  */
 int64_t wire_fill(struct wire *wire, bool wait, bool *more);
 
-/* The next whole message, which stays in place until wire_fill. 1, 0: none is whole; -EBADMSG. */
+/*
+ * Finds the next whole message, which stays in place until wire_fill. 1; 0: no message is whole; -EBADMSG: these bytes are
+ * none.
+ */
 int wire_next(struct wire *wire, struct objpool_bytes *message);
 
 /*
- * Gives the whole input buffer away, for a large value that lies in it and fills the better part of it: the memory, for
- * free(). NULL: it doesn't, or there is no memory for another buffer.
+ * Hands the input buffer over to the caller, who frees it, and makes a new one. Does so only if `value` lies in the buffer and
+ * takes at least half of it. NULL: it does not, or there is no memory for a new buffer.
  */
 void *wire_take_input(struct wire *wire, struct objpool_bytes value);
 

@@ -47,7 +47,7 @@ static bool is_text(struct objpool_bytes value, const char *expected)
 	return objpool_read_str(&reader, &text, &size) == 0 && size == strlen(expected) && memcmp(text, expected, size) == 0;
 }
 
-/* ---- values --------------------------------------------------------------------------------------------------------------- */
+/* ---- values ---------------------------------------------------------------------------------------------------------- */
 
 static void read_back(struct objpool_bytes values)
 {
@@ -102,7 +102,7 @@ static void pack_and_read(void)
 	objpool_packer_free(&one);
 }
 
-/* ---- calls ---------------------------------------------------------------------------------------------------------------- */
+/* ---- calls ----------------------------------------------------------------------------------------------------------- */
 
 struct answers {
 	int count, failures;
@@ -222,7 +222,7 @@ static void notify(struct objpool *pool)
 	objpool_on_notification(pool, NULL, NULL);
 }
 
-/* ---- many results ----------------------------------------------------------------------------------------------------------- */
+/* ---- many results ---------------------------------------------------------------------------------------------------- */
 
 struct series {
 	int64_t given, end; /* what give() packs */
@@ -322,7 +322,7 @@ static void lease(struct objpool *pool)
 	CHECK(objpool_release(pool, "p", 1, NULL) == 0);
 }
 
-/* ---- large values ------------------------------------------------------------------------------------------------------------ */
+/* ---- large values ---------------------------------------------------------------------------------------------------- */
 
 enum { LARGE = 200000 };
 
@@ -343,7 +343,7 @@ static void send_and_get_large(struct objpool *pool)
 	objpool_result_free(&result);
 }
 
-/* ---- connections ------------------------------------------------------------------------------------------------------------- */
+/* ---- connections ----------------------------------------------------------------------------------------------------- */
 
 static void run_a_loop(struct objpool *pool)
 {

@@ -39,7 +39,7 @@ static bool is_text(const msgpack_object *object, const char *text)
 	       memcmp(object->via.str.ptr, text, strlen(text)) == 0;
 }
 
-/* ---- hooks -------------------------------------------------------------------------------------------------------------- */
+/* ---- hooks ----------------------------------------------------------------------------------------------------------- */
 
 static int preload(struct objpool_call *call, const struct objpool_args *args)
 {
@@ -129,7 +129,7 @@ static void idle(void *self)
 		((struct instance *)self)->idles++;
 }
 
-/* ---- methods ------------------------------------------------------------------------------------------------------------ */
+/* ---- methods --------------------------------------------------------------------------------------------------------- */
 
 static int echo(void *self, struct objpool_call *call, const struct objpool_args *args, msgpack_packer *result)
 {

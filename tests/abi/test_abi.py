@@ -99,9 +99,30 @@ def test_no_function_of_the_library_is_missing():
     assert len(declared) > 60 and set(declared) <= set(re.findall(r" T (objpool_\w+)", symbols))
 
 
-@pytest.mark.parametrize("compiler", [("cc", "-std=c11"), ("cc", "-std=gnu11"), ("c++", "-xc++", "-std=c++11"), ("c++", "-xc++", "-std=c++20")],
-                         ids=" ".join)
+COMPILERS = [("cc", "-std=c11"), ("cc", "-std=gnu11"), ("c++", "-xc++", "-std=c++11"), ("c++", "-xc++", "-std=c++20")]
+
+
+@pytest.mark.parametrize("compiler", COMPILERS, ids=" ".join)
 def test_sources_of_abi_1_compile_with_the_headers_of_today(place, compiler):
     sources = ["client.c"] if "-xc++" in compiler else ["client.c", "plugin.c"]
     for source in sources:
         subprocess.run([*compiler, "-D_GNU_SOURCE", *STRICT, *TODAY, "-fsyntax-only", HERE / source], check=True, timeout=DEADLINE)
+
+
+TWO_NAMES = """
+#include <objpool/client.h>
+struct objpool;
+int greet(struct objpool *old);
+int greet(struct objpool *old)
+{
+	struct objpool_client *client = old, *other;
+	struct objpool **out = &other;
+	return objpool_connect(&client, 0, 0) + objpool_connect(out, 0, 0) + (objpool_close(client) == old);
+}
+"""
+
+
+@pytest.mark.parametrize("compiler", COMPILERS, ids=" ".join)
+def test_a_client_has_its_old_name_and_its_new_one(place, compiler):
+    (place / "names.c").write_text(TWO_NAMES)
+    subprocess.run([*compiler, *STRICT, "-Wpedantic", *TODAY, "-fsyntax-only", place / "names.c"], check=True, timeout=DEADLINE)

@@ -25,7 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 enum { PENDING = 4, FILES = 2, FILE_SIZE = 70000 };
 
 struct run {
-	struct objpool *pool;
+	struct objpool_client *client;
 	FILE *out; /* what is printed */
 	bool files; /* the client takes descriptors */
 	int daemon; /* its end of the connection */
@@ -168,18 +168,18 @@ static void talk(struct run *run)
 	const struct objpool_map_options map = {.size = sizeof map, .errors = "collect"};
 	struct objpool_stream *stream = NULL;
 
-	objpool_on_notification(run->pool, on_notification, run);
+	objpool_on_notification(run->client, on_notification, run);
 	for (int i = 0; i < PENDING; i++)
-		run->asked += objpool_call_async(run->pool, "p.m", (struct objpool_bytes){0}, i == 0 ? &progress : NULL,
+		run->asked += objpool_call_async(run->client, "p.m", (struct objpool_bytes){0}, i == 0 ? &progress : NULL,
 						 on_answer, run, NULL) == 0;
-	run->streams += objpool_call_each_async(run->pool, "p:all.m", (struct objpool_bytes){0}, NULL, on_each, run, on_done, run,
+	run->streams += objpool_call_each_async(run->client, "p:all.m", (struct objpool_bytes){0}, NULL, on_each, run, on_done, run,
 						NULL) == 0;
-	run->streams += objpool_map_async(run->pool, "p.m", on_next, run, on_each, run, &map, on_done, run, &stream) == 0;
+	run->streams += objpool_map_async(run->client, "p.m", on_next, run, on_each, run, &map, on_done, run, &stream) == 0;
 	say_all(run);
-	for (int i = 0; i < 1000 && objpool_dispatch(run->pool, POLLIN) == 0; i++)
+	for (int i = 0; i < 1000 && objpool_dispatch(run->client, POLLIN) == 0; i++)
 		if (stream && run->ended == 0)
 			objpool_stream_more(stream);
-	(void)objpool_close(run->pool);
+	(void)objpool_close(run->client);
 	if (run->answered != run->asked || run->ended != run->streams)
 		abort(); /* each call has one end */
 }
@@ -203,12 +203,12 @@ static void look(struct run *run)
 	struct objpool_result results[2] = {0}; /* until the connection is closed */
 
 	for (int i = 0; i < 2; i++) {
-		(void)objpool_call_async(run->pool, "objpool.status", (struct objpool_bytes){0}, NULL, keep, &results[i], NULL);
+		(void)objpool_call_async(run->client, "objpool.status", (struct objpool_bytes){0}, NULL, keep, &results[i], NULL);
 		if (i == 0)
 			say_one(run);
 		else
 			say_all(run);
-		(void)objpool_dispatch(run->pool, POLLIN);
+		(void)objpool_dispatch(run->client, POLLIN);
 		if (!results[i].value.data || top_look_read(&now, results[i].value) < 0)
 			continue;
 		top_look_compare(&now, &before);
@@ -221,7 +221,7 @@ static void look(struct run *run)
 		top_view_print(&view, &before, print_line, run);
 	}
 	top_look_free(&before);
-	(void)objpool_close(run->pool);
+	(void)objpool_close(run->client);
 	for (int i = 0; i < 2; i++)
 		objpool_result_free(&results[i]);
 }
@@ -230,12 +230,12 @@ static void command(struct run *run, enum exit_status (*execute)(struct cli *cli
 {
 	static const struct option options[] = {{'j', "json", NULL, NULL}, {0}};
 	char *words[] = {(char[]){"p"}, NULL};
-	struct cli cli = {.pool = run->pool, .arguments = {.tables = {options}, .words = words, .count = 1}};
+	struct cli cli = {.pool = run->client, .arguments = {.tables = {options}, .words = words, .count = 1}};
 
 	say_all(run);
 	cli.arguments.given[0][0] = json ? "" : NULL;
 	(void)execute(&cli);
-	(void)objpool_close(run->pool);
+	(void)objpool_close(run->client);
 }
 
 static void perform(struct run *run, uint8_t what)
@@ -287,7 +287,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	stderr = run.out; /* glibc's may be assigned: cli_complain speaks to people */
 	greet(fds[0], run.files);
 	run.daemon = fds[0];
-	if (objpool_adopt(&run.pool, fds[1], NULL) == 0)
+	if (objpool_adopt(&run.client, fds[1], NULL) == 0)
 		perform(&run, *bytes);
 	(void)close(fds[0]);
 	stderr = err;

@@ -95,7 +95,7 @@ static int count_mapped(const void *address)
 
 /* ---- plain calls --------------------------------------------------------------------------------------------------------- */
 
-static int echo(struct objpool *pool, size_t size, unsigned seed)
+static int echo(struct objpool_client *client, size_t size, unsigned seed)
 {
 	struct objpool_packer args = OBJPOOL_PACKER_INIT;
 	struct objpool_result result;
@@ -103,7 +103,7 @@ static int echo(struct objpool *pool, size_t size, unsigned seed)
 
 	objpool_pack_array(&args, 1);
 	pack_filled(&args, size, seed);
-	EXPECT(objpool_call(pool, "p.echo", objpool_packed(&args), NULL, &result) == 0);
+	EXPECT(objpool_call(client, "p.echo", objpool_packed(&args), NULL, &result) == 0);
 	objpool_packer_free(&args);
 	reader = objpool_reader(result.value);
 	EXPECT(next_is_filled(&reader, size, seed) && reader.next == reader.end);
@@ -112,28 +112,28 @@ static int echo(struct objpool *pool, size_t size, unsigned seed)
 	return 0;
 }
 
-static int plain(struct objpool *pool)
+static int plain(struct objpool_client *client)
 {
 	static const size_t sizes[] = {1, MIN - 1, MIN, MIN + 1, 200 << 10, MIB, 8 * MIB + 3, 64 * MIB};
 
 	for (unsigned i = 0; i < sizeof sizes / sizeof *sizes; i++)
 		for (unsigned round = 0; round < 3; round++)
-			EXPECT(echo(pool, sizes[i], i + round) == 0);
+			EXPECT(echo(client, sizes[i], i + round) == 0);
 	return 0;
 }
 
-static int the_same_memory_again(struct objpool *pool)
+static int the_same_memory_again(struct objpool_client *client)
 {
-	EXPECT(echo(pool, 3 * MIB, 1) == 0);
+	EXPECT(echo(client, 3 * MIB, 1) == 0);
 	const int before = count_files("objpool-payload");
 	EXPECT((before > 0) == descriptors);
 	for (unsigned i = 0; i < 30; i++)
-		EXPECT(echo(pool, 3 * MIB - i, i) == 0);
+		EXPECT(echo(client, 3 * MIB - i, i) == 0);
 	EXPECT(count_files("objpool-payload") == before);
 	return 0;
 }
 
-static int nested(struct objpool *pool)
+static int nested(struct objpool_client *client)
 {
 	struct objpool_packer args = OBJPOOL_PACKER_INIT;
 	struct objpool_result result;
@@ -145,7 +145,7 @@ static int nested(struct objpool *pool)
 		objpool_pack_cstr(&args, "first");
 		for (unsigned i = 0; i < 70; i++)
 			pack_filled(&args, MIN + i, i);
-		EXPECT(objpool_call(pool, "p.echo", objpool_packed(&args), NULL, &result) == 0);
+		EXPECT(objpool_call(client, "p.echo", objpool_packed(&args), NULL, &result) == 0);
 		EXPECT(result.value.size == args.size - 1 && memcmp(result.value.data, args.data + 1, args.size - 1) == 0);
 		objpool_result_free(&result);
 		args.size = 0;
@@ -160,7 +160,7 @@ static int nested(struct objpool *pool)
 	pack_filled(&bind, 2 * MIB, 2);
 	options.kwargs = objpool_packed(&kwargs);
 	options.bind = objpool_packed(&bind);
-	EXPECT(objpool_call(pool, "p.echo", objpool_packed(&args), &options, &result) == 0);
+	EXPECT(objpool_call(client, "p.echo", objpool_packed(&args), &options, &result) == 0);
 	struct objpool_reader reader = objpool_reader(result.value);
 	EXPECT(objpool_read_map(&reader, &n) == 0 && n == 2 && objpool_read_value(&reader, NULL) == 0);
 	EXPECT(objpool_read_array(&reader, &n) == 0 && n == 2 && next_is_filled(&reader, 2 * MIB, 2));
@@ -174,7 +174,7 @@ static int nested(struct objpool *pool)
 }
 
 /* Values that look as if they stood for a descriptor come back as they are, and so do exts. */
-static int exts(struct objpool *pool)
+static int exts(struct objpool_client *client)
 {
 	struct objpool_packer args = OBJPOOL_PACKER_INIT;
 	struct objpool_result result;
@@ -186,7 +186,7 @@ static int exts(struct objpool *pool)
 	objpool_pack_array(&args, 1);
 	objpool_pack_ext(&args, -5, large, MIB);
 	for (int i = 0; i < 4; i++) {
-		EXPECT(objpool_call(pool, "p.echo", objpool_packed(&args), NULL, &result) == 0);
+		EXPECT(objpool_call(client, "p.echo", objpool_packed(&args), NULL, &result) == 0);
 		EXPECT(result.value.size == args.size - 1 && memcmp(result.value.data, args.data + 1, args.size - 1) == 0);
 		objpool_result_free(&result);
 		args.size = 0;
@@ -203,7 +203,7 @@ static int exts(struct objpool *pool)
 	return 0;
 }
 
-static int where_none_may_go(struct objpool *pool)
+static int where_none_may_go(struct objpool_client *client)
 {
 	struct objpool_packer args = OBJPOOL_PACKER_INIT;
 	struct objpool_call_options options = OBJPOOL_CALL_OPTIONS_INIT;
@@ -213,21 +213,21 @@ static int where_none_may_go(struct objpool *pool)
 	objpool_pack_array(&args, 2);
 	pack_filled(&args, MIB, 1);
 	objpool_pack_ext(&args, 112, alike, sizeof alike);
-	EXPECT(objpool_call(pool, "objpool.ping", objpool_packed(&args), NULL, &result) == 0);
+	EXPECT(objpool_call(client, "objpool.ping", objpool_packed(&args), NULL, &result) == 0);
 	EXPECT(result.value.size >= args.size);
 	objpool_result_free(&result);
 	args.size = 0;
 	objpool_pack_array(&args, 1);
 	pack_filled(&args, MIB, 2);
 	options.sticky = "append";
-	EXPECT(objpool_call(pool, "p:all.set", objpool_packed(&args), &options, &result) == 0);
+	EXPECT(objpool_call(client, "p:all.set", objpool_packed(&args), &options, &result) == 0);
 	objpool_result_free(&result);
-	EXPECT(objpool_callf(pool, "p.get", &result, "[]") == 0);
+	EXPECT(objpool_callf(client, "p.get", &result, "[]") == 0);
 	struct objpool_reader reader = objpool_reader(result.value);
 	EXPECT(next_is_filled(&reader, MIB, 2));
 	objpool_result_free(&result);
-	EXPECT(objpool_notify(pool, "p.echo", objpool_packed(&args)) == 0);
-	EXPECT(objpool_callf(pool, "objpool.forget", &result, "[s]", "p") == 0);
+	EXPECT(objpool_notify(client, "p.echo", objpool_packed(&args)) == 0);
+	EXPECT(objpool_callf(client, "objpool.forget", &result, "[s]", "p") == 0);
 	objpool_result_free(&result);
 	objpool_packer_free(&args);
 	return 0;
@@ -240,7 +240,7 @@ static void ignore(void *context, const struct objpool_result *result)
 }
 
 /* What a failure leaves behind is not written over: others may still be at work on it. */
-static int failures(struct objpool *pool)
+static int failures(struct objpool_client *client)
 {
 	struct objpool_packer args = OBJPOOL_PACKER_INIT;
 	struct objpool_call_options options = OBJPOOL_CALL_OPTIONS_INIT;
@@ -250,21 +250,21 @@ static int failures(struct objpool *pool)
 	pack_filled(&args, MIB, 1);
 	pack_filled(&args, MIB, 2);
 	objpool_pack_int(&args, 1);
-	EXPECT(objpool_call(pool, "p.nonsense", objpool_packed(&args), NULL, &result) == -EREMOTEIO);
+	EXPECT(objpool_call(client, "p.nonsense", objpool_packed(&args), NULL, &result) == -EREMOTEIO);
 	objpool_result_free(&result);
 	options.timeout_ms = 30;
 	for (int i = 0; i < 3; i++) {
 		const struct objpool_bytes seconds = {"\x91\x1e", 2}; /* 30 */
 		uint32_t sleepers = 0;
-		EXPECT(objpool_call_async(pool, "p:all.sleep", seconds, NULL, ignore, NULL, &sleepers) == 0);
+		EXPECT(objpool_call_async(client, "p:all.sleep", seconds, NULL, ignore, NULL, &sleepers) == 0);
 		/* Where the sleeper is: what is for any instance may come before it. */
-		EXPECT(objpool_call(pool, i == 2 ? "p:all.echo" : "p:0.echo", objpool_packed(&args), &options, &result) == -EREMOTEIO);
-		EXPECT(objpool_cancel(pool, sleepers) == 0);
+		EXPECT(objpool_call(client, i == 2 ? "p:all.echo" : "p:0.echo", objpool_packed(&args), &options, &result) == -EREMOTEIO);
+		EXPECT(objpool_cancel(client, sleepers) == 0);
 		objpool_result_free(&result);
-		EXPECT(objpool_drain(pool) == 0);
+		EXPECT(objpool_drain(client) == 0);
 	}
 	objpool_packer_free(&args);
-	return echo(pool, MIB, 7);
+	return echo(client, MIB, 7);
 }
 
 /* ---- many at once -------------------------------------------------------------------------------------------------------- */
@@ -286,7 +286,7 @@ static void on_answer(void *context, const struct objpool_result *result)
 	many->answers++;
 }
 
-static int at_once(struct objpool *pool)
+static int at_once(struct objpool_client *client)
 {
 	struct many many = {0};
 
@@ -295,11 +295,11 @@ static int at_once(struct objpool *pool)
 		objpool_pack(&args, "[i]", (int)i);
 		args.data[0] = 0x92;
 		pack_filled(&args, MIB + i, i);
-		EXPECT(objpool_call_async(pool, "p.echo", objpool_packed(&args), NULL, on_answer, &many, NULL) == 0);
+		EXPECT(objpool_call_async(client, "p.echo", objpool_packed(&args), NULL, on_answer, &many, NULL) == 0);
 		objpool_packer_free(&args);
 	}
 	EXPECT(count_files("objpool-payload") <= 80);
-	EXPECT(objpool_drain(pool) == 0 && many.answers == 100 && many.wrong == 0);
+	EXPECT(objpool_drain(client) == 0 && many.answers == 100 && many.wrong == 0);
 	return 0;
 }
 
@@ -337,7 +337,7 @@ static int each(void *context, uint64_t index, struct objpool_bytes value, const
 	return 0;
 }
 
-static int streams(struct objpool *pool)
+static int streams(struct objpool_client *client)
 {
 	struct objpool_map_options map = OBJPOOL_MAP_OPTIONS_INIT;
 	struct objpool_packer args = OBJPOOL_PACKER_INIT, items = OBJPOOL_PACKER_INIT;
@@ -348,18 +348,18 @@ static int streams(struct objpool *pool)
 		map.unordered = i == 1;
 		map.sync = i == 2;
 		tour = (struct tour){.count = 60};
-		EXPECT(objpool_map(pool, "p.echo", next, &tour, each, &tour, &map, &result) == 0);
+		EXPECT(objpool_map(client, "p.echo", next, &tour, each, &tour, &map, &result) == 0);
 		EXPECT(tour.seen == 60 && tour.wrong == 0 && tour.failed == 0);
 	}
 	tour = (struct tour){.count = 20};
-	EXPECT(objpool_map(pool, "p.fail", next, &tour, each, &tour, NULL, &result) == -EREMOTEIO && tour.failed == 20);
+	EXPECT(objpool_map(client, "p.fail", next, &tour, each, &tour, NULL, &result) == -EREMOTEIO && tour.failed == 20);
 	objpool_result_free(&result);
 
 	objpool_pack_array(&args, 1);
 	pack_filled(&args, item_size(0), 0);
 	tour = (struct tour){.same = true};
 	for (int i = 0; i < 5; i++)
-		EXPECT(objpool_all(pool, "p.echo", objpool_packed(&args), NULL, each, &tour, &result) == 0);
+		EXPECT(objpool_all(client, "p.echo", objpool_packed(&args), NULL, each, &tour, &result) == 0);
 	EXPECT(tour.seen == 15 && tour.wrong == 0 && tour.failed == 0);
 
 	objpool_pack_array(&items, 1);
@@ -367,13 +367,13 @@ static int streams(struct objpool *pool)
 	for (unsigned i = 0; i < 12; i++)
 		pack_filled(&items, item_size(i), i);
 	tour = (struct tour){0};
-	EXPECT(objpool_call_each(pool, "p:map.echo", objpool_packed(&items), NULL, each, &tour, &result) == 0);
+	EXPECT(objpool_call_each(client, "p:map.echo", objpool_packed(&items), NULL, each, &tour, &result) == 0);
 	EXPECT(tour.seen == 12 && tour.wrong == 0 && tour.failed == 0);
 
-	EXPECT(objpool_call(pool, "p:map.echo", objpool_packed(&items), NULL, &result) == 0);
+	EXPECT(objpool_call(client, "p:map.echo", objpool_packed(&items), NULL, &result) == 0);
 	EXPECT(result.value.size == items.size - 1 && memcmp(result.value.data, items.data + 1, items.size - 1) == 0);
 	objpool_result_free(&result);
-	EXPECT(objpool_call(pool, "p:all.echo", objpool_packed(&args), NULL, &result) == 0);
+	EXPECT(objpool_call(client, "p:all.echo", objpool_packed(&args), NULL, &result) == 0);
 	EXPECT(result.value.size == 1 + 3 * (args.size - 1));
 	for (unsigned i = 0; i < 3; i++)
 		EXPECT(memcmp((const char *)result.value.data + 1 + i * (args.size - 1), args.data + 1, args.size - 1) == 0);
@@ -387,10 +387,10 @@ static int streams(struct objpool *pool)
 
 enum { KEPT = 30 };
 
-static int keep(struct objpool *pool, struct objpool_result *kept)
+static int keep(struct objpool_client *client, struct objpool_result *kept)
 {
 	for (int i = 0; i < KEPT; i++)
-		EXPECT(objpool_callf(pool, "p.blob", &kept[i], "[i]", MIB + i) == 0);
+		EXPECT(objpool_callf(client, "p.blob", &kept[i], "[i]", MIB + i) == 0);
 	return 0;
 }
 
@@ -416,16 +416,16 @@ static void *free_them(void *results)
 }
 
 /* While another thread frees those of the round before. */
-static int freed_elsewhere(struct objpool *pool)
+static int freed_elsewhere(struct objpool_client *client)
 {
 	struct objpool_result kept[2][KEPT];
 	pthread_t thread;
 
-	EXPECT(keep(pool, kept[0]) == 0);
+	EXPECT(keep(client, kept[0]) == 0);
 	for (int round = 0; round < 4; round++) {
 		EXPECT(are_whole(kept[round % 2]) == 0);
 		EXPECT(pthread_create(&thread, NULL, free_them, kept[round % 2]) == 0);
-		EXPECT(keep(pool, kept[(round + 1) % 2]) == 0);
+		EXPECT(keep(client, kept[(round + 1) % 2]) == 0);
 		pthread_join(thread, NULL);
 	}
 	free_them(kept[0]);
@@ -434,15 +434,15 @@ static int freed_elsewhere(struct objpool *pool)
 
 /* ---- a packer whose room is shared ---------------------------------------------------------------------------------------- */
 
-static int shared(struct objpool *pool, struct objpool_packer *left)
+static int shared(struct objpool_client *client, struct objpool_packer *left)
 {
 	struct objpool_packer args = OBJPOOL_PACKER_INIT;
 	struct objpool_result result;
 	struct objpool_reader reader;
 	uint32_t n;
 
-	EXPECT(objpool_packer_share(&args, pool, 3 * MIB) == 0);
-	EXPECT(objpool_packer_share(&args, pool, MIB) == -EINVAL);
+	EXPECT(objpool_packer_share(&args, client, 3 * MIB) == 0);
+	EXPECT(objpool_packer_share(&args, client, MIB) == -EINVAL);
 	for (unsigned round = 0; round < 5; round++) {
 		args.size = 0;
 		objpool_pack_array(&args, 3);
@@ -450,7 +450,7 @@ static int shared(struct objpool *pool, struct objpool_packer *left)
 		pack_filled(&args, 100, round);
 		pack_filled(&args, MIN, round + 1);
 		EXPECT((count_mapped(args.data) == 1) == descriptors);
-		EXPECT(objpool_call(pool, "p.echo", objpool_packed(&args), NULL, &result) == 0);
+		EXPECT(objpool_call(client, "p.echo", objpool_packed(&args), NULL, &result) == 0);
 		reader = objpool_reader(result.value);
 		EXPECT(objpool_read_array(&reader, &n) == 0 && n == 3 && next_is_filled(&reader, MIB + round, round));
 		EXPECT(next_is_filled(&reader, 100, round) && next_is_filled(&reader, MIN, round + 1));
@@ -459,49 +459,49 @@ static int shared(struct objpool *pool, struct objpool_packer *left)
 	pack_filled(&args, 3 * MIB, 1); /* more than it has room for */
 	EXPECT(count_mapped(args.data) == 0);
 	args.data[0] = 0x94;
-	EXPECT(objpool_call(pool, "p.echo", objpool_packed(&args), NULL, &result) == 0);
+	EXPECT(objpool_call(client, "p.echo", objpool_packed(&args), NULL, &result) == 0);
 	EXPECT(result.value.size == args.size && memcmp(result.value.data, args.data, args.size) == 0);
 	objpool_result_free(&result);
 	objpool_packer_free(&args);
 
 	struct many many = {0};
-	EXPECT(objpool_packer_share(&args, pool, 2 * MIB) == 0); /* freed before it is sent */
+	EXPECT(objpool_packer_share(&args, client, 2 * MIB) == 0); /* freed before it is sent */
 	objpool_pack(&args, "[i]", 5);
 	args.data[0] = 0x92;
 	pack_filled(&args, MIB + 5, 5);
-	EXPECT(objpool_call_async(pool, "p.echo", objpool_packed(&args), NULL, on_answer, &many, NULL) == 0);
+	EXPECT(objpool_call_async(client, "p.echo", objpool_packed(&args), NULL, on_answer, &many, NULL) == 0);
 	objpool_packer_free(&args);
-	EXPECT(objpool_drain(pool) == 0 && many.answers == 1 && many.wrong == 0);
+	EXPECT(objpool_drain(client) == 0 && many.answers == 1 && many.wrong == 0);
 
-	EXPECT(objpool_packer_share(left, pool, 2 * MIB) == 0);
+	EXPECT(objpool_packer_share(left, client, 2 * MIB) == 0);
 	pack_filled(left, MIB, 1);
 	return 0;
 }
 
 /* ---- all of it ------------------------------------------------------------------------------------------------------------ */
 
-static int everything(struct objpool *pool)
+static int everything(struct objpool_client *client)
 {
-	EXPECT(plain(pool) == 0);
+	EXPECT(plain(client) == 0);
 	fresh = false;
-	EXPECT(the_same_memory_again(pool) == 0);
-	EXPECT(nested(pool) == 0);
-	EXPECT(exts(pool) == 0);
-	EXPECT(where_none_may_go(pool) == 0);
-	EXPECT(failures(pool) == 0);
-	EXPECT(at_once(pool) == 0);
-	EXPECT(streams(pool) == 0);
-	EXPECT(freed_elsewhere(pool) == 0);
+	EXPECT(the_same_memory_again(client) == 0);
+	EXPECT(nested(client) == 0);
+	EXPECT(exts(client) == 0);
+	EXPECT(where_none_may_go(client) == 0);
+	EXPECT(failures(client) == 0);
+	EXPECT(at_once(client) == 0);
+	EXPECT(streams(client) == 0);
+	EXPECT(freed_elsewhere(client) == 0);
 	return 0;
 }
 
 /* Dies where it stands: requests half sent, results not read or not given back. */
-static int vanish(struct objpool *pool)
+static int vanish(struct objpool_client *client)
 {
 	struct objpool_result kept[KEPT];
 	struct many many = {0};
 
-	EXPECT(keep(pool, kept) == 0);
+	EXPECT(keep(client, kept) == 0);
 	for (unsigned i = 0; i < 20; i++) {
 		struct objpool_packer args = OBJPOOL_PACKER_INIT;
 		objpool_pack(&args, "[i]", (int)i);
@@ -510,9 +510,9 @@ static int vanish(struct objpool *pool)
 		objpool_pack_array(&args, 20000);
 		for (int k = 0; k < 20000; k++)
 			objpool_pack_int(&args, k);
-		EXPECT(objpool_call_async(pool, "p.echo", objpool_packed(&args), NULL, on_answer, &many, NULL) == 0);
+		EXPECT(objpool_call_async(client, "p.echo", objpool_packed(&args), NULL, on_answer, &many, NULL) == 0);
 	}
-	(void)objpool_flush(pool);
+	(void)objpool_flush(client);
 	return raise(SIGKILL);
 }
 
@@ -521,19 +521,19 @@ int main(int argc, char **argv)
 	struct objpool_connect_options options = OBJPOOL_CONNECT_OPTIONS_INIT;
 	struct objpool_packer left = OBJPOOL_PACKER_INIT;
 	struct objpool_result kept[KEPT];
-	struct objpool *pool;
+	struct objpool_client *client;
 	const int before = count_files("/");
 
 	descriptors = argc < 2 || strcmp(argv[1], "bytes") != 0;
 	options.no_descriptors = argc > 2;
-	if (objpool_connect(&pool, NULL, &options) < 0)
+	if (objpool_connect(&client, NULL, &options) < 0)
 		return 3;
 	if (argc > 1 && strcmp(argv[1], "vanish") == 0)
-		return vanish(pool);
-	EXPECT(everything(pool) == 0);
-	EXPECT(shared(pool, &left) == 0);
-	EXPECT(keep(pool, kept) == 0);
-	objpool_close(pool);
+		return vanish(client);
+	EXPECT(everything(client) == 0);
+	EXPECT(shared(client, &left) == 0);
+	EXPECT(keep(client, kept) == 0);
+	objpool_close(client);
 	EXPECT(are_whole(kept) == 0); /* they outlive the connection */
 	free_them(kept);
 	objpool_packer_free(&left);

@@ -52,7 +52,7 @@ static int progress(void *context, int64_t done, int64_t total, const char *text
 	return 0;
 }
 
-static int maps(struct objpool *pool)
+static int maps(struct objpool_client *client)
 {
 	struct objpool_map_options options = OBJPOOL_MAP_OPTIONS_INIT;
 	struct objpool_result result;
@@ -60,23 +60,23 @@ static int maps(struct objpool *pool)
 
 	options.on_progress = progress;
 	options.progress_context = &run;
-	EXPECT(objpool_map(pool, "p.echo", next, &run, each, &run, &options, &result) == 0);
+	EXPECT(objpool_map(client, "p.echo", next, &run, each, &run, &options, &result) == 0);
 	EXPECT(run.seen == 100000 && run.failed == 0 && run.sum == INT64_C(4999950000) && run.progress == 100000);
 	options.sync = options.unordered = true;
 	options.window = 7;
 	run = (struct run){.count = 100, .fail_at = -1};
-	EXPECT(objpool_map(pool, "p.echo", next, &run, each, &run, &options, &result) == 0 && run.seen == 100);
+	EXPECT(objpool_map(client, "p.echo", next, &run, each, &run, &options, &result) == 0 && run.seen == 100);
 	run = (struct run){.count = 100, .fail_at = 30};
-	EXPECT(objpool_map(pool, "p.echo", next, &run, each, &run, NULL, &result) == -EREMOTEIO);
+	EXPECT(objpool_map(client, "p.echo", next, &run, each, &run, NULL, &result) == -EREMOTEIO);
 	EXPECT(strstr(result.error->message, "the tape is torn") && result.error->index == 30 && run.seen == 31 && run.failed == 1);
 	objpool_result_free(&result);
 	run = (struct run){.count = -1, .fail_at = -1, .stop_at = 5000}; /* an endless one */
-	EXPECT(objpool_map(pool, "p.echo", next, &run, each, &run, NULL, &result) == 99 && run.seen == 5000);
-	EXPECT(objpool_drain(pool) == 0);
+	EXPECT(objpool_map(client, "p.echo", next, &run, each, &run, NULL, &result) == 99 && run.seen == 5000);
+	EXPECT(objpool_drain(client) == 0);
 	return 0;
 }
 
-static int targets(struct objpool *pool)
+static int targets(struct objpool_client *client)
 {
 	static const char *const methods[] = {"p.echo", "p:1.echo", "p:all.echo", "p:key=k.echo"};
 	struct objpool_result result;
@@ -85,48 +85,48 @@ static int targets(struct objpool *pool)
 	for (int i = 0; i < 4; i++) {
 		struct run run = {0};
 		const int64_t results = i == 2 ? 3 : 1;
-		EXPECT(objpool_call_each(pool, methods[i], seven, NULL, each, &run, &result) == 0);
+		EXPECT(objpool_call_each(client, methods[i], seven, NULL, each, &run, &result) == 0);
 		EXPECT(run.seen == results && run.sum == 7 * results);
 	}
 	struct run all = {0}, scatter = {0}, map = {0}, failed = {0};
-	EXPECT(objpool_all(pool, "p.slot", (struct objpool_bytes){NULL, 0}, NULL, each, &all, &result) == 0 && all.sum == 3);
-	EXPECT(objpool_call_each(pool, "p:scatter.echo", list, NULL, each, &scatter, &result) == 0 && scatter.sum == 6);
-	EXPECT(objpool_call_each(pool, "p:map.echo", list, NULL, each, &map, &result) == 0 && map.seen == 3);
-	EXPECT(objpool_call_each(pool, "p:all.fail", seven, NULL, each, &failed, &result) == -EREMOTEIO && result.error);
+	EXPECT(objpool_all(client, "p.slot", (struct objpool_bytes){NULL, 0}, NULL, each, &all, &result) == 0 && all.sum == 3);
+	EXPECT(objpool_call_each(client, "p:scatter.echo", list, NULL, each, &scatter, &result) == 0 && scatter.sum == 6);
+	EXPECT(objpool_call_each(client, "p:map.echo", list, NULL, each, &map, &result) == 0 && map.seen == 3);
+	EXPECT(objpool_call_each(client, "p:all.fail", seven, NULL, each, &failed, &result) == -EREMOTEIO && result.error);
 	EXPECT(failed.seen == 3 && failed.failed == 3);
 	objpool_result_free(&result);
 	return 0;
 }
 
-static int leases(struct objpool *pool)
+static int leases(struct objpool_client *client)
 {
 	struct objpool_lease_options options = OBJPOOL_LEASE_OPTIONS_INIT;
 	struct objpool_lease lease, other;
 	struct objpool_result result;
 
 	options.slot = 2;
-	EXPECT(objpool_lease(pool, "p", &options, &lease, &result) == 0 && lease.slot == 2 && lease.generation == 1);
-	EXPECT(objpool_lease(pool, "p", NULL, &other, NULL) == 0 && other.slot != 2);
+	EXPECT(objpool_lease(client, "p", &options, &lease, &result) == 0 && lease.slot == 2 && lease.generation == 1);
+	EXPECT(objpool_lease(client, "p", NULL, &other, NULL) == 0 && other.slot != 2);
 	options.timeout_ms = 30;
 	options.slot = 2;
-	EXPECT(objpool_lease(pool, "p", &options, &other, &result) == -EREMOTEIO && result.error);
+	EXPECT(objpool_lease(client, "p", &options, &other, &result) == -EREMOTEIO && result.error);
 	objpool_result_free(&result);
-	EXPECT(objpool_release(pool, "p", 2, &result) == 1);
-	EXPECT(objpool_release(pool, "p", -1, NULL) == 1);
-	EXPECT(objpool_release(pool, "p", -1, NULL) == 0);
-	EXPECT(objpool_release(pool, "none", -1, &result) == -EREMOTEIO && strcmp(result.error->code, "NO_SUCH_POOL") == 0);
+	EXPECT(objpool_release(client, "p", 2, &result) == 1);
+	EXPECT(objpool_release(client, "p", -1, NULL) == 1);
+	EXPECT(objpool_release(client, "p", -1, NULL) == 0);
+	EXPECT(objpool_release(client, "none", -1, &result) == -EREMOTEIO && strcmp(result.error->code, "NO_SUCH_POOL") == 0);
 	objpool_result_free(&result);
 	return 0;
 }
 
 int main(void)
 {
-	struct objpool *pool;
-	int rc = objpool_connect(&pool, NULL, NULL);
+	struct objpool_client *client;
+	int rc = objpool_connect(&client, NULL, NULL);
 
 	if (rc < 0)
 		return 3;
-	rc = maps(pool) || targets(pool) || leases(pool);
-	objpool_close(pool);
+	rc = maps(client) || targets(client) || leases(client);
+	objpool_close(client);
 	return rc;
 }

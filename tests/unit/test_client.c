@@ -346,7 +346,7 @@ static void send_notification(struct server *server, uint32_t id, msgpack_object
 	respond(server, id, params);
 }
 
-/* [pool, options]: slot 3 is nobody's; the answer has a key that is not known. */
+/* [client, options]: slot 3 is nobody's; the answer has a key that is not known. */
 static void answer_lease(struct server *server, uint32_t id, msgpack_object params)
 {
 	struct objpool_packer packer = OBJPOOL_PACKER_INIT;
@@ -439,44 +439,44 @@ static void *serve(void *context)
 	return NULL;
 }
 
-static struct objpool *start_with(struct server *server, uint64_t window)
+static struct objpool_client *start_with(struct server *server, uint64_t window)
 {
-	struct objpool *pool;
+	struct objpool_client *client;
 	int fds[2];
 
 	*server = (struct server){.open = true, .window = window};
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
 	server->fd = fds[0];
 	assert_int_equal(pthread_create(&server->thread, NULL, serve, server), 0);
-	assert_int_equal(objpool_adopt(&pool, fds[1], NULL), 0);
-	return pool;
+	assert_int_equal(objpool_adopt(&client, fds[1], NULL), 0);
+	return client;
 }
 
-static struct objpool *start(struct server *server)
+static struct objpool_client *start(struct server *server)
 {
 	return start_with(server, 0);
 }
 
-static void stop(struct server *server, struct objpool *pool)
+static void stop(struct server *server, struct objpool_client *client)
 {
-	objpool_close(pool);
+	objpool_close(client);
 	pthread_join(server->thread, NULL);
 	close(server->fd);
 }
 
 /* Without a thread: hello is the first call, so its answer can be there before it is asked. */
-static struct objpool *start_silent(int *fd)
+static struct objpool_client *start_silent(int *fd)
 {
-	struct objpool *pool;
+	struct objpool_client *client;
 	int fds[2];
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
 	send_all(fds[0], "\x94\x01\x01\xc0\x80", 5);
-	assert_int_equal(objpool_adopt(&pool, fds[1], NULL), 0);
+	assert_int_equal(objpool_adopt(&client, fds[1], NULL), 0);
 	*fd = fds[0];
 	char hello[256];
 	assert_true(recv(fds[0], hello, sizeof hello, 0) > 20);
-	return pool;
+	return client;
 }
 
 /* ---- packing and reading --------------------------------------------------------------------------------------------- */
@@ -616,40 +616,40 @@ static void assert_value(const struct objpool_result *result, const char *bytes,
 static void test_call(void **state)
 {
 	struct server server;
-	struct objpool *pool = start(&server);
+	struct objpool_client *client = start(&server);
 	struct objpool_result result;
 
 	(void)state;
-	assert_true(objpool_hello(pool).size > 10);
-	assert_int_equal(objpool_callf(pool, "sim.echo", &result, "[i s]", 7, "x"), 0);
+	assert_true(objpool_hello(client).size > 10);
+	assert_int_equal(objpool_callf(client, "sim.echo", &result, "[i s]", 7, "x"), 0);
 	assert_value(&result, "\x92\x07\xa1x", 4);
 	objpool_result_free(&result);
-	assert_int_equal(objpool_call(pool, "sim.echo", (struct objpool_bytes){NULL, 0}, NULL, &result), 0);
+	assert_int_equal(objpool_call(client, "sim.echo", (struct objpool_bytes){NULL, 0}, NULL, &result), 0);
 	assert_value(&result, "\x90", 1);
 	objpool_result_free(&result);
 	objpool_result_free(&result);
-	stop(&server, pool);
+	stop(&server, client);
 }
 
 static void test_call_refuses_what_would_break_the_stream(void **state)
 {
 	int fd;
-	struct objpool *pool = start_silent(&fd);
+	struct objpool_client *client = start_silent(&fd);
 	struct objpool_result result;
 	struct objpool_call_options options = OBJPOOL_CALL_OPTIONS_INIT;
 
 	(void)state;
-	assert_int_equal(objpool_callf(pool, "sim.echo", &result, "i", 7), -EINVAL);
-	assert_int_equal(objpool_callf(pool, "sim.echo", &result, "[i] n", 7), -EINVAL);
-	assert_int_equal(objpool_callf(pool, "nodot", &result, "[]"), -EINVAL);
-	assert_int_equal(objpool_call(pool, "sim.echo", (struct objpool_bytes){"\x91", 1}, NULL, &result), -EINVAL);
+	assert_int_equal(objpool_callf(client, "sim.echo", &result, "i", 7), -EINVAL);
+	assert_int_equal(objpool_callf(client, "sim.echo", &result, "[i] n", 7), -EINVAL);
+	assert_int_equal(objpool_callf(client, "nodot", &result, "[]"), -EINVAL);
+	assert_int_equal(objpool_call(client, "sim.echo", (struct objpool_bytes){"\x91", 1}, NULL, &result), -EINVAL);
 	options.kwargs = (struct objpool_bytes){"\x90", 1};
-	assert_int_equal(objpool_call(pool, "sim.echo", (struct objpool_bytes){"\x90", 1}, &options, &result), -EINVAL);
+	assert_int_equal(objpool_call(client, "sim.echo", (struct objpool_bytes){"\x90", 1}, &options, &result), -EINVAL);
 	options.size = 0;
-	assert_int_equal(objpool_call(pool, "sim.echo", (struct objpool_bytes){"\x90", 1}, &options, &result), -EINVAL);
-	assert_int_equal(objpool_unsent(pool), 0);
-	assert_int_equal(objpool_in_flight(pool), 0);
-	objpool_close(pool);
+	assert_int_equal(objpool_call(client, "sim.echo", (struct objpool_bytes){"\x90", 1}, &options, &result), -EINVAL);
+	assert_int_equal(objpool_unsent(client), 0);
+	assert_int_equal(objpool_in_flight(client), 0);
+	objpool_close(client);
 	close(fd);
 }
 
@@ -666,7 +666,7 @@ static void pack_texts(struct objpool_packer *packer)
 }
 
 /* What could not be packed is not "none", nor a part of itself, wherever it is used. */
-static void assert_refused(struct objpool *pool, struct objpool_bytes failed)
+static void assert_refused(struct objpool_client *client, struct objpool_bytes failed)
 {
 	const struct objpool_call_options kwargs = {.size = sizeof kwargs, .kwargs = failed},
 					  bind = {.size = sizeof bind, .bind = failed},
@@ -676,12 +676,12 @@ static void assert_refused(struct objpool *pool, struct objpool_bytes failed)
 	struct objpool_result result;
 
 	assert_null(failed.data);
-	assert_int_equal(objpool_call(pool, "sim.echo", failed, NULL, &result), -ENOMEM);
-	assert_int_equal(objpool_call(pool, "sim.echo", none, &kwargs, &result), -ENOMEM);
-	assert_int_equal(objpool_call(pool, "sim.echo", none, &bind, &result), -ENOMEM);
-	assert_int_equal(objpool_call(pool, "sim.echo", none, &bind_kwargs, &result), -ENOMEM);
-	assert_int_equal(objpool_notify(pool, "sim.echo", failed), -ENOMEM);
-	assert_int_equal(objpool_unsent(pool), 0);
+	assert_int_equal(objpool_call(client, "sim.echo", failed, NULL, &result), -ENOMEM);
+	assert_int_equal(objpool_call(client, "sim.echo", none, &kwargs, &result), -ENOMEM);
+	assert_int_equal(objpool_call(client, "sim.echo", none, &bind, &result), -ENOMEM);
+	assert_int_equal(objpool_call(client, "sim.echo", none, &bind_kwargs, &result), -ENOMEM);
+	assert_int_equal(objpool_notify(client, "sim.echo", failed), -ENOMEM);
+	assert_int_equal(objpool_unsent(client), 0);
 	assert_int_equal(objpool_pack(&other, "[v]", failed), -ENOMEM);
 	objpool_packer_free(&other);
 	struct objpool_reader reader = objpool_reader(failed);
@@ -689,7 +689,7 @@ static void assert_refused(struct objpool *pool, struct objpool_bytes failed)
 }
 
 /* Packs with the n-th allocation failing. False: none did. */
-static bool pack_without_memory(struct objpool *pool, struct objpool_bytes right, int n, bool lasting)
+static bool pack_without_memory(struct objpool_client *client, struct objpool_bytes right, int n, bool lasting)
 {
 	struct objpool_packer packer = OBJPOOL_PACKER_INIT;
 	struct failing plan;
@@ -702,7 +702,7 @@ static bool pack_without_memory(struct objpool *pool, struct objpool_bytes right
 	const struct objpool_bytes packed = objpool_packed(&packer);
 	if (failed) {
 		assert_int_equal(packer.error, -ENOMEM);
-		assert_refused(pool, packed);
+		assert_refused(client, packed);
 	} else {
 		assert_int_equal(packed.size, right.size);
 		assert_memory_equal(packed.data, right.data, right.size);
@@ -714,16 +714,16 @@ static bool pack_without_memory(struct objpool *pool, struct objpool_bytes right
 static void test_packing_without_memory(void **state)
 {
 	int fd;
-	struct objpool *pool = start_silent(&fd);
+	struct objpool_client *client = start_silent(&fd);
 	struct objpool_packer right = OBJPOOL_PACKER_INIT;
 
 	(void)state;
 	pack_texts(&right);
 	for (int lasting = 0; lasting < 2; lasting++)
-		for (int n = 0; pack_without_memory(pool, objpool_packed(&right), n, lasting);)
+		for (int n = 0; pack_without_memory(client, objpool_packed(&right), n, lasting);)
 			assert_true(++n < 100);
 	objpool_packer_free(&right);
-	objpool_close(pool);
+	objpool_close(client);
 	close(fd);
 }
 
@@ -732,13 +732,13 @@ static bool call_without_memory(int n, bool lasting)
 {
 	static const char text[100000];
 	struct server server;
-	struct objpool *pool = start(&server);
+	struct objpool_client *client = start(&server);
 	struct objpool_result result;
 	struct failing plan;
 
 	failing = &plan;
 	failing_begin(&plan, n, lasting);
-	const int rc = objpool_callf(pool, "sim.echo", &result, "[S]", text, sizeof text);
+	const int rc = objpool_callf(client, "sim.echo", &result, "[S]", text, sizeof text);
 	const bool failed = failing_end(&plan);
 	failing = NULL;
 	assert_true(rc == 0 || failed);
@@ -748,10 +748,10 @@ static bool call_without_memory(int n, bool lasting)
 	else
 		assert_true(rc == -ENOMEM || (rc == -EREMOTEIO && strcmp(result.error->code, "DISCONNECTED") == 0));
 	objpool_result_free(&result);
-	const int again = objpool_callf(pool, "sim.echo", &result, "[i]", n);
+	const int again = objpool_callf(client, "sim.echo", &result, "[i]", n);
 	assert_true(again == 0 || again == -ENOTCONN);
 	objpool_result_free(&result);
-	stop(&server, pool);
+	stop(&server, client);
 	return failed;
 }
 
@@ -766,7 +766,7 @@ static void test_calls_without_memory(void **state)
 static void test_options(void **state)
 {
 	struct server server;
-	struct objpool *pool = start(&server);
+	struct objpool_client *client = start(&server);
 	struct objpool_call_options options = {
 		.size = sizeof options,
 		.kwargs = {"\x81\xa1k\x01", 4},
@@ -783,25 +783,25 @@ static void test_options(void **state)
 	(void)state;
 	objpool_pack(&expected, "[s s [i] {s {s i} s [i] s s s s s i s i s b}]", "sim:2", "step", 9, "kwargs", "k", 1, "bind", 2, "args_as",
 		     "single", "errors", "first", "timeout_ms", 60000, "chunk", 3, "idempotent", 1);
-	assert_int_equal(objpool_call(pool, "sim:2.step", (struct objpool_bytes){"\x91\x09", 2}, &options, &result), 0);
+	assert_int_equal(objpool_call(client, "sim:2.step", (struct objpool_bytes){"\x91\x09", 2}, &options, &result), 0);
 	assert_value(&result, (char *)expected.data, expected.size);
 	objpool_result_free(&result);
 	options = (struct objpool_call_options){.size = sizeof options, .target = "sim:key=a.b"};
-	assert_int_equal(objpool_call(pool, "step", (struct objpool_bytes){"\x90", 1}, &options, &result), 0);
+	assert_int_equal(objpool_call(client, "step", (struct objpool_bytes){"\x90", 1}, &options, &result), 0);
 	assert_value(&result, "\x94\xabsim:key=a.b\xa4step\x90\x80", 20);
 	objpool_result_free(&result);
 	objpool_packer_free(&expected);
-	stop(&server, pool);
+	stop(&server, client);
 }
 
 static void test_errors(void **state)
 {
 	struct server server;
-	struct objpool *pool = start(&server);
+	struct objpool_client *client = start(&server);
 	struct objpool_result result;
 
 	(void)state;
-	assert_int_equal(objpool_callf(pool, "sim.fail", &result, "[]"), -EREMOTEIO);
+	assert_int_equal(objpool_callf(client, "sim.fail", &result, "[]"), -EREMOTEIO);
 	const struct objpool_error *e = result.error;
 	assert_string_equal(e->code, "WORKER_LOST");
 	assert_string_equal(e->message, "it died");
@@ -813,31 +813,31 @@ static void test_errors(void **state)
 	assert_int_equal(e->data.size, 4);
 	assert_memory_equal(e->data.data, "\xc4\2\0\1", 4);
 	objpool_result_free(&result);
-	assert_int_equal(objpool_callf(pool, "sim.words", &result, "[]"), -EREMOTEIO);
+	assert_int_equal(objpool_callf(client, "sim.words", &result, "[]"), -EREMOTEIO);
 	assert_string_equal(result.error->code, "NO_SUCH_POOL");
 	assert_string_equal(result.error->message, "there is none");
 	assert_true(result.error->slot == -1 && result.error->exit_status == -1 && !result.error->pool);
 	objpool_result_free(&result);
-	stop(&server, pool);
+	stop(&server, client);
 }
 
 static void test_answer_in_pieces(void **state)
 {
 	struct server server;
-	struct objpool *pool = start(&server);
+	struct objpool_client *client = start(&server);
 	struct objpool_result result;
 
 	(void)state;
-	assert_int_equal(objpool_callf(pool, "sim.pieces", &result, "[]"), 0);
+	assert_int_equal(objpool_callf(client, "sim.pieces", &result, "[]"), 0);
 	assert_int_equal(result.value.size, 1 + 2 + 49 + 1 + 1 + 5 + 1);
 	objpool_result_free(&result);
-	stop(&server, pool);
+	stop(&server, client);
 }
 
 static void test_large(void **state)
 {
 	struct server server;
-	struct objpool *pool = start(&server);
+	struct objpool_client *client = start(&server);
 	const size_t size = 20 << 20;
 	struct objpool_packer args = OBJPOOL_PACKER_INIT;
 	struct objpool_result result;
@@ -848,23 +848,23 @@ static void test_large(void **state)
 		bytes[i] = (char)(i * 2654435761u >> 24);
 	objpool_pack(&args, "[B]", bytes, size);
 	for (int i = 0; i < 3; i++) {
-		assert_int_equal(objpool_call(pool, "sim.echo", objpool_packed(&args), NULL, &result), 0);
+		assert_int_equal(objpool_call(client, "sim.echo", objpool_packed(&args), NULL, &result), 0);
 		assert_int_equal(result.value.size, args.size);
 		assert_memory_equal(result.value.data, args.data, args.size);
 		objpool_result_free(&result);
-		assert_int_equal(objpool_callf(pool, "sim.echo", &result, "[i]", i), 0);
+		assert_int_equal(objpool_callf(client, "sim.echo", &result, "[i]", i), 0);
 		objpool_result_free(&result);
 	}
 	objpool_packer_free(&args);
 	free(bytes);
-	stop(&server, pool);
+	stop(&server, client);
 }
 
 /* An answer that comes before the request has been read: the arguments are not looked at after the call, but all are sent. */
 static void test_large_answered_early(void **state)
 {
 	int fd;
-	struct objpool *pool = start_silent(&fd);
+	struct objpool_client *client = start_silent(&fd);
 	const size_t size = 4 << 20;
 	struct objpool_packer args = OBJPOOL_PACKER_INIT;
 	struct objpool_result result;
@@ -875,26 +875,26 @@ static void test_large_answered_early(void **state)
 	objpool_pack(&args, "[B]", bytes, size);
 	free(bytes);
 	send_all(fd, "\x94\x01\x02\xc0\x07", 5);
-	assert_int_equal(objpool_call(pool, "sim.x", objpool_packed(&args), NULL, &result), 0);
+	assert_int_equal(objpool_call(client, "sim.x", objpool_packed(&args), NULL, &result), 0);
 	const size_t expected = 3 + 6 + args.size;
 	objpool_packer_free(&args);
 	objpool_result_free(&result);
-	assert_true(objpool_unsent(pool) > 0);
+	assert_true(objpool_unsent(client) > 0);
 	while (total < expected) {
-		(void)objpool_flush(pool);
+		(void)objpool_flush(client);
 		const ssize_t n = recv(fd, received, size, MSG_DONTWAIT);
 		assert_true(n > 0);
 		total += (size_t)n;
 	}
 	assert_int_equal(total, expected);
-	assert_int_equal(objpool_unsent(pool), 0);
+	assert_int_equal(objpool_unsent(client), 0);
 	free(received);
-	objpool_close(pool);
+	objpool_close(client);
 	close(fd);
 }
 
 struct tally {
-	struct objpool *pool;
+	struct objpool_client *client;
 	unsigned answers, wrong, again;
 	const char *code;
 	int rc;
@@ -917,10 +917,10 @@ static void count_answer(void *context, const struct objpool_result *result)
 
 enum { DESCRIBED = 100000, MARK = 0x1234 };
 
-static struct objpool *start_with_descriptors(int *fd)
+static struct objpool_client *start_with_descriptors(int *fd)
 {
 	struct objpool_packer hello = OBJPOOL_PACKER_INIT;
-	struct objpool *pool;
+	struct objpool_client *client;
 	char said[256];
 	int fds[2];
 
@@ -928,11 +928,11 @@ static struct objpool *start_with_descriptors(int *fd)
 	objpool_pack(&hello, "[i i n {s s, s b, s i}]", 1, 1, "server", "x", "fds", true, "fds_mark", MARK);
 	send_all(fds[0], hello.data, hello.size);
 	objpool_packer_free(&hello);
-	assert_int_equal(objpool_adopt(&pool, fds[1], NULL), 0);
+	assert_int_equal(objpool_adopt(&client, fds[1], NULL), 0);
 	const ssize_t n = recv(fds[0], said, sizeof said, 0);
 	assert_true(n > 0 && memmem(said, (size_t)n, "\xa3""fds\xc3", 5));
 	*fd = fds[0];
-	return pool;
+	return client;
 }
 
 static int filled_memfd(int seals, const void *bytes, size_t size)
@@ -990,27 +990,27 @@ static void test_descriptors_leave_with_their_message(void **state)
 	unsigned char *bytes = calloc(1, 1 << 20), *in = malloc(1 << 20);
 	unsigned described, messages = 0, passed[2] = {0};
 	int fd;
-	struct objpool *pool = start_with_descriptors(&fd);
+	struct objpool_client *client = start_with_descriptors(&fd);
 
 	(void)state;
 	objpool_pack(&plain, "[S]", bytes, (size_t)900000);
 	objpool_pack_array(&large, 66);
 	for (int i = 0; i < 66; i++)
 		objpool_pack_bin(&large, bytes, i < 2 ? 65536 : 65536 + (size_t)i);
-	assert_int_equal(objpool_call_async(pool, "sim.plain", objpool_packed(&plain), NULL, count_answer, &tally, NULL), 0);
-	assert_int_equal(objpool_call_async(pool, "sim.large", objpool_packed(&large), NULL, count_answer, &tally, NULL), 0);
-	assert_true(objpool_unsent(pool) > 0);
-	for (size_t n; objpool_flush(pool), (n = receive_described(fd, in, 1 << 20, &described)) > 0;)
+	assert_int_equal(objpool_call_async(client, "sim.plain", objpool_packed(&plain), NULL, count_answer, &tally, NULL), 0);
+	assert_int_equal(objpool_call_async(client, "sim.large", objpool_packed(&large), NULL, count_answer, &tally, NULL), 0);
+	assert_true(objpool_unsent(client) > 0);
+	for (size_t n; objpool_flush(client), (n = receive_described(fd, in, 1 << 20, &described)) > 0;)
 		if (described > 0) {
 			assert_non_null(memmem(in, n, "sim.large", 9));
 			passed[messages++] = described;
 		}
 	assert_int_equal(messages, 1);
 	assert_int_equal(passed[0], 64);
-	assert_int_equal(objpool_unsent(pool), 0);
+	assert_int_equal(objpool_unsent(client), 0);
 	objpool_packer_free(&plain);
 	objpool_packer_free(&large);
-	objpool_close(pool);
+	objpool_close(client);
 	close(fd);
 	free(bytes);
 	free(in);
@@ -1033,7 +1033,7 @@ static ino_t receive_file(int fd)
 }
 
 /* Calls with a large argument, and answers with `error`, or nil. */
-static ino_t call_with_file(struct objpool *pool, int fd, int msgid, const char *error)
+static ino_t call_with_file(struct objpool_client *client, int fd, int msgid, const char *error)
 {
 	static const unsigned char zeros[DESCRIBED];
 	struct objpool_packer args = OBJPOOL_PACKER_INIT, answer = OBJPOOL_PACKER_INIT;
@@ -1041,15 +1041,15 @@ static ino_t call_with_file(struct objpool *pool, int fd, int msgid, const char 
 
 	objpool_pack_array(&args, 1);
 	objpool_pack_bin(&args, zeros, DESCRIBED);
-	assert_int_equal(objpool_call_async(pool, "sim.x", objpool_packed(&args), NULL, count_answer, &tally, NULL), 0);
-	assert_int_equal(objpool_flush(pool), 0);
+	assert_int_equal(objpool_call_async(client, "sim.x", objpool_packed(&args), NULL, count_answer, &tally, NULL), 0);
+	assert_int_equal(objpool_flush(client), 0);
 	const ino_t file = receive_file(fd);
 	if (error)
 		objpool_pack(&answer, "[i i s n]", 1, msgid, error);
 	else
 		objpool_pack(&answer, "[i i n [i]]", 1, msgid, 0);
 	send_all(fd, answer.data, answer.size);
-	assert_int_equal(objpool_dispatch(pool, POLLIN), 0);
+	assert_int_equal(objpool_dispatch(client, POLLIN), 0);
 	assert_int_equal(tally.answers, 1);
 	objpool_packer_free(&args);
 	objpool_packer_free(&answer);
@@ -1060,14 +1060,14 @@ static ino_t call_with_file(struct objpool *pool, int fd, int msgid, const char 
 static void test_memory_of_arguments_is_used_again_after_a_success_only(void **state)
 {
 	int fd;
-	struct objpool *pool = start_with_descriptors(&fd);
+	struct objpool_client *client = start_with_descriptors(&fd);
 
 	(void)state;
-	const ino_t first = call_with_file(pool, fd, 2, NULL);
-	assert_int_equal(call_with_file(pool, fd, 3, NULL), first);
-	assert_int_equal(call_with_file(pool, fd, 4, "TIMEOUT: late"), first);
-	assert_int_not_equal(call_with_file(pool, fd, 5, NULL), first);
-	objpool_close(pool);
+	const ino_t first = call_with_file(client, fd, 2, NULL);
+	assert_int_equal(call_with_file(client, fd, 3, NULL), first);
+	assert_int_equal(call_with_file(client, fd, 4, "TIMEOUT: late"), first);
+	assert_int_not_equal(call_with_file(client, fd, 5, NULL), first);
+	objpool_close(client);
 	close(fd);
 }
 
@@ -1096,24 +1096,24 @@ static void test_results_by_descriptor(void **state)
 		struct objpool_result result;
 		unsigned described;
 		int fd;
-		struct objpool *pool = start_with_descriptors(&fd);
+		struct objpool_client *client = start_with_descriptors(&fd);
 		memcpy(bytes, header, offset);
 		memset(bytes + offset, 7, DESCRIBED);
 		send_described(fd, answer, write_answer(answer, MARK, offset, DESCRIBED), filled_memfd(F_SEAL_SHRINK, bytes, offset + DESCRIBED));
-		assert_int_equal(objpool_callf(pool, "sim.x", &result, "[]"), 0);
+		assert_int_equal(objpool_callf(client, "sim.x", &result, "[]"), 0);
 		assert_int_equal(result.value.size, 5 + DESCRIBED);
 		assert_memory_equal(result.value.data, header, 5);
 		assert_int_equal(((const unsigned char *)result.value.data)[4 + DESCRIBED], 7);
-		assert_int_equal(objpool_events(pool) & POLLOUT, 0);
+		assert_int_equal(objpool_events(client) & POLLOUT, 0);
 		size_t n = receive_described(fd, said, sizeof said, &described); /* the request */
 		assert_true(n > 0 && !memmem(said, n, "give_back", 9) == (offset == 5));
 		objpool_result_free(&result);
-		assert_int_equal(objpool_events(pool) & POLLOUT, offset == 5 ? POLLOUT : 0);
-		assert_int_equal(objpool_flush(pool), 0);
+		assert_int_equal(objpool_events(client) & POLLOUT, offset == 5 ? POLLOUT : 0);
+		assert_int_equal(objpool_flush(client), 0);
 		n = receive_described(fd, said, sizeof said, &described);
 		assert_int_equal(n, offset == 5 ? 22 : 0);
 		assert_memory_equal(said, offset == 5 ? "\x93\2\xb1objpool.give_back\x91" : "", n);
-		objpool_close(pool);
+		objpool_close(client);
 		close(fd);
 		free(bytes);
 	}
@@ -1125,28 +1125,28 @@ static void test_wrong_descriptors(void **state)
 	char bytes[1000] = {0};
 	unsigned char answer[22];
 	struct objpool_result result;
-	struct objpool *pool;
+	struct objpool_client *client;
 	int fd;
 
 	(void)state;
 	for (int i = 0; i < 4; i++) {
 		const int described = i == 0 ? -1 : filled_memfd(i == 1 ? 0 : F_SEAL_SHRINK, bytes, sizeof bytes);
-		pool = start_with_descriptors(&fd);
+		client = start_with_descriptors(&fd);
 		send_described(fd, answer, write_answer(answer, MARK, 0, i == 2 ? 1001 : 1000), described);
-		assert_int_equal(objpool_callf(pool, "sim.x", &result, "[]"), i == 3 ? 0 : -EREMOTEIO);
+		assert_int_equal(objpool_callf(client, "sim.x", &result, "[]"), i == 3 ? 0 : -EREMOTEIO);
 		if (i < 3)
 			assert_string_equal(result.error->code, "DISCONNECTED");
 		objpool_result_free(&result);
-		objpool_close(pool);
+		objpool_close(client);
 		close(fd);
 	}
-	pool = start_with_descriptors(&fd);
+	client = start_with_descriptors(&fd);
 	send_described(fd, answer, write_answer(answer, MARK + 1, 0, 1000), -1);
-	assert_int_equal(objpool_callf(pool, "sim.x", &result, "[]"), 0);
+	assert_int_equal(objpool_callf(client, "sim.x", &result, "[]"), 0);
 	assert_int_equal(result.value.size, 18);
 	assert_memory_equal(result.value.data, answer + 4, 18);
 	objpool_result_free(&result);
-	objpool_close(pool);
+	objpool_close(client);
 	close(fd);
 }
 
@@ -1154,22 +1154,22 @@ static void test_pipeline(void **state)
 {
 	enum { CALLS = 100000 };
 	struct server server;
-	struct objpool *pool = start(&server);
+	struct objpool_client *client = start(&server);
 	struct objpool_packer args = OBJPOOL_PACKER_INIT;
-	struct tally tally = {.pool = pool};
+	struct tally tally = {.client = client};
 
 	(void)state;
 	for (int i = 0; i < CALLS; i++) {
 		args.size = 0;
 		objpool_pack(&args, "[i]", i);
-		assert_int_equal(objpool_call_async(pool, "sim.echo", objpool_packed(&args), NULL, count_answer, &tally, NULL), 0);
+		assert_int_equal(objpool_call_async(client, "sim.echo", objpool_packed(&args), NULL, count_answer, &tally, NULL), 0);
 	}
-	assert_int_equal(objpool_in_flight(pool), CALLS);
-	assert_int_equal(objpool_drain(pool), 0);
+	assert_int_equal(objpool_in_flight(client), CALLS);
+	assert_int_equal(objpool_drain(client), 0);
 	assert_int_equal(tally.answers, CALLS);
 	assert_int_equal(tally.wrong, 0);
 	objpool_packer_free(&args);
-	stop(&server, pool);
+	stop(&server, client);
 }
 
 static void call_again(void *context, const struct objpool_result *result)
@@ -1178,26 +1178,26 @@ static void call_again(void *context, const struct objpool_result *result)
 	struct objpool_result own;
 
 	assert_null(result->error);
-	assert_int_equal(objpool_callf(tally->pool, "sim.echo", &own, "[]"), -EDEADLK);
-	assert_int_equal(objpool_wait(tally->pool, 0), -EDEADLK);
-	assert_int_equal(objpool_drain(tally->pool), -EDEADLK);
-	assert_int_equal(objpool_dispatch(tally->pool, POLLIN), -EDEADLK);
+	assert_int_equal(objpool_callf(tally->client, "sim.echo", &own, "[]"), -EDEADLK);
+	assert_int_equal(objpool_wait(tally->client, 0), -EDEADLK);
+	assert_int_equal(objpool_drain(tally->client), -EDEADLK);
+	assert_int_equal(objpool_dispatch(tally->client, POLLIN), -EDEADLK);
 	tally->answers++;
 	if (tally->again-- > 0)
-		assert_int_equal(objpool_call_async(tally->pool, "sim.echo", (struct objpool_bytes){NULL, 0}, NULL, call_again, tally, NULL), 0);
+		assert_int_equal(objpool_call_async(tally->client, "sim.echo", (struct objpool_bytes){NULL, 0}, NULL, call_again, tally, NULL), 0);
 }
 
 static void test_calls_within_callbacks(void **state)
 {
 	struct server server;
-	struct objpool *pool = start(&server);
-	struct tally tally = {.pool = pool, .again = 5};
+	struct objpool_client *client = start(&server);
+	struct tally tally = {.client = client, .again = 5};
 
 	(void)state;
-	assert_int_equal(objpool_call_async(pool, "sim.echo", (struct objpool_bytes){NULL, 0}, NULL, call_again, &tally, NULL), 0);
-	assert_int_equal(objpool_drain(pool), 0);
+	assert_int_equal(objpool_call_async(client, "sim.echo", (struct objpool_bytes){NULL, 0}, NULL, call_again, &tally, NULL), 0);
+	assert_int_equal(objpool_drain(client), 0);
 	assert_int_equal(tally.answers, 6);
-	stop(&server, pool);
+	stop(&server, client);
 }
 
 static void keep_code(void *context, const struct objpool_result *result)
@@ -1216,12 +1216,12 @@ static void test_disconnect(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
 		struct server server;
-		struct objpool *pool = start(&server);
+		struct objpool_client *client = start(&server);
 		struct tally tally = {.code = "DISCONNECTED"};
 		struct objpool_result result;
 		for (int n = 0; n < 10; n++)
-			assert_int_equal(objpool_call_async(pool, "sim.never", (struct objpool_bytes){NULL, 0}, NULL, keep_code, &tally, NULL), 0);
-		assert_int_equal(objpool_callf(pool, ends[i], &result, "[]"), -EREMOTEIO);
+			assert_int_equal(objpool_call_async(client, "sim.never", (struct objpool_bytes){NULL, 0}, NULL, keep_code, &tally, NULL), 0);
+		assert_int_equal(objpool_callf(client, ends[i], &result, "[]"), -EREMOTEIO);
 		assert_string_equal(result.error->code, "DISCONNECTED");
 		assert_int_equal(result.error->ran, OBJPOOL_RAN_MAYBE);
 		if (i == 1)
@@ -1229,23 +1229,23 @@ static void test_disconnect(void **state)
 		objpool_result_free(&result);
 		assert_int_equal(tally.answers, 10);
 		assert_int_equal(tally.wrong, 0);
-		assert_int_equal(objpool_callf(pool, "sim.echo", &result, "[]"), -ENOTCONN);
-		assert_int_equal(objpool_wait(pool, -1), -ENOTCONN);
-		assert_int_equal(objpool_notify(pool, "sim.echo", (struct objpool_bytes){NULL, 0}), -ENOTCONN);
-		stop(&server, pool);
+		assert_int_equal(objpool_callf(client, "sim.echo", &result, "[]"), -ENOTCONN);
+		assert_int_equal(objpool_wait(client, -1), -ENOTCONN);
+		assert_int_equal(objpool_notify(client, "sim.echo", (struct objpool_bytes){NULL, 0}), -ENOTCONN);
+		stop(&server, client);
 	}
 }
 
 static void test_close_tells_who_waits(void **state)
 {
 	int fd;
-	struct objpool *pool = start_silent(&fd);
+	struct objpool_client *client = start_silent(&fd);
 	struct tally tally = {.code = "DISCONNECTED"};
 
 	(void)state;
 	for (int n = 0; n < 200; n++)
-		assert_int_equal(objpool_call_async(pool, "sim.x", (struct objpool_bytes){NULL, 0}, NULL, keep_code, &tally, NULL), 0);
-	assert_null(objpool_close(pool));
+		assert_int_equal(objpool_call_async(client, "sim.x", (struct objpool_bytes){NULL, 0}, NULL, keep_code, &tally, NULL), 0);
+	assert_null(objpool_close(client));
 	assert_int_equal(tally.answers, 200);
 	assert_int_equal(tally.wrong, 0);
 	close(fd);
@@ -1257,21 +1257,21 @@ static void close_it(void *context, const struct objpool_result *result)
 
 	tally->answers++;
 	if (!result->error)
-		objpool_close(tally->pool);
-	assert_int_equal(objpool_notify(tally->pool, "a.b", (struct objpool_bytes){NULL, 0}), -ENOTCONN);
+		objpool_close(tally->client);
+	assert_int_equal(objpool_notify(tally->client, "a.b", (struct objpool_bytes){NULL, 0}), -ENOTCONN);
 }
 
 static void test_close_within_a_callback(void **state)
 {
 	int fd;
-	struct objpool *pool = start_silent(&fd);
-	struct tally tally = {.pool = pool};
+	struct objpool_client *client = start_silent(&fd);
+	struct tally tally = {.client = client};
 
 	(void)state;
 	for (int n = 0; n < 3; n++)
-		assert_int_equal(objpool_call_async(pool, "sim.x", (struct objpool_bytes){NULL, 0}, NULL, close_it, &tally, NULL), 0);
+		assert_int_equal(objpool_call_async(client, "sim.x", (struct objpool_bytes){NULL, 0}, NULL, close_it, &tally, NULL), 0);
 	send_all(fd, "\x94\x01\x02\xc0\xc0\x94\x01\x03\xc0\xc0", 10);
-	assert_int_equal(objpool_wait(pool, -1), -ESHUTDOWN);
+	assert_int_equal(objpool_wait(client, -1), -ESHUTDOWN);
 	assert_int_equal(tally.answers, 3);
 	close(fd);
 }
@@ -1286,34 +1286,34 @@ static void note_params(void *context, const char *method, struct objpool_bytes 
 static void test_notifications(void **state)
 {
 	struct server server;
-	struct objpool *pool = start(&server);
+	struct objpool_client *client = start(&server);
 	struct tally tally = {0};
 	struct objpool_result result;
 
 	(void)state;
-	assert_int_equal(objpool_callf(pool, "sim.note", &result, "[]"), 0); /* dropped */
+	assert_int_equal(objpool_callf(client, "sim.note", &result, "[]"), 0); /* dropped */
 	objpool_result_free(&result);
-	objpool_on_notification(pool, note_params, &tally);
-	assert_int_equal(objpool_callf(pool, "sim.note", &result, "[]"), 0);
+	objpool_on_notification(client, note_params, &tally);
+	assert_int_equal(objpool_callf(client, "sim.note", &result, "[]"), 0);
 	objpool_result_free(&result);
 	assert_int_equal(tally.answers, 1);
-	stop(&server, pool);
+	stop(&server, client);
 }
 
 static void test_cancel(void **state)
 {
 	struct server server;
-	struct objpool *pool = start(&server);
+	struct objpool_client *client = start(&server);
 	struct tally tally = {.code = "CANCELLED"};
 	uint32_t id;
 
 	(void)state;
-	assert_int_equal(objpool_call_async(pool, "sim.never", (struct objpool_bytes){NULL, 0}, NULL, keep_code, &tally, &id), 0);
-	assert_int_equal(objpool_cancel(pool, id), 0);
-	assert_int_equal(objpool_drain(pool), 0);
+	assert_int_equal(objpool_call_async(client, "sim.never", (struct objpool_bytes){NULL, 0}, NULL, keep_code, &tally, &id), 0);
+	assert_int_equal(objpool_cancel(client, id), 0);
+	assert_int_equal(objpool_drain(client), 0);
 	assert_int_equal(tally.answers, 1);
 	assert_int_equal(tally.wrong, 0);
-	stop(&server, pool);
+	stop(&server, client);
 }
 
 /* ---- a loop of one's own ------------------------------------------------------------------------------------------------ */
@@ -1321,69 +1321,69 @@ static void test_cancel(void **state)
 static void test_own_loop(void **state)
 {
 	int fd;
-	struct objpool *pool = start_silent(&fd);
+	struct objpool_client *client = start_silent(&fd);
 	struct tally tally = {.code = ""};
 	struct objpool_call_options options = {.size = sizeof options, .timeout_ms = 5000};
 	char bytes[256];
 
 	(void)state;
-	assert_int_equal(objpool_events(pool), POLLIN);
-	assert_int_equal(objpool_timeout_ms(pool), -1);
-	assert_int_equal(objpool_dispatch(pool, 0), 0);
-	assert_int_equal(objpool_call_async(pool, "sim.x", (struct objpool_bytes){NULL, 0}, &options, keep_code, &tally, NULL), 0);
-	assert_int_equal(objpool_call_async(pool, "sim.x", (struct objpool_bytes){NULL, 0}, NULL, keep_code, &tally, NULL), 0);
-	assert_int_equal(objpool_events(pool), POLLIN | POLLOUT);
-	assert_in_range(objpool_timeout_ms(pool), 5000, 6000);
-	assert_int_equal(objpool_dispatch(pool, POLLOUT), 0);
-	assert_int_equal(objpool_events(pool), POLLIN);
+	assert_int_equal(objpool_events(client), POLLIN);
+	assert_int_equal(objpool_timeout_ms(client), -1);
+	assert_int_equal(objpool_dispatch(client, 0), 0);
+	assert_int_equal(objpool_call_async(client, "sim.x", (struct objpool_bytes){NULL, 0}, &options, keep_code, &tally, NULL), 0);
+	assert_int_equal(objpool_call_async(client, "sim.x", (struct objpool_bytes){NULL, 0}, NULL, keep_code, &tally, NULL), 0);
+	assert_int_equal(objpool_events(client), POLLIN | POLLOUT);
+	assert_in_range(objpool_timeout_ms(client), 5000, 6000);
+	assert_int_equal(objpool_dispatch(client, POLLOUT), 0);
+	assert_int_equal(objpool_events(client), POLLIN);
 	assert_true(recv(fd, bytes, sizeof bytes, 0) > 40); /* both with one write */
 	assert_int_equal(recv(fd, bytes, sizeof bytes, MSG_DONTWAIT), -1);
 	send_all(fd, "\x94\x01\xcd\x00\x03\xa1x\xc0\x94\x01\x02", 11);
-	assert_int_equal(objpool_dispatch(pool, POLLIN), 0);
+	assert_int_equal(objpool_dispatch(client, POLLIN), 0);
 	assert_int_equal(tally.answers, 1);
 	send_all(fd, "\xa1y\xc0\x94\x01\x63\xc0\xc0", 8); /* and an answer to nobody's call */
-	assert_int_equal(objpool_dispatch(pool, POLLIN), 0);
+	assert_int_equal(objpool_dispatch(client, POLLIN), 0);
 	assert_int_equal(tally.answers, 2);
-	assert_int_equal(objpool_timeout_ms(pool), -1);
+	assert_int_equal(objpool_timeout_ms(client), -1);
 	close(fd);
-	assert_int_equal(objpool_dispatch(pool, POLLIN | POLLHUP), -ENOTCONN);
-	objpool_close(pool);
+	assert_int_equal(objpool_dispatch(client, POLLIN | POLLHUP), -ENOTCONN);
+	objpool_close(client);
 }
 
 /* Answers that came before the daemon closed are given, although sending has failed. */
 static void test_last_answers(void **state)
 {
 	int fd;
-	struct objpool *pool = start_silent(&fd);
+	struct objpool_client *client = start_silent(&fd);
 	struct tally tally = {.code = "FAILED"};
 
 	(void)state;
-	assert_int_equal(objpool_call_async(pool, "sim.x", (struct objpool_bytes){NULL, 0}, NULL, keep_code, &tally, NULL), 0);
+	assert_int_equal(objpool_call_async(client, "sim.x", (struct objpool_bytes){NULL, 0}, NULL, keep_code, &tally, NULL), 0);
 	send_all(fd, "\x94\x01\x02\xa9" "FAILED: x\xc0", 14);
 	close(fd);
-	assert_int_equal(objpool_flush(pool), -ENOTCONN);
+	assert_int_equal(objpool_flush(client), -ENOTCONN);
 	assert_int_equal(tally.answers, 0);
-	assert_int_equal(objpool_timeout_ms(pool), 0);
-	assert_int_equal(objpool_dispatch(pool, 0), -ENOTCONN);
+	assert_int_equal(objpool_timeout_ms(client), 0);
+	assert_int_equal(objpool_dispatch(client, 0), -ENOTCONN);
 	assert_int_equal(tally.answers, 1);
 	assert_int_equal(tally.wrong, 0);
-	objpool_close(pool);
+	objpool_close(client);
 }
 
 static void test_hello_fails(void **state)
 {
 	struct objpool_connect_options options = {.size = sizeof options, .timeout_ms = 1};
-	struct objpool *pool;
+	struct objpool_client *client;
 	int fds[2];
 
 	(void)state;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
-	assert_int_equal(objpool_adopt(&pool, fds[1], &options), -ETIMEDOUT);
-	assert_null(pool);
+	assert_int_equal(objpool_adopt(&client, fds[1], &options), -ETIMEDOUT);
+	assert_null(client);
 	close(fds[0]);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
 	send_all(fds[0], "HTTP/1.1 400 Bad Request", 24);
-	assert_int_equal(objpool_adopt(&pool, fds[1], NULL), -EPROTO);
+	assert_int_equal(objpool_adopt(&client, fds[1], NULL), -EPROTO);
 	close(fds[0]);
 }
 
@@ -1391,13 +1391,13 @@ static void test_addresses(void **state)
 {
 	static const char *const malformed[] = {"", "x", "unix:", "tcp:", "tcp:host", "tcp:host:", "tcp::1", "tcp:::1:5", "tcp:[::1]", "tcp:[::1]:x",
 						"tcp:1.2.3.4:123456", "http://x"};
-	struct objpool *pool;
+	struct objpool_client *client;
 	char text[64];
 
 	(void)state;
 	for (size_t i = 0; i < sizeof malformed / sizeof *malformed; i++)
-		assert_int_equal(objpool_connect(&pool, malformed[i], NULL), -EINVAL);
-	assert_int_equal(objpool_connect(&pool, "unix:/nonexistent/socket", NULL), -ENOENT);
+		assert_int_equal(objpool_connect(&client, malformed[i], NULL), -EINVAL);
+	assert_int_equal(objpool_connect(&client, "unix:/nonexistent/socket", NULL), -ENOENT);
 	setenv("OBJPOOL_ADDRESS", "unix:/elsewhere", 1);
 	assert_int_equal(objpool_default_address(text, sizeof text), 0);
 	assert_string_equal(text, "unix:/elsewhere");
@@ -1412,7 +1412,7 @@ static void test_addresses(void **state)
  * ------------------------------------------------------------------------------------------------------ */
 
 struct items {
-	struct objpool *pool;
+	struct objpool_client *client;
 	uint64_t given, count, seen, failed, wrong;
 	uint64_t pause_at, fail_at, stop_at; /* 0: never */
 	size_t size;                         /* of an item, bytes; 0: a number */
@@ -1461,14 +1461,14 @@ static int take_result(void *context, uint64_t index, struct objpool_bytes value
 		items->wrong += objpool_read_uint(&reader, &number) < 0 || number != index;
 	}
 	if (items->stop_at && items->seen == items->stop_at && items->closes)
-		objpool_close(items->pool);
+		objpool_close(items->client);
 	return items->stop_at && items->seen == items->stop_at ? items->stop_with : 0;
 }
 
-static int run_map(struct objpool *pool, const char *method, struct items *items, const struct objpool_map_options *options,
+static int run_map(struct objpool_client *client, const char *method, struct items *items, const struct objpool_map_options *options,
 		   struct objpool_result *result)
 {
-	return objpool_map(pool, method, give_item, items, take_result, items, options, result);
+	return objpool_map(client, method, give_item, items, take_result, items, options, result);
 }
 
 static void stream_is_done(void *context, int status, const struct objpool_error *error)
@@ -1481,31 +1481,31 @@ static void stream_is_done(void *context, int status, const struct objpool_error
 	snprintf(items->code, sizeof items->code, "%s", error ? error->code : "");
 }
 
-static struct objpool_stream *start_map(struct objpool *pool, const char *method, struct items *items)
+static struct objpool_stream *start_map(struct objpool_client *client, const char *method, struct items *items)
 {
 	struct objpool_stream *stream;
 
-	assert_int_equal(objpool_map_async(pool, method, give_item, items, take_result, items, NULL, stream_is_done, items, &stream), 0);
+	assert_int_equal(objpool_map_async(client, method, give_item, items, take_result, items, NULL, stream_is_done, items, &stream), 0);
 	return stream;
 }
 
 static void test_all(void **state)
 {
 	struct server server;
-	struct objpool *pool = start(&server);
+	struct objpool_client *client = start(&server);
 	const struct objpool_bytes args = {"\x93\x00\x01\x02", 4};
 	struct items items = {0};
 	struct objpool_result result;
 
 	(void)state;
-	assert_int_equal(objpool_all(pool, "sim.step", args, NULL, take_result, &items, &result), 0);
+	assert_int_equal(objpool_all(client, "sim.step", args, NULL, take_result, &items, &result), 0);
 	assert_true(items.seen == 3 && items.wrong == 0);
 	items = (struct items){.stop_at = 2, .stop_with = 42};
-	assert_int_equal(objpool_all(pool, "sim:all.step", args, NULL, take_result, &items, NULL), 42);
+	assert_int_equal(objpool_all(client, "sim:all.step", args, NULL, take_result, &items, NULL), 42);
 	assert_int_equal(items.seen, 2);
-	assert_int_equal(objpool_all(pool, "sim:2.step", (struct objpool_bytes){NULL, 0}, NULL, take_result, &items, NULL), -EINVAL);
-	assert_int_equal(objpool_all(pool, ".step", (struct objpool_bytes){NULL, 0}, NULL, take_result, &items, NULL), -EINVAL);
-	stop(&server, pool);
+	assert_int_equal(objpool_all(client, "sim:2.step", (struct objpool_bytes){NULL, 0}, NULL, take_result, &items, NULL), -EINVAL);
+	assert_int_equal(objpool_all(client, ".step", (struct objpool_bytes){NULL, 0}, NULL, take_result, &items, NULL), -EINVAL);
+	stop(&server, client);
 	assert_string_equal(server.options[0], "errors");
 	assert_string_equal(server.options[1], "stream");
 }
@@ -1514,7 +1514,7 @@ static void test_all(void **state)
 static void test_call_each(void **state)
 {
 	struct server server;
-	struct objpool *pool = start(&server);
+	struct objpool_client *client = start(&server);
 	struct objpool_call_options options = {.size = sizeof options, .unordered = true, .window = 7, .timeout_ms = 60000};
 	struct objpool_packer args = OBJPOOL_PACKER_INIT;
 	struct objpool_result result;
@@ -1524,19 +1524,19 @@ static void test_call_each(void **state)
 	objpool_pack_array(&args, 100);
 	for (int i = 0; i < 100; i++)
 		objpool_pack_int(&args, i);
-	assert_int_equal(objpool_call_each(pool, "sim:scatter.step", objpool_packed(&args), &options, take_result, &items, &result),
+	assert_int_equal(objpool_call_each(client, "sim:scatter.step", objpool_packed(&args), &options, take_result, &items, &result),
 			 -EREMOTEIO);
 	assert_true(items.seen == 100 && items.failed == 1 && items.wrong == 0);
 	assert_string_equal(result.error->message, "thirteen");
 	objpool_result_free(&result);
 	options.errors = "collect";
 	items = (struct items){0};
-	assert_int_equal(objpool_call_each(pool, "sim.step", (struct objpool_bytes){"\x91\x00", 2}, &options, take_result, &items, NULL), 0);
+	assert_int_equal(objpool_call_each(client, "sim.step", (struct objpool_bytes){"\x91\x00", 2}, &options, take_result, &items, NULL), 0);
 	assert_true(items.seen == 1 && items.wrong == 0);
-	assert_int_equal(objpool_call_each(pool, "sim", (struct objpool_bytes){NULL, 0}, NULL, take_result, &items, NULL), -EINVAL);
-	assert_int_equal(objpool_call_each(pool, "sim.step", (struct objpool_bytes){"\xc0", 1}, NULL, take_result, &items, NULL), -EINVAL);
+	assert_int_equal(objpool_call_each(client, "sim", (struct objpool_bytes){NULL, 0}, NULL, take_result, &items, NULL), -EINVAL);
+	assert_int_equal(objpool_call_each(client, "sim.step", (struct objpool_bytes){"\xc0", 1}, NULL, take_result, &items, NULL), -EINVAL);
 	objpool_packer_free(&args);
-	stop(&server, pool);
+	stop(&server, client);
 	static const char *const sent[] = {"errors", "timeout_ms", "stream", "window", "ordered", ""};
 	for (size_t i = 0; i < sizeof sent / sizeof *sent; i++)
 		assert_string_equal(server.options[i], sent[i]);
@@ -1546,7 +1546,7 @@ static void test_call_each(void **state)
 static void test_call_each_stopped_early(void **state)
 {
 	int fd;
-	struct objpool *pool = start_silent(&fd);
+	struct objpool_client *client = start_silent(&fd);
 	const size_t size = 4 << 20;
 	struct objpool_packer args = OBJPOOL_PACKER_INIT;
 	struct items items = {.stop_at = 1, .stop_with = 9};
@@ -1556,40 +1556,40 @@ static void test_call_each_stopped_early(void **state)
 	objpool_pack(&args, "[B]", bytes, size);
 	free(bytes);
 	send_all(fd, "\x93\x02\xaeobjpool.result\x94\x02\x00\xc0\x00", 22);
-	assert_int_equal(objpool_call_each(pool, "sim.x", objpool_packed(&args), NULL, take_result, &items, NULL), 9);
+	assert_int_equal(objpool_call_each(client, "sim.x", objpool_packed(&args), NULL, take_result, &items, NULL), 9);
 	size_t total = 0;
 	const size_t least = args.size;
 	memset(args.data, 0xc1, args.size);
 	objpool_packer_free(&args);
-	assert_true(objpool_unsent(pool) > 0);
-	while (objpool_flush(pool) == 1 || total < least) {
+	assert_true(objpool_unsent(client) > 0);
+	while (objpool_flush(client) == 1 || total < least) {
 		const ssize_t n = recv(fd, received, size, MSG_DONTWAIT);
 		assert_true(n > 0 && !memchr(received, 0xc1, (size_t)n));
 		total += (size_t)n;
 	}
 	free(received);
-	objpool_close(pool);
+	objpool_close(client);
 	close(fd);
 }
 
 static void test_map(void **state)
 {
 	struct server server;
-	struct objpool *pool = start(&server);
+	struct objpool_client *client = start(&server);
 	struct objpool_map_options options = {.size = sizeof options, .errors = "collect"};
 	struct items items = {.count = 200000};
 
 	(void)state;
-	assert_int_equal(run_map(pool, "sim.step", &items, &options, NULL), 0);
+	assert_int_equal(run_map(client, "sim.step", &items, &options, NULL), 0);
 	assert_true(items.seen == 200000 && items.wrong == 0 && items.failed == 1);
 	items = (struct items){.count = 0};
-	assert_int_equal(run_map(pool, "sim.step", &items, &options, NULL), 0);
-	assert_int_equal(run_map(pool, "sim:2.step", &items, &options, NULL), -EINVAL);
+	assert_int_equal(run_map(client, "sim.step", &items, &options, NULL), 0);
+	assert_int_equal(run_map(client, "sim:2.step", &items, &options, NULL), -EINVAL);
 	options.errors = "other";
-	assert_int_equal(run_map(pool, "sim.step", &items, &options, NULL), -EINVAL);
+	assert_int_equal(run_map(client, "sim.step", &items, &options, NULL), -EINVAL);
 	options = (struct objpool_map_options){.size = sizeof options, .args_as = "zip"};
-	assert_int_equal(run_map(pool, "sim.step", &items, &options, NULL), -EINVAL);
-	stop(&server, pool);
+	assert_int_equal(run_map(client, "sim.step", &items, &options, NULL), -EINVAL);
+	stop(&server, client);
 	assert_int_equal(server.overdrawn, 0);
 	assert_in_range(server.most, 2, 64);
 }
@@ -1602,11 +1602,11 @@ static void test_map_keeps_to_its_credit(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof windows / sizeof *windows; i++) {
 		struct server server;
-		struct objpool *pool = start_with(&server, windows[i]);
+		struct objpool_client *client = start_with(&server, windows[i]);
 		struct items items = {.count = 10000};
-		assert_int_equal(run_map(pool, "sim.step", &items, NULL, NULL), -EREMOTEIO);
+		assert_int_equal(run_map(client, "sim.step", &items, NULL, NULL), -EREMOTEIO);
 		assert_true(items.seen == 10000 && items.wrong == 0 && items.failed == 1);
-		stop(&server, pool);
+		stop(&server, client);
 		assert_int_equal(server.overdrawn, 0);
 		assert_in_range(server.most, 1, windows[i]);
 	}
@@ -1616,32 +1616,32 @@ static void test_map_keeps_to_its_credit(void **state)
 static void test_map_is_lazy(void **state)
 {
 	int fd;
-	struct objpool *pool = start_silent(&fd);
+	struct objpool_client *client = start_silent(&fd);
 	struct items items = {.count = 100};
 	char bytes[512];
 
 	(void)state;
-	(void)start_map(pool, "sim.step", &items);
-	assert_int_equal(objpool_dispatch(pool, 0), 0);
+	(void)start_map(client, "sim.step", &items);
+	assert_int_equal(objpool_dispatch(client, 0), 0);
 	assert_int_equal(items.given, 0);
-	assert_int_equal(objpool_timeout_ms(pool), -1);
+	assert_int_equal(objpool_timeout_ms(client), -1);
 	assert_true(recv(fd, bytes, sizeof bytes, 0) > 0);
 	send_all(fd, "\x93\x02\xaeobjpool.credit\x92\x02\x03", 20);
-	assert_int_equal(objpool_dispatch(pool, POLLIN), 0);
+	assert_int_equal(objpool_dispatch(client, POLLIN), 0);
 	assert_int_equal(items.given, 3);
 	const char *fed = "\x93\x02\xacobjpool.feed\x92\x02\xdd\0\0\0\3\0\1\2";
 	assert_int_equal(recv(fd, bytes, sizeof bytes, MSG_DONTWAIT), 25);
 	assert_memory_equal(bytes, fed, 25);
 	items.count = 3;
 	send_all(fd, "\x93\x02\xaeobjpool.credit\x92\x02\x01", 20);
-	assert_int_equal(objpool_dispatch(pool, POLLIN), 0);
+	assert_int_equal(objpool_dispatch(client, POLLIN), 0);
 	assert_int_equal(recv(fd, bytes, sizeof bytes, MSG_DONTWAIT), 21);
 	assert_memory_equal(bytes, "\x93\x02\xb0objpool.feed_end\x91\x02", 21);
 	send_all(fd, "\x93\x02\xaeobjpool.credit\x92\x02\x09", 20);
-	assert_int_equal(objpool_dispatch(pool, POLLIN), 0);
+	assert_int_equal(objpool_dispatch(client, POLLIN), 0);
 	assert_int_equal(recv(fd, bytes, sizeof bytes, MSG_DONTWAIT), -1);
 	assert_int_equal(items.given, 3);
-	objpool_close(pool);
+	objpool_close(client);
 	assert_true(items.done);
 	close(fd);
 }
@@ -1650,15 +1650,15 @@ static void test_map_is_lazy(void **state)
 static void test_map_with_full_sockets(void **state)
 {
 	struct server server;
-	struct objpool *pool = start(&server);
+	struct objpool_client *client = start(&server);
 	struct items items = {.count = 300, .size = 300000};
 
 	(void)state;
 	alarm(60);
-	assert_int_equal(run_map(pool, "sim.step", &items, NULL, NULL), 0);
+	assert_int_equal(run_map(client, "sim.step", &items, NULL, NULL), 0);
 	alarm(0);
 	assert_true(items.seen == 300 && items.wrong == 0);
-	stop(&server, pool);
+	stop(&server, client);
 	assert_int_equal(server.overdrawn, 0);
 }
 
@@ -1666,18 +1666,18 @@ static void test_map_with_full_sockets(void **state)
 static void test_map_takes_no_more_than_the_socket(void **state)
 {
 	int fd;
-	struct objpool *pool = start_silent(&fd);
+	struct objpool_client *client = start_silent(&fd);
 	struct items items = {.count = 10000, .size = 300000};
 
 	(void)state;
-	(void)start_map(pool, "sim.step", &items);
+	(void)start_map(client, "sim.step", &items);
 	send_all(fd, "\x93\x02\xaeobjpool.credit\x92\x02\xcd\x27\x10", 22);
 	for (int i = 0; i < 100; i++)
-		assert_int_equal(objpool_dispatch(pool, POLLIN), 0);
+		assert_int_equal(objpool_dispatch(client, POLLIN), 0);
 	assert_in_range(items.given, 1, 8);
-	assert_in_range(objpool_unsent(pool), 1, 1 << 20);
-	assert_int_equal(objpool_timeout_ms(pool), -1); /* waits for the socket */
-	objpool_close(pool);
+	assert_in_range(objpool_unsent(client), 1, 1 << 20);
+	assert_int_equal(objpool_timeout_ms(client), -1); /* waits for the socket */
+	objpool_close(client);
 	assert_true(items.done);
 	close(fd);
 }
@@ -1685,43 +1685,67 @@ static void test_map_takes_no_more_than_the_socket(void **state)
 static void test_map_error_modes(void **state)
 {
 	struct server server;
-	struct objpool *pool = start_with(&server, 6);
+	struct objpool_client *client = start_with(&server, 6);
 	struct objpool_map_options options = {.size = sizeof options};
 	struct items items = {.count = 100};
 	struct objpool_result result;
 
 	(void)state;
-	assert_int_equal(run_map(pool, "sim.step", &items, &options, &result), -EREMOTEIO);
+	assert_int_equal(run_map(client, "sim.step", &items, &options, &result), -EREMOTEIO);
 	assert_true(items.seen == 100 && items.failed == 1 && items.wrong == 0);
 	assert_true(result.error->index == 13);
 	assert_string_equal(result.error->message, "thirteen");
 	objpool_result_free(&result);
 	options.errors = "first";
 	items = (struct items){.count = 100};
-	assert_int_equal(run_map(pool, "sim.step", &items, &options, &result), -EREMOTEIO);
+	assert_int_equal(run_map(client, "sim.step", &items, &options, &result), -EREMOTEIO);
 	assert_true(items.seen == 13 && items.given < 30 && result.error->index == 13);
 	objpool_result_free(&result);
-	stop(&server, pool);
+	stop(&server, client);
 	assert_int_equal(server.overdrawn, 0);
 	assert_int_equal(server.cancelled, 0);
+}
+
+static int give_nothing(void *context, struct objpool_packer *packer)
+{
+	(void)packer;
+	return *(int *)context;
+}
+
+/* Each number ends the map, also one that the library uses itself. */
+static void test_map_stopped_with_any_number(void **state)
+{
+	const int numbers[] = {-EIO, -ENOTCONN, -ESHUTDOWN, -EDEADLK, -ENOMEM};
+	struct server server;
+	struct objpool_client *client = start(&server);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+		int number = numbers[i];
+		struct items items = {0};
+		assert_int_equal(objpool_map(client, "sim.step", give_nothing, &number, take_result, &items, NULL, NULL), number);
+		assert_int_equal(items.seen, 0);
+	}
+	assert_int_equal(objpool_drain(client), 0);
+	stop(&server, client);
 }
 
 static void test_map_stopped_by_its_callbacks(void **state)
 {
 	struct server server;
-	struct objpool *pool = start_with(&server, 6);
+	struct objpool_client *client = start_with(&server, 6);
 	struct items items = {.count = 100, .stop_at = 5, .stop_with = 77};
 	struct objpool_result result;
 
 	(void)state;
-	assert_int_equal(run_map(pool, "sim.step", &items, NULL, &result), 77);
+	assert_int_equal(run_map(client, "sim.step", &items, NULL, &result), 77);
 	assert_true(items.seen == 5 && !result.error);
 	items = (struct items){.count = 100, .pause_at = 5};
-	assert_int_equal(run_map(pool, "sim.step", &items, NULL, NULL), -EAGAIN);
-	assert_int_equal(objpool_callf(pool, "sim.echo", &result, "[]"), 0); /* the connection lives on */
+	assert_int_equal(run_map(client, "sim.step", &items, NULL, NULL), -EAGAIN);
+	assert_int_equal(objpool_callf(client, "sim.echo", &result, "[]"), 0); /* the connection lives on */
 	objpool_result_free(&result);
-	assert_int_equal(objpool_drain(pool), 0);
-	stop(&server, pool);
+	assert_int_equal(objpool_drain(client), 0);
+	stop(&server, client);
 	assert_int_equal(server.cancelled, 2);
 }
 
@@ -1729,22 +1753,22 @@ static void test_map_stopped_by_its_callbacks(void **state)
 static void test_map_whose_input_fails(void **state)
 {
 	struct server server;
-	struct objpool *pool = start_with(&server, 4);
+	struct objpool_client *client = start_with(&server, 4);
 	struct objpool_map_options options = {.size = sizeof options};
 	struct items items = {.count = 100, .fail_at = 10};
 	struct objpool_result result;
 
 	(void)state;
-	assert_int_equal(run_map(pool, "sim.step", &items, &options, &result), -EREMOTEIO);
+	assert_int_equal(run_map(client, "sim.step", &items, &options, &result), -EREMOTEIO);
 	assert_true(items.given == 10 && items.seen == 11 && items.failed == 1 && items.wrong == 0);
 	assert_string_equal(items.message, "line 7: no number");
 	assert_string_equal(result.error->message, "line 7: no number");
 	objpool_result_free(&result);
 	options.errors = "collect";
 	items = (struct items){.count = 100, .fail_at = 3};
-	assert_int_equal(run_map(pool, "sim.step", &items, &options, &result), 0);
+	assert_int_equal(run_map(client, "sim.step", &items, &options, &result), 0);
 	assert_true(items.seen == 4 && items.failed == 1);
-	stop(&server, pool);
+	stop(&server, client);
 }
 
 static int give_garbage(void *context, struct objpool_packer *packer)
@@ -1764,113 +1788,113 @@ static int give_garbage(void *context, struct objpool_packer *packer)
 static void test_map_refuses_what_is_no_item(void **state)
 {
 	struct server server;
-	struct objpool *pool = start(&server);
+	struct objpool_client *client = start(&server);
 	struct objpool_map_options options = {.size = sizeof options, .window = 1};
 	struct objpool_result result;
 	struct items items = {0};
 
 	(void)state;
 	for (int how = 1; how <= 5; how++)
-		assert_int_equal(objpool_map(pool, "sim.step", give_garbage, &how, take_result, &items, &options, NULL), -EINVAL);
+		assert_int_equal(objpool_map(client, "sim.step", give_garbage, &how, take_result, &items, &options, NULL), -EINVAL);
 	assert_int_equal(items.seen, 0);
-	assert_int_equal(objpool_callf(pool, "sim.echo", &result, "[]"), 0);
+	assert_int_equal(objpool_callf(client, "sim.echo", &result, "[]"), 0);
 	objpool_result_free(&result);
-	stop(&server, pool);
+	stop(&server, client);
 }
 
 /* Two at once, one of which has to wait for its items; and what came before the pause is answered during it. */
 static void test_maps_side_by_side(void **state)
 {
 	struct server server;
-	struct objpool *pool = start(&server);
+	struct objpool_client *client = start(&server);
 	struct items a = {.count = 10}, b = {.count = 10, .pause_at = 6};
 
 	(void)state;
-	(void)start_map(pool, "sim.step", &a);
-	struct objpool_stream *stream = start_map(pool, "sim.step", &b);
+	(void)start_map(client, "sim.step", &a);
+	struct objpool_stream *stream = start_map(client, "sim.step", &b);
 	while (b.seen < 6 || !a.done)
-		assert_int_equal(objpool_wait(pool, -1), 0);
+		assert_int_equal(objpool_wait(client, -1), 0);
 	assert_false(b.done);
-	assert_int_equal(objpool_timeout_ms(pool), -1);
+	assert_int_equal(objpool_timeout_ms(client), -1);
 	objpool_stream_more(stream);
-	assert_int_equal(objpool_timeout_ms(pool), 0);
-	assert_int_equal(objpool_drain(pool), 0);
+	assert_int_equal(objpool_timeout_ms(client), 0);
+	assert_int_equal(objpool_drain(client), 0);
 	assert_true(a.done && a.status == 0 && a.seen == 10 && b.done && b.status == 0 && b.seen == 10);
-	stop(&server, pool);
+	stop(&server, client);
 }
 
 static void test_map_stopped(void **state)
 {
 	struct server server;
-	struct objpool *pool = start(&server);
+	struct objpool_client *client = start(&server);
 	struct items items = {.count = 100, .pause_at = 50};
 
 	(void)state;
-	struct objpool_stream *stream = start_map(pool, "sim.step", &items);
+	struct objpool_stream *stream = start_map(client, "sim.step", &items);
 	while (items.seen < 50)
-		assert_int_equal(objpool_wait(pool, -1), 0);
+		assert_int_equal(objpool_wait(client, -1), 0);
 	objpool_stream_stop(stream, -EINTR);
 	assert_false(items.done);
-	assert_int_equal(objpool_timeout_ms(pool), 0);
-	assert_int_equal(objpool_drain(pool), 0);
+	assert_int_equal(objpool_timeout_ms(client), 0);
+	assert_int_equal(objpool_drain(client), 0);
 	assert_true(items.done && items.status == -EINTR && items.seen == 50);
-	stop(&server, pool);
+	stop(&server, client);
 }
 
 /* In the middle, with items and results under way. */
 static void test_map_whose_connection_is_lost(void **state)
 {
 	struct server server;
-	struct objpool *pool = start(&server);
+	struct objpool_client *client = start(&server);
 	struct items items = {.count = 100000}, other = {0};
 	struct objpool_result result;
 
 	(void)state;
-	(void)objpool_call_each_async(pool, "sim.stall", (struct objpool_bytes){NULL, 0}, NULL, take_result, &other, stream_is_done, &other,
+	(void)objpool_call_each_async(client, "sim.stall", (struct objpool_bytes){NULL, 0}, NULL, take_result, &other, stream_is_done, &other,
 				      NULL);
-	assert_int_equal(run_map(pool, "sim.break", &items, NULL, &result), -EREMOTEIO);
+	assert_int_equal(run_map(client, "sim.break", &items, NULL, &result), -EREMOTEIO);
 	assert_string_equal(result.error->code, "DISCONNECTED");
 	assert_true(items.seen <= 20 && items.wrong == 0);
 	objpool_result_free(&result);
 	assert_true(other.done && other.status == -EREMOTEIO);
 	assert_string_equal(other.code, "DISCONNECTED");
-	assert_int_equal(run_map(pool, "sim.step", &items, NULL, NULL), -ENOTCONN);
-	stop(&server, pool);
+	assert_int_equal(run_map(client, "sim.step", &items, NULL, NULL), -ENOTCONN);
+	stop(&server, client);
 }
 
 /* The connection breaks while items are being sent, not between two turns. */
 static void test_map_disconnected_on_the_way(void **state)
 {
 	int fd;
-	struct objpool *pool = start_silent(&fd);
+	struct objpool_client *client = start_silent(&fd);
 	struct items items = {.count = 50, .size = 300000};
 
 	(void)state;
-	(void)start_map(pool, "sim.step", &items);
+	(void)start_map(client, "sim.step", &items);
 	send_all(fd, "\x93\x02\xaeobjpool.credit\x92\x02\x32", 20);
 	close(fd);
-	assert_int_equal(objpool_dispatch(pool, POLLIN), -ENOTCONN);
+	assert_int_equal(objpool_dispatch(client, POLLIN), -ENOTCONN);
 	assert_true(items.done && items.status == -EREMOTEIO);
 	assert_string_equal(items.code, "DISCONNECTED");
-	objpool_close(pool);
+	objpool_close(client);
 }
 
 static void test_stream_closed(void **state)
 {
 	int fd;
-	struct objpool *pool = start_silent(&fd);
+	struct objpool_client *client = start_silent(&fd);
 	struct items outside = {.count = 3}, inside = {.count = 9, .stop_at = 2, .closes = true};
 	struct server server;
 
 	(void)state;
-	(void)start_map(pool, "sim.step", &outside);
-	assert_int_equal(objpool_dispatch(pool, 0), 0);
-	objpool_close(pool);
+	(void)start_map(client, "sim.step", &outside);
+	assert_int_equal(objpool_dispatch(client, 0), 0);
+	objpool_close(client);
 	assert_true(outside.done && outside.seen == 0);
 	assert_string_equal(outside.code, "DISCONNECTED");
 	close(fd);
-	inside.pool = start(&server);
-	assert_int_equal(run_map(inside.pool, "sim.step", &inside, NULL, NULL), -EREMOTEIO);
+	inside.client = start(&server);
+	assert_int_equal(run_map(inside.client, "sim.step", &inside, NULL, NULL), -EREMOTEIO);
 	assert_int_equal(inside.seen, 2);
 	stop(&server, NULL);
 }
@@ -1880,25 +1904,25 @@ static void close_at_the_end(void *context, int status, const struct objpool_err
 	struct items *items = context;
 
 	stream_is_done(context, status, error);
-	objpool_close(items->pool);
+	objpool_close(items->client);
 }
 
 /* done() closes the connection: the others are told. */
 static void test_stream_closes_when_done(void **state)
 {
 	struct server server;
-	struct objpool *pool = start(&server);
-	struct items closes = {.pool = pool}, other = {0};
+	struct objpool_client *client = start(&server);
+	struct items closes = {.client = client}, other = {0};
 	struct tally tally = {.code = "DISCONNECTED"};
 
 	(void)state;
-	assert_int_equal(objpool_call_async(pool, "sim.never", (struct objpool_bytes){NULL, 0}, NULL, keep_code, &tally, NULL), 0);
+	assert_int_equal(objpool_call_async(client, "sim.never", (struct objpool_bytes){NULL, 0}, NULL, keep_code, &tally, NULL), 0);
 	for (int i = 0; i < 2; i++)
-		assert_int_equal(objpool_call_each_async(pool, i ? "sim.step" : "sim.stall", (struct objpool_bytes){NULL, 0}, NULL, take_result,
+		assert_int_equal(objpool_call_each_async(client, i ? "sim.step" : "sim.stall", (struct objpool_bytes){NULL, 0}, NULL, take_result,
 							 i ? &closes : &other, i ? close_at_the_end : stream_is_done, i ? &closes : &other,
 							 NULL), 0);
 	while (!closes.done)
-		(void)objpool_wait(pool, -1);
+		(void)objpool_wait(client, -1);
 	assert_true(closes.status == 0 && other.done && other.status == -EREMOTEIO);
 	assert_true(tally.answers == 1 && tally.wrong == 0);
 	stop(&server, NULL);
@@ -1923,7 +1947,7 @@ static int note_progress(void *context, int64_t done, int64_t total, const char 
 static void test_progress(void **state)
 {
 	struct server server;
-	struct objpool *pool = start(&server);
+	struct objpool_client *client = start(&server);
 	struct progress progress = {0};
 	struct objpool_call_options options = {.size = sizeof options, .on_progress = note_progress, .progress_context = &progress};
 	struct tally tally = {0};
@@ -1931,20 +1955,20 @@ static void test_progress(void **state)
 	struct objpool_result result;
 
 	(void)state;
-	objpool_on_notification(pool, note_params, &tally);
-	assert_int_equal(objpool_call(pool, "sim.progress", (struct objpool_bytes){NULL, 0}, &options, &result), 0);
+	objpool_on_notification(client, note_params, &tally);
+	assert_int_equal(objpool_call(client, "sim.progress", (struct objpool_bytes){NULL, 0}, &options, &result), 0);
 	objpool_result_free(&result);
 	assert_true(progress.calls == 2 && progress.wrong == 0);
 	progress = (struct progress){0};
-	assert_int_equal(objpool_call_each(pool, "sim:all.progress", (struct objpool_bytes){"\x92\0\1", 3}, &options, take_result, &items,
+	assert_int_equal(objpool_call_each(client, "sim:all.progress", (struct objpool_bytes){"\x92\0\1", 3}, &options, take_result, &items,
 					   NULL), 0);
 	assert_true(progress.calls == 2 && progress.wrong == 0 && items.seen == 2);
 	progress = (struct progress){.stop_with = 5};
 	items = (struct items){0};
-	assert_int_equal(objpool_call_each(pool, "sim:all.progress", (struct objpool_bytes){"\x92\0\1", 3}, &options, take_result, &items,
+	assert_int_equal(objpool_call_each(client, "sim:all.progress", (struct objpool_bytes){"\x92\0\1", 3}, &options, take_result, &items,
 					   NULL), 5);
 	assert_true(progress.calls == 1 && items.seen == 0);
-	stop(&server, pool);
+	stop(&server, client);
 	assert_int_equal(tally.answers, 0);
 	assert_int_equal(server.cancelled, 1);
 }
@@ -1954,29 +1978,29 @@ static void test_progress(void **state)
 static void test_lease(void **state)
 {
 	struct server server;
-	struct objpool *pool = start(&server);
+	struct objpool_client *client = start(&server);
 	struct objpool_lease_options options = OBJPOOL_LEASE_OPTIONS_INIT;
 	struct objpool_lease lease;
 	struct objpool_result result;
 
 	(void)state;
-	assert_int_equal(objpool_lease(pool, "sim", NULL, &lease, NULL), 0);
+	assert_int_equal(objpool_lease(client, "sim", NULL, &lease, NULL), 0);
 	assert_true(lease.slot == 0 && lease.generation == 7); /* as many options as were sent */
 	options.timeout_ms = 5;
 	options.lease_ms = 6;
 	options.slot = 0;
-	assert_int_equal(objpool_lease(pool, "sim", &options, &lease, &result), 0);
+	assert_int_equal(objpool_lease(client, "sim", &options, &lease, &result), 0);
 	assert_true(lease.slot == 3 && !result.error);
 	options.slot = 3;
-	assert_int_equal(objpool_lease(pool, "sim", &options, &lease, &result), -EREMOTEIO);
+	assert_int_equal(objpool_lease(client, "sim", &options, &lease, &result), -EREMOTEIO);
 	assert_true(lease.slot == -1);
 	assert_string_equal(result.error->code, "NO_SUCH_SLOT");
 	objpool_result_free(&result);
 	options.size = 0;
-	assert_int_equal(objpool_lease(pool, "sim", &options, &lease, &result), -EINVAL);
-	assert_int_equal(objpool_release(pool, "sim", 2, NULL), 1);
-	assert_int_equal(objpool_release(pool, "sim", -1, &result), 0);
-	stop(&server, pool);
+	assert_int_equal(objpool_lease(client, "sim", &options, &lease, &result), -EINVAL);
+	assert_int_equal(objpool_release(client, "sim", 2, NULL), 1);
+	assert_int_equal(objpool_release(client, "sim", -1, &result), 0);
+	stop(&server, client);
 }
 
 /* ---- inner parts
@@ -2060,6 +2084,7 @@ int main(void)
 		cmocka_unit_test(test_map_with_full_sockets),
 		cmocka_unit_test(test_map_takes_no_more_than_the_socket),
 		cmocka_unit_test(test_map_error_modes),
+		cmocka_unit_test(test_map_stopped_with_any_number),
 		cmocka_unit_test(test_map_stopped_by_its_callbacks),
 		cmocka_unit_test(test_map_whose_input_fails),
 		cmocka_unit_test(test_map_refuses_what_is_no_item),

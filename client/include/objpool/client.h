@@ -2,7 +2,7 @@
 /*
  * libobjpool: calls methods on the objects of an objpoold daemon. Link with `pkg-config --libs objpool`.
  *
- *	struct objpool *pool;
+ *	struct objpool_client *client;
  *	struct objpool_result result;
  *
  *	if (objpool_connect(&pool, NULL, NULL) < 0) ...
@@ -40,8 +40,16 @@ extern "C" {
 
 #define OBJPOOL_API __attribute__((visibility("default")))
 
-/* A connection to a daemon. */
-struct objpool;
+/*
+ * A connection to a daemon.
+ *
+ * Up to version 0.1 the tag was `objpool`. In this release both names mean the same struct, so that older programs compile and
+ * run unchanged, as C and as C++. In both languages only a macro can give a tag a second name: a typedef's name can't follow
+ * `struct`. The macro has the new name because `objpool` may be a word of the program. A later release drops the macro, and the
+ * old name with it. Until then, do not declare `struct objpool_client` yourself: include this header.
+ */
+#define objpool_client objpool
+struct objpool_client;
 
 /* One or more packed msgpack values. `data` NULL stands for "none". */
 struct objpool_bytes {
@@ -84,7 +92,7 @@ OBJPOOL_API void objpool_result_free(struct objpool_result *result);
 /* Makes `*copy` an owned copy of a borrowed result. 0 or -ENOMEM (the copy is empty then). */
 OBJPOOL_API int objpool_result_copy(struct objpool_result *copy, const struct objpool_result *result);
 
-/* ---- connections ---------------------------------------------------------------------------------------------------- */
+/* ---- connections ----------------------------------------------------------------------------------------------------- */
 
 struct objpool_connect_options {
 	size_t size;        /* sizeof(struct objpool_connect_options) */
@@ -100,14 +108,15 @@ struct objpool_connect_options {
  * host has no address; else what connect(2) says, mostly -ENOENT, -ECONNREFUSED, -EACCES or -ETIMEDOUT. On error `*pool` is
  * NULL.
  */
-OBJPOOL_API int objpool_connect(struct objpool **pool, const char *address, const struct objpool_connect_options *options);
+OBJPOOL_API int objpool_connect(struct objpool_client **client, const char *address,
+				const struct objpool_connect_options *options);
 
 /* Says hello over a connected stream socket, and takes it, on error too. Else like objpool_connect. */
-OBJPOOL_API int objpool_adopt(struct objpool **pool, int fd, const struct objpool_connect_options *options);
+OBJPOOL_API int objpool_adopt(struct objpool_client **client, int fd, const struct objpool_connect_options *options);
 
 /* Fails all calls in flight with DISCONNECTED, closes and frees. Accepts NULL; returns NULL. In a callback: happens when it
  * returns. */
-OBJPOOL_API struct objpool *objpool_close(struct objpool *pool);
+OBJPOOL_API struct objpool_client *objpool_close(struct objpool_client *client);
 
 /*
  * Where NULL connects to: $OBJPOOL_ADDRESS; else unix:$XDG_RUNTIME_DIR/objpool.sock if that exists; else
@@ -117,9 +126,9 @@ OBJPOOL_API int objpool_default_address(char *text, size_t size);
 
 /* What the daemon said to hello: {server, version, session, pools, limits, fds, fds_mark}. Borrowed until the connection is
  * closed. */
-OBJPOOL_API struct objpool_bytes objpool_hello(const struct objpool *pool);
+OBJPOOL_API struct objpool_bytes objpool_hello(const struct objpool_client *client);
 
-/* ---- calls ---------------------------------------------------------------------------------------------------------- */
+/* ---- calls ----------------------------------------------------------------------------------------------------------- */
 
 /*
  * Called now and then while a call runs that has asked for it: `done` of `total`, as the method says it of itself, or tasks of
@@ -144,7 +153,7 @@ struct objpool_call_options {
 	bool sync;                        /* in map: rounds of one item per slot */
 	bool progress;                    /* send objpool.progress, see objpool_on_notification; on_progress asks for it too */
 	bool unordered;                   /* of objpool_call_each: results as they finish, not in order */
-	uint32_t window;                  /* of objpool_call_each on a map: items accepted and unanswered; 0: the daemon adapts it */
+	uint32_t window;                  /* of objpool_call_each on a map: as in objpool_map_options */
 	objpool_progress_callback *on_progress; /* or NULL */
 	void *progress_context;
 };
@@ -163,34 +172,35 @@ typedef void objpool_callback(void *context, const struct objpool_result *result
  * well-formed msgpack; -ENOTCONN: the connection has been lost before; -EDEADLK; -ENOMEM: `result` is empty (also when args or
  * options come from a packer that has failed).
  */
-OBJPOOL_API int objpool_call(struct objpool *pool, const char *method, struct objpool_bytes args,
+OBJPOOL_API int objpool_call(struct objpool_client *client, const char *method, struct objpool_bytes args,
 			     const struct objpool_call_options *options, struct objpool_result *result);
 
 /* objpool_call with arguments made as by objpool_pack; `format` describes one array. Also -EINVAL: the format is none. */
-OBJPOOL_API int objpool_callf(struct objpool *pool, const char *method, struct objpool_result *result, const char *format, ...);
+OBJPOOL_API int objpool_callf(struct objpool_client *client, const char *method, struct objpool_result *result,
+			      const char *format, ...);
 
 /*
  * Starts a call; `callback` gets its result. The request is put into the output buffer: objpool_flush, objpool_dispatch
  * and what waits send it, so that many calls cost one write. `*id` (may be NULL) is for objpool_cancel. Errors like
  * objpool_call; the callback is not called then.
  */
-OBJPOOL_API int objpool_call_async(struct objpool *pool, const char *method, struct objpool_bytes args,
+OBJPOOL_API int objpool_call_async(struct objpool_client *client, const char *method, struct objpool_bytes args,
 				   const struct objpool_call_options *options, objpool_callback *callback, void *context,
 				   uint32_t *id);
 
 /* Asks the daemon to cancel a call in flight, which then fails with CANCELLED, unless it was faster. 0, -ENOTCONN, -ENOMEM. */
-OBJPOOL_API int objpool_cancel(struct objpool *pool, uint32_t id);
+OBJPOOL_API int objpool_cancel(struct objpool_client *client, uint32_t id);
 
 /* Calls without an answer: nobody learns what becomes of it. Buffered like a call. Errors like objpool_call_async. */
-OBJPOOL_API int objpool_notify(struct objpool *pool, const char *method, struct objpool_bytes args);
+OBJPOOL_API int objpool_notify(struct objpool_client *client, const char *method, struct objpool_bytes args);
 
 /* Notifications that the daemon sends because the program asked for them. `method` ends with NUL; both are borrowed. */
 typedef void objpool_notification(void *context, const char *method, struct objpool_bytes params);
-OBJPOOL_API void objpool_on_notification(struct objpool *pool, objpool_notification *callback, void *context);
+OBJPOOL_API void objpool_on_notification(struct objpool_client *client, objpool_notification *callback, void *context);
 
 struct objpool_packer;
 
-/* ---- large values ----------------------------------------------------------------------------------------------------- */
+/* ---- large values ---------------------------------------------------------------------------------------------------- */
 
 /*
  * On a Unix socket, bins and exts of 64 KiB and more don't go through it, if the daemon is willing (`fds` in objpool_hello):
@@ -211,7 +221,7 @@ struct objpool_packer;
  * warm pages. What outgrows the room moves to ordinary memory, where it begins when the connection takes no descriptors. 0;
  * -EINVAL: it is not empty, or `size` is 0; -ENOMEM.
  */
-OBJPOOL_API int objpool_packer_share(struct objpool_packer *packer, struct objpool *pool, size_t size);
+OBJPOOL_API int objpool_packer_share(struct objpool_packer *packer, struct objpool_client *client, size_t size);
 
 /* ---- results one by one ---------------------------------------------------------------------------------------------- */
 
@@ -228,7 +238,7 @@ typedef int objpool_each(void *context, uint64_t index, struct objpool_bytes val
  * `result->error` says how (`result` may be NULL); else what `each` returned, or an error of objpool_call. Which failures of
  * slots and items make the call fail is what `errors` says, as in objpool_map.
  */
-OBJPOOL_API int objpool_call_each(struct objpool *pool, const char *method, struct objpool_bytes args,
+OBJPOOL_API int objpool_call_each(struct objpool_client *client, const char *method, struct objpool_bytes args,
 				  const struct objpool_call_options *options, objpool_each *each, void *context,
 				  struct objpool_result *result);
 
@@ -236,7 +246,7 @@ OBJPOOL_API int objpool_call_each(struct objpool *pool, const char *method, stru
  * Calls "sim.step" once on every slot of its pool, and waits; a slot that fails is an error in its place. Options as for
  * objpool_call (`errors`, `target` and `unordered` are not looked at). Returns like objpool_call_each.
  */
-OBJPOOL_API int objpool_all(struct objpool *pool, const char *method, struct objpool_bytes args,
+OBJPOOL_API int objpool_all(struct objpool_client *client, const char *method, struct objpool_bytes args,
 			    const struct objpool_call_options *options, objpool_each *each, void *context,
 			    struct objpool_result *result);
 
@@ -250,7 +260,7 @@ typedef void objpool_stream_done(void *context, int status, const struct objpool
  * objpool_call_each that goes on within objpool_dispatch and what waits. `done` is always called later, never from here.
  * `*stream` may be NULL. 0, or an error of objpool_call_async; nothing is called then.
  */
-OBJPOOL_API int objpool_call_each_async(struct objpool *pool, const char *method, struct objpool_bytes args,
+OBJPOOL_API int objpool_call_each_async(struct objpool_client *client, const char *method, struct objpool_bytes args,
 					const struct objpool_call_options *options, objpool_each *each, void *each_context,
 					objpool_stream_done *done, void *done_context, struct objpool_stream **stream);
 
@@ -283,7 +293,7 @@ struct objpool_map_options {
 	struct objpool_bytes bind_kwargs; /* packed map: keyword arguments of every item */
 	uint32_t timeout_ms;              /* for the whole map; 0: none */
 	uint32_t chunk;                   /* items handed to a worker at once; 0: the daemon adapts it */
-	uint32_t window;                  /* items taken and unanswered; 0: the daemon adapts it: twice what the slots have in hand */
+	uint32_t window;                  /* items accepted and unanswered; 0: twice what the slots have in hand */
 	bool unordered;                   /* results as they finish, not in item order */
 	bool idempotent;                  /* an item may run again on another instance when its worker dies */
 	bool sync;                        /* rounds of one item per slot, each slot exactly once a round */
@@ -305,19 +315,19 @@ struct objpool_map_options {
  * 0; -EREMOTEIO: it failed, `result->error` says how (`result` may be NULL); else what `next` or `each` returned, or an
  * error of objpool_call; -EINVAL also when `next` has packed something else than one value.
  */
-OBJPOOL_API int objpool_map(struct objpool *pool, const char *method, objpool_next *next, void *next_context,
+OBJPOOL_API int objpool_map(struct objpool_client *client, const char *method, objpool_next *next, void *next_context,
 			    objpool_each *each, void *each_context, const struct objpool_map_options *options,
 			    struct objpool_result *result);
 
 /* objpool_map that goes on within objpool_dispatch and what waits. Else like objpool_call_each_async. */
-OBJPOOL_API int objpool_map_async(struct objpool *pool, const char *method, objpool_next *next, void *next_context,
+OBJPOOL_API int objpool_map_async(struct objpool_client *client, const char *method, objpool_next *next, void *next_context,
 				  objpool_each *each, void *each_context, const struct objpool_map_options *options,
 				  objpool_stream_done *done, void *done_context, struct objpool_stream **stream);
 
 /* There are items again, after -EAGAIN: the next dispatch takes some. */
 OBJPOOL_API void objpool_stream_more(struct objpool_stream *stream);
 
-/* ---- leases ----------------------------------------------------------------------------------------------------------- */
+/* ---- leases ---------------------------------------------------------------------------------------------------------- */
 
 struct objpool_lease_options {
 	size_t size;         /* sizeof(struct objpool_lease_options) */
@@ -338,51 +348,51 @@ struct objpool_lease {
  * ends. `options` may be NULL. 0: `*lease` says which; -EREMOTEIO: `result->error` says why not (`result` may be NULL);
  * -EPROTO: the answer is none; else an error of objpool_call.
  */
-OBJPOOL_API int objpool_lease(struct objpool *pool, const char *name, const struct objpool_lease_options *options,
+OBJPOOL_API int objpool_lease(struct objpool_client *client, const char *name, const struct objpool_lease_options *options,
 			      struct objpool_lease *lease, struct objpool_result *result);
 
 /*
  * Gives a leased slot of the pool called `name` back; -1: the only or oldest one. 1: it was held; 0: there was no such lease,
  * or it has been lost meanwhile: with its worker, or its time. Errors like objpool_lease.
  */
-OBJPOOL_API int objpool_release(struct objpool *pool, const char *name, int64_t slot, struct objpool_result *result);
+OBJPOOL_API int objpool_release(struct objpool_client *client, const char *name, int64_t slot, struct objpool_result *result);
 
-/* ---- waiting, and other loops ------------------------------------------------------------------------------------------ */
+/* ---- waiting, and other loops ---------------------------------------------------------------------------------------- */
 
 /* Sends what is buffered, as far as the socket takes it now. 0: all; 1: some is left; -ENOTCONN. */
-OBJPOOL_API int objpool_flush(struct objpool *pool);
+OBJPOOL_API int objpool_flush(struct objpool_client *client);
 
 /* Calls started and unanswered. */
-OBJPOOL_API size_t objpool_in_flight(const struct objpool *pool);
+OBJPOOL_API size_t objpool_in_flight(const struct objpool_client *client);
 
 /* Bytes in the output buffer. */
-OBJPOOL_API size_t objpool_unsent(const struct objpool *pool);
+OBJPOOL_API size_t objpool_unsent(const struct objpool_client *client);
 
 /*
  * Sends, waits until something has come (at most `timeout_ms`; negative: no limit), and runs callbacks. 0: something may
  * have happened; -ETIMEDOUT; -ENOTCONN: the connection is lost, and all calls have been told; -EDEADLK.
  */
-OBJPOOL_API int objpool_wait(struct objpool *pool, int timeout_ms);
+OBJPOOL_API int objpool_wait(struct objpool_client *client, int timeout_ms);
 
 /* Waits until no call and no stream is under way. 0, -ENOTCONN, -EDEADLK. */
-OBJPOOL_API int objpool_drain(struct objpool *pool);
+OBJPOOL_API int objpool_drain(struct objpool_client *client);
 
 /*
  * For a program's own loop: wait until objpool_fd is ready for objpool_events (POLLIN, POLLOUT), or objpool_timeout_ms
  * (-1: none) has passed, then call objpool_dispatch with what poll(2) said. Ask for events and timeout anew each turn.
  * The descriptor stays the library's, and stays the same.
  */
-OBJPOOL_API int objpool_fd(const struct objpool *pool);
-OBJPOOL_API short objpool_events(const struct objpool *pool);
-OBJPOOL_API int objpool_timeout_ms(const struct objpool *pool);
+OBJPOOL_API int objpool_fd(const struct objpool_client *client);
+OBJPOOL_API short objpool_events(const struct objpool_client *client);
+OBJPOOL_API int objpool_timeout_ms(const struct objpool_client *client);
 
 /*
  * Receives, runs callbacks and timers, and sends; never waits. `events` is poll's `revents`; 0 when only time has passed. 0;
  * -ENOTCONN: the connection is lost, and all calls have been told; -ESHUTDOWN: a callback has closed it; -EDEADLK.
  */
-OBJPOOL_API int objpool_dispatch(struct objpool *pool, short events);
+OBJPOOL_API int objpool_dispatch(struct objpool_client *client, short events);
 
-/* ---- making msgpack ---------------------------------------------------------------------------------------------------- */
+/* ---- making msgpack -------------------------------------------------------------------------------------------------- */
 
 /*
  * Bytes that grow. Begin with OBJPOOL_PACKER_INIT, end with objpool_packer_free. A failure to allocate is kept in `error`
@@ -442,7 +452,7 @@ OBJPOOL_API void objpool_pack_raw(struct objpool_packer *packer, struct objpool_
 OBJPOOL_API int objpool_pack(struct objpool_packer *packer, const char *format, ...);
 OBJPOOL_API int objpool_vpack(struct objpool_packer *packer, const char *format, va_list arguments);
 
-/* ---- taking msgpack apart ---------------------------------------------------------------------------------------------- */
+/* ---- taking msgpack apart -------------------------------------------------------------------------------------------- */
 
 /*
  * Reads values from front to back. What begins with objpool_reader is safe with any bytes: each function returns 0, or -EINVAL
