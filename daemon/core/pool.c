@@ -303,6 +303,17 @@ void pool_expect_end(struct pool *pool)
 		slot_expect_end(slot);
 }
 
+void pool_drain_all(struct core *core)
+{
+	struct pool *pool;
+
+	core->draining = true;
+	TAILQ_FOREACH(pool, &core->pools, link)
+		pool_end_deferred(pool);
+	TAILQ_FOREACH(pool, &core->pools, link)
+		pool_expect_end(pool);
+}
+
 void pool_leave(struct pool *pool)
 {
 	if (!pool->leaving) {

@@ -100,6 +100,9 @@ void pool_leave(struct pool *pool);
 /* All its instances are to end once they have done their calls: slot_expect_end for each. */
 void pool_expect_end(struct pool *pool);
 
+/* The daemon is asked to stop: no pool takes new calls, and all instances are to end once they have done what they have. */
+void pool_drain_all(struct core *core);
+
 /* Fails all its calls that have no answer yet: "CODE: why". */
 void pool_fail_calls(struct pool *pool, enum error_code code, const char *why);
 

@@ -46,7 +46,10 @@ static struct core *core_of(const struct slot *slot)
 static void set_timer(struct slot *slot, uint64_t after)
 {
 	struct core *core = core_of(slot);
-	if (after != NEVER)
+
+	if (after == NEVER)
+		timer_clear(&core->timers, &slot->timer); /* it may be set for another purpose: max_age's must not end as stop_timeout's */
+	else
 		timer_set(&core->timers, &slot->timer, core->now + after);
 }
 

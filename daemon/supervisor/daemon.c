@@ -407,18 +407,12 @@ static void begin_stopping(struct daemon *daemon)
 
 void daemon_stop(struct daemon *daemon, bool now)
 {
-	struct pool *pool;
-
 	if (daemon->state == DAEMON_RUNNING) {
 		daemon->state = DAEMON_DRAINING;
-		daemon->core.draining = true;
 		daemon->stop_at = daemon->config.drain_timeout == NEVER ? NEVER : daemon->core.now + daemon->config.drain_timeout;
 		say_stopping(daemon);
 		close_listeners_for_next(daemon);
-		TAILQ_FOREACH(pool, &daemon->core.pools, link)
-			pool_end_deferred(pool);
-		TAILQ_FOREACH(pool, &daemon->core.pools, link)
-			pool_expect_end(pool);
+		pool_drain_all(&daemon->core);
 	}
 	if (now)
 		begin_stopping(daemon);

@@ -267,15 +267,11 @@ void world_replace_pool(struct world *world)
 /* As SIGTERM does. */
 void world_begin_drain(struct world *world)
 {
-	struct pool *pool;
-
 	if (!world->flavour.drains || world->core.draining)
 		return;
 	world_say(world, "the daemon is asked to stop");
-	world->core.draining = true;
 	faults_arm(true);
-	TAILQ_FOREACH(pool, &world->core.pools, link)
-		pool_end_deferred(pool);
+	pool_drain_all(&world->core);
 	faults_arm(false);
 }
 
