@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* clock: monotonic time in nanoseconds, and how long until then. */
+/* clock: monotonic time in nanoseconds, and deadlines in it. 0 is no deadline. */
 #ifndef CLIENT_CLOCK_H
 #define CLIENT_CLOCK_H
 
@@ -16,7 +16,7 @@ static inline int64_t clock_now(void)
 	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-/* Milliseconds until `deadline` as poll wants them, rounded up so that it has passed then; -1 when there is none (0). */
+/* The milliseconds until `deadline`, for poll(2); -1: no deadline. Rounded up, so that the deadline has passed after them. */
 static inline int clock_ms_until(int64_t deadline)
 {
 	if (deadline == 0)
@@ -28,7 +28,7 @@ static inline int clock_ms_until(int64_t deadline)
 	return ms > INT_MAX ? INT_MAX : (int)ms;
 }
 
-/* The earlier of two deadlines, where 0 is none. */
+/* The earlier of two deadlines. */
 static inline int64_t clock_earlier(int64_t a, int64_t b)
 {
 	if (a == 0 || b == 0)

@@ -35,7 +35,7 @@ int objpool_default_address(char *text, size_t size)
 	return n >= 0 && (size_t)n < size ? 0 : -ENAMETOOLONG;
 }
 
-/* A connect that a signal interrupted, or that does not wait, goes on by itself. */
+/* Waits for a connect(2) that a signal has interrupted, or that does not wait: it goes on by itself. */
 static int await_connect(int fd, int64_t deadline)
 {
 	struct pollfd pollfd = {.fd = fd, .events = POLLOUT};
@@ -53,8 +53,8 @@ static int await_connect(int fd, int64_t deadline)
 }
 
 /*
- * A non-blocking Unix socket whose listener's queue is full says EAGAIN at once, and can't be waited for: those
- * connect with a send timeout instead.
+ * connect(2) of a non-blocking Unix socket fails with EAGAIN if the listener's queue is full, and poll(2) can't wait for room
+ * there. So the socket is a blocking one, with a send timeout.
  */
 static int connect_unix(int fd, const struct sockaddr *address, socklen_t size, int64_t deadline)
 {
@@ -122,7 +122,7 @@ static int split(const char *text, char *host, size_t host_size, const char **po
 			return -EINVAL;
 		end--;
 	} else if (memchr(text, ':', (size_t)(end - text))) {
-		return -EINVAL; /* IPv6 wants brackets */
+		return -EINVAL; /* an IPv6 address needs brackets */
 	}
 	if (end <= text || (size_t)(end - text) >= host_size)
 		return -EINVAL;

@@ -7,7 +7,7 @@
 
 struct failure {
 	struct objpool_error error;
-	unsigned owners;
+	unsigned refs;
 	char text[]; /* the strings, each with its NUL, and the data */
 };
 
@@ -21,7 +21,7 @@ static struct failure *failure_of(const struct objpool_error *error)
 	return (struct failure *)(uintptr_t)error; /* its first member */
 }
 
-/* What was found in the bytes, before there is memory for it. */
+/* What has been read, before its strings are copied. */
 enum text { CODE, MESSAGE, TYPE, TRACEBACK, POOL, TEXTS };
 struct parts {
 	struct objpool_bytes texts[TEXTS];
@@ -33,7 +33,7 @@ static bool is(struct objpool_bytes key, const char *name)
 	return key.size == strlen(name) && memcmp(key.data, name, key.size) == 0;
 }
 
-/* A str or bin; false, and nothing passed, for anything else. */
+/* Reads a str or bin. False: the value is neither, and is not passed. */
 static bool read_text(struct objpool_reader *reader, struct objpool_bytes *text)
 {
 	const char *chars;
@@ -84,7 +84,7 @@ static enum objpool_ran parse_ran(struct objpool_bytes text)
 	return is(text, "yes") ? OBJPOOL_RAN_YES : OBJPOOL_RAN_UNKNOWN;
 }
 
-/* What is unknown, or of another type than it should be, is passed over: newer daemons may say more. */
+/* Ignores an unknown key, and a value of another type: newer daemons may send more. */
 static void parse_pair(struct parts *parts, struct objpool_bytes key, struct objpool_bytes value)
 {
 	struct objpool_reader reader = objpool_reader(value);
@@ -113,7 +113,7 @@ static void parse_map(struct parts *parts, struct objpool_reader *reader)
 	}
 }
 
-/* "CODE: text", or any text: a server that knows no codes. */
+/* "CODE: text"; or any text, from a server that has no codes. */
 static void parse_sentence(struct parts *parts, struct objpool_bytes sentence)
 {
 	static const char capitals[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ_";
@@ -129,7 +129,7 @@ static void parse_sentence(struct parts *parts, struct objpool_bytes sentence)
 	parts->texts[MESSAGE] = (struct objpool_bytes){text + n + 2, sentence.size - n - 2};
 }
 
-/* Copies `bytes` to `*room`, which moves on, and ends them with NUL. */
+/* Copies bytes and a NUL to `*room`, and moves `*room` behind them. NULL: there are no bytes. */
 static const char *keep(char **room, struct objpool_bytes bytes)
 {
 	char *copy = *room;
@@ -153,7 +153,7 @@ static const struct objpool_error *assemble(const struct parts *parts)
 
 	char *room = failure->text;
 	struct objpool_error *error = &failure->error;
-	failure->owners = 1;
+	failure->refs = 1;
 	*error = parts->error;
 	error->code = keep(&room, parts->texts[CODE]);
 	error->message = keep(&room, parts->texts[MESSAGE]);
@@ -201,13 +201,13 @@ const struct objpool_error *failure_make(const char *code, const char *message, 
 const struct objpool_error *failure_ref(const struct objpool_error *error)
 {
 	if (error && error != &out_of_memory.error)
-		failure_of(error)->owners++;
+		failure_of(error)->refs++;
 	return error;
 }
 
 const struct objpool_error *failure_unref(const struct objpool_error *error)
 {
-	if (error && error != &out_of_memory.error && --failure_of(error)->owners == 0)
+	if (error && error != &out_of_memory.error && --failure_of(error)->refs == 0)
 		free(failure_of(error));
 	return NULL;
 }

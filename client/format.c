@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * format: objpool_pack, which makes msgpack from a description and arguments. A container's header says how many values
- * follow, so its part of the description is counted before it is packed.
+ * format: objpool_pack, which makes msgpack from a format and arguments. The header of an array or map has the count of its
+ * values, so these are counted in the format before they are packed.
  */
 #include "objpool/client.h"
 
 #include <errno.h>
 #include <string.h>
 
-/* The arguments are consumed by several functions in turn; a va_list can be handed on only inside a structure. */
+/* Several functions consume the arguments in turn. A va_list can be passed on like this only within a structure. */
 struct format {
 	struct objpool_packer *packer;
 	const char *p;
@@ -20,7 +20,7 @@ static void skip_blanks(struct format *format)
 	format->p += strspn(format->p, " \t\n,:");
 }
 
-/* How many values stand before the bracket that closes what `p` is in; -EINVAL: none does. */
+/* How many values come before the bracket that closes the container of `p`; -EINVAL: no such bracket. */
 static int64_t count_values(const char *p, char closing)
 {
 	int64_t count = 0;
@@ -42,7 +42,7 @@ static int64_t count_values(const char *p, char closing)
 	}
 }
 
-/* Begins a container; its end is passed when the description comes to it. */
+/* Packs the header of a container. pack_all passes the closing bracket when it comes to it. */
 static int open_container(struct format *format, char closing)
 {
 	const int64_t count = count_values(format->p, closing);
@@ -109,7 +109,7 @@ static int pack_value(struct format *format, char kind)
 	}
 }
 
-/* Values and closing brackets up to the end; that brackets match is known where they were opened. */
+/* Packs values and passes closing brackets, up to the end. open_container has checked that brackets match. */
 static int pack_all(struct format *format)
 {
 	unsigned depth = 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* lease: an instance for this connection alone. */
+/* lease: objpool_lease and objpool_release. */
 #include "client/options.h"
 #include "objpool/client.h"
 
@@ -51,7 +51,7 @@ static int read_lease(struct objpool_lease *lease, struct objpool_bytes answer)
 	return lease->slot < 0 ? -EPROTO : 0;
 }
 
-/* Calls one of the daemon's methods and frees the arguments. */
+/* Calls a method of the daemon, and frees the arguments. */
 static int ask(struct objpool_client *client, const char *method, struct objpool_packer *args, struct objpool_result *answer)
 {
 	int rc = args->error;
@@ -62,7 +62,7 @@ static int ask(struct objpool_client *client, const char *method, struct objpool
 	return rc;
 }
 
-/* Gives a failure to who wants it, and frees all else. */
+/* Moves an error to the caller's result, if there is one. Frees any other answer. */
 static int conclude(int rc, struct objpool_result *answer, struct objpool_result *result)
 {
 	if (rc == -EREMOTEIO && result)

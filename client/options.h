@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * options: structs of options grow at their end. What a program built with an older header does not know is zero.
+ * options: structs of options grow at their end. A program that was built with an older header passes a shorter struct: the
+ * members that it does not have are zero.
  */
 #ifndef CLIENT_OPTIONS_H
 #define CLIENT_OPTIONS_H
@@ -9,14 +10,17 @@
 #include <stddef.h>
 #include <string.h>
 
-/* `own` becomes what the caller gave, as far as both know it; all zero for NULL. -EINVAL: no size was set. */
+/*
+ * Copies the members that both structs have to `own`, and sets the others to zero. NULL: all are zero. 0; -EINVAL: `size` is
+ * not set.
+ */
 static inline int options_take(void *own, size_t own_size, const void *given)
 {
 	size_t size = 0;
 
 	memset(own, 0, own_size);
 	if (given)
-		memcpy(&size, given, sizeof size); /* the first member of each */
+		memcpy(&size, given, sizeof size); /* is the first member of each struct of options */
 	if (given && size <= sizeof size)
 		return -EINVAL;
 	if (given)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * pack: makes msgpack (https://github.com/msgpack/msgpack/blob/master/spec.md) in bytes that grow. Requests are made with
- * the same functions straight in the connection's output buffer.
+ * pack: makes msgpack (https://github.com/msgpack/msgpack/blob/master/spec.md) in memory that grows. The library packs requests
+ * with the same functions, directly into the connection's output.
  */
 #include "client/pack.h"
 
@@ -59,7 +59,7 @@ struct objpool_bytes objpool_packed(const struct objpool_packer *packer)
 	return (struct objpool_bytes){packer->data, packer->size};
 }
 
-/* A first byte and the lowest `n` bytes of `value`, the highest of them first. */
+/* Packs a first byte, and the lowest `n` bytes of `value` in big-endian order. */
 static void put(struct objpool_packer *packer, unsigned first, uint64_t value, unsigned n)
 {
 	unsigned char *p = pack_room(packer, 1 + n);
@@ -82,11 +82,11 @@ static void put_bytes(struct objpool_packer *packer, const void *bytes, size_t s
 	}
 }
 
-/* A length with an 8-, 16- or 32-bit field: `first` is the first byte of the 8-bit form, and the others follow it. */
+/* Packs a length of 8, 16 or 32 bits. `first`: the first byte of the 8-bit form; those of the other forms are the next ones. */
 static void put_length(struct objpool_packer *packer, unsigned first, size_t size)
 {
 	if (size > UINT32_MAX)
-		packer->error = -ENOMEM; /* no message of that size can be sent */
+		packer->error = -ENOMEM; /* no message can have so many bytes */
 	else if (size <= UINT8_MAX)
 		put(packer, first, size, 1);
 	else if (size <= UINT16_MAX)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * pending: the calls in flight, by msgid, and the earliest of their deadlines.
+ * pending: the calls in flight by msgid, and their deadlines.
  *
- * Msgids count up, so that an answer that comes after its call was given up meets nobody for four billion calls. A call lies
- * at msgid modulo the table's size; an id whose place a slow call still has is passed over. When half is taken the table
- * doubles, and two calls never meet on the way.
+ * Msgids count up and are used again only after four billion calls: a late answer to a call that has timed out finds no other
+ * call. A call is at msgid modulo the table's size. A msgid whose place is taken is skipped. The table doubles when half of it
+ * is taken; calls that are at different places then stay at different places.
  */
 #ifndef CLIENT_PENDING_H
 #define CLIENT_PENDING_H
@@ -13,7 +13,7 @@
 
 struct pending_call {
 	uint32_t msgid; /* 0: the place is free */
-	uint32_t rank;  /* where it stands among the deadlines, if it has one */
+	uint32_t rank;  /* its place in the heap of deadlines, if it has a deadline */
 	objpool_callback *callback;
 	void *context;
 	int64_t deadline;                       /* 0: none */
@@ -31,19 +31,19 @@ struct pending {
 	uint32_t deadline_count, deadline_capacity;
 };
 
-/* Adds a copy of the call, and gives it and `call` its msgid, never 0. 0 or -ENOMEM. */
+/* Adds a copy of the call. Sets the msgid, which is never 0, in the copy and in `call`. 0 or -ENOMEM. */
 int pending_add(struct pending *pending, struct pending_call *call);
 
-/* The call with that id, in place until a call is added or taken out; NULL: there is none. */
+/* The call with this msgid, valid until a call is added or taken out; NULL: there is none. */
 struct pending_call *pending_find(const struct pending *pending, uint32_t msgid);
 
-/* Takes out the call with that id; false: there is none. */
+/* Takes out the call with this msgid. False: there is none. */
 bool pending_take(struct pending *pending, uint32_t msgid, struct pending_call *call);
 
-/* Takes out a call whose deadline has passed. */
+/* Takes out a call whose deadline has passed. False: there is none. */
 bool pending_take_expired(struct pending *pending, int64_t now, struct pending_call *call);
 
-/* Takes out any call. `*place` is 0 at first, and goes round the table. */
+/* Takes out any call. False: there is none. `*place` must be 0 at first: it goes round the table. */
 bool pending_take_any(struct pending *pending, uint32_t *place, struct pending_call *call);
 
 /* The earliest deadline, or 0. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * read: takes msgpack apart from front to back, without making objects. Nothing is believed: every length is held against
- * the bytes that are there.
+ * read: reads msgpack from the first value to the last, without making objects. Each length is compared with the bytes that are
+ * there before it is used.
  */
 #include "objpool/client.h"
 
@@ -45,7 +45,7 @@ enum objpool_type objpool_read_type(const struct objpool_reader *reader)
 	return first < 0xc0 ? OBJPOOL_STR : (enum objpool_type)types[first - 0xc0];
 }
 
-/* The number in the `n` bytes after the first one; they are passed. */
+/* Reads the first byte and the number in the `n` bytes after it. */
 static int field(struct objpool_reader *reader, unsigned n, uint64_t *value)
 {
 	if (left(reader) < 1 + (size_t)n)
@@ -82,7 +82,7 @@ int objpool_read_bool(struct objpool_reader *reader, bool *value)
 	return 0;
 }
 
-/* An integer as its 64 bits, and whether it is below zero. */
+/* Reads an integer as its 64 bits, and whether it is negative. */
 static int read_integer(struct objpool_reader *reader, uint64_t *bits, bool *negative)
 {
 	if (objpool_read_type(reader) != OBJPOOL_INT)
@@ -155,7 +155,7 @@ int objpool_read_double(struct objpool_reader *reader, double *value)
 	return 0;
 }
 
-/* Bytes with an 8-, 16- or 32-bit length; `first` is the first byte of the 8-bit form. */
+/* Reads bytes with a length of 8, 16 or 32 bits. `first`: the first byte of the 8-bit form. */
 static int read_sized(struct objpool_reader *reader, unsigned first, const void **bytes, size_t *size)
 {
 	struct objpool_reader ahead = *reader;
@@ -215,7 +215,7 @@ int objpool_read_ext(struct objpool_reader *reader, int8_t *type, const void **b
 	return 0;
 }
 
-/* A count in the first byte's low bits, or in a field of 16 or 32 bits after `wide` or the byte that follows it. */
+/* Reads a count: in the low bits of the first byte, or in 16 or 32 bits. `wide`: the first byte of the 16-bit form. */
 static int read_count(struct objpool_reader *reader, unsigned wide, uint32_t *count)
 {
 	uint64_t n;

@@ -1,30 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * libobjpool: calls methods on the objects of an objpoold daemon. Link with `pkg-config --libs objpool`.
+ * libobjpool: calls methods of the objects that an objpoold daemon serves. Link with `pkg-config --libs objpool`.
  *
  *	struct objpool_client *client;
  *	struct objpool_result result;
  *
- *	if (objpool_connect(&pool, NULL, NULL) < 0) ...
- *	if (objpool_callf(pool, "sim.step", &result, "[i f]", 7, 0.5) == 0)
+ *	if (objpool_connect(&client, NULL, NULL) < 0) ...
+ *	if (objpool_callf(client, "sim.step", &result, "[i f]", 7, 0.5) == 0)
  *		...	result.value is the method's value, as msgpack
  *	objpool_result_free(&result);
- *	objpool_close(pool);
+ *	objpool_close(client);
  *
- * Values are msgpack bytes, in both directions: objpool_pack_* and objpool_pack() make them, objpool_read_* take them
- * apart, and so does any msgpack library.
+ * Values are msgpack bytes, in both directions. objpool_pack() and objpool_pack_* make them, objpool_read_* read them. Any
+ * other msgpack library can do so, too.
  *
- * Errors. A function returns 0 (or what its comment says) or a negative errno. Where it has a result, -EREMOTEIO says that
- * the call itself failed, and result.error how; any other negative number means that nothing was asked of the daemon.
+ * Errors. A function returns a negative errno if it fails, and 0 if it succeeds, or what its comment says. -EREMOTEIO: the call
+ * itself has failed, and result.error says how. After other negative numbers of objpool_call no request was sent, but for one
+ * case: -ENOMEM, if there is no memory for the result.
  *
- * Threads. One connection is used by one thread at a time: callers that share one lock around it. Different connections
- * know nothing of each other; the library has no global state. Results and packers belong to whoever holds them.
+ * Threads. Only one thread at a time may use a connection; threads that share one hold a lock. Different connections are
+ * independent: the library has no global state. A result, or a packer, belongs to the thread that holds it.
  *
- * Callbacks run inside objpool_dispatch, objpool_wait, objpool_drain, objpool_close and the functions that wait for an
- * answer, never elsewhere. In a callback, calls may be started, cancelled and the connection closed; functions that wait
- * return -EDEADLK there. Every callback of a call is called exactly once, whatever happens to the connection.
+ * Callbacks. The library calls them from objpool_dispatch, objpool_wait, objpool_drain, objpool_close and the functions that
+ * wait for an answer. A callback may start and cancel calls, and close the connection. Functions that wait return -EDEADLK in a
+ * callback. The callback of a call is called exactly once, also when the connection is lost.
  *
- * Signals. The library never raises SIGPIPE, installs no handlers, and goes on waiting after EINTR.
+ * Signals. The library never raises SIGPIPE and installs no handlers. It goes on waiting after EINTR.
  */
 #ifndef OBJPOOL_CLIENT_H
 #define OBJPOOL_CLIENT_H
@@ -51,109 +52,111 @@ extern "C" {
 #define objpool_client objpool
 struct objpool_client;
 
-/* One or more packed msgpack values. `data` NULL stands for "none". */
+/* One or more packed msgpack values. `data` NULL means none. */
 struct objpool_bytes {
 	const void *data;
 	size_t size;
 };
 
-/* Whether the method ran: after OBJPOOL_RAN_NO it is safe to call again. */
+/* Whether the method ran. After OBJPOOL_RAN_NO it is safe to call again. */
 enum objpool_ran { OBJPOOL_RAN_UNKNOWN, OBJPOOL_RAN_NO, OBJPOOL_RAN_MAYBE, OBJPOOL_RAN_YES };
 
-/* Why a call failed. Only the library makes these; later versions may add members at the end. */
+/* Why a call failed. Only the library makes these structures: later versions may add members at the end. */
 struct objpool_error {
-	const char *code;          /* "FAILED", "WORKER_LOST", ...; "DISCONNECTED": the connection was lost. Never NULL */
+	const char *code;          /* "FAILED", "WORKER_LOST", ...; "DISCONNECTED": the connection is lost. Never NULL */
 	const char *message;       /* never NULL */
 	const char *type;          /* the exception's class in the object's language, or NULL */
 	const char *traceback;     /* or NULL */
-	const char *pool;          /* or NULL */
+	const char *pool;          /* where the call ran, with slot and generation; or NULL */
 	int64_t slot;              /* or -1 */
 	int64_t generation;        /* or -1 */
-	int64_t index;             /* of the item, in map and scatter, or -1 */
+	int64_t index;             /* the item's number in all, map and scatter, or -1 */
 	enum objpool_ran ran;
-	int signal;                /* that killed the worker, or 0 */
-	int exit_status;           /* of the worker, or -1 */
-	struct objpool_bytes data; /* what the object added: one packed bin or ext, or none */
+	int signal;                /* the signal that killed the worker, or 0 */
+	int exit_status;           /* the exit status of the worker that ended, or -1 */
+	struct objpool_bytes data; /* the object's own: one packed bin or ext, or none */
 };
 
 /*
- * What a call came to: a value when `error` is NULL, else an error. In a callback it is borrowed until the callback
- * returns; from a function that waits it is the caller's, who gives it to objpool_result_free.
+ * The result of a call: a value if `error` is NULL, else an error. A callback borrows its result: it is valid until the callback
+ * returns. A function that waits gives its result to the caller, who frees it with objpool_result_free.
  */
 struct objpool_result {
 	struct objpool_bytes value; /* one packed msgpack value */
 	const struct objpool_error *error;
-	void *owned; /* the library's */
+	void *owned; /* the library uses it */
 };
 
-/* Frees what an owned result holds and empties it; an empty or borrowed result stays as it is. */
+/* Frees the memory of an owned result, and empties the result. Does nothing to an empty or a borrowed result. */
 OBJPOOL_API void objpool_result_free(struct objpool_result *result);
 
-/* Makes `*copy` an owned copy of a borrowed result. 0 or -ENOMEM (the copy is empty then). */
+/* Makes `*copy` an owned copy of a result. 0, or -ENOMEM: the copy is empty. */
 OBJPOOL_API int objpool_result_copy(struct objpool_result *copy, const struct objpool_result *result);
 
 /* ---- connections ----------------------------------------------------------------------------------------------------- */
 
 struct objpool_connect_options {
-	size_t size;        /* sizeof(struct objpool_connect_options) */
-	const char *client; /* what this program tells the daemon that it is; NULL: its short name */
-	int timeout_ms;     /* for connecting and the greeting together; 0: ten seconds; negative: none */
+	size_t size;         /* sizeof(struct objpool_connect_options) */
+	const char *client;  /* the name that the daemon is told; NULL: the program's short name */
+	int timeout_ms;      /* for connecting and the greeting together; 0: ten seconds; negative: none */
 	bool no_descriptors; /* large values go through the socket, see "large values" */
 };
 #define OBJPOOL_CONNECT_OPTIONS_INIT {sizeof(struct objpool_connect_options), NULL, 0, false}
 
 /*
- * Connects, and says hello. `address` is unix:PATH, tcp:HOST:PORT or tcp:[IPV6]:PORT; NULL means objpool_default_address.
- * Waits; `options` may be NULL. 0; -EINVAL: the address is malformed; -EPROTO: no objpoold answers there; -EHOSTUNREACH: the
- * host has no address; else what connect(2) says, mostly -ENOENT, -ECONNREFUSED, -EACCES or -ETIMEDOUT. On error `*pool` is
- * NULL.
+ * Connects to a daemon, and waits for its greeting. `address` is unix:PATH, tcp:HOST:PORT or tcp:[IPV6]:PORT. NULL:
+ * objpool_default_address. `options` may be NULL. 0; -EINVAL: the address is malformed; -EPROTO: no objpoold answers there;
+ * -EHOSTUNREACH: the host has no address; or an error of connect(2), mostly -ENOENT, -ECONNREFUSED, -EACCES or -ETIMEDOUT.
+ * After an error `*client` is NULL.
  */
 OBJPOOL_API int objpool_connect(struct objpool_client **client, const char *address,
 				const struct objpool_connect_options *options);
 
-/* Says hello over a connected stream socket, and takes it, on error too. Else like objpool_connect. */
+/* Uses a connected stream socket, and takes it over, also if it fails. Otherwise like objpool_connect. */
 OBJPOOL_API int objpool_adopt(struct objpool_client **client, int fd, const struct objpool_connect_options *options);
 
-/* Fails all calls in flight with DISCONNECTED, closes and frees. Accepts NULL; returns NULL. In a callback: happens when it
- * returns. */
+/*
+ * Fails all calls in flight with DISCONNECTED, closes the connection, and frees it. In a callback, this happens when the callback
+ * has returned. Accepts NULL; returns NULL.
+ */
 OBJPOOL_API struct objpool_client *objpool_close(struct objpool_client *client);
 
 /*
- * Where NULL connects to: $OBJPOOL_ADDRESS; else unix:$XDG_RUNTIME_DIR/objpool.sock if that exists; else
- * unix:/run/objpool/objpool.sock. 0, or -ENAMETOOLONG when it does not fit into `size` bytes.
+ * Writes the address that objpool_connect uses for NULL: $OBJPOOL_ADDRESS if it is set; else unix:$XDG_RUNTIME_DIR/objpool.sock
+ * if that socket exists; else unix:/run/objpool/objpool.sock. 0, or -ENAMETOOLONG: it does not fit into `size` bytes.
  */
 OBJPOOL_API int objpool_default_address(char *text, size_t size);
 
-/* What the daemon said to hello: {server, version, session, pools, limits, fds, fds_mark}. Borrowed until the connection is
- * closed. */
+/* The daemon's greeting: a map {server, version, session, pools, limits, fds, fds_mark}. Valid until the connection is closed. */
 OBJPOOL_API struct objpool_bytes objpool_hello(const struct objpool_client *client);
 
 /* ---- calls ----------------------------------------------------------------------------------------------------------- */
 
 /*
- * Called now and then while a call runs that has asked for it: `done` of `total`, as the method says it of itself, or tasks of
- * all, map and scatter; -1: not known. `text` is the method's, or NULL; borrowed. Non-zero cancels the call, which then fails
- * with CANCELLED; a stream ends as if `each` had returned it.
+ * Is called now and then while a call runs, if the call has asked for it. `done` of `total`: what the method itself reports;
+ * or, in all, map and scatter, how many tasks are done. -1: not known. `text` comes from the method, and is borrowed; or it is
+ * NULL. Returns 0; another number cancels the call, which then fails with CANCELLED, or ends the stream, as if `each` had
+ * returned it.
  */
 typedef int objpool_progress_callback(void *context, int64_t done, int64_t total, const char *text);
 
-/* All members but `size` may be left zero. What is pointed to is only read while the function runs, contexts apart. */
+/* Members other than `size` may be zero. Pointers are only read while the function runs, except `progress_context`. */
 struct objpool_call_options {
 	size_t size;                      /* sizeof(struct objpool_call_options) */
-	const char *target;               /* "sim", "sim:all", "sim:key=a.b": then `method` is the method's name alone */
+	const char *target;               /* "sim", "sim:all", "sim:key=a.b"; `method` is then only the method's name */
 	struct objpool_bytes kwargs;      /* packed map: keyword arguments */
 	struct objpool_bytes bind;        /* packed array: leading arguments of every task */
 	struct objpool_bytes bind_kwargs; /* packed map: keyword arguments of every task */
 	const char *args_as;              /* in map and scatter: "zip", "single", "positional", "keyword" */
 	const char *errors;               /* "wait", "first", "collect" */
-	const char *sticky;               /* with all: "replace", "append": replayed on instances built later */
-	uint32_t timeout_ms;              /* then the call fails with TIMEOUT; 0: none */
-	uint32_t chunk;                   /* items handed to a worker at once; 0: the daemon adapts it */
-	bool idempotent;                  /* may run again on another instance when its worker dies */
+	const char *sticky;               /* with all: "replace", "append": instances built later run the call, too */
+	uint32_t timeout_ms;              /* the call fails with TIMEOUT after this time; 0: no limit */
+	uint32_t chunk;                   /* items that a worker gets at once; 0: the daemon adapts it */
+	bool idempotent;                  /* if a worker dies, another instance may run the call again */
 	bool sync;                        /* in map: rounds of one item per slot */
-	bool progress;                    /* send objpool.progress, see objpool_on_notification; on_progress asks for it too */
-	bool unordered;                   /* of objpool_call_each: results as they finish, not in order */
-	uint32_t window;                  /* of objpool_call_each on a map: as in objpool_map_options */
+	bool progress;                    /* send objpool.progress to objpool_on_notification's callback */
+	bool unordered;                   /* in objpool_call_each: results as they finish, not in order */
+	uint32_t window;                  /* in objpool_call_each of a map: as in objpool_map_options */
 	objpool_progress_callback *on_progress; /* or NULL */
 	void *progress_context;
 };
@@ -161,40 +164,49 @@ struct objpool_call_options {
 	{sizeof(struct objpool_call_options), NULL, {NULL, 0}, {NULL, 0}, {NULL, 0}, NULL, NULL, NULL, 0, 0, \
 	 false, false, false, false, 0, NULL, NULL}
 
-/* Called once per call. `result` is borrowed. */
+/* Is called once for each call. `result` is borrowed. */
 typedef void objpool_callback(void *context, const struct objpool_result *result);
 
 /*
- * Calls and waits for the answer; callbacks of other calls may run meanwhile. `method` is "sim.step", "sim:2.step",
- * "sim:all.step", ... ; `args` is a packed array (none: no arguments); `options` may be NULL. After a timeout the daemon has
- * one more second to say so, before the call fails with TIMEOUT here; a call of the daemon's own methods fails at the timeout.
- * 0: `result->value` is there. -EREMOTEIO: `result->error` is. -EINVAL: the method has no dot, or args or options aren't
- * well-formed msgpack; -ENOTCONN: the connection has been lost before; -EDEADLK; -ENOMEM: `result` is empty (also when args or
- * options come from a packer that has failed).
+ * Calls a method and waits for the answer. Callbacks of other calls may run meanwhile. `method` is "sim.step", "sim:2.step",
+ * "sim:all.step", ... ; `args` is a packed array (none: no arguments); `options` may be NULL.
+ *
+ * After the timeout the daemon has one more second to answer with TIMEOUT; then the call fails here, with TIMEOUT. A call of
+ * the daemon's own methods fails here at the timeout.
+ *
+ * 0: `result->value` is the value. -EREMOTEIO: `result->error` is the error. After other errors `result` is empty: -EINVAL: the
+ * method has no dot, or args or options are not well-formed msgpack; -ENOTCONN: the connection was lost before; -EDEADLK;
+ * -ENOMEM, also if args or options come from a packer that has failed.
  */
 OBJPOOL_API int objpool_call(struct objpool_client *client, const char *method, struct objpool_bytes args,
 			     const struct objpool_call_options *options, struct objpool_result *result);
 
-/* objpool_call with arguments made as by objpool_pack; `format` describes one array. Also -EINVAL: the format is none. */
+/*
+ * Packs the arguments with objpool_pack, and calls. `format` describes one array. Like objpool_call; -EINVAL: the format is
+ * malformed.
+ */
 OBJPOOL_API int objpool_callf(struct objpool_client *client, const char *method, struct objpool_result *result,
 			      const char *format, ...);
 
 /*
- * Starts a call; `callback` gets its result. The request is put into the output buffer: objpool_flush, objpool_dispatch
- * and what waits send it, so that many calls cost one write. `*id` (may be NULL) is for objpool_cancel. Errors like
- * objpool_call; the callback is not called then.
+ * Starts a call. `callback` gets its result. The request goes into the output buffer, so that many calls cost one write:
+ * objpool_flush, objpool_dispatch and functions that wait send it. `*id` is for objpool_cancel; `id` may be NULL. Returns
+ * errors like objpool_call; the callback is not called then.
  */
 OBJPOOL_API int objpool_call_async(struct objpool_client *client, const char *method, struct objpool_bytes args,
 				   const struct objpool_call_options *options, objpool_callback *callback, void *context,
 				   uint32_t *id);
 
-/* Asks the daemon to cancel a call in flight, which then fails with CANCELLED, unless it was faster. 0, -ENOTCONN, -ENOMEM. */
+/* Asks the daemon to cancel a call in flight. The call fails with CANCELLED unless it ends before. 0, -ENOTCONN, -ENOMEM. */
 OBJPOOL_API int objpool_cancel(struct objpool_client *client, uint32_t id);
 
-/* Calls without an answer: nobody learns what becomes of it. Buffered like a call. Errors like objpool_call_async. */
+/* Calls a method without an answer, not even an error. Buffered like a call. Errors like objpool_call_async. */
 OBJPOOL_API int objpool_notify(struct objpool_client *client, const char *method, struct objpool_bytes args);
 
-/* Notifications that the daemon sends because the program asked for them. `method` ends with NUL; both are borrowed. */
+/*
+ * Gets notifications that the daemon sends because the program has asked for them. `method` ends with NUL; both are borrowed.
+ * objpool_on_notification: one callback for the connection; NULL: none.
+ */
 typedef void objpool_notification(void *context, const char *method, struct objpool_bytes params);
 OBJPOOL_API void objpool_on_notification(struct objpool_client *client, objpool_notification *callback, void *context);
 
@@ -203,100 +215,111 @@ struct objpool_packer;
 /* ---- large values ---------------------------------------------------------------------------------------------------- */
 
 /*
- * On a Unix socket, bins and exts of 64 KiB and more don't go through it, if the daemon is willing (`fds` in objpool_hello):
- * the library puts those of arguments into sealed memory and hands its descriptor over, and maps those of results. Nothing
- * looks different: `result->value` is the packed value, and what it lies in goes back to the daemon, with the next request or
- * turn, after objpool_result_free, which may be called on any thread, and after objpool_close. A result that has large values
- * within an array or a map is put together by a copy; objpool_all and objpool_map give each alone. objpool_notify's arguments
- * and those of sticky calls go as bytes.
+ * On a Unix socket, bins and exts of 64 KiB and more do not go through the socket if the daemon accepts descriptors (`fds` in
+ * objpool_hello). The library puts such values of arguments into sealed memory and passes its descriptor. It maps the files of
+ * such results. For the program nothing changes: `result->value` is the packed value.
  *
- * Memory stays mapped for some seconds after its use, as its pages are warm, and goes in a turn after that. A program that has
- * no descriptor left when one comes loses the connection (EPROTO); connect with `no_descriptors` to get none.
+ * - objpool_result_free gives the memory of a result back to the daemon, with the next request or turn. It may be called on any
+ * thread,
+ *   and after objpool_close.
+ * - If an array or a map has large values in it, the library copies the whole result into one piece. objpool_all and
+ * objpool_map
+ *   deliver each value alone, without this copy.
+ * - Arguments of objpool_notify and of sticky calls go through the socket. - Memory stays mapped for some seconds after its
+ * use, since its pages are present. A later turn unmaps it. - A program that has no descriptor left when one arrives loses the
+ * connection (EPROTO). Connect with `no_descriptors` to get none.
  */
 
 /*
- * Makes an empty packer one with room for `size` bytes, and some headers, in such memory: large bins and exts that are packed
- * there are not copied when they are arguments of calls on `pool`. Pack those with objpool_pack_bin_room and fill them in
- * place. What is in it must not change until the call is answered without an error; then set `size` to 0 and pack the next, in
- * warm pages. What outgrows the room moves to ordinary memory, where it begins when the connection takes no descriptors. 0;
- * -EINVAL: it is not empty, or `size` is 0; -ENOMEM.
+ * Gives an empty packer such memory, with room for `size` bytes and some headers. Large bins and exts that are packed there are
+ * not copied when they are arguments of calls of `client`. Pack them with objpool_pack_bin_room and fill them in place.
+ *
+ * The packed bytes must not change until the call is answered without an error. After that, set `size` to 0 to pack the next
+ * arguments into the same pages. If the bytes outgrow the room, they move to ordinary memory. If the connection takes no
+ * descriptors, the packer gets ordinary memory at once. 0; -EINVAL: the packer is not empty, or `size` is 0; -ENOMEM.
  */
 OBJPOOL_API int objpool_packer_share(struct objpool_packer *packer, struct objpool_client *client, size_t size);
 
 /* ---- results one by one ---------------------------------------------------------------------------------------------- */
 
 /*
- * Called for each slot or item, with its number from 0 and a value or an error, both borrowed; `value` has no data when there
- * is an error. Non-zero ends the stream: its call is cancelled, nothing more is delivered, and the number is what the stream
- * comes to. While it runs nothing is read, and the daemon stops when what it has sent fills the socket.
+ * Is called for each slot or item, with its number from 0, and with a value or an error; both are borrowed. If there is an
+ * error, `value` has no data. Returns 0; another number ends the stream: the library cancels the call, delivers nothing more,
+ * and the function that started the stream returns this number. While `each` runs the library reads nothing; the daemon stops
+ * when the socket is full.
  */
 typedef int objpool_each(void *context, uint64_t index, struct objpool_bytes value, const struct objpool_error *error);
 
 /*
- * Calls any target, like objpool_call, and waits; `each` gets the results one by one, in slot or item order or as they finish,
- * and none is kept. A call of one instance has one result, of index 0. 0: all have been delivered; -EREMOTEIO: the call failed,
- * `result->error` says how (`result` may be NULL); else what `each` returned, or an error of objpool_call. Which failures of
- * slots and items make the call fail is what `errors` says, as in objpool_map.
+ * Calls any target, like objpool_call, and waits. `each` gets the results one by one, in slot or item order, or as they finish.
+ * The library keeps none. A call of one instance has one result, with index 0. `errors` says which failures of slots and items
+ * make the call fail, as in objpool_map. 0: all results have been delivered; -EREMOTEIO: the call has failed, `result->error`
+ * says how (`result` may be NULL); or the number that `each` returned; or an error of objpool_call.
  */
 OBJPOOL_API int objpool_call_each(struct objpool_client *client, const char *method, struct objpool_bytes args,
 				  const struct objpool_call_options *options, objpool_each *each, void *context,
 				  struct objpool_result *result);
 
 /*
- * Calls "sim.step" once on every slot of its pool, and waits; a slot that fails is an error in its place. Options as for
- * objpool_call (`errors`, `target` and `unordered` are not looked at). Returns like objpool_call_each.
+ * Calls "sim.step" once on every slot of its pool, and waits. The result of a slot that fails is an error. Options as for
+ * objpool_call; `errors`, `target` and `unordered` are ignored. Returns like objpool_call_each.
  */
 OBJPOOL_API int objpool_all(struct objpool_client *client, const char *method, struct objpool_bytes args,
 			    const struct objpool_call_options *options, objpool_each *each, void *context,
 			    struct objpool_result *result);
 
-/* A stream under way, from the function that started it until its `done` is called. */
+/* A stream under way. It is valid from the function that starts it until its `done` has been called. */
 struct objpool_stream;
 
-/* Called once, at the end: `status` is what objpool_call_each or objpool_map would return; `error` is borrowed, or NULL. */
+/* Is called once, at the end. `status`: what objpool_call_each or objpool_map would return. `error` is borrowed, or NULL. */
 typedef void objpool_stream_done(void *context, int status, const struct objpool_error *error);
 
 /*
- * objpool_call_each that goes on within objpool_dispatch and what waits. `done` is always called later, never from here.
- * `*stream` may be NULL. 0, or an error of objpool_call_async; nothing is called then.
+ * Starts what objpool_call_each does. It goes on within objpool_dispatch and functions that wait. `done` is always called
+ * later, never from here. `stream` may be NULL. 0, or an error of objpool_call_async: no callback is called then.
  */
 OBJPOOL_API int objpool_call_each_async(struct objpool_client *client, const char *method, struct objpool_bytes args,
 					const struct objpool_call_options *options, objpool_each *each, void *each_context,
 					objpool_stream_done *done, void *done_context, struct objpool_stream **stream);
 
-/* Ends a stream, also from its callbacks: its call is cancelled, `done` gets `status` (negative) at the end of the next turn. */
+/*
+ * Ends a stream; its callbacks may do so. The library cancels the call. At the end of the next turn `done` gets `status`
+ * (negative).
+ */
 OBJPOOL_API void objpool_stream_stop(struct objpool_stream *stream, int status);
 
 /* ---- map ------------------------------------------------------------------------------------------------------------- */
 
-/* What an objpool_next says. */
+/* What an objpool_next returns. */
 enum {
-	OBJPOOL_NEXT_END = 0,    /* there are no more items */
-	OBJPOOL_NEXT_ITEM = 1,   /* it has packed one */
-	OBJPOOL_NEXT_FAILED = 2  /* the input itself has failed: it has packed how, a str */
+	OBJPOOL_NEXT_END = 0,   /* there are no more items */
+	OBJPOOL_NEXT_ITEM = 1,  /* it has packed an item */
+	OBJPOOL_NEXT_FAILED = 2 /* the input itself has failed: it has packed a str that says how */
 };
 
 /*
- * Where a map's items come from: asked for one at a time, when the daemon is ready to take it. `item` is borrowed. After
- * OBJPOOL_NEXT_FAILED the text arrives in its place, behind the results of the items before it, as one more item that has failed.
- * -EAGAIN: there is no item now (objpool_stream_more says when there is again; nobody could during an objpool_map, which ends);
- * another negative number ends the map with it at once.
+ * Packs the next item of a map. The library calls it when the daemon is ready to take an item. `item` is borrowed.
+ *
+ * OBJPOOL_NEXT_FAILED: the text becomes the result of one more item, an item that has failed, after the results of the items
+ * before it. -EAGAIN: there is no item now; the program calls objpool_stream_more when there is one. objpool_map ends with
+ * -EAGAIN, because it waits, and nobody could call objpool_stream_more. Another negative number ends the map at once, with this
+ * number.
  */
 typedef int objpool_next(void *context, struct objpool_packer *item);
 
-/* All members but `size` may be left zero. What is pointed to is only read while the function runs, contexts apart. */
+/* Members other than `size` may be zero. Pointers are only read while the function runs, except `progress_context`. */
 struct objpool_map_options {
 	size_t size;                      /* sizeof(struct objpool_map_options) */
 	const char *args_as;              /* how an item becomes arguments: "single" (default), "positional", "keyword" */
 	const char *errors;               /* "wait" (default), "first", "collect", see objpool_map */
 	struct objpool_bytes bind;        /* packed array: leading arguments of every item */
 	struct objpool_bytes bind_kwargs; /* packed map: keyword arguments of every item */
-	uint32_t timeout_ms;              /* for the whole map; 0: none */
-	uint32_t chunk;                   /* items handed to a worker at once; 0: the daemon adapts it */
+	uint32_t timeout_ms;              /* for the whole map; 0: no limit */
+	uint32_t chunk;                   /* items that a worker gets at once; 0: the daemon adapts it */
 	uint32_t window;                  /* items accepted and unanswered; 0: twice what the slots have in hand */
 	bool unordered;                   /* results as they finish, not in item order */
-	bool idempotent;                  /* an item may run again on another instance when its worker dies */
-	bool sync;                        /* rounds of one item per slot, each slot exactly once a round */
+	bool idempotent;                  /* if a worker dies, another instance may run its items again */
+	bool sync;                        /* rounds of one item per slot: each slot exactly once in a round */
 	objpool_progress_callback *on_progress; /* or NULL */
 	void *progress_context;
 };
@@ -304,99 +327,100 @@ struct objpool_map_options {
 	{sizeof(struct objpool_map_options), NULL, NULL, {NULL, 0}, {NULL, 0}, 0, 0, 0, false, false, false, NULL, NULL}
 
 /*
- * Calls "sim.step" for each item on whichever instance is free, and waits for the end. `each` gets every item's result.
- * Memory stays flat, here and in the daemon, however many there are and whoever is slow: the daemon gives credit for items as
- * results leave. `errors` decides about items that fail:
+ * Calls "sim.step" for each item, on whichever instance is free, and waits for the end. `each` gets the result of every item.
+ * Memory stays bounded, here and in the daemon, however many items there are and whichever side is slow: the daemon accepts
+ * items as results leave. `errors` decides about items that fail:
  *
  *	wait     the map goes on to the end, then fails with the first failure in item order
- *	first    the map fails at the first failure; what has not been delivered by then is not
- *	collect  the map does not fail for items
+ *	first    the map fails at the first failure; results that have not been delivered by then are dropped
+ *	collect  the map does not fail because of items
  *
- * 0; -EREMOTEIO: it failed, `result->error` says how (`result` may be NULL); else what `next` or `each` returned, or an
- * error of objpool_call; -EINVAL also when `next` has packed something else than one value.
+ * 0; -EREMOTEIO: the map has failed, `result->error` says how (`result` may be NULL); the number that `next` or `each`
+ * returned; or an error of objpool_call; -EINVAL also if `next` has not packed exactly one value.
  */
 OBJPOOL_API int objpool_map(struct objpool_client *client, const char *method, objpool_next *next, void *next_context,
 			    objpool_each *each, void *each_context, const struct objpool_map_options *options,
 			    struct objpool_result *result);
 
-/* objpool_map that goes on within objpool_dispatch and what waits. Else like objpool_call_each_async. */
+/* Starts what objpool_map does. Otherwise like objpool_call_each_async. */
 OBJPOOL_API int objpool_map_async(struct objpool_client *client, const char *method, objpool_next *next, void *next_context,
 				  objpool_each *each, void *each_context, const struct objpool_map_options *options,
 				  objpool_stream_done *done, void *done_context, struct objpool_stream **stream);
 
-/* There are items again, after -EAGAIN: the next dispatch takes some. */
+/* Says that there are items again, after -EAGAIN. The next turn takes some. */
 OBJPOOL_API void objpool_stream_more(struct objpool_stream *stream);
 
 /* ---- leases ---------------------------------------------------------------------------------------------------------- */
 
 struct objpool_lease_options {
 	size_t size;         /* sizeof(struct objpool_lease_options) */
-	uint32_t timeout_ms; /* for which to wait for an instance, then TIMEOUT; 0: for ever */
-	uint32_t lease_ms;   /* after which the lease ends by itself; 0: when it is released */
-	int64_t slot;        /* the one to lease; -1: any */
+	uint32_t timeout_ms; /* waits so long for an instance, then fails with TIMEOUT; 0: no limit */
+	uint32_t lease_ms;   /* the lease ends after this time; 0: when it is released */
+	int64_t slot;        /* the slot to lease; -1: any */
 };
 #define OBJPOOL_LEASE_OPTIONS_INIT {sizeof(struct objpool_lease_options), 0, 0, -1}
 
-/* An instance that this connection has for itself: "sim:2.step" of others waits for slot 2. */
+/* A lease: only this connection may call the instance. Calls of others to the slot wait. */
 struct objpool_lease {
 	int64_t slot;
 	int64_t generation;
 };
 
 /*
- * Waits for an instance of the pool called `name`, and has it for this connection alone until objpool_release, or the connection
- * ends. `options` may be NULL. 0: `*lease` says which; -EREMOTEIO: `result->error` says why not (`result` may be NULL);
- * -EPROTO: the answer is none; else an error of objpool_call.
+ * Waits for an instance of the pool called `name`, and leases it until objpool_release or the end of the connection. `options`
+ * may be NULL. 0: `*lease` says which instance; -EREMOTEIO: `result->error` says why there is none (`result` may be NULL);
+ * -EPROTO: the daemon's answer is malformed; or an error of objpool_call.
  */
 OBJPOOL_API int objpool_lease(struct objpool_client *client, const char *name, const struct objpool_lease_options *options,
 			      struct objpool_lease *lease, struct objpool_result *result);
 
 /*
- * Gives a leased slot of the pool called `name` back; -1: the only or oldest one. 1: it was held; 0: there was no such lease,
- * or it has been lost meanwhile: with its worker, or its time. Errors like objpool_lease.
+ * Releases a leased slot of the pool called `name`. -1: the only lease of the pool, or the oldest one. 1: it is released; 0:
+ * there was no such lease, or it had ended before, with its worker or its time. Errors like objpool_lease.
  */
 OBJPOOL_API int objpool_release(struct objpool_client *client, const char *name, int64_t slot, struct objpool_result *result);
 
 /* ---- waiting, and other loops ---------------------------------------------------------------------------------------- */
 
-/* Sends what is buffered, as far as the socket takes it now. 0: all; 1: some is left; -ENOTCONN. */
+/* Sends the output buffer, as much as the socket takes now. 0: all is sent; 1: some is left; -ENOTCONN. */
 OBJPOOL_API int objpool_flush(struct objpool_client *client);
 
-/* Calls started and unanswered. */
+/* How many calls are not answered yet. */
 OBJPOOL_API size_t objpool_in_flight(const struct objpool_client *client);
 
-/* Bytes in the output buffer. */
+/* How many bytes are in the output buffer. */
 OBJPOOL_API size_t objpool_unsent(const struct objpool_client *client);
 
 /*
- * Sends, waits until something has come (at most `timeout_ms`; negative: no limit), and runs callbacks. 0: something may
- * have happened; -ETIMEDOUT; -ENOTCONN: the connection is lost, and all calls have been told; -EDEADLK.
+ * Runs one turn: sends, waits until something has come, at most `timeout_ms` (negative: no limit), and runs callbacks. 0:
+ * something may have happened; -ETIMEDOUT; -ENOTCONN: the connection is lost, and all calls have failed; -ESHUTDOWN: a callback
+ * has closed it; -EDEADLK.
  */
 OBJPOOL_API int objpool_wait(struct objpool_client *client, int timeout_ms);
 
-/* Waits until no call and no stream is under way. 0, -ENOTCONN, -EDEADLK. */
+/* Runs turns until no call and no stream is under way. 0, -ENOTCONN, -ESHUTDOWN, -EDEADLK. */
 OBJPOOL_API int objpool_drain(struct objpool_client *client);
 
 /*
- * For a program's own loop: wait until objpool_fd is ready for objpool_events (POLLIN, POLLOUT), or objpool_timeout_ms
- * (-1: none) has passed, then call objpool_dispatch with what poll(2) said. Ask for events and timeout anew each turn.
- * The descriptor stays the library's, and stays the same.
+ * For a program's own loop. Wait until objpool_fd is ready for objpool_events (POLLIN, POLLOUT), or objpool_timeout_ms has
+ * passed (-1: no limit). Then call objpool_dispatch with the `revents` of poll(2). Ask for events and timeout again before each
+ * wait. The descriptor belongs to the library, and does not change.
  */
 OBJPOOL_API int objpool_fd(const struct objpool_client *client);
 OBJPOOL_API short objpool_events(const struct objpool_client *client);
 OBJPOOL_API int objpool_timeout_ms(const struct objpool_client *client);
 
 /*
- * Receives, runs callbacks and timers, and sends; never waits. `events` is poll's `revents`; 0 when only time has passed. 0;
- * -ENOTCONN: the connection is lost, and all calls have been told; -ESHUTDOWN: a callback has closed it; -EDEADLK.
+ * Runs one turn: receives, runs callbacks and timers, and sends; never waits. `events` is poll's `revents`; 0: only time has
+ * passed. 0; -ENOTCONN: the connection is lost, and all calls have failed; -ESHUTDOWN: a callback has closed it; -EDEADLK.
  */
 OBJPOOL_API int objpool_dispatch(struct objpool_client *client, short events);
 
 /* ---- making msgpack -------------------------------------------------------------------------------------------------- */
 
 /*
- * Bytes that grow. Begin with OBJPOOL_PACKER_INIT, end with objpool_packer_free. A failure to allocate is kept in `error`
- * (-ENOMEM): what follows is dropped, and it is enough to look once, at the end.
+ * Makes msgpack in memory that grows. Begin with OBJPOOL_PACKER_INIT, end with objpool_packer_free. If there is no memory,
+ * `error` becomes -ENOMEM, and all that is packed later is dropped: it is enough to check `error` at the end.
  */
 struct objpool_packer {
 	unsigned char *data;
@@ -407,13 +431,12 @@ struct objpool_packer {
 };
 #define OBJPOOL_PACKER_INIT {NULL, 0, 0, 0, NULL}
 
-/* Frees the bytes; the packer can be used again. */
+/* Frees the bytes. The packer can be used again. */
 OBJPOOL_API void objpool_packer_free(struct objpool_packer *packer);
 
 /*
- * The packed bytes; borrowed until the packer is used again. After an error `data` is NULL and `size` is SIZE_MAX. This does
- * not stand for "none": each function of the library refuses it with -ENOMEM, so that no call is made with a part of its
- * arguments.
+ * The packed bytes. They are valid until the packer is used again. If the packer has failed, `data` is NULL and `size` is
+ * SIZE_MAX: each function of the library refuses such bytes with -ENOMEM, so that no call is made with a part of its arguments.
  */
 OBJPOOL_API struct objpool_bytes objpool_packed(const struct objpool_packer *packer);
 
@@ -427,27 +450,27 @@ OBJPOOL_API void objpool_pack_cstr(struct objpool_packer *packer, const char *te
 OBJPOOL_API void objpool_pack_bin(struct objpool_packer *packer, const void *bytes, size_t size);
 OBJPOOL_API void objpool_pack_ext(struct objpool_packer *packer, int8_t type, const void *bytes, size_t size);
 
-/* A bin whose bytes the caller fills: where they go, until the packer is used again. NULL: out of memory, as `error` says. */
+/* Packs a bin whose bytes the caller fills in. Returns where they go, until the packer is used again; NULL: out of memory. */
 OBJPOOL_API void *objpool_pack_bin_room(struct objpool_packer *packer, size_t size);
 
-/* The headers of an array and a map; their `count` values, or keys and values by turns, follow. */
+/* Packs the header of an array or a map. Its `count` values, or keys and values by turns, must follow. */
 OBJPOOL_API void objpool_pack_array(struct objpool_packer *packer, uint32_t count);
 OBJPOOL_API void objpool_pack_map(struct objpool_packer *packer, uint32_t count);
 
-/* Values that are packed already. */
+/* Packs values that are packed already. */
 OBJPOOL_API void objpool_pack_raw(struct objpool_packer *packer, struct objpool_bytes values);
 
 /*
- * Packs what `format` describes; blanks, commas and colons in it are for the eye:
+ * Packs what `format` describes. Blanks, commas and colons in it have no meaning.
  *
  *	[ ]  array    { }  map: keys and values by turns         n  nil
  *	b  bool (int)    i  int    I  int64_t    u  uint64_t    f  double
  *	s  const char *, ends with NUL     S  const char *, size_t: str
- *	B  const void *, size_t: bin       v  struct objpool_bytes: packed values, one
+ *	B  const void *, size_t: bin       v  struct objpool_bytes: one packed value
  *
  *	objpool_pack(&packer, "[i {s: f, s: [b n]}]", 7, "rate", 0.5, "flags", true);
  *
- * 0; -EINVAL: the format is malformed (what has been packed is taken back); -ENOMEM.
+ * 0; -EINVAL: the format is malformed, and nothing has been packed; -ENOMEM.
  */
 OBJPOOL_API int objpool_pack(struct objpool_packer *packer, const char *format, ...);
 OBJPOOL_API int objpool_vpack(struct objpool_packer *packer, const char *format, va_list arguments);
@@ -455,8 +478,8 @@ OBJPOOL_API int objpool_vpack(struct objpool_packer *packer, const char *format,
 /* ---- taking msgpack apart -------------------------------------------------------------------------------------------- */
 
 /*
- * Reads values from front to back. What begins with objpool_reader is safe with any bytes: each function returns 0, or -EINVAL
- * when the next value is of another type or not whole; nothing is passed then.
+ * Reads values from the first to the last. All functions are safe with any bytes. Each returns 0; -EINVAL: the next value has
+ * another type, or is not whole: then it is not passed.
  */
 struct objpool_reader {
 	const unsigned char *next;
@@ -464,7 +487,7 @@ struct objpool_reader {
 };
 
 enum objpool_type {
-	OBJPOOL_END, /* no more bytes, or bytes that are not msgpack */
+	OBJPOOL_END, /* there are no more bytes, or they are not msgpack */
 	OBJPOOL_NIL,
 	OBJPOOL_BOOL,
 	OBJPOOL_INT, /* of any size and sign */
@@ -483,13 +506,13 @@ OBJPOOL_API int objpool_read_bool(struct objpool_reader *reader, bool *value);
 OBJPOOL_API int objpool_read_int(struct objpool_reader *reader, int64_t *value);
 OBJPOOL_API int objpool_read_uint(struct objpool_reader *reader, uint64_t *value);
 OBJPOOL_API int objpool_read_double(struct objpool_reader *reader, double *value); /* floats and integers */
-OBJPOOL_API int objpool_read_str(struct objpool_reader *reader, const char **text, size_t *size); /* no NUL at its end */
+OBJPOOL_API int objpool_read_str(struct objpool_reader *reader, const char **text, size_t *size); /* without NUL at its end */
 OBJPOOL_API int objpool_read_bin(struct objpool_reader *reader, const void **bytes, size_t *size);
 OBJPOOL_API int objpool_read_ext(struct objpool_reader *reader, int8_t *type, const void **bytes, size_t *size);
 OBJPOOL_API int objpool_read_array(struct objpool_reader *reader, uint32_t *count);
 OBJPOOL_API int objpool_read_map(struct objpool_reader *reader, uint32_t *count);
 
-/* The next value whole, whatever it is; `value` may be NULL: it is passed over. */
+/* Reads the next value, whatever its type. `value` may be NULL: then it is only passed. */
 OBJPOOL_API int objpool_read_value(struct objpool_reader *reader, struct objpool_bytes *value);
 
 #ifdef __cplusplus
