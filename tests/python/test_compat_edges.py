@@ -167,3 +167,38 @@ print(pool.map(work, [1]), flush=True)
 atexit.register(lambda: print(pool.map(work, [2]), flush=True))
 """)
     assert process.communicate(timeout=SOON) == ("[1]\n[2]\ngone\n", "")
+
+
+ENDS = """
+import os, time, warnings
+from objpool.compat.multiprocess import get_context
+warnings.simplefilter("ignore", ResourceWarning)
+def wait(_):
+    os.mkdir(str(os.getpid()))
+    time.sleep(100)
+def begin(pool):
+    result = pool.map_async(wait, range(8), 1)
+    while not all(os.path.exists(str(member.pid)) for member in pool._pool): pass
+    return result
+if __name__ == "__main__":
+    for method in "fork", "spawn":
+        context = get_context(method)
+        pool = context.Pool(2)
+        begin(pool)
+        pool.terminate()
+        pool.join()
+        with context.Pool(2) as pool: begin(pool)
+        pool = context.Pool(2)
+        begin(pool)
+        del pool
+        with context.Pool(2, maxtasksperchild=1) as pool:
+            pool.map(abs, range(8), 1)
+            begin(pool)
+        pool = context.Pool(2)
+        begin(pool)
+"""
+
+
+def test_ends_of_pools_at_work_are_silent(program, place, monkeypatch):
+    monkeypatch.chdir(place)
+    assert program(ENDS).communicate("", timeout=60) == ("", "")

@@ -343,3 +343,42 @@ with Pool(1) as pool:
     print(_fork.is_possible(), pool.map(abs, [-1]))
 """], text=True, capture_output=True, timeout=SOON)
     assert done.stdout == "False [1]\n", done.stderr
+
+
+OTHER_PYTHON = """
+import sys
+from importlib import machinery
+machinery.EXTENSION_SUFFIXES[0] = ".cpython-27.so"
+import objpool
+from objpool.compat.multiprocess import Pool
+for _ in range(2):
+    with Pool(1) as pool: pass
+try:
+    objpool.connect("private").create_pool(dict, fork=True)
+except ValueError as error:
+    print(error)
+"""
+
+
+def test_a_python_without_the_module_is_told_how_to_build_it(program, place):
+    """Once, when it would have been used; and where it is asked for."""
+    checkout = place / "check out"
+    (checkout / "build").mkdir(parents=True)
+    (checkout / "Makefile").touch()
+    output, errors = program(OTHER_PYTHON).communicate("", timeout=SOON)
+    told = f"there is no objpool_forked.cpython-27.so for {harness.BUILD}/objpoold: `make"
+    assert told in output and errors.count("RuntimeWarning") == errors.count(told) == 1
+    assert _fork._how_to_build(str(checkout / "build")) == f"`make -C '{checkout}' forked FOR={sys.executable}` builds it"
+    assert _fork._how_to_build("/usr/sbin") == f"`make forked FOR={sys.executable} && sudo make install` in objpool's source builds and installs it"
+
+
+def test_a_module_of_another_version_is_said_to_be_one(monkeypatch):
+    path = f"{harness.BUILD}/python/objpool_forked{_fork.SUFFIX}"
+    monkeypatch.setattr(_fork, "__version__", "9.9")
+    assert str(_fork._load(path)) == f"{path} is of objpool {objpool.__version__}, and this package of 9.9"
+
+
+def test_a_module_that_can_not_be_loaded_says_why(place):
+    path = place / f"objpool_forked{_fork.SUFFIX}"
+    path.write_bytes(b"no library")
+    assert "can't be loaded" in str(_fork._load(str(path)))

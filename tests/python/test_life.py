@@ -88,8 +88,61 @@ asyncio.run(main())
 def test_no_private_daemon_where_an_address_is_given(program, place):
     process = program("import objpool\nobjpool.connect()", OBJPOOL_ADDRESS=f"unix:{place}/none")
     assert "NoDaemon" in process.communicate(timeout=DEADLINE)[1]
-    process = program("import objpool\nobjpool.connect()", OBJPOOL_BIN=str(place))
-    assert "there is no objpoold to start one" in process.communicate(timeout=DEADLINE)[1]
+
+
+@pytest.mark.parametrize("text", ["import objpool\nobjpool.connect()", "from objpool.compat.multiprocess import Pool\nPool(1)"])
+def test_a_wrong_folder_of_the_daemon_is_named(program, place, text):
+    (place / "objpoold").touch()
+    for folder, problem in ((place, "where there is no program objpoold"), (place / "objpoold", "which is the program: set it to its folder")):
+        process = program(text, OBJPOOL_BIN=str(folder))
+        assert f"can't be started: OBJPOOL_BIN is {folder}, {problem}\n" in process.communicate(timeout=DEADLINE)[1]
+
+
+def test_why_a_compatible_pool_asks_no_other_daemon(program, place):
+    process = program("from objpool.compat.multiprocess import Pool\nPool(1)", OBJPOOL_BIN=str(place), OBJPOOL_ADDRESS="unix:/x")
+    assert "(OBJPOOL_ADDRESS is not for this: these workers are forks of the program" in process.communicate(timeout=DEADLINE)[1]
+
+
+@pytest.mark.parametrize("folder", ["x" * 100, "\N{SNOWMAN}" * 30])
+def test_a_folder_for_temporary_files_whose_name_is_too_long(program, place, folder):
+    (place / folder).mkdir()
+    process = program("""
+import objpool
+from objpool.compat.multiprocess import Pool
+with Pool(1) as pool: print(pool.map(abs, [-1]))
+objpool.connect("private").ping()
+""", TMPDIR=str(place / folder))
+    assert process.communicate("", timeout=DEADLINE) == ("[1]\n", "")
+
+
+NOWHERE = """
+import os, tempfile, sys
+import objpool
+from objpool.compat.multiprocess import get_context
+class Object:
+    def add(self, x): return x + 1
+def run(method, fork):
+    with get_context(method).Pool(1, maxtasksperchild=1) as pool:
+        print(pool.map(abs, [-1]))
+        yield
+        print(pool.map(abs, [-1, -2], 1))
+    with objpool.create_pool(Object, 1, fork=fork) as pool:
+        print(pool.add(1))
+if __name__ == "__main__":
+    sys.path.insert(0, "")
+    for method, fork in ("fork", None), ("spawn", False):
+        for before in True, False:
+            folder = tempfile.mkdtemp()
+            os.chdir(folder)
+            if before: os.rmdir(folder)
+            for _ in run(method, fork):
+                if not before: os.rmdir(folder)
+"""
+
+
+def test_a_working_directory_that_has_been_removed(program):
+    """Before the pool is made, and while it is used: its worker is replaced after each call."""
+    assert program(NOWHERE).communicate("", timeout=DEADLINE) == ("[1]\n[1, 2]\n2\n" * 4, "")
 
 
 def test_the_users_daemon_is_found(program, start, place):

@@ -39,8 +39,9 @@ def main(arguments: List[str]) -> int:
     _show("msgpack", ".".join(map(str, msgpack.version)))
     for name, use in _OPTIONAL.items():
         _show(name, f"{_version_of(name)} ({use})")
-    _show("objpoold", _embedded.find_program() or "not found, for a private daemon")
-    _show("workers", "forks of the program" if _fork.is_possible() else f"of a Python of their own: there is no objpool_forked{_fork.SUFFIX}")
+    _show("objpoold", _embedded.find_program() or f"not found, for a private daemon: {_embedded.why_no_program()}")
+    why = _fork.why_not()
+    _show("workers", "forks of the program" if why is None else f"of a Python of their own: {why}")
     try:
         with connect(*arguments) as client:
             _show("daemon", f"{client.server['server']} {client.server['version']} at {client.address}"

@@ -223,8 +223,8 @@ def fork_of_program(fork: Optional[bool], what: Any, keys: Mapping[str, Any], pr
     if fork and (own or not fits or not _fork.is_possible()):
         raise ValueError(f"fork=True is not for a pool with {', '.join(own)}" if own else
                          "fork=True is for pools of Python classes in processes of a private daemon" if not fits else
-                         f"fork=True needs objpool_forked{_fork.SUFFIX} beside the daemon")
-    wanted = fork if fork is not None else fits and not own and _fork.is_default() and _fork.is_possible()
+                         f"fork=True: {_fork.why_not()}")
+    wanted = fork if fork is not None else fits and not own and _fork.is_default() and _fork.can_be()
     return _fork.Fork(factory=None if isinstance(what, str) else what) if wanted else None
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 START_TIMEOUT = 30.0
 STOP_TIMEOUT = 5.0
-_FOLDER_MOST = 50  # bytes: a socket's path has at most 107
+_SOCKET_PATH_MOST = 107  # bytes
 
 _CONFIG = """\
 [daemon]
@@ -67,6 +67,14 @@ def _above(levels: int) -> str:
     return folder
 
 
+def absolute(path: str) -> Optional[str]:
+    """None: it is relative to a working directory that has been removed."""
+    try:
+        return os.path.abspath(path or ".")
+    except FileNotFoundError:
+        return None
+
+
 def _candidates() -> Iterator[str]:
     folder = os.environ.get("OBJPOOL_BIN")
     if folder:
@@ -81,6 +89,16 @@ def _candidates() -> Iterator[str]:
 def find_program() -> Optional[str]:
     """The path of the daemon's program. With $OBJPOOL_BIN nowhere else."""
     return next((path for path in _candidates() if os.path.isfile(path) and os.access(path, os.X_OK)), None)
+
+
+def why_no_program() -> str:
+    """Why find_program() finds none, and what to do."""
+    folder = os.environ.get("OBJPOOL_BIN")
+    if not folder:
+        return "there is no objpoold: set OBJPOOL_BIN to its folder (objpool.connect() also takes a daemon's address, from OBJPOOL_ADDRESS, too)"
+    if os.path.basename(folder) == "objpoold" and os.path.isfile(folder):
+        return f"OBJPOOL_BIN is {folder}, which is the program: set it to its folder"
+    return f"OBJPOOL_BIN is {folder}, where there is no program objpoold"
 
 
 def plugin_dir(program: str) -> Optional[str]:
@@ -181,12 +199,15 @@ def _connections_most() -> int:
     return 10000 if most == resource.RLIM_INFINITY else max(16, min(10000, most - min(most // 4, 320)))
 
 
-def _temporary_folder() -> str:
-    for folder in (os.environ.get("TMPDIR"), "/tmp"):
-        if folder and len(folder) <= _FOLDER_MOST and os.access(folder, os.W_OK | os.X_OK):
-            return os.path.abspath(folder)
-    import tempfile  # knows more, and takes longer to import
-    return tempfile.gettempdir()
+def _socket_path() -> str:
+    """A new one, in the folder for temporary files; in another where that makes it too long."""
+    name = f"objpool-{os.getpid()}-{os.urandom(8).hex()}.sock"
+    folders = (os.environ.get("TMPDIR"), "/tmp", "/var/tmp", os.environ.get("XDG_RUNTIME_DIR"), "/dev/shm")
+    for folder in filter(None, folders):
+        path = absolute(os.path.join(folder, name))
+        if path is not None and len(os.fsencode(path)) <= _SOCKET_PATH_MOST and os.access(folder, os.W_OK | os.X_OK):
+            return path
+    raise NoDaemon("a daemon of the program's own can't be started: there is no folder for its socket, as TMPDIR and /tmp can't be written to, or are too long")
 
 
 class PrivateDaemon:
@@ -195,9 +216,9 @@ class PrivateDaemon:
     def __init__(self) -> None:
         program = find_program()
         if program is None:
-            raise NoDaemon("no daemon answers, and there is no objpoold to start one: set OBJPOOL_BIN to its folder, or OBJPOOL_ADDRESS")
+            raise NoDaemon(f"a daemon of the program's own can't be started: {why_no_program()}")
         self.pid = os.getpid()
-        self.path = f"{_temporary_folder()}/objpool-{self.pid}-{os.urandom(8).hex()}.sock"
+        self.path = _socket_path()
         self.address = f"unix:{self.path}"
         self.program = program
         self._start()

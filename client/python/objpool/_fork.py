@@ -22,12 +22,14 @@ import importlib.util
 import itertools
 import os
 import select
+import shlex
 import signal
 import socket
 import sys
 import threading
 import time
 import types
+import warnings
 import weakref
 
 from . import __version__, _embedded, _locks
@@ -44,37 +46,69 @@ BIRTH_MOST = 30.0  # seconds
 SUFFIX = importlib.machinery.EXTENSION_SUFFIXES[0]  #: of modules for this version of Python
 
 
+class NoModule(Exception):
+    """This program's forks can't be templates; the text says why, and what helps."""
+
+
 @functools.lru_cache(maxsize=None)
-def _module() -> Optional[Any]:
-    """The extension module; None: there is none that this Python can load."""
+def _module() -> Any:
+    """The extension module, or a NoModule."""
     program = _embedded.find_program()
     if program is None:
-        return None
+        return NoModule(_embedded.why_no_program())
     name = "objpool_forked" + SUFFIX
     folder = os.path.dirname(os.path.realpath(program))
     for path in (f"{folder}/python/{name}", f"{folder}/../lib/objpool/python/{name}"):
         if os.path.exists(path):
             return _load(path)
-    return None
+    return NoModule(f"there is no {name} for {program}: {_how_to_build(folder)}")
 
 
-def _load(path: str) -> Optional[Any]:
+def _how_to_build(folder: str) -> str:
+    checkout, build = os.path.split(folder)
+    command = f"forked FOR={shlex.quote(sys.executable or 'python3')}"
+    if build == "build" and os.path.isfile(f"{checkout}/Makefile"):
+        return f"`make -C {shlex.quote(checkout)} {command}` builds it"
+    return f"`make {command} && sudo make install` in objpool's source builds and installs it"
+
+
+def _load(path: str) -> Any:
     loader = importlib.machinery.ExtensionFileLoader("objpool_forked", path)
     spec = importlib.util.spec_from_loader("objpool_forked", loader)
     try:
         module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
         loader.exec_module(module)
-        if getattr(module, "__version__", None) != __version__:
-            return None  # what it says to a daemon is for one version
+        version = getattr(module, "__version__", None)
+        if version != __version__:  # what it says to a daemon is for one version
+            return NoModule(f"{path} is of objpool {version}, and this package of {__version__}")
         module.prepare()
         return module
-    except ImportError:
-        return None  # of a library that it needs
+    except ImportError as error:  # of a library that it needs
+        return NoModule(f"{path} can't be loaded: {error}")
+
+
+def why_not() -> Optional[str]:
+    """Why this program's forks can't be templates; None: they can."""
+    module = _module()
+    return str(module) if isinstance(module, NoModule) else None
 
 
 def is_possible() -> bool:
     """Can this program's forks be templates?"""
-    return _module() is not None
+    return why_not() is None
+
+
+def can_be() -> bool:
+    """The same, for workers that should be forks: says once what they are else."""
+    why = why_not()
+    if why is not None and _embedded.find_program() is not None:
+        _warn(why)
+    return why is None
+
+
+@functools.lru_cache(maxsize=None)
+def _warn(why: str) -> None:
+    warnings.warn(f"workers run a Python of their own, and can't be forks of this program: {why}", RuntimeWarning, stacklevel=2)
 
 
 def is_default() -> bool:
@@ -94,7 +128,8 @@ def worker_path(path: Iterable[str]) -> List[str]:
     own = {os.path.realpath(sysconfig.get_path(kind)) for kind in kinds}
     own |= {os.path.join(os.path.realpath(sysconfig.get_path("platstdlib")), "lib-dynload"),
             os.path.join(os.path.realpath(sys.base_prefix), "lib", "python%d%d.zip" % sys.version_info[:2])}
-    return [os.path.abspath(folder or ".") for folder in path if os.path.realpath(folder or ".") not in own]
+    found = filter(None, map(_embedded.absolute, path))
+    return [folder for folder in found if os.path.realpath(folder) not in own]
 
 
 def worker_options() -> List[str]:
@@ -115,7 +150,7 @@ class Fork:
 
     def __init__(self, prepare: Callable[[], None] = lambda: None, factory: Any = None) -> None:
         module = _module()
-        assert module is not None
+        assert not isinstance(module, NoModule)
         _reap()
         self._program = os.getpid()
         self._last_look: Dict[int, str] = {}

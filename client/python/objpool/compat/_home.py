@@ -14,7 +14,17 @@ NO_LIMIT = 1 << 30
 
 def forks_program(method):
     """Are a pool's workers to be forks of the program, by multiprocessing's start method (None: as that is set)?"""
-    return (_fork.is_default() if method is None else method == "fork") and _fork.is_possible()
+    return (_fork.is_default() if method is None else method == "fork") and _fork.can_be()
+
+
+def _private_daemon():
+    try:
+        return _embedded.private_daemon()
+    except errors.NoDaemon as error:
+        if not os.environ.get("OBJPOOL_ADDRESS"):
+            raise
+        raise errors.NoDaemon(f"{error.message} (OBJPOOL_ADDRESS is not for this: these workers are forks of the program, or run what it sends "
+                              "with its rights, and so belong to a daemon of its own)") from None
 
 
 class Home:
@@ -32,7 +42,7 @@ class Home:
         self._end = None
         self._timer = None
         try:
-            self.connection = _wire.connect(_embedded.private_daemon().address, unpickle=True)
+            self.connection = _wire.connect(_private_daemon().address, unpickle=True)
             template = {"template": self._fork.address} if self._fork is not None else {
                 "python_path": [PACKAGE], "python_options": _fork.worker_options(),
                 "preload": ["multiprocessing.process", "objpool.compat._worker"]}

@@ -9,6 +9,8 @@ import os
 import sys
 import types
 
+from .. import _embedded
+
 _found = (0, {})
 
 
@@ -22,7 +24,7 @@ def elsewhere():
 
 
 def _elsewhere(modules):
-    path = {os.path.abspath(folder) for folder in sys.path}
+    path = set(map(_embedded.absolute, sys.path))
     for name, module in modules:
         spec = getattr(module, "__spec__", None)
         if name == "__main__" or not getattr(spec, "has_location", False) or spec.name != name or not isinstance(spec.origin, str):
@@ -32,7 +34,7 @@ def _elsewhere(modules):
         if package and getattr(sys.modules.get(package), "__path__", None):
             continue
         folder = os.path.dirname(os.path.dirname(spec.origin) if folders is not None else spec.origin)
-        if package or (os.path.abspath(folder) not in path and os.path.isfile(spec.origin)):
+        if package or (_embedded.absolute(folder) not in path and os.path.isfile(spec.origin)):
             yield name, (spec.origin, None if folders is None else list(folders))
 
 

@@ -264,7 +264,7 @@ class ProcessCrew:
         current = process.current_process()
         return pickle.dumps({
             "path": _fork.worker_path(self._path), "modules": _modules.elsewhere(), "recursion": sys.getrecursionlimit(),
-            "cwd": os.getcwd(), "environ": dict(os.environ), "argv": sys.argv, "umask": _umask(),
+            "cwd": _embedded.absolute(""), "environ": dict(os.environ), "argv": sys.argv, "umask": _umask(),
             "pid": os.getpid(), "output": list(filter(_embedded.is_standard, (1, 2))),
             "authkey": bytes(current.authkey), "name": self._name, "parent": current.name,
             "names": names, "definitions": self._sender.definitions(names.values()), "code": code}, _travel.PROTOCOL)

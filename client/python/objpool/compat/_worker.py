@@ -482,9 +482,9 @@ def _become(setup, slot):
     """The worker takes over what a child of the program would have from it."""
     os.umask(setup["umask"])
     try:
-        os.chdir(setup["cwd"])
+        os.chdir(setup["cwd"] or os.curdir)
     except OSError:
-        pass
+        pass        # it has been removed
     os.environ.clear()
     os.environ.update(setup["environ"])
     sys.argv[:] = setup["argv"]
