@@ -24,8 +24,9 @@ LTO := $(if $(SANITIZE),,-flto=auto -ffat-lto-objects) # fat: libobjpool.a is fo
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings -Wvla $(if $(DEVELOPER),-Werror -Wconversion -Wformat=2)
 SAN := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=undefined -O1)
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) -fvisibility=hidden -fPIC -MMD -MP -I. -Iclient/include -Iplugins/include \
-	-DOBJPOOL_VERSION='"$(VERSION)"' -DOBJPOOL_PLUGIN_DIR='"$(plugindir)"' -DOBJPOOL_LIBEXEC_DIR='"$(libexecdir)/objpool"' \
-	-DOBJPOOL_SYSCONF_DIR='"$(sysconfdir)/objpool"' $(CPPFLAGS) $(CFLAGS) $(LTO) $(SAN)
+	-DOBJPOOL_VERSION='"$(VERSION)"' $(CPPFLAGS) $(CFLAGS) $(LTO) $(SAN)
+# For daemon/supervisor/paths.c alone.
+PATH_FLAGS = -DOBJPOOL_PLUGIN_DIR='"$(plugindir)"' -DOBJPOOL_LIBEXEC_DIR='"$(libexecdir)/objpool"' -DOBJPOOL_SYSCONF_DIR='"$(sysconfdir)/objpool"'
 ALL_LDFLAGS = $(LDFLAGS) $(LTO) $(if $(LTO),-O2) $(SAN) -Wl,--as-needed
 
 objs = $(patsubst %.c,$(B)/%.o,$(wildcard $(addsuffix /*.c,$(1))))

@@ -9,17 +9,23 @@ INSTALL      ?= install
 
 CONFIG := $(sysconfdir)/objpool/objpoold.conf
 
-# Directories are compiled into programs, so these are built anew when they are installed elsewhere than they were built for.
+# Directories are compiled into one file of objpoold: an installation elsewhere than `make` was told compiles this file anew, and
+# links this one program. Root may install what a user has built, and the user must be able to build again: what is written a
+# second time is removed first.
 PATHS := $(prefix) $(sysconfdir) $(libexecdir) $(plugindir) $(sbindir) $(libdir) $(includedir)
-$(SUPER) $(WORKER) $(CLI): $(B)/paths
+PATHS_OBJECT := $(B)/daemon/supervisor/paths.o
+$(PATHS_OBJECT): $(B)/paths
+$(PATHS_OBJECT): private CPPFLAGS += $(PATH_FLAGS)
 .PHONY: paths-may-have-changed
 $(B)/paths: paths-may-have-changed
-	@mkdir -p $(@D); echo '$(PATHS)' | cmp -s - $@ || echo '$(PATHS)' > $@
+	@mkdir -p $(@D); echo '$(PATHS)' | cmp -s - $@ || \
+		{ rm -f $@ $(PATHS_OBJECT) $(PATHS_OBJECT:.o=.d); echo '$(PATHS)' > $@; }
 
 # Text files with this installation's directories. Man pages and the configuration name the usual ones, so that they can be
 # read as they are; *.in files have @names@.
 FILLED := $(addprefix $(B)/packaging/,objpoold.service objpool.pc objpoold.conf objpoold.conf.5 objpoold.8 objpool.1)
-FILL = sed -e 's,/etc/objpool\>,$(sysconfdir)/objpool,g' -e 's,/usr/libexec/objpool\>,$(libexecdir)/objpool,g' \
+all: $(FILLED)
+FILL = rm -f $@; sed -e 's,/etc/objpool\>,$(sysconfdir)/objpool,g' -e 's,/usr/libexec/objpool\>,$(libexecdir)/objpool,g' \
 	-e 's,/usr/lib/objpool/plugins,$(plugindir),g' \
 	-e 's,@prefix@,$(prefix),g' -e 's,@libdir@,$(libdir),g' -e 's,@includedir@,$(includedir),g' \
 	-e 's,@sbindir@,$(sbindir),g' -e 's,@sysconfdir@,$(sysconfdir),g' -e 's,@plugindir@,$(plugindir),g' \

@@ -4,6 +4,7 @@
 #include "daemon/supervisor/address.h"
 #include "daemon/supervisor/inifile.h"
 #include "daemon/supervisor/json.h"
+#include "daemon/supervisor/paths.h"
 #include "daemon/supervisor/textfile.h"
 
 #include <ctype.h>
@@ -42,7 +43,7 @@ static const char *const levels[] = {"error", "warning", "info", "debug", NULL};
 static const struct option daemon_options[] = {
 	{"listen", T_LIST, AT(listen), NULL, NULL, 0, 0},
 	{"http", T_ADDRESS, AT(http), NULL, NULL, 0, 0},
-	{"plugin_dir", T_TEXT, AT(plugin_dir), OBJPOOL_PLUGIN_DIR, NULL, 0, 0},
+	{"plugin_dir", T_TEXT, AT(plugin_dir), paths_plugins, NULL, 0, 0},
 	{"worker_program", T_TEXT, AT(worker_program), NULL, NULL, 0, 0},
 	{"socket_mode", T_MODE, AT(socket_mode), "0660", NULL, 0, 0777},
 	{"socket_group", T_GROUP, AT(socket_group), NULL, NULL, 0, 0},

@@ -10,6 +10,7 @@
 #include "daemon/supervisor/log.h"
 #include "daemon/supervisor/method.h"
 #include "daemon/supervisor/memory.h"
+#include "daemon/supervisor/paths.h"
 #include "daemon/supervisor/procfs.h"
 #include "daemon/supervisor/reload.h"
 #include "daemon/supervisor/rollout.h"
@@ -261,7 +262,7 @@ static int find_worker_program(struct daemon *daemon)
 				daemon->worker_program = strdup(self);
 		}
 		if (!daemon->worker_program)
-			daemon->worker_program = strdup(OBJPOOL_LIBEXEC_DIR "/objpool-worker");
+			daemon->worker_program = strdup(paths_worker);
 	}
 	if (daemon->worker_program && access(daemon->worker_program, X_OK) == 0)
 		return 0;

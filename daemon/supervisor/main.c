@@ -5,6 +5,7 @@
 #include "daemon/supervisor/daemon.h"
 #include "daemon/supervisor/log.h"
 #include "daemon/supervisor/owner.h"
+#include "daemon/supervisor/paths.h"
 #include "daemon/supervisor/signals.h"
 #include "proto/escape.h"
 #include "proto/standard.h"
@@ -14,8 +15,6 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-#define DEFAULT_CONFIG OBJPOOL_SYSCONF_DIR "/objpoold.conf"
 
 enum { LISTEN_MOST = 64 };
 
@@ -34,20 +33,21 @@ struct options {
 
 static void print_help(void)
 {
-	(void)puts("usage: objpoold [--config FILE] [--listen ADDRESS]... [--until-eof] [--check | --print-config]\n"
-		   "\n"
-		   "Serves pools of objects over MessagePack-RPC. Stays in the foreground.\n"
-		   "\n"
-		   "  --config FILE      default: " DEFAULT_CONFIG ", then conf.d/*.conf beside it\n"
-		   "  --listen ADDRESS   also listen on unix:PATH or tcp:HOST:PORT (port 0: any)\n"
-		   "  --until-eof        stop when standard input ends: for a program that has a daemon of its own\n"
-		   "  --check            check the configuration and exit: 0 if it is good\n"
-		   "  --print-config     print the configuration with all defaults and exit\n"
-		   "  --version          print the version and exit\n"
-		   "  --help             print this and exit\n"
-		   "\n"
-		   "SIGTERM: finish what runs, then stop; again: stop now. SIGHUP: reload the configuration.\n"
-		   "SIGUSR2: restart the workers one by one. Manuals: objpoold(8), objpoold.conf(5), objpool(1).");
+	printf("usage: objpoold [--config FILE] [--listen ADDRESS]... [--until-eof] [--check | --print-config]\n"
+	       "\n"
+	       "Serves pools of objects over MessagePack-RPC. Stays in the foreground.\n"
+	       "\n"
+	       "  --config FILE      default: %s, then conf.d/*.conf beside it\n"
+	       "  --listen ADDRESS   also listen on unix:PATH or tcp:HOST:PORT (port 0: any)\n"
+	       "  --until-eof        stop when standard input ends: for a program that has a daemon of its own\n"
+	       "  --check            check the configuration and exit: 0 if it is good\n"
+	       "  --print-config     print the configuration with all defaults and exit\n"
+	       "  --version          print the version and exit\n"
+	       "  --help             print this and exit\n"
+	       "\n"
+	       "SIGTERM: finish what runs, then stop; again: stop now. SIGHUP: reload the configuration.\n"
+	       "SIGUSR2: restart the workers one by one. Manuals: objpoold(8), objpoold.conf(5), objpool(1).\n",
+	       paths_config);
 }
 
 /* Before there is a log. */
@@ -132,8 +132,8 @@ static int check_with_listen(struct config *config, const struct options *option
 
 static int load(struct config *config, struct options *options)
 {
-	if (!options->config && access(DEFAULT_CONFIG, F_OK) == 0)
-		options->config = DEFAULT_CONFIG;
+	if (!options->config && access(paths_config, F_OK) == 0)
+		options->config = paths_config;
 	if (config_load(config, options->config) == 0 && check_with_listen(config, options) == 0)
 		return 0;
 	complain("%s", config->fault);

@@ -253,6 +253,24 @@ def test_the_plugin_for_tests_is_not_installed(tree):
     assert "sampler.so" in names and "probe.so" not in names
 
 
+def test_installing_elsewhere_compiles_one_file(tree, tmp_path):
+    """`make`, then `make install` with another prefix, as OPERATIONS.md has it the other way round."""
+    words = [f"DESTDIR={tmp_path}", "prefix=/opt/objpool", "B=build/usr"]
+    plan = make("-n", "install", *words)
+    assert re.findall(r" -c -o \S+/([\w-]+\.o) ", plan) in ([], ["paths.o"]), plan
+    made = [name for name in re.findall(r" -o (?:\S+/)?(\S+)", plan) if not name.endswith(".o")]
+    assert set(made) <= {"objpoold"}, plan
+    make("install", *words)
+    try:
+        shown = subprocess.run([tmp_path / "opt/objpool/sbin/objpoold", "--print-config"], text=True, stdout=subprocess.PIPE).stdout
+        assert "plugin_dir = /opt/objpool/lib/objpool/plugins\n" in shown
+        assert "ExecStart=/opt/objpool/sbin/objpoold" in (tmp_path / "opt/objpool/lib/systemd/system/objpoold.service").read_text()
+    finally:
+        tree.install()  # for /usr again
+    shown = subprocess.run([tree / "usr/sbin/objpoold", "--print-config"], text=True, stdout=subprocess.PIPE).stdout
+    assert "plugin_dir = /usr/lib/objpool/plugins\n" in shown
+
+
 def test_library_links(tree):
     link = tree / "usr/lib/libobjpool.so"
     assert os.readlink(link) == "libobjpool.so.0"
