@@ -43,7 +43,8 @@ def __getattr__(name):
         if name in names:
             found = import_module("." + module, __name__)
             return globals().setdefault(name, found if module == name else getattr(found, name))
-    found = getattr(import_module(".errors", __name__), name, None) if name[:1].isupper() else None
+    errors = import_module(".errors", __name__)
+    found = getattr(errors, name) if name in errors.__all__ else None
     if found is None:
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
     return globals().setdefault(name, found)

@@ -7,7 +7,7 @@ import time
 
 from . import _values
 from ._wire import Connection, Entry
-from .errors import BadArgument, Timeout
+from .errors import BadArgument, BadValue, Timeout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ OPTIONS = _WIRE_OPTIONS | {"timeout", "progress"}
 class Request:
     """One call, ready to be sent."""
 
-    __slots__ = ("method", "params", "timeout", "collect", "progress", "name")
+    __slots__ = ("method", "params", "timeout", "collect", "progress", "name", "gathers")
 
     def __init__(self, method: str, params: Any, name: str) -> None:
         self.method = method
@@ -33,6 +33,7 @@ class Request:
         self.timeout: Optional[float] = None
         self.collect = False
         self.progress: Any = None
+        self.gathers = False  #: its result is a list of items' results
 
 
 def check_options(options: Dict[str, Any]) -> Dict[str, Any]:
@@ -61,13 +62,13 @@ def make_request(target: str, mapped: bool, name: str, args: Tuple[Any, ...], kw
     if mapped and not fed:
         args, kwargs = _mapped(args, kwargs, options.get("args_as", "zip"))
     if not kwargs and not options and not more and "." not in target:
-        return Request(f"{target}.{name}", list(args), name)
+        return _gathering(Request(f"{target}.{name}", list(args), name), mapped)
     wire = {key: options[key] for key in _WIRE_OPTIONS.intersection(options)}
     if kwargs:
         wire["kwargs"] = kwargs
     if more:
         wire.update(more)
-    request = Request("objpool.call", [target, name, None if fed else list(args), wire], name)
+    request = _gathering(Request("objpool.call", [target, name, None if fed else list(args), wire], name), mapped)
     timeout = options.get("timeout")
     if timeout is not None:
         request.timeout = float(timeout)
@@ -77,6 +78,11 @@ def make_request(target: str, mapped: bool, name: str, args: Tuple[Any, ...], kw
     if progress is not None and progress is not False:  # a bar may have no truth
         request.progress = progress_to(progress)
         wire["progress"] = True
+    return request
+
+
+def _gathering(request: Request, mapped: bool) -> Request:
+    request.gathers = mapped
     return request
 
 
@@ -90,7 +96,14 @@ def _mapped(args: Tuple[Any, ...], kwargs: Dict[str, Any], args_as: str) -> Tupl
 
 def collected(result: Any, unpickle: bool) -> List[Any]:
     """The result of errors="collect": values, and exceptions in their places."""
-    return [_values.load(value) if error is None else _values.load_error(error, unpickle) for error, value in result]
+    return [_collected(i, value) if error is None else _values.load_error(error, unpickle) for i, (error, value) in enumerate(result)]
+
+
+def _collected(index: int, value: Any) -> Any:
+    try:
+        return _values.load_item(index, value)
+    except BadValue as error:
+        return error
 
 
 def value_of(request: Request, connection: Any, entry: Entry) -> Any:
@@ -98,7 +111,7 @@ def value_of(request: Request, connection: Any, entry: Entry) -> Any:
     message = entry.message
     if request.collect and message[2] is None and isinstance(message[3], list):
         return collected(message[3], connection.unpickle)
-    return connection.result(message, entry)
+    return connection.result(message, entry, _values.load_items if request.gathers else _values.load)
 
 
 # ---- at once --------------------------------------------------------------------------------------------------------------------
@@ -109,7 +122,7 @@ def call(connection: Connection, request: Request) -> Any:
     if request.progress is not None:
         return _call_with_progress(connection, request)
     timeout = request.timeout
-    if request.collect or timeout is not None:
+    if request.collect or request.gathers or timeout is not None:
         return _call(connection, request, Entry())
     return connection.call(request.method, request.params)
 

@@ -132,6 +132,7 @@ class Input:
             try:
                 self._packed([item], None)
             except BadValue as error:
+                error.index = self.sent + i
                 return batch[:i], error
         return batch, BadValue("an item changed while it was sent")
 
@@ -349,9 +350,12 @@ class Results(Generic[T]):
             return next(self._values)
         self._give(1)
         params = results.popleft()
-        if params[2] is None:
-            return _values.load(params[3])
-        return self._fail(params[1], params[2])
+        try:
+            return _values.load_item(params[1], params[3]) if params[2] is None else self._fail(params[1], params[2])
+        except BadValue as error:
+            if self._request.collect:
+                return error  # type: ignore[return-value]
+            raise
 
     def _give(self, size: int) -> None:
         self._size = size

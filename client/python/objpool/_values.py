@@ -23,7 +23,7 @@ from .errors import BadValue, CallFailed, ObjpoolError, RemoteTraceback, error_o
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, List, Optional, Tuple
+    from typing import Any, Iterable, List, Optional, Tuple
 
 OBJECT = 80
 ARRAY = 81
@@ -318,10 +318,13 @@ def pack_with(message: List[Any], store: Optional[_files.Store], fork: Any = Non
             if data is None or repaired[-1] is not message[-1]:
                 both[1].begin(store, fork)
                 data = both[0].pack(_with_large(repaired, store))
+    except BadValue as error:
+        error.index = _item_at_fault(message, fork)
+        raise
     except ObjpoolError:
         raise
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise BadValue(f"a value can't be sent: {error}") from error
+        raise BadValue(f"a value can't be sent: {error}", index=_item_at_fault(message, fork)) from error
     outgoing = both[1].end()
     if len(_packers) < 8:
         _packers.append(both)
@@ -343,6 +346,28 @@ def _packed(packer: Any, encoder: _Encoder, message: List[Any]) -> Any:
     except ValueError:
         return None
     return None if _depth.may_be_deep(data) else data
+
+
+def _item_at_fault(message: List[Any], fork: Any) -> Optional[int]:
+    """Of a map with a value that can't be packed: the number of the first item that has one."""
+    method, params = message[-2:]
+    if method != "objpool.call":
+        target, columns = method.partition(".")[0], params
+    else:
+        target, _, columns, options = [*params, *(None, None, None, None)[len(params):]]
+        columns = [columns] if options and options.get("args_as", "zip") != "zip" else [*(columns or ()), *((options or {}).get("kwargs") or {}).values()]
+    if not _takes_columns(target):
+        return None
+    faults = (next((i for i, item in enumerate(column) if not _can_go(item, fork)), None) for column in columns)
+    return min((fault for fault in faults if fault is not None), default=None)
+
+
+def _can_go(value: Any, fork: Any) -> bool:
+    try:
+        pack_with([0, "", [value]], None, fork)
+    except BadValue:
+        return False
+    return True
 
 
 def _with_large(message: List[Any], store: Optional[_files.Store]) -> List[Any]:
@@ -437,11 +462,22 @@ def _load_file(file: _files.File, body: bytes, unpickle: bool) -> Any:
     return load_ext(kind & 0xFF, view, unpickle)
 
 
+def unreadable(what: str, parts: List[Any]) -> Ext:
+    """A placeholder for what no value can be made of; its parts are what has come."""
+    return Ext(_refuse, what, parts)
+
+
+def _refuse(what: str, parts: List[Any]) -> Any:
+    raise BadValue(f"a value came that can't be read here: {what}", ran="yes")
+
+
 def attach(value: Any, arrivals: _files.Arrivals, unpickle: bool) -> Any:
     """The value, in which placeholders for a file's bytes have the file that has come for them: in the order of the wire."""
     kind = type(value)
     if kind is Ext:
-        if len(value.args) == 2 and arrivals.is_reference(*value.args):
+        if value.func is _refuse:
+            attach(value.args[1], arrivals, unpickle)
+        elif len(value.args) == 2 and arrivals.is_reference(*value.args):
             if not arrivals.waiting:
                 raise ValueError("a value came without its descriptor")
             file = arrivals.waiting.popleft()
@@ -473,10 +509,34 @@ def load(value: Any) -> Any:
                 if type(item) not in _PLAIN:
                     value[key] = load(item)
         if not set(map(type, value)) <= _PLAIN:
-            return {load(key): item for key, item in value.items()}
+            return _with_keys([load(key) for key in value], value.values())
     elif kind is Ext:
         return value()
     return value
+
+
+def _with_keys(keys: List[Any], values: Iterable[Any]) -> Any:
+    try:
+        return dict(zip(keys, values))
+    except TypeError as error:
+        raise BadValue(f"a value came that can't be read here: a map whose keys a dict can't have: {error}", ran="yes") from None
+
+
+def load_items(values: List[Any]) -> List[Any]:
+    """The same for results of items. A BadValue says whose it is."""
+    if not set(map(type, values)) <= _PLAIN:
+        for i, value in enumerate(values):
+            values[i] = load_item(i, value)
+    return values
+
+
+def load_item(index: int, value: Any) -> Any:
+    """The result of an item."""
+    try:
+        return load(value)
+    except BadValue as error:
+        error.index = index
+        raise
 
 
 def new_unpacker(unpickle: bool) -> msgpack.Unpacker:
@@ -497,10 +557,14 @@ _IN_CHARGE = ("StopIteration", "StopAsyncIteration", "GeneratorExit", "Cancelled
 
 
 def not_in_charge(error: BaseException) -> BaseException:
-    """The error; or what the daemon said of it, where the exception itself would end an iteration, a generator or a task of ours."""
-    if type(error).__name__ in _IN_CHARGE and isinstance(error.__cause__, RemoteTraceback) and error.__cause__.error is not None:
-        return error.__cause__.error
-    return error
+    """The error; or what the daemon said of it, where the exception itself would end an iteration, a generator or a task of ours: then it is
+    the cause."""
+    known = error.__cause__.error if isinstance(error.__cause__, RemoteTraceback) else None
+    if type(error).__name__ not in _IN_CHARGE or known is None:
+        return error
+    error.__cause__ = RemoteTraceback(error.__cause__.text)  # without `known`, which would be a circle
+    known.__cause__ = error
+    return known
 
 
 def load_error(wire: Any, unpickle: bool) -> BaseException:

@@ -33,7 +33,7 @@ import weakref
 
 import msgpack
 
-from . import _files, _values
+from . import _files, _incoming, _values
 from .errors import ConnectionLost, NoDaemon, Timeout
 
 TYPE_CHECKING = False
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 RESPONSE, NOTIFICATION = 1, 2
 _RECEIVE = (64 << 10,)  # below malloc's threshold for mappings
 _RECEIVE_LARGE = (4 << 20,)
-_FIRST = (0,)
 _ANCILLARY = (_files.RECEIVE_SPACE,)
 _RECEIVE_FLAGS = (socket.MSG_CMSG_CLOEXEC,)
 _TRY = (False,)
@@ -100,8 +99,8 @@ class Inbox:
         self.hello: Any = None
         self.pending: Dict[int, Entry] = {}
         self.ids = itertools.count(1)
-        self.inbox: Deque[Any] = collections.deque()
-        self.unpacker = _values.new_unpacker(unpickle)
+        self.incoming = _incoming.Incoming(unpickle)
+        self.inbox = self.incoming.messages
         self.store: Optional[_files.Store] = None
         self.forks: Dict[str, Any] = {}  #: of pools whose workers are forks of this program
         self._arrivals: Optional[_files.Arrivals] = None
@@ -113,13 +112,12 @@ class Inbox:
         return msgid
 
     def dispatch(self) -> None:
-        """Hands out what has been fed to the unpacker."""
+        """Hands out what has come."""
         inbox, pending = self.inbox, self.pending
-        inbox.extend(self.unpacker)
         if self.has_arrivals:
             self.attach()
         while inbox:
-            message = inbox[0]
+            message = inbox[0][0]
             if message[0] == RESPONSE:
                 entry = pending.get(message[1])
                 if entry is not None:
@@ -151,7 +149,7 @@ class Inbox:
     def attach(self) -> None:
         """Gives the descriptors to the values that stand for them."""
         assert self._arrivals is not None
-        for message in self.inbox:
+        for message, _ in self.inbox:
             _values.attach(message, self._arrivals, self.unpickle)
 
     def store_for(self, method: str, params: Any) -> Optional[_files.Store]:
@@ -170,7 +168,7 @@ class Inbox:
         entry.fork = self.forks.get(target.partition(".")[0].partition(":")[0])
         return entry.fork
 
-    def result(self, message: Any, entry: Optional[Entry] = None) -> Any:
+    def result(self, message: Any, entry: Optional[Entry] = None, load: Callable[[Any], Any] = _values.load) -> Any:
         """The value of a response; raises its error."""
         if entry is not None and entry.outgoing is not None:
             if message[2] is None:
@@ -178,7 +176,7 @@ class Inbox:
             entry.outgoing = None
         if message[2] is not None:
             raise _values.load_error(message[2], self.unpickle)
-        return _values.load(message[3])
+        return load(message[3])
 
     def answer_all(self, lost: ConnectionLost) -> None:
         """Nothing will come any more."""
@@ -197,7 +195,6 @@ class Connection(Inbox):
         self.pid = os.getpid()
         self.lost: Optional[ConnectionLost] = None
         self._socket = sock
-        self._feed = self.unpacker.feed
         self._send = sock.send
         self._receive_message = sock.recvmsg
         self._receive_size = _RECEIVE
@@ -442,7 +439,7 @@ class Connection(Inbox):
                 self.fail(ConnectionLost(f"{self.address}: the daemon closed the connection"))
                 return
             self._receive_size = _RECEIVE_LARGE if size >= _RECEIVE[0] else _RECEIVE
-            any(map(self._feed, map(chunks.pop, _FIRST)))
+        self.incoming.take(chunks)
         self.dispatch()
 
     # ---- the end --------------------------------------------------------------------------------------------------------------
@@ -480,7 +477,8 @@ class Connection(Inbox):
         self._write, self._lead = threading.Lock(), threading.Lock()
         self._followers = {}
         self._out = collections.deque()
-        self._chunks, self.inbox = [], collections.deque()
+        self._chunks, self.incoming = [], _incoming.Incoming(self.unpickle)
+        self.inbox = self.incoming.messages
         self.background = _Background(self)
         self.lost = ConnectionLost("the connection belongs to the process that was forked")
         for entry in self.pending.values():

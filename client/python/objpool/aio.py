@@ -126,7 +126,7 @@ class Connection(Inbox):
                 self._arrivals.add(ancillary)
             if not data:
                 return self.fail(ConnectionLost(f"{self.address}: the daemon closed the connection"))
-            self.unpacker.feed(data)
+            self.incoming.take([data])
             self.dispatch()
         except (BlockingIOError, InterruptedError):
             pass
@@ -196,7 +196,7 @@ class Connection(Inbox):
             known = _values.not_in_charge(error)
             if known is error:
                 raise
-            raise known from None
+            raise known from known.__cause__
 
     async def lease(self, pool: str, options: Dict[str, Any]) -> Dict[str, Any]:
         """Waits for a lease: its slot and generation. It may be granted just when the wait is given up."""

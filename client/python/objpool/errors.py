@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ObjpoolError", "BadRequest", "BadTarget", "NoSuchPool", "NoSuchSlot", "NoSuchMethod", "BadArgument", "Denied", "CallFailed",
     "WorkerLost", "Timeout", "Cancelled", "Overloaded", "TooLarge", "Unavailable", "Internal", "ConnectionLost", "NoDaemon",
-    "BadValue", "RemoteTraceback",
+    "BadValue", "RemoteTraceback", "remote_error",
 ]
 
 
@@ -42,6 +42,12 @@ class ObjpoolError(Exception):
             self.ran = details["ran"]
         if "code" in details:
             self.code = details["code"]
+
+    def __str__(self) -> str:
+        return self._placed(self.message)
+
+    def _placed(self, text: str) -> str:
+        return text if self.index is None else f"item {self.index}: {text}"
 
     def __reduce__(self):
         return _rebuild, (type(self), self.message, dict(self.__dict__))
@@ -110,7 +116,7 @@ class CallFailed(ObjpoolError):
     code, ran = "FAILED", "yes"
 
     def __str__(self) -> str:
-        return f"{self.type}: {self.message}" if self.type and self.type != self.message else self.message
+        return self._placed(f"{self.type}: {self.message}" if self.type and self.type != self.message else self.message)
 
 
 class WorkerLost(ObjpoolError):
@@ -184,10 +190,18 @@ class RemoteTraceback(Exception):
         self.error = error
 
     def __str__(self) -> str:
-        return f'\n"""\n{self.text.rstrip()}\n"""'
+        item = "" if self.error is None or self.error.index is None else f"item {self.error.index}:\n"
+        return f'\n"""\n{item}{self.text.rstrip()}\n"""'
 
     def __reduce__(self):
         return RemoteTraceback, (self.text, self.error)
+
+
+def remote_error(error: BaseException) -> Optional[ObjpoolError]:
+    """What the daemon said of an exception that a call has raised, with code, ran, index, pool, slot ...; None: no call has raised it."""
+    if isinstance(error, ObjpoolError):
+        return error
+    return error.__cause__.error if isinstance(error.__cause__, RemoteTraceback) else None
 
 
 _BY_CODE: Dict[str, Type[ObjpoolError]] = {

@@ -211,6 +211,7 @@ class IMapIterator:
     AHEAD = 8                   # items per worker at least
     AHEAD_MOST = 1024
     in_background = False
+    stopped_by = None           # a StopIteration that an item has raised
 
     def __init__(self, pool, work, iterable, chunksize=1, ordered=True):
         self._pool, self._crew, self._work = pool, pool._crew, work
@@ -362,16 +363,21 @@ class IMapIterator:
         while True:
             for result in self._current:
                 if type(result) is Failure:
-                    raise result.error
+                    raise self._raised(result.error)
                 return result
             self._advance(deadline_of(timeout))
 
     def __next__(self):
         for result in self._current:
             if type(result) is Failure:
-                raise result.error
+                raise self._raised(result.error)
             return result
         return self.next()
+
+    def _raised(self, error):
+        if isinstance(error, StopIteration):
+            self.stopped_by = error     # a loop takes it for the end
+        return error
 
     def _advance(self, deadline):
         """Until there is a task to take; then takes it."""

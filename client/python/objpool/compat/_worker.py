@@ -84,8 +84,7 @@ def run_chunk(mode, function, items):
     """(results, None), or (results before it, {0: the exception})."""
     try:
         if mode == MAP:
-            results = list(map(function, items))
-            return (results, None) if len(results) == len(items) else ([], {0: StopIteration()})
+            return [function(item) for item in items], None  # list(map()) would take a StopIteration for its end
         if mode == CALL and len(items) == 1:
             args, kwargs = items[0]
             return [function(*args, **kwargs)], None

@@ -232,7 +232,7 @@ class StateFullWorkerPoolResultGenerator:
             results, failures = [None] * task.size, dict.fromkeys(range(task.size), failures[0])
         for index, error in (failures or {}).items():
             results[index] = None
-            self._on_failure(error)
+            self._on_failure(first + index, error)
         if elapsed > 0:
             self._batch = max(1, min(2 * self._batch, int(task.size * 1e6 / elapsed)))
         for index, result in enumerate(results):
@@ -242,13 +242,19 @@ class StateFullWorkerPoolResultGenerator:
             else:
                 self._waiting[first + index] = wrapped
 
-    def _on_failure(self, error):
+    def _on_failure(self, obj_id, error):
         behavior = self._pool.exception_behavior
         if behavior == ExceptionBehavior.IMMEDIATE_WAIT_OTHERS:
             self._stop_reading()
             self._await_all(deadline_of(self._pool.join_timeout))
         elif behavior != ExceptionBehavior.IMMEDIATE:
             return
+        try:
+            error.obj_id = obj_id
+        except AttributeError:
+            pass
+        if isinstance(error, StopIteration):
+            raise RuntimeError(f"item {obj_id} raised StopIteration") from error    # itself it would end the loop
         raise error
 
     def _await_all(self, deadline):

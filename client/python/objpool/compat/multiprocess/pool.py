@@ -249,7 +249,10 @@ class ThreadPool(Pool):
 
 
 def _flat(chunks):
-    return (result for result in chunks)
+    for result in chunks:
+        yield result
+    if chunks.stopped_by is not None:
+        raise RuntimeError("the function raised StopIteration") from chunks.stopped_by
 
 
 def _terminate(crew, jobs):

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bytes that come over a connection, and the messages in them.
+
+msgpack's unpacker can't go on behind a message that it can make no objects of: one with a bad timestamp, say, or with an array as a map's
+key. So the bytes of a message are kept until it is whole. One that fails is read again, with care, and what can't be made an object
+becomes a placeholder that raises a BadValue when it is loaded. It costs the call that it is for.
+
+    chunks --take()--> _raw --> unpacker --> messages, each with where it ends
+                        ^                        |
+                        '-- bytes behind the last end, when the unpacker has failed, or may have been interrupted
+
+A signal handler's exception may come between any two steps: from before a chunk is taken until its messages are known `_doubtful` is set.
+The next take() then begins anew behind the last message. All that is taken or added is so in C, at once.
+"""
+from __future__ import annotations
+
+import collections
+
+import msgpack
+
+from . import _values
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Deque, Iterator, List, Tuple
+
+_FIRST = (0,)
+_FAILURES = (ValueError, TypeError, msgpack.UnpackException)
+
+
+class Incoming:
+    """What has come over one connection."""
+
+    def __init__(self, unpickle: bool) -> None:
+        self._unpickle = unpickle
+        self.messages: Deque[Tuple[Any, int]] = collections.deque()  #: whole ones, and how many bytes had come at the end of each
+        self._raw: Deque[Tuple[bytes, int]] = collections.deque()    # chunks, and how many bytes had come at the end of each
+        self._end = 0                                                # of the last whole message
+        self._doubtful = False
+        self._reading = self._reader(0)
+
+    def _reader(self, origin: int) -> Tuple[Any, Iterator[int]]:
+        """An unpacker of what comes behind so many bytes, and where it stands."""
+        unpacker = _values.new_unpacker(self._unpickle)
+        ends: Iterator[int] = iter(unpacker.tell, None)
+        return unpacker, map(origin.__add__, ends) if origin else ends
+
+    def take(self, chunks: List[bytes]) -> None:
+        """Takes the first chunk out of the list, if there is one. An exception: what comes is no msgpack."""
+        if not chunks and not self._doubtful:
+            return
+        doubtful, self._doubtful = self._doubtful, True
+        if chunks:
+            end = (self._raw[-1][1] if self._raw else self._end) + len(chunks[0])
+            self._raw.extend(zip(map(chunks.pop, _FIRST), (end,)))
+        if doubtful:
+            self._begin_again()
+        else:
+            self._unpack()
+
+    def _unpack(self) -> None:
+        """Reads what has come last."""
+        self._reading[0].feed(self._raw[-1][0])
+        try:
+            self.messages.extend(zip(*self._reading))
+            self._pass()
+            self._doubtful = False
+        except _FAILURES:
+            self._begin_again()
+
+    def _pass(self) -> None:
+        """Forgets the bytes of whole messages."""
+        if self.messages:
+            self._end = max(self._end, self.messages[-1][1])
+        while self._raw and self._raw[0][1] <= self._end:
+            self._raw.popleft()
+
+    def _rest(self) -> bytes:
+        """The bytes behind the last whole message."""
+        self._pass()
+        return b"".join([chunk[-(end - self._end):] for chunk, end in self._raw])
+
+    def _begin_again(self) -> None:
+        """Reads the rest from its beginning, with care where that is needed. It stays doubtful when a message that fails is not whole yet."""
+        whole = True
+        while whole:
+            rest = self._rest()
+            self._reading = self._reader(self._end)
+            self._reading[0].feed(rest)
+            try:
+                self.messages.extend(zip(*self._reading))
+                self._pass()
+                self._doubtful = False
+                return
+            except _FAILURES:
+                whole = self._read_carefully(self._rest())
+
+    def _read_carefully(self, rest: bytes) -> bool:
+        """The first message, which the unpacker can't read. False: it is not whole yet."""
+        scout = msgpack.Unpacker(max_buffer_size=0)
+        scout.feed(rest)
+        try:
+            scout.skip()
+        except msgpack.OutOfData:
+            return False
+        size = scout.tell()
+        try:
+            message = Careful(rest[:size], self._unpickle).value()
+        except RecursionError:
+            raise ValueError("a message is nested too deeply") from None
+        self.messages.append((message, self._end + size))
+        return True
+
+
+class Careful:
+    """Reads a whole message value by value."""
+
+    def __init__(self, data: bytes, unpickle: bool) -> None:
+        self._data = data
+        self._unpickle = unpickle
+        self._walk = msgpack.Unpacker(max_buffer_size=0)
+        self._walk.feed(data)
+
+    def value(self) -> Any:
+        """The next value."""
+        start = self._walk.tell()
+        first = self._data[start]
+        if 0x90 <= first < 0xa0 or first in (0xdc, 0xdd):
+            return [self.value() for _ in range(self._walk.read_array_header())]
+        if 0x80 <= first < 0x90 or first in (0xde, 0xdf):
+            return self._map()
+        self._walk.skip()
+        return self._leaf(self._data[start:self._walk.tell()])
+
+    def _map(self) -> Any:
+        pairs = [[self.value(), self.value()] for _ in range(self._walk.read_map_header())]
+        try:
+            return dict(pairs)
+        except TypeError:
+            return _values.unreadable("a map whose keys a dict can't have", pairs)
+
+    def _leaf(self, data: bytes) -> Any:
+        unpacker = _values.new_unpacker(self._unpickle)
+        unpacker.feed(data)
+        try:
+            return unpacker.unpack()
+        except _FAILURES as error:
+            what = "a timestamp" if data[0] in (0xc7, 0xc8, 0xc9, 0xd4, 0xd5, 0xd6, 0xd7, 0xd8) else "a value"
+            return _values.unreadable(f"{what} that is none: {error}", [])
