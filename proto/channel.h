@@ -98,8 +98,9 @@ enum shape { SHAPE_ZIP = 0, SHAPE_SINGLE = 1, SHAPE_POSITIONAL = 2, SHAPE_KEYWOR
  * was first, the worker that starts a batch or the supervisor that takes it back; it tells a method that its caller has
  * gone; and when the worker dies it tells what had run.
  *
- *     HANDED --worker--> STARTED --supervisor--> CANCELLED
- *        |                  `------worker------> COMMITTED (it will be answered, whoever gives it up)
+ *     HANDED --worker--> STARTED --supervisor--> CANCELLED <---.
+ *        |                  |                                  supervisor, when the client goes
+ *        |                  `------worker------> COMMITTED ----'    (else it will be answered, whoever gives it up)
  *        `---supervisor--> REVOKED (the worker passes over it)
  */
 enum { BOARD_ENTRIES = 1024 };

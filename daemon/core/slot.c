@@ -522,7 +522,9 @@ void slot_cancel(struct slot *slot, struct batch *batch)
 	struct core *core = core_of(slot);
 	const uint64_t grace = slot->pool->settings.cancel_grace;
 
-	if (!board_move(slot->board, batch->id, BOARD_STARTED, BOARD_CANCELLED) && board_state(slot->board, batch->id) != BOARD_CANCELLED)
+	/* The call has been answered, or its client has gone: what the method has committed itself to can reach nobody either. */
+	if (!board_move(slot->board, batch->id, BOARD_STARTED, BOARD_CANCELLED) &&
+	    !board_move(slot->board, batch->id, BOARD_COMMITTED, BOARD_CANCELLED) && board_state(slot->board, batch->id) != BOARD_CANCELLED)
 		return;
 	nested_cancel(slot, batch->id);
 	yield_cancel(batch);

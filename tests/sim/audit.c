@@ -128,6 +128,20 @@ static void audit_lease_of(const struct world *world, const struct slot *slot)
 	HOLDS(world, slot->state == SLOT_READY, "a lease of what is not ready");
 }
 
+/* A method whose caller has gone waits for no other call, but for one that has committed itself. */
+static void audit_waits_in_vain(const struct world *world, const struct slot *slot)
+{
+	const struct batch *batch = slot->nested.on ? slot->by_id[slot->nested.batch % BOARD_ENTRIES] : NULL;
+	struct ticket *ticket = slot->nested.on ? TAILQ_FIRST(&slot->nested.client.tickets) : NULL;
+
+	if (!ticket || !batch || !batch->call->answered || batch->call->sticky || call_gathers(batch->call))
+		return;
+	const struct call *awaited = call_of_ticket(ticket);
+	HOLDS(world, awaited && slot_has_in_hand(&awaited->only) &&
+	      board_state(awaited->only.slot->board, awaited->only.id) == BOARD_COMMITTED,
+	      "%s:%u: a method that nobody waits for waits for another call", slot->pool->name, slot->index);
+}
+
 static void audit_life(const struct world *world, const struct slot *slot)
 {
 	const bool lives = slot->state == SLOT_READY || slot->state == SLOT_STOPPING;
@@ -157,6 +171,7 @@ static void audit_slot(const struct world *world, const struct slot *slot, struc
 	audit_deferred(world, slot, count);
 	audit_lists(world, slot);
 	audit_lease_of(world, slot);
+	audit_waits_in_vain(world, slot);
 	audit_life(world, slot);
 	if (count->thorough)
 		audit_ids(world, slot);

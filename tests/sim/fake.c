@@ -965,6 +965,8 @@ static bool step(struct fake *fake)
 		fake->running = true;
 		if (!begin_item(fake))
 			return false;
+		if (!fake->items && world_one_in(world, 8))
+			(void)board_move(fake->board, fake->id, BOARD_STARTED, BOARD_COMMITTED);
 		if (fake->named_gen && fake->takes_yields)
 			begin_yields(fake);
 		return true;

@@ -49,6 +49,40 @@ static void cancelling_frees_nothing_that_is_looked_at(void **state)
 	world_close(&world);
 }
 
+static void a_method_that_has_committed_itself_does_not_wait_for_nobody(void **state)
+{
+	struct core_world world;
+	struct client client;
+	struct error why;
+
+	(void)state;
+	world_open(&world);
+	client_init(&client, &world.core);
+	struct pool *p = world_pool(&world, "p", 1, &world_settings), *q = world_pool(&world, "q", 1, &world_settings);
+	struct slot *slot = p->slots[0];
+	world_ask(&client, 1, "p.x", "[", 0);
+	const uint32_t id = world_begin(slot);
+	assert_true(board_move(slot->board, id, BOARD_STARTED, BOARD_COMMITTED));
+	assert_int_equal(world_say(slot, "[iis[", 4, FROM_INVOKE, id, "q.y", 0), 0);
+	assert_int_equal(q->slots[0]->handed_count, 1);
+
+	error_say(&why, ERROR_CANCELLED, RAN_NO, "cancelled");
+	struct ticket *ticket = idmap_get(&client.inflight, 1);
+	ticket->abandoned(ticket, &why);
+	core_end_event(&world.core);
+	assert_non_null(idmap_get(&client.inflight, 1)); /* as long as its caller is there it will be answered */
+	assert_int_equal(board_state(slot->board, id), BOARD_COMMITTED);
+
+	client_gone(&client);
+	core_end_event(&world.core);
+	assert_int_equal(board_state(slot->board, id), BOARD_CANCELLED);
+	assert_int_equal(q->slots[0]->handed_count, 0);
+	assert_true(TAILQ_EMPTY(&slot->nested.client.tickets));
+	world_reply(slot, id, 1000);
+	assert_int_equal(p->calls_count, 0);
+	world_close(&world);
+}
+
 /* ---- what a worker has in its hands ---- */
 
 static void nothing_in_hand_is_nothing_ahead(const struct slot *slot)
@@ -428,6 +462,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(cancelling_frees_nothing_that_is_looked_at),
+		cmocka_unit_test(a_method_that_has_committed_itself_does_not_wait_for_nobody),
 		cmocka_unit_test(what_is_ahead_is_given_back),
 		cmocka_unit_test(a_grace_is_for_its_call_alone),
 		cmocka_unit_test(a_worker_can_t_have_begun_more_than_it_had),
