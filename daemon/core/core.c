@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/core/core.h"
 
-#include "daemon/core/call.h"
+#include "daemon/core/error.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <stdlib.h>
 
 void core_init(struct core *core, const struct core_ops *ops, const struct core_limits *limits)
 {
@@ -25,10 +26,9 @@ void core_end_event(struct core *core)
 	struct ending *ending;
 
 	while ((ending = core->endings)) {
-		void (*reap)(struct ending *) = ending->reap;
 		core->endings = ending->next;
-		ending->reap = NULL; /* it may be listed again, also by its own reap */
-		reap(ending);
+		ending->listed = false; /* it may be listed again, also by its own reap */
+		ending->reap(ending);
 	}
 }
 
@@ -43,12 +43,22 @@ int core_may_last(struct core *core, struct error *error)
 	return -ENOSPC;
 }
 
+static void free_spare_calls(struct core *core)
+{
+	struct spare_call *spare;
+
+	while ((spare = core->spare_calls)) {
+		core->spare_calls = spare->next;
+		free(spare);
+	}
+}
+
 void core_free(struct core *core)
 {
 	core_end_event(core);
 	assert(TAILQ_EMPTY(&core->pools));
 	idmap_free(&core->pools_by_name);
-	call_free_spare(core);
+	free_spare_calls(core);
 	timers_free(&core->timers);
 	account_close(core->lasting);
 }

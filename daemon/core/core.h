@@ -17,7 +17,6 @@
 
 struct client;
 struct error;
-struct spare_call;
 struct pool;
 struct slot;
 struct rpc;
@@ -66,7 +65,13 @@ TAILQ_HEAD(pool_list, pool);
  */
 struct ending {
 	struct ending *next;
-	void (*reap)(struct ending *ending); /* NULL: it isn't listed */
+	void (*reap)(struct ending *ending); /* set by whoever makes the structure */
+	bool listed;
+};
+
+/* The memory of a small call that has ended, to be used again. */
+struct spare_call {
+	struct spare_call *next;
 };
 
 struct core {
@@ -85,9 +90,9 @@ struct core {
 	uint64_t last_walk;         /* through the slots; see nested.c */
 	uint64_t late;              /* answers that nobody waited for any more */
 	bool draining;              /* takes no new calls */
-	struct spare_call *spare_calls;   /* to be used again: see call_new */
+	struct spare_call *spare_calls; /* see call_new */
 	uint32_t spare_count;
-	struct ending *endings;           /* listed in this event by core_reap_later */
+	struct ending *endings;         /* listed in this event by core_reap_later */
 };
 
 void core_init(struct core *core, const struct core_ops *ops, const struct core_limits *limits);
@@ -98,12 +103,12 @@ void core_set_limits(struct core *core, const struct core_limits *limits);
 int core_may_last(struct core *core, struct error *error);
 void core_free(struct core *core);
 
-/* The structure around `ending` may have ended: core_end_event will call `reap`, once however often it was listed. */
-static inline void core_reap_later(struct core *core, struct ending *ending, void (*reap)(struct ending *))
+/* The structure around `ending` may have ended: core_end_event will call its `reap`, once however often it was listed. */
+static inline void core_reap_later(struct core *core, struct ending *ending)
 {
-	if (ending->reap)
+	if (ending->listed)
 		return;
-	ending->reap = reap;
+	ending->listed = true;
 	ending->next = core->endings;
 	core->endings = ending;
 }
