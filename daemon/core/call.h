@@ -2,7 +2,8 @@
 /*
  * call: one RPC on a pool. It becomes tasks, numbered from 0; tasks that follow each other and go to a worker together
  * are a batch. A plain call is one batch of one task; `all` and `scatter` are one batch per slot; a map is one long
- * batch that waits, and from whose front the scheduler cuts as much as a worker should have.
+ * batch that waits, and from whose front the scheduler cuts as much as a worker should have. Here: the two structures, made, cut and
+ * freed. call_life.h begins and ends a call, call_answer.h answers it.
  *
  *   waiting in a queue --handed--> with a slot --answered--> gone
  *        ^------- taken back ---------'
@@ -17,11 +18,8 @@
 
 #include "daemon/core/client.h"
 #include "daemon/core/gather.h"
-#include "daemon/core/input.h"
-#include "daemon/core/sticky.h"
 #include "daemon/core/stream.h"
 #include "daemon/core/target.h"
-#include "daemon/core/yield.h"
 #include "proto/channel.h"
 
 #ifdef __SANITIZE_ADDRESS__
@@ -37,6 +35,12 @@ enum {
 };
 
 enum errors { ERRORS_WAIT, ERRORS_FIRST, ERRORS_COLLECT };
+enum sticky_mode { STICKY_NO, STICKY_REPLACE, STICKY_APPEND };
+
+struct method;
+struct pool;
+struct slot;
+struct sticky;
 
 struct batch {
 	TAILQ_ENTRY(batch) link; /* in a flow, in slot->handed, in slot->deferred or in input->items */
@@ -59,10 +63,38 @@ struct batch {
 	const uint8_t *at[];     /* per column, where item `first` begins */
 };
 
-TAILQ_HEAD(call_list, call);
+TAILQ_HEAD(batch_list, batch);
+
+/* Items of a map that are not all queued at once: see input.h. */
+struct input {
+	bool on;                  /* items wait here, not in the queue */
+	bool fed;                 /* they come as objpool.feed */
+	bool open;                /* and more may come */
+	bool sync;                /* rounds of one item per slot */
+	bool busy;                /* items are being queued */
+	bool held;                /* results before their turn take too much memory: only the item that they wait for may go on */
+	uint32_t window;          /* items accepted and unanswered; 0: by the pool's width and the method's pace */
+	struct batch_list items;  /* not queued yet */
+	uint64_t count;           /* how many items these are */
+	uint64_t granted;         /* credit given so far */
+	uint64_t released;        /* items queued so far */
+	uint64_t round;           /* items of this round without a result */
+	uint32_t round_size;      /* items of this round */
+	uint32_t round_at;        /* of them, queued */
+};
+
+/* Values that a method gives one by one: see yield.h. */
+struct yield {
+	bool on;                  /* its results are what the method yields, if only none */
+	struct batch *batch;      /* which runs; NULL: none has yielded so far, or it has ended */
+	uint64_t owed;            /* bytes that have come since the worker was last told */
+	struct client *waits_for; /* in its `yielding`; NULL: in none */
+	TAILQ_ENTRY(call) link;
+};
 
 struct call {
 	struct ticket ticket;
+	struct core *core;
 	TAILQ_ENTRY(call) link; /* in pool->calls, until it is freed */
 	struct ending ending;
 	struct pool *pool;
@@ -114,21 +146,19 @@ struct call {
  * rpc's spans point at what it keeps. It has no ticket, pool or tasks yet. NULL: out of memory. */
 struct call *call_new(struct client *client, struct rpc *rpc, struct block *block);
 
-/* Drops a call that has not begun. */
-void call_free(struct call *call, struct core *core);
-
-/* core_free's. */
-void call_free_spare(struct core *core);
-
-/* Opens its ticket, sets its timer, makes its batches and queues or hands them out. The columns of a map or scatter begin at
- * at[0 .. columns - 1]. 0; -EEXIST: the msgid is in use; -ENOMEM: no memory for its ticket. In both cases the call has been
- * freed. */
-int call_begin(struct call *call, struct client *client, const struct rpc *rpc, const uint8_t *const *at);
+/* Frees a call that has no batches. */
+void call_free(struct call *call);
 
 /* Is its result an array of its tasks' values? */
 static inline bool call_gathers(const struct call *call)
 {
 	return call->select == SELECT_ALL || call->select == SELECT_MAP || call->select == SELECT_SCATTER;
+}
+
+/* Does its caller take values that the method yields one by one? */
+static inline bool call_takes_yields(const struct call *call)
+{
+	return call->stream.on && !call_gathers(call);
 }
 
 /* A call of the method "" is the daemon's own, to see whether a worker answers: see probe.h. It is not counted. */
@@ -137,45 +167,13 @@ static inline bool call_is_probe(const struct call *call)
 	return call->name.size == 0;
 }
 
-/* Answers from a worker for the tasks of a handed batch, in order. `values` are `count` packed values. */
-void call_on_values(struct batch *batch, uint32_t count, struct span values, struct block *block);
-void call_on_failure(struct batch *batch, uint64_t index, struct error *error);
-
-/* The running task tells how far it is: [done, total or nil, text or nil]. */
-void call_on_progress(const struct call *call, struct span values);
-
-/* objpool.feed: `count` items for a call whose input is open; objpool.feed_end: there are no more, because `why` if it isn't
- * NULL (then it has no message of its own lifetime). */
-void call_feed(struct call *call, uint32_t count, struct span items, struct block *block);
-void call_feed_end(struct call *call, struct error *why);
-
-/* Fails the call as a whole: answers now, lets go of its tasks. Where `why` says that it has not run, and a task of it may have, the
- * answer says "maybe". */
-void call_fail(struct call *call, const struct error *why);
-
-/* May its tasks be run again, after their worker died? Counts. */
-bool call_rerun(struct call *call);
-
-/*
- * Its caller gives it up: takes back what no worker has begun, and cancels it if it is one task. What came of that: nothing has
- * begun; some has; or its answer is on its way, for the method has committed itself to it (objpool_commit).
- */
-enum revoked { REVOKED, REVOKED_RUNNING, REVOKED_TOO_LATE };
-enum revoked call_revoke(const struct call *call);
-
-/* The call that the ticket belongs to; NULL when it is none's. */
-struct call *call_of_ticket(struct ticket *ticket);
-
-/* The next task of the handed batch that has no answer was deferred: takes it out, as a batch of its own. NULL: out of memory. */
-struct batch *batch_defer(struct batch *batch);
-
-/* Undoes batch_defer(batch), which returned `one`. */
-void batch_undefer(struct batch *batch, struct batch *one);
-
 /* A new batch of `count` tasks from `first` on, whose items begin at at[0 .. columns - 1]. NULL: out of memory. */
 struct batch *batch_new(struct call *call, uint64_t first, uint32_t count, const uint8_t *const *at);
 
-/* One that never came to be queued, or isn't any more: frees it. The call stays. */
+/* The batch of a call that is one task. */
+struct batch *batch_of_single(struct call *call);
+
+/* Frees a batch that is in no list. The call stays. */
 void batch_free(struct batch *batch);
 
 /* Makes a batch of `count` tasks from the front of a waiting one, which keeps the rest. NULL: out of memory. */
@@ -184,11 +182,17 @@ struct batch *batch_cut(struct batch *waiting, uint32_t count);
 /* Splits `batch` after its first `kept` tasks: `rest`, a copy of it made by batch_new, gets the others. */
 void batch_split(struct batch *batch, uint32_t kept, struct batch *rest);
 
+/* The tasks of the batch that have an answer are no part of it any more. */
+void batch_drop_done(struct batch *batch);
+
+/* The next task of the handed batch that has no answer was deferred: takes it out, as a batch of its own. NULL: out of memory. */
+struct batch *batch_defer(struct batch *batch);
+
+/* Undoes batch_defer(batch), which returned `one`. */
+void batch_undefer(struct batch *batch, struct batch *one);
+
 /* The batch is over, whatever became of its tasks. With its last batch the call may end, too. */
 void batch_end(struct batch *batch);
-
-/* For a batch that is in no queue and in no slot's hands: fails each of its tasks that has no answer yet, and ends it. */
-void batch_fail(struct batch *batch, const struct error *why);
 
 /* Where item `count` after `at` begins. */
 const uint8_t *items_skip(const uint8_t *at, uint32_t count);

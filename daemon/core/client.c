@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/core/client.h"
 
-#include "daemon/core/call.h"
+#include "daemon/core/call_life.h"
 #include "daemon/core/lease.h"
 #include "daemon/core/pool.h"
+#include "daemon/core/queue.h"
 #include "daemon/core/yield.h"
 #include "proto/pack.h"
 #include "proto/payload_ref.h"
@@ -144,12 +145,21 @@ void client_wrote(struct client *client)
 		client->core->ops->client_wrote(client);
 }
 
+static void resume_flows(const struct client *client)
+{
+	struct flow *flow;
+
+	TAILQ_FOREACH(flow, &client->flows, of_client)
+		if (flow_resume(flow))
+			pool_wake(flow->queue->pool);
+}
+
 void client_on_sent(struct client *client)
 {
 	if (!client->stalled || has_unread(client, client->core->limits.max_unsent / 2))
 		return;
 	client->stalled = false;
-	queue_resume(client);
+	resume_flows(client);
 	yield_resume(client);
 }
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/core/deferral.h"
 
-#include "daemon/core/handover.h"
+#include "daemon/core/call_answer.h"
 #include "daemon/core/pool.h"
 #include "daemon/core/scheduler.h"
+#include "daemon/core/to_worker.h"
 
 #include <errno.h>
 
@@ -39,7 +40,7 @@ void deferral_remove(struct slot *slot, struct batch *batch)
 static void forget(struct slot *slot, struct batch *batch)
 {
 	if (slot->state == SLOT_READY)
-		handover_gone(slot, batch->tag);
+		to_worker_gone(slot, batch->tag);
 	deferral_remove(slot, batch);
 }
 

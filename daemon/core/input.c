@@ -2,15 +2,10 @@
 #include "daemon/core/input.h"
 
 #include "daemon/core/pool.h"
-#include "daemon/core/scheduler.h"
+#include "daemon/core/queue.h"
 
+#include <assert.h>
 #include <errno.h>
-
-void input_init(struct input *input)
-{
-	*input = (struct input){0};
-	TAILQ_INIT(&input->items);
-}
 
 void input_add(struct call *call, struct batch *batch)
 {
@@ -34,24 +29,23 @@ void input_drop(struct call *call)
 static uint64_t window_of(const struct call *call)
 {
 	const uint64_t slots = call->pool->size ? call->pool->size : 1;
-	const uint64_t usual = 2 * slots * (call->chunk ? call->chunk : scheduler_pace(call->method));
+	const uint64_t usual = 2 * slots * (call->chunk ? call->chunk : method_pace(call->method));
 	const uint64_t window = call->input.window ? call->input.window : usual;
 	return window < INPUT_WINDOW_MOST ? window : INPUT_WINDOW_MOST;
 }
 
-/* The next `count` items as a batch of their own. NULL: out of memory. */
-static struct batch *take(struct input *input, uint64_t count)
+/* The next items, `count` at most, as a batch of their own. 0 or -ENOMEM. */
+static int take(struct input *input, uint64_t count, struct batch **batch)
 {
-	struct batch *batch = TAILQ_FIRST(&input->items);
+	struct batch *first = TAILQ_FIRST(&input->items);
 
-	if (count < batch->count) {
-		batch = batch_cut(batch, (uint32_t)count);
-	} else {
-		TAILQ_REMOVE(&input->items, batch, link);
-	}
-	if (batch)
-		input->count -= batch->count;
-	return batch;
+	if (count < first->count && !(first = batch_cut(first, (uint32_t)count)))
+		return -ENOMEM;
+	if (first == TAILQ_FIRST(&input->items))
+		TAILQ_REMOVE(&input->items, first, link);
+	input->count -= first->count;
+	*batch = first;
+	return 0;
 }
 
 /* ---- a stream whose early results are too large ---- */
@@ -78,7 +72,7 @@ static void take_back(struct call *call, struct batch *batch)
 		struct batch *next = batch->count > 1 ? batch_cut(batch, 1) : NULL;
 		if (!next)
 			return;
-		scheduler_put_back(next); /* its flow is there already: this allocates nothing */
+		queue_put_before(next, batch);
 	}
 	queue_remove(batch);
 	put_back(&call->input, batch);
@@ -121,21 +115,17 @@ static uint64_t room_for(const struct call *call)
 	return most - input->released;
 }
 
-static int release_window(struct call *call)
+static int next_of_window(struct call *call, struct batch **batch)
 {
 	struct input *input = &call->input;
 	uint64_t room;
 
-	if (!call->answered)
-		hold_or_go_on(call);
-	while (!call->answered && input->count > 0 && (room = room_for(call)) > 0) {
-		struct batch *batch = take(input, room);
-		if (!batch)
-			return -ENOMEM;
-		input->released += batch->count;
-		if (scheduler_add(batch) < 0)
-			return -ENOMEM;
-	}
+	hold_or_go_on(call);
+	if (input->count == 0 || (room = room_for(call)) == 0)
+		return 0;
+	if (take(input, room, batch) < 0)
+		return -ENOMEM;
+	input->released += (*batch)->count;
 	return 0;
 }
 
@@ -146,36 +136,47 @@ static bool round_is_due(const struct call *call)
 {
 	const struct input *input = &call->input;
 
-	if (input->round > 0 || input->count == 0)
+	if (input->round > 0 || input->count == 0 || call->pool->size == 0)
 		return false;
 	return input->count >= call->pool->size || !input->open || input->count >= window_of(call);
 }
 
-static int release_round(struct call *call)
+static void begin_round(struct call *call)
 {
 	struct input *input = &call->input;
-	const struct pool *pool = call->pool;
+	const uint32_t slots = call->pool->size;
 
-	while (round_is_due(call) && !call->answered) {
-		const uint32_t n = input->count < pool->size ? (uint32_t)input->count : pool->size;
-		input->round = n;
-		input->released += n;
-		for (uint32_t i = 0; i < n && !call->answered; i++) {
-			struct batch *batch = take(input, 1);
-			if (!batch)
-				return -ENOMEM;
-			batch->slot = pool->slots[i];
-			batch->addressed = true;
-			if (scheduler_add(batch) < 0)
-				return -ENOMEM;
-		}
+	input->round_size = input->count < slots ? (uint32_t)input->count : slots;
+	input->round_at = 0;
+	input->round = input->round_size;
+	input->released += input->round_size;
+}
+
+static int next_of_round(struct call *call, struct batch **batch)
+{
+	struct input *input = &call->input;
+
+	if (input->round_at == input->round_size) {
+		if (!round_is_due(call))
+			return 0;
+		begin_round(call);
 	}
+	if (take(input, 1, batch) < 0)
+		return -ENOMEM;
+	(*batch)->slot = call->pool->slots[input->round_at++];
+	(*batch)->addressed = true;
 	return 0;
+}
+
+int input_next(struct call *call, struct batch **batch)
+{
+	*batch = NULL;
+	return call->input.sync ? next_of_round(call, batch) : next_of_window(call, batch);
 }
 
 /* ---- credit ---- */
 
-static void grant(struct call *call)
+void input_grant(struct call *call)
 {
 	struct input *input = &call->input;
 	const uint64_t answered = call->stream.on ? call->stream.sent : call->total - call->left;
@@ -185,18 +186,4 @@ static void grant(struct call *call)
 		return;
 	stream_credit(&call->ticket, most - input->granted);
 	input->granted = most;
-}
-
-int input_pump(struct call *call)
-{
-	struct input *input = &call->input;
-	int r = 0;
-
-	if (!input->on || input->busy)
-		return 0; /* what is queued may be refused at once, which brings us here again */
-	input->busy = true;
-	r = input->sync ? release_round(call) : release_window(call);
-	input->busy = false;
-	grant(call);
-	return r;
 }

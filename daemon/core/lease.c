@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/core/lease.h"
 
-#include "daemon/core/handover.h"
+#include "daemon/core/call_answer.h"
 #include "daemon/core/pool.h"
 #include "daemon/core/scheduler.h"
+#include "daemon/core/to_worker.h"
 #include "proto/pack.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-static void lease_reap(struct ending *ending)
+static void reap(struct ending *ending)
 {
 	free(container_of(ending, struct lease, ending));
 }
@@ -22,7 +23,7 @@ static void lease_end(struct lease *lease)
 	TAILQ_REMOVE(&lease->client->leases, lease, of_client);
 	if (lease->pool)
 		TAILQ_REMOVE(&lease->pool->leases, lease, of_pool);
-	core_reap_later(core, &lease->ending, lease_reap);
+	core_reap_later(core, &lease->ending);
 }
 
 static void fail(struct lease *lease, struct error *error)
@@ -51,10 +52,10 @@ static void say_lost(const struct lease *lease, struct error *error)
 	error->slot = lease->index;
 }
 
-/* Else it won't. */
-static bool has_begun(const struct batch *batch)
+/* False: a worker has begun the batch. */
+static bool revoke(const struct batch *batch)
 {
-	return batch->tag || (!batch->flow && !board_revoke(batch->slot->board, batch->id));
+	return !batch->tag && (batch->flow || board_revoke(batch->slot->board, batch->id));
 }
 
 /* Fails the holder's calls of the slot that no worker has begun: they must not run on another instance, nor here once the lease
@@ -68,7 +69,7 @@ static void fail_calls(const struct lease *lease)
 	TAILQ_FOREACH(call, &pool->calls, link) {
 		if (call->answered || call->ticket.client != lease->client || call->select != SELECT_SLOT)
 			continue;
-		if (call->only.slot->index != lease->index || has_begun(&call->only))
+		if (call->only.slot->index != lease->index || !revoke(&call->only))
 			continue;
 		say_lost(lease, &error);
 		call_fail(call, &error);
@@ -79,7 +80,7 @@ static void lose(struct lease *lease, const char *why)
 {
 	struct slot *slot = lease->slot;
 
-	handover_release(slot, lease->session); /* does nothing when the worker has gone */
+	to_worker_release(slot, lease->session); /* does nothing when the worker has gone */
 	lease->state = LEASE_LOST;
 	lease->why = why;
 	lease->slot = NULL;
@@ -139,7 +140,7 @@ static void assign(struct lease *lease, struct slot *slot)
 		return;
 	}
 	slot->leases_asked++;
-	handover_lease(slot, lease->session);
+	to_worker_lease(slot, lease->session);
 }
 
 void lease_serve(struct slot *slot)
@@ -219,6 +220,7 @@ int lease_begin(struct client *client, const struct rpc *rpc, struct pool *pool,
 		free(lease);
 		return -ENOMEM;
 	}
+	lease->ending.reap = reap;
 	lease->client = client;
 	lease->pool = pool;
 	lease->session = client->id;
@@ -271,7 +273,7 @@ void lease_release(struct lease *lease)
 	if (lease->pool && lease->state <= LEASE_ASKING)
 		lease->pool->leases_waiting--;
 	if (slot) {
-		handover_release(slot, lease->session); /* also when it was only asked: it may have agreed */
+		to_worker_release(slot, lease->session); /* also when it was only asked: it may have agreed */
 		let_others_in(slot);
 	}
 	lease_end(lease);
@@ -344,7 +346,7 @@ static struct lease *lose_slot(struct slot *slot, const char *why)
 		return lease;
 	}
 	if (lease) {
-		handover_release(slot, lease->session); /* it may have agreed */
+		to_worker_release(slot, lease->session); /* it may have agreed */
 		lease->state = LEASE_WAITING;
 		lease->slot = NULL;
 		let_others_in(slot);

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/core/measure.h"
 
-#include "daemon/core/pool.h"
-
 #include <stdlib.h>
 
 /* ---- names that can be shown: UTF-8 without control characters ---- */
@@ -39,83 +37,61 @@ static bool can_be_shown(const char *name)
 
 /* ---- adding ---- */
 
-static struct measure *others(struct pool *pool)
+static struct measure *measure_new(struct methods *methods, struct method *method)
 {
-	if (!pool->other_methods)
-		pool->other_methods = calloc(1, sizeof *pool->other_methods);
-	return pool->other_methods;
-}
-
-static struct measure *measure_new(struct pool *pool, struct method *method)
-{
-	if (!method || pool->measured == MEASURE_MOST || !can_be_shown(method->name))
-		return others(pool);
+	if (!method || methods->measured == MEASURE_MOST || !can_be_shown(method->name))
+		return methods_others(methods);
 	method->measure = calloc(1, sizeof *method->measure);
-	pool->measured += method->measure != NULL;
+	methods->measured += method->measure != NULL;
 	return method->measure;
 }
 
 /* NULL: out of memory, and it is not measured. */
-static struct measure *measure_of(struct pool *pool, struct method *method)
+static struct measure *measure_of(struct methods *methods, struct method *method)
 {
-	return method && method->measure ? method->measure : measure_new(pool, method);
+	return method && method->measure ? method->measure : measure_new(methods, method);
 }
 
-void measure_add_call(struct pool *pool, struct method *method, uint64_t nanoseconds, bool failed)
+void measure_add_call(struct methods *methods, struct method *method, uint64_t nanoseconds, bool failed)
 {
-	struct measure *measure = measure_of(pool, method);
+	struct measure *measure = measure_of(methods, method);
 	if (!measure)
 		return;
 	histogram_add(&measure->calls, nanoseconds, 1);
 	measure->failures += failed;
 }
 
-void measure_add_runs(struct pool *pool, struct method *method, uint64_t nanoseconds, uint32_t count)
+void measure_add_runs(struct methods *methods, struct method *method, uint64_t nanoseconds, uint32_t count)
 {
-	struct measure *measure = measure_of(pool, method);
+	struct measure *measure = measure_of(methods, method);
 	if (measure)
 		histogram_add(&measure->runs, nanoseconds, count);
 }
 
-void measure_forget(struct pool *pool, struct method *method)
-{
-	struct measure *gone = method->measure;
-	struct measure *to = gone ? others(pool) : NULL;
-
-	if (to) {
-		histogram_merge(&to->calls, &gone->calls);
-		histogram_merge(&to->runs, &gone->runs);
-		to->failures += gone->failures;
-	}
-	pool->measured -= gone != NULL;
-	free(gone);
-	method->measure = NULL;
-}
-
 /* ---- looking ---- */
 
-const struct measure *measure_next(const struct pool *pool, uint32_t *at, const char **name)
+const struct measure *measure_next(const struct methods *methods, uint32_t *at, const char **name)
 {
-	const uint32_t places = pool->methods.mask ? pool->methods.mask + 1 : 0;
+	const uint32_t places = methods->by_name.mask ? methods->by_name.mask + 1 : 0;
 
 	while (*at < places) {
-		const struct method *method = pool->methods.entries[(*at)++].value;
+		const struct method *method = methods->by_name.entries[(*at)++].value;
 		if (method && method->measure) {
 			*name = method->name;
 			return method->measure;
 		}
 	}
 	*name = "(other)";
-	return (*at)++ == places ? pool->other_methods : NULL;
+	return (*at)++ == places ? methods->others : NULL;
 }
 
-void measure_all_calls(const struct pool *pool, struct histogram *sum)
+void measure_all_calls(const struct methods *methods, struct histogram *sum)
 {
 	const struct measure *measure;
 	const char *name;
 	uint32_t at = 0;
 
 	*sum = (struct histogram){0};
-	while ((measure = measure_next(pool, &at, &name)))
+	while ((measure = measure_next(methods, &at, &name)))
 		histogram_merge(sum, &measure->calls);
 }

@@ -6,35 +6,21 @@
 #ifndef CORE_MEASURE_H
 #define CORE_MEASURE_H
 
-#include "daemon/core/histogram.h"
-
-#include <stdbool.h>
-
-struct method;
-struct pool;
+#include "daemon/core/methods.h"
 
 enum { MEASURE_MOST = 128, MEASURE_NAME_MOST = 255 };
 
-struct measure {
-	struct histogram calls; /* from a call's coming to its answer; whole calls */
-	struct histogram runs;  /* in the method; tasks */
-	uint64_t failures;      /* calls that were answered with an error */
-};
-
 /* A call has been answered. `method` may be NULL: one that the pool does not know by name. */
-void measure_add_call(struct pool *pool, struct method *method, uint64_t nanoseconds, bool failed);
+void measure_add_call(struct methods *methods, struct method *method, uint64_t nanoseconds, bool failed);
 
 /* A worker has run `count` tasks, each of which took so long on average. */
-void measure_add_runs(struct pool *pool, struct method *method, uint64_t nanoseconds, uint32_t count);
-
-/* The method goes: what it took counts with the others. */
-void measure_forget(struct pool *pool, struct method *method);
+void measure_add_runs(struct methods *methods, struct method *method, uint64_t nanoseconds, uint32_t count);
 
 /* One measure after the other, in no order, with the method's name, and last, as "(other)", the others; *at begins at 0. NULL:
  * no more. */
-const struct measure *measure_next(const struct pool *pool, uint32_t *at, const char **name);
+const struct measure *measure_next(const struct methods *methods, uint32_t *at, const char **name);
 
 /* The calls of all methods as one. */
-void measure_all_calls(const struct pool *pool, struct histogram *sum);
+void measure_all_calls(const struct methods *methods, struct histogram *sum);
 
 #endif

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/core/nested.h"
 
-#include "daemon/core/handover.h"
+#include "daemon/core/call.h"
+#include "daemon/core/call_answer.h"
+#include "daemon/core/call_life.h"
 #include "daemon/core/pool.h"
 #include "daemon/core/request.h"
 #include "daemon/core/scheduler.h"
+#include "daemon/core/to_worker.h"
+#include "daemon/core/withdraw.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -20,7 +24,7 @@ static struct slot *slot_of(const struct client *client)
 /* An answer for the instance: it goes to its worker. */
 static void on_wrote(struct client *client)
 {
-	handover_result(slot_of(client), &client->out);
+	to_worker_result(slot_of(client), &client->out);
 }
 
 bool nested_is(const struct client *client)
@@ -284,7 +288,7 @@ void nested_on_circles(struct timer *timer)
 
 	while ((slot = find_circle(core))) {
 		struct call *call = awaited_by(slot);
-		const enum ran ran = call_revoke(call) == REVOKED ? RAN_NO : RAN_MAYBE;
+		const enum ran ran = withdraw_unless_begun(call) == REVOKED ? RAN_NO : RAN_MAYBE;
 		describe_path(slot, path, sizeof path);
 		error_say(&error, ERROR_UNAVAILABLE, ran,
 			  "the call of pool %s waits for itself, since no other instance of the pool is left to do it: %s", call->pool->name, path);

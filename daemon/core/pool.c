@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/core/pool.h"
 
+#include "daemon/core/call_answer.h"
 #include "daemon/core/deferral.h"
 #include "daemon/core/lease.h"
 #include "daemon/core/nested.h"
 #include "daemon/core/scheduler.h"
+#include "daemon/core/withdraw.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
 #define WAKE_LATER (10 * MILLISECOND)
-
-enum { METHODS_MOST = 4096 }; /* names that calls may bring to a class that takes any */
 
 static void on_wake(struct timer *timer)
 {
@@ -37,124 +37,17 @@ void pool_wake_later(struct pool *pool)
 		timer_set(&pool->core->timers, &pool->wake, pool->core->now + WAKE_LATER);
 }
 
-/* ---- methods ---- */
-
-static struct method *add_method(struct pool *pool, struct span name)
-{
-	const uint64_t key = name_hash(name.bytes, name.size);
-	struct method *method = calloc(1, sizeof *method);
-
-	if (!method || !(method->name = strndup((const char *)name.bytes, name.size)) ||
-	    idmap_add(&pool->methods, key, method) < 0) {
-		free(method ? method->name : NULL);
-		free(method);
-		return NULL;
-	}
-	return method;
-}
-
-struct method *pool_method(struct pool *pool, struct span name)
-{
-	struct method *method = idmap_get(&pool->methods, name_hash(name.bytes, name.size));
-
-	if (method)
-		return span_is(name, method->name) ? method : NULL;
-	if ((pool->methods_known && !pool->methods_open) || pool->methods.count >= METHODS_MOST)
-		return NULL;
-	return add_method(pool, name); /* a guess; NULL costs no more than an estimate */
-}
-
-static void forget_methods(struct pool *pool, struct idmap *methods)
-{
-	for (uint32_t i = 0; methods->mask && i <= methods->mask; i++) {
-		struct method *method = methods->entries[i].value;
-		if (!method)
-			continue;
-		measure_forget(pool, method);
-		free(method->name);
-		free(method);
-	}
-	idmap_free(methods);
-}
-
-/* One that was there before keeps what is known of it. */
-static int keep_method(struct pool *pool, struct idmap *before, struct span name)
-{
-	const uint64_t key = name_hash(name.bytes, name.size);
-	struct method *method = idmap_get(before, key);
-
-	if (idmap_get(&pool->methods, key))
-		return 0;
-	if (!method || !span_is(name, method->name))
-		return add_method(pool, name) ? 0 : -ENOMEM;
-	if (idmap_add(&pool->methods, key, method) < 0)
-		return -ENOMEM;
-	idmap_remove(before, key);
-	return 0;
-}
-
-static int find_name(struct reader *methods, struct span *name)
-{
-	struct span key, value;
-	uint32_t n;
-
-	*name = (struct span){0};
-	if (read_map(methods, &n) < 0)
-		return -EINVAL;
-	for (; n > 0; n--) {
-		struct reader look;
-		if (read_text(methods, &key) < 0)
-			return -EINVAL;
-		look = *methods;
-		if (read_value(methods, &value) < 0)
-			return -EINVAL;
-		if (span_is(key, "name") && read_text(&look, name) < 0)
-			return -EINVAL;
-	}
-	return name->size > 0 ? 0 : -EINVAL;
-}
-
-/*
- * Calls that came before may hold methods that were guesses: they stay, unless nobody ever named them. So a name that the
- * class lacks is refused by the worker for those early calls, and here for all later ones.
- */
-static int read_methods(struct pool *pool, struct idmap *before, struct reader *reader, uint32_t n)
-{
-	struct span name;
-	int r = 0;
-
-	for (; n > 0 && r == 0; n--)
-		r = find_name(reader, &name) < 0 ? -EINVAL : keep_method(pool, before, name);
-	return r;
-}
-
 int pool_set_methods(struct pool *pool, struct span methods, bool open)
 {
-	struct reader reader = reader_of(methods);
-	struct idmap before = {0};
-	uint32_t n;
-
-	if (read_array(&reader, &n) < 0)
-		return -EINVAL;
 	pool->core->epoch++;
-	if (pool->calls_count == 0) {
-		before = pool->methods;
-		pool->methods = (struct idmap){0};
-	}
-	const int r = read_methods(pool, &before, &reader, n);
-	forget_methods(pool, &before);
-	if (r < 0)
-		return r;
-	pool->methods_known = true;
-	pool->methods_open = open;
-	return 0;
+	return methods_set(&pool->methods, methods, open, pool->calls_count > 0);
 }
 
 /* ---- sessions that have called ---- */
 
 int pool_note_session(struct pool *pool, const struct client *client)
 {
-	if (!pool->tells_sessions && pool->methods_known)
+	if (!pool->tells_sessions && pool->methods.known)
 		return 0;
 	return idmap_add(&pool->sessions, client->id, pool) == -ENOMEM ? -ENOMEM : 0; /* -EEXIST: the session is noted already */
 }
@@ -211,8 +104,7 @@ static struct pool *pool_delete(struct pool *pool)
 	client_gone(&pool->self);
 	queue_free(&pool->queue);
 	idmap_free(&pool->sessions);
-	forget_methods(pool, &pool->methods);
-	free(pool->other_methods);
+	methods_free(&pool->methods);
 	free(pool->slots);
 	free(pool->name);
 	free(pool);
@@ -228,7 +120,30 @@ static void init_lists(struct pool *pool)
 	TAILQ_INIT(&pool->leases);
 	sticky_init(&pool->stickies);
 	client_init_own(&pool->self, pool->core);
-	queue_init(&pool->queue, pool);
+	queue_init(&pool->queue, pool, &pool->waiting);
+}
+
+static void pool_free(struct pool *pool)
+{
+	struct core *core = pool->core;
+
+	TAILQ_REMOVE(&core->pools, pool, link);
+	core->epoch++;
+	core->ops->pool_free(pool);
+	(void)pool_delete(pool);
+}
+
+/* A pool that is leaving: ends its slots when it has no calls, and frees it when it has no slots. */
+static void pool_reap(struct ending *ending)
+{
+	struct pool *pool = container_of(ending, struct pool, ending);
+
+	if (!TAILQ_EMPTY(&pool->calls))
+		return;
+	while (pool->size > 0)
+		slot_leave(pool->slots[--pool->size]);
+	if (TAILQ_EMPTY(&pool->others))
+		pool_free(pool);
 }
 
 struct pool *pool_new(struct core *core, const char *name, uint32_t size, const struct pool_settings *settings, void *owner)
@@ -237,6 +152,7 @@ struct pool *pool_new(struct core *core, const char *name, uint32_t size, const 
 
 	if (!pool)
 		return NULL;
+	pool->ending.reap = pool_reap;
 	pool->core = core;
 	pool->settings = *settings;
 	pool->owner = owner;
@@ -335,7 +251,7 @@ void pool_fail_calls(struct pool *pool, enum error_code code, const char *why)
 	TAILQ_FOREACH(call, &pool->calls, link) {
 		if (call->answered)
 			continue;
-		error_say(&error, code, call_revoke(call) == REVOKED ? RAN_NO : RAN_MAYBE, "%s", why);
+		error_say(&error, code, withdraw_unless_begun(call) == REVOKED ? RAN_NO : RAN_MAYBE, "%s", why);
 		error.pool = pool->name;
 		call_fail(call, &error);
 	}
@@ -349,111 +265,19 @@ void pool_drop(struct pool *pool, enum error_code code, const char *why)
 		slot_leave(pool->slots[--pool->size]);
 }
 
-static void pool_free(struct pool *pool)
-{
-	struct core *core = pool->core;
-
-	TAILQ_REMOVE(&core->pools, pool, link);
-	core->epoch++;
-	core->ops->pool_free(pool);
-	(void)pool_delete(pool);
-}
-
-/* A pool that is leaving: ends its slots when it has no calls, and frees it when it has no slots. */
-static void pool_reap(struct ending *ending)
-{
-	struct pool *pool = container_of(ending, struct pool, ending);
-
-	if (!TAILQ_EMPTY(&pool->calls))
-		return;
-	while (pool->size > 0)
-		slot_leave(pool->slots[--pool->size]);
-	if (TAILQ_EMPTY(&pool->others))
-		pool_free(pool);
-}
-
 void pool_on_ended(struct pool *pool)
 {
 	if (pool->leaving)
-		core_reap_later(pool->core, &pool->ending, pool_reap);
-}
-
-/* ---- batches of one call ---- */
-
-/* Of those that the worker has begun, only the last can still run. */
-static bool is_last_of_call(const struct batch *batch)
-{
-	for (const struct batch *next = TAILQ_NEXT(batch, link); next; next = TAILQ_NEXT(next, link))
-		if (next->call == batch->call)
-			return false;
-	return true;
-}
-
-/* False: the worker has begun it. */
-static bool drop(struct batch *batch)
-{
-	if (batch->tag) {
-		deferral_give_up(batch->slot, batch);
-		return true;
-	}
-	if (slot_has_in_hand(batch)) {
-		if (!board_revoke(batch->slot->board, batch->id))
-			return false;
-		scheduler_release(batch);
-	} else if (batch->flow) {
-		queue_remove(batch);
-	} else {
-		return true; /* on its way to where it is dropped */
-	}
-	batch_end(batch);
-	return true;
-}
-
-/* To cancel one may cancel calls that its method has made, but none of this call. */
-static void cancel_begun(struct call *call)
-{
-	struct batch *batch;
-
-	TAILQ_FOREACH(batch, &call->parts, of_call)
-		if (slot_has_in_hand(batch) && is_last_of_call(batch))
-			slot_cancel(batch->slot, batch);
-}
-
-void pool_drop_batches(struct call *call)
-{
-	struct pool *pool = call->pool;
-	struct batch *batch, *next;
-	bool begun = false;
-
-	if (call->sticky && !pool->leaving)
-		return; /* it runs all the same */
-	pool_wake(pool); /* a slot may have room now, or nothing left to stay for */
-	if (!call_gathers(call)) {
-		if (call->batches > 0 && !drop(&call->only))
-			slot_cancel(call->only.slot, &call->only);
-		return;
-	}
-	for (batch = TAILQ_FIRST(&call->parts); batch; batch = next) {
-		next = TAILQ_NEXT(batch, of_call);
-		begun = !drop(batch) || begun;
-	}
-	if (begun)
-		cancel_begun(call);
+		core_reap_later(pool->core, &pool->ending);
 }
 
 /* ---- when nobody is there ---- */
 
-void pool_unavailable(const struct pool *pool, const struct slot *slot, struct error *error)
+void pool_unavailable(const struct pool *pool, struct error *error)
 {
-	if (slot)
-		error_say(error, ERROR_UNAVAILABLE, RAN_NO, "pool %s slot %u has no instance: %s", pool->name, slot->index,
-			  slot->last_failure);
-	else
-		error_say(error, ERROR_UNAVAILABLE, RAN_NO, "pool %s has no instance: %s", pool->name,
-			  pool->fault[0] ? pool->fault : "none could be started");
+	error_say(error, ERROR_UNAVAILABLE, RAN_NO, "pool %s has no instance: %s", pool->name,
+		  pool->fault[0] ? pool->fault : "none could be started");
 	error->pool = pool->name;
-	if (slot)
-		slot_fill_place(slot, error);
 }
 
 static void fail_waiting(struct queue *queue, const struct error *why)
@@ -470,11 +294,11 @@ void pool_on_broken(struct pool *pool, struct slot *slot)
 {
 	struct error why;
 
-	pool_unavailable(pool, slot, &why);
+	slot_unavailable(slot, &why);
 	fail_waiting(&slot->queue, &why);
 	if (pool_is_available(pool))
 		return;
-	pool_unavailable(pool, NULL, &why);
+	pool_unavailable(pool, &why);
 	fail_waiting(&pool->queue, &why);
 }
 

@@ -9,7 +9,7 @@
 #define CORE_POOL_H
 
 #include "daemon/core/call.h"
-#include "daemon/core/measure.h"
+#include "daemon/core/methods.h"
 #include "daemon/core/queue.h"
 #include "daemon/core/sizing.h"
 #include "daemon/core/slot.h"
@@ -26,13 +26,6 @@ struct pool_settings {
 	uint32_t workers_min, workers_max; /* bounds of a size that follows the load; equal: it doesn't */
 	uint64_t idle_timeout;  /* nanoseconds after which an idle instance isn't needed; NEVER */
 	uint64_t cancel_grace;  /* nanoseconds a cancelled call may go on before its worker is killed; NEVER */
-};
-
-struct method {
-	char *name;
-	uint64_t estimate; /* nanoseconds per task, a moving average; 0: not known */
-	uint64_t calls;    /* tasks */
-	struct measure *measure; /* NULL: none yet, or it is one of pool->others */
 };
 
 struct pool_counts {
@@ -54,13 +47,11 @@ struct pool {
 	uint32_t broken;         /* slots whose last start failed */
 	struct queue queue;      /* for any slot */
 	uint32_t waiting;        /* batches in all queues */
-	struct call_list calls;
+	TAILQ_HEAD(, call) calls;
 	struct stickies stickies;
 	struct client self;      /* for whom the tasks of sticky calls wait */
 	uint32_t calls_count;    /* in `calls` */
-	struct idmap methods;    /* name_hash -> method */
-	bool methods_known;      /* the template has told */
-	bool methods_open;       /* the class takes names beyond them */
+	struct methods methods;
 	struct lease_list leases; /* of its slots, and for them */
 	uint32_t leases_waiting;
 	bool has_leased;         /* the class wants to know of leases */
@@ -68,8 +59,6 @@ struct pool {
 	bool tells_sessions;     /* the class wants to know which sessions have ended */
 	struct idmap sessions;   /* that have called, if so */
 	struct sizing sizing;
-	uint32_t measured;       /* methods that have a measure */
-	struct measure *other_methods;  /* of all the rest; NULL: none yet */
 	struct timer recall;     /* when tasks are looked for that wait behind a slow task, or in a worker that does not react */
 	uint64_t recall_pause;   /* nanoseconds until the next look; doubles while nothing changes */
 	struct timer circles;    /* fires after the event when nested calls may wait for themselves: nested_on_circles */
@@ -120,20 +109,21 @@ void pool_end_deferred(struct pool *pool);
 int pool_note_session(struct pool *pool, const struct client *client);
 void pool_on_session_end(struct pool *pool, uint64_t session);
 
-/* The method of that name; NULL when the class is known not to have it. */
-struct method *pool_method(struct pool *pool, struct span name);
-
 /* Is any instance alive, or soon back? */
 static inline bool pool_is_available(const struct pool *pool)
 {
 	return pool->broken < pool->size || pool->size == 0;
 }
 
-/* Makes the error that says why not: of one slot, or (NULL) of all. */
-void pool_unavailable(const struct pool *pool, const struct slot *slot, struct error *error);
+/* Makes the error that says why not. */
+void pool_unavailable(const struct pool *pool, struct error *error);
 
-/* Drops the call's batches that wait, takes back those that no worker has begun, and tells the workers of the others. */
-void pool_drop_batches(struct call *call);
+/* The client in whose flow the call's batches wait: a sticky call runs, whether its caller is still there or not, and waits for the
+ * pool's own sake. */
+static inline struct client *pool_flow_client(struct pool *pool, const struct call *call)
+{
+	return call->sticky ? &pool->self : call->ticket.client;
+}
 
 /* The slot's last start has failed: what waits in vain is failed. */
 void pool_on_broken(struct pool *pool, struct slot *slot);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/core/probe.h"
 
+#include "daemon/core/call_life.h"
 #include "daemon/core/pool.h"
 
 #include <stdio.h>
@@ -36,7 +37,7 @@ void probe_begin(struct probe *probe, struct pool *pool, uint64_t deadline)
 		return;
 	}
 	if (!pool_is_available(pool)) {
-		pool_unavailable(pool, NULL, &error);
+		pool_unavailable(pool, &error);
 		refuse(probe, &error);
 		return;
 	}

@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/core/queue.h"
 
-#include "daemon/core/call.h"
-#include "daemon/core/pool.h"
-
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
-void queue_init(struct queue *queue, struct pool *pool)
+void queue_init(struct queue *queue, struct pool *pool, uint32_t *waiting)
 {
-	*queue = (struct queue){.pool = pool};
+	*queue = (struct queue){.pool = pool, .waiting = waiting};
 	TAILQ_INIT(&queue->flows);
 	TAILQ_INIT(&queue->held);
 }
@@ -50,35 +47,37 @@ static struct flow *flow_of(struct queue *queue, struct client *client)
 	return flow;
 }
 
-/* What is sticky runs, whether its caller is still there or not: it waits for the pool's own sake. */
-static struct client *owner_of(const struct queue *queue, const struct batch *batch)
+static void note(struct flow *flow, struct batch *batch)
 {
-	return batch->call->sticky ? &queue->pool->self : batch->call->ticket.client;
+	batch->flow = flow;
+	flow->queue->count++;
+	++*flow->queue->waiting;
 }
 
-static int push(struct queue *queue, struct batch *batch, bool front)
+int queue_push(struct queue *queue, struct batch *batch, struct client *client)
 {
-	struct flow *flow = flow_of(queue, owner_of(queue, batch));
+	struct flow *flow = flow_of(queue, client);
 	if (!flow)
 		return -ENOMEM;
-	if (front)
-		TAILQ_INSERT_HEAD(&flow->batches, batch, link);
-	else
-		TAILQ_INSERT_TAIL(&flow->batches, batch, link);
-	batch->flow = flow;
-	queue->count++;
-	queue->pool->waiting++;
+	TAILQ_INSERT_TAIL(&flow->batches, batch, link);
+	note(flow, batch);
 	return 0;
 }
 
-int queue_push(struct queue *queue, struct batch *batch)
+int queue_push_front(struct queue *queue, struct batch *batch, struct client *client)
 {
-	return push(queue, batch, false);
+	struct flow *flow = flow_of(queue, client);
+	if (!flow)
+		return -ENOMEM;
+	TAILQ_INSERT_HEAD(&flow->batches, batch, link);
+	note(flow, batch);
+	return 0;
 }
 
-int queue_push_front(struct queue *queue, struct batch *batch)
+void queue_put_before(struct batch *batch, struct batch *waiting)
 {
-	return push(queue, batch, true);
+	TAILQ_INSERT_BEFORE(waiting, batch, link);
+	note(waiting->flow, batch);
 }
 
 struct batch *queue_next(struct queue *queue)
@@ -136,21 +135,17 @@ void queue_remove(struct batch *batch)
 	TAILQ_REMOVE(&flow->batches, batch, link);
 	batch->flow = NULL;
 	flow->queue->count--;
-	flow->queue->pool->waiting--;
+	--*flow->queue->waiting;
 	if (TAILQ_EMPTY(&flow->batches))
 		flow_end(flow);
 }
 
-void queue_resume(struct client *client)
+bool flow_resume(struct flow *flow)
 {
-	struct flow *flow;
-
-	TAILQ_FOREACH(flow, &client->flows, of_client) {
-		if (!flow->held)
-			continue;
-		flow->held = false;
-		TAILQ_REMOVE(&flow->queue->held, flow, turn);
-		TAILQ_INSERT_TAIL(&flow->queue->flows, flow, turn);
-		pool_wake(flow->queue->pool);
-	}
+	if (!flow->held)
+		return false;
+	flow->held = false;
+	TAILQ_REMOVE(&flow->queue->held, flow, turn);
+	TAILQ_INSERT_TAIL(&flow->queue->flows, flow, turn);
+	return true;
 }

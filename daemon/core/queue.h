@@ -8,10 +8,7 @@
 #ifndef CORE_QUEUE_H
 #define CORE_QUEUE_H
 
-#include "daemon/core/client.h"
-
-struct batch;
-TAILQ_HEAD(batch_list, batch);
+#include "daemon/core/call.h"
 
 struct flow {
 	TAILQ_ENTRY(flow) turn;      /* in queue->flows, or in queue->held */
@@ -25,18 +22,22 @@ struct flow {
 
 struct queue {
 	struct pool *pool;
+	uint32_t *waiting;      /* counts the batches in all queues of the pool */
 	struct flow_list flows; /* the head's turn is next */
 	struct flow_list held;  /* of clients that don't read */
 	struct idmap by_client;
 	uint32_t count; /* batches */
 };
 
-void queue_init(struct queue *queue, struct pool *pool);
+void queue_init(struct queue *queue, struct pool *pool, uint32_t *waiting);
 void queue_free(struct queue *queue); /* it must be empty */
 
-/* Adds a batch at the end of its client's flow, or, what has been taken back, at its front. 0 or -ENOMEM. */
-int queue_push(struct queue *queue, struct batch *batch);
-int queue_push_front(struct queue *queue, struct batch *batch);
+/* Adds a batch at the end of the client's flow, or, what has been taken back, at its front. 0 or -ENOMEM. */
+int queue_push(struct queue *queue, struct batch *batch, struct client *client);
+int queue_push_front(struct queue *queue, struct batch *batch, struct client *client);
+
+/* Adds a batch directly before one that waits. */
+void queue_put_before(struct batch *batch, struct batch *waiting);
 
 /* The batch whose turn it is, or NULL. It stays. */
 struct batch *queue_next(struct queue *queue);
@@ -52,7 +53,7 @@ void queue_turn(struct queue *queue);
 
 void queue_remove(struct batch *batch);
 
-/* Puts the client's held flows back into the turns and has their pools look. */
-void queue_resume(struct client *client);
+/* The flow's client reads again. True: the flow was held, and has its turns again. */
+bool flow_resume(struct flow *flow);
 
 #endif

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/core/request.h"
 
+#include "daemon/core/call_answer.h"
+#include "daemon/core/call_life.h"
+#include "daemon/core/input.h"
 #include "daemon/core/lease.h"
 #include "daemon/core/nested.h"
 #include "daemon/core/pool.h"
@@ -22,7 +25,7 @@ int request_refuse(struct client *client, const struct rpc *rpc, const struct er
 
 static int refuse_call(struct call *call, struct client *client, const struct rpc *rpc, const struct error *error)
 {
-	call_free(call, client->core);
+	call_free(call);
 	return request_refuse(client, rpc, error);
 }
 
@@ -43,8 +46,8 @@ static int find_pool(struct call *call, const struct client *client, const struc
 	}
 	call->pool = pool;
 	call->select = target->select;
-	call->method = pool_method(pool, target->method);
-	if (pool->methods_known && !call->method && !pool->methods_open) {
+	call->method = methods_find(&pool->methods, target->method);
+	if (methods_lack(&pool->methods, call->method)) {
 		error_say(error, ERROR_NO_SUCH_METHOD, RAN_NO, "pool %s has no method \"%.*s\"", pool->name,
 			  (int)(target->method.size < 80 ? target->method.size : 80), (const char *)target->method.bytes);
 		error->pool = pool->name;
@@ -104,7 +107,7 @@ static int admit(const struct call *call, struct client *client, struct error *e
 		return -EINVAL;
 	}
 	if (!pool_is_available(pool)) {
-		pool_unavailable(pool, NULL, error);
+		pool_unavailable(pool, error);
 		pool->counts.rejected++;
 		return -EINVAL;
 	}
@@ -650,6 +653,15 @@ static struct call *fed_call(struct client *client, const struct rpc *rpc, struc
 	return ticket && ticket->fed ? call_of_ticket(ticket) : NULL;
 }
 
+/* The pool may have shrunk to no instance while nothing came. */
+static int wake_pool(struct call *call)
+{
+	if (sizing_on_call(call->pool) == 0)
+		return 0;
+	call_fail_for_memory(call);
+	return -ENOMEM;
+}
+
 void request_feed(struct client *client, const struct rpc *rpc, struct block *block)
 {
 	struct reader reader;
@@ -657,7 +669,7 @@ void request_feed(struct client *client, const struct rpc *rpc, struct block *bl
 	uint32_t count;
 	struct call *call = fed_call(client, rpc, &reader, &count);
 
-	if (!call)
+	if (!call || wake_pool(call) < 0)
 		return;
 	if (count == 2 && read_array(&reader, &count) == 0) {
 		call_feed(call, count, (struct span){.bytes = reader.p, .size = (size_t)(reader.end - reader.p)}, block);
@@ -692,7 +704,7 @@ void request_feed_end(struct client *client, const struct rpc *rpc)
 	uint32_t count;
 	struct call *call = fed_call(client, rpc, &reader, &count);
 
-	if (!call)
+	if (!call || wake_pool(call) < 0)
 		return;
 	const bool failed = count > 1 && read_nil(&reader) < 0 && read_value(&reader, &value) == 0;
 	if (failed)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/core/scheduler.h"
 
-#include "daemon/core/handover.h"
+#include "daemon/core/call_answer.h"
 #include "daemon/core/lease.h"
 #include "daemon/core/successor.h"
+#include "daemon/core/to_worker.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -14,8 +15,8 @@
 
 static bool may_be_ahead(const struct slot *slot)
 {
-	return !slot->closed && slot->pool->leases_waiting == 0 && slot->ahead < SCHEDULER_AHEAD && slot->handed_count < SCHEDULER_MOST &&
-	       slot->out.bytes < SCHEDULER_UNSENT && !successor_is_awaited(slot);
+	return !slot->closed && slot->pool->leases_waiting == 0 && slot->ahead < SCHEDULER_AHEAD &&
+	       slot->handed_count < SCHEDULER_MOST && slot->out.bytes < SCHEDULER_UNSENT && !successor_is_awaited(slot);
 }
 
 static struct slot_list *list_for(struct slot *slot)
@@ -63,27 +64,6 @@ static uint64_t estimate(const struct call *call, uint32_t count)
 	return method->estimate * count;
 }
 
-void scheduler_learn(struct batch *batch, uint64_t nanoseconds)
-{
-	struct method *method = batch->call->method;
-	if (!method)
-		return;
-	if (!method->estimate)
-		method->estimate = nanoseconds + 1;
-	else
-		method->estimate = (7 * method->estimate + nanoseconds + 1) / 8;
-	if (!method->estimate)
-		method->estimate = 1;
-}
-
-uint32_t scheduler_pace(const struct method *method)
-{
-	if (!method || !method->estimate)
-		return 1;
-	const uint64_t n = SCHEDULER_CHUNK / method->estimate;
-	return n < 1 ? 1 : n < SCHEDULER_CHUNK_MOST ? (uint32_t)n : SCHEDULER_CHUNK_MOST;
-}
-
 /* How many tasks of a waiting batch go out at once. */
 static uint32_t chunk_of(const struct batch *batch)
 {
@@ -94,7 +74,7 @@ static uint32_t chunk_of(const struct batch *batch)
 		return call->chunk < batch->count ? call->chunk : batch->count;
 	/* Towards the end in smaller pieces, so that all slots finish together. */
 	const uint32_t slots = call->pool->size ? call->pool->size : 1;
-	const uint32_t pace = scheduler_pace(call->method), share = batch->count / (2 * slots) + 1;
+	const uint32_t pace = method_pace(call->method), share = batch->count / (2 * slots) + 1;
 	return pace < share ? pace : share;
 }
 
@@ -133,7 +113,7 @@ static void give(struct slot *slot, struct batch *batch)
 		slot->heard = slot->pool->core->now;
 	board_set_items(slot->board, id, batch->count);
 	atomic_store_explicit(&board_entry(slot->board, id)->word, board_word(id, BOARD_HANDED), memory_order_release);
-	handover_batch(batch);
+	to_worker_batch(batch);
 	scheduler_relist(slot);
 	successor_consider(slot);
 	watch(slot->pool, slot->handed_count > 1 || batch->count > 1 ? MILLISECOND : SCHEDULER_SILENCE);
@@ -252,15 +232,6 @@ static bool give_at_once(struct batch *batch)
 	return true;
 }
 
-static int refuse(struct batch *batch, struct slot *slot)
-{
-	struct error error;
-	pool_unavailable(slot->pool, slot, &error);
-	call_on_failure(batch, batch->first, &error);
-	batch_end(batch);
-	return 0;
-}
-
 int scheduler_add(struct batch *batch)
 {
 	struct pool *pool = batch->call->pool;
@@ -274,8 +245,8 @@ int scheduler_add(struct batch *batch)
 		return 0;
 	/* What is sticky waits when the worker that starts has been told already what to replay. */
 	if (batch->addressed && slot->broken && !(batch->call->sticky && slot->state == SLOT_STARTING))
-		return refuse(batch, slot);
-	if (queue_push(batch->addressed ? &slot->queue : &pool->queue, batch) < 0) {
+		return -EHOSTDOWN;
+	if (queue_push(batch->addressed ? &slot->queue : &pool->queue, batch, pool_flow_client(pool, batch->call)) < 0) {
 		batch_end(batch);
 		return -ENOMEM;
 	}
@@ -290,7 +261,7 @@ int scheduler_add(struct batch *batch)
 }
 
 /* Queues a batch again. If its call has been answered meanwhile, the batch ends instead (a sticky call runs all the same). */
-static void requeue(struct batch *batch, int (*push)(struct queue *, struct batch *), struct queue *queue)
+static void requeue(struct batch *batch, int (*push)(struct queue *, struct batch *, struct client *), struct queue *queue)
 {
 	struct error error;
 
@@ -298,7 +269,7 @@ static void requeue(struct batch *batch, int (*push)(struct queue *, struct batc
 		batch_end(batch);
 		return;
 	}
-	if (push(queue, batch) == 0)
+	if (push(queue, batch, pool_flow_client(queue->pool, batch->call)) == 0)
 		return;
 	error_say(&error, ERROR_OVERLOADED, RAN_NO, "the daemon is out of memory");
 	batch_fail(batch, &error);
@@ -322,7 +293,7 @@ void scheduler_move_to(struct batch *batch, struct slot *slot)
 
 /* ---- taking back ---- */
 
-#define LATE (MILLISECOND / 2)     /* a task that takes longer is stuck */
+#define LATE     (MILLISECOND / 2) /* a task that takes longer is stuck */
 #define TOO_LATE (4 * MILLISECOND) /* so is a batch, though its items go on */
 
 /* How long the worker has been at the running batch; 0: it runs none. */
@@ -462,7 +433,7 @@ void scheduler_on_recall(struct timer *timer)
 	for (uint32_t i = 0; i < pool->size; i++)
 		waits = look_at(pool->slots[i], now) || waits;
 	TAILQ_FOREACH(slot, &pool->others, link)
-		waits = look_at(slot, now) || waits;
+	waits = look_at(slot, now) || waits;
 	if (waits)
 		timer_set(&pool->core->timers, timer, now + pool->recall_pause);
 	else

@@ -13,16 +13,15 @@
 #include "daemon/core/pool.h"
 
 #define SCHEDULER_AHEAD (MILLISECOND)     /* of work in a worker's hands */
-#define SCHEDULER_CHUNK (MILLISECOND / 3) /* of work in one batch of a map */
 #define SCHEDULER_SILENCE (5 * MILLISECOND) /* a worker that has begun nothing for so long does not react */
 
 enum {
 	SCHEDULER_MOST = 768,            /* batches in a worker's hands */
-	SCHEDULER_CHUNK_MOST = 1 << 16,  /* items in a batch */
 	SCHEDULER_UNSENT = 1 << 20,      /* bytes to a worker that does not take them */
 };
 
-/* Queues a new batch, or hands it out at once. 0 or -ENOMEM. */
+/* Queues a new batch, or hands it out at once. 0; -ENOMEM; or -EHOSTDOWN: the slot that it is addressed to has no instance, and the
+ * batch is still the caller's. */
 int scheduler_add(struct batch *batch);
 
 /* The pool's slots pull what waits. */
@@ -33,12 +32,6 @@ void scheduler_pull(struct slot *slot);
 
 /* The slot's state, or what it holds, has changed: puts it on the list where it belongs. */
 void scheduler_relist(struct slot *slot);
-
-/* How many tasks of the method make a batch, by how long they take; 1 until that is known. */
-uint32_t scheduler_pace(const struct method *method);
-
-/* A task of the batch has been measured. */
-void scheduler_learn(struct batch *batch, uint64_t nanoseconds);
 
 /* Takes the batch out of the slot's hands. */
 void scheduler_release(struct batch *batch);

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/core/slot.h"
 
+#include "daemon/core/call_answer.h"
 #include "daemon/core/deferral.h"
-#include "daemon/core/handover.h"
+#include "daemon/core/from_worker.h"
 #include "daemon/core/lease.h"
 #include "daemon/core/nested.h"
 #include "daemon/core/pool.h"
-#include "daemon/core/report.h"
 #include "daemon/core/scheduler.h"
 #include "daemon/core/successor.h"
+#include "daemon/core/to_worker.h"
+#include "daemon/core/yield.h"
 #include "proto/scan.h"
 
 #include <assert.h>
@@ -93,6 +95,13 @@ void slot_fill_place(const struct slot *slot, struct error *error)
 	error->pool = slot->pool->name;
 	error->slot = slot->index;
 	error->generation = slot->generation;
+}
+
+void slot_unavailable(const struct slot *slot, struct error *error)
+{
+	error_say(error, ERROR_UNAVAILABLE, RAN_NO, "pool %s slot %u has no instance: %s", slot->pool->name, slot->index,
+		  slot->last_failure);
+	slot_fill_place(slot, error);
 }
 
 /* ---- starting ---- */
@@ -284,35 +293,10 @@ static struct slot *free_inside(struct slot *slot)
 	return NULL;
 }
 
-struct slot *slot_new(struct pool *pool, uint32_t index)
-{
-	const struct core_ops *ops = pool->core->ops;
-	struct timers *timers = &pool->core->timers;
-	struct slot *slot = calloc(1, sizeof *slot);
-
-	if (!slot)
-		return NULL;
-	slot->pool = pool;
-	slot->index = index;
-	slot->out.account = slot->later.account = &pool->core->memory;
-	slot->since = pool->core->now;
-	TAILQ_INIT(&slot->handed);
-	TAILQ_INIT(&slot->deferred);
-	queue_init(&slot->queue, pool);
-	if (timer_open(timers, &slot->timer, on_timer) < 0 || timer_open(timers, &slot->grace, on_grace) < 0)
-		return free_inside(slot);
-	return ops->slot_made && ops->slot_made(slot) < 0 ? free_inside(slot) : slot;
-}
-
 void slot_delete(struct slot *slot)
 {
 	core_of(slot)->ops->slot_free(slot);
 	(void)free_inside(slot);
-}
-
-void slot_begin(struct slot *slot)
-{
-	start(slot);
 }
 
 static void slot_reap(struct ending *ending)
@@ -326,10 +310,36 @@ static void slot_reap(struct ending *ending)
 	pool_on_ended(pool);
 }
 
+struct slot *slot_new(struct pool *pool, uint32_t index)
+{
+	const struct core_ops *ops = pool->core->ops;
+	struct timers *timers = &pool->core->timers;
+	struct slot *slot = calloc(1, sizeof *slot);
+
+	if (!slot)
+		return NULL;
+	slot->ending.reap = slot_reap;
+	slot->pool = pool;
+	slot->index = index;
+	slot->out.account = slot->later.account = &pool->core->memory;
+	slot->since = pool->core->now;
+	TAILQ_INIT(&slot->handed);
+	TAILQ_INIT(&slot->deferred);
+	queue_init(&slot->queue, pool, &pool->waiting);
+	if (timer_open(timers, &slot->timer, on_timer) < 0 || timer_open(timers, &slot->grace, on_grace) < 0)
+		return free_inside(slot);
+	return ops->slot_made && ops->slot_made(slot) < 0 ? free_inside(slot) : slot;
+}
+
+void slot_begin(struct slot *slot)
+{
+	start(slot);
+}
+
 void slot_finish(struct slot *slot)
 {
 	set_state(slot, SLOT_GONE);
-	core_reap_later(core_of(slot), &slot->ending, slot_reap);
+	core_reap_later(core_of(slot), &slot->ending);
 }
 
 /* ---- ending ---- */
@@ -337,7 +347,7 @@ void slot_finish(struct slot *slot)
 static void stop_worker(struct slot *slot, bool want_state)
 {
 	deferral_end_all(slot);
-	handover_stop(slot, want_state);
+	to_worker_stop(slot, want_state);
 	set_state(slot, SLOT_STOPPING);
 }
 
@@ -458,7 +468,7 @@ int slot_on_replaying(struct slot *slot, struct span method)
 	else if (slot->replay.ahead == 0)
 		return -EBADMSG;
 	if (replay_on_begun(&slot->replay)) {
-		handover_portion(slot);
+		to_worker_portion(slot);
 		open_to_tasks(slot);
 	}
 	return 0;
@@ -471,7 +481,7 @@ void slot_on_restored(struct slot *slot, bool failed)
 		const uint64_t until = slot->replay.until;
 		replay_begin(slot, 0);
 		slot->replay.until = until; /* what came since then waits as a task */
-		handover_portion(slot);
+		to_worker_portion(slot);
 	}
 	open_to_tasks(slot);
 }
@@ -501,7 +511,7 @@ int slot_on_message(struct slot *slot, struct span message, struct block *block)
 	slot->silent = false;
 	if (was_silent)
 		scheduler_relist(slot);
-	const int r = report_read(slot, message, block);
+	const int r = from_worker_read(slot, message, block);
 	if (r < 0) {
 		if (!slot->killed)
 			slot_kill(slot, r == -ENOMEM ? "the daemon is out of memory" : "it sent what is no message of a worker");
@@ -537,15 +547,9 @@ void slot_cancel(struct slot *slot, struct batch *batch)
 void slot_on_session_end(struct slot *slot, uint64_t session)
 {
 	if (slot->state == SLOT_READY && !slot->killed)
-		handover_session_end(slot, session);
+		to_worker_session_end(slot, session);
 	else if (slot->successor)
-		handover_session_end_later(slot->successor, session);
-}
-
-void slot_unbind(struct slot *slot, uint32_t binding)
-{
-	if (idmap_remove(&slot->bound, binding) && slot->state == SLOT_READY)
-		handover_unbind(slot, binding);
+		to_worker_session_end_later(slot->successor, session);
 }
 
 /* ---- the worker's death ---- */
@@ -625,11 +629,7 @@ static void lose_batch(struct slot *slot, struct batch *batch, int status)
 		batch_end(batch);
 		return;
 	}
-	for (uint32_t c = 0; c < batch->call->columns; c++)
-		batch->at[c] = items_skip(batch->at[c], batch->done);
-	batch->first += batch->done;
-	batch->count -= batch->done;
-	batch->done = 0;
+	batch_drop_done(batch);
 	scheduler_put_back(batch);
 }
 

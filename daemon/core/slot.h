@@ -145,8 +145,9 @@ void slot_on_restored(struct slot *slot, bool failed);
 /* Its worker is ready. */
 void slot_on_ready(struct slot *slot);
 
-/* Says where an error happened. */
+/* Says where an error happened; makes the error that says why the slot has no instance. */
 void slot_fill_place(const struct slot *slot, struct error *error);
+void slot_unavailable(const struct slot *slot, struct error *error);
 
 /* The slot may have room, or nothing left to do: it pulls, or goes on with its plan. */
 void slot_look(struct slot *slot);
@@ -158,9 +159,6 @@ int slot_on_message(struct slot *slot, struct span message, struct block *block)
 /* The worker has gone: all that it sent has been given to slot_on_message before. `status` as of waitpid; `why` says more when
  * it isn't NULL (it could not be started, say). */
 void slot_on_gone(struct slot *slot, int status, const char *why);
-
-/* The binding's call has ended. */
-void slot_unbind(struct slot *slot, uint32_t binding);
 
 /* The worker ended before it was ready: makes slot->fault say why, unless it does. `why` as for slot_on_gone. */
 void slot_describe_start(struct slot *slot, int status, const char *why);

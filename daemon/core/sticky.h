@@ -13,19 +13,12 @@
 #ifndef CORE_STICKY_H
 #define CORE_STICKY_H
 
-#include "daemon/core/idmap.h"
+#include "daemon/core/call.h"
 #include "proto/block.h"
 #include "proto/sendq.h"
 #include "proto/read.h"
 
 #include <sys/queue.h>
-
-struct call;
-struct error;
-struct pool;
-struct slot;
-
-enum sticky_mode { STICKY_NO, STICKY_REPLACE, STICKY_APPEND };
 
 enum { STICKY_MOST = 16384 /* calls that a pool remembers: forgetting all of them is one event */ };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/core/successor.h"
 
-#include "daemon/core/handover.h"
+#include "daemon/core/to_worker.h"
 #include "daemon/core/pool.h"
 #include "daemon/core/scheduler.h"
 
@@ -172,10 +172,10 @@ void successor_take_place(struct slot *successor, struct span state, struct bloc
 	take_counts(successor, old);
 	move_waiting(old, successor);
 	if (state.size > 0)
-		handover_restore(successor, state, block);
+		to_worker_restore(successor, state, block);
 	else
-		handover_replay(successor);
-	handover_later(successor);
+		to_worker_replay(successor);
+	to_worker_later(successor);
 	scheduler_relist(successor);
 	pool->core->ops->slot_changed(successor);
 	if (successor->state == SLOT_READY)

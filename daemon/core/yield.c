@@ -1,21 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/core/yield.h"
 
-#include "daemon/core/handover.h"
+#include "daemon/core/to_worker.h"
 #include "daemon/core/pool.h"
 
 #include <errno.h>
 
 enum { TELL_EVERY = YIELD_AHEAD / 4 };
 
-bool yield_wanted(const struct call *call)
-{
-	return call->stream.on && !call_gathers(call);
-}
-
 static void tell(struct call *call)
 {
-	handover_taken(call->yield.batch, call->yield.owed);
+	to_worker_taken(call->yield.batch, call->yield.owed);
 	call->yield.owed = 0;
 }
 
@@ -44,7 +39,7 @@ int yield_on_value(struct batch *batch, struct span value, struct block *block)
 {
 	struct call *call = batch->call;
 
-	if (!yield_wanted(call) || batch->done > 0)
+	if (!call_takes_yields(call) || batch->done > 0)
 		return -EBADMSG;
 	call->yield.batch = batch;
 	call->yield.owed += value.size;
@@ -72,12 +67,4 @@ void yield_cancel(struct batch *batch)
 		return;
 	stop_waiting(batch->call);
 	tell(batch->call);
-}
-
-void yield_end(struct batch *batch)
-{
-	if (batch->call->yield.batch != batch)
-		return;
-	stop_waiting(batch->call);
-	batch->call->yield.batch = NULL;
 }

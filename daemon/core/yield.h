@@ -3,26 +3,13 @@
  * yield: values that a method gives one by one while it runs (objpool_yield), each a result of its streamed call.
  *
  * The worker may be YIELD_AHEAD bytes ahead of what it was told has been taken (proto/channel.h); it is told so here, unless the
- * client does not read what it has been sent: then once it does. So a client that stops reading stops the method.
+ * client does not read what it has been sent: then once it does. So a client that stops reading stops the method. `struct yield` is
+ * in call.h.
  */
 #ifndef CORE_YIELD_H
 #define CORE_YIELD_H
 
-#include "daemon/core/client.h"
-
-struct batch;
-struct call;
-
-struct yield {
-	bool on;                  /* its results are what the method yields, if only none */
-	struct batch *batch;      /* which runs; NULL: none has yielded so far, or it has ended */
-	uint64_t owed;            /* bytes that have come since the worker was last told */
-	struct client *waits_for; /* in its `yielding`; NULL: in none */
-	TAILQ_ENTRY(call) link;
-};
-
-/* Does its caller take values one by one? */
-bool yield_wanted(const struct call *call);
+#include "daemon/core/call.h"
 
 /* The method of the batch that runs yields: none so far (size 0), or one value. 0, or -EBADMSG: it may not. */
 int yield_on_value(struct batch *batch, struct span value, struct block *block);
@@ -32,8 +19,5 @@ void yield_resume(struct client *client);
 
 /* Nobody waits any more: the method shall not wait for anybody either. */
 void yield_cancel(struct batch *batch);
-
-/* The batch has ended. */
-void yield_end(struct batch *batch);
 
 #endif

@@ -4,7 +4,7 @@
  *
  * 1. Idle payloads are given back to the system (memory_end_turn, at the end of the turn).
  * 2. A session that holds more than its share, which is max_memory divided by the number of sessions that hold memory, is not
- *    read (client_accepts), and a gathered call of it fails when it would hold still more (call.c). The others go on.
+ *    read (client_accepts), and a gathered call of it fails when it would hold still more (call_answer.c). The others go on.
  * 3. After a second of that (memory_sweep) it is read again, so that it can cancel, and give back: its calls are refused with
  *    OVERLOADED, and so is the message that it was in the middle of (session_refuse).
  * 4. When the daemon has held an eighth more than max_memory for two seconds, the connection of the session that

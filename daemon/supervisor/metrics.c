@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/supervisor/metrics.h"
 
+#include "daemon/core/measure.h"
 #include "daemon/core/pool.h"
 #include "daemon/supervisor/procfs.h"
 #include "daemon/supervisor/status.h"
@@ -354,7 +355,7 @@ static void put_measures(const struct daemon *daemon, measure_fn *put, FILE *to)
 
 	TAILQ_FOREACH(pool, &daemon->core.pools, link) {
 		uint32_t at = 0;
-		while (!pool->leaving && (measure = measure_next(pool, &at, &method)))
+		while (!pool->leaving && (measure = measure_next(&pool->methods, &at, &method)))
 			put(measure, pool, method, to);
 	}
 }

@@ -50,7 +50,7 @@ int method_lease(struct request *request)
 	if (!pool || read_lease_options(request, &options) < 0)
 		return -1;
 	if (sizing_on_call(pool) < 0 || !pool_is_available(pool)) {
-		pool_unavailable(pool, NULL, &request->error);
+		pool_unavailable(pool, &request->error);
 		return -1;
 	}
 	if (options.slot >= (int64_t)pool->size) {

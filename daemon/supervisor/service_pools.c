@@ -36,7 +36,7 @@ int method_describe(struct request *request)
 	if (!pool)
 		return -1;
 	if (status_pack_description(pool, request->result) < 0) {
-		pool_unavailable(pool, NULL, &request->error);
+		pool_unavailable(pool, &request->error);
 		return -1;
 	}
 	return 0;

@@ -2,6 +2,7 @@
 #include "daemon/supervisor/status.h"
 
 #include "daemon/core/lease.h"
+#include "daemon/core/measure.h"
 #include "daemon/core/pool.h"
 #include "daemon/supervisor/listener.h"
 #include "daemon/supervisor/packtext.h"
@@ -174,7 +175,7 @@ static uint32_t count_measures(const struct pool *pool)
 	const char *name;
 	uint32_t at = 0, n = 0;
 
-	while (measure_next(pool, &at, &name))
+	while (measure_next(&pool->methods, &at, &name))
 		n++;
 	return n;
 }
@@ -186,13 +187,13 @@ static void pack_measures(const struct pool *pool, msgpack_packer *packer)
 	const char *name;
 	uint32_t at = 0;
 
-	measure_all_calls(pool, &all);
+	measure_all_calls(&pool->methods, &all);
 	pack_text(packer, "latency");
 	msgpack_pack_map(packer, 3);
 	pack_latency(&all, packer);
 	pack_text(packer, "methods");
 	msgpack_pack_map(packer, count_measures(pool));
-	while ((measure = measure_next(pool, &at, &name))) {
+	while ((measure = measure_next(&pool->methods, &at, &name))) {
 		pack_text(packer, name);
 		msgpack_pack_map(packer, 5);
 		pair_number(packer, "calls", measure->calls.count);

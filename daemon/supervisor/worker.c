@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/supervisor/worker.h"
 
-#include "daemon/core/handover.h"
+#include "daemon/core/to_worker.h"
 #include "daemon/core/pool.h"
 #include "daemon/supervisor/keeper.h"
 #include "daemon/supervisor/log.h"
@@ -165,7 +165,7 @@ void worker_on_forked(struct worker *worker, pid_t pid)
 
 	slot->pid = pid;
 	worker->version = template_of(worker)->version;
-	handover_start(slot, getpid(), section->args.value, section->kwargs.value, slot_kwargs(section, slot->index));
+	to_worker_start(slot, getpid(), section->args.value, section->kwargs.value, slot_kwargs(section, slot->index));
 	worker_on_wrote(slot);
 	log_slot(LOG_DEBUG, slot, "worker %lld forked, generation %llu", (long long)pid, (unsigned long long)slot->generation);
 	if (event_add(worker->readable, NULL) < 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * loop: the worker's loop: reads messages from the channel, has them done, sends what is finished. The supervisor's handover.c and
- * report.c are its mirror images; proto/channel.h draws the messages.
+ * loop: the worker's loop: reads messages from the channel, has them done, sends what is finished. The supervisor's to_worker.c and
+ * from_worker.c are its mirror images; proto/channel.h draws the messages.
  */
 #ifndef WORKER_LOOP_H
 #define WORKER_LOOP_H

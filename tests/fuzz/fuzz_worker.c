@@ -3,7 +3,7 @@
  * A worker that says, and writes on its board, whatever it likes, among clients that call, cancel, lease and go: each step of the
  * input is a byte, and, where something is said, a msgpack value. make_corpus.py writes steps by these names.
  */
-#include "daemon/core/handover.h"
+#include "daemon/core/to_worker.h"
 #include "daemon/core/lease.h"
 #include "daemon/core/pool.h"
 #include "daemon/core/request.h"
@@ -85,7 +85,7 @@ static void on_start(struct slot *slot)
 		slot->board = board_new();
 	worker->slot = slot;
 	worker->board = slot->board;
-	handover_start(slot, 1, (struct span){0}, (struct span){0}, (struct span){0});
+	to_worker_start(slot, 1, (struct span){0}, (struct span){0}, (struct span){0});
 }
 
 static void on_slot_free(struct slot *slot)

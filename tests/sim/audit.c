@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/sim/audit.h"
 
+#include "daemon/core/call_life.h"
 #include "daemon/core/lease.h"
 #include "daemon/core/nested.h"
 #include "daemon/core/scheduler.h"

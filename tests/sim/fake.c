@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/sim/fake.h"
 
-#include "daemon/core/handover.h"
+#include "daemon/core/to_worker.h"
 #include "daemon/core/slot.h"
 #include "proto/pack.h"
 #include "proto/scan.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/sim/world.h"
 
-#include "daemon/core/handover.h"
+#include "daemon/core/to_worker.h"
 #include "daemon/core/nested.h"
 #include "daemon/core/probe.h"
 #include "daemon/core/slot.h"
@@ -139,7 +139,7 @@ static void on_slot_start(struct slot *slot)
 	slot->board->since = 0;
 	fake_new(slot);
 	faults_arm(was);
-	handover_start(slot, 1, (struct span){0}, (struct span){0}, (struct span){0});
+	to_worker_start(slot, 1, (struct span){0}, (struct span){0}, (struct span){0});
 	world_say(world_of(slot->pool->core), "%s:%u: start, generation %llu", slot->pool->name, slot->index,
 		  (unsigned long long)slot->generation);
 }

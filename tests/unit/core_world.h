@@ -6,7 +6,7 @@
 #ifndef TESTS_CORE_WORLD_H
 #define TESTS_CORE_WORLD_H
 
-#include "daemon/core/handover.h"
+#include "daemon/core/to_worker.h"
 #include "daemon/core/pool.h"
 #include "daemon/core/request.h"
 #include "proto/pack.h"

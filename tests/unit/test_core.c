@@ -341,7 +341,7 @@ static void remember(struct client *client, struct slot *slot, const char *metho
 static void start_again(struct slot *slot)
 {
 	world_exit(slot, SIGKILL);
-	handover_start(slot, 1, (struct span){0}, (struct span){0}, (struct span){0});
+	to_worker_start(slot, 1, (struct span){0}, (struct span){0}, (struct span){0});
 }
 
 /* The worker begins all that it is given, and what follows. How many calls; `most` had been given, and not begun, at most. */
@@ -418,7 +418,7 @@ static void tasks_wait_for_what_is_replayed(void **state)
 	remember(&client, old, "x", 20);
 	(void)slot_restart(old);
 	struct slot *new = old->successor;
-	handover_start(new, 1, (struct span){0}, (struct span){0}, (struct span){0});
+	to_worker_start(new, 1, (struct span){0}, (struct span){0}, (struct span){0});
 	world_ready(new);
 	assert_int_equal(world_say(old, "[ii", 2, FROM_STATE, 7), 0);
 	world_exit(old, 0);
@@ -458,6 +458,43 @@ static void what_is_remembered_is_counted(void **state)
 	world_close(&world);
 }
 
+/* ---- items that are fed ---- */
+
+static void feed(struct client *client, unsigned msgid, unsigned item)
+{
+	uint8_t message[16], *p = message;
+	struct rpc rpc = {.type = RPC_NOTIFICATION};
+
+	p = pack_uint(pack_array(pack_uint(pack_array(p, 2), msgid), 1), item);
+	rpc.params = (struct span){.bytes = message, .size = (size_t)(p - message)};
+	request_feed(client, &rpc, NULL);
+	core_end_event(client->core);
+}
+
+/* A map in rounds whose items come when the pool has let all its idle instances go. */
+static void what_is_fed_wakes_a_pool_that_is_asleep(void **state)
+{
+	struct pool_settings settings = world_settings;
+	struct core_world world;
+	struct client client;
+
+	(void)state;
+	settings.workers_max = 2;
+	world_open(&world);
+	client_init(&client, &world.core);
+	struct pool *pool = world_pool(&world, "p", 1, &settings);
+	world_ask_in_full(&client, 1, "p:map", "double", "n{stst", 2, "stream", "sync");
+	assert_int_equal(pool->calls_count, 1);
+	assert_int_equal(pool_resize(pool, 0), 0);
+	core_end_event(&world.core);
+	feed(&client, 1, 21);
+	assert_int_equal(pool->size, 1);
+	world_ready(pool->slots[0]);
+	assert_int_equal(pool->slots[0]->handed_count, 1);
+	client_gone(&client);
+	world_close(&world);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -465,6 +502,7 @@ int main(void)
 		cmocka_unit_test(a_method_that_has_committed_itself_does_not_wait_for_nobody),
 		cmocka_unit_test(what_is_ahead_is_given_back),
 		cmocka_unit_test(a_grace_is_for_its_call_alone),
+		cmocka_unit_test(what_is_fed_wakes_a_pool_that_is_asleep),
 		cmocka_unit_test(a_worker_can_t_have_begun_more_than_it_had),
 		cmocka_unit_test(the_delay_after_a_failed_constructor_doubles),
 		cmocka_unit_test(who_dies_young_again_and_again_waits),

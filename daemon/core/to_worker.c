@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "daemon/core/handover.h"
+#include "daemon/core/to_worker.h"
 
 #include "daemon/core/pool.h"
 #include "proto/pack.h"
@@ -118,7 +118,7 @@ static void put_files(struct slot *slot, const struct needed *needed, const stru
 
 /* ---- messages ---- */
 
-void handover_start(struct slot *slot, int64_t supervisor_pid, struct span args, struct span kwargs, struct span slot_kwargs)
+void to_worker_start(struct slot *slot, int64_t supervisor_pid, struct span args, struct span kwargs, struct span slot_kwargs)
 {
 	struct sendq *out = &slot->out;
 	const struct pool *pool = slot->pool;
@@ -143,7 +143,7 @@ void handover_start(struct slot *slot, int64_t supervisor_pid, struct span args,
 	replay_put(slot, out);
 }
 
-void handover_portion(struct slot *slot)
+void to_worker_portion(struct slot *slot)
 {
 	put_array(&slot->out, 3);
 	put_uints(&slot->out, (uint64_t[]){TO_REPLAY}, 1);
@@ -151,7 +151,7 @@ void handover_portion(struct slot *slot)
 	slot->pool->core->ops->slot_wrote(slot);
 }
 
-void handover_replay(struct slot *slot)
+void to_worker_replay(struct slot *slot)
 {
 	const bool under_way = slot->replay.on;
 
@@ -159,7 +159,7 @@ void handover_replay(struct slot *slot)
 		return;
 	replay_begin(slot, slot->replay.until);
 	if (!under_way)
-		handover_portion(slot);
+		to_worker_portion(slot);
 }
 
 /* Most calls: one reservation, one copy. */
@@ -206,7 +206,7 @@ static void put_call(struct slot *slot, const struct batch *batch)
 	const struct call *call = batch->call;
 	struct sendq *out = &slot->out;
 	struct block *block = call->merged ? call->merged : call->block;
-	const bool more = call->deadline > 0 || call->kwargs.size > 0 || call->progress || yield_wanted(call);
+	const bool more = call->deadline > 0 || call->kwargs.size > 0 || call->progress || call_takes_yields(call);
 
 	if (block)
 		put_call_files(slot, call, block);
@@ -216,7 +216,7 @@ static void put_call(struct slot *slot, const struct batch *batch)
 		return;
 	put_uints(out, &call->deadline, 1);
 	put_bound(slot, block, call->kwargs);
-	put_uints(out, (uint64_t[]){(call->progress ? CALL_PROGRESS : 0u) | (yield_wanted(call) ? CALL_YIELDS : 0u)}, 1);
+	put_uints(out, (uint64_t[]){(call->progress ? CALL_PROGRESS : 0u) | (call_takes_yields(call) ? CALL_YIELDS : 0u)}, 1);
 }
 
 /* The worker keeps what is bound until the call ends, so that it doesn't travel with every batch. */
@@ -294,7 +294,7 @@ static void put_items(struct slot *slot, const struct batch *batch)
 	}
 }
 
-void handover_batch(const struct batch *batch)
+void to_worker_batch(const struct batch *batch)
 {
 	struct slot *slot = batch->slot;
 	if (batch->call->columns > 0) {
@@ -318,12 +318,13 @@ static void put_message(struct slot *slot, enum to_worker type, uint64_t number)
 	slot->pool->core->ops->slot_wrote(slot);
 }
 
-void handover_unbind(struct slot *slot, uint32_t binding)
+void to_worker_unbind(struct slot *slot, uint32_t binding)
 {
-	put_message(slot, TO_UNBIND, binding);
+	if (idmap_remove(&slot->bound, binding) && slot->state == SLOT_READY)
+		put_message(slot, TO_UNBIND, binding);
 }
 
-void handover_taken(const struct batch *batch, uint64_t bytes)
+void to_worker_taken(const struct batch *batch, uint64_t bytes)
 {
 	struct slot *slot = batch->slot;
 
@@ -332,39 +333,39 @@ void handover_taken(const struct batch *batch, uint64_t bytes)
 	slot->pool->core->ops->slot_wrote(slot);
 }
 
-void handover_gone(struct slot *slot, uint64_t tag)
+void to_worker_gone(struct slot *slot, uint64_t tag)
 {
 	put_message(slot, TO_GONE, tag);
 }
 
-void handover_session_end(struct slot *slot, uint64_t session)
+void to_worker_session_end(struct slot *slot, uint64_t session)
 {
 	put_message(slot, TO_SESSION_END, session);
 }
 
-void handover_session_end_later(struct slot *successor, uint64_t session)
+void to_worker_session_end_later(struct slot *successor, uint64_t session)
 {
 	put_number(&successor->later, TO_SESSION_END, session);
 }
 
-void handover_later(struct slot *successor)
+void to_worker_later(struct slot *successor)
 {
 	sendq_move(&successor->out, &successor->later);
 	successor->pool->core->ops->slot_wrote(successor);
 }
 
-void handover_lease(struct slot *slot, uint64_t session)
+void to_worker_lease(struct slot *slot, uint64_t session)
 {
 	put_message(slot, TO_LEASE, session);
 }
 
-void handover_release(struct slot *slot, uint64_t session)
+void to_worker_release(struct slot *slot, uint64_t session)
 {
 	if (slot->pool->has_leased && slot->state == SLOT_READY)
 		put_message(slot, TO_RELEASE, session);
 }
 
-void handover_result(struct slot *slot, struct sendq *response)
+void to_worker_result(struct slot *slot, struct sendq *response)
 {
 	put_array(&slot->out, 2);
 	put_uints(&slot->out, (uint64_t[]){TO_RESULT}, 1);
@@ -372,12 +373,12 @@ void handover_result(struct slot *slot, struct sendq *response)
 	slot->pool->core->ops->slot_wrote(slot);
 }
 
-void handover_stop(struct slot *slot, bool want_state)
+void to_worker_stop(struct slot *slot, bool want_state)
 {
 	put_message(slot, TO_STOP, want_state);
 }
 
-void handover_restore(struct slot *slot, struct span state, struct block *block)
+void to_worker_restore(struct slot *slot, struct span state, struct block *block)
 {
 	put_array(&slot->out, 2);
 	put_uints(&slot->out, (uint64_t[]){TO_RESTORE}, 1);

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "daemon/core/report.h"
+#include "daemon/core/from_worker.h"
 
+#include "daemon/core/call_answer.h"
 #include "daemon/core/deferral.h"
 #include "daemon/core/lease.h"
+#include "daemon/core/measure.h"
 #include "daemon/core/nested.h"
 #include "daemon/core/pool.h"
 #include "daemon/core/scheduler.h"
 #include "daemon/core/successor.h"
+#include "daemon/core/yield.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -56,13 +59,14 @@ static void finish(struct slot *slot, struct batch *batch)
 
 	if (!call_is_probe(batch->call)) {
 		slot->calls += batch->count;
-		measure_add_runs(slot->pool, method, spent, batch->count);
+		measure_add_runs(&slot->pool->methods, method, spent, batch->count);
 	}
-	if (method)
+	if (method) {
 		method->calls += batch->count;
+		method_learn(method, spent);
+	}
 	if (batch->call->remembered)
 		sticky_on_run(batch->call->remembered, spent);
-	scheduler_learn(batch, spent);
 	scheduler_release(batch);
 	if (slot->closed) {
 		slot->closed = false;
@@ -323,7 +327,7 @@ static int read_passed(struct slot *slot, struct reader *reader)
 	return read_uint(reader, &id) < 0 || batch_of(slot, id) ? -EBADMSG : 1;
 }
 
-int report_read(struct slot *slot, struct span message, struct block *block)
+int from_worker_read(struct slot *slot, struct span message, struct block *block)
 {
 	struct reader reader = reader_of(message);
 	uint32_t count;
