@@ -68,7 +68,8 @@ static int add(const struct client *client, struct block_files *files, int fd, c
 	struct block *file = NULL;
 
 	if (ref->length > client->core->limits.max_message)
-		(void)refuse(error, ERROR_TOO_LARGE, "a value in a descriptor is over max_message");
+		error_say(error, ERROR_TOO_LARGE, RAN_NO, "a value in a descriptor is %llu bytes, over max_message = %llu bytes",
+			  (unsigned long long)ref->length, (unsigned long long)client->core->limits.max_message);
 	else if (ref->file > 0 || (ref->kind & ~0xffu) > PAYLOAD_EXT || payload_check(fd, ref->offset, ref->length) < 0)
 		(void)refuse(error, ERROR_BAD_ARGUMENT, wrong_kind);
 	else if (!(file = payload_of(fd, client->account)))

@@ -172,7 +172,8 @@ static void check_answer(struct deferred *deferred, const void *value, size_t si
 	if (!is_one_value(value, size))
 		method_error_set(error, "FAILED", "yes", "the deferred answer is not one msgpack value");
 	else if (size > deferred->deferrals->task->max_result)
-		method_error_set(error, "TOO_LARGE", "yes", "the result is over max_message");
+		method_error_set(error, "TOO_LARGE", "yes", "the result is %zu bytes, over max_message = %llu bytes", size,
+				 (unsigned long long)deferred->deferrals->task->max_result);
 }
 
 /* Begins [ANSWER, tag, error, value]: writes it up to the tag. */

@@ -95,22 +95,34 @@ static int move_to_payload(struct reply *reply, size_t size)
 	return 0;
 }
 
+/* The size of `bytes` at which a value is over `most`. */
+static size_t end_of_most(const struct reply *reply)
+{
+	return reply->most < SIZE_MAX - reply->value ? reply->value + (size_t)reply->most : SIZE_MAX;
+}
+
 /* Back into the bytes: there is no memory, or no place. */
 static int move_to_bytes(struct reply *reply)
 {
 	struct block *block = reply->large;
 
 	reply->large = NULL;
-	reply->limit = SIZE_MAX;
+	reply->limit = end_of_most(reply);
 	const int r = block ? reply_append(reply, (const char *)block->bytes, reply->large_size) : 0;
 	block_unref(block);
 	return r;
 }
 
+/* The value goes on in a payload, or is too large. */
 static int append_large(struct reply *reply, const char *bytes, size_t size)
 {
 	const size_t have = reply_value(reply).size, wanted = have + size > 2 * have ? have + size : 2 * have;
 
+	if (have + size > reply->most) {
+		reply->too_large = have + size;
+		reply->failed = true;
+		return -1;
+	}
 	if ((!reply->large || reply->large->capacity - have < size) && move_to_payload(reply, wanted) < 0)
 		return move_to_bytes(reply) < 0 ? -1 : reply_append(reply, bytes, size);
 	memcpy(reply->large->bytes + have, bytes, size);
@@ -119,13 +131,17 @@ static int append_large(struct reply *reply, const char *bytes, size_t size)
 	return 0;
 }
 
-void reply_mark(struct reply *reply)
+void reply_mark(struct reply *reply, uint64_t most)
 {
 	const uint64_t least = reply->alone ? atomic_load_explicit(&reply->board->payload_min, memory_order_relaxed) : 0;
 
 	reply->value = reply->size;
-	reply->limit = least > 0 ? reply->size + least - 1 : SIZE_MAX;
+	reply->most = most;
+	reply->limit = end_of_most(reply);
+	if (least > 0 && least - 1 < most)
+		reply->limit = reply->size + least - 1;
 	reply->alone = reply->failed = false;
+	reply->too_large = 0;
 }
 
 void reply_rewind(struct reply *reply)
@@ -134,6 +150,7 @@ void reply_rewind(struct reply *reply)
 	reply->limit = SIZE_MAX;
 	reply->size = reply->value;
 	reply->failed = false;
+	reply->too_large = 0;
 }
 
 /* [PAYLOAD, id, place, offset, length, touched] */
@@ -187,8 +204,10 @@ int reply_append(void *data, const char *bytes, size_t size)
 {
 	struct reply *reply = data;
 
-	if (reply->failed)
+	if (reply->failed) {
+		reply->too_large += reply->too_large ? size : 0;
 		return -1;
+	}
 	if (reply->size + size > reply->limit)
 		return append_large(reply, bytes, size);
 	if (make_room(reply, size) < 0) {

@@ -38,7 +38,7 @@ static int check_arguments(struct task *task, const struct objpool_method *metho
 	return 0;
 }
 
-/* What the method has written must be one value, not nested too deeply, not too large. */
+/* What the method has written must be one value, not nested too deeply. */
 static int check_result(struct task *task)
 {
 	const struct span value = reply_value(task->reply);
@@ -47,7 +47,7 @@ static int check_result(struct task *task)
 
 	if (size == 0)
 		return msgpack_pack_nil(&task->packer) < 0 ? task_no_memory(task, "yes") : 0;
-	if (size == scan_fixed(value.bytes[0]) && size <= task->max_result)
+	if (size == scan_fixed(value.bytes[0]))
 		return 0;
 	scan_begin(&scan, INT64_MAX);
 	const int r = scan_run(&scan, value.bytes, size);
@@ -55,9 +55,6 @@ static int check_result(struct task *task)
 		return task_fail(task, "FAILED", "yes", "%s wrote %s to its result",
 				 task->handle.call.method ? task->handle.call.method : "snapshot",
 				 r == 1 ? "more than one value" : r == 0 ? "less than one whole value" : "what is no msgpack");
-	if (size > task->max_result)
-		return task_fail(task, "TOO_LARGE", "yes", "the result is %zu bytes, over max_message = %llu", size,
-				 (unsigned long long)task->max_result);
 	if (scan.deep || scan.deepest > SCAN_LEVELS)
 		return task_fail(task, "FAILED", "yes", "the result is nested deeper than %d levels", SCAN_LEVELS);
 	return 0;
@@ -67,6 +64,9 @@ int run_outcome(struct task *task, const char *what, int r)
 {
 	if (task->handle.error.code)
 		return -1;
+	if (task->reply->too_large)
+		return task_fail(task, "TOO_LARGE", "yes", "the result is %llu bytes, over max_message = %llu bytes",
+				 (unsigned long long)task->reply->too_large, (unsigned long long)task->max_result);
 	if (task->reply->failed)
 		return task_no_memory(task, "yes");
 	if (r == 0)
@@ -85,7 +85,7 @@ int run_method(struct task *task, const struct run_method *found)
 	if (check_arguments(task, &found->method) < 0)
 		return -1;
 	task->handle.call.method = found->method.name;
-	reply_mark(task->reply);
+	reply_mark(task->reply, task->max_result);
 	const int r = found->method.call(task->self, &task->handle.call, &args, &task->packer);
 	if (task->deferred_tag && r == 0 && !task->handle.error.code) {
 		reply_rewind(task->reply);
@@ -101,7 +101,7 @@ int run_method(struct task *task, const struct run_method *found)
 
 int run_snapshot(struct task *task)
 {
-	reply_mark(task->reply);
+	reply_mark(task->reply, task->max_result);
 	const int r = task->plugin->class.snapshot(task->self, &task->handle.call, &task->packer);
 	if (run_outcome(task, "snapshot", r) == 0 && check_result(task) == 0)
 		return 0;

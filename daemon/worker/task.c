@@ -32,7 +32,7 @@ int task_no_map(struct task *task)
 
 void task_put_error(struct task *task)
 {
-	reply_mark(task->reply);
+	reply_mark(task->reply, UINT64_MAX);
 	method_error_pack(&task->handle.error, &task->packer);
 	if (task->reply->failed) {
 		reply_rewind(task->reply);

@@ -285,6 +285,7 @@ struct items {
 	msgpack_packer packer;
 	bool pickle;
 	uint32_t count;
+	uint64_t limit; /* bytes */
 };
 
 /* An array head whose count comes later: dd and 4 bytes. */
@@ -295,11 +296,11 @@ static void put_count(msgpack_packer *packer, uint32_t n)
 }
 
 /* Over the limit it stops: the host will find the result too large, and say so. */
-static int take_items(PyObject *iterator, struct items *items, uint64_t limit)
+static int take_items(PyObject *iterator, struct items *items)
 {
 	PyObject *item;
 
-	for (items->count = 0; items->buffer.size <= limit && (item = PyIter_Next(iterator)); items->count++) {
+	for (items->count = 0; items->buffer.size <= items->limit && (item = PyIter_Next(iterator)); items->count++) {
 		const int r = write_value(item, &items->packer, items->pickle, 1);
 		Py_DECREF(item);
 		if (r < 0 || has_failed(&items->buffer))
@@ -308,9 +309,9 @@ static int take_items(PyObject *iterator, struct items *items, uint64_t limit)
 	return PyErr_Occurred() ? -1 : 0;
 }
 
-static int write_array(PyObject *iterator, struct items *items, msgpack_packer *packer, uint64_t limit)
+static int write_array(PyObject *iterator, struct items *items, msgpack_packer *packer)
 {
-	if (take_items(iterator, items, limit) < 0)
+	if (take_items(iterator, items) < 0)
 		return -1;
 	put_count(packer, items->count);
 	if (items->buffer.size > 0)
@@ -333,8 +334,11 @@ static int give_item(struct objpool_call *call, PyObject *item, struct items *it
 	Py_END_ALLOW_THREADS
 	if (r == 0 || r == -ECANCELED)
 		return r < 0;
-	PyErr_Format(PyExc_ValueError, "an item of %zu bytes could not be sent: %s", items->buffer.size,
-		     r == -EINVAL ? "it is larger than max_message" : strerror(-r));
+	if (r == -EINVAL)
+		PyErr_Format(PyExc_ValueError, "an item is %zu bytes, over max_message = %llu bytes", items->buffer.size,
+			     (unsigned long long)items->limit);
+	else
+		PyErr_Format(PyExc_ValueError, "an item of %zu bytes could not be sent: %s", items->buffer.size, strerror(-r));
 	return -1;
 }
 
@@ -353,11 +357,11 @@ static int give_items(struct objpool_call *call, PyObject *iterator, struct item
 /* Item by item to a caller who takes them so, else all of them as an array. */
 static int write_iterator(struct objpool_call *call, PyObject *iterator, msgpack_packer *packer, bool pickle, uint64_t limit)
 {
-	struct items items = {.pickle = pickle};
+	struct items items = {.pickle = pickle, .limit = limit};
 
 	msgpack_packer_init(&items.packer, &items.buffer, objpool_buffer_write);
 	const bool streams = objpool_yield(call, NULL, 0) == 0;
-	const int r = streams ? give_items(call, iterator, &items) : write_array(iterator, &items, packer, limit);
+	const int r = streams ? give_items(call, iterator, &items) : write_array(iterator, &items, packer);
 	objpool_buffer_free(&items.buffer);
 	return r;
 }

@@ -136,7 +136,7 @@ def test_a_deferred_answer_is_bounded(awkward):
         assert [len(client.wait(call)[1]) for call in calls] == [60_000] * 3
         call = client.start("p.defer")
         assert client.value("p.answer", 65_536) == 1
-        assert client.wait(call)[0] == "TOO_LARGE: the result is over max_message"
+        assert client.wait(call)[0] == "TOO_LARGE: the result is 65541 bytes, over max_message = 65536 bytes"
 
 
 def test_rows_of_methods_may_be_longer_than_the_hosts(awkward):

@@ -29,8 +29,8 @@ def bad(request, monkeypatch):
     """What is sent for MARK."""
     packed, mark, value = _values.pack_with, msgpack.packb(MARK), BAD[request.param]
 
-    def pack_with(*arguments):
-        data, outgoing = packed(*arguments)
+    def pack_with(*arguments, **more):
+        data, outgoing = packed(*arguments, **more)
         return bytes(data).replace(mark, value), outgoing
 
     monkeypatch.setattr(_values, "pack_with", pack_with)

@@ -23,7 +23,7 @@ from typing import Any, Callable, Deque, Generic, Iterator, List, Optional, Tupl
 from . import _call, _values
 from ._call import Request
 from ._wire import Connection, Entry, _release
-from .errors import BadArgument, BadValue, Timeout
+from .errors import BadArgument, BadValue, Timeout, TooLarge
 
 T = TypeVar("T")
 
@@ -115,7 +115,11 @@ class Input:
             return
         try:
             data = self._packed(batch, self.connection.store)
-        except BadValue:
+        except (BadValue, TooLarge) as error:
+            if isinstance(error, TooLarge) and len(batch) > 1:
+                self.send(batch[:len(batch) // 2])
+                self.send(batch[len(batch) // 2:])
+                return
             batch, self.fault = self._sendable(batch)
             data = self._packed(batch, self.connection.store)
         self.sent += len(batch)
@@ -124,14 +128,14 @@ class Input:
             self.end()
 
     def _packed(self, batch: List[Any], store: Any) -> Any:
-        return _values.pack_with([2, "objpool.feed", [self.entry.id, batch]], store, self.entry.fork, self.entry.spread)
+        return _values.pack_with([2, "objpool.feed", [self.entry.id, batch]], store, self.entry.fork, self.entry.spread, self.connection.limit)
 
     def _sendable(self, batch: List[Any]) -> Tuple[List[Any], Exception]:
         """The items before the first that can't be sent, and why it can't."""
         for i, item in enumerate(batch):
             try:
                 self._packed([item], None)
-            except BadValue as error:
+            except (BadValue, TooLarge) as error:
                 error.index = self.sent + i
                 return batch[:i], error
         return batch, BadValue("an item changed while it was sent")

@@ -19,7 +19,7 @@ import types
 import msgpack
 
 from . import _by_value, _depth, _files
-from .errors import BadValue, CallFailed, ObjpoolError, RemoteTraceback, error_of
+from .errors import BadValue, CallFailed, ObjpoolError, RemoteTraceback, TooLarge, error_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,9 +61,28 @@ class _Pickler(pickle.Pickler):
         return NotImplemented
 
 
-def dump_object(value: Any, fork: Any = None) -> bytes:
-    """The body of an OBJECT: by reference where pickle can, else by value with cloudpickle or dill. `fork`: who reads it is a fork of it."""
-    buffer = io.BytesIO()
+class _Bounded(io.BytesIO):
+    """Takes so many bytes; more are not copied."""
+
+    def __init__(self, limit: Optional[int]) -> None:
+        super().__init__()
+        self._limit = limit
+
+    def write(self, data: Any) -> int:
+        check_size("a pickled value", self.tell() + memoryview(data).nbytes, self._limit)
+        return super().write(data)
+
+
+def check_size(what: str, size: int, limit: Optional[int]) -> None:
+    """Raises TooLarge for what is over the daemon's limit for a message. None: it is not known."""
+    if limit is not None and size > limit:
+        raise TooLarge(f"{what} has {size} bytes, over the daemon's max_message = {limit} bytes", ran="no")
+
+
+def dump_object(value: Any, fork: Any = None, limit: Optional[int] = None) -> bytes:
+    """The body of an OBJECT: by reference where pickle can, else by value with cloudpickle or dill. `fork`: who reads it is a fork of it.
+    `limit`: of its bytes."""
+    buffer = _Bounded(limit)
     buffer.write(b"pickle\0")
     refused: Optional[Exception] = None
     try:
@@ -144,14 +163,15 @@ def array_memory(array: Any) -> memoryview:
 class _Encoder:
     """The hook of one packer: something that msgpack knows, for something that it does not."""
 
-    __slots__ = ("odd", "store", "outgoing", "fork", "_shell")
+    __slots__ = ("odd", "store", "outgoing", "fork", "limit", "_shell")
 
     def __init__(self) -> None:
         self._shell: Optional[_depth.Shell] = None
-        self.begin(None, None)
+        self.begin(None, None, None)
 
-    def begin(self, store: Optional[_files.Store], fork: Any) -> None:
+    def begin(self, store: Optional[_files.Store], fork: Any, limit: Optional[int]) -> None:
         """A message is packed."""
+        self.limit = limit  #: of a value's bytes
         self.odd = False  #: there was what could be a key that a map can't have
         self.store = store  #: large values go beside the socket
         self.outgoing: Optional[_files.Outgoing] = None
@@ -160,7 +180,7 @@ class _Encoder:
     def end(self) -> Optional[_files.Outgoing]:
         """It has been packed: what goes beside it."""
         outgoing = self.outgoing
-        self.begin(None, None)
+        self.begin(None, None, None)
         return outgoing
 
     @property
@@ -187,11 +207,13 @@ class _Encoder:
             return self._ext(None, [value.body])
         if kind is Repeated:
             return self._ext(ARRAY, [array_header(value.array), array_memory(value.array)], value.shared)
-        return self._ext(OBJECT, [dump_object(value, self.fork)])
+        return self._ext(OBJECT, [dump_object(value, self.fork, self.limit)])
 
     def _ext(self, code: Optional[int], parts: List[Any], shared: Optional[_files.Shared] = None) -> Any:
         """An ext with these bytes, or for code None a bin; or what stands for it."""
-        if self.store is not None and sum(map(len, parts)) >= _files.MIN:
+        size = sum([memoryview(part).nbytes for part in parts])
+        check_size("a value", size, self.limit)
+        if self.store is not None and size >= _files.MIN:
             if self.outgoing is None:
                 self.outgoing = _files.Outgoing(self.store)
             reference = self.outgoing.add(_files.BIN if code is None else _files.EXT | code, parts, shared)
@@ -302,30 +324,32 @@ def pack(message: Any) -> Any:
     return pack_with(message, None)[0]
 
 
-def pack_with(message: List[Any], store: Optional[_files.Store], fork: Any = None, spread: bool = False) -> Tuple[Any, Optional[_files.Outgoing]]:
+def pack_with(message: List[Any], store: Optional[_files.Store], fork: Any = None, spread: bool = False,
+              limit: Optional[int] = None) -> Tuple[Any, Optional[_files.Outgoing]]:
     """The message's bytes, and what goes beside them if there is a store for that. The message's last item is a list: all values are in it.
-    `spread`: each item that an objpool.feed has is a container of values."""
+    `spread`: each item that an objpool.feed has is a container of values. `limit`: of a value's bytes, and of the message's."""
     try:
         both = _packers.pop()  # one of its own for each nested or concurrent use
     except IndexError:
         both = _new_packer()
-    both[1].begin(store, fork)
+    both[1].begin(store, fork, limit)
     try:
         data = _packed(both[0], both[1], message)
         if data is None or both[1].odd:
             both = _new_packer() if data is None else both
             repaired = _repaired_message(message, fork, spread)
             if data is None or repaired[-1] is not message[-1]:
-                both[1].begin(store, fork)
-                data = both[0].pack(_with_large(repaired, store))
-    except BadValue as error:
-        error.index = _item_at_fault(message, fork)
+                both[1].begin(store, fork, limit)
+                data = both[0].pack(_with_large(repaired))
+    except (BadValue, TooLarge) as error:
+        error.index = _item_at_fault(message, fork, limit)
         raise
     except ObjpoolError:
         raise
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise BadValue(f"a value can't be sent: {error}", index=_item_at_fault(message, fork)) from error
+        raise BadValue(f"a value can't be sent: {error}", index=_item_at_fault(message, fork, limit)) from error
     outgoing = both[1].end()
+    check_size("the message", len(data), limit)
     if len(_packers) < 8:
         _packers.append(both)
     return data, outgoing
@@ -337,7 +361,7 @@ def _packed(packer: Any, encoder: _Encoder, message: List[Any]) -> Any:
     try:
         if _SMALL.issuperset(map(type, params)):
             return packer.pack(message)
-        message = _with_large(message, encoder.store)
+        message = _with_large(message)
         if _depth.is_long(params):
             return encoder.shell.pack(packer, message)
         data = packer.pack(message)
@@ -348,7 +372,7 @@ def _packed(packer: Any, encoder: _Encoder, message: List[Any]) -> Any:
     return None if _depth.may_be_deep(data) else data
 
 
-def _item_at_fault(message: List[Any], fork: Any) -> Optional[int]:
+def _item_at_fault(message: List[Any], fork: Any, limit: Optional[int]) -> Optional[int]:
     """Of a map with a value that can't be packed: the number of the first item that has one."""
     method, params = message[-2:]
     if method != "objpool.call":
@@ -358,20 +382,20 @@ def _item_at_fault(message: List[Any], fork: Any) -> Optional[int]:
         columns = [columns] if options and options.get("args_as", "zip") != "zip" else [*(columns or ()), *((options or {}).get("kwargs") or {}).values()]
     if not _takes_columns(target):
         return None
-    faults = (next((i for i, item in enumerate(column) if not _can_go(item, fork)), None) for column in columns)
+    faults = (next((i for i, item in enumerate(column) if not _can_go(item, fork, limit)), None) for column in columns)
     return min((fault for fault in faults if fault is not None), default=None)
 
 
-def _can_go(value: Any, fork: Any) -> bool:
+def _can_go(value: Any, fork: Any, limit: Optional[int]) -> bool:
     try:
-        pack_with([0, "", [value]], None, fork)
-    except BadValue:
+        pack_with([0, "", [value]], None, fork, limit=limit)
+    except (BadValue, TooLarge):
         return False
     return True
 
 
-def _with_large(message: List[Any], store: Optional[_files.Store]) -> List[Any]:
-    return message if store is None else [*message[:-1], with_large(message[-1])]
+def _with_large(message: List[Any]) -> List[Any]:
+    return [*message[:-1], with_large(message[-1])]
 
 
 # ---- reading ------------------------------------------------------------------------------------------------------------------

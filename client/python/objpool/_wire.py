@@ -102,6 +102,7 @@ class Inbox:
         self.incoming = _incoming.Incoming(unpickle)
         self.inbox = self.incoming.messages
         self.store: Optional[_files.Store] = None
+        self.limit: Optional[int] = None  #: of a message's bytes
         self.forks: Dict[str, Any] = {}  #: of pools whose workers are forks of this program
         self._arrivals: Optional[_files.Arrivals] = None
 
@@ -141,6 +142,7 @@ class Inbox:
     def on_hello(self, hello: Dict[str, Any]) -> None:
         """What the daemon has said. Where both can, large values go, and may come, beside the socket from now on."""
         self.hello = hello
+        self.limit = hello.get("limits", {}).get("max_message")
         if hello.get("fds"):
             self._arrivals = _files.Arrivals(self, hello["fds_mark"])
             self.has_arrivals = self._arrivals.waiting
@@ -167,6 +169,11 @@ class Inbox:
         target = params[0] if method == "objpool.call" else params[0]["pool"] if method == "objpool.create" else method
         entry.fork = self.forks.get(target.partition(".")[0].partition(":")[0])
         return entry.fork
+
+    def packed(self, entry: Entry, method: str, params: Any) -> Tuple[Any, Optional[_files.Outgoing]]:
+        """A request for this entry, and what goes beside it."""
+        fork = self.fork_for(entry, method, params)
+        return _values.pack_with([0, entry.id, method, params], self.store_for(method, params), fork, limit=self.limit)
 
     def result(self, message: Any, entry: Optional[Entry] = None, load: Callable[[Any], Any] = _values.load) -> Any:
         """The value of a response; raises its error."""
@@ -497,7 +504,7 @@ class Connection(Inbox):
     def start(self, entry: Entry, method: str, params: Any) -> None:
         """Sends a request."""
         entry.id = msgid = next(self.ids) & 0xFFFFFFFF
-        data, entry.outgoing = _values.pack_with([0, msgid, method, params], self.store_for(method, params), self.fork_for(entry, method, params))
+        data, entry.outgoing = self.packed(entry, method, params)
         self.pending[msgid] = entry
         self.send(data, entry.outgoing)  # interrupted in here it goes nevertheless: who has called cancels it
         if self.lost is not None:

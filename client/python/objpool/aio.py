@@ -155,7 +155,7 @@ class Connection(Inbox):
         """Sends a request."""
         msgid = self.add(entry)
         try:
-            data, entry.outgoing = _values.pack_with([0, msgid, method, params], self.store_for(method, params), self.fork_for(entry, method, params))
+            data, entry.outgoing = self.packed(entry, method, params)
             self.send(data, entry.outgoing)
         except BaseException:
             self.pending.pop(msgid, None)
