@@ -55,6 +55,7 @@
  *
  *   [LOAD, pool, plugin path, class, args, kwargs, threads?, [LOADED, description] or [LOADED, nil, error]
  *          settings]
+ *   [CHECK, (as LOAD,) slot kwargs, preload?, whole?]        [LOADED] or [LOADED, nil, error]
  *   [FORK, slot, generation]  + 4 descriptors                [FORKED, slot, generation, pid or -errno]
  *   [KILL, pid]                                              [EXITED, pid, status]
  *
@@ -62,6 +63,8 @@
  * waitpid has it), and kills those that it is told to.
  *
  * `settings` is a map: what a plugin may ask for by name. args and kwargs are nil when each is more than a packet should hold.
+ * CHECK, of `objpoold --check`, comes instead of LOAD and ends the template. `slot kwargs` is nil or an array of maps; args and all
+ * kwargs are `whole?` unless one of them was more than a packet should hold.
  * With threads FORK starts a thread of the template itself, and the pid is its own.
  */
 #ifndef PROTO_CHANNEL_H
@@ -87,7 +90,7 @@ enum fork_file {
 	FORK_ERRORS,  /* becomes its standard error */
 	FORK_FILES    /* how many there are */
 };
-enum to_template { TO_LOAD = 0, TO_FORK = 1, TO_KILL = 2 };
+enum to_template { TO_LOAD = 0, TO_FORK = 1, TO_KILL = 2, TO_CHECK = 3 };
 enum from_template { FROM_LOADED = 0, FROM_FORKED = 1, FROM_EXITED = 2 };
 
 /* How an item becomes arguments. */

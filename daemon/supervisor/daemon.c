@@ -10,7 +10,6 @@
 #include "daemon/supervisor/log.h"
 #include "daemon/supervisor/method.h"
 #include "daemon/supervisor/memory.h"
-#include "daemon/supervisor/paths.h"
 #include "daemon/supervisor/procfs.h"
 #include "daemon/supervisor/reload.h"
 #include "daemon/supervisor/rollout.h"
@@ -18,6 +17,7 @@
 #include "daemon/supervisor/session.h"
 #include "daemon/supervisor/signals.h"
 #include "daemon/supervisor/slowlog.h"
+#include "daemon/supervisor/spawn.h"
 #include "daemon/supervisor/status.h"
 #include "daemon/supervisor/systemd.h"
 #include "daemon/supervisor/template.h"
@@ -246,24 +246,9 @@ static int make_base(struct daemon *daemon)
 	return daemon->base ? 0 : -1;
 }
 
-/* objpool-worker: as configured, or beside this program (a build tree), or where it is installed. */
 static int find_worker_program(struct daemon *daemon)
 {
-	char self[4096];
-
-	if (daemon->config.worker_program) {
-		daemon->worker_program = strdup(daemon->config.worker_program);
-	} else {
-		const ssize_t n = readlink("/proc/self/exe", self, sizeof self - 32);
-		char *slash = n > 0 ? memrchr(self, '/', (size_t)n) : NULL;
-		if (slash) {
-			strcpy(slash + 1, "objpool-worker");
-			if (access(self, X_OK) == 0)
-				daemon->worker_program = strdup(self);
-		}
-		if (!daemon->worker_program)
-			daemon->worker_program = strdup(paths_worker);
-	}
+	daemon->worker_program = spawn_find_worker(daemon->config.worker_program);
 	if (daemon->worker_program && access(daemon->worker_program, X_OK) == 0)
 		return 0;
 	log_say(LOG_ERR, "can't run %s: %s", daemon->worker_program ? daemon->worker_program : "objpool-worker", strerror(errno));

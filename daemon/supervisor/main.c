@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* objpoold: the command line. See objpoold(8). */
+#include "daemon/supervisor/check.h"
 #include "daemon/supervisor/closer.h"
 #include "daemon/supervisor/config.h"
 #include "daemon/supervisor/daemon.h"
@@ -12,6 +13,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <pwd.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -22,25 +24,31 @@ enum { LISTEN_MOST = 64 };
 enum { EXIT_CONFIG = 78 };
 
 enum mode { MODE_RUN, MODE_CHECK, MODE_PRINT };
+enum extent { CHECK_LOAD, CHECK_PRELOAD, CHECK_SYNTAX };
 
 struct options {
 	const char *config;
 	char *listen[LISTEN_MOST];
 	uint32_t listen_count;
 	enum mode mode;
+	enum extent extent; /* of MODE_CHECK */
+	const char *user;   /* likewise; NULL: the service's */
 	bool until_eof;
 };
 
 static void print_help(void)
 {
-	printf("usage: objpoold [--config FILE] [--listen ADDRESS]... [--until-eof] [--check | --print-config]\n"
+	printf("usage: objpoold [--config FILE] [--listen ADDRESS]... [--until-eof]\n"
+	       "                [--check[=preload|=syntax] [--user NAME] | --print-config]\n"
 	       "\n"
 	       "Serves pools of objects over MessagePack-RPC. Stays in the foreground.\n"
 	       "\n"
 	       "  --config FILE      default: %s, then conf.d/*.conf beside it\n"
 	       "  --listen ADDRESS   also listen on unix:PATH or tcp:HOST:PORT (port 0: any)\n"
 	       "  --until-eof        stop when standard input ends: for a program that has a daemon of its own\n"
-	       "  --check            check the configuration and exit: 0 if it is good\n"
+	       "  --check            check the configuration, load each pool's plugin, check its class and arguments, and exit:\n"
+	       "                     0 if all is good. --check=preload: the classes preload, too. --check=syntax: no plugin is loaded\n"
+	       "  --user NAME        with --check, for root: who loads the plugins (default: " OBJPOOL_USER ", or else nobody); never root\n"
 	       "  --print-config     print the configuration with all defaults and exit\n"
 	       "  --version          print the version and exit\n"
 	       "  --help             print this and exit\n"
@@ -64,13 +72,23 @@ static void complain(const char *format, ...)
 	fprintf(stderr, "objpoold: %s\n", escaped);
 }
 
+/* `word` is NULL when there is none. 0, or -1: wrong usage. */
+static int parse_extent(struct options *options, const char *word)
+{
+	options->extent = !word ? CHECK_LOAD : !strcmp(word, "preload") ? CHECK_PRELOAD : CHECK_SYNTAX;
+	if (options->extent != CHECK_SYNTAX || !strcmp(word, "syntax"))
+		return 0;
+	complain("--check=%s: it is --check, --check=preload or --check=syntax", word);
+	return -1;
+}
+
 /* 0; 1: nothing is left to do; -1: wrong usage. */
 static int parse(struct options *options, int argc, char **argv)
 {
 	static const struct option known[] = {
 		{"config", required_argument, NULL, 'c'}, {"listen", required_argument, NULL, 'l'},
-		{"check", no_argument, NULL, 'k'},	  {"print-config", no_argument, NULL, 'p'},
-		{"until-eof", no_argument, NULL, 'e'},
+		{"check", optional_argument, NULL, 'k'},  {"print-config", no_argument, NULL, 'p'},
+		{"until-eof", no_argument, NULL, 'e'},	  {"user", required_argument, NULL, 'u'},
 		{"version", no_argument, NULL, 'v'},	  {"help", no_argument, NULL, 'h'},
 		{0},
 	};
@@ -90,6 +108,11 @@ static int parse(struct options *options, int argc, char **argv)
 			break;
 		case 'k':
 			options->mode = MODE_CHECK;
+			if (parse_extent(options, optarg) < 0)
+				return -1;
+			break;
+		case 'u':
+			options->user = optarg;
 			break;
 		case 'p':
 			options->mode = MODE_PRINT;
@@ -106,6 +129,10 @@ static int parse(struct options *options, int argc, char **argv)
 		default:
 			return -1;
 		}
+	}
+	if (options->user && options->mode != MODE_CHECK) {
+		complain("--user goes with --check");
+		return -1;
 	}
 	if (optind == argc)
 		return 0;
@@ -185,6 +212,50 @@ static int run(struct config *config, struct options *options)
 	return status;
 }
 
+/* The configuration has been read, and is right in itself. Returns the exit status. */
+static int check(const struct config *config, const struct options *options)
+{
+	static const char *const done[] = {[CHECK_LOAD] = "all plugins load", [CHECK_PRELOAD] = "all plugins load, and all classes preload"};
+	char fault[256];
+
+	if (options->extent == CHECK_SYNTAX || config->pool_count == 0) {
+		(void)puts("the configuration is good; no plugin was loaded");
+		return 0;
+	}
+	if (check_leave_root(options->user, fault, sizeof fault) < 0) {
+		complain("%s; --check=syntax loads none", fault);
+		return 1;
+	}
+	const struct passwd *user = getpwuid(geteuid());
+	const char *name = user ? user->pw_name : "without a name";
+	const uint32_t failed = check_pools(config, options->extent == CHECK_PRELOAD);
+	if (failed > 0)
+		complain("for user %s, %u of %u pools can't start", name, failed, config->pool_count);
+	else
+		printf("the configuration is good: for user %s, %s\n", name, done[options->extent]);
+	return failed > 0;
+}
+
+static int act(struct config *config, struct options *options)
+{
+	int status = 0;
+
+	switch (options->mode) {
+	case MODE_RUN:
+		return run(config, options);
+	case MODE_CHECK:
+		status = check(config, options);
+		break;
+	case MODE_PRINT:
+		config_print(config, stdout);
+		break;
+	}
+	if (fflush(stdout) == 0)
+		return status;
+	complain("standard output: %s", strerror(errno));
+	return 1;
+}
+
 int main(int argc, char **argv)
 {
 	struct options options = {.mode = MODE_RUN};
@@ -198,22 +269,10 @@ int main(int argc, char **argv)
 		fputs("try objpoold --help\n", stderr);
 	if (r != 0)
 		return r < 0 ? 2 : 0;
-	if (load(&config, &options) < 0) {
-		status = options.mode == MODE_RUN ? EXIT_CONFIG : 1;
-	} else {
-		if (options.mode == MODE_RUN)
-			status = run(&config, &options);
-		else
-			status = 0;
-		if (options.mode == MODE_PRINT)
-			config_print(&config, stdout);
-		if (options.mode == MODE_CHECK)
-			(void)puts("the configuration is good");
-		if (options.mode != MODE_RUN && fflush(stdout) != 0) {
-			complain("standard output: %s", strerror(errno));
-			status = 1;
-		}
-	}
+	if (load(&config, &options) == 0)
+		status = act(&config, &options);
+	else if (options.mode == MODE_RUN)
+		status = EXIT_CONFIG;
 	config_free(&config);
 	return status;
 }

@@ -1,12 +1,59 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/supervisor/spawn.h"
 
+#include "daemon/supervisor/paths.h"
+
 #include "proto/channel.h"
 
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
+
+char *spawn_find_worker(const char *configured)
+{
+	char self[4096];
+
+	if (configured)
+		return strdup(configured);
+	const ssize_t n = readlink("/proc/self/exe", self, sizeof self - 32);
+	char *slash = n > 0 ? memrchr(self, '/', (size_t)n) : NULL;
+	if (slash) {
+		strcpy(slash + 1, "objpool-worker");
+		if (access(self, X_OK) == 0)
+			return strdup(self);
+	}
+	return strdup(paths_worker);
+}
+
+char *const *spawn_environment(void)
+{
+	static const char *const kept[] = {"PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "LC_NUMERIC", "TZ", "TMPDIR",
+					   "XDG_RUNTIME_DIR", "LD_LIBRARY_PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS"};
+	static char *environment[sizeof kept / sizeof *kept + 1];
+	bool complete = false;
+	size_t n = 0;
+
+	if (environment[0])
+		return environment;
+	for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
+		const char *value = getenv(kept[i]);
+		if (value && asprintf(&environment[n], "%s=%s", kept[i], value) < 0)
+			break;
+		n += value != NULL;
+		complete = i + 1 == sizeof kept / sizeof *kept;
+	}
+	environment[n] = NULL;
+	while (!complete && n > 0) {
+		free(environment[--n]);
+		environment[n] = NULL;
+	}
+	return complete ? environment : NULL;
+}
 
 static int add_descriptors(posix_spawn_file_actions_t *actions, const struct spawn *what)
 {

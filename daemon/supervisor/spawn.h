@@ -15,6 +15,13 @@ struct spawn {
 	int second;         /* becomes CHANNEL_FD + 1; 0: there is none */
 };
 
+/* The path of objpool-worker: as configured (NULL: it is not), or beside this program (a build tree), or where it is installed. To
+ * be freed. NULL: out of memory. */
+char *spawn_find_worker(const char *configured);
+
+/* The environment of templates and workers: a few variables only. NULL: out of memory. */
+char *const *spawn_environment(void);
+
 /*
  * Starts the program in a session of its own, so that keys typed at the daemon's terminal do not reach it. All other
  * descriptors are closed in it, also those without close-on-exec. No signal is blocked or ignored. The descriptors of *what

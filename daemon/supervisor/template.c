@@ -3,6 +3,7 @@
 
 #include "daemon/core/pool.h"
 #include "daemon/supervisor/keeper.h"
+#include "daemon/supervisor/loading.h"
 #include "daemon/supervisor/log.h"
 #include "daemon/supervisor/spawn.h"
 #include "daemon/supervisor/worker.h"
@@ -18,7 +19,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { PACKET = 256 << 10, LOAD_ARGS_MOST = 64 << 10, ERRNO_MOST = 4095 };
+enum { PACKET = 256 << 10, ERRNO_MOST = 4095 };
 enum { FORKS_AT_ONCE = 64, STARTS_TOLERATED = 3 };
 #define PATIENCE (10 * SECOND) /* with a template that has been told to kill, or to fork what is to be killed */
 #define FORK_PATIENCE (10 * SECOND) /* how long a fork is tried that fails for want of processes, descriptors or memory */
@@ -31,13 +32,10 @@ static void on_again(struct timer *timer);
 struct template *template_new(struct daemon *daemon, struct config_pool *section)
 {
 	struct template *template = calloc(1, sizeof *template);
-	const bool is_path = strchr(section->plugin, '/') != NULL;
 
 	if (!template)
 		return NULL;
-	const int n = is_path ? asprintf(&template->plugin_path, "%s", section->plugin)
-			      : asprintf(&template->plugin_path, "%s/%s.so", daemon->config.plugin_dir, section->plugin);
-	if (n < 0) {
+	if (!(template->plugin_path = loading_path(&daemon->config, section))) {
 		free(template);
 		return NULL;
 	}
@@ -259,38 +257,12 @@ static void refuse_unwanted(struct template *template)
 
 /* ---- starting ---- */
 
-/* The environment of templates and workers: a few variables only. NULL: out of memory. */
-static char *const *make_environment(void)
-{
-	static const char *const kept[] = {"PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "LC_NUMERIC", "TZ", "TMPDIR",
-					   "XDG_RUNTIME_DIR", "LD_LIBRARY_PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS"};
-	static char *environment[sizeof kept / sizeof *kept + 1];
-	bool complete = false;
-	size_t n = 0;
-
-	if (environment[0])
-		return environment;
-	for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
-		const char *value = getenv(kept[i]);
-		if (value && asprintf(&environment[n], "%s=%s", kept[i], value) < 0)
-			break;
-		n += value != NULL;
-		complete = i + 1 == sizeof kept / sizeof *kept;
-	}
-	environment[n] = NULL;
-	while (!complete && n > 0) {
-		free(environment[--n]);
-		environment[n] = NULL;
-	}
-	return complete ? environment : NULL;
-}
-
 static int start_program(struct template *template, int channel, const int printed[2])
 {
 	char *const argv[] = {(char *)"objpool-worker", template->pool->name, NULL};
 	const struct spawn program = {.program = template->daemon->worker_program,
 				      .argv = argv,
-				      .environment = make_environment(),
+				      .environment = spawn_environment(),
 				      .output = printed[0],
 				      .errors = printed[1],
 				      .channel = channel};
@@ -300,50 +272,11 @@ static int start_program(struct template *template, int channel, const int print
 	return r;
 }
 
-static void put_settings(struct sendq *out, const struct template *template)
+static int send_load(const struct template *template)
 {
-	msgpack_packer packer;
-
-	msgpack_packer_init(&packer, out, sendq_write);
-	config_pool_pack_settings(&template->section, template->daemon->config.max_message, &packer);
-}
-
-static int send_load(struct template *template)
-{
-	const struct config_pool *section = &template->section;
-	struct sendq out = {0};
-	uint8_t head[2 + 3 * PACK_HEAD], *p = head;
-
-	*p++ = 0x98;
-	*p++ = TO_LOAD;
-	p = pack_str_head(p, (uint32_t)strlen(section->name));
-	sendq_copy(&out, head, (size_t)(p - head));
-	sendq_copy(&out, section->name, strlen(section->name));
-	p = pack_str_head(head, (uint32_t)strlen(template->plugin_path));
-	sendq_copy(&out, head, (size_t)(p - head));
-	sendq_copy(&out, template->plugin_path, strlen(template->plugin_path));
-	p = pack_str_head(head, (uint32_t)strlen(section->class));
-	sendq_copy(&out, head, (size_t)(p - head));
-	sendq_copy(&out, section->class, strlen(section->class));
-	for (int i = 0; i < 2; i++) {
-		const struct span value = i ? section->kwargs.value : section->args.value;
-		if (value.size && value.size <= LOAD_ARGS_MOST)
-			sendq_copy(&out, value.bytes, value.size);
-		else
-			sendq_copy(&out, "\xc0", 1);
-	}
-	sendq_copy(&out, template_has_threads(template) ? "\xc3" : "\xc2", 1);
-	put_settings(&out, template);
-	struct iovec iov[16];
-	const struct msghdr message = {.msg_iov = iov, .msg_iovlen = (size_t)sendq_iov(&out, iov, 16)};
-	int r = -ENOMEM;
-
-	if (!out.failed) {
-		const ssize_t n = sendmsg(template->fd, &message, MSG_NOSIGNAL);
-		r = n < 0 ? -errno : (size_t)n == out.bytes ? 0 : -EMSGSIZE;
-	}
-	sendq_clear(&out);
-	return r;
+	return loading_send(template->fd, &(struct loading){.section = &template->section,
+							     .plugin_path = template->plugin_path,
+							     .max_message = template->daemon->config.max_message});
 }
 
 /* ---- a fork of a client's program that waits to be the template ---- */

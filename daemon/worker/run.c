@@ -116,11 +116,20 @@ int run_constructor(struct task *task)
 	return run_outcome(task, "the constructor", task->plugin->class.create(&task->handle.call, &args, &task->self));
 }
 
-int run_preload(struct task *task)
+static int run_before_create(struct task *task, const char *what, int (*hook)(struct objpool_call *, const struct objpool_args *))
 {
 	const struct objpool_args args = {.count = task->args.count, .values = task->args.values,
 					  .kwcount = task->args.kwcount, .kwargs = task->args.kwargs};
-	if (!task->plugin->class.preload)
-		return 0;
-	return run_outcome(task, "preload", task->plugin->class.preload(&task->handle.call, &args));
+
+	return hook ? run_outcome(task, what, hook(&task->handle.call, &args)) : 0;
+}
+
+int run_preload(struct task *task)
+{
+	return run_before_create(task, "preload", task->plugin->class.preload);
+}
+
+int run_check(struct task *task)
+{
+	return run_before_create(task, "check", task->plugin->class.check);
 }

@@ -23,9 +23,10 @@ int run_method(struct task *task, const struct run_method *method);
 /* The class writes one value, its instance's state. As run_method. */
 int run_snapshot(struct task *task);
 
-/* Constructor, and the class's preload, with the task's arguments. 0, or -1 with the error set. */
+/* Constructor, the class's preload, and its check, with the task's arguments. 0, or -1 with the error set. */
 int run_constructor(struct task *task);
 int run_preload(struct task *task);
+int run_check(struct task *task);
 
 /* A function of the class has returned `r`. 0; or -1 with the error set, by the function, or here with `what` as its name. */
 int run_outcome(struct task *task, const char *what, int r);

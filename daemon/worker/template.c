@@ -278,26 +278,35 @@ static void refuse_threads(struct template *template, unsigned before, const cha
 	send_fault(template, template->fault);
 }
 
-/* Preload, and what the class offers. */
-static void prepare(struct template *template, const char *pool, struct span args, struct span kwargs, unsigned threads)
+/* A task for the functions of the class that are called here. */
+static void begin_task(struct template *template, struct task *task, const char *pool)
 {
-	struct objpool_buffer packet = OBJPOOL_BUFFER_INIT;
-	msgpack_packer packer;
-	struct reply unused;
-	struct task task;
+	static struct reply unused;
 
-	msgpack_packer_init(&packer, &packet, objpool_buffer_write);
-	if (reply_init(&unused, -1, NULL) < 0 || task_init(&task, &template->plugin, &services, &unused, NULL) < 0)
+	if (reply_init(&unused, -1, NULL) < 0 || task_init(task, &template->plugin, &services, &unused, NULL) < 0)
 		send_fault(template, "out of memory");
-	task.place.pool = pool;
-	if (task_add_array(&task, args) < 0 || task_add_map(&task, kwargs) < 0 || run_preload(&task) < 0) {
+	task->place.pool = pool;
+}
+
+static void preload(struct template *template, struct task *task, struct span args, struct span kwargs, unsigned threads)
+{
+	if (task_add_array(task, args) < 0 || task_add_map(task, kwargs) < 0 || run_preload(task) < 0) {
 		snprintf(template->fault, sizeof template->fault, "preload of class %s failed: %s", template->plugin.class.name,
-			 method_error_message(&task.handle.error));
+			 method_error_message(&task->handle.error));
 		send_fault(template, template->fault);
 	}
 	refuse_threads(template, threads, "preload of class", template->plugin.class.name);
-	if (pack_description(&task, &packer) < 0)
-		send_fault(template, method_error_message(&task.handle.error));
+}
+
+/* What the class offers. */
+static void describe(struct template *template, struct task *task)
+{
+	struct objpool_buffer packet = OBJPOOL_BUFFER_INIT;
+	msgpack_packer packer;
+
+	msgpack_packer_init(&packer, &packet, objpool_buffer_write);
+	if (pack_description(task, &packer) < 0)
+		send_fault(template, method_error_message(&task->handle.error));
 	if (packet.failed)
 		send_fault(template, "out of memory");
 	if (packet.size > PACKET / 2)
@@ -317,36 +326,128 @@ static int keep_settings(struct template *template, struct span settings)
 	return msgpack_unpack(bytes, settings.size, NULL, &template->settings, &template->plugin.settings) == MSGPACK_UNPACK_SUCCESS ? 0 : -1;
 }
 
-static void on_load(struct template *template, struct reader *reader)
-{
-	struct span pool, path, class_name, args, kwargs, settings;
-	char *texts[3];
+/* What LOAD and CHECK begin with. */
+struct order {
+	char *pool, *path, *class;
+	struct span args, kwargs;
+	unsigned threads; /* of this process before anything was loaded */
+};
 
-	if (read_text(reader, &pool) < 0 || read_text(reader, &path) < 0 || read_text(reader, &class_name) < 0 ||
-	    read_value(reader, &args) < 0 || read_value(reader, &kwargs) < 0 || read_bool(reader, &template->threads) < 0 ||
-	    read_value(reader, &settings) < 0)
+static char *read_string(const struct template *template, struct reader *reader)
+{
+	struct span text;
+	char *copy;
+
+	if (read_text(reader, &text) < 0)
 		quit_protocol();
-	const struct span spans[3] = {pool, path, class_name};
-	for (int i = 0; i < 3; i++)
-		if (!(texts[i] = strndup((const char *)spans[i].bytes, spans[i].size)))
-			send_fault(template, "out of memory");
+	if (!(copy = strndup((const char *)text.bytes, text.size)))
+		send_fault(template, "out of memory");
+	return copy;
+}
+
+static void read_order(struct template *template, struct reader *reader, struct order *order)
+{
+	struct span settings;
+
+	order->pool = read_string(template, reader);
+	order->path = read_string(template, reader);
+	order->class = read_string(template, reader);
+	if (read_value(reader, &order->args) < 0 || read_value(reader, &order->kwargs) < 0 ||
+	    read_bool(reader, &template->threads) < 0 || read_value(reader, &settings) < 0)
+		quit_protocol();
 	if (keep_settings(template, settings) < 0)
 		send_fault(template, "out of memory");
-	const unsigned before = count_threads();
-	const int loaded = template->linked ? plugin_link(&template->plugin, template->linked, texts[2], template->fault, sizeof template->fault)
-					    : plugin_load(&template->plugin, texts[1], texts[2], template->fault, sizeof template->fault);
+	order->threads = count_threads();
+}
+
+/* Loads the plugin and finds its class. */
+static void load(struct template *template, const struct order *order)
+{
+	struct plugin *plugin = &template->plugin;
+	char *fault = template->fault;
+	const int loaded = template->linked ? plugin_link(plugin, template->linked, order->class, fault, sizeof template->fault)
+					    : plugin_load(plugin, order->path, order->class, fault, sizeof template->fault);
+
 	if (loaded < 0)
-		send_fault(template, template->fault);
-	refuse_threads(template, before, "loading", template->plugin.exported->name ? template->plugin.exported->name : texts[1]);
-	if (template->threads && !(template->plugin.class.flags & OBJPOOL_CLASS_THREAD_SAFE)) {
-		snprintf(template->fault, sizeof template->fault,
-			 "class %s does not say that it is safe for threads (OBJPOOL_CLASS_THREAD_SAFE): it needs isolation = process",
-			 template->plugin.class.name);
-		send_fault(template, template->fault);
-	}
-	prepare(template, texts[0], args, kwargs, before);
+		send_fault(template, fault);
+	refuse_threads(template, order->threads, "loading", plugin->exported->name ? plugin->exported->name : order->path);
+	if (!template->threads || plugin->class.flags & OBJPOOL_CLASS_THREAD_SAFE)
+		return;
+	snprintf(fault, sizeof template->fault,
+		 "class %s does not say that it is safe for threads (OBJPOOL_CLASS_THREAD_SAFE): it needs isolation = process",
+		 plugin->class.name);
+	send_fault(template, fault);
+}
+
+static void on_load(struct template *template, struct reader *reader)
+{
+	struct order order;
+	struct task task;
+
+	read_order(template, reader, &order);
+	load(template, &order);
+	begin_task(template, &task, order.pool);
+	preload(template, &task, order.args, order.kwargs, order.threads);
+	describe(template, &task);
 	(void)prctl(PR_SET_NAME, "objpool-templ.", 0, 0, 0);
-	free(texts[1]);
+	free(order.path);
+}
+
+/* ---- CHECK ---- */
+
+static void check_arguments(struct template *template, struct task *task, const struct order *order, struct span slot_kwargs)
+{
+	const bool own = slot_kwargs.size > 0;
+	int n = 0;
+
+	task_clear(task);
+	if (task_add_array(task, order->args) == 0 && task_add_map(task, order->kwargs) == 0 &&
+	    (!own || task_add_map(task, slot_kwargs) == 0) && run_check(task) == 0)
+		return;
+	if (own)
+		n = snprintf(template->fault, sizeof template->fault, "slot %u: ", task->place.slot);
+	snprintf(template->fault + n, sizeof template->fault - (size_t)n, "%s", method_error_message(&task->handle.error));
+	send_fault(template, template->fault);
+}
+
+/* Those of the pool, or, where slots have arguments of their own, those of each. */
+static void check_all_arguments(struct template *template, struct task *task, const struct order *order, struct span slots)
+{
+	struct reader reader = reader_of(slots);
+	struct span one;
+	uint32_t n;
+
+	if (read_array(&reader, &n) < 0) {
+		check_arguments(template, task, order, (struct span){0});
+		return;
+	}
+	for (task->place.slot = 0; task->place.slot < n; task->place.slot++) {
+		if (read_value(&reader, &one) < 0)
+			quit_protocol();
+		check_arguments(template, task, order, one);
+	}
+}
+
+static void on_check(struct template *template, struct reader *reader)
+{
+	struct objpool_buffer packet = OBJPOOL_BUFFER_INIT;
+	bool with_preload, whole;
+	struct order order;
+	struct span slots;
+	struct task task;
+
+	read_order(template, reader, &order);
+	if (read_value(reader, &slots) < 0 || read_bool(reader, &with_preload) < 0 || read_bool(reader, &whole) < 0)
+		quit_protocol();
+	load(template, &order);
+	begin_task(template, &task, order.pool);
+	if (with_preload)
+		preload(template, &task, order.args, order.kwargs, order.threads);
+	if (whole)
+		check_all_arguments(template, &task, &order, slots);
+	(void)begin_packet(&packet, 1, FROM_LOADED);
+	send_packet(template, &packet);
+	_exit(0);
 }
 
 /* ---- FORK ---- */
@@ -538,6 +639,8 @@ void template_run(int channel, const struct objpool_plugin *linked)
 			on_load(&template, &reader);
 		else if (type == TO_FORK && count == FORK_FILES)
 			on_fork(&template, &reader, fds);
+		else if (type == TO_CHECK)
+			on_check(&template, &reader);
 		else if (type == TO_KILL && linked)
 			on_kill(&reader);
 		else

@@ -178,6 +178,14 @@ static int remember(struct objpool_call *call, const struct orders *orders, stru
 	return want_text(call, "destroy_file", orders->destroy_file, &probe->destroy_file);
 }
 
+int probe_check(struct objpool_call *call, probe_args *args)
+{
+	struct orders orders;
+	double seconds;
+
+	return read_orders(call, args, &orders) < 0 ? -1 : want_seconds(call, orders.sleep, &seconds);
+}
+
 int probe_create(struct objpool_call *call, probe_args *args, void **self)
 {
 	struct orders orders;

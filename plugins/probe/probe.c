@@ -81,6 +81,7 @@ static const struct objpool_class probe_class = {
 		     "snapshot_fail: bool = False, snapshot_sleep: float = 0, lease_fail: str = None, destroy_file: str = None)",
 	.preload = probe_preload,
 	.create = probe_create,
+	.check = probe_check,
 	.destroy = probe_destroy,
 	.methods = probe_methods,
 	.session_end = probe_session_end,

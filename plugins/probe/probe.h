@@ -64,6 +64,7 @@ static inline struct probe *probe_called(void *self)
 /* create.c; `preloaded` tells of what `preload` has made. */
 int probe_preload(struct objpool_call *call, probe_args *args);
 int probe_create(struct objpool_call *call, probe_args *args, void **self);
+int probe_check(struct objpool_call *call, probe_args *args);
 void probe_destroy(void *self);
 objpool_method_fn probe_preloaded;
 

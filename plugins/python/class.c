@@ -51,7 +51,7 @@ static PyObject *positional(const struct objpool_args *args)
 }
 
 /* The constructor's arguments are of use here only for a class that is among them. */
-static PyObject *load_class(struct objpool_call *call, const struct objpool_args *args)
+static PyObject *load_class(struct objpool_call *call, const struct objpool_args *args, PyObject *modules)
 {
 	const char *name = objpool_class_name(call);
 	PyObject *values = name && strcmp(name, "objpool:Pickled") == 0 && may_pickle ? positional(args) : PyList_New(0);
@@ -60,7 +60,7 @@ static PyObject *load_class(struct objpool_call *call, const struct objpool_args
 		PyErr_Clear(); /* each worker will say it, as the constructor's error */
 		values = PyList_New(0);
 	}
-	return host_call("load", "(sNON)", name, list_setting(call, "preload"), may_pickle ? Py_True : Py_False, values);
+	return host_call("load", "(sNON)", name, modules, may_pickle ? Py_True : Py_False, values);
 }
 
 static uint32_t hooks_of(PyObject *names)
@@ -121,18 +121,26 @@ static int fail_to_load(struct objpool_call *call)
 	return -1;
 }
 
-static int python_preload(struct objpool_call *call, const struct objpool_args *args)
+/* The class's module and, with `all`, those of the key preload. */
+static int load(struct objpool_call *call, const struct objpool_args *args, bool all)
 {
 	read_settings(call);
 	if (interpreter_start(call) < 0)
 		return -1;
 	handle_set(call);
-	const bool ready = begin(call) == 0 && (factory = load_class(call, args)) && describe(call) == 0;
+	const bool ready = begin(call) == 0 &&
+			   (factory = load_class(call, args, all ? list_setting(call, "preload") : PyList_New(0))) &&
+			   describe(call) == 0;
 	handle_set(NULL);
 	if (!ready)
 		return fail_to_load(call);
 	interpreter_forks();
 	return 0;
+}
+
+static int python_preload(struct objpool_call *call, const struct objpool_args *args)
+{
+	return load(call, args, true);
 }
 
 static int python_list_methods(struct objpool_call *call, msgpack_packer *result)
@@ -259,6 +267,37 @@ static int python_create(struct objpool_call *call, const struct objpool_args *a
 	end_if_forked();
 	arguments_free(&arguments);
 	const int r = *self ? 0 : fail_with_exception(call);
+	leave(call);
+	return r;
+}
+
+static PyObject *keywords(const struct objpool_args *args)
+{
+	PyObject *values = PyDict_New();
+
+	for (uint32_t i = 0; values && i < args->kwcount; i++) {
+		const msgpack_object_str *key = &args->kwargs[i].key.via.str;
+		PyObject *name = PyUnicode_DecodeUTF8(key->ptr, (Py_ssize_t)key->size, NULL);
+		PyObject *value = name ? read_object(&args->kwargs[i].val, may_pickle) : NULL;
+		if (!value || PyDict_SetItem(values, name, value) < 0)
+			Py_CLEAR(values);
+		Py_XDECREF(name);
+		Py_XDECREF(value);
+	}
+	return values;
+}
+
+static int python_check(struct objpool_call *call, const struct objpool_args *args)
+{
+	if (!factory && load(call, args, false) < 0)
+		return -1;
+	enter(call);
+	PyObject *values = positional(args), *named = values ? keywords(args) : NULL;
+	PyObject *done = named ? host_call("check", "(OOO)", factory, values, named) : NULL;
+	const int r = done ? 0 : named ? fail_with_exception(call) : bad_arguments(call);
+	Py_XDECREF(values);
+	Py_XDECREF(named);
+	Py_XDECREF(done);
 	leave(call);
 	return r;
 }
@@ -464,6 +503,7 @@ static const struct objpool_class any_class = {
 	.leased = python_leased,
 	.released = python_released,
 	.idle = python_idle,
+	.check = python_check,
 };
 
 static const struct objpool_class *const classes[] = {&any_class, NULL};

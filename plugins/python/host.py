@@ -97,6 +97,19 @@ def load(name, preload, may_pickle, args):
     return found
 
 
+def check(factory, args, kwargs):
+    """For objpoold --check: does the constructor take these arguments? Some that are not written in Python don't tell."""
+    import inspect
+    try:
+        signature = inspect.signature(factory)
+    except (TypeError, ValueError):
+        return
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as error:
+        raise TypeError(f"the constructor, {signature}, does not take these arguments: {error}") from None
+
+
 def find_class(name, may_pickle, args):
     module, _, path = name.partition(":")
     if module == "objpool":

@@ -416,7 +416,7 @@ static void line_init(struct line *line)
 	line->length = 0;
 }
 
-static int queue_create(struct objpool_call *call, queue_args *args, void **self)
+static int read_maxsize(struct objpool_call *call, queue_args *args, uint64_t *size)
 {
 	static const char *const names[] = {"maxsize", NULL};
 	const msgpack_object *maxsize = NULL;
@@ -425,12 +425,29 @@ static int queue_create(struct objpool_call *call, queue_args *args, void **self
 		return -1;
 	if (maxsize && maxsize->type != MSGPACK_OBJECT_POSITIVE_INTEGER)
 		return objpool_bad_argument(call, "maxsize must be an integer, 0 or more");
+	*size = maxsize ? maxsize->via.u64 : 0;
+	return 0;
+}
+
+static int queue_check(struct objpool_call *call, queue_args *args)
+{
+	uint64_t unused;
+
+	return read_maxsize(call, args, &unused);
+}
+
+static int queue_create(struct objpool_call *call, queue_args *args, void **self)
+{
+	uint64_t maxsize;
+
+	if (read_maxsize(call, args, &maxsize) < 0)
+		return -1;
 	struct queue *queue = malloc(sizeof *queue);
 	if (!queue)
 		return no_memory(call);
 	TAILQ_INIT(&queue->items);
 	queue->size = 0;
-	queue->maxsize = maxsize ? maxsize->via.u64 : 0;
+	queue->maxsize = maxsize;
 	line_init(&queue->getters);
 	line_init(&queue->putters);
 	*self = queue;
@@ -530,6 +547,7 @@ static const struct objpool_class queue_class = {
 	.doc = "What one client puts, another gets: first in, first out, and who waits longest is served first.",
 	.signature = "(maxsize: int = 0)",
 	.create = queue_create,
+	.check = queue_check,
 	.destroy = queue_destroy,
 	.methods = methods,
 	.snapshot = queue_snapshot,

@@ -210,6 +210,13 @@ static int sampler_create(struct objpool_call *call, const struct objpool_args *
 	return 0;
 }
 
+static int sampler_check(struct objpool_call *call, const struct objpool_args *args)
+{
+	struct sampler unused = {.std = 1};
+
+	return read_settings(call, args, &unused);
+}
+
 static void sampler_destroy(void *self)
 {
 	free(self);
@@ -308,6 +315,7 @@ static const struct objpool_class sampler_class = {
 	.doc = "Normally distributed random numbers.",
 	.signature = "(mean: float = 0.0, std: float = 1.0, *, seed: int = None)",
 	.create = sampler_create,
+	.check = sampler_check,
 	.destroy = sampler_destroy,
 	.methods = methods,
 };

@@ -330,6 +330,15 @@ static int dictionary_preload(struct objpool_call *call, const struct objpool_ar
 	return r;
 }
 
+static int dictionary_check_args(struct objpool_call *call, const struct objpool_args *args)
+{
+	struct settings settings = {0};
+	const int r = read_settings(call, args, &settings);
+
+	settings_free(&settings);
+	return r;
+}
+
 /* The template's dictionary, if it is the one that is wanted and nobody in this process has it yet. */
 static struct dictionary *take_preloaded(const struct settings *settings)
 {
@@ -602,6 +611,7 @@ static const struct objpool_class dictionary_class = {
 	.signature = "(language: str = \"en_US\", *, path: str = \"/usr/share/hunspell\", words: [str] = [])",
 	.preload = dictionary_preload,
 	.create = dictionary_create,
+	.check = dictionary_check_args,
 	.destroy = dictionary_destroy,
 	.methods = methods,
 };

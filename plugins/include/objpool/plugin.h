@@ -161,6 +161,11 @@ struct objpool_class {
 	/* Is called in a worker that has nothing to do, before it waits: a lock of the language's runtime, say, that is held
 	 * from call to call can be let go for other threads. Not after every method; before `create`, too. Optional. */
 	void (*idle)(void *self);
+
+	/* Are these arguments that `create` takes? Is called by `objpoold --check` in a template that makes no instances, for each
+	 * slot whose arguments are its own (call->place->slot), with `preload` before it or not. Must do nothing that takes long, or
+	 * that others could notice. Optional. Returns 0, or non-zero having called objpool_fail or objpool_bad_argument. */
+	int (*check)(struct objpool_call *call, const struct objpool_args *args);
 };
 
 struct objpool_plugin {

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/supervisor/check.h"
+
+#include "daemon/core/slot.h"
+#include "daemon/supervisor/loading.h"
+#include "daemon/supervisor/spawn.h"
+#include "proto/escape.h"
+#include "proto/read.h"
+#include "proto/scan.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <sys/pidfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { PACKET = 256 << 10, FAULT = 1024, LINE = 1024, END_PATIENCE = 1000 /* milliseconds */ };
+
+/* ---- the user ---- */
+
+static const struct passwd *find_user(const char *name)
+{
+	const struct passwd *user = getpwnam(name ? name : OBJPOOL_USER);
+
+	return user || name ? user : getpwnam("nobody");
+}
+
+static int become(const struct passwd *user)
+{
+	if (initgroups(user->pw_name, user->pw_gid) < 0 || setgid(user->pw_gid) < 0 || setuid(user->pw_uid) < 0)
+		return -1;
+	return setenv("HOME", user->pw_dir, 1) < 0 || setenv("USER", user->pw_name, 1) < 0 || setenv("LOGNAME", user->pw_name, 1) < 0 ? -1 : 0;
+}
+
+int check_leave_root(const char *name, char *fault, size_t fault_size)
+{
+	if (geteuid() != 0) {
+		snprintf(fault, fault_size, "--user is for root");
+		return name ? -1 : 0;
+	}
+	errno = 0;
+	const struct passwd *user = find_user(name);
+	if (!user)
+		snprintf(fault, fault_size, "plugins are not loaded as root, and there is no user %s%s%s", name ? name : OBJPOOL_USER,
+			 errno ? ": " : "", errno ? strerror(errno) : "");
+	else if (user->pw_uid == 0)
+		snprintf(fault, fault_size, "plugins are not loaded as root");
+	else if (become(user) < 0)
+		snprintf(fault, fault_size, "can't become user %s: %s", user->pw_name, strerror(errno));
+	else
+		return 0;
+	return -1;
+}
+
+/* ---- one template process ---- */
+
+struct template {
+	const struct config_pool *pool;
+	pid_t pid;
+	int channel, printed; /* its output and errors */
+	char line[LINE];      /* of what it prints, so far */
+	size_t size;
+	char *fault;          /* [FAULT] */
+};
+
+__attribute__((format(printf, 2, 3)))
+static int fail(struct template *template, const char *format, ...)
+{
+	va_list list;
+
+	va_start(list, format);
+	(void)vsnprintf(template->fault, FAULT, format, list);
+	va_end(list);
+	return -1;
+}
+
+/* What is not the program's own is escaped: it could act on the terminal. */
+static void say(const struct config_pool *pool, const char *text, size_t size)
+{
+	char escaped[ESCAPE_MOST * FAULT + 1];
+
+	(void)escape_text(escaped, sizeof escaped, text, size);
+	fprintf(stderr, "objpoold: %s: pool %s: %s\n", pool->place, pool->name, escaped);
+}
+
+static void print_line(struct template *template)
+{
+	char text[LINE + 16];
+	const int n = snprintf(text, sizeof text, "printed: %.*s", (int)template->size, template->line);
+
+	if (template->size > 0)
+		say(template->pool, text, (size_t)n < sizeof text ? (size_t)n : sizeof text - 1);
+	template->size = 0;
+}
+
+/* Passes on what the process has printed. False: no more will come. */
+static bool pass_on(struct template *template)
+{
+	char bytes[4096];
+	const ssize_t n = read(template->printed, bytes, sizeof bytes);
+
+	for (ssize_t i = 0; i < n; i++) {
+		if (bytes[i] == '\n' || template->size == sizeof template->line)
+			print_line(template);
+		if (bytes[i] != '\n')
+			template->line[template->size++] = bytes[i];
+	}
+	return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR));
+}
+
+static int start(struct template *template, const char *program)
+{
+	char *const argv[] = {(char *)"objpool-worker", template->pool->name, NULL};
+	int channel[2], printed[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel) < 0)
+		return -errno;
+	if (pipe2(printed, O_CLOEXEC) < 0) {
+		const int r = -errno;
+		(void)close(channel[0]);
+		(void)close(channel[1]);
+		return r;
+	}
+	template->channel = channel[0];
+	template->printed = printed[0];
+	(void)fcntl(printed[0], F_SETFL, O_NONBLOCK);
+	const struct spawn what = {.program = program, .argv = argv, .environment = spawn_environment(), .output = printed[1],
+				   .errors = printed[1], .channel = channel[1]};
+	const int r = what.environment ? spawn(&what, &template->pid) : -ENOMEM;
+	(void)close(channel[1]);
+	(void)close(printed[1]);
+	return r;
+}
+
+/* Ends the process, and what it has started: it leads its group. Returns its status. */
+static int end(struct template *template)
+{
+	int status = 0;
+
+	(void)kill(-template->pid, SIGKILL);
+	while (waitpid(template->pid, &status, 0) < 0 && errno == EINTR)
+		;
+	(void)pass_on(template);
+	print_line(template);
+	return status;
+}
+
+/* Its channel has ended. */
+static int died(struct template *template)
+{
+	struct pollfd process = {.fd = pidfd_open(template->pid, 0), .events = POLLIN};
+	siginfo_t info = {0};
+	char how[96];
+
+	(void)poll(&process, 1, END_PATIENCE);
+	if (process.fd >= 0)
+		(void)close(process.fd);
+	if (waitid(P_PID, (id_t)template->pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0)
+		return fail(template, "the template process closed its channel while it loaded the plugin");
+	slot_describe_status(info.si_code == CLD_EXITED ? info.si_status << 8 : info.si_status, how, sizeof how);
+	return fail(template, "the template process %s%s while it loaded the plugin", info.si_code == CLD_EXITED ? "" : "was ", how);
+}
+
+/* [LOADED] or [LOADED, nil, error]. */
+static int read_answer(struct template *template)
+{
+	uint8_t *packet = malloc(PACKET);
+	const ssize_t n = packet ? recv(template->channel, packet, PACKET, 0) : -1;
+	struct reader reader = reader_of((struct span){.bytes = packet, .size = n > 0 ? (size_t)n : 0});
+	struct span fault;
+	uint64_t type;
+	uint32_t count;
+	int r = -1;
+
+	if (n <= 0)
+		(void)died(template);
+	else if (scan_length(packet, (size_t)n) != n || read_array(&reader, &count) < 0 || read_uint(&reader, &type) < 0)
+		(void)fail(template, "the template process sent what is no message of a template");
+	else if (count == 1)
+		r = 0;
+	else if (read_nil(&reader) == 0 && read_text(&reader, &fault) == 0)
+		(void)fail(template, "%.*s", (int)fault.size, (const char *)fault.bytes);
+	free(packet);
+	return r;
+}
+
+static int milliseconds_left(const struct timespec *since, uint64_t patience)
+{
+	struct timespec now;
+
+	if (patience == NEVER)
+		return -1;
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	const int64_t passed = (now.tv_sec - since->tv_sec) * 1000 + (now.tv_nsec - since->tv_nsec) / 1000000;
+	const int64_t left = (int64_t)(patience / MILLISECOND) - passed;
+	return left > 0 ? (int)(left < 1000000 ? left : 1000000) : 0;
+}
+
+static int await(struct template *template)
+{
+	struct pollfd fds[] = {{.fd = template->channel, .events = POLLIN}, {.fd = template->printed, .events = POLLIN}};
+	struct timespec since;
+	int n;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &since);
+	for (;;) {
+		n = poll(fds, 2, milliseconds_left(&since, template->pool->start_timeout));
+		if (n == 0 && milliseconds_left(&since, template->pool->start_timeout) == 0)
+			return fail(template, "loading the plugin took longer than start_timeout");
+		if (n < 0 && errno != EINTR)
+			return fail(template, "poll: %s", strerror(errno));
+		if (n > 0 && fds[1].revents && !pass_on(template))
+			fds[1].fd = -1;
+		if (n > 0 && fds[0].revents)
+			return read_answer(template);
+	}
+}
+
+static int check(struct template *template, const char *program, const struct loading *loading)
+{
+	int r = start(template, program);
+
+	if (r < 0)
+		return fail(template, "can't run %s: %s", program, strerror(-r));
+	r = loading_send(template->channel, loading);
+	r = r < 0 ? fail(template, "can't be told what to load: %s", strerror(-r)) : await(template);
+	(void)end(template);
+	return r;
+}
+
+/* ---- all pools ---- */
+
+static int check_pool(const struct config *config, const struct config_pool *pool, const char *program, bool preload)
+{
+	char fault[FAULT] = "out of memory";
+	struct template template = {.pool = pool, .channel = -1, .printed = -1, .fault = fault};
+	char *path = loading_path(config, pool);
+	int r = -1;
+
+	if (path)
+		r = check(&template, program, &(struct loading){.section = pool, .plugin_path = path, .max_message = config->max_message,
+							       .check = true, .preload = preload});
+	if (r < 0)
+		say(pool, fault, strlen(fault));
+	if (template.channel >= 0)
+		(void)close(template.channel);
+	if (template.printed >= 0)
+		(void)close(template.printed);
+	free(path);
+	return r;
+}
+
+uint32_t check_pools(const struct config *config, bool preload)
+{
+	char *program = spawn_find_worker(config->worker_program);
+	uint32_t failed = 0;
+
+	for (uint32_t i = 0; i < config->pool_count; i++)
+		failed += !program || check_pool(config, &config->pools[i], program, preload) < 0;
+	free(program);
+	return failed;
+}
