@@ -2,7 +2,6 @@
 #include "daemon/supervisor/spawn.h"
 
 #include "daemon/supervisor/paths.h"
-
 #include "proto/channel.h"
 
 #include <fcntl.h>
