@@ -35,7 +35,7 @@ CORE   := $(call objs,daemon/core)
 SUPER  := $(call objs,daemon/supervisor)
 WORKER := $(call objs,daemon/worker) $(B)/daemon/core/timers.o
 BACKTRACE := $(call objs,daemon/backtrace) $(B)/proto/escape.o $(B)/proto/standard.o
-CLIENT := $(filter-out %/example.o,$(call objs,client)) # the example is a program
+CLIENT := $(filter-out %/example.o,$(call objs,client/c)) # the example is a program
 CLI    := $(call objs,client/cli)
 PLUGIN_NAMES := $(sort $(notdir $(patsubst %/,%,$(dir $(wildcard plugins/*/*.c)))))
 PLUGINS := $(PLUGIN_NAMES:%=$(B)/plugins/%.so)
@@ -66,8 +66,8 @@ $(B)/libobjpool.a: $(CLIENT) $(PROTO)
 	@rm -f $@
 	$(AR) rcs $@ $^
 
-$(B)/libobjpool.so: $(CLIENT) $(PROTO) client/libobjpool.map
-	$(CC) $(ALL_LDFLAGS) -shared -Wl,-soname,libobjpool.so.0 -Wl,--version-script=client/libobjpool.map -o $@ $(CLIENT) $(PROTO) -lmsgpackc
+$(B)/libobjpool.so: $(CLIENT) $(PROTO) client/c/libobjpool.map
+	$(CC) $(ALL_LDFLAGS) -shared -Wl,-soname,libobjpool.so.0 -Wl,--version-script=client/c/libobjpool.map -o $@ $(CLIENT) $(PROTO) -lmsgpackc
 	@ln -sf libobjpool.so $(B)/libobjpool.so.0
 
 $(B)/objpool: $(CLI) $(B)/libobjpool.a

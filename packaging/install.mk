@@ -37,7 +37,7 @@ $(B)/packaging/%: packaging/%.in $(B)/paths
 $(B)/packaging/%: packaging/% $(B)/paths
 	@mkdir -p $(@D)
 	$(FILL)
-$(B)/packaging/%: client/%.in $(B)/paths
+$(B)/packaging/%: client/c/%.in $(B)/paths
 	@mkdir -p $(@D)
 	$(FILL)
 

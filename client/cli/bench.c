@@ -6,7 +6,7 @@
 #include "client/cli/cli.h"
 #include "client/cli/histogram.h"
 #include "client/cli/words.h"
-#include "client/clock.h"
+#include "client/c/clock.h"
 
 #include <errno.h>
 #include <inttypes.h>

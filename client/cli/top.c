@@ -9,7 +9,7 @@
  */
 #include "client/cli/cli.h"
 #include "client/cli/top_screen.h"
-#include "client/clock.h"
+#include "client/c/clock.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The table of calls in flight, and their deadlines. */
-#include "client/pending.h"
+#include "client/c/pending.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* connect: the beginning of a connection, with the greeting, and its end. */
+#include "client/c/clock.h"
+#include "client/c/connection.h"
+#include "client/c/endpoint.h"
+#include "client/c/options.h"
+#include "client/c/turn.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { CONNECT_TIMEOUT_MS = 10000 };
+
+static int64_t greeting_deadline(const struct objpool_connect_options *options)
+{
+	const int ms = options->timeout_ms ? options->timeout_ms : CONNECT_TIMEOUT_MS;
+	return ms < 0 ? 0 : clock_now() + (int64_t)ms * CLOCK_NS_PER_MS;
+}
+
+struct greeting {
+	struct objpool_result *result;
+	bool done;
+};
+
+static void greeting_on_answer(void *context, const struct objpool_result *result)
+{
+	struct greeting *greeting = context;
+
+	greeting->done = true;
+	(void)objpool_result_copy(greeting->result, result);
+}
+
+static bool is_unix(int fd)
+{
+	int domain = 0;
+	socklen_t size = sizeof domain;
+
+	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_UNIX;
+}
+
+/* Descriptors are used if hello's answer has `fds`: true, and `fds_mark`. */
+static void agree_on_descriptors(struct objpool_client *client)
+{
+	struct objpool_reader reader = objpool_reader(client->hello.value);
+	const char *key;
+	size_t size;
+	uint32_t count;
+	uint64_t mark = 0;
+	bool fds = false;
+
+	if (objpool_read_map(&reader, &count) < 0)
+		return;
+	for (; count > 0 && objpool_read_str(&reader, &key, &size) == 0; count--) {
+		const bool is_fds = size == 3 && memcmp(key, "fds", 3) == 0;
+		const bool is_mark = size == 8 && memcmp(key, "fds_mark", 8) == 0;
+		if ((!is_fds || objpool_read_bool(&reader, &fds) < 0) && (!is_mark || objpool_read_uint(&reader, &mark) < 0) &&
+		    objpool_read_value(&reader, NULL) < 0)
+			return;
+	}
+	if (!fds || mark == 0 || mark > UINT16_MAX)
+		return;
+	client->received.mark = (uint16_t)mark;
+	client->sent.enabled = client->wire.takes_descriptors = true;
+}
+
+static int say_hello(struct objpool_client *client, const struct objpool_connect_options *options, int64_t deadline)
+{
+	const char *name = options->client ? options->client : program_invocation_short_name;
+	struct greeting greeting = {.result = &client->hello};
+	struct objpool_packer args = OBJPOOL_PACKER_INIT;
+
+	const bool fds = !options->no_descriptors && is_unix(client->wire.fd);
+	const char *format = fds ? "[{s: s, s: s, s: b}]" : "[{s: s, s: s}]";
+	int rc = objpool_pack(&args, format, "client", name, "errors", "map", "fds", true);
+	if (rc == 0)
+		rc = objpool_call_async(client, "objpool.hello", objpool_packed(&args), NULL, greeting_on_answer, &greeting,
+					NULL);
+	objpool_packer_free(&args);
+	while (rc == 0 && !greeting.done)
+		rc = objpool_wait(client, clock_ms_until(deadline));
+	if (rc == 0 && !client->hello.value.data)
+		rc = client->hello.error ? -EPROTO : -ENOMEM;
+	if (rc == 0 && fds)
+		agree_on_descriptors(client);
+	return rc == -ENOTCONN ? -EPROTO : rc;
+}
+
+static int greet(struct objpool_client **out, int fd, const struct objpool_connect_options *options, int64_t deadline)
+{
+	struct objpool_client *client = connection_new(fd);
+
+	if (!client)
+		return -ENOMEM;
+	const int rc = say_hello(client, options, deadline);
+	if (rc < 0) {
+		connection_free(client);
+		return rc;
+	}
+	*out = client;
+	return 0;
+}
+
+int objpool_connect(struct objpool_client **client, const char *address, const struct objpool_connect_options *given)
+{
+	struct objpool_connect_options options;
+
+	*client = NULL;
+	if (OPTIONS_TAKE(&options, given) < 0)
+		return -EINVAL;
+	const int64_t deadline = greeting_deadline(&options);
+	const int fd = endpoint_connect(address, deadline);
+	return fd < 0 ? fd : greet(client, fd, &options, deadline);
+}
+
+int objpool_adopt(struct objpool_client **client, int fd, const struct objpool_connect_options *given)
+{
+	struct objpool_connect_options options;
+
+	*client = NULL;
+	if (OPTIONS_TAKE(&options, given) < 0) {
+		(void)close(fd);
+		return -EINVAL;
+	}
+	return greet(client, fd, &options, greeting_deadline(&options));
+}
+
+struct objpool_client *objpool_close(struct objpool_client *client)
+{
+	if (!client)
+		return NULL;
+	client->closing = true;
+	if (!client->dispatching)
+		(void)turn_run(client, false, false);
+	return NULL;
+}

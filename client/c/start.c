@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/c/start.h"
+
+#include "client/c/clock.h"
+#include "client/c/options.h"
+#include "client/c/pack.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum { START_GRACE_MS = 1000 }; /* after the timeout, the daemon has so long to say TIMEOUT, and whether the method ran */
+
+/* When the call fails on this side, without an answer; 0: never. */
+static int64_t deadline_of(const struct request *request)
+{
+	const uint32_t timeout_ms = request->options->timeout_ms;
+	const int64_t grace_ms = request_is_to_daemon(request) ? 0 : START_GRACE_MS;
+
+	return timeout_ms ? clock_now() + ((int64_t)timeout_ms + grace_ms) * CLOCK_NS_PER_MS : 0;
+}
+
+static void take_options(struct pending_call *call, const struct request *request)
+{
+	const struct objpool_call_options *options = request->options;
+
+	call->collects = options->errors && strcmp(options->errors, "collect") == 0 && !call->stream;
+	call->deadline = deadline_of(request);
+	call->on_progress = options->on_progress;
+	call->progress_context = options->progress_context;
+}
+
+int start_call(struct objpool_client *client, struct request *request, const struct objpool_call_options *options,
+	       struct pending_call *call)
+{
+	struct objpool_call_options own;
+	struct pending_call none;
+	size_t mark;
+
+	if (OPTIONS_TAKE(&own, options) < 0)
+		return -EINVAL;
+	request->options = &own;
+	int rc = request_check(request);
+	if (rc == 0)
+		rc = connection_begin(client, &mark);
+	if (rc < 0)
+		return rc;
+	take_options(call, request);
+	rc = pending_add(&client->pending, call);
+	if (rc < 0)
+		return rc;
+	request_pack(request, client, mark, call->msgid, &call->payloads);
+	rc = connection_commit(client, mark);
+	if (rc == 0) {
+		pending_find(&client->pending, call->msgid)->payloads = call->payloads;
+		return 0;
+	}
+	sent_payloads_release(&client->sent, &call->payloads, false);
+	(void)pending_take(&client->pending, call->msgid, &none);
+	return rc;
+}
+
+int objpool_call_async(struct objpool_client *client, const char *method, struct objpool_bytes args,
+		       const struct objpool_call_options *options, objpool_callback *callback, void *context, uint32_t *id)
+{
+	struct request request = {.method = method, .args = args};
+	struct pending_call call = {.callback = callback, .context = context};
+	const int rc = start_call(client, &request, options, &call);
+
+	if (rc == 0 && id)
+		*id = call.msgid;
+	return rc;
+}
+
+int objpool_notify(struct objpool_client *client, const char *method, struct objpool_bytes args)
+{
+	const struct objpool_bytes no_arguments = {"\x90", 1};
+	struct objpool_packer *output = &client->wire.output;
+	size_t mark;
+
+	if (pack_has_failed(args))
+		return -ENOMEM;
+	if (!args.data)
+		args = no_arguments;
+	if (!request_is_one(args, OBJPOOL_ARRAY) || !strchr(method, '.'))
+		return -EINVAL;
+	const int rc = connection_begin(client, &mark);
+	if (rc < 0)
+		return rc;
+	objpool_pack_array(output, 3);
+	objpool_pack_uint(output, 2);
+	objpool_pack_cstr(output, method);
+	connection_pack_values(client, mark, args); /* without descriptors: no answer would say when they can be used again */
+	return connection_commit(client, mark);
+}
+
+int objpool_cancel(struct objpool_client *client, uint32_t id)
+{
+	const unsigned char args[] = {
+		0x91, 0xce, (unsigned char)(id >> 24), (unsigned char)(id >> 16), (unsigned char)(id >> 8), (unsigned char)id};
+
+	return objpool_notify(client, "objpool.cancel", (struct objpool_bytes){args, sizeof args});
+}

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/c/turn.h"
+
+#include "client/c/answer.h"
+#include "client/c/clock.h"
+#include "client/c/failure.h"
+#include "client/c/incoming.h"
+#include "client/c/shared_memory.h"
+#include "client/c/stream.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { TURN_TRIM_MS = 1000 };
+
+static const struct objpool_error *disconnected(const struct objpool_client *client)
+{
+	char message[512];
+
+	if (client->close_reason)
+		snprintf(message, sizeof message, "the daemon closed the connection: %s", client->close_reason);
+	else if (!client->lost || client->closing)
+		snprintf(message, sizeof message, "the connection was closed");
+	else
+		snprintf(message, sizeof message, "the connection to the daemon was lost: %s", strerror(-client->lost));
+	return failure_make("DISCONNECTED", message, OBJPOOL_RAN_MAYBE);
+}
+
+static void fail_all_calls(struct objpool_client *client)
+{
+	const struct objpool_error *error = disconnected(client);
+	struct pending_call call;
+
+	for (uint32_t place = 0; pending_take_any(&client->pending, &place, &call);)
+		answer_failure(client, &call, failure_ref(error));
+	(void)failure_unref(error);
+}
+
+static void fail_overdue_calls(struct objpool_client *client)
+{
+	struct pending_call call;
+
+	if (pending_deadline(&client->pending) == 0)
+		return;
+	for (const int64_t now = clock_now(); pending_take_expired(&client->pending, now, &call);) {
+		(void)objpool_cancel(client, call.msgid);
+		answer_failure(client, &call, failure_make("TIMEOUT", "the daemon has not answered in time", OBJPOOL_RAN_MAYBE));
+	}
+}
+
+/* Frees memory of large values that has been idle for some seconds. Until then it is used for other values. */
+static void trim(struct objpool_client *client)
+{
+	shared_memory_sweep(&client->sent.shared);
+	if (client->sent.idle.count == 0 && client->sent.idle.shortage == 0 && client->received.files.count == 0) {
+		client->trim_at = 0;
+		return;
+	}
+	const int64_t now = clock_now();
+	if (client->trim_at != 0 && now >= client->trim_at) {
+		payload_trim(&client->sent.idle);
+		mapped_files_trim(&client->received.files);
+	}
+	if (client->trim_at <= now)
+		client->trim_at = now + TURN_TRIM_MS * CLOCK_NS_PER_MS;
+}
+
+int turn_run(struct objpool_client *client, bool readable, bool wait)
+{
+	client->dispatching = true;
+	if (readable && !client->lost)
+		incoming_receive(client, wait);
+	if (!client->lost && !client->closing) {
+		fail_overdue_calls(client);
+		streams_feed(client);
+		trim(client);
+		(void)objpool_flush(client);
+	}
+	if (client->send_failed && !client->closing)
+		incoming_receive_rest(client);
+	if (client->lost)
+		fail_all_calls(client);
+	streams_settle(client);
+	if (client->closing) { /* a callback may have closed it just now */
+		fail_all_calls(client);
+		streams_settle(client);
+	}
+	client->dispatching = false;
+	if (client->closing) {
+		connection_free(client);
+		return -ESHUTDOWN;
+	}
+	return client->lost ? -ENOTCONN : 0;
+}
+
+int objpool_dispatch(struct objpool_client *client, short events)
+{
+	return client->dispatching ? -EDEADLK : turn_run(client, (events & ~POLLOUT) != 0, false);
+}
+
+/* ---- waiting, and other loops ---------------------------------------------------------------------------------------- */
+
+int objpool_fd(const struct objpool_client *client)
+{
+	return client->wire.fd;
+}
+
+short objpool_events(const struct objpool_client *client)
+{
+	return wire_unsent(&client->wire) > 0 || received_payloads_are_due(&client->received) ? POLLIN | POLLOUT : POLLIN;
+}
+
+int objpool_timeout_ms(const struct objpool_client *client)
+{
+	if ((client->lost && client->pending.count > 0) || streams_are_due(client))
+		return 0;
+	return clock_ms_until(clock_earlier(pending_deadline(&client->pending), client->trim_at));
+}
+
+/* Waits for the socket. Returns its events; 0: the deadline has passed; or a negative errno. */
+static int poll_socket(const struct objpool_client *client, int64_t deadline)
+{
+	struct pollfd pollfd = {.fd = client->wire.fd, .events = objpool_events(client)};
+	int n;
+
+	do
+		n = poll(&pollfd, 1, clock_ms_until(deadline));
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : pollfd.revents;
+}
+
+int objpool_wait(struct objpool_client *client, int timeout_ms)
+{
+	if (client->dispatching)
+		return -EDEADLK;
+	if (streams_are_due(client))
+		return turn_run(client, true, false);
+	if (objpool_flush(client) < 0)
+		return turn_run(client, false, false);
+	const int64_t until = timeout_ms < 0 ? 0 : clock_now() + (int64_t)timeout_ms * CLOCK_NS_PER_MS;
+	const int64_t deadline = clock_earlier(clock_earlier(until, client->trim_at), pending_deadline(&client->pending));
+	if (deadline == 0 && wire_unsent(&client->wire) == 0)
+		return turn_run(client, true, true); /* a read that waits is one system call less than poll and a read */
+	const int events = poll_socket(client, deadline);
+	if (events < 0)
+		return events;
+	const int rc = turn_run(client, (events & ~POLLOUT) != 0, false);
+	return rc == 0 && events == 0 && until != 0 && clock_now() >= until ? -ETIMEDOUT : rc;
+}
+
+int objpool_drain(struct objpool_client *client)
+{
+	int rc = client->dispatching ? -EDEADLK : 0;
+
+	while (rc == 0 && (client->pending.count > 0 || client->streams))
+		rc = objpool_wait(client, -1);
+	return rc;
+}
