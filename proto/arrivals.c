@@ -5,42 +5,65 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { AT_ONCE = 253 }; /* SCM_MAX_FD */
+struct arrivals_walk arrivals_walk(struct msghdr *message)
+{
+	return (struct arrivals_walk){.message = message, .at = CMSG_FIRSTHDR(message)};
+}
 
-union control {
-	struct cmsghdr head;
-	char room[CMSG_SPACE(AT_ONCE * sizeof(int))];
-};
+int arrivals_next(struct arrivals_walk *walk)
+{
+	for (; walk->at; walk->at = CMSG_NXTHDR(walk->message, walk->at), walk->next = 0) {
+		const bool is_rights = walk->at->cmsg_level == SOL_SOCKET && walk->at->cmsg_type == SCM_RIGHTS;
+		const size_t at = CMSG_LEN(walk->next * sizeof(int));
+		int fd;
+
+		if (!is_rights || at + sizeof fd > walk->at->cmsg_len)
+			continue;
+		memcpy(&fd, (const char *)walk->at + at, sizeof fd);
+		walk->next++;
+		return fd;
+	}
+	return -1;
+}
 
 static void discard(const struct arrivals *arrivals, int fd)
 {
 	if (arrivals->discard)
-		arrivals->discard(fd);
+		arrivals->discard(arrivals->account, fd);
 	else
 		(void)close(fd);
 }
 
+/* Its bytes, or its pages, which can be more: some may lie beyond its end. */
 static size_t size_of(int fd)
 {
 	struct stat st;
-	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? (size_t)st.st_size : 0;
+
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return 0;
+	const size_t pages = (size_t)st.st_blocks * 512;
+	return pages > (size_t)st.st_size ? pages : (size_t)st.st_size;
 }
 
-static bool is_sealed(int fd)
+static bool is_sealed(int fd, bool counted)
 {
 	const int seals = fcntl(fd, F_GET_SEALS);
-	return seals >= 0 && (seals & F_SEAL_SHRINK);
+
+	if (seals < 0 || !(seals & F_SEAL_SHRINK))
+		return false;
+	return !counted || (seals & F_SEAL_GROW) || fcntl(fd, F_ADD_SEALS, F_SEAL_GROW) == 0;
 }
 
 /* Charges the descriptor and the *size bytes of its file to the account. Returns fd, or an ARRIVAL_… that says why the account
  * may not have it. */
-static int charge(struct account *account, int fd, size_t *size)
+static int charge(const struct arrivals *arrivals, int fd, size_t *size)
 {
-	if (!is_sealed(fd))
+	struct account *account = arrivals->account;
+
+	if (!is_sealed(fd, account))
 		return ARRIVAL_FOREIGN; /* and nothing else is asked of it: its file system may be a stranger's */
 	if (!account_has_room_for_file(account))
 		return ARRIVAL_NO_ROOM;
@@ -57,18 +80,24 @@ static int charge(struct account *account, int fd, size_t *size)
 static struct arrival admit(const struct arrivals *arrivals, int fd)
 {
 	size_t size = 0;
-	const int admitted = charge(arrivals->account, fd, &size);
+	const int admitted = charge(arrivals, fd, &size);
 
 	if (admitted < 0)
 		discard(arrivals, fd);
 	return (struct arrival){.fd = admitted, .until = arrivals->read, .size = admitted < 0 ? 0 : size};
 }
 
+/* Has the sender handed over so many that take long to close that there is no room for them? */
+static int check_discarded(const struct arrivals *arrivals)
+{
+	return account_has_room_for_file(arrivals->account) ? 0 : -EPROTO;
+}
+
 static int keep(struct arrivals *arrivals, int fd)
 {
 	if (arrivals->refusing) {
 		discard(arrivals, fd);
-		return 0;
+		return check_discarded(arrivals);
 	}
 	if (!arrivals->ring)
 		arrivals->ring = malloc(ARRIVALS_MOST * sizeof *arrivals->ring);
@@ -76,30 +105,26 @@ static int keep(struct arrivals *arrivals, int fd)
 		discard(arrivals, fd);
 		return -EPROTO;
 	}
-	arrivals->ring[(arrivals->first + arrivals->count++) % ARRIVALS_MOST] = admit(arrivals, fd);
-	return 0;
+	const struct arrival arrival = admit(arrivals, fd);
+	arrivals->ring[(arrivals->first + arrivals->count++) % ARRIVALS_MOST] = arrival;
+	return arrival.fd == ARRIVAL_FOREIGN ? check_discarded(arrivals) : 0;
 }
 
 static int keep_all(struct arrivals *arrivals, struct msghdr *message)
 {
+	struct arrivals_walk walk = arrivals_walk(message);
 	int r = (message->msg_flags & MSG_CTRUNC) && !arrivals->refusing ? -EPROTO : 0;
+	int fd;
 
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-			continue;
-		for (size_t at = CMSG_LEN(0); at + sizeof(int) <= c->cmsg_len; at += sizeof(int)) {
-			int fd;
-			memcpy(&fd, (const char *)c + at, sizeof fd);
-			if (keep(arrivals, fd) < 0)
-				r = -EPROTO;
-		}
-	}
+	while ((fd = arrivals_next(&walk)) >= 0)
+		if (keep(arrivals, fd) < 0)
+			r = -EPROTO;
 	return r;
 }
 
 ssize_t arrivals_recv(struct arrivals *arrivals, int fd, void *bytes, size_t size, int flags)
 {
-	union control control;
+	union arrivals_control control;
 	struct iovec iov = {.iov_base = bytes, .iov_len = size};
 	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
 	ssize_t n;

@@ -13,6 +13,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 
 enum { ARRIVALS_MOST = 512 };
@@ -27,13 +28,31 @@ struct arrivals {
 	uint64_t read;       /* bytes, in all */
 	struct account *account; /* whom their files are charged to while they wait here; NULL: nobody counts */
 	bool refusing;           /* all that come are discarded */
-	void (*discard)(int fd); /* closes what a stranger has handed over, which may take long; NULL: close does */
+	void (*discard)(struct account *account, int fd); /* closes what a stranger has handed over, which may take long, and counts it
+							   * until then; NULL: close does */
 };
+
+enum { ARRIVALS_AT_ONCE = 253 /* SCM_MAX_FD: descriptors of one message */ };
+
+union arrivals_control {
+	struct cmsghdr head;
+	char room[CMSG_SPACE(ARRIVALS_AT_ONCE * sizeof(int))];
+};
+
+/* The descriptors of a message that was received, one by one; -1: there are no more. */
+struct arrivals_walk {
+	struct msghdr *message;
+	struct cmsghdr *at;
+	size_t next; /* of them, in `at` */
+};
+struct arrivals_walk arrivals_walk(struct msghdr *message);
+int arrivals_next(struct arrivals_walk *walk);
 
 /*
  * As recv; descriptors go to the end of the queue. A descriptor that is no sealed memory file is closed at once: a socket that
- * waited here could be the other end of this connection, which would then never end. -EPROTO: some were lost, or there are too
- * many.
+ * waited here could be the other end of this connection, which would then never end. One that is charged to an account
+ * is sealed against growing, so that what is charged for it stays true. -EPROTO: some were lost, or there are too many; or too many that are
+ * no such files are still being closed.
  */
 ssize_t arrivals_recv(struct arrivals *arrivals, int fd, void *bytes, size_t size, int flags);
 

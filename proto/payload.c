@@ -32,12 +32,22 @@ void payload_pool_init(struct payload_pool *pool, struct account *account)
 	TAILQ_INIT(&pool->idle);
 }
 
+static void close_by(void (*closes)(struct account *, int), struct account *account, int fd)
+{
+	if (closes)
+		closes(account, fd);
+	else
+		(void)close(fd);
+}
+
 static void payload_free(struct payload *payload)
 {
-	account_remove_file(payload->pool->account);
+	const struct payload_pool *pool = payload->pool;
+
+	account_remove_file(pool->account);
 	block_charge(&payload->block, NULL, 0);
 	(void)munmap(payload->block.bytes, payload->block.capacity);
-	(void)close(payload->block.fd);
+	close_by(payload->block.touched >= PAYLOAD_LARGE ? pool->close : NULL, pool->account, payload->block.fd);
 	free(payload);
 }
 
@@ -172,17 +182,21 @@ void payload_pool_clear(struct payload_pool *pool)
 struct foreign {
 	struct block block; /* first: what others refer to */
 	struct account *account; /* counts its descriptor */
+	void (*closes)(struct account *account, int fd);
+	bool large;
 };
 
 /* block->drop */
 static void close_file(struct block *block)
 {
-	account_remove_file(((struct foreign *)block)->account);
-	(void)close(block->fd);
-	free(block);
+	struct foreign *foreign = (struct foreign *)block;
+
+	close_by(foreign->large ? foreign->closes : NULL, foreign->account, block->fd);
+	account_remove_file(foreign->account);
+	free(foreign);
 }
 
-struct block *payload_of(int fd, struct account *account)
+struct block *payload_of(int fd, struct account *account, void (*closes)(struct account *account, int fd))
 {
 	struct foreign *foreign = malloc(sizeof *foreign);
 	struct stat st;
@@ -192,7 +206,8 @@ struct block *payload_of(int fd, struct account *account)
 		(void)close(fd);
 		return NULL;
 	}
-	*foreign = (struct foreign){.block = {.refs = 1, .fd = fd, .drop = close_file}, .account = account};
+	*foreign = (struct foreign){.block = {.refs = 1, .fd = fd, .drop = close_file}, .account = account, .closes = closes};
+	foreign->large = st.st_size >= PAYLOAD_LARGE;
 	account_add_file(account);
 	block_charge(&foreign->block, account, (size_t)st.st_size);
 	return &foreign->block;

@@ -27,8 +27,11 @@ struct payload_pool {
 	size_t held;              /* bytes of their pages */
 	size_t most;              /* bytes that they may hold, together */
 	struct account *account;  /* idle payloads are charged to it; NULL: to none */
+	void (*close)(struct account *account, int fd); /* of large files, see PAYLOAD_LARGE; NULL: close does it */
 	unsigned shortage;        /* of descriptors, or memory, not long ago: trims until that is forgotten; 0: none */
 };
+
+enum { PAYLOAD_LARGE = 4 << 20 /* bytes of a file, if nobody else has it, that take more than a millisecond to be freed */ };
 
 void payload_pool_init(struct payload_pool *pool, struct account *account);
 
@@ -49,8 +52,8 @@ void payload_trim(struct payload_pool *pool);
 void payload_pool_clear(struct payload_pool *pool);
 
 /* A block for a file that a stranger has made: it takes the descriptor, and maps nothing. The whole file is charged to the
- * account. NULL: out of memory, and the descriptor is closed. */
-struct block *payload_of(int fd, struct account *account);
+ * account. NULL: out of memory, and the descriptor is closed. `closes` is as payload_pool's `close`. */
+struct block *payload_of(int fd, struct account *account, void (*closes)(struct account *account, int fd));
 
 /* May it be mapped: is it a memfd that can't shrink, and has it these bytes? 0 or -EINVAL. */
 int payload_check(int fd, uint64_t offset, uint64_t length);

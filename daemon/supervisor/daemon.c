@@ -3,6 +3,7 @@
 
 #include "daemon/core/pool.h"
 #include "daemon/core/successor.h"
+#include "daemon/supervisor/closer.h"
 #include "daemon/supervisor/descriptors.h"
 #include "daemon/supervisor/http.h"
 #include "daemon/supervisor/keeper.h"
@@ -220,6 +221,12 @@ static void on_sweep(evutil_socket_t fd, short what, void *data)
 	keeper_tidy(daemon->keeper);
 }
 
+static void on_closed(evutil_socket_t fd, short what, void *data)
+{
+	(void)fd, (void)what, (void)data;
+	closer_settle();
+}
+
 static int add_events(struct daemon *daemon)
 {
 	if (!(daemon->signals = signals_open(daemon)))
@@ -230,7 +237,8 @@ static int add_events(struct daemon *daemon)
 		return -1;
 	daemon->timer = event_new(daemon->base, daemon->timer_fd, EV_READ | EV_PERSIST, on_timer, daemon);
 	daemon->sweep = event_new(daemon->base, -1, EV_PERSIST, on_sweep, daemon);
-	if (!daemon->timer || event_add(daemon->timer, NULL) < 0)
+	daemon->closed = event_new(daemon->base, closer_fd(), EV_READ | EV_PERSIST, on_closed, NULL);
+	if (!daemon->timer || event_add(daemon->timer, NULL) < 0 || !daemon->closed || event_add(daemon->closed, NULL) < 0)
 		return -1;
 	return daemon->sweep && event_add(daemon->sweep, &half_a_second) == 0 ? 0 : -1;
 }
@@ -311,6 +319,7 @@ int daemon_init(struct daemon *daemon, struct config *config, const char *path, 
 	daemon->started = daemon->core.now;
 	TAILQ_INIT(&daemon->loans);
 	payload_pool_init(&daemon->payloads, &daemon->core.memory);
+	daemon->payloads.close = closer_put;
 	daemon_set_limits(daemon);
 	daemon->scratch = block_new(NULL, INTAKE_SCRATCH);
 	if (!daemon->scratch || make_base(daemon) < 0 || add_events(daemon) < 0) {
@@ -585,6 +594,8 @@ void daemon_free(struct daemon *daemon)
 	signals_close(daemon->signals);
 	if (daemon->timer)
 		event_free(daemon->timer);
+	if (daemon->closed)
+		event_free(daemon->closed);
 	if (daemon->timer_fd > 0)
 		(void)close(daemon->timer_fd);
 	if (daemon->sweep)

@@ -72,6 +72,7 @@ struct daemon {
 
 	int timer_fd;                  /* fires at the core's next deadline, or before it */
 	struct event *timer;
+	struct event *closed;          /* descriptors of strangers have been closed: see closer.h */
 	uint64_t timer_at;             /* when timer_fd fires; UINT64_MAX: it is not set */
 	struct event *sweep;           /* looks after sessions that are not read */
 	struct event *signals;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/supervisor/files.h"
 
+#include "daemon/supervisor/closer.h"
 #include "proto/payload.h"
 #include "proto/payload_ref.h"
 
@@ -44,7 +45,7 @@ static int refuse(struct error *error, enum error_code code, const char *text)
 	return -EINVAL;
 }
 
-static const char wrong_kind[] = "a descriptor must be a memfd with F_SEAL_SHRINK, and have the bytes that are said to be there";
+static const char wrong_kind[] = "a descriptor must be a memfd with F_SEAL_SHRINK that can be sealed with F_SEAL_GROW, and have the bytes that are said to be there";
 
 /* Makes the error for a descriptor that was closed when it came, or that is one too many of its message. */
 static int refuse_one(struct core *core, int fd, struct error *error)
@@ -72,7 +73,7 @@ static int add(const struct client *client, struct block_files *files, int fd, c
 			  (unsigned long long)ref->length, (unsigned long long)client->core->limits.max_message);
 	else if (ref->file > 0 || (ref->kind & ~0xffu) > PAYLOAD_EXT || payload_check(fd, ref->offset, ref->length) < 0)
 		(void)refuse(error, ERROR_BAD_ARGUMENT, wrong_kind);
-	else if (!(file = payload_of(fd, client->account)))
+	else if (!(file = payload_of(fd, client->account, closer_put)))
 		return refuse(error, ERROR_OVERLOADED, "the daemon is out of memory");
 	if (!file) {
 		(void)close(fd);

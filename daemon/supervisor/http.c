@@ -498,7 +498,8 @@ static void refuse_descriptors(int fd)
 	const int no = 0;
 
 	if (setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &no, sizeof no) < 0)
-		log_say(LOG_DEBUG, "http: this kernel can't refuse descriptors on a Unix socket: %s", strerror(errno));
+		log_say(LOG_WARNING,
+			"http: before Linux 6.16 descriptors that are sent to a Unix socket can hold up the daemon: let no stranger connect to it");
 }
 
 static int open_address(struct daemon *daemon, const struct address *address, struct http **http, char *fault, size_t size)

@@ -19,7 +19,7 @@ void intake_use_payloads(struct intake *intake, struct payload_pool *payloads, u
 	intake->payload_min = least;
 }
 
-void intake_expect_files(struct intake *intake, void (*discard)(int fd))
+void intake_expect_files(struct intake *intake, void (*discard)(struct account *account, int fd))
 {
 	intake->passing = true;
 	intake->arrivals.refusing = true;

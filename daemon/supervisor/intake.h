@@ -49,7 +49,7 @@ void intake_use_payloads(struct intake *intake, struct payload_pool *payloads, u
 void intake_free(struct intake *intake);
 
 /* Descriptors may come, which `discard` closes, until intake_pass. */
-void intake_expect_files(struct intake *intake, void (*discard)(int fd));
+void intake_expect_files(struct intake *intake, void (*discard)(struct account *account, int fd));
 
 /* From here on those that are sealed memory files are received. */
 void intake_pass(struct intake *intake);

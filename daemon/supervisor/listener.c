@@ -22,7 +22,8 @@ static const struct timeval a_moment = {.tv_usec = 100000};
 /* ---- accepting ---- */
 
 /* The one connection too many is told so; it is not worth waiting for. */
-static void turn_away(int fd, uint64_t most)
+/* `all` is the daemon's account. */
+static void turn_away(struct account *all, int fd, uint64_t most)
 {
 	struct error error;
 	struct sendq out = {0};
@@ -35,7 +36,7 @@ static void turn_away(int fd, uint64_t most)
 	if (out.head && send(fd, out.head->bytes, out.head->len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 		log_say(LOG_DEBUG, "could not tell a connection that it is one too many");
 	sendq_clear(&out);
-	closer_put_connection(fd);
+	closer_put_connection(all, fd);
 }
 
 static void look_away(struct listener *listener, const char *why)
@@ -62,7 +63,7 @@ static void take(struct listener *listener, int fd)
 
 	listener->complained = false;
 	if (daemon->session_count >= daemon->config.max_connections) {
-		turn_away(fd, daemon->config.max_connections);
+		turn_away(&listener->daemon->core.memory, fd, daemon->config.max_connections);
 		return;
 	}
 	if (!is_unix) {
@@ -290,7 +291,7 @@ void listener_close(struct listener *listener)
 	socketfile_remove(&listener->file, &listener->bound);
 	event_free(listener->event);
 	event_free(listener->again);
-	closer_put(listener->fd); /* connections that wait in its queue may hold something */
+	closer_put(NULL, listener->fd); /* connections that wait in its queue may hold something */
 	TAILQ_REMOVE(&listener->daemon->listeners, listener, link);
 	free(listener);
 }

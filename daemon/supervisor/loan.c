@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/supervisor/loan.h"
 
+#include "daemon/supervisor/closer.h"
 #include "proto/payload.h"
 #include "proto/scan.h"
 
@@ -38,7 +39,10 @@ static void loan_free(struct loan *loan)
 		loan->loans->at[loan->place] = NULL;
 	TAILQ_REMOVE(loan->all, loan, link);
 	(void)munmap(loan->block.bytes, loan->block.capacity);
-	(void)close(loan->block.fd);
+	if (loan->block.touched >= PAYLOAD_LARGE)
+		closer_put(loan->counted, loan->block.fd);
+	else
+		(void)close(loan->block.fd);
 	account_remove_file(loan->counted);
 	free(loan);
 }

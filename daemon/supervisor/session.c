@@ -378,11 +378,11 @@ void session_flush(struct session *session)
 }
 
 /* Among the descriptors that wait unread may be the connection's other end: then it would never be seen to be closed. */
-static bool holds_socket(struct session *session)
+static bool holds_refused(struct session *session)
 {
-	if (!session->is_unix || session->busy || !unread_has_socket(session->fd, &session->looked, session->daemon->scratch))
+	if (!session->is_unix || session->busy || 	    !unread_is_refused(session->client.account, session->fd, &session->looked, session->daemon->scratch))
 		return false;
-	log_say(LOG_WARNING, "session %llu: hands over a socket, while it is not read: the connection is closed",
+	log_say(LOG_WARNING, "session %llu: hands over a socket, or too many files, while it is not read: the connection is closed",
 		(unsigned long long)session->client.id);
 	(void)shutdown(session->fd, SHUT_RDWR);
 	return true;
@@ -393,7 +393,7 @@ void session_sweep(struct session *session)
 	if (session->reading)
 		return;
 	daemon_tick(session->daemon);
-	if (!session->client.hung_up && (peer_is_gone(session) || holds_socket(session))) {
+	if (!session->client.hung_up && (peer_is_gone(session) || holds_refused(session))) {
 		client_hang_up(&session->client);
 		mark_dirty(session); /* what it has sent is taken in, as far as there is room */
 	}
@@ -481,7 +481,7 @@ static void close_connection(struct session *session)
 	set_reading(session, false);
 	set_writing(session, false);
 	if (session->is_unix)
-		closer_put_connection(session->fd);
+		closer_put_connection(session->client.account, session->fd);
 	else
 		(void)close(session->fd);
 	intake_free(&session->intake);

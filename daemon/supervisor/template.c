@@ -2,11 +2,13 @@
 #include "daemon/supervisor/template.h"
 
 #include "daemon/core/pool.h"
+#include "daemon/supervisor/closer.h"
 #include "daemon/supervisor/keeper.h"
 #include "daemon/supervisor/loading.h"
 #include "daemon/supervisor/log.h"
 #include "daemon/supervisor/spawn.h"
 #include "daemon/supervisor/worker.h"
+#include "proto/arrivals.h"
 #include "proto/pack.h"
 #include "proto/scan.h"
 
@@ -621,9 +623,10 @@ static void on_death(struct template *template)
 static bool receive(struct template *template)
 {
 	struct block *scratch = template->daemon->scratch;
-	const ssize_t n = recv(template->fd, scratch->bytes, scratch->capacity, MSG_DONTWAIT);
+	struct arrivals arrivals = {.refusing = true, .discard = closer_put}; /* of a program that a client has offered */
+	const ssize_t n = arrivals_recv(&arrivals, template->fd, scratch->bytes, scratch->capacity, MSG_DONTWAIT);
 
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+	if (n == -EAGAIN)
 		return false;
 	if (n <= 0 && template->state != TEMPLATE_LOADING && template_has_threads(template)) {
 		(void)event_del(template->event); /* it takes its instances with it: template_on_exit tells them */

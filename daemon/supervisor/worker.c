@@ -3,6 +3,7 @@
 
 #include "daemon/core/to_worker.h"
 #include "daemon/core/pool.h"
+#include "daemon/supervisor/closer.h"
 #include "daemon/supervisor/keeper.h"
 #include "daemon/supervisor/log.h"
 #include "daemon/supervisor/outlet.h"
@@ -124,6 +125,7 @@ int worker_open(struct worker *worker, int fds[FORK_FILES])
 	intake_init(&worker->intake, worker->daemon->core.limits.max_message + 4096, &worker->daemon->core.memory);
 	intake_use_payloads(&worker->intake, &worker->daemon->payloads, worker->daemon->core.limits.payload_min);
 	worker->intake.passing = true;
+	worker->intake.arrivals.discard = closer_put; /* it may be the worker of a client's program */
 	loans_open(&worker->loans, slot->board, &worker->daemon->loans, &worker->daemon->core.memory);
 	fds[FORK_CHANNEL] = channel[1];
 	fds[FORK_BOARD] = worker->board_fd;

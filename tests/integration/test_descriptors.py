@@ -180,3 +180,47 @@ def test_a_client_may_hand_over_a_part_of_them(start):
         os.close(fd)
     with Client(daemon.address, DEADLINE) as c:
         assert c.value("objpool.ping", 1) == [1]
+
+
+@pytest.mark.parametrize("way", ["refused", "not asked for", "not read"])
+def test_who_hands_over_too_many_that_must_be_closed_is_cut_off(start, way):
+    """Each counts until it is closed, and a close may take as long as a stranger likes."""
+    daemon = start({"p": {"workers": 1}}, daemon={"max_inflight": 1}, preexec=few(300))
+    with daemon.client() as c, daemon.client() as sender:
+        c.value("p.echo", 1)
+        before = daemon.descriptors()
+        if way == "refused":
+            hello(sender)
+        if way == "not read":
+            sender.start("p.sleep", 100)
+            c.value("objpool.ping")
+        mine, other = os.pipe()
+        for _ in range(1 if way == "refused" else 3):
+            send_with(sender, b"\x94", *[mine] * 200)
+        while sender.receive() is not None:
+            pass
+        os.close(mine)
+        os.close(other)
+        gone(daemon, before - 1)
+        with hello(daemon.client()) as another:
+            fd = memfd()
+            send_with(another, msgpack.packb([0, 2, "p.sum", [REFERENCE]]), fd)
+            os.close(fd)
+
+
+def test_a_file_can_not_grow_once_it_is_counted(start):
+    with start({"p": {"workers": 1}}).client() as c:
+        hello(c)
+        fd = memfd()
+        send_with(c, msgpack.packb([0, 2, "p.sum", [REFERENCE]]), fd)
+        assert c.wait(2) == (None, ord("x"))
+        with pytest.raises(PermissionError):
+            os.ftruncate(fd, 1 << 20)
+        with pytest.raises(PermissionError):
+            os.posix_fallocate(fd, 0, 1 << 20)
+        sealed = memfd()
+        fcntl.fcntl(sealed, 1033, 1)  # F_SEAL_SEAL: it can't be sealed against growing any more
+        send_with(c, msgpack.packb([0, 3, "p.sum", [REFERENCE]]), sealed)
+        assert "BAD_ARGUMENT" in c.wait(3)[0]
+        os.close(sealed)
+        os.close(fd)

@@ -216,9 +216,39 @@ static void test_files_of_others(void **state)
 
 	assert_true(fd >= 0);
 	assert_int_equal(ftruncate(fd, 3 * MIB), 0);
-	struct block *block = payload_of(fd, bank->a);
+	struct block *block = payload_of(fd, bank->a, NULL);
 	assert_int_equal(bank->a->used, sizeof *block + 3 * MIB);
 	block_unref(block);
+}
+
+static int closed_elsewhere;
+
+static void close_elsewhere(struct account *account, int fd)
+{
+	(void)account;
+	closed_elsewhere++;
+	(void)close(fd);
+}
+
+/* To close the last descriptor of a large file frees its memory, which takes too long for a loop. */
+static void test_large_files_are_closed_elsewhere(void **state)
+{
+	struct bank *bank = open_bank(state);
+	struct payload_pool pool;
+
+	payload_pool_init(&pool, &bank->all);
+	pool.close = close_elsewhere;
+	for (size_t size = MIB; size <= 8 * MIB; size *= 8) {
+		struct block *block = payload_new(&pool, size, 1);
+		payload_filled(block, size);
+		block_unref(block);
+		const int fd = memfd_create("test", MFD_CLOEXEC);
+		assert_int_equal(ftruncate(fd, (off_t)size), 0);
+		block_unref(payload_of(fd, bank->a, close_elsewhere));
+	}
+	assert_int_equal(closed_elsewhere, 1);
+	payload_pool_clear(&pool);
+	assert_int_equal(closed_elsewhere, 2);
 }
 
 int main(void)
@@ -227,7 +257,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_charges_add_up), TEST(test_who_is_greedy), TEST(test_no_limit), TEST(test_what_may_be_kept),
 		TEST(test_an_account_outlives_its_owner), TEST(test_blocks), TEST(test_queues), TEST(test_many_small_queues),
-		TEST(test_payloads), TEST(test_files_of_others),
+		TEST(test_payloads), TEST(test_files_of_others), TEST(test_large_files_are_closed_elsewhere),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
