@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ._future import CallFuture
     from ._client import PRIVATE, Client, connect, create_pool, default_client, pool
     from ._pool import Lease, Method, Pool, Target
+    from ._retry import Retry
     from ._stream import Stream
     from .errors import *  # noqa: F401,F403
 
@@ -31,6 +32,7 @@ _MODULES = {
     "_future": ["CallFuture"],
     "_client": ["PRIVATE", "Client", "connect", "create_pool", "default_client", "pool"],
     "_pool": ["Lease", "Method", "Pool", "Target"],
+    "_retry": ["Retry"],
     "_stream": ["Stream"],
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import time
 
-from . import _values
+from . import _retry, _values
 from ._wire import Connection, Entry
 from .errors import BadArgument, BadValue, Timeout
 
@@ -18,7 +18,7 @@ SLACK = 2.0
 
 _WIRE_OPTIONS = frozenset(
     {"bind", "bind_kwargs", "args_as", "errors", "chunk", "ordered", "window", "sync", "idempotent", "sticky"})
-OPTIONS = _WIRE_OPTIONS | {"timeout", "progress"}
+OPTIONS = _WIRE_OPTIONS | {"timeout", "progress", "retry"}
 
 
 class Request:
@@ -35,13 +35,19 @@ class Request:
         self.progress: Any = None
         self.gathers = False  #: its result is a list of items' results
 
+    def set_timeout(self, seconds: Optional[float]) -> None:
+        """The daemon is told so; None: it has as long as it likes."""
+        if seconds is not None:
+            self.timeout = float(seconds)
+            self.params[3]["timeout_ms"] = max(0, min(int(self.timeout * 1000 + 0.999), 1 << 53))
+
 
 def check_options(options: Dict[str, Any]) -> Dict[str, Any]:
     """The same options; a TypeError for one that does not exist."""
     for name in options:
         if name not in OPTIONS:
             raise TypeError(f"there is no option {name!r}: there are {', '.join(sorted(OPTIONS))}")
-    return options
+    return {**options, "retry": _retry.of(options["retry"])} if "retry" in options else options
 
 
 def as_items(value: Any) -> List[Any]:
@@ -69,10 +75,7 @@ def make_request(target: str, mapped: bool, name: str, args: Tuple[Any, ...], kw
     if more:
         wire.update(more)
     request = _gathering(Request("objpool.call", [target, name, None if fed else list(args), wire], name), mapped)
-    timeout = options.get("timeout")
-    if timeout is not None:
-        request.timeout = float(timeout)
-        wire["timeout_ms"] = max(0, min(int(request.timeout * 1000 + 0.999), 1 << 53))
+    request.set_timeout(options.get("timeout"))
     request.collect = options.get("errors") == "collect"
     progress = options.get("progress")
     if progress is not None and progress is not False:  # a bar may have no truth

@@ -7,7 +7,7 @@ import sys
 import threading
 import weakref
 
-from . import _embedded, _fork, _pool, _values, _wire
+from . import _embedded, _fork, _pool, _retry, _values, _wire
 from ._pool import Pool
 from .errors import ConnectionLost, NoDaemon, ObjpoolError
 
@@ -32,7 +32,8 @@ def default_addresses() -> List[str]:
 class Client:
     """A connection to a daemon, made again when it was lost. Any number of threads may use it."""
 
-    def __init__(self, address: Optional[str] = None, *, unpickle: Optional[bool] = None, timeout: Optional[float] = None) -> None:
+    def __init__(self, address: Optional[str] = None, *, unpickle: Optional[bool] = None, timeout: Optional[float] = None, retry: Any = None) -> None:
+        self.retry = _retry.of(retry)  #: of calls of its pools that have none of their own
         self._unpickle = unpickle
         self._timeout = timeout
         self._closed = False
@@ -265,14 +266,15 @@ def _name_of(pool: Union[str, Pool]) -> str:
     return pool if isinstance(pool, str) else pool.name
 
 
-def connect(address: Optional[str] = None, *, unpickle: Optional[bool] = None, timeout: Optional[float] = None) -> Client:
+def connect(address: Optional[str] = None, *, unpickle: Optional[bool] = None, timeout: Optional[float] = None, retry: Any = None) -> Client:
     """A client of the daemon at `address` (unix:PATH, tcp:HOST:PORT or "private").
 
     Without address: of the one at $OBJPOOL_ADDRESS, else the user's or the system's; where nobody answers at these, of a private
     one, started for this program and gone with it. unpickle: whether objects that come pickled are made objects again, which lets the
-    daemon's pools run code here; by default on Unix sockets only. timeout: how many seconds connecting may take.
+    daemon's pools run code here; by default on Unix sockets only. timeout: how many seconds connecting may take. retry: a Retry, a number of
+    attempts, or True: calls of its pools that have not run are sent again.
     """
-    return Client(address, unpickle=unpickle, timeout=timeout)
+    return Client(address, unpickle=unpickle, timeout=timeout, retry=retry)
 
 
 _default: Optional[Client] = None

@@ -5,11 +5,12 @@ from __future__ import annotations
 import concurrent.futures
 import threading
 import time
-from typing import Any, List, Optional
+from typing import Any, Callable, List, Optional
 
 from ._call import Request, value_of
+from ._retry import Attempts
 from ._wire import Connection, Entry
-from .errors import Cancelled
+from .errors import Cancelled, ObjpoolError
 
 
 class _FutureEntry(Entry):
@@ -40,37 +41,71 @@ class _FutureEntry(Entry):
 class CallFuture(concurrent.futures.Future):
     """The future of a call. `cancel` cancels the call in the daemon too; `result` reads the answer in the calling thread."""
 
-    def __init__(self, connection: Connection, request: Request) -> None:
+    def __init__(self, request: Request, attempts: Optional[Attempts]) -> None:
         super().__init__()
-        self._connection = connection
+        self._connect: Any = None  #: for another attempt. It keeps the pool
+        self._connection: Any = None  # of the last attempt
         self._request = request
+        self._attempts = attempts
         self._claim = threading.Lock()
-        self._entry = _FutureEntry(self, connection.background)
+        self._entry: Any = None
 
-    def _start(self) -> "CallFuture":
-        connection, entry = self._connection, self._entry
+    def _start(self, connect: Callable[[], Connection]) -> "CallFuture":
+        self._connect = None if self._attempts is None else connect
         try:
-            connection.start(entry, self._request.method, self._request.params)
-            if entry.message is None:
-                connection.background.wanted.add(entry.id)
-                if entry.message is not None:
-                    connection.background.wanted.discard(entry.id)
-            connection.background.start()
+            self._attempt(connect)
+        except ObjpoolError as error:
+            if self._claim.acquire(False) and not self._try_later(error):
+                self.cancel()
+                raise
         except BaseException:
             self.cancel()
             raise
         return self
+
+    def _attempt(self, connect: Callable[[], Connection]) -> None:
+        connection = self._connection = connect()
+        entry = self._entry = _FutureEntry(self, connection.background)
+        connection.start(entry, self._request.method, self._request.params)
+        if entry.message is None:
+            connection.background.wanted.add(entry.id)
+            if entry.message is not None:
+                connection.background.wanted.discard(entry.id)
+        connection.background.start()
+
+    def _try_later(self, error: BaseException) -> bool:
+        """An attempt has failed. False: there is no other."""
+        pause = None if self._attempts is None or self.cancelled() else self._attempts.pause(error)
+        if pause is None:
+            return False
+        timer = _Timer(pause, self._try_again)
+        timer.daemon = True
+        timer.start()
+        return True
+
+    def _try_again(self) -> None:
+        if self.cancelled():
+            return
+        assert self._attempts is not None
+        self._request.set_timeout(self._attempts.left())
+        self._entry, self._claim = None, threading.Lock()
+        try:
+            self._attempt(self._connect)
+        except BaseException as error:
+            if self._claim.acquire(False):
+                self._fail(error)
 
     def cancel(self) -> bool:
         """Cancels the call: a method that runs is told so. False: it was done already."""
         if not super().cancel():
             return False
         entry = self._entry
-        self._connection.cancel(entry)
-        self._connection.background.wanted.discard(entry.id)
-        entry.future = None
-        entry.news = True
-        entry.wake()
+        if entry is not None:
+            self._connection.cancel(entry)
+            self._connection.background.wanted.discard(entry.id)
+            entry.future = None
+            entry.news = True
+            entry.wake()
         return True
 
     def result(self, timeout: Optional[float] = None) -> Any:
@@ -85,27 +120,44 @@ class CallFuture(concurrent.futures.Future):
 
     def _await(self, timeout: Optional[float]) -> Optional[float]:
         deadline = None if timeout is None else time.monotonic() + timeout
-        if not self.done() and self._connection.wait(self._entry, deadline) and self._entry.message is not None:
+        entry = self._entry
+        if not self.done() and entry is not None and self._connection.wait(entry, deadline):
             self._complete()
         return deadline
 
     def _complete(self) -> None:
         """The answer is there. Whoever comes first, the waiting or the background thread, takes it."""
-        if not self._claim.acquire(False) or not self.set_running_or_notify_cancel():
+        entry = self._entry
+        if entry is None or entry.message is None or not self._claim.acquire(False):
             return
-        self._entry.future = None
+        entry.future = None
+        if self._attempts is None and not self.set_running_or_notify_cancel():
+            return
         try:
-            value = value_of(self._request, self._connection, self._entry)
+            value = value_of(self._request, self._connection, entry)
         except BaseException as error:
-            self.set_exception(Cancelled(str(error)) if isinstance(error, concurrent.futures.CancelledError) else error)
+            self._fail(error)
         else:
-            self.set_result(value)
+            self._connect = None
+            if self._attempts is None or self.set_running_or_notify_cancel():
+                self.set_result(value)
+
+    def _fail(self, error: BaseException) -> None:
+        if self._try_later(error):
+            return
+        self._connect = None
+        if self._attempts is not None and not self.set_running_or_notify_cancel():
+            return
+        self.set_exception(Cancelled(str(error)) if isinstance(error, concurrent.futures.CancelledError) else error)
 
     def _after_fork(self) -> None:
         self._condition = threading.Condition()
         self._claim = threading.Lock()
 
 
-def start(connection: Connection, request: Request) -> CallFuture:
+def start(connect: Callable[[], Connection], request: Request, attempts: Optional[Attempts]) -> CallFuture:
     """Sends the request; its future."""
-    return CallFuture(connection, request)._start()
+    return CallFuture(request, attempts)._start(connect)
+
+
+_Timer = threading.Timer

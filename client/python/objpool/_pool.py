@@ -6,7 +6,7 @@ import itertools
 import os
 import time
 
-from . import _call
+from . import _call, _retry
 from ._wire import Connection, Entry
 from .errors import ConnectionLost, Timeout
 
@@ -34,14 +34,21 @@ class Method:
         if target._plain and not kwargs:
             return target._connection().call(f"{target._address}.{self._name}", list(args))
         request = _call.make_request(target._address, target._mapped, self._name, args, kwargs, target._options)
-        return _call.call(target._connection(), request)
+        attempts = target._attempts()
+        if attempts is None:
+            return _call.call(target._connection(), request)
+
+        def attempt(left: Optional[float]) -> Any:
+            request.set_timeout(left)
+            return _call.call(target._connection(), request)
+        return _retry.run(attempts, attempt)
 
     def future(self, /, *args: Any, **kwargs: Any) -> CallFuture:
         """Calls it, and returns a concurrent.futures.Future of the result."""
         target = self._target
         request = _call.make_request(target._address, target._mapped, self._name, args, kwargs, target._options)
         from . import _future
-        return _future.start(target._connection(), request)
+        return _future.start(target._connection, request, target._attempts())
 
     def stream(self, /, *args: Any, ordered: Optional[bool] = None, window: Optional[int] = None, **kwargs: Any) -> Stream[Any]:
         """Calls it, and returns an iterator of the results as they come.
@@ -78,7 +85,7 @@ class Target:
         self._options = options
         self._owner = owner  # kept alive
         self._mapped = address.endswith((":map", ":scatter"))
-        self._plain = not options and not self._mapped and "." not in address
+        self._plain = not options and not self._mapped and "." not in address and client.retry is None
 
     def __getattr__(self, name: str) -> Method:
         if name.startswith("_"):
@@ -102,7 +109,8 @@ class Target:
 
         timeout: seconds, after which a call fails with Timeout. errors: "wait" (the default), "first", or "collect": exceptions come
         as results in their places. chunk, bind, bind_kwargs, args_as, ordered, window, sync, idempotent, sticky: as docs/PROTOCOL.md
-        has them. progress: a callable of (done, total, text), a tqdm bar, or True.
+        has them. progress: a callable of (done, total, text), a tqdm bar, or True. retry: a Retry, a number of attempts, or True: a call that has
+        not run is sent again; None: it is not, whatever the client's own `retry` says.
         """
         return self._with({**self._options, **_call.check_options(options)})
 
@@ -111,6 +119,10 @@ class Target:
 
     def _connection(self) -> Connection:
         return self._client._connected()
+
+    def _attempts(self) -> Optional[_retry.Attempts]:
+        retry = self._options.get("retry", self._client.retry)
+        return None if retry is None else _retry.Attempts(retry, self._options)
 
     def __repr__(self) -> str:
         return f"<objpool target {self._address}>"

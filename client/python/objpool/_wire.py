@@ -222,9 +222,14 @@ class Connection(Inbox):
         """Sends a message, whole, with what goes beside it; what comes meanwhile is read."""
         if self.lost is not None:
             raise self._lost_again()
-        self._out.append((memoryview(data), [], outgoing))
-        with self._write:
-            self._flush()
+        message: Tuple[memoryview, List[int], Any] = (memoryview(data), [], outgoing)
+        self._out.append(message)
+        try:
+            with self._write:
+                self._flush()
+        except ConnectionLost:
+            if any(message is other for other in self._out):
+                raise  # it has not gone whole. Else another thread's has not: this one may have been carried out
 
     def send_all(self, parts: List[bytes]) -> None:
         """Sends messages that lie in several parts; nothing of another thread's comes between them."""

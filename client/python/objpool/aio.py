@@ -20,7 +20,7 @@ import socket
 import time
 from typing import Any, AsyncIterator, Awaitable, Callable, Deque, Dict, List, Mapping, Optional, Sequence, Tuple, TypeVar, Union
 
-from . import _call, _embedded, _files, _fork, _pool, _stream, _values, _wire
+from . import _call, _embedded, _files, _fork, _pool, _retry, _stream, _values, _wire
 from ._call import Request
 from ._client import PRIVATE, default_addresses, fork_of_program, pool_section
 from ._wire import Entry, Inbox
@@ -30,6 +30,7 @@ __all__ = ["Client", "Pool", "Target", "Method", "Lease", "Stream", "connect", "
 
 T = TypeVar("T")
 _READ = 256 << 10
+_sleep = asyncio.sleep
 
 
 class _Waiter(Entry):
@@ -232,7 +233,16 @@ class Method(_pool.Method):
         """Calls it; the result."""
         target = self._target
         request = _call.make_request(target._address, target._mapped, self._name, args, kwargs, target._options)
-        return await (await target._connection()).request(request)
+        attempts = target._attempts()
+        while True:
+            try:
+                return await (await target._connection()).request(request)
+            except ObjpoolError as error:
+                pause = None if attempts is None else attempts.pause(error)
+                if attempts is None or pause is None:
+                    raise
+            await _sleep(pause)
+            request.set_timeout(attempts.left())
 
     def future(self, /, *args: Any, **kwargs: Any) -> "asyncio.Task[Any]":  # type: ignore[override]
         """Calls it in a task."""
@@ -504,7 +514,8 @@ class Stream(_stream.Results[T]):
 class Client:
     """A connection to a daemon, made again when it was lost. Made by :func:`connect`."""
 
-    def __init__(self, unpickle: Optional[bool], timeout: Optional[float]) -> None:
+    def __init__(self, unpickle: Optional[bool], timeout: Optional[float], retry: Any) -> None:
+        self.retry = _retry.of(retry)  #: of calls of its pools that have none of their own
         self._unpickle = unpickle
         self._timeout = timeout
         self._closed = False
@@ -673,9 +684,9 @@ def _name_of(pool: Union[str, Pool]) -> str:
 class _Connecting(Awaitable[Client]):
     """await connect(...) or async with connect(...)."""
 
-    def __init__(self, address: Optional[str], unpickle: Optional[bool], timeout: Optional[float]) -> None:
+    def __init__(self, address: Optional[str], unpickle: Optional[bool], timeout: Optional[float], retry: Any) -> None:
         self._address = address
-        self._client = Client(unpickle, timeout)
+        self._client = Client(unpickle, timeout, retry)
 
     async def _connect(self) -> Client:
         await self._client._connect_first(self._address)
@@ -691,6 +702,6 @@ class _Connecting(Awaitable[Client]):
         await self._client.close()
 
 
-def connect(address: Optional[str] = None, *, unpickle: Optional[bool] = None, timeout: Optional[float] = None) -> _Connecting:
+def connect(address: Optional[str] = None, *, unpickle: Optional[bool] = None, timeout: Optional[float] = None, retry: Any = None) -> _Connecting:
     """``client = await connect(...)`` or ``async with connect(...) as client``: see objpool.connect."""
-    return _Connecting(address, unpickle, timeout)
+    return _Connecting(address, unpickle, timeout, retry)

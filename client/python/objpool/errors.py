@@ -199,9 +199,9 @@ class RemoteTraceback(Exception):
 
 def remote_error(error: BaseException) -> Optional[ObjpoolError]:
     """What the daemon said of an exception that a call has raised, with code, ran, index, pool, slot ...; None: no call has raised it."""
-    if isinstance(error, ObjpoolError):
-        return error
-    return error.__cause__.error if isinstance(error.__cause__, RemoteTraceback) else None
+    if isinstance(error.__cause__, RemoteTraceback):
+        return error.__cause__.error
+    return error if isinstance(error, ObjpoolError) else None
 
 
 _BY_CODE: Dict[str, Type[ObjpoolError]] = {

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Calls that are sent again, because they have not run."""
+from __future__ import annotations
+
+import random
+import time
+
+from .errors import ConnectionLost, ObjpoolError, Overloaded, RemoteTraceback, Unavailable, WorkerLost
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Optional
+
+#: What may pass. All other errors come again when the call does.
+_PASSING = (Overloaded, Unavailable, WorkerLost, ConnectionLost)
+
+
+class Retry:
+    """When a call is sent again: after errors that may pass, of calls that have not run. It waits in between, each time about twice as long.
+
+    attempts: how often the call is sent at most. delay, max_delay: seconds before it is sent again, the first time and at most; a random part of
+    up to a half of that is left out, so that many clients don't come back together. A call's `timeout` holds for all attempts together.
+    """
+
+    __slots__ = ("attempts", "delay", "max_delay")
+
+    def __init__(self, attempts: int = 5, *, delay: float = 0.05, max_delay: float = 2.0) -> None:
+        if attempts < 1 or delay < 0 or max_delay < 0:
+            raise ValueError("a Retry has at least one attempt, and delays that are not negative")
+        self.attempts = attempts
+        self.delay = delay
+        self.max_delay = max_delay
+
+    def __repr__(self) -> str:
+        return f"Retry({self.attempts}, delay={self.delay}, max_delay={self.max_delay})"
+
+    def pause(self, attempt: int, error: BaseException, idempotent: bool, left: Optional[float]) -> Optional[float]:
+        """How many seconds to wait, after the attempt of that number (from 1) has failed so with `left` seconds to go, before the next one.
+        None: there is none."""
+        if attempt >= self.attempts or not may_pass(error, idempotent):
+            return None
+        pause = min(self.max_delay, self.delay * 2 ** min(attempt - 1, 60)) * random.uniform(0.5, 1)
+        return pause if left is None or pause < left else None
+
+
+def of(value: Any) -> Optional[Retry]:
+    """The policy that an option `retry` says: a Retry, how many attempts, True for the default one; None or False for none."""
+    if value is None or value is False or isinstance(value, Retry):
+        return value or None
+    if value is True:
+        return Retry()
+    if isinstance(value, int):
+        return Retry(value)
+    raise TypeError(f"retry is a Retry, a number of attempts, True or None, and no {type(value).__name__}")
+
+
+def may_pass(error: BaseException, idempotent: bool) -> bool:
+    """Whether the call has failed in a way that another attempt may not, and may be sent again."""
+    if not isinstance(error, _PASSING) or isinstance(error.__cause__, RemoteTraceback):
+        return False  # not at all, or it is what the method has raised
+    return idempotent or (error.ran == "no" and error.index is None)  # of one item: others may have run
+
+
+class Attempts:
+    """The attempts of one call."""
+
+    def __init__(self, retry: Retry, options: Any) -> None:
+        self._retry = retry
+        self._idempotent = bool(options.get("idempotent"))
+        timeout = options.get("timeout")
+        self._deadline = None if timeout is None else time.monotonic() + float(timeout)
+        self._made = 0
+
+    def left(self) -> Optional[float]:
+        """Seconds."""
+        return None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
+
+    def pause(self, error: BaseException) -> Optional[float]:
+        """One has failed: how long to wait before the next. None: the error stands."""
+        self._made += 1
+        return self._retry.pause(self._made, error, self._idempotent, self.left())
+
+
+def run(attempts: Attempts, attempt: Callable[[Optional[float]], Any]) -> Any:
+    """What an attempt gives that does not fail. It is told the seconds that are left."""
+    while True:
+        try:
+            return attempt(attempts.left())
+        except ObjpoolError as error:
+            pause = attempts.pause(error)
+            if pause is None:
+                raise
+        _sleep(pause)
+
+
+_sleep = time.sleep
