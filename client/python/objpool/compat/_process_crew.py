@@ -601,12 +601,13 @@ class ProcessCrew:
             if self._ended is None:
                 self._ended = error
         pending = self._connection.pending
-        for msgid, entry in tuple(pending.items()):
-            if isinstance(entry, (Call, Waited, Broadcast, Items)):
-                pending.pop(msgid, None)
+        given_up = [item for item in tuple(pending.items()) if isinstance(item[1], (Call, Waited, Broadcast, Items))]
+        if given_up:
+            self._has_begun = False             # workers are at it still: they can't be used again
+        self._leave()                           # the daemon ends them meanwhile
+        for msgid, entry in given_up:
+            if pending.pop(msgid, None) is not None:
                 entry.answer([1, msgid, {"code": "CANCELLED", "message": str(error)}, None])
-                self._has_begun = False         # workers are at it still: they can't be used again
-        self._leave()
 
     def _leave(self):
         with self._guard:
