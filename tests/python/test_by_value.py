@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Classes of a program's own script: what workers make of them, and what comes back."""
+import pickle
+import sys
+
 import pytest
+
+from objpool import _by_value
 
 PROGRAM = """
 import asyncio
@@ -132,3 +137,81 @@ def test_forks_need_no_cloudpickle(program, text):
 
 def test_what_is_defined_after_the_fork_goes_by_value(program):
     run(program, OF_A_FORK_LATER, "fork")
+
+
+@pytest.mark.parametrize("module", ["cloudpickle.cloudpickle", "cloudpickle.cloudpickle_fast"])
+def test_names_of_other_versions_of_cloudpickle(module):
+    pytest.importorskip("cloudpickle")
+    assert _by_value.loads_by_value(f"c{module}\n_function_setstate\n.".encode()).__name__ == "_function_setstate"
+
+
+def test_an_error_between_versions_of_cloudpickle_names_both():
+    cloudpickle = pytest.importorskip("cloudpickle")
+    with pytest.raises(pickle.UnpicklingError, match=f"from cloudpickle 99.1, and cloudpickle {cloudpickle.__version__} is here: "
+                       "the key virtualenv of a pool"):
+        _by_value.loads_by_value(b"ccloudpickle.cloudpickle\n_new_in_99\n.\ncloudpickle 99.1")
+
+
+def test_an_error_where_there_is_no_cloudpickle_says_so(monkeypatch):
+    cloudpickle = pytest.importorskip("cloudpickle")
+    data = _by_value.dumps_by_value(lambda: 1)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "cloudpickle"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(pickle.UnpicklingError, match=f"from cloudpickle {cloudpickle.__version__}, and none is here: the key virtualenv"):
+        _by_value.loads_by_value(data)
+
+
+UNPICKLABLE = """
+import threading
+import objpool
+from objpool.compat.multiprocess import get_context
+from objpool.compat.objectproxypool import ProxyPool
+
+class Class:
+    lock = threading.Lock()
+    again = threading.RLock()
+    items = (i for i in range(3))
+    number = 1
+    def get(self):
+        with self.lock, self.again, self.again:
+            return self.number
+    def missing(self):
+        return self.items
+    @classmethod
+    def missing_of_class(cls):
+        return cls.items
+
+class Outer(Class):
+    inner = Class()
+    def get(self):
+        return super().get() + self.inner.get()
+
+def get(object):
+    return object.get()
+
+def told(call, *args):
+    try:
+        call(*args)
+    except AttributeError as error:
+        print(error)
+
+if __name__ == "__main__":
+    with objpool.create_pool(Class, 1, fork=False) as pool:
+        print(pool.get())
+        told(pool.missing)
+        told(pool.missing_of_class)
+    with objpool.create_pool(Outer, 1, fork=False) as pool:
+        print(pool.get())
+    with get_context("spawn").Pool(1) as pool:
+        print(pool.map(get, [Class(), Outer()]), type(pool.apply(Outer)) is Outer, pool.apply(type, (Outer(),)) is Outer)
+        told(pool.apply, Class.missing, (Class(),))
+    print(Class().items is Class.items)
+"""
+
+
+def test_attributes_of_classes_that_can_not_be_pickled(program):
+    """Locks are made anew; who uses another is told why it is missing; the program's own class stays as it is."""
+    pytest.importorskip("cloudpickle")
+    missing = "Class.items could not be sent to the worker: TypeError: cannot pickle 'generator' object\n"
+    assert program(UNPICKLABLE).communicate("", timeout=60) == (
+        f"1\n{missing}{missing}2\n[1, 2] True True\n{missing}True\n", "")

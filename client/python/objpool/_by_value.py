@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Code by value: as cloudpickle has it, but for three things that go wrong there.
+"""Code by value: as cloudpickle has it, but for four things that go wrong there.
 
 A class that this process has already is left as it is when its definition comes once more. The other side of a pool sends the
 definition back with each result, and cloudpickle would set all attributes of our own class again, to copies.
@@ -9,6 +9,9 @@ a copy of them would mean nothing.
 
 A typing.NamedTuple has the function of that name as its base. No class can be made of it: its definition names the real bases.
 
+An attribute of a class that can't be pickled does not keep the class from going: whoever uses it there is told why it is missing. Locks are
+made anew.
+
 The python plugin has this file, too: see plugins/python/host.py.
 """
 import functools
@@ -16,11 +19,14 @@ import io
 import pickle
 import re
 import sys
+import threading
 import types
 import weakref
 
 _defined = weakref.WeakSet()  # classes that went by value, or came
-_DEFINITION = re.compile(b"_class_setstate")
+_CLOUDPICKLE = re.compile(b"cloudpickle")
+_WRITER = b"\ncloudpickle "
+_WRITER_AT_END = re.compile(_WRITER + rb"([0-9a-z.+-]+)\Z")
 _constants_of = {}
 
 
@@ -62,34 +68,106 @@ def with_real_bases(cls, reduced):
     return (make, (kind, name, cls.__bases__, *rest), *state)
 
 
+NOTHING = int, ()  # how a value is made that nobody looks at
+_LOCKS = {type(make()): make for make in (threading.Lock, threading.RLock)}
+
+
+class _New:
+    """Stands for a lock: goes as a new one."""
+
+    def __init__(self, make):
+        self._make = make
+
+    def __reduce__(self):
+        return self._make, ()
+
+
+def _missing(name, reason):
+    """Stands for an attribute. Its class is local, and so goes by value to where nobody has this module."""
+    class Missing:
+        def __get__(self, _, cls):
+            raise AttributeError(f"{cls.__name__}.{name} could not be sent to the worker: {reason}")
+    return Missing()
+
+
+def with_what_can_go(reduced, dump):
+    """How cloudpickle makes the class, with what can go of its attributes: dump() raises an exception for one that can't be pickled."""
+    if not isinstance(reduced, tuple) or len(reduced) < 3 or not isinstance(reduced[2], tuple) or not isinstance(reduced[2][0], dict):
+        return reduced
+    make, arguments, (attributes, *more), *rest = reduced
+    return (make, arguments, ({name: _that_can_go(name, value, dump) for name, value in attributes.items()}, *more), *rest)
+
+
+def _that_can_go(name, value, dump):
+    if type(value) in _LOCKS:
+        return _New(_LOCKS[type(value)])
+    try:
+        dump(value)
+        return value
+    except Exception as error:
+        return _missing(name, f"{type(error).__name__}: {error}")
+
+
 @functools.lru_cache(maxsize=None)
 def _pickler_class():
     import cloudpickle
 
     class Pickler(cloudpickle.CloudPickler):
         is_known = None  # whether the other side has this class or function of __main__
+        is_tolerant = False  # of attributes of classes
+        looks_only = False  # at whether an attribute can be pickled; other classes and functions can
 
         def reducer_override(self, value):
             is_class = isinstance(value, type)
-            if (is_class or isinstance(value, types.FunctionType)) and value.__module__ == "__main__" and self.is_known and self.is_known(value):
-                return NotImplemented  # by its name
+            if is_class or isinstance(value, types.FunctionType):
+                if self.looks_only:
+                    return NOTHING if value is not int else NotImplemented
+                if value.__module__ == "__main__" and self.is_known and self.is_known(value):
+                    return NotImplemented  # by its name
             if not is_class:
                 return constant(value) or super().reducer_override(value)
             reduced = super().reducer_override(value)
             if isinstance(reduced, tuple) and len(reduced) > 2:  # its definition
                 _defined.add(value)
+                if self.is_tolerant:
+                    reduced = with_what_can_go(reduced, self.look)
             return with_real_bases(value, reduced)
+
+        def look(self, value):
+            pickler = Pickler(io.BytesIO(), 5)
+            pickler.looks_only = True
+            pickler.dump(value)
 
     return Pickler
 
 
 def dumps_by_value(value, is_known=None):
     """A pickle of the value with what code it needs. ImportError: there is no cloudpickle."""
+    try:
+        return _dumps(value, is_known, False)
+    except (ImportError, RecursionError):
+        raise
+    except Exception as error:
+        refused = error
+    try:
+        return _dumps(value, is_known, True)
+    except Exception:
+        raise refused from None
+    finally:
+        del refused  # its traceback has this frame
+
+
+def _dumps(value, is_known, is_tolerant):
     file = io.BytesIO()
     pickler = _pickler_class()(file, 5)
-    pickler.is_known = is_known
+    pickler.is_known, pickler.is_tolerant = is_known, is_tolerant
     pickler.dump(value)
+    file.write(_WRITER + str(_version()).encode())  # after the pickle's end, where pickle does not look
     return file.getvalue()
+
+
+def _version():
+    return getattr(sys.modules.get("cloudpickle"), "__version__", None)
 
 
 class _Unpickler(pickle.Unpickler):
@@ -104,11 +182,7 @@ class _Unpickler(pickle.Unpickler):
             if not module.startswith("cloudpickle."):
                 raise
         other = "cloudpickle.cloudpickle" if module.endswith("_fast") else "cloudpickle.cloudpickle_fast"  # as other versions have it
-        try:
-            return super().find_class(other, name)
-        except (AttributeError, ImportError):
-            raise pickle.UnpicklingError(f"cloudpickle {sys.modules['cloudpickle'].__version__}, which is here, does not know {name}: the other "
-                                         "side has another version") from None
+        return super().find_class(other, name)
 
 
 def _define(set_state, cls, state):
@@ -121,6 +195,14 @@ def _define(set_state, cls, state):
 
 def loads_by_value(data):
     """What such a pickle, or any, stands for."""
-    if _DEFINITION.search(data) is None:
+    if _CLOUDPICKLE.search(data) is None:
         return pickle.loads(data)
-    return _Unpickler(io.BytesIO(data)).load()
+    try:
+        return _Unpickler(io.BytesIO(data)).load()
+    except (AttributeError, ImportError, TypeError) as error:
+        writer = _WRITER_AT_END.search(data)
+        if writer is None or writer[1].decode() == _version():
+            raise
+        raise pickle.UnpicklingError(f"{type(error).__name__}: {error}. It is code by value from cloudpickle {writer[1].decode()}, and "
+                                     f"{'cloudpickle ' + _version() if _version() else 'none'} is here: the key virtualenv of a pool "
+                                     "gives its workers another") from error

@@ -152,6 +152,9 @@ class _ByValue:
     """Made a pickler by `_Pickler` and `_pickler`. Writes code by value that the other side can't import; `wanted` collects the names
     of __main__ that it will look up there."""
 
+    is_tolerant = False     # of attributes of classes that can't be pickled
+    looks_only = False      # at whether one can; other classes and functions can
+
     def __init__(self, file, wanted, is_shared, definition=NotImplemented, aside=None):
         super().__init__(file, protocol=PROTOCOL, buffer_callback=aside)
         self._wanted = wanted
@@ -159,6 +162,8 @@ class _ByValue:
         self._definition = definition
 
     def reducer_override(self, value):
+        if self.looks_only and isinstance(value, (types.FunctionType, type)):
+            return _by_value.NOTHING if value is not int else NotImplemented
         if isinstance(value, types.FunctionType):
             return self._function(value)
         if isinstance(value, type):
@@ -208,7 +213,13 @@ class _ByValue:
     def _class(self, cls):
         if cls.__module__ == "__main__" and self._by_name(cls):
             return main_attribute, (cls.__qualname__,)
-        return _by_value.with_real_bases(cls, self._other(cls))
+        reduced = self._other(cls)
+        return _by_value.with_real_bases(cls, _by_value.with_what_can_go(reduced, self._look) if self.is_tolerant else reduced)
+
+    def _look(self, value):
+        pickler = type(self)(io.BytesIO(), set(), self._is_shared)
+        pickler.looks_only = True
+        pickler.dump(value)
 
     def _module(self, module):
         if module.__name__ == "__main__":
@@ -263,6 +274,12 @@ def _pickler():
     return type("Pickler", (_ByValue, base), {})
 
 
+@functools.lru_cache(maxsize=None)
+def _tolerant_pickler():
+    """The class that says what can be said."""
+    return type("TolerantPickler", (_pickler(),), {"is_tolerant": True})
+
+
 def _is_importable(module):
     return module.__name__ != "__main__" and (
         getattr(module, "__spec__", None) is not None or module.__name__ in sys.builtin_module_names)
@@ -289,19 +306,31 @@ class _Spawning:
         return share(descriptor)
 
 
+def _picklers():
+    """One after the other, as long as they refuse."""
+    yield _Pickler
+    yield _pickler()
+    yield _tolerant_pickler()
+
+
 def _dump_by_value(value, wanted, is_shared, definition=NotImplemented, large=None):
-    names = set()
+    refused = None
     try:
-        data = _dump_with(_Pickler, value, names, is_shared, definition, large)
-    except RecursionError:
-        raise
-    except Exception:
-        names.clear()
-        if large:
-            large.clear()
-        data = _dump_with(_pickler(), value, names, is_shared, definition, large)
-    wanted |= names
-    return data
+        for pickler in _picklers():
+            names = set()
+            try:
+                data = _dump_with(pickler, value, names, is_shared, definition, large)
+                wanted |= names
+                return data
+            except RecursionError:
+                raise
+            except Exception as error:
+                if large:
+                    large.clear()
+                refused = refused if pickler.is_tolerant else error
+        raise refused
+    finally:
+        refused = None      # its traceback has this frame
 
 
 def _dump_with(pickler, value, wanted, is_shared, definition, large):
