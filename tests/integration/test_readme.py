@@ -12,7 +12,7 @@ import pytest
 from harness import BUILD, ROOT
 
 README = (ROOT / "README.md").read_text()
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def blocks(text, language=""):
@@ -93,6 +93,13 @@ def test_a_pool_of_your_own(place, start):
     life = block("sh", "create jobs").replace("build/objpool", str(BUILD / "objpool"))
     out = run("bash", "-ec", life, env={**os.environ, "OBJPOOL_ADDRESS": daemon.address}).splitlines()
     assert '{"job": 1}' in out and "[5, 5, 5, 5]" in out and out[-1].startswith("jobs ")
+
+
+def test_the_example_on_the_front_page(place):
+    (place / "front.py").write_text(block("python", "create_pool"))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "client/python"), "OBJPOOL_BIN": str(BUILD), "XDG_RUNTIME_DIR": str(place)}
+    environment.pop("OBJPOOL_ADDRESS", None)
+    assert run("/usr/bin/python3", place / "front.py", env=environment) == f"{[3 * x for x in range(10)]}\n"
 
 
 def test_python(dice, place):
