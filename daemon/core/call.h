@@ -197,4 +197,10 @@ void batch_end(struct batch *batch);
 /* Where item `count` after `at` begins. */
 const uint8_t *items_skip(const uint8_t *at, uint32_t count);
 
+/* As core_trace: what becomes of a call. Calls that methods make have the session for which the first method runs. */
+#define call_trace(call, slot, format, ...)                                                                                     \
+	core_trace((call)->core, (call)->pool, slot, "session %llu %s %u, %.*s: " format,                                     \
+		   (unsigned long long)(call)->session, (call)->ticket.notification ? "notification" : "call", (call)->ticket.msgid, \
+		   (int)((call)->name.size < 100 ? (call)->name.size : 100), (const char *)(call)->name.bytes, __VA_ARGS__)
+
 #endif

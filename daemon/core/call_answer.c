@@ -15,14 +15,17 @@
 
 enum { RERUNS_MOST = 3 }; /* of an idempotent call: a poisonous one must not kill every worker in turn */
 
-static void close_books(struct call *call, bool failed)
+/* `outcome` is for the log. */
+static void close_books(struct call *call, bool failed, const char *outcome)
 {
 	struct pool *pool = call->pool;
+	const uint64_t took = pool->core->now - call->began;
 
+	call_trace(call, call_gathers(call) ? NULL : call->only.slot, "%s after %.6f s", outcome, (double)took / (double)SECOND);
 	call->answered = true;
 	core_reap_later(pool->core, &call->ending);
 	if (call->ticket.client && !call_is_probe(call))
-		measure_add_call(&pool->methods, call->method, pool->core->now - call->began, failed);
+		measure_add_call(&pool->methods, call->method, took, failed);
 	timer_clear(&pool->core->timers, &call->timer);
 	if (call->ticket.client)
 		call->ticket.client->pending -= call->size;
@@ -39,7 +42,7 @@ static void answer_gathered(struct call *call)
 /* All tasks have a result: the answer goes out. */
 static void answer(struct call *call)
 {
-	close_books(call, call->gather.failed >= 0);
+	close_books(call, call->gather.failed >= 0, call->gather.failed >= 0 ? "failed, as a task of it did," : "answered");
 	if (call->gather.failed >= 0)
 		ticket_answer_packed_error(&call->ticket, &call->gather.failure);
 	else if (call->stream.on)
@@ -129,7 +132,7 @@ void call_on_values(struct batch *batch, uint32_t count, struct span values, str
 				  call->ticket.client);
 	} else {
 		call->left = 0;
-		close_books(call, false);
+		close_books(call, false, "answered");
 		ticket_answer_span(&call->ticket, block, values);
 		return;
 	}
@@ -169,7 +172,7 @@ void call_on_failure(struct batch *batch, uint64_t index, struct error *error)
 	call->pool->counts.failures += !call_is_probe(call);
 	if (!call_gathers(call) && !call->stream.on) {
 		call->left = 0;
-		close_books(call, true);
+		close_books(call, true, error_code_name(error->code));
 		ticket_answer_error(&call->ticket, error);
 		return;
 	}
@@ -232,7 +235,7 @@ void call_fail(struct call *call, const struct error *why)
 	error_copy(&error, why);
 	if (error.index < 0 && error.ran == RAN_NO && has_run(call))
 		error.ran = RAN_MAYBE;
-	close_books(call, true);
+	close_books(call, true, error_code_name(error.code));
 	ticket_answer_error(&call->ticket, &error);
 	let_go(call);
 }
@@ -241,7 +244,7 @@ void call_abandon(struct call *call)
 {
 	if (call->answered)
 		return;
-	close_books(call, true);
+	close_books(call, true, "dropped, as its client has gone,");
 	let_go(call);
 }
 
@@ -250,6 +253,7 @@ bool call_rerun(struct call *call)
 	if (call->answered || !call->idempotent || call->yield.on || call->reruns == RERUNS_MOST)
 		return false;
 	call->reruns++;
+	call_trace(call, NULL, "is idempotent, and runs again (%u of %d times): its worker died", call->reruns, RERUNS_MOST);
 	return true;
 }
 

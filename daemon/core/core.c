@@ -5,6 +5,8 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 void core_init(struct core *core, const struct core_ops *ops, const struct core_limits *limits)
@@ -19,6 +21,17 @@ void core_set_limits(struct core *core, const struct core_limits *limits)
 {
 	core->limits = *limits;
 	core->memory.limit = limits->max_memory;
+}
+
+void core_say(const struct core *core, const struct pool *pool, const struct slot *slot, const char *format, ...)
+{
+	char text[512];
+	va_list list;
+
+	va_start(list, format);
+	(void)vsnprintf(text, sizeof text, format, list);
+	va_end(list);
+	core->trace(pool, slot, text);
 }
 
 void core_end_event(struct core *core)

@@ -90,6 +90,8 @@ struct core {
 	uint64_t last_walk;         /* through the slots; see nested.c */
 	uint64_t late;              /* answers that nobody waited for any more */
 	bool draining;              /* takes no new calls */
+	/* Gets a line for each thing that core_trace tells of. NULL: nobody wants to know. */
+	void (*trace)(const struct pool *pool, const struct slot *slot, const char *text);
 	struct spare_call *spare_calls; /* see call_new */
 	uint32_t spare_count;
 	struct ending *endings;         /* listed in this event by core_reap_later */
@@ -102,6 +104,12 @@ void core_set_limits(struct core *core, const struct core_limits *limits);
  * *error. */
 int core_may_last(struct core *core, struct error *error);
 void core_free(struct core *core);
+
+/* For the log of the level debug: what has come or been decided. `pool` and `slot` may be NULL. Nothing is evaluated unless
+ * somebody wants to know. The texts of clients in it are as they came. */
+#define core_trace(core, pool, slot, ...) ((core)->trace ? core_say((core), (pool), (slot), __VA_ARGS__) : (void)0)
+__attribute__((format(printf, 4, 5))) void core_say(const struct core *core, const struct pool *pool, const struct slot *slot,
+						    const char *format, ...);
 
 /* The structure around `ending` may have ended: core_end_event will call its `reap`, once however often it was listed. */
 static inline void core_reap_later(struct core *core, struct ending *ending)

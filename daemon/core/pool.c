@@ -183,6 +183,7 @@ int pool_resize(struct pool *pool, uint32_t size)
 {
 	const bool shrinks = pool->size > size;
 
+	core_trace(pool->core, pool, NULL, "from %u to %u workers", pool->size, size);
 	while (pool->size > size)
 		slot_leave(pool->slots[--pool->size]); /* no longer found by number; finishes what it has */
 	if (shrinks) {

@@ -15,6 +15,10 @@
 
 int request_refuse(struct client *client, const struct rpc *rpc, const struct error *error)
 {
+	core_trace(client->core, NULL, NULL, "session %llu %s %u, %.*s: refused: %s: %.*s", (unsigned long long)client->id,
+		   rpc->type == RPC_NOTIFICATION ? "notification" : "call", rpc->type == RPC_NOTIFICATION ? 0 : rpc->msgid,
+		   (int)(rpc->method.size < 100 ? rpc->method.size : 100), (const char *)rpc->method.bytes,
+		   error_code_name(error->code), (int)error->message.size, (const char *)error->message.bytes);
 	if (rpc->type == RPC_NOTIFICATION)
 		return 0;
 	if (idmap_get(&client->inflight, rpc->msgid))

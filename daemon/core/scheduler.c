@@ -113,6 +113,9 @@ static void give(struct slot *slot, struct batch *batch)
 		slot->heard = slot->pool->core->now;
 	board_set_items(slot->board, id, batch->count);
 	atomic_store_explicit(&board_entry(slot->board, id)->word, board_word(id, BOARD_HANDED), memory_order_release);
+	call_trace(batch->call, slot, "handed over as batch %u: %u task%s from %llu on; %u batch%s in hand", id, batch->count,
+		   batch->count == 1 ? "" : "s", (unsigned long long)batch->first, slot->handed_count,
+		   slot->handed_count == 1 ? "" : "es");
 	to_worker_batch(batch);
 	scheduler_relist(slot);
 	successor_consider(slot);
@@ -250,6 +253,8 @@ int scheduler_add(struct batch *batch)
 		batch_end(batch);
 		return -ENOMEM;
 	}
+	call_trace(batch->call, batch->addressed ? slot : NULL, "waits: %u batch%s in the pool's queues", pool->waiting,
+		   pool->waiting == 1 ? "" : "es");
 	if (batch->addressed) {
 		scheduler_pull(slot);
 		return 0;
@@ -269,6 +274,8 @@ static void requeue(struct batch *batch, int (*push)(struct queue *, struct batc
 		batch_end(batch);
 		return;
 	}
+	call_trace(batch->call, NULL, "%u task%s from %llu on, not begun, go%s back into the queue", batch->count,
+		   batch->count == 1 ? "" : "s", (unsigned long long)batch->first, batch->count == 1 ? "es" : "");
 	if (push(queue, batch, pool_flow_client(queue->pool, batch->call)) == 0)
 		return;
 	error_say(&error, ERROR_OVERLOADED, RAN_NO, "the daemon is out of memory");
@@ -368,6 +375,8 @@ void scheduler_recall(struct slot *slot)
 	struct batch_list taken;
 	struct batch *batch;
 
+	core_trace(slot->pool->core, slot->pool, slot, "what it has not begun is taken back: %s",
+		   slot->silent ? "the worker does not react" : "it is at something slow");
 	take_back(slot, &taken);
 	while ((batch = TAILQ_FIRST(&taken))) { /* each goes to the front, before the later tasks that are back already */
 		TAILQ_REMOVE(&taken, batch, link);

@@ -47,6 +47,8 @@ static void on_grow(struct timer *timer)
 
 	if (pool->leaving || pool->queue.count == 0 || pool->size >= most)
 		return;
+	core_trace(pool->core, pool, NULL, "%u batches wait: %s", pool->queue.count,
+		   is_starting(pool) ? "instances are being started" : "the pool grows");
 	if (!is_starting(pool))
 		(void)pool_resize(pool, pool->size + step < most ? pool->size + step : most);
 	set_timer(pool, timer, GROW_AFTER);

@@ -141,11 +141,15 @@ static void start(struct slot *slot)
 	const uint64_t wait = follows ? spend_start(slot->pool) : 0;
 
 	if (wait) {
+		core_trace(core_of(slot), slot->pool, slot, "starts in %.3f s: the pool's budget of starts is spent",
+			   (double)wait / (double)SECOND);
 		set_timer(slot, wait);
 		return;
 	}
 	slot->generation++;
 	slot->pool->counts.starts++;
+	core_trace(core_of(slot), slot->pool, slot, "a worker is started, generation %llu%s", (unsigned long long)slot->generation,
+		   slot->predecessor ? ", beside the one that serves" : "");
 	slot->killed = false;
 	slot->closed = false;
 	slot->silent = false;
@@ -173,6 +177,7 @@ void slot_kill(struct slot *slot, const char *why)
 	if (!slot->fault[0]) /* else the first reason stays */
 		snprintf(slot->fault, sizeof slot->fault, "%s", why);
 	slot->killed = true;
+	core_trace(core_of(slot), slot->pool, slot, "the worker is killed: %s", slot->fault);
 	scheduler_relist(slot);
 	core_of(slot)->ops->slot_kill(slot);
 }
@@ -346,6 +351,7 @@ void slot_finish(struct slot *slot)
 
 static void stop_worker(struct slot *slot, bool want_state)
 {
+	core_trace(core_of(slot), slot->pool, slot, "the worker is told to stop%s", want_state ? ", and asked for its state" : "");
 	deferral_end_all(slot);
 	to_worker_stop(slot, want_state);
 	set_state(slot, SLOT_STOPPING);
@@ -690,7 +696,10 @@ static void on_died(struct slot *slot, int status, uint64_t lived)
 
 static void next_life(struct slot *slot)
 {
-	start_after(slot, slot->delay <= 1 ? 0 : slot->delay); /* 1 marks that one has died young */
+	const uint64_t delay = slot->delay <= 1 ? 0 : slot->delay; /* 1 marks that one has died young */
+
+	core_trace(core_of(slot), slot->pool, slot, "the next worker follows in %.3f s", (double)delay / (double)SECOND);
+	start_after(slot, delay);
 }
 
 void slot_on_gone(struct slot *slot, int status, const char *why)

@@ -28,6 +28,8 @@ bool successor_begin(struct slot *old)
 	}
 	if (old->successor || old->predecessor || old->plan != PLAN_STAY || old->state != SLOT_READY || old->killed)
 		return false;
+	core_trace(pool->core, pool, old, "is replaced: it has been handed %llu tasks, and is %.0f s old",
+		   (unsigned long long)old->tasks, (double)(pool->core->now - old->since) / (double)SECOND);
 	struct slot *successor = slot_new(pool, old->index);
 	if (!successor) {
 		give_up(old, "the daemon is out of memory");
@@ -162,6 +164,8 @@ void successor_take_place(struct slot *successor, struct span state, struct bloc
 	struct pool *pool = old->pool;
 
 	assert(pool->slots[old->index] == old);
+	core_trace(pool->core, pool, old, "generation %llu takes the place of %llu%s", (unsigned long long)successor->generation,
+		   (unsigned long long)old->generation, state.size > 0 ? ", with its state" : "");
 	old->successor = NULL;
 	successor->predecessor = NULL;
 	TAILQ_REMOVE(&pool->others, successor, link);

@@ -291,6 +291,11 @@ static int set_up_process(struct daemon *daemon)
 	return daemon->keeper ? 0 : -1;
 }
 
+void daemon_set_trace(struct daemon *daemon)
+{
+	daemon->core.trace = log_wants(LOG_DEBUG) ? log_trace : NULL;
+}
+
 void daemon_set_limits(struct daemon *daemon)
 {
 	const struct config *config = &daemon->config;
@@ -315,6 +320,7 @@ int daemon_init(struct daemon *daemon, struct config *config, const char *path, 
 	*config = (struct config){0};
 	init_lists(daemon);
 	core_init(&daemon->core, &ops, &(struct core_limits){0});
+	daemon_set_trace(daemon);
 	daemon_tick(daemon);
 	daemon->started = daemon->core.now;
 	TAILQ_INIT(&daemon->loans);

@@ -94,6 +94,9 @@ int daemon_init(struct daemon *daemon, struct config *config, const char *path, 
 int daemon_run(struct daemon *daemon);
 void daemon_free(struct daemon *daemon);
 
+/* Has the core tell the log what it does, if the level is debug. Called when the level has been set. */
+void daemon_set_trace(struct daemon *daemon);
+
 /* Gives the core the limits of the configuration. */
 void daemon_set_limits(struct daemon *daemon);
 

@@ -58,6 +58,11 @@ __attribute__((format(printf, 4, 0))) static void say(int level, const struct po
 	}
 }
 
+bool log_wants(int level)
+{
+	return is_wanted(level, levels.own);
+}
+
 void log_say(int level, const char *format, ...)
 {
 	va_list list;
@@ -80,6 +85,14 @@ void log_slot(int level, const struct slot *slot, const char *format, ...)
 	va_start(list, format);
 	say(level, slot->pool, slot, format, list);
 	va_end(list);
+}
+
+void log_trace(const struct pool *pool, const struct slot *slot, const char *text)
+{
+	const struct logsink_subject about = {.level = LOG_DEBUG, .pool = pool, .slot = slot};
+
+	if (is_wanted(LOG_DEBUG, levels.own))
+		put_line(&about, true, "", text, strlen(text));
 }
 
 /* ---- lines of others ---- */

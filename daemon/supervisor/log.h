@@ -35,9 +35,15 @@ void log_set_levels(struct log_levels levels);
 /* Waits a moment until all lines are written. */
 void log_close(void);
 
+/* Is a line of this level logged? For lines that are costly to make. */
+bool log_wants(int level);
+
 __attribute__((format(printf, 2, 3))) void log_say(int level, const char *format, ...);
 __attribute__((format(printf, 3, 4))) void log_pool(int level, const struct pool *pool, const char *format, ...);
 __attribute__((format(printf, 3, 4))) void log_slot(int level, const struct slot *slot, const char *format, ...);
+
+/* A line of the level debug, as the core tells of (core_trace). It stays one line, whatever names of clients are in it. */
+void log_trace(const struct pool *pool, const struct slot *slot, const char *text);
 
 /* The source of bytes that another process has written. */
 struct log_stream {

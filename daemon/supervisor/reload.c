@@ -310,6 +310,7 @@ static void take_over(struct daemon *daemon, struct config *config, struct chang
 	const struct config old = daemon->config;
 
 	log_set_levels((struct log_levels){.own = config->log_level, .workers = config->worker_log_level});
+	daemon_set_trace(daemon);
 	log_say(LOG_NOTICE, "configuration reloaded");
 	daemon->config = *config;
 	*config = old;

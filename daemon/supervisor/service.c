@@ -115,6 +115,8 @@ static int on_hello(struct request *request)
 		return method_takes(request, "a map: {client: name, errors: \"map\"}");
 	if (read_hello(request, n, &about_fds) < 0)
 		return -1;
+	core_trace(&request->daemon->core, NULL, NULL, "session %llu: calls itself \"%s\"",
+		   (unsigned long long)request->session->client.id, request->session->client.name);
 	msgpack_pack_map(request->result, about_fds ? 7 : 5);
 	if (about_fds)
 		pack_fds(&request->session->client, request->result);
@@ -263,11 +265,14 @@ static int run(struct request *request)
 	return -1;
 }
 
-/* A notification can't be carried out, and nobody gets an error for it: the debug log says why. */
-static void log_dropped(const struct session *session, struct span method, struct span why)
+/* request_refuse tells of those that failed. */
+static void log_done(const struct session *session, const struct rpc *rpc, const char *how)
 {
-	log_say(LOG_DEBUG, "session %llu: the notification %.*s is dropped: %.*s", (unsigned long long)session->client.id,
-		(int)(method.size < 80 ? method.size : 80), (const char *)method.bytes, (int)why.size, (const char *)why.bytes);
+	const bool notification = rpc->type == RPC_NOTIFICATION;
+
+	core_trace(&session->daemon->core, NULL, NULL, "session %llu %s %u, %.*s: %s", (unsigned long long)session->client.id,
+		   notification ? "notification" : "call", notification ? 0 : rpc->msgid,
+		   (int)(rpc->method.size < 80 ? rpc->method.size : 80), (const char *)rpc->method.bytes, how);
 }
 
 int service_request(struct session *session, struct rpc *rpc)
@@ -283,9 +288,9 @@ int service_request(struct session *session, struct rpc *rpc)
 	msgpack_packer_init(&packer, &result, sendq_write);
 	request.result = &packer;
 	const int done = run(&request);
+	if (done >= 0)
+		log_done(session, rpc, done > 0 ? "comes, and is answered later" : "answered at once");
 	if (done < 0) {
-		if (rpc->type == RPC_NOTIFICATION)
-			log_dropped(session, rpc->method, request.error.message);
 		r = request_refuse(&session->client, rpc, &request.error);
 	} else if (done == 0 && rpc->type == RPC_REQUEST) {
 		r = ticket_open(&ticket, &session->client, rpc, ticket_on_abandoned);

@@ -3,6 +3,7 @@
 
 #include "daemon/core/pool.h"
 #include "daemon/core/request.h"
+#include "daemon/supervisor/address.h"
 #include "daemon/supervisor/closer.h"
 #include "daemon/supervisor/files.h"
 #include "daemon/supervisor/log.h"
@@ -435,6 +436,41 @@ void session_press(struct session *session)
 
 /* ---- coming and going ---- */
 
+/* For the log: who is at the other end. */
+static void describe_peer(const struct session *session, char *text, size_t size)
+{
+	struct address address = {.size = sizeof address.sa};
+	struct ucred peer;
+	socklen_t n = sizeof peer;
+
+	if (!session->is_unix && getpeername(session->fd, (struct sockaddr *)&address.sa, &address.size) == 0)
+		address_format(&address, text, size);
+	else if (session->is_unix && getsockopt(session->fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) == 0)
+		snprintf(text, size, "process %d, user %u, group %u", peer.pid, peer.uid, peer.gid);
+	else
+		snprintf(text, size, "%s", strerror(errno));
+}
+
+static void log_come(const struct session *session)
+{
+	char peer[ADDRESS_TEXT];
+
+	if (!log_wants(LOG_DEBUG))
+		return;
+	describe_peer(session, peer, sizeof peer);
+	log_say(LOG_DEBUG, "session %llu: connected, %s: %s", (unsigned long long)session->client.id,
+		session->is_unix ? "Unix socket" : "TCP", peer);
+}
+
+static const char *reason_of_end(const struct session *session)
+{
+	if (session->ending)
+		return "the daemon has closed the connection";
+	if (session->client.hung_up)
+		return "the client has gone";
+	return session->input_done ? "the client has ended its input, and has its answers" : "the daemon stops";
+}
+
 struct session *session_new(struct daemon *daemon, int fd, bool is_unix)
 {
 	struct session *session = calloc(1, sizeof *session);
@@ -456,6 +492,7 @@ struct session *session_new(struct daemon *daemon, int fd, bool is_unix)
 	daemon->session_count++;
 	account_add_file(session->client.account);
 	set_reading(session, true);
+	log_come(session);
 	return session;
 }
 
@@ -472,10 +509,12 @@ static void drop_pools(const struct session *session)
 	}
 }
 
-static void close_connection(struct session *session)
+static void close_connection(struct session *session, const char *why)
 {
 	struct daemon *daemon = session->daemon;
 
+	log_say(LOG_DEBUG, "session %llu: disconnected: %s", (unsigned long long)session->client.id,
+		why ? why : reason_of_end(session));
 	session->closed = true;
 	leave_turns(session);
 	set_reading(session, false);
@@ -512,7 +551,7 @@ void session_close(struct session *session, const char *why)
 		log_say(LOG_INFO, "session %llu: %s", (unsigned long long)session->client.id, why);
 	const bool first = !session->closed;
 	if (first)
-		close_connection(session);
+		close_connection(session, why);
 	else if (!TAILQ_EMPTY(&session->client.notifications))
 		return;
 	if (client_leave(&session->client))
@@ -524,7 +563,7 @@ void session_close(struct session *session, const char *why)
 void session_end(struct session *session)
 {
 	if (!session->closed)
-		close_connection(session);
+		close_connection(session, NULL);
 	client_gone(&session->client);
 	end(session);
 }

@@ -118,7 +118,7 @@ class Daemon:
         self.address = f"unix:{self.socket_path}"
         self.config = self.path / "objpoold.conf"
         self.log_path = self.path / "log"
-        self.daemon = {"plugin_dir": BUILD / "plugins", "log_level": "debug", **(daemon or {})}
+        self.daemon = {"plugin_dir": BUILD / "plugins", "log_level": "info", **(daemon or {})}
         self.pools = {"p": {}} if pools is None else pools
         self.write_config()
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)

@@ -128,3 +128,70 @@ def test_workers_have_a_level_of_their_own(start):
         client.value("p.print", "the end\n", "stderr")
         wait_for(lambda: daemon.log().count("the end") == 2, lambda: "what is printed at last")
     assert (daemon.log().count("stdout: to output"), daemon.log().count("stderr: to errors")) == (2, 3)
+
+
+def test_debug_tells_of_connections_calls_and_decisions(start):
+    daemon = start({"p": {"workers": 1, "max_calls": 3}}, {"log_level": "debug"})
+    with daemon.client() as client:
+        client.value("objpool.hello", {"client": "tester"})
+        client.value("p.echo", 1)
+        client.error("p.fail", "on purpose")
+        client.error("p.nowhere")
+        client.notify("p.echo", 2)
+        client.full("p", "sleep", [60], timeout_ms=20)
+        client.error("p.crash", 9)
+        client.full("p:0", "crash", [9], idempotent=True)
+        client.value("objpool.scale", "p", 2)
+    with daemon.client(daemon.tcp) as client:
+        client.send_raw(b"\xc1")
+        client.receive()
+    daemon.wait_log("session 2: disconnected: the daemon has closed the connection")
+    for pattern in (
+            r"debug session 1: connected, Unix socket: process %d, user %d, group %d$" % (os.getpid(), os.getuid(), os.getgid()),
+            r"debug session 1: calls itself \"tester\"$",
+            r"debug session 1 call 1, objpool\.hello: answered at once$",
+            r"debug pool p: session 1 call 2, echo: comes, with 1 task$",
+            r"debug pool p slot 0: session 1 call 2, echo: handed over as batch \d+: 1 task from 0 on; 1 batch in hand$",
+            r"debug pool p slot 0: session 1 call 2, echo: answered after \d+\.\d{6} s$",
+            r"debug pool p slot 0: session 1 call 3, fail: FAILED after \d+\.\d{6} s$",
+            r"debug session 1 call 4, p\.nowhere: refused: NO_SUCH_METHOD: ",
+            r"debug pool p( slot 0)?: session 1 notification 0, echo: answered after ",
+            r"debug pool p slot 0: session 1 call 5, sleep: TIMEOUT after 0\.02",
+            r"debug pool p( slot 0)?: session 1 call 6, crash: WORKER_LOST after ",
+            r"debug pool p slot 0: the next worker follows in 0\.000 s$",
+            r"debug pool p slot 0: a worker is started, generation 2",
+            r"debug pool p: session 1 call 7, crash: is idempotent, and runs again \(1 of 3 times\): its worker died$",
+            r"debug pool p slot 0: is replaced: it has been handed 3 tasks, and is \d+ s old$",
+            r"debug pool p: from 1 to 2 workers$",
+            r"debug session 1: disconnected: the client has gone$",
+            r"debug session 2: connected, TCP: tcp:127\.0\.0\.1:\d+$"):
+        assert re.search(pattern, daemon.log(), re.M), pattern + "\n" + daemon.log()
+    check_lines(daemon.log())
+
+
+def test_debug_keeps_what_clients_say_in_its_line(start):
+    daemon = start({"p": {"workers": 1}}, {"log_level": "debug"})
+    with daemon.client() as client:
+        client.value("objpool.hello", {"client": HOSTILE})
+        client.error("p." + HOSTILE)
+        client.error("objpool." + HOSTILE)
+        client.notify(HOSTILE)
+        client.value("objpool.ping")
+    daemon.wait_log("session 1: disconnected")
+    check_lines(daemon.log())
+    lines = daemon.log().split("\n")
+    assert sum(r"one\n2026" in line for line in lines) == 4
+    assert not [line for line in lines if re.search(r"debug \|", line)]
+
+
+def test_only_debug_tells_of_calls(start):
+    daemon = start({"p": {"workers": 1}}, {"log_level": "info"})
+    with daemon.client() as client:
+        for level, number in (("debug", 1), ("info", 2)):
+            client.value("p.echo", number)
+            daemon.daemon["log_level"] = level
+            daemon.write_config()
+            client.value("objpool.reload")
+            client.value("p.echo", number)
+    daemon.stop()
+    assert re.findall(r"session 1 call (\d+), echo: comes", daemon.log()) == ["3", "4"]

@@ -44,6 +44,20 @@ void world_say(const struct world *world, const char *format, ...)
 	va_end(list);
 }
 
+/* core->trace: of what the core says only a verbose world is told; some others have the core say it all the same. */
+static void on_trace(const struct pool *pool, const struct slot *slot, const char *text)
+{
+	const struct world *world;
+
+	if (!pool)
+		return;
+	world = container_of(pool->core, const struct world, core);
+	if (slot)
+		world_say(world, "%s:%u: %s", pool->name, slot->index, text);
+	else
+		world_say(world, "%s: %s", pool->name, text);
+}
+
 const char *world_pool_name(unsigned pool)
 {
 	static const char *const names[WORLD_POOLS] = {"p", "q"};
@@ -348,6 +362,7 @@ struct world *world_new(uint64_t seed, bool verbose)
 					   .payload_min = world->flavour.files ? VALUE_LEAST : 0};
 	core_init(&world->core, &ops, &limits);
 	world->core.now = SECOND;
+	world->core.trace = verbose || seed % 4 == 0 ? on_trace : NULL;
 	if (world_one_in(world, 2))
 		world->core.spare_count =
 			CALL_SPARE; /* no call is kept to be used again: the sanitizer sees who uses one that has ended */
