@@ -205,7 +205,7 @@ def test_a_constructor_that_always_fails(start):
 
 
 @pytest.mark.parametrize("keys, state, text", [
-    ({"kwargs": json.dumps({"fail": "no licence\nMAINPID=1"})}, "unavailable", "1 pool, none of 2 instances is up: pool p: slot 0: "),
+    ({"kwargs": json.dumps({"fail": "no licence\nMAINPID=1"})}, "unavailable", "1 pool, none of 2 instances is up: pool p: slot "),
     ({"workers": 0, "workers_min": 0, "workers_max": 2}, "asleep", "1 pool, asleep"),
 ])
 def test_nothing_says_ready_when_no_instance_is(start, keys, state, text):
