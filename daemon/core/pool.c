@@ -14,6 +14,10 @@
 
 #define WAKE_LATER (10 * MILLISECOND)
 
+enum { FAILED_AT_ONCE = 200 /* calls of a pool that is dropped: what others ask is done between */ };
+
+static void on_drop(struct timer *timer);
+
 static void on_wake(struct timer *timer)
 {
 	struct pool *pool = container_of(timer, struct pool, wake);
@@ -99,6 +103,7 @@ static struct pool *pool_delete(struct pool *pool)
 	sizing_stop(pool);
 	timer_close(timers, &pool->recall);
 	timer_close(timers, &pool->wake);
+	timer_close(timers, &pool->drop);
 	timer_close(timers, &pool->circles);
 	(void)sticky_forget(pool, (struct span){0});
 	client_gone(&pool->self);
@@ -159,7 +164,7 @@ struct pool *pool_new(struct core *core, const char *name, uint32_t size, const 
 	init_lists(pool);
 	if (!(pool->name = strdup(name)) || sizing_init(pool) < 0 ||
 	    timer_open(&core->timers, &pool->recall, scheduler_on_recall) < 0 ||
-	    timer_open(&core->timers, &pool->wake, on_wake) < 0 ||
+	    timer_open(&core->timers, &pool->wake, on_wake) < 0 || timer_open(&core->timers, &pool->drop, on_drop) < 0 ||
 	    timer_open(&core->timers, &pool->circles, nested_on_circles) < 0 || make_slots(pool, size) < 0)
 		return pool_delete(pool);
 	if (idmap_add(&core->pools_by_name, name_hash(name, strlen(name)), pool) < 0) {
@@ -244,26 +249,49 @@ void pool_leave(struct pool *pool)
 	pool_on_ended(pool);
 }
 
-void pool_fail_calls(struct pool *pool, enum error_code code, const char *why)
+static void fail_for_drop(struct pool *pool, struct call *call)
 {
 	struct error error;
+
+	if (call->answered)
+		return;
+	error_say(&error, pool->drop_code, withdraw_unless_begun(call) == REVOKED ? RAN_NO : RAN_MAYBE, "%s", pool->drop_why);
+	error.pool = pool->name;
+	call_fail(call, &error);
+}
+
+/* Fails the next calls, each of which goes to the end of the list. */
+static void fail_some(struct pool *pool)
+{
 	struct call *call;
 
-	TAILQ_FOREACH(call, &pool->calls, link) {
-		if (call->answered)
-			continue;
-		error_say(&error, code, withdraw_unless_begun(call) == REVOKED ? RAN_NO : RAN_MAYBE, "%s", why);
-		error.pool = pool->name;
-		call_fail(call, &error);
+	for (int n = 0; n < FAILED_AT_ONCE && pool->drop_left > 0 && (call = TAILQ_FIRST(&pool->calls)); n++, pool->drop_left--) {
+		TAILQ_REMOVE(&pool->calls, call, link);
+		TAILQ_INSERT_TAIL(&pool->calls, call, link);
+		fail_for_drop(pool, call);
 	}
+}
+
+static void on_drop(struct timer *timer)
+{
+	struct pool *pool = container_of(timer, struct pool, drop);
+
+	fail_some(pool);
+	if (pool->drop_left > 0 && !TAILQ_EMPTY(&pool->calls)) {
+		timer_set(&pool->core->timers, timer, pool->core->now + 1); /* in the next turn */
+		return;
+	}
+	while (pool->size > 0)
+		slot_leave(pool->slots[--pool->size]);
 }
 
 void pool_drop(struct pool *pool, enum error_code code, const char *why)
 {
 	pool_leave(pool); /* takes no more */
-	pool_fail_calls(pool, code, why);
-	while (pool->size > 0)
-		slot_leave(pool->slots[--pool->size]);
+	pool->drop_code = code;
+	pool->drop_why = why;
+	pool->drop_left = pool->calls_count;
+	on_drop(&pool->drop);
 }
 
 void pool_on_ended(struct pool *pool)

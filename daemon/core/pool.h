@@ -63,6 +63,10 @@ struct pool {
 	uint64_t recall_pause;   /* nanoseconds until the next look; doubles while nothing changes */
 	struct timer circles;    /* fires after the event when nested calls may wait for themselves: nested_on_circles */
 	struct timer wake;       /* has the queues looked at */
+	struct timer drop;       /* pool_drop goes on */
+	uint32_t drop_left;      /* calls that it has not looked at */
+	enum error_code drop_code;
+	const char *drop_why;
 	double spent;            /* starts taken from its budget, as of spent_at; see spend_start in slot.c */
 	uint64_t spent_at;
 	bool leaving;
@@ -92,11 +96,8 @@ void pool_expect_end(struct pool *pool);
 /* The daemon is asked to stop: no pool takes new calls, and all instances are to end once they have done what they have. */
 void pool_drain_all(struct core *core);
 
-/* Fails all its calls that have no answer yet: "CODE: why". */
-void pool_fail_calls(struct pool *pool, enum error_code code, const char *why);
-
-/* Takes the pool out of service now: its calls fail, and methods that run are told. A worker that has not ended after
- * stop_timeout is killed. */
+/* Takes the pool out of service now: its calls that have no answer fail ("CODE: why"; `why` lives as long as the pool), and methods
+ * that run are told. When they are very many, that takes several turns. A worker that has not ended after stop_timeout is killed. */
 void pool_drop(struct pool *pool, enum error_code code, const char *why);
 
 /* The template has told which methods there are: packed maps with a key "name". `open`: and takes others. */

@@ -263,5 +263,5 @@ void deferred_gone(struct deferrals *deferrals, uint64_t tag)
 
 void deferred_wake(struct deferrals *deferrals, uint64_t now)
 {
-	timers_run(&deferrals->timers, now);
+	timers_run(&deferrals->timers, now, UINT32_MAX);
 }

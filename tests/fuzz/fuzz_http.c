@@ -54,7 +54,7 @@ static void begin(void)
 static void turn(void)
 {
 	(void)event_base_loop(the_daemon.base, EVLOOP_NONBLOCK);
-	timers_run(&the_daemon.core.timers, the_daemon.core.now);
+	timers_run(&the_daemon.core.timers, the_daemon.core.now, UINT32_MAX);
 	core_end_event(&the_daemon.core);
 	http_end_turn(the_daemon.http);
 }

@@ -68,7 +68,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	client.error_maps = size > 0 && bytes[size - 1] & 1;
 	send_all(&client, bytes, size);
 	core.now += SECOND;
-	timers_run(&core.timers, core.now);
+	timers_run(&core.timers, core.now, UINT32_MAX);
 	client_gone(&client);
 	struct slot *slots[3] = {pool->slots[0], pool->slots[1], pool->slots[2]};
 	pool_drop(pool, ERROR_CANCELLED, "the end");

@@ -269,7 +269,7 @@ static uint8_t take_byte(struct world *world)
 static void pass_time(struct world *world, uint64_t nanoseconds)
 {
 	world->core.now += nanoseconds;
-	timers_run(&world->core.timers, world->core.now);
+	timers_run(&world->core.timers, world->core.now, UINT32_MAX);
 	core_end_event(&world->core);
 }
 

@@ -209,7 +209,7 @@ void world_pass_time(struct world *world)
 	else
 		world->core.now += step;
 	faults_arm(true);
-	timers_run(&world->core.timers, world->core.now);
+	timers_run(&world->core.timers, world->core.now, UINT32_MAX);
 	faults_arm(false);
 }
 

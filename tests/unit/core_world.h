@@ -225,7 +225,7 @@ static inline void world_exit(struct slot *slot, int status)
 static inline void world_pass(struct core_world *world, uint64_t nanoseconds)
 {
 	world->core.now += nanoseconds;
-	timers_run(&world->core.timers, world->core.now);
+	timers_run(&world->core.timers, world->core.now, UINT32_MAX);
 	core_end_event(&world->core);
 }
 

@@ -326,6 +326,58 @@ static void each_replay_has_its_own_patience(void **state)
 	world_close(&world);
 }
 
+/* ---- very many at once ---- */
+
+static void the_calls_of_a_dropped_pool_fail_in_portions(void **state)
+{
+	struct core_world world;
+	struct client client;
+	struct slot *slot;
+
+	(void)state;
+	world_open(&world);
+	client_init(&client, &world.core);
+	struct pool *pool = world_pool(&world, "p", 1, &world_settings);
+	for (unsigned i = 0; i < 900; i++)
+		world_ask(&client, i, "p.x", "[", 0);
+	pool_drop(pool, ERROR_CANCELLED, "it is too much");
+	core_end_event(&world.core);
+	assert_in_range(client.inflight.count, 500, 899); /* the others wait for the next turns */
+	for (int i = 0; i < 10; i++)
+		world_pass(&world, 1);
+	assert_int_equal(client.inflight.count, 0);
+	slot = TAILQ_FIRST(&pool->others);
+	assert_int_equal(slot->state, SLOT_STOPPING);
+	client_gone(&client);
+	world_close(&world);
+}
+
+static unsigned fired;
+
+static void on_fired(struct timer *timer)
+{
+	(void)timer;
+	fired++;
+}
+
+static void timers_fire_in_portions(void **state)
+{
+	struct timers timers = {0};
+	struct timer timer[5] = {0};
+
+	(void)state;
+	for (int i = 0; i < 5; i++) {
+		assert_int_equal(timer_open(&timers, &timer[i], on_fired), 0);
+		timer_set(&timers, &timer[i], (uint64_t)i);
+	}
+	timers_run(&timers, 100, 3);
+	assert_int_equal(fired, 3);
+	assert_int_equal(timers_next(&timers), 3);
+	timers_run(&timers, 100, 3);
+	assert_int_equal(fired, 5);
+	timers_free(&timers);
+}
+
 /* ---- what is remembered, in portions ---- */
 
 static void remember(struct client *client, struct slot *slot, const char *method, unsigned count)
@@ -508,6 +560,8 @@ int main(void)
 		cmocka_unit_test(who_dies_young_again_and_again_waits),
 		cmocka_unit_test(start_timeout_is_the_constructor_s),
 		cmocka_unit_test(each_replay_has_its_own_patience),
+		cmocka_unit_test(the_calls_of_a_dropped_pool_fail_in_portions),
+		cmocka_unit_test(timers_fire_in_portions),
 		cmocka_unit_test(a_worker_replays_in_portions),
 		cmocka_unit_test(what_is_forgotten_meanwhile_is_not_replayed),
 		cmocka_unit_test(tasks_wait_for_what_is_replayed),

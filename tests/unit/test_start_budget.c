@@ -92,7 +92,7 @@ static void pass(struct core *core, struct pool *pool, uint64_t until)
 	while (core->now < until) {
 		const uint64_t next = timers_next(&core->timers);
 		core->now = next < until ? next : until;
-		timers_run(&core->timers, core->now);
+		timers_run(&core->timers, core->now, UINT32_MAX);
 		all_become_ready(pool);
 	}
 }
