@@ -13,7 +13,7 @@
 struct request {
 	const char *method;
 	struct objpool_bytes args; /* a packed array; none: no arguments */
-	const struct objpool_call_options *options;
+	const struct objpool_call_options *options; /* set by start_call */
 	bool streamed; /* results come one by one */
 	bool fed;      /* a map whose items follow: it has no arguments */
 	bool lend;     /* large arguments may stay where they are until connection_keep_lent */

@@ -29,26 +29,27 @@ static void take_options(struct pending_call *call, const struct request *reques
 	call->progress_context = options->progress_context;
 }
 
-int start_call(struct objpool_client *client, struct request *request, const struct objpool_call_options *options,
+int start_call(struct objpool_client *client, const struct request *given, const struct objpool_call_options *options,
 	       struct pending_call *call)
 {
+	struct request request = *given;
 	struct objpool_call_options own;
 	struct pending_call none;
 	size_t mark;
 
 	if (OPTIONS_TAKE(&own, options) < 0)
 		return -EINVAL;
-	request->options = &own;
-	int rc = request_check(request);
+	request.options = &own;
+	int rc = request_check(&request);
 	if (rc == 0)
 		rc = connection_begin(client, &mark);
 	if (rc < 0)
 		return rc;
-	take_options(call, request);
+	take_options(call, &request);
 	rc = pending_add(&client->pending, call);
 	if (rc < 0)
 		return rc;
-	request_pack(request, client, mark, call->msgid, &call->payloads);
+	request_pack(&request, client, mark, call->msgid, &call->payloads);
 	rc = connection_commit(client, mark);
 	if (rc == 0) {
 		pending_find(&client->pending, call->msgid)->payloads = call->payloads;

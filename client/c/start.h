@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* start: the calls that do not wait begin here, and those that wait: objpool_call_async, objpool_cancel, objpool_notify. */
+/*
+ * start: all calls begin here, those that wait and those that do not. Also the public functions that only send:
+ * objpool_call_async, objpool_cancel, objpool_notify.
+ */
 #ifndef CLIENT_C_START_H
 #define CLIENT_C_START_H
 
 #include "client/c/request.h"
 
 /*
- * Checks and packs the request, and adds the call to those in flight. The caller sets the call's callback and context, and its
- * stream if it has one; start_call sets the rest. Returns 0, or what objpool_call_async returns.
+ * Checks and packs the request with the program's options (NULL: none), and adds the call to those in flight. The caller sets
+ * the call's callback and context, and its stream if it has one; start_call sets the rest. Returns 0, or what
+ * objpool_call_async returns.
  */
-int start_call(struct objpool_client *client, struct request *request, const struct objpool_call_options *options,
+int start_call(struct objpool_client *client, const struct request *request, const struct objpool_call_options *options,
 	       struct pending_call *call);
 
 #endif
