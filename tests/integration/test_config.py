@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The configuration and the command line of the daemon: every mistake gets a sentence that says what and where."""
 import os
+import re
 import signal
 import socket
 import stat
 import subprocess
 
 import pytest
-from harness import BUILD, DEADLINE, Client
+from harness import BUILD, DEADLINE, ROOT, Client
 
 GOOD = "[daemon]\nlisten = unix:{dir}/s\nplugin_dir = {plugins}\n\n[pool p]\nplugin = probe\nclass = Probe\n"
 
@@ -331,3 +332,50 @@ def test_localhost_has_two_addresses(start):
         client.value("objpool.reload")
         assert client.value("p.add", 1, 2) == other.value("p.add", 1, 2) == 3
     assert daemon.log().count("listening on tcp:[::1]") == 1
+
+
+# ---- what the manual says ----
+
+
+def manual():
+    """{key: its paragraph} of objpoold.conf(5), without markup."""
+    text = (ROOT / "packaging/objpoold.conf.5").read_text()
+    text = text[text.index(".Ss [daemon] section"):text.index(".Sh FILES")]
+    text = re.sub(r"^\.(?:Cm|Ic|Ar|Pa|Sy|Dv|Li|Em) ", "", text, flags=re.M)
+    parts = re.split(r"^\.It Ic ((?:[a-z_]+ No = .*\n)(?:\.It Ic [a-z_]+ No = .*\n)*)", text, flags=re.M)
+    keys = [re.findall(r"(?:^|\.It Ic )([a-z_]+) No =", head, re.M) for head in parts[1::2]]
+    return {key: paragraph for names, paragraph in zip(keys, parts[2::2]) for key in names}
+
+
+SECTIONS = "[daemon]\n{daemon}\n[pool p]\nplugin = probe\nclass = Probe\n{pool}\n"
+
+
+def with_value(place, key, value):
+    of_daemon = key in DAEMON_KEYS
+    return check(place, SECTIONS.format(daemon=f"{key} = {value}" * of_daemon, pool=f"{key} = {value}" * (not of_daemon)), "--print-config")[0]
+
+
+DAEMON_KEYS = re.search(r"daemon_options\[\] = \{(.*?)^\};", (ROOT / "daemon/supervisor/config.c").read_text(), re.M | re.S).group(1)
+DAEMON_KEYS = re.findall(r'\{"([a-z_]+)"', DAEMON_KEYS)
+
+
+def test_the_defaults_are_as_the_manual_says(place):
+    done, _ = check(place, SECTIONS.format(daemon="", pool=""), "--print-config")
+    used = dict(re.findall(r"^([a-z_]+) = (.*)$", done.stdout, re.M))
+    known = {key: re.search(r"^Default:\s+(\S+?)[.,;:]?(?:\s|$)", paragraph, re.M) for key, paragraph in manual().items()}
+    told = {key: match.group(1) for key, match in known.items() if match and key in used}
+    assert set(used) - set(told) == {"plugin", "class"}
+    del told["plugin_dir"]      # `make install` fills in that of the installation
+    assert told == {key: used[key] for key in told}
+
+
+def test_the_ranges_are_as_the_manual_says(place):
+    ranges = {key: re.search(r"^From (\d+)([KMG]?) to (\d+)([KMG]?)\.$", paragraph, re.M) for key, paragraph in manual().items()}
+    ranges = {key: match.groups() for key, match in ranges.items() if match}
+    assert len(ranges) >= 9
+    for key, (least, unit, most, most_unit) in ranges.items():
+        bytes_of = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+        least, most = int(least) * bytes_of[unit], int(most) * bytes_of[most_unit]
+        for value, right in ((least, True), (most, True), (least - 1, least == 0), (most + 1, False)):
+            if value >= 0:
+                assert (with_value(place, key, value).returncode == 0) == right, (key, value)
