@@ -35,7 +35,7 @@ int objpool_default_address(char *text, size_t size)
 	return n >= 0 && (size_t)n < size ? 0 : -ENAMETOOLONG;
 }
 
-/* Waits for a connect(2) that a signal has interrupted, or that does not wait: it goes on by itself. */
+/* Waits until a connect(2) has ended that a signal has interrupted, or that did not wait: it goes on by itself. */
 static int await_connect(int fd, int64_t deadline)
 {
 	struct pollfd pollfd = {.fd = fd, .events = POLLOUT};

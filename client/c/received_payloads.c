@@ -136,7 +136,7 @@ static void pack_payload(struct objpool_packer *packer, const struct received_pa
 		objpool_pack_bin(packer, bytes, payload->ref.length);
 }
 
-/* At most so many bytes has the value when references are replaced by their bytes; 0: it has no references. */
+/* The most bytes that the value can have when bytes replace its references; 0: it has no references. */
 static size_t expanded_size(const struct received_payloads *received, struct objpool_bytes value)
 {
 	const unsigned char *begin = value.data, *end = begin + value.size;
