@@ -45,11 +45,21 @@ void chore_answer_to(struct chore *chore, struct client *client, const struct rp
 		log_say(LOG_ERR, "out of memory: a request is done, but can't be answered");
 }
 
-void chore_restart_pool(struct daemon *daemon, struct pool *pool)
+static void restart_pool(struct daemon *daemon, struct pool *pool)
 {
 	struct chore *chore = chore_new(daemon, pool, CHORE_ROLL);
 	if (!chore)
 		log_pool(LOG_ERR, pool, "out of memory: its workers are not restarted");
+}
+
+void chore_restart_all(struct daemon *daemon)
+{
+	struct pool *pool;
+
+	log_say(LOG_NOTICE, "restarting all workers, one by one");
+	TAILQ_FOREACH(pool, &daemon->core.pools, link)
+		if (!pool->leaving)
+			restart_pool(daemon, pool);
 }
 
 static void answer_number(struct ticket *ticket, const char *key, uint64_t number)

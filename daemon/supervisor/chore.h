@@ -37,8 +37,8 @@ struct chore *chore_new(struct daemon *daemon, struct pool *pool, enum chore_kin
 /* The request's answer will be the chore's. */
 void chore_answer_to(struct chore *chore, struct client *client, const struct rpc *rpc);
 
-/* Restarts the pool's slots, one after the other; nobody waits. */
-void chore_restart_pool(struct daemon *daemon, struct pool *pool);
+/* Restarts the slots of all pools, in each one after the other; nobody waits. */
+void chore_restart_all(struct daemon *daemon);
 
 /* Slots have changed: goes on with the chores. */
 void chores_run(struct daemon *daemon);

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * daemon: the supervisor process: owns the core, the listeners, the sessions, the templates and workers, and the loop around
- * them; starts, reloads, drains and stops them.
- *
- *   RUNNING --SIGTERM--> DRAINING (what was accepted is finished) --> STOPPING (workers end) --> done
- *       '-------------------- second SIGTERM ---------------------------^
+ * daemon: what the supervisor process has: the core, listeners, sessions, pools' templates and workers, and the loop's base. It is
+ * the ground floor: loop.h, the top one, makes it and turns the loop.
  */
 #ifndef SUPERVISOR_DAEMON_H
 #define SUPERVISOR_DAEMON_H
@@ -18,9 +15,11 @@
 #include <event2/event.h>
 #include <sys/types.h>
 
+struct daemon;
 struct http;
 struct keeper;
 struct listener;
+struct rpc;
 struct session;
 struct slowlog;
 struct template;
@@ -37,8 +36,17 @@ enum daemon_state { DAEMON_RUNNING, DAEMON_DRAINING, DAEMON_STOPPING, DAEMON_DON
 /* Nanoseconds of a turn for the messages of all sessions together; then the loop looks at everything else. */
 #define DAEMON_TURN (4 * MILLISECOND)
 
+/* What the loop does for the files below it. */
+struct daemon_ops {
+	int (*serve)(struct session *session, struct rpc *rpc); /* a request to the daemon itself: service_request */
+	void (*stop)(struct daemon *daemon, bool now); /* finishes what has been accepted, then stops; the second time, or with `now`,
+							  stops at once */
+	bool (*signal)(struct daemon *daemon, int number); /* false: the daemon makes nothing of it */
+};
+
 struct daemon {
 	struct core core;
+	const struct daemon_ops *ops;
 	struct event_base *base;
 	struct config config;
 	const char *config_path;       /* NULL: none */
@@ -87,29 +95,10 @@ struct daemon {
 	uint64_t stop_at;              /* STOPPING: who doesn't end by then is killed */
 };
 
-/* Starts everything. 0, or -1 with the reason logged. `config` is taken over. */
-int daemon_init(struct daemon *daemon, struct config *config, const char *path, char *const *listen, uint32_t listen_count);
-
-/* Runs until it has stopped; returns the exit status. */
-int daemon_run(struct daemon *daemon);
-void daemon_free(struct daemon *daemon);
-
 /* Has the core tell the log what it does, if the level is debug. Called when the level has been set. */
 void daemon_set_trace(struct daemon *daemon);
 
-/* Gives the core the limits of the configuration. */
-void daemon_set_limits(struct daemon *daemon);
-
 /* Moves the core's clock. Every callback of the loop begins with it. */
 void daemon_tick(struct daemon *daemon);
-
-/* Finishes what has been accepted, then stops; the second time, or with `now`, stops at once. */
-void daemon_stop(struct daemon *daemon, bool now);
-
-/* Restarts all workers, pool by pool, one after the other. */
-void daemon_restart_workers(struct daemon *daemon);
-
-/* Waits for all children that have ended, and tells each one's owner. */
-void daemon_reap(struct daemon *daemon);
 
 #endif

@@ -3,8 +3,8 @@
 #include "daemon/supervisor/check.h"
 #include "daemon/supervisor/closer.h"
 #include "daemon/supervisor/config.h"
-#include "daemon/supervisor/daemon.h"
 #include "daemon/supervisor/log.h"
+#include "daemon/supervisor/loop.h"
 #include "daemon/supervisor/owner.h"
 #include "daemon/supervisor/paths.h"
 #include "daemon/supervisor/signals.h"
@@ -172,7 +172,7 @@ static int run_for_owner(struct daemon *daemon)
 	struct owner *owner = owner_watch(daemon);
 	if (!owner)
 		return 1;
-	const int status = daemon_run(daemon);
+	const int status = loop_run(daemon);
 	(void)owner_free(owner);
 	return status;
 }
@@ -205,9 +205,9 @@ static int run(struct config *config, struct options *options)
 		return 1;
 	if (config->pool_count == 0 && !options->until_eof)
 		log_say(LOG_WARNING, "there are no pools in %s", options->config ? options->config : "the configuration (no file was found)");
-	if (daemon_init(&daemon, config, options->config, options->listen, options->listen_count) == 0)
-		status = options->until_eof ? run_for_owner(&daemon) : daemon_run(&daemon);
-	daemon_free(&daemon);
+	if (loop_init(&daemon, config, options->config, options->listen, options->listen_count) == 0)
+		status = options->until_eof ? run_for_owner(&daemon) : loop_run(&daemon);
+	loop_free(&daemon);
 	log_close();
 	return status;
 }

@@ -142,3 +142,17 @@ void memory_sweep(struct daemon *daemon)
 	if (daemon->far_over > PATIENCE)
 		close_greediest(daemon);
 }
+
+void memory_set_limits(struct daemon *daemon)
+{
+	const struct config *config = &daemon->config;
+	const uint64_t max_memory = config->max_memory == CONFIG_HALF ? memory_of_machine() / 2 : config->max_memory;
+
+	core_set_limits(&daemon->core, &(struct core_limits){.max_message = config->max_message,
+							     .max_inflight = (uint32_t)config->max_inflight,
+							     .max_pending = config->max_pending,
+							     .max_unsent = config->max_unsent,
+							     .max_memory = max_memory,
+							     .payload_min = config->payload_min});
+	daemon->payloads.most = max_memory > 0 && max_memory / 8 < PAYLOAD_KEPT ? max_memory / 8 : PAYLOAD_KEPT;
+}

@@ -20,6 +20,9 @@ struct daemon;
 /* Bytes of memory that the machine has, or that the daemon's control groups allow it, if that is less. */
 uint64_t memory_of_machine(void);
 
+/* Gives the core the limits of the configuration. */
+void memory_set_limits(struct daemon *daemon);
+
 /* Called when the turn of the loop ends. */
 void memory_end_turn(struct daemon *daemon);
 

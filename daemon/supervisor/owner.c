@@ -26,7 +26,7 @@ static void on_input(evutil_socket_t fd, short what, void *data)
 	(void)event_del(owner->event);
 	daemon_tick(owner->daemon);
 	log_say(LOG_NOTICE, "standard input has ended: stopping now");
-	daemon_stop(owner->daemon, true);
+	owner->daemon->ops->stop(owner->daemon, true);
 }
 
 struct owner *owner_watch(struct daemon *daemon)

@@ -5,6 +5,7 @@
 #include "daemon/supervisor/http.h"
 #include "daemon/supervisor/listener.h"
 #include "daemon/supervisor/log.h"
+#include "daemon/supervisor/memory.h"
 #include "daemon/supervisor/rollout.h"
 #include "daemon/supervisor/slowlog.h"
 #include "daemon/supervisor/systemd.h"
@@ -314,7 +315,7 @@ static void take_over(struct daemon *daemon, struct config *config, struct chang
 	log_say(LOG_NOTICE, "configuration reloaded");
 	daemon->config = *config;
 	*config = old;
-	daemon_set_limits(daemon);
+	memory_set_limits(daemon);
 	settle_listeners(daemon);
 	update_pools(daemon, &daemon->config, changes);
 	start_all_new(daemon, &daemon->config, changes);

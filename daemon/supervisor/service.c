@@ -197,7 +197,7 @@ static int on_reload(struct request *request)
 static int on_shutdown(struct request *request)
 {
 	log_say(LOG_NOTICE, "session %llu asks the daemon to stop", (unsigned long long)request->session->client.id);
-	daemon_stop(request->daemon, false);
+	request->daemon->ops->stop(request->daemon, false);
 	msgpack_pack_true(request->result);
 	return 0;
 }

@@ -8,7 +8,6 @@
 #include "daemon/supervisor/files.h"
 #include "daemon/supervisor/log.h"
 #include "daemon/supervisor/outlet.h"
-#include "daemon/supervisor/service.h"
 #include "daemon/supervisor/template.h"
 #include "daemon/supervisor/unread.h"
 
@@ -130,7 +129,7 @@ static int dispatch(struct session *session, struct rpc *rpc, struct block *bloc
 			  (const char *)rpc->method.bytes);
 		return request_refuse(&session->client, rpc, &error);
 	}
-	return service_request(session, rpc);
+	return session->daemon->ops->serve(session, rpc);
 }
 
 static const char lost_descriptors[] = "descriptors that were lost: there are too many";

@@ -3,7 +3,6 @@
 
 #include "daemon/supervisor/daemon.h"
 #include "daemon/supervisor/log.h"
-#include "daemon/supervisor/reload.h"
 
 #include <signal.h>
 #include <string.h>
@@ -12,55 +11,17 @@
 
 enum { AT_ONCE = 16 };
 
-/* ---- what they do ---- */
-
-static void on_stop(struct daemon *daemon, const struct signalfd_siginfo *info)
-{
-	log_say(LOG_NOTICE, "%s: %s", strsignal((int)info->ssi_signo),
-		daemon->state == DAEMON_RUNNING ? "finishing what runs, then stopping" : "stopping now");
-	daemon_stop(daemon, daemon->state != DAEMON_RUNNING);
-}
-
-static void on_reload(struct daemon *daemon, const struct signalfd_siginfo *info)
-{
-	char fault[RELOAD_FAULT]; /* it is in the log */
-	struct changes *changes = reload(daemon, fault);
-
-	(void)info;
-	if (changes)
-		changes_release(changes);
-}
-
-static void on_restart(struct daemon *daemon, const struct signalfd_siginfo *info)
-{
-	(void)info;
-	daemon_restart_workers(daemon);
-}
-
-static void on_child(struct daemon *daemon, const struct signalfd_siginfo *info)
-{
-	(void)info; /* several children may have ended with one signal */
-	daemon_reap(daemon);
-}
-
 /* Signals that would end the process by default, and that some administrators and libraries send by habit. */
-static void on_stray(struct daemon *daemon, const struct signalfd_siginfo *info)
+static void say_stray(const struct signalfd_siginfo *info)
 {
 	const char *name = sigabbrev_np((int)info->ssi_signo);
 
-	(void)daemon;
 	log_say(LOG_NOTICE, "signal %u (%s) of process %u, user %u, is ignored: see objpoold(8) for what signals do",
 		info->ssi_signo, name ? name : "real-time", info->ssi_pid, info->ssi_uid);
 }
 
-static const struct {
-	int signal;
-	void (*act)(struct daemon *daemon, const struct signalfd_siginfo *info);
-} known[] = {
-	{SIGTERM, on_stop},  {SIGINT, on_stop},   {SIGHUP, on_reload}, {SIGUSR2, on_restart},
-	{SIGCHLD, on_child}, {SIGUSR1, on_stray}, {SIGALRM, on_stray}, {SIGVTALRM, on_stray},
-	{SIGPROF, on_stray}, {SIGIO, on_stray},   {SIGPWR, on_stray},  {SIGSTKFLT, on_stray},
-};
+static const int known[] = {SIGTERM, SIGINT,    SIGHUP,  SIGUSR2, SIGCHLD, SIGUSR1,
+			    SIGALRM, SIGVTALRM, SIGPROF, SIGIO,   SIGPWR,  SIGSTKFLT};
 
 /* The signals that the loop reads. SIGQUIT, and signals that tell of a bug, end the process as usual. */
 static void fill_with_known(sigset_t *set)
@@ -69,7 +30,7 @@ static void fill_with_known(sigset_t *set)
 
 	sigemptyset(set);
 	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-		sigaddset(set, known[i].signal);
+		sigaddset(set, known[i]);
 	for (int signal = SIGRTMIN; signal <= SIGRTMAX; signal++)
 		sigaddset(set, signal);
 	if (sigaction(SIGPROF, NULL, &now) == 0 && now.sa_handler != SIG_DFL)
@@ -96,16 +57,6 @@ void signals_take(void)
 
 /* ---- in the loop ---- */
 
-static void act(struct daemon *daemon, const struct signalfd_siginfo *info)
-{
-	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-		if (known[i].signal == (int)info->ssi_signo) {
-			known[i].act(daemon, info);
-			return;
-		}
-	on_stray(daemon, info);
-}
-
 static void on_readable(evutil_socket_t fd, short what, void *data)
 {
 	struct signalfd_siginfo infos[AT_ONCE];
@@ -115,7 +66,8 @@ static void on_readable(evutil_socket_t fd, short what, void *data)
 	daemon_tick(daemon);
 	const ssize_t n = read(fd, infos, sizeof infos);
 	for (size_t i = 0; n > 0 && i < (size_t)n / sizeof *infos; i++)
-		act(daemon, &infos[i]);
+		if (!daemon->ops->signal(daemon, (int)infos[i].ssi_signo))
+			say_stray(&infos[i]);
 }
 
 struct event *signals_open(struct daemon *daemon)
