@@ -56,6 +56,14 @@ def _after_fork_in_child():
 os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
+def is_plain(result):
+    """Does it go on the wire as it is?"""
+    kind = type(result)
+    if kind is int:
+        return -INT_MOST <= result <= INT_MOST
+    return kind in AS_THEY_ARE and (kind is not str or result.isascii())
+
+
 def caught(error):
     """An exception that is the answer of an item; a child of the worker ends with it."""
     if child == threading.get_ident():
@@ -265,28 +273,22 @@ class Worker:
             flush_output()
             return self._answer([], {0: caught(error)}, ONE, CALL, 0)
         flush_output()
-        kind = type(result)
-        if kind in AS_THEY_ARE and (kind is not int or -INT_MOST <= result <= INT_MOST) and (kind is not str or result.isascii()):
-            return result
-        return self._answer([result], None, ONE, CALL, 0)
+        return result if is_plain(result) else self._answer([result], None, ONE, CALL, 0)
 
     def item(self, number, head, names, value):
         """function(item), of the items that share message `number`: what is no value of AS_THEY_ARE is a pickle, and the same goes for the result."""
         try:
             if number != self._items[0]:
                 self._begin_items(number, head, names)
-            _, function, data = self._items
-            if data is not None:
-                function = self._load(data, True)
+            function = self._items[1]
+            if function is None:
+                function = self._load(self._items[2], True)
             result = function(pickle.loads(value) if type(value) is bytes else value)
         except BaseException as error:
             flush_output()
             return self._answer([], {0: caught(error)}, ONE, CALL, 0)
         flush_output()
-        kind = type(result)
-        if kind in AS_THEY_ARE and (kind is not int or -INT_MOST <= result <= INT_MOST) and (kind is not str or result.isascii()):
-            return result
-        return self._answer([result], None, ONE, CALL, 0)
+        return result if is_plain(result) else self._answer([result], None, ONE, CALL, 0)
 
     def _begin_items(self, number, head, names):
         """The function is loaded once for all of a message, unless each item is to have a fresh one."""
@@ -429,11 +431,15 @@ def buffer_of(array, is_readonly):
 
 def flush_output():
     """What was printed comes before what the program prints when it has the results."""
-    for stream in sys.stdout, sys.stderr:
-        try:
-            stream.flush()
-        except (AttributeError, OSError, ValueError):
-            pass        # there is none, or it is closed
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (AttributeError, OSError, ValueError):       # there is none, or it is closed
+        for stream in filter(None, (sys.stdout, sys.stderr)):
+            try:
+                stream.flush()
+            except (AttributeError, OSError, ValueError):
+                pass
 
 
 def pieces_in(body):
