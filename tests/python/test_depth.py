@@ -108,6 +108,27 @@ def test_they_may_lie_beside_others_and_in_what_is_long(pools):
     assert pools.map.echo(long[-2:]) == [nested(90), [1, 2]]
 
 
+def same(x):
+    return x
+
+
+def give_back(x):
+    raise ValueError(x)
+
+
+def test_in_the_drop_in_for_multiprocessing():
+    from objpool.compat.multiprocess import Pool
+    with Pool(1) as workers:
+        for kind in (list, dict):
+            for levels in (32, 33, 300):
+                value = nested(levels, kind)
+                assert workers.map(same, [value, 1]) == [value, 1] and list(workers.imap(same, [value])) == [value]
+                assert workers.apply(same, (value,)) == value and workers.apply(same, kwds={"x": value}) == value
+                with pytest.raises(ValueError) as caught:
+                    workers.map(give_back, [value])
+                assert caught.value.args == (value,)
+
+
 def test_what_is_yielded(pools):
     for levels in (32, 33, 100):
         assert list(pools.give.stream(2, levels)) == [nested(levels)] * 2

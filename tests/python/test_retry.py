@@ -226,6 +226,21 @@ def test_a_future_between_two_attempts_can_be_cancelled(daemon, client, place, p
     assert client.pool("w").note("third") == "third" and notes(place) == ["first", "third"]
 
 
+def test_a_lease_is_no_other_object(daemon, client, pauses):
+    made = pauses()
+    with client.pool("w").options(retry=5).lease() as object:
+        assert object.note(1) == 1
+        with pytest.raises(objpool.WorkerLost):
+            object.die()
+        for call in (object.note, object.options(timeout=60).note):
+            with pytest.raises(objpool.WorkerLost):
+                call(2)
+        client._connected().close()
+        with pytest.raises(objpool.ConnectionLost):
+            object.note(3)
+    assert made == []
+
+
 def test_what_a_policy_can_be():
     assert [_retry.of(value) for value in (None, False)] == [None, None]
     assert _retry.of(3).attempts == 3 and _retry.of(True).attempts == 5

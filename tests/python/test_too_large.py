@@ -69,6 +69,18 @@ def test_results(client):
         pool.map.blob([50000] * 30)
 
 
+def test_an_item_that_a_method_yields(start, place):
+    (place / "giver.py").write_text("class Giver:\n    def give(self):\n        yield 1\n        yield bytes(2 << 20)\n")
+    daemon = start({"g": {"plugin": "python", "class": "giver:Giver", "python_path": f'["{place}"]', "workers": 1}}, {"max_message": "1M"})
+    with objpool.connect(daemon.address) as client:
+        stream = client.pool("g").give.stream()
+        assert next(stream) == 1
+        with pytest.raises(objpool.CallFailed, match=f"an item is 2097157 bytes, over {LIMIT}"):
+            next(stream)
+        with pytest.raises(objpool.TooLarge, match=LIMIT):
+            client.pool("g").give()
+
+
 def test_asyncio(start):
     daemon = start(daemon={"max_message": "1M"})
 

@@ -46,7 +46,7 @@ def may_be_deep(data: bytes) -> bool:
 
 
 def _skips(data: bytes) -> bool:
-    unpacker = msgpack.Unpacker(max_buffer_size=0)
+    unpacker = msgpack.Unpacker(max_buffer_size=0, read_size=len(data))  # its buffer is a mebibyte else, fresh from the system
     unpacker.feed(data)
     try:
         unpacker.skip()

@@ -78,6 +78,7 @@ class Target:
     """
 
     _method_class: Any = Method
+    _may_retry = True
 
     def __init__(self, client: "Client", address: str, options: Dict[str, Any], owner: Any = None) -> None:
         self._client = client
@@ -121,7 +122,7 @@ class Target:
         return self._client._connected()
 
     def _attempts(self) -> Optional[_retry.Attempts]:
-        retry = self._options.get("retry", self._client.retry)
+        retry = self._options.get("retry", self._client.retry) if self._may_retry else None
         return None if retry is None else _retry.Attempts(retry, self._options)
 
     def __repr__(self) -> str:
@@ -215,6 +216,8 @@ class Pool(Target):
 class Lease(Target):
     """An object that one client has for itself, until it is released. Made by :meth:`Pool.lease`."""
 
+    _may_retry = False  # it would be another object
+
     def __init__(self, pool: Pool, slot: Optional[int], timeout: Optional[float], lease_time: Optional[float]) -> None:
         options = {"slot": slot, "timeout_ms": _milliseconds(timeout), "lease_ms": _milliseconds(lease_time)}
         self._leased: Optional[Connection] = None
@@ -273,6 +276,8 @@ def _take_lease(connection: Connection, pool: str, options: Dict[str, Any], time
 
 class _Leased(Target):
     """A lease with options."""
+
+    _may_retry = False
 
     def __init__(self, lease: Lease, options: Dict[str, Any]) -> None:
         super().__init__(lease._client, lease._address, options, lease)

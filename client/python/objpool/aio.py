@@ -311,6 +311,8 @@ class Pool(Target, _pool.Pool):
 class Lease(Target):
     """An object that one client has for itself, until it is released. Made by :meth:`Pool.lease`."""
 
+    _may_retry = False
+
     def __init__(self, pool: Pool, slot: Optional[int], timeout: Optional[float], lease_time: Optional[float]) -> None:
         super().__init__(pool._client, pool.name, pool._options, pool)
         self._wanted = {"slot": slot, "timeout_ms": _pool._milliseconds(timeout), "lease_ms": _pool._milliseconds(lease_time)}
@@ -364,6 +366,8 @@ class Lease(Target):
 
 class _Leased(Target):
     """A lease with options: its owner is the lease."""
+
+    _may_retry = False
 
     async def _connection(self) -> Connection:  # type: ignore[override]
         return await self._owner._connection()
