@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The configuration and the command line of the daemon: every mistake gets a sentence that says what and where."""
+import ctypes
+import grp
 import os
 import re
 import signal
@@ -170,6 +172,19 @@ def test_socket_mode(start, place):
     daemon = start(daemon={"socket_mode": "0600"})
     assert stat.S_IMODE(os.stat(daemon.socket_path).st_mode) == 0o600
     assert stat.S_IMODE(os.stat(start().socket_path).st_mode) == 0o660
+
+
+def without_chown():
+    """Root could give the socket to any group."""
+    ctypes.CDLL(None).prctl(24, 0, 0, 0, 0)  # PR_CAPBSET_DROP, CAP_CHOWN
+
+
+def test_a_socket_that_can_not_be_given_to_its_group(start):
+    other = next(group.gr_name for group in grp.getgrall() if group.gr_gid not in {os.getgid(), os.getegid(), *os.getgroups()})
+    daemon = start(daemon={"socket_group": other}, expect_ready=False, preexec=without_chown)
+    assert daemon.process.wait(DEADLINE) == 1
+    assert f"can't give it to group {other}: Operation not permitted" in daemon.log()
+    assert not daemon.socket_path.exists()
 
 
 def test_args_and_slot_kwargs_reach_the_constructor(start):

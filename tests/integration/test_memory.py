@@ -2,6 +2,7 @@
 """max_memory: whatever clients do, the daemon holds little more than that, and those who want little are served."""
 import fcntl
 import os
+import re
 import socket
 import struct
 import threading
@@ -60,6 +61,13 @@ def pool_of(status, name):
     return next(pool for pool in status["pools"] if pool["name"] == name)
 
 
+def refusals(client):
+    """How many calls were refused for want of memory, by the metrics and the status, which agree."""
+    counted = re.search(r"^objpool_memory_refused_calls_total (\d+)", client.value("objpool.metrics"), re.M)
+    assert int(counted.group(1)) == client.value("objpool.status")["memory"]["refused"]
+    return int(counted.group(1))
+
+
 @pytest.mark.parametrize("payload_min", ["0", "64K"])
 def test_clients_that_never_read(start, payload_min):
     daemon = start(POOLS, {"max_memory": "16M", "payload_min": payload_min})
@@ -100,6 +108,7 @@ def test_messages_that_stay_unfinished(start, payload_min):
         assert c.value("objpool.ping", 1) == [1] # each connection lives on
         assert c.call("p.echo", b"small") == (None, b"small")
     assert 1 <= refused < len(clients)
+    assert refusals(clients[0]) == refused
     for c in clients:
         c.close()
     watch.nothing_left()
@@ -249,6 +258,7 @@ def test_what_pools_keep_is_bounded(start):
         assert c.full("s1:all", "set", [large], sticky="append")[0] is None
         error, _ = c.full("s2:all", "set", [large], sticky="append")
         assert error.startswith("OVERLOADED: pools keep "), error
+        assert refusals(c) == 1
         error = c.error("objpool.create", {"pool": "made", "plugin": "probe", "class": "Probe", "kwargs": {"tag": large}})
         assert error.startswith("OVERLOADED: pools keep "), error
         assert c.value("objpool.forget", "s0") == 1

@@ -15,6 +15,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <malloc.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -26,7 +27,7 @@
 
 #include <cmocka.h>
 
-enum { PIECES = 5, PIECE = 40000, DATA = 3000, ROOM = 4 << 20, ITEMS = 4, TRIES = 200, PATIENCE_MS = 20000 };
+enum { PIECES = 5, PIECE = 40000, DATA = 3000, ROOM = 4 << 20, ITEMS = 4, TRIES = 200, PATIENCE_MS = 20000, YIELDED = 64 << 10 };
 
 /* ---- the class ---- */
 
@@ -101,6 +102,25 @@ static int answer(void *self, struct objpool_call *call, const struct objpool_ar
 	return 0;
 }
 
+/* Yields values of 64 KiB, head included, until its caller has gone. */
+static int gen(void *self, struct objpool_call *call, const struct objpool_args *args, msgpack_packer *result)
+{
+	static uint8_t value[YIELDED] = {0xc6, 0, 0, (YIELDED - 5) >> 8, (YIELDED - 5) & 0xff};
+
+	(void)self, (void)args, (void)result;
+	while (objpool_yield(call, value, sizeof value) == 0)
+		;
+	return objpool_fail(call, NULL, "nobody waits");
+}
+
+/* How many bytes the process has allocated. */
+static int memory(void *self, struct objpool_call *call, const struct objpool_args *args, msgpack_packer *result)
+{
+	(void)self, (void)call, (void)args;
+	msgpack_pack_uint64(result, mallinfo2().uordblks);
+	return 0;
+}
+
 static int snapshot(void *self, struct objpool_call *call, msgpack_packer *state)
 {
 	return pieces(self, call, &(const struct objpool_args){.count = 0}, state);
@@ -117,6 +137,8 @@ static const struct objpool_method methods[] = {{.name = "pieces", .call = piece
 						{.name = "fail", .call = refuse},
 						{.name = "defer", .call = defer},
 						{.name = "answer", .call = answer},
+						{.name = "gen", .call = gen},
+						{.name = "memory", .call = memory},
 						{.name = NULL}};
 static const struct objpool_class class = {OBJPOOL_CLASS_HEAD, .name = "Pieces", .create = create, .methods = methods,
 					   .deferred = deferred, .snapshot = snapshot, .restore = restore};
@@ -595,6 +617,117 @@ static void test_small_answers_need_no_memory(void **state)
 	stop(&worker);
 }
 
+/* ---- bounds ---- */
+
+/* A call that takes values as they are yielded. */
+static void call_gen(struct worker *worker)
+{
+	msgpack_sbuffer out;
+	msgpack_packer packer;
+
+	msgpack_sbuffer_init(&out);
+	msgpack_packer_init(&packer, &out, msgpack_sbuffer_write);
+	msgpack_pack_array(&packer, 8);
+	msgpack_pack_int(&packer, TO_CALL);
+	msgpack_pack_uint32(&packer, next_id(worker));
+	msgpack_pack_int(&packer, 7);
+	msgpack_pack_str_with_body(&packer, "gen", 3);
+	msgpack_pack_array(&packer, 0);
+	msgpack_pack_int(&packer, 0);
+	msgpack_pack_nil(&packer);
+	msgpack_pack_int(&packer, CALL_YIELDS);
+	say(worker, &out);
+	msgpack_sbuffer_destroy(&out);
+}
+
+/* How many values come, one after another, until the worker waits, and then is told that its caller has gone. */
+static void test_yields_are_bounded(void **state)
+{
+	const char taken_nothing[] = {(char)0x93, TO_TAKEN, 1, 0};
+	const msgpack_object_array *message;
+	struct worker worker;
+	int yields = 0;
+
+	(void)state;
+	start(&worker);
+	call_gen(&worker);
+	assert_int_equal(worker.id, 1);
+	while ((message = hear(&worker)) && message->ptr[0].via.u64 == FROM_YIELD) {
+		if (++yields < YIELD_AHEAD / YIELDED)
+			continue;
+		if (board_move(worker.board, worker.id, BOARD_STARTED, BOARD_CANCELLED))
+			assert_int_equal(send(worker.fd, taken_nothing, sizeof taken_nothing, MSG_NOSIGNAL), sizeof taken_nothing);
+	}
+	assert_non_null(message);
+	assert_int_equal(message->ptr[0].via.u64, FROM_REPLY);
+	assert_int_equal(yields, YIELD_AHEAD / YIELDED);
+	stop(&worker);
+}
+
+static void call_with_arguments(struct worker *worker, const char *method)
+{
+	char text[5000] = {0};
+	msgpack_sbuffer out;
+	msgpack_packer packer;
+
+	msgpack_sbuffer_init(&out);
+	msgpack_packer_init(&packer, &out, msgpack_sbuffer_write);
+	msgpack_pack_array(&packer, 5);
+	msgpack_pack_int(&packer, TO_CALL);
+	msgpack_pack_uint32(&packer, next_id(worker));
+	msgpack_pack_int(&packer, 7);
+	msgpack_pack_str_with_body(&packer, method, strlen(method));
+	msgpack_pack_array(&packer, 20);
+	for (int i = 0; i < 20; i++) {
+		msgpack_pack_array(&packer, 2);
+		msgpack_pack_str_with_body(&packer, text, sizeof text);
+		msgpack_pack_nil(&packer);
+	}
+	say(worker, &out);
+	msgpack_sbuffer_destroy(&out);
+}
+
+static void hear_reply(struct worker *worker)
+{
+	worker->begin = worker->end = 0;
+	const msgpack_object_array *message = hear(worker);
+	assert_true(message && message->ptr[0].via.u64 == FROM_REPLY);
+}
+
+static uint64_t ask_memory(struct worker *worker)
+{
+	call(worker, "memory");
+	hear_reply(worker);
+	return worker->message.data.via.array.ptr[3].via.u64;
+}
+
+static void use(struct worker *worker)
+{
+	call_with_arguments(worker, "pieces");
+	hear_reply(worker);
+	call_with_arguments(worker, "fail"); /* it takes none */
+	hear_reply(worker);
+	call(worker, "fail");
+	hear_reply(worker);
+	call(worker, "no such method");
+	hear_reply(worker);
+}
+
+static void test_a_worker_keeps_no_memory_of_its_tasks(void **state)
+{
+	struct worker worker;
+
+	(void)state;
+	start(&worker);
+	for (int i = 0; i < 20; i++)
+		use(&worker);
+	const uint64_t before = ask_memory(&worker);
+	for (int i = 0; i < 200; i++)
+		use(&worker);
+	assert_in_range(ask_memory(&worker), 0, before + 8192);
+	stop(&worker);
+}
+
 static uint64_t taken(struct task *task, uint8_t id, uint8_t bytes)
 {
 	const uint8_t message[] = {id, bytes};
@@ -621,6 +754,7 @@ int main(void)
 		cmocka_unit_test(test_result),	cmocka_unit_test(test_payload),		cmocka_unit_test(test_error),
 		cmocka_unit_test(test_items),	cmocka_unit_test(test_deferred_answer), cmocka_unit_test(test_snapshot),
 		cmocka_unit_test(test_small_answers_need_no_memory), cmocka_unit_test(test_taken_is_of_its_batch),
+		cmocka_unit_test(test_yields_are_bounded), cmocka_unit_test(test_a_worker_keeps_no_memory_of_its_tasks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
