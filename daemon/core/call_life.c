@@ -4,7 +4,6 @@
 #include "daemon/core/call_answer.h"
 #include "daemon/core/input.h"
 #include "daemon/core/pool.h"
-#include "daemon/core/slot.h"
 #include "daemon/core/sticky.h"
 #include "daemon/core/to_worker.h"
 #include "daemon/core/withdraw.h"

@@ -1,15 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/core/client.h"
 
-#include "daemon/core/call_life.h"
-#include "daemon/core/lease.h"
-#include "daemon/core/pool.h"
-#include "daemon/core/queue.h"
-#include "daemon/core/yield.h"
 #include "proto/pack.h"
 #include "proto/payload_ref.h"
 
-#include <assert.h>
 #include <errno.h>
 
 void client_init(struct client *client, struct core *core)
@@ -50,7 +44,7 @@ static void detach(struct ticket *ticket)
 	ticket->client = NULL;
 }
 
-static void abandon(const struct ticket_list *tickets)
+void client_abandon(const struct ticket_list *tickets)
 {
 	struct ticket *ticket;
 
@@ -58,61 +52,6 @@ static void abandon(const struct ticket_list *tickets)
 		detach(ticket);
 		ticket->abandoned(ticket, NULL);
 	}
-}
-
-void client_hang_up(struct client *client)
-{
-	if (client->hung_up)
-		return;
-	client->hung_up = true;
-	abandon(&client->tickets);
-	sendq_clear(&client->out);
-	sendq_lose_kept(&client->kept);
-	client_on_sent(client); /* its notifications must not wait for it to read */
-}
-
-bool client_notifies(const struct client *client, const struct pool *pool)
-{
-	struct ticket *ticket;
-
-	TAILQ_FOREACH(ticket, &client->notifications, link) {
-		const struct call *call = call_of_ticket(ticket);
-		if (call && call->pool == pool)
-			return true;
-	}
-	return false;
-}
-
-bool client_leave(struct client *client)
-{
-	struct pool *pool;
-
-	client_hang_up(client);
-	if (TAILQ_EMPTY(&client->notifications)) {
-		client_gone(client);
-		return true;
-	}
-	client->left = true;
-	lease_on_client_left(client);
-	TAILQ_FOREACH(pool, &client->core->pools, link)
-		if (!client_notifies(client, pool))
-			pool_on_session_end(pool, client->id);
-	return false;
-}
-
-void client_gone(struct client *client)
-{
-	struct pool *pool;
-
-	client_hang_up(client);
-	abandon(&client->notifications);
-	lease_on_client_gone(client);
-	TAILQ_FOREACH(pool, &client->core->pools, link)
-		pool_on_session_end(pool, client->id);
-	assert(TAILQ_EMPTY(&client->flows));
-	idmap_free(&client->inflight);
-	account_close(client->account);
-	client->account = client->out.account = &client->core->memory;
 }
 
 void client_on_input_end(struct client *client)
@@ -129,38 +68,19 @@ void client_on_input_end(struct client *client)
 	}
 }
 
-/* Are too many of its answers unread? Fewer are allowed when it holds more than its share of the memory, most of it answers. */
-static bool has_unread(const struct client *client, uint64_t limit)
+bool client_has_unread(const struct client *client, uint64_t limit)
 {
 	return client->out.bytes > limit || (client_is_greedy(client) && client->out.bytes > client->account->used / 2);
 }
 
 void client_wrote(struct client *client)
 {
-	if (!client->internal && has_unread(client, client->core->limits.max_unsent))
+	if (!client->internal && client_has_unread(client, client->core->limits.max_unsent))
 		client->stalled = true; /* the queues pass over it from now on */
 	if (client->wrote)
 		client->wrote(client);
 	else if (!client->internal)
 		client->core->ops->client_wrote(client);
-}
-
-static void resume_flows(const struct client *client)
-{
-	struct flow *flow;
-
-	TAILQ_FOREACH(flow, &client->flows, of_client)
-		if (flow_resume(flow))
-			pool_wake(flow->queue->pool);
-}
-
-void client_on_sent(struct client *client)
-{
-	if (!client->stalled || has_unread(client, client->core->limits.max_unsent / 2))
-		return;
-	client->stalled = false;
-	resume_flows(client);
-	yield_resume(client);
 }
 
 int ticket_open(struct ticket *ticket, struct client *client, const struct rpc *rpc,

@@ -78,22 +78,6 @@ void client_init(struct client *client, struct core *core);
 /* A client of the daemon's own: its number is 0, and its memory is charged to the daemon's account. */
 void client_init_own(struct client *client, struct core *core);
 
-/* The client can't be answered any more: abandons its requests. Its notifications are still carried out. */
-void client_hang_up(struct client *client);
-
-/*
- * The client sends nothing more: hangs it up, and gives back the leases that its notifications don't need. True: no
- * notification is left; client_gone has been called. False: when the last one ends, ops->client_wrote is called; then call this
- * again.
- */
-bool client_leave(struct client *client);
-
-/* Ends the client at once: abandons its tickets, drops its waiting calls, releases its leases, and frees what it holds. */
-void client_gone(struct client *client);
-
-/* Is a notification of the client still carried out by this pool? */
-bool client_notifies(const struct client *client, const struct pool *pool);
-
 /* May another request be taken in? Else the session is not read until client_wrote or less. */
 bool client_accepts(const struct client *client);
 
@@ -103,8 +87,11 @@ void client_wrote(struct client *client);
 /* Its sending side is shut down: what it would have fed can't come any more. */
 void client_on_input_end(struct client *client);
 
-/* Some of client->out has been sent: starts again what was held back because it was full. */
-void client_on_sent(struct client *client);
+/* Are too many of its answers unread? Fewer are allowed when it holds more than its share of the memory, most of it answers. */
+bool client_has_unread(const struct client *client, uint64_t limit);
+
+/* Closes the tickets of the list, and lets go of what was begun for them. */
+void client_abandon(const struct ticket_list *tickets);
 
 /* Opens the ticket for a request or notification. 0; -EEXIST when the msgid is in use; -ENOMEM. */
 int ticket_open(struct ticket *ticket, struct client *client, const struct rpc *rpc,

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/core/deferral.h"
 
-#include "daemon/core/call_answer.h"
 #include "daemon/core/pool.h"
-#include "daemon/core/scheduler.h"
 #include "daemon/core/to_worker.h"
 
 #include <errno.h>
@@ -19,12 +17,8 @@ void deferral_add(struct slot *slot, struct batch *batch, uint64_t tag)
 	batch->slot = slot;
 	batch->call->put_off = true;
 	TAILQ_INSERT_TAIL(&slot->deferred, batch, link);
-	scheduler_relist(slot); /* an instance that has put something off is not done with its calls */
+	slot_relist(slot); /* an instance that has put something off is not done with its calls */
 	pool_wake(slot->pool);
-	if (batch->call->answered)
-		deferral_give_up(slot, batch);
-	else if (slot->pool->leaving || slot->pool->core->draining)
-		deferral_end_all(slot);
 }
 
 void deferral_remove(struct slot *slot, struct batch *batch)
@@ -32,7 +26,7 @@ void deferral_remove(struct slot *slot, struct batch *batch)
 	TAILQ_REMOVE(&slot->deferred, batch, link);
 	(void)idmap_remove(&slot->by_tag, batch->tag);
 	batch->tag = 0;
-	scheduler_relist(slot); /* with nothing put off, it may be one that has had all its calls */
+	slot_relist(slot); /* with nothing put off, it may be one that has had all its calls */
 	pool_wake(slot->pool);
 }
 
@@ -62,8 +56,7 @@ void deferral_give_up(struct slot *slot, struct batch *batch)
 	batch_end(batch);
 }
 
-/* Those that are not answered, out of the slot: to fail one may make its call give up others. */
-static void take_all(struct slot *slot, struct batch_list *taken)
+void deferral_take_all(struct slot *slot, struct batch_list *taken)
 {
 	struct batch *batch, *next;
 
@@ -74,22 +67,5 @@ static void take_all(struct slot *slot, struct batch_list *taken)
 			continue;
 		forget(slot, batch);
 		TAILQ_INSERT_TAIL(taken, batch, link);
-	}
-}
-
-void deferral_end_all(struct slot *slot)
-{
-	struct batch_list taken;
-	struct batch *batch;
-	struct error error;
-
-	take_all(slot, &taken);
-	while ((batch = TAILQ_FIRST(&taken))) {
-		TAILQ_REMOVE(&taken, batch, link);
-		error_say(&error, ERROR_UNAVAILABLE, RAN_MAYBE, "pool %s slot %u: the instance ends, and had put off its answer",
-			  slot->pool->name, slot->index);
-		slot_fill_place(slot, &error);
-		call_on_failure(batch, batch->first, &error);
-		batch_end(batch);
 	}
 }

@@ -11,7 +11,7 @@
 /* The worker has put the batch's task off, and calls it `tag`, which must not be in use. 0 or -ENOMEM. */
 int deferral_name(struct slot *slot, struct batch *batch, uint64_t tag);
 
-/* And it is in the worker's hands no more. It ends at once if nobody waits for it any more. */
+/* And it is in the worker's hands no more. */
 void deferral_add(struct slot *slot, struct batch *batch, uint64_t tag);
 
 /* It has been answered: it is the caller's again. */
@@ -20,7 +20,7 @@ void deferral_remove(struct slot *slot, struct batch *batch);
 /* The caller doesn't wait any more. The batch has ended when this returns, unless its answer is on its way. */
 void deferral_give_up(struct slot *slot, struct batch *batch);
 
-/* The instance will answer none of them: it stops, or nobody can come any more who would have it answered. */
-void deferral_end_all(struct slot *slot);
+/* Takes all that are not answered out of the slot: the caller fails them. */
+void deferral_take_all(struct slot *slot, struct batch_list *taken);
 
 #endif

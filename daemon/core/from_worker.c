@@ -4,15 +4,22 @@
 #include "daemon/core/call_answer.h"
 #include "daemon/core/deferral.h"
 #include "daemon/core/lease.h"
+#include "daemon/core/lost.h"
 #include "daemon/core/measure.h"
 #include "daemon/core/nested.h"
 #include "daemon/core/pool.h"
-#include "daemon/core/scheduler.h"
+#include "daemon/core/recall.h"
+#include "daemon/core/request.h"
+#include "daemon/core/slot_life.h"
+#include "daemon/core/sticky.h"
 #include "daemon/core/successor.h"
+#include "daemon/core/withdraw.h"
 #include "daemon/core/yield.h"
 
 #include <errno.h>
 #include <stdio.h>
+
+enum { NESTED_MSGID = 1 };
 
 static int read_ready(struct slot *slot, struct reader *reader, uint32_t count)
 {
@@ -44,12 +51,6 @@ static int read_replaying(struct slot *slot, struct reader *reader)
 	return slot_on_replaying(slot, method);
 }
 
-static struct batch *batch_of(struct slot *slot, uint64_t id)
-{
-	struct batch *batch = slot->by_id[id % BOARD_ENTRIES];
-	return batch && batch->id == id ? batch : NULL;
-}
-
 /* The worker has done with the batch: takes it out of its hands. */
 static void finish(struct slot *slot, struct batch *batch)
 {
@@ -67,10 +68,10 @@ static void finish(struct slot *slot, struct batch *batch)
 	}
 	if (batch->call->remembered)
 		sticky_on_run(batch->call->remembered, spent);
-	scheduler_release(batch);
+	slot_release(batch);
 	if (slot->closed) {
 		slot->closed = false;
-		scheduler_relist(slot);
+		slot_relist(slot);
 	}
 }
 
@@ -98,7 +99,7 @@ static int read_reply(struct slot *slot, struct reader *reader, struct block *bl
 
 	if (read_uint(reader, &id) < 0)
 		return -EBADMSG;
-	struct batch *batch = batch_of(slot, id);
+	struct batch *batch = slot_batch(slot, id);
 	if (!batch || batch->call->columns > 0)
 		return -EBADMSG;
 	if (read_nil(reader) == 0) {
@@ -121,7 +122,7 @@ static int read_payload(struct slot *slot, struct reader *reader, struct block *
 	if (read_uint(reader, &id) < 0 || read_uint(reader, &place) < 0 || read_uint(reader, &offset) < 0 ||
 	    read_uint(reader, &length) < 0)
 		return -EBADMSG;
-	struct batch *batch = batch_of(slot, id);
+	struct batch *batch = slot_batch(slot, id);
 	if (!batch || batch->call->columns > 0)
 		return -EBADMSG;
 	call_on_values(batch, 1, (struct span){.bytes = lent->bytes + offset, .size = (size_t)length}, lent);
@@ -136,7 +137,7 @@ static struct batch *read_item(struct slot *slot, struct reader *reader)
 
 	if (read_uint(reader, &id) < 0 || read_uint(reader, &item) < 0)
 		return NULL;
-	struct batch *batch = batch_of(slot, id);
+	struct batch *batch = slot_batch(slot, id);
 	if (!batch || batch->call->columns == 0 || item != batch->first + batch->done)
 		return NULL;
 	return batch;
@@ -175,6 +176,16 @@ static int read_item_error(struct slot *slot, struct reader *reader)
 	return after_items(slot, batch);
 }
 
+/* Nobody may wait for it any more; nor may an instance that is to end put anything off. */
+static void defer(struct slot *slot, struct batch *batch, uint64_t tag)
+{
+	deferral_add(slot, batch, tag);
+	if (batch->call->answered)
+		deferral_give_up(slot, batch);
+	else if (slot->pool->leaving || slot->pool->core->draining)
+		lost_deferred(slot);
+}
+
 /* [DEFERRED, id, item, tag]: always the next item that has no answer. */
 static int read_deferred(struct slot *slot, struct reader *reader)
 {
@@ -182,7 +193,7 @@ static int read_deferred(struct slot *slot, struct reader *reader)
 
 	if (read_uint(reader, &id) < 0 || read_uint(reader, &item) < 0 || read_uint(reader, &tag) < 0)
 		return -EBADMSG;
-	struct batch *batch = batch_of(slot, id);
+	struct batch *batch = slot_batch(slot, id);
 	if (!batch || batch->done >= batch->count || (batch->call->columns > 0 && item != batch->first + batch->done))
 		return -EBADMSG;
 	if (tag == 0 || idmap_get(&slot->by_tag, tag))
@@ -196,7 +207,7 @@ static int read_deferred(struct slot *slot, struct reader *reader)
 	}
 	if (one == batch)
 		finish(slot, batch);
-	deferral_add(slot, one, tag);
+	defer(slot, one, tag);
 	return one == batch ? 1 : after_items(slot, batch);
 }
 
@@ -232,7 +243,7 @@ static int read_progress(struct slot *slot, struct reader *reader)
 
 	if (read_uint(reader, &id) < 0)
 		return -EBADMSG;
-	const struct batch *batch = batch_of(slot, id);
+	const struct batch *batch = slot_batch(slot, id);
 	if (!batch)
 		return -EBADMSG;
 	call_on_progress(batch->call, (struct span){.bytes = reader->p, .size = (size_t)(reader->end - reader->p)});
@@ -246,7 +257,7 @@ static int read_yield(struct slot *slot, struct reader *reader, struct block *bl
 
 	if (read_uint(reader, &id) < 0)
 		return -EBADMSG;
-	struct batch *batch = batch_of(slot, id);
+	struct batch *batch = slot_batch(slot, id);
 	return batch ? yield_on_value(batch, (struct span){.bytes = reader->p, .size = (size_t)(reader->end - reader->p)}, block) : -EBADMSG;
 }
 
@@ -290,6 +301,32 @@ static int read_restored(struct slot *slot, struct reader *reader, uint32_t coun
 	return 0;
 }
 
+/* The batch's method calls another method: a request of the instance, the only one that is under way. */
+static int invoke(struct slot *slot, struct batch *batch, struct span method, struct span args, struct block *block)
+{
+	struct nested *nested = &slot->nested;
+	struct rpc rpc = {.type = RPC_REQUEST, .msgid = NESTED_MSGID, .method = method, .params = args};
+	struct error why;
+
+	nested_begin(slot);
+	if (slot_awaited(slot))
+		return -EBADMSG; /* it can wait for one call at a time */
+	nested->batch = batch->id;
+	if (board_state(slot->board, batch->id) == BOARD_CANCELLED) { /* it must not wait for what nobody would ever cancel */
+		withdraw_say_in_vain(&why, RAN_NO);
+		client_answer_error(&nested->client, NESTED_MSGID, &why);
+		return 0;
+	}
+	const bool full = span_is(method, "objpool.call");
+	if ((full ? request_full_call : request_call)(&nested->client, &rpc, block) < 0)
+		return -EBADMSG;
+	if (slot_awaited(slot)) { /* not answered at once: the method waits */
+		recall_tasks(slot);
+		pool_wake(slot->pool);
+	}
+	return 0;
+}
+
 /* [INVOKE, id, method, args] */
 static int read_invoke(struct slot *slot, struct reader *reader, struct block *block)
 {
@@ -298,8 +335,8 @@ static int read_invoke(struct slot *slot, struct reader *reader, struct block *b
 
 	if (read_uint(reader, &id) < 0 || read_text(reader, &method) < 0 || read_value(reader, &args) < 0)
 		return -EBADMSG;
-	struct batch *batch = batch_of(slot, id);
-	return batch ? nested_on_invoke(slot, batch, method, args, block) : -EBADMSG;
+	struct batch *batch = slot_batch(slot, id);
+	return batch ? invoke(slot, batch, method, args, block) : -EBADMSG;
 }
 
 /* [LEASED] or [LEASED, error] */
@@ -324,10 +361,10 @@ static int read_passed(struct slot *slot, struct reader *reader)
 {
 	uint64_t id;
 
-	return read_uint(reader, &id) < 0 || batch_of(slot, id) ? -EBADMSG : 1;
+	return read_uint(reader, &id) < 0 || slot_batch(slot, id) ? -EBADMSG : 1;
 }
 
-int from_worker_read(struct slot *slot, struct span message, struct block *block)
+static int read_message(struct slot *slot, struct span message, struct block *block)
 {
 	struct reader reader = reader_of(message);
 	uint32_t count;
@@ -369,4 +406,23 @@ int from_worker_read(struct slot *slot, struct span message, struct block *block
 	default:
 		return -EBADMSG;
 	}
+}
+
+int slot_on_message(struct slot *slot, struct span message, struct block *block)
+{
+	const bool was_silent = slot->silent;
+
+	slot->heard = slot->pool->core->now;
+	slot->silent = false;
+	if (was_silent)
+		slot_relist(slot);
+	const int r = read_message(slot, message, block);
+	if (r < 0) {
+		if (!slot->killed)
+			slot_kill(slot, r == -ENOMEM ? "the daemon is out of memory" : "it sent what is no message of a worker");
+		return r;
+	}
+	if (r > 0 || was_silent)
+		slot_step(slot);
+	return 0;
 }

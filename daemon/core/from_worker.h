@@ -5,7 +5,7 @@
 
 #include "daemon/core/slot.h"
 
-/* One whole, scanned message. 1: a batch is done with; 0; -EBADMSG: no message of a worker. */
-int from_worker_read(struct slot *slot, struct span message, struct block *block);
+/* A whole, scanned message of the slot's worker. 0; or -EBADMSG (the worker broke the protocol) or -ENOMEM: the worker is killed. */
+int slot_on_message(struct slot *slot, struct span message, struct block *block);
 
 #endif

@@ -4,6 +4,7 @@
 #include "daemon/core/call_answer.h"
 #include "daemon/core/pool.h"
 #include "daemon/core/scheduler.h"
+#include "daemon/core/slot.h"
 #include "daemon/core/to_worker.h"
 #include "proto/pack.h"
 
@@ -38,7 +39,8 @@ static void fail(struct lease *lease, struct error *error)
 static void let_others_in(struct slot *slot)
 {
 	slot->leased = NULL;
-	scheduler_relist(slot);
+	slot->holder = 0;
+	slot_relist(slot);
 	pool_wake(slot->pool);
 	slot->pool->core->ops->slot_changed(slot); /* it may be waited for to be replaced */
 }
@@ -112,6 +114,7 @@ static void hold(struct lease *lease)
 	struct core *core = lease->client->core;
 
 	lease->state = LEASE_HELD;
+	lease->slot->holder = lease->session;
 	lease->pool->leases_waiting--;
 	timer_clear(&core->timers, &lease->timer);
 	if (lease->time)
@@ -134,7 +137,7 @@ static void assign(struct lease *lease, struct slot *slot)
 	lease->index = slot->index;
 	lease->state = LEASE_ASKING;
 	slot->leased = lease;
-	scheduler_relist(slot);
+	slot_relist(slot);
 	if (!slot->pool->has_leased) {
 		hold(lease);
 		return;

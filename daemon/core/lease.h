@@ -77,7 +77,7 @@ void lease_on_pool_gone(struct pool *pool);
 /* The client has left (client_leave): releases its leases that its notifications don't need. */
 void lease_on_client_left(struct client *client);
 
-/* slot_look asks: releases the slot's lease if its holder has left and none of the holder's notifications needs it any more. */
+/* slot_step asks: releases the slot's lease if its holder has left and none of the holder's notifications needs it any more. */
 void lease_consider(const struct slot *slot);
 
 /* The client has gone. */

@@ -1,19 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/core/nested.h"
 
-#include "daemon/core/call.h"
 #include "daemon/core/call_answer.h"
 #include "daemon/core/call_life.h"
+#include "daemon/core/client_end.h"
 #include "daemon/core/pool.h"
-#include "daemon/core/request.h"
-#include "daemon/core/scheduler.h"
 #include "daemon/core/to_worker.h"
 #include "daemon/core/withdraw.h"
 
 #include <errno.h>
 #include <stdio.h>
-
-enum { MSGID = 1 }; /* of the one call under way */
 
 /* The slot whose instance this client is. */
 static struct slot *slot_of(const struct client *client)
@@ -42,7 +38,7 @@ const struct client *nested_head(const struct client *client)
 	return client;
 }
 
-static void begin(struct slot *slot)
+void nested_begin(struct slot *slot)
 {
 	struct nested *nested = &slot->nested;
 
@@ -53,59 +49,6 @@ static void begin(struct slot *slot)
 	nested->client.internal = true;
 	nested->client.wrote = on_wrote;
 	nested->client.error_maps = true;
-}
-
-/* The ticket of the nested call that the slot's method waits for, or NULL. */
-static struct ticket *awaited_ticket(const struct slot *slot)
-{
-	return slot->nested.on ? TAILQ_FIRST(&slot->nested.client.tickets) : NULL;
-}
-
-static void say_in_vain(struct error *error, enum ran ran)
-{
-	error_say(error, ERROR_CANCELLED, ran, "nobody waits for the call any more that made this one");
-}
-
-/* A method that was cancelled, and has not looked, must not wait for something that nobody would ever cancel. */
-static bool is_in_vain(const struct slot *slot, const struct batch *batch)
-{
-	return board_state(slot->board, batch->id) == BOARD_CANCELLED;
-}
-
-int nested_on_invoke(struct slot *slot, struct batch *batch, struct span method, struct span args, struct block *block)
-{
-	struct nested *nested = &slot->nested;
-	struct rpc rpc = {.type = RPC_REQUEST, .msgid = MSGID, .method = method, .params = args};
-	struct error why;
-
-	begin(slot);
-	if (awaited_ticket(slot))
-		return -EBADMSG; /* it can wait for one call at a time */
-	nested->batch = batch->id;
-	if (is_in_vain(slot, batch)) {
-		say_in_vain(&why, RAN_NO);
-		client_answer_error(&nested->client, MSGID, &why);
-		return 0;
-	}
-	const bool full = span_is(method, "objpool.call");
-	if ((full ? request_full_call : request_call)(&nested->client, &rpc, block) < 0)
-		return -EBADMSG;
-	if (awaited_ticket(slot)) { /* not answered at once: the method waits */
-		scheduler_recall(slot);
-		pool_wake(slot->pool);
-	}
-	return 0;
-}
-
-void nested_cancel(struct slot *slot, uint32_t batch)
-{
-	struct ticket *ticket = awaited_ticket(slot);
-	struct error why;
-
-	if (!ticket || slot->nested.batch != batch)
-		return;
-	say_in_vain(&why, RAN_MAYBE);
-	ticket->abandoned(ticket, &why);
 }
 
 void nested_end(struct slot *slot)
@@ -120,7 +63,7 @@ void nested_end(struct slot *slot)
 /* The call that the slot's method waits for, or NULL. */
 static struct call *awaited_by(const struct slot *slot)
 {
-	struct ticket *ticket = awaited_ticket(slot);
+	struct ticket *ticket = slot_awaited(slot);
 	return ticket ? call_of_ticket(ticket) : NULL;
 }
 

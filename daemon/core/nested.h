@@ -13,22 +13,11 @@
 #ifndef CORE_NESTED_H
 #define CORE_NESTED_H
 
-#include "daemon/core/client.h"
+#include "daemon/core/call.h"
+#include "daemon/core/slot.h"
 
-struct batch;
-struct call;
-struct pool;
-struct slot;
-
-/* In slot->nested. */
-struct nested {
-	struct client client; /* of the slot's present worker */
-	bool on;              /* `client` is valid: the worker has made a nested call */
-	uint32_t batch;       /* id of the one whose method asks */
-};
-
-/* A worker asks, in the midst of its batch: [method string, args] as of a request. 0, or -EBADMSG. */
-int nested_on_invoke(struct slot *slot, struct batch *batch, struct span method, struct span args, struct block *block);
+/* The slot's method makes a call: its client is slot->nested.client from now on. */
+void nested_begin(struct slot *slot);
 
 /* Is the client an instance whose method makes the call? Such a call belongs to a call that was accepted before. */
 bool nested_is(const struct client *client);
@@ -46,9 +35,6 @@ void nested_on_shrunk(struct pool *pool);
 
 /* pool->circles fires: finds the calls that wait for themselves, in all pools, and fails them. */
 void nested_on_circles(struct timer *timer);
-
-/* Nobody waits for the batch any more: what its method waits for is cancelled. */
-void nested_cancel(struct slot *slot, uint32_t batch);
 
 /* The worker has gone. */
 void nested_end(struct slot *slot);

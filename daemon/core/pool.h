@@ -2,19 +2,19 @@
 /*
  * pool: N slots of one class, and the calls on them.
  *
- * A pool that leaves (it was removed, replaced, or the daemon stops) takes no new calls, finishes those it has, stops its slots
- * and is freed.
+ * Here: the structure, what others ask of it, and how they have it looked at later. pool_life.h makes and ends pools, sizing.h gives
+ * them their slots.
  */
 #ifndef CORE_POOL_H
 #define CORE_POOL_H
 
-#include "daemon/core/call.h"
 #include "daemon/core/methods.h"
 #include "daemon/core/queue.h"
-#include "daemon/core/sizing.h"
-#include "daemon/core/slot.h"
 
 #define NEVER UINT64_MAX
+#define POOL_GROW_AFTER (20 * MILLISECOND) /* that something has waited for any instance */
+
+struct slot;
 
 struct pool_settings {
 	uint32_t max_queue;     /* calls that wait */
@@ -28,10 +28,30 @@ struct pool_settings {
 	uint64_t cancel_grace;  /* nanoseconds a cancelled call may go on before its worker is killed; NEVER */
 };
 
+/* Calls that are remembered: see sticky.h. */
+TAILQ_HEAD(sticky_list, sticky);
+
+struct stickies {
+	struct sticky_list list; /* in the order in which they came */
+	struct idmap kinds;      /* name_hash -> sticky_kind */
+	TAILQ_HEAD(, replay) replays;
+	uint64_t last;           /* number */
+	uint64_t bytes;          /* that they take */
+	uint32_t count;
+};
+
+/* A size that follows the load: see sizing.h. */
+struct sizing {
+	struct timer grow;
+	struct timer shrink;
+};
+
 struct pool_counts {
 	uint64_t calls, failures, lost, rejected;
 	uint64_t starts, restarts, failed_starts, deaths; /* of workers */
 };
+
+TAILQ_HEAD(slot_list, slot);
 
 struct pool {
 	TAILQ_ENTRY(pool) link; /* in core->pools, until it is freed */
@@ -61,13 +81,13 @@ struct pool {
 	struct sizing sizing;
 	struct timer recall;     /* when tasks are looked for that wait behind a slow task, or in a worker that does not react */
 	uint64_t recall_pause;   /* nanoseconds until the next look; doubles while nothing changes */
-	struct timer circles;    /* fires after the event when nested calls may wait for themselves: nested_on_circles */
-	struct timer wake;       /* has the queues looked at */
+	struct timer circles;    /* fires after the event when nested calls may wait for themselves */
+	struct timer wake;       /* has slots and queues looked at */
 	struct timer drop;       /* pool_drop goes on */
 	uint32_t drop_left;      /* calls that it has not looked at */
 	enum error_code drop_code;
 	const char *drop_why;
-	double spent;            /* starts taken from its budget, as of spent_at; see spend_start in slot.c */
+	double spent;            /* starts taken from its budget, as of spent_at; see spend_start in slot_state.c */
 	uint64_t spent_at;
 	bool leaving;
 	struct pool_counts counts;
@@ -75,40 +95,8 @@ struct pool {
 	void *owner;             /* of those around the core */
 };
 
-/* A new pool of `size` slots, which are started. Returns NULL when out of memory or the name is taken. */
-struct pool *pool_new(struct core *core, const char *name, uint32_t size, const struct pool_settings *settings, void *owner);
-
 /* The pool of that name that takes calls, or NULL. */
 struct pool *pool_find(const struct core *core, struct span name);
-
-/* Changes the number of slots. Slots that are cut off finish their calls. 0; -ENOMEM: the pool has not grown. */
-int pool_resize(struct pool *pool, uint32_t size);
-
-/* Takes other settings. */
-void pool_set(struct pool *pool, const struct pool_settings *settings);
-
-/* Takes the pool out of service; see above. */
-void pool_leave(struct pool *pool);
-
-/* All its instances are to end once they have done their calls: slot_expect_end for each. */
-void pool_expect_end(struct pool *pool);
-
-/* The daemon is asked to stop: no pool takes new calls, and all instances are to end once they have done what they have. */
-void pool_drain_all(struct core *core);
-
-/* Takes the pool out of service now: its calls that have no answer fail ("CODE: why"; `why` lives as long as the pool), and methods
- * that run are told. When they are very many, that takes several turns. A worker that has not ended after stop_timeout is killed. */
-void pool_drop(struct pool *pool, enum error_code code, const char *why);
-
-/* The template has told which methods there are: packed maps with a key "name". `open`: and takes others. */
-int pool_set_methods(struct pool *pool, struct span methods, bool open);
-
-/* Fails the calls that instances have put off: nobody will come who would have them answered. */
-void pool_end_deferred(struct pool *pool);
-
-/* The client has called: notes it. 0 or -ENOMEM. And: the client has gone. */
-int pool_note_session(struct pool *pool, const struct client *client);
-void pool_on_session_end(struct pool *pool, uint64_t session);
 
 /* Is any instance alive, or soon back? */
 static inline bool pool_is_available(const struct pool *pool)
@@ -126,18 +114,26 @@ static inline struct client *pool_flow_client(struct pool *pool, const struct ca
 	return call->sticky ? &pool->self : call->ticket.client;
 }
 
-/* The slot's last start has failed: what waits in vain is failed. */
-void pool_on_broken(struct pool *pool, struct slot *slot);
+/* The template has told which methods there are: packed maps with a key "name". `open`: and takes others. */
+int pool_set_methods(struct pool *pool, struct span methods, bool open);
 
-/* The slot goes, and what waited for it alone will never run. */
-void pool_on_slot_removed(struct pool *pool, struct slot *slot);
+/* The client has called: notes it. 0 or -ENOMEM. */
+int pool_note_session(struct pool *pool, const struct client *client);
 
 /* A slot or a call has been freed: a pool that is leaving may have ended with it. */
 void pool_on_ended(struct pool *pool);
 
-/* Looks at the pool's queues again as soon as the present event is over; pool_wake_later: a little later, when memory has run
- * out. */
+/* ---- marks: the pool is looked at later ---- */
+
+/* As soon as the present event is over: its slots take their next steps (slot_step), and pull what waits. pool_wake_later: a little
+ * later, when memory has run out. */
 void pool_wake(struct pool *pool);
 void pool_wake_later(struct pool *pool);
+
+/* `after` nanoseconds from now: do tasks wait in one slot that could run in another? (recall.h) */
+void pool_watch(struct pool *pool, uint64_t after);
+
+/* Something waits for any instance: in POOL_GROW_AFTER, does it still? (sizing.h) */
+void pool_grow_later(struct pool *pool);
 
 #endif

@@ -2,7 +2,9 @@
 #include "daemon/core/probe.h"
 
 #include "daemon/core/call_life.h"
+#include "daemon/core/client_end.h"
 #include "daemon/core/pool.h"
+#include "daemon/core/slot.h"
 
 #include <stdio.h>
 

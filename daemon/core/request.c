@@ -7,6 +7,7 @@
 #include "daemon/core/lease.h"
 #include "daemon/core/nested.h"
 #include "daemon/core/pool.h"
+#include "daemon/core/sizing.h"
 #include "proto/pack.h"
 
 #include <errno.h>

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/core/sizing.h"
 
-#include "daemon/core/pool.h"
+#include "daemon/core/lease.h"
+#include "daemon/core/nested.h"
+#include "daemon/core/slot.h"
+#include "daemon/core/slot_life.h"
+#include "daemon/core/slot_state.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
-#define GROW_AFTER (20 * MILLISECOND) /* that something has waited */
 #define LOOK_AT_LEAST (10 * MILLISECOND)
 
 bool sizing_is_adaptive(const struct pool *pool)
@@ -21,6 +25,56 @@ void sizing_fit(struct pool_settings *settings, uint32_t size)
 		settings->workers_min = size;
 	if (settings->workers_max < size || !adaptive)
 		settings->workers_max = size;
+}
+
+/* ---- slots ---- */
+
+/* Deletes the slots from pool->size up to `size`, which have not begun. */
+static void delete_slots(struct pool *pool, uint32_t size)
+{
+	while (size > pool->size)
+		slot_delete(pool->slots[--size]);
+}
+
+/* Makes slots from pool->size up to `size`, which do not begin yet. 0; -ENOMEM: none has been made. */
+static int make_slots(struct pool *pool, uint32_t size)
+{
+	struct slot **slots = realloc(pool->slots, (size + 1) * sizeof *slots);
+
+	if (!slots)
+		return -ENOMEM;
+	pool->slots = slots;
+	for (uint32_t i = pool->size; i < size; i++)
+		if (!(slots[i] = slot_new(pool, i))) {
+			delete_slots(pool, i);
+			return -ENOMEM;
+		}
+	return 0;
+}
+
+static void begin_slots(struct pool *pool, uint32_t size)
+{
+	while (pool->size < size)
+		slot_start(pool->slots[pool->size++]);
+}
+
+int pool_resize(struct pool *pool, uint32_t size)
+{
+	const bool shrinks = pool->size > size;
+
+	core_trace(pool->core, pool, NULL, "from %u to %u workers", pool->size, size);
+	while (pool->size > size)
+		slot_leave(pool->slots[--pool->size]); /* no longer found by number; finishes what it has */
+	if (shrinks) {
+		lease_on_shrunk(pool);
+		nested_on_shrunk(pool);
+	}
+	pool->core->epoch++;
+	const int r = size > pool->size ? make_slots(pool, size) : 0;
+	if (r == 0)
+		begin_slots(pool, size);
+	sizing_on_resized(pool);
+	return r;
 }
 
 static void set_timer(struct pool *pool, struct timer *timer, uint64_t after)
@@ -51,13 +105,7 @@ static void on_grow(struct timer *timer)
 		   is_starting(pool) ? "instances are being started" : "the pool grows");
 	if (!is_starting(pool))
 		(void)pool_resize(pool, pool->size + step < most ? pool->size + step : most);
-	set_timer(pool, timer, GROW_AFTER);
-}
-
-void sizing_on_waiting(struct pool *pool)
-{
-	if (pool->size < pool->settings.workers_max)
-		set_timer(pool, &pool->sizing.grow, GROW_AFTER);
+	set_timer(pool, timer, POOL_GROW_AFTER);
 }
 
 int sizing_on_call(struct pool *pool)

@@ -1,28 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * sizing: a pool that grows while calls wait and shrinks when its instances have been idle, between workers_min and
- * workers_max. A pool of size 0 grows with the first call.
+ * sizing: how many slots a pool has. It is resized by order, or by itself, between workers_min and workers_max: it grows while calls
+ * wait, and shrinks when its instances have been idle. A pool of size 0 grows with the first call.
  */
 #ifndef CORE_SIZING_H
 #define CORE_SIZING_H
 
-#include "daemon/core/timers.h"
-
-#include <stdbool.h>
-
-struct pool;
-struct pool_settings;
-
-struct sizing {
-	struct timer grow;
-	struct timer shrink;
-};
+#include "daemon/core/pool.h"
 
 int sizing_init(struct pool *pool); /* 0 or -ENOMEM */
 void sizing_stop(struct pool *pool); /* also when it could not be initialised, or only in part */
 
-/* Something waits for any instance. */
-void sizing_on_waiting(struct pool *pool);
+/* Changes the number of slots. Slots that are cut off finish their calls. 0; -ENOMEM: the pool has not grown. */
+int pool_resize(struct pool *pool, uint32_t size);
 
 /* A call comes: there must be an instance, or soon be one. 0 or -ENOMEM. */
 int sizing_on_call(struct pool *pool);

@@ -11,10 +11,15 @@
 #ifndef CORE_SLOT_H
 #define CORE_SLOT_H
 
-#include "daemon/core/nested.h"
 #include "daemon/core/queue.h"
-#include "daemon/core/sticky.h"
 #include "proto/channel.h"
+
+#define SLOT_AHEAD (MILLISECOND) /* of work in a worker's hands */
+
+enum {
+	SLOT_BATCHES = 768,    /* in a worker's hands */
+	SLOT_UNSENT = 1 << 20, /* bytes to a worker that does not take them */
+};
 
 enum slot_state {
 	SLOT_WAITING,
@@ -31,9 +36,33 @@ enum slot_plan {
 	PLAN_LEAVE   /* finishes what it has, and what waits for it alone */
 };
 
-TAILQ_HEAD(slot_list, slot);
-
 struct lease;
+struct pool;
+struct slot_list;
+struct sticky;
+
+/* Calls that the methods of the slot's instance make: see nested.h. */
+struct nested {
+	struct client client; /* of the slot's present worker */
+	bool on;              /* `client` is valid: the worker has made a nested call */
+	uint32_t batch;       /* id of the one whose method asks */
+};
+
+/* What the slot's worker still has to replay: see sticky.h. */
+struct replay {
+	TAILQ_ENTRY(replay) link; /* in stickies->replays, while it is on */
+	struct sticky *next;      /* NULL: none is left */
+	uint64_t until;           /* the number of the last call that is replayed: a later one comes as a task */
+	uint32_t ahead;           /* calls that the worker has been given, and has not begun */
+	bool on;                  /* it has not been told yet that there is nothing more */
+	bool restoring;           /* its predecessor's state was sent to it; if it can't restore it, it will replay */
+};
+
+/* Is there something that the worker must have done before its first task? */
+static inline bool replay_is_due(const struct replay *replay)
+{
+	return replay->on || replay->restoring;
+}
 
 struct slot {
 	struct ending ending;
@@ -46,17 +75,20 @@ struct slot {
 	bool broken;             /* the last start failed */
 	bool cut_off;            /* in pool->others, not in pool->slots */
 	struct slot *successor, *predecessor; /* see successor.h */
-	bool early;              /* a successor that waits until its predecessor has had all its calls */
+	bool waits_for_calls;    /* a successor that takes the place when its predecessor has had all its calls */
+	bool aged;               /* older than max_age: is to have a successor */
 	bool no_successor;       /* it could not be built */
 	uint64_t try_again;      /* not before */
 	uint64_t tasks;          /* handed to this worker in all */
 	uint64_t idle_since;
 	struct lease *leased;    /* NULL: anybody's */
+	uint64_t holder;         /* the session that holds the lease: only its calls run here; 0: none yet */
 	uint32_t leases_asked;   /* of the class; answers that are still to come */
 	bool killed;             /* told to die; not gone yet */
 	bool served;             /* an instance has been ready here: the next one that gets ready is a restart */
 	uint32_t failures;       /* starts that failed in a row */
 	uint64_t delay;          /* before the next start */
+	bool died_young;         /* the worker before this one */
 	struct timer timer;      /* WAITING: start; STARTING, STOPPING: patience ends */
 	struct timer grace;      /* a cancelled call must have ended */
 	uint32_t grace_batch;    /* its id */
@@ -74,7 +106,7 @@ struct slot {
 	uint32_t handed_count;
 	uint64_t ahead;          /* nanoseconds that they are thought to take */
 	bool closed;             /* something slow runs: nothing is handed ahead until it has ended */
-	uint64_t position;       /* position_of at scheduler.c's last look */
+	uint64_t position;       /* position_of at recall.c's last look */
 	uint64_t nudged;         /* the position at which the worker was nudged */
 	uint64_t heard;          /* when the worker last showed that it reacts, or was given something when it had nothing */
 	size_t unsent;           /* bytes in `out` at the last look */
@@ -100,72 +132,47 @@ struct slot {
 
 const char *slot_state_name(enum slot_state state);
 
-/* NULL: out of memory. slot_delete is for a slot for which slot_begin has not been called. */
-struct slot *slot_new(struct pool *pool, uint32_t index);
-void slot_delete(struct slot *slot);
-
-/* Starts the slot's first worker. */
-void slot_begin(struct slot *slot);
-
-/* A new worker; returns the generation that it will have. Once what is addressed to it is done: none. */
-uint64_t slot_restart(struct slot *slot);
-void slot_leave(struct slot *slot);
-
-/* The instance is to end once it has done the calls in its hands, however long they take. A worker that does not react is
- * killed after stop_timeout. */
-void slot_expect_end(struct slot *slot);
-
-/* Out of pool->slots: into pool->others, to end there. */
-void slot_cut_off(struct slot *slot);
-
-/* For a slot that is cut off and holds nothing: stops its worker. A slot without a worker has ended. */
-void slot_end(struct slot *slot);
-
-/* A slot of pool->others has ended for good: it is freed when the event is over. */
-void slot_finish(struct slot *slot);
-
-/* Has a worker been handed the batch, and not answered it, or put it off? */
-bool slot_has_in_hand(const struct batch *batch);
-
-/* The caller of a batch that runs here doesn't wait any more: tells the method, and the kill follows if the pool wants it. */
-void slot_cancel(struct slot *slot, struct batch *batch);
-
-/* A client has gone that may have called the instance. */
-void slot_on_session_end(struct slot *slot, uint64_t session);
-
-/* Kills the worker. `why` is for the log and for errors. slot_on_gone follows. */
-void slot_kill(struct slot *slot, const char *why);
-
-/* The worker begins to replay a sticky call of this method; a new worker's constructor is done. 0; -EBADMSG: it was given none. */
-int slot_on_replaying(struct slot *slot, struct span method);
-
-/* The worker has its predecessor's state; or, `failed`, it has to replay the sticky calls. */
-void slot_on_restored(struct slot *slot, bool failed);
-
-/* Its worker is ready. */
-void slot_on_ready(struct slot *slot);
-
 /* Says where an error happened; makes the error that says why the slot has no instance. */
 void slot_fill_place(const struct slot *slot, struct error *error);
 void slot_unavailable(const struct slot *slot, struct error *error);
 
-/* The slot may have room, or nothing left to do: it pulls, or goes on with its plan. */
-void slot_look(struct slot *slot);
+/* Kills the worker. `why` is for the log and for errors. slot_on_gone follows. */
+void slot_kill(struct slot *slot, const char *why);
 
-/* A whole, scanned message of the worker. 0; or -EBADMSG (the worker broke the protocol) or -ENOMEM: the caller kills the
- * worker. */
-int slot_on_message(struct slot *slot, struct span message, struct block *block);
+/* Puts the slot on the list of its pool where it belongs, once its state, or what it holds, has changed. */
+void slot_relist(struct slot *slot);
 
-/* The worker has gone: all that it sent has been given to slot_on_message before. `status` as of waitpid; `why` says more when
- * it isn't NULL (it could not be started, say). */
-void slot_on_gone(struct slot *slot, int status, const char *why);
+/* ---- what the worker has in its hands ---- */
+
+/* Has a worker been handed the batch, and not answered it, or put it off? */
+bool slot_has_in_hand(const struct batch *batch);
+
+/* The batch of that id; NULL: the worker doesn't have it. */
+struct batch *slot_batch(const struct slot *slot, uint64_t id);
+
+/* The batch is in the worker's hands from now on, under a new id; and: it isn't any more. */
+void slot_take(struct slot *slot, struct batch *batch, uint64_t estimate);
+void slot_release(struct batch *batch);
+
+/* May a worker that has something be given more? */
+bool slot_may_be_ahead(const struct slot *slot);
+
+/* How many tasks it may be handed before it is replaced (max_calls); UINT64_MAX: any number. */
+uint64_t slot_calls_left(const struct slot *slot);
+
+/* The ticket of the nested call that the slot's method waits for, or NULL. */
+static inline struct ticket *slot_awaited(const struct slot *slot)
+{
+	return slot->nested.on ? TAILQ_FIRST(&slot->nested.client.tickets) : NULL;
+}
+
+/* ---- how a worker ended ---- */
+
+/* "killed by signal 11 (Segmentation fault)". slot_describe_end adds the reason if the daemon has killed the worker. */
+void slot_describe_status(int status, char *text, size_t size);
+void slot_describe_end(const struct slot *slot, int status, char *text, size_t size);
 
 /* The worker ended before it was ready: makes slot->fault say why, unless it does. `why` as for slot_on_gone. */
 void slot_describe_start(struct slot *slot, int status, const char *why);
-
-/* For the log: "killed by signal 11 (Segmentation fault)". slot_describe_end adds the reason if the daemon has killed the
- * worker. */
-void slot_describe_status(int status, char *text, size_t size);
-void slot_describe_end(const struct slot *slot, int status, char *text, size_t size);
 
 #endif

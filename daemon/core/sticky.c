@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/core/sticky.h"
 
-#include "daemon/core/pool.h"
-#include "daemon/core/scheduler.h"
 #include "proto/pack.h"
 
 #include <errno.h>
@@ -226,41 +224,6 @@ void sticky_on_call_end(struct pool *pool, struct call *call, bool refused)
 	}
 	call->remembered->call = NULL;
 	forget_replaced(pool, call->remembered);
-}
-
-/* ---- tasks that a slot has not begun ---- */
-
-/* Takes the tasks that the slot has not begun out of its hands and its queue, in their order. */
-static void take_tasks(struct slot *slot, struct batch_list *taken)
-{
-	struct flow *flow;
-	struct batch *batch, *next;
-
-	TAILQ_INIT(taken);
-	for (batch = TAILQ_FIRST(&slot->handed); batch; batch = next) {
-		next = TAILQ_NEXT(batch, link);
-		if (batch->call->sticky && board_move(slot->board, batch->id, BOARD_HANDED, BOARD_REVOKED)) {
-			scheduler_release(batch);
-			TAILQ_INSERT_TAIL(taken, batch, link);
-		}
-	}
-	while ((flow = idmap_get(&slot->queue.by_client, slot->pool->self.id))) {
-		batch = TAILQ_FIRST(&flow->batches);
-		queue_remove(batch);
-		TAILQ_INSERT_TAIL(taken, batch, link);
-	}
-}
-
-void sticky_hand_on(struct slot *slot, struct slot *successor)
-{
-	struct batch_list taken;
-	struct batch *batch;
-
-	take_tasks(slot, &taken);
-	while ((batch = TAILQ_FIRST(&taken))) {
-		TAILQ_REMOVE(&taken, batch, link);
-		scheduler_move_to(batch, successor);
-	}
 }
 
 /* ---- replaying ---- */

@@ -13,16 +13,10 @@
 #ifndef CORE_STICKY_H
 #define CORE_STICKY_H
 
-#include "daemon/core/call.h"
-#include "proto/block.h"
-#include "proto/sendq.h"
-#include "proto/read.h"
-
-#include <sys/queue.h>
+#include "daemon/core/pool.h"
+#include "daemon/core/slot.h"
 
 enum { STICKY_MOST = 16384 /* calls that a pool remembers: forgetting all of them is one event */ };
-
-TAILQ_HEAD(sticky_list, sticky);
 
 /* Those of one method. */
 struct sticky_kind {
@@ -44,25 +38,6 @@ struct sticky {
 	struct span name, args, kwargs; /* kwargs: size 0: none */
 };
 
-/* What a slot's worker still has to replay. */
-struct replay {
-	TAILQ_ENTRY(replay) link; /* in stickies->replays, while it is on */
-	struct sticky *next;      /* NULL: none is left */
-	uint64_t until;           /* the number of the last call that is replayed: a later one comes as a task */
-	uint32_t ahead;           /* calls that the worker has been given, and has not begun */
-	bool on;                  /* it has not been told yet that there is nothing more */
-	bool restoring;           /* its predecessor's state was sent to it; if it can't restore it, it will replay */
-};
-
-struct stickies {
-	struct sticky_list list; /* in the order in which they came */
-	struct idmap kinds;      /* name_hash -> sticky_kind */
-	TAILQ_HEAD(, replay) replays;
-	uint64_t last;           /* number */
-	uint64_t bytes;          /* that they take */
-	uint32_t count;
-};
-
 void sticky_init(struct stickies *stickies);
 
 /* Remembers the call, which has begun. 0, or -ENOSPC with *error made: the pool's memory for them is full; or -ENOMEM,
@@ -79,9 +54,6 @@ void sticky_on_call_end(struct pool *pool, struct call *call, bool refused);
 /* Forgets those of the method, or all of them (size 0). How many. */
 uint32_t sticky_forget(struct pool *pool, struct span method);
 
-/* The slot's successor is about to be told what to replay: it gets the tasks that the slot has not begun. */
-void sticky_hand_on(struct slot *slot, struct slot *successor);
-
 /* Begins to replay what came after the call number `since`, or, if the slot's replay is on already, adds to it what came since it
  * began. */
 void replay_begin(struct slot *slot, uint64_t since);
@@ -94,11 +66,5 @@ bool replay_on_begun(struct replay *replay);
 
 /* The slot's worker has gone. */
 void replay_end(struct slot *slot);
-
-/* Is there something that the worker must have done before its first task? */
-static inline bool replay_is_due(const struct replay *replay)
-{
-	return replay->on || replay->restoring;
-}
 
 #endif

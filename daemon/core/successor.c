@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/core/successor.h"
 
-#include "daemon/core/to_worker.h"
 #include "daemon/core/pool.h"
-#include "daemon/core/scheduler.h"
+#include "daemon/core/queue.h"
+#include "daemon/core/recall.h"
+#include "daemon/core/slot_state.h"
+#include "daemon/core/to_worker.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -21,9 +23,9 @@ bool successor_begin(struct slot *old)
 {
 	struct pool *pool = old->pool;
 
-	if (old->successor && old->successor->early) {
-		old->successor->early = false; /* now, not only when the calls are used up */
-		slot_look(old);
+	if (old->successor && old->successor->waits_for_calls) {
+		old->successor->waits_for_calls = false; /* now, not only when the calls are used up */
+		pool_wake(pool);
 		return true;
 	}
 	if (old->successor || old->predecessor || old->plan != PLAN_STAY || old->state != SLOT_READY || old->killed)
@@ -33,7 +35,7 @@ bool successor_begin(struct slot *old)
 	struct slot *successor = slot_new(pool, old->index);
 	if (!successor) {
 		give_up(old, "the daemon is out of memory");
-		scheduler_relist(old); /* it serves on, beyond max_calls */
+		slot_relist(old); /* it serves on, beyond max_calls */
 		pool_wake(pool);
 		return false;
 	}
@@ -43,8 +45,8 @@ bool successor_begin(struct slot *old)
 	old->successor = successor;
 	old->no_successor = false;
 	TAILQ_INSERT_TAIL(&pool->others, successor, link);
-	scheduler_relist(old);
-	slot_begin(successor);
+	slot_relist(old);
+	slot_start(successor);
 	return true;
 }
 
@@ -55,44 +57,35 @@ bool successor_recycle(struct slot *old)
 
 /* ---- by the number of calls ---- */
 
-static uint64_t calls_left(const struct slot *slot)
-{
-	const uint64_t most = slot->pool->settings.max_calls;
-	if (most == 0 || slot->plan == PLAN_LEAVE || slot->no_successor || slot->leased || !TAILQ_EMPTY(&slot->deferred))
-		return UINT64_MAX;
-	return slot->tasks < most ? most - slot->tasks : 0;
-}
-
-bool successor_is_awaited(const struct slot *slot)
-{
-	return calls_left(slot) == 0;
-}
-
-uint32_t successor_allows(const struct slot *slot, uint32_t tasks)
-{
-	const uint64_t left = calls_left(slot);
-	return left < tasks ? (uint32_t)left : tasks;
-}
-
 /* Its successor is ready. Has the time come? */
 static bool is_over(const struct slot *old)
 {
 	const struct slot *successor = old->successor;
 	const bool awaited = successor->queue.count > 0; /* by sticky calls that the old one had not begun */
-	return old->plan == PLAN_STAY && (!successor->early || awaited || calls_left(old) == 0);
+	return old->plan == PLAN_STAY && (!successor->waits_for_calls || awaited || slot_calls_left(old) == 0);
 }
 
 static void retire(struct slot *old)
 {
 	old->plan = PLAN_RETIRE;
-	scheduler_relist(old);
+	slot_relist(old);
 	slot_expect_end(old);
+}
+
+/* The timer of max_age has fired. */
+static void consider_age(struct slot *slot)
+{
+	slot->aged = false;
+	if (!successor_recycle(slot))
+		slot_set_timer(slot, SECOND);
 }
 
 void successor_consider(struct slot *slot)
 {
 	const uint64_t most = slot->pool->settings.max_calls;
 
+	if (slot->aged)
+		consider_age(slot);
 	if (slot->successor && slot->successor->state == SLOT_READY && is_over(slot))
 		retire(slot);
 	if (most == 0 || slot->successor || slot->leased || !TAILQ_EMPTY(&slot->deferred))
@@ -100,7 +93,7 @@ void successor_consider(struct slot *slot)
 	if (slot->no_successor && slot->pool->core->now < slot->try_again)
 		return;
 	if (slot->tasks >= most - most / 10 && successor_begin(slot)) /* built in time */
-		slot->successor->early = true;
+		slot->successor->waits_for_calls = true;
 }
 
 /* ---- under way ---- */
@@ -111,13 +104,41 @@ static void move_waiting(struct slot *from, struct slot *to)
 
 	while ((batch = queue_any(&from->queue))) {
 		queue_remove(batch);
-		scheduler_move_to(batch, to);
+		recall_move_to(batch, to);
 	}
 }
 
-void successor_on_ready(struct slot *successor)
+/* Takes the sticky tasks that the slot has not begun out of its hands and its queue, in their order. */
+static void take_sticky(struct slot *slot, struct batch_list *taken)
 {
-	slot_look(successor->predecessor);
+	struct flow *flow;
+	struct batch *batch, *next;
+
+	TAILQ_INIT(taken);
+	for (batch = TAILQ_FIRST(&slot->handed); batch; batch = next) {
+		next = TAILQ_NEXT(batch, link);
+		if (batch->call->sticky && board_move(slot->board, batch->id, BOARD_HANDED, BOARD_REVOKED)) {
+			slot_release(batch);
+			TAILQ_INSERT_TAIL(taken, batch, link);
+		}
+	}
+	while ((flow = idmap_get(&slot->queue.by_client, slot->pool->self.id))) {
+		batch = TAILQ_FIRST(&flow->batches);
+		queue_remove(batch);
+		TAILQ_INSERT_TAIL(taken, batch, link);
+	}
+}
+
+void successor_take_sticky(struct slot *successor)
+{
+	struct batch_list taken;
+	struct batch *batch;
+
+	take_sticky(successor->predecessor, &taken);
+	while ((batch = TAILQ_FIRST(&taken))) {
+		TAILQ_REMOVE(&taken, batch, link);
+		recall_move_to(batch, successor);
+	}
 }
 
 void successor_on_failed(struct slot *successor)
@@ -131,9 +152,8 @@ void successor_on_failed(struct slot *successor)
 		old->plan = PLAN_STAY;
 	move_waiting(successor, old);
 	slot_finish(successor);
-	scheduler_relist(old);
-	if (old->state == SLOT_READY)
-		slot_look(old);
+	slot_relist(old);
+	pool_wake(old->pool);
 }
 
 void successor_discard(struct slot *successor)
@@ -180,9 +200,7 @@ void successor_take_place(struct slot *successor, struct span state, struct bloc
 	else
 		to_worker_replay(successor);
 	to_worker_later(successor);
-	scheduler_relist(successor);
+	slot_relist(successor);
 	pool->core->ops->slot_changed(successor);
-	if (successor->state == SLOT_READY)
-		slot_look(successor);
-	scheduler_run(pool);
+	pool_wake(pool);
 }

@@ -24,14 +24,11 @@ bool successor_recycle(struct slot *old);
  * and the time has come. */
 void successor_consider(struct slot *slot);
 
-/* Has the instance had all the calls that it may have? Then nothing more is handed to it. */
-bool successor_is_awaited(const struct slot *slot);
+/* A successor without its predecessor's state is about to be told what to replay: it gets the sticky tasks that the old one has not
+ * begun. */
+void successor_take_sticky(struct slot *successor);
 
-/* It may be given so many tasks before that. */
-uint32_t successor_allows(const struct slot *slot, uint32_t tasks);
-
-/* The successor is ready, or could not be built. */
-void successor_on_ready(struct slot *successor);
+/* The successor could not be built. */
 void successor_on_failed(struct slot *successor);
 
 /* The old one has stopped taking calls, with its state (size 0: none): the successor takes the place. */

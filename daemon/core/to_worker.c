@@ -2,6 +2,7 @@
 #include "daemon/core/to_worker.h"
 
 #include "daemon/core/pool.h"
+#include "daemon/core/sticky.h"
 #include "proto/pack.h"
 #include "proto/payload_ref.h"
 #include "proto/scan.h"
@@ -137,8 +138,6 @@ void to_worker_start(struct slot *slot, int64_t supervisor_pid, struct span args
 		sendq_copy(out, "\x90\xc2", 2);
 		return;
 	}
-	if (slot->predecessor)
-		sticky_hand_on(slot->predecessor, slot);
 	replay_begin(slot, 0);
 	replay_put(slot, out);
 }

@@ -4,8 +4,8 @@
 #include "daemon/core/deferral.h"
 #include "daemon/core/pool.h"
 #include "daemon/core/queue.h"
-#include "daemon/core/scheduler.h"
 #include "daemon/core/slot.h"
+#include "daemon/core/yield.h"
 
 /* ---- before the call is answered: has anything begun? ---- */
 
@@ -15,8 +15,8 @@ static enum revoked revoke_all(const struct call *call)
 	bool begun = call->left < call->total;
 
 	TAILQ_FOREACH(batch, &call->parts, of_call)
-	if (slot_has_in_hand(batch) && !board_revoke(batch->slot->board, batch->id))
-		begun = true;
+		if (slot_has_in_hand(batch) && !board_revoke(batch->slot->board, batch->id))
+			begun = true;
 	return begun ? REVOKED_RUNNING : REVOKED;
 }
 
@@ -58,7 +58,7 @@ static bool drop(struct batch *batch)
 	if (slot_has_in_hand(batch)) {
 		if (!board_revoke(batch->slot->board, batch->id))
 			return false;
-		scheduler_release(batch);
+		slot_release(batch);
 	} else if (batch->flow) {
 		queue_remove(batch);
 	} else {
@@ -68,14 +68,49 @@ static bool drop(struct batch *batch)
 	return true;
 }
 
+void withdraw_say_in_vain(struct error *error, enum ran ran)
+{
+	error_say(error, ERROR_CANCELLED, ran, "nobody waits for the call any more that made this one");
+}
+
+/* What the method of the batch waits for is cancelled, too. */
+static void cancel_nested(const struct slot *slot, const struct batch *batch)
+{
+	struct ticket *ticket = slot_awaited(slot);
+	struct error why;
+
+	if (!ticket || slot->nested.batch != batch->id)
+		return;
+	withdraw_say_in_vain(&why, RAN_MAYBE);
+	ticket->abandoned(ticket, &why);
+}
+
+/* Tells the method that runs the batch. The kill follows if the pool wants it. */
+static void cancel(struct slot *slot, struct batch *batch)
+{
+	struct core *core = slot->pool->core;
+	const uint64_t grace = slot->pool->settings.cancel_grace;
+
+	/* The call has been answered, or its client has gone: what the method has committed itself to can reach nobody either. */
+	if (!board_move(slot->board, batch->id, BOARD_STARTED, BOARD_CANCELLED) &&
+	    !board_move(slot->board, batch->id, BOARD_COMMITTED, BOARD_CANCELLED) && board_state(slot->board, batch->id) != BOARD_CANCELLED)
+		return;
+	cancel_nested(slot, batch);
+	yield_cancel(batch);
+	if (grace == NEVER)
+		return;
+	slot->grace_batch = batch->id;
+	timer_set(&core->timers, &slot->grace, core->now + grace);
+}
+
 /* To cancel one may cancel calls that its method has made, but none of this call. */
 static void cancel_begun(struct call *call)
 {
 	struct batch *batch;
 
 	TAILQ_FOREACH(batch, &call->parts, of_call)
-	if (slot_has_in_hand(batch) && is_last_of_call(batch))
-		slot_cancel(batch->slot, batch);
+		if (slot_has_in_hand(batch) && is_last_of_call(batch))
+			cancel(batch->slot, batch);
 }
 
 void withdraw_batches(struct call *call)
@@ -85,11 +120,11 @@ void withdraw_batches(struct call *call)
 	bool begun = false;
 
 	if (call->sticky && !pool->leaving)
-		return;  /* it runs all the same */
+		return; /* it runs all the same */
 	pool_wake(pool); /* a slot may have room now, or nothing left to stay for */
 	if (!call_gathers(call)) {
 		if (call->batches > 0 && !drop(&call->only))
-			slot_cancel(call->only.slot, &call->only);
+			cancel(call->only.slot, &call->only);
 		return;
 	}
 	for (batch = TAILQ_FIRST(&call->parts); batch; batch = next) {

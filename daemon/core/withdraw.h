@@ -20,4 +20,7 @@ enum revoked withdraw_unless_begun(struct call *call);
  * others. */
 void withdraw_batches(struct call *call);
 
+/* Makes the error of a nested call whose caller's own caller has gone. */
+void withdraw_say_in_vain(struct error *error, enum ran ran);
+
 #endif

@@ -2,6 +2,9 @@
 #include "daemon/supervisor/chore.h"
 
 #include "daemon/core/pool.h"
+#include "daemon/core/pool_life.h"
+#include "daemon/core/slot.h"
+#include "daemon/core/slot_life.h"
 #include "daemon/supervisor/log.h"
 #include "daemon/supervisor/packtext.h"
 

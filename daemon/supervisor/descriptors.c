@@ -2,6 +2,7 @@
 #include "daemon/supervisor/descriptors.h"
 
 #include "daemon/core/pool.h"
+#include "daemon/core/slot.h"
 #include "daemon/supervisor/listener.h"
 #include "daemon/supervisor/log.h"
 

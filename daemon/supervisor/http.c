@@ -3,6 +3,7 @@
 
 #include "daemon/core/pool.h"
 #include "daemon/core/probe.h"
+#include "daemon/core/slot.h"
 #include "daemon/supervisor/accept.h"
 #include "daemon/supervisor/listener.h"
 #include "daemon/supervisor/log.h"

@@ -2,6 +2,7 @@
 #include "daemon/supervisor/log.h"
 
 #include "daemon/core/pool.h"
+#include "daemon/core/slot.h"
 #include "daemon/supervisor/logsink.h"
 #include "proto/escape.h"
 

@@ -3,6 +3,7 @@
 #include "daemon/supervisor/logsink.h"
 
 #include "daemon/core/pool.h"
+#include "daemon/core/slot.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -2,6 +2,7 @@
 #include "daemon/supervisor/loop.h"
 
 #include "daemon/core/pool.h"
+#include "daemon/core/pool_life.h"
 #include "daemon/core/successor.h"
 #include "daemon/supervisor/children.h"
 #include "daemon/supervisor/chore.h"

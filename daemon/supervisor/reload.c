@@ -2,6 +2,8 @@
 #include "daemon/supervisor/reload.h"
 
 #include "daemon/core/pool.h"
+#include "daemon/core/pool_life.h"
+#include "daemon/core/sizing.h"
 #include "daemon/supervisor/http.h"
 #include "daemon/supervisor/listener.h"
 #include "daemon/supervisor/log.h"

@@ -3,6 +3,7 @@
 
 #include "daemon/core/lease.h"
 #include "daemon/core/pool.h"
+#include "daemon/core/sizing.h"
 
 static int read_lease_option(struct request *request, struct lease_options *options, struct span key, struct reader *value)
 {

@@ -2,6 +2,9 @@
 #include "daemon/supervisor/method.h"
 
 #include "daemon/core/pool.h"
+#include "daemon/core/pool_life.h"
+#include "daemon/core/sizing.h"
+#include "daemon/core/sticky.h"
 #include "daemon/supervisor/chore.h"
 #include "daemon/supervisor/log.h"
 #include "daemon/supervisor/reload.h"

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/supervisor/session.h"
 
+#include "daemon/core/client_end.h"
 #include "daemon/core/pool.h"
+#include "daemon/core/pool_life.h"
 #include "daemon/core/request.h"
 #include "daemon/supervisor/address.h"
 #include "daemon/supervisor/closer.h"

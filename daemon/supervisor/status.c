@@ -4,6 +4,7 @@
 #include "daemon/core/lease.h"
 #include "daemon/core/measure.h"
 #include "daemon/core/pool.h"
+#include "daemon/core/sticky.h"
 #include "daemon/supervisor/listener.h"
 #include "daemon/supervisor/packtext.h"
 #include "daemon/supervisor/template.h"

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/supervisor/worker.h"
 
-#include "daemon/core/to_worker.h"
+#include "daemon/core/from_worker.h"
 #include "daemon/core/pool.h"
+#include "daemon/core/slot_life.h"
+#include "daemon/core/to_worker.h"
 #include "daemon/supervisor/closer.h"
 #include "daemon/supervisor/keeper.h"
 #include "daemon/supervisor/log.h"
@@ -125,7 +127,6 @@ int worker_open(struct worker *worker, int fds[FORK_FILES])
 	intake_init(&worker->intake, worker->daemon->core.limits.max_message + 4096, &worker->daemon->core.memory);
 	intake_use_payloads(&worker->intake, &worker->daemon->payloads, worker->daemon->core.limits.payload_min);
 	worker->intake.passing = true;
-	worker->intake.arrivals.discard = closer_put; /* it may be the worker of a client's program */
 	loans_open(&worker->loans, slot->board, &worker->daemon->loans, &worker->daemon->core.memory);
 	fds[FORK_CHANNEL] = channel[1];
 	fds[FORK_BOARD] = worker->board_fd;
@@ -167,7 +168,7 @@ void worker_on_forked(struct worker *worker, pid_t pid)
 
 	slot->pid = pid;
 	worker->version = template_of(worker)->version;
-	to_worker_start(slot, getpid(), section->args.value, section->kwargs.value, slot_kwargs(section, slot->index));
+	slot_on_connected(slot, getpid(), section->args.value, section->kwargs.value, slot_kwargs(section, slot->index));
 	worker_on_wrote(slot);
 	log_slot(LOG_DEBUG, slot, "worker %lld forked, generation %llu", (long long)pid, (unsigned long long)slot->generation);
 	if (event_add(worker->readable, NULL) < 0)

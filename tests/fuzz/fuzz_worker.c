@@ -3,10 +3,14 @@
  * A worker that says, and writes on its board, whatever it likes, among clients that call, cancel, lease and go: each step of the
  * input is a byte, and, where something is said, a msgpack value. make_corpus.py writes steps by these names.
  */
-#include "daemon/core/to_worker.h"
+#include "daemon/core/client_end.h"
+#include "daemon/core/from_worker.h"
 #include "daemon/core/lease.h"
 #include "daemon/core/pool.h"
+#include "daemon/core/pool_life.h"
 #include "daemon/core/request.h"
+#include "daemon/core/sizing.h"
+#include "daemon/core/slot_life.h"
 #include "proto/scan.h"
 
 #include <stddef.h>
@@ -85,7 +89,7 @@ static void on_start(struct slot *slot)
 		slot->board = board_new();
 	worker->slot = slot;
 	worker->board = slot->board;
-	to_worker_start(slot, 1, (struct span){0}, (struct span){0}, (struct span){0});
+	slot_on_connected(slot, 1, (struct span){0}, (struct span){0}, (struct span){0});
 }
 
 static void on_slot_free(struct slot *slot)

@@ -4,8 +4,8 @@
 #include "daemon/core/call_life.h"
 #include "daemon/core/lease.h"
 #include "daemon/core/nested.h"
-#include "daemon/core/scheduler.h"
-#include "daemon/core/successor.h"
+#include "daemon/core/slot.h"
+#include "daemon/core/sticky.h"
 #include "tests/sim/player.h"
 
 #define HOLDS(world, condition, ...)                  \
@@ -100,7 +100,7 @@ static void audit_deferred(const struct world *world, const struct slot *slot, s
 static bool may_have_any(const struct slot *slot)
 {
 	return slot->state == SLOT_READY && slot->plan == PLAN_STAY && !slot->killed && !slot->silent && !slot->predecessor &&
-	       !slot->leased && !replay_is_due(&slot->replay) && !successor_is_awaited(slot);
+	       !slot->leased && !replay_is_due(&slot->replay) && slot_calls_left(slot) > 0;
 }
 
 static void audit_lists(const struct world *world, const struct slot *slot)

@@ -3,6 +3,7 @@
 
 #include "daemon/core/nested.h"
 #include "daemon/core/slot.h"
+#include "daemon/core/slot_life.h"
 #include "proto/pack.h"
 
 enum { NOBODY = 100000 /* an id, or a tag, that is not in use */ };

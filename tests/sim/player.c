@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/sim/player.h"
 
+#include "daemon/core/client_end.h"
 #include "daemon/core/lease.h"
 #include "daemon/core/request.h"
 #include "proto/pack.h"

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/sim/world.h"
 
-#include "daemon/core/to_worker.h"
 #include "daemon/core/nested.h"
+#include "daemon/core/pool_life.h"
 #include "daemon/core/probe.h"
+#include "daemon/core/sizing.h"
 #include "daemon/core/slot.h"
+#include "daemon/core/slot_life.h"
 #include "tests/sim/fake.h"
 #include "tests/sim/player.h"
 
@@ -153,7 +155,7 @@ static void on_slot_start(struct slot *slot)
 	slot->board->since = 0;
 	fake_new(slot);
 	faults_arm(was);
-	to_worker_start(slot, 1, (struct span){0}, (struct span){0}, (struct span){0});
+	slot_on_connected(slot, 1, (struct span){0}, (struct span){0}, (struct span){0});
 	world_say(world_of(slot->pool->core), "%s:%u: start, generation %llu", slot->pool->name, slot->index,
 		  (unsigned long long)slot->generation);
 }

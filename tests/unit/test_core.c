@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The core, event by event: what is freed when, and what slots do when workers or calls end. */
+#include "daemon/core/sticky.h"
 #include "tests/unit/core_world.h"
 
 /* ---- what has ended is freed when the event is over ---- */
@@ -393,7 +394,7 @@ static void remember(struct client *client, struct slot *slot, const char *metho
 static void start_again(struct slot *slot)
 {
 	world_exit(slot, SIGKILL);
-	to_worker_start(slot, 1, (struct span){0}, (struct span){0}, (struct span){0});
+	slot_on_connected(slot, 1, (struct span){0}, (struct span){0}, (struct span){0});
 }
 
 /* The worker begins all that it is given, and what follows. How many calls; `most` had been given, and not begun, at most. */
@@ -470,7 +471,7 @@ static void tasks_wait_for_what_is_replayed(void **state)
 	remember(&client, old, "x", 20);
 	(void)slot_restart(old);
 	struct slot *new = old->successor;
-	to_worker_start(new, 1, (struct span){0}, (struct span){0}, (struct span){0});
+	slot_on_connected(new, 1, (struct span){0}, (struct span){0}, (struct span){0});
 	world_ready(new);
 	assert_int_equal(world_say(old, "[ii", 2, FROM_STATE, 7), 0);
 	world_exit(old, 0);

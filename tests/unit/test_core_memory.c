@@ -90,7 +90,7 @@ static bool work(struct slot *slot)
 			world_exit(slot, SIGKILL);
 		} else {
 			if (!slot->told_start)
-				to_worker_start(slot, 1, (struct span){0}, (struct span){0}, (struct span){0});
+				slot_on_connected(slot, 1, (struct span){0}, (struct span){0}, (struct span){0});
 			if (slot->replay.ahead > 0)
 				(void)world_say(slot, "[is", 2, FROM_REPLAYING, "plain");
 			else

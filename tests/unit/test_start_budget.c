@@ -2,6 +2,10 @@
 /* How many workers a pool may start at once: all that are asked for, and of those that follow an end as many as its budget
  * allows. */
 #include "daemon/core/pool.h"
+#include "daemon/core/pool_life.h"
+#include "daemon/core/sizing.h"
+#include "daemon/core/slot_life.h"
+#include "daemon/core/slot_state.h"
 
 #include <setjmp.h>
 #include <signal.h>
