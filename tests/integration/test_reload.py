@@ -114,11 +114,11 @@ def test_instances_that_could_not_be_built_are_tried_again_at_once(start, place)
 
 
 def test_a_reload_while_another_is_under_way(start):
-    daemon = start({"p": {"workers": 2}})
+    daemon = start({"p": {"workers": 2}}, {"log_level": "debug"})
     with daemon.client() as client, daemon.client() as other:
         change(daemon, p={"workers": 2, "kwargs": '{"tag": "second", "sleep": 0.3}'})
         first = client.start("objpool.reload")
-        daemon.wait_log("generation 2")
+        daemon.wait_log("forked, generation 2")
         assert pool(other)["state"] == "ready"
         same = client.start("objpool.reload")
         wait_for(lambda: daemon.log().count("configuration reloaded") == 2, lambda: "the second reload")
@@ -147,11 +147,11 @@ def test_a_lease_does_not_hold_the_answer_back(start):
 
 
 def test_a_pool_that_goes_while_it_is_being_replaced(start):
-    daemon = start({"p": {"workers": 1}})
+    daemon = start({"p": {"workers": 1}}, {"log_level": "debug"})
     with daemon.client() as client:
         change(daemon, p={"workers": 1, "kwargs": '{"sleep": 20}'})
         first = client.start("objpool.reload")
-        daemon.wait_log("generation 2")
+        daemon.wait_log("forked, generation 2")
         daemon.pools = {}
         daemon.write_config()
         assert client.value("objpool.reload")["stopped"] == ["p"]
