@@ -50,7 +50,7 @@ def _skips(data: bytes) -> bool:
     unpacker.feed(data)
     try:
         unpacker.skip()
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return True
 
@@ -58,7 +58,7 @@ def _skips(data: bytes) -> bool:
 def _packs(levels: int) -> bool:
     try:
         msgpack.packb(_nested(levels, [1]), strict_types=True)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return True
 

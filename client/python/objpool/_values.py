@@ -367,7 +367,7 @@ def _packed(packer: Any, encoder: _Encoder, message: List[Any]) -> Any:
         data = packer.pack(message)
     except ObjpoolError:
         raise
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return None if _depth.may_be_deep(data) else data
 
