@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pools that are made while other threads of the program hold locks: none of them hangs."""
 import asyncio
+import importlib
 import logging
 import os
+import sys
 import threading
 import time
 
@@ -17,6 +19,7 @@ pytestmark = pytest.mark.skipif(not _fork.is_possible(), reason="this Python has
 
 SOON = 20       # seconds
 LOCK = threading.Lock()
+IMPORTED = threading.Event()
 
 
 class Thread:
@@ -185,3 +188,41 @@ def test_slow_is_not_stuck(monkeypatch):
     with multiprocess.Pool(1, initializer=wait) as pool:
         assert pool.map(abs, [-1]) == [1]
     thread.join()
+
+
+def import_it(name):
+    return importlib.import_module(name).value
+
+
+def test_a_module_that_a_thread_is_importing(place, monkeypatch):
+    (place / "being_imported.py").write_text("import test_locks\nvalue = test_locks.IMPORTED.wait() and 7\n")
+    monkeypatch.syspath_prepend(str(place))
+    monkeypatch.setitem(sys.modules, "test_locks", sys.modules[__name__])
+    thread = threading.Thread(target=import_it, args=("being_imported",))
+    thread.start()
+    try:
+        while not hasattr(sys.modules.get("being_imported"), "test_locks"):
+            pass
+        with multiprocess.Pool(1, initializer=IMPORTED.set) as pool:
+            assert pool.apply_async(import_it, ("being_imported",)).get(SOON) == 7
+    finally:
+        IMPORTED.set()
+        thread.join()
+    assert import_it("being_imported") == 7
+
+
+READS = """
+import sys, threading
+from objpool.compat.multiprocess import Pool
+def read(_): return sys.stdin.readline()
+sys.stdin.readline()        # more has been read ahead
+threading.Thread(target=sys.stdin.readlines).start()
+with Pool(1) as pool: print(pool.map_async(read, [0]).get(20), flush=True)
+"""
+
+
+def test_input_that_a_thread_waits_for(program):
+    process = program(READS)
+    process.stdin.write("first\nsecond\n")
+    process.stdin.flush()
+    assert process.stdout.readline() == "['']\n"

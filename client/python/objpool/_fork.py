@@ -330,6 +330,7 @@ def _serve(module: Any, listener: int, program: int, files: Iterable[Any], prepa
     """In the child: there is no way back into the program."""
     try:
         _locks.renew(files)
+        _locks.forget_imports()
         listener = _settle_descriptors(listener)
         _forget_program()
         prepare()

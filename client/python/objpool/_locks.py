@@ -3,10 +3,12 @@
 
 Logging's handlers: `held_for_fork` keeps the program's other threads out of them while it is forked; logging gives the fork new locks.
 Files that are written to: `renew` gives them new locks in the fork.
+Modules that are being imported: `forget_imports` has the fork import them itself.
 Others: `waits_for_ever` tells a process that waits for such a lock from one that is only slow.
 """
 from __future__ import annotations
 
+import _frozen_importlib  # type: ignore[import-not-found]
 import contextlib
 import gc
 import io
@@ -86,6 +88,15 @@ def renew(inherited: Iterable[Any]) -> None:
                 file.__init__(file.raw, file.__sizeof__() - type(file).__basicsize__)
         except (OSError, ValueError):
             pass  # it has been detached, or its descriptor closed
+
+
+def forget_imports() -> None:
+    """In the child: what other threads were importing has not been imported, and the locks of that are nobody's."""
+    locks = getattr(_frozen_importlib, "_module_locks", {})
+    for name, reference in tuple(locks.items()):
+        if getattr(reference(), "owner", None) not in (None, threading.get_ident()):
+            del locks[name]
+            sys.modules.pop(name, None)
 
 
 _FUTEX = {"x86_64": 202, "aarch64": 98, "riscv64": 98, "ppc64le": 221, "s390x": 238}.get(platform.machine())
