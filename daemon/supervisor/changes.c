@@ -12,14 +12,14 @@ struct change {
 	TAILQ_ENTRY(change) link;
 	struct changes *changes;
 	enum change_kind kind;
-	char *fault;   /* NULL: it has not failed */
-	char *scaled;  /* NULL: its size is the configuration's */
+	char *fault;  /* NULL: it has not failed */
+	char *scaled; /* NULL: its size is the configuration's */
 	char name[];
 };
 
 struct changes {
 	TAILQ_HEAD(, change) list;
-	uint32_t open; /* changes whose outcome is not known, and 1 while the caller holds it */
+	uint32_t open;        /* changes whose outcome is not known, and 1 while the caller holds it */
 	struct ticket ticket; /* of who has asked; closed: nobody waits */
 };
 
@@ -53,7 +53,8 @@ struct change *change_add(struct changes *changes, enum change_kind kind, const 
 
 void change_keeps_size(struct change *change, uint32_t size, uint32_t configured)
 {
-	if (change && asprintf(&change->scaled, "%u workers, as objpool scale has set; the configuration says %u", size, configured) < 0)
+	if (change &&
+	    asprintf(&change->scaled, "%u workers, as objpool scale has set; the configuration says %u", size, configured) < 0)
 		change->scaled = NULL;
 }
 
@@ -70,7 +71,7 @@ static uint32_t count(const struct changes *changes, enum change_kind kind)
 	uint32_t n = 0;
 
 	TAILQ_FOREACH(change, &changes->list, link)
-		n += is_of(change, kind);
+	n += is_of(change, kind);
 	return n;
 }
 
@@ -82,7 +83,8 @@ static void log_kind(const struct changes *changes, enum change_kind kind)
 	uint32_t told = 0;
 	size_t n = 0;
 
-	TAILQ_FOREACH(change, &changes->list, link) {
+	TAILQ_FOREACH(change, &changes->list, link)
+	{
 		if (!is_of(change, kind) || n + strlen(change->name) + 1 >= sizeof line)
 			continue;
 		n += (size_t)snprintf(line + n, sizeof line - n, " %s", change->name);
@@ -102,11 +104,11 @@ static void tell_log(const struct changes *changes)
 	for (enum change_kind kind = CHANGE_STARTED; kind <= CHANGE_UNCHANGED; kind++)
 		log_kind(changes, kind);
 	TAILQ_FOREACH(change, &changes->list, link)
-		if (change->fault)
-			log_say(LOG_ERR, "reload: failed: %s: %s", change->name, change->fault);
+	if (change->fault)
+		log_say(LOG_ERR, "reload: failed: %s: %s", change->name, change->fault);
 	TAILQ_FOREACH(change, &changes->list, link)
-		if (change->scaled)
-			log_say(LOG_NOTICE, "reload: scaled: %s: %s", change->name, change->scaled);
+	if (change->scaled)
+		log_say(LOG_NOTICE, "reload: scaled: %s: %s", change->name, change->scaled);
 }
 
 static void pack_kind(const struct changes *changes, enum change_kind kind, msgpack_packer *packer)
@@ -116,8 +118,8 @@ static void pack_kind(const struct changes *changes, enum change_kind kind, msgp
 	pack_text(packer, kinds[kind]);
 	msgpack_pack_array(packer, count(changes, kind));
 	TAILQ_FOREACH(change, &changes->list, link)
-		if (is_of(change, kind))
-			pack_text(packer, change->name);
+	if (is_of(change, kind))
+		pack_text(packer, change->name);
 }
 
 static const char *fault_of(const struct change *change)
@@ -136,7 +138,7 @@ static uint32_t count_sentences(const struct changes *changes, const char *(*sen
 	uint32_t n = 0;
 
 	TAILQ_FOREACH(change, &changes->list, link)
-		n += sentence(change) != NULL;
+	n += sentence(change) != NULL;
 	return n;
 }
 
@@ -151,7 +153,8 @@ static void pack_sentences(const struct changes *changes, const char *key, const
 		return;
 	pack_text(packer, key);
 	msgpack_pack_map(packer, n);
-	TAILQ_FOREACH(change, &changes->list, link) {
+	TAILQ_FOREACH(change, &changes->list, link)
+	{
 		if (!sentence(change))
 			continue;
 		pack_text(packer, change->name);
@@ -206,7 +209,8 @@ void change_close(struct change *change, const char *fault)
 	if (!change)
 		return;
 	if (fault && !(change->fault = strdup(fault)))
-		log_say(LOG_ERR, "out of memory: the reload's answer says %s, but: %s: %s", kinds[change->kind], change->name, fault);
+		log_say(LOG_ERR, "out of memory: the reload's answer says %s, but: %s: %s", kinds[change->kind], change->name,
+			fault);
 	changes_release(change->changes);
 }
 

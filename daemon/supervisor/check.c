@@ -37,7 +37,10 @@ static int become(const struct passwd *user)
 {
 	if (initgroups(user->pw_name, user->pw_gid) < 0 || setgid(user->pw_gid) < 0 || setuid(user->pw_uid) < 0)
 		return -1;
-	return setenv("HOME", user->pw_dir, 1) < 0 || setenv("USER", user->pw_name, 1) < 0 || setenv("LOGNAME", user->pw_name, 1) < 0 ? -1 : 0;
+	return setenv("HOME", user->pw_dir, 1) < 0 || setenv("USER", user->pw_name, 1) < 0 ||
+			       setenv("LOGNAME", user->pw_name, 1) < 0
+		       ? -1
+		       : 0;
 }
 
 int check_leave_root(const char *name, char *fault, size_t fault_size)
@@ -49,8 +52,8 @@ int check_leave_root(const char *name, char *fault, size_t fault_size)
 	errno = 0;
 	const struct passwd *user = find_user(name);
 	if (!user)
-		snprintf(fault, fault_size, "plugins are not loaded as root, and there is no user %s%s%s", name ? name : OBJPOOL_USER,
-			 errno ? ": " : "", errno ? strerror(errno) : "");
+		snprintf(fault, fault_size, "plugins are not loaded as root, and there is no user %s%s%s",
+			 name ? name : OBJPOOL_USER, errno ? ": " : "", errno ? strerror(errno) : "");
 	else if (user->pw_uid == 0)
 		snprintf(fault, fault_size, "plugins are not loaded as root");
 	else if (become(user) < 0)
@@ -62,17 +65,17 @@ int check_leave_root(const char *name, char *fault, size_t fault_size)
 
 /* ---- one template process ---- */
 
-struct template {
+struct template
+{
 	const struct config_pool *pool;
 	pid_t pid;
 	int channel, printed; /* its output and errors */
 	char line[LINE];      /* of what it prints, so far */
 	size_t size;
-	char *fault;          /* [FAULT] */
+	char *fault; /* [FAULT] */
 };
 
-__attribute__((format(printf, 2, 3)))
-static int fail(struct template *template, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static int fail(struct template *template, const char *format, ...)
 {
 	va_list list;
 
@@ -132,8 +135,12 @@ static int start(struct template *template, const char *program)
 	template->channel = channel[0];
 	template->printed = printed[0];
 	(void)fcntl(printed[0], F_SETFL, O_NONBLOCK);
-	const struct spawn what = {.program = program, .argv = argv, .environment = spawn_environment(), .output = printed[1],
-				   .errors = printed[1], .channel = channel[1]};
+	const struct spawn what = {.program = program,
+				   .argv = argv,
+				   .environment = spawn_environment(),
+				   .output = printed[1],
+				   .errors = printed[1],
+				   .channel = channel[1]};
 	const int r = what.environment ? spawn(&what, &template->pid) : -ENOMEM;
 	(void)close(channel[1]);
 	(void)close(printed[1]);
@@ -163,10 +170,11 @@ static int died(struct template *template)
 	(void)poll(&process, 1, END_PATIENCE);
 	if (process.fd >= 0)
 		(void)close(process.fd);
-	if (waitid(P_PID, (id_t)template->pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0)
+	if (waitid(P_PID, (id_t) template->pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0)
 		return fail(template, "the template process closed its channel while it loaded the plugin");
 	slot_describe_status(info.si_code == CLD_EXITED ? info.si_status << 8 : info.si_status, how, sizeof how);
-	return fail(template, "the template process %s%s while it loaded the plugin", info.si_code == CLD_EXITED ? "" : "was ", how);
+	return fail(template, "the template process %s%s while it loaded the plugin", info.si_code == CLD_EXITED ? "" : "was ",
+		    how);
 }
 
 /* [LOADED] or [LOADED, nil, error]. */
@@ -246,8 +254,12 @@ static int check_pool(const struct config *config, const struct config_pool *poo
 	int r = -1;
 
 	if (path)
-		r = check(&template, program, &(struct loading){.section = pool, .plugin_path = path, .max_message = config->max_message,
-							       .check = true, .preload = preload});
+		r = check(&template, program,
+			  &(struct loading){.section = pool,
+					    .plugin_path = path,
+					    .max_message = config->max_message,
+					    .check = true,
+					    .preload = preload});
 	if (r < 0)
 		say(pool, fault, strlen(fault));
 	if (template.channel >= 0)

@@ -14,15 +14,16 @@ static struct worker *find_worker(struct daemon *daemon, pid_t pid)
 	struct pool *pool;
 	struct slot *slot;
 
-	TAILQ_FOREACH(pool, &daemon->core.pools, link) {
+	TAILQ_FOREACH(pool, &daemon->core.pools, link)
+	{
 		if (template_is_program(pool->owner))
 			continue; /* their workers are no children of this process, whatever it says */
 		for (uint32_t i = 0; i < pool->size; i++)
 			if (pool->slots[i]->pid == pid)
 				return pool->slots[i]->owner;
 		TAILQ_FOREACH(slot, &pool->others, link)
-			if (slot->pid == pid)
-				return slot->owner;
+		if (slot->pid == pid)
+			return slot->owner;
 	}
 	return NULL;
 }
@@ -31,7 +32,8 @@ static struct template *find_template(struct daemon *daemon, pid_t pid)
 {
 	struct pool *pool;
 
-	TAILQ_FOREACH(pool, &daemon->core.pools, link) {
+	TAILQ_FOREACH(pool, &daemon->core.pools, link)
+	{
 		struct template *template = pool->owner;
 		if (template->pid == pid)
 			return template;

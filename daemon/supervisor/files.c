@@ -10,11 +10,9 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-void files_offer(struct session *session, bool fds)
+void files_offer(struct client *client, struct intake *intake, bool fds)
 {
-	struct client *client = &session->client;
-
-	if (!session->is_unix || client->core->limits.payload_min == 0 || client->fds)
+	if (client->core->limits.payload_min == 0 || client->fds)
 		return; /* once said, it stays */
 	client->fds = fds;
 	if (!fds)
@@ -23,15 +21,15 @@ void files_offer(struct session *session, bool fds)
 		if (getrandom(&client->fds_mark, sizeof client->fds_mark, 0) < 0)
 			client->fds_mark = 1 + (uint16_t)(client->id % UINT16_MAX);
 	client->out.kept = &client->kept;
-	intake_pass(&session->intake);
+	intake_pass(intake);
 }
 
 /* The message in a block of its own: what stands for descriptors is rewritten there. */
-static struct block *own_block(const struct session *session, struct span *message, struct block *block)
+static struct block *own_block(const struct client *client, struct span *message, struct block *block)
 {
 	if (block && block->fd >= 0)
 		return block_ref(block); /* it lies there alone */
-	struct block *own = block_new(session->client.account, message->size);
+	struct block *own = block_new(client->account, message->size);
 	if (!own)
 		return NULL;
 	memcpy(own->bytes, message->bytes, message->size);
@@ -84,45 +82,45 @@ static int add(const struct client *client, struct block_files *files, int fd, c
 }
 
 /* Every value takes its descriptor, also when another was wrong: the next message's come behind them. */
-static int take_all(struct session *session, struct block_files *files, struct span message, struct error *error)
+static int take_all(const struct client *client, struct intake *intake, struct block_files *files, struct span message,
+		    struct error *error)
 {
 	struct reader reader = reader_of(message);
 	struct payload_ref ref;
 	int r = 0;
 
 	while (read_find_ref(&reader, &ref)) {
-		const int fd = arrivals_take(&session->intake.arrivals);
+		const int fd = arrivals_take(&intake->arrivals);
 		if (fd == -1)
 			return refuse(error, ERROR_BAD_REQUEST, "fewer descriptors came than values that stand for them");
 		const uint32_t number = files->count;
 		if (r < 0 || fd < 0 || number == PAYLOAD_FILES) {
-			r = r < 0 ? r : refuse_one(session->client.core, fd, error);
+			r = r < 0 ? r : refuse_one(client->core, fd, error);
 			if (fd >= 0)
 				(void)close(fd);
 			continue;
 		}
-		r = add(&session->client, files, fd, &ref, error);
+		r = add(client, files, fd, &ref, error);
 		ref.file = number;
 		payload_write_ref((uint8_t *)(uintptr_t)reader.p - PAYLOAD_REF, PAYLOAD_BYTES, ref);
 	}
 	return r;
 }
 
-int files_take(struct session *session, struct span *message, struct block **block, struct error *error)
+int files_take(struct client *client, struct intake *intake, struct span *message, struct block **block, struct error *error)
 {
-	struct intake *intake = &session->intake;
 	const uint32_t count = intake->refs;
 
 	arrivals_drop(&intake->arrivals, intake->begins); /* more than the messages before had values for */
 	if (count == 0)
 		return 0;
-	struct block *own = own_block(session, message, *block);
+	struct block *own = own_block(client, message, *block);
 	struct block_files *files = malloc(sizeof *files + PAYLOAD_FILES * sizeof(struct block *));
 	if (own && files) {
 		files->count = 0;
 		own->files = files;
 		*block = own;
-		return take_all(session, files, *message, error) < 0 ? -EINVAL : 1;
+		return take_all(client, intake, files, *message, error) < 0 ? -EINVAL : 1;
 	}
 	free(files);
 	*block = own;
@@ -134,18 +132,18 @@ int files_take(struct session *session, struct span *message, struct block **blo
 	return refuse(error, ERROR_OVERLOADED, "the daemon is out of memory");
 }
 
-int files_on_give_back(struct session *session, struct span numbers)
+int files_on_give_back(struct client *client, struct span numbers)
 {
 	struct reader reader = reader_of(numbers);
 	uint64_t number;
 	uint32_t n;
 
-	if (!session->client.fds || read_array(&reader, &n) < 0)
+	if (!client->fds || read_array(&reader, &n) < 0)
 		return -EINVAL;
 	for (; n > 0; n--) {
 		if (read_uint(&reader, &number) < 0)
 			return -EINVAL;
-		(void)sendq_given_back(&session->client.kept, number);
+		(void)sendq_given_back(&client->kept, number);
 	}
 	return 0;
 }

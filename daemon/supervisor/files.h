@@ -6,18 +6,19 @@
 #ifndef SUPERVISOR_FILES_H
 #define SUPERVISOR_FILES_H
 
-#include "daemon/supervisor/session.h"
+#include "daemon/core/client.h"
+#include "daemon/supervisor/intake.h"
 
-/* The client says whether it takes descriptors, and hands them over: on a Unix socket it may. */
-void files_offer(struct session *session, bool fds);
+/* A client on a Unix socket says whether it takes descriptors, and hands them over. */
+void files_offer(struct client *client, struct intake *intake, bool fds);
 
 /*
  * The descriptors of a message that has been taken. 0: it has none. 1: *block holds them and the message, which may have moved,
  * and the caller drops its reference. -EINVAL: they are not as they must be, and *error says how; *block likewise.
  */
-int files_take(struct session *session, struct span *message, struct block **block, struct error *error);
+int files_take(struct client *client, struct intake *intake, struct span *message, struct block **block, struct error *error);
 
 /* objpool.give_back [number, …]. 0; -EINVAL: the params are not an array of such numbers. */
-int files_on_give_back(struct session *session, struct span numbers);
+int files_on_give_back(struct client *client, struct span numbers);
 
 #endif

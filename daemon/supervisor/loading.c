@@ -14,7 +14,8 @@ char *loading_path(const struct config *config, const struct config_pool *sectio
 {
 	const bool is_path = strchr(section->plugin, '/');
 	char *path;
-	const int n = is_path ? asprintf(&path, "%s", section->plugin) : asprintf(&path, "%s/%s.so", config->plugin_dir, section->plugin);
+	const int n = is_path ? asprintf(&path, "%s", section->plugin)
+			      : asprintf(&path, "%s/%s.so", config->plugin_dir, section->plugin);
 
 	return n < 0 ? NULL : path;
 }

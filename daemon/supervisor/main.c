@@ -82,7 +82,49 @@ static int parse_extent(struct options *options, const char *word)
 	return -1;
 }
 
+static int add_listen(struct options *options, char *address)
+{
+	if (options->listen_count == LISTEN_MOST) {
+		complain("--listen is given more than %d times", LISTEN_MOST);
+		return -1;
+	}
+	options->listen[options->listen_count++] = address;
+	return 0;
+}
+
 /* 0; 1: nothing is left to do; -1: wrong usage. */
+static int parse_one(struct options *options, int c)
+{
+	switch (c) {
+	case 'c':
+		options->config = optarg;
+		return 0;
+	case 'l':
+		return add_listen(options, optarg);
+	case 'k':
+		options->mode = MODE_CHECK;
+		return parse_extent(options, optarg);
+	case 'u':
+		options->user = optarg;
+		return 0;
+	case 'p':
+		options->mode = MODE_PRINT;
+		return 0;
+	case 'e':
+		options->until_eof = true;
+		return 0;
+	case 'v':
+		(void)puts("objpoold " OBJPOOL_VERSION);
+		return 1;
+	case 'h':
+		print_help();
+		return 1;
+	default:
+		return -1;
+	}
+}
+
+/* As parse_one. */
 static int parse(struct options *options, int argc, char **argv)
 {
 	static const struct option known[] = {
@@ -92,51 +134,18 @@ static int parse(struct options *options, int argc, char **argv)
 		{"version", no_argument, NULL, 'v'},	  {"help", no_argument, NULL, 'h'},
 		{0},
 	};
-	int c;
+	int c, r = 0;
 
-	while ((c = getopt_long(argc, argv, "c:l:h", known, NULL)) != -1) {
-		switch (c) {
-		case 'c':
-			options->config = optarg;
-			break;
-		case 'l':
-			if (options->listen_count == LISTEN_MOST) {
-				complain("--listen is given more than %d times", LISTEN_MOST);
-				return -1;
-			}
-			options->listen[options->listen_count++] = optarg;
-			break;
-		case 'k':
-			options->mode = MODE_CHECK;
-			if (parse_extent(options, optarg) < 0)
-				return -1;
-			break;
-		case 'u':
-			options->user = optarg;
-			break;
-		case 'p':
-			options->mode = MODE_PRINT;
-			break;
-		case 'e':
-			options->until_eof = true;
-			break;
-		case 'v':
-			(void)puts("objpoold " OBJPOOL_VERSION);
-			return 1;
-		case 'h':
-			print_help();
-			return 1;
-		default:
-			return -1;
-		}
-	}
-	if (options->user && options->mode != MODE_CHECK) {
+	while (r == 0 && (c = getopt_long(argc, argv, "c:l:h", known, NULL)) != -1)
+		r = parse_one(options, c);
+	if (r != 0)
+		return r;
+	if (options->user && options->mode != MODE_CHECK)
 		complain("--user goes with --check");
-		return -1;
-	}
-	if (optind == argc)
+	else if (optind < argc)
+		complain("\"%s\" is no option: objpoold takes no words", argv[optind]);
+	else
 		return 0;
-	complain("\"%s\" is no option: objpoold takes no words", argv[optind]);
 	return -1;
 }
 

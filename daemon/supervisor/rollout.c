@@ -15,9 +15,9 @@ struct rollout {
 	TAILQ_ENTRY(rollout) link; /* in daemon->rollouts */
 	struct daemon *daemon;
 	struct pool *pool;
-	struct change *change;     /* NULL: it is closed */
-	uint64_t version;          /* of the template, when it began */
-	bool begun;                /* `slot` is to get its instance of `generation` */
+	struct change *change; /* NULL: it is closed */
+	uint64_t version;      /* of the template, when it began */
+	bool begun;            /* `slot` is to get its instance of `generation` */
 	uint32_t slot;
 	uint64_t generation;
 };
@@ -104,7 +104,8 @@ static void say_what_serves(const struct pool *pool, char *text, size_t size)
 	if (new + old == 0)
 		snprintf(text, size, "no instance serves");
 	else if (new == 0)
-		snprintf(text, size, "%u instance%s from before the reload serve%s on", old, old == 1 ? "" : "s", old == 1 ? "s" : "");
+		snprintf(text, size, "%u instance%s from before the reload serve%s on", old, old == 1 ? "" : "s",
+			 old == 1 ? "s" : "");
 	else if (old == 0)
 		snprintf(text, size, "%u of %u instances serve%s", new, pool->size, new == 1 ? "s" : "");
 	else

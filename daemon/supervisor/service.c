@@ -73,7 +73,8 @@ static int read_hello(struct request *request, uint32_t n, bool *about_fds)
 			bool fds;
 			if (read_bool(&look, &fds) < 0)
 				return method_takes(request, "fds as true or false");
-			files_offer(request->session, fds);
+			if (request->session->is_unix)
+				files_offer(client, &request->session->intake, fds);
 			*about_fds = true;
 		} else if (span_is(key, "client") && read_text(&look, &text) == 0) {
 			snprintf(client->name, sizeof client->name, "%.*s", (int)(text.size < CLIENT_NAME ? text.size : CLIENT_NAME), (const char *)text.bytes);
