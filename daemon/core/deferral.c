@@ -66,6 +66,22 @@ void deferral_take_all(struct slot *slot, struct batch_list *taken)
 		if (!take(slot, batch))
 			continue;
 		forget(slot, batch);
+		batch->slot = NULL; /* which may be freed before the call is told */
 		TAILQ_INSERT_TAIL(taken, batch, link);
 	}
+}
+
+uint32_t deferral_on_gone(struct slot *slot, struct batch_list *taken)
+{
+	struct batch *batch;
+
+	TAILQ_INIT(taken);
+	TAILQ_CONCAT(taken, &slot->deferred, link);
+	TAILQ_FOREACH(batch, taken, link) {
+		batch->tag = 0;
+		batch->slot = NULL;
+	}
+	const uint32_t count = slot->by_tag.count;
+	idmap_free(&slot->by_tag);
+	return count;
 }

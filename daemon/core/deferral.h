@@ -23,4 +23,7 @@ void deferral_give_up(struct slot *slot, struct batch *batch);
 /* Takes all that are not answered out of the slot: the caller fails them. */
 void deferral_take_all(struct slot *slot, struct batch_list *taken);
 
+/* The worker has gone: takes all of them out of the slot. How many. */
+uint32_t deferral_on_gone(struct slot *slot, struct batch_list *taken);
+
 #endif

@@ -3,6 +3,7 @@
 
 #include "daemon/core/call_answer.h"
 #include "daemon/core/deferral.h"
+#include "daemon/core/loss.h"
 #include "daemon/core/pool.h"
 #include "daemon/core/queue.h"
 #include "daemon/core/recall.h"
@@ -82,11 +83,14 @@ void lost_with_worker(struct slot *slot, int status)
 {
 	struct batch *batch;
 
-	while ((batch = TAILQ_FIRST(&slot->deferred))) {
-		deferral_remove(slot, batch);
-		lose_task(slot, batch, status, RAN_MAYBE);
-		batch_end(batch);
-	}
+	struct batch_list deferred;
+	struct error error;
+
+	const uint32_t count = deferral_on_gone(slot, &deferred);
+	slot->lost += count;
+	slot->pool->counts.lost += count;
+	say_lost(slot, status, RAN_MAYBE, &error);
+	loss_add(slot->pool, &deferred, &error);
 	while ((batch = TAILQ_LAST(&slot->handed, batch_list))) /* from the last, so that they return in order */
 		lose_batch(slot, batch, status);
 }
@@ -96,18 +100,13 @@ void lost_with_worker(struct slot *slot, int status)
 void lost_deferred(struct slot *slot)
 {
 	struct batch_list taken;
-	struct batch *batch;
 	struct error error;
 
 	deferral_take_all(slot, &taken);
-	while ((batch = TAILQ_FIRST(&taken))) {
-		TAILQ_REMOVE(&taken, batch, link);
-		error_say(&error, ERROR_UNAVAILABLE, RAN_MAYBE, "pool %s slot %u: the instance ends, and had put off its answer",
-			  slot->pool->name, slot->index);
-		slot_fill_place(slot, &error);
-		call_on_failure(batch, batch->first, &error);
-		batch_end(batch);
-	}
+	error_say(&error, ERROR_UNAVAILABLE, RAN_MAYBE, "pool %s slot %u: the instance ends, and had put off its answer", slot->pool->name,
+		  slot->index);
+	slot_fill_place(slot, &error);
+	loss_add(slot->pool, &taken, &error);
 }
 
 /* ---- what waits in vain ---- */

@@ -198,7 +198,6 @@ void slot_on_gone(struct slot *slot, int status, const char *why)
 	sendq_clear(&slot->out);
 	sendq_clear(&slot->later);
 	idmap_free(&slot->bound);
-	idmap_free(&slot->by_tag);
 	replay_end(slot);
 	slot_set_state(slot, SLOT_WAITING);
 	nested_end(slot);

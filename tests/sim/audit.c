@@ -3,6 +3,7 @@
 
 #include "daemon/core/call_life.h"
 #include "daemon/core/lease.h"
+#include "daemon/core/loss.h"
 #include "daemon/core/nested.h"
 #include "daemon/core/slot.h"
 #include "daemon/core/sticky.h"
@@ -225,6 +226,21 @@ static void audit_calls(const struct world *world, const struct pool *pool, cons
 	      (unsigned long long)(count->batches + waiting), (unsigned long long)batches);
 }
 
+static void audit_losses(const struct world *world, const struct pool *pool, struct count *count)
+{
+	const struct loss *loss;
+	const struct batch *batch;
+
+	HOLDS(world, TAILQ_EMPTY(&pool->losses) || timer_is_set(&pool->tell), "nobody tells of what was lost");
+	TAILQ_FOREACH(loss, &pool->losses, link) {
+		HOLDS(world, !TAILQ_EMPTY(&loss->batches), "nothing was lost");
+		TAILQ_FOREACH(batch, &loss->batches, link) {
+			HOLDS(world, !batch->slot && !batch->flow && !batch->tag, "what was lost thinks that it is somewhere");
+			count->batches++;
+		}
+	}
+}
+
 static void audit_pool(const struct world *world, const struct pool *pool, bool thorough)
 {
 	struct count count = {.thorough = thorough};
@@ -242,6 +258,7 @@ static void audit_pool(const struct world *world, const struct pool *pool, bool 
 	audit_list(world, &pool->idle);
 	audit_list(world, &pool->open);
 	audit_leases(world, pool);
+	audit_losses(world, pool, &count);
 	audit_calls(world, pool, &count);
 	HOLDS(world, count.waiting == pool->waiting, "%u batches wait, and %u are counted", count.waiting, pool->waiting);
 	HOLDS(world, count.broken == pool->broken, "%u slots are broken, and %u are counted", count.broken, pool->broken);

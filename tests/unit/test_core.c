@@ -353,6 +353,34 @@ static void the_calls_of_a_dropped_pool_fail_in_portions(void **state)
 	world_close(&world);
 }
 
+static void what_was_put_off_is_lost_in_portions(void **state)
+{
+	struct core_world world;
+	struct client client;
+
+	(void)state;
+	world_open(&world);
+	client_init(&client, &world.core);
+	struct pool *pool = world_pool(&world, "p", 1, &world_settings);
+	struct slot *slot = pool->slots[0];
+	for (unsigned i = 1; i <= 900; i++) {
+		world_ask(&client, i, "p.x", "[", 0);
+		ledger_open(slot->board, i);
+		assert_int_equal(world_say(slot, "[iiii", 4, FROM_DEFERRED, world_begin(slot), 0, i), 0);
+	}
+	world_exit(slot, SIGKILL);
+	assert_int_equal(slot->lost, 900);
+	assert_in_range(client.inflight.count, 500, 899); /* the others are told in the next turns */
+	cancel(&client, 900);
+	assert_int_equal(slot_restart(slot), 2);
+	for (int i = 0; i < 10; i++)
+		world_pass(&world, 1);
+	assert_int_equal(client.inflight.count, 0);
+	assert_int_equal(pool->calls_count, 0);
+	client_gone(&client);
+	world_close(&world);
+}
+
 static unsigned fired;
 
 static void on_fired(struct timer *timer)
@@ -563,6 +591,7 @@ int main(void)
 		cmocka_unit_test(each_replay_has_its_own_patience),
 		cmocka_unit_test(the_calls_of_a_dropped_pool_fail_in_portions),
 		cmocka_unit_test(timers_fire_in_portions),
+		cmocka_unit_test(what_was_put_off_is_lost_in_portions),
 		cmocka_unit_test(a_worker_replays_in_portions),
 		cmocka_unit_test(what_is_forgotten_meanwhile_is_not_replayed),
 		cmocka_unit_test(tasks_wait_for_what_is_replayed),
