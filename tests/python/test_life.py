@@ -531,6 +531,30 @@ print("gone")
     assert process.communicate("", timeout=DEADLINE) == ("gone\n", "")
 
 
+AIO_POOLS_THAT_GO = """
+import asyncio, gc, os, warnings
+import objpool.aio
+warnings.simplefilter("ignore", ResourceWarning)
+def children(): return open(f"/proc/self/task/{os.getpid()}/children").read().split()
+async def main(is_closed):
+    client = await objpool.aio.connect("private")
+    pool = await client.create_pool(dict, 1)
+    if is_closed:
+        await client.close()
+for is_closed in True, False:
+    asyncio.run(main(is_closed))
+    gc.collect()
+    while len(children()) > 1:      # the daemon
+        pass
+print("gone")
+"""
+
+
+def test_pools_of_asyncio_go_with_their_client(program):
+    """The fork that their workers come from has no part of its connection."""
+    assert program(AIO_POOLS_THAT_GO).communicate("", timeout=DEADLINE) == ("gone\n", "")
+
+
 def test_an_error_that_was_passed_over_keeps_no_frame():
     """A class by value is tried by reference first: the refusal must not keep what its callers hold."""
     from objpool import _values

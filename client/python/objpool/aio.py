@@ -18,6 +18,7 @@ import itertools
 import os
 import socket
 import time
+import weakref
 from typing import Any, AsyncIterator, Awaitable, Callable, Deque, Dict, List, Mapping, Optional, Sequence, Tuple, TypeVar, Union
 
 from . import _call, _embedded, _files, _fork, _pool, _retry, _stream, _values, _wire
@@ -62,6 +63,9 @@ class _LeaseWaiter(_Waiter):
             self.abandoned(message[3]["slot"])
 
 
+connections: "weakref.WeakSet[Connection]" = weakref.WeakSet()
+
+
 class Connection(Inbox):
     """A socket in an event loop."""
 
@@ -71,6 +75,7 @@ class Connection(Inbox):
         self.lost: Optional[ConnectionLost] = None
         self.loop = asyncio.get_running_loop()
         self._pid = os.getpid()
+        connections.add(self)
         self._socket = sock
         self._out: Deque[Tuple[memoryview, Optional[_files.Outgoing]]] = collections.deque()
         self._flushing = False
@@ -151,6 +156,10 @@ class Connection(Inbox):
             self._socket.close()
             self._out.clear()
         self.answer_all(self.lost)
+
+    def let_go(self) -> None:
+        """In a fork that is a template: the connection ends when the program closes it."""
+        self._socket.close()
 
     def start(self, entry: Entry, method: str, params: Any) -> None:
         """Sends a request."""
