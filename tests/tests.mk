@@ -27,6 +27,7 @@ $(B)/tests/test_procfs: $(B)/daemon/supervisor/procfs.o
 $(B)/tests/test_accept: $(B)/daemon/supervisor/accept.o
 $(B)/tests/test_closer: $(B)/daemon/supervisor/closer.o
 $(B)/tests/test_intake: $(B)/daemon/supervisor/intake.o
+$(B)/tests/test_spawn: $(B)/daemon/supervisor/spawn.o $(B)/daemon/supervisor/paths.o
 $(B)/tests/test_unclaimed: $(B)/daemon/supervisor/unclaimed.o
 $(B)/tests/test_top: $(addprefix $(B)/client/cli/,top_model.o top_text.o top_view.o fields.o shown.o json_write.o ndarray.o base64.o)
 

@@ -220,13 +220,15 @@ static enum exit_status complain_of_answer(const struct cli *cli, int rc, const 
 	return cli_complain(rc, error);
 }
 
-static enum exit_status ask(struct cli *cli, struct objpool_result *result, const char *method, const char *format,
-			    va_list arguments)
+/* `status` is what came of connecting. */
+static enum exit_status ask(struct cli *cli, enum exit_status status, struct objpool_result *result, const char *method,
+			    const char *format, va_list arguments)
 {
 	const struct objpool_call_options options = {.size = sizeof options, .timeout_ms = cli->answer_ms};
 	struct objpool_packer args = OBJPOOL_PACKER_INIT;
-	enum exit_status status = EXIT_DONE;
 
+	if (status != EXIT_DONE)
+		return status;
 	*result = (struct objpool_result){{NULL, 0}, NULL, NULL};
 	int rc = objpool_vpack(&args, format, arguments);
 	if (rc == 0)
@@ -241,24 +243,20 @@ static enum exit_status ask(struct cli *cli, struct objpool_result *result, cons
 
 enum exit_status cli_ask(struct cli *cli, struct objpool_result *result, const char *method, const char *format, ...)
 {
-	enum exit_status status = cli->pool ? EXIT_DONE : cli_connect_briefly(cli);
 	va_list arguments;
 
 	va_start(arguments, format);
-	if (status == EXIT_DONE)
-		status = ask(cli, result, method, format, arguments);
+	const enum exit_status status = ask(cli, cli->pool ? EXIT_DONE : cli_connect_briefly(cli), result, method, format, arguments);
 	va_end(arguments);
 	return status;
 }
 
 enum exit_status cli_order(struct cli *cli, struct objpool_result *result, const char *method, const char *format, ...)
 {
-	enum exit_status status = cli_connect(cli);
 	va_list arguments;
 
 	va_start(arguments, format);
-	if (status == EXIT_DONE)
-		status = ask(cli, result, method, format, arguments);
+	const enum exit_status status = ask(cli, cli_connect(cli), result, method, format, arguments);
 	va_end(arguments);
 	return status;
 }

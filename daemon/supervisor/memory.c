@@ -3,9 +3,9 @@
 
 #include "daemon/supervisor/daemon.h"
 #include "daemon/supervisor/log.h"
+#include "daemon/supervisor/procfs.h"
 #include "daemon/supervisor/session.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,25 +13,13 @@
 
 /* ---- how much there is ---- */
 
-/* Reads the file's text; "" when it can't be read. */
-static void slurp(const char *path, char *text, size_t size)
-{
-	text[0] = '\0';
-	const int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return;
-	const ssize_t n = read(fd, text, size - 1);
-	text[n > 0 ? n : 0] = '\0';
-	(void)close(fd);
-}
-
 /* memory.max of a control group; UINT64_MAX: it has none. */
 static uint64_t limit_of_group(const char *group)
 {
 	char path[4096 + 64], text[32], *end;
 
 	snprintf(path, sizeof path, "/sys/fs/cgroup%s/memory.max", group);
-	slurp(path, text, sizeof text);
+	procfs_slurp(path, text, sizeof text);
 	const unsigned long long limit = strtoull(text, &end, 10); /* "max" is no number */
 	return end == text || limit == 0 ? UINT64_MAX : limit;
 }
@@ -42,7 +30,7 @@ static uint64_t limit_of_groups(void)
 	char text[4096], *slash;
 	uint64_t least = UINT64_MAX;
 
-	slurp("/proc/self/cgroup", text, sizeof text);
+	procfs_slurp("/proc/self/cgroup", text, sizeof text);
 	char *group = strstr(text, "0::/");
 	if (!group)
 		return least;

@@ -9,13 +9,9 @@
 
 #define MEMO_LASTS UINT64_C(500000000) /* nanoseconds */
 
-/* The file's text; "" when it can't be read. */
-static void slurp(int64_t pid, const char *name, char *text, size_t size)
+void procfs_slurp(const char *path, char *text, size_t size)
 {
-	char path[64];
-
 	text[0] = '\0';
-	snprintf(path, sizeof path, "/proc/%" PRId64 "/%s", pid, name);
 	const int fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return;
@@ -24,13 +20,21 @@ static void slurp(int64_t pid, const char *name, char *text, size_t size)
 	(void)close(fd);
 }
 
+static void slurp_of(int64_t pid, const char *name, char *text, size_t size)
+{
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/%" PRId64 "/%s", pid, name);
+	procfs_slurp(path, text, size);
+}
+
 static void read_memory(int64_t pid, struct procfs *procfs)
 {
 	const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
 	uint64_t resident, shared;
 	char text[128];
 
-	slurp(pid, "statm", text, sizeof text);
+	slurp_of(pid, "statm", text, sizeof text);
 	if (sscanf(text, "%*u %" SCNu64 " %" SCNu64, &resident, &shared) != 2)
 		return;
 	procfs->rss = resident * page;
@@ -43,7 +47,7 @@ static double read_cpu(int64_t pid)
 	uint64_t user = 0, system = 0;
 	char text[1024];
 
-	slurp(pid, "stat", text, sizeof text);
+	slurp_of(pid, "stat", text, sizeof text);
 	const char *rest = strrchr(text, ')');
 	if (!rest || sscanf(rest + 1, " %*c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %" SCNu64 " %" SCNu64, &user, &system) != 2)
 		return 0;

@@ -3,6 +3,7 @@
 #ifndef SUPERVISOR_PROCFS_H
 #define SUPERVISOR_PROCFS_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 struct procfs {
@@ -10,6 +11,9 @@ struct procfs {
 	uint64_t own; /* of them, those that are not of files or shared mappings: arguments that workers look at together aren't */
 	double cpu_s; /* seconds that its threads ran, in user and system mode */
 };
+
+/* Reads the text of a file of the kernel's (below /proc or /sys): what fits, or "" when it can't be read. */
+void procfs_slurp(const char *path, char *text, size_t size);
 
 /* All 0 for pid 0, and for a process that has gone. */
 struct procfs procfs_read(int64_t pid);

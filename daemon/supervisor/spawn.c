@@ -4,6 +4,7 @@
 #include "daemon/supervisor/paths.h"
 #include "proto/channel.h"
 
+#include <assert.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
@@ -54,6 +55,22 @@ char *const *spawn_environment(void)
 	return complete ? environment : NULL;
 }
 
+/* The one that lies where the other goes is moved first. */
+static int add_channels(posix_spawn_file_actions_t *actions, const struct spawn *what)
+{
+	const bool channel_first = what->channel == CHANNEL_FD + 1;
+	int r = 0;
+
+	assert(!channel_first || what->second != CHANNEL_FD);
+	for (int i = 0; i < 2 && r == 0; i++) {
+		if (channel_first == (i == 0))
+			r = what->channel >= 0 ? posix_spawn_file_actions_adddup2(actions, what->channel, CHANNEL_FD) : 0;
+		else
+			r = what->second ? posix_spawn_file_actions_adddup2(actions, what->second, CHANNEL_FD + 1) : 0;
+	}
+	return r;
+}
+
 static int add_descriptors(posix_spawn_file_actions_t *actions, const struct spawn *what)
 {
 	const int first_other = what->channel < 0 ? STDERR_FILENO + 1 : what->second ? CHANNEL_FD + 2 : CHANNEL_FD + 1;
@@ -63,10 +80,8 @@ static int add_descriptors(posix_spawn_file_actions_t *actions, const struct spa
 		r = posix_spawn_file_actions_adddup2(actions, what->output, STDOUT_FILENO);
 	if (r == 0)
 		r = posix_spawn_file_actions_adddup2(actions, what->errors, STDERR_FILENO);
-	if (r == 0 && what->channel >= 0)
-		r = posix_spawn_file_actions_adddup2(actions, what->channel, CHANNEL_FD);
-	if (r == 0 && what->second)
-		r = posix_spawn_file_actions_adddup2(actions, what->second, CHANNEL_FD + 1);
+	if (r == 0)
+		r = add_channels(actions, what);
 	return r ? r : posix_spawn_file_actions_addclosefrom_np(actions, first_other);
 }
 
