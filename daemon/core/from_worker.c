@@ -11,6 +11,7 @@
 #include "daemon/core/recall.h"
 #include "daemon/core/request.h"
 #include "daemon/core/slot_life.h"
+#include "daemon/core/slot_state.h"
 #include "daemon/core/sticky.h"
 #include "daemon/core/successor.h"
 #include "daemon/core/withdraw.h"
@@ -64,7 +65,8 @@ static void finish(struct slot *slot, struct batch *batch)
 	}
 	if (method) {
 		method->calls += batch->count;
-		method_learn(method, spent);
+		if (!slot->refuses) /* to refuse takes no time */
+			method_learn(method, spent);
 	}
 	if (batch->call->remembered)
 		sticky_on_run(batch->call->remembered, spent);
@@ -81,13 +83,29 @@ static void end(struct slot *slot, struct batch *batch)
 	batch_end(batch);
 }
 
+/* A worker that has no memory says that the method failed, and did not run. */
+static bool is_refusal(const struct error *error)
+{
+	return error->code == ERROR_FAILED && error->ran == RAN_NO;
+}
+
 static void on_task_failure(struct slot *slot, struct batch *batch, uint64_t index, struct error *error)
 {
+	if (is_refusal(error))
+		slot_on_refusal(slot);
+	else if (error->ran != RAN_NO)
+		slot_on_work(slot);
 	slot_fill_place(slot, error);
 	slot->failed++;
 	snprintf(slot->last_failure, sizeof slot->last_failure, "%.*s", (int)error->message.size,
 		 (const char *)error->message.bytes);
 	call_on_failure(batch, index, error);
+}
+
+static void on_values(struct slot *slot, struct batch *batch, uint32_t count, struct span values, struct block *block)
+{
+	slot_on_work(slot);
+	call_on_values(batch, count, values, block);
 }
 
 /* [REPLY, id, error, value]: value is the rest of the message. */
@@ -104,7 +122,7 @@ static int read_reply(struct slot *slot, struct reader *reader, struct block *bl
 		return -EBADMSG;
 	if (read_nil(reader) == 0) {
 		value = (struct span){.bytes = reader->p, .size = (size_t)(reader->end - reader->p)};
-		call_on_values(batch, 1, value, block);
+		on_values(slot, batch, 1, value, block);
 	} else {
 		if (read_value(reader, &value) < 0 || error_read(&error, value) < 0)
 			return -EBADMSG;
@@ -125,7 +143,7 @@ static int read_payload(struct slot *slot, struct reader *reader, struct block *
 	struct batch *batch = slot_batch(slot, id);
 	if (!batch || batch->call->columns > 0)
 		return -EBADMSG;
-	call_on_values(batch, 1, (struct span){.bytes = lent->bytes + offset, .size = (size_t)length}, lent);
+	on_values(slot, batch, 1, (struct span){.bytes = lent->bytes + offset, .size = (size_t)length}, lent);
 	end(slot, batch);
 	return 1;
 }
@@ -160,7 +178,7 @@ static int read_results(struct slot *slot, struct reader *reader, struct block *
 	if (!batch || read_array(reader, &count) < 0 || count == 0 || count > batch->count - batch->done)
 		return -EBADMSG;
 	values = (struct span){.bytes = reader->p, .size = (size_t)(reader->end - reader->p)};
-	call_on_values(batch, count, values, block);
+	on_values(slot, batch, count, values, block);
 	return after_items(slot, batch);
 }
 
@@ -226,7 +244,7 @@ static int read_answer(struct slot *slot, struct reader *reader, struct block *b
 	if (read_nil(reader) == 0) {
 		value = (struct span){.bytes = reader->p, .size = (size_t)(reader->end - reader->p)};
 		deferral_remove(slot, batch);
-		call_on_values(batch, 1, value, block);
+		on_values(slot, batch, 1, value, block);
 	} else {
 		if (read_value(reader, &value) < 0 || error_read(&error, value) < 0)
 			return -EBADMSG;

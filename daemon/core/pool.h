@@ -65,6 +65,7 @@ struct pool {
 	struct slot_list others; /* that aren't in slots: those that leave, and successors that have no place yet */
 	struct slot_list idle;   /* ready, nothing handed */
 	struct slot_list open;   /* ready, may be handed more */
+	struct slot_list refusing; /* ready, nothing handed, but its last task was refused: see slot_on_refusal */
 	uint32_t broken;         /* slots whose last start failed */
 	struct queue queue;      /* for any slot */
 	uint32_t waiting;        /* batches in all queues */

@@ -107,7 +107,7 @@ static bool pull_from(struct slot *slot, struct queue *queue)
 static bool pull_one(struct slot *slot)
 {
 	struct queue *own = &slot->queue, *shared = &slot->pool->queue;
-	const bool takes_shared = slot->plan == PLAN_STAY && !slot->leased;
+	const bool takes_shared = slot->plan == PLAN_STAY && !slot->leased && !slot->refuses; /* run_shared gives it the rest */
 
 	slot->own_turn = !slot->own_turn;
 	if (slot->own_turn)
@@ -126,7 +126,19 @@ void scheduler_pull(struct slot *slot)
 		;
 }
 
-/* The shared queue goes to whoever is idle, then to those that may be handed more, each in turn. */
+/* Has the pool an instance that does tasks, now or as soon as it has done what it has? */
+static bool has_willing(const struct pool *pool)
+{
+	for (uint32_t i = 0; i < pool->size; i++) {
+		const struct slot *slot = pool->slots[i];
+		if (slot->state == SLOT_READY && !slot->refuses && !slot->killed && !slot->silent && !slot->leased)
+			return true;
+	}
+	return false;
+}
+
+/* The shared queue goes to whoever is idle, then to those that may be handed more, each in turn; to instances that have refused
+ * their last task when there are no others. */
 static void run_shared(struct pool *pool)
 {
 	struct slot *slot;
@@ -140,6 +152,11 @@ static void run_shared(struct pool *pool)
 		while (pool->queue.count && pull_from(slot, &pool->queue))
 			;
 	}
+	if (TAILQ_EMPTY(&pool->refusing) || pool->queue.count == 0 || has_willing(pool))
+		return;
+	while (pool->queue.count && (slot = TAILQ_FIRST(&pool->refusing)))
+		if (!pull_from(slot, &pool->queue))
+			break;
 }
 
 void scheduler_run(struct pool *pool)

@@ -61,8 +61,8 @@ static struct slot_list *list_for(struct slot *slot)
 	    slot->leased || replay_is_due(&slot->replay) || slot_calls_left(slot) == 0)
 		return NULL;
 	if (slot->handed_count == 0)
-		return &slot->pool->idle;
-	return slot_may_be_ahead(slot) ? &slot->pool->open : NULL;
+		return slot->refuses ? &slot->pool->refusing : &slot->pool->idle;
+	return !slot->refuses && slot_may_be_ahead(slot) ? &slot->pool->open : NULL;
 }
 
 void slot_relist(struct slot *slot)

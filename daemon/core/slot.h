@@ -111,6 +111,9 @@ struct slot {
 	uint64_t heard;          /* when the worker last showed that it reacts, or was given something when it had nothing */
 	size_t unsent;           /* bytes in `out` at the last look */
 	bool silent;             /* the worker does not react: its tasks were taken back, and it gets nothing until it reacts */
+	bool refuses;            /* it had no memory to begin its last task with: others are preferred */
+	uint64_t refuses_for;    /* nanoseconds: how long they are; doubles with each refusal, and is 0 once a task has begun */
+	struct timer trial;      /* then it is tried again */
 	uint32_t next_id;
 	struct batch *by_id[BOARD_ENTRIES];
 	struct idmap bound;      /* bindings that the worker has */
@@ -120,7 +123,7 @@ struct slot {
 	struct batch_list deferred; /* one task each, which their methods have put off */
 	struct idmap by_tag;
 
-	TAILQ_ENTRY(slot) link;  /* in pool->idle, open or others */
+	TAILQ_ENTRY(slot) link;  /* in pool->idle, open, refusing or others */
 	struct slot_list *listed;
 
 	uint64_t calls, failed, lost, restarts; /* tasks and workers, all generations */

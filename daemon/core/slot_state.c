@@ -13,6 +13,9 @@
 #define START_BURST 64.0 /* the pool's budget of starts that follow an end: this, and twice its size */
 #define START_RATE 20.0  /* starts that the budget gets back in a second */
 
+#define TRIAL_DELAY (100 * MILLISECOND) /* before an instance is tried again that has refused a task; doubles */
+#define TRIAL_DELAY_MOST (10 * SECOND)
+
 #define SLOW_END "it did not end within stop_timeout"
 
 static struct core *core_of(const struct slot *slot)
@@ -115,6 +118,9 @@ void slot_start(struct slot *slot)
 	slot->killed = false;
 	slot->closed = false;
 	slot->silent = false;
+	slot->refuses = false;
+	slot->refuses_for = 0;
+	timer_clear(&core_of(slot)->timers, &slot->trial);
 	slot->unsent = 0;
 	slot->told_start = false;
 	slot->no_successor = false;
@@ -237,6 +243,43 @@ static void on_grace(struct timer *timer)
 		slot_kill(slot, "a cancelled call did not end within cancel_grace");
 }
 
+/* ---- an instance that refuses tasks ---- */
+
+static void end_refusal(struct slot *slot)
+{
+	slot->refuses = false;
+	timer_clear(&core_of(slot)->timers, &slot->trial);
+	slot_relist(slot);
+}
+
+static void on_trial(struct timer *timer)
+{
+	struct slot *slot = container_of(timer, struct slot, trial);
+
+	end_refusal(slot);
+	pool_wake(slot->pool);
+}
+
+void slot_on_refusal(struct slot *slot)
+{
+	struct core *core = core_of(slot);
+	const uint64_t twice = 2 * slot->refuses_for;
+
+	slot->refuses_for = twice < TRIAL_DELAY ? TRIAL_DELAY : twice < TRIAL_DELAY_MOST ? twice : TRIAL_DELAY_MOST;
+	slot->refuses = true;
+	core_trace(core, slot->pool, slot, "it has refused a task for want of memory: others are preferred for %.3f s",
+		   (double)slot->refuses_for / (double)SECOND);
+	timer_set(&core->timers, &slot->trial, core->now + slot->refuses_for);
+	slot_relist(slot);
+}
+
+void slot_on_work(struct slot *slot)
+{
+	slot->refuses_for = 0;
+	if (slot->refuses)
+		end_refusal(slot);
+}
+
 /* Frees the slot, but not the supervisor's side of it. Returns NULL. */
 static struct slot *free_inside(struct slot *slot)
 {
@@ -244,6 +287,7 @@ static struct slot *free_inside(struct slot *slot)
 
 	timer_close(timers, &slot->timer);
 	timer_close(timers, &slot->grace);
+	timer_close(timers, &slot->trial);
 	sendq_clear(&slot->out);
 	sendq_clear(&slot->later);
 	idmap_free(&slot->bound);
@@ -286,7 +330,8 @@ struct slot *slot_new(struct pool *pool, uint32_t index)
 	TAILQ_INIT(&slot->handed);
 	TAILQ_INIT(&slot->deferred);
 	queue_init(&slot->queue, pool, &pool->waiting);
-	if (timer_open(timers, &slot->timer, on_timer) < 0 || timer_open(timers, &slot->grace, on_grace) < 0)
+	if (timer_open(timers, &slot->timer, on_timer) < 0 || timer_open(timers, &slot->grace, on_grace) < 0 ||
+	    timer_open(timers, &slot->trial, on_trial) < 0)
 		return free_inside(slot);
 	return ops->slot_made && ops->slot_made(slot) < 0 ? free_inside(slot) : slot;
 }

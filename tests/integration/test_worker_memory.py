@@ -67,3 +67,22 @@ def test_results_of_python(start):
         cramped = Cramped(client.maps())
         cramped.check([text] * 20, "texts", 20)
         cramped.check([text] * 12, "series", 12)
+
+
+def test_an_instance_that_refuses_everything_is_not_preferred(start):
+    data = b"A" * (3 * MIB)
+    with start({"p": {"workers": 2}}).client() as client:
+        client.maps()
+        pid = client.value("p:0.pid")
+        size = int(re.search(r"VmSize:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text()).group(1)) << 10
+        resource.prlimit(pid, resource.RLIMIT_AS, (size, resource.RLIM_INFINITY))
+        error = client.error("p:0.echo", data)
+        assert (error["code"], error["ran"]) == ("FAILED", "no") and "memory" in error["message"]
+        errors = []
+        for _ in range(8):
+            calls = [client.start("p.echo", data) for _ in range(3)]
+            errors += [error for error, _ in map(client.wait, calls) if error]
+        assert len(errors) <= 6, errors  # it is tried again now and then, and else idle
+        resource.prlimit(pid, resource.RLIMIT_AS, NO_LIMIT)
+        assert client.value("p:0.echo", 1) == 1
+        assert client.value("p:all.pid")[0] == pid

@@ -110,9 +110,11 @@ static void audit_lists(const struct world *world, const struct slot *slot)
 
 	HOLDS(world, !slot->listed || !slot->cut_off, "a slot without a place is listed");
 	if (slot->listed == &pool->idle)
-		HOLDS(world, may_have_any(slot) && slot->handed_count == 0, "a slot is listed as idle that is not");
+		HOLDS(world, may_have_any(slot) && slot->handed_count == 0 && !slot->refuses, "a slot is listed as idle that is not");
+	else if (slot->listed == &pool->refusing)
+		HOLDS(world, may_have_any(slot) && slot->handed_count == 0 && slot->refuses, "a slot is listed as refusing that is not");
 	else if (slot->listed)
-		HOLDS(world, slot->listed == &pool->open && may_have_any(slot) && slot->handed_count > 0,
+		HOLDS(world, slot->listed == &pool->open && may_have_any(slot) && slot->handed_count > 0 && !slot->refuses,
 		      "a slot is listed as open that is not");
 	else if (!slot->cut_off)
 		HOLDS(world, !may_have_any(slot) || slot->handed_count > 0, "%s:%u: an idle slot is not listed", pool->name,
@@ -153,6 +155,7 @@ static void audit_life(const struct world *world, const struct slot *slot)
 	HOLDS(world, (slot->state == SLOT_WAITING) == !slot->owner, "a slot that %s",
 	      slot->owner ? "waits has a worker" : "has no worker waits for none");
 	HOLDS(world, slot->state != SLOT_WAITING || timer_is_set(&slot->timer), "a slot that waits for ever to be started");
+	HOLDS(world, !slot->refuses || timer_is_set(&slot->trial), "a slot that refuses, and is never tried again");
 	HOLDS(world, !slot->successor || slot->successor->predecessor == slot, "a successor that does not know it");
 	HOLDS(world, !slot->predecessor || slot->predecessor->successor == slot, "a predecessor that does not know it");
 }
@@ -257,6 +260,7 @@ static void audit_pool(const struct world *world, const struct pool *pool, bool 
 	}
 	audit_list(world, &pool->idle);
 	audit_list(world, &pool->open);
+	audit_list(world, &pool->refusing);
 	audit_leases(world, pool);
 	audit_losses(world, pool, &count);
 	audit_calls(world, pool, &count);

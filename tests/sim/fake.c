@@ -123,13 +123,18 @@ void fake_put(struct fake *fake, const uint8_t *bytes, const uint8_t *end)
 	sendq_copy(&fake->out, bytes, (size_t)(end - bytes));
 }
 
-uint8_t *fake_pack_failure(uint8_t *p, const char *ran)
+static uint8_t *pack_failure(uint8_t *p, const char *text, const char *ran)
 {
 	p = pack_array(p, 6);
 	p = pack_str(p, "FAILED", 6);
-	p = pack_str(p, "bad", 3);
+	p = pack_str(p, text, (uint32_t)strlen(text));
 	p = pack_nil(pack_nil(pack_nil(p)));
 	return pack_str(p, ran, strlen(ran));
+}
+
+uint8_t *fake_pack_failure(uint8_t *p, const char *ran)
+{
+	return pack_failure(p, "bad", ran);
 }
 
 /* As loan.c does: the value lies in the file of that place. */
@@ -952,6 +957,23 @@ static bool begin_item(struct fake *fake)
 	return true;
 }
 
+/* It has no memory for the item: it does not run. What all instances are to be told of is not refused. */
+static bool refuse_item(struct fake *fake)
+{
+	const uint32_t token = fake->tokens[fake->item];
+	uint8_t room[160], *p = pack_array(room, 4);
+
+	if (!fake->cramped || !fake->world->flavour.cramped || token == UINT32_MAX || fake->world->tokens[token].sticky)
+		return false;
+	p = pack_uint(pack_uint(p, fake->items ? FROM_ITEM_ERROR : FROM_REPLY), fake->id);
+	if (fake->items)
+		p = pack_uint(p, fake->first + fake->item);
+	p = pack_failure(p, "it has no memory", "no");
+	fake_put(fake, room, fake->items ? p : pack_nil(p));
+	end_item(fake);
+	return true;
+}
+
 /* One step of the method. False: the worker has gone. */
 static bool step(struct fake *fake)
 {
@@ -964,6 +986,8 @@ static bool step(struct fake *fake)
 			end_batch(fake);
 			return true;
 		}
+		if (refuse_item(fake))
+			return true;
 		fake->running = true;
 		if (!begin_item(fake))
 			return false;
@@ -1012,6 +1036,8 @@ static void work(struct fake *fake)
 		return;
 	} else if (fake->ready && world_one_in(world, 300)) {
 		fake->stopped = true;
+	} else if (world->flavour.cramped && world_one_in(world, fake->cramped ? 20 : 100)) {
+		fake->cramped = !fake->cramped;
 	} else if (world->flavour.liars && world_one_in(world, 300)) {
 		liar_lie(fake);
 	} else if (!fake->ready) {

@@ -36,6 +36,7 @@ struct fake {
 	bool stopped;                /* does nothing until it is continued, as after SIGSTOP */
 	bool dead;                   /* it has died; the core will be told */
 	bool failing;                /* its constructor will fail */
+	bool cramped;                /* it has no memory for what it is given */
 	bool started;                /* START has come */
 	bool ready;
 	uint8_t *in;                 /* bytes that have come from the supervisor */

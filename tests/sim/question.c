@@ -239,7 +239,8 @@ static void check_error(const struct world *world, const struct question *questi
 	check_code(world, question, &told);
 	if (has_lied(world, token, tokens))
 		return;
-	if (span_is(told.code, "FAILED") && tokens == 1 && !world_is_bad(token) && question->kind != KIND_LEASE)
+	const bool refused = span_is(told.code, "FAILED") && says(told.message, "has no memory");
+	if (span_is(told.code, "FAILED") && tokens == 1 && !world_is_bad(token) && question->kind != KIND_LEASE && !refused)
 		world_fail(world, "a good token failed");
 	if (tokens == 1 && question->kind != KIND_ALL && question->kind != KIND_LEASE) {
 		if (span_is(told.ran, "no") && times > 0)

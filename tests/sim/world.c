@@ -329,11 +329,12 @@ static void choose_flavour(struct world *world)
 					  .calm = world_one_in(world, 6),
 					  .drains = world_one_in(world, 4),
 					  .bounded = world_one_in(world, 8)};
+	world->flavour.cramped = world_one_in(world, 3);
 	if (world->flavour.calm)
-		world->flavour.liars = world->flavour.memory = world->flavour.bounded = false;
+		world->flavour.cramped = world->flavour.liars = world->flavour.memory = world->flavour.bounded = false;
 	const uint32_t odds = 30u << world_dice(world, 9);
 	faults_begin(world->seed, world->flavour.memory ? odds : 0, world->verbose);
-	world_say(world, "flavour:%s%s%s%s%s%s%s", world->flavour.memory ? " memory" : "", world->flavour.liars ? " liars" : "",
+	world_say(world, "flavour:%s%s%s%s%s%s%s%s", world->flavour.cramped ? " cramped" : "", world->flavour.memory ? " memory" : "", world->flavour.liars ? " liars" : "",
 		  world->flavour.files ? " files" : "", world->flavour.large ? " large" : "", world->flavour.calm ? " calm" : "",
 		  world->flavour.drains ? " drains" : "", world->flavour.bounded ? " bounded" : "");
 }
@@ -376,7 +377,7 @@ struct world *world_new(uint64_t seed, bool verbose)
 void world_calm_down(struct world *world)
 {
 	faults_end();
-	world->flavour.liars = false;
+	world->flavour.liars = world->flavour.cramped = false;
 	for (unsigned i = 0; i < WORLD_POOLS; i++)
 		if (!world->pools[i])
 			new_pool(world, i);

@@ -28,6 +28,7 @@ struct flavour {
 	bool calm;   /* nothing dies, and nothing is changed */
 	bool drains; /* the daemon is asked to stop */
 	bool bounded; /* max_memory is little */
+	bool cramped; /* workers have no memory at times, and refuse what they are given */
 };
 
 /* A notification that was taken in: each token will have run so often. */

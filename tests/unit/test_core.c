@@ -576,6 +576,75 @@ static void what_is_fed_wakes_a_pool_that_is_asleep(void **state)
 	world_close(&world);
 }
 
+/* ---- instances without memory ---- */
+
+/* The worker refuses the batch that it was handed: it has no memory for it. */
+static void refuse(struct slot *slot)
+{
+	assert_int_equal(world_say(slot, "[ii[ssnnnsn", 4, FROM_REPLY, world_begin(slot), 6, "FAILED", "no memory", "no"), 0);
+}
+
+static void who_refuses_everything_is_not_preferred(void **state)
+{
+	struct core_world world;
+	struct client client;
+	unsigned msgid = 1;
+
+	(void)state;
+	world_open(&world);
+	client_init(&client, &world.core);
+	struct pool *pool = world_pool(&world, "p", 2, &world_settings);
+	struct slot *bad = pool->slots[0], *good = pool->slots[1];
+	world_ask(&client, msgid++, "p:1.x", "[", 0);
+	const uint32_t first = world_begin(good);
+	world_ask(&client, msgid++, "p.x", "[", 0); /* nobody else is free */
+	refuse(bad);
+	world_ask(&client, msgid++, "p.x", "[", 0);
+	assert_int_equal(bad->handed_count, 0); /* it waits for the other one */
+	assert_int_equal(pool->queue.count, 1);
+	world_reply(good, first, SECOND);
+	assert_int_equal(pool->queue.count, 0);
+	assert_int_equal(good->handed_count, 1);
+
+	world_ask(&client, msgid++, "p:0.x", "[", 0); /* what is addressed to it goes to it */
+	assert_int_equal(bad->handed_count, 1);
+	refuse(bad);
+	world_ask(&client, msgid++, "p.x", "[", 0);
+	world_pass(&world, 199 * MILLISECOND);
+	assert_int_equal(bad->handed_count, 0);
+	world_pass(&world, MILLISECOND); /* then it is tried again */
+	assert_int_equal(bad->handed_count, 1);
+	world_reply(bad, world_begin(bad), SECOND);
+	world_ask(&client, msgid++, "p.x", "[", 0);
+	assert_int_equal(bad->handed_count, 1); /* and is as good as others */
+	refuse(bad);
+
+	world_ask(&client, msgid++, "p.x", "[", 0);
+	assert_int_equal(bad->handed_count, 0);
+	world_exit(good, SIGKILL); /* one that may refuse is better than none */
+	assert_int_equal(bad->handed_count, 1);
+	client_gone(&client);
+	world_close(&world);
+}
+
+static void a_pool_of_which_all_refuse_answers_at_once(void **state)
+{
+	struct core_world world;
+	struct client client;
+
+	(void)state;
+	world_open(&world);
+	client_init(&client, &world.core);
+	struct pool *pool = world_pool(&world, "p", 1, &world_settings);
+	for (unsigned i = 1; i <= 20; i++) {
+		world_ask(&client, i, "p.x", "[", 0);
+		refuse(pool->slots[0]);
+	}
+	assert_int_equal(pool->counts.failures, 20);
+	client_gone(&client);
+	world_close(&world);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -596,6 +665,8 @@ int main(void)
 		cmocka_unit_test(what_is_forgotten_meanwhile_is_not_replayed),
 		cmocka_unit_test(tasks_wait_for_what_is_replayed),
 		cmocka_unit_test(what_is_remembered_is_counted),
+		cmocka_unit_test(who_refuses_everything_is_not_preferred),
+		cmocka_unit_test(a_pool_of_which_all_refuse_answers_at_once),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
