@@ -47,26 +47,25 @@ class Incoming:
 
     def take(self, chunks: List[bytes]) -> None:
         """Takes the first chunk out of the list, if there is one. An exception: what comes is no msgpack."""
-        if not chunks and not self._doubtful:
-            return
-        doubtful, self._doubtful = self._doubtful, True
-        if chunks:
-            end = (self._raw[-1][1] if self._raw else self._end) + len(chunks[0])
-            self._raw.extend(zip(map(chunks.pop, _FIRST), (end,)))
-        if doubtful:
+        if self._doubtful:
+            self._add(chunks)
             self._begin_again()
-        else:
-            self._unpack()
+        elif chunks:
+            self._doubtful = True
+            self._add(chunks)
+            self._reading[0].feed(self._raw[-1][0])
+            try:
+                self.messages.extend(zip(*self._reading))
+            except _FAILURES:
+                self._begin_again()
+            else:
+                self._pass()
+                self._doubtful = False
 
-    def _unpack(self) -> None:
-        """Reads what has come last."""
-        self._reading[0].feed(self._raw[-1][0])
-        try:
-            self.messages.extend(zip(*self._reading))
-            self._pass()
-            self._doubtful = False
-        except _FAILURES:
-            self._begin_again()
+    def _add(self, chunks: List[bytes]) -> None:
+        raw = self._raw
+        if chunks:
+            raw.extend(zip(map(chunks.pop, _FIRST), ((raw[-1][1] if raw else self._end) + len(chunks[0]),)))
 
     def _pass(self) -> None:
         """Forgets the bytes of whole messages."""
