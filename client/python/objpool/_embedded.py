@@ -207,7 +207,8 @@ def _socket_path() -> str:
         path = absolute(os.path.join(folder, name))
         if path is not None and len(os.fsencode(path)) <= _SOCKET_PATH_MOST and os.access(folder, os.W_OK | os.X_OK):
             return path
-    raise NoDaemon("a daemon of the program's own can't be started: there is no folder for its socket, as TMPDIR and /tmp can't be written to, or are too long")
+    raise NoDaemon("a daemon of the program's own can't be started: there is no folder for its socket, as TMPDIR and /tmp can't be written "
+                   "to, or have names that are too long")
 
 
 class PrivateDaemon:

@@ -6,7 +6,6 @@ import warnings
 import weakref
 
 from .._crew import CALL, MAP, STAR, Hub, Task, ThreadCrew, deadline_of
-from .. import _errors
 from .._errors import PoolTerminated, WorkerLost  # noqa: F401
 from .._jobs import ApplyResult, AsyncResult, DoneResult, IMapIterator, IMapUnorderedIterator, MapResult  # noqa: F401
 
