@@ -389,6 +389,9 @@ static void put_state(struct fake *fake)
 	fake_put(fake, room, pack_array(p, 2));
 	put_numbers(fake, &fake->applied);
 	put_numbers(fake, &fake->served);
+	struct fake *successor = fake->slot->successor ? fake->slot->successor->owner : NULL;
+	if (successor)
+		successor->owed_state = true;
 }
 
 static void restore(struct fake *fake, struct reader *reader)
@@ -400,6 +403,7 @@ static void restore(struct fake *fake, struct reader *reader)
 	uint32_t n, two;
 
 	(void)read_value(reader, &state);
+	fake->owed_state = false;
 	fake_put(fake, room, fails ? fake_pack_failure(p, "no") : p);
 	if (fails)
 		return;
@@ -1138,6 +1142,8 @@ void fake_check_all(struct world *world)
 			continue;
 		if (faults_count() > 0)
 			continue; /* without memory neither is promised */
+		if (fake->owed_state)
+			world_fail(world, "%s:%u: lacks its predecessor's state", slot->pool->name, slot->index);
 		check_sticky(fake);
 		check_sessions(fake);
 	}

@@ -39,6 +39,7 @@ struct fake {
 	bool cramped;                /* it has no memory for what it is given */
 	bool started;                /* START has come */
 	bool ready;
+	bool owed_state;             /* its predecessor has handed over a state, and it has not been told to restore it */
 	uint8_t *in;                 /* bytes that have come from the supervisor */
 	size_t in_size;
 	int fds[256];                /* descriptors, likewise */
