@@ -133,6 +133,12 @@ struct slot {
 	int64_t pid;             /* theirs too; 0: none */
 };
 
+/* Is its instance ready, and will it stay? Nothing is under way that would replace or end it. */
+static inline bool slot_is_steady(const struct slot *slot)
+{
+	return slot->state == SLOT_READY && !slot->successor && slot->plan == PLAN_STAY && !slot->killed;
+}
+
 const char *slot_state_name(enum slot_state state);
 
 /* Says where an error happened; makes the error that says why the slot has no instance. */

@@ -148,7 +148,9 @@ static void run_rolling(struct chore *chore)
 			slot = pool->slots[chore->slot];
 		}
 		const bool failed = slot->no_successor && !slot->successor;
-		if (!failed && (slot->generation < chore->generation || !is_settled(slot)))
+		/* A steady one that was built since is another slot of that number: the pool has shrunk and grown. */
+		const bool built = slot->generation >= chore->generation || slot_is_steady(slot);
+		if (!failed && (!built || !is_settled(slot)))
 			return;
 		if (slot->broken || failed) {
 			answer_broken(chore, slot->last_failure);

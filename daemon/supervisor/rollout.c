@@ -152,21 +152,12 @@ static void prove(struct pool *pool)
 	template_commit(template);
 }
 
-static bool is_settled(const struct slot *slot)
-{
-	return slot->state == SLOT_READY && !slot->successor && slot->plan == PLAN_STAY && !slot->killed;
-}
-
 /* 1: the slot has what it was to get, or may try again; 0: not yet; -1: it can't be built. */
 static int outcome(const struct rollout *rollout, const struct slot *slot)
 {
-	if (is_settled(slot) && slot->no_successor)
-		return -1;
-	if (slot->generation < rollout->generation)
-		return 0;
-	if (slot->broken && slot->state == SLOT_WAITING)
-		return -1;
-	return is_settled(slot);
+	if (slot_is_steady(slot)) /* the slot may be another one of that number: the pool has shrunk and grown */
+		return slot->no_successor && !is_of_template(slot) ? -1 : 1;
+	return slot->generation >= rollout->generation && slot->broken && slot->state == SLOT_WAITING ? -1 : 0;
 }
 
 /* Is there a first try, in a pool that is new or had no instances, that has not come to an end? */

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 
+import msgpack
 import pytest
 from harness import BUILD, wait_for
 
@@ -156,6 +157,19 @@ def test_a_pool_that_goes_while_it_is_being_replaced(start):
         daemon.write_config()
         assert client.value("objpool.reload")["stopped"] == ["p"]
         assert client.wait(first)[1]["failed"] == {"p": "the pool was removed"}
+
+
+@pytest.mark.parametrize("how", ["objpool.reload", "objpool.restart"])
+def test_a_pool_that_shrinks_and_grows_while_it_is_being_replaced(start, how):
+    slow = {"workers": 2, "kwargs": '{"sleep": 0.1}'}
+    daemon = start({"p": {"workers": 2} if how == "objpool.reload" else slow}, {"log_level": "debug"})
+    with daemon.client() as client:
+        change(daemon, p=slow)
+        call = client.start(how, *["p"] * (how == "objpool.restart"))
+        daemon.wait_log("pool p slot 1: worker .* forked, generation 2")
+        client.send_raw(b"".join(msgpack.packb([2, "objpool.scale", ["p", size]]) for size in (1, 2)))   # in one turn of the loop
+        assert client.wait(call)[1]["restarted"] in (["p"], 1, 2)
+        assert client.value("p:all.slot") == [0, 1]
 
 
 # ---- sizes ----
