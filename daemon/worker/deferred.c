@@ -126,6 +126,8 @@ struct objpool_call *deferred_new(struct objpool_call *call, uint64_t wake_at)
 	if (!deferrals || !call->method || task->deferred_tag || !task->plugin->class.deferred ||
 	    deferrals->count >= LEDGER_ENTRIES / 2)
 		return NULL;
+	if (board_state(deferrals->board, task->id) == BOARD_COMMITTED)
+		return NULL; /* its caller can't give it up any more, and would wait for as long as the class likes */
 	if (!deferrals->by_place && !(deferrals->by_place = calloc(LEDGER_ENTRIES, sizeof *deferrals->by_place)))
 		return NULL;
 	struct deferred *deferred = make(deferrals, call);

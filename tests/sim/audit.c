@@ -132,7 +132,17 @@ static void audit_lease_of(const struct world *world, const struct slot *slot)
 	HOLDS(world, slot->state == SLOT_READY, "a lease of what is not ready");
 }
 
-/* A method whose caller has gone waits for no other call, but for one that has committed itself. */
+/* Will the call be answered, whatever its caller does? Its method has committed itself, or has answered what it had put off. */
+static bool is_too_late(const struct call *call)
+{
+	const struct batch *only = &call->only;
+
+	if (only->tag)
+		return ledger_is(only->slot->board, only->tag, LEDGER_ANSWERED);
+	return slot_has_in_hand(only) && board_state(only->slot->board, only->id) == BOARD_COMMITTED;
+}
+
+/* A method whose caller has gone waits for no other call, but for one whose answer is certain. */
 static void audit_waits_in_vain(const struct world *world, const struct slot *slot)
 {
 	const struct batch *batch = slot->nested.on ? slot->by_id[slot->nested.batch % BOARD_ENTRIES] : NULL;
@@ -141,9 +151,7 @@ static void audit_waits_in_vain(const struct world *world, const struct slot *sl
 	if (!ticket || !batch || !batch->call->answered || batch->call->sticky || call_gathers(batch->call))
 		return;
 	const struct call *awaited = call_of_ticket(ticket);
-	HOLDS(world, awaited && slot_has_in_hand(&awaited->only) &&
-	      board_state(awaited->only.slot->board, awaited->only.id) == BOARD_COMMITTED,
-	      "%s:%u: a method that nobody waits for waits for another call", slot->pool->name, slot->index);
+	HOLDS(world, awaited && is_too_late(awaited), "%s:%u: a method that nobody waits for waits for another call", slot->pool->name, slot->index);
 }
 
 static void audit_life(const struct world *world, const struct slot *slot)

@@ -684,7 +684,7 @@ static bool defer(struct fake *fake, uint32_t token)
 	uint8_t room[64], *p = pack_uint(pack_array(room, 4), FROM_DEFERRED);
 	struct put_off *at = &fake->put_off[world_dice(fake->world, FAKE_PUT_OFF)];
 
-	if (at->tag || fake->yielding || world_dice(fake->world, 6))
+	if (at->tag || fake->yielding || board_state(fake->board, fake->id) == BOARD_COMMITTED || world_dice(fake->world, 6))
 		return false;
 	*at = (struct put_off){.tag = ++fake->last_tag, .token = token};
 	ledger_open(fake->board, at->tag);

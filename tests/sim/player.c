@@ -83,6 +83,8 @@ void player_give_back(struct world *world)
 	if (!player || player->kept_count == 0)
 		return;
 	const uint32_t i = world_dice(world, player->kept_count);
+	if (player->kept[i] >= player->fds_come - player->fd_count) /* the value that lies there has not been looked at */
+		return;
 	if (sendq_given_back(&player->client.kept, player->kept[i]) < 0)
 		world_fail(world, "a descriptor is not taken back");
 	player->kept[i] = player->kept[--player->kept_count];

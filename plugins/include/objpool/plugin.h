@@ -368,7 +368,8 @@ static inline int objpool_yield(struct objpool_call *call, const void *msgpack, 
  * Deferred replies: a method keeps its call and returns 0 without a result; the instance is free for other calls
  * meanwhile, and a later one answers. A queue's get() is answered by somebody's put().
  *
- * objpool_defer returns the call to keep (not the one it was given), or NULL when no more can be kept: fail the call then.
+ * objpool_defer returns the call to keep (not the one it was given), or NULL when no more can be kept, or when the method has
+ * committed itself (objpool_commit): fail the call then.
  * It is the one that class->deferred gets; what the class has put into its `own` is there still.
  * wake_at: CLOCK_MONOTONIC nanoseconds at which class->deferred shall be called with OBJPOOL_WAKE; 0: never.
  *
