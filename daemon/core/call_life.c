@@ -157,7 +157,8 @@ int call_begin(struct call *call, struct client *client, const struct rpc *rpc, 
 		sticky_on_call_end(pool, call, true); /* some instances lack it: new ones must not get it either */
 		call_fail_for_memory(call);
 	}
-	call_go_on(call); /* its input; or it may have no tasks */
+	if (call->input.on || call->total == 0)
+		call_go_on(call);
 	return 0;
 }
 

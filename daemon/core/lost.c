@@ -42,11 +42,9 @@ static void lose_task(struct slot *slot, struct batch *batch, int status, enum r
 	call_on_failure(batch, batch->first + batch->done, &error);
 }
 
-/* Has it, before it began, been the end of so many workers that it is thought to be why? It may be too large for them to take in. */
-static bool is_poison(struct slot *slot, struct batch *batch, uint32_t begun)
+/* Have so many workers died when it was next that it is thought to be why? It may be too large for them to take in. */
+static bool is_poison(const struct batch *batch)
 {
-	if (begun == 0 && batch == TAILQ_FIRST(&slot->handed))
-		batch->returned++;
 	return batch->returned > RETURNS_MOST;
 }
 
@@ -63,12 +61,13 @@ static void lose_batch(struct slot *slot, struct batch *batch, int status)
 		begun = batch->count; /* the worker could write what it liked */
 	if (started && batch->call->columns == 0)
 		begun = 1;
-	const bool poison = is_poison(slot, batch, begun);
+	if (begun == 0 && batch == TAILQ_FIRST(&slot->handed))
+		batch->returned++;
 	slot_release(batch);
 	const bool again = begun > batch->done && !batch->call->sticky && call_rerun(batch->call); /* it will be replayed */
 	while (!again && batch->done < begun && !batch->call->answered)
 		lose_task(slot, batch, status, batch->done + 1 < begun ? RAN_YES : RAN_MAYBE);
-	while (poison && batch->done < batch->count && !batch->call->answered)
+	while (is_poison(batch) && batch->done < batch->count && !batch->call->answered)
 		lose_task(slot, batch, status, RAN_NO);
 	const bool over = batch->call->sticky ? begun > 0 : batch->call->answered;
 	if (batch->done >= batch->count || over) {

@@ -150,7 +150,7 @@ static bool can_go(const struct call *call, uint64_t walk)
 	for (uint32_t i = 0; i < pool->size; i++)
 		if (is_at(pool->slots[i], call) && !will_be_free(pool->slots[i], walk))
 			return false;
-	TAILQ_FOREACH(slot, &pool->others, link)
+	TAILQ_FOREACH(slot, &pool->detached, link)
 		if (is_at(slot, call) && !will_be_free(slot, walk))
 			return false;
 	return true;
@@ -215,7 +215,7 @@ static struct slot *find_circle(const struct core *core)
 		for (uint32_t i = 0; i < pool->size; i++)
 			if (waits_for_itself(pool->slots[i]))
 				return pool->slots[i];
-		TAILQ_FOREACH(slot, &pool->others, link)
+		TAILQ_FOREACH(slot, &pool->detached, link)
 			if (waits_for_itself(slot))
 				return slot;
 	}

@@ -62,7 +62,7 @@ struct pool {
 	struct pool_settings settings;
 	struct slot **slots;     /* [size] */
 	uint32_t size;
-	struct slot_list others; /* that aren't in slots: those that leave, and successors that have no place yet */
+	struct slot_list detached; /* that aren't in slots: those that leave, and successors that have no place yet */
 	struct slot_list idle;   /* ready, nothing handed */
 	struct slot_list open;   /* ready, may be handed more */
 	struct slot_list refusing; /* ready, nothing handed, but its last task was refused: see slot_on_refusal */

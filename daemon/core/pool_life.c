@@ -27,7 +27,7 @@ static void on_wake(struct timer *timer)
 
 	for (uint32_t i = 0; i < pool->size; i++)
 		slot_step(pool->slots[i]);
-	TAILQ_FOREACH(slot, &pool->others, link)
+	TAILQ_FOREACH(slot, &pool->detached, link)
 		slot_step(slot);
 	scheduler_run(pool);
 }
@@ -96,7 +96,7 @@ static struct pool *pool_delete(struct pool *pool)
 
 static void init_lists(struct pool *pool)
 {
-	TAILQ_INIT(&pool->others);
+	TAILQ_INIT(&pool->detached);
 	TAILQ_INIT(&pool->idle);
 	TAILQ_INIT(&pool->open);
 	TAILQ_INIT(&pool->refusing);
@@ -117,7 +117,7 @@ static void reap(struct ending *ending)
 		return;
 	while (pool->size > 0)
 		slot_leave(pool->slots[--pool->size]);
-	if (!TAILQ_EMPTY(&pool->others))
+	if (!TAILQ_EMPTY(&pool->detached))
 		return;
 	TAILQ_REMOVE(&pool->core->pools, pool, link);
 	pool->core->epoch++;
@@ -178,7 +178,7 @@ void pool_expect_end(struct pool *pool)
 
 	for (uint32_t i = 0; i < pool->size; i++)
 		slot_expect_end(pool->slots[i]);
-	TAILQ_FOREACH(slot, &pool->others, link)
+	TAILQ_FOREACH(slot, &pool->detached, link)
 		slot_expect_end(slot);
 }
 

@@ -61,15 +61,18 @@ static uint64_t position_of(const struct slot *slot, const struct batch *first)
 	return atomic_load_explicit(&slot->board->since, memory_order_relaxed) + board_begun(slot->board, first->id);
 }
 
-/* Has the worker not begun what it was given, although nothing runs? Then its process is stopped, or at something that is no
- * task. A worker that still reads a message (`unsent` changes) reacts. */
-static bool is_silent(struct slot *slot, uint64_t now)
+/* A worker that still reads a message (`unsent` changes) reacts. */
+static void note_reading(struct slot *slot, uint64_t now)
 {
-	const struct batch *first = TAILQ_FIRST(&slot->handed);
-
 	if (slot->unsent != slot->out.bytes)
 		slot->heard = now;
 	slot->unsent = slot->out.bytes;
+}
+
+/* Has the worker not begun what it was given, although nothing runs? Then its process is stopped, or at something that is no
+ * task. */
+static bool is_silent(const struct slot *slot, const struct batch *first, uint64_t now)
+{
 	return board_state(slot->board, first->id) == BOARD_HANDED && now - slot->heard >= SCHEDULER_SILENCE &&
 	       !atomic_load_explicit(&slot->board->since, memory_order_relaxed);
 }
@@ -140,13 +143,10 @@ static bool holds_back(const struct slot *slot, const struct batch *first)
 	return first->count > 1 && (begun < first->count || begun > first->done + 1);
 }
 
-/* Is the worker at a task for longer than LATE, or, of a longer batch, still at the same item as at the last look? */
-static bool is_stuck(struct slot *slot, const struct batch *first, uint64_t now)
+/* Is the worker at a task for longer than LATE, or, of a longer batch, still at the item at which it was at the last look? */
+static bool is_stuck(const struct slot *slot, const struct batch *first, uint64_t now)
 {
-	const uint64_t before = slot->position;
-
-	slot->position = position_of(slot, first);
-	return time_at_work(slot, now) > LATE && (first->count == 1 || slot->position == before);
+	return time_at_work(slot, now) > LATE && (first->count == 1 || slot->position == position_of(slot, first));
 }
 
 /* Nudges the worker once for each task or item that is stuck. */
@@ -166,11 +166,13 @@ static bool look_at(struct slot *slot, uint64_t now)
 	if (!first || slot->state != SLOT_READY || slot->killed || !holds_back(slot, first))
 		return false;
 	const bool stuck = is_stuck(slot, first, now);
+	slot->position = position_of(slot, first);
 	if (stuck)
 		nudge(slot);
 	if (TAILQ_EMPTY(&slot->pool->idle))
 		return true;
-	slot->silent = is_silent(slot, now);
+	note_reading(slot, now);
+	slot->silent = is_silent(slot, first, now);
 	if (stuck || slot->silent || time_at_work(slot, now) > TOO_LATE)
 		recall_tasks(slot);
 	return true;
@@ -186,7 +188,7 @@ void recall_on_timer(struct timer *timer)
 	pool->recall_pause = pool->recall_pause < PAUSE_MOST ? 2 * pool->recall_pause : PAUSE_MOST;
 	for (uint32_t i = 0; i < pool->size; i++)
 		waits = look_at(pool->slots[i], now) || waits;
-	TAILQ_FOREACH(slot, &pool->others, link)
+	TAILQ_FOREACH(slot, &pool->detached, link)
 		waits = look_at(slot, now) || waits;
 	if (waits)
 		timer_set(&pool->core->timers, timer, now + pool->recall_pause);

@@ -73,7 +73,7 @@ struct slot {
 	uint64_t generation;     /* of the worker that is, or was last, there; 0: none yet */
 	uint64_t since;          /* in this state */
 	bool broken;             /* the last start failed */
-	bool cut_off;            /* in pool->others, not in pool->slots */
+	bool cut_off;            /* in pool->detached, not in pool->slots */
 	struct slot *successor, *predecessor; /* see successor.h */
 	bool waits_for_calls;    /* a successor that takes the place when its predecessor has had all its calls */
 	bool aged;               /* older than max_age: is to have a successor */
@@ -123,7 +123,7 @@ struct slot {
 	struct batch_list deferred; /* one task each, which their methods have put off */
 	struct idmap by_tag;
 
-	TAILQ_ENTRY(slot) link;  /* in pool->idle, open, refusing or others */
+	TAILQ_ENTRY(slot) link;  /* in pool->idle, open, refusing or detached */
 	struct slot_list *listed;
 
 	uint64_t calls, failed, lost, restarts; /* tasks and workers, all generations */

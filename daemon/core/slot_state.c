@@ -309,7 +309,7 @@ static void reap(struct ending *ending)
 	struct pool *pool = slot->pool;
 
 	assert(!slot->nested.on);
-	TAILQ_REMOVE(&pool->others, slot, link);
+	TAILQ_REMOVE(&pool->detached, slot, link);
 	slot_delete(slot);
 	pool_on_ended(pool);
 }
@@ -359,7 +359,7 @@ void slot_cut_off(struct slot *slot)
 	slot_relist(slot);
 	slot_set_broken(slot, false);
 	slot->cut_off = true;
-	TAILQ_INSERT_TAIL(&slot->pool->others, slot, link);
+	TAILQ_INSERT_TAIL(&slot->pool->detached, slot, link);
 }
 
 void slot_end(struct slot *slot)

@@ -37,13 +37,13 @@ void slot_on_work(struct slot *slot);
 /* Tells a worker that has nothing in its hands to stop, and, with `want_state`, to hand over its state before. */
 void slot_stop(struct slot *slot, bool want_state);
 
-/* Out of pool->slots: into pool->others, to end there. */
+/* Out of pool->slots: into pool->detached, to end there. */
 void slot_cut_off(struct slot *slot);
 
 /* For a slot that is cut off and holds nothing: stops its worker. A slot without a worker has ended. */
 void slot_end(struct slot *slot);
 
-/* A slot of pool->others has ended for good: it is freed when the event is over. */
+/* A slot of pool->detached has ended for good: it is freed when the event is over. */
 void slot_finish(struct slot *slot);
 
 #endif

@@ -44,7 +44,7 @@ bool successor_begin(struct slot *old)
 	successor->cut_off = true;
 	old->successor = successor;
 	old->no_successor = false;
-	TAILQ_INSERT_TAIL(&pool->others, successor, link);
+	TAILQ_INSERT_TAIL(&pool->detached, successor, link);
 	slot_relist(old);
 	slot_start(successor);
 	return true;
@@ -188,7 +188,7 @@ void successor_take_place(struct slot *successor, struct span state, struct bloc
 		   (unsigned long long)old->generation, state.size > 0 ? ", with its state" : "");
 	old->successor = NULL;
 	successor->predecessor = NULL;
-	TAILQ_REMOVE(&pool->others, successor, link);
+	TAILQ_REMOVE(&pool->detached, successor, link);
 	slot_cut_off(old);
 	successor->cut_off = false;
 	pool->slots[old->index] = successor;

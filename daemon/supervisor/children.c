@@ -21,7 +21,7 @@ static struct worker *find_worker(struct daemon *daemon, pid_t pid)
 		for (uint32_t i = 0; i < pool->size; i++)
 			if (pool->slots[i]->pid == pid)
 				return pool->slots[i]->owner;
-		TAILQ_FOREACH(slot, &pool->others, link)
+		TAILQ_FOREACH(slot, &pool->detached, link)
 		if (slot->pid == pid)
 			return slot->owner;
 	}

@@ -40,7 +40,7 @@ static uint64_t own(const struct daemon *daemon)
 		n++;
 	TAILQ_FOREACH(pool, &daemon->core.pools, link) {
 		n += OF_POOL + (uint64_t)OF_SLOT * pool->size;
-		TAILQ_FOREACH(slot, &pool->others, link)
+		TAILQ_FOREACH(slot, &pool->detached, link)
 			n += OF_SLOT;
 	}
 	return n;

@@ -130,7 +130,7 @@ static void break_off(struct pool *pool)
 	struct slot *slot;
 
 	pool_drop(pool, ERROR_UNAVAILABLE, "the daemon stops");
-	TAILQ_FOREACH(slot, &pool->others, link)
+	TAILQ_FOREACH(slot, &pool->detached, link)
 		if (slot->handed_count > 0)
 			worker_kill(slot);
 }

@@ -307,7 +307,7 @@ static void look_at_pool(struct slowlog *slowlog, const struct pool *pool, uint6
 
 	for (uint32_t i = 0; i < pool->size; i++)
 		look_at_slot(slowlog, pool->slots[i], limit);
-	TAILQ_FOREACH(slot, &pool->others, link)
+	TAILQ_FOREACH(slot, &pool->detached, link)
 		look_at_slot(slowlog, slot, limit);
 }
 

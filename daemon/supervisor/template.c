@@ -131,7 +131,7 @@ static struct slot *slot_of_process(const struct pool *pool, int64_t pid)
 	for (uint32_t i = 0; i < pool->size; i++)
 		if (pool->slots[i]->pid == pid)
 			return pool->slots[i];
-	TAILQ_FOREACH(slot, &pool->others, link)
+	TAILQ_FOREACH(slot, &pool->detached, link)
 		if (slot->pid == pid)
 			return slot;
 	return NULL;
@@ -144,7 +144,7 @@ static struct slot *slot_with_process(const struct pool *pool)
 	for (uint32_t i = 0; i < pool->size; i++)
 		if (pool->slots[i]->pid > 0)
 			return pool->slots[i];
-	TAILQ_FOREACH(slot, &pool->others, link)
+	TAILQ_FOREACH(slot, &pool->detached, link)
 		if (slot->pid > 0)
 			return slot;
 	return NULL;
@@ -182,7 +182,7 @@ static uint64_t first_owed(const struct template *template)
 	for (uint32_t i = 0; i < pool->size; i++)
 		if ((since = owed_since(template, pool->slots[i])) < first)
 			first = since;
-	TAILQ_FOREACH(slot, &pool->others, link)
+	TAILQ_FOREACH(slot, &pool->detached, link)
 		if ((since = owed_since(template, slot)) < first)
 			first = since;
 	return first;

@@ -226,6 +226,32 @@ def test_functions_in_the_architecture_exist():
     assert [name for name in sorted(names - {"epoll_wait"}) if not re.search(rf"\b{name}\b", sources)] == []
 
 
+def steps_of_a_request():
+    """(function, file) for each row of the table "One request, straight down" that names a file."""
+    table = (ROOT / "docs/ARCHITECTURE.md").read_text().split("## One request, straight down")[1].split("**What a call costs")[0]
+    file = None
+    for where in re.findall(r"^\| (`.+?) \|", table, re.M):
+        named = re.search(r", ((?:daemon|proto)/[\w/]+\.c|same file)$", where)
+        file = named[1] if named and named[1] != "same file" else file
+        if named:
+            yield re.findall(r"`(\w+)`", where)[-1], file
+
+
+def test_the_way_of_a_request_is_as_the_architecture_says():
+    steps = list(steps_of_a_request())
+    assert len(steps) > 12
+    assert [(f, file) for f, file in steps if not re.search(rf"^\w.*\b{f}\(.*[^;]$", (ROOT / file).read_text(), re.M)] == []
+
+
+def test_a_request_goes_down_the_floors_of_the_core():
+    drawn = run("/usr/bin/python3", ROOT / "scripts/floors.py", "--draw", "daemon/core")
+    floor = {name: int(level) for level, name in re.findall(r"^ *(\d+) (\w+)", drawn, re.M)}
+    floors = [floor[os.path.basename(file)[:-2]] for _, file in steps_of_a_request() if file.startswith("daemon/core/")]
+    turn = floors.index(floor["from_worker"])  # here the answer begins
+    for way in floors[:turn], floors[turn:]:
+        assert len(way) > 2 and way == sorted(way, reverse=True)
+
+
 def test_files_in_the_documents_exist():
     missing = []
     for document in DOCUMENTS:

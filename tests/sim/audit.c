@@ -262,7 +262,7 @@ static void audit_pool(const struct world *world, const struct pool *pool, bool 
 		HOLDS(world, pool->slots[i]->index == i && !pool->slots[i]->cut_off, "a slot in another's place");
 		audit_slot(world, pool->slots[i], &count);
 	}
-	TAILQ_FOREACH(slot, &pool->others, link) {
+	TAILQ_FOREACH(slot, &pool->detached, link) {
 		HOLDS(world, slot->cut_off, "a slot in two places");
 		audit_slot(world, slot, &count);
 	}
@@ -328,7 +328,7 @@ static void audit_nested(const struct world *world, const struct pool *pool)
 	for (uint32_t i = 0; i < pool->size; i++)
 		if (pool->slots[i]->nested.on)
 			audit_client(world, &pool->slots[i]->nested.client);
-	TAILQ_FOREACH(slot, &pool->others, link)
+	TAILQ_FOREACH(slot, &pool->detached, link)
 		if (slot->nested.on)
 			audit_client(world, &slot->nested.client);
 }

@@ -92,7 +92,7 @@ bool world_session_has_gone(const struct world *world, uint64_t session)
 		for (uint32_t i = 0; i < pool->size; i++)
 			if (pool->slots[i]->nested.on && pool->slots[i]->nested.client.id == session)
 				return false;
-		TAILQ_FOREACH(slot, &pool->others, link)
+		TAILQ_FOREACH(slot, &pool->detached, link)
 			if (slot->nested.on && slot->nested.client.id == session)
 				return false;
 	}

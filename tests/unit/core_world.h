@@ -246,7 +246,7 @@ static inline void world_close(struct core_world *world)
 			pool_drop(pool, ERROR_CANCELLED, "the test is over");
 	core_end_event(&world->core);
 	while ((pool = TAILQ_FIRST(&world->core.pools))) {
-		slot = TAILQ_FIRST(&pool->others);
+		slot = TAILQ_FIRST(&pool->detached);
 		assert_non_null(slot); /* else its calls never end */
 		world_exit(slot, 0);
 	}

@@ -347,7 +347,7 @@ static void the_calls_of_a_dropped_pool_fail_in_portions(void **state)
 	for (int i = 0; i < 10; i++)
 		world_pass(&world, 1);
 	assert_int_equal(client.inflight.count, 0);
-	slot = TAILQ_FIRST(&pool->others);
+	slot = TAILQ_FIRST(&pool->detached);
 	assert_int_equal(slot->state, SLOT_STOPPING);
 	client_gone(&client);
 	world_close(&world);

@@ -130,7 +130,7 @@ static bool work_in(struct pool *pool)
 	for (uint32_t i = 0; i < pool->size; i++)
 		if (work(pool->slots[i]))
 			return true;
-	TAILQ_FOREACH(slot, &pool->others, link)
+	TAILQ_FOREACH(slot, &pool->detached, link)
 		if (work(slot))
 			return true;
 	return false;

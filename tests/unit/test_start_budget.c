@@ -69,7 +69,7 @@ static void end_pool(struct core *core, struct pool *pool)
 	pool_drop(pool, ERROR_UNAVAILABLE, "the test is over");
 	core_end_event(core);
 	while (!TAILQ_EMPTY(&core->pools)) {
-		struct slot *slot = TAILQ_FIRST(&TAILQ_FIRST(&core->pools)->others);
+		struct slot *slot = TAILQ_FIRST(&TAILQ_FIRST(&core->pools)->detached);
 		slot_on_gone(slot, 0, NULL);
 		core_end_event(core);
 	}
