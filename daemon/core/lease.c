@@ -386,6 +386,31 @@ void lease_on_shrunk(struct pool *pool)
 	}
 }
 
+int lease_check_place(const struct pool *pool, int64_t wanted, struct error *error)
+{
+	if (wanted >= 0 && pool->slots[wanted]->broken)
+		slot_unavailable(pool->slots[wanted], error);
+	else if (!pool_is_available(pool))
+		pool_unavailable(pool, error);
+	else
+		return 0;
+	return -EHOSTDOWN;
+}
+
+void lease_on_broken(struct pool *pool)
+{
+	struct lease *lease, *next;
+	struct error error;
+
+	for (lease = TAILQ_FIRST(&pool->leases); lease && pool->leases_waiting > 0; lease = next) {
+		next = TAILQ_NEXT(lease, of_pool);
+		if (lease->state != LEASE_WAITING || lease_check_place(pool, lease->wanted, &error) == 0)
+			continue;
+		fail(lease, &error);
+		lease_release(lease);
+	}
+}
+
 void lease_on_pool_gone(struct pool *pool)
 {
 	struct lease *lease, *next;

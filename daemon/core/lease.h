@@ -41,6 +41,10 @@ struct lease_options {
 	uint64_t time;                /* nanoseconds that the lease lasts; 0: for ever */
 };
 
+/* Can the pool's slot `wanted` (-1: any slot) be leased, now or when its instance is ready? 0, or -EHOSTDOWN with *error made: its
+ * last start has failed. */
+int lease_check_place(const struct pool *pool, int64_t wanted, struct error *error);
+
 /* Asks for a lease. 0: the ticket is open, and answered {slot, generation} or with an error; -ENOMEM. */
 int lease_begin(struct client *client, const struct rpc *rpc, struct pool *pool, const struct lease_options *options);
 
@@ -67,6 +71,9 @@ void lease_on_answer(struct slot *slot, struct error *refusal);
 /* The slot's worker has died; or the slot leaves. */
 void lease_on_worker_gone(struct slot *slot);
 void lease_on_slot_removed(struct slot *slot);
+
+/* A slot's start has failed, or the pool has fewer slots: fails the leases that wait for this slot, or for any while no slot of the pool can be started. */
+void lease_on_broken(struct pool *pool);
 
 /* The pool has fewer slots: fails the leases that wait for a slot that it has no more. */
 void lease_on_shrunk(struct pool *pool);

@@ -120,17 +120,23 @@ static void fail_waiting(struct queue *queue, const struct error *why)
 	}
 }
 
-void lost_by_broken(struct slot *slot)
+void lost_by_unavailable(struct pool *pool)
 {
-	struct pool *pool = slot->pool;
 	struct error why;
 
-	slot_unavailable(slot, &why);
-	fail_waiting(&slot->queue, &why);
 	if (pool_is_available(pool))
 		return;
 	pool_unavailable(pool, &why);
 	fail_waiting(&pool->queue, &why);
+}
+
+void lost_by_broken(struct slot *slot)
+{
+	struct error why;
+
+	slot_unavailable(slot, &why);
+	fail_waiting(&slot->queue, &why);
+	lost_by_unavailable(slot->pool);
 }
 
 void lost_by_removal(struct slot *slot)

@@ -17,6 +17,9 @@ void lost_deferred(struct slot *slot);
 /* The slot's last start has failed: fails what is addressed to it; and, if no slot of the pool has an instance, all that waits. */
 void lost_by_broken(struct slot *slot);
 
+/* Fails what waits for any instance of the pool, if the last start of each of its slots has failed. */
+void lost_by_unavailable(struct pool *pool);
+
 /* The slot goes: fails what is addressed to it. */
 void lost_by_removal(struct slot *slot);
 

@@ -2,6 +2,7 @@
 #include "daemon/core/sizing.h"
 
 #include "daemon/core/lease.h"
+#include "daemon/core/lost.h"
 #include "daemon/core/nested.h"
 #include "daemon/core/slot.h"
 #include "daemon/core/slot_life.h"
@@ -68,6 +69,8 @@ int pool_resize(struct pool *pool, uint32_t size)
 	if (shrinks) {
 		lease_on_shrunk(pool);
 		nested_on_shrunk(pool);
+		lost_by_unavailable(pool);
+		lease_on_broken(pool);
 	}
 	pool->core->epoch++;
 	const int r = size > pool->size ? make_slots(pool, size) : 0;

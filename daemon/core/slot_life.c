@@ -174,6 +174,7 @@ static void on_start_failed(struct slot *slot, int status, const char *why)
 	slot->delay = double_delay(slot->failures == 1 ? 0 : slot->delay, FAILURE_DELAY, FAILURE_DELAY_MOST);
 	slot_set_broken(slot, true);
 	lost_by_broken(slot);
+	lease_on_broken(slot->pool);
 }
 
 static void on_died(struct slot *slot, int status, uint64_t lived)

@@ -50,14 +50,14 @@ int method_lease(struct request *request)
 
 	if (!pool || read_lease_options(request, &options) < 0)
 		return -1;
-	if (sizing_on_call(pool) < 0 || !pool_is_available(pool)) {
-		pool_unavailable(pool, &request->error);
-		return -1;
-	}
+	if (sizing_on_call(pool) < 0)
+		return method_no_memory(request);
 	if (options.slot >= (int64_t)pool->size) {
 		error_say(&request->error, ERROR_NO_SUCH_SLOT, RAN_NO, "pool %s has slots 0 to %u", pool->name, pool->size - 1);
 		return -1;
 	}
+	if (lease_check_place(pool, options.slot, &request->error) < 0)
+		return -1;
 	if (request->rpc->type == RPC_NOTIFICATION)
 		return 1; /* nobody would know which */
 	if (lease_begin(&request->session->client, request->rpc, pool, &options) == 0)

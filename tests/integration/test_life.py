@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The life of a pool: sticky calls, successors, recycling, sizes, leases."""
+import json
 import os
 import pathlib
 import re
@@ -517,6 +518,42 @@ def test_a_lease_ends_with_its_worker(start):
         assert other.value(f"p:{slot}.echo", 1) == 1
         client.value("objpool.release", "p", slot)
         assert client.value(f"p:{slot}.echo", 1) == 1
+
+
+def test_who_waits_for_a_lease_is_told_when_no_instance_can_be_built(start, place):
+    """Those that wait when a start fails, of one slot or of all of them, and those that ask afterwards."""
+    count = place / "count"
+    count.write_text("0")
+    daemon = start({"p": {"workers": 2, "kwargs": json.dumps({"fail": "no licence", "fail_times_file": str(count)})}})
+    with daemon.client() as holder, daemon.client() as client, daemon.client() as other:
+        pids = [slot["pid"] for slot in slots(holder)]
+        assert [holder.value("objpool.lease", "p", {"slot": slot})["slot"] for slot in (0, 1)] == [0, 1]
+        addressed, whichever = client.start("objpool.lease", "p", {"slot": 1}), client.start("objpool.lease", "p")
+        client.value("objpool.ping")
+        count.write_text("1000000")
+        os.kill(pids[1], signal.SIGKILL)
+        assert client.wait(addressed)[0] == "UNAVAILABLE: pool p slot 1 has no instance: the constructor failed: ProbeError: no licence"
+        assert client.error("objpool.lease", "p", {"slot": 1}).startswith("UNAVAILABLE: ")
+        assert whichever not in client.answers and slots(other)[0]["leased"]
+        os.kill(pids[0], signal.SIGKILL)
+        error = client.wait(whichever)[0]
+        assert error.startswith("UNAVAILABLE: pool p has no instance: ") and "no licence" in error
+        assert client.error("objpool.lease", "p").startswith("UNAVAILABLE: ")
+        count.write_text("0")
+        wait_for(lambda: not client.call("objpool.lease", "p")[0], lambda: "an instance")
+        assert other.value("objpool.status", "p")["pools"][0]["leases_waiting"] == 0
+
+
+def test_who_waits_is_told_when_the_last_slot_that_could_serve_is_removed(start):
+    daemon = start({"p": {"workers": 2, "kwargs": '{"fail": "no licence", "fail_slots": [0]}'}})
+    with daemon.client() as holder, daemon.client() as client:
+        wait_for(lambda: slots(holder)[1]["state"] == "ready", lambda: "slot 1")
+        holder.value("objpool.lease", "p", {"slot": 1})
+        waiting = [client.start("objpool.lease", "p"), client.start("p.echo", 1)]
+        client.value("objpool.ping")
+        holder.start("objpool.scale", "p", 1)
+        for call in waiting:
+            assert client.wait(call)[0].startswith("UNAVAILABLE: pool p has no instance: ")
 
 
 def test_what_a_lease_s_holder_has_asked_ends_with_the_lease(start):

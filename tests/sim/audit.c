@@ -204,6 +204,7 @@ static void audit_list(const struct world *world, const struct slot_list *list)
 static void audit_leases(const struct world *world, const struct pool *pool)
 {
 	const struct lease *lease;
+	struct error error;
 	uint32_t waiting = 0;
 
 	TAILQ_FOREACH(lease, &pool->leases, of_pool) {
@@ -211,6 +212,8 @@ static void audit_leases(const struct world *world, const struct pool *pool)
 		HOLDS(world, has_slot == (lease->slot != NULL) && lease->pool == pool, "a lease in the wrong state");
 		HOLDS(world, !lease->slot || lease->slot->leased == lease, "a lease of a slot that is another's");
 		HOLDS(world, (lease->state <= LEASE_ASKING) == (lease->ticket.client != NULL), "a lease that nobody is told of");
+		HOLDS(world, lease->state != LEASE_WAITING || lease_check_place(pool, lease->wanted, &error) == 0,
+		      "a lease waits for what can't be built");
 		waiting += lease->state <= LEASE_ASKING;
 	}
 	HOLDS(world, waiting == pool->leases_waiting, "%u leases are waited for, and %u are counted", waiting,

@@ -263,10 +263,12 @@ void player_lease(struct world *world)
 	struct lease_options options = {.slot = -1};
 	struct error error;
 
-	if (!pool || player->input_ended || world->core.draining || pool->size == 0 || !pool_is_available(pool))
+	if (!pool || player->input_ended || world->core.draining || pool->size == 0)
 		return;
 	if (world_one_in(world, 3))
 		options.slot = world_dice(world, pool->size);
+	if (lease_check_place(pool, options.slot, &error) < 0)
+		return;
 	if (world_one_in(world, 2))
 		options.patience = 1 + world_dice(world, 100) * MILLISECOND;
 	if (world_one_in(world, 2))
