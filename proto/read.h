@@ -22,6 +22,9 @@ struct reader {
 	const uint8_t *p, *end;
 };
 
+/* Of the text that a span is, as much as `most` bytes: the two arguments of "%.*s". */
+#define SPAN_TEXT(span, most) (int)((span).size < (most) ? (span).size : (most)), (const char *)(span).bytes
+
 static inline struct reader reader_of(struct span span)
 {
 	return (struct reader){.p = span.bytes, .end = span.size ? span.bytes + span.size : span.bytes}; /* NULL + 0 is undefined */

@@ -201,6 +201,6 @@ const uint8_t *items_skip(const uint8_t *at, uint32_t count);
 #define call_trace(call, slot, format, ...)                                                                                     \
 	core_trace((call)->core, (call)->pool, slot, "session %llu %s %u, %.*s: " format,                                     \
 		   (unsigned long long)(call)->session, (call)->ticket.notification ? "notification" : "call", (call)->ticket.msgid, \
-		   (int)((call)->name.size < 100 ? (call)->name.size : 100), (const char *)(call)->name.bytes, __VA_ARGS__)
+		   SPAN_TEXT((call)->name, 100), __VA_ARGS__)
 
 #endif

@@ -56,14 +56,14 @@ static void answer(struct call *call)
 void call_fail_for_memory(struct call *call)
 {
 	struct error error;
-	error_say(&error, ERROR_OVERLOADED, RAN_MAYBE, "the daemon is out of memory");
+	error_no_memory(&error, RAN_MAYBE);
 	call_fail(call, &error);
 }
 
 /* Sends the progress of a call that gathers, unless it did so recently. */
 static void send_progress(struct call *call)
 {
-	const uint64_t now = call->pool->core->now;
+	const uint64_t now = call->core->now;
 	uint8_t room[3 * PACK_UINT], *p = room;
 
 	if (!call->progress || !call_gathers(call) || (call->left > 0 && now - call->progress_at < PROGRESS_EVERY))
@@ -82,7 +82,7 @@ static void send_progress(struct call *call)
  */
 static void fail_if_over(struct call *call)
 {
-	const uint64_t limit = call->pool->core->limits.max_message;
+	const uint64_t limit = call->core->limits.max_message;
 	const uint64_t held = call->stream.on ? call->stream.early_bytes : call->gather.size;
 	struct error error;
 
@@ -118,7 +118,7 @@ void call_on_values(struct batch *batch, uint32_t count, struct span values, str
 
 	batch->done += count;
 	if (call->answered) {
-		call->pool->core->late += count;
+		call->core->late += count;
 		return;
 	}
 	if (block)
@@ -164,7 +164,7 @@ void call_on_failure(struct batch *batch, uint64_t index, struct error *error)
 		call->refused +=
 			error->code == ERROR_FAILED || error->code == ERROR_BAD_ARGUMENT || error->code == ERROR_NO_SUCH_METHOD;
 	if (call->answered) {
-		call->pool->core->late++;
+		call->core->late++;
 		return;
 	}
 	if (call->reruns > 0 && error->ran == RAN_NO)

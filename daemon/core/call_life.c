@@ -121,7 +121,7 @@ static int add_batches(struct call *call, const uint8_t *const *at)
 
 static int set_deadline(struct call *call)
 {
-	struct timers *timers = &call->pool->core->timers;
+	struct timers *timers = &call->core->timers;
 
 	if (!call->deadline)
 		return 0;

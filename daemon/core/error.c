@@ -79,6 +79,11 @@ void error_say(struct error *error, enum error_code code, enum ran ran, const ch
 	error->message = (struct span){.bytes = (const uint8_t *)error->text, .size = (size_t)n};
 }
 
+void error_no_memory(struct error *error, enum ran ran)
+{
+	error_say(error, ERROR_OVERLOADED, ran, "the daemon is out of memory");
+}
+
 void error_copy(struct error *to, const struct error *from)
 {
 	*to = *from;

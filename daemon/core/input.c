@@ -93,7 +93,7 @@ static void take_all_back(struct call *call)
 
 static void hold_or_go_on(struct call *call)
 {
-	const bool held = call->stream.early_bytes > call->pool->core->limits.max_unsent;
+	const bool held = call->stream.early_bytes > call->core->limits.max_unsent;
 
 	if (held && !call->input.held)
 		take_all_back(call);

@@ -168,7 +168,7 @@ static void describe_path(const struct slot *slot, char *text, size_t size)
 			return;
 		const struct call *call = batch->call;
 		n += (size_t)snprintf(text + n, size - n, "%s%s:%u.%.*s", n ? " < " : "", slot->pool->name, slot->index,
-				      (int)(call->name.size < 40 ? call->name.size : 40), (const char *)call->name.bytes);
+				      SPAN_TEXT(call->name, 40));
 		struct client *client = call->ticket.client;
 		slot = client && nested_is(client) ? slot_of(client) : NULL;
 	}
@@ -181,7 +181,7 @@ int nested_check(const struct call *call, struct client *client, struct error *e
 	if (!nested_is(client))
 		return 0;
 	struct slot *caller = slot_of(client);
-	const uint64_t walk = ++call->pool->core->last_walk;
+	const uint64_t walk = ++call->core->last_walk;
 	caller->walk = walk;
 	caller->walk_free = false;
 	if (can_begin(call, walk))

@@ -20,7 +20,7 @@ static void refuse_for_memory(struct probe *probe)
 {
 	struct error error;
 
-	error_say(&error, ERROR_OVERLOADED, RAN_NO, "the daemon is out of memory");
+	error_no_memory(&error, RAN_NO);
 	refuse(probe, &error);
 }
 

@@ -23,7 +23,7 @@ static void requeue(struct batch *batch, int (*push)(struct queue *, struct batc
 		   batch->count == 1 ? "" : "s", (unsigned long long)batch->first, batch->count == 1 ? "es" : "");
 	if (push(queue, batch, pool_flow_client(queue->pool, batch->call)) == 0)
 		return;
-	error_say(&error, ERROR_OVERLOADED, RAN_NO, "the daemon is out of memory");
+	error_no_memory(&error, RAN_NO);
 	batch_fail(batch, &error);
 }
 

@@ -3,6 +3,8 @@
 
 #include "daemon/core/call_answer.h"
 #include "daemon/core/call_life.h"
+#include "daemon/core/call_options.h"
+#include "daemon/core/columns.h"
 #include "daemon/core/input.h"
 #include "daemon/core/lease.h"
 #include "daemon/core/nested.h"
@@ -18,7 +20,7 @@ int request_refuse(struct client *client, const struct rpc *rpc, const struct er
 {
 	core_trace(client->core, NULL, NULL, "session %llu %s %u, %.*s: refused: %s: %.*s", (unsigned long long)client->id,
 		   rpc->type == RPC_NOTIFICATION ? "notification" : "call", rpc->type == RPC_NOTIFICATION ? 0 : rpc->msgid,
-		   (int)(rpc->method.size < 100 ? rpc->method.size : 100), (const char *)rpc->method.bytes,
+		   SPAN_TEXT(rpc->method, 100),
 		   error_code_name(error->code), (int)error->message.size, (const char *)error->message.bytes);
 	if (rpc->type == RPC_NOTIFICATION)
 		return 0;
@@ -45,8 +47,7 @@ static int find_pool(struct call *call, const struct client *client, const struc
 		return -EINVAL;
 	}
 	if (!pool) {
-		error_say(error, ERROR_NO_SUCH_POOL, RAN_NO, "there is no pool \"%.*s\"", (int)(target->pool.size < 80 ? target->pool.size : 80),
-			  (const char *)target->pool.bytes);
+		error_say(error, ERROR_NO_SUCH_POOL, RAN_NO, "there is no pool \"%.*s\"", SPAN_TEXT(target->pool, 80));
 		return -EINVAL;
 	}
 	call->pool = pool;
@@ -54,13 +55,13 @@ static int find_pool(struct call *call, const struct client *client, const struc
 	call->method = methods_find(&pool->methods, target->method);
 	if (methods_lack(&pool->methods, call->method)) {
 		error_say(error, ERROR_NO_SUCH_METHOD, RAN_NO, "pool %s has no method \"%.*s\"", pool->name,
-			  (int)(target->method.size < 80 ? target->method.size : 80), (const char *)target->method.bytes);
+			  SPAN_TEXT(target->method, 80));
 		error->pool = pool->name;
 		return -EINVAL;
 	}
 	call->name = target->method;
 	if (sizing_on_call(pool) < 0) {
-		error_say(error, ERROR_OVERLOADED, RAN_NO, "the daemon is out of memory");
+		error_no_memory(error, RAN_NO);
 		return -EINVAL;
 	}
 	if (target->select == SELECT_SLOT && target->slot >= pool->size) {
@@ -119,104 +120,6 @@ static int admit(const struct call *call, struct client *client, struct error *e
 	return 0;
 }
 
-/* ---- items: the columns of a map or scatter ---- */
-
-struct columns {
-	const uint8_t *at[CALL_COLUMNS];
-	uint32_t count, kwcount;
-	uint32_t total; /* the shortest */
-};
-
-static int add_column(struct columns *columns, struct span array, const char *what, size_t what_size, struct error *error)
-{
-	struct reader reader = reader_of(array);
-	uint32_t n;
-
-	if (columns->count == CALL_COLUMNS) {
-		error_say(error, ERROR_BAD_ARGUMENT, RAN_NO, "more than %d arguments to zip", CALL_COLUMNS);
-		return -EINVAL;
-	}
-	if (read_array(&reader, &n) < 0) {
-		error_say(error, ERROR_BAD_ARGUMENT, RAN_NO, "argument %.*s must be an array: one item per task",
-			  (int)(what_size < 64 ? what_size : 64), what);
-		return -EINVAL;
-	}
-	columns->at[columns->count++] = reader.p;
-	if (n < columns->total)
-		columns->total = n;
-	return 0;
-}
-
-static int add_positional(struct columns *columns, const struct call *call, struct error *error)
-{
-	struct reader reader = reader_of(call->args);
-	struct span column;
-	char what[16];
-	uint32_t n;
-
-	if (call->shape != SHAPE_ZIP)
-		return add_column(columns, call->args, "args", 4, error);
-	if (read_array(&reader, &n) < 0)
-		n = 0;
-	for (uint32_t i = 0; i < n; i++) {
-		if (read_value(&reader, &column) < 0)
-			return -EINVAL;
-		const int size = snprintf(what, sizeof what, "%u", i);
-		if (add_column(columns, column, what, (size_t)size, error) < 0)
-			return -EINVAL;
-	}
-	return 0;
-}
-
-static int add_keywords(struct columns *columns, struct call *call, struct error *error)
-{
-	struct reader reader = reader_of(call->kwargs);
-	struct span key, text, column;
-	uint32_t n = 0;
-
-	if (call->kwargs.size == 0 || read_map(&reader, &n) < 0 || n == 0)
-		return 0;
-	if (n > CALL_COLUMNS || !(call->keys = calloc(n, sizeof *call->keys))) {
-		error_say(error, ERROR_BAD_ARGUMENT, RAN_NO, "more than %d arguments to zip", CALL_COLUMNS);
-		return -EINVAL;
-	}
-	for (uint32_t i = 0; i < n; i++) {
-		struct reader look = reader;
-		if (read_value(&reader, &key) < 0 || read_text(&look, &text) < 0 || read_value(&reader, &column) < 0) {
-			error_say(error, ERROR_BAD_ARGUMENT, RAN_NO, "keywords must be strings");
-			return -EINVAL;
-		}
-		call->keys[i] = key;
-		if (add_column(columns, column, (const char *)text.bytes, text.size, error) < 0)
-			return -EINVAL;
-		columns->kwcount++;
-	}
-	return 0;
-}
-
-static int find_columns(struct columns *columns, struct call *call, struct error *error)
-{
-	columns->count = columns->kwcount = 0;
-	columns->total = UINT32_MAX;
-	if (add_positional(columns, call, error) < 0 || add_keywords(columns, call, error) < 0)
-		return -EINVAL;
-	if (columns->count == 0) {
-		error_say(error, ERROR_BAD_ARGUMENT, RAN_NO, "%s needs at least one array of items",
-			  call->select == SELECT_MAP ? "map" : "scatter");
-		return -EINVAL;
-	}
-	if (call->select == SELECT_SCATTER && columns->total != call->pool->size) {
-		error_say(error, ERROR_BAD_ARGUMENT, RAN_NO, "scatter over %u items, but pool %s has %u slots: one item per slot",
-			  columns->total, call->pool->name, call->pool->size);
-		return -EINVAL;
-	}
-	call->columns = columns->count;
-	call->kwcolumns = columns->kwcount;
-	account_charge(call->account, columns->kwcount * sizeof *call->keys);
-	call->total = columns->total;
-	return 0;
-}
-
 /* The last steps of every request. */
 static int begin(struct call *call, struct client *client, const struct rpc *rpc, const struct target *target,
 		 struct error *error)
@@ -228,7 +131,7 @@ static int begin(struct call *call, struct client *client, const struct rpc *rpc
 	if (call->input.fed) {
 		call->columns = 1;
 		call->total = 0;
-	} else if ((call->select == SELECT_MAP || call->select == SELECT_SCATTER) && find_columns(&columns, call, error) < 0) {
+	} else if ((call->select == SELECT_MAP || call->select == SELECT_SCATTER) && columns_find(&columns, call, error) < 0) {
 		return refuse_call(call, client, rpc, error);
 	}
 	if (admit(call, client, error) < 0 || nested_check(call, client, error) < 0)
@@ -236,7 +139,7 @@ static int begin(struct call *call, struct client *client, const struct rpc *rpc
 	const int r = call_begin(call, client, rpc, columns.at);
 	if (r != -ENOMEM)
 		return r;
-	error_say(error, ERROR_OVERLOADED, RAN_NO, "the daemon is out of memory");
+	error_no_memory(error, RAN_NO);
 	return request_refuse(client, rpc, error);
 }
 
@@ -280,7 +183,7 @@ int request_call(struct client *client, struct rpc *rpc, struct block *block)
 	struct call *call = call_new(client, rpc, block);
 
 	if (!call) {
-		error_say(&error, ERROR_OVERLOADED, RAN_NO, "the daemon is out of memory");
+		error_no_memory(&error, RAN_NO);
 		return request_refuse(client, rpc, &error);
 	}
 	if (!remembered(call, client, rpc->method)) {
@@ -297,200 +200,6 @@ int request_call(struct client *client, struct rpc *rpc, struct block *block)
 }
 
 /* ---- objpool.call ---- */
-
-/* The options that are read by name; each says what is wrong with its value. */
-typedef int option_fn(struct call *call, struct reader *value, struct error *error);
-
-static int wrong(struct error *error, const char *option, const char *must)
-{
-	error_say(error, ERROR_BAD_REQUEST, RAN_NO, "option %s must be %s", option, must);
-	return -EINVAL;
-}
-
-static int whole_map(struct reader *value, struct span *map)
-{
-	struct reader look = *value;
-	uint32_t n;
-	return read_map(&look, &n) < 0 ? -EINVAL : read_value(value, map);
-}
-
-static int option_kwargs(struct call *call, struct reader *value, struct error *error)
-{
-	return whole_map(value, &call->kwargs) < 0 ? wrong(error, "kwargs", "a map") : 0;
-}
-
-static int option_bind(struct call *call, struct reader *value, struct error *error)
-{
-	struct reader look = *value;
-	uint32_t n;
-	if (read_array(&look, &n) < 0 || read_value(value, &call->bind) < 0)
-		return wrong(error, "bind", "an array");
-	return 0;
-}
-
-static int option_bind_kwargs(struct call *call, struct reader *value, struct error *error)
-{
-	return whole_map(value, &call->bind_kwargs) < 0 ? wrong(error, "bind_kwargs", "a map") : 0;
-}
-
-static int option_word(struct reader *value, const char *const *words, int *choice)
-{
-	struct span text;
-	if (read_text(value, &text) < 0)
-		return -EINVAL;
-	for (int i = 0; words[i]; i++)
-		if (span_is(text, words[i])) {
-			*choice = i;
-			return 0;
-		}
-	return -EINVAL;
-}
-
-static int option_args_as(struct call *call, struct reader *value, struct error *error)
-{
-	static const char *const words[] = {"zip", "single", "positional", "keyword", NULL}; /* as enum shape */
-	int choice;
-	if (option_word(value, words, &choice) < 0)
-		return wrong(error, "args_as", "\"zip\", \"single\", \"positional\" or \"keyword\"");
-	call->shape = (enum shape)choice;
-	return 0;
-}
-
-static int option_errors(struct call *call, struct reader *value, struct error *error)
-{
-	static const char *const words[] = {"wait", "first", "collect", NULL}; /* as enum errors */
-	int choice;
-	if (option_word(value, words, &choice) < 0)
-		return wrong(error, "errors", "\"wait\", \"first\" or \"collect\"");
-	call->errors = (enum errors)choice;
-	return 0;
-}
-
-static int option_timeout(struct call *call, struct reader *value, struct error *error)
-{
-	uint64_t ms;
-	if (read_whole(value, &ms) < 0 || ms > UINT32_MAX)
-		return wrong(error, "timeout_ms", "a whole number of milliseconds");
-	call->deadline = call->pool->core->now + ms * MILLISECOND;
-	return 0;
-}
-
-static int option_chunk(struct call *call, struct reader *value, struct error *error)
-{
-	uint64_t n;
-	if (read_whole(value, &n) < 0 || n > UINT32_MAX)
-		return wrong(error, "chunk", "a whole number of items, 0 to adapt");
-	call->chunk = (uint32_t)n;
-	return 0;
-}
-
-static int option_idempotent(struct call *call, struct reader *value, struct error *error)
-{
-	return read_bool(value, &call->idempotent) < 0 ? wrong(error, "idempotent", "true or false") : 0;
-}
-
-static int option_stream(struct call *call, struct reader *value, struct error *error)
-{
-	struct reader look = *value;
-	struct span how;
-
-	if (read_text(&look, &how) == 0 && span_is(how, "runs")) {
-		*value = look;
-		call->stream.on = call->stream.runs = true;
-		return 0;
-	}
-	return read_bool(value, &call->stream.on) < 0 ? wrong(error, "stream", "true, false or \"runs\"") : 0;
-}
-
-static int option_ordered(struct call *call, struct reader *value, struct error *error)
-{
-	return read_bool(value, &call->stream.ordered) < 0 ? wrong(error, "ordered", "true or false") : 0;
-}
-
-static int option_window(struct call *call, struct reader *value, struct error *error)
-{
-	uint64_t n;
-	if (read_whole(value, &n) < 0 || n < 1 || n > INPUT_WINDOW_MOST)
-		return wrong(error, "window", "a number of items from 1 to 16777216");
-	call->input.window = (uint32_t)n;
-	return 0;
-}
-
-static int option_sync(struct call *call, struct reader *value, struct error *error)
-{
-	return read_bool(value, &call->input.sync) < 0 ? wrong(error, "sync", "true or false") : 0;
-}
-
-static int option_progress(struct call *call, struct reader *value, struct error *error)
-{
-	return read_bool(value, &call->progress) < 0 ? wrong(error, "progress", "true or false") : 0;
-}
-
-static int option_sticky(struct call *call, struct reader *value, struct error *error)
-{
-	static const char *const words[] = {"no", "replace", "append", NULL}; /* as enum sticky_mode */
-	bool on = false;
-	int choice;
-
-	if (read_bool(value, &on) == 0 && !on)
-		return 0;
-	if (on || option_word(value, words, &choice) < 0)
-		return wrong(error, "sticky", "\"replace\" or \"append\"");
-	call->sticky = (enum sticky_mode)choice;
-	return 0;
-}
-
-static const struct {
-	const char *name;
-	option_fn *read;
-} options[] = {
-	{"kwargs", option_kwargs},
-	{"bind", option_bind},
-	{"bind_kwargs", option_bind_kwargs},
-	{"args_as", option_args_as},
-	{"errors", option_errors},
-	{"timeout_ms", option_timeout},
-	{"chunk", option_chunk},
-	{"idempotent", option_idempotent},
-	{"stream", option_stream},
-	{"ordered", option_ordered},
-	{"window", option_window},
-	{"sync", option_sync},
-	{"progress", option_progress},
-	{"sticky", option_sticky},
-};
-
-static int read_option(struct call *call, struct reader *reader, struct error *error)
-{
-	struct span key;
-
-	if (read_text(reader, &key) < 0) {
-		error_say(error, ERROR_BAD_REQUEST, RAN_NO, "the keys of options must be strings");
-		return -EINVAL;
-	}
-	for (size_t i = 0; i < sizeof options / sizeof *options; i++)
-		if (span_is(key, options[i].name)) /* nil: as if the option were not given */
-			return read_nil(reader) == 0 ? 0 : options[i].read(call, reader, error);
-	error_say(error, ERROR_BAD_REQUEST, RAN_NO, "there is no option \"%.*s\"", (int)(key.size < 64 ? key.size : 64),
-		  (const char *)key.bytes);
-	return -EINVAL;
-}
-
-static int read_options(struct call *call, struct reader *reader, struct error *error)
-{
-	uint32_t n;
-
-	if (read_nil(reader) == 0)
-		return 0;
-	if (read_map(reader, &n) < 0) {
-		error_say(error, ERROR_BAD_REQUEST, RAN_NO, "the options of objpool.call must be a map");
-		return -EINVAL;
-	}
-	for (; n > 0; n--)
-		if (read_option(call, reader, error) < 0)
-			return -EINVAL;
-	return 0;
-}
 
 /* A call of one task with bind: leading arguments, and keywords, become one with the call's own. */
 static uint8_t *join(uint8_t *p, struct span a, struct span b, int (*read_head)(struct reader *, uint32_t *),
@@ -516,7 +225,7 @@ static int merge_bind(struct call *call, struct error *error)
 	call->merged = block_new(call->account, 2 * PACK_HEAD + call->bind.size + call->bind_kwargs.size + call->args.size +
 							call->kwargs.size);
 	if (!call->merged) {
-		error_say(error, ERROR_OVERLOADED, RAN_NO, "the daemon is out of memory");
+		error_no_memory(error, RAN_NO);
 		return -ENOMEM;
 	}
 	uint8_t *p = call->merged->bytes;
@@ -617,7 +326,7 @@ static int read_full(struct call *call, const struct client *client, const struc
 	if (find_pool(call, client, target, error) < 0)
 		return -EINVAL;
 	struct reader absent = {.p = nothing, .end = nothing + 2};
-	if (read_args(call, n > 2 ? &reader : &absent, error) < 0 || read_options(call, n > 3 ? &reader : &absent, error) < 0)
+	if (read_args(call, n > 2 ? &reader : &absent, error) < 0 || call_read_options(call, n > 3 ? &reader : &absent, error) < 0)
 		return -EINVAL;
 	const bool items = call->select == SELECT_MAP || call->select == SELECT_SCATTER;
 	if (settle_input(call, client, rpc, error) < 0)
@@ -636,7 +345,7 @@ int request_full_call(struct client *client, struct rpc *rpc, struct block *bloc
 	struct call *call = call_new(client, rpc, block);
 
 	if (!call) {
-		error_say(&error, ERROR_OVERLOADED, RAN_NO, "the daemon is out of memory");
+		error_no_memory(&error, RAN_NO);
 		return request_refuse(client, rpc, &error);
 	}
 	if (read_full(call, client, rpc, &target, &error) < 0)
@@ -697,8 +406,7 @@ static void read_input_error(struct error *error, struct span value)
 			if (read_value(&reader, &value) == 0 && span_is(key, "message"))
 				(void)read_text(&look, &text);
 		}
-	error_say(error, ERROR_FAILED, RAN_NO, "the input failed: %.*s", (int)(text.size < 240 ? text.size : 240),
-		  (const char *)text.bytes);
+	error_say(error, ERROR_FAILED, RAN_NO, "the input failed: %.*s", SPAN_TEXT(text, 240));
 }
 
 void request_feed_end(struct client *client, const struct rpc *rpc)

@@ -68,69 +68,94 @@ struct slot {
 	struct ending ending;
 	struct pool *pool;
 	uint32_t index;
+	void *owner;             /* of those around the core */
+	int64_t pid;             /* theirs too; 0: none */
+
+	/* ---- its state ---- */
 	enum slot_state state;
 	enum slot_plan plan;
 	uint64_t generation;     /* of the worker that is, or was last, there; 0: none yet */
 	uint64_t since;          /* in this state */
 	bool broken;             /* the last start failed */
 	bool cut_off;            /* in pool->detached, not in pool->slots */
-	struct slot *successor, *predecessor; /* see successor.h */
-	bool waits_for_calls;    /* a successor that takes the place when its predecessor has had all its calls */
-	bool aged;               /* older than max_age: is to have a successor */
-	bool no_successor;       /* it could not be built */
-	uint64_t try_again;      /* not before */
-	uint64_t tasks;          /* handed to this worker in all */
-	uint64_t idle_since;
-	struct lease *leased;    /* NULL: anybody's */
-	uint64_t holder;         /* the session that holds the lease: only its calls run here; 0: none yet */
-	uint32_t leases_asked;   /* of the class; answers that are still to come */
 	bool killed;             /* told to die; not gone yet */
+	struct timer timer;      /* WAITING: start; STARTING, STOPPING: patience ends */
+	char fault[256];         /* why this start failed, or why the daemon kills the worker; "": neither, or not known yet */
+
+	/* ---- the next start ---- */
 	bool served;             /* an instance has been ready here: the next one that gets ready is a restart */
 	uint32_t failures;       /* starts that failed in a row */
 	uint64_t delay;          /* before the next start */
 	bool died_young;         /* the worker before this one */
-	struct timer timer;      /* WAITING: start; STARTING, STOPPING: patience ends */
-	struct timer grace;      /* a cancelled call must have ended */
-	uint32_t grace_batch;    /* its id */
 
+	/* ---- being replaced: see successor.h ---- */
+	struct slot *successor, *predecessor;
+	bool waits_for_calls;    /* a successor that takes the place when its predecessor has had all its calls */
+	bool aged;               /* older than max_age: is to have a successor */
+	bool no_successor;       /* it could not be built */
+	uint64_t try_again;      /* not before */
+	struct sendq later;      /* of a successor: once it has its predecessor's state */
+
+	/* ---- leased: see lease.h ---- */
+	struct lease *leased;    /* NULL: anybody's */
+	uint64_t holder;         /* the session that holds the lease: only its calls run here; 0: none yet */
+	uint32_t leases_asked;   /* of the class; answers that are still to come */
+
+	/* ---- what is written to its worker ---- */
 	struct board *board;     /* of the worker; set by ops->slot_start */
 	struct sendq out;        /* to the worker */
-	struct sendq later;      /* of a successor: once it has its predecessor's state */
 	bool told_start;         /* START has been written to it */
+	struct idmap bound;      /* bindings that the worker has */
+
+	/* ---- what the worker replays: see sticky.h ---- */
 	char replaying[64];      /* STARTING: the method of the sticky call that is replayed; "": the constructor runs */
 	uint64_t patience;       /* nanoseconds that this call may take */
 	struct replay replay;    /* the sticky calls that it has still to be given */
+
+	/* ---- what is addressed to it ---- */
 	struct queue queue;      /* addressed to this slot */
 	bool own_turn;           /* the next batch is taken from there */
+
+	/* ---- what it has in its hands ---- */
 	struct batch_list handed;
 	uint32_t handed_count;
 	uint64_t ahead;          /* nanoseconds that they are thought to take */
+	uint64_t tasks;          /* handed to this worker in all */
+	uint64_t idle_since;
 	bool closed;             /* something slow runs: nothing is handed ahead until it has ended */
+	uint32_t next_id;
+	struct batch *by_id[BOARD_ENTRIES];
+	TAILQ_ENTRY(slot) link;  /* in pool->idle, open, refusing or detached */
+	struct slot_list *listed;
+
+	/* ---- a cancelled call must end ---- */
+	struct timer grace;      /* until then */
+	uint32_t grace_batch;    /* its id */
+
+	/* ---- does the worker react? see recall.h ---- */
 	uint64_t position;       /* position_of at recall.c's last look */
 	uint64_t nudged;         /* the position at which the worker was nudged */
 	uint64_t heard;          /* when the worker last showed that it reacts, or was given something when it had nothing */
 	size_t unsent;           /* bytes in `out` at the last look */
 	bool silent;             /* the worker does not react: its tasks were taken back, and it gets nothing until it reacts */
+
+	/* ---- an instance without memory: see slot_on_refusal ---- */
 	bool refuses;            /* it had no memory to begin its last task with: others are preferred */
 	uint64_t refuses_for;    /* nanoseconds: how long they are; doubles with each refusal, and is 0 once a task has begun */
 	struct timer trial;      /* then it is tried again */
-	uint32_t next_id;
-	struct batch *by_id[BOARD_ENTRIES];
-	struct idmap bound;      /* bindings that the worker has */
-	struct nested nested;    /* calls that its methods make */
+
+	/* ---- calls that its methods make: see nested.h ---- */
+	struct nested nested;
 	uint64_t walk;           /* last passed by it; what it found */
 	bool walk_free;
-	struct batch_list deferred; /* one task each, which their methods have put off */
+
+	/* ---- tasks that its methods have put off: see deferral.h ---- */
+	struct batch_list deferred; /* one task each */
 	struct idmap by_tag;
 
-	TAILQ_ENTRY(slot) link;  /* in pool->idle, open, refusing or detached */
-	struct slot_list *listed;
-
+	/* ---- for status ---- */
 	uint64_t calls, failed, lost, restarts; /* tasks and workers, all generations */
-	char fault[256];         /* why this start failed, or why the daemon kills the worker; "": neither, or not known yet */
 	char last_failure[256];  /* of a task, a start or a worker, for status */
-	void *owner;             /* of those around the core */
-	int64_t pid;             /* theirs too; 0: none */
 };
 
 /* Is its instance ready, and will it stay? Nothing is under way that would replace or end it. */

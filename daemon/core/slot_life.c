@@ -92,9 +92,7 @@ static void be_patient(struct slot *slot, struct span method)
 {
 	const uint64_t least = slot->pool->settings.start_timeout, twice = 2 * sticky_longest(slot->pool, method);
 
-	snprintf(slot->replaying, sizeof slot->replaying, "%.*s",
-		 (int)(method.size < sizeof slot->replaying ? method.size : sizeof slot->replaying - 1),
-		 (const char *)method.bytes);
+	snprintf(slot->replaying, sizeof slot->replaying, "%.*s", SPAN_TEXT(method, sizeof slot->replaying - 1));
 	error_make_utf8(slot->replaying, strlen(slot->replaying));
 	slot->patience = twice > least ? twice : least;
 	timer_clear(&slot->pool->core->timers, &slot->timer);

@@ -141,7 +141,7 @@ static struct sticky *sticky_new(struct call *call)
 {
 	struct stickies *stickies = &call->pool->stickies;
 	struct sticky_kind *kind = find_kind(stickies, call->name);
-	struct block *bytes = block_new(call->pool->core->lasting, call->name.size + call->args.size + call->kwargs.size);
+	struct block *bytes = block_new(call->core->lasting, call->name.size + call->args.size + call->kwargs.size);
 	struct sticky *sticky = calloc(1, sizeof *sticky);
 
 	if (!bytes || !sticky || (!kind && !(kind = add_kind(stickies, call->name)))) {
@@ -189,7 +189,7 @@ int sticky_remember(struct pool *pool, struct call *call, enum sticky_mode mode,
 	}
 	struct sticky *sticky = sticky_new(call);
 	if (!sticky) {
-		error_say(error, ERROR_OVERLOADED, RAN_NO, "the daemon is out of memory");
+		error_no_memory(error, RAN_NO);
 		return -ENOMEM;
 	}
 	if (core_may_last(pool->core, error) < 0) {

@@ -212,7 +212,7 @@ def test_the_first_bytes_in_the_protocol(start):
 def test_every_error_code_and_option_is_in_the_protocol():
     text = (ROOT / "docs/PROTOCOL.md").read_text()
     codes = re.findall(r'\[ERROR_\w+\] = "(\w+)"', (ROOT / "daemon/core/error.c").read_text())
-    options = re.findall(r'^\t\{"(\w+)", option_', (ROOT / "daemon/core/request.c").read_text(), re.M)
+    options = re.findall(r'^\t\{"(\w+)", option_', (ROOT / "daemon/core/call_options.c").read_text(), re.M)
     methods = re.findall(r'\{"objpool\.(\w+)", \w+,', (ROOT / "daemon/supervisor/service.c").read_text())
     assert len(codes) > 10 and len(options) > 10 and len(methods) > 10
     assert [w for w in codes + options + methods if not re.search(rf"(`|objpool\.){w}\b", text)] == []
