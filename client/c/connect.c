@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* connect: the beginning of a connection, with the greeting, and its end. */
-#include "client/c/clock.h"
 #include "client/c/connection.h"
 #include "client/c/endpoint.h"
 #include "client/c/options.h"
 #include "client/c/turn.h"
+#include "proto/clock.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/c/endpoint.h"
 
-#include "client/c/clock.h"
 #include "objpool/client.h"
+#include "proto/clock.h"
 
 #include <errno.h>
 #include <netdb.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/c/feed.h"
 
-#include "client/c/clock.h"
 #include "client/c/pack.h"
+#include "proto/clock.h"
 #include "proto/scan.h"
 
 #include <errno.h>

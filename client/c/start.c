@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/c/start.h"
 
-#include "client/c/clock.h"
 #include "client/c/options.h"
 #include "client/c/pack.h"
+#include "proto/clock.h"
 
 #include <errno.h>
 #include <string.h>

@@ -2,11 +2,11 @@
 #include "client/c/turn.h"
 
 #include "client/c/answer.h"
-#include "client/c/clock.h"
 #include "client/c/failure.h"
 #include "client/c/incoming.h"
 #include "client/c/shared_memory.h"
 #include "client/c/stream.h"
+#include "proto/clock.h"
 
 #include <errno.h>
 #include <poll.h>

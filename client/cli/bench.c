@@ -6,7 +6,7 @@
 #include "client/cli/cli.h"
 #include "client/cli/histogram.h"
 #include "client/cli/words.h"
-#include "client/c/clock.h"
+#include "proto/clock.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -35,14 +35,14 @@ struct bench {
 	struct objpool_result failure; /* the first one */
 	struct histogram *histogram;
 	struct pollfd *pollfds;
-	struct objpool **pools;
+	struct objpool_client **connections;
 	struct lane *lanes;
 };
 
 /* One call in flight after the other. */
 struct lane {
 	struct bench *bench;
-	struct objpool *pool;
+	struct objpool_client *client;
 	int64_t started;
 };
 
@@ -55,7 +55,7 @@ static void start_call(struct lane *lane, int64_t now)
 	if (bench->stopping || (bench->calls && bench->started == bench->calls))
 		return;
 	lane->started = now;
-	if (objpool_call_async(lane->pool, bench->method, bench->args, NULL, on_answer, lane, NULL) < 0) {
+	if (objpool_call_async(lane->client, bench->method, bench->args, NULL, on_answer, lane, NULL) < 0) {
 		bench->stopping = true; /* the connection is lost: an answer says so */
 		return;
 	}
@@ -83,9 +83,9 @@ static enum exit_status connect_all(struct cli *cli, struct bench *bench)
 	enum exit_status status = EXIT_DONE;
 
 	for (uint32_t i = 0; i < bench->clients && status == EXIT_DONE; i++) {
-		bench->pools[i] = cli_connect_another(cli, &status);
-		if (bench->pools[i])
-			bench->pollfds[i] = (struct pollfd){.fd = objpool_fd(bench->pools[i])};
+		bench->connections[i] = cli_connect_another(cli, &status);
+		if (bench->connections[i])
+			bench->pollfds[i] = (struct pollfd){.fd = objpool_fd(bench->connections[i])};
 	}
 	return status;
 }
@@ -97,7 +97,7 @@ static void start_all(struct bench *bench)
 	for (uint32_t d = 0; d < bench->depth; d++)
 		for (uint32_t c = 0; c < bench->clients; c++) {
 			struct lane *lane = &bench->lanes[(size_t)c * bench->depth + d];
-			*lane = (struct lane){.bench = bench, .pool = bench->pools[c]};
+			*lane = (struct lane){.bench = bench, .client = bench->connections[c]};
 			start_call(lane, bench->began);
 		}
 }
@@ -106,8 +106,8 @@ static void start_all(struct bench *bench)
 static int poll_all(struct bench *bench)
 {
 	for (uint32_t c = 0; c < bench->clients; c++) {
-		(void)objpool_flush(bench->pools[c]);
-		bench->pollfds[c].events = objpool_events(bench->pools[c]);
+		(void)objpool_flush(bench->connections[c]);
+		bench->pollfds[c].events = objpool_events(bench->connections[c]);
 	}
 	return poll(bench->pollfds, bench->clients, bench->calls ? -1 : clock_ms_until(bench->ends) + 10000);
 }
@@ -117,7 +117,7 @@ static void run_loop(struct bench *bench)
 {
 	while (bench->in_flight > 0) {
 		if (bench->clients == 1) {
-			(void)objpool_wait(bench->pools[0], -1);
+			(void)objpool_wait(bench->connections[0], -1);
 			continue;
 		}
 		const int n = poll_all(bench);
@@ -125,7 +125,7 @@ static void run_loop(struct bench *bench)
 			return;
 		for (uint32_t c = 0; n > 0 && c < bench->clients; c++)
 			if (bench->pollfds[c].revents)
-				(void)objpool_dispatch(bench->pools[c], bench->pollfds[c].revents);
+				(void)objpool_dispatch(bench->connections[c], bench->pollfds[c].revents);
 	}
 }
 
@@ -178,20 +178,20 @@ static bool allocate(struct bench *bench)
 {
 	bench->histogram = calloc(1, sizeof *bench->histogram);
 	bench->pollfds = calloc(bench->clients, sizeof *bench->pollfds);
-	bench->pools = calloc(bench->clients, sizeof(struct objpool *));
+	bench->connections = calloc(bench->clients, sizeof(struct objpool_client *));
 	bench->lanes = calloc(bench->clients, bench->depth * sizeof *bench->lanes);
-	return bench->histogram && bench->pollfds && bench->pools && bench->lanes;
+	return bench->histogram && bench->pollfds && bench->connections && bench->lanes;
 }
 
 static void release(struct bench *bench)
 {
 	bench->stopping = true; /* closing answers what is in flight, and that must not start anew */
-	for (uint32_t c = 0; bench->pools && c < bench->clients; c++)
-		objpool_close(bench->pools[c]);
+	for (uint32_t c = 0; bench->connections && c < bench->clients; c++)
+		objpool_close(bench->connections[c]);
 	objpool_result_free(&bench->failure);
 	free(bench->histogram);
 	free(bench->pollfds);
-	free(bench->pools);
+	free(bench->connections);
 	free(bench->lanes);
 }
 

@@ -129,7 +129,7 @@ static enum exit_status perform(struct cli *cli, struct request *request)
 	if (status != EXIT_DONE)
 		return status;
 	const struct objpool_call_options *options = &request->options;
-	const int rc = objpool_call(cli->pool, cli->arguments.words[0], objpool_packed(&request->args), options, &result);
+	const int rc = objpool_call(cli->client, cli->arguments.words[0], objpool_packed(&request->args), options, &result);
 	progress_clear(&request->progress);
 	if (result.error && arguments_get(&cli->arguments, "json")) {
 		status = print_error(result.error);

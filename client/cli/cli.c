@@ -83,24 +83,24 @@ static enum exit_status complain_of_address(const char *address, int rc)
 	return cli_fail(EXIT_NO_DAEMON, "no daemon at %s: %s", address, strerror(-rc));
 }
 
-struct objpool *cli_connect_another(struct cli *cli, enum exit_status *status)
+struct objpool_client *cli_connect_another(struct cli *cli, enum exit_status *status)
 {
 	const struct objpool_connect_options options = {
 		.size = sizeof options,
 		.timeout_ms = cli->answer_ms < INT_MAX ? (int)cli->answer_ms : INT_MAX,
 	};
-	struct objpool *pool;
-	const int rc = objpool_connect(&pool, cli->address, &options);
+	struct objpool_client *client;
+	const int rc = objpool_connect(&client, cli->address, &options);
 
 	*status = rc < 0 ? complain_of_address(cli->address, rc) : EXIT_DONE;
-	return pool;
+	return client;
 }
 
 enum exit_status cli_connect(struct cli *cli)
 {
 	enum exit_status status;
 
-	cli->pool = cli_connect_another(cli, &status);
+	cli->client = cli_connect_another(cli, &status);
 	return status;
 }
 
@@ -232,7 +232,7 @@ static enum exit_status ask(struct cli *cli, enum exit_status status, struct obj
 	*result = (struct objpool_result){{NULL, 0}, NULL, NULL};
 	int rc = objpool_vpack(&args, format, arguments);
 	if (rc == 0)
-		rc = objpool_call(cli->pool, method, objpool_packed(&args), &options, result);
+		rc = objpool_call(cli->client, method, objpool_packed(&args), &options, result);
 	objpool_packer_free(&args);
 	if (rc < 0) {
 		status = complain_of_answer(cli, rc, result->error);
@@ -246,7 +246,7 @@ enum exit_status cli_ask(struct cli *cli, struct objpool_result *result, const c
 	va_list arguments;
 
 	va_start(arguments, format);
-	const enum exit_status status = ask(cli, cli->pool ? EXIT_DONE : cli_connect_briefly(cli), result, method, format, arguments);
+	const enum exit_status status = ask(cli, cli->client ? EXIT_DONE : cli_connect_briefly(cli), result, method, format, arguments);
 	va_end(arguments);
 	return status;
 }

@@ -22,7 +22,7 @@ struct cli {
 	const char *address;     /* or NULL: the default */
 	struct arguments arguments;
 	const struct command *command;
-	struct objpool *pool;    /* after cli_connect */
+	struct objpool_client *client; /* after cli_connect */
 	uint32_t answer_ms;      /* limit for connecting, and for each answer of cli_ask; 0: the library's, and none */
 };
 
@@ -47,7 +47,7 @@ const char *cli_shown(char room[CLI_SHOWN], const char *word);
 enum exit_status cli_connect(struct cli *cli);
 
 /* Another connection to the same daemon: NULL, after a complaint. */
-struct objpool *cli_connect_another(struct cli *cli, enum exit_status *status);
+struct objpool_client *cli_connect_another(struct cli *cli, enum exit_status *status);
 
 /* Likewise, for methods that a daemon answers at once: each answer may take ten seconds, or --timeout. */
 enum exit_status cli_connect_briefly(struct cli *cli);

@@ -100,7 +100,7 @@ static enum exit_status run(struct cli *cli, char **argv, int count)
 	if (arguments->count < command->least || (command->most >= 0 && arguments->count > command->most))
 		return cli_fail(EXIT_USAGE, "usage: objpool %s [OPTION...]%s%s", command->name, *command->words ? " " : "", command->words);
 	const enum exit_status status = command->run(cli);
-	cli->pool = objpool_close(cli->pool);
+	cli->client = objpool_close(cli->client);
 	return status;
 }
 

@@ -3,7 +3,7 @@
 #include "client/cli/cli.h"
 #include "client/cli/fields.h"
 #include "client/cli/words.h"
-#include "client/c/clock.h"
+#include "proto/clock.h"
 
 #include <errno.h>
 #include <stdio.h>

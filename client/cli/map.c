@@ -163,18 +163,18 @@ static void flush_results(struct map_run *run)
 static int turn(struct cli *cli, struct map_run *run, struct objpool_stream *stream)
 {
 	struct pollfd pollfds[3] = {
-		{.fd = objpool_fd(cli->pool), .events = objpool_events(cli->pool)},
+		{.fd = objpool_fd(cli->client), .events = objpool_events(cli->client)},
 		{.fd = run->dry ? run->lines.fd : -1, .events = POLLIN},
 		{.fd = STDOUT_FILENO},
 	};
 
-	if (poll(pollfds, 3, objpool_timeout_ms(cli->pool)) < 0)
+	if (poll(pollfds, 3, objpool_timeout_ms(cli->client)) < 0)
 		return errno == EINTR ? 0 : -errno;
 	if (pollfds[1].revents)
 		objpool_stream_more(stream);
 	if (pollfds[2].revents & POLLERR)
 		objpool_stream_stop(stream, -EPIPE);
-	(void)objpool_dispatch(cli->pool, pollfds[0].revents); /* a lost connection ends the map, which says so */
+	(void)objpool_dispatch(cli->client, pollfds[0].revents); /* a lost connection ends the map, which says so */
 	return 0;
 }
 
@@ -182,7 +182,7 @@ static enum exit_status perform(struct cli *cli, struct map_run *run, const stru
 {
 	struct objpool_stream *stream;
 	char shown[CLI_SHOWN];
-	int rc = objpool_map_async(cli->pool, cli->arguments.words[0], next_item, run, print_item, run, options, on_done, run, &stream);
+	int rc = objpool_map_async(cli->client, cli->arguments.words[0], next_item, run, print_item, run, options, on_done, run, &stream);
 
 	if (rc == -EINVAL)
 		return cli_fail(EXIT_USAGE, "map: \"%s\" is no POOL.METHOD, or --errors or --args-as has another value than those in --help",

@@ -2,7 +2,7 @@
 #include "client/cli/progress.h"
 
 #include "client/cli/shown.h"
-#include "client/c/clock.h"
+#include "proto/clock.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -9,7 +9,7 @@
  */
 #include "client/cli/cli.h"
 #include "client/cli/top_screen.h"
-#include "client/c/clock.h"
+#include "proto/clock.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -156,7 +156,7 @@ static void say_no_daemon(struct top *top, int rc)
 
 static void disconnect(struct top *top)
 {
-	top->cli->pool = objpool_close(top->cli->pool);
+	top->cli->client = objpool_close(top->cli->client);
 	top->waiting = false;
 	fail(top, EXIT_NO_DAEMON, "the daemon has closed the connection; trying again");
 }
@@ -174,7 +174,7 @@ static int begin_call(struct top *top)
 	int rc = pack_target(top, &args);
 
 	if (rc == 0)
-		rc = objpool_call_async(top->cli->pool, "objpool.status", objpool_packed(&args), NULL, on_answer, top, NULL);
+		rc = objpool_call_async(top->cli->client, "objpool.status", objpool_packed(&args), NULL, on_answer, top, NULL);
 	objpool_packer_free(&args);
 	top->waiting = rc == 0;
 	return rc;
@@ -185,7 +185,7 @@ static int connect_again(struct top *top)
 	struct objpool_connect_options options = OBJPOOL_CONNECT_OPTIONS_INIT;
 
 	options.timeout_ms = RECONNECT_MS;
-	return top->cli->pool ? 0 : objpool_connect(&top->cli->pool, top->cli->address, &options);
+	return top->cli->client ? 0 : objpool_connect(&top->cli->client, top->cli->address, &options);
 }
 
 static void ask(struct top *top)
@@ -228,7 +228,7 @@ static void on_time(struct top *top)
 
 static void on_connection(struct top *top, short events)
 {
-	const int rc = objpool_dispatch(top->cli->pool, events);
+	const int rc = objpool_dispatch(top->cli->client, events);
 
 	if (rc == -ENOTCONN)
 		disconnect(top);
@@ -319,7 +319,7 @@ static void end_screen(struct top *top, const sigset_t *before)
 static int timeout_ms(const struct top *top)
 {
 	int64_t until = top->view.paused ? 0 : top->next;
-	const int library = top->cli->pool ? objpool_timeout_ms(top->cli->pool) : -1;
+	const int library = top->cli->client ? objpool_timeout_ms(top->cli->client) : -1;
 
 	if (library >= 0)
 		until = clock_earlier(until, clock_now() + (int64_t)library * CLOCK_NS_PER_MS);
@@ -329,9 +329,9 @@ static int timeout_ms(const struct top *top)
 static void run(struct top *top)
 {
 	while (!top->done) {
-		struct objpool *pool = top->cli->pool;
+		struct objpool_client *client = top->cli->client;
 		struct pollfd fds[] = {
-			{.fd = pool ? objpool_fd(pool) : -1, .events = pool ? objpool_events(pool) : (short)0},
+			{.fd = client ? objpool_fd(client) : -1, .events = client ? objpool_events(client) : (short)0},
 			{.fd = top->full ? STDIN_FILENO : -1, .events = POLLIN},
 			{.fd = top->signals, .events = POLLIN},
 		};
@@ -340,7 +340,7 @@ static void run(struct top *top)
 			on_signal(top);
 		if (fds[1].revents && !top->done)
 			on_keys(top, fds[1].revents);
-		if (pool && !top->done)
+		if (client && !top->done)
 			on_connection(top, fds[0].revents);
 		if (!top->done && !top->view.paused && clock_now() >= top->next)
 			on_time(top);

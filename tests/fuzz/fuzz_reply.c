@@ -230,7 +230,7 @@ static void command(struct run *run, enum exit_status (*execute)(struct cli *cli
 {
 	static const struct option options[] = {{'j', "json", NULL, NULL}, {0}};
 	char *words[] = {(char[]){"p"}, NULL};
-	struct cli cli = {.pool = run->client, .arguments = {.tables = {options}, .words = words, .count = 1}};
+	struct cli cli = {.client = run->client, .arguments = {.tables = {options}, .words = words, .count = 1}};
 
 	say_all(run);
 	cli.arguments.given[0][0] = json ? "" : NULL;

@@ -12,11 +12,19 @@ from .errors import ConnectionLost, Timeout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, List, Optional
+    from typing import Any, Dict, List, Optional, Protocol
 
-    from ._client import Client
     from ._future import CallFuture
     from ._stream import Stream
+
+    class AnyClient(Protocol):
+        """What targets need of their client: of objpool.Client. Targets of objpool.aio have that of objpool.aio."""
+
+        retry: Optional[_retry.Retry]
+
+        def _connected(self) -> Connection: ...
+        def describe(self, pool: str) -> Dict[str, Any]: ...
+        def status(self, pool: str) -> Dict[str, Any]: ...
 
 
 class Method:
@@ -80,7 +88,7 @@ class Target:
     _method_class: Any = Method
     _may_retry = True
 
-    def __init__(self, client: "Client", address: str, options: Dict[str, Any], owner: Any = None) -> None:
+    def __init__(self, client: AnyClient, address: str, options: Dict[str, Any], owner: Any = None) -> None:
         self._client = client
         self._address = address
         self._options = options
@@ -137,7 +145,7 @@ class Pool(Target):
 
     _target_class: Any = Target
 
-    def __init__(self, client: "Client", name: str, options: Optional[Dict[str, Any]] = None, owner: Any = None) -> None:
+    def __init__(self, client: AnyClient, name: str, options: Optional[Dict[str, Any]] = None, owner: Any = None) -> None:
         super().__init__(client, name, options or {}, owner)
         self.name = name
 
@@ -148,8 +156,8 @@ class Pool(Target):
         return self._target_class(self._client, f"{self.name}:{selector}", self._options, self._owner)
 
     @property
-    def client(self) -> "Client":
-        """The client through which it is called."""
+    def client(self) -> Any:
+        """The client through which it is called: an objpool.Client, or one of objpool.aio."""
         return self._client
 
     @property

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* clock: monotonic time in nanoseconds, and deadlines in it. 0 is no deadline. */
-#ifndef CLIENT_C_CLOCK_H
-#define CLIENT_C_CLOCK_H
+#ifndef PROTO_CLOCK_H
+#define PROTO_CLOCK_H
 
 #include <limits.h>
 #include <stdint.h>
