@@ -295,8 +295,8 @@ static bool has_work(const struct slot *slot, const struct client *client)
 	return false;
 }
 
-/* Do the client's notifications need the lease? Those in the slot run as its holder's. A lost lease keeps others from another
- * instance. */
+/* Does the lease's client, which can call no more, still need it? Its calls in the slot run as the holder's. A lost lease keeps
+ * others from another instance. */
 static bool is_needed(const struct lease *lease)
 {
 	return lease->state == LEASE_LOST || (lease->state == LEASE_HELD && has_work(lease->slot, lease->client));
@@ -319,11 +319,28 @@ void lease_on_client_gone(struct client *client)
 		lease_release(TAILQ_FIRST(&client->leases));
 }
 
+void lease_on_drain(struct pool *pool)
+{
+	struct lease *lease, *next;
+	struct error error;
+
+	for (lease = TAILQ_FIRST(&pool->leases); lease; lease = next) {
+		next = TAILQ_NEXT(lease, of_pool);
+		if (lease->state <= LEASE_ASKING) {
+			error_say(&error, ERROR_UNAVAILABLE, RAN_NO, "the daemon is stopping and grants no leases");
+			fail(lease, &error);
+			lease_release(lease);
+		} else if (!is_needed(lease)) {
+			lease_release(lease);
+		}
+	}
+}
+
 void lease_consider(const struct slot *slot)
 {
 	struct lease *lease = slot->leased;
 
-	if (lease && lease->client->left && !is_needed(lease))
+	if (lease && (lease->client->left || lease->client->core->draining) && !is_needed(lease))
 		lease_release(lease);
 }
 

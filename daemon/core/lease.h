@@ -84,7 +84,12 @@ void lease_on_pool_gone(struct pool *pool);
 /* The client has left (client_leave): releases its leases that its notifications don't need. */
 void lease_on_client_left(struct client *client);
 
-/* slot_step asks: releases the slot's lease if its holder has left and none of the holder's notifications needs it any more. */
+/* The daemon drains: fails the leases that wait, and releases those that no call of the holder's needs. Holders can't call any more,
+ * and what waits behind a lease is to be finished. */
+void lease_on_drain(struct pool *pool);
+
+/* slot_step asks: releases the slot's lease if its holder has left or the daemon drains, and none of the holder's calls needs it any
+ * more. */
 void lease_consider(const struct slot *slot);
 
 /* The client has gone. */

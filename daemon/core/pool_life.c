@@ -187,8 +187,10 @@ void pool_drain_all(struct core *core)
 	struct pool *pool;
 
 	core->draining = true;
-	TAILQ_FOREACH(pool, &core->pools, link)
+	TAILQ_FOREACH(pool, &core->pools, link) {
 		pool_end_deferred(pool);
+		lease_on_drain(pool);
+	}
 	TAILQ_FOREACH(pool, &core->pools, link)
 		pool_expect_end(pool);
 }

@@ -73,6 +73,21 @@ def test_a_draining_daemon_begins_nothing(draining):
     assert cli(draining, "call", "p.echo", "1").returncode == 75
 
 
+def test_leases_do_not_hold_a_draining_daemon_back(start):
+    """Their holders can call no more: what they have called is finished, then what waits behind the lease."""
+    daemon = start({"p": {"workers": 1}})
+    with daemon.client() as holder, daemon.client() as c:
+        holder.value("objpool.lease", "p")
+        own = holder.start("p:0.sleep", 0.1)
+        lease, waiting = c.start("objpool.lease", "p"), c.start("p.echo", 1)
+        c.value("objpool.ping")
+        daemon.signal(signal.SIGTERM)
+        error, _ = c.wait(lease)
+        assert error.startswith("UNAVAILABLE: ") and "stopping" in error
+        assert holder.wait(own)[0] is None and c.wait(waiting) == (None, 1)
+        assert daemon.process.wait(DEADLINE) == 0
+
+
 # ---- before it is ready ----
 
 

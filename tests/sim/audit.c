@@ -214,6 +214,9 @@ static void audit_leases(const struct world *world, const struct pool *pool)
 		HOLDS(world, (lease->state <= LEASE_ASKING) == (lease->ticket.client != NULL), "a lease that nobody is told of");
 		HOLDS(world, lease->state != LEASE_WAITING || lease_check_place(pool, lease->wanted, &error) == 0,
 		      "a lease waits for what can't be built");
+		HOLDS(world, !world->core.draining || lease->state == LEASE_LOST ||
+		      (lease->slot && lease->slot->handed_count + lease->slot->queue.count > 0),
+		      "a lease that nobody needs while the daemon drains");
 		waiting += lease->state <= LEASE_ASKING;
 	}
 	HOLDS(world, waiting == pool->leases_waiting, "%u leases are waited for, and %u are counted", waiting,
