@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the python plugin does in Python. It is compiled into the plugin, and runs in a pool's template and workers.
 
-The file _by_value.py of the Python client stands before this one: dumps_by_value and loads_by_value are its.
+The file _by_value.py of the Python client stands before this one: what is called …_by_value and …_by_dill is its.
 
 Nothing here is between a call and its method when all values are plain: the loop is in C. This is what comes before (paths,
 imports, describing a class) and what is rare (other values, exceptions). `_objpool` is the plugin's other half, in C.
@@ -348,7 +348,8 @@ def by_value():
     except ImportError:
         pass
     try:
-        return functools.partial(importlib.import_module("dill").dumps, protocol=5), b"dill"
+        importlib.import_module("dill")
+        return dumps_by_dill, b"dill"
     except ImportError:
         return None
 
@@ -381,7 +382,7 @@ def loads(data):
             if codec == b"pickle":
                 return loads_by_value(body)
             if codec == b"dill":
-                return importlib.import_module("dill").loads(body)
+                return loads_by_dill(body)
     raise ValueError(f"an OBJECT has a codec that is not known here: {codec!r}")
 
 

@@ -147,8 +147,8 @@ def test_names_of_other_versions_of_cloudpickle(module):
 
 def test_an_error_between_versions_of_cloudpickle_names_both():
     cloudpickle = pytest.importorskip("cloudpickle")
-    with pytest.raises(pickle.UnpicklingError, match=f"from cloudpickle 99.1, and cloudpickle {cloudpickle.__version__} is here: "
-                       "the key virtualenv of a pool"):
+    with pytest.raises(pickle.UnpicklingError, match=f"from cloudpickle 99.1, and cloudpickle {cloudpickle.__version__} is here .the "
+                       "key virtualenv of a pool"):
         _by_value.loads_by_value(b"ccloudpickle.cloudpickle\n_new_in_99\n.\ncloudpickle 99.1")
 
 
@@ -157,8 +157,22 @@ def test_an_error_where_there_is_no_cloudpickle_says_so(monkeypatch):
     data = _by_value.dumps_by_value(lambda: 1)
     for name in [name for name in sys.modules if name.partition(".")[0] == "cloudpickle"]:
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(pickle.UnpicklingError, match=f"from cloudpickle {cloudpickle.__version__}, and none is here: the key virtualenv"):
+    with pytest.raises(pickle.UnpicklingError, match=f"from cloudpickle {cloudpickle.__version__}, and none is here .the key virtualenv"):
         _by_value.loads_by_value(data)
+
+
+@pytest.mark.parametrize("how", ["cloudpickle", "dill"])
+def test_code_of_another_python_is_refused(how, monkeypatch):
+    """To run it would crash the interpreter. An object without code has no version."""
+    pytest.importorskip(how)
+    dumps, loads = {"cloudpickle": (_by_value.dumps_by_value, _by_value.loads_by_value), "dill": (_by_value.dumps_by_dill, _by_value.loads_by_dill)}[how]
+    with monkeypatch.context() as there:
+        there.setattr(_by_value, "_VERSION", "3.99")
+        code, plain = dumps(lambda: 1), dumps([1])
+    assert loads(plain) == [1] and loads(dumps(lambda: 1))() == 1
+    for data in (code, memoryview(code)):
+        with pytest.raises(pickle.UnpicklingError, match=f"code by value from Python 3.99, and this is {_by_value._VERSION}: "):
+            loads(data)
 
 
 UNPICKLABLE = """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Code by value: as cloudpickle has it, but for four things that go wrong there.
+"""Code by value: as cloudpickle has it, but for five things that go wrong there.
 
 A class that this process has already is left as it is when its definition comes once more. The other side of a pool sends the
 definition back with each result, and cloudpickle would set all attributes of our own class again, to copies.
@@ -11,6 +11,8 @@ A typing.NamedTuple has the function of that name as its base. No class can be m
 
 An attribute of a class that can't be pickled does not keep the class from going: whoever uses it there is told why it is missing. Locks are
 made anew.
+
+Code of another version of Python is refused: to run it would crash the interpreter. So is dill's.
 
 The python plugin has this file, too: see plugins/python/host.py.
 """
@@ -25,8 +27,11 @@ import weakref
 
 _defined = weakref.WeakSet()  # classes that went by value, or came
 _CLOUDPICKLE = re.compile(b"cloudpickle")
-_WRITER = b"\ncloudpickle "
-_WRITER_AT_END = re.compile(_WRITER + rb"([0-9a-z.+-]+)\Z")
+_WRITER = b"\ncloudpickle "  # stands after the pickle's end, where pickle does not look
+_PYTHON = b"\npython "  # stands behind it, where there is code
+_AT_END = re.compile(rb"(?:%b([0-9a-z.+-]+))?(?:%b([0-9.]+))?\Z" % (_WRITER, _PYTHON))
+_AT_END_MOST = 64
+_VERSION = "%d.%d" % sys.version_info[:2]
 _constants_of = {}
 
 
@@ -116,8 +121,10 @@ def _pickler_class():
         is_known = None  # whether the other side has this class or function of __main__
         is_tolerant = False  # of attributes of classes
         looks_only = False  # at whether an attribute can be pickled; other classes and functions can
+        has_code = False
 
         def reducer_override(self, value):
+            self.has_code |= type(value) is types.CodeType
             is_class = isinstance(value, type)
             if is_class or isinstance(value, types.FunctionType):
                 if self.looks_only:
@@ -162,8 +169,17 @@ def _dumps(value, is_known, is_tolerant):
     pickler = _pickler_class()(file, 5)
     pickler.is_known, pickler.is_tolerant = is_known, is_tolerant
     pickler.dump(value)
-    file.write(_WRITER + str(_version()).encode())  # after the pickle's end, where pickle does not look
+    file.write(_WRITER + str(_version()).encode())
+    if pickler.has_code:
+        file.write(_PYTHON + _VERSION.encode())
     return file.getvalue()
+
+
+def dumps_by_dill(value):
+    """The same, by dill."""
+    import dill
+    data = dill.dumps(value, protocol=5, recurse=True)
+    return data + _PYTHON + _VERSION.encode() if b"_create_code" in data else data
 
 
 def _version():
@@ -197,12 +213,28 @@ def loads_by_value(data):
     """What such a pickle, or any, stands for."""
     if _CLOUDPICKLE.search(data) is None:
         return pickle.loads(data)
+    writer = _checked_writer(data)
     try:
         return _Unpickler(io.BytesIO(data)).load()
     except (AttributeError, ImportError, TypeError) as error:
-        writer = _WRITER_AT_END.search(data)
-        if writer is None or writer[1].decode() == _version():
+        if writer is None or writer == _version():
             raise
-        raise pickle.UnpicklingError(f"{type(error).__name__}: {error}. It is code by value from cloudpickle {writer[1].decode()}, and "
-                                     f"{'cloudpickle ' + _version() if _version() else 'none'} is here: the key virtualenv of a pool "
-                                     "gives its workers another") from error
+        raise pickle.UnpicklingError(f"code by value from cloudpickle {writer}, and {'cloudpickle ' + _version() if _version() else 'none'} "
+                                     f"is here (the key virtualenv of a pool gives its workers another): {type(error).__name__}: {error}"
+                                     ) from error
+
+
+def loads_by_dill(data):
+    """What a pickle of dill's stands for."""
+    import dill
+    _checked_writer(data)
+    return dill.loads(data)
+
+
+def _checked_writer(data):
+    """The version of cloudpickle that wrote it, or None. An error if its code is of another Python."""
+    writer, version = (found and found.decode() for found in _AT_END.search(bytes(data[-_AT_END_MOST:])).groups())
+    if version not in (None, _VERSION):
+        raise pickle.UnpicklingError(f"code by value from Python {version}, and this is {_VERSION}: what is in no module that both can import "
+                                     "needs the same version on both sides")
+    return writer

@@ -110,9 +110,8 @@ def as_object(value: Any, fork: Any = None) -> msgpack.ExtType:
 def _dump_by_value(value: Any, refused: Exception, fork: Any) -> bytes:
     if _optional("cloudpickle") is not None:
         return b"pickle\0" + _by_value.dumps_by_value(value, None if fork is None else fork.has)
-    dill = _optional("dill")
-    if dill is not None:
-        return b"dill\0" + dill.dumps(value, 5, recurse=True)
+    if _optional("dill") is not None:
+        return b"dill\0" + _by_value.dumps_by_dill(value)
     if isinstance(refused, _ByReferenceOnly):
         refused = BadValue(f"{refused} lives in __main__: sending it by value needs cloudpickle or dill")
     raise BadValue(f"a {_name_of(value)} can't be sent: {refused}") from refused
@@ -421,10 +420,9 @@ def load_object(body: Any, unpickle: bool) -> Any:
         if head == b"pickle":
             return _by_value.loads_by_value(data)
         if head == b"dill":
-            dill = _optional("dill")
-            if dill is None:
+            if _optional("dill") is None:
                 raise BadValue("an object came by dill, which is not installed here", ran="yes")
-            return dill.loads(bytes(data))
+            return _by_value.loads_by_dill(data)
     except BadValue:
         raise
     except Exception as error:
