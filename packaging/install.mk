@@ -23,7 +23,7 @@ $(B)/paths: paths-may-have-changed
 
 # Text files with this installation's directories. Man pages and the configuration name the usual ones, so that they can be
 # read as they are; *.in files have @names@.
-FILLED := $(addprefix $(B)/packaging/,objpoold.service objpool.pc objpoold.conf objpoold.conf.5 objpoold.8 objpool.1)
+FILLED := $(addprefix $(B)/packaging/,objpoold.service objpool.pc objpoold.conf man/objpoold.conf.5 man/objpoold.8 man/objpool.1)
 all: $(FILLED)
 FILL = rm -f $@; sed -e 's,/etc/objpool\>,$(sysconfdir)/objpool,g' -e 's,/usr/libexec/objpool\>,$(libexecdir)/objpool,g' \
 	-e 's,/usr/lib/objpool/plugins,$(plugindir),g' \
@@ -57,15 +57,15 @@ FILES := \
 	644:$(B)/packaging/objpool.pc:$(pkgconfigdir)/objpool.pc \
 	$(foreach p,$(INSTALLED),644:$(p):$(plugindir)/$(notdir $(p))) \
 	$(foreach p,$(sort $(FORKED) $(wildcard $(dir $(FORKED))*.so)),644:$(p):$(libdir)/objpool/python/$(notdir $(p))) \
-	644:$(B)/packaging/objpool.1:$(mandir)/man1/objpool.1 \
-	644:$(B)/packaging/objpoold.conf.5:$(mandir)/man5/objpoold.conf.5 \
-	644:$(B)/packaging/objpoold.8:$(mandir)/man8/objpoold.8 \
+	644:$(B)/packaging/man/objpool.1:$(mandir)/man1/objpool.1 \
+	644:$(B)/packaging/man/objpoold.conf.5:$(mandir)/man5/objpoold.conf.5 \
+	644:$(B)/packaging/man/objpoold.8:$(mandir)/man8/objpoold.8 \
 	644:packaging/completion.bash:$(bashcompdir)/objpool \
 	644:$(B)/packaging/objpoold.service:$(unitdir)/objpoold.service \
 	644:packaging/objpoold.socket:$(unitdir)/objpoold.socket \
 	644:packaging/sysusers.conf:$(sysusersdir)/objpool.conf \
 	644:packaging/tmpfiles.conf:$(tmpfilesdir)/objpool.conf \
-	$(foreach d,$(wildcard docs/*.md README.md),644:$(d):$(docdir)/$(notdir $(d)))
+	$(foreach d,$(wildcard docs/*.md README.md CHANGELOG.md SECURITY.md),644:$(d):$(docdir)/$(notdir $(d)))
 LINKS := $(libdir)/libobjpool.so.0 $(libdir)/libobjpool.so
 
 OWN_DIRS := $(libexecdir)/objpool $(includedir)/objpool $(plugindir) $(libdir)/objpool/python $(libdir)/objpool $(docdir) \

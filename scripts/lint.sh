@@ -19,4 +19,4 @@ cppcheck -q --std=c11 --enable=warning,portability --inline-suppr --error-exitco
 echo "== floors: files that use each other in circles"
 python3 scripts/floors.py
 echo "== man pages"
-mandoc -Tlint -Wwarning packaging/*.[1-8] || exit 1
+mandoc -Tlint -Wwarning packaging/man/*.[1-8] || exit 1

@@ -354,7 +354,7 @@ def test_localhost_has_two_addresses(start):
 
 def manual():
     """{key: its paragraph} of objpoold.conf(5), without markup."""
-    text = (ROOT / "packaging/objpoold.conf.5").read_text()
+    text = (ROOT / "packaging/man/objpoold.conf.5").read_text()
     text = text[text.index(".Ss [daemon] section"):text.index(".Sh FILES")]
     text = re.sub(r"^\.(?:Cm|Ic|Ar|Pa|Sy|Dv|Li|Em) ", "", text, flags=re.M)
     parts = re.split(r"^\.It Ic ((?:[a-z_]+ No = .*\n)(?:\.It Ic [a-z_]+ No = .*\n)*)", text, flags=re.M)

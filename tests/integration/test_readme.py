@@ -264,7 +264,7 @@ def test_files_in_the_documents_exist():
 
 def test_every_option_of_the_configuration_is_in_its_manual():
     keys = re.findall(r'^\t\{"([a-z_]+)", T_', (ROOT / "daemon/supervisor/config.c").read_text(), re.M)
-    manual = (ROOT / "packaging/objpoold.conf.5").read_text()
+    manual = (ROOT / "packaging/man/objpoold.conf.5").read_text()
     assert len(keys) > 20
     assert [key for key in keys if not re.search(rf"\b{key}\b", manual)] == []
 
