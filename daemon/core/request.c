@@ -5,7 +5,6 @@
 #include "daemon/core/call_life.h"
 #include "daemon/core/call_options.h"
 #include "daemon/core/columns.h"
-#include "daemon/core/input.h"
 #include "daemon/core/lease.h"
 #include "daemon/core/nested.h"
 #include "daemon/core/pool.h"

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/core/yield.h"
 
-#include "daemon/core/pool.h"
-#include "daemon/core/slot.h"
 #include "daemon/core/to_worker.h"
 
 #include <errno.h>
