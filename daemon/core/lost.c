@@ -3,7 +3,7 @@
 
 #include "daemon/core/call_answer.h"
 #include "daemon/core/deferral.h"
-#include "daemon/core/loss.h"
+#include "daemon/core/failing.h"
 #include "daemon/core/pool.h"
 #include "daemon/core/queue.h"
 #include "daemon/core/recall.h"
@@ -89,7 +89,7 @@ void lost_with_worker(struct slot *slot, int status)
 	slot->lost += count;
 	slot->pool->counts.lost += count;
 	say_lost(slot, status, RAN_MAYBE, &error);
-	loss_add(slot->pool, &deferred, &error);
+	failing_add(slot->pool, &deferred, &error);
 	while ((batch = TAILQ_LAST(&slot->handed, batch_list))) /* from the last, so that they return in order */
 		lose_batch(slot, batch, status);
 }
@@ -105,7 +105,7 @@ void lost_deferred(struct slot *slot)
 	error_say(&error, ERROR_UNAVAILABLE, RAN_MAYBE, "pool %s slot %u: the instance ends, and had put off its answer", slot->pool->name,
 		  slot->index);
 	slot_fill_place(slot, &error);
-	loss_add(slot->pool, &taken, &error);
+	failing_add(slot->pool, &taken, &error);
 }
 
 /* ---- what waits in vain ---- */

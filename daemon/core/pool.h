@@ -14,7 +14,7 @@
 #define NEVER UINT64_MAX
 #define POOL_GROW_AFTER (20 * MILLISECOND) /* that something has waited for any instance */
 
-struct loss;
+struct failing;
 struct slot;
 
 struct pool_settings {
@@ -89,8 +89,8 @@ struct pool {
 	uint32_t drop_left;      /* calls that it has not looked at */
 	enum error_code drop_code;
 	const char *drop_why;
-	TAILQ_HEAD(, loss) losses; /* tasks whose failure their calls have not been told */
-	struct timer tell;       /* tells the next of them: loss_on_timer */
+	TAILQ_HEAD(, failing) failing; /* tasks whose failure their calls have not been told */
+	struct timer tell;       /* tells the next of them: failing_on_timer */
 	double spent;            /* starts taken from its budget, as of spent_at; see spend_start in slot_state.c */
 	uint64_t spent_at;
 	bool leaving;

@@ -3,8 +3,8 @@
 
 #include "daemon/core/call_answer.h"
 #include "daemon/core/client_end.h"
+#include "daemon/core/failing.h"
 #include "daemon/core/lease.h"
-#include "daemon/core/loss.h"
 #include "daemon/core/lost.h"
 #include "daemon/core/nested.h"
 #include "daemon/core/recall.h"
@@ -102,7 +102,7 @@ static void init_lists(struct pool *pool)
 	TAILQ_INIT(&pool->refusing);
 	TAILQ_INIT(&pool->calls);
 	TAILQ_INIT(&pool->leases);
-	TAILQ_INIT(&pool->losses);
+	TAILQ_INIT(&pool->failing);
 	sticky_init(&pool->stickies);
 	client_init_own(&pool->self, pool->core);
 	queue_init(&pool->queue, pool, &pool->waiting);
@@ -131,7 +131,7 @@ static int open_timers(struct pool *pool)
 
 	if (sizing_init(pool) < 0 || timer_open(timers, &pool->recall, recall_on_timer) < 0 ||
 	    timer_open(timers, &pool->wake, on_wake) < 0 || timer_open(timers, &pool->drop, on_drop) < 0 ||
-	    timer_open(timers, &pool->tell, loss_on_timer) < 0 ||
+	    timer_open(timers, &pool->tell, failing_on_timer) < 0 ||
 	    timer_open(timers, &pool->circles, nested_on_circles) < 0)
 		return -ENOMEM;
 	return 0;

@@ -2,8 +2,8 @@
 #include "tests/sim/audit.h"
 
 #include "daemon/core/call_life.h"
+#include "daemon/core/failing.h"
 #include "daemon/core/lease.h"
-#include "daemon/core/loss.h"
 #include "daemon/core/nested.h"
 #include "daemon/core/slot.h"
 #include "daemon/core/sticky.h"
@@ -245,13 +245,13 @@ static void audit_calls(const struct world *world, const struct pool *pool, cons
 
 static void audit_losses(const struct world *world, const struct pool *pool, struct count *count)
 {
-	const struct loss *loss;
+	const struct failing *failing;
 	const struct batch *batch;
 
-	HOLDS(world, TAILQ_EMPTY(&pool->losses) || timer_is_set(&pool->tell), "nobody tells of what was lost");
-	TAILQ_FOREACH(loss, &pool->losses, link) {
-		HOLDS(world, !TAILQ_EMPTY(&loss->batches), "nothing was lost");
-		TAILQ_FOREACH(batch, &loss->batches, link) {
+	HOLDS(world, TAILQ_EMPTY(&pool->failing) || timer_is_set(&pool->tell), "nobody tells of what was lost");
+	TAILQ_FOREACH(failing, &pool->failing, link) {
+		HOLDS(world, !TAILQ_EMPTY(&failing->batches), "nothing was lost");
+		TAILQ_FOREACH(batch, &failing->batches, link) {
 			HOLDS(world, !batch->slot && !batch->flow && !batch->tag, "what was lost thinks that it is somewhere");
 			count->batches++;
 		}

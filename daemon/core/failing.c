@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "daemon/core/loss.h"
+#include "daemon/core/failing.h"
 
 #include "daemon/core/call_answer.h"
 
@@ -26,33 +26,33 @@ static void tell_some(struct batch_list *batches, const struct error *why, uint3
 	}
 }
 
-void loss_add(struct pool *pool, struct batch_list *batches, const struct error *why)
+void failing_add(struct pool *pool, struct batch_list *batches, const struct error *why)
 {
 	tell_some(batches, why, TOLD_AT_ONCE);
 	if (TAILQ_EMPTY(batches))
 		return;
-	struct loss *loss = malloc(sizeof *loss);
-	if (!loss) {
+	struct failing *failing = malloc(sizeof *failing);
+	if (!failing) {
 		tell_some(batches, why, UINT32_MAX);
 		return;
 	}
-	TAILQ_INIT(&loss->batches);
-	TAILQ_CONCAT(&loss->batches, batches, link);
-	error_copy(&loss->why, why);
-	TAILQ_INSERT_TAIL(&pool->losses, loss, link);
+	TAILQ_INIT(&failing->batches);
+	TAILQ_CONCAT(&failing->batches, batches, link);
+	error_copy(&failing->why, why);
+	TAILQ_INSERT_TAIL(&pool->failing, failing, link);
 	timer_set(&pool->core->timers, &pool->tell, pool->core->now + 1); /* in the next turn */
 }
 
-void loss_on_timer(struct timer *timer)
+void failing_on_timer(struct timer *timer)
 {
 	struct pool *pool = container_of(timer, struct pool, tell);
-	struct loss *loss = TAILQ_FIRST(&pool->losses);
+	struct failing *failing = TAILQ_FIRST(&pool->failing);
 
-	tell_some(&loss->batches, &loss->why, TOLD_AT_ONCE);
-	if (TAILQ_EMPTY(&loss->batches)) {
-		TAILQ_REMOVE(&pool->losses, loss, link);
-		free(loss);
+	tell_some(&failing->batches, &failing->why, TOLD_AT_ONCE);
+	if (TAILQ_EMPTY(&failing->batches)) {
+		TAILQ_REMOVE(&pool->failing, failing, link);
+		free(failing);
 	}
-	if (!TAILQ_EMPTY(&pool->losses))
+	if (!TAILQ_EMPTY(&pool->failing))
 		timer_set(&pool->core->timers, timer, pool->core->now + 1);
 }
