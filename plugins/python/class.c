@@ -321,10 +321,13 @@ static void python_idle(void *self)
 
 /* ---- methods ---- */
 
-static int no_such_method(struct objpool_call *call)
+/* The plugin's own names of classes that clients send say nothing to them: then the error has the object's class. */
+static int no_such_method(PyObject *self, struct objpool_call *call)
 {
 	const char *class = objpool_class_name(call);
-	return objpool_fail_code(call, "NO_SUCH_METHOD", "class %.200s has no method \"%.200s\"", class ? class : "", call->method);
+	if (!class || strncmp(class, "objpool:", strlen("objpool:")) == 0)
+		class = Py_TYPE(self)->tp_name;
+	return objpool_fail_code(call, "NO_SUCH_METHOD", "class %.200s has no method \"%.200s\"", class, call->method);
 }
 
 /* 1, 0, or -1 with an exception set. */
@@ -353,7 +356,7 @@ static int find_method(PyObject *self, struct objpool_call *call)
 		return 0;
 	}
 	Py_DECREF(name);
-	return r < 0 ? fail_with_exception(call) : no_such_method(call);
+	return r < 0 ? fail_with_exception(call) : no_such_method(self, call);
 }
 
 /* Was the attribute error raised in looking for the method? Then no Python code has run, and it has no traceback. An error that has
@@ -375,7 +378,7 @@ static int fail_of_method(PyObject *self, struct objpool_call *call)
 	if (!missing)
 		return fail_with_exception(call);
 	PyErr_Clear();
-	return no_such_method(call);
+	return no_such_method(self, call);
 }
 
 static int run_method(PyObject *self, struct objpool_call *call, const struct objpool_args *args, msgpack_packer *result)

@@ -29,8 +29,35 @@ def test_options(pool):
         pool.options(timeouts=1)
     with pytest.raises(objpool.BadRequest, match="chunk must be"):
         pool.map.options(chunk="x").echo([1])
-    with pytest.raises(objpool.BadArgument, match="no int"):
-        pool.map.echo(3)
+    with pytest.raises(TypeError, match="'str' object cannot be interpreted as an integer"):
+        pool["1"]
+
+
+@pytest.mark.parametrize("call", [
+    lambda pool: pool.map.echo(3), lambda pool: pool.map.echo("text"), lambda pool: pool.map.echo.stream(3), lambda pool: pool.map.echo.stream("text"),
+    lambda pool: pool.map.add.stream([1], b=[2]), lambda pool: pool.map.options(args_as="keyword").add()])
+def test_a_map_of_what_is_no_items_has_not_run(pool, call):
+    with pytest.raises(objpool.BadArgument) as caught:
+        call(pool)
+    assert caught.value.ran == "no"
+
+
+def test_an_error_of_the_items_is_itself(pool):
+    def items():
+        yield 1
+        raise TypeError("of the items")
+    with pytest.raises(TypeError, match="^of the items$"):
+        pool.map.echo(items())
+
+
+def test_timeouts_that_no_clock_can_tell(pool):
+    for endless in (float("inf"), 1e12, 10**20):
+        assert pool.options(timeout=endless).echo(1) == 1 and pool.options(timeout=endless, retry=2).echo(1) == 1
+        assert next(pool.options(timeout=endless).map.echo.stream([1])) == 1
+        with pool.lease(timeout=endless, lease_time=endless) as lease:
+            assert lease.echo(1) == 1
+    with pytest.raises(ValueError, match="nan"):
+        pool.options(timeout=float("nan"))
 
 
 def test_errors_are_typed(pool):

@@ -508,6 +508,8 @@ def test_maxtasksperchild_counts_chunks():
         pids = pool.map(lambda _: os.getpid(), range(20), 5)
         assert [len(set(pids[i:i + 5])) for i in range(0, 20, 5)] == [1] * 4 and len(set(pids)) == 2
         assert len(set(pool.imap(lambda _: os.getpid(), range(6)))) >= 3
+    with Pool(1, maxtasksperchild=True) as pool:
+        assert len(set(pool.map(lambda _: os.getpid(), range(2), 1))) == 2
 
 
 def test_a_recycled_worker_runs_the_initializer_again():

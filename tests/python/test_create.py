@@ -63,6 +63,8 @@ def test_a_class(client):
         assert pool.all.add() == [7, 35]
         assert pool[0](3) == 3 and pool.scatter([1, 2]) == [1, 20]
         assert pool.name.startswith("Counter-") and client.describe(pool)["doc"]
+        with pytest.raises(objpool.NoSuchMethod, match='^class Counter has no method "nothing"$'):
+            pool.nothing()
 
 
 def test_keywords_of_any_name(client):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import math
 import time
 
 from . import _retry, _values
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 #: The daemon says that the time is over; only if it does not, so much later, do we.
 SLACK = 2.0
+LONGEST = 1e9  #: seconds: what is longer is for ever
 
 _WIRE_OPTIONS = frozenset(
     {"bind", "bind_kwargs", "args_as", "errors", "chunk", "ordered", "window", "sync", "idempotent", "sticky"})
@@ -38,8 +40,8 @@ class Request:
     def set_timeout(self, seconds: Optional[float]) -> None:
         """The daemon is told so; None: it has as long as it likes."""
         if seconds is not None:
-            self.timeout = float(seconds)
-            self.params[3]["timeout_ms"] = max(0, min(int(self.timeout * 1000 + 0.999), 1 << 53))
+            self.timeout = seconds
+            self.params[3]["timeout_ms"] = max(0, int(seconds * 1000 + 0.999))
 
 
 def check_options(options: Dict[str, Any]) -> Dict[str, Any]:
@@ -47,19 +49,32 @@ def check_options(options: Dict[str, Any]) -> Dict[str, Any]:
     for name in options:
         if name not in OPTIONS:
             raise TypeError(f"there is no option {name!r}: there are {', '.join(sorted(OPTIONS))}")
-    return {**options, "retry": _retry.of(options["retry"])} if "retry" in options else options
+    checked = {**options, "retry": _retry.of(options["retry"])} if "retry" in options else options
+    return {**checked, "timeout": seconds(options["timeout"])} if "timeout" in options else checked
+
+
+def seconds(timeout: Any) -> Optional[float]:
+    """A timeout. None: there is none, as with those that are longer than a clock can tell."""
+    if timeout is None:
+        return None
+    timeout = float(timeout)
+    if math.isnan(timeout):
+        raise ValueError("a timeout is a number of seconds, and this is none: nan")
+    return timeout if timeout < LONGEST else None
 
 
 def as_items(value: Any) -> List[Any]:
     """An argument of a map: its items as a list."""
     if type(value) is list:
         return value
-    if isinstance(value, (str, bytes, bytearray, dict)):
-        raise BadArgument(f"a map's argument is an iterable of items, and no {type(value).__name__}")
-    try:
-        return list(value)
-    except TypeError:
-        raise BadArgument(f"a map's argument is an iterable of items, and no {type(value).__name__}") from None
+    check_items(value)
+    return list(value)
+
+
+def check_items(value: Any) -> None:
+    """An argument of a map can be read item by item. What goes wrong when it is read is its own affair."""
+    if isinstance(value, (str, bytes, bytearray, dict)) or not (hasattr(value, "__iter__") or hasattr(value, "__getitem__")):
+        raise BadArgument(f"a map's argument is an iterable of items, and no {type(value).__name__}", ran="no")
 
 
 def make_request(target: str, mapped: bool, name: str, args: Tuple[Any, ...], kwargs: Dict[str, Any], options: Dict[str, Any],
@@ -93,7 +108,7 @@ def _mapped(args: Tuple[Any, ...], kwargs: Dict[str, Any], args_as: str) -> Tupl
     if args_as == "zip":
         return [as_items(arg) for arg in args], {key: as_items(value) for key, value in kwargs.items()}
     if len(args) != 1 or kwargs:
-        raise BadArgument(f"args_as={args_as!r} takes one iterable of items")
+        raise BadArgument(f"args_as={args_as!r} takes one iterable of items", ran="no")
     return as_items(args[0]), kwargs
 
 

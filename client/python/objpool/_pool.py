@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import operator
 import os
 import time
 
@@ -181,7 +182,7 @@ class Pool(Target):
 
     def __getitem__(self, slot: int) -> Target:
         """The object in that slot; negative slots count from the end."""
-        index = slot.__index__()
+        index = operator.index(slot)
         return self._select(str(index if index >= 0 else len(self) + index))
 
     def __len__(self) -> int:
@@ -227,7 +228,8 @@ class Lease(Target):
     _may_retry = False  # it would be another object
 
     def __init__(self, pool: Pool, slot: Optional[int], timeout: Optional[float], lease_time: Optional[float]) -> None:
-        options = {"slot": slot, "timeout_ms": _milliseconds(timeout), "lease_ms": _milliseconds(lease_time)}
+        timeout = _call.seconds(timeout)
+        options = {"slot": slot, "timeout_ms": _milliseconds(timeout), "lease_ms": _milliseconds(_call.seconds(lease_time))}
         self._leased: Optional[Connection] = None
         connection = pool._connection()
         got = _take_lease(connection, pool.name, {key: value for key, value in options.items() if value is not None}, timeout)

@@ -475,12 +475,11 @@ def items_of(args: Tuple[Any, ...], kwargs: Any, args_as: Optional[str]) -> Tupl
     """What a streamed map is fed with: the items, args_as, whether reading them may block, and how many there are."""
     sources = list(args) + list(kwargs.values())
     if args and kwargs:
-        raise BadArgument("a streamed map zips positional arguments or keywords, but not both: bind what is the same for all items")
+        raise BadArgument("a streamed map zips positional arguments or keywords, but not both: bind what is the same for all items", ran="no")
     if not sources or (args_as not in (None, "zip") and len(sources) != 1):
-        raise BadArgument("a streamed map takes an iterable of items")
+        raise BadArgument("a streamed map takes an iterable of items", ran="no")
     for source in sources:
-        if not hasattr(source, "__iter__") and not hasattr(source, "__getitem__"):
-            raise BadArgument(f"a map's argument is an iterable of items, and no {type(source).__name__}")
+        _call.check_items(source)
     blocking, length = not all(map(never_blocks, sources)), _length_of(sources)
     if kwargs:
         names = list(kwargs)

@@ -324,8 +324,8 @@ class Lease(Target):
 
     def __init__(self, pool: Pool, slot: Optional[int], timeout: Optional[float], lease_time: Optional[float]) -> None:
         super().__init__(pool._client, pool.name, pool._options, pool)
-        self._wanted = {"slot": slot, "timeout_ms": _pool._milliseconds(timeout), "lease_ms": _pool._milliseconds(lease_time)}
-        self._timeout = timeout
+        self._timeout = _call.seconds(timeout)
+        self._wanted = {"slot": slot, "timeout_ms": _pool._milliseconds(self._timeout), "lease_ms": _pool._milliseconds(_call.seconds(lease_time))}
         self._leased: Optional[Connection] = None
         self.slot: Optional[int] = None
         self.generation: Optional[int] = None

@@ -44,6 +44,7 @@ class Pool:
         if initializer is not None and not callable(initializer):
             raise TypeError("initializer must be a callable")
         self._processes = processes
+        maxtasksperchild = maxtasksperchild and int(maxtasksperchild)
         self._maxtasksperchild = maxtasksperchild
         self._may_batch = maxtasksperchild is None      # an item of imap is a task, and tasks are counted
         self._pid = os.getpid()
