@@ -30,6 +30,12 @@ static inline struct reader reader_of(struct span span)
 	return (struct reader){.p = span.bytes, .end = span.size ? span.bytes + span.size : span.bytes}; /* NULL + 0 is undefined */
 }
 
+/* What has not been read. */
+static inline struct span reader_rest(const struct reader *reader)
+{
+	return (struct span){.bytes = reader->p, .size = (size_t)(reader->end - reader->p)};
+}
+
 int read_array_long(struct reader *reader, uint32_t *count);
 static inline int read_array(struct reader *reader, uint32_t *count)
 {

@@ -121,7 +121,7 @@ static int read_reply(struct slot *slot, struct reader *reader, struct block *bl
 	if (!batch || batch->call->columns > 0)
 		return -EBADMSG;
 	if (read_nil(reader) == 0) {
-		value = (struct span){.bytes = reader->p, .size = (size_t)(reader->end - reader->p)};
+		value = reader_rest(reader);
 		on_values(slot, batch, 1, value, block);
 	} else {
 		if (read_value(reader, &value) < 0 || error_read(&error, value) < 0)
@@ -177,7 +177,7 @@ static int read_results(struct slot *slot, struct reader *reader, struct block *
 
 	if (!batch || read_array(reader, &count) < 0 || count == 0 || count > batch->count - batch->done)
 		return -EBADMSG;
-	values = (struct span){.bytes = reader->p, .size = (size_t)(reader->end - reader->p)};
+	values = reader_rest(reader);
 	on_values(slot, batch, count, values, block);
 	return after_items(slot, batch);
 }
@@ -242,7 +242,7 @@ static int read_answer(struct slot *slot, struct reader *reader, struct block *b
 	if (!batch)
 		return -EBADMSG;
 	if (read_nil(reader) == 0) {
-		value = (struct span){.bytes = reader->p, .size = (size_t)(reader->end - reader->p)};
+		value = reader_rest(reader);
 		deferral_remove(slot, batch);
 		on_values(slot, batch, 1, value, block);
 	} else {
@@ -264,7 +264,7 @@ static int read_progress(struct slot *slot, struct reader *reader)
 	const struct batch *batch = slot_batch(slot, id);
 	if (!batch)
 		return -EBADMSG;
-	call_on_progress(batch->call, (struct span){.bytes = reader->p, .size = (size_t)(reader->end - reader->p)});
+	call_on_progress(batch->call, reader_rest(reader));
 	return 0;
 }
 
@@ -276,7 +276,7 @@ static int read_yield(struct slot *slot, struct reader *reader, struct block *bl
 	if (read_uint(reader, &id) < 0)
 		return -EBADMSG;
 	struct batch *batch = slot_batch(slot, id);
-	return batch ? yield_on_value(batch, (struct span){.bytes = reader->p, .size = (size_t)(reader->end - reader->p)}, block) : -EBADMSG;
+	return batch ? yield_on_value(batch, reader_rest(reader), block) : -EBADMSG;
 }
 
 /* [STATE, state] or [STATE, nil, error]: of an instance that is being replaced. */

@@ -385,7 +385,7 @@ void request_feed(struct client *client, const struct rpc *rpc, struct block *bl
 	if (!call || wake_pool(call) < 0)
 		return;
 	if (count == 2 && read_array(&reader, &count) == 0) {
-		call_feed(call, count, (struct span){.bytes = reader.p, .size = (size_t)(reader.end - reader.p)}, block);
+		call_feed(call, count, reader_rest(&reader), block);
 		return;
 	}
 	error_say(&error, ERROR_BAD_REQUEST, RAN_MAYBE, "objpool.feed takes [msgid, [item, ...]]");
