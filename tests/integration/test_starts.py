@@ -85,12 +85,13 @@ def test_a_worker_that_is_not_wanted_any_more_is_not_forked_again(start, offer):
 def test_a_daemon_without_descriptors_starts_the_worker_when_there_are_some(start):
     daemon = start({"p": {"workers": 1}})
     with daemon.client() as client:
+        client.value("objpool.ping")        # the daemon has accepted the connection
         before = daemon.descriptors()
         limits = resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE)
         resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE, (before + 1, limits[1]))   # a worker takes three
         scale = client.start("objpool.scale", "p", 2)
         daemon.wait_log("could not be forked: Too many open files")
-        assert daemon.descriptors() <= before + 1       # the board that it will have
+        wait_for(lambda: daemon.descriptors() <= before + 1, lambda: "between two tries, no more than the board that it will have")
         resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE, limits)
         error, _ = client.wait(scale)
         assert error is None
@@ -103,6 +104,7 @@ def test_a_daemon_without_descriptors_starts_the_worker_when_there_are_some(star
 def test_a_worker_for_which_there_is_no_memory_costs_no_descriptor(start):
     daemon = start({"p": {"workers": 1}})
     with daemon.client() as client:
+        client.value("objpool.ping")        # the daemon has accepted the connection
         before = daemon.descriptors()
         limits = resource.prlimit(daemon.process.pid, resource.RLIMIT_AS)
         size = int(re.search(r"VmSize:\s+(\d+)", pathlib.Path(f"/proc/{daemon.process.pid}/status").read_text()).group(1)) << 10
