@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 enum exit_status cli_fail(enum exit_status status, const char *format, ...)
 {
@@ -68,12 +69,15 @@ static enum exit_status complain_of_permission(const char *address)
 
 static enum exit_status complain_of_address(const char *address, int rc)
 {
-	char text[512];
+	char text[512], shown[CLI_SHOWN];
 
 	if (!address && objpool_default_address(text, sizeof text) == 0)
 		address = text;
+	if (rc == -EINVAL && strncmp(address, "unix:", 5) == 0 && address[5])
+		return cli_fail(EXIT_USAGE, "%s: the path of a Unix socket has %zu bytes at most", cli_shown(shown, address),
+				sizeof((struct sockaddr_un *)0)->sun_path - 1);
 	if (rc == -EINVAL)
-		return cli_fail(EXIT_USAGE, "\"%s\" is no address: write unix:PATH or tcp:HOST:PORT", address);
+		return cli_fail(EXIT_USAGE, "\"%s\" is no address: write unix:PATH or tcp:HOST:PORT", cli_shown(shown, address));
 	if (rc == -EPROTO)
 		return cli_fail(EXIT_NO_DAEMON, "what answers at %s is no objpoold", address);
 	if (rc == -EACCES && strncmp(address, "unix:", 5) == 0)

@@ -200,11 +200,12 @@ static enum exit_status perform(struct cli *cli, struct map_run *run, const stru
 
 static enum exit_status open_items(struct map_run *run, const char *path, bool quiet)
 {
+	char shown[CLI_SHOWN];
 	struct stat info;
 
 	run->lines.fd = path ? open(path, O_RDONLY | O_CLOEXEC) : STDIN_FILENO;
 	if (run->lines.fd < 0)
-		return cli_fail(EXIT_USAGE, "map: %s: %s", path, strerror(errno));
+		return cli_fail(EXIT_USAGE, "map: %s: %s", errno == ENAMETOOLONG ? cli_shown(shown, path) : path, strerror(errno));
 	const bool sized = fstat(run->lines.fd, &info) == 0 && S_ISREG(info.st_mode);
 	progress_begin(&run->progress, quiet, sized ? (uint64_t)info.st_size : 0);
 	run->terminal = isatty(STDOUT_FILENO);

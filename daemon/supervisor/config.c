@@ -562,6 +562,17 @@ static int text_of(struct span value, char *text, size_t size)
 	return read_number(&reader, &f) == 0 ? snprintf(text, size, "%.9g", f) : -1;
 }
 
+/* Why text_of can't write the value. */
+static const char *why_no_text(struct span value, size_t size)
+{
+	struct reader reader = reader_of(value);
+	struct span string;
+
+	if (read_text(&reader, &string) < 0)
+		return "must be a string, a number or a boolean";
+	return string.size < size ? "has a NUL byte" : "is too long";
+}
+
 /* What is JSON in a file comes packed. */
 static const char *keep_packed(struct config_json *json, struct span value)
 {
@@ -586,7 +597,7 @@ static const char *keep_packed(struct config_json *json, struct span value)
 int config_set_pool(struct config *config, struct span key, struct span value)
 {
 	struct config_pool *pool = &config->pools[config->pool_count - 1];
-	const char *wrong = "must be a string, a number or a boolean";
+	const char *wrong;
 	char text[4096];
 
 	for (size_t i = 0; i < COUNT(pool_options); i++) {
@@ -598,6 +609,8 @@ int config_set_pool(struct config *config, struct span key, struct span value)
 			wrong = keep_packed(field, value);
 		else if (text_of(value, text, sizeof text) >= 0)
 			wrong = setters[option->type](field, option, text);
+		else
+			wrong = why_no_text(value, sizeof text);
 		return wrong ? fail(config, "%s: pool %s: %s %s", pool->place, pool->name, option->name, wrong) : 0;
 	}
 	return fail(config, "%s: pool %s: there is no key \"%.*s\"", pool->place, pool->name, (int)(key.size < 64 ? key.size : 64),

@@ -145,10 +145,20 @@ def test_numbers_that_do_not_fit(number):
 
 @pytest.mark.parametrize("words", [["call", "p.echo", "[" * 20000 + "]" * 20000], ["call", "p.echo", '"' + "x" * 40000 + '\\q" {'], ["call", "x" * 40000],
                                    ["create", "x", "k" * 40000], ["create", "x", "k" * 40000 + "=1"], ["k" * 40000], ["scale", "p", "7" * 40000],
-                                   ["restart", "p", "x" * 40000], ["call", "p.echo", "--kwargs", "[" * 40000], ["--" + "x" * 40000]])
+                                   ["restart", "p", "x" * 40000], ["call", "p.echo", "--kwargs", "[" * 40000], ["--" + "x" * 40000], ["map", "p.echo", "--items", "x" * 40000],
+                                   ["-s", "x" * 40000, "ping"], ["-s", "unix:" + "x" * 40000, "ping"], ["-s", "tcp:" + "x" * 40000 + ":1", "ping"]])
 def test_errors_do_not_repeat_forty_kilobytes(words):
     done = run(*words, address="unix:/nowhere/at/all")
     assert done.returncode in (2, 3) and 10 < len(done.stderr) < 600, (done.returncode, len(done.stderr))
+
+
+def test_what_is_too_long_is_called_so(start):
+    daemon = start()
+    for words in (["-p", "x" * 40000, "-c", "X"], ["-p", "x", "-c", "X" * 40000], ["-p", "x", "-c", "X", "-w", "1" + "x" * 40000]):
+        done = run("create", "q", *words, address=daemon.address)
+        assert done.returncode == 1 and "is too long" in done.stderr and len(done.stderr) < 200, done.stderr[:200]
+    done = run("ping", address="unix:/" + "x" * 120)
+    assert done.returncode == 2 and "107 bytes at most" in done.stderr, done
 
 
 def test_exit_statuses_say_what_to_do(start):
