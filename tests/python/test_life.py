@@ -423,6 +423,47 @@ print("done", flush=True)
     assert (process.returncode, output, errors) == (0, "done\n", "")
 
 
+def test_threads_that_wait_when_the_program_ends_say_nothing(program, place):
+    """Those that the program does not wait for stay where they are, as in a program that waits for a lock."""
+    os.mkfifo(place / "begun")
+    process = program("""
+import asyncio, itertools, os, sys, threading, time
+import objpool, objpool.aio
+from objpool.compat.objectproxypool import ProxyPool
+
+class Slow:
+    def wait(self, begun):
+        with open(begun, "w") as pipe:
+            pipe.write("x")
+        time.sleep(60)
+
+async def in_a_loop():
+    async with objpool.aio.connect("private") as client:
+        pool = await client.create_pool(Slow, workers=1)
+        await pool.wait(begun)
+
+def again_and_again():
+    while True:
+        try:
+            pool.wait(begun)
+        except Exception as error:
+            print("again", error, file=sys.stderr)
+
+begun = sys.argv[1]
+told = os.open(begun, os.O_RDWR)
+pool = objpool.create_pool(Slow, workers=4)
+proxies = ProxyPool(Slow, 1, separate_processes=True)
+for work in (lambda: pool.wait(begun), again_and_again, lambda: pool.wait.future(begun).result(), lambda: next(pool.map.wait.stream([begun])),
+             lambda: proxies.wait(begun), lambda: asyncio.run(in_a_loop())):
+    threading.Thread(target=work, daemon=True).start()
+for _ in range(6):
+    os.read(told, 1)
+print("done", flush=True)
+""", place / "begun")
+    output, errors = process.communicate(timeout=DEADLINE)
+    assert (process.returncode, output, errors) == (0, "done\n", "")
+
+
 def test_an_owner_needs_a_pipe(place):
     done = subprocess.run([BUILD / "objpoold", "--until-eof", "--config", "/dev/null", "--listen", f"unix:{place}/s"],
                           stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, timeout=DEADLINE, check=False)

@@ -16,6 +16,7 @@ import socket
 import threading
 import time
 
+from . import _wire
 from .errors import NoDaemon
 
 TYPE_CHECKING = False
@@ -312,6 +313,7 @@ def private_daemon(silent: Optional[PrivateDaemon] = None) -> PrivateDaemon:
 
 def _stop() -> None:
     if _daemon is not None:
+        _wire.program_ends()
         _daemon.stop()
 
 
