@@ -6,6 +6,7 @@
 #include "daemon/supervisor/slowlog.h"
 #include "daemon/supervisor/template.h"
 #include "daemon/supervisor/worker.h"
+#include "daemon/supervisor/worker_maker.h"
 
 #include <sys/wait.h>
 
@@ -16,7 +17,8 @@ static struct worker *find_worker(struct daemon *daemon, pid_t pid)
 
 	TAILQ_FOREACH(pool, &daemon->core.pools, link)
 	{
-		if (template_is_program(pool->owner))
+		const struct template *template = pool->owner;
+		if (template->maker->is_parent)
 			continue; /* their workers are no children of this process, whatever it says */
 		for (uint32_t i = 0; i < pool->size; i++)
 			if (pool->slots[i]->pid == pid)
@@ -62,7 +64,7 @@ void children_reap(struct daemon *daemon)
 		struct template *template = find_template(daemon, pid);
 		struct worker *worker = template ? NULL : find_worker(daemon, pid);
 		if (template) {
-			template_on_exit(template, status);
+			template->maker->on_exit(template, status);
 		} else if (worker) {
 			worker_on_exit(worker, status);
 		} else if (!keeper_on_child(daemon->keeper, pid) && !slowlog_on_child(daemon, pid, status)) {

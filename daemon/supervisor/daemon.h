@@ -42,6 +42,8 @@ struct daemon_ops {
 	void (*stop)(struct daemon *daemon, bool now); /* finishes what has been accepted, then stops; the second time, or with `now`,
 							  stops at once */
 	bool (*signal)(struct daemon *daemon, int number); /* false: the daemon makes nothing of it */
+	void (*worker_read)(struct worker *worker);             /* a worker with a slow task has sent something: slowlog_on_read */
+	void (*worker_gone)(struct worker *worker, int status); /* its process has ended: slowlog_on_gone */
 };
 
 struct daemon {

@@ -24,7 +24,8 @@
 #include "daemon/supervisor/spawn.h"
 #include "daemon/supervisor/status.h"
 #include "daemon/supervisor/systemd.h"
-#include "daemon/supervisor/template.h"
+#include "daemon/supervisor/template_forks.h"
+#include "daemon/supervisor/template_life.h"
 #include "daemon/supervisor/worker.h"
 
 #include <errno.h>
@@ -63,7 +64,7 @@ static void on_slot_changed(struct slot *slot)
 {
 	daemon_of(slot->pool)->slots_changed = true;
 	if (slot->state == SLOT_READY)
-		template_on_start_worked(slot->pool->owner, slot->owner);
+		template_on_start_worked(slot->pool->owner, ((const struct worker *)slot->owner)->template_life);
 	log_changed(slot);
 }
 
@@ -222,7 +223,13 @@ static bool on_signal(struct daemon *daemon, int number)
 	}
 }
 
-static const struct daemon_ops daemon_ops = {.serve = service_request, .stop = stop, .signal = on_signal};
+static const struct daemon_ops daemon_ops = {
+	.serve = service_request,
+	.stop = stop,
+	.signal = on_signal,
+	.worker_read = slowlog_on_read,
+	.worker_gone = slowlog_on_gone,
+};
 
 /* ---- starting ---- */
 

@@ -11,7 +11,7 @@
 #include "daemon/supervisor/rollout.h"
 #include "daemon/supervisor/slowlog.h"
 #include "daemon/supervisor/systemd.h"
-#include "daemon/supervisor/template.h"
+#include "daemon/supervisor/template_life.h"
 
 #include <errno.h>
 #include <stdlib.h>

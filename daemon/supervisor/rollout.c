@@ -6,7 +6,7 @@
 #include "daemon/core/sizing.h"
 #include "daemon/core/slot_life.h"
 #include "daemon/supervisor/log.h"
-#include "daemon/supervisor/template.h"
+#include "daemon/supervisor/template_life.h"
 #include "daemon/supervisor/worker.h"
 
 #include <stdlib.h>

@@ -145,7 +145,7 @@ static int read_template(struct request *request, struct reader *value, struct c
 {
 	struct span text;
 
-	if (read_text(value, &text) < 0 || text.size == 0 || text.size > TEMPLATE_NAME_MOST || memchr(text.bytes, '\0', text.size))
+	if (read_text(value, &text) < 0 || text.size == 0 || text.size > TEMPLATE_NAME_MAX || memchr(text.bytes, '\0', text.size))
 		return method_takes(request, "template as the name of an abstract socket");
 	free(section->offered);
 	section->offered = strndup((const char *)text.bytes, text.size);

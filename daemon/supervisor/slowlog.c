@@ -3,6 +3,7 @@
 
 #include "daemon/core/pool.h"
 #include "daemon/supervisor/keeper.h"
+#include "daemon/supervisor/lines.h"
 #include "daemon/supervisor/log.h"
 #include "daemon/supervisor/spawn.h"
 #include "daemon/supervisor/template.h"

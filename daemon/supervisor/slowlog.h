@@ -8,26 +8,11 @@
 #define SUPERVISOR_SLOWLOG_H
 
 #include <stdbool.h>
-#include <stdint.h>
 #include <sys/types.h>
 
 struct daemon;
 struct slowlog;
 struct worker;
-
-/* Of a worker: the task that has been logged. */
-struct slowlog_task {
-	uint64_t since; /* of its board; 0: there is none */
-	uint64_t session;
-	char what[192]; /* method and items */
-};
-
-/* Of a pool, in its template. */
-struct slowlog_pool {
-	uint64_t next;     /* no backtrace before then */
-	uint32_t left_out; /* since the last */
-	bool denied;       /* the system does not permit them */
-};
 
 /* Some pool's slow_log may have changed: starts to look, if it isn't never. */
 void slowlog_settle(struct daemon *daemon);
@@ -35,7 +20,7 @@ void slowlog_settle(struct daemon *daemon);
 /* The configuration has been read anew: what did not work is tried again. */
 void slowlog_on_reload(struct daemon *daemon);
 
-/* The worker, of which a task has been logged, has sent something: it may have ended. */
+/* daemon_ops. The worker, of which a task has been logged, has sent something: it may have ended. */
 void slowlog_on_read(struct worker *worker);
 
 /* The worker's process has ended, and has been read to its end. */

@@ -1,22 +1,37 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * template: the supervisor's side of a pool's template process, and what the configuration says of the pool. It is
- * started when a slot needs a worker and it is not there; workers live on when it dies. A client's program may have offered
- * a fork of itself instead.
+ * template: what the supervisor has of a pool's template process, and what the configuration says of the pool. The process is
+ * started when a slot needs a worker and it is not there; workers live on when it dies. A client's program may have offered a fork of
+ * itself instead.
+ *
+ * Its life is in template_life.h, its process and channel in template_process.h and template_channel.h, the forks that it is told
+ * to make in template_forks.h. What differs between kinds of templates is in its worker_maker.
  */
 #ifndef SUPERVISOR_TEMPLATE_H
 #define SUPERVISOR_TEMPLATE_H
 
 #include "daemon/supervisor/daemon.h"
-#include "daemon/supervisor/lines.h"
-#include "daemon/supervisor/slowlog.h"
 
-enum { TEMPLATE_NAME_MOST = 100 }; /* bytes of the name where an offered one listens: fits into a socket's address */
+struct lines;
+struct worker_maker;
+
+enum { TEMPLATE_NAME_MAX = 100 }; /* bytes of the name where an offered one listens: fits into a socket's address */
+enum { TEMPLATE_STARTS_TOLERATED = 3 };
+#define TEMPLATE_PATIENCE (10 * SECOND) /* with a template that has been told to kill, or to fork what is to be killed */
+
 enum template_state { TEMPLATE_NONE, TEMPLATE_LOADING, TEMPLATE_READY };
+
+/* What slowlog knows of a pool. */
+struct slowlog_pool {
+	uint64_t next;     /* no backtrace before then */
+	uint32_t left_out; /* since the last */
+	bool denied;       /* the system does not permit them */
+};
 
 struct template {
 	struct daemon *daemon;
 	struct pool *pool;
+	const struct worker_maker *maker;
 	struct config_pool section; /* taken over */
 	char *plugin_path;
 	bool made;                  /* by a client, at run time: no file names it */
@@ -44,52 +59,16 @@ struct template {
 	struct slowlog_pool slow;
 };
 
-/* Takes the section over (it is empty then). The pool is set by the caller. NULL: out of memory. */
-struct template *template_new(struct daemon *daemon, struct config_pool *section);
+/* Keeps what the process says of its class, and tells the pool. 0, -EBADMSG or -ENOMEM. */
+int template_keep_description(struct template *template, struct span description);
 
-/* The worker shall be forked, as soon as that can be. worker_on_forked or worker_on_refused follows, never at once. */
-void template_fork(struct template *template, struct worker *worker);
+/* Tells the pool what the class offers. 0, -EBADMSG or -ENOMEM. */
+int template_describe_to_pool(const struct template *template);
 
-/* Called in each turn of the loop in which daemon->forks_wanted: starts the process and forks the workers that are wanted. */
-void template_run(struct template *template);
+/* A worker that its process number `life` has forked has become ready. */
+void template_on_start_worked(struct template *template, uint64_t life);
 
-/* Puts another in its place, for workers that are started from now on: those that live, live on. Keeps `old` as next->before. */
-void template_succeed(struct template *old, struct template *next);
-
-/* It works: frees what was before. */
-void template_commit(struct template *template);
-
-/* It doesn't: puts template->before in its place again, and frees it. */
-void template_revert(struct template *template);
-
-/* Its process has ended. */
-void template_on_exit(struct template *template, int status);
-
-/* Do its instances live on threads of its process? */
-static inline bool template_has_threads(const struct template *template)
-{
-	return template->section.isolation == ISOLATION_THREAD;
-}
-
-/* Is it a fork of a client's program, and the parent of its workers? It ends when they are done with it, and can't be had
- * again. */
-static inline bool template_is_program(const struct template *template)
-{
-	return template->section.offered;
-}
-
-/* A worker that it has forked has become ready. And: has ended before it was ready. */
-void template_on_start_worked(struct template *template, const struct worker *worker);
-void template_on_start_failed(struct template *template, const struct worker *worker);
-
-/* Kills a worker's process. */
-void template_kill(struct template *template, struct worker *worker);
-
-/* The worker has no process yet, and shall not have one: worker_on_refused follows, or worker_on_forked if it is too late;
- * never at once. */
-void template_on_unwanted(struct template *template, struct worker *worker);
-
-/* Ends the process and frees everything. */
-void template_free(struct template *template);
+/* The process owes word of a worker's fork or end from now on: template_on_silence looks whether it has come. */
+void template_expect_word(struct template *template);
 
 #endif

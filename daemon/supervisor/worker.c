@@ -10,6 +10,7 @@
 #include "daemon/supervisor/log.h"
 #include "daemon/supervisor/outlet.h"
 #include "daemon/supervisor/template.h"
+#include "daemon/supervisor/worker_maker.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,6 +28,20 @@
 static struct template *template_of(const struct worker *worker)
 {
 	return worker->slot->pool->owner;
+}
+
+static const struct worker_maker *maker_of(const struct worker *worker)
+{
+	return template_of(worker)->maker;
+}
+
+void worker_move(struct worker *worker, struct worker_list *to)
+{
+	if (worker->listed)
+		TAILQ_REMOVE(worker->listed, worker, link);
+	worker->listed = to;
+	if (to)
+		TAILQ_INSERT_TAIL(to, worker, link);
 }
 
 /* ---- starting ---- */
@@ -74,7 +89,8 @@ void worker_start(struct slot *slot)
 	worker->kill_wanted = worker->announced = false;
 	worker->killed_at = 0;
 	worker->fork_failed_at = 0;
-	template_fork(template_of(worker), worker);
+	worker_move(worker, &template_of(worker)->waiting);
+	worker->daemon->forks_wanted = true;
 }
 
 static void close_fds(int *fds, int count)
@@ -175,8 +191,8 @@ void worker_on_forked(struct worker *worker, pid_t pid)
 		slot_kill(slot, NO_MEMORY);
 	else if (worker->kill_wanted)
 		worker_kill(slot);
-	if (template_is_program(template_of(worker)))
-		return; /* its template is its parent, and kills its group */
+	if (maker_of(worker)->is_parent)
+		return; /* the template kills its group, too */
 	if (!claim_end(worker))
 		keeper_add(worker->daemon->keeper, pid);
 }
@@ -243,7 +259,7 @@ static int take_in(struct worker *worker)
 		if (on_message(worker, message, block) < 0)
 			return -EBADMSG;
 	if (worker->slow.since)
-		slowlog_on_read(worker);
+		worker->daemon->ops->worker_read(worker);
 	if (got == 0)
 		got = intake_keep(&worker->intake);
 	if (got == -ENOMEM || got == -ENOBUFS)
@@ -273,7 +289,7 @@ static int read_once(struct worker *worker)
 static bool thread_has_ended(const struct worker *worker)
 {
 	const struct slot *slot = worker->slot;
-	return template_has_threads(template_of(worker)) && !slot->killed &&
+	return maker_of(worker)->has_threads && !slot->killed &&
 	       (slot->state == SLOT_STOPPING || (slot->state == SLOT_STARTING && slot->fault[0]));
 }
 
@@ -292,7 +308,7 @@ static void on_readable(evutil_socket_t fd, short what, void *data)
 	/* It has closed its channel, or speaks nonsense. Its exit status says the rest, and if it lives, it must not. */
 	(void)event_del(worker->readable);
 	if (worker->slot->pid > 0)
-		template_kill(template_of(worker), worker);
+		maker_of(worker)->kill(template_of(worker), worker);
 }
 
 void worker_on_exit(struct worker *worker, int status)
@@ -303,24 +319,35 @@ void worker_on_exit(struct worker *worker, int status)
 	(void)shutdown(worker->fd, SHUT_RD); /* others that have its channel add nothing */
 	while (reads && read_once(worker) > 0)
 		; /* what it sent before it died counts */
-	slowlog_on_gone(worker, status);
+	worker->daemon->ops->worker_gone(worker, status);
 	log_end(slot, status, NULL);
-	if (slot->state == SLOT_STARTING && slot->plan != PLAN_LEAVE)
-		template_on_start_failed(template_of(worker), worker);
+	if (slot->state == SLOT_STARTING && slot->plan != PLAN_LEAVE && maker_of(worker)->on_start_failed)
+		maker_of(worker)->on_start_failed(template_of(worker), worker);
 	worker_close(worker);
 	slot->pid = 0;
 	slot_on_gone(slot, status, NULL);
 }
 
+void worker_expect_end(struct worker *worker)
+{
+	worker->killed_at = worker->daemon->core.now;
+	template_expect_word(template_of(worker));
+}
+
+/* A worker without a process shall not have one: worker_on_refused follows, or worker_on_forked if it is too late. */
 void worker_kill(struct slot *slot)
 {
 	struct worker *worker = slot->owner;
+
 	if (slot->pid > 0) {
-		template_kill(template_of(worker), worker);
-	} else {
-		worker->kill_wanted = true;
-		template_on_unwanted(template_of(worker), worker);
+		maker_of(worker)->kill(template_of(worker), worker);
+		return;
 	}
+	worker->kill_wanted = true;
+	if (worker->listed == &template_of(worker)->forking)
+		worker_expect_end(worker);
+	else
+		worker->daemon->forks_wanted = true;
 }
 
 struct procfs worker_usage(const struct slot *slot)
@@ -339,8 +366,7 @@ void worker_free(struct slot *slot)
 {
 	struct worker *worker = slot->owner;
 
-	if (worker->listed)
-		TAILQ_REMOVE(worker->listed, worker, link);
+	worker_move(worker, NULL);
 	worker_close(worker);
 	if (slot->board)
 		(void)munmap(slot->board, sizeof *slot->board);

@@ -14,7 +14,13 @@
 #include "daemon/supervisor/lines.h"
 #include "daemon/supervisor/loan.h"
 #include "daemon/supervisor/procfs.h"
-#include "daemon/supervisor/slowlog.h"
+
+/* What slowlog knows of a worker: the task that it has logged. */
+struct slowlog_task {
+	uint64_t since; /* of its board; 0: there is none */
+	uint64_t session;
+	char what[192]; /* method and items */
+};
 
 struct worker {
 	struct daemon *daemon;
@@ -48,6 +54,12 @@ void worker_nudge(struct slot *slot);
 void worker_on_wrote(struct slot *slot);
 void worker_free(struct slot *slot);
 
+/* Moves the worker to another list of its template. NULL: it is in none. */
+void worker_move(struct worker *worker, struct worker_list *to);
+
+/* The template has been told to end the worker: it owes word of the end. */
+void worker_expect_end(struct worker *worker);
+
 /* Opens the descriptors that a new process gets (the caller closes all but the board), and the supervisor's ends. 0 or a
  * negative errno. */
 int worker_open(struct worker *worker, int fds[FORK_FILES]);
@@ -55,7 +67,7 @@ int worker_open(struct worker *worker, int fds[FORK_FILES]);
 /* Closes what worker_open has opened for a process that has not come. */
 void worker_close(struct worker *worker);
 
-/* The template has forked it; or can't, for this reason. */
+/* The template has forked it; or can't, for this reason. Called from the loop only, and not from within the core. */
 void worker_on_forked(struct worker *worker, pid_t pid);
 void worker_on_refused(struct worker *worker, const char *why);
 
