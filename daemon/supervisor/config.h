@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * config: what the files say, checked; an error names file and line. One table of options is what the parser,
- * --print-config and the check that every option is documented read.
+ * --print-config and the check that every option is documented read: it is in config.c. config_load is in config_read.c, config_check
+ * and config_print are in files of these names, and all that is of one pool is in config_pool.c.
  */
 #ifndef SUPERVISOR_CONFIG_H
 #define SUPERVISOR_CONFIG_H
@@ -15,7 +16,7 @@
 
 #define CONFIG_UNSET UINT64_MAX
 #define CONFIG_HALF UINT64_MAX /* max_memory: half of the machine's memory */
-enum { CONFIG_WORKERS_MOST = 4096, CONFIG_MEMORY_LEAST = 1 << 20 };
+enum { CONFIG_WORKERS_MAX = 4096, CONFIG_MEMORY_MIN = 1 << 20 };
 
 /* A value that is JSON in the file and msgpack on the wire. */
 struct config_json {

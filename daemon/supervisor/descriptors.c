@@ -14,7 +14,7 @@ enum {
 	OF_POOL = 8,   /* its template's channel and output, and what a start needs for a moment */
 	OF_HTTP = 65,  /* its listener and connections */
 	RESERVE = 320, /* of an ordinary limit: files that are read, /proc, forks under way; and 253 that one message may bring */
-	OWN_MOST = 1024 + 4 * 4096, /* descriptors of the daemon's own for which the limit is raised */
+	OWN_MAX = 1024 + 4 * 4096, /* descriptors of the daemon's own for which the limit is raised */
 };
 
 static uint64_t count_open(void)
@@ -62,7 +62,7 @@ void descriptors_share(struct daemon *daemon)
 
 void descriptors_raise(struct daemon *daemon)
 {
-	const rlim_t wanted = (rlim_t)daemon->config.max_connections + OWN_MOST;
+	const rlim_t wanted = (rlim_t)daemon->config.max_connections + OWN_MAX;
 	struct rlimit limit;
 
 	daemon->first_files = count_open();

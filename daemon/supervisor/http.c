@@ -28,8 +28,8 @@
 #define READY_WITHIN (1 * SECOND)
 #define LIFE         (10 * SECOND) /* a connection is closed after this time, even in the middle of a request or answer */
 
-/* LEFT_MOST bounds all connections, with those that were cut and that evhttp has not freed yet. */
-enum { CONNECTIONS_MOST = 64, LEFT_MOST = 4 * CONNECTIONS_MOST, ACCEPTS_A_TURN = 16, HEADERS_MOST = 8192, BODY_MOST = 4096 };
+/* LEFT_MAX bounds all connections, with those that were cut and that evhttp has not freed yet. */
+enum { CONNECTIONS_MAX = 64, LEFT_MAX = 4 * CONNECTIONS_MAX, ACCEPTS_A_TURN = 16, HEADERS_MAX = 8192, BODY_MAX = 4096 };
 
 static const struct timeval a_moment = {.tv_usec = 100000};
 
@@ -347,7 +347,7 @@ static void cut_one(struct http *http, const struct connection *newest)
 /* Disables or enables the listener: while it is enabled, its callback accepts until nobody waits. */
 static void settle_listener(struct http *http)
 {
-	if (http->accepted >= ACCEPTS_A_TURN || http->connection_count >= LEFT_MOST)
+	if (http->accepted >= ACCEPTS_A_TURN || http->connection_count >= LEFT_MAX)
 		(void)evconnlistener_disable(http->listener);
 	else if (!event_pending(http->again, EV_TIMEOUT, NULL))
 		(void)evconnlistener_enable(http->listener);
@@ -369,7 +369,7 @@ static struct bufferevent *on_connection(struct event_base *base, void *data)
 	bufferevent_incref(connection->stream);
 	connection->ends = http->daemon->core.now + LIFE;
 	TAILQ_INSERT_TAIL(&http->connections, connection, link);
-	if (++http->connection_count - http->cut_count > CONNECTIONS_MOST)
+	if (++http->connection_count - http->cut_count > CONNECTIONS_MAX)
 		cut_one(http, connection);
 	settle_listener(http);
 	set_cut(http);
@@ -469,8 +469,8 @@ static void set_limits(struct http *http)
 	evhttp_set_allowed_methods(http->server, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_POST | EVHTTP_REQ_PUT |
 							 EVHTTP_REQ_DELETE | EVHTTP_REQ_OPTIONS | EVHTTP_REQ_TRACE |
 							 EVHTTP_REQ_CONNECT | EVHTTP_REQ_PATCH);
-	evhttp_set_max_headers_size(http->server, HEADERS_MOST);
-	evhttp_set_max_body_size(http->server, BODY_MOST);
+	evhttp_set_max_headers_size(http->server, HEADERS_MAX);
+	evhttp_set_max_body_size(http->server, BODY_MAX);
 	evhttp_set_timeout(http->server, (int)(LIFE / SECOND));
 }
 

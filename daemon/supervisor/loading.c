@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-enum { ARGS_MOST = 64 << 10, FIELDS = 8, CHECK_FIELDS = 3 };
+enum { ARGS_MAX = 64 << 10, FIELDS = 8, CHECK_FIELDS = 3 };
 
 char *loading_path(const struct config *config, const struct config_pool *section)
 {
@@ -37,7 +37,7 @@ static void put_flag(struct sendq *out, bool flag)
 /* False: it is more than a packet should hold, and nil stands for it. */
 static bool put_args(struct sendq *out, struct span value)
 {
-	const bool fits = value.size <= ARGS_MOST;
+	const bool fits = value.size <= ARGS_MAX;
 
 	if (fits && value.size > 0)
 		sendq_copy(out, value.bytes, value.size);

@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { AT_ONCE = 16 << 10, FIELDS_MOST = 8 };
+enum { AT_ONCE = 16 << 10, FIELDS_MAX = 8 };
 
 static const struct logwriter_sink *sink; /* a process has one log */
 
@@ -53,12 +53,12 @@ static size_t format_for_stderr(char *line, size_t room, const struct logsink_su
 
 static ssize_t write_to_journal(const char *bytes, size_t size)
 {
-	struct iovec fields[FIELDS_MOST];
+	struct iovec fields[FIELDS_MAX];
 	const char *field = bytes;
 	const char *const end = memchr(bytes, '\0', size);
 	int n = 0;
 
-	while (field < end && n < FIELDS_MOST) {
+	while (field < end && n < FIELDS_MAX) {
 		const char *newline = memchr(field, '\n', (size_t)(end - field));
 		fields[n++] = (struct iovec){.iov_base = (char *)field, .iov_len = (size_t)(newline - field)};
 		field = newline + 1;

@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { LISTEN_MOST = 64 };
+enum { LISTEN_MAX = 64 };
 
 /* A status of its own, that of <sysexits.h>: whoever starts the daemon need not try again. */
 enum { EXIT_CONFIG = 78 };
@@ -28,7 +28,7 @@ enum extent { CHECK_LOAD, CHECK_PRELOAD, CHECK_SYNTAX };
 
 struct options {
 	const char *config;
-	char *listen[LISTEN_MOST];
+	char *listen[LISTEN_MAX];
 	uint32_t listen_count;
 	enum mode mode;
 	enum extent extent; /* of MODE_CHECK */
@@ -84,8 +84,8 @@ static int parse_extent(struct options *options, const char *word)
 
 static int add_listen(struct options *options, char *address)
 {
-	if (options->listen_count == LISTEN_MOST) {
-		complain("--listen is given more than %d times", LISTEN_MOST);
+	if (options->listen_count == LISTEN_MAX) {
+		complain("--listen is given more than %d times", LISTEN_MAX);
 		return -1;
 	}
 	options->listen[options->listen_count++] = address;

@@ -62,7 +62,7 @@ int method_scale(struct request *request)
 
 	if (!pool)
 		return -1;
-	if (request->count != 1 || read_whole(&request->args, &n) < 0 || n < 1 || n > CONFIG_WORKERS_MOST)
+	if (request->count != 1 || read_whole(&request->args, &n) < 0 || n < 1 || n > CONFIG_WORKERS_MAX)
 		return method_takes(request, "a pool and a number of workers from 1 to 4096");
 	log_pool(LOG_INFO, pool, "scaled from %u to %llu workers by session %llu", pool->size, (unsigned long long)n,
 		 (unsigned long long)request->session->client.id);

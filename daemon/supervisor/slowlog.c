@@ -15,11 +15,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define LOOK_MOST          (500 * MILLISECOND)
-#define LOOK_LEAST         (50 * MILLISECOND)
+#define LOOK_MAX           (500 * MILLISECOND)
+#define LOOK_MIN           (50 * MILLISECOND)
 #define BETWEEN_BACKTRACES (10 * SECOND) /* of one pool */
 
-enum { WAITING_MOST = 4, PATIENCE_SECONDS = 3 };
+enum { WAITING_MAX = 4, PATIENCE_SECONDS = 3 };
 enum { DENIED = 3, NOT_LOADED = 127 }; /* exit status of objpool-backtrace; 127 is the dynamic linker's */
 
 struct slowlog {
@@ -32,7 +32,7 @@ struct slowlog {
 	struct event *patience;
 	struct lines *output;
 	struct worker *traced; /* NULL: it is gone */
-	struct worker *waiting[WAITING_MOST];
+	struct worker *waiting[WAITING_MAX];
 	uint32_t waiting_count;
 };
 
@@ -211,7 +211,7 @@ static bool wants_backtrace(struct slowlog *slowlog, struct slowlog_pool *pool, 
 	if (slowlog->broken || pool->denied)
 		return false;
 	const uint64_t now = slowlog->daemon->core.now;
-	if (now < pool->next || slowlog->waiting_count == WAITING_MOST) {
+	if (now < pool->next || slowlog->waiting_count == WAITING_MAX) {
 		pool->left_out++;
 		snprintf(note, size, "; no backtrace (%u left out since the last)", pool->left_out);
 		return false;
@@ -329,7 +329,7 @@ static uint64_t look_period(const struct daemon *daemon)
 		least = limit_of(pool);
 	if (least == NEVER)
 		return NEVER;
-	return least / 4 < LOOK_LEAST ? LOOK_LEAST : least / 4 > LOOK_MOST ? LOOK_MOST : least / 4;
+	return least / 4 < LOOK_MIN ? LOOK_MIN : least / 4 > LOOK_MAX ? LOOK_MAX : least / 4;
 }
 
 static void plan_look(struct slowlog *slowlog)

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* config_pool: the sections of pools: one is added, by a file or by a client; what others ask of one. See config.h, too. */
+#ifndef SUPERVISOR_CONFIG_POOL_H
+#define SUPERVISOR_CONFIG_POOL_H
+
+struct config;
+
+/* Adds a pool with nothing but its presets. 0, or -1 with config->fault. */
+int config_add_named_pool(struct config *config, const char *name, const char *place);
+
+#endif
