@@ -33,16 +33,24 @@ int method_status(struct request *request)
 	return 0;
 }
 
+/* A pool that sleeps, and was never awake, has not loaded its class: it is woken, as by a call. */
+static int begin_loading(struct pool *pool)
+{
+	return pool->core->draining ? 0 : sizing_on_call(pool);
+}
+
 int method_describe(struct request *request)
 {
 	struct pool *pool = method_pool(request);
 	if (!pool)
 		return -1;
-	if (status_pack_description(pool, request->result) < 0) {
+	if (status_pack_description(pool, request->result) == 0)
+		return 0;
+	if (begin_loading(pool) < 0 || !pool_is_available(pool))
 		pool_unavailable(pool, &request->error);
-		return -1;
-	}
-	return 0;
+	else
+		error_say(&request->error, ERROR_UNAVAILABLE, RAN_NO, "pool %s has not loaded its class yet", pool->name);
+	return -1;
 }
 
 /* ---- changing them ---- */

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The daemon's own methods, its signals, and its life."""
+import json
+import os
 import signal
 import time
 
@@ -22,6 +24,25 @@ def test_hello_ping_pools_describe(start):
         assert c.error("objpool.describe", "nope")["code"] == "NO_SUCH_POOL"
         assert c.error("objpool.describe")["code"] == "BAD_ARGUMENT"
         assert c.error("objpool.create", {"pool": "x"})["code"] == "BAD_ARGUMENT"
+
+
+def test_describe_before_the_class_is_loaded(start, place):
+    """A pool that is being started, or sleeps, is told from one that can't be started."""
+    (place / "slowly.py").write_text("import os\nopen(os.path.dirname(__file__) + '/gate').read()\nclass A:\n  pass\n")
+    os.mkfifo(place / "gate")
+    python = {"plugin": "python", "class": "slowly:A", "python_path": json.dumps([str(place)])}
+    daemon = start(pools={"p": python, "asleep": {"workers": 0, "workers_max": 1}, "broken": {**python, "class": "nowhere:A"}},
+                   expect_ready=False)
+    daemon.wait_log("pool broken slot 0: no instance")
+    with daemon.client() as c:
+        for pool in "p", "asleep":
+            assert c.error("objpool.describe", pool) == f"UNAVAILABLE: pool {pool} has not loaded its class yet"
+        assert "nowhere" in c.error("objpool.describe", "broken")
+        with open(place / "gate", "w"):
+            pass
+        for pool, name in ("p", "slowly:A"), ("asleep", "Probe"):  # asking has woken it
+            described = wait_for(lambda: c.call("objpool.describe", pool)[1], lambda: "the class")
+            assert described["class"] == name
 
 
 def test_status(start):
