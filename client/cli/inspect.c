@@ -145,6 +145,14 @@ static void print_count(struct objpool_bytes value, const char *words)
 	fputs(words, stdout);
 }
 
+/* `, 3 NOUNs` */
+static void print_nouns(struct objpool_bytes value, const char *noun)
+{
+	print_count(value, noun);
+	if (field_number(value, 1) != 1)
+		fputc('s', stdout);
+}
+
 static void print_pool(void *context, struct objpool_bytes pool)
 {
 	struct table table;
@@ -160,10 +168,10 @@ static void print_pool(void *context, struct objpool_bytes pool)
 	fputs(" ready", stdout);
 	print_count(field(pool, "queue"), " queued");
 	print_count(field(pool, "running"), " running");
-	print_count(field(pool, "calls"), " calls");
+	print_nouns(field(pool, "calls"), " call");
 	print_count(field(pool, "failures"), " failed");
 	print_count(field(pool, "lost"), " lost");
-	print_count(field(pool, "restarts"), " restarts");
+	print_nouns(field(pool, "restarts"), " restart");
 	fputc('\n', stdout);
 	print_doc(field(pool, "error"), "  ! ");
 	if (!field_is_set(field(pool, "slots")))
@@ -205,7 +213,7 @@ static void print_status(struct objpool_bytes status)
 	fputs(", pid ", stdout);
 	field_show(stdout, field(status, "pid"));
 	print_uptime(field_number(field(status, "uptime_s"), 0));
-	print_count(field(status, "sessions"), " sessions");
+	print_nouns(field(status, "sessions"), " session");
 	fputc('\n', stdout);
 	field_each(field(status, "listen"), print_address, NULL);
 	field_each(field(status, "pools"), print_pool, NULL);

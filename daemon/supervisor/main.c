@@ -92,6 +92,16 @@ static int add_listen(struct options *options, char *address)
 	return 0;
 }
 
+static int set_mode(struct options *options, enum mode mode)
+{
+	if (options->mode != MODE_RUN && options->mode != mode) {
+		complain("--check and --print-config exclude each other");
+		return -1;
+	}
+	options->mode = mode;
+	return 0;
+}
+
 /* 0; 1: nothing is left to do; -1: wrong usage. */
 static int parse_one(struct options *options, int c)
 {
@@ -102,14 +112,12 @@ static int parse_one(struct options *options, int c)
 	case 'l':
 		return add_listen(options, optarg);
 	case 'k':
-		options->mode = MODE_CHECK;
-		return parse_extent(options, optarg);
+		return set_mode(options, MODE_CHECK) < 0 ? -1 : parse_extent(options, optarg);
 	case 'u':
 		options->user = optarg;
 		return 0;
 	case 'p':
-		options->mode = MODE_PRINT;
-		return 0;
+		return set_mode(options, MODE_PRINT);
 	case 'e':
 		options->until_eof = true;
 		return 0;
@@ -142,6 +150,8 @@ static int parse(struct options *options, int argc, char **argv)
 		return r;
 	if (options->user && options->mode != MODE_CHECK)
 		complain("--user goes with --check");
+	else if (options->until_eof && options->mode != MODE_RUN)
+		complain("--until-eof goes with a daemon that runs");
 	else if (optind < argc)
 		complain("\"%s\" is no option: objpoold takes no words", argv[optind]);
 	else

@@ -124,6 +124,8 @@ def test_command_line(place):
     assert run("--version").stdout.startswith("objpoold ")
     assert run("--nothing").returncode == 2
     assert run("argument").returncode == 2
+    for words in ("--check", "--print-config"), ("--print-config", "--check=syntax"), ("--until-eof", "--print-config"):
+        assert run(*words).returncode == 2, words
     done = run("--config", place / "missing.conf")
     assert done.returncode == 78 and "missing.conf" in done.stderr
     done = run("--config", place / "missing.conf", "--listen", "nonsense")
