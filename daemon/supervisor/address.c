@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static int parse_unix(struct address *address, const char *path, char *fault, size_t size)
 {
@@ -116,6 +117,19 @@ void address_format(const struct address *address, char *text, size_t size)
 	snprintf(text, size, address->sa.ss_family == AF_INET6 ? "tcp:[%s]:%s" : "tcp:%s:%s", host, port);
 }
 
+/* Can the address be bound? A machine may have no IPv6, or none on its loopback device. */
+static bool is_available(struct address address)
+{
+	const int fd = socket(address.sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return false;
+	address_set_port(&address, 0);
+	const int r = bind(fd, (const struct sockaddr *)&address.sa, address.size);
+	(void)close(fd);
+	return r == 0;
+}
+
 bool address_second(const char *text, struct address *address)
 {
 	if (strncmp(text, "tcp:localhost:", 14) != 0)
@@ -124,7 +138,7 @@ bool address_second(const char *text, struct address *address)
 	address->sa.ss_family = AF_INET6;
 	((struct sockaddr_in6 *)&address->sa)->sin6_addr = in6addr_loopback;
 	address->size = sizeof(struct sockaddr_in6);
-	return true;
+	return is_available(*address);
 }
 
 uint16_t address_port(const struct address *address)

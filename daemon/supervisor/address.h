@@ -34,7 +34,7 @@ static inline const char *address_path(const struct address *address)
 enum { ADDRESS_TEXT = 128 };
 
 /* "tcp:localhost:PORT" stands for two addresses: address_parse gives the IPv4 one, this function the IPv6 one. False: the text
- * stands for one address only. */
+ * stands for one address only, or this machine has no IPv6 on its loopback device. */
 bool address_second(const char *text, struct address *address);
 
 /* The port of a TCP address. */

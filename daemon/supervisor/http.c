@@ -43,13 +43,19 @@ struct connection {
 	bool cut;
 };
 
+/* A listening socket. */
+struct place {
+	struct evconnlistener *listener;
+	struct address bound; /* with the real port */
+	struct socketfile file;
+};
+
 struct http {
 	struct daemon *daemon;
 	struct evhttp *server;
-	struct evconnlistener *listener;
 	struct address address;               /* as configured */
-	struct address bound;                 /* with the real port */
-	struct socketfile file;
+	struct place places[2];               /* localhost has two addresses */
+	uint32_t place_count;
 	TAILQ_HEAD(, connection) connections; /* the oldest first */
 	uint32_t connection_count, cut_count;
 	uint32_t accepted; /* connections, in this turn of the loop */
@@ -344,13 +350,16 @@ static void cut_one(struct http *http, const struct connection *newest)
 		cut(http, oldest);
 }
 
-/* Disables or enables the listener: while it is enabled, its callback accepts until nobody waits. */
-static void settle_listener(struct http *http)
+/* Disables or enables the listeners: while one is enabled, its callback accepts until nobody waits. */
+static void settle_listeners(struct http *http)
 {
-	if (http->accepted >= ACCEPTS_A_TURN || http->connection_count >= LEFT_MAX)
-		(void)evconnlistener_disable(http->listener);
-	else if (!event_pending(http->again, EV_TIMEOUT, NULL))
-		(void)evconnlistener_enable(http->listener);
+	const bool stops = http->accepted >= ACCEPTS_A_TURN || http->connection_count >= LEFT_MAX;
+
+	for (uint32_t i = 0; i < http->place_count; i++)
+		if (stops)
+			(void)evconnlistener_disable(http->places[i].listener);
+		else if (!event_pending(http->again, EV_TIMEOUT, NULL))
+			(void)evconnlistener_enable(http->places[i].listener);
 }
 
 /* evhttp's, for each connection that it accepts. */
@@ -371,7 +380,7 @@ static struct bufferevent *on_connection(struct event_base *base, void *data)
 	TAILQ_INSERT_TAIL(&http->connections, connection, link);
 	if (++http->connection_count - http->cut_count > CONNECTIONS_MAX)
 		cut_one(http, connection);
-	settle_listener(http);
+	settle_listeners(http);
 	set_cut(http);
 	return connection->stream;
 }
@@ -411,7 +420,7 @@ static void on_again(evutil_socket_t fd, short what, void *data)
 {
 	struct http *http = data;
 	(void)fd, (void)what;
-	settle_listener(http);
+	settle_listeners(http);
 }
 
 /* The listener's, when it can't accept (no descriptors): it would try again at once, for ever. */
@@ -441,27 +450,10 @@ void http_end_turn(struct http *http)
 	if (!TAILQ_EMPTY(&http->connections))
 		look_at_connections(http);
 	http->accepted = 0;
-	settle_listener(http);
+	settle_listeners(http);
 }
 
 /* ---- opening and closing ---- */
-
-static struct http *http_new(struct daemon *daemon, const struct address *address)
-{
-	struct http *http = calloc(1, sizeof *http);
-
-	if (!http)
-		return NULL;
-	http->daemon = daemon;
-	http->address = *address;
-	http->bound.size = sizeof http->bound.sa;
-	TAILQ_INIT(&http->connections);
-	TAILQ_INIT(&http->checks);
-	http->server = evhttp_new(daemon->base);
-	http->again = evtimer_new(daemon->base, on_again, http);
-	const bool has_cut = timer_open(&daemon->core.timers, &http->cut, on_cut) == 0;
-	return http->server && http->again && has_cut ? http : http_close(http);
-}
 
 static void set_limits(struct http *http)
 {
@@ -474,21 +466,41 @@ static void set_limits(struct http *http)
 	evhttp_set_timeout(http->server, (int)(LIFE / SECOND));
 }
 
-/* Takes over the listening socket. */
-static int serve(struct http *http, int fd)
+static struct http *http_new(struct daemon *daemon, const struct address *address)
 {
-	struct evhttp_bound_socket *socket;
+	struct http *http = calloc(1, sizeof *http);
 
-	if (getsockname(fd, (struct sockaddr *)&http->bound.sa, &http->bound.size) < 0)
-		http->bound = http->address;
+	if (!http)
+		return NULL;
+	http->daemon = daemon;
+	http->address = *address;
+	TAILQ_INIT(&http->connections);
+	TAILQ_INIT(&http->checks);
+	http->server = evhttp_new(daemon->base);
+	http->again = evtimer_new(daemon->base, on_again, http);
+	const bool has_cut = timer_open(&daemon->core.timers, &http->cut, on_cut) == 0;
+	if (!http->server || !http->again || !has_cut)
+		return http_close(http);
 	set_limits(http);
 	evhttp_set_gencb(http->server, on_request, http);
 	evhttp_set_bevcb(http->server, on_connection, http);
-	socket = evhttp_accept_socket_with_handle(http->server, fd);
+	return http;
+}
+
+/* Takes over the listening socket. */
+static int serve(struct http *http, int fd, const struct address *address)
+{
+	struct place *place = &http->places[http->place_count];
+	struct evhttp_bound_socket *socket = evhttp_accept_socket_with_handle(http->server, fd);
+
 	if (!socket)
 		return -1;
-	http->listener = evhttp_bound_socket_get_listener(socket);
-	evconnlistener_set_error_cb(http->listener, on_accept_error);
+	*place = (struct place){.listener = evhttp_bound_socket_get_listener(socket), .file = socketfile_of(address)};
+	place->bound.size = sizeof place->bound.sa;
+	if (getsockname(fd, (struct sockaddr *)&place->bound.sa, &place->bound.size) < 0)
+		place->bound = *address;
+	evconnlistener_set_error_cb(place->listener, on_accept_error);
+	http->place_count++;
 	return 0;
 }
 
@@ -503,25 +515,43 @@ static void refuse_descriptors(int fd)
 			"http: before Linux 6.16 descriptors that are sent to a Unix socket can hold up the daemon: let no stranger connect to it");
 }
 
-static int open_address(struct daemon *daemon, const struct address *address, struct http **http, char *fault, size_t size)
+static int open_address(struct http *http, const struct config *config, const struct address *address, char *fault, size_t size)
 {
-	const int fd = listener_bind(daemon, address, fault, size);
+	const int fd = listener_bind(config, address, fault, size);
 
 	if (fd < 0)
 		return -1;
 	if (address_is_unix(address))
 		refuse_descriptors(fd);
-	*http = http_new(daemon, address);
-	const struct socketfile file = socketfile_of(address);
-	if (*http && serve(*http, fd) == 0) {
-		(*http)->file = file;
+	if (serve(http, fd, address) == 0)
 		return 0;
-	}
-	*http = http_close(*http);
+	const struct socketfile file = socketfile_of(address);
 	socketfile_remove(&file, address);
 	(void)close(fd);
 	snprintf(fault, size, "out of memory");
 	return -1;
+}
+
+/* The address, and the second one that `text` stands for. */
+static int open_addresses(struct http *http, const struct config *config, char *fault, size_t size)
+{
+	struct address second;
+
+	if (open_address(http, config, &http->address, fault, size) < 0)
+		return -1;
+	if (!address_second(config->http.text, &second))
+		return 0;
+	address_set_port(&second, address_port(&http->places[0].bound));
+	return open_address(http, config, &second, fault, size);
+}
+
+/* Is there one at the address that the configuration wants? */
+static bool is_open(const struct http *http, const struct config *config, const struct address *address)
+{
+	struct address second;
+
+	return http && address_equal(&http->address, address) && (http->place_count == 2) == address_second(config->http.text, &second) &&
+	       !socketfile_is_lost(&http->places[0].file, address);
 }
 
 int http_open(struct daemon *daemon, const struct config *config, struct http **http, char *fault, size_t fault_size)
@@ -533,13 +563,16 @@ int http_open(struct daemon *daemon, const struct config *config, struct http **
 	if (!config->http.text)
 		return 0;
 	if (address_parse(&address, config->http.text, why, sizeof why) == 0) {
-		if (daemon->http && address_equal(&daemon->http->address, &address) &&
-		    !socketfile_is_lost(&daemon->http->file, &address)) {
+		if (is_open(daemon->http, config, &address)) {
 			*http = daemon->http;
 			return 0;
 		}
-		if (open_address(daemon, &address, http, why, sizeof why) == 0)
+		*http = http_new(daemon, &address);
+		if (*http && open_addresses(*http, config, why, sizeof why) == 0)
 			return 0;
+		if (!*http)
+			snprintf(why, sizeof why, "out of memory");
+		*http = http_close(*http);
 	}
 	snprintf(fault, fault_size, "%s: http = %s: %s", config->http.place, config->http.text, why);
 	return -1;
@@ -555,8 +588,16 @@ void http_use(struct daemon *daemon, struct http *http)
 	daemon->http = http;
 	if (!http)
 		return;
-	address_format(&http->bound, text, sizeof text);
-	log_say(LOG_INFO, "probes and metrics by HTTP on %s", text);
+	for (uint32_t i = 0; i < http->place_count; i++) {
+		address_format(&http->places[i].bound, text, sizeof text);
+		log_say(LOG_INFO, "probes and metrics by HTTP on %s", text);
+	}
+}
+
+void http_settle_rights(const struct http *http)
+{
+	for (uint32_t i = 0; i < http->place_count; i++)
+		socketfile_settle_rights(&http->places[i].file, &http->daemon->config, &http->places[i].bound);
 }
 
 struct http *http_close(struct http *http)
@@ -570,11 +611,11 @@ struct http *http_close(struct http *http)
 		answer_text(check->request, HTTP_SERVUNAVAIL, "this address is being closed\n");
 		check_free(check);
 	}
-	if (http->listener)
-		socketfile_remove(&http->file, &http->address);
+	for (uint32_t i = 0; i < http->place_count; i++)
+		socketfile_remove(&http->places[i].file, &http->places[i].bound);
+	http->place_count = 0;
 	if (http->server)
-		evhttp_free(http->server); /* with the listener, and its half of the connections */
-	http->listener = NULL;
+		evhttp_free(http->server); /* with the listeners, and its half of the connections */
 	while ((connection = TAILQ_FIRST(&http->connections))) {
 		TAILQ_REMOVE(&http->connections, connection, link);
 		(void)bufferevent_decref(connection->stream);

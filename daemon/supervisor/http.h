@@ -18,6 +18,9 @@ int http_open(struct daemon *daemon, const struct config *config, struct http **
 /* From now on daemon->http is this one; closes the one that was. */
 void http_use(struct daemon *daemon, struct http *http);
 
+/* A reload has changed the rights that Unix sockets are to have. */
+void http_settle_rights(const struct http *http);
+
 /* When a turn of the loop ends: answers the checks that are done, lets go of connections that are over or last too long. */
 void http_end_turn(struct http *http);
 

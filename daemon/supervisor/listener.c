@@ -7,7 +7,6 @@
 #include "proto/pack.h"
 
 #include <errno.h>
-#include <grp.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -139,19 +138,7 @@ static int clear_path(const struct address *address, char *fault, size_t size)
 	return 0;
 }
 
-static int set_rights(const struct daemon *daemon, const struct address *address, char *fault, size_t size)
-{
-	const char *path = address_path(address);
-	const struct group *group = daemon->config.socket_group ? getgrnam(daemon->config.socket_group) : NULL;
-
-	if (group && lchown(path, (uid_t)-1, group->gr_gid) < 0)
-		return fail(fault, size, "unix:%s: can't give it to group %s: %s", path, daemon->config.socket_group, strerror(errno));
-	if (chmod(path, (mode_t)daemon->config.socket_mode) < 0)
-		return fail(fault, size, "unix:%s: can't set its mode: %s", path, strerror(errno));
-	return 0;
-}
-
-static int bind_and_listen(const struct daemon *daemon, int fd, const struct address *address, char *fault, size_t size)
+static int bind_and_listen(const struct config *config, int fd, const struct address *address, char *fault, size_t size)
 {
 	const int one = 1;
 	char text[ADDRESS_TEXT];
@@ -169,19 +156,19 @@ static int bind_and_listen(const struct daemon *daemon, int fd, const struct add
 	(void)umask(mask);
 	if (r < 0)
 		return fail(fault, size, "%s: %s", text, strerror(errno));
-	if (address_is_unix(address) && set_rights(daemon, address, fault, size) < 0) {
+	if (address_is_unix(address) && socketfile_set_rights(config, address, fault, size) < 0) {
 		(void)unlink(address_path(address));
 		return -1;
 	}
 	return listen(fd, BACKLOG) < 0 ? fail(fault, size, "%s: %s", text, strerror(errno)) : 0;
 }
 
-int listener_bind(const struct daemon *daemon, const struct address *address, char *fault, size_t fault_size)
+int listener_bind(const struct config *config, const struct address *address, char *fault, size_t fault_size)
 {
 	char text[ADDRESS_TEXT];
 	const int fd = socket(address->sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-	if (fd >= 0 && bind_and_listen(daemon, fd, address, fault, fault_size) == 0)
+	if (fd >= 0 && bind_and_listen(config, fd, address, fault, fault_size) == 0)
 		return fd;
 	if (fd >= 0) {
 		(void)close(fd);
@@ -211,7 +198,8 @@ static struct listener *listener_new(struct daemon *daemon, int fd, const struct
 }
 
 /* The listener of this address: an existing or a new one. NULL with a sentence in `fault`. */
-static struct listener *open_one(struct daemon *daemon, const struct address *address, char *fault, size_t fault_size)
+static struct listener *open_one(struct daemon *daemon, const struct config *config, const struct address *address, char *fault,
+				 size_t fault_size)
 {
 	struct listener *listener;
 
@@ -221,7 +209,7 @@ static struct listener *open_one(struct daemon *daemon, const struct address *ad
 			listener->wanted = true;
 			return listener;
 		}
-	const int fd = listener_bind(daemon, address, fault, fault_size);
+	const int fd = listener_bind(config, address, fault, fault_size);
 	if (fd < 0)
 		return NULL;
 	listener = listener_new(daemon, fd, address);
@@ -234,30 +222,18 @@ static struct listener *open_one(struct daemon *daemon, const struct address *ad
 	return listener;
 }
 
-/* Can the address be bound? A machine may have no IPv6, or none on its loopback device. */
-static bool is_available(struct address address)
-{
-	const int fd = socket(address.sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	if (fd < 0)
-		return false;
-	address_set_port(&address, 0);
-	const int r = bind(fd, (const struct sockaddr *)&address.sa, address.size);
-	(void)close(fd);
-	return r == 0;
-}
-
-int listener_open(struct daemon *daemon, const char *text, char *fault, size_t fault_size)
+int listener_open(struct daemon *daemon, const struct config *config, const char *text, char *fault, size_t fault_size)
 {
 	struct address address, second;
 	const struct listener *first;
 
-	if (address_parse(&address, text, fault, fault_size) < 0 || !(first = open_one(daemon, &address, fault, fault_size)))
+	if (address_parse(&address, text, fault, fault_size) < 0 ||
+	    !(first = open_one(daemon, config, &address, fault, fault_size)))
 		return -1;
-	if (!address_second(text, &second) || !is_available(second))
+	if (!address_second(text, &second))
 		return 0;
 	address_set_port(&second, address_port(&first->bound));
-	return open_one(daemon, &second, fault, fault_size) ? 0 : -1;
+	return open_one(daemon, config, &second, fault, fault_size) ? 0 : -1;
 }
 
 int listener_adopt(struct daemon *daemon, int fd, const char *name, char *fault, size_t fault_size)

@@ -24,10 +24,10 @@ struct listener {
 };
 
 /* A new socket that listens there; a stale socket file in its way goes. -1 with a sentence in `fault`. */
-int listener_bind(const struct daemon *daemon, const struct address *address, char *fault, size_t fault_size);
+int listener_bind(const struct config *config, const struct address *address, char *fault, size_t fault_size);
 
 /* Opens the address, or finds that it is open already. 0, or -1 with a sentence in `fault`. */
-int listener_open(struct daemon *daemon, const char *address, char *fault, size_t fault_size);
+int listener_open(struct daemon *daemon, const struct config *config, const char *address, char *fault, size_t fault_size);
 
 /* Takes a socket that was passed to the process. 0, or -1 with a sentence in `fault`. */
 int listener_adopt(struct daemon *daemon, int fd, const char *name, char *fault, size_t fault_size);

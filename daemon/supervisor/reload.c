@@ -47,14 +47,31 @@ int reload_open_listeners(struct daemon *daemon, const struct config *config, ch
 	TAILQ_FOREACH(listener, &daemon->listeners, link)
 		listener->wanted = false;
 	for (uint32_t i = 0; i < config->listen_count && r == 0; i++)
-		r = listener_open(daemon, config->listen[i].text, fault, fault_size);
+		r = listener_open(daemon, config, config->listen[i].text, fault, fault_size);
 	for (uint32_t i = 0; i < daemon->extra_listen_count && r == 0; i++)
-		r = listener_open(daemon, daemon->extra_listen[i], fault, fault_size);
+		r = listener_open(daemon, config, daemon->extra_listen[i], fault, fault_size);
 	if (r == 0 && config->listen_count + daemon->extra_listen_count == 0 && TAILQ_EMPTY(&daemon->listeners))
-		r = listener_open(daemon, default_address(text, sizeof text), fault, fault_size);
+		r = listener_open(daemon, config, default_address(text, sizeof text), fault, fault_size);
 	if (r < 0)
 		close_newer(daemon, last);
 	return r;
+}
+
+static bool has_same_rights(const struct config *a, const struct config *b)
+{
+	const char *group = a->socket_group ? a->socket_group : "", *other = b->socket_group ? b->socket_group : "";
+	return a->socket_mode == b->socket_mode && strcmp(group, other) == 0;
+}
+
+/* Those of sockets that the daemon had made before the reload. */
+static void settle_rights(const struct daemon *daemon)
+{
+	const struct listener *listener;
+
+	TAILQ_FOREACH(listener, &daemon->listeners, link)
+		socketfile_settle_rights(&listener->file, &daemon->config, &listener->bound);
+	if (daemon->http)
+		http_settle_rights(daemon->http);
 }
 
 /* Starts the new ones, closes those that the configuration doesn't name any more; what systemd passed stays. */
@@ -319,6 +336,8 @@ static void take_over(struct daemon *daemon, struct config *config, struct chang
 	*config = old;
 	memory_set_limits(daemon);
 	settle_listeners(daemon);
+	if (!has_same_rights(&daemon->config, config))
+		settle_rights(daemon);
 	update_pools(daemon, &daemon->config, changes);
 	start_all_new(daemon, &daemon->config, changes);
 	slowlog_on_reload(daemon);

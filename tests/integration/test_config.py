@@ -351,6 +351,37 @@ def test_localhost_has_two_addresses(start):
     assert daemon.log().count("listening on tcp:[::1]") == 1
 
 
+    before = daemon.log().count("HTTP on")
+    daemon.daemon["http"] = "tcp:localhost:0"
+    daemon.write_config()
+    with daemon.client() as client:
+        client.value("objpool.reload")
+        http = daemon.wait_log(r"HTTP on tcp:\[::1\]:(\d+)").group(1)
+        daemon.wait_log(rf"HTTP on tcp:127.0.0.1:{http}\n")
+        client.value("objpool.reload")
+        assert daemon.log().count("HTTP on") == before + 2
+    for host in "::1", "127.0.0.1":
+        with socket.create_connection((host, int(http))) as probe:
+            probe.sendall(b"GET /livez HTTP/1.0\r\n\r\n")
+            assert probe.recv(100).startswith(b"HTTP/1.0 200 ")
+
+
+def test_a_reload_changes_the_rights_of_unix_sockets(start, place):
+    """Of those that the daemon has made, and of new ones."""
+    daemon = start(daemon={"socket_mode": "0600", "http": f"unix:{place}/h"})
+    groups = [group for group in {os.getegid(), *os.getgroups(), *([1] if os.geteuid() == 0 else [])}]
+    with daemon.client() as client:
+        for mode, group in ("0666", groups[-1]), ("0640", os.getegid()):
+            daemon.daemon |= {"socket_mode": mode, "socket_group": grp.getgrgid(group).gr_name}
+            daemon.write_config()
+            with open(daemon.config, "a") as config:
+                config.write(f"[daemon]\nlisten = unix:{place}/{mode}\n")
+            client.value("objpool.reload")
+            for path in daemon.socket_path, place / "h", place / mode:
+                found = path.stat()
+                assert (stat.S_IMODE(found.st_mode), found.st_gid) == (int(mode, 8), group), path
+
+
 # ---- what the manual says ----
 
 
