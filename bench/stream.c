@@ -13,7 +13,7 @@
 #include <fcntl.h>
 #include <poll.h>
 
-enum { IN = 256 << 10, FEED_MOST = 16384, NAME = 14 /* objpool.result, objpool.credit */ };
+enum { IN = 256 << 10, FEED_MAX = 16384, NAME = 14 /* objpool.result, objpool.credit */ };
 
 struct client {
 	int fd;
@@ -77,8 +77,8 @@ static void feed(struct client *c)
 
 	if (!c->feeds || c->from < c->to || n == 0)
 		return;
-	if (n > FEED_MOST)
-		n = FEED_MOST;
+	if (n > FEED_MAX)
+		n = FEED_MAX;
 	*p++ = 0x93, *p++ = 2;
 	p = put_text(p, "objpool.feed");
 	*p++ = 0x92, *p++ = 1;

@@ -13,7 +13,7 @@
 
 #include <sys/epoll.h>
 
-enum { BUFFER = 4096, CLIENTS_MOST = 64, SAMPLES_MOST = 1 << 20 };
+enum { BUFFER = 4096, CLIENTS_MAX = 64, SAMPLES_MAX = 1 << 20 };
 
 enum step { LEASE = 'l', CALL = 'c', RELEASE = 'r' };
 
@@ -214,9 +214,9 @@ static void tell_extremes(const struct client *all, int clients)
 
 static int together(const char *path, double seconds, int clients, const struct plan *plan)
 {
-	static struct client all[CLIENTS_MOST];
-	uint64_t *times = malloc(SAMPLES_MOST * sizeof *times), count = 0;
-	struct epoll_event events[CLIENTS_MOST];
+	static struct client all[CLIENTS_MAX];
+	uint64_t *times = malloc(SAMPLES_MAX * sizeof *times), count = 0;
+	struct epoll_event events[CLIENTS_MAX];
 	const int ep = epoll_create1(0);
 
 	for (int i = 0; i < clients; i++) {
@@ -227,20 +227,20 @@ static int together(const char *path, double seconds, int clients, const struct 
 	}
 	const uint64_t begin = now_ns();
 	while ((double)(now_ns() - begin) / 1e9 < seconds) {
-		const int n = epoll_wait(ep, events, CLIENTS_MOST, 5000);
+		const int n = epoll_wait(ep, events, CLIENTS_MAX, 5000);
 		if (n <= 0)
 			fail("nothing came for five seconds");
 		for (int i = 0; i < n; i++) {
 			struct client *c = events[i].data.ptr;
 			const uint64_t took = on_readable(c, plan);
 			if (took)
-				times[count++ % SAMPLES_MOST] = took;
+				times[count++ % SAMPLES_MAX] = took;
 			if (c->have == 0)
 				ask(c, plan);
 		}
 	}
 	result("cycles", (double)count / ((double)(now_ns() - begin) / 1e9), "1/s");
-	result_rtt("", times, count < SAMPLES_MOST ? count : SAMPLES_MOST);
+	result_rtt("", times, count < SAMPLES_MAX ? count : SAMPLES_MAX);
 	tell_extremes(all, clients);
 	return 0;
 }
@@ -259,9 +259,9 @@ int main(int argc, char **argv)
 	if (argc == 5 && !strcmp(mode, "leased"))
 		return alone(argv[2], n, &(struct plan){.pool = argv[4], .steps = "l"},
 			     &(struct plan){.pool = argv[4], .steps = "c"});
-	if (argc == 6 && !strcmp(mode, "contend") && clients <= CLIENTS_MOST)
+	if (argc == 6 && !strcmp(mode, "contend") && clients <= CLIENTS_MAX)
 		return together(argv[2], atof(argv[3]), clients, &(struct plan){.pool = argv[5], .steps = "lcr"});
-	if (argc >= 6 && !strcmp(mode, "crowd") && clients <= CLIENTS_MOST)
+	if (argc >= 6 && !strcmp(mode, "crowd") && clients <= CLIENTS_MAX)
 		return together(argv[2], atof(argv[3]), clients, &(struct plan){.calls = argv + 5, .count = argc - 5});
 	fprintf(stderr, "see the head of turns.c\n");
 	return 2;

@@ -9,13 +9,13 @@
 #include "bench/wire.h"
 
 #define TEXT "0123456789abcdef"
-enum { ID = 1 << 20, COUNT_MOST = 10000, CALL_MOST = 64 };
+enum { ID = 1 << 20, COUNT_MAX = 10000, CALL_MAX = 64 };
 enum { PUT_ANSWER = 9, GET_ANSWER = 8 + 17, SIZE_ANSWER = 9 }; /* of 94 01 ce id c0 value */
 
 struct client {
 	int fd;
-	uint8_t out[(COUNT_MOST + 1) * CALL_MOST];
-	uint8_t in[(COUNT_MOST + 1) * GET_ANSWER];
+	uint8_t out[(COUNT_MAX + 1) * CALL_MAX];
+	uint8_t in[(COUNT_MAX + 1) * GET_ANSWER];
 };
 
 /* Their msgids count up from `id`. */
@@ -62,7 +62,7 @@ static void send_puts(struct client *putter, const char *pool, uint32_t count)
 /* The answer to a call of the same connection: what went before it has been done, or waits. */
 static void barrier(struct client *c, const char *pool)
 {
-	send_all(c, put_calls(c->out, pool, "size", NULL, ID + COUNT_MOST, 1));
+	send_all(c, put_calls(c->out, pool, "size", NULL, ID + COUNT_MAX, 1));
 	read_full(c->fd, c->in, SIZE_ANSWER);
 	if (c->in[7] != 0xc0 || c->in[8] != 0)
 		fail("the queue should be empty");
@@ -109,7 +109,7 @@ int main(int argc, char **argv)
 	const uint32_t count = argc > 4 ? (uint32_t)atol(argv[4]) : 0, rounds = argc > 5 ? (uint32_t)atol(argv[5]) : 0;
 	const bool is_late = !strcmp(mode, "late");
 
-	if (count == 0 || count > COUNT_MOST)
+	if (count == 0 || count > COUNT_MAX)
 		fail("see the head of waiters.c");
 	struct client *getter = client_new(argv[2]), *putter = client_new(argv[2]);
 	if (argc == 5 && !strcmp(mode, "hold"))

@@ -100,13 +100,13 @@ static int keep(struct arrivals *arrivals, int fd)
 		return check_discarded(arrivals);
 	}
 	if (!arrivals->ring)
-		arrivals->ring = malloc(ARRIVALS_MOST * sizeof *arrivals->ring);
-	if (!arrivals->ring || arrivals->count == ARRIVALS_MOST) {
+		arrivals->ring = malloc(ARRIVALS_MAX * sizeof *arrivals->ring);
+	if (!arrivals->ring || arrivals->count == ARRIVALS_MAX) {
 		discard(arrivals, fd);
 		return -EPROTO;
 	}
 	const struct arrival arrival = admit(arrivals, fd);
-	arrivals->ring[(arrivals->first + arrivals->count++) % ARRIVALS_MOST] = arrival;
+	arrivals->ring[(arrivals->first + arrivals->count++) % ARRIVALS_MAX] = arrival;
 	return arrival.fd == ARRIVAL_FOREIGN ? check_discarded(arrivals) : 0;
 }
 
@@ -147,7 +147,7 @@ int arrivals_take(struct arrivals *arrivals)
 	account_credit(arrivals->account, arrivals->ring[arrivals->first].size);
 	if (fd >= 0)
 		account_remove_file(arrivals->account);
-	arrivals->first = (arrivals->first + 1) % ARRIVALS_MOST;
+	arrivals->first = (arrivals->first + 1) % ARRIVALS_MAX;
 	arrivals->count--;
 	return fd;
 }

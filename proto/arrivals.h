@@ -16,7 +16,7 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
-enum { ARRIVALS_MOST = 512 };
+enum { ARRIVALS_MAX = 512 };
 
 struct arrivals {
 	struct arrival {

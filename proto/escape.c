@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SHOWN_MOST = 10 }; /* bytes that show one character: \U000e0001 */
+enum { SHOWN_MAX = 10 }; /* bytes that show one character: \U000e0001 */
 
 struct range {
 	uint32_t first, last;
@@ -64,8 +64,8 @@ static int show_byte(char *to, uint8_t byte)
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		if (byte == (uint8_t)names[i][0])
-			return snprintf(to, SHOWN_MOST + 1, "\\%c", names[i][1]);
-	return snprintf(to, SHOWN_MOST + 1, "\\x%02x", byte);
+			return snprintf(to, SHOWN_MAX + 1, "\\%c", names[i][1]);
+	return snprintf(to, SHOWN_MAX + 1, "\\x%02x", byte);
 }
 
 /* Writes the first character of the text, as it is or escaped. Returns how many bytes of the text it has. */
@@ -79,7 +79,7 @@ static size_t show(char *to, int *written, const char *text, size_t size)
 		return 1;
 	}
 	if (escape_is_hidden(character)) {
-		*written = snprintf(to, SHOWN_MOST + 1, character > 0xffff ? "\\U%08x" : "\\u%04x", character);
+		*written = snprintf(to, SHOWN_MAX + 1, character > 0xffff ? "\\U%08x" : "\\u%04x", character);
 		return n;
 	}
 	memcpy(to, text, n);
@@ -90,7 +90,7 @@ static size_t show(char *to, int *written, const char *text, size_t size)
 size_t escape_text(char *to, size_t room, const char *text, size_t size)
 {
 	size_t n = 0, cut_at = 0; /* the last place where "..." would still fit */
-	char shown[SHOWN_MOST + 1];
+	char shown[SHOWN_MAX + 1];
 	int written;
 
 	for (size_t i = 0; i < size; n += (size_t)written) {

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HEAD = 3, PAGE_OVERLAP = 1, REST_LEAST = 6 };
+enum { HEAD = 3, PAGE_OVERLAP = 1, REST_MIN = 6 };
 
 /* ---- columns ----------------------------------------------------------------------------------------------------------------- */
 
@@ -152,7 +152,7 @@ static void put_row(struct text_line *line, const struct top_column *columns, co
 {
 	for (const struct top_column *column = columns; column->title; column++) {
 		const int width = column->width ? column->width : fitted;
-		const int needed = width == INT_MAX ? REST_LEAST : width;
+		const int needed = width == INT_MAX ? REST_MIN : width;
 		char room[2 * TOP_NUMBER];
 		if (column != columns) {
 			if (line->used + 2 + needed > line->width)

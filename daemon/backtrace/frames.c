@@ -27,7 +27,7 @@ static int on_frame(Dwfl_Frame *state, void *data)
 	struct frames *frames = data;
 	struct frame *frame = &frames->at[frames->count];
 
-	if (frames->count == FRAMES_MOST) {
+	if (frames->count == FRAMES_MAX) {
 		frames->cut = true;
 		return DWARF_CB_ABORT;
 	}

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { FRAMES_MOST = 64 };
+enum { FRAMES_MAX = 64 };
 
 struct frame {
 	Dwarf_Addr pc;
@@ -17,7 +17,7 @@ struct frame {
 struct frames {
 	uint32_t count;
 	bool cut; /* there are more */
-	struct frame at[FRAMES_MOST];
+	struct frame at[FRAMES_MAX];
 };
 
 /* Reads beforehand what frames_collect will need of the objects, so that the thread is stopped for less long. */

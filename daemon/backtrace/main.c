@@ -19,14 +19,14 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { THREADS_MOST = 16, SECONDS_MOST = 2, PLACES_SECONDS = 1 };
+enum { THREADS_MAX = 16, SECONDS_MAX = 2, PLACES_SECONDS = 1 };
 
 /* EXIT_DENIED is known to daemon/supervisor/slowlog.c. */
 enum { EXIT_GONE = 1, EXIT_USAGE = 2, EXIT_DENIED = 3 };
 
 struct threads {
 	uint32_t count, more; /* listed here, and not */
-	pid_t at[THREADS_MOST];
+	pid_t at[THREADS_MAX];
 };
 
 static struct timespec started;
@@ -49,7 +49,7 @@ static void limit_self(void)
 	sigaddset(&set, SIGALRM);
 	(void)signal(SIGALRM, SIG_DFL);
 	(void)sigprocmask(SIG_UNBLOCK, &set, NULL);
-	(void)alarm(SECONDS_MOST);
+	(void)alarm(SECONDS_MAX);
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(EXIT_GONE);
@@ -96,7 +96,7 @@ static void list_threads(pid_t pid, struct threads *threads)
 		const pid_t thread = (pid_t)strtol(entry->d_name, NULL, 10);
 		if (thread <= 0 || thread == pid)
 			continue;
-		if (threads->count < THREADS_MOST)
+		if (threads->count < THREADS_MAX)
 			threads->at[threads->count++] = thread;
 		else
 			threads->more++;

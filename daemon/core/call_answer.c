@@ -13,7 +13,7 @@
 
 #define PROGRESS_EVERY (100 * MILLISECOND)
 
-enum { RERUNS_MOST = 3 }; /* of an idempotent call: a poisonous one must not kill every worker in turn */
+enum { RERUNS_MAX = 3 }; /* of an idempotent call: a poisonous one must not kill every worker in turn */
 
 /* `outcome` is for the log. */
 static void close_books(struct call *call, bool failed, const char *outcome)
@@ -250,10 +250,10 @@ void call_abandon(struct call *call)
 
 bool call_rerun(struct call *call)
 {
-	if (call->answered || !call->idempotent || call->yield.on || call->reruns == RERUNS_MOST)
+	if (call->answered || !call->idempotent || call->yield.on || call->reruns == RERUNS_MAX)
 		return false;
 	call->reruns++;
-	call_trace(call, NULL, "is idempotent, and runs again (%u of %d times): its worker died", call->reruns, RERUNS_MOST);
+	call_trace(call, NULL, "is idempotent, and runs again (%u of %d times): its worker died", call->reruns, RERUNS_MAX);
 	return true;
 }
 

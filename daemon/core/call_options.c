@@ -117,7 +117,7 @@ static int option_ordered(struct call *call, struct reader *value, struct error 
 static int option_window(struct call *call, struct reader *value, struct error *error)
 {
 	uint64_t n;
-	if (read_whole(value, &n) < 0 || n < 1 || n > INPUT_WINDOW_MOST)
+	if (read_whole(value, &n) < 0 || n < 1 || n > INPUT_WINDOW_MAX)
 		return wrong(error, "window", "a number of items from 1 to 16777216");
 	call->input.window = (uint32_t)n;
 	return 0;

@@ -31,7 +31,7 @@ static uint64_t window_of(const struct call *call)
 	const uint64_t slots = call->pool->size ? call->pool->size : 1;
 	const uint64_t usual = 2 * slots * (call->chunk ? call->chunk : method_pace(call->method));
 	const uint64_t window = call->input.window ? call->input.window : usual;
-	return window < INPUT_WINDOW_MOST ? window : INPUT_WINDOW_MOST;
+	return window < INPUT_WINDOW_MAX ? window : INPUT_WINDOW_MAX;
 }
 
 /* The next items, `count` at most, as a batch of their own. 0 or -ENOMEM. */

@@ -13,7 +13,7 @@
 
 #include "daemon/core/call.h"
 
-enum { INPUT_WINDOW_MOST = 1 << 24 };
+enum { INPUT_WINDOW_MAX = 1 << 24 };
 
 /* Items of a call that isn't queued yet: gives them over. */
 void input_add(struct call *call, struct batch *batch);

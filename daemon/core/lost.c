@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <sys/wait.h>
 
-enum { RETURNS_MOST = 3 }; /* of a batch: one that no worker can take in must not kill one after the other */
+enum { RETURNS_MAX = 3 }; /* of a batch: one that no worker can take in must not kill one after the other */
 
 /* ---- with a worker that died ---- */
 
@@ -45,7 +45,7 @@ static void lose_task(struct slot *slot, struct batch *batch, int status, enum r
 /* Have so many workers died when it was next that it is thought to be why? It may be too large for them to take in. */
 static bool is_poison(const struct batch *batch)
 {
-	return batch->returned > RETURNS_MOST;
+	return batch->returned > RETURNS_MAX;
 }
 
 /*

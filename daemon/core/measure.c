@@ -26,20 +26,20 @@ static bool can_be_shown(const char *name)
 	const uint8_t *text = (const uint8_t *)name;
 	size_t at = 0;
 
-	while (at <= MEASURE_NAME_MOST && text[at]) {
+	while (at <= MEASURE_NAME_MAX && text[at]) {
 		const size_t n = character(text + at);
 		if (n == 0)
 			return false;
 		at += n;
 	}
-	return at > 0 && at <= MEASURE_NAME_MOST;
+	return at > 0 && at <= MEASURE_NAME_MAX;
 }
 
 /* ---- adding ---- */
 
 static struct measure *measure_new(struct methods *methods, struct method *method)
 {
-	if (!method || methods->measured == MEASURE_MOST || !can_be_shown(method->name))
+	if (!method || methods->measured == MEASURE_MAX || !can_be_shown(method->name))
 		return methods_others(methods);
 	method->measure = calloc(1, sizeof *method->measure);
 	methods->measured += method->measure != NULL;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * measure: what calls of one method took. Made when the first of them is answered; a pool measures at most MEASURE_MOST methods
+ * measure: what calls of one method took. Made when the first of them is answered; a pool measures at most MEASURE_MAX methods
  * each for itself, and all others as one, so that names that clients make up cost no memory without end.
  */
 #ifndef CORE_MEASURE_H
@@ -8,7 +8,7 @@
 
 #include "daemon/core/methods.h"
 
-enum { MEASURE_MOST = 128, MEASURE_NAME_MOST = 255 };
+enum { MEASURE_MAX = 128, MEASURE_NAME_MAX = 255 };
 
 /* A call has been answered. `method` may be NULL: one that the pool does not know by name. */
 void measure_add_call(struct methods *methods, struct method *method, uint64_t nanoseconds, bool failed);

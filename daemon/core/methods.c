@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { METHODS_MOST = 4096 }; /* names that calls may bring to a class that takes any */
+enum { METHODS_MAX = 4096 }; /* names that calls may bring to a class that takes any */
 
 static struct method *add_method(struct methods *methods, struct span name)
 {
@@ -27,7 +27,7 @@ struct method *methods_find(struct methods *methods, struct span name)
 
 	if (method)
 		return span_is(name, method->name) ? method : NULL;
-	if ((methods->known && !methods->open) || methods->by_name.count >= METHODS_MOST)
+	if ((methods->known && !methods->open) || methods->by_name.count >= METHODS_MAX)
 		return NULL;
 	return add_method(methods, name); /* a guess; NULL costs no more than an estimate */
 }
@@ -160,7 +160,7 @@ uint32_t method_pace(const struct method *method)
 	if (!method || !method->estimate)
 		return 1;
 	const uint64_t n = METHOD_CHUNK / method->estimate;
-	return n < 1 ? 1 : n < METHOD_CHUNK_MOST ? (uint32_t)n : METHOD_CHUNK_MOST;
+	return n < 1 ? 1 : n < METHOD_CHUNK_MAX ? (uint32_t)n : METHOD_CHUNK_MAX;
 }
 
 struct measure *methods_others(struct methods *methods)

@@ -15,7 +15,7 @@
 
 #define METHOD_CHUNK (MILLISECOND / 3) /* of work in one batch of a map */
 
-enum { METHOD_CHUNK_MOST = 1 << 16 /* items in a batch */ };
+enum { METHOD_CHUNK_MAX = 1 << 16 /* items in a batch */ };
 
 struct measure {
 	struct histogram calls; /* from a call's coming to its answer; whole calls */

@@ -6,7 +6,7 @@
 #include "daemon/core/scheduler.h"
 #include "daemon/core/slot.h"
 
-#define PAUSE_MOST (64 * MILLISECOND)
+#define PAUSE_MAX (64 * MILLISECOND)
 
 /* ---- back into a queue ---- */
 
@@ -185,7 +185,7 @@ void recall_on_timer(struct timer *timer)
 	struct slot *slot;
 	bool waits = false;
 
-	pool->recall_pause = pool->recall_pause < PAUSE_MOST ? 2 * pool->recall_pause : PAUSE_MOST;
+	pool->recall_pause = pool->recall_pause < PAUSE_MAX ? 2 * pool->recall_pause : PAUSE_MAX;
 	for (uint32_t i = 0; i < pool->size; i++)
 		waits = look_at(pool->slots[i], now) || waits;
 	TAILQ_FOREACH(slot, &pool->detached, link)

@@ -16,9 +16,9 @@
 
 #define GOOD_LIFE (10 * SECOND)               /* a worker that lived so long did not die young */
 #define DEATH_DELAY (10 * MILLISECOND)        /* before the second young death's successor; doubles */
-#define DEATH_DELAY_MOST (1 * SECOND)
+#define DEATH_DELAY_MAX (1 * SECOND)
 #define FAILURE_DELAY (100 * MILLISECOND)     /* after a constructor that failed; doubles */
-#define FAILURE_DELAY_MOST (30 * SECOND)
+#define FAILURE_DELAY_MAX (30 * SECOND)
 
 /* ---- what a slot does next ---- */
 
@@ -169,7 +169,7 @@ static void on_start_failed(struct slot *slot, int status, const char *why)
 	snprintf(slot->pool->fault, sizeof slot->pool->fault, "slot %u: %s", slot->index, slot->fault);
 	slot->failures++;
 	slot->pool->counts.failed_starts++;
-	slot->delay = double_delay(slot->failures == 1 ? 0 : slot->delay, FAILURE_DELAY, FAILURE_DELAY_MOST);
+	slot->delay = double_delay(slot->failures == 1 ? 0 : slot->delay, FAILURE_DELAY, FAILURE_DELAY_MAX);
 	slot_set_broken(slot, true);
 	lost_by_broken(slot);
 	lease_on_broken(slot->pool);
@@ -183,7 +183,7 @@ static void on_died(struct slot *slot, int status, uint64_t lived)
 	if (lived >= GOOD_LIFE)
 		slot->delay = 0;
 	else if (slot->delay > 0 || slot->died_young)
-		slot->delay = double_delay(slot->delay, DEATH_DELAY, DEATH_DELAY_MOST);
+		slot->delay = double_delay(slot->delay, DEATH_DELAY, DEATH_DELAY_MAX);
 	slot->died_young = lived < GOOD_LIFE;
 }
 

@@ -14,7 +14,7 @@
 #define START_RATE 20.0  /* starts that the budget gets back in a second */
 
 #define TRIAL_DELAY (100 * MILLISECOND) /* before an instance is tried again that has refused a task; doubles */
-#define TRIAL_DELAY_MOST (10 * SECOND)
+#define TRIAL_DELAY_MAX (10 * SECOND)
 
 #define SLOW_END "it did not end within stop_timeout"
 
@@ -265,7 +265,7 @@ void slot_on_refusal(struct slot *slot)
 	struct core *core = core_of(slot);
 	const uint64_t twice = 2 * slot->refuses_for;
 
-	slot->refuses_for = twice < TRIAL_DELAY ? TRIAL_DELAY : twice < TRIAL_DELAY_MOST ? twice : TRIAL_DELAY_MOST;
+	slot->refuses_for = twice < TRIAL_DELAY ? TRIAL_DELAY : twice < TRIAL_DELAY_MAX ? twice : TRIAL_DELAY_MAX;
 	slot->refuses = true;
 	core_trace(core, slot->pool, slot, "it has refused a task for want of memory: others are preferred for %.3f s",
 		   (double)slot->refuses_for / (double)SECOND);

@@ -45,11 +45,11 @@ static uint8_t *put_head(uint8_t *p, const char *method, uint32_t count, uint32_
 	return pack_uint(p, msgid);
 }
 
-enum { HEAD_MOST = 3 + 24 + 2 * PACK_UINT };
+enum { HEAD_MAX = 3 + 24 + 2 * PACK_UINT };
 
 static void put_result(struct sendq *out, uint32_t msgid, uint64_t index, bool failed)
 {
-	uint8_t *p = sendq_reserve(out, HEAD_MOST);
+	uint8_t *p = sendq_reserve(out, HEAD_MAX);
 	if (!p)
 		return;
 	uint8_t *end = pack_uint(put_head(p, "objpool.result", 4, msgid), index);
@@ -60,7 +60,7 @@ static void put_result(struct sendq *out, uint32_t msgid, uint64_t index, bool f
 
 static void put_run(struct sendq *out, uint32_t msgid, uint64_t first, uint32_t count)
 {
-	uint8_t *p = sendq_reserve(out, HEAD_MOST + PACK_HEAD);
+	uint8_t *p = sendq_reserve(out, HEAD_MAX + PACK_HEAD);
 	if (p)
 		sendq_commit(out, (size_t)(pack_array(pack_uint(put_head(p, "objpool.results", 3, msgid), first), count) - p));
 }
@@ -194,7 +194,7 @@ void stream_close(const struct stream *stream, struct ticket *ticket, uint64_t i
 
 void stream_progress(const struct ticket *ticket, struct span values)
 {
-	uint8_t room[HEAD_MOST];
+	uint8_t room[HEAD_MAX];
 
 	if (!ticket->client || ticket->notification)
 		return;
@@ -207,7 +207,7 @@ void stream_progress(const struct ticket *ticket, struct span values)
 
 void stream_credit(const struct ticket *ticket, uint64_t n)
 {
-	uint8_t room[HEAD_MOST];
+	uint8_t room[HEAD_MAX];
 
 	if (!ticket->client)
 		return;

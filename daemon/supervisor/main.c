@@ -5,7 +5,7 @@
 #include "daemon/supervisor/config.h"
 #include "daemon/supervisor/log.h"
 #include "daemon/supervisor/loop.h"
-#include "daemon/supervisor/owner.h"
+#include "daemon/supervisor/parent_watch.h"
 #include "daemon/supervisor/paths.h"
 #include "daemon/supervisor/signals.h"
 #include "proto/escape.h"
@@ -188,11 +188,11 @@ static int load(struct config *config, struct options *options)
 
 static int run_for_owner(struct daemon *daemon)
 {
-	struct owner *owner = owner_watch(daemon);
-	if (!owner)
+	struct parent_watch *watch = parent_watch_new(daemon);
+	if (!watch)
 		return 1;
 	const int status = loop_run(daemon);
-	(void)owner_free(owner);
+	(void)parent_watch_free(watch);
 	return status;
 }
 

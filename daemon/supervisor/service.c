@@ -4,7 +4,7 @@
 #include "daemon/core/pool.h"
 #include "daemon/core/request.h"
 #include "daemon/supervisor/chore.h"
-#include "daemon/supervisor/files.h"
+#include "daemon/supervisor/client_files.h"
 #include "daemon/supervisor/log.h"
 #include "daemon/supervisor/method.h"
 #include "daemon/supervisor/metrics.h"
@@ -74,7 +74,7 @@ static int read_hello(struct request *request, uint32_t n, bool *about_fds)
 			if (read_bool(&look, &fds) < 0)
 				return method_takes(request, "fds as true or false");
 			if (request->session->is_unix)
-				files_offer(client, &request->session->intake, fds);
+				client_files_offer(client, &request->session->intake, fds);
 			*about_fds = true;
 		} else if (span_is(key, "client") && read_text(&look, &text) == 0) {
 			snprintf(client->name, sizeof client->name, "%.*s", (int)(text.size < CLIENT_NAME ? text.size : CLIENT_NAME), (const char *)text.bytes);

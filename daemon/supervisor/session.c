@@ -6,8 +6,8 @@
 #include "daemon/core/pool_life.h"
 #include "daemon/core/request.h"
 #include "daemon/supervisor/address.h"
+#include "daemon/supervisor/client_files.h"
 #include "daemon/supervisor/closer.h"
-#include "daemon/supervisor/files.h"
 #include "daemon/supervisor/log.h"
 #include "daemon/supervisor/outlet.h"
 #include "daemon/supervisor/template.h"
@@ -109,7 +109,7 @@ static int dispatch(struct session *session, struct rpc *rpc, struct block *bloc
 		return request_call(&session->client, rpc, block);
 	session->unlooked = LOOK_EVERY; /* a method of the daemon's own may take long: look at the clock after it */
 	if (rpc->type == RPC_NOTIFICATION && span_is(rpc->method, "objpool.give_back")) {
-		if (files_on_give_back(&session->client, rpc->params) < 0)
+		if (client_files_on_give_back(&session->client, rpc->params) < 0)
 			log_say(LOG_DEBUG,
 				"session %llu: the notification objpool.give_back is dropped: its arguments are not numbers of "
 				"descriptors",
@@ -144,7 +144,7 @@ static int on_message(struct session *session, struct span message, struct block
 
 	if (session->intake.lost && session->intake.refs > 0)
 		return refuse_garbage(session, lost_descriptors);
-	const int files = session->client.fds && !deep ? files_take(&session->client, &session->intake, &message, &block, &error) : 0;
+	const int files = session->client.fds && !deep ? client_files_take(&session->client, &session->intake, &message, &block, &error) : 0;
 	if (rpc_parse(message, &rpc) < 0)
 		r = refuse_garbage(session, "a message that is no MessagePack-RPC");
 	else if (rpc.type == RPC_RESPONSE || (rpc.type == RPC_REQUEST && session->client.hung_up))

@@ -6,10 +6,10 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-enum { CRASH_MOST = 4096 }; /* instances in one process */
+enum { CRASH_MAX = 4096 }; /* instances in one process */
 
 /* A signal handler gets nothing else. */
-static _Atomic(struct reply *) armed[CRASH_MOST];
+static _Atomic(struct reply *) armed[CRASH_MAX];
 static _Thread_local struct reply *own;
 
 static atomic_bool cut_short; /* it ends in the midst of its work */
@@ -25,7 +25,7 @@ int __lsan_is_turned_off(void)
 
 static void flush_all(void)
 {
-	for (size_t i = 0; i < CRASH_MOST; i++) {
+	for (size_t i = 0; i < CRASH_MAX; i++) {
 		struct reply *reply = atomic_exchange(&armed[i], NULL);
 		if (!reply)
 			continue;
@@ -46,7 +46,7 @@ static void on_crash(int signal)
 /* In a child that a method has forked: closes the channel, which must end with the worker. */
 static void on_fork(void)
 {
-	for (size_t i = 0; i < CRASH_MOST; i++) {
+	for (size_t i = 0; i < CRASH_MAX; i++) {
 		struct reply *reply = atomic_exchange(&armed[i], NULL);
 		if (reply)
 			reply_abandon(reply);
@@ -75,7 +75,7 @@ void crash_arm(struct reply *reply)
 	const stack_t alternate = {.ss_sp = malloc(STACK), .ss_size = STACK}; /* the method's own may be what has overflowed */
 
 	own = reply;
-	for (size_t i = 0; i < CRASH_MOST; i++) {
+	for (size_t i = 0; i < CRASH_MAX; i++) {
 		struct reply *free_place = NULL;
 		if (atomic_compare_exchange_strong(&armed[i], &free_place, reply))
 			break;
@@ -90,7 +90,7 @@ void crash_disarm(void)
 	const stack_t none = {.ss_flags = SS_DISABLE};
 	stack_t alternate;
 
-	for (size_t i = 0; i < CRASH_MOST; i++) {
+	for (size_t i = 0; i < CRASH_MAX; i++) {
 		struct reply *expected = own;
 		if (own && atomic_compare_exchange_strong(&armed[i], &expected, NULL))
 			break;

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 /* [ANSWER, tag, error, nil] with a short error */
-enum { ANSWER_LEAST = 3 + PACK_UINT + METHOD_ERROR_SHORT };
+enum { ANSWER_MIN = 3 + PACK_UINT + METHOD_ERROR_SHORT };
 
 struct deferred {
 	struct task_handle handle; /* first: the class has it as an objpool_call */
@@ -58,7 +58,7 @@ void deferrals_free(struct deferrals *deferrals)
 /* Makes room for `size` bytes, and for short answers to `others` calls. 0, or -ENOMEM. */
 static int make_room(struct deferrals *deferrals, size_t size, uint32_t others)
 {
-	const size_t wanted = deferrals->answers_size + size + (size_t)others * ANSWER_LEAST;
+	const size_t wanted = deferrals->answers_size + size + (size_t)others * ANSWER_MIN;
 
 	if (wanted <= deferrals->answers_room)
 		return 0;

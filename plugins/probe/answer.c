@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define BLOB_MOST (1u << 30)
+#define BLOB_MAX (1u << 30)
 
 enum { PATTERN = 4096 };
 
@@ -67,7 +67,7 @@ int probe_blob(void *self, struct objpool_call *call, probe_args *args, msgpack_
 	int64_t left = 0;
 
 	probe_called(self);
-	if (take_one(call, args, "n", &n) < 0 || want_integer(call, "n", n, 0, BLOB_MOST, &left) < 0)
+	if (take_one(call, args, "n", &n) < 0 || want_integer(call, "n", n, 0, BLOB_MAX, &left) < 0)
 		return -1;
 	for (size_t i = 0; i < sizeof pattern; i++)
 		pattern[i] = (uint8_t)i;

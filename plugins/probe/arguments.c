@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SECONDS_MOST 1e6
+#define SECONDS_MAX 1e6
 
 int take_one(struct objpool_call *call, probe_args *args, const char *name, const msgpack_object **value)
 {
@@ -49,8 +49,8 @@ int want_seconds(struct objpool_call *call, const msgpack_object *value, double 
 		return 0;
 	if (is_integer(value) || is_float(value))
 		*seconds = real_of(value);
-	if ((!is_integer(value) && !is_float(value)) || !(*seconds >= 0 && *seconds <= SECONDS_MOST))
-		return objpool_bad_argument(call, "seconds must be a number from 0 to %.0f", SECONDS_MOST);
+	if ((!is_integer(value) && !is_float(value)) || !(*seconds >= 0 && *seconds <= SECONDS_MAX))
+		return objpool_bad_argument(call, "seconds must be a number from 0 to %.0f", SECONDS_MAX);
 	return 0;
 }
 

@@ -237,7 +237,7 @@ int probe_preload(struct objpool_call *call, probe_args *args)
 	if (read_orders(call, args, &orders) < 0 || fail_text(call, "preload_fail", orders.preload_fail) < 0)
 		return -1;
 	if (orders.preload_bytes &&
-	    want_integer(call, "preload_bytes", orders.preload_bytes, 0, ALLOCATE_MOST, &size) < 0)
+	    want_integer(call, "preload_bytes", orders.preload_bytes, 0, ALLOCATE_MAX, &size) < 0)
 		return -1;
 	if (size == 0)
 		return 0;

@@ -150,9 +150,9 @@ int probe_allocate(void *self, struct objpool_call *call, probe_args *args, msgp
 	const msgpack_object *value = NULL;
 	int64_t size = 0;
 
-	if (take_one(call, args, "bytes", &value) < 0 || want_integer(call, "bytes", value, 0, ALLOCATE_MOST, &size) < 0)
+	if (take_one(call, args, "bytes", &value) < 0 || want_integer(call, "bytes", value, 0, ALLOCATE_MAX, &size) < 0)
 		return -1;
-	struct chunk *chunk = probe->allocated + (uint64_t)size <= ALLOCATE_MOST ? malloc(sizeof *chunk + (size_t)size) : NULL;
+	struct chunk *chunk = probe->allocated + (uint64_t)size <= ALLOCATE_MAX ? malloc(sizeof *chunk + (size_t)size) : NULL;
 	if (!chunk)
 		return objpool_fail(call, "MemoryError", "no memory for %lld bytes beside %llu", (long long)size,
 				    (unsigned long long)probe->allocated);

@@ -5,7 +5,7 @@
 
 #include <objpool/plugin.h>
 
-#define ALLOCATE_MOST (UINT64_C(64) << 30) /* bytes that one Probe may be told to take */
+#define ALLOCATE_MAX (UINT64_C(64) << 30) /* bytes that one Probe may be told to take */
 
 typedef const struct objpool_args probe_args;
 

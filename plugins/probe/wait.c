@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #define SLICE      5000000u /* nanoseconds between two looks at whether the call was cancelled */
-#define STEPS_MOST 1000000000u
+#define STEPS_MAX 1000000000u
 
 /* False when the call was cancelled before `end`. */
 static bool wait_until(const struct objpool_call *call, uint64_t end)
@@ -73,7 +73,7 @@ static int read_steps(struct objpool_call *call, probe_args *args, struct steps 
 	static const char *const names[] = {"n", "seconds", "text", NULL};
 	const msgpack_object *v[3] = {NULL};
 
-	if (objpool_take(call, args, names, 3, v) < 0 || want_integer(call, "n", v[0], 0, STEPS_MOST, &steps->n) < 0 ||
+	if (objpool_take(call, args, names, 3, v) < 0 || want_integer(call, "n", v[0], 0, STEPS_MAX, &steps->n) < 0 ||
 	    want_seconds(call, v[1], &steps->seconds) < 0)
 		return -1;
 	return want_text(call, "text", v[2], &steps->text);

@@ -19,7 +19,7 @@
 #include <sys/queue.h>
 #include <time.h>
 
-#define TIMEOUT_MOST 1e9 /* seconds */
+#define TIMEOUT_MAX 1e9 /* seconds */
 
 /* A value, packed. */
 struct item {
@@ -232,10 +232,10 @@ static double number_of(const msgpack_object *value)
 static int read_patience(struct objpool_call *call, const msgpack_object *timeout, const msgpack_object *block,
 			 struct patience *patience)
 {
-	const double seconds = timeout ? number_of(timeout) : TIMEOUT_MOST;
+	const double seconds = timeout ? number_of(timeout) : TIMEOUT_MAX;
 
-	if (!(seconds >= 0 && seconds <= TIMEOUT_MOST))
-		return objpool_bad_argument(call, "timeout must be a number of seconds from 0 to %.0f", TIMEOUT_MOST);
+	if (!(seconds >= 0 && seconds <= TIMEOUT_MAX))
+		return objpool_bad_argument(call, "timeout must be a number of seconds from 0 to %.0f", TIMEOUT_MAX);
 	if (block && block->type != MSGPACK_OBJECT_BOOLEAN)
 		return objpool_bad_argument(call, "block must be true or false");
 	patience->waits = seconds > 0 && (!block || block->via.boolean);

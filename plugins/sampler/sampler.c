@@ -19,7 +19,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-enum { SAMPLE_MOST = 1 << 24, CANCEL_EVERY = 4096 };
+enum { SAMPLE_MAX = 1 << 24, CANCEL_EVERY = 4096 };
 
 /* A number as msgpack has them: an integer from -2^63 to 2^64 - 1, or a float. */
 struct number {
@@ -252,8 +252,8 @@ static int get_normal_sample(void *self, struct objpool_call *call, const struct
 		msgpack_pack_double(result, next_sample(self));
 		return 0;
 	}
-	if (size->type != MSGPACK_OBJECT_POSITIVE_INTEGER || size->via.u64 > SAMPLE_MOST)
-		return objpool_bad_argument(call, "size must be an integer from 0 to %d", SAMPLE_MOST);
+	if (size->type != MSGPACK_OBJECT_POSITIVE_INTEGER || size->via.u64 > SAMPLE_MAX)
+		return objpool_bad_argument(call, "size must be an integer from 0 to %d", SAMPLE_MAX);
 	return put_samples(self, call, (uint32_t)size->via.u64, result);
 }
 

@@ -22,7 +22,7 @@
 #include <strings.h>
 #include <unistd.h>
 
-enum { WORD_MOST = 400, SUGGEST_MOST = 100 }; /* Hunspell itself gives up on words of 100 characters */
+enum { WORD_MAX = 400, SUGGEST_MAX = 100 }; /* Hunspell itself gives up on words of 100 characters */
 
 #define DEFAULT_LANGUAGE "en_US"
 #define DEFAULT_PATH     "/usr/share/hunspell"
@@ -115,13 +115,13 @@ static int want_text(struct objpool_call *call, const char *name, const msgpack_
 	return is_utf8(&value->via.str) ? 0 : objpool_bad_argument(call, "%s is not UTF-8", name);
 }
 
-/* A count from 0 to SUGGEST_MOST; *count stays as it is when there is none. */
+/* A count from 0 to SUGGEST_MAX; *count stays as it is when there is none. */
 static int want_count(struct objpool_call *call, const char *name, const msgpack_object *value, uint32_t *count)
 {
 	if (!value)
 		return 0;
-	if (value->type != MSGPACK_OBJECT_POSITIVE_INTEGER || value->via.u64 > SUGGEST_MOST)
-		return objpool_bad_argument(call, "%s must be an integer from 0 to %d", name, SUGGEST_MOST);
+	if (value->type != MSGPACK_OBJECT_POSITIVE_INTEGER || value->via.u64 > SUGGEST_MAX)
+		return objpool_bad_argument(call, "%s must be an integer from 0 to %d", name, SUGGEST_MAX);
 	*count = (uint32_t)value->via.u64;
 	return 0;
 }
@@ -181,12 +181,12 @@ static size_t plain_apostrophes(const char *text, size_t size, char *plain)
 }
 
 /* What the dictionary calls the word. False: it can't have such a word. No encoding of Hunspell's is longer than UTF-8. */
-static bool to_own(const struct dictionary *dictionary, const char *word, size_t size, char own[WORD_MOST + 1])
+static bool to_own(const struct dictionary *dictionary, const char *word, size_t size, char own[WORD_MAX + 1])
 {
-	char plain[WORD_MOST], *from = plain, *to = own;
-	size_t room = WORD_MOST, left;
+	char plain[WORD_MAX], *from = plain, *to = own;
+	size_t room = WORD_MAX, left;
 
-	if (size == 0 || size > WORD_MOST || memchr(word, '\0', size))
+	if (size == 0 || size > WORD_MAX || memchr(word, '\0', size))
 		return false;
 	if (dictionary->to_own == NO_ICONV) {
 		memcpy(own, word, size);
@@ -203,7 +203,7 @@ static bool to_own(const struct dictionary *dictionary, const char *word, size_t
 
 static void put_own(const struct dictionary *dictionary, char *own, msgpack_packer *packer)
 {
-	char text[4 * WORD_MOST], *from = own, *to = text;
+	char text[4 * WORD_MAX], *from = own, *to = text;
 	size_t left = strlen(own), room = sizeof text;
 
 	if (dictionary->from_own == NO_ICONV) {
@@ -291,13 +291,13 @@ static struct dictionary *dictionary_open(struct settings *settings, char *fault
 
 static int add_word(struct objpool_call *call, struct dictionary *dictionary, const msgpack_object *word)
 {
-	char own[WORD_MOST + 1];
+	char own[WORD_MAX + 1];
 
 	if (want_text(call, "a word to add", word) < 0)
 		return -1;
 	if (!to_own(dictionary, word->via.str.ptr, word->via.str.size, own))
 		return objpool_bad_argument(call, "a word to add must have 1 to %d bytes and fit the dictionary's encoding, %s",
-					    WORD_MOST, Hunspell_get_dic_encoding(dictionary->hunspell));
+					    WORD_MAX, Hunspell_get_dic_encoding(dictionary->hunspell));
 	if (Hunspell_add(dictionary->hunspell, own) != 0)
 		return objpool_fail(call, "DictionaryError", "the dictionary refused the word");
 	dictionary->added++;
@@ -382,7 +382,7 @@ static void dictionary_destroy(void *self)
 
 static bool knows(struct dictionary *dictionary, const char *word, size_t size)
 {
-	char own[WORD_MOST + 1];
+	char own[WORD_MAX + 1];
 	return to_own(dictionary, word, size, own) && Hunspell_spell(dictionary->hunspell, own) != 0;
 }
 
@@ -404,7 +404,7 @@ static int dictionary_check(void *self, struct objpool_call *call, const struct 
 static void put_suggestions(struct dictionary *dictionary, const char *word, size_t size, uint32_t limit,
 			    msgpack_packer *result)
 {
-	char own[WORD_MOST + 1], **list = NULL;
+	char own[WORD_MAX + 1], **list = NULL;
 	int n = 0;
 
 	if (limit > 0 && to_own(dictionary, word, size, own))

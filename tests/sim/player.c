@@ -102,7 +102,7 @@ static struct player *some_player(struct world *world)
 	client_init(&(*at)->client, &world->core);
 	(*at)->client.error_maps = true;
 	(*at)->listener = (struct listener){.world = world, .read = read_value_of};
-	if (world->flavour.files && world_one_in(world, 2)) { /* as files_offer */
+	if (world->flavour.files && world_one_in(world, 2)) { /* as client_files_offer */
 		(*at)->client.fds = true;
 		(*at)->client.fds_mark = 77;
 		(*at)->client.out.kept = &(*at)->client.kept;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "daemon/supervisor/files.h"
+#include "daemon/supervisor/client_files.h"
 
 #include "daemon/supervisor/closer.h"
 #include "proto/payload.h"
@@ -10,7 +10,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-void files_offer(struct client *client, struct intake *intake, bool fds)
+void client_files_offer(struct client *client, struct intake *intake, bool fds)
 {
 	if (client->core->limits.payload_min == 0 || client->fds)
 		return; /* once said, it stays */
@@ -107,7 +107,7 @@ static int take_all(const struct client *client, struct intake *intake, struct b
 	return r;
 }
 
-int files_take(struct client *client, struct intake *intake, struct span *message, struct block **block, struct error *error)
+int client_files_take(struct client *client, struct intake *intake, struct span *message, struct block **block, struct error *error)
 {
 	const uint32_t count = intake->refs;
 
@@ -132,7 +132,7 @@ int files_take(struct client *client, struct intake *intake, struct span *messag
 	return refuse(error, ERROR_OVERLOADED, "the daemon is out of memory");
 }
 
-int files_on_give_back(struct client *client, struct span numbers)
+int client_files_on_give_back(struct client *client, struct span numbers)
 {
 	struct reader reader = reader_of(numbers);
 	uint64_t number;
