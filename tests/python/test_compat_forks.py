@@ -10,6 +10,7 @@ import weakref
 
 import pytest
 
+from harness import wait_for
 from objpool import _fork
 from objpool.compat import multiprocess
 
@@ -121,7 +122,7 @@ def test_a_pool_that_ran_code_by_value_goes_with_its_last_reference():
             assert pool.map(lambda x: x + 1, [1]) == [2]
         reference = weakref.ref(pool._crew._connection)
         del pool
-        assert reference() is None
+        wait_for(lambda: reference() is None, lambda: "the connection to go, when the daemon has dropped the pool")
     finally:
         gc.enable()
 

@@ -545,6 +545,8 @@ while len(children()) > 1:      # the daemon
 before = descriptors()
 make()
 with make() as pool: pass
+for _ in range(25):
+    with multiprocess.Pool(2) as pool: pool.map_async(abs, range(10))   # it may go before the daemon has come to the fork
 del pool
 while descriptors() != before or len(children()) > 1:
     pass

@@ -227,13 +227,14 @@ class Fork:
                 pass
             self._reap(0)
 
-    def reap_soon(self) -> None:
-        """Its pool is being dropped: a thread waits until it has ended, so that it leaves no zombie and no descriptor. May be called by a
-        garbage collection, and so takes no lock that the interrupted code could hold."""
+    def reap_soon(self, end: Optional[Callable[[], None]] = None) -> None:
+        """Its pool is being dropped: a thread waits until it has ended, so that it leaves no zombie and no descriptor. `end` waits until the
+        pool is gone and ends it then: it does not end by itself where the daemon has not come to it by then. May be called by a garbage
+        collection, and so takes no lock that the interrupted code could hold."""
         if os.getpid() != self._program:
             return
         try:
-            _thread.start_new_thread(self._reap_later, ())
+            _thread.start_new_thread(end or self._reap_later, ())
         except RuntimeError:
             pass  # the program ends, or can't have another thread: the next fork reaps it
 

@@ -99,9 +99,9 @@ class Home:
             self._end = self._start("objpool.drop", self.pool)
         except errors.ConnectionLost:
             pass
-        if self._fork is not None:
-            self._fork.reap_soon()
         self.may_stay = False
+        if self._fork is not None:
+            self._fork.reap_soon(self.await_end)
 
     def drop(self):
         self.leave()
