@@ -28,7 +28,7 @@ struct worker;
 TAILQ_HEAD(listener_list, listener);
 TAILQ_HEAD(session_list, session);
 TAILQ_HEAD(worker_list, worker);
-TAILQ_HEAD(chore_list, chore);
+TAILQ_HEAD(pending_admin_list, pending_admin);
 TAILQ_HEAD(rollout_list, rollout);
 
 enum daemon_state { DAEMON_RUNNING, DAEMON_DRAINING, DAEMON_STOPPING, DAEMON_DONE };
@@ -72,7 +72,7 @@ struct daemon {
 	uint64_t files_limit;          /* descriptors that the process may have */
 	uint64_t first_files;          /* descriptors that were open at the start */
 	struct worker_list dirty_workers;
-	struct chore_list chores;      /* slow methods of the daemon itself */
+	struct pending_admin_list pending_admin; /* methods of the daemon itself that wait for workers */
 	struct rollout_list rollouts;  /* of reloads: pools whose instances are being replaced */
 	uint64_t serial;               /* last number given to a template, or to its process */
 	struct block *scratch;         /* what all read into */
@@ -92,7 +92,7 @@ struct daemon {
 	struct slowlog *slowlog;       /* NULL: no pool has ever wanted it */
 	bool ready;                    /* READY=1 has been said */
 	bool forks_wanted;             /* a template has something to start */
-	bool slots_changed;            /* since the chores were last looked at */
+	bool slots_changed;            /* since pending_admin was last looked at */
 	char status[256];              /* last told to the service manager */
 	uint64_t stop_at;              /* STOPPING: who doesn't end by then is killed */
 };

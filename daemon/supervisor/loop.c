@@ -4,16 +4,16 @@
 #include "daemon/core/pool.h"
 #include "daemon/core/pool_life.h"
 #include "daemon/core/successor.h"
+#include "daemon/supervisor/admin.h"
 #include "daemon/supervisor/children.h"
-#include "daemon/supervisor/chore.h"
 #include "daemon/supervisor/closer.h"
 #include "daemon/supervisor/descriptors.h"
 #include "daemon/supervisor/http.h"
 #include "daemon/supervisor/keeper.h"
 #include "daemon/supervisor/listener.h"
 #include "daemon/supervisor/log.h"
-#include "daemon/supervisor/method.h"
 #include "daemon/supervisor/memory.h"
+#include "daemon/supervisor/pending_admin.h"
 #include "daemon/supervisor/procfs.h"
 #include "daemon/supervisor/reload.h"
 #include "daemon/supervisor/rollout.h"
@@ -71,7 +71,7 @@ static void on_slot_changed(struct slot *slot)
 static void on_pool_free(struct pool *pool)
 {
 	struct daemon *daemon = daemon_of(pool);
-	chores_on_pool_gone(daemon, pool);
+	pending_admin_on_pool_gone(daemon, pool);
 	rollouts_on_pool_gone(daemon, pool);
 	log_pool(LOG_INFO, pool, "stopped");
 	if (pool->owner)
@@ -89,7 +89,7 @@ static const struct core_ops core_ops = {
 	.slot_changed = on_slot_changed,
 	.slot_free = worker_free,
 	.pool_free = on_pool_free,
-	.may_stick = method_may_stick,
+	.may_stick = admin_may_stick,
 };
 
 /* ---- stopping ---- */
@@ -213,7 +213,7 @@ static bool on_signal(struct daemon *daemon, int number)
 		reload_for_signal(daemon);
 		return true;
 	case SIGUSR2:
-		chore_restart_all(daemon);
+		pending_admin_restart_all(daemon);
 		return true;
 	case SIGCHLD:
 		children_reap(daemon); /* several may have ended with one signal */
@@ -336,7 +336,7 @@ static void init_lists(struct daemon *daemon)
 	TAILQ_INIT(&daemon->departed_sessions);
 	TAILQ_INIT(&daemon->ended_sessions);
 	TAILQ_INIT(&daemon->dirty_workers);
-	TAILQ_INIT(&daemon->chores);
+	TAILQ_INIT(&daemon->pending_admin);
 	TAILQ_INIT(&daemon->rollouts);
 }
 
@@ -437,7 +437,7 @@ static void run_templates(struct daemon *daemon)
 static void react_to_slots(struct daemon *daemon)
 {
 	daemon->slots_changed = false;
-	chores_run(daemon);
+	pending_admin_run(daemon);
 	rollouts_run(daemon);
 	descriptors_share(daemon);
 	if (daemon->ready)

@@ -3,32 +3,32 @@
 
 #include "daemon/core/pool.h"
 #include "daemon/core/request.h"
-#include "daemon/supervisor/chore.h"
+#include "daemon/supervisor/admin.h"
 #include "daemon/supervisor/client_files.h"
 #include "daemon/supervisor/log.h"
-#include "daemon/supervisor/method.h"
 #include "daemon/supervisor/metrics.h"
 #include "daemon/supervisor/packtext.h"
+#include "daemon/supervisor/pending_admin.h"
 #include "daemon/supervisor/reload.h"
 #include "daemon/supervisor/status.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-int method_takes(struct request *request, const char *what)
+int admin_takes(struct request *request, const char *what)
 {
 	error_say(&request->error, ERROR_BAD_ARGUMENT, RAN_NO, "%.*s takes %s", (int)request->rpc->method.size,
 		  (const char *)request->rpc->method.bytes, what);
 	return -1;
 }
 
-struct pool *method_pool(struct request *request)
+struct pool *admin_pool(struct request *request)
 {
 	struct span name;
 	struct pool *pool;
 
 	if (request->count == 0 || read_text(&request->args, &name) < 0) {
-		method_takes(request, "the name of a pool first");
+		admin_takes(request, "the name of a pool first");
 		return NULL;
 	}
 	request->count--;
@@ -39,13 +39,13 @@ struct pool *method_pool(struct request *request)
 	return pool;
 }
 
-int method_no_memory(struct request *request)
+int admin_no_memory(struct request *request)
 {
 	error_say(&request->error, ERROR_OVERLOADED, RAN_NO, "the daemon is out of memory");
 	return -1;
 }
 
-bool method_is_allowed(const struct session *session, uint32_t policy)
+bool admin_is_allowed(const struct session *session, uint32_t policy)
 {
 	return policy == ADMIN_ALL || (policy == ADMIN_UNIX && session->is_unix);
 }
@@ -59,20 +59,20 @@ static int read_hello(struct request *request, uint32_t n, bool *about_fds)
 
 	for (; n > 0; n--) {
 		if (read_text(&request->args, &key) < 0)
-			return method_takes(request, "a map with string keys");
+			return admin_takes(request, "a map with string keys");
 		struct reader look = request->args;
 		if (read_value(&request->args, &value) < 0)
-			return method_takes(request, "a map");
+			return admin_takes(request, "a map");
 		if (read_nil(&look) == 0)
 			continue; /* it is not given */
 		if (span_is(key, "errors")) {
 			if (read_text(&look, &text) < 0 || (!span_is(text, "map") && !span_is(text, "string")))
-				return method_takes(request, "errors as \"map\" or \"string\"");
+				return admin_takes(request, "errors as \"map\" or \"string\"");
 			client->error_maps = span_is(text, "map");
 		} else if (span_is(key, "fds")) {
 			bool fds;
 			if (read_bool(&look, &fds) < 0)
-				return method_takes(request, "fds as true or false");
+				return admin_takes(request, "fds as true or false");
 			if (request->session->is_unix)
 				client_files_offer(client, &request->session->intake, fds);
 			*about_fds = true;
@@ -113,7 +113,7 @@ static int on_hello(struct request *request)
 	uint32_t n = 0;
 
 	if (request->count > 0 && read_map(&request->args, &n) < 0)
-		return method_takes(request, "a map: {client: name, errors: \"map\"}");
+		return admin_takes(request, "a map: {client: name, errors: \"map\"}");
 	if (read_hello(request, n, &about_fds) < 0)
 		return -1;
 	core_trace(&request->daemon->core, NULL, NULL, "session %llu: calls itself \"%s\"",
@@ -152,7 +152,7 @@ static int on_cancel(struct request *request)
 	uint64_t msgid;
 
 	if (request->count != 1 || read_whole(&request->args, &msgid) < 0 || msgid > UINT32_MAX)
-		return method_takes(request, "the msgid of a call in flight");
+		return admin_takes(request, "the msgid of a call in flight");
 	struct ticket *ticket = idmap_get(&client->inflight, msgid);
 	if (ticket) {
 		error_say(&why, ERROR_CANCELLED, RAN_NO, "the call was cancelled by its caller");
@@ -210,17 +210,17 @@ enum { ANYBODY, ADMINS, CREATORS };
 
 static const struct {
 	const char *name;
-	method_fn *run;
+	admin_fn *run;
 	int who;
 	bool begins; /* something that a daemon which stops does not begin any more */
 } methods[] = {
 	{"objpool.hello", on_hello, ANYBODY, false},          {"objpool.ping", on_ping, ANYBODY, false},
-	{"objpool.pools", method_pools, ANYBODY, false},      {"objpool.describe", method_describe, ANYBODY, false},
-	{"objpool.status", method_status, ANYBODY, false},    {"objpool.cancel", on_cancel, ANYBODY, false},
-	{"objpool.lease", method_lease, ANYBODY, true},       {"objpool.release", method_release, ANYBODY, false},
-	{"objpool.metrics", on_metrics, ANYBODY, false},      {"objpool.create", method_create, CREATORS, true},
-	{"objpool.drop", method_drop, ANYBODY, false},        {"objpool.scale", method_scale, ADMINS, true},
-	{"objpool.restart", method_restart, ADMINS, true},    {"objpool.forget", method_forget, ADMINS, false},
+	{"objpool.pools", admin_pools, ANYBODY, false},      {"objpool.describe", admin_describe, ANYBODY, false},
+	{"objpool.status", admin_status, ANYBODY, false},    {"objpool.cancel", on_cancel, ANYBODY, false},
+	{"objpool.lease", admin_lease, ANYBODY, true},       {"objpool.release", admin_release, ANYBODY, false},
+	{"objpool.metrics", on_metrics, ANYBODY, false},      {"objpool.create", admin_create, CREATORS, true},
+	{"objpool.drop", admin_drop, ANYBODY, false},        {"objpool.scale", admin_scale, ADMINS, true},
+	{"objpool.restart", admin_restart, ADMINS, true},    {"objpool.forget", admin_forget, ADMINS, false},
 	{"objpool.reload", on_reload, ADMINS, true},          {"objpool.shutdown", on_shutdown, ADMINS, false},
 };
 
@@ -237,7 +237,7 @@ static int deny(struct request *request, int who, const char *name)
 {
 	const struct config *config = &request->daemon->config;
 
-	if (who == ANYBODY || method_is_allowed(request->session, who == ADMINS ? config->admin : config->create))
+	if (who == ANYBODY || admin_is_allowed(request->session, who == ADMINS ? config->admin : config->create))
 		return 0;
 	error_say(&request->error, ERROR_DENIED, RAN_NO, "this connection may not call %s (see %s in objpoold.conf(5))", name,
 		  who == ADMINS ? "admin" : "create");

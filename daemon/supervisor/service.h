@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * service: the daemon's own methods, `objpool.x`. Most are answered at once; those that wait for workers are chores (chore.h), a
+ * service: the daemon's own methods, `objpool.x`. Most are answered at once; those that wait for workers are pending (pending_admin.h), a
  * lease waits for its slot (core/lease.h).
  */
 #ifndef SUPERVISOR_SERVICE_H

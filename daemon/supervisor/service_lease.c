@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "daemon/supervisor/method.h"
+#include "daemon/supervisor/admin.h"
 
 #include "daemon/core/lease.h"
 #include "daemon/core/pool.h"
@@ -12,7 +12,7 @@ static int read_lease_option(struct request *request, struct lease_options *opti
 	if (read_nil(value) == 0)
 		return 0; /* it is not given */
 	if (read_whole(value, &n) < 0 || n > UINT32_MAX)
-		return method_takes(request, "options of whole numbers: timeout_ms, lease_ms, slot");
+		return admin_takes(request, "options of whole numbers: timeout_ms, lease_ms, slot");
 	if (span_is(key, "timeout_ms"))
 		options->patience = n ? n * MILLISECOND : 1;
 	else if (span_is(key, "lease_ms"))
@@ -20,7 +20,7 @@ static int read_lease_option(struct request *request, struct lease_options *opti
 	else if (span_is(key, "slot"))
 		options->slot = (int64_t)n;
 	else
-		return method_takes(request, "the options timeout_ms, lease_ms and slot");
+		return admin_takes(request, "the options timeout_ms, lease_ms and slot");
 	return 0;
 }
 
@@ -32,10 +32,10 @@ static int read_lease_options(struct request *request, struct lease_options *opt
 	if (request->count == 0 || read_nil(&request->args) == 0)
 		return 0;
 	if (read_map(&request->args, &n) < 0)
-		return method_takes(request, "a pool and a map of options");
+		return admin_takes(request, "a pool and a map of options");
 	for (; n > 0; n--) {
 		if (read_text(&request->args, &key) < 0)
-			return method_takes(request, "a map with string keys");
+			return admin_takes(request, "a map with string keys");
 		struct reader look = request->args;
 		if (read_value(&request->args, &value) < 0 || read_lease_option(request, options, key, &look) < 0)
 			return -1;
@@ -43,15 +43,15 @@ static int read_lease_options(struct request *request, struct lease_options *opt
 	return 0;
 }
 
-int method_lease(struct request *request)
+int admin_lease(struct request *request)
 {
 	struct lease_options options = {.slot = -1};
-	struct pool *pool = method_pool(request);
+	struct pool *pool = admin_pool(request);
 
 	if (!pool || read_lease_options(request, &options) < 0)
 		return -1;
 	if (sizing_on_call(pool) < 0)
-		return method_no_memory(request);
+		return admin_no_memory(request);
 	if (options.slot >= (int64_t)pool->size) {
 		error_say(&request->error, ERROR_NO_SUCH_SLOT, RAN_NO, "pool %s has slots 0 to %u", pool->name, pool->size - 1);
 		return -1;
@@ -62,7 +62,7 @@ int method_lease(struct request *request)
 		return 1; /* nobody would know which */
 	if (lease_begin(&request->session->client, request->rpc, pool, &options) == 0)
 		return 1;
-	return method_no_memory(request);
+	return admin_no_memory(request);
 }
 
 /* The slot that is given back: a number, what objpool.lease returned, or nothing: the only one. */
@@ -91,15 +91,15 @@ static int read_released(struct request *request, int64_t *slot)
 	return 0;
 }
 
-int method_release(struct request *request)
+int admin_release(struct request *request)
 {
-	struct pool *pool = method_pool(request);
+	struct pool *pool = admin_pool(request);
 	int64_t slot;
 
 	if (!pool)
 		return -1;
 	if (read_released(request, &slot) < 0)
-		return method_takes(request, "a pool and the slot that was leased");
+		return admin_takes(request, "a pool and the slot that was leased");
 	struct lease *lease = lease_find(&request->session->client, pool, slot);
 	const bool given = lease ? lease->state == LEASE_HELD : lease_give_up(&request->session->client, pool, slot);
 	(given ? msgpack_pack_true : msgpack_pack_false)(request->result);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "daemon/supervisor/method.h"
+#include "daemon/supervisor/admin.h"
 
 #include "daemon/core/pool.h"
 #include "daemon/core/pool_life.h"
 #include "daemon/core/sizing.h"
 #include "daemon/core/sticky.h"
-#include "daemon/supervisor/chore.h"
 #include "daemon/supervisor/log.h"
+#include "daemon/supervisor/pending_admin.h"
 #include "daemon/supervisor/reload.h"
 #include "daemon/supervisor/status.h"
 #include "daemon/supervisor/template.h"
@@ -18,16 +18,16 @@
 
 /* ---- about the pools ---- */
 
-int method_pools(struct request *request)
+int admin_pools(struct request *request)
 {
 	status_pack_pools(request->daemon, request->result);
 	return 0;
 }
 
-int method_status(struct request *request)
+int admin_status(struct request *request)
 {
 	struct pool *pool = NULL;
-	if (request->count > 0 && read_nil(&request->args) < 0 && !(pool = method_pool(request)))
+	if (request->count > 0 && read_nil(&request->args) < 0 && !(pool = admin_pool(request)))
 		return -1;
 	status_pack(request->daemon, pool, request->result);
 	return 0;
@@ -39,9 +39,9 @@ static int begin_loading(struct pool *pool)
 	return pool->core->draining ? 0 : sizing_on_call(pool);
 }
 
-int method_describe(struct request *request)
+int admin_describe(struct request *request)
 {
-	struct pool *pool = method_pool(request);
+	struct pool *pool = admin_pool(request);
 	if (!pool)
 		return -1;
 	if (status_pack_description(pool, request->result) == 0)
@@ -55,23 +55,23 @@ int method_describe(struct request *request)
 
 /* ---- changing them ---- */
 
-static int answer_later(struct request *request, struct chore *chore)
+static int answer_later(struct request *request, struct pending_admin *pending)
 {
-	if (!chore)
-		return method_no_memory(request);
-	chore_answer_to(chore, &request->session->client, request->rpc);
+	if (!pending)
+		return admin_no_memory(request);
+	pending_admin_answer_to(pending, &request->session->client, request->rpc);
 	return 1;
 }
 
-int method_scale(struct request *request)
+int admin_scale(struct request *request)
 {
-	struct pool *pool = method_pool(request);
+	struct pool *pool = admin_pool(request);
 	uint64_t n;
 
 	if (!pool)
 		return -1;
 	if (request->count != 1 || read_whole(&request->args, &n) < 0 || n < 1 || n > CONFIG_WORKERS_MAX)
-		return method_takes(request, "a pool and a number of workers from 1 to 4096");
+		return admin_takes(request, "a pool and a number of workers from 1 to 4096");
 	log_pool(LOG_INFO, pool, "scaled from %u to %llu workers by session %llu", pool->size, (unsigned long long)n,
 		 (unsigned long long)request->session->client.id);
 	sizing_fit(&pool->settings, (uint32_t)n);
@@ -80,53 +80,53 @@ int method_scale(struct request *request)
 		error_say(&request->error, ERROR_OVERLOADED, RAN_MAYBE, "the daemon is out of memory");
 		return -1;
 	}
-	return answer_later(request, chore_new(request->daemon, pool, CHORE_SETTLE));
+	return answer_later(request, pending_admin_new(request->daemon, pool, PENDING_SETTLE));
 }
 
 /* `client` must be a session's: of a nested call, the core asks for the session that led to it (nested_head). */
-bool method_may_stick(const struct client *client, const struct pool *pool)
+bool admin_may_stick(const struct client *client, const struct pool *pool)
 {
 	const struct session *session = container_of(client, const struct session, client);
 	const struct template *template = pool->owner;
 
-	return template->made_by == client->id || method_is_allowed(session, template->daemon->config.admin);
+	return template->made_by == client->id || admin_is_allowed(session, template->daemon->config.admin);
 }
 
-int method_forget(struct request *request)
+int admin_forget(struct request *request)
 {
-	struct pool *pool = method_pool(request);
+	struct pool *pool = admin_pool(request);
 	struct span method = {0};
 
 	if (!pool)
 		return -1;
 	if (request->count > 0 && read_nil(&request->args) < 0 && (read_text(&request->args, &method) < 0 || method.size == 0))
-		return method_takes(request, "a pool and, if it likes, a method");
+		return admin_takes(request, "a pool and, if it likes, a method");
 	msgpack_pack_uint32(request->result, sticky_forget(pool, method));
 	return 0;
 }
 
-int method_restart(struct request *request)
+int admin_restart(struct request *request)
 {
-	struct pool *pool = method_pool(request);
-	struct chore *chore;
+	struct pool *pool = admin_pool(request);
+	struct pending_admin *pending;
 	uint64_t slot = 0;
 
 	if (!pool)
 		return -1;
 	const bool one = request->count > 0 && read_nil(&request->args) < 0;
 	if (one && (read_whole(&request->args, &slot) < 0))
-		return method_takes(request, "a pool and, if it likes, a slot");
+		return admin_takes(request, "a pool and, if it likes, a slot");
 	if (one && slot >= pool->size) {
 		error_say(&request->error, ERROR_NO_SUCH_SLOT, RAN_NO, "pool %s has %u slots, and no slot %llu", pool->name, pool->size,
 			  (unsigned long long)slot);
 		return -1;
 	}
-	chore = chore_new(request->daemon, pool, CHORE_ROLL);
-	if (chore) {
-		chore->only_one = one;
-		chore->slot = (uint32_t)slot;
+	pending = pending_admin_new(request->daemon, pool, PENDING_ROLL);
+	if (pending) {
+		pending->only_one = one;
+		pending->slot = (uint32_t)slot;
 	}
-	return answer_later(request, chore);
+	return answer_later(request, pending);
 }
 
 /* ---- making and removing them ---- */
@@ -143,7 +143,7 @@ static int read_owner(struct request *request, struct reader *value, bool *of_se
 	struct span text;
 
 	if (read_text(value, &text) < 0 || (!span_is(text, "session") && !span_is(text, "daemon")))
-		return method_takes(request, "owner as \"session\" or \"daemon\"");
+		return admin_takes(request, "owner as \"session\" or \"daemon\"");
 	*of_session = span_is(text, "session");
 	return 0;
 }
@@ -154,10 +154,10 @@ static int read_template(struct request *request, struct reader *value, struct c
 	struct span text;
 
 	if (read_text(value, &text) < 0 || text.size == 0 || text.size > TEMPLATE_NAME_MAX || memchr(text.bytes, '\0', text.size))
-		return method_takes(request, "template as the name of an abstract socket");
+		return admin_takes(request, "template as the name of an abstract socket");
 	free(section->offered);
 	section->offered = strndup((const char *)text.bytes, text.size);
-	return section->offered ? 0 : method_no_memory(request);
+	return section->offered ? 0 : admin_no_memory(request);
 }
 
 /* A path names any code; it is taken from those who could run code as this daemon anyway. */
@@ -178,14 +178,14 @@ static int read_section(struct request *request, struct config *config, bool *of
 	uint32_t n, keys;
 
 	if (request->count != 1 || read_map(&reader, &n) < 0)
-		return method_takes(request, "a map: {pool, plugin, class, ...}");
+		return admin_takes(request, "a map: {pool, plugin, class, ...}");
 	request->args = reader;
 	for (keys = n; keys > 0; keys--) {
 		if (read_text(&reader, &key) < 0)
-			return method_takes(request, "a map with string keys");
+			return admin_takes(request, "a map with string keys");
 		look = reader;
 		if (read_value(&reader, &value) < 0 || (span_is(key, "pool") && read_text(&look, &name) < 0))
-			return method_takes(request, "the pool's name as a string");
+			return admin_takes(request, "the pool's name as a string");
 	}
 	if (config_add_pool(config, name, "objpool.create") < 0)
 		return bad_config(request, config);
@@ -205,7 +205,7 @@ static int read_section(struct request *request, struct config *config, bool *of
 	if (config_check(config) < 0)
 		return bad_config(request, config);
 	return config->pools[0].offered && config->pools[0].isolation != ISOLATION_PROCESS
-		       ? method_takes(request, "isolation = process where a template is given")
+		       ? admin_takes(request, "isolation = process where a template is given")
 		       : 0;
 }
 
@@ -251,15 +251,15 @@ static int create(struct request *request, struct config_pool *section, bool of_
 	struct pool *pool = reload_start_pool(request->daemon, section);
 
 	if (!pool)
-		return method_no_memory(request);
+		return admin_no_memory(request);
 	struct template *template = pool->owner;
 	template->made = true;
 	template->made_by = of_session ? client->id : 0;
 	log_pool(LOG_INFO, pool, "created by session %llu, %s", (unsigned long long)client->id, of_session ? "to go with it" : "to stay");
-	return answer_later(request, chore_new(request->daemon, pool, CHORE_CREATE));
+	return answer_later(request, pending_admin_new(request->daemon, pool, PENDING_CREATE));
 }
 
-int method_create(struct request *request)
+int admin_create(struct request *request)
 {
 	struct config config = {0};
 	bool of_session = true;
@@ -275,21 +275,21 @@ int method_create(struct request *request)
 	return r;
 }
 
-int method_drop(struct request *request)
+int admin_drop(struct request *request)
 {
-	struct pool *pool = method_pool(request);
+	struct pool *pool = admin_pool(request);
 
 	if (!pool)
 		return -1;
 	const struct template *template = pool->owner;
-	if (template->made_by != request->session->client.id && !method_is_allowed(request->session, request->daemon->config.admin)) {
+	if (template->made_by != request->session->client.id && !admin_is_allowed(request->session, request->daemon->config.admin)) {
 		error_say(&request->error, ERROR_DENIED, RAN_NO, "this connection may not drop pool %s (see admin in objpoold.conf(5))",
 			  pool->name);
 		return -1;
 	}
 	log_pool(LOG_INFO, pool, "dropped by session %llu", (unsigned long long)request->session->client.id);
-	struct chore *chore = chore_new(request->daemon, pool, CHORE_DROP);
-	const int r = answer_later(request, chore);
+	struct pending_admin *pending = pending_admin_new(request->daemon, pool, PENDING_DROP);
+	const int r = answer_later(request, pending);
 	if (r > 0)
 		pool_drop(pool, ERROR_CANCELLED, "its pool was dropped");
 	return r;

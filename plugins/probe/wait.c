@@ -6,7 +6,7 @@
 #include <string.h>
 #include <stdlib.h>
 
-#define SLICE      5000000u /* nanoseconds between two looks at whether the call was cancelled */
+#define SLICE     5000000u /* nanoseconds between two looks at whether the call was cancelled */
 #define STEPS_MAX 1000000000u
 
 /* False when the call was cancelled before `end`. */

@@ -259,7 +259,7 @@ void world_resize(struct world *world)
 		return;
 	struct slot *slot = pool->size > 0 ? pool->slots[world_dice(world, pool->size)] : NULL;
 	faults_arm(true);
-	if (slot && !slot->leased && world_dice(world, 3)) /* chore.c waits for the lease's end */
+	if (slot && !slot->leased && world_dice(world, 3)) /* pending_admin.c waits for the lease's end */
 		(void)slot_restart(slot);
 	else if (pool_resize(pool, 1 + world_dice(world, 5)) < 0 && faults_count() == 0)
 		world_fail(world, "a pool can't be resized");

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * method: what the daemon's own methods have in common. service.c has the table; they are in service.c (the connection, the
+ * admin: what the daemon's own methods have in common. service.c has the table; they are in service.c (the connection, the
  * daemon), service_pools.c and service_lease.c.
  */
-#ifndef SUPERVISOR_METHOD_H
-#define SUPERVISOR_METHOD_H
+#ifndef SUPERVISOR_ADMIN_H
+#define SUPERVISOR_ADMIN_H
 
 #include "daemon/supervisor/session.h"
 
@@ -22,25 +22,25 @@ struct request {
 };
 
 /* 0: result written; -1: error made; 1: it is answered later. */
-typedef int method_fn(struct request *request);
+typedef int admin_fn(struct request *request);
 
 /* Makes the BAD_ARGUMENT "objpool.x takes ...". Returns -1. */
-int method_takes(struct request *request, const char *what);
+int admin_takes(struct request *request, const char *what);
 
 /* The next argument as the name of a pool. NULL: error made. */
-struct pool *method_pool(struct request *request);
+struct pool *admin_pool(struct request *request);
 
 /* The daemon is out of memory. Returns -1. */
-int method_no_memory(struct request *request);
+int admin_no_memory(struct request *request);
 
 /* May the session do what the policy (enum config_admin) lets? */
-bool method_is_allowed(const struct session *session, uint32_t policy);
+bool admin_is_allowed(const struct session *session, uint32_t policy);
 
 /* core_ops: may the client make sticky calls of the pool? It needs the right of objpool.forget, or must have made the pool
  * itself. */
-bool method_may_stick(const struct client *client, const struct pool *pool);
+bool admin_may_stick(const struct client *client, const struct pool *pool);
 
-method_fn method_pools, method_status, method_describe, method_scale, method_restart, method_forget, method_create, method_drop;
-method_fn method_lease, method_release;
+admin_fn admin_pools, admin_status, admin_describe, admin_scale, admin_restart, admin_forget, admin_create, admin_drop;
+admin_fn admin_lease, admin_release;
 
 #endif
