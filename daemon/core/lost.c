@@ -18,13 +18,12 @@ enum { RETURNS_MAX = 3 }; /* of a batch: one that no worker can take in must not
 
 static void say_lost(struct slot *slot, int status, enum ran ran, struct error *error)
 {
-	static const char *const ends[] = {
-		[RAN_NO] = "the call has not run", [RAN_MAYBE] = "the call may have run", [RAN_YES] = "the call has run"};
+	const char *did = ran == RAN_NO ? "has not run" : "may have run";
 	char how[200];
 
 	slot_describe_end(slot, status, how, sizeof how);
-	error_say(error, ERROR_WORKER_LOST, ran, "pool %s slot %u: the worker was %s%s; %s", slot->pool->name, slot->index,
-		  WIFSIGNALED(status) ? "" : "lost: it ", how, ends[ran]);
+	error_say(error, ERROR_WORKER_LOST, ran, "pool %s slot %u: the worker was %s%s; the call %s", slot->pool->name, slot->index,
+		  WIFSIGNALED(status) ? "" : "lost: it ", how, did);
 	slot_fill_place(slot, error);
 	if (WIFSIGNALED(status))
 		error->signal = WTERMSIG(status);
@@ -66,7 +65,7 @@ static void lose_batch(struct slot *slot, struct batch *batch, int status)
 	slot_release(batch);
 	const bool again = begun > batch->done && !batch->call->sticky && call_rerun(batch->call); /* it will be replayed */
 	while (!again && batch->done < begun && !batch->call->answered)
-		lose_task(slot, batch, status, batch->done + 1 < begun ? RAN_YES : RAN_MAYBE);
+		lose_task(slot, batch, status, RAN_MAYBE); /* the worker may have refused it, and not have come to say so */
 	while (is_poison(batch) && batch->done < batch->count && !batch->call->answered)
 		lose_task(slot, batch, status, RAN_NO);
 	const bool over = batch->call->sticky ? begun > 0 : batch->call->answered;

@@ -539,6 +539,43 @@ static void what_is_remembered_is_counted(void **state)
 	world_close(&world);
 }
 
+/* Does the answer, or what else the client has been sent, contain the text? */
+static bool is_told(const struct client *client, const char *text)
+{
+	struct iovec iov[16];
+	uint8_t bytes[4096];
+	size_t n = 0;
+
+	for (int i = 0, count = sendq_iov(&client->out, iov, 16); i < count; i++) {
+		assert_in_range(iov[i].iov_len, 0, sizeof bytes - n);
+		memcpy(bytes + n, iov[i].iov_base, iov[i].iov_len);
+		n += iov[i].iov_len;
+	}
+	return memmem(bytes, n, text, strlen(text));
+}
+
+/* The worker may have refused the first item, for want of memory or because its arguments are wrong, and been killed before it could say
+ * so. */
+static void an_item_that_had_begun_may_not_have_run(void **state)
+{
+	struct core_world world;
+	struct client client;
+
+	(void)state;
+	world_open(&world);
+	client_init(&client, &world.core);
+	client.error_maps = true;
+	struct pool *pool = world_pool(&world, "p", 1, &world_settings);
+	world_ask_in_full(&client, 1, "p:map", "step", "[[ii{si", 1, 2, 1, 2, 1, "chunk", 2);
+	const uint32_t id = world_begin(pool->slots[0]);
+	assert_true(board_begin_item(pool->slots[0]->board, id));
+	world_exit(pool->slots[0], SIGKILL);
+	assert_true(is_told(&client, "maybe"));
+	assert_false(is_told(&client, "has run"));
+	client_gone(&client);
+	world_close(&world);
+}
+
 /* ---- items that are fed ---- */
 
 static void feed(struct client *client, unsigned msgid, unsigned item)
@@ -652,6 +689,7 @@ int main(void)
 		cmocka_unit_test(a_method_that_has_committed_itself_does_not_wait_for_nobody),
 		cmocka_unit_test(what_is_ahead_is_given_back),
 		cmocka_unit_test(a_grace_is_for_its_call_alone),
+		cmocka_unit_test(an_item_that_had_begun_may_not_have_run),
 		cmocka_unit_test(what_is_fed_wakes_a_pool_that_is_asleep),
 		cmocka_unit_test(a_worker_can_t_have_begun_more_than_it_had),
 		cmocka_unit_test(the_delay_after_a_failed_constructor_doubles),
