@@ -98,7 +98,8 @@ void template_died(struct template *template)
 {
 	const bool loading = template->state == TEMPLATE_LOADING;
 
-	log_pool(LOG_WARNING, template->pool, "the pool's template process died%s", loading ? " while it loaded the plugin" : "");
+	/* That of a program ends its own as soon as the pool leaves. */
+	log_pool(template->pool->leaving ? LOG_DEBUG : LOG_WARNING, template->pool, "the pool's template process died%s", loading ? " while it loaded the plugin" : "");
 	template_fail(template, loading ? "the template process died while it loaded the plugin" : "the template process died");
 }
 
@@ -153,6 +154,7 @@ void template_on_silence(struct timer *timer)
 		timer_set(&core->timers, timer, since + TEMPLATE_PATIENCE);
 		return;
 	}
-	log_pool(LOG_WARNING, template->pool, "the pool's template process does not answer");
+	/* That of a program ends its own as soon as the pool leaves. */
+	log_pool(template->pool->leaving ? LOG_DEBUG : LOG_WARNING, template->pool, "the pool's template process does not answer");
 	template->maker->on_silence(template);
 }

@@ -50,7 +50,8 @@ class Counter:
         return x * self.step
 
     def stop(self, x):
-        raise {1: StopIteration, 2: StopAsyncIteration, 3: GeneratorExit, 4: asyncio.CancelledError}.get(x, ValueError)(x)
+        raise {1: StopIteration, 2: StopAsyncIteration, 3: GeneratorExit, 4: asyncio.CancelledError,
+               6: SystemExit, 7: KeyboardInterrupt}.get(x, ValueError)(x)
 
     @staticmethod
     def keywords(**keywords):
@@ -86,9 +87,10 @@ def test_an_exception_that_ends_iterations_does_not_end_ours(client):
 
         async def ask():
             async with objpool.aio.connect("private") as same:
-                for x in (1, 2, 3, 4):
-                    with pytest.raises(objpool.CallFailed):
+                for x in (1, 2, 3, 4, 6, 7):  # the last two would end the event loop
+                    with pytest.raises(objpool.CallFailed) as failed:
                         await same.pool(pool.name).stop(x)
+                    assert failed.value.__cause__.args == (x,)
                     with pytest.raises(objpool.CallFailed):
                         await same.pool(pool.name).map.stop.stream([x]).__anext__()
         asyncio.run(ask())

@@ -464,6 +464,56 @@ print("done", flush=True)
     assert (process.returncode, output, errors) == (0, "done\n", "")
 
 
+@pytest.mark.parametrize("name", ["", "mine"])
+@pytest.mark.parametrize("how", ["interrupt", "asyncio"])
+def test_a_pool_that_nobody_waits_for_any_more_goes_in_silence(program, how, name):
+    """Its constructor is still running. The fork that its workers come from ends after the pool: a template that dies before is an error."""
+    process = program("""
+import asyncio, os, signal, sys, threading, time
+import objpool.aio
+
+told, begun = os.pipe()
+
+class Slow:
+    def __init__(self):
+        os.write(begun, b"x")
+        time.sleep(60)
+
+def children():
+    return open(f"/proc/self/task/{os.getpid()}/children").read().split()
+
+def when_begun(function):
+    os.read(told, 1)
+    function()
+
+async def main():
+    async with objpool.aio.connect("private") as client:
+        creation = asyncio.ensure_future(client.create_pool(Slow, workers=1, name=name))
+        await asyncio.get_running_loop().run_in_executor(None, when_begun, creation.cancel)
+        try:
+            await creation
+        except asyncio.CancelledError:
+            pass
+        while len(children()) > 1:
+            await asyncio.sleep(0.01)
+
+name = sys.argv[2] or None
+if sys.argv[1] == "asyncio":
+    asyncio.run(main())
+else:
+    threading.Thread(target=when_begun, args=(lambda: signal.pthread_kill(threading.main_thread().ident, signal.SIGINT),)).start()
+    try:
+        objpool.create_pool(Slow, workers=1, name=name)
+    except KeyboardInterrupt:
+        pass
+    while len(children()) > 1:
+        time.sleep(0.01)
+print("done", flush=True)
+""", how, name)
+    output, errors = process.communicate(timeout=DEADLINE)
+    assert (process.returncode, output, errors) == (0, "done\n", "")
+
+
 def test_an_owner_needs_a_pipe(place):
     done = subprocess.run([BUILD / "objpoold", "--until-eof", "--config", "/dev/null", "--listen", f"unix:{place}/s"],
                           stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, timeout=DEADLINE, check=False)

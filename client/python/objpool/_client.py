@@ -210,7 +210,10 @@ class Client:
         try:
             _pool.create(connection, section, template)
         except BaseException as error:
-            owned.give_up(isinstance(error, KeyboardInterrupt) and is_ours)
+            if isinstance(error, KeyboardInterrupt):
+                owned.withdraw(is_ours)
+            else:
+                owned.give_up()
             raise
         if section.get("owner") == "daemon":
             owned.keep()

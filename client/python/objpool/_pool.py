@@ -2,6 +2,7 @@
 """Pools as they are called: ``pool.method(...)``, ``pool.all.method(...)``, ``pool[2].method.future(...)``."""
 from __future__ import annotations
 
+import functools
 import itertools
 import operator
 import os
@@ -9,11 +10,11 @@ import time
 
 from . import _call, _retry
 from ._wire import Connection, Entry
-from .errors import ConnectionLost, Timeout
+from .errors import ConnectionLost, ObjpoolError, Timeout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, List, Optional, Protocol
+    from typing import Any, Dict, List, Optional, Protocol, Tuple
 
     from ._future import CallFuture
     from ._stream import Stream
@@ -329,7 +330,7 @@ class Owned:
 
     def __init__(self, connection: Connection, name: str, template: Any = None) -> None:
         self._connection: Optional[Connection] = connection
-        self._name = name
+        self.name = name
         self._template = template
         self._pid = os.getpid()
         if template is not None:
@@ -338,14 +339,14 @@ class Owned:
     def _take(self) -> Optional[Connection]:
         connection, self._connection = self._connection, None
         if connection is not None:
-            connection.forks.pop(self._name, None)
+            connection.forks.pop(self.name, None)
         return connection if connection is not None and connection.lost is None and self._pid == os.getpid() else None
 
     def drop(self) -> None:
         """Removes it, and waits until it is gone."""
         connection = self._take()
         if connection is not None:
-            connection.call("objpool.drop", [self._name])
+            connection.call("objpool.drop", [self.name])
             self.end_template()
 
     def end_template(self) -> None:
@@ -353,12 +354,35 @@ class Owned:
         if self._template is not None:
             self._template.end()
 
-    def give_up(self, drop: bool) -> None:
-        """It could not be made, or nobody waits for it any more: then it may be `drop`ped, unless it could be another's by the same name."""
-        connection = self._take()
-        if connection is not None and drop:
-            connection.notify("objpool.drop", self._name)
+    def give_up(self) -> None:
+        """It could not be made."""
+        self._take()
         self.end_template()
+
+    def withdraw(self, drop: bool) -> None:
+        """Nobody waits any more until it is made, and its creation has been cancelled. `drop`: it may have been made; nobody else has a pool of
+        that name. Does not wait."""
+        connection = self._take()
+        if connection is None or self._template is None:
+            self._notify_drop(connection if drop else None)
+        else:
+            self._template.reap_soon(functools.partial(self._withdraw, connection, drop))
+
+    def _withdraw(self, connection: Connection, drop: bool) -> None:
+        try:
+            connection.call(*self.withdrawal(drop))
+        except ObjpoolError:
+            pass  # it has gone by then, or its connection has
+        finally:
+            self.end_template()
+
+    def withdrawal(self, drop: bool) -> Tuple[str, List[str]]:
+        """A call: the daemon knows when it is answered that the pool is not to be. Its template is ended then, and that is no fault."""
+        return ("objpool.drop", [self.name]) if drop else ("objpool.ping", [])
+
+    def _notify_drop(self, connection: Optional[Connection]) -> None:
+        if connection is not None:
+            connection.notify("objpool.drop", self.name)
 
     def keep(self) -> None:
         """It stays."""
@@ -366,9 +390,7 @@ class Owned:
 
     def __del__(self) -> None:
         was_ours = self._connection is not None
-        connection = self._take()
-        if connection is not None:
-            connection.notify("objpool.drop", self._name)
+        self._notify_drop(self._take())
         if was_ours and self._template is not None:
             self._template.reap_soon()  # if the connection was lost, the pool has gone with it
 

@@ -337,7 +337,7 @@ class Results(Generic[T]):
         if self._input is not None:
             self._input.close()
         if message[2] is not None and (self._failed is None or self._failed[1] != message[2]):
-            raise _values.not_in_charge(_values.load_error(message[2], self._connection.unpickle))
+            raise _values.not_in_charge(_values.load_error(message[2], self._connection.unpickle), self._connection.in_charge)
         raise _End
 
     def _take(self) -> T:
@@ -376,7 +376,7 @@ class Results(Generic[T]):
             error = _values.load_error(wire, self._connection.unpickle)
         if self._request.collect:
             return error  # type: ignore[return-value]
-        raise _values.not_in_charge(error)
+        raise _values.not_in_charge(error, self._connection.in_charge)
 
 
 class _End(Exception):

@@ -23,7 +23,7 @@ from .errors import BadValue, CallFailed, ObjpoolError, RemoteTraceback, TooLarg
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Iterable, List, Optional, Tuple
+    from typing import Any, FrozenSet, Iterable, List, Optional, Tuple
 
 OBJECT = 80
 ARRAY = 81
@@ -575,14 +575,14 @@ def _load_untrusted(code: int, body: Any) -> Any:
     return load_ext(code, body, False)
 
 
-_IN_CHARGE = ("StopIteration", "StopAsyncIteration", "GeneratorExit", "CancelledError")
+IN_CHARGE = frozenset({"StopIteration", "StopAsyncIteration", "GeneratorExit", "CancelledError"})
 
 
-def not_in_charge(error: BaseException) -> BaseException:
-    """The error; or what the daemon said of it, where the exception itself would end an iteration, a generator or a task of ours: then it is
-    the cause."""
+def not_in_charge(error: BaseException, in_charge: FrozenSet[str]) -> BaseException:
+    """The error; or what the daemon said of it, where the exception itself would end an iteration, a generator, a task or an event loop of
+    ours: then it is the cause."""
     known = error.__cause__.error if isinstance(error.__cause__, RemoteTraceback) else None
-    if type(error).__name__ not in _IN_CHARGE or known is None:
+    if known is None or in_charge.isdisjoint([cls.__name__ for cls in type(error).__mro__]):
         return error
     error.__cause__ = RemoteTraceback(error.__cause__.text)  # without `known`, which would be a circle
     known.__cause__ = error

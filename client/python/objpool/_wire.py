@@ -109,6 +109,8 @@ def _release(lock: Any) -> None:
 class Inbox:
     """What has come over a connection, and the calls in flight that it is for. No I/O."""
 
+    in_charge = _values.IN_CHARGE  #: exceptions of a method that are not raised as such where they would end more than the call
+
     def __init__(self, address: str, unpickle: bool) -> None:
         self.address = address
         self.unpickle = unpickle

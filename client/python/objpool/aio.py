@@ -69,6 +69,8 @@ connections: "weakref.WeakSet[Connection]" = weakref.WeakSet()
 class Connection(Inbox):
     """A socket in an event loop."""
 
+    in_charge = Inbox.in_charge | {"KeyboardInterrupt", "SystemExit"}  # the loop raises these in whoever runs it
+
     def __init__(self, sock: socket.socket, address: str, unpickle: bool) -> None:
         super().__init__(address, unpickle)
         sock.setblocking(False)
@@ -204,7 +206,7 @@ class Connection(Inbox):
         try:
             return _call.value_of(request, self, entry)
         except BaseException as error:
-            known = _values.not_in_charge(error)
+            known = _values.not_in_charge(error, self.in_charge)
             if known is error:
                 raise
             raise known from known.__cause__
@@ -684,11 +686,24 @@ class Client:
             await creation
         except BaseException as error:
             creation.cancel()
-            owned.give_up(isinstance(error, asyncio.CancelledError) and is_ours)
+            if isinstance(error, asyncio.CancelledError):
+                asyncio.ensure_future(_withdraw(connection, owned, is_ours))
+            else:
+                owned.give_up()
             raise
         if section.get("owner") == "daemon":
             owned.keep()
         return Pool(self, section["pool"], owner=owned)  # type: ignore[arg-type]
+
+
+async def _withdraw(connection: Connection, owned: _pool.Owned, drop: bool) -> None:
+    """As Owned.withdraw."""
+    try:
+        await connection.call(*owned.withdrawal(drop))
+    except ObjpoolError:
+        pass  # it has gone by then, or its connection has
+    finally:
+        owned.give_up()
 
 
 def _name_of(pool: Union[str, Pool]) -> str:
