@@ -26,6 +26,7 @@ MAY_USE = {
     "client/cli": {"proto"},
     "client/python/objpool": set(),
     "client/python/objpool/compat": {"client/python/objpool"},
+    "tests/sim": {"proto", "daemon/core"},
 }
 
 

@@ -7,7 +7,7 @@
 #include "daemon/core/sticky.h"
 #include "proto/pack.h"
 #include "proto/scan.h"
-#include "tests/sim/liar.h"
+#include "tests/sim/player.h"
 
 #include <assert.h>
 #include <signal.h>
@@ -422,7 +422,7 @@ static void on_session_end(struct fake *fake, uint64_t session)
 {
 	uint64_t *served = find(&fake->served, session);
 
-	if (!world_session_has_gone(fake->world, session))
+	if (!player_session_has_gone(fake->world, session))
 		world_fail(fake->world, "an instance is told of the end of session %llu, which lives",
 			   (unsigned long long)session);
 	if (find(&fake->ended, session))
@@ -1043,7 +1043,7 @@ static void work(struct fake *fake)
 	} else if (world->flavour.cramped && world_one_in(world, fake->cramped ? 20 : 100)) {
 		fake->cramped = !fake->cramped;
 	} else if (world->flavour.liars && world_one_in(world, 300)) {
-		liar_lie(fake);
+		world->lie(fake);
 	} else if (!fake->ready) {
 		receive(fake);
 		if (has_start(fake))
@@ -1128,7 +1128,7 @@ static void check_sticky(const struct fake *fake)
 static void check_sessions(const struct fake *fake)
 {
 	for (uint32_t i = 0; fake->slot->pool->tells_sessions && i < fake->served.count; i++)
-		if (world_session_has_gone(fake->world, fake->served.at[i]))
+		if (player_session_has_gone(fake->world, fake->served.at[i]))
 			world_fail(fake->world, "%s:%u has served session %llu, and is not told of its end",
 				   fake->slot->pool->name, fake->slot->index, (unsigned long long)fake->served.at[i]);
 }

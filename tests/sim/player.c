@@ -3,6 +3,7 @@
 
 #include "daemon/core/client_end.h"
 #include "daemon/core/lease.h"
+#include "daemon/core/nested.h"
 #include "daemon/core/request.h"
 #include "proto/pack.h"
 #include "proto/payload_ref.h"
@@ -35,9 +36,23 @@ struct client *player_client(struct player *player)
 	return &player->client;
 }
 
-uint64_t player_session(const struct player *player)
+bool player_session_has_gone(const struct world *world, uint64_t session)
 {
-	return player->client.id;
+	const struct pool *pool;
+	const struct slot *slot;
+
+	for (int i = 0; i < WORLD_CLIENTS; i++)
+		if (world->players[i] && world->players[i]->client.id == session)
+			return false;
+	TAILQ_FOREACH(pool, &world->core.pools, link) {
+		for (uint32_t i = 0; i < pool->size; i++)
+			if (pool->slots[i]->nested.on && pool->slots[i]->nested.client.id == session)
+				return false;
+		TAILQ_FOREACH(slot, &pool->detached, link)
+			if (slot->nested.on && slot->nested.client.id == session)
+				return false;
+	}
+	return true;
 }
 
 /* ---- descriptors that come ---- */

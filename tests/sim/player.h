@@ -27,6 +27,8 @@ bool player_waits(const struct world *world);
 void player_end(struct world *world);
 
 struct client *player_client(struct player *player);
-uint64_t player_session(const struct player *player);
+
+/* Has the client, or the instance that calls methods, with the session of this number gone? */
+bool player_session_has_gone(const struct world *world, uint64_t session);
 
 #endif

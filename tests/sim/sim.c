@@ -28,6 +28,7 @@
 #include "tests/sim/fake.h"
 #include "tests/sim/liar.h"
 #include "tests/sim/player.h"
+#include "tests/sim/supervisor.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,19 +45,19 @@ static const struct {
 	{430, fake_work},
 	{60, player_read},
 	{20, player_feed},
-	{45, world_pass_time},
+	{45, supervisor_pass_time},
 	{10, fake_kill_one},
 	{15, player_cancel},
 	{6, player_vanish},
-	{6, world_resize},
-	{4, world_replace_pool},
+	{6, supervisor_resize},
+	{4, supervisor_replace_pool},
 	{6, player_lease},
 	{5, player_release},
 	{3, player_end_input},
 	{4, player_give_back},
 	{2, liar_end},
-	{1, world_begin_drain},
-	{3, world_probe},
+	{1, supervisor_begin_drain},
+	{3, supervisor_probe},
 };
 
 static void random_event(struct world *world)
@@ -71,14 +72,14 @@ static void random_event(struct world *world)
 /* Nothing new comes in: everything must be answered. */
 static void drain(struct world *world)
 {
-	world_calm_down(world);
+	supervisor_calm_down(world);
 	for (int i = 0; i < DRAIN_ROUNDS && player_waits(world); i++) {
 		for (int k = 0; k < 20; k++) {
 			fake_work(world);
 			core_end_event(&world->core);
 		}
 		player_go_on_all(world);
-		world_pass_time(world);
+		supervisor_pass_time(world);
 		player_mind(world);
 		core_end_event(&world->core);
 		audit(world, i % THOROUGH == 0);
@@ -93,7 +94,7 @@ static void drain(struct world *world)
 /* Also what has no caller comes to its end. */
 static void rest(struct world *world)
 {
-	if (!world_settle(world)) {
+	if (!supervisor_settle(world)) {
 		fake_say_all(world);
 		world_fail(world, "calls without a caller do not end");
 	}
@@ -107,7 +108,7 @@ static void rest(struct world *world)
 
 static void play(uint64_t seed, bool verbose)
 {
-	struct world *world = world_new(seed, verbose);
+	struct world *world = supervisor_begin(seed, verbose);
 
 	for (uint32_t i = 0; i < EVENTS; i++) {
 		random_event(world);
@@ -120,7 +121,7 @@ static void play(uint64_t seed, bool verbose)
 	drain(world);
 	rest(world);
 	player_end(world);
-	world_end(world);
+	supervisor_end(world);
 }
 
 int main(int argc, char **argv)

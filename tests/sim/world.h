@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* world: the core, the clock, the pools and the tokens of one seed. */
+/* world: what all have in common: the core, the dice and the tokens of one seed. supervisor.c begins and ends it. */
 #ifndef SIM_WORLD_H
 #define SIM_WORLD_H
 
@@ -53,18 +53,8 @@ struct world {
 	uint32_t promise_count;
 	struct probe *probe;                    /* NULL: none is under way */
 	uint32_t stickies;                      /* sticky calls so far */
+	void (*lie)(struct fake *fake);         /* liar_lie */
 };
-
-struct world *world_new(uint64_t seed, bool verbose);
-
-/* Repairs the world: nothing fails any more, and pools that are missing are made. */
-void world_calm_down(struct world *world);
-
-/* Runs until all that is under way without a caller has ended. False: it does not end. */
-bool world_settle(struct world *world);
-
-/* All players have gone: ends the pools, and checks that nothing is left. */
-void world_end(struct world *world);
 
 uint32_t world_dice(struct world *world, uint32_t sides);
 static inline bool world_one_in(struct world *world, uint32_t sides)
@@ -74,12 +64,6 @@ static inline bool world_one_in(struct world *world, uint32_t sides)
 _Noreturn __attribute__((format(printf, 2, 3))) void world_fail(const struct world *world, const char *format, ...);
 __attribute__((format(printf, 2, 3))) void world_say(const struct world *world, const char *format, ...);
 
-void world_pass_time(struct world *world);
-void world_resize(struct world *world);
-void world_replace_pool(struct world *world);
-void world_begin_drain(struct world *world);
-void world_probe(struct world *world); /* begins one, or looks at it */
-
 /* Remembers a notification: in a calm world it must be carried out. */
 void world_promise(struct world *world, struct promise promise);
 
@@ -87,9 +71,6 @@ const char *world_pool_name(unsigned pool);
 
 /* The first of `count` new tokens. */
 uint32_t world_tokens(struct world *world, uint32_t count);
-
-/* Has the client of this number gone? */
-bool world_session_has_gone(const struct world *world, uint64_t session);
 
 /* A token whose method fails. */
 static inline bool world_is_bad(uint32_t token)
