@@ -20,7 +20,7 @@ MAY_USE = {
     "proto": set(),
     "daemon/core": {"proto"},
     "daemon/supervisor": {"proto", "daemon/core"},
-    "daemon/worker": {"proto", "daemon/core"},
+    "daemon/worker": {"proto"},
     "daemon/backtrace": {"proto"},
     "client/c": {"proto"},
     "client/cli": {"proto"},

@@ -9,8 +9,8 @@
 #define CORE_CORE_H
 
 #include "daemon/core/idmap.h"
-#include "daemon/core/timers.h"
 #include "proto/account.h"
+#include "proto/timers.h"
 
 #include <stdbool.h>
 #include <sys/queue.h>

@@ -8,8 +8,8 @@
 
 #include "daemon/core/histogram.h"
 #include "daemon/core/idmap.h"
-#include "daemon/core/timers.h"
 #include "proto/read.h"
+#include "proto/timers.h"
 
 #include <stdbool.h>
 

@@ -10,8 +10,8 @@
 #ifndef WORKER_DEFERRED_H
 #define WORKER_DEFERRED_H
 
-#include "daemon/core/timers.h"
 #include "daemon/worker/task.h"
+#include "proto/timers.h"
 
 struct deferrals {
 	struct task *task;

@@ -4,8 +4,8 @@
  * A timer is embedded in the thing that it is for; its callback finds the thing with container_of. timer_open, called once when
  * the thing is made, keeps room for the timer in the heap until timer_close: so timer_set never fails.
  */
-#ifndef CORE_TIMERS_H
-#define CORE_TIMERS_H
+#ifndef PROTO_TIMERS_H
+#define PROTO_TIMERS_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "daemon/core/timers.h"
+#include "proto/timers.h"
 
 #include <assert.h>
 #include <errno.h>
