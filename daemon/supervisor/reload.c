@@ -156,6 +156,7 @@ static bool update_section(struct pool *pool, struct config_pool *section)
 
 	template->section = *section;
 	*section = before;
+	pool->settings.start_timeout = template->section.start_timeout;
 	return !template->before && rollout_set_size(pool, section, &template->section); /* else its rollout does that */
 }
 
