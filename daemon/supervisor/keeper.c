@@ -31,27 +31,27 @@ static int start(struct keeper *keeper)
 {
 	char *const argv[] = {(char *)"objpool-keeper", NULL}, *const environment[] = {NULL};
 	const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	int tube[2] = {-1, -1}, r = 0;
+	int pipe_ends[2] = {-1, -1}, r = 0;
 
-	if (null < 0 || pipe2(tube, O_CLOEXEC) < 0)
+	if (null < 0 || pipe2(pipe_ends, O_CLOEXEC) < 0)
 		r = -errno;
 	const struct spawn program = {.program = keeper->program,
 				      .argv = argv,
 				      .environment = environment,
 				      .output = null,
 				      .errors = null,
-				      .channel = tube[0],
+				      .channel = pipe_ends[0],
 				      .second = keeper->table};
 	if (r == 0)
 		r = spawn(&program, &keeper->pid);
 	if (null >= 0)
 		(void)close(null);
-	if (tube[0] >= 0)
-		(void)close(tube[0]);
+	if (pipe_ends[0] >= 0)
+		(void)close(pipe_ends[0]);
 	if (r == 0)
-		keeper->end = tube[1];
-	else if (tube[1] >= 0)
-		(void)close(tube[1]);
+		keeper->end = pipe_ends[1];
+	else if (pipe_ends[1] >= 0)
+		(void)close(pipe_ends[1]);
 	return r;
 }
 

@@ -117,16 +117,16 @@ static struct lines *lines_new(struct daemon *daemon, enum lines_kind kind, cons
 
 struct lines *lines_open(struct daemon *daemon, enum lines_kind kind, const struct pool *pool, const struct slot *slot, int *fd)
 {
-	int tube[2];
+	int pipe_ends[2];
 
-	if (pipe2(tube, O_CLOEXEC) < 0)
+	if (pipe2(pipe_ends, O_CLOEXEC) < 0)
 		return NULL;
-	struct lines *lines = lines_new(daemon, kind, pool, slot, tube[0]);
+	struct lines *lines = lines_new(daemon, kind, pool, slot, pipe_ends[0]);
 	if (lines) {
-		*fd = tube[1];
+		*fd = pipe_ends[1];
 		return lines;
 	}
-	(void)close(tube[1]);
+	(void)close(pipe_ends[1]);
 	errno = ENOMEM;
 	return NULL;
 }

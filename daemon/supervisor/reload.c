@@ -263,7 +263,7 @@ static void update_pools(struct daemon *daemon, struct config *config, struct ch
 	for (pool = TAILQ_FIRST(&daemon->core.pools); pool; pool = next) {
 		next = pool == last ? NULL : TAILQ_NEXT(pool, link); /* those that follow have been made here */
 		const struct template *template = pool->owner;
-		if (pool->leaving || template->made)
+		if (pool->leaving || template->created_by_client)
 			continue;
 		struct config_pool *section = find_section(config, pool->name);
 		if (section) {

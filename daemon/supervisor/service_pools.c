@@ -89,7 +89,7 @@ bool admin_may_stick(const struct client *client, const struct pool *pool)
 	const struct session *session = container_of(client, const struct session, client);
 	const struct template *template = pool->owner;
 
-	return template->made_by == client->id || admin_is_allowed(session, template->daemon->config.admin);
+	return template->creator == client->id || admin_is_allowed(session, template->daemon->config.admin);
 }
 
 int admin_forget(struct request *request)
@@ -253,8 +253,8 @@ static int create(struct request *request, struct config_pool *section, bool of_
 	if (!pool)
 		return admin_no_memory(request);
 	struct template *template = pool->owner;
-	template->made = true;
-	template->made_by = of_session ? client->id : 0;
+	template->created_by_client = true;
+	template->creator = of_session ? client->id : 0;
 	log_pool(LOG_INFO, pool, "created by session %llu, %s", (unsigned long long)client->id, of_session ? "to go with it" : "to stay");
 	return answer_later(request, pending_admin_new(request->daemon, pool, PENDING_CREATE));
 }
@@ -282,7 +282,7 @@ int admin_drop(struct request *request)
 	if (!pool)
 		return -1;
 	const struct template *template = pool->owner;
-	if (template->made_by != request->session->client.id && !admin_is_allowed(request->session, request->daemon->config.admin)) {
+	if (template->creator != request->session->client.id && !admin_is_allowed(request->session, request->daemon->config.admin)) {
 		error_say(&request->error, ERROR_DENIED, RAN_NO, "this connection may not drop pool %s (see admin in objpoold.conf(5))",
 			  pool->name);
 		return -1;

@@ -505,7 +505,7 @@ static void drop_pools(const struct session *session)
 	for (pool = TAILQ_FIRST(&session->daemon->core.pools); pool; pool = next) {
 		next = TAILQ_NEXT(pool, link);
 		const struct template *template = pool->owner;
-		if (template->made_by == session->client.id && !pool->leaving && !client_notifies(&session->client, pool))
+		if (template->creator == session->client.id && !pool->leaving && !client_notifies(&session->client, pool))
 			pool_drop(pool, ERROR_CANCELLED, "its pool went with the client that made it");
 	}
 }

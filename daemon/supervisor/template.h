@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * template: what the supervisor has of a pool's template process, and what the configuration says of the pool. The process is
- * started when a slot needs a worker and it is not there; workers live on when it dies. A client's program may have offered a fork of
- * itself instead.
+ * started when a slot needs a worker and it is not there; workers live on when it dies. A client's program may have offered a
+ * fork of itself instead.
  *
  * Its life is in template_life.h, its process and channel in template_process.h and template_channel.h, the forks that it is told
  * to make in template_forks.h. What differs between kinds of templates is in its worker_maker.
@@ -34,26 +34,26 @@ struct template {
 	const struct worker_maker *maker;
 	struct config_pool section; /* taken over */
 	char *plugin_path;
-	bool made;                  /* by a client, at run time: no file names it */
-	uint64_t made_by;           /* the session with which it goes; 0: it stays */
+	bool created_by_client;     /* at run time: no file names it */
+	uint64_t creator;           /* the session with which it goes; 0: it stays */
 	enum template_state state;
 	pid_t pid;                  /* 0: there is none, or it is a program's own */
 	bool met;                   /* the program's process has been connected to */
-	struct timer patience;      /* with one that owes word of a worker's end */
+	struct timer patience;      /* with a process that owes word of a worker's fork or end */
 	int fd;
 	struct event *event;
-	struct lines *printed[2];    /* on its standard output, and standard error */
-	struct worker_list waiting; /* for it to be ready */
-	struct worker_list forking; /* told to; in order */
-	struct timer again;         /* fires when a fork is tried again that failed for want of something */
-	uint64_t pause;             /* nanoseconds until then; doubles, and is 0 once a fork has worked */
+	struct lines *printed[2];   /* on its standard output, and standard error */
+	struct worker_list waiting; /* workers that the process is to fork, once it is ready */
+	struct worker_list forking; /* workers that it has been told to fork; in order */
+	struct timer again;         /* fires when forks are tried again that failed for want of memory, descriptors or processes */
+	uint64_t pause;             /* nanoseconds before it fires; doubles, and is 0 once a fork has worked */
 	uint64_t version;           /* number of what it makes: another one, or made later, has a higher number */
 	struct template *before;    /* what served before a reload, until it is known that this one works; NULL: nothing */
 	uint32_t scaled;            /* workers, as objpool.scale has set; 0: it has not */
 	char fault[512];            /* why instances serve that a reload should have replaced; "": there are none */
 	uint64_t life;              /* number of its present process, of all the daemon's templates */
 	uint32_t failed_starts;     /* workers of this process that ended before they were ready, in a row */
-	uint32_t tolerated_starts;  /* so many of them are not the process's own fault */
+	uint32_t tolerated_starts;  /* after so many a process that forks is replaced */
 	struct block *description;  /* what it said of its class; NULL: nothing yet */
 	struct span described;
 	struct slowlog_pool slow;

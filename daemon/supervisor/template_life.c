@@ -66,8 +66,8 @@ static void take_over(struct template *old, struct template *next)
 void template_succeed(struct template *old, struct template *next)
 {
 	next->pool = old->pool;
-	next->made = old->made;
-	next->made_by = old->made_by;
+	next->created_by_client = old->created_by_client;
+	next->creator = old->creator;
 	take_over(old, next);
 	next->before = old->before ? old->before : old;
 	if (!old->before)

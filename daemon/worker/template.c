@@ -544,9 +544,9 @@ static int start_thread(const struct template *template, const int *fds)
 static pid_t fork_twice(const struct template *template, const int *fds)
 {
 	pid_t worker = -1;
-	int tube[2];
+	int pipe_ends[2];
 
-	if (pipe2(tube, O_CLOEXEC) < 0)
+	if (pipe2(pipe_ends, O_CLOEXEC) < 0)
 		return -errno;
 	const pid_t between = fork();
 	if (between == 0) {
@@ -557,13 +557,13 @@ static pid_t fork_twice(const struct template *template, const int *fds)
 			worker = -errno;
 		else
 			(void)setpgid(worker, worker); /* before the supervisor hears of it: it kills the template's group */
-		_exit(write(tube[1], &worker, sizeof worker) == sizeof worker ? 0 : 1);
+		_exit(write(pipe_ends[1], &worker, sizeof worker) == sizeof worker ? 0 : 1);
 	}
 	const int error = errno;
-	(void)close(tube[1]);
-	if (between > 0 && read(tube[0], &worker, sizeof worker) != sizeof worker)
+	(void)close(pipe_ends[1]);
+	if (between > 0 && read(pipe_ends[0], &worker, sizeof worker) != sizeof worker)
 		worker = -EAGAIN;
-	(void)close(tube[0]);
+	(void)close(pipe_ends[0]);
 	if (between < 0)
 		return -error;
 	while (waitpid(between, NULL, 0) < 0 && errno == EINTR)
