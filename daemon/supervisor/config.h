@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * config: what the files say, checked; an error names file and line. One table of options is what the parser,
- * --print-config and the check that every option is documented read: it is in config.c. config_load is in config_read.c, config_check
- * and config_print are in files of these names, and all that is of one pool is in config_pool.c.
+ * --print-config and the check that every option is documented read: it is in config.c. config_load is in config_read.c,
+ * config_check and config_print are in files of these names, and all that is of one pool is in config_pool.c.
  */
 #ifndef SUPERVISOR_CONFIG_H
 #define SUPERVISOR_CONFIG_H

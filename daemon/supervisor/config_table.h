@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * config_table: what the files that read, set, print and free a configuration share: the tables of its keys. The tables themselves
- * are in config.c.
+ * config_table: what the files that read, set, print and free a configuration share: the tables of its keys. The tables
+ * themselves are in config.c.
  */
 #ifndef SUPERVISOR_CONFIG_TABLE_H
 #define SUPERVISOR_CONFIG_TABLE_H

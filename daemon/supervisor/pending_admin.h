@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * pending_admin: a method of the daemon's own that waits for workers. pending_admin_run looks at it whenever a slot has changed, and
- * answers it when it is done.
+ * pending_admin: a method of the daemon's own that waits for workers. pending_admin_run looks at it whenever a slot has
+ * changed, and answers it when it is done.
  */
 #ifndef SUPERVISOR_PENDING_ADMIN_H
 #define SUPERVISOR_PENDING_ADMIN_H

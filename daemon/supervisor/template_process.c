@@ -99,7 +99,8 @@ void template_died(struct template *template)
 	const bool loading = template->state == TEMPLATE_LOADING;
 
 	/* That of a program ends its own as soon as the pool leaves. */
-	log_pool(template->pool->leaving ? LOG_DEBUG : LOG_WARNING, template->pool, "the pool's template process died%s", loading ? " while it loaded the plugin" : "");
+	log_pool(template->pool->leaving ? LOG_DEBUG : LOG_WARNING, template->pool, "the pool's template process died%s",
+		 loading ? " while it loaded the plugin" : "");
 	template_fail(template, loading ? "the template process died while it loaded the plugin" : "the template process died");
 }
 
@@ -155,6 +156,7 @@ void template_on_silence(struct timer *timer)
 		return;
 	}
 	/* That of a program ends its own as soon as the pool leaves. */
-	log_pool(template->pool->leaving ? LOG_DEBUG : LOG_WARNING, template->pool, "the pool's template process does not answer");
+	log_pool(template->pool->leaving ? LOG_DEBUG : LOG_WARNING, template->pool,
+		 "the pool's template process does not answer");
 	template->maker->on_silence(template);
 }
