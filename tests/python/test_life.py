@@ -16,6 +16,7 @@ import weakref
 import pytest
 
 import objpool
+from objpool import _fork
 from harness import BUILD, DEADLINE, ROOT, is_alive, wait_for
 
 PRIVATE = """
@@ -108,6 +109,7 @@ def test_a_folder_for_temporary_files_whose_name_is_too_long(program, place, fol
     (place / folder).mkdir()
     process = program("""
 import objpool
+from objpool import _fork
 from objpool.compat.multiprocess import Pool
 with Pool(1) as pool: print(pool.map(abs, [-1]))
 objpool.connect("private").ping()
@@ -118,6 +120,7 @@ objpool.connect("private").ping()
 NOWHERE = """
 import os, tempfile, sys
 import objpool
+from objpool import _fork
 from objpool.compat.multiprocess import get_context
 class Object:
     def add(self, x): return x + 1
@@ -512,6 +515,38 @@ print("done", flush=True)
 """, how, name)
     output, errors = process.communicate(timeout=DEADLINE)
     assert (process.returncode, output, errors) == (0, "done\n", "")
+
+
+@pytest.mark.skipif(not _fork.is_possible(), reason="the module of forks is not built with sanitizers")
+@pytest.mark.parametrize("where", ["parent", "child"])
+def test_an_interrupt_as_the_program_is_forked_leaves_one_program(program, where):
+    """Neither a fork that waits for ever, nor one that goes on with the program; nor does an argument that is none."""
+    process = program("""
+import ctypes, functools, os, signal, sys, time
+import objpool
+from objpool.compat import multiprocess
+
+def children():
+    return open(f"/proc/self/task/{os.getpid()}/children").read().split()
+
+objpool.connect("private")
+for wrong in {"args": 5}, {"slot_kwargs": [5]}, {"kwargs": 5}:
+    try:
+        objpool.create_pool(dict, workers=1, **wrong)
+    except TypeError:
+        pass
+os.register_at_fork(**{f"after_in_{sys.argv[1]}": functools.partial(getattr(ctypes.CDLL(None), "raise"), signal.SIGINT)})
+for make in (lambda: objpool.create_pool(dict, workers=1)), (lambda: multiprocess.Pool(1, int)):
+    try:
+        make()
+    except (KeyboardInterrupt, objpool.ObjpoolError) as error:
+        print(type(error).__name__, flush=True)
+while len(children()) > 1:
+    time.sleep(0.01)
+print("done", flush=True)
+""", where)
+    output, errors = process.communicate(timeout=DEADLINE)
+    assert (process.returncode, output) == (0, {"parent": "KeyboardInterrupt\n", "child": "CallFailed\n"}[where] * 2 + "done\n"), errors
 
 
 def test_an_owner_needs_a_pipe(place):

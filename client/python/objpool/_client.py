@@ -13,7 +13,7 @@ from .errors import ConnectionLost, NoDaemon, ObjpoolError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
+    from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 #: The address of a daemon of this program's own.
 PRIVATE = "private"
@@ -194,18 +194,17 @@ class Client:
         multiprocessing would, unless python_path, python_options, virtualenv or preload say what the workers' Python is to be.
         """
         for _ in range(_fork.ATTEMPTS):
-            template = fork_of_program(fork, what, keys, self.is_private)
-            section = pool_section(what, workers, args, kwargs, slot_kwargs, name, keys, self.is_private, template)
+            connection = self._connected()
+            template, section = template_and_section(fork, what, workers, args, kwargs, slot_kwargs, name, keys, self.is_private)
             try:
-                return self._create(section, template, name is None)
+                return self._create(connection, section, template, name is None)
             except ObjpoolError:
                 if template is None or not template.stuck:
                     raise
         raise _fork.all_stuck()
 
-    def _create(self, section: Dict[str, Any], template: Optional[_fork.Fork], is_ours: bool) -> Pool:
+    def _create(self, connection: _wire.Connection, section: Dict[str, Any], template: Optional[_fork.Fork], is_ours: bool) -> Pool:
         """`is_ours`: nobody else has a pool of that name."""
-        connection = self._connected()
         owned = _pool.Owned(connection, section["pool"], template)
         try:
             _pool.create(connection, section, template)
@@ -220,7 +219,20 @@ class Client:
         return Pool(self, section["pool"], owner=owned)
 
 
-def fork_of_program(fork: Optional[bool], what: Any, keys: Mapping[str, Any], private: bool) -> Optional[_fork.Fork]:
+def template_and_section(fork: Optional[bool], what: Any, workers: Union[int, str], args: Sequence[Any], kwargs: Mapping[str, Any],
+                         slot_kwargs: Optional[Sequence[Mapping[str, Any]]], name: Optional[str], keys: Dict[str, Any],
+                         private: bool) -> Tuple[Optional[_fork.Fork], Dict[str, Any]]:
+    """What a pool is made of: the fork, if its workers are to be forks, and what objpool.create is given."""
+    template = _fork_of_program(fork, what, keys, private)
+    try:
+        return template, _pool_section(what, workers, args, kwargs, slot_kwargs, name, keys, private, template)
+    except BaseException:
+        if template is not None:
+            template.end()
+        raise
+
+
+def _fork_of_program(fork: Optional[bool], what: Any, keys: Mapping[str, Any], private: bool) -> Optional[_fork.Fork]:
     """The template of a pool of `what` with these keys, if it is to be a fork of the program."""
     fits = private and keys.get("plugin", "python") == "python" and keys.get("isolation", "process") == "process"
     own = [key for key in ("python_path", "python_options", "virtualenv", "preload") if key in keys]
@@ -232,9 +244,9 @@ def fork_of_program(fork: Optional[bool], what: Any, keys: Mapping[str, Any], pr
     return _fork.Fork(factory=None if isinstance(what, str) else what) if wanted else None
 
 
-def pool_section(what: Any, workers: Union[int, str], args: Sequence[Any], kwargs: Mapping[str, Any],
-                 slot_kwargs: Optional[Sequence[Mapping[str, Any]]], name: Optional[str], keys: Dict[str, Any], private: bool,
-                 template: Optional[_fork.Fork]) -> Dict[str, Any]:
+def _pool_section(what: Any, workers: Union[int, str], args: Sequence[Any], kwargs: Mapping[str, Any],
+                  slot_kwargs: Optional[Sequence[Mapping[str, Any]]], name: Optional[str], keys: Dict[str, Any], private: bool,
+                  template: Optional[_fork.Fork]) -> Dict[str, Any]:
     """What objpool.create is given for a pool of `what`."""
     section: Dict[str, Any] = {"plugin": "python", **keys, "workers": workers}
     args = list(args)

@@ -156,12 +156,18 @@ class Fork:
         self._last_look: Dict[int, str] = {}
         self.stuck = False
         for _ in range(ATTEMPTS):
-            if self._fork(module, prepare, factory):
-                return
+            self.pid, self._process = 0, -1
+            try:
+                if self._fork(module, prepare, factory):
+                    return
+            except BaseException:  # an interrupt comes at any moment
+                self._discard()
+                raise
+            self.end()
         raise all_stuck()
 
     def _fork(self, module: Any, prepare: Callable[[], None], factory: Any) -> bool:
-        """False: it waits for a lock that it has inherited as taken, and has been ended."""
+        """False: it waits for a lock that it has inherited as taken."""
         name = f"objpool-{self._program}-{os.urandom(8).hex()}"
         self.address = name
         with _Birth() as birth:
@@ -173,17 +179,17 @@ class Fork:
                 with _locks.held_for_fork():
                     _flush()
                     files = _locks.files()
-                    self.pid = os.fork()
-                    if self.pid == 0:
-                        global inherited
-                        inherited = factory
-                        _serve(module, listener.fileno(), self._program, files, prepare, birth.tell)
+                    self.pid = _forked(lambda: _serve(module, listener.fileno(), self._program, files, prepare, birth.tell, factory))
             self._process = os.pidfd_open(self.pid)
             _forks.append(self)
-            if birth.has_come(self._process, self._waits_for_ever):
-                return True
-        self.end()
-        return False
+            return birth.has_come(self._process, self._waits_for_ever)
+
+    def _discard(self) -> None:
+        """Ends what there is of it."""
+        if self._process >= 0:
+            self.end()
+        elif self.pid > 0:
+            _kill(self.pid)
 
     def pauses(self) -> Iterator[float]:
         """While its workers are being made: after so many seconds each time it looks whether one waits for ever. The last time one does, and
@@ -278,6 +284,31 @@ def _children(pid: int) -> List[int]:
         return []
 
 
+def _forked(serve: Callable[[], None]) -> int:
+    """The process in which that runs. An interrupt at any moment leaves no process that nobody knows of, and none that goes on with the program."""
+    pids: List[int] = []
+    try:
+        pids.extend(itertools.starmap(os.fork, [()]))  # no interrupt comes between
+        if pids[0] == 0:
+            serve()
+        return pids[0]
+    except BaseException:
+        if pids and pids[0] > 0:
+            _kill(pids[0])
+        raise
+    finally:
+        if pids == [0]:
+            os._exit(70)
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    except (ProcessLookupError, ChildProcessError):
+        pass  # the program has, or doesn't want to know of its children
+
+
 class _Birth:
     """A pipe by which a fork tells the program that it is ready."""
 
@@ -327,9 +358,12 @@ def _flush() -> None:
             pass  # there is none, or it is closed
 
 
-def _serve(module: Any, listener: int, program: int, files: Iterable[Any], prepare: Callable[[], None], tell: Callable[[], None]) -> None:
+def _serve(module: Any, listener: int, program: int, files: Iterable[Any], prepare: Callable[[], None], tell: Callable[[], None],
+           factory: Any) -> None:
     """In the child: there is no way back into the program."""
+    global inherited
     try:
+        inherited = factory
         _locks.renew(files)
         _locks.forget_imports()
         listener = _settle_descriptors(listener)

@@ -9,6 +9,7 @@ Others: `waits_for_ever` tells a process that waits for such a lock from one tha
 from __future__ import annotations
 
 import _frozen_importlib  # type: ignore[import-not-found]
+import collections
 import contextlib
 import gc
 import io
@@ -41,8 +42,7 @@ def held_for_fork() -> Iterator[None]:
         yield
     finally:
         if os.getpid() == program:
-            for lock in held:
-                lock.release()
+            collections.deque(map(_RLock.release, held), 0)  # no interrupt comes between
 
 
 def _of_logging() -> List[Any]:

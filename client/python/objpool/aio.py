@@ -23,7 +23,7 @@ from typing import Any, AsyncIterator, Awaitable, Callable, Deque, Dict, List, M
 
 from . import _call, _embedded, _files, _fork, _pool, _retry, _stream, _values, _wire
 from ._call import Request
-from ._client import PRIVATE, default_addresses, fork_of_program, pool_section
+from ._client import PRIVATE, default_addresses, template_and_section
 from ._wire import Entry, Inbox
 from .errors import ConnectionLost, NoDaemon, ObjpoolError, Timeout
 
@@ -664,8 +664,7 @@ class Client:
         """Makes a pool: see objpool.Client.create_pool."""
         for _ in range(_fork.ATTEMPTS):
             connection = await self._connected()
-            template = fork_of_program(fork, what, keys, self.is_private)
-            section = pool_section(what, workers, args, kwargs, slot_kwargs, name, keys, self.is_private, template)
+            template, section = template_and_section(fork, what, workers, args, kwargs, slot_kwargs, name, keys, self.is_private)
             try:
                 return await self._create(connection, section, template, name is None)
             except ObjpoolError:
