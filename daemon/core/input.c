@@ -25,11 +25,16 @@ void input_drop(struct call *call)
 	call->input.open = false;
 }
 
+/* A pool that has just gone to sleep gets one slot for what waits (sizing_on_waiting). */
+static uint32_t slots_of(const struct call *call)
+{
+	return call->pool->size > 0 ? call->pool->size : 1;
+}
+
 /* How many items may be accepted and unanswered. */
 static uint64_t window_of(const struct call *call)
 {
-	const uint64_t slots = call->pool->size ? call->pool->size : 1;
-	const uint64_t usual = 2 * slots * (call->chunk ? call->chunk : method_pace(call->method));
+	const uint64_t usual = 2ull * slots_of(call) * (call->chunk ? call->chunk : method_pace(call->method));
 	const uint64_t window = call->input.window ? call->input.window : usual;
 	return window < INPUT_WINDOW_MAX ? window : INPUT_WINDOW_MAX;
 }
@@ -136,15 +141,15 @@ static bool round_is_due(const struct call *call)
 {
 	const struct input *input = &call->input;
 
-	if (input->round > 0 || input->count == 0 || call->pool->size == 0)
+	if (input->round > 0 || input->count == 0)
 		return false;
-	return input->count >= call->pool->size || !input->open || input->count >= window_of(call);
+	return input->count >= slots_of(call) || !input->open || input->count >= window_of(call);
 }
 
 static void begin_round(struct call *call)
 {
 	struct input *input = &call->input;
-	const uint32_t slots = call->pool->size;
+	const uint32_t slots = slots_of(call);
 
 	input->round_size = input->count < slots ? (uint32_t)input->count : slots;
 	input->round_at = 0;
@@ -163,8 +168,11 @@ static int next_of_round(struct call *call, struct batch **batch)
 	}
 	if (take(input, 1, batch) < 0)
 		return -ENOMEM;
-	(*batch)->slot = call->pool->slots[input->round_at++];
-	(*batch)->addressed = true;
+	if (input->round_at < call->pool->size) {
+		(*batch)->slot = call->pool->slots[input->round_at];
+		(*batch)->addressed = true;
+	}
+	input->round_at++;
 	return 0;
 }
 

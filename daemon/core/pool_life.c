@@ -25,6 +25,7 @@ static void on_wake(struct timer *timer)
 	struct pool *pool = container_of(timer, struct pool, wake);
 	struct slot *slot;
 
+	sizing_on_waiting(pool);
 	for (uint32_t i = 0; i < pool->size; i++)
 		slot_step(pool->slots[i]);
 	TAILQ_FOREACH(slot, &pool->detached, link)

@@ -165,6 +165,8 @@ void scheduler_run(struct pool *pool)
 		if (pool->slots[i]->queue.count)
 			scheduler_pull(pool->slots[i]);
 	run_shared(pool);
+	if (pool->size == 0 && pool->queue.count > 0) /* it has come back from a slot that was removed */
+		pool_wake_later(pool);
 }
 
 /* A new batch that any slot may have, and nothing waits before it: hand it out without a queue. */

@@ -77,6 +77,8 @@ int pool_resize(struct pool *pool, uint32_t size)
 	if (r == 0)
 		begin_slots(pool, size);
 	sizing_on_resized(pool);
+	if (pool->size == 0)
+		pool_wake_later(pool);
 	return r;
 }
 
@@ -114,6 +116,12 @@ static void on_grow(struct timer *timer)
 int sizing_on_call(struct pool *pool)
 {
 	return pool->size > 0 ? 0 : pool_resize(pool, 1);
+}
+
+void sizing_on_waiting(struct pool *pool)
+{
+	if (pool->size == 0 && (pool->queue.count > 0 || pool->leases_waiting > 0) && pool_resize(pool, 1) < 0)
+		pool_wake_later(pool);
 }
 
 /* ---- down ---- */
@@ -167,6 +175,8 @@ void sizing_on_resized(struct pool *pool)
 {
 	if (sizing_is_adaptive(pool))
 		watch(pool);
+	if (pool->queue.count > 0)
+		pool_grow_later(pool);
 }
 
 int sizing_init(struct pool *pool)

@@ -17,6 +17,9 @@ int pool_resize(struct pool *pool, uint32_t size);
 /* A call comes: there must be an instance, or soon be one. 0 or -ENOMEM. */
 int sizing_on_call(struct pool *pool);
 
+/* Tasks or leases may wait in a pool that has no slots any more: then it gets one. */
+void sizing_on_waiting(struct pool *pool);
+
 /* The pool has another size, or other bounds. */
 void sizing_on_resized(struct pool *pool);
 

@@ -7,6 +7,7 @@ import re
 import signal
 import time
 
+import pytest
 from harness import is_alive, wait_for
 
 
@@ -405,6 +406,23 @@ def test_a_pool_of_none_is_started_by_its_first_call(start):
         wait_for(lambda: size(client) == 0, lambda: "the pool to shrink to nothing")
         assert client.value("p:map.echo", [1, 2, 3]) == [1, 2, 3]
         assert client.value("objpool.pools")[0]["state"] in ("ready", "starting")
+
+
+@pytest.mark.parametrize("keys", [{"workers": 0, "workers_max": 2}, {"workers": 0, "workers_max": 2, "kwargs": '{"tag": "new"}'}])
+def test_what_waits_when_a_pool_goes_to_sleep_is_done(start, keys):
+    daemon = start({"p": {"workers": 1}})
+    with daemon.client() as client, daemon.client() as holder:
+        client.start("p.sleep_hard", 0.3)
+        wait_for(lambda: slots(client)[0]["running"], lambda: "it to run")
+        waiting = [client.start("p.echo", i) for i in range(50)]
+        lease = holder.start("objpool.lease", "p")
+        client.value("objpool.ping")
+        holder.value("objpool.ping")
+        daemon.pools["p"] = keys
+        daemon.write_config()
+        client.value("objpool.reload")
+        assert [client.wait(call) for call in waiting] == [(None, i) for i in range(50)]
+        assert holder.wait(lease)[0] is None
 
 
 def test_sticky_calls_survive_a_pool_that_went_to_sleep(start):

@@ -41,7 +41,7 @@ static void choose_tokens(struct world *world, struct question *question)
 	const bool wide = question->kind == KIND_ALL || question->kind == KIND_SCATTER;
 
 	question->count = question->kind == KIND_MAP ? world_dice(world, question->nested ? 6 : QUESTION_ITEMS)
-			  : wide && pool             ? pool->size
+			  : wide && pool             ? (pool->size > 0 ? pool->size : 1) /* a call makes a slot */
 						     : 1;
 	question->token = world_tokens(world, question_tasks(question));
 }

@@ -188,7 +188,7 @@ void supervisor_resize(struct world *world)
 	faults_arm(true);
 	if (slot && !slot->leased && world_dice(world, 3)) /* pending_admin.c waits for the lease's end */
 		(void)slot_restart(slot);
-	else if (pool_resize(pool, 1 + world_dice(world, 5)) < 0 && faults_count() == 0)
+	else if (pool_resize(pool, world_dice(world, 6)) < 0 && faults_count() == 0)
 		world_fail(world, "a pool can't be resized");
 	faults_arm(false);
 }
