@@ -16,7 +16,6 @@ import socket
 import threading
 import time
 
-from . import _wire
 from .errors import NoDaemon
 
 TYPE_CHECKING = False
@@ -295,6 +294,17 @@ class PrivateDaemon:
             pass
 
 
+_ends = threading.Event()  # the program's own daemon is about to end, and so are the threads that the program does not wait for
+_AT_THE_END = 2.0  # seconds; the interpreter needs milliseconds from its atexit functions to the end of all threads
+
+
+def stay_at_the_end() -> None:
+    """A thread that the program does not wait for is not told at the end that the daemon has gone, only to print that: it stays where it is,
+    as threads do when the interpreter ends."""
+    if _ends.is_set() and threading.current_thread() is not threading.main_thread():
+        time.sleep(_AT_THE_END)
+
+
 _lock = threading.Lock()
 _daemon: Optional[PrivateDaemon] = None
 
@@ -313,7 +323,7 @@ def private_daemon(silent: Optional[PrivateDaemon] = None) -> PrivateDaemon:
 
 def _stop() -> None:
     if _daemon is not None:
-        _wire.program_ends()
+        _ends.set()
         _daemon.stop()
 
 

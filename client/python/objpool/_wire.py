@@ -33,7 +33,7 @@ import weakref
 
 import msgpack
 
-from . import _files, _incoming, _values
+from . import _embedded, _files, _incoming, _values
 from .errors import ConnectionLost, NoDaemon, Timeout
 
 TYPE_CHECKING = False
@@ -50,24 +50,8 @@ _LOOK_AGAIN = 0.2  # seconds; who is called to lead and interrupted just then ma
 _AWAKE = 200e-6  # seconds that a wait begins with awake,
 _CALM = 50  # unless that was in vain so few waits ago
 _NEVER = float("inf")
-_AT_THE_END = 2.0  # seconds; the interpreter needs milliseconds from its atexit functions to the end of all threads
 _UNREADABLE = (ConnectionLost, msgpack.UnpackException, ValueError, TypeError, LookupError)
 _SEND_FLAGS = (socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL,)
-
-
-_ends = threading.Event()
-
-
-def program_ends() -> None:
-    """The program's own daemon is about to end, and so are the threads that the program does not wait for."""
-    _ends.set()
-
-
-def stay_at_the_end() -> None:
-    """A thread that the program does not wait for is not told at the end that the daemon has gone, only to print that: it stays where it is,
-    as threads do when the interpreter ends."""
-    if _ends.is_set() and threading.current_thread() is not threading.main_thread():
-        time.sleep(_AT_THE_END)
 
 
 class Entry:
@@ -417,7 +401,7 @@ class Connection(Inbox):
         if not self._chunks and not self.inbox:
             try:
                 self._await_input()
-                stay_at_the_end()
+                _embedded.stay_at_the_end()
                 self._receive()
             except OSError as error:
                 if error.errno is None:
@@ -477,7 +461,7 @@ class Connection(Inbox):
 
     def fail(self, lost: ConnectionLost) -> None:
         """The connection is over: all that is in flight is answered."""
-        stay_at_the_end()
+        _embedded.stay_at_the_end()
         if self.lost is None:
             self.lost = lost
         self._chunks.clear()

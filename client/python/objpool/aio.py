@@ -128,7 +128,7 @@ class Connection(Inbox):
     def _on_readable(self) -> None:
         if self._pid != os.getpid():
             return self.fail(ConnectionLost("the connection belongs to the process that was forked"))
-        _wire.stay_at_the_end()
+        _embedded.stay_at_the_end()
         try:
             data, ancillary = self._socket.recvmsg(_READ, _files.RECEIVE_SPACE, socket.MSG_CMSG_CLOEXEC)[:2]
             if ancillary and self._arrivals is not None:
