@@ -48,6 +48,8 @@ static const char *take_option(PyConfig *config, const char *option, PyStatus *s
 			wcscmp(config->argv.items[n - 1], L"-W") == 0 || wcscmp(config->argv.items[n - 1], L"-X") == 0;
 		if ((option[0] != '-' || !option[1]) && !argument)
 			return "is no option of the interpreter";
+		if (strcmp(option, "-Xdev") == 0 || (argument && strcmp(option, "dev") == 0))
+			config->dev_mode = 1; /* parsing the arguments does not set it */
 		wchar_t *wide = Py_DecodeLocale(option, NULL);
 		*status = wide ? PyWideStringList_Append(&config->argv, wide) : PyStatus_NoMemory();
 		PyMem_RawFree(wide);

@@ -762,15 +762,15 @@ def test_a_virtual_environment(start, place):
 
 def test_options_of_the_interpreter(start, place):
     (place / "options.py").write_text("import sys, warnings\nclass A:\n def told(self):\n  return [sys.warnoptions, sorted(sys._xoptions),"
-                                      " sys.flags.optimize, hash('objpool')]\n")
+                                      " sys.flags.optimize, hash('objpool'), sys.flags.dev_mode]\n")
     options = ["-Werror::UserWarning", "-X", "dev", "-OO", "PYTHONHASHSEED=5"]
     with start({}).client().maps() as client:
         seen = set()
         for name in "p", "q":
             client.value("objpool.create", {"pool": name, "plugin": "python", "class": "options:A", "python_path": [str(place)],
                                             "python_options": options})
-            warn, xoptions, optimize, number = client.value(f"{name}.told")
-            assert (warn[-1:], xoptions, optimize) == (["error::UserWarning"], ["dev"], 2)
+            warn, xoptions, optimize, number, dev_mode = client.value(f"{name}.told")
+            assert (warn[-1:], xoptions, optimize, dev_mode) == (["error::UserWarning"], ["dev"], 2, True)
             seen.add(number)
         assert len(seen) == 1
         for wrong, words in (("file.py", "is no option of the interpreter"), ("-Z", "an option that it does not know"), ("--version", "that ends it"),
