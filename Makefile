@@ -36,7 +36,7 @@ SUPER  := $(call objs,daemon/supervisor)
 WORKER := $(call objs,daemon/worker)
 BACKTRACE := $(call objs,daemon/backtrace) $(B)/proto/escape.o $(B)/proto/standard.o
 CLIENT := $(filter-out %/example.o,$(call objs,client/c)) # the example is a program
-CLI    := $(call objs,client/cli)
+CLI    := $(call objs,cli)
 PLUGIN_NAMES := $(sort $(notdir $(patsubst %/,%,$(dir $(wildcard plugins/*/*.c)))))
 PLUGINS := $(PLUGIN_NAMES:%=$(B)/plugins/%.so)
 

@@ -23,7 +23,7 @@ MAY_USE = {
     "daemon/worker": {"proto"},
     "daemon/backtrace": {"proto"},
     "client/c": {"proto"},
-    "client/cli": {"proto"},
+    "cli": {"proto"},
     "client/python/objpool": set(),
     "client/python/objpool/compat": {"client/python/objpool"},
     "tests/sim": {"proto", "daemon/core"},

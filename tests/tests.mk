@@ -29,7 +29,7 @@ $(B)/tests/test_closer: $(B)/daemon/supervisor/closer.o
 $(B)/tests/test_intake: $(B)/daemon/supervisor/intake.o
 $(B)/tests/test_spawn: $(B)/daemon/supervisor/spawn.o $(B)/daemon/supervisor/paths.o
 $(B)/tests/test_unclaimed: $(B)/daemon/supervisor/unclaimed.o
-$(B)/tests/test_top: $(addprefix $(B)/client/cli/,top_model.o top_text.o top_view.o fields.o shown.o json_write.o ndarray.o base64.o)
+$(B)/tests/test_top: $(addprefix $(B)/cli/,top_model.o top_text.o top_view.o fields.o shown.o json_write.o ndarray.o base64.o)
 
 # A process for each thousand seeds, as many at once as there are CPUs.
 sim_of = seq $(firstword $(subst -, ,$(1))) 1000 $(lastword $(subst -, ,$(1))) | xargs -P $$(nproc) -I@ \
@@ -55,7 +55,7 @@ FUZZ_PARTS_request = $(wildcard daemon/core/*.c)
 FUZZ_PARTS_worker = $(FUZZ_PARTS_request)
 FUZZ_PARTS_config = $(FUZZ_SUPER)
 FUZZ_PARTS_http = $(FUZZ_SUPER)
-FUZZ_PARTS_reply = $(filter-out %/example.c client/cli/main.c,$(wildcard client/c/*.c client/cli/*.c))
+FUZZ_PARTS_reply = $(filter-out %/example.c cli/main.c,$(wildcard client/c/*.c cli/*.c))
 FUZZ_LIBS_scan = -lmsgpackc
 FUZZ_LIBS_request = -lmsgpackc
 FUZZ_LIBS_worker = -lmsgpackc

@@ -4,10 +4,10 @@
  * calls, a stream and a map at once, or a command. What the daemon says lies in the socket when its answer is waited for; then
  * the connection ends.
  */
-#include "client/cli/cli.h"
-#include "client/cli/json.h"
-#include "client/cli/top_model.h"
-#include "client/cli/top_view.h"
+#include "cli/cli.h"
+#include "cli/json.h"
+#include "cli/top_model.h"
+#include "cli/top_view.h"
 #include "objpool/client.h"
 #include "proto/scan.h"
 

@@ -257,7 +257,7 @@ def test_files_in_the_documents_exist():
     for document in DOCUMENTS:
         text = document.read_text()
         links = [(document.parent / link) for link in re.findall(r"\]\((?!https?:)([^)#]+)", text)]
-        paths = [ROOT / path for path in re.findall(r"\b((?:daemon|proto|client|plugins|tests|scripts|packaging|docs)/[\w./-]+\.\w+)\b", text)]
+        paths = [ROOT / path for path in re.findall(r"\b((?:daemon|proto|client|cli|plugins|tests|scripts|packaging|docs)/[\w./-]+\.\w+)\b", text)]
         missing += [str(path) for path in links + paths if not path.exists()]
     assert missing == []
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What `objpool top` shows, without a daemon and without a terminal: two answers in, lines out. */
-#include "client/cli/top_model.h"
-#include "client/cli/top_text.h"
-#include "client/cli/top_view.h"
+#include "cli/top_model.h"
+#include "cli/top_text.h"
+#include "cli/top_view.h"
 
 #include <errno.h>
 #include <locale.h>

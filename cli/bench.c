@@ -3,9 +3,9 @@
  * bench: some connections, each with so many calls in flight that start anew when they are answered, all in one loop of one
  * thread: threads would compete with the daemon for the processors.
  */
-#include "client/cli/cli.h"
-#include "client/cli/histogram.h"
-#include "client/cli/words.h"
+#include "cli/cli.h"
+#include "cli/histogram.h"
+#include "cli/words.h"
 #include "proto/clock.h"
 
 #include <errno.h>

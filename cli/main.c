@@ -3,7 +3,7 @@
  * objpool: the command line. start() finds the command, takes its arguments apart, and runs it; each command is in a file of its own,
  * or with its likes in manage.c and inspect.c.
  */
-#include "client/cli/cli.h"
+#include "cli/cli.h"
 
 #include <fcntl.h>
 #include <stdlib.h>

@@ -3,9 +3,9 @@
  * create: a pool from the keys of a [pool] section. plugin, class and workers have options of their own; everything else, and
  * these too, can be said as KEY=VALUE.
  */
-#include "client/cli/cli.h"
-#include "client/cli/json.h"
-#include "client/cli/words.h"
+#include "cli/cli.h"
+#include "cli/json.h"
+#include "cli/words.h"
 
 #include <stdio.h>
 #include <string.h>

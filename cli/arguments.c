@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "client/cli/arguments.h"
+#include "cli/arguments.h"
 
 #include <errno.h>
 #include <math.h>

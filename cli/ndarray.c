@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "client/cli/ndarray.h"
+#include "cli/ndarray.h"
 
-#include "client/cli/json.h"
+#include "cli/json.h"
 
 #include <inttypes.h>
 #include <string.h>

@@ -6,7 +6,7 @@
 #ifndef CLI_TOP_VIEW_H
 #define CLI_TOP_VIEW_H
 
-#include "client/cli/top_model.h"
+#include "cli/top_model.h"
 
 #include <time.h>
 

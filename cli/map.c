@@ -6,11 +6,11 @@
  *
  * Each item makes one line, in item order, so that input and output can be laid side by side: its value, or {"$error": {...}}.
  */
-#include "client/cli/cli.h"
-#include "client/cli/json.h"
-#include "client/cli/lines.h"
-#include "client/cli/progress.h"
-#include "client/cli/words.h"
+#include "cli/cli.h"
+#include "cli/json.h"
+#include "cli/lines.h"
+#include "cli/progress.h"
+#include "cli/words.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "client/cli/top_text.h"
+#include "cli/top_text.h"
 
 #include <math.h>
 #include <stdbool.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "client/cli/shown.h"
+#include "cli/shown.h"
 
 #include "proto/escape.h"
 

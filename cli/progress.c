@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "client/cli/progress.h"
+#include "cli/progress.h"
 
-#include "client/cli/shown.h"
+#include "cli/shown.h"
 #include "proto/clock.h"
 
 #include <inttypes.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* manage: one request each to the daemon itself: drop, scale, restart, forget, reload, ping, metrics. */
-#include "client/cli/cli.h"
-#include "client/cli/fields.h"
-#include "client/cli/words.h"
+#include "cli/cli.h"
+#include "cli/fields.h"
+#include "cli/words.h"
 #include "proto/clock.h"
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "client/cli/top_screen.h"
+#include "cli/top_screen.h"
 
-#include "client/cli/top_text.h"
+#include "cli/top_text.h"
 
 #include <curses.h>
 #include <errno.h>

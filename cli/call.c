@@ -3,10 +3,10 @@
  * call: one call, its result on one line, its progress on standard error. With --errors collect, an item that failed makes the
  * exit status 1, as in map.
  */
-#include "client/cli/cli.h"
-#include "client/cli/json.h"
-#include "client/cli/progress.h"
-#include "client/cli/words.h"
+#include "cli/cli.h"
+#include "cli/json.h"
+#include "cli/progress.h"
+#include "cli/words.h"
 
 #include <string.h>
 

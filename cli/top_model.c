@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "client/cli/top_model.h"
+#include "cli/top_model.h"
 
-#include "client/cli/fields.h"
-#include "client/cli/top_text.h"
+#include "cli/fields.h"
+#include "cli/top_text.h"
 
 #include <errno.h>
 #include <math.h>

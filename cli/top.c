@@ -7,8 +7,8 @@
  * is made before anything is shown, so that what is wrong from the beginning is said as by other commands. Nothing waits but
  * run(), and connecting anew, for a second at most.
  */
-#include "client/cli/cli.h"
-#include "client/cli/top_screen.h"
+#include "cli/cli.h"
+#include "cli/top_screen.h"
 #include "proto/clock.h"
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "client/cli/table.h"
+#include "cli/table.h"
 
-#include "client/cli/fields.h"
+#include "cli/fields.h"
 
 #include <stdlib.h>
 #include <string.h>

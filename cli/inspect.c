@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* inspect: what there is and how it is: pools, describe, status. For people; with --json, one value per line. */
-#include "client/cli/cli.h"
-#include "client/cli/fields.h"
-#include "client/cli/shown.h"
-#include "client/cli/table.h"
+#include "cli/cli.h"
+#include "cli/fields.h"
+#include "cli/shown.h"
+#include "cli/table.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -3,7 +3,7 @@
 #ifndef CLI_WORDS_H
 #define CLI_WORDS_H
 
-#include "client/cli/cli.h"
+#include "cli/cli.h"
 
 /* JSON, or else a string. EXIT_DONE, or EXIT_USAGE after a complaint. */
 enum exit_status words_pack(struct objpool_packer *packer, const char *word);

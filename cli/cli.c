@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "client/cli/cli.h"
+#include "cli/cli.h"
 
-#include "client/cli/json.h"
-#include "client/cli/ndarray.h"
-#include "client/cli/shown.h"
+#include "cli/json.h"
+#include "cli/ndarray.h"
+#include "cli/shown.h"
 
 #include <errno.h>
 #include <grp.h>

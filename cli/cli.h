@@ -6,7 +6,7 @@
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
 
-#include "client/cli/arguments.h"
+#include "cli/arguments.h"
 #include "objpool/client.h"
 
 enum exit_status {

@@ -3,7 +3,7 @@
 #ifndef CLI_TOP_SCREEN_H
 #define CLI_TOP_SCREEN_H
 
-#include "client/cli/top_view.h"
+#include "cli/top_view.h"
 
 /* Why there can be no full screen here, as the beginning of a sentence; NULL: there can. */
 const char *top_screen_trouble(void);

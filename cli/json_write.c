@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* json_write: straight from msgpack bytes to text, without objects between: a map's results are many. */
-#include "client/cli/json.h"
-
-#include "client/cli/base64.h"
-#include "client/cli/ndarray.h"
+#include "cli/base64.h"
+#include "cli/json.h"
+#include "cli/ndarray.h"
 #include "proto/escape.h"
 
 #include <inttypes.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "client/cli/words.h"
+#include "cli/words.h"
 
-#include "client/cli/json.h"
+#include "cli/json.h"
 
 #include <errno.h>
 #include <string.h>

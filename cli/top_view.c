@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "client/cli/top_view.h"
+#include "cli/top_view.h"
 
-#include "client/cli/top_text.h"
+#include "cli/top_text.h"
 
 #include <limits.h>
 #include <math.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "client/cli/base64.h"
+#include "cli/base64.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "client/cli/fields.h"
+#include "cli/fields.h"
 
-#include "client/cli/json.h"
-#include "client/cli/shown.h"
+#include "cli/json.h"
+#include "cli/shown.h"
 
 #include <string.h>
 

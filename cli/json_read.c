@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "client/cli/json.h"
-
-#include "client/cli/base64.h"
+#include "cli/base64.h"
+#include "cli/json.h"
 
 #include <errno.h>
 #include <jansson.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "client/cli/lines.h"
+#include "cli/lines.h"
 
 #include <errno.h>
 #include <poll.h>
