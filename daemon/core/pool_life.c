@@ -163,8 +163,15 @@ struct pool *pool_new(struct core *core, const char *name, uint32_t size, const 
 
 void pool_set(struct pool *pool, const struct pool_settings *settings)
 {
+	struct slot *slot;
+
 	pool->settings = *settings;
+	for (uint32_t i = 0; i < pool->size; i++)
+		slot_on_settings(pool->slots[i]);
+	TAILQ_FOREACH(slot, &pool->detached, link)
+		slot_on_settings(slot);
 	sizing_on_resized(pool);
+	pool_wake(pool);
 }
 
 void pool_end_deferred(struct pool *pool)

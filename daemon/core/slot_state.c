@@ -191,11 +191,19 @@ static void on_age(struct slot *slot)
 	const uint64_t most = slot->pool->settings.max_age, age = core_of(slot)->now - slot->since;
 
 	if (age < most) {
+		slot->aged = false;
 		slot_set_timer(slot, most == NEVER ? NEVER : most - age);
 		return;
 	}
 	slot->aged = true;
 	pool_wake(slot->pool);
+}
+
+void slot_on_settings(struct slot *slot)
+{
+	slot_relist(slot); /* max_calls may be another */
+	if (slot->state == SLOT_READY && !is_ending(slot))
+		on_age(slot);
 }
 
 static void on_start_due(struct slot *slot)

@@ -29,6 +29,9 @@ void slot_start_after(struct slot *slot, uint64_t delay);
  * killed after stop_timeout. */
 void slot_expect_end(struct slot *slot);
 
+/* The pool has other settings. */
+void slot_on_settings(struct slot *slot);
+
 /* The instance could not begin a task for want of memory. An instance that refuses everything is idle all the time: other
  * instances are preferred to it for a while. And: it has begun one. */
 void slot_on_refusal(struct slot *slot);

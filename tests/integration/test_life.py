@@ -344,6 +344,20 @@ def test_recycling_by_age(start):
         assert client.value("p.echo", 1) == 1
 
 
+@pytest.mark.parametrize("keys", [{"max_calls": 5}, {"max_age": 0.2}])
+def test_a_reload_that_begins_to_recycle_counts_what_instances_have_done(start, keys):
+    """Also of those that are over the new bound already, and idle."""
+    daemon = start({"p": {"workers": 2}})
+    with daemon.client() as client:
+        calls = [client.start("p.echo", i) for i in range(100)] + [client.start(f"p:{i % 2}.echo", i) for i in range(100)]
+        assert [client.wait(call)[1] for call in calls] == [*range(100)] * 2
+        daemon.pools["p"] |= keys
+        daemon.write_config()
+        assert client.value("objpool.reload")["unchanged"] == ["p"]
+        assert client.full("p:map", "echo", [list(range(20))]) == (None, list(range(20)))
+        wait_for(lambda: min(client.value("p:all.generation")) > 1, lambda: "both to be replaced")
+
+
 def test_recycling_by_memory(start):
     daemon = start({"p": {"workers": 2, "max_rss": "100M"}})
     with daemon.client() as client:

@@ -178,6 +178,16 @@ static void new_pool(struct world *world, unsigned number)
 		describe(world, pool);
 }
 
+/* As a reload does it. */
+static void change_settings(struct world *world, struct pool *pool)
+{
+	struct pool_settings settings = pool->settings;
+
+	settings.max_calls = world_one_in(world, 2) ? 0 : 1 + world_dice(world, 30);
+	settings.max_age = world_one_in(world, 2) ? NEVER : (1 + world_dice(world, 2000)) * MILLISECOND;
+	pool_set(pool, &settings);
+}
+
 void supervisor_resize(struct world *world)
 {
 	struct pool *pool = world->pools[world_dice(world, WORLD_POOLS)];
@@ -188,6 +198,8 @@ void supervisor_resize(struct world *world)
 	faults_arm(true);
 	if (slot && !slot->leased && world_dice(world, 3)) /* pending_admin.c waits for the lease's end */
 		(void)slot_restart(slot);
+	else if (world_one_in(world, 3))
+		change_settings(world, pool);
 	else if (pool_resize(pool, world_dice(world, 6)) < 0 && faults_count() == 0)
 		world_fail(world, "a pool can't be resized");
 	faults_arm(false);
