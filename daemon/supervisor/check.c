@@ -22,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PACKET = 256 << 10, FAULT = 1024, LINE = 1024, END_PATIENCE = 1000 /* milliseconds */ };
+enum { PACKET = 256 << 10, FAULT = 1024, LINE = 1024, LINES_SHOWN = 100, READS_AT_END = 17, END_PATIENCE = 1000 /* milliseconds */ };
 
 /* ---- the user ---- */
 
@@ -72,6 +72,7 @@ struct template
 	int channel, printed; /* its output and errors */
 	char line[LINE];      /* of what it prints, so far */
 	size_t size;
+	uint64_t lines;
 	char *fault; /* [FAULT] */
 };
 
@@ -99,9 +100,19 @@ static void print_line(struct template *template)
 	char text[LINE + 16];
 	const int n = snprintf(text, sizeof text, "printed: %.*s", (int)template->size, template->line);
 
-	if (template->size > 0)
+	if (template->size > 0 && template->lines++ < LINES_SHOWN)
 		say(template->pool, text, (size_t)n < sizeof text ? (size_t)n : sizeof text - 1);
 	template->size = 0;
+}
+
+static void say_left_out(const struct template *template)
+{
+	char text[64];
+
+	if (template->lines <= LINES_SHOWN)
+		return;
+	snprintf(text, sizeof text, "printed %llu more lines", (unsigned long long)template->lines - LINES_SHOWN);
+	say(template->pool, text, strlen(text));
 }
 
 /* Passes on what the process has printed. False: no more will come. */
@@ -155,8 +166,10 @@ static int end(struct template *template)
 	(void)kill(-template->pid, SIGKILL);
 	while (waitpid(template->pid, &status, 0) < 0 && errno == EINTR)
 		;
-	(void)pass_on(template);
+	for (int i = 0; i < READS_AT_END && pass_on(template); i++)
+		; /* what a pipe holds; what the process has started may still print */
 	print_line(template);
+	say_left_out(template);
 	return status;
 }
 

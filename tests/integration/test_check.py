@@ -88,6 +88,13 @@ def test_how_far_it_goes(check):
     check("--check", status=0, p=large)
 
 
+def test_of_what_is_printed_the_first_lines_are_shown(check, place):
+    (place / "mine.py").write_text("print('noise\\n' * 4000)\n" + MINE)
+    check("--check", status=0, p=PYTHON + "args = [1]\n")
+    assert check.said["p"][:100] == ["printed: noise"] * 100 and len(check.said["p"]) == 101
+    assert check.said["p"][100] == f"printed {4000 + 2 - 100} more lines"
+
+
 @pytest.mark.parametrize("code, text", [
     ("import os; os.kill(os.getpid(), 9)", "the template process was killed by signal 9 (Killed) while it loaded"),
     ("import os; os._exit(3)", "the template process exited with status 3 while it loaded"),
