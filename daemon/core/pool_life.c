@@ -170,6 +170,7 @@ void pool_set(struct pool *pool, const struct pool_settings *settings)
 		slot_on_settings(pool->slots[i]);
 	TAILQ_FOREACH(slot, &pool->detached, link)
 		slot_on_settings(slot);
+	timer_clear(&pool->core->timers, &pool->sizing.shrink); /* idle_timeout may be shorter */
 	sizing_on_resized(pool);
 	pool_wake(pool);
 }

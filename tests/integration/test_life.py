@@ -358,6 +358,15 @@ def test_a_reload_that_begins_to_recycle_counts_what_instances_have_done(start, 
         wait_for(lambda: min(client.value("p:all.generation")) > 1, lambda: "both to be replaced")
 
 
+def test_a_reload_that_shortens_idle_timeout_takes_effect_at_once(start):
+    daemon = start({"p": {"workers": 3, "workers_min": 1, "workers_max": 3, "idle_timeout": 3600}})
+    with daemon.client() as client:
+        daemon.pools["p"] |= {"idle_timeout": 0.1}
+        daemon.write_config()
+        client.value("objpool.reload")
+        wait_for(lambda: len(slots(client)) == 1, lambda: "it to shrink")
+
+
 def test_recycling_by_memory(start):
     daemon = start({"p": {"workers": 2, "max_rss": "100M"}})
     with daemon.client() as client:
