@@ -549,6 +549,32 @@ print("done", flush=True)
     assert (process.returncode, output) == (0, {"parent": "KeyboardInterrupt\n", "child": "CallFailed\n"}[where] * 2 + "done\n"), errors
 
 
+def test_a_pool_that_is_collected_when_modules_have_lost_their_names(program):
+    """As after an error in a cell of a notebook."""
+    process = program("""
+import __main__
+CELL = '''
+import dataclasses, objpool
+class Echo:
+    def echo(self, x): return x
+pool = objpool.create_pool(Echo, workers=1)
+@dataclasses.dataclass
+class Later:
+    x: int
+pool.echo(Later(1)), pool.echo(lambda: Later(5))
+raise KeyError
+'''
+def run():
+    try:
+        exec(compile(CELL, "<cell>", "exec"), __main__.__dict__)
+    except KeyError:
+        raise ValueError
+run()
+""")
+    output, errors = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 1 and "ValueError" in errors and "Exception ignored" not in errors, errors
+
+
 def test_an_owner_needs_a_pipe(place):
     done = subprocess.run([BUILD / "objpoold", "--until-eof", "--config", "/dev/null", "--listen", f"unix:{place}/s"],
                           stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, timeout=DEADLINE, check=False)

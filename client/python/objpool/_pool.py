@@ -6,6 +6,7 @@ import functools
 import itertools
 import operator
 import os
+import sys
 import time
 
 from . import _call, _retry
@@ -14,7 +15,7 @@ from .errors import ConnectionLost, ObjpoolError, Timeout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, List, Optional, Protocol, Tuple
+    from typing import Any, Callable, Dict, List, Optional, Protocol, Tuple
 
     from ._future import CallFuture
     from ._stream import Stream
@@ -263,9 +264,9 @@ class Lease(Target):
     def __exit__(self, *_: Any) -> None:
         self.release()
 
-    def __del__(self) -> None:
+    def __del__(self, _ends: Callable[[], bool] = sys.is_finalizing) -> None:
         connection = self.__dict__.get("_leased")
-        if connection is not None:
+        if connection is not None and not _ends():
             connection.notify("objpool.release", self._pool_name, self.slot)
 
 
@@ -388,7 +389,9 @@ class Owned:
         """It stays."""
         self._connection = None
 
-    def __del__(self) -> None:
+    def __del__(self, _ends: Callable[[], bool] = sys.is_finalizing) -> None:
+        if _ends():
+            return  # modules may have lost their names by now; the pool goes with the connection
         was_ours = self._connection is not None
         self._notify_drop(self._take())
         if was_ours and self._template is not None:

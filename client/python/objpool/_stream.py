@@ -16,6 +16,7 @@ from __future__ import annotations
 import collections
 import itertools
 import operator
+import sys
 import threading
 import time
 from typing import Any, Callable, Deque, Generic, Iterator, List, Optional, Tuple, TypeVar
@@ -295,8 +296,8 @@ class Results(Generic[T]):
         self._entry.results.clear()
         self._values = iter(())
 
-    def __del__(self) -> None:
-        if not self.__dict__.get("_over", True):
+    def __del__(self, _ends: Callable[[], bool] = sys.is_finalizing) -> None:
+        if not self.__dict__.get("_over", True) and not _ends():
             self._cancel()
 
     def _count_taken(self) -> None:

@@ -17,6 +17,7 @@ import collections
 import itertools
 import os
 import socket
+import sys
 import time
 import weakref
 from typing import Any, AsyncIterator, Awaitable, Callable, Deque, Dict, List, Mapping, Optional, Sequence, Tuple, TypeVar, Union
@@ -370,9 +371,9 @@ class Lease(Target):
     async def __aexit__(self, *_: Any) -> None:
         await self.release()
 
-    def __del__(self) -> None:
+    def __del__(self, _ends: Callable[[], bool] = sys.is_finalizing) -> None:
         connection = self.__dict__.get("_leased")
-        if connection is not None:
+        if connection is not None and not _ends():
             connection.notify("objpool.release", self._owner.name, self.slot)
 
 
