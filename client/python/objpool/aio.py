@@ -687,7 +687,7 @@ class Client:
         except BaseException as error:
             creation.cancel()
             if isinstance(error, asyncio.CancelledError):
-                asyncio.ensure_future(_withdraw(connection, owned, is_ours))
+                asyncio.ensure_future(_withdraw(connection, owned, is_ours, creation))
             else:
                 owned.give_up()
             raise
@@ -696,9 +696,10 @@ class Client:
         return Pool(self, section["pool"], owner=owned)  # type: ignore[arg-type]
 
 
-async def _withdraw(connection: Connection, owned: _pool.Owned, drop: bool) -> None:
+async def _withdraw(connection: Connection, owned: _pool.Owned, drop: bool, creation: asyncio.Future[Any]) -> None:
     """As Owned.withdraw."""
     try:
+        await asyncio.wait({creation})  # it sends its own cancellation in a later turn of the loop
         await connection.call(*owned.withdrawal(drop))
     except ObjpoolError:
         pass  # it has gone by then, or its connection has
