@@ -467,9 +467,8 @@ print("done", flush=True)
     assert (process.returncode, output, errors) == (0, "done\n", "")
 
 
-@pytest.mark.parametrize("name", ["", "mine"])
 @pytest.mark.parametrize("how", ["interrupt", "asyncio"])
-def test_a_pool_that_nobody_waits_for_any_more_goes_in_silence(program, how, name):
+def test_a_pool_that_nobody_waits_for_any_more_goes_in_silence(program, how):
     """Its constructor is still running. The fork that its workers come from ends after the pool: a template that dies before is an error."""
     process = program("""
 import asyncio, os, signal, sys, threading, time
@@ -491,7 +490,7 @@ def when_begun(function):
 
 async def main():
     async with objpool.aio.connect("private") as client:
-        creation = asyncio.ensure_future(client.create_pool(Slow, workers=1, name=name))
+        creation = asyncio.ensure_future(client.create_pool(Slow, workers=1))
         await asyncio.get_running_loop().run_in_executor(None, when_begun, creation.cancel)
         try:
             await creation
@@ -500,19 +499,18 @@ async def main():
         while len(children()) > 1:
             await asyncio.sleep(0.01)
 
-name = sys.argv[2] or None
 if sys.argv[1] == "asyncio":
     asyncio.run(main())
 else:
     threading.Thread(target=when_begun, args=(lambda: signal.pthread_kill(threading.main_thread().ident, signal.SIGINT),)).start()
     try:
-        objpool.create_pool(Slow, workers=1, name=name)
+        objpool.create_pool(Slow, workers=1)
     except KeyboardInterrupt:
         pass
     while len(children()) > 1:
         time.sleep(0.01)
 print("done", flush=True)
-""", how, name)
+""", how)
     output, errors = process.communicate(timeout=DEADLINE)
     assert (process.returncode, output, errors) == (0, "done\n", "")
 
