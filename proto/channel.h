@@ -80,6 +80,9 @@ enum { YIELD_AHEAD = 1 << 20 };
 
 enum to_worker { TO_START = 0, TO_CALL = 1, TO_BIND = 2, TO_UNBIND = 3, TO_ITEMS = 4, TO_STOP = 5, TO_GONE = 6, TO_SESSION_END = 7, TO_REPLAY = 8, TO_RESTORE = 9, TO_LEASE = 10,
 		 TO_RELEASE = 11, TO_RESULT = 12, TO_FILES = 13, TO_TAKEN = 14 };
+/* A message of results ends once it has so many bytes of values: it is no longer than this and one more value. */
+enum { RESULTS_AHEAD = 64 << 10 };
+
 enum from_worker { FROM_READY = 0, FROM_REPLY = 1, FROM_RESULTS = 2, FROM_ITEM_ERROR = 3, FROM_PROGRESS = 4, FROM_DEFERRED = 5,
 		   FROM_ANSWER = 6, FROM_STATE = 7, FROM_RESTORED = 8, FROM_LEASED = 9, FROM_INVOKE = 10, FROM_PAYLOAD = 11,
 		   FROM_YIELD = 12, FROM_PASSED = 13, FROM_REPLAYING = 14 };

@@ -274,6 +274,10 @@ static uint32_t run_items(struct host *host, struct items *items, bool found)
 		if (!board_begin_item(host->board, (uint32_t)items->id))
 			break;
 		run_item(host, items, i, found);
+		if (reply_results_size(&host->reply) > RESULTS_AHEAD) {
+			reply_end_results(&host->reply);
+			host_flush(host);
+		}
 	}
 	reply_end_results(&host->reply);
 	return i;

@@ -107,6 +107,12 @@ bool reply_tidy(struct reply *reply);
 /* [RESULTS, id, item, [ ... ]: opened by the first value, closed by reply_end_results or when flushed. */
 void reply_begin_results(struct reply *reply, uint32_t id, uint64_t item);
 void reply_value_done(struct reply *reply);
+
+/* Bytes of the finished values in the open message of results. */
+static inline size_t reply_results_size(const struct reply *reply)
+{
+	return reply->count_at ? reply->ready - reply->count_at : 0;
+}
 void reply_end_results(struct reply *reply);
 static inline bool reply_in_results(const struct reply *reply)
 {

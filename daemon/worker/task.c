@@ -32,8 +32,16 @@ int task_no_map(struct task *task)
 
 void task_put_error(struct task *task)
 {
-	reply_mark(task->reply, UINT64_MAX);
+	reply_mark(task->reply, task->max_result);
 	method_error_pack(&task->handle.error, &task->packer);
+	if (task->reply->too_large) { /* the supervisor takes no longer message */
+		const unsigned long long size = task->reply->too_large;
+		reply_rewind(task->reply);
+		method_error_set(&task->handle.error, "FAILED", task->handle.error.ran, "the method failed; its error is %llu bytes, over max_message",
+				 size);
+		reply_mark(task->reply, UINT64_MAX);
+		method_error_pack(&task->handle.error, &task->packer);
+	}
 	if (task->reply->failed) {
 		reply_rewind(task->reply);
 		method_error_pack_short(&task->handle.error, &task->packer);

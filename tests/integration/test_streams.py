@@ -526,3 +526,15 @@ def test_values_that_follow_each_other_come_together(start):
         assert (name, index, value) == ("objpool.result", 1, None) and error
         assert client.wait(msgid)[1]["failed"] == 1
         assert client.full("p:map", "echo", [[1]], stream="run")[0]
+
+
+def test_results_of_one_batch_may_be_more_than_a_message(start):
+    """A worker's message of results ends before it is longer than the daemon takes."""
+    daemon = start(pools={"p": {"workers": 1}}, daemon={"max_message": "64K"})
+    with daemon.client() as c:
+        stream = Stream(c, "p:map", "blob", [[60000] * 8], chunk=8)
+        while stream.step():
+            pass
+        assert stream.answer == (None, {"items": 8, "failed": 0})
+        assert [len(value) for _, _, value in stream.results] == [60000] * 8
+        assert c.value("objpool.status", "p")["pools"][0]["slots"][0]["generation"] == 1

@@ -165,6 +165,13 @@ def test_nesting(start, levels, good):
         assert c.value("p.echo", 2) == 2
 
 
+def test_an_error_may_be_too_large(start):
+    with start(pools={"p": {"workers": 1}}, daemon={"max_message": "64K"}).client() as c:
+        assert c.error("p.fail", "x" * 65515) == "FAILED: the method failed; its error is 65543 bytes, over max_message"
+        assert c.value("p.echo", 1) == 1
+        assert c.value("objpool.status", "p")["pools"][0]["slots"][0]["generation"] == 1
+
+
 def test_too_large_is_skipped_and_the_connection_lives(start):
     with start(daemon={"max_message": "64K"}).client() as c:
         c.send_raw(b"\x94\x00\x05\xa6p.echo\x91\xc6" + struct.pack(">I", 200000))
