@@ -146,17 +146,37 @@ static void assign(struct lease *lease, struct slot *slot)
 	to_worker_lease(slot, lease->session);
 }
 
-void lease_serve(struct slot *slot)
+/* The first lease that waits for the slot, or NULL. */
+static struct lease *first_for(const struct slot *slot)
 {
 	struct lease *lease;
 
-	if (slot->pool->leases_waiting == 0 || !may_be_leased(slot))
-		return;
 	TAILQ_FOREACH(lease, &slot->pool->leases, of_pool)
-		if (lease->state == LEASE_WAITING && (lease->wanted < 0 || lease->wanted == slot->index)) {
-			assign(lease, slot);
-			return;
-		}
+		if (lease->state == LEASE_WAITING && (lease->wanted < 0 || lease->wanted == slot->index))
+			return lease;
+	return NULL;
+}
+
+/* A slot whose successor waits for the last of its calls is not leased, and these calls may never come: the successor is to take
+ * its place now. */
+static void hurry_successor(struct slot *slot)
+{
+	if (!slot->successor || !slot->successor->waits_for_calls)
+		return;
+	slot->successor->waits_for_calls = false;
+	pool_wake(slot->pool);
+}
+
+void lease_serve(struct slot *slot)
+{
+	struct lease *lease = slot->pool->leases_waiting > 0 ? first_for(slot) : NULL;
+
+	if (!lease)
+		return;
+	if (may_be_leased(slot))
+		assign(lease, slot);
+	else
+		hurry_successor(slot);
 }
 
 void lease_serve_pool(struct pool *pool)

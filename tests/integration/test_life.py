@@ -313,6 +313,15 @@ def test_a_restart_takes_the_successor_that_waits_for_the_last_call(start):
         assert client.value("p.pid") not in pids
 
 
+def test_a_lease_takes_the_successor_that_waits_for_the_last_call(start):
+    daemon = start({"p": {"workers": 1, "max_calls": 20}})
+    with daemon.client() as client:
+        pids = {client.value("p.pid") for _ in range(18)}
+        wait_for(lambda: len(daemon.children()) == 3, lambda: "the successor")
+        assert client.value("objpool.lease", "p")["generation"] == 2
+        assert client.value("p:0.pid") not in pids
+
+
 def test_a_leased_instance_may_have_more_calls_and_goes_when_it_is_given_back(start):
     daemon = start({"p": {"workers": 1, "max_calls": 5}})
     with daemon.client() as client:

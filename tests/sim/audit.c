@@ -276,7 +276,8 @@ static void audit_pool(const struct world *world, const struct pool *pool, bool 
 	audit_list(world, &pool->open);
 	audit_list(world, &pool->refusing);
 	audit_leases(world, pool);
-	HOLDS(world, pool->size > 0 || (pool->queue.count == 0 && pool->leases_waiting == 0) || timer_is_set(&pool->wake),
+	const bool grows = timer_is_set(&pool->wake) || (pool->queue.count > 0 && timer_is_set(&pool->sizing.grow));
+	HOLDS(world, pool->size > 0 || (pool->queue.count == 0 && pool->leases_waiting == 0) || grows,
 	      "something waits in a pool that has no slots");
 	audit_losses(world, pool, &count);
 	audit_calls(world, pool, &count);
