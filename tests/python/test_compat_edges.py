@@ -119,6 +119,16 @@ with Pool(1) as pool:
     assert process.communicate(timeout=SOON) == ("[1]\n", "")
 
 
+def test_programs_that_end_as_their_pools_go_do_not_crash(program):
+    """The thread that waits for a pool's end has begun before the interpreter ends: several at once, so that it is late in some."""
+    programs = [program("""
+from objpool.compat.multiprocess import Pool
+with Pool(1) as pool:
+    print(pool.map(abs, [-1]))
+""", PYTHONDEVMODE="1") for _ in range(10)]
+    assert [process.communicate(timeout=SOON) for process in programs] == [("[1]\n", "")] * 10
+
+
 def test_a_program_without_output(program):
     process = program("""
 import os, sys

@@ -145,6 +145,23 @@ def worker_options() -> List[str]:
 inherited: Any = None  #: in a fork: what makes its pool's objects
 
 
+def _start_thread(run: Callable[[], None]) -> None:
+    """Runs it in a thread that the program's end does not wait for, and returns once that thread has begun: CPython crashes when the
+    interpreter ends while a thread has been started, and has not begun."""
+    begun = _thread.allocate_lock()
+    begun.acquire()
+
+    def begin() -> None:
+        begun.release()
+        run()
+
+    try:
+        _thread.start_new_thread(begin, ())
+    except RuntimeError:
+        return  # the program ends, or can't have another thread: the next fork reaps it
+    begun.acquire(timeout=1)
+
+
 class Fork:
     """A fork that waits for the daemon; `prepare` is called in it first. `factory` makes the objects of class objpool:Inherited."""
 
@@ -237,12 +254,9 @@ class Fork:
         """Its pool is being dropped: a thread waits until it has ended, so that it leaves no zombie and no descriptor. `end` waits until the
         pool is gone and ends it then: it does not end by itself where the daemon has not come to it by then. May be called by a garbage
         collection, and so takes no lock that the interrupted code could hold."""
-        if os.getpid() != self._program:
+        if os.getpid() != self._program or sys.is_finalizing():
             return
-        try:
-            _thread.start_new_thread(end or self._reap_later, ())
-        except RuntimeError:
-            pass  # the program ends, or can't have another thread: the next fork reaps it
+        _start_thread(end or self._reap_later)
 
     def _reap_later(self) -> None:
         with _reaping:
