@@ -214,7 +214,7 @@ static void audit_leases(const struct world *world, const struct pool *pool)
 		HOLDS(world, (lease->state <= LEASE_ASKING) == (lease->ticket.client != NULL), "a lease that nobody is told of");
 		HOLDS(world, lease->state != LEASE_WAITING || lease_check_place(pool, lease->wanted, &error) == 0,
 		      "a lease waits for what can't be built");
-		HOLDS(world, !world->core.draining || lease->state == LEASE_LOST ||
+		HOLDS(world, !world->core.draining || lease->state == LEASE_LOST || timer_is_set(&pool->wake) ||
 		      (lease->slot && lease->slot->handed_count + lease->slot->queue.count > 0),
 		      "a lease that nobody needs while the daemon drains");
 		waiting += lease->state <= LEASE_ASKING;
