@@ -38,6 +38,12 @@ static void reap(struct ending *ending)
 	pool_on_ended(pool);
 }
 
+/* Its answer is on its way, though its caller has given it up. If the worker dies before that, nobody wants it to run again. */
+static void await_answer(struct call *call)
+{
+	call->idempotent = false;
+}
+
 /* The ticket's: its client has gone, or has cancelled it. */
 static void on_abandoned(struct ticket *ticket, const struct error *why)
 {
@@ -48,7 +54,9 @@ static void on_abandoned(struct ticket *ticket, const struct error *why)
 		const enum revoked revoked = withdraw_unless_begun(call);
 		error.ran = revoked == REVOKED ? RAN_NO : RAN_MAYBE;
 		error.pool = call->pool->name;
-		if (revoked != REVOKED_TOO_LATE)
+		if (revoked == REVOKED_TOO_LATE)
+			await_answer(call);
+		else
 			call_fail(call, &error);
 		return;
 	}
@@ -61,8 +69,10 @@ static void on_deadline(struct timer *timer)
 	struct error error;
 	const enum revoked revoked = withdraw_unless_begun(call);
 
-	if (revoked == REVOKED_TOO_LATE)
+	if (revoked == REVOKED_TOO_LATE) {
+		await_answer(call);
 		return;
+	}
 	error_say(&error, ERROR_TIMEOUT, revoked == REVOKED ? RAN_NO : RAN_MAYBE, "the call's time is over");
 	error.pool = call->pool->name;
 	call_fail(call, &error);
