@@ -722,9 +722,9 @@ static void test_a_worker_keeps_no_memory_of_its_tasks(void **state)
 	for (int i = 0; i < 20; i++)
 		use(&worker);
 	const uint64_t before = ask_memory(&worker);
-	for (int i = 0; i < 200; i++)
+	for (int i = 0; i < 4000; i++) /* a buffer may have grown meanwhile; what each call kept would be more */
 		use(&worker);
-	assert_in_range(ask_memory(&worker), 0, before + 8192);
+	assert_in_range(ask_memory(&worker), 0, before + (128 << 10));
 	stop(&worker);
 }
 
