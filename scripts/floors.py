@@ -26,6 +26,12 @@ MAY_USE = {
     "cli": {"proto"},
     "client/python/objpool": set(),
     "client/python/objpool/compat": {"client/python/objpool"},
+    "plugins/probe": set(),
+    "plugins/python": set(),
+    "plugins/python/forked": {"proto", "daemon/worker", "plugins/python"},
+    "plugins/queue": set(),
+    "plugins/sampler": set(),
+    "plugins/spell": set(),
     "tests/sim": {"proto", "daemon/core"},
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* probe: one instance of class Probe, and its functions, which probe.c puts into tables. */
+/* probe: one instance of class Probe, and its functions, which tables.c puts into tables. */
 #ifndef PROBE_H
 #define PROBE_H
 
