@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tables: what the plugin exports. Class Probe is for tests and for operators who want to see what a pool does when a method is slow, fails, crashes
- * or lies; class Echo (echo.c) is an example.
+ * tables: what the plugin exports. Class Probe is for tests and for operators who want to see what a pool does when a method is
+ * slow, fails, crashes or lies; class Echo (echo.c) is an example.
  *
  * A pool of Probes lets every caller kill its workers, fill memory and burn CPU. Don't leave one in production.
  *
