@@ -137,11 +137,13 @@ static enum exit_status report(const struct bench *bench, double seconds, bool j
 	const double most = (double)h->largest / 1000;
 
 	if (json)
-		printf("{\"calls\": %" PRIu64 ", \"failed\": %" PRIu64 ", \"unanswered\": %u, \"seconds\": %.3f, \"calls_per_s\": %.0f, "
+		printf("{\"calls\": %" PRIu64 ", \"failed\": %" PRIu64
+		       ", \"unanswered\": %u, \"seconds\": %.3f, \"calls_per_s\": %.0f, "
 		       "\"p50_us\": %.1f, \"p99_us\": %.1f, \"max_us\": %.1f, \"clients\": %u, \"depth\": %u}\n",
 		       h->count, bench->failed, bench->in_flight, seconds, rate, p50, p99, most, bench->clients, bench->depth);
 	else
-		printf("%.0f calls/s  p50 %.1f us  p99 %.1f us  max %.1f us  (%" PRIu64 " calls in %.2f s, %u clients, %u in flight each)\n",
+		printf("%.0f calls/s  p50 %.1f us  p99 %.1f us  max %.1f us  (%" PRIu64
+		       " calls in %.2f s, %u clients, %u in flight each)\n",
 		       rate, p50, p99, most, h->count, seconds, bench->clients, bench->depth);
 	if (bench->in_flight > 0)
 		(void)cli_fail(EXIT_CALL_FAILED, "bench: %u calls have not been answered", bench->in_flight);
@@ -168,7 +170,8 @@ static enum exit_status perform(struct cli *cli, struct bench *bench)
 
 static enum exit_status read_options(struct bench *bench, struct arguments *arguments)
 {
-	if (arguments_number(arguments, "clients", 1, &bench->clients) < 0 || arguments_number(arguments, "depth", 1, &bench->depth) < 0 ||
+	if (arguments_number(arguments, "clients", 1, &bench->clients) < 0 ||
+	    arguments_number(arguments, "depth", 1, &bench->depth) < 0 ||
 	    arguments_number(arguments, "calls", 1, &bench->calls) < 0 || arguments_seconds(arguments, "seconds", &bench->ms) < 0)
 		return cli_fail(EXIT_USAGE, "bench: %s", arguments->fault);
 	return EXIT_DONE;

@@ -22,7 +22,8 @@ const struct option call_options[] = {
 	{0, "target", "TARGET", "for a key with dots in it: the words begin with METHOD alone then"},
 	{0, "idempotent", NULL, "may run again when a worker dies"},
 	{0, "sync", NULL, "in map: each slot exactly once a round"},
-	{'j', "json", NULL, "for programs: arrays and objects as they are packed; an error as {\"$error\": {\"code\": ..., ...}}"},
+	{'j', "json", NULL,
+	 "for programs: arrays and objects as they are packed; an error as {\"$error\": {\"code\": ..., ...}}"},
 	{'p', "progress", NULL, "tell on standard error how far the call is: a bar on a terminal, else lines"},
 	{0},
 };
@@ -89,7 +90,8 @@ static enum exit_status read_options(struct request *request, struct arguments *
 	if (arguments_seconds(arguments, "timeout", &options->timeout_ms) < 0 ||
 	    arguments_number(arguments, "chunk", 0, &options->chunk) < 0)
 		return cli_fail(EXIT_USAGE, "call: %s", arguments->fault);
-	if (!is_one_of(options->errors, error_modes) || !is_one_of(options->sticky, sticky_modes) || !is_one_of(options->args_as, shapes))
+	if (!is_one_of(options->errors, error_modes) || !is_one_of(options->sticky, sticky_modes) ||
+	    !is_one_of(options->args_as, shapes))
 		return cli_fail(EXIT_USAGE, "call: --errors, --sticky or --args-as has another value than those in --help");
 	if (!options->target && !strchr(arguments->words[0], '.'))
 		return cli_fail(EXIT_USAGE, "call: \"%s\" is no TARGET.METHOD", cli_shown(shown, arguments->words[0]));

@@ -62,8 +62,8 @@ static enum exit_status complain_of_permission(const char *address)
 	const bool for_group = info.st_mode & (S_ISDIR(info.st_mode) ? S_IXGRP : S_IWGRP);
 	const char *group_name = group ? group->gr_name : "?";
 
-	return cli_fail(EXIT_DENIED, "no permission to connect to %s: %s is for user %s%s%s only (its mode is %04o)", address, path,
-			user ? user->pw_name : "?", for_group ? " and members of group " : "", for_group ? group_name : "",
+	return cli_fail(EXIT_DENIED, "no permission to connect to %s: %s is for user %s%s%s only (its mode is %04o)", address,
+			path, user ? user->pw_name : "?", for_group ? " and members of group " : "", for_group ? group_name : "",
 			info.st_mode & 07777);
 }
 
@@ -192,7 +192,8 @@ enum exit_status cli_status_of(const struct objpool_error *error)
 enum exit_status cli_complain(int rc, const struct objpool_error *error)
 {
 	if (!error)
-		return cli_fail(EXIT_CALL_FAILED, "%s", rc == -EINVAL ? "that is no TARGET.METHOD, or no mode of that name" : strerror(-rc));
+		return cli_fail(EXIT_CALL_FAILED, "%s",
+				rc == -EINVAL ? "that is no TARGET.METHOD, or no mode of that name" : strerror(-rc));
 	(void)fflush(stdout);
 	fputs("objpool: ", stderr);
 	shown_text(stderr, error->code, strlen(error->code));
@@ -250,7 +251,8 @@ enum exit_status cli_ask(struct cli *cli, struct objpool_result *result, const c
 	va_list arguments;
 
 	va_start(arguments, format);
-	const enum exit_status status = ask(cli, cli->client ? EXIT_DONE : cli_connect_briefly(cli), result, method, format, arguments);
+	const enum exit_status status =
+		ask(cli, cli->client ? EXIT_DONE : cli_connect_briefly(cli), result, method, format, arguments);
 	va_end(arguments);
 	return status;
 }

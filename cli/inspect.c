@@ -128,10 +128,20 @@ enum exit_status command_describe(struct cli *cli)
  * ------------------------------------------------------------------------------------------------------------------- */
 
 static const struct column slot_columns[] = {
-	{"SLOT", "slot", true},         {"STATE", "state", false},      {"GEN", "generation", true}, {"PID", "pid", true},
-	{"SINCE/s", "since_s", true},   {"CALLS", "calls", true},       {"FAILED", "failures", true}, {"RESTARTS", "restarts", true},
-	{"QUEUE", "queue", true},       {"RUNNING", "running", false},  {"FOR/s", "running_s", true},
-	{"CPU/s", "cpu_s", true},       {"RSS", "rss", true},           {"LAST FAILURE", "last_failure", false},
+	{"SLOT", "slot", true},
+	{"STATE", "state", false},
+	{"GEN", "generation", true},
+	{"PID", "pid", true},
+	{"SINCE/s", "since_s", true},
+	{"CALLS", "calls", true},
+	{"FAILED", "failures", true},
+	{"RESTARTS", "restarts", true},
+	{"QUEUE", "queue", true},
+	{"RUNNING", "running", false},
+	{"FOR/s", "running_s", true},
+	{"CPU/s", "cpu_s", true},
+	{"RSS", "rss", true},
+	{"LAST FAILURE", "last_failure", false},
 	{0},
 };
 

@@ -127,7 +127,9 @@ static void write_double(FILE *out, struct objpool_reader *reader)
 
 	(void)objpool_read_double(reader, &number);
 	if (!isfinite(number)) {
-		put(out, isnan(number) ? "{\"$float\": \"nan\"}" : number > 0 ? "{\"$float\": \"inf\"}" : "{\"$float\": \"-inf\"}");
+		put(out, isnan(number) ? "{\"$float\": \"nan\"}"
+			 : number > 0  ? "{\"$float\": \"inf\"}"
+				       : "{\"$float\": \"-inf\"}");
 		return;
 	}
 	for (int digits = 15; digits <= 17; digits++) {

@@ -15,25 +15,28 @@ static const struct command commands[] = {
 	 "TARGET is POOL, POOL:SLOT, POOL:all, POOL:key=KEY, POOL:map or POOL:scatter.\nEach ARG is JSON, or else a string.",
 	 call_options, 1, -1, command_call},
 	{"map", "POOL.METHOD", "call a method for each line of JSON, and print the results",
-	 "Items come from standard input, one JSON value a line; results leave in the same order as they come.",
-	 map_options, 1, 1, command_map},
+	 "Items come from standard input, one JSON value a line; results leave in the same order as they come.", map_options, 1,
+	 1, command_map},
 	{"pools", "", "list the pools", NULL, look_options, 0, 0, command_pools},
 	{"describe", "POOL", "show a pool's class and its methods", NULL, look_options, 1, 1, command_describe},
 	{"status", "[POOL]", "show how pools and their slots are", NULL, look_options, 0, 1, command_status},
 	{"top", "[POOL]", "watch pools and slots on a full screen",
-	 "With POOL: that one, and its slots. On the screen, h lists the keys. Where there is no terminal for it: plain text.", top_options, 0, 1, command_top},
+	 "With POOL: that one, and its slots. On the screen, h lists the keys. Where there is no terminal for it: plain text.",
+	 top_options, 0, 1, command_top},
 	{"create", "POOL [KEY=VALUE...]", "make a pool, and wait until its instances are built",
-	 "The keys are those of a [pool] section; each VALUE is JSON, or else a string. The daemon keeps the pool until it is dropped.",
+	 "The keys are those of a [pool] section; each VALUE is JSON, or else a string. The daemon keeps the pool until it is "
+	 "dropped.",
 	 create_options, 1, -1, command_create},
 	{"drop", "POOL", "end a pool", NULL, NULL, 1, 1, command_drop},
 	{"scale", "POOL WORKERS", "change how many slots a pool has", NULL, NULL, 2, 2, command_scale},
 	{"restart", "POOL [SLOT]", "build a pool's instances, or one of them, anew", NULL, NULL, 1, 2, command_restart},
-	{"forget", "POOL [METHOD]", "forget sticky calls, so that they are not repeated on instances built later", NULL, timeout_options, 1, 2,
-	 command_forget},
+	{"forget", "POOL [METHOD]", "forget sticky calls, so that they are not repeated on instances built later", NULL,
+	 timeout_options, 1, 2, command_forget},
 	{"reload", "", "have the daemon read its configuration again", NULL, json_options, 0, 0, command_reload},
 	{"ping", "", "ask the daemon for a sign of life", NULL, timeout_options, 0, 0, command_ping},
 	{"metrics", "", "print the daemon's metrics, as OpenMetrics text", NULL, timeout_options, 0, 0, command_metrics},
-	{"bench", "TARGET.METHOD [ARG...]", "measure calls per second, and how long they take", NULL, bench_options, 1, -1, command_bench},
+	{"bench", "TARGET.METHOD [ARG...]", "measure calls per second, and how long they take", NULL, bench_options, 1, -1,
+	 command_bench},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
@@ -58,7 +61,8 @@ static enum exit_status help(FILE *out)
 
 static enum exit_status help_command(const struct command *command)
 {
-	printf("usage: objpool %s [OPTION...]%s%s\n\n%s.\n", command->name, *command->words ? " " : "", command->words, command->summary);
+	printf("usage: objpool %s [OPTION...]%s%s\n\n%s.\n", command->name, *command->words ? " " : "", command->words,
+	       command->summary);
 	if (command->more)
 		printf("%s\n", command->more);
 	printf("\n");
@@ -98,7 +102,8 @@ static enum exit_status run(struct cli *cli, char **argv, int count)
 	if (arguments_get(arguments, "server"))
 		cli->address = arguments_get(arguments, "server");
 	if (arguments->count < command->least || (command->most >= 0 && arguments->count > command->most))
-		return cli_fail(EXIT_USAGE, "usage: objpool %s [OPTION...]%s%s", command->name, *command->words ? " " : "", command->words);
+		return cli_fail(EXIT_USAGE, "usage: objpool %s [OPTION...]%s%s", command->name, *command->words ? " " : "",
+				command->words);
 	const enum exit_status status = command->run(cli);
 	cli->client = objpool_close(cli->client);
 	return status;
@@ -123,7 +128,8 @@ static enum exit_status start(char **argv, int count)
 	cli.address = arguments_get(arguments, "server");
 	cli.command = find_command(arguments->words[0]);
 	if (!cli.command)
-		return cli_fail(EXIT_USAGE, "there is no command %s; objpool --help lists them", cli_shown(shown, arguments->words[0]));
+		return cli_fail(EXIT_USAGE, "there is no command %s; objpool --help lists them",
+				cli_shown(shown, arguments->words[0]));
 	return run(&cli, arguments->words + 1, arguments->count - 1);
 }
 

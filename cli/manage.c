@@ -74,8 +74,9 @@ enum exit_status command_forget(struct cli *cli)
 {
 	char **words = cli->arguments.words;
 	struct objpool_result result;
-	const enum exit_status status = cli->arguments.count > 1 ? cli_ask(cli, &result, "objpool.forget", "[s s]", words[0], words[1])
-								 : cli_ask(cli, &result, "objpool.forget", "[s]", words[0]);
+	const enum exit_status status = cli->arguments.count > 1
+						? cli_ask(cli, &result, "objpool.forget", "[s s]", words[0], words[1])
+						: cli_ask(cli, &result, "objpool.forget", "[s]", words[0]);
 
 	return status == EXIT_DONE ? print_result(&result) : status;
 }

@@ -31,7 +31,8 @@ const struct option map_options[] = {
 	{0, "chunk", "N", "items handed to a worker at once (default: adapted)"},
 	{0, "window", "N", "items taken and not yet answered, at most (default: adapted)"},
 	{0, "sync", NULL, "rounds of one item per slot, each slot exactly once a round"},
-	{'u', "unordered", NULL, "print results as they finish: {\"index\": N, \"value\": ...} or {\"index\": N, \"error\": ...}"},
+	{'u', "unordered", NULL,
+	 "print results as they finish: {\"index\": N, \"value\": ...} or {\"index\": N, \"error\": ...}"},
 	{0, "idempotent", NULL, "items may run again when a worker dies"},
 	{'q', "quiet", NULL, "no progress bar"},
 	{0},
@@ -182,10 +183,12 @@ static enum exit_status perform(struct cli *cli, struct map_run *run, const stru
 {
 	struct objpool_stream *stream;
 	char shown[CLI_SHOWN];
-	int rc = objpool_map_async(cli->client, cli->arguments.words[0], next_item, run, print_item, run, options, on_done, run, &stream);
+	int rc = objpool_map_async(cli->client, cli->arguments.words[0], next_item, run, print_item, run, options, on_done, run,
+				   &stream);
 
 	if (rc == -EINVAL)
-		return cli_fail(EXIT_USAGE, "map: \"%s\" is no POOL.METHOD, or --errors or --args-as has another value than those in --help",
+		return cli_fail(EXIT_USAGE,
+				"map: \"%s\" is no POOL.METHOD, or --errors or --args-as has another value than those in --help",
 				cli_shown(shown, cli->arguments.words[0]));
 	if (rc < 0)
 		return cli_complain(rc, NULL);
@@ -205,7 +208,8 @@ static enum exit_status open_items(struct map_run *run, const char *path, bool q
 
 	run->lines.fd = path ? open(path, O_RDONLY | O_CLOEXEC) : STDIN_FILENO;
 	if (run->lines.fd < 0)
-		return cli_fail(EXIT_USAGE, "map: %s: %s", errno == ENAMETOOLONG ? cli_shown(shown, path) : path, strerror(errno));
+		return cli_fail(EXIT_USAGE, "map: %s: %s", errno == ENAMETOOLONG ? cli_shown(shown, path) : path,
+				strerror(errno));
 	const bool sized = fstat(run->lines.fd, &info) == 0 && S_ISREG(info.st_mode);
 	progress_begin(&run->progress, quiet, sized ? (uint64_t)info.st_size : 0);
 	run->terminal = isatty(STDOUT_FILENO);
@@ -221,7 +225,8 @@ static enum exit_status read_options(struct objpool_map_options *options, struct
 	options->sync = arguments_get(arguments, "sync") != NULL;
 	run->first = options->errors && strcmp(options->errors, "first") == 0;
 	if (arguments_seconds(arguments, "timeout", &options->timeout_ms) < 0 ||
-	    arguments_number(arguments, "chunk", 0, &options->chunk) < 0 || arguments_number(arguments, "window", 1, &options->window) < 0)
+	    arguments_number(arguments, "chunk", 0, &options->chunk) < 0 ||
+	    arguments_number(arguments, "window", 1, &options->window) < 0)
 		return cli_fail(EXIT_USAGE, "map: %s", arguments->fault);
 	return EXIT_DONE;
 }

@@ -94,7 +94,8 @@ void table_end(struct table *table, FILE *out, const char *indent)
 	for (size_t i = 0; i + columns <= table->count; i += columns) {
 		fputs(indent, out);
 		for (size_t c = 0; c < columns; c++)
-			print_cell(out, table->cells[i + c], column_width(table, c, columns), table->columns[c].right, c + 1 == columns);
+			print_cell(out, table->cells[i + c], column_width(table, c, columns), table->columns[c].right,
+				   c + 1 == columns);
 	}
 	for (size_t i = 0; i < table->count; i++)
 		free(table->cells[i]);

@@ -28,7 +28,8 @@ struct arrivals {
 	uint64_t read;       /* bytes, in all */
 	struct account *account; /* whom their files are charged to while they wait here; NULL: nobody counts */
 	bool refusing;           /* all that come are discarded */
-	void (*discard)(struct account *account, int fd); /* closes what a stranger has handed over, which may take long, and counts it
+	void (*discard)(struct account *account,
+			int fd); /* closes what a stranger has handed over, which may take long, and counts it
 							   * until then; NULL: close does */
 };
 

@@ -78,8 +78,23 @@ enum { CHANNEL_FD = 3 };
 enum { CALL_PROGRESS = 1, CALL_YIELDS = 2 }; /* flags of CALL: what its caller takes */
 enum { YIELD_AHEAD = 1 << 20 };
 
-enum to_worker { TO_START = 0, TO_CALL = 1, TO_BIND = 2, TO_UNBIND = 3, TO_ITEMS = 4, TO_STOP = 5, TO_GONE = 6, TO_SESSION_END = 7, TO_REPLAY = 8, TO_RESTORE = 9, TO_LEASE = 10,
-		 TO_RELEASE = 11, TO_RESULT = 12, TO_FILES = 13, TO_TAKEN = 14 };
+enum to_worker {
+	TO_START = 0,
+	TO_CALL = 1,
+	TO_BIND = 2,
+	TO_UNBIND = 3,
+	TO_ITEMS = 4,
+	TO_STOP = 5,
+	TO_GONE = 6,
+	TO_SESSION_END = 7,
+	TO_REPLAY = 8,
+	TO_RESTORE = 9,
+	TO_LEASE = 10,
+	TO_RELEASE = 11,
+	TO_RESULT = 12,
+	TO_FILES = 13,
+	TO_TAKEN = 14
+};
 /* A message of results ends once it has so many bytes of values: it is no longer than this and one more value. */
 enum { RESULTS_AHEAD = 64 << 10 };
 

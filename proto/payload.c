@@ -117,7 +117,8 @@ static struct block *make(struct payload_pool *pool, size_t capacity)
 	}
 	payload->pool = pool;
 	account_add_file(pool->account);
-	payload->block = (struct block){.refs = 1, .mapped = 1, .capacity = capacity, .bytes = bytes, .fd = fd, .drop = on_dropped};
+	payload->block =
+		(struct block){.refs = 1, .mapped = 1, .capacity = capacity, .bytes = bytes, .fd = fd, .drop = on_dropped};
 	block_charge(&payload->block, pool->account, 0);
 	return &payload->block;
 }

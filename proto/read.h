@@ -27,7 +27,8 @@ struct reader {
 
 static inline struct reader reader_of(struct span span)
 {
-	return (struct reader){.p = span.bytes, .end = span.size ? span.bytes + span.size : span.bytes}; /* NULL + 0 is undefined */
+	return (struct reader){.p = span.bytes,
+			       .end = span.size ? span.bytes + span.size : span.bytes}; /* NULL + 0 is undefined */
 }
 
 /* What has not been read. */

@@ -198,9 +198,9 @@ void batch_end(struct batch *batch);
 const uint8_t *items_skip(const uint8_t *at, uint32_t count);
 
 /* As core_trace: what becomes of a call. Calls that methods make have the session for which the first method runs. */
-#define call_trace(call, slot, format, ...)                                                                                     \
-	core_trace((call)->core, (call)->pool, slot, "session %llu %s %u, %.*s: " format,                                     \
-		   (unsigned long long)(call)->session, (call)->ticket.notification ? "notification" : "call", (call)->ticket.msgid, \
-		   SPAN_TEXT((call)->name, 100), __VA_ARGS__)
+#define call_trace(call, slot, format, ...)                                                                                      \
+	core_trace((call)->core, (call)->pool, slot, "session %llu %s %u, %.*s: " format, (unsigned long long)(call)->session,   \
+		   (call)->ticket.notification ? "notification" : "call", (call)->ticket.msgid, SPAN_TEXT((call)->name, 100),    \
+		   __VA_ARGS__)
 
 #endif

@@ -193,7 +193,8 @@ void client_put_value(struct client *client, struct sendq *out, struct block *bl
 	struct span large;
 	uint32_t kind;
 
-	if (!client || !may_have(client, block, value) || large_bytes(value, &large, &kind) < 0 || large.size < client->core->limits.payload_min) {
+	if (!client || !may_have(client, block, value) || large_bytes(value, &large, &kind) < 0 ||
+	    large.size < client->core->limits.payload_min) {
 		sendq_span(out, block, value.bytes, value.size);
 		return;
 	}

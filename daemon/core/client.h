@@ -63,7 +63,8 @@ struct client {
 	struct client_memo memo;
 	char name[CLIENT_NAME];  /* what it called itself in hello */
 	bool error_maps;         /* wants errors as maps */
-	void (*wrote)(struct client *client); /* told that there are answers; NULL: the owner of the core is, unless it is internal */
+	void (*wrote)(
+		struct client *client); /* told that there are answers; NULL: the owner of the core is, unless it is internal */
 	bool internal;           /* of the daemon itself: nobody is told that there are answers */
 	bool fds;                /* takes descriptors */
 	uint16_t fds_mark;       /* what stands for one bears this: a value of a class that looks alike can't know it */

@@ -39,7 +39,11 @@ static void set_empty(struct error *error)
 /* How long the UTF-8 character at the front is; 0: it is none (RFC 3629). */
 static size_t character(const unsigned char *p, size_t left)
 {
-	const size_t size = *p < 0x80 ? 1 : *p >= 0xc2 && *p < 0xe0 ? 2 : (*p & 0xf0) == 0xe0 ? 3 : *p >= 0xf0 && *p < 0xf5 ? 4 : 0;
+	const size_t size = *p < 0x80                 ? 1
+			    : *p >= 0xc2 && *p < 0xe0 ? 2
+			    : (*p & 0xf0) == 0xe0     ? 3
+			    : *p >= 0xf0 && *p < 0xf5 ? 4
+						      : 0;
 
 	if (size == 0 || size > left)
 		return 0;

@@ -37,8 +37,8 @@ static int read_ready(struct slot *slot, struct reader *reader, uint32_t count)
 	if (read_value(reader, &value) < 0 || error_read(&error, value) < 0)
 		return -EBADMSG;
 	snprintf(slot->fault, sizeof slot->fault, "the constructor failed: %.*s%s%.*s", (int)error.type.size,
-		 error.type.size > 0 ? (const char *)error.type.bytes : "", error.type.size > 0 ? ": " : "", (int)error.message.size,
-		 (const char *)error.message.bytes);
+		 error.type.size > 0 ? (const char *)error.type.bytes : "", error.type.size > 0 ? ": " : "",
+		 (int)error.message.size, (const char *)error.message.bytes);
 	return 0; /* the worker ends by itself */
 }
 
@@ -290,8 +290,8 @@ static int read_state(struct slot *slot, struct reader *reader, uint32_t count, 
 	if (count == 3) {
 		if (error_read(&error, state) < 0)
 			return -EBADMSG;
-		snprintf(slot->last_failure, sizeof slot->last_failure, "its state could not be saved: %.*s", (int)error.message.size,
-			 (const char *)error.message.bytes);
+		snprintf(slot->last_failure, sizeof slot->last_failure, "its state could not be saved: %.*s",
+			 (int)error.message.size, (const char *)error.message.bytes);
 		state = (struct span){0};
 	}
 	if (slot->successor)

@@ -22,8 +22,8 @@ static void say_lost(struct slot *slot, int status, enum ran ran, struct error *
 	char how[200];
 
 	slot_describe_end(slot, status, how, sizeof how);
-	error_say(error, ERROR_WORKER_LOST, ran, "pool %s slot %u: the worker was %s%s; the call %s", slot->pool->name, slot->index,
-		  WIFSIGNALED(status) ? "" : "lost: it ", how, did);
+	error_say(error, ERROR_WORKER_LOST, ran, "pool %s slot %u: the worker was %s%s; the call %s", slot->pool->name,
+		  slot->index, WIFSIGNALED(status) ? "" : "lost: it ", how, did);
 	slot_fill_place(slot, error);
 	if (WIFSIGNALED(status))
 		error->signal = WTERMSIG(status);
@@ -101,8 +101,8 @@ void lost_deferred(struct slot *slot)
 	struct error error;
 
 	deferral_take_all(slot, &taken);
-	error_say(&error, ERROR_UNAVAILABLE, RAN_MAYBE, "pool %s slot %u: the instance ends, and had put off its answer", slot->pool->name,
-		  slot->index);
+	error_say(&error, ERROR_UNAVAILABLE, RAN_MAYBE, "pool %s slot %u: the instance ends, and had put off its answer",
+		  slot->pool->name, slot->index);
 	slot_fill_place(slot, &error);
 	failing_add(slot->pool, &taken, &error);
 }

@@ -187,8 +187,9 @@ int nested_check(const struct call *call, struct client *client, struct error *e
 	if (can_begin(call, walk))
 		return 0;
 	describe_path(caller, path, sizeof path);
-	error_say(error, ERROR_UNAVAILABLE, RAN_NO, "the call of pool %s would wait for itself: every instance that could do it waits for %s",
-		  call->pool->name, path);
+	error_say(error, ERROR_UNAVAILABLE, RAN_NO,
+		  "the call of pool %s would wait for itself: every instance that could do it waits for %s", call->pool->name,
+		  path);
 	error->pool = call->pool->name;
 	return -EINVAL;
 }
@@ -234,7 +235,8 @@ void nested_on_circles(struct timer *timer)
 		const enum ran ran = withdraw_unless_begun(call) == REVOKED ? RAN_NO : RAN_MAYBE;
 		describe_path(slot, path, sizeof path);
 		error_say(&error, ERROR_UNAVAILABLE, ran,
-			  "the call of pool %s waits for itself, since no other instance of the pool is left to do it: %s", call->pool->name, path);
+			  "the call of pool %s waits for itself, since no other instance of the pool is left to do it: %s",
+			  call->pool->name, path);
 		error.pool = call->pool->name;
 		call_fail(call, &error);
 	}

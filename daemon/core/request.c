@@ -105,8 +105,8 @@ static int admit(const struct call *call, struct client *client, struct error *e
 		return -EINVAL;
 	}
 	if (pool->waiting >= pool->settings.max_queue) {
-		error_say(error, ERROR_OVERLOADED, RAN_NO, "pool %s has %u calls waiting, which is all its queue takes", pool->name,
-			  pool->waiting);
+		error_say(error, ERROR_OVERLOADED, RAN_NO, "pool %s has %u calls waiting, which is all its queue takes",
+			  pool->name, pool->waiting);
 		error->pool = pool->name;
 		pool->counts.rejected++;
 		return -EINVAL;
@@ -296,7 +296,8 @@ static int settle_input(struct call *call, const struct client *client, const st
 	input->open = input->fed;
 	input->on = map && (call->stream.on || input->sync);
 	if (input->fed && call->kwargs.size > 0) {
-		error_say(error, ERROR_BAD_REQUEST, RAN_NO, "a map that is fed takes bind_kwargs, not kwargs: its items come one by one");
+		error_say(error, ERROR_BAD_REQUEST, RAN_NO,
+			  "a map that is fed takes bind_kwargs, not kwargs: its items come one by one");
 		return -EINVAL;
 	}
 	if (input->fed && call->shape == SHAPE_ZIP)
@@ -304,7 +305,8 @@ static int settle_input(struct call *call, const struct client *client, const st
 	return 0;
 }
 
-static int read_full(struct call *call, const struct client *client, const struct rpc *rpc, struct target *target, struct error *error)
+static int read_full(struct call *call, const struct client *client, const struct rpc *rpc, struct target *target,
+		     struct error *error)
 {
 	static const uint8_t nothing[] = {0xc0, 0xc0};
 	struct reader reader = reader_of(rpc->params);
@@ -325,7 +327,8 @@ static int read_full(struct call *call, const struct client *client, const struc
 	if (find_pool(call, client, target, error) < 0)
 		return -EINVAL;
 	struct reader absent = {.p = nothing, .end = nothing + 2};
-	if (read_args(call, n > 2 ? &reader : &absent, error) < 0 || call_read_options(call, n > 3 ? &reader : &absent, error) < 0)
+	if (read_args(call, n > 2 ? &reader : &absent, error) < 0 ||
+	    call_read_options(call, n > 3 ? &reader : &absent, error) < 0)
 		return -EINVAL;
 	const bool items = call->select == SELECT_MAP || call->select == SELECT_SCATTER;
 	if (settle_input(call, client, rpc, error) < 0)

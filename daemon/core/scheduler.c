@@ -54,8 +54,8 @@ static void give(struct slot *slot, struct batch *batch)
 	struct pool *pool = slot->pool;
 
 	slot_take(slot, batch, estimate(batch->call, batch->count));
-	call_trace(batch->call, slot, "handed over as batch %u: %u task%s from %llu on; %u batch%s in hand", batch->id, batch->count,
-		   batch->count == 1 ? "" : "s", (unsigned long long)batch->first, slot->handed_count,
+	call_trace(batch->call, slot, "handed over as batch %u: %u task%s from %llu on; %u batch%s in hand", batch->id,
+		   batch->count, batch->count == 1 ? "" : "s", (unsigned long long)batch->first, slot->handed_count,
 		   slot->handed_count == 1 ? "" : "es");
 	to_worker_batch(batch);
 	slot_relist(slot);

@@ -51,8 +51,8 @@ uint64_t slot_calls_left(const struct slot *slot)
 
 bool slot_may_be_ahead(const struct slot *slot)
 {
-	return !slot->closed && slot->pool->leases_waiting == 0 && slot->ahead < SLOT_AHEAD && slot->handed_count < SLOT_BATCHES &&
-	       slot->out.bytes < SLOT_UNSENT && slot_calls_left(slot) > 0;
+	return !slot->closed && slot->pool->leases_waiting == 0 && slot->ahead < SLOT_AHEAD &&
+	       slot->handed_count < SLOT_BATCHES && slot->out.bytes < SLOT_UNSENT && slot_calls_left(slot) > 0;
 }
 
 static struct slot_list *list_for(struct slot *slot)

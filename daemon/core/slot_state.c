@@ -28,7 +28,8 @@ void slot_set_timer(struct slot *slot, uint64_t after)
 	struct core *core = core_of(slot);
 
 	if (after == NEVER)
-		timer_clear(&core->timers, &slot->timer); /* it may be set for another purpose: max_age's must not end as stop_timeout's */
+		timer_clear(&core->timers,
+			    &slot->timer); /* it may be set for another purpose: max_age's must not end as stop_timeout's */
 	else
 		timer_set(&core->timers, &slot->timer, core->now + after);
 }
@@ -113,8 +114,8 @@ void slot_start(struct slot *slot)
 	}
 	slot->generation++;
 	slot->pool->counts.starts++;
-	core_trace(core_of(slot), slot->pool, slot, "a worker is started, generation %llu%s", (unsigned long long)slot->generation,
-		   slot->predecessor ? ", beside the one that serves" : "");
+	core_trace(core_of(slot), slot->pool, slot, "a worker is started, generation %llu%s",
+		   (unsigned long long)slot->generation, slot->predecessor ? ", beside the one that serves" : "");
 	slot->killed = false;
 	slot->closed = false;
 	slot->silent = false;
@@ -354,7 +355,8 @@ void slot_finish(struct slot *slot)
 
 void slot_stop(struct slot *slot, bool want_state)
 {
-	core_trace(core_of(slot), slot->pool, slot, "the worker is told to stop%s", want_state ? ", and asked for its state" : "");
+	core_trace(core_of(slot), slot->pool, slot, "the worker is told to stop%s",
+		   want_state ? ", and asked for its state" : "");
 	lost_deferred(slot);
 	to_worker_stop(slot, want_state);
 	slot_set_state(slot, SLOT_STOPPING);

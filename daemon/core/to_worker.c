@@ -79,7 +79,8 @@ struct needed {
 	uint32_t count;
 };
 
-static void need(struct needed *needed, const struct block *files, const struct slot *slot, const struct block *block, struct span span)
+static void need(struct needed *needed, const struct block *files, const struct slot *slot, const struct block *block,
+		 struct span span)
 {
 	struct reader reader = reader_of(span);
 	struct payload_ref ref;

@@ -93,7 +93,8 @@ static void cancel(struct slot *slot, struct batch *batch)
 
 	/* The call has been answered, or its client has gone: what the method has committed itself to can reach nobody either. */
 	if (!board_move(slot->board, batch->id, BOARD_STARTED, BOARD_CANCELLED) &&
-	    !board_move(slot->board, batch->id, BOARD_COMMITTED, BOARD_CANCELLED) && board_state(slot->board, batch->id) != BOARD_CANCELLED)
+	    !board_move(slot->board, batch->id, BOARD_COMMITTED, BOARD_CANCELLED) &&
+	    board_state(slot->board, batch->id) != BOARD_CANCELLED)
 		return;
 	cancel_nested(slot, batch);
 	yield_cancel(batch);

@@ -45,7 +45,8 @@ int yield_on_value(struct batch *batch, struct span value, struct block *block)
 	call->yield.on = true;
 	block = client_claim(call->ticket.client, block, value.size);
 	if (!call->answered && value.size > 0)
-		(void)stream_values(&call->stream, &call->ticket, call->stream.sent, 1, value, block); /* in its turn: it needs no memory */
+		(void)stream_values(&call->stream, &call->ticket, call->stream.sent, 1, value,
+				    block); /* in its turn: it needs no memory */
 	tell_or_wait(call);
 	return 0;
 }

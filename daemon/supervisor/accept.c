@@ -81,7 +81,8 @@ static unsigned read_quality(struct part text)
 {
 	unsigned quality = 0, unit = 100;
 
-	if (text.size == 0 || text.size > 5 || (text.text[0] != '0' && text.text[0] != '1') || (text.size > 1 && text.text[1] != '.'))
+	if (text.size == 0 || text.size > 5 || (text.text[0] != '0' && text.text[0] != '1') ||
+	    (text.size > 1 && text.text[1] != '.'))
 		return 1000;
 	for (size_t i = 2; i < text.size; i++, unit /= 10) {
 		if (text.text[i] < '0' || text.text[i] > '9')

@@ -66,8 +66,10 @@ static int parse_tcp(struct address *address, const char *text, char *fault, siz
 		return -1;
 	}
 	const char *number = strcmp(host, "localhost") == 0 ? "127.0.0.1" : host;
-	if (strspn(port, "0123456789") != strlen(port) || strlen(port) > 5 || strtoul(port, NULL, 10) > UINT16_MAX || getaddrinfo(number, port, &hints, &found) != 0) {
-		snprintf(fault, size, "tcp:%s: HOST must be an IP address (or localhost) and PORT a number from 0 to 65535", text);
+	if (strspn(port, "0123456789") != strlen(port) || strlen(port) > 5 || strtoul(port, NULL, 10) > UINT16_MAX ||
+	    getaddrinfo(number, port, &hints, &found) != 0) {
+		snprintf(fault, size, "tcp:%s: HOST must be an IP address (or localhost) and PORT a number from 0 to 65535",
+			 text);
 		return -1;
 	}
 	memcpy(&address->sa, found->ai_addr, found->ai_addrlen);

@@ -22,7 +22,14 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PACKET = 256 << 10, FAULT = 1024, LINE = 1024, LINES_SHOWN = 100, READS_AT_END = 17, END_PATIENCE = 1000 /* milliseconds */ };
+enum {
+	PACKET = 256 << 10,
+	FAULT = 1024,
+	LINE = 1024,
+	LINES_SHOWN = 100,
+	READS_AT_END = 17,
+	END_PATIENCE = 1000 /* milliseconds */
+};
 
 /* ---- the user ---- */
 

@@ -43,7 +43,8 @@ static int refuse(struct error *error, enum error_code code, const char *text)
 	return -EINVAL;
 }
 
-static const char wrong_kind[] = "a descriptor must be a memfd with F_SEAL_SHRINK that can be sealed with F_SEAL_GROW, and have the bytes that are said to be there";
+static const char wrong_kind[] = "a descriptor must be a memfd with F_SEAL_SHRINK that can be sealed with F_SEAL_GROW, and have "
+				 "the bytes that are said to be there";
 
 /* Makes the error for a descriptor that was closed when it came, or that is one too many of its message. */
 static int refuse_one(struct core *core, int fd, struct error *error)
@@ -107,7 +108,8 @@ static int take_all(const struct client *client, struct intake *intake, struct b
 	return r;
 }
 
-int client_files_take(struct client *client, struct intake *intake, struct span *message, struct block **block, struct error *error)
+int client_files_take(struct client *client, struct intake *intake, struct span *message, struct block **block,
+		      struct error *error)
 {
 	const uint32_t count = intake->refs;
 

@@ -50,7 +50,7 @@ struct config_pool {
 	uint64_t max_age;            /* nanoseconds, likewise */
 	uint64_t workers_min, workers_max; /* CONFIG_UNSET: as workers */
 	uint64_t idle_timeout;       /* nanoseconds; NEVER */
-	char *offered;          /* the abstract socket where a fork of a client's program waits to be the template; NULL: nowhere */
+	char *offered; /* the abstract socket where a fork of a client's program waits to be the template; NULL: nowhere */
 	char *place;            /* file:line of its section */
 };
 

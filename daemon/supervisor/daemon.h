@@ -39,10 +39,11 @@ enum daemon_state { DAEMON_RUNNING, DAEMON_DRAINING, DAEMON_STOPPING, DAEMON_DON
 /* What the loop does for the files below it. */
 struct daemon_ops {
 	int (*serve)(struct session *session, struct rpc *rpc); /* a request to the daemon itself: service_request */
-	void (*stop)(struct daemon *daemon, bool now); /* finishes what has been accepted, then stops; the second time, or with `now`,
+	void (*stop)(struct daemon *daemon,
+		     bool now); /* finishes what has been accepted, then stops; the second time, or with `now`,
 							  stops at once */
 	bool (*signal)(struct daemon *daemon, int number); /* false: the daemon makes nothing of it */
-	void (*worker_read)(struct worker *worker);             /* a worker with a slow task has sent something: slowlog_on_read */
+	void (*worker_read)(struct worker *worker);        /* a worker with a slow task has sent something: slowlog_on_read */
 	void (*worker_gone)(struct worker *worker, int status); /* its process has ended: slowlog_on_gone */
 };
 

@@ -180,7 +180,8 @@ static struct check *check_new(struct http *http, struct evhttp_request *request
 static void answer_readyz(struct http *http, struct evhttp_request *request)
 {
 	if (http->daemon->state != DAEMON_RUNNING)
-		answer_text(request, HTTP_SERVUNAVAIL, "draining: the daemon finishes the calls that it has, and takes no new ones\n");
+		answer_text(request, HTTP_SERVUNAVAIL,
+			    "draining: the daemon finishes the calls that it has, and takes no new ones\n");
 	else if (!check_new(http, request)) /* answered by http_end_turn */
 		answer_text(request, HTTP_SERVUNAVAIL, "out of memory\n");
 }
@@ -511,8 +512,8 @@ static void refuse_descriptors(int fd)
 	const int no = 0;
 
 	if (setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &no, sizeof no) < 0)
-		log_say(LOG_WARNING,
-			"http: before Linux 6.16 descriptors that are sent to a Unix socket can hold up the daemon: let no stranger connect to it");
+		log_say(LOG_WARNING, "http: before Linux 6.16 descriptors that are sent to a Unix socket can hold up the daemon: "
+				     "let no stranger connect to it");
 }
 
 static int open_address(struct http *http, const struct config *config, const struct address *address, char *fault, size_t size)
@@ -550,7 +551,8 @@ static bool is_open(const struct http *http, const struct config *config, const 
 {
 	struct address second;
 
-	return http && address_equal(&http->address, address) && (http->place_count == 2) == address_second(config->http.text, &second) &&
+	return http && address_equal(&http->address, address) &&
+	       (http->place_count == 2) == address_second(config->http.text, &second) &&
 	       !socketfile_is_lost(&http->places[0].file, address);
 }
 

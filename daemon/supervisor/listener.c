@@ -67,7 +67,8 @@ static void take(struct listener *listener, int fd)
 	}
 	if (!is_unix) {
 		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-		(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one); /* who vanished without a word must not stay for ever */
+		(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one,
+				 sizeof one); /* who vanished without a word must not stay for ever */
 	}
 	if (!session_new(daemon, fd, is_unix))
 		log_say(LOG_ERR, "out of memory for a new connection");
@@ -241,8 +242,8 @@ int listener_adopt(struct daemon *daemon, int fd, const char *name, char *fault,
 	struct address address = {.size = sizeof address.sa};
 	struct listener *listener;
 
-	if (sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, 1) <= 0 || getsockname(fd, (struct sockaddr *)&address.sa, &address.size) < 0 ||
-	    evutil_make_socket_nonblocking(fd) < 0)
+	if (sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, 1) <= 0 ||
+	    getsockname(fd, (struct sockaddr *)&address.sa, &address.size) < 0 || evutil_make_socket_nonblocking(fd) < 0)
 		return fail(fault, fault_size, "the passed descriptor %d (%s) is no listening stream socket", fd, name);
 	listener = listener_new(daemon, fd, &address);
 	if (!listener)

@@ -108,8 +108,8 @@ static int read_place(struct span message, uint64_t *place, uint64_t *offset, ui
 	struct reader reader = reader_of(message);
 	uint64_t type, id;
 
-	if (read_type(&reader, &type) < 0 || read_uint(&reader, &id) < 0 || read_uint(&reader, place) < 0 || read_uint(&reader, offset) < 0 ||
-	    read_uint(&reader, length) < 0 || read_uint(&reader, touched) < 0)
+	if (read_type(&reader, &type) < 0 || read_uint(&reader, &id) < 0 || read_uint(&reader, place) < 0 ||
+	    read_uint(&reader, offset) < 0 || read_uint(&reader, length) < 0 || read_uint(&reader, touched) < 0)
 		return -EBADMSG;
 	return *place < LENT_PLACES ? 0 : -EBADMSG;
 }

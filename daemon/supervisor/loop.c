@@ -361,8 +361,11 @@ int loop_init(struct daemon *daemon, struct config *config, const char *path, ch
 	struct http *http = NULL;
 	char fault[512];
 
-	*daemon = (struct daemon){
-		.ops = &daemon_ops, .config = *config, .config_path = path, .extra_listen = listen, .extra_listen_count = listen_count};
+	*daemon = (struct daemon){.ops = &daemon_ops,
+				  .config = *config,
+				  .config_path = path,
+				  .extra_listen = listen,
+				  .extra_listen_count = listen_count};
 	*config = (struct config){0};
 	init_lists(daemon);
 	core_init(&daemon->core, &core_ops, &(struct core_limits){0});
@@ -382,7 +385,8 @@ int loop_init(struct daemon *daemon, struct config *config, const char *path, ch
 	descriptors_share(daemon);
 	if (set_up_process(daemon) < 0)
 		return -1;
-	if (systemd_adopt_sockets(daemon, fault, sizeof fault) < 0 || reload_open_listeners(daemon, &daemon->config, fault, sizeof fault) < 0 ||
+	if (systemd_adopt_sockets(daemon, fault, sizeof fault) < 0 ||
+	    reload_open_listeners(daemon, &daemon->config, fault, sizeof fault) < 0 ||
 	    http_open(daemon, &daemon->config, &http, fault, sizeof fault) < 0) {
 		log_say(LOG_ERR, "%s", fault);
 		return -1;
@@ -419,7 +423,8 @@ static void get_ready(struct daemon *daemon)
 	daemon->ready = true;
 	const struct status_totals totals = status_totals(daemon);
 	status_line(&totals, line, sizeof line);
-	log_say(totals.ready > 0 || totals.slots == 0 ? LOG_INFO : LOG_WARNING, "%s: %s", totals.ready > 0 ? "ready" : "started", line);
+	log_say(totals.ready > 0 || totals.slots == 0 ? LOG_INFO : LOG_WARNING, "%s: %s", totals.ready > 0 ? "ready" : "started",
+		line);
 	systemd_ready(daemon);
 }
 

@@ -47,8 +47,10 @@ static void print_help(void)
 	       "  --listen ADDRESS   also listen on unix:PATH or tcp:HOST:PORT (port 0: any)\n"
 	       "  --until-eof        stop when standard input ends: for a program that has a daemon of its own\n"
 	       "  --check            check the configuration, load each pool's plugin, check its class and arguments, and exit:\n"
-	       "                     0 if all is good. --check=preload: the classes preload, too. --check=syntax: no plugin is loaded\n"
-	       "  --user NAME        with --check, for root: who loads the plugins (default: " OBJPOOL_USER ", or else nobody); never root\n"
+	       "                     0 if all is good. --check=preload: the classes preload, too. --check=syntax: no plugin is "
+	       "loaded\n"
+	       "  --user NAME        with --check, for root: who loads the plugins (default: " OBJPOOL_USER
+	       ", or else nobody); never root\n"
 	       "  --print-config     print the configuration with all defaults and exit\n"
 	       "  --version          print the version and exit\n"
 	       "  --help             print this and exit\n"
@@ -223,7 +225,8 @@ static int run(struct config *config, struct options *options)
 	if (!open_log(config) || !start_closer())
 		return 1;
 	if (config->pool_count == 0 && !options->until_eof)
-		log_say(LOG_WARNING, "there are no pools in %s", options->config ? options->config : "the configuration (no file was found)");
+		log_say(LOG_WARNING, "there are no pools in %s",
+			options->config ? options->config : "the configuration (no file was found)");
 	if (loop_init(&daemon, config, options->config, options->listen, options->listen_count) == 0)
 		status = options->until_eof ? run_for_owner(&daemon) : loop_run(&daemon);
 	loop_free(&daemon);
@@ -234,7 +237,8 @@ static int run(struct config *config, struct options *options)
 /* The configuration has been read, and is right in itself. Returns the exit status. */
 static int check(const struct config *config, const struct options *options)
 {
-	static const char *const done[] = {[CHECK_LOAD] = "all plugins load", [CHECK_PRELOAD] = "all plugins load, and all classes preload"};
+	static const char *const done[] = {
+		[CHECK_LOAD] = "all plugins load", [CHECK_PRELOAD] = "all plugins load, and all classes preload"};
 	char fault[256];
 
 	if (options->extent == CHECK_SYNTAX || config->pool_count == 0) {

@@ -21,7 +21,8 @@ static unsigned attach(struct msghdr *message, union control *control, const str
 		return 0;
 	message->msg_control = control;
 	message->msg_controllen = CMSG_SPACE(n * sizeof(int));
-	control->head = (struct cmsghdr){.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(n * sizeof(int))};
+	control->head =
+		(struct cmsghdr){.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(n * sizeof(int))};
 	memcpy(CMSG_DATA(&control->head), fds, n * sizeof(int));
 	return n;
 }

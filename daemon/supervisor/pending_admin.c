@@ -44,7 +44,8 @@ struct pending_admin *pending_admin_new(struct daemon *daemon, struct pool *pool
 
 void pending_admin_answer_to(struct pending_admin *pending, struct client *client, const struct rpc *rpc)
 {
-	if (ticket_open(&pending->ticket, client, rpc, pending->kind == PENDING_CREATE ? create_on_abandoned : ticket_on_abandoned) < 0)
+	if (ticket_open(&pending->ticket, client, rpc,
+			pending->kind == PENDING_CREATE ? create_on_abandoned : ticket_on_abandoned) < 0)
 		log_say(LOG_ERR, "out of memory: a request is done, but can't be answered");
 }
 

@@ -8,7 +8,8 @@
 
 struct procfs {
 	uint64_t rss; /* bytes of memory that it has */
-	uint64_t own; /* of them, those that are not of files or shared mappings: arguments that workers look at together aren't */
+	uint64_t
+		own; /* of them, those that are not of files or shared mappings: arguments that workers look at together aren't */
 	double cpu_s; /* seconds that its threads ran, in user and system mode */
 };
 

@@ -34,8 +34,8 @@ struct pool *admin_pool(struct request *request)
 	request->count--;
 	pool = pool_find(&request->daemon->core, name);
 	if (!pool)
-		error_say(&request->error, ERROR_NO_SUCH_POOL, RAN_NO, "there is no pool \"%.*s\"", (int)(name.size < 80 ? name.size : 80),
-			  (const char *)name.bytes);
+		error_say(&request->error, ERROR_NO_SUCH_POOL, RAN_NO, "there is no pool \"%.*s\"",
+			  (int)(name.size < 80 ? name.size : 80), (const char *)name.bytes);
 	return pool;
 }
 
@@ -77,7 +77,8 @@ static int read_hello(struct request *request, uint32_t n, bool *about_fds)
 				client_files_offer(client, &request->session->intake, fds);
 			*about_fds = true;
 		} else if (span_is(key, "client") && read_text(&look, &text) == 0) {
-			snprintf(client->name, sizeof client->name, "%.*s", (int)(text.size < CLIENT_NAME ? text.size : CLIENT_NAME), (const char *)text.bytes);
+			snprintf(client->name, sizeof client->name, "%.*s",
+				 (int)(text.size < CLIENT_NAME ? text.size : CLIENT_NAME), (const char *)text.bytes);
 		}
 	}
 	return 0;

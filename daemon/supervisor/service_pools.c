@@ -117,8 +117,8 @@ int admin_restart(struct request *request)
 	if (one && (read_whole(&request->args, &slot) < 0))
 		return admin_takes(request, "a pool and, if it likes, a slot");
 	if (one && slot >= pool->size) {
-		error_say(&request->error, ERROR_NO_SUCH_SLOT, RAN_NO, "pool %s has %u slots, and no slot %llu", pool->name, pool->size,
-			  (unsigned long long)slot);
+		error_say(&request->error, ERROR_NO_SUCH_SLOT, RAN_NO, "pool %s has %u slots, and no slot %llu", pool->name,
+			  pool->size, (unsigned long long)slot);
 		return -1;
 	}
 	pending = pending_admin_new(request->daemon, pool, PENDING_ROLL);
@@ -235,9 +235,10 @@ static int may_create(struct request *request, const struct config_pool *section
 	if (pool_find(&daemon->core, name))
 		error_say(&request->error, ERROR_BAD_ARGUMENT, RAN_NO, "there is a pool %s already", section->name);
 	else if (names_code(section) && !may_name_paths(request->session))
-		error_say(&request->error, ERROR_DENIED, RAN_NO,
-			  "this connection may name classes of the plugins in plugin_dir, but not choose code: it may not give %s",
-			  names_code(section));
+		error_say(
+			&request->error, ERROR_DENIED, RAN_NO,
+			"this connection may name classes of the plugins in plugin_dir, but not choose code: it may not give %s",
+			names_code(section));
 	else if (n >= daemon->config.max_pools)
 		error_say(&request->error, ERROR_OVERLOADED, RAN_NO, "there are %u pools, which is all that max_pools allows", n);
 	else
@@ -255,7 +256,8 @@ static int create(struct request *request, struct config_pool *section, bool of_
 	struct template *template = pool->owner;
 	template->created_by_client = true;
 	template->creator = of_session ? client->id : 0;
-	log_pool(LOG_INFO, pool, "created by session %llu, %s", (unsigned long long)client->id, of_session ? "to go with it" : "to stay");
+	log_pool(LOG_INFO, pool, "created by session %llu, %s", (unsigned long long)client->id,
+		 of_session ? "to go with it" : "to stay");
 	return answer_later(request, pending_admin_new(request->daemon, pool, PENDING_CREATE));
 }
 
@@ -282,9 +284,10 @@ int admin_drop(struct request *request)
 	if (!pool)
 		return -1;
 	const struct template *template = pool->owner;
-	if (template->creator != request->session->client.id && !admin_is_allowed(request->session, request->daemon->config.admin)) {
-		error_say(&request->error, ERROR_DENIED, RAN_NO, "this connection may not drop pool %s (see admin in objpoold.conf(5))",
-			  pool->name);
+	if (template->creator != request->session->client.id &&
+	    !admin_is_allowed(request->session, request->daemon->config.admin)) {
+		error_say(&request->error, ERROR_DENIED, RAN_NO,
+			  "this connection may not drop pool %s (see admin in objpoold.conf(5))", pool->name);
 		return -1;
 	}
 	log_pool(LOG_INFO, pool, "dropped by session %llu", (unsigned long long)request->session->client.id);

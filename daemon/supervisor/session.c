@@ -127,8 +127,8 @@ static int dispatch(struct session *session, struct rpc *rpc, struct block *bloc
 		return 0;
 	}
 	if (block && block->files) {
-		error_say(&error, ERROR_BAD_ARGUMENT, RAN_NO, "%.*s takes no descriptors", (int)(rpc->method.size < 80 ? rpc->method.size : 80),
-			  (const char *)rpc->method.bytes);
+		error_say(&error, ERROR_BAD_ARGUMENT, RAN_NO, "%.*s takes no descriptors",
+			  (int)(rpc->method.size < 80 ? rpc->method.size : 80), (const char *)rpc->method.bytes);
 		return request_refuse(&session->client, rpc, &error);
 	}
 	return session->daemon->ops->serve(session, rpc);
@@ -144,7 +144,9 @@ static int on_message(struct session *session, struct span message, struct block
 
 	if (session->intake.lost && session->intake.refs > 0)
 		return refuse_garbage(session, lost_descriptors);
-	const int files = session->client.fds && !deep ? client_files_take(&session->client, &session->intake, &message, &block, &error) : 0;
+	const int files = session->client.fds && !deep
+				  ? client_files_take(&session->client, &session->intake, &message, &block, &error)
+				  : 0;
 	if (rpc_parse(message, &rpc) < 0)
 		r = refuse_garbage(session, "a message that is no MessagePack-RPC");
 	else if (rpc.type == RPC_RESPONSE || (rpc.type == RPC_REQUEST && session->client.hung_up))
@@ -382,9 +384,11 @@ void session_flush(struct session *session)
 /* Among the descriptors that wait unread may be the connection's other end: then it would never be seen to be closed. */
 static bool holds_refused(struct session *session)
 {
-	if (!session->is_unix || session->busy || 	    !unread_is_refused(session->client.account, session->fd, &session->looked, session->daemon->scratch))
+	if (!session->is_unix || session->busy ||
+	    !unread_is_refused(session->client.account, session->fd, &session->looked, session->daemon->scratch))
 		return false;
-	log_say(LOG_WARNING, "session %llu: hands over a socket, or too many files, while it is not read: the connection is closed",
+	log_say(LOG_WARNING,
+		"session %llu: hands over a socket, or too many files, while it is not read: the connection is closed",
 		(unsigned long long)session->client.id);
 	(void)shutdown(session->fd, SHUT_RDWR);
 	return true;

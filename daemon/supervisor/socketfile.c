@@ -57,7 +57,8 @@ void socketfile_settle_rights(const struct socketfile *file, const struct config
 {
 	char fault[512];
 
-	if (file->inode != 0 && !socketfile_is_lost(file, address) && socketfile_set_rights(config, address, fault, sizeof fault) < 0)
+	if (file->inode != 0 && !socketfile_is_lost(file, address) &&
+	    socketfile_set_rights(config, address, fault, sizeof fault) < 0)
 		log_say(LOG_ERR, "%s", fault);
 }
 

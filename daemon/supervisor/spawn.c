@@ -32,8 +32,21 @@ char *spawn_find_worker(const char *configured)
 
 char *const *spawn_environment(void)
 {
-	static const char *const kept[] = {"PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "LC_NUMERIC", "TZ", "TMPDIR",
-					   "XDG_RUNTIME_DIR", "LD_LIBRARY_PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS"};
+	static const char *const kept[] = {"PATH",
+					   "HOME",
+					   "USER",
+					   "LOGNAME",
+					   "LANG",
+					   "LC_ALL",
+					   "LC_CTYPE",
+					   "LC_NUMERIC",
+					   "TZ",
+					   "TMPDIR",
+					   "XDG_RUNTIME_DIR",
+					   "LD_LIBRARY_PATH",
+					   "ASAN_OPTIONS",
+					   "UBSAN_OPTIONS",
+					   "LSAN_OPTIONS"};
 	static char *environment[sizeof kept / sizeof *kept + 1];
 	bool complete = false;
 	size_t n = 0;

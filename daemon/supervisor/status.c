@@ -351,8 +351,8 @@ void status_line(const struct status_totals *totals, char *text, size_t size)
 	if (totals->ready == 0)
 		n = none_ready(totals, line, sizeof line);
 	else
-		n = snprintf(line, sizeof line, "%u pool%s, %u of %u instances ready", totals->pools, totals->pools == 1 ? "" : "s",
-			     totals->ready, totals->slots);
+		n = snprintf(line, sizeof line, "%u pool%s, %u of %u instances ready", totals->pools,
+			     totals->pools == 1 ? "" : "s", totals->ready, totals->slots);
 	(void)escape_text(text, size, line, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1);
 }
 

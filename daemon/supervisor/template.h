@@ -45,7 +45,7 @@ struct template {
 	struct lines *printed[2];   /* on its standard output, and standard error */
 	struct worker_list waiting; /* workers that the process is to fork, once it is ready */
 	struct worker_list forking; /* workers that it has been told to fork; in order */
-	struct timer again;         /* fires when forks are tried again that failed for want of memory, descriptors or processes */
+	struct timer again; /* fires when forks are tried again that failed for want of memory, descriptors or processes */
 	uint64_t pause;             /* nanoseconds before it fires; doubles, and is 0 once a fork has worked */
 	uint64_t version;           /* number of what it makes: another one, or made later, has a higher number */
 	struct template *before;    /* what served before a reload, until it is known that this one works; NULL: nothing */

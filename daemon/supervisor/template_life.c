@@ -56,7 +56,8 @@ static void take_over(struct template *old, struct template *next)
 
 	next->scaled = old->scaled;
 	old->pool->owner = next;
-	old->pool->settings.start_timeout = next->section.start_timeout; /* it goes with what is built; rollout.c takes the other settings */
+	old->pool->settings.start_timeout =
+		next->section.start_timeout; /* it goes with what is built; rollout.c takes the other settings */
 	while ((worker = TAILQ_FIRST(&old->waiting)))
 		worker_move(worker, &next->waiting);
 	next->daemon->forks_wanted = true;

@@ -140,7 +140,8 @@ int worker_open(struct worker *worker, int fds[FORK_FILES])
 	}
 	worker->fd = channel[0];
 	atomic_store(&slot->board->since, 0);
-	intake_init(&worker->intake, worker->daemon->core.limits.max_message + RESULTS_AHEAD + 4096, &worker->daemon->core.memory);
+	intake_init(&worker->intake, worker->daemon->core.limits.max_message + RESULTS_AHEAD + 4096,
+		    &worker->daemon->core.memory);
 	intake_use_payloads(&worker->intake, &worker->daemon->payloads, worker->daemon->core.limits.payload_min);
 	worker->intake.passing = true;
 	loans_open(&worker->loans, slot->board, &worker->daemon->loans, &worker->daemon->core.memory);

@@ -57,7 +57,8 @@ static void on_fork(void)
 
 static void arm_signals(void)
 {
-	static const int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS, SIGTERM, SIGHUP, SIGINT, SIGQUIT};
+	static const int signals[] = {SIGSEGV, SIGBUS,  SIGILL, SIGFPE, SIGABRT, SIGTRAP,
+				      SIGSYS,  SIGTERM, SIGHUP, SIGINT, SIGQUIT};
 	static atomic_flag done = ATOMIC_FLAG_INIT;
 	struct sigaction action = {.sa_handler = on_crash, .sa_flags = (int)(SA_RESETHAND | SA_ONSTACK)};
 

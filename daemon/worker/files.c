@@ -91,7 +91,8 @@ void mappings_clear(struct mappings *mappings)
 
 static bool contains(const struct mapping *mapping, const uint8_t *bytes, size_t size)
 {
-	return bytes >= mapping->bytes && bytes < mapping->bytes + mapping->size && size <= (size_t)(mapping->bytes + mapping->size - bytes);
+	return bytes >= mapping->bytes && bytes < mapping->bytes + mapping->size &&
+	       size <= (size_t)(mapping->bytes + mapping->size - bytes);
 }
 
 static struct mapping *find_busy(const struct mappings *mappings, const uint8_t *bytes, size_t size)
@@ -209,7 +210,8 @@ static struct mapping *make(const struct file *file, const struct stat *st, uint
 	mapping->inode = st->st_ino;
 	mapping->start = whole ? 0 : offset / page * page;
 	mapping->size = (size_t)(whole ? size : offset + length - mapping->start);
-	void *bytes = mapping->size ? mmap(NULL, mapping->size, PROT_READ, MAP_SHARED, file->fd, (off_t)mapping->start) : MAP_FAILED;
+	void *bytes =
+		mapping->size ? mmap(NULL, mapping->size, PROT_READ, MAP_SHARED, file->fd, (off_t)mapping->start) : MAP_FAILED;
 	if (bytes == MAP_FAILED) {
 		free(mapping);
 		return NULL;
@@ -308,7 +310,8 @@ static int bytes_of(struct files *files, msgpack_object *object)
 	if (locate(files, ref, &span) < 0 || span.size > UINT32_MAX)
 		return -EINVAL;
 	if (ref.kind & PAYLOAD_EXT) {
-		object->via.ext = (msgpack_object_ext){.type = (int8_t)(ref.kind & 0xff), .ptr = (const char *)span.bytes, .size = (uint32_t)span.size};
+		object->via.ext = (msgpack_object_ext){
+			.type = (int8_t)(ref.kind & 0xff), .ptr = (const char *)span.bytes, .size = (uint32_t)span.size};
 		return 0;
 	}
 	object->type = MSGPACK_OBJECT_BIN;

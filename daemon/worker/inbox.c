@@ -202,7 +202,8 @@ int inbox_fill(struct inbox *inbox, uint64_t until)
 			return -errno;
 		if (ready == 0)
 			return -ETIMEDOUT;
-		const ssize_t n = arrivals_recv(&inbox->arrivals, inbox->fd, inbox->bytes + inbox->end, inbox->room - inbox->end, 0);
+		const ssize_t n =
+			arrivals_recv(&inbox->arrivals, inbox->fd, inbox->bytes + inbox->end, inbox->room - inbox->end, 0);
 		if (n > 0)
 			inbox->end += (size_t)n;
 		if (n == -EPROTO) {

@@ -103,7 +103,8 @@ static int read_columns(struct reader *reader, struct files *files, struct items
 	if (read_map(reader, &items->kwcolumns) < 0)
 		return -EINVAL;
 	for (uint32_t k = 0; k < items->kwcolumns; k++)
-		if (read_text(reader, &items->keys[k]) < 0 || (r = begin_column(reader, files, &items->at[items->columns + k])) < 0)
+		if (read_text(reader, &items->keys[k]) < 0 ||
+		    (r = begin_column(reader, files, &items->at[items->columns + k])) < 0)
 			return r;
 	return 0;
 }

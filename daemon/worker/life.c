@@ -42,7 +42,8 @@ static void replay(struct host *host, struct reader *reader)
 	if (read_array(reader, &n) < 0 || n != 3 || read_text(reader, &name) < 0 || read_value(reader, &args) < 0 ||
 	    read_value(reader, &kwargs) < 0)
 		quit_protocol();
-	snprintf(text, sizeof text, "%.*s", (int)(name.size < sizeof text ? name.size : sizeof text - 1), (const char *)name.bytes);
+	snprintf(text, sizeof text, "%.*s", (int)(name.size < sizeof text ? name.size : sizeof text - 1),
+		 (const char *)name.bytes);
 	run_find(task, text, &method);
 	task_clear(task);
 	task->handle.call.session = task->handle.call.deadline = task->handle.call.index = 0;
@@ -200,8 +201,9 @@ void life_on_restore(struct host *host, struct reader *reader)
 
 	task_clear(task);
 	task->handle.call.method = NULL;
-	const bool done = task_add_value(task, reader) == 0 &&
-			  run_outcome(task, "restore", task->plugin->class.restore(task->self, &task->handle.call, task->args.values)) == 0;
+	const bool done =
+		task_add_value(task, reader) == 0 &&
+		run_outcome(task, "restore", task->plugin->class.restore(task->self, &task->handle.call, task->args.values)) == 0;
 	if (!done)
 		complain(task, "its predecessor's state could not be restored");
 	(void)reply_begin(&host->reply);

@@ -155,7 +155,8 @@ int plugin_load(struct plugin *plugin, const char *path, const char *class_name,
 	return adopt(plugin, path, class_name, fault, fault_size);
 }
 
-int plugin_link(struct plugin *plugin, const struct objpool_plugin *linked, const char *class_name, char *fault, size_t fault_size)
+int plugin_link(struct plugin *plugin, const struct objpool_plugin *linked, const char *class_name, char *fault,
+		size_t fault_size)
 {
 	plugin->exported = linked;
 	return adopt(plugin, linked->name, class_name, fault, fault_size);

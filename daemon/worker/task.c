@@ -37,8 +37,8 @@ void task_put_error(struct task *task)
 	if (task->reply->too_large) { /* the supervisor takes no longer message */
 		const unsigned long long size = task->reply->too_large;
 		reply_rewind(task->reply);
-		method_error_set(&task->handle.error, "FAILED", task->handle.error.ran, "the method failed; its error is %llu bytes, over max_message",
-				 size);
+		method_error_set(&task->handle.error, "FAILED", task->handle.error.ran,
+				 "the method failed; its error is %llu bytes, over max_message", size);
 		reply_mark(task->reply, UINT64_MAX);
 		method_error_pack(&task->handle.error, &task->packer);
 	}

@@ -60,13 +60,15 @@ static void watch_children(struct template *template)
 
 	sigemptyset(&child);
 	sigaddset(&child, SIGCHLD);
-	if (sigprocmask(SIG_BLOCK, &child, &template->before.mask) < 0 || sigaction(SIGCHLD, &action, &template->before.on_child) < 0)
+	if (sigprocmask(SIG_BLOCK, &child, &template->before.mask) < 0 ||
+	    sigaction(SIGCHLD, &action, &template->before.on_child) < 0)
 		quit_memory();
 }
 
 static void unwatch_children(const struct template *template)
 {
-	if (sigaction(SIGCHLD, &template->before.on_child, NULL) < 0 || sigprocmask(SIG_SETMASK, &template->before.mask, NULL) < 0)
+	if (sigaction(SIGCHLD, &template->before.on_child, NULL) < 0 ||
+	    sigprocmask(SIG_SETMASK, &template->before.mask, NULL) < 0)
 		quit_memory();
 }
 
@@ -323,7 +325,10 @@ static int keep_settings(struct template *template, struct span settings)
 	if (!bytes || !msgpack_zone_init(&template->settings, 1024))
 		return -1;
 	memcpy(bytes, settings.bytes, settings.size);
-	return msgpack_unpack(bytes, settings.size, NULL, &template->settings, &template->plugin.settings) == MSGPACK_UNPACK_SUCCESS ? 0 : -1;
+	return msgpack_unpack(bytes, settings.size, NULL, &template->settings, &template->plugin.settings) ==
+			       MSGPACK_UNPACK_SUCCESS
+		       ? 0
+		       : -1;
 }
 
 /* What LOAD and CHECK begin with. */

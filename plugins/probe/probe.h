@@ -69,15 +69,16 @@ void probe_destroy(void *self);
 objpool_method_fn probe_preloaded;
 
 /* answer.c */
-objpool_method_fn probe_echo, probe_kwargs, probe_add, probe_blob, probe_sum, probe_pid, probe_slot, probe_generation, probe_session,
-	probe_index, probe_calls, probe_pool, probe_deadline, probe_print, probe_relay;
+objpool_method_fn probe_echo, probe_kwargs, probe_add, probe_blob, probe_sum, probe_pid, probe_slot, probe_generation,
+	probe_session, probe_index, probe_calls, probe_pool, probe_deadline, probe_print, probe_relay;
 
 /* wait.c */
 objpool_method_fn probe_sleep, probe_sleep_hard, probe_spin, probe_progress, probe_series;
 
 /* keep.c */
 void probe_drop_held(struct probe *probe);
-objpool_method_fn probe_hold, probe_hold_changed, probe_held, probe_set, probe_get, probe_tag, probe_count, probe_append, probe_list, probe_allocate, probe_release;
+objpool_method_fn probe_hold, probe_hold_changed, probe_held, probe_set, probe_get, probe_tag, probe_count, probe_append,
+	probe_list, probe_allocate, probe_release;
 int probe_snapshot(void *self, struct objpool_call *call, msgpack_packer *state);
 int probe_restore(void *self, struct objpool_call *call, const msgpack_object *state);
 

@@ -68,7 +68,9 @@ static uint32_t hooks_of(PyObject *names)
 	static const struct {
 		const char *name;
 		uint32_t hook;
-	} known[] = {{"session_end", OBJPOOL_HOOK_SESSION_END}, {"leased", OBJPOOL_HOOK_LEASED}, {"released", OBJPOOL_HOOK_LEASED},
+	} known[] = {{"session_end", OBJPOOL_HOOK_SESSION_END},
+		     {"leased", OBJPOOL_HOOK_LEASED},
+		     {"released", OBJPOOL_HOOK_LEASED},
 		     {"snapshot", OBJPOOL_HOOK_SNAPSHOT}};
 	uint32_t hooks = 0;
 
@@ -84,7 +86,8 @@ static int describe(struct objpool_call *call)
 	struct objpool_description description = {.size = sizeof description};
 	PyObject *described = host_call("describe", "(O)", factory), *hooks;
 
-	if (!described || !PyArg_ParseTuple(described, "ssO!O", &description.doc, &description.signature, &PyList_Type, &hooks, &methods)) {
+	if (!described ||
+	    !PyArg_ParseTuple(described, "ssO!O", &description.doc, &description.signature, &PyList_Type, &hooks, &methods)) {
 		Py_XDECREF(described);
 		return -1;
 	}

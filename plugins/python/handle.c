@@ -39,9 +39,9 @@ static PyObject *handle_info(PyObject *module, PyObject *unused)
 	if (!call)
 		return Py_NewRef(Py_None);
 	const struct objpool_place *place = call->place;
-	return Py_BuildValue("(zIIKzKKNK)", place->pool, place->slot, place->slots, (unsigned long long)place->generation, call->method,
-			     (unsigned long long)call->session, (unsigned long long)call->caller, seconds_or_none(call->deadline),
-			     (unsigned long long)call->index);
+	return Py_BuildValue("(zIIKzKKNK)", place->pool, place->slot, place->slots, (unsigned long long)place->generation,
+			     call->method, (unsigned long long)call->session, (unsigned long long)call->caller,
+			     seconds_or_none(call->deadline), (unsigned long long)call->index);
 }
 
 static PyObject *handle_cancelled(PyObject *module, PyObject *unused)
@@ -90,7 +90,8 @@ static PyObject *raise_failed(const struct objpool_failure *error)
 {
 	PyObject *module = PyImport_ImportModule("_objpool");
 	PyObject *type = module ? PyObject_GetAttrString(module, "CallFailed") : NULL;
-	PyObject *value = type ? PyObject_CallFunction(type, "zzzz", error->code, error->message, error->type, error->traceback) : NULL;
+	PyObject *value =
+		type ? PyObject_CallFunction(type, "zzzz", error->code, error->message, error->type, error->traceback) : NULL;
 
 	if (value)
 		PyErr_SetObject(type, value);

@@ -128,7 +128,9 @@ static int load_host(void)
 		return -1;
 	}
 	PyObject *names = PyModule_GetDict(host);
-	PyObject *done = PyDict_SetItemString(names, "__builtins__", PyEval_GetBuiltins()) < 0 ? NULL : PyEval_EvalCode(code, names, names);
+	PyObject *done = PyDict_SetItemString(names, "__builtins__", PyEval_GetBuiltins()) < 0
+				 ? NULL
+				 : PyEval_EvalCode(code, names, names);
 	Py_DECREF(code);
 	Py_XDECREF(done);
 	return done ? 0 : -1;

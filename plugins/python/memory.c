@@ -108,7 +108,8 @@ static PyObject *memory_private(PyObject *self, PyObject *unused)
 }
 
 static PyMethodDef memory_methods[] = {
-	{"private", memory_private, METH_NOARGS, "The same bytes, to be written to, which nobody else sees: copied where they are."},
+	{"private", memory_private, METH_NOARGS,
+	 "The same bytes, to be written to, which nobody else sees: copied where they are."},
 	{0},
 };
 static PyBufferProcs memory_buffer = {.bf_getbuffer = memory_get_buffer};

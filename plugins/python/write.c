@@ -87,7 +87,8 @@ static int write_int(PyObject *value, msgpack_packer *packer, bool pickle, int d
 	PyErr_Clear();
 	if (pickle)
 		return write_encoded(value, packer, pickle, depth);
-	PyErr_SetString(PyExc_OverflowError, "an int of more than 64 bits would have to be pickled, and this pool has unpickle = no");
+	PyErr_SetString(PyExc_OverflowError,
+			"an int of more than 64 bits would have to be pickled, and this pool has unpickle = no");
 	return -1;
 }
 
@@ -179,7 +180,8 @@ static int write_pairs(PyObject *dict, msgpack_packer *packer, bool pickle, int 
 	while (written < n && PyDict_Next(dict, &at, &key, &value)) {
 		Py_INCREF(key);
 		Py_INCREF(value);
-		const int r = write_value(key, packer, pickle, depth + 1) < 0 ? -1 : write_value(value, packer, pickle, depth + 1);
+		const int r =
+			write_value(key, packer, pickle, depth + 1) < 0 ? -1 : write_value(value, packer, pickle, depth + 1);
 		Py_DECREF(key);
 		Py_DECREF(value);
 		if (r < 0)
@@ -195,7 +197,8 @@ static int write_dict(PyObject *dict, msgpack_packer *packer, bool pickle, int d
 		return write_pairs(dict, packer, pickle, depth);
 	if (pickle)
 		return write_encoded(dict, packer, pickle, depth);
-	PyErr_SetString(PyExc_TypeError, "a dict whose keys are no plain values would have to be pickled, and this pool has unpickle = no");
+	PyErr_SetString(PyExc_TypeError,
+			"a dict whose keys are no plain values would have to be pickled, and this pool has unpickle = no");
 	return -1;
 }
 

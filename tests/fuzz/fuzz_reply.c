@@ -172,8 +172,8 @@ static void talk(struct run *run)
 	for (int i = 0; i < PENDING; i++)
 		run->asked += objpool_call_async(run->client, "p.m", (struct objpool_bytes){0}, i == 0 ? &progress : NULL,
 						 on_answer, run, NULL) == 0;
-	run->streams += objpool_call_each_async(run->client, "p:all.m", (struct objpool_bytes){0}, NULL, on_each, run, on_done, run,
-						NULL) == 0;
+	run->streams += objpool_call_each_async(run->client, "p:all.m", (struct objpool_bytes){0}, NULL, on_each, run, on_done,
+						run, NULL) == 0;
 	run->streams += objpool_map_async(run->client, "p.m", on_next, run, on_each, run, &map, on_done, run, &stream) == 0;
 	say_all(run);
 	for (int i = 0; i < 1000 && objpool_dispatch(run->client, POLLIN) == 0; i++)

@@ -22,8 +22,14 @@ static void start(struct slot *slot)
 }
 static void free_slot(struct slot *slot) { free(slot->board); }
 
-static const struct core_ops ops = {.client_wrote = nothing_client, .slot_wrote = nothing, .slot_start = start, .slot_kill = nothing,
-				    .slot_nudge = nothing, .slot_changed = nothing, .slot_free = free_slot, .pool_free = nothing_pool};
+static const struct core_ops ops = {.client_wrote = nothing_client,
+				    .slot_wrote = nothing,
+				    .slot_start = start,
+				    .slot_kill = nothing,
+				    .slot_nudge = nothing,
+				    .slot_changed = nothing,
+				    .slot_free = free_slot,
+				    .pool_free = nothing_pool};
 
 static int take(struct client *client, struct rpc *rpc)
 {
@@ -55,9 +61,17 @@ static void send_all(struct client *client, const uint8_t *bytes, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
-	const struct core_limits limits = {.max_message = 1 << 20, .max_inflight = 100, .max_pending = 1 << 20, .max_unsent = 1 << 20};
-	const struct pool_settings settings = {.max_queue = 100, .max_sticky = 1 << 20, .start_timeout = NEVER, .stop_timeout = NEVER,
-					       .cancel_grace = NEVER, .max_age = NEVER, .workers_min = 3, .workers_max = 3, .idle_timeout = NEVER};
+	const struct core_limits limits = {
+		.max_message = 1 << 20, .max_inflight = 100, .max_pending = 1 << 20, .max_unsent = 1 << 20};
+	const struct pool_settings settings = {.max_queue = 100,
+					       .max_sticky = 1 << 20,
+					       .start_timeout = NEVER,
+					       .stop_timeout = NEVER,
+					       .cancel_grace = NEVER,
+					       .max_age = NEVER,
+					       .workers_min = 3,
+					       .workers_max = 3,
+					       .idle_timeout = NEVER};
 	static const uint8_t ready[] = {0x91, FROM_READY};
 	struct core core;
 	struct client client;

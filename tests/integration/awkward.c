@@ -233,10 +233,13 @@ static const struct row methods[] = {
 };
 
 static const struct objpool_class awkward = {
-	OBJPOOL_CLASS_HEAD, .name = "Awkward",	     .create = create,	 .methods = &methods[0].method, .deferred = on_deferred,
-	.session_end = session_end, .released = released,
+	OBJPOOL_CLASS_HEAD,      .name = "Awkward",          .create = create,     .methods = &methods[0].method,
+	.deferred = on_deferred, .session_end = session_end, .released = released,
 };
 
 static const struct objpool_class *const classes[] = {&awkward, NULL};
-const struct objpool_plugin objpool_plugin = {
-	.abi = OBJPOOL_ABI, .size = sizeof(struct objpool_plugin), .method_size = sizeof(struct row), .name = "awkward", .classes = classes};
+const struct objpool_plugin objpool_plugin = {.abi = OBJPOOL_ABI,
+					      .size = sizeof(struct objpool_plugin),
+					      .method_size = sizeof(struct row),
+					      .name = "awkward",
+					      .classes = classes};

@@ -165,7 +165,8 @@ static int nested(struct objpool_client *client)
 	EXPECT(objpool_read_map(&reader, &n) == 0 && n == 2 && objpool_read_value(&reader, NULL) == 0);
 	EXPECT(objpool_read_array(&reader, &n) == 0 && n == 2 && next_is_filled(&reader, 2 * MIB, 2));
 	EXPECT(objpool_read_value(&reader, NULL) == 0 && objpool_read_value(&reader, NULL) == 0);
-	EXPECT(objpool_read_map(&reader, &n) == 0 && n == 1 && objpool_read_value(&reader, NULL) == 0 && next_is_filled(&reader, MIB, 1));
+	EXPECT(objpool_read_map(&reader, &n) == 0 && n == 1 && objpool_read_value(&reader, NULL) == 0 &&
+	       next_is_filled(&reader, MIB, 1));
 	objpool_result_free(&result);
 	objpool_packer_free(&args);
 	objpool_packer_free(&kwargs);
@@ -258,7 +259,8 @@ static int failures(struct objpool_client *client)
 		uint32_t sleepers = 0;
 		EXPECT(objpool_call_async(client, "p:all.sleep", seconds, NULL, ignore, NULL, &sleepers) == 0);
 		/* Where the sleeper is: what is for any instance may come before it. */
-		EXPECT(objpool_call(client, i == 2 ? "p:all.echo" : "p:0.echo", objpool_packed(&args), &options, &result) == -EREMOTEIO);
+		EXPECT(objpool_call(client, i == 2 ? "p:all.echo" : "p:0.echo", objpool_packed(&args), &options, &result) ==
+		       -EREMOTEIO);
 		EXPECT(objpool_cancel(client, sleepers) == 0);
 		objpool_result_free(&result);
 		EXPECT(objpool_drain(client) == 0);

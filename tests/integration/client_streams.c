@@ -68,7 +68,8 @@ static int maps(struct objpool_client *client)
 	EXPECT(objpool_map(client, "p.echo", next, &run, each, &run, &options, &result) == 0 && run.seen == 100);
 	run = (struct run){.count = 100, .fail_at = 30};
 	EXPECT(objpool_map(client, "p.echo", next, &run, each, &run, NULL, &result) == -EREMOTEIO);
-	EXPECT(strstr(result.error->message, "the tape is torn") && result.error->index == 30 && run.seen == 31 && run.failed == 1);
+	EXPECT(strstr(result.error->message, "the tape is torn") && result.error->index == 30 && run.seen == 31 &&
+	       run.failed == 1);
 	objpool_result_free(&result);
 	run = (struct run){.count = -1, .fail_at = -1, .stop_at = 5000}; /* an endless one */
 	EXPECT(objpool_map(client, "p.echo", next, &run, each, &run, NULL, &result) == 99 && run.seen == 5000);

@@ -110,9 +110,11 @@ static void audit_lists(const struct world *world, const struct slot *slot)
 
 	HOLDS(world, !slot->listed || !slot->cut_off, "a slot without a place is listed");
 	if (slot->listed == &pool->idle)
-		HOLDS(world, may_have_any(slot) && slot->handed_count == 0 && !slot->refuses, "a slot is listed as idle that is not");
+		HOLDS(world, may_have_any(slot) && slot->handed_count == 0 && !slot->refuses,
+		      "a slot is listed as idle that is not");
 	else if (slot->listed == &pool->refusing)
-		HOLDS(world, may_have_any(slot) && slot->handed_count == 0 && slot->refuses, "a slot is listed as refusing that is not");
+		HOLDS(world, may_have_any(slot) && slot->handed_count == 0 && slot->refuses,
+		      "a slot is listed as refusing that is not");
 	else if (slot->listed)
 		HOLDS(world, slot->listed == &pool->open && may_have_any(slot) && slot->handed_count > 0 && !slot->refuses,
 		      "a slot is listed as open that is not");
@@ -151,7 +153,8 @@ static void audit_waits_in_vain(const struct world *world, const struct slot *sl
 	if (!ticket || !batch || !batch->call->answered || batch->call->sticky || call_gathers(batch->call))
 		return;
 	const struct call *awaited = call_of_ticket(ticket);
-	HOLDS(world, awaited && is_too_late(awaited), "%s:%u: a method that nobody waits for waits for another call", slot->pool->name, slot->index);
+	HOLDS(world, awaited && is_too_late(awaited), "%s:%u: a method that nobody waits for waits for another call",
+	      slot->pool->name, slot->index);
 }
 
 static void audit_life(const struct world *world, const struct slot *slot)

@@ -273,7 +273,8 @@ static void choose_flavour(struct world *world)
 		world->flavour.cramped = world->flavour.liars = world->flavour.memory = world->flavour.bounded = false;
 	const uint32_t odds = 30u << world_dice(world, 9);
 	faults_begin(world->seed, world->flavour.memory ? odds : 0, world->verbose);
-	world_say(world, "flavour:%s%s%s%s%s%s%s%s", world->flavour.cramped ? " cramped" : "", world->flavour.memory ? " memory" : "", world->flavour.liars ? " liars" : "",
+	world_say(world, "flavour:%s%s%s%s%s%s%s%s", world->flavour.cramped ? " cramped" : "",
+		  world->flavour.memory ? " memory" : "", world->flavour.liars ? " liars" : "",
 		  world->flavour.files ? " files" : "", world->flavour.large ? " large" : "", world->flavour.calm ? " calm" : "",
 		  world->flavour.drains ? " drains" : "", world->flavour.bounded ? " bounded" : "");
 }

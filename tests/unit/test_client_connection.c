@@ -81,8 +81,8 @@ static void test_disconnect(void **state)
 		struct tally tally = {.code = "DISCONNECTED"};
 		struct objpool_result result;
 		for (int n = 0; n < 10; n++)
-			assert_int_equal(objpool_call_async(client, "sim.never", (struct objpool_bytes){NULL, 0}, NULL, expect_code,
-							    &tally, NULL),
+			assert_int_equal(objpool_call_async(client, "sim.never", (struct objpool_bytes){NULL, 0}, NULL,
+							    expect_code, &tally, NULL),
 					 0);
 		assert_int_equal(objpool_callf(client, ends[i], &result, "[]"), -EREMOTEIO);
 		assert_string_equal(result.error->code, "DISCONNECTED");
@@ -187,9 +187,10 @@ static void test_own_loop(void **state)
 	assert_int_equal(objpool_events(client), POLLIN);
 	assert_int_equal(objpool_timeout_ms(client), -1);
 	assert_int_equal(objpool_dispatch(client, 0), 0);
-	assert_int_equal(objpool_call_async(client, "sim.x", (struct objpool_bytes){NULL, 0}, &options, expect_code, &tally, NULL),
+	assert_int_equal(
+		objpool_call_async(client, "sim.x", (struct objpool_bytes){NULL, 0}, &options, expect_code, &tally, NULL), 0);
+	assert_int_equal(objpool_call_async(client, "sim.x", (struct objpool_bytes){NULL, 0}, NULL, expect_code, &tally, NULL),
 			 0);
-	assert_int_equal(objpool_call_async(client, "sim.x", (struct objpool_bytes){NULL, 0}, NULL, expect_code, &tally, NULL), 0);
 	assert_int_equal(objpool_events(client), POLLIN | POLLOUT);
 	assert_in_range(objpool_timeout_ms(client), 5000, 6000);
 	assert_int_equal(objpool_dispatch(client, POLLOUT), 0);
@@ -216,7 +217,8 @@ static void test_last_answers(void **state)
 	struct tally tally = {.code = "FAILED"};
 
 	(void)state;
-	assert_int_equal(objpool_call_async(client, "sim.x", (struct objpool_bytes){NULL, 0}, NULL, expect_code, &tally, NULL), 0);
+	assert_int_equal(objpool_call_async(client, "sim.x", (struct objpool_bytes){NULL, 0}, NULL, expect_code, &tally, NULL),
+			 0);
 	send_all(fd,
 		 "\x94\x01\x02\xa9"
 		 "FAILED: x\xc0",

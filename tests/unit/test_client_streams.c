@@ -528,8 +528,8 @@ static void test_stream_closes_when_done(void **state)
 	struct tally tally = {.code = "DISCONNECTED"};
 
 	(void)state;
-	assert_int_equal(objpool_call_async(client, "sim.never", (struct objpool_bytes){NULL, 0}, NULL, expect_code, &tally, NULL),
-			 0);
+	assert_int_equal(
+		objpool_call_async(client, "sim.never", (struct objpool_bytes){NULL, 0}, NULL, expect_code, &tally, NULL), 0);
 	for (int i = 0; i < 2; i++)
 		assert_int_equal(objpool_call_each_async(client, i ? "sim.step" : "sim.stall", (struct objpool_bytes){NULL, 0},
 							 NULL, take_result, i ? &closes : &other,

@@ -356,7 +356,8 @@ static void spell_checks_texts(void **state)
 
 	(void)state;
 	expect(rig, "check_text", ARGS(POS(text(""))), "[]");
-	expect(rig, "check_text", ARGS(POS(text("The 2nd kqz86xw caf\xc3\xa9 \xe2\x80\x94 it\xe2\x80\x99s 'open', isn't it?"))), "[]");
+	expect(rig, "check_text", ARGS(POS(text("The 2nd kqz86xw caf\xc3\xa9 \xe2\x80\x94 it\xe2\x80\x99s 'open', isn't it?"))),
+	       "[]");
 	/* The dash and the quotation mark have three bytes each. */
 	expect(rig, "check_text", ARGS(POS(text("Helllo \xe2\x80\x94 \xe2\x80\x9cwrold\xe2\x80\x9d"))),
 	       "[{\"word\"=>\"Helllo\", \"offset\"=>0}, {\"word\"=>\"wrold\", \"offset\"=>14}]");

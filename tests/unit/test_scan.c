@@ -244,7 +244,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_like_msgpack_c), cmocka_unit_test(test_in_pieces), cmocka_unit_test(test_nesting),
-		cmocka_unit_test(test_limit),	       cmocka_unit_test(test_bombs),	 cmocka_unit_test(test_dropped_bytes),
+		cmocka_unit_test(test_limit),          cmocka_unit_test(test_bombs),     cmocka_unit_test(test_dropped_bytes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

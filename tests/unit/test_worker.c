@@ -227,7 +227,10 @@ static void start(struct worker *worker)
 	msgpack_sbuffer out;
 	msgpack_packer packer;
 
-	*worker = (struct worker){.board = shared(sizeof(struct board)), .plan = shared(sizeof(struct failing)), .got = malloc(ROOM), .descriptor = -1};
+	*worker = (struct worker){.board = shared(sizeof(struct board)),
+				  .plan = shared(sizeof(struct failing)),
+				  .got = malloc(ROOM),
+				  .descriptor = -1};
 	msgpack_unpacked_init(&worker->message);
 	atomic_store(&worker->plan->left, -1);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
@@ -656,7 +659,8 @@ static void test_yields_are_bounded(void **state)
 		if (++yields < YIELD_AHEAD / YIELDED)
 			continue;
 		if (board_move(worker.board, worker.id, BOARD_STARTED, BOARD_CANCELLED))
-			assert_int_equal(send(worker.fd, taken_nothing, sizeof taken_nothing, MSG_NOSIGNAL), sizeof taken_nothing);
+			assert_int_equal(send(worker.fd, taken_nothing, sizeof taken_nothing, MSG_NOSIGNAL),
+					 sizeof taken_nothing);
 	}
 	assert_non_null(message);
 	assert_int_equal(message->ptr[0].via.u64, FROM_REPLY);

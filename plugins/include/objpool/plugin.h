@@ -111,7 +111,7 @@ enum objpool_event {
 struct objpool_class {
 	uint32_t size;         /* sizeof(struct objpool_class) */
 	uint32_t flags;        /* OBJPOOL_CLASS_... */
-	const char *name;      /* as `class = ` names it. "*": this one takes any name with a colon in it; see objpool_class_name */
+	const char *name; /* as `class = ` names it. "*": this one takes any name with a colon in it; see objpool_class_name */
 	const char *doc;
 	const char *signature; /* of the constructor: "(language: str = \"en_US\")" */
 
@@ -409,7 +409,8 @@ static inline struct objpool_kept *objpool_keep(struct objpool_call *call, const
 /* Do they lie in such memory, so that they need not be copied at once? */
 static inline bool objpool_can_keep(struct objpool_call *call, const void *bytes, size_t size)
 {
-	return call->host->size > offsetof(struct objpool_host, can_keep) && call->host->can_keep && call->host->can_keep(call, bytes, size);
+	return call->host->size > offsetof(struct objpool_host, can_keep) && call->host->can_keep &&
+	       call->host->can_keep(call, bytes, size);
 }
 
 /*

@@ -78,11 +78,13 @@ PyMODINIT_FUNC PyInit_objpool_forked(void)
 	static PyMethodDef methods[] = {
 		{"prepare", prepare, METH_NOARGS, "prepare(): in the program, what needn't be done in each fork."},
 		{"serve", serve, METH_VARARGS,
-		 "serve(listener, program): becomes the template of the pool whose daemon connects; does not return. `listener` is a\n"
+		 "serve(listener, program): becomes the template of the pool whose daemon connects; does not return. `listener` "
+		 "is a\n"
 		 "descriptor, `program` the pid of the parent, with which this process ends if nobody connects."},
 		{NULL, NULL, 0, NULL},
 	};
-	static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, .m_name = "objpool_forked", .m_size = -1, .m_methods = methods};
+	static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, .m_name = "objpool_forked", .m_size = -1,
+						.m_methods = methods};
 
 	PyObject *module = PyModule_Create(&definition);
 	if (module && PyModule_AddStringConstant(module, "__version__", OBJPOOL_VERSION) < 0)
