@@ -136,7 +136,7 @@ clean: # remove what was built
 format: # clang-format on all sources
 	clang-format -i $$(git ls-files '*.c' '*.h')
 
-lint: # all warnings of gcc and clang as errors, cppcheck, man pages
+lint: # all warnings of gcc and clang as errors, cppcheck, circles of files, man pages
 	sh scripts/lint.sh
 
 include packaging/install.mk
