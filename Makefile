@@ -25,14 +25,14 @@ WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointe
 SAN := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=undefined -O1)
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) -fvisibility=hidden -fPIC -MMD -MP -I. -Iclient/include -Iplugins/include \
 	-DOBJPOOL_VERSION='"$(VERSION)"' $(CPPFLAGS) $(CFLAGS) $(LTO) $(SAN)
-# For daemon/supervisor/paths.c alone.
+# For daemon/supervisor/config/paths.c alone.
 PATH_FLAGS = -DOBJPOOL_PLUGIN_DIR='"$(plugindir)"' -DOBJPOOL_LIBEXEC_DIR='"$(libexecdir)/objpool"' -DOBJPOOL_SYSCONF_DIR='"$(sysconfdir)/objpool"'
 ALL_LDFLAGS = $(LDFLAGS) $(LTO) $(if $(LTO),-O2) $(SAN) -Wl,--as-needed
 
 objs = $(patsubst %.c,$(B)/%.o,$(wildcard $(addsuffix /*.c,$(1))))
 PROTO  := $(call objs,proto)
-CORE   := $(call objs,daemon/core)
-SUPER  := $(call objs,daemon/supervisor)
+CORE   := $(call objs,daemon/core/*)
+SUPER  := $(call objs,daemon/supervisor daemon/supervisor/*)
 WORKER := $(call objs,daemon/worker)
 BACKTRACE := $(call objs,daemon/backtrace) $(B)/proto/escape.o $(B)/proto/standard.o
 CLIENT := $(filter-out %/example.o,$(call objs,client/c)) # the example is a program

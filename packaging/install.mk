@@ -13,7 +13,7 @@ CONFIG := $(sysconfdir)/objpool/objpoold.conf
 # links this one program. Root may install what a user has built, and the user must be able to build again: what is written a
 # second time is removed first.
 PATHS := $(prefix) $(sysconfdir) $(libexecdir) $(plugindir) $(sbindir) $(libdir) $(includedir)
-PATHS_OBJECT := $(B)/daemon/supervisor/paths.o
+PATHS_OBJECT := $(B)/daemon/supervisor/config/paths.o
 $(PATHS_OBJECT): $(B)/paths
 $(PATHS_OBJECT): private CPPFLAGS += $(PATH_FLAGS)
 .PHONY: paths-may-have-changed

@@ -5,8 +5,8 @@
 usage: scripts/floors.py [--draw PART]
 
 A file of C is its .c and .h together, and uses what either includes. A file of Python uses what it imports, wherever the import
-stands. A part is a folder. The check fails on a circle of files, and on an include that leaves its part for one that it must not
-use. --draw prints a part's files, the lowest floor first, with what each uses.
+stands. A part is a folder with its subfolders. The check fails on a circle of files, on a circle of a part's folders, and on an
+include that leaves its part for one that it must not use. --draw prints a part's files, the lowest floor first, with what each uses.
 """
 import ast
 import os
@@ -37,12 +37,29 @@ MAY_USE = {
 
 
 def files_of(part):
-    return sorted(f for f in os.listdir(os.path.join(TOP, part)) if f.endswith((".c", ".h", ".py")))
+    """The files of a part and of its folders, but for folders that are parts themselves; paths within the part."""
+    found = []
+    for folder, folders, files in os.walk(os.path.join(TOP, part)):
+        inside = os.path.relpath(folder, os.path.join(TOP, part))
+        folders[:] = [f for f in folders if os.path.normpath(os.path.join(part, inside, f)) not in MAY_USE]
+        found += [os.path.normpath(os.path.join(inside, f)) for f in files if f.endswith((".c", ".h", ".py"))]
+    return sorted(found)
+
+
+def part_of(folder):
+    """The part that a folder belongs to, or None."""
+    while folder and folder not in MAY_USE:
+        folder = os.path.dirname(folder)
+    return folder or None
 
 
 def included(path):
+    """(part, name within the part) for each include of a file of objpool's."""
     with open(path, encoding="utf-8") as file:
-        return [(os.path.dirname(i), os.path.splitext(os.path.basename(i))[0]) for i in re.findall(r'^#include "([^"]+)"', file.read(), re.M)]
+        for name in re.findall(r'^#include "([^"]+)"', file.read(), re.M):
+            part = part_of(os.path.dirname(name))
+            if part:
+                yield part, os.path.relpath(os.path.splitext(name)[0], part)
 
 
 def imported(path, part):
@@ -78,6 +95,15 @@ def uses(part):
             elif other_part != part and other_part in MAY_USE and other_part not in MAY_USE[part]:
                 leaving.add((file, other_part))
     return graph, leaving
+
+
+def by_folder(graph):
+    """folder -> folders that its files use. The part's own folder is called "."."""
+    folders = {}
+    for file, used in graph.items():
+        folder = os.path.dirname(file) or "."
+        folders.setdefault(folder, set()).update({os.path.dirname(f) or "." for f in used} - {folder})
+    return folders
 
 
 def circles(graph):
@@ -118,12 +144,13 @@ def floors(graph):
 
 def draw(part):
     graph, _ = uses(part)
-    if circles(graph):
-        print(f"{part} has circles: {circles(graph)}")
+    found = circles(graph) or circles(by_folder(graph))
+    if found:
+        print(f"{part} has circles: {found}")
         return
-    level = floors(graph)
-    for v in sorted(graph, key=lambda v: (level[v], v)):
-        print(f"{level[v]:3} {v:20} {' '.join(sorted(graph[v]))}")
+    level, folder_level = floors(graph), floors(by_folder(graph))
+    for v in sorted(graph, key=lambda v: (folder_level[os.path.dirname(v) or "."], os.path.dirname(v), level[v], v)):
+        print(f"{level[v]:3} {v:32} {' '.join(os.path.basename(w) for w in sorted(graph[v]))}")
 
 
 def main():
@@ -136,6 +163,9 @@ def main():
         for circle in circles(graph):
             failed = True
             print(f"{part}: {len(circle)} files use each other in a circle: {', '.join(circle)}")
+        for circle in circles(by_folder(graph)):
+            failed = True
+            print(f"{part}: {len(circle)} folders use each other in a circle: {', '.join(circle)}")
         for file, other in sorted(leaving):
             failed = True
             print(f"{part}/{file} uses {other}, which lies above it")

@@ -23,12 +23,12 @@ $(B)/tests/test_worker $(B)/tests/test_client_memory $(B)/tests/test_core_memory
 $(filter $(B)/tests/test_client_%,$(UNIT)): $(B)/tests/unit/client_server.o
 
 # The supervisor's, and a command's, own parts.
-$(B)/tests/test_procfs: $(B)/daemon/supervisor/procfs.o
-$(B)/tests/test_accept: $(B)/daemon/supervisor/accept.o
-$(B)/tests/test_closer: $(B)/daemon/supervisor/closer.o
-$(B)/tests/test_intake: $(B)/daemon/supervisor/intake.o
-$(B)/tests/test_spawn: $(B)/daemon/supervisor/spawn.o $(B)/daemon/supervisor/paths.o
-$(B)/tests/test_unclaimed: $(B)/daemon/supervisor/unclaimed.o
+$(B)/tests/test_procfs: $(B)/daemon/supervisor/base/procfs.o
+$(B)/tests/test_accept: $(B)/daemon/supervisor/view/accept.o
+$(B)/tests/test_closer: $(B)/daemon/supervisor/base/closer.o
+$(B)/tests/test_intake: $(B)/daemon/supervisor/transport/intake.o
+$(B)/tests/test_spawn: $(B)/daemon/supervisor/base/spawn.o $(B)/daemon/supervisor/config/paths.o
+$(B)/tests/test_unclaimed: $(B)/daemon/supervisor/base/unclaimed.o
 $(B)/tests/test_top: $(addprefix $(B)/cli/,top_model.o top_text.o top_view.o fields.o shown.o json_write.o ndarray.o base64.o)
 
 # A process for each thousand seeds, as many at once as there are CPUs.
@@ -48,10 +48,10 @@ $(B)/sim: $(call objs,tests/sim) $(CORE) $(PROTO)
 	$(CC) $(ALL_LDFLAGS) $(WRAPPED:%=-Wl,--wrap=%) -o $@ $^
 
 # What a fuzz target needs beside proto/.
-FUZZ_SUPER = $(filter-out daemon/supervisor/main.c,$(wildcard daemon/supervisor/*.c)) $(wildcard daemon/core/*.c)
+FUZZ_SUPER = $(filter-out daemon/supervisor/main.c,$(wildcard daemon/supervisor/*.c daemon/supervisor/*/*.c)) $(wildcard daemon/core/*/*.c)
 FUZZ_SUPER_LIBS = -levent_extra -levent_core -linih -ljansson -lsystemd -lmsgpackc
 FUZZ_PARTS_scan =
-FUZZ_PARTS_request = $(wildcard daemon/core/*.c)
+FUZZ_PARTS_request = $(wildcard daemon/core/*/*.c)
 FUZZ_PARTS_worker = $(FUZZ_PARTS_request)
 FUZZ_PARTS_config = $(FUZZ_SUPER)
 FUZZ_PARTS_http = $(FUZZ_SUPER)

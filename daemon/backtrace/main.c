@@ -21,7 +21,7 @@
 
 enum { THREADS_MAX = 16, SECONDS_MAX = 2, PLACES_SECONDS = 1 };
 
-/* EXIT_DENIED is known to daemon/supervisor/slowlog.c. */
+/* EXIT_DENIED is known to daemon/supervisor/workers/slowlog.c. */
 enum { EXIT_GONE = 1, EXIT_USAGE = 2, EXIT_DENIED = 3 };
 
 struct threads {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/supervisor/check.h"
 
-#include "daemon/core/slot.h"
-#include "daemon/supervisor/loading.h"
-#include "daemon/supervisor/spawn.h"
+#include "daemon/core/records/slot.h"
+#include "daemon/supervisor/workers/loading.h"
+#include "daemon/supervisor/base/spawn.h"
 #include "proto/escape.h"
 #include "proto/read.h"
 #include "proto/scan.h"

@@ -6,7 +6,7 @@
 #ifndef SUPERVISOR_CHECK_H
 #define SUPERVISOR_CHECK_H
 
-#include "daemon/supervisor/config.h"
+#include "daemon/supervisor/config/config.h"
 
 #define OBJPOOL_USER "objpool" /* as packaging/sysusers.conf makes it */
 

@@ -9,7 +9,7 @@
 #ifndef SUPERVISOR_LOOP_H
 #define SUPERVISOR_LOOP_H
 
-#include "daemon/supervisor/daemon.h"
+#include "daemon/supervisor/base/daemon.h"
 
 /* Starts everything. 0, or -1 with the reason logged. `config` is taken over. */
 int loop_init(struct daemon *daemon, struct config *config, const char *path, char *const *listen, uint32_t listen_count);

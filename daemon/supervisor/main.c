@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* objpoold: the command line. See objpoold(8). */
 #include "daemon/supervisor/check.h"
-#include "daemon/supervisor/closer.h"
-#include "daemon/supervisor/config.h"
-#include "daemon/supervisor/log.h"
+#include "daemon/supervisor/base/closer.h"
+#include "daemon/supervisor/config/config.h"
+#include "daemon/supervisor/log/log.h"
 #include "daemon/supervisor/loop.h"
-#include "daemon/supervisor/parent_watch.h"
-#include "daemon/supervisor/paths.h"
-#include "daemon/supervisor/signals.h"
+#include "daemon/supervisor/base/parent_watch.h"
+#include "daemon/supervisor/config/paths.h"
+#include "daemon/supervisor/base/signals.h"
 #include "proto/escape.h"
 #include "proto/standard.h"
 

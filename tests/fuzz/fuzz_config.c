@@ -3,7 +3,7 @@
  * A configuration: as a file (what is good must be printed so that it is read again as the same), or, when the input begins
  * with a msgpack map, as what objpool.create gives of a pool.
  */
-#include "daemon/supervisor/config.h"
+#include "daemon/supervisor/config/config.h"
 #include "proto/read.h"
 #include "proto/scan.h"
 

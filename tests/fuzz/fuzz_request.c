@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Messages of a stranger, at the same door as a session's, on a pool whose worker never answers. */
-#include "daemon/core/client_end.h"
-#include "daemon/core/from_worker.h"
-#include "daemon/core/pool.h"
-#include "daemon/core/pool_life.h"
-#include "daemon/core/request.h"
-#include "daemon/core/slot_life.h"
+#include "daemon/core/calls/client_end.h"
+#include "daemon/core/entry/from_worker.h"
+#include "daemon/core/records/pool.h"
+#include "daemon/core/life/pool_life.h"
+#include "daemon/core/entry/request.h"
+#include "daemon/core/life/slot_life.h"
 #include "proto/scan.h"
 
 #include <stdlib.h>

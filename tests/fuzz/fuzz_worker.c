@@ -3,14 +3,14 @@
  * A worker that says, and writes on its board, whatever it likes, among clients that call, cancel, lease and go: each step of the
  * input is a byte, and, where something is said, a msgpack value. make_corpus.py writes steps by these names.
  */
-#include "daemon/core/client_end.h"
-#include "daemon/core/from_worker.h"
-#include "daemon/core/lease.h"
-#include "daemon/core/pool.h"
-#include "daemon/core/pool_life.h"
-#include "daemon/core/request.h"
-#include "daemon/core/sizing.h"
-#include "daemon/core/slot_life.h"
+#include "daemon/core/calls/client_end.h"
+#include "daemon/core/entry/from_worker.h"
+#include "daemon/core/calls/lease.h"
+#include "daemon/core/records/pool.h"
+#include "daemon/core/life/pool_life.h"
+#include "daemon/core/entry/request.h"
+#include "daemon/core/life/sizing.h"
+#include "daemon/core/life/slot_life.h"
 #include "proto/scan.h"
 
 #include <stddef.h>

@@ -403,7 +403,7 @@ def with_value(place, key, value):
     return check(place, SECTIONS.format(daemon=f"{key} = {value}" * of_daemon, pool=f"{key} = {value}" * (not of_daemon)), "--print-config")[0]
 
 
-DAEMON_KEYS = re.search(r"daemon_options\[\] = \{(.*?)^\};", (ROOT / "daemon/supervisor/config.c").read_text(), re.M | re.S).group(1)
+DAEMON_KEYS = re.search(r"daemon_options\[\] = \{(.*?)^\};", (ROOT / "daemon/supervisor/config/config.c").read_text(), re.M | re.S).group(1)
 DAEMON_KEYS = re.findall(r'\{"([a-z_]+)"', DAEMON_KEYS)
 
 

@@ -589,7 +589,7 @@ def test_clients_that_go_while_they_wait(start):
 def test_what_the_documents_say():
     text = (ROOT / "docs/OPERATIONS.md").read_text()
     names = set(re.findall(r"\bobjpool_[a-z_]+\b(?!\.)", text))
-    source = (ROOT / "daemon/supervisor/metrics.c").read_text()
+    source = (ROOT / "daemon/supervisor/view/metrics.c").read_text()
     assert len(names) > 5
     for name in names:
         assert re.sub("_(total|bucket|sum|count)$", "", name) in source, name

@@ -211,9 +211,9 @@ def test_the_first_bytes_in_the_protocol(start):
 
 def test_every_error_code_and_option_is_in_the_protocol():
     text = (ROOT / "docs/PROTOCOL.md").read_text()
-    codes = re.findall(r'\[ERROR_\w+\] = "(\w+)"', (ROOT / "daemon/core/error.c").read_text())
-    options = re.findall(r'^\t\{"(\w+)", option_', (ROOT / "daemon/core/call_options.c").read_text(), re.M)
-    methods = re.findall(r'\{"objpool\.(\w+)", \w+,', (ROOT / "daemon/supervisor/service.c").read_text())
+    codes = re.findall(r'\[ERROR_\w+\] = "(\w+)"', (ROOT / "daemon/core/base/error.c").read_text())
+    options = re.findall(r'^\t\{"(\w+)", option_', (ROOT / "daemon/core/records/call_options.c").read_text(), re.M)
+    methods = re.findall(r'\{"objpool\.(\w+)", \w+,', (ROOT / "daemon/supervisor/admin/service.c").read_text())
     assert len(codes) > 10 and len(options) > 10 and len(methods) > 10
     assert [w for w in codes + options + methods if not re.search(rf"(`|objpool\.){w}\b", text)] == []
 
@@ -245,7 +245,7 @@ def test_the_way_of_a_request_is_as_the_architecture_says():
 
 def test_a_request_goes_down_the_floors_of_the_core():
     drawn = run("/usr/bin/python3", ROOT / "scripts/floors.py", "--draw", "daemon/core")
-    floor = {name: int(level) for level, name in re.findall(r"^ *(\d+) (\w+)", drawn, re.M)}
+    floor = {name: int(level) for level, name in re.findall(r"^ *(\d+) \w+/(\w+)", drawn, re.M)}
     floors = [floor[os.path.basename(file)[:-2]] for _, file in steps_of_a_request() if file.startswith("daemon/core/")]
     turn = floors.index(floor["from_worker"])  # here the answer begins
     for way in floors[:turn], floors[turn:]:
@@ -263,7 +263,7 @@ def test_files_in_the_documents_exist():
 
 
 def test_every_option_of_the_configuration_is_in_its_manual():
-    keys = re.findall(r'^\t\{"([a-z_]+)", T_', (ROOT / "daemon/supervisor/config.c").read_text(), re.M)
+    keys = re.findall(r'^\t\{"([a-z_]+)", T_', (ROOT / "daemon/supervisor/config/config.c").read_text(), re.M)
     manual = (ROOT / "packaging/man/objpoold.conf.5").read_text()
     assert len(keys) > 20
     assert [key for key in keys if not re.search(rf"\b{key}\b", manual)] == []

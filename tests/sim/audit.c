@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/sim/audit.h"
 
-#include "daemon/core/call_life.h"
-#include "daemon/core/failing.h"
-#include "daemon/core/lease.h"
-#include "daemon/core/nested.h"
-#include "daemon/core/slot.h"
-#include "daemon/core/sticky.h"
+#include "daemon/core/calls/call_life.h"
+#include "daemon/core/calls/failing.h"
+#include "daemon/core/calls/lease.h"
+#include "daemon/core/calls/nested.h"
+#include "daemon/core/records/slot.h"
+#include "daemon/core/dispatch/sticky.h"
 #include "tests/sim/player.h"
 
 #define HOLDS(world, condition, ...)                  \

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/sim/fake.h"
 
-#include "daemon/core/from_worker.h"
-#include "daemon/core/slot.h"
-#include "daemon/core/slot_life.h"
-#include "daemon/core/sticky.h"
+#include "daemon/core/entry/from_worker.h"
+#include "daemon/core/records/slot.h"
+#include "daemon/core/life/slot_life.h"
+#include "daemon/core/dispatch/sticky.h"
 #include "proto/pack.h"
 #include "proto/scan.h"
 #include "tests/sim/player.h"

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/sim/liar.h"
 
-#include "daemon/core/nested.h"
-#include "daemon/core/slot.h"
-#include "daemon/core/slot_life.h"
+#include "daemon/core/calls/nested.h"
+#include "daemon/core/records/slot.h"
+#include "daemon/core/life/slot_life.h"
 #include "proto/pack.h"
 
 enum { NOBODY = 100000 /* an id, or a tag, that is not in use */ };

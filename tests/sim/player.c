@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/sim/player.h"
 
-#include "daemon/core/client_end.h"
-#include "daemon/core/lease.h"
-#include "daemon/core/nested.h"
-#include "daemon/core/request.h"
+#include "daemon/core/calls/client_end.h"
+#include "daemon/core/calls/lease.h"
+#include "daemon/core/calls/nested.h"
+#include "daemon/core/entry/request.h"
 #include "proto/pack.h"
 #include "proto/payload_ref.h"
 #include "proto/scan.h"

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/sim/supervisor.h"
 
-#include "daemon/core/pool_life.h"
-#include "daemon/core/probe.h"
-#include "daemon/core/sizing.h"
-#include "daemon/core/slot.h"
-#include "daemon/core/slot_life.h"
+#include "daemon/core/life/pool_life.h"
+#include "daemon/core/entry/probe.h"
+#include "daemon/core/life/sizing.h"
+#include "daemon/core/records/slot.h"
+#include "daemon/core/life/slot_life.h"
 #include "tests/sim/fake.h"
 #include "tests/sim/liar.h"
 #include "tests/sim/player.h"

@@ -3,7 +3,7 @@
 #ifndef SIM_WORLD_H
 #define SIM_WORLD_H
 
-#include "daemon/core/pool.h"
+#include "daemon/core/records/pool.h"
 #include "tests/sim/faults.h"
 
 enum { WORLD_CLIENTS = 5, WORLD_POOLS = 2 };

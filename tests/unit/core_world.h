@@ -6,13 +6,13 @@
 #ifndef TESTS_CORE_WORLD_H
 #define TESTS_CORE_WORLD_H
 
-#include "daemon/core/client_end.h"
-#include "daemon/core/from_worker.h"
-#include "daemon/core/pool.h"
-#include "daemon/core/pool_life.h"
-#include "daemon/core/request.h"
-#include "daemon/core/sizing.h"
-#include "daemon/core/slot_life.h"
+#include "daemon/core/calls/client_end.h"
+#include "daemon/core/entry/from_worker.h"
+#include "daemon/core/records/pool.h"
+#include "daemon/core/life/pool_life.h"
+#include "daemon/core/entry/request.h"
+#include "daemon/core/life/sizing.h"
+#include "daemon/core/life/slot_life.h"
 #include "proto/pack.h"
 #include "proto/scan.h"
 

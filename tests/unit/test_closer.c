@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Descriptors that strangers have handed over count for them until they are closed. */
-#include "daemon/supervisor/closer.h"
+#include "daemon/supervisor/base/closer.h"
 
 #include <poll.h>
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The core, event by event: what is freed when, and what slots do when workers or calls end. */
-#include "daemon/core/sticky.h"
+#include "daemon/core/dispatch/sticky.h"
 #include "tests/unit/core_world.h"
 
 /* ---- what has ended is freed when the event is over ---- */

@@ -6,7 +6,7 @@
 #include "tests/unit/core_world.h"
 #include "tests/unit/failing.h"
 
-#include "daemon/core/lease.h"
+#include "daemon/core/calls/lease.h"
 
 static struct failing plan;
 

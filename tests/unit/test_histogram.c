@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The core's histogram: every duration has one place, bounds rise and are their own places' ends, quantiles against sorted values. */
-#include "daemon/core/histogram.h"
+#include "daemon/core/base/histogram.h"
 #include "proto/channel.h"
 
 #include <setjmp.h>

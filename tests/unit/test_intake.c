@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* intake: how often it reads for messages of many shapes, and that it takes what was sent. */
-#include "daemon/supervisor/intake.h"
+#include "daemon/supervisor/transport/intake.h"
 
 #include <errno.h>
 #include <fcntl.h>

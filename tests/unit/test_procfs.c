@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* procfs: what is read of a process serves for half a second. */
-#include "daemon/supervisor/procfs.h"
+#include "daemon/supervisor/base/procfs.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Descriptors that a program is started with, wherever they lie in this process. */
-#include "daemon/supervisor/spawn.h"
+#include "daemon/supervisor/base/spawn.h"
 #include "proto/channel.h"
 
 #include <fcntl.h>

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How many workers a pool may start at once: all that are asked for, and of those that follow an end as many as its budget
  * allows. */
-#include "daemon/core/pool.h"
-#include "daemon/core/pool_life.h"
-#include "daemon/core/sizing.h"
-#include "daemon/core/slot_life.h"
-#include "daemon/core/slot_state.h"
+#include "daemon/core/records/pool.h"
+#include "daemon/core/life/pool_life.h"
+#include "daemon/core/life/sizing.h"
+#include "daemon/core/life/slot_life.h"
+#include "daemon/core/life/slot_state.h"
 
 #include <setjmp.h>
 #include <signal.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Ends of children that nobody knew when they were waited for: whose are they? */
-#include "daemon/supervisor/unclaimed.h"
+#include "daemon/supervisor/base/unclaimed.h"
 
 #include <errno.h>
 #include <setjmp.h>

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/core/calls/call_answer.h"
+
+#include "daemon/core/records/input.h"
+#include "daemon/core/records/measure.h"
+#include "daemon/core/records/pool.h"
+#include "daemon/core/dispatch/scheduler.h"
+#include "daemon/core/records/slot.h"
+#include "daemon/core/calls/withdraw.h"
+#include "proto/pack.h"
+
+#include <errno.h>
+
+#define PROGRESS_EVERY (100 * MILLISECOND)
+
+enum { RERUNS_MAX = 3 }; /* of an idempotent call: a poisonous one must not kill every worker in turn */
+
+/* `outcome` is for the log. */
+static void close_books(struct call *call, bool failed, const char *outcome)
+{
+	struct pool *pool = call->pool;
+	const uint64_t took = pool->core->now - call->began;
+
+	call_trace(call, call_gathers(call) ? NULL : call->only.slot, "%s after %.6f s", outcome, (double)took / (double)SECOND);
+	call->answered = true;
+	core_reap_later(pool->core, &call->ending);
+	if (call->ticket.client && !call_is_probe(call))
+		measure_add_call(&pool->methods, call->method, took, failed);
+	timer_clear(&pool->core->timers, &call->timer);
+	if (call->ticket.client)
+		call->ticket.client->pending -= call->size;
+}
+
+static void answer_gathered(struct call *call)
+{
+	struct sendq *out = ticket_value(&call->ticket);
+	if (out)
+		gather_write(&call->gather, (uint32_t)call->total, out);
+	ticket_close(&call->ticket);
+}
+
+/* All tasks have a result: the answer goes out. */
+static void answer(struct call *call)
+{
+	close_books(call, call->gather.failed >= 0, call->gather.failed >= 0 ? "failed, as a task of it did," : "answered");
+	if (call->gather.failed >= 0)
+		ticket_answer_packed_error(&call->ticket, &call->gather.failure);
+	else if (call->stream.on)
+		stream_close(&call->stream, &call->ticket, call->method ? call->method->estimate : 0);
+	else
+		answer_gathered(call);
+	gather_free(&call->gather);
+	stream_free(&call->stream);
+}
+
+void call_fail_for_memory(struct call *call)
+{
+	struct error error;
+	error_no_memory(&error, RAN_MAYBE);
+	call_fail(call, &error);
+}
+
+/* Sends the progress of a call that gathers, unless it did so recently. */
+static void send_progress(struct call *call)
+{
+	const uint64_t now = call->core->now;
+	uint8_t room[3 * PACK_UINT], *p = room;
+
+	if (!call->progress || !call_gathers(call) || (call->left > 0 && now - call->progress_at < PROGRESS_EVERY))
+		return;
+	call->progress_at = now;
+	p = pack_uint(p, call->total - call->left);
+	p = call->input.open ? pack_nil(p) : pack_uint(p, call->total);
+	p = pack_nil(p);
+	stream_progress(&call->ticket, (struct span){.bytes = room, .size = (size_t)(p - room)});
+}
+
+/*
+ * Results that can't leave yet are counted as they come. The call fails when its gathered results are over max_message, or when
+ * the daemon's memory is taken up and its client holds more than its share. Then the results are freed, and no more tasks are
+ * begun.
+ */
+static void fail_if_over(struct call *call)
+{
+	const uint64_t limit = call->core->limits.max_message;
+	const uint64_t held = call->stream.on ? call->stream.early_bytes : call->gather.size;
+	struct error error;
+
+	if (held == 0 || call->answered)
+		return;
+	if (held > limit && !call->stream.on)
+		error_say(&error, ERROR_TOO_LARGE, call->left > 0 ? RAN_MAYBE : RAN_YES,
+			  "the gathered results are more than max_message = %llu bytes: use a stream", (unsigned long long)limit);
+	else if (call->ticket.client && client_is_greedy(call->ticket.client))
+		client_refuse(call->ticket.client, RAN_MAYBE, &error);
+	else
+		return;
+	error.pool = call->pool->name;
+	call_fail(call, &error);
+}
+
+static void task_answered(struct call *call, uint32_t count)
+{
+	call->left -= count;
+	fail_if_over(call);
+	if (call->answered)
+		return;
+	send_progress(call);
+	call->input.round -= call->input.sync ? count : 0;
+	call_go_on(call);
+}
+
+void call_on_values(struct batch *batch, uint32_t count, struct span values, struct block *block)
+{
+	struct call *call = batch->call;
+	const uint64_t first = batch->first + batch->done;
+	int r;
+
+	batch->done += count;
+	if (call->answered) {
+		call->core->late += count;
+		return;
+	}
+	if (block)
+		block = client_claim(call->ticket.client, block, values.size);
+	if (call->yield.on) {
+		r = 0; /* what it returns is nobody's */
+	} else if (call->stream.on) {
+		r = stream_values(&call->stream, &call->ticket, first, count, values, block);
+	} else if (call_gathers(call)) {
+		r = gather_values(&call->gather, first, count, values, block, call->errors == ERRORS_COLLECT,
+				  call->ticket.client);
+	} else {
+		call->left = 0;
+		close_books(call, false, "answered");
+		ticket_answer_span(&call->ticket, block, values);
+		return;
+	}
+	if (r < 0)
+		call_fail_for_memory(call);
+	else
+		task_answered(call, count);
+}
+
+/* Keeps the failure in its place, and, unless failures are collected, the first of them as the answer. */
+static int keep_failure(struct call *call, uint64_t index, const struct error *error)
+{
+	const bool as_map = call->ticket.client && call->ticket.client->error_maps;
+	const bool collect = call->errors == ERRORS_COLLECT;
+
+	if (call->stream.on && stream_failure(&call->stream, &call->ticket, index, error) < 0)
+		return -ENOMEM;
+	if (call->stream.on && collect)
+		return 0;
+	return gather_failure(&call->gather, index, error, as_map, collect);
+}
+
+void call_on_failure(struct batch *batch, uint64_t index, struct error *error)
+{
+	struct call *call = batch->call;
+
+	batch->done++;
+	if (call->sticky)
+		call->refused +=
+			error->code == ERROR_FAILED || error->code == ERROR_BAD_ARGUMENT || error->code == ERROR_NO_SUCH_METHOD;
+	if (call->answered) {
+		call->core->late++;
+		return;
+	}
+	if (call->reruns > 0 && error->ran == RAN_NO)
+		error->ran = RAN_MAYBE; /* an earlier worker may have got to it */
+	call->pool->counts.failures += !call_is_probe(call);
+	if (!call_gathers(call) && !call->stream.on) {
+		call->left = 0;
+		close_books(call, true, error_code_name(error->code));
+		ticket_answer_error(&call->ticket, error);
+		return;
+	}
+	if (call_gathers(call))
+		error->index = (int64_t)index;
+	if (call->errors == ERRORS_FIRST)
+		call_fail(call, error);
+	else if (keep_failure(call, call->yield.on ? call->stream.sent : index, error) < 0)
+		call_fail_for_memory(call);
+	else
+		task_answered(call, 1);
+}
+
+void call_on_input_failed(struct call *call, struct error *why)
+{
+	why->pool = call->pool->name;
+	why->index = (int64_t)call->total;
+	if (keep_failure(call, call->total++, why) < 0)
+		call_fail_for_memory(call);
+}
+
+void batch_fail(struct batch *batch, const struct error *why)
+{
+	while (batch->done < batch->count && !batch->call->answered) {
+		struct error error;
+		error_copy(&error, why);
+		call_on_failure(batch, batch->first + batch->done, &error);
+	}
+	batch_end(batch);
+}
+
+void call_on_progress(const struct call *call, struct span values)
+{
+	if (!call->answered && call->progress && !call_gathers(call))
+		stream_progress(&call->ticket, values);
+}
+
+/* Lets go of the tasks of an answered call: drops those that wait, and tells the methods that run. The call lives on until its
+ * last batch has come back. */
+static void let_go(struct call *call)
+{
+	gather_free(&call->gather);
+	stream_free(&call->stream);
+	input_drop(call);
+	withdraw_batches(call);
+}
+
+/* May a task of the call have run, whatever has become of it? */
+static bool has_run(const struct call *call)
+{
+	return call->reruns > 0 || call->put_off || call->left < call->total;
+}
+
+void call_fail(struct call *call, const struct error *why)
+{
+	struct error error;
+
+	if (call->answered)
+		return;
+	error_copy(&error, why);
+	if (error.index < 0 && error.ran == RAN_NO && has_run(call))
+		error.ran = RAN_MAYBE;
+	close_books(call, true, error_code_name(error.code));
+	ticket_answer_error(&call->ticket, &error);
+	let_go(call);
+}
+
+void call_abandon(struct call *call)
+{
+	if (call->answered)
+		return;
+	close_books(call, true, "dropped, as its client has gone,");
+	let_go(call);
+}
+
+bool call_rerun(struct call *call)
+{
+	if (call->answered || !call->idempotent || call->yield.on || call->reruns == RERUNS_MAX)
+		return false;
+	call->reruns++;
+	call_trace(call, NULL, "is idempotent, and runs again (%u of %d times): its worker died", call->reruns, RERUNS_MAX);
+	return true;
+}
+
+/* ---- queueing ---- */
+
+/* The batch is addressed to a slot whose last start has failed. */
+static void refuse(struct batch *batch)
+{
+	struct error error;
+
+	slot_unavailable(batch->slot, &error);
+	call_on_failure(batch, batch->first, &error);
+	batch_end(batch);
+}
+
+int call_queue(struct batch *batch)
+{
+	const int r = scheduler_add(batch);
+
+	if (r != -EHOSTDOWN)
+		return r;
+	refuse(batch);
+	return 0;
+}
+
+static int queue_input(struct call *call)
+{
+	struct input *input = &call->input;
+	struct batch *batch = NULL;
+	int r = 0;
+
+	input->busy = true;
+	while (!call->answered && (r = input_next(call, &batch)) == 0 && batch && (r = call_queue(batch)) == 0)
+		;
+	input->busy = false;
+	input_grant(call);
+	return r;
+}
+
+void call_go_on(struct call *call)
+{
+	if (call->input.busy)
+		return; /* what is queued may be refused at once, which brings us here again */
+	if (call->input.on && queue_input(call) < 0)
+		call_fail_for_memory(call);
+	if (call->left == 0 && !call->input.open && !call->answered)
+		answer(call);
+}

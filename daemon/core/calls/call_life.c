@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/core/calls/call_life.h"
+
+#include "daemon/core/calls/call_answer.h"
+#include "daemon/core/records/input.h"
+#include "daemon/core/records/pool.h"
+#include "daemon/core/dispatch/sticky.h"
+#include "daemon/core/dispatch/to_worker.h"
+#include "daemon/core/calls/withdraw.h"
+
+#include <assert.h>
+#include <errno.h>
+
+/* ---- ending ---- */
+
+static void unbind(const struct call *call)
+{
+	for (uint32_t i = 0; i < call->pool->size; i++)
+		to_worker_unbind(call->pool->slots[i], call->binding);
+}
+
+/* Frees the call if it has ended: it has been answered, no batch of it is left, and its input is closed. */
+static void reap(struct ending *ending)
+{
+	struct call *call = container_of(ending, struct call, ending);
+	struct pool *pool = call->pool;
+
+	if (call->batches > 0 || call->input.open)
+		return;
+	assert(call->answered);
+	timer_close(&pool->core->timers, &call->timer);
+	if (call->binding)
+		unbind(call);
+	TAILQ_REMOVE(&pool->calls, call, link);
+	pool->calls_count--;
+	sticky_on_call_end(pool, call, call->refused == call->total && call->total > 0);
+	call_free(call);
+	pool_on_ended(pool);
+}
+
+/* Its answer is on its way, though its caller has given it up. If the worker dies before that, nobody wants it to run again. */
+static void await_answer(struct call *call)
+{
+	call->idempotent = false;
+}
+
+/* The ticket's: its client has gone, or has cancelled it. */
+static void on_abandoned(struct ticket *ticket, const struct error *why)
+{
+	struct call *call = container_of(ticket, struct call, ticket);
+	if (why) {
+		struct error error;
+		error_copy(&error, why);
+		const enum revoked revoked = withdraw_unless_begun(call);
+		error.ran = revoked == REVOKED ? RAN_NO : RAN_MAYBE;
+		error.pool = call->pool->name;
+		if (revoked == REVOKED_TOO_LATE)
+			await_answer(call);
+		else
+			call_fail(call, &error);
+		return;
+	}
+	call_abandon(call);
+}
+
+static void on_deadline(struct timer *timer)
+{
+	struct call *call = container_of(timer, struct call, timer);
+	struct error error;
+	const enum revoked revoked = withdraw_unless_begun(call);
+
+	if (revoked == REVOKED_TOO_LATE) {
+		await_answer(call);
+		return;
+	}
+	error_say(&error, ERROR_TIMEOUT, revoked == REVOKED ? RAN_NO : RAN_MAYBE, "the call's time is over");
+	error.pool = call->pool->name;
+	call_fail(call, &error);
+}
+
+/* ---- beginning ---- */
+
+static int add_one_per_slot(struct call *call, const uint8_t *const *at)
+{
+	const uint8_t *next[CALL_COLUMNS];
+
+	for (uint32_t c = 0; c < call->columns; c++)
+		next[c] = at[c];
+	for (uint32_t i = 0; i < call->total; i++) {
+		struct batch *batch = batch_new(call, i, 1, next);
+		if (!batch)
+			return -ENOMEM;
+		batch->slot = call->pool->slots[i];
+		batch->addressed = true;
+		for (uint32_t c = 0; c < call->columns; c++)
+			next[c] = items_skip(next[c], 1);
+		if (call_queue(batch) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int add_map(struct call *call, const uint8_t *const *at)
+{
+	if (call->total == 0)
+		return 0;
+	struct batch *batch = batch_new(call, 0, (uint32_t)call->total, at);
+	if (!batch)
+		return -ENOMEM;
+	if (!call->input.on)
+		return call_queue(batch);
+	input_add(call, batch);
+	return 0;
+}
+
+static int add_batches(struct call *call, const uint8_t *const *at)
+{
+	switch (call->select) {
+	case SELECT_ALL:
+	case SELECT_SCATTER:
+		return add_one_per_slot(call, at);
+	case SELECT_MAP:
+		return add_map(call, at);
+	case SELECT_ANY:
+	case SELECT_SLOT:
+	case SELECT_KEY:
+		return call_queue(batch_of_single(call));
+	}
+	return -EINVAL;
+}
+
+static int set_deadline(struct call *call)
+{
+	struct timers *timers = &call->core->timers;
+
+	if (!call->deadline)
+		return 0;
+	if (timer_open(timers, &call->timer, on_deadline) < 0)
+		return -ENOMEM;
+	timer_set(timers, &call->timer, call->deadline);
+	return 0;
+}
+
+int call_begin(struct call *call, struct client *client, const struct rpc *rpc, const uint8_t *const *at)
+{
+	struct pool *pool = call->pool;
+	struct error error;
+	const int r = ticket_open(&call->ticket, client, rpc, on_abandoned);
+	if (r < 0) {
+		call_free(call);
+		return r;
+	}
+	call->ending.reap = reap;
+	client->pending += call->size;
+	TAILQ_INSERT_TAIL(&pool->calls, call, link);
+	pool->calls_count++;
+	pool->counts.calls += !call_is_probe(call);
+	call->began = pool->core->now;
+	call->left = call->total;
+	call_trace(call, NULL, "comes, with %llu task%s", (unsigned long long)call->total, call->total == 1 ? "" : "s");
+	call->ticket.fed = call->input.open;
+	if (call->bind.size + call->bind_kwargs.size > 0 && call->columns > 0)
+		call->binding = ++pool->core->last_binding;
+	if (call->sticky && sticky_remember(pool, call, call->sticky, &error) < 0) {
+		call_fail(call, &error);
+	} else if (pool_note_session(pool, client) < 0 || set_deadline(call) < 0 || add_batches(call, at) < 0) {
+		sticky_on_call_end(pool, call, true); /* some instances lack it: new ones must not get it either */
+		call_fail_for_memory(call);
+	}
+	if (call->input.on || call->total == 0)
+		call_go_on(call);
+	return 0;
+}
+
+/* ---- being fed ---- */
+
+struct call *call_of_ticket(struct ticket *ticket)
+{
+	return ticket->abandoned == on_abandoned ? container_of(ticket, struct call, ticket) : NULL;
+}
+
+/* The items in a block of their own, unless they are large and lie in one. */
+static struct block *keep_items(struct span *items, struct block *block, struct account *account)
+{
+	if (block && (items->size >= SENDQ_SHARE || block->files))
+		return block_ref(block);
+	struct block *copy = block_new(account, items->size);
+	if (!copy)
+		return NULL;
+	memcpy(copy->bytes, items->bytes, items->size);
+	items->bytes = copy->bytes;
+	return copy;
+}
+
+static int add_fed(struct call *call, uint32_t count, struct span items, struct block *block)
+{
+	struct block *kept = keep_items(&items, block, call->account);
+	struct batch *batch = kept ? batch_new(call, call->total, count, &items.bytes) : NULL;
+
+	if (!batch) {
+		block_unref(kept);
+		return -ENOMEM;
+	}
+	batch->block = kept;
+	batch->bytes = items.size;
+	call->size += items.size;
+	call->ticket.client->pending += items.size;
+	call->total += count;
+	call->left += count;
+	input_add(call, batch);
+	return 0;
+}
+
+void call_feed(struct call *call, uint32_t count, struct span items, struct block *block)
+{
+	const struct input *input = &call->input;
+	struct error error;
+
+	if (call->answered || !input->open || count == 0)
+		return;
+	if (call->total + count > input->granted) {
+		error_say(&error, ERROR_OVERLOADED, call->total > 0 ? RAN_MAYBE : RAN_NO,
+			  "fed %llu items against credit for %llu", (unsigned long long)(call->total + count),
+			  (unsigned long long)input->granted);
+		error.pool = call->pool->name;
+		call_fail(call, &error);
+		return;
+	}
+	if (add_fed(call, count, items, block) < 0)
+		call_fail_for_memory(call);
+	call_go_on(call);
+}
+
+void call_feed_end(struct call *call, struct error *why)
+{
+	if (call->answered || !call->input.open)
+		return;
+	call->input.open = false;
+	call->ticket.fed = false;
+	if (why)
+		call_on_input_failed(call, why);
+	call_go_on(call);
+}

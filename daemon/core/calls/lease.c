@@ -1,0 +1,469 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/core/calls/lease.h"
+
+#include "daemon/core/calls/call_answer.h"
+#include "daemon/core/records/pool.h"
+#include "daemon/core/dispatch/scheduler.h"
+#include "daemon/core/records/slot.h"
+#include "daemon/core/dispatch/to_worker.h"
+#include "proto/pack.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static void reap(struct ending *ending)
+{
+	free(container_of(ending, struct lease, ending));
+}
+
+static void lease_end(struct lease *lease)
+{
+	struct core *core = lease->client->core;
+
+	timer_close(&core->timers, &lease->timer);
+	TAILQ_REMOVE(&lease->client->leases, lease, of_client);
+	if (lease->pool)
+		TAILQ_REMOVE(&lease->pool->leases, lease, of_pool);
+	core_reap_later(core, &lease->ending);
+}
+
+static void fail(struct lease *lease, struct error *error)
+{
+	if (lease->pool)
+		error->pool = lease->pool->name;
+	ticket_answer_error(&lease->ticket, error);
+}
+
+/* ---- having one ---- */
+
+static void let_others_in(struct slot *slot)
+{
+	slot->leased = NULL;
+	slot->holder = 0;
+	slot_relist(slot);
+	pool_wake(slot->pool);
+	slot->pool->core->ops->slot_changed(slot); /* it may be waited for to be replaced */
+}
+
+static void say_lost(const struct lease *lease, struct error *error)
+{
+	error_say(error, ERROR_WORKER_LOST, RAN_NO,
+		  "the lease of pool %s slot %u has ended: %s; objpool.release it before you call the slot again",
+		  lease->pool->name, lease->index, lease->why);
+	error->pool = lease->pool->name;
+	error->slot = lease->index;
+}
+
+/* False: a worker has begun the batch. */
+static bool revoke(const struct batch *batch)
+{
+	return !batch->tag && (batch->flow || board_revoke(batch->slot->board, batch->id));
+}
+
+/* Fails the holder's calls of the slot that no worker has begun: they must not run on another instance, nor here once the lease
+ * is over. */
+static void fail_calls(const struct lease *lease)
+{
+	const struct pool *pool = lease->pool;
+	struct call *call;
+	struct error error;
+
+	TAILQ_FOREACH(call, &pool->calls, link) {
+		if (call->answered || call->ticket.client != lease->client || call->select != SELECT_SLOT)
+			continue;
+		if (call->only.slot->index != lease->index || !revoke(&call->only))
+			continue;
+		say_lost(lease, &error);
+		call_fail(call, &error);
+	}
+}
+
+static void lose(struct lease *lease, const char *why)
+{
+	struct slot *slot = lease->slot;
+
+	to_worker_release(slot, lease->session); /* does nothing when the worker has gone */
+	lease->state = LEASE_LOST;
+	lease->why = why;
+	lease->slot = NULL;
+	timer_clear(&lease->client->core->timers, &lease->timer);
+	let_others_in(slot);
+}
+
+static void on_time_over(struct lease *lease)
+{
+	lose(lease, "its time is over");
+	fail_calls(lease);
+}
+
+static void answer(struct lease *lease)
+{
+	struct sendq *out = ticket_value(&lease->ticket);
+	uint8_t room[64], *p = pack_map(room, 2);
+
+	if (out) {
+		p = pack_uint(pack_str(p, "slot", 4), lease->index);
+		p = pack_uint(pack_str(p, "generation", 10), lease->slot->generation);
+		sendq_copy(out, room, (size_t)(p - room));
+	}
+	ticket_close(&lease->ticket);
+}
+
+static void hold(struct lease *lease)
+{
+	struct core *core = lease->client->core;
+
+	lease->state = LEASE_HELD;
+	lease->slot->holder = lease->session;
+	lease->pool->leases_waiting--;
+	timer_clear(&core->timers, &lease->timer);
+	if (lease->time)
+		timer_set(&core->timers, &lease->timer, core->now + lease->time);
+	answer(lease);
+	scheduler_pull(lease->slot); /* its client may have asked already */
+}
+
+/* ---- getting one ---- */
+
+static bool may_be_leased(const struct slot *slot)
+{
+	return slot->state == SLOT_READY && slot->plan == PLAN_STAY && !slot->killed && !slot->predecessor && !slot->successor &&
+	       !slot->leased && slot->handed_count == 0 && !replay_is_due(&slot->replay);
+}
+
+static void assign(struct lease *lease, struct slot *slot)
+{
+	lease->slot = slot;
+	lease->index = slot->index;
+	lease->state = LEASE_ASKING;
+	slot->leased = lease;
+	slot_relist(slot);
+	if (!slot->pool->has_leased) {
+		hold(lease);
+		return;
+	}
+	slot->leases_asked++;
+	to_worker_lease(slot, lease->session);
+}
+
+/* The first lease that waits for the slot, or NULL. */
+static struct lease *first_for(const struct slot *slot)
+{
+	struct lease *lease;
+
+	TAILQ_FOREACH(lease, &slot->pool->leases, of_pool)
+		if (lease->state == LEASE_WAITING && (lease->wanted < 0 || lease->wanted == slot->index))
+			return lease;
+	return NULL;
+}
+
+/* A slot whose successor waits for the last of its calls is not leased, and these calls may never come: the successor is to take
+ * its place now. */
+static void hurry_successor(struct slot *slot)
+{
+	if (!slot->successor || !slot->successor->waits_for_calls)
+		return;
+	slot->successor->waits_for_calls = false;
+	pool_wake(slot->pool);
+}
+
+void lease_serve(struct slot *slot)
+{
+	struct lease *lease = slot->pool->leases_waiting > 0 ? first_for(slot) : NULL;
+
+	if (!lease)
+		return;
+	if (may_be_leased(slot))
+		assign(lease, slot);
+	else
+		hurry_successor(slot);
+}
+
+void lease_serve_pool(struct pool *pool)
+{
+	for (uint32_t i = 0; i < pool->size && pool->leases_waiting > 0; i++)
+		lease_serve(pool->slots[i]);
+}
+
+void lease_on_answer(struct slot *slot, struct error *refusal)
+{
+	struct lease *lease = slot->leased;
+
+	if (!lease || lease->state != LEASE_ASKING)
+		return; /* given up meanwhile */
+	if (!refusal) {
+		hold(lease);
+		return;
+	}
+	lease->slot = NULL;
+	lease->pool->leases_waiting--;
+	let_others_in(slot);
+	fail(lease, refusal);
+	lease_end(lease);
+}
+
+/* The client has gone (then all its leases go), or has cancelled. */
+static void on_abandoned(struct ticket *ticket, const struct error *why)
+{
+	struct lease *lease = container_of(ticket, struct lease, ticket);
+	struct error error;
+
+	if (!why)
+		return;
+	error_copy(&error, why);
+	fail(lease, &error);
+	lease_release(lease);
+}
+
+static void on_timer(struct timer *timer)
+{
+	struct lease *lease = container_of(timer, struct lease, timer);
+	struct error error;
+
+	if (lease->state == LEASE_HELD) {
+		on_time_over(lease);
+		return;
+	}
+	error_say(&error, ERROR_TIMEOUT, RAN_NO, "no instance of pool %s became free for a lease in time", lease->pool->name);
+	fail(lease, &error);
+	lease_release(lease);
+}
+
+int lease_begin(struct client *client, const struct rpc *rpc, struct pool *pool, const struct lease_options *options)
+{
+	struct timers *timers = &client->core->timers;
+	struct lease *lease = calloc(1, sizeof *lease);
+
+	if (!lease || timer_open(timers, &lease->timer, on_timer) < 0) {
+		free(lease);
+		return -ENOMEM;
+	}
+	if (ticket_open(&lease->ticket, client, rpc, on_abandoned) < 0) {
+		timer_close(timers, &lease->timer);
+		free(lease);
+		return -ENOMEM;
+	}
+	lease->ending.reap = reap;
+	lease->client = client;
+	lease->pool = pool;
+	lease->session = client->id;
+	lease->wanted = options->slot;
+	lease->time = options->time;
+	TAILQ_INSERT_TAIL(&client->leases, lease, of_client);
+	TAILQ_INSERT_TAIL(&pool->leases, lease, of_pool);
+	pool->leases_waiting++;
+	if (options->patience)
+		timer_set(&client->core->timers, &lease->timer, client->core->now + options->patience);
+	lease_serve_pool(pool);
+	return 0;
+}
+
+struct lease *lease_find(const struct client *client, const struct pool *pool, int64_t slot)
+{
+	struct lease *lease;
+
+	TAILQ_FOREACH(lease, &client->leases, of_client) {
+		const bool has_slot = lease->state == LEASE_HELD || lease->state == LEASE_LOST;
+		if (lease->pool == pool && has_slot && (slot < 0 || lease->index == slot))
+			return lease;
+	}
+	return NULL;
+}
+
+/* ---- giving it back ---- */
+
+bool lease_give_up(struct client *client, const struct pool *pool, int64_t slot)
+{
+	struct lease *lease;
+	struct error error;
+
+	TAILQ_FOREACH(lease, &client->leases, of_client) {
+		const int64_t place = lease->state == LEASE_ASKING ? lease->index : lease->wanted;
+		if (lease->state > LEASE_ASKING || lease->pool != pool || (slot >= 0 && place >= 0 && place != slot))
+			continue;
+		error_say(&error, ERROR_CANCELLED, RAN_NO, "the lease was released before it was granted");
+		fail(lease, &error);
+		lease_release(lease);
+		return true;
+	}
+	return false;
+}
+
+void lease_release(struct lease *lease)
+{
+	struct slot *slot = lease->slot;
+
+	if (lease->pool && lease->state <= LEASE_ASKING)
+		lease->pool->leases_waiting--;
+	if (slot) {
+		to_worker_release(slot, lease->session); /* also when it was only asked: it may have agreed */
+		let_others_in(slot);
+	}
+	lease_end(lease);
+}
+
+/* Does a call of the client wait for the slot, or is one in its hands? */
+static bool has_work(const struct slot *slot, const struct client *client)
+{
+	const struct batch *batch;
+
+	if (idmap_get(&slot->queue.by_client, client->id))
+		return true;
+	TAILQ_FOREACH(batch, &slot->handed, link)
+		if (batch->call->session == client->id)
+			return true;
+	return false;
+}
+
+/* Does the lease's client, which can call no more, still need it? Its calls in the slot run as the holder's. A lost lease keeps
+ * others from another instance. */
+static bool is_needed(const struct lease *lease)
+{
+	return lease->state == LEASE_LOST || (lease->state == LEASE_HELD && has_work(lease->slot, lease->client));
+}
+
+void lease_on_client_left(struct client *client)
+{
+	struct lease *lease, *next;
+
+	for (lease = TAILQ_FIRST(&client->leases); lease; lease = next) {
+		next = TAILQ_NEXT(lease, of_client);
+		if (!is_needed(lease))
+			lease_release(lease);
+	}
+}
+
+void lease_on_client_gone(struct client *client)
+{
+	while (!TAILQ_EMPTY(&client->leases))
+		lease_release(TAILQ_FIRST(&client->leases));
+}
+
+void lease_on_drain(struct pool *pool)
+{
+	struct lease *lease, *next;
+	struct error error;
+
+	for (lease = TAILQ_FIRST(&pool->leases); lease; lease = next) {
+		next = TAILQ_NEXT(lease, of_pool);
+		if (lease->state <= LEASE_ASKING) {
+			error_say(&error, ERROR_UNAVAILABLE, RAN_NO, "the daemon is stopping and grants no leases");
+			fail(lease, &error);
+			lease_release(lease);
+		} else if (!is_needed(lease)) {
+			lease_release(lease);
+		}
+	}
+}
+
+void lease_consider(const struct slot *slot)
+{
+	struct lease *lease = slot->leased;
+
+	if (lease && (lease->client->left || lease->client->core->draining) && !is_needed(lease))
+		lease_release(lease);
+}
+
+int lease_check(const struct client *client, const struct pool *pool, uint32_t slot, struct error *error)
+{
+	const struct lease *lease;
+
+	TAILQ_FOREACH(lease, &client->leases, of_client)
+		if (lease->state == LEASE_LOST && lease->pool == pool && lease->index == slot) {
+			say_lost(lease, error);
+			return -EINVAL;
+		}
+	return 0;
+}
+
+/* The lease, if one was held; one that was only asked for waits for another slot. */
+static struct lease *lose_slot(struct slot *slot, const char *why)
+{
+	struct lease *lease = slot->leased;
+
+	if (lease && lease->state == LEASE_HELD) {
+		lose(lease, why);
+		return lease;
+	}
+	if (lease) {
+		to_worker_release(slot, lease->session); /* it may have agreed */
+		lease->state = LEASE_WAITING;
+		lease->slot = NULL;
+		let_others_in(slot);
+	}
+	return NULL;
+}
+
+void lease_on_worker_gone(struct slot *slot)
+{
+	const struct lease *lease = lose_slot(slot, "the worker died");
+	if (lease)
+		fail_calls(lease);
+}
+
+void lease_on_slot_removed(struct slot *slot)
+{
+	(void)lose_slot(slot, "its slot was removed"); /* what waits for it is done first */
+}
+
+void lease_on_shrunk(struct pool *pool)
+{
+	struct lease *lease, *next;
+	struct error error;
+
+	for (lease = TAILQ_FIRST(&pool->leases); lease; lease = next) {
+		next = TAILQ_NEXT(lease, of_pool);
+		if (lease->state > LEASE_ASKING || lease->wanted < (int64_t)pool->size)
+			continue;
+		error_say(&error, ERROR_NO_SUCH_SLOT, RAN_NO, "slot %lld of pool %s has been removed", (long long)lease->wanted,
+			  pool->name);
+		error.slot = lease->wanted;
+		fail(lease, &error);
+		lease_release(lease);
+	}
+}
+
+int lease_check_place(const struct pool *pool, int64_t wanted, struct error *error)
+{
+	if (wanted >= 0 && pool->slots[wanted]->broken)
+		slot_unavailable(pool->slots[wanted], error);
+	else if (!pool_is_available(pool))
+		pool_unavailable(pool, error);
+	else
+		return 0;
+	return -EHOSTDOWN;
+}
+
+void lease_on_broken(struct pool *pool)
+{
+	struct lease *lease, *next;
+	struct error error;
+
+	for (lease = TAILQ_FIRST(&pool->leases); lease && pool->leases_waiting > 0; lease = next) {
+		next = TAILQ_NEXT(lease, of_pool);
+		if (lease->state != LEASE_WAITING || lease_check_place(pool, lease->wanted, &error) == 0)
+			continue;
+		fail(lease, &error);
+		lease_release(lease);
+	}
+}
+
+void lease_on_pool_gone(struct pool *pool)
+{
+	struct lease *lease, *next;
+	struct error error;
+
+	for (lease = TAILQ_FIRST(&pool->leases); lease; lease = next) {
+		next = TAILQ_NEXT(lease, of_pool);
+		if (lease->state <= LEASE_ASKING) {
+			error_say(&error, ERROR_CANCELLED, RAN_NO, "pool %s was removed", pool->name);
+			fail(lease, &error);
+			lease_release(lease);
+			continue;
+		}
+		if (lease->state == LEASE_HELD)
+			lose(lease, "its pool was removed");
+		TAILQ_REMOVE(&pool->leases, lease, of_pool);
+		lease->pool = NULL;
+	}
+}

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/core/calls/nested.h"
+
+#include "daemon/core/calls/call_answer.h"
+#include "daemon/core/calls/call_life.h"
+#include "daemon/core/calls/client_end.h"
+#include "daemon/core/records/pool.h"
+#include "daemon/core/dispatch/to_worker.h"
+#include "daemon/core/calls/withdraw.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+/* The slot whose instance this client is. */
+static struct slot *slot_of(const struct client *client)
+{
+	return container_of(client, struct slot, nested.client);
+}
+
+/* An answer for the instance: it goes to its worker. */
+static void on_wrote(struct client *client)
+{
+	to_worker_result(slot_of(client), &client->out);
+}
+
+bool nested_is(const struct client *client)
+{
+	return client->wrote == on_wrote;
+}
+
+const struct client *nested_head(const struct client *client)
+{
+	while (client && nested_is(client)) {
+		const struct slot *slot = slot_of(client);
+		const struct batch *batch = slot->by_id[slot->nested.batch % BOARD_ENTRIES];
+		client = batch ? batch->call->ticket.client : NULL;
+	}
+	return client;
+}
+
+void nested_begin(struct slot *slot)
+{
+	struct nested *nested = &slot->nested;
+
+	if (nested->on)
+		return;
+	nested->on = true;
+	client_init(&nested->client, slot->pool->core);
+	nested->client.internal = true;
+	nested->client.wrote = on_wrote;
+	nested->client.error_maps = true;
+}
+
+void nested_end(struct slot *slot)
+{
+	if (slot->nested.on)
+		client_gone(&slot->nested.client);
+	slot->nested.on = false;
+}
+
+/* ---- who waits for whom ---- */
+
+/* The call that the slot's method waits for, or NULL. */
+static struct call *awaited_by(const struct slot *slot)
+{
+	struct ticket *ticket = slot_awaited(slot);
+	return ticket ? call_of_ticket(ticket) : NULL;
+}
+
+static bool can_go(const struct call *call, uint64_t walk);
+
+/* Will it have time for another task? A slot that the walk passes again adds nothing to what it found the first time. */
+static bool will_be_free(struct slot *slot, uint64_t walk)
+{
+	const struct call *awaited = awaited_by(slot);
+
+	if (!awaited && slot->walk != walk)
+		return true;
+	if (slot->walk == walk)
+		return slot->walk_free;
+	slot->walk = walk;
+	slot->walk_free = false;
+	slot->walk_free = can_go(awaited, walk);
+	return slot->walk_free;
+}
+
+static bool any_will_be_free(const struct pool *pool, uint64_t walk)
+{
+	for (uint32_t i = 0; i < pool->size; i++)
+		if (will_be_free(pool->slots[i], walk))
+			return true;
+	return pool->size == 0;
+}
+
+static bool first_will_be_free(const struct pool *pool, uint64_t count, uint64_t walk)
+{
+	for (uint32_t i = 0; i < pool->size && i < count; i++)
+		if (!will_be_free(pool->slots[i], walk))
+			return false;
+	return true;
+}
+
+/* Can a new call begin: will the slots that its tasks go to be free? */
+static bool can_begin(const struct call *call, uint64_t walk)
+{
+	switch (call->select) {
+	case SELECT_SLOT:
+	case SELECT_KEY:
+		return will_be_free(call->only.slot, walk);
+	case SELECT_MAP:
+		if (call->input.sync)
+			return first_will_be_free(call->pool, call->total, walk);
+		return call->total == 0 || any_will_be_free(call->pool, walk);
+	case SELECT_ANY:
+		return any_will_be_free(call->pool, walk);
+	case SELECT_ALL:
+	case SELECT_SCATTER:
+		return first_will_be_free(call->pool, call->total, walk);
+	}
+	return true;
+}
+
+/* Is a task of the call in the slot's hands, put off there, or in its queue? The queue is asked by client: an instance has one
+ * nested call at a time. */
+static bool is_at(const struct slot *slot, const struct call *call)
+{
+	const struct batch *batch;
+
+	if (idmap_get(&slot->queue.by_client, call->session))
+		return true;
+	TAILQ_FOREACH(batch, &slot->handed, link)
+		if (batch->call == call)
+			return true;
+	TAILQ_FOREACH(batch, &slot->deferred, link)
+		if (batch->call == call)
+			return true;
+	return false;
+}
+
+/* Can a call that has begun go on: will the slots that its tasks are at be free? */
+static bool can_go(const struct call *call, uint64_t walk)
+{
+	const struct pool *pool = call->pool;
+	struct slot *slot;
+
+	if (idmap_get(&pool->queue.by_client, call->session) && !any_will_be_free(pool, walk))
+		return false;
+	if (call->input.count > 0 && !can_begin(call, walk))
+		return false;
+	for (uint32_t i = 0; i < pool->size; i++)
+		if (is_at(pool->slots[i], call) && !will_be_free(pool->slots[i], walk))
+			return false;
+	TAILQ_FOREACH(slot, &pool->detached, link)
+		if (is_at(slot, call) && !will_be_free(slot, walk))
+			return false;
+	return true;
+}
+
+/* "q:1.b < p:0.a": the methods that wait, the nearest first. */
+static void describe_path(const struct slot *slot, char *text, size_t size)
+{
+	size_t n = 0;
+
+	text[0] = '\0';
+	for (int depth = 0; slot && slot->nested.on && depth < 8 && n < size; depth++) {
+		const struct batch *batch = slot->by_id[slot->nested.batch % BOARD_ENTRIES];
+		if (!batch)
+			return;
+		const struct call *call = batch->call;
+		n += (size_t)snprintf(text + n, size - n, "%s%s:%u.%.*s", n ? " < " : "", slot->pool->name, slot->index,
+				      SPAN_TEXT(call->name, 40));
+		struct client *client = call->ticket.client;
+		slot = client && nested_is(client) ? slot_of(client) : NULL;
+	}
+}
+
+int nested_check(const struct call *call, struct client *client, struct error *error)
+{
+	char path[200];
+
+	if (!nested_is(client))
+		return 0;
+	struct slot *caller = slot_of(client);
+	const uint64_t walk = ++call->core->last_walk;
+	caller->walk = walk;
+	caller->walk_free = false;
+	if (can_begin(call, walk))
+		return 0;
+	describe_path(caller, path, sizeof path);
+	error_say(error, ERROR_UNAVAILABLE, RAN_NO,
+		  "the call of pool %s would wait for itself: every instance that could do it waits for %s", call->pool->name,
+		  path);
+	error->pool = call->pool->name;
+	return -EINVAL;
+}
+
+/* ---- circles that closed without a call ---- */
+
+/* Does the slot's method wait for a call that, over other calls, waits for this method? */
+static bool waits_for_itself(struct slot *slot)
+{
+	const struct call *awaited = awaited_by(slot);
+	const uint64_t walk = ++slot->pool->core->last_walk;
+
+	slot->walk = walk;
+	slot->walk_free = false;
+	return awaited && !can_go(awaited, walk);
+}
+
+static struct slot *find_circle(const struct core *core)
+{
+	const struct pool *pool;
+	struct slot *slot;
+
+	TAILQ_FOREACH(pool, &core->pools, link) {
+		for (uint32_t i = 0; i < pool->size; i++)
+			if (waits_for_itself(pool->slots[i]))
+				return pool->slots[i];
+		TAILQ_FOREACH(slot, &pool->detached, link)
+			if (waits_for_itself(slot))
+				return slot;
+	}
+	return NULL;
+}
+
+void nested_on_circles(struct timer *timer)
+{
+	const struct core *core = container_of(timer, struct pool, circles)->core;
+	struct slot *slot;
+	struct error error;
+	char path[200];
+
+	while ((slot = find_circle(core))) {
+		struct call *call = awaited_by(slot);
+		const enum ran ran = withdraw_unless_begun(call) == REVOKED ? RAN_NO : RAN_MAYBE;
+		describe_path(slot, path, sizeof path);
+		error_say(&error, ERROR_UNAVAILABLE, ran,
+			  "the call of pool %s waits for itself, since no other instance of the pool is left to do it: %s",
+			  call->pool->name, path);
+		error.pool = call->pool->name;
+		call_fail(call, &error);
+	}
+}
+
+void nested_on_shrunk(struct pool *pool)
+{
+	timer_set(&pool->core->timers, &pool->circles, pool->core->now);
+}

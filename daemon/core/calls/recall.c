@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/core/calls/recall.h"
+
+#include "daemon/core/calls/call_answer.h"
+#include "daemon/core/records/pool.h"
+#include "daemon/core/dispatch/scheduler.h"
+#include "daemon/core/records/slot.h"
+
+#define PAUSE_MAX (64 * MILLISECOND)
+
+/* ---- back into a queue ---- */
+
+/* Queues a batch again. If its call has been answered meanwhile, the batch ends instead (a sticky call runs all the same). */
+static void requeue(struct batch *batch, int (*push)(struct queue *, struct batch *, struct client *), struct queue *queue)
+{
+	struct error error;
+
+	if (batch->call->answered && !batch->call->sticky) {
+		batch_end(batch);
+		return;
+	}
+	call_trace(batch->call, NULL, "%u task%s from %llu on, not begun, go%s back into the queue", batch->count,
+		   batch->count == 1 ? "" : "s", (unsigned long long)batch->first, batch->count == 1 ? "es" : "");
+	if (push(queue, batch, pool_flow_client(queue->pool, batch->call)) == 0)
+		return;
+	error_no_memory(&error, RAN_NO);
+	batch_fail(batch, &error);
+}
+
+void recall_put_back(struct batch *batch)
+{
+	struct pool *pool = batch->call->pool;
+	const struct client *client = batch->call->ticket.client;
+
+	if (client && client->internal) /* its slot may have been the last one that could do what a method waits for */
+		timer_set(&pool->core->timers, &pool->circles, pool->core->now);
+	requeue(batch, queue_push_front, batch->addressed ? &batch->slot->queue : &pool->queue);
+}
+
+void recall_move_to(struct batch *batch, struct slot *slot)
+{
+	batch->slot = slot;
+	requeue(batch, queue_push, &slot->queue);
+}
+
+/* ---- taking back ---- */
+
+#define LATE     (MILLISECOND / 2) /* a task that takes longer is stuck */
+#define TOO_LATE (4 * MILLISECOND) /* so is a batch, though its items go on */
+
+/* How long the worker has been at the running batch; 0: it runs none. */
+static uint64_t time_at_work(const struct slot *slot, uint64_t now)
+{
+	const uint64_t since = atomic_load_explicit(&slot->board->since, memory_order_relaxed);
+	return since && now > since ? now - since : 0;
+}
+
+/* A number that changes with each task and item that the worker begins. */
+static uint64_t position_of(const struct slot *slot, const struct batch *first)
+{
+	return atomic_load_explicit(&slot->board->since, memory_order_relaxed) + board_begun(slot->board, first->id);
+}
+
+/* A worker that still reads a message (`unsent` changes) reacts. */
+static void note_reading(struct slot *slot, uint64_t now)
+{
+	if (slot->unsent != slot->out.bytes)
+		slot->heard = now;
+	slot->unsent = slot->out.bytes;
+}
+
+/* Has the worker not begun what it was given, although nothing runs? Then its process is stopped, or at something that is no
+ * task. */
+static bool is_silent(const struct slot *slot, const struct batch *first, uint64_t now)
+{
+	return board_state(slot->board, first->id) == BOARD_HANDED && now - slot->heard >= SCHEDULER_SILENCE &&
+	       !atomic_load_explicit(&slot->board->since, memory_order_relaxed);
+}
+
+/* Takes back the items that the worker has not begun of a batch that it has. NULL: there are none, or no memory. */
+static struct batch *take_rest(struct slot *slot, struct batch *batch)
+{
+	struct batch *rest;
+
+	if (batch->addressed || batch->count == 1 || batch->call->answered)
+		return NULL;
+	rest = batch_new(batch->call, batch->first, batch->count, batch->at);
+	if (!rest)
+		return NULL;
+	const uint32_t kept = board_cut(slot->board, batch->id, batch->done);
+	if (kept <= batch->done || kept >= batch->count) { /* all have begun; or the worker has written nonsense to the board */
+		batch_free(rest);
+		return NULL;
+	}
+	batch_split(batch, kept, rest);
+	slot->tasks -= rest->count;
+	return rest;
+}
+
+/* Takes the tasks that the slot has not begun, and another slot may do, out of its hands; the last one first. */
+static void take_back(struct slot *slot, struct batch_list *taken)
+{
+	struct batch *batch, *before, *rest;
+
+	TAILQ_INIT(taken);
+	for (batch = TAILQ_LAST(&slot->handed, batch_list); batch; batch = before) {
+		before = TAILQ_PREV(batch, batch_list, link);
+		if (batch->addressed)
+			continue;
+		if (!board_move(slot->board, batch->id, BOARD_HANDED, BOARD_REVOKED)) {
+			if ((rest = take_rest(slot, batch)))
+				TAILQ_INSERT_TAIL(taken, rest, link);
+			continue;
+		}
+		slot->tasks -= batch->count;
+		slot_release(batch);
+		TAILQ_INSERT_TAIL(taken, batch, link);
+	}
+}
+
+void recall_tasks(struct slot *slot)
+{
+	struct batch_list taken;
+	struct batch *batch;
+
+	core_trace(slot->pool->core, slot->pool, slot, "what it has not begun is taken back: %s",
+		   slot->silent ? "the worker does not react" : "it is at something slow");
+	take_back(slot, &taken);
+	while ((batch = TAILQ_FIRST(&taken))) { /* each goes to the front, before the later tasks that are back already */
+		TAILQ_REMOVE(&taken, batch, link);
+		recall_put_back(batch);
+	}
+	slot->closed = true;
+	slot_relist(slot);
+}
+
+/* May something in the slot's hands, a task or a finished answer, have to wait for the task that runs? */
+static bool holds_back(const struct slot *slot, const struct batch *first)
+{
+	if (slot->handed_count > 1 || board_state(slot->board, first->id) == BOARD_HANDED)
+		return true;
+	const uint32_t begun = board_begun(slot->board, first->id);
+	return first->count > 1 && (begun < first->count || begun > first->done + 1);
+}
+
+/* Is the worker at a task for longer than LATE, or, of a longer batch, still at the item at which it was at the last look? */
+static bool is_stuck(const struct slot *slot, const struct batch *first, uint64_t now)
+{
+	return time_at_work(slot, now) > LATE && (first->count == 1 || slot->position == position_of(slot, first));
+}
+
+/* Nudges the worker once for each task or item that is stuck. */
+static void nudge(struct slot *slot)
+{
+	if (slot->nudged == slot->position)
+		return;
+	slot->nudged = slot->position;
+	slot->pool->core->ops->slot_nudge(slot);
+}
+
+/* Takes back what waits behind a stuck task, or in a worker that does not react. False: nothing can wait in the slot. */
+static bool look_at(struct slot *slot, uint64_t now)
+{
+	const struct batch *first = TAILQ_FIRST(&slot->handed);
+
+	if (!first || slot->state != SLOT_READY || slot->killed || !holds_back(slot, first))
+		return false;
+	const bool stuck = is_stuck(slot, first, now);
+	slot->position = position_of(slot, first);
+	if (stuck)
+		nudge(slot);
+	if (TAILQ_EMPTY(&slot->pool->idle))
+		return true;
+	note_reading(slot, now);
+	slot->silent = is_silent(slot, first, now);
+	if (stuck || slot->silent || time_at_work(slot, now) > TOO_LATE)
+		recall_tasks(slot);
+	return true;
+}
+
+void recall_on_timer(struct timer *timer)
+{
+	struct pool *pool = container_of(timer, struct pool, recall);
+	const uint64_t now = pool->core->now;
+	struct slot *slot;
+	bool waits = false;
+
+	pool->recall_pause = pool->recall_pause < PAUSE_MAX ? 2 * pool->recall_pause : PAUSE_MAX;
+	for (uint32_t i = 0; i < pool->size; i++)
+		waits = look_at(pool->slots[i], now) || waits;
+	TAILQ_FOREACH(slot, &pool->detached, link)
+		waits = look_at(slot, now) || waits;
+	if (waits)
+		timer_set(&pool->core->timers, timer, now + pool->recall_pause);
+	else
+		pool->recall_pause = 0;
+	scheduler_run(pool);
+}

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/core/calls/withdraw.h"
+
+#include "daemon/core/dispatch/deferral.h"
+#include "daemon/core/records/pool.h"
+#include "daemon/core/records/queue.h"
+#include "daemon/core/records/slot.h"
+#include "daemon/core/dispatch/yield.h"
+
+/* ---- before the call is answered: has anything begun? ---- */
+
+static enum revoked revoke_all(const struct call *call)
+{
+	const struct batch *batch;
+	bool begun = call->left < call->total;
+
+	TAILQ_FOREACH(batch, &call->parts, of_call)
+		if (slot_has_in_hand(batch) && !board_revoke(batch->slot->board, batch->id))
+			begun = true;
+	return begun ? REVOKED_RUNNING : REVOKED;
+}
+
+static enum revoked revoke_one(const struct batch *batch)
+{
+	struct board *board = slot_has_in_hand(batch) ? batch->slot->board : NULL;
+
+	if (!board || board_revoke(board, batch->id))
+		return REVOKED;
+	(void)board_move(board, batch->id, BOARD_STARTED, BOARD_CANCELLED);
+	return board_state(board, batch->id) == BOARD_COMMITTED ? REVOKED_TOO_LATE : REVOKED_RUNNING;
+}
+
+enum revoked withdraw_unless_begun(struct call *call)
+{
+	if (call->reruns > 0 || call->put_off || call->sticky)
+		return REVOKED_RUNNING; /* or will run */
+	return call_gathers(call) ? revoke_all(call) : revoke_one(&call->only);
+}
+
+/* ---- once it is answered ---- */
+
+/* Of those that the worker has begun, only the last can still run. */
+static bool is_last_of_call(const struct batch *batch)
+{
+	for (const struct batch *next = TAILQ_NEXT(batch, link); next; next = TAILQ_NEXT(next, link))
+		if (next->call == batch->call)
+			return false;
+	return true;
+}
+
+/* False: the worker has begun it. */
+static bool drop(struct batch *batch)
+{
+	if (batch->tag) {
+		deferral_give_up(batch->slot, batch);
+		return true;
+	}
+	if (slot_has_in_hand(batch)) {
+		if (!board_revoke(batch->slot->board, batch->id))
+			return false;
+		slot_release(batch);
+	} else if (batch->flow) {
+		queue_remove(batch);
+	} else {
+		return true; /* on its way to where it is dropped */
+	}
+	batch_end(batch);
+	return true;
+}
+
+void withdraw_say_in_vain(struct error *error, enum ran ran)
+{
+	error_say(error, ERROR_CANCELLED, ran, "nobody waits for the call any more that made this one");
+}
+
+/* What the method of the batch waits for is cancelled, too. */
+static void cancel_nested(const struct slot *slot, const struct batch *batch)
+{
+	struct ticket *ticket = slot_awaited(slot);
+	struct error why;
+
+	if (!ticket || slot->nested.batch != batch->id)
+		return;
+	withdraw_say_in_vain(&why, RAN_MAYBE);
+	ticket->abandoned(ticket, &why);
+}
+
+/* Tells the method that runs the batch. The kill follows if the pool wants it. */
+static void cancel(struct slot *slot, struct batch *batch)
+{
+	struct core *core = slot->pool->core;
+	const uint64_t grace = slot->pool->settings.cancel_grace;
+
+	/* The call has been answered, or its client has gone: what the method has committed itself to can reach nobody either. */
+	if (!board_move(slot->board, batch->id, BOARD_STARTED, BOARD_CANCELLED) &&
+	    !board_move(slot->board, batch->id, BOARD_COMMITTED, BOARD_CANCELLED) &&
+	    board_state(slot->board, batch->id) != BOARD_CANCELLED)
+		return;
+	cancel_nested(slot, batch);
+	yield_cancel(batch);
+	if (grace == NEVER)
+		return;
+	slot->grace_batch = batch->id;
+	timer_set(&core->timers, &slot->grace, core->now + grace);
+}
+
+/* To cancel one may cancel calls that its method has made, but none of this call. */
+static void cancel_begun(struct call *call)
+{
+	struct batch *batch;
+
+	TAILQ_FOREACH(batch, &call->parts, of_call)
+		if (slot_has_in_hand(batch) && is_last_of_call(batch))
+			cancel(batch->slot, batch);
+}
+
+void withdraw_batches(struct call *call)
+{
+	struct pool *pool = call->pool;
+	struct batch *batch, *next;
+	bool begun = false;
+
+	if (call->sticky && !pool->leaving)
+		return; /* it runs all the same */
+	pool_wake(pool); /* a slot may have room now, or nothing left to stay for */
+	if (!call_gathers(call)) {
+		if (call->batches > 0 && !drop(&call->only))
+			cancel(call->only.slot, &call->only);
+		return;
+	}
+	for (batch = TAILQ_FIRST(&call->parts); batch; batch = next) {
+		next = TAILQ_NEXT(batch, of_call);
+		begun = !drop(batch) || begun;
+	}
+	if (begun)
+		cancel_begun(call);
+}

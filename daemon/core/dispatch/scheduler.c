@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/core/dispatch/scheduler.h"
+
+#include "daemon/core/records/pool.h"
+#include "daemon/core/records/slot.h"
+#include "daemon/core/dispatch/to_worker.h"
+
+#include <errno.h>
+
+/* ---- how long it takes ---- */
+
+/* Of `count` tasks; what has never been measured is thought to be long. */
+static uint64_t estimate(const struct call *call, uint32_t count)
+{
+	const struct method *method = call->method;
+	if (!method || !method->estimate)
+		return SLOT_AHEAD;
+	return method->estimate * count;
+}
+
+/* How many tasks of a waiting batch go out at once. */
+static uint32_t chunk_of(const struct batch *batch)
+{
+	const struct call *call = batch->call;
+	if (batch->count == 1 || batch->returned > 0) /* together they may be what killed a worker */
+		return 1;
+	if (call->chunk)
+		return call->chunk < batch->count ? call->chunk : batch->count;
+	/* Towards the end in smaller pieces, so that all slots finish together. */
+	const uint32_t slots = call->pool->size ? call->pool->size : 1;
+	const uint32_t pace = method_pace(call->method), share = batch->count / (2 * slots) + 1;
+	return pace < share ? pace : share;
+}
+
+static bool has_room(const struct slot *slot, uint64_t more)
+{
+	if (slot->handed_count == 0)
+		return slot->listed || slot->leased || slot->plan != PLAN_STAY;
+	return slot_may_be_ahead(slot) && slot->ahead + more <= SLOT_AHEAD;
+}
+
+/* ---- handing out ---- */
+
+/* In the last tenth of its calls (max_calls) an instance gets a successor; after the last one, the successor takes its place. */
+static bool nears_its_end(const struct slot *slot)
+{
+	const uint64_t left = slot_calls_left(slot);
+
+	return left <= slot->pool->settings.max_calls / 10 && (left == 0 || !slot->successor);
+}
+
+static void give(struct slot *slot, struct batch *batch)
+{
+	struct pool *pool = slot->pool;
+
+	slot_take(slot, batch, estimate(batch->call, batch->count));
+	call_trace(batch->call, slot, "handed over as batch %u: %u task%s from %llu on; %u batch%s in hand", batch->id,
+		   batch->count, batch->count == 1 ? "" : "s", (unsigned long long)batch->first, slot->handed_count,
+		   slot->handed_count == 1 ? "" : "es");
+	to_worker_batch(batch);
+	slot_relist(slot);
+	if (nears_its_end(slot))
+		pool_wake(pool);
+	pool_watch(pool, slot->handed_count > 1 || batch->count > 1 ? MILLISECOND : SCHEDULER_SILENCE);
+}
+
+/* How many tasks of a waiting batch the slot may be handed. */
+static uint32_t part_for(const struct slot *slot, const struct batch *batch)
+{
+	const uint32_t chunk = chunk_of(batch);
+	const uint64_t left = slot_calls_left(slot);
+
+	return left < chunk ? (uint32_t)left : chunk;
+}
+
+/* Takes the batch whose turn it is, or as much of it as goes out at once, from the queue. */
+static struct batch *take(struct queue *queue, struct batch *batch, const struct slot *slot)
+{
+	const uint32_t chunk = part_for(slot, batch);
+	if (chunk < batch->count) {
+		struct batch *part = batch_cut(batch, chunk);
+		queue_turn(queue);
+		return part;
+	}
+	if (TAILQ_NEXT(batch, link)) /* the last one takes its flow with it */
+		queue_turn(queue);
+	queue_remove(batch);
+	return batch;
+}
+
+/* Hands the slot one batch of the queue, if there is one for which it has room. */
+static bool pull_from(struct slot *slot, struct queue *queue)
+{
+	const bool own = queue == &slot->queue;
+	struct batch *batch = own && slot->leased ? queue_next_of(queue, slot->holder) : queue_next(queue);
+	if (!batch || !has_room(slot, estimate(batch->call, chunk_of(batch))))
+		return false;
+	batch = take(queue, batch, slot);
+	if (!batch) { /* no memory to cut the batch */
+		pool_wake_later(slot->pool);
+		return false;
+	}
+	give(slot, batch);
+	return true;
+}
+
+static bool pull_one(struct slot *slot)
+{
+	struct queue *own = &slot->queue, *shared = &slot->pool->queue;
+	const bool takes_shared = slot->plan == PLAN_STAY && !slot->leased && !slot->refuses; /* run_shared gives it the rest */
+
+	slot->own_turn = !slot->own_turn;
+	if (slot->own_turn)
+		return (own->count && pull_from(slot, own)) || (takes_shared && shared->count && pull_from(slot, shared));
+	return (takes_shared && shared->count && pull_from(slot, shared)) || (own->count && pull_from(slot, own));
+}
+
+void scheduler_pull(struct slot *slot)
+{
+	if (slot->state != SLOT_READY || slot->killed || slot->plan == PLAN_RETIRE || slot->predecessor ||
+	    replay_is_due(&slot->replay))
+		return;
+	if (slot->leased && !slot->holder)
+		return;
+	while (pull_one(slot))
+		;
+}
+
+/* Has the pool an instance that does tasks, now or as soon as it has done what it has? */
+static bool has_willing(const struct pool *pool)
+{
+	for (uint32_t i = 0; i < pool->size; i++) {
+		const struct slot *slot = pool->slots[i];
+		if (slot->state == SLOT_READY && !slot->refuses && !slot->killed && !slot->silent && !slot->leased)
+			return true;
+	}
+	return false;
+}
+
+/* The shared queue goes to whoever is idle, then to those that may be handed more, each in turn; to instances that have refused
+ * their last task when there are no others. */
+static void run_shared(struct pool *pool)
+{
+	struct slot *slot;
+
+	while (pool->queue.count && (slot = TAILQ_FIRST(&pool->idle)))
+		if (!pull_from(slot, &pool->queue))
+			break;
+	for (uint32_t turns = 0; pool->queue.count && turns < pool->size && (slot = TAILQ_FIRST(&pool->open)); turns++) {
+		TAILQ_REMOVE(&pool->open, slot, link);
+		TAILQ_INSERT_TAIL(&pool->open, slot, link);
+		while (pool->queue.count && pull_from(slot, &pool->queue))
+			;
+	}
+	if (TAILQ_EMPTY(&pool->refusing) || pool->queue.count == 0 || has_willing(pool))
+		return;
+	while (pool->queue.count && (slot = TAILQ_FIRST(&pool->refusing)))
+		if (!pull_from(slot, &pool->queue))
+			break;
+}
+
+void scheduler_run(struct pool *pool)
+{
+	for (uint32_t i = 0; i < pool->size; i++)
+		if (pool->slots[i]->queue.count)
+			scheduler_pull(pool->slots[i]);
+	run_shared(pool);
+	if (pool->size == 0 && pool->queue.count > 0) /* it has come back from a slot that was removed */
+		pool_wake_later(pool);
+}
+
+/* A new batch that any slot may have, and nothing waits before it: hand it out without a queue. */
+static bool give_at_once(struct batch *batch)
+{
+	struct pool *pool = batch->call->pool;
+	struct slot *slot = TAILQ_FIRST(&pool->idle);
+
+	if (pool->queue.count || batch->count != 1 || batch->call->ticket.client->stalled)
+		return false;
+	if (!slot) {
+		slot = TAILQ_FIRST(&pool->open);
+		if (!slot || !has_room(slot, estimate(batch->call, 1)))
+			return false;
+		if (slot->handed_count % 16 == 0) { /* share a burst out, but not one by one: each wakes a process */
+			TAILQ_REMOVE(&pool->open, slot, link);
+			TAILQ_INSERT_TAIL(&pool->open, slot, link);
+		}
+	}
+	give(slot, batch);
+	return true;
+}
+
+int scheduler_add(struct batch *batch)
+{
+	struct pool *pool = batch->call->pool;
+	struct slot *slot = batch->slot;
+
+	if (batch->call->answered && !batch->call->sticky) { /* its siblings have failed it already */
+		batch_end(batch);
+		return 0;
+	}
+	if (!batch->addressed && give_at_once(batch))
+		return 0;
+	/* What is sticky waits when the worker that starts has been told already what to replay. */
+	if (batch->addressed && slot->broken && !(batch->call->sticky && slot->state == SLOT_STARTING))
+		return -EHOSTDOWN;
+	if (queue_push(batch->addressed ? &slot->queue : &pool->queue, batch, pool_flow_client(pool, batch->call)) < 0) {
+		batch_end(batch);
+		return -ENOMEM;
+	}
+	call_trace(batch->call, batch->addressed ? slot : NULL, "waits: %u batch%s in the pool's queues", pool->waiting,
+		   pool->waiting == 1 ? "" : "es");
+	if (batch->addressed) {
+		scheduler_pull(slot);
+		return 0;
+	}
+	run_shared(pool);
+	if (pool->queue.count > 0)
+		pool_grow_later(pool);
+	return 0;
+}

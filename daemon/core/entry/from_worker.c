@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/core/entry/from_worker.h"
+
+#include "daemon/core/calls/call_answer.h"
+#include "daemon/core/dispatch/deferral.h"
+#include "daemon/core/calls/lease.h"
+#include "daemon/core/life/lost.h"
+#include "daemon/core/records/measure.h"
+#include "daemon/core/calls/nested.h"
+#include "daemon/core/records/pool.h"
+#include "daemon/core/calls/recall.h"
+#include "daemon/core/entry/request.h"
+#include "daemon/core/life/slot_life.h"
+#include "daemon/core/life/slot_state.h"
+#include "daemon/core/dispatch/sticky.h"
+#include "daemon/core/life/successor.h"
+#include "daemon/core/calls/withdraw.h"
+#include "daemon/core/dispatch/yield.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+enum { NESTED_MSGID = 1 };
+
+static int read_ready(struct slot *slot, struct reader *reader, uint32_t count)
+{
+	struct error error;
+	struct span value;
+
+	if (slot->state != SLOT_STARTING)
+		return slot->killed ? 0 : -EBADMSG;
+	if (count == 1) {
+		if (!slot->killed)
+			slot_on_ready(slot);
+		return 0;
+	}
+	if (read_value(reader, &value) < 0 || error_read(&error, value) < 0)
+		return -EBADMSG;
+	snprintf(slot->fault, sizeof slot->fault, "the constructor failed: %.*s%s%.*s", (int)error.type.size,
+		 error.type.size > 0 ? (const char *)error.type.bytes : "", error.type.size > 0 ? ": " : "",
+		 (int)error.message.size, (const char *)error.message.bytes);
+	return 0; /* the worker ends by itself */
+}
+
+/* [REPLAYING, method] */
+static int read_replaying(struct slot *slot, struct reader *reader)
+{
+	struct span method;
+
+	if (read_text(reader, &method) < 0)
+		return -EBADMSG;
+	return slot_on_replaying(slot, method);
+}
+
+/* The worker has done with the batch: takes it out of its hands. */
+static void finish(struct slot *slot, struct batch *batch)
+{
+	const uint32_t said = atomic_load_explicit(&board_entry(slot->board, batch->id)->spent, memory_order_relaxed);
+	const uint64_t spent = board_nanoseconds(said);
+	struct method *method = batch->call->method;
+
+	if (!call_is_probe(batch->call)) {
+		slot->calls += batch->count;
+		measure_add_runs(&slot->pool->methods, method, spent, batch->count);
+	}
+	if (method) {
+		method->calls += batch->count;
+		if (!slot->refuses) /* to refuse takes no time */
+			method_learn(method, spent);
+	}
+	if (batch->call->remembered)
+		sticky_on_run(batch->call->remembered, spent);
+	slot_release(batch);
+	if (slot->closed) {
+		slot->closed = false;
+		slot_relist(slot);
+	}
+}
+
+static void end(struct slot *slot, struct batch *batch)
+{
+	finish(slot, batch);
+	batch_end(batch);
+}
+
+/* A worker that has no memory says that the method failed, and did not run. */
+static bool is_refusal(const struct error *error)
+{
+	return error->code == ERROR_FAILED && error->ran == RAN_NO;
+}
+
+static void on_task_failure(struct slot *slot, struct batch *batch, uint64_t index, struct error *error)
+{
+	if (is_refusal(error))
+		slot_on_refusal(slot);
+	else if (error->ran != RAN_NO)
+		slot_on_work(slot);
+	slot_fill_place(slot, error);
+	slot->failed++;
+	snprintf(slot->last_failure, sizeof slot->last_failure, "%.*s", (int)error->message.size,
+		 (const char *)error->message.bytes);
+	call_on_failure(batch, index, error);
+}
+
+static void on_values(struct slot *slot, struct batch *batch, uint32_t count, struct span values, struct block *block)
+{
+	slot_on_work(slot);
+	call_on_values(batch, count, values, block);
+}
+
+/* [REPLY, id, error, value]: value is the rest of the message. */
+static int read_reply(struct slot *slot, struct reader *reader, struct block *block)
+{
+	struct error error;
+	struct span value;
+	uint64_t id;
+
+	if (read_uint(reader, &id) < 0)
+		return -EBADMSG;
+	struct batch *batch = slot_batch(slot, id);
+	if (!batch || batch->call->columns > 0)
+		return -EBADMSG;
+	if (read_nil(reader) == 0) {
+		value = reader_rest(reader);
+		on_values(slot, batch, 1, value, block);
+	} else {
+		if (read_value(reader, &value) < 0 || error_read(&error, value) < 0)
+			return -EBADMSG;
+		on_task_failure(slot, batch, batch->first, &error);
+	}
+	end(slot, batch);
+	return 1;
+}
+
+/* [PAYLOAD, id, place, offset, length, touched]: as a REPLY whose value lies in `lent`, where it has been scanned. */
+static int read_payload(struct slot *slot, struct reader *reader, struct block *lent)
+{
+	uint64_t id, place, offset, length;
+
+	if (read_uint(reader, &id) < 0 || read_uint(reader, &place) < 0 || read_uint(reader, &offset) < 0 ||
+	    read_uint(reader, &length) < 0)
+		return -EBADMSG;
+	struct batch *batch = slot_batch(slot, id);
+	if (!batch || batch->call->columns > 0)
+		return -EBADMSG;
+	on_values(slot, batch, 1, (struct span){.bytes = lent->bytes + offset, .size = (size_t)length}, lent);
+	end(slot, batch);
+	return 1;
+}
+
+/* The batch and item that [.., id, item, ...] speaks of: always the next one that has no answer. */
+static struct batch *read_item(struct slot *slot, struct reader *reader)
+{
+	uint64_t id, item;
+
+	if (read_uint(reader, &id) < 0 || read_uint(reader, &item) < 0)
+		return NULL;
+	struct batch *batch = slot_batch(slot, id);
+	if (!batch || batch->call->columns == 0 || item != batch->first + batch->done)
+		return NULL;
+	return batch;
+}
+
+static int after_items(struct slot *slot, struct batch *batch)
+{
+	if (batch->done < batch->count)
+		return 0;
+	end(slot, batch);
+	return 1;
+}
+
+static int read_results(struct slot *slot, struct reader *reader, struct block *block)
+{
+	struct batch *batch = read_item(slot, reader);
+	struct span values;
+	uint32_t count;
+
+	if (!batch || read_array(reader, &count) < 0 || count == 0 || count > batch->count - batch->done)
+		return -EBADMSG;
+	values = reader_rest(reader);
+	on_values(slot, batch, count, values, block);
+	return after_items(slot, batch);
+}
+
+static int read_item_error(struct slot *slot, struct reader *reader)
+{
+	struct batch *batch = read_item(slot, reader);
+	struct error error;
+	struct span value;
+
+	if (!batch || read_value(reader, &value) < 0 || error_read(&error, value) < 0)
+		return -EBADMSG;
+	on_task_failure(slot, batch, batch->first + batch->done, &error);
+	return after_items(slot, batch);
+}
+
+/* Nobody may wait for it any more; nor may an instance that is to end put anything off. */
+static void defer(struct slot *slot, struct batch *batch, uint64_t tag)
+{
+	deferral_add(slot, batch, tag);
+	if (batch->call->answered)
+		deferral_give_up(slot, batch);
+	else if (slot->pool->leaving || slot->pool->core->draining)
+		lost_deferred(slot);
+}
+
+/* [DEFERRED, id, item, tag]: always the next item that has no answer. */
+static int read_deferred(struct slot *slot, struct reader *reader)
+{
+	uint64_t id, item, tag;
+
+	if (read_uint(reader, &id) < 0 || read_uint(reader, &item) < 0 || read_uint(reader, &tag) < 0)
+		return -EBADMSG;
+	struct batch *batch = slot_batch(slot, id);
+	if (!batch || batch->done >= batch->count || (batch->call->columns > 0 && item != batch->first + batch->done))
+		return -EBADMSG;
+	if (tag == 0 || idmap_get(&slot->by_tag, tag))
+		return -EBADMSG;
+	struct batch *one = batch_defer(batch);
+	if (!one)
+		return -ENOMEM;
+	if (deferral_name(slot, one, tag) < 0) {
+		batch_undefer(batch, one);
+		return -ENOMEM;
+	}
+	if (one == batch)
+		finish(slot, batch);
+	defer(slot, one, tag);
+	return one == batch ? 1 : after_items(slot, batch);
+}
+
+/* [ANSWER, tag, error, value] */
+static int read_answer(struct slot *slot, struct reader *reader, struct block *block)
+{
+	struct error error;
+	struct span value;
+	uint64_t tag;
+
+	if (read_uint(reader, &tag) < 0)
+		return -EBADMSG;
+	struct batch *batch = idmap_get(&slot->by_tag, tag);
+	if (!batch)
+		return -EBADMSG;
+	if (read_nil(reader) == 0) {
+		value = reader_rest(reader);
+		deferral_remove(slot, batch);
+		on_values(slot, batch, 1, value, block);
+	} else {
+		if (read_value(reader, &value) < 0 || error_read(&error, value) < 0)
+			return -EBADMSG;
+		deferral_remove(slot, batch);
+		on_task_failure(slot, batch, batch->first, &error);
+	}
+	batch_end(batch);
+	return 0;
+}
+
+static int read_progress(struct slot *slot, struct reader *reader)
+{
+	uint64_t id;
+
+	if (read_uint(reader, &id) < 0)
+		return -EBADMSG;
+	const struct batch *batch = slot_batch(slot, id);
+	if (!batch)
+		return -EBADMSG;
+	call_on_progress(batch->call, reader_rest(reader));
+	return 0;
+}
+
+/* [YIELD, id] or [YIELD, id, value] */
+static int read_yield(struct slot *slot, struct reader *reader, struct block *block)
+{
+	uint64_t id;
+
+	if (read_uint(reader, &id) < 0)
+		return -EBADMSG;
+	struct batch *batch = slot_batch(slot, id);
+	return batch ? yield_on_value(batch, reader_rest(reader), block) : -EBADMSG;
+}
+
+/* [STATE, state] or [STATE, nil, error]: of an instance that is being replaced. */
+static int read_state(struct slot *slot, struct reader *reader, uint32_t count, struct block *block)
+{
+	struct span state = {0};
+	struct error error;
+
+	if (slot->state != SLOT_STOPPING || (count == 3 && read_nil(reader) < 0) || read_value(reader, &state) < 0)
+		return -EBADMSG;
+	if (count == 3) {
+		if (error_read(&error, state) < 0)
+			return -EBADMSG;
+		snprintf(slot->last_failure, sizeof slot->last_failure, "its state could not be saved: %.*s",
+			 (int)error.message.size, (const char *)error.message.bytes);
+		state = (struct span){0};
+	}
+	if (slot->successor)
+		successor_take_place(slot->successor, state, block);
+	return 0;
+}
+
+/* [RESTORED], or [RESTORED, error]: the instance is as it was built, without its predecessor's state. */
+static int read_restored(struct slot *slot, struct reader *reader, uint32_t count)
+{
+	struct error error;
+	struct span value;
+
+	if (!slot->replay.restoring)
+		return -EBADMSG;
+	if (count == 1) {
+		slot_on_restored(slot, false);
+		return 0;
+	}
+	if (read_value(reader, &value) < 0 || error_read(&error, value) < 0)
+		return -EBADMSG;
+	snprintf(slot->last_failure, sizeof slot->last_failure, "its predecessor's state could not be restored: %.*s",
+		 (int)error.message.size, (const char *)error.message.bytes);
+	slot_on_restored(slot, true);
+	return 0;
+}
+
+/* The batch's method calls another method: a request of the instance, the only one that is under way. */
+static int invoke(struct slot *slot, struct batch *batch, struct span method, struct span args, struct block *block)
+{
+	struct nested *nested = &slot->nested;
+	struct rpc rpc = {.type = RPC_REQUEST, .msgid = NESTED_MSGID, .method = method, .params = args};
+	struct error why;
+
+	nested_begin(slot);
+	if (slot_awaited(slot))
+		return -EBADMSG; /* it can wait for one call at a time */
+	nested->batch = batch->id;
+	if (board_state(slot->board, batch->id) == BOARD_CANCELLED) { /* it must not wait for what nobody would ever cancel */
+		withdraw_say_in_vain(&why, RAN_NO);
+		client_answer_error(&nested->client, NESTED_MSGID, &why);
+		return 0;
+	}
+	const bool full = span_is(method, "objpool.call");
+	if ((full ? request_full_call : request_call)(&nested->client, &rpc, block) < 0)
+		return -EBADMSG;
+	if (slot_awaited(slot)) { /* not answered at once: the method waits */
+		recall_tasks(slot);
+		pool_wake(slot->pool);
+	}
+	return 0;
+}
+
+/* [INVOKE, id, method, args] */
+static int read_invoke(struct slot *slot, struct reader *reader, struct block *block)
+{
+	struct span method, args;
+	uint64_t id;
+
+	if (read_uint(reader, &id) < 0 || read_text(reader, &method) < 0 || read_value(reader, &args) < 0)
+		return -EBADMSG;
+	struct batch *batch = slot_batch(slot, id);
+	return batch ? invoke(slot, batch, method, args, block) : -EBADMSG;
+}
+
+/* [LEASED] or [LEASED, error] */
+static int read_leased(struct slot *slot, struct reader *reader, uint32_t count)
+{
+	struct error error;
+	struct span value;
+
+	if (count > 1 && (read_value(reader, &value) < 0 || error_read(&error, value) < 0))
+		return -EBADMSG;
+	if (count > 1)
+		slot_fill_place(slot, &error);
+	if (slot->leases_asked == 0)
+		return -EBADMSG;
+	if (--slot->leases_asked == 0) /* else it is of one that has been given up */
+		lease_on_answer(slot, count > 1 ? &error : NULL);
+	return 0;
+}
+
+/* [PASSED, id]: of a batch that is in its hands no more, or the board is not as the supervisor left it. */
+static int read_passed(struct slot *slot, struct reader *reader)
+{
+	uint64_t id;
+
+	return read_uint(reader, &id) < 0 || slot_batch(slot, id) ? -EBADMSG : 1;
+}
+
+static int read_message(struct slot *slot, struct span message, struct block *block)
+{
+	struct reader reader = reader_of(message);
+	uint32_t count;
+	uint64_t type;
+
+	if (read_array(&reader, &count) < 0 || count < 1 || read_uint(&reader, &type) < 0)
+		return -EBADMSG;
+	switch (type) {
+	case FROM_READY:
+		return read_ready(slot, &reader, count);
+	case FROM_REPLY:
+		return count == 4 ? read_reply(slot, &reader, block) : -EBADMSG;
+	case FROM_PAYLOAD:
+		return count == 6 && block && block->fd >= 0 ? read_payload(slot, &reader, block) : -EBADMSG;
+	case FROM_RESULTS:
+		return count == 4 ? read_results(slot, &reader, block) : -EBADMSG;
+	case FROM_ITEM_ERROR:
+		return count == 4 ? read_item_error(slot, &reader) : -EBADMSG;
+	case FROM_DEFERRED:
+		return count == 4 ? read_deferred(slot, &reader) : -EBADMSG;
+	case FROM_ANSWER:
+		return count == 4 ? read_answer(slot, &reader, block) : -EBADMSG;
+	case FROM_YIELD:
+		return count == 2 || count == 3 ? read_yield(slot, &reader, block) : -EBADMSG;
+	case FROM_INVOKE:
+		return count == 4 ? read_invoke(slot, &reader, block) : -EBADMSG;
+	case FROM_LEASED:
+		return read_leased(slot, &reader, count);
+	case FROM_STATE:
+		return count == 2 || count == 3 ? read_state(slot, &reader, count, block) : -EBADMSG;
+	case FROM_RESTORED:
+		return count == 1 || count == 2 ? read_restored(slot, &reader, count) : -EBADMSG;
+	case FROM_REPLAYING:
+		return count == 2 ? read_replaying(slot, &reader) : -EBADMSG;
+	case FROM_PASSED:
+		return count == 2 ? read_passed(slot, &reader) : -EBADMSG;
+	case FROM_PROGRESS:
+		return count == 5 ? read_progress(slot, &reader) : -EBADMSG;
+	default:
+		return -EBADMSG;
+	}
+}
+
+int slot_on_message(struct slot *slot, struct span message, struct block *block)
+{
+	const bool was_silent = slot->silent;
+
+	slot->heard = slot->pool->core->now;
+	slot->silent = false;
+	if (was_silent)
+		slot_relist(slot);
+	const int r = read_message(slot, message, block);
+	if (r < 0) {
+		if (!slot->killed)
+			slot_kill(slot, r == -ENOMEM ? "the daemon is out of memory" : "it sent what is no message of a worker");
+		return r;
+	}
+	if (r > 0 || was_silent)
+		slot_step(slot);
+	return 0;
+}

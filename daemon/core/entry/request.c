@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/core/entry/request.h"
+
+#include "daemon/core/calls/call_answer.h"
+#include "daemon/core/calls/call_life.h"
+#include "daemon/core/records/call_options.h"
+#include "daemon/core/records/columns.h"
+#include "daemon/core/calls/lease.h"
+#include "daemon/core/calls/nested.h"
+#include "daemon/core/records/pool.h"
+#include "daemon/core/life/sizing.h"
+#include "proto/pack.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+int request_refuse(struct client *client, const struct rpc *rpc, const struct error *error)
+{
+	core_trace(client->core, NULL, NULL, "session %llu %s %u, %.*s: refused: %s: %.*s", (unsigned long long)client->id,
+		   rpc->type == RPC_NOTIFICATION ? "notification" : "call", rpc->type == RPC_NOTIFICATION ? 0 : rpc->msgid,
+		   SPAN_TEXT(rpc->method, 100),
+		   error_code_name(error->code), (int)error->message.size, (const char *)error->message.bytes);
+	if (rpc->type == RPC_NOTIFICATION)
+		return 0;
+	if (idmap_get(&client->inflight, rpc->msgid))
+		return -EEXIST;
+	client_answer_error(client, rpc->msgid, error);
+	return 0;
+}
+
+static int refuse_call(struct call *call, struct client *client, const struct rpc *rpc, const struct error *error)
+{
+	call_free(call);
+	return request_refuse(client, rpc, error);
+}
+
+/* ---- what any call needs ---- */
+
+static int find_pool(struct call *call, const struct client *client, const struct target *target, struct error *error)
+{
+	struct core *core = client->core;
+	struct pool *pool = pool_find(core, target->pool);
+	if (core->draining && !nested_is(client)) {
+		error_say(error, ERROR_UNAVAILABLE, RAN_NO, "the daemon is stopping and takes no new calls");
+		return -EINVAL;
+	}
+	if (!pool) {
+		error_say(error, ERROR_NO_SUCH_POOL, RAN_NO, "there is no pool \"%.*s\"", SPAN_TEXT(target->pool, 80));
+		return -EINVAL;
+	}
+	call->pool = pool;
+	call->select = target->select;
+	call->method = methods_find(&pool->methods, target->method);
+	if (methods_lack(&pool->methods, call->method)) {
+		error_say(error, ERROR_NO_SUCH_METHOD, RAN_NO, "pool %s has no method \"%.*s\"", pool->name,
+			  SPAN_TEXT(target->method, 80));
+		error->pool = pool->name;
+		return -EINVAL;
+	}
+	call->name = target->method;
+	if (sizing_on_call(pool) < 0) {
+		error_no_memory(error, RAN_NO);
+		return -EINVAL;
+	}
+	if (target->select == SELECT_SLOT && target->slot >= pool->size) {
+		error_say(error, ERROR_NO_SUCH_SLOT, RAN_NO, "pool %s has slots 0 to %u, and no slot %u", pool->name,
+			  pool->size - 1, target->slot);
+		error->pool = pool->name;
+		return -EINVAL;
+	}
+	return target->select == SELECT_SLOT ? lease_check(client, pool, target->slot, error) : 0;
+}
+
+/* Jump consistent hash (Lamping, Veach 2014, https://arxiv.org/abs/1406.2294): moves few keys when the size changes. */
+static uint32_t slot_of_key(struct span key, uint32_t slots)
+{
+	uint64_t hash = name_hash(key.bytes, key.size);
+	int64_t b = -1, j = 0;
+	while (j < (int64_t)slots) {
+		b = j;
+		hash = hash * UINT64_C(2862933555777941757) + 1;
+		j = (int64_t)((double)(b + 1) * ((double)(INT64_C(1) << 31) / (double)((hash >> 33) + 1)));
+	}
+	return (uint32_t)b;
+}
+
+static void address(struct call *call, const struct target *target)
+{
+	if (target->select != SELECT_SLOT && target->select != SELECT_KEY)
+		return;
+	const uint32_t index = target->select == SELECT_SLOT ? target->slot : slot_of_key(target->key, call->pool->size);
+	call->only.slot = call->pool->slots[index];
+	call->only.addressed = true;
+}
+
+/* Is there memory for the call, room in the queue, and an instance that could do it? */
+static int admit(const struct call *call, struct client *client, struct error *error)
+{
+	struct pool *pool = call->pool;
+
+	if (client_is_greedy(client)) {
+		client_refuse(client, RAN_NO, error);
+		pool->counts.rejected++;
+		return -EINVAL;
+	}
+	if (pool->waiting >= pool->settings.max_queue) {
+		error_say(error, ERROR_OVERLOADED, RAN_NO, "pool %s has %u calls waiting, which is all its queue takes",
+			  pool->name, pool->waiting);
+		error->pool = pool->name;
+		pool->counts.rejected++;
+		return -EINVAL;
+	}
+	if (!pool_is_available(pool)) {
+		pool_unavailable(pool, error);
+		pool->counts.rejected++;
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* The last steps of every request. */
+static int begin(struct call *call, struct client *client, const struct rpc *rpc, const struct target *target,
+		 struct error *error)
+{
+	struct columns columns;
+
+	address(call, target);
+	call->total = call->select == SELECT_ALL ? call->pool->size : 1;
+	if (call->input.fed) {
+		call->columns = 1;
+		call->total = 0;
+	} else if ((call->select == SELECT_MAP || call->select == SELECT_SCATTER) && columns_find(&columns, call, error) < 0) {
+		return refuse_call(call, client, rpc, error);
+	}
+	if (admit(call, client, error) < 0 || nested_check(call, client, error) < 0)
+		return refuse_call(call, client, rpc, error);
+	const int r = call_begin(call, client, rpc, columns.at);
+	if (r != -ENOMEM)
+		return r;
+	error_no_memory(error, RAN_NO);
+	return request_refuse(client, rpc, error);
+}
+
+/* ---- pool.method ---- */
+
+static int is_array(struct span value)
+{
+	struct reader reader = reader_of(value);
+	uint32_t n;
+	return read_array(&reader, &n) == 0;
+}
+
+/* Pipelined calls name the same method again and again. */
+static bool remembered(struct call *call, const struct client *client, struct span method)
+{
+	const struct client_memo *memo = &client->memo;
+	if (memo->epoch != client->core->epoch || memo->pool->size == 0 || memo->size != method.size ||
+	    memcmp(memo->text, method.bytes, method.size) != 0 || client->core->draining)
+		return false;
+	call->pool = memo->pool;
+	call->method = memo->method;
+	call->select = SELECT_ANY;
+	const size_t before = strlen(memo->pool->name) + 1;
+	call->name = (struct span){.bytes = method.bytes + before, .size = method.size - before};
+	return true;
+}
+
+static void remember(struct client *client, const struct call *call, struct span method)
+{
+	if (call->select != SELECT_ANY || !call->method || method.size > CLIENT_METHOD_MEMO)
+		return;
+	client->memo = (struct client_memo){
+		.epoch = client->core->epoch, .size = method.size, .pool = call->pool, .method = call->method};
+	memcpy(client->memo.text, method.bytes, method.size);
+}
+
+int request_call(struct client *client, struct rpc *rpc, struct block *block)
+{
+	struct target target = {.select = SELECT_ANY};
+	struct error error;
+	struct call *call = call_new(client, rpc, block);
+
+	if (!call) {
+		error_no_memory(&error, RAN_NO);
+		return request_refuse(client, rpc, &error);
+	}
+	if (!remembered(call, client, rpc->method)) {
+		if (target_parse(rpc->method, &target, &error) < 0 || find_pool(call, client, &target, &error) < 0)
+			return refuse_call(call, client, rpc, &error);
+		remember(client, call, rpc->method);
+	}
+	if (!is_array(rpc->params)) {
+		error_say(&error, ERROR_BAD_REQUEST, RAN_NO, "params must be an array of arguments");
+		return refuse_call(call, client, rpc, &error);
+	}
+	call->args = rpc->params;
+	return begin(call, client, rpc, &target, &error);
+}
+
+/* ---- objpool.call ---- */
+
+/* A call of one task with bind: leading arguments, and keywords, become one with the call's own. */
+static uint8_t *join(uint8_t *p, struct span a, struct span b, int (*read_head)(struct reader *, uint32_t *),
+		     uint8_t *(*pack_head_fn)(uint8_t *, uint32_t))
+{
+	struct reader ra = reader_of(a), rb = reader_of(b);
+	uint32_t na = 0, nb = 0;
+
+	if (a.size > 0)
+		(void)read_head(&ra, &na);
+	if (b.size > 0)
+		(void)read_head(&rb, &nb);
+	p = pack_head_fn(p, na + nb);
+	if (na > 0)
+		p = mempcpy(p, ra.p, (size_t)(ra.end - ra.p));
+	return nb > 0 ? mempcpy(p, rb.p, (size_t)(rb.end - rb.p)) : p;
+}
+
+static int merge_bind(struct call *call, struct error *error)
+{
+	if (call->bind.size + call->bind_kwargs.size == 0)
+		return 0;
+	call->merged = block_new(call->account, 2 * PACK_HEAD + call->bind.size + call->bind_kwargs.size + call->args.size +
+							call->kwargs.size);
+	if (!call->merged) {
+		error_no_memory(error, RAN_NO);
+		return -ENOMEM;
+	}
+	uint8_t *p = call->merged->bytes;
+	uint8_t *args_end = join(p, call->bind, call->args, read_array, pack_array);
+	uint8_t *end = join(args_end, call->bind_kwargs, call->kwargs, read_map, pack_map);
+	call->args = (struct span){.bytes = p, .size = (size_t)(args_end - p)};
+	call->kwargs = (struct span){.bytes = args_end, .size = (size_t)(end - args_end)};
+	return 0;
+}
+
+static int read_args(struct call *call, struct reader *reader, struct error *error)
+{
+	static const uint8_t none[] = {0x90};
+	struct reader look = *reader;
+	uint32_t n;
+
+	if (read_nil(reader) == 0) {
+		call->args = (struct span){.bytes = none, .size = 1};
+		call->input.fed = true; /* if it streams; see settle_input */
+		return 0;
+	}
+	if (read_array(&look, &n) < 0 || read_value(reader, &call->args) < 0) {
+		error_say(error, ERROR_BAD_REQUEST, RAN_NO, "the args of objpool.call must be an array");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static bool may_stick(const struct client *client, const struct pool *pool)
+{
+	const struct core_ops *ops = pool->core->ops;
+	const struct client *head = nested_head(client);
+
+	return !ops->may_stick || (head && ops->may_stick(head, pool));
+}
+
+static int check_sticky(const struct call *call, const struct client *client, struct error *error)
+{
+	if (call->select != SELECT_ALL) {
+		error_say(error, ERROR_BAD_REQUEST, RAN_NO, "option sticky goes with all only");
+	} else if (!may_stick(client, call->pool)) {
+		error_say(error, ERROR_DENIED, RAN_NO,
+			  "this connection may not make calls of pool %s sticky (see admin in objpoold.conf(5))",
+			  call->pool->name);
+		error->pool = call->pool->name;
+	} else if (call->block && call->block->files) {
+		error_say(error, ERROR_BAD_ARGUMENT, RAN_NO, "a sticky call takes no descriptors: its arguments are kept");
+	} else {
+		return 0;
+	}
+	return -EINVAL;
+}
+
+/* How the items of a call come: with it or fed, all at once, by a window, or in rounds. */
+static int settle_input(struct call *call, const struct client *client, const struct rpc *rpc, struct error *error)
+{
+	struct input *input = &call->input;
+	const bool map = call->select == SELECT_MAP;
+
+	if (rpc->type == RPC_NOTIFICATION || client->internal)
+		call->stream.on = call->progress = false; /* nobody would take them */
+	if (input->sync && !map) {
+		error_say(error, ERROR_BAD_REQUEST, RAN_NO, "option sync goes with map only");
+		return -EINVAL;
+	}
+	if (call->sticky && check_sticky(call, client, error) < 0)
+		return -EINVAL;
+	input->fed = input->fed && map && call->stream.on;
+	input->open = input->fed;
+	input->on = map && (call->stream.on || input->sync);
+	if (input->fed && call->kwargs.size > 0) {
+		error_say(error, ERROR_BAD_REQUEST, RAN_NO,
+			  "a map that is fed takes bind_kwargs, not kwargs: its items come one by one");
+		return -EINVAL;
+	}
+	if (input->fed && call->shape == SHAPE_ZIP)
+		call->shape = SHAPE_SINGLE; /* one array of items is one column */
+	return 0;
+}
+
+static int read_full(struct call *call, const struct client *client, const struct rpc *rpc, struct target *target,
+		     struct error *error)
+{
+	static const uint8_t nothing[] = {0xc0, 0xc0};
+	struct reader reader = reader_of(rpc->params);
+	struct span name, method;
+	uint32_t n;
+
+	if (read_array(&reader, &n) < 0 || n < 2 || n > 4 || read_text(&reader, &name) < 0 || read_text(&reader, &method) < 0) {
+		error_say(error, ERROR_BAD_REQUEST, RAN_NO, "objpool.call takes [target, method, args, options]");
+		return -EINVAL;
+	}
+	if (target_parse_bare(name, target, error) < 0)
+		return -EINVAL;
+	target->method = method;
+	if (method.size == 0) {
+		error_say(error, ERROR_BAD_TARGET, RAN_NO, "objpool.call names no method");
+		return -EINVAL;
+	}
+	if (find_pool(call, client, target, error) < 0)
+		return -EINVAL;
+	struct reader absent = {.p = nothing, .end = nothing + 2};
+	if (read_args(call, n > 2 ? &reader : &absent, error) < 0 ||
+	    call_read_options(call, n > 3 ? &reader : &absent, error) < 0)
+		return -EINVAL;
+	const bool items = call->select == SELECT_MAP || call->select == SELECT_SCATTER;
+	if (settle_input(call, client, rpc, error) < 0)
+		return -EINVAL;
+	if (!items && call->shape != SHAPE_ZIP) {
+		error_say(error, ERROR_BAD_REQUEST, RAN_NO, "option args_as goes with map and scatter only");
+		return -EINVAL;
+	}
+	return items ? 0 : merge_bind(call, error);
+}
+
+int request_full_call(struct client *client, struct rpc *rpc, struct block *block)
+{
+	struct target target;
+	struct error error;
+	struct call *call = call_new(client, rpc, block);
+
+	if (!call) {
+		error_no_memory(&error, RAN_NO);
+		return request_refuse(client, rpc, &error);
+	}
+	if (read_full(call, client, rpc, &target, &error) < 0)
+		return refuse_call(call, client, rpc, &error);
+	return begin(call, client, rpc, &target, &error);
+}
+
+/* ---- objpool.feed and feed_end ---- */
+
+/* The call that [msgid, ...] speaks of; NULL when it has ended: what was on its way is dropped in silence. */
+static struct call *fed_call(struct client *client, const struct rpc *rpc, struct reader *reader, uint32_t *count)
+{
+	uint64_t msgid;
+
+	*reader = reader_of(rpc->params);
+	if (read_array(reader, count) < 0 || *count < 1 || read_uint(reader, &msgid) < 0 || msgid > UINT32_MAX)
+		return NULL;
+	struct ticket *ticket = idmap_get(&client->inflight, msgid);
+	return ticket && ticket->fed ? call_of_ticket(ticket) : NULL;
+}
+
+/* The pool may have shrunk to no instance while nothing came. */
+static int wake_pool(struct call *call)
+{
+	if (sizing_on_call(call->pool) == 0)
+		return 0;
+	call_fail_for_memory(call);
+	return -ENOMEM;
+}
+
+void request_feed(struct client *client, const struct rpc *rpc, struct block *block)
+{
+	struct reader reader;
+	struct error error;
+	uint32_t count;
+	struct call *call = fed_call(client, rpc, &reader, &count);
+
+	if (!call || wake_pool(call) < 0)
+		return;
+	if (count == 2 && read_array(&reader, &count) == 0) {
+		call_feed(call, count, reader_rest(&reader), block);
+		return;
+	}
+	error_say(&error, ERROR_BAD_REQUEST, RAN_MAYBE, "objpool.feed takes [msgid, [item, ...]]");
+	call_fail(call, &error);
+}
+
+/* Whatever the client says is wrong with its input: a text, or an error of the form that errors have. */
+static void read_input_error(struct error *error, struct span value)
+{
+	struct reader reader = reader_of(value), look;
+	struct span key, text = {.bytes = (const uint8_t *)"no reason given", .size = 15};
+	uint32_t n;
+
+	if (read_text(&reader, &text) < 0 && read_map(&reader, &n) == 0)
+		for (; n > 0 && read_text(&reader, &key) == 0; n--) {
+			look = reader;
+			if (read_value(&reader, &value) == 0 && span_is(key, "message"))
+				(void)read_text(&look, &text);
+		}
+	error_say(error, ERROR_FAILED, RAN_NO, "the input failed: %.*s", SPAN_TEXT(text, 240));
+}
+
+void request_feed_end(struct client *client, const struct rpc *rpc)
+{
+	struct reader reader;
+	struct error error;
+	struct span value;
+	uint32_t count;
+	struct call *call = fed_call(client, rpc, &reader, &count);
+
+	if (!call || wake_pool(call) < 0)
+		return;
+	const bool failed = count > 1 && read_nil(&reader) < 0 && read_value(&reader, &value) == 0;
+	if (failed)
+		read_input_error(&error, value);
+	call_feed_end(call, failed ? &error : NULL);
+}

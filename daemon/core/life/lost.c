@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/core/life/lost.h"
+
+#include "daemon/core/calls/call_answer.h"
+#include "daemon/core/dispatch/deferral.h"
+#include "daemon/core/calls/failing.h"
+#include "daemon/core/records/pool.h"
+#include "daemon/core/records/queue.h"
+#include "daemon/core/calls/recall.h"
+#include "daemon/core/records/slot.h"
+
+#include <stdio.h>
+#include <sys/wait.h>
+
+enum { RETURNS_MAX = 3 }; /* of a batch: one that no worker can take in must not kill one after the other */
+
+/* ---- with a worker that died ---- */
+
+static void say_lost(struct slot *slot, int status, enum ran ran, struct error *error)
+{
+	const char *did = ran == RAN_NO ? "has not run" : "may have run";
+	char how[200];
+
+	slot_describe_end(slot, status, how, sizeof how);
+	error_say(error, ERROR_WORKER_LOST, ran, "pool %s slot %u: the worker was %s%s; the call %s", slot->pool->name,
+		  slot->index, WIFSIGNALED(status) ? "" : "lost: it ", how, did);
+	slot_fill_place(slot, error);
+	if (WIFSIGNALED(status))
+		error->signal = WTERMSIG(status);
+	else
+		error->exit_status = WEXITSTATUS(status);
+}
+
+/* Fails the next task of the batch that has no answer. */
+static void lose_task(struct slot *slot, struct batch *batch, int status, enum ran ran)
+{
+	struct error error;
+	say_lost(slot, status, ran, &error);
+	slot->lost++;
+	slot->pool->counts.lost++;
+	call_on_failure(batch, batch->first + batch->done, &error);
+}
+
+/* Have so many workers died when it was next that it is thought to be why? It may be too large for them to take in. */
+static bool is_poison(const struct batch *batch)
+{
+	return batch->returned > RETURNS_MAX;
+}
+
+/*
+ * A batch of the dead worker: what the method was called for is lost, unless it may be run again; what it wasn't goes back to
+ * the front of its queue. What has been answered is past.
+ */
+static void lose_batch(struct slot *slot, struct batch *batch, int status)
+{
+	const bool started = board_state(slot->board, batch->id) != BOARD_HANDED;
+	uint32_t begun = started ? board_begun(slot->board, batch->id) : 0;
+
+	if (begun > batch->count)
+		begun = batch->count; /* the worker could write what it liked */
+	if (started && batch->call->columns == 0)
+		begun = 1;
+	if (begun == 0 && batch == TAILQ_FIRST(&slot->handed))
+		batch->returned++;
+	slot_release(batch);
+	const bool again = begun > batch->done && !batch->call->sticky && call_rerun(batch->call); /* it will be replayed */
+	while (!again && batch->done < begun && !batch->call->answered)
+		lose_task(slot, batch, status, RAN_MAYBE); /* the worker may have refused it, and not have come to say so */
+	while (is_poison(batch) && batch->done < batch->count && !batch->call->answered)
+		lose_task(slot, batch, status, RAN_NO);
+	const bool over = batch->call->sticky ? begun > 0 : batch->call->answered;
+	if (batch->done >= batch->count || over) {
+		batch_end(batch);
+		return;
+	}
+	batch_drop_done(batch);
+	recall_put_back(batch);
+}
+
+void lost_with_worker(struct slot *slot, int status)
+{
+	struct batch *batch;
+
+	struct batch_list deferred;
+	struct error error;
+
+	const uint32_t count = deferral_on_gone(slot, &deferred);
+	slot->lost += count;
+	slot->pool->counts.lost += count;
+	say_lost(slot, status, RAN_MAYBE, &error);
+	failing_add(slot->pool, &deferred, &error);
+	while ((batch = TAILQ_LAST(&slot->handed, batch_list))) /* from the last, so that they return in order */
+		lose_batch(slot, batch, status);
+}
+
+/* ---- with an instance that ends ---- */
+
+void lost_deferred(struct slot *slot)
+{
+	struct batch_list taken;
+	struct error error;
+
+	deferral_take_all(slot, &taken);
+	error_say(&error, ERROR_UNAVAILABLE, RAN_MAYBE, "pool %s slot %u: the instance ends, and had put off its answer",
+		  slot->pool->name, slot->index);
+	slot_fill_place(slot, &error);
+	failing_add(slot->pool, &taken, &error);
+}
+
+/* ---- what waits in vain ---- */
+
+static void fail_waiting(struct queue *queue, const struct error *why)
+{
+	struct batch *batch;
+
+	while ((batch = queue_any(queue))) {
+		queue_remove(batch);
+		batch_fail(batch, why);
+	}
+}
+
+void lost_by_unavailable(struct pool *pool)
+{
+	struct error why;
+
+	if (pool_is_available(pool))
+		return;
+	pool_unavailable(pool, &why);
+	fail_waiting(&pool->queue, &why);
+}
+
+void lost_by_broken(struct slot *slot)
+{
+	struct error why;
+
+	slot_unavailable(slot, &why);
+	fail_waiting(&slot->queue, &why);
+	lost_by_unavailable(slot->pool);
+}
+
+void lost_by_removal(struct slot *slot)
+{
+	struct error why;
+
+	error_say(&why, ERROR_NO_SUCH_SLOT, RAN_NO, "slot %u of pool %s has been removed", slot->index, slot->pool->name);
+	slot_fill_place(slot, &why);
+	fail_waiting(&slot->queue, &why);
+}

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/core/life/pool_life.h"
+
+#include "daemon/core/calls/call_answer.h"
+#include "daemon/core/calls/client_end.h"
+#include "daemon/core/calls/failing.h"
+#include "daemon/core/calls/lease.h"
+#include "daemon/core/life/lost.h"
+#include "daemon/core/calls/nested.h"
+#include "daemon/core/calls/recall.h"
+#include "daemon/core/dispatch/scheduler.h"
+#include "daemon/core/life/sizing.h"
+#include "daemon/core/life/slot_life.h"
+#include "daemon/core/life/slot_state.h"
+#include "daemon/core/dispatch/sticky.h"
+#include "daemon/core/calls/withdraw.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+enum { FAILED_AT_ONCE = 200 /* calls of a pool that is dropped: what others ask is done between */ };
+
+static void on_wake(struct timer *timer)
+{
+	struct pool *pool = container_of(timer, struct pool, wake);
+	struct slot *slot;
+
+	sizing_on_waiting(pool);
+	for (uint32_t i = 0; i < pool->size; i++)
+		slot_step(pool->slots[i]);
+	TAILQ_FOREACH(slot, &pool->detached, link)
+		slot_step(slot);
+	scheduler_run(pool);
+}
+
+/* ---- dropping: its calls fail, some in each turn ---- */
+
+static void fail_for_drop(struct pool *pool, struct call *call)
+{
+	struct error error;
+
+	if (call->answered)
+		return;
+	error_say(&error, pool->drop_code, withdraw_unless_begun(call) == REVOKED ? RAN_NO : RAN_MAYBE, "%s", pool->drop_why);
+	error.pool = pool->name;
+	call_fail(call, &error);
+}
+
+/* Fails the next calls, each of which goes to the end of the list. */
+static void fail_some(struct pool *pool)
+{
+	struct call *call;
+
+	for (int n = 0; n < FAILED_AT_ONCE && pool->drop_left > 0 && (call = TAILQ_FIRST(&pool->calls)); n++, pool->drop_left--) {
+		TAILQ_REMOVE(&pool->calls, call, link);
+		TAILQ_INSERT_TAIL(&pool->calls, call, link);
+		fail_for_drop(pool, call);
+	}
+}
+
+static void on_drop(struct timer *timer)
+{
+	struct pool *pool = container_of(timer, struct pool, drop);
+
+	fail_some(pool);
+	if (pool->drop_left > 0 && !TAILQ_EMPTY(&pool->calls)) {
+		timer_set(&pool->core->timers, timer, pool->core->now + 1); /* in the next turn */
+		return;
+	}
+	while (pool->size > 0)
+		slot_leave(pool->slots[--pool->size]);
+}
+
+/* ---- coming and going ---- */
+
+/* Frees a pool that has no slots and calls. Returns NULL. */
+static struct pool *pool_delete(struct pool *pool)
+{
+	struct timers *timers = &pool->core->timers;
+
+	sizing_stop(pool);
+	timer_close(timers, &pool->recall);
+	timer_close(timers, &pool->wake);
+	timer_close(timers, &pool->drop);
+	timer_close(timers, &pool->tell);
+	timer_close(timers, &pool->circles);
+	(void)sticky_forget(pool, (struct span){0});
+	client_gone(&pool->self);
+	queue_free(&pool->queue);
+	idmap_free(&pool->sessions);
+	methods_free(&pool->methods);
+	free(pool->slots);
+	free(pool->name);
+	free(pool);
+	return NULL;
+}
+
+static void init_lists(struct pool *pool)
+{
+	TAILQ_INIT(&pool->detached);
+	TAILQ_INIT(&pool->idle);
+	TAILQ_INIT(&pool->open);
+	TAILQ_INIT(&pool->refusing);
+	TAILQ_INIT(&pool->calls);
+	TAILQ_INIT(&pool->leases);
+	TAILQ_INIT(&pool->failing);
+	sticky_init(&pool->stickies);
+	client_init_own(&pool->self, pool->core);
+	queue_init(&pool->queue, pool, &pool->waiting);
+}
+
+/* A pool that is leaving: ends its slots when it has no calls, and frees it when it has no slots. */
+static void reap(struct ending *ending)
+{
+	struct pool *pool = container_of(ending, struct pool, ending);
+
+	if (!TAILQ_EMPTY(&pool->calls))
+		return;
+	while (pool->size > 0)
+		slot_leave(pool->slots[--pool->size]);
+	if (!TAILQ_EMPTY(&pool->detached))
+		return;
+	TAILQ_REMOVE(&pool->core->pools, pool, link);
+	pool->core->epoch++;
+	pool->core->ops->pool_free(pool);
+	(void)pool_delete(pool);
+}
+
+static int open_timers(struct pool *pool)
+{
+	struct timers *timers = &pool->core->timers;
+
+	if (sizing_init(pool) < 0 || timer_open(timers, &pool->recall, recall_on_timer) < 0 ||
+	    timer_open(timers, &pool->wake, on_wake) < 0 || timer_open(timers, &pool->drop, on_drop) < 0 ||
+	    timer_open(timers, &pool->tell, failing_on_timer) < 0 ||
+	    timer_open(timers, &pool->circles, nested_on_circles) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+struct pool *pool_new(struct core *core, const char *name, uint32_t size, const struct pool_settings *settings, void *owner)
+{
+	struct pool *pool = calloc(1, sizeof *pool);
+
+	if (!pool)
+		return NULL;
+	pool->ending.reap = reap;
+	pool->core = core;
+	pool->settings = *settings;
+	pool->owner = owner;
+	init_lists(pool);
+	if (!(pool->name = strdup(name)) || open_timers(pool) < 0 ||
+	    idmap_add(&core->pools_by_name, name_hash(name, strlen(name)), pool) < 0)
+		return pool_delete(pool);
+	TAILQ_INSERT_TAIL(&core->pools, pool, link);
+	if (pool_resize(pool, size) < 0) {
+		idmap_remove(&core->pools_by_name, name_hash(name, strlen(name)));
+		TAILQ_REMOVE(&core->pools, pool, link);
+		return pool_delete(pool);
+	}
+	return pool;
+}
+
+void pool_set(struct pool *pool, const struct pool_settings *settings)
+{
+	struct slot *slot;
+
+	pool->settings = *settings;
+	for (uint32_t i = 0; i < pool->size; i++)
+		slot_on_settings(pool->slots[i]);
+	TAILQ_FOREACH(slot, &pool->detached, link)
+		slot_on_settings(slot);
+	timer_clear(&pool->core->timers, &pool->sizing.shrink); /* idle_timeout may be shorter */
+	sizing_on_resized(pool);
+	pool_wake(pool);
+}
+
+void pool_end_deferred(struct pool *pool)
+{
+	for (uint32_t i = 0; i < pool->size; i++)
+		lost_deferred(pool->slots[i]);
+}
+
+void pool_expect_end(struct pool *pool)
+{
+	struct slot *slot;
+
+	for (uint32_t i = 0; i < pool->size; i++)
+		slot_expect_end(pool->slots[i]);
+	TAILQ_FOREACH(slot, &pool->detached, link)
+		slot_expect_end(slot);
+}
+
+void pool_drain_all(struct core *core)
+{
+	struct pool *pool;
+
+	core->draining = true;
+	TAILQ_FOREACH(pool, &core->pools, link) {
+		pool_end_deferred(pool);
+		lease_on_drain(pool);
+	}
+	TAILQ_FOREACH(pool, &core->pools, link)
+		pool_expect_end(pool);
+}
+
+void pool_leave(struct pool *pool)
+{
+	if (!pool->leaving) {
+		pool->leaving = true;
+		idmap_remove(&pool->core->pools_by_name, name_hash(pool->name, strlen(pool->name)));
+		pool->core->epoch++;
+		pool_end_deferred(pool);
+		lease_on_pool_gone(pool);
+		pool_expect_end(pool);
+	}
+	pool_on_ended(pool);
+}
+
+void pool_drop(struct pool *pool, enum error_code code, const char *why)
+{
+	pool_leave(pool); /* takes no more */
+	pool->drop_code = code;
+	pool->drop_why = why;
+	pool->drop_left = pool->calls_count;
+	on_drop(&pool->drop);
+}

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/core/records/call.h"
+
+#include "proto/scan.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+/* ---- being made ---- */
+
+/* Where a span lies once what it was part of has moved. */
+static struct span moved(struct span span, const uint8_t *from, const uint8_t *to)
+{
+	return (struct span){.bytes = to + (span.bytes - from), .size = span.size};
+}
+
+/* Pipelined small calls come and go by the million: the memory of those that have ended is used again. */
+static void *take_spare(struct core *core)
+{
+	struct spare_call *spare = core->spare_calls;
+	core->spare_calls = spare->next;
+	core->spare_count--;
+	return spare;
+}
+
+struct call *call_new(struct client *client, struct rpc *rpc, struct block *block)
+{
+	const uint8_t *begin = rpc->method.bytes;
+	const size_t size = (size_t)(rpc->params.bytes + rpc->params.size - begin);
+	struct block *shared = block && (size >= SENDQ_SHARE || block->files) ? client_claim(client, block, size) : NULL;
+	const bool small = size <= CALL_SMALL && !shared; /* a call that shares the block keeps no bytes of its own */
+	const size_t room = sizeof(struct call) + (shared ? 0 : small ? CALL_SMALL : size);
+	struct call *call = small && client->core->spare_calls ? take_spare(client->core) : malloc(room);
+	if (!call)
+		return NULL;
+	account_charge(client->account, room);
+	*call = (struct call){.core = client->core,
+			      .session = client->id,
+			      .size = size,
+			      .small = small,
+			      .account = client->account,
+			      .memory = room};
+	TAILQ_INIT(&call->parts);
+	gather_init(&call->gather, client->account);
+	TAILQ_INIT(&call->input.items);
+	stream_init(&call->stream, client->account);
+	if (shared) {
+		call->block = block_ref(shared);
+		call->size += block->files ? block->files->count * (uint64_t)CALL_FILE : 0;
+		return call;
+	}
+	uint8_t *copy = (uint8_t *)(call + 1);
+	memcpy(copy, begin, size);
+	rpc->method = moved(rpc->method, begin, copy);
+	rpc->params = moved(rpc->params, begin, copy);
+	return call;
+}
+
+void call_free(struct call *call)
+{
+	struct core *core = call->core;
+
+	assert(call->batches == 0);
+	gather_free(&call->gather);
+	stream_free(&call->stream);
+	block_unref(call->block);
+	block_unref(call->merged);
+	if (call->keys) {
+		account_credit(call->account, call->kwcolumns * sizeof *call->keys);
+		free(call->keys);
+	}
+	account_credit(call->account, call->memory);
+	if (!call->small || core->spare_count == CALL_SPARE) {
+		free(call);
+		return;
+	}
+	struct spare_call *spare = (struct spare_call *)call;
+	spare->next = core->spare_calls;
+	core->spare_calls = spare;
+	core->spare_count++;
+}
+
+/* ---- batches ---- */
+
+static size_t batch_memory(const struct call *call)
+{
+	return sizeof(struct batch) + call->columns * sizeof(const uint8_t *);
+}
+
+static void batch_reap(struct ending *ending)
+{
+	free(container_of(ending, struct batch, ending));
+}
+
+struct batch *batch_new(struct call *call, uint64_t first, uint32_t count, const uint8_t *const *at)
+{
+	struct batch *batch = malloc(batch_memory(call));
+	if (!batch)
+		return NULL;
+	*batch = (struct batch){.call = call, .ending.reap = batch_reap, .first = first, .count = count};
+	account_charge(call->account, batch_memory(call));
+	if (call->columns)
+		memcpy(batch->at, at, call->columns * sizeof *at);
+	TAILQ_INSERT_TAIL(&call->parts, batch, of_call);
+	call->batches++;
+	return batch;
+}
+
+struct batch *batch_of_single(struct call *call)
+{
+	struct batch *batch = &call->only;
+
+	batch->call = call;
+	batch->embedded = true;
+	batch->count = 1;
+	call->batches++;
+	return batch;
+}
+
+const uint8_t *items_skip(const uint8_t *at, uint32_t count)
+{
+	/* They were scanned when they came: there is an end. */
+	struct scan scan;
+	scan_begin_many(&scan, count, INT64_MAX);
+	(void)scan_run(&scan, at, INT64_MAX);
+	return at + scan.pos;
+}
+
+struct batch *batch_cut(struct batch *waiting, uint32_t count)
+{
+	assert(count > 0 && count < waiting->count);
+	struct batch *part = batch_new(waiting->call, waiting->first, count, waiting->at);
+	if (!part)
+		return NULL;
+	part->returned = waiting->returned;
+	for (uint32_t c = 0; c < waiting->call->columns; c++)
+		waiting->at[c] = items_skip(waiting->at[c], count);
+	waiting->first += count;
+	waiting->count -= count;
+	if (waiting->block) {
+		part->block = block_ref(waiting->block);
+		part->bytes = (uint64_t)(waiting->at[0] - part->at[0]);
+		waiting->bytes -= part->bytes;
+	}
+	return part;
+}
+
+void batch_split(struct batch *batch, uint32_t kept, struct batch *rest)
+{
+	assert(kept > 0 && kept < batch->count && rest->count == batch->count);
+	for (uint32_t c = 0; c < batch->call->columns; c++)
+		rest->at[c] = items_skip(rest->at[c], kept);
+	rest->first += kept;
+	rest->count -= kept;
+	batch->count = kept;
+	if (batch->block) {
+		const uint64_t bytes = (uint64_t)(rest->at[0] - batch->at[0]);
+		rest->block = block_ref(batch->block);
+		rest->bytes = batch->bytes - bytes;
+		batch->bytes = bytes;
+	}
+}
+
+void batch_drop_done(struct batch *batch)
+{
+	for (uint32_t c = 0; c < batch->call->columns; c++)
+		batch->at[c] = items_skip(batch->at[c], batch->done);
+	batch->first += batch->done;
+	batch->count -= batch->done;
+	batch->done = 0;
+}
+
+struct batch *batch_defer(struct batch *batch)
+{
+	struct call *call = batch->call;
+
+	if (batch->count == 1) {
+		batch->done = 0;
+		return batch;
+	}
+	struct batch *one = batch_new(call, batch->first + batch->done, 1, batch->at); /* its items are not looked at again */
+	if (one)
+		batch->done++;
+	return one;
+}
+
+void batch_undefer(struct batch *batch, struct batch *one)
+{
+	if (one == batch)
+		return;
+	batch->done--;
+	batch_free(one);
+}
+
+void batch_free(struct batch *batch)
+{
+	struct call *call = batch->call;
+
+	assert(!batch->flow);
+	if (batch->block) {
+		block_unref(batch->block);
+		call->size -= batch->bytes;
+		if (!call->answered && call->ticket.client)
+			call->ticket.client->pending -= batch->bytes;
+	}
+	if (!batch->embedded) {
+		TAILQ_REMOVE(&call->parts, batch, of_call);
+		account_credit(call->account, batch_memory(call));
+		core_reap_later(call->core, &batch->ending);
+	}
+	call->batches--;
+}
+
+/* Nobody waits to tell the batch's method that it may yield more. */
+static void end_yield(const struct batch *batch)
+{
+	struct yield *yield = &batch->call->yield;
+
+	if (yield->batch != batch)
+		return;
+	if (yield->waits_for)
+		TAILQ_REMOVE(&yield->waits_for->yielding, batch->call, yield.link);
+	yield->waits_for = NULL;
+	yield->batch = NULL;
+}
+
+void batch_end(struct batch *batch)
+{
+	struct call *call = batch->call;
+
+	end_yield(batch);
+	batch_free(batch);
+	if (call->batches == 0)
+		core_reap_later(call->core, &call->ending);
+}

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * call: one RPC on a pool. It becomes tasks, numbered from 0; tasks that follow each other and go to a worker together
+ * are a batch. A plain call is one batch of one task; `all` and `scatter` are one batch per slot; a map is one long
+ * batch that waits, and from whose front the scheduler cuts as much as a worker should have. Here: the two structures, made, cut and
+ * freed. call_life.h begins and ends a call, call_answer.h answers it.
+ *
+ *   waiting in a queue --handed--> with a slot --answered--> gone
+ *        ^------- taken back ---------'
+ *
+ * What always holds: every task is in exactly one batch, or has been answered; `left` counts the tasks that haven't; the
+ * ticket is closed exactly once. A call that has been answered early (deadline, cancel, first error) drops its waiting
+ * batches at once and lives on until its last handed batch has come back. It leaves pool->calls and is freed when the event that
+ * ended it is over (core_end_event).
+ */
+#ifndef CORE_CALL_H
+#define CORE_CALL_H
+
+#include "daemon/core/records/client.h"
+#include "daemon/core/records/gather.h"
+#include "daemon/core/records/stream.h"
+#include "daemon/core/records/target.h"
+#include "proto/channel.h"
+
+#ifdef __SANITIZE_ADDRESS__
+#define CALL_SPARE 0 /* the sanitizer finds a use after free only when memory is freed */
+#else
+#define CALL_SPARE 4096
+#endif
+
+enum {
+	CALL_COLUMNS = 1024, /* arguments that a map can zip */
+	CALL_SMALL = 192,    /* bytes of a request up to which the memory of its call is used again (CALL_SPARE calls) */
+	CALL_FILE = 1 << 20, /* bytes that a descriptor counts for in max_pending */
+};
+
+enum errors { ERRORS_WAIT, ERRORS_FIRST, ERRORS_COLLECT };
+enum sticky_mode { STICKY_NO, STICKY_REPLACE, STICKY_APPEND };
+
+struct method;
+struct pool;
+struct slot;
+struct sticky;
+
+struct batch {
+	TAILQ_ENTRY(batch) link; /* in a flow, in slot->handed, in slot->deferred or in input->items */
+	TAILQ_ENTRY(batch) of_call; /* in call->parts; `only` isn't */
+	struct ending ending;
+	struct call *call;
+	struct flow *flow;       /* waits here; NULL: handed, deferred, or on its way */
+	uint64_t tag;            /* deferred by its method, and known to the slot's worker by this; 0: not */
+	struct slot *slot;       /* has been handed it, or (addressed) must be */
+	bool addressed;          /* to that slot alone */
+	bool embedded;           /* is the call's `only` */
+	uint8_t returned;        /* from workers that died when it was next, and had not begun it */
+	uint64_t first;          /* task; the others follow */
+	uint32_t count;          /* tasks */
+	uint32_t done;           /* of them, answered */
+	uint32_t id;             /* on the slot's channel, while handed */
+	uint64_t estimate;       /* nanoseconds that it is thought to take */
+	struct block *block;     /* of fed items: keeps them alive; NULL: the call does */
+	uint64_t bytes;          /* theirs, counted in call->size */
+	const uint8_t *at[];     /* per column, where item `first` begins */
+};
+
+TAILQ_HEAD(batch_list, batch);
+
+/* Items of a map that are not all queued at once: see input.h. */
+struct input {
+	bool on;                  /* items wait here, not in the queue */
+	bool fed;                 /* they come as objpool.feed */
+	bool open;                /* and more may come */
+	bool sync;                /* rounds of one item per slot */
+	bool busy;                /* items are being queued */
+	bool held;                /* results before their turn take too much memory: only the item that they wait for may go on */
+	uint32_t window;          /* items accepted and unanswered; 0: by the pool's width and the method's pace */
+	struct batch_list items;  /* not queued yet */
+	uint64_t count;           /* how many items these are */
+	uint64_t granted;         /* credit given so far */
+	uint64_t released;        /* items queued so far */
+	uint64_t round;           /* items of this round without a result */
+	uint32_t round_size;      /* items of this round */
+	uint32_t round_at;        /* of them, queued */
+};
+
+/* Values that a method gives one by one: see yield.h. */
+struct yield {
+	bool on;                  /* its results are what the method yields, if only none */
+	struct batch *batch;      /* which runs; NULL: none has yielded so far, or it has ended */
+	uint64_t owed;            /* bytes that have come since the worker was last told */
+	struct client *waits_for; /* in its `yielding`; NULL: in none */
+	TAILQ_ENTRY(call) link;
+};
+
+struct call {
+	struct ticket ticket;
+	struct core *core;
+	TAILQ_ENTRY(call) link; /* in pool->calls, until it is freed */
+	struct ending ending;
+	struct pool *pool;
+	struct method *method;
+	enum select select;
+	enum errors errors;
+	enum shape shape;
+	bool idempotent;
+	bool small;             /* its room is CALL_SMALL: goes to core->spare_calls */
+	bool answered;          /* the ticket is closed or the client gone */
+	bool put_off;           /* a task of it has been deferred: it has run */
+	uint8_t reruns;
+	uint32_t chunk;         /* items in a batch; 0: as the scheduler thinks */
+	uint64_t session;
+	uint64_t began;         /* when it came */
+	uint64_t deadline;      /* 0: none */
+	struct timer timer;
+	uint64_t size;          /* counted in client->pending */
+	struct account *account; /* its client's; still valid when the client has gone */
+	size_t memory;          /* bytes charged to `account` for this structure */
+
+	struct block *block;    /* keeps the spans below alive; NULL: they lie behind this structure */
+	struct block *merged;   /* of a single call with bind: keeps args and kwargs alive */
+	struct span name;
+	struct span args;       /* an array, whole; of a map: unused */
+	struct span kwargs;     /* a map, whole; size 0: none */
+	uint32_t columns;       /* of a map or scatter; positional, then keyword */
+	uint32_t kwcolumns;     /* how many of them are keywords' */
+	struct span *keys;      /* the keywords, packed */
+	uint32_t binding;       /* 0: none */
+	struct span bind, bind_kwargs;
+
+	uint64_t total, left;   /* tasks so far; those of them without a result */
+	uint32_t batches;       /* alive */
+	struct batch_list parts; /* these, wherever they are, but for `only` */
+	struct gather gather;   /* of all, map and scatter, unless it streams */
+	struct input input;     /* of a map whose items are not all queued at once */
+	struct stream stream;   /* results that leave one by one */
+	enum sticky_mode sticky;
+	struct sticky *remembered; /* NULL: it isn't (any more) */
+	uint64_t refused;       /* of a sticky call: tasks that their methods have failed */
+	struct yield yield;     /* of a single call that streams */
+	bool progress;          /* its caller wants to know how far it is */
+	uint64_t progress_at;   /* when it was last told */
+	struct batch only;      /* the first batch of a call that is one task; last: flexible */
+};
+
+/* A new call for a request: keeps its bytes (a reference when they are many and lie in `block`, else a copy) and makes
+ * rpc's spans point at what it keeps. It has no ticket, pool or tasks yet. NULL: out of memory. */
+struct call *call_new(struct client *client, struct rpc *rpc, struct block *block);
+
+/* Frees a call that has no batches. */
+void call_free(struct call *call);
+
+/* Is its result an array of its tasks' values? */
+static inline bool call_gathers(const struct call *call)
+{
+	return call->select == SELECT_ALL || call->select == SELECT_MAP || call->select == SELECT_SCATTER;
+}
+
+/* Does its caller take values that the method yields one by one? */
+static inline bool call_takes_yields(const struct call *call)
+{
+	return call->stream.on && !call_gathers(call);
+}
+
+/* A call of the method "" is the daemon's own, to see whether a worker answers: see probe.h. It is not counted. */
+static inline bool call_is_probe(const struct call *call)
+{
+	return call->name.size == 0;
+}
+
+/* A new batch of `count` tasks from `first` on, whose items begin at at[0 .. columns - 1]. NULL: out of memory. */
+struct batch *batch_new(struct call *call, uint64_t first, uint32_t count, const uint8_t *const *at);
+
+/* The batch of a call that is one task. */
+struct batch *batch_of_single(struct call *call);
+
+/* Frees a batch that is in no list. The call stays. */
+void batch_free(struct batch *batch);
+
+/* Makes a batch of `count` tasks from the front of a waiting one, which keeps the rest. NULL: out of memory. */
+struct batch *batch_cut(struct batch *waiting, uint32_t count);
+
+/* Splits `batch` after its first `kept` tasks: `rest`, a copy of it made by batch_new, gets the others. */
+void batch_split(struct batch *batch, uint32_t kept, struct batch *rest);
+
+/* The tasks of the batch that have an answer are no part of it any more. */
+void batch_drop_done(struct batch *batch);
+
+/* The next task of the handed batch that has no answer was deferred: takes it out, as a batch of its own. NULL: out of memory. */
+struct batch *batch_defer(struct batch *batch);
+
+/* Undoes batch_defer(batch), which returned `one`. */
+void batch_undefer(struct batch *batch, struct batch *one);
+
+/* The batch is over, whatever became of its tasks. With its last batch the call may end, too. */
+void batch_end(struct batch *batch);
+
+/* Where item `count` after `at` begins. */
+const uint8_t *items_skip(const uint8_t *at, uint32_t count);
+
+/* As core_trace: what becomes of a call. Calls that methods make have the session for which the first method runs. */
+#define call_trace(call, slot, format, ...)                                                                                      \
+	core_trace((call)->core, (call)->pool, slot, "session %llu %s %u, %.*s: " format, (unsigned long long)(call)->session,   \
+		   (call)->ticket.notification ? "notification" : "call", (call)->ticket.msgid, SPAN_TEXT((call)->name, 100),    \
+		   __VA_ARGS__)
+
+#endif

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/core/records/input.h"
+
+#include "daemon/core/records/pool.h"
+#include "daemon/core/records/queue.h"
+
+#include <assert.h>
+#include <errno.h>
+
+void input_add(struct call *call, struct batch *batch)
+{
+	TAILQ_INSERT_TAIL(&call->input.items, batch, link);
+	call->input.count += batch->count;
+}
+
+void input_drop(struct call *call)
+{
+	struct batch *batch;
+
+	while ((batch = TAILQ_FIRST(&call->input.items))) {
+		TAILQ_REMOVE(&call->input.items, batch, link);
+		batch_free(batch);
+	}
+	call->input.count = 0;
+	call->input.open = false;
+}
+
+/* A pool that has just gone to sleep gets one slot for what waits (sizing_on_waiting). */
+static uint32_t slots_of(const struct call *call)
+{
+	return call->pool->size > 0 ? call->pool->size : 1;
+}
+
+/* How many items may be accepted and unanswered. */
+static uint64_t window_of(const struct call *call)
+{
+	const uint64_t usual = 2ull * slots_of(call) * (call->chunk ? call->chunk : method_pace(call->method));
+	const uint64_t window = call->input.window ? call->input.window : usual;
+	return window < INPUT_WINDOW_MAX ? window : INPUT_WINDOW_MAX;
+}
+
+/* The next items, `count` at most, as a batch of their own. 0 or -ENOMEM. */
+static int take(struct input *input, uint64_t count, struct batch **batch)
+{
+	struct batch *first = TAILQ_FIRST(&input->items);
+
+	if (count < first->count && !(first = batch_cut(first, (uint32_t)count)))
+		return -ENOMEM;
+	if (first == TAILQ_FIRST(&input->items))
+		TAILQ_REMOVE(&input->items, first, link);
+	input->count -= first->count;
+	*batch = first;
+	return 0;
+}
+
+/* ---- a stream whose early results are too large ---- */
+
+/* Puts the batch back to its place among the items. Most belong in front of all others. */
+static void put_back(struct input *input, struct batch *batch)
+{
+	struct batch *after = TAILQ_FIRST(&input->items);
+
+	while (after && after->first < batch->first)
+		after = TAILQ_NEXT(after, link);
+	if (after)
+		TAILQ_INSERT_BEFORE(after, batch, link);
+	else
+		TAILQ_INSERT_TAIL(&input->items, batch, link);
+	input->count += batch->count;
+	input->released -= batch->count;
+}
+
+/* Takes the batch out of the queue, all but the item whose turn it is. Out of memory: leaves the whole batch there. */
+static void take_back(struct call *call, struct batch *batch)
+{
+	if (batch->first == call->stream.sent) {
+		struct batch *next = batch->count > 1 ? batch_cut(batch, 1) : NULL;
+		if (!next)
+			return;
+		queue_put_before(next, batch);
+	}
+	queue_remove(batch);
+	put_back(&call->input, batch);
+}
+
+/* Takes the call's batches out of the pool's queue, where they would be begun. */
+static void take_all_back(struct call *call)
+{
+	const struct flow *flow = idmap_get(&call->pool->queue.by_client, call->ticket.client->id);
+	struct batch *batch = flow ? TAILQ_LAST(&flow->batches, batch_list) : NULL, *before;
+
+	for (; batch; batch = before) {
+		before = TAILQ_PREV(batch, batch_list, link);
+		if (batch->call == call)
+			take_back(call, batch);
+	}
+}
+
+static void hold_or_go_on(struct call *call)
+{
+	const bool held = call->stream.early_bytes > call->core->limits.max_unsent;
+
+	if (held && !call->input.held)
+		take_all_back(call);
+	call->input.held = held;
+}
+
+/* ---- a stream: as much as the window allows ---- */
+
+/* How many items may be queued now. */
+static uint64_t room_for(const struct call *call)
+{
+	const struct input *input = &call->input;
+	const uint64_t most = call->stream.sent + window_of(call);
+	/* The item whose turn it is may always go: it may have been taken back, and the window may be smaller than it was. */
+	const uint64_t least = call->stream.ordered && TAILQ_FIRST(&input->items)->first == call->stream.sent ? 1 : 0;
+
+	if (input->held || input->released + least >= most)
+		return least;
+	return most - input->released;
+}
+
+static int next_of_window(struct call *call, struct batch **batch)
+{
+	struct input *input = &call->input;
+	uint64_t room;
+
+	hold_or_go_on(call);
+	if (input->count == 0 || (room = room_for(call)) == 0)
+		return 0;
+	if (take(input, room, batch) < 0)
+		return -ENOMEM;
+	input->released += (*batch)->count;
+	return 0;
+}
+
+/* ---- rounds: one item per slot, the next round when all have a result ---- */
+
+/* A round is short only at the end of the items, or when no more can come before it has run. */
+static bool round_is_due(const struct call *call)
+{
+	const struct input *input = &call->input;
+
+	if (input->round > 0 || input->count == 0)
+		return false;
+	return input->count >= slots_of(call) || !input->open || input->count >= window_of(call);
+}
+
+static void begin_round(struct call *call)
+{
+	struct input *input = &call->input;
+	const uint32_t slots = slots_of(call);
+
+	input->round_size = input->count < slots ? (uint32_t)input->count : slots;
+	input->round_at = 0;
+	input->round = input->round_size;
+	input->released += input->round_size;
+}
+
+static int next_of_round(struct call *call, struct batch **batch)
+{
+	struct input *input = &call->input;
+
+	if (input->round_at == input->round_size) {
+		if (!round_is_due(call))
+			return 0;
+		begin_round(call);
+	}
+	if (take(input, 1, batch) < 0)
+		return -ENOMEM;
+	if (input->round_at < call->pool->size) {
+		(*batch)->slot = call->pool->slots[input->round_at];
+		(*batch)->addressed = true;
+	}
+	input->round_at++;
+	return 0;
+}
+
+int input_next(struct call *call, struct batch **batch)
+{
+	*batch = NULL;
+	return call->input.sync ? next_of_round(call, batch) : next_of_window(call, batch);
+}
+
+/* ---- credit ---- */
+
+void input_grant(struct call *call)
+{
+	struct input *input = &call->input;
+	const uint64_t answered = call->stream.on ? call->stream.sent : call->total - call->left;
+	const uint64_t most = answered + window_of(call);
+
+	if (!input->open || call->answered || input->granted >= most)
+		return;
+	stream_credit(&call->ticket, most - input->granted);
+	input->granted = most;
+}

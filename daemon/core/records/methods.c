@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/core/records/methods.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { METHODS_MAX = 4096 }; /* names that calls may bring to a class that takes any */
+
+static struct method *add_method(struct methods *methods, struct span name)
+{
+	const uint64_t key = name_hash(name.bytes, name.size);
+	struct method *method = calloc(1, sizeof *method);
+
+	if (!method || !(method->name = strndup((const char *)name.bytes, name.size)) ||
+	    idmap_add(&methods->by_name, key, method) < 0) {
+		free(method ? method->name : NULL);
+		free(method);
+		return NULL;
+	}
+	return method;
+}
+
+struct method *methods_find(struct methods *methods, struct span name)
+{
+	struct method *method = idmap_get(&methods->by_name, name_hash(name.bytes, name.size));
+
+	if (method)
+		return span_is(name, method->name) ? method : NULL;
+	if ((methods->known && !methods->open) || methods->by_name.count >= METHODS_MAX)
+		return NULL;
+	return add_method(methods, name); /* a guess; NULL costs no more than an estimate */
+}
+
+/* What the method took counts with the others from now on. */
+static void forget_measure(struct methods *methods, const struct method *method)
+{
+	const struct measure *gone = method->measure;
+	struct measure *to = methods_others(methods);
+
+	methods->measured--;
+	if (!to)
+		return;
+	histogram_merge(&to->calls, &gone->calls);
+	histogram_merge(&to->runs, &gone->runs);
+	to->failures += gone->failures;
+}
+
+static void method_free(struct methods *methods, struct method *method)
+{
+	if (method->measure)
+		forget_measure(methods, method);
+	free(method->measure);
+	free(method->name);
+	free(method);
+}
+
+static void free_all(struct methods *methods, struct idmap *map)
+{
+	for (uint32_t i = 0; map->mask && i <= map->mask; i++)
+		if (map->entries[i].value)
+			method_free(methods, map->entries[i].value);
+	idmap_free(map);
+}
+
+void methods_free(struct methods *methods)
+{
+	free_all(methods, &methods->by_name);
+	free(methods->others);
+	methods->others = NULL;
+}
+
+/* ---- what the template has told ---- */
+
+/* One that was there before keeps what is known of it. */
+static int keep_method(struct methods *methods, struct idmap *before, struct span name)
+{
+	const uint64_t key = name_hash(name.bytes, name.size);
+	struct method *method = idmap_get(before, key);
+
+	if (idmap_get(&methods->by_name, key))
+		return 0;
+	if (!method || !span_is(name, method->name))
+		return add_method(methods, name) ? 0 : -ENOMEM;
+	if (idmap_add(&methods->by_name, key, method) < 0)
+		return -ENOMEM;
+	idmap_remove(before, key);
+	return 0;
+}
+
+/* A packed map with a key "name". */
+static int read_name(struct reader *reader, struct span *name)
+{
+	struct span key, value;
+	uint32_t n;
+
+	*name = (struct span){0};
+	if (read_map(reader, &n) < 0)
+		return -EINVAL;
+	for (; n > 0; n--) {
+		struct reader look;
+		if (read_text(reader, &key) < 0)
+			return -EINVAL;
+		look = *reader;
+		if (read_value(reader, &value) < 0)
+			return -EINVAL;
+		if (span_is(key, "name") && read_text(&look, name) < 0)
+			return -EINVAL;
+	}
+	return name->size > 0 ? 0 : -EINVAL;
+}
+
+/* Calls that came before may hold methods that were guesses. A name that the class lacks is refused by the worker for those
+ * calls, and by methods_find for all later ones. */
+static int read_all(struct methods *methods, struct idmap *before, struct reader *reader, uint32_t n)
+{
+	struct span name;
+	int r = 0;
+
+	for (; n > 0 && r == 0; n--)
+		r = read_name(reader, &name) < 0 ? -EINVAL : keep_method(methods, before, name);
+	return r;
+}
+
+int methods_set(struct methods *methods, struct span packed, bool open, bool in_use)
+{
+	struct reader reader = reader_of(packed);
+	struct idmap before = {0};
+	uint32_t n;
+
+	if (read_array(&reader, &n) < 0)
+		return -EINVAL;
+	if (!in_use) {
+		before = methods->by_name;
+		methods->by_name = (struct idmap){0};
+	}
+	const int r = read_all(methods, &before, &reader, n);
+	free_all(methods, &before);
+	if (r < 0)
+		return r;
+	methods->known = true;
+	methods->open = open;
+	return 0;
+}
+
+/* ---- how long they take ---- */
+
+void method_learn(struct method *method, uint64_t nanoseconds)
+{
+	if (!method->estimate)
+		method->estimate = nanoseconds + 1;
+	else
+		method->estimate = (7 * method->estimate + nanoseconds + 1) / 8;
+	if (!method->estimate)
+		method->estimate = 1;
+}
+
+uint32_t method_pace(const struct method *method)
+{
+	if (!method || !method->estimate)
+		return 1;
+	const uint64_t n = METHOD_CHUNK / method->estimate;
+	return n < 1 ? 1 : n < METHOD_CHUNK_MAX ? (uint32_t)n : METHOD_CHUNK_MAX;
+}
+
+struct measure *methods_others(struct methods *methods)
+{
+	if (!methods->others)
+		methods->others = calloc(1, sizeof *methods->others);
+	return methods->others;
+}

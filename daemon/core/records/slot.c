@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/core/records/slot.h"
+
+#include "daemon/core/records/pool.h"
+
+#include <stdio.h>
+#include <sys/wait.h>
+
+static const char *const state_names[] = {
+	[SLOT_WAITING] = "waiting",   [SLOT_STARTING] = "starting", [SLOT_READY] = "ready",
+	[SLOT_STOPPING] = "stopping", [SLOT_GONE] = "gone"};
+
+const char *slot_state_name(enum slot_state state)
+{
+	return state_names[state];
+}
+
+void slot_fill_place(const struct slot *slot, struct error *error)
+{
+	error->pool = slot->pool->name;
+	error->slot = slot->index;
+	error->generation = slot->generation;
+}
+
+void slot_unavailable(const struct slot *slot, struct error *error)
+{
+	error_say(error, ERROR_UNAVAILABLE, RAN_NO, "pool %s slot %u has no instance: %s", slot->pool->name, slot->index,
+		  slot->last_failure);
+	slot_fill_place(slot, error);
+}
+
+void slot_kill(struct slot *slot, const char *why)
+{
+	if (!slot->fault[0]) /* else the first reason stays */
+		snprintf(slot->fault, sizeof slot->fault, "%s", why);
+	slot->killed = true;
+	core_trace(slot->pool->core, slot->pool, slot, "the worker is killed: %s", slot->fault);
+	slot_relist(slot);
+	slot->pool->core->ops->slot_kill(slot);
+}
+
+/* ---- lists: who is idle, who may be handed more ---- */
+
+uint64_t slot_calls_left(const struct slot *slot)
+{
+	const uint64_t most = slot->pool->settings.max_calls;
+	if (most == 0 || slot->plan == PLAN_LEAVE || slot->no_successor || slot->leased || !TAILQ_EMPTY(&slot->deferred))
+		return UINT64_MAX;
+	return slot->tasks < most ? most - slot->tasks : 0;
+}
+
+bool slot_may_be_ahead(const struct slot *slot)
+{
+	return !slot->closed && slot->pool->leases_waiting == 0 && slot->ahead < SLOT_AHEAD &&
+	       slot->handed_count < SLOT_BATCHES && slot->out.bytes < SLOT_UNSENT && slot_calls_left(slot) > 0;
+}
+
+static struct slot_list *list_for(struct slot *slot)
+{
+	if (slot->state != SLOT_READY || slot->plan != PLAN_STAY || slot->killed || slot->silent || slot->predecessor ||
+	    slot->leased || replay_is_due(&slot->replay) || slot_calls_left(slot) == 0)
+		return NULL;
+	if (slot->handed_count == 0)
+		return slot->refuses ? &slot->pool->refusing : &slot->pool->idle;
+	return !slot->refuses && slot_may_be_ahead(slot) ? &slot->pool->open : NULL;
+}
+
+void slot_relist(struct slot *slot)
+{
+	struct slot_list *list = list_for(slot);
+	if (list == slot->listed || slot->cut_off)
+		return;
+	if (slot->listed)
+		TAILQ_REMOVE(slot->listed, slot, link);
+	if (list)
+		TAILQ_INSERT_HEAD(list, slot, link); /* the one used last is the warmest */
+	slot->listed = list;
+	if (list == &slot->pool->idle && slot->pool->recall_pause > MILLISECOND)
+		pool_watch(slot->pool, MILLISECOND); /* tasks that wait in another slot may be for this one */
+}
+
+/* ---- what the worker has in its hands ---- */
+
+bool slot_has_in_hand(const struct batch *batch)
+{
+	return batch->slot && batch->slot->by_id[batch->id % BOARD_ENTRIES] == batch;
+}
+
+struct batch *slot_batch(const struct slot *slot, uint64_t id)
+{
+	struct batch *batch = slot->by_id[id % BOARD_ENTRIES];
+	return batch && batch->id == id ? batch : NULL;
+}
+
+static uint32_t new_id(struct slot *slot)
+{
+	/* Batches are answered in order, so that the newest SLOT_BATCHES ids are all that can be in use; but one that
+	 * runs for long may be overtaken when those behind it are taken back again and again. */
+	uint32_t id;
+	do {
+		id = slot->next_id++;
+	} while (slot->by_id[id % BOARD_ENTRIES]);
+	return id;
+}
+
+void slot_take(struct slot *slot, struct batch *batch, uint64_t estimate)
+{
+	const uint32_t id = new_id(slot);
+
+	batch->slot = slot;
+	batch->id = id;
+	batch->estimate = estimate;
+	slot->by_id[id % BOARD_ENTRIES] = batch;
+	TAILQ_INSERT_TAIL(&slot->handed, batch, link);
+	slot->ahead += batch->estimate;
+	slot->tasks += batch->count;
+	if (slot->handed_count++ == 0)
+		slot->heard = slot->pool->core->now;
+	board_set_items(slot->board, id, batch->count);
+	atomic_store_explicit(&board_entry(slot->board, id)->word, board_word(id, BOARD_HANDED), memory_order_release);
+}
+
+void slot_release(struct batch *batch)
+{
+	struct slot *slot = batch->slot;
+
+	TAILQ_REMOVE(&slot->handed, batch, link);
+	slot->by_id[batch->id % BOARD_ENTRIES] = NULL;
+	slot->ahead -= batch->estimate;
+	if (--slot->handed_count == 0)
+		slot->idle_since = slot->pool->core->now;
+	if (!batch->addressed)
+		batch->slot = NULL;
+	slot_relist(slot);
+}
+
+/* ---- how a worker ended ---- */
+
+void slot_describe_status(int status, char *text, size_t size)
+{
+	if (WIFSIGNALED(status))
+		snprintf(text, size, "killed by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
+	else
+		snprintf(text, size, "exited with status %d", WEXITSTATUS(status));
+}
+
+void slot_describe_end(const struct slot *slot, int status, char *text, size_t size)
+{
+	slot_describe_status(status, text, size);
+	const size_t n = strlen(text);
+	if (slot->fault[0])
+		snprintf(text + n, size - n, ": %.*s", (int)(size - n), slot->fault);
+}
+
+void slot_describe_start(struct slot *slot, int status, const char *why)
+{
+	char how[96];
+
+	slot_describe_status(status, how, sizeof how);
+	if (why)
+		snprintf(slot->fault, sizeof slot->fault, "%s", why);
+	else if (!slot->fault[0])
+		snprintf(slot->fault, sizeof slot->fault, "the worker was %s%s in %s%s", WIFSIGNALED(status) ? "" : "lost: it ",
+			 how, slot->replaying[0] ? "a sticky call that was replayed: " : "its constructor", slot->replaying);
+}
+

@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/supervisor/admin/reload.h"
+
+#include "daemon/core/records/pool.h"
+#include "daemon/core/life/pool_life.h"
+#include "daemon/core/life/sizing.h"
+#include "daemon/supervisor/view/http.h"
+#include "daemon/supervisor/connections/listener.h"
+#include "daemon/supervisor/log/log.h"
+#include "daemon/supervisor/connections/memory.h"
+#include "daemon/supervisor/admin/rollout.h"
+#include "daemon/supervisor/workers/slowlog.h"
+#include "daemon/supervisor/view/systemd.h"
+#include "daemon/supervisor/workers/template_life.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* ---- listeners ---- */
+
+static const char *default_address(char *text, size_t size)
+{
+	const char *runtime = getenv("XDG_RUNTIME_DIR");
+	if (runtime && geteuid() != 0)
+		snprintf(text, size, "unix:%s/objpool.sock", runtime);
+	else
+		snprintf(text, size, "unix:/run/objpool/objpool.sock");
+	return text;
+}
+
+/* Those that were opened on the way to a failure. */
+static void close_newer(struct daemon *daemon, const struct listener *last)
+{
+	struct listener *listener;
+	while ((listener = TAILQ_LAST(&daemon->listeners, listener_list)) && listener != last)
+		listener_close(listener);
+}
+
+int reload_open_listeners(struct daemon *daemon, const struct config *config, char *fault, size_t fault_size)
+{
+	const struct listener *last = TAILQ_LAST(&daemon->listeners, listener_list);
+	struct listener *listener;
+	char text[ADDRESS_TEXT];
+	int r = 0;
+
+	TAILQ_FOREACH(listener, &daemon->listeners, link)
+		listener->wanted = false;
+	for (uint32_t i = 0; i < config->listen_count && r == 0; i++)
+		r = listener_open(daemon, config, config->listen[i].text, fault, fault_size);
+	for (uint32_t i = 0; i < daemon->extra_listen_count && r == 0; i++)
+		r = listener_open(daemon, config, daemon->extra_listen[i], fault, fault_size);
+	if (r == 0 && config->listen_count + daemon->extra_listen_count == 0 && TAILQ_EMPTY(&daemon->listeners))
+		r = listener_open(daemon, config, default_address(text, sizeof text), fault, fault_size);
+	if (r < 0)
+		close_newer(daemon, last);
+	return r;
+}
+
+static bool has_same_rights(const struct config *a, const struct config *b)
+{
+	const char *group = a->socket_group ? a->socket_group : "", *other = b->socket_group ? b->socket_group : "";
+	return a->socket_mode == b->socket_mode && strcmp(group, other) == 0;
+}
+
+/* Those of sockets that the daemon had made before the reload. */
+static void settle_rights(const struct daemon *daemon)
+{
+	const struct listener *listener;
+
+	TAILQ_FOREACH(listener, &daemon->listeners, link)
+		socketfile_settle_rights(&listener->file, &daemon->config, &listener->bound);
+	if (daemon->http)
+		http_settle_rights(daemon->http);
+}
+
+/* Starts the new ones, closes those that the configuration doesn't name any more; what systemd passed stays. */
+static void settle_listeners(struct daemon *daemon)
+{
+	struct listener *listener, *next;
+
+	for (listener = TAILQ_FIRST(&daemon->listeners); listener; listener = next) {
+		next = TAILQ_NEXT(listener, link);
+		if (!listener->wanted && !listener->passed && daemon->config.listen_count + daemon->extra_listen_count > 0)
+			listener_close(listener);
+		else
+			listener_start(listener);
+	}
+}
+
+/* ---- pools ---- */
+
+static struct pool *start_pool(struct daemon *daemon, struct config_pool *section, uint32_t scaled)
+{
+	struct pool_settings settings = config_pool_settings(section);
+	uint32_t workers = config_pool_workers(section);
+	struct template *template = template_new(daemon, section);
+
+	if (!template)
+		return NULL;
+	if (scaled) {
+		sizing_fit(&settings, scaled);
+		workers = scaled;
+	}
+	template->scaled = scaled;
+	struct pool *pool = pool_new(&daemon->core, template->section.name, workers, &settings, template);
+	if (!pool) {
+		template_free(template);
+		return NULL;
+	}
+	template->pool = pool;
+	slowlog_settle(daemon);
+	return pool;
+}
+
+struct pool *reload_start_pool(struct daemon *daemon, struct config_pool *section)
+{
+	return start_pool(daemon, section, 0);
+}
+
+int reload_start_pools(struct daemon *daemon)
+{
+	for (uint32_t i = 0; i < daemon->config.pool_count; i++)
+		if (!reload_start_pool(daemon, &daemon->config.pools[i])) {
+			log_say(LOG_ERR, "out of memory");
+			return -1;
+		}
+	return 0;
+}
+
+static struct config_pool *find_section(struct config *config, const char *name)
+{
+	for (uint32_t i = 0; i < config->pool_count; i++)
+		if (config->pools[i].name && !strcmp(config->pools[i].name, name))
+			return &config->pools[i];
+	return NULL;
+}
+
+/* The workers that objpool.scale has set, if the pool keeps them; 0: it has the size that the section says. */
+static uint32_t size_kept(const struct template *template, const struct config_pool *section)
+{
+	return config_pool_same_size(&template->section, section) ? template->scaled : 0;
+}
+
+static void say_size(struct change *change, uint32_t kept, uint32_t workers)
+{
+	if (kept && kept != workers)
+		change_keeps_size(change, kept, workers);
+}
+
+/* Gives the pool another section that makes the same instances: settings and size. True: the size changes. */
+static bool update_section(struct pool *pool, struct config_pool *section)
+{
+	struct template *template = pool->owner;
+	const struct config_pool before = template->section;
+
+	template->section = *section;
+	*section = before;
+	pool->settings.start_timeout = template->section.start_timeout;
+	return !template->before && rollout_set_size(pool, section, &template->section); /* else its rollout does that */
+}
+
+static void update_pool(struct pool *pool, struct config_pool *section, struct changes *changes)
+{
+	struct template *template = pool->owner;
+	const uint32_t kept = size_kept(template, section);
+	const bool resized = update_section(pool, section);
+
+	template->fault[0] = '\0';
+	say_size(change_add(changes, resized ? CHANGE_RESIZED : CHANGE_UNCHANGED, pool->name), kept,
+		 config_pool_workers(&template->section));
+}
+
+static bool is_forked(const struct config_pool *section)
+{
+	return section->isolation == ISOLATION_PROCESS;
+}
+
+/* Can its instances hand their states to those that the section makes? Then they are replaced one by one, and the pool stays. */
+static bool can_hand_over(const struct pool *pool, const struct config_pool *section)
+{
+	const struct template *template = pool->owner;
+	return is_forked(&template->section) && is_forked(section) && !strcmp(template->section.class, section->class);
+}
+
+static bool hand_over(struct daemon *daemon, struct pool *pool, struct config_pool *section, struct changes *changes)
+{
+	const uint32_t kept = size_kept(pool->owner, section), workers = config_pool_workers(section);
+	struct template *next = template_new(daemon, section);
+
+	if (!next)
+		return false;
+	template_succeed(pool->owner, next);
+	struct change *change = change_add(changes, CHANGE_RESTARTED, pool->name);
+	say_size(change, kept, workers);
+	rollout_begin(daemon, pool, change);
+	return true;
+}
+
+/* Has the pool's plugin loaded by a new process for the instances that are built from now on. */
+static void load_anew(struct daemon *daemon, struct pool *pool)
+{
+	struct template *template = pool->owner;
+	const uint64_t version = template->version;
+	struct template *next = template_new(daemon, &template->section);
+
+	if (!next)
+		return; /* out of memory: the process that is there is tried once more */
+	next->version = version;
+	template_succeed(template, next);
+	template_commit(next);
+}
+
+/* The section makes the same instances, but not all are what it says: tries again. */
+static void try_again(struct daemon *daemon, struct pool *pool, struct config_pool *section, struct changes *changes)
+{
+	const struct template *template = pool->owner;
+	const uint32_t kept = size_kept(template, section), workers = config_pool_workers(section);
+	struct change *change = change_add(changes, CHANGE_RESTARTED, pool->name);
+
+	say_size(change, kept, workers);
+	(void)update_section(pool, section);
+	if (!template->before && is_forked(&template->section))
+		load_anew(daemon, pool);
+	rollout_begin(daemon, pool, change);
+}
+
+/* The pool goes, and its section makes another. */
+static void replace(struct daemon *daemon, struct pool *pool, struct config_pool *section, struct changes *changes)
+{
+	struct change *change = change_add(changes, CHANGE_RESTARTED, pool->name);
+	const uint32_t kept = size_kept(pool->owner, section);
+
+	say_size(change, kept, config_pool_workers(section));
+	pool_leave(pool);
+	struct pool *next = start_pool(daemon, section, kept);
+	change_open(change);
+	if (next)
+		rollout_begin(daemon, next, change);
+	change_close(change, next ? NULL : "the daemon is out of memory; no instance serves");
+}
+
+static void reload_pool(struct daemon *daemon, struct pool *pool, struct config_pool *section, struct changes *changes)
+{
+	const struct template *template = pool->owner;
+
+	if (!config_pool_same_instances(&template->section, section)) {
+		if (!can_hand_over(pool, section) || !hand_over(daemon, pool, section, changes))
+			replace(daemon, pool, section, changes);
+	} else if (rollout_is_wanted(pool)) {
+		try_again(daemon, pool, section, changes);
+	} else {
+		update_pool(pool, section, changes);
+	}
+	config_pool_free(section);
+}
+
+/* The pools that are there: kept, resized, replaced or stopped. What is left in the configuration is new. */
+static void update_pools(struct daemon *daemon, struct config *config, struct changes *changes)
+{
+	struct pool *pool, *next, *last = TAILQ_LAST(&daemon->core.pools, pool_list);
+
+	for (pool = TAILQ_FIRST(&daemon->core.pools); pool; pool = next) {
+		next = pool == last ? NULL : TAILQ_NEXT(pool, link); /* those that follow have been made here */
+		const struct template *template = pool->owner;
+		if (pool->leaving || template->created_by_client)
+			continue;
+		struct config_pool *section = find_section(config, pool->name);
+		if (section) {
+			reload_pool(daemon, pool, section, changes);
+		} else {
+			(void)change_add(changes, CHANGE_STOPPED, pool->name);
+			pool_leave(pool);
+		}
+	}
+}
+
+static void start_new(struct daemon *daemon, struct config_pool *section, struct changes *changes)
+{
+	const struct span name = {.bytes = (const uint8_t *)section->name, .size = strlen(section->name)};
+	struct change *change = change_add(changes, CHANGE_STARTED, section->name);
+	struct pool *pool = NULL;
+	const char *fault = NULL;
+
+	change_open(change);
+	if (pool_find(&daemon->core, name))
+		fault = "a client has made a pool of that name";
+	else if (!(pool = reload_start_pool(daemon, section)))
+		fault = "the daemon is out of memory";
+	else
+		rollout_begin(daemon, pool, change);
+	change_close(change, fault);
+}
+
+static void start_all_new(struct daemon *daemon, struct config *config, struct changes *changes)
+{
+	for (uint32_t i = 0; i < config->pool_count; i++)
+		if (config->pools[i].name)
+			start_new(daemon, &config->pools[i], changes);
+}
+
+/* ---- the whole ---- */
+
+/* All addresses, or none. */
+static int open_addresses(struct daemon *daemon, const struct config *config, struct http **http, char fault[RELOAD_FAULT])
+{
+	if (http_open(daemon, config, http, fault, RELOAD_FAULT) < 0)
+		return -1;
+	if (reload_open_listeners(daemon, config, fault, RELOAD_FAULT) == 0)
+		return 0;
+	if (*http != daemon->http)
+		(void)http_close(*http);
+	return -1;
+}
+
+static int read_config(struct daemon *daemon, struct config *config, struct http **http, char fault[RELOAD_FAULT])
+{
+	if (!daemon->config_path) {
+		snprintf(fault, RELOAD_FAULT, "the daemon was started without a configuration file");
+		return -1;
+	}
+	if (config_load(config, daemon->config_path) < 0 || config_check(config) < 0) {
+		snprintf(fault, RELOAD_FAULT, "%s", config->fault);
+		return -1;
+	}
+	return open_addresses(daemon, config, http, fault);
+}
+
+static void take_over(struct daemon *daemon, struct config *config, struct changes *changes)
+{
+	const struct config old = daemon->config;
+
+	log_set_levels((struct log_levels){.own = config->log_level, .workers = config->worker_log_level});
+	daemon_set_trace(daemon);
+	log_say(LOG_NOTICE, "configuration reloaded");
+	daemon->config = *config;
+	*config = old;
+	memory_set_limits(daemon);
+	settle_listeners(daemon);
+	if (!has_same_rights(&daemon->config, config))
+		settle_rights(daemon);
+	update_pools(daemon, &daemon->config, changes);
+	start_all_new(daemon, &daemon->config, changes);
+	slowlog_on_reload(daemon);
+}
+
+static struct changes *reload_now(struct daemon *daemon, char fault[RELOAD_FAULT])
+{
+	struct changes *changes = changes_new();
+	struct config config = {0};
+	struct http *http = NULL;
+
+	if (!changes)
+		snprintf(fault, RELOAD_FAULT, "the daemon is out of memory");
+	if (changes && read_config(daemon, &config, &http, fault) == 0) {
+		http_use(daemon, http);
+		take_over(daemon, &config, changes);
+	} else {
+		log_say(LOG_ERR, "configuration not reloaded, nothing has changed: %s", fault);
+		if (changes)
+			changes_release(changes);
+		changes = NULL;
+	}
+	config_free(&config);
+	return changes;
+}
+
+struct changes *reload(struct daemon *daemon, char fault[RELOAD_FAULT])
+{
+	if (daemon->state != DAEMON_RUNNING) {
+		snprintf(fault, RELOAD_FAULT, "the daemon is stopping");
+		return NULL;
+	}
+	systemd_reloading();
+	struct changes *changes = reload_now(daemon, fault);
+	systemd_ready(daemon);
+	return changes;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* reload: makes the daemon what a configuration says, at the start and again: listeners and pools. */
+#ifndef SUPERVISOR_RELOAD_H
+#define SUPERVISOR_RELOAD_H
+
+#include "daemon/supervisor/admin/changes.h"
+#include "daemon/supervisor/base/daemon.h"
+
+enum { RELOAD_FAULT = 512 };
+
+/* Opens what the configuration and the command line name and isn't open yet. 0, or -1 with `fault`: then nothing has changed. */
+int reload_open_listeners(struct daemon *daemon, const struct config *config, char *fault, size_t fault_size);
+
+/* Makes a pool of the section, which is taken over. NULL: out of memory. */
+struct pool *reload_start_pool(struct daemon *daemon, struct config_pool *section);
+
+/* Makes the pools of daemon->config. 0, or -1 with the reason logged. */
+int reload_start_pools(struct daemon *daemon);
+
+/* Reads the configuration anew, and begins with what is to change; the caller lets go of the result (changes.h). NULL with
+ * `fault`: nothing has changed. Both are logged. */
+struct changes *reload(struct daemon *daemon, char fault[RELOAD_FAULT]);
+
+#endif

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/supervisor/admin/admin.h"
+
+#include "daemon/core/calls/lease.h"
+#include "daemon/core/records/pool.h"
+#include "daemon/core/life/sizing.h"
+
+static int read_lease_option(struct request *request, struct lease_options *options, struct span key, struct reader *value)
+{
+	uint64_t n;
+
+	if (read_nil(value) == 0)
+		return 0; /* it is not given */
+	if (read_whole(value, &n) < 0 || n > UINT32_MAX)
+		return admin_takes(request, "options of whole numbers: timeout_ms, lease_ms, slot");
+	if (span_is(key, "timeout_ms"))
+		options->patience = n ? n * MILLISECOND : 1;
+	else if (span_is(key, "lease_ms"))
+		options->time = n * MILLISECOND;
+	else if (span_is(key, "slot"))
+		options->slot = (int64_t)n;
+	else
+		return admin_takes(request, "the options timeout_ms, lease_ms and slot");
+	return 0;
+}
+
+static int read_lease_options(struct request *request, struct lease_options *options)
+{
+	struct span key, value;
+	uint32_t n;
+
+	if (request->count == 0 || read_nil(&request->args) == 0)
+		return 0;
+	if (read_map(&request->args, &n) < 0)
+		return admin_takes(request, "a pool and a map of options");
+	for (; n > 0; n--) {
+		if (read_text(&request->args, &key) < 0)
+			return admin_takes(request, "a map with string keys");
+		struct reader look = request->args;
+		if (read_value(&request->args, &value) < 0 || read_lease_option(request, options, key, &look) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int admin_lease(struct request *request)
+{
+	struct lease_options options = {.slot = -1};
+	struct pool *pool = admin_pool(request);
+
+	if (!pool || read_lease_options(request, &options) < 0)
+		return -1;
+	if (sizing_on_call(pool) < 0)
+		return admin_no_memory(request);
+	if (options.slot >= (int64_t)pool->size) {
+		error_say(&request->error, ERROR_NO_SUCH_SLOT, RAN_NO, "pool %s has slots 0 to %u", pool->name, pool->size - 1);
+		return -1;
+	}
+	if (lease_check_place(pool, options.slot, &request->error) < 0)
+		return -1;
+	if (request->rpc->type == RPC_NOTIFICATION)
+		return 1; /* nobody would know which */
+	if (lease_begin(&request->session->client, request->rpc, pool, &options) == 0)
+		return 1;
+	return admin_no_memory(request);
+}
+
+/* The slot that is given back: a number, what objpool.lease returned, or nothing: the only one. */
+static int read_released(struct request *request, int64_t *slot)
+{
+	struct span key, value;
+	uint64_t number;
+	uint32_t n;
+
+	*slot = -1;
+	if (request->count == 0 || read_nil(&request->args) == 0)
+		return 0;
+	if (read_whole(&request->args, &number) == 0) {
+		*slot = (int64_t)(number & UINT32_MAX);
+		return 0;
+	}
+	if (read_map(&request->args, &n) < 0)
+		return -1;
+	for (; n > 0 && read_text(&request->args, &key) == 0; n--) {
+		struct reader look = request->args;
+		if (read_value(&request->args, &value) < 0)
+			return -1;
+		if (span_is(key, "slot") && read_whole(&look, &number) == 0)
+			*slot = (int64_t)(number & UINT32_MAX);
+	}
+	return 0;
+}
+
+int admin_release(struct request *request)
+{
+	struct pool *pool = admin_pool(request);
+	int64_t slot;
+
+	if (!pool)
+		return -1;
+	if (read_released(request, &slot) < 0)
+		return admin_takes(request, "a pool and the slot that was leased");
+	struct lease *lease = lease_find(&request->session->client, pool, slot);
+	const bool given = lease ? lease->state == LEASE_HELD : lease_give_up(&request->session->client, pool, slot);
+	(given ? msgpack_pack_true : msgpack_pack_false)(request->result);
+	if (lease)
+		lease_release(lease);
+	return 0;
+}

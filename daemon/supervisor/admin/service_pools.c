@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/supervisor/admin/admin.h"
+
+#include "daemon/core/records/pool.h"
+#include "daemon/core/life/pool_life.h"
+#include "daemon/core/life/sizing.h"
+#include "daemon/core/dispatch/sticky.h"
+#include "daemon/supervisor/log/log.h"
+#include "daemon/supervisor/admin/pending_admin.h"
+#include "daemon/supervisor/admin/reload.h"
+#include "daemon/supervisor/view/status.h"
+#include "daemon/supervisor/workers/template.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* ---- about the pools ---- */
+
+int admin_pools(struct request *request)
+{
+	status_pack_pools(request->daemon, request->result);
+	return 0;
+}
+
+int admin_status(struct request *request)
+{
+	struct pool *pool = NULL;
+	if (request->count > 0 && read_nil(&request->args) < 0 && !(pool = admin_pool(request)))
+		return -1;
+	status_pack(request->daemon, pool, request->result);
+	return 0;
+}
+
+/* A pool that sleeps, and was never awake, has not loaded its class: it is woken, as by a call. */
+static int begin_loading(struct pool *pool)
+{
+	return pool->core->draining ? 0 : sizing_on_call(pool);
+}
+
+int admin_describe(struct request *request)
+{
+	struct pool *pool = admin_pool(request);
+	if (!pool)
+		return -1;
+	if (status_pack_description(pool, request->result) == 0)
+		return 0;
+	if (begin_loading(pool) < 0 || !pool_is_available(pool))
+		pool_unavailable(pool, &request->error);
+	else
+		error_say(&request->error, ERROR_UNAVAILABLE, RAN_NO, "pool %s has not loaded its class yet", pool->name);
+	return -1;
+}
+
+/* ---- changing them ---- */
+
+static int answer_later(struct request *request, struct pending_admin *pending)
+{
+	if (!pending)
+		return admin_no_memory(request);
+	pending_admin_answer_to(pending, &request->session->client, request->rpc);
+	return 1;
+}
+
+int admin_scale(struct request *request)
+{
+	struct pool *pool = admin_pool(request);
+	uint64_t n;
+
+	if (!pool)
+		return -1;
+	if (request->count != 1 || read_whole(&request->args, &n) < 0 || n < 1 || n > CONFIG_WORKERS_MAX)
+		return admin_takes(request, "a pool and a number of workers from 1 to 4096");
+	log_pool(LOG_INFO, pool, "scaled from %u to %llu workers by session %llu", pool->size, (unsigned long long)n,
+		 (unsigned long long)request->session->client.id);
+	sizing_fit(&pool->settings, (uint32_t)n);
+	((struct template *)pool->owner)->scaled = (uint32_t)n;
+	if (pool_resize(pool, (uint32_t)n) < 0) {
+		error_say(&request->error, ERROR_OVERLOADED, RAN_MAYBE, "the daemon is out of memory");
+		return -1;
+	}
+	return answer_later(request, pending_admin_new(request->daemon, pool, PENDING_SETTLE));
+}
+
+/* `client` must be a session's: of a nested call, the core asks for the session that led to it (nested_head). */
+bool admin_may_stick(const struct client *client, const struct pool *pool)
+{
+	const struct session *session = container_of(client, const struct session, client);
+	const struct template *template = pool->owner;
+
+	return template->creator == client->id || admin_is_allowed(session, template->daemon->config.admin);
+}
+
+int admin_forget(struct request *request)
+{
+	struct pool *pool = admin_pool(request);
+	struct span method = {0};
+
+	if (!pool)
+		return -1;
+	if (request->count > 0 && read_nil(&request->args) < 0 && (read_text(&request->args, &method) < 0 || method.size == 0))
+		return admin_takes(request, "a pool and, if it likes, a method");
+	msgpack_pack_uint32(request->result, sticky_forget(pool, method));
+	return 0;
+}
+
+int admin_restart(struct request *request)
+{
+	struct pool *pool = admin_pool(request);
+	struct pending_admin *pending;
+	uint64_t slot = 0;
+
+	if (!pool)
+		return -1;
+	const bool one = request->count > 0 && read_nil(&request->args) < 0;
+	if (one && (read_whole(&request->args, &slot) < 0))
+		return admin_takes(request, "a pool and, if it likes, a slot");
+	if (one && slot >= pool->size) {
+		error_say(&request->error, ERROR_NO_SUCH_SLOT, RAN_NO, "pool %s has %u slots, and no slot %llu", pool->name,
+			  pool->size, (unsigned long long)slot);
+		return -1;
+	}
+	pending = pending_admin_new(request->daemon, pool, PENDING_ROLL);
+	if (pending) {
+		pending->only_one = one;
+		pending->slot = (uint32_t)slot;
+	}
+	return answer_later(request, pending);
+}
+
+/* ---- making and removing them ---- */
+
+static int bad_config(struct request *request, const struct config *config)
+{
+	error_say(&request->error, ERROR_BAD_ARGUMENT, RAN_NO, "%s", config->fault);
+	return -1;
+}
+
+/* "session" (the default): the pool goes with this connection; "daemon": it stays. */
+static int read_owner(struct request *request, struct reader *value, bool *of_session)
+{
+	struct span text;
+
+	if (read_text(value, &text) < 0 || (!span_is(text, "session") && !span_is(text, "daemon")))
+		return admin_takes(request, "owner as \"session\" or \"daemon\"");
+	*of_session = span_is(text, "session");
+	return 0;
+}
+
+/* "template": the name of an abstract socket, at which a fork of the client's program listens. */
+static int read_template(struct request *request, struct reader *value, struct config_pool *section)
+{
+	struct span text;
+
+	if (read_text(value, &text) < 0 || text.size == 0 || text.size > TEMPLATE_NAME_MAX || memchr(text.bytes, '\0', text.size))
+		return admin_takes(request, "template as the name of an abstract socket");
+	free(section->offered);
+	section->offered = strndup((const char *)text.bytes, text.size);
+	return section->offered ? 0 : admin_no_memory(request);
+}
+
+/* A path names any code; it is taken from those who could run code as this daemon anyway. */
+static bool may_name_paths(const struct session *session)
+{
+	struct ucred peer;
+	socklen_t size = sizeof peer;
+
+	return session->is_unix && getsockopt(session->fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
+	       (peer.uid == 0 || peer.uid == geteuid());
+}
+
+/* The map's keys: pool, owner, template, and those of a [pool] section. */
+static int read_section(struct request *request, struct config *config, bool *of_session)
+{
+	struct span key, value, name = {0};
+	struct reader reader = request->args, look;
+	uint32_t n, keys;
+
+	if (request->count != 1 || read_map(&reader, &n) < 0)
+		return admin_takes(request, "a map: {pool, plugin, class, ...}");
+	request->args = reader;
+	for (keys = n; keys > 0; keys--) {
+		if (read_text(&reader, &key) < 0)
+			return admin_takes(request, "a map with string keys");
+		look = reader;
+		if (read_value(&reader, &value) < 0 || (span_is(key, "pool") && read_text(&look, &name) < 0))
+			return admin_takes(request, "the pool's name as a string");
+	}
+	if (config_add_pool(config, name, "objpool.create") < 0)
+		return bad_config(request, config);
+	config->pools[0].unpickle = may_name_paths(request->session); /* who may run any code may send it, too */
+	for (keys = n; keys > 0; keys--) {
+		(void)read_text(&request->args, &key);
+		look = request->args;
+		(void)read_value(&request->args, &value);
+		if (span_is(key, "pool") || value.bytes[0] == 0xc0)
+			continue; /* nil: it is not given */
+		const int r = span_is(key, "owner")      ? read_owner(request, &look, of_session)
+			      : span_is(key, "template") ? read_template(request, &look, &config->pools[0])
+							 : config_set_pool(config, key, value);
+		if (r < 0)
+			return config->fault[0] ? bad_config(request, config) : -1;
+	}
+	if (config_check(config) < 0)
+		return bad_config(request, config);
+	return config->pools[0].offered && config->pools[0].isolation != ISOLATION_PROCESS
+		       ? admin_takes(request, "isolation = process where a template is given")
+		       : 0;
+}
+
+/* What lets a client choose the code that runs, of the keys that it has given. NULL: nothing does. */
+static const char *names_code(const struct config_pool *section)
+{
+	return strchr(section->plugin, '/')   ? "a path as plugin"
+	       : strchr(section->class, ':')  ? "a class as module:Class"
+	       : section->python_path.text    ? "python_path"
+	       : section->python_options.text ? "python_options"
+	       : section->virtualenv          ? "virtualenv"
+	       : section->preload.text        ? "preload"
+	       : section->offered             ? "template"
+	       : section->unpickle            ? "unpickle = yes"
+					      : NULL;
+}
+
+static int may_create(struct request *request, const struct config_pool *section)
+{
+	struct daemon *daemon = request->daemon;
+	const struct span name = {.bytes = (const uint8_t *)section->name, .size = strlen(section->name)};
+	const struct pool *pool;
+	uint32_t n = 0;
+
+	TAILQ_FOREACH(pool, &daemon->core.pools, link)
+		n++;
+	if (pool_find(&daemon->core, name))
+		error_say(&request->error, ERROR_BAD_ARGUMENT, RAN_NO, "there is a pool %s already", section->name);
+	else if (names_code(section) && !may_name_paths(request->session))
+		error_say(
+			&request->error, ERROR_DENIED, RAN_NO,
+			"this connection may name classes of the plugins in plugin_dir, but not choose code: it may not give %s",
+			names_code(section));
+	else if (n >= daemon->config.max_pools)
+		error_say(&request->error, ERROR_OVERLOADED, RAN_NO, "there are %u pools, which is all that max_pools allows", n);
+	else
+		return core_may_last(&request->daemon->core, &request->error) < 0 ? -1 : 0;
+	return -1;
+}
+
+static int create(struct request *request, struct config_pool *section, bool of_session)
+{
+	const struct client *client = &request->session->client;
+	struct pool *pool = reload_start_pool(request->daemon, section);
+
+	if (!pool)
+		return admin_no_memory(request);
+	struct template *template = pool->owner;
+	template->created_by_client = true;
+	template->creator = of_session ? client->id : 0;
+	log_pool(LOG_INFO, pool, "created by session %llu, %s", (unsigned long long)client->id,
+		 of_session ? "to go with it" : "to stay");
+	return answer_later(request, pending_admin_new(request->daemon, pool, PENDING_CREATE));
+}
+
+int admin_create(struct request *request)
+{
+	struct config config = {0};
+	bool of_session = true;
+	int r = read_section(request, &config, &of_session);
+
+	if (r == 0) {
+		config_pool_charge(&config.pools[0], request->daemon->core.lasting);
+		r = may_create(request, &config.pools[0]);
+	}
+	if (r == 0)
+		r = create(request, &config.pools[0], of_session);
+	config_free(&config);
+	return r;
+}
+
+int admin_drop(struct request *request)
+{
+	struct pool *pool = admin_pool(request);
+
+	if (!pool)
+		return -1;
+	const struct template *template = pool->owner;
+	if (template->creator != request->session->client.id &&
+	    !admin_is_allowed(request->session, request->daemon->config.admin)) {
+		error_say(&request->error, ERROR_DENIED, RAN_NO,
+			  "this connection may not drop pool %s (see admin in objpoold.conf(5))", pool->name);
+		return -1;
+	}
+	log_pool(LOG_INFO, pool, "dropped by session %llu", (unsigned long long)request->session->client.id);
+	struct pending_admin *pending = pending_admin_new(request->daemon, pool, PENDING_DROP);
+	const int r = answer_later(request, pending);
+	if (r > 0)
+		pool_drop(pool, ERROR_CANCELLED, "its pool was dropped");
+	return r;
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * daemon: what the supervisor process has: the core, listeners, sessions, pools' templates and workers, and the loop's base. It is
+ * the ground floor: loop.h, the top one, makes it and turns the loop.
+ */
+#ifndef SUPERVISOR_DAEMON_H
+#define SUPERVISOR_DAEMON_H
+
+#include "daemon/core/base/core.h"
+#include "daemon/supervisor/config/config.h"
+#include "daemon/supervisor/base/loan.h"
+#include "daemon/supervisor/base/unclaimed.h"
+#include "proto/payload.h"
+
+#include <event2/event.h>
+#include <sys/types.h>
+
+struct daemon;
+struct http;
+struct keeper;
+struct listener;
+struct rpc;
+struct session;
+struct slowlog;
+struct template;
+struct worker;
+
+TAILQ_HEAD(listener_list, listener);
+TAILQ_HEAD(session_list, session);
+TAILQ_HEAD(worker_list, worker);
+TAILQ_HEAD(pending_admin_list, pending_admin);
+TAILQ_HEAD(rollout_list, rollout);
+
+enum daemon_state { DAEMON_RUNNING, DAEMON_DRAINING, DAEMON_STOPPING, DAEMON_DONE };
+
+/* Nanoseconds of a turn for the messages of all sessions together; then the loop looks at everything else. */
+#define DAEMON_TURN (4 * MILLISECOND)
+
+/* What the loop does for the files below it. */
+struct daemon_ops {
+	int (*serve)(struct session *session, struct rpc *rpc); /* a request to the daemon itself: service_request */
+	void (*stop)(struct daemon *daemon,
+		     bool now); /* finishes what has been accepted, then stops; the second time, or with `now`,
+							  stops at once */
+	bool (*signal)(struct daemon *daemon, int number); /* false: the daemon makes nothing of it */
+	void (*worker_read)(struct worker *worker);        /* a worker with a slow task has sent something: slowlog_on_read */
+	void (*worker_gone)(struct worker *worker, int status); /* its process has ended: slowlog_on_gone */
+};
+
+struct daemon {
+	struct core core;
+	const struct daemon_ops *ops;
+	struct event_base *base;
+	struct config config;
+	const char *config_path;       /* NULL: none */
+	char *const *extra_listen;     /* of the command line */
+	uint32_t extra_listen_count;
+	char *worker_program;
+	struct keeper *keeper;         /* ends what workers have forked */
+	enum daemon_state state;
+	int exit_status;
+	uint64_t started;              /* CLOCK_MONOTONIC */
+
+	struct listener_list listeners;
+	struct http *http;             /* NULL: none */
+	struct session_list sessions;
+	struct session_list dirty_sessions; /* have something to send, or to take in again */
+	struct session_list departed_sessions; /* their connections are closed; their notifications are still carried out */
+	struct session_list busy_sessions; /* wait for a turn: they have work left, and this turn's time was spent */
+	uint64_t spent;                /* nanoseconds that this turn of the loop has used for sessions' messages */
+	struct session_list ended_sessions; /* freed when the turn of the loop is over */
+	uint32_t session_count;        /* open connections */
+	uint64_t files_limit;          /* descriptors that the process may have */
+	uint64_t first_files;          /* descriptors that were open at the start */
+	struct worker_list dirty_workers;
+	struct pending_admin_list pending_admin; /* methods of the daemon itself that wait for workers */
+	struct rollout_list rollouts;  /* of reloads: pools whose instances are being replaced */
+	uint64_t serial;               /* last number given to a template, or to its process */
+	struct block *scratch;         /* what all read into */
+	struct loan_list loans;        /* large results that lie in workers' memory */
+	struct payload_pool payloads;  /* large messages, to be handed on by descriptor */
+	struct unclaimed unclaimed;    /* children that ended before we knew whose they are */
+
+	int timer_fd;                  /* fires at the core's next deadline, or before it */
+	struct event *timer;
+	struct event *closed;          /* descriptors of strangers have been closed: see closer.h */
+	uint64_t timer_at;             /* when timer_fd fires; UINT64_MAX: it is not set */
+	struct event *sweep;           /* looks after sessions that are not read */
+	struct event *signals;
+	bool sessions_held;            /* some sessions are not read because memory is short */
+	unsigned far_over;             /* sweeps in a row at which it held far more than max_memory: see memory.h */
+	struct event *watchdog;
+	struct slowlog *slowlog;       /* NULL: no pool has ever wanted it */
+	bool ready;                    /* READY=1 has been said */
+	bool forks_wanted;             /* a template has something to start */
+	bool slots_changed;            /* since pending_admin was last looked at */
+	char status[256];              /* last told to the service manager */
+	uint64_t stop_at;              /* STOPPING: who doesn't end by then is killed */
+};
+
+/* Has the core tell the log what it does, if the level is debug. Called when the level has been set. */
+void daemon_set_trace(struct daemon *daemon);
+
+/* Moves the core's clock. Every callback of the loop begins with it. */
+void daemon_tick(struct daemon *daemon);
+
+#endif

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/supervisor/config/address.h"
+
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static int parse_unix(struct address *address, const char *path, char *fault, size_t size)
+{
+	struct sockaddr_un *un = (struct sockaddr_un *)&address->sa;
+	const size_t n = strlen(path);
+
+	if (n == 0 || path[0] != '/') {
+		snprintf(fault, size, "unix:%s: the path must begin with /", path);
+		return -1;
+	}
+	if (n >= sizeof un->sun_path) {
+		snprintf(fault, size, "unix:%s: the path is longer than %zu characters", path, sizeof un->sun_path - 1);
+		return -1;
+	}
+	un->sun_family = AF_UNIX;
+	memcpy(un->sun_path, path, n + 1);
+	address->size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n + 1);
+	return 0;
+}
+
+/* HOST:PORT or [HOST]:PORT. */
+static int split(const char *text, char *host, size_t host_size, const char **port)
+{
+	const char *end = strrchr(text, ':');
+	const char *begin = text;
+
+	if (!end || end == text || !end[1])
+		return -1;
+	*port = end + 1;
+	if (*begin == '[') {
+		begin++;
+		if (*--end != ']')
+			return -1;
+	} else if (memchr(text, ':', (size_t)(end - text))) {
+		return -1; /* IPv6 wants brackets */
+	}
+	const size_t n = (size_t)(end - begin);
+	if (n == 0 || n >= host_size)
+		return -1;
+	memcpy(host, begin, n);
+	host[n] = '\0';
+	return 0;
+}
+
+static int parse_tcp(struct address *address, const char *text, char *fault, size_t size)
+{
+	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV | AI_NUMERICHOST | AI_PASSIVE};
+	struct addrinfo *found = NULL;
+	char host[64];
+	const char *port;
+
+	if (split(text, host, sizeof host, &port) < 0) {
+		snprintf(fault, size, "tcp:%s: write tcp:HOST:PORT or tcp:[IPV6]:PORT", text);
+		return -1;
+	}
+	const char *number = strcmp(host, "localhost") == 0 ? "127.0.0.1" : host;
+	if (strspn(port, "0123456789") != strlen(port) || strlen(port) > 5 || strtoul(port, NULL, 10) > UINT16_MAX ||
+	    getaddrinfo(number, port, &hints, &found) != 0) {
+		snprintf(fault, size, "tcp:%s: HOST must be an IP address (or localhost) and PORT a number from 0 to 65535",
+			 text);
+		return -1;
+	}
+	memcpy(&address->sa, found->ai_addr, found->ai_addrlen);
+	address->size = found->ai_addrlen;
+	freeaddrinfo(found);
+	return 0;
+}
+
+int address_parse(struct address *address, const char *text, char *fault, size_t fault_size)
+{
+	memset(address, 0, sizeof *address);
+	if (strncmp(text, "unix:", 5) == 0)
+		return parse_unix(address, text + 5, fault, fault_size);
+	if (strncmp(text, "tcp:", 4) == 0)
+		return parse_tcp(address, text + 4, fault, fault_size);
+	snprintf(fault, fault_size, "\"%s\" is no address: write unix:PATH or tcp:HOST:PORT", text);
+	return -1;
+}
+
+bool address_is_loopback(const struct address *address)
+{
+	if (address->sa.ss_family == AF_INET)
+		return (ntohl(((const struct sockaddr_in *)&address->sa)->sin_addr.s_addr) >> 24) == 127;
+	if (address->sa.ss_family == AF_INET6)
+		return IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)&address->sa)->sin6_addr);
+	return true;
+}
+
+bool address_equal(const struct address *a, const struct address *b)
+{
+	char x[ADDRESS_TEXT], y[ADDRESS_TEXT];
+	address_format(a, x, sizeof x);
+	address_format(b, y, sizeof y);
+	return strcmp(x, y) == 0;
+}
+
+void address_format(const struct address *address, char *text, size_t size)
+{
+	char host[INET6_ADDRSTRLEN] = "?", port[8] = "?";
+
+	if (address_is_unix(address)) {
+		snprintf(text, size, "unix:%s", address_path(address));
+		return;
+	}
+	(void)getnameinfo((const struct sockaddr *)&address->sa, address->size, host, sizeof host, port, sizeof port,
+			  NI_NUMERICHOST | NI_NUMERICSERV);
+	snprintf(text, size, address->sa.ss_family == AF_INET6 ? "tcp:[%s]:%s" : "tcp:%s:%s", host, port);
+}
+
+/* Can the address be bound? A machine may have no IPv6, or none on its loopback device. */
+static bool is_available(struct address address)
+{
+	const int fd = socket(address.sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return false;
+	address_set_port(&address, 0);
+	const int r = bind(fd, (const struct sockaddr *)&address.sa, address.size);
+	(void)close(fd);
+	return r == 0;
+}
+
+bool address_second(const char *text, struct address *address)
+{
+	if (strncmp(text, "tcp:localhost:", 14) != 0)
+		return false;
+	memset(address, 0, sizeof *address);
+	address->sa.ss_family = AF_INET6;
+	((struct sockaddr_in6 *)&address->sa)->sin6_addr = in6addr_loopback;
+	address->size = sizeof(struct sockaddr_in6);
+	return is_available(*address);
+}
+
+uint16_t address_port(const struct address *address)
+{
+	return ntohs(address->sa.ss_family == AF_INET6 ? ((const struct sockaddr_in6 *)&address->sa)->sin6_port
+						       : ((const struct sockaddr_in *)&address->sa)->sin_port);
+}
+
+void address_set_port(struct address *address, uint16_t port)
+{
+	if (address->sa.ss_family == AF_INET6)
+		((struct sockaddr_in6 *)&address->sa)->sin6_port = htons(port);
+	else
+		((struct sockaddr_in *)&address->sa)->sin_port = htons(port);
+}

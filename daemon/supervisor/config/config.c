@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/supervisor/config/config.h"
+
+#include "daemon/supervisor/config/config_table.h"
+#include "daemon/supervisor/config/paths.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+/* ---- the tables ---- */
+
+static const char *const admins[] = {"all", "unix", "none", NULL};         /* as enum config_admin */
+static const char *const isolations[] = {"process", "thread", NULL};       /* as enum config_isolation */
+static const char *const levels[] = {"error", "warning", "info", "debug", NULL};
+
+#define AT(member) offsetof(struct config, member)
+static const struct config_option daemon_options[] = {
+	{"listen", T_LIST, AT(listen), NULL, NULL, 0, 0},
+	{"http", T_ADDRESS, AT(http), NULL, NULL, 0, 0},
+	{"plugin_dir", T_TEXT, AT(plugin_dir), paths_plugins, NULL, 0, 0},
+	{"worker_program", T_TEXT, AT(worker_program), NULL, NULL, 0, 0},
+	{"socket_mode", T_MODE, AT(socket_mode), "0660", NULL, 0, 0777},
+	{"socket_group", T_GROUP, AT(socket_group), NULL, NULL, 0, 0},
+	{"insecure_remote", T_BOOL, AT(insecure_remote), "no", NULL, 0, 0},
+	{"admin", T_CHOICE, AT(admin), "all", admins, 0, 0},
+	{"create", T_CHOICE, AT(create), "all", admins, 0, 0},
+	{"max_pools", T_COUNT, AT(max_pools), "1000", NULL, 1, 1000000},
+	{"max_message", T_SIZE, AT(max_message), "256M", NULL, 1024, UINT64_C(1) << 31},
+	{"max_connections", T_COUNT, AT(max_connections), "10000", NULL, 1, 1000000},
+	{"max_inflight", T_COUNT, AT(max_inflight), "16384", NULL, 1, 10000000},
+	{"max_unsent", T_SIZE, AT(max_unsent), "16M", NULL, 4096, UINT64_C(1) << 40},
+	{"max_pending", T_SIZE, AT(max_pending), "512M", NULL, 4096, UINT64_C(1) << 40},
+	{"max_memory", T_MEMORY, AT(max_memory), "half", NULL, 0, UINT64_C(1) << 48},
+	{"payload_min", T_SIZE, AT(payload_min), "64K", NULL, 0, UINT64_C(1) << 40},
+	{"log_level", T_CHOICE, AT(log_level), "info", levels, 0, 0},
+	{"worker_log_level", T_CHOICE, AT(worker_log_level), "info", levels, 0, 0},
+	{"drain_timeout", T_SECONDS, AT(drain_timeout), "never", NULL, 0, 0},
+};
+#undef AT
+#define AT(member) offsetof(struct config_pool, member)
+static const struct config_option pool_options[] = {
+	{"plugin", T_TEXT, AT(plugin), NULL, NULL, 0, 0},
+	{"class", T_TEXT, AT(class), NULL, NULL, 0, 0},
+	{"workers", T_WORKERS, AT(workers), "1", NULL, 0, CONFIG_WORKERS_MAX},
+	{"isolation", T_CHOICE, AT(isolation), "process", isolations, 0, 0},
+	{"args", T_JSON, AT(args), NULL, NULL, 0, 0},
+	{"kwargs", T_JSON, AT(kwargs), NULL, NULL, 0, 0},
+	{"slot_kwargs", T_JSON, AT(slot_kwargs), NULL, NULL, 0, 0},
+	{"python_path", T_JSON, AT(python_path), NULL, NULL, 0, 0},
+	{"python_options", T_JSON, AT(python_options), NULL, NULL, 0, 0},
+	{"virtualenv", T_TEXT, AT(virtualenv), NULL, NULL, 0, 0},
+	{"preload", T_JSON, AT(preload), NULL, NULL, 0, 0},
+	{"unpickle", T_BOOL, AT(unpickle), "no", NULL, 0, 0},
+	{"max_queue", T_COUNT, AT(max_queue), "100000", NULL, 1, UINT32_MAX},
+	{"max_sticky", T_SIZE, AT(max_sticky), "16M", NULL, 0, UINT64_C(1) << 32},
+	{"start_timeout", T_SECONDS, AT(start_timeout), "60", NULL, MILLISECOND, 0},
+	{"stop_timeout", T_SECONDS, AT(stop_timeout), "5", NULL, 0, 0},
+	{"cancel_grace", T_SECONDS, AT(cancel_grace), "never", NULL, 0, 0},
+	{"slow_log", T_SECONDS, AT(slow_log), "never", NULL, MILLISECOND, 0},
+	{"max_calls", T_COUNT, AT(max_calls), "0", NULL, 0, UINT64_C(1) << 48},
+	{"max_age", T_SECONDS, AT(max_age), "0", NULL, 0, 0},
+	{"max_rss", T_SIZE, AT(max_rss), "0", NULL, 0, UINT64_C(1) << 48},
+	{"workers_min", T_COUNT, AT(workers_min), NULL, NULL, 0, CONFIG_WORKERS_MAX},
+	{"workers_max", T_COUNT, AT(workers_max), NULL, NULL, 1, CONFIG_WORKERS_MAX},
+	{"idle_timeout", T_SECONDS, AT(idle_timeout), "60", NULL, 0, 0},
+};
+#undef AT
+#define COUNT(table) (sizeof(table) / sizeof *(table))
+
+_Static_assert(COUNT(daemon_options) <= CONFIG_TABLE_MAX && COUNT(pool_options) <= CONFIG_TABLE_MAX, "a table is no larger");
+
+const struct config_table config_of_daemon = {.options = daemon_options, .count = COUNT(daemon_options)};
+const struct config_table config_of_pool = {.options = pool_options, .count = COUNT(pool_options)};
+
+int config_fail(struct config *config, const char *format, ...)
+{
+	va_list list;
+	va_start(list, format);
+	(void)vsnprintf(config->fault, sizeof config->fault, format, list);
+	va_end(list);
+	return -1;
+}
+
+/* ---- addresses ---- */
+
+int config_add_listen(struct config *config, const char *address, const char *place)
+{
+	struct config_address *list = realloc(config->listen, (config->listen_count + 1) * sizeof *list);
+	if (!list)
+		return -ENOMEM;
+	config->listen = list;
+	struct config_address *added = &list[config->listen_count++];
+	*added = (struct config_address){.text = strdup(address), .place = place ? strdup(place) : NULL};
+	return added->text && (added->place || !place) ? 0 : -ENOMEM;
+}
+
+void config_drop_listen(struct config *config)
+{
+	struct config_address *last = &config->listen[--config->listen_count];
+	free(last->text);
+	free(last->place);
+}
+
+/* ---- freeing ---- */
+
+static void free_section(void *base, const struct config_table *table)
+{
+	for (size_t i = 0; i < table->count; i++) {
+		void *field = (char *)base + table->options[i].at;
+		if (table->options[i].type == T_TEXT || table->options[i].type == T_GROUP)
+			free(*(char **)field);
+		if (table->options[i].type == T_ADDRESS) {
+			free(((struct config_address *)field)->text);
+			free(((struct config_address *)field)->place);
+		}
+		if (table->options[i].type == T_JSON) {
+			free(((struct config_json *)field)->text);
+			block_unref(((struct config_json *)field)->packed);
+		}
+	}
+}
+
+void config_pool_charge(struct config_pool *pool, struct account *account)
+{
+	for (size_t i = 0; i < COUNT(pool_options); i++) {
+		const struct config_json *json = (const void *)((const char *)pool + pool_options[i].at);
+		if (pool_options[i].type == T_JSON && json->packed)
+			block_charge(json->packed, account, json->packed->capacity);
+	}
+}
+
+void config_pool_free(struct config_pool *pool)
+{
+	free(pool->workers_place);
+	free_section(pool, &config_of_pool);
+	free(pool->name);
+	free(pool->offered);
+	free(pool->place);
+	*pool = (struct config_pool){0};
+}
+
+void config_free(struct config *config)
+{
+	for (uint32_t i = 0; i < config->pool_count; i++)
+		config_pool_free(&config->pools[i]);
+	free(config->pools);
+	while (config->listen_count > 0)
+		config_drop_listen(config);
+	free(config->listen);
+	free_section(config, &config_of_daemon);
+	*config = (struct config){0};
+}

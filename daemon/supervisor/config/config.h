@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * config: what the files say, checked; an error names file and line. One table of options is what the parser,
+ * --print-config and the check that every option is documented read: it is in config.c. config_load is in config_read.c,
+ * config_check and config_print are in files of these names, and all that is of one pool is in config_pool.c.
+ */
+#ifndef SUPERVISOR_CONFIG_H
+#define SUPERVISOR_CONFIG_H
+
+#include "daemon/core/records/pool.h"
+
+#include <msgpack.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#define CONFIG_UNSET UINT64_MAX
+#define CONFIG_HALF UINT64_MAX /* max_memory: half of the machine's memory */
+enum { CONFIG_WORKERS_MAX = 4096, CONFIG_MEMORY_MIN = 1 << 20 };
+
+/* A value that is JSON in the file and msgpack on the wire. */
+struct config_json {
+	char *text; /* as written; NULL: not given */
+	struct block *packed;
+	struct span value;
+};
+
+/* An address, and where it was given: FILE:LINE. */
+struct config_address {
+	char *text; /* NULL: not given */
+	char *place;
+};
+
+struct config_pool {
+	char *name;
+	char *plugin, *class;
+	uint32_t workers;
+	char *workers_place;    /* file:line where that is said; NULL: nowhere */
+	bool workers_cpus;      /* as many as CPUs that the daemon may use */
+	uint32_t isolation;     /* enum config_isolation */
+	struct config_json args, kwargs, slot_kwargs;
+	/* What only some plugins have a use for; they ask for it by name. */
+	struct config_json python_path, python_options, preload;
+	char *virtualenv;
+	bool unpickle;
+	uint64_t max_queue, max_sticky;
+	uint64_t start_timeout, stop_timeout, cancel_grace; /* nanoseconds; NEVER */
+	uint64_t slow_log;      /* nanoseconds; NEVER */
+	uint64_t max_calls, max_rss; /* of an instance, after which it is replaced; 0: never */
+	uint64_t max_age;            /* nanoseconds, likewise */
+	uint64_t workers_min, workers_max; /* CONFIG_UNSET: as workers */
+	uint64_t idle_timeout;       /* nanoseconds; NEVER */
+	char *offered; /* the abstract socket where a fork of a client's program waits to be the template; NULL: nowhere */
+	char *place;            /* file:line of its section */
+};
+
+enum config_isolation { ISOLATION_PROCESS, ISOLATION_THREAD };
+enum config_admin { ADMIN_ALL, ADMIN_UNIX, ADMIN_NONE };
+
+struct config {
+	struct config_address *listen;
+	uint32_t listen_count;
+	struct config_address http; /* for probes and metrics */
+	char *plugin_dir;
+	char *worker_program; /* NULL: found */
+	uint64_t socket_mode;
+	char *socket_group;
+	bool insecure_remote;
+	uint32_t admin, create; /* enum config_admin */
+	uint64_t max_pools;
+	uint64_t max_message, max_connections, max_inflight, max_unsent, max_pending, max_memory, payload_min;
+	uint32_t log_level, worker_log_level; /* 0: error, warning, info, debug */
+	uint64_t drain_timeout; /* nanoseconds; NEVER */
+	struct config_pool *pools;
+	uint32_t pool_count;
+	char fault[512];      /* the first error */
+};
+
+/* Reads the file and conf.d/ *.conf beside it. NULL: the defaults alone. 0, or -1 with config->fault. */
+int config_load(struct config *config, const char *path);
+
+/* Adds a listen address; `place` says where it was given, for errors. 0 or -ENOMEM. And: drops the last. */
+int config_add_listen(struct config *config, const char *address, const char *place);
+void config_drop_listen(struct config *config);
+
+/* Adds a pool that a client wants, and sets one of its keys from a packed value. 0, or -1 with config->fault. `place` says where
+ * it comes from. */
+int config_add_pool(struct config *config, struct span name, const char *place);
+int config_set_pool(struct config *config, struct span key, struct span value);
+
+/* What must be right in the whole: addresses, plugins' names, numbers of slots. 0, or -1 with config->fault. */
+int config_check(struct config *config);
+
+void config_print(const struct config *config, FILE *to);
+void config_free(struct config *config);
+
+/* Do two sections make the same instances? */
+bool config_pool_same_instances(const struct config_pool *a, const struct config_pool *b);
+
+/* Do they say the same of the pool's size? */
+bool config_pool_same_size(const struct config_pool *a, const struct config_pool *b);
+
+void config_pool_free(struct config_pool *pool);
+
+/* Charges the values that the section keeps to the account. */
+void config_pool_charge(struct config_pool *pool, struct account *account);
+
+/* Those of its keys that a plugin may ask for, and max_message, as a map. */
+void config_pool_pack_settings(const struct config_pool *pool, uint64_t max_message, msgpack_packer *packer);
+
+uint32_t config_pool_workers(const struct config_pool *pool);
+
+/* What the core has to know of it. */
+struct pool_settings config_pool_settings(const struct config_pool *pool);
+
+#endif

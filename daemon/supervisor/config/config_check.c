@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* config_check: what must be right in the whole. */
+#include "daemon/supervisor/config/address.h"
+#include "daemon/supervisor/config/config.h"
+#include "daemon/supervisor/config/config_table.h"
+
+static int check_strings(struct config *config, const struct config_pool *pool, const char *key, const struct config_json *json)
+{
+	struct reader reader = reader_of(json->value);
+	struct span text;
+	uint32_t n;
+	int r = json->text ? read_array(&reader, &n) : 0;
+
+	for (uint32_t i = 0; json->text && r == 0 && i < n; i++)
+		r = read_text(&reader, &text);
+	return r == 0 ? 0 : config_fail(config, "%s: pool %s: %s must be an array of strings", pool->place, pool->name, key);
+}
+
+static int check_json(struct config *config, const struct config_pool *pool)
+{
+	struct reader args = reader_of(pool->args.value), kwargs = reader_of(pool->kwargs.value);
+	struct reader slots = reader_of(pool->slot_kwargs.value);
+	uint32_t n, workers, any;
+	struct span item;
+
+	if (pool->args.text && read_array(&args, &n) < 0)
+		return config_fail(config, "%s: pool %s: args must be an array", pool->place, pool->name);
+	if (pool->kwargs.text && read_map(&kwargs, &n) < 0)
+		return config_fail(config, "%s: pool %s: kwargs must be an object", pool->place, pool->name);
+	if (check_strings(config, pool, "python_path", &pool->python_path) < 0 ||
+	    check_strings(config, pool, "python_options", &pool->python_options) < 0 ||
+	    check_strings(config, pool, "preload", &pool->preload) < 0)
+		return -1;
+	if (!pool->slot_kwargs.text)
+		return 0;
+	workers = config_pool_settings(pool).workers_max;
+	if (read_array(&slots, &n) < 0 || n != workers)
+		return config_fail(config, "%s: pool %s: slot_kwargs must be an array of %u objects, one per slot", pool->place,
+				   pool->name, workers);
+	while (n-- > 0) {
+		struct reader look = slots;
+		if (read_map(&look, &any) < 0 || read_value(&slots, &item) < 0)
+			return config_fail(config, "%s: pool %s: slot_kwargs must be an array of objects", pool->place,
+					   pool->name);
+	}
+	return 0;
+}
+
+static int check_size(struct config *config, const struct config_pool *pool)
+{
+	const struct pool_settings settings = config_pool_settings(pool);
+	const uint32_t workers = config_pool_workers(pool);
+
+	if (settings.workers_min > settings.workers_max)
+		return config_fail(config, "%s: pool %s: workers_min = %u is more than workers_max = %u", pool->place, pool->name,
+				   settings.workers_min, settings.workers_max);
+	if (workers < settings.workers_min || workers > settings.workers_max)
+		return config_fail(config, "%s: pool %s: workers = %u does not lie between workers_min = %u and workers_max = %u",
+				   pool->place, pool->name, workers, settings.workers_min, settings.workers_max);
+	if (settings.workers_max == 0)
+		return config_fail(config, "%s: pool %s: workers = 0 needs a workers_max to grow to",
+				   pool->workers_place ? pool->workers_place : pool->place, pool->name);
+	return 0;
+}
+
+static int check_pool(struct config *config, const struct config_pool *pool)
+{
+	if (!pool->plugin || !pool->class)
+		return config_fail(config, "%s: pool %s needs plugin and class", pool->place, pool->name);
+	if (pool->isolation == ISOLATION_THREAD && pool->max_rss)
+		return config_fail(config, "%s: pool %s: max_rss is of a process: it needs isolation = process", pool->place,
+				   pool->name);
+	return check_size(config, pool) < 0 ? -1 : check_json(config, pool);
+}
+
+static int check_listen(struct config *config, uint32_t i)
+{
+	const struct config_address *listen = &config->listen[i];
+	struct address address, other;
+	char fault[256];
+
+	if (address_parse(&address, listen->text, fault, sizeof fault) < 0)
+		return config_fail(config, "%s: %s", listen->place, fault);
+	if (!address_is_loopback(&address) && !config->insecure_remote)
+		return config_fail(
+			config,
+			"%s: listen = %s: anyone on the network could call; set insecure_remote = yes if that is what you want",
+			listen->place, listen->text);
+	for (uint32_t j = 0; j < i; j++)
+		if (address_parse(&other, config->listen[j].text, fault, sizeof fault) == 0 && address_equal(&address, &other) &&
+		    !strstr(listen->text, ":0"))
+			return config_fail(config, "%s: listen = %s is given twice: see %s", listen->place, listen->text,
+					   config->listen[j].place);
+	return 0;
+}
+
+static int check_http(struct config *config)
+{
+	const struct config_address *http = &config->http;
+	struct address address;
+	char fault[256];
+
+	if (!http->text || config->insecure_remote)
+		return 0;
+	if (address_parse(&address, http->text, fault, sizeof fault) < 0)
+		return config_fail(config, "%s: http: %s", http->place, fault);
+	if (!address_is_loopback(&address))
+		return config_fail(
+			config,
+			"%s: http = %s: anyone on the network could look; set insecure_remote = yes if that is what you want",
+			http->place, http->text);
+	return 0;
+}
+
+int config_check(struct config *config)
+{
+	if (check_http(config) < 0)
+		return -1;
+	for (uint32_t i = 0; i < config->listen_count; i++)
+		if (check_listen(config, i) < 0)
+			return -1;
+	for (uint32_t i = 0; i < config->pool_count; i++)
+		if (check_pool(config, &config->pools[i]) < 0)
+			return -1;
+	return 0;
+}

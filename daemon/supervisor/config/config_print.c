@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* config_print: the configuration as a file would say it, for --print-config. */
+#include "daemon/supervisor/config/config.h"
+#include "daemon/supervisor/config/config_table.h"
+
+static void print_size(FILE *to, uint64_t value)
+{
+	static const char units[] = "\0KMG";
+	int unit = 0;
+	while (unit < 3 && value && value % 1024 == 0) {
+		value /= 1024;
+		unit++;
+	}
+	fprintf(to, "%llu", (unsigned long long)value);
+	if (unit)
+		fputc(units[unit], to);
+}
+
+static void print_seconds(FILE *to, uint64_t value)
+{
+	if (value == NEVER)
+		fputs("never", to);
+	else
+		fprintf(to, "%.9g", (double)value / (double)SECOND);
+}
+
+static void print_list(const struct config *config, FILE *to)
+{
+	for (uint32_t i = 0; i < config->listen_count; i++)
+		fprintf(to, "listen = %s\n", config->listen[i].text);
+}
+
+static void print_value(const void *field, const struct config_option *option, FILE *to)
+{
+	const struct config_pool *pool;
+
+	switch (option->type) {
+	case T_TEXT:
+	case T_GROUP:
+	case T_ADDRESS: /* its first member */
+		fputs(*(char *const *)field, to);
+		break;
+	case T_BOOL:
+		fputs(*(const bool *)field ? "yes" : "no", to);
+		break;
+	case T_COUNT:
+		fprintf(to, "%llu", (unsigned long long)*(const uint64_t *)field);
+		break;
+	case T_SIZE:
+		print_size(to, *(const uint64_t *)field);
+		break;
+	case T_MEMORY:
+		if (*(const uint64_t *)field == CONFIG_HALF)
+			fputs("half", to);
+		else
+			print_size(to, *(const uint64_t *)field);
+		break;
+	case T_SECONDS:
+		print_seconds(to, *(const uint64_t *)field);
+		break;
+	case T_MODE:
+		fprintf(to, "%04llo", (unsigned long long)*(const uint64_t *)field);
+		break;
+	case T_WORKERS:
+		pool = container_of(field, const struct config_pool, workers);
+		if (pool->workers_cpus)
+			fputs("cpus", to);
+		else
+			fprintf(to, "%u", pool->workers);
+		break;
+	case T_JSON:
+		fputs(((const struct config_json *)field)->text, to);
+		break;
+	case T_CHOICE:
+		fputs(option->choices[*(const uint32_t *)field], to);
+		break;
+	case T_LIST:
+		break;
+	}
+}
+
+static bool is_given(const void *field, const struct config_option *option)
+{
+	return ((option->type != T_TEXT && option->type != T_GROUP && option->type != T_ADDRESS) || *(char *const *)field) &&
+	       (option->type != T_COUNT || *(const uint64_t *)field != CONFIG_UNSET) &&
+	       (option->type != T_JSON || ((const struct config_json *)field)->text);
+}
+
+/* A value that begins so would read as a comment in --print-config: a semicolon behind a blank begins one. */
+static bool begins_with_semicolon(const void *field, const struct config_option *option)
+{
+	return (option->type == T_TEXT || option->type == T_GROUP || option->type == T_ADDRESS) && **(char *const *)field == ';';
+}
+
+static void print_section(const void *base, const struct config_table *table, FILE *to)
+{
+	for (size_t i = 0; i < table->count; i++) {
+		const void *field = (const char *)base + table->options[i].at;
+		if (table->options[i].type == T_LIST) {
+			print_list(base, to);
+		} else if (is_given(field, &table->options[i])) {
+			fprintf(to, "%s =%s", table->options[i].name,
+				begins_with_semicolon(field, &table->options[i]) ? "" : " ");
+			print_value(field, &table->options[i], to);
+			fputc('\n', to);
+		}
+	}
+}
+
+void config_print(const struct config *config, FILE *to)
+{
+	fputs("[daemon]\n", to);
+	print_section(config, &config_of_daemon, to);
+	for (uint32_t i = 0; i < config->pool_count; i++) {
+		fprintf(to, "\n[pool %s]\n", config->pools[i].name);
+		print_section(&config->pools[i], &config_of_pool, to);
+	}
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * listener: one listening socket. Its own, or one that systemd has passed. Accepts some dozens of connections a turn; when
+ * descriptors run out it looks away for a moment instead of spinning.
+ */
+#ifndef SUPERVISOR_LISTENER_H
+#define SUPERVISOR_LISTENER_H
+
+#include "daemon/supervisor/config/address.h"
+#include "daemon/supervisor/base/daemon.h"
+#include "daemon/supervisor/connections/socketfile.h"
+
+struct listener {
+	TAILQ_ENTRY(listener) link; /* in daemon->listeners */
+	struct daemon *daemon;
+	struct address address; /* as asked for */
+	struct address bound;   /* with the port that it became */
+	int fd;
+	struct socketfile file;
+	bool passed;            /* by systemd: its file is not ours to remove */
+	bool wanted;            /* during a reload */
+	bool complained;
+	struct event *event, *again;
+};
+
+/* A new socket that listens there; a stale socket file in its way goes. -1 with a sentence in `fault`. */
+int listener_bind(const struct config *config, const struct address *address, char *fault, size_t fault_size);
+
+/* Opens the address, or finds that it is open already. 0, or -1 with a sentence in `fault`. */
+int listener_open(struct daemon *daemon, const struct config *config, const char *address, char *fault, size_t fault_size);
+
+/* Takes a socket that was passed to the process. 0, or -1 with a sentence in `fault`. */
+int listener_adopt(struct daemon *daemon, int fd, const char *name, char *fault, size_t fault_size);
+
+/* Starts to accept. */
+void listener_start(struct listener *listener);
+
+void listener_close(struct listener *listener);
+
+#endif

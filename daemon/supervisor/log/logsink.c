@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define SD_JOURNAL_SUPPRESS_LOCATION
+#include "daemon/supervisor/log/logsink.h"
+
+#include "daemon/core/records/pool.h"
+#include "daemon/core/records/slot.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <systemd/sd-journal.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { AT_ONCE = 16 << 10, FIELDS_MAX = 8 };
+
+static const struct logwriter_sink *sink; /* a process has one log */
+
+/* ---- standard error ---- */
+
+static ssize_t write_to_stderr(const char *bytes, size_t size)
+{
+	struct pollfd output = {.fd = STDERR_FILENO, .events = POLLOUT};
+	const ssize_t n = write(STDERR_FILENO, bytes, size < AT_ONCE ? size : AT_ONCE);
+
+	if (n >= 0)
+		return n;
+	if (errno != EAGAIN && errno != EINTR)
+		return -errno;
+	(void)poll(&output, 1, -1); /* another process has made the file non-blocking */
+	return 0;
+}
+
+static const char *level_name(int level)
+{
+	return level <= LOG_ERR ? "error" : level == LOG_WARNING ? "warning" : level <= LOG_INFO ? "info" : "debug";
+}
+
+static size_t format_for_stderr(char *line, size_t room, const struct logsink_subject *about, const char *text)
+{
+	struct timespec now;
+	struct tm tm;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &tm);
+	const size_t n = strftime(line, room, "%Y-%m-%dT%H:%M:%S", &tm);
+	return n + (size_t)snprintf(line + n, room - n, ".%03ldZ %s %s\n", now.tv_nsec / 1000000, level_name(about->level), text);
+}
+
+/* ---- the journal: a line is its fields, each with a newline after it, and a '\0' ---- */
+
+static ssize_t write_to_journal(const char *bytes, size_t size)
+{
+	struct iovec fields[FIELDS_MAX];
+	const char *field = bytes;
+	const char *const end = memchr(bytes, '\0', size);
+	int n = 0;
+
+	while (field < end && n < FIELDS_MAX) {
+		const char *newline = memchr(field, '\n', (size_t)(end - field));
+		fields[n++] = (struct iovec){.iov_base = (char *)field, .iov_len = (size_t)(newline - field)};
+		field = newline + 1;
+	}
+	const int r = sd_journal_sendv(fields, n);
+	return r < 0 ? r : end - bytes + 1;
+}
+
+static size_t format_for_journal(char *line, size_t room, const struct logsink_subject *about, const char *text)
+{
+	size_t n = (size_t)snprintf(line, room, "PRIORITY=%d\nMESSAGE=%s\n", about->level, text);
+
+	if (about->pool)
+		n += (size_t)snprintf(line + n, room - n, "OBJPOOL_POOL=%s\n", about->pool->name);
+	if (about->slot)
+		n += (size_t)snprintf(line + n, room - n, "OBJPOOL_SLOT=%u\nOBJPOOL_GENERATION=%llu\n", about->slot->index,
+				      (unsigned long long)about->slot->generation);
+	if (about->stream)
+		n += (size_t)snprintf(line + n, room - n, "OBJPOOL_STREAM=%s\n", about->stream);
+	return n + 1;
+}
+
+/* Is standard error the journal's socket? $JOURNAL_STREAM has the device and inode of that socket. */
+static bool stderr_is_journal(void)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	unsigned long long device, inode;
+	struct stat st;
+
+	return stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 && fstat(STDERR_FILENO, &st) == 0 &&
+	       st.st_dev == device && st.st_ino == inode;
+}
+
+/* ---- either ---- */
+
+static size_t tell_lost(char *line, size_t room, uint64_t lost)
+{
+	const struct logsink_subject about = {.level = LOG_WARNING};
+	char text[128];
+
+	snprintf(text, sizeof text, "%llu line%s of the log %s lost here: they could not be written in time",
+		 (unsigned long long)lost, lost == 1 ? "" : "s", lost == 1 ? "is" : "are");
+	return logsink_format(line, room, &about, text);
+}
+
+static const struct logwriter_sink stderr_sink = {.end = '\n', .write = write_to_stderr, .tell_lost = tell_lost};
+static const struct logwriter_sink journal_sink = {.end = '\0', .write = write_to_journal, .tell_lost = tell_lost};
+
+const struct logwriter_sink *logsink_open(void)
+{
+	sink = stderr_is_journal() ? &journal_sink : &stderr_sink;
+	return sink;
+}
+
+size_t logsink_format(char *line, size_t room, const struct logsink_subject *about, const char *text)
+{
+	return sink == &journal_sink ? format_for_journal(line, room, about, text) : format_for_stderr(line, room, about, text);
+}

@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/supervisor/view/metrics.h"
+
+#include "daemon/core/records/measure.h"
+#include "daemon/core/records/pool.h"
+#include "daemon/supervisor/base/procfs.h"
+#include "daemon/supervisor/view/status.h"
+#include "daemon/supervisor/workers/worker.h"
+
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+static double seconds(uint64_t nanoseconds)
+{
+	return (double)nanoseconds / (double)SECOND;
+}
+
+/* ---- lines ---- */
+
+/* The text that is being made. */
+struct page {
+	FILE *to;
+	enum metrics_format format;
+};
+
+/* What the names of a family's samples end with. */
+static const char *suffix_of(const char *type)
+{
+	return strcmp(type, "counter") == 0 ? "_total" : strcmp(type, "info") == 0 ? "_info" : "";
+}
+
+/* Prometheus' text format describes the samples by their whole name, and knows neither units nor the type info. */
+static void family_classic(FILE *to, const char *name, const char *type, const char *help)
+{
+	const char *suffix = suffix_of(type);
+
+	fprintf(to, "# HELP %s%s %s\n", name, suffix, help);
+	fprintf(to, "# TYPE %s%s %s\n", name, suffix, strcmp(type, "info") == 0 ? "gauge" : type);
+}
+
+/* A family: its name ends with the unit, if it has one. */
+static void family(const struct page *page, const char *name, const char *type, const char *unit, const char *help)
+{
+	if (page->format == METRICS_CLASSIC) {
+		family_classic(page->to, name, type, help);
+		return;
+	}
+	fprintf(page->to, "# TYPE %s %s\n", name, type);
+	if (unit)
+		fprintf(page->to, "# UNIT %s %s\n", name, unit);
+	fprintf(page->to, "# HELP %s %s\n", name, help);
+}
+
+static void put_escaped(FILE *to, const char *text)
+{
+	for (; *text; text++)
+		if (*text == '\n')
+			fputs("\\n", to);
+		else if (*text == '\\' || *text == '"')
+			fprintf(to, "\\%c", *text);
+		else
+			fputc(*text, to);
+}
+
+/* name="value" */
+static void put_label(FILE *to, const char *name, const char *value)
+{
+	fprintf(to, "%s=\"", name);
+	put_escaped(to, value);
+	fputc('"', to);
+}
+
+static void single(const struct page *page, const char *name, const char *type, const char *unit, const char *help, double value)
+{
+	family(page, name, type, unit, help);
+	fprintf(page->to, "%s%s %.15g\n", name, suffix_of(type), value);
+}
+
+/* ---- the process ---- */
+
+static void put_process(const struct daemon *daemon, const struct page *page)
+{
+	const struct procfs own = procfs_read(getpid());
+	const double uptime = seconds(daemon->core.now - daemon->started);
+
+	family(page, "objpool_build", "info", NULL, "The daemon.");
+	fputs("objpool_build_info{", page->to);
+	put_label(page->to, "version", OBJPOOL_VERSION);
+	fputs("} 1\n", page->to);
+	single(page, "objpool_start_time_seconds", "gauge", "seconds", "When the daemon started, since 1970.",
+	       (double)time(NULL) - uptime);
+	single(page, "objpool_cpu_seconds", "counter", "seconds", "CPU time of the daemon itself.", own.cpu_s);
+	single(page, "objpool_resident_memory_bytes", "gauge", "bytes", "Memory of the daemon itself.", (double)own.rss);
+	single(page, "objpool_memory_used_bytes", "gauge", "bytes", "What the daemon holds for sessions and workers.",
+	       (double)daemon->core.memory.used);
+	single(page, "objpool_memory_limit_bytes", "gauge", "bytes", "max_memory; 0: there is no limit.",
+	       (double)daemon->core.memory.limit);
+	single(page, "objpool_memory_refused_calls", "counter", NULL, "Calls that were refused because of max_memory.",
+	       (double)daemon->core.memory_refused);
+	single(page, "objpool_sessions", "gauge", NULL, "Clients that are connected.", daemon->session_count);
+	single(page, "objpool_draining", "gauge", NULL, "1 when the daemon finishes what it has and takes no new calls.",
+	       daemon->state != DAEMON_RUNNING);
+	single(page, "objpool_late_answers", "counter", NULL, "Answers of workers that nobody waited for any more.",
+	       (double)daemon->core.late);
+}
+
+/* ---- pools and slots: a table of what each has ---- */
+
+struct pool_gauges {
+	uint32_t workers, queue, running;
+};
+
+static struct pool_gauges gauges_of(const struct pool *pool)
+{
+	return (struct pool_gauges){.workers = pool->size, .queue = pool->waiting, .running = status_running_batches(pool)};
+}
+
+static const struct {
+	const char *name, *help;
+	size_t at;
+} pool_gauges[] = {
+	{"objpool_pool_workers", "Slots of the pool.", offsetof(struct pool_gauges, workers)},
+	{"objpool_pool_queue_length", "What waits in the pool for an instance.", offsetof(struct pool_gauges, queue)},
+	{"objpool_pool_running", "Tasks and batches that workers have in hand.", offsetof(struct pool_gauges, running)},
+};
+
+#define AT(member) offsetof(struct pool_counts, member)
+static const struct {
+	const char *name, *help;
+	size_t at;
+} pool_counters[] = {
+	{"objpool_pool_calls", "Calls that were accepted.", AT(calls)},
+	{"objpool_pool_failed_tasks", "Tasks that failed; a call has one, or many.", AT(failures)},
+	{"objpool_pool_lost_tasks", "Tasks that were lost with their worker.", AT(lost)},
+	{"objpool_pool_rejected_calls", "Calls that were refused: a full queue, or no instance.", AT(rejected)},
+	{"objpool_pool_worker_starts", "Workers that were started.", AT(starts)},
+	{"objpool_pool_worker_restarts", "Those of them that took the place of another in their slot.", AT(restarts)},
+	{"objpool_pool_worker_failed_starts", "Those of them that did not become ready.", AT(failed_starts)},
+	{"objpool_pool_worker_deaths", "Workers that died when they should not have.", AT(deaths)},
+};
+#undef AT
+
+static void put_pool_label(const struct pool *pool, FILE *to)
+{
+	fputc('{', to);
+	put_label(to, "pool", pool->name);
+	fputs("} ", to);
+}
+
+static void put_pool_gauge(const struct daemon *daemon, size_t i, const struct page *page)
+{
+	const struct pool *pool;
+
+	family(page, pool_gauges[i].name, "gauge", NULL, pool_gauges[i].help);
+	TAILQ_FOREACH(pool, &daemon->core.pools, link) {
+		if (pool->leaving)
+			continue;
+		const struct pool_gauges gauges = gauges_of(pool);
+		fputs(pool_gauges[i].name, page->to);
+		put_pool_label(pool, page->to);
+		fprintf(page->to, "%" PRIu32 "\n", *(const uint32_t *)((const char *)&gauges + pool_gauges[i].at));
+	}
+}
+
+static void put_pool_counter(const struct daemon *daemon, size_t i, const struct page *page)
+{
+	const struct pool *pool;
+
+	family(page, pool_counters[i].name, "counter", NULL, pool_counters[i].help);
+	TAILQ_FOREACH(pool, &daemon->core.pools, link) {
+		if (pool->leaving)
+			continue;
+		fprintf(page->to, "%s_total", pool_counters[i].name);
+		put_pool_label(pool, page->to);
+		fprintf(page->to, "%" PRIu64 "\n", *(const uint64_t *)((const char *)&pool->counts + pool_counters[i].at));
+	}
+}
+
+static void put_states(const struct pool *pool, FILE *to)
+{
+	static const char *const names[] = {"waiting", "starting", "ready", "stopping", "failed"};
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		uint32_t count = 0;
+		for (uint32_t s = 0; s < pool->size; s++)
+			count += strcmp(status_slot_state(pool->slots[s]), names[i]) == 0;
+		fputs("objpool_pool_slots{", to);
+		put_label(to, "pool", pool->name);
+		fprintf(to, ",state=\"%s\"} %u\n", names[i], count);
+	}
+}
+
+static void put_pools(const struct daemon *daemon, const struct page *page)
+{
+	const struct pool *pool;
+
+	for (size_t i = 0; i < sizeof pool_gauges / sizeof *pool_gauges; i++)
+		put_pool_gauge(daemon, i, page);
+	for (size_t i = 0; i < sizeof pool_counters / sizeof *pool_counters; i++)
+		put_pool_counter(daemon, i, page);
+	family(page, "objpool_pool_slots", "gauge", NULL, "Slots of the pool by state.");
+	TAILQ_FOREACH(pool, &daemon->core.pools, link)
+		if (!pool->leaving)
+			put_states(pool, page->to);
+}
+
+/* What is known of a slot, and of the process in it. */
+struct slot_values {
+	const struct slot *slot;
+	struct procfs process;
+	uint64_t running;
+};
+
+typedef double slot_value_fn(const struct slot_values *values);
+
+static double slot_tasks(const struct slot_values *v)
+{
+	return (double)v->slot->calls;
+}
+
+static double slot_failed(const struct slot_values *v)
+{
+	return (double)v->slot->failed;
+}
+
+static double slot_cpu(const struct slot_values *v)
+{
+	return v->process.cpu_s;
+}
+
+static double slot_rss(const struct slot_values *v)
+{
+	return (double)v->process.rss;
+}
+
+static double slot_running(const struct slot_values *v)
+{
+	return seconds(v->running);
+}
+
+static const struct {
+	const char *name, *type, *unit, *help;
+	slot_value_fn *value;
+} slot_families[] = {
+	{"objpool_slot_tasks", "counter", NULL, "Tasks that the slot's workers have answered.", slot_tasks},
+	{"objpool_slot_failed_tasks", "counter", NULL, "Those of them that failed.", slot_failed},
+	{"objpool_worker_cpu_seconds", "counter", "seconds", "CPU time of the slot's present worker.", slot_cpu},
+	{"objpool_worker_resident_memory_bytes", "gauge", "bytes", "Memory of the slot's present worker.", slot_rss},
+	{"objpool_worker_running_seconds", "gauge", "seconds",
+	 "How long the worker has been at the method that it runs.", slot_running},
+};
+
+static void put_slot_family(const struct slot_values *values, size_t count, size_t i, const struct page *page)
+{
+	family(page, slot_families[i].name, slot_families[i].type, slot_families[i].unit, slot_families[i].help);
+	for (size_t s = 0; s < count; s++) {
+		fprintf(page->to, "%s%s{", slot_families[i].name, suffix_of(slot_families[i].type));
+		put_label(page->to, "pool", values[s].slot->pool->name);
+		fprintf(page->to, ",slot=\"%u\"} %.15g\n", values[s].slot->index, slot_families[i].value(&values[s]));
+	}
+}
+
+static size_t count_slots(const struct daemon *daemon)
+{
+	const struct pool *pool;
+	size_t count = 0;
+
+	TAILQ_FOREACH(pool, &daemon->core.pools, link)
+		count += pool->leaving ? 0 : pool->size;
+	return count;
+}
+
+static void look_at_slots(const struct daemon *daemon, struct slot_values *values)
+{
+	const struct pool *pool;
+
+	TAILQ_FOREACH(pool, &daemon->core.pools, link) {
+		for (uint32_t i = 0; i < pool->size && !pool->leaving; i++, values++) {
+			values->slot = pool->slots[i];
+			values->process = worker_usage(values->slot);
+			(void)status_running(values->slot, daemon->core.now, &values->running);
+		}
+	}
+}
+
+static int put_slots(const struct daemon *daemon, const struct page *page)
+{
+	const size_t count = count_slots(daemon);
+	struct slot_values *values = calloc(count + 1, sizeof *values);
+
+	if (!values)
+		return -1;
+	look_at_slots(daemon, values);
+	for (size_t i = 0; i < sizeof slot_families / sizeof *slot_families; i++)
+		put_slot_family(values, count, i, page);
+	free(values);
+	return 0;
+}
+
+/* ---- methods ---- */
+
+static void put_method_labels(const struct pool *pool, const char *method, FILE *to)
+{
+	put_label(to, "pool", pool->name);
+	fputc(',', to);
+	put_label(to, "method", method);
+}
+
+static void put_histogram(const struct histogram *histogram, const char *name, const struct pool *pool, const char *method,
+			  FILE *to)
+{
+	for (unsigned power = HISTOGRAM_FIRST; power <= HISTOGRAM_FIRST + HISTOGRAM_OCTAVES; power++) {
+		fprintf(to, "%s_bucket{", name);
+		put_method_labels(pool, method, to);
+		fprintf(to, ",le=\"%.15g\"} %" PRIu64 "\n", seconds(UINT64_C(1) << power),
+			histogram_count_within(histogram, power));
+	}
+	fprintf(to, "%s_bucket{", name);
+	put_method_labels(pool, method, to);
+	fprintf(to, ",le=\"+Inf\"} %" PRIu64 "\n%s_count{", histogram->count, name);
+	put_method_labels(pool, method, to);
+	fprintf(to, "} %" PRIu64 "\n%s_sum{", histogram->count, name);
+	put_method_labels(pool, method, to);
+	fprintf(to, "} %.15g\n", seconds(histogram->sum));
+}
+
+typedef void measure_fn(const struct measure *measure, const struct pool *pool, const char *method, FILE *to);
+
+static void put_call_durations(const struct measure *measure, const struct pool *pool, const char *method, FILE *to)
+{
+	put_histogram(&measure->calls, "objpool_call_duration_seconds", pool, method, to);
+}
+
+static void put_method_durations(const struct measure *measure, const struct pool *pool, const char *method, FILE *to)
+{
+	put_histogram(&measure->runs, "objpool_method_duration_seconds", pool, method, to);
+}
+
+static void put_failed_calls(const struct measure *measure, const struct pool *pool, const char *method, FILE *to)
+{
+	fputs("objpool_failed_calls_total{", to);
+	put_method_labels(pool, method, to);
+	fprintf(to, "} %" PRIu64 "\n", measure->failures);
+}
+
+static void put_measures(const struct daemon *daemon, measure_fn *put, FILE *to)
+{
+	const struct measure *measure;
+	const struct pool *pool;
+	const char *method;
+
+	TAILQ_FOREACH(pool, &daemon->core.pools, link) {
+		uint32_t at = 0;
+		while (!pool->leaving && (measure = measure_next(&pool->methods, &at, &method)))
+			put(measure, pool, method, to);
+	}
+}
+
+static void put_methods(const struct daemon *daemon, const struct page *page)
+{
+	family(page, "objpool_failed_calls", "counter", NULL, "Calls that were answered with an error.");
+	put_measures(daemon, put_failed_calls, page->to);
+	family(page, "objpool_call_duration_seconds", "histogram", "seconds", "From a call's coming to its answer.");
+	put_measures(daemon, put_call_durations, page->to);
+	family(page, "objpool_method_duration_seconds", "histogram", "seconds", "A task's time in its method.");
+	put_measures(daemon, put_method_durations, page->to);
+}
+
+/* ---- the whole ---- */
+
+const char *metrics_type(enum metrics_format format)
+{
+	static const char *const types[] = {
+		[METRICS_CLASSIC] = "text/plain; version=0.0.4; charset=utf-8",
+		[METRICS_OPENMETRICS] = "application/openmetrics-text; version=1.0.0; charset=utf-8",
+	};
+	return types[format];
+}
+
+char *metrics_text(const struct daemon *daemon, enum metrics_format format, size_t *size)
+{
+	char *text = NULL;
+	const struct page page = {.to = open_memstream(&text, size), .format = format};
+
+	if (!page.to)
+		return NULL;
+	put_process(daemon, &page);
+	put_pools(daemon, &page);
+	bool failed = put_slots(daemon, &page) < 0;
+	put_methods(daemon, &page);
+	if (format == METRICS_OPENMETRICS)
+		fputs("# EOF\n", page.to);
+	failed = ferror(page.to) || failed;
+	if (fclose(page.to) == 0 && !failed)
+		return text;
+	free(text);
+	return NULL;
+}

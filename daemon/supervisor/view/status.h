@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* status: what objpool.pools, objpool.status, objpool.describe and systemd's STATUS= say. */
+#ifndef SUPERVISOR_STATUS_H
+#define SUPERVISOR_STATUS_H
+
+#include "daemon/supervisor/base/daemon.h"
+
+#include <msgpack.h>
+
+void status_pack_pools(const struct daemon *daemon, msgpack_packer *packer);
+void status_pack_pool_names(const struct daemon *daemon, msgpack_packer *packer);
+
+/* only: that pool alone; NULL: all. */
+void status_pack(const struct daemon *daemon, const struct pool *only, msgpack_packer *packer);
+
+/* {pool, and what the template said}. -1 while it has not said it. */
+int status_pack_description(const struct pool *pool, msgpack_packer *packer);
+
+/* Of all pools. */
+struct status_totals {
+	uint32_t pools, slots, ready;
+	const struct pool *fault; /* the first pool that has something to say of why; NULL: none */
+};
+struct status_totals status_totals(const struct daemon *daemon);
+
+/* "2 pools, 5 of 6 instances ready", or why none is. One line: the texts of plugins in it are escaped. */
+void status_line(const struct status_totals *totals, char *text, size_t size);
+
+/* What metrics.h shows too: tasks and batches in workers' hands; a slot's state in words; the method that runs in it (NULL: none),
+ * and for how many nanoseconds. */
+uint32_t status_running_batches(const struct pool *pool);
+const char *status_slot_state(const struct slot *slot);
+const struct method *status_running(const struct slot *slot, uint64_t now, uint64_t *since);
+
+/* Calls that have not ended, of all pools. */
+uint32_t status_calls(const struct daemon *daemon);
+
+#endif

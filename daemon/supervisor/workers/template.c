@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/supervisor/workers/template.h"
+
+#include "daemon/core/records/pool.h"
+
+#include <errno.h>
+
+int template_describe_to_pool(const struct template *template)
+{
+	struct reader reader = reader_of(template->described), look;
+	struct span key, value, methods = {0};
+	bool open = false;
+	uint32_t n;
+
+	if (read_map(&reader, &n) < 0)
+		return -EBADMSG;
+	for (; n > 0; n--) {
+		if (read_text(&reader, &key) < 0)
+			return -EBADMSG;
+		look = reader;
+		if (read_value(&reader, &value) < 0)
+			return -EBADMSG;
+		if (span_is(key, "methods"))
+			methods = value;
+		if (span_is(key, "open") && read_bool(&look, &open) < 0)
+			return -EBADMSG;
+		if (span_is(key, "leased") && read_bool(&look, &template->pool->has_leased) < 0)
+			return -EBADMSG;
+		if (span_is(key, "snapshot") && read_bool(&look, &template->pool->has_snapshot) < 0)
+			return -EBADMSG;
+		if (span_is(key, "session_end") && read_bool(&look, &template->pool->tells_sessions) < 0)
+			return -EBADMSG;
+	}
+	return pool_set_methods(template->pool, methods, open);
+}
+
+int template_keep_description(struct template *template, struct span description)
+{
+	template->described = (struct span){0};
+	template->description = block_unref(template->description);
+	template->description = block_new(NULL, description.size);
+	if (!template->description)
+		return -ENOMEM;
+	memcpy(template->description->bytes, description.bytes, description.size);
+	template->described = (struct span){.bytes = template->description->bytes, .size = description.size};
+	return template_describe_to_pool(template);
+}
+
+void template_on_start_worked(struct template *template, uint64_t life)
+{
+	if (life != template->life)
+		return;
+	template->failed_starts = 0;
+	template->tolerated_starts = TEMPLATE_STARTS_TOLERATED;
+}
+
+void template_expect_word(struct template *template)
+{
+	struct core *core = &template->daemon->core;
+
+	if (!timer_is_set(&template->patience))
+		timer_set(&core->timers, &template->patience, core->now + TEMPLATE_PATIENCE);
+}

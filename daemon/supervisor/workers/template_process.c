@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/supervisor/workers/template_process.h"
+
+#include "daemon/core/records/pool.h"
+#include "daemon/supervisor/workers/keeper.h"
+#include "daemon/supervisor/workers/lines.h"
+#include "daemon/supervisor/log/log.h"
+#include "daemon/supervisor/workers/worker.h"
+#include "daemon/supervisor/workers/worker_maker.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+/* ---- those that it was to make ---- */
+
+void template_ask_again(struct worker_list *forking, struct template *next)
+{
+	struct worker *worker;
+
+	while ((worker = TAILQ_FIRST(forking))) {
+		worker_close(worker);
+		worker->killed_at = 0;
+		worker_move(worker, &next->waiting);
+	}
+	next->daemon->forks_wanted = true;
+}
+
+void template_refuse_all(struct worker_list *refused, const char *why)
+{
+	struct worker_list now;
+	struct worker *worker;
+
+	TAILQ_INIT(&now);
+	while ((worker = TAILQ_FIRST(refused)))
+		worker_move(worker, &now);
+	while ((worker = TAILQ_FIRST(&now))) {
+		worker_move(worker, NULL);
+		worker_on_refused(worker, why);
+	}
+}
+
+/* ---- its end ---- */
+
+struct slot *template_slot_of(const struct pool *pool, int64_t pid)
+{
+	struct slot *slot;
+
+	for (uint32_t i = 0; i < pool->size; i++)
+		if (pool->slots[i]->pid == pid)
+			return pool->slots[i];
+	TAILQ_FOREACH(slot, &pool->detached, link)
+	if (slot->pid == pid)
+		return slot;
+	return NULL;
+}
+
+static struct slot *slot_with_process(const struct pool *pool)
+{
+	struct slot *slot;
+
+	for (uint32_t i = 0; i < pool->size; i++)
+		if (pool->slots[i]->pid > 0)
+			return pool->slots[i];
+	TAILQ_FOREACH(slot, &pool->detached, link)
+	if (slot->pid > 0)
+		return slot;
+	return NULL;
+}
+
+void template_end_process(struct template *template)
+{
+	if (template->event)
+		event_free(template->event);
+	template->event = NULL;
+	if (template->fd >= 0)
+		(void)close(template->fd); /* it ends at that; the loop reaps it */
+	template->fd = -1;
+	if (template->pid > 0)
+		keeper_end(template->daemon->keeper, template->pid); /* it leads its group */
+	template->pid = 0;
+	template->state = TEMPLATE_NONE;
+	for (int i = 0; i < 2; i++)
+		template->printed[i] = lines_free(template->printed[i]);
+}
+
+void template_fail(struct template *template, const char *why)
+{
+	struct slot *slot;
+
+	template_end_process(template);
+	while (template->maker->is_parent && (slot = slot_with_process(template->pool)))
+		worker_on_exit(slot->owner, SIGKILL); /* what becomes of a child of that process when it ends */
+	template_refuse_all(&template->forking, why);
+	template_refuse_all(&template->waiting, why);
+}
+
+void template_died(struct template *template)
+{
+	const bool loading = template->state == TEMPLATE_LOADING;
+
+	/* That of a program ends its own as soon as the pool leaves. */
+	log_pool(template->pool->leaving ? LOG_DEBUG : LOG_WARNING, template->pool, "the pool's template process died%s",
+		 loading ? " while it loaded the plugin" : "");
+	template_fail(template, loading ? "the template process died while it loaded the plugin" : "the template process died");
+}
+
+void template_give_up(struct template *template)
+{
+	template_fail(template, "the template process does not answer");
+}
+
+void template_kill_child(struct template *template, struct worker *worker)
+{
+	(void)template;
+	(void)kill((pid_t)worker->slot->pid, SIGKILL);
+}
+
+/* ---- word that it owes ---- */
+
+/* Since when it has owed word of this one; UINT64_MAX: it owes none. */
+static uint64_t owed_since(const struct template *template, const struct slot *slot)
+{
+	const struct worker *worker = slot->owner;
+
+	if (!worker || !worker->killed_at)
+		return UINT64_MAX;
+	return worker->listed == &template->forking || (template->maker->is_parent && slot->pid > 0) ? worker->killed_at
+												     : UINT64_MAX;
+}
+
+static uint64_t first_owed(const struct template *template)
+{
+	const struct pool *pool = template->pool;
+	uint64_t first = UINT64_MAX, since;
+	const struct slot *slot;
+
+	for (uint32_t i = 0; i < pool->size; i++)
+		if ((since = owed_since(template, pool->slots[i])) < first)
+			first = since;
+	TAILQ_FOREACH(slot, &pool->detached, link)
+	if ((since = owed_since(template, slot)) < first)
+		first = since;
+	return first;
+}
+
+void template_on_silence(struct timer *timer)
+{
+	struct template *template = container_of(timer, struct template, patience);
+	struct core *core = &template->daemon->core;
+	const uint64_t since = first_owed(template);
+
+	if (since == UINT64_MAX)
+		return;
+	if (core->now - since < TEMPLATE_PATIENCE) {
+		timer_set(&core->timers, timer, since + TEMPLATE_PATIENCE);
+		return;
+	}
+	/* That of a program ends its own as soon as the pool leaves. */
+	log_pool(template->pool->leaving ? LOG_DEBUG : LOG_WARNING, template->pool,
+		 "the pool's template process does not answer");
+	template->maker->on_silence(template);
+}

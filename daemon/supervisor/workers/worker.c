@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/supervisor/workers/worker.h"
+
+#include "daemon/core/entry/from_worker.h"
+#include "daemon/core/records/pool.h"
+#include "daemon/core/life/slot_life.h"
+#include "daemon/core/dispatch/to_worker.h"
+#include "daemon/supervisor/base/closer.h"
+#include "daemon/supervisor/workers/keeper.h"
+#include "daemon/supervisor/log/log.h"
+#include "daemon/supervisor/transport/outlet.h"
+#include "daemon/supervisor/workers/template.h"
+#include "daemon/supervisor/workers/worker_maker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define NO_MEMORY "the daemon is out of memory"
+
+static struct template *template_of(const struct worker *worker)
+{
+	return worker->slot->pool->owner;
+}
+
+static const struct worker_maker *maker_of(const struct worker *worker)
+{
+	return template_of(worker)->maker;
+}
+
+void worker_move(struct worker *worker, struct worker_list *to)
+{
+	if (worker->listed)
+		TAILQ_REMOVE(worker->listed, worker, link);
+	worker->listed = to;
+	if (to)
+		TAILQ_INSERT_TAIL(to, worker, link);
+}
+
+/* ---- starting ---- */
+
+/* The board lives as long as the slot. Its size is sealed: whoever maps it can't be made to fault. */
+static int make_board(struct worker *worker)
+{
+	struct slot *slot = worker->slot;
+	void *board = MAP_FAILED;
+
+	if (slot->board)
+		return 0;
+	const int fd = memfd_create("objpool-board", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (fd >= 0 && ftruncate(fd, sizeof *slot->board) == 0 &&
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
+		board = mmap(NULL, sizeof *slot->board, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (board == MAP_FAILED) {
+		const int r = -errno;
+		if (fd >= 0)
+			(void)close(fd);
+		return r;
+	}
+	worker->board_fd = fd;
+	slot->board = board;
+	return 0;
+}
+
+int worker_make(struct slot *slot)
+{
+	const struct template *template = slot->pool->owner;
+	struct worker *worker = calloc(1, sizeof *worker);
+	if (!worker)
+		return -ENOMEM;
+	worker->daemon = template->daemon;
+	worker->slot = slot;
+	worker->fd = worker->board_fd = -1;
+	slot->owner = worker;
+	return 0;
+}
+
+void worker_start(struct slot *slot)
+{
+	struct worker *worker = slot->owner;
+
+	worker->kill_wanted = worker->announced = false;
+	worker->killed_at = 0;
+	worker->fork_failed_at = 0;
+	worker_move(worker, &template_of(worker)->waiting);
+	worker->daemon->forks_wanted = true;
+}
+
+static void close_fds(int *fds, int count)
+{
+	for (int i = 0; i < count; i++)
+		if (fds[i] >= 0)
+			(void)close(fds[i]);
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *data);
+static void on_writable(evutil_socket_t fd, short what, void *data);
+
+static int make_events(struct worker *worker, int fd)
+{
+	worker->readable = event_new(worker->daemon->base, fd, EV_READ | EV_PERSIST, on_readable, worker);
+	worker->writable = event_new(worker->daemon->base, fd, EV_WRITE | EV_PERSIST, on_writable, worker);
+	return worker->readable && worker->writable ? 0 : -ENOMEM;
+}
+
+static void free_events(struct worker *worker)
+{
+	if (worker->readable)
+		event_free(worker->readable);
+	if (worker->writable)
+		event_free(worker->writable);
+	worker->readable = worker->writable = NULL;
+}
+
+int worker_open(struct worker *worker, int fds[FORK_FILES])
+{
+	struct slot *slot = worker->slot;
+	int channel[2] = {-1, -1};
+	int r = make_board(worker);
+
+	if (r == 0 && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, channel) < 0)
+		r = -errno;
+	if (r == 0 && evutil_make_socket_nonblocking(channel[0]) < 0)
+		r = -EIO;
+	if (r == 0)
+		r = make_events(worker, channel[0]);
+	if (r == 0)
+		r = lines_open_both(worker->daemon, slot->pool, slot, worker->printed, &fds[FORK_OUTPUT]);
+	if (r < 0) {
+		free_events(worker);
+		close_fds(channel, 2);
+		return r;
+	}
+	worker->fd = channel[0];
+	atomic_store(&slot->board->since, 0);
+	intake_init(&worker->intake, worker->daemon->core.limits.max_message + RESULTS_AHEAD + 4096,
+		    &worker->daemon->core.memory);
+	intake_use_payloads(&worker->intake, &worker->daemon->payloads, worker->daemon->core.limits.payload_min);
+	worker->intake.passing = true;
+	loans_open(&worker->loans, slot->board, &worker->daemon->loans, &worker->daemon->core.memory);
+	fds[FORK_CHANNEL] = channel[1];
+	fds[FORK_BOARD] = worker->board_fd;
+	return 0;
+}
+
+static struct span slot_kwargs(const struct config_pool *section, uint32_t index)
+{
+	struct reader reader = reader_of(section->slot_kwargs.value);
+	struct span item = {0};
+	uint32_t n;
+
+	if (!section->slot_kwargs.text || read_array(&reader, &n) < 0 || index >= n)
+		return item;
+	for (uint32_t i = 0; i <= index; i++)
+		if (read_value(&reader, &item) < 0)
+			return (struct span){0};
+	return item;
+}
+
+/* Has the worker ended, and been waited for, before its pid was known? Then acts on its end. */
+static bool claim_end(struct worker *worker)
+{
+	struct slot *slot = worker->slot;
+	int status = 0;
+	const int r = unclaimed_take(&worker->daemon->unclaimed, (pid_t)slot->pid, &status);
+
+	if (r == -ESRCH)
+		snprintf(slot->fault, sizeof slot->fault, "the worker ended as soon as it was forked, and how is not known");
+	if (r != 0)
+		worker_on_exit(worker, status);
+	return r != 0;
+}
+
+void worker_on_forked(struct worker *worker, pid_t pid)
+{
+	struct slot *slot = worker->slot;
+	const struct config_pool *section = &template_of(worker)->section;
+
+	slot->pid = pid;
+	worker->version = template_of(worker)->version;
+	slot_on_connected(slot, getpid(), section->args.value, section->kwargs.value, slot_kwargs(section, slot->index));
+	worker_on_wrote(slot);
+	log_slot(LOG_DEBUG, slot, "worker %lld forked, generation %llu", (long long)pid, (unsigned long long)slot->generation);
+	if (event_add(worker->readable, NULL) < 0)
+		slot_kill(slot, NO_MEMORY);
+	else if (worker->kill_wanted)
+		worker_kill(slot);
+	if (maker_of(worker)->is_parent)
+		return; /* the template kills its group, too */
+	if (!claim_end(worker))
+		keeper_add(worker->daemon->keeper, pid);
+}
+
+/* ---- ending ---- */
+
+void worker_close(struct worker *worker)
+{
+	if (worker->dirty)
+		TAILQ_REMOVE(&worker->daemon->dirty_workers, worker, dirty_link);
+	worker->dirty = false;
+	free_events(worker);
+	worker->writing = false;
+	if (worker->fd >= 0)
+		(void)close(worker->fd);
+	worker->fd = -1;
+	intake_free(&worker->intake);
+	loans_close(&worker->loans);
+	for (int i = 0; i < 2; i++)
+		worker->printed[i] = lines_free(worker->printed[i]);
+}
+
+static void log_end(struct slot *slot, int status, const char *why)
+{
+	char how[200];
+
+	slot_describe_end(slot, status, how, sizeof how);
+	if (slot->state == SLOT_STOPPING || slot->plan == PLAN_LEAVE || (slot->killed && slot->pool->core->draining))
+		log_slot(LOG_DEBUG, slot, "worker %lld stopped: %s", (long long)slot->pid, how);
+	else if (slot->state == SLOT_READY)
+		log_slot(LOG_WARNING, slot, "worker %lld was lost: %s", (long long)slot->pid, how);
+	else if (slot->state == SLOT_STARTING) {
+		slot_describe_start(slot, status, why);
+		log_slot(LOG_ERR, slot, "no instance: %s", slot->fault);
+	}
+}
+
+void worker_on_refused(struct worker *worker, const char *why)
+{
+	worker_close(worker);
+	log_end(worker->slot, 0, why);
+	worker->slot->pid = 0;
+	slot_on_gone(worker->slot, 0, why);
+}
+
+/* What it lends comes with the message that tells of it. */
+static int on_message(struct worker *worker, struct span message, struct block *block)
+{
+	if (!loan_is_spoken_of(message))
+		return slot_on_message(worker->slot, message, block);
+	struct block *lent = loan_take(&worker->loans, message, &worker->intake.arrivals, worker->intake.limit);
+	const int r = slot_on_message(worker->slot, message, lent);
+	block_unref(lent);
+	return r;
+}
+
+static int take_in(struct worker *worker)
+{
+	struct span message;
+	struct block *block;
+	int got;
+
+	while ((got = intake_next(&worker->intake, &message, &block)) == 1)
+		if (on_message(worker, message, block) < 0)
+			return -EBADMSG;
+	if (worker->slow.since)
+		worker->daemon->ops->worker_read(worker);
+	if (got == 0)
+		got = intake_keep(&worker->intake);
+	if (got == -ENOMEM || got == -ENOBUFS)
+		slot_kill(worker->slot, NO_MEMORY);
+	else if (got < 0)
+		(void)slot_on_message(worker->slot, (struct span){0}, NULL); /* is no message, either */
+	return got;
+}
+
+/* Reads once. 1: there may be more; 0: nothing now; -1: the channel is of no more use. */
+static int read_once(struct worker *worker)
+{
+	const ssize_t n = intake_read(&worker->intake, worker->fd, worker->daemon->scratch);
+	if (worker->intake.lost) {
+		worker->daemon->payloads.shortage = PAYLOAD_PATIENCE;
+		log_slot(LOG_ERR, worker->slot, "descriptors that the worker sent were lost: the daemon has too many files open");
+		return -1;
+	}
+	if (n == -EAGAIN)
+		return 0;
+	if (n == -ENOMEM)
+		slot_kill(worker->slot, NO_MEMORY);
+	return n > 0 && take_in(worker) == 0 ? 1 : -1;
+}
+
+/* The channel has ended because its thread did, in good order or in its constructor, and not its process? */
+static bool thread_has_ended(const struct worker *worker)
+{
+	const struct slot *slot = worker->slot;
+	return maker_of(worker)->has_threads && !slot->killed &&
+	       (slot->state == SLOT_STOPPING || (slot->state == SLOT_STARTING && slot->fault[0]));
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *data)
+{
+	struct worker *worker = data;
+
+	(void)fd, (void)what;
+	daemon_tick(worker->daemon);
+	if (read_once(worker) >= 0)
+		return;
+	if (thread_has_ended(worker)) {
+		worker_on_exit(worker, worker->slot->state == SLOT_STOPPING ? 0 : 1 << 8);
+		return;
+	}
+	/* It has closed its channel, or speaks nonsense. Its exit status says the rest, and if it lives, it must not. */
+	(void)event_del(worker->readable);
+	if (worker->slot->pid > 0)
+		maker_of(worker)->kill(template_of(worker), worker);
+}
+
+void worker_on_exit(struct worker *worker, int status)
+{
+	struct slot *slot = worker->slot;
+	const bool reads = worker->readable && event_pending(worker->readable, EV_READ, NULL);
+
+	(void)shutdown(worker->fd, SHUT_RD); /* others that have its channel add nothing */
+	while (reads && read_once(worker) > 0)
+		; /* what it sent before it died counts */
+	worker->daemon->ops->worker_gone(worker, status);
+	log_end(slot, status, NULL);
+	if (slot->state == SLOT_STARTING && slot->plan != PLAN_LEAVE && maker_of(worker)->on_start_failed)
+		maker_of(worker)->on_start_failed(template_of(worker), worker);
+	worker_close(worker);
+	slot->pid = 0;
+	slot_on_gone(slot, status, NULL);
+}
+
+void worker_expect_end(struct worker *worker)
+{
+	worker->killed_at = worker->daemon->core.now;
+	template_expect_word(template_of(worker));
+}
+
+/* A worker without a process shall not have one: worker_on_refused follows, or worker_on_forked if it is too late. */
+void worker_kill(struct slot *slot)
+{
+	struct worker *worker = slot->owner;
+
+	if (slot->pid > 0) {
+		maker_of(worker)->kill(template_of(worker), worker);
+		return;
+	}
+	worker->kill_wanted = true;
+	if (worker->listed == &template_of(worker)->forking)
+		worker_expect_end(worker);
+	else
+		worker->daemon->forks_wanted = true;
+}
+
+struct procfs worker_usage(const struct slot *slot)
+{
+	struct worker *worker = slot->owner;
+	return worker ? procfs_recall(&worker->procfs, slot->pid, worker->daemon->core.now) : (struct procfs){0};
+}
+
+void worker_nudge(struct slot *slot)
+{
+	atomic_fetch_add(&slot->board->nudge, 1);
+	(void)syscall(SYS_futex, &slot->board->nudge, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
+void worker_free(struct slot *slot)
+{
+	struct worker *worker = slot->owner;
+
+	worker_move(worker, NULL);
+	worker_close(worker);
+	if (slot->board)
+		(void)munmap(slot->board, sizeof *slot->board);
+	if (worker->board_fd >= 0)
+		(void)close(worker->board_fd);
+	free(worker);
+}
+
+/* ---- sending ---- */
+
+void worker_on_wrote(struct slot *slot)
+{
+	struct worker *worker = slot->owner;
+	if (worker->dirty || worker->fd < 0)
+		return;
+	worker->dirty = true;
+	TAILQ_INSERT_TAIL(&worker->daemon->dirty_workers, worker, dirty_link);
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *data)
+{
+	struct worker *worker = data;
+	(void)fd, (void)what;
+	daemon_tick(worker->daemon);
+	worker_on_wrote(worker->slot);
+}
+
+void worker_flush(struct worker *worker)
+{
+	/* While descriptors are short, results come as bytes. */
+	const uint64_t least = worker->daemon->payloads.shortage ? 0 : worker->daemon->core.limits.payload_min;
+	if (worker->slot->board)
+		atomic_store_explicit(&worker->slot->board->payload_min, least, memory_order_relaxed);
+	const int r = outlet_flush(&worker->slot->out, worker->fd);
+
+	if (r < 0 && !worker->slot->killed && r != -EPIPE && r != -ECONNRESET)
+		slot_kill(worker->slot,
+			  r == -ENOMEM ? NO_MEMORY : strerror(-r)); /* else it would wait for the other half of a message */
+	if ((r > 0) == worker->writing)
+		return;
+	worker->writing = r > 0;
+	if (r <= 0)
+		(void)event_del(worker->writable);
+	else if (event_add(worker->writable, NULL) < 0)
+		slot_kill(worker->slot, NO_MEMORY);
+}
