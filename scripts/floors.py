@@ -25,6 +25,7 @@ MAY_USE = {
     "client/c": {"proto"},
     "cli": {"proto"},
     "client/python/objpool": set(),
+    "client/python/objpool/aio": {"client/python/objpool"},
     "client/python/objpool/compat": {"client/python/objpool"},
     "plugins/probe": set(),
     "plugins/python": set(),

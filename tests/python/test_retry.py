@@ -68,7 +68,7 @@ def pauses(monkeypatch):
 
     monkeypatch.setattr(_retry, "_sleep", pause)
     monkeypatch.setattr(_future, "_Timer", Timer)
-    monkeypatch.setattr(objpool.aio, "_sleep", sleep)
+    monkeypatch.setattr(objpool.aio._target, "_sleep", sleep)
 
     def begin(*more):
         actions[:] = more

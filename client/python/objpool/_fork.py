@@ -400,7 +400,7 @@ def _forget_program() -> None:
     if process is not None:
         process._process_counter = itertools.count(1)  # type: ignore[attr-defined]
         process._children = set()  # type: ignore[attr-defined]
-    aio = sys.modules.get(f"{__package__}.aio")
+    aio = sys.modules.get(f"{__package__}.aio._connection")
     for connection in tuple(aio.connections) if aio is not None else ():
         connection.let_go()
     util = sys.modules.get("multiprocessing.util")

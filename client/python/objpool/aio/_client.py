@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The client: a daemon, found or started, and its pools."""
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import Any, Awaitable, Dict, List, Mapping, Optional, Sequence, Union
+
+from .. import _embedded, _fork, _pool, _retry, _wire
+from .._client import PRIVATE, default_addresses, template_and_section
+from ..errors import ConnectionLost, NoDaemon, ObjpoolError
+from ._connection import Connection
+from ._pool import Pool
+
+
+class Client:
+    """A connection to a daemon, made again when it was lost. Made by :func:`connect`."""
+
+    def __init__(self, unpickle: Optional[bool], timeout: Optional[float], retry: Any) -> None:
+        self.retry = _retry.of(retry)  #: for calls of its pools that have no `retry` of their own
+        self._unpickle = unpickle
+        self._timeout = timeout
+        self._closed = False
+        self._connection: Optional[Connection] = None
+        self._connecting = asyncio.Lock()
+        self._daemon: Optional[_embedded.PrivateDaemon] = None
+        self.address = ""
+
+    async def _open(self, address: str) -> Connection:
+        unpickle = address.startswith("unix:") if self._unpickle is None else self._unpickle
+        sock = await asyncio.get_running_loop().run_in_executor(None, _wire.open_socket, address, self._timeout)
+        connection = Connection(sock, address, unpickle)
+        try:
+            connection.on_hello(await connection.call("objpool.hello", [connection.introduction()], self._timeout))
+        except BaseException:
+            connection.fail(ConnectionLost("the connection was closed"))
+            raise
+        self.address = address
+        return connection
+
+    async def _connect_first(self, address: Optional[str]) -> None:
+        for candidate in [address] if address else default_addresses():
+            try:
+                if candidate != PRIVATE:
+                    self._connection = await self._open(candidate)
+                    return
+            except NoDaemon:
+                if address or os.environ.get("OBJPOOL_ADDRESS"):
+                    raise
+        self._connection = await self._open_private()
+
+    async def _open_private(self) -> Connection:
+        loop = asyncio.get_running_loop()
+        self._daemon = await loop.run_in_executor(None, _embedded.private_daemon)
+        try:
+            return await self._open(self._daemon.address)
+        except ConnectionLost:  # the daemon has ended, maybe just after it accepted the connection
+            self._daemon = await loop.run_in_executor(None, _embedded.private_daemon, self._daemon)
+            return await self._open(self._daemon.address)
+
+    async def _connected(self) -> Connection:
+        connection = self._connection
+        if connection is not None and connection.lost is None:
+            return connection
+        async with self._connecting:
+            if self._closed:
+                raise ConnectionLost("the client is closed", ran="no")
+            connection = self._connection
+            if connection is None or connection.lost is not None:
+                opening = self._open(self.address) if self._daemon is None else self._open_private()
+                connection = self._connection = await opening
+            return connection
+
+    async def close(self) -> None:
+        """Closes the connection: calls under way fail; the daemon removes pools and leases of this client."""
+        self._closed = True
+        if self._connection is not None:
+            self._connection.fail(ConnectionLost("the connection was closed"))
+
+    async def __aenter__(self) -> "Client":
+        return self
+
+    async def __aexit__(self, *_: Any) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"<objpool.aio client of {self.address}{', closed' if self._closed else ''}>"
+
+    @property
+    def is_private(self) -> bool:
+        """Whether the daemon is this program's own: started by it, for it alone."""
+        return self._daemon is not None
+
+    async def call(self, method: str, *args: Any) -> Any:
+        """Calls `method` with these parameters as the wire has them: docs/PROTOCOL.md."""
+        return await (await self._connected()).call(method, list(args))
+
+    async def ping(self) -> None:
+        """Returns when the daemon has answered."""
+        await self.call("objpool.ping")
+
+    async def pools(self) -> List[Dict[str, Any]]:
+        """All pools."""
+        return await self.call("objpool.pools")
+
+    async def describe(self, pool: Union[str, Pool]) -> Dict[str, Any]:
+        """The methods of a pool's class."""
+        return await self.call("objpool.describe", _name_of(pool))
+
+    async def status(self, pool: Union[str, Pool, None] = None) -> Dict[str, Any]:
+        """The counts and states of all pools, or of one."""
+        return await self.call("objpool.status", *([] if pool is None else [_name_of(pool)]))
+
+    async def metrics(self) -> str:
+        """OpenMetrics text."""
+        return await self.call("objpool.metrics")
+
+    async def scale(self, pool: Union[str, Pool], workers: int) -> int:
+        """Sets how many workers a pool has; returns how many it has now."""
+        return (await self.call("objpool.scale", _name_of(pool), workers))["workers"]
+
+    async def restart(self, pool: Union[str, Pool], slot: Optional[int] = None) -> int:
+        """Replaces instances, one after the other; returns how many."""
+        return (await self.call("objpool.restart", _name_of(pool), *([] if slot is None else [slot])))["restarted"]
+
+    async def forget(self, pool: Union[str, Pool], method: Optional[str] = None) -> int:
+        """Forgets sticky calls; returns how many."""
+        return await self.call("objpool.forget", _name_of(pool), *([] if method is None else [method]))
+
+    async def drop(self, pool: Union[str, Pool]) -> None:
+        """Removes a pool."""
+        await self.call("objpool.drop", _name_of(pool))
+
+    async def reload(self) -> Dict[str, Any]:
+        """Makes the daemon read its configuration again: see objpool.Client.reload."""
+        return await self.call("objpool.reload")
+
+    async def shutdown(self) -> None:
+        """Makes the daemon finish the calls that it has, and stop."""
+        await self.call("objpool.shutdown")
+
+    def pool(self, name: str) -> Pool:
+        """A pool by its name."""
+        return Pool(self, name)  # type: ignore[arg-type]
+
+    __getitem__ = pool
+
+    async def create_pool(self, what: Any, workers: Union[int, str] = 4, args: Sequence[Any] = (), kwargs: Mapping[str, Any] = {},
+                          slot_kwargs: Optional[Sequence[Mapping[str, Any]]] = None, *, name: Optional[str] = None,
+                          fork: Optional[bool] = None, **keys: Any) -> Pool:
+        """Makes a pool: see objpool.Client.create_pool."""
+        for _ in range(_fork.ATTEMPTS):
+            connection = await self._connected()
+            template, section = template_and_section(
+                fork, what, workers, args, kwargs, slot_kwargs, name, keys, self.is_private)
+            try:
+                return await self._create(connection, section, template, name is None)
+            except ObjpoolError:
+                if template is None or not template.stuck:
+                    raise
+        raise _fork.all_stuck()
+
+    async def _create(self, connection: Connection, section: Dict[str, Any], template: Optional[_fork.Fork],
+                      is_ours: bool) -> Pool:
+        owned = _pool.Owned(connection, section["pool"], template)  # type: ignore[arg-type]
+        creation = asyncio.ensure_future(connection.call("objpool.create", [section]))
+        try:
+            for pause in () if template is None else template.pauses():
+                if (await asyncio.wait({creation}, timeout=pause))[0]:
+                    break
+            else:
+                if template is not None:
+                    await connection.call("objpool.drop", [section["pool"]])
+            await creation
+        except BaseException as error:
+            creation.cancel()
+            if isinstance(error, asyncio.CancelledError):
+                asyncio.ensure_future(_withdraw(connection, owned, is_ours, creation))
+            else:
+                owned.give_up()
+            raise
+        if section.get("owner") == "daemon":
+            owned.keep()
+        return Pool(self, section["pool"], owner=owned)  # type: ignore[arg-type]
+
+
+async def _withdraw(connection: Connection, owned: _pool.Owned, drop: bool, creation: asyncio.Future[Any]) -> None:
+    """Drops a pool whose creation was cancelled: see Owned.withdraw."""
+    try:
+        await asyncio.wait({creation})  # the task sends objpool.cancel in a later turn of the loop
+        await connection.call(*owned.withdrawal(drop))
+    except ObjpoolError:
+        pass  # the pool is gone already, or the connection is lost
+    finally:
+        owned.give_up()
+
+
+def _name_of(pool: Union[str, Pool]) -> str:
+    return pool if isinstance(pool, str) else pool.name
+
+
+class _Connecting(Awaitable[Client]):
+    """await connect(...) or async with connect(...)."""
+
+    def __init__(self, address: Optional[str], unpickle: Optional[bool], timeout: Optional[float], retry: Any) -> None:
+        self._address = address
+        self._client = Client(unpickle, timeout, retry)
+
+    async def _connect(self) -> Client:
+        await self._client._connect_first(self._address)
+        return self._client
+
+    def __await__(self) -> Any:
+        return self._connect().__await__()
+
+    async def __aenter__(self) -> Client:
+        return await self._connect()
+
+    async def __aexit__(self, *_: Any) -> None:
+        await self._client.close()
+
+
+def connect(address: Optional[str] = None, *, unpickle: Optional[bool] = None, timeout: Optional[float] = None,
+            retry: Any = None) -> _Connecting:
+    """``client = await connect(...)`` or ``async with connect(...) as client``: see objpool.connect."""
+    return _Connecting(address, unpickle, timeout, retry)

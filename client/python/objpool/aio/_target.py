@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Objects as they are called: ``await pool.method(...)``, ``await pool.all.method(...)``."""
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Optional
+
+from .. import _call, _pool
+from ..errors import ObjpoolError
+from ._connection import Connection
+from ._stream import Stream
+
+_sleep = asyncio.sleep
+
+
+class Method(_pool.Method):
+    """A method of a pool's objects: calling it gives a coroutine."""
+
+    __slots__ = ()
+
+    async def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        """Calls it; returns the result."""
+        target = self._target
+        request = _call.make_request(target._address, target._mapped, self._name, args, kwargs, target._options)
+        attempts = target._attempts()
+        while True:
+            try:
+                return await (await target._connection()).request(request)
+            except ObjpoolError as error:
+                pause = None if attempts is None else attempts.pause(error)
+                if attempts is None or pause is None:
+                    raise
+            await _sleep(pause)
+            request.set_timeout(attempts.left())
+
+    def future(self, /, *args: Any, **kwargs: Any) -> "asyncio.Task[Any]":  # type: ignore[override]
+        """Calls it in a task."""
+        return asyncio.ensure_future(self(*args, **kwargs))
+
+    def stream(self, /, *args: Any, ordered: Optional[bool] = None,  # type: ignore[override]
+               window: Optional[int] = None, **kwargs: Any) -> Stream[Any]:
+        """Calls it; returns an async iterator of the results. A map's argument, if it has one alone, may be an async iterable."""
+        target = self._target
+        options = target._options
+        ordered = options.get("ordered", True) if ordered is None else ordered
+        window = options.get("window") if window is None else window
+        return Stream(target, self._name, args, kwargs, ordered, window)
+
+
+class Target(_pool.Target):
+    """Objects whose methods can be called: every attribute is one of their methods, a coroutine function."""
+
+    _method_class = Method
+
+    async def _connection(self) -> Connection:  # type: ignore[override]
+        return await self._client._connected()
