@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * loop: the daemon's top floor: starts everything, turns the loop, and stops. What the files below have it do comes by two tables,
- * core_ops and daemon_ops.
- *
- *   RUNNING --SIGTERM--> DRAINING (what was accepted is finished) --> STOPPING (workers end) --> done
- *       '-------------------- second SIGTERM ---------------------------^
+ * loop: the event loop, and what is done at the end of each of its turns. Events of a turn only note what they cause; the end of
+ * the turn starts workers, sends to workers and clients, frees what has ended, and sets the timer for the next deadline.
  */
 #ifndef SUPERVISOR_LOOP_H
 #define SUPERVISOR_LOOP_H
 
 #include "daemon/supervisor/base/daemon.h"
 
-/* Starts everything. 0, or -1 with the reason logged. `config` is taken over. */
-int loop_init(struct daemon *daemon, struct config *config, const char *path, char *const *listen, uint32_t listen_count);
+/* Makes the event base and the loop's own events. 0 or -1. */
+int loop_open(struct daemon *daemon);
 
-/* Runs until it has stopped; returns the exit status. */
+/* Turns until the daemon has stopped; returns the exit status. */
 int loop_run(struct daemon *daemon);
 
-/* After a start that failed, too. */
-void loop_free(struct daemon *daemon);
+/* Frees the sessions that have ended. */
+void loop_free_ended(struct daemon *daemon);
+
+/* Frees the events and the base. */
+void loop_close(struct daemon *daemon);
 
 #endif

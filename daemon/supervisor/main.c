@@ -5,6 +5,7 @@
 #include "daemon/supervisor/config/config.h"
 #include "daemon/supervisor/log/log.h"
 #include "daemon/supervisor/loop.h"
+#include "daemon/supervisor/setup.h"
 #include "daemon/supervisor/base/parent_watch.h"
 #include "daemon/supervisor/config/paths.h"
 #include "daemon/supervisor/base/signals.h"
@@ -227,9 +228,9 @@ static int run(struct config *config, struct options *options)
 	if (config->pool_count == 0 && !options->until_eof)
 		log_say(LOG_WARNING, "there are no pools in %s",
 			options->config ? options->config : "the configuration (no file was found)");
-	if (loop_init(&daemon, config, options->config, options->listen, options->listen_count) == 0)
+	if (setup(&daemon, config, options->config, options->listen, options->listen_count) == 0)
 		status = options->until_eof ? run_for_owner(&daemon) : loop_run(&daemon);
-	loop_free(&daemon);
+	setup_undo(&daemon);
 	log_close();
 	return status;
 }

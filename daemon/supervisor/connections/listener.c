@@ -3,7 +3,7 @@
 
 #include "daemon/supervisor/base/closer.h"
 #include "daemon/supervisor/log/log.h"
-#include "daemon/supervisor/connections/session.h"
+#include "daemon/supervisor/connections/session_life.h"
 #include "proto/pack.h"
 
 #include <errno.h>

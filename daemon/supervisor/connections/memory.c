@@ -4,7 +4,9 @@
 #include "daemon/supervisor/base/daemon.h"
 #include "daemon/supervisor/log/log.h"
 #include "daemon/supervisor/base/procfs.h"
-#include "daemon/supervisor/connections/session.h"
+#include "daemon/supervisor/connections/session_life.h"
+#include "daemon/supervisor/connections/session_press.h"
+#include "daemon/supervisor/connections/session_reading.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * session: one client connection. Reads whole messages, hands them to the core or to the daemon's own methods, sends the answers.
+ * session: one client connection: the structure, and the switches that the other files about sessions use.
  *
- * A session is not read while it has too much unanswered or unsent (client_accepts), and when its peer has shut down its
- * sending side. Its connection is closed when the peer has gone and all that the peer had sent is taken in, or when the peer
- * sends no MessagePack-RPC. The session ends with the last of its notifications, which are carried out though their sender has
- * gone:
- *
- *   sessions --session_close--> departed_sessions --the last notification ends--> ended_sessions --end of the turn--> freed
+ * A file of each: session_reading (when it is read), session_messages (what its messages ask), session_writing (its answers),
+ * session_press (when memory is short), session_life (it begins and ends).
  */
 #ifndef SUPERVISOR_SESSION_H
 #define SUPERVISOR_SESSION_H
@@ -45,33 +41,21 @@ struct session {
 	struct intake intake;
 };
 
-/* Takes over the descriptor of a new connection. NULL: out of memory, and it is closed. */
-struct session *session_new(struct daemon *daemon, int fd, bool is_unix);
-
 /* core_ops.client_wrote. */
 void session_on_wrote(struct client *client);
 
-/* The session is the first of daemon->busy_sessions: takes in more of its messages, for SESSION_TURN at most. */
-void session_take_turn(struct session *session);
+/* The session is looked at (session_flush) at the end of this turn. */
+void session_mark_dirty(struct session *session);
 
-/* After each turn of the loop: sends its answers. Messages that were held back are taken in again. */
-void session_flush(struct session *session);
+/* The session waits for its turn in daemon->busy_sessions, or no longer does. */
+void session_want_turn(struct session *session);
+void session_leave_turns(struct session *session);
 
-/* There may be room again: messages that were held back are taken in. */
-void session_resume(struct session *session);
+/* The connection is to be read; or to be told of when it can be written to. */
+void session_set_reading(struct session *session, bool on);
+void session_set_writing(struct session *session, bool on);
 
-/* Called twice a second: notes for how long it has held more than its share of the memory, and acts on it (memory.h). */
-void session_press(struct session *session);
-
-/* Twice a second, those that are not read: have they gone? */
-void session_sweep(struct session *session);
-
-/* Closes the connection. The session ends now, or with the last of its notifications. */
-void session_close(struct session *session, const char *why);
-
-/* Ends the session at once, with its notifications. */
-void session_end(struct session *session);
-
-void session_free(struct session *session);
+/* The connection failed with this errno: the client has gone. */
+void session_on_error(struct session *session, int error);
 
 #endif

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/supervisor/connections/session_life.h"
+
+#include "daemon/core/calls/client_end.h"
+#include "daemon/core/life/pool_life.h"
+#include "daemon/core/records/pool.h"
+#include "daemon/supervisor/base/closer.h"
+#include "daemon/supervisor/config/address.h"
+#include "daemon/supervisor/connections/session_reading.h"
+#include "daemon/supervisor/log/log.h"
+#include "daemon/supervisor/workers/template.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* For the log: who is at the other end. */
+static void describe_peer(const struct session *session, char *text, size_t size)
+{
+	struct address address = {.size = sizeof address.sa};
+	struct ucred peer;
+	socklen_t n = sizeof peer;
+
+	if (!session->is_unix && getpeername(session->fd, (struct sockaddr *)&address.sa, &address.size) == 0)
+		address_format(&address, text, size);
+	else if (session->is_unix && getsockopt(session->fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) == 0)
+		snprintf(text, size, "process %d, user %u, group %u", peer.pid, peer.uid, peer.gid);
+	else
+		snprintf(text, size, "%s", strerror(errno));
+}
+
+static void log_come(const struct session *session)
+{
+	char peer[ADDRESS_TEXT];
+
+	if (!log_wants(LOG_DEBUG))
+		return;
+	describe_peer(session, peer, sizeof peer);
+	log_say(LOG_DEBUG, "session %llu: connected, %s: %s", (unsigned long long)session->client.id,
+		session->is_unix ? "Unix socket" : "TCP", peer);
+}
+
+static const char *reason_of_end(const struct session *session)
+{
+	if (session->ending)
+		return "the daemon has closed the connection";
+	if (session->client.hung_up)
+		return "the client has gone";
+	return session->input_done ? "the client has ended its input, and has its answers" : "the daemon stops";
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *data)
+{
+	struct session *session = data;
+	(void)fd, (void)what;
+	daemon_tick(session->daemon);
+	session_mark_dirty(session);
+}
+
+struct session *session_new(struct daemon *daemon, int fd, bool is_unix)
+{
+	struct session *session = calloc(1, sizeof *session);
+	if (!session) {
+		(void)close(fd);
+		return NULL;
+	}
+	client_init(&session->client, &daemon->core);
+	session->daemon = daemon;
+	session->fd = fd;
+	session->is_unix = is_unix;
+	intake_init(&session->intake, daemon->core.limits.max_message, session->client.account);
+	intake_use_payloads(&session->intake, &daemon->payloads, daemon->core.limits.payload_min);
+	if (is_unix)
+		intake_expect_files(&session->intake, closer_put);
+	(void)event_assign(&session->readable, daemon->base, fd, EV_READ | EV_PERSIST, session_on_readable, session);
+	(void)event_assign(&session->writable, daemon->base, fd, EV_WRITE | EV_PERSIST, on_writable, session);
+	TAILQ_INSERT_TAIL(&daemon->sessions, session, link);
+	daemon->session_count++;
+	account_add_file(session->client.account);
+	session_set_reading(session, true);
+	log_come(session);
+	return session;
+}
+
+/* Drops the pools that the client has made to go with it, unless one of its notifications is for them. */
+static void drop_pools(const struct session *session)
+{
+	struct pool *pool, *next;
+
+	for (pool = TAILQ_FIRST(&session->daemon->core.pools); pool; pool = next) {
+		next = TAILQ_NEXT(pool, link);
+		const struct template *template = pool->owner;
+		if (template->creator == session->client.id && !pool->leaving && !client_notifies(&session->client, pool))
+			pool_drop(pool, ERROR_CANCELLED, "its pool went with the client that made it");
+	}
+}
+
+static void close_connection(struct session *session, const char *why)
+{
+	struct daemon *daemon = session->daemon;
+
+	log_say(LOG_DEBUG, "session %llu: disconnected: %s", (unsigned long long)session->client.id,
+		why ? why : reason_of_end(session));
+	session->closed = true;
+	session_leave_turns(session);
+	session_set_reading(session, false);
+	session_set_writing(session, false);
+	if (session->is_unix)
+		closer_put_connection(session->client.account, session->fd);
+	else
+		(void)close(session->fd);
+	intake_free(&session->intake);
+	TAILQ_REMOVE(&daemon->sessions, session, link);
+	TAILQ_INSERT_TAIL(&daemon->departed_sessions, session, link);
+	daemon->session_count--;
+	account_remove_file(session->client.account);
+}
+
+static void end(struct session *session)
+{
+	struct daemon *daemon = session->daemon;
+
+	session->over = true;
+	if (session->dirty)
+		TAILQ_REMOVE(&daemon->dirty_sessions, session, dirty_link);
+	session->dirty = false;
+	drop_pools(session);
+	TAILQ_REMOVE(&daemon->departed_sessions, session, link);
+	TAILQ_INSERT_TAIL(&daemon->ended_sessions, session, link); /* not freed yet: the caller may still look at it */
+}
+
+void session_close(struct session *session, const char *why)
+{
+	if (session->over)
+		return;
+	if (why)
+		log_say(LOG_INFO, "session %llu: %s", (unsigned long long)session->client.id, why);
+	const bool first = !session->closed;
+	if (first)
+		close_connection(session, why);
+	else if (!TAILQ_EMPTY(&session->client.notifications))
+		return;
+	if (client_leave(&session->client))
+		end(session);
+	else
+		drop_pools(session);
+}
+
+void session_end(struct session *session)
+{
+	if (!session->closed)
+		close_connection(session, NULL);
+	client_gone(&session->client);
+	end(session);
+}
+
+void session_free(struct session *session)
+{
+	assert(session->over);
+	free(session);
+}

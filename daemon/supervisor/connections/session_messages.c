@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/supervisor/connections/session_messages.h"
+
+#include "daemon/core/entry/request.h"
+#include "daemon/supervisor/connections/client_files.h"
+#include "daemon/supervisor/log/log.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+enum { LOOK_EVERY = 16 }; /* messages between two looks at the clock */
+
+static int refuse_garbage(struct session *session, const char *what)
+{
+	struct ticket *waits = idmap_get(&session->client.inflight, 0);
+	struct error error;
+
+	error_say(&error, ERROR_BAD_REQUEST, RAN_NO, "%s; the connection is closed", what);
+	if (waits)
+		waits->abandoned(waits, &error); /* the only response with this msgid */
+	else
+		client_answer_error(&session->client, 0, &error);
+	log_say(LOG_INFO, "session %llu: %s", (unsigned long long)session->client.id, what);
+	session->ending = true;
+	return -EBADMSG;
+}
+
+static int on_duplicate(struct session *session, uint32_t msgid)
+{
+	char what[64];
+
+	snprintf(what, sizeof what, "msgid %u is in use by a call in flight", msgid);
+	(void)refuse_garbage(session, what);
+	return -EEXIST;
+}
+
+static int dispatch(struct session *session, struct rpc *rpc, struct block *block)
+{
+	static const char own[] = "objpool.";
+	struct error error;
+	const bool is_own = rpc->method.size >= sizeof own - 1 && memcmp(rpc->method.bytes, own, sizeof own - 1) == 0;
+
+	if (!is_own)
+		return request_call(&session->client, rpc, block);
+	session->unlooked = LOOK_EVERY; /* a method of the daemon's own may take long: look at the clock after it */
+	if (rpc->type == RPC_NOTIFICATION && span_is(rpc->method, "objpool.give_back")) {
+		if (client_files_on_give_back(&session->client, rpc->params) < 0)
+			log_say(LOG_DEBUG,
+				"session %llu: the notification objpool.give_back is dropped: its arguments are not numbers of "
+				"descriptors",
+				(unsigned long long)session->client.id);
+		return 0;
+	}
+	if (span_is(rpc->method, "objpool.call"))
+		return request_full_call(&session->client, rpc, block);
+	if (rpc->type == RPC_NOTIFICATION && span_is(rpc->method, "objpool.feed")) {
+		request_feed(&session->client, rpc, block);
+		return 0;
+	}
+	if (rpc->type == RPC_NOTIFICATION && span_is(rpc->method, "objpool.feed_end")) {
+		request_feed_end(&session->client, rpc);
+		return 0;
+	}
+	if (block && block->files) {
+		error_say(&error, ERROR_BAD_ARGUMENT, RAN_NO, "%.*s takes no descriptors",
+			  (int)(rpc->method.size < 80 ? rpc->method.size : 80), (const char *)rpc->method.bytes);
+		return request_refuse(&session->client, rpc, &error);
+	}
+	return session->daemon->ops->serve(session, rpc);
+}
+
+static const char lost_descriptors[] = "descriptors that were lost: there are too many";
+
+static int on_message(struct session *session, struct span message, struct block *block, bool deep)
+{
+	struct error error;
+	struct rpc rpc;
+	int r;
+
+	if (session->intake.lost && session->intake.refs > 0)
+		return refuse_garbage(session, lost_descriptors);
+	const int files = session->client.fds && !deep
+				  ? client_files_take(&session->client, &session->intake, &message, &block, &error)
+				  : 0;
+	if (rpc_parse(message, &rpc) < 0)
+		r = refuse_garbage(session, "a message that is no MessagePack-RPC");
+	else if (rpc.type == RPC_RESPONSE || (rpc.type == RPC_REQUEST && session->client.hung_up))
+		r = 0; /* a response, though the daemon asks clients nothing; or a request of a client that has gone */
+	else if (deep) {
+		error_say(&error, ERROR_BAD_REQUEST, RAN_NO, "a value is nested deeper than %d levels", SCAN_LEVELS);
+		r = request_refuse(&session->client, &rpc, &error);
+	} else if (files < 0) {
+		r = request_refuse(&session->client, &rpc, &error);
+	} else {
+		r = dispatch(session, &rpc, block);
+	}
+	if (files != 0)
+		block_unref(block);
+	return r == -EEXIST ? on_duplicate(session, rpc.msgid) : r;
+}
+
+/* Refuses a message of which only the beginning has come; the intake drops the rest. */
+static int refuse_beginning(struct session *session, struct span beginning, const struct error *error, const char *what)
+{
+	struct rpc rpc = {.type = RPC_REQUEST};
+
+	if (rpc_peek_msgid(beginning, &rpc.msgid) < 0) {
+		/* A notification is dropped in silence; anything else that can't be told is no request. */
+		const bool notification = beginning.size >= 2 && beginning.bytes[0] == 0x93 && beginning.bytes[1] == 2;
+		return notification ? 0 : refuse_garbage(session, what);
+	}
+	const int r = request_refuse(&session->client, &rpc, error);
+	return r == -EEXIST ? on_duplicate(session, rpc.msgid) : r;
+}
+
+static int on_too_large(struct session *session, struct span beginning)
+{
+	struct error error;
+
+	error_say(&error, ERROR_TOO_LARGE, RAN_NO, "the message is over max_message = %llu bytes",
+		  (unsigned long long)session->intake.limit);
+	return refuse_beginning(session, beginning, &error, "a message over max_message that is no request");
+}
+
+static int on_given_up(struct session *session, struct span beginning)
+{
+	struct error error;
+
+	client_refuse(&session->client, RAN_NO, &error);
+	arrivals_drop(&session->intake.arrivals, UINT64_MAX); /* all descriptors that have been read belong to it */
+	return refuse_beginning(session, beginning, &error, "a large message that is no request");
+}
+
+/* Takes in one message. 1; 0: there is no whole message; negative: the connection is to be closed. */
+static int take_one(struct session *session)
+{
+	struct span message;
+	struct block *block;
+	int r;
+
+	const int got = intake_next(&session->intake, &message, &block);
+	if (got == 0)
+		return 0;
+	if (got == -EBADMSG)
+		r = refuse_garbage(session, "bytes that are no msgpack");
+	else if (got == -EMSGSIZE)
+		r = on_too_large(session, message);
+	else if (got == -ENOBUFS)
+		r = on_given_up(session, message);
+	else if (got < 0)
+		r = got;
+	else
+		r = on_message(session, message, block, session->intake.deep);
+	return r < 0 ? r : 1;
+}
+
+/* Looks at the clock only after LOOK_EVERY messages: to look costs as much as a small call. */
+static bool turn_is_over(struct session *session, uint64_t until)
+{
+	struct daemon *daemon = session->daemon;
+
+	if (++session->unlooked < LOOK_EVERY)
+		return false;
+	session->unlooked = 0;
+	daemon_tick(daemon);
+	return daemon->core.now >= until;
+}
+
+int session_take_in(struct session *session)
+{
+	const uint64_t begin = session->daemon->core.now;
+	bool over = false;
+	int r = 1;
+
+	while (r > 0 && !over && client_accepts(&session->client)) {
+		r = take_one(session);
+		over = r > 0 && turn_is_over(session, begin + SESSION_TURN);
+	}
+	if (r == 0 && session->intake.lost)
+		r = refuse_garbage(session, lost_descriptors); /* the whole messages before them have been taken in */
+	session->daemon->spent += session->daemon->core.now - begin;
+	session->behind = r > 0;
+	if (over)
+		session_want_turn(session);
+	return r < 0 ? r : intake_keep(&session->intake);
+}

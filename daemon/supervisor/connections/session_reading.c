@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/supervisor/connections/session_reading.h"
+
+#include "daemon/core/calls/client_end.h"
+#include "daemon/supervisor/connections/session_messages.h"
+#include "daemon/supervisor/connections/unread.h"
+#include "daemon/supervisor/log/log.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+/* Has the peer closed both directions? Of TCP one is enough: its peers close both at once. */
+static bool peer_is_gone(const struct session *session)
+{
+	struct pollfd p = {.fd = session->fd, .events = POLLRDHUP};
+	if (poll(&p, 1, 0) <= 0)
+		return false;
+	return (p.revents & (POLLHUP | POLLERR)) || (!session->is_unix && (p.revents & POLLRDHUP));
+}
+
+void session_settle(struct session *session)
+{
+	const bool wanted = !session->ending && !session->input_done && !session->busy && client_accepts(&session->client);
+	session_set_reading(session, wanted);
+	if (!wanted && client_is_greedy(&session->client))
+		session->daemon->sessions_held = true;
+}
+
+static void on_end_of_input(struct session *session)
+{
+	session->input_done = true;
+	if (peer_is_gone(session) || !session->is_unix)
+		client_hang_up(&session->client);
+	else
+		client_on_input_end(&session->client);
+}
+
+static void read_more(struct session *session)
+{
+	const ssize_t n = intake_read(&session->intake, session->fd, session->daemon->scratch);
+	if (n == -EAGAIN)
+		return;
+	if (n < 0) {
+		session->input_done = true;
+		session_on_error(session, (int)-n);
+	} else if (n == 0) {
+		on_end_of_input(session);
+	} else if (session_take_in(session) < 0) {
+		session->ending = true;
+	}
+	if (session->ending || session->input_done)
+		session_mark_dirty(session); /* it may be over */
+}
+
+void session_on_readable(evutil_socket_t fd, short what, void *data)
+{
+	struct session *session = data;
+
+	(void)fd, (void)what;
+	daemon_tick(session->daemon);
+	if (session->daemon->spent < DAEMON_TURN)
+		read_more(session);
+	else
+		session_want_turn(session);
+	session_settle(session);
+}
+
+void session_take_turn(struct session *session)
+{
+	session_leave_turns(session);
+	if (session->ending || !client_accepts(&session->client))
+		return;
+	if (!session->behind) {
+		if (!session->input_done)
+			read_more(session);
+	} else if (session_take_in(session) < 0) {
+		session->ending = true;
+	}
+	session_mark_dirty(session); /* session_flush looks at it: it may be over */
+}
+
+void session_resume(struct session *session)
+{
+	if (!session->ending && session->behind && client_accepts(&session->client))
+		session_want_turn(session);
+	session_settle(session);
+}
+
+/* Among the descriptors that wait unread may be the connection's other end: then it would never be seen to be closed. */
+static bool holds_refused(struct session *session)
+{
+	if (!session->is_unix || session->busy ||
+	    !unread_is_refused(session->client.account, session->fd, &session->looked, session->daemon->scratch))
+		return false;
+	log_say(LOG_WARNING,
+		"session %llu: hands over a socket, or too many files, while it is not read: the connection is closed",
+		(unsigned long long)session->client.id);
+	(void)shutdown(session->fd, SHUT_RDWR);
+	return true;
+}
+
+void session_sweep(struct session *session)
+{
+	if (session->reading)
+		return;
+	daemon_tick(session->daemon);
+	if (!session->client.hung_up && (peer_is_gone(session) || holds_refused(session))) {
+		client_hang_up(&session->client);
+		session_mark_dirty(session); /* what it has sent is taken in, as far as there is room */
+	}
+	session_settle(session);
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/supervisor/stop.h"
+
+#include "daemon/core/life/pool_life.h"
+#include "daemon/core/records/pool.h"
+#include "daemon/supervisor/connections/listener.h"
+#include "daemon/supervisor/connections/session.h"
+#include "daemon/supervisor/view/status.h"
+#include "daemon/supervisor/view/systemd.h"
+#include "daemon/supervisor/workers/worker.h"
+
+#define LAST_ANSWERS (2 * SECOND) /* at the very end, for clients that are slow to read */
+
+void stop_listening(struct daemon *daemon)
+{
+	struct listener *listener;
+	while ((listener = TAILQ_FIRST(&daemon->listeners)))
+		listener_close(listener);
+}
+
+/* The daemon's own Unix sockets stay: so one can ask what it still waits for. Connections to a socket that systemd has passed
+ * wait in it for the next daemon, and TCP ports are free for it. */
+static void close_listeners_for_next(struct daemon *daemon)
+{
+	struct listener *listener, *next;
+
+	for (listener = TAILQ_FIRST(&daemon->listeners); listener; listener = next) {
+		next = TAILQ_NEXT(listener, link);
+		if (listener->passed || !address_is_unix(&listener->bound))
+			listener_close(listener);
+	}
+}
+
+/* Before READY=1, too: a service that ends without it has failed to start, and systemd would start it again. */
+static void say_stopping(struct daemon *daemon)
+{
+	if (!daemon->ready)
+		systemd_ready(daemon);
+	daemon->ready = true;
+	systemd_stopping();
+	systemd_status(daemon);
+}
+
+/* Ends the pool now: every caller gets an answer, and busy workers are killed. The slots leave first; else their workers would
+ * be started again. */
+static void break_off(struct pool *pool)
+{
+	struct slot *slot;
+
+	pool_drop(pool, ERROR_UNAVAILABLE, "the daemon stops");
+	TAILQ_FOREACH(slot, &pool->detached, link)
+		if (slot->handed_count > 0)
+			worker_kill(slot);
+}
+
+static void break_off_all(struct daemon *daemon)
+{
+	struct pool *pool;
+
+	if (daemon->state >= DAEMON_STOPPING)
+		return;
+	daemon->state = DAEMON_STOPPING;
+	daemon->stop_at = 0;
+	TAILQ_FOREACH(pool, &daemon->core.pools, link)
+		break_off(pool);
+}
+
+void stop_begin(struct daemon *daemon, bool now)
+{
+	if (daemon->state == DAEMON_RUNNING) {
+		daemon->state = DAEMON_DRAINING;
+		daemon->stop_at = daemon->config.drain_timeout == NEVER ? NEVER : daemon->core.now + daemon->config.drain_timeout;
+		say_stopping(daemon);
+		close_listeners_for_next(daemon);
+		pool_drain_all(&daemon->core);
+	}
+	if (now)
+		break_off_all(daemon);
+}
+
+static bool has_unsent(const struct daemon *daemon)
+{
+	const struct session *session;
+	TAILQ_FOREACH(session, &daemon->sessions, link)
+		if (session->client.out.bytes > 0)
+			return true;
+	return false;
+}
+
+void stop_go_on(struct daemon *daemon)
+{
+	if (daemon->state == DAEMON_DRAINING && (status_calls(daemon) == 0 || daemon->core.now >= daemon->stop_at))
+		break_off_all(daemon);
+	if (daemon->state != DAEMON_STOPPING || !TAILQ_EMPTY(&daemon->core.pools))
+		return;
+	if (!daemon->stop_at)
+		daemon->stop_at = daemon->core.now + LAST_ANSWERS;
+	if (!has_unsent(daemon) || daemon->core.now >= daemon->stop_at)
+		daemon->state = DAEMON_DONE;
+}
