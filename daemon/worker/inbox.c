@@ -230,6 +230,6 @@ struct reader inbox_await(struct inbox *inbox, uint32_t wanted, uint64_t *type)
 				quit_memory(); /* what was handed to this worker must not be lost in silence */
 		}
 		if (inbox_fill(inbox, UINT64_MAX) <= 0)
-			_exit(0); /* the supervisor has gone */
+			quit_cut_off();
 	}
 }

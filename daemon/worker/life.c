@@ -25,7 +25,7 @@ static void follow(pid_t parent, pid_t supervisor)
 {
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
-		_exit(0);
+		quit_cut_off();
 	/* Where Yama lets only ancestors trace: the supervisor's child objpool-backtrace is a sibling of this process. */
 	(void)prctl(PR_SET_PTRACER, (unsigned long)supervisor, 0, 0, 0);
 }

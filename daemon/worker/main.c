@@ -4,7 +4,7 @@
  * daemon's keeper. Started by objpoold, with its channel on descriptor 3; of no use by itself.
  */
 #include "daemon/worker/keeper.h"
-#include "daemon/worker/template.h"
+#include "daemon/worker/template_main.h"
 #include "proto/channel.h"
 
 #include <stdio.h>
@@ -26,5 +26,5 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* end-of-file on the channel is the second line */
-	template_run(CHANNEL_FD, NULL);
+	template_main(CHANNEL_FD, NULL);
 }

@@ -12,12 +12,12 @@ struct plugin {
 	msgpack_object settings; /* a map: the pool's, for objpool_setting */
 };
 
-/* Loads `path` and finds `class_name`, which stays in use, in it. 0, or -1 with a sentence in `fault`. */
-int plugin_load(struct plugin *plugin, const char *path, const char *class_name, char *fault, size_t fault_size);
+/* Loads `path` and finds `class_name`, which stays in use, in it. 0, or -1 with a sentence in `reason`. */
+int plugin_load(struct plugin *plugin, const char *path, const char *class_name, char *reason, size_t reason_size);
 
 /* The same with a plugin that is part of this program. */
-int plugin_link(struct plugin *plugin, const struct objpool_plugin *linked, const char *class_name, char *fault,
-		size_t fault_size);
+int plugin_link(struct plugin *plugin, const struct objpool_plugin *linked, const char *class_name, char *reason,
+		size_t reason_size);
 
 /* The class's i-th method, as a copy with the fields that the plugin lacks zero. */
 struct objpool_method plugin_method(const struct plugin *plugin, uint32_t i);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/worker/reply.h"
 
+#include "daemon/worker/quit.h"
 #include "proto/pack.h"
 #include "proto/scan.h"
 
@@ -241,7 +242,7 @@ void reply_messages(struct reply *reply, const uint8_t *bytes, size_t size)
 		reply_put(reply, bytes, size);
 		reply_seal(reply);
 	} else if (reply_aside(reply, bytes, size) < 0) {
-		_exit(0);
+		quit_cut_off();
 	}
 }
 
@@ -401,7 +402,7 @@ void reply_flush(struct reply *reply)
 		return;
 	pthread_mutex_lock(&reply->lock);
 	if (send_sealed(reply) < 0)
-		_exit(0);
+		quit_cut_off();
 	drop_sent(reply);
 	pthread_mutex_unlock(&reply->lock);
 }

@@ -11,7 +11,7 @@
  */
 #include "plugins/python/python.h"
 
-#include "daemon/worker/template.h"
+#include "daemon/worker/template_main.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -68,7 +68,7 @@ static PyObject *serve(PyObject *module, PyObject *args)
 	(void)close(listener);
 	if (channel < 0)
 		_exit(0);
-	template_run(channel, &objpool_plugin);
+	template_main(channel, &objpool_plugin);
 }
 
 PyMODINIT_FUNC PyInit_objpool_forked(void);

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/worker/class_load.h"
+
+#include "daemon/worker/quit.h"
+#include "daemon/worker/run.h"
+#include "daemon/worker/services.h"
+
+#include <dirent.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { THREADS_PATIENCE = 100 }; /* milliseconds */
+
+/* ---- the order ---- */
+
+/* For the life of the process: the workers, forked from here, have them too. */
+static int keep_settings(struct template *template, struct span settings)
+{
+	char *bytes = malloc(settings.size);
+
+	if (!bytes || !msgpack_zone_init(&template->settings, 1024))
+		return -1;
+	memcpy(bytes, settings.bytes, settings.size);
+	return msgpack_unpack(bytes, settings.size, NULL, &template->settings, &template->plugin.settings) ==
+			       MSGPACK_UNPACK_SUCCESS
+		       ? 0
+		       : -1;
+}
+
+static char *read_string(struct template *template, struct reader *reader)
+{
+	struct span text;
+	char *copy;
+
+	if (read_text(reader, &text) < 0)
+		quit_protocol();
+	if (!(copy = strndup((const char *)text.bytes, text.size)))
+		template_refuse_memory(template);
+	return copy;
+}
+
+/* How many threads this process has. 0: not known. */
+static unsigned count_threads(void)
+{
+	DIR *tasks = opendir("/proc/self/task");
+	unsigned count = 0;
+
+	while (tasks && readdir(tasks))
+		count++;
+	if (tasks)
+		(void)closedir(tasks);
+	return count > 2 ? count - 2 : 0; /* "." and ".." */
+}
+
+void class_read_order(struct template *template, struct reader *reader, struct class_order *order)
+{
+	struct span settings;
+
+	order->pool = read_string(template, reader);
+	order->path = read_string(template, reader);
+	order->class = read_string(template, reader);
+	if (read_value(reader, &order->args) < 0 || read_value(reader, &order->kwargs) < 0 ||
+	    read_bool(reader, &template->threads) < 0 || read_value(reader, &settings) < 0)
+		quit_protocol();
+	if (keep_settings(template, settings) < 0)
+		template_refuse_memory(template);
+	order->threads = count_threads();
+}
+
+/* ---- the plugin ---- */
+
+/* Refuses the class if `step` has left threads running: a fork has only the thread that forks, and code that waits for another
+ * thread would wait for ever. Waits a moment: a thread that has just ended is counted a little longer. */
+static void refuse_threads(struct template *template, unsigned before, const char *step, const char *name)
+{
+	const bool allowed = template->threads || template->linked || template->plugin.class.flags & OBJPOOL_CLASS_FORK_SAFE;
+	unsigned now = allowed ? 0 : count_threads();
+
+	for (int i = 0; i < THREADS_PATIENCE && now > before; i++) {
+		(void)poll(NULL, 0, 1);
+		now = count_threads();
+	}
+	if (now > before)
+		template_refuse(template,
+				"%s %s has started %u thread%s, which forked workers don't have: start them in the constructor; "
+				"where workers can do without them, the class says so (OBJPOOL_CLASS_FORK_SAFE)",
+				step, name, now - before, now - before > 1 ? "s" : "");
+}
+
+void class_load(struct template *template, const struct class_order *order)
+{
+	struct plugin *plugin = &template->plugin;
+	char reason[TEMPLATE_REASON];
+	const int loaded = template->linked ? plugin_link(plugin, template->linked, order->class, reason, sizeof reason)
+					    : plugin_load(plugin, order->path, order->class, reason, sizeof reason);
+
+	if (loaded < 0)
+		template_refuse(template, "%s", reason);
+	refuse_threads(template, order->threads, "loading", plugin->exported->name ? plugin->exported->name : order->path);
+	if (template->threads && !(plugin->class.flags & OBJPOOL_CLASS_THREAD_SAFE))
+		template_refuse(template,
+				"class %s does not say that it is safe for threads (OBJPOOL_CLASS_THREAD_SAFE): it needs "
+				"isolation = process",
+				plugin->class.name);
+}
+
+/* ---- preload ---- */
+
+void class_begin_task(struct template *template, struct task *task, const char *pool)
+{
+	static struct reply unused;
+
+	if (reply_init(&unused, -1, NULL) < 0 || task_init(task, &template->plugin, &services, &unused, NULL) < 0)
+		template_refuse_memory(template);
+	task->place.pool = pool;
+}
+
+void class_preload(struct template *template, struct task *task, const struct class_order *order)
+{
+	if (task_add_array(task, order->args) < 0 || task_add_map(task, order->kwargs) < 0 || run_preload(task) < 0)
+		template_refuse(template, "preload of class %s failed: %s", template->plugin.class.name,
+				method_error_message(&task->handle.error));
+	refuse_threads(template, order->threads, "preload of class", template->plugin.class.name);
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/worker/forked_worker.h"
+
+#include "daemon/worker/loop.h"
+#include "daemon/worker/quit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* In the new worker: moves its descriptors to their numbers, which closes the template's, and runs. */
+_Noreturn static void run(const struct plugin *plugin, const int *fds)
+{
+	struct board *board = mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED, fds[FORK_BOARD], 0);
+
+	(void)setpgid(0, 0);
+	if (board == MAP_FAILED || dup3(fds[FORK_CHANNEL], CHANNEL_FD, O_CLOEXEC) < 0 ||
+	    dup2(fds[FORK_OUTPUT], STDOUT_FILENO) < 0 || dup2(fds[FORK_ERRORS], STDERR_FILENO) < 0)
+		quit_memory();
+	for (int i = 0; i < FORK_FILES; i++)
+		(void)close(fds[i]);
+	(void)prctl(PR_SET_NAME, "objpool-worker", 0, 0, 0);
+	(void)setvbuf(stdout, NULL, _IOLBF, 0);
+	if (loop_run(plugin, board, CHANNEL_FD, 0) == HOST_STOPPED)
+		exit(0); /* runs what the plugin has asked for an orderly end (atexit) */
+	_exit(1); /* the constructor failed; if the supervisor has gone, nobody looks */
+}
+
+/* In the process between: forks the worker, writes its pid, or a negative errno, to the pipe, and ends. */
+_Noreturn static void fork_again(const struct plugin *plugin, const int *fds, int pipe_end)
+{
+	pid_t worker = fork();
+
+	if (worker == 0)
+		run(plugin, fds);
+	if (worker < 0)
+		worker = -errno;
+	else
+		(void)setpgid(worker, worker); /* before the supervisor hears of it: it kills the template's group */
+	_exit(write(pipe_end, &worker, sizeof worker) == sizeof worker ? 0 : 1);
+}
+
+/*
+ * The worker must be the supervisor's child: the supervisor reads its exit status, and it ends with the supervisor, not with the
+ * template. So it is forked twice: when the process between ends, the supervisor, which is the subreaper, adopts the worker.
+ */
+pid_t forked_worker_start(const struct plugin *plugin, const int *fds)
+{
+	pid_t worker = -1;
+	int pipe_ends[2];
+
+	if (pipe2(pipe_ends, O_CLOEXEC) < 0)
+		return -errno;
+	const pid_t between = fork();
+	if (between == 0)
+		fork_again(plugin, fds, pipe_ends[1]);
+	const int error = errno;
+	(void)close(pipe_ends[1]);
+	if (between > 0 && read(pipe_ends[0], &worker, sizeof worker) != sizeof worker)
+		worker = -EAGAIN;
+	(void)close(pipe_ends[0]);
+	if (between < 0)
+		return -error;
+	while (waitpid(between, NULL, 0) < 0 && errno == EINTR)
+		;
+	return worker; /* adopted by now: a child is handed on before its parent can be waited for */
+}

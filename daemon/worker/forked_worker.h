@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* forked_worker: a worker that is a fork of the template and becomes a child of the supervisor. The supervisor's
+ * worker_maker_forked.c is the mirror image. */
+#ifndef WORKER_FORKED_WORKER_H
+#define WORKER_FORKED_WORKER_H
+
+#include "daemon/worker/plugin.h"
+
+#include <sys/types.h>
+
+/* The worker gets the descriptors of FORK (proto/channel.h). Returns its pid or a negative errno. */
+pid_t forked_worker_start(const struct plugin *plugin, const int *fds);
+
+#endif

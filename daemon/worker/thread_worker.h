@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* thread_worker: a worker that is a thread of the template (isolation = thread). The supervisor's worker_maker_threads.c is the
+ * mirror image. */
+#ifndef WORKER_THREAD_WORKER_H
+#define WORKER_THREAD_WORKER_H
+
+#include "daemon/worker/plugin.h"
+
+/* Runs an instance of the plugin's class, which must stay, on a thread of this process, with copies of the channel and the board of
+ * FORK (proto/channel.h). 0 or a negative errno. */
+int thread_worker_start(const struct plugin *plugin, const int *fds);
+
+#endif
