@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who does the work of a compatible pool: threads of this program, or workers of an objpool daemon.
 
-A crew takes tasks and completes them. The pool above it (multiprocess/pool.py and the other modules) cuts its input into tasks, and
-waits for them:
+A crew takes tasks and completes them. The pool above it (multiprocess/pool.py and the other modules) cuts its input into tasks,
+and waits for them:
 
     work = crew.work(function, mode)            what the tasks of a call have in common
     crew.submit([Task(...), ...], work, …)      each task's `arrive` is called once it is done, by any thread: it must be brief
@@ -14,9 +14,9 @@ import itertools
 import threading
 import time
 
-from . import _worker
+from ._chunks import OnObject, run_apart, run_chunk
 from ._errors import PoolTerminated
-from ._worker import APART, CALL, MAP, NAMED, ONE, PICKLED, STAR
+from ._message import APART, CALL, MAP, NAMED, ONE, PICKLED, STAR
 
 __all__ = ["APART", "CALL", "MAP", "NAMED", "ONE", "PICKLED", "STAR", "Hub", "Task", "ThreadCrew", "deadline_of"]
 
@@ -151,8 +151,8 @@ class ThreadCrew:
         self._ending = False
         self._running = set()
         self._background = Background("objpool callbacks")
-        self.threads = [threading.Thread(target=self._work, args=(slot,), daemon=True, name=f"Thread-{next(self._numbers)} (worker)")
-                        for slot in range(size)]
+        self.threads = [threading.Thread(target=self._work, args=(slot,), daemon=True,
+                                         name=f"Thread-{next(self._numbers)} (worker)") for slot in range(size)]
         self._begin()
 
     def _begin(self):
@@ -212,9 +212,9 @@ class ThreadCrew:
         items, each = task.items, task.each
         begun = time.perf_counter_ns()
         try:
-            if isinstance(function, _worker.OnObject):
+            if isinstance(function, OnObject):
                 function = function.bind(self.objects[slot])
-            run = _worker.run_chunk if each == ONE else _worker.run_apart
+            run = run_chunk if each == ONE else run_apart
             results, failures = run(mode, function, items)
         except BaseException as error:
             results, failures = [], {0: error}

@@ -6,6 +6,7 @@ A pool has a connection for itself: with it goes the pool, whatever happens to t
 import array
 import atexit
 import collections
+import functools
 import os
 import pickle
 import struct
@@ -18,10 +19,14 @@ from multiprocessing import process
 import msgpack
 
 from .. import _embedded, _files, _fork, _values, _wire, errors
-from . import _errors, _home, _modules, _sharing, _travel, _worker
-from ._crew import APART, CALL, ONE, PICKLED
+from . import _errors, _home, _modules, _pickling, _sharing, _worker  # noqa: F401 - forks have _worker, and need not import it
 from ._errors import WorkerLost
-from ._worker import AS_THEY_ARE, PIECE, PIECES
+from ._inherit import Inheritance
+from ._message import APART, AS_THEY_ARE, ATOMS, CALL, ONE, PICKLED, PIECE, PIECES
+from ._names import is_found_by_name
+from ._pickling import PROTOCOL
+from ._rebuild import FORKED
+from ._sender import Sender
 
 AT_ONCE = 1 << 16
 _u32 = struct.Struct(">I").pack
@@ -191,6 +196,18 @@ class Work:
         return sys.path == crew._path and (not self.names or crew._sender.is_current(self.names)) and _modules.are_current(self.specs)
 
 
+def _is_stateless(function):
+    """True if a worker may keep the function from chunk to chunk; otherwise each chunk gets a copy of its own."""
+    if isinstance(function, types.FunctionType):
+        return not function.__closure__
+    if isinstance(function, types.BuiltinFunctionType):
+        return function.__self__ is None or isinstance(function.__self__, types.ModuleType)
+    return isinstance(function, type) or type(function) is types.MethodDescriptorType or (
+        isinstance(function, types.MethodType) and isinstance(function.__self__, type)) or (
+        type(function) is functools.partial and _is_stateless(function.func) and
+        all(type(value) in ATOMS for value in (*function.args, *function.keywords.values())))
+
+
 class Member:
     """A worker as programs look at it: pool._pool[0].pid"""
 
@@ -222,16 +239,16 @@ class ProcessCrew:
         self.size = size
         self._name = name
         forks = _home.forks_program(method)
-        self._sender = _travel.Sender(forks)
+        self._sender = Sender(forks)
         self._works = {}
         _crews.add(self)
-        self._told = {_travel.FORKED}   # definitions that all workers have
+        self._told = {FORKED}   # definitions that all workers have
         self._path = list(sys.path)     # as it was when the workers were told
         self._reloads = _modules.Reloads()
         has_begin = may_fail and (initializer is not None or factory is not None)
         setup = None if forks else self._setup(initializer, initargs, factory, slot_kwargs)
         if forks:
-            self._home = _home.of_forks(size, max_tasks, _worker.Inheritance(initializer, initargs, factory, slot_kwargs, name), has_begin)
+            self._home = _home.of_forks(size, max_tasks, Inheritance(initializer, initargs, factory, slot_kwargs, name), has_begin)
         elif max_tasks:
             self._home = _home.Home(size, max_tasks, setup)
         else:
@@ -267,7 +284,7 @@ class ProcessCrew:
             "cwd": _embedded.absolute(""), "environ": dict(os.environ), "argv": sys.argv, "umask": _umask(),
             "pid": os.getpid(), "output": list(filter(_embedded.is_standard, (1, 2))),
             "authkey": bytes(current.authkey), "name": self._name, "parent": current.name,
-            "names": names, "definitions": self._sender.definitions(names.values()), "code": code}, _travel.PROTOCOL)
+            "names": names, "definitions": self._sender.definitions(names.values()), "code": code}, PROTOCOL)
 
     def _await_begin(self):
         """Until all workers are ready. Raises what the pool's creation, an initializer, or an object's constructor has raised."""
@@ -310,11 +327,11 @@ class ProcessCrew:
         path = None
         if sys.path != self._path:
             path = _fork.worker_path(folder for folder in sys.path if folder not in self._path)
-        fresh = not _travel.is_stateless(function)
+        fresh = not _is_stateless(function)
         definitions = self._untold(names)
-        head = pickle.dumps((mode, code, fresh, names, definitions, path, self._reloads.look()), _travel.PROTOCOL)
+        head = pickle.dumps((mode, code, fresh, names, definitions, path, self._reloads.look()), PROTOCOL)
         by_name = definitions is None and path is None and not fresh and (
-            type(function) is types.BuiltinFunctionType or _travel.is_found_by_name(function))
+            type(function) is types.BuiltinFunctionType or is_found_by_name(function))
         return Work(head, names=names, specs=_modules.specs_of(function, names) if by_name else ()), by_name
 
     def _untold(self, names):
@@ -391,10 +408,10 @@ class ProcessCrew:
             try:
                 data, more = self._sender.dumps(item)
             except Exception as error:
-                data, more = _travel.raising(error), None
+                data, more = _pickling.raising(error), None
             values.append(data)
             names.update(more or {})
-        return _plain_packer.pack(values), pickle.dumps((names, self._untold(names)), _travel.PROTOCOL) if names else None
+        return _plain_packer.pack(values), pickle.dumps((names, self._untold(names)), PROTOCOL) if names else None
 
     def call(self, function, args, kwargs):
         """function(*args, **kwargs) by whoever is free; the caller reads the answer."""
@@ -496,11 +513,11 @@ class ProcessCrew:
             raise self._ended
         if work.error is not None:
             raise work.error
-        if each == APART and not set(map(type, items)) <= _travel.ATOMS:
+        if each == APART and not set(map(type, items)) <= ATOMS:
             return self._message_apart(items, work)
         large = [] if "numpy" in sys.modules else None
         if each == ONE and len(items) > PIECE and type(items) in (list, tuple):
-            data = _travel.dumps_pieces(PIECES, items if type(items) is list else list(items), PIECE)
+            data = _pickling.dumps_pieces(PIECES, items if type(items) is list else list(items), PIECE)
             if data is not None:
                 return work.head, data
         data, names = self._sender.dumps((each, items), large)
@@ -516,7 +533,7 @@ class ProcessCrew:
             try:
                 data, more = self._sender.dumps(item, large)
             except Exception as error:
-                data, more, large = _travel.raising(error), None, None
+                data, more, large = _pickling.raising(error), None, None
             pickled.append((data, together.indexes(large)) if large else data)
             names.update(more or {})
         large = together.buffers
@@ -526,7 +543,7 @@ class ProcessCrew:
         return self._named(work, data, names, large) if names or large else (work.head, data)
 
     def _named(self, work, data, names, large=()):
-        body = pickle.dumps((None, data, names, self._untold(names), [buffer.readonly for buffer in large or ()]), _travel.PROTOCOL)
+        body = pickle.dumps((None, data, names, self._untold(names), [buffer.readonly for buffer in large or ()]), PROTOCOL)
         return (work.head, body, *(large or ()))
 
     def submit_to_all(self, tasks, work):
@@ -642,7 +659,7 @@ class Telling(_wire.Entry):
     def __init__(self, crew, definitions):
         super().__init__()
         self.crew, self.digests = crew, set(definitions)
-        data = pickle.dumps(definitions, _travel.PROTOCOL)
+        data = pickle.dumps(definitions, PROTOCOL)
         crew._connection.start(self, "objpool.call", [f"{crew.pool}:all", "define", [data], {"sticky": "append"}])
 
     def answer(self, message):

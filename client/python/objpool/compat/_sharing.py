@@ -10,7 +10,7 @@ import sys
 import weakref
 
 from .. import _files, _values
-from ._travel import ATOMS
+from ._message import ATOMS
 
 MOST = 10000            # values that are looked at
 

@@ -1,233 +1,66 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What runs in the workers of the compatible pools: one Worker in each, whose method `run` does the items of a message.
-
-    message   u32, length of the head; head; body
-    head      pickle of (mode, function, fresh, names, definitions, path, reloads): the same for all messages of a call
-                mode         CALL f(*item[0], **item[1]); MAP f(item); STAR f(*item); NAMED f(**item)
-                function     pickled by itself
-                fresh        the function has state: each chunk gets a copy
-                names        what of the program's __main__ it may look up (_travel.py), or None
-                definitions  of names that this worker may not have been told yet (`define`), or None
-                path         what the program has added to sys.path, or None
-                reloads      {module: how often the program has reloaded it since it made the pool}, or None
-    body      pickle of (each, items), or of (None, that pickle, names, definitions, readonly)
-                each         ONE: items are one chunk, which ends with the first exception. APART: each stands for itself.
-                             PICKLED: and is pickled by itself: bytes, or (bytes, the indexes of its buffers). PIECES: as ONE;
-                             items says how many lists of them follow, by the same pickler
-                readonly     for each buffer that is an argument of its own: whether the program's may not be written to either
-    answer    pickle of (results, failures, nanoseconds): failures None, or {index: (pickled exception, text of its traceback)};
-              results that are many integers, or floats, are an array.array
-
-A call whose arguments msgpack knows as well is one of `call`(head, arguments); its answer is the result if that is such a value, else the same pickle.
-Short items of imap go as a map of `item`(number of the message, head, names, item): the daemon hands them out, and takes back what waits behind a long one.
-"""
-import array
-import functools
-import io
-import itertools
-import os
+"""The object in each worker of the compatible pools: a Worker, whose methods take the messages that _message.py describes."""
 import pickle
-import struct
 import sys
-import threading
 import time
 
-from . import _descriptors, _modules, _travel
+from . import _chunks, _inherit, _modules
+from ._answer import AnswerWriter
+from ._chunks import OnObject, caught, run_apart, run_chunk, run_each, run_pieces
+from ._message import APART, CALL, MAP, ONE, PICKLED, PIECES, buffer_of, is_plain, load_item, pieces_in
+from ._namespace import Namespace
+from ._rebuild import looks_up_main
 
-CALL, MAP, STAR, NAMED = range(4)
-ONE, APART, PICKLED, PIECES = range(4)
-
-PACKED = {int: "iq", float: "d"}
-PACK_FROM = 64
-PIECE = 4096    # items of a long chunk: so many stay in the CPU's cache, and what they take of memory is used again
-AS_THEY_ARE = frozenset({int, float, bool, type(None), str})    # on the wire; ints of 64 bits, and text in ASCII
-INT_MOST = (1 << 63) - 1
-
-inherited = None        # in workers that are forks of the program: its Inheritance
-is_worker = False
-child = None            # in a process that a function has forked in a worker: its thread
-
-
-def _after_fork_in_child():
-    global child
-    child = threading.get_ident() if is_worker else None
-
-
-os.register_at_fork(after_in_child=_after_fork_in_child)
-
-
-def is_plain(result):
-    """Does it go on the wire as it is?"""
-    kind = type(result)
-    if kind is int:
-        return -INT_MOST <= result <= INT_MOST
-    return kind in AS_THEY_ARE and (kind is not str or result.isascii())
-
-
-def caught(error):
-    """An exception that is the answer of an item; a child of the worker ends with it."""
-    if child == threading.get_ident():
-        raise error
-    return error
-
-
-def run_items(mode, function, items, results):
-    """Appends to results; what an item raises goes through."""
-    append = results.append
-    if mode == MAP:
-        for item in items:
-            append(function(item))
-    elif mode == STAR:
-        for item in items:
-            append(function(*item))
-    elif mode == NAMED:
-        for item in items:
-            append(function(**item))
-    else:
-        for args, kwargs in items:
-            append(function(*args, **kwargs))
-
-
-def run_chunk(mode, function, items):
-    """(results, None), or (results before it, {0: the exception})."""
-    try:
-        if mode == MAP:
-            return [function(item) for item in items], None  # list(map()) would take a StopIteration for its end
-        if mode == CALL and len(items) == 1:
-            args, kwargs = items[0]
-            return [function(*args, **kwargs)], None
-    except BaseException as error:
-        return [], {0: caught(error)}
-    results = []
-    try:
-        run_items(mode, function, items, results)
-    except BaseException as error:
-        return results, {0: caught(error)}
-    return results, None
-
-
-def run_pieces(mode, function, pieces):
-    """The same, of a chunk in several lists, which are used up; results may be an array."""
-    results = []
-    for piece in pieces:
-        done, failures = run_chunk(mode, function, piece)
-        piece.clear()       # the unpickler keeps the list
-        if failures is not None:
-            return [], failures
-        results = joined(results, packed(done, 1))
-    return results, None
-
-
-def run_apart(mode, function, items):
-    """(results, None or {index: exception}): each item is a chunk of its own."""
-    results, failures = [], {}
-    items = iter(items)
-    while True:
-        try:
-            run_items(mode, function, items, results)
-            return results, failures or None
-        except BaseException as error:
-            failures[len(results)] = caught(error)
-            results.append(None)
-
-
-def run_fresh(mode, load, items):
-    results, failures = [], {}
-    for item in items:
-        try:
-            run_items(mode, load(), (item,), results)
-        except BaseException as error:
-            failures[len(results)] = caught(error)
-            results.append(None)
-    return results, failures or None
-
-
-def not_sent(reason, value):
-    """The error of a result, or an exception, that can't be sent, or not be rebuilt."""
-    from multiprocessing.pool import MaybeEncodingError
-    try:
-        return MaybeEncodingError(reason, value)
-    except Exception as error:      # of its repr()
-        return MaybeEncodingError(reason, f"<{type(value).__name__} whose repr() raises {type(error).__name__}>")
-
-
-class OnObject:
-    """A function that is called with the worker's object, or, by its name, a method of that."""
-
-    def __init__(self, function):
-        self.function = function
-
-    def bind(self, instance):
-        function = self.function
-        if not isinstance(function, str):
-            return functools.partial(function, instance)
-        if callable(getattr(type(instance), function)):         # it is the class that must have it
-            return getattr(instance, function)
-        return lambda: getattr(instance, function)              # a property is read
-
-
-class Inheritance:
-    """What a program leaves to the workers that are its forks. Nothing of it is ever pickled."""
-
-    def __init__(self, initializer, initargs, factory, slot_kwargs, name):
-        from multiprocessing import process
-        self.initializer, self.initargs, self.factory, self.slot_kwargs, self.name = initializer, initargs, factory, slot_kwargs, name
-        self.program, self.parent = os.getpid(), process.current_process().name
-
-    def take(self):
-        """In the fork that is to be the template."""
-        global inherited
-        inherited = self
-
-    def begin(self, slot):
-        """In the worker. Returns its object."""
-        _name_process(self.name, slot, self.parent, self.program)
-        if self.initializer is not None:
-            self.initializer(*self.initargs)
-        if self.factory is None:
-            return None
-        make, args, kwargs = self.factory[0], self.factory[1], self.slot_kwargs or [{}]
-        return make(*args, **kwargs[slot % len(kwargs)])
+CACHED = 100            # entries of a cache, which is emptied when it has so many
+HEAD_MAX = 4096         # bytes; larger heads are not cached
 
 
 class Worker:
-    """slot: which of the pool's workers this is; setup: what `begin` is given, if that is not to count as a call."""
+    """slot: which of the pool's workers this is. setup: what `begin` takes, if `begin` must not count as one of max_calls."""
 
     def __init__(self, setup=None, slot=0):
-        global is_worker, child
-        is_worker, child = True, None
+        _chunks.begin_worker()
         self._slot = slot
-        self._namespace = _travel.Namespace()
-        self._definitions = {}
-        self._heads = {}
-        self._functions = {}
-        self._called = {}           # head -> function, where that is all that the head says
-        self._items = (None, None, None)    # number of the message that `item` was last called for, function; or what it is loaded from
+        self._namespace = Namespace()
+        self._answers = AnswerWriter(self._namespace, [__file__])
+        self._definitions = {}      # digest -> definition that is not needed yet
+        self._heads = {}            # head -> what it says
+        self._functions = {}        # pickle -> function
+        self._called = {}           # head -> function, if the head says nothing else
+        self._items = (None, None, None)    # number of the message that `item` was last called for; its function, or else the pickle
         self._path = set(sys.path)
         self._reloader = _modules.Reloader()
         self.object = None
-        self._broken = None
-        if inherited is not None:
+        self._broken = None         # what `begin` has raised
+        if _inherit.inherited is not None:
             self._namespace.inherit()
-            self._try(lambda: setattr(self, "object", inherited.begin(slot)))
+            self._try(self._begin_fork)
         elif setup is not None:
             self.begin(setup)
 
-    def begin(self, setup=None):
-        """Becomes a worker of the program, if it isn't one by birth; a pickle of (pickled exception, text of its traceback) if that failed."""
-        if setup is not None:
-            self._try(lambda: self._begin(pickle.loads(setup), self._slot))
-        if self._broken is not None:
-            return pickle.dumps(self._failure(self._broken))
+    # How it begins
 
-    def _try(self, begin):
+    def begin(self, setup=None):
+        """Makes this a worker of the program; a fork of the program is one already.
+
+        Returns a pickle of (pickled exception, text of its traceback) if that failed.
+        """
+        if setup is not None:
+            self._try(self._begin, pickle.loads(setup))
+        if self._broken is not None:
+            return pickle.dumps(self._answers.failure(self._broken))
+
+    def _try(self, begin, *args):
         try:
-            begin()
+            begin(*args)
         except BaseException as error:
             self._broken = error
 
-    def _begin(self, setup, slot):
-        _become(setup, slot)
+    def _begin_fork(self):
+        self.object = _inherit.inherited.begin(self._slot)
+
+    def _begin(self, setup):
+        _inherit.become(setup, self._slot)
         self._extend_path(setup["path"])
         if setup["modules"]:
             sys.meta_path.append(_modules.Finder(setup["modules"]))
@@ -237,14 +70,16 @@ class Worker:
             initializer[0](*initializer[1])
         if factory is not None:
             make, args, kwargs = factory
-            self.object = make(*args, **kwargs[slot % len(kwargs)])
+            self.object = make(*args, **kwargs[self._slot % len(kwargs)])
 
     def define(self, definitions):
         """Keeps definitions of what the program has in __main__ until they are needed."""
         self._definitions.update(pickle.loads(definitions))
 
+    # Messages
+
     def run(self, message, *large):
-        """Runs items; see the top of the file."""
+        """Runs the items of a message. `large`: buffers of the items that are arguments of their own."""
         begun = time.perf_counter_ns()
         size = int.from_bytes(message[:4], "big") + 4
         mode, each, items = MAP, ONE, [None]
@@ -263,7 +98,15 @@ class Worker:
             results, failures = ([], {0: error}) if each == ONE else ([None] * len(items), dict.fromkeys(range(len(items)), error))
         elapsed = time.perf_counter_ns() - begun
         flush_output()
-        return self._answer(results, failures, each, mode, elapsed)
+        return self._answers.answer(results, failures, each, mode, elapsed)
+
+    def _run(self, mode, function, items, each, fresh):
+        if each == PICKLED:
+            return run_each(mode, lambda: self._load(function, fresh), items, load_item)
+        if each == APART and fresh:
+            return run_each(mode, lambda: self._load(function, True), items)
+        function = self._load(function, fresh)
+        return run_chunk(mode, function, items) if each == ONE else run_apart(mode, function, items)
 
     def call(self, head, args):
         """function(*args)"""
@@ -271,12 +114,12 @@ class Worker:
             result = (self._called.get(head) or self._function_of(head))(*args)
         except BaseException as error:
             flush_output()
-            return self._answer([], {0: caught(error)}, ONE, CALL, 0)
+            return self._answers.answer([], {0: caught(error)}, ONE, CALL, 0)
         flush_output()
-        return result if is_plain(result) else self._answer([result], None, ONE, CALL, 0)
+        return result if is_plain(result) else self._answers.answer([result], None, ONE, CALL, 0)
 
     def item(self, number, head, names, value):
-        """function(item), of the items that share message `number`: what is no value of AS_THEY_ARE is a pickle, and the same goes for the result."""
+        """function(item), for one of the items that share message `number`. An item that is bytes is a pickle."""
         try:
             if number != self._items[0]:
                 self._begin_items(number, head, names)
@@ -286,28 +129,29 @@ class Worker:
             result = function(pickle.loads(value) if type(value) is bytes else value)
         except BaseException as error:
             flush_output()
-            return self._answer([], {0: caught(error)}, ONE, CALL, 0)
+            return self._answers.answer([], {0: caught(error)}, ONE, CALL, 0)
         flush_output()
-        return result if is_plain(result) else self._answer([result], None, ONE, CALL, 0)
+        return result if is_plain(result) else self._answers.answer([result], None, ONE, CALL, 0)
 
     def _begin_items(self, number, head, names):
-        """The function is loaded once for all of a message, unless each item is to have a fresh one."""
+        """Loads the function once for all items of a message, unless each item gets a fresh function."""
         _, data, fresh = self._work(head)[:3]
         if names is not None:
             self._take(*pickle.loads(names))
         self._items = (number, None, data) if fresh else (number, self._load(data, False), None)
 
+    # What heads and bodies say
+
     def _function_of(self, head):
+        """The function of a head. It is cached if the head says nothing else."""
         _, data, fresh, names, _, path, reloads = self._work(head)
         function = self._load(data, fresh)
         if data in self._functions and names is None and path is None and reloads is None:
-            if len(self._called) >= 100:
-                self._called.clear()
-            self._called[head] = function
+            _keep(self._called, head, function)
         return function
 
     def _work(self, head):
-        """What the head says; this worker has then all that the function needs."""
+        """What the head says. When this returns, the worker has all that the function needs."""
         if self._broken is not None:
             raise self._broken
         work = self._heads.get(head) or self._head(head)
@@ -322,12 +166,10 @@ class Worker:
         return work
 
     def _head(self, data):
-        found = pickle.loads(data)
-        if len(self._heads) >= 100:
-            self._heads.clear()
-        if len(data) < 4096:
-            self._heads[data] = found
-        return found
+        said = pickle.loads(data)
+        if len(data) < HEAD_MAX:
+            _keep(self._heads, data, said)
+        return said
 
     def _body(self, data, names, definitions, readonly, large):
         if names:
@@ -346,68 +188,18 @@ class Worker:
             for digest in missing:
                 self._definitions.pop(digest, None)
 
-    def _run(self, mode, function, items, each, fresh):
-        if each == PICKLED:
-            return self._run_pickled(mode, function, items, fresh)
-        if each == APART and fresh:
-            return run_fresh(mode, lambda: self._load(function, True), items)
-        function = self._load(function, fresh)
-        return run_chunk(mode, function, items) if each == ONE else run_apart(mode, function, items)
-
-    def _run_pickled(self, mode, function, items, fresh):
-        results, failures = [], {}
-        for item in items:
-            try:
-                run_items(mode, self._load(function, fresh), (load_item(item),), results)
-            except BaseException as error:
-                failures[len(results)] = caught(error)
-                results.append(None)
-        return results, failures or None
-
     def _load(self, data, fresh):
+        """The function that this is the pickle of: from the cache, unless it must be a fresh one."""
         if not fresh:
-            found = self._functions.get(data)
-            if found is not None:
-                return found
+            function = self._functions.get(data)
+            if function is not None:
+                return function
         function = pickle.loads(data)
         if isinstance(function, OnObject):
             return function.bind(self.object)
-        if not fresh and not _travel.looks_up_main(data):       # what has that name may be another by the next call
-            if len(self._functions) >= 100:
-                self._functions.clear()
-            self._functions[data] = function
+        if not fresh and not looks_up_main(data):       # a name of __main__ may mean another function by the next call
+            _keep(self._functions, data, function)
         return function
-
-    def _answer(self, results, failures, each, mode, elapsed):
-        if failures is None and len(results) == 1 and type(results[0]) in _travel.ATOMS:
-            return pickle.dumps((results, None, elapsed), _travel.PROTOCOL)
-        failed = failures and {index: self._failure(error) for index, error in failures.items()}
-        try:
-            return self._dumps((packed(results), failed, elapsed))
-        except Exception as error:
-            if each == ONE:
-                return pickle.dumps(([], {0: self._failure(not_sent(error, results[0] if mode == CALL else results))}, elapsed))
-        failed = failed or {}
-        for index, result in enumerate(results):
-            try:
-                self._dumps(result)
-            except Exception as error:
-                failed[index] = self._failure(not_sent(error, result))
-                results[index] = None
-        return self._dumps((results, failed, elapsed))
-
-    def _dumps(self, value):
-        return self._namespace.dumps(value)
-
-    def _failure(self, error):
-        self._namespace.explain(error)
-        text = format_error(error)
-        try:
-            data = self._dumps(error)
-            pickle.loads(data)
-        except BaseException as reason:
-            data = pickle.dumps(not_sent(reason, error))
-        return data, text
 
     def _extend_path(self, path):
         new = [folder for folder in path if folder not in self._path]
@@ -415,22 +207,14 @@ class Worker:
         sys.path[:0] = new
 
 
-def load_item(item):
-    data, buffers = (item, ()) if type(item) is bytes else item
-    return pickle.loads(data, buffers=itertools.starmap(buffer_of, buffers))
-
-
-def buffer_of(array, is_readonly):
-    """What an object's memory is to be: what all look at, or the item's own; of that only what is written to is copied."""
-    private = None if is_readonly else getattr(array.base, "private", None)
-    if private is None:
-        return array if is_readonly else array.copy()
-    memory = private()
-    return memoryview(memory)[len(memory) - array.nbytes:]
+def _keep(cache, key, value):
+    if len(cache) >= CACHED:
+        cache.clear()
+    cache[key] = value
 
 
 def flush_output():
-    """What was printed comes before what the program prints when it has the results."""
+    """Called before each answer, so that what was printed comes before what the program prints once it has the results."""
     try:
         sys.stdout.flush()
         sys.stderr.flush()
@@ -440,93 +224,3 @@ def flush_output():
                 stream.flush()
             except (AttributeError, OSError, ValueError):
                 pass
-
-
-def pieces_in(body):
-    unpickler = pickle.Unpickler(io.BytesIO(body))
-    _, count = unpickler.load()
-    return (unpickler.load() for _ in range(count))
-
-
-def packed(values, least=PACK_FROM):
-    """Many integers, or floats, as an array: it takes a fraction of the time to read."""
-    if type(values) is array.array or len(values) < least:
-        return values
-    kind = type(values[0])
-    if kind in PACKED and set(map(type, values)) == {kind}:
-        for code in PACKED[kind]:
-            try:
-                return array.array(code, struct.pack(f"{len(values)}{code}", *values))      # faster than from the list
-            except struct.error:        # too large
-                continue
-    return values
-
-
-def joined(results, more):
-    """Both together, as an array where that is possible."""
-    if not results:
-        return more
-    codes = {getattr(part, "typecode", None) for part in (results, more)}
-    if len(codes) > 1:
-        both = functools.partial(array.array, "q") if codes == {"i", "q"} else list
-        results, more = both(results), both(more)
-    results.extend(more)
-    return results
-
-
-def format_error(error):
-    """The traceback's text without the frames of this file."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
-        trace = trace.tb_next
-    import traceback
-    return "".join(traceback.format_exception(type(error), error, trace))
-
-
-def _become(setup, slot):
-    """The worker takes over what a child of the program would have from it."""
-    os.umask(setup["umask"])
-    try:
-        os.chdir(setup["cwd"] or os.curdir)
-    except OSError:
-        pass        # it has been removed
-    os.environ.clear()
-    os.environ.update(setup["environ"])
-    sys.argv[:] = setup["argv"]
-    sys.setrecursionlimit(setup["recursion"])
-    _print_where_the_program_does(setup["pid"], setup["output"])
-    _name_process(setup["name"], slot, setup["parent"], setup["pid"])
-    from multiprocessing import process
-    process.current_process()._config["authkey"] = process.AuthenticationString(setup["authkey"])
-
-
-def _name_process(name, slot, parent, program):
-    """As multiprocessing knows it."""
-    from multiprocessing import process
-    current = process.current_process()
-    current._config["daemon"] = True
-    current._name = f"{name}-{slot + 1}"
-    current._identity = (*current._identity, slot + 1)      # many a program takes its number from there
-    current._parent_name, current._parent_pid = parent, program
-    try:
-        sentinel = os.pidfd_open(program)       # readable when it has ended, as multiprocessing's is
-    except OSError:
-        sentinel = None
-    process._parent_process = process._ParentProcess(parent, program, sentinel)
-
-
-def _print_where_the_program_does(pid, descriptors):
-    for descriptor in (1, 2):
-        try:
-            opened = _output_of(pid, descriptor) if descriptor in descriptors else os.open(os.devnull, os.O_WRONLY)
-        except OSError:         # closed, or another user's: what is printed goes to the daemon's log
-            continue
-        os.dup2(opened, descriptor)
-        os.close(opened)
-
-
-def _output_of(pid, descriptor):
-    try:
-        return _descriptors.copy(pid, descriptor)
-    except OSError:             # no right to; a pipe or a terminal can be opened once more
-        return os.open(f"/proc/{pid}/fd/{descriptor}", os.O_WRONLY | os.O_APPEND | os.O_NOCTTY)

@@ -13,7 +13,7 @@ import types
 
 from ._crew import APART, MAP, NAMED, STAR, Hub, Task, ThreadCrew, deadline_of
 from ._errors import PoolTerminated
-from ._worker import OnObject
+from ._chunks import OnObject
 
 __all__ = ["ArgumentPassing", "ExceptionBehavior", "StateFullWorkerPool", "StateFullWorkerPoolResultGenerator", "WorkerResultWrapper"]
 

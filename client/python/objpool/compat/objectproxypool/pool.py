@@ -5,7 +5,7 @@ import operator
 
 from .._crew import CALL, MAP, STAR, Task, ThreadCrew
 from .._jobs import DoneResult, MapResult
-from .._worker import OnObject
+from .._chunks import OnObject
 from ..multiprocess.pool import Pool
 
 

@@ -8,7 +8,7 @@ import os
 import pickle
 import time
 
-from .._worker import OnObject
+from .._chunks import OnObject
 
 __all__ = ["parallel", "time_function", "merge_results", "capture_output", "write_output_to_temp_file", "retrieve_output",
            "make_divisions"]
