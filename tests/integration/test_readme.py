@@ -16,7 +16,7 @@ DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def blocks(text, language=""):
-    return re.findall(rf"^```{language}\n(.*?)^```", text, re.S | re.M)
+    return [body for tag, body in re.findall(r"^```(\w*)\n(.*?)^```$", text, re.S | re.M) if tag == language]
 
 
 def block(language, words):
@@ -207,6 +207,14 @@ def test_the_first_bytes_in_the_protocol(start):
     with daemon.client() as client:
         client.send_raw(sent)
         assert client.socket.recv(100) == received
+
+
+def test_the_client_in_the_protocol(start, place):
+    daemon = start(pools={"dice": {"plugin": "sampler", "class": "Sampler"}})
+    [program] = blocks((ROOT / "docs/PROTOCOL.md").read_text(), "python")
+    (place / "client.py").write_text(program.replace("/tmp/objpool.sock", str(daemon.socket_path)))
+    out = run("/usr/bin/python3", place / "client.py").splitlines()
+    assert out[:2] == ["[0, 0] 0", "[[None, 2], [None, 2]]"] and out[2].startswith("NO_SUCH_METHOD: ") and len(out) == 3
 
 
 def test_every_error_code_and_option_is_in_the_protocol():
