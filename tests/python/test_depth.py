@@ -173,8 +173,8 @@ def test_what_is_not_too_deep_is_not_pickled(client):
 @pytest.mark.skipif(_depth._unpacker_limit() is None, reason="msgpack in pure Python has other limits")
 def test_messages_that_only_look_deep(monkeypatch):
     """No value of these is walked over in Python."""
-    from objpool import _values
-    monkeypatch.setattr(_values, "_repaired", None)
+    from objpool import _pack, _repair
+    monkeypatch.setattr(_repair, "_repaired", None)
     for value in ([i * 1.1 for i in range(3000)], [i * 1.1 for i in range(_depth.LONG)], [{"a": [i, {}], "b": "ä" * 9} for i in range(500)],
                   nested(31), nested(30, dict), {"a": {"b": [[i] for i in range(100)]}}):
-        assert _values.pack([0, 1, "p.echo", [value]])
+        assert _pack.pack([0, 1, "p.echo", [value]])

@@ -10,7 +10,7 @@ import pytest
 
 import objpool
 import objpool.aio
-from objpool import _incoming, _values
+from objpool import _incoming, _load, _pack, _wire_types
 
 MARK = "@@@@"
 BAD = {
@@ -19,7 +19,7 @@ BAD = {
     "a timestamp with too many nanoseconds": b"\xd7\xff" + b"\xff" * 8,
     "an array as key": b"\x81\x91\x01\x02",
     "a map as key": b"\x81\x80\x02",
-    "an array of numpy as key": b"\x81" + msgpack.packb(msgpack.ExtType(_values.ARRAY, b"\x00\x07\x93\xa3<i1\x90\xa1C" + b"\x05")) + b"\x01",
+    "an array of numpy as key": b"\x81" + msgpack.packb(msgpack.ExtType(_wire_types.ARRAY, b"\x00\x07\x93\xa3<i1\x90\xa1C" + b"\x05")) + b"\x01",
     "further in": b"\x92\x01\x81\xa1a\x91\xd7\xff" + b"\xff" * 8,
 }
 
@@ -27,13 +27,13 @@ BAD = {
 @pytest.fixture(params=BAD)
 def bad(request, monkeypatch):
     """What is sent for MARK."""
-    packed, mark, value = _values.pack_with, msgpack.packb(MARK), BAD[request.param]
+    packed, mark, value = _pack.pack_with, msgpack.packb(MARK), BAD[request.param]
 
     def pack_with(*arguments, **more):
         data, outgoing = packed(*arguments, **more)
         return bytes(data).replace(mark, value), outgoing
 
-    monkeypatch.setattr(_values, "pack_with", pack_with)
+    monkeypatch.setattr(_pack, "pack_with", pack_with)
     return value
 
 
@@ -103,7 +103,7 @@ def test_arguments_of_a_python_class(start, bad):
 
 def is_unreadable(value):
     try:
-        _values.load(value)
+        _load.load(value)
     except objpool.BadValue:
         return True
     return False

@@ -709,7 +709,7 @@ def test_pools_of_asyncio_go_with_their_client(program):
 
 def test_an_error_that_was_passed_over_keeps_no_frame():
     """A class by value is tried by reference first: the refusal must not keep what its callers hold."""
-    from objpool import _values
+    from objpool import _objects
 
     class Held:
         pass
@@ -718,7 +718,7 @@ def test_an_error_that_was_passed_over_keeps_no_frame():
     seen = weakref.ref(held)
 
     def caller(_kept):
-        return _values.dump_object(lambda: 1)
+        return _objects.dump_object(lambda: 1)
 
     gc.disable()
     try:

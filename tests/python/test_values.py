@@ -114,7 +114,8 @@ def test_arrays(pool):
 
 def test_arrays_that_lie(pool):
     numpy = pytest.importorskip("numpy")
-    from objpool._values import ARRAY, array_header
+    from objpool._arrays import array_header
+    from objpool._wire_types import ARRAY
 
     def array(*header, body=bytes(48)):
         packed = msgpack.packb(list(header))

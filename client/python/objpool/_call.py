@@ -6,7 +6,7 @@ import collections
 import math
 import time
 
-from . import _retry, _values
+from . import _load, _raised, _retry
 from ._wire import Connection, Entry
 from .errors import BadArgument, BadValue, Timeout
 
@@ -114,12 +114,12 @@ def _mapped(args: Tuple[Any, ...], kwargs: Dict[str, Any], args_as: str) -> Tupl
 
 def collected(result: Any, unpickle: bool) -> List[Any]:
     """The result of errors="collect": values, and exceptions in their places."""
-    return [_collected(i, value) if error is None else _values.load_error(error, unpickle) for i, (error, value) in enumerate(result)]
+    return [_collected(i, value) if error is None else _raised.load_error(error, unpickle) for i, (error, value) in enumerate(result)]
 
 
 def _collected(index: int, value: Any) -> Any:
     try:
-        return _values.load_item(index, value)
+        return _load.load_item(index, value)
     except BadValue as error:
         return error
 
@@ -129,7 +129,7 @@ def value_of(request: Request, connection: Any, entry: Entry) -> Any:
     message = entry.message
     if request.collect and message[2] is None and isinstance(message[3], list):
         return collected(message[3], connection.unpickle)
-    return connection.result(message, entry, _values.load_items if request.gathers else _values.load)
+    return connection.result(message, entry, _load.load_items if request.gathers else _load.load)
 
 
 # ---- at once --------------------------------------------------------------------------------------------------------------------

@@ -7,7 +7,8 @@ import sys
 import threading
 import weakref
 
-from . import _embedded, _fork, _pool, _retry, _values, _wire
+from . import _embedded, _fork, _pool, _retry, _wire
+from ._objects import as_object
 from ._pool import Pool
 from .errors import ConnectionLost, NoDaemon, ObjpoolError
 
@@ -256,7 +257,7 @@ def _pool_section(what: Any, workers: Union[int, str], args: Sequence[Any], kwar
     elif callable(what):
         section["class"] = "objpool:Pickled" if template is None else "objpool:Inherited"
         if template is None:
-            args.insert(0, _values.as_object(what))
+            args.insert(0, as_object(what))
         stem = getattr(what, "__name__", type(what).__name__)
     else:
         raise TypeError(f"a pool is made of a class or its name, and not of a {type(what).__name__}")

@@ -18,7 +18,7 @@ import collections
 
 import msgpack
 
-from . import _values
+from ._load import new_unpacker, unreadable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Incoming:
 
     def _reader(self, origin: int) -> Tuple[Any, Iterator[int]]:
         """An unpacker of what comes behind so many bytes, and where it stands."""
-        unpacker = _values.new_unpacker(self._unpickle)
+        unpacker = new_unpacker(self._unpickle)
         ends: Iterator[int] = iter(unpacker.tell, None)
         return unpacker, map(origin.__add__, ends) if origin else ends
 
@@ -136,13 +136,13 @@ class Careful:
         try:
             return dict(pairs)
         except TypeError:
-            return _values.unreadable("a map whose keys a dict can't have", pairs)
+            return unreadable("a map whose keys a dict can't have", pairs)
 
     def _leaf(self, data: bytes) -> Any:
-        unpacker = _values.new_unpacker(self._unpickle)
+        unpacker = new_unpacker(self._unpickle)
         unpacker.feed(data)
         try:
             return unpacker.unpack()
         except _FAILURES as error:
             what = "a timestamp" if data[0] in (0xc7, 0xc8, 0xc9, 0xd4, 0xd5, 0xd6, 0xd7, 0xd8) else "a value"
-            return _values.unreadable(f"{what} that is none: {error}", [])
+            return unreadable(f"{what} that is none: {error}", [])

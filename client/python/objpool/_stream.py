@@ -21,9 +21,10 @@ import threading
 import time
 from typing import Any, Callable, Deque, Generic, Iterator, List, Optional, Tuple, TypeVar
 
-from . import _call, _values
+from . import _call, _load, _pack, _raised
 from ._call import Request
 from ._wire import Connection, Entry, _release
+from ._wire_types import PLAIN
 from .errors import BadArgument, BadValue, Timeout, TooLarge
 
 T = TypeVar("T")
@@ -129,7 +130,7 @@ class Input:
             self.end()
 
     def _packed(self, batch: List[Any], store: Any) -> Any:
-        return _values.pack_with([2, "objpool.feed", [self.entry.id, batch]], store, self.entry.fork, self.entry.spread, self.connection.limit)
+        return _pack.pack_with([2, "objpool.feed", [self.entry.id, batch]], store, self.entry.fork, self.entry.spread, self.connection.limit)
 
     def _sendable(self, batch: List[Any]) -> Tuple[List[Any], Exception]:
         """The items before the first that can't be sent, and why it can't."""
@@ -151,7 +152,7 @@ class Input:
         if self.fault is not None:
             params.append(f"{type(self.fault).__name__}: {self.fault}")
         if self.entry.message is None:
-            self.connection.send(_values.pack([2, "objpool.feed_end", params]))
+            self.connection.send(_pack.pack([2, "objpool.feed_end", params]))
 
     # What the thread that takes results does.
 
@@ -338,7 +339,7 @@ class Results(Generic[T]):
         if self._input is not None:
             self._input.close()
         if message[2] is not None and (self._failed is None or self._failed[1] != message[2]):
-            raise _values.not_in_charge(_values.load_error(message[2], self._connection.unpickle), self._connection.in_charge)
+            raise _raised.not_in_charge(_raised.load_error(message[2], self._connection.unpickle), self._connection.in_charge)
         raise _End
 
     def _take(self) -> T:
@@ -347,7 +348,7 @@ class Results(Generic[T]):
         most = max(1, self._input.window // 4) if self._input is not None else 64
         batch = list(itertools.islice(results, most))
         values = [params[3] for params in batch]
-        if all(params[2] is None for params in batch) and _values._PLAIN.issuperset(map(type, values)):
+        if all(params[2] is None for params in batch) and PLAIN.issuperset(map(type, values)):
             self._give(len(batch))
             for _ in batch:
                 results.popleft()
@@ -356,7 +357,7 @@ class Results(Generic[T]):
         self._give(1)
         params = results.popleft()
         try:
-            return _values.load_item(params[1], params[3]) if params[2] is None else self._fail(params[1], params[2])
+            return _load.load_item(params[1], params[3]) if params[2] is None else self._fail(params[1], params[2])
         except BadValue as error:
             if self._request.collect:
                 return error  # type: ignore[return-value]
@@ -374,10 +375,10 @@ class Results(Generic[T]):
         if source is not None and source.fault is not None and index == source.sent:
             error: BaseException = source.fault
         else:
-            error = _values.load_error(wire, self._connection.unpickle)
+            error = _raised.load_error(wire, self._connection.unpickle)
         if self._request.collect:
             return error  # type: ignore[return-value]
-        raise _values.not_in_charge(error, self._connection.in_charge)
+        raise _raised.not_in_charge(error, self._connection.in_charge)
 
 
 class _End(Exception):

@@ -33,7 +33,7 @@ import weakref
 
 import msgpack
 
-from . import _embedded, _files, _incoming, _values
+from . import _embedded, _files, _incoming, _load, _pack, _raised
 from .errors import ConnectionLost, NoDaemon, Timeout
 
 TYPE_CHECKING = False
@@ -93,7 +93,7 @@ def _release(lock: Any) -> None:
 class Inbox:
     """What has come over a connection, and the calls in flight that it is for. No I/O."""
 
-    in_charge = _values.IN_CHARGE  #: exceptions of a method that are not raised as such where they would end more than the call
+    in_charge = _raised.IN_CHARGE  #: exceptions of a method that are not raised as such where they would end more than the call
 
     def __init__(self, address: str, unpickle: bool) -> None:
         self.address = address
@@ -154,7 +154,7 @@ class Inbox:
         """Gives the descriptors to the values that stand for them."""
         assert self._arrivals is not None
         for message, _ in self.inbox:
-            _values.attach(message, self._arrivals, self.unpickle)
+            _load.attach(message, self._arrivals, self.unpickle)
 
     def store_for(self, method: str, params: Any) -> Optional[_files.Store]:
         """Where large values of a request are put: calls of pools have one, but not the daemon's own methods, nor what is kept for later."""
@@ -175,16 +175,16 @@ class Inbox:
     def packed(self, entry: Entry, method: str, params: Any) -> Tuple[Any, Optional[_files.Outgoing]]:
         """A request for this entry, and what goes beside it."""
         fork = self.fork_for(entry, method, params)
-        return _values.pack_with([0, entry.id, method, params], self.store_for(method, params), fork, limit=self.limit)
+        return _pack.pack_with([0, entry.id, method, params], self.store_for(method, params), fork, limit=self.limit)
 
-    def result(self, message: Any, entry: Optional[Entry] = None, load: Callable[[Any], Any] = _values.load) -> Any:
+    def result(self, message: Any, entry: Optional[Entry] = None, load: Callable[[Any], Any] = _load.load) -> Any:
         """The value of a response; raises its error."""
         if entry is not None and entry.outgoing is not None:
             if message[2] is None:
                 entry.outgoing.release()
             entry.outgoing = None
         if message[2] is not None:
-            raise _values.load_error(message[2], self.unpickle)
+            raise _raised.load_error(message[2], self.unpickle)
         return load(message[3])
 
     def answer_all(self, lost: ConnectionLost) -> None:
@@ -521,7 +521,7 @@ class Connection(Inbox):
 
     def notify(self, method: str, *params: Any) -> None:
         """Sends a notification, without waiting."""
-        self.send_soon(_values.pack([2, method, list(params)]))
+        self.send_soon(_pack.pack([2, method, list(params)]))
 
     def give_back(self, number: int) -> None:
         """A descriptor is needed no more."""

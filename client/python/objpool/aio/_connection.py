@@ -10,7 +10,7 @@ import socket
 import weakref
 from typing import Any, Callable, Deque, Dict, List, Optional, Tuple
 
-from .. import _call, _embedded, _files, _values
+from .. import _call, _embedded, _files, _pack, _raised
 from .._call import Request
 from .._wire import Entry, Inbox
 from ..errors import ConnectionLost, Timeout
@@ -164,7 +164,7 @@ class Connection(Inbox):
     def notify(self, method: str, *params: Any) -> None:
         """Sends a notification, unless the connection is lost or its loop closed."""
         if self.lost is None and not self.loop.is_closed():
-            self.send(_values.pack([2, method, list(params)]))
+            self.send(_pack.pack([2, method, list(params)]))
 
     def give_back(self, number: int) -> None:
         """Tells the daemon that a descriptor is not needed any more. Any thread may call this: garbage collection does."""
@@ -193,7 +193,7 @@ class Connection(Inbox):
         try:
             return _call.value_of(request, self, entry)
         except BaseException as error:
-            known = _values.not_in_charge(error, self.in_charge)
+            known = _raised.not_in_charge(error, self.in_charge)
             if known is error:
                 raise
             raise known from known.__cause__
