@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * objpool: the command line. start() finds the command, takes its arguments apart, and runs it; each command is in a file of its own,
- * or with its likes in manage.c and inspect.c.
+ * objpool: the command line. start() finds the command, takes its arguments apart, and runs it. command_manage.c and
+ * command_inspect.c hold several commands, the other files command_*.c one each.
  */
 #include "cli/cli.h"
 

@@ -7,7 +7,7 @@
  * waited for and the group is empty. So whoever waits for the leader calls groups_end first (waitid with WNOWAIT tells of the
  * end).
  *
- * The table has a bit for each pid. The supervisor shares the table's memory with the keeper (daemon/worker/keeper.h).
+ * The table has a bit for each pid. The supervisor shares the table's memory with the keeper (daemon/worker/keeper_main.h).
  */
 #ifndef PROTO_GROUPS_H
 #define PROTO_GROUPS_H

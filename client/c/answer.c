@@ -2,12 +2,12 @@
 #include "client/c/answer.h"
 
 #include "client/c/failure.h"
-#include "client/c/stream.h"
+#include "client/c/client_stream.h"
 
 /* May an instance still be reading the arguments of the call? A failure does not say that all other instances have finished. */
 static bool arguments_may_be_in_use(const struct pending_call *call, const struct objpool_error *error)
 {
-	return error || call->collects || (call->stream && stream_has_failures(call->stream));
+	return error || call->collects || (call->stream && client_stream_has_failures(call->stream));
 }
 
 void answer_call(struct objpool_client *client, struct pending_call *call, struct objpool_bytes value,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/c/feed.h"
 
-#include "client/c/pack.h"
+#include "client/c/packer.h"
 #include "proto/clock.h"
 #include "proto/scan.h"
 

@@ -3,7 +3,7 @@
 
 #include "client/c/answer.h"
 #include "client/c/failure.h"
-#include "client/c/stream.h"
+#include "client/c/client_stream.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -84,7 +84,7 @@ static int on_progress(struct objpool_client *client, const struct pending_call 
 	const uint32_t msgid = call->msgid;
 	int64_t done, total;
 
-	if (stream && stream_is_over(stream))
+	if (stream && client_stream_is_over(stream))
 		return 0;
 	if (read_number(params, &done) < 0 || read_number(params, &total) < 0)
 		return -EBADMSG;
@@ -92,7 +92,7 @@ static int on_progress(struct objpool_client *client, const struct pending_call 
 	const int rc = call->on_progress(call->progress_context, done, total, text);
 	free(text);
 	if (rc != 0 && stream)
-		stream_end(stream, rc);
+		client_stream_end(stream, rc);
 	else if (rc != 0)
 		(void)objpool_cancel(client, msgid);
 	return 0;
@@ -117,9 +117,9 @@ static int tell_call(struct objpool_client *client, struct objpool_bytes method,
 	const struct pending_call *call = pending_find(&client->pending, (uint32_t)msgid);
 	int rc = 1;
 	if (call && call->stream && is_named(method, "objpool.result"))
-		rc = count == 4 ? stream_on_result(call->stream, &reader) : -EBADMSG;
+		rc = count == 4 ? client_stream_on_result(call->stream, &reader) : -EBADMSG;
 	else if (call && call->stream && is_named(method, "objpool.credit"))
-		rc = stream_on_credit(call->stream, &reader);
+		rc = client_stream_on_credit(call->stream, &reader);
 	else if (call && call->on_progress && is_named(method, "objpool.progress"))
 		rc = on_progress(client, call, &reader);
 	else

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/c/sent_payloads.h"
 
-#include "client/c/pack.h"
+#include "client/c/packer.h"
 #include "client/c/shared_memory.h"
 #include "proto/payload_ref.h"
 #include "proto/scan.h"

@@ -2,7 +2,7 @@
 #include "client/c/start.h"
 
 #include "client/c/options.h"
-#include "client/c/pack.h"
+#include "client/c/packer.h"
 #include "proto/clock.h"
 
 #include <errno.h>
@@ -11,15 +11,15 @@
 enum { START_GRACE_MS = 1000 }; /* after the timeout, the daemon has so long to say TIMEOUT, and whether the method ran */
 
 /* When the call fails on this side, without an answer; 0: never. */
-static int64_t deadline_of(const struct request *request)
+static int64_t deadline_of(const struct client_request *request)
 {
 	const uint32_t timeout_ms = request->options->timeout_ms;
-	const int64_t grace_ms = request_is_to_daemon(request) ? 0 : START_GRACE_MS;
+	const int64_t grace_ms = client_request_is_to_daemon(request) ? 0 : START_GRACE_MS;
 
 	return timeout_ms ? clock_now() + ((int64_t)timeout_ms + grace_ms) * CLOCK_NS_PER_MS : 0;
 }
 
-static void take_options(struct pending_call *call, const struct request *request)
+static void take_options(struct pending_call *call, const struct client_request *request)
 {
 	const struct objpool_call_options *options = request->options;
 
@@ -29,10 +29,10 @@ static void take_options(struct pending_call *call, const struct request *reques
 	call->progress_context = options->progress_context;
 }
 
-int start_call(struct objpool_client *client, const struct request *given, const struct objpool_call_options *options,
+int start_call(struct objpool_client *client, const struct client_request *given, const struct objpool_call_options *options,
 	       struct pending_call *call)
 {
-	struct request request = *given;
+	struct client_request request = *given;
 	struct objpool_call_options own;
 	struct pending_call none;
 	size_t mark;
@@ -40,7 +40,7 @@ int start_call(struct objpool_client *client, const struct request *given, const
 	if (OPTIONS_TAKE(&own, options) < 0)
 		return -EINVAL;
 	request.options = &own;
-	int rc = request_check(&request);
+	int rc = client_request_check(&request);
 	if (rc == 0)
 		rc = connection_begin(client, &mark);
 	if (rc < 0)
@@ -49,7 +49,7 @@ int start_call(struct objpool_client *client, const struct request *given, const
 	rc = pending_add(&client->pending, call);
 	if (rc < 0)
 		return rc;
-	request_pack(&request, client, mark, call->msgid, &call->payloads);
+	client_request_pack(&request, client, mark, call->msgid, &call->payloads);
 	rc = connection_commit(client, mark);
 	if (rc == 0) {
 		pending_find(&client->pending, call->msgid)->payloads = call->payloads;
@@ -63,7 +63,7 @@ int start_call(struct objpool_client *client, const struct request *given, const
 int objpool_call_async(struct objpool_client *client, const char *method, struct objpool_bytes args,
 		       const struct objpool_call_options *options, objpool_callback *callback, void *context, uint32_t *id)
 {
-	struct request request = {.method = method, .args = args};
+	struct client_request request = {.method = method, .args = args};
 	struct pending_call call = {.callback = callback, .context = context};
 	const int rc = start_call(client, &request, options, &call);
 
@@ -82,7 +82,7 @@ int objpool_notify(struct objpool_client *client, const char *method, struct obj
 		return -ENOMEM;
 	if (!args.data)
 		args = no_arguments;
-	if (!request_is_one(args, OBJPOOL_ARRAY) || !strchr(method, '.'))
+	if (!client_request_is_one(args, OBJPOOL_ARRAY) || !strchr(method, '.'))
 		return -EINVAL;
 	const int rc = connection_begin(client, &mark);
 	if (rc < 0)

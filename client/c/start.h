@@ -6,14 +6,14 @@
 #ifndef CLIENT_C_START_H
 #define CLIENT_C_START_H
 
-#include "client/c/request.h"
+#include "client/c/client_request.h"
 
 /*
  * Checks and packs the request with the program's options (NULL: none), and adds the call to those in flight. The caller sets
  * the call's callback and context, and its stream if it has one; start_call sets the rest. Returns 0, or what
  * objpool_call_async returns.
  */
-int start_call(struct objpool_client *client, const struct request *request, const struct objpool_call_options *options,
+int start_call(struct objpool_client *client, const struct client_request *request, const struct objpool_call_options *options,
 	       struct pending_call *call);
 
 #endif

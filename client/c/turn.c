@@ -5,7 +5,7 @@
 #include "client/c/failure.h"
 #include "client/c/incoming.h"
 #include "client/c/shared_memory.h"
-#include "client/c/stream.h"
+#include "client/c/client_stream.h"
 #include "proto/clock.h"
 
 #include <errno.h>
@@ -74,7 +74,7 @@ int turn_run(struct objpool_client *client, bool readable, bool wait)
 		incoming_receive(client, wait);
 	if (!client->lost && !client->closing) {
 		fail_overdue_calls(client);
-		streams_feed(client);
+		client_streams_feed(client);
 		trim(client);
 		(void)objpool_flush(client);
 	}
@@ -82,10 +82,10 @@ int turn_run(struct objpool_client *client, bool readable, bool wait)
 		incoming_receive_rest(client);
 	if (client->lost)
 		fail_all_calls(client);
-	streams_settle(client);
+	client_streams_settle(client);
 	if (client->closing) { /* a callback may have closed it just now */
 		fail_all_calls(client);
-		streams_settle(client);
+		client_streams_settle(client);
 	}
 	client->dispatching = false;
 	if (client->closing) {
@@ -114,7 +114,7 @@ short objpool_events(const struct objpool_client *client)
 
 int objpool_timeout_ms(const struct objpool_client *client)
 {
-	if ((client->lost && client->pending.count > 0) || streams_are_due(client))
+	if ((client->lost && client->pending.count > 0) || client_streams_are_due(client))
 		return 0;
 	return clock_ms_until(clock_earlier(pending_deadline(&client->pending), client->trim_at));
 }
@@ -135,7 +135,7 @@ int objpool_wait(struct objpool_client *client, int timeout_ms)
 {
 	if (client->dispatching)
 		return -EDEADLK;
-	if (streams_are_due(client))
+	if (client_streams_are_due(client))
 		return turn_run(client, true, false);
 	if (objpool_flush(client) < 0)
 		return turn_run(client, false, false);

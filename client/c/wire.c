@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/c/wire.h"
 
-#include "client/c/pack.h"
+#include "client/c/packer.h"
 #include "proto/payload_ref.h"
 
 #include <errno.h>

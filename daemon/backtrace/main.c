@@ -6,7 +6,7 @@
  * Each thread is stopped for as long as its stack is read, and runs again before names are looked up.
  */
 #include "daemon/backtrace/frames.h"
-#include "daemon/backtrace/stop.h"
+#include "daemon/backtrace/thread_stop.h"
 #include "proto/standard.h"
 
 #include <dirent.h>
@@ -55,7 +55,7 @@ static void limit_self(void)
 		_exit(EXIT_GONE);
 	(void)unsetenv("DEBUGINFOD_URLS"); /* libdw would ask the network */
 	(void)setvbuf(stdout, NULL, _IOLBF, 0);
-	stop_prepare();
+	thread_stop_prepare();
 }
 
 /* ---- what /proc knows ---- */
@@ -161,13 +161,13 @@ static int trace_thread(Dwfl *dwfl, pid_t pid, pid_t thread)
 {
 	struct frames frames;
 	int signal;
-	const int r = stop_begin(thread, &signal);
+	const int r = thread_stop_begin(thread, &signal);
 
 	if (r < 0 && r != -ETIMEDOUT)
 		return r;
 	if (r == 0) {
 		frames_collect(dwfl, thread, &frames);
-		stop_end(thread, signal);
+		thread_stop_end(thread, signal);
 	}
 	print_head(pid, thread);
 	if (r == 0)

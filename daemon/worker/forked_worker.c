@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/worker/forked_worker.h"
 
-#include "daemon/worker/loop.h"
+#include "daemon/worker/worker_loop.h"
 #include "daemon/worker/quit.h"
 
 #include <errno.h>
@@ -26,7 +26,7 @@ _Noreturn static void run(const struct plugin *plugin, const int *fds)
 		(void)close(fds[i]);
 	(void)prctl(PR_SET_NAME, "objpool-worker", 0, 0, 0);
 	(void)setvbuf(stdout, NULL, _IOLBF, 0);
-	if (loop_run(plugin, board, CHANNEL_FD, 0) == HOST_STOPPED)
+	if (worker_loop_run(plugin, board, CHANNEL_FD, 0) == HOST_STOPPED)
 		exit(0); /* runs what the plugin has asked for an orderly end (atexit) */
 	_exit(1); /* the constructor failed; if the supervisor has gone, nobody looks */
 }

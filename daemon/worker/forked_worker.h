@@ -4,7 +4,7 @@
 #ifndef WORKER_FORKED_WORKER_H
 #define WORKER_FORKED_WORKER_H
 
-#include "daemon/worker/plugin.h"
+#include "daemon/worker/plugin_load.h"
 
 #include <sys/types.h>
 

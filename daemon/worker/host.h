@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * host: one instance of a class, and all that its worker keeps for it. Calls (call.h), items of maps (items.h) and the instance's life
- * (life.h) work on it; the loop (loop.h) reads messages and hands them on.
+ * host: one instance of a class, and all that its worker keeps for it. Calls (worker_call.h), items of maps (items.h) and the
+ * instance's life (life.h) work on it. The loop (worker_loop.h) reads messages and hands them on.
  */
 #ifndef WORKER_HOST_H
 #define WORKER_HOST_H

@@ -25,7 +25,7 @@ void inbox_init(struct inbox *inbox, int fd)
 
 struct held {
 	STAILQ_ENTRY(held) link;
-	struct files *files;
+	struct worker_files *files;
 	size_t size;
 	uint8_t bytes[];
 };
@@ -49,12 +49,12 @@ void inbox_free(struct inbox *inbox)
 
 	while ((held = STAILQ_FIRST(&inbox->held))) {
 		STAILQ_REMOVE_HEAD(&inbox->held, link);
-		files_free(held->files);
+		worker_files_free(held->files);
 		free(held);
 	}
-	files_free(inbox->files);
-	files_free(inbox->arrived);
-	files_free(inbox->announced);
+	worker_files_free(inbox->files);
+	worker_files_free(inbox->arrived);
+	worker_files_free(inbox->announced);
 	mappings_clear(&inbox->mappings);
 	arrivals_clear(&inbox->arrivals);
 	free(inbox->pinned);
@@ -103,7 +103,8 @@ static bool take_files(struct inbox *inbox, struct span message)
 {
 	if (message.size < 3 || message.bytes[0] != 0x92 || message.bytes[1] != TO_FILES)
 		return false;
-	inbox->announced = files_new(&inbox->mappings, &inbox->arrivals, (struct span){message.bytes + 2, message.size - 2});
+	inbox->announced =
+		worker_files_new(&inbox->mappings, &inbox->arrivals, (struct span){message.bytes + 2, message.size - 2});
 	if (!inbox->announced) {
 		(void)fprintf(stderr, "the descriptors of a message are missing\n");
 		quit_protocol();
@@ -117,7 +118,7 @@ static bool next_arrived(struct inbox *inbox, struct span *message)
 		if (!next_message(inbox, message))
 			return false;
 	while (take_files(inbox, *message));
-	inbox->arrived = files_free(inbox->arrived);
+	inbox->arrived = worker_files_free(inbox->arrived);
 	inbox->arrived = inbox->announced;
 	inbox->announced = NULL;
 	return true;
@@ -131,7 +132,7 @@ bool inbox_next(struct inbox *inbox, struct span *message)
 
 	free(inbox->pinned);
 	inbox->pinned = NULL;
-	inbox->files = files_free(inbox->files);
+	inbox->files = worker_files_free(inbox->files);
 	if (held && inbox->giving) {
 		STAILQ_REMOVE_HEAD(&inbox->held, link);
 		free(held);
@@ -140,7 +141,7 @@ bool inbox_next(struct inbox *inbox, struct span *message)
 	inbox->giving = held != NULL;
 	if (!held && !next_arrived(inbox, message))
 		return false;
-	struct files **from = held ? &held->files : &inbox->arrived;
+	struct worker_files **from = held ? &held->files : &inbox->arrived;
 	inbox->files = *from;
 	*from = NULL;
 	if (held)

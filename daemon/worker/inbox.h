@@ -6,7 +6,7 @@
 #ifndef WORKER_INBOX_H
 #define WORKER_INBOX_H
 
-#include "daemon/worker/files.h"
+#include "daemon/worker/worker_files.h"
 #include "proto/read.h"
 #include "proto/scan.h"
 
@@ -21,9 +21,9 @@ struct inbox {
 	struct scan scan;
 	struct arrivals arrivals;
 	struct mappings mappings;
-	struct files *announced;  /* of the message that comes next */
-	struct files *arrived;    /* of the one that inbox_next_arrived gave last */
-	struct files *files;      /* of the present message; whoever takes them sets this to NULL */
+	struct worker_files *announced; /* of the message that comes next */
+	struct worker_files *arrived;   /* of the one that inbox_next_arrived gave last */
+	struct worker_files *files;     /* of the present message; whoever takes them sets this to NULL */
 	STAILQ_HEAD(, held) held; /* messages that were put aside; the first may be the one given out last */
 	bool giving;              /* it is */
 	uint8_t *pinned;          /* an earlier buffer, in which the present message lies; NULL: it isn't needed */

@@ -3,7 +3,7 @@
 
 #include "daemon/worker/inbox.h"
 #include "daemon/worker/values.h"
-#include "daemon/worker/yield.h"
+#include "daemon/worker/worker_yield.h"
 #include "proto/pack.h"
 #include "proto/rpc.h"
 #include "proto/scan.h"
@@ -50,7 +50,7 @@ static int await(struct task *task, struct span *response)
 	uint64_t type;
 
 	while (rest = inbox_await(task->inbox, 1u << TO_RESULT | 1u << TO_TAKEN, &type), type == TO_TAKEN)
-		yield_on_taken(task, &rest);
+		worker_yield_on_taken(task, &rest);
 	const size_t size = (size_t)(rest.end - rest.p);
 
 	invoker->response = malloc(size);

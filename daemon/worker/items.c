@@ -14,7 +14,7 @@
 struct binding {
 	struct binding *next;
 	uint64_t id;
-	struct files *files;      /* NULL: none came with them */
+	struct worker_files *files; /* NULL: none came with them */
 	bool lost;                /* the files can't be mapped */
 	struct span args, kwargs; /* in `bytes` or the files */
 	uint8_t bytes[];
@@ -37,7 +37,8 @@ void items_on_bind(struct host *host, struct reader *reader)
 	memcpy(binding->bytes + args.size, kwargs.bytes, kwargs.size);
 	binding->args = (struct span){.bytes = binding->bytes, .size = args.size};
 	binding->kwargs = (struct span){.bytes = binding->bytes + args.size, .size = kwargs.size};
-	binding->lost = files_values(binding->files, &binding->args) < 0 || files_values(binding->files, &binding->kwargs) < 0;
+	binding->lost = worker_files_values(binding->files, &binding->args) < 0 ||
+			worker_files_values(binding->files, &binding->kwargs) < 0;
 	binding->next = host->bindings;
 	host->bindings = binding;
 }
@@ -52,7 +53,7 @@ void items_on_unbind(struct host *host, struct reader *reader)
 		if ((*at)->id == id) {
 			struct binding *gone = *at;
 			*at = gone->next;
-			files_free(gone->files);
+			worker_files_free(gone->files);
 			free(gone);
 			return;
 		}
@@ -69,18 +70,18 @@ struct items {
 	uint64_t looked;
 };
 
-static int begin_column(struct reader *reader, struct files *files, struct reader *column)
+static int begin_column(struct reader *reader, struct worker_files *files, struct reader *column)
 {
 	struct span whole;
 	uint32_t n;
 	if (read_value(reader, &whole) < 0)
 		return -EINVAL;
-	const int beside = files_values(files, &whole);
+	const int beside = worker_files_values(files, &whole);
 	*column = reader_of(whole);
 	return beside ? beside < 0 ? -ENOMEM : 0 : read_array(column, &n);
 }
 
-static int read_columns(struct reader *reader, struct files *files, struct items *items)
+static int read_columns(struct reader *reader, struct worker_files *files, struct items *items)
 {
 	struct span map;
 	int r = -EINVAL;
@@ -314,7 +315,7 @@ void items_free_bindings(struct host *host)
 
 	while ((binding = host->bindings)) {
 		host->bindings = binding->next;
-		files_free(binding->files);
+		worker_files_free(binding->files);
 		free(binding);
 	}
 }

@@ -3,7 +3,7 @@
  * objpool-worker: the image of a pool's template, and of the workers that it forks; and, by the name of objpool-keeper, of the
  * daemon's keeper. Started by objpoold, with its channel on descriptor 3; of no use by itself.
  */
-#include "daemon/worker/keeper.h"
+#include "daemon/worker/keeper_main.h"
 #include "daemon/worker/template_main.h"
 #include "proto/channel.h"
 
@@ -20,7 +20,7 @@ int main(int argc, char **argv)
 	socklen_t size = sizeof type;
 
 	if (argc > 0 && strcmp(argv[0], "objpool-keeper") == 0)
-		keeper_run();
+		keeper_main();
 	if (getsockopt(CHANNEL_FD, SOL_SOCKET, SO_TYPE, &type, &size) < 0 || type != SOCK_SEQPACKET) {
 		(void)fputs("objpool-worker is started by objpoold, not by hand: see objpoold(8)\n", stderr);
 		return 2;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/worker/program_worker.h"
 
-#include "daemon/worker/loop.h"
+#include "daemon/worker/worker_loop.h"
 #include "daemon/worker/quit.h"
 
 #include <errno.h>
@@ -53,7 +53,7 @@ _Noreturn static void run(const struct program_workers *workers, const struct pl
 	restore_signals(workers);
 	for (int i = FORK_BOARD; i < FORK_FILES; i++)
 		(void)close(fds[i]);
-	_exit(loop_run(plugin, board, fds[FORK_CHANNEL], parent) == HOST_STOPPED ? 0 : 1);
+	_exit(worker_loop_run(plugin, board, fds[FORK_CHANNEL], parent) == HOST_STOPPED ? 0 : 1);
 }
 
 pid_t program_worker_start(struct program_workers *workers, const struct plugin *plugin, int template_channel, const int *fds)

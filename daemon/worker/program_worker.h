@@ -7,7 +7,7 @@
 #ifndef WORKER_PROGRAM_WORKER_H
 #define WORKER_PROGRAM_WORKER_H
 
-#include "daemon/worker/plugin.h"
+#include "daemon/worker/plugin_load.h"
 #include "proto/groups.h"
 
 #include <signal.h>

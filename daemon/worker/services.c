@@ -2,10 +2,10 @@
 #include "daemon/worker/services.h"
 
 #include "daemon/worker/deferred.h"
-#include "daemon/worker/files.h"
+#include "daemon/worker/worker_files.h"
 #include "daemon/worker/invoke.h"
 #include "daemon/worker/task.h"
-#include "daemon/worker/yield.h"
+#include "daemon/worker/worker_yield.h"
 #include "proto/pack.h"
 
 #include <errno.h>
@@ -59,24 +59,24 @@ static int host_progress(struct objpool_call *call, uint64_t done, uint64_t tota
 static struct objpool_kept *host_keep(struct objpool_call *call, const void *bytes, size_t size)
 {
 	struct task *task = task_of(call);
-	return task && task->mappings ? (struct objpool_kept *)files_keep(task->mappings, bytes, size) : NULL;
+	return task && task->mappings ? (struct objpool_kept *)worker_files_keep(task->mappings, bytes, size) : NULL;
 }
 
 static void host_let_go(struct objpool_kept *kept)
 {
-	files_unkeep((struct mapping *)kept);
+	worker_files_unkeep((struct mapping *)kept);
 }
 
 static bool host_can_keep(struct objpool_call *call, const void *bytes, size_t size)
 {
 	const struct task *task = task_of(call);
-	return task && task->mappings && files_can_keep(task->mappings, bytes, size);
+	return task && task->mappings && worker_files_can_keep(task->mappings, bytes, size);
 }
 
 static struct objpool_kept *host_private(struct objpool_call *call, const void *bytes, size_t size, void **view)
 {
 	const struct task *task = task_of(call);
-	return task ? (struct objpool_kept *)files_private(task->files, bytes, size, view) : NULL;
+	return task ? (struct objpool_kept *)worker_files_private(task->files, bytes, size, view) : NULL;
 }
 
 static const msgpack_object *host_setting(const struct objpool_call *call, const char *name)
@@ -135,7 +135,7 @@ const struct objpool_host services = {
 	.invoke = invoke,
 	.keep = host_keep,
 	.let_go = host_let_go,
-	.yield = yield_value,
+	.yield = worker_yield_value,
 	.commit = host_commit,
 	.setting = host_setting,
 	.class_name = host_class_name,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/worker/task.h"
 
-#include "daemon/worker/files.h"
+#include "daemon/worker/worker_files.h"
 #include "daemon/worker/values.h"
 #include "proto/scan.h"
 
@@ -114,7 +114,7 @@ int task_add_value(struct task *task, struct reader *reader)
 		return task_no_memory(task, "no");
 	if ((r = values_next(reader, &task->zone, &args->values[args->count])) < 0)
 		return no_value(task, r);
-	if (task->files && files_bytes(task->files, &args->values[args->count]) < 0)
+	if (task->files && worker_files_bytes(task->files, &args->values[args->count]) < 0)
 		return task_no_map(task);
 	args->count++;
 	return 0;
@@ -159,7 +159,7 @@ int task_add_keyword(struct task *task, struct span key, struct reader *reader)
 	kv->key.via.str = (msgpack_object_str){.ptr = (const char *)key.bytes, .size = (uint32_t)key.size};
 	if ((r = values_next(reader, &task->zone, &kv->val)) < 0)
 		return no_value(task, r);
-	return task->files && files_bytes(task->files, &kv->val) < 0 ? task_no_map(task) : 0;
+	return task->files && worker_files_bytes(task->files, &kv->val) < 0 ? task_no_map(task) : 0;
 }
 
 int task_add_map(struct task *task, struct span map)

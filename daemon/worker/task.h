@@ -6,7 +6,7 @@
 #define WORKER_TASK_H
 
 #include "daemon/worker/method_error.h"
-#include "daemon/worker/plugin.h"
+#include "daemon/worker/plugin_load.h"
 #include "daemon/worker/reply.h"
 #include "proto/channel.h"
 #include "proto/read.h"
@@ -35,7 +35,7 @@ struct task_described {
 struct deferrals;
 struct inbox;
 struct invoker;
-struct files;
+struct worker_files;
 struct mappings;
 
 /* The task at hand. The handle is first: the host's functions get at the rest from it. */
@@ -48,7 +48,7 @@ struct task {
 	uint32_t id;           /* of the batch */
 	struct task_args args;
 	struct mappings *mappings; /* where arguments may lie */
-	struct files *files;   /* what values of the arguments stand for; NULL: nothing */
+	struct worker_files *files;   /* what values of the arguments stand for; NULL: nothing */
 	msgpack_zone zone;
 	msgpack_packer packer; /* writes to *reply */
 	struct reply *reply;

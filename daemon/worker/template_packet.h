@@ -3,7 +3,7 @@
 #ifndef WORKER_TEMPLATE_PACKET_H
 #define WORKER_TEMPLATE_PACKET_H
 
-#include "daemon/worker/plugin.h"
+#include "daemon/worker/plugin_load.h"
 #include "daemon/worker/program_worker.h"
 #include "proto/channel.h"
 #include "proto/read.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/worker/thread_worker.h"
 
-#include "daemon/worker/loop.h"
+#include "daemon/worker/worker_loop.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -33,7 +33,7 @@ static void *run(void *data)
 	struct thread_worker *worker = data;
 
 	(void)prctl(PR_SET_NAME, "objpool-thread", 0, 0, 0);
-	(void)loop_run(worker->plugin, worker->board, worker->fd, 0);
+	(void)worker_loop_run(worker->plugin, worker->board, worker->fd, 0);
 	return thread_worker_free(worker);
 }
 

@@ -4,7 +4,7 @@
 #ifndef WORKER_THREAD_WORKER_H
 #define WORKER_THREAD_WORKER_H
 
-#include "daemon/worker/plugin.h"
+#include "daemon/worker/plugin_load.h"
 
 /* Runs an instance of the plugin's class, which must stay, on a thread of this process, with copies of the channel and the board of
  * FORK (proto/channel.h). 0 or a negative errno. */

@@ -5,10 +5,10 @@
  * or an error that speaks of memory, and the next call is answered as if nothing had been. A worker that ends has lost its
  * call, which is right too, but rare.
  */
-#include "daemon/worker/loop.h"
-#include "daemon/worker/plugin.h"
+#include "daemon/worker/worker_loop.h"
+#include "daemon/worker/plugin_load.h"
 #include "daemon/worker/task.h"
-#include "daemon/worker/yield.h"
+#include "daemon/worker/worker_yield.h"
 #include "proto/channel.h"
 #include "proto/scan.h"
 #include "tests/unit/failing.h"
@@ -168,7 +168,7 @@ _Noreturn static void run_worker(struct worker *worker, int fd)
 	if (plugin_link(&plugin, &exported, "Pieces", fault, sizeof fault) < 0)
 		_exit(99);
 	failing = worker->plan;
-	_exit(loop_run(&plugin, worker->board, fd, 0) == HOST_STOPPED ? 0 : 1);
+	_exit(worker_loop_run(&plugin, worker->board, fd, 0) == HOST_STOPPED ? 0 : 1);
 }
 
 static void *shared(size_t size)
@@ -737,7 +737,7 @@ static uint64_t taken(struct task *task, uint8_t id, uint8_t bytes)
 	const uint8_t message[] = {id, bytes};
 	struct reader reader = {.p = message, .end = message + sizeof message};
 
-	yield_on_taken(task, &reader);
+	worker_yield_on_taken(task, &reader);
 	return task->yielded;
 }
 

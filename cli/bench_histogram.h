@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* histogram: how long things took, in a fixed amount of memory and to within three per cent: 32 steps to each power of two. */
+#ifndef CLI_BENCH_HISTOGRAM_H
+#define CLI_BENCH_HISTOGRAM_H
+
+#include <stdint.h>
+
+enum { BENCH_HISTOGRAM_STEPS = 32, BENCH_HISTOGRAM_PLACES = 60 * BENCH_HISTOGRAM_STEPS };
+
+struct bench_histogram {
+	uint64_t places[BENCH_HISTOGRAM_PLACES];
+	uint64_t count, largest;
+};
+
+void bench_histogram_add(struct bench_histogram *histogram, uint64_t value);
+
+/* The value that `part` (0 to 1) of all values don't exceed; 0 when there are none. */
+uint64_t bench_histogram_quantile(const struct bench_histogram *histogram, double part);
+
+#endif

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * command_call: one call, its result on one line, its progress on standard error. With --errors collect, an item that failed makes the
+ * exit status 1, as in map.
+ */
+#include "cli/cli.h"
+#include "cli/json.h"
+#include "cli/progress.h"
+#include "cli/words.h"
+
+#include <string.h>
+
+const struct option call_options[] = {
+	{0, "kwargs", "JSON", "keyword arguments, an object"},
+	{0, "bind", "JSON", "leading arguments of every task, an array"},
+	{0, "bind-kwargs", "JSON", "keyword arguments of every task, an object"},
+	{0, "args-as", "SHAPE", "in map and scatter: zip, single, positional or keyword"},
+	{'e', "errors", "MODE", "of several tasks: wait, first or collect"},
+	{'t', "timeout", "SECONDS", "after which the call fails"},
+	{0, "chunk", "N", "items handed to a worker at once"},
+	{0, "sticky", "HOW", "with all: replace or append; the call is repeated on instances built later"},
+	{0, "target", "TARGET", "for a key with dots in it: the words begin with METHOD alone then"},
+	{0, "idempotent", NULL, "may run again when a worker dies"},
+	{0, "sync", NULL, "in map: each slot exactly once a round"},
+	{'j', "json", NULL,
+	 "for programs: arrays and objects as they are packed; an error as {\"$error\": {\"code\": ..., ...}}"},
+	{'p', "progress", NULL, "tell on standard error how far the call is: a bar on a terminal, else lines"},
+	{0},
+};
+
+/* What the options refer to. */
+struct request {
+	struct objpool_packer args, kwargs, bind, bind_kwargs;
+	struct objpool_call_options options;
+	struct progress progress;
+};
+
+static int on_progress(void *context, int64_t done, int64_t total, const char *text)
+{
+	progress_tell(context, done, total, text);
+	return 0;
+}
+
+static enum exit_status pack(struct request *request, const struct arguments *arguments)
+{
+	enum exit_status status = words_pack_array(&request->args, arguments->words + 1, arguments->count - 1);
+
+	if (status == EXIT_DONE)
+		status = words_pack_option(&request->kwargs, arguments, "kwargs", OBJPOOL_MAP);
+	if (status == EXIT_DONE)
+		status = words_pack_option(&request->bind, arguments, "bind", OBJPOOL_ARRAY);
+	if (status == EXIT_DONE)
+		status = words_pack_option(&request->bind_kwargs, arguments, "bind-kwargs", OBJPOOL_MAP);
+	return status;
+}
+
+static const char *const error_modes[] = {"wait", "first", "collect", NULL}, *const sticky_modes[] = {"replace", "append", NULL},
+		  *const shapes[] = {"zip", "single", "positional", "keyword", NULL};
+
+/* Or not given. */
+static bool is_one_of(const char *word, const char *const *words)
+{
+	while (word && *words && strcmp(word, *words) != 0)
+		words++;
+	return !word || *words;
+}
+
+static enum exit_status read_options(struct request *request, struct arguments *arguments)
+{
+	struct objpool_call_options *options = &request->options;
+	char shown[CLI_SHOWN];
+
+	*options = (struct objpool_call_options){
+		.size = sizeof *options,
+		.target = arguments_get(arguments, "target"),
+		.kwargs = objpool_packed(&request->kwargs),
+		.bind = objpool_packed(&request->bind),
+		.bind_kwargs = objpool_packed(&request->bind_kwargs),
+		.args_as = arguments_get(arguments, "args-as"),
+		.errors = arguments_get(arguments, "errors"),
+		.sticky = arguments_get(arguments, "sticky"),
+		.idempotent = arguments_get(arguments, "idempotent") != NULL,
+		.sync = arguments_get(arguments, "sync") != NULL,
+	};
+	if (arguments_get(arguments, "progress")) {
+		progress_begin_call(&request->progress);
+		options->on_progress = on_progress;
+		options->progress_context = &request->progress;
+	}
+	if (arguments_seconds(arguments, "timeout", &options->timeout_ms) < 0 ||
+	    arguments_number(arguments, "chunk", 0, &options->chunk) < 0)
+		return cli_fail(EXIT_USAGE, "call: %s", arguments->fault);
+	if (!is_one_of(options->errors, error_modes) || !is_one_of(options->sticky, sticky_modes) ||
+	    !is_one_of(options->args_as, shapes))
+		return cli_fail(EXIT_USAGE, "call: --errors, --sticky or --args-as has another value than those in --help");
+	if (!options->target && !strchr(arguments->words[0], '.'))
+		return cli_fail(EXIT_USAGE, "call: \"%s\" is no TARGET.METHOD", cli_shown(shown, arguments->words[0]));
+	return EXIT_DONE;
+}
+
+/* Whether one of the [error, value] pairs of a collected result has an error. */
+static bool has_failures(struct objpool_bytes collected)
+{
+	struct objpool_reader reader = objpool_reader(collected);
+	uint32_t count = 0, pair;
+
+	(void)objpool_read_array(&reader, &count);
+	while (count-- > 0) {
+		if (objpool_read_array(&reader, &pair) < 0 || pair != 2)
+			return false; /* a single call's own value */
+		if (objpool_read_nil(&reader) < 0)
+			return true;
+		(void)objpool_read_value(&reader, NULL);
+	}
+	return false;
+}
+
+static enum exit_status print_error(const struct objpool_error *error)
+{
+	fputs("{\"$error\": ", stdout);
+	json_write_error(stdout, error);
+	fputs("}\n", stdout);
+	return cli_end_output(cli_status_of(error));
+}
+
+static enum exit_status perform(struct cli *cli, struct request *request)
+{
+	struct objpool_result result;
+	enum exit_status status = cli_connect(cli);
+
+	if (status != EXIT_DONE)
+		return status;
+	const struct objpool_call_options *options = &request->options;
+	const int rc = objpool_call(cli->client, cli->arguments.words[0], objpool_packed(&request->args), options, &result);
+	progress_clear(&request->progress);
+	if (result.error && arguments_get(&cli->arguments, "json")) {
+		status = print_error(result.error);
+	} else if (rc < 0) {
+		status = cli_complain(rc, result.error);
+	} else {
+		(arguments_get(&cli->arguments, "json") ? json_write : json_show)(stdout, result.value);
+		(void)putchar('\n');
+		const bool collected = options->errors && strcmp(options->errors, "collect") == 0;
+		status = cli_end_output(collected && has_failures(result.value) ? EXIT_CALL_FAILED : EXIT_DONE);
+	}
+	objpool_result_free(&result);
+	return status;
+}
+
+enum exit_status command_call(struct cli *cli)
+{
+	struct request request = {.args = OBJPOOL_PACKER_INIT};
+	enum exit_status status = pack(&request, &cli->arguments);
+
+	if (status == EXIT_DONE)
+		status = read_options(&request, &cli->arguments);
+	if (status == EXIT_DONE)
+		status = perform(cli, &request);
+	objpool_packer_free(&request.args);
+	objpool_packer_free(&request.kwargs);
+	objpool_packer_free(&request.bind);
+	objpool_packer_free(&request.bind_kwargs);
+	return status;
+}

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* command_inspect: what there is and how it is: pools, describe, status. For people; with --json, one value per line. */
+#include "cli/cli.h"
+#include "cli/fields.h"
+#include "cli/shown.h"
+#include "cli/table.h"
+
+#include <stdio.h>
+#include <string.h>
+
+const struct option json_options[] = {
+	{'j', "json", NULL, "print JSON"},
+	{0},
+};
+
+const struct option look_options[] = {
+	{'j', "json", NULL, "print JSON"},
+	{'t', "timeout", "SECONDS", "how long to wait for the daemon (default: 10)"},
+	{0},
+};
+
+static bool wants_json(const struct cli *cli)
+{
+	return arguments_get(&cli->arguments, "json") != NULL;
+}
+
+static void print_element(void *context, struct objpool_bytes element)
+{
+	(void)context;
+	cli_print(element);
+}
+
+/* ---- pools ----------------------------------------------------------------------------------------------------------------- */
+
+static const struct column pool_columns[] = {
+	{"POOL", "name", false},     {"CLASS", "class", false}, {"PLUGIN", "plugin", false}, {"WORKERS", "workers", true},
+	{"READY", "ready", true},    {"QUEUE", "queue", true},  {"STATE", "state", false},   {"WHY", "error", false},
+	{0},
+};
+
+enum exit_status command_pools(struct cli *cli)
+{
+	struct objpool_result result;
+	struct table table;
+	const enum exit_status status = cli_ask(cli, &result, "objpool.pools", "[]");
+
+	if (status != EXIT_DONE)
+		return status;
+	if (wants_json(cli)) {
+		field_each(result.value, print_element, NULL);
+	} else {
+		table_begin(&table, pool_columns);
+		field_each(result.value, table_add, &table);
+		table_end(&table, stdout, "");
+	}
+	objpool_result_free(&result);
+	return cli_end_output(EXIT_DONE);
+}
+
+/* ---- describe
+ * ---------------------------------------------------------------------------------------------------------------- */
+
+/* Text of several lines, each with `indent` before it. */
+static void print_doc(struct objpool_bytes doc, const char *indent)
+{
+	struct objpool_reader reader = objpool_reader(doc);
+	const char *text;
+	size_t size;
+
+	if (!field_is_set(doc) || objpool_read_str(&reader, &text, &size) < 0)
+		return;
+	while (size > 0) {
+		const char *end = memchr(text, '\n', size);
+		const size_t n = end ? (size_t)(end - text) : size;
+		fputs(indent, stdout);
+		shown_text(stdout, text, n);
+		fputc('\n', stdout);
+		text += end ? n + 1 : n;
+		size -= end ? n + 1 : n;
+	}
+}
+
+static void print_signature(struct objpool_bytes signature)
+{
+	if (field_is_set(signature))
+		field_show(stdout, signature);
+	fputc('\n', stdout);
+}
+
+static void print_method(void *context, struct objpool_bytes method)
+{
+	(void)context;
+	fputs("\n  ", stdout);
+	field_show(stdout, field(method, "name"));
+	print_signature(field(method, "signature"));
+	print_doc(field(method, "doc"), "      ");
+}
+
+static void print_description(struct objpool_bytes description)
+{
+	fputs("pool ", stdout);
+	field_show(stdout, field(description, "pool"));
+	fputs(", plugin ", stdout);
+	field_show(stdout, field(description, "plugin"));
+	fputs("\n\nclass ", stdout);
+	field_show(stdout, field(description, "class"));
+	print_signature(field(description, "signature"));
+	print_doc(field(description, "doc"), "    ");
+	field_each(field(description, "methods"), print_method, NULL);
+}
+
+enum exit_status command_describe(struct cli *cli)
+{
+	struct objpool_result result;
+	const enum exit_status status = cli_ask(cli, &result, "objpool.describe", "[s]", cli->arguments.words[0]);
+
+	if (status != EXIT_DONE)
+		return status;
+	if (wants_json(cli))
+		cli_print(result.value);
+	else
+		print_description(result.value);
+	objpool_result_free(&result);
+	return cli_end_output(EXIT_DONE);
+}
+
+/* ---- status
+ * ------------------------------------------------------------------------------------------------------------------- */
+
+static const struct column slot_columns[] = {
+	{"SLOT", "slot", true},
+	{"STATE", "state", false},
+	{"GEN", "generation", true},
+	{"PID", "pid", true},
+	{"SINCE/s", "since_s", true},
+	{"CALLS", "calls", true},
+	{"FAILED", "failures", true},
+	{"RESTARTS", "restarts", true},
+	{"QUEUE", "queue", true},
+	{"RUNNING", "running", false},
+	{"FOR/s", "running_s", true},
+	{"CPU/s", "cpu_s", true},
+	{"RSS", "rss", true},
+	{"LAST FAILURE", "last_failure", false},
+	{0},
+};
+
+/* `, 3 WORDS` */
+static void print_count(struct objpool_bytes value, const char *words)
+{
+	if (!value.data)
+		return;
+	fputs(", ", stdout);
+	field_show(stdout, value);
+	fputs(words, stdout);
+}
+
+/* `, 3 NOUNs` */
+static void print_nouns(struct objpool_bytes value, const char *noun)
+{
+	print_count(value, noun);
+	if (field_number(value, 1) != 1)
+		fputc('s', stdout);
+}
+
+static void print_pool(void *context, struct objpool_bytes pool)
+{
+	struct table table;
+
+	(void)context;
+	fputs("\npool ", stdout);
+	field_show(stdout, field(pool, "name"));
+	fputs(": ", stdout);
+	field_show(stdout, field(pool, "state"));
+	print_count(field(pool, "class"), "");
+	print_count(field(pool, "ready"), " of ");
+	field_show(stdout, field(pool, "workers"));
+	fputs(" ready", stdout);
+	print_count(field(pool, "queue"), " queued");
+	print_count(field(pool, "running"), " running");
+	print_nouns(field(pool, "calls"), " call");
+	print_count(field(pool, "failures"), " failed");
+	print_count(field(pool, "lost"), " lost");
+	print_nouns(field(pool, "restarts"), " restart");
+	fputc('\n', stdout);
+	print_doc(field(pool, "error"), "  ! ");
+	if (!field_is_set(field(pool, "slots")))
+		return;
+	table_begin(&table, slot_columns);
+	field_each(field(pool, "slots"), table_add, &table);
+	table_end(&table, stdout, "  ");
+}
+
+static void print_address(void *context, struct objpool_bytes address)
+{
+	(void)context;
+	fputs("  listens on ", stdout);
+	field_show(stdout, address);
+	fputc('\n', stdout);
+}
+
+static void print_uptime(double seconds)
+{
+	const long s = seconds >= 0 && seconds < 1e12 ? (long)seconds : 0;
+
+	if (s >= 86400)
+		printf(", up %ldd %ldh", s / 86400, s / 3600 % 24);
+	else if (s >= 3600)
+		printf(", up %ldh %ldm", s / 3600, s / 60 % 60);
+	else if (s >= 60)
+		printf(", up %ldm %lds", s / 60, s % 60);
+	else
+		printf(", up %lds", s);
+}
+
+static void print_status(struct objpool_bytes status)
+{
+	field_show(stdout, field(status, "server"));
+	fputc(' ', stdout);
+	field_show(stdout, field(status, "version"));
+	fputs(": ", stdout);
+	field_show(stdout, field(status, "state"));
+	fputs(", pid ", stdout);
+	field_show(stdout, field(status, "pid"));
+	print_uptime(field_number(field(status, "uptime_s"), 0));
+	print_nouns(field(status, "sessions"), " session");
+	fputc('\n', stdout);
+	field_each(field(status, "listen"), print_address, NULL);
+	field_each(field(status, "pools"), print_pool, NULL);
+}
+
+static enum exit_status ask_status(struct cli *cli, struct objpool_result *result)
+{
+	const char *pool = cli->arguments.words[0];
+
+	if (cli->arguments.count > 0)
+		return cli_ask(cli, result, "objpool.status", "[s]", pool);
+	return cli_ask(cli, result, "objpool.status", "[]");
+}
+
+enum exit_status command_status(struct cli *cli)
+{
+	struct objpool_result result;
+	const enum exit_status status = ask_status(cli, &result);
+
+	if (status != EXIT_DONE)
+		return status;
+	if (wants_json(cli))
+		cli_print(result.value);
+	else
+		print_status(result.value);
+	objpool_result_free(&result);
+	return cli_end_output(EXIT_DONE);
+}

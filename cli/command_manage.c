@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* command_manage: one request each to the daemon itself: drop, scale, restart, forget, reload, ping, metrics. */
+#include "cli/cli.h"
+#include "cli/fields.h"
+#include "cli/words.h"
+#include "proto/clock.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const struct option timeout_options[] = {
+	{'t', "timeout", "SECONDS", "how long to wait for the daemon (default: 10)"},
+	{0},
+};
+
+/* Prints the result, and frees it. */
+static enum exit_status print_result(struct objpool_result *result)
+{
+	cli_print(result->value);
+	objpool_result_free(result);
+	return cli_end_output(EXIT_DONE);
+}
+
+/* A whole number from 0; complains of others. */
+static bool read_number(const char *text, const char *what, int64_t *number)
+{
+	char *end, shown[CLI_SHOWN];
+
+	errno = 0;
+	*number = strtoll(text, &end, 10);
+	if (*text >= '0' && *text <= '9' && *end == '\0' && errno == 0)
+		return true;
+	(void)cli_fail(EXIT_USAGE, "%s: \"%s\" is no number", what, cli_shown(shown, text));
+	return false;
+}
+
+enum exit_status command_drop(struct cli *cli)
+{
+	struct objpool_result result;
+	const enum exit_status status = cli_order(cli, &result, "objpool.drop", "[s]", cli->arguments.words[0]);
+
+	return status == EXIT_DONE ? print_result(&result) : status;
+}
+
+enum exit_status command_scale(struct cli *cli)
+{
+	char **words = cli->arguments.words;
+	struct objpool_result result;
+	int64_t workers;
+
+	if (!read_number(words[1], "scale", &workers))
+		return EXIT_USAGE;
+	const enum exit_status status = cli_order(cli, &result, "objpool.scale", "[s I]", words[0], workers);
+	return status == EXIT_DONE ? print_result(&result) : status;
+}
+
+enum exit_status command_restart(struct cli *cli)
+{
+	char **words = cli->arguments.words;
+	const bool one = cli->arguments.count > 1;
+	struct objpool_result result;
+	int64_t slot = 0;
+
+	if (one && !read_number(words[1], "restart", &slot))
+		return EXIT_USAGE;
+	const enum exit_status status = one ? cli_order(cli, &result, "objpool.restart", "[s I]", words[0], slot)
+					    : cli_order(cli, &result, "objpool.restart", "[s]", words[0]);
+	return status == EXIT_DONE ? print_result(&result) : status;
+}
+
+enum exit_status command_forget(struct cli *cli)
+{
+	char **words = cli->arguments.words;
+	struct objpool_result result;
+	const enum exit_status status = cli->arguments.count > 1
+						? cli_ask(cli, &result, "objpool.forget", "[s s]", words[0], words[1])
+						: cli_ask(cli, &result, "objpool.forget", "[s]", words[0]);
+
+	return status == EXIT_DONE ? print_result(&result) : status;
+}
+
+static void print_name(void *context, struct objpool_bytes name)
+{
+	(void)context;
+	fputc(' ', stdout);
+	field_show(stdout, name);
+}
+
+/* `KEY: NAME: SENTENCE`, for each pool of which there is something to say. */
+static void print_sentences(struct objpool_bytes key, struct objpool_reader *reader, uint32_t count)
+{
+	struct objpool_bytes name, sentence;
+
+	while (count-- > 0 && objpool_read_value(reader, &name) == 0 && objpool_read_value(reader, &sentence) == 0) {
+		field_show(stdout, key);
+		fputs(": ", stdout);
+		field_show(stdout, name);
+		fputs(": ", stdout);
+		field_show(stdout, sentence);
+		putchar('\n');
+	}
+}
+
+static void print_group(struct objpool_bytes key, struct objpool_bytes group)
+{
+	struct objpool_reader reader = objpool_reader(group);
+	uint32_t count;
+
+	if (objpool_read_map(&reader, &count) == 0) {
+		print_sentences(key, &reader, count);
+	} else if (field_is_set(group)) {
+		field_show(stdout, key); /* `started: a b` */
+		putchar(':');
+		field_each(group, print_name, NULL);
+		putchar('\n');
+	}
+}
+
+/* For each of the groups that the daemon tells of and that isn't empty. */
+static void print_groups(struct objpool_bytes groups)
+{
+	struct objpool_reader reader = objpool_reader(groups);
+	struct objpool_bytes key, group;
+	uint32_t count = 0;
+
+	(void)objpool_read_map(&reader, &count);
+	while (count-- > 0 && objpool_read_value(&reader, &key) == 0 && objpool_read_value(&reader, &group) == 0)
+		print_group(key, group);
+}
+
+enum exit_status command_reload(struct cli *cli)
+{
+	struct objpool_result result;
+	const enum exit_status status = cli_order(cli, &result, "objpool.reload", "[]");
+
+	if (status != EXIT_DONE)
+		return status;
+	const bool failed = field_is_set(field(result.value, "failed"));
+	if (arguments_get(&cli->arguments, "json"))
+		cli_print(result.value);
+	else
+		print_groups(result.value);
+	objpool_result_free(&result);
+	return cli_end_output(failed ? EXIT_CALL_FAILED : EXIT_DONE);
+}
+
+enum exit_status command_ping(struct cli *cli)
+{
+	struct objpool_result result;
+	enum exit_status status = cli_connect_briefly(cli);
+
+	if (status != EXIT_DONE)
+		return status;
+	const int64_t began = clock_now();
+	status = cli_ask(cli, &result, "objpool.ping", "[]");
+	if (status != EXIT_DONE)
+		return status;
+	printf("{\"ms\": %.3f}\n", (double)(clock_now() - began) / CLOCK_NS_PER_MS);
+	objpool_result_free(&result);
+	return cli_end_output(EXIT_DONE);
+}
+
+enum exit_status command_metrics(struct cli *cli)
+{
+	struct objpool_result result;
+	const enum exit_status status = cli_ask(cli, &result, "objpool.metrics", "[]");
+	const char *text;
+	size_t size;
+
+	if (status != EXIT_DONE)
+		return status;
+	struct objpool_reader reader = objpool_reader(result.value);
+	if (objpool_read_str(&reader, &text, &size) < 0)
+		return print_result(&result);
+	(void)fwrite(text, 1, size, stdout);
+	objpool_result_free(&result);
+	return cli_end_output(EXIT_DONE);
+}

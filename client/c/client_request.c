@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/c/client_request.h"
+
+#include "client/c/packer.h"
+#include "proto/scan.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum { REQUEST_LEND = 64 << 10 }; /* from so many bytes on, arguments may be lent */
+
+/* ---- checks ---------------------------------------------------------------------------------------------------------- */
+
+bool client_request_is_one(struct objpool_bytes bytes, enum objpool_type type)
+{
+	struct objpool_reader reader = objpool_reader(bytes);
+
+	return objpool_read_type(&reader) == type && scan_length(bytes.data, bytes.size) == (int64_t)bytes.size;
+}
+
+static bool is_one_or_none(struct objpool_bytes bytes, enum objpool_type type)
+{
+	return !bytes.data || client_request_is_one(bytes, type);
+}
+
+static bool are_well_formed(const struct objpool_call_options *options)
+{
+	return is_one_or_none(options->kwargs, OBJPOOL_MAP) && is_one_or_none(options->bind, OBJPOOL_ARRAY) &&
+	       is_one_or_none(options->bind_kwargs, OBJPOOL_MAP);
+}
+
+/* Values of a packer that has failed have no data. They must not be taken for "none". */
+static bool has_failed_values(const struct client_request *request)
+{
+	const struct objpool_call_options *options = request->options;
+
+	return pack_has_failed(request->args) || pack_has_failed(options->kwargs) || pack_has_failed(options->bind) ||
+	       pack_has_failed(options->bind_kwargs);
+}
+
+int client_request_check(const struct client_request *request)
+{
+	if (has_failed_values(request))
+		return -ENOMEM;
+	if (!is_one_or_none(request->args, OBJPOOL_ARRAY) || !are_well_formed(request->options) ||
+	    (!request->options->target && !strchr(request->method, '.')))
+		return -EINVAL;
+	return 0;
+}
+
+/* ---- packing --------------------------------------------------------------------------------------------------------- */
+
+/* The message that is being packed, and how its large values go. */
+struct message {
+	struct objpool_client *client;
+	size_t mark;
+	struct sent_payload **payloads; /* NULL: as bytes */
+	unsigned found;                 /* what sent_payloads_find says of all its values */
+};
+
+static void pack_values(const struct message *message, struct objpool_bytes values)
+{
+	struct wire *wire = &message->client->wire;
+
+	if (message->found)
+		sent_payloads_pack(&message->client->sent, wire, message->mark, values, message->payloads);
+	else
+		objpool_pack_raw(&wire->output, values);
+}
+
+static void pack_text_option(struct objpool_packer *packer, uint32_t *count, const char *key, const char *text)
+{
+	if (!text)
+		return;
+	objpool_pack_cstr(packer, key);
+	objpool_pack_cstr(packer, text);
+	++*count;
+}
+
+static void pack_value_option(const struct message *message, uint32_t *count, const char *key, struct objpool_bytes value)
+{
+	if (!value.data)
+		return;
+	objpool_pack_cstr(&message->client->wire.output, key);
+	pack_values(message, value);
+	++*count;
+}
+
+static void pack_number_option(struct objpool_packer *packer, uint32_t *count, const char *key, uint32_t number)
+{
+	if (number == 0)
+		return;
+	objpool_pack_cstr(packer, key);
+	objpool_pack_uint(packer, number);
+	++*count;
+}
+
+static void pack_flag_option(struct objpool_packer *packer, uint32_t *count, const char *key, bool flag)
+{
+	if (!flag)
+		return;
+	objpool_pack_cstr(packer, key);
+	objpool_pack_bool(packer, true);
+	++*count;
+}
+
+static void pack_stream_options(struct objpool_packer *packer, uint32_t *count, const struct objpool_call_options *options)
+{
+	pack_flag_option(packer, count, "stream", true);
+	pack_number_option(packer, count, "window", options->window);
+	if (!options->unordered)
+		return;
+	objpool_pack_cstr(packer, "ordered");
+	objpool_pack_bool(packer, false);
+	++*count;
+}
+
+/* There are fewer than sixteen options, so the map's header is one byte. It is written when the options have been counted. */
+static void pack_options(const struct message *message, const struct client_request *request)
+{
+	const struct objpool_call_options *options = request->options;
+	struct objpool_packer *packer = &message->client->wire.output;
+	const size_t header = packer->size;
+	uint32_t count = 0;
+
+	objpool_pack_map(packer, 0);
+	pack_value_option(message, &count, "kwargs", options->kwargs);
+	pack_value_option(message, &count, "bind", options->bind);
+	pack_value_option(message, &count, "bind_kwargs", options->bind_kwargs);
+	pack_text_option(packer, &count, "args_as", options->args_as);
+	pack_text_option(packer, &count, "errors", options->errors);
+	pack_text_option(packer, &count, "sticky", options->sticky);
+	pack_number_option(packer, &count, "timeout_ms", options->timeout_ms);
+	pack_number_option(packer, &count, "chunk", options->chunk);
+	pack_flag_option(packer, &count, "idempotent", options->idempotent);
+	pack_flag_option(packer, &count, "sync", options->sync);
+	pack_flag_option(packer, &count, "progress", options->progress || options->on_progress);
+	if (request->streamed)
+		pack_stream_options(packer, &count, options);
+	if (!packer->error)
+		packer->data[header] = (unsigned char)(0x80 + count);
+}
+
+static void pack_args(const struct message *message, const struct client_request *request)
+{
+	struct wire *wire = &message->client->wire;
+	const struct objpool_bytes args = request->args;
+
+	if (request->fed)
+		objpool_pack_nil(&wire->output);
+	else if (!args.data)
+		objpool_pack_array(&wire->output, 0);
+	else if (request->lend && args.size >= REQUEST_LEND && wire->lent.size == 0 && !message->found)
+		wire_lend(wire, args);
+	else
+		pack_values(message, args);
+}
+
+/* "objpool.call", [target, method, args, options] */
+static void pack_full_call(const struct message *message, const struct client_request *request)
+{
+	struct objpool_packer *packer = &message->client->wire.output;
+	const char *method = request->method, *dot = strchr(method, '.');
+
+	objpool_pack_cstr(packer, "objpool.call");
+	objpool_pack_array(packer, 4);
+	if (request->options->target) {
+		objpool_pack_cstr(packer, request->options->target);
+		objpool_pack_cstr(packer, method);
+	} else {
+		objpool_pack_str(packer, method, (size_t)(dot - method));
+		objpool_pack_cstr(packer, dot + 1);
+	}
+	pack_args(message, request);
+	pack_options(message, request);
+}
+
+static bool needs_full_call(const struct client_request *request)
+{
+	const struct objpool_call_options *o = request->options;
+
+	return request->streamed || o->target || o->kwargs.data || o->bind.data || o->bind_kwargs.data || o->args_as ||
+	       o->errors || o->sticky || o->timeout_ms || o->chunk || o->idempotent || o->sync || o->progress || o->on_progress;
+}
+
+static unsigned find_payloads(const struct sent_payloads *sent, const struct client_request *request)
+{
+	const struct objpool_call_options *options = request->options;
+
+	return sent_payloads_find(sent, request->args) | sent_payloads_find(sent, options->kwargs) |
+	       sent_payloads_find(sent, options->bind) | sent_payloads_find(sent, options->bind_kwargs);
+}
+
+/* The daemon's own methods take no descriptors. Nor do sticky calls, whose arguments the daemon keeps. */
+void client_request_pack(const struct client_request *request, struct objpool_client *client, size_t mark, uint32_t msgid,
+			 struct sent_payload **payloads)
+{
+	struct message message = {client, mark, payloads, find_payloads(&client->sent, request)};
+	struct objpool_packer *packer = &client->wire.output;
+	const bool to_daemon = client_request_is_to_daemon(request);
+
+	if (to_daemon || request->options->sticky || (message.found & SENT_LOOKALIKE))
+		message.payloads = NULL;
+	objpool_pack_array(packer, 4);
+	objpool_pack_uint(packer, 0);
+	objpool_pack_uint(packer, msgid);
+	if (needs_full_call(request) && !to_daemon) {
+		pack_full_call(&message, request);
+		return;
+	}
+	objpool_pack_cstr(packer, request->method);
+	pack_args(&message, request);
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/worker/worker_yield.h"
+
+#include "daemon/worker/inbox.h"
+#include "daemon/worker/quit.h"
+#include "proto/pack.h"
+#include "proto/scan.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+void worker_yield_on_taken(struct task *task, struct reader *reader)
+{
+	uint64_t id, bytes;
+
+	if (read_uint(reader, &id) < 0 || read_uint(reader, &bytes) < 0)
+		quit_protocol();
+	if (id == task->id)
+		task->yielded -= bytes < task->yielded ? bytes : task->yielded;
+}
+
+/* [YIELD, id] or [YIELD, id, value] */
+static int give(struct task *task, const void *msgpack, size_t size)
+{
+	uint8_t *message = malloc(2 + PACK_UINT + size), *p = message;
+
+	if (!message)
+		return -ENOMEM;
+	*p++ = size > 0 ? 0x93 : 0x92;
+	p = pack_uint(p, FROM_YIELD);
+	p = pack_uint(p, task->id);
+	if (size > 0)
+		p = mempcpy(p, msgpack, size);
+	const int r = reply_aside(task->reply, message, (size_t)(p - message));
+	free(message);
+	return r;
+}
+
+/* Until the caller has taken enough, or doesn't wait any more. */
+static int wait_for_room(struct task *task, size_t size)
+{
+	struct inbox *inbox = task->inbox;
+	const int r = task->yielded + size > YIELD_AHEAD ? inbox_pin(inbox) : 0; /* the arguments of the present call lie in it */
+
+	while (r == 0 && task->yielded > 0 && task->yielded + size > YIELD_AHEAD && !objpool_cancelled(&task->handle.call)) {
+		uint64_t type;
+		struct reader reader = inbox_await(inbox, 1u << TO_TAKEN, &type);
+		worker_yield_on_taken(task, &reader);
+	}
+	return r;
+}
+
+int worker_yield_value(struct objpool_call *call, const void *msgpack, size_t size)
+{
+	struct task *task = task_of(call);
+
+	if (!task || !task->invoker || !call->method || !task->wants_values || task->deferred_tag)
+		return -ENOTSUP;
+	if (size == 0)
+		return give(task, NULL, 0);
+	if (size > task->max_result || scan_length(msgpack, size) != (int64_t)size || scan_nesting(msgpack, size) > SCAN_LEVELS)
+		return -EINVAL;
+	int r = wait_for_room(task, size);
+	if (r == 0 && objpool_cancelled(call))
+		r = -ECANCELED;
+	if (r == 0)
+		r = give(task, msgpack, size);
+	task->yielded += r == 0 ? size : 0;
+	return r;
+}
