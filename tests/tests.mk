@@ -24,7 +24,7 @@ $(filter $(B)/tests/test_client_%,$(UNIT)): $(B)/tests/unit/client_server.o
 
 # The supervisor's, and a command's, own parts.
 $(B)/tests/test_procfs: $(B)/daemon/supervisor/base/procfs.o
-$(B)/tests/test_accept: $(B)/daemon/supervisor/view/accept.o
+$(B)/tests/test_accept: $(B)/daemon/supervisor/http/accept.o
 $(B)/tests/test_closer: $(B)/daemon/supervisor/base/closer.o
 $(B)/tests/test_intake: $(B)/daemon/supervisor/transport/intake.o
 $(B)/tests/test_spawn: $(B)/daemon/supervisor/base/spawn.o $(B)/daemon/supervisor/config/paths.o

@@ -14,7 +14,7 @@
 #include "daemon/supervisor/log/log.h"
 #include "daemon/supervisor/stop.h"
 #include "daemon/supervisor/sweep.h"
-#include "daemon/supervisor/view/http.h"
+#include "daemon/supervisor/http/http.h"
 #include "daemon/supervisor/view/status.h"
 #include "daemon/supervisor/view/systemd.h"
 #include "daemon/supervisor/workers/template_forks.h"

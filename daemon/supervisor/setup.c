@@ -13,7 +13,7 @@
 #include "daemon/supervisor/log/log.h"
 #include "daemon/supervisor/loop.h"
 #include "daemon/supervisor/stop.h"
-#include "daemon/supervisor/view/http.h"
+#include "daemon/supervisor/http/http.h"
 #include "daemon/supervisor/view/systemd.h"
 #include "daemon/supervisor/workers/keeper.h"
 #include "daemon/supervisor/workers/slowlog.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Bytes sent to the HTTP port in two pieces: the first byte says where they part, and its highest bit whether the sender shuts
  * down its side. */
-#include "daemon/supervisor/view/http.h"
+#include "daemon/supervisor/http/http.h"
 
 #include <event2/event.h>
 #include <stdio.h>

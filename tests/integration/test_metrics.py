@@ -3,6 +3,7 @@
 import http.client
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -452,6 +453,22 @@ def test_unix(start, place):
     connection.close()
     daemon.stop()
     assert not (place / "web").exists()
+
+
+def test_connections_wait_until_there_are_descriptors(start, place):
+    daemon = start(daemon={"http": f"unix:{place}/web"}, pools={})
+    pid = daemon.process.pid
+    limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    open_ones = {int(fd) for fd in os.listdir(f"/proc/{pid}/fd")}
+    lowest_free = min(set(range(len(open_ones) + 1)) - open_ones)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (lowest_free, limits[1]))
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(DEADLINE)
+        s.connect(f"{place}/web")
+        s.sendall(b"GET /livez HTTP/1.0\r\n\r\n")
+        daemon.wait_log("http: can't accept connections for a moment: Too many open files")
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+        assert b" 200 " in s.recv(4096)
 
 
 # ---- the address ----

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* accept: which format of /metrics goes to whom. */
-#include "daemon/supervisor/view/accept.h"
+#include "daemon/supervisor/http/accept.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -4,7 +4,7 @@
 #include "daemon/core/records/pool.h"
 #include "daemon/core/life/pool_life.h"
 #include "daemon/core/life/sizing.h"
-#include "daemon/supervisor/view/http.h"
+#include "daemon/supervisor/http/http.h"
 #include "daemon/supervisor/connections/listener.h"
 #include "daemon/supervisor/log/log.h"
 #include "daemon/supervisor/connections/memory.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "daemon/supervisor/view/accept.h"
+#include "daemon/supervisor/http/accept.h"
 
 #include <stddef.h>
 #include <stdint.h>

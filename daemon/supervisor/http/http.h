@@ -4,7 +4,7 @@
  *
  *   /livez    200 as long as the loop turns
  *   /readyz   a call through a worker of each pool: 200, or 503 when one does not answer within a second
- *   /metrics  see metrics.h
+ *   /metrics  see view/metrics.h
  */
 #ifndef SUPERVISOR_HTTP_H
 #define SUPERVISOR_HTTP_H
@@ -12,8 +12,8 @@
 #include "daemon/supervisor/base/daemon.h"
 
 /* Makes *http what the configuration wants: the one that is there, if that is its address; a new one, which daemon->http is not
- * yet; or NULL. 0, or -1 with a sentence in `fault`. */
-int http_open(struct daemon *daemon, const struct config *config, struct http **http, char *fault, size_t fault_size);
+ * yet; or NULL. 0, or -1 with a sentence in `reason`. */
+int http_open(struct daemon *daemon, const struct config *config, struct http **http, char *reason, size_t reason_size);
 
 /* From now on daemon->http is this one; closes the one that was. */
 void http_use(struct daemon *daemon, struct http *http);
@@ -21,7 +21,7 @@ void http_use(struct daemon *daemon, struct http *http);
 /* A reload has changed the rights that Unix sockets are to have. */
 void http_settle_rights(const struct http *http);
 
-/* When a turn of the loop ends: answers the checks that are done, lets go of connections that are over or last too long. */
+/* When a turn of the loop ends: answers what has become known, closes connections that last too long, accepts more. */
 void http_end_turn(struct http *http);
 
 struct http *http_close(struct http *http);

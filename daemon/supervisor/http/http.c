@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/supervisor/http/http.h"
+
+#include "daemon/supervisor/connections/socketfile.h"
+#include "daemon/supervisor/http/http_connections.h"
+#include "daemon/supervisor/http/http_listeners.h"
+#include "daemon/supervisor/http/http_pages.h"
+#include "daemon/supervisor/log/log.h"
+
+#include <stdlib.h>
+
+enum { ACCEPTS_A_TURN = 16, HEADERS_MAX = 8192, BODY_MAX = 4096 };
+
+struct http {
+	struct daemon *daemon;
+	struct evhttp *server;
+	struct address address; /* as configured */
+	struct http_listeners listeners;
+	struct http_connections connections;
+	struct http_pages pages;
+	uint32_t accepted; /* connections, in this turn of the loop */
+};
+
+/* ---- a connection, and its request ---- */
+
+static void settle(struct http *http)
+{
+	http_listeners_accept(&http->listeners,
+			      http->accepted < ACCEPTS_A_TURN && http_connections_have_room(&http->connections));
+}
+
+/* evhttp's, for each connection that it accepts. */
+static struct bufferevent *on_connection(struct event_base *base, void *data)
+{
+	struct http *http = data;
+
+	(void)base;
+	daemon_tick(http->daemon);
+	http->listeners.complained = false;
+	http->accepted++;
+	struct bufferevent *stream = http_connections_add(&http->connections);
+	settle(http);
+	return stream;
+}
+
+/* evhttp's, for each whole request. */
+static void on_request(struct evhttp_request *request, void *data)
+{
+	struct http *http = data;
+
+	daemon_tick(http->daemon);
+	http_connections_on_request(&http->connections, request);
+	http_pages_answer(&http->pages, request);
+}
+
+void http_end_turn(struct http *http)
+{
+	if (!http)
+		return;
+	http_pages_end_turn(&http->pages);
+	http_connections_end_turn(&http->connections);
+	http->accepted = 0;
+	settle(http);
+}
+
+/* ---- opening ---- */
+
+static void set_limits(struct http *http)
+{
+	/* Requests that are refused must get as far as on_request, too. */
+	evhttp_set_allowed_methods(http->server, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_POST | EVHTTP_REQ_PUT |
+							 EVHTTP_REQ_DELETE | EVHTTP_REQ_OPTIONS | EVHTTP_REQ_TRACE |
+							 EVHTTP_REQ_CONNECT | EVHTTP_REQ_PATCH);
+	evhttp_set_max_headers_size(http->server, HEADERS_MAX);
+	evhttp_set_max_body_size(http->server, BODY_MAX);
+	evhttp_set_timeout(http->server, (int)(HTTP_LIFE / SECOND));
+}
+
+static struct http *http_new(struct daemon *daemon, const struct address *address)
+{
+	struct http *http = calloc(1, sizeof *http);
+
+	if (!http)
+		return NULL;
+	http->daemon = daemon;
+	http->address = *address;
+	http_pages_open(&http->pages, daemon);
+	const int timer = http_connections_open(&http->connections, daemon);
+	const int again = http_listeners_open(&http->listeners, daemon->base);
+	http->server = evhttp_new(daemon->base);
+	if (timer < 0 || again < 0 || !http->server)
+		return http_close(http);
+	set_limits(http);
+	evhttp_set_gencb(http->server, on_request, http);
+	evhttp_set_bevcb(http->server, on_connection, http);
+	return http;
+}
+
+/* The HTTP server of the address: the present one, if that is its address, or a new one. NULL with a sentence in `reason`. */
+static struct http *open_address(struct daemon *daemon, const struct config *config, char *reason, size_t size)
+{
+	struct http *present = daemon->http;
+	struct address address;
+
+	if (address_parse(&address, config->http.text, reason, size) < 0)
+		return NULL;
+	if (present && address_equal(&present->address, &address) && http_listeners_match(&present->listeners, config, &address))
+		return present;
+	struct http *http = http_new(daemon, &address);
+	if (!http) {
+		snprintf(reason, size, "out of memory");
+		return NULL;
+	}
+	return http_listeners_bind(&http->listeners, http->server, config, &address, reason, size) == 0 ? http : http_close(http);
+}
+
+int http_open(struct daemon *daemon, const struct config *config, struct http **http, char *reason, size_t reason_size)
+{
+	char cause[384];
+
+	*http = NULL;
+	if (!config->http.text || (*http = open_address(daemon, config, cause, sizeof cause)))
+		return 0;
+	snprintf(reason, reason_size, "%s: http = %s: %s", config->http.place, config->http.text, cause);
+	return -1;
+}
+
+void http_use(struct daemon *daemon, struct http *http)
+{
+	char text[ADDRESS_TEXT];
+
+	if (http == daemon->http)
+		return;
+	(void)http_close(daemon->http);
+	daemon->http = http;
+	if (!http)
+		return;
+	for (uint32_t i = 0; i < http->listeners.count; i++) {
+		address_format(&http->listeners.listener[i].bound, text, sizeof text);
+		log_say(LOG_INFO, "probes and metrics by HTTP on %s", text);
+	}
+}
+
+void http_settle_rights(const struct http *http)
+{
+	for (uint32_t i = 0; i < http->listeners.count; i++)
+		socketfile_settle_rights(&http->listeners.listener[i].file, &http->daemon->config, &http->listeners.listener[i].bound);
+}
+
+struct http *http_close(struct http *http)
+{
+	if (!http)
+		return NULL;
+	http_pages_close(&http->pages);
+	http_listeners_close(&http->listeners);
+	if (http->server)
+		evhttp_free(http->server); /* with the listening sockets, and its half of the connections */
+	http_connections_close(&http->connections);
+	free(http);
+	return NULL;
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/supervisor/http/http_connections.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+/* LEFT_MAX bounds all connections, with those that were cut and that evhttp has not freed yet. */
+enum { CONNECTIONS_MAX = 64, LEFT_MAX = 4 * CONNECTIONS_MAX };
+
+struct http_connection {
+	TAILQ_ENTRY(http_connection) link;
+	struct bufferevent *stream;
+	uint64_t ends; /* is cut then */
+	bool asked;    /* a whole request has come on it */
+	bool cut;      /* has been shut down; evhttp frees it */
+};
+
+static void set_cut(struct http_connections *connections)
+{
+	const struct http_connection *oldest = TAILQ_FIRST(&connections->list);
+	struct timers *timers = &connections->daemon->core.timers;
+
+	while (oldest && oldest->cut)
+		oldest = TAILQ_NEXT(oldest, link);
+	if (oldest)
+		timer_set(timers, &connections->cut, oldest->ends);
+	else
+		timer_clear(timers, &connections->cut);
+}
+
+/* Only wakes the loop: http_connections_end_turn cuts what is overdue. */
+static void on_cut(struct timer *timer)
+{
+	(void)timer;
+}
+
+static void cut(struct http_connections *connections, struct http_connection *connection)
+{
+	connection->cut = true;
+	connections->cut_count++;
+	(void)shutdown(bufferevent_getfd(connection->stream), SHUT_RDWR); /* evhttp sees end of file, and frees it */
+}
+
+/*
+ * Closes a connection to make room for the newest. A probe asks as soon as it is connected, and is answered within a few turns.
+ * So the oldest connection that has not asked is closed; when all have asked, the oldest of all.
+ */
+static void cut_one(struct http_connections *connections, const struct http_connection *newest)
+{
+	struct http_connection *connection, *oldest = NULL;
+
+	TAILQ_FOREACH(connection, &connections->list, link)
+	{
+		if (connection->cut || connection == newest)
+			continue;
+		if (!connection->asked) {
+			cut(connections, connection);
+			return;
+		}
+		if (!oldest)
+			oldest = connection;
+	}
+	if (oldest)
+		cut(connections, oldest);
+}
+
+struct bufferevent *http_connections_add(struct http_connections *connections)
+{
+	struct http_connection *connection = calloc(1, sizeof *connection);
+
+	if (!connection ||
+	    !(connection->stream = bufferevent_socket_new(connections->daemon->base, -1, BEV_OPT_CLOSE_ON_FREE))) {
+		free(connection);
+		return NULL;
+	}
+	bufferevent_incref(connection->stream);
+	connection->ends = connections->daemon->core.now + HTTP_LIFE;
+	TAILQ_INSERT_TAIL(&connections->list, connection, link);
+	if (++connections->count - connections->cut_count > CONNECTIONS_MAX)
+		cut_one(connections, connection);
+	set_cut(connections);
+	return connection->stream;
+}
+
+void http_connections_on_request(struct http_connections *connections, struct evhttp_request *request)
+{
+	const struct bufferevent *stream = evhttp_connection_get_bufferevent(evhttp_request_get_connection(request));
+	struct http_connection *connection;
+
+	TAILQ_FOREACH(connection, &connections->list, link)
+		if (connection->stream == stream)
+			connection->asked = true;
+}
+
+bool http_connections_have_room(const struct http_connections *connections)
+{
+	return connections->count < LEFT_MAX;
+}
+
+static void release(struct http_connections *connections, struct http_connection *connection)
+{
+	TAILQ_REMOVE(&connections->list, connection, link);
+	(void)bufferevent_decref(connection->stream);
+	connections->count--;
+	connections->cut_count -= connection->cut;
+	free(connection);
+}
+
+static bool is_over(const struct http_connection *connection)
+{
+	bufferevent_event_cb on_event;
+
+	bufferevent_getcb(connection->stream, NULL, NULL, &on_event, NULL);
+	return !on_event;
+}
+
+void http_connections_end_turn(struct http_connections *connections)
+{
+	struct http_connection *connection, *next;
+
+	if (TAILQ_EMPTY(&connections->list))
+		return;
+	for (connection = TAILQ_FIRST(&connections->list); connection; connection = next) {
+		next = TAILQ_NEXT(connection, link);
+		if (is_over(connection))
+			release(connections, connection);
+		else if (!connection->cut && connections->daemon->core.now >= connection->ends)
+			cut(connections, connection);
+	}
+	set_cut(connections);
+}
+
+int http_connections_open(struct http_connections *connections, struct daemon *daemon)
+{
+	*connections = (struct http_connections){.daemon = daemon};
+	TAILQ_INIT(&connections->list);
+	return timer_open(&daemon->core.timers, &connections->cut, on_cut);
+}
+
+void http_connections_close(struct http_connections *connections)
+{
+	struct http_connection *connection;
+
+	while ((connection = TAILQ_FIRST(&connections->list)))
+		release(connections, connection);
+	timer_close(&connections->daemon->core.timers, &connections->cut);
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/supervisor/http/http_pages.h"
+
+#include "daemon/supervisor/http/accept.h"
+#include "daemon/supervisor/http/http_answer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void http_pages_open(struct http_pages *pages, struct daemon *daemon)
+{
+	*pages = (struct http_pages){.daemon = daemon};
+	readyz_open(&pages->readyz, daemon);
+}
+
+static void answer_livez(struct http_pages *pages, struct evhttp_request *request)
+{
+	(void)pages;
+	http_answer_text(request, HTTP_OK, "ok\n");
+}
+
+static void answer_readyz(struct http_pages *pages, struct evhttp_request *request)
+{
+	readyz_ask(&pages->readyz, request);
+}
+
+static void answer_metrics(struct http_pages *pages, struct evhttp_request *request)
+{
+	const char *accept = evhttp_find_header(evhttp_request_get_input_headers(request), "Accept");
+	const enum metrics_format format = accept_prefers_openmetrics(accept) ? METRICS_OPENMETRICS : METRICS_CLASSIC;
+	size_t *size = &pages->metrics[format].size;
+	char **bytes = &pages->metrics[format].bytes;
+
+	(void)evhttp_add_header(evhttp_request_get_output_headers(request), "Vary", "Accept");
+	if (!*bytes)
+		*bytes = metrics_text(pages->daemon, format, size);
+	if (*bytes)
+		http_answer(request, HTTP_OK, metrics_type(format), *bytes, *size);
+	else
+		http_answer_text(request, HTTP_INTERNAL, "out of memory\n");
+}
+
+static const struct {
+	const char *path;
+	void (*answer)(struct http_pages *pages, struct evhttp_request *request);
+} paths[] = {{"/livez", answer_livez}, {"/readyz", answer_readyz}, {"/metrics", answer_metrics}};
+
+void http_pages_answer(struct http_pages *pages, struct evhttp_request *request)
+{
+	const enum evhttp_cmd_type command = evhttp_request_get_command(request);
+	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(request);
+	const char *path = uri ? evhttp_uri_get_path(uri) : NULL;
+
+	if (command != EVHTTP_REQ_GET && command != EVHTTP_REQ_HEAD) {
+		(void)evhttp_add_header(evhttp_request_get_output_headers(request), "Allow", "GET, HEAD");
+		http_answer_text(request, HTTP_BADMETHOD, "only GET and HEAD\n");
+		return;
+	}
+	for (size_t i = 0; path && i < sizeof paths / sizeof *paths; i++)
+		if (strcmp(path, paths[i].path) == 0) {
+			paths[i].answer(pages, request);
+			return;
+		}
+	http_answer_text(request, HTTP_NOTFOUND, "there are /livez, /readyz and /metrics\n");
+}
+
+static void drop_metrics(struct http_pages *pages)
+{
+	for (int i = 0; i < METRICS_FORMATS; i++) {
+		free(pages->metrics[i].bytes);
+		pages->metrics[i].bytes = NULL;
+	}
+}
+
+void http_pages_end_turn(struct http_pages *pages)
+{
+	drop_metrics(pages);
+	readyz_end_turn(&pages->readyz);
+}
+
+void http_pages_close(struct http_pages *pages)
+{
+	readyz_close(&pages->readyz);
+	drop_metrics(pages);
+}

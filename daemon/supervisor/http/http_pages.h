@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* http_pages: which path has which answer. */
+#ifndef SUPERVISOR_HTTP_PAGES_H
+#define SUPERVISOR_HTTP_PAGES_H
+
+#include "daemon/supervisor/http/readyz.h"
+#include "daemon/supervisor/view/metrics.h"
+
+struct http_pages {
+	struct daemon *daemon;
+	struct readyz readyz;
+	struct {
+		char *bytes; /* for all requests of this turn; NULL: there was none */
+		size_t size;
+	} metrics[METRICS_FORMATS];
+};
+
+void http_pages_open(struct http_pages *pages, struct daemon *daemon);
+
+/* Answers the request, now or when a later turn of the loop ends. */
+void http_pages_answer(struct http_pages *pages, struct evhttp_request *request);
+
+/* When a turn of the loop ends: answers what has become known, and drops the metrics of this turn. */
+void http_pages_end_turn(struct http_pages *pages);
+
+/* Answers the requests that are left. */
+void http_pages_close(struct http_pages *pages);
+
+#endif
