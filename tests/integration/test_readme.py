@@ -217,6 +217,25 @@ def test_the_client_in_the_protocol(start, place):
     assert out[:2] == ["[0, 0] 0", "[[None, 2], [None, 2]]"] and out[2].startswith("NO_SUCH_METHOD: ") and len(out) == 3
 
 
+def test_the_class_in_ten_minutes(start, place):
+    text = (ROOT / "docs/PLUGINS.md").read_text()
+    (place / "counter.c").write_text(blocks(text, "c")[0])
+    build = blocks(text, "sh")[0].replace("-o counter.so", f"-Werror -I{ROOT}/plugins/include -o counter.so")
+    run("sh", "-ec", build, cwd=place)
+    (place / "counter.conf").write_text(blocks(text, "ini")[0])
+    run(BUILD / "objpoold", "--config", "counter.conf", "--check=syntax", cwd=place)
+    daemon = start(pools={"counter": {"plugin": place / "counter.so", "class": "Counter", "workers": 2, "kwargs": '{"start": 10}'}})
+    environment = {**os.environ, "PATH": f"{BUILD}:{os.environ['PATH']}", "OBJPOOL_ADDRESS": daemon.address}
+    told = blocks(text, "console")[0].splitlines()
+    commands = [line[2:] for line in told if line.startswith("$ ")]
+    assert "OBJPOOL_ADDRESS" in commands[0] and "five" in commands[-1]
+    out = run("sh", "-ec", "\n".join(commands[2:-1]), env=environment).splitlines()
+    assert out == [line for line in told if not line.startswith("$ ")]
+    assert "(n: int) -> int" in run("sh", "-ec", commands[1], env=environment)
+    wrong = subprocess.run(["sh", "-c", commands[-1]], text=True, capture_output=True, timeout=60, env=environment)
+    assert wrong.returncode == 1 and "BAD_ARGUMENT: n must be an integer" in wrong.stderr
+
+
 def test_every_error_code_and_option_is_in_the_protocol():
     text = (ROOT / "docs/PROTOCOL.md").read_text()
     codes = re.findall(r'\[ERROR_\w+\] = "(\w+)"', (ROOT / "daemon/core/base/error.c").read_text())
