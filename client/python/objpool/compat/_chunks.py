@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs chunks of items: calls the function with each, and collects results and exceptions. In workers, and in pools of threads."""
+"""Runs chunks of items: calls the function with each, and collects results and exceptions. In workers and in threads."""
 import functools
 import os
 import threading
@@ -25,7 +25,7 @@ os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def caught(error):
-    """Returns the exception, as the answer of an item. In a process that the function has forked, raises it: that process ends."""
+    """Returns the exception, as the answer of an item. In a process that the function has forked, raises it: that ends it."""
     if _child == threading.get_ident():
         raise error
     return error

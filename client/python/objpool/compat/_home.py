@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the workers of a crew live (_process_crew.py): a pool in the program's private daemon, and what its workers are made from."""
+"""Where the workers of a crew (_process_crew.py) live: a pool in the program's private daemon, with what makes its workers."""
 import itertools
 import os
 import threading
@@ -13,7 +13,7 @@ NO_LIMIT = 1 << 30
 
 
 def forks_program(method):
-    """Are a pool's workers to be forks of the program, by multiprocessing's start method (None: as that is set)?"""
+    """True if this start method of multiprocessing (None: the one that is set) makes workers that are forks of the program."""
     return (_fork.is_default() if method is None else method == "fork") and _fork.can_be()
 
 
@@ -23,14 +23,17 @@ def _private_daemon():
     except errors.NoDaemon as error:
         if not os.environ.get("OBJPOOL_ADDRESS"):
             raise
-        raise errors.NoDaemon(f"{error.message} (OBJPOOL_ADDRESS is not for this: these workers are forks of the program, or run what it sends "
-                              "with its rights, and so belong to a daemon of its own)") from None
+        raise errors.NoDaemon(f"{error.message} (OBJPOOL_ADDRESS is not for this: these workers are forks of the program, "
+                              "or run what it sends with its rights, and so belong to a daemon of its own)") from None
 
 
 class Home:
-    """A pool of Workers in the private daemon, over a connection of its own. Its workers are forks of the program, or come from a
-    template that the daemon starts. That is slow, and the same for all: so one whose crew has ended in order gets new workers, and is
-    kept a while for the next crew of that size."""
+    """A pool of Workers in the private daemon, over a connection of its own.
+
+    Its workers are forks of the program, or come from a template that the daemon starts. Starting a template is slow, and
+    templates are the same for all crews. So when a crew has ended in order, its pool gets new workers, and is kept for a while
+    for the next crew of that size.
+    """
 
     KEPT = 10.0         # seconds
 
@@ -47,9 +50,10 @@ class Home:
                 "python_path": [PACKAGE], "python_options": _fork.worker_options(),
                 "preload": ["multiprocessing.process", "objpool.compat._worker"]}
             self._creation = self._start("objpool.create", {
-                "pool": self.pool, "plugin": "python", "class": "objpool.compat._worker:Worker", "workers": size, "unpickle": True,
+                "pool": self.pool, "plugin": "python", "class": "objpool.compat._worker:Worker", "workers": size,
                 "args": [] if setup is None else [setup], "slot_kwargs": [{"slot": i} for i in range(size)], **template,
-                "max_queue": NO_LIMIT, "max_sticky": "4G", "start_timeout": 86400, "stop_timeout": 0.2, "max_calls": max_tasks or 0})
+                "unpickle": True, "max_queue": NO_LIMIT, "max_sticky": "4G", "max_calls": max_tasks or 0,
+                "start_timeout": 86400, "stop_timeout": 0.2})
         except BaseException:
             if self._fork is not None:
                 self._fork.end()
@@ -62,10 +66,11 @@ class Home:
 
     @property
     def stuck(self):
-        """Do its workers wait for ever for what the program's threads held when it was forked?"""
+        """True if its workers wait for ever for a lock that a thread of the program held during the fork."""
         return self._fork is not None and self._fork.stuck
 
     def await_creation(self):
+        """Until the pool is made. Raises why it could not be."""
         for pause in () if self._fork is None else self._fork.pauses():
             if self.connection.wait(self._creation, time.monotonic() + pause):
                 break
@@ -76,7 +81,7 @@ class Home:
             raise self.failure()
 
     def failure(self):
-        """Why the pool could not be made, if so."""
+        """The exception that says why the pool could not be made, or None."""
         self.connection.wait(self._creation)
         error = self._creation.message[2]
         return error and _values.load_error(error, True)
@@ -117,7 +122,7 @@ class Home:
                 self._fork.end()
 
     def is_clean(self):
-        """Whether it is ready for another crew."""
+        """True if it is ready for another crew. Waits until its workers are new."""
         self._timer.cancel()
         self.connection.wait(self._end)
         return self.connection.lost is None and self._end.message[2] is None
@@ -127,8 +132,20 @@ class Home:
             self.drop()
 
 
+def of_template(size, max_tasks, setup):
+    """A Home whose workers come from a template: one that was kept, or a new one.
+
+    With max_tasks it is new, and its workers, which are replaced after so many calls, get the setup when they are made.
+    """
+    return Home(size, max_tasks, setup) if max_tasks else _homes.take(size) or Home(size)
+
+
 def of_forks(size, max_tasks, inheritance, is_awaited):
-    """A Home of forks; `is_awaited`: as they take over the inheritance they run the program's code, which is done when this returns."""
+    """A Home whose workers are forks of the program.
+
+    is_awaited: the inheritance runs code of the program in the workers, and this returns when that is done. If that code waits
+    for ever for a lock of the program, the program is forked again.
+    """
     for _ in range(_fork.ATTEMPTS):
         home = Home(size, max_tasks, inheritance=inheritance)
         try:
@@ -143,7 +160,7 @@ def of_forks(size, max_tasks, inheritance, is_awaited):
 
 
 class _Homes:
-    """Those that are kept, the latest last."""
+    """The Homes that are kept, the latest last."""
 
     MOST = 2
 
@@ -167,6 +184,7 @@ class _Homes:
         return False
 
     def take(self, size):
+        """A Home that was kept, and is kept no longer; or None."""
         with self._guard:
             found = next((home for home in self._kept if home.size == size), None)
             if found is not None:
@@ -180,11 +198,6 @@ class _Homes:
 
 
 _homes = _Homes()
-
-
-def take(size):
-    """One that was kept, or None."""
-    return _homes.take(size)
 
 
 def _after_fork_in_child():

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Makes a worker's process what a child of the program would be.
 
-A worker that is a fork of the program takes an Inheritance. A worker that comes from a template calls become() with what the program
-has sent of itself (_setup.py).
+A worker that is a fork of the program takes an Inheritance. A worker that comes from a template calls become() with what the
+program has sent of itself (_setup.py).
 """
 import os
 import sys
@@ -17,7 +17,8 @@ class Inheritance:
 
     def __init__(self, initializer, initargs, factory, slot_kwargs, name):
         from multiprocessing import process
-        self.initializer, self.initargs, self.factory, self.slot_kwargs, self.name = initializer, initargs, factory, slot_kwargs, name
+        self.initializer, self.initargs = initializer, initargs
+        self.factory, self.slot_kwargs, self.name = factory, slot_kwargs, name
         self.program, self.parent = os.getpid(), process.current_process().name
 
     def take(self):

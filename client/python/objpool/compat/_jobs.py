@@ -10,8 +10,9 @@ import threading
 import time
 from multiprocessing import TimeoutError
 
+from ._answer_reader import Piece
 from ._crew import APART, ONE, Hub, Task, deadline_of, left_until
-from ._process_crew import Items, Piece
+from ._in_flight import Items
 
 
 class ApplyResult:

@@ -15,12 +15,13 @@
                              PICKLED: each item is a chunk, pickled by itself: bytes, or (bytes, the indexes of its buffers).
                              PIECES: as ONE; items is the number of lists that follow, written by the same pickler
                 readonly     for each buffer that is an argument of its own: whether the program's may not be written to either
-    answer    pickle of (results, failures, nanoseconds): failures is None, or {index: (pickled exception, text of its traceback)};
-              results that are many integers, or floats, are an array.array
+    answer    pickle of (results, failures, nanoseconds)
+                results      many integers, or floats, are an array.array
+                failures     None, or {index: (pickled exception, text of its traceback)}
 
-`run`(message, buffers...) takes a message. `call`(head, arguments) takes a call whose arguments are of AS_THEY_ARE; its answer is the
-result if that is such a value, else the pickle above. Short items of imap go as a map of `item`(number of the message, head, names,
-item): the daemon hands the items out one by one, and takes back those that wait behind a long one.
+`run`(message, buffers...) takes a message. `call`(head, arguments) takes a call whose arguments are of AS_THEY_ARE; its answer is
+the result if that is such a value, else the pickle above. Short items of imap go as a map of `item`(number of the message, head,
+names, item): the daemon hands the items out one by one, and takes back those that wait behind a long one.
 """
 import array
 import functools

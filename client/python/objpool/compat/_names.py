@@ -74,7 +74,8 @@ def _sent_of_main(main, names):
 
 def _all_names(code):
     """The names of globals and attributes that this code, or code within it, uses."""
-    return set(code.co_names).union(*(_all_names(constant) for constant in code.co_consts if isinstance(constant, types.CodeType)))
+    inner = (_all_names(constant) for constant in code.co_consts if isinstance(constant, types.CodeType))
+    return set(code.co_names).union(*inner)
 
 
 def _functions_of(value):

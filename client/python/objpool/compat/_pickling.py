@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pickles values for the other side of a compatible pool, with code that the other side can't import.
 
-Plain pickle writes what it can. Code that workers can't import goes by value: lambdas, nested functions, and what a program defines
-in its __main__. Three picklers are tried in turn, until one can write the value: one that needs no other package, one on top of
-cloudpickle or dill, and one that leaves out attributes of classes that can't be pickled. _rebuild.py has what the pickles call when
-they are loaded.
+Plain pickle writes what it can. Code that workers can't import goes by value: lambdas, nested functions, and what a program
+defines in its __main__. Three picklers are tried in turn, until one can write the value: one that needs no other package, one on
+top of cloudpickle or dill, and one that leaves out attributes of classes that can't be pickled. _rebuild.py has what the pickles
+call when they are loaded.
 """
 import functools
 import importlib
@@ -24,14 +24,15 @@ PROTOCOL = 5
 LARGE = 1 << 16     # bytes; buffers from this size on can be kept out of a pickle
 LOCKS = (type(threading.Lock()), type(threading.RLock()))
 CACHED = type(functools.lru_cache(len))
+ATTRIBUTES = ("__defaults__", "__kwdefaults__", "__qualname__", "__module__", "__doc__", "__annotations__")
 WEAK = (weakref.WeakKeyDictionary, weakref.WeakValueDictionary)
 
 
 def dumps(value, wanted, is_shared, large=None):
     """The pickle of a value. Adds to the set `wanted` the names of __main__ that loading looks up.
 
-    is_shared(name): whether the other side has that name of __main__. `large`, a list, takes the buffers of 64 KiB and more, which
-    are then not in the pickle.
+    is_shared(name): whether the other side has that name of __main__. large: a list that takes the buffers of 64 KiB and more,
+    which are then not in the pickle; or None.
     """
     try:
         data = pickle.dumps(value, PROTOCOL, buffer_callback=_aside(large))
@@ -53,7 +54,7 @@ def dumps(value, wanted, is_shared, large=None):
 
 
 def dumps_pieces(kind, items, size):
-    """The pickle of (kind, number of lists), and after it those of lists of `size` items each. None: plain pickle can't write them."""
+    """Pickles of (kind, number of lists), and of lists of `size` items each. None: plain pickle can't write them."""
     file, large = io.BytesIO(), []
     pickler = pickle.Pickler(file, PROTOCOL, buffer_callback=_aside(large))
     try:
@@ -262,8 +263,7 @@ def _is_importable(module):
 
 def _reduce_function(function, module):
     state = ([_cell_content(cell) for cell in function.__closure__ or ()],
-             {"__defaults__": function.__defaults__, "__kwdefaults__": function.__kwdefaults__, "__qualname__": function.__qualname__,
-              "__module__": function.__module__, "__doc__": function.__doc__, "__annotations__": function.__annotations__},
+             {name: getattr(function, name) for name in ATTRIBUTES},
              function.__dict__)
     arguments = (_rebuild.VERSION, marshal.dumps(function.__code__), module, function.__name__, len(function.__closure__ or ()))
     return _rebuild.new_function, arguments, state, None, None, _rebuild.set_function

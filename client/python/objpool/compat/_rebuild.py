@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the pickles that _pickling.py writes call by name where they are loaded: in workers, and in the program for results.
 
-A pickle holds the names of these functions and classes, so that both sides import this module, and it imports as little as it can.
+A pickle holds the names of these functions and classes, so both sides import this module. It imports as little as it can.
 """
 import functools
 import importlib
@@ -25,7 +25,7 @@ class Unsent:
 
 
 def new_function(version, code, module, name, cells):
-    """Makes a function that came by value. `set_function` sets its state afterwards, because the state may refer to the function."""
+    """Makes a function that came by value. `set_function` sets its state later, because the state may refer to the function."""
     if version != VERSION:
         raise RuntimeError(f"{name} came by value from Python {_text(version)}, and this is {_text(VERSION)}: "
                            "a function that is not in a module that both can import needs the same version on both sides")

@@ -12,9 +12,9 @@ is called later finds, as if the worker were a fork of the program:
 Workers that are forks of the program have what the program had when it made the pool. The digest of such an object is FORKED, and
 it needs no definition.
 
-A definition is made once for each object, so that a large global is pickled once, not once per call. As in a fork, a worker sees an
-object as it was when it was first needed. A name that the program binds to another object later is sent anew, unless the worker has
-bound the name itself.
+A definition is made once for each object, so that a large global is pickled once, not once per call. As in a fork, a worker sees
+an object as it was when it was first needed. A name that the program binds to another object later is sent anew, unless the
+worker has bound the name itself.
 """
 import pickle
 import threading
@@ -55,9 +55,14 @@ class Sender:
 
     def is_current(self, digests):
         """True if these names still mean in __main__ what they meant when they got these digests."""
-        main, known = main_dict(), self._known
-        return all(self._is_forked(name, main.get(name)) if digest is FORKED else name in known and known[name][0] is main.get(name)
+        main = main_dict()
+        return all(self._is_forked(name, main.get(name)) if digest is FORKED else self._is_known(name, main.get(name))
                    for name, digest in digests.items())
+
+    def _is_known(self, name, value):
+        """True if the workers were last told this object for the name."""
+        known = self._known.get(name)
+        return known is not None and known[0] is value
 
     def _is_forked(self, name, value):
         """True if the name means the object that it meant when the workers were forked."""
@@ -81,9 +86,8 @@ class Sender:
         value = main_dict().get(name)
         if self._is_forked(name, value):
             return FORKED
-        known = self._known.get(name)
-        if known is not None and known[0] is value:
-            return known[1]
+        if self._is_known(name, value):
+            return self._known[name][1]
         wanted = set()
         try:
             data = _pickling.dumps_by_value(value, wanted, lambda name: True, value)

@@ -5,7 +5,7 @@ import sys
 import time
 
 from . import _chunks, _inherit, _modules
-from ._answer import AnswerWriter
+from ._answer_writer import AnswerWriter
 from ._chunks import OnObject, caught, run_apart, run_chunk, run_each, run_pieces
 from ._message import APART, CALL, MAP, ONE, PICKLED, PIECES, buffer_of, is_plain, load_item, pieces_in
 from ._namespace import Namespace
@@ -27,7 +27,7 @@ class Worker:
         self._heads = {}            # head -> what it says
         self._functions = {}        # pickle -> function
         self._called = {}           # head -> function, if the head says nothing else
-        self._items = (None, None, None)    # number of the message that `item` was last called for; its function, or else the pickle
+        self._items = (None, None, None)    # of the message that `item` was last called for: number, function, or else its pickle
         self._path = set(sys.path)
         self._reloader = _modules.Reloader()
         self.object = None
@@ -95,7 +95,8 @@ class Worker:
                 results, failures = self._run(mode, function, items, each, fresh)
         except BaseException as error:      # the function or an item could not be loaded
             caught(error)
-            results, failures = ([], {0: error}) if each == ONE else ([None] * len(items), dict.fromkeys(range(len(items)), error))
+            count = len(items)
+            results, failures = ([], {0: error}) if each == ONE else ([None] * count, dict.fromkeys(range(count), error))
         elapsed = time.perf_counter_ns() - begun
         flush_output()
         return self._answers.answer(results, failures, each, mode, elapsed)
