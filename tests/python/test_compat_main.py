@@ -152,7 +152,7 @@ import sys
 from objpool.compat.multiprocess import get_context
 
 def loaded(_):
-    return [name for name in ("msgpack", "objpool._wire") if name in getattr(sys, "modules")]     # all of __main__ goes with sys.modules
+    return [name for name in ("msgpack", "objpool._connection") if name in getattr(sys, "modules")]     # all of __main__ goes with sys.modules
 
 with get_context("spawn").Pool(1) as pool:
     print(pool.map(loaded, [0]))

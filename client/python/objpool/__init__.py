@@ -17,8 +17,9 @@ See README.md of client/python, and docs/PROTOCOL.md for what is behind it.
 TYPE_CHECKING = False  # what type checkers take for true; importing typing takes longer than the rest
 if TYPE_CHECKING:
     from . import errors
+    from ._address import PRIVATE
     from ._future import CallFuture
-    from ._client import PRIVATE, Client, connect, create_pool, default_client, pool
+    from ._client import Client, connect, create_pool, default_client, pool
     from ._pool import Lease, Method, Pool, Target
     from ._retry import Retry
     from ._stream import Stream
@@ -30,7 +31,8 @@ __version__ = "0.1.0"
 _MODULES = {
     "errors": ["errors"],
     "_future": ["CallFuture"],
-    "_client": ["PRIVATE", "Client", "connect", "create_pool", "default_client", "pool"],
+    "_address": ["PRIVATE"],
+    "_client": ["Client", "connect", "create_pool", "default_client", "pool"],
     "_pool": ["Lease", "Method", "Pool", "Target"],
     "_retry": ["Retry"],
     "_stream": ["Stream"],

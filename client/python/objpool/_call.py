@@ -7,7 +7,8 @@ import math
 import time
 
 from . import _load, _raised, _retry
-from ._wire import Connection, Entry
+from ._connection import Connection
+from ._entry import Entry
 from .errors import BadArgument, BadValue, Timeout
 
 TYPE_CHECKING = False

@@ -3,42 +3,30 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import weakref
 
-from . import _embedded, _fork, _pool, _retry, _wire
-from ._objects import as_object
+from . import _connection, _embedded, _fork, _pool, _retry
+from ._address import PRIVATE, default_addresses
 from ._pool import Pool
+from ._pool_section import template_and_section
 from .errors import ConnectionLost, NoDaemon, ObjpoolError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
-
-#: The address of a daemon of this program's own.
-PRIVATE = "private"
-
-
-def default_addresses() -> List[str]:
-    """Where a daemon may be, best first. With $OBJPOOL_ADDRESS nowhere else."""
-    address = os.environ.get("OBJPOOL_ADDRESS")
-    if address:
-        return [address]
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
-    paths = ([f"{runtime}/objpool.sock"] if runtime else []) + ["/run/objpool/objpool.sock"]
-    return [f"unix:{path}" for path in paths if os.path.exists(path)]
+    from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 
 
 class Client:
     """A connection to a daemon, made again when it was lost. Any number of threads may use it."""
 
-    def __init__(self, address: Optional[str] = None, *, unpickle: Optional[bool] = None, timeout: Optional[float] = None, retry: Any = None) -> None:
-        self.retry = _retry.of(retry)  #: of calls of its pools that have none of their own
+    def __init__(self, address: Optional[str] = None, *, unpickle: Optional[bool] = None, timeout: Optional[float] = None,
+                 retry: Any = None) -> None:
+        self.retry = _retry.of(retry)  #: for calls of its pools that have no `retry` of their own
         self._unpickle = unpickle
         self._timeout = timeout
         self._closed = False
-        self._connection: Optional[_wire.Connection] = None
+        self._connection: Optional[_connection.Connection] = None
         self._connecting = threading.Lock()
         self._daemon: Optional[_embedded.PrivateDaemon] = None
         self.address = ""
@@ -47,9 +35,9 @@ class Client:
 
     # ---- the connection -------------------------------------------------------------------------------------------------------
 
-    def _open(self, address: str) -> _wire.Connection:
+    def _open(self, address: str) -> _connection.Connection:
         unpickle = address.startswith("unix:") if self._unpickle is None else self._unpickle
-        connection = _wire.connect(address, unpickle, self._timeout)
+        connection = _connection.connect(address, unpickle, self._timeout)
         self.address = address
         return connection
 
@@ -59,12 +47,12 @@ class Client:
         elif address:
             self._connection = self._open(address)
 
-    def _open_private(self) -> _wire.Connection:
-        """A connection to the program's own daemon, which is started again where it has been killed."""
+    def _open_private(self) -> _connection.Connection:
+        """A connection to the program's own daemon, which is started again if it has been killed."""
         self._daemon = _embedded.private_daemon()
         try:
             return self._open(self._daemon.address)
-        except ConnectionLost:  # also by one that takes the connection while it is being killed
+        except ConnectionLost:  # the daemon has ended, maybe just after it accepted the connection
             self._daemon = _embedded.private_daemon(silent=self._daemon)
             return self._open(self._daemon.address)
 
@@ -78,7 +66,7 @@ class Client:
                     raise
         return False
 
-    def _connected(self) -> _wire.Connection:
+    def _connected(self) -> _connection.Connection:
         connection = self._connection
         if connection is not None and connection.lost is None:
             return connection
@@ -87,11 +75,12 @@ class Client:
                 raise ConnectionLost("the client is closed", ran="no")
             connection = self._connection
             if connection is None or connection.lost is not None:
-                connection = self._connection = self._open(self.address) if self._daemon is None else self._open_private()
+                connection = self._open(self.address) if self._daemon is None else self._open_private()
+                self._connection = connection
             return connection
 
     def close(self) -> None:
-        """Ends the connection: calls under way fail, pools and leases of this client go."""
+        """Closes the connection: calls under way fail; the daemon removes pools and leases of this client."""
         self._closed = True
         if self._connection is not None:
             self._connection.close()
@@ -148,15 +137,15 @@ class Client:
         return self.call("objpool.metrics")
 
     def scale(self, pool: Union[str, Pool], workers: int) -> int:
-        """Gives a pool so many workers; returns when they are there."""
+        """Sets how many workers a pool has; returns how many, when they are ready."""
         return self.call("objpool.scale", _name_of(pool), workers)["workers"]
 
     def restart(self, pool: Union[str, Pool], slot: Optional[int] = None) -> int:
-        """Builds instances anew, one after the other."""
+        """Replaces instances, one after the other; returns how many."""
         return self.call("objpool.restart", _name_of(pool), *([] if slot is None else [slot]))["restarted"]
 
     def forget(self, pool: Union[str, Pool], method: Optional[str] = None) -> int:
-        """Forgets sticky calls, and says how many."""
+        """Forgets sticky calls; returns how many."""
         return self.call("objpool.forget", _name_of(pool), *([] if method is None else [method]))
 
     def drop(self, pool: Union[str, Pool]) -> None:
@@ -164,39 +153,44 @@ class Client:
         self.call("objpool.drop", _name_of(pool))
 
     def reload(self) -> Dict[str, Any]:
-        """The daemon reads its configuration. Returns, when the new instances have been built, what became of each pool: see
-        objpool.reload in docs/PROTOCOL.md. What could not be built is in `failed`, if there is any."""
+        """Makes the daemon read its configuration again.
+
+        Returns what became of each pool, when the new instances have been built: see objpool.reload in docs/PROTOCOL.md. `failed`
+        has what could not be built.
+        """
         return self.call("objpool.reload")
 
     def shutdown(self) -> None:
-        """The daemon finishes what it has, and stops."""
+        """Makes the daemon finish the calls that it has, and stop."""
         self.call("objpool.shutdown")
 
     # ---- pools ----------------------------------------------------------------------------------------------------------------
 
     def pool(self, name: str) -> Pool:
-        """A pool by its name. Nothing is sent: one that does not exist is an error of its first call."""
+        """A pool by its name. Nothing is sent: if there is no such pool, its first call fails."""
         return Pool(self, name)
 
     __getitem__ = pool
 
     def create_pool(self, what: Any, workers: Union[int, str] = 4, args: Sequence[Any] = (), kwargs: Mapping[str, Any] = {},
-                    slot_kwargs: Optional[Sequence[Mapping[str, Any]]] = None, *, name: Optional[str] = None, fork: Optional[bool] = None,
-                    **keys: Any) -> Pool:
+                    slot_kwargs: Optional[Sequence[Mapping[str, Any]]] = None, *, name: Optional[str] = None,
+                    fork: Optional[bool] = None, **keys: Any) -> Pool:
         """Makes a pool, and returns it when all its objects have been built.
 
-        `what` is a Python class, or any callable that makes an object. Workers that are forks have it; to others it goes by reference or, when
-        it is local or of __main__, by value. Or it is a string: "module:Class" of Python, or with plugin="..." a class of that plugin. Other keys are those
-        of a [pool] section of objpoold.conf(5). The pool goes with the last reference to it, with close(), and with this client; with
-        owner="daemon" it stays.
+        `what` is a Python class, or any callable that makes an object. Workers that are forks of this program have it; to others
+        it is sent by reference or, if it is local or of __main__, by value. Or it is a string: "module:Class" of Python, or with
+        plugin="..." a class of that plugin. Other keys are those of a [pool] section of objpoold.conf(5). The pool is removed
+        with the last reference to it, with close(), and with this client; with owner="daemon" it stays.
 
-        fork: whether the workers are forks of this program, which have what it has now (modules, what was set in them, open files) and print where
-        it prints; or of a Python of their own. A daemon of the program's own can fork it, when what is made is of Python. By default it does where
-        multiprocessing would, unless python_path, python_options, virtualenv or preload say what the workers' Python is to be.
+        fork: whether the workers are forks of this program, or start as a new Python. Forks have what the program has now
+        (modules, what was set in them, open files) and print where it prints. This is for Python classes in a daemon of the
+        program's own. The default is what multiprocessing would do, unless python_path, python_options, virtualenv or preload
+        say which Python the workers have.
         """
         for _ in range(_fork.ATTEMPTS):
             connection = self._connected()
-            template, section = template_and_section(fork, what, workers, args, kwargs, slot_kwargs, name, keys, self.is_private)
+            template, section = template_and_section(
+                fork, what, workers, args, kwargs, slot_kwargs, name, keys, self.is_private)
             try:
                 return self._create(connection, section, template, name is None)
             except ObjpoolError:
@@ -204,7 +198,8 @@ class Client:
                     raise
         raise _fork.all_stuck()
 
-    def _create(self, connection: _wire.Connection, section: Dict[str, Any], template: Optional[_fork.Fork], is_ours: bool) -> Pool:
+    def _create(self, connection: _connection.Connection, section: Dict[str, Any], template: Optional[_fork.Fork],
+                is_ours: bool) -> Pool:
         """`is_ours`: nobody else has a pool of that name."""
         owned = _pool.Owned(connection, section["pool"], template)
         try:
@@ -220,75 +215,20 @@ class Client:
         return Pool(self, section["pool"], owner=owned)
 
 
-def template_and_section(fork: Optional[bool], what: Any, workers: Union[int, str], args: Sequence[Any], kwargs: Mapping[str, Any],
-                         slot_kwargs: Optional[Sequence[Mapping[str, Any]]], name: Optional[str], keys: Dict[str, Any],
-                         private: bool) -> Tuple[Optional[_fork.Fork], Dict[str, Any]]:
-    """What a pool is made of: the fork, if its workers are to be forks, and what objpool.create is given."""
-    template = _fork_of_program(fork, what, keys, private)
-    try:
-        return template, _pool_section(what, workers, args, kwargs, slot_kwargs, name, keys, private, template)
-    except BaseException:
-        if template is not None:
-            template.end()
-        raise
-
-
-def _fork_of_program(fork: Optional[bool], what: Any, keys: Mapping[str, Any], private: bool) -> Optional[_fork.Fork]:
-    """The template of a pool of `what` with these keys, if it is to be a fork of the program."""
-    fits = private and keys.get("plugin", "python") == "python" and keys.get("isolation", "process") == "process"
-    own = [key for key in ("python_path", "python_options", "virtualenv", "preload") if key in keys]
-    if fork and (own or not fits or not _fork.is_possible()):
-        raise ValueError(f"fork=True is not for a pool with {', '.join(own)}" if own else
-                         "fork=True is for pools of Python classes in processes of a private daemon" if not fits else
-                         f"fork=True: {_fork.why_not()}")
-    wanted = fork if fork is not None else fits and not own and _fork.is_default() and _fork.can_be()
-    return _fork.Fork(factory=None if isinstance(what, str) else what) if wanted else None
-
-
-def _pool_section(what: Any, workers: Union[int, str], args: Sequence[Any], kwargs: Mapping[str, Any],
-                  slot_kwargs: Optional[Sequence[Mapping[str, Any]]], name: Optional[str], keys: Dict[str, Any], private: bool,
-                  template: Optional[_fork.Fork]) -> Dict[str, Any]:
-    """What objpool.create is given for a pool of `what`."""
-    section: Dict[str, Any] = {"plugin": "python", **keys, "workers": workers}
-    args = list(args)
-    if isinstance(what, str):
-        section["class"] = what
-        stem = what.rpartition(":")[2]
-    elif callable(what):
-        section["class"] = "objpool:Pickled" if template is None else "objpool:Inherited"
-        if template is None:
-            args.insert(0, as_object(what))
-        stem = getattr(what, "__name__", type(what).__name__)
-    else:
-        raise TypeError(f"a pool is made of a class or its name, and not of a {type(what).__name__}")
-    if template is not None:
-        section["template"] = template.address
-    elif section["plugin"] == "python" and private:
-        section.setdefault("python_path", _fork.worker_path(path for path in sys.path if os.path.isdir(path or ".")))
-        section.setdefault("python_options", _fork.worker_options())
-    if not isinstance(section.get("python_path", ""), str):
-        section["python_path"] = [os.path.abspath(path or ".") for path in section["python_path"]]  # the daemon may be elsewhere
-    if args:
-        section["args"] = args
-    if kwargs:
-        section["kwargs"] = dict(kwargs)
-    if slot_kwargs is not None:
-        section["slot_kwargs"] = [dict(each) for each in slot_kwargs]
-    section["pool"] = name or _pool.new_name(stem)
-    return section
-
-
 def _name_of(pool: Union[str, Pool]) -> str:
     return pool if isinstance(pool, str) else pool.name
 
 
-def connect(address: Optional[str] = None, *, unpickle: Optional[bool] = None, timeout: Optional[float] = None, retry: Any = None) -> Client:
+def connect(address: Optional[str] = None, *, unpickle: Optional[bool] = None, timeout: Optional[float] = None,
+            retry: Any = None) -> Client:
     """A client of the daemon at `address` (unix:PATH, tcp:HOST:PORT or "private").
 
-    Without address: of the one at $OBJPOOL_ADDRESS, else the user's or the system's; where nobody answers at these, of a private
-    one, started for this program and gone with it. unpickle: whether objects that come pickled are made objects again, which lets the
-    daemon's pools run code here; by default on Unix sockets only. timeout: how many seconds connecting may take. retry: a Retry, a number of
-    attempts, or True: calls of its pools that have not run are sent again.
+    Without address: of the daemon at $OBJPOOL_ADDRESS, else of the user's or the system's daemon. If none answers there, of a
+    private daemon, which is started for this program and ends with it.
+
+    unpickle: whether pickled objects that come are unpickled, which lets the daemon's pools run code here; by default on Unix
+    sockets only. timeout: how many seconds connecting may take. retry: a Retry, a number of attempts, or True: calls of its pools
+    that have not run are sent again.
     """
     return Client(address, unpickle=unpickle, timeout=timeout, retry=retry)
 

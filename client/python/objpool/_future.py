@@ -8,8 +8,9 @@ import time
 from typing import Any, Callable, List, Optional
 
 from ._call import Request, value_of
+from ._connection import Connection
+from ._entry import Entry
 from ._retry import Attempts
-from ._wire import Connection, Entry
 from .errors import Cancelled, ObjpoolError
 
 

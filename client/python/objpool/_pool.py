@@ -10,7 +10,8 @@ import sys
 import time
 
 from . import _call, _retry
-from ._wire import Connection, Entry
+from ._connection import Connection
+from ._entry import Entry
 from .errors import ConnectionLost, ObjpoolError, Timeout
 
 TYPE_CHECKING = False

@@ -23,7 +23,8 @@ from typing import Any, Callable, Deque, Generic, Iterator, List, Optional, Tupl
 
 from . import _call, _load, _pack, _raised
 from ._call import Request
-from ._wire import Connection, Entry, _release
+from ._connection import Connection
+from ._entry import Entry, release
 from ._wire_types import PLAIN
 from .errors import BadArgument, BadValue, Timeout, TooLarge
 
@@ -61,12 +62,12 @@ class StreamEntry(Entry):
         if self.waiters:
             self.wake()
         if to is self.credits and self.called is not None:
-            _release(self.called)
+            release(self.called)
 
     def answer(self, message: Any) -> None:
         super().answer(message)
         if self.called is not None:
-            _release(self.called)
+            release(self.called)
 
     def after_fork(self) -> None:
         super().after_fork()
@@ -233,7 +234,7 @@ class Feeder(Input):
     def pump(self, waiting: bool) -> None:
         if not waiting and self.window - (self.fed - self.taken) >= max(1, self.window // 4) and not self.entry.credits:
             self.connection.poll()
-        _release(self.called)
+        release(self.called)
 
     def wait(self, deadline: Optional[float]) -> bool:
         if self.ended:
@@ -243,7 +244,7 @@ class Feeder(Input):
             return True
         self.urgent = True  # before the look at the buffer: its other side adds before it looks at `urgent`
         try:
-            _release(self.called)
+            release(self.called)
             self.flush()
             return super().wait(deadline)
         finally:
@@ -251,7 +252,7 @@ class Feeder(Input):
 
     def close(self) -> None:
         self.ended = True
-        _release(self.called)
+        release(self.called)
 
 
 class Results(Generic[T]):

@@ -10,7 +10,7 @@
 
 A client belongs to the event loop in which it was made. When a task is cancelled, its call is cancelled, too.
 """
-from .._client import PRIVATE
+from .._address import PRIVATE
 from ._client import Client, connect
 from ._lease import Lease
 from ._pool import Pool

@@ -6,8 +6,9 @@ import asyncio
 import os
 from typing import Any, Awaitable, Dict, List, Mapping, Optional, Sequence, Union
 
-from .. import _embedded, _fork, _pool, _retry, _wire
-from .._client import PRIVATE, default_addresses, template_and_section
+from .. import _embedded, _fork, _pool, _retry
+from .._address import PRIVATE, default_addresses, open_socket
+from .._pool_section import template_and_section
 from ..errors import ConnectionLost, NoDaemon, ObjpoolError
 from ._connection import Connection
 from ._pool import Pool
@@ -28,7 +29,7 @@ class Client:
 
     async def _open(self, address: str) -> Connection:
         unpickle = address.startswith("unix:") if self._unpickle is None else self._unpickle
-        sock = await asyncio.get_running_loop().run_in_executor(None, _wire.open_socket, address, self._timeout)
+        sock = await asyncio.get_running_loop().run_in_executor(None, open_socket, address, self._timeout)
         connection = Connection(sock, address, unpickle)
         try:
             connection.on_hello(await connection.call("objpool.hello", [connection.introduction()], self._timeout))

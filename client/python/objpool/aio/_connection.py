@@ -12,7 +12,8 @@ from typing import Any, Callable, Deque, Dict, List, Optional, Tuple
 
 from .. import _call, _embedded, _files, _pack, _raised
 from .._call import Request
-from .._wire import Entry, Inbox
+from .._entry import Entry
+from .._inbox import Inbox
 from ..errors import ConnectionLost, Timeout
 
 _READ = 256 << 10

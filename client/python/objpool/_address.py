@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Addresses of daemons: where one may be, and a socket to one."""
+from __future__ import annotations
+
+import os
+import socket
+
+from .errors import NoDaemon
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import List, Optional
+
+#: The address of a daemon of this program's own.
+PRIVATE = "private"
+
+
+def default_addresses() -> List[str]:
+    """The addresses to try, best first. If $OBJPOOL_ADDRESS is set, it is the only one."""
+    address = os.environ.get("OBJPOOL_ADDRESS")
+    if address:
+        return [address]
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    paths = ([f"{runtime}/objpool.sock"] if runtime else []) + ["/run/objpool/objpool.sock"]
+    return [f"unix:{path}" for path in paths if os.path.exists(path)]
+
+
+def open_socket(address: str, timeout: Optional[float] = None) -> socket.socket:
+    """A socket connected to unix:PATH or tcp:HOST:PORT."""
+    kind, _, rest = address.partition(":")
+    try:
+        if kind == "unix" and rest:
+            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            try:
+                sock.settimeout(timeout)
+                sock.connect(rest)
+            except BaseException:
+                sock.close()
+                raise
+        elif kind == "tcp" and rest:
+            host, _, port = rest.rpartition(":")
+            sock = socket.create_connection((host.strip("[]"), int(port)), timeout)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        else:
+            raise ValueError("addresses are unix:PATH or tcp:HOST:PORT")
+    except (OSError, ValueError) as error:
+        raise NoDaemon(f"can't connect to {address}: {getattr(error, 'strerror', None) or error}") from error
+    return sock
