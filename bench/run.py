@@ -19,6 +19,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 
 import msgpack
@@ -372,7 +373,7 @@ class Bench:
 
 def version(*command):
     try:
-        return subprocess.run(command, text=True, capture_output=True, timeout=10).stdout.splitlines()[0].strip()
+        return subprocess.run(command, text=True, capture_output=True, timeout=10).stdout.strip().splitlines()[0].strip()
     except (OSError, IndexError):
         return f"{command[0]}: not installed"
 
@@ -381,19 +382,27 @@ def doubt(bench):
     """What to say of a run that was disturbed."""
     if bench.others() < 0.1:
         return []
-    return ["", f"**Other work had {bench.others():.0%} of this machine while these were measured**, now more and now less: "
-            "what needs both CPUs was", "held up, unevenly, p99 above all. Ratios of single rows may be off by a factor of two; "
-            "run it again on a machine at rest."]
+    return ["", *filled(f"**Other work had {bench.others():.0%} of this machine while these were measured**, now more and now less: "
+                        "what needs both CPUs was held up, unevenly, p99 above all. Ratios of single rows may be off by a factor of "
+                        "two. Run it again on a machine at rest.")]
+
+
+ABOUT = """Each figure is the median of rounds that take turns with its peers' in one run; in brackets the ratio objpool : peer. \
+Machines that are shared and noisy move absolute figures by a third within minutes: read the ratios. `relay` is the floor: the \
+same bytes go through an epoll process to an echo process and back, and nothing is done to them. Large values with descriptors \
+are looked at where they arrive, which `relay` and `memcpy` don't do."""
+
+
+def filled(paragraph):
+    return textwrap.wrap(paragraph, 120, break_long_words=False, break_on_hyphens=False)
 
 
 def write_markdown(bench, path, command):
-    lines = ["# Benchmarks", "", f"Written by `{command}` on {datetime.date.today()}: {os.cpu_count()} CPUs, Linux {os.uname().release}; "
-             + "; ".join([version(str(bench.build / "objpoold"), "--version"), version("redis-server", "--version")[:22],
-                          version("nats-server", "--version"), version("gearmand", "--version"), f"Python {sys.version.split()[0]}"]) + ".",
-             "", "Each figure is the median of rounds that take turns with its peers' in one run; in brackets the ratio objpool : peer. Machines that are",
-             "shared and noisy move absolute figures by a third within minutes: read the ratios. `relay` is the floor: the same bytes through an epoll",
-             "process to an echo process and back, with nothing done to them. Large values with descriptors are looked at where they arrive,",
-             "which `relay` and `memcpy` don't.", *doubt(bench), "", "| work | objpool | beside |", "|---|---:|---|"]
+    versions = [version(str(bench.build / "objpoold"), "--version"), version("redis-server", "--version")[:22].strip(),
+                version("nats-server", "--version"), version("gearmand", "--version"), f"Python {sys.version.split()[0]}"]
+    lines = ["# Benchmarks", "", *filled(f"Written by `{command}` on {datetime.date.today()}: {os.cpu_count()} CPUs, "
+                                         f"Linux {os.uname().release}; {'; '.join(versions)}."), "", *filled(ABOUT),
+             *doubt(bench), "", "| work | objpool | beside |", "|---|---:|---|"]
     lines += [f"| {' | '.join(row)} |" for row in bench.rows]
     lines += goals.lines(bench.figures)
     path = pathlib.Path(path)

@@ -5,6 +5,7 @@ import os
 import platform
 import statistics
 import subprocess
+import textwrap
 
 from contestants import CONTESTANTS
 
@@ -40,14 +41,20 @@ def text(bench, seconds):
 def head(bench, seconds):
     others = bench.others()
     return [
-        f"Written by `make bench-python` on {datetime.date.today()}: {os.cpu_count()} CPUs ({processor()}), {memory():.0f} GiB, Linux {os.uname().release}; "
-        f"{version(bench)}; Python {platform.python_version()} for objpool and the standard library; the same with", f"{packages(bench)} for the peers. "
-        f"Up to {bench.size.rounds} rounds; {seconds:.0f} s in all.", "",
-        f"**While none of the contestants did anything, other programs kept {others:.0%} of this machine busy.** "
-        + ("Absolute figures are therefore too slow, and ratios are uncertain too, those of single calls and p99 above all: no verdict near its limit, nor one on which the rounds differ, is to be relied on."
-           if others >= 0.05 else "So it was nearly at rest."),
+        *filled(f"Written by `make bench-python` on {datetime.date.today()}: {os.cpu_count()} CPUs ({processor()}), "
+                f"{memory():.0f} GiB, Linux {os.uname().release}; {version(bench)}; Python {platform.python_version()} for objpool "
+                f"and the standard library; the same with {packages(bench)} for the peers. Up to {bench.size.rounds} rounds; "
+                f"{seconds:.0f} s in all."), "",
+        *filled(f"**While none of the contestants did anything, other programs kept {others:.0%} of this machine busy.** "
+                + ("Absolute figures are therefore too slow. Ratios are uncertain too, those of single calls and p99 above all. "
+                   "Don't rely on a verdict near its limit, nor on one on which the rounds differ."
+                   if others >= 0.05 else "So it was nearly at rest.")),
         *(f"\n{CONTESTANTS[name].title} did not take part: {why}." for name, why in bench.absent.items()),
     ]
+
+
+def filled(paragraph):
+    return textwrap.wrap(paragraph, 120, break_long_words=False, break_on_hyphens=False)
 
 
 def processor():
@@ -167,33 +174,46 @@ def write(path, section):
 NOTES = """
 ### How to read it
 
-* **× means times as fast**, in the same round, median of the rounds (least to most). More than 1: objpool is ahead. *Its drop-in* is what a program
-  for that system runs on when its import line is changed ([COMPAT](COMPAT.md)); for joblib, mpire, Ray and ThreadPoolExecutor that is `objpool.compat.multiprocess.Pool`.
+* **× means times as fast**, in the same round: the median of the rounds (least to most). More than 1: objpool is ahead.
   A tie counts as reached from 0.97 on.
-* **Who is slow does less of it**: in brackets how many items a turn had, so that it took two seconds, roughly. What a map costs once weighs more there.
-* **Ray** works also when nobody asks it to: it is measured after all others, beside the two of objpool's that it is compared with.
-* **objpool** is `objpool.create_pool`: an object in each worker, `pool.map.method(xs)`, `pool.map.method.stream(xs)` for imap, `pool.all.method(array)` for the broadcast.
-* **py_stateful_map** can do one map, so each has a new pool, whose start isn't counted. Its unit is its default, chunks of 100.
-  **parallelize** makes its processes for each call: their start is part of it.
-* **The broadcast**: each worker reads something of every page, and the sum is checked; the array is another one each time. Threads, and parallelize's forked processes, have
-  it without its being sent. For Ray it is put into the store once a turn; joblib maps large arrays from a file, as is its default.
-* **Start**: each time in a new program that has imported the package's names and no more; until each worker has done something that takes a millisecond. So four items
-  of a millisecond on each worker are in it (for objpool's own client, one).
-* **Memory** is that of the program and all processes it has started, what they share counted once (PSS), while a result of 1 KiB is taken each millisecond. What grows with time
-  may grow without end: few seconds don't tell. *Read ahead*: how many items of the input had been read and were not taken yet.
+* **Its drop-in** is what a program for that system runs on when its import line is changed ([COMPAT](COMPAT.md)). For
+  joblib, mpire, Ray and ThreadPoolExecutor that is `objpool.compat.multiprocess.Pool`.
+* **A slow contestant does fewer items**, so that its turn takes two seconds, roughly. In brackets is how many items its
+  turn had. What a map costs once weighs more there.
+* **Ray** also works when nobody asks it to. So it is measured after all others, beside the two of objpool's that it is
+  compared with.
+* **objpool** is `objpool.create_pool`: an object in each worker, `pool.map.method(xs)`, `pool.map.method.stream(xs)`
+  for imap, `pool.all.method(array)` for the broadcast.
+* **py_stateful_map** can do one map, so each map has a new pool, whose start isn't counted. Its unit is its default,
+  chunks of 100.
+* **parallelize** makes its processes for each call: their start is part of it.
+* **The broadcast**: each worker reads something of every page, and the sum is checked. The array is another one each
+  time. Threads, and parallelize's forked processes, have it without its being sent. For Ray it is put into the store
+  once a turn. joblib maps large arrays from a file, as is its default.
+* **Start**: each time in a new program that has imported the package's names and no more, until each worker has done
+  something that takes a millisecond. So four items of a millisecond on each worker are in it (for objpool's own client,
+  one).
+* **Memory** is that of the program and all processes it has started, while a result of 1 KiB is taken each millisecond.
+  What they share is counted once (PSS). What grows with time may grow without end: few seconds don't tell. *Read
+  ahead*: how many items of the input had been read and were not taken yet.
 
 ### Where objpool is behind, and what is known of it
 
-Measured apart on 2026-11-21 on the same machine, nearly at rest; what is a guess says so.
+Measured apart on 2026-11-21 on the same machine, nearly at rest.
 
-* **Map by objpool's own client**: each item is a call, whose argument and result pass one by one through the interface that plugins of all languages have. The drop-in sends pickles of
-  4,096 items, and its workers run them as multiprocessing's do. `perf record` of such maps: 63% of all CPU time in the workers, 26 in the client, 11 in the daemon; no function has a tenth of it.
-* **Start**: objpool's workers are forks of a fork of the program, which takes one fork more than multiprocessing does, and messages between it and a daemon, which takes 2.9 ms to start (median of 15).
-  A program that makes a pool for each call, as parallelize does, pays for that each time. In `perf record` of pools that are made and ended, half of the functions at the top are the kernel's, copying pages.
-* **An array for parallelize**: as there, its processes have it by birth; what differs is their start.
+* **Map by objpool's own client**: each item is a call, whose argument and result pass one by one through the interface
+  that plugins of all languages have. The drop-in sends pickles of 4,096 items, and its workers run them as
+  multiprocessing's do. `perf record` of such maps shows 63% of all CPU time in the workers, 26 in the client, 11 in the
+  daemon. No function has a tenth of it.
+* **Start**: objpool's workers are forks of a fork of the program, which takes one fork more than multiprocessing does.
+  They also need messages between that fork and a daemon, which takes 2.9 ms to start (median of 15). A program that
+  makes a pool for each call, as parallelize does, pays for that each time. In `perf record` of pools that are made and
+  ended, half of the functions at the top are the kernel's, copying pages.
+* **An array for parallelize**: as there, its processes have it by birth. What differs is their start.
 * **ThreadPoolExecutor** calls a function of the same process: no other process has to be woken.
-* **Single calls**: the client's thread stays awake for up to 0.2 ms when answers come that fast, which costs CPU time: 69 to 95 µs a call when one program calls, 38 to 45 when four do. With all
-  processes on one CPU it doesn't, and a call takes as long as multiprocessing's.
-* **Memory**: longer, 29,000 results in 32 s, in an earlier version: own client 25.7 to 27.9 MiB, drop-in 33.9 to 37.0, most of it early. Results don't pile up (they would be 28 MiB); that it stays flat for ever
-  isn't shown.
+* **Single calls**: the client's thread stays awake for up to 0.2 ms when answers come that fast, which costs CPU time:
+  69 to 95 µs a call when one program calls, 38 to 45 when four do. With all processes on one CPU it doesn't stay awake,
+  and a call takes as long as multiprocessing's.
+* **Memory**: a longer run, 29,000 results in 32 s, in an earlier version: own client 25.7 to 27.9 MiB, drop-in 33.9 to
+  37.0, most of it early. Results don't pile up (they would be 28 MiB). That it stays flat for ever isn't shown.
 """
