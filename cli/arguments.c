@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FAULT(arguments, ...) (snprintf((arguments)->fault, sizeof(arguments)->fault, __VA_ARGS__), -1)
+#define REFUSE(arguments, ...) (snprintf((arguments)->reason, sizeof(arguments)->reason, __VA_ARGS__), -1)
 
 static bool is_word(const char *text)
 {
@@ -40,11 +40,11 @@ static int parse_long(struct arguments *arguments, char ***argv, char *const *en
 
 	++*argv;
 	if (!option)
-		return FAULT(arguments, "there is no option --%.*s", (int)size, name);
+		return REFUSE(arguments, "there is no option --%.*s", (int)size, name);
 	if (!option->value && equals)
-		return FAULT(arguments, "--%s takes no value", option->name);
+		return REFUSE(arguments, "--%s takes no value", option->name);
 	if (option->value && !equals && *argv == end)
-		return FAULT(arguments, "--%s wants %s", option->name, option->value);
+		return REFUSE(arguments, "--%s wants %s", option->name, option->value);
 	*given = !option->value ? "" : equals ? equals + 1 : *(*argv)++;
 	return 0;
 }
@@ -58,13 +58,13 @@ static int parse_letters(struct arguments *arguments, char ***argv, char *const 
 	for (; *letters; letters++) {
 		const struct option *option = find(arguments, NULL, 0, *letters, &given);
 		if (!option)
-			return FAULT(arguments, "there is no option -%c", *letters);
+			return REFUSE(arguments, "there is no option -%c", *letters);
 		if (!option->value) {
 			*given = "";
 			continue;
 		}
 		if (!letters[1] && *argv == end)
-			return FAULT(arguments, "-%c wants %s", option->letter, option->value);
+			return REFUSE(arguments, "-%c wants %s", option->letter, option->value);
 		*given = letters[1] ? letters + 1 : *(*argv)++;
 		break;
 	}
@@ -106,7 +106,7 @@ const char *arguments_get(const struct arguments *arguments, const char *name)
 	return NULL;
 }
 
-int arguments_number(struct arguments *arguments, const char *name, uint32_t least, uint32_t *number)
+int arguments_number(struct arguments *arguments, const char *name, uint32_t min, uint32_t *number)
 {
 	const char *text = arguments_get(arguments, name);
 	char *end;
@@ -115,8 +115,8 @@ int arguments_number(struct arguments *arguments, const char *name, uint32_t lea
 		return 0;
 	errno = 0;
 	const unsigned long long value = strtoull(text, &end, 10);
-	if (*text < '0' || *text > '9' || *end || errno || value < least || value > UINT32_MAX)
-		return FAULT(arguments, "--%s: \"%s\" is no number from %u to %u", name, text, least, UINT32_MAX);
+	if (*text < '0' || *text > '9' || *end || errno || value < min || value > UINT32_MAX)
+		return REFUSE(arguments, "--%s: \"%s\" is no number from %u to %u", name, text, min, UINT32_MAX);
 	*number = (uint32_t)value;
 	return 0;
 }
@@ -130,7 +130,7 @@ int arguments_seconds(struct arguments *arguments, const char *name, uint32_t *m
 		return 0;
 	const double value = strtod(text, &end);
 	if (end == text || *end || !(value > 0) || value > UINT32_MAX / 1000.0)
-		return FAULT(arguments, "--%s: \"%s\" is no number of seconds", name, text);
+		return REFUSE(arguments, "--%s: \"%s\" is no number of seconds", name, text);
 	*ms = value < 0.001 ? 1 : (uint32_t)lround(value * 1000);
 	return 0;
 }

@@ -26,20 +26,20 @@ struct arguments {
 	const char *given[ARGUMENTS_TABLES][ARGUMENTS_OPTIONS]; /* "" for one without a value */
 	char **words; /* in argv, NULL at the end */
 	int count;
-	char fault[160];
+	char reason[160];
 };
 
 /*
  * Takes the first `count` of argv apart; words are gathered in argv itself. With `first_only`, what follows the first word is
- * words too, whatever it looks like. 0, or -1 with a sentence in `fault`.
+ * words too, whatever it looks like. 0, or -1 with a sentence in `reason`.
  */
 int arguments_parse(struct arguments *arguments, char **argv, int count, bool first_only);
 
 /* What was given for the option; "" for one without a value; NULL: it was not given. */
 const char *arguments_get(const struct arguments *arguments, const char *name);
 
-/* A whole number, at least `least`, from the option, if given: else *number stays. 0, or -1 with a sentence in `fault`. */
-int arguments_number(struct arguments *arguments, const char *name, uint32_t least, uint32_t *number);
+/* A whole number, at least `min`, from the option, if given: else *number stays. 0, or -1 with a sentence in `reason`. */
+int arguments_number(struct arguments *arguments, const char *name, uint32_t min, uint32_t *number);
 
 /* Likewise seconds, which may have a fraction, as milliseconds; more than none. */
 int arguments_seconds(struct arguments *arguments, const char *name, uint32_t *ms);

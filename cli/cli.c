@@ -112,7 +112,7 @@ enum exit_status cli_connect_briefly(struct cli *cli)
 {
 	cli->answer_ms = CLI_ANSWER_MS;
 	if (arguments_seconds(&cli->arguments, "timeout", &cli->answer_ms) < 0)
-		return cli_fail(EXIT_USAGE, "%s: %s", cli->command->name, cli->arguments.fault);
+		return cli_fail(EXIT_USAGE, "%s: %s", cli->command->name, cli->arguments.reason);
 	return cli_connect(cli);
 }
 

@@ -32,7 +32,7 @@ struct command {
 	const char *summary; /* one line */
 	const char *more;    /* further lines of --help, or NULL */
 	const struct option *options;
-	int least, most; /* words; most -1: any number */
+	int min, max; /* words; max -1: any number */
 	enum exit_status (*run)(struct cli *cli);
 };
 

@@ -135,17 +135,17 @@ static enum exit_status report(const struct bench *bench, double seconds, bool j
 	const double rate = seconds > 0 ? (double)h->count / seconds : 0;
 	const double p50 = (double)bench_histogram_quantile(h, 0.5) / 1000,
 		     p99 = (double)bench_histogram_quantile(h, 0.99) / 1000;
-	const double most = (double)h->largest / 1000;
+	const double max = (double)h->largest / 1000;
 
 	if (json)
 		printf("{\"calls\": %" PRIu64 ", \"failed\": %" PRIu64
 		       ", \"unanswered\": %u, \"seconds\": %.3f, \"calls_per_s\": %.0f, "
 		       "\"p50_us\": %.1f, \"p99_us\": %.1f, \"max_us\": %.1f, \"clients\": %u, \"depth\": %u}\n",
-		       h->count, bench->failed, bench->in_flight, seconds, rate, p50, p99, most, bench->clients, bench->depth);
+		       h->count, bench->failed, bench->in_flight, seconds, rate, p50, p99, max, bench->clients, bench->depth);
 	else
 		printf("%.0f calls/s  p50 %.1f us  p99 %.1f us  max %.1f us  (%" PRIu64
 		       " calls in %.2f s, %u clients, %u in flight each)\n",
-		       rate, p50, p99, most, h->count, seconds, bench->clients, bench->depth);
+		       rate, p50, p99, max, h->count, seconds, bench->clients, bench->depth);
 	if (bench->in_flight > 0)
 		(void)cli_fail(EXIT_CALL_FAILED, "bench: %u calls have not been answered", bench->in_flight);
 	if (bench->failed > 0) {
@@ -174,7 +174,7 @@ static enum exit_status read_options(struct bench *bench, struct arguments *argu
 	if (arguments_number(arguments, "clients", 1, &bench->clients) < 0 ||
 	    arguments_number(arguments, "depth", 1, &bench->depth) < 0 ||
 	    arguments_number(arguments, "calls", 1, &bench->calls) < 0 || arguments_seconds(arguments, "seconds", &bench->ms) < 0)
-		return cli_fail(EXIT_USAGE, "bench: %s", arguments->fault);
+		return cli_fail(EXIT_USAGE, "bench: %s", arguments->reason);
 	return EXIT_DONE;
 }
 

@@ -89,7 +89,7 @@ static enum exit_status read_options(struct request *request, struct arguments *
 	}
 	if (arguments_seconds(arguments, "timeout", &options->timeout_ms) < 0 ||
 	    arguments_number(arguments, "chunk", 0, &options->chunk) < 0)
-		return cli_fail(EXIT_USAGE, "call: %s", arguments->fault);
+		return cli_fail(EXIT_USAGE, "call: %s", arguments->reason);
 	if (!is_one_of(options->errors, error_modes) || !is_one_of(options->sticky, sticky_modes) ||
 	    !is_one_of(options->args_as, shapes))
 		return cli_fail(EXIT_USAGE, "call: --errors, --sticky or --args-as has another value than those in --help");

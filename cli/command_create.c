@@ -49,10 +49,10 @@ static enum exit_status pack_constructor_value(struct objpool_packer *packer, si
 {
 	const char *key = constructor_keys[which].key, *kind = constructor_keys[which].kind;
 	const size_t before = packer->size;
-	char fault[160] = "";
+	char reason[160] = "";
 
-	if (json_read(packer, text, strlen(text), fault, sizeof fault) < 0)
-		return cli_fail(EXIT_USAGE, "create: %s wants a JSON %s: %s", key, kind, fault);
+	if (json_read(packer, text, strlen(text), reason, sizeof reason) < 0)
+		return cli_fail(EXIT_USAGE, "create: %s wants a JSON %s: %s", key, kind, reason);
 	const struct objpool_reader reader = {packer->data + before, packer->data + packer->size};
 	if (objpool_read_type(&reader) != constructor_keys[which].type)
 		return cli_fail(EXIT_USAGE, "create: %s wants a JSON %s", key, kind);

@@ -24,7 +24,7 @@ static enum exit_status print_result(struct objpool_result *result)
 }
 
 /* A whole number from 0; complains of others. */
-static bool read_number(const char *text, const char *what, int64_t *number)
+static bool read_number(const char *text, const char *name, int64_t *number)
 {
 	char *end, shown[CLI_SHOWN];
 
@@ -32,7 +32,7 @@ static bool read_number(const char *text, const char *what, int64_t *number)
 	*number = strtoll(text, &end, 10);
 	if (*text >= '0' && *text <= '9' && *end == '\0' && errno == 0)
 		return true;
-	(void)cli_fail(EXIT_USAGE, "%s: \"%s\" is no number", what, cli_shown(shown, text));
+	(void)cli_fail(EXIT_USAGE, "%s: \"%s\" is no number", name, cli_shown(shown, text));
 	return false;
 }
 

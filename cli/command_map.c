@@ -46,7 +46,7 @@ struct map_run {
 	bool dry;           /* the map waits for lines */
 	uint64_t done_items, failed_items;
 	bool written;       /* results that are not flushed yet */
-	int output_fault;   /* errno of a write that failed, or 0 */
+	int output_error;   /* errno of a write that failed, or 0 */
 	bool done;
 	enum exit_status status;
 };
@@ -60,11 +60,11 @@ static bool is_blank(const char *line, size_t size)
 }
 
 /* A line that is no JSON, or none that could be read: the error takes its place among the results. */
-static int fail_input(struct objpool_packer *item, size_t before, uint64_t line, const char *what)
+static int fail_input(struct objpool_packer *item, size_t before, uint64_t line, const char *reason)
 {
 	char text[256];
 
-	snprintf(text, sizeof text, "line %" PRIu64 ": %s", line, what);
+	snprintf(text, sizeof text, "line %" PRIu64 ": %s", line, reason);
 	item->size = before;
 	objpool_pack_cstr(item, text);
 	return OBJPOOL_NEXT_FAILED;
@@ -76,7 +76,7 @@ static int next_item(void *context, struct objpool_packer *item)
 	const char *line;
 	size_t size;
 	const size_t before = item->size;
-	char fault[160];
+	char reason[160];
 	int rc;
 
 	do
@@ -85,8 +85,8 @@ static int next_item(void *context, struct objpool_packer *item)
 	run->dry = rc == -EAGAIN;
 	if (rc < 0 && rc != -EAGAIN)
 		return fail_input(item, before, run->lines.number + 1, strerror(-rc));
-	if (rc == 1 && json_read(item, line, size, fault, sizeof fault) < 0)
-		return fail_input(item, before, run->lines.number, fault);
+	if (rc == 1 && json_read(item, line, size, reason, sizeof reason) < 0)
+		return fail_input(item, before, run->lines.number, reason);
 	return rc; /* as an objpool_next */
 }
 
@@ -114,9 +114,9 @@ static void print_line(struct objpool_bytes value, const struct objpool_error *e
 
 static bool note_output(struct map_run *run)
 {
-	if (ferror(stdout) && !run->output_fault)
-		run->output_fault = errno;
-	return !run->output_fault;
+	if (ferror(stdout) && !run->output_error)
+		run->output_error = errno;
+	return !run->output_error;
 }
 
 static int print_item(void *context, uint64_t index, struct objpool_bytes value, const struct objpool_error *error)
@@ -197,7 +197,7 @@ static enum exit_status perform(struct cli *cli, struct map_run *run, const stru
 		flush_results(run);
 	}
 	progress_clear(&run->progress);
-	errno = run->output_fault;
+	errno = run->output_error;
 	return cli_end_output(rc < 0 ? cli_complain(rc, NULL) : run->status);
 }
 
@@ -227,7 +227,7 @@ static enum exit_status read_options(struct objpool_map_options *options, struct
 	if (arguments_seconds(arguments, "timeout", &options->timeout_ms) < 0 ||
 	    arguments_number(arguments, "chunk", 0, &options->chunk) < 0 ||
 	    arguments_number(arguments, "window", 1, &options->window) < 0)
-		return cli_fail(EXIT_USAGE, "map: %s", arguments->fault);
+		return cli_fail(EXIT_USAGE, "map: %s", arguments->reason);
 	return EXIT_DONE;
 }
 

@@ -105,7 +105,7 @@ static int take(struct top *top, struct objpool_bytes status)
 	return 0;
 }
 
-static const char *why(int rc)
+static const char *reason_of(int rc)
 {
 	return rc == -EINVAL ? "what the daemon answers is no status" : strerror(-rc);
 }
@@ -115,7 +115,7 @@ static void succeed(struct top *top, struct objpool_bytes status)
 	const int rc = take(top, status);
 
 	if (rc < 0) {
-		fail(top, EXIT_CALL_FAILED, why(rc));
+		fail(top, EXIT_CALL_FAILED, reason_of(rc));
 		return;
 	}
 	count_look(top, EXIT_DONE);
@@ -379,7 +379,7 @@ static enum exit_status first_look(struct top *top)
 		return status;
 	const int rc = take(top, result.value);
 	objpool_result_free(&result);
-	return rc < 0 ? cli_fail(EXIT_CALL_FAILED, "top: %s", why(rc)) : EXIT_DONE;
+	return rc < 0 ? cli_fail(EXIT_CALL_FAILED, "top: %s", reason_of(rc)) : EXIT_DONE;
 }
 
 /* Whether there is, and shall be, a full screen. Printed without having been asked for to something that is no terminal: once. */
@@ -391,10 +391,10 @@ static bool wants_screen(struct top *top)
 		top->times = top->times ? top->times : 1;
 		return false;
 	}
-	const char *trouble = top_screen_trouble();
-	if (trouble)
-		(void)cli_fail(EXIT_DONE, "top: %s: plain text instead of a full screen", trouble);
-	return !trouble;
+	const char *reason = top_screen_trouble();
+	if (reason)
+		(void)cli_fail(EXIT_DONE, "top: %s: plain text instead of a full screen", reason);
+	return !reason;
 }
 
 enum exit_status command_top(struct cli *cli)
@@ -404,7 +404,7 @@ enum exit_status command_top(struct cli *cli)
 
 	if (arguments_seconds(arguments, "delay", &top.view.delay_ms) < 0 ||
 	    arguments_number(arguments, "iterations", 1, &top.times) < 0)
-		return cli_fail(EXIT_USAGE, "top: %s", arguments->fault);
+		return cli_fail(EXIT_USAGE, "top: %s", arguments->reason);
 	const bool full = wants_screen(&top);
 	enum exit_status status = first_look(&top);
 	top.next = clock_now() + (int64_t)top.view.delay_ms * CLOCK_NS_PER_MS;

@@ -35,8 +35,8 @@ void json_write_error(FILE *out, const struct objpool_error *error);
 
 /*
  * Packs the value that `text` is. 0; -EINVAL: it is no JSON; -ERANGE: it is, but can't be msgpack (a number, or a malformed
- * $-object). `fault` then says what is wrong.
+ * $-object). `reason` then says what is wrong.
  */
-int json_read(struct objpool_packer *packer, const char *text, size_t size, char *fault, size_t fault_size);
+int json_read(struct objpool_packer *packer, const char *text, size_t size, char *reason, size_t reason_size);
 
 #endif

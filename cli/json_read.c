@@ -243,7 +243,7 @@ static json_t *parse_large(const char *text, size_t size, json_error_t *error)
 	return json;
 }
 
-int json_read(struct objpool_packer *packer, const char *text, size_t size, char *fault, size_t fault_size)
+int json_read(struct objpool_packer *packer, const char *text, size_t size, char *reason, size_t reason_size)
 {
 	json_error_t error, overflow = {.text = ""};
 	const size_t before = packer->size;
@@ -254,7 +254,7 @@ int json_read(struct objpool_packer *packer, const char *text, size_t size, char
 		json = parse_large(text, size, &error);
 	}
 	if (!json) {
-		snprintf(fault, fault_size, "%s", error.text);
+		snprintf(reason, reason_size, "%s", error.text);
 		return is_json_all_the_same(json_error_code(&error)) ? -ERANGE : -EINVAL;
 	}
 	int rc = pack_json(packer, json, JSON_LEVELS);
@@ -264,8 +264,8 @@ int json_read(struct objpool_packer *packer, const char *text, size_t size, char
 	if (rc < 0)
 		packer->size = before;
 	if (rc == -ERANGE && overflow.text[0]) /* the number is too large for 64 bits, too */
-		snprintf(fault, fault_size, "%s", overflow.text);
+		snprintf(reason, reason_size, "%s", overflow.text);
 	else if (rc == -ERANGE)
-		snprintf(fault, fault_size, "a malformed $-object, or more than %d levels", JSON_LEVELS);
+		snprintf(reason, reason_size, "a malformed $-object, or more than %d levels", JSON_LEVELS);
 	return rc;
 }

@@ -94,14 +94,14 @@ static enum exit_status run(struct cli *cli, char **argv, int count)
 
 	*arguments = (struct arguments){.tables = {common_options, command->options}};
 	if (arguments_parse(arguments, argv, count, false) < 0)
-		return cli_fail(EXIT_USAGE, "%s: %s", command->name, arguments->fault);
+		return cli_fail(EXIT_USAGE, "%s: %s", command->name, arguments->reason);
 	if (arguments_get(arguments, "help"))
 		return help_command(command);
 	if (arguments_get(arguments, "version"))
 		return version();
 	if (arguments_get(arguments, "server"))
 		cli->address = arguments_get(arguments, "server");
-	if (arguments->count < command->least || (command->most >= 0 && arguments->count > command->most))
+	if (arguments->count < command->min || (command->max >= 0 && arguments->count > command->max))
 		return cli_fail(EXIT_USAGE, "usage: objpool %s [OPTION...]%s%s", command->name, *command->words ? " " : "",
 				command->words);
 	const enum exit_status status = command->run(cli);
@@ -116,7 +116,7 @@ static enum exit_status start(char **argv, int count)
 	char shown[CLI_SHOWN];
 
 	if (arguments_parse(arguments, argv, count, true) < 0)
-		return cli_fail(EXIT_USAGE, "%s", arguments->fault);
+		return cli_fail(EXIT_USAGE, "%s", arguments->reason);
 	if (arguments_get(arguments, "help"))
 		return help(stdout);
 	if (arguments_get(arguments, "version"))

@@ -9,7 +9,7 @@ enum { PIECE = 1024 };
 
 void shown_text(FILE *out, const char *text, size_t size)
 {
-	char escaped[ESCAPE_MOST * PIECE + 1];
+	char escaped[ESCAPE_MAX * PIECE + 1];
 
 	while (size > 0) {
 		const size_t n = size > PIECE ? escape_whole(text, PIECE) : size;

@@ -18,7 +18,7 @@ static bool goes_on(const char *text, size_t size, size_t at)
 /* The bytes of the character in front, and what it is; 0: it is none in UTF-8. */
 static size_t decode(const char *text, size_t size, uint32_t *character)
 {
-	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+	static const uint32_t min[] = {0, 0, 0x80, 0x800, 0x10000};
 	const unsigned char first = (unsigned char)text[0];
 	const size_t n = first < 0x80 ? 1 : first < 0xc0 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf8 ? 4 : 0;
 
@@ -31,7 +31,7 @@ static size_t decode(const char *text, size_t size, uint32_t *character)
 		c = c << 6 | ((unsigned char)text[i] & 0x3fu);
 	}
 	*character = c;
-	return c < least[n] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ? 0 : n;
+	return c < min[n] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ? 0 : n;
 }
 
 /* A terminal might do something at its sight: C0, DEL, C1, separators; directions, which reorder what is beside them. */
@@ -68,7 +68,7 @@ static int cells(uint32_t c)
 	return width < 0 ? 1 : width;
 }
 
-size_t top_text_fit(const char *text, int width, size_t most, int *used)
+size_t top_text_fit(const char *text, int width, size_t max, int *used)
 {
 	const size_t size = strlen(text);
 	uint32_t c = 0;
@@ -77,7 +77,7 @@ size_t top_text_fit(const char *text, int width, size_t most, int *used)
 	*used = 0;
 	while (taken < size) {
 		const size_t n = decode(text + taken, size - taken, &c);
-		if (n == 0 || taken + n > most || *used + cells(c) > width)
+		if (n == 0 || taken + n > max || *used + cells(c) > width)
 			break;
 		*used += cells(c);
 		taken += n;

@@ -167,11 +167,11 @@ static void put_row(struct text_line *line, const struct top_column *columns, co
 	}
 }
 
-static int at_least(int least, const char *text, int most)
+static int at_least(int min, const char *text, int max)
 {
 	const int width = top_text_width(text);
 
-	return width > most ? most : width > least ? width : least;
+	return width > max ? max : width > min ? width : min;
 }
 
 /* A quarter of the screen is enough for names. */
@@ -330,9 +330,9 @@ static size_t body_height(int height)
 
 static void clamp_first(struct top_view *view, size_t count, int height)
 {
-	const size_t most = count > body_height(height) ? count - body_height(height) : 0;
+	const size_t max = count > body_height(height) ? count - body_height(height) : 0;
 
-	view->first = view->first < most ? view->first : most;
+	view->first = view->first < max ? view->first : max;
 }
 
 static void draw_rows(struct top_view *view, const struct top_look *look, int width, int height, top_line *line, void *context)

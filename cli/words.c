@@ -8,11 +8,11 @@
 
 enum exit_status words_pack(struct objpool_packer *packer, const char *word)
 {
-	char fault[160], shown[CLI_SHOWN];
-	const int rc = json_read(packer, word, strlen(word), fault, sizeof fault);
+	char reason[160], shown[CLI_SHOWN];
+	const int rc = json_read(packer, word, strlen(word), reason, sizeof reason);
 
 	if (rc == -ERANGE)
-		return cli_fail(EXIT_USAGE, "%s: %s", cli_shown(shown, word), fault);
+		return cli_fail(EXIT_USAGE, "%s: %s", cli_shown(shown, word), reason);
 	if (rc == -EINVAL)
 		objpool_pack_cstr(packer, word);
 	return EXIT_DONE;
@@ -33,12 +33,12 @@ enum exit_status words_pack_option(struct objpool_packer *packer, const struct a
 {
 	const char *text = arguments_get(arguments, name);
 	const char *kind = type == OBJPOOL_MAP ? "object" : "array";
-	char fault[160] = "";
+	char reason[160] = "";
 
 	if (!text)
 		return EXIT_DONE;
-	if (json_read(packer, text, strlen(text), fault, sizeof fault) < 0)
-		return cli_fail(EXIT_USAGE, "--%s wants a JSON %s: %s", name, kind, fault);
+	if (json_read(packer, text, strlen(text), reason, sizeof reason) < 0)
+		return cli_fail(EXIT_USAGE, "--%s wants a JSON %s: %s", name, kind, reason);
 	const struct objpool_reader reader = objpool_reader(objpool_packed(packer));
 	return objpool_read_type(&reader) == type ? EXIT_DONE : cli_fail(EXIT_USAGE, "--%s wants a JSON %s", name, kind);
 }

@@ -174,8 +174,8 @@ static inline struct board_entry *board_entry(struct board *board, uint32_t id)
 /* Two seconds and more are told in units of 2^16 nanoseconds, with the highest bit set: up to 39 hours. */
 static inline uint32_t board_spent(uint64_t nanoseconds)
 {
-	const uint64_t most = INT32_MAX, units = nanoseconds >> 16;
-	return nanoseconds <= most ? (uint32_t)nanoseconds : UINT32_C(1) << 31 | (uint32_t)(units < most ? units : most);
+	const uint64_t max = INT32_MAX, units = nanoseconds >> 16;
+	return nanoseconds <= max ? (uint32_t)nanoseconds : UINT32_C(1) << 31 | (uint32_t)(units < max ? units : max);
 }
 
 static inline uint64_t board_nanoseconds(uint32_t spent)
@@ -227,9 +227,9 @@ static inline uint32_t board_begun(struct board *board, uint32_t id)
 	return begun < limit ? begun : limit;
 }
 
-/* Takes back the items that the worker has not begun, if it has begun more than `least`. Returns how many items the worker
+/* Takes back the items that the worker has not begun, if it has begun more than `min`. Returns how many items the worker
  * keeps. */
-static inline uint32_t board_cut(struct board *board, uint32_t id, uint32_t least)
+static inline uint32_t board_cut(struct board *board, uint32_t id, uint32_t min)
 {
 	_Atomic uint64_t *items = &board_entry(board, id)->items;
 	uint64_t now = atomic_load_explicit(items, memory_order_acquire);
@@ -238,7 +238,7 @@ static inline uint32_t board_cut(struct board *board, uint32_t id, uint32_t leas
 	do {
 		begun = (uint32_t)now;
 		limit = (uint32_t)(now >> 32);
-		if (begun >= limit || begun <= least)
+		if (begun >= limit || begun <= min)
 			return limit;
 	} while (!atomic_compare_exchange_weak_explicit(items, &now, (uint64_t)begun << 32 | begun, memory_order_acq_rel,
 							memory_order_acquire));

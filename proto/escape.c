@@ -43,7 +43,7 @@ static size_t length_of(uint8_t first)
 size_t escape_decode(const char *from, size_t size, uint32_t *character)
 {
 	const uint8_t *text = (const uint8_t *)from;
-	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+	static const uint32_t min[] = {0, 0, 0x80, 0x800, 0x10000};
 	const size_t n = length_of(text[0]);
 
 	if (n == 0 || n > size)
@@ -55,7 +55,7 @@ size_t escape_decode(const char *from, size_t size, uint32_t *character)
 		*character = *character << 6 | (text[i] & 0x3f);
 	}
 	const bool surrogate = *character >= 0xd800 && *character <= 0xdfff;
-	return *character >= least[n] && *character <= 0x10ffff && !surrogate ? n : 0;
+	return *character >= min[n] && *character <= 0x10ffff && !surrogate ? n : 0;
 }
 
 static int show_byte(char *to, uint8_t byte)

@@ -18,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { ESCAPE_MOST = 4 }; /* bytes that one byte of the text becomes at most */
+enum { ESCAPE_MAX = 4 }; /* bytes that one byte of the text becomes at most */
 
 /*
  * Writes the text to `to`, with a '\0' at its end. A text that does not fit is cut between two characters, and ends with "...".

@@ -6,6 +6,8 @@
 #ifndef PROTO_PACK_H
 #define PROTO_PACK_H
 
+#include "proto/msgpack_bytes.h"
+
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -38,36 +40,36 @@ static inline uint8_t *pack_be64(uint8_t *p, uint64_t v)
 
 static inline uint8_t *pack_nil(uint8_t *p)
 {
-	*p = 0xc0;
+	*p = BYTE_NIL;
 	return p + 1;
 }
 
 static inline uint8_t *pack_bool(uint8_t *p, int v)
 {
-	*p = v ? 0xc3 : 0xc2;
+	*p = v ? BYTE_TRUE : BYTE_FALSE;
 	return p + 1;
 }
 
 static inline uint8_t *pack_uint(uint8_t *p, uint64_t v)
 {
-	if (v < 0x80) {
+	if (v <= BYTE_FIXINT_MAX) {
 		*p = (uint8_t)v;
 		return p + 1;
 	}
 	if (v <= UINT8_MAX) {
-		*p++ = 0xcc;
+		*p++ = BYTE_UINT8;
 		*p = (uint8_t)v;
 		return p + 1;
 	}
 	if (v <= UINT16_MAX) {
-		*p++ = 0xcd;
+		*p++ = BYTE_UINT16;
 		return pack_be16(p, (uint16_t)v);
 	}
 	if (v <= UINT32_MAX) {
-		*p++ = 0xce;
+		*p++ = BYTE_UINT32;
 		return pack_be32(p, (uint32_t)v);
 	}
-	*p++ = 0xcf;
+	*p++ = BYTE_UINT64;
 	return pack_be64(p, v);
 }
 
@@ -79,7 +81,7 @@ static inline uint8_t *pack_int(uint8_t *p, int64_t v)
 		*p = (uint8_t)v;
 		return p + 1;
 	}
-	*p++ = 0xd3;
+	*p++ = BYTE_INT64;
 	return pack_be64(p, (uint64_t)v);
 }
 
@@ -100,22 +102,35 @@ static inline uint8_t *pack_head(uint8_t *p, uint32_t n, uint8_t fix, uint32_t f
 
 static inline uint8_t *pack_array(uint8_t *p, uint32_t n)
 {
-	return pack_head(p, n, 0x90, 16, 0xdc);
+	return pack_head(p, n, BYTE_FIXARRAY, 16, BYTE_ARRAY16);
+}
+
+/* As pack_uint and pack_array, always in the longest form: what is written over it later has the same length. */
+static inline uint8_t *pack_uint_wide(uint8_t *p, uint64_t v)
+{
+	*p++ = BYTE_UINT64;
+	return pack_be64(p, v);
+}
+
+static inline uint8_t *pack_array_wide(uint8_t *p, uint32_t n)
+{
+	*p++ = BYTE_ARRAY32;
+	return pack_be32(p, n);
 }
 
 static inline uint8_t *pack_map(uint8_t *p, uint32_t n)
 {
-	return pack_head(p, n, 0x80, 16, 0xde);
+	return pack_head(p, n, BYTE_FIXMAP, 16, BYTE_MAP16);
 }
 
 static inline uint8_t *pack_str_head(uint8_t *p, uint32_t n)
 {
 	if (n >= 32 && n <= UINT8_MAX) {
-		*p++ = 0xd9;
+		*p++ = BYTE_STR8;
 		*p = (uint8_t)n;
 		return p + 1;
 	}
-	return pack_head(p, n, 0xa0, 32, 0xda);
+	return pack_head(p, n, BYTE_FIXSTR, 32, BYTE_STR16);
 }
 
 /* Header and text: PACK_HEAD + n bytes. */

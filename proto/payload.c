@@ -17,7 +17,7 @@
 #define F_SEAL_FUTURE_WRITE 0x0010
 #endif
 
-enum { LEAST = 64 << 10 };
+enum { CAPACITY_MIN = 64 << 10 };
 
 struct payload {
 	struct block block; /* must be first: others refer to it */
@@ -28,7 +28,7 @@ struct payload {
 
 void payload_pool_init(struct payload_pool *pool, struct account *account)
 {
-	*pool = (struct payload_pool){.most = PAYLOAD_KEPT, .account = account};
+	*pool = (struct payload_pool){.max = PAYLOAD_KEPT, .account = account};
 	TAILQ_INIT(&pool->idle);
 }
 
@@ -80,7 +80,7 @@ static void on_dropped(struct block *block)
 	TAILQ_INSERT_HEAD(&pool->idle, payload, link);
 	pool->count++;
 	pool->held += payload->block.touched;
-	while (pool->count > PAYLOAD_IDLE || pool->held > pool->most)
+	while (pool->count > PAYLOAD_IDLE || pool->held > pool->max)
 		drop_oldest(pool);
 }
 
@@ -126,7 +126,7 @@ static struct block *make(struct payload_pool *pool, size_t capacity)
 /* Powers of two, so that the next one fits. What is not filled is address space only. */
 static size_t capacity_for(size_t size)
 {
-	size_t capacity = LEAST;
+	size_t capacity = CAPACITY_MIN;
 	while (capacity < size)
 		capacity *= 2;
 	return capacity;

@@ -17,7 +17,7 @@ enum {
 	PAYLOAD_IDLE = 16,      /* kept to be filled again, at most */
 	PAYLOAD_PATIENCE = 5,   /* calls of payload_trim after which an idle one is given back */
 };
-#define PAYLOAD_KEPT ((size_t)512 << 20) /* bytes that idle ones may hold; see payload_pool.most */
+#define PAYLOAD_KEPT ((size_t)512 << 20) /* bytes that idle ones may hold; see payload_pool.max */
 
 TAILQ_HEAD(payload_list, payload);
 
@@ -25,7 +25,7 @@ struct payload_pool {
 	struct payload_list idle; /* the latest first */
 	unsigned count;
 	size_t held;              /* bytes of their pages */
-	size_t most;              /* bytes that they may hold, together */
+	size_t max;              /* bytes that they may hold, together */
 	struct account *account;  /* idle payloads are charged to it; NULL: to none */
 	void (*close)(struct account *account, int fd); /* of large files, see PAYLOAD_LARGE; NULL: close does it */
 	unsigned shortage;        /* of descriptors, or memory, not long ago: trims until that is forgotten; 0: none */

@@ -21,7 +21,7 @@ struct payload_ref payload_read_ref(const uint8_t *p)
 
 void payload_write_ref(uint8_t *p, int type, struct payload_ref ref)
 {
-	p[0] = 0xd8;
+	p[0] = BYTE_FIXEXT16;
 	p[1] = (uint8_t)type;
 	p = pack_be64(p + 2, (uint64_t)ref.file << PLACE_BITS | ref.offset);
 	(void)pack_be64(p, (uint64_t)ref.kind << PLACE_BITS | ref.length);

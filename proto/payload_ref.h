@@ -11,6 +11,8 @@
 #ifndef PROTO_PAYLOAD_REF_H
 #define PROTO_PAYLOAD_REF_H
 
+#include "proto/msgpack_bytes.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -26,7 +28,7 @@ struct payload_ref {
 
 static inline bool payload_is_ref(const uint8_t *p, size_t size, int type)
 {
-	return size >= PAYLOAD_REF && p[0] == 0xd8 && p[1] == type;
+	return size >= PAYLOAD_REF && p[0] == BYTE_FIXEXT16 && p[1] == type;
 }
 struct payload_ref payload_read_ref(const uint8_t *p);
 

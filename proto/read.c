@@ -29,8 +29,8 @@ int read_array_long(struct reader *reader, uint32_t *count)
 	if (reader->p >= reader->end)
 		return -EINVAL;
 	const uint8_t first = *reader->p;
-	if (first == 0xdc || first == 0xdd)
-		return sized(reader, first == 0xdc ? 2 : 4, count);
+	if (first == BYTE_ARRAY16 || first == BYTE_ARRAY32)
+		return sized(reader, first == BYTE_ARRAY16 ? 2 : 4, count);
 	return -EINVAL;
 }
 
@@ -39,13 +39,13 @@ int read_map(struct reader *reader, uint32_t *count)
 	if (reader->p >= reader->end)
 		return -EINVAL;
 	const uint8_t first = *reader->p;
-	if ((first & 0xf0) == 0x80) {
+	if ((first & 0xf0) == BYTE_FIXMAP) {
 		*count = first & 15;
 		reader->p++;
 		return 0;
 	}
-	if (first == 0xde || first == 0xdf)
-		return sized(reader, first == 0xde ? 2 : 4, count);
+	if (first == BYTE_MAP16 || first == BYTE_MAP32)
+		return sized(reader, first == BYTE_MAP16 ? 2 : 4, count);
 	return -EINVAL;
 }
 
@@ -54,18 +54,18 @@ int read_int(struct reader *reader, int64_t *value)
 	if (reader->p >= reader->end)
 		return -EINVAL;
 	const uint8_t first = *reader->p;
-	if (first < 0x80 || first >= 0xe0) {
+	if (first <= BYTE_FIXINT_MAX || first >= BYTE_NEGATIVE) {
 		*value = (int8_t)first;
 		reader->p++;
 		return 0;
 	}
-	if (first < 0xcc || first > 0xd3)
+	if (first < BYTE_UINT8 || first > BYTE_INT64)
 		return -EINVAL;
 	const unsigned n = 1u << (first & 3);
 	if ((size_t)(reader->end - reader->p) < 1 + (size_t)n)
 		return -EINVAL;
 	const uint64_t raw = big_endian(reader->p + 1, n);
-	if (first < 0xd0) {
+	if (first < BYTE_INT8) {
 		if (raw > INT64_MAX)
 			return -EINVAL;
 		*value = (int64_t)raw;
@@ -79,7 +79,7 @@ int read_int(struct reader *reader, int64_t *value)
 
 int read_uint_long(struct reader *reader, uint64_t *value)
 {
-	if (reader->end - reader->p >= 9 && *reader->p == 0xcf) {
+	if (reader->end - reader->p >= 9 && *reader->p == BYTE_UINT64) {
 		*value = big_endian(reader->p + 1, 8);
 		reader->p += 9;
 		return 0;
@@ -100,14 +100,14 @@ static int read_float(struct reader *reader, double *value)
 	uint32_t few;
 	float f;
 
-	if (left >= 5 && *reader->p == 0xca) {
+	if (left >= 5 && *reader->p == BYTE_FLOAT32) {
 		few = (uint32_t)big_endian(reader->p + 1, 4);
 		memcpy(&f, &few, sizeof f);
 		*value = (double)f;
 		reader->p += 5;
 		return 0;
 	}
-	if (left < 9 || *reader->p != 0xcb)
+	if (left < 9 || *reader->p != BYTE_FLOAT64)
 		return -EINVAL;
 	bits = big_endian(reader->p + 1, 8);
 	memcpy(value, &bits, sizeof bits);
@@ -146,15 +146,15 @@ int read_whole(struct reader *reader, uint64_t *value)
 
 int read_bool(struct reader *reader, bool *value)
 {
-	if (reader->p >= reader->end || (*reader->p != 0xc2 && *reader->p != 0xc3))
+	if (reader->p >= reader->end || (*reader->p != BYTE_FALSE && *reader->p != BYTE_TRUE))
 		return -EINVAL;
-	*value = *reader->p++ == 0xc3;
+	*value = *reader->p++ == BYTE_TRUE;
 	return 0;
 }
 
 int read_nil(struct reader *reader)
 {
-	if (reader->p >= reader->end || *reader->p != 0xc0)
+	if (reader->p >= reader->end || *reader->p != BYTE_NIL)
 		return -EINVAL;
 	reader->p++;
 	return 0;
@@ -177,10 +177,10 @@ int read_str(struct reader *reader, struct span *text)
 		return -EINVAL;
 	struct reader ahead = *reader;
 	const uint8_t first = *ahead.p;
-	if ((first & 0xe0) == 0xa0) {
+	if ((first & 0xe0) == BYTE_FIXSTR) {
 		n = first & 31;
 		ahead.p++;
-	} else if (first < 0xd9 || first > 0xdb || sized(&ahead, 1u << (first - 0xd9), &n) < 0) {
+	} else if (first < BYTE_STR8 || first > BYTE_STR32 || sized(&ahead, 1u << (first - BYTE_STR8), &n) < 0) {
 		return -EINVAL;
 	}
 	if (take(&ahead, n, text) < 0)
@@ -197,7 +197,7 @@ int read_bytes(struct reader *reader, struct span *text)
 		return -EINVAL;
 	struct reader ahead = *reader;
 	const uint8_t first = *ahead.p;
-	if (first < 0xc4 || first > 0xc6 || sized(&ahead, 1u << (first - 0xc4), &n) < 0 || take(&ahead, n, text) < 0)
+	if (first < BYTE_BIN8 || first > BYTE_BIN32 || sized(&ahead, 1u << (first - BYTE_BIN8), &n) < 0 || take(&ahead, n, text) < 0)
 		return -EINVAL;
 	*reader = ahead;
 	return 0;
@@ -211,7 +211,7 @@ int read_ext(struct reader *reader, int8_t *type, struct span *bytes)
 		return -EINVAL;
 	struct reader ahead = *reader;
 	const uint8_t first = *ahead.p;
-	if (first < 0xc7 || first > 0xc9 || sized(&ahead, 1u << (first - 0xc7), &n) < 0 || ahead.p == ahead.end)
+	if (first < BYTE_EXT8 || first > BYTE_EXT32 || sized(&ahead, 1u << (first - BYTE_EXT8), &n) < 0 || ahead.p == ahead.end)
 		return -EINVAL;
 	*type = (int8_t)*ahead.p++;
 	if (take(&ahead, n, bytes) < 0)

@@ -22,8 +22,8 @@ struct reader {
 	const uint8_t *p, *end;
 };
 
-/* Of the text that a span is, as much as `most` bytes: the two arguments of "%.*s". */
-#define SPAN_TEXT(span, most) (int)((span).size < (most) ? (span).size : (most)), (const char *)(span).bytes
+/* Of the text that a span is, as much as `max` bytes: the two arguments of "%.*s". */
+#define SPAN_TEXT(span, max) (int)((span).size < (max) ? (span).size : (max)), (const char *)(span).bytes
 
 static inline struct reader reader_of(struct span span)
 {
@@ -40,7 +40,7 @@ static inline struct span reader_rest(const struct reader *reader)
 int read_array_long(struct reader *reader, uint32_t *count);
 static inline int read_array(struct reader *reader, uint32_t *count)
 {
-	if (reader->p < reader->end && (*reader->p & 0xf0) == 0x90) {
+	if (reader->p < reader->end && (*reader->p & 0xf0) == BYTE_FIXARRAY) {
 		*count = *reader->p++ & 15;
 		return 0;
 	}
@@ -53,11 +53,11 @@ int read_int(struct reader *reader, int64_t *value);
 int read_uint_long(struct reader *reader, uint64_t *value);
 static inline int read_uint(struct reader *reader, uint64_t *value)
 {
-	if (reader->p < reader->end && *reader->p < 0x80) {
+	if (reader->p < reader->end && *reader->p <= BYTE_FIXINT_MAX) {
 		*value = *reader->p++;
 		return 0;
 	}
-	if (reader->end - reader->p >= 5 && *reader->p == 0xce) {
+	if (reader->end - reader->p >= 5 && *reader->p == BYTE_UINT32) {
 		uint32_t v;
 		memcpy(&v, reader->p + 1, sizeof v);
 		*value = __builtin_bswap32(v);

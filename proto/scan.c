@@ -4,6 +4,7 @@
  */
 #include "proto/scan.h"
 
+#include "proto/msgpack_bytes.h"
 #include "proto/payload_ref.h"
 
 #include <errno.h>
@@ -17,17 +18,25 @@ struct format {
 	uint8_t extra; /* bytes after the header that are always there: a number's, an ext's type */
 };
 
-/* 0xc0 .. 0xdf, as far as `fixed` doesn't know. */
+/* The bytes from BYTE_NIL to BYTE_MAP32 whose length `fixed` does not know. */
 static const struct format formats[32] = {
-	[0x04] = {K_BYTES, 2, 0}, [0x05] = {K_BYTES, 3, 0}, [0x06] = {K_BYTES, 5, 0}, /* bin */
-	[0x07] = {K_BYTES, 2, 1}, [0x08] = {K_BYTES, 3, 1}, [0x09] = {K_BYTES, 5, 1}, /* ext */
-	[0x18] = {K_FIXED, 2, 16},                                                    /* fixext 16: its type is looked at */
-	[0x19] = {K_BYTES, 2, 0}, [0x1a] = {K_BYTES, 3, 0}, [0x1b] = {K_BYTES, 5, 0}, /* str */
-	[0x1c] = {K_ITEMS, 3, 0}, [0x1d] = {K_ITEMS, 5, 0},                           /* array */
-	[0x1e] = {K_PAIRS, 3, 0}, [0x1f] = {K_PAIRS, 5, 0},                           /* map */
+	[BYTE_BIN8 - BYTE_NIL] = {K_BYTES, 2, 0},
+	[BYTE_BIN16 - BYTE_NIL] = {K_BYTES, 3, 0},
+	[BYTE_BIN32 - BYTE_NIL] = {K_BYTES, 5, 0},
+	[BYTE_EXT8 - BYTE_NIL] = {K_BYTES, 2, 1},
+	[BYTE_EXT16 - BYTE_NIL] = {K_BYTES, 3, 1},
+	[BYTE_EXT32 - BYTE_NIL] = {K_BYTES, 5, 1},
+	[BYTE_FIXEXT16 - BYTE_NIL] = {K_FIXED, 2, 16}, /* not in `fixed`, since its type is looked at */
+	[BYTE_STR8 - BYTE_NIL] = {K_BYTES, 2, 0},
+	[BYTE_STR16 - BYTE_NIL] = {K_BYTES, 3, 0},
+	[BYTE_STR32 - BYTE_NIL] = {K_BYTES, 5, 0},
+	[BYTE_ARRAY16 - BYTE_NIL] = {K_ITEMS, 3, 0},
+	[BYTE_ARRAY32 - BYTE_NIL] = {K_ITEMS, 5, 0},
+	[BYTE_MAP16 - BYTE_NIL] = {K_PAIRS, 3, 0},
+	[BYTE_MAP32 - BYTE_NIL] = {K_PAIRS, 5, 0},
 };
 
-/* The length of values that the first byte alone tells everything of: most. 0: see formats. */
+/* The length of a value whose first byte alone tells it. 0: see formats. */
 #define FOUR(n) n, n, n, n
 #define SIXTEEN(n) FOUR(n), FOUR(n), FOUR(n), FOUR(n)
 static const uint8_t fixed[256] = {
@@ -83,11 +92,11 @@ static inline int64_t read_header(const uint8_t *p, size_t size, int64_t *count)
 	*count = -1;
 	if (fixed[first])
 		return fixed[first];
-	if (first < 0xa0) { /* fixmap, fixarray */
-		*count = first < 0x90 ? 2 * (first & 15) : first & 15;
+	if (first < BYTE_FIXSTR) { /* fixmap, fixarray */
+		*count = first < BYTE_FIXARRAY ? 2 * (first & 15) : first & 15;
 		return 1;
 	}
-	const struct format *f = &formats[first - 0xc0];
+	const struct format *f = &formats[first - BYTE_NIL];
 	if (f->kind == K_BAD)
 		return -EBADMSG;
 	if (size < f->head)
@@ -158,7 +167,7 @@ int scan_run(struct scan *scan, const uint8_t *bytes, size_t size)
 		length = read_header(bytes + pos, size - pos, &count);
 		if (length <= 0)
 			break;
-		scan->refs += bytes[pos] == 0xd8 && bytes[pos + 1] == PAYLOAD_BYTES;
+		scan->refs += bytes[pos] == BYTE_FIXEXT16 && bytes[pos + 1] == PAYLOAD_BYTES;
 		pos += (uint64_t)length;
 		here--;
 		if (count >= 0 && depth >= scan->deepest && depth < SCAN_STACK)
@@ -184,18 +193,18 @@ int scan_run(struct scan *scan, const uint8_t *bytes, size_t size)
 }
 
 /* Of a header that begins so, all that is sure to follow in it. */
-static uint64_t header_least(uint8_t first)
+static uint64_t header_min(uint8_t first)
 {
-	if (fixed[first] || first < 0xa0)
+	if (fixed[first] || first < BYTE_FIXSTR)
 		return fixed[first] ? fixed[first] : 1;
-	const struct format *f = &formats[first - 0xc0];
+	const struct format *f = &formats[first - BYTE_NIL];
 	return f->kind == K_BAD ? 1 : (uint64_t)f->head + f->extra;
 }
 
 uint64_t scan_least(const struct scan *scan, const uint8_t *bytes, size_t size)
 {
-	const uint64_t least = scan->pos + (scan->deep ? scan->flat : owed(scan));
-	return scan->pos < size ? least - 1 + header_least(bytes[scan->pos]) : least;
+	const uint64_t min = scan->pos + (scan->deep ? scan->flat : owed(scan));
+	return scan->pos < size ? min - 1 + header_min(bytes[scan->pos]) : min;
 }
 
 bool scan_end_is_known(const struct scan *scan)

@@ -6,7 +6,7 @@
  * scan_run with all of it; the scan goes on where it stopped, so that a value in a thousand pieces costs no more than one
  * in one piece. A scan is used once per value and never after an error.
  *
- * What a stranger's numbers can do is bounded: a length or count only moves `pos` and `least`; nothing is reserved for it.
+ * What a stranger's numbers can do is bounded: a length or count only moves `pos` and `min`; nothing is reserved for it.
  *
  *      0 ............ pos ............... size ....... least
  *      | passed       | next header        | arrived    | no value can end before here

@@ -190,11 +190,11 @@ void sendq_move(struct sendq *to, struct sendq *from)
 	*from = (struct sendq){.kept = from->kept, .account = from->account, .many = from->many};
 }
 
-int sendq_iov(const struct sendq *queue, struct iovec *iov, int most)
+int sendq_iov(const struct sendq *queue, struct iovec *iov, int max)
 {
 	unsigned passes = 0;
 	int n = 0;
-	for (const struct sendq_segment *s = queue->head; s && n < most && passes + s->passes <= SENDQ_PASS; s = s->next)
+	for (const struct sendq_segment *s = queue->head; s && n < max && passes + s->passes <= SENDQ_PASS; s = s->next)
 		if (s->passes)
 			passes++;
 		else if (s->len > s->off)

@@ -94,8 +94,8 @@ void sendq_lose_kept(struct sendq_kept *kept);
 /* Moves all that `from` holds to the end of `to`. */
 void sendq_move(struct sendq *to, struct sendq *from);
 
-/* The first spans, at most `most`; returns how many. */
-int sendq_iov(const struct sendq *queue, struct iovec *iov, int most);
+/* The first spans, at most `max`; returns how many. */
+int sendq_iov(const struct sendq *queue, struct iovec *iov, int max);
 
 /* Takes `size` bytes out at the front: they have been sent. */
 void sendq_sent(struct sendq *queue, size_t size);

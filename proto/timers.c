@@ -84,9 +84,9 @@ uint64_t timers_next(const struct timers *timers)
 	return timers->count ? timers->heap[0]->at : UINT64_MAX;
 }
 
-void timers_run(struct timers *timers, uint64_t now, uint32_t most)
+void timers_run(struct timers *timers, uint64_t now, uint32_t max)
 {
-	for (; most > 0 && timers->count && timers->heap[0]->at <= now; most--) {
+	for (; max > 0 && timers->count && timers->heap[0]->at <= now; max--) {
 		struct timer *timer = timers->heap[0];
 		timer_clear(timers, timer);
 		timer->fire(timer);

@@ -42,8 +42,8 @@ static inline bool timer_is_set(const struct timer *timer)
 /* When the next one is due; UINT64_MAX: never. */
 uint64_t timers_next(const struct timers *timers);
 
-/* Fires, in order, what is due at `now`, and no more than `most`: the others are due still. */
-void timers_run(struct timers *timers, uint64_t now, uint32_t most);
+/* Fires, in order, what is due at `now`, and no more than `max`: the others are due still. */
+void timers_run(struct timers *timers, uint64_t now, uint32_t max);
 
 void timers_free(struct timers *timers);
 

@@ -34,8 +34,8 @@ static bool has_failed_values(const struct client_request *request)
 {
 	const struct objpool_call_options *options = request->options;
 
-	return pack_has_failed(request->args) || pack_has_failed(options->kwargs) || pack_has_failed(options->bind) ||
-	       pack_has_failed(options->bind_kwargs);
+	return packer_has_failed(request->args) || packer_has_failed(options->kwargs) || packer_has_failed(options->bind) ||
+	       packer_has_failed(options->bind_kwargs);
 }
 
 int client_request_check(const struct client_request *request)

@@ -24,16 +24,16 @@ bool feed_wants_items(const struct feed *feed, const struct objpool_client *clie
 /* ---- taking items ---------------------------------------------------------------------------------------------------- */
 
 /* Takes the failure of the input, which next() has packed behind `before`. */
-static int take_fault(struct feed *feed, size_t before)
+static int take_failure(struct feed *feed, size_t before)
 {
-	const struct objpool_bytes fault = {feed->items.data + before, feed->items.size - before};
-	const struct objpool_reader reader = objpool_reader(fault);
+	const struct objpool_bytes failure = {feed->items.data + before, feed->items.size - before};
+	const struct objpool_reader reader = objpool_reader(failure);
 	const enum objpool_type type = objpool_read_type(&reader);
 
-	if ((type != OBJPOOL_STR && type != OBJPOOL_MAP) || scan_length(fault.data, fault.size) != (int64_t)fault.size)
+	if ((type != OBJPOOL_STR && type != OBJPOOL_MAP) || scan_length(failure.data, failure.size) != (int64_t)failure.size)
 		return -EINVAL;
-	objpool_pack_raw(&feed->fault, fault);
-	return feed->fault.error;
+	objpool_pack_raw(&feed->failure, failure);
+	return feed->failure.error;
 }
 
 /* next() has returned `said`, and packed no item. 0, or what ends the stream. */
@@ -42,7 +42,7 @@ static int stop_taking(struct feed *feed, int said, size_t before)
 	int rc = 0;
 
 	if (said == OBJPOOL_NEXT_FAILED)
-		rc = take_fault(feed, before);
+		rc = take_failure(feed, before);
 	else if (said != OBJPOOL_NEXT_END && (said != -EAGAIN || feed->blocking))
 		rc = said < 0 ? said : -EINVAL;
 	feed->items.size = before;
@@ -56,14 +56,14 @@ static int64_t take_items(struct feed *feed)
 {
 	struct objpool_packer *items = &feed->items;
 	const int64_t until = clock_now() + FEED_LINGER_NS;
-	const int64_t most = feed->credit < UINT32_MAX ? (int64_t)feed->credit : UINT32_MAX;
+	const int64_t max = feed->credit < UINT32_MAX ? (int64_t)feed->credit : UINT32_MAX;
 	int64_t count = 0;
 
 	items->size = 0;
 	feed->has_large = false;
-	if (pack_room(items, PACK_COUNT_SIZE))
-		items->size = PACK_COUNT_SIZE;
-	while (!items->error && count < most && items->size < FEED_SIZE && !feed->stopped) {
+	if (packer_room(items, PACKER_COUNT))
+		items->size = PACKER_COUNT;
+	while (!items->error && count < max && items->size < FEED_SIZE && !feed->stopped) {
 		const size_t before = items->size;
 		const int said = feed->next(feed->next_context, items);
 		if (items->error)
@@ -86,10 +86,10 @@ static int64_t take_items(struct feed *feed)
 static void pack_items(struct feed *feed, struct objpool_client *client, size_t mark, struct objpool_bytes items)
 {
 	struct objpool_reader reader = objpool_reader(items);
-	struct objpool_bytes item = {items.data, PACK_COUNT_SIZE};
+	struct objpool_bytes item = {items.data, PACKER_COUNT};
 
 	objpool_pack_raw(&client->wire.output, item);
-	reader.next += PACK_COUNT_SIZE;
+	reader.next += PACKER_COUNT;
 	for (uint64_t i = 0; objpool_read_value(&reader, &item) == 0; i++) {
 		struct sent_payload *before = feed->payloads;
 		sent_payloads_pack(&client->sent, &client->wire, mark, item, &feed->payloads);
@@ -122,7 +122,7 @@ static int send_notification(struct feed *feed, struct objpool_client *client, u
 
 static int send_items(struct feed *feed, struct objpool_client *client, uint32_t msgid, uint32_t count)
 {
-	pack_count_set(feed->items.data, count);
+	packer_set_count(feed->items.data, count);
 	if (scan_length(feed->items.data, feed->items.size) != (int64_t)feed->items.size)
 		return -EINVAL;
 	feed->credit -= count;
@@ -153,7 +153,7 @@ static int send_feed(struct feed *feed, struct objpool_client *client, uint32_t 
 	if (count > 0)
 		rc = send_items(feed, client, msgid, (uint32_t)count);
 	if (rc == 0 && feed->ended)
-		rc = send_notification(feed, client, msgid, "objpool.feed_end", objpool_packed(&feed->fault));
+		rc = send_notification(feed, client, msgid, "objpool.feed_end", objpool_packed(&feed->failure));
 	*more = tidy_items(feed) && rc == 0;
 	return rc == -ENOTCONN ? 0 : rc; /* when the connection is lost, the answer of the call says so */
 }
@@ -194,5 +194,5 @@ void feed_release_all(struct feed *feed, struct objpool_client *client)
 void feed_free(struct feed *feed)
 {
 	objpool_packer_free(&feed->items);
-	objpool_packer_free(&feed->fault);
+	objpool_packer_free(&feed->failure);
 }

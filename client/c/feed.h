@@ -16,8 +16,8 @@ struct feed {
 	objpool_next *next; /* NULL: the call is not fed */
 	void *next_context;
 	uint64_t credit;               /* so many items the daemon will take */
-	struct objpool_packer items;   /* taken, and not in the output yet: an array with a header of PACK_COUNT_SIZE bytes */
-	struct objpool_packer fault;   /* why the input has failed, as next() has packed it */
+	struct objpool_packer items;   /* taken, and not in the output yet: an array with a header of PACKER_COUNT bytes */
+	struct objpool_packer failure;   /* why the input has failed, as next() has packed it */
 	uint64_t fed;                  /* items that have been packed into the output */
 	struct sent_payload *payloads; /* of items whose results have not come */
 	bool has_large;                /* `items` has an item that may have large values */

@@ -6,6 +6,7 @@
 #include "client/c/packer.h"
 
 #include "client/c/shared_memory.h"
+#include "proto/msgpack_bytes.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -24,7 +25,7 @@ static unsigned char *leave_shared_memory(struct objpool_packer *packer, size_t 
 	return data;
 }
 
-unsigned char *pack_room(struct objpool_packer *packer, size_t size)
+unsigned char *packer_room(struct objpool_packer *packer, size_t size)
 {
 	if (packer->error)
 		return NULL;
@@ -55,14 +56,14 @@ void objpool_packer_free(struct objpool_packer *packer)
 struct objpool_bytes objpool_packed(const struct objpool_packer *packer)
 {
 	if (packer->error)
-		return PACK_FAILED;
+		return PACKER_FAILED;
 	return (struct objpool_bytes){packer->data, packer->size};
 }
 
 /* Packs a first byte, and the lowest `n` bytes of `value` in big-endian order. */
 static void put(struct objpool_packer *packer, unsigned first, uint64_t value, unsigned n)
 {
-	unsigned char *p = pack_room(packer, 1 + n);
+	unsigned char *p = packer_room(packer, 1 + n);
 
 	if (!p)
 		return;
@@ -74,7 +75,7 @@ static void put(struct objpool_packer *packer, unsigned first, uint64_t value, u
 
 static void put_bytes(struct objpool_packer *packer, const void *bytes, size_t size)
 {
-	unsigned char *p = size ? pack_room(packer, size) : NULL;
+	unsigned char *p = size ? packer_room(packer, size) : NULL;
 
 	if (p) {
 		memcpy(p, bytes, size);
@@ -97,26 +98,26 @@ static void put_length(struct objpool_packer *packer, unsigned first, size_t siz
 
 void objpool_pack_nil(struct objpool_packer *packer)
 {
-	put(packer, 0xc0, 0, 0);
+	put(packer, BYTE_NIL, 0, 0);
 }
 
 void objpool_pack_bool(struct objpool_packer *packer, bool value)
 {
-	put(packer, value ? 0xc3 : 0xc2, 0, 0);
+	put(packer, value ? BYTE_TRUE : BYTE_FALSE, 0, 0);
 }
 
 void objpool_pack_uint(struct objpool_packer *packer, uint64_t value)
 {
-	if (value < 0x80)
+	if (value <= BYTE_FIXINT_MAX)
 		put(packer, (unsigned)value, 0, 0);
 	else if (value <= UINT8_MAX)
-		put(packer, 0xcc, value, 1);
+		put(packer, BYTE_UINT8, value, 1);
 	else if (value <= UINT16_MAX)
-		put(packer, 0xcd, value, 2);
+		put(packer, BYTE_UINT16, value, 2);
 	else if (value <= UINT32_MAX)
-		put(packer, 0xce, value, 4);
+		put(packer, BYTE_UINT32, value, 4);
 	else
-		put(packer, 0xcf, value, 8);
+		put(packer, BYTE_UINT64, value, 8);
 }
 
 void objpool_pack_int(struct objpool_packer *packer, int64_t value)
@@ -126,13 +127,13 @@ void objpool_pack_int(struct objpool_packer *packer, int64_t value)
 	else if (value >= -32)
 		put(packer, 0x100u + (unsigned)value, 0, 0);
 	else if (value >= INT8_MIN)
-		put(packer, 0xd0, (uint64_t)value, 1);
+		put(packer, BYTE_INT8, (uint64_t)value, 1);
 	else if (value >= INT16_MIN)
-		put(packer, 0xd1, (uint64_t)value, 2);
+		put(packer, BYTE_INT16, (uint64_t)value, 2);
 	else if (value >= INT32_MIN)
-		put(packer, 0xd2, (uint64_t)value, 4);
+		put(packer, BYTE_INT32, (uint64_t)value, 4);
 	else
-		put(packer, 0xd3, (uint64_t)value, 8);
+		put(packer, BYTE_INT64, (uint64_t)value, 8);
 }
 
 void objpool_pack_double(struct objpool_packer *packer, double value)
@@ -140,15 +141,15 @@ void objpool_pack_double(struct objpool_packer *packer, double value)
 	uint64_t bits;
 
 	memcpy(&bits, &value, sizeof bits);
-	put(packer, 0xcb, bits, 8);
+	put(packer, BYTE_FLOAT64, bits, 8);
 }
 
 void objpool_pack_str(struct objpool_packer *packer, const char *text, size_t size)
 {
 	if (size < 32)
-		put(packer, 0xa0 + (unsigned)size, 0, 0);
+		put(packer, BYTE_FIXSTR + (unsigned)size, 0, 0);
 	else
-		put_length(packer, 0xd9, size);
+		put_length(packer, BYTE_STR8, size);
 	put_bytes(packer, text, size);
 }
 
@@ -159,14 +160,14 @@ void objpool_pack_cstr(struct objpool_packer *packer, const char *text)
 
 void objpool_pack_bin(struct objpool_packer *packer, const void *bytes, size_t size)
 {
-	put_length(packer, 0xc4, size);
+	put_length(packer, BYTE_BIN8, size);
 	put_bytes(packer, bytes, size);
 }
 
 void *objpool_pack_bin_room(struct objpool_packer *packer, size_t size)
 {
-	put_length(packer, 0xc4, size);
-	unsigned char *room = pack_room(packer, size);
+	put_length(packer, BYTE_BIN8, size);
+	unsigned char *room = packer_room(packer, size);
 
 	if (room)
 		packer->size += size;
@@ -176,9 +177,9 @@ void *objpool_pack_bin_room(struct objpool_packer *packer, size_t size)
 void objpool_pack_ext(struct objpool_packer *packer, int8_t type, const void *bytes, size_t size)
 {
 	if (size > 0 && size <= 16 && (size & (size - 1)) == 0)
-		put(packer, 0xd4 + (unsigned)__builtin_ctzl(size), 0, 0);
+		put(packer, BYTE_FIXEXT1 + (unsigned)__builtin_ctzl(size), 0, 0);
 	else
-		put_length(packer, 0xc7, size);
+		put_length(packer, BYTE_EXT8, size);
 	put_bytes(packer, &type, 1);
 	put_bytes(packer, bytes, size);
 }
@@ -186,22 +187,22 @@ void objpool_pack_ext(struct objpool_packer *packer, int8_t type, const void *by
 void objpool_pack_array(struct objpool_packer *packer, uint32_t count)
 {
 	if (count < 16)
-		put(packer, 0x90 + count, 0, 0);
+		put(packer, BYTE_FIXARRAY + count, 0, 0);
 	else
-		put(packer, count <= UINT16_MAX ? 0xdc : 0xdd, count, count <= UINT16_MAX ? 2 : 4);
+		put(packer, count <= UINT16_MAX ? BYTE_ARRAY16 : BYTE_ARRAY32, count, count <= UINT16_MAX ? 2 : 4);
 }
 
 void objpool_pack_map(struct objpool_packer *packer, uint32_t count)
 {
 	if (count < 16)
-		put(packer, 0x80 + count, 0, 0);
+		put(packer, BYTE_FIXMAP + count, 0, 0);
 	else
-		put(packer, count <= UINT16_MAX ? 0xde : 0xdf, count, count <= UINT16_MAX ? 2 : 4);
+		put(packer, count <= UINT16_MAX ? BYTE_MAP16 : BYTE_MAP32, count, count <= UINT16_MAX ? 2 : 4);
 }
 
 void objpool_pack_raw(struct objpool_packer *packer, struct objpool_bytes values)
 {
-	if (pack_has_failed(values))
+	if (packer_has_failed(values))
 		packer->error = -ENOMEM;
 	else
 		put_bytes(packer, values.data, values.size);

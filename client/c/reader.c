@@ -5,6 +5,7 @@
  */
 #include "objpool/client.h"
 
+#include "proto/msgpack_bytes.h"
 #include "proto/scan.h"
 
 #include <errno.h>
@@ -36,13 +37,13 @@ enum objpool_type objpool_read_type(const struct objpool_reader *reader)
 	if (left(reader) == 0)
 		return OBJPOOL_END;
 	const unsigned char first = *reader->next;
-	if (first < 0x80 || first >= 0xe0)
+	if (first <= BYTE_FIXINT_MAX || first >= BYTE_NEGATIVE)
 		return OBJPOOL_INT;
-	if (first < 0x90)
+	if (first < BYTE_FIXARRAY)
 		return OBJPOOL_MAP;
-	if (first < 0xa0)
+	if (first < BYTE_FIXSTR)
 		return OBJPOOL_ARRAY;
-	return first < 0xc0 ? OBJPOOL_STR : (enum objpool_type)types[first - 0xc0];
+	return first < BYTE_NIL ? OBJPOOL_STR : (enum objpool_type)types[first - BYTE_NIL];
 }
 
 /* Reads the first byte and the number in the `n` bytes after it. */
@@ -78,7 +79,7 @@ int objpool_read_bool(struct objpool_reader *reader, bool *value)
 {
 	if (objpool_read_type(reader) != OBJPOOL_BOOL)
 		return -EINVAL;
-	*value = *reader->next++ == 0xc3;
+	*value = *reader->next++ == BYTE_TRUE;
 	return 0;
 }
 
@@ -88,7 +89,7 @@ static int read_integer(struct objpool_reader *reader, uint64_t *bits, bool *neg
 	if (objpool_read_type(reader) != OBJPOOL_INT)
 		return -EINVAL;
 	const unsigned char first = *reader->next;
-	if (first < 0xcc || first > 0xd3) {
+	if (first < BYTE_UINT8 || first > BYTE_INT64) {
 		*bits = (uint64_t)(int64_t)(int8_t)first;
 		*negative = first >= 0xe0;
 		reader->next++;
@@ -98,7 +99,7 @@ static int read_integer(struct objpool_reader *reader, uint64_t *bits, bool *neg
 	if (field(reader, n, bits) < 0)
 		return -EINVAL;
 	const unsigned unused = 64 - 8 * n;
-	*negative = first >= 0xd0 && (*bits >> (8 * n - 1)) != 0;
+	*negative = first >= BYTE_INT8 && (*bits >> (8 * n - 1)) != 0;
 	if (*negative)
 		*bits = (uint64_t)((int64_t)(*bits << unused) >> unused);
 	return 0;
@@ -141,7 +142,7 @@ int objpool_read_double(struct objpool_reader *reader, double *value)
 	}
 	if (objpool_read_type(reader) != OBJPOOL_DOUBLE)
 		return -EINVAL;
-	const bool narrow = *reader->next == 0xca;
+	const bool narrow = *reader->next == BYTE_FLOAT32;
 	if (field(reader, narrow ? 4 : 8, &bits) < 0)
 		return -EINVAL;
 	if (narrow) {
@@ -174,8 +175,8 @@ int objpool_read_str(struct objpool_reader *reader, const char **text, size_t *s
 
 	if (objpool_read_type(reader) != OBJPOOL_STR)
 		return -EINVAL;
-	if (*reader->next >= 0xd9) {
-		if (read_sized(reader, 0xd9, &bytes, size) < 0)
+	if (*reader->next >= BYTE_STR8) {
+		if (read_sized(reader, BYTE_STR8, &bytes, size) < 0)
 			return -EINVAL;
 	} else {
 		struct objpool_reader ahead = {.next = reader->next + 1, .end = reader->end};
@@ -190,7 +191,7 @@ int objpool_read_str(struct objpool_reader *reader, const char **text, size_t *s
 
 int objpool_read_bin(struct objpool_reader *reader, const void **bytes, size_t *size)
 {
-	return objpool_read_type(reader) == OBJPOOL_BIN ? read_sized(reader, 0xc4, bytes, size) : -EINVAL;
+	return objpool_read_type(reader) == OBJPOOL_BIN ? read_sized(reader, BYTE_BIN8, bytes, size) : -EINVAL;
 }
 
 int objpool_read_ext(struct objpool_reader *reader, int8_t *type, const void **bytes, size_t *size)
@@ -201,10 +202,10 @@ int objpool_read_ext(struct objpool_reader *reader, int8_t *type, const void **b
 
 	if (objpool_read_type(reader) != OBJPOOL_EXT)
 		return -EINVAL;
-	if (*ahead.next >= 0xd4) {
-		length = 1u << (*ahead.next - 0xd4);
+	if (*ahead.next >= BYTE_FIXEXT1) {
+		length = 1u << (*ahead.next - BYTE_FIXEXT1);
 		ahead.next++;
-	} else if (field(&ahead, 1u << (*ahead.next - 0xc7), &length) < 0) {
+	} else if (field(&ahead, 1u << (*ahead.next - BYTE_EXT8), &length) < 0) {
 		return -EINVAL;
 	}
 	if (take(&ahead, 1, &kind) < 0 || take(&ahead, length, bytes) < 0)
@@ -220,7 +221,7 @@ static int read_count(struct objpool_reader *reader, unsigned wide, uint32_t *co
 {
 	uint64_t n;
 
-	if (*reader->next < 0xa0) {
+	if (*reader->next < BYTE_FIXSTR) {
 		*count = *reader->next++ & 15u;
 		return 0;
 	}
@@ -232,12 +233,12 @@ static int read_count(struct objpool_reader *reader, unsigned wide, uint32_t *co
 
 int objpool_read_array(struct objpool_reader *reader, uint32_t *count)
 {
-	return objpool_read_type(reader) == OBJPOOL_ARRAY ? read_count(reader, 0xdc, count) : -EINVAL;
+	return objpool_read_type(reader) == OBJPOOL_ARRAY ? read_count(reader, BYTE_ARRAY16, count) : -EINVAL;
 }
 
 int objpool_read_map(struct objpool_reader *reader, uint32_t *count)
 {
-	return objpool_read_type(reader) == OBJPOOL_MAP ? read_count(reader, 0xde, count) : -EINVAL;
+	return objpool_read_type(reader) == OBJPOOL_MAP ? read_count(reader, BYTE_MAP16, count) : -EINVAL;
 }
 
 int objpool_read_value(struct objpool_reader *reader, struct objpool_bytes *value)

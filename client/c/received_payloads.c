@@ -171,7 +171,7 @@ static int show_expanded(struct received_payloads *received, struct objpool_byte
 	unsigned char *none;
 	struct result_memory *memory = result_memory_new(0, &none);
 
-	if (pack_room(&packer, expanded_size(received, *value)))
+	if (packer_room(&packer, expanded_size(received, *value)))
 		expand(received, *value, &packer);
 	if (packer.error || !memory) {
 		objpool_packer_free(&packer);

@@ -19,10 +19,10 @@ enum { SEARCH_MAX = 1 << 20 }; /* in more bytes than these, a search is slower t
  */
 static const uint8_t *large_bytes(const uint8_t *at, const uint8_t *end, uint32_t *kind)
 {
-	if (end - at < SENT_PAYLOAD_MIN || (*at != 0xc6 && *at != 0xc9)) /* with a length of 32 bits */
+	if (end - at < SENT_PAYLOAD_MIN || (*at != BYTE_BIN32 && *at != BYTE_EXT32)) /* with a length of 32 bits */
 		return NULL;
-	*kind = *at == 0xc6 ? 0 : PAYLOAD_EXT | at[5];
-	return at + (*at == 0xc6 ? 5 : 6);
+	*kind = *at == BYTE_BIN32 ? 0 : PAYLOAD_EXT | at[5];
+	return at + (*at == BYTE_BIN32 ? 5 : 6);
 }
 
 /* Is it an ext of the program's own that the daemon would take for a reference to a descriptor? */
@@ -33,7 +33,7 @@ static bool is_lookalike(const uint8_t *at, const uint8_t *end)
 
 bool sent_payloads_may_have_lookalike(const struct sent_payloads *sent, struct objpool_bytes values)
 {
-	static const uint8_t head[] = {0xd8, PAYLOAD_BYTES};
+	static const uint8_t head[] = {BYTE_FIXEXT16, PAYLOAD_BYTES};
 
 	return sent->enabled && (values.size > SEARCH_MAX || memmem(values.data, values.size, head, sizeof head));
 }
@@ -62,7 +62,7 @@ static void pack_span(struct objpool_packer *output, const uint8_t *from, const 
 /* Packs the same ext in another form of the format, which the daemon takes for no reference. */
 static void pack_lookalike(struct objpool_packer *output, const uint8_t *at)
 {
-	static const uint8_t head[] = {0xc7, 16, PAYLOAD_BYTES};
+	static const uint8_t head[] = {BYTE_EXT8, 16, PAYLOAD_BYTES};
 
 	pack_span(output, head, head + sizeof head);
 	pack_span(output, at + 2, at + PAYLOAD_REF);
@@ -106,7 +106,7 @@ static bool pack_large(struct sent_payloads *sent, struct wire *wire, size_t mar
 		(void)block_unref(block);
 		return false;
 	}
-	uint8_t *p = pack_room(&wire->output, PAYLOAD_REF);
+	uint8_t *p = packer_room(&wire->output, PAYLOAD_REF);
 	if (!p)
 		return true; /* connection_commit sees the packer's error; the call then releases its list */
 	wire_attach(wire, mark, block);

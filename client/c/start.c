@@ -4,6 +4,7 @@
 #include "client/c/options.h"
 #include "client/c/packer.h"
 #include "proto/clock.h"
+#include "proto/pack.h"
 
 #include <errno.h>
 #include <string.h>
@@ -78,7 +79,7 @@ int objpool_notify(struct objpool_client *client, const char *method, struct obj
 	struct objpool_packer *output = &client->wire.output;
 	size_t mark;
 
-	if (pack_has_failed(args))
+	if (packer_has_failed(args))
 		return -ENOMEM;
 	if (!args.data)
 		args = no_arguments;
@@ -96,8 +97,8 @@ int objpool_notify(struct objpool_client *client, const char *method, struct obj
 
 int objpool_cancel(struct objpool_client *client, uint32_t id)
 {
-	const unsigned char args[] = {
-		0x91, 0xce, (unsigned char)(id >> 24), (unsigned char)(id >> 16), (unsigned char)(id >> 8), (unsigned char)id};
+	uint8_t args[PACK_HEAD + PACK_UINT];
+	const uint8_t *end = pack_uint(pack_array(args, 1), id);
 
-	return objpool_notify(client, "objpool.cancel", (struct objpool_bytes){args, sizeof args});
+	return objpool_notify(client, "objpool.cancel", (struct objpool_bytes){args, (size_t)(end - args)});
 }

@@ -56,11 +56,11 @@ void wire_lend(struct wire *wire, struct objpool_bytes value)
 void wire_keep_lent(struct wire *wire)
 {
 	const struct objpool_bytes lent = wire->lent;
-	unsigned char *end = lent.size ? pack_room(&wire->output, lent.size) : NULL;
+	unsigned char *end = lent.size ? packer_room(&wire->output, lent.size) : NULL;
 
 	wire->lent = (struct objpool_bytes){NULL, 0};
 	if (!end)
-		return; /* pack_room has set the output's error */
+		return; /* packer_room has set the output's error */
 	unsigned char *place = wire->output.data + wire->lent_at;
 	memmove(place + lent.size, place, (size_t)(end - place));
 	memcpy(place, lent.data, lent.size);

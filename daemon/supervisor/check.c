@@ -96,7 +96,7 @@ __attribute__((format(printf, 2, 3))) static int fail(struct template *template,
 /* What is not the program's own is escaped: it could act on the terminal. */
 static void say(const struct config_pool *pool, const char *text, size_t size)
 {
-	char escaped[ESCAPE_MOST * FAULT + 1];
+	char escaped[ESCAPE_MAX * FAULT + 1];
 
 	(void)escape_text(escaped, sizeof escaped, text, size);
 	fprintf(stderr, "objpoold: %s: pool %s: %s\n", pool->place, pool->name, escaped);

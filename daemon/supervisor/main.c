@@ -65,7 +65,7 @@ static void print_help(void)
 __attribute__((format(printf, 1, 2)))
 static void complain(const char *format, ...)
 {
-	char text[1024], escaped[ESCAPE_MOST * sizeof text];
+	char text[1024], escaped[ESCAPE_MAX * sizeof text];
 	va_list list;
 
 	va_start(list, format);

@@ -16,8 +16,8 @@ uint64_t host_clock(void)
 
 void host_put_passed(struct host *host, uint32_t id)
 {
-	uint8_t message[2 + PACK_UINT] = {0x92, FROM_PASSED};
-	const uint8_t *end = pack_uint(message + 2, id);
+	uint8_t message[REPLY_TYPE + PACK_UINT];
+	const uint8_t *end = pack_uint(reply_pack_type(message, 2, FROM_PASSED), id);
 
 	reply_messages(&host->reply, message, (size_t)(end - message));
 }
@@ -77,12 +77,10 @@ int host_find_method(struct host *host, struct span name)
 	return 0;
 }
 
-void host_put_head(struct host *host, uint8_t type, uint32_t id, bool nil)
+void host_put_head(struct host *host, enum from_worker type, uint32_t id, bool nil)
 {
-	uint8_t head[3 + PACK_UINT], *p = head;
-	*p++ = 0x94;
-	*p++ = type;
-	p = pack_uint(p, id);
+	uint8_t head[REPLY_TYPE + PACK_UINT + 1], *p = pack_uint(reply_pack_type(head, 4, type), id);
+
 	if (nil)
 		p = pack_nil(p);
 	reply_put(&host->reply, head, (size_t)(p - head));
@@ -90,7 +88,7 @@ void host_put_head(struct host *host, uint8_t type, uint32_t id, bool nil)
 
 void host_put_nil(struct host *host)
 {
-	reply_put(&host->reply, &(const uint8_t){0xc0}, 1);
+	reply_put(&host->reply, &(const uint8_t){BYTE_NIL}, 1);
 }
 
 void host_put_answers(struct host *host)
@@ -104,10 +102,8 @@ void host_put_answers(struct host *host)
 
 void host_put_deferred(struct host *host, uint64_t id, uint64_t item)
 {
-	uint8_t message[2 + 3 * PACK_UINT], *p = message;
+	uint8_t message[REPLY_TYPE + 3 * PACK_UINT], *p = reply_pack_type(message, 4, FROM_DEFERRED);
 
-	*p++ = 0x94;
-	*p++ = FROM_DEFERRED;
 	p = pack_uint(pack_uint(p, id), item);
 	p = pack_uint(p, deferred_take(&host->task));
 	reply_messages(&host->reply, message, (size_t)(p - message));

@@ -65,7 +65,7 @@ void host_flush(struct host *host);
 int host_find_method(struct host *host, struct span name);
 
 /* Writes the first fields of a message of four. */
-void host_put_head(struct host *host, uint8_t type, uint32_t id, bool nil);
+void host_put_head(struct host *host, enum from_worker type, uint32_t id, bool nil);
 void host_put_nil(struct host *host);
 
 /* What the task has answered of others' deferred calls goes out behind its own answer. */

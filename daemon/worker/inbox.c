@@ -3,6 +3,7 @@
 
 #include "daemon/worker/quit.h"
 #include "proto/channel.h"
+#include "proto/msgpack_bytes.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -101,7 +102,7 @@ static bool next_message(struct inbox *inbox, struct span *message)
 /* [FILES, numbers]: of the message behind it, which may come much later. */
 static bool take_files(struct inbox *inbox, struct span message)
 {
-	if (message.size < 3 || message.bytes[0] != 0x92 || message.bytes[1] != TO_FILES)
+	if (message.size < 3 || message.bytes[0] != (BYTE_FIXARRAY | 2) || message.bytes[1] != TO_FILES)
 		return false;
 	inbox->announced =
 		worker_files_new(&inbox->mappings, &inbox->arrivals, (struct span){message.bytes + 2, message.size - 2});

@@ -27,13 +27,11 @@ void invoker_free(struct invoker *invoker)
 static int ask(const struct task *task, const char *target, const void *args, size_t size)
 {
 	const size_t n = strlen(target);
-	uint8_t *message = malloc(2 + PACK_UINT + PACK_HEAD + n + size), *p = message;
+	uint8_t *message = malloc(REPLY_TYPE + PACK_UINT + PACK_HEAD + n + size), *p;
 
 	if (!message)
 		return -ENOMEM;
-	p = pack_array(p, 4);
-	p = pack_uint(p, FROM_INVOKE);
-	p = pack_uint(p, task->id);
+	p = pack_uint(reply_pack_type(message, 4, FROM_INVOKE), task->id);
 	p = pack_str(p, target, n);
 	p = mempcpy(p, args, size);
 	const int r = reply_aside(task->reply, message, (size_t)(p - message));

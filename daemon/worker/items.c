@@ -121,7 +121,7 @@ static int add_bound(struct host *host, uint64_t id)
 				return task_no_map(&host->task);
 			return task_add_array(&host->task, b->args) < 0 || task_add_map(&host->task, b->kwargs) < 0 ? -1 : 0;
 		}
-	return task_fail(&host->task, "FAILED", "no", "out of memory in the worker");
+	return task_no_memory(&host->task, "no");
 }
 
 static int add_item(struct task *task, const struct items *items)

@@ -13,7 +13,7 @@
 static void put_ready(struct host *host, bool failed)
 {
 	(void)reply_begin(&host->reply);
-	reply_put(&host->reply, (const uint8_t[]){failed ? 0x92 : 0x91, FROM_READY}, 2);
+	reply_put_type(&host->reply, failed ? 2 : 1, FROM_READY);
 	if (failed)
 		task_put_error(&host->task);
 	reply_seal(&host->reply);
@@ -74,7 +74,7 @@ static void announce_replay(struct host *host, struct reader reader)
 		quit_protocol();
 	name.size = name.size < HOST_NAME ? name.size : HOST_NAME;
 	(void)reply_begin(&host->reply);
-	reply_put(&host->reply, (const uint8_t[]){0x92, FROM_REPLAYING}, 2);
+	reply_put_type(&host->reply, 2, FROM_REPLAYING);
 	reply_put(&host->reply, head, (size_t)(pack_str_head(head, (uint32_t)name.size) - head));
 	if (reply_append(&host->reply, (const char *)name.bytes, name.size) < 0)
 		quit_memory();
@@ -153,7 +153,7 @@ void life_on_lease(struct host *host, struct reader *reader)
 	task->handle.call.method = NULL;
 	const bool agreed = !class->leased || run_outcome(task, "leased", class->leased(task->self, &task->handle.call)) == 0;
 	(void)reply_begin(&host->reply);
-	reply_put(&host->reply, (const uint8_t[]){agreed ? 0x91 : 0x92, FROM_LEASED}, 2);
+	reply_put_type(&host->reply, agreed ? 1 : 2, FROM_LEASED);
 	if (!agreed)
 		task_put_error(task);
 	reply_seal(&host->reply);
@@ -174,9 +174,9 @@ void life_on_release(struct host *host, struct reader *reader)
 }
 
 /* To the log. */
-static void complain(const struct task *task, const char *what)
+static void complain(const struct task *task, const char *failure)
 {
-	(void)fprintf(stderr, "%s: %s\n", what, method_error_message(&task->handle.error));
+	(void)fprintf(stderr, "%s: %s\n", failure, method_error_message(&task->handle.error));
 }
 
 static void put_state(struct host *host)
@@ -185,11 +185,12 @@ static void put_state(struct host *host)
 	const size_t start = reply_begin(&host->reply);
 
 	task->handle.call.method = NULL;
-	reply_put(&host->reply, (const uint8_t[]){0x92, FROM_STATE}, 2);
+	reply_put_type(&host->reply, 2, FROM_STATE);
 	if (run_snapshot(task) < 0) {
 		complain(task, "its state could not be saved");
 		host->reply.size = start;
-		reply_put(&host->reply, (const uint8_t[]){0x93, FROM_STATE, 0xc0}, 3);
+		reply_put_type(&host->reply, 3, FROM_STATE);
+		host_put_nil(host);
 		task_put_error(task);
 	}
 	reply_seal(&host->reply);
@@ -207,7 +208,7 @@ void life_on_restore(struct host *host, struct reader *reader)
 	if (!done)
 		complain(task, "its predecessor's state could not be restored");
 	(void)reply_begin(&host->reply);
-	reply_put(&host->reply, (const uint8_t[]){done ? 0x91 : 0x92, FROM_RESTORED}, 2);
+	reply_put_type(&host->reply, done ? 1 : 2, FROM_RESTORED);
 	if (!done)
 		task_put_error(task);
 	reply_seal(&host->reply);

@@ -96,10 +96,10 @@ static int move_to_payload(struct reply *reply, size_t size)
 	return 0;
 }
 
-/* The size of `bytes` at which a value is over `most`. */
-static size_t end_of_most(const struct reply *reply)
+/* The size of `bytes` at which a value is over its maximum. */
+static size_t end_of_max(const struct reply *reply)
 {
-	return reply->most < SIZE_MAX - reply->value ? reply->value + (size_t)reply->most : SIZE_MAX;
+	return reply->max_value < SIZE_MAX - reply->value ? reply->value + (size_t)reply->max_value : SIZE_MAX;
 }
 
 /* Back into the bytes: there is no memory, or no place. */
@@ -108,7 +108,7 @@ static int move_to_bytes(struct reply *reply)
 	struct block *block = reply->large;
 
 	reply->large = NULL;
-	reply->limit = end_of_most(reply);
+	reply->limit = end_of_max(reply);
 	const int r = block ? reply_append(reply, (const char *)block->bytes, reply->large_size) : 0;
 	block_unref(block);
 	return r;
@@ -119,7 +119,7 @@ static int append_large(struct reply *reply, const char *bytes, size_t size)
 {
 	const size_t have = reply_value(reply).size, wanted = have + size > 2 * have ? have + size : 2 * have;
 
-	if (have + size > reply->most) {
+	if (have + size > reply->max_value) {
 		reply->too_large = have + size;
 		reply->failed = true;
 		return -1;
@@ -132,15 +132,15 @@ static int append_large(struct reply *reply, const char *bytes, size_t size)
 	return 0;
 }
 
-void reply_mark(struct reply *reply, uint64_t most)
+void reply_mark(struct reply *reply, uint64_t max)
 {
-	const uint64_t least = reply->alone ? atomic_load_explicit(&reply->board->payload_min, memory_order_relaxed) : 0;
+	const uint64_t min = reply->alone ? atomic_load_explicit(&reply->board->payload_min, memory_order_relaxed) : 0;
 
 	reply->value = reply->size;
-	reply->most = most;
-	reply->limit = end_of_most(reply);
-	if (least > 0 && least - 1 < most)
-		reply->limit = reply->size + least - 1;
+	reply->max_value = max;
+	reply->limit = end_of_max(reply);
+	if (min > 0 && min - 1 < max)
+		reply->limit = reply->size + min - 1;
 	reply->alone = reply->failed = false;
 	reply->too_large = 0;
 }
@@ -157,11 +157,9 @@ void reply_rewind(struct reply *reply)
 /* [PAYLOAD, id, place, offset, length, touched] */
 void reply_lend(struct reply *reply, size_t start, uint32_t id)
 {
-	uint8_t message[2 + 5 * PACK_UINT], *p = message;
+	uint8_t message[REPLY_TYPE + 5 * PACK_UINT], *p = reply_pack_type(message, 6, FROM_PAYLOAD);
 	const unsigned place = free_place(reply);
 
-	*p++ = 0x96;
-	*p++ = FROM_PAYLOAD;
 	p = pack_uint(p, id);
 	p = pack_uint(p, place);
 	p = pack_uint(p, 0);
@@ -252,18 +250,13 @@ void reply_seal(struct reply *reply)
 	reply->sealed = reply->size;
 }
 
-enum { RESULTS_HEAD = 2 + 2 * PACK_UINT + 5 };
+enum { RESULTS_HEAD = REPLY_TYPE + 2 * PACK_UINT + PACK_HEAD };
 
 /* Writes [RESULTS, id, item, [ with `item` and `count` of fixed width: close_results writes it again at the same place. */
 static uint8_t *put_results_head(uint8_t *p, uint32_t id, uint64_t item, uint32_t count)
 {
-	*p++ = 0x94;
-	*p++ = FROM_RESULTS;
-	p = pack_uint(p, id);
-	*p++ = 0xcf;
-	p = pack_be64(p, item);
-	*p++ = 0xdd;
-	return pack_be32(p, count);
+	p = pack_uint(reply_pack_type(p, 4, FROM_RESULTS), id);
+	return pack_array_wide(pack_uint_wide(p, item), count);
 }
 
 void reply_begin_results(struct reply *reply, uint32_t id, uint64_t item)

@@ -9,7 +9,7 @@
  * A value that stands alone and grows large goes on in a payload (proto/payload.h), which is lent to the supervisor.
  *
  * Memory. When there is no memory for a value, `failed` is set, and the rest of the value is dropped, until reply_rewind drops
- * its beginning, too: a value is whole, or its call fails. So with a value that outgrows `most`. Each message begins with room for REPLY_SPARE bytes, so that its
+ * its beginning, too: a value is whole, or its call fails. So with a value that outgrows its maximum. Each message begins with room for REPLY_SPARE bytes, so that its
  * head, and a short error in place of its value, need no memory.
  *
  * One thread writes. Another may call reply_nudge, which sends what is whole: that is how an answer gets out although the next
@@ -21,6 +21,7 @@
 #define WORKER_REPLY_H
 
 #include "proto/channel.h"
+#include "proto/msgpack_bytes.h"
 #include "proto/payload.h"
 #include "proto/read.h"
 
@@ -52,7 +53,7 @@ struct reply {
 	size_t limit;      /* of `size`, beyond which the value goes on in a payload */
 	bool alone;        /* the next value is a REPLY's */
 	bool failed;       /* the value being written is not whole: there was no memory for the rest, or it is too large */
-	uint64_t most;     /* bytes that the value being written may have */
+	uint64_t max_value; /* bytes that the value being written may have */
 	uint64_t too_large; /* how many it would have had; 0: not more than that */
 	uint64_t session;  /* whose */
 	struct block *large;   /* where it goes on; NULL: in `bytes` */
@@ -76,6 +77,24 @@ size_t reply_begin(struct reply *reply);
 /* Writes bytes of the message around its value: the head, or what follows the value. reply_begin has made room for them. */
 void reply_put(struct reply *reply, const uint8_t *bytes, size_t size);
 
+/* Writes the beginning of a message to `p`: an array of up to 15 fields, and the first of them, the type. Returns where the next byte
+ * goes. */
+enum { REPLY_TYPE = 2 /* bytes of it */ };
+static inline uint8_t *reply_pack_type(uint8_t *p, unsigned fields, enum from_worker type)
+{
+	p[0] = (uint8_t)(BYTE_FIXARRAY | fields);
+	p[1] = (uint8_t)type;
+	return p + REPLY_TYPE;
+}
+
+/* The same as the next bytes of the reply. */
+static inline void reply_put_type(struct reply *reply, unsigned fields, enum from_worker type)
+{
+	uint8_t head[REPLY_TYPE];
+	(void)reply_pack_type(head, fields, type);
+	reply_put(reply, head, sizeof head);
+}
+
 /* The callback of msgpack_packers that write values. 0; -1: the value has failed. What is too large is not copied, but counted. */
 int reply_append(void *reply, const char *bytes, size_t size);
 
@@ -87,7 +106,7 @@ void reply_messages(struct reply *reply, const uint8_t *bytes, size_t size);
 void reply_seal(struct reply *reply);
 
 /* A value of at most so many bytes begins here. And: drops what has been written since reply_mark, and forgets its failure. */
-void reply_mark(struct reply *reply, uint64_t most);
+void reply_mark(struct reply *reply, uint64_t max);
 void reply_rewind(struct reply *reply);
 
 /* The value so far. */

@@ -60,7 +60,7 @@ static int check_result(struct task *task)
 	return 0;
 }
 
-int run_outcome(struct task *task, const char *what, int r)
+int run_outcome(struct task *task, const char *name, int r)
 {
 	if (task->handle.error.code)
 		return -1;
@@ -74,7 +74,7 @@ int run_outcome(struct task *task, const char *what, int r)
 	return task_fail(
 		task, "FAILED", "yes",
 		"%s failed and did not say why: it returned %d without objpool_fail. What it printed is in the daemon's log",
-		what, r);
+		name, r);
 }
 
 int run_method(struct task *task, const struct run_method *found)
@@ -116,12 +116,12 @@ int run_constructor(struct task *task)
 	return run_outcome(task, "the constructor", task->plugin->class.create(&task->handle.call, &args, &task->self));
 }
 
-static int run_before_create(struct task *task, const char *what, int (*hook)(struct objpool_call *, const struct objpool_args *))
+static int run_before_create(struct task *task, const char *name, int (*hook)(struct objpool_call *, const struct objpool_args *))
 {
 	const struct objpool_args args = {.count = task->args.count, .values = task->args.values,
 					  .kwcount = task->args.kwcount, .kwargs = task->args.kwargs};
 
-	return hook ? run_outcome(task, what, hook(&task->handle.call, &args)) : 0;
+	return hook ? run_outcome(task, name, hook(&task->handle.call, &args)) : 0;
 }
 
 int run_preload(struct task *task)

@@ -29,6 +29,6 @@ int run_preload(struct task *task);
 int run_check(struct task *task);
 
 /* A function of the class has returned `r`. 0; or -1 with the error set, by the function, or here with `what` as its name. */
-int run_outcome(struct task *task, const char *what, int r);
+int run_outcome(struct task *task, const char *name, int r);
 
 #endif

@@ -18,7 +18,7 @@ enum { PROGRESS_TEXT = 1024 };
 
 static void host_fail(struct objpool_call *call, const struct objpool_failure *said)
 {
-	method_error_keep(&((struct task_handle *)call)->error, said);
+	method_error_keep(&container_of(call, struct task_handle, call)->error, said);
 }
 
 static bool host_cancelled(const struct objpool_call *call)
@@ -44,12 +44,11 @@ static bool progress_is_due(struct task *task, bool end)
 static int host_progress(struct objpool_call *call, uint64_t done, uint64_t total, const char *text)
 {
 	struct task *task = task_of(call);
-	uint8_t room[2 + 3 * PACK_UINT + PACK_HEAD + PROGRESS_TEXT], *p = room;
+	uint8_t room[REPLY_TYPE + 3 * PACK_UINT + PACK_HEAD + PROGRESS_TEXT], *p;
 
 	if (!task || !task->wants_progress || !call->method || !progress_is_due(task, total && done == total))
 		return 0;
-	p = pack_array(p, 5);
-	p = pack_uint(p, FROM_PROGRESS);
+	p = reply_pack_type(room, 5, FROM_PROGRESS);
 	p = pack_uint(pack_uint(p, task->id), done);
 	p = total ? pack_uint(p, total) : pack_nil(p);
 	p = text ? pack_str(p, text, strnlen(text, PROGRESS_TEXT)) : pack_nil(p);

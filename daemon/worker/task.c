@@ -97,10 +97,10 @@ void task_clear(struct task *task)
 	msgpack_zone_clear(&task->zone);
 }
 
-/* Fails the call: an argument can't become an object. `why` is what values_next returned. */
-static int no_value(struct task *task, int why)
+/* Fails the call: an argument can't become an object. `error` is what values_next returned. */
+static int no_value(struct task *task, int error)
 {
-	if (why == -ENOMEM)
+	if (error == -ENOMEM)
 		return task_no_memory(task, "no");
 	return task_fail(task, "BAD_REQUEST", "no", "an argument is nested deeper than %d levels", SCAN_LEVELS);
 }

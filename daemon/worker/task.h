@@ -10,6 +10,7 @@
 #include "daemon/worker/reply.h"
 #include "proto/channel.h"
 #include "proto/read.h"
+#include "proto/timers.h"
 
 /* Arguments as objects; they refer to the message they came in. */
 struct task_args {
@@ -69,7 +70,7 @@ struct task {
 /* The task that the call is, or NULL: it is one that was deferred. */
 static inline struct task *task_of(const struct objpool_call *call)
 {
-	return ((const struct task_handle *)call)->task;
+	return container_of(call, const struct task_handle, call)->task;
 }
 
 int task_init(struct task *task, const struct plugin *plugin, const struct objpool_host *host, struct reply *reply,

@@ -19,7 +19,7 @@ static int small(struct reader *reader, msgpack_object *object)
 	} else if (read_uint(reader, &u) == 0) {
 		object->type = MSGPACK_OBJECT_POSITIVE_INTEGER;
 		object->via.u64 = u;
-	} else if (reader->end - reader->p >= 9 && *reader->p == 0xcb) {
+	} else if (reader->end - reader->p >= 9 && *reader->p == BYTE_FLOAT64) {
 		uint64_t bits;
 		memcpy(&bits, reader->p + 1, 8);
 		bits = __builtin_bswap64(bits);

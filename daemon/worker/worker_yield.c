@@ -23,13 +23,11 @@ void worker_yield_on_taken(struct task *task, struct reader *reader)
 /* [YIELD, id] or [YIELD, id, value] */
 static int give(struct task *task, const void *msgpack, size_t size)
 {
-	uint8_t *message = malloc(2 + PACK_UINT + size), *p = message;
+	uint8_t *message = malloc(REPLY_TYPE + PACK_UINT + size), *p;
 
 	if (!message)
 		return -ENOMEM;
-	*p++ = size > 0 ? 0x93 : 0x92;
-	p = pack_uint(p, FROM_YIELD);
-	p = pack_uint(p, task->id);
+	p = pack_uint(reply_pack_type(message, size > 0 ? 3 : 2, FROM_YIELD), task->id);
 	if (size > 0)
 		p = mempcpy(p, msgpack, size);
 	const int r = reply_aside(task->reply, message, (size_t)(p - message));

@@ -6,6 +6,11 @@
 
 #define SECONDS_MAX 1e6
 
+int no_memory(struct objpool_call *call)
+{
+	return objpool_fail(call, "MemoryError", "out of memory");
+}
+
 int take_one(struct objpool_call *call, probe_args *args, const char *name, const msgpack_object **value)
 {
 	const char *const names[] = {name, NULL};
@@ -32,12 +37,12 @@ double real_of(const msgpack_object *value)
 	return is_float(value) ? value->via.f64 : (double)integer_of(value);
 }
 
-int want_integer(struct objpool_call *call, const char *name, const msgpack_object *value, int64_t least, uint64_t most,
+int want_integer(struct objpool_call *call, const char *name, const msgpack_object *value, int64_t min, uint64_t max,
 		 int64_t *integer)
 {
-	if (!value || !is_integer(value) || integer_of(value) < least || integer_of(value) > most)
-		return objpool_bad_argument(call, "%s must be an integer from %lld to %llu", name, (long long)least,
-					    (unsigned long long)most);
+	if (!value || !is_integer(value) || integer_of(value) < min || integer_of(value) > max)
+		return objpool_bad_argument(call, "%s must be an integer from %lld to %llu", name, (long long)min,
+					    (unsigned long long)max);
 	*integer = (int64_t)integer_of(value);
 	return 0;
 }
@@ -68,7 +73,7 @@ int want_text(struct objpool_call *call, const char *name, const msgpack_object 
 	if (value->type != MSGPACK_OBJECT_STR)
 		return objpool_bad_argument(call, "%s must be a string", name);
 	*text = strndup(value->via.str.ptr, value->via.str.size);
-	return *text ? 0 : objpool_fail(call, "MemoryError", "out of memory");
+	return *text ? 0 : no_memory(call);
 }
 
 void put_text(msgpack_packer *packer, const char *text)
@@ -107,7 +112,7 @@ int keep(struct objpool_call *call, msgpack_sbuffer *kept, const msgpack_object 
 	if (msgpack_pack_object(&packer, *value) == 0)
 		return 0;
 	msgpack_sbuffer_clear(kept);
-	return objpool_fail(call, "MemoryError", "out of memory");
+	return no_memory(call);
 }
 
 void put_kept(msgpack_packer *packer, const msgpack_sbuffer *kept)

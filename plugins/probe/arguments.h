@@ -8,6 +8,9 @@
 
 #include "plugins/probe/probe.h"
 
+/* Fails the call for want of memory. Returns -1. */
+int no_memory(struct objpool_call *call);
+
 /* objpool_take for the one argument of a method that has one. */
 int take_one(struct objpool_call *call, probe_args *args, const char *name, const msgpack_object **value);
 
@@ -16,7 +19,7 @@ bool is_float(const msgpack_object *value);
 __int128 integer_of(const msgpack_object *value);
 double real_of(const msgpack_object *value);
 
-int want_integer(struct objpool_call *call, const char *name, const msgpack_object *value, int64_t least, uint64_t most,
+int want_integer(struct objpool_call *call, const char *name, const msgpack_object *value, int64_t min, uint64_t max,
 		 int64_t *integer);
 
 /* 0 when there is none. */

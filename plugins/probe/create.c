@@ -199,7 +199,7 @@ int probe_create(struct objpool_call *call, probe_args *args, void **self)
 		return -1;
 	struct probe *probe = probe_new(call);
 	if (!probe)
-		return objpool_fail(call, "MemoryError", "out of memory");
+		return no_memory(call);
 	if (remember(call, &orders, probe) < 0)
 		probe = probe_free(probe);
 	*self = probe;

@@ -74,7 +74,7 @@ static int echo_dispatch(void *self, struct objpool_call *call, const struct obj
 	const size_t size = args->values[0].via.str.size;
 	char *text = malloc(size + 1); /* arguments are not ours to change */
 	if (!text)
-		return objpool_fail(call, "MemoryError", "out of memory");
+		return no_memory(call);
 	memcpy(text, args->values[0].via.str.ptr, size);
 	echo_methods[i].change(text, size);
 	msgpack_pack_str(result, size);

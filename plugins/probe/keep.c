@@ -60,7 +60,7 @@ int probe_hold(void *self, struct objpool_call *call, probe_args *args, msgpack_
 	held.size = bytes->via.bin.size;
 	held.kept = objpool_keep(call, held.bytes, held.size);
 	if (!held.kept && !(held.bytes = copy(held.bytes, held.size)))
-		return objpool_fail(call, "MemoryError", "out of memory");
+		return no_memory(call);
 	probe_drop_held(probe);
 	probe->held = held;
 	(held.kept ? msgpack_pack_true : msgpack_pack_false)(result);
@@ -86,7 +86,7 @@ int probe_hold_changed(void *self, struct objpool_call *call, probe_args *args, 
 		held.kept = objpool_keep(call, view, held.size);
 		objpool_let_go(call->host, private);
 		if (!held.kept)
-			return objpool_fail(call, "MemoryError", "out of memory");
+			return no_memory(call);
 		probe_drop_held(probe);
 		probe->held = held;
 	}
@@ -131,7 +131,7 @@ int probe_append(void *self, struct objpool_call *call, probe_args *args, msgpac
 	if (take_one(call, args, "value", &value) < 0)
 		return -1;
 	if (series_add(&probe->list, value ? value : &nil) < 0)
-		return objpool_fail(call, "MemoryError", "out of memory");
+		return no_memory(call);
 	msgpack_pack_uint32(result, probe->list.count);
 	return 0;
 }
@@ -223,6 +223,6 @@ int probe_restore(void *self, struct objpool_call *call, const msgpack_object *s
 	const msgpack_object *parts = state->via.array.ptr;
 	probe->counter = parts[1].via.u64;
 	if (add_all(&probe->list, &parts[2].via.array) < 0 || add_all(&probe->ended, &parts[3].via.array) < 0)
-		return objpool_fail(call, "MemoryError", "out of memory");
+		return no_memory(call);
 	return keep(call, &probe->kept, &parts[0]);
 }

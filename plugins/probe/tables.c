@@ -14,8 +14,8 @@
 /* Without keyword arguments, and with; the last column: how many positional ones at most. */
 #define PLAIN(method, function, text, about) \
 	{.name = method, .signature = text, .doc = about, .call = function}
-#define NAMED(method, function, most, text, about) \
-	{.name = method, .signature = text, .doc = about, .call = function, .max_args = most, .flags = OBJPOOL_METHOD_KWARGS}
+#define NAMED(method, function, max, text, about) \
+	{.name = method, .signature = text, .doc = about, .call = function, .max_args = max, .flags = OBJPOOL_METHOD_KWARGS}
 
 static const struct objpool_method probe_methods[] = {
 	NAMED("echo", probe_echo, -1, "(*args, **kwargs) -> value",

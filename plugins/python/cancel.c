@@ -24,9 +24,9 @@ static bool watches;
 static _Atomic uint32_t calls;  /* begun so far; the thread sleeps on it */
 static _Atomic bool asleep;
 
-static void wait_for_change(uint32_t seen, const struct timespec *most)
+static void wait_for_change(uint32_t seen, const struct timespec *max)
 {
-	(void)syscall(SYS_futex, &calls, FUTEX_WAIT_PRIVATE, seen, most, NULL, 0);
+	(void)syscall(SYS_futex, &calls, FUTEX_WAIT_PRIVATE, seen, max, NULL, 0);
 }
 
 static void *watch(void *unused)

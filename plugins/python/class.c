@@ -31,10 +31,10 @@ static PyObject *text_setting(const struct objpool_call *call, const char *name)
 
 static void read_settings(const struct objpool_call *call)
 {
-	const msgpack_object *unpickle = objpool_setting(call, "unpickle"), *most = objpool_setting(call, "max_message");
+	const msgpack_object *unpickle = objpool_setting(call, "unpickle"), *max = objpool_setting(call, "max_message");
 
 	may_pickle = unpickle && unpickle->type == MSGPACK_OBJECT_BOOLEAN && unpickle->via.boolean;
-	max_result = most && most->type == MSGPACK_OBJECT_POSITIVE_INTEGER ? most->via.u64 : UINT64_MAX;
+	max_result = max && max->type == MSGPACK_OBJECT_POSITIVE_INTEGER ? max->via.u64 : UINT64_MAX;
 }
 
 static PyObject *positional(const struct objpool_args *args)

@@ -63,14 +63,14 @@ void end_if_forked(void)
 	_exit(1);
 }
 
-int fail_with_words(struct objpool_call *call, const char *code, const char *what)
+int fail_with_words(struct objpool_call *call, const char *code, const char *context)
 {
 	PyObject *words = take_words();
 
 	if (!words)
 		return objpool_fail_code(call, code, "%s: an exception that could not be told, for want of memory or stack",
-					 what);
-	(void)objpool_fail_code(call, code, "%s: %s: %s", what, text_of(words, 0), text_of(words, 1));
+					 context);
+	(void)objpool_fail_code(call, code, "%s: %s: %s", context, text_of(words, 0), text_of(words, 1));
 	Py_DECREF(words);
 	return -1;
 }

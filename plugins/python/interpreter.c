@@ -80,9 +80,9 @@ static int take_options(struct objpool_call *call, PyConfig *config, PyStatus *s
 		const msgpack_object_str *option = &options->via.array.ptr[i].via.str;
 		snprintf(text, sizeof text, "%.*s", (int)(option->size < sizeof text ? option->size : sizeof text - 1),
 			 option->ptr);
-		const char *wrong = option->size < sizeof text ? take_option(config, text, status) : "is too long";
-		if (wrong)
-			return objpool_fail(call, "ValueError", "python_options: \"%.100s\" %s", text, wrong);
+		const char *reason = option->size < sizeof text ? take_option(config, text, status) : "is too long";
+		if (reason)
+			return objpool_fail(call, "ValueError", "python_options: \"%.100s\" %s", text, reason);
 	}
 	return 0;
 }

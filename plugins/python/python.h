@@ -103,7 +103,7 @@ int fail_with_exception(struct objpool_call *call);
 void end_if_forked(void);
 
 /* As fail_with_exception, with a code: "what: Type: message". */
-int fail_with_words(struct objpool_call *call, const char *code, const char *what);
+int fail_with_words(struct objpool_call *call, const char *code, const char *context);
 
 /* ---- handle.c ---- */
 

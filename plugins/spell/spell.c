@@ -77,7 +77,7 @@ static bool is_apostrophe(uint32_t c)
 /* The character at p, and how many bytes it has; 0: there is none, or it is not UTF-8. */
 static size_t next_character(const char *p, const char *end, uint32_t *c)
 {
-	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+	static const uint32_t min[] = {0, 0, 0x80, 0x800, 0x10000};
 	const uint8_t lead = p < end ? (uint8_t)*p : 0xff;
 	const size_t n = lead < 0x80 ? 1 : lead < 0xc0 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf8 ? 4 : 0;
 
@@ -89,7 +89,7 @@ static size_t next_character(const char *p, const char *end, uint32_t *c)
 			return 0;
 		*c = *c << 6 | ((uint8_t)p[i] & 0x3f);
 	}
-	return *c < least[n] || *c > 0x10ffff || (*c >= 0xd800 && *c <= 0xdfff) ? 0 : n;
+	return *c < min[n] || *c > 0x10ffff || (*c >= 0xd800 && *c <= 0xdfff) ? 0 : n;
 }
 
 static bool is_utf8(const msgpack_object_str *text)
@@ -126,6 +126,11 @@ static int want_count(struct objpool_call *call, const char *name, const msgpack
 	return 0;
 }
 
+static int no_memory(struct objpool_call *call)
+{
+	return objpool_fail(call, "MemoryError", "out of memory");
+}
+
 static int copy_text(struct objpool_call *call, const char *name, const msgpack_object *value, const char *otherwise,
 		     char **copy)
 {
@@ -134,7 +139,7 @@ static int copy_text(struct objpool_call *call, const char *name, const msgpack_
 	if (value && (value->via.str.size == 0 || memchr(value->via.str.ptr, '\0', value->via.str.size)))
 		return objpool_bad_argument(call, "%s must not be empty or have NUL bytes", name);
 	*copy = value ? strndup(value->via.str.ptr, value->via.str.size) : strdup(otherwise);
-	return *copy ? 0 : objpool_fail(call, "MemoryError", "out of memory");
+	return *copy ? 0 : no_memory(call);
 }
 
 static void settings_free(struct settings *settings)
@@ -233,7 +238,7 @@ static struct dictionary *dictionary_free(struct dictionary *dictionary)
 	return NULL;
 }
 
-static int open_encoding(struct dictionary *dictionary, char *fault, size_t size)
+static int open_encoding(struct dictionary *dictionary, char *reason, size_t size)
 {
 	const char *encoding = Hunspell_get_dic_encoding(dictionary->hunspell);
 
@@ -245,12 +250,12 @@ static int open_encoding(struct dictionary *dictionary, char *fault, size_t size
 	dictionary->from_own = iconv_open("UTF-8", encoding);
 	if (dictionary->to_own != NO_ICONV && dictionary->from_own != NO_ICONV)
 		return 0;
-	snprintf(fault, size, "dictionary %s has an unknown encoding: %s", dictionary->language, encoding);
+	snprintf(reason, size, "dictionary %s has an unknown encoding: %s", dictionary->language, encoding);
 	return -1;
 }
 
 /* Hunspell doesn't say that files are missing: it makes a dictionary that knows no word. */
-static int open_files(struct dictionary *dictionary, char *fault, size_t size)
+static int open_files(struct dictionary *dictionary, char *reason, size_t size)
 {
 	char *affixes = NULL, *words = NULL;
 	const char *missing = NULL;
@@ -262,7 +267,7 @@ static int open_files(struct dictionary *dictionary, char *fault, size_t size)
 	if (affixes && words) {
 		missing = access(affixes, R_OK) < 0 ? affixes : access(words, R_OK) < 0 ? words : NULL;
 		if (missing)
-			snprintf(fault, size, "no dictionary for language \"%s\": %s: %s", dictionary->language, missing,
+			snprintf(reason, size, "no dictionary for language \"%s\": %s: %s", dictionary->language, missing,
 				 strerror(errno));
 		else
 			dictionary->hunspell = Hunspell_create(affixes, words);
@@ -272,19 +277,19 @@ static int open_files(struct dictionary *dictionary, char *fault, size_t size)
 	return dictionary->hunspell ? 0 : -1;
 }
 
-/* Takes the settings' strings. NULL: `fault` says why. */
-static struct dictionary *dictionary_open(struct settings *settings, char *fault, size_t size)
+/* Takes the settings' strings. NULL: `reason` says why. */
+static struct dictionary *dictionary_open(struct settings *settings, char *reason, size_t size)
 {
 	struct dictionary *dictionary = calloc(1, sizeof *dictionary);
 
-	snprintf(fault, size, "out of memory");
+	snprintf(reason, size, "out of memory");
 	if (!dictionary)
 		return NULL;
 	dictionary->to_own = dictionary->from_own = NO_ICONV;
 	dictionary->language = settings->language;
 	dictionary->path = settings->path;
 	settings->language = settings->path = NULL;
-	if (open_files(dictionary, fault, size) < 0 || open_encoding(dictionary, fault, size) < 0)
+	if (open_files(dictionary, reason, size) < 0 || open_encoding(dictionary, reason, size) < 0)
 		return dictionary_free(dictionary);
 	return dictionary;
 }
@@ -319,12 +324,12 @@ static int add_words(struct objpool_call *call, struct dictionary *dictionary, c
 static int dictionary_preload(struct objpool_call *call, const struct objpool_args *args)
 {
 	struct settings settings = {0};
-	char fault[512];
+	char reason[512];
 
 	const int r = read_settings(call, args, &settings);
 	if (r == 0) {
 		dictionary_free(preloaded);
-		preloaded = dictionary_open(&settings, fault, sizeof fault);
+		preloaded = dictionary_open(&settings, reason, sizeof reason);
 	}
 	settings_free(&settings);
 	return r;
@@ -356,15 +361,15 @@ static int dictionary_create(struct objpool_call *call, const struct objpool_arg
 {
 	struct settings settings = {0};
 	struct dictionary *dictionary = NULL;
-	char fault[512];
+	char reason[512];
 
 	if (read_settings(call, args, &settings) < 0)
 		goto out;
 	dictionary = take_preloaded(&settings);
 	if (!dictionary)
-		dictionary = dictionary_open(&settings, fault, sizeof fault);
+		dictionary = dictionary_open(&settings, reason, sizeof reason);
 	if (!dictionary)
-		objpool_fail(call, "DictionaryError", "%s", fault);
+		objpool_fail(call, "DictionaryError", "%s", reason);
 	else if (add_words(call, dictionary, settings.words) < 0)
 		dictionary = dictionary_free(dictionary);
 out:
@@ -499,7 +504,7 @@ static int find_unknown(struct dictionary *dictionary, struct objpool_call *call
 		if (words.digits || knows(dictionary, words.begin, size))
 			continue;
 		if (found_add(found, (size_t)(words.begin - text->ptr), size) < 0)
-			return objpool_fail(call, "MemoryError", "out of memory");
+			return no_memory(call);
 	}
 	return 0;
 }

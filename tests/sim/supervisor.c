@@ -303,7 +303,7 @@ struct world *supervisor_begin(uint64_t seed, bool verbose)
 					   .max_pending = 1 << 20,
 					   .max_unsent = 4096,
 					   .max_memory = world->flavour.bounded ? 20000u << world_dice(world, 5) : 0,
-					   .payload_min = world->flavour.files ? VALUE_LEAST : 0};
+					   .payload_min = world->flavour.files ? VALUE_MIN : 0};
 	core_init(&world->core, &ops, &limits);
 	world->core.now = SECOND;
 	world->core.trace = verbose || seed % 4 == 0 ? on_trace : NULL;

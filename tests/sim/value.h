@@ -9,7 +9,7 @@
 #include "proto/payload_ref.h"
 #include "tests/sim/world.h"
 
-enum { VALUE_LEAST = 64 /* payload_min of worlds with files */, VALUE_MOST = 17100 /* bytes of one */ };
+enum { VALUE_MIN = 64 /* payload_min of worlds with files */, VALUE_MAX = 17100 /* bytes of one */ };
 
 /* A file's bytes are the world's for as long as it lasts; once nobody in the core holds it, they are spoilt. */
 struct file {

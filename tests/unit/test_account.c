@@ -203,7 +203,7 @@ static void test_payloads(void **state)
 	block_move(block, bank->b);
 	assert_int_equal(bank->b->used, sizeof *block + 700000);
 	block_unref(block);
-	pool.most = 1;
+	pool.max = 1;
 	block_unref(payload_new(&pool, MIB, 1));
 	assert_int_equal(bank->all.used, 0);
 	payload_pool_clear(&pool);

@@ -82,7 +82,7 @@ static void test_any_bytes_at_any_length(void **state)
 		for (size_t i = 0; i < size; i++)
 			bytes[i] = (uint8_t)((seed = seed * 1664525 + 1013904223) >> 24);
 		const size_t n = escape_text(to, room, (const char *)bytes, size);
-		assert_true(n < room && to[n] == '\0' && n <= ESCAPE_MOST * size + 3);
+		assert_true(n < room && to[n] == '\0' && n <= ESCAPE_MAX * size + 3);
 		for (size_t i = 0; i < n; i++)
 			assert_true((uint8_t)to[i] >= ' ' && to[i] != 127);
 		free(to);

@@ -287,11 +287,11 @@ static void test_sorting(void **state)
 
 /* ---- lines -------------------------------------------------------------------------------------------------------------------- */
 
-enum { LINES_MOST = 64 };
+enum { LINES_MAX = 64 };
 
 struct page {
-	char lines[LINES_MOST][TOP_LINE];
-	enum top_style styles[LINES_MOST];
+	char lines[LINES_MAX][TOP_LINE];
+	enum top_style styles[LINES_MAX];
 	int count, width;
 };
 
@@ -299,7 +299,7 @@ static void keep(void *context, int y, enum top_style style, const char *text)
 {
 	struct page *page = context;
 
-	assert_in_range(y, 0, LINES_MOST - 1);
+	assert_in_range(y, 0, LINES_MAX - 1);
 	assert_true(top_text_width(text) <= page->width);
 	snprintf(page->lines[y], TOP_LINE, "%s", text);
 	page->styles[y] = style;

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { TEXT = LOG_PIECE + 512, ESCAPED = ESCAPE_MOST * TEXT, HEAD = 320, CLOSE_SECONDS = 1 };
+enum { TEXT = LOG_PIECE + 512, ESCAPED = ESCAPE_MAX * TEXT, HEAD = 320, CLOSE_SECONDS = 1 };
 
 static struct log_levels levels; /* a process has one log */
 
