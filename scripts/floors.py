@@ -63,23 +63,24 @@ def included(path):
                 yield part, os.path.relpath(os.path.splitext(name)[0], part)
 
 
-def imported(path, part):
-    """(part, module) for each import of the package's own."""
-    package = part.removeprefix("client/python/").split("/")
+def imported(path):
+    """(part, name within the part) for each import of a module of objpool's: relative, or of the Python client."""
+    folder = os.path.relpath(os.path.dirname(path), TOP).split("/")
     with open(path, encoding="utf-8") as file:
         tree = ast.parse(file.read())
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            names = [alias.name.split(".") for alias in node.names]
+            names = [["client", "python", *alias.name.split(".")] for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            base = package[: len(package) - node.level + 1] if node.level else []
+            base = folder[: len(folder) - node.level + 1] if node.level else ["client", "python"]
             base = base + (node.module.split(".") if node.module else [])
             names = [base + [alias.name] for alias in node.names] + [base]
         else:
             continue
         for name in names:
-            if name[:1] == ["objpool"] and len(name) > 1:
-                yield "client/python/" + "/".join(name[:-1]), name[-1]
+            part = part_of("/".join(name[:-1]))
+            if part:
+                yield part, os.path.relpath("/".join(name), part)
 
 
 def uses(part):
@@ -90,7 +91,7 @@ def uses(part):
         name = os.path.splitext(file)[0]
         path = os.path.join(TOP, part, file)
         graph.setdefault(name, set())
-        for other_part, other in imported(path, part) if file.endswith(".py") else included(path):
+        for other_part, other in imported(path) if file.endswith(".py") else included(path):
             if other_part == part and other in names and other != name:
                 graph[name].add(other)
             elif other_part != part and other_part in MAY_USE and other_part not in MAY_USE[part]:

@@ -2,7 +2,7 @@
 /*
  * In a pool with a cancel_grace, a method that nobody waits for any more would be killed with its worker. Before that it
  * gets an exception, objpool_worker.Cancelled: a thread sees that the call at hand is cancelled, and sends a signal to the
- * thread that runs it, which also ends a sleep or a wait. Python's handler of that signal (host.py) looks again whether the
+ * thread that runs it, which also ends a sleep or a wait. Python's handler of that signal (host/life.py) looks again whether the
  * call at hand is a cancelled one, on that thread: a signal that comes too late does nothing.
  *
  * The watching thread never takes the interpreter's lock. While no calls come it sleeps.

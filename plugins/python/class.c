@@ -494,7 +494,7 @@ static int python_restore(void *self, struct objpool_call *call, const msgpack_o
 
 static const struct objpool_class any_class = {
 	OBJPOOL_CLASS_HEAD,
-	.flags = OBJPOOL_CLASS_FORK_SAFE, /* numpy's OpenBLAS threads are; host.py reports Python's own threads */
+	.flags = OBJPOOL_CLASS_FORK_SAFE, /* numpy's OpenBLAS threads are; host/factory.py reports Python's own threads */
 	.name = "*",
 	.doc = "A class written in Python.",
 	.signature = "(...)",

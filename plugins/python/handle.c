@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The module _objpool: what host.py makes objpool_worker.Call of. */
+/* The module _objpool: what host/objpool_worker.py makes Call of. */
 #include "plugins/python/python.h"
 
 #include <pthread.h>
@@ -139,7 +139,7 @@ static PyObject *handle_invoke(PyObject *module, PyObject *args)
 	return result;
 }
 
-/* ---- msgpack for host.py ---- */
+/* ---- msgpack for host/ ---- */
 
 static PyObject *handle_pack(PyObject *module, PyObject *value)
 {

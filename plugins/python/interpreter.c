@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "plugins/python/python.h"
 
-#include "python-host.h" /* host_source, host_code, host_magic: host.py, made by the Makefile */
+#include "python-host.h" /* host_files, host_magic: the files of host/, made by scripts/embed-python.py */
 
 #include <dlfcn.h>
 #include <marshal.h>
@@ -9,7 +9,11 @@
 #include <signal.h>
 #include <unistd.h>
 
-static PyObject *host;           /* host.py as a module */
+#define HOST_PACKAGE "_objpool_host"
+
+enum { HOST_FILES = sizeof host_files / sizeof host_files[0] };
+
+static PyObject *host;           /* the module of host/__init__.py */
 static PyThreadState *released;  /* set while the lock is let go */
 static bool forks_workers;       /* in a template, once it is prepared */
 
@@ -110,30 +114,62 @@ static int initialize(struct objpool_call *call)
 	return r < 0 ? r : PyStatus_Exception(status) ? fail_to_start(call, status) : 0;
 }
 
-/* Compiled when the plugin was built; unless that was by another Python. */
-static PyObject *host_bytecode(void)
+/* The code of a file of the host: compiled when the plugin was built, unless that was by another Python. */
+static PyObject *host_bytecode(size_t file)
 {
 	const long magic = host_magic[0] | host_magic[1] << 8 | host_magic[2] << 16 | (long)host_magic[3] << 24;
 
-	return PyImport_GetMagicNumber() == magic ? PyMarshal_ReadObjectFromString((const char *)host_code, sizeof host_code)
-						  : Py_CompileString((const char *)host_source, "<objpool>", Py_file_input);
+	return PyImport_GetMagicNumber() == magic
+		       ? PyMarshal_ReadObjectFromString((const char *)host_files[file].code, (Py_ssize_t)host_files[file].code_size)
+		       : Py_CompileString((const char *)host_files[file].source, host_files[file].path, Py_file_input);
 }
 
-static int load_host(void)
+/* Runs a file of the host as the module of its name, which is in sys.modules from now on. */
+static int load_file(size_t file)
 {
-	PyObject *code = host_bytecode();
-	host = code ? PyModule_New("_objpool_host") : NULL;
-	if (!host || PyModule_AddStringConstant(host, "__file__", "<objpool>") < 0) {
+	PyObject *module = PyImport_AddModule(host_files[file].name); /* borrowed */
+	PyObject *code = module ? host_bytecode(file) : NULL;
+
+	if (!code || PyModule_AddStringConstant(module, "__package__", HOST_PACKAGE) < 0) {
 		Py_XDECREF(code);
 		return -1;
 	}
-	PyObject *names = PyModule_GetDict(host);
+	PyObject *names = PyModule_GetDict(module);
 	PyObject *done = PyDict_SetItemString(names, "__builtins__", PyEval_GetBuiltins()) < 0
 				 ? NULL
 				 : PyEval_EvalCode(code, names, names);
 	Py_DECREF(code);
 	Py_XDECREF(done);
 	return done ? 0 : -1;
+}
+
+/* Takes the host's modules out of sys.modules once they have found each other. A program then can't import them, and pickles
+ * don't refer to them: no client has them. */
+static int hide_host(void)
+{
+	for (size_t i = 0; i < HOST_FILES; i++)
+		if (PyDict_DelItemString(PyImport_GetModuleDict(), host_files[i].name) < 0)
+			return -1;
+	return 0;
+}
+
+/* Loads the host. in_program: the interpreter is that of a program, which this process is a fork of. */
+static int load_host(bool in_program)
+{
+	PyObject *module = PyImport_ImportModule("_objpool");
+	const int r = module ? PyModule_AddObjectRef(module, "in_program", in_program ? Py_True : Py_False) : -1;
+
+	Py_XDECREF(module);
+	if (r < 0)
+		return -1;
+	module = PyImport_AddModule(HOST_PACKAGE); /* borrowed */
+	if (!module)
+		return -1;
+	host = Py_NewRef(module);
+	for (size_t i = 0; i < HOST_FILES; i++)
+		if (load_file(i) < 0)
+			return -1;
+	return hide_host();
 }
 
 int interpreter_adopt(void)
@@ -144,7 +180,7 @@ int interpreter_adopt(void)
 	const int r = module ? PyDict_SetItemString(PyImport_GetModuleDict(), "_objpool", module) : -1;
 
 	Py_XDECREF(module);
-	return r < 0 || load_host() < 0 || PyModule_AddObjectRef(host, "in_program", Py_True) < 0 ? -1 : 0;
+	return r < 0 ? -1 : load_host(true);
 }
 
 int interpreter_start(struct objpool_call *call)
@@ -159,7 +195,7 @@ int interpreter_start(struct objpool_call *call)
 	if (initialize(call) < 0)
 		return -1;
 	(void)signal(SIGPIPE, SIG_IGN); /* as any Python program has it */
-	return load_host() < 0 ? fail_with_exception(call) : 0;
+	return load_host(false) < 0 ? fail_with_exception(call) : 0;
 }
 
 PyObject *host_call(const char *function, const char *format, ...)

@@ -10,7 +10,7 @@
  *   failure.c      exceptions become errors of calls
  *   handle.c       the module _objpool: what Python code gets of the call at hand
  *   cancel.c       raises an exception in a method that nobody waits for any more
- *   host.py        what is easier said in Python; it is compiled into the plugin
+ *   host/          what is easier said in Python; it is compiled into the plugin. C calls the functions of its __init__.py
  *   forked/        all this and the workers' host as a module, with which a fork of a program becomes a template
  *
  * A function that returns an int returns 0, or -1 with a Python exception set, unless it says otherwise.
@@ -39,7 +39,7 @@ enum { EXT_OBJECT = 80, EXT_ARRAY = 81, DEEPEST = 32 };
 
 /* ---- interpreter.c ---- */
 
-/* Starts CPython in this process, with host.py and _objpool in it. 0, or -1 having failed the call. */
+/* Starts CPython in this process, with host/ and _objpool in it. 0, or -1 having failed the call. */
 int interpreter_start(struct objpool_call *call);
 
 /* The same in a program's process, whose interpreter runs and has been used for other things; what has been done is not done
@@ -59,7 +59,7 @@ void interpreter_end(void);
 void interpreter_enter(void);
 void interpreter_idle(void);
 
-/* A function of host.py; a new reference, or NULL with an exception set. */
+/* Calls a function of host/__init__.py. A new reference, or NULL with an exception set. */
 PyObject *host_call(const char *function, const char *format, ...);
 
 /* ---- read.c ---- */

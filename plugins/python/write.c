@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Plain values are written as they are met; what isn't plain, or sits too deep, is handed to `encode` of host.py. Only
+ * Plain values are written as they are met; what isn't plain, or sits too deep, is handed to `encode` of host/. Only
  * exact types are plain: a subclass has more to it than msgpack could tell. Python code that runs meanwhile may change a
  * container that is being written: that is noticed, and an error.
  */

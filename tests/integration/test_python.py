@@ -498,6 +498,14 @@ def test_functions_with_an_initializer(start):
         assert error["code"] == "FAILED" and "abort_not" in error["message"]
 
 
+def test_the_plugin_s_own_modules_are_nobody_else_s(start):
+    """A pickle must not refer to them: no client could load it."""
+    with start({}).client().maps() as client:
+        create(client, "objpool:Functions")
+        find = pickled(lambda: [name for name in __import__("sys").modules if "_objpool_" in name], cloudpickle)
+        assert client.value("p.call", find) == []
+
+
 def test_a_class_by_value(start):
     class Local:
         """Of the test."""

@@ -9,12 +9,12 @@ a copy of them would mean nothing.
 
 A typing.NamedTuple has the function of that name as its base. No class can be made of it: its definition names the real bases.
 
-An attribute of a class that can't be pickled does not keep the class from going: whoever uses it there is told why it is missing. Locks are
-made anew.
+An attribute of a class that can't be pickled does not keep the class from going: whoever uses it there is told why it is missing.
+Locks are made anew.
 
 Code of another version of Python is refused: to run it would crash the interpreter. So is dill's.
 
-The python plugin has this file, too: see plugins/python/host.py.
+The python plugin has this file, too: see plugins/python/host/objects.py.
 """
 import functools
 import io

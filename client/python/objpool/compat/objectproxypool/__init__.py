@@ -7,8 +7,9 @@
         samplers.seed([1, 2, 3, 4], map_args=True)
         rows = samplers.draw(100)           # each object does it once: an array of four rows
 """
-from . import shared_array
-from .pool import ObjectPool, ObjectThreadPool, get_chunksize_per_worker, iterlen, lenrepeat, lenzip
+from . import pool, shared_array
+from ._iterables import get_chunksize_per_worker, iterlen, lenrepeat, lenzip
+from ._object_pool import ObjectPool, ObjectThreadPool
 from .proxypool import ProxyPool
 from .shared_array import SharedArrayWrapper, Unpacker, unpack
 

@@ -5,7 +5,8 @@ import itertools
 import os
 import warnings
 
-from .pool import ObjectPool, ObjectThreadPool, Synchronizer, is_endless, lenzip
+from ._iterables import is_endless, lenzip
+from ._object_pool import ObjectPool, ObjectThreadPool, Synchronizer
 
 try:
     import numpy as np
@@ -17,11 +18,12 @@ class ProxyPool:
     """worker_count objects cls(*init_args), each in a thread, or a process, of its own.
 
     pool.method(*args, **kwargs) runs cls.method once on each object. With map_args=True arguments are iterables, zipped to the
-    shortest, each tuple a task for whichever object is free (with `dedicated`: task i for object i). Results come as an array, in order.
+    shortest; each tuple is a task for any object that is free (with `dedicated`: task i is for object i). Results come as an
+    array, in order.
     """
 
-    def __init__(self, cls, worker_count=None, init_args=(), separate_processes=False, dedicated=False, *, numWorkers=None, initargs=None,
-                 separateProcesses=None):
+    def __init__(self, cls, worker_count=None, init_args=(), separate_processes=False, dedicated=False, *,
+                 numWorkers=None, initargs=None, separateProcesses=None):
         worker_count = _newest("numWorkers", numWorkers, "worker_count", worker_count, None)
         init_args = _newest("initargs", initargs, "init_args", init_args, ())
         separate_processes = _newest("separateProcesses", separateProcesses, "separate_processes", separate_processes, False)
@@ -39,7 +41,7 @@ class ProxyPool:
         self.close()
 
     def close(self):
-        """Waits for what runs; then the objects go."""
+        """Waits for what runs; then ends the workers and their objects."""
         self.pool.close()
         self.pool.join()
 
