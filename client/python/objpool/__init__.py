@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from ._address import PRIVATE
     from ._future import CallFuture
     from ._client import Client, connect, create_pool, default_client, pool
-    from ._pool import Lease, Method, Pool, Target
+    from ._lease import Lease
+    from ._pool import Pool
     from ._retry import Retry
     from ._stream import Stream
+    from ._target import Method, Target
     from .errors import *  # noqa: F401,F403
 
 __version__ = "0.1.0"
@@ -33,9 +35,11 @@ _MODULES = {
     "_future": ["CallFuture"],
     "_address": ["PRIVATE"],
     "_client": ["Client", "connect", "create_pool", "default_client", "pool"],
-    "_pool": ["Lease", "Method", "Pool", "Target"],
+    "_lease": ["Lease"],
+    "_pool": ["Pool"],
     "_retry": ["Retry"],
     "_stream": ["Stream"],
+    "_target": ["Method", "Target"],
 }
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Calls: what is sent for one, and waiting for it, with progress. As a future: _future.py."""
+"""Calls: the request for one, and waiting for its result, with progress. Calls as futures: _future.py."""
 from __future__ import annotations
 
 import collections
@@ -15,9 +15,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Deque, Dict, List, Optional, Tuple
 
-#: The daemon says that the time is over; only if it does not, so much later, do we.
+#: Seconds after a timeout at which the client gives up by itself: the daemon should have answered by then.
 SLACK = 2.0
-LONGEST = 1e9  #: seconds: what is longer is for ever
+LONGEST = 1e9  #: seconds; a longer timeout is none
 
 _WIRE_OPTIONS = frozenset(
     {"bind", "bind_kwargs", "args_as", "errors", "chunk", "ordered", "window", "sync", "idempotent", "sticky"})
@@ -36,13 +36,13 @@ class Request:
         self.timeout: Optional[float] = None
         self.collect = False
         self.progress: Any = None
-        self.gathers = False  #: its result is a list of items' results
+        self.gathers = False  #: its result is a list of the results of items
 
     def set_timeout(self, seconds: Optional[float]) -> None:
-        """The daemon is told so; None: it has as long as it likes."""
+        """Sets the timeout, which the daemon gets, too. None changes nothing."""
         if seconds is not None:
             self.timeout = seconds
-            self.params[3]["timeout_ms"] = max(0, int(seconds * 1000 + 0.999))
+            self.params[3]["timeout_ms"] = milliseconds(seconds)
 
 
 def check_options(options: Dict[str, Any]) -> Dict[str, Any]:
@@ -55,7 +55,7 @@ def check_options(options: Dict[str, Any]) -> Dict[str, Any]:
 
 
 def seconds(timeout: Any) -> Optional[float]:
-    """A timeout. None: there is none, as with those that are longer than a clock can tell."""
+    """A timeout as a number. None: there is none, or it is longer than LONGEST."""
     if timeout is None:
         return None
     timeout = float(timeout)
@@ -64,8 +64,13 @@ def seconds(timeout: Any) -> Optional[float]:
     return timeout if timeout < LONGEST else None
 
 
+def milliseconds(seconds: Optional[float]) -> Optional[int]:
+    """A timeout as the wire has it, rounded up."""
+    return None if seconds is None else max(0, int(seconds * 1000 + 0.999))
+
+
 def as_items(value: Any) -> List[Any]:
-    """An argument of a map: its items as a list."""
+    """The items of a map's argument, as a list."""
     if type(value) is list:
         return value
     check_items(value)
@@ -73,14 +78,14 @@ def as_items(value: Any) -> List[Any]:
 
 
 def check_items(value: Any) -> None:
-    """An argument of a map can be read item by item. What goes wrong when it is read is its own affair."""
+    """Raises BadArgument if a map's argument is not iterable. Does not read it."""
     if isinstance(value, (str, bytes, bytearray, dict)) or not (hasattr(value, "__iter__") or hasattr(value, "__getitem__")):
         raise BadArgument(f"a map's argument is an iterable of items, and no {type(value).__name__}", ran="no")
 
 
 def make_request(target: str, mapped: bool, name: str, args: Tuple[Any, ...], kwargs: Dict[str, Any], options: Dict[str, Any],
                  more: Optional[Dict[str, Any]] = None, fed: bool = False) -> Request:
-    """The request for target.name(*args, **kwargs) with these options; `more` are the wire's own."""
+    """The request for target.name(*args, **kwargs) with these options; `more` are options as the wire has them."""
     if mapped and not fed:
         args, kwargs = _mapped(args, kwargs, options.get("args_as", "zip"))
     if not kwargs and not options and not more and "." not in target:
@@ -94,7 +99,7 @@ def make_request(target: str, mapped: bool, name: str, args: Tuple[Any, ...], kw
     request.set_timeout(options.get("timeout"))
     request.collect = options.get("errors") == "collect"
     progress = options.get("progress")
-    if progress is not None and progress is not False:  # a bar may have no truth
+    if progress is not None and progress is not False:  # a bar may raise when asked whether it is true
         request.progress = progress_to(progress)
         wire["progress"] = True
     return request
@@ -115,7 +120,8 @@ def _mapped(args: Tuple[Any, ...], kwargs: Dict[str, Any], args_as: str) -> Tupl
 
 def collected(result: Any, unpickle: bool) -> List[Any]:
     """The result of errors="collect": values, and exceptions in their places."""
-    return [_collected(i, value) if error is None else _raised.load_error(error, unpickle) for i, (error, value) in enumerate(result)]
+    return [_collected(i, value) if error is None else _raised.load_error(error, unpickle)
+            for i, (error, value) in enumerate(result)]
 
 
 def _collected(index: int, value: Any) -> Any:
@@ -126,14 +132,11 @@ def _collected(index: int, value: Any) -> Any:
 
 
 def value_of(request: Request, connection: Any, entry: Entry) -> Any:
-    """What the call returns, or raises."""
+    """The result of a call that was answered. Raises its error."""
     message = entry.message
     if request.collect and message[2] is None and isinstance(message[3], list):
         return collected(message[3], connection.unpickle)
     return connection.result(message, entry, _load.load_items if request.gathers else _load.load)
-
-
-# ---- at once --------------------------------------------------------------------------------------------------------------------
 
 
 def call(connection: Connection, request: Request) -> Any:
@@ -186,7 +189,7 @@ def _call_with_progress(connection: Connection, request: Request) -> Any:
 
 
 def progress_to(progress: Any) -> Callable[[Any, Any, Any], None]:
-    """A function of (done, total, text), for a callable, a tqdm bar, or True: a bar of our own, if tqdm is there."""
+    """A function of (done, total, text), for a callable, a tqdm bar, or True: a new bar, if tqdm is installed."""
     if progress is True:
         try:
             from tqdm import tqdm

@@ -6,7 +6,7 @@ import os
 import threading
 import weakref
 
-from . import _connection, _embedded, _fork, _pool, _retry
+from . import _connection, _embedded, _fork, _owned, _retry
 from ._address import PRIVATE, default_addresses
 from ._pool import Pool
 from ._pool_section import template_and_section
@@ -201,9 +201,9 @@ class Client:
     def _create(self, connection: _connection.Connection, section: Dict[str, Any], template: Optional[_fork.Fork],
                 is_ours: bool) -> Pool:
         """`is_ours`: nobody else has a pool of that name."""
-        owned = _pool.Owned(connection, section["pool"], template)
+        owned = _owned.Owned(connection, section["pool"], template)
         try:
-            _pool.create(connection, section, template)
+            _owned.create(connection, section, template)
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
                 owned.withdraw(is_ours)

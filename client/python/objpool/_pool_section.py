@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 
-from . import _fork, _pool
+from . import _fork
 from ._objects import as_object
+from ._owned import new_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,5 +71,5 @@ def _pool_section(what: Any, workers: Union[int, str], args: Sequence[Any], kwar
         section["kwargs"] = dict(kwargs)
     if slot_kwargs is not None:
         section["slot_kwargs"] = [dict(each) for each in slot_kwargs]
-    section["pool"] = name or _pool.new_name(stem)
+    section["pool"] = name or new_name(stem)
     return section

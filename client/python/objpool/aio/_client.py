@@ -6,7 +6,7 @@ import asyncio
 import os
 from typing import Any, Awaitable, Dict, List, Mapping, Optional, Sequence, Union
 
-from .. import _embedded, _fork, _pool, _retry
+from .. import _embedded, _fork, _owned, _retry
 from .._address import PRIVATE, default_addresses, open_socket
 from .._pool_section import template_and_section
 from ..errors import ConnectionLost, NoDaemon, ObjpoolError
@@ -163,7 +163,7 @@ class Client:
 
     async def _create(self, connection: Connection, section: Dict[str, Any], template: Optional[_fork.Fork],
                       is_ours: bool) -> Pool:
-        owned = _pool.Owned(connection, section["pool"], template)  # type: ignore[arg-type]
+        owned = _owned.Owned(connection, section["pool"], template)  # type: ignore[arg-type]
         creation = asyncio.ensure_future(connection.call("objpool.create", [section]))
         try:
             for pause in () if template is None else template.pauses():
@@ -185,7 +185,7 @@ class Client:
         return Pool(self, section["pool"], owner=owned)  # type: ignore[arg-type]
 
 
-async def _withdraw(connection: Connection, owned: _pool.Owned, drop: bool, creation: asyncio.Future[Any]) -> None:
+async def _withdraw(connection: Connection, owned: _owned.Owned, drop: bool, creation: asyncio.Future[Any]) -> None:
     """Drops a pool whose creation was cancelled: see Owned.withdraw."""
     try:
         await asyncio.wait({creation})  # the task sends objpool.cancel in a later turn of the loop

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any, AsyncIterator, List
 
-from .. import _stream
+from .. import _input
 from ..errors import ConnectionLost
 
 
-class StreamEntry(_stream.StreamEntry):
+class StreamEntry(_input.StreamEntry):
     """What has come of a streamed call. `event` is set when there is news."""
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class StreamEntry(_stream.StreamEntry):
         self.event.set()
 
 
-class AsyncInput(_stream.Input):
+class AsyncInput(_input.Input):
     """An async iterable, read by a task. The items of one turn of the loop are sent in one message."""
 
     def __init__(self, connection: Any, entry: StreamEntry, items: AsyncIterator[Any]) -> None:

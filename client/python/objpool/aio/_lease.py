@@ -6,7 +6,7 @@ import asyncio
 import sys
 from typing import Any, Callable, Dict, Optional
 
-from .. import _call, _pool
+from .. import _call
 from ..errors import ConnectionLost, Timeout
 from ._connection import Connection
 from ._target import Target
@@ -17,11 +17,11 @@ class Lease(Target):
 
     _may_retry = False
 
-    def __init__(self, pool: _pool.Pool, slot: Optional[int], timeout: Optional[float], lease_time: Optional[float]) -> None:
+    def __init__(self, pool: Target, slot: Optional[int], timeout: Optional[float], lease_time: Optional[float]) -> None:
         super().__init__(pool._client, pool.name, pool._options, pool)
         self._timeout = _call.seconds(timeout)
-        self._wanted = {"slot": slot, "timeout_ms": _pool._milliseconds(self._timeout),
-                        "lease_ms": _pool._milliseconds(_call.seconds(lease_time))}
+        self._wanted = {"slot": slot, "timeout_ms": _call.milliseconds(self._timeout),
+                        "lease_ms": _call.milliseconds(_call.seconds(lease_time))}
         self._leased: Optional[Connection] = None
         self.slot: Optional[int] = None
         self.generation: Optional[int] = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, List, Optional
 
-from .. import _pool
+from .. import _pool, _target
 from ._lease import Lease
 from ._target import Target
 
@@ -28,7 +28,7 @@ class Pool(Target, _pool.Pool):
         return (await self._client.status(self.name))["pools"][0]["workers"]
 
     def __dir__(self) -> List[str]:
-        return list(_pool.Target.__dir__(self))
+        return list(_target.Target.__dir__(self))
 
     def lease(self, slot: Optional[int] = None, *, timeout: Optional[float] = None,  # type: ignore[override]
               lease_time: Optional[float] = None) -> Lease:

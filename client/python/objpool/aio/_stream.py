@@ -6,24 +6,27 @@ import asyncio
 import time
 from typing import Any, Optional, TypeVar
 
-from .. import _pool, _stream
+from .._input import Input
+from .._results import End, Results
+from .._stream_request import prepare
+from .._target import Target
 from ..errors import Timeout
 from ._input import AsyncInput, StreamEntry
 
 T = TypeVar("T")
 
 
-class Stream(_stream.Results[T]):
+class Stream(Results[T]):
     """An async iterator of results. `len` is the number of all results, if it is known.
 
     The call is sent when the first result is asked for.
     """
 
-    def __init__(self, target: _pool.Target, name: str, args: Any, kwargs: Any, ordered: bool, window: Optional[int]) -> None:
+    def __init__(self, target: Target, name: str, args: Any, kwargs: Any, ordered: bool, window: Optional[int]) -> None:
         self._source = args[0] if len(args) == 1 and not kwargs and hasattr(args[0], "__aiter__") else None
         if self._source is not None:
             args = ((),)
-        request, items, _, length = _stream.prepare(
+        request, items, _, length = prepare(
             target._address, target._mapped, name, args, kwargs, target._options, ordered, window)
         super().__init__(None, request, None if self._source is not None else length)
         self._target: Any = target  #: None once the call has been sent
@@ -40,7 +43,7 @@ class Stream(_stream.Results[T]):
         if self._source is not None:
             self._input = AsyncInput(connection, entry, self._source.__aiter__())
         elif self._items is not None:
-            self._input = _stream.Input(connection, entry, self._items)
+            self._input = Input(connection, entry, self._items)
 
     def _cancel(self) -> None:
         if self._connection is None:
@@ -61,7 +64,7 @@ class Stream(_stream.Results[T]):
             while not self._ready():
                 await self._wait()
                 self._tell_steps()
-        except _stream._End:
+        except End:
             raise StopAsyncIteration from None
         except BaseException:
             self._cancel()

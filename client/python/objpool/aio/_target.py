@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Optional
 
-from .. import _call, _pool
+from .. import _call, _target
 from ..errors import ObjpoolError
 from ._connection import Connection
 from ._stream import Stream
@@ -13,7 +13,7 @@ from ._stream import Stream
 _sleep = asyncio.sleep
 
 
-class Method(_pool.Method):
+class Method(_target.Method):
     """A method of a pool's objects: calling it gives a coroutine."""
 
     __slots__ = ()
@@ -47,7 +47,7 @@ class Method(_pool.Method):
         return Stream(target, self._name, args, kwargs, ordered, window)
 
 
-class Target(_pool.Target):
+class Target(_target.Target):
     """Objects whose methods can be called: every attribute is one of their methods, a coroutine function."""
 
     _method_class = Method

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The results of a stream, without the waiting for them: a thread (_stream.py) and an event loop (aio) wait differently."""
+from __future__ import annotations
+
+import itertools
+import sys
+import time
+from typing import Any, Callable, Generic, Iterator, Optional, TypeVar
+
+from . import _call, _load, _raised
+from ._call import Request
+from ._input import Input, StreamEntry
+from ._wire_types import PLAIN
+from .errors import BadValue
+
+T = TypeVar("T")
+
+
+class Results(Generic[T]):
+    """The results of a stream, taken from its entry and given to the user. Nothing here waits."""
+
+    def __init__(self, connection: Any, request: Request, length: Optional[int]) -> None:
+        self._over = False
+        self._entry = self._new_entry()
+        self._entry.spread = request.params[3].get("args_as", "single") != "single"
+        self._connection = connection
+        self._request = request
+        self._length = length
+        self._values: Iterator[T] = iter(())
+        self._size = 0              # how many results the batch in _values had
+        self._taken = 0
+        self._failed: Any = None    # of the items whose errors were raised, the first: (index, error)
+        self._input: Optional[Input] = None
+        self._deadline = None if request.timeout is None else time.monotonic() + request.timeout + _call.SLACK
+
+    def _new_entry(self) -> StreamEntry:
+        return StreamEntry()
+
+    def __len__(self) -> int:
+        if self._length is None:
+            raise TypeError("how many results there will be is not known")
+        return self._length
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __length_hint__(self) -> int:
+        return 0 if self._length is None else max(0, self._length - self._taken)
+
+    def __repr__(self) -> str:
+        return f"<objpool stream of {self._request.name}{', over' if self._over else ''}>"
+
+    def _cancel(self) -> None:
+        self._over = True
+        if self._input is not None:
+            self._input.close()
+        if self._entry.message is None:
+            self._connection.cancel(self._entry)
+        self._entry.results.clear()
+        self._values = iter(())
+
+    def __del__(self, _ends: Callable[[], bool] = sys.is_finalizing) -> None:
+        if not self.__dict__.get("_over", True) and not _ends():
+            self._cancel()
+
+    def _count_taken(self) -> None:
+        """Counts the last batch: the user has asked for more, so has seen it."""
+        self._taken += self._size
+        if self._input is not None:
+            self._input.taken = self._taken
+        if self._size and self._request.progress is not None:
+            self._request.progress(self._taken, self._length, None)
+        self._size = 0
+
+    def _tell_steps(self) -> None:
+        while self._entry.steps:
+            _, done, total, text = self._entry.steps.popleft()
+            if self._request.progress is not None:
+                self._request.progress(done, total, text)
+
+    def _ready(self) -> bool:
+        """Whether results can be taken. Sends input. Raises End at the end; or the call's error, if it was no item's error."""
+        entry, source = self._entry, self._input
+        if self._over:
+            raise End
+        entry.news = None
+        answered = entry.message is not None  # read before the results: those come before the answer
+        if entry.results:
+            if source is not None:
+                source.pump(False)
+            return True
+        if answered:
+            self._finish()
+        if source is not None:
+            source.pump(True)
+        return False
+
+    def _finish(self) -> None:
+        self._over = True
+        message = self._entry.message
+        if self._input is not None:
+            self._input.close()
+        if message[2] is not None and (self._failed is None or self._failed[1] != message[2]):
+            raise _raised.not_in_charge(_raised.load_error(message[2], self._connection.unpickle), self._connection.in_charge)
+        raise End
+
+    def _take(self) -> T:
+        """The next value. Results are loaded in batches, up to the first error."""
+        results = self._entry.results
+        most = max(1, self._input.window // 4) if self._input is not None else 64
+        batch = list(itertools.islice(results, most))
+        values = [params[3] for params in batch]
+        if all(params[2] is None for params in batch) and PLAIN.issuperset(map(type, values)):
+            self._give(len(batch))
+            for _ in batch:
+                results.popleft()
+            self._values = iter(values)
+            return next(self._values)
+        self._give(1)
+        params = results.popleft()
+        try:
+            return _load.load_item(params[1], params[3]) if params[2] is None else self._fail(params[1], params[2])
+        except BadValue as error:
+            if self._request.collect:
+                return error  # type: ignore[return-value]
+            raise
+
+    def _give(self, size: int) -> None:
+        self._size = size
+        if self._input is not None:
+            self._input.given += size
+
+    def _fail(self, index: int, wire: Any) -> T:
+        if self._failed is None or index < self._failed[0]:
+            self._failed = (index, wire)
+        source = self._input
+        if source is not None and source.fault is not None and index == source.sent:
+            error: BaseException = source.fault
+        else:
+            error = _raised.load_error(wire, self._connection.unpickle)
+        if self._request.collect:
+            return error  # type: ignore[return-value]
+        raise _raised.not_in_charge(error, self._connection.in_charge)
+
+
+class End(Exception):
+    """There are no more results."""

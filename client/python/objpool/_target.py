@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Objects as they are called: ``pool.method(...)``, ``pool.all.method(...)``, ``pool[2].method.future(...)``."""
+from __future__ import annotations
+
+from . import _call, _retry
+from ._connection import Connection
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Dict, Optional, Protocol
+
+    from ._future import CallFuture
+    from ._stream import Stream
+
+    class AnyClient(Protocol):
+        """What targets need of an objpool.Client. Targets of objpool.aio use that of objpool.aio."""
+
+        retry: Optional[_retry.Retry]
+
+        def _connected(self) -> Connection: ...
+        def describe(self, pool: str) -> Dict[str, Any]: ...
+        def status(self, pool: str) -> Dict[str, Any]: ...
+
+
+class Method:
+    """A method of a pool's objects on one kind of target."""
+
+    __slots__ = ("_target", "_name")
+
+    def __init__(self, target: "Target", name: str) -> None:
+        self._target = target
+        self._name = name
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        """Calls it, and waits for the result."""
+        target = self._target
+        if target._plain and not kwargs:
+            return target._connection().call(f"{target._address}.{self._name}", list(args))
+        request = _call.make_request(target._address, target._mapped, self._name, args, kwargs, target._options)
+        attempts = target._attempts()
+        if attempts is None:
+            return _call.call(target._connection(), request)
+
+        def attempt(left: Optional[float]) -> Any:
+            request.set_timeout(left)
+            return _call.call(target._connection(), request)
+        return _retry.run(attempts, attempt)
+
+    def future(self, /, *args: Any, **kwargs: Any) -> CallFuture:
+        """Calls it, and returns a concurrent.futures.Future of the result."""
+        target = self._target
+        request = _call.make_request(target._address, target._mapped, self._name, args, kwargs, target._options)
+        from . import _future
+        return _future.start(target._connection, request, target._attempts())
+
+    def stream(self, /, *args: Any, ordered: Optional[bool] = None, window: Optional[int] = None, **kwargs: Any) -> Stream[Any]:
+        """Calls it, and returns an iterator of the results as they come.
+
+        The arguments of a map are iterables, which may be endless: they are read as results are taken, at most `window` items
+        ahead (by default as many as keep the objects busy). ordered=False: results come as they are finished.
+        """
+        target = self._target
+        options = target._options
+        ordered = options.get("ordered", True) if ordered is None else ordered
+        window = options.get("window") if window is None else window
+        from . import _stream
+        return _stream.start(
+            target._connection, target._address, target._mapped, self._name, args, kwargs, options, ordered, window)
+
+    def options(self, **options: Any) -> "Method":
+        """The same method with options: see :meth:`Target.options`."""
+        return type(self)(self._target.options(**options), self._name)
+
+    def __repr__(self) -> str:
+        return f"<objpool method {self._target._address}.{self._name}>"
+
+
+class Target:
+    """Objects whose methods can be called: every attribute is one of their methods.
+
+    Methods whose names begin with an underscore, or that a target has itself, can be called with :meth:`call`.
+    """
+
+    _method_class: Any = Method
+    _may_retry = True
+
+    def __init__(self, client: AnyClient, address: str, options: Dict[str, Any], owner: Any = None) -> None:
+        self._client = client
+        self._address = address
+        self._options = options
+        self._owner = owner  # a reference that keeps it alive
+        self._mapped = address.endswith((":map", ":scatter"))
+        self._plain = not options and not self._mapped and "." not in address and client.retry is None
+
+    def __getattr__(self, name: str) -> Method:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return self._method_class(self, name)  # not stored in the target: that would be a reference cycle, which keeps the pool
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        """Calls the objects themselves: their __call__."""
+        return self._method_class(self, "__call__")(*args, **kwargs)
+
+    def call(self, method: str, /, *args: Any, **kwargs: Any) -> Any:
+        """Calls a method by its name."""
+        return self._method_class(self, method)(*args, **kwargs)
+
+    def method(self, name: str) -> Method:
+        """A method by its name."""
+        return self._method_class(self, name)
+
+    def options(self, **options: Any) -> Any:
+        """The same target with options for all calls through it.
+
+        timeout: seconds, after which a call fails with Timeout. errors: "wait" (the default), "first", or "collect": exceptions
+        come as results in their places. progress: a callable of (done, total, text), a tqdm bar, or True. retry: a Retry, a
+        number of attempts, or True: a call that has not run is sent again; None: it is not, whatever the client's own `retry`
+        says. chunk, bind, bind_kwargs, args_as, ordered, window, sync, idempotent, sticky: see docs/PROTOCOL.md.
+        """
+        return self._with({**self._options, **_call.check_options(options)})
+
+    def _with(self, options: Dict[str, Any]) -> "Target":
+        return type(self)(self._client, self._address, options, self._owner)
+
+    def _connection(self) -> Connection:
+        return self._client._connected()
+
+    def _attempts(self) -> Optional[_retry.Attempts]:
+        retry = self._options.get("retry", self._client.retry) if self._may_retry else None
+        return None if retry is None else _retry.Attempts(retry, self._options)
+
+    def __repr__(self) -> str:
+        return f"<objpool target {self._address}>"
+
+    def __reduce__(self) -> Any:
+        raise TypeError("targets of a pool can't be pickled: connect in the other process")
