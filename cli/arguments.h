@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * arguments: a command line, taken apart by tables of options. Options may stand before, between and after words; what looks like a
- * negative number is a word, and so is everything after "--".
+ * arguments: a command line, taken apart by tables of options. Options may stand before, between and after words; what looks
+ * like a negative number is a word, and so is everything after "--".
  */
 #ifndef CLI_ARGUMENTS_H
 #define CLI_ARGUMENTS_H

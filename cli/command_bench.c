@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * command_bench: some connections, each with so many calls in flight that start anew when they are answered, all in one loop of one
- * thread: threads would compete with the daemon for the processors.
+ * command_bench: some connections, each with so many calls in flight that start anew when they are answered, all in one loop of
+ * one thread: threads would compete with the daemon for the processors.
  */
 #include "cli/cli.h"
 #include "cli/bench_histogram.h"

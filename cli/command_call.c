@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * command_call: one call, its result on one line, its progress on standard error. With --errors collect, an item that failed makes the
- * exit status 1, as in map.
+ * command_call: one call, its result on one line, its progress on standard error. With --errors collect, an item that failed
+ * makes the exit status 1, as in map.
  */
 #include "cli/cli.h"
 #include "cli/json.h"

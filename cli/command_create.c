@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * command_create: a pool from the keys of a [pool] section. plugin, class and workers have options of their own; everything else, and
- * these too, can be said as KEY=VALUE.
+ * command_create: a pool from the keys of a [pool] section. plugin, class and workers have options of their own; everything
+ * else, and these too, can be said as KEY=VALUE.
  */
 #include "cli/cli.h"
 #include "cli/json.h"

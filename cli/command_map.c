@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * command_map: lines of JSON in, lines of JSON out, and never more of either in memory than is under way: a line is read when the daemon
- * has given credit for it. Standard input and the daemon are waited for together, so that results leave while the next item has
- * not come yet; and so is whoever reads the results, for when that one goes.
+ * command_map: lines of JSON in, lines of JSON out, and never more of either in memory than is under way: a line is read when
+ * the daemon has given credit for it. Standard input and the daemon are waited for together, so that results leave while the
+ * next item has not come yet; and so is whoever reads the results, for when that one goes.
  *
  * Each item makes one line, in item order, so that input and output can be laid side by side: its value, or {"$error": {...}}.
  */

@@ -42,7 +42,7 @@ struct top {
 	int killed;              /* by this signal */
 };
 
-/* ---- looks ------------------------------------------------------------------------------------------------------------------- */
+/* ---- looks ----------------------------------------------------------------------------------------------------------------- */
 
 static void print_line(void *context, int y, enum top_style style, const char *text)
 {
@@ -140,7 +140,7 @@ static void on_answer(void *context, const struct objpool_result *result)
 	}
 }
 
-/* ---- the connection ---------------------------------------------------------------------------------------------------------- */
+/* ---- the connection -------------------------------------------------------------------------------------------------------- */
 
 static void say_no_daemon(struct top *top, int rc)
 {
@@ -234,7 +234,7 @@ static void on_connection(struct top *top, short events)
 		disconnect(top);
 }
 
-/* ---- the terminal ------------------------------------------------------------------------------------------------------------ */
+/* ---- the terminal ---------------------------------------------------------------------------------------------------------- */
 
 /* A new delay counts from now, a pause that ends looks at once. */
 static void on_key(struct top *top, int key)
@@ -314,7 +314,7 @@ static void end_screen(struct top *top, const sigset_t *before)
 	(void)sigprocmask(SIG_SETMASK, before, NULL);
 }
 
-/* ---- the command ------------------------------------------------------------------------------------------------------------- */
+/* ---- the command ----------------------------------------------------------------------------------------------------------- */
 
 static int timeout_ms(const struct top *top)
 {
@@ -382,8 +382,9 @@ static enum exit_status first_look(struct top *top)
 	return rc < 0 ? cli_fail(EXIT_CALL_FAILED, "top: %s", reason_of(rc)) : EXIT_DONE;
 }
 
-/* Whether there is, and shall be, a full screen. Printed without having been asked for to something that is no terminal: once. */
-static bool wants_screen(struct top *top)
+/* Decides between a full screen (true) and plain text. Without --batch, plain text to something that is no terminal is printed
+ * once. */
+static bool choose_screen(struct top *top)
 {
 	if (arguments_get(&top->cli->arguments, "batch"))
 		return false;
@@ -405,7 +406,7 @@ enum exit_status command_top(struct cli *cli)
 	if (arguments_seconds(arguments, "delay", &top.view.delay_ms) < 0 ||
 	    arguments_number(arguments, "iterations", 1, &top.times) < 0)
 		return cli_fail(EXIT_USAGE, "top: %s", arguments->reason);
-	const bool full = wants_screen(&top);
+	const bool full = choose_screen(&top);
 	enum exit_status status = first_look(&top);
 	top.next = clock_now() + (int64_t)top.view.delay_ms * CLOCK_NS_PER_MS;
 	if (status == EXIT_DONE)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fields: what the daemon tells of itself are maps; a newer daemon may say more in them and an older one less, so everything that is
- * asked for may be missing.
+ * fields: what the daemon tells of itself are maps; a newer daemon may say more in them and an older one less, so everything
+ * that is asked for may be missing.
  */
 #ifndef CLI_FIELDS_H
 #define CLI_FIELDS_H

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* progress: a line at the bottom of a terminal that tells how far a map or a call has come. Elsewhere nothing, or what is asked for. */
+/* progress: a line at the bottom of a terminal that tells how far a map or a call has come. Elsewhere nothing, or what is asked
+ * for. */
 #ifndef CLI_PROGRESS_H
 #define CLI_PROGRESS_H
 

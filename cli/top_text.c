@@ -8,7 +8,7 @@
 #include <string.h>
 #include <wchar.h>
 
-/* ---- characters -------------------------------------------------------------------------------------------------------------- */
+/* ---- characters ------------------------------------------------------------------------------------------------------------ */
 
 static bool goes_on(const char *text, size_t size, size_t at)
 {
@@ -103,7 +103,7 @@ void top_text_to_ascii(char *text)
 	*out = '\0';
 }
 
-/* ---- numbers ----------------------------------------------------------------------------------------------------------------- */
+/* ---- numbers --------------------------------------------------------------------------------------------------------------- */
 
 /* Three digits and a letter, in steps of `step`; the letters begin with that of none. */
 static void scaled(char *text, double number, double step, const char *letters)

@@ -16,7 +16,8 @@
  */
 size_t top_text_clean(char *out, const char *text, size_t size);
 
-/* How many bytes of a clean text fit into `width` cells and `max` bytes, as whole characters; *used: how many cells those take. */
+/* How many bytes of a clean text fit into `width` cells and `max` bytes, as whole characters; *used: how many cells those
+ * take. */
 size_t top_text_fit(const char *text, int width, size_t max, int *used);
 
 /* Likewise all of it. */

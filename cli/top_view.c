@@ -12,7 +12,7 @@
 
 enum { HEAD = 3, PAGE_OVERLAP = 1, REST_MIN = 6 };
 
-/* ---- columns ----------------------------------------------------------------------------------------------------------------- */
+/* ---- columns --------------------------------------------------------------------------------------------------------------- */
 
 enum kind { TEXT, NUMBER, READY, METHOD_S };
 
@@ -59,7 +59,7 @@ static const struct top_column slot_columns[] = {
 	{0},
 };
 
-/* ---- a line ------------------------------------------------------------------------------------------------------------------ */
+/* ---- a line ---------------------------------------------------------------------------------------------------------------- */
 
 struct text_line {
 	char bytes[TOP_LINE];
@@ -117,7 +117,7 @@ __attribute__((format(printf, 2, 3))) static void put_format(struct text_line *l
 	(void)put(line, text, INT_MAX);
 }
 
-/* ---- cells ------------------------------------------------------------------------------------------------------------------- */
+/* ---- cells ----------------------------------------------------------------------------------------------------------------- */
 
 /* Without an item: the title. The text is in the item, the column or `room`. */
 static const char *cell(const struct top_column *column, const struct top_item *item, char room[2 * TOP_NUMBER])
@@ -198,7 +198,7 @@ static int method_width(const struct top_pool *pool, int width)
 	return fitted;
 }
 
-/* ---- the head ---------------------------------------------------------------------------------------------------------------- */
+/* ---- the head -------------------------------------------------------------------------------------------------------------- */
 
 static void put_uptime(struct text_line *line, double seconds)
 {
@@ -260,7 +260,7 @@ static void put_message(struct text_line *line, const struct top_view *view)
 			   view->reverse ? ", reversed" : "");
 }
 
-/* ---- rows -------------------------------------------------------------------------------------------------------------------- */
+/* ---- rows ------------------------------------------------------------------------------------------------------------------ */
 
 static bool is_one_of(const char *state, const char *const *states)
 {
@@ -353,7 +353,7 @@ static void draw_rows(struct top_view *view, const struct top_look *look, int wi
 	free(rows);
 }
 
-/* ---- help -------------------------------------------------------------------------------------------------------------------- */
+/* ---- help ------------------------------------------------------------------------------------------------------------------ */
 
 static const char *const help_lines[] = {
 	"up, down   select a pool; scroll where there is none further",
@@ -382,7 +382,7 @@ static void draw_help(int width, int height, top_line *line, void *context)
 	}
 }
 
-/* ---- all of it --------------------------------------------------------------------------------------------------------------- */
+/* ---- all of it ------------------------------------------------------------------------------------------------------------- */
 
 static void draw_head(const struct top_view *view, const struct top_look *look, int width, int height, top_line *line,
 		      void *context)
@@ -440,7 +440,7 @@ void top_view_print(const struct top_view *view, const struct top_look *look, to
 	free(rows);
 }
 
-/* ---- keys -------------------------------------------------------------------------------------------------------------------- */
+/* ---- keys ------------------------------------------------------------------------------------------------------------------ */
 
 static void scroll_by(struct top_view *view, long rows)
 {

@@ -37,7 +37,7 @@ static void discard(const struct arrivals *arrivals, int fd)
 		(void)close(fd);
 }
 
-/* Its bytes, or its pages, which can be more: some may lie beyond its end. */
+/* The file's bytes, or those of its pages if they are more: some may lie beyond its end. */
 static size_t size_of(int fd)
 {
 	struct stat st;
@@ -48,7 +48,8 @@ static size_t size_of(int fd)
 	return pages > (size_t)st.st_size ? pages : (size_t)st.st_size;
 }
 
-static bool is_sealed(int fd, bool counted)
+/* Makes sure that the file can't shrink, and, if its bytes are counted, that it can't grow. False: it can. */
+static bool hold_size(int fd, bool counted)
 {
 	const int seals = fcntl(fd, F_GET_SEALS);
 
@@ -63,7 +64,7 @@ static int charge(const struct arrivals *arrivals, int fd, size_t *size)
 {
 	struct account *account = arrivals->account;
 
-	if (!is_sealed(fd, account))
+	if (!hold_size(fd, account))
 		return ARRIVAL_FOREIGN; /* and nothing else is asked of it: its file system may be a stranger's */
 	if (!account_has_room_for_file(account))
 		return ARRIVAL_NO_ROOM;
@@ -87,7 +88,7 @@ static struct arrival admit(const struct arrivals *arrivals, int fd)
 	return (struct arrival){.fd = admitted, .until = arrivals->read, .size = admitted < 0 ? 0 : size};
 }
 
-/* Has the sender handed over so many that take long to close that there is no room for them? */
+/* -EPROTO: the sender has handed over so many files that take long to close that there is no room for more. */
 static int check_discarded(const struct arrivals *arrivals)
 {
 	return account_has_room_for_file(arrivals->account) ? 0 : -EPROTO;

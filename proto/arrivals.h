@@ -51,9 +51,9 @@ int arrivals_next(struct arrivals_walk *walk);
 
 /*
  * As recv; descriptors go to the end of the queue. A descriptor that is no sealed memory file is closed at once: a socket that
- * waited here could be the other end of this connection, which would then never end. One that is charged to an account
- * is sealed against growing, so that what is charged for it stays true. -EPROTO: some were lost, or there are too many; or too many that are
- * no such files are still being closed.
+ * waited here could be the other end of this connection, which would then never end. One that is charged to an account is sealed
+ * against growing, so that what is charged for it stays true. -EPROTO: some were lost, or there are too many; or too many that
+ * are no such files are still being closed.
  */
 ssize_t arrivals_recv(struct arrivals *arrivals, int fd, void *bytes, size_t size, int flags);
 

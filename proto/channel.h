@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * channel: what the supervisor, a pool's template and its workers say to each other. The codec is msgpack, the caller's
- * bytes travel inside as they came.
+ * channel: what the supervisor, a pool's template and its workers say to each other. Messages are msgpack. A caller's values are
+ * passed on as they came.
  *
  * Supervisor and worker share a stream socket, on descriptor CHANNEL_FD of the worker, and a page of memory, the board.
  *
@@ -27,29 +27,30 @@
  *                                                            [PASSED, id]
  *   [FILES, [number, …]]  + as many descriptors              [PAYLOAD, id, place, offset, length, touched]  + 1 descriptor
  *
- * PASSED says that the worker has skipped a batch, or its last items, that the supervisor had taken back. It shows that the worker
- * reacts. If the supervisor has not taken the batch back, somebody has overwritten the board.
- * REPLAYING tells that a call of `replay` begins; before READY it also tells that the constructor is done. `more?` says whether a
- * REPLAY with the next calls will follow, as soon as the worker has begun most of these; READY comes after the last. A worker
- * that can't RESTORE is sent what it has to replay. It gets no task before all that.
- * A CALL of the method "" asks for a sign of life: [REPLY, id, nil, nil], without a word to the class.
- * `columns` is an array of arrays of `count` values, `kw columns` a map of such arrays. What an ITEMS batch answers comes
- * in item order; after a crash the values that were finished still arrive. When a batch has begun, the supervisor can take back
- * those of its items that have not (`items` on the board): then the batch ends before them.
+ * CALL      A call of the method "" only asks whether the worker reacts. It is answered [REPLY, id, nil, nil]; the class does
+ *           not hear of it.
+ * ITEMS     `columns` is an array of arrays of `count` values, `kw columns` a map of such arrays. The answers come in item
+ *           order; after a crash the values that were finished still arrive. The supervisor can take back the items of a batch
+ *           that have not begun (`items` on the board): then the batch ends before them.
+ * PASSED    The worker has skipped a batch, or its last items, because the supervisor has taken it back. This shows that the
+ *           worker reacts. If the supervisor has not taken the batch back, somebody has overwritten the board.
+ * START     `replay` is an array of [method, args, kwargs]: sticky calls, for whose results nobody waits. `more?` says that a
+ *           REPLAY with the next calls will follow, as soon as the worker has begun most of these. READY comes after the last.
+ * REPLAYING A call of `replay` begins. The first one, if it comes before READY, also tells that the constructor is done.
+ * RESTORE   If it fails, the supervisor sends the calls to replay instead. No task comes before all this.
+ * INVOKE    A method makes a call while batch `id` runs. The response is a response of MessagePack-RPC.
+ * YIELD     Gives one value, or none, of batch `id`, a call that streams. The worker waits while it is more than YIELD_AHEAD
+ *           bytes ahead of what TAKEN has told of that batch.
+ * DEFERRED  The task leaves its batch. From then on its tag stands for it.
+ * error     [code, message, type, traceback, data, ran], with nil for what is missing.
  *
- * Large values travel beside the socket, in sealed memfds whose descriptors come with these bytes or before them, in order.
- * FILES numbers those of the message that follows it. In that message an ext PAYLOAD_VALUES (proto/payload.h) stands in the
- * place of args, kwargs, or of a column's array: packed values lie there, of a column `count` of them. An
- * ext PAYLOAD_BYTES, in a message that has files of its caller's (their numbers are below PAYLOAD_SELF), stands for a bin or an
- * ext.
- * PAYLOAD is a REPLY whose value lies in the worker's memory; see `lent` below for how long.
+ * Large values travel beside the socket, in sealed memfds. Their descriptors come with the bytes of their message or before them,
+ * in order.
  *
- * `replay` is an array of [method, args, kwargs]: sticky calls, whose results nobody waits for.
- * INVOKE is a call that a method makes in the midst of batch `id`; the response is one of MessagePack-RPC.
- * YIELD gives one value, or none, of batch `id`, a call that streams: its results are what it yields. The worker waits once it
- * is more than YIELD_AHEAD bytes ahead of what TAKEN has told of that batch.
- * A deferred task leaves its batch and is known by its tag from then on.
- * An error is [code, message, type, traceback, data, ran]; nil stands for what it lacks.
+ * FILES     Numbers the files of the next message. In that message an ext PAYLOAD_VALUES (proto/payload_ref.h) stands in the
+ *           place of args, of kwargs, or of a column's array (then the file has `count` packed values). An ext PAYLOAD_BYTES
+ *           stands for a bin or an ext, if the message has files of the caller (their numbers are below PAYLOAD_SELF).
+ * PAYLOAD   A REPLY whose value lies in the worker's memory. `lent` below says for how long.
  *
  * Supervisor and template share a SOCK_SEQPACKET socket, one message a packet. FORK carries the descriptors of enum fork_file.
  *
@@ -59,13 +60,12 @@
  *   [FORK, slot, generation]  + 4 descriptors                [FORKED, slot, generation, pid or -errno]
  *   [KILL, pid]                                              [EXITED, pid, status]
  *
- * The last two are for a template that is a fork of a client's program: it is the workers' parent, tells how they have ended (as
- * waitpid has it), and kills those that it is told to.
- *
- * `settings` is a map: what a plugin may ask for by name. args and kwargs are nil when each is more than a packet should hold.
- * CHECK, of `objpoold --check`, comes instead of LOAD and ends the template. `slot kwargs` is nil or an array of maps; args and all
- * kwargs are `whole?` unless one of them was more than a packet should hold.
- * With threads FORK starts a thread of the template itself, and the pid is its own.
+ * LOAD      `settings` is a map: what a plugin may ask for by name. args, or kwargs, is nil if it is too large for a packet.
+ * CHECK     For `objpoold --check`: comes instead of LOAD, and ends the template. `slot kwargs` is nil or an array of maps.
+ *           `whole?`: args and all kwargs are there; none of them was too large for a packet.
+ * FORK      With `threads?` it starts a thread of the template, and the pid is the template's.
+ * KILL      This and EXITED are only for a template that is a fork of a client's program. It is the parent of its workers: it
+ *           kills them when it is told to, and tells how they have ended. `status` is as waitpid gives it.
  */
 #ifndef PROTO_CHANNEL_H
 #define PROTO_CHANNEL_H

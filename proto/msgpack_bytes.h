@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* msgpack_bytes: the first byte of a value. It says the type and, if the value is small, its length or the value itself. The names
- * are those of the msgpack specification. */
+/* msgpack_bytes: the first byte of a value. It says the type and, if the value is small, its length or the value itself. The
+ * names are those of the msgpack specification. */
 #ifndef PROTO_MSGPACK_BYTES_H
 #define PROTO_MSGPACK_BYTES_H
 

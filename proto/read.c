@@ -197,7 +197,8 @@ int read_bytes(struct reader *reader, struct span *text)
 		return -EINVAL;
 	struct reader ahead = *reader;
 	const uint8_t first = *ahead.p;
-	if (first < BYTE_BIN8 || first > BYTE_BIN32 || sized(&ahead, 1u << (first - BYTE_BIN8), &n) < 0 || take(&ahead, n, text) < 0)
+	if (first < BYTE_BIN8 || first > BYTE_BIN32 || sized(&ahead, 1u << (first - BYTE_BIN8), &n) < 0 ||
+	    take(&ahead, n, text) < 0)
 		return -EINVAL;
 	*reader = ahead;
 	return 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * client_map: the calls with many results: objpool_call_each, objpool_all, objpool_map, and their forms that do not wait. Each starts
- * a stream; those that wait run turns until its done() is called.
+ * client_map: the calls with many results: objpool_call_each, objpool_all, objpool_map, and their forms that do not wait. Each
+ * starts a stream; those that wait run turns until its done() is called.
  */
 #include "client/c/options.h"
 #include "client/c/client_stream.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * client_request: the message that a call begins with. A call without options is [0, msgid, "sim.step", args]; one with options goes
- * through objpool.call. The daemon's own methods take no options: a timeout of theirs is kept on this side only.
+ * client_request: the message that a call begins with. A call without options is [0, msgid, "sim.step", args]; one with options
+ * goes through objpool.call. The daemon's own methods take no options: a timeout of theirs is kept on this side only.
  */
 #ifndef CLIENT_C_CLIENT_REQUEST_H
 #define CLIENT_C_CLIENT_REQUEST_H

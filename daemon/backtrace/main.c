@@ -7,6 +7,7 @@
  */
 #include "daemon/backtrace/frames.h"
 #include "daemon/backtrace/thread_stop.h"
+#include "proto/clock.h"
 #include "proto/standard.h"
 
 #include <dirent.h>
@@ -16,7 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { THREADS_MAX = 16, SECONDS_MAX = 2, PLACES_SECONDS = 1 };
@@ -29,22 +29,20 @@ struct threads {
 	pid_t at[THREADS_MAX];
 };
 
-static struct timespec started;
+static int64_t started;
 
 static bool in_time(void)
 {
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec - started.tv_sec - (now.tv_nsec < started.tv_nsec) < PLACES_SECONDS;
+	return clock_now() - started < PLACES_SECONDS * INT64_C(1000000000);
 }
 
-/* Whatever happens, this ends soon, and not after who has started it. */
+/* Ends this process soon, whatever happens, and not later than its parent. */
 static void limit_self(void)
 {
 	const pid_t parent = getppid();
 	sigset_t set;
 
-	clock_gettime(CLOCK_MONOTONIC, &started);
+	started = clock_now();
 	sigemptyset(&set);
 	sigaddset(&set, SIGALRM);
 	(void)signal(SIGALRM, SIG_DFL);

@@ -11,7 +11,8 @@
 /* To be called before the first thread_stop_begin. */
 void thread_stop_prepare(void);
 
-/* Stops the thread. 0, with what thread_stop_end wants to know in *signal, or a negative errno; -ETIMEDOUT: it sits in the kernel. */
+/* Stops the thread. 0, with what thread_stop_end wants to know in *signal, or a negative errno; -ETIMEDOUT: it sits in the
+ * kernel. */
 int thread_stop_begin(pid_t thread, int *signal);
 
 /* Lets it go on; a signal that it was about to get, it gets. */

@@ -8,11 +8,11 @@
 
 enum { CRASH_MAX = 4096 }; /* instances in one process */
 
-/* A signal handler gets nothing else. */
+/* Static, since a signal handler gets no argument. */
 static _Atomic(struct reply *) armed[CRASH_MAX];
 static _Thread_local struct reply *own;
 
-static atomic_bool cut_short; /* it ends in the midst of its work */
+static atomic_bool cut_short; /* the process ends while a method runs */
 
 #ifdef __SANITIZE_ADDRESS__
 /* <sanitizer/lsan_interface.h>: what a method's exit() leaves behind is no leak. */
@@ -73,7 +73,7 @@ static void arm_signals(void)
 void crash_arm(struct reply *reply)
 {
 	enum { STACK = 64 << 10 };
-	const stack_t alternate = {.ss_sp = malloc(STACK), .ss_size = STACK}; /* the method's own may be what has overflowed */
+	const stack_t alternate = {.ss_sp = malloc(STACK), .ss_size = STACK}; /* the method's own stack may have overflowed */
 
 	own = reply;
 	for (size_t i = 0; i < CRASH_MAX; i++) {

@@ -18,7 +18,7 @@ struct deferred {
 	struct deferrals *deferrals;
 	uint64_t tag;
 	struct timer wake;
-	bool given_up;             /* its answer came too late: waits for the supervisor's word only */
+	bool given_up;             /* its answer came too late: only the supervisor's GONE is still to come */
 };
 
 void deferrals_init(struct deferrals *deferrals, struct task *task, struct board *board)
@@ -127,7 +127,7 @@ struct objpool_call *deferred_new(struct objpool_call *call, uint64_t wake_at)
 	    deferrals->count >= LEDGER_ENTRIES / 2)
 		return NULL;
 	if (board_state(deferrals->board, task->id) == BOARD_COMMITTED)
-		return NULL; /* its caller can't give it up any more, and would wait for as long as the class likes */
+		return NULL; /* its caller can't give the call up any more, and might wait for ever */
 	if (!deferrals->by_place && !(deferrals->by_place = calloc(LEDGER_ENTRIES, sizeof *deferrals->by_place)))
 		return NULL;
 	struct deferred *deferred = make(deferrals, call);
@@ -223,7 +223,7 @@ static void put_answer(struct deferred *deferred, const void *value, size_t size
 	put_error(deferred, method_error_pack_short);
 }
 
-/* Its caller would wait for ever. */
+/* Ends the process: the call can neither be answered nor given up, and its caller would wait for ever. */
 __attribute__((noreturn))
 static void die_of_ledger(void)
 {
@@ -239,7 +239,7 @@ int deferred_answer(struct objpool_call *call, const void *msgpack, size_t size)
 	if (!ledger_move(board, deferred->tag, LEDGER_DEFERRED, LEDGER_ANSWERED)) {
 		if (!ledger_is(board, deferred->tag, LEDGER_CANCELLED))
 			die_of_ledger();
-		deferred->given_up = true; /* its number is in use until the supervisor's word has come */
+		deferred->given_up = true; /* the tag is in use until GONE has come */
 		timer_clear(&deferred->deferrals->timers, &deferred->wake);
 		return -ECANCELED;
 	}

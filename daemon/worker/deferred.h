@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * deferred: calls that a method has kept, to be answered by a later one. Each has a number, its tag, and a word on the board's
- * ledger, where it is settled without a system call who was first: the class that answers, or the supervisor whose
- * caller has given up.
+ * deferred: calls that a method has put off, to be answered during a later call. Each has a number, its tag, and a word on the
+ * board's ledger. The word settles without a system call who was first: the class that answers, or the supervisor that gives
+ * the call up because its caller has gone.
  *
  * A deferred call gets an answer even when there is no memory for it: room for a short error is set aside when the call is
  * deferred.
@@ -27,26 +27,26 @@ struct deferrals {
 
 void deferrals_init(struct deferrals *deferrals, struct task *task, struct board *board);
 
-/* Forgets all: the supervisor answers them. */
+/* Frees all of them. The supervisor answers them. */
 void deferrals_free(struct deferrals *deferrals);
 
 /* objpool_host.defer and .answer. */
 struct objpool_call *deferred_new(struct objpool_call *call, uint64_t wake_at);
 int deferred_answer(struct objpool_call *call, const void *msgpack, size_t size);
 
-/* The answers that have been given since the last call of this function; borrowed until the next answer is given. */
+/* The answers that have been given since the last call of this function. Valid until the next answer is given. */
 struct span deferred_answers(struct deferrals *deferrals);
 
-/* The task that has just run has deferred itself: its tag, which is forgotten; or 0. */
+/* The tag that the task which has just run got when it deferred itself; 0: it did not. The task forgets the tag. */
 uint64_t deferred_take(struct task *task);
 
-/* The method has failed after all. */
+/* Forgets a deferred call whose method has failed after all. */
 void deferred_undo(struct deferrals *deferrals, uint64_t tag);
 
-/* The supervisor says that nobody waits for it any more: tells the class, unless it has tried to answer already. */
+/* The supervisor has said that nobody waits for the call any more. Tells the class, unless it has tried to answer already. */
 void deferred_gone(struct deferrals *deferrals, uint64_t tag);
 
-/* Wakes what is due at `now`. */
+/* Tells the class of deferred calls whose time to wake has come at `now`. */
 void deferred_wake(struct deferrals *deferrals, uint64_t now);
 
 #endif

@@ -5,14 +5,6 @@
 #include "proto/pack.h"
 
 #include <string.h>
-#include <time.h>
-
-uint64_t host_clock(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 void host_put_passed(struct host *host, uint32_t id)
 {
@@ -52,7 +44,7 @@ void host_flush(struct host *host)
 	host->flushed = host->now;
 }
 
-/* Before something that may take long: nobody's finished answer should wait for it. */
+/* Sends the finished answers before a method that may take long: they shall not wait for it. */
 static void flush_before(struct host *host, const char *name, struct span wanted)
 {
 	const bool same = span_is(wanted, name) && host->method.method.name;

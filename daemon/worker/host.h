@@ -10,6 +10,7 @@
 #include "daemon/worker/inbox.h"
 #include "daemon/worker/invoke.h"
 #include "daemon/worker/run.h"
+#include "proto/clock.h"
 
 #include <sys/types.h>
 
@@ -19,8 +20,8 @@ enum { HOST_NAME = 256 };            /* bytes of a method's name, with its NUL *
 
 enum host_end {
 	HOST_CUT_OFF, /* the channel has ended: the supervisor has gone */
-	HOST_STOPPED, /* as the supervisor said; the instance has been destroyed */
-	HOST_FAILED,  /* the constructor did, and the supervisor knows why */
+	HOST_STOPPED, /* the supervisor said so; the instance has been destroyed */
+	HOST_FAILED,  /* the constructor has failed, and the supervisor knows the reason */
 };
 
 struct binding;
@@ -33,20 +34,23 @@ struct host {
 	struct task task;
 	struct run_method method; /* the last one called */
 	char method_name[HOST_NAME];
-	uint64_t method_cost;      /* nanoseconds, the worst of late; decays */
+	uint64_t method_cost;      /* nanoseconds: the longest of late, which decays */
 	struct binding *bindings;
 	struct deferrals deferrals;
 	struct invoker invoker;
 	uint64_t now;              /* when the last task ended */
 	uint64_t flushed;          /* when the replies were last sent */
-	bool starting;             /* READY has not been said: the last portion of what is replayed has not come */
+	bool starting;             /* READY has not been sent: more calls to replay will come */
 	bool ended;
 	enum host_end end;
 	bool reply_keeps;          /* payloads, for results */
 	uint64_t tidied;           /* when what is kept was last looked at */
 };
 
-uint64_t host_clock(void); /* CLOCK_MONOTONIC, nanoseconds */
+static inline uint64_t host_clock(void)
+{
+	return (uint64_t)clock_now();
+}
 
 /* Claims the batch on the board. False: the supervisor has taken it back. */
 bool host_begin_batch(struct host *host, uint32_t id);
@@ -60,15 +64,15 @@ void host_put_passed(struct host *host, uint32_t id);
 /* Sends the answers that are finished. */
 void host_flush(struct host *host);
 
-/* Makes host->method the one that the message names. Sends the finished answers first if the method may take long. 0, or -1 with the
- * error set. */
+/* Sets host->method to the method that the message names. Sends the finished answers first if the method may take long. 0, or -1
+ * with the error set. */
 int host_find_method(struct host *host, struct span name);
 
 /* Writes the first fields of a message of four. */
 void host_put_head(struct host *host, enum from_worker type, uint32_t id, bool nil);
 void host_put_nil(struct host *host);
 
-/* What the task has answered of others' deferred calls goes out behind its own answer. */
+/* Puts the answers that the task has given to deferred calls behind its own answer. */
 void host_put_answers(struct host *host);
 
 /* [DEFERRED, id, item, tag] */

@@ -3,6 +3,7 @@
 
 #include "daemon/worker/quit.h"
 #include "proto/channel.h"
+#include "proto/clock.h"
 #include "proto/msgpack_bytes.h"
 
 #include <errno.h>
@@ -10,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { INBOX_ROOM = 128 << 10, INBOX_KEEP = 4 << 20 };
@@ -67,7 +67,7 @@ int inbox_pin(struct inbox *inbox)
 	const size_t rest = inbox->end - inbox->begin, room = rest < INBOX_ROOM / 2 ? INBOX_ROOM : 2 * rest;
 
 	if (inbox->pinned)
-		return 0; /* what is in the newer buffer is nobody's yet */
+		return 0; /* nobody uses the newer buffer yet */
 	uint8_t *bytes = malloc(room);
 	if (!bytes)
 		return -ENOMEM;
@@ -99,7 +99,7 @@ static bool next_message(struct inbox *inbox, struct span *message)
 	return true;
 }
 
-/* [FILES, numbers]: of the message behind it, which may come much later. */
+/* Takes [FILES, numbers]: the files of the next message, which may come much later. */
 static bool take_files(struct inbox *inbox, struct span message)
 {
 	if (message.size < 3 || message.bytes[0] != (BYTE_FIXARRAY | 2) || message.bytes[1] != TO_FILES)
@@ -176,17 +176,15 @@ static int make_room(struct inbox *inbox)
 	return 0;
 }
 
-/* Until there is something to read, or the time has come. */
+/* Waits until there is something to read, or until the time has come. */
 static int wait_for_bytes(const struct inbox *inbox, uint64_t until)
 {
 	struct pollfd p = {.fd = inbox->fd, .events = POLLIN};
-	struct timespec t;
 
 	if (until == UINT64_MAX)
 		return poll(&p, 1, -1);
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	const uint64_t now = (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec, left = until > now ? until - now : 0;
-	t = (struct timespec){.tv_sec = (time_t)(left / 1000000000u), .tv_nsec = (long)(left % 1000000000u)};
+	const uint64_t now = (uint64_t)clock_now(), left = until > now ? until - now : 0;
+	const struct timespec t = {.tv_sec = (time_t)(left / 1000000000u), .tv_nsec = (long)(left % 1000000000u)};
 	return ppoll(&p, 1, &t, NULL);
 }
 
@@ -197,8 +195,8 @@ int inbox_fill(struct inbox *inbox, uint64_t until)
 		quit_memory();
 	}
 	for (;;) {
-		/* Who sleeps in read() on a Unix socket is woken, for nothing, when the peer takes what we sent; who sleeps
-		 * in poll() is not. One more call here saves a switch of tasks for every answer. */
+		/* A process that sleeps in read() on a Unix socket is woken, for nothing, when its peer reads. One that sleeps in
+		 * poll() is not: one more system call here saves a switch of tasks for each answer. */
 		const int ready = wait_for_bytes(inbox, until);
 		if (ready < 0 && errno != EINTR)
 			return -errno;
@@ -229,7 +227,7 @@ struct reader inbox_await(struct inbox *inbox, uint32_t wanted, uint64_t *type)
 			if (*type < 32 && wanted >> *type & 1)
 				return reader;
 			if (put_aside(inbox, message) < 0)
-				quit_memory(); /* what was handed to this worker must not be lost in silence */
+				quit_memory(); /* a message must not be lost in silence */
 		}
 		if (inbox_fill(inbox, UINT64_MAX) <= 0)
 			quit_cut_off();

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * inbox: whole messages from the channel, with the files that come beside them. Blocking; one buffer, that grows with the
+ * inbox: reads whole messages from the channel, with the files that come with them. It blocks. Its one buffer grows with the
  * largest message and shrinks again.
  */
 #ifndef WORKER_INBOX_H
@@ -22,26 +22,27 @@ struct inbox {
 	struct arrivals arrivals;
 	struct mappings mappings;
 	struct worker_files *announced; /* of the message that comes next */
-	struct worker_files *arrived;   /* of the one that inbox_next_arrived gave last */
+	struct worker_files *arrived;   /* of the message that next_arrived gave last */
 	struct worker_files *files;     /* of the present message; whoever takes them sets this to NULL */
-	STAILQ_HEAD(, held) held; /* messages that were put aside; the first may be the one given out last */
-	bool giving;              /* it is */
-	uint8_t *pinned;          /* an earlier buffer, in which the present message lies; NULL: it isn't needed */
+	STAILQ_HEAD(, held) held; /* messages that were put aside */
+	bool giving;              /* the first of them is the present message */
+	uint8_t *pinned;          /* an earlier buffer, in which the present message lies; NULL: there is none */
 };
 
 void inbox_init(struct inbox *inbox, int fd);
 void inbox_free(struct inbox *inbox);
 
-/* The next whole message, valid with its files until the next call of these: first what was put aside, then what has arrived. */
+/* The next whole message: those that were put aside come first. Valid, with its files, until the next inbox_next. */
 bool inbox_next(struct inbox *inbox, struct span *message);
 
-/* The present message stays valid until inbox_next, while more is read. 0 or -ENOMEM. */
+/* Keeps the present message valid until inbox_next, although more is read. 0 or -ENOMEM. */
 int inbox_pin(struct inbox *inbox);
 
 /*
- * In the midst of the present message, which must be pinned: waits for the next message of one of the types in `wanted` (bit n
- * is for type n). Returns what follows the type in it, valid until the next call of this function or inbox_next. Messages of
- * other types are put aside, and inbox_next gives them later. So each wait must take all types that any wait of a method takes.
+ * While the present message, which must be pinned, is being handled: waits for the next message of one of the types in `wanted`
+ * (bit n is for type n). Returns what follows the type in it, valid until the next call of this function or inbox_next. Messages
+ * of other types are put aside, and inbox_next gives them later. So each wait must take all types that any wait of a method
+ * takes.
  */
 struct reader inbox_await(struct inbox *inbox, uint32_t wanted, uint64_t *type);
 

@@ -133,7 +133,7 @@ int invoke(struct objpool_call *call, const char *target, const void *args, size
 	if (!task || !task->invoker || !call->method || !target || size == 0 || scan_length(args, size) != (int64_t)size ||
 	    scan_nesting(args, size) > SCAN_LEVELS + 1 || read_array(&reader, &n) < 0)
 		return -EINVAL;
-	invoker_free(task->invoker); /* what the last one gave */
+	invoker_free(task->invoker); /* the answer to the call before */
 	int r = inbox_pin(task->inbox); /* the arguments of the present call lie in it */
 	if (r == 0)
 		r = ask(task, target, args, size);

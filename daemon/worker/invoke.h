@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* invoke: a call that a method makes through its host, and waits for. What else comes meanwhile is put aside. */
+/* invoke: a call that a method makes through its host. The method waits for the answer. Other messages are put aside
+ * meanwhile. */
 #ifndef WORKER_INVOKE_H
 #define WORKER_INVOKE_H
 
 #include "daemon/worker/task.h"
 
-/* The answer to the last call that a method has made: what the method was given points into it. */
+/* The answer to the last call that a method has made. The method's objpool_outcome points into it. */
 struct invoker {
 	uint8_t *response;
-	char *texts[4]; /* its error's, with a NUL at their ends */
+	char *texts[4]; /* of its error, with a NUL at their ends */
 };
 
 void invoker_free(struct invoker *invoker);

@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LOOK_STRIDE 16 /* items, the most between two looks at the clock */
+#define LOOK_STRIDE 16 /* items, at most, between two looks at the clock */
 
-/* What a call or map has bound for all of its items. */
+/* The arguments that a call has bound for all of its items. */
 struct binding {
 	struct binding *next;
 	uint64_t id;
@@ -29,7 +29,7 @@ void items_on_bind(struct host *host, struct reader *reader)
 		quit_protocol();
 	struct binding *binding = malloc(sizeof *binding + args.size + kwargs.size);
 	if (!binding)
-		return; /* the batches that need it will say so */
+		return; /* add_bound fails the batches that need it */
 	binding->id = id;
 	binding->files = host->inbox.files;
 	host->inbox.files = NULL;
@@ -152,7 +152,8 @@ static int add_item(struct task *task, const struct items *items)
 		       : task_add_map(task, item);
 }
 
-/* All columns move on by one item even when the first has failed: the next item begins where it begins. */
+/* Adds the arguments of the next item. Each column moves on by one item also if an argument has failed. 0, or -1 with the error
+ * set. */
 static int add_item_args(struct host *host, const struct items *items)
 {
 	struct task *task = &host->task;
@@ -221,7 +222,8 @@ static void run_item(struct host *host, const struct items *items, uint32_t i, b
 	host_put_answers(host);
 }
 
-/* A batch of long items sends what it has; and one whose caller has gone stops. */
+/* Between two items: sends the finished answers if they have waited for long. False: the caller has gone, the batch shall
+ * stop. */
 static bool between_items(struct host *host, struct items *items, uint32_t i)
 {
 	if (board_state(host->board, (uint32_t)items->id) == BOARD_CANCELLED)
@@ -240,8 +242,8 @@ static bool between_items(struct host *host, struct items *items, uint32_t i)
 	return true;
 }
 
-/* Nobody waits for the rest of the batch, but the supervisor wants an answer for each item: answers nil. Returns the item at
- * which the batch ends. */
+/* Answers the rest of the batch with the error CANCELLED: nobody waits for these items any more, but the supervisor counts an
+ * answer for each. Returns the item at which the batch ends. */
 static uint32_t skip_items(struct host *host, const struct items *items, uint32_t i)
 {
 	for (; i < items->count && board_begin_item(host->board, (uint32_t)items->id); i++) {
@@ -251,7 +253,7 @@ static uint32_t skip_items(struct host *host, const struct items *items, uint32_
 	return i;
 }
 
-/* There is no memory to have them in. */
+/* Answers all items with an error: there is no memory for their columns. Returns the item at which the batch ends. */
 static uint32_t lose_items(struct host *host, const struct items *items)
 {
 	uint32_t i = 0;
@@ -263,7 +265,7 @@ static uint32_t lose_items(struct host *host, const struct items *items)
 	return i;
 }
 
-/* Returns the item at which the batch has ended: the supervisor may have taken back the rest. */
+/* Returns the item at which the batch has ended. The supervisor may have taken back the items from there on. */
 static uint32_t run_items(struct host *host, struct items *items, bool found)
 {
 	uint32_t i = 0;

@@ -20,17 +20,17 @@ static void put_ready(struct host *host, bool failed)
 	reply_flush(&host->reply);
 }
 
-/* The parent's death must be ours. The template's child is adopted by the supervisor before it is told to start. */
+/* Has this process end with its parent. (The supervisor adopts the template's child before it sends START.) */
 static void follow(pid_t parent, pid_t supervisor)
 {
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		quit_cut_off();
-	/* Where Yama lets only ancestors trace: the supervisor's child objpool-backtrace is a sibling of this process. */
+	/* For objpool-backtrace, a sibling of this process: without this, Yama may let only ancestors trace. */
 	(void)prctl(PR_SET_PTRACER, (unsigned long)supervisor, 0, 0, 0);
 }
 
-/* One remembered call. A failure is for the log: the instances that were there when it came had it too. */
+/* Runs one remembered call. A failure is only logged: the instances that got the call first have failed in the same way. */
 static void replay(struct host *host, struct reader *reader)
 {
 	struct task *task = &host->task;
@@ -173,7 +173,7 @@ void life_on_release(struct host *host, struct reader *reader)
 	host_put_answers(host);
 }
 
-/* To the log. */
+/* Writes the task's error to the log. */
 static void complain(const struct task *task, const char *failure)
 {
 	(void)fprintf(stderr, "%s: %s\n", failure, method_error_message(&task->handle.error));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* life: the instance's life: built, its sticky calls replayed, leased and released, its state saved and restored, stopped. Each
+/* life: builds the instance, replays its sticky calls, leases and releases it, saves and restores its state, stops it. Each
  * function reads what follows the message's type (proto/channel.h). */
 #ifndef WORKER_LIFE_H
 #define WORKER_LIFE_H
@@ -8,7 +8,7 @@
 
 void life_on_start(struct host *host, struct reader *reader);
 
-/* Sticky calls to be run again, each of which is announced first. An instance that is starting is ready after the last of them. */
+/* Runs sticky calls again, and announces each before it runs. An instance that is starting is ready after the last of them. */
 void life_on_replay(struct host *host, struct reader *reader);
 
 void life_on_session_end(struct host *host, struct reader *reader);

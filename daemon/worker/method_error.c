@@ -21,7 +21,7 @@ static char *copy_text(const char *text)
 	return text && text[0] ? strdup(text) : NULL;
 }
 
-/* As copy_text; without memory it sets error->no_memory. */
+/* As copy_text, but sets error->no_memory if there is no memory. */
 static char *keep_text(struct method_error *error, const char *text)
 {
 	char *copy = copy_text(text);
@@ -39,7 +39,7 @@ static void keep_data(struct method_error *error, const void *data, size_t size)
 		error->data_size = (size_t)((char *)mempcpy(error->data, data, size) - (char *)error->data);
 }
 
-/* Only these are a plugin's to give; any other would be a lie about the daemon. */
+/* A plugin may give only these codes: the others tell of the daemon. */
 static const char *allowed_code(const char *code)
 {
 	static const char *const codes[] = {"FAILED", "BAD_ARGUMENT", "NO_SUCH_METHOD"};
@@ -49,7 +49,7 @@ static const char *allowed_code(const char *code)
 	return "FAILED";
 }
 
-/* A class refuses a method that it does not have before anything of it has run. What else it refuses it may have begun. */
+/* A class refuses a method that it does not have before it runs anything. It may have begun whatever else it refuses. */
 static const char *ran_before(const char *code)
 {
 	return strcmp(code, "NO_SUCH_METHOD") == 0 ? "no" : "yes";

@@ -48,7 +48,7 @@ struct nudge *nudge_start(struct reply *reply, struct board *board)
 	nudge->board = board;
 	(void)pthread_attr_setstacksize(&attributes, 64 << 10);
 	sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the plugin's own thread's business */
+	(void)pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are for the thread that runs the plugin */
 	const int r = pthread_create(&nudge->thread, &attributes, watch, nudge);
 	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 	(void)pthread_attr_destroy(&attributes);

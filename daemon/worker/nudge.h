@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * nudge: a thread that sleeps until the supervisor finds that a method runs for longer than was thought, and then sends
- * the answers that were finished before it and wait to be sent together.
+ * nudge: a thread that sends finished answers while a method runs. The supervisor wakes it (board->nudge) when the method runs
+ * for longer than was thought: the answers before it would otherwise wait for its end, to be sent together.
  */
 #ifndef WORKER_NUDGE_H
 #define WORKER_NUDGE_H
@@ -11,7 +11,7 @@
 
 struct nudge;
 
-/* NULL without the thread (no memory for one): such answers come later then, nothing else is lost. */
+/* NULL: the thread could not be started. Then such answers come later; nothing is lost. */
 struct nudge *nudge_start(struct reply *reply, struct board *board);
 
 /* Ends the thread; accepts NULL. */

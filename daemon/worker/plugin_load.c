@@ -14,7 +14,7 @@ static void copy_known(void *to, size_t known, const void *from, size_t size)
 /* Does a structure of `size` bytes have this member? */
 #define REACHES(size, type, member) ((size) >= offsetof(type, member) + sizeof ((type *)NULL)->member)
 
-/* Writes the reason. Returns -1. */
+/* Writes the reason to `reason`. Returns -1. */
 __attribute__((format(printf, 3, 4)))
 static int refuse(char *reason, size_t size, const char *format, ...)
 {
@@ -83,7 +83,7 @@ static int list_classes(const struct objpool_plugin *p, char *text, size_t size)
 	return 0;
 }
 
-/* "*" takes what others don't; a name for it has a colon, so that the supervisor knows one when it sees it. */
+/* The class "*" stands for all names with a colon that no other class has. */
 static bool is_class(const struct objpool_class *class, const char *name)
 {
 	const char *own = name_of(class);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* plugin_load: a loaded shared object, checked, and the class that the pool wants of it. */
+/* plugin_load: loads a plugin, checks what it exports, and finds the pool's class in it. */
 #ifndef WORKER_PLUGIN_LOAD_H
 #define WORKER_PLUGIN_LOAD_H
 
@@ -7,19 +7,19 @@
 
 struct plugin {
 	const struct objpool_plugin *exported;
-	struct objpool_class class; /* a copy: what the plugin is too old to have is zero */
+	struct objpool_class class; /* a copy: members that the plugin is too old to have are zero */
 	uint32_t methods_count;
 	msgpack_object settings; /* a map: the pool's, for objpool_setting */
 };
 
-/* Loads `path` and finds `class_name`, which stays in use, in it. 0, or -1 with a sentence in `reason`. */
+/* Loads the plugin at `path` and finds the class in it. `class_name` must stay valid. 0, or -1 with the reason. */
 int plugin_load(struct plugin *plugin, const char *path, const char *class_name, char *reason, size_t reason_size);
 
-/* The same with a plugin that is part of this program. */
+/* The same for a plugin that is linked into this program. */
 int plugin_link(struct plugin *plugin, const struct objpool_plugin *linked, const char *class_name, char *reason,
 		size_t reason_size);
 
-/* The class's i-th method, as a copy with the fields that the plugin lacks zero. */
+/* A copy of the class's i-th method. Members that the plugin is too old to have are zero. */
 struct objpool_method plugin_method(const struct plugin *plugin, uint32_t i);
 
 #endif

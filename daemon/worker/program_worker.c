@@ -42,7 +42,8 @@ static void restore_signals(const struct program_workers *workers)
 		quit_memory();
 }
 
-/* Its output goes where the program's goes. It ends by _exit: what the program has asked for its own end (atexit) is not for it. */
+/* The worker's output goes where the program's goes. It ends with _exit: functions that the program has registered with atexit
+ * shall not run in it. */
 _Noreturn static void run(const struct program_workers *workers, const struct plugin *plugin, const int *fds, pid_t parent)
 {
 	struct board *board = mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED, fds[FORK_BOARD], 0);

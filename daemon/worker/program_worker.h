@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * program_worker: the workers of a template that is a fork of a program. Such a template is no descendant of the supervisor, so the
- * supervisor can't adopt its workers: they stay children of the template, which tells the supervisor how they end, kills those
- * that it is told to kill, and ends all of them when it ends itself. The supervisor's worker_maker_program.c is the mirror image.
+ * program_worker: the workers of a template that is a fork of a program. Such a template is no descendant of the supervisor, so
+ * the supervisor can't adopt its workers. They stay children of the template. It tells the supervisor how they end, kills a
+ * worker when it is told to, and ends all of them when it ends itself. The supervisor's worker_maker_program.c is the mirror
+ * image.
  */
 #ifndef WORKER_PROGRAM_WORKER_H
 #define WORKER_PROGRAM_WORKER_H

@@ -76,7 +76,7 @@ static unsigned free_place(const struct reply *reply)
 	return i;
 }
 
-/* The value's home from here on, with room for `size` bytes. */
+/* Moves the value being written to a payload with room for `size` bytes, where it goes on. 0, or -1: there is none. */
 static int move_to_payload(struct reply *reply, size_t size)
 {
 	const struct span so_far = reply_value(reply);
@@ -102,7 +102,7 @@ static size_t end_of_max(const struct reply *reply)
 	return reply->max_value < SIZE_MAX - reply->value ? reply->value + (size_t)reply->max_value : SIZE_MAX;
 }
 
-/* Back into the bytes: there is no memory, or no place. */
+/* Moves the value back into `bytes`: there is no payload for it. */
 static int move_to_bytes(struct reply *reply)
 {
 	struct block *block = reply->large;
@@ -114,7 +114,7 @@ static int move_to_bytes(struct reply *reply)
 	return r;
 }
 
-/* The value goes on in a payload, or is too large. */
+/* Appends to a value that is over `limit`: it goes on in a payload, or is too large. */
 static int append_large(struct reply *reply, const char *bytes, size_t size)
 {
 	const size_t have = reply_value(reply).size, wanted = have + size > 2 * have ? have + size : 2 * have;
@@ -353,7 +353,7 @@ static int send_sealed(struct reply *reply)
 	return 0;
 }
 
-/* One large answer shouldn't be held for ever. */
+/* Frees the room that one large answer has taken. */
 static void shrink(struct reply *reply)
 {
 	uint8_t *less = reply->room > REPLY_KEEP ? realloc(reply->bytes, REPLY_ROOM) : NULL;

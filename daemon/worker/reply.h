@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * reply: the bytes that go back to the supervisor. Collected and written together, and never a message half: when the
- * process crashes in a method, what had been finished before is still sent.
+ * reply: the bytes that go back to the supervisor. They are collected and sent together. Only whole messages are sent: when the
+ * process crashes in a method, the messages that were finished before are still sent.
  *
  *   | sent | whole messages ......... | [RESULTS, id, item, [value value | value | value being written
  *   0     sent                     sealed          count_at           gone     ready               size
@@ -9,8 +9,8 @@
  * A value that stands alone and grows large goes on in a payload (proto/payload.h), which is lent to the supervisor.
  *
  * Memory. When there is no memory for a value, `failed` is set, and the rest of the value is dropped, until reply_rewind drops
- * its beginning, too: a value is whole, or its call fails. So with a value that outgrows its maximum. Each message begins with room for REPLY_SPARE bytes, so that its
- * head, and a short error in place of its value, need no memory.
+ * its beginning, too: a value is whole, or its call fails. The same happens to a value that outgrows `max_value`. Each message
+ * begins with room for REPLY_SPARE bytes, so that its head, and a short error in place of its value, need no memory.
  *
  * One thread writes. Another may call reply_nudge, which sends what is whole: that is how an answer gets out although the next
  * method, or item, thought to be short, runs for long. It also sends the values that the open RESULTS has so far, as a message
@@ -77,8 +77,8 @@ size_t reply_begin(struct reply *reply);
 /* Writes bytes of the message around its value: the head, or what follows the value. reply_begin has made room for them. */
 void reply_put(struct reply *reply, const uint8_t *bytes, size_t size);
 
-/* Writes the beginning of a message to `p`: an array of up to 15 fields, and the first of them, the type. Returns where the next byte
- * goes. */
+/* Writes the beginning of a message to `p`: an array of up to 15 fields, and the first of them, the type. Returns where the next
+ * byte goes. */
 enum { REPLY_TYPE = 2 /* bytes of it */ };
 static inline uint8_t *reply_pack_type(uint8_t *p, unsigned fields, enum from_worker type)
 {
@@ -95,17 +95,18 @@ static inline void reply_put_type(struct reply *reply, unsigned fields, enum fro
 	reply_put(reply, head, sizeof head);
 }
 
-/* The callback of msgpack_packers that write values. 0; -1: the value has failed. What is too large is not copied, but counted. */
+/* The callback of msgpack_packers that write values. 0; -1: the value has failed. The bytes of a value that is too large are only
+ * counted. */
 int reply_append(void *reply, const char *bytes, size_t size);
 
 /* Adds whole messages, however many; when there is no memory, sends them at once. Ends the process when the supervisor has
  * gone. */
 void reply_messages(struct reply *reply, const uint8_t *bytes, size_t size);
 
-/* Everything so far is whole messages. */
+/* Declares that all bytes so far are whole messages. */
 void reply_seal(struct reply *reply);
 
-/* A value of at most so many bytes begins here. And: drops what has been written since reply_mark, and forgets its failure. */
+/* Begins a value of at most `max` bytes. reply_rewind drops what was written since reply_mark, and forgets that it has failed. */
 void reply_mark(struct reply *reply, uint64_t max);
 void reply_rewind(struct reply *reply);
 
@@ -120,7 +121,8 @@ static inline struct span reply_value(const struct reply *reply)
 /* The value is whole and lies in a payload: lends it, in place of what was written from `start` on. */
 void reply_lend(struct reply *reply, size_t start, uint32_t id);
 
-/* Looks after what has been given back. True: there is something that wants to be looked after again. */
+/* Takes back payloads that the supervisor has given back, and frees those that were unused for long. True: call it again
+ * later. */
 bool reply_tidy(struct reply *reply);
 
 /* [RESULTS, id, item, [ ... ]: opened by the first value, closed by reply_end_results or when flushed. */
@@ -150,10 +152,10 @@ void reply_nudge(struct reply *reply);
 /* The same in a signal handler or at exit. Async-signal-safe. */
 void reply_nudge_dying(struct reply *reply);
 
-/* In a child that this process has forked: closes the channel, which is the parent's. A later flush ends the child. */
+/* In a child that this process has forked: closes the channel, which only the parent may use. A later flush ends the child. */
 void reply_abandon(struct reply *reply);
 
-/* In a signal handler or at exit, of the writer's own: sends what is whole, the open RESULTS as far as it got.
+/* On the writer's thread, in a signal handler or at exit: sends what is whole, also the finished values of the open RESULTS.
  * Async-signal-safe. */
 void reply_flush_dying(struct reply *reply);
 

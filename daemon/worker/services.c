@@ -6,12 +6,12 @@
 #include "daemon/worker/invoke.h"
 #include "daemon/worker/task.h"
 #include "daemon/worker/worker_yield.h"
+#include "proto/clock.h"
 #include "proto/pack.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define PROGRESS_EVERY 50000000u /* nanoseconds */
 enum { PROGRESS_TEXT = 1024 };
@@ -27,12 +27,10 @@ static bool host_cancelled(const struct objpool_call *call)
 	return task && call->method && board_state(task->board, task->id) == BOARD_CANCELLED;
 }
 
-/* Told at most every PROGRESS_EVERY; and, once, the end of it, which nothing follows that would tell. */
-static bool progress_is_due(struct task *task, bool end)
+/* Returns true at most once in PROGRESS_EVERY: progress may be sent. Also once for the `end`, since no progress follows it. */
+static bool claim_progress(struct task *task, bool end)
 {
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
-	const uint64_t now = (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+	const uint64_t now = (uint64_t)clock_now_coarse();
 	if (now - task->progress_at < PROGRESS_EVERY && (!end || task->progress_ended))
 		return false;
 	task->progress_at = now;
@@ -40,13 +38,13 @@ static bool progress_is_due(struct task *task, bool end)
 	return true;
 }
 
-/* It goes out at once, past the answer that is being written. */
+/* Sends the progress at once, before the answer that is being written. */
 static int host_progress(struct objpool_call *call, uint64_t done, uint64_t total, const char *text)
 {
 	struct task *task = task_of(call);
 	uint8_t room[REPLY_TYPE + 3 * PACK_UINT + PACK_HEAD + PROGRESS_TEXT], *p;
 
-	if (!task || !task->wants_progress || !call->method || !progress_is_due(task, total && done == total))
+	if (!task || !task->wants_progress || !call->method || !claim_progress(task, total && done == total))
 		return 0;
 	p = reply_pack_type(room, 5, FROM_PROGRESS);
 	p = pack_uint(pack_uint(p, task->id), done);
@@ -119,7 +117,7 @@ static int host_commit(struct objpool_call *call)
 	const struct task *task = task_of(call);
 
 	if (!task || !call->method || !task->single)
-		return 0; /* its caller waits for others too, or there is none */
+		return 0; /* its caller waits for other tasks, too, or it has no caller */
 	return board_move(task->board, task->id, BOARD_STARTED, BOARD_COMMITTED) ||
 	       board_state(task->board, task->id) == BOARD_COMMITTED ? 0 : -ECANCELED;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * task: the method call that the instance is at: its arguments, from bytes to objects, where its result goes, and its error.
+ * task: the call of a method that the instance runs: its arguments, made objects, where its result goes, and its error.
  */
 #ifndef WORKER_TASK_H
 #define WORKER_TASK_H
@@ -12,21 +12,21 @@
 #include "proto/read.h"
 #include "proto/timers.h"
 
-/* Arguments as objects; they refer to the message they came in. */
+/* Arguments as objects. They refer to the message that they came in. */
 struct task_args {
 	msgpack_object *values;
 	msgpack_object_kv *kwargs;
 	uint32_t count, room, kwcount, kwroom;
 };
 
-/* What the functions of a class are called with, and what they say with objpool_fail. */
+/* The objpool_call that the functions of a class get, and the error that they set with objpool_fail. */
 struct task_handle {
 	struct objpool_call call;
-	struct task *task;       /* NULL: it has been deferred */
+	struct task *task;       /* NULL: the call has been deferred */
 	struct method_error error;
 };
 
-/* What a class has said of itself with objpool_describe. */
+/* What a class has told with objpool_describe. */
 struct task_described {
 	bool given;
 	uint32_t hooks;
@@ -39,7 +39,7 @@ struct invoker;
 struct worker_files;
 struct mappings;
 
-/* The task at hand. The handle is first: the host's functions get at the rest from it. */
+/* The host's functions find the task by its handle (task_of). */
 struct task {
 	struct task_handle handle;
 	struct objpool_place place;
@@ -54,10 +54,10 @@ struct task {
 	msgpack_packer packer; /* writes to *reply */
 	struct reply *reply;
 	uint64_t max_result;
-	bool wants_progress;   /* the caller does */
+	bool wants_progress;   /* the caller wants to hear of progress */
 	uint64_t progress_at;  /* when it was last told, CLOCK_MONOTONIC */
-	bool progress_ended;   /* told that all is done */
-	bool single;           /* it is a batch of its own */
+	bool progress_ended;   /* it was told that all is done */
+	bool single;           /* the task is a batch of its own */
 	bool wants_values;     /* the caller takes what the method yields */
 	uint64_t yielded;      /* bytes that it has yielded and that are not taken */
 	struct inbox *inbox;     /* where a method that waits gets messages from */
@@ -67,7 +67,7 @@ struct task {
 	uint64_t deferred_tag; /* the method has deferred the call; 0: not */
 };
 
-/* The task that the call is, or NULL: it is one that was deferred. */
+/* The task that this call belongs to. NULL: the call has been deferred. */
 static inline struct task *task_of(const struct objpool_call *call)
 {
 	return container_of(call, const struct task_handle, call)->task;
@@ -78,7 +78,7 @@ int task_init(struct task *task, const struct plugin *plugin, const struct objpo
 
 void task_free(struct task *task);
 
-/* Empties the arguments; adds positional ones and keywords. 0, or -1 with the error set. */
+/* Empty the arguments; add positional ones and keywords. 0, or -1 with the error set. */
 void task_clear(struct task *task);
 int task_add_array(struct task *task, struct span array);
 int task_add_value(struct task *task, struct reader *reader);
@@ -89,11 +89,11 @@ int task_add_keyword(struct task *task, struct span key, struct reader *reader);
 __attribute__((format(printf, 4, 5)))
 int task_fail(struct task *task, const char *code, const char *ran, const char *format, ...);
 
-/* The same for want of memory; and when what came beside the call can't be mapped. */
+/* The same if there is no memory, and if a file that came with the call can't be mapped. */
 int task_no_memory(struct task *task, const char *ran);
 int task_no_map(struct task *task);
 
-/* Writes the error as in proto/channel.h, and forgets it. When there is no memory for it, writes a short error instead. */
+/* Writes the error as proto/channel.h draws it, and forgets it. Writes a short error instead if there is no memory for it. */
 void task_put_error(struct task *task);
 
 #endif

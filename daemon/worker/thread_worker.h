@@ -6,8 +6,8 @@
 
 #include "daemon/worker/plugin_load.h"
 
-/* Runs an instance of the plugin's class, which must stay, on a thread of this process, with copies of the channel and the board of
- * FORK (proto/channel.h). 0 or a negative errno. */
+/* Runs an instance on a thread of this process. The plugin must stay; the channel and the board of FORK (proto/channel.h) are
+ * copied. 0 or a negative errno. */
 int thread_worker_start(const struct plugin *plugin, const int *fds);
 
 #endif

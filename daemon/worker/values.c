@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
-/* Numbers, nil and booleans of one to nine bytes: most items of a map; msgpack-c's machinery costs more than they do. */
+/* Makes numbers, nil and booleans itself. Most items of a map are such values, and msgpack-c takes longer for them. */
 static int small(struct reader *reader, msgpack_object *object)
 {
 	int64_t i;
@@ -61,7 +61,7 @@ int values_next(struct reader *reader, msgpack_zone *zone, msgpack_object *objec
 	if (small(reader, object) == 0 || text(reader, object) == 0)
 		return 0;
 	const msgpack_unpack_return r = msgpack_unpack((const char *)reader->p, size, &used, zone, object);
-	if (r != MSGPACK_UNPACK_SUCCESS && r != MSGPACK_UNPACK_EXTRA_BYTES) /* of depth, or of memory */
+	if (r != MSGPACK_UNPACK_SUCCESS && r != MSGPACK_UNPACK_EXTRA_BYTES) /* too deep, or no memory */
 		return scan_nesting(reader->p, size) > SCAN_LEVELS ? -E2BIG : -ENOMEM;
 	reader->p += used;
 	return 0;

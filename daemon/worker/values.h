@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* values: from packed bytes, which have been scanned, to msgpack objects that refer to them. */
+/* values: makes msgpack objects of packed bytes that have been scanned. The objects refer to the bytes. */
 #ifndef WORKER_VALUES_H
 #define WORKER_VALUES_H
 
@@ -7,8 +7,7 @@
 
 #include <msgpack.h>
 
-/* Takes the next value; its memory beyond the bytes comes from the zone. 0; -E2BIG: it is nested deeper than SCAN_LEVELS;
- * -ENOMEM. */
+/* Makes an object of the next value, with memory of the zone. 0; -E2BIG: the value is nested deeper than SCAN_LEVELS; -ENOMEM. */
 int values_next(struct reader *reader, msgpack_zone *zone, msgpack_object *object);
 
 #endif

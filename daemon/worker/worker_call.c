@@ -28,7 +28,7 @@ static int read_call_args(struct host *host, struct reader *reader, uint32_t fie
 	return task_add_array(task, args) < 0 || task_add_map(task, kwargs) < 0 ? -1 : 0;
 }
 
-/* The supervisor asks for a sign of life: the class knows nothing of it. */
+/* Answers nil without calling the class: the supervisor asks only whether the worker reacts. */
 static void on_probe(struct host *host, uint32_t id)
 {
 	if (!host_begin_batch(host, id))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/worker/worker_files.h"
 
+#include "proto/clock.h"
 #include "proto/payload.h"
 #include "proto/payload_ref.h"
 
@@ -8,7 +9,6 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #define PATIENCE UINT64_C(2500000000) /* nanoseconds */
@@ -28,13 +28,6 @@ struct worker_files {
 };
 
 /* ---- mappings ---- */
-
-static uint64_t clock_now(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 static void mapping_free(struct mapping *mapping)
 {
@@ -70,7 +63,7 @@ static void leave(struct mapping *mapping)
 	if (mappings->count == MAPPINGS)
 		mapping_free(mappings->idle[--mappings->count]);
 	memmove(&mappings->idle[1], &mappings->idle[0], mappings->count * sizeof *mappings->idle);
-	mapping->used = clock_now();
+	mapping->used = (uint64_t)clock_now_coarse();
 	mappings->idle[0] = mapping;
 	mappings->count++;
 }
@@ -105,7 +98,8 @@ static struct mapping *find_busy(const struct mappings *mappings, const uint8_t 
 	return NULL;
 }
 
-/* Puts a copy of these pages in their place. Of private ones the kernel copies those that are the file's still, if it is recent. */
+/* Puts a copy of these pages in their place. In a private mapping a recent kernel does so itself, for the pages that are still
+ * the file's. */
 static int copy_pages(const struct mapping *mapping, const uint8_t *bytes, size_t size)
 {
 	const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = (uintptr_t)bytes / page * page;

@@ -16,7 +16,7 @@
 enum { FLUSH_BYTES = 64 << 10 };
 #define TIDY_EVERY 500000000 /* nanoseconds */
 
-/* ---- what was kept because it might be used again ---- */
+/* ---- memory that is kept to be used again ---- */
 
 static bool keeps(const struct host *host)
 {
@@ -160,7 +160,7 @@ static void loop(struct host *host)
 			host->task.plugin->class.idle(host->task.self);
 		const int got = inbox_fill(&host->inbox, wake_at(host));
 		if (got <= 0 && got != -ETIMEDOUT)
-			return; /* the supervisor has gone, or speaks another language */
+			return; /* the supervisor has gone */
 		host->now = host_clock();
 		wake(host);
 		tidy(host);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * worker_loop: the worker's loop: reads messages from the channel, has them done, sends what is finished. The supervisor's to_worker.c and
- * from_worker.c are its mirror images; proto/channel.h draws the messages.
+ * worker_loop: the worker's loop. It reads messages from the channel, has each handled, and sends finished answers. The mirror
+ * images are the core's to_worker.c and from_worker.c; proto/channel.h draws the messages.
  */
 #ifndef WORKER_WORKER_LOOP_H
 #define WORKER_WORKER_LOOP_H

@@ -20,7 +20,7 @@ void worker_yield_on_taken(struct task *task, struct reader *reader)
 		task->yielded -= bytes < task->yielded ? bytes : task->yielded;
 }
 
-/* [YIELD, id] or [YIELD, id, value] */
+/* Sends [YIELD, id] or [YIELD, id, value]. */
 static int give(struct task *task, const void *msgpack, size_t size)
 {
 	uint8_t *message = malloc(REPLY_TYPE + PACK_UINT + size), *p;
@@ -35,7 +35,7 @@ static int give(struct task *task, const void *msgpack, size_t size)
 	return r;
 }
 
-/* Until the caller has taken enough, or doesn't wait any more. */
+/* Waits until the caller has taken enough, or has gone. */
 static int wait_for_room(struct task *task, size_t size)
 {
 	struct inbox *inbox = task->inbox;

@@ -40,8 +40,8 @@ static int read_orders(struct objpool_call *call, probe_args *args, struct order
 	return 0;
 }
 
-/* Does `fail_slots` leave this slot in peace? 1, 0, or -1 when it is no array of slots. */
-static int is_spared(struct objpool_call *call, const msgpack_object *slots)
+/* Reads `fail_slots`. 1: it does not name this slot; 0: it does, or was not given; -1: it has failed the call. */
+static int read_fail_slots(struct objpool_call *call, const msgpack_object *slots)
 {
 	int64_t slot = 0;
 	int spared = 1;
@@ -76,8 +76,8 @@ static bool count_down(const char *path)
 	return left > 0;
 }
 
-/* Has the file's number of failures been used up? 1, 0, or -1 when the argument is wrong. */
-static int is_over(struct objpool_call *call, const msgpack_object *file)
+/* Takes one failure from the number in the file. 1: there is none left; 0; -1: the argument is wrong, and has failed the call. */
+static int take_file_failure(struct objpool_call *call, const msgpack_object *file)
 {
 	char *path;
 
@@ -117,7 +117,7 @@ static int obey(struct objpool_call *call, const struct orders *orders)
 	int64_t status = 0;
 	int r;
 
-	if ((r = is_spared(call, orders->fail_slots)) != 0 || (r = is_over(call, orders->fail_times_file)) != 0)
+	if ((r = read_fail_slots(call, orders->fail_slots)) != 0 || (r = take_file_failure(call, orders->fail_times_file)) != 0)
 		return r < 0 ? -1 : 0;
 	if (orders->exit && want_integer(call, "exit", orders->exit, 0, 255, &status) < 0)
 		return -1;

@@ -362,8 +362,8 @@ static int find_method(PyObject *self, struct objpool_call *call)
 	return r < 0 ? fail_with_exception(call) : no_such_method(self, call);
 }
 
-/* Was the attribute error raised in looking for the method? Then no Python code has run, and it has no traceback. An error that has
- * one may be the method's own: it has run. */
+/* Was the attribute error raised in looking for the method? Then no Python code has run, and it has no traceback. An error that
+ * has one may be the method's own: it has run. */
 static bool is_missing(PyObject *self, PyObject *trace)
 {
 	return !trace && has_method(self, last.name) == 0;

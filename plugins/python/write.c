@@ -248,8 +248,8 @@ int write_object(PyObject *value, msgpack_packer *packer, bool pickle)
 	return write_value(value, packer, pickle, 0);
 }
 
-/* Has writing failed for lack of memory? If so, sets an exception. */
-static bool has_failed(const struct objpool_buffer *buffer)
+/* Sets an exception if writing has failed for want of memory. Returns whether it has. */
+static bool raise_if_failed(const struct objpool_buffer *buffer)
 {
 	if (buffer->failed)
 		PyErr_NoMemory();
@@ -264,7 +264,7 @@ static PyObject *write_within(PyObject *value, bool pickle, int around)
 	msgpack_packer packer;
 
 	msgpack_packer_init(&packer, &buffer, objpool_buffer_write);
-	if (write_value(value, &packer, pickle, -around) == 0 && !has_failed(&buffer))
+	if (write_value(value, &packer, pickle, -around) == 0 && !raise_if_failed(&buffer))
 		bytes = PyBytes_FromStringAndSize(buffer.data, (Py_ssize_t)buffer.size);
 	objpool_buffer_free(&buffer);
 	return bytes;
@@ -306,7 +306,7 @@ static int take_items(PyObject *iterator, struct items *items)
 	for (items->count = 0; items->buffer.size <= items->limit && (item = PyIter_Next(iterator)); items->count++) {
 		const int r = write_value(item, &items->packer, items->pickle, 1);
 		Py_DECREF(item);
-		if (r < 0 || has_failed(&items->buffer))
+		if (r < 0 || raise_if_failed(&items->buffer))
 			return -1;
 	}
 	return PyErr_Occurred() ? -1 : 0;
@@ -330,7 +330,7 @@ static int give_item(struct objpool_call *call, PyObject *item, struct items *it
 	objpool_buffer_clear(&items->buffer);
 	const int written = write_value(item, &items->packer, items->pickle, 0);
 	end_if_forked();
-	if (written < 0 || has_failed(&items->buffer))
+	if (written < 0 || raise_if_failed(&items->buffer))
 		return -1;
 	Py_BEGIN_ALLOW_THREADS
 	r = objpool_yield(call, items->buffer.data, items->buffer.size);
