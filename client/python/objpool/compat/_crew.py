@@ -1,24 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who does the work of a compatible pool: threads of this program, or workers of an objpool daemon.
+"""What a compatible pool and its crew have in common. The crew does the pool's work: by threads of this program
+(_thread_crew.py), or by workers of an objpool daemon (_process_crew.py).
 
 A crew takes tasks and completes them. The pool above it (multiprocess/pool.py and the other modules) cuts its input into tasks,
 and waits for them:
 
     work = crew.work(function, mode)            what the tasks of a call have in common
-    crew.submit([Task(...), ...], work, …)      each task's `arrive` is called once it is done, by any thread: it must be brief
+    crew.submit([Task(...), ...], work, …)      once a task is done, any thread calls `on_task` of its job: it must be brief
     crew.wait(hub, deadline)                    until hub.news is true
     task.outcome()                              (results, failures): decoded in the thread that asks
 """
-import collections
-import itertools
 import threading
 import time
 
-from ._chunks import OnObject, run_apart, run_chunk
-from ._errors import PoolTerminated
 from ._message import APART, CALL, MAP, NAMED, ONE, PICKLED, STAR
 
-__all__ = ["APART", "CALL", "MAP", "NAMED", "ONE", "PICKLED", "STAR", "Hub", "Task", "ThreadCrew", "deadline_of"]
+__all__ = ["APART", "CALL", "MAP", "NAMED", "ONE", "PICKLED", "STAR", "Hub", "Task", "deadline_of", "left_until", "release"]
 
 
 def deadline_of(timeout):
@@ -26,7 +23,7 @@ def deadline_of(timeout):
 
 
 class Hub:
-    """Something that threads wait for: `news`."""
+    """Lets threads wait until `news` is true."""
 
     __slots__ = ("news", "waiters")
 
@@ -67,11 +64,11 @@ def release(lock):
     try:
         lock.release()
     except RuntimeError:
-        pass        # woken already
+        pass        # it was woken already
 
 
 class Task:
-    """Some items that go to a worker together. Complete when `done` is true."""
+    """Some items that go to a worker together. They are complete when `done` is true."""
 
     __slots__ = ("items", "each", "job", "done", "answer", "size")
 
@@ -83,7 +80,7 @@ class Task:
         self.answer = None
 
     def finish(self, answer):
-        """Called by whoever has the answer; again, if a signal's handler has interrupted it."""
+        """Called by the thread that has the answer; twice if a signal handler has interrupted the first call."""
         job = self.job
         if job is not None:
             self.items = None
@@ -95,192 +92,8 @@ class Task:
         self.finish(error)
 
     def outcome(self):
-        """(results, {index: exception} or None, nanoseconds it took); an answer that is an exception is the failure of all."""
+        """(results, {index: exception} or None, nanoseconds it took). An answer that is an exception stands for all items."""
         answer = self.answer
         if callable(answer):
             answer = self.answer = answer()
         return ([], {0: answer}, 0) if isinstance(answer, BaseException) else answer
-
-
-class Background:
-    """A thread that runs what others shall not wait for: callbacks."""
-
-    def __init__(self, name):
-        self._name = name
-        self._queue = collections.deque()
-        self._lock = threading.Lock()
-        self._lock.acquire()
-        self._started = False
-        self._guard = threading.Lock()
-
-    def run(self, function):
-        self._queue.append(function)
-        with self._guard:
-            if not self._started:
-                self._started = True
-                threading.Thread(target=self._loop, name=self._name, daemon=True).start()
-        release(self._lock)
-
-    def stop(self):
-        if self._started:
-            self.run(None)
-
-    def _loop(self):
-        while True:
-            self._lock.acquire()
-            while self._queue:
-                function = self._queue.popleft()
-                if function is None:
-                    return
-                function()
-
-
-class ThreadCrew:
-    """Threads of this program; each may have an object of its own."""
-
-    by_value = False
-    _numbers = itertools.count(1)
-
-    def __init__(self, size, initializer=None, initargs=(), factory=None):
-        self.size = size
-        self.objects = [None] * size
-        self._initializer, self._initargs, self._factory = initializer, initargs, factory
-        self._shared = collections.deque()
-        self._own = [collections.deque() for _ in range(size)]
-        self._ready = threading.Condition(threading.Lock())
-        self._ending = False
-        self._running = set()
-        self._background = Background("objpool callbacks")
-        self.threads = [threading.Thread(target=self._work, args=(slot,), daemon=True,
-                                         name=f"Thread-{next(self._numbers)} (worker)") for slot in range(size)]
-        self._begin()
-
-    def _begin(self):
-        self._started, self._failure = 0, None
-        for thread in self.threads:
-            thread.start()
-        with self._ready:
-            self._ready.wait_for(lambda: self._failure is not None or self._started == self.size)
-        if self._failure is not None:
-            self.terminate(None)
-            raise self._failure
-
-    # A worker's life
-
-    def _work(self, slot):
-        try:
-            self._prepare(slot)
-        except BaseException as error:
-            with self._ready:
-                self._failure = self._failure or error
-                self._ready.notify_all()
-            return
-        with self._ready:
-            self._started += 1
-            self._ready.notify_all()
-        while True:
-            task = self._next(slot)
-            if task is None:
-                return
-            self._run(slot, *task)
-            del task
-
-    def _prepare(self, slot):
-        if self._initializer is not None:
-            self._initializer(*self._initargs)
-        if self._factory is not None:
-            self.objects[slot] = self._factory(slot)
-
-    def _next(self, slot):
-        own = self._own[slot]
-        with self._ready:
-            while True:
-                if own:
-                    task = own.popleft()
-                elif self._shared:
-                    task = self._shared.popleft()
-                elif self._ending:
-                    return None
-                else:
-                    self._ready.wait()
-                    continue
-                self._running.add(task[0])
-                return task
-
-    def _run(self, slot, task, work):
-        mode, function = work
-        items, each = task.items, task.each
-        begun = time.perf_counter_ns()
-        try:
-            if isinstance(function, OnObject):
-                function = function.bind(self.objects[slot])
-            run = run_chunk if each == ONE else run_apart
-            results, failures = run(mode, function, items)
-        except BaseException as error:
-            results, failures = [], {0: error}
-        del items, function
-        self._running.discard(task)
-        task.finish((results, failures, time.perf_counter_ns() - begun))
-
-    # What the pool asks
-
-    def work(self, function, mode):
-        return mode, function
-
-    def submit(self, tasks, work, slot=None):
-        queue = self._shared if slot is None else self._own[slot]
-        with self._ready:
-            if self._ending:
-                refused = PoolTerminated("the pool was terminated")
-            else:
-                refused = None
-                queue.extend((task, work) for task in tasks)
-                self._ready.notify_all() if slot is not None or len(tasks) > 1 else self._ready.notify()
-        if refused:
-            for task in tasks:
-                task.fail(refused)
-
-    def submit_to_all(self, tasks, work):
-        """Task i to worker i, each exactly one."""
-        for slot, task in enumerate(tasks):
-            self.submit([task], work, slot)
-
-    def broadcast(self, tasks, work):
-        """The same to each worker: tasks[i] is what worker i does."""
-        self.submit_to_all(tasks, work)
-
-    def members(self):
-        return list(self.threads)
-
-    def wait(self, hub, deadline=None):
-        return hub.wait(deadline)
-
-    def poll(self):
-        pass
-
-    def in_background(self, function):
-        self._background.run(function)
-
-    def close(self):
-        """What is queued is done; then the threads end."""
-        with self._ready:
-            self._ending = True
-            self._ready.notify_all()
-
-    def terminate(self, error):
-        """What is queued is dropped, and fails, as does what runs: nobody can stop a thread, so its result is for nobody."""
-        with self._ready:
-            self._ending = True
-            dropped = [task for queue in (self._shared, *self._own) for task, _ in queue]
-            for queue in (self._shared, *self._own):
-                queue.clear()
-            dropped += self._running
-            self._ready.notify_all()
-        for task in dropped:
-            task.fail(error)
-
-    def join(self, running=True):
-        for thread in list(self.threads) if running else ():
-            if thread is not threading.current_thread():
-                thread.join()
-        self._background.stop()

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Descriptors of this program (pipes of queues, memory of shared values) for workers that are not its children: a worker opens
-them by the program's entry in /proc, which its user may do. Where that can't be (sockets), it asks the kernel for a copy."""
+"""Descriptors of this program (pipes of queues, memory of shared values) for workers that are not its children.
+
+A worker opens them by the program's entry in /proc, which the same user may do. Sockets can't be opened so: for them it asks the
+kernel for a copy.
+"""
 import os
 import stat
 
@@ -8,7 +11,7 @@ PIDFD_GETFD = 438
 
 
 class Shared:
-    """What is sent for a descriptor. As with a child, it must stay open here until the worker has it."""
+    """Is sent in place of a descriptor, which must stay open here until the worker has it."""
 
     def __init__(self, descriptor):
         import fcntl
@@ -22,7 +25,8 @@ class Shared:
         try:
             opened = copy(self.pid, self.descriptor) if self.is_socket else self._open()
         except OSError as error:
-            raise OSError(error.errno, f"a descriptor of process {self.pid} can't be had here: {os.strerror(error.errno)}") from None
+            reason = os.strerror(error.errno)
+            raise OSError(error.errno, f"a descriptor of process {self.pid} can't be had here: {reason}") from None
         status = os.fstat(opened)
         if (status.st_dev, status.st_ino) != self.identity:
             os.close(opened)
@@ -34,9 +38,8 @@ class Shared:
         return os.open(f"/proc/{self.pid}/fd/{self.descriptor}", self.mode | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
-
 def copy(pid, descriptor):
-    """The same open file as that descriptor of another process."""
+    """A descriptor of this process for the same open file as that descriptor of another process."""
     import ctypes
     process = os.pidfd_open(pid)
     try:

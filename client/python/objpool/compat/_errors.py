@@ -5,7 +5,8 @@ from multiprocessing import ProcessError
 from .. import errors
 
 __all__ = ["MaybeEncodingError", "PoolTerminated", "RemoteTraceback", "WorkerLost"]
-STANDARD = ("MaybeEncodingError", "RemoteTraceback")    # of a module of the standard library that takes as long to import as all others
+# Names of multiprocessing.pool, which takes as long to import as all else together.
+STANDARD = ("MaybeEncodingError", "RemoteTraceback")
 
 
 class WorkerLost(ProcessError, errors.WorkerLost):

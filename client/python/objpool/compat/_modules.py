@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Modules that workers would not have as the program has them. Workers are told of those
+"""Modules that workers would not have as the program has them. Workers are told of two kinds:
 
-that no import would find: loaded by their file's name, as plugins and tests are;
-that the program has reloaded since it made the pool, as notebooks do: workers reload them, too.
+- modules that no import would find, because the program loaded them by their file's name, as plugins and tests are loaded;
+- modules that the program has reloaded since it made the pool, as notebooks do: workers reload them, too.
 """
 import importlib
 import os
@@ -15,7 +15,7 @@ _found = (0, {})
 
 
 def elsewhere():
-    """{name: (file, folders of a package or None)} of those modules of this program."""
+    """{name: (file, folders of a package or None)} of the modules of this program that no import would find."""
     global _found
     count = len(sys.modules)
     if _found[0] != count:
@@ -27,7 +27,9 @@ def _elsewhere(modules):
     path = set(map(_embedded.absolute, sys.path))
     for name, module in modules:
         spec = getattr(module, "__spec__", None)
-        if name == "__main__" or not getattr(spec, "has_location", False) or spec.name != name or not isinstance(spec.origin, str):
+        if name == "__main__" or not getattr(spec, "has_location", False):
+            continue
+        if spec.name != name or not isinstance(spec.origin, str):
             continue
         package, _, _ = name.rpartition(".")
         folders = spec.submodule_search_locations
@@ -39,7 +41,7 @@ def _elsewhere(modules):
 
 
 class Finder:
-    """Finds them, when nobody else does."""
+    """In a worker: finds modules that no other finder does."""
 
     def __init__(self, modules):
         self._modules = modules
@@ -49,13 +51,13 @@ class Finder:
         if name in self._modules:
             file, folders = self._modules[name]
             return util.spec_from_file_location(name, file, submodule_search_locations=folders)
-        if any(known.startswith(name + ".") for known in self._modules):       # a package that is only a name
+        if any(known.startswith(name + ".") for known in self._modules):       # a package without a file
             return machinery.ModuleSpec(name, None, is_package=True)
         return None
 
 
 class Reloads:
-    """What the program has reloaded since this was made. importlib.reload gives a module another __spec__."""
+    """Knows what the program has reloaded since this was made. importlib.reload gives a module another __spec__."""
 
     def __init__(self):
         self._specs = {name: _spec(module) for name, module in tuple(sys.modules.items())}
@@ -79,7 +81,7 @@ def _spec(module):
 
 
 def specs_of(function, names):
-    """[(module, __spec__)] of a function's module, and of those that it, or what has one of these names in __main__, uses as a global."""
+    """[(module, __spec__)] of a function's module, of its globals that are modules, and of modules with these names in __main__."""
     modules = [sys.modules.get(function.__module__)]
     if isinstance(function, types.FunctionType):
         modules += map(function.__globals__.get, function.__code__.co_names)
@@ -89,7 +91,7 @@ def specs_of(function, names):
 
 
 def are_current(specs):
-    """Have these modules not been reloaded?"""
+    """True if none of these modules has been reloaded."""
     return all(_spec(module) is spec for module, spec in specs)
 
 
@@ -100,10 +102,10 @@ class Reloader:
         self._counts = {}
 
     def follow(self, counts):
-        """True: something has been reloaded."""
+        """Returns whether it has reloaded anything."""
         behind = [name for name, count in counts.items() if self._counts.get(name, 0) < count]
         for name in behind:
             self._counts[name] = counts[name]
-            if name in sys.modules:     # else the first import finds what the file says now
+            if name in sys.modules:     # otherwise its first import reads the file as it is now
                 importlib.reload(sys.modules[name])
         return bool(behind)

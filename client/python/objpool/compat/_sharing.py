@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Large arrays that several items of a call have in common: they go once.
+"""Sends large arrays once that several items of a call have in common.
 
-Two items have an array in common where it is the same object, and lies where no code but pickle's own gets at it while the items are pickled: in the items,
-in lists, tuples and dicts, and in objects that say nothing of how they are pickled. What a `__reduce__` or `__getstate__` makes may be another
-thing each time, though it lies in the same memory.
+Two items have an array in common if both have the same object, at a place that only pickle's own code reads while the items are
+pickled: in the items, in lists, tuples and dicts, and in objects that don't define how they are pickled. What a `__reduce__` or
+`__getstate__` makes may differ each time, although it lies in the same memory.
 """
 import copyreg
 import sys
@@ -12,11 +12,12 @@ import weakref
 from .. import _files, _values
 from ._message import ATOMS
 
-MOST = 10000            # values that are looked at
+OF_PICKLING = ("__reduce_ex__", "__reduce__", "__getstate__", "__getattribute__")
+MOST = 10000            # values that arrays_in looks at
 
 
 def place_of(array):
-    ndarray = sys.modules["numpy"].ndarray      # whatever a subclass has for them
+    ndarray = sys.modules["numpy"].ndarray      # not what a subclass has in their place
     return ndarray.__array_interface__.__get__(array)["data"][0], ndarray.nbytes.__get__(array)
 
 
@@ -45,11 +46,11 @@ def arrays_in(items):
 
 
 def attributes_of(value):
-    """Those of an object that is pickled as all are that say nothing of it."""
+    """The attributes of an object whose class doesn't define how it is pickled; else {}."""
     kind = type(value)
     try:
         is_plain = kind not in copyreg.dispatch_table and all(
-            getattr(kind, name, None) is getattr(object, name, None) for name in ("__reduce_ex__", "__reduce__", "__getstate__", "__getattribute__"))
+            getattr(kind, name, None) is getattr(object, name, None) for name in OF_PICKLING)
         found = value.__dict__ if is_plain else {}
     except Exception:
         found = {}
@@ -57,7 +58,10 @@ def attributes_of(value):
 
 
 def may_have_changed(buffers, items):
-    """Can what pickled an item have written to a buffer of one before it? Then they can't wait to be copied until all are there."""
+    """True if pickling an item may have changed a buffer of an item before it.
+
+    Then buffers can't be copied after all items are pickled.
+    """
     if len(buffers) < 2:
         return False
     known, of_all, of_made = arrays_in(items), 0, 0
@@ -71,7 +75,7 @@ def may_have_changed(buffers, items):
 
 
 class Sharing:
-    """Of the messages that go one after the other, from `with` to its end."""
+    """Knows what was sent already by the messages of one with-statement."""
 
     def __init__(self):
         self._shared = {}       # place -> (weak reference to the array, what goes for it)
@@ -84,7 +88,7 @@ class Sharing:
             shared.end()
 
     def arguments(self, buffers, items):
-        """What to send for buffers of these items."""
+        """What to send in place of buffers of these items."""
         known = arrays_in(items)
         return [self._argument(bytes_of(buffer), known) for buffer in buffers]
 
@@ -101,7 +105,7 @@ class Sharing:
 
 
 class Together:
-    """The buffers of items that are pickled one by one, and go in one message."""
+    """The buffers of items that are pickled one by one, and sent in one message."""
 
     def __init__(self, items):
         self.buffers = []
@@ -110,7 +114,7 @@ class Together:
         self._indexes = {}
 
     def indexes(self, buffers):
-        """Where in the message's buffers an item's are; new ones are added."""
+        """The indexes of an item's buffers among the message's. Adds buffers that are new."""
         if self._known is None:
             self._known = arrays_in(self._items)
         return [self._index(buffer) for buffer in buffers]

@@ -5,17 +5,20 @@
         for result in pool.map(sentences, is_unordered=False):
             print(result.obj_id, result.ret_val)
 
-The objects are built in their workers, all at once. Of the input at most chunk_size * chunk_prefill_ratio items are read ahead of the results.
+The objects are built in their workers, all at once. The input is read at most chunk_size * chunk_prefill_ratio items ahead of the
+results.
 """
 import collections
 import itertools
 import types
 
-from ._crew import APART, MAP, NAMED, STAR, Hub, Task, ThreadCrew, deadline_of
-from ._errors import PoolTerminated
 from ._chunks import OnObject
+from ._crew import APART, MAP, NAMED, STAR, Hub, Task, deadline_of
+from ._errors import PoolTerminated
+from ._thread_crew import ThreadCrew
 
-__all__ = ["ArgumentPassing", "ExceptionBehavior", "StateFullWorkerPool", "StateFullWorkerPoolResultGenerator", "WorkerResultWrapper"]
+__all__ = ["ArgumentPassing", "ExceptionBehavior", "StateFullWorkerPool", "StateFullWorkerPoolResultGenerator",
+           "WorkerResultWrapper"]
 
 
 class ArgumentPassing:

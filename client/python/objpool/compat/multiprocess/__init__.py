@@ -57,8 +57,8 @@ def __dir__():
 
 # Named semaphores keep their names: so workers, which are no children of this process, can open them.
 _shared = _standard.get_context("spawn")
-for _name in ("Array", "Barrier", "BoundedSemaphore", "Condition", "Event", "JoinableQueue", "Lock", "Queue", "RLock", "Semaphore",
-              "SimpleQueue", "Value"):
+for _name in ("Array", "Barrier", "BoundedSemaphore", "Condition", "Event", "JoinableQueue", "Lock", "Queue", "RLock",
+              "Semaphore", "SimpleQueue", "Value"):
     globals()[_name] = getattr(_shared, _name)
 
 

@@ -5,9 +5,11 @@ import os
 import warnings
 import weakref
 
-from .._crew import CALL, MAP, STAR, Hub, Task, ThreadCrew, deadline_of
+from .._crew import CALL, MAP, STAR, Hub, Task, deadline_of
 from .._errors import PoolTerminated, WorkerLost  # noqa: F401
-from .._jobs import ApplyResult, AsyncResult, DoneResult, IMapIterator, IMapUnorderedIterator, MapResult  # noqa: F401
+from .._imap import IMapIterator, IMapUnorderedIterator
+from .._results import ApplyResult, AsyncResult, DoneResult, MapResult  # noqa: F401
+from .._thread_crew import ThreadCrew
 
 __all__ = ["Pool", "ThreadPool"]
 
@@ -16,7 +18,7 @@ INIT, RUN, CLOSE, TERMINATE = "INIT", "RUN", "CLOSE", "TERMINATE"
 
 
 def __getattr__(name):
-    """What is not here is the standard library's."""
+    """Takes names that are not here from the standard library."""
     if not name.startswith("_"):
         import multiprocessing.pool
         try:
@@ -57,7 +59,7 @@ class Pool:
 
     @classmethod
     def of(cls, processes, make):
-        """A pool whose workers have an object each, which make() gives there and which can't fail: an OnObject calls it."""
+        """A pool whose workers each have the object that make() returns there, for OnObject. make must not raise."""
         pool = cls.__new__(cls)
         pool._factory = (make, ())
         cls.__init__(pool, processes)
@@ -66,8 +68,8 @@ class Pool:
     def _make_crew(self, processes, initializer, initargs, maxtasksperchild):
         from .._process_crew import ProcessCrew
         method = self._ctx and self._ctx.get_start_method()
-        return ProcessCrew(processes, initializer, initargs, self._factory, max_tasks=maxtasksperchild, name="ForkPoolWorker", method=method,
-                           may_fail=self._factory is None)
+        return ProcessCrew(processes, initializer, initargs, self._factory, max_tasks=maxtasksperchild, name="ForkPoolWorker",
+                           method=method, may_fail=self._factory is None)
 
     def __del__(self):
         if self._state == RUN:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pools whose workers each have an object, which functions get as their first argument."""
 from .._chunks import OnObject
-from .._crew import CALL, MAP, STAR, Task, ThreadCrew
-from .._jobs import DoneResult, MapResult
+from .._crew import CALL, MAP, STAR, Task
+from .._results import DoneResult, MapResult
+from .._thread_crew import ThreadCrew
 from ..multiprocess.pool import Pool
 from ._iterables import lenzip
 

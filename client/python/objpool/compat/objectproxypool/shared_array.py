@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Arrays in shared memory: one copy, which all workers look at."""
+"""Arrays in shared memory: one copy, which all workers use."""
 import mmap
 import os
 from multiprocessing import shared_memory
@@ -21,7 +21,7 @@ class RemoteArray:
         return unpack(self)
 
     def close(self):
-        """Nothing is to be done: memory is let go with the last array that shows it."""
+        """Does nothing: the memory is freed with the last array that uses it."""
 
     def __repr__(self):
         return f"<array in shared memory {self.name}: {self.dtype} {self.shape}>"
@@ -31,15 +31,17 @@ RemoteSharedArrayWrapper = RemoteArray
 
 
 class SharedArrayWrapper:
-    """A copy of the array in shared memory: `array` here, `remoteArray` to send. The memory goes with this object, or by close(), or with
-    the with-statement; arrays that show it already stay as they are."""
+    """A copy of the array in shared memory: `array` here, `remoteArray` to send.
+
+    The memory is freed with this object, by close(), or at the end of a with-statement. Arrays that use it already stay valid.
+    """
 
     def __init__(self, array):
         import numpy as np
         array = np.asarray(array)
         self._memory = shared_memory.SharedMemory(create=True, size=max(1, array.nbytes))
         self.remoteArray = RemoteArray(self._memory.name, array.dtype, array.shape)
-        self.array = unpack(self.remoteArray)       # over a mapping that lives as long as what shows it
+        self.array = unpack(self.remoteArray)       # its mapping lives as long as arrays that use it
         self.array[...] = array
 
     @property
@@ -61,7 +63,7 @@ class SharedArrayWrapper:
         self.close()
 
     def close(self):
-        """Nobody can map it from now on."""
+        """From now on nobody can map the memory."""
         memory, self._memory = self.__dict__.get("_memory"), None
         if memory is None:
             return
@@ -77,7 +79,7 @@ class SharedArrayWrapper:
 
 
 def unpack(x):
-    """The array that a handle stands for; anything else as it is."""
+    """The array that a RemoteArray stands for; any other value as it is."""
     if not isinstance(x, RemoteArray):
         return x
     import numpy as np

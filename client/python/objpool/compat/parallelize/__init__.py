@@ -10,5 +10,5 @@ from . import parallelize
 from .parallelize import (capture_output, make_divisions, merge_results, parallel, retrieve_output, time_function,
                           write_output_to_temp_file)
 
-__all__ = ["parallelize", "parallel", "time_function", "merge_results", "capture_output", "write_output_to_temp_file", "retrieve_output",
-           "make_divisions"]
+__all__ = ["parallelize", "parallel", "time_function", "merge_results", "capture_output", "write_output_to_temp_file",
+           "retrieve_output", "make_divisions"]

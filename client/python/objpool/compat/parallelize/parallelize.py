@@ -20,7 +20,8 @@ def time_function(f):
     def timed(*args, **kwargs):
         begun = time.perf_counter()
         result = f(*args, **kwargs)
-        print(f"Completed {f.__name__!r} in {time.perf_counter() - begun:.4f} secs\n", end="", flush=True)    # one write: others print, too
+        text = f"Completed {f.__name__!r} in {time.perf_counter() - begun:.4f} secs\n"
+        print(text, end="", flush=True)     # in one write: others print at the same time
         return result
     return timed
 

@@ -1,9 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a pool gives back for a call: AsyncResult, MapResult, and the iterators of imap.
-
-A job is told of each of its tasks that is done (`on_task`, by whatever thread; brief). It is decoded by who asks for the result, or,
-when it has callbacks, by the crew's background thread: then it is ready when they have returned.
-"""
+"""What imap and imap_unordered return: iterators over results that come while the input is still read."""
 import collections
 import itertools
 import threading
@@ -11,189 +7,12 @@ import time
 from multiprocessing import TimeoutError
 
 from ._answer_reader import Piece
-from ._crew import APART, ONE, Hub, Task, deadline_of, left_until
+from ._crew import APART, ONE, Hub, Task, deadline_of
 from ._in_flight import Items
 
 
-class ApplyResult:
-    """The result of a call that is under way."""
-
-    def __init__(self, pool, callback=None, error_callback=None, tasks=1):
-        self._pool = pool
-        self._crew = pool._crew
-        self._hub = Hub()
-        self._left = tasks
-        self._arrived = []
-        self._callback = callback
-        self._error_callback = error_callback
-        self._has_callbacks = callback is not None or error_callback is not None
-        self.in_background = self._has_callbacks
-        self._guard = threading.Lock()
-        self._complete = False
-        self._success = None
-        self._value = None
-        pool._jobs.add(self)
-
-    def ready(self):
-        """Is the result there?"""
-        if not self._complete and not self._has_callbacks:
-            if not self._hub.news:
-                self._crew.poll()
-            if self._hub.news:
-                self._finish()
-        return self._complete
-
-    def successful(self):
-        """Did it end without exception? ValueError while it has not ended."""
-        if not self.ready():
-            raise ValueError(f"{self!r} not ready")
-        return self._success
-
-    def wait(self, timeout=None):
-        """Until it is ready, or the timeout."""
-        if self._complete:
-            return
-        if self._has_callbacks:
-            self._hub.wait(deadline_of(timeout))
-        elif self._crew.wait(self._hub, deadline_of(timeout)):
-            self._finish()
-
-    def get(self, timeout=None):
-        """The result; raises what the function raised, and TimeoutError when it is not ready in time."""
-        self.wait(timeout)
-        if not self.ready():
-            raise TimeoutError
-        if self._success:
-            return self._value
-        try:
-            raise self._value
-        finally:
-            self = None         # the exception's traceback has this frame: no cycle
-
-    def on_task(self, task):
-        if not task.done:
-            task.done = True            # nothing can interrupt between these two
-            self._arrived.append(task)
-        if len(self._arrived) == self._left:
-            if self._has_callbacks:
-                self._crew.in_background(self._call_back)
-            else:
-                self._hub.tell()
-            if self._pool is not None:
-                self._pool._jobs.discard(self)
-                self._pool._on_job_done()
-
-    def _finish(self):
-        with self._guard:
-            if not self._complete:
-                self._success, self._value = self._decode()
-                self._arrived = self._pool = None
-                self._complete = True
-
-    def _call_back(self):
-        if self._complete:
-            return
-        success, value = self._decode()
-        callback = self._callback if success else self._error_callback
-        if callback is not None:
-            try:
-                callback(value)
-            except BaseException as error:
-                threading.excepthook(threading.ExceptHookArgs((type(error), error, error.__traceback__, threading.current_thread())))
-                success, value = False, error
-        self._success, self._value = success, value
-        self._callback = self._error_callback = self._arrived = self._pool = None
-        self._complete = True
-        self._hub.tell()
-
-    def _decode(self):
-        results, failures, _ = self._arrived[0].outcome()
-        return (False, failures[0]) if failures else (True, results[0])
-
-    def __repr__(self):
-        return f"<{type(self).__module__}.{type(self).__qualname__} object at {id(self):#x}>"
-
-
-AsyncResult = ApplyResult
-
-
-class MapResult(ApplyResult):
-    """The list of results of a map; all of it is done before the first failure, in order of time, is raised."""
-
-    def __init__(self, pool, tasks, callback=None, error_callback=None):
-        super().__init__(pool, callback, error_callback, len(tasks))
-        self._tasks = tasks
-        self._collecting = threading.Lock()
-
-    def on_task(self, task):
-        super().on_task(task)
-        if not self._has_callbacks:
-            self._hub.tell()
-
-    def ready(self):
-        """Is the result there?"""
-        if not self._complete and not self._has_callbacks:
-            self._crew.poll()
-            arrived = self._arrived
-            if arrived is not None and len(arrived) == self._left:
-                self._finish()
-        return self._complete
-
-    def wait(self, timeout=None):
-        """Until it is ready, or the timeout. What has come is decoded meanwhile, by one of those who wait."""
-        deadline = deadline_of(timeout)
-        if self._has_callbacks:
-            self._hub.wait(deadline)
-            return
-        while not self._complete:
-            if self._collecting.acquire(False):
-                try:
-                    self._collect(deadline)
-                    return
-                finally:
-                    self._collecting.release()
-            elif self._collecting.acquire(timeout=left_until(deadline)):
-                self._collecting.release()
-            else:
-                return
-
-    def _collect(self, deadline):
-        decoded = 0
-        while not self._complete:
-            self._hub.news = None
-            for task in self._arrived[decoded:]:
-                task.outcome()
-                decoded += 1
-            if decoded == self._left:
-                self._finish()
-            elif not self._hub.news and not self._crew.wait(self._hub, deadline):
-                return
-
-    def _decode(self):
-        tasks, self._tasks = self._tasks, None
-        for task in self._arrived:
-            failures = task.outcome()[1]
-            if failures:
-                return False, failures[0]
-        if len(tasks) == 1:
-            return True, tasks[0].outcome()[0]
-        results = []
-        for task in tasks:
-            results += task.outcome()[0]
-            task.answer = None
-        return True, results
-
-
-class DoneResult(ApplyResult):
-    """A result that is there from the beginning."""
-
-    def __init__(self, success, value):
-        self._complete, self._success, self._value = True, success, value
-        self._has_callbacks = False
-
-
 class Failure:
-    """Stands in a list of results for an exception at that place."""
+    """Stands in a list of results for an exception."""
 
     __slots__ = ("error",)
 
@@ -202,10 +21,11 @@ class Failure:
 
 
 class IMapIterator:
-    """Results as an iterator, in order of the input, which is read only so far ahead as keeps the workers busy.
+    """Results as an iterator, in order of the input. The input is read only so far ahead that the workers stay busy.
 
-    Items go to workers one by one at first, and share messages of about BATCH_SECONDS when they prove to be short; still each is a chunk of
-    its own. Input that may block is read by a thread of its own; lists and the like are read by who takes the results.
+    Items go to workers one by one at first. When they prove to be short, they share messages of about BATCH_SECONDS; still each
+    is a chunk of its own. A thread of its own reads input that may block; the thread that takes the results reads lists and the
+    like.
     """
 
     BATCH_SECONDS = 0.001
@@ -221,16 +41,16 @@ class IMapIterator:
         self._hub = Hub()
         self._guard = threading.Condition(threading.Lock())
         self._current = iter(())
-        self._sent = collections.deque()        # ordered: Tasks and Items in order of the input
-        self._arrived = collections.deque()     # unordered: Tasks, and Pieces of Items, in order of their end
-        self._under_way = set()                 # Tasks and Items without an answer, or not with all
-        self._ahead = 0                         # items that were sent and whose results are not taken
+        self._sent = collections.deque()        # of an ordered job: Tasks and Items in order of the input
+        self._arrived = collections.deque()     # of others: Tasks, and Pieces of Items, in the order of their end
+        self._under_way = set()                 # Tasks and Items that lack an answer, or some of their answers
+        self._ahead = 0                         # items that were sent, and whose results nobody has taken
         self._batch = 1
         self._batch_most = max(1, self.AHEAD_MOST // (2 * self._crew.size)) if pool._may_batch and self._crew.by_value else 1
-        self._collected = []                    # items that were read and not sent, while more are read
+        self._collected = []                    # items that were read, and are not sent yet
         self._passed = 0                        # items that were sent
-        self._ended = False                     # the input has
-        self._unbounded = False                 # join() is waiting: all input is to be read
+        self._ended = False                     # the input has ended
+        self._unbounded = False                 # join() waits: all input is read now
         self._error = None
         self._input = None
         pool._jobs.add(self)
@@ -277,7 +97,7 @@ class IMapIterator:
         if self._chunksize > 1 and error is not None:
             self._collected.clear()     # a chunk that the input breaks off is not run
         if time.perf_counter() - begun > self.BATCH_SECONDS:
-            self._batch = 1             # input that takes its time goes on as it comes
+            self._batch = 1             # slow input is sent on as it comes
         self._pass_on()
         if error is not None or read < size:
             self._end(error)
@@ -302,7 +122,7 @@ class IMapIterator:
         else:
             self._crew.submit([task], self._work)
         if not self._is_ready_made:
-            self._hub.tell()        # who waits has to wait for an answer now
+            self._hub.tell()        # a thread that waits for input has to wait for an answer now
 
     def _end(self, error):
         with self._guard:
@@ -314,7 +134,7 @@ class IMapIterator:
         self._check_done()
 
     def read_all(self):
-        """From now on the input is read to its end, however much that is."""
+        """From now on the input is read to its end, however long it is."""
         with self._guard:
             self._unbounded = True
             self._guard.notify_all()
@@ -322,7 +142,7 @@ class IMapIterator:
             self._fill()
 
     def stop(self, error):
-        """The pool is terminated: what has not been read is not."""
+        """The pool is terminated: no more input is read."""
         if not self._ended:
             self._end(error)
 
@@ -338,7 +158,7 @@ class IMapIterator:
         self._check_done()
 
     def on_piece(self, items, piece):
-        """Some results of Items have come; of an ordered job in order."""
+        """Some results of Items have come. Those of an ordered job come in order."""
         (items.pieces if self.ordered else self._arrived).append(piece)
         self._hub.tell()
 
@@ -377,11 +197,11 @@ class IMapIterator:
 
     def _raised(self, error):
         if isinstance(error, StopIteration):
-            self.stopped_by = error     # a loop takes it for the end
+            self.stopped_by = error     # a loop can't tell it from the end
         return error
 
     def _advance(self, deadline):
-        """Until there is a task to take; then takes it."""
+        """Waits until there is a task to take, and takes it."""
         while True:
             self._hub.news = None
             with self._guard:
@@ -399,7 +219,7 @@ class IMapIterator:
                 self._await_input(deadline)
 
     def _await_input(self, deadline):
-        """The input keeps us waiting for a whole batch, and may itself wait for our results: then it goes item by item."""
+        """Waits for input. It may wait for a result itself, so what has been read is sent although it is not a whole batch."""
         self._batch, pause = 1, 0.0005
         while not self._hub.news:
             if self._chunksize == 1 and self._collected:
@@ -445,7 +265,7 @@ class IMapIterator:
         if task.each == ONE:
             self._current = iter([Failure(failures[0])] if failures else results)
         else:
-            if failures is not None and len(results) < task.size:       # none of them came back
+            if failures is not None and len(results) < task.size:       # the message failed as a whole
                 results = [None] * task.size
                 failures = dict.fromkeys(range(task.size), failures[0])
             for index, error in (failures or {}).items():
@@ -462,7 +282,7 @@ class IMapIterator:
 
 
 class IMapUnorderedIterator(IMapIterator):
-    """Results as they come."""
+    """Results in the order in which they come."""
 
     def __init__(self, pool, work, iterable, chunksize=1):
         super().__init__(pool, work, iterable, chunksize, ordered=False)
