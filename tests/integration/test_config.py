@@ -39,6 +39,11 @@ def check(place, text, *arguments):
     ("[daemon]\nlisten = tcp:127.0.0.1:65536\n", 2, ["65536"]),
     ("[daemon]\n\nlisten = tcp:0.0.0.0:7117\n", 3, ["0.0.0.0", "insecure_remote"]),
     ("[daemon]\nlisten = unix:/tmp/x\nlisten = unix:/tmp/x\n", 3, ["twice"]),
+    ("[daemon]\nlisten = unix:/tmp/x:0\nlisten = unix:/tmp/x:0\n", 3, ["twice"]),
+    ("[daemon]\nlisten = tcp:localhost:7117\nlisten = tcp:127.0.0.1:7117\n", 3, ["twice", "tcp:localhost:7117"]),
+    ("[daemon]\ninsecure_remote = yes\nlisten = tcp:0.0.0.0:7117\nlisten = tcp:127.0.0.1:7117\n", 4, ["twice", "tcp:0.0.0.0:7117", "conf:3"]),
+    ("[daemon]\nlisten = tcp:127.0.0.1:7117\nhttp = tcp:127.0.0.1:7117\n", 3, ["http", "twice", "conf:2"]),
+    ("[daemon]\nlisten = tcp:nobody.invalid:7117\n", 2, ["listen = tcp:nobody.invalid:7117: HOST must be an IP address"]),
     ("[daemon]\nsocket_group = no-such-group\n", 2, ["no-such-group"]),
     ("[daemon]\nthis is no line\n\n[pool p]\nplugin = a\n", 2, []),
     ("[pool p]\nplugin = a\nclass = b\nworkers = 0\n", 4, ["workers"]),
@@ -76,7 +81,7 @@ def test_remote_addresses_want_to_be_asked_for(place):
     assert done.returncode == 1 and "insecure_remote" in done.stderr
     done, _ = check(place, "[daemon]\nlisten = tcp:0.0.0.0:7117\ninsecure_remote = yes\n", "--check")
     assert done.returncode == 0
-    done, _ = check(place, "[daemon]\nlisten = tcp:[::1]:7117\nlisten = tcp:localhost:7117\n", "--check")
+    done, _ = check(place, "[daemon]\nlisten = tcp:[::1]:7118\nlisten = tcp:localhost:7117\n", "--check")
     assert done.returncode == 0, done.stderr
 
 
@@ -168,6 +173,19 @@ def test_a_stale_socket_is_replaced_and_nothing_else(start, place):
 def test_no_permission(place):
     done, _ = check(place, "[daemon]\nlisten = unix:/proc/x\n")
     assert done.returncode == 1 and "/proc/x" in done.stderr
+
+
+def test_addresses_that_cannot_be_bound(place):
+    """The sentence names the line, the address and the reason."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = f"tcp:127.0.0.1:{other.getsockname()[1]}"
+        for address, why in ((taken, "in use"), ("tcp:192.0.2.7:7117", "this machine has no such address"),
+                             (f"unix:{place}/nowhere/s", "the folder of the socket does not exist")):
+            done, path = check(place, f"[daemon]\ninsecure_remote = yes\nlisten = {address}\n")
+            assert done.returncode == 1 and f"{path}:3: listen = {address}: " in done.stderr and why in done.stderr, done.stderr
+            assert done.stderr.count(address) == 1
 
 
 def test_socket_mode(start, place):

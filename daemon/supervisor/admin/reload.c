@@ -37,6 +37,18 @@ static void close_newer(struct daemon *daemon, const struct listener *last)
 		listener_close(listener);
 }
 
+/* `place` says where the address was given. */
+static int open_address(struct daemon *daemon, const struct config *config, const char *place, const char *text, char *fault,
+			size_t fault_size)
+{
+	char cause[384];
+
+	if (listener_open(daemon, config, text, cause, sizeof cause) == 0)
+		return 0;
+	snprintf(fault, fault_size, "%s: listen = %s: %s", place, text, address_cause(text, cause));
+	return -1;
+}
+
 int reload_open_listeners(struct daemon *daemon, const struct config *config, char *fault, size_t fault_size)
 {
 	const struct listener *last = TAILQ_LAST(&daemon->listeners, listener_list);
@@ -47,9 +59,9 @@ int reload_open_listeners(struct daemon *daemon, const struct config *config, ch
 	TAILQ_FOREACH(listener, &daemon->listeners, link)
 		listener->wanted = false;
 	for (uint32_t i = 0; i < config->listen_count && r == 0; i++)
-		r = listener_open(daemon, config, config->listen[i].text, fault, fault_size);
+		r = open_address(daemon, config, config->listen[i].place, config->listen[i].text, fault, fault_size);
 	for (uint32_t i = 0; i < daemon->extra_listen_count && r == 0; i++)
-		r = listener_open(daemon, config, daemon->extra_listen[i], fault, fault_size);
+		r = open_address(daemon, config, "--listen", daemon->extra_listen[i], fault, fault_size);
 	if (r == 0 && config->listen_count + daemon->extra_listen_count == 0 && TAILQ_EMPTY(&daemon->listeners))
 		r = listener_open(daemon, config, default_address(text, sizeof text), fault, fault_size);
 	if (r < 0)

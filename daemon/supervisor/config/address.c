@@ -106,6 +106,28 @@ bool address_equal(const struct address *a, const struct address *b)
 	return strcmp(x, y) == 0;
 }
 
+static bool is_any(const struct address *address)
+{
+	if (address->sa.ss_family == AF_INET)
+		return ((const struct sockaddr_in *)&address->sa)->sin_addr.s_addr == htonl(INADDR_ANY);
+	return IN6_IS_ADDR_UNSPECIFIED(&((const struct sockaddr_in6 *)&address->sa)->sin6_addr);
+}
+
+bool address_overlaps(const struct address *a, const struct address *b)
+{
+	if (a->sa.ss_family != b->sa.ss_family || (!address_is_unix(a) && address_port(a) == 0))
+		return false;
+	if (address_is_unix(a) || (!is_any(a) && !is_any(b)))
+		return address_equal(a, b);
+	return address_port(a) == address_port(b);
+}
+
+const char *address_cause(const char *text, const char *fault)
+{
+	const size_t n = strlen(text);
+	return strncmp(fault, text, n) == 0 && strncmp(fault + n, ": ", 2) == 0 ? fault + n + 2 : fault;
+}
+
 void address_format(const struct address *address, char *text, size_t size)
 {
 	char host[INET6_ADDRSTRLEN] = "?", port[8] = "?";

@@ -19,6 +19,13 @@ int address_parse(struct address *address, const char *text, char *fault, size_t
 bool address_is_loopback(const struct address *address); /* Unix sockets are */
 bool address_equal(const struct address *a, const struct address *b);
 
+/* Can only one of the two be listened on? They are equal, or have the same port, and one is all addresses (0.0.0.0, [::]) of the
+ * family. Port 0 stands for any that is free. */
+bool address_overlaps(const struct address *a, const struct address *b);
+
+/* `fault` without the address in front: for sentences that have named the address, as `text`, already. */
+const char *address_cause(const char *text, const char *fault);
+
 /* As it is written in the configuration. */
 void address_format(const struct address *address, char *text, size_t size);
 

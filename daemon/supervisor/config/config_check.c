@@ -73,10 +73,47 @@ static int check_pool(struct config *config, const struct config_pool *pool)
 	return check_size(config, pool) < 0 ? -1 : check_json(config, pool);
 }
 
+/* The addresses that the text stands for: one, or two for localhost. */
+static int addresses_of(const char *text, struct address addresses[2])
+{
+	char fault[256];
+
+	if (address_parse(&addresses[0], text, fault, sizeof fault) < 0)
+		return 0;
+	if (!address_second(text, &addresses[1]))
+		return 1;
+	address_set_port(&addresses[1], address_port(&addresses[0]));
+	return 2;
+}
+
+static bool texts_overlap(const char *text, const char *other_text)
+{
+	struct address addresses[2], others[2];
+	const int n = addresses_of(text, addresses), count = addresses_of(other_text, others);
+
+	for (int i = 0; i < n; i++)
+		for (int j = 0; j < count; j++)
+			if (address_overlaps(&addresses[i], &others[j]))
+				return true;
+	return false;
+}
+
+/* The address of `key` must not be one of the first `count` that `listen` has. */
+static int check_free(struct config *config, const char *key, const struct config_address *address, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		const struct config_address *other = &config->listen[i];
+		if (texts_overlap(address->text, other->text))
+			return config_fail(config, "%s: %s = %s is given twice: see listen = %s, %s", address->place, key,
+					   address->text, other->text, other->place);
+	}
+	return 0;
+}
+
 static int check_listen(struct config *config, uint32_t i)
 {
 	const struct config_address *listen = &config->listen[i];
-	struct address address, other;
+	struct address address;
 	char fault[256];
 
 	if (address_parse(&address, listen->text, fault, sizeof fault) < 0)
@@ -86,12 +123,7 @@ static int check_listen(struct config *config, uint32_t i)
 			config,
 			"%s: listen = %s: anyone on the network could call; set insecure_remote = yes if that is what you want",
 			listen->place, listen->text);
-	for (uint32_t j = 0; j < i; j++)
-		if (address_parse(&other, config->listen[j].text, fault, sizeof fault) == 0 && address_equal(&address, &other) &&
-		    !strstr(listen->text, ":0"))
-			return config_fail(config, "%s: listen = %s is given twice: see %s", listen->place, listen->text,
-					   config->listen[j].place);
-	return 0;
+	return check_free(config, "listen", listen, i);
 }
 
 static int check_http(struct config *config)
@@ -100,16 +132,16 @@ static int check_http(struct config *config)
 	struct address address;
 	char fault[256];
 
-	if (!http->text || config->insecure_remote)
+	if (!http->text)
 		return 0;
 	if (address_parse(&address, http->text, fault, sizeof fault) < 0)
 		return config_fail(config, "%s: http: %s", http->place, fault);
-	if (!address_is_loopback(&address))
+	if (!address_is_loopback(&address) && !config->insecure_remote)
 		return config_fail(
 			config,
 			"%s: http = %s: anyone on the network could look; set insecure_remote = yes if that is what you want",
 			http->place, http->text);
-	return 0;
+	return check_free(config, "http", http, config->listen_count);
 }
 
 int config_check(struct config *config)

@@ -185,7 +185,7 @@ static const char *set_list(void *field, const struct config_option *option, con
 
 	(void)option;
 	if (address_parse(&address, text, what, sizeof what) < 0)
-		return what;
+		return address_cause(text, what);
 	if (config->listen_count == LISTEN_MAX)
 		return "is one address too many";
 	return config_add_listen(config, text, NULL) < 0 ? "could not be kept: out of memory" : NULL;
@@ -204,7 +204,7 @@ static const char *set_address(void *field, const struct config_option *option, 
 
 	(void)option;
 	if (address_parse(&parsed, text, what, sizeof what) < 0)
-		return what;
+		return address_cause(text, what);
 	free(address->text);
 	address->text = strdup(text);
 	return address->text ? NULL : "could not be kept: out of memory";

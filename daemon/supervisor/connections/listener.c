@@ -139,6 +139,15 @@ static int clear_path(const struct address *address, char *fault, size_t size)
 	return 0;
 }
 
+/* Why an address can't be bound. */
+static const char *why_not(int error)
+{
+	return error == EADDRINUSE    ? "the address is in use"
+	       : error == EADDRNOTAVAIL ? "this machine has no such address"
+	       : error == ENOENT        ? "the folder of the socket does not exist"
+					: strerror(error);
+}
+
 static int bind_and_listen(const struct config *config, int fd, const struct address *address, char *fault, size_t size)
 {
 	const int one = 1;
@@ -156,12 +165,12 @@ static int bind_and_listen(const struct config *config, int fd, const struct add
 	const int r = bind(fd, (const struct sockaddr *)&address->sa, address->size);
 	(void)umask(mask);
 	if (r < 0)
-		return fail(fault, size, "%s: %s", text, strerror(errno));
+		return fail(fault, size, "%s: %s", text, why_not(errno));
 	if (address_is_unix(address) && socketfile_set_rights(config, address, fault, size) < 0) {
 		(void)unlink(address_path(address));
 		return -1;
 	}
-	return listen(fd, BACKLOG) < 0 ? fail(fault, size, "%s: %s", text, strerror(errno)) : 0;
+	return listen(fd, BACKLOG) < 0 ? fail(fault, size, "%s: %s", text, why_not(errno)) : 0;
 }
 
 int listener_bind(const struct config *config, const struct address *address, char *fault, size_t fault_size)
@@ -176,7 +185,7 @@ int listener_bind(const struct config *config, const struct address *address, ch
 		return -1;
 	}
 	address_format(address, text, sizeof text);
-	return fail(fault, fault_size, "%s: %s", text, strerror(errno));
+	return fail(fault, fault_size, "%s: %s", text, why_not(errno));
 }
 
 static struct listener *listener_new(struct daemon *daemon, int fd, const struct address *address)

@@ -121,7 +121,8 @@ int http_open(struct daemon *daemon, const struct config *config, struct http **
 	*http = NULL;
 	if (!config->http.text || (*http = open_address(daemon, config, cause, sizeof cause)))
 		return 0;
-	snprintf(reason, reason_size, "%s: http = %s: %s", config->http.place, config->http.text, cause);
+	snprintf(reason, reason_size, "%s: http = %s: %s", config->http.place, config->http.text,
+		 address_cause(config->http.text, cause));
 	return -1;
 }
 
