@@ -8,6 +8,7 @@
 #include "daemon/backtrace/frames.h"
 #include "daemon/backtrace/thread_stop.h"
 #include "proto/clock.h"
+#include "proto/plural.h"
 #include "proto/standard.h"
 
 #include <dirent.h>
@@ -194,7 +195,7 @@ static int trace(Dwfl *dwfl, pid_t pid)
 	for (uint32_t i = 1; i < threads.count; i++)
 		(void)trace_thread(dwfl, pid, threads.at[i]); /* one that has ended meanwhile is no loss */
 	if (threads.more > 0)
-		printf("... and %u more threads\n", threads.more);
+		printf("... and %u more thread%s\n", threads.more, plural(threads.more));
 	return 0;
 }
 

@@ -5,6 +5,7 @@
 #include "daemon/supervisor/workers/loading.h"
 #include "daemon/supervisor/base/spawn.h"
 #include "proto/escape.h"
+#include "proto/plural.h"
 #include "proto/read.h"
 #include "proto/scan.h"
 
@@ -118,7 +119,8 @@ static void say_left_out(const struct template *template)
 
 	if (template->lines <= LINES_SHOWN)
 		return;
-	snprintf(text, sizeof text, "printed %llu more lines", (unsigned long long)template->lines - LINES_SHOWN);
+	snprintf(text, sizeof text, "printed %llu more line%s", (unsigned long long)template->lines - LINES_SHOWN,
+		 plural(template->lines - LINES_SHOWN));
 	say(template->pool, text, strlen(text));
 }
 

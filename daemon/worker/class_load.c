@@ -4,6 +4,7 @@
 #include "daemon/worker/quit.h"
 #include "daemon/worker/run.h"
 #include "daemon/worker/services.h"
+#include "proto/plural.h"
 
 #include <dirent.h>
 #include <poll.h>
@@ -85,7 +86,7 @@ static void refuse_threads(struct template *template, unsigned before, const cha
 		template_refuse(template,
 				"%s %s has started %u thread%s, which forked workers don't have: start them in the constructor; "
 				"where workers can do without them, the class says so (OBJPOOL_CLASS_FORK_SAFE)",
-				step, name, now - before, now - before > 1 ? "s" : "");
+				step, name, now - before, plural(now - before));
 }
 
 void class_load(struct template *template, const struct class_order *order)

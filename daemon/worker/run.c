@@ -2,6 +2,7 @@
 #include "daemon/worker/run.h"
 
 #include "daemon/worker/deferred.h"
+#include "proto/plural.h"
 #include "proto/scan.h"
 
 #include <string.h>
@@ -30,11 +31,11 @@ static int check_arguments(struct task *task, const struct objpool_method *metho
 	if (task->args.kwcount > 0 && !(method->flags & OBJPOOL_METHOD_KWARGS))
 		return task_fail(task, "BAD_ARGUMENT", "no", "%s takes no keyword arguments", method->name);
 	if (n < (uint32_t)(method->min_args > 0 ? method->min_args : 0))
-		return task_fail(task, "BAD_ARGUMENT", "no", "%s takes at least %d arguments, not %u", method->name,
-				 method->min_args, n);
+		return task_fail(task, "BAD_ARGUMENT", "no", "%s takes at least %d argument%s, not %u", method->name,
+				 method->min_args, plural((uint64_t)method->min_args), n);
 	if (method->max_args >= 0 && n > (uint32_t)method->max_args)
-		return task_fail(task, "BAD_ARGUMENT", "no", "%s takes at most %d arguments, not %u", method->name,
-				 method->max_args, n);
+		return task_fail(task, "BAD_ARGUMENT", "no", "%s takes at most %d argument%s, not %u", method->name,
+				 method->max_args, plural((uint64_t)method->max_args), n);
 	return 0;
 }
 

@@ -65,6 +65,15 @@ def test_wrong_requests(c, method, params, code):
     assert c.value("p.echo", 1) == 1
 
 
+def test_one_is_said_in_the_singular(c):
+    for ask in (c.error("one:3.echo", 1), c.error("objpool.lease", "one", {"slot": 3}), c.error("objpool.restart", "one", 3)):
+        assert ask == "NO_SUCH_SLOT: pool one has slot 0 only, and no slot 3"
+    assert c.error("p:3.echo", 1) == "NO_SUCH_SLOT: pool p has slots 0 to 2, and no slot 3"
+    assert c.error("one:scatter.echo", [1, 2]) == "BAD_ARGUMENT: scatter over 2 items, but pool one has 1 slot: one item per slot"
+    assert c.error("p:scatter.echo", [1]) == "BAD_ARGUMENT: scatter over 1 item, but pool p has 3 slots: one item per slot"
+    assert c.error("p.fail", 1, 2, 3, 4, 5, 6, 7, 8).endswith("arguments, not 8")
+
+
 def test_params_must_be_an_array(c):
     c.send_raw(b"\x94\x00\x01\xa6p.echo\x2a")
     assert c.receive()[2].startswith("BAD_REQUEST: ")

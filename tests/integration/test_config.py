@@ -43,6 +43,8 @@ def check(place, text, *arguments):
     ("[daemon]\nlisten = tcp:localhost:7117\nlisten = tcp:127.0.0.1:7117\n", 3, ["twice", "tcp:localhost:7117"]),
     ("[daemon]\ninsecure_remote = yes\nlisten = tcp:0.0.0.0:7117\nlisten = tcp:127.0.0.1:7117\n", 4, ["twice", "tcp:0.0.0.0:7117", "conf:3"]),
     ("[daemon]\nlisten = tcp:127.0.0.1:7117\nhttp = tcp:127.0.0.1:7117\n", 3, ["http", "twice", "conf:2"]),
+    ("[pool p]\nplugin = a\nclass = b\nslot_kwargs = []\n", 1, ["an array of 1 object, one per slot"]),
+    ("[pool p]\nplugin = a\nclass = b\nworkers = 2\nslot_kwargs = [{}]\n", 1, ["an array of 2 objects, one per slot"]),
     ("[daemon]\nlisten = tcp:nobody.invalid:7117\n", 2, ["listen = tcp:nobody.invalid:7117: HOST must be an IP address"]),
     ("[daemon]\nsocket_group = no-such-group\n", 2, ["no-such-group"]),
     ("[daemon]\nthis is no line\n\n[pool p]\nplugin = a\n", 2, []),

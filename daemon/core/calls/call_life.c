@@ -7,6 +7,7 @@
 #include "daemon/core/dispatch/sticky.h"
 #include "daemon/core/dispatch/to_worker.h"
 #include "daemon/core/calls/withdraw.h"
+#include "proto/plural.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -157,7 +158,7 @@ int call_begin(struct call *call, struct client *client, const struct rpc *rpc, 
 	pool->counts.calls += !call_is_probe(call);
 	call->began = pool->core->now;
 	call->left = call->total;
-	call_trace(call, NULL, "comes, with %llu task%s", (unsigned long long)call->total, call->total == 1 ? "" : "s");
+	call_trace(call, NULL, "comes, with %llu task%s", (unsigned long long)call->total, plural(call->total));
 	call->ticket.fed = call->input.open;
 	if (call->bind.size + call->bind_kwargs.size > 0 && call->columns > 0)
 		call->binding = ++pool->core->last_binding;

@@ -4,6 +4,7 @@
 #include "daemon/core/records/pool.h"
 #include "daemon/core/records/slot.h"
 #include "daemon/core/dispatch/to_worker.h"
+#include "proto/plural.h"
 
 #include <errno.h>
 
@@ -55,7 +56,7 @@ static void give(struct slot *slot, struct batch *batch)
 
 	slot_take(slot, batch, estimate(batch->call, batch->count));
 	call_trace(batch->call, slot, "handed over as batch %u: %u task%s from %llu on; %u batch%s in hand", batch->id,
-		   batch->count, batch->count == 1 ? "" : "s", (unsigned long long)batch->first, slot->handed_count,
+		   batch->count, plural(batch->count), (unsigned long long)batch->first, slot->handed_count,
 		   slot->handed_count == 1 ? "" : "es");
 	to_worker_batch(batch);
 	slot_relist(slot);

@@ -2,6 +2,7 @@
 #include "daemon/core/dispatch/sticky.h"
 
 #include "proto/pack.h"
+#include "proto/plural.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -182,9 +183,9 @@ int sticky_remember(struct pool *pool, struct call *call, enum sticky_mode mode,
 
 	if (!has_room(pool, call, mode)) {
 		error_say(error, ERROR_OVERLOADED, RAN_NO,
-			  "pool %s remembers %u sticky calls of %llu bytes, and no more than %d, and max_sticky = %llu: see "
+			  "pool %s remembers %u sticky call%s of %llu bytes, and no more than %d, and max_sticky = %llu: see "
 			  "objpool.forget",
-			  pool->name, stickies->count, (unsigned long long)stickies->bytes, STICKY_MOST,
+			  pool->name, stickies->count, plural(stickies->count), (unsigned long long)stickies->bytes, STICKY_MOST,
 			  (unsigned long long)pool->settings.max_sticky);
 		return -ENOSPC;
 	}

@@ -10,6 +10,7 @@
 #include "daemon/core/records/pool.h"
 #include "daemon/core/life/sizing.h"
 #include "proto/pack.h"
+#include "proto/plural.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -64,9 +65,7 @@ static int find_pool(struct call *call, const struct client *client, const struc
 		return -EINVAL;
 	}
 	if (target->select == SELECT_SLOT && target->slot >= pool->size) {
-		error_say(error, ERROR_NO_SUCH_SLOT, RAN_NO, "pool %s has slots 0 to %u, and no slot %u", pool->name,
-			  pool->size - 1, target->slot);
-		error->pool = pool->name;
+		pool_say_no_slot(pool, target->slot, error);
 		return -EINVAL;
 	}
 	return target->select == SELECT_SLOT ? lease_check(client, pool, target->slot, error) : 0;
@@ -105,8 +104,8 @@ static int admit(const struct call *call, struct client *client, struct error *e
 		return -EINVAL;
 	}
 	if (pool->waiting >= pool->settings.max_queue) {
-		error_say(error, ERROR_OVERLOADED, RAN_NO, "pool %s has %u calls waiting, which is all its queue takes",
-			  pool->name, pool->waiting);
+		error_say(error, ERROR_OVERLOADED, RAN_NO, "pool %s has %u call%s waiting, which is all its queue takes",
+			  pool->name, pool->waiting, plural(pool->waiting));
 		error->pool = pool->name;
 		pool->counts.rejected++;
 		return -EINVAL;

@@ -2,6 +2,7 @@
 #include "daemon/core/records/columns.h"
 
 #include "daemon/core/records/pool.h"
+#include "proto/plural.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -92,8 +93,8 @@ int columns_find(struct columns *columns, struct call *call, struct error *error
 		return -EINVAL;
 	}
 	if (call->select == SELECT_SCATTER && columns->total != call->pool->size) {
-		error_say(error, ERROR_BAD_ARGUMENT, RAN_NO, "scatter over %u items, but pool %s has %u slots: one item per slot",
-			  columns->total, call->pool->name, call->pool->size);
+		error_say(error, ERROR_BAD_ARGUMENT, RAN_NO, "scatter over %u item%s, but pool %s has %u slot%s: one item per slot",
+			  columns->total, plural(columns->total), call->pool->name, call->pool->size, plural(call->pool->size));
 		return -EINVAL;
 	}
 	call->columns = columns->count;

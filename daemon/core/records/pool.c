@@ -2,6 +2,7 @@
 #include "daemon/core/records/pool.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #define WAKE_LATER (10 * MILLISECOND)
 
@@ -15,6 +16,20 @@ void pool_unavailable(const struct pool *pool, struct error *error)
 {
 	error_say(error, ERROR_UNAVAILABLE, RAN_NO, "pool %s has no instance: %s", pool->name,
 		  pool->fault[0] ? pool->fault : "none could be started");
+	error->pool = pool->name;
+}
+
+void pool_say_no_slot(const struct pool *pool, uint64_t slot, struct error *error)
+{
+	char has[40];
+
+	if (pool->size == 0)
+		snprintf(has, sizeof has, "no slots");
+	else if (pool->size == 1)
+		snprintf(has, sizeof has, "slot 0 only");
+	else
+		snprintf(has, sizeof has, "slots 0 to %u", pool->size - 1);
+	error_say(error, ERROR_NO_SUCH_SLOT, RAN_NO, "pool %s has %s, and no slot %llu", pool->name, has, (unsigned long long)slot);
 	error->pool = pool->name;
 }
 

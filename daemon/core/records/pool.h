@@ -111,6 +111,9 @@ static inline bool pool_is_available(const struct pool *pool)
 /* Makes the error that says why not. */
 void pool_unavailable(const struct pool *pool, struct error *error);
 
+/* Sets NO_SUCH_SLOT, with a sentence that says which slots there are. */
+void pool_say_no_slot(const struct pool *pool, uint64_t slot, struct error *error);
+
 /* The client in whose flow the call's batches wait: a sticky call runs, whether its caller is still there or not, and waits for the
  * pool's own sake. */
 static inline struct client *pool_flow_client(struct pool *pool, const struct call *call)

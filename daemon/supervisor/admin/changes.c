@@ -3,6 +3,7 @@
 
 #include "daemon/supervisor/log/log.h"
 #include "daemon/supervisor/base/packtext.h"
+#include "proto/plural.h"
 
 #include <stdlib.h>
 
@@ -54,7 +55,8 @@ struct change *change_add(struct changes *changes, enum change_kind kind, const 
 void change_keeps_size(struct change *change, uint32_t size, uint32_t configured)
 {
 	if (change &&
-	    asprintf(&change->scaled, "%u workers, as objpool scale has set; the configuration says %u", size, configured) < 0)
+	    asprintf(&change->scaled, "%u worker%s, as objpool scale has set; the configuration says %u", size, plural(size),
+		     configured) < 0)
 		change->scaled = NULL;
 }
 

@@ -7,6 +7,7 @@
 #include "daemon/core/life/slot_life.h"
 #include "daemon/supervisor/log/log.h"
 #include "daemon/supervisor/base/packtext.h"
+#include "proto/plural.h"
 
 #include <stddef.h>
 #include <stdlib.h>
@@ -163,7 +164,7 @@ static void run_rolling(struct pending_admin *pending)
 		if (pending->only_one)
 			break;
 	}
-	log_pool(LOG_INFO, pool, "%u worker%s restarted", pending->done, pending->done == 1 ? "" : "s");
+	log_pool(LOG_INFO, pool, "%u worker%s restarted", pending->done, plural(pending->done));
 	answer_number(&pending->ticket, "restarted", pending->done);
 	pending_admin_free(pending);
 }

@@ -8,6 +8,7 @@
 #include "daemon/supervisor/log/log.h"
 #include "daemon/supervisor/workers/template_life.h"
 #include "daemon/supervisor/workers/worker.h"
+#include "proto/plural.h"
 
 #include <stdlib.h>
 
@@ -48,7 +49,7 @@ bool rollout_set_size(struct pool *pool, const struct config_pool *before, const
 	if (size == was)
 		return false;
 	if (pool_resize(pool, size) < 0)
-		log_pool(LOG_ERR, pool, "out of memory: it has %u workers, not %u", pool->size, size);
+		log_pool(LOG_ERR, pool, "out of memory: it has %u worker%s, not %u", pool->size, plural(pool->size), size);
 	return true;
 }
 
@@ -104,12 +105,12 @@ static void say_what_serves(const struct pool *pool, char *text, size_t size)
 	if (new + old == 0)
 		snprintf(text, size, "no instance serves");
 	else if (new == 0)
-		snprintf(text, size, "%u instance%s from before the reload serve%s on", old, old == 1 ? "" : "s",
+		snprintf(text, size, "%u instance%s from before the reload serve%s on", old, plural(old),
 			 old == 1 ? "s" : "");
 	else if (old == 0)
 		snprintf(text, size, "%u of %u instances serve%s", new, pool->size, new == 1 ? "s" : "");
 	else
-		snprintf(text, size, "%u new instance%s and %u from before the reload serve", new, new == 1 ? "" : "s", old);
+		snprintf(text, size, "%u new instance%s and %u from before the reload serve", new, plural(new), old);
 }
 
 static void end(struct rollout *rollout, const char *fault)

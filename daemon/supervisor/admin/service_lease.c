@@ -53,7 +53,7 @@ int admin_lease(struct request *request)
 	if (sizing_on_call(pool) < 0)
 		return admin_no_memory(request);
 	if (options.slot >= (int64_t)pool->size) {
-		error_say(&request->error, ERROR_NO_SUCH_SLOT, RAN_NO, "pool %s has slots 0 to %u", pool->name, pool->size - 1);
+		pool_say_no_slot(pool, (uint64_t)options.slot, &request->error);
 		return -1;
 	}
 	if (lease_check_place(pool, options.slot, &request->error) < 0)

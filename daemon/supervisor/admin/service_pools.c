@@ -10,6 +10,7 @@
 #include "daemon/supervisor/admin/reload.h"
 #include "daemon/supervisor/view/status.h"
 #include "daemon/supervisor/workers/template.h"
+#include "proto/plural.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -72,7 +73,7 @@ int admin_scale(struct request *request)
 		return -1;
 	if (request->count != 1 || read_whole(&request->args, &n) < 0 || n < 1 || n > CONFIG_WORKERS_MAX)
 		return admin_takes(request, "a pool and a number of workers from 1 to 4096");
-	log_pool(LOG_INFO, pool, "scaled from %u to %llu workers by session %llu", pool->size, (unsigned long long)n,
+	log_pool(LOG_INFO, pool, "scaled from %u to %llu worker%s by session %llu", pool->size, (unsigned long long)n, plural(n),
 		 (unsigned long long)request->session->client.id);
 	sizing_fit(&pool->settings, (uint32_t)n);
 	((struct template *)pool->owner)->scaled = (uint32_t)n;
@@ -117,8 +118,7 @@ int admin_restart(struct request *request)
 	if (one && (read_whole(&request->args, &slot) < 0))
 		return admin_takes(request, "a pool and, if it likes, a slot");
 	if (one && slot >= pool->size) {
-		error_say(&request->error, ERROR_NO_SUCH_SLOT, RAN_NO, "pool %s has %u slots, and no slot %llu", pool->name,
-			  pool->size, (unsigned long long)slot);
+		pool_say_no_slot(pool, slot, &request->error);
 		return -1;
 	}
 	pending = pending_admin_new(request->daemon, pool, PENDING_ROLL);
@@ -240,7 +240,8 @@ static int may_create(struct request *request, const struct config_pool *section
 			"this connection may name classes of the plugins in plugin_dir, but not choose code: it may not give %s",
 			names_code(section));
 	else if (n >= daemon->config.max_pools)
-		error_say(&request->error, ERROR_OVERLOADED, RAN_NO, "there are %u pools, which is all that max_pools allows", n);
+		error_say(&request->error, ERROR_OVERLOADED, RAN_NO, "the daemon has %u pool%s, which is all that max_pools allows", n,
+			  plural(n));
 	else
 		return core_may_last(&request->daemon->core, &request->error) < 0 ? -1 : 0;
 	return -1;

@@ -3,6 +3,7 @@
 #include "daemon/supervisor/config/address.h"
 #include "daemon/supervisor/config/config.h"
 #include "daemon/supervisor/config/config_table.h"
+#include "proto/plural.h"
 
 static int check_strings(struct config *config, const struct config_pool *pool, const char *key, const struct config_json *json)
 {
@@ -35,8 +36,8 @@ static int check_json(struct config *config, const struct config_pool *pool)
 		return 0;
 	workers = config_pool_settings(pool).workers_max;
 	if (read_array(&slots, &n) < 0 || n != workers)
-		return config_fail(config, "%s: pool %s: slot_kwargs must be an array of %u objects, one per slot", pool->place,
-				   pool->name, workers);
+		return config_fail(config, "%s: pool %s: slot_kwargs must be an array of %u object%s, one per slot", pool->place,
+				   pool->name, workers, plural(workers));
 	while (n-- > 0) {
 		struct reader look = slots;
 		if (read_map(&look, &any) < 0 || read_value(&slots, &item) < 0)

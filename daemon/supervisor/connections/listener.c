@@ -142,7 +142,7 @@ static int clear_path(const struct address *address, char *fault, size_t size)
 /* Why an address can't be bound. */
 static const char *why_not(int error)
 {
-	return error == EADDRINUSE    ? "the address is in use"
+	return error == EADDRINUSE      ? "the address is in use"
 	       : error == EADDRNOTAVAIL ? "this machine has no such address"
 	       : error == ENOENT        ? "the folder of the socket does not exist"
 					: strerror(error);

@@ -4,6 +4,7 @@
 #include "daemon/supervisor/connections/listener.h"
 #include "daemon/supervisor/log/log.h"
 #include "daemon/supervisor/view/status.h"
+#include "proto/plural.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -55,7 +56,7 @@ static void add_stopping(const struct daemon *daemon, char *line, size_t size)
 	const uint32_t calls = status_calls(daemon);
 
 	snprintf(line + n, size - n, ", %s: %u call%s left", daemon->state == DAEMON_DRAINING ? "draining" : "stopping", calls,
-		 calls == 1 ? "" : "s");
+		 plural(calls));
 }
 
 void systemd_status(struct daemon *daemon)
