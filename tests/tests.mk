@@ -13,7 +13,7 @@ unit: $(UNIT) $(PLUGINS) $(FUZZERS:%=$(B)/tests/fuzz-%) # unit tests, cmocka, an
 
 $(B)/tests/test_%: $(B)/tests/unit/test_%.o $(CLIENT) $(CORE) $(PROTO)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) -rdynamic -o $@ $^ -lcmocka -lmsgpackc -lpthread -ldl -lm
+	$(CC) $(ALL_LDFLAGS) -rdynamic -o $@ $^ -lcmocka -lmsgpackc $(LIBS_$*) -lpthread -ldl -lm
 
 # The worker's parts, and allocations that fail (tests/unit/failing.h).
 $(B)/tests/test_worker: $(filter-out %/main.o,$(WORKER))
@@ -26,7 +26,9 @@ $(filter $(B)/tests/test_client_%,$(UNIT)): $(B)/tests/unit/client_server.o
 $(B)/tests/test_procfs: $(B)/daemon/supervisor/base/procfs.o
 $(B)/tests/test_accept: $(B)/daemon/supervisor/http/accept.o
 $(B)/tests/test_closer: $(B)/daemon/supervisor/base/closer.o
-$(B)/tests/test_intake: $(B)/daemon/supervisor/transport/intake.o
+$(B)/tests/test_intake: $(addprefix $(B)/daemon/supervisor/,transport/intake.o transport/socket.o base/closer.o)
+$(B)/tests/test_transport: $(filter-out %/main.o,$(SUPER))
+LIBS_transport := -levent_extra -levent_core -linih -ljansson -lsystemd
 $(B)/tests/test_spawn: $(B)/daemon/supervisor/base/spawn.o $(B)/daemon/supervisor/config/paths.o
 $(B)/tests/test_unclaimed: $(B)/daemon/supervisor/base/unclaimed.o
 $(B)/tests/test_top: $(addprefix $(B)/cli/,top_model.o top_text.o top_view.o fields.o shown.o json_write.o ndarray.o base64.o)

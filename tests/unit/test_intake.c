@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* intake: how often it reads for messages of many shapes, and that it takes what was sent. */
 #include "daemon/supervisor/transport/intake.h"
+#include "daemon/supervisor/transport/socket.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -92,11 +93,12 @@ static unsigned receive(const struct text *sent, const size_t *sizes, unsigned c
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
 	payload_pool_init(&pool, NULL);
+	struct transport transport = transport_of(&socket_transport, fds[1]);
 	intake_init(&intake, LIMIT, NULL);
 	intake_use_payloads(&intake, &pool, PAYLOAD_MIN);
 	while (taken < count) {
 		left = pump(fds[0], sent->bytes + sent->size - left, left);
-		const ssize_t n = intake_read(&intake, fds[1], scratch);
+		const ssize_t n = intake_read(&intake, &transport, scratch);
 		assert_true(n > 0);
 		reads++;
 		while (intake_next(&intake, &message, &block) == 1) {
@@ -129,7 +131,7 @@ static void play(void (*make)(struct text *))
 		add(&text, "\x93\x01\x02\x03", 4);
 		sizes[i] = 4;
 	}
-	assert_true(receive(&text, sizes, 1 + BEHIND) <= 8 + text.size / (INTAKE_LEAST / 2));
+	assert_true(receive(&text, sizes, 1 + BEHIND) <= 8 + text.size / (INTAKE_READ_MIN / 2));
 	free(text.bytes);
 }
 

@@ -166,7 +166,7 @@ static bool may_name_paths(const struct session *session)
 	struct ucred peer;
 	socklen_t size = sizeof peer;
 
-	return session->is_unix && getsockopt(session->fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
+	return session->is_unix && getsockopt(session->transport.fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
 	       (peer.uid == 0 || peer.uid == geteuid());
 }
 

@@ -4,6 +4,7 @@
 #include "daemon/supervisor/base/closer.h"
 #include "daemon/supervisor/log/log.h"
 #include "daemon/supervisor/connections/session_life.h"
+#include "daemon/supervisor/transport/socket.h"
 #include "proto/pack.h"
 
 #include <errno.h>
@@ -70,7 +71,8 @@ static void take(struct listener *listener, int fd)
 		(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one,
 				 sizeof one); /* who vanished without a word must not stay for ever */
 	}
-	if (!session_new(daemon, fd, is_unix))
+	struct transport transport = transport_of(listener->transport, fd);
+	if (!session_new(daemon, &transport, is_unix))
 		log_say(LOG_ERR, "out of memory for a new connection");
 }
 
@@ -201,6 +203,7 @@ static struct listener *listener_new(struct daemon *daemon, int fd, const struct
 	listener->wanted = true;
 	if (getsockname(fd, (struct sockaddr *)&listener->bound.sa, &listener->bound.size) < 0)
 		listener->bound = *address;
+	listener->transport = address_is_unix(&listener->bound) ? &socket_transport_unix : &socket_transport;
 	listener->event = event_new(daemon->base, fd, EV_READ | EV_PERSIST, on_acceptable, listener);
 	listener->again = evtimer_new(daemon->base, on_again, listener);
 	TAILQ_INSERT_TAIL(&daemon->listeners, listener, link);

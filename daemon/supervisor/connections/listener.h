@@ -17,6 +17,7 @@ struct listener {
 	struct address bound;   /* with the port that it became */
 	int fd;
 	struct socketfile file;
+	const struct transport_ops *transport; /* of its connections */
 	bool passed;            /* by systemd: its file is not ours to remove */
 	bool wanted;            /* during a reload */
 	bool complained;

@@ -7,26 +7,6 @@
 #include <errno.h>
 #include <string.h>
 
-void session_set_reading(struct session *session, bool on)
-{
-	if (session->reading == on)
-		return;
-	session->looked = 0;
-	/* A failure to add leaves the session to the sweep, which tries again. */
-	session->reading = on && event_add(&session->readable, NULL) == 0;
-	if (!on)
-		(void)event_del(&session->readable);
-}
-
-void session_set_writing(struct session *session, bool on)
-{
-	if (session->writing == on)
-		return;
-	session->writing = on && event_add(&session->writable, NULL) == 0;
-	if (!on)
-		(void)event_del(&session->writable);
-}
-
 void session_mark_dirty(struct session *session)
 {
 	if (session->dirty || session->over)

@@ -11,8 +11,7 @@
 #include "daemon/core/records/client.h"
 #include "daemon/supervisor/base/daemon.h"
 #include "daemon/supervisor/transport/intake.h"
-
-#include <event2/event_struct.h>
+#include "daemon/supervisor/transport/transport.h"
 
 /* Nanoseconds for the messages of one session before others have their turn. */
 #define SESSION_TURN (MILLISECOND / 2)
@@ -25,10 +24,7 @@ struct session {
 	bool dirty;
 	TAILQ_ENTRY(session) busy_link;
 	bool busy;       /* waits in daemon->busy_sessions for its next turn, and isn't read meanwhile */
-	int fd;
 	bool is_unix;
-	bool reading;    /* its event is set */
-	bool writing;
 	bool input_done; /* the client sends no more */
 	bool ending;     /* closed once its answers are sent */
 	bool behind;     /* whole messages may have been read that are not taken in yet */
@@ -37,7 +33,7 @@ struct session {
 	bool closed;     /* its connection is closed */
 	bool over;       /* it has ended, and is freed when the turn ends */
 	uint8_t pressed;  /* sweeps in a row at which it held more than its share of the memory */
-	struct event readable, writable;
+	struct transport transport;
 	struct intake intake;
 };
 
@@ -51,9 +47,11 @@ void session_mark_dirty(struct session *session);
 void session_want_turn(struct session *session);
 void session_leave_turns(struct session *session);
 
-/* The connection is to be read; or to be told of when it can be written to. */
-void session_set_reading(struct session *session, bool on);
-void session_set_writing(struct session *session, bool on);
+/* Has it messages, or bytes, that have been read from the socket and not taken in? */
+static inline bool session_has_more(const struct session *session)
+{
+	return session->behind || session->transport.pending;
+}
 
 /* The connection failed with this errno: the client has gone. */
 void session_on_error(struct session *session, int error);

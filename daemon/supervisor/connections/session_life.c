@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 /* For the log: who is at the other end. */
 static void describe_peer(const struct session *session, char *text, size_t size)
@@ -24,9 +23,9 @@ static void describe_peer(const struct session *session, char *text, size_t size
 	struct ucred peer;
 	socklen_t n = sizeof peer;
 
-	if (!session->is_unix && getpeername(session->fd, (struct sockaddr *)&address.sa, &address.size) == 0)
+	if (!session->is_unix && getpeername(session->transport.fd, (struct sockaddr *)&address.sa, &address.size) == 0)
 		address_format(&address, text, size);
-	else if (session->is_unix && getsockopt(session->fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) == 0)
+	else if (session->is_unix && getsockopt(session->transport.fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) == 0)
 		snprintf(text, size, "process %d, user %u, group %u", peer.pid, peer.uid, peer.gid);
 	else
 		snprintf(text, size, "%s", strerror(errno));
@@ -52,35 +51,35 @@ static const char *reason_of_end(const struct session *session)
 	return session->input_done ? "the client has ended its input, and has its answers" : "the daemon stops";
 }
 
-static void on_writable(evutil_socket_t fd, short what, void *data)
+/* The transport's: what could not be sent can go on. */
+static void on_sendable(struct transport *transport)
 {
-	struct session *session = data;
-	(void)fd, (void)what;
+	struct session *session = container_of(transport, struct session, transport);
+
 	daemon_tick(session->daemon);
 	session_mark_dirty(session);
 }
 
-struct session *session_new(struct daemon *daemon, int fd, bool is_unix)
+struct session *session_new(struct daemon *daemon, struct transport *transport, bool is_unix)
 {
 	struct session *session = calloc(1, sizeof *session);
 	if (!session) {
-		(void)close(fd);
+		transport_close(transport, &daemon->core.memory);
 		return NULL;
 	}
 	client_init(&session->client, &daemon->core);
 	session->daemon = daemon;
-	session->fd = fd;
+	session->transport = *transport;
 	session->is_unix = is_unix;
 	intake_init(&session->intake, daemon->core.limits.max_message, session->client.account);
 	intake_use_payloads(&session->intake, &daemon->payloads, daemon->core.limits.payload_min);
 	if (is_unix)
 		intake_expect_files(&session->intake, closer_put);
-	(void)event_assign(&session->readable, daemon->base, fd, EV_READ | EV_PERSIST, session_on_readable, session);
-	(void)event_assign(&session->writable, daemon->base, fd, EV_WRITE | EV_PERSIST, on_writable, session);
+	transport_open(&session->transport, daemon->base, session_on_readable, on_sendable);
 	TAILQ_INSERT_TAIL(&daemon->sessions, session, link);
 	daemon->session_count++;
 	account_add_file(session->client.account);
-	session_set_reading(session, true);
+	session_settle(session);
 	log_come(session);
 	return session;
 }
@@ -106,12 +105,7 @@ static void close_connection(struct session *session, const char *why)
 		why ? why : reason_of_end(session));
 	session->closed = true;
 	session_leave_turns(session);
-	session_set_reading(session, false);
-	session_set_writing(session, false);
-	if (session->is_unix)
-		closer_put_connection(session->client.account, session->fd);
-	else
-		(void)close(session->fd);
+	transport_close(&session->transport, session->client.account);
 	intake_free(&session->intake);
 	TAILQ_REMOVE(&daemon->sessions, session, link);
 	TAILQ_INSERT_TAIL(&daemon->departed_sessions, session, link);

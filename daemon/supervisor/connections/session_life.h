@@ -10,8 +10,8 @@
 
 #include "daemon/supervisor/connections/session.h"
 
-/* Takes over the descriptor of a new connection. NULL: out of memory, and it is closed. */
-struct session *session_new(struct daemon *daemon, int fd, bool is_unix);
+/* Takes over a new connection. NULL: out of memory, and it is closed. */
+struct session *session_new(struct daemon *daemon, struct transport *transport, bool is_unix);
 
 /* Closes the connection; the log says the reason, unless it is NULL. The session ends now, or with the last of its notifications. */
 void session_close(struct session *session, const char *reason);

@@ -13,7 +13,7 @@
 /* Has the peer closed both directions? Of TCP one is enough: its peers close both at once. */
 static bool peer_is_gone(const struct session *session)
 {
-	struct pollfd p = {.fd = session->fd, .events = POLLRDHUP};
+	struct pollfd p = {.fd = session->transport.fd, .events = POLLRDHUP};
 	if (poll(&p, 1, 0) <= 0)
 		return false;
 	return (p.revents & (POLLHUP | POLLERR)) || (!session->is_unix && (p.revents & POLLRDHUP));
@@ -22,7 +22,9 @@ static bool peer_is_gone(const struct session *session)
 void session_settle(struct session *session)
 {
 	const bool wanted = !session->ending && !session->input_done && !session->busy && client_accepts(&session->client);
-	session_set_reading(session, wanted);
+	if (session->transport.reading != wanted)
+		session->looked = 0;
+	(void)transport_want_read(&session->transport, wanted); /* if that fails, session_sweep tries again */
 	if (!wanted && client_is_greedy(&session->client))
 		session->daemon->sessions_held = true;
 }
@@ -38,7 +40,7 @@ static void on_end_of_input(struct session *session)
 
 static void read_more(struct session *session)
 {
-	const ssize_t n = intake_read(&session->intake, session->fd, session->daemon->scratch);
+	const ssize_t n = intake_read(&session->intake, &session->transport, session->daemon->scratch);
 	if (n == -EAGAIN)
 		return;
 	if (n < 0) {
@@ -49,15 +51,16 @@ static void read_more(struct session *session)
 	} else if (session_take_in(session) < 0) {
 		session->ending = true;
 	}
+	if (session->transport.pending && !session->input_done)
+		session_want_turn(session);
 	if (session->ending || session->input_done)
 		session_mark_dirty(session); /* it may be over */
 }
 
-void session_on_readable(evutil_socket_t fd, short what, void *data)
+void session_on_readable(struct transport *transport)
 {
-	struct session *session = data;
+	struct session *session = container_of(transport, struct session, transport);
 
-	(void)fd, (void)what;
 	daemon_tick(session->daemon);
 	if (session->daemon->spent < DAEMON_TURN)
 		read_more(session);
@@ -82,7 +85,7 @@ void session_take_turn(struct session *session)
 
 void session_resume(struct session *session)
 {
-	if (!session->ending && session->behind && client_accepts(&session->client))
+	if (!session->ending && session_has_more(session) && client_accepts(&session->client))
 		session_want_turn(session);
 	session_settle(session);
 }
@@ -91,18 +94,18 @@ void session_resume(struct session *session)
 static bool holds_refused(struct session *session)
 {
 	if (!session->is_unix || session->busy ||
-	    !unread_is_refused(session->client.account, session->fd, &session->looked, session->daemon->scratch))
+	    !unread_is_refused(session->client.account, session->transport.fd, &session->looked, session->daemon->scratch))
 		return false;
 	log_say(LOG_WARNING,
 		"session %llu: hands over a socket, or too many files, while it is not read: the connection is closed",
 		(unsigned long long)session->client.id);
-	(void)shutdown(session->fd, SHUT_RDWR);
+	transport_shutdown(&session->transport, SHUT_RDWR);
 	return true;
 }
 
 void session_sweep(struct session *session)
 {
-	if (session->reading)
+	if (session->transport.reading)
 		return;
 	daemon_tick(session->daemon);
 	if (!session->client.hung_up && (peer_is_gone(session) || holds_refused(session))) {

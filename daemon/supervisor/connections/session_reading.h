@@ -6,8 +6,8 @@
 
 #include "daemon/supervisor/connections/session.h"
 
-/* libevent's: the connection can be read. */
-void session_on_readable(evutil_socket_t fd, short what, void *session);
+/* The transport's: the connection can be read. */
+void session_on_readable(struct transport *transport);
 
 /* The session is the first of daemon->busy_sessions: takes in more of its messages, for SESSION_TURN at most. */
 void session_take_turn(struct session *session);

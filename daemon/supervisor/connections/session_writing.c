@@ -19,7 +19,7 @@ static bool is_done(const struct session *session)
 
 static void send_answers(struct session *session)
 {
-	const int r = outlet_flush(&session->client.out, session->fd);
+	const int r = outlet_flush(&session->client.out, &session->transport);
 
 	if (r == -ENOMEM) { /* half an answer may have been sent */
 		session_close(session, strerror(ENOMEM));
@@ -27,7 +27,7 @@ static void send_answers(struct session *session)
 	}
 	if (r < 0)
 		session_on_error(session, -r);
-	session_set_writing(session, r > 0);
+	(void)transport_want_send(&session->transport, r > 0); /* if that fails, the next answer tries again */
 	client_on_sent(&session->client);
 }
 

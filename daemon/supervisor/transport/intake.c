@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { OWN_FIRST = 4 << 10 };
 
@@ -143,14 +142,14 @@ static int make_room(struct intake *intake)
 }
 
 /* How much to read of a message that lies in a payload: the bytes that certainly belong to it and have not come, or
- * INTAKE_LEAST. */
+ * INTAKE_READ_MIN. */
 static size_t room_in_payload(const struct intake *intake, size_t least)
 {
 	const size_t certain = least > intake->end ? least - intake->end : 0, room = intake->own->capacity - intake->end;
 
-	if (certain == 0 || certain >= INTAKE_LEAST || scan_end_is_known(&intake->scan))
+	if (certain == 0 || certain >= INTAKE_READ_MIN || scan_end_is_known(&intake->scan))
 		return certain;
-	return room < INTAKE_LEAST ? room : INTAKE_LEAST;
+	return room < INTAKE_READ_MIN ? room : INTAKE_READ_MIN;
 }
 
 /* How many bytes to read into intake->own, after making room for them. */
@@ -167,10 +166,10 @@ static ssize_t room_for_more(struct intake *intake)
 	return make_room(intake) < 0 ? -ENOMEM : (ssize_t)(intake->own->capacity - intake->end);
 }
 
-static ssize_t receive(struct intake *intake, int fd, uint8_t *bytes, size_t size)
+static ssize_t read_some(struct intake *intake, struct transport *transport, uint8_t *bytes, size_t size)
 {
 	const uint64_t before = intake->arrivals.read;
-	const ssize_t n = arrivals_recv(&intake->arrivals, fd, bytes, size, 0);
+	const ssize_t n = transport_read(transport, bytes, size, intake->passing ? &intake->arrivals : NULL);
 
 	if (n != -EPROTO)
 		return n;
@@ -178,24 +177,12 @@ static ssize_t receive(struct intake *intake, int fd, uint8_t *bytes, size_t siz
 	return (ssize_t)(intake->arrivals.read - before);
 }
 
-static ssize_t read_some(struct intake *intake, int fd, uint8_t *bytes, size_t size)
-{
-	ssize_t n;
-
-	if (intake->passing)
-		return receive(intake, fd, bytes, size);
-	do {
-		n = read(fd, bytes, size);
-	} while (n < 0 && errno == EINTR);
-	return n < 0 ? -errno : n;
-}
-
-ssize_t intake_read(struct intake *intake, int fd, struct block *scratch)
+ssize_t intake_read(struct intake *intake, struct transport *transport, struct block *scratch)
 {
 	if (!intake->own) {
 		intake->scratch = scratch;
 		intake->begin = intake->end = 0;
-		const ssize_t n = read_some(intake, fd, scratch->bytes, scratch->capacity);
+		const ssize_t n = read_some(intake, transport, scratch->bytes, scratch->capacity);
 		if (n > 0)
 			intake->end = (size_t)n;
 		return n;
@@ -205,7 +192,7 @@ ssize_t intake_read(struct intake *intake, int fd, struct block *scratch)
 		return size;
 	if (size == 0)
 		return 1; /* a whole message waits to be taken */
-	const ssize_t n = read_some(intake, fd, intake->own->bytes + intake->end, (size_t)size);
+	const ssize_t n = read_some(intake, transport, intake->own->bytes + intake->end, (size_t)size);
 	if (n > 0) {
 		intake->end += (size_t)n;
 		count(intake);

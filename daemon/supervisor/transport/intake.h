@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * intake: from a non-blocking socket to whole messages. An idle connection holds no buffer: bytes are read into one scratch
+ * intake: from a transport to whole messages. An idle connection holds no buffer: bytes are read into one scratch
  * block that all share, messages are taken from there, and only the beginning of an unfinished one is kept. A
  * long message grows in a block of its own, which may then be passed on without a copy.
  *
@@ -10,19 +10,19 @@
  * With intake_use_payloads, a message that is certain to be large grows alone in a block that can be handed to a worker
  * by descriptor (proto/payload.h). Such a block has room for the size that the message claims; this room is address space until
  * bytes arrive. Only bytes that certainly belong to the message are read into it. When these are few, because the message has
- * many small values, INTAKE_LEAST bytes are read at once, and bytes behind the message's end are moved out.
+ * many small values, INTAKE_READ_MIN bytes are read at once, and bytes behind the message's end are moved out.
  */
 #ifndef SUPERVISOR_INTAKE_H
 #define SUPERVISOR_INTAKE_H
 
-#include "proto/arrivals.h"
+#include "daemon/supervisor/transport/transport.h"
 #include "proto/payload.h"
 #include "proto/read.h"
 #include "proto/scan.h"
 
 #include <sys/types.h>
 
-enum { INTAKE_SCRATCH = 256 << 10, INTAKE_LEAST = 16 << 10 };
+enum { INTAKE_SCRATCH = 256 << 10, INTAKE_READ_MIN = 16 << 10 };
 
 struct intake {
 	struct block *own;     /* an unfinished message and what follows; NULL: nothing is kept */
@@ -56,7 +56,7 @@ void intake_pass(struct intake *intake);
 
 /* Reads once. Returns how many bytes, also when descriptors that came with them were `lost`; 0: end of input; a negative errno,
  * -EAGAIN among them. */
-ssize_t intake_read(struct intake *intake, int fd, struct block *scratch);
+ssize_t intake_read(struct intake *intake, struct transport *transport, struct block *scratch);
 
 /*
  * Takes the next whole message. 1; 0: more bytes are needed; -EBADMSG: this is no msgpack; -ENOMEM; -EMSGSIZE, once per

@@ -27,7 +27,7 @@ static unsigned attach(struct msghdr *message, union control *control, const str
 	return n;
 }
 
-int outlet_flush(struct sendq *queue, int fd)
+int outlet_flush(struct sendq *queue, struct transport *transport)
 {
 	struct iovec iov[SPANS];
 	union control control;
@@ -40,11 +40,9 @@ int outlet_flush(struct sendq *queue, int fd)
 		message.msg_iovlen = (size_t)sendq_iov(queue, iov, SPANS);
 		if (queue->descriptors > 0)
 			passed = attach(&message, &control, queue);
-		const ssize_t n = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-		if (n < 0 && errno == EINTR)
-			continue;
+		const ssize_t n = transport_send(transport, &message);
 		if (n < 0)
-			return errno == EAGAIN || errno == ETOOMANYREFS ? 1 : -errno;
+			return n == -EAGAIN || n == -ETOOMANYREFS ? 1 : (int)n;
 		if (passed > 0)
 			sendq_passed(queue, passed);
 		passed = 0;

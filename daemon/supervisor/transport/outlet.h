@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* outlet: from a send queue to a non-blocking socket, as few system calls as that takes. */
+/* outlet: from a send queue to a transport, in as few system calls as that takes. */
 #ifndef SUPERVISOR_OUTLET_H
 #define SUPERVISOR_OUTLET_H
 
+#include "daemon/supervisor/transport/transport.h"
 #include "proto/sendq.h"
 
-/* Sends as much as goes. 0: all; 1: the rest waits for the socket; a negative errno: the connection is of no use. */
-int outlet_flush(struct sendq *queue, int fd);
+/* Sends as much as goes. 0: all; 1: the rest waits for the transport; a negative errno: the connection is of no use. */
+int outlet_flush(struct sendq *queue, struct transport *transport);
 
 #endif

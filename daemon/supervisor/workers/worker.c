@@ -9,6 +9,7 @@
 #include "daemon/supervisor/workers/keeper.h"
 #include "daemon/supervisor/log/log.h"
 #include "daemon/supervisor/transport/outlet.h"
+#include "daemon/supervisor/transport/socket.h"
 #include "daemon/supervisor/workers/template.h"
 #include "daemon/supervisor/workers/worker_maker.h"
 
@@ -77,7 +78,7 @@ int worker_make(struct slot *slot)
 		return -ENOMEM;
 	worker->daemon = template->daemon;
 	worker->slot = slot;
-	worker->fd = worker->board_fd = -1;
+	worker->transport.fd = worker->board_fd = -1;
 	slot->owner = worker;
 	return 0;
 }
@@ -100,24 +101,8 @@ static void close_fds(int *fds, int count)
 			(void)close(fds[i]);
 }
 
-static void on_readable(evutil_socket_t fd, short what, void *data);
-static void on_writable(evutil_socket_t fd, short what, void *data);
-
-static int make_events(struct worker *worker, int fd)
-{
-	worker->readable = event_new(worker->daemon->base, fd, EV_READ | EV_PERSIST, on_readable, worker);
-	worker->writable = event_new(worker->daemon->base, fd, EV_WRITE | EV_PERSIST, on_writable, worker);
-	return worker->readable && worker->writable ? 0 : -ENOMEM;
-}
-
-static void free_events(struct worker *worker)
-{
-	if (worker->readable)
-		event_free(worker->readable);
-	if (worker->writable)
-		event_free(worker->writable);
-	worker->readable = worker->writable = NULL;
-}
+static void on_readable(struct transport *transport);
+static void on_sendable(struct transport *transport);
 
 int worker_open(struct worker *worker, int fds[FORK_FILES])
 {
@@ -130,15 +115,13 @@ int worker_open(struct worker *worker, int fds[FORK_FILES])
 	if (r == 0 && evutil_make_socket_nonblocking(channel[0]) < 0)
 		r = -EIO;
 	if (r == 0)
-		r = make_events(worker, channel[0]);
-	if (r == 0)
 		r = lines_open_both(worker->daemon, slot->pool, slot, worker->printed, &fds[FORK_OUTPUT]);
 	if (r < 0) {
-		free_events(worker);
 		close_fds(channel, 2);
 		return r;
 	}
-	worker->fd = channel[0];
+	worker->transport = transport_of(&socket_transport, channel[0]);
+	transport_open(&worker->transport, worker->daemon->base, on_readable, on_sendable);
 	atomic_store(&slot->board->since, 0);
 	intake_init(&worker->intake, worker->daemon->core.limits.max_message + RESULTS_AHEAD + 4096,
 		    &worker->daemon->core.memory);
@@ -188,7 +171,7 @@ void worker_on_forked(struct worker *worker, pid_t pid)
 	slot_on_connected(slot, getpid(), section->args.value, section->kwargs.value, slot_kwargs(section, slot->index));
 	worker_on_wrote(slot);
 	log_slot(LOG_DEBUG, slot, "worker %lld forked, generation %llu", (long long)pid, (unsigned long long)slot->generation);
-	if (event_add(worker->readable, NULL) < 0)
+	if (transport_want_read(&worker->transport, true) < 0)
 		slot_kill(slot, NO_MEMORY);
 	else if (worker->kill_wanted)
 		worker_kill(slot);
@@ -205,11 +188,7 @@ void worker_close(struct worker *worker)
 	if (worker->dirty)
 		TAILQ_REMOVE(&worker->daemon->dirty_workers, worker, dirty_link);
 	worker->dirty = false;
-	free_events(worker);
-	worker->writing = false;
-	if (worker->fd >= 0)
-		(void)close(worker->fd);
-	worker->fd = -1;
+	transport_close(&worker->transport, NULL);
 	intake_free(&worker->intake);
 	loans_close(&worker->loans);
 	for (int i = 0; i < 2; i++)
@@ -273,7 +252,7 @@ static int take_in(struct worker *worker)
 /* Reads once. 1: there may be more; 0: nothing now; -1: the channel is of no more use. */
 static int read_once(struct worker *worker)
 {
-	const ssize_t n = intake_read(&worker->intake, worker->fd, worker->daemon->scratch);
+	const ssize_t n = intake_read(&worker->intake, &worker->transport, worker->daemon->scratch);
 	if (worker->intake.lost) {
 		worker->daemon->payloads.shortage = PAYLOAD_PATIENCE;
 		log_slot(LOG_ERR, worker->slot, "descriptors that the worker sent were lost: the daemon has too many files open");
@@ -294,11 +273,10 @@ static bool thread_has_ended(const struct worker *worker)
 	       (slot->state == SLOT_STOPPING || (slot->state == SLOT_STARTING && slot->fault[0]));
 }
 
-static void on_readable(evutil_socket_t fd, short what, void *data)
+static void on_readable(struct transport *transport)
 {
-	struct worker *worker = data;
+	struct worker *worker = container_of(transport, struct worker, transport);
 
-	(void)fd, (void)what;
 	daemon_tick(worker->daemon);
 	if (read_once(worker) >= 0)
 		return;
@@ -307,7 +285,7 @@ static void on_readable(evutil_socket_t fd, short what, void *data)
 		return;
 	}
 	/* It has closed its channel, or speaks nonsense. Its exit status says the rest, and if it lives, it must not. */
-	(void)event_del(worker->readable);
+	(void)transport_want_read(transport, false);
 	if (worker->slot->pid > 0)
 		maker_of(worker)->kill(template_of(worker), worker);
 }
@@ -315,9 +293,10 @@ static void on_readable(evutil_socket_t fd, short what, void *data)
 void worker_on_exit(struct worker *worker, int status)
 {
 	struct slot *slot = worker->slot;
-	const bool reads = worker->readable && event_pending(worker->readable, EV_READ, NULL);
+	const bool reads = worker->transport.reading;
 
-	(void)shutdown(worker->fd, SHUT_RD); /* others that have its channel add nothing */
+	if (worker->transport.fd >= 0)
+		transport_shutdown(&worker->transport, SHUT_RD); /* others that have its channel add nothing */
 	while (reads && read_once(worker) > 0)
 		; /* what it sent before it died counts */
 	worker->daemon->ops->worker_gone(worker, status);
@@ -381,16 +360,16 @@ void worker_free(struct slot *slot)
 void worker_on_wrote(struct slot *slot)
 {
 	struct worker *worker = slot->owner;
-	if (worker->dirty || worker->fd < 0)
+	if (worker->dirty || worker->transport.fd < 0)
 		return;
 	worker->dirty = true;
 	TAILQ_INSERT_TAIL(&worker->daemon->dirty_workers, worker, dirty_link);
 }
 
-static void on_writable(evutil_socket_t fd, short what, void *data)
+static void on_sendable(struct transport *transport)
 {
-	struct worker *worker = data;
-	(void)fd, (void)what;
+	struct worker *worker = container_of(transport, struct worker, transport);
+
 	daemon_tick(worker->daemon);
 	worker_on_wrote(worker->slot);
 }
@@ -401,16 +380,11 @@ void worker_flush(struct worker *worker)
 	const uint64_t least = worker->daemon->payloads.shortage ? 0 : worker->daemon->core.limits.payload_min;
 	if (worker->slot->board)
 		atomic_store_explicit(&worker->slot->board->payload_min, least, memory_order_relaxed);
-	const int r = outlet_flush(&worker->slot->out, worker->fd);
+	const int r = outlet_flush(&worker->slot->out, &worker->transport);
 
 	if (r < 0 && !worker->slot->killed && r != -EPIPE && r != -ECONNRESET)
 		slot_kill(worker->slot,
 			  r == -ENOMEM ? NO_MEMORY : strerror(-r)); /* else it would wait for the other half of a message */
-	if ((r > 0) == worker->writing)
-		return;
-	worker->writing = r > 0;
-	if (r <= 0)
-		(void)event_del(worker->writable);
-	else if (event_add(worker->writable, NULL) < 0)
+	if (transport_want_send(&worker->transport, r > 0) < 0)
 		slot_kill(worker->slot, NO_MEMORY);
 }

@@ -11,6 +11,7 @@
 #include "daemon/core/records/slot.h"
 #include "daemon/supervisor/base/daemon.h"
 #include "daemon/supervisor/transport/intake.h"
+#include "daemon/supervisor/transport/transport.h"
 #include "daemon/supervisor/workers/lines.h"
 #include "daemon/supervisor/base/loan.h"
 #include "daemon/supervisor/base/procfs.h"
@@ -30,10 +31,8 @@ struct worker {
 	TAILQ_ENTRY(worker) dirty_link;
 	bool dirty;
 	bool kill_wanted;           /* before it had a pid */
-	int fd;                     /* the channel; -1: none */
 	int board_fd;
-	bool writing;
-	struct event *readable, *writable;
+	struct transport transport;       /* the channel */
 	struct intake intake;
 	struct loans loans;         /* large results in its memory */
 	struct lines *printed[2];   /* from its standard output, and its standard error */
