@@ -47,9 +47,21 @@ const char *cli_shown(char room[CLI_SHOWN], const char *word)
 
 enum { CLI_ANSWER_MS = 10000 };
 
+static enum exit_status give_reason(struct cli_reason *reason, enum exit_status status, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+static enum exit_status give_reason(struct cli_reason *reason, enum exit_status status, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	(void)vsnprintf(reason->text, sizeof reason->text, format, arguments);
+	va_end(arguments);
+	return reason->status = status;
+}
+
 /* Says who may use the socket, or the directory on its path that can't be searched: "/run/objpool is for user root and group
  * objpool only". */
-static enum exit_status complain_of_permission(const char *address)
+static enum exit_status reason_of_permission(struct cli_reason *reason, const char *address)
 {
 	struct stat info = {0};
 	char path[PATH_MAX];
@@ -62,32 +74,34 @@ static enum exit_status complain_of_permission(const char *address)
 	const bool for_group = info.st_mode & (S_ISDIR(info.st_mode) ? S_IXGRP : S_IWGRP);
 	const char *group_name = group ? group->gr_name : "?";
 
-	return cli_fail(EXIT_DENIED, "no permission to connect to %s: %s is for user %s%s%s only (its mode is %04o)", address,
-			path, user ? user->pw_name : "?", for_group ? " and members of group " : "", for_group ? group_name : "",
-			info.st_mode & 07777);
+	return give_reason(reason, EXIT_DENIED, "no permission to connect to %s: %s is for user %s%s%s only (its mode is %04o)",
+			   address, path, user ? user->pw_name : "?", for_group ? " and members of group " : "",
+			   for_group ? group_name : "", info.st_mode & 07777);
 }
 
-static enum exit_status complain_of_address(const char *address, int rc)
+/* Why nobody could be connected to at `address` (NULL: the default): `rc` is what objpool_connect returned. */
+static enum exit_status reason_of(struct cli_reason *reason, const char *address, int rc)
 {
 	char text[512], shown[CLI_SHOWN];
 
 	if (!address && objpool_default_address(text, sizeof text) == 0)
 		address = text;
 	if (rc == -EINVAL && strncmp(address, "unix:", 5) == 0 && address[5])
-		return cli_fail(EXIT_USAGE, "%s: the path of a Unix socket has %zu bytes at most", cli_shown(shown, address),
-				sizeof((struct sockaddr_un *)0)->sun_path - 1);
+		return give_reason(reason, EXIT_USAGE, "%s: the path of a Unix socket has %zu bytes at most",
+				   cli_shown(shown, address), sizeof((struct sockaddr_un *)0)->sun_path - 1);
 	if (rc == -EINVAL)
-		return cli_fail(EXIT_USAGE, "\"%s\" is no address: write unix:PATH or tcp:HOST:PORT", cli_shown(shown, address));
+		return give_reason(reason, EXIT_USAGE, "\"%s\" is no address: write unix:PATH or tcp:HOST:PORT",
+				   cli_shown(shown, address));
 	if (rc == -EPROTO)
-		return cli_fail(EXIT_NO_DAEMON, "what answers at %s is no objpoold", address);
+		return give_reason(reason, EXIT_NO_DAEMON, "what answers at %s is no objpoold", address);
 	if (rc == -EACCES && strncmp(address, "unix:", 5) == 0)
-		return complain_of_permission(address);
+		return reason_of_permission(reason, address);
 	if (rc == -ETIMEDOUT)
-		return cli_fail(EXIT_NO_DAEMON, "the daemon at %s does not answer", address);
-	return cli_fail(EXIT_NO_DAEMON, "no daemon at %s: %s", address, strerror(-rc));
+		return give_reason(reason, EXIT_NO_DAEMON, "the daemon at %s does not answer", address);
+	return give_reason(reason, EXIT_NO_DAEMON, "no daemon at %s: %s", address, strerror(-rc));
 }
 
-struct objpool_client *cli_connect_another(struct cli *cli, enum exit_status *status)
+static struct objpool_client *try_connect(const struct cli *cli, struct cli_reason *reason)
 {
 	const struct objpool_connect_options options = {
 		.size = sizeof options,
@@ -96,7 +110,24 @@ struct objpool_client *cli_connect_another(struct cli *cli, enum exit_status *st
 	struct objpool_client *client;
 	const int rc = objpool_connect(&client, cli->address, &options);
 
-	*status = rc < 0 ? complain_of_address(cli->address, rc) : EXIT_DONE;
+	reason->status = rc < 0 ? reason_of(reason, cli->address, rc) : EXIT_DONE;
+	return client;
+}
+
+enum exit_status cli_try_connect(struct cli *cli, struct cli_reason *reason)
+{
+	cli->client = try_connect(cli, reason);
+	return reason->status;
+}
+
+struct objpool_client *cli_connect_another(struct cli *cli, enum exit_status *status)
+{
+	struct cli_reason reason;
+	struct objpool_client *client = try_connect(cli, &reason);
+
+	*status = reason.status;
+	if (!client)
+		(void)cli_fail(reason.status, "%s", reason.text);
 	return client;
 }
 
@@ -220,8 +251,10 @@ enum exit_status cli_complain(int rc, const struct objpool_error *error)
 
 static enum exit_status complain_of_answer(const struct cli *cli, int rc, const struct objpool_error *error)
 {
+	struct cli_reason reason;
+
 	if (cli->answer_ms > 0 && error && strcmp(error->code, "TIMEOUT") == 0)
-		return complain_of_address(cli->address, -ETIMEDOUT);
+		return cli_fail(reason_of(&reason, cli->address, -ETIMEDOUT), "%s", reason.text);
 	return cli_complain(rc, error);
 }
 

@@ -43,6 +43,15 @@ enum exit_status cli_fail(enum exit_status status, const char *format, ...) __at
 enum { CLI_SHOWN = 80 };
 const char *cli_shown(char room[CLI_SHOWN], const char *word);
 
+/* Why there is no connection, in a sentence. */
+struct cli_reason {
+	enum exit_status status;
+	char text[8192]; /* an address, a path and two names */
+};
+
+/* Connects in silence. EXIT_DONE, or the status of `reason`. */
+enum exit_status cli_try_connect(struct cli *cli, struct cli_reason *reason);
+
 /* Connects. EXIT_DONE, or what it has complained of. */
 enum exit_status cli_connect(struct cli *cli);
 

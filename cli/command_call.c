@@ -8,6 +8,7 @@
 #include "cli/progress.h"
 #include "cli/words.h"
 
+#include <errno.h>
 #include <string.h>
 
 const struct option call_options[] = {
@@ -115,30 +116,53 @@ static bool has_failures(struct objpool_bytes collected)
 	return false;
 }
 
-static enum exit_status print_error(const struct objpool_error *error)
+static enum exit_status print_error(const struct objpool_error *error, enum exit_status status)
 {
 	fputs("{\"$error\": ", stdout);
 	json_write_error(stdout, error);
 	fputs("}\n", stdout);
-	return cli_end_output(cli_status_of(error));
+	return cli_end_output(status);
+}
+
+/* An error that the daemon did not send. */
+static enum exit_status print_own_error(const char *code, const char *message, enum objpool_ran ran, enum exit_status status)
+{
+	const struct objpool_error error = {
+		.code = code, .message = message, .ran = ran, .slot = -1, .generation = -1, .index = -1, .exit_status = -1};
+	return print_error(&error, status);
+}
+
+static enum exit_status connect_for_json(struct cli *cli)
+{
+	struct cli_reason reason;
+
+	if (cli_try_connect(cli, &reason) == EXIT_NO_DAEMON)
+		return print_own_error("NO_DAEMON", reason.text, OBJPOOL_RAN_NO, reason.status);
+	if (reason.status == EXIT_DENIED)
+		return print_own_error("DENIED", reason.text, OBJPOOL_RAN_NO, reason.status);
+	return reason.status == EXIT_DONE ? EXIT_DONE : cli_fail(reason.status, "%s", reason.text);
 }
 
 static enum exit_status perform(struct cli *cli, struct request *request)
 {
+	const bool json = arguments_get(&cli->arguments, "json");
 	struct objpool_result result;
-	enum exit_status status = cli_connect(cli);
+	enum exit_status status = json ? connect_for_json(cli) : cli_connect(cli);
 
 	if (status != EXIT_DONE)
 		return status;
 	const struct objpool_call_options *options = &request->options;
 	const int rc = objpool_call(cli->client, cli->arguments.words[0], objpool_packed(&request->args), options, &result);
 	progress_clear(&request->progress);
-	if (result.error && arguments_get(&cli->arguments, "json")) {
-		status = print_error(result.error);
+	if (result.error && json) {
+		status = print_error(result.error, cli_status_of(result.error));
+	} else if (rc == -ENOTCONN && json) {
+		status = print_own_error("DISCONNECTED", "the connection was lost before the call was sent", OBJPOOL_RAN_NO,
+					 EXIT_CALL_FAILED);
 	} else if (rc < 0) {
 		status = cli_complain(rc, result.error);
 	} else {
-		(arguments_get(&cli->arguments, "json") ? json_write : json_show)(stdout, result.value);
+		(json ? json_write : json_show)(stdout, result.value);
 		(void)putchar('\n');
 		const bool collected = options->errors && strcmp(options->errors, "collect") == 0;
 		status = cli_end_output(collected && has_failures(result.value) ? EXIT_CALL_FAILED : EXIT_DONE);

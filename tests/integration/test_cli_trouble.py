@@ -133,6 +133,10 @@ def test_who_may_not_connect_is_told_the_group(start, place):
         assert done.returncode == 77 and f"{path} is for user " in done.stderr, done
         assert (f"members of group {group}" in done.stderr) == (mode != 0o700)
         assert "no daemon" not in done.stderr
+        done = run("call", "--json", "p.echo", 1, address=daemon.address, user=65534, group=65534, extra_groups=[])
+        error = json.loads(done.stdout)["$error"]
+        assert done.returncode == 77 and (error["code"], error["ran"], done.stderr) == ("DENIED", "no", "")
+        assert f"{path} is for user " in error["message"]
 
 
 @pytest.mark.parametrize("number", ["18446744073709551616", "99999999999999999999", "[1, 18446744073709551616]", "-9223372036854775809",
@@ -141,6 +145,20 @@ def test_numbers_that_do_not_fit(number):
     done = run("call", "p.echo", "--", number, address="unix:/nowhere")
     assert done.returncode == 2 and ("too big" in done.stderr or "overflow" in done.stderr), done
     assert "$-object" not in done.stderr
+
+
+def test_a_connection_that_fails_is_json_for_programs(place):
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(place / "dead"))
+        for address, why in ((f"unix:{place}/nothing", "No such file"), (f"unix:{place}/dead", "refused"), ("tcp:127.0.0.1:1", "refused")):
+            done = run("call", "--json", "p.echo", 1, address=address)
+            error = json.loads(done.stdout)["$error"]
+            assert done.returncode == 3 and not done.stderr and (error["code"], error["ran"]) == ("NO_DAEMON", "no")
+            assert error["message"].startswith(f"no daemon at {address}: ") and why in error["message"]
+            done = run("call", "p.echo", 1, address=address)
+            assert done.returncode == 3 and not done.stdout and done.stderr == f"objpool: {error['message']}\n"
+    done = run("call", "--json", "p.echo", 1, address="nowhere")
+    assert done.returncode == 2 and not done.stdout and "is no address" in done.stderr
 
 
 @pytest.mark.parametrize("words", [["call", "p.echo", "[" * 20000 + "]" * 20000], ["call", "p.echo", '"' + "x" * 40000 + '\\q" {'], ["call", "x" * 40000],
