@@ -81,7 +81,7 @@ def _spec(module):
 
 
 def specs_of(function, names):
-    """[(module, __spec__)] of a function's module, of its globals that are modules, and of modules with these names in __main__."""
+    """[(module, __spec__)] of a function's module, of modules among its globals, and of modules with these names in __main__."""
     modules = [sys.modules.get(function.__module__)]
     if isinstance(function, types.FunctionType):
         modules += map(function.__globals__.get, function.__code__.co_names)

@@ -15,7 +15,7 @@ import pickle
 import threading
 
 from .. import _values, _wire, errors
-from . import _home, _setup, _sharing, _worker  # noqa: F401 - workers that are forks of the program need not import _worker then
+from . import _home, _setup, _sharing
 from ._answer_reader import decode, exception_of
 from ._errors import WorkerLost
 from ._in_flight import Broadcast, Call, Items, Waited
@@ -45,6 +45,7 @@ class ProcessCrew:
         has_begin = may_fail and (initializer is not None or factory is not None)
         setup = None
         if forks:
+            from . import _worker  # noqa: F401 - the forks then need not import it
             inheritance = Inheritance(initializer, initargs, factory, slot_kwargs, name)
             self._home = _home.of_forks(size, max_tasks, inheritance, has_begin)
         else:
@@ -149,7 +150,7 @@ class ProcessCrew:
             self._submit(tasks, work, slot, sharing)
 
     def submit_to_all(self, tasks, work):
-        """Task i to worker i, each exactly one."""
+        """Gives task i to worker i. There is one task for each worker."""
         with _sharing.Sharing() as sharing:
             for slot, task in enumerate(tasks):
                 self._submit([task], work, slot, sharing)
@@ -188,7 +189,7 @@ class ProcessCrew:
         self._outbox.map_items(entry, work.head[4:], values, names, len(items))
 
     def broadcast(self, tasks, work):
-        """The same to each worker: tasks[i] is what worker i does. The daemon gets it once."""
+        """Gives the same to each worker. tasks[i] is what worker i does. The message goes to the daemon once."""
         if not self._has_begun and not self._ready_for(tasks):
             return
         try:

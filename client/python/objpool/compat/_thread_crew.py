@@ -149,12 +149,12 @@ class ThreadCrew:
                 task.fail(refused)
 
     def submit_to_all(self, tasks, work):
-        """Task i to worker i, each exactly one."""
+        """Gives task i to worker i. There is one task for each worker."""
         for slot, task in enumerate(tasks):
             self.submit([task], work, slot)
 
     def broadcast(self, tasks, work):
-        """The same to each worker: tasks[i] is what worker i does."""
+        """Gives the same to each worker. tasks[i] is what worker i does."""
         self.submit_to_all(tasks, work)
 
     def members(self):

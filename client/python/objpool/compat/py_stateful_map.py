@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""py_stateful_map: workers with state, each an object of a class of one's own, that map an input as it is read.
+"""py_stateful_map: workers that each have an object of a class of the program, and map an input while it is read.
 
     with StateFullWorkerPool(2, Translator, {"model": "small"}, [{"device": 0}, {"device": 1}]) as pool:
         for result in pool.map(sentences, is_unordered=False):
@@ -34,7 +34,7 @@ class ExceptionBehavior:
 
 
 class WorkerResultWrapper:
-    """What became of the item obj_id, counted from 0: ret_val, or exception_obj."""
+    """The result of item obj_id (the first is 0): ret_val, or exception_obj."""
 
     def __init__(self, obj_id, ret_val, exception_obj):
         self.obj_id, self.ret_val, self.exception_obj = obj_id, ret_val, exception_obj
@@ -83,22 +83,22 @@ class StateFullWorkerPool:
 
     @property
     def workers(self):
-        """The worker processes, or threads."""
+        """The workers: processes or threads."""
         return self._crew.members()
 
     def map(self, input_iterable, is_unordered):
-        """An iterator of results. Nothing is read before the first is asked for."""
+        """An iterator of results. It reads no input before the first result is asked for."""
         if self._crew is None:
             raise ValueError("the pool has ended")
         return StateFullWorkerPoolResultGenerator(self, input_iterable, is_unordered)
 
     def send_term_signal(self):
-        """No more input is read."""
+        """From now on no more input is read."""
         for results in tuple(self._maps):
             results._stop_reading()
 
     def join_workers(self):
-        """Until what is under way is done, or join_timeout."""
+        """Waits until all that is under way is done, or for join_timeout."""
         self.send_term_signal()
         deadline = deadline_of(self.join_timeout)
         for results in tuple(self._maps):
@@ -121,7 +121,7 @@ class StateFullWorkerPool:
 
 
 class StateFullWorkerPoolResultGenerator:
-    """An iterator of WorkerResultWrapper; len() is that of the input, if it has one."""
+    """An iterator of WorkerResultWrapper. len() is the input's, if the input has one."""
 
     def __init__(self, pool, input_iterable, is_unordered):
         self._pool = pool
@@ -132,13 +132,13 @@ class StateFullWorkerPoolResultGenerator:
         self._input = None
         self._work = None
         self._hub = Hub()
-        self._done = collections.deque()        # tasks that are done and not looked at
+        self._done = collections.deque()        # tasks that are done, and not yet looked at
         self._ready = collections.deque()       # results to give out
-        self._waiting = {}                      # ordered: results by obj_id that wait for their turn
+        self._waiting = {}                      # of an ordered map: results by obj_id that wait for their turn
         self._ids = {}                          # task -> obj_id of its first item
         self._read = 0
         self._given = 0
-        self._next_read = 0                     # how many must have been given before more is read
+        self._next_read = 0                     # how many results must have been given out before more input is read
         self._in_flight = 0
         self._reading = True
         self._over = False
@@ -193,7 +193,7 @@ class StateFullWorkerPoolResultGenerator:
             self._next_read += pool.chunk_size
 
     def _send(self, count):
-        """Reads so many items, and sends them."""
+        """Reads and sends this many items."""
         items = list(itertools.islice(self._input, count))
         if len(items) < count:
             self._stop_reading()
@@ -257,7 +257,7 @@ class StateFullWorkerPoolResultGenerator:
         except AttributeError:
             pass
         if isinstance(error, StopIteration):
-            raise RuntimeError(f"item {obj_id} raised StopIteration") from error    # itself it would end the loop
+            raise RuntimeError(f"item {obj_id} raised StopIteration") from error    # a StopIteration would end the caller's loop
         raise error
 
     def _await_all(self, deadline):

@@ -6,7 +6,7 @@
     with multiprocess.Pool(4) as pool:
         print(pool.map(lambda x: x * x, range(10)))
 
-Processes, queues, locks, shared values and managers are the standard library's, made so that workers of a Pool can be given them.
+Processes, queues, locks, shared values and managers are the standard library's. They can be sent to the workers of a Pool.
 """
 import importlib.machinery as _machinery
 import multiprocessing as _standard
@@ -26,7 +26,7 @@ _STANDARD = ("connection", "context", "heap", "managers", "process", "queues", "
 
 
 class _Standard:
-    """Imports submodules that are the standard library's, when they are asked for: some take longer than a pool's start."""
+    """Imports submodules of the standard library when a program asks for them: some take longer than a pool's start."""
 
     @staticmethod
     def find_spec(name, path=None, target=None):
@@ -55,7 +55,7 @@ def __dir__():
     return sorted({*globals(), *_STANDARD})
 
 
-# Named semaphores keep their names: so workers, which are no children of this process, can open them.
+# Named semaphores keep their names, so that workers, which are not children of this process, can open them.
 _shared = _standard.get_context("spawn")
 for _name in ("Array", "Barrier", "BoundedSemaphore", "Condition", "Event", "JoinableQueue", "Lock", "Queue", "RLock",
               "Semaphore", "SimpleQueue", "Value"):

@@ -5,7 +5,7 @@ from multiprocessing import context as _context
 
 
 class _Pools:
-    """What is another than in the context of the standard library."""
+    """What differs from the standard library's context."""
 
     def get_context(self, method=None):
         return self if method is None else get_context(method)
@@ -32,5 +32,5 @@ _contexts = {"fork": ForkContext(), "spawn": SpawnContext(), "forkserver": ForkS
 
 
 def get_context(method=None):
-    """The context for that start method: "fork", "spawn", "forkserver", or what is set."""
+    """The context for this start method: "fork", "spawn" or "forkserver"; None: the method that is set."""
     return _contexts[_standard.get_context(method).get_start_method()]

@@ -131,7 +131,7 @@ class Pool:
         return self._imap(IMapUnorderedIterator, func, iterable, chunksize)
 
     def apply_to_each(self, func, items):
-        """func(item) of item i on worker i; a result for each."""
+        """An AsyncResult for each item: func(item), item i on worker i."""
         self._check_running()
         jobs = [ApplyResult(self) for _ in items]
         self._crew.submit_to_all([Task([item], job) for item, job in zip(items, jobs)], self._crew.work(func, MAP))
@@ -183,19 +183,19 @@ class Pool:
     # The end
 
     def close(self):
-        """No more calls; those that are under way are done."""
+        """From now on the pool takes no calls. Calls that are under way are done."""
         if self._state == RUN:
             self._state = CLOSE
 
     def terminate(self):
-        """What is under way ends now, with PoolTerminated for who waits."""
+        """Ends what is under way: its callers get PoolTerminated."""
         self._state = TERMINATE
         if self._pid == os.getpid():
             self._finalizer()
             self._idle.tell()
 
     def join(self):
-        """Until the workers have ended; only after close or terminate."""
+        """Waits until the workers have ended. Only after close or terminate."""
         if self._state == RUN:
             raise ValueError("Pool is still running")
         if self._state not in (CLOSE, TERMINATE):
@@ -206,7 +206,8 @@ class Pool:
         while self._jobs and self._state == CLOSE:
             self._idle.news = None
             if self._jobs and self._state == CLOSE:
-                self._crew.wait(self._idle, deadline_of(LOOK_AGAIN))    # who waits may be reading for a thread that ends its job
+                # This may be reading answers for another thread when that thread ends the last job: so it looks again.
+                self._crew.wait(self._idle, deadline_of(LOOK_AGAIN))
         if self._state == CLOSE:
             self._crew.close()
         self._crew.join(self._state == CLOSE)
@@ -216,14 +217,14 @@ class Pool:
         if not self._jobs:
             self._idle.tell()
 
-    # What programs look at, though it has no documentation
+    # Attributes that programs use although they are not documented
 
     @property
     def _pool(self):
         return self._crew.members()
 
     def _repopulate_pool(self):
-        """Workers that went are replaced as they go."""
+        """Does nothing: the daemon replaces workers when they end."""
 
     @staticmethod
     def Process(ctx, *args, **kwds):
@@ -231,7 +232,7 @@ class Pool:
 
 
 class ThreadPool(Pool):
-    """The same on threads of this program."""
+    """A Pool of threads of this program."""
 
     def __init__(self, processes=None, initializer=None, initargs=()):
         super().__init__(processes, initializer, initargs)

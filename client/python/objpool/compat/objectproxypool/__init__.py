@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""objectproxypool: objects in threads or processes, called as if there were one.
+"""objectproxypool: objects in threads or processes, called as if they were one object.
 
     from objpool.compat.objectproxypool import ProxyPool
 

@@ -9,7 +9,7 @@ from ._iterables import lenzip
 
 
 def get_max_workers_per_pool(dedicated=False):
-    """inf: there is no limit."""
+    """inf: a pool may have any number of workers."""
     return float("inf")
 
 
@@ -48,7 +48,7 @@ class _Objects(Pool):
         return self._start(OnObject(func), CALL, calls, chunksize, callback, error_callback, synchronizer)
 
     def broadcast(self, func, args, kwargs):
-        """[func(object, *args, **kwargs)] of each object, exactly once, in the workers' order."""
+        """[func(object, *args, **kwargs)] of each object, exactly once, in the order of the workers."""
         self._check_running()
         tasks = [Task([(args, kwargs)], None) for _ in range(self._processes)]
         job = self._job(tasks)

@@ -67,7 +67,7 @@ def write_output_to_temp_file(output):
 
 @time_function
 def retrieve_output(outputs):
-    """[(index, output)] of [(index, path)]; the files are removed."""
+    """[(index, output)] of [(index, path)]. Removes the files."""
     found = []
     for index, path in outputs:
         try:
@@ -96,7 +96,7 @@ class _Slice:
 
 
 class _Slices:
-    """All slices and what is done with them, as a fork of the program has them: a worker is told which is its own."""
+    """All slices and what is done with them. A fork of the program has it from birth, and is only told which slice is its own."""
 
     def __init__(self, do, slices):
         self.do, self.slices = do, slices
@@ -106,8 +106,8 @@ class _Slices:
 
 
 def _each_in_a_process(do, slices):
-    """What comes of each, later; with the pool, which is the caller's to end."""
-    from ..multiprocess.pool import Pool     # workers, which need the rest of this module, do not
+    """The results to come of all slices, and the pool, which the caller must end."""
+    from ..multiprocess.pool import Pool     # workers need this module, but not Pool
     from .._home import forks_program
     if not forks_program(None):
         pool = Pool(len(slices))
@@ -119,7 +119,7 @@ def _each_in_a_process(do, slices):
 
 @time_function
 def parallel(func, iterable, n_jobs=2, write_to_file=False, args=(), kwargs={}):
-    """func(slice, *args, **kwargs) of n_jobs slices of a list, each in a process of its own; lists are joined to one.
+    """func(slice, *args, **kwargs) of n_jobs slices of a list, each in a process of its own. Result lists are joined into one.
 
     With write_to_file results come back through files. What func raises is raised here.
     """
@@ -136,7 +136,7 @@ def parallel(func, iterable, n_jobs=2, write_to_file=False, args=(), kwargs={}):
 
 
 def _collect(pending, write_to_file):
-    """What all have given; the first error, once none leaves a file behind."""
+    """The results of all slices. Raises the first error, once no file is left behind."""
     outputs, failure = [], None
     for result in pending:
         try:
