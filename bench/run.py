@@ -117,7 +117,8 @@ class Bench:
 
     def load(self, name, *arguments):
         """The figures that a load prints: {name: value}."""
-        done = subprocess.run([str(self.build / "bench" / name), *map(str, arguments)], text=True, capture_output=True, timeout=120)
+        command = [str(self.build / "bench" / name), *map(str, arguments)]
+        done = subprocess.run(command, text=True, capture_output=True, timeout=120)
         if done.returncode:
             raise RuntimeError(f"{name} {arguments}: {done.stderr}")
         return {line.split("\t")[1]: float(line.split("\t")[2]) for line in done.stdout.splitlines() if line.startswith("R\t")}
@@ -126,7 +127,8 @@ class Bench:
 
     def row(self, work, ours, unit, *peers):
         """peers: (name, value or None, how the ratio is made: ours / peer)."""
-        text = ", ".join(f"{name} {value:,.4g} ({ours / value:.2f} ×)" if value else f"{name}: not installed" for name, value in peers)
+        text = ", ".join(f"{name} {value:,.4g} ({ours / value:.2f} ×)" if value else f"{name}: not installed"
+                         for name, value in peers)
         self.figures[work] = ours, dict(peers)
         self.rows.append((work, f"{ours:,.4g} {unit}", text))
         print(f"{work:<46} {ours:>14,.4g} {unit:<8} {text}", flush=True)
@@ -184,8 +186,8 @@ class Bench:
 
     def redis_ping(self, path, clients):
         n = 300_000 if self.quick else 1_500_000
-        done = subprocess.run(["redis-benchmark", "-s", str(path), "-t", "ping_mbulk", "-n", str(n), "-c", str(clients), "-P", "64",
-                               "--csv", "-q"], text=True, capture_output=True, timeout=120)
+        command = ["redis-benchmark", "-s", path, "-t", "ping_mbulk", "-n", n, "-c", clients, "-P", 64, "--csv", "-q"]
+        done = subprocess.run([*map(str, command)], text=True, capture_output=True, timeout=120)
         return float(re.search(r'"PING_MBULK","([\d.]+)"', done.stdout).group(1))
 
     # ---- the work
@@ -214,8 +216,9 @@ class Bench:
                     nats and (lambda: list(self.load("nats", "pipe", nats, "bench.pipe", 32, 64, min(k, 8), s).values())[0]),
                     nats and (lambda: list(self.load("nats", "pipe", nats, "bench.pipe", 32, 1024, min(k, 8), s).values())[0]),
                     gearman and (lambda: list(self.load("gearman", "tasks", gearman, 32, 64, gear_k, s).values())[0]))
-                self.row(f"small calls, {k} client{'s' * (k > 1)}, 64 in flight each", results[0], "1/s", ("redis PING -P 64", results[1]),
-                         ("NATS", results[2]), ("NATS, 1,024 in flight", results[3]), ("gearmand", results[4]))
+                self.row(f"small calls, {k} client{'s' * (k > 1)}, 64 in flight each", results[0], "1/s",
+                         ("redis PING -P 64", results[1]), ("NATS", results[2]), ("NATS, 1,024 in flight", results[3]),
+                         ("gearmand", results[4]))
 
     def call(self, connection, unpacker, message):
         connection.sendall(message)
@@ -271,36 +274,44 @@ class Bench:
         with self.daemon({"p": 2}) as path, multiprocessing.Pool(2) as pool:
             ours()
             results = self.medians(ours, lambda: pool_map(None, n), lambda: pool_map(1, 20000))
-        self.row(f"map of {n:,} small items", results[0], "items/s", ("multiprocessing.Pool.map", results[1]), ("its chunksize 1", results[2]))
+        self.row(f"map of {n:,} small items", results[0], "items/s",
+                 ("multiprocessing.Pool.map", results[1]), ("its chunksize 1", results[2]))
 
     def payloads(self):
         with self.daemon({"p": 1}) as path:
-            for size, text, n in ((1024, "1 KiB", 2000), (65536, "64 KiB", 500), (16 << 20, "16 MiB", 5), (64 << 20, "64 MiB", 3)):
-                if size < 1 << 20:
-                    ours, floor = self.medians(lambda: self.load("load", "rtt", path, "p.echo", size, n)["p50"],
-                                               lambda: self.load("relay", "rtt", size, n)["p50"])
-                    self.row(f"{text} there and back, p50", ours, "µs", ("relay", floor))
-                else:
-                    bulk = {}
+            for size, text, n in ((1024, "1 KiB", 2000), (65536, "64 KiB", 500)):
+                ours, floor = self.medians(lambda: self.load("load", "rtt", path, "p.echo", size, n)["p50"],
+                                           lambda: self.load("relay", "rtt", size, n)["p50"])
+                self.row(f"{text} there and back, p50", ours, "µs", ("relay", floor))
+            for size, text, n in ((16 << 20, "16 MiB", 5), (64 << 20, "64 MiB", 3)):
+                self.large_payload(path, size, text, n)
+        self.payload_to_all()
 
-                    def relay():
-                        bulk.update(self.load("relay", "bulk", size >> 20, n))
-                        return bulk["p50"]
-                    ours, floor = self.medians(lambda: self.load("load", "rtt", path, "p.echo", size, n)["p50"], relay)
-                    self.row(f"{text} there and back, p50", ours / 1e3, "ms", ("relay", floor / 1e3), ("memcpy", bulk["memcpy_p50"] / 1e3))
-                    for how, what in (("bytes", "without descriptors"), ("copy", "with descriptors"), ("place", "packed in place")):
-                        client = self.load("client", how, path, "p.echo", size, 3 * n)["p50"]
-                        self.row(f"{text} there and back by libobjpool, {what}, p50", client / 1e3, "ms", ("relay", floor / 1e3),
-                                 ("memcpy", bulk["memcpy_p50"] / 1e3))
-                    passed = self.load("load", "fds", path, "p.echo", size, 3 * n)["p50"]
-                    self.row(f"{text} there and back, with descriptors, p50", passed / 1e3, "ms", ("relay", floor / 1e3),
-                             ("memcpy", bulk["memcpy_p50"] / 1e3))
+    def large_payload(self, path, size, text, n):
+        bulk = {}
+
+        def relay():
+            bulk.update(self.load("relay", "bulk", size >> 20, n))
+            return bulk["p50"]
+
+        def row(how, value):
+            self.row(f"{text} there and back{how}, p50", value / 1e3, "ms",
+                     ("relay", floor / 1e3), ("memcpy", bulk["memcpy_p50"] / 1e3))
+
+        ours, floor = self.medians(lambda: self.load("load", "rtt", path, "p.echo", size, n)["p50"], relay)
+        row("", ours)
+        for how, what in (("bytes", "without descriptors"), ("copy", "with descriptors"), ("place", "packed in place")):
+            row(f" by libobjpool, {what}", self.load("client", how, path, "p.echo", size, 3 * n)["p50"])
+        row(", with descriptors", self.load("load", "fds", path, "p.echo", size, 3 * n)["p50"])
+
+    def payload_to_all(self):
         size, n = 64 << 20, 5
         with self.daemon({"p": 4}) as path:
-            by_client = [lambda how=how: self.load("client", how, path, "p:all.sum", size, n)["p50"] for how in ("bytes", "copy", "place")]
-            ours, passed, *client, floor = self.medians(lambda: self.load("load", "bulk", path, "p:all.sum", size, n)["p50"],
-                                               lambda: self.load("load", "fds", path, "p:all.sum", size, n)["p50"], *by_client,
-                                               lambda: self.load("relay", "copies", size >> 20, n)["p50"])
+            def measure(program, how):
+                return lambda: self.load(program, how, path, "p:all.sum", size, n)["p50"]
+            ours, passed, *client, floor = self.medians(
+                measure("load", "bulk"), measure("load", "fds"), *(measure("client", how) for how in ("bytes", "copy", "place")),
+                lambda: self.load("relay", "copies", size >> 20, n)["p50"])
         how = [f" by libobjpool, {how}" for how in ("without descriptors", "with a descriptor", "packed in place")]
         for text, value in (("", ours), (", with a descriptor", passed), *zip(how, client)):
             self.row(f"64 MiB to all of 4 workers{text}, p50", value / 1e3, "ms", ("four stream copies", floor / 1e3))
@@ -314,7 +325,8 @@ class Bench:
         with self.daemon({"p": 2}) as path:
             before = self.load("load", "rtt", path, "p.echo", 32, calls)
             base = self.rss()
-            holder = subprocess.Popen([self.build / "bench/load", "idle", path, str(n)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            command = [self.build / "bench/load", "idle", path, str(n)]
+            holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
             holder.stdout.readline()
             beside = self.load("load", "rtt", path, "p.echo", 32, calls)
             per_connection = (self.rss() - base) / n
@@ -325,7 +337,8 @@ class Bench:
 
     def flat(self):
         n = 3000 if self.quick else 10000
-        for what, few, many in (("pools", {"p": 2}, {"p": 2, **{f"q{i}": 1 for i in range(63)}}), ("workers", {"p": 1}, {"p": 64})):
+        many_pools = {"p": 2, **{f"q{i}": 1 for i in range(63)}}
+        for what, few, many in (("pools", {"p": 2}, many_pools), ("workers", {"p": 1}, {"p": 64})):
             def p50(pools):
                 with self.daemon(pools) as path:
                     return statistics.median(self.load("load", "rtt", path, "p.echo", 32, n)["p50"] for _ in range(3))
@@ -346,7 +359,8 @@ class Bench:
                         if answer[1] == 3:
                             break
                     # The call has been handed over when a status says so.
-                    while not self.call(c, unpacker, msgpack.packb([0, 4, "objpool.status", []]))[3]["pools"][0]["slots"][0]["running"]:
+                    status = msgpack.packb([0, 4, "objpool.status", []])
+                    while not self.call(c, unpacker, status)[3]["pools"][0]["slots"][0]["running"]:
                         pass
                     begin = time.perf_counter()
                     os.kill(pid, signal.SIGKILL)
@@ -382,9 +396,9 @@ def doubt(bench):
     """What to say of a run that was disturbed."""
     if bench.others() < 0.1:
         return []
-    return ["", *filled(f"**Other work had {bench.others():.0%} of this machine while these were measured**, now more and now less: "
-                        "what needs both CPUs was held up, unevenly, p99 above all. Ratios of single rows may be off by a factor of "
-                        "two. Run it again on a machine at rest.")]
+    return ["", *filled(f"**Other work had {bench.others():.0%} of this machine while these were measured**, now more and now"
+                        " less: what needs both CPUs was held up, unevenly, p99 above all. Ratios of single rows may be off by a"
+                        " factor of two. Run it again on a machine at rest.")]
 
 
 ABOUT = """Each figure is the median of rounds that take turns with its peers' in one run; in brackets the ratio objpool : peer. \

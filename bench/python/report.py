@@ -42,8 +42,8 @@ def head(bench, seconds):
     others = bench.others()
     return [
         *filled(f"Written by `make bench-python` on {datetime.date.today()}: {os.cpu_count()} CPUs ({processor()}), "
-                f"{memory():.0f} GiB, Linux {os.uname().release}; {version(bench)}; Python {platform.python_version()} for objpool "
-                f"and the standard library; the same with {packages(bench)} for the peers. Up to {bench.size.rounds} rounds; "
+                f"{memory():.0f} GiB, Linux {os.uname().release}; {version(bench)}; Python {platform.python_version()} for "
+                f"objpool and the standard library; the same with {packages(bench)} for the peers. Up to {bench.size.rounds} rounds; "
                 f"{seconds:.0f} s in all."), "",
         *filled(f"**While none of the contestants did anything, other programs kept {others:.0%} of this machine busy.** "
                 + ("Absolute figures are therefore too slow. Ratios are uncertain too, those of single calls and p99 above all. "
@@ -72,7 +72,12 @@ def version(bench):
 
 def packages(bench):
     wanted = ["objectproxypool", "py_stateful_map", "multiprocess", "dill", "pyparallelize", "joblib", "mpire", "ray", "numpy"]
-    code = "import importlib.metadata as m\nfor n in %r:\n try: print(n, m.version(n))\n except m.PackageNotFoundError: pass" % wanted
+    code = f"""
+import importlib.metadata as m
+for n in {wanted!r}:
+    try: print(n, m.version(n))
+    except m.PackageNotFoundError: pass
+"""
     done = subprocess.run([bench.venv / "bin" / "python", "-c", code], capture_output=True, text=True)
     return ", ".join(done.stdout.splitlines())
 
@@ -99,7 +104,8 @@ def ratio_text(row, ours, peer):
 
 
 def table(row):
-    lines = [f"| | {row.unit}, median | best | its drop-in is so many times as fast | objpool's own client |", "|---|---:|---:|---:|---:|"]
+    lines = [f"| | {row.unit}, median | best | its drop-in is so many times as fast | objpool's own client |",
+             "|---|---:|---:|---:|---:|"]
     names = [name for name in CONTESTANTS if row.seconds(name) or name in row.failures]
     most = max(row.counts.values(), default=0)
     for name in names:
@@ -110,7 +116,8 @@ def table(row):
             continue
         if row.counts.get(name, most) < most:
             title += f" ({row.counts[name]:,} of them)"
-        lines.append(f"| {title} | {shown(figure(statistics.median(seconds), row.unit))} | {shown(figure(min(seconds), row.unit))} | "
+        lines.append(f"| {title} | {shown(figure(statistics.median(seconds), row.unit))}"
+                     f" | {shown(figure(min(seconds), row.unit))} | "
                      f"{ratio_text(row, drop_in, name)} | {ratio_text(row, NATIVE, name) if drop_in else ''} |")
     return lines
 

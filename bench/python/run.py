@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measures objpool for Python beside other pools of Python, in one run: `make bench-python`.
 
-Each contestant (contestants.py) is a process of its own (player.py), that waits while others are measured. In each round all have their
-turn, each round in another order; a ratio is that of two turns of one round, and what is told is the median of all rounds.
+Each contestant (contestants.py) is a process of its own (player.py), which waits while others are measured. In each round all
+have their turn, each round in another order. A ratio is that of two turns of one round; the report has the median of all rounds.
 """
 import argparse
 import collections
@@ -25,8 +25,8 @@ CHECKOUT = HERE.parent.parent
 LIMIT = 30      # seconds that a turn may take
 OURS = [name for name, contestant in CONTESTANTS.items() if contestant.title.startswith("objpool")]
 
-# rounds; the seconds of all rounds of a row, after which no more begin; those of a turn, roughly; the most items of a map and of an imap; calls; MiB;
-# seconds of the endless input; whether those that keep working are started over and over
+# rounds; seconds of all rounds of a row, after which no more begin; seconds of a turn, roughly; the most items of a map and of an
+# imap; calls; MiB; seconds of the endless input; whether contestants that keep working are started over and over
 Size = collections.namedtuple("Size", "rounds row seconds map imap calls mebibytes endless restart_noisy")
 FULL = Size(5, 60, 2, 1_000_000, 100_000, 2000, 64, 4, True)
 QUICK = Size(1, 5, 0.1, 100_000, 5_000, 200, 16, 0.5, False)
@@ -42,13 +42,14 @@ class Player:
     def __init__(self, name, bench):
         self.name = name
         self._place = tempfile.TemporaryDirectory(prefix="objpool-bench-", ignore_cleanup_errors=True)
-        environ = {**os.environ, "OBJPOOL_BENCH": self._place.name, "OBJPOOL_BIN": str(bench.build), "PYTHONPATH": f"{CHECKOUT}/client/python",
-                   "RAY_USAGE_STATS_ENABLED": "0"}
-        for variable in "OBJPOOL_ADDRESS", "PYTHONDONTWRITEBYTECODE":    # modules are compiled, as those of installed packages are
-            environ.pop(variable, None)
+        environ = {**os.environ, "OBJPOOL_BENCH": self._place.name, "OBJPOOL_BIN": str(bench.build),
+                   "PYTHONPATH": f"{CHECKOUT}/client/python", "RAY_USAGE_STATS_ENABLED": "0"}
+        environ.pop("OBJPOOL_ADDRESS", None)
+        environ.pop("PYTHONDONTWRITEBYTECODE", None)  # modules are compiled, as those of installed packages are
         self._log = open(f"{self._place.name}/log", "wb+")
-        self._process = subprocess.Popen([bench.python(name), str(HERE / "player.py"), name], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                         stderr=self._log, env=environ, start_new_session=True)
+        self._process = subprocess.Popen(
+            [bench.python(name), str(HERE / "player.py"), name], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=self._log, env=environ, start_new_session=True)
 
     def ask(self, what, *arguments, limit=LIMIT):
         """What the player says; Failed, when it can't, or takes too long: then it is gone."""
@@ -237,8 +238,10 @@ class Bench:
 
     def start(self, noisy):
         rows = [self.row(key, title, "ms") for key, title in (
-            ("start", "the program's first pool of 4: until each worker has done something"), ("life", "the same, until it is closed"),
-            ("restart", "another pool of 4: until each worker has done something"), ("relife", "the same, until it is closed"))]
+            ("start", "the program's first pool of 4: until each worker has done something"),
+            ("life", "the same, until it is closed"),
+            ("restart", "another pool of 4: until each worker has done something"),
+            ("relife", "the same, until it is closed"))]
         say("start")
         names = [name for name in self.names(noisy) if hasattr(CONTESTANTS[name], "begin")]
         all_of_it = Row("", "")

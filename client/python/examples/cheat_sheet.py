@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can be given to Pool.map: partials, objects that can be called, bound methods, zipped arguments. The import line is all that was changed."""
+"""What can be given to Pool.map: partials, objects that can be called, bound methods, zipped arguments.
+
+Only the import line was changed.
+"""
 import functools
 
 from objpool.compat.multiprocess import Pool

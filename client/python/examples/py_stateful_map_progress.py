@@ -36,7 +36,8 @@ if __name__ == "__main__":
         for result in tqdm(pool.map(SENTENCES, is_unordered=False)):
             print(result.obj_id, result.ret_val, repr(result.exception_obj))
 
-    with StateFullWorkerPool(2, Worker, {"vocabulary": VOCABULARY, "device": 0}, argument_passing=ArgumentPassing.AS_ARGS) as pool:
+    arguments = {"vocabulary": VOCABULARY, "device": 0}
+    with StateFullWorkerPool(2, Worker, arguments, argument_passing=ArgumentPassing.AS_ARGS) as pool:
         print([result.ret_val for result in pool.map([("the cat", 2), ("a", 3)], is_unordered=False)])
 
     with StateFullWorkerPool(num_workers=2, worker_class_or_func=square, chunk_size=10) as pool:

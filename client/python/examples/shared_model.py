@@ -43,7 +43,8 @@ def serve():
     client = objpool.connect("private")
     with client.create_pool(Model, name="model", workers=2, owner="daemon") as pool:
         print("loaded by", len(set(pool.all.where())), "workers", flush=True)
-        programs = [subprocess.Popen([sys.executable, __file__, client.address, name], stdout=subprocess.PIPE, text=True) for name in ("first", "second")]
+        programs = [subprocess.Popen([sys.executable, __file__, client.address, name], stdout=subprocess.PIPE, text=True)
+                    for name in ("first", "second")]
         for program in programs:
             print(program.communicate()[0], end="")
             if program.returncode != 0:

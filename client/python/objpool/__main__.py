@@ -25,7 +25,8 @@ def _show_pools(client: Client) -> None:
     pools = client.pools()
     _show("pools", len(pools))
     for pool in pools:
-        print(f"  {pool['name']:<20} {pool['class']:<24} {pool['ready']}/{pool['workers']} {pool['state']} {pool['error']}".rstrip())
+        print(f"  {pool['name']:<20} {pool['class']:<24} {pool['ready']}/{pool['workers']}"
+              f" {pool['state']} {pool['error']}".rstrip())
 
 
 def main(arguments: List[str]) -> int:

@@ -96,8 +96,10 @@ def _missing(name, reason):
 
 
 def with_what_can_go(reduced, dump):
-    """How cloudpickle makes the class, with what can go of its attributes: dump() raises an exception for one that can't be pickled."""
-    if not isinstance(reduced, tuple) or len(reduced) < 3 or not isinstance(reduced[2], tuple) or not isinstance(reduced[2][0], dict):
+    """Cloudpickle's way to make a class, with stand-ins for attributes that can't be pickled: dump() raises for them."""
+    if not isinstance(reduced, tuple) or len(reduced) < 3:
+        return reduced
+    if not isinstance(reduced[2], tuple) or not isinstance(reduced[2][0], dict):
         return reduced
     make, arguments, (attributes, *more), *rest = reduced
     return (make, arguments, ({name: _that_can_go(name, value, dump) for name, value in attributes.items()}, *more), *rest)
@@ -197,7 +199,8 @@ class _Unpickler(pickle.Unpickler):
         except AttributeError:
             if not module.startswith("cloudpickle."):
                 raise
-        other = "cloudpickle.cloudpickle" if module.endswith("_fast") else "cloudpickle.cloudpickle_fast"  # as other versions have it
+        # Other versions of cloudpickle have it in another module.
+        other = "cloudpickle.cloudpickle" if module.endswith("_fast") else "cloudpickle.cloudpickle_fast"
         return super().find_class(other, name)
 
 
@@ -219,9 +222,9 @@ def loads_by_value(data):
     except (AttributeError, ImportError, TypeError) as error:
         if writer is None or writer == _version():
             raise
-        raise pickle.UnpicklingError(f"code by value from cloudpickle {writer}, and {'cloudpickle ' + _version() if _version() else 'none'} "
-                                     f"is here (the key virtualenv of a pool gives its workers another): {type(error).__name__}: {error}"
-                                     ) from error
+        here = f"cloudpickle {_version()}" if _version() else "none"
+        raise pickle.UnpicklingError(f"code by value from cloudpickle {writer}, and {here} is here (the key virtualenv of a pool"
+                                     f" gives its workers another): {type(error).__name__}: {error}") from error
 
 
 def loads_by_dill(data):
@@ -235,6 +238,6 @@ def _checked_writer(data):
     """The version of cloudpickle that wrote it, or None. An error if its code is of another Python."""
     writer, version = (found and found.decode() for found in _AT_END.search(bytes(data[-_AT_END_MOST:])).groups())
     if version not in (None, _VERSION):
-        raise pickle.UnpicklingError(f"code by value from Python {version}, and this is {_VERSION}: what is in no module that both can import "
-                                     "needs the same version on both sides")
+        raise pickle.UnpicklingError(f"code by value from Python {version}, and this is {_VERSION}: what is in no module"
+                                     " that both can import needs the same version on both sides")
     return writer

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """How deep a message is nested.
 
-The wire takes values of 32 levels (docs/VALUES.md); msgpack's packer goes on for hundreds. What is long is packed inside a shell of lists
-that leaves the packer no more levels than the message may have. What is short is packed first, and its bytes are looked at: a message has
-no more levels than bytes that may begin a container, and where it has too many of these, msgpack's unpacker walks over them, without making
-objects, also behind a shell. So no value is walked in Python unless it is deep, and no long one is walked twice.
+The wire takes values of 32 levels (docs/VALUES.md); msgpack's packer takes hundreds. So depth is checked, in one of two ways:
 
-Both limits are msgpack's own and not told: they are looked for once. Where they are not found, every message may be deep.
+* A long message is packed inside a shell of lists. The shell leaves the packer only as many levels as the message may have.
+* A short message is packed first. Its bytes are checked: it has at most as many levels as bytes that may begin a container. If
+  those are too many, msgpack's unpacker skips the message, without making objects, behind a shell, too.
+
+So no value is walked over in Python unless it is deep, and no long one is walked over twice.
+
+The limits of msgpack's packer and unpacker are not documented: they are measured once. If they are not found, every message may
+be deep.
 """
 from __future__ import annotations
 
@@ -19,7 +23,7 @@ if TYPE_CHECKING:
     from typing import Any, Callable, Iterable, List, Optional
 
 DEEPEST = 32     #: levels of a value
-LONG = 10000     #: items from which on a shell costs less than a look at the bytes
+LONG = 10000     #: items of a container from which on a shell costs less than checking the bytes
 _SHORT = 4 << 10
 _FEW = 16
 _LIMITS = (511, 1024)  # of msgpack before and since version 1.2
@@ -29,16 +33,18 @@ _ENOUGH = DEEPEST + 1  # of the message that has least around its values; an emp
 
 
 def is_long(values: Iterable[Any], levels: int = 2) -> bool:
-    """Whether there is a container of very many items among them, or, where they are few, in them."""
+    """Whether one of the values is a container of very many items, or has one in it, a few levels deep."""
     for value in values:
         if type(value) in _CONTAINERS:
-            if len(value) >= LONG or levels and len(value) <= _FEW and is_long(value.values() if type(value) is dict else value, levels - 1):
+            if len(value) >= LONG:
+                return True
+            if levels and len(value) <= _FEW and is_long(value.values() if type(value) is dict else value, levels - 1):
                 return True
     return False
 
 
 def may_be_deep(data: bytes) -> bool:
-    """Whether the message in these bytes may have values that are nested too deeply. It does not when this says so."""
+    """False if the message in these bytes has no value that is nested too deeply. True: it may have one."""
     if len(data) <= _SHORT and len(data.translate(None, _NO_HEADS)) <= _ENOUGH:
         return False
     limit = _unpacker_limit()
@@ -46,7 +52,7 @@ def may_be_deep(data: bytes) -> bool:
 
 
 def _skips(data: bytes) -> bool:
-    unpacker = msgpack.Unpacker(max_buffer_size=0, read_size=len(data))  # its buffer is a mebibyte else, fresh from the system
+    unpacker = msgpack.Unpacker(max_buffer_size=0, read_size=len(data))  # its buffer would be a mebibyte, fresh from the system
     unpacker.feed(data)
     try:
         unpacker.skip()

@@ -95,7 +95,8 @@ def why_no_program() -> str:
     """Why find_program() finds none, and what to do."""
     folder = os.environ.get("OBJPOOL_BIN")
     if not folder:
-        return "there is no objpoold: set OBJPOOL_BIN to its folder (objpool.connect() also takes a daemon's address, from OBJPOOL_ADDRESS, too)"
+        return ("there is no objpoold: set OBJPOOL_BIN to its folder"
+                " (objpool.connect() also takes a daemon's address, from OBJPOOL_ADDRESS, too)")
     if os.path.basename(folder) == "objpoold" and os.path.isfile(folder):
         return f"OBJPOOL_BIN is {folder}, which is the program: set it to its folder"
     return f"OBJPOOL_BIN is {folder}, where there is no program objpoold"
@@ -108,7 +109,7 @@ def plugin_dir(program: str) -> Optional[str]:
 
 
 def is_standard(descriptor: int) -> bool:
-    """Is 0, 1, or 2 the program's input or output? It may be closed, and its number given to something else: that is not inherited."""
+    """Whether 0, 1, or 2 is the program's input or output. If that was closed, the number may be another's: not inherited."""
     try:
         return os.get_inheritable(descriptor)
     except OSError:
@@ -207,8 +208,8 @@ def _socket_path() -> str:
         path = absolute(os.path.join(folder, name))
         if path is not None and len(os.fsencode(path)) <= _SOCKET_PATH_MOST and os.access(folder, os.W_OK | os.X_OK):
             return path
-    raise NoDaemon("a daemon of the program's own can't be started: there is no folder for its socket, as TMPDIR and /tmp can't be written "
-                   "to, or have names that are too long")
+    raise NoDaemon("a daemon of the program's own can't be started: there is no folder for its socket,"
+                   " as TMPDIR and /tmp can't be written to, or have names that are too long")
 
 
 class PrivateDaemon:
@@ -240,7 +241,8 @@ class PrivateDaemon:
         notify.bind("\0" + name)
         config = self._config()
         try:
-            self.process = _Process([self.program, "--until-eof", "--config", f"/proc/self/fd/{config}"], config, NOTIFY_SOCKET="@" + name)
+            command = [self.program, "--until-eof", "--config", f"/proc/self/fd/{config}"]
+            self.process = _Process(command, config, NOTIFY_SOCKET="@" + name)
             self._await_ready(notify)
         except NoDaemon:
             raise
@@ -294,13 +296,13 @@ class PrivateDaemon:
             pass
 
 
-_ends = threading.Event()  # the program's own daemon is about to end, and so are the threads that the program does not wait for
+_ends = threading.Event()  # set when the program ends: so do its own daemon, and the threads that it does not wait for
 _AT_THE_END = 2.0  # seconds; the interpreter needs milliseconds from its atexit functions to the end of all threads
 
 
 def stay_at_the_end() -> None:
-    """A thread that the program does not wait for is not told at the end that the daemon has gone, only to print that: it stays where it is,
-    as threads do when the interpreter ends."""
+    """Stops a thread that the program does not wait for, once the program ends. It would only fail, as the daemon is gone, and
+    print that. Threads that run Python code stop in the same way when the interpreter ends."""
     if _ends.is_set() and threading.current_thread() is not threading.main_thread():
         time.sleep(_AT_THE_END)
 

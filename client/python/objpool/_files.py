@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Large values beside the socket, as docs/PROTOCOL.md has it under Descriptors.
 
-What goes is copied once, into sealed memory that is kept to be filled again: its pages are warm. What comes is mapped, copy-on-write, and
-given back to the daemon when the last array on it has gone.
+A value that is sent is copied once, into sealed memory that is kept to be filled again: its pages are warm. A value that comes is
+mapped, copy-on-write. Its memory is given back to the daemon when the last array that uses it is gone.
 """
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import array
 import collections
 import fcntl
 import mmap
+import operator
 import os
 import socket
 import struct
@@ -43,15 +44,15 @@ class _Memory:
         self._users: List[bool] = []
 
     def use(self) -> None:
-        """One user more; who makes it the first one has taken it from the store, and who makes it another is one."""
+        """One user more: the one that took the memory from the store, or one that another user has made."""
         self._users.append(not self._users)
 
     def leave(self) -> bool:
-        """One user less. True: that was the last; it is so for one thread only."""
+        """One user less. True: it was the last. Only one thread gets True."""
         return self._users.pop()
 
     def fill(self, parts: Sequence[Any], length: int) -> None:
-        """From the beginning."""
+        """Writes these bytes, from the beginning of the memory."""
         rest = [memoryview(part).cast("B") for part in parts if len(part)]
         done = 0
         while rest:
@@ -68,6 +69,9 @@ class _Memory:
             os.close(self.fd)
 
 
+_size = operator.attrgetter("size")
+
+
 class Store:
     """Memory that a connection has used and may use again."""
 
@@ -75,13 +79,12 @@ class Store:
         self._idle: List[_Memory] = []
 
     def take(self, length: int) -> _Memory:
-        """The smallest that has room; else the largest, to grow; else new."""
-        best: Optional[_Memory] = None
-        for memory in tuple(self._idle):
-            if best is None or (memory.size >= length and (best.size < length or memory.size < best.size)) or best.size < memory.size < length:
-                best = memory
+        """The smallest idle memory that has room; else the largest, which will grow; else a new one."""
+        idle = tuple(self._idle)
+        roomy = [memory for memory in idle if memory.size >= length]
         try:
-            if best is not None:
+            if idle:
+                best = min(roomy, key=_size) if roomy else max(idle, key=_size)
                 self._idle.remove(best)
                 return best
         except ValueError:
@@ -89,21 +92,24 @@ class Store:
         return _Memory()
 
     def filled(self, parts: Sequence[Any], length: int) -> _Memory:
-        """Memory with these bytes, and a user."""
+        """Memory with these bytes, and one user."""
         memory = self.take(length)
         memory.fill(parts, length)
         memory.use()
         return memory
 
     def give(self, memories: List[_Memory]) -> None:
-        """They may be filled again."""
+        """Keeps memories that may be filled again."""
         for memory in memories:
             if len(self._idle) < _IDLE and memory.size + sum(other.size for other in self._idle) <= _IDLE_BYTES:
                 self._idle.append(memory)
 
 
 class Shared:
-    """What may go with several messages: the first one fills the memory. A user of it, so that it isn't filled anew between two of them."""
+    """A value that goes with several messages: the first one fills the memory.
+
+    This is a user of the memory, so that it is not given back, and filled with another value, between two messages.
+    """
 
     __slots__ = ("_store", "_memory")
 
@@ -112,14 +118,14 @@ class Shared:
         self._memory: Optional[_Memory] = None
 
     def filled(self, store: Store, parts: Sequence[Any], length: int) -> _Memory:
-        """The memory, with a user more; the parts are the same each time."""
+        """The memory, with one user more. The parts are the same each time."""
         if self._memory is None:
             self._store, self._memory = store, store.filled(parts, length)
         self._memory.use()
         return self._memory
 
     def end(self) -> None:
-        """It goes with no further message."""
+        """The value goes with no further message."""
         memory, self._memory = self._memory, None
         if memory is not None and self._store is not None and memory.leave():
             self._store.give([memory])
@@ -135,7 +141,7 @@ class Outgoing:
         self.memories: List[_Memory] = []
 
     def add(self, kind: int, parts: Sequence[Any], shared: Optional[Shared] = None) -> Optional[bytes]:
-        """What stands for these bytes in the message; None: they must go in it."""
+        """What stands for these bytes in the message. None: they must go in the message."""
         length = sum(map(len, parts))
         if len(self.memories) == _MOST:
             return None
@@ -147,20 +153,20 @@ class Outgoing:
         return struct.pack(">QHHI", 0, kind, length >> 32, length & 0xFFFFFFFF)
 
     def ancillary(self) -> List[Any]:
-        """For sendmsg."""
+        """The ancillary data for sendmsg."""
         return [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [memory.fd for memory in self.memories]))]
 
     def release(self) -> None:
-        """The call has succeeded: it looks at them no more."""
+        """Called when the call has succeeded: nobody reads the memories any more."""
         self.store.give([memory for memory in self.memories if memory.leave()])
         self.memories = []
 
 
-# ---- what comes -----------------------------------------------------------------------------------------------------------------
+# ---- what comes ---------------------------------------------------------------------------------------------------------------
 
 
 class _Mapping(mmap.mmap):
-    """Bytes of an arrived file; who makes it sets `file`."""
+    """Mapped bytes of a file. Its maker sets `file`, which so lives as long as the mapping."""
 
     file: Any = None
 
@@ -176,7 +182,7 @@ class File:
         self._connection = weakref.ref(connection)
 
     def map(self, reference: bytes) -> memoryview:
-        """The bytes that a reference stands for: writable, and the writer's own."""
+        """The bytes that a reference stands for. They can be written to, which nobody else sees."""
         offset = int.from_bytes(reference[2:8], "big")
         length = int.from_bytes(reference[10:16], "big")
         if length == 0:
@@ -194,7 +200,7 @@ class File:
 
 
 def _is_sealed(fd: int) -> bool:
-    """Whether it is a memory file that can't shrink: all that a daemon may pass. A socket that was kept could be the connection's own."""
+    """Whether it is a memory file that can't shrink: the daemon may pass nothing else. A socket could be the connection's own."""
     try:
         return bool(fcntl.fcntl(fd, getattr(fcntl, "F_GET_SEALS", 1034)) & 2)
     except OSError:
@@ -202,7 +208,7 @@ def _is_sealed(fd: int) -> bool:
 
 
 class Arrivals:
-    """The descriptors that have come over a connection, until the values that stand for them have."""
+    """The descriptors that have come over a connection, until the values that stand for them come."""
 
     def __init__(self, connection: Any, mark: int) -> None:
         self.mark = mark.to_bytes(2, "big")
@@ -211,7 +217,7 @@ class Arrivals:
         self._count = 0
 
     def add(self, ancillary: List[Any]) -> None:
-        """What recvmsg had beside the bytes."""
+        """Takes the ancillary data of recvmsg."""
         for level, kind, data in ancillary:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
                 for fd in array.array("i", data[:len(data) - len(data) % 4]):

@@ -6,8 +6,8 @@
     program --> daemon          objpool.create {"template": fork.address, "class": "objpool:Inherited", ...}
     program                     fork.end()                once the pool has been dropped
 
-What makes the pool's objects (`factory`) is never pickled: the workers have it by birth. So they have the classes and functions of the
-program's __main__; `has` says which, so that arguments can refer to them by name.
+What makes the pool's objects (`factory`) is never pickled: the workers have it from the fork. They also have the classes and
+functions of the program's __main__: `has` says which, so that arguments can refer to them by name.
 
 The fork runs an extension module (plugins/python/forked) that is built for one version of Python: programs of another have
 templates that the daemon starts.
@@ -121,8 +121,8 @@ def is_default() -> bool:
 
 
 def worker_path(path: Iterable[str]) -> List[str]:
-    """Where workers of a Python of their own find what the program finds there: without the program's Python's own modules, and, if it
-    is another version, what was installed for it."""
+    """The `python_path` for workers that are no forks: the folders of `path` without the modules of the program's Python, and, if
+    the workers' Python may be another version, without what was installed for the program's."""
     import sysconfig
     kinds = ("stdlib", "platstdlib") if is_possible() else ("stdlib", "platstdlib", "purelib", "platlib")
     own = {os.path.realpath(sysconfig.get_path(kind)) for kind in kinds}
@@ -133,7 +133,7 @@ def worker_path(path: Iterable[str]) -> List[str]:
 
 
 def worker_options() -> List[str]:
-    """What workers of a Python of their own are started with, so that it is set as the program's is: `python_options` of their pool."""
+    """The `python_options` for workers that are no forks: their Python is set as the program's is."""
     flags, seed = sys.flags, os.environ.get("PYTHONHASHSEED")
     options = [f"-W{option}" for option in sys.warnoptions]
     options += [f"-X{name}" if value is True else f"-X{name}={value}" for name, value in sys._xoptions.items()]
@@ -146,8 +146,8 @@ inherited: Any = None  #: in a fork: what makes its pool's objects
 
 
 def _start_thread(run: Callable[[], None]) -> None:
-    """Runs it in a thread that the program's end does not wait for, and returns once that thread has begun: CPython crashes when the
-    interpreter ends while a thread has been started, and has not begun."""
+    """Calls `run` in a thread that the program's end does not wait for; returns when that thread has begun. CPython crashes if
+    the interpreter ends while a thread has been started but has not begun."""
     begun = _thread.allocate_lock()
     begun.acquire()
 
@@ -163,7 +163,7 @@ def _start_thread(run: Callable[[], None]) -> None:
 
 
 class Fork:
-    """A fork that waits for the daemon; `prepare` is called in it first. `factory` makes the objects of class objpool:Inherited."""
+    """A fork that waits for the daemon. `prepare` is called in it first; `factory` makes the objects of objpool:Inherited."""
 
     def __init__(self, prepare: Callable[[], None] = lambda: None, factory: Any = None) -> None:
         module = _module()
@@ -184,33 +184,34 @@ class Fork:
         raise all_stuck()
 
     def _fork(self, module: Any, prepare: Callable[[], None], factory: Any) -> bool:
-        """False: it waits for a lock that it has inherited as taken."""
+        """Forks the program. False: the fork waits for a lock that another thread held."""
         name = f"objpool-{self._program}-{os.urandom(8).hex()}"
         self.address = name
         with _Birth() as birth:
             with _lock, socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
-                # Another fork that had the listener, too, would keep the address alive.
+                # `_lock`: another fork that inherited the listener would keep the address alive.
                 listener.bind("\0" + name)
-                listener.listen()  # others can find the name: they must not fill the queue before they are turned away
-                self._code = {name: weakref.ref(value) for name, value in sys.modules["__main__"].__dict__.items() if isinstance(value, _CODE)}
+                listener.listen()  # other processes can find the name: their connections must not fill the queue
+                self._code = _code_of_main()
                 with _locks.held_for_fork():
                     _flush()
                     files = _locks.files()
-                    self.pid = _forked(lambda: _serve(module, listener.fileno(), self._program, files, prepare, birth.tell, factory))
+                    self.pid = _forked(lambda: _serve(
+                        module, listener.fileno(), self._program, files, prepare, birth.tell, factory))
             self._process = os.pidfd_open(self.pid)
             _forks.append(self)
             return birth.has_come(self._process, self._waits_for_ever)
 
     def _discard(self) -> None:
-        """Ends what there is of it."""
+        """Ends the fork, however far it was made."""
         if self._process >= 0:
             self.end()
         elif self.pid > 0:
             _kill(self.pid)
 
     def pauses(self) -> Iterator[float]:
-        """While its workers are being made: after so many seconds each time it looks whether one waits for ever. The last time one does, and
-        this is `stuck`: its pool is to be dropped."""
+        """Seconds to wait for the pool, again and again, while its workers are made. After each, `stuck` is set if the fork or a
+        worker waits for ever; then the iterator ends, and the pool is to be dropped."""
         pause = LOOK_EVERY
         while not self.stuck:
             yield pause
@@ -218,7 +219,7 @@ class Fork:
             self.stuck = self._waits_for_ever()
 
     def _waits_for_ever(self) -> bool:
-        """Since the last time that this was asked: it, or one of its workers, for a lock that was taken when the program was forked."""
+        """Whether the fork, or one of its workers, has waited since the last call of this for a lock that nobody releases."""
         last, self._last_look = self._last_look, {}
         for pid in (self.pid, *_children(self.pid)):
             where = _locks.waits_for_ever(pid)
@@ -227,7 +228,7 @@ class Fork:
         return any(last.get(pid) == where for pid, where in self._last_look.items())
 
     def has(self, value: Any) -> bool:
-        """Whether this class or function of __main__ is there what it is here, by its name."""
+        """Whether the name of this class or function of __main__ means the same in the fork."""
         main = sys.modules["__main__"].__dict__
         top, _, rest = value.__qualname__.partition(".")
         found = main.get(top)
@@ -238,7 +239,7 @@ class Fork:
         return found is value
 
     def end(self) -> None:
-        """Ends it, if it has not ended by itself."""
+        """Kills the fork, if it has not ended by itself, and reaps it."""
         if os.getpid() != self._program:
             return
         with _reaping:
@@ -251,9 +252,12 @@ class Fork:
             self._reap(0)
 
     def reap_soon(self, end: Optional[Callable[[], None]] = None) -> None:
-        """Its pool is being dropped: a thread waits until it has ended, so that it leaves no zombie and no descriptor. `end` waits until the
-        pool is gone and ends it then: it does not end by itself where the daemon has not come to it by then. May be called by a garbage
-        collection, and so takes no lock that the interrupted code could hold."""
+        """Reaps the fork in a thread, when it has ended: its pool is being dropped.
+
+        end: called in the thread instead; it waits until the pool is gone, and ends the fork then. Without that, a fork to which
+        the daemon has not connected would wait for ever. A garbage collection may call this function: it takes no lock that the
+        interrupted code could hold.
+        """
         if os.getpid() != self._program or sys.is_finalizing():
             return
         _start_thread(end or self._reap_later)
@@ -272,12 +276,12 @@ class Fork:
         _reap()
 
     def _reap(self, options: int) -> None:
-        """Takes note if it has ended."""
+        """Closes the process's descriptor, if it has ended."""
         try:
             if os.waitid(os.P_PIDFD, self._process, os.WEXITED | options) is None:
                 return
         except ChildProcessError:
-            pass  # the program has, or doesn't want to know of its children
+            pass  # the program has reaped it, or ignores SIGCHLD
         process, self._process = self._process, -1
         os.close(process)
         if self in _forks:
@@ -286,8 +290,15 @@ class Fork:
 
 def all_stuck() -> Unavailable:
     """The error when ATTEMPTS forks in a row have waited for ever."""
-    return Unavailable(f"the program was forked {ATTEMPTS} times for workers, and each time they waited for a lock that no thread of theirs can "
-                       "release: make the pool while none of the program's threads holds what the workers' constructor, or initializer, takes")
+    return Unavailable(f"the program was forked {ATTEMPTS} times for workers, and each time they waited for a lock that no thread"
+                       " of theirs can release: make the pool while none of the program's threads holds what the workers'"
+                       " constructor, or initializer, takes")
+
+
+def _code_of_main() -> Dict[str, Callable[[], Any]]:
+    """The classes and functions of __main__, by name; weak references."""
+    main = sys.modules["__main__"].__dict__
+    return {name: weakref.ref(value) for name, value in main.items() if isinstance(value, _CODE)}
 
 
 def _children(pid: int) -> List[int]:
@@ -299,10 +310,11 @@ def _children(pid: int) -> List[int]:
 
 
 def _forked(serve: Callable[[], None]) -> int:
-    """The process in which that runs. An interrupt at any moment leaves no process that nobody knows of, and none that goes on with the program."""
+    """Forks, and calls `serve` in the child; returns its pid. An interrupt at any moment leaves no child that nobody knows of,
+    and none that goes on with the program."""
     pids: List[int] = []
     try:
-        pids.extend(itertools.starmap(os.fork, [()]))  # no interrupt comes between
+        pids.extend(itertools.starmap(os.fork, [()]))  # no interrupt comes between the fork and the note of its pid
         if pids[0] == 0:
             serve()
         return pids[0]
@@ -320,7 +332,7 @@ def _kill(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
     except (ProcessLookupError, ChildProcessError):
-        pass  # the program has, or doesn't want to know of its children
+        pass  # the program has reaped it, or ignores SIGCHLD
 
 
 class _Birth:
@@ -393,7 +405,7 @@ def _serve(module: Any, listener: int, program: int, files: Iterable[Any], prepa
 
 
 def _forget_program() -> None:
-    """What is to be done at the program's end is the program's, as are the children that multiprocessing knows of."""
+    """Removes what belongs to the program: functions to call at its end, the children that multiprocessing knows of."""
     atexit._clear()
     signal.set_wakeup_fd(-1)  # an event loop of the program would take our signals for its own
     process = sys.modules.get("multiprocessing.process")
@@ -410,14 +422,16 @@ def _forget_program() -> None:
 
 
 def _settle_descriptors(listener: int) -> int:
-    """The program's input is the program's; what it has not opened, nothing else shall be taken for. Returns the listener's number."""
+    """Opens /dev/null as standard input, which stays the program's, and as outputs that are closed: no other file shall get these
+    numbers. Returns the new number of the listener."""
     listener = _embedded.high(listener)
     nowhere = _embedded.high(os.open(os.devnull, os.O_RDWR))
     for number in range(3):
         if number == 0 and _embedded.is_standard(0) or not _is_open(number):
             os.dup2(nowhere, number)
             if number == 0:
-                sys.stdin = open(0, encoding="utf-8", closefd=False)  # another thread may be reading the program's, and have read ahead
+                # A new file: another thread may be reading the program's, and it may have read ahead.
+                sys.stdin = open(0, encoding="utf-8", closefd=False)
     os.close(nowhere)
     return listener
 

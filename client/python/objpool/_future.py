@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Calls whose results are had later: imported when there are some, since concurrent.futures takes longer to import than all the rest."""
+"""Calls as futures. Imported at the first one: importing concurrent.futures takes longer than all the rest."""
 from __future__ import annotations
 
 import concurrent.futures

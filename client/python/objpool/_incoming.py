@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bytes that come over a connection, and the messages in them.
 
-msgpack's unpacker can't go on behind a message that it can make no objects of: one with a bad timestamp, say, or with an array as a map's
-key. So the bytes of a message are kept until it is whole. One that fails is read again, with care, and what can't be made an object
-becomes a placeholder that raises a BadValue when it is loaded. It costs the call that it is for.
+msgpack's unpacker can't go on behind a message that it can make no objects of: for example one with a bad timestamp, or with an
+array as a map's key. So the bytes of a message are kept until it is whole. A message that fails is read again, by `Careful`: a
+value that can't be made an object becomes a placeholder, which raises BadValue when it is loaded. So only its call fails.
 
     chunks --take()--> _raw --> unpacker --> messages, each with where it ends
                         ^                        |
                         '-- bytes behind the last end, when the unpacker has failed, or may have been interrupted
 
-A signal handler's exception may come between any two steps: from before a chunk is taken until its messages are known `_doubtful` is set.
-The next take() then begins anew behind the last message. All that is taken or added is so in C, at once.
+The exception of a signal handler may come between any two steps. So `_doubtful` is set from before a chunk is taken until its
+messages are known, and the next take() begins anew behind the last message. Chunks and messages are moved by single calls in C.
 """
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Incoming:
         return unpacker, map(origin.__add__, ends) if origin else ends
 
     def take(self, chunks: List[bytes]) -> None:
-        """Takes the first chunk out of the list, if there is one. An exception: what comes is no msgpack."""
+        """Takes the first chunk out of the list, if there is one. Raises an exception if what comes is no msgpack."""
         if self._doubtful:
             self._add(chunks)
             self._begin_again()
@@ -80,7 +80,7 @@ class Incoming:
         return b"".join([chunk[-(end - self._end):] for chunk, end in self._raw])
 
     def _begin_again(self) -> None:
-        """Reads the rest from its beginning, with care where that is needed. It stays doubtful when a message that fails is not whole yet."""
+        """Reads the rest anew, carefully if needed. `_doubtful` stays set while a message that fails is not whole."""
         whole = True
         while whole:
             rest = self._rest()

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Locks that a fork inherits, held by threads that it has not: nobody releases them there.
+"""Locks that a fork inherits while threads hold them that it does not have: nobody releases them there.
 
-Logging's handlers: `held_for_fork` keeps the program's other threads out of them while it is forked; logging gives the fork new locks.
-Files that are written to: `renew` gives them new locks in the fork.
-Modules that are being imported: `forget_imports` has the fork import them itself.
-Others: `waits_for_ever` tells a process that waits for such a lock from one that is only slow.
+* Locks of logging's handlers: `held_for_fork` keeps the program's other threads out of them while it is forked; logging gives
+  the fork new locks.
+* Locks of files that are written to: `renew` gives the files new locks in the fork.
+* Locks of modules that are being imported: `forget_imports` makes the fork import them itself.
+* Other locks: `waits_for_ever` tells a process that waits for such a lock from one that is only slow.
 """
 from __future__ import annotations
 
@@ -53,7 +54,7 @@ def _of_logging() -> List[Any]:
 
 
 def _take(locks: List[Any], deadline: float) -> List[Any]:
-    """Takes them, and returns those that it has got. It waits for one only while it holds none: who has that may want the others."""
+    """Takes the locks; returns those that it got. Waits for one only while it holds none: its holder may wait for the others."""
     while True:
         held: List[Any] = []
         for lock in locks:
@@ -75,13 +76,13 @@ _BUFFERED = frozenset({io.BufferedWriter, io.BufferedRandom})
 
 
 def files() -> List[Any]:
-    """Those that other threads may be writing to. Takes some 50 ns for each object of the program, if it has other threads."""
+    """Files that other threads may be writing to. Takes some 50 ns for each object of the program, if it has other threads."""
     objects = gc.get_objects() if has_threads() else []
     return list(itertools.compress(objects, map(_BUFFERED.__contains__, map(type, objects))))
 
 
 def renew(inherited: Iterable[Any]) -> None:
-    """In the child: gives each file a lock of its own, which is free, and an empty buffer: what the program has not written yet, it will."""
+    """In the child: gives each file a new lock, and an empty buffer: the parent writes what is in the buffer."""
     for file in inherited:
         try:
             if not file.closed:
@@ -91,7 +92,7 @@ def renew(inherited: Iterable[Any]) -> None:
 
 
 def forget_imports() -> None:
-    """In the child: what other threads were importing has not been imported, and the locks of that are nobody's."""
+    """In the child: forgets the modules that other threads were importing, with their locks."""
     locks = getattr(_frozen_importlib, "_module_locks", {})
     for name, reference in tuple(locks.items()):
         if getattr(reference(), "owner", None) not in (None, threading.get_ident()):
@@ -104,20 +105,24 @@ _FUTEX_PRIVATE, _FUTEX_WAIT, _FUTEX_WAIT_BITSET = 128, 0, 9
 
 
 def waits_for_ever(pid: int) -> Optional[str]:
-    """Where a process waits for a lock of its own though it has no thread that could release it; None: it does not, or that can't be
-    seen. A signal's handler may end the wait: only who waits at the same place later has waited all the time."""
+    """Where a process waits for a lock that none of its threads can release. None: it does not, or that can't be seen.
+
+    A signal handler may end the wait. So the process waits for ever only if a later call returns the same place.
+    """
     try:
         threads = [int(thread) for thread in os.listdir(f"/proc/{pid}/task")]
         if not all(_waits(f"/proc/{pid}/task/{thread}", _FUTEX_PRIVATE if thread == pid else 0) for thread in threads):
             return None
-        with open(f"/proc/{pid}/syscall", encoding="ascii") as call, open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as status:
-            return call.read() + next(line for line in status if line.startswith("voluntary_ctxt_switches"))
+        with open(f"/proc/{pid}/syscall", encoding="ascii") as file:
+            call = file.read()
+        with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as status:
+            return call + next(line for line in status if line.startswith("voluntary_ctxt_switches"))
     except (OSError, ValueError, StopIteration):
         return None
 
 
 def _waits(thread: str, flags: int) -> bool:
-    """For a futex, of its process alone or, as a worker's second thread does, of the daemon's; without a timeout."""
+    """Whether a thread waits for a futex without a timeout: its process's own or, as a worker's second thread, the daemon's."""
     with open(f"{thread}/syscall", encoding="ascii") as file:
         number, *arguments = file.read().split()
     if number != str(_FUTEX):

@@ -11,15 +11,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Optional
 
-#: What may pass. All other errors come again when the call does.
+#: Errors that may pass. All others would come again.
 _PASSING = (Overloaded, Unavailable, WorkerLost, ConnectionLost)
 
 
 class Retry:
-    """When a call is sent again: after errors that may pass, of calls that have not run. It waits in between, each time about twice as long.
+    """When a call is sent again: after errors that may pass, if it has not run. Each pause is about twice the one before.
 
-    attempts: how often the call is sent at most. delay, max_delay: seconds before it is sent again, the first time and at most; a random part of
-    up to a half of that is left out, so that many clients don't come back together. A call's `timeout` holds for all attempts together.
+    attempts: how often the call is sent at most. delay, max_delay: seconds before it is sent again, the first time and at most. A
+    random part of the pause, up to a half, is left out, so that many clients don't come back together. A call's `timeout` holds
+    for all attempts together.
     """
 
     __slots__ = ("attempts", "delay", "max_delay")
@@ -35,8 +36,10 @@ class Retry:
         return f"Retry({self.attempts}, delay={self.delay}, max_delay={self.max_delay})"
 
     def pause(self, attempt: int, error: BaseException, idempotent: bool, left: Optional[float]) -> Optional[float]:
-        """How many seconds to wait, after the attempt of that number (from 1) has failed so with `left` seconds to go, before the next one.
-        None: there is none."""
+        """Seconds to wait before the next attempt. None: there is none.
+
+        attempt: the number of the one that has failed, from 1. left: seconds until the call's timeout.
+        """
         if attempt >= self.attempts or not may_pass(error, idempotent):
             return None
         pause = min(self.max_delay, self.delay * 2 ** min(attempt - 1, 60)) * random.uniform(0.5, 1)
@@ -44,7 +47,7 @@ class Retry:
 
 
 def of(value: Any) -> Optional[Retry]:
-    """The policy that an option `retry` says: a Retry, how many attempts, True for the default one; None or False for none."""
+    """The policy for an option `retry`: a Retry, a number of attempts, or True for the default; None or False: none."""
     if value is None or value is False or isinstance(value, Retry):
         return value or None
     if value is True:
@@ -55,9 +58,9 @@ def of(value: Any) -> Optional[Retry]:
 
 
 def may_pass(error: BaseException, idempotent: bool) -> bool:
-    """Whether the call has failed in a way that another attempt may not, and may be sent again."""
+    """Whether the call may be sent again, and may succeed then."""
     if not isinstance(error, _PASSING) or isinstance(error.__cause__, RemoteTraceback):
-        return False  # not at all, or it is what the method has raised
+        return False  # the error won't pass, or the method has raised it
     return idempotent or (error.ran == "no" and error.index is None)  # of one item: others may have run
 
 

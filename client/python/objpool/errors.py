@@ -198,7 +198,7 @@ class RemoteTraceback(Exception):
 
 
 def remote_error(error: BaseException) -> Optional[ObjpoolError]:
-    """What the daemon said of an exception that a call has raised, with code, ran, index, pool, slot ...; None: no call has raised it."""
+    """The daemon's error for an exception that a call raised, with code, ran, index, pool, slot ... None: no call raised it."""
     if isinstance(error.__cause__, RemoteTraceback):
         return error.__cause__.error
     return error if isinstance(error, ObjpoolError) else None
@@ -206,8 +206,8 @@ def remote_error(error: BaseException) -> Optional[ObjpoolError]:
 
 _BY_CODE: Dict[str, Type[ObjpoolError]] = {
     kind.code: kind for kind in (
-        BadRequest, BadTarget, NoSuchPool, NoSuchSlot, NoSuchMethod, BadArgument, Denied, CallFailed, WorkerLost, Timeout, Cancelled,
-        Overloaded, TooLarge, Unavailable, Internal, ConnectionLost, NoDaemon, BadValue)
+        BadRequest, BadTarget, NoSuchPool, NoSuchSlot, NoSuchMethod, BadArgument, Denied, CallFailed, WorkerLost, Timeout,
+        Cancelled, Overloaded, TooLarge, Unavailable, Internal, ConnectionLost, NoDaemon, BadValue)
 }
 
 
