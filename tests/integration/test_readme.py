@@ -289,6 +289,33 @@ def test_files_in_the_documents_exist():
     assert missing == []
 
 
+def sentences(cell):
+    cell = re.sub(r"`[^`]*`", "x", cell).strip()
+    return len(re.findall(r"[.!?](?= |$)", cell)) + (cell[-1:] not in (".", "!", "?"))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_lines_and_cells_are_short(document):
+    """No line has over 120 columns but rows of tables, and no cell of these over two sentences."""
+    lines = [line.strip() for line in document.read_text().splitlines()]
+    assert [line for line in lines if not line.startswith("|") and len(line) > 120] == []
+    cells = [cell for line in lines if line.startswith("|") for cell in re.split(r"(?<!\\)\|", line[1:-1])]
+    assert [cell for cell in cells if sentences(cell) > 2] == []
+
+
+def test_links_within_the_documents_lead_somewhere():
+    def anchor(heading):
+        return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+    missing = []
+    for document in DOCUMENTS:
+        for path, name in re.findall(r"\]\((?!https?:)([^)#]*)#([^)]+)\)", document.read_text()):
+            text = (document.parent / path).read_text() if path else document.read_text()
+            if name not in [anchor(heading) for heading in re.findall(r"^#+ (.+)$", text, re.M)]:
+                missing.append((document.name, path, name))
+    assert missing == []
+
+
 def test_every_option_of_the_configuration_is_in_its_manual():
     keys = re.findall(r'^\t\{"([a-z_]+)", T_', (ROOT / "daemon/supervisor/config/config.c").read_text(), re.M)
     manual = (ROOT / "packaging/man/objpoold.conf.5").read_text()
