@@ -13,7 +13,8 @@ static bool is_word(const char *text)
 	return text[0] != '-' || text[1] == '\0' || text[1] == '.' || (text[1] >= '0' && text[1] <= '9');
 }
 
-/* The option with that name (of `size` characters) or, if it is NULL, letter; where its value is kept goes to *given. */
+/* Finds an option by its name of `size` characters, or, if `name` is NULL, by its letter. Sets *given to where its value is
+ * kept. */
 static const struct option *find(struct arguments *arguments, const char *name, size_t size, char letter, const char ***given)
 {
 	for (int t = 0; t < ARGUMENTS_TABLES; t++) {
@@ -29,7 +30,7 @@ static const struct option *find(struct arguments *arguments, const char *name, 
 	return NULL;
 }
 
-/* --name, --name=value, --name value. `*argv` moves on over what is used. */
+/* Takes --name, --name=value, or --name value. Moves `*argv` behind what it has taken. */
 static int parse_long(struct arguments *arguments, char ***argv, char *const *end)
 {
 	const char *name = **argv + 2;
@@ -49,7 +50,7 @@ static int parse_long(struct arguments *arguments, char ***argv, char *const *en
 	return 0;
 }
 
-/* -l, -lvalue, -l value, -abc. */
+/* Takes -l, -lvalue, -l value, or -abc. */
 static int parse_letters(struct arguments *arguments, char ***argv, char *const *end)
 {
 	const char *letters = *(*argv)++ + 1;

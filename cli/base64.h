@@ -9,7 +9,7 @@
 
 void base64_write(FILE *out, const void *bytes, size_t size);
 
-/* Decodes `size` characters to `bytes`, which has room for size / 4 * 3. How many bytes; -EINVAL. */
+/* Decodes `size` characters to `bytes`, which has room for size / 4 * 3. Returns how many bytes, or -EINVAL. */
 int64_t base64_read(unsigned char *bytes, const char *text, size_t size);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* histogram: how long things took, in a fixed amount of memory and to within three per cent: 32 steps to each power of two. */
+/* bench_histogram: counts durations in a fixed amount of memory, to within three per cent: 32 steps to each power of two. */
 #ifndef CLI_BENCH_HISTOGRAM_H
 #define CLI_BENCH_HISTOGRAM_H
 
@@ -14,7 +14,7 @@ struct bench_histogram {
 
 void bench_histogram_add(struct bench_histogram *histogram, uint64_t value);
 
-/* The value that `part` (0 to 1) of all values don't exceed; 0 when there are none. */
+/* The value that `part` (0 to 1) of all values do not exceed; 0 if there are no values. */
 uint64_t bench_histogram_quantile(const struct bench_histogram *histogram, double part);
 
 #endif

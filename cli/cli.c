@@ -147,13 +147,13 @@ enum exit_status cli_connect_briefly(struct cli *cli)
 	return cli_connect(cli);
 }
 
-/* What the message says already, in other words or the same, is not said again. */
+/* Does the message of the error contain these words already? Then they are not printed again. */
 static bool is_said(const struct objpool_error *error, const char *words)
 {
 	return strstr(error->message, words) != NULL;
 }
 
-/* Prints a part of what stands in parentheses behind the message. */
+/* Prints one part of the parentheses behind the message. */
 static void print_part(bool *any, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void print_part(bool *any, const char *format, ...)
 {
@@ -193,7 +193,7 @@ static void print_circumstances(const struct objpool_error *error)
 		fputc(')', stderr);
 }
 
-/* Is the error's data a bin with a packed ext OBJECT? That is the exception itself; its text has been printed already. */
+/* Is the error's data a bin with a packed ext OBJECT? Then it is a pickled exception, whose text has been printed already. */
 static bool is_pickle(struct objpool_bytes data)
 {
 	struct objpool_reader reader = objpool_reader(data);
@@ -207,7 +207,7 @@ static bool is_pickle(struct objpool_bytes data)
 	return objpool_read_ext(&reader, &type, &bytes, &size) == 0 && type == EXT_OBJECT;
 }
 
-/* EXIT_TRY_AGAIN only for a call that has not run at all: a failed item of a gather says nothing of the others. */
+/* EXIT_TRY_AGAIN only if no task of the call has run: the error of one item says nothing of the other items. */
 enum exit_status cli_status_of(const struct objpool_error *error)
 {
 	static const char *const passing[] = {"UNAVAILABLE", "OVERLOADED", "WORKER_LOST", "TIMEOUT", "CANCELLED", "UNREACHABLE"};
@@ -258,7 +258,7 @@ static enum exit_status complain_of_answer(const struct cli *cli, int rc, const 
 	return cli_complain(rc, error);
 }
 
-/* `status` is what came of connecting. */
+/* `status` is what connecting has returned. */
 static enum exit_status ask(struct cli *cli, enum exit_status status, struct objpool_result *result, const char *method,
 			    const char *format, va_list arguments)
 {
@@ -313,6 +313,6 @@ enum exit_status cli_end_output(enum exit_status status)
 	if (fflush(stdout) == 0 && !failed)
 		return status;
 	if (errno == EPIPE)
-		return EXIT_CALL_FAILED; /* whoever read it has seen enough */
+		return EXIT_CALL_FAILED; /* the reader has closed the pipe: it wants no more */
 	return cli_fail(EXIT_CALL_FAILED, "standard output: %s", strerror(errno));
 }

@@ -13,7 +13,7 @@ enum exit_status {
 	EXIT_DONE = 0,
 	EXIT_CALL_FAILED = 1,
 	EXIT_USAGE = 2,
-	EXIT_NO_DAEMON = 3,  /* there is none, or it does not answer */
+	EXIT_NO_DAEMON = 3,  /* no daemon, or it does not answer */
 	EXIT_TRY_AGAIN = 75, /* the call has not run, and may do so later */
 	EXIT_DENIED = 77,
 };
@@ -23,7 +23,8 @@ struct cli {
 	struct arguments arguments;
 	const struct command *command;
 	struct objpool_client *client; /* after cli_connect */
-	uint32_t answer_ms;      /* limit for connecting, and for each answer of cli_ask; 0: the library's, and none */
+	/* Limit for connecting, and for each answer of cli_ask; 0: the library's limit for connecting, none for answers. */
+	uint32_t answer_ms;
 };
 
 struct command {
@@ -36,35 +37,35 @@ struct command {
 	enum exit_status (*run)(struct cli *cli);
 };
 
-/* Says "objpool: ..." on standard error, and gives `status` back. */
+/* Prints "objpool: ..." on standard error. Returns `status`. */
 enum exit_status cli_fail(enum exit_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* A word of the command line, as errors show it: its beginning, if it is long. */
+/* A word of the command line as errors show it: only the beginning of a long one. */
 enum { CLI_SHOWN = 80 };
 const char *cli_shown(char room[CLI_SHOWN], const char *word);
 
-/* Why there is no connection, in a sentence. */
+/* Why there is no connection: the exit status, and the reason for people. */
 struct cli_reason {
 	enum exit_status status;
 	char text[8192]; /* an address, a path and two names */
 };
 
-/* Connects in silence. EXIT_DONE, or the status of `reason`. */
+/* Connects, and prints nothing. EXIT_DONE, or the status of `reason`. */
 enum exit_status cli_try_connect(struct cli *cli, struct cli_reason *reason);
 
-/* Connects. EXIT_DONE, or what it has complained of. */
+/* Connects. Returns EXIT_DONE, or prints an error and returns its status. */
 enum exit_status cli_connect(struct cli *cli);
 
-/* Another connection to the same daemon: NULL, after a complaint. */
+/* Opens one more connection to the same daemon. NULL: it has printed an error. */
 struct objpool_client *cli_connect_another(struct cli *cli, enum exit_status *status);
 
-/* Likewise, for methods that a daemon answers at once: each answer may take ten seconds, or --timeout. */
+/* Connects for methods that a daemon answers at once: each answer may take ten seconds, or --timeout. */
 enum exit_status cli_connect_briefly(struct cli *cli);
 
 /* The exit status for a call that failed with `error`. */
 enum exit_status cli_status_of(const struct objpool_error *error);
 
-/* Says what a call came to that did not go well: `rc` as objpool_call returned it, `error` where there is one. */
+/* Prints the error of a call that failed. `rc` is what objpool_call returned; `error` may be NULL. Returns the exit status. */
 enum exit_status cli_complain(int rc, const struct objpool_error *error);
 
 /*
@@ -78,7 +79,7 @@ enum exit_status cli_order(struct cli *cli, struct objpool_result *result, const
 /* Prints one value as a line of JSON. */
 void cli_print(struct objpool_bytes value);
 
-/* The end of a command that has written to standard output: a full disk is a failure. */
+/* Ends a command that has written to standard output: reports output that was lost, as on a full disk. */
 enum exit_status cli_end_output(enum exit_status status);
 
 enum exit_status command_call(struct cli *cli);

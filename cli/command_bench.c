@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * command_bench: some connections, each with so many calls in flight that start anew when they are answered, all in one loop of
- * one thread: threads would compete with the daemon for the processors.
+ * command_bench: keeps a number of calls in flight on each of some connections: each call that is answered starts the next. One
+ * thread runs all connections, because more threads would compete with the daemon for the processors.
  */
 #include "cli/cli.h"
 #include "cli/bench_histogram.h"
@@ -40,7 +40,7 @@ struct bench {
 	struct lane *lanes;
 };
 
-/* One call in flight after the other. */
+/* A place for one call in flight: when it is answered, the next one takes it. */
 struct lane {
 	struct bench *bench;
 	struct objpool_client *client;
@@ -57,7 +57,7 @@ static void start_call(struct lane *lane, int64_t now)
 		return;
 	lane->started = now;
 	if (objpool_call_async(lane->client, bench->method, bench->args, NULL, on_answer, lane, NULL) < 0) {
-		bench->stopping = true; /* the connection is lost: an answer says so */
+		bench->stopping = true; /* the connection is lost: the answer tells the error */
 		return;
 	}
 	bench->started++;
@@ -103,7 +103,7 @@ static void start_all(struct bench *bench)
 		}
 }
 
-/* A daemon that answers nothing is given ten seconds more than the calls should take. */
+/* Gives up ten seconds after the time that the calls should take, if the daemon does not answer. */
 static int poll_all(struct bench *bench)
 {
 	for (uint32_t c = 0; c < bench->clients; c++) {
@@ -113,7 +113,8 @@ static int poll_all(struct bench *bench)
 	return poll(bench->pollfds, bench->clients, bench->calls ? -1 : clock_ms_until(bench->ends) + 10000);
 }
 
-/* Until all that was started is answered. One connection needs no poll: a system call less for each answer. */
+/* Runs until all calls that were started are answered. With one connection it does without poll, to save a system call for each
+ * answer. */
 static void run_loop(struct bench *bench)
 {
 	while (bench->in_flight > 0) {
@@ -190,7 +191,7 @@ static bool allocate(struct bench *bench)
 
 static void release(struct bench *bench)
 {
-	bench->stopping = true; /* closing answers what is in flight, and that must not start anew */
+	bench->stopping = true; /* closing answers the calls in flight, and these answers must not start new calls */
 	for (uint32_t c = 0; bench->connections && c < bench->clients; c++)
 		objpool_close(bench->connections[c]);
 	objpool_result_free(&bench->failure);

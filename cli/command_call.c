@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * command_call: one call, its result on one line, its progress on standard error. With --errors collect, an item that failed
- * makes the exit status 1, as in map.
+ * command_call: makes one call. Prints its result on one line, and its progress on standard error. With --errors collect, an item
+ * that failed makes the exit status 1, as in map.
  */
 #include "cli/cli.h"
 #include "cli/json.h"
@@ -29,7 +29,7 @@ const struct option call_options[] = {
 	{0},
 };
 
-/* What the options refer to. */
+/* The packed values that `options` points to. */
 struct request {
 	struct objpool_packer args, kwargs, bind, bind_kwargs;
 	struct objpool_call_options options;
@@ -58,7 +58,7 @@ static enum exit_status pack(struct request *request, const struct arguments *ar
 static const char *const error_modes[] = {"wait", "first", "collect", NULL}, *const sticky_modes[] = {"replace", "append", NULL},
 		  *const shapes[] = {"zip", "single", "positional", "keyword", NULL};
 
-/* Or not given. */
+/* Is the word one of these? NULL, an option that was not given, is fine, too. */
 static bool is_one_of(const char *word, const char *const *words)
 {
 	while (word && *words && strcmp(word, *words) != 0)
@@ -108,7 +108,7 @@ static bool has_failures(struct objpool_bytes collected)
 	(void)objpool_read_array(&reader, &count);
 	while (count-- > 0) {
 		if (objpool_read_array(&reader, &pair) < 0 || pair != 2)
-			return false; /* a single call's own value */
+			return false; /* no pairs: the value of a single call */
 		if (objpool_read_nil(&reader) < 0)
 			return true;
 		(void)objpool_read_value(&reader, NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * command_create: a pool from the keys of a [pool] section. plugin, class and workers have options of their own; everything
- * else, and these too, can be said as KEY=VALUE.
+ * command_create: creates a pool from the keys of a [pool] section. Each key can be given as KEY=VALUE; plugin, class and workers
+ * have options, too.
  */
 #include "cli/cli.h"
 #include "cli/json.h"
@@ -17,7 +17,7 @@ const struct option create_options[] = {
 	{0},
 };
 
-/* What is the constructor's is JSON of that type: a string that only looks like it would be passed on as a string. */
+/* Keys for the constructor. Their values must be JSON of these types: other text would be passed on as a string. */
 static const struct {
 	const char *key;
 	enum objpool_type type;
@@ -33,7 +33,7 @@ static bool is_key(const char *key, size_t size, const char *name)
 	return strlen(name) == size && memcmp(key, name, size) == 0;
 }
 
-/* The value of KEY=VALUE among the words; NULL: it isn't there. */
+/* The value of the word KEY=VALUE; NULL: there is no such word. */
 static const char *setting(const struct arguments *arguments, const char *key)
 {
 	for (int i = 1; i < arguments->count; i++) {
@@ -75,7 +75,7 @@ static bool is_option(const struct arguments *arguments, const char *key)
 	return false;
 }
 
-/* KEY=VALUE, unless the key has come before. */
+/* Packs KEY=VALUE, unless the key has been packed before. */
 static enum exit_status pack_setting(struct objpool_packer *packer, const struct arguments *arguments, int i)
 {
 	const char *word = arguments->words[i];
@@ -113,7 +113,7 @@ static enum exit_status check_required(const struct arguments *arguments, const 
 	return cli_fail(EXIT_USAGE, "create: which %s? Say --%s NAME", key, key);
 }
 
-/* The pool is the daemon's own, unless said otherwise: this program's session ends at once. */
+/* Unless the user gives `owner`, the pool belongs to the daemon: the session of this program ends at once. */
 static enum exit_status pack_settings(struct objpool_packer *packer, const struct arguments *arguments)
 {
 	const bool owned = setting(arguments, "owner") != NULL;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* command_inspect: what there is and how it is: pools, describe, status. For people; with --json, one value per line. */
+/* command_inspect: pools, describe and status: what the daemon has, for people to read. With --json, one value per line. */
 #include "cli/cli.h"
 #include "cli/fields.h"
 #include "cli/shown.h"
@@ -60,7 +60,7 @@ enum exit_status command_pools(struct cli *cli)
 /* ---- describe
  * ---------------------------------------------------------------------------------------------------------------- */
 
-/* Text of several lines, each with `indent` before it. */
+/* Prints text of several lines, each with `indent` before it. */
 static void print_doc(struct objpool_bytes doc, const char *indent)
 {
 	struct objpool_reader reader = objpool_reader(doc);
@@ -145,7 +145,7 @@ static const struct column slot_columns[] = {
 	{0},
 };
 
-/* `, 3 WORDS` */
+/* Prints `, 3 WORDS`. */
 static void print_count(struct objpool_bytes value, const char *words)
 {
 	if (!value.data)
@@ -155,7 +155,7 @@ static void print_count(struct objpool_bytes value, const char *words)
 	fputs(words, stdout);
 }
 
-/* `, 3 NOUNs` */
+/* Prints `, 3 NOUNs`. */
 static void print_nouns(struct objpool_bytes value, const char *noun)
 {
 	print_count(value, noun);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* command_manage: one request each to the daemon itself: drop, scale, restart, forget, reload, ping, metrics. */
+/* command_manage: commands that send one request to the daemon: drop, scale, restart, forget, reload, ping, metrics. */
 #include "cli/cli.h"
 #include "cli/fields.h"
 #include "cli/words.h"
@@ -23,7 +23,7 @@ static enum exit_status print_result(struct objpool_result *result)
 	return cli_end_output(EXIT_DONE);
 }
 
-/* A whole number from 0; complains of others. */
+/* Reads a whole number from 0 on. Prints an error for other text. */
 static bool read_number(const char *text, const char *name, int64_t *number)
 {
 	char *end, shown[CLI_SHOWN];
@@ -88,7 +88,7 @@ static void print_name(void *context, struct objpool_bytes name)
 	field_show(stdout, name);
 }
 
-/* `KEY: NAME: SENTENCE`, for each pool of which there is something to say. */
+/* Prints `KEY: NAME: SENTENCE` for each pool of this group. */
 static void print_sentences(struct objpool_bytes key, struct objpool_reader *reader, uint32_t count)
 {
 	struct objpool_bytes name, sentence;
@@ -118,7 +118,7 @@ static void print_group(struct objpool_bytes key, struct objpool_bytes group)
 	}
 }
 
-/* For each of the groups that the daemon tells of and that isn't empty. */
+/* Prints each group of the daemon's answer that is not empty. */
 static void print_groups(struct objpool_bytes groups)
 {
 	struct objpool_reader reader = objpool_reader(groups);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * command_map: lines of JSON in, lines of JSON out, and never more of either in memory than is under way: a line is read when
- * the daemon has given credit for it. Standard input and the daemon are waited for together, so that results leave while the
- * next item has not come yet; and so is whoever reads the results, for when that one goes.
+ * command_map: reads lines of JSON and prints lines of JSON. Only items that are under way are in memory: a line is read when
+ * the daemon has given credit for it. One poll waits for standard input, for the daemon, and for the end of whoever reads the
+ * results: so results leave while the next item has not come yet.
  *
  * Each item makes one line, in item order, so that input and output can be laid side by side: its value, or {"$error": {...}}.
  */
@@ -59,7 +59,7 @@ static bool is_blank(const char *line, size_t size)
 	return true;
 }
 
-/* A line that is no JSON, or none that could be read: the error takes its place among the results. */
+/* The line is no JSON, or could not be read: the error takes the place of its result. */
 static int fail_input(struct objpool_packer *item, size_t before, uint64_t line, const char *reason)
 {
 	char text[256];
@@ -87,7 +87,7 @@ static int next_item(void *context, struct objpool_packer *item)
 		return fail_input(item, before, run->lines.number + 1, strerror(-rc));
 	if (rc == 1 && json_read(item, line, size, reason, sizeof reason) < 0)
 		return fail_input(item, before, run->lines.number, reason);
-	return rc; /* as an objpool_next */
+	return rc; /* as objpool_next expects */
 }
 
 static void print_labelled(uint64_t index, struct objpool_bytes value, const struct objpool_error *error)
@@ -129,7 +129,7 @@ static int print_item(void *context, uint64_t index, struct objpool_bytes value,
 		progress_clear(&run->progress);
 	run->written = true;
 	if (error && run->first)
-		return 0; /* it ends the map, which says so in words */
+		return 0; /* the failure ends the map, and on_done tells of it */
 	if (run->unordered)
 		print_labelled(index, value, error);
 	else
@@ -145,12 +145,12 @@ static void on_done(void *context, int status, const struct objpool_error *error
 	progress_clear(&run->progress);
 	run->status = run->failed_items > 0 ? EXIT_CALL_FAILED : EXIT_DONE;
 	if (status == -EPIPE)
-		run->status = EXIT_CALL_FAILED; /* in silence: nobody is there any more, or cli_end_output says why */
+		run->status = EXIT_CALL_FAILED; /* without a message: the reader has gone, or cli_end_output tells the reason */
 	else if (status < 0)
 		run->status = cli_complain(status, error);
 }
 
-/* Results leave as they come, but not each with a system call of its own. */
+/* Flushes results soon after they come, but several with one system call. */
 static void flush_results(struct map_run *run)
 {
 	if (run->written)
@@ -160,7 +160,7 @@ static void flush_results(struct map_run *run)
 	progress_update(&run->progress, run->done_items, run->failed_items, run->lines.offset);
 }
 
-/* One turn of the loop: the daemon's socket, the input when the map waits for it, and whether results are still read. */
+/* One turn of the loop. Waits for the daemon's socket, for the input if the map needs it, and for the end of the reader. */
 static int turn(struct cli *cli, struct map_run *run, struct objpool_stream *stream)
 {
 	struct pollfd pollfds[3] = {
@@ -175,7 +175,7 @@ static int turn(struct cli *cli, struct map_run *run, struct objpool_stream *str
 		objpool_stream_more(stream);
 	if (pollfds[2].revents & POLLERR)
 		objpool_stream_stop(stream, -EPIPE);
-	(void)objpool_dispatch(cli->client, pollfds[0].revents); /* a lost connection ends the map, which says so */
+	(void)objpool_dispatch(cli->client, pollfds[0].revents); /* if the connection is lost, on_done tells of it */
 	return 0;
 }
 

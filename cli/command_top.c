@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * command_top: asks objpool.status again and again over one connection, and shows what comes of it: on a full screen
- * (top_screen.c), or printed. What is shown is made by top_model.c and top_view.c.
+ * command_top: calls objpool.status again and again over one connection, and shows the answers: on a full screen (top_screen.c),
+ * or printed. top_model.c and top_view.c make what is shown.
  *
- * A look is asked for when its time has come and ends with an answer, or with the message that there is none. The first one
- * is made before anything is shown, so that what is wrong from the beginning is said as by other commands. Nothing waits but
- * run(), and connecting anew, for a second at most.
+ * A look begins with a request, when its time has come. It ends with an answer, or with a message that there is none. The first
+ * look is made before anything is shown, so that errors at the beginning are reported as other commands report them. Only run()
+ * waits, and connecting anew, for a second at most.
  */
 #include "cli/cli.h"
 #include "cli/top_screen.h"
@@ -74,7 +74,7 @@ static void count_look(struct top *top, enum exit_status status)
 	top->done = top->done || top->looks == top->times;
 }
 
-/* A look that nothing came of. Printed, the same is said once. */
+/* Ends a look that has failed. When looks are printed, the same message is printed only once. */
 static void fail(struct top *top, enum exit_status status, const char *text)
 {
 	char before[sizeof top->view.message];
@@ -87,7 +87,7 @@ static void fail(struct top *top, enum exit_status status, const char *text)
 	draw(top);
 }
 
-/* The first pool of a daemon asked for one is shown with its slots. */
+/* If the user asked for one pool, it is shown with its slots. */
 static int take(struct top *top, struct objpool_bytes status)
 {
 	struct top_look look;
@@ -125,7 +125,7 @@ static void succeed(struct top *top, struct objpool_bytes status)
 		print(top);
 }
 
-/* The client library calls it, once for each look. A lost connection is dealt with where it is noticed. */
+/* The client library calls this once for each look. */
 static void on_answer(void *context, const struct objpool_result *result)
 {
 	struct top *top = context;
@@ -204,7 +204,7 @@ static void ask(struct top *top)
 		fail(top, EXIT_CALL_FAILED, strerror(-rc));
 }
 
-/* The answer takes long: no other is asked for. */
+/* The answer takes long. There is no second request until it has come. */
 static void say_waiting(struct top *top)
 {
 	const double seconds = (double)(clock_now() - top->asked) / 1e9;
@@ -236,7 +236,7 @@ static void on_connection(struct top *top, short events)
 
 /* ---- the terminal ---------------------------------------------------------------------------------------------------------- */
 
-/* A new delay counts from now, a pause that ends looks at once. */
+/* A new delay counts from now. The end of a pause looks at once. */
 static void on_key(struct top *top, int key)
 {
 	const uint32_t delay_ms = top->view.delay_ms;
@@ -254,7 +254,7 @@ static void on_key(struct top *top, int key)
 		top->next = clock_now();
 }
 
-/* The end of the terminal is that of the program. */
+/* The program ends with its terminal. */
 static void on_keys(struct top *top, short events)
 {
 	int key = top_screen_key();
@@ -267,7 +267,7 @@ static void on_keys(struct top *top, short events)
 		draw(top);
 }
 
-/* Ctrl-C is a way to say q; the other signals kill, once the terminal is as it was. */
+/* Ctrl-C does what q does. The other signals end the program after the terminal has been restored. */
 static void on_signal(struct top *top)
 {
 	struct signalfd_siginfo info;

@@ -28,7 +28,7 @@ static int make_room(struct input_lines *lines)
 	return 0;
 }
 
-/* Reads once, if that does not wait. The descriptor is shared with others, so it is not made non-blocking. */
+/* Reads once, if that does not block. Other processes share the descriptor, so it is not made non-blocking. */
 static int fill(struct input_lines *lines)
 {
 	struct pollfd pollfd = {.fd = lines->fd, .events = POLLIN};
@@ -45,7 +45,7 @@ static int fill(struct input_lines *lines)
 	return 0;
 }
 
-/* Where the first line of the `have` bytes ends; `have` itself when it doesn't. */
+/* Where the first line of the `have` bytes ends; `have` if there is no end of line. */
 static size_t find_end(const struct input_lines *lines, size_t have)
 {
 	if (have == lines->searched)

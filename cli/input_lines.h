@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* input_lines: text that comes line by line from a descriptor, without ever waiting for more of it. */
+/* input_lines: reads lines from a descriptor and never waits for more. */
 #ifndef CLI_INPUT_LINES_H
 #define CLI_INPUT_LINES_H
 
@@ -11,15 +11,15 @@ struct input_lines {
 	int fd;
 	char *bytes;
 	size_t begin, end, capacity;
-	size_t searched; /* of what is there, known to have no end of line */
+	size_t searched; /* so many of the bytes have no end of line */
 	bool ended;
 	uint64_t number; /* of the line that came last */
 	uint64_t offset; /* bytes passed */
 };
 
 /*
- * The next line, without its end; it stays in place until the next call. 1; 0: no more; -EAGAIN: no whole line is there yet
- * (poll the descriptor); another negative errno.
+ * Sets *line to the next line, without its end. The line is valid until the next call. 1; 0: there are no more; -EAGAIN: no whole
+ * line is there yet (poll the descriptor); another negative errno.
  */
 int input_lines_next(struct input_lines *lines, const char **line, size_t *size);
 

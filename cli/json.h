@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * json: values as JSON text, and back. What JSON lacks is an object with one key that begins with $:
+ * json: writes values as JSON text, and reads them. A value that JSON has no form for is an object with one key that begins with
+ * $:
  *
  *	bin                                {"$bin": BASE64}
  *	str that isn't UTF-8               {"$str": BASE64}
@@ -21,12 +22,12 @@
 
 #include <stdio.h>
 
-/* Writes one value, on one line, without a line's end. */
+/* Writes one value on one line, without an end of line. */
 void json_write(FILE *out, struct objpool_bytes value);
 
 /*
- * Likewise for people; it can't be read back. An array (ext 81 of docs/VALUES.md) becomes nested JSON arrays, or {"$array":
- * [DTYPE, SHAPE]} when JSON has no form for its elements. An object (ext 80) becomes {"$object": "pickle, 57 bytes"}.
+ * Writes one value for people: it can't be read back. An array (ext 81 of docs/VALUES.md) becomes nested JSON arrays, or
+ * {"$array": [DTYPE, SHAPE]} when JSON has no form for its elements. An object (ext 80) becomes {"$object": "pickle, 57 bytes"}.
  */
 void json_show(FILE *out, struct objpool_bytes value);
 
@@ -34,8 +35,8 @@ void json_show(FILE *out, struct objpool_bytes value);
 void json_write_error(FILE *out, const struct objpool_error *error);
 
 /*
- * Packs the value that `text` is. 0; -EINVAL: it is no JSON; -ERANGE: it is, but can't be msgpack (a number, or a malformed
- * $-object). `reason` then says what is wrong.
+ * Packs the value of the JSON text. 0; -EINVAL: it is no JSON; -ERANGE: it is JSON, but can't become msgpack (a number, or a
+ * malformed $-object). In both cases it writes the reason.
  */
 int json_read(struct objpool_packer *packer, const char *text, size_t size, char *reason, size_t reason_size);
 

@@ -180,7 +180,7 @@ static int pack_json(struct objpool_packer *packer, const json_t *json, int leve
 	return -EINVAL;
 }
 
-/* Refused by the parser, but meant as JSON: not to be taken for a plain string. */
+/* Is this error of the parser one of text that is meant as JSON? Such text is not taken for a plain string. */
 static bool is_json_all_the_same(enum json_error_code code)
 {
 	return code == json_error_numeric_overflow || code == json_error_duplicate_key || code == json_error_stack_overflow;
@@ -191,7 +191,7 @@ static json_t *parse(const char *text, size_t size, json_error_t *error)
 	return json_loadb(text, size, JSON_DECODE_ANY | JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, error);
 }
 
-/* How many digits an integer at `i` has that needs all 64 bits; 0: none such begins there. */
+/* The digits of an integer at `i` that needs all 64 bits; 0: no such integer begins there. */
 static size_t large_integer(const char *text, size_t size, size_t i)
 {
 	size_t n = 0;
@@ -205,7 +205,7 @@ static size_t large_integer(const char *text, size_t size, size_t i)
 	return n == 19 || n == 20 ? n : 0;
 }
 
-/* Where the string that begins at `i` has ended. */
+/* Where the string that begins at `i` ends. */
 static size_t skip_string(const char *text, size_t size, size_t i)
 {
 	for (i++; i < size && text[i] != '"'; i++)
@@ -215,8 +215,8 @@ static size_t skip_string(const char *text, size_t size, size_t i)
 }
 
 /*
- * The parser's integers have 63 bits and a sign, but larger ones are written as plain numbers and should be read again: here
- * they become $uint objects. The new text is the caller's; NULL: no memory.
+ * Makes $uint objects of integers that need all 64 bits: they are written as plain numbers, but the parser's integers have only
+ * 63 bits and a sign. The caller frees the new text; NULL: out of memory.
  */
 static char *wrap_large_integers(const char *text, size_t size, size_t *wrapped)
 {

@@ -57,7 +57,7 @@ void progress_begin_call(struct progress *progress)
 	*progress = (struct progress){.shown = terminal, .plain = !terminal, .began = clock_now()};
 }
 
-/* `3 of 8: text`, of which everything may be missing. */
+/* Prints `3 of 8: text`. Each part may be missing. */
 static void write_progress(int64_t done, int64_t total, const char *text)
 {
 	if (done >= 0)

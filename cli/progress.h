@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* progress: a line at the bottom of a terminal that tells how far a map or a call has come. Elsewhere nothing, or what is asked
- * for. */
+/* progress: tells on standard error how far a map or a call has come. On a terminal it is a line at the bottom; otherwise it is
+ * nothing, or a line for each message. */
 #ifndef CLI_PROGRESS_H
 #define CLI_PROGRESS_H
 
@@ -8,9 +8,9 @@
 #include <stdint.h>
 
 struct progress {
-	bool shown;        /* there is a terminal, and nobody said --quiet */
-	bool plain;        /* there is none, and lines are wanted */
-	bool drawn;        /* the line stands there now */
+	bool shown;        /* there is a terminal, and no --quiet */
+	bool plain;        /* there is no terminal, and --progress was given */
+	bool drawn;        /* the line is on the terminal now */
 	int64_t began, last; /* nanoseconds */
 	uint64_t size;     /* of the input, in bytes; 0: unknown */
 };
@@ -20,11 +20,11 @@ void progress_begin(struct progress *progress, bool quiet, uint64_t size);
 /* Draws the line, some ten times a second at most: items done, of which failed, and how much of the input has been taken. */
 void progress_update(struct progress *progress, uint64_t done, uint64_t failed, uint64_t offset);
 
-/* A call's own progress, -1 and NULL where it is not known: in the line; and where there is no terminal as a line each. */
+/* Shows a call's own progress: in the line, or, without a terminal, as a line of its own. -1 and NULL: not known. */
 void progress_begin_call(struct progress *progress);
 void progress_tell(struct progress *progress, int64_t done, int64_t total, const char *text);
 
-/* Takes the line away, because something else is about to be printed. */
+/* Removes the line before something else is printed. */
 void progress_clear(struct progress *progress);
 
 #endif

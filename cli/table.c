@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Takes the text. */
+/* Adds a cell, which owns the text from now on. */
 static void add_cell(struct table *table, char *text)
 {
 	if (table->count == table->capacity) {
@@ -52,7 +52,7 @@ void table_add(void *context, struct objpool_bytes map)
 		add_cell(table, show(field(map, column->key)));
 }
 
-/* Characters, not bytes: what follows the first byte of one in UTF-8 takes no room. */
+/* Counts characters: of the bytes of a character in UTF-8 only the first counts. */
 static int width_of(const char *text)
 {
 	int width = 0;
@@ -73,7 +73,7 @@ static int column_width(const struct table *table, size_t column, size_t columns
 	return width;
 }
 
-/* The last column of a line is not filled up. */
+/* Pads each column but the last. */
 static void print_cell(FILE *out, const char *text, int width, bool right, bool last)
 {
 	const int blanks = width - width_of(text);

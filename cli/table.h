@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* table: rows of text in columns as wide as they need to be; columns of numbers stand to the right. */
+/* table: prints rows of text in columns that are as wide as their text. Columns of numbers are aligned to the right. */
 #ifndef CLI_TABLE_H
 #define CLI_TABLE_H
 
@@ -18,15 +18,15 @@ struct table {
 	const struct column *columns;
 	char **cells;
 	size_t count, capacity; /* of cells; titles first */
-	bool failed;            /* no memory: printed as far as it goes */
+	bool failed;            /* out of memory: only the first rows are printed */
 };
 
 void table_begin(struct table *table, const struct column *columns);
 
-/* A packed map becomes a row. For field_each: `context` is the table. */
+/* Adds a row from a packed map. For field_each: `context` is the table. */
 void table_add(void *context, struct objpool_bytes map);
 
-/* Prints every line with `indent` before it, and frees. */
+/* Prints each line with `indent` before it, and frees the table. */
 void table_end(struct table *table, FILE *out, const char *indent);
 
 #endif

@@ -14,7 +14,7 @@
 #include <term.h>
 #include <unistd.h>
 
-enum { ESCAPE_MS = 50 }; /* that a key's later bytes may take, over a slow line */
+enum { ESCAPE_MS = 50 }; /* in which the later bytes of a key come, over a slow line */
 
 static SCREEN *screen;
 static bool is_utf8;
@@ -100,7 +100,7 @@ static attr_t attributes(enum top_style style)
 	return plain[style] | (colored ? (attr_t)COLOR_PAIR(style) : 0);
 }
 
-/* `text` is as wide as the screen at most. */
+/* `text` is not wider than the screen. */
 static void draw_line(void *context, int y, enum top_style style, const char *text)
 {
 	char ascii[TOP_LINE];

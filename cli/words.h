@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* words: values that stand on the command line, made msgpack. */
+/* words: packs values that are given on the command line. */
 #ifndef CLI_WORDS_H
 #define CLI_WORDS_H
 
 #include "cli/cli.h"
 
-/* JSON, or else a string. EXIT_DONE, or EXIT_USAGE after a complaint. */
+/* Packs the word as JSON, or, if it is no JSON, as a string. EXIT_DONE, or EXIT_USAGE after it has printed an error. */
 enum exit_status words_pack(struct objpool_packer *packer, const char *word);
 
-/* Likewise several, as an array. */
+/* Packs several words as an array. */
 enum exit_status words_pack_array(struct objpool_packer *packer, char *const *words, int count);
 
-/* An option's value, which must be JSON of that type; nothing is packed when it was not given. */
+/* Packs an option's value, which must be JSON of that type. Packs nothing if the option was not given. */
 enum exit_status words_pack_option(struct objpool_packer *packer, const struct arguments *arguments, const char *name,
 				   enum objpool_type type);
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * arrivals: descriptors that have come over a Unix socket, until the bytes that speak of them have been read.
+ * arrivals: keeps descriptors that have come over a Unix socket until the bytes that refer to them have been read.
  *
- * The kernel gives a descriptor with the first byte of what it was sent with, or before it: a read that brings some ends
- * with bytes of their sendmsg. So `until`, where that read ended, tells what they can't belong to: messages
- * that begin there or later.
+ * The kernel gives a descriptor with the first byte of the sendmsg that it came with, or earlier. A read that brings descriptors
+ * ends with bytes of that sendmsg. So a descriptor does not belong to a message that begins at `until`, where that read ended, or
+ * later.
  */
 #ifndef PROTO_ARRIVALS_H
 #define PROTO_ARRIVALS_H
@@ -40,7 +40,7 @@ union arrivals_control {
 	char room[CMSG_SPACE(ARRIVALS_AT_ONCE * sizeof(int))];
 };
 
-/* The descriptors of a message that was received, one by one; -1: there are no more. */
+/* Gives the descriptors of a received message one by one; -1: there are no more. */
 struct arrivals_walk {
 	struct msghdr *message;
 	struct cmsghdr *at;
@@ -50,15 +50,15 @@ struct arrivals_walk arrivals_walk(struct msghdr *message);
 int arrivals_next(struct arrivals_walk *walk);
 
 /*
- * As recv; descriptors go to the end of the queue. A descriptor that is no sealed memory file is closed at once: a socket that
- * waited here could be the other end of this connection, which would then never end. One that is charged to an account is sealed
- * against growing, so that what is charged for it stays true. -EPROTO: some were lost, or there are too many; or too many that
- * are no such files are still being closed.
+ * Receives as recv does. Descriptors go to the end of the queue. A descriptor that is no sealed memory file is closed at once:
+ * it could be the other end of this connection, which would then never end. A file that is charged to an account is sealed
+ * against growing, so that the charge stays right. -EPROTO: descriptors were lost, there are too many, or too many that are no
+ * memory files are still being closed.
  */
 ssize_t arrivals_recv(struct arrivals *arrivals, int fd, void *bytes, size_t size, int flags);
 
-/* The next descriptor: the caller closes it, and charges it if it keeps it. -1: there is none. Else why it was closed when it
- * came: */
+/* The next descriptor. The caller closes it, and charges it if it keeps it. -1: there is none. Otherwise it was closed when it
+ * came, for one of these reasons: */
 enum {
 	ARRIVAL_FOREIGN = -2,   /* it is no sealed memory file */
 	ARRIVAL_NO_ROOM = -3,   /* the account has too many */
@@ -66,7 +66,7 @@ enum {
 };
 int arrivals_take(struct arrivals *arrivals);
 
-/* Closes those that belong to messages before the stream's byte `at`. */
+/* Closes the descriptors that belong to messages before the stream's byte `at`. */
 void arrivals_drop(struct arrivals *arrivals, uint64_t at);
 
 /* Closes all. */

@@ -17,7 +17,7 @@ static int map_new(struct block *block, size_t capacity)
 	void *p = mmap(NULL, capacity, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (p == MAP_FAILED)
 		return -ENOMEM;
-	/* First touch of fresh small pages costs five times the copy; a kernel without huge pages says no, and that's fine. */
+	/* The first touch of fresh small pages costs five times the copy. It is fine if the kernel has no huge pages. */
 	(void)madvise(p, capacity, MADV_HUGEPAGE);
 	block->bytes = p;
 	block->capacity = capacity;

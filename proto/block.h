@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * block: reference-counted bytes. What a socket read fills, what waits in several send queues at once, and what a call
- * keeps of its request are the same block: large values are passed on without a copy.
+ * block: reference-counted bytes. A read from a socket fills a block; a call keeps a reference to its request in it; several send
+ * queues can refer to it at once. So large values are passed on without a copy.
  *
  * Large blocks (from BLOCK_LARGE on) are mapped and grow by remapping, without a copy. A block with a descriptor can be
  * handed to another process: see payload.h. Not thread-safe.
@@ -24,8 +24,8 @@ struct block {
 	size_t capacity;
 	uint8_t *bytes;
 	int fd;                        /* of the file that the bytes are a mapping of; -1: none */
-	struct block_files *files;     /* what values in the bytes stand for; NULL: none do. Owned */
-	void (*drop)(struct block *);  /* the last reference is gone; NULL: it is freed */
+	struct block_files *files;     /* files that values in the bytes stand for; NULL: none. Owned */
+	void (*drop)(struct block *);  /* called when the last reference is gone; NULL: frees the block */
 	bool spoilt;                   /* somebody may look at the file for ever: it is not filled again */
 	uint64_t shown_to;             /* the session that has the file's descriptor, and may keep it; 0: none */
 	size_t touched;                /* bytes at its beginning that were ever filled: others' may lie there */

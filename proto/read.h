@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * read: takes apart bytes that a scan has passed (validate once, then trust): headers and small values, from front to
- * back. Every function returns 0, or -EINVAL when the next value is of another type; nothing is passed then.
+ * read: reads headers and small values from bytes that a scan has checked (validate once, then trust), from front to back. Each
+ * function returns 0, or -EINVAL if the next value is of another type; then the reader stays where it is.
  */
 #ifndef PROTO_READ_H
 #define PROTO_READ_H
@@ -22,7 +22,7 @@ struct reader {
 	const uint8_t *p, *end;
 };
 
-/* Of the text that a span is, as much as `max` bytes: the two arguments of "%.*s". */
+/* At most `max` bytes of the text in a span, as the two arguments of "%.*s". */
 #define SPAN_TEXT(span, max) (int)((span).size < (max) ? (span).size : (max)), (const char *)(span).bytes
 
 static inline struct reader reader_of(struct span span)
@@ -80,10 +80,10 @@ int read_str(struct reader *reader, struct span *text);  /* str only */
 int read_bytes(struct reader *reader, struct span *text); /* bin only */
 int read_ext(struct reader *reader, int8_t *type, struct span *bytes); /* of those whose header has a length */
 
-/* The next value whole, whatever it is. */
+/* The next value as a whole, of any type. */
 int read_value(struct reader *reader, struct span *value);
 
-/* Passes the next `count` values; *value is what they cover. */
+/* Passes the next `count` values, and sets *value to their bytes. */
 int read_values(struct reader *reader, uint32_t count, struct span *values);
 
 /* Passes values up to and with the next ext PAYLOAD_BYTES, however deep. False: there is none in the rest. */

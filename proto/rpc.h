@@ -22,13 +22,13 @@ struct rpc {
 	struct span error, result; /* of responses */
 };
 
-/* Takes a whole, scanned message apart. 0, or -EBADMSG when it is msgpack, but no message of these three. */
+/* Reads a whole message that has been scanned. 0, or -EBADMSG if it is none of these three. */
 int rpc_parse(struct span message, struct rpc *rpc);
 
-/* How much of a message's beginning tells its msgid: enough for any encoding. */
+/* So many bytes of a message's beginning contain its msgid, in any encoding. */
 enum { RPC_PREFIX = 1 + 4 + 9 + 9 };
 
-/* The msgid of a request of which only the beginning has come. 0, or -EINVAL when it can't be told. */
+/* Reads the msgid of a request of which only the beginning has come. 0, or -EINVAL if it is not there. */
 int rpc_peek_msgid(struct span beginning, uint32_t *msgid);
 
 #endif

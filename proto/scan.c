@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
-/* What follows a first byte: a header of `head` bytes in all, that says how much. */
+/* What follows a first byte: the rest of a header of `head` bytes, which tells how much follows. */
 enum kind { K_BAD, K_BYTES, K_ITEMS, K_PAIRS, K_FIXED };
 struct format {
 	uint8_t kind;
@@ -122,7 +122,7 @@ static int run_flat(struct scan *scan, const uint8_t *bytes, size_t size)
 		scan->pos += (uint64_t)length;
 		scan->flat += (uint64_t)(count > 0 ? count : 0) - 1;
 		if (scan->flat > UINT64_MAX / 4)
-			return -EBADMSG; /* no sender lives to send that many */
+			return -EBADMSG; /* nobody can send so many values */
 	}
 	if (length < 0)
 		return (int)length;
@@ -192,7 +192,7 @@ int scan_run(struct scan *scan, const uint8_t *bytes, size_t size)
 	return here == 0 && pos <= size;
 }
 
-/* Of a header that begins so, all that is sure to follow in it. */
+/* The smallest size of a header that begins with this byte. */
 static uint64_t header_min(uint8_t first)
 {
 	if (fixed[first] || first < BYTE_FIXSTR)

@@ -2,13 +2,13 @@
 /*
  * scan: finds where one msgpack value ends, without making objects and without allocating.
  *
- * The bytes come as they arrive: the caller keeps the value's bytes in one buffer that grows at its end, and calls
- * scan_run with all of it; the scan goes on where it stopped, so that a value in a thousand pieces costs no more than one
- * in one piece. A scan is used once per value and never after an error.
+ * The caller keeps the bytes of the value in one buffer, which grows at its end as bytes arrive, and calls scan_run with all of
+ * it. The scan goes on where it stopped: a value in a thousand pieces costs no more than one in one piece. A scan is used for one
+ * value, and not after an error.
  *
- * What a stranger's numbers can do is bounded: a length or count only moves `pos` and `min`; nothing is reserved for it.
+ * A length or count in the bytes only moves `pos` and the smallest possible end: nothing is allocated by it.
  *
- *      0 ............ pos ............... size ....... least
+ *      0 ............ pos ............... size ...... smallest end
  *      | passed       | next header        | arrived    | no value can end before here
  */
 #ifndef PROTO_SCAN_H
@@ -36,7 +36,7 @@ struct scan {
 	uint64_t left[SCAN_STACK + 1]; /* values still to come: outside of all containers, and in each */
 };
 
-/* Begins a value of at most `limit` bytes; or `count` of them, one behind the other. */
+/* Begins a value of at most `limit` bytes, or `count` such values, one behind the other. */
 void scan_begin(struct scan *scan, uint64_t limit);
 void scan_begin_many(struct scan *scan, uint32_t count, uint64_t limit);
 
@@ -46,10 +46,10 @@ void scan_begin_many(struct scan *scan, uint32_t count, uint64_t limit);
  */
 int scan_run(struct scan *scan, const uint8_t *bytes, size_t size);
 
-/* The value does not end before this many bytes; `size` of them have been given to scan_run, which wanted more. */
+/* The smallest possible size of the value, after scan_run has got `size` bytes of it and returned 0. */
 uint64_t scan_least(const struct scan *scan, const uint8_t *bytes, size_t size);
 
-/* Is it certain where the value ends? It is when only the rest of a single value, which contains no others, is still to come. */
+/* Is the end of the value known? It is when only the rest of one value that contains no others is still to come. */
 bool scan_end_is_known(const struct scan *scan);
 
 /* Tells the scan that the caller has thrown away the first `count` bytes (at most pos) of its buffer. */

@@ -22,7 +22,7 @@ static struct sendq_segment *append(struct sendq *queue, size_t room)
 	return segment;
 }
 
-/* Begins small: one answer alone shouldn't cost 16 KiB. */
+/* Begins small, since a single answer should not need 16 KiB. */
 static size_t next_room(const struct sendq *queue)
 {
 	if (!queue->tail)

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * sendq: bytes on their way to one receiver, in order. Memory only: whoever owns the socket takes them out.
+ * sendq: a queue of bytes that are to be sent to one receiver. It is memory only: the owner of the socket takes the bytes out.
  *
  *   head -> [ off ....... len | room ] -> [ shared block's span ] -> [ off .. len | room ] <- tail
  *
- * Small messages are copied into the last segment; large spans are referred to in their block (encode once for many
- * receivers). An empty queue holds no memory.
+ * Small messages are copied into the last segment. Large spans stay in their block, to which the queue refers: so they are
+ * encoded once for many receivers. An empty queue holds no memory.
  *
- * A descriptor waits at its place among the bytes. It leaves with the bytes before or around it, never later, and
- * descriptors leave in order: the receiver keeps those that come in a queue, and takes the next where the bytes say so.
+ * A descriptor has its place among the bytes. It leaves with the bytes before or around it, never later, and descriptors leave
+ * in order. The receiver keeps the descriptors that come in a queue, and takes the next one where the bytes say so.
  *
- * Writing cannot fail half-way: out of memory sets `failed`, what follows is dropped, and the owner closes the connection.
+ * Without memory a write sets `failed`. All later bytes are dropped, and the owner closes the connection.
  */
 #ifndef PROTO_SENDQ_H
 #define PROTO_SENDQ_H
@@ -23,7 +23,7 @@
 
 enum {
 	SENDQ_SEGMENT = 16 << 10, /* room in a segment for small messages */
-	SENDQ_SHARE = 16 << 10,   /* from here on a span is referred to, not copied */
+	SENDQ_SHARE = 16 << 10,   /* a span of so many bytes and more is referred to, not copied */
 	SENDQ_PASS = 128,         /* descriptors that leave together, at most */
 };
 
@@ -54,7 +54,8 @@ struct sendq {
 	bool failed;
 };
 
-/* Where to write up to `size` bytes (at most SENDQ_SEGMENT); sendq_commit says how many it became. NULL: out of memory. */
+/* Where up to `size` bytes (at most SENDQ_SEGMENT) can be written; sendq_commit then tells how many they are. NULL: out of
+ * memory. */
 uint8_t *sendq_reserve_slow(struct sendq *queue, size_t size);
 static inline uint8_t *sendq_reserve(struct sendq *queue, size_t size)
 {
@@ -69,13 +70,13 @@ static inline void sendq_commit(struct sendq *queue, size_t size)
 	queue->bytes += size;
 }
 
-/* Copies bytes of any number. */
+/* Adds a copy of any number of bytes. */
 void sendq_copy(struct sendq *queue, const void *bytes, size_t size);
 
 /* The same for a msgpack_packer: its `data` is the queue. Packers ignore a failure; `failed` remembers it. Returns 0 or -1. */
 int sendq_write(void *queue, const char *bytes, size_t size);
 
-/* Adds a span that lies in `block` (NULL: it is copied): copied when small, else referred to. */
+/* Adds a span that lies in `block`: copies it if it is small, otherwise refers to it. `block` NULL: always copies. */
 void sendq_span(struct sendq *queue, struct block *block, const uint8_t *bytes, size_t size);
 
 /* Adds the block's descriptor; bytes that speak of it follow. */
@@ -88,19 +89,19 @@ void sendq_passed(struct sendq *queue, unsigned count);
 /* The receiver gives back that descriptor. 0 or -EINVAL. */
 int sendq_given_back(struct sendq_kept *kept, uint64_t number);
 
-/* The receiver has gone, with all that it was given. */
+/* The receiver has gone, and with it all descriptors that it was given. */
 void sendq_lose_kept(struct sendq_kept *kept);
 
 /* Moves all that `from` holds to the end of `to`. */
 void sendq_move(struct sendq *to, struct sendq *from);
 
-/* The first spans, at most `max`; returns how many. */
+/* Sets `iov` to the first spans, at most `max`. Returns how many. */
 int sendq_iov(const struct sendq *queue, struct iovec *iov, int max);
 
-/* Takes `size` bytes out at the front: they have been sent. */
+/* Removes `size` bytes from the front, which have been sent. */
 void sendq_sent(struct sendq *queue, size_t size);
 
-/* Drops everything; the queue can be used again. */
+/* Drops all bytes and descriptors. The queue can be used again. */
 void sendq_clear(struct sendq *queue);
 
 #endif

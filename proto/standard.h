@@ -4,8 +4,8 @@
 #define PROTO_STANDARD_H
 
 /*
- * A program calls this first: each of 0, 1 and 2 that is closed becomes /dev/null. Else the next file or socket that the program
- * opens would get the number, and what is printed would go there. 0 or a negative errno.
+ * A program calls this first: each of 0, 1 and 2 that is closed becomes /dev/null. Otherwise the next file or socket that the
+ * program opens would get the number, and printed text would go there. 0 or a negative errno.
  */
 int standard_open(void);
 

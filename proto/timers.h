@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * timers: a binary heap of deadlines on a clock that the owner moves: real in the daemon, virtual in the simulation.
- * A timer is embedded in the thing that it is for; its callback finds the thing with container_of. timer_open, called once when
- * the thing is made, keeps room for the timer in the heap until timer_close: so timer_set never fails.
+ * timers: a binary heap of deadlines. The owner moves the clock: it is real in the daemon, virtual in the simulation. A timer is
+ * a member of the thing that it is for; its callback finds the thing with container_of. timer_open is called when the thing is
+ * made. It keeps room in the heap until timer_close, so timer_set never fails.
  */
 #ifndef PROTO_TIMERS_H
 #define PROTO_TIMERS_H
@@ -39,10 +39,10 @@ static inline bool timer_is_set(const struct timer *timer)
 	return timer->place != 0;
 }
 
-/* When the next one is due; UINT64_MAX: never. */
+/* When the next timer is due; UINT64_MAX: none is set. */
 uint64_t timers_next(const struct timers *timers);
 
-/* Fires, in order, what is due at `now`, and no more than `max`: the others are due still. */
+/* Fires the timers that are due at `now`, in order, at most `max` of them. The others stay due. */
 void timers_run(struct timers *timers, uint64_t now, uint32_t max);
 
 void timers_free(struct timers *timers);

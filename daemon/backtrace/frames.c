@@ -41,7 +41,7 @@ void frames_collect(Dwfl *dwfl, pid_t thread, struct frames *frames)
 {
 	frames->count = 0;
 	frames->cut = false;
-	/* It fails where the unwind tables end, at a stack's outermost frame too: what was found until then counts. */
+	/* Fails where the unwind tables end, also behind the outermost frame. The frames that were found until then count. */
 	(void)dwfl_getthread_frames(dwfl, thread, on_frame, frames);
 }
 

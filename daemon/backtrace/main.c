@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * objpool-backtrace PID: prints where each thread of a process is, with the names that its objects have. objpoold runs it
- * for a method that is slow (slow_log), since the daemon itself must neither wait nor trace; it can be run by hand, too.
+ * objpool-backtrace PID: prints the stack of each thread of a process, with the names of functions. objpoold runs it when a
+ * method is slow (slow_log), because the daemon itself must neither wait nor trace. It can be run by hand, too.
  *
- * Each thread is stopped for as long as its stack is read, and runs again before names are looked up.
+ * Each thread is stopped only while its stack is read, and runs again before names are looked up.
  */
 #include "daemon/backtrace/frames.h"
 #include "daemon/backtrace/thread_stop.h"
@@ -22,11 +22,11 @@
 
 enum { THREADS_MAX = 16, SECONDS_MAX = 2, PLACES_SECONDS = 1 };
 
-/* EXIT_DENIED is known to daemon/supervisor/workers/slowlog.c. */
+/* daemon/supervisor/workers/slowlog.c knows EXIT_DENIED. */
 enum { EXIT_GONE = 1, EXIT_USAGE = 2, EXIT_DENIED = 3 };
 
 struct threads {
-	uint32_t count, more; /* listed here, and not */
+	uint32_t count, more; /* in `at`, and beyond it */
 	pid_t at[THREADS_MAX];
 };
 
@@ -59,7 +59,7 @@ static void limit_self(void)
 
 /* ---- what /proc knows ---- */
 
-/* What follows `key` in the file's first line that begins with it; "" when there is none. */
+/* Reads what follows `key` in the file's first line that begins with it; "" if there is no such line. */
 static void read_line(const char *path, const char *key, char *text, int size)
 {
 	const size_t n = strlen(key);
@@ -82,7 +82,7 @@ static void read_status(pid_t pid, const char *key, char *text, int size)
 	read_line(path, key, text, size);
 }
 
-/* The first is the process's first thread, which is the one that runs methods in a worker. */
+/* Lists the threads. The process's first thread, which runs methods in a worker, comes first. */
 static void list_threads(pid_t pid, struct threads *threads)
 {
 	struct dirent *entry;
@@ -112,7 +112,7 @@ static int say_gone(pid_t pid)
 	return EXIT_GONE;
 }
 
-/* EPERM has many reasons: the process has ended and not been reaped, somebody else traces it, or it is forbidden. */
+/* Explains EPERM: the process has ended and has not been reaped, another process traces it, or the system forbids it. */
 static int say_denied(pid_t pid, int error)
 {
 	char state[64], tracer[64], scope[64];
@@ -184,7 +184,7 @@ static int trace(Dwfl *dwfl, pid_t pid)
 	if (r == 0)
 		r = dwfl_report_end(dwfl, NULL, NULL);
 	if (r == 0)
-		r = dwfl_linux_proc_attach(dwfl, pid, true); /* true: stopping is ours */
+		r = dwfl_linux_proc_attach(dwfl, pid, true); /* true: this program stops the threads */
 	if (r != 0)
 		return say_failed(pid, r);
 	frames_prepare(dwfl);
@@ -193,7 +193,7 @@ static int trace(Dwfl *dwfl, pid_t pid)
 	if (r < 0)
 		return say_failed(pid, -r);
 	for (uint32_t i = 1; i < threads.count; i++)
-		(void)trace_thread(dwfl, pid, threads.at[i]); /* one that has ended meanwhile is no loss */
+		(void)trace_thread(dwfl, pid, threads.at[i]); /* a thread may have ended meanwhile */
 	if (threads.more > 0)
 		printf("... and %u more thread%s\n", threads.more, plural(threads.more));
 	return 0;

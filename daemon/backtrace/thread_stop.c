@@ -20,11 +20,11 @@ void thread_stop_prepare(void)
 {
 	sigset_t set;
 	fill_with_sigchld(&set);
-	(void)signal(SIGCHLD, SIG_DFL); /* the parent may have ignored it: then it would never be sent here */
-	(void)sigprocmask(SIG_BLOCK, &set, NULL); /* sigtimedwait takes them */
+	(void)signal(SIGCHLD, SIG_DFL); /* the parent may have ignored it: then the kernel would not send it */
+	(void)sigprocmask(SIG_BLOCK, &set, NULL); /* sigtimedwait takes it */
 }
 
-/* A stop is either the one that was asked for, or the thread was just about to take a signal. */
+/* Sets *signal to the signal that the thread was about to take; 0: it has stopped because it was asked to. */
 static int on_stopped(int status, int *signal)
 {
 	if (!WIFSTOPPED(status))

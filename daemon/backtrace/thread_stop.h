@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stop: holds one thread of another process for a moment. It is seized and interrupted, which sends no signal: whatever
- * becomes of this program meanwhile, the kernel lets the thread go on when it ends.
+ * thread_stop: stops one thread of another process for a moment. The thread is seized and interrupted, without a signal. If this
+ * program ends meanwhile, the kernel lets the thread go on.
  */
 #ifndef BACKTRACE_THREAD_STOP_H
 #define BACKTRACE_THREAD_STOP_H
 
 #include <sys/types.h>
 
-/* To be called before the first thread_stop_begin. */
+/* Call this before the first thread_stop_begin. */
 void thread_stop_prepare(void);
 
-/* Stops the thread. 0, with what thread_stop_end wants to know in *signal, or a negative errno; -ETIMEDOUT: it sits in the
+/* Stops the thread. 0, and *signal is for thread_stop_end; or a negative errno. -ETIMEDOUT: the thread does not leave the
  * kernel. */
 int thread_stop_begin(pid_t thread, int *signal);
 
-/* Lets it go on; a signal that it was about to get, it gets. */
+/* Lets the thread go on. It gets the signal that it was about to get. */
 void thread_stop_end(pid_t thread, int signal);
 
 #endif
