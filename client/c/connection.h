@@ -2,8 +2,8 @@
 /*
  * connection: struct objpool_client, and what is packed into its output.
  *
- * A program's call goes down these files: call, start, request, connection, wire. What comes from the daemon goes up: wire,
- * incoming, answer, the program's callback. turn.h has the order in which a connection does these things.
+ * A program's call goes down these files: client_call, start, client_request, connection, wire. What comes from the daemon goes
+ * up: wire, incoming, answer, the program's callback. turn.h has the order in which a connection does these things.
  */
 #ifndef CLIENT_C_CONNECTION_H
 #define CLIENT_C_CONNECTION_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Methods that answer: what they were given, and what they know of the call, the instance and the process. */
+/* Methods that answer their arguments, or what they know of the call, the instance and the process. */
 #include "plugins/probe/arguments.h"
 #include "plugins/probe/clock.h"
 
@@ -198,7 +198,7 @@ int probe_print(void *self, struct objpool_call *call, probe_args *args, msgpack
 	return 0;
 }
 
-/* Calls another method, and answers what that answers. */
+/* Calls another method, and gives its answer. */
 int probe_relay(void *self, struct objpool_call *call, probe_args *args, msgpack_packer *result)
 {
 	struct objpool_outcome got;

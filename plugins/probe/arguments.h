@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * arguments: from msgpack objects to what a method wants, and from what it has to msgpack. A want_… returns 0, or -1 when
- * the value is not what it should be: then the call has failed, and the caller was told what `name` must be.
+ * arguments: reads msgpack objects and packs values. A function want_… returns 0, or -1 if the value is of the wrong kind: then
+ * it has failed the call, with a message that tells what `name` must be.
  */
 #ifndef PROBE_ARGUMENTS_H
 #define PROBE_ARGUMENTS_H
@@ -11,7 +11,7 @@
 /* Fails the call for want of memory. Returns -1. */
 int no_memory(struct objpool_call *call);
 
-/* objpool_take for the one argument of a method that has one. */
+/* objpool_take for a method with one argument. */
 int take_one(struct objpool_call *call, probe_args *args, const char *name, const msgpack_object **value);
 
 bool is_integer(const msgpack_object *value);
@@ -22,13 +22,13 @@ double real_of(const msgpack_object *value);
 int want_integer(struct objpool_call *call, const char *name, const msgpack_object *value, int64_t min, uint64_t max,
 		 int64_t *integer);
 
-/* 0 when there is none. */
+/* Without a value *seconds becomes 0. */
 int want_seconds(struct objpool_call *call, const msgpack_object *value, double *seconds);
 
-/* False when there is none. */
+/* Without a value *yes becomes false. */
 int want_bool(struct objpool_call *call, const char *name, const msgpack_object *value, bool *yes);
 
-/* A copy with a NUL at its end, to be freed; NULL when there is no value, which is not an error. */
+/* Sets *text to a copy with a NUL at its end, which the caller frees; NULL: there is no value, which is no error. */
 int want_text(struct objpool_call *call, const char *name, const msgpack_object *value, char **text);
 
 void put_text(msgpack_packer *packer, const char *text);
@@ -36,11 +36,11 @@ void put_raw(msgpack_packer *packer, const void *bytes, size_t size);
 void put_array(msgpack_packer *packer, probe_args *args);
 void put_kwargs(msgpack_packer *packer, probe_args *args);
 
-/* Keeps a value beyond the call that brought it: packed, it needs no zone to live in. */
+/* Keeps a value after its call: packed, since objects lie in memory of the call. */
 int keep(struct objpool_call *call, msgpack_sbuffer *kept, const msgpack_object *value);
 void put_kept(msgpack_packer *packer, const msgpack_sbuffer *kept);
 
-/* 0, or -1 when there is no memory for it; the series is as it was then. */
+/* 0, or -1 without memory: then the series is unchanged. */
 int series_add(struct series *series, const msgpack_object *value);
 void put_series(msgpack_packer *packer, const struct series *series);
 

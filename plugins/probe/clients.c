@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a Probe is told of clients, and tells: leases, and the ends of sessions. */
+/* What a Probe hears of clients: leases, and the ends of sessions; and the methods that tell of it. */
 #include "plugins/probe/arguments.h"
 
 #include <stdio.h>

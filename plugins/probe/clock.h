@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* clock: waiting, by CLOCK_MONOTONIC in nanoseconds, which is what call->deadline is told in. */
+/* clock: waits by CLOCK_MONOTONIC in nanoseconds, the clock of call->deadline. */
 #ifndef PROBE_CLOCK_H
 #define PROBE_CLOCK_H
 

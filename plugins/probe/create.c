@@ -13,13 +13,13 @@
 
 enum { PRELOAD_BYTE = 0x5a };
 
-/* What the constructor is told. All borrowed. */
+/* The constructor's arguments. All borrowed. */
 struct orders {
 	const msgpack_object *fail, *fail_slots, *fail_times_file, *sleep, *crash, *exit, *preload_bytes, *preload_fail, *tag,
 		*snapshot_fail, *lease_fail, *destroy_file, *snapshot_sleep;
 };
 
-/* Filled in the template, then only read. */
+/* The template fills it; workers only read it. */
 static uint8_t *preloaded;
 static uint64_t preloaded_size;
 
@@ -59,7 +59,7 @@ static int read_fail_slots(struct objpool_call *call, const msgpack_object *slot
 	return spared;
 }
 
-/* Takes one from the number in the file, which all slots share. False when it was 0 already, or there is no such file. */
+/* Subtracts one from the number in the file, which all slots share. False: it was 0 already, or there is no such file. */
 static bool count_down(const char *path)
 {
 	char text[32] = "";
@@ -99,7 +99,7 @@ static int fail_text(struct objpool_call *call, const char *name, const msgpack_
 	return -1;
 }
 
-/* The signal that `crash` asks for, 0: none, or -1. */
+/* The signal that `crash` asks for; 0: none; -1: it has failed the call. */
 static int want_crash(struct objpool_call *call, const msgpack_object *crash)
 {
 	int64_t number = 0;
@@ -111,7 +111,7 @@ static int want_crash(struct objpool_call *call, const msgpack_object *crash)
 	return want_integer(call, "crash", crash, 1, (uint64_t)SIGRTMAX, &number) < 0 ? -1 : (int)number;
 }
 
-/* What the constructor was told to do to itself. */
+/* Does what the constructor was told to do at once: sleep, fail, crash. */
 static int obey(struct objpool_call *call, const struct orders *orders)
 {
 	int64_t status = 0;
@@ -166,7 +166,7 @@ static struct probe *probe_new(struct objpool_call *call)
 	return probe;
 }
 
-/* What the constructor was told to do later. */
+/* Keeps what the instance was told to do later. */
 static int remember(struct objpool_call *call, const struct orders *orders, struct probe *probe)
 {
 	if (orders->tag && keep(call, &probe->tag, orders->tag) < 0)
@@ -206,7 +206,7 @@ int probe_create(struct objpool_call *call, probe_args *args, void **self)
 	return probe ? 0 : -1;
 }
 
-/* So that others can see that destructors run: "slot generation", all slots in one file. */
+/* Writes "slot generation" to the file, so that a test sees that the destructor has run. All slots share the file. */
 static void sign(const struct probe *probe)
 {
 	const int fd = open(probe->destroy_file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
@@ -228,7 +228,7 @@ void probe_destroy(void *self)
 	probe_free(probe);
 }
 
-/* The memory is filled, so that workers have it from the template and not from nowhere. */
+/* Fills the memory, so that workers share pages that the template has written. */
 int probe_preload(struct objpool_call *call, probe_args *args)
 {
 	struct orders orders;
@@ -249,7 +249,7 @@ int probe_preload(struct objpool_call *call, probe_args *args)
 	return 0;
 }
 
-/* How many of the preloaded bytes are what preload made them. */
+/* How many of the preloaded bytes are unchanged. */
 int probe_preloaded(void *self, struct objpool_call *call, probe_args *args, msgpack_packer *result)
 {
 	uint64_t good = 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Class Echo: changes text. The smallest class that has `dispatch` and `list_methods` in place of a table of methods.
+ * Class Echo: changes text. A small example of a class with `dispatch` and `list_methods` instead of a table of methods.
  */
 #include "plugins/probe/echo.h"
 
@@ -38,7 +38,7 @@ static void reverse_bytes(char *text, size_t size)
 	}
 }
 
-/* By characters: all bytes, and then each character, whose lead byte has come last, back again. */
+/* Reverses a text by characters: first all bytes, then the bytes of each character again. */
 static void reverse(char *text, size_t size)
 {
 	reverse_bytes(text, size);
@@ -72,7 +72,7 @@ static int echo_dispatch(void *self, struct objpool_call *call, const struct obj
 	if (args->count != 1 || args->kwcount != 0 || args->values[0].type != MSGPACK_OBJECT_STR)
 		return objpool_bad_argument(call, "%s takes one string", call->method);
 	const size_t size = args->values[0].via.str.size;
-	char *text = malloc(size + 1); /* arguments are not ours to change */
+	char *text = malloc(size + 1); /* a method must not change its arguments */
 	if (!text)
 		return no_memory(call);
 	memcpy(text, args->values[0].via.str.ptr, size);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Methods that fail, and one that writes what it must not. */
+/* Methods that fail, and one that writes invalid results. */
 #include "plugins/probe/arguments.h"
 
 #include <stdlib.h>
@@ -56,7 +56,7 @@ static void put_deep(msgpack_packer *result)
 	msgpack_pack_nil(result);
 }
 
-/* What a method must not write: the caller gets an error, and the worker lives on. */
+/* Writes what a method must not write: the caller gets an error, and the worker goes on. */
 int probe_garbage(void *self, struct objpool_call *call, probe_args *args, msgpack_packer *result)
 {
 	const msgpack_object *value = NULL;

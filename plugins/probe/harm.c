@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 /*
- * As a real crash would go: first whatever the host does about the signal, then its default action; so that neither a
- * handler that returns nor a mask keeps us alive.
+ * Dies as in a real crash: first the host's handler runs, then the signal's default action. Neither a handler that returns nor a
+ * mask keeps the process alive.
  */
 void die_of(int signal_number)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Methods that keep something: a value, a count, a list, memory; and the state that a replaced instance hands on. */
+/* Methods that keep something: a value, a count, a list, memory; and the state that an instance gives to its successor. */
 #include "plugins/probe/arguments.h"
 #include "plugins/probe/clock.h"
 
@@ -159,7 +159,7 @@ int probe_allocate(void *self, struct objpool_call *call, probe_args *args, msgp
 	*chunk = (struct chunk){.next = probe->chunks, .size = (uint64_t)size};
 	probe->chunks = chunk;
 	probe->allocated += (uint64_t)size;
-	for (int64_t i = 0; i < size; i += PAGE) /* memory that nobody has written to isn't there yet */
+	for (int64_t i = 0; i < size; i += PAGE) /* memory takes no room before it is written to */
 		((volatile uint8_t *)(chunk + 1))[i] = 1;
 	msgpack_pack_int64(result, size);
 	return 0;

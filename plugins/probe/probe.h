@@ -21,7 +21,7 @@ struct chunk {
 	uint64_t size;
 };
 
-/* What hold() was given: where it lay, or a copy. */
+/* The argument of hold(): its own bytes, which are kept, or a copy. */
 struct held {
 	const struct objpool_host *host;
 	struct objpool_kept *kept; /* NULL: a copy */
@@ -35,16 +35,16 @@ struct probe {
 	struct chunk *chunks;
 	struct held held;
 
-	/* What a snapshot has. */
-	msgpack_sbuffer kept; /* what set() was given, packed; empty: nothing */
+	/* In a snapshot: */
+	msgpack_sbuffer kept; /* the argument of set(), packed; empty: there was no set() */
 	uint64_t counter;
 	struct series list;
 
-	/* What it was told of clients. */
+	/* About clients: */
 	uint64_t leased, released, lease_session;
 	struct series ended;
 
-	/* What the constructor was told. */
+	/* From the constructor: */
 	msgpack_sbuffer tag;
 	bool snapshot_fail;
 	double snapshot_sleep; /* seconds */
@@ -53,7 +53,7 @@ struct probe {
 	uint64_t generation;
 };
 
-/* Every method of Probe begins with this, so that calls() can tell how many there were. */
+/* Each method of Probe calls this first, so that calls() can count them. */
 static inline struct probe *probe_called(void *self)
 {
 	struct probe *probe = self;
@@ -61,7 +61,7 @@ static inline struct probe *probe_called(void *self)
 	return probe;
 }
 
-/* create.c; `preloaded` tells of what `preload` has made. */
+/* create.c; the method preloaded tells of the memory that preload has made. */
 int probe_preload(struct objpool_call *call, probe_args *args);
 int probe_create(struct objpool_call *call, probe_args *args, void **self);
 int probe_check(struct objpool_call *call, probe_args *args);
@@ -91,7 +91,7 @@ void probe_session_end(void *self, struct objpool_call *call, uint64_t session);
 /* fail.c */
 objpool_method_fn probe_fail, probe_garbage;
 
-/* harm.c; die_of is for the constructor, which can be told to crash. */
+/* harm.c; the constructor calls die_of when it is told to crash. */
 objpool_method_fn probe_crash, probe_exit, probe_abort, probe_close_fds, probe_close_std;
 void die_of(int signal_number);
 

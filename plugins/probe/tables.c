@@ -5,13 +5,13 @@
  *
  * A pool of Probes lets every caller kill its workers, fill memory and burn CPU. Don't leave one in production.
  *
- * create.c has the constructor, answer.c, wait.c, keep.c, fail.c and harm.c the methods that do such things, clients.c
- * those of leases and sessions.
+ * create.c has the constructor, clients.c the methods about leases and sessions; answer.c, wait.c, keep.c, fail.c and harm.c have
+ * the other methods.
  */
 #include "plugins/probe/echo.h"
 #include "plugins/probe/probe.h"
 
-/* Without keyword arguments, and with; the last column: how many positional ones at most. */
+/* A method without keyword arguments, and one with. `max`: how many positional arguments it takes at most. */
 #define PLAIN(method, function, text, about) \
 	{.name = method, .signature = text, .doc = about, .call = function}
 #define NAMED(method, function, max, text, about) \

@@ -9,7 +9,7 @@
 #define SLICE     5000000u /* nanoseconds between two looks at whether the call was cancelled */
 #define STEPS_MAX 1000000000u
 
-/* False when the call was cancelled before `end`. */
+/* Waits until `end`. False: the call was cancelled before. */
 static bool wait_until(const struct objpool_call *call, uint64_t end)
 {
 	for (uint64_t t = now(); t < end; t = now()) {
@@ -79,7 +79,7 @@ static int read_steps(struct objpool_call *call, probe_args *args, struct steps 
 	return want_text(call, "text", v[2], &steps->text);
 }
 
-/* How many steps were done: all, unless the call was cancelled. */
+/* Answers how many steps were done: all, unless the call was cancelled. */
 static int64_t take_steps(struct objpool_call *call, const struct steps *steps)
 {
 	const uint64_t begin = now();
@@ -111,7 +111,7 @@ int probe_progress(void *self, struct objpool_call *call, probe_args *args, msgp
 
 /* ---- a series ---- */
 
-/* 0, or what objpool_yield says. */
+/* 0, or the error of objpool_yield. */
 static int give(struct objpool_call *call, int64_t i, const msgpack_object *value)
 {
 	struct objpool_buffer bytes = OBJPOOL_BUFFER_INIT;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * In a pool with a cancel_grace, a method that nobody waits for any more would be killed with its worker. Before that it
- * gets an exception, objpool_worker.Cancelled: a thread sees that the call at hand is cancelled, and sends a signal to the
- * thread that runs it, which also ends a sleep or a wait. Python's handler of that signal (host/life.py) looks again whether the
- * call at hand is a cancelled one, on that thread: a signal that comes too late does nothing.
+ * In a pool with a cancel_grace, the daemon kills a worker whose method runs on although nobody waits for it. Before that the
+ * method gets an exception, objpool_worker.Cancelled. A thread sees that the running call is cancelled, and sends a signal to the
+ * thread that runs it, which also ends a sleep or a wait. Python's handler of that signal (host/life.py) checks on that thread
+ * whether the running call is cancelled: a signal that comes too late does nothing.
  *
- * The watching thread never takes the interpreter's lock. While no calls come it sleeps.
+ * The watching thread never takes the interpreter's lock. It sleeps while there are no calls.
  */
 #include "plugins/python/python.h"
 

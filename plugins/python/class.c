@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Class "*": module:Class, as the interface for plugins sees it. */
+/* Class "*", which stands for any `module:Class`: the functions of the plugin interface. */
 #include "plugins/python/python.h"
 
 enum { ARGS_FEW = 16 };
@@ -8,7 +8,8 @@ static PyObject *factory;  /* makes instances; loaded in the template */
 static PyObject *methods;  /* of the class: [(name, signature, doc)] */
 static uint64_t max_result;
 
-/* The last method called: checked once, its name a Python string. The host gives the same pointer for the same name. */
+/* The method that was called last: it has been checked, and its name is a Python string. The host gives the same pointer for the
+ * same name. */
 static struct {
 	PyObject *name;
 	char text[256];
@@ -16,7 +17,7 @@ static struct {
 
 /* ---- in the template ---- */
 
-/* A setting that is an array of strings, as a list. */
+/* A list of the strings in a setting. */
 static PyObject *list_setting(const struct objpool_call *call, const char *name)
 {
 	const msgpack_object *setting = objpool_setting(call, name);
@@ -50,14 +51,14 @@ static PyObject *positional(const struct objpool_args *args)
 	return list;
 }
 
-/* The constructor's arguments are of use here only for a class that is among them. */
+/* Reads the constructor's arguments here only because the class may be among them. */
 static PyObject *load_class(struct objpool_call *call, const struct objpool_args *args, PyObject *modules)
 {
 	const char *name = objpool_class_name(call);
 	PyObject *values = name && strcmp(name, "objpool:Pickled") == 0 && may_pickle ? positional(args) : PyList_New(0);
 
 	if (!values) {
-		PyErr_Clear(); /* each worker will say it, as the constructor's error */
+		PyErr_Clear(); /* each worker will report it as the error of the constructor */
 		values = PyList_New(0);
 	}
 	return host_call("load", "(sNON)", name, modules, may_pickle ? Py_True : Py_False, values);
@@ -105,7 +106,7 @@ static int begin(struct objpool_call *call)
 	return begun ? 0 : -1;
 }
 
-/* The message says what; the traceback is for the log. */
+/* Fails the call with the message of the exception. The traceback goes to the log. */
 static int fail_to_load(struct objpool_call *call)
 {
 	PyObject *type, *value, *trace;
@@ -124,7 +125,7 @@ static int fail_to_load(struct objpool_call *call)
 	return -1;
 }
 
-/* The class's module and, with `all`, those of the key preload. */
+/* Imports the class's module and, with `all`, the modules of the key preload. */
 static int load(struct objpool_call *call, const struct objpool_args *args, bool all)
 {
 	read_settings(call);
@@ -168,10 +169,10 @@ static int python_list_methods(struct objpool_call *call, msgpack_packer *result
 
 /* ---- arguments ---- */
 
-/* What a vectorcall takes: room for the instance, positional values, those of keywords, whose names are a tuple. */
+/* The arguments of a vectorcall: the instance, positional values, values of keywords; and a tuple of the names of keywords. */
 struct arguments {
 	PyObject *few[ARGS_FEW + 1];
-	PyObject **values; /* [0] is the instance, or free for the callee's use */
+	PyObject **values; /* [0] is the instance, or a place that the callee may use */
 	uint32_t count;
 	PyObject *names;   /* NULL: no keywords */
 };
@@ -228,13 +229,13 @@ static int arguments_read(struct arguments *arguments, struct objpool_call *call
 static int bad_arguments(struct objpool_call *call)
 {
 	if (PyErr_ExceptionMatches(PyExc_MemoryError))
-		return fail_with_exception(call); /* the argument is not at fault */
+		return fail_with_exception(call); /* the error is not about the argument */
 	return fail_with_words(call, "BAD_ARGUMENT", "an argument can't be read");
 }
 
 /* ---- in the worker ---- */
 
-/* Around all that Python does for a call. */
+/* Called before and after all that Python does for a call. */
 static void enter(struct objpool_call *call)
 {
 	interpreter_enter();
@@ -324,7 +325,8 @@ static void python_idle(void *self)
 
 /* ---- methods ---- */
 
-/* The plugin's own names of classes that clients send say nothing to them: then the error has the object's class. */
+/* The plugin's names for classes that clients have sent tell clients nothing: the error has the name of the object's class
+ * instead. */
 static int no_such_method(PyObject *self, struct objpool_call *call)
 {
 	const char *class = objpool_class_name(call);
@@ -342,7 +344,7 @@ static int has_method(PyObject *self, PyObject *name)
 	return r;
 }
 
-/* Makes `last` the method that is called. 0, or -1 having failed the call. */
+/* Sets `last` to the method that is called. 0; -1: it has failed the call. */
 static int find_method(PyObject *self, struct objpool_call *call)
 {
 	if (last.name && strcmp(last.text, call->method) == 0)
@@ -415,7 +417,7 @@ static int python_dispatch(void *self, struct objpool_call *call, const struct o
 
 /* ---- hooks ---- */
 
-/* Calls a hook that the class may lack, as one that came by value may: NULL without an exception then. */
+/* Calls a hook. The class may not have it (a class that came by value): then NULL, without an exception. */
 static PyObject *call_hook(PyObject *self, const char *name, const char *format, ...)
 {
 	PyObject *has = host_call("has_hook", "(Os)", Py_TYPE(self), name), *args, *result = NULL;
@@ -463,7 +465,7 @@ static void python_released(void *self, struct objpool_call *call)
 	leave(call);
 }
 
-/* The state goes from one worker of the pool to the next, and through no client's hands: it may be pickled. */
+/* The state goes from one worker of the pool to the next and never to a client, so it may be pickled. */
 static int python_snapshot(void *self, struct objpool_call *call, msgpack_packer *state)
 {
 	enter(call);
@@ -494,7 +496,7 @@ static int python_restore(void *self, struct objpool_call *call, const msgpack_o
 
 static const struct objpool_class any_class = {
 	OBJPOOL_CLASS_HEAD,
-	.flags = OBJPOOL_CLASS_FORK_SAFE, /* numpy's OpenBLAS threads are; host/factory.py reports Python's own threads */
+	.flags = OBJPOOL_CLASS_FORK_SAFE, /* numpy's OpenBLAS threads are safe; host/factory.py reports Python's own threads */
 	.name = "*",
 	.doc = "A class written in Python.",
 	.signature = "(...)",

@@ -3,7 +3,7 @@
 
 #include <unistd.h>
 
-/* The exception that is set, with its traceback; taken from where it was. */
+/* Takes the exception that is set, with its traceback. */
 static PyObject *take_exception(void)
 {
 	PyObject *type, *value, *trace;
@@ -17,7 +17,7 @@ static PyObject *take_exception(void)
 	return value;
 }
 
-/* (type, message, traceback, data or None); NULL, without an exception, when even that can't be told. */
+/* (type, message, traceback, data or None). NULL, without an exception: even that can't be made. */
 static PyObject *take_words(void)
 {
 	PyObject *exception = take_exception();

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The module _objpool: what host/objpool_worker.py makes Call of. */
+/* The module _objpool, from which host/objpool_worker.py makes its class Call. */
 #include "plugins/python/python.h"
 
 #include <pthread.h>

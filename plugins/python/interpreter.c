@@ -14,15 +14,15 @@
 enum { HOST_FILES = sizeof host_files / sizeof host_files[0] };
 
 static PyObject *host;           /* the module of host/__init__.py */
-static PyThreadState *released;  /* set while the lock is let go */
+static PyThreadState *released;  /* set while the lock is released */
 static bool forks_workers;       /* in a template, once it is prepared */
 
-/* With AddressSanitizer: what the interpreter never frees is no leak of ours. */
+/* With AddressSanitizer: memory that the interpreter never frees is no leak. */
 extern void __lsan_disable(void) __attribute__((weak));
 
 /* ---- starting ---- */
 
-/* Extension modules of Debian don't name libpython as what they need, but expect to find its symbols. */
+/* Makes libpython's symbols visible to extension modules: those of Debian need them, but don't name libpython. */
 static void promote_library(void)
 {
 	Dl_info info;
@@ -40,7 +40,7 @@ static int fail_to_start(struct objpool_call *call, PyStatus status)
 }
 
 /* Takes one of the pool's `python_options`: an option of the interpreter's command line, or the hash seed. Returns NULL, or
- * what is wrong. */
+ * the reason. */
 static const char *take_option(PyConfig *config, const char *option, PyStatus *status)
 {
 	static const char seed[] = "PYTHONHASHSEED=";
@@ -114,7 +114,7 @@ static int initialize(struct objpool_call *call)
 	return r < 0 ? r : PyStatus_Exception(status) ? fail_to_start(call, status) : 0;
 }
 
-/* The code of a file of the host: compiled when the plugin was built, unless that was by another Python. */
+/* The code of a file of the host. It was compiled when the plugin was built, unless another Python built it. */
 static PyObject *host_bytecode(size_t file)
 {
 	const long magic = host_magic[0] | host_magic[1] << 8 | host_magic[2] << 16 | (long)host_magic[3] << 24;
@@ -153,7 +153,7 @@ static int hide_host(void)
 	return 0;
 }
 
-/* Loads the host. in_program: the interpreter is that of a program, which this process is a fork of. */
+/* Loads the host. in_program: the interpreter is the one of a program, of which this process is a fork. */
 static int load_host(bool in_program)
 {
 	PyObject *module = PyImport_ImportModule("_objpool");
@@ -194,7 +194,7 @@ int interpreter_start(struct objpool_call *call)
 		return objpool_fail(call, "MemoryError", "out of memory");
 	if (initialize(call) < 0)
 		return -1;
-	(void)signal(SIGPIPE, SIG_IGN); /* as any Python program has it */
+	(void)signal(SIGPIPE, SIG_IGN); /* as in any Python program */
 	return load_host(false) < 0 ? fail_with_exception(call) : 0;
 }
 
@@ -252,7 +252,7 @@ void interpreter_is_worker(void)
 void interpreter_end(void)
 {
 	if (__lsan_disable)
-		_exit(0); /* what Python's other threads have allocated is no leak either */
+		_exit(0); /* memory of Python's other threads is no leak either */
 }
 
 /* ---- its lock ---- */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the elements of an array argument lie in. Where the call's bytes are in memory that the worker has mapped, the array
- * looks at them there, and nothing is copied. An array that is still there when the call is over has to be kept: the host
- * then puts a copy in its place. All of it is read-only to Python, but for what `private` gives.
+ * The memory that the elements of an array argument lie in. If the worker has mapped the call's bytes, the array uses them where
+ * they are, without a copy. If the array still exists when the call is over, the memory is kept: the host then puts a copy in
+ * its place. All of it is read-only to Python, except what `private` gives.
  */
 #include "plugins/python/python.h"
 
@@ -16,9 +16,9 @@ struct memory {
 	const struct objpool_host *host;
 	struct objpool_kept *kept; /* NULL: not yet, or never */
 	struct objpool_call *call; /* NULL: it is over */
-	bool is_private;           /* it may be written to, and is the call's until it is kept again */
+	bool is_private;           /* Python may write to it; it belongs to the call until it is kept again */
 	struct memory *next;       /* of the call's; the list has a reference to each */
-	LIST_ENTRY(memory) link;   /* of those that are private, for as long as they have `call` */
+	LIST_ENTRY(memory) link;   /* in the list of private memory, while `call` is set */
 };
 
 struct gone {
@@ -29,7 +29,7 @@ struct gone {
 
 static struct memory *of_call;
 static LIST_HEAD(, memory) privates = LIST_HEAD_INITIALIZER(privates);
-static struct gone *gone; /* let go on other threads; all of this is under the interpreter's lock */
+static struct gone *gone; /* memory that other threads have released; guarded by the interpreter's lock */
 static pthread_t owner;
 
 static int memory_get_buffer(PyObject *self, Py_buffer *view, int flags)
@@ -49,7 +49,7 @@ static void let_go(const struct objpool_host *host, struct objpool_kept *kept)
 		objpool_let_go(host, kept);
 		return;
 	}
-	struct gone *one = PyMem_Malloc(sizeof *one); /* no memory: it is kept for ever */
+	struct gone *one = PyMem_Malloc(sizeof *one); /* out of memory: the memory is kept for ever */
 	if (one) {
 		*one = (struct gone){.next = gone, .host = host, .kept = kept};
 		gone = one;
@@ -141,7 +141,7 @@ PyObject *memory_of(struct objpool_call *call, const char *bytes, size_t size)
 	return (PyObject *)memory;
 }
 
-/* Somebody else looks into it: it must stay what it is. */
+/* Others use the memory, too: it must stay as it is. */
 static void keep(struct objpool_call *call, struct memory *memory)
 {
 	struct objpool_kept *before = memory->kept;

@@ -4,14 +4,14 @@
  *
  *   class.c        the class's functions: preload, create, dispatch, …
  *   interpreter.c  CPython: started in the template, through the forks, its lock
- *   read.c         msgpack objects become Python's
- *   memory.c       what arrays lie in
- *   write.c        and back
- *   failure.c      exceptions become errors of calls
- *   handle.c       the module _objpool: what Python code gets of the call at hand
+ *   read.c         makes Python objects of msgpack objects
+ *   memory.c       the memory that arrays lie in
+ *   write.c        packs Python objects
+ *   failure.c      makes errors of calls from exceptions
+ *   handle.c       the module _objpool, with which Python code asks about the running call
  *   cancel.c       raises an exception in a method that nobody waits for any more
- *   host/          what is easier said in Python; it is compiled into the plugin. C calls the functions of its __init__.py
- *   forked/        all this and the workers' host as a module, with which a fork of a program becomes a template
+ *   host/          the part that is written in Python, compiled into the plugin. C calls the functions of its __init__.py
+ *   forked/        all this and the worker image as a module, with which a fork of a program becomes a template
  *
  * A function that returns an int returns 0, or -1 with a Python exception set, unless it says otherwise.
  */
@@ -39,11 +39,11 @@ enum { EXT_OBJECT = 80, EXT_ARRAY = 81, DEEPEST = 32 };
 
 /* ---- interpreter.c ---- */
 
-/* Starts CPython in this process, with host/ and _objpool in it. 0, or -1 having failed the call. */
+/* Starts CPython in this process, with host/ and _objpool in it. 0; -1: it has failed the call. */
 int interpreter_start(struct objpool_call *call);
 
-/* The same in a program's process, whose interpreter runs and has been used for other things; what has been done is not done
- * again. 0, or -1 with an exception set. */
+/* The same in a program's process, whose interpreter runs already. Does nothing the second time. 0, or -1 with an exception
+ * set. */
 int interpreter_adopt(void);
 
 /* From now on a fork of this process is a fork of the interpreter. */
@@ -52,10 +52,10 @@ void interpreter_forks(void);
 /* In the worker: its forks are its own affair. */
 void interpreter_is_worker(void);
 
-/* At an orderly end. The interpreter itself stays: taking it down would only cost time. */
+/* Call this at an orderly end. It does not end the interpreter, which would only take time. */
 void interpreter_end(void);
 
-/* Takes the interpreter's lock, if `interpreter_idle` has let it go. */
+/* Takes the interpreter's lock, if interpreter_idle has released it. */
 void interpreter_enter(void);
 void interpreter_idle(void);
 
@@ -69,28 +69,28 @@ extern bool may_pickle; /* the pool's `unpickle` */
 /* A new reference, or NULL with an exception set. */
 PyObject *read_object(const msgpack_object *object, bool unpickle);
 
-/* The same for an argument of the call: arrays may look at the call's own bytes, until `memory_end`. */
+/* The same for an argument of the call: arrays may use the call's own bytes, until memory_end. */
 PyObject *read_argument(struct objpool_call *call, const msgpack_object *object, bool unpickle);
 
 /* ---- memory.c ---- */
 
-/* An object with these bytes; a copy, when there is no call or its bytes can't be kept. */
+/* An object with these bytes. It has a copy of them if there is no call, or if the call's bytes can't be kept. */
 PyObject *memory_of(struct objpool_call *call, const char *bytes, size_t size);
 
-/* The call's bytes are about to go: keeps what is still in use. */
+/* Keeps the bytes of the call that are still in use: the call is about to end. */
 void memory_end(struct objpool_call *call);
 
 /* ---- write.c ---- */
 
-/* What a method has returned: an iterator's items one by one where the caller takes them so, else as an array of about
- * `limit` bytes at most. */
+/* Writes what a method has returned. The items of an iterator go one by one to a caller that streams; otherwise they become an
+ * array of about `limit` bytes at most. */
 int write_result(struct objpool_call *call, PyObject *value, msgpack_packer *packer, bool pickle, uint64_t limit);
 int write_object(PyObject *value, msgpack_packer *packer, bool pickle);
 
-/* The packed value as bytes; NULL with an exception set. */
+/* The packed value, as bytes. NULL with an exception set. */
 PyObject *write_bytes(PyObject *value, bool pickle);
 
-/* The same of a list of values. */
+/* The same for a list of values. */
 PyObject *write_arguments(PyObject *list, bool pickle);
 void write_text(msgpack_packer *packer, const char *text);
 
@@ -99,21 +99,23 @@ void write_text(msgpack_packer *packer, const char *text);
 /* Fails the call with the exception that is set, and clears it. Returns -1. */
 int fail_with_exception(struct objpool_call *call);
 
-/* After Python code: if this is a child that it has forked, ends it, with the exception that is set or without one. */
+/* To be called after Python code. In a child that the code has forked it ends the process, with the exception that is set, if
+ * any. */
 void end_if_forked(void);
 
-/* As fail_with_exception, with a code: "what: Type: message". */
+/* The same with a code, and the message "context: Type: message". */
 int fail_with_words(struct objpool_call *call, const char *code, const char *context);
 
 /* ---- handle.c ---- */
 
 PyMODINIT_FUNC handle_module(void);
 
-/* The call at hand, while Python code runs for it. Returns the one before. */
+/* Sets the running call, while Python code runs for it. Returns the call before. */
 struct objpool_call *handle_set(struct objpool_call *call);
 const struct objpool_call *handle_running(void);
 
-/* This process is a worker, whatever it has been: a method may have made a pool of its own, of forks of its worker. */
+/* Declares that this process is a worker. It may have been a fork of a worker: a method can make a pool from forks of its
+ * worker. */
 void handle_is_worker(void);
 
 /* Is this a process that the worker's Python has forked? */
@@ -121,10 +123,10 @@ bool handle_is_forked(void);
 
 /* ---- cancel.c ---- */
 
-/* Begins to watch this process's calls, if the pool has a cancel_grace. */
+/* Starts the thread that watches this process's calls, if the pool has a cancel_grace. */
 int cancel_start(struct objpool_call *call);
 
-/* A call begins, or has ended, on the main thread. */
+/* To be called when a call begins, or has ended, on the main thread. */
 void cancel_begin(void);
 
 #endif

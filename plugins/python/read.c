@@ -3,7 +3,7 @@
 
 bool may_pickle;
 
-static struct objpool_call *lender; /* whose bytes arrays may look at; NULL: nobody's */
+static struct objpool_call *lender; /* the call whose bytes arrays may use; NULL: none */
 static bool in_header;
 
 static PyObject *read_array(const msgpack_object_array *array, bool unpickle)
@@ -48,7 +48,7 @@ static PyObject *read_pickled(const msgpack_object_ext *ext, bool unpickle)
 	return object;
 }
 
-/* Plain values only: an array in the header of an array, and so on, would use up the stack. */
+/* Reads plain values only: arrays in the headers of arrays would use up the stack. */
 static PyObject *read_header(const msgpack_object *header)
 {
 	in_header = true;

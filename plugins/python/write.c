@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Plain values are written as they are met; what isn't plain, or sits too deep, is handed to `encode` of host/. Only
- * exact types are plain: a subclass has more to it than msgpack could tell. Python code that runs meanwhile may change a
- * container that is being written: that is noticed, and an error.
+ * Writes plain values itself. `encode` of host/ gets the values that are not plain, or nested too deeply. Only exact types are
+ * plain: a subclass has more than msgpack can tell. Python code that runs meanwhile may change a container that is being
+ * written: this is noticed, and is an error.
  */
 #include "plugins/python/python.h"
 
@@ -59,7 +59,7 @@ static int write_encoded(PyObject *value, msgpack_packer *packer, bool pickle, i
 	return r;
 }
 
-/* Containers nested too deeply for msgpack: the rest of them goes as one object. */
+/* Writes the rest of containers that are nested too deeply for msgpack as one object. */
 static int write_deep(PyObject *value, msgpack_packer *packer, bool pickle)
 {
 	if (pickle)
@@ -256,7 +256,7 @@ static bool raise_if_failed(const struct objpool_buffer *buffer)
 	return buffer->failed;
 }
 
-/* `around`: how many levels of the value are no part of a value, as the wire counts. */
+/* `around`: how many outer levels of `value` do not count as levels of a value on the wire. */
 static PyObject *write_within(PyObject *value, bool pickle, int around)
 {
 	struct objpool_buffer buffer = OBJPOOL_BUFFER_INIT;
@@ -282,7 +282,7 @@ PyObject *write_arguments(PyObject *list, bool pickle)
 
 /* ---- results ---- */
 
-/* An iterator's, packed. */
+/* The packed items of an iterator. */
 struct items {
 	struct objpool_buffer buffer;
 	msgpack_packer packer;
@@ -298,7 +298,7 @@ static void put_count(msgpack_packer *packer, uint32_t n)
 	(void)packer->callback(packer->data, (const char *)head, sizeof head);
 }
 
-/* Over the limit it stops: the host will find the result too large, and say so. */
+/* Stops over the limit: the host will then fail the call, since its result is too large. */
 static int take_items(PyObject *iterator, struct items *items)
 {
 	PyObject *item;
@@ -322,7 +322,7 @@ static int write_array(PyObject *iterator, struct items *items, msgpack_packer *
 	return 0;
 }
 
-/* One item to a caller who streams; this may have to wait for him. 1: he takes no more. */
+/* Gives one item to a caller that streams. May wait for the caller. 1: it takes no more. */
 static int give_item(struct objpool_call *call, PyObject *item, struct items *items)
 {
 	int r;
@@ -357,7 +357,7 @@ static int give_items(struct objpool_call *call, PyObject *iterator, struct item
 	return r < 0 || PyErr_Occurred() ? -1 : 0;
 }
 
-/* Item by item to a caller who takes them so, else all of them as an array. */
+/* Gives the items one by one to a caller that streams, otherwise all of them as an array. */
 static int write_iterator(struct objpool_call *call, PyObject *iterator, msgpack_packer *packer, bool pickle, uint64_t limit)
 {
 	struct items items = {.pickle = pickle, .limit = limit};

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * queue: class Queue, which many clients share: what one puts, another gets, first in, first out.
+ * queue: class Queue, which many clients share: items that clients put, other clients get, first in, first out.
  *
- * get() on an empty queue and put() on a full one wait, and the instance serves others meanwhile: they defer their
- * replies. A waiter is known by its deferred call (call->own) and stands in a line, which it can leave from the middle.
+ * get() on an empty queue and put() on a full one wait. They defer their answers, so that the instance serves others meanwhile. A
+ * waiter is found by its deferred call (call->own). Waiters stand in a line, and can leave it from the middle.
  *
- * What always holds between two calls: while getters wait there is no item; while putters wait the queue is full. So nobody
- * who comes later finds what somebody else waits for.
+ * Between two calls this always holds: while getters wait there is no item; while putters wait the queue is full. So a later call
+ * never overtakes a waiter.
  *
- * No item is lost, and none is given twice: it stays at the front until the host says that its getter has got it, and it
- * isn't in the queue before its putter has been told so.
+ * No item is lost, and none is given twice: an item stays at the front until the host says that its getter has got it, and it is
+ * in the queue only once its putter has been told so.
  */
 #include <objpool/plugin.h>
 
@@ -32,10 +32,10 @@ struct waiter {
 	TAILQ_ENTRY(waiter) link;
 	struct line *line;
 	struct objpool_call *call;
-	struct item *item; /* what a putter brings; NULL: it is a getter */
+	struct item *item; /* the item of a putter; NULL: the waiter is a getter */
 };
 
-/* Who waits longest is first. */
+/* The first has waited longest. */
 struct line {
 	TAILQ_HEAD(, waiter) waiters;
 	uint64_t length;
@@ -43,11 +43,11 @@ struct line {
 
 struct queue {
 	TAILQ_HEAD(, item) items;
-	uint64_t size, maxsize; /* maxsize 0: there is none */
+	uint64_t size, maxsize; /* maxsize 0: no limit */
 	struct line getters, putters;
 };
 
-/* How long a call is ready to wait. */
+/* How long a call may wait. */
 struct patience {
 	bool waits;
 	uint64_t until; /* CLOCK_MONOTONIC, nanoseconds; 0: for ever */
@@ -59,7 +59,7 @@ typedef const struct objpool_args queue_args;
 
 /* ---- items ---- */
 
-/* NULL: there is no memory. */
+/* NULL: out of memory. */
 static struct item *item_new(const msgpack_object *value)
 {
 	struct item *item = NULL;
@@ -113,7 +113,7 @@ static void leave(struct waiter *waiter)
 	waiter->line->length--;
 }
 
-/* Who has waited longest, and does so no more; NULL: nobody waits. */
+/* Takes out the one who has waited longest; NULL: nobody waits. */
 static struct waiter *take_first(struct line *line)
 {
 	struct waiter *waiter = TAILQ_FIRST(&line->waiters);
@@ -133,7 +133,7 @@ static int too_many(struct objpool_call *call, const struct line *line, const ch
 			    (unsigned long long)line->length);
 }
 
-/* The call waits at the end of the line. Takes the item, also when that fails. */
+/* Has the call wait at the end of the line. Owns the item from now on, also when it fails. */
 static int wait_in(struct line *line, struct objpool_call *call, const struct patience *patience, struct item *item)
 {
 	struct waiter *waiter = malloc(sizeof *waiter);
@@ -153,7 +153,7 @@ static int wait_in(struct line *line, struct objpool_call *call, const struct pa
 	return 0;
 }
 
-/* The items go to those who wait for them. */
+/* Gives items to the getters that wait. */
 static void give_out(struct queue *queue)
 {
 	struct waiter *getter;
@@ -166,7 +166,8 @@ static void give_out(struct queue *queue)
 	}
 }
 
-/* The items of those who wait with them come in. Who has given up was told that his isn't in: it stays out. */
+/* Takes in the items of the putters that wait. A putter that has given up was told that its item is not in: the item stays
+ * out. */
 static void let_in(struct queue *queue)
 {
 	static const char nil[] = {(char)0xc0};
@@ -191,7 +192,7 @@ static int fail_full(struct objpool_call *call)
 	return objpool_fail(call, "Full", "the queue is full");
 }
 
-/* Is called by the host: a waiter's time is over, or nobody waits for its answer any more. */
+/* The host calls it: a waiter's time is over, or nobody waits for its answer any more. */
 static void queue_deferred(void *self, struct objpool_call *call, enum objpool_event event)
 {
 	struct waiter *waiter = call->own;
@@ -214,7 +215,7 @@ static uint64_t now(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-/* NAN for what is no number. */
+/* NAN: it is no number. */
 static double number_of(const msgpack_object *value)
 {
 	switch (value->type) {
@@ -228,7 +229,7 @@ static double number_of(const msgpack_object *value)
 	}
 }
 
-/* Of the arguments `timeout` and `block`; NULL: not given. */
+/* Reads the arguments `timeout` and `block`; NULL: not given. */
 static int read_patience(struct objpool_call *call, const msgpack_object *timeout, const msgpack_object *block,
 			 struct patience *patience)
 {
@@ -461,7 +462,7 @@ static void line_clear(struct line *line)
 		waiter_free(waiter);
 }
 
-/* The daemon answers those who wait still. */
+/* The daemon answers the calls that still wait. */
 static void queue_destroy(void *self)
 {
 	struct queue *queue = self;
@@ -473,7 +474,7 @@ static void queue_destroy(void *self)
 	free(queue);
 }
 
-/* The items, each as the bytes that it is packed in. */
+/* Writes the items, each as its packed bytes. */
 static int queue_snapshot(void *self, struct objpool_call *call, msgpack_packer *state)
 {
 	const struct queue *queue = self;
@@ -501,7 +502,7 @@ static int restore_item(struct queue *queue, struct objpool_call *call, const ms
 	return 0;
 }
 
-/* They may be more than maxsize, if that is a smaller one now: then the queue is full until enough have been got. */
+/* There may be more items than maxsize, if it is smaller now. Then the queue is full until enough have been got. */
 static int queue_restore(void *self, struct objpool_call *call, const msgpack_object *state)
 {
 	if (state->type != MSGPACK_OBJECT_ARRAY)

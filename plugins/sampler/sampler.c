@@ -2,9 +2,9 @@
 /*
  * sampler: class Sampler, a source of normally distributed numbers, with a property that clients set.
  *
- * The stochastic object: each instance has a generator of its own, and what it gives next depends on what it was asked
- * before. Without a seed every instance seeds itself from the kernel, so that slots, and the generations of one
- * slot, differ. With a seed the sequence is always the same: give each slot another with slot_kwargs.
+ * Each instance has a generator of its own, so its next number depends on the calls before. Without a seed each instance gets one
+ * from the kernel: slots differ, and so do the generations of one slot. With a seed the sequence is always the same: give each
+ * slot another seed with slot_kwargs.
  *
  * The generator is xoshiro256++ 1.0 by David Blackman and Sebastiano Vigna, who placed it in the public domain
  * (https://prng.di.unimi.it/xoshiro256plusplus.c), its state filled by their splitmix64
@@ -152,7 +152,7 @@ static int take_number(struct objpool_call *call, const struct objpool_args *arg
 	return objpool_take(call, args, names, 1, &value) < 0 ? -1 : want_number(call, name, value, number);
 }
 
-/* A finite number; *real stays as it is when there is none. */
+/* Reads a finite number. *real stays as it is if there is no value. */
 static int want_real(struct objpool_call *call, const char *name, const msgpack_object *value, double *real)
 {
 	struct number number;
@@ -262,7 +262,7 @@ static int set_property(void *self, struct objpool_call *call, const struct objp
 	struct sampler *sampler = self;
 	struct number value;
 
-	(void)result; /* what writes nothing answers nil */
+	(void)result; /* a method that writes nothing answers nil */
 	if (take_number(call, args, "value", &value) < 0)
 		return -1;
 	sampler->property = value;

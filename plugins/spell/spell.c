@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * spell: class Dictionary, a Hunspell dictionary that is loaded once and asked by many.
+ * spell: class Dictionary, a Hunspell dictionary that is loaded once and serves many clients.
  *
- * The typical objpool class: slow to build (an English dictionary takes some 30 ms and 8 MB), quick to ask, and with a
- * state of its own (the words that clients add). `preload` loads the dictionary in the template, so that workers start
+ * A typical class for objpool: slow to build (an English dictionary takes some 30 ms and 8 MB), quick to ask, and with a state of
+ * its own (the words that clients add). `preload` loads the dictionary in the template, so that workers start
  * with it; a worker whose arguments differ from the pool's loads its own.
  *
- * Text comes and goes as UTF-8, whatever encoding the dictionary has. Offsets are bytes of that UTF-8 text: every
+ * Text is UTF-8 in arguments and results, whatever encoding the dictionary has. Offsets are bytes of that UTF-8 text: every
  * language can slice by them, which is not so for any way to count characters.
  *
  * libhunspell keeps unprotected global tables: the class is not marked thread-safe.
@@ -36,7 +36,7 @@ struct dictionary {
 	bool preloaded;
 };
 
-/* The constructor's arguments; the strings are ours. */
+/* The constructor's arguments. It owns the strings. */
 struct settings {
 	char *language, *path;
 	const msgpack_object *words;
@@ -53,7 +53,7 @@ static const struct {
 	{0x2000, 0x2bff}, {0x3000, 0x303f}, {0xd800, 0xf8ff}, {0xfe00, 0xfe6f}, {0xfeff, 0xff20}, {0x1f000, 0x1ffff},
 };
 
-/* Letters as far as finding words needs: beyond ASCII, whatever is not known for punctuation or a symbol. */
+/* Is it a letter, as far as finding words needs? Beyond ASCII all characters are that are not known as punctuation or symbols. */
 static bool is_letter(uint32_t c)
 {
 	if (c < 0x80)
@@ -115,7 +115,7 @@ static int want_text(struct objpool_call *call, const char *name, const msgpack_
 	return is_utf8(&value->via.str) ? 0 : objpool_bad_argument(call, "%s is not UTF-8", name);
 }
 
-/* A count from 0 to SUGGEST_MAX; *count stays as it is when there is none. */
+/* Reads a count from 0 to SUGGEST_MAX. *count stays as it is if there is no value. */
 static int want_count(struct objpool_call *call, const char *name, const msgpack_object *value, uint32_t *count)
 {
 	if (!value)
@@ -185,7 +185,8 @@ static size_t plain_apostrophes(const char *text, size_t size, char *plain)
 	return n;
 }
 
-/* What the dictionary calls the word. False: it can't have such a word. No encoding of Hunspell's is longer than UTF-8. */
+/* Converts the word to the dictionary's encoding. False: it can't contain the word. No encoding of Hunspell is longer than
+ * UTF-8. */
 static bool to_own(const struct dictionary *dictionary, const char *word, size_t size, char own[WORD_MAX + 1])
 {
 	char plain[WORD_MAX], *from = plain, *to = own;
@@ -216,7 +217,7 @@ static void put_own(const struct dictionary *dictionary, char *own, msgpack_pack
 		return;
 	}
 	(void)iconv(dictionary->from_own, NULL, NULL, NULL, NULL);
-	(void)iconv(dictionary->from_own, &from, &left, &to, &room); /* what is damaged in the dictionary is cut off */
+	(void)iconv(dictionary->from_own, &from, &left, &to, &room); /* text of a damaged dictionary is cut off */
 	put_text(packer, text, (size_t)(to - text));
 }
 
@@ -254,7 +255,7 @@ static int open_encoding(struct dictionary *dictionary, char *reason, size_t siz
 	return -1;
 }
 
-/* Hunspell doesn't say that files are missing: it makes a dictionary that knows no word. */
+/* Checks that the files are there: without them Hunspell makes a dictionary that knows no word. */
 static int open_files(struct dictionary *dictionary, char *reason, size_t size)
 {
 	char *affixes = NULL, *words = NULL;
@@ -277,7 +278,7 @@ static int open_files(struct dictionary *dictionary, char *reason, size_t size)
 	return dictionary->hunspell ? 0 : -1;
 }
 
-/* Takes the settings' strings. NULL: `reason` says why. */
+/* Takes over the settings' strings. NULL, with the reason in `reason`. */
 static struct dictionary *dictionary_open(struct settings *settings, char *reason, size_t size)
 {
 	struct dictionary *dictionary = calloc(1, sizeof *dictionary);
@@ -320,7 +321,7 @@ static int add_words(struct objpool_call *call, struct dictionary *dictionary, c
 	return 0;
 }
 
-/* Best effort: slots may have other arguments than the pool, and what can't be loaded is `create`'s to report. */
+/* Ignores failures: slots may have other arguments than the pool, and `create` reports what can't be loaded. */
 static int dictionary_preload(struct objpool_call *call, const struct objpool_args *args)
 {
 	struct settings settings = {0};
@@ -344,7 +345,7 @@ static int dictionary_check_args(struct objpool_call *call, const struct objpool
 	return r;
 }
 
-/* The template's dictionary, if it is the one that is wanted and nobody in this process has it yet. */
+/* Takes the template's dictionary, if it fits these settings and no other instance of this process has it. */
 static struct dictionary *take_preloaded(const struct settings *settings)
 {
 	struct dictionary *dictionary = preloaded;
@@ -442,7 +443,7 @@ static int dictionary_suggest(void *self, struct objpool_call *call, const struc
 struct words {
 	const char *begin, *end; /* the word */
 	const char *text_end;
-	bool digits;             /* it has some: mp3, 2nd. No dictionary knows those */
+	bool digits;             /* it has digits (mp3, 2nd), so no dictionary knows it */
 };
 
 static bool continues(const struct words *words, uint32_t c, size_t n)
@@ -557,7 +558,7 @@ static int dictionary_add(void *self, struct objpool_call *call, const struct ob
 	static const char *const names[] = {"word", NULL};
 	const msgpack_object *word = NULL;
 
-	(void)result; /* what writes nothing answers nil */
+	(void)result; /* a method that writes nothing answers nil */
 	return objpool_take(call, args, names, 1, &word) < 0 ? -1 : add_word(call, self, word);
 }
 
