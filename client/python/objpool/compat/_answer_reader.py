@@ -6,7 +6,7 @@ An answer is decoded in the thread that asks for the result, not in the one that
 import array
 import pickle
 
-from .. import _values
+from .._load import load
 from . import _errors
 from ._message import AS_THEY_ARE
 
@@ -42,7 +42,7 @@ def decode(message, crew, entry):
 
 
 def _load(data):
-    return pickle.loads(data if type(data) is bytes else _values.load(data))
+    return pickle.loads(data if type(data) is bytes else load(data))
 
 
 def exception_of(data, text):

@@ -5,7 +5,8 @@ import os
 import threading
 import time
 
-from .. import _embedded, _fork, _values, _wire, errors
+from .. import _connection, _embedded, _fork, _raised, errors
+from .._entry import Entry
 
 _numbers = itertools.count(1)
 PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -45,7 +46,7 @@ class Home:
         self._end = None
         self._timer = None
         try:
-            self.connection = _wire.connect(_private_daemon().address, unpickle=True)
+            self.connection = _connection.connect(_private_daemon().address, unpickle=True)
             template = {"template": self._fork.address} if self._fork is not None else {
                 "python_path": [PACKAGE], "python_options": _fork.worker_options(),
                 "preload": ["multiprocessing.process", "objpool.compat._worker"]}
@@ -60,7 +61,7 @@ class Home:
             raise
 
     def _start(self, method, *params):
-        entry = _wire.Entry()
+        entry = Entry()
         self.connection.start(entry, method, params)
         return entry
 
@@ -84,7 +85,7 @@ class Home:
         """The exception that says why the pool could not be made, or None."""
         self.connection.wait(self._creation)
         error = self._creation.message[2]
-        return error and _values.load_error(error, True)
+        return error and _raised.load_error(error, True)
 
     def clean(self):
         """Gives the pool new workers, and keeps it."""

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Requests to workers that are under way: one entry of the connection's (_wire.py) for each, which takes the answer."""
+"""Requests to workers that are under way: an entry of the connection (_entry.py) for each, which takes the answer."""
 import collections
 
-from .. import _wire
+from .._entry import Entry
 from ._answer_reader import Answer, Piece
 
 _GONE = {"code": "WORKER_LOST", "message": "the worker has gone"}
 _TAKEN = object()
 
 
-class Call(_wire.Entry):
+class Call(Entry):
     """The request of one task."""
 
     __slots__ = ("task", "crew")
@@ -27,11 +27,11 @@ class Call(_wire.Entry):
             self.task = None
 
 
-class Waited(_wire.Entry):
+class Waited(Entry):
     """A request whose caller waits for the answer, so that nobody else must be told of it."""
 
 
-class Broadcast(_wire.Entry):
+class Broadcast(Entry):
     """One request for the tasks of all workers: task i is worker i's."""
 
     __slots__ = ("tasks", "crew")
@@ -50,7 +50,7 @@ class Broadcast(_wire.Entry):
         self.tasks = ()
 
 
-class Items(_wire.Entry):
+class Items(Entry):
     """One request for several items of imap, each a chunk of its own. The daemon sends each result at once."""
 
     def __init__(self, job, size):

@@ -14,7 +14,8 @@ The pool has a connection of its own (_home.py), and ends with it, whatever happ
 import pickle
 import threading
 
-from .. import _values, _wire, errors
+from .. import _raised, errors
+from .._entry import Entry
 from . import _home, _setup, _sharing
 from ._answer_reader import decode, exception_of
 from ._errors import WorkerLost
@@ -69,7 +70,7 @@ class ProcessCrew:
 
     def _begin(self, setup):
         """Sends the setup to all workers, present and future. Forks get none, and only answer whether they have begun."""
-        entry = _wire.Entry()
+        entry = Entry()
         options = {"errors": "collect"} if setup is None else {"errors": "collect", "sticky": "append"}
         self._connection.start(entry, "objpool.call", [f"{self.pool}:all", "begin", [setup], options])
         return entry
@@ -220,7 +221,7 @@ class ProcessCrew:
         failed = self._home.failure()
         if failed is not None:
             return failed
-        error = _values.load_error(wire, True)
+        error = _raised.load_error(wire, True)
         if isinstance(error, errors.WorkerLost):
             details = {key: getattr(error, key) for key in ("pool", "slot", "generation", "signal", "exit_status", "ran")}
             return WorkerLost(error.message, **details)

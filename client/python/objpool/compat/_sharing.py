@@ -9,7 +9,8 @@ import copyreg
 import sys
 import weakref
 
-from .. import _files, _values
+from .. import _files
+from .._encoder import Repeated
 from ._message import ATOMS
 
 OF_PICKLING = ("__reduce_ex__", "__reduce__", "__getstate__", "__getattribute__")
@@ -101,7 +102,7 @@ class Sharing:
             if shared is not None:
                 shared.end()
             whose, shared = self._shared[place] = weakref.ref(known[place]), _files.Shared()
-        return _values.Repeated(array, shared)
+        return Repeated(array, shared)
 
 
 class Together:

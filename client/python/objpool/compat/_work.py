@@ -7,7 +7,8 @@ import sys
 import types
 import weakref
 
-from .. import _fork, _wire
+from .. import _fork
+from .._entry import Entry
 from . import _modules
 from ._message import ATOMS
 from ._names import is_found_by_name
@@ -105,7 +106,7 @@ class WorkMaker:
         self._sender.forget()
 
 
-class _Telling(_wire.Entry):
+class _Telling(Entry):
     """Definitions on their way to all workers, present and future."""
 
     __slots__ = ("told", "digests")
