@@ -20,7 +20,7 @@ const struct option call_options[] = {
 	{'t', "timeout", "SECONDS", "after which the call fails"},
 	{0, "chunk", "N", "items handed to a worker at once"},
 	{0, "sticky", "HOW", "with all: replace or append; the call is repeated on instances built later"},
-	{0, "target", "TARGET", "for a key with dots in it: the words begin with METHOD alone then"},
+	{0, "target", "TARGET", "the target, for a key with dots in it; the first word is METHOD alone then"},
 	{0, "idempotent", NULL, "may run again when a worker dies"},
 	{0, "sync", NULL, "in map: each slot exactly once a round"},
 	{'j', "json", NULL,

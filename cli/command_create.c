@@ -110,7 +110,7 @@ static enum exit_status check_required(const struct arguments *arguments, const 
 {
 	if (arguments_get(arguments, key) || setting(arguments, key))
 		return EXIT_DONE;
-	return cli_fail(EXIT_USAGE, "create: which %s? Say --%s NAME", key, key);
+	return cli_fail(EXIT_USAGE, "create: which %s? Write --%s NAME", key, key);
 }
 
 /* Unless the user gives `owner`, the pool belongs to the daemon: the session of this program ends at once. */

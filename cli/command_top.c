@@ -23,7 +23,7 @@ enum { RECONNECT_MS = 1000, WORRY_S = 2 };
 
 const struct option top_options[] = {
 	{'d', "delay", "SECONDS", "between two looks (default: 1)"},
-	{'n', "iterations", "N", "how many looks (default: until q; one, where no terminal is)"},
+	{'n', "iterations", "N", "how many looks (default: until q; one, where there is no terminal)"},
 	{'b', "batch", NULL, "plain text, until interrupted: for pipes and files"},
 	{0},
 };

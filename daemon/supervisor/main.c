@@ -50,7 +50,7 @@ static void print_help(void)
 	       "  --check            check the configuration, load each pool's plugin, check its class and arguments, and exit:\n"
 	       "                     0 if all is good. --check=preload: the classes preload, too. --check=syntax: no plugin is "
 	       "loaded\n"
-	       "  --user NAME        with --check, for root: who loads the plugins (default: " OBJPOOL_USER
+	       "  --user NAME        with --check, for root: the user who loads the plugins (default: " OBJPOOL_USER
 	       ", or else nobody); never root\n"
 	       "  --print-config     print the configuration with all defaults and exit\n"
 	       "  --version          print the version and exit\n"
@@ -154,7 +154,7 @@ static int parse(struct options *options, int argc, char **argv)
 	if (options->user && options->mode != MODE_CHECK)
 		complain("--user goes with --check");
 	else if (options->until_eof && options->mode != MODE_RUN)
-		complain("--until-eof goes with a daemon that runs");
+		complain("--until-eof goes neither with --check nor with --print-config");
 	else if (optind < argc)
 		complain("\"%s\" is no option: objpoold takes no words", argv[optind]);
 	else

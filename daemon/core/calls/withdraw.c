@@ -70,7 +70,7 @@ static bool drop(struct batch *batch)
 
 void withdraw_say_in_vain(struct error *error, enum ran ran)
 {
-	error_say(error, ERROR_CANCELLED, ran, "nobody waits for the call any more that made this one");
+	error_say(error, ERROR_CANCELLED, ran, "this call was made by a method whose own call has been given up");
 }
 
 /* What the method of the batch waits for is cancelled, too. */

@@ -437,7 +437,7 @@ int slot_on_message(struct slot *slot, struct span message, struct block *block)
 	const int r = read_message(slot, message, block);
 	if (r < 0) {
 		if (!slot->killed)
-			slot_kill(slot, r == -ENOMEM ? "the daemon is out of memory" : "it sent what is no message of a worker");
+			slot_kill(slot, r == -ENOMEM ? "the daemon is out of memory" : "it sent something that is no message of a worker");
 		return r;
 	}
 	if (r > 0 || was_silent)

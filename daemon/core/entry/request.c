@@ -104,7 +104,7 @@ static int admit(const struct call *call, struct client *client, struct error *e
 		return -EINVAL;
 	}
 	if (pool->waiting >= pool->settings.max_queue) {
-		error_say(error, ERROR_OVERLOADED, RAN_NO, "pool %s has %u call%s waiting, which is all its queue takes",
+		error_say(error, ERROR_OVERLOADED, RAN_NO, "pool %s has %u call%s waiting: its queue is full (max_queue)",
 			  pool->name, pool->waiting, plural(pool->waiting));
 		error->pool = pool->name;
 		pool->counts.rejected++;
@@ -263,7 +263,7 @@ static bool may_stick(const struct client *client, const struct pool *pool)
 static int check_sticky(const struct call *call, const struct client *client, struct error *error)
 {
 	if (call->select != SELECT_ALL) {
-		error_say(error, ERROR_BAD_REQUEST, RAN_NO, "option sticky goes with all only");
+		error_say(error, ERROR_BAD_REQUEST, RAN_NO, "option sticky is for a target with :all only");
 	} else if (!may_stick(client, call->pool)) {
 		error_say(error, ERROR_DENIED, RAN_NO,
 			  "this connection may not make calls of pool %s sticky (see admin in objpoold.conf(5))",
@@ -286,7 +286,7 @@ static int settle_input(struct call *call, const struct client *client, const st
 	if (rpc->type == RPC_NOTIFICATION || client->internal)
 		call->stream.on = call->progress = false; /* nobody would take them */
 	if (input->sync && !map) {
-		error_say(error, ERROR_BAD_REQUEST, RAN_NO, "option sync goes with map only");
+		error_say(error, ERROR_BAD_REQUEST, RAN_NO, "option sync is for a target with :map only");
 		return -EINVAL;
 	}
 	if (call->sticky && check_sticky(call, client, error) < 0)

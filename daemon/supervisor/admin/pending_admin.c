@@ -98,7 +98,7 @@ static bool is_settled(const struct slot *slot)
 static void undo(struct pending_admin *pending, const struct slot *failed)
 {
 	if (!failed) {
-		log_pool(LOG_INFO, pending->pool, "the pool is not created: who asked for it has gone, or has cancelled");
+		log_pool(LOG_INFO, pending->pool, "the pool is not created: the client that asked for it has gone, or has cancelled");
 	} else {
 		log_slot(LOG_WARNING, failed, "the pool is not created: %s", failed->last_failure);
 		if (asprintf(&pending->fault, "slot %u: %s", failed->index, failed->last_failure) < 0)

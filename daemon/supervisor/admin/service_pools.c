@@ -101,7 +101,7 @@ int admin_forget(struct request *request)
 	if (!pool)
 		return -1;
 	if (request->count > 0 && read_nil(&request->args) < 0 && (read_text(&request->args, &method) < 0 || method.size == 0))
-		return admin_takes(request, "a pool and, if it likes, a method");
+		return admin_takes(request, "a pool, and optionally a method");
 	msgpack_pack_uint32(request->result, sticky_forget(pool, method));
 	return 0;
 }
@@ -116,7 +116,7 @@ int admin_restart(struct request *request)
 		return -1;
 	const bool one = request->count > 0 && read_nil(&request->args) < 0;
 	if (one && (read_whole(&request->args, &slot) < 0))
-		return admin_takes(request, "a pool and, if it likes, a slot");
+		return admin_takes(request, "a pool, and optionally a slot");
 	if (one && slot >= pool->size) {
 		pool_say_no_slot(pool, slot, &request->error);
 		return -1;

@@ -69,7 +69,7 @@ static int check_pool(struct config *config, const struct config_pool *pool)
 	if (!pool->plugin || !pool->class)
 		return config_fail(config, "%s: pool %s needs plugin and class", pool->place, pool->name);
 	if (pool->isolation == ISOLATION_THREAD && pool->max_rss)
-		return config_fail(config, "%s: pool %s: max_rss is of a process: it needs isolation = process", pool->place,
+		return config_fail(config, "%s: pool %s: max_rss limits a process: it needs isolation = process", pool->place,
 				   pool->name);
 	return check_size(config, pool) < 0 ? -1 : check_json(config, pool);
 }
@@ -140,7 +140,7 @@ static int check_http(struct config *config)
 	if (!address_is_loopback(&address) && !config->insecure_remote)
 		return config_fail(
 			config,
-			"%s: http = %s: anyone on the network could look; set insecure_remote = yes if that is what you want",
+			"%s: http = %s: anyone on the network could read it; set insecure_remote = yes if that is what you want",
 			http->place, http->text);
 	return check_free(config, "http", http, config->listen_count);
 }

@@ -47,7 +47,7 @@ int config_add_named_pool(struct config *config, const char *name, const char *p
 		return config_fail(config, "%s: \"%.100s\" can't be a pool's name: use letters, digits, _ and -, and not objpool",
 				   place, name);
 	if (other)
-		return config_fail(config, "%s: pool %s is there already, at %s", place, name, other->place);
+		return config_fail(config, "%s: pool %s is given twice: see %s", place, name, other->place);
 	if (config->pool_count == POOLS_MAX)
 		return config_fail(config, "%s: these are more than %d pools", place, POOLS_MAX);
 	if (make_room_for_pool(config) < 0)

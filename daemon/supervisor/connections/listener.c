@@ -28,7 +28,7 @@ static void turn_away(struct account *all, int fd, uint64_t most)
 	struct error error;
 	struct sendq out = {0};
 
-	error_say(&error, ERROR_OVERLOADED, RAN_NO, "the daemon has %llu connections, which is all it takes (max_connections)",
+	error_say(&error, ERROR_OVERLOADED, RAN_NO, "the daemon has %llu connections, which is all that max_connections allows",
 		  (unsigned long long)most);
 	sendq_copy(&out, "\x94\x01\x00", 3);
 	error_pack(&error, false, &out);
