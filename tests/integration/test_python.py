@@ -746,6 +746,17 @@ def test_threads_of_an_instance_run_while_it_waits(python):
     wait_for(lambda: client.value("p.ticked") > 20, lambda: "its thread to run")
 
 
+@pytest.mark.parametrize("count, said", [(1, "1 thread, which"), (2, "2 threads, which")])
+def test_threads_of_an_import_are_told_of(start, place, count, said):
+    (place / "busy.py").write_text("import threading\nend = threading.Event()\n"
+                                   f"for _ in range({count}): threading.Thread(target=end.wait, daemon=True).start()\n"
+                                   "class Busy:\n    def ping(self): return 1\n")
+    daemon = start({"p": {"plugin": "python", "class": "busy:Busy", "workers": 1, "python_path": json.dumps([str(place)])}})
+    with daemon.client() as client:
+        assert client.value("p.ping") == 1
+    daemon.wait_log(f"imports have started {said} the workers don't have")
+
+
 def test_an_orderly_end(start, place):
     daemon = start({"p": section("Process")})
     with daemon.client() as client:

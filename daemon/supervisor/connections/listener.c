@@ -6,6 +6,7 @@
 #include "daemon/supervisor/connections/session_life.h"
 #include "daemon/supervisor/transport/socket.h"
 #include "proto/pack.h"
+#include "proto/plural.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -28,8 +29,8 @@ static void turn_away(struct account *all, int fd, uint64_t most)
 	struct error error;
 	struct sendq out = {0};
 
-	error_say(&error, ERROR_OVERLOADED, RAN_NO, "the daemon has %llu connections, which is all that max_connections allows",
-		  (unsigned long long)most);
+	error_say(&error, ERROR_OVERLOADED, RAN_NO, "the daemon has %llu connection%s, which is all that max_connections allows",
+		  (unsigned long long)most, plural(most));
 	sendq_copy(&out, "\x94\x01\x00", 3);
 	error_pack(&error, false, &out);
 	sendq_copy(&out, "\xc0", 1);

@@ -21,7 +21,7 @@ def load(name, preload, may_pickle, args):
         return found
     started = threading.active_count() - 1
     if started:
-        print(f"{started} threads were started by an import: they will not be in the workers", file=sys.stderr)
+        print(f"imports have started {started} thread{'s' * (started > 1)}, which the workers don't have", file=sys.stderr)
     gc.collect()
     gc.freeze()  # the workers' collectors leave alone what exists now, so that its memory stays shared
     return found
