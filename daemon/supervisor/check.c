@@ -25,7 +25,7 @@
 
 enum {
 	PACKET = 256 << 10,
-	FAULT = 1024,
+	REASON = 1024,
 	LINE = 1024,
 	LINES_SHOWN = 100,
 	READS_AT_END = 17,
@@ -51,21 +51,21 @@ static int become(const struct passwd *user)
 		       : 0;
 }
 
-int check_leave_root(const char *name, char *fault, size_t fault_size)
+int check_leave_root(const char *name, char *reason, size_t reason_size)
 {
 	if (geteuid() != 0) {
-		snprintf(fault, fault_size, "--user is for root");
+		snprintf(reason, reason_size, "--user is for root");
 		return name ? -1 : 0;
 	}
 	errno = 0;
 	const struct passwd *user = find_user(name);
 	if (!user)
-		snprintf(fault, fault_size, "plugins are not loaded as root, and there is no user %s%s%s",
+		snprintf(reason, reason_size, "plugins are not loaded as root, and there is no user %s%s%s",
 			 name ? name : OBJPOOL_USER, errno ? ": " : "", errno ? strerror(errno) : "");
 	else if (user->pw_uid == 0)
-		snprintf(fault, fault_size, "plugins are not loaded as root");
+		snprintf(reason, reason_size, "plugins are not loaded as root");
 	else if (become(user) < 0)
-		snprintf(fault, fault_size, "can't become user %s: %s", user->pw_name, strerror(errno));
+		snprintf(reason, reason_size, "can't become user %s: %s", user->pw_name, strerror(errno));
 	else
 		return 0;
 	return -1;
@@ -81,7 +81,7 @@ struct template
 	char line[LINE];      /* of what it prints, so far */
 	size_t size;
 	uint64_t lines;
-	char *fault; /* [FAULT] */
+	char *reason; /* [REASON] */
 };
 
 __attribute__((format(printf, 2, 3))) static int fail(struct template *template, const char *format, ...)
@@ -89,7 +89,7 @@ __attribute__((format(printf, 2, 3))) static int fail(struct template *template,
 	va_list list;
 
 	va_start(list, format);
-	(void)vsnprintf(template->fault, FAULT, format, list);
+	(void)vsnprintf(template->reason, REASON, format, list);
 	va_end(list);
 	return -1;
 }
@@ -97,7 +97,7 @@ __attribute__((format(printf, 2, 3))) static int fail(struct template *template,
 /* What is not the program's own is escaped: it could act on the terminal. */
 static void say(const struct config_pool *pool, const char *text, size_t size)
 {
-	char escaped[ESCAPE_MAX * FAULT + 1];
+	char escaped[ESCAPE_MAX * REASON + 1];
 
 	(void)escape_text(escaped, sizeof escaped, text, size);
 	fprintf(stderr, "objpoold: %s: pool %s: %s\n", pool->place, pool->name, escaped);
@@ -205,7 +205,7 @@ static int read_answer(struct template *template)
 	uint8_t *packet = malloc(PACKET);
 	const ssize_t n = packet ? recv(template->channel, packet, PACKET, 0) : -1;
 	struct reader reader = reader_of((struct span){.bytes = packet, .size = n > 0 ? (size_t)n : 0});
-	struct span fault;
+	struct span reason;
 	uint64_t type;
 	uint32_t count;
 	int r = -1;
@@ -216,8 +216,8 @@ static int read_answer(struct template *template)
 		(void)fail(template, "the template process sent what is no message of a template");
 	else if (count == 1)
 		r = 0;
-	else if (read_nil(&reader) == 0 && read_text(&reader, &fault) == 0)
-		(void)fail(template, "%.*s", (int)fault.size, (const char *)fault.bytes);
+	else if (read_nil(&reader) == 0 && read_text(&reader, &reason) == 0)
+		(void)fail(template, "%.*s", (int)reason.size, (const char *)reason.bytes);
 	free(packet);
 	return r;
 }
@@ -270,8 +270,8 @@ static int check(struct template *template, const char *program, const struct lo
 
 static int check_pool(const struct config *config, const struct config_pool *pool, const char *program, bool preload)
 {
-	char fault[FAULT] = "out of memory";
-	struct template template = {.pool = pool, .channel = -1, .printed = -1, .fault = fault};
+	char reason[REASON] = "out of memory";
+	struct template template = {.pool = pool, .channel = -1, .printed = -1, .reason = reason};
 	char *path = loading_path(config, pool);
 	int r = -1;
 
@@ -283,7 +283,7 @@ static int check_pool(const struct config *config, const struct config_pool *poo
 					    .check = true,
 					    .preload = preload});
 	if (r < 0)
-		say(pool, fault, strlen(fault));
+		say(pool, reason, strlen(reason));
 	if (template.channel >= 0)
 		(void)close(template.channel);
 	if (template.printed >= 0)

@@ -29,7 +29,7 @@ static struct daemon *daemon_of(const struct pool *pool)
 /* A successor serves once it has taken the place. */
 static void log_changed(const struct slot *slot)
 {
-	struct worker *worker = slot->owner;
+	struct worker *worker = worker_of(slot);
 
 	if (slot->state != SLOT_READY || slot->predecessor || worker->announced)
 		return;
@@ -41,7 +41,7 @@ static void on_slot_changed(struct slot *slot)
 {
 	daemon_of(slot->pool)->slots_changed = true;
 	if (slot->state == SLOT_READY)
-		template_on_start_worked(slot->pool->owner, ((const struct worker *)slot->owner)->template_life);
+		template_on_start_worked(template_of(slot->pool), worker_of(slot)->template_life);
 	log_changed(slot);
 }
 
@@ -51,8 +51,8 @@ static void on_pool_free(struct pool *pool)
 	pending_admin_on_pool_gone(daemon, pool);
 	rollouts_on_pool_gone(daemon, pool);
 	log_pool(LOG_INFO, pool, "stopped");
-	if (pool->owner)
-		template_free(pool->owner);
+	if (template_of(pool))
+		template_free(template_of(pool));
 	daemon->slots_changed = true;
 }
 
@@ -73,8 +73,8 @@ const struct core_ops hooks_core = {
 
 static void reload_for_signal(struct daemon *daemon)
 {
-	char fault[RELOAD_FAULT]; /* it is in the log */
-	struct changes *changes = reload(daemon, fault);
+	char reason[RELOAD_REASON]; /* it is in the log */
+	struct changes *changes = reload(daemon, reason);
 
 	if (changes)
 		changes_release(changes);

@@ -138,7 +138,7 @@ static void run_templates(struct daemon *daemon)
 	daemon->forks_wanted = false;
 	for (pool = TAILQ_FIRST(&daemon->core.pools); pool; pool = next) {
 		next = TAILQ_NEXT(pool, link);
-		template_run(pool->owner);
+		template_run(template_of(pool));
 	}
 }
 

@@ -185,7 +185,7 @@ static int load(struct config *config, struct options *options)
 		options->config = paths_config;
 	if (config_load(config, options->config) == 0 && check_with_listen(config, options) == 0)
 		return 0;
-	complain("%s", config->fault);
+	complain("%s", config->reason);
 	return -1;
 }
 
@@ -240,14 +240,14 @@ static int check(const struct config *config, const struct options *options)
 {
 	static const char *const done[] = {
 		[CHECK_LOAD] = "all plugins load", [CHECK_PRELOAD] = "all plugins load, and all classes preload"};
-	char fault[256];
+	char reason[256];
 
 	if (options->extent == CHECK_SYNTAX || config->pool_count == 0) {
 		(void)puts("the configuration is good; no plugin was loaded");
 		return 0;
 	}
-	if (check_leave_root(options->user, fault, sizeof fault) < 0) {
-		complain("%s; --check=syntax loads none", fault);
+	if (check_leave_root(options->user, reason, sizeof reason) < 0) {
+		complain("%s; --check=syntax loads none", reason);
 		return 1;
 	}
 	const struct passwd *user = getpwuid(geteuid());

@@ -81,12 +81,12 @@ static void init_state(struct daemon *daemon)
 static int open_addresses(struct daemon *daemon)
 {
 	struct http *http = NULL;
-	char fault[512];
+	char reason[512];
 
-	if (systemd_adopt_sockets(daemon, fault, sizeof fault) < 0 ||
-	    reload_open_listeners(daemon, &daemon->config, fault, sizeof fault) < 0 ||
-	    http_open(daemon, &daemon->config, &http, fault, sizeof fault) < 0) {
-		log_say(LOG_ERR, "%s", fault);
+	if (systemd_adopt_sockets(daemon, reason, sizeof reason) < 0 ||
+	    reload_open_listeners(daemon, &daemon->config, reason, sizeof reason) < 0 ||
+	    http_open(daemon, &daemon->config, &http, reason, sizeof reason) < 0) {
+		log_say(LOG_ERR, "%s", reason);
 		return -1;
 	}
 	http_use(daemon, http);

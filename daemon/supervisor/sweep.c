@@ -15,7 +15,7 @@
 /* Instances over max_rss are replaced, one of a pool at a time, and none that is so large from the start. */
 static void recycle_large(struct pool *pool)
 {
-	const struct template *template = pool->owner;
+	const struct template *template = template_of(pool);
 	const uint64_t most = template->section.max_rss;
 
 	if (most == 0 || pool->leaving)

@@ -25,7 +25,7 @@ static int load(struct config *config, const void *bytes, size_t size)
 	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
 	const int r = config_load(config, path);
 	(void)close(fd);
-	if (r < 0 && !strstr(config->fault, "/proc/self/fd/"))
+	if (r < 0 && !strstr(config->reason, "/proc/self/fd/"))
 		abort();
 	return r < 0 ? r : config_check(config);
 }

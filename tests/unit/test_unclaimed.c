@@ -70,7 +70,7 @@ static void the_oldest_are_forgotten(void **state)
 
 	(void)state;
 	unclaimed_add(&unclaimed, first, end(first));
-	for (pid_t pid = 0; pid < UNCLAIMED_MOST - 1; pid++)
+	for (pid_t pid = 0; pid < UNCLAIMED_MAX - 1; pid++)
 		unclaimed_add(&unclaimed, INT32_MAX - pid, 0);
 	unclaimed_add(&unclaimed, last, end(last));
 	assert_int_equal(unclaimed_take(&unclaimed, first, &status), -ESRCH);

@@ -25,7 +25,7 @@ struct request {
 typedef int admin_fn(struct request *request);
 
 /* Makes the BAD_ARGUMENT "objpool.x takes ...". Returns -1. */
-int admin_takes(struct request *request, const char *what);
+int admin_refuse_params(struct request *request, const char *what);
 
 /* The next argument as the name of a pool. NULL: error made. */
 struct pool *admin_pool(struct request *request);

@@ -13,7 +13,7 @@ struct change {
 	TAILQ_ENTRY(change) link;
 	struct changes *changes;
 	enum change_kind kind;
-	char *fault;  /* NULL: it has not failed */
+	char *reason;  /* NULL: it has not failed */
 	char *scaled; /* NULL: its size is the configuration's */
 	char name[];
 };
@@ -64,7 +64,7 @@ void change_keeps_size(struct change *change, uint32_t size, uint32_t configured
 
 static bool is_of(const struct change *change, enum change_kind kind)
 {
-	return change->kind == kind && !change->fault;
+	return change->kind == kind && !change->reason;
 }
 
 static uint32_t count(const struct changes *changes, enum change_kind kind)
@@ -106,8 +106,8 @@ static void tell_log(const struct changes *changes)
 	for (enum change_kind kind = CHANGE_STARTED; kind <= CHANGE_UNCHANGED; kind++)
 		log_kind(changes, kind);
 	TAILQ_FOREACH(change, &changes->list, link)
-	if (change->fault)
-		log_say(LOG_ERR, "reload: failed: %s: %s", change->name, change->fault);
+	if (change->reason)
+		log_say(LOG_ERR, "reload: failed: %s: %s", change->name, change->reason);
 	TAILQ_FOREACH(change, &changes->list, link)
 	if (change->scaled)
 		log_say(LOG_NOTICE, "reload: scaled: %s: %s", change->name, change->scaled);
@@ -126,7 +126,7 @@ static void pack_kind(const struct changes *changes, enum change_kind kind, msgp
 
 static const char *fault_of(const struct change *change)
 {
-	return change->fault;
+	return change->reason;
 }
 
 static const char *scaled_of(const struct change *change)
@@ -193,7 +193,7 @@ void changes_release(struct changes *changes)
 	answer(changes);
 	while ((change = TAILQ_FIRST(&changes->list))) {
 		TAILQ_REMOVE(&changes->list, change, link);
-		free(change->fault);
+		free(change->reason);
 		free(change->scaled);
 		free(change);
 	}
@@ -206,13 +206,13 @@ void change_open(struct change *change)
 		change->changes->open++;
 }
 
-void change_close(struct change *change, const char *fault)
+void change_close(struct change *change, const char *reason)
 {
 	if (!change)
 		return;
-	if (fault && !(change->fault = strdup(fault)))
+	if (reason && !(change->reason = strdup(reason)))
 		log_say(LOG_ERR, "out of memory: the reload's answer says %s, but: %s: %s", kinds[change->kind], change->name,
-			fault);
+			reason);
 	changes_release(change->changes);
 }
 

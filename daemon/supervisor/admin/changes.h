@@ -24,10 +24,10 @@ struct change *change_add(struct changes *changes, enum change_kind kind, const 
 /* The pool keeps a size that objpool.scale has set, and not the one of the configuration. */
 void change_keeps_size(struct change *change, uint32_t size, uint32_t configured);
 
-/* Nobody knows yet what comes of it: change_close says. `fault` is NULL, or says in a sentence why it has failed. The change may
+/* Nobody knows yet what comes of it: change_close says. `reason` is NULL, or says in a sentence why it has failed. The change may
  * be freed with that. */
 void change_open(struct change *change);
-void change_close(struct change *change, const char *fault);
+void change_close(struct change *change, const char *reason);
 
 /* The answer to the request will be what has changed. Lets go of `changes`. */
 void changes_answer_to(struct changes *changes, struct client *client, const struct rpc *rpc);

@@ -15,19 +15,19 @@
 static void pending_admin_free(struct pending_admin *pending)
 {
 	TAILQ_REMOVE(&pending->daemon->pending_admin, pending, link);
-	free(pending->fault);
+	free(pending->reason);
 	free(pending);
 }
 
 /* The client of a CREATE has gone or cancelled: pending_admin_run removes its pool, of which nobody has been told. A notification is
  * carried out all the same. */
-static void create_on_abandoned(struct ticket *ticket, const struct error *why)
+static void create_on_abandoned(struct ticket *ticket, const struct error *reason)
 {
 	struct pending_admin *pending = (struct pending_admin *)((char *)ticket - offsetof(struct pending_admin, ticket));
 
 	pending->abandoned = !ticket->notification;
 	pending->daemon->slots_changed = true;
-	ticket_on_abandoned(ticket, why);
+	ticket_on_abandoned(ticket, reason);
 }
 
 struct pending_admin *pending_admin_new(struct daemon *daemon, struct pool *pool, enum pending_admin_kind kind)
@@ -81,10 +81,10 @@ static void answer_number(struct ticket *ticket, const char *key, uint64_t numbe
 	ticket_close(ticket);
 }
 
-static void answer_broken(struct pending_admin *pending, const char *why)
+static void answer_broken(struct pending_admin *pending, const char *reason)
 {
 	struct error error;
-	error_say(&error, ERROR_UNAVAILABLE, RAN_MAYBE, "pool %s: a worker could not be started: %s", pending->pool->name, why);
+	error_say(&error, ERROR_UNAVAILABLE, RAN_MAYBE, "pool %s: a worker could not be started: %s", pending->pool->name, reason);
 	ticket_answer_error(&pending->ticket, &error);
 }
 
@@ -101,8 +101,8 @@ static void undo(struct pending_admin *pending, const struct slot *failed)
 		log_pool(LOG_INFO, pending->pool, "the pool is not created: the client that asked for it has gone, or has cancelled");
 	} else {
 		log_slot(LOG_WARNING, failed, "the pool is not created: %s", failed->last_failure);
-		if (asprintf(&pending->fault, "slot %u: %s", failed->index, failed->last_failure) < 0)
-			pending->fault = NULL;
+		if (asprintf(&pending->reason, "slot %u: %s", failed->index, failed->last_failure) < 0)
+			pending->reason = NULL;
 	}
 	pending->kind = PENDING_UNDO;
 	pool_drop(pending->pool, ERROR_CANCELLED, "its pool could not be created");
@@ -207,7 +207,7 @@ void pending_admin_on_pool_gone(struct daemon *daemon, struct pool *pool)
 		} else {
 			if (pending->kind == PENDING_UNDO)
 				error_say(&error, ERROR_FAILED, RAN_MAYBE, "pool %s could not be created: %s", pool->name,
-					  pending->fault ? pending->fault : "out of memory");
+					  pending->reason ? pending->reason : "out of memory");
 			else
 				error_say(&error, ERROR_CANCELLED, RAN_MAYBE, "pool %s was removed", pool->name);
 			ticket_answer_error(&pending->ticket, &error);

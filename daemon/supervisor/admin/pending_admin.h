@@ -28,7 +28,7 @@ struct pending_admin {
 	uint64_t generation;     /* which it will have */
 	bool begun;
 	bool abandoned;          /* CREATE: its client has gone, or has cancelled */
-	char *fault;             /* UNDO: why */
+	char *reason;             /* UNDO: why */
 };
 
 /* NULL: out of memory. */

@@ -38,18 +38,18 @@ static void close_newer(struct daemon *daemon, const struct listener *last)
 }
 
 /* `place` says where the address was given. */
-static int open_address(struct daemon *daemon, const struct config *config, const char *place, const char *text, char *fault,
-			size_t fault_size)
+static int open_address(struct daemon *daemon, const struct config *config, const char *place, const char *text, char *reason,
+			size_t reason_size)
 {
 	char cause[384];
 
 	if (listener_open(daemon, config, text, cause, sizeof cause) == 0)
 		return 0;
-	snprintf(fault, fault_size, "%s: listen = %s: %s", place, text, address_cause(text, cause));
+	snprintf(reason, reason_size, "%s: listen = %s: %s", place, text, address_cause(text, cause));
 	return -1;
 }
 
-int reload_open_listeners(struct daemon *daemon, const struct config *config, char *fault, size_t fault_size)
+int reload_open_listeners(struct daemon *daemon, const struct config *config, char *reason, size_t reason_size)
 {
 	const struct listener *last = TAILQ_LAST(&daemon->listeners, listener_list);
 	struct listener *listener;
@@ -59,11 +59,11 @@ int reload_open_listeners(struct daemon *daemon, const struct config *config, ch
 	TAILQ_FOREACH(listener, &daemon->listeners, link)
 		listener->wanted = false;
 	for (uint32_t i = 0; i < config->listen_count && r == 0; i++)
-		r = open_address(daemon, config, config->listen[i].place, config->listen[i].text, fault, fault_size);
+		r = open_address(daemon, config, config->listen[i].place, config->listen[i].text, reason, reason_size);
 	for (uint32_t i = 0; i < daemon->extra_listen_count && r == 0; i++)
-		r = open_address(daemon, config, "--listen", daemon->extra_listen[i], fault, fault_size);
+		r = open_address(daemon, config, "--listen", daemon->extra_listen[i], reason, reason_size);
 	if (r == 0 && config->listen_count + daemon->extra_listen_count == 0 && TAILQ_EMPTY(&daemon->listeners))
-		r = listener_open(daemon, config, default_address(text, sizeof text), fault, fault_size);
+		r = listener_open(daemon, config, default_address(text, sizeof text), reason, reason_size);
 	if (r < 0)
 		close_newer(daemon, last);
 	return r;
@@ -163,7 +163,7 @@ static void say_size(struct change *change, uint32_t kept, uint32_t workers)
 /* Gives the pool another section that makes the same instances: settings and size. True: the size changes. */
 static bool update_section(struct pool *pool, struct config_pool *section)
 {
-	struct template *template = pool->owner;
+	struct template *template = template_of(pool);
 	const struct config_pool before = template->section;
 
 	template->section = *section;
@@ -174,11 +174,11 @@ static bool update_section(struct pool *pool, struct config_pool *section)
 
 static void update_pool(struct pool *pool, struct config_pool *section, struct changes *changes)
 {
-	struct template *template = pool->owner;
+	struct template *template = template_of(pool);
 	const uint32_t kept = size_kept(template, section);
 	const bool resized = update_section(pool, section);
 
-	template->fault[0] = '\0';
+	template->reason[0] = '\0';
 	say_size(change_add(changes, resized ? CHANGE_RESIZED : CHANGE_UNCHANGED, pool->name), kept,
 		 config_pool_workers(&template->section));
 }
@@ -191,18 +191,18 @@ static bool is_forked(const struct config_pool *section)
 /* Can its instances hand their states to those that the section makes? Then they are replaced one by one, and the pool stays. */
 static bool can_hand_over(const struct pool *pool, const struct config_pool *section)
 {
-	const struct template *template = pool->owner;
+	const struct template *template = template_of(pool);
 	return is_forked(&template->section) && is_forked(section) && !strcmp(template->section.class, section->class);
 }
 
 static bool hand_over(struct daemon *daemon, struct pool *pool, struct config_pool *section, struct changes *changes)
 {
-	const uint32_t kept = size_kept(pool->owner, section), workers = config_pool_workers(section);
+	const uint32_t kept = size_kept(template_of(pool), section), workers = config_pool_workers(section);
 	struct template *next = template_new(daemon, section);
 
 	if (!next)
 		return false;
-	template_succeed(pool->owner, next);
+	template_succeed(template_of(pool), next);
 	struct change *change = change_add(changes, CHANGE_RESTARTED, pool->name);
 	say_size(change, kept, workers);
 	rollout_begin(daemon, pool, change);
@@ -212,7 +212,7 @@ static bool hand_over(struct daemon *daemon, struct pool *pool, struct config_po
 /* Has the pool's plugin loaded by a new process for the instances that are built from now on. */
 static void load_anew(struct daemon *daemon, struct pool *pool)
 {
-	struct template *template = pool->owner;
+	struct template *template = template_of(pool);
 	const uint64_t version = template->version;
 	struct template *next = template_new(daemon, &template->section);
 
@@ -226,7 +226,7 @@ static void load_anew(struct daemon *daemon, struct pool *pool)
 /* The section makes the same instances, but not all are what it says: tries again. */
 static void try_again(struct daemon *daemon, struct pool *pool, struct config_pool *section, struct changes *changes)
 {
-	const struct template *template = pool->owner;
+	const struct template *template = template_of(pool);
 	const uint32_t kept = size_kept(template, section), workers = config_pool_workers(section);
 	struct change *change = change_add(changes, CHANGE_RESTARTED, pool->name);
 
@@ -241,7 +241,7 @@ static void try_again(struct daemon *daemon, struct pool *pool, struct config_po
 static void replace(struct daemon *daemon, struct pool *pool, struct config_pool *section, struct changes *changes)
 {
 	struct change *change = change_add(changes, CHANGE_RESTARTED, pool->name);
-	const uint32_t kept = size_kept(pool->owner, section);
+	const uint32_t kept = size_kept(template_of(pool), section);
 
 	say_size(change, kept, config_pool_workers(section));
 	pool_leave(pool);
@@ -249,12 +249,12 @@ static void replace(struct daemon *daemon, struct pool *pool, struct config_pool
 	change_open(change);
 	if (next)
 		rollout_begin(daemon, next, change);
-	change_close(change, next ? NULL : "the daemon is out of memory; no instance serves");
+	change_close(change, next ? NULL : DAEMON_NO_MEMORY "; no instance serves");
 }
 
 static void reload_pool(struct daemon *daemon, struct pool *pool, struct config_pool *section, struct changes *changes)
 {
-	const struct template *template = pool->owner;
+	const struct template *template = template_of(pool);
 
 	if (!config_pool_same_instances(&template->section, section)) {
 		if (!can_hand_over(pool, section) || !hand_over(daemon, pool, section, changes))
@@ -274,7 +274,7 @@ static void update_pools(struct daemon *daemon, struct config *config, struct ch
 
 	for (pool = TAILQ_FIRST(&daemon->core.pools); pool; pool = next) {
 		next = pool == last ? NULL : TAILQ_NEXT(pool, link); /* those that follow have been made here */
-		const struct template *template = pool->owner;
+		const struct template *template = template_of(pool);
 		if (pool->leaving || template->created_by_client)
 			continue;
 		struct config_pool *section = find_section(config, pool->name);
@@ -292,16 +292,16 @@ static void start_new(struct daemon *daemon, struct config_pool *section, struct
 	const struct span name = {.bytes = (const uint8_t *)section->name, .size = strlen(section->name)};
 	struct change *change = change_add(changes, CHANGE_STARTED, section->name);
 	struct pool *pool = NULL;
-	const char *fault = NULL;
+	const char *reason = NULL;
 
 	change_open(change);
 	if (pool_find(&daemon->core, name))
-		fault = "a client has made a pool of that name";
+		reason = "a client has made a pool of that name";
 	else if (!(pool = reload_start_pool(daemon, section)))
-		fault = "the daemon is out of memory";
+		reason = DAEMON_NO_MEMORY;
 	else
 		rollout_begin(daemon, pool, change);
-	change_close(change, fault);
+	change_close(change, reason);
 }
 
 static void start_all_new(struct daemon *daemon, struct config *config, struct changes *changes)
@@ -314,28 +314,28 @@ static void start_all_new(struct daemon *daemon, struct config *config, struct c
 /* ---- the whole ---- */
 
 /* All addresses, or none. */
-static int open_addresses(struct daemon *daemon, const struct config *config, struct http **http, char fault[RELOAD_FAULT])
+static int open_addresses(struct daemon *daemon, const struct config *config, struct http **http, char reason[RELOAD_REASON])
 {
-	if (http_open(daemon, config, http, fault, RELOAD_FAULT) < 0)
+	if (http_open(daemon, config, http, reason, RELOAD_REASON) < 0)
 		return -1;
-	if (reload_open_listeners(daemon, config, fault, RELOAD_FAULT) == 0)
+	if (reload_open_listeners(daemon, config, reason, RELOAD_REASON) == 0)
 		return 0;
 	if (*http != daemon->http)
 		(void)http_close(*http);
 	return -1;
 }
 
-static int read_config(struct daemon *daemon, struct config *config, struct http **http, char fault[RELOAD_FAULT])
+static int read_config(struct daemon *daemon, struct config *config, struct http **http, char reason[RELOAD_REASON])
 {
 	if (!daemon->config_path) {
-		snprintf(fault, RELOAD_FAULT, "the daemon was started without a configuration file");
+		snprintf(reason, RELOAD_REASON, "the daemon was started without a configuration file");
 		return -1;
 	}
 	if (config_load(config, daemon->config_path) < 0 || config_check(config) < 0) {
-		snprintf(fault, RELOAD_FAULT, "%s", config->fault);
+		snprintf(reason, RELOAD_REASON, "%s", config->reason);
 		return -1;
 	}
-	return open_addresses(daemon, config, http, fault);
+	return open_addresses(daemon, config, http, reason);
 }
 
 static void take_over(struct daemon *daemon, struct config *config, struct changes *changes)
@@ -356,19 +356,19 @@ static void take_over(struct daemon *daemon, struct config *config, struct chang
 	slowlog_on_reload(daemon);
 }
 
-static struct changes *reload_now(struct daemon *daemon, char fault[RELOAD_FAULT])
+static struct changes *reload_now(struct daemon *daemon, char reason[RELOAD_REASON])
 {
 	struct changes *changes = changes_new();
 	struct config config = {0};
 	struct http *http = NULL;
 
 	if (!changes)
-		snprintf(fault, RELOAD_FAULT, "the daemon is out of memory");
-	if (changes && read_config(daemon, &config, &http, fault) == 0) {
+		snprintf(reason, RELOAD_REASON, DAEMON_NO_MEMORY);
+	if (changes && read_config(daemon, &config, &http, reason) == 0) {
 		http_use(daemon, http);
 		take_over(daemon, &config, changes);
 	} else {
-		log_say(LOG_ERR, "configuration not reloaded, nothing has changed: %s", fault);
+		log_say(LOG_ERR, "configuration not reloaded, nothing has changed: %s", reason);
 		if (changes)
 			changes_release(changes);
 		changes = NULL;
@@ -377,14 +377,14 @@ static struct changes *reload_now(struct daemon *daemon, char fault[RELOAD_FAULT
 	return changes;
 }
 
-struct changes *reload(struct daemon *daemon, char fault[RELOAD_FAULT])
+struct changes *reload(struct daemon *daemon, char reason[RELOAD_REASON])
 {
 	if (daemon->state != DAEMON_RUNNING) {
-		snprintf(fault, RELOAD_FAULT, "the daemon is stopping");
+		snprintf(reason, RELOAD_REASON, "the daemon is stopping");
 		return NULL;
 	}
 	systemd_reloading();
-	struct changes *changes = reload_now(daemon, fault);
+	struct changes *changes = reload_now(daemon, reason);
 	systemd_ready(daemon);
 	return changes;
 }

@@ -6,10 +6,10 @@
 #include "daemon/supervisor/admin/changes.h"
 #include "daemon/supervisor/base/daemon.h"
 
-enum { RELOAD_FAULT = 512 };
+enum { RELOAD_REASON = 512 };
 
-/* Opens what the configuration and the command line name and isn't open yet. 0, or -1 with `fault`: then nothing has changed. */
-int reload_open_listeners(struct daemon *daemon, const struct config *config, char *fault, size_t fault_size);
+/* Opens what the configuration and the command line name and isn't open yet. 0, or -1 with `reason`: then nothing has changed. */
+int reload_open_listeners(struct daemon *daemon, const struct config *config, char *reason, size_t reason_size);
 
 /* Makes a pool of the section, which is taken over. NULL: out of memory. */
 struct pool *reload_start_pool(struct daemon *daemon, struct config_pool *section);
@@ -18,7 +18,7 @@ struct pool *reload_start_pool(struct daemon *daemon, struct config_pool *sectio
 int reload_start_pools(struct daemon *daemon);
 
 /* Reads the configuration anew, and begins with what is to change; the caller lets go of the result (changes.h). NULL with
- * `fault`: nothing has changed. Both are logged. */
-struct changes *reload(struct daemon *daemon, char fault[RELOAD_FAULT]);
+ * `reason`: nothing has changed. Both are logged. */
+struct changes *reload(struct daemon *daemon, char reason[RELOAD_REASON]);
 
 #endif

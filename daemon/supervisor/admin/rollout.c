@@ -40,7 +40,7 @@ bool rollout_set_size(struct pool *pool, const struct config_pool *before, const
 	const uint32_t workers = config_pool_workers(section), was = pool->size;
 	uint32_t size = config_pool_workers(before) == workers ? was : workers;
 
-	keep_scaled(pool->owner, before, section, &settings);
+	keep_scaled(template_of(pool), before, section, &settings);
 	if (size < settings.workers_min)
 		size = settings.workers_min;
 	if (size > settings.workers_max)
@@ -57,8 +57,8 @@ bool rollout_set_size(struct pool *pool, const struct config_pool *before, const
 
 static bool is_of_template(const struct slot *slot)
 {
-	const struct worker *worker = slot->owner;
-	const struct template *template = slot->pool->owner;
+	const struct worker *worker = worker_of(slot);
+	const struct template *template = template_of(slot->pool);
 
 	return slot->state == SLOT_READY && worker->version == template->version;
 }
@@ -113,10 +113,10 @@ static void say_what_serves(const struct pool *pool, char *text, size_t size)
 		snprintf(text, size, "%u new instance%s and %u from before the reload serve", new, plural(new), old);
 }
 
-static void end(struct rollout *rollout, const char *fault)
+static void end(struct rollout *rollout, const char *reason)
 {
 	TAILQ_REMOVE(&rollout->daemon->rollouts, rollout, link);
-	change_close(rollout->change, fault);
+	change_close(rollout->change, reason);
 	free(rollout);
 }
 
@@ -126,26 +126,26 @@ static void fail(struct rollout *rollout, const struct slot *slot)
 {
 	struct pool *pool = rollout->pool;
 	const bool old_serve = count_ready(pool, false) > 0, back = old_serve && count_ready(pool, true) == 0;
-	struct template *template = pool->owner;
-	char serves[96], fault[sizeof template->fault];
+	struct template *template = template_of(pool);
+	char serves[96], reason[sizeof template->reason];
 
 	say_what_serves(pool, serves, sizeof serves);
-	snprintf(fault, sizeof fault, "slot %u: %s; %s", slot->index, slot->last_failure, serves);
+	snprintf(reason, sizeof reason, "slot %u: %s; %s", slot->index, slot->last_failure, serves);
 	if (back && template->before) {
 		template_revert(template);
 		restart_broken(pool);
-		template = pool->owner;
+		template = template_of(pool);
 	}
 	if (old_serve)
-		memcpy(template->fault, fault, sizeof template->fault); /* else pool->fault says what is wrong, while it is */
-	end(rollout, fault);
+		memcpy(template->reason, reason, sizeof template->reason); /* else pool->fault says what is wrong, while it is */
+	end(rollout, reason);
 }
 
 /* ---- slot after slot ---- */
 
 static void prove(struct pool *pool)
 {
-	struct template *template = pool->owner;
+	struct template *template = template_of(pool);
 
 	if (!template->before || !is_proven(pool))
 		return;
@@ -211,11 +211,11 @@ static struct slot *next_slot(const struct pool *pool, bool *leased)
 static void run(struct rollout *rollout)
 {
 	struct pool *pool = rollout->pool;
-	struct template *template = pool->owner;
+	struct template *template = template_of(pool);
 	bool leased = false;
 
 	if (template->version < rollout->version) {
-		end(rollout, template->fault); /* another rollout has gone back */
+		end(rollout, template->reason); /* another rollout has gone back */
 		return;
 	}
 	prove(pool);
@@ -226,7 +226,7 @@ static void run(struct rollout *rollout)
 		begin(rollout, slot);
 		return;
 	}
-	template->fault[0] = '\0';
+	template->reason[0] = '\0';
 	if (!leased) {
 		end(rollout, NULL);
 	} else {
@@ -250,13 +250,13 @@ void rollouts_run(struct daemon *daemon)
 
 void rollout_begin(struct daemon *daemon, struct pool *pool, struct change *change)
 {
-	const struct template *template = pool->owner;
+	const struct template *template = template_of(pool);
 	struct rollout *rollout = calloc(1, sizeof *rollout);
 
 	change_open(change);
 	if (!rollout) {
 		log_pool(LOG_ERR, pool, "out of memory: its instances are not replaced");
-		change_close(change, "the daemon is out of memory");
+		change_close(change, DAEMON_NO_MEMORY);
 		return;
 	}
 	*rollout = (struct rollout){.daemon = daemon, .pool = pool, .change = change, .version = template->version};

@@ -15,7 +15,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-int admin_takes(struct request *request, const char *what)
+int admin_refuse_params(struct request *request, const char *what)
 {
 	error_say(&request->error, ERROR_BAD_ARGUMENT, RAN_NO, "%.*s takes %s", (int)request->rpc->method.size,
 		  (const char *)request->rpc->method.bytes, what);
@@ -28,7 +28,7 @@ struct pool *admin_pool(struct request *request)
 	struct pool *pool;
 
 	if (request->count == 0 || read_text(&request->args, &name) < 0) {
-		admin_takes(request, "the name of a pool first");
+		admin_refuse_params(request, "the name of a pool first");
 		return NULL;
 	}
 	request->count--;
@@ -41,7 +41,7 @@ struct pool *admin_pool(struct request *request)
 
 int admin_no_memory(struct request *request)
 {
-	error_say(&request->error, ERROR_OVERLOADED, RAN_NO, "the daemon is out of memory");
+	error_no_memory(&request->error, RAN_NO);
 	return -1;
 }
 
@@ -59,20 +59,20 @@ static int read_hello(struct request *request, uint32_t n, bool *about_fds)
 
 	for (; n > 0; n--) {
 		if (read_text(&request->args, &key) < 0)
-			return admin_takes(request, "a map with string keys");
+			return admin_refuse_params(request, "a map with string keys");
 		struct reader look = request->args;
 		if (read_value(&request->args, &value) < 0)
-			return admin_takes(request, "a map");
+			return admin_refuse_params(request, "a map");
 		if (read_nil(&look) == 0)
 			continue; /* it is not given */
 		if (span_is(key, "errors")) {
 			if (read_text(&look, &text) < 0 || (!span_is(text, "map") && !span_is(text, "string")))
-				return admin_takes(request, "errors as \"map\" or \"string\"");
+				return admin_refuse_params(request, "errors as \"map\" or \"string\"");
 			client->error_maps = span_is(text, "map");
 		} else if (span_is(key, "fds")) {
 			bool fds;
 			if (read_bool(&look, &fds) < 0)
-				return admin_takes(request, "fds as true or false");
+				return admin_refuse_params(request, "fds as true or false");
 			if (request->session->is_unix)
 				client_files_offer(client, &request->session->intake, fds);
 			*about_fds = true;
@@ -114,7 +114,7 @@ static int on_hello(struct request *request)
 	uint32_t n = 0;
 
 	if (request->count > 0 && read_map(&request->args, &n) < 0)
-		return admin_takes(request, "a map: {client: name, errors: \"map\"}");
+		return admin_refuse_params(request, "a map: {client: name, errors: \"map\"}");
 	if (read_hello(request, n, &about_fds) < 0)
 		return -1;
 	core_trace(&request->daemon->core, NULL, NULL, "session %llu: calls itself \"%s\"",
@@ -149,15 +149,15 @@ static int on_ping(struct request *request)
 static int on_cancel(struct request *request)
 {
 	struct client *client = &request->session->client;
-	struct error why;
+	struct error reason;
 	uint64_t msgid;
 
 	if (request->count != 1 || read_whole(&request->args, &msgid) < 0 || msgid > UINT32_MAX)
-		return admin_takes(request, "the msgid of a call in flight");
+		return admin_refuse_params(request, "the msgid of a call in flight");
 	struct ticket *ticket = idmap_get(&client->inflight, msgid);
 	if (ticket) {
-		error_say(&why, ERROR_CANCELLED, RAN_NO, "the call was cancelled by its caller");
-		ticket->abandoned(ticket, &why);
+		error_say(&reason, ERROR_CANCELLED, RAN_NO, "the call was cancelled by its caller");
+		ticket->abandoned(ticket, &reason);
 	}
 	if (ticket)
 		msgpack_pack_true(request->result);
@@ -171,10 +171,8 @@ static int on_metrics(struct request *request)
 	size_t size;
 	char *text = metrics_text(request->daemon, METRICS_OPENMETRICS, &size);
 
-	if (!text) {
-		error_say(&request->error, ERROR_OVERLOADED, RAN_NO, "the daemon is out of memory");
-		return -1;
-	}
+	if (!text)
+		return admin_no_memory(request);
 	msgpack_pack_str_with_body(request->result, text, size);
 	free(text);
 	return 0;
@@ -185,14 +183,14 @@ static int on_metrics(struct request *request)
 /* The answer says what has changed, and so waits for what only constructors can say. */
 static int on_reload(struct request *request)
 {
-	char fault[RELOAD_FAULT];
-	struct changes *changes = reload(request->daemon, fault);
+	char reason[RELOAD_REASON];
+	struct changes *changes = reload(request->daemon, reason);
 
 	if (changes) {
 		changes_answer_to(changes, &request->session->client, request->rpc);
 		return 1;
 	}
-	error_say(&request->error, ERROR_FAILED, RAN_NO, "nothing has changed: %s", fault);
+	error_say(&request->error, ERROR_FAILED, RAN_NO, "nothing has changed: %s", reason);
 	return -1;
 }
 

@@ -12,7 +12,7 @@ static int read_lease_option(struct request *request, struct lease_options *opti
 	if (read_nil(value) == 0)
 		return 0; /* it is not given */
 	if (read_whole(value, &n) < 0 || n > UINT32_MAX)
-		return admin_takes(request, "options of whole numbers: timeout_ms, lease_ms, slot");
+		return admin_refuse_params(request, "options of whole numbers: timeout_ms, lease_ms, slot");
 	if (span_is(key, "timeout_ms"))
 		options->patience = n ? n * MILLISECOND : 1;
 	else if (span_is(key, "lease_ms"))
@@ -20,7 +20,7 @@ static int read_lease_option(struct request *request, struct lease_options *opti
 	else if (span_is(key, "slot"))
 		options->slot = (int64_t)n;
 	else
-		return admin_takes(request, "the options timeout_ms, lease_ms and slot");
+		return admin_refuse_params(request, "the options timeout_ms, lease_ms and slot");
 	return 0;
 }
 
@@ -32,10 +32,10 @@ static int read_lease_options(struct request *request, struct lease_options *opt
 	if (request->count == 0 || read_nil(&request->args) == 0)
 		return 0;
 	if (read_map(&request->args, &n) < 0)
-		return admin_takes(request, "a pool and a map of options");
+		return admin_refuse_params(request, "a pool and a map of options");
 	for (; n > 0; n--) {
 		if (read_text(&request->args, &key) < 0)
-			return admin_takes(request, "a map with string keys");
+			return admin_refuse_params(request, "a map with string keys");
 		struct reader look = request->args;
 		if (read_value(&request->args, &value) < 0 || read_lease_option(request, options, key, &look) < 0)
 			return -1;
@@ -99,7 +99,7 @@ int admin_release(struct request *request)
 	if (!pool)
 		return -1;
 	if (read_released(request, &slot) < 0)
-		return admin_takes(request, "a pool and the slot that was leased");
+		return admin_refuse_params(request, "a pool and the slot that was leased");
 	struct lease *lease = lease_find(&request->session->client, pool, slot);
 	const bool given = lease ? lease->state == LEASE_HELD : lease_give_up(&request->session->client, pool, slot);
 	(given ? msgpack_pack_true : msgpack_pack_false)(request->result);

@@ -72,13 +72,13 @@ int admin_scale(struct request *request)
 	if (!pool)
 		return -1;
 	if (request->count != 1 || read_whole(&request->args, &n) < 0 || n < 1 || n > CONFIG_WORKERS_MAX)
-		return admin_takes(request, "a pool and a number of workers from 1 to 4096");
+		return admin_refuse_params(request, "a pool and a number of workers from 1 to 4096");
 	log_pool(LOG_INFO, pool, "scaled from %u to %llu worker%s by session %llu", pool->size, (unsigned long long)n, plural(n),
 		 (unsigned long long)request->session->client.id);
 	sizing_fit(&pool->settings, (uint32_t)n);
-	((struct template *)pool->owner)->scaled = (uint32_t)n;
+	template_of(pool)->scaled = (uint32_t)n;
 	if (pool_resize(pool, (uint32_t)n) < 0) {
-		error_say(&request->error, ERROR_OVERLOADED, RAN_MAYBE, "the daemon is out of memory");
+		error_no_memory(&request->error, RAN_MAYBE);
 		return -1;
 	}
 	return answer_later(request, pending_admin_new(request->daemon, pool, PENDING_SETTLE));
@@ -88,7 +88,7 @@ int admin_scale(struct request *request)
 bool admin_may_stick(const struct client *client, const struct pool *pool)
 {
 	const struct session *session = container_of(client, const struct session, client);
-	const struct template *template = pool->owner;
+	const struct template *template = template_of(pool);
 
 	return template->creator == client->id || admin_is_allowed(session, template->daemon->config.admin);
 }
@@ -101,7 +101,7 @@ int admin_forget(struct request *request)
 	if (!pool)
 		return -1;
 	if (request->count > 0 && read_nil(&request->args) < 0 && (read_text(&request->args, &method) < 0 || method.size == 0))
-		return admin_takes(request, "a pool, and optionally a method");
+		return admin_refuse_params(request, "a pool, and optionally a method");
 	msgpack_pack_uint32(request->result, sticky_forget(pool, method));
 	return 0;
 }
@@ -116,7 +116,7 @@ int admin_restart(struct request *request)
 		return -1;
 	const bool one = request->count > 0 && read_nil(&request->args) < 0;
 	if (one && (read_whole(&request->args, &slot) < 0))
-		return admin_takes(request, "a pool, and optionally a slot");
+		return admin_refuse_params(request, "a pool, and optionally a slot");
 	if (one && slot >= pool->size) {
 		pool_say_no_slot(pool, slot, &request->error);
 		return -1;
@@ -133,7 +133,7 @@ int admin_restart(struct request *request)
 
 static int bad_config(struct request *request, const struct config *config)
 {
-	error_say(&request->error, ERROR_BAD_ARGUMENT, RAN_NO, "%s", config->fault);
+	error_say(&request->error, ERROR_BAD_ARGUMENT, RAN_NO, "%s", config->reason);
 	return -1;
 }
 
@@ -143,7 +143,7 @@ static int read_owner(struct request *request, struct reader *value, bool *of_se
 	struct span text;
 
 	if (read_text(value, &text) < 0 || (!span_is(text, "session") && !span_is(text, "daemon")))
-		return admin_takes(request, "owner as \"session\" or \"daemon\"");
+		return admin_refuse_params(request, "owner as \"session\" or \"daemon\"");
 	*of_session = span_is(text, "session");
 	return 0;
 }
@@ -154,7 +154,7 @@ static int read_template(struct request *request, struct reader *value, struct c
 	struct span text;
 
 	if (read_text(value, &text) < 0 || text.size == 0 || text.size > TEMPLATE_NAME_MAX || memchr(text.bytes, '\0', text.size))
-		return admin_takes(request, "template as the name of an abstract socket");
+		return admin_refuse_params(request, "template as the name of an abstract socket");
 	free(section->offered);
 	section->offered = strndup((const char *)text.bytes, text.size);
 	return section->offered ? 0 : admin_no_memory(request);
@@ -178,14 +178,14 @@ static int read_section(struct request *request, struct config *config, bool *of
 	uint32_t n, keys;
 
 	if (request->count != 1 || read_map(&reader, &n) < 0)
-		return admin_takes(request, "a map: {pool, plugin, class, ...}");
+		return admin_refuse_params(request, "a map: {pool, plugin, class, ...}");
 	request->args = reader;
 	for (keys = n; keys > 0; keys--) {
 		if (read_text(&reader, &key) < 0)
-			return admin_takes(request, "a map with string keys");
+			return admin_refuse_params(request, "a map with string keys");
 		look = reader;
 		if (read_value(&reader, &value) < 0 || (span_is(key, "pool") && read_text(&look, &name) < 0))
-			return admin_takes(request, "the pool's name as a string");
+			return admin_refuse_params(request, "the pool's name as a string");
 	}
 	if (config_add_pool(config, name, "objpool.create") < 0)
 		return bad_config(request, config);
@@ -200,12 +200,12 @@ static int read_section(struct request *request, struct config *config, bool *of
 			      : span_is(key, "template") ? read_template(request, &look, &config->pools[0])
 							 : config_set_pool(config, key, value);
 		if (r < 0)
-			return config->fault[0] ? bad_config(request, config) : -1;
+			return config->reason[0] ? bad_config(request, config) : -1;
 	}
 	if (config_check(config) < 0)
 		return bad_config(request, config);
 	return config->pools[0].offered && config->pools[0].isolation != ISOLATION_PROCESS
-		       ? admin_takes(request, "isolation = process where a template is given")
+		       ? admin_refuse_params(request, "isolation = process where a template is given")
 		       : 0;
 }
 
@@ -254,7 +254,7 @@ static int create(struct request *request, struct config_pool *section, bool of_
 
 	if (!pool)
 		return admin_no_memory(request);
-	struct template *template = pool->owner;
+	struct template *template = template_of(pool);
 	template->created_by_client = true;
 	template->creator = of_session ? client->id : 0;
 	log_pool(LOG_INFO, pool, "created by session %llu, %s", (unsigned long long)client->id,
@@ -284,7 +284,7 @@ int admin_drop(struct request *request)
 
 	if (!pool)
 		return -1;
-	const struct template *template = pool->owner;
+	const struct template *template = template_of(pool);
 	if (template->creator != request->session->client.id &&
 	    !admin_is_allowed(request->session, request->daemon->config.admin)) {
 		error_say(&request->error, ERROR_DENIED, RAN_NO,

@@ -7,7 +7,7 @@
 
 static int find(const struct unclaimed *unclaimed, pid_t pid)
 {
-	for (int i = 0; i < UNCLAIMED_MOST; i++)
+	for (int i = 0; i < UNCLAIMED_MAX; i++)
 		if (unclaimed->ends[i].pid == pid)
 			return i;
 	return -1;
@@ -19,7 +19,7 @@ void unclaimed_add(struct unclaimed *unclaimed, pid_t pid, int status)
 
 	if (place < 0) {
 		place = (int)unclaimed->next;
-		unclaimed->next = (unclaimed->next + 1) % UNCLAIMED_MOST;
+		unclaimed->next = (unclaimed->next + 1) % UNCLAIMED_MAX;
 	}
 	unclaimed->ends[place].pid = pid;
 	unclaimed->ends[place].status = status;

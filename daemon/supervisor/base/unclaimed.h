@@ -13,13 +13,13 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { UNCLAIMED_MOST = 64 };
+enum { UNCLAIMED_MAX = 64 };
 
 struct unclaimed {
 	struct {
 		pid_t pid; /* 0: none */
 		int status;
-	} ends[UNCLAIMED_MOST];
+	} ends[UNCLAIMED_MAX];
 	uint32_t next;
 };
 

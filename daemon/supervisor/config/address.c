@@ -11,17 +11,17 @@
 #include <string.h>
 #include <unistd.h>
 
-static int parse_unix(struct address *address, const char *path, char *fault, size_t size)
+static int parse_unix(struct address *address, const char *path, char *reason, size_t size)
 {
 	struct sockaddr_un *un = (struct sockaddr_un *)&address->sa;
 	const size_t n = strlen(path);
 
 	if (n == 0 || path[0] != '/') {
-		snprintf(fault, size, "unix:%s: the path must begin with /", path);
+		snprintf(reason, size, "unix:%s: the path must begin with /", path);
 		return -1;
 	}
 	if (n >= sizeof un->sun_path) {
-		snprintf(fault, size, "unix:%s: the path is longer than %zu characters", path, sizeof un->sun_path - 1);
+		snprintf(reason, size, "unix:%s: the path is longer than %zu characters", path, sizeof un->sun_path - 1);
 		return -1;
 	}
 	un->sun_family = AF_UNIX;
@@ -54,7 +54,7 @@ static int split(const char *text, char *host, size_t host_size, const char **po
 	return 0;
 }
 
-static int parse_tcp(struct address *address, const char *text, char *fault, size_t size)
+static int parse_tcp(struct address *address, const char *text, char *reason, size_t size)
 {
 	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV | AI_NUMERICHOST | AI_PASSIVE};
 	struct addrinfo *found = NULL;
@@ -62,13 +62,13 @@ static int parse_tcp(struct address *address, const char *text, char *fault, siz
 	const char *port;
 
 	if (split(text, host, sizeof host, &port) < 0) {
-		snprintf(fault, size, "tcp:%s: write tcp:HOST:PORT or tcp:[IPV6]:PORT", text);
+		snprintf(reason, size, "tcp:%s: write tcp:HOST:PORT or tcp:[IPV6]:PORT", text);
 		return -1;
 	}
 	const char *number = strcmp(host, "localhost") == 0 ? "127.0.0.1" : host;
 	if (strspn(port, "0123456789") != strlen(port) || strlen(port) > 5 || strtoul(port, NULL, 10) > UINT16_MAX ||
 	    getaddrinfo(number, port, &hints, &found) != 0) {
-		snprintf(fault, size, "tcp:%s: HOST must be an IP address (or localhost) and PORT a number from 0 to 65535",
+		snprintf(reason, size, "tcp:%s: HOST must be an IP address (or localhost) and PORT a number from 0 to 65535",
 			 text);
 		return -1;
 	}
@@ -78,14 +78,14 @@ static int parse_tcp(struct address *address, const char *text, char *fault, siz
 	return 0;
 }
 
-int address_parse(struct address *address, const char *text, char *fault, size_t fault_size)
+int address_parse(struct address *address, const char *text, char *reason, size_t reason_size)
 {
 	memset(address, 0, sizeof *address);
 	if (strncmp(text, "unix:", 5) == 0)
-		return parse_unix(address, text + 5, fault, fault_size);
+		return parse_unix(address, text + 5, reason, reason_size);
 	if (strncmp(text, "tcp:", 4) == 0)
-		return parse_tcp(address, text + 4, fault, fault_size);
-	snprintf(fault, fault_size, "\"%s\" is no address: write unix:PATH or tcp:HOST:PORT", text);
+		return parse_tcp(address, text + 4, reason, reason_size);
+	snprintf(reason, reason_size, "\"%s\" is no address: write unix:PATH or tcp:HOST:PORT", text);
 	return -1;
 }
 
@@ -122,10 +122,10 @@ bool address_overlaps(const struct address *a, const struct address *b)
 	return address_port(a) == address_port(b);
 }
 
-const char *address_cause(const char *text, const char *fault)
+const char *address_cause(const char *text, const char *reason)
 {
 	const size_t n = strlen(text);
-	return strncmp(fault, text, n) == 0 && strncmp(fault + n, ": ", 2) == 0 ? fault + n + 2 : fault;
+	return strncmp(reason, text, n) == 0 && strncmp(reason + n, ": ", 2) == 0 ? reason + n + 2 : reason;
 }
 
 void address_format(const struct address *address, char *text, size_t size)

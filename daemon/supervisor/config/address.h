@@ -13,8 +13,8 @@ struct address {
 	socklen_t size;
 };
 
-/* 0, or -1 with a sentence in `fault`. */
-int address_parse(struct address *address, const char *text, char *fault, size_t fault_size);
+/* 0, or -1 with a sentence in `reason`. */
+int address_parse(struct address *address, const char *text, char *reason, size_t reason_size);
 
 bool address_is_loopback(const struct address *address); /* Unix sockets are */
 bool address_equal(const struct address *a, const struct address *b);
@@ -23,8 +23,8 @@ bool address_equal(const struct address *a, const struct address *b);
  * family. Port 0 stands for any that is free. */
 bool address_overlaps(const struct address *a, const struct address *b);
 
-/* `fault` without the address in front: for sentences that have named the address, as `text`, already. */
-const char *address_cause(const char *text, const char *fault);
+/* `reason` without the address in front: for sentences that have named the address, as `text`, already. */
+const char *address_cause(const char *text, const char *reason);
 
 /* As it is written in the configuration. */
 void address_format(const struct address *address, char *text, size_t size);

@@ -77,9 +77,16 @@ int config_fail(struct config *config, const char *format, ...)
 {
 	va_list list;
 	va_start(list, format);
-	(void)vsnprintf(config->fault, sizeof config->fault, format, list);
+	(void)vsnprintf(config->reason, sizeof config->reason, format, list);
 	va_end(list);
 	return -1;
+}
+
+const char config_not_kept[] = "could not be kept: out of memory";
+
+int config_no_memory(struct config *config)
+{
+	return config_fail(config, "out of memory");
 }
 
 /* ---- addresses ---- */

@@ -73,22 +73,22 @@ struct config {
 	uint64_t drain_timeout; /* nanoseconds; NEVER */
 	struct config_pool *pools;
 	uint32_t pool_count;
-	char fault[512];      /* the first error */
+	char reason[512];      /* the first error */
 };
 
-/* Reads the file and conf.d/ *.conf beside it. NULL: the defaults alone. 0, or -1 with config->fault. */
+/* Reads the file and conf.d/ *.conf beside it. NULL: the defaults alone. 0, or -1 with config->reason. */
 int config_load(struct config *config, const char *path);
 
 /* Adds a listen address; `place` says where it was given, for errors. 0 or -ENOMEM. And: drops the last. */
 int config_add_listen(struct config *config, const char *address, const char *place);
 void config_drop_listen(struct config *config);
 
-/* Adds a pool that a client wants, and sets one of its keys from a packed value. 0, or -1 with config->fault. `place` says where
+/* Adds a pool that a client wants, and sets one of its keys from a packed value. 0, or -1 with config->reason. `place` says where
  * it comes from. */
 int config_add_pool(struct config *config, struct span name, const char *place);
 int config_set_pool(struct config *config, struct span key, struct span value);
 
-/* What must be right in the whole: addresses, plugins' names, numbers of slots. 0, or -1 with config->fault. */
+/* What must be right in the whole: addresses, plugins' names, numbers of slots. 0, or -1 with config->reason. */
 int config_check(struct config *config);
 
 void config_print(const struct config *config, FILE *to);

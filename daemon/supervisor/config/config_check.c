@@ -77,9 +77,9 @@ static int check_pool(struct config *config, const struct config_pool *pool)
 /* The addresses that the text stands for: one, or two for localhost. */
 static int addresses_of(const char *text, struct address addresses[2])
 {
-	char fault[256];
+	char reason[256];
 
-	if (address_parse(&addresses[0], text, fault, sizeof fault) < 0)
+	if (address_parse(&addresses[0], text, reason, sizeof reason) < 0)
 		return 0;
 	if (!address_second(text, &addresses[1]))
 		return 1;
@@ -115,10 +115,10 @@ static int check_listen(struct config *config, uint32_t i)
 {
 	const struct config_address *listen = &config->listen[i];
 	struct address address;
-	char fault[256];
+	char reason[256];
 
-	if (address_parse(&address, listen->text, fault, sizeof fault) < 0)
-		return config_fail(config, "%s: %s", listen->place, fault);
+	if (address_parse(&address, listen->text, reason, sizeof reason) < 0)
+		return config_fail(config, "%s: %s", listen->place, reason);
 	if (!address_is_loopback(&address) && !config->insecure_remote)
 		return config_fail(
 			config,
@@ -131,12 +131,12 @@ static int check_http(struct config *config)
 {
 	const struct config_address *http = &config->http;
 	struct address address;
-	char fault[256];
+	char reason[256];
 
 	if (!http->text)
 		return 0;
-	if (address_parse(&address, http->text, fault, sizeof fault) < 0)
-		return config_fail(config, "%s: http: %s", http->place, fault);
+	if (address_parse(&address, http->text, reason, sizeof reason) < 0)
+		return config_fail(config, "%s: http: %s", http->place, reason);
 	if (!address_is_loopback(&address) && !config->insecure_remote)
 		return config_fail(
 			config,

@@ -51,12 +51,12 @@ int config_add_named_pool(struct config *config, const char *name, const char *p
 	if (config->pool_count == POOLS_MAX)
 		return config_fail(config, "%s: these are more than %d pools", place, POOLS_MAX);
 	if (make_room_for_pool(config) < 0)
-		return config_fail(config, "out of memory");
+		return config_no_memory(config);
 	struct config_pool *pool = &config->pools[config->pool_count++];
 	*pool = (struct config_pool){.name = strdup(name), .workers_min = CONFIG_UNSET, .workers_max = CONFIG_UNSET};
 	config_preset(pool, &config_of_pool);
 	pool->place = strdup(place);
-	return pool->name && pool->place ? 0 : config_fail(config, "out of memory");
+	return pool->name && pool->place ? 0 : config_no_memory(config);
 }
 
 /* ---- what a client wants ---- */
@@ -95,7 +95,7 @@ static int text_of(struct span value, char *text, size_t size)
 }
 
 /* Why text_of can't write the value. */
-static const char *why_no_text(struct span value, size_t size)
+static const char *reason_of_no_text(struct span value, size_t size)
 {
 	struct reader reader = reader_of(value);
 	struct span string;
@@ -117,7 +117,7 @@ static const char *keep_packed(struct config_json *json, struct span value)
 	if (!packed || !text) {
 		block_unref(packed);
 		free(text);
-		return "could not be kept: out of memory";
+		return config_not_kept;
 	}
 	memcpy(packed->bytes, value.bytes, value.size);
 	block_unref(json->packed);
@@ -129,7 +129,7 @@ static const char *keep_packed(struct config_json *json, struct span value)
 int config_set_pool(struct config *config, struct span key, struct span value)
 {
 	struct config_pool *pool = &config->pools[config->pool_count - 1];
-	const char *wrong;
+	const char *reason;
 	char text[4096];
 
 	for (size_t i = 0; i < config_of_pool.count; i++) {
@@ -138,12 +138,12 @@ int config_set_pool(struct config *config, struct span key, struct span value)
 		if (!span_is(key, option->name))
 			continue;
 		if (option->type == T_JSON)
-			wrong = keep_packed(field, value);
+			reason = keep_packed(field, value);
 		else if (text_of(value, text, sizeof text) >= 0)
-			wrong = config_set_value(field, option, text);
+			reason = config_set_value(field, option, text);
 		else
-			wrong = why_no_text(value, sizeof text);
-		return wrong ? config_fail(config, "%s: pool %s: %s %s", pool->place, pool->name, option->name, wrong) : 0;
+			reason = reason_of_no_text(value, sizeof text);
+		return reason ? config_fail(config, "%s: pool %s: %s %s", pool->place, pool->name, option->name, reason) : 0;
 	}
 	return config_fail(config, "%s: pool %s: there is no key \"%.*s\"", pool->place, pool->name,
 			   (int)(key.size < 64 ? key.size : 64), (const char *)key.bytes);

@@ -26,7 +26,7 @@ static int add_pool_of_file(struct file *file, const char *name, int line)
 	char *place;
 
 	if (asprintf(&place, "%s:%d", file->path, line) < 0)
-		return config_fail(file->config, "out of memory");
+		return config_no_memory(file->config);
 	const int r = config_add_named_pool(file->config, name, place);
 	free(place);
 	return r;
@@ -57,19 +57,19 @@ static const char *refuse_comment(const struct config_option *option, const char
 
 static int set_value(struct file *file, const struct config_option *option, void *field, const char *value, int line)
 {
-	const char *wrong = refuse_comment(option, value);
+	const char *reason = refuse_comment(option, value);
 
-	if (!wrong)
-		wrong = config_set_value(field, option, value);
-	if (wrong)
-		return config_fail(file->config, "%s:%d: %s = %.100s: %s", file->path, line, option->name, value, wrong);
+	if (!reason)
+		reason = config_set_value(field, option, value);
+	if (reason)
+		return config_fail(file->config, "%s:%d: %s = %.100s: %s", file->path, line, option->name, value, reason);
 	if (option->type != T_ADDRESS && option->type != T_LIST)
 		return 0;
 	struct config_address *address = option->type == T_LIST ? &file->config->listen[file->config->listen_count - 1] : field;
 	free(address->place);
 	if (asprintf(&address->place, "%s:%d", file->path, line) < 0)
 		address->place = NULL;
-	return address->place ? 0 : config_fail(file->config, "out of memory");
+	return address->place ? 0 : config_no_memory(file->config);
 }
 
 static int on_value(void *data, const char *name, const char *value, int line)
@@ -92,7 +92,7 @@ static int on_value(void *data, const char *name, const char *value, int line)
 		file->seen[i] = true;
 		if (options[i].type == T_WORKERS &&
 		    asprintf(&config->pools[config->pool_count - 1].workers_place, "%s:%d", file->path, line) < 0)
-			return config_fail(config, "out of memory");
+			return config_no_memory(config);
 		return set_value(file, &options[i], (char *)base + options[i].at, value, line);
 	}
 	return config_fail(config, "%s:%d: [%s] has no key \"%s\"", file->path, line, file->section, name);
@@ -105,8 +105,8 @@ static int read_text_file(struct config *config, const char *path, char *text, s
 	int line = 0;
 	const int r = inifile_read(text, size, &reader, &line);
 
-	if (r == 0 || config->fault[0])
-		return config->fault[0] ? -1 : 0;
+	if (r == 0 || config->reason[0])
+		return config->reason[0] ? -1 : 0;
 	if (r == -EBADMSG)
 		return config_fail(config, "%s:%d: this is neither [section], name = value, nor a comment", path, line);
 	return config_fail(config, "%s: %s", path, strerror(-r));
@@ -114,11 +114,11 @@ static int read_text_file(struct config *config, const char *path, char *text, s
 
 static int load_file(struct config *config, const char *path)
 {
-	char *text, why[128];
+	char *text, reason[128];
 	size_t size;
 
-	if (textfile_read(path, FILE_MAX, &text, &size, why, sizeof why) < 0)
-		return config_fail(config, "%s: %s", path, why);
+	if (textfile_read(path, FILE_MAX, &text, &size, reason, sizeof reason) < 0)
+		return config_fail(config, "%s: %s", path, reason);
 	const int r = read_text_file(config, path, text, size);
 	free(text);
 	return r;
@@ -135,7 +135,7 @@ static int load_entry(struct config *config, const char *directory, const char *
 	char *path;
 
 	if (asprintf(&path, "%s/%s", directory, name) < 0)
-		return config_fail(config, "out of memory");
+		return config_no_memory(config);
 	const int r = load_file(config, path);
 	free(path);
 	return r;
@@ -149,7 +149,7 @@ static int load_directory(struct config *config, const char *path)
 	char *directory;
 
 	if (asprintf(&directory, "%.*sconf.d", slash ? (int)(slash - path) + 1 : 0, path) < 0)
-		return config_fail(config, "out of memory");
+		return config_no_memory(config);
 	const int n = scandir(directory, &entries, is_conf, alphasort);
 	int r = n >= 0 || errno == ENOENT || errno == ENOTDIR ? 0 : config_fail(config, "%s: %s", directory, strerror(errno));
 	for (int i = 0; i < n; i++) {

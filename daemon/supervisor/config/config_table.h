@@ -34,7 +34,11 @@ enum { CONFIG_TABLE_MAX = 64 }; /* keys of one table */
 /* The keys of [daemon], in struct config; and of [pool NAME], in struct config_pool. */
 extern const struct config_table config_of_daemon, config_of_pool;
 
-/* Sets config->fault. Returns -1. */
+/* Sets config->reason. Returns -1. */
 __attribute__((format(printf, 2, 3))) int config_fail(struct config *config, const char *format, ...);
+int config_no_memory(struct config *config);
+
+/* The reason why there is no memory for a value, as the end of a sentence that names its key. */
+extern const char config_not_kept[];
 
 #endif

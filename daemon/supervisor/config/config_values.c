@@ -86,12 +86,12 @@ static const char *set_memory(void *field, const struct config_option *option, c
 		*(uint64_t *)field = CONFIG_HALF;
 		return NULL;
 	}
-	const char *wrong = set_size(&value, option, text);
-	if (!wrong && value > 0 && value < CONFIG_MEMORY_MIN)
+	const char *reason = set_size(&value, option, text);
+	if (!reason && value > 0 && value < CONFIG_MEMORY_MIN)
 		return "is out of range: it must be 1M at least, or 0 for no limit";
-	if (!wrong)
+	if (!reason)
 		*(uint64_t *)field = value;
-	return wrong;
+	return reason;
 }
 
 static const char *set_seconds(void *field, const struct config_option *option, const char *text)
@@ -140,31 +140,31 @@ static const char *set_workers(void *field, const struct config_option *option, 
 
 static const char *set_json(void *field, const struct config_option *option, const char *text)
 {
-	static char what[192]; /* outlives the call; the next error replaces it */
+	static char reason[192]; /* outlives the call; the next error replaces it */
 	struct config_json *json = field;
 	struct block *packed;
 	struct span value;
 
 	(void)option;
-	if (json_to_msgpack(text, &packed, &value, what, sizeof what) < 0)
-		return what;
+	if (json_to_msgpack(text, &packed, &value, reason, sizeof reason) < 0)
+		return reason;
 	block_unref(json->packed);
 	free(json->text);
 	json->packed = packed;
 	json->value = value;
 	json->text = strdup(text);
-	return json->text ? NULL : "could not be kept: out of memory";
+	return json->text ? NULL : config_not_kept;
 }
 
 /* "must be a, b or c" */
 static const char *say_choices(const char *const *choices)
 {
-	static char what[128]; /* outlives the call; the next error replaces it */
-	size_t n = (size_t)snprintf(what, sizeof what, "must be %s", choices[0]);
+	static char reason[128]; /* outlives the call; the next error replaces it */
+	size_t n = (size_t)snprintf(reason, sizeof reason, "must be %s", choices[0]);
 
-	for (uint32_t i = 1; choices[i] && n < sizeof what; i++)
-		n += (size_t)snprintf(what + n, sizeof what - n, "%s%s", choices[i + 1] ? ", " : " or ", choices[i]);
-	return what;
+	for (uint32_t i = 1; choices[i] && n < sizeof reason; i++)
+		n += (size_t)snprintf(reason + n, sizeof reason - n, "%s%s", choices[i + 1] ? ", " : " or ", choices[i]);
+	return reason;
 }
 
 static const char *set_choice(void *field, const struct config_option *option, const char *text)
@@ -181,14 +181,14 @@ static const char *set_list(void *field, const struct config_option *option, con
 {
 	struct config *config = container_of(field, struct config, listen);
 	struct address address;
-	static char what[192];
+	static char reason[192];
 
 	(void)option;
-	if (address_parse(&address, text, what, sizeof what) < 0)
-		return address_cause(text, what);
+	if (address_parse(&address, text, reason, sizeof reason) < 0)
+		return address_cause(text, reason);
 	if (config->listen_count == LISTEN_MAX)
 		return "is one address too many";
-	return config_add_listen(config, text, NULL) < 0 ? "could not be kept: out of memory" : NULL;
+	return config_add_listen(config, text, NULL) < 0 ? config_not_kept : NULL;
 }
 
 static const char *set_group(void *field, const struct config_option *option, const char *text)
@@ -200,14 +200,14 @@ static const char *set_address(void *field, const struct config_option *option, 
 {
 	struct config_address *address = field;
 	struct address parsed;
-	static char what[192];
+	static char reason[192];
 
 	(void)option;
-	if (address_parse(&parsed, text, what, sizeof what) < 0)
-		return address_cause(text, what);
+	if (address_parse(&parsed, text, reason, sizeof reason) < 0)
+		return address_cause(text, reason);
 	free(address->text);
 	address->text = strdup(text);
-	return address->text ? NULL : "could not be kept: out of memory";
+	return address->text ? NULL : config_not_kept;
 }
 
 static set_fn *const setters[] = {

@@ -58,7 +58,7 @@ static int keep(void *data, const char *bytes, size_t size)
 	return packed->failed ? -1 : 0;
 }
 
-int json_to_msgpack(const char *text, struct block **packed, struct span *value, char *fault, size_t fault_size)
+int json_to_msgpack(const char *text, struct block **packed, struct span *value, char *reason, size_t reason_size)
 {
 	json_error_t error;
 	struct packed buffer = {.failed = false};
@@ -66,7 +66,7 @@ int json_to_msgpack(const char *text, struct block **packed, struct span *value,
 	json_t *json = json_loads(text, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
 
 	if (!json) {
-		snprintf(fault, fault_size, "is no JSON: %s (column %d)", error.text, error.column);
+		snprintf(reason, reason_size, "is no JSON: %s (column %d)", error.text, error.column);
 		return -1;
 	}
 	msgpack_sbuffer_init(&buffer.bytes);
@@ -80,6 +80,6 @@ int json_to_msgpack(const char *text, struct block **packed, struct span *value,
 	}
 	msgpack_sbuffer_destroy(&buffer.bytes);
 	if (!*packed)
-		snprintf(fault, fault_size, "could not be kept: out of memory");
+		snprintf(reason, reason_size, "could not be kept: out of memory");
 	return *packed ? 0 : -1;
 }

@@ -6,7 +6,7 @@
 #include "proto/block.h"
 #include "proto/read.h"
 
-/* 0, with *packed the caller's to unref and *value in it; or -1 with what is wrong in `fault`, the end of a sentence. */
-int json_to_msgpack(const char *text, struct block **packed, struct span *value, char *fault, size_t fault_size);
+/* 0, with *packed the caller's to unref and *value in it; or -1 with what is wrong in `reason`, the end of a sentence. */
+int json_to_msgpack(const char *text, struct block **packed, struct span *value, char *reason, size_t reason_size);
 
 #endif

@@ -26,19 +26,19 @@ static const char *refuse(const struct stat *st)
 
 /* The descriptor, or -1. Looks at the file before opening it, since opening alone acts on some devices, and again after, since
  * the file may have been replaced. */
-static int open_file(const char *path, struct stat *st, const char **why)
+static int open_file(const char *path, struct stat *st, const char **reason)
 {
 	if (stat(path, st) < 0) {
-		*why = strerror(errno);
+		*reason = strerror(errno);
 		return -1;
 	}
-	if ((*why = refuse(st)))
+	if ((*reason = refuse(st)))
 		return -1;
 	const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (fd >= 0 && fstat(fd, st) == 0 && !(*why = refuse(st)))
+	if (fd >= 0 && fstat(fd, st) == 0 && !(*reason = refuse(st)))
 		return fd;
-	if (!*why)
-		*why = strerror(errno);
+	if (!*reason)
+		*reason = strerror(errno);
 	if (fd >= 0)
 		(void)close(fd);
 	return -1;
@@ -61,22 +61,22 @@ static ssize_t read_all(int fd, char *text, size_t most)
 	return (ssize_t)size;
 }
 
-int textfile_read(const char *path, size_t most, char **text, size_t *size, char *fault, size_t fault_size)
+int textfile_read(const char *path, size_t most, char **text, size_t *size, char *reason, size_t reason_size)
 {
-	const char *why = NULL;
+	const char *cause = NULL;
 	struct stat st;
-	const int fd = open_file(path, &st, &why);
+	const int fd = open_file(path, &st, &cause);
 
 	*text = NULL;
 	if (fd < 0) {
-		snprintf(fault, fault_size, "%s", why);
+		snprintf(reason, reason_size, "%s", cause);
 		return -1;
 	}
 	const ssize_t n = (*text = malloc(most + 1)) ? read_all(fd, *text, most + 1) : -1;
 	if (n < 0)
-		snprintf(fault, fault_size, "%s", strerror(errno));
+		snprintf(reason, reason_size, "%s", strerror(errno));
 	else if ((size_t)n > most)
-		snprintf(fault, fault_size, "the file is larger than %zu MiB, which is all that is read", most >> 20);
+		snprintf(reason, reason_size, "the file is larger than %zu MiB, which is all that is read", most >> 20);
 	(void)close(fd);
 	if (n >= 0 && (size_t)n <= most) {
 		(*text)[n] = '\0';

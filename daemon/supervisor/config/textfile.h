@@ -8,8 +8,8 @@
 
 /*
  * Reads a regular file (or /dev/null, which is empty) of `most` bytes at most. 0 with *text, which has a '\0' after its *size
- * bytes and is to be freed; or -1 with `fault`, the end of a sentence that begins with the path.
+ * bytes and is to be freed; or -1 with `reason`, the end of a sentence that begins with the path.
  */
-int textfile_read(const char *path, size_t most, char **text, size_t *size, char *fault, size_t fault_size);
+int textfile_read(const char *path, size_t most, char **text, size_t *size, char *reason, size_t reason_size);
 
 #endif

@@ -43,6 +43,12 @@ static int refuse(struct error *error, enum error_code code, const char *text)
 	return -EINVAL;
 }
 
+static int refuse_for_memory(struct error *error)
+{
+	error_no_memory(error, RAN_NO);
+	return -EINVAL;
+}
+
 static const char wrong_kind[] = "a descriptor must be a memfd with F_SEAL_SHRINK that can be sealed with F_SEAL_GROW, and have "
 				 "the bytes that are said to be there";
 
@@ -73,7 +79,7 @@ static int add(const struct client *client, struct block_files *files, int fd, c
 	else if (ref->file > 0 || (ref->kind & ~0xffu) > PAYLOAD_EXT || payload_check(fd, ref->offset, ref->length) < 0)
 		(void)refuse(error, ERROR_BAD_ARGUMENT, wrong_kind);
 	else if (!(file = payload_of(fd, client->account, closer_put)))
-		return refuse(error, ERROR_OVERLOADED, "the daemon is out of memory");
+		return refuse_for_memory(error);
 	if (!file) {
 		(void)close(fd);
 		return -EINVAL;
@@ -131,7 +137,7 @@ int client_files_take(struct client *client, struct intake *intake, struct span 
 		if (fd >= 0)
 			(void)close(fd);
 	}
-	return refuse(error, ERROR_OVERLOADED, "the daemon is out of memory");
+	return refuse_for_memory(error);
 }
 
 int client_files_on_give_back(struct client *client, struct span numbers)

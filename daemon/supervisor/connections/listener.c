@@ -40,10 +40,10 @@ static void turn_away(struct account *all, int fd, uint64_t most)
 	closer_put_connection(all, fd);
 }
 
-static void look_away(struct listener *listener, const char *why)
+static void look_away(struct listener *listener, const char *reason)
 {
 	if (!listener->complained)
-		log_say(LOG_WARNING, "can't accept connections for a moment: %s", why);
+		log_say(LOG_WARNING, "can't accept connections for a moment: %s", reason);
 	listener->complained = true;
 	(void)event_del(listener->event);
 	(void)evtimer_add(listener->again, &a_moment);
@@ -103,11 +103,11 @@ static void on_acceptable(evutil_socket_t fd, short what, void *data)
 /* ---- opening ---- */
 
 __attribute__((format(printf, 3, 4)))
-static int fail(char *fault, size_t size, const char *format, ...)
+static int fail(char *reason, size_t size, const char *format, ...)
 {
 	va_list list;
 	va_start(list, format);
-	(void)vsnprintf(fault, size, format, list);
+	(void)vsnprintf(reason, size, format, list);
 	va_end(list);
 	return -1;
 }
@@ -125,19 +125,19 @@ static bool is_answered(const struct address *address)
 }
 
 /* A file in the way goes only when it is a socket that nobody answers on. */
-static int clear_path(const struct address *address, char *fault, size_t size)
+static int clear_path(const struct address *address, char *reason, size_t size)
 {
 	const char *path = address_path(address);
 	struct stat st;
 
 	if (lstat(path, &st) < 0)
-		return errno == ENOENT ? 0 : fail(fault, size, "unix:%s: %s", path, strerror(errno));
+		return errno == ENOENT ? 0 : fail(reason, size, "unix:%s: %s", path, strerror(errno));
 	if (!S_ISSOCK(st.st_mode))
-		return fail(fault, size, "unix:%s: there is a file in the way that is no socket", path);
+		return fail(reason, size, "unix:%s: there is a file in the way that is no socket", path);
 	if (is_answered(address))
-		return fail(fault, size, "unix:%s: another daemon answers there", path);
+		return fail(reason, size, "unix:%s: another daemon answers there", path);
 	if (unlink(path) < 0)
-		return fail(fault, size, "unix:%s: can't remove the stale socket: %s", path, strerror(errno));
+		return fail(reason, size, "unix:%s: can't remove the stale socket: %s", path, strerror(errno));
 	log_say(LOG_INFO, "removed the stale socket %s", path);
 	return 0;
 }
@@ -151,14 +151,14 @@ static const char *why_not(int error)
 					: strerror(error);
 }
 
-static int bind_and_listen(const struct config *config, int fd, const struct address *address, char *fault, size_t size)
+static int bind_and_listen(const struct config *config, int fd, const struct address *address, char *reason, size_t size)
 {
 	const int one = 1;
 	char text[ADDRESS_TEXT];
 
 	address_format(address, text, sizeof text);
 	if (address_is_unix(address)) {
-		if (clear_path(address, fault, size) < 0)
+		if (clear_path(address, reason, size) < 0)
 			return -1;
 	} else {
 		(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
@@ -168,27 +168,27 @@ static int bind_and_listen(const struct config *config, int fd, const struct add
 	const int r = bind(fd, (const struct sockaddr *)&address->sa, address->size);
 	(void)umask(mask);
 	if (r < 0)
-		return fail(fault, size, "%s: %s", text, why_not(errno));
-	if (address_is_unix(address) && socketfile_set_rights(config, address, fault, size) < 0) {
+		return fail(reason, size, "%s: %s", text, why_not(errno));
+	if (address_is_unix(address) && socketfile_set_rights(config, address, reason, size) < 0) {
 		(void)unlink(address_path(address));
 		return -1;
 	}
-	return listen(fd, BACKLOG) < 0 ? fail(fault, size, "%s: %s", text, why_not(errno)) : 0;
+	return listen(fd, BACKLOG) < 0 ? fail(reason, size, "%s: %s", text, why_not(errno)) : 0;
 }
 
-int listener_bind(const struct config *config, const struct address *address, char *fault, size_t fault_size)
+int listener_bind(const struct config *config, const struct address *address, char *reason, size_t reason_size)
 {
 	char text[ADDRESS_TEXT];
 	const int fd = socket(address->sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-	if (fd >= 0 && bind_and_listen(config, fd, address, fault, fault_size) == 0)
+	if (fd >= 0 && bind_and_listen(config, fd, address, reason, reason_size) == 0)
 		return fd;
 	if (fd >= 0) {
 		(void)close(fd);
 		return -1;
 	}
 	address_format(address, text, sizeof text);
-	return fail(fault, fault_size, "%s: %s", text, why_not(errno));
+	return fail(reason, reason_size, "%s: %s", text, why_not(errno));
 }
 
 static struct listener *listener_new(struct daemon *daemon, int fd, const struct address *address)
@@ -211,9 +211,9 @@ static struct listener *listener_new(struct daemon *daemon, int fd, const struct
 	return listener;
 }
 
-/* The listener of this address: an existing or a new one. NULL with a sentence in `fault`. */
-static struct listener *open_one(struct daemon *daemon, const struct config *config, const struct address *address, char *fault,
-				 size_t fault_size)
+/* The listener of this address: an existing or a new one. NULL with a sentence in `reason`. */
+static struct listener *open_one(struct daemon *daemon, const struct config *config, const struct address *address, char *reason,
+				 size_t reason_size)
 {
 	struct listener *listener;
 
@@ -223,44 +223,44 @@ static struct listener *open_one(struct daemon *daemon, const struct config *con
 			listener->wanted = true;
 			return listener;
 		}
-	const int fd = listener_bind(config, address, fault, fault_size);
+	const int fd = listener_bind(config, address, reason, reason_size);
 	if (fd < 0)
 		return NULL;
 	listener = listener_new(daemon, fd, address);
 	if (!listener) {
 		(void)close(fd);
-		(void)fail(fault, fault_size, "out of memory");
+		(void)fail(reason, reason_size, "out of memory");
 		return NULL;
 	}
 	listener->file = socketfile_of(address);
 	return listener;
 }
 
-int listener_open(struct daemon *daemon, const struct config *config, const char *text, char *fault, size_t fault_size)
+int listener_open(struct daemon *daemon, const struct config *config, const char *text, char *reason, size_t reason_size)
 {
 	struct address address, second;
 	const struct listener *first;
 
-	if (address_parse(&address, text, fault, fault_size) < 0 ||
-	    !(first = open_one(daemon, config, &address, fault, fault_size)))
+	if (address_parse(&address, text, reason, reason_size) < 0 ||
+	    !(first = open_one(daemon, config, &address, reason, reason_size)))
 		return -1;
 	if (!address_second(text, &second))
 		return 0;
 	address_set_port(&second, address_port(&first->bound));
-	return open_one(daemon, config, &second, fault, fault_size) ? 0 : -1;
+	return open_one(daemon, config, &second, reason, reason_size) ? 0 : -1;
 }
 
-int listener_adopt(struct daemon *daemon, int fd, const char *name, char *fault, size_t fault_size)
+int listener_adopt(struct daemon *daemon, int fd, const char *name, char *reason, size_t reason_size)
 {
 	struct address address = {.size = sizeof address.sa};
 	struct listener *listener;
 
 	if (sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, 1) <= 0 ||
 	    getsockname(fd, (struct sockaddr *)&address.sa, &address.size) < 0 || evutil_make_socket_nonblocking(fd) < 0)
-		return fail(fault, fault_size, "the passed descriptor %d (%s) is no listening stream socket", fd, name);
+		return fail(reason, reason_size, "the passed descriptor %d (%s) is no listening stream socket", fd, name);
 	listener = listener_new(daemon, fd, &address);
 	if (!listener)
-		return fail(fault, fault_size, "out of memory");
+		return fail(reason, reason_size, "out of memory");
 	listener->passed = true;
 	listener->wanted = false; /* so that a `listen` of the same address finds it; it is kept in any case */
 	return 0;

@@ -24,14 +24,14 @@ struct listener {
 	struct event *event, *again;
 };
 
-/* A new socket that listens there; a stale socket file in its way goes. -1 with a sentence in `fault`. */
-int listener_bind(const struct config *config, const struct address *address, char *fault, size_t fault_size);
+/* A new socket that listens there; a stale socket file in its way goes. -1 with a sentence in `reason`. */
+int listener_bind(const struct config *config, const struct address *address, char *reason, size_t reason_size);
 
-/* Opens the address, or finds that it is open already. 0, or -1 with a sentence in `fault`. */
-int listener_open(struct daemon *daemon, const struct config *config, const char *address, char *fault, size_t fault_size);
+/* Opens the address, or finds that it is open already. 0, or -1 with a sentence in `reason`. */
+int listener_open(struct daemon *daemon, const struct config *config, const char *address, char *reason, size_t reason_size);
 
-/* Takes a socket that was passed to the process. 0, or -1 with a sentence in `fault`. */
-int listener_adopt(struct daemon *daemon, int fd, const char *name, char *fault, size_t fault_size);
+/* Takes a socket that was passed to the process. 0, or -1 with a sentence in `reason`. */
+int listener_adopt(struct daemon *daemon, int fd, const char *name, char *reason, size_t reason_size);
 
 /* Starts to accept. */
 void listener_start(struct listener *listener);

@@ -91,18 +91,18 @@ static void drop_pools(const struct session *session)
 
 	for (pool = TAILQ_FIRST(&session->daemon->core.pools); pool; pool = next) {
 		next = TAILQ_NEXT(pool, link);
-		const struct template *template = pool->owner;
+		const struct template *template = template_of(pool);
 		if (template->creator == session->client.id && !pool->leaving && !client_notifies(&session->client, pool))
 			pool_drop(pool, ERROR_CANCELLED, "its pool went with the client that made it");
 	}
 }
 
-static void close_connection(struct session *session, const char *why)
+static void close_connection(struct session *session, const char *reason)
 {
 	struct daemon *daemon = session->daemon;
 
 	log_say(LOG_DEBUG, "session %llu: disconnected: %s", (unsigned long long)session->client.id,
-		why ? why : reason_of_end(session));
+		reason ? reason : reason_of_end(session));
 	session->closed = true;
 	session_leave_turns(session);
 	transport_close(&session->transport, session->client.account);
@@ -126,15 +126,15 @@ static void end(struct session *session)
 	TAILQ_INSERT_TAIL(&daemon->ended_sessions, session, link); /* not freed yet: the caller may still look at it */
 }
 
-void session_close(struct session *session, const char *why)
+void session_close(struct session *session, const char *reason)
 {
 	if (session->over)
 		return;
-	if (why)
-		log_say(LOG_INFO, "session %llu: %s", (unsigned long long)session->client.id, why);
+	if (reason)
+		log_say(LOG_INFO, "session %llu: %s", (unsigned long long)session->client.id, reason);
 	const bool first = !session->closed;
 	if (first)
-		close_connection(session, why);
+		close_connection(session, reason);
 	else if (!TAILQ_EMPTY(&session->client.notifications))
 		return;
 	if (client_leave(&session->client))

@@ -10,27 +10,27 @@
 
 enum { LOOK_EVERY = 16 }; /* messages between two looks at the clock */
 
-static int refuse_garbage(struct session *session, const char *what)
+static int refuse_garbage(struct session *session, const char *reason)
 {
 	struct ticket *waits = idmap_get(&session->client.inflight, 0);
 	struct error error;
 
-	error_say(&error, ERROR_BAD_REQUEST, RAN_NO, "%s; the connection is closed", what);
+	error_say(&error, ERROR_BAD_REQUEST, RAN_NO, "%s; the connection is closed", reason);
 	if (waits)
 		waits->abandoned(waits, &error); /* the only response with this msgid */
 	else
 		client_answer_error(&session->client, 0, &error);
-	log_say(LOG_INFO, "session %llu: %s", (unsigned long long)session->client.id, what);
+	log_say(LOG_INFO, "session %llu: %s", (unsigned long long)session->client.id, reason);
 	session->ending = true;
 	return -EBADMSG;
 }
 
 static int on_duplicate(struct session *session, uint32_t msgid)
 {
-	char what[64];
+	char reason[64];
 
-	snprintf(what, sizeof what, "msgid %u is in use by a call in flight", msgid);
-	(void)refuse_garbage(session, what);
+	snprintf(reason, sizeof reason, "msgid %u is in use by a call in flight", msgid);
+	(void)refuse_garbage(session, reason);
 	return -EEXIST;
 }
 
@@ -100,14 +100,14 @@ static int on_message(struct session *session, struct span message, struct block
 }
 
 /* Refuses a message of which only the beginning has come; the intake drops the rest. */
-static int refuse_beginning(struct session *session, struct span beginning, const struct error *error, const char *what)
+static int refuse_beginning(struct session *session, struct span beginning, const struct error *error, const char *reason)
 {
 	struct rpc rpc = {.type = RPC_REQUEST};
 
 	if (rpc_peek_msgid(beginning, &rpc.msgid) < 0) {
 		/* A notification is dropped in silence; anything else that can't be told is no request. */
 		const bool notification = beginning.size >= 2 && beginning.bytes[0] == 0x93 && beginning.bytes[1] == 2;
-		return notification ? 0 : refuse_garbage(session, what);
+		return notification ? 0 : refuse_garbage(session, reason);
 	}
 	const int r = request_refuse(&session->client, &rpc, error);
 	return r == -EEXIST ? on_duplicate(session, rpc.msgid) : r;
@@ -155,7 +155,7 @@ static int take_one(struct session *session)
 }
 
 /* Looks at the clock only after LOOK_EVERY messages: to look costs as much as a small call. */
-static bool turn_is_over(struct session *session, uint64_t until)
+static bool check_clock(struct session *session, uint64_t until)
 {
 	struct daemon *daemon = session->daemon;
 
@@ -174,7 +174,7 @@ int session_take_in(struct session *session)
 
 	while (r > 0 && !over && client_accepts(&session->client)) {
 		r = take_one(session);
-		over = r > 0 && turn_is_over(session, begin + SESSION_TURN);
+		over = r > 0 && check_clock(session, begin + SESSION_TURN);
 	}
 	if (r == 0 && session->intake.lost)
 		r = refuse_garbage(session, lost_descriptors); /* the whole messages before them have been taken in */

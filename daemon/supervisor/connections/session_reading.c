@@ -91,10 +91,10 @@ void session_resume(struct session *session)
 }
 
 /* Among the descriptors that wait unread may be the connection's other end: then it would never be seen to be closed. */
-static bool holds_refused(struct session *session)
+static bool cut_for_refused(struct session *session)
 {
 	if (!session->is_unix || session->busy ||
-	    !unread_is_refused(session->client.account, session->transport.fd, &session->looked, session->daemon->scratch))
+	    !unread_find_refused(session->client.account, session->transport.fd, &session->looked, session->daemon->scratch))
 		return false;
 	log_say(LOG_WARNING,
 		"session %llu: hands over a socket, or too many files, while it is not read: the connection is closed",
@@ -108,7 +108,7 @@ void session_sweep(struct session *session)
 	if (session->transport.reading)
 		return;
 	daemon_tick(session->daemon);
-	if (!session->client.hung_up && (peer_is_gone(session) || holds_refused(session))) {
+	if (!session->client.hung_up && (peer_is_gone(session) || cut_for_refused(session))) {
 		client_hang_up(&session->client);
 		session_mark_dirty(session); /* what it has sent is taken in, as far as there is room */
 	}

@@ -27,16 +27,16 @@ bool socketfile_is_lost(const struct socketfile *file, const struct address *add
 }
 
 __attribute__((format(printf, 3, 4)))
-static int fail(char *fault, size_t size, const char *format, ...)
+static int fail(char *reason, size_t size, const char *format, ...)
 {
 	va_list list;
 	va_start(list, format);
-	(void)vsnprintf(fault, size, format, list);
+	(void)vsnprintf(reason, size, format, list);
 	va_end(list);
 	return -1;
 }
 
-int socketfile_set_rights(const struct config *config, const struct address *address, char *fault, size_t fault_size)
+int socketfile_set_rights(const struct config *config, const struct address *address, char *reason, size_t reason_size)
 {
 	const struct group *group = config->socket_group ? getgrnam(config->socket_group) : NULL;
 	const gid_t wanted = group ? group->gr_gid : getegid();
@@ -44,22 +44,22 @@ int socketfile_set_rights(const struct config *config, const struct address *add
 	struct stat st;
 
 	if (lstat(path, &st) < 0)
-		return fail(fault, fault_size, "unix:%s: %s", path, strerror(errno));
+		return fail(reason, reason_size, "unix:%s: %s", path, strerror(errno));
 	if (st.st_gid != wanted && lchown(path, (uid_t)-1, wanted) < 0)
-		return fail(fault, fault_size, "unix:%s: can't give it to group %s: %s", path,
+		return fail(reason, reason_size, "unix:%s: can't give it to group %s: %s", path,
 			    config->socket_group ? config->socket_group : "of the daemon", strerror(errno));
 	if (chmod(path, (mode_t)config->socket_mode) < 0)
-		return fail(fault, fault_size, "unix:%s: can't set its mode: %s", path, strerror(errno));
+		return fail(reason, reason_size, "unix:%s: can't set its mode: %s", path, strerror(errno));
 	return 0;
 }
 
 void socketfile_settle_rights(const struct socketfile *file, const struct config *config, const struct address *address)
 {
-	char fault[512];
+	char reason[512];
 
 	if (file->inode != 0 && !socketfile_is_lost(file, address) &&
-	    socketfile_set_rights(config, address, fault, sizeof fault) < 0)
-		log_say(LOG_ERR, "%s", fault);
+	    socketfile_set_rights(config, address, reason, sizeof reason) < 0)
+		log_say(LOG_ERR, "%s", reason);
 }
 
 void socketfile_remove(const struct socketfile *file, const struct address *address)

@@ -22,8 +22,8 @@ struct socketfile socketfile_of(const struct address *address);
 /* Has the file been removed, or is another file in its place? */
 bool socketfile_is_lost(const struct socketfile *file, const struct address *address);
 
-/* Gives the file the group and the mode that the configuration says. 0, or -1 with a sentence in `fault`. */
-int socketfile_set_rights(const struct config *config, const struct address *address, char *fault, size_t fault_size);
+/* Gives the file the group and the mode that the configuration says. 0, or -1 with a sentence in `reason`. */
+int socketfile_set_rights(const struct config *config, const struct address *address, char *reason, size_t reason_size);
 
 /* The same for a file that is there already, unless it is lost. Says in the log what fails. */
 void socketfile_settle_rights(const struct socketfile *file, const struct config *config, const struct address *address);

@@ -51,7 +51,7 @@ static ssize_t look(struct account *account, int fd, struct block *scratch, bool
 	return message.msg_flags & MSG_CTRUNC ? -1 : n;
 }
 
-bool unread_is_refused(struct account *account, int fd, uint32_t *looked, struct block *scratch)
+bool unread_find_refused(struct account *account, int fd, uint32_t *looked, struct block *scratch)
 {
 	const int none = -1;
 	int waiting = 0, from = (int)*looked;

@@ -16,6 +16,6 @@
 
 /* Does a socket wait behind the first *looked bytes of the queue, or more files that take long to close than the account has room
  * for? Adds the bytes that it has looked at to *looked. */
-bool unread_is_refused(struct account *account, int fd, uint32_t *looked, struct block *scratch);
+bool unread_find_refused(struct account *account, int fd, uint32_t *looked, struct block *scratch);
 
 #endif

@@ -66,7 +66,7 @@ enum { POOL_KEYS = 8 };
 
 static void pack_pool_head(const struct pool *pool, msgpack_packer *packer)
 {
-	const struct template *template = pool->owner;
+	const struct template *template = template_of(pool);
 
 	const struct config_pool *serves = template->before ? &template->before->section : &template->section;
 
@@ -77,7 +77,7 @@ static void pack_pool_head(const struct pool *pool, msgpack_packer *packer)
 	pair_number(packer, "ready", ready_slots(pool));
 	pair_text(packer, "state", pool_state(pool));
 	pair_number(packer, "queue", pool->waiting);
-	pair_text(packer, "error", template->fault[0] ? template->fault : pool->fault);
+	pair_text(packer, "error", template->reason[0] ? template->reason : pool->fault);
 }
 
 static uint32_t count_pools(const struct daemon *daemon)
@@ -299,7 +299,7 @@ void status_pack(const struct daemon *daemon, const struct pool *only, msgpack_p
 
 int status_pack_description(const struct pool *pool, msgpack_packer *packer)
 {
-	const struct template *template = pool->owner;
+	const struct template *template = template_of(pool);
 	struct reader reader = reader_of(template->described);
 	uint32_t n;
 
@@ -322,8 +322,8 @@ struct status_totals status_totals(const struct daemon *daemon)
 		totals.pools++;
 		totals.slots += pool->size;
 		totals.ready += ready_slots(pool);
-		if (!totals.fault && pool->fault[0])
-			totals.fault = pool;
+		if (!totals.troubled && pool->fault[0])
+			totals.troubled = pool;
 	}
 	return totals;
 }
@@ -337,10 +337,10 @@ static int none_ready(const struct status_totals *totals, char *text, size_t siz
 		return snprintf(text, size, "no pools");
 	if (totals->slots == 0)
 		return snprintf(text, size, "%u pool%s, asleep", totals->pools, plural);
-	if (!totals->fault)
+	if (!totals->troubled)
 		return snprintf(text, size, "%u pool%s, none of %u instances is up", totals->pools, plural, totals->slots);
 	return snprintf(text, size, "%u pool%s, none of %u instances is up: pool %s: %s", totals->pools, plural, totals->slots,
-			totals->fault->name, totals->fault->fault);
+			totals->troubled->name, totals->troubled->fault);
 }
 
 void status_line(const struct status_totals *totals, char *text, size_t size)

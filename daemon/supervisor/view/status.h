@@ -19,7 +19,7 @@ int status_pack_description(const struct pool *pool, msgpack_packer *packer);
 /* Of all pools. */
 struct status_totals {
 	uint32_t pools, slots, ready;
-	const struct pool *fault; /* the first pool that has something to say of why; NULL: none */
+	const struct pool *troubled; /* the first pool whose last start failed; NULL: there is none */
 };
 struct status_totals status_totals(const struct daemon *daemon);
 

@@ -106,14 +106,14 @@ void systemd_start_watchdog(struct daemon *daemon)
 		on_watchdog(-1, 0, NULL);
 }
 
-int systemd_adopt_sockets(struct daemon *daemon, char *fault, size_t fault_size)
+int systemd_adopt_sockets(struct daemon *daemon, char *reason, size_t reason_size)
 {
 	char **names = NULL;
 	const int n = sd_listen_fds_with_names(1, &names);
 	int r = 0;
 
 	for (int i = 0; i < n && r == 0; i++)
-		r = listener_adopt(daemon, SD_LISTEN_FDS_START + i, names[i], fault, fault_size);
+		r = listener_adopt(daemon, SD_LISTEN_FDS_START + i, names[i], reason, reason_size);
 	for (int i = 0; i < n; i++)
 		free(names[i]);
 	free(names);

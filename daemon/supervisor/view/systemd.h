@@ -13,7 +13,7 @@ void systemd_stopping(void);
 /* Feeds the watchdog from the loop itself, if the unit has one. */
 void systemd_start_watchdog(struct daemon *daemon);
 
-/* Takes over the sockets that were passed. 0, or -1 with a sentence in `fault`. */
-int systemd_adopt_sockets(struct daemon *daemon, char *fault, size_t fault_size);
+/* Takes over the sockets that were passed. 0, or -1 with a sentence in `reason`. */
+int systemd_adopt_sockets(struct daemon *daemon, char *reason, size_t reason_size);
 
 #endif

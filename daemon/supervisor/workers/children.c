@@ -17,15 +17,15 @@ static struct worker *find_worker(struct daemon *daemon, pid_t pid)
 
 	TAILQ_FOREACH(pool, &daemon->core.pools, link)
 	{
-		const struct template *template = pool->owner;
+		const struct template *template = template_of(pool);
 		if (template->maker->is_parent)
 			continue; /* their workers are no children of this process, whatever it says */
 		for (uint32_t i = 0; i < pool->size; i++)
 			if (pool->slots[i]->pid == pid)
-				return pool->slots[i]->owner;
+				return worker_of(pool->slots[i]);
 		TAILQ_FOREACH(slot, &pool->detached, link)
 		if (slot->pid == pid)
-			return slot->owner;
+			return worker_of(slot);
 	}
 	return NULL;
 }
@@ -36,7 +36,7 @@ static struct template *find_template(struct daemon *daemon, pid_t pid)
 
 	TAILQ_FOREACH(pool, &daemon->core.pools, link)
 	{
-		struct template *template = pool->owner;
+		struct template *template = template_of(pool);
 		if (template->pid == pid)
 			return template;
 		if (template->before && template->before->pid == pid)

@@ -36,11 +36,6 @@ struct slowlog {
 	uint32_t waiting_count;
 };
 
-static struct template *template_of(const struct worker *worker)
-{
-	return worker->slot->pool->owner;
-}
-
 static double seconds(uint64_t nanoseconds)
 {
 	return (double)nanoseconds / (double)SECOND;
@@ -114,7 +109,7 @@ static void start_next(struct slowlog *slowlog)
 		slowlog->waiting_count--;
 		memmove(slowlog->waiting, slowlog->waiting + 1, slowlog->waiting_count * sizeof *slowlog->waiting);
 		if (!worker->slow.since) {
-			template_of(worker)->slow.left_out++; /* it has ended meanwhile */
+			template_of(worker->slot->pool)->slow.left_out++; /* it has ended meanwhile */
 			continue;
 		}
 		const int r = start_backtrace(slowlog, worker);
@@ -148,7 +143,7 @@ static void on_patience(evutil_socket_t fd, short what, void *data)
 
 static void log_outcome(struct slowlog *slowlog, const struct worker *worker, int status)
 {
-	struct template *template = template_of(worker);
+	struct template *template = template_of(worker->slot->pool);
 	char how[96];
 
 	if (WIFSIGNALED(status)) {
@@ -205,7 +200,7 @@ static void describe_item(const struct slot *slot, const struct batch *batch, ch
 }
 
 /* Takes a backtrace, or counts one that is left out; *note becomes what the line says of it. */
-static bool wants_backtrace(struct slowlog *slowlog, struct slowlog_pool *pool, char *note, size_t size)
+static bool reserve_backtrace(struct slowlog *slowlog, struct slowlog_pool *pool, char *note, size_t size)
 {
 	note[0] = '\0';
 	if (slowlog->broken || pool->denied)
@@ -233,7 +228,7 @@ static void on_slow(struct slowlog *slowlog, struct worker *worker, const struct
 	task->session = batch->call->session;
 	describe(batch, task->what, sizeof task->what);
 	describe_item(slot, batch, item, sizeof item);
-	const bool wanted = wants_backtrace(slowlog, &template_of(worker)->slow, note, sizeof note);
+	const bool wanted = reserve_backtrace(slowlog, &template_of(worker->slot->pool)->slow, note, sizeof note);
 	log_slot(LOG_WARNING, slot, "slow: %s has been running for %.3f s%s (pid %lld, generation %llu, session %llu)%s",
 		 task->what, seconds(slowlog->daemon->core.now - since), item, (long long)slot->pid,
 		 (unsigned long long)slot->generation, (unsigned long long)task->session, note);
@@ -287,7 +282,7 @@ static const struct batch *running(const struct slot *slot, uint64_t *since)
 
 static void look_at_slot(struct slowlog *slowlog, const struct slot *slot, uint64_t limit)
 {
-	struct worker *worker = slot->owner;
+	struct worker *worker = worker_of(slot);
 	const uint64_t now = slowlog->daemon->core.now;
 	uint64_t since;
 
@@ -314,7 +309,7 @@ static void look_at_pool(struct slowlog *slowlog, const struct pool *pool, uint6
 
 static uint64_t limit_of(const struct pool *pool)
 {
-	const struct template *template = pool->owner;
+	const struct template *template = template_of(pool);
 	return template->section.slow_log;
 }
 
@@ -390,7 +385,7 @@ void slowlog_on_reload(struct daemon *daemon)
 	const struct pool *pool;
 
 	TAILQ_FOREACH(pool, &daemon->core.pools, link)
-	((struct template *)pool->owner)->slow.denied = false;
+	template_of(pool)->slow.denied = false;
 	if (slowlog && slowlog->broken && access(slowlog->program, X_OK) == 0)
 		slowlog->broken = false;
 	slowlog_settle(daemon);

@@ -10,6 +10,7 @@
 #ifndef SUPERVISOR_TEMPLATE_H
 #define SUPERVISOR_TEMPLATE_H
 
+#include "daemon/core/records/pool.h"
 #include "daemon/supervisor/base/daemon.h"
 
 struct lines;
@@ -50,7 +51,7 @@ struct template {
 	uint64_t version;           /* number of what it makes: another one, or made later, has a higher number */
 	struct template *before;    /* what served before a reload, until it is known that this one works; NULL: nothing */
 	uint32_t scaled;            /* workers, as objpool.scale has set; 0: it has not */
-	char fault[512];            /* why instances serve that a reload should have replaced; "": there are none */
+	char reason[512];            /* why instances serve that a reload should have replaced; "": there are none */
 	uint64_t life;              /* number of its present process, of all the daemon's templates */
 	uint32_t failed_starts;     /* workers of this process that ended before they were ready, in a row */
 	uint32_t tolerated_starts;  /* after so many a process that forks is replaced */
@@ -58,6 +59,11 @@ struct template {
 	struct span described;
 	struct slowlog_pool slow;
 };
+
+static inline struct template *template_of(const struct pool *pool)
+{
+	return pool->owner;
+}
 
 /* Keeps what the process says of its class, and tells the pool. 0, -EBADMSG or -ENOMEM. */
 int template_keep_description(struct template *template, struct span description);

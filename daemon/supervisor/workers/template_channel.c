@@ -22,18 +22,18 @@ enum { ERRNO_MAX = 4095 };
 static int on_loaded(struct template *template, struct reader *reader, uint32_t count)
 {
 	struct span value;
-	char why[600];
+	char reason[600];
 
 	if (count == 3) {
 		if (read_nil(reader) < 0 || read_text(reader, &value) < 0)
 			return -EBADMSG;
-		snprintf(why, sizeof why, "%.*s", (int)value.size, (const char *)value.bytes);
-		template_fail(template, why);
+		snprintf(reason, sizeof reason, "%.*s", (int)value.size, (const char *)value.bytes);
+		template_fail(template, reason);
 		return 0;
 	}
 	const int r = read_value(reader, &value) < 0 ? -EBADMSG : template_keep_description(template, value);
 	if (r == -ENOMEM)
-		template_fail(template, "the daemon is out of memory");
+		template_fail(template, DAEMON_NO_MEMORY);
 	if (r < 0)
 		return r == -ENOMEM ? 0 : -EBADMSG;
 	template->state = TEMPLATE_READY;
@@ -72,7 +72,7 @@ static int on_exited(struct template *template, struct reader *reader)
 	struct slot *slot = template_slot_of(template->pool, pid);
 	if (!slot)
 		return 0;
-	worker_on_exit(slot->owner, (int)status);
+	worker_on_exit(worker_of(slot), (int)status);
 	return 0;
 }
 

@@ -82,13 +82,13 @@ static bool try_again(struct template *template, struct worker *worker, int erro
 
 void template_on_fork_failed(struct template *template, struct worker *worker, int error)
 {
-	char why[128];
+	char reason[128];
 
 	if (try_again(template, worker, error))
 		return;
 	worker_move(worker, NULL);
-	snprintf(why, sizeof why, "the worker could not be forked: %s", strerror(error));
-	worker_on_refused(worker, why);
+	snprintf(reason, sizeof reason, "the worker could not be forked: %s", strerror(error));
+	worker_on_refused(worker, reason);
 }
 
 static void fork_now(struct template *template, struct worker *worker)

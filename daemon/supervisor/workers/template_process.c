@@ -25,7 +25,7 @@ void template_ask_again(struct worker_list *forking, struct template *next)
 	next->daemon->forks_wanted = true;
 }
 
-void template_refuse_all(struct worker_list *refused, const char *why)
+void template_refuse_all(struct worker_list *refused, const char *reason)
 {
 	struct worker_list now;
 	struct worker *worker;
@@ -35,7 +35,7 @@ void template_refuse_all(struct worker_list *refused, const char *why)
 		worker_move(worker, &now);
 	while ((worker = TAILQ_FIRST(&now))) {
 		worker_move(worker, NULL);
-		worker_on_refused(worker, why);
+		worker_on_refused(worker, reason);
 	}
 }
 
@@ -83,15 +83,15 @@ void template_end_process(struct template *template)
 		template->printed[i] = lines_free(template->printed[i]);
 }
 
-void template_fail(struct template *template, const char *why)
+void template_fail(struct template *template, const char *reason)
 {
 	struct slot *slot;
 
 	template_end_process(template);
 	while (template->maker->is_parent && (slot = slot_with_process(template->pool)))
-		worker_on_exit(slot->owner, SIGKILL); /* what becomes of a child of that process when it ends */
-	template_refuse_all(&template->forking, why);
-	template_refuse_all(&template->waiting, why);
+		worker_on_exit(worker_of(slot), SIGKILL); /* what becomes of a child of that process when it ends */
+	template_refuse_all(&template->forking, reason);
+	template_refuse_all(&template->waiting, reason);
 }
 
 void template_died(struct template *template)
@@ -120,7 +120,7 @@ void template_kill_child(struct template *template, struct worker *worker)
 /* Since when it has owed word of this one; UINT64_MAX: it owes none. */
 static uint64_t owed_since(const struct template *template, const struct slot *slot)
 {
-	const struct worker *worker = slot->owner;
+	const struct worker *worker = worker_of(slot);
 
 	if (!worker || !worker->killed_at)
 		return UINT64_MAX;

@@ -9,7 +9,7 @@
 void template_end_process(struct template *template);
 
 /* Ends the process; the workers that it was to fork are refused for this reason. */
-void template_fail(struct template *template, const char *why);
+void template_fail(struct template *template, const char *reason);
 
 /* Likewise, and logs that the process has died. */
 void template_died(struct template *template);
@@ -18,7 +18,7 @@ void template_died(struct template *template);
 void template_give_up(struct template *template);
 
 /* The workers in the list will get no process from this template: worker_on_refused. */
-void template_refuse_all(struct worker_list *refused, const char *why);
+void template_refuse_all(struct worker_list *refused, const char *reason);
 
 /* The process will not report these forks any more: `next` is to make them again. A worker that was forked all the same has
  * lost its channel, and ends. */

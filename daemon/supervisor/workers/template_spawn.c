@@ -49,11 +49,11 @@ static int start_process(struct template *template)
 
 void template_spawn(struct template *template)
 {
-	char why[192];
+	char reason[192];
 	const int r = start_process(template);
 
 	if (r == 0)
 		return;
-	snprintf(why, sizeof why, "%s could not be started: %s", template->daemon->worker_program, strerror(-r));
-	template_fail(template, why);
+	snprintf(reason, sizeof reason, "%s could not be started: %s", template->daemon->worker_program, strerror(-r));
+	template_fail(template, reason);
 }

@@ -24,16 +24,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define NO_MEMORY "the daemon is out of memory"
-
-static struct template *template_of(const struct worker *worker)
-{
-	return worker->slot->pool->owner;
-}
-
 static const struct worker_maker *maker_of(const struct worker *worker)
 {
-	return template_of(worker)->maker;
+	return template_of(worker->slot->pool)->maker;
 }
 
 void worker_move(struct worker *worker, struct worker_list *to)
@@ -72,7 +65,7 @@ static int make_board(struct worker *worker)
 
 int worker_make(struct slot *slot)
 {
-	const struct template *template = slot->pool->owner;
+	const struct template *template = template_of(slot->pool);
 	struct worker *worker = calloc(1, sizeof *worker);
 	if (!worker)
 		return -ENOMEM;
@@ -85,12 +78,12 @@ int worker_make(struct slot *slot)
 
 void worker_start(struct slot *slot)
 {
-	struct worker *worker = slot->owner;
+	struct worker *worker = worker_of(slot);
 
 	worker->kill_wanted = worker->announced = false;
 	worker->killed_at = 0;
 	worker->fork_failed_at = 0;
-	worker_move(worker, &template_of(worker)->waiting);
+	worker_move(worker, &template_of(worker->slot->pool)->waiting);
 	worker->daemon->forks_wanted = true;
 }
 
@@ -164,15 +157,15 @@ static bool claim_end(struct worker *worker)
 void worker_on_forked(struct worker *worker, pid_t pid)
 {
 	struct slot *slot = worker->slot;
-	const struct config_pool *section = &template_of(worker)->section;
+	const struct config_pool *section = &template_of(worker->slot->pool)->section;
 
 	slot->pid = pid;
-	worker->version = template_of(worker)->version;
+	worker->version = template_of(worker->slot->pool)->version;
 	slot_on_connected(slot, getpid(), section->args.value, section->kwargs.value, slot_kwargs(section, slot->index));
 	worker_on_wrote(slot);
 	log_slot(LOG_DEBUG, slot, "worker %lld forked, generation %llu", (long long)pid, (unsigned long long)slot->generation);
 	if (transport_want_read(&worker->transport, true) < 0)
-		slot_kill(slot, NO_MEMORY);
+		slot_kill(slot, DAEMON_NO_MEMORY);
 	else if (worker->kill_wanted)
 		worker_kill(slot);
 	if (maker_of(worker)->is_parent)
@@ -195,7 +188,7 @@ void worker_close(struct worker *worker)
 		worker->printed[i] = lines_free(worker->printed[i]);
 }
 
-static void log_end(struct slot *slot, int status, const char *why)
+static void log_end(struct slot *slot, int status, const char *reason)
 {
 	char how[200];
 
@@ -205,17 +198,17 @@ static void log_end(struct slot *slot, int status, const char *why)
 	else if (slot->state == SLOT_READY)
 		log_slot(LOG_WARNING, slot, "worker %lld was lost: %s", (long long)slot->pid, how);
 	else if (slot->state == SLOT_STARTING) {
-		slot_describe_start(slot, status, why);
+		slot_describe_start(slot, status, reason);
 		log_slot(LOG_ERR, slot, "no instance: %s", slot->fault);
 	}
 }
 
-void worker_on_refused(struct worker *worker, const char *why)
+void worker_on_refused(struct worker *worker, const char *reason)
 {
 	worker_close(worker);
-	log_end(worker->slot, 0, why);
+	log_end(worker->slot, 0, reason);
 	worker->slot->pid = 0;
-	slot_on_gone(worker->slot, 0, why);
+	slot_on_gone(worker->slot, 0, reason);
 }
 
 /* What it lends comes with the message that tells of it. */
@@ -243,7 +236,7 @@ static int take_in(struct worker *worker)
 	if (got == 0)
 		got = intake_keep(&worker->intake);
 	if (got == -ENOMEM || got == -ENOBUFS)
-		slot_kill(worker->slot, NO_MEMORY);
+		slot_kill(worker->slot, DAEMON_NO_MEMORY);
 	else if (got < 0)
 		(void)slot_on_message(worker->slot, (struct span){0}, NULL); /* is no message, either */
 	return got;
@@ -261,7 +254,7 @@ static int read_once(struct worker *worker)
 	if (n == -EAGAIN)
 		return 0;
 	if (n == -ENOMEM)
-		slot_kill(worker->slot, NO_MEMORY);
+		slot_kill(worker->slot, DAEMON_NO_MEMORY);
 	return n > 0 && take_in(worker) == 0 ? 1 : -1;
 }
 
@@ -287,7 +280,7 @@ static void on_readable(struct transport *transport)
 	/* It has closed its channel, or speaks nonsense. Its exit status says the rest, and if it lives, it must not. */
 	(void)transport_want_read(transport, false);
 	if (worker->slot->pid > 0)
-		maker_of(worker)->kill(template_of(worker), worker);
+		maker_of(worker)->kill(template_of(worker->slot->pool), worker);
 }
 
 void worker_on_exit(struct worker *worker, int status)
@@ -302,7 +295,7 @@ void worker_on_exit(struct worker *worker, int status)
 	worker->daemon->ops->worker_gone(worker, status);
 	log_end(slot, status, NULL);
 	if (slot->state == SLOT_STARTING && slot->plan != PLAN_LEAVE && maker_of(worker)->on_start_failed)
-		maker_of(worker)->on_start_failed(template_of(worker), worker);
+		maker_of(worker)->on_start_failed(template_of(worker->slot->pool), worker);
 	worker_close(worker);
 	slot->pid = 0;
 	slot_on_gone(slot, status, NULL);
@@ -311,20 +304,20 @@ void worker_on_exit(struct worker *worker, int status)
 void worker_expect_end(struct worker *worker)
 {
 	worker->killed_at = worker->daemon->core.now;
-	template_expect_word(template_of(worker));
+	template_expect_word(template_of(worker->slot->pool));
 }
 
 /* A worker without a process shall not have one: worker_on_refused follows, or worker_on_forked if it is too late. */
 void worker_kill(struct slot *slot)
 {
-	struct worker *worker = slot->owner;
+	struct worker *worker = worker_of(slot);
 
 	if (slot->pid > 0) {
-		maker_of(worker)->kill(template_of(worker), worker);
+		maker_of(worker)->kill(template_of(worker->slot->pool), worker);
 		return;
 	}
 	worker->kill_wanted = true;
-	if (worker->listed == &template_of(worker)->forking)
+	if (worker->listed == &template_of(worker->slot->pool)->forking)
 		worker_expect_end(worker);
 	else
 		worker->daemon->forks_wanted = true;
@@ -332,7 +325,7 @@ void worker_kill(struct slot *slot)
 
 struct procfs worker_usage(const struct slot *slot)
 {
-	struct worker *worker = slot->owner;
+	struct worker *worker = worker_of(slot);
 	return worker ? procfs_recall(&worker->procfs, slot->pid, worker->daemon->core.now) : (struct procfs){0};
 }
 
@@ -344,7 +337,7 @@ void worker_nudge(struct slot *slot)
 
 void worker_free(struct slot *slot)
 {
-	struct worker *worker = slot->owner;
+	struct worker *worker = worker_of(slot);
 
 	worker_move(worker, NULL);
 	worker_close(worker);
@@ -359,7 +352,7 @@ void worker_free(struct slot *slot)
 
 void worker_on_wrote(struct slot *slot)
 {
-	struct worker *worker = slot->owner;
+	struct worker *worker = worker_of(slot);
 	if (worker->dirty || worker->transport.fd < 0)
 		return;
 	worker->dirty = true;
@@ -384,7 +377,7 @@ void worker_flush(struct worker *worker)
 
 	if (r < 0 && !worker->slot->killed && r != -EPIPE && r != -ECONNRESET)
 		slot_kill(worker->slot,
-			  r == -ENOMEM ? NO_MEMORY : strerror(-r)); /* else it would wait for the other half of a message */
+			  r == -ENOMEM ? DAEMON_NO_MEMORY : strerror(-r)); /* else it would wait for the other half of a message */
 	if (transport_want_send(&worker->transport, r > 0) < 0)
-		slot_kill(worker->slot, NO_MEMORY);
+		slot_kill(worker->slot, DAEMON_NO_MEMORY);
 }

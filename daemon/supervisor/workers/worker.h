@@ -45,6 +45,11 @@ struct worker {
 	bool announced;      /* the log knows that it serves */
 };
 
+static inline struct worker *worker_of(const struct slot *slot)
+{
+	return slot->owner;
+}
+
 /* core_ops: the slot's. */
 int worker_make(struct slot *slot);
 void worker_start(struct slot *slot);
@@ -68,7 +73,7 @@ void worker_close(struct worker *worker);
 
 /* The template has forked it; or can't, for this reason. Called from the loop only, and not from within the core. */
 void worker_on_forked(struct worker *worker, pid_t pid);
-void worker_on_refused(struct worker *worker, const char *why);
+void worker_on_refused(struct worker *worker, const char *reason);
 
 /* What the worker's process uses, as of half a second ago at most. */
 struct procfs worker_usage(const struct slot *slot);

@@ -34,7 +34,7 @@ static void on_exit_of_process(struct template *template, int status)
 	template->pid = 0;
 	template_end_process(template);
 	while ((slot = template_slot_of(template->pool, pid)))
-		worker_on_exit(slot->owner, status); /* it has no pid then */
+		worker_on_exit(worker_of(slot), status); /* it has no pid then */
 	template_refuse_all(&template->forking, "the pool's process died");
 	template->daemon->forks_wanted = true; /* the workers that wait are asked for again */
 }
