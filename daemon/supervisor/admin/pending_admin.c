@@ -84,7 +84,8 @@ static void answer_number(struct ticket *ticket, const char *key, uint64_t numbe
 static void answer_broken(struct pending_admin *pending, const char *reason)
 {
 	struct error error;
-	error_say(&error, ERROR_UNAVAILABLE, RAN_MAYBE, "pool %s: a worker could not be started: %s", pending->pool->name, reason);
+	error_say(&error, ERROR_UNAVAILABLE, RAN_MAYBE, "pool %s: a worker could not be started: %s", pending->pool->name,
+		  reason);
 	ticket_answer_error(&pending->ticket, &error);
 }
 

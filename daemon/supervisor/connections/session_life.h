@@ -13,7 +13,8 @@
 /* Takes over a new connection. NULL: out of memory, and it is closed. */
 struct session *session_new(struct daemon *daemon, struct transport *transport, bool is_unix);
 
-/* Closes the connection; the log says the reason, unless it is NULL. The session ends now, or with the last of its notifications. */
+/* Closes the connection; the log says the reason, unless it is NULL. The session ends now, or with the last of its
+ * notifications. */
 void session_close(struct session *session, const char *reason);
 
 /* Ends the session at once, with its notifications. */

@@ -144,8 +144,7 @@ void http_use(struct daemon *daemon, struct http *http)
 
 void http_settle_rights(const struct http *http)
 {
-	for (uint32_t i = 0; i < http->listeners.count; i++)
-		socketfile_settle_rights(&http->listeners.listener[i].file, &http->daemon->config, &http->listeners.listener[i].bound);
+	http_listeners_settle_rights(&http->listeners, &http->daemon->config);
 }
 
 struct http *http_close(struct http *http)

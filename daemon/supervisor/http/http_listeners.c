@@ -95,8 +95,8 @@ static int serve(struct http_listeners *listeners, struct evhttp *server, int fd
 	return 0;
 }
 
-/* libevent reads without room for descriptors, and the kernel then closes those that come, which may take as long as their sender likes
- * (closer.h). Since Linux 6.16 a listener and the connections to it can refuse them. */
+/* libevent reads without room for descriptors. So the kernel closes the descriptors that come, and that may take as long as their
+ * sender likes (closer.h). Since Linux 6.16 a listener and the connections to it can refuse descriptors. */
 static void refuse_descriptors(int fd)
 {
 	const int no = 0;
@@ -143,6 +143,12 @@ bool http_listeners_match(const struct http_listeners *listeners, const struct c
 
 	return (listeners->count == 2) == address_second(config->http.text, &second) &&
 	       !socketfile_is_lost(&listeners->listener[0].file, address);
+}
+
+void http_listeners_settle_rights(const struct http_listeners *listeners, const struct config *config)
+{
+	for (uint32_t i = 0; i < listeners->count; i++)
+		socketfile_settle_rights(&listeners->listener[i].file, config, &listeners->listener[i].bound);
 }
 
 /* ---- closing ---- */

@@ -36,6 +36,9 @@ bool http_listeners_match(const struct http_listeners *listeners, const struct c
 /* Accepts connections from now on, or no longer. While it accepts, libevent does so until no connection waits. */
 void http_listeners_accept(struct http_listeners *listeners, bool wanted);
 
+/* A reload has changed the rights that the files of Unix sockets are to have. */
+void http_listeners_settle_rights(const struct http_listeners *listeners, const struct config *config);
+
 /* Removes the files of the sockets. evhttp_free closes the sockets. */
 void http_listeners_close(struct http_listeners *listeners);
 

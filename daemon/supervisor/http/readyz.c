@@ -142,8 +142,8 @@ static void finish_check(struct check *check)
 	if (check->count == 0 && body)
 		(void)evbuffer_add_printf(body, "there are no pools\n");
 	if (body)
-		http_answer(check->request, good ? HTTP_OK : HTTP_SERVUNAVAIL, "text/plain; charset=utf-8", evbuffer_pullup(body, -1),
-		       evbuffer_get_length(body));
+		http_answer(check->request, good ? HTTP_OK : HTTP_SERVUNAVAIL, "text/plain; charset=utf-8",
+			    evbuffer_pullup(body, -1), evbuffer_get_length(body));
 	else
 		http_answer_text(check->request, HTTP_SERVUNAVAIL, "out of memory\n");
 	if (body)

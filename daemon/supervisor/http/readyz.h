@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* readyz: the answers to /readyz. Each is asked of a worker of every pool (probe.h), and given when all have answered, or a second
+/* readyz: the answers to /readyz. A request is answered when a worker of every pool has answered a probe (probe.h), or a second
  * later. */
 #ifndef SUPERVISOR_READYZ_H
 #define SUPERVISOR_READYZ_H

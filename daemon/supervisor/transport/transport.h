@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * transport: how the bytes of one connection go, and the events of its descriptor. Intake and outlet use it, and know no other way
- * to a socket. Its owner (session, worker) says whether it wants to read and to send, and is called when it can. socket.h has the
+ * transport: how the bytes of one connection go, and the events of its descriptor. Intake and outlet know no other way to a
+ * socket. Its owner (session, worker) says whether it wants to read and to send, and is called when it can. socket.h has the
  * plain socket. TLS will be another table of functions, with the state of its connection beside `fd`.
  *
  * The functions are made so that OpenSSL on a non-blocking socket fits them:
@@ -45,8 +45,8 @@ struct transport_ops {
 	ssize_t (*send)(struct transport *transport, const struct msghdr *message);
 	/* As shutdown(2). TLS tells its peer. */
 	void (*shutdown)(struct transport *transport, int how);
-	/* Closes the descriptor, and frees what the transport holds. Descriptors that wait unread are charged to the account until
-	 * they are closed. */
+	/* Closes the descriptor, and frees what the transport holds. Descriptors that wait unread are charged to the account
+	 * until they are closed. */
 	void (*close)(struct transport *transport, struct account *account);
 };
 
