@@ -323,6 +323,12 @@ def test_every_option_of_the_configuration_is_in_its_manual():
     assert [key for key in keys if not re.search(rf"\b{key}\b", manual)] == []
 
 
+def test_the_manuals_keep_the_quotes_of_json():
+    """mdoc takes quotes at the beginning of a macro's argument away: \\(dq stays."""
+    for manual in (ROOT / "packaging/man").glob("*.[1-8]"):
+        assert re.findall(r'^\..* "\w+":.*$', manual.read_text(), re.M) == [], manual
+
+
 def test_no_merge_is_left_unfinished():
     kinds = {".1", ".3", ".5", ".8", ".md", ".c", ".h", ".py", ".conf", ".mk", ".sh", ".service", ".socket", ""}
     names = subprocess.run(["git", "-C", ROOT, "ls-files"], text=True, capture_output=True).stdout.split("\n")
