@@ -25,7 +25,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-#define READY_AT_LATEST (5 * SECOND) /* READY=1 waits so long for constructors */
+#define READY_AT_LATEST (5 * SECOND) /* READY=1 waits for constructors for so long */
 
 static const struct timeval half_a_second = {.tv_usec = 500000};
 
@@ -39,7 +39,7 @@ static void on_timer(evutil_socket_t fd, short what, void *data)
 	(void)what;
 	if (read(fd, &times, sizeof times) == sizeof times)
 		daemon->timer_at = UINT64_MAX;
-	daemon_tick(daemon); /* what is due is fired when the turn ends */
+	daemon_tick(daemon); /* end_turn runs the timers that are due */
 }
 
 static void on_sweep(evutil_socket_t fd, short what, void *data)
@@ -152,7 +152,7 @@ static void react_to_slots(struct daemon *daemon)
 		systemd_status(daemon);
 }
 
-/* Each session that waits in busy_sessions has one turn, until DAEMON_TURN is spent. */
+/* Gives each session of busy_sessions one turn, until DAEMON_TURN is spent. */
 static void take_turns(struct daemon *daemon)
 {
 	struct session *last = TAILQ_LAST(&daemon->busy_sessions, session_list), *session = NULL;

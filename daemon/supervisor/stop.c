@@ -18,8 +18,8 @@ void stop_listening(struct daemon *daemon)
 		listener_close(listener);
 }
 
-/* The daemon's own Unix sockets stay: so one can ask what it still waits for. Connections to a socket that systemd has passed
- * wait in it for the next daemon, and TCP ports are free for it. */
+/* The daemon's own Unix sockets stay open, so that `objpool status` can ask what it still waits for. The other listeners are
+ * closed for the next daemon: TCP ports become free, and connections to a socket that systemd has passed wait in it. */
 static void close_listeners_for_next(struct daemon *daemon)
 {
 	struct listener *listener, *next;
@@ -31,7 +31,8 @@ static void close_listeners_for_next(struct daemon *daemon)
 	}
 }
 
-/* Before READY=1, too: a service that ends without it has failed to start, and systemd would start it again. */
+/* Says READY=1 first if it was not said yet: systemd takes a service that ends without it for one that has failed to start, and
+ * would start it again. */
 static void say_stopping(struct daemon *daemon)
 {
 	if (!daemon->ready)
@@ -41,8 +42,8 @@ static void say_stopping(struct daemon *daemon)
 	systemd_status(daemon);
 }
 
-/* Ends the pool now: every caller gets an answer, and busy workers are killed. The slots leave first; else their workers would
- * be started again. */
+/* Ends the pool now: every caller gets an answer, and busy workers are killed. pool_drop comes first: the slots leave the pool,
+ * else their workers would be started again. */
 static void break_off(struct pool *pool)
 {
 	struct slot *slot;

@@ -22,8 +22,7 @@ static const struct timeval a_moment = {.tv_usec = 100000};
 
 /* ---- accepting ---- */
 
-/* The one connection too many is told so; it is not worth waiting for. */
-/* `all` is the daemon's account. */
+/* Tells a connection over max_connections that it is one too many, and closes it. Never waits. `all` is the daemon's account. */
 static void turn_away(struct account *all, int fd, uint64_t most)
 {
 	struct error error;
@@ -70,7 +69,7 @@ static void take(struct listener *listener, int fd)
 	if (!is_unix) {
 		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 		(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one,
-				 sizeof one); /* who vanished without a word must not stay for ever */
+				 sizeof one); /* a peer that has vanished must not stay for ever */
 	}
 	struct transport transport = transport_of(listener->transport, fd);
 	if (!session_new(daemon, &transport, is_unix))
@@ -117,14 +116,14 @@ static bool is_answered(const struct address *address)
 {
 	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
-		return true; /* rather too careful */
+		return true; /* not known: better not remove the file */
 	const int r = connect(fd, (const struct sockaddr *)&address->sa, address->size);
 	const bool dead = r < 0 && (errno == ECONNREFUSED || errno == ENOENT);
 	(void)close(fd);
 	return !dead;
 }
 
-/* A file in the way goes only when it is a socket that nobody answers on. */
+/* Removes a file at the address's path if it is a socket on which nobody answers. */
 static int clear_path(const struct address *address, char *reason, size_t size)
 {
 	const char *path = address_path(address);
@@ -163,7 +162,7 @@ static int bind_and_listen(const struct config *config, int fd, const struct add
 	} else {
 		(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
 	}
-	/* Nobody may connect before the mode is right. */
+	/* Nobody may connect before the file has its mode. */
 	const mode_t mask = umask(0177);
 	const int r = bind(fd, (const struct sockaddr *)&address->sa, address->size);
 	(void)umask(mask);
@@ -281,7 +280,7 @@ void listener_close(struct listener *listener)
 	socketfile_remove(&listener->file, &listener->bound);
 	event_free(listener->event);
 	event_free(listener->again);
-	closer_put(NULL, listener->fd); /* connections that wait in its queue may hold something */
+	closer_put(NULL, listener->fd); /* descriptors may wait in connections that were not accepted */
 	TAILQ_REMOVE(&listener->daemon->listeners, listener, link);
 	free(listener);
 }

@@ -27,8 +27,8 @@ struct session {
 	bool is_unix;
 	bool input_done; /* the client sends no more */
 	bool ending;     /* closed once its answers are sent */
-	bool behind;     /* whole messages may have been read that are not taken in yet */
-	uint32_t looked; /* bytes of its queue that unread_has_socket has looked at since it was last read */
+	bool behind;     /* messages may have been read that are not taken in yet */
+	uint32_t looked; /* bytes of its socket's queue that unread_find_refused has looked at since the socket was last read */
 	uint8_t unlooked; /* messages taken in since the last look at the clock */
 	bool closed;     /* its connection is closed */
 	bool over;       /* it has ended, and is freed when the turn ends */
@@ -50,7 +50,7 @@ void session_leave_turns(struct session *session);
 /* Has it messages, or bytes, that have been read from the socket and not taken in? */
 static inline bool session_has_more(const struct session *session)
 {
-	return session->behind || session->transport.pending;
+	return session->behind || (session->transport.pending && !session->input_done);
 }
 
 /* The connection failed with this errno: the client has gone. */

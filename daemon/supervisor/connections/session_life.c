@@ -84,7 +84,7 @@ struct session *session_new(struct daemon *daemon, struct transport *transport, 
 	return session;
 }
 
-/* Drops the pools that the client has made to go with it, unless one of its notifications is for them. */
+/* Drops the pools that the client created for as long as it stays. A pool that one of its notifications is for is left. */
 static void drop_pools(const struct session *session)
 {
 	struct pool *pool, *next;
@@ -123,7 +123,7 @@ static void end(struct session *session)
 	session->dirty = false;
 	drop_pools(session);
 	TAILQ_REMOVE(&daemon->departed_sessions, session, link);
-	TAILQ_INSERT_TAIL(&daemon->ended_sessions, session, link); /* not freed yet: the caller may still look at it */
+	TAILQ_INSERT_TAIL(&daemon->ended_sessions, session, link); /* freed at the end of the turn: callers may still use it */
 }
 
 void session_close(struct session *session, const char *reason)

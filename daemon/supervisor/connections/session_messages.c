@@ -17,7 +17,7 @@ static int refuse_garbage(struct session *session, const char *reason)
 
 	error_say(&error, ERROR_BAD_REQUEST, RAN_NO, "%s; the connection is closed", reason);
 	if (waits)
-		waits->abandoned(waits, &error); /* the only response with this msgid */
+		waits->abandoned(waits, &error); /* msgid 0 has one response only: the call that uses it gets the error */
 	else
 		client_answer_error(&session->client, 0, &error);
 	log_say(LOG_INFO, "session %llu: %s", (unsigned long long)session->client.id, reason);
@@ -85,7 +85,7 @@ static int on_message(struct session *session, struct span message, struct block
 	if (rpc_parse(message, &rpc) < 0)
 		r = refuse_garbage(session, "a message that is no MessagePack-RPC");
 	else if (rpc.type == RPC_RESPONSE || (rpc.type == RPC_REQUEST && session->client.hung_up))
-		r = 0; /* a response, though the daemon asks clients nothing; or a request of a client that has gone */
+		r = 0; /* dropped: the daemon asks clients nothing, and nobody reads the answer to a client that has gone */
 	else if (deep) {
 		error_say(&error, ERROR_BAD_REQUEST, RAN_NO, "a value is nested deeper than %d levels", SCAN_LEVELS);
 		r = request_refuse(&session->client, &rpc, &error);
@@ -105,7 +105,7 @@ static int refuse_beginning(struct session *session, struct span beginning, cons
 	struct rpc rpc = {.type = RPC_REQUEST};
 
 	if (rpc_peek_msgid(beginning, &rpc.msgid) < 0) {
-		/* A notification is dropped in silence; anything else that can't be told is no request. */
+		/* A notification has no answer. Any other message without a msgid is no request. */
 		const bool notification = beginning.size >= 2 && beginning.bytes[0] == 0x93 && beginning.bytes[1] == 2;
 		return notification ? 0 : refuse_garbage(session, reason);
 	}
@@ -127,7 +127,7 @@ static int on_given_up(struct session *session, struct span beginning)
 	struct error error;
 
 	client_refuse(&session->client, RAN_NO, &error);
-	arrivals_drop(&session->intake.arrivals, UINT64_MAX); /* all descriptors that have been read belong to it */
+	arrivals_drop(&session->intake.arrivals, UINT64_MAX); /* all descriptors that have come belong to this message */
 	return refuse_beginning(session, beginning, &error, "a large message that is no request");
 }
 
@@ -177,7 +177,7 @@ int session_take_in(struct session *session)
 		over = r > 0 && check_clock(session, begin + SESSION_TURN);
 	}
 	if (r == 0 && session->intake.lost)
-		r = refuse_garbage(session, lost_descriptors); /* the whole messages before them have been taken in */
+		r = refuse_garbage(session, lost_descriptors); /* the whole messages that came before have been taken in */
 	session->daemon->spent += session->daemon->core.now - begin;
 	session->behind = r > 0;
 	if (over)

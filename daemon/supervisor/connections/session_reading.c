@@ -10,7 +10,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-/* Has the peer closed both directions? Of TCP one is enough: its peers close both at once. */
+/* Has the peer closed both directions? On TCP, one is taken for both: its peers close both at once. */
 static bool peer_is_gone(const struct session *session)
 {
 	struct pollfd p = {.fd = session->transport.fd, .events = POLLRDHUP};
@@ -52,9 +52,9 @@ static void read_more(struct session *session)
 		session->ending = true;
 	}
 	if (session->transport.pending && !session->input_done)
-		session_want_turn(session);
+		session_want_turn(session); /* no event will tell of these bytes */
 	if (session->ending || session->input_done)
-		session_mark_dirty(session); /* it may be over */
+		session_mark_dirty(session); /* session_flush closes the connection if it is done */
 }
 
 void session_on_readable(struct transport *transport)
@@ -80,7 +80,7 @@ void session_take_turn(struct session *session)
 	} else if (session_take_in(session) < 0) {
 		session->ending = true;
 	}
-	session_mark_dirty(session); /* session_flush looks at it: it may be over */
+	session_mark_dirty(session); /* session_flush closes the connection if it is done */
 }
 
 void session_resume(struct session *session)
@@ -90,7 +90,8 @@ void session_resume(struct session *session)
 	session_settle(session);
 }
 
-/* Among the descriptors that wait unread may be the connection's other end: then it would never be seen to be closed. */
+/* Shuts the connection down if a refused descriptor waits in it unread. Such a descriptor may be the connection's other end: the
+ * connection would then never be seen to be closed. */
 static bool cut_for_refused(struct session *session)
 {
 	if (!session->is_unix || session->busy ||
@@ -110,7 +111,7 @@ void session_sweep(struct session *session)
 	daemon_tick(session->daemon);
 	if (!session->client.hung_up && (peer_is_gone(session) || cut_for_refused(session))) {
 		client_hang_up(&session->client);
-		session_mark_dirty(session); /* what it has sent is taken in, as far as there is room */
+		session_mark_dirty(session); /* session_flush takes in what it has sent, as far as there is room */
 	}
 	session_settle(session);
 }

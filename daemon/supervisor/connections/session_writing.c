@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
-/* Has all been sent, and will nothing more be? */
+/* Has everything been sent, and will there be nothing more to send? */
 static bool is_done(const struct session *session)
 {
 	if (session->client.out.bytes > 0)
@@ -21,7 +21,7 @@ static void send_answers(struct session *session)
 {
 	const int r = outlet_flush(&session->client.out, &session->transport);
 
-	if (r == -ENOMEM) { /* half an answer may have been sent */
+	if (r == -ENOMEM) { /* a part of an answer may have been sent: the rest is lost */
 		session_close(session, strerror(ENOMEM));
 		return;
 	}

@@ -10,7 +10,7 @@
 
 enum { LOOKS = 64 /* in one sweep */ };
 
-/* Asks nothing of a file's own file system, which may be a stranger's. */
+/* Does not ask the file system of a file: it may be a stranger's FUSE, and never answer. */
 static bool is_socket(int fd)
 {
 	int type;
@@ -18,7 +18,7 @@ static bool is_socket(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0;
 }
 
-/* To look makes a copy of each descriptor: closes the copies. True: one of them is refused. */
+/* Closes the descriptors: MSG_PEEK has made copies of them. True: one of them is refused. */
 static bool close_all(struct account *account, struct msghdr *message)
 {
 	struct arrivals_walk walk = arrivals_walk(message);
@@ -26,7 +26,7 @@ static bool close_all(struct account *account, struct msghdr *message)
 	int fd;
 
 	while ((fd = arrivals_next(&walk)) >= 0) {
-		if (fcntl(fd, F_GET_SEALS) >= 0) { /* of memory, which its sender has, too: this takes no time */
+		if (fcntl(fd, F_GET_SEALS) >= 0) { /* a memory file, which its sender still has open: closing takes no time */
 			(void)close(fd);
 			continue;
 		}

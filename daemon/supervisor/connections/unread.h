@@ -14,8 +14,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Does a socket wait behind the first *looked bytes of the queue, or more files that take long to close than the account has room
- * for? Adds the bytes that it has looked at to *looked. */
+/* Looks at the queue behind its first *looked bytes, and adds the bytes that it has looked at to *looked. True: a socket waits
+ * there, or more files that take long to close than the account has room for. */
 bool unread_find_refused(struct account *account, int fd, uint32_t *looked, struct block *scratch);
 
 #endif

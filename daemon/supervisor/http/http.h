@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * http: probes and metrics, for those who know no MessagePack-RPC. On an address of its own; each connection has one answer.
+ * http: probes and metrics for programs that speak HTTP. It has an address of its own; each connection has one answer.
  *
  *   /livez    200 as long as the loop turns
  *   /readyz   a call through a worker of each pool: 200, or 503 when one does not answer within a second
@@ -11,11 +11,11 @@
 
 #include "daemon/supervisor/base/daemon.h"
 
-/* Makes *http what the configuration wants: the one that is there, if that is its address; a new one, which daemon->http is not
- * yet; or NULL. 0, or -1 with a sentence in `reason`. */
+/* Sets *http to the server that the configuration wants: daemon->http, if it has that address; a new server, which http_use puts
+ * in its place; or NULL. 0, or -1 with a sentence in `reason`. */
 int http_open(struct daemon *daemon, const struct config *config, struct http **http, char *reason, size_t reason_size);
 
-/* From now on daemon->http is this one; closes the one that was. */
+/* Closes daemon->http unless it is this server, and puts this server in its place. */
 void http_use(struct daemon *daemon, struct http *http);
 
 /* A reload has changed the rights that Unix sockets are to have. */

@@ -49,7 +49,7 @@ static void count(struct intake *intake)
 		block_charge(own, own->account, intake->end);
 }
 
-/* The bytes that wait, which are in nobody else's, go to a new block. */
+/* Copies the bytes that are not taken yet to a new block, which becomes intake->own. */
 static int move_to_block(struct intake *intake, struct block *block)
 {
 	const struct block *from = intake->own ? intake->own : intake->scratch;
@@ -71,7 +71,7 @@ static int move_to(struct intake *intake, size_t capacity)
 
 /* ---- large messages ---- */
 
-/* How long the unfinished message is, as far as that is known. */
+/* The size that the unfinished message has at least, by what has come of it. */
 static size_t least_size(const struct intake *intake)
 {
 	const struct block *in = intake->own ? intake->own : intake->scratch;
@@ -91,7 +91,7 @@ static struct block *new_payload(const struct intake *intake, size_t capacity)
 	return block;
 }
 
-/* Without descriptors it grows like any other. */
+/* If there is no payload (no descriptors, or no memory), the message goes on growing in an ordinary block. */
 static void move_to_payload(struct intake *intake, size_t capacity)
 {
 	(void)move_to_block(intake, new_payload(intake, capacity));
@@ -102,7 +102,7 @@ static bool in_payload(const struct intake *intake)
 	return intake->own && intake->own->fd >= 0;
 }
 
-/* A large message that came at once: a payload of its own, so that it isn't copied again. */
+/* Copies a large message that has come whole into a payload of its own. From there it goes to workers without a copy. */
 static struct block *take_whole(struct intake *intake, struct span *message)
 {
 	struct block *block = intake->own;
@@ -200,7 +200,7 @@ ssize_t intake_read(struct intake *intake, struct transport *transport, struct b
 	return n;
 }
 
-/* What has been scanned of a message over the limit is of no use. */
+/* Drops the bytes of a message over the limit that have been scanned. */
 static void drop(struct intake *intake)
 {
 	size_t n = intake->end - intake->begin;

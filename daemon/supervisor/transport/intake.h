@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * intake: from a transport to whole messages. An idle connection holds no buffer: bytes are read into one scratch
- * block that all share, messages are taken from there, and only the beginning of an unfinished one is kept. A
- * long message grows in a block of its own, which may then be passed on without a copy.
+ * intake: reads from a transport, and gives whole messages. An idle connection holds no buffer: all connections read into one
+ * scratch block, messages are taken from there, and only the beginning of an unfinished message is kept. A long message grows in
+ * a block of its own, which may then be passed on without a copy.
  *
- * Nothing is allocated by a number that a stranger sent: the block doubles as bytes arrive. A message over the limit is told
- * of once, and its bytes are dropped up to its end.
+ * Nothing is allocated by a number that a stranger sent: the block doubles as bytes arrive. intake_next reports a message over
+ * the limit once, and drops its bytes up to its end.
  *
  * With intake_use_payloads, a message that is certain to be large grows alone in a block that can be handed to a worker
  * by descriptor (proto/payload.h). Such a block has room for the size that the message claims; this room is address space until
@@ -34,9 +34,9 @@ struct intake {
 	bool given_up;         /* intake_give_up was called for the unfinished message */
 	bool deep;             /* the message just taken is nested beyond what the scan keeps count of */
 	struct scan scan;
-	struct payload_pool *payloads; /* NULL: none are made */
+	struct payload_pool *payloads; /* NULL: no payloads are made */
 	uint64_t payload_min;
-	struct block *whole;   /* the block in which the large message just taken lies alone; NULL: the message was no such one */
+	struct block *whole;   /* the block in which the large message just taken lies alone; NULL: it was not large */
 	bool passing;          /* descriptors may come: those of messages, or for `discard` */
 	bool lost;             /* some descriptors could not be received; it is not known which */
 	uint32_t refs;         /* values of the message just taken that stand for descriptors */
@@ -48,10 +48,10 @@ void intake_init(struct intake *intake, uint64_t limit, struct account *account)
 void intake_use_payloads(struct intake *intake, struct payload_pool *payloads, uint64_t least);
 void intake_free(struct intake *intake);
 
-/* Descriptors may come, which `discard` closes, until intake_pass. */
+/* Descriptors may come. Until intake_pass, each is given to `discard`, which closes it. */
 void intake_expect_files(struct intake *intake, void (*discard)(struct account *account, int fd));
 
-/* From here on those that are sealed memory files are received. */
+/* From here on, descriptors of sealed memory files are kept. */
 void intake_pass(struct intake *intake);
 
 /* Reads once. Returns how many bytes, also when descriptors that came with them were `lost`; 0: end of input; a negative errno,

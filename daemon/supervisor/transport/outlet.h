@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* outlet: from a send queue to a transport, in as few system calls as that takes. */
+/* outlet: sends what a send queue holds by a transport, in as few system calls as possible. */
 #ifndef SUPERVISOR_OUTLET_H
 #define SUPERVISOR_OUTLET_H
 
 #include "daemon/supervisor/transport/transport.h"
 #include "proto/sendq.h"
 
-/* Sends as much as goes. 0: all; 1: the rest waits for the transport; a negative errno: the connection is of no use. */
+/* Sends as much as the transport takes. 0: all; 1: the rest waits for the transport; a negative errno: the connection is of no
+ * use. */
 int outlet_flush(struct sendq *queue, struct transport *transport);
 
 #endif

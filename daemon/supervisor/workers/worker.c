@@ -140,7 +140,7 @@ static struct span slot_kwargs(const struct config_pool *section, uint32_t index
 	return item;
 }
 
-/* Has the worker ended, and been waited for, before its pid was known? Then acts on its end. */
+/* If the worker has ended, and was waited for, before its pid was known: acts on its end. True: it has ended. */
 static bool claim_end(struct worker *worker)
 {
 	struct slot *slot = worker->slot;
@@ -211,7 +211,7 @@ void worker_on_refused(struct worker *worker, const char *reason)
 	slot_on_gone(worker->slot, 0, reason);
 }
 
-/* What it lends comes with the message that tells of it. */
+/* A message that lends a large result comes with the descriptor of its memory. */
 static int on_message(struct worker *worker, struct span message, struct block *block)
 {
 	if (!loan_is_spoken_of(message))
@@ -238,7 +238,7 @@ static int take_in(struct worker *worker)
 	if (got == -ENOMEM || got == -ENOBUFS)
 		slot_kill(worker->slot, DAEMON_NO_MEMORY);
 	else if (got < 0)
-		(void)slot_on_message(worker->slot, (struct span){0}, NULL); /* is no message, either */
+		(void)slot_on_message(worker->slot, (struct span){0}, NULL); /* breaks the protocol, as what came does */
 	return got;
 }
 
@@ -277,7 +277,7 @@ static void on_readable(struct transport *transport)
 		worker_on_exit(worker, worker->slot->state == SLOT_STOPPING ? 0 : 1 << 8);
 		return;
 	}
-	/* It has closed its channel, or speaks nonsense. Its exit status says the rest, and if it lives, it must not. */
+	/* It has closed its channel, or broken the protocol: it is killed if it still lives. Its exit status tells more. */
 	(void)transport_want_read(transport, false);
 	if (worker->slot->pid > 0)
 		maker_of(worker)->kill(template_of(worker->slot->pool), worker);
@@ -289,7 +289,7 @@ void worker_on_exit(struct worker *worker, int status)
 	const bool reads = worker->transport.reading;
 
 	if (worker->transport.fd >= 0)
-		transport_shutdown(&worker->transport, SHUT_RD); /* others that have its channel add nothing */
+		transport_shutdown(&worker->transport, SHUT_RD); /* processes that have inherited its channel can add nothing */
 	while (reads && read_once(worker) > 0)
 		; /* what it sent before it died counts */
 	worker->daemon->ops->worker_gone(worker, status);
@@ -307,7 +307,7 @@ void worker_expect_end(struct worker *worker)
 	template_expect_word(template_of(worker->slot->pool));
 }
 
-/* A worker without a process shall not have one: worker_on_refused follows, or worker_on_forked if it is too late. */
+/* If the worker has no process yet, it gets none: worker_on_refused follows, or worker_on_forked if it is too late. */
 void worker_kill(struct slot *slot)
 {
 	struct worker *worker = worker_of(slot);
