@@ -11,8 +11,8 @@
  * parent. It is credited to the same account when it is freed. So `used` is exact, and 0 when nothing is left.
  *
  * Descriptors are counted likewise (`files`): a connection, the files that a client has handed over, and the files of large
- * values. All sessions together may have `files_most`, one session a quarter of that and two more. The process may have more open
- * than `files_most`: the daemon needs the difference for its workers.
+ * values. All sessions together may have `files_max`, one session a quarter of that and two more. The process may have more open
+ * than `files_max`: the daemon needs the difference for its workers.
  *
  * An account lives until it is closed and all that was charged to it has been credited: a call that outlives its session
  * still knows whom to credit. Not thread-safe.
@@ -35,7 +35,7 @@ struct account {
 	/* Only the daemon's account uses these: */
 	uint64_t limit;         /* of `used`; 0: none */
 	uint32_t holders;       /* children that hold ACCOUNT_SMALL and more */
-	uint32_t files_most;    /* 0: no limit */
+	uint32_t files_max;    /* 0: no limit */
 };
 
 /* A new account below `parent`, which is the daemon's. Out of memory: returns `parent` itself. */
@@ -82,9 +82,9 @@ static inline bool account_has_room_for_file(const struct account *account)
 {
 	const struct account *all = account && account->parent ? account->parent : account;
 
-	if (!all || all->files_most == 0)
+	if (!all || all->files_max == 0)
 		return true;
-	return all->files < all->files_most && (account == all || account->files < 2 + all->files_most / 4);
+	return all->files < all->files_max && (account == all || account->files < 2 + all->files_max / 4);
 }
 
 static inline void account_add_file(struct account *account)

@@ -115,14 +115,14 @@ enum from_template { FROM_LOADED = 0, FROM_FORKED = 1, FROM_EXITED = 2 };
 enum shape { SHAPE_ZIP = 0, SHAPE_SINGLE = 1, SHAPE_POSITIONAL = 2, SHAPE_KEYWORD = 3 };
 
 /*
- * The board: one entry per batch handed to the worker, found by the batch's id. It settles without a system call who
- * was first, the worker that starts a batch or the supervisor that takes it back; it tells a method that its caller has
- * gone; and when the worker dies it tells what had run.
+ * The board: one entry for each batch that the worker has been handed, found by the batch's id. Its state settles without a system
+ * call who was first: the worker that starts a batch, or the supervisor that takes it back. It also tells a method that its caller
+ * has gone, and, when the worker has died, which batches had begun.
  *
  *     HANDED --worker--> STARTED --supervisor--> CANCELLED <---.
  *        |                  |                                  supervisor, when the client goes
- *        |                  `------worker------> COMMITTED ----'    (else it will be answered, whoever gives it up)
- *        `---supervisor--> REVOKED (the worker passes over it)
+ *        |                  `------worker------> COMMITTED ----'    (otherwise its answer counts, whoever gives it up)
+ *        `---supervisor--> REVOKED (the worker skips it)
  */
 enum { BOARD_ENTRIES = 1024 };
 enum board_state { BOARD_HANDED = 1, BOARD_STARTED = 2, BOARD_CANCELLED = 3, BOARD_REVOKED = 4, BOARD_COMMITTED = 5 };
@@ -143,24 +143,24 @@ enum { LEDGER_ENTRIES = 1 << 17 }; /* twice as many as may be deferred at once *
 enum ledger_state { LEDGER_DEFERRED = 1, LEDGER_ANSWERED = 2, LEDGER_CANCELLED = 3 };
 
 /*
- * What a worker has lent to the supervisor: results in its own memory, which it fills again once they are given back. One
- * word per place:
+ * The results in its own memory that a worker has lent to the supervisor. The worker fills the memory again once the supervisor
+ * has given it back. One word for each place:
  *
  *     FREE --worker--> OUT --supervisor--> FREE
- *                       |-----supervisor--> SHOWN: its caller has the descriptor, it is for that session's results only
- *                       `-----supervisor--> LOST: somebody may look at it for ever, the worker lets go of it
+ *                       |-----supervisor--> SHOWN: a client has the descriptor; the worker uses it for that session's results only
+ *                       `-----supervisor--> LOST: a client may look at it for ever; the worker does not use it again
  *
- * `touched` is how many bytes of the file were ever filled, by results of others too: a caller must not see those.
+ * `touched` is how many bytes of the file were ever filled, also by results of other clients, which a client must not see.
  */
 enum { LENT_PLACES = 8 };
 enum lent_state { LENT_FREE = 0, LENT_OUT = 1, LENT_LOST = 2, LENT_SHOWN = 3 };
 
 struct board {
 	_Atomic uint64_t since;   /* CLOCK_MONOTONIC nanoseconds when the running batch began; 0: idle */
-	_Atomic uint32_t running; /* its id */
-	_Atomic uint32_t nudge;   /* a futex: the supervisor wants to have what is finished, although the next task runs */
-	_Atomic uint32_t nudged;  /* the last `nudge` that the worker's thread has seen: when equal, its process is not stopped */
-	_Atomic uint64_t payload_min; /* bytes of a result from which on it travels beside the socket; 0: never */
+	_Atomic uint32_t running; /* the id of that batch */
+	_Atomic uint32_t nudge;   /* a futex: the supervisor wants the finished answers now, although the next task runs */
+	_Atomic uint32_t nudged;  /* the last `nudge` that the worker's thread has seen. Equal to it: the process is not stopped */
+	_Atomic uint64_t payload_min; /* a result of so many bytes and more travels beside the socket; 0: none does */
 	_Atomic uint64_t lent[LENT_PLACES];
 	struct board_entry entries[BOARD_ENTRIES];
 	_Atomic uint64_t ledger[LEDGER_ENTRIES]; /* tag << 8 | state; its pages exist once they are used */
@@ -171,7 +171,7 @@ static inline struct board_entry *board_entry(struct board *board, uint32_t id)
 	return &board->entries[id % BOARD_ENTRIES];
 }
 
-/* Two seconds and more are told in units of 2^16 nanoseconds, with the highest bit set: up to 39 hours. */
+/* A duration in 32 bits. From two seconds on it is in units of 2^16 nanoseconds, with the highest bit set: up to 39 hours. */
 static inline uint32_t board_spent(uint64_t nanoseconds)
 {
 	const uint64_t max = INT32_MAX, units = nanoseconds >> 16;
@@ -188,7 +188,7 @@ static inline uint64_t board_word(uint32_t id, enum board_state state)
 	return (uint64_t)id << 8 | state;
 }
 
-/* Moves batch `id` from one state to the next; false when it was not in that state any more. */
+/* Moves batch `id` from one state to another. False: it was not in the first any more. */
 static inline bool board_move(struct board *board, uint32_t id, enum board_state from, enum board_state to)
 {
 	uint64_t expected = board_word(id, from);
@@ -196,7 +196,7 @@ static inline bool board_move(struct board *board, uint32_t id, enum board_state
 						       memory_order_acq_rel, memory_order_acquire);
 }
 
-/* Takes it back, unless the worker has begun it. */
+/* Takes the batch back. False: the worker has begun it. */
 static inline bool board_revoke(struct board *board, uint32_t id)
 {
 	return board_move(board, id, BOARD_HANDED, BOARD_REVOKED) ||
@@ -256,7 +256,7 @@ static inline void ledger_open(struct board *board, uint64_t tag)
 	atomic_store_explicit(&board->ledger[tag % LEDGER_ENTRIES], tag << 8 | LEDGER_DEFERRED, memory_order_release);
 }
 
-/* As board_move. */
+/* Does for a deferred task what board_move does for a batch. */
 static inline bool ledger_move(struct board *board, uint64_t tag, enum ledger_state from, enum ledger_state to)
 {
 	uint64_t expected = tag << 8 | from;
@@ -264,7 +264,7 @@ static inline bool ledger_move(struct board *board, uint64_t tag, enum ledger_st
 						       memory_order_acq_rel, memory_order_acquire);
 }
 
-/* When ledger_move has failed. */
+/* Tells, after ledger_move has failed, whether the task is in this state. */
 static inline bool ledger_is(struct board *board, uint64_t tag, enum ledger_state state)
 {
 	return atomic_load_explicit(&board->ledger[tag % LEDGER_ENTRIES], memory_order_acquire) == (tag << 8 | state);

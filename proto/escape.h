@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * escape: makes text of others (clients, plugins, workers, and the names that they give) safe for people to read, in the log
- * and on a terminal. A character that would end a line, move a cursor, change colours or turn the direction of writing is shown
- * instead.
+ * escape: makes text that others have written (clients, plugins, workers, and the names that they give) safe to show to people,
+ * in the log and on a terminal. A character that would end a line, move a cursor, change colours or turn the direction of
+ * writing is shown instead.
  *
  *   readable characters, in UTF-8                          as they are
  *   tab, newline, carriage return, escape                  \t \n \r \e
@@ -18,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { ESCAPE_MAX = 4 }; /* bytes that one byte of the text becomes at most */
+enum { ESCAPE_MAX = 4 }; /* one byte of the text becomes so many bytes at most */
 
 /*
  * Writes the text to `to`, with a '\0' at its end. A text that does not fit is cut between two characters, and ends with "...".
@@ -26,12 +26,12 @@ enum { ESCAPE_MAX = 4 }; /* bytes that one byte of the text becomes at most */
  */
 size_t escape_text(char *to, size_t room, const char *text, size_t size);
 
-/* Decodes the first character of a text that is not empty. Returns its length in bytes, or 0 when the text does not begin with
- * UTF-8 (nor are overlong forms, surrogates, and what is beyond U+10FFFF). */
+/* Decodes the first character of a text that is not empty. Returns its length in bytes, or 0 if the text does not begin with
+ * UTF-8. Overlong forms, surrogates, and numbers beyond U+10FFFF are no UTF-8. */
 size_t escape_decode(const char *text, size_t size, uint32_t *character);
 
-/* Is the character invisible, or does it change how others are shown? True of the control characters from U+0080 on, too; false
- * of those of ASCII. */
+/* Is the character invisible, or does it change how others are shown? True for the control characters from U+0080 on, too; false
+ * for those of ASCII. */
 bool escape_is_hidden(uint32_t character);
 
 /* The number of bytes, up to `size`, after which the text can be cut without cutting a character. */

@@ -23,7 +23,7 @@ struct payload {
 	struct block block; /* must be first: others refer to it */
 	TAILQ_ENTRY(payload) link;
 	struct payload_pool *pool;
-	unsigned age;       /* trims since it was used */
+	unsigned age;       /* calls of payload_trim since it was used */
 };
 
 void payload_pool_init(struct payload_pool *pool, struct account *account)
@@ -123,7 +123,7 @@ static struct block *make(struct payload_pool *pool, size_t capacity)
 	return &payload->block;
 }
 
-/* Powers of two, so that the next one fits. What is not filled is address space only. */
+/* Rounds up to a power of two, so that the next value fits. Bytes that are not filled take only address space. */
 static size_t capacity_for(size_t size)
 {
 	size_t capacity = CAPACITY_MIN;
@@ -222,7 +222,7 @@ int payload_check(int fd, uint64_t offset, uint64_t length)
 
 	if (seals < 0 || !(seals & F_SEAL_SHRINK) || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
 		return -EINVAL;
-	if (fstatfs(fd, &fs) < 0 || fs.f_type != TMPFS_MAGIC) /* huge pages run out with a signal */
+	if (fstatfs(fd, &fs) < 0 || fs.f_type != TMPFS_MAGIC) /* with huge pages, want of memory is a signal */
 		return -EINVAL;
 	const uint64_t size = (uint64_t)st.st_size;
 	return offset <= size && length <= size - offset ? 0 : -EINVAL;

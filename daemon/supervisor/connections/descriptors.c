@@ -57,7 +57,7 @@ void descriptors_share(struct daemon *daemon)
 	const uint64_t all = daemon->files_limit, needed = own(daemon) + reserve_of(all);
 	const uint64_t left = all > needed ? all - needed : 0, least = all / 8;
 
-	daemon->core.memory.files_most = (uint32_t)(left > least ? left : least);
+	daemon->core.memory.files_max = (uint32_t)(left > least ? left : least);
 }
 
 void descriptors_raise(struct daemon *daemon)
