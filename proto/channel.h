@@ -25,6 +25,8 @@
  *   [GONE, tag]                                              [DEFERRED, id, item, tag]
  *   [SESSION_END, session]                                   [ANSWER, tag, error, value]
  *                                                            [PASSED, id]
+ *   [CALLS, id, session, method, first item, count,          [RESULTS, id, item, [response, …]]
+ *           [request, …]]                                    [ITEM_ERROR, id, item, error]
  *   [FILES, [number, …]]  + as many descriptors              [PAYLOAD, id, place, offset, length, touched]  + 1 descriptor
  *
  * CALL      A call of the method "" only asks whether the worker reacts. It is answered [REPLY, id, nil, nil]; the class does
@@ -32,6 +34,8 @@
  * ITEMS     `columns` is an array of arrays of `count` values, `kw columns` a map of such arrays. The answers come in item
  *           order; after a crash the values that were finished still arrive. The supervisor can take back the items of a batch
  *           that have not begun (`items` on the board): then the batch ends before them.
+ * CALLS     A train: plain calls of one session, as they came. Its values are whole requests of MessagePack-RPC; those of its
+ *           RESULTS are whole responses. A value that has become large comes as PAYLOAD: it is the next item's.
  * PASSED    The worker has skipped a batch, or its last items, because the supervisor has taken it back. This shows that the
  *           worker reacts. If the supervisor has not taken the batch back, somebody has overwritten the board.
  * START     `replay` is an array of [method, args, kwargs]: sticky calls, for whose results nobody waits. `more?` says that a
@@ -93,7 +97,8 @@ enum to_worker {
 	TO_RELEASE = 11,
 	TO_RESULT = 12,
 	TO_FILES = 13,
-	TO_TAKEN = 14
+	TO_TAKEN = 14,
+	TO_CALLS = 15
 };
 /* A message of results ends once it has so many bytes of values: it is no longer than this and one more value. */
 enum { RESULTS_AHEAD = 64 << 10 };
@@ -123,12 +128,14 @@ enum shape { SHAPE_ZIP = 0, SHAPE_SINGLE = 1, SHAPE_POSITIONAL = 2, SHAPE_KEYWOR
  *        |                  |                                  supervisor, when the client goes
  *        |                  `------worker------> COMMITTED ----'    (otherwise its answer counts, whoever gives it up)
  *        `---supervisor--> REVOKED (the worker skips it)
+ *
+ * In a train STARTED, CANCELLED and COMMITTED are of the call that the word names: the last one that has begun.
  */
 enum { BOARD_ENTRIES = 1024 };
 enum board_state { BOARD_HANDED = 1, BOARD_STARTED = 2, BOARD_CANCELLED = 3, BOARD_REVOKED = 4, BOARD_COMMITTED = 5 };
 
 struct board_entry {
-	_Atomic uint64_t word;   /* id << 8 | state */
+	_Atomic uint64_t word;   /* call of a train << 40 | id << 8 | state */
 	_Atomic uint64_t items;  /* limit << 32 | begun: see board_begin_item */
 	_Atomic uint32_t spent;  /* time in the method, per item of the batch: see board_spent */
 };
@@ -188,12 +195,58 @@ static inline uint64_t board_word(uint32_t id, enum board_state state)
 	return (uint64_t)id << 8 | state;
 }
 
+static inline enum board_state board_state_in(uint64_t word)
+{
+	return (enum board_state)(word & 0xff);
+}
+
 /* Moves batch `id` from one state to another. False: it was not in the first any more. */
 static inline bool board_move(struct board *board, uint32_t id, enum board_state from, enum board_state to)
 {
-	uint64_t expected = board_word(id, from);
-	return atomic_compare_exchange_strong_explicit(&board_entry(board, id)->word, &expected, board_word(id, to),
-						       memory_order_acq_rel, memory_order_acquire);
+	_Atomic uint64_t *word = &board_entry(board, id)->word;
+	uint64_t now = atomic_load_explicit(word, memory_order_acquire);
+
+	do {
+		if ((uint32_t)(now >> 8) != id || board_state_in(now) != from)
+			return false;
+	} while (!atomic_compare_exchange_weak_explicit(word, &now, (now & ~(uint64_t)0xff) | (uint64_t)to, memory_order_acq_rel,
+							memory_order_acquire));
+	return true;
+}
+
+/* The worker has begun this call of the train (after board_begin_item): the word speaks of it from now on. If the supervisor has
+ * cancelled the train, or this very call, it stays cancelled. */
+static inline void board_begin_call(struct board *board, uint32_t id, uint32_t call)
+{
+	_Atomic uint64_t *word = &board_entry(board, id)->word;
+	uint64_t now = atomic_load_explicit(word, memory_order_acquire), next;
+
+	do {
+		const enum board_state state = board_state_in(now) == BOARD_COMMITTED ? BOARD_STARTED : board_state_in(now);
+		next = (uint64_t)call << 40 | board_word(id, state);
+	} while (!atomic_compare_exchange_weak_explicit(word, &now, next, memory_order_acq_rel, memory_order_acquire));
+}
+
+/* The supervisor cancels this call of the train, the last one that has begun. False: its method has committed itself. */
+static inline bool board_cancel_call(struct board *board, uint32_t id, uint32_t call)
+{
+	_Atomic uint64_t *word = &board_entry(board, id)->word;
+	uint64_t now = atomic_load_explicit(word, memory_order_acquire);
+
+	do {
+		if ((uint32_t)(now >> 8) != id || board_state_in(now) == BOARD_CANCELLED)
+			return true;
+		if (board_state_in(now) == BOARD_COMMITTED && now >> 40 == call)
+			return false;
+	} while (!atomic_compare_exchange_weak_explicit(word, &now, (now & ~(uint64_t)0xff) | BOARD_CANCELLED,
+							memory_order_acq_rel, memory_order_acquire));
+	return true;
+}
+
+static inline enum board_state board_state(struct board *board, uint32_t id)
+{
+	const uint64_t word = atomic_load_explicit(&board_entry(board, id)->word, memory_order_acquire);
+	return (uint32_t)(word >> 8) == id ? board_state_in(word) : BOARD_REVOKED;
 }
 
 /* Takes the batch back. False: the worker has begun it. */
@@ -227,28 +280,21 @@ static inline uint32_t board_begun(struct board *board, uint32_t id)
 	return begun < limit ? begun : limit;
 }
 
-/* Takes back the items that the worker has not begun, if it has begun more than `min`. Returns how many items the worker
- * keeps. */
+/* Takes back the items that the worker has not begun; it keeps `min` items at min. Returns how many it keeps. */
 static inline uint32_t board_cut(struct board *board, uint32_t id, uint32_t min)
 {
 	_Atomic uint64_t *items = &board_entry(board, id)->items;
 	uint64_t now = atomic_load_explicit(items, memory_order_acquire);
-	uint32_t begun, limit;
+	uint32_t kept;
 
 	do {
-		begun = (uint32_t)now;
-		limit = (uint32_t)(now >> 32);
-		if (begun >= limit || begun <= min)
+		const uint32_t begun = (uint32_t)now, limit = (uint32_t)(now >> 32);
+		kept = begun > min ? begun : min;
+		if (kept >= limit)
 			return limit;
-	} while (!atomic_compare_exchange_weak_explicit(items, &now, (uint64_t)begun << 32 | begun, memory_order_acq_rel,
+	} while (!atomic_compare_exchange_weak_explicit(items, &now, (uint64_t)kept << 32 | (uint32_t)now, memory_order_acq_rel,
 							memory_order_acquire));
-	return begun;
-}
-
-static inline enum board_state board_state(struct board *board, uint32_t id)
-{
-	const uint64_t word = atomic_load_explicit(&board_entry(board, id)->word, memory_order_acquire);
-	return word >> 8 == id ? (enum board_state)(word & 0xff) : BOARD_REVOKED;
+	return kept;
 }
 
 static inline void ledger_open(struct board *board, uint64_t tag)

@@ -92,6 +92,19 @@ void host_put_answers(struct host *host)
 	reply_messages(&host->reply, answers.bytes, answers.size);
 }
 
+void host_put_item_error(struct host *host, uint32_t id, uint64_t item)
+{
+	uint8_t index[PACK_UINT];
+	const uint8_t *end = pack_uint(index, item);
+
+	reply_end_results(&host->reply);
+	(void)reply_begin(&host->reply);
+	host_put_head(host, FROM_ITEM_ERROR, id, false);
+	reply_put(&host->reply, index, (size_t)(end - index));
+	task_put_error(&host->task);
+	reply_seal(&host->reply);
+}
+
 void host_put_deferred(struct host *host, uint64_t id, uint64_t item)
 {
 	uint8_t message[REPLY_TYPE + 3 * PACK_UINT], *p = reply_pack_type(message, 4, FROM_DEFERRED);

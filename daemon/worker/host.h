@@ -75,6 +75,9 @@ void host_put_nil(struct host *host);
 /* Puts the answers that the task has given to deferred calls behind its own answer. */
 void host_put_answers(struct host *host);
 
+/* [ITEM_ERROR, id, item, error]: the error is the task's. */
+void host_put_item_error(struct host *host, uint32_t id, uint64_t item);
+
 /* [DEFERRED, id, item, tag] */
 void host_put_deferred(struct host *host, uint64_t id, uint64_t item);
 

@@ -178,19 +178,6 @@ static int add_item_args(struct host *host, const struct items *items)
 	return -1;
 }
 
-static void put_item_error(struct host *host, const struct items *items, uint64_t item)
-{
-	uint8_t index[PACK_UINT];
-	const uint8_t *end = pack_uint(index, item);
-
-	reply_end_results(&host->reply);
-	(void)reply_begin(&host->reply);
-	host_put_head(host, FROM_ITEM_ERROR, (uint32_t)items->id, false);
-	reply_put(&host->reply, index, (size_t)(end - index));
-	task_put_error(&host->task);
-	reply_seal(&host->reply);
-}
-
 static void run_item(struct host *host, const struct items *items, uint32_t i, bool found)
 {
 	struct task *task = &host->task;
@@ -218,7 +205,7 @@ static void run_item(struct host *host, const struct items *items, uint32_t i, b
 			return;
 		}
 	}
-	put_item_error(host, items, item);
+	host_put_item_error(host, (uint32_t)items->id, item);
 	host_put_answers(host);
 }
 
@@ -248,7 +235,7 @@ static uint32_t skip_items(struct host *host, const struct items *items, uint32_
 {
 	for (; i < items->count && board_begin_item(host->board, (uint32_t)items->id); i++) {
 		task_fail(&host->task, "CANCELLED", "no", "the call was cancelled");
-		put_item_error(host, items, items->first + i);
+		host_put_item_error(host, (uint32_t)items->id, items->first + i);
 	}
 	return i;
 }
@@ -260,7 +247,7 @@ static uint32_t lose_items(struct host *host, const struct items *items)
 
 	for (; i < items->count && board_begin_item(host->board, (uint32_t)items->id); i++) {
 		task_no_map(&host->task);
-		put_item_error(host, items, items->first + i);
+		host_put_item_error(host, (uint32_t)items->id, items->first + i);
 	}
 	return i;
 }

@@ -120,19 +120,23 @@ int task_add_value(struct task *task, struct reader *reader)
 	return 0;
 }
 
+int task_add_values(struct task *task, struct reader *reader)
+{
+	uint32_t n;
+
+	if (read_array(reader, &n) < 0)
+		return task_fail(task, "BAD_ARGUMENT", "no", "positional arguments must come as an array");
+	for (; n > 0; n--)
+		if (task_add_value(task, reader) < 0)
+			return -1;
+	return 0;
+}
+
 int task_add_array(struct task *task, struct span array)
 {
 	struct reader reader = reader_of(array);
-	uint32_t n;
 
-	if (read_nil(&reader) == 0)
-		return 0;
-	if (read_array(&reader, &n) < 0)
-		return task_fail(task, "BAD_ARGUMENT", "no", "positional arguments must come as an array");
-	for (; n > 0; n--)
-		if (task_add_value(task, &reader) < 0)
-			return -1;
-	return 0;
+	return read_nil(&reader) == 0 ? 0 : task_add_values(task, &reader);
 }
 
 /* The place for a keyword: a later one of the same name takes the place of the earlier. */

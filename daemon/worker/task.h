@@ -81,6 +81,7 @@ void task_free(struct task *task);
 /* Empty the arguments; add positional ones and keywords. 0, or -1 with the error set. */
 void task_clear(struct task *task);
 int task_add_array(struct task *task, struct span array);
+int task_add_values(struct task *task, struct reader *reader); /* of the array that comes next */
 int task_add_value(struct task *task, struct reader *reader);
 int task_add_map(struct task *task, struct span map);
 int task_add_keyword(struct task *task, struct span key, struct reader *reader);

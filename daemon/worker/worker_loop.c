@@ -8,6 +8,7 @@
 #include "daemon/worker/nudge.h"
 #include "daemon/worker/quit.h"
 #include "daemon/worker/services.h"
+#include "daemon/worker/train.h"
 #include "daemon/worker/worker_yield.h"
 
 #include <errno.h>
@@ -63,6 +64,9 @@ static void on_message(struct host *host, struct span message)
 		break;
 	case TO_CALL:
 		worker_call_on_message(host, &reader, count);
+		break;
+	case TO_CALLS:
+		train_on_message(host, &reader);
 		break;
 	case TO_BIND:
 		items_on_bind(host, &reader);

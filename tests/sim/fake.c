@@ -90,6 +90,7 @@ static void fake_free(struct fake *fake)
 	free(fake->asked);
 	free(fake->in);
 	free(fake->tokens);
+	free(fake->msgids);
 	free(fake->bound.at);
 	free(fake->applied.at);
 	free(fake->served.at);
@@ -557,6 +558,30 @@ static void read_items(struct fake *fake, struct reader *reader)
 			world_fail(fake->world, "an item that can't be read");
 }
 
+/* first, count, [[0, msgid, method, [token]], ...] */
+static void read_calls(struct fake *fake, struct reader *reader)
+{
+	uint64_t first, count, type, msgid;
+	struct span method;
+	uint32_t n, fields;
+
+	if (read_uint(reader, &first) < 0 || read_uint(reader, &count) < 0 || read_array(reader, &n) < 0 || n != count || n == 0)
+		world_fail(fake->world, "a train that can't be read");
+	fake->first = (uint32_t)first;
+	fake->count = n;
+	fake->tokens = malloc(n * sizeof *fake->tokens);
+	fake->msgids = malloc(n * sizeof *fake->msgids);
+	for (uint32_t i = 0; i < n; i++) {
+		if (read_array(reader, &fields) < 0 || fields != 4 || read_uint(reader, &type) < 0 || type != RPC_REQUEST ||
+		    read_uint(reader, &msgid) < 0 || read_text(reader, &method) < 0 || read_array(reader, &fields) < 0 ||
+		    fields != 1 || !value_read(fake->world, reader, fake->files, &fake->tokens[i]))
+			world_fail(fake->world, "a call in a train that can't be read");
+		fake->msgids[i] = (uint32_t)msgid;
+	}
+	if (reader->p != reader->end)
+		world_fail(fake->world, "a train with something behind it");
+}
+
 /* Begins the batch, unless it has been taken back. */
 static bool claim(struct fake *fake, struct parcel *parcel, uint64_t type, struct reader *reader, uint32_t fields)
 {
@@ -567,11 +592,14 @@ static bool claim(struct fake *fake, struct parcel *parcel, uint64_t type, struc
 	(void)read_uint(reader, &fake->session);
 	(void)read_text(reader, &name);
 	fake->id = (uint32_t)id;
-	fake->items = type == TO_ITEMS;
+	fake->train = type == TO_CALLS;
+	fake->items = type == TO_ITEMS || fake->train;
 	if (!board_move(fake->board, fake->id, BOARD_HANDED, BOARD_STARTED))
 		return false;
 	fake->files = &parcel->files;
-	if (fake->items)
+	if (fake->train)
+		read_calls(fake, reader);
+	else if (fake->items)
 		read_items(fake, reader);
 	else
 		read_args(fake, reader);
@@ -661,9 +689,9 @@ static void begin(struct fake *fake)
 	if (!parcel)
 		return;
 	const uint64_t type = type_of(bytes_of(parcel), &reader, &fields);
-	if (type == TO_START || type == TO_RESULT || type > TO_TAKEN)
+	if (type == TO_START || type == TO_RESULT || type > TO_CALLS)
 		world_fail(fake->world, "a message that no worker knows, or that comes late: %llu", (unsigned long long)type);
-	if (type == TO_CALL || type == TO_ITEMS) {
+	if (type == TO_CALL || type == TO_ITEMS || type == TO_CALLS) {
 		if (!claim(fake, parcel, type, &reader, fields)) {
 			put_passed(fake, fake->id);
 			parcel_free(parcel);
@@ -734,8 +762,9 @@ static void end_batch(struct fake *fake)
 	fake->board->since = 0;
 	parcel_free(fake->task);
 	free(fake->tokens);
+	free(fake->msgids);
 	fake->task = NULL;
-	fake->tokens = NULL;
+	fake->tokens = fake->msgids = NULL;
 	fake->files = NULL;
 }
 
@@ -770,7 +799,7 @@ static struct loan *free_place(struct fake *fake)
 /* [PAYLOAD, id, place, offset, length, touched]: the first half of the file, or all of it. */
 static bool lend(struct fake *fake, uint32_t token)
 {
-	const bool fits = fake->world->flavour.files && !fake->items && value_size(token) < LOAN_SIZE;
+	const bool fits = fake->world->flavour.files && (!fake->items || fake->train) && value_size(token) < LOAN_SIZE;
 	struct loan *loan = fits && world_dice(fake->world, 3) ? free_place(fake) : NULL;
 	uint8_t room[64], *p = pack_uint(pack_array(room, 6), FROM_PAYLOAD);
 
@@ -808,6 +837,8 @@ static void reply(struct fake *fake, uint32_t token)
 		return;
 	}
 	fake_put(fake, room, fake->items ? pack_array(p, 1) : pack_nil(p));
+	if (fake->train)
+		fake_put(fake, room, pack_nil(pack_uint(pack_uint(pack_array(room, 4), RPC_RESPONSE), fake->msgids[fake->item])));
 	if (token == UINT32_MAX || fake->yielding)
 		fake_put(fake, room, pack_nil(room));
 	else
@@ -978,6 +1009,26 @@ static bool refuse_item(struct fake *fake)
 	return true;
 }
 
+/* Nobody waits for it any more, nor for those behind it. */
+static void skip_call(struct fake *fake)
+{
+	uint8_t room[160], *p = pack_uint(pack_uint(pack_array(room, 4), FROM_ITEM_ERROR), fake->id);
+
+	p = pack_array(pack_uint(p, fake->first + fake->item), 6);
+	p = pack_str(pack_str(p, "CANCELLED", 9), "skipped", 7);
+	p = pack_nil(pack_nil(pack_nil(p)));
+	fake_put(fake, room, pack_str(p, "no", 2));
+	end_item(fake);
+}
+
+static void commit(struct fake *fake)
+{
+	const uint32_t token = fake->tokens[fake->item];
+
+	if (board_move(fake->board, fake->id, BOARD_STARTED, BOARD_COMMITTED) && token != UINT32_MAX)
+		fake->world->tokens[token].committed = true;
+}
+
 /* One step of the method. False: the worker has gone. */
 static bool step(struct fake *fake)
 {
@@ -990,13 +1041,20 @@ static bool step(struct fake *fake)
 			end_batch(fake);
 			return true;
 		}
+		if (fake->train) {
+			board_begin_call(fake->board, fake->id, fake->first + fake->item);
+			if (fake->item > 0 && board_state(fake->board, fake->id) == BOARD_CANCELLED) {
+				skip_call(fake);
+				return true;
+			}
+		}
 		if (refuse_item(fake))
 			return true;
 		fake->running = true;
 		if (!begin_item(fake))
 			return false;
-		if (!fake->items && world_one_in(world, 8))
-			(void)board_move(fake->board, fake->id, BOARD_STARTED, BOARD_COMMITTED);
+		if ((!fake->items || fake->train) && world_one_in(world, 8))
+			commit(fake);
 		if (fake->named_gen && fake->takes_yields)
 			begin_yields(fake);
 		return true;

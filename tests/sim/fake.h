@@ -47,7 +47,9 @@ struct fake {
 	struct arrived announced;    /* by FILES: of the next message */
 	struct parcel *held;         /* put aside while a method waited */
 	struct parcel *task;         /* the message that it works on; NULL: none */
-	bool items;                  /* ITEMS; else CALL */
+	bool items;                  /* ITEMS, or CALLS; else CALL */
+	bool train;                  /* CALLS */
+	uint32_t *msgids;            /* of these calls */
 	bool takes_yields;           /* the caller takes values that the method yields */
 	bool named_gen;
 	uint32_t id, first, count, item; /* of that batch */

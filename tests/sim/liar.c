@@ -5,6 +5,7 @@
 #include "daemon/core/records/slot.h"
 #include "daemon/core/life/slot_life.h"
 #include "proto/pack.h"
+#include "proto/rpc.h"
 
 enum { NOBODY = 100000 /* an id, or a tag, that is not in use */ };
 
@@ -94,6 +95,17 @@ static uint8_t *other_form(struct fake *fake, uint8_t *p)
 	return pack_nil(pack_array(NUMBERS(4, FROM_RESULTS, fake->id, 0), 1));
 }
 
+static uint8_t *answers_another(struct fake *fake, uint8_t *p)
+{
+	if (!fake->train)
+		return p;
+	p = pack_array(NUMBERS(4, FROM_RESULTS, fake->id, fake->first + fake->item), 1);
+	if (world_one_in(fake->world, 2))
+		return pack_nil(p); /* no response at all */
+	p = pack_uint(pack_uint(pack_array(p, 4), RPC_RESPONSE), fake->msgids[fake->item] + 1);
+	return pack_nil(pack_nil(p));
+}
+
 static uint8_t *another_item(struct fake *fake, uint8_t *p)
 {
 	if (!fake->items)
@@ -141,7 +153,7 @@ typedef uint8_t *lie(struct fake *fake, uint8_t *p);
 
 static lie *const lies[] = {no_message,     half_a_message, unknown_id,    unknown_tag,       no_error,
 			    unasked_leased, ready_again,    unasked_state, payload_of_nothing, unasked_restored, replays_nothing};
-static lie *const lies_at_work[] = {other_form, another_item, too_many, no_tag, unwanted_yield, asks_twice, passes_over};
+static lie *const lies_at_work[] = {other_form, answers_another, another_item, too_many, no_tag, unwanted_yield, asks_twice, passes_over};
 
 /* Says what it must not: the core has to kill it. */
 static void say(struct fake *fake)

@@ -5,6 +5,7 @@
 #include "daemon/core/calls/lease.h"
 #include "daemon/core/calls/nested.h"
 #include "daemon/core/entry/request.h"
+#include "daemon/core/entry/request_train.h"
 #include "proto/pack.h"
 #include "proto/payload_ref.h"
 #include "proto/scan.h"
@@ -236,25 +237,26 @@ static bool is_promise(const struct question *question)
 	return !slot && !question->timeout && question->errors != ERRORS_FIRST;
 }
 
-void player_send(struct world *world)
+/* It is on its way. */
+static void note_asked(struct world *world, struct player *player, struct question *question)
 {
-	struct player *player = some_player(world);
-
-	if (!client_accepts(&player->client) || player->input_ended) /* then a session doesn't read */
+	question->msgid = ++player->last_msgid;
+	world_say(world, "client %llu: asks %u: %s (%u from %u)", (unsigned long long)player->client.id, question->msgid,
+		  question->target, question->count, question->token);
+	if (question->notification)
 		return;
-	struct question *question = question_new(world, false);
+	question->next = player->asked;
+	player->asked = question;
+}
+
+static void send_one(struct world *world, struct player *player, struct question *question)
+{
 	uint8_t *room = malloc(question_size(question) + 64);
 	struct writing writing = {.world = world, .p = room, .files = own_files(world, player, question)};
 
-	question->msgid = ++player->last_msgid;
+	note_asked(world, player, question);
 	write_request(question, &writing);
 	struct span message = {.bytes = room, .size = (size_t)(writing.p - room)};
-	world_say(world, "client %llu: asks %u: %s (%u from %u)", (unsigned long long)player->client.id, question->msgid,
-		  question->target, question->count, question->token);
-	if (!question->notification) {
-		question->next = player->asked;
-		player->asked = question;
-	}
 	struct block *block = place(world, player, &message, writing.files);
 	const uint32_t notified = player->client.notified;
 	request(world, player, question, message, block);
@@ -265,6 +267,77 @@ void player_send(struct world *world)
 	free(room);
 	if (question->notification)
 		free(question);
+}
+
+enum { MANY = 80 };
+
+/* Takes in requests as session.c does. Those that it would not read are not asked. */
+static void take_in(struct world *world, struct player *player, struct question **questions, uint32_t count, struct span bytes)
+{
+	for (uint32_t i = 0, taken = 0; i < count; i += taken) {
+		if (!client_accepts(&player->client)) {
+			for (; i < count; i++)
+				free(questions[i]);
+			return;
+		}
+		const uint32_t before = player->last_msgid;
+		const struct question *first = questions[i];
+		for (uint32_t k = i; k < count; k++) /* none is answered before its request has been taken in */
+			note_asked(world, player, questions[k]);
+		faults_arm(true);
+		taken = 0;
+		size_t size = request_train(&player->client, bytes, &taken);
+		faults_arm(false);
+		for (uint32_t k = count; k > i + (taken > 0 ? taken : 1); k--) { /* these have not */
+			if (player->asked != questions[k - 1])
+				world_fail(world, "an answer to what has not been asked");
+			player->asked = questions[k - 1]->next;
+		}
+		player->last_msgid = before + (taken > 0 ? taken : 1);
+		if (size == 0) {
+			size = (size_t)scan_length(bytes.bytes, bytes.size);
+			request(world, player, first, (struct span){.bytes = bytes.bytes, .size = size}, NULL);
+			taken = 1;
+		}
+		bytes.bytes += size;
+		bytes.size -= size;
+	}
+}
+
+/* Several plain calls of one method at once; sometimes the last is not whole. */
+static void send_many(struct world *world, struct player *player, struct question *first)
+{
+	const uint32_t count = 2 + world_dice(world, world_one_in(world, 4) ? MANY - 2 : 8);
+	struct question *questions[MANY] = {first};
+	size_t size = question_size(first) + 64;
+
+	for (uint32_t i = 1; i < count; i++) {
+		questions[i] = question_like(world, first);
+		size += question_size(questions[i]) + 64;
+	}
+	uint8_t *room = malloc(size);
+	struct writing writing = {.world = world, .p = room};
+	for (uint32_t i = 0; i < count; i++) {
+		questions[i]->msgid = player->last_msgid + 1 + i;
+		write_request(questions[i], &writing);
+	}
+	take_in(world, player, questions, count, (struct span){.bytes = room, .size = (size_t)(writing.p - room)});
+	free(room);
+}
+
+void player_send(struct world *world)
+{
+	struct player *player = some_player(world);
+
+	if (!client_accepts(&player->client) || player->input_ended) /* then a session doesn't read */
+		return;
+	struct question *question = question_new(world, false);
+	struct question *like = world_one_in(world, 2) ? question_like(world, question) : NULL;
+	if (like)
+		send_many(world, player, question);
+	else
+		send_one(world, player, question);
+	free(like);
 }
 
 /* ---- leases ---- */
@@ -530,14 +603,15 @@ void player_say_waiting(const struct world *world)
 void player_cancel(struct world *world)
 {
 	struct player *player = some_player(world);
-	const struct question *asked = player->asked;
+	struct question *asked = player->asked;
 	struct error why;
 
-	for (uint32_t i = world_dice(world, 4); i > 0 && asked && asked->next; i--)
+	for (uint32_t i = world_dice(world, world_one_in(world, 2) ? 4 : 60); i > 0 && asked && asked->next; i--)
 		asked = asked->next;
 	if (!asked)
 		return;
 	struct ticket *ticket = idmap_get(&player->client.inflight, asked->msgid);
+	asked->cancelled = true;
 	error_say(&why, ERROR_CANCELLED, RAN_NO, "cancelled");
 	world_say(world, "client %llu: cancels %u", (unsigned long long)player->client.id, asked->msgid);
 	faults_arm(true);

@@ -104,6 +104,16 @@ static uint8_t *pack_text(uint8_t *p, const char *text)
 	return pack_str(p, text, strlen(text));
 }
 
+struct question *question_like(struct world *world, const struct question *question)
+{
+	if (!question->plain || question->kind != KIND_SINGLE || question->notification || strchr(question->target, ':'))
+		return NULL;
+	struct question *like = malloc(sizeof *like);
+	*like = *question;
+	like->token = world_tokens(world, 1);
+	return like;
+}
+
 static void write_args(const struct question *question, struct writing *writing)
 {
 	const bool items = question->kind == KIND_MAP || question->kind == KIND_SCATTER;
@@ -207,6 +217,8 @@ static void check_code(const struct world *world, const struct question *questio
 		world_fail(world, "told that memory is out, and it was not");
 	if (span_is(told->code, "TIMEOUT") && !question->timeout && question->kind != KIND_LEASE)
 		world_fail(world, "told that it took too long, and it had any time");
+	if (span_is(told->code, "CANCELLED") && question->plain && !question->nested && !question->cancelled)
+		world_fail(world, "a plain call is cancelled by nobody");
 	if (span_is(told->code, "BAD_ARGUMENT") && question->kind != KIND_SCATTER)
 		world_fail(world, "a good argument was refused");
 	if (span_is(told->code, "NO_SUCH_POOL") && !world->flavour.memory)
@@ -243,6 +255,8 @@ static void check_error(const struct world *world, const struct question *questi
 	if (span_is(told.code, "FAILED") && tokens == 1 && !world_is_bad(token) && question->kind != KIND_LEASE && !refused)
 		world_fail(world, "a good token failed");
 	if (tokens == 1 && question->kind != KIND_ALL && question->kind != KIND_LEASE) {
+		if (span_is(told.code, "CANCELLED") && world->tokens[token].committed && times == 1 && question->plain)
+			world_fail(world, "told that it was cancelled, and its method had committed itself");
 		if (span_is(told.ran, "no") && times > 0)
 			world_fail(world, "told that it did not run, but it did");
 		if (span_is(told.ran, "yes") && times == 0)

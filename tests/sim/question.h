@@ -18,6 +18,7 @@ struct question {
 	char target[16];          /* "p:0" */
 	bool plain;               /* asked as pool.method; else by objpool.call */
 	bool nested;              /* a worker asks */
+	bool cancelled;           /* its client has cancelled it */
 	bool early;               /* it came before the daemon was asked to stop */
 	bool yields;              /* the method yields, if its caller takes what it yields */
 	uint32_t token, count;    /* the first, and how many follow */
@@ -40,6 +41,9 @@ struct listener {
 };
 
 struct question *question_new(struct world *world, bool nested);
+
+/* A plain call of the same method, with a token of its own. NULL: the question is none that could travel in a train. */
+struct question *question_like(struct world *world, const struct question *question);
 
 /* How many bytes its params take at most. */
 size_t question_size(const struct question *question);

@@ -2,6 +2,7 @@
 #include "daemon/core/calls/call_answer.h"
 
 #include "daemon/core/records/input.h"
+#include "daemon/core/calls/passengers.h"
 #include "daemon/core/records/measure.h"
 #include "daemon/core/records/pool.h"
 #include "daemon/core/dispatch/scheduler.h"
@@ -25,7 +26,7 @@ static void close_books(struct call *call, bool failed, const char *outcome)
 	call->answered = true;
 	core_reap_later(pool->core, &call->ending);
 	if (call->ticket.client && !call_is_probe(call))
-		measure_add_call(&pool->methods, call->method, took, failed);
+		measure_add_calls(&pool->methods, call->method, took, 1, failed);
 	timer_clear(&pool->core->timers, &call->timer);
 	if (call->ticket.client)
 		call->ticket.client->pending -= call->size;
@@ -116,6 +117,10 @@ void call_on_values(struct batch *batch, uint32_t count, struct span values, str
 	const uint64_t first = batch->first + batch->done;
 	int r;
 
+	if (call->train) {
+		passengers_on_value(batch, values, block);
+		return;
+	}
 	batch->done += count;
 	if (call->answered) {
 		call->core->late += count;
@@ -159,6 +164,10 @@ void call_on_failure(struct batch *batch, uint64_t index, struct error *error)
 {
 	struct call *call = batch->call;
 
+	if (call->train) {
+		passengers_on_failure(batch, index, error);
+		return;
+	}
 	batch->done++;
 	if (call->sticky)
 		call->refused +=
@@ -232,6 +241,10 @@ void call_fail(struct call *call, const struct error *why)
 
 	if (call->answered)
 		return;
+	if (call->train) {
+		passengers_fail(call, why);
+		return;
+	}
 	error_copy(&error, why);
 	if (error.index < 0 && error.ran == RAN_NO && has_run(call))
 		error.ran = RAN_MAYBE;

@@ -2,6 +2,7 @@
 #include "daemon/core/calls/call_life.h"
 
 #include "daemon/core/calls/call_answer.h"
+#include "daemon/core/calls/passengers.h"
 #include "daemon/core/records/input.h"
 #include "daemon/core/records/pool.h"
 #include "daemon/core/dispatch/sticky.h"
@@ -142,6 +143,19 @@ static int set_deadline(struct call *call)
 	return 0;
 }
 
+/* From here on it is one of its pool's calls. */
+static void enter(struct call *call, struct client *client)
+{
+	struct pool *pool = call->pool;
+
+	call->ending.reap = reap;
+	client->pending += call->size;
+	TAILQ_INSERT_TAIL(&pool->calls, call, link);
+	pool->calls_count++;
+	call->began = pool->core->now;
+	call->left = call->total;
+}
+
 int call_begin(struct call *call, struct client *client, const struct rpc *rpc, const uint8_t *const *at)
 {
 	struct pool *pool = call->pool;
@@ -151,13 +165,8 @@ int call_begin(struct call *call, struct client *client, const struct rpc *rpc, 
 		call_free(call);
 		return r;
 	}
-	call->ending.reap = reap;
-	client->pending += call->size;
-	TAILQ_INSERT_TAIL(&pool->calls, call, link);
-	pool->calls_count++;
+	enter(call, client);
 	pool->counts.calls += !call_is_probe(call);
-	call->began = pool->core->now;
-	call->left = call->total;
 	call_trace(call, NULL, "comes, with %llu task%s", (unsigned long long)call->total, plural(call->total));
 	call->ticket.fed = call->input.open;
 	if (call->bind.size + call->bind_kwargs.size > 0 && call->columns > 0)
@@ -171,6 +180,30 @@ int call_begin(struct call *call, struct client *client, const struct rpc *rpc, 
 	if (call->input.on || call->total == 0)
 		call_go_on(call);
 	return 0;
+}
+
+uint32_t call_begin_train(struct call *call, struct client *client)
+{
+	struct pool *pool = call->pool;
+	const uint32_t count = passengers_open(call, client);
+
+	if (count == 0) {
+		call_free(call);
+		return 0;
+	}
+	call->total = count;
+	enter(call, client);
+	pool->counts.calls += count;
+	call_trace(call, NULL, "comes, with %u calls of the same method behind it", count - 1);
+	struct batch *batch = batch_new(call, 0, count, &call->train->bytes);
+	if (!batch || pool_note_session(pool, client) < 0) {
+		call_fail_for_memory(call);
+		if (batch)
+			batch_end(batch);
+	} else if (call_queue(batch) < 0) {
+		call_fail_for_memory(call);
+	}
+	return count;
 }
 
 /* ---- being fed ---- */

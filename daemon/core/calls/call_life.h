@@ -12,6 +12,10 @@
  * freed. */
 int call_begin(struct call *call, struct client *client, const struct rpc *rpc, const uint8_t *const *at);
 
+/* The same for a train of plain calls, whose pool, method and name are set. Returns how many of them have begun: those before one
+ * that could not be given a ticket. 0: none; the call has been freed. */
+uint32_t call_begin_train(struct call *call, struct client *client);
+
 /* The call that the ticket belongs to; NULL when it is none's. */
 struct call *call_of_ticket(struct ticket *ticket);
 

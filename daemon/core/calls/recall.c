@@ -5,6 +5,7 @@
 #include "daemon/core/records/pool.h"
 #include "daemon/core/dispatch/scheduler.h"
 #include "daemon/core/records/slot.h"
+#include "daemon/core/calls/withdraw.h"
 
 #define PAUSE_MAX (64 * MILLISECOND)
 
@@ -77,26 +78,6 @@ static bool is_silent(const struct slot *slot, const struct batch *first, uint64
 	       !atomic_load_explicit(&slot->board->since, memory_order_relaxed);
 }
 
-/* Takes back the items that the worker has not begun of a batch that it has. NULL: there are none, or no memory. */
-static struct batch *take_rest(struct slot *slot, struct batch *batch)
-{
-	struct batch *rest;
-
-	if (batch->addressed || batch->count == 1 || batch->call->answered)
-		return NULL;
-	rest = batch_new(batch->call, batch->first, batch->count, batch->at);
-	if (!rest)
-		return NULL;
-	const uint32_t kept = board_cut(slot->board, batch->id, batch->done);
-	if (kept <= batch->done || kept >= batch->count) { /* all have begun; or the worker has written nonsense to the board */
-		batch_free(rest);
-		return NULL;
-	}
-	batch_split(batch, kept, rest);
-	slot->tasks -= rest->count;
-	return rest;
-}
-
 /* Takes the tasks that the slot has not begun, and another slot may do, out of its hands; the last one first. */
 static void take_back(struct slot *slot, struct batch_list *taken)
 {
@@ -108,7 +89,7 @@ static void take_back(struct slot *slot, struct batch_list *taken)
 		if (batch->addressed)
 			continue;
 		if (!board_move(slot->board, batch->id, BOARD_HANDED, BOARD_REVOKED)) {
-			if ((rest = take_rest(slot, batch)))
+			if ((rest = withdraw_rest(slot, batch)))
 				TAILQ_INSERT_TAIL(taken, rest, link);
 			continue;
 		}

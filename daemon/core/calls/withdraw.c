@@ -7,6 +7,27 @@
 #include "daemon/core/records/slot.h"
 #include "daemon/core/dispatch/yield.h"
 
+/* ---- taking back a part ---- */
+
+struct batch *withdraw_rest(struct slot *slot, struct batch *batch)
+{
+	struct batch *rest;
+
+	if (batch->addressed || batch->count == 1 || batch->call->answered)
+		return NULL;
+	rest = batch_new(batch->call, batch->first, batch->count, batch->at);
+	if (!rest)
+		return NULL;
+	const uint32_t kept = board_cut(slot->board, batch->id, batch->done + 1);
+	if (kept <= batch->done || kept >= batch->count) { /* all have begun; or the worker has written nonsense to the board */
+		batch_free(rest);
+		return NULL;
+	}
+	batch_split(batch, kept, rest);
+	slot->tasks -= rest->count;
+	return rest;
+}
+
 /* ---- before the call is answered: has anything begun? ---- */
 
 static enum revoked revoke_all(const struct call *call)
@@ -34,7 +55,7 @@ enum revoked withdraw_unless_begun(struct call *call)
 {
 	if (call->reruns > 0 || call->put_off || call->sticky)
 		return REVOKED_RUNNING; /* or will run */
-	return call_gathers(call) ? revoke_all(call) : revoke_one(&call->only);
+	return call_is_single(call) ? revoke_one(&call->only) : revoke_all(call);
 }
 
 /* ---- once it is answered ---- */
@@ -85,8 +106,7 @@ static void cancel_nested(const struct slot *slot, const struct batch *batch)
 	ticket->abandoned(ticket, &why);
 }
 
-/* Tells the method that runs the batch. The kill follows if the pool wants it. */
-static void cancel(struct slot *slot, struct batch *batch)
+void withdraw_running(struct slot *slot, struct batch *batch)
 {
 	struct core *core = slot->pool->core;
 	const uint64_t grace = slot->pool->settings.cancel_grace;
@@ -111,7 +131,7 @@ static void cancel_begun(struct call *call)
 
 	TAILQ_FOREACH(batch, &call->parts, of_call)
 		if (slot_has_in_hand(batch) && is_last_of_call(batch))
-			cancel(batch->slot, batch);
+			withdraw_running(batch->slot, batch);
 }
 
 void withdraw_batches(struct call *call)
@@ -123,9 +143,9 @@ void withdraw_batches(struct call *call)
 	if (call->sticky && !pool->leaving)
 		return; /* it runs all the same */
 	pool_wake(pool); /* a slot may have room now, or nothing left to stay for */
-	if (!call_gathers(call)) {
+	if (call_is_single(call)) {
 		if (call->batches > 0 && !drop(&call->only))
-			cancel(call->only.slot, &call->only);
+			withdraw_running(call->only.slot, &call->only);
 		return;
 	}
 	for (batch = TAILQ_FIRST(&call->parts); batch; batch = next) {

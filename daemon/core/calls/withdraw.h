@@ -20,6 +20,12 @@ enum revoked withdraw_unless_begun(struct call *call);
  * others. */
 void withdraw_batches(struct call *call);
 
+/* Takes back the tasks that the worker has not begun of a batch that it has. NULL: there are none, or no memory. */
+struct batch *withdraw_rest(struct slot *slot, struct batch *batch);
+
+/* Tells the method that runs the batch that nobody waits for it. The kill follows if the pool wants it. */
+void withdraw_running(struct slot *slot, struct batch *batch);
+
 /* Makes the error of a nested call whose caller's own caller has gone. */
 void withdraw_say_in_vain(struct error *error, enum ran ran);
 

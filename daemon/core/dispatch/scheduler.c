@@ -8,6 +8,8 @@
 
 #include <errno.h>
 
+#define TRAIN_WORTH (MILLISECOND / 20) /* of work: less is not worth another worker's waking */
+
 /* ---- how long it takes ---- */
 
 /* Of `count` tasks; what has never been measured is thought to be long. */
@@ -17,6 +19,20 @@ static uint64_t estimate(const struct call *call, uint32_t count)
 	if (!method || !method->estimate)
 		return SLOT_AHEAD;
 	return method->estimate * count;
+}
+
+/* A train is not divided into parts that are shorter than it takes to wake another worker. */
+static uint32_t part_of_train(const struct batch *batch, uint32_t slots)
+{
+	const struct method *method = batch->call->method;
+
+	if (!method || !method->estimate)
+		return 1;
+	const uint64_t enough = TRAIN_WORTH / method->estimate;
+	if (enough >= batch->count)
+		return batch->count;
+	const uint32_t share = batch->count / slots + 1, pace = method_pace(method), part = pace < share ? pace : share;
+	return part < enough ? (uint32_t)enough : part;
 }
 
 /* How many tasks of a waiting batch go out at once. */
@@ -29,6 +45,8 @@ static uint32_t chunk_of(const struct batch *batch)
 		return call->chunk < batch->count ? call->chunk : batch->count;
 	/* Towards the end in smaller pieces, so that all slots finish together. */
 	const uint32_t slots = call->pool->size ? call->pool->size : 1;
+	if (call->train)
+		return part_of_train(batch, slots);
 	const uint32_t pace = method_pace(call->method), share = batch->count / (2 * slots) + 1;
 	return pace < share ? pace : share;
 }
@@ -80,6 +98,8 @@ static struct batch *take(struct queue *queue, struct batch *batch, const struct
 	const uint32_t chunk = part_for(slot, batch);
 	if (chunk < batch->count) {
 		struct batch *part = batch_cut(batch, chunk);
+		if (part)
+			queue_shortened(batch, chunk);
 		queue_turn(queue);
 		return part;
 	}
@@ -176,13 +196,16 @@ static bool give_at_once(struct batch *batch)
 	struct pool *pool = batch->call->pool;
 	struct slot *slot = TAILQ_FIRST(&pool->idle);
 
-	if (pool->queue.count || batch->count != 1 || batch->call->ticket.client->stalled)
+	if (pool->queue.count || (batch->count != 1 && !batch->call->train) || batch->call->ticket.client->stalled)
 		return false;
-	if (!slot) {
+	if (!slot)
 		slot = TAILQ_FIRST(&pool->open);
-		if (!slot || !has_room(slot, estimate(batch->call, 1)))
+	if (!slot || part_for(slot, batch) < batch->count)
+		return false;
+	if (slot->listed == &pool->open) {
+		if (!has_room(slot, estimate(batch->call, batch->count)))
 			return false;
-		if (slot->handed_count % 16 == 0) { /* share a burst out, but not one by one: each wakes a process */
+		if (slot->handed_count % 16 == 0 || batch->count > 1) { /* share a burst out, but not one by one: each wakes a process */
 			TAILQ_REMOVE(&pool->open, slot, link);
 			TAILQ_INSERT_TAIL(&pool->open, slot, link);
 		}

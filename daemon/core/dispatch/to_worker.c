@@ -245,7 +245,7 @@ static struct block *items_block(const struct batch *batch)
 
 static struct span column_span(const struct batch *batch, uint32_t column)
 {
-	const uint8_t *from = batch->at[column], *to = items_skip(from, batch->count);
+	const uint8_t *from = batch->at[column], *to = batch_item(batch, column, batch->count);
 	return (struct span){.bytes = from, .size = (size_t)(to - from)};
 }
 
@@ -294,10 +294,26 @@ static void put_items(struct slot *slot, const struct batch *batch)
 	}
 }
 
+/* Requests go as they came. */
+static void put_train(struct sendq *out, const struct batch *batch)
+{
+	const struct call *call = batch->call;
+	const struct span requests = column_span(batch, 0);
+
+	put_array(out, 7);
+	put_uints(out, (uint64_t[]){TO_CALLS, batch->id, call->session}, 3);
+	put_text(out, call->name.bytes, call->name.size);
+	put_uints(out, (uint64_t[]){batch->first, batch->count}, 2);
+	put_array(out, batch->count);
+	sendq_copy(out, requests.bytes, requests.size);
+}
+
 void to_worker_batch(const struct batch *batch)
 {
 	struct slot *slot = batch->slot;
-	if (batch->call->columns > 0) {
+	if (batch->call->train) {
+		put_train(&slot->out, batch);
+	} else if (batch->call->columns > 0) {
 		put_binding(slot, batch->call);
 		put_items(slot, batch);
 	} else {

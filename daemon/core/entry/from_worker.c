@@ -7,6 +7,7 @@
 #include "daemon/core/life/lost.h"
 #include "daemon/core/records/measure.h"
 #include "daemon/core/calls/nested.h"
+#include "daemon/core/calls/passengers.h"
 #include "daemon/core/records/pool.h"
 #include "daemon/core/calls/recall.h"
 #include "daemon/core/entry/request.h"
@@ -132,6 +133,14 @@ static int read_reply(struct slot *slot, struct reader *reader, struct block *bl
 	return 1;
 }
 
+static int after_items(struct slot *slot, struct batch *batch)
+{
+	if (batch->done < batch->count)
+		return 0;
+	end(slot, batch);
+	return 1;
+}
+
 /* [PAYLOAD, id, place, offset, length, touched]: as a REPLY whose value lies in `lent`, where it has been scanned. */
 static int read_payload(struct slot *slot, struct reader *reader, struct block *lent)
 {
@@ -141,11 +150,10 @@ static int read_payload(struct slot *slot, struct reader *reader, struct block *
 	    read_uint(reader, &length) < 0)
 		return -EBADMSG;
 	struct batch *batch = slot_batch(slot, id);
-	if (!batch || batch->call->columns > 0)
+	if (!batch || (batch->call->columns > 0 && !batch->call->train) || batch->done >= batch->count)
 		return -EBADMSG;
 	on_values(slot, batch, 1, (struct span){.bytes = lent->bytes + offset, .size = (size_t)length}, lent);
-	end(slot, batch);
-	return 1;
+	return after_items(slot, batch);
 }
 
 /* The batch and item that [.., id, item, ...] speaks of: always the next one that has no answer. */
@@ -161,14 +169,6 @@ static struct batch *read_item(struct slot *slot, struct reader *reader)
 	return batch;
 }
 
-static int after_items(struct slot *slot, struct batch *batch)
-{
-	if (batch->done < batch->count)
-		return 0;
-	end(slot, batch);
-	return 1;
-}
-
 static int read_results(struct slot *slot, struct reader *reader, struct block *block)
 {
 	struct batch *batch = read_item(slot, reader);
@@ -178,7 +178,13 @@ static int read_results(struct slot *slot, struct reader *reader, struct block *
 	if (!batch || read_array(reader, &count) < 0 || count == 0 || count > batch->count - batch->done)
 		return -EBADMSG;
 	values = reader_rest(reader);
-	on_values(slot, batch, count, values, block);
+	if (!batch->call->train) {
+		on_values(slot, batch, count, values, block);
+	} else {
+		slot_on_work(slot);
+		if (passengers_on_responses(batch, count, values, block) < 0)
+			return -EBADMSG;
+	}
 	return after_items(slot, batch);
 }
 

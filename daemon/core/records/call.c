@@ -23,6 +23,25 @@ static void *take_spare(struct core *core)
 	return spare;
 }
 
+static void call_init(struct call *call, struct client *client, size_t memory)
+{
+	account_charge(client->account, memory);
+	*call = (struct call){.core = client->core, .session = client->id, .account = client->account, .memory = memory};
+	TAILQ_INIT(&call->parts);
+	gather_init(&call->gather, client->account);
+	TAILQ_INIT(&call->input.items);
+	stream_init(&call->stream, client->account);
+}
+
+struct call *call_new_with(struct client *client, size_t room)
+{
+	struct call *call = malloc(sizeof *call + room);
+
+	if (call)
+		call_init(call, client, sizeof *call + room);
+	return call;
+}
+
 struct call *call_new(struct client *client, struct rpc *rpc, struct block *block)
 {
 	const uint8_t *begin = rpc->method.bytes;
@@ -33,17 +52,9 @@ struct call *call_new(struct client *client, struct rpc *rpc, struct block *bloc
 	struct call *call = small && client->core->spare_calls ? take_spare(client->core) : malloc(room);
 	if (!call)
 		return NULL;
-	account_charge(client->account, room);
-	*call = (struct call){.core = client->core,
-			      .session = client->id,
-			      .size = size,
-			      .small = small,
-			      .account = client->account,
-			      .memory = room};
-	TAILQ_INIT(&call->parts);
-	gather_init(&call->gather, client->account);
-	TAILQ_INIT(&call->input.items);
-	stream_init(&call->stream, client->account);
+	call_init(call, client, room);
+	call->size = size;
+	call->small = small;
 	if (shared) {
 		call->block = block_ref(shared);
 		call->size += block->files ? block->files->count * (uint64_t)CALL_FILE : 0;
@@ -126,6 +137,16 @@ const uint8_t *items_skip(const uint8_t *at, uint32_t count)
 	return at + scan.pos;
 }
 
+const uint8_t *batch_item(const struct batch *batch, uint32_t column, uint32_t count)
+{
+	const struct train *train = batch->call->train;
+
+	if (!train)
+		return items_skip(batch->at[column], count);
+	const struct passenger *last = &train->passengers[batch->first + count - 1];
+	return count > 0 ? train->bytes + last->at + last->size : batch->at[0];
+}
+
 struct batch *batch_cut(struct batch *waiting, uint32_t count)
 {
 	assert(count > 0 && count < waiting->count);
@@ -134,7 +155,7 @@ struct batch *batch_cut(struct batch *waiting, uint32_t count)
 		return NULL;
 	part->returned = waiting->returned;
 	for (uint32_t c = 0; c < waiting->call->columns; c++)
-		waiting->at[c] = items_skip(waiting->at[c], count);
+		waiting->at[c] = batch_item(waiting, c, count);
 	waiting->first += count;
 	waiting->count -= count;
 	if (waiting->block) {
@@ -149,7 +170,7 @@ void batch_split(struct batch *batch, uint32_t kept, struct batch *rest)
 {
 	assert(kept > 0 && kept < batch->count && rest->count == batch->count);
 	for (uint32_t c = 0; c < batch->call->columns; c++)
-		rest->at[c] = items_skip(rest->at[c], kept);
+		rest->at[c] = batch_item(rest, c, kept);
 	rest->first += kept;
 	rest->count -= kept;
 	batch->count = kept;
@@ -164,7 +185,7 @@ void batch_split(struct batch *batch, uint32_t kept, struct batch *rest)
 void batch_drop_done(struct batch *batch)
 {
 	for (uint32_t c = 0; c < batch->call->columns; c++)
-		batch->at[c] = items_skip(batch->at[c], batch->done);
+		batch->at[c] = batch_item(batch, c, batch->done);
 	batch->first += batch->done;
 	batch->count -= batch->done;
 	batch->done = 0;

@@ -130,6 +130,7 @@ struct call {
 	uint64_t total, left;   /* tasks so far; those of them without a result */
 	uint32_t batches;       /* alive */
 	struct batch_list parts; /* these, wherever they are, but for `only` */
+	struct train *train;    /* it stands for several plain calls: see train.h. NULL: it is one call */
 	struct gather gather;   /* of all, map and scatter, unless it streams */
 	struct input input;     /* of a map whose items are not all queued at once */
 	struct stream stream;   /* results that leave one by one */
@@ -142,9 +143,25 @@ struct call {
 	struct batch only;      /* the first batch of a call that is one task; last: flexible */
 };
 
+/* One of the plain calls that came together, and these: see train.h. */
+struct passenger {
+	struct ticket ticket; /* its client is NULL once it has been answered, or is gone */
+	struct call *call;
+	uint32_t at, size;    /* its request, in the train's bytes */
+};
+
+struct train {
+	const uint8_t *bytes; /* the requests, one behind the other */
+	uint32_t count;
+	struct passenger passengers[];
+};
+
 /* A new call for a request: keeps its bytes (a reference when they are many and lie in `block`, else a copy) and makes
  * rpc's spans point at what it keeps. It has no ticket, pool or tasks yet. NULL: out of memory. */
 struct call *call_new(struct client *client, struct rpc *rpc, struct block *block);
+
+/* A new call that keeps nothing of a request, with `room` bytes behind its structure. NULL: out of memory. */
+struct call *call_new_with(struct client *client, size_t room);
 
 /* Frees a call that has no batches. */
 void call_free(struct call *call);
@@ -153,6 +170,12 @@ void call_free(struct call *call);
 static inline bool call_gathers(const struct call *call)
 {
 	return call->select == SELECT_ALL || call->select == SELECT_MAP || call->select == SELECT_SCATTER;
+}
+
+/* Is it one task, and `only` its batch? */
+static inline bool call_is_single(const struct call *call)
+{
+	return !call_gathers(call) && !call->train;
 }
 
 /* Does its caller take values that the method yields one by one? */
@@ -196,6 +219,9 @@ void batch_end(struct batch *batch);
 
 /* Where item `count` after `at` begins. */
 const uint8_t *items_skip(const uint8_t *at, uint32_t count);
+
+/* Where, in that column, the item begins that comes `count` items after the batch's first. */
+const uint8_t *batch_item(const struct batch *batch, uint32_t column, uint32_t count);
 
 /* As core_trace: what becomes of a call. Calls that methods make have the session for which the first method runs. */
 #define call_trace(call, slot, format, ...)                                                                                      \

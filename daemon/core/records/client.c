@@ -30,7 +30,7 @@ bool client_accepts(const struct client *client)
 	       client->pending <= limits->max_pending && (client->refused || !client_is_greedy(client));
 }
 
-static void detach(struct ticket *ticket)
+void ticket_detach(struct ticket *ticket)
 {
 	struct client *client = ticket->client;
 
@@ -49,7 +49,7 @@ void client_abandon(const struct ticket_list *tickets)
 	struct ticket *ticket;
 
 	while ((ticket = TAILQ_FIRST(tickets))) {
-		detach(ticket);
+		ticket_detach(ticket);
 		ticket->abandoned(ticket, NULL);
 	}
 }
@@ -137,7 +137,7 @@ void ticket_close(struct ticket *ticket)
 	struct client *client = ticket->client;
 	if (!client)
 		return;
-	detach(ticket);
+	ticket_detach(ticket);
 	client_wrote(client);
 }
 

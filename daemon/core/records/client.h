@@ -98,6 +98,9 @@ void client_abandon(const struct ticket_list *tickets);
 int ticket_open(struct ticket *ticket, struct client *client, const struct rpc *rpc,
 		void (*abandoned)(struct ticket *, const struct error *));
 
+/* Closes the ticket, whose answer has been written to client->out; client_wrote must follow. */
+void ticket_detach(struct ticket *ticket);
+
 /*
  * Answers. ticket_value writes the head of a successful response and returns where to append exactly one value, or NULL
  * when nobody is owed one; ticket_close ends it, with or without ticket_value. The others write everything.

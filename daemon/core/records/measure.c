@@ -52,12 +52,12 @@ static struct measure *measure_of(struct methods *methods, struct method *method
 	return method && method->measure ? method->measure : measure_new(methods, method);
 }
 
-void measure_add_call(struct methods *methods, struct method *method, uint64_t nanoseconds, bool failed)
+void measure_add_calls(struct methods *methods, struct method *method, uint64_t nanoseconds, uint32_t count, uint32_t failed)
 {
 	struct measure *measure = measure_of(methods, method);
 	if (!measure)
 		return;
-	histogram_add(&measure->calls, nanoseconds, 1);
+	histogram_add(&measure->calls, nanoseconds, count);
 	measure->failures += failed;
 }
 

@@ -10,8 +10,8 @@
 
 enum { MEASURE_MAX = 128, MEASURE_NAME_MAX = 255 };
 
-/* A call has been answered. `method` may be NULL: one that the pool does not know by name. */
-void measure_add_call(struct methods *methods, struct method *method, uint64_t nanoseconds, bool failed);
+/* `count` calls have been answered, `failed` of them with errors, and took so long. `method` may be NULL: one that the pool does not know by name. */
+void measure_add_calls(struct methods *methods, struct method *method, uint64_t nanoseconds, uint32_t count, uint32_t failed);
 
 /* A worker has run `count` tasks, each of which took so long on average. */
 void measure_add_runs(struct methods *methods, struct method *method, uint64_t nanoseconds, uint32_t count);

@@ -68,7 +68,7 @@ struct pool {
 	struct slot_list refusing; /* ready, nothing handed, but its last task was refused: see slot_on_refusal */
 	uint32_t broken;         /* slots whose last start failed */
 	struct queue queue;      /* for any slot */
-	uint32_t waiting;        /* batches in all queues */
+	uint32_t waiting;        /* batches in all queues, and calls of trains */
 	TAILQ_HEAD(, call) calls;
 	struct stickies stickies;
 	struct client self;      /* for whom the tasks of sticky calls wait */

@@ -47,11 +47,23 @@ static struct flow *flow_of(struct queue *queue, struct client *client)
 	return flow;
 }
 
+/* How many calls wait in the batch, as max_queue counts them. */
+static uint32_t calls_in(const struct batch *batch)
+{
+	return batch->call->train ? batch->count : 1;
+}
+
 static void note(struct flow *flow, struct batch *batch)
 {
 	batch->flow = flow;
 	flow->queue->count++;
-	++*flow->queue->waiting;
+	*flow->queue->waiting += calls_in(batch);
+}
+
+void queue_shortened(const struct batch *batch, uint32_t by)
+{
+	if (batch->call->train)
+		*batch->flow->queue->waiting -= by;
 }
 
 int queue_push(struct queue *queue, struct batch *batch, struct client *client)
@@ -135,7 +147,7 @@ void queue_remove(struct batch *batch)
 	TAILQ_REMOVE(&flow->batches, batch, link);
 	batch->flow = NULL;
 	flow->queue->count--;
-	--*flow->queue->waiting;
+	*flow->queue->waiting -= calls_in(batch);
 	if (TAILQ_EMPTY(&flow->batches))
 		flow_end(flow);
 }

@@ -22,7 +22,7 @@ struct flow {
 
 struct queue {
 	struct pool *pool;
-	uint32_t *waiting;      /* counts the batches in all queues of the pool */
+	uint32_t *waiting;      /* counts the batches in all queues of the pool, and the calls of trains */
 	struct flow_list flows; /* the head's turn is next */
 	struct flow_list held;  /* of clients that don't read */
 	struct idmap by_client;
@@ -50,6 +50,9 @@ struct batch *queue_any(struct queue *queue);
 
 /* The next flow has its turn. */
 void queue_turn(struct queue *queue);
+
+/* So many tasks have been taken out of a batch that waits, which keeps others. */
+void queue_shortened(const struct batch *batch, uint32_t by);
 
 void queue_remove(struct batch *batch);
 

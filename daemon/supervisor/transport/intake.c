@@ -266,6 +266,20 @@ int intake_next(struct intake *intake, struct span *message, struct block **bloc
 	}
 }
 
+struct span intake_waiting(const struct intake *intake)
+{
+	const struct block *in = intake->own ? intake->own : intake->scratch;
+
+	if (!intake_has(intake) || intake->dropping || intake->scan.pos > 0 || in_payload(intake))
+		return (struct span){0};
+	return (struct span){.bytes = in->bytes + intake->begin, .size = intake->end - intake->begin};
+}
+
+void intake_pass_over(struct intake *intake, size_t size)
+{
+	intake->begin += size;
+}
+
 bool intake_give_up(struct intake *intake)
 {
 	intake->given_up = intake->own && intake_has(intake) && !intake->dropping;

@@ -65,6 +65,11 @@ ssize_t intake_read(struct intake *intake, struct transport *transport, struct b
  */
 int intake_next(struct intake *intake, struct span *message, struct block **block);
 
+/* The bytes that have not been taken, where a message begins: for a caller that takes small messages by itself, and says with
+ * intake_pass_over how many bytes they were. None while a message is unfinished, or large. */
+struct span intake_waiting(const struct intake *intake);
+void intake_pass_over(struct intake *intake, size_t size);
+
 /* There is no memory for the unfinished message: drops its bytes, and the rest as it comes. True: there is an unfinished
  * message, and the next call of intake_next returns -ENOBUFS for it. */
 bool intake_give_up(struct intake *intake);
