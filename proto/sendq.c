@@ -99,6 +99,8 @@ void sendq_pass(struct sendq *queue, struct block *block)
 	segment->block = block_ref(block);
 	segment->passes = true;
 	queue->descriptors++;
+	if (queue->kept)
+		queue->kept->waiting++;
 }
 
 unsigned sendq_descriptors(const struct sendq *queue, int count, int *fds)
@@ -160,12 +162,14 @@ void sendq_lose_kept(struct sendq_kept *kept)
 			block_unref(kept->blocks[i]);
 		}
 	free(kept->blocks);
-	*kept = (struct sendq_kept){0};
+	*kept = (struct sendq_kept){.waiting = kept->waiting};
 }
 
 void sendq_passed(struct sendq *queue, unsigned count)
 {
 	queue->descriptors -= count;
+	if (queue->kept)
+		queue->kept->waiting -= count;
 	for (struct sendq_segment *s = queue->head; s && count > 0; s = s->next)
 		if (s->passes) {
 			s->passes = false;
@@ -186,6 +190,10 @@ void sendq_move(struct sendq *to, struct sendq *from)
 		to->bytes += from->bytes;
 		to->descriptors += from->descriptors;
 	}
+	if (to->kept)
+		to->kept->waiting += from->descriptors;
+	if (from->kept)
+		from->kept->waiting -= from->descriptors;
 	to->failed = to->failed || from->failed;
 	*from = (struct sendq){.kept = from->kept, .account = from->account, .many = from->many};
 }
@@ -235,5 +243,7 @@ void sendq_clear(struct sendq *queue)
 {
 	while (queue->head)
 		drop_head(queue);
+	if (queue->kept)
+		queue->kept->waiting -= queue->descriptors;
 	*queue = (struct sendq){.kept = queue->kept, .account = queue->account, .many = queue->many};
 }

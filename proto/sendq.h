@@ -41,6 +41,7 @@ struct sendq_kept {
 	struct block **blocks; /* NULL: that one has been given back */
 	uint32_t count, room;
 	uint64_t first;        /* number of blocks[0] */
+	uint32_t waiting;      /* descriptors that have not been sent, in all queues whose `kept` this is */
 	size_t bytes;
 };
 

@@ -146,7 +146,7 @@ static bool may_have(const struct client *client, const struct block *block, str
 {
 	const struct core_limits *limits = &client->core->limits;
 
-	if (!client->fds || !block || block->fd < 0 || client->out.descriptors + client->kept.count >= CLIENT_KEPT)
+	if (!client->fds || !block || block->fd < 0 || client->kept.waiting + client->kept.count >= CLIENT_KEPT)
 		return false;
 	if (client->kept.bytes + block->capacity > limits->max_pending || !account_may_keep(client->account))
 		return false;
@@ -199,6 +199,7 @@ void client_put_value(struct client *client, struct sendq *out, struct block *bl
 		return;
 	}
 	block->shown_to = client->id;
+	out->kept = client->out.kept; /* also where results are gathered: they count before they are answered */
 	sendq_pass(out, block);
 	payload_write_ref(bytes, PAYLOAD_BYTES, (struct payload_ref){.file = client->fds_mark, .kind = kind, .length = large.size,
 								     .offset = (uint64_t)(large.bytes - block->bytes)});
