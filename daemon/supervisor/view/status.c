@@ -53,11 +53,22 @@ static const char *pool_state(const struct pool *pool)
 	return pool->broken > 0 ? "degraded" : "starting";
 }
 
+/* Batches in the worker's hands; of a train each call that has no answer. */
+static uint32_t calls_in_hand(const struct slot *slot)
+{
+	const struct batch *batch;
+	uint32_t n = 0;
+
+	TAILQ_FOREACH(batch, &slot->handed, link)
+		n += batch->call->train ? batch->count - batch->done : 1;
+	return n;
+}
+
 uint32_t status_running_batches(const struct pool *pool)
 {
 	uint32_t n = 0;
 	for (uint32_t i = 0; i < pool->size; i++)
-		n += pool->slots[i]->handed_count;
+		n += calls_in_hand(pool->slots[i]);
 	return n;
 }
 
@@ -144,7 +155,8 @@ static void pack_slot(const struct slot *slot, uint64_t now, msgpack_packer *pac
 	pair_number(packer, "failures", slot->failed);
 	pair_number(packer, "lost", slot->lost);
 	pair_number(packer, "restarts", slot->restarts);
-	pair_number(packer, "queue", slot->queue.count + (slot->handed_count > 0 ? slot->handed_count - 1 : 0));
+	const uint32_t in_hand = calls_in_hand(slot);
+	pair_number(packer, "queue", slot->queue.count + (in_hand > 0 ? in_hand - 1 : 0));
 	pair_number(packer, "deferred", slot->by_tag.count);
 	pack_text(packer, "leased");
 	if (slot->leased)
