@@ -25,6 +25,7 @@ static void on_load(struct template *template, struct reader *reader)
 	class_begin_task(template, &task, order.pool);
 	class_preload(template, &task, &order);
 	class_describe(template, &task);
+	task_free(&task);
 	(void)prctl(PR_SET_NAME, "objpool-templ.", 0, 0, 0);
 	free(order.path);
 }
