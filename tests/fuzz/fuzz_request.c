@@ -5,6 +5,7 @@
 #include "daemon/core/records/pool.h"
 #include "daemon/core/life/pool_life.h"
 #include "daemon/core/entry/request.h"
+#include "daemon/core/entry/request_train.h"
 #include "daemon/core/life/slot_life.h"
 #include "proto/scan.h"
 
@@ -31,8 +32,27 @@ static const struct core_ops ops = {.client_wrote = nothing_client,
 				    .slot_free = free_slot,
 				    .pool_free = nothing_pool};
 
+static void cancel(struct client *client, const struct rpc *rpc)
+{
+	struct reader reader = reader_of(rpc->params);
+	struct error why;
+	uint64_t msgid;
+	uint32_t n;
+
+	if (read_array(&reader, &n) < 0 || n != 1 || read_uint(&reader, &msgid) < 0)
+		return;
+	struct ticket *ticket = idmap_get(&client->inflight, msgid);
+	error_say(&why, ERROR_CANCELLED, RAN_NO, "cancelled");
+	if (ticket)
+		ticket->abandoned(ticket, &why);
+}
+
 static int take(struct client *client, struct rpc *rpc)
 {
+	if (span_is(rpc->method, "objpool.cancel")) {
+		cancel(client, rpc);
+		return 0;
+	}
 	if (rpc->type == RPC_NOTIFICATION && span_is(rpc->method, "objpool.feed"))
 		request_feed(client, rpc, NULL);
 	else if (rpc->type == RPC_NOTIFICATION && span_is(rpc->method, "objpool.feed_end"))
@@ -48,6 +68,11 @@ static void send_all(struct client *client, const uint8_t *bytes, size_t size)
 	struct rpc rpc;
 
 	for (size_t at = 0; at < size; at += (size_t)scan.pos) {
+		const size_t train = request_train(client, (struct span){.bytes = bytes + at, .size = size - at}, &(uint32_t){0});
+		if (train > 0) {
+			scan.pos = train;
+			continue;
+		}
 		scan_begin(&scan, 1 << 20);
 		if (scan_run(&scan, bytes + at, size - at) != 1 || scan.over || scan.deep)
 			return;

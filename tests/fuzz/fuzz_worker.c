@@ -9,6 +9,7 @@
 #include "daemon/core/records/pool.h"
 #include "daemon/core/life/pool_life.h"
 #include "daemon/core/entry/request.h"
+#include "daemon/core/entry/request_train.h"
 #include "daemon/core/life/sizing.h"
 #include "daemon/core/life/slot_life.h"
 #include "proto/scan.h"
@@ -184,6 +185,12 @@ static void cancel(struct client *client, struct reader params)
 
 static void client_says(struct world *world, struct client *client)
 {
+	const struct span waiting = {.bytes = world->next, .size = (size_t)(world->end - world->next)};
+	const size_t train = client_accepts(client) ? request_train(client, waiting, &(uint32_t){0}) : 0;
+
+	world->next += train;
+	if (train > 0)
+		return;
 	const struct span value = take_value(world);
 	struct rpc rpc;
 

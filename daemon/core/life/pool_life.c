@@ -51,7 +51,10 @@ static void fail_some(struct pool *pool)
 {
 	struct call *call;
 
-	for (int n = 0; n < FAILED_AT_ONCE && pool->drop_left > 0 && (call = TAILQ_FIRST(&pool->calls)); n++, pool->drop_left--) {
+	uint32_t n = 0;
+
+	for (; n < FAILED_AT_ONCE && pool->drop_left > 0 && (call = TAILQ_FIRST(&pool->calls)); pool->drop_left--) {
+		n += call->train ? call->train->count : 1;
 		TAILQ_REMOVE(&pool->calls, call, link);
 		TAILQ_INSERT_TAIL(&pool->calls, call, link);
 		fail_for_drop(pool, call);
