@@ -8,6 +8,7 @@
 #include "daemon/core/calls/passengers.h"
 #include "daemon/core/records/slot.h"
 #include "daemon/core/dispatch/sticky.h"
+#include "tests/sim/fake.h"
 #include "tests/sim/player.h"
 
 #define HOLDS(world, condition, ...)                  \
@@ -164,8 +165,8 @@ static void audit_life(const struct world *world, const struct slot *slot)
 
 	HOLDS(world, lives || slot->handed_count == 0, "something is in hand of what is not there");
 	HOLDS(world, lives || !slot->nested.on, "what is not there asks");
-	HOLDS(world, (slot->state == SLOT_WAITING) == !slot->owner, "a slot that %s",
-	      slot->owner ? "waits has a worker" : "has no worker waits for none");
+	HOLDS(world, (slot->state == SLOT_WAITING) == !fake_of(slot), "a slot that %s",
+	      fake_of(slot) ? "waits has a worker" : "has no worker waits for none");
 	HOLDS(world, slot->state != SLOT_WAITING || timer_is_set(&slot->timer), "a slot that waits for ever to be started");
 	HOLDS(world, !slot->refuses || timer_is_set(&slot->trial), "a slot that refuses, and is never tried again");
 	HOLDS(world, !slot->successor || slot->successor->predecessor == slot, "a successor that does not know it");

@@ -98,7 +98,7 @@ static void fake_free(struct fake *fake)
 	free(fake);
 }
 
-void fake_gone(struct fake *fake, int status, const char *why)
+void fake_gone(struct fake *fake, int status, const char *reason)
 {
 	struct slot *slot = fake->slot;
 
@@ -106,7 +106,7 @@ void fake_gone(struct fake *fake, int status, const char *why)
 	fake_free(fake);
 	slot->owner = NULL;
 	faults_arm(true);
-	slot_on_gone(slot, status, why);
+	slot_on_gone(slot, status, reason);
 	faults_arm(false);
 }
 
@@ -390,7 +390,7 @@ static void put_state(struct fake *fake)
 	fake_put(fake, room, pack_array(p, 2));
 	put_numbers(fake, &fake->applied);
 	put_numbers(fake, &fake->served);
-	struct fake *successor = fake->slot->successor ? fake->slot->successor->owner : NULL;
+	struct fake *successor = fake->slot->successor ? fake_of(fake->slot->successor) : NULL;
 	if (successor)
 		successor->owed_state = true;
 }
@@ -864,7 +864,7 @@ static bool somebody_is_free(const struct world *world, const struct question *q
 	if (question->sync || (strchr(question->target, ':') && question->kind != KIND_MAP))
 		return false; /* an instance is named */
 	for (uint32_t i = 0; pool && i < pool->size; i++) {
-		const struct fake *fake = pool->slots[i]->owner;
+		const struct fake *fake = fake_of(pool->slots[i]);
 		if (pool->slots[i] != asker && !(fake && fake->asked))
 			return true;
 	}

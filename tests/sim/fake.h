@@ -3,6 +3,7 @@
 #ifndef SIM_FAKE_H
 #define SIM_FAKE_H
 
+#include "daemon/core/records/slot.h"
 #include "tests/sim/question.h"
 
 enum { FAKE_PUT_OFF = 6 };
@@ -71,6 +72,12 @@ struct fake {
 	struct loan loans[LENT_PLACES];
 };
 
+/* The slot's worker. NULL: it has none. */
+static inline struct fake *fake_of(const struct slot *slot)
+{
+	return slot->owner;
+}
+
 void fake_new(struct slot *slot);
 
 /* Some worker does something. */
@@ -80,8 +87,8 @@ void fake_kill_one(struct world *world);
 /* Gives the core the messages that the worker has finished. */
 void fake_flush(struct fake *fake);
 
-/* Tells the core that the worker has ended. `why` as for slot_on_gone. */
-void fake_gone(struct fake *fake, int status, const char *why);
+/* Tells the core that the worker has ended. `reason` as for slot_on_gone. */
+void fake_gone(struct fake *fake, int status, const char *reason);
 
 /* Has it nothing to do, and nothing to read? */
 bool fake_is_idle(const struct fake *fake);

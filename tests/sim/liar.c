@@ -211,7 +211,7 @@ static void end_again(struct world *world)
 	if (!pool || pool->size == 0)
 		return;
 	struct slot *slot = pool->slots[world_dice(world, pool->size)];
-	if (slot->owner || slot->state != SLOT_WAITING)
+	if (fake_of(slot) || slot->state != SLOT_WAITING)
 		return;
 	faults_arm(true);
 	slot_on_gone(slot, odd_status(world), NULL);

@@ -369,7 +369,7 @@ void player_lease(struct world *world)
 	const struct rpc rpc = {.type = RPC_REQUEST, .msgid = question->msgid};
 	faults_arm(true);
 	if (lease_begin(&player->client, &rpc, pool, &options) < 0) {
-		error_say(&error, ERROR_OVERLOADED, RAN_NO, "the daemon is out of memory");
+		error_no_memory(&error, RAN_NO);
 		client_answer_error(&player->client, question->msgid, &error);
 	}
 	faults_arm(false);
@@ -604,7 +604,7 @@ void player_cancel(struct world *world)
 {
 	struct player *player = some_player(world);
 	struct question *asked = player->asked;
-	struct error why;
+	struct error error;
 
 	for (uint32_t i = world_dice(world, world_one_in(world, 2) ? 4 : 60); i > 0 && asked && asked->next; i--)
 		asked = asked->next;
@@ -612,11 +612,11 @@ void player_cancel(struct world *world)
 		return;
 	struct ticket *ticket = idmap_get(&player->client.inflight, asked->msgid);
 	asked->cancelled = true;
-	error_say(&why, ERROR_CANCELLED, RAN_NO, "cancelled");
+	error_say(&error, ERROR_CANCELLED, RAN_NO, "cancelled");
 	world_say(world, "client %llu: cancels %u", (unsigned long long)player->client.id, asked->msgid);
 	faults_arm(true);
 	if (ticket)
-		ticket->abandoned(ticket, &why);
+		ticket->abandoned(ticket, &error);
 	faults_arm(false);
 }
 

@@ -89,14 +89,16 @@ static void on_slot_start(struct slot *slot)
 
 static void on_slot_kill(struct slot *slot)
 {
-	if (slot->owner)
-		((struct fake *)slot->owner)->dead = true;
+	struct fake *fake = fake_of(slot);
+
+	if (fake)
+		fake->dead = true;
 }
 
 static void on_slot_nudge(struct slot *slot)
 {
 	/* Another thread of a real worker sends what is finished: here it goes when the worker is looked at next. */
-	const struct fake *fake = slot->owner;
+	const struct fake *fake = fake_of(slot);
 	slot->board->nudge++;
 	if (fake && !fake->stopped)
 		slot->board->nudged = slot->board->nudge;
@@ -111,7 +113,7 @@ static void on_slot_free(struct slot *slot)
 {
 	if (slot->board)
 		give_board(slot->board);
-	if (slot->owner)
+	if (fake_of(slot))
 		world_fail(world_of(slot->pool->core), "a slot is freed that has a worker");
 }
 

@@ -168,7 +168,7 @@ static void a_grace_is_for_its_call_alone(void **state)
 	assert_int_equal(world.kills, 0);
 	world_pass(&world, MILLISECOND);
 	assert_int_equal(world.kills, 1); /* it is still there */
-	assert_string_equal(slot->fault, "a cancelled call did not end within cancel_grace");
+	assert_string_equal(slot->reason, "a cancelled call did not end within cancel_grace");
 	assert_int_equal(slot->by_id[second % BOARD_ENTRIES]->id, second);
 	world_exit(slot, SIGKILL);
 	assert_string_equal(slot->last_failure, "killed by signal 9 (Killed): a cancelled call did not end within cancel_grace");
@@ -528,9 +528,9 @@ static void what_is_remembered_is_counted(void **state)
 	world_open(&world);
 	client_init(&client, &world.core);
 	struct pool *pool = world_pool(&world, "p", 1, &settings);
-	remember(&client, pool->slots[0], "x", STICKY_MOST);
+	remember(&client, pool->slots[0], "x", STICKY_MAX);
 	world_ask_in_full(&client, 1, "p:all", "x", "[{ss", 0, 1, "sticky", "append");
-	assert_int_equal(pool->stickies.count, STICKY_MOST);
+	assert_int_equal(pool->stickies.count, STICKY_MAX);
 	assert_true(TAILQ_EMPTY(&client.tickets)); /* refused at once */
 	world_ask_in_full(&client, 1, "p:all", "x", "[{ss", 0, 1, "sticky", "replace");
 	world_reply(pool->slots[0], world_begin(pool->slots[0]), 1);

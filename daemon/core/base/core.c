@@ -45,7 +45,7 @@ void core_end_event(struct core *core)
 	}
 }
 
-int core_may_last(struct core *core, struct error *error)
+int core_check_lasting(struct core *core, struct error *error)
 {
 	if (account_may_keep(core->lasting))
 		return 0;

@@ -100,9 +100,9 @@ struct core {
 void core_init(struct core *core, const struct core_ops *ops, const struct core_limits *limits);
 void core_set_limits(struct core *core, const struct core_limits *limits);
 
-/* May pools keep the memory that has just been charged to core->lasting? 0; or -ENOSPC: counts the refusal, and says so in
- * *error. */
-int core_may_last(struct core *core, struct error *error);
+/* Checks that pools may keep the memory that has just been charged to core->lasting. 0; or -ENOSPC: counts the refusal, and
+ * makes *error. */
+int core_check_lasting(struct core *core, struct error *error);
 void core_free(struct core *core);
 
 /* For the log of the level debug: what has come or been decided. `pool` and `slot` may be NULL. Nothing is evaluated unless

@@ -85,7 +85,7 @@ void error_say(struct error *error, enum error_code code, enum ran ran, const ch
 
 void error_no_memory(struct error *error, enum ran ran)
 {
-	error_say(error, ERROR_OVERLOADED, ran, "the daemon is out of memory");
+	error_say(error, ERROR_OVERLOADED, ran, "%s", NO_MEMORY);
 }
 
 void error_copy(struct error *to, const struct error *from)

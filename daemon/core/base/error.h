@@ -54,7 +54,8 @@ struct error {
 __attribute__((format(printf, 4, 5)))
 void error_say(struct error *error, enum error_code code, enum ran ran, const char *format, ...);
 
-/* "OVERLOADED: the daemon is out of memory". */
+/* The reason of a failure for want of memory. error_no_memory makes the error that says so: OVERLOADED. */
+#define NO_MEMORY "the daemon is out of memory"
 void error_no_memory(struct error *error, enum ran ran);
 
 /* Copies an error; where `from` refers to its own text, `to` refers to its own copy. */

@@ -195,19 +195,19 @@ void call_on_failure(struct batch *batch, uint64_t index, struct error *error)
 		task_answered(call, 1);
 }
 
-void call_on_input_failed(struct call *call, struct error *why)
+void call_on_input_failed(struct call *call, struct error *error)
 {
-	why->pool = call->pool->name;
-	why->index = (int64_t)call->total;
-	if (keep_failure(call, call->total++, why) < 0)
+	error->pool = call->pool->name;
+	error->index = (int64_t)call->total;
+	if (keep_failure(call, call->total++, error) < 0)
 		call_fail_for_memory(call);
 }
 
-void batch_fail(struct batch *batch, const struct error *why)
+void batch_fail(struct batch *batch, const struct error *cause)
 {
 	while (batch->done < batch->count && !batch->call->answered) {
 		struct error error;
-		error_copy(&error, why);
+		error_copy(&error, cause);
 		call_on_failure(batch, batch->first + batch->done, &error);
 	}
 	batch_end(batch);
@@ -235,17 +235,17 @@ static bool has_run(const struct call *call)
 	return call->reruns > 0 || call->put_off || call->left < call->total;
 }
 
-void call_fail(struct call *call, const struct error *why)
+void call_fail(struct call *call, const struct error *cause)
 {
 	struct error error;
 
 	if (call->answered)
 		return;
 	if (call->train) {
-		passengers_fail(call, why);
+		passengers_fail(call, cause);
 		return;
 	}
-	error_copy(&error, why);
+	error_copy(&error, cause);
 	if (error.index < 0 && error.ran == RAN_NO && has_run(call))
 		error.ran = RAN_MAYBE;
 	close_books(call, true, error_code_name(error.code));

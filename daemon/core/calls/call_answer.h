@@ -15,19 +15,19 @@ void call_on_failure(struct batch *batch, uint64_t index, struct error *error);
 /* The running task tells how far it is: [done, total or nil, text or nil]. */
 void call_on_progress(const struct call *call, struct span values);
 
-/* Nothing more comes for the call's input because `why`: one more item, which has failed. */
-void call_on_input_failed(struct call *call, struct error *why);
+/* Nothing more comes for the call's input because of `error`: counts one more item, which has failed with it. */
+void call_on_input_failed(struct call *call, struct error *error);
 
-/* Fails the call as a whole: answers now, lets go of its tasks. Where `why` says that it has not run, and a task of it may have, the
+/* Fails the call as a whole: answers now, lets go of its tasks. Where `cause` says that it has not run, and a task of it may have, the
  * answer says "maybe". */
-void call_fail(struct call *call, const struct error *why);
+void call_fail(struct call *call, const struct error *cause);
 void call_fail_for_memory(struct call *call);
 
 /* Its client has gone: lets go of its tasks. */
 void call_abandon(struct call *call);
 
 /* For a batch that is in no queue and in no slot's hands: fails each of its tasks that has no answer yet, and ends it. */
-void batch_fail(struct batch *batch, const struct error *why);
+void batch_fail(struct batch *batch, const struct error *cause);
 
 /* May its tasks be run again, after their worker died? Counts. */
 bool call_rerun(struct call *call);

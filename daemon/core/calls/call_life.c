@@ -47,12 +47,12 @@ static void await_answer(struct call *call)
 }
 
 /* The ticket's: its client has gone, or has cancelled it. */
-static void on_abandoned(struct ticket *ticket, const struct error *why)
+static void on_abandoned(struct ticket *ticket, const struct error *cause)
 {
 	struct call *call = container_of(ticket, struct call, ticket);
-	if (why) {
+	if (cause) {
 		struct error error;
-		error_copy(&error, why);
+		error_copy(&error, cause);
 		const enum revoked revoked = withdraw_unless_begun(call);
 		error.ran = revoked == REVOKED ? RAN_NO : RAN_MAYBE;
 		error.pool = call->pool->name;
@@ -265,13 +265,13 @@ void call_feed(struct call *call, uint32_t count, struct span items, struct bloc
 	call_go_on(call);
 }
 
-void call_feed_end(struct call *call, struct error *why)
+void call_feed_end(struct call *call, struct error *error)
 {
 	if (call->answered || !call->input.open)
 		return;
 	call->input.open = false;
 	call->ticket.fed = false;
-	if (why)
-		call_on_input_failed(call, why);
+	if (error)
+		call_on_input_failed(call, error);
 	call_go_on(call);
 }

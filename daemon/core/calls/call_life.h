@@ -19,9 +19,9 @@ uint32_t call_begin_train(struct call *call, struct client *client);
 /* The call that the ticket belongs to; NULL when it is none's. */
 struct call *call_of_ticket(struct ticket *ticket);
 
-/* objpool.feed: `count` items for a call whose input is open; objpool.feed_end: there are no more, because `why` if it isn't
+/* objpool.feed: `count` items for a call whose input is open; objpool.feed_end: there are no more, because of `error` if it isn't
  * NULL (then it has no message of its own lifetime). */
 void call_feed(struct call *call, uint32_t count, struct span items, struct block *block);
-void call_feed_end(struct call *call, struct error *why);
+void call_feed_end(struct call *call, struct error *error);
 
 #endif

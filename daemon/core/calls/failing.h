@@ -12,11 +12,11 @@
 struct failing {
 	TAILQ_ENTRY(failing) link; /* in pool->failing */
 	struct batch_list batches; /* of one task each; in no slot and no queue */
-	struct error why;
+	struct error error;
 };
 
 /* Takes the batches. A few fail at once. */
-void failing_add(struct pool *pool, struct batch_list *batches, const struct error *why);
+void failing_add(struct pool *pool, struct batch_list *batches, const struct error *cause);
 
 /* The pool's timer. */
 void failing_on_timer(struct timer *timer);

@@ -49,7 +49,7 @@ static void say_lost(const struct lease *lease, struct error *error)
 {
 	error_say(error, ERROR_WORKER_LOST, RAN_NO,
 		  "the lease of pool %s slot %u has ended: %s; objpool.release it before you call the slot again",
-		  lease->pool->name, lease->index, lease->why);
+		  lease->pool->name, lease->index, lease->reason);
 	error->pool = lease->pool->name;
 	error->slot = lease->index;
 }
@@ -78,13 +78,13 @@ static void fail_calls(const struct lease *lease)
 	}
 }
 
-static void lose(struct lease *lease, const char *why)
+static void lose(struct lease *lease, const char *reason)
 {
 	struct slot *slot = lease->slot;
 
 	to_worker_release(slot, lease->session); /* does nothing when the worker has gone */
 	lease->state = LEASE_LOST;
-	lease->why = why;
+	lease->reason = reason;
 	lease->slot = NULL;
 	timer_clear(&lease->client->core->timers, &lease->timer);
 	let_others_in(slot);
@@ -203,14 +203,14 @@ void lease_on_answer(struct slot *slot, struct error *refusal)
 }
 
 /* The client has gone (then all its leases go), or has cancelled. */
-static void on_abandoned(struct ticket *ticket, const struct error *why)
+static void on_abandoned(struct ticket *ticket, const struct error *cause)
 {
 	struct lease *lease = container_of(ticket, struct lease, ticket);
 	struct error error;
 
-	if (!why)
+	if (!cause)
 		return;
-	error_copy(&error, why);
+	error_copy(&error, cause);
 	fail(lease, &error);
 	lease_release(lease);
 }
@@ -377,12 +377,12 @@ int lease_check(const struct client *client, const struct pool *pool, uint32_t s
 }
 
 /* The lease, if one was held; one that was only asked for waits for another slot. */
-static struct lease *lose_slot(struct slot *slot, const char *why)
+static struct lease *lose_slot(struct slot *slot, const char *reason)
 {
 	struct lease *lease = slot->leased;
 
 	if (lease && lease->state == LEASE_HELD) {
-		lose(lease, why);
+		lose(lease, reason);
 		return lease;
 	}
 	if (lease) {

@@ -32,7 +32,7 @@ struct lease {
 	struct ticket ticket;         /* of who waits for it */
 	struct timer timer;           /* WAITING: patience; HELD: its time */
 	uint64_t time;                /* nanoseconds that it lasts; 0: as long as its client */
-	const char *why;              /* LOST */
+	const char *reason;           /* LOST */
 };
 
 struct lease_options {

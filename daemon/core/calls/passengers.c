@@ -186,14 +186,14 @@ static struct batch *batch_of(const struct passenger *passenger)
 }
 
 /* Fails the tasks of a batch that is in no queue and in no slot's hands. */
-static void fail_all_of(struct batch *batch, const struct error *why)
+static void fail_all_of(struct batch *batch, const struct error *cause)
 {
 	const struct train *train = batch->call->train;
 
 	for (uint32_t i = batch->done; i < batch->count; i++) {
 		struct passenger *passenger = (struct passenger *)&train->passengers[batch->first + i];
 		if (passenger->ticket.client)
-			fail_one(passenger, why);
+			fail_one(passenger, cause);
 	}
 }
 
@@ -296,14 +296,14 @@ static void let_go(const struct passenger *passenger)
 		withdraw_running(batch->slot, batch);
 }
 
-static void give_up(struct passenger *passenger, const struct error *why)
+static void give_up(struct passenger *passenger, const struct error *cause)
 {
 	struct error error;
 
 	const enum revoked revoked = withdraw(passenger);
 	if (revoked == REVOKED_TOO_LATE || !passenger->ticket.client)
 		return;
-	error_copy(&error, why);
+	error_copy(&error, cause);
 	error.ran = revoked == REVOKED ? RAN_NO : RAN_MAYBE;
 	error.pool = passenger->call->pool->name;
 	answer_error(passenger, &error);
@@ -313,12 +313,12 @@ static void give_up(struct passenger *passenger, const struct error *why)
 }
 
 /* The ticket's: its client has gone, or has cancelled it. */
-static void on_abandoned(struct ticket *ticket, const struct error *why)
+static void on_abandoned(struct ticket *ticket, const struct error *cause)
 {
 	struct passenger *passenger = container_of(ticket, struct passenger, ticket);
 
-	if (why) {
-		give_up(passenger, why);
+	if (cause) {
+		give_up(passenger, cause);
 		return;
 	}
 	settle(passenger);
@@ -373,13 +373,13 @@ static enum ran withdraw_batch(struct batch *batch, struct error *error)
 	return RAN_MAYBE;
 }
 
-void passengers_fail(struct call *call, const struct error *why)
+void passengers_fail(struct call *call, const struct error *cause)
 {
 	struct train *train = call->train;
 	struct batch *batch, *next;
 	struct error error;
 
-	error_copy(&error, why);
+	error_copy(&error, cause);
 	for (batch = TAILQ_FIRST(&call->parts); batch && !call->answered; batch = next) {
 		next = TAILQ_NEXT(batch, of_call);
 		const enum ran ran = withdraw_batch(batch, &error);

@@ -24,6 +24,6 @@ void passengers_on_value(struct batch *batch, struct span value, struct block *b
 void passengers_on_failure(struct batch *batch, uint64_t index, struct error *error);
 
 /* Fails all that have no answer yet. What an answer says about having run is found out for each. */
-void passengers_fail(struct call *call, const struct error *why);
+void passengers_fail(struct call *call, const struct error *cause);
 
 #endif

@@ -98,12 +98,12 @@ void withdraw_say_in_vain(struct error *error, enum ran ran)
 static void cancel_nested(const struct slot *slot, const struct batch *batch)
 {
 	struct ticket *ticket = slot_awaited(slot);
-	struct error why;
+	struct error error;
 
 	if (!ticket || slot->nested.batch != batch->id)
 		return;
-	withdraw_say_in_vain(&why, RAN_MAYBE);
-	ticket->abandoned(ticket, &why);
+	withdraw_say_in_vain(&error, RAN_MAYBE);
+	ticket->abandoned(ticket, &error);
 }
 
 void withdraw_running(struct slot *slot, struct batch *batch)

@@ -174,7 +174,7 @@ static bool has_room(const struct pool *pool, const struct call *call, enum stic
 	const uint32_t replaced_count = kind ? kind->count : 0;
 
 	return stickies->bytes - replaced + size <= most && stickies->bytes + size <= 2 * most &&
-	       stickies->count - replaced_count < STICKY_MOST && stickies->count < 2 * STICKY_MOST;
+	       stickies->count - replaced_count < STICKY_MAX && stickies->count < 2 * STICKY_MAX;
 }
 
 int sticky_remember(struct pool *pool, struct call *call, enum sticky_mode mode, struct error *error)
@@ -185,7 +185,7 @@ int sticky_remember(struct pool *pool, struct call *call, enum sticky_mode mode,
 		error_say(error, ERROR_OVERLOADED, RAN_NO,
 			  "pool %s remembers %u sticky call%s of %llu bytes: the limits are %d calls, and max_sticky = %llu bytes "
 			  "(objpool.forget makes room)",
-			  pool->name, stickies->count, plural(stickies->count), (unsigned long long)stickies->bytes, STICKY_MOST,
+			  pool->name, stickies->count, plural(stickies->count), (unsigned long long)stickies->bytes, STICKY_MAX,
 			  (unsigned long long)pool->settings.max_sticky);
 		return -ENOSPC;
 	}
@@ -194,7 +194,7 @@ int sticky_remember(struct pool *pool, struct call *call, enum sticky_mode mode,
 		error_no_memory(error, RAN_NO);
 		return -ENOMEM;
 	}
-	if (core_may_last(pool->core, error) < 0) {
+	if (core_check_lasting(pool->core, error) < 0) {
 		sticky_free(pool, sticky);
 		return -ENOSPC;
 	}

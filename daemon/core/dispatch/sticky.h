@@ -16,7 +16,7 @@
 #include "daemon/core/records/pool.h"
 #include "daemon/core/records/slot.h"
 
-enum { STICKY_MOST = 16384 /* calls that a pool remembers: forgetting all of them is one event */ };
+enum { STICKY_MAX = 16384 /* calls that a pool remembers: forgetting all of them is one event */ };
 
 /* Those of one method. */
 struct sticky_kind {

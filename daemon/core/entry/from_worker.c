@@ -37,7 +37,7 @@ static int read_ready(struct slot *slot, struct reader *reader, uint32_t count)
 	}
 	if (read_value(reader, &value) < 0 || error_read(&error, value) < 0)
 		return -EBADMSG;
-	snprintf(slot->fault, sizeof slot->fault, "the constructor failed: %.*s%s%.*s", (int)error.type.size,
+	snprintf(slot->reason, sizeof slot->reason, "the constructor failed: %.*s%s%.*s", (int)error.type.size,
 		 error.type.size > 0 ? (const char *)error.type.bytes : "", error.type.size > 0 ? ": " : "",
 		 (int)error.message.size, (const char *)error.message.bytes);
 	return 0; /* the worker ends by itself */
@@ -330,15 +330,15 @@ static int invoke(struct slot *slot, struct batch *batch, struct span method, st
 {
 	struct nested *nested = &slot->nested;
 	struct rpc rpc = {.type = RPC_REQUEST, .msgid = NESTED_MSGID, .method = method, .params = args};
-	struct error why;
+	struct error error;
 
 	nested_begin(slot);
 	if (slot_awaited(slot))
 		return -EBADMSG; /* it can wait for one call at a time */
 	nested->batch = batch->id;
 	if (board_state(slot->board, batch->id) == BOARD_CANCELLED) { /* it must not wait for what nobody would ever cancel */
-		withdraw_say_in_vain(&why, RAN_NO);
-		client_answer_error(&nested->client, NESTED_MSGID, &why);
+		withdraw_say_in_vain(&error, RAN_NO);
+		client_answer_error(&nested->client, NESTED_MSGID, &error);
 		return 0;
 	}
 	const bool full = span_is(method, "objpool.call");
@@ -443,7 +443,7 @@ int slot_on_message(struct slot *slot, struct span message, struct block *block)
 	const int r = read_message(slot, message, block);
 	if (r < 0) {
 		if (!slot->killed)
-			slot_kill(slot, r == -ENOMEM ? "the daemon is out of memory" : "it sent something that is no message of a worker");
+			slot_kill(slot, r == -ENOMEM ? NO_MEMORY : "it sent something that is no message of a worker");
 		return r;
 	}
 	if (r > 0 || was_silent)

@@ -109,40 +109,40 @@ void lost_deferred(struct slot *slot)
 
 /* ---- what waits in vain ---- */
 
-static void fail_waiting(struct queue *queue, const struct error *why)
+static void fail_waiting(struct queue *queue, const struct error *cause)
 {
 	struct batch *batch;
 
 	while ((batch = queue_any(queue))) {
 		queue_remove(batch);
-		batch_fail(batch, why);
+		batch_fail(batch, cause);
 	}
 }
 
 void lost_by_unavailable(struct pool *pool)
 {
-	struct error why;
+	struct error error;
 
 	if (pool_is_available(pool))
 		return;
-	pool_unavailable(pool, &why);
-	fail_waiting(&pool->queue, &why);
+	pool_unavailable(pool, &error);
+	fail_waiting(&pool->queue, &error);
 }
 
 void lost_by_broken(struct slot *slot)
 {
-	struct error why;
+	struct error error;
 
-	slot_unavailable(slot, &why);
-	fail_waiting(&slot->queue, &why);
+	slot_unavailable(slot, &error);
+	fail_waiting(&slot->queue, &error);
 	lost_by_unavailable(slot->pool);
 }
 
 void lost_by_removal(struct slot *slot)
 {
-	struct error why;
+	struct error error;
 
-	error_say(&why, ERROR_NO_SUCH_SLOT, RAN_NO, "slot %u of pool %s has been removed", slot->index, slot->pool->name);
-	slot_fill_place(slot, &why);
-	fail_waiting(&slot->queue, &why);
+	error_say(&error, ERROR_NO_SUCH_SLOT, RAN_NO, "slot %u of pool %s has been removed", slot->index, slot->pool->name);
+	slot_fill_place(slot, &error);
+	fail_waiting(&slot->queue, &error);
 }

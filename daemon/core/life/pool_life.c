@@ -41,7 +41,7 @@ static void fail_for_drop(struct pool *pool, struct call *call)
 
 	if (call->answered)
 		return;
-	error_say(&error, pool->drop_code, withdraw_unless_begun(call) == REVOKED ? RAN_NO : RAN_MAYBE, "%s", pool->drop_why);
+	error_say(&error, pool->drop_code, withdraw_unless_begun(call) == REVOKED ? RAN_NO : RAN_MAYBE, "%s", pool->drop_reason);
 	error.pool = pool->name;
 	call_fail(call, &error);
 }
@@ -220,11 +220,11 @@ void pool_leave(struct pool *pool)
 	pool_on_ended(pool);
 }
 
-void pool_drop(struct pool *pool, enum error_code code, const char *why)
+void pool_drop(struct pool *pool, enum error_code code, const char *reason)
 {
 	pool_leave(pool); /* takes no more */
 	pool->drop_code = code;
-	pool->drop_why = why;
+	pool->drop_reason = reason;
 	pool->drop_left = pool->calls_count;
 	on_drop(&pool->drop);
 }

@@ -11,7 +11,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define LOOK_AT_LEAST (10 * MILLISECOND)
+#define SHRINK_LOOK_MIN (10 * MILLISECOND)
 
 bool sizing_is_adaptive(const struct pool *pool)
 {
@@ -156,7 +156,7 @@ static void watch(struct pool *pool)
 	const uint64_t every = pool->settings.idle_timeout / 4;
 
 	if (pool->settings.idle_timeout != NEVER && pool->size > pool->settings.workers_min)
-		set_timer(pool, &pool->sizing.shrink, every > LOOK_AT_LEAST ? every : LOOK_AT_LEAST);
+		set_timer(pool, &pool->sizing.shrink, every > SHRINK_LOOK_MIN ? every : SHRINK_LOOK_MIN);
 }
 
 static void on_shrink(struct timer *timer)

@@ -138,7 +138,7 @@ void slot_on_restored(struct slot *slot, bool failed)
 void slot_on_ready(struct slot *slot)
 {
 	slot->failures = 0;
-	slot->pool->fault[0] = '\0';
+	slot->pool->reason[0] = '\0';
 	slot_set_broken(slot, false);
 	slot_set_state(slot, SLOT_READY);
 	if (slot->predecessor) {
@@ -162,11 +162,11 @@ static uint64_t double_delay(uint64_t delay, uint64_t first, uint64_t most)
 	return delay > most / 2 ? most : 2 * delay;
 }
 
-static void on_start_failed(struct slot *slot, int status, const char *why)
+static void on_start_failed(struct slot *slot, int status, const char *reason)
 {
-	slot_describe_start(slot, status, why);
-	memcpy(slot->last_failure, slot->fault, sizeof slot->last_failure);
-	snprintf(slot->pool->fault, sizeof slot->pool->fault, "slot %u: %s", slot->index, slot->fault);
+	slot_describe_start(slot, status, reason);
+	memcpy(slot->last_failure, slot->reason, sizeof slot->last_failure);
+	snprintf(slot->pool->reason, sizeof slot->pool->reason, "slot %u: %s", slot->index, slot->reason);
 	slot->failures++;
 	slot->pool->counts.failed_starts++;
 	slot->delay = double_delay(slot->failures == 1 ? 0 : slot->delay, FAILURE_DELAY, FAILURE_DELAY_MAX);
@@ -187,7 +187,7 @@ static void on_died(struct slot *slot, int status, uint64_t lived)
 	slot->died_young = lived < GOOD_LIFE;
 }
 
-void slot_on_gone(struct slot *slot, int status, const char *why)
+void slot_on_gone(struct slot *slot, int status, const char *reason)
 {
 	struct pool *pool = slot->pool;
 	const enum slot_state was = slot->state;
@@ -206,14 +206,14 @@ void slot_on_gone(struct slot *slot, int status, const char *why)
 		successor_take_place(slot->successor, (struct span){0}, NULL);
 	if (slot->predecessor) {
 		pool->counts.failed_starts += was == SLOT_STARTING;
-		slot_describe_start(slot, status, why);
+		slot_describe_start(slot, status, reason);
 		successor_on_failed(slot);
 	} else if (slot->plan == PLAN_LEAVE) {
 		lost_by_removal(slot);
 		slot_finish(slot);
 	} else {
 		if (was == SLOT_STARTING)
-			on_start_failed(slot, status, why);
+			on_start_failed(slot, status, reason);
 		else if (was == SLOT_READY)
 			on_died(slot, status, lived);
 		core_trace(pool->core, pool, slot, "the next worker follows in %.3f s", (double)slot->delay / (double)SECOND);

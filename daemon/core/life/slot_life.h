@@ -29,8 +29,8 @@ void slot_on_restored(struct slot *slot, bool failed);
 /* Its worker is ready. */
 void slot_on_ready(struct slot *slot);
 
-/* The worker has gone: all that it sent has been given to slot_on_message before. `status` as of waitpid; `why` says more when
+/* The worker has gone: all that it sent has been given to slot_on_message before. `status` as of waitpid; `reason` says more when
  * it isn't NULL (it could not be started, say). */
-void slot_on_gone(struct slot *slot, int status, const char *why);
+void slot_on_gone(struct slot *slot, int status, const char *reason);
 
 #endif

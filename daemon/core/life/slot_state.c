@@ -127,7 +127,7 @@ void slot_start(struct slot *slot)
 	slot->no_successor = false;
 	slot->tasks = 0;
 	slot->leases_asked = 0;
-	slot->fault[0] = slot->replaying[0] = '\0';
+	slot->reason[0] = slot->replaying[0] = '\0';
 	slot_set_state(slot, SLOT_STARTING);
 	core_of(slot)->ops->slot_start(slot);
 }
@@ -209,14 +209,14 @@ void slot_on_settings(struct slot *slot)
 
 static void on_start_due(struct slot *slot)
 {
-	char why[200];
+	char reason[200];
 
 	if (slot->replaying[0])
-		snprintf(why, sizeof why, "the sticky call of %s, replayed, took longer than %.3g s (see start_timeout)",
+		snprintf(reason, sizeof reason, "the sticky call of %s, replayed, took longer than %.3g s (see start_timeout)",
 			 slot->replaying, (double)slot->patience / (double)SECOND);
 	else
-		snprintf(why, sizeof why, "the constructor took longer than start_timeout");
-	slot_kill(slot, why);
+		snprintf(reason, sizeof reason, "the constructor took longer than start_timeout");
+	slot_kill(slot, reason);
 }
 
 static void on_timer(struct timer *timer)

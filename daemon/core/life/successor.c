@@ -12,11 +12,11 @@
 
 #define TRY_AGAIN (30 * SECOND) /* after a successor that could not be built */
 
-static void give_up(struct slot *old, const char *why)
+static void give_up(struct slot *old, const char *reason)
 {
 	old->no_successor = true;
 	old->try_again = old->pool->core->now + TRY_AGAIN;
-	snprintf(old->last_failure, sizeof old->last_failure, "%s", why);
+	snprintf(old->last_failure, sizeof old->last_failure, "%s", reason);
 }
 
 bool successor_begin(struct slot *old)
@@ -34,7 +34,7 @@ bool successor_begin(struct slot *old)
 		   (unsigned long long)old->tasks, (double)(pool->core->now - old->since) / (double)SECOND);
 	struct slot *successor = slot_new(pool, old->index);
 	if (!successor) {
-		give_up(old, "the daemon is out of memory");
+		give_up(old, NO_MEMORY);
 		slot_relist(old); /* it serves on, beyond max_calls */
 		pool_wake(pool);
 		return false;
@@ -147,7 +147,7 @@ void successor_on_failed(struct slot *successor)
 
 	old->successor = NULL;
 	successor->predecessor = NULL;
-	give_up(old, successor->fault);
+	give_up(old, successor->reason);
 	if (old->plan == PLAN_RETIRE)
 		old->plan = PLAN_STAY;
 	move_waiting(successor, old);

@@ -8,9 +8,9 @@
 /* The options that are read by name; each says what is wrong with its value. */
 typedef int option_fn(struct call *call, struct reader *value, struct error *error);
 
-static int wrong(struct error *error, const char *option, const char *must)
+static int refuse_option(struct error *error, const char *option, const char *must_be)
 {
-	error_say(error, ERROR_BAD_REQUEST, RAN_NO, "option %s must be %s", option, must);
+	error_say(error, ERROR_BAD_REQUEST, RAN_NO, "option %s must be %s", option, must_be);
 	return -EINVAL;
 }
 
@@ -23,7 +23,7 @@ static int whole_map(struct reader *value, struct span *map)
 
 static int option_kwargs(struct call *call, struct reader *value, struct error *error)
 {
-	return whole_map(value, &call->kwargs) < 0 ? wrong(error, "kwargs", "a map") : 0;
+	return whole_map(value, &call->kwargs) < 0 ? refuse_option(error, "kwargs", "a map") : 0;
 }
 
 static int option_bind(struct call *call, struct reader *value, struct error *error)
@@ -31,13 +31,13 @@ static int option_bind(struct call *call, struct reader *value, struct error *er
 	struct reader look = *value;
 	uint32_t n;
 	if (read_array(&look, &n) < 0 || read_value(value, &call->bind) < 0)
-		return wrong(error, "bind", "an array");
+		return refuse_option(error, "bind", "an array");
 	return 0;
 }
 
 static int option_bind_kwargs(struct call *call, struct reader *value, struct error *error)
 {
-	return whole_map(value, &call->bind_kwargs) < 0 ? wrong(error, "bind_kwargs", "a map") : 0;
+	return whole_map(value, &call->bind_kwargs) < 0 ? refuse_option(error, "bind_kwargs", "a map") : 0;
 }
 
 static int option_word(struct reader *value, const char *const *words, int *choice)
@@ -58,7 +58,7 @@ static int option_args_as(struct call *call, struct reader *value, struct error 
 	static const char *const words[] = {"zip", "single", "positional", "keyword", NULL}; /* as enum shape */
 	int choice;
 	if (option_word(value, words, &choice) < 0)
-		return wrong(error, "args_as", "\"zip\", \"single\", \"positional\" or \"keyword\"");
+		return refuse_option(error, "args_as", "\"zip\", \"single\", \"positional\" or \"keyword\"");
 	call->shape = (enum shape)choice;
 	return 0;
 }
@@ -68,7 +68,7 @@ static int option_errors(struct call *call, struct reader *value, struct error *
 	static const char *const words[] = {"wait", "first", "collect", NULL}; /* as enum errors */
 	int choice;
 	if (option_word(value, words, &choice) < 0)
-		return wrong(error, "errors", "\"wait\", \"first\" or \"collect\"");
+		return refuse_option(error, "errors", "\"wait\", \"first\" or \"collect\"");
 	call->errors = (enum errors)choice;
 	return 0;
 }
@@ -77,7 +77,7 @@ static int option_timeout(struct call *call, struct reader *value, struct error 
 {
 	uint64_t ms;
 	if (read_whole(value, &ms) < 0 || ms > UINT32_MAX)
-		return wrong(error, "timeout_ms", "a whole number of milliseconds");
+		return refuse_option(error, "timeout_ms", "a whole number of milliseconds");
 	call->deadline = call->core->now + ms * MILLISECOND;
 	return 0;
 }
@@ -86,14 +86,14 @@ static int option_chunk(struct call *call, struct reader *value, struct error *e
 {
 	uint64_t n;
 	if (read_whole(value, &n) < 0 || n > UINT32_MAX)
-		return wrong(error, "chunk", "a whole number of items, 0 to adapt");
+		return refuse_option(error, "chunk", "a whole number of items, 0 to adapt");
 	call->chunk = (uint32_t)n;
 	return 0;
 }
 
 static int option_idempotent(struct call *call, struct reader *value, struct error *error)
 {
-	return read_bool(value, &call->idempotent) < 0 ? wrong(error, "idempotent", "true or false") : 0;
+	return read_bool(value, &call->idempotent) < 0 ? refuse_option(error, "idempotent", "true or false") : 0;
 }
 
 static int option_stream(struct call *call, struct reader *value, struct error *error)
@@ -106,31 +106,31 @@ static int option_stream(struct call *call, struct reader *value, struct error *
 		call->stream.on = call->stream.runs = true;
 		return 0;
 	}
-	return read_bool(value, &call->stream.on) < 0 ? wrong(error, "stream", "true, false or \"runs\"") : 0;
+	return read_bool(value, &call->stream.on) < 0 ? refuse_option(error, "stream", "true, false or \"runs\"") : 0;
 }
 
 static int option_ordered(struct call *call, struct reader *value, struct error *error)
 {
-	return read_bool(value, &call->stream.ordered) < 0 ? wrong(error, "ordered", "true or false") : 0;
+	return read_bool(value, &call->stream.ordered) < 0 ? refuse_option(error, "ordered", "true or false") : 0;
 }
 
 static int option_window(struct call *call, struct reader *value, struct error *error)
 {
 	uint64_t n;
 	if (read_whole(value, &n) < 0 || n < 1 || n > INPUT_WINDOW_MAX)
-		return wrong(error, "window", "a number of items from 1 to 16777216");
+		return refuse_option(error, "window", "a number of items from 1 to 16777216");
 	call->input.window = (uint32_t)n;
 	return 0;
 }
 
 static int option_sync(struct call *call, struct reader *value, struct error *error)
 {
-	return read_bool(value, &call->input.sync) < 0 ? wrong(error, "sync", "true or false") : 0;
+	return read_bool(value, &call->input.sync) < 0 ? refuse_option(error, "sync", "true or false") : 0;
 }
 
 static int option_progress(struct call *call, struct reader *value, struct error *error)
 {
-	return read_bool(value, &call->progress) < 0 ? wrong(error, "progress", "true or false") : 0;
+	return read_bool(value, &call->progress) < 0 ? refuse_option(error, "progress", "true or false") : 0;
 }
 
 static int option_sticky(struct call *call, struct reader *value, struct error *error)
@@ -142,7 +142,7 @@ static int option_sticky(struct call *call, struct reader *value, struct error *
 	if (read_bool(value, &on) == 0 && !on)
 		return 0;
 	if (on || option_word(value, words, &choice) < 0)
-		return wrong(error, "sticky", "\"replace\" or \"append\"");
+		return refuse_option(error, "sticky", "\"replace\" or \"append\"");
 	call->sticky = (enum sticky_mode)choice;
 	return 0;
 }

@@ -57,14 +57,14 @@ void client_abandon(const struct ticket_list *tickets)
 void client_on_input_end(struct client *client)
 {
 	struct ticket *ticket, *next;
-	struct error why;
+	struct error error;
 
 	for (ticket = TAILQ_FIRST(&client->tickets); ticket; ticket = next) {
 		next = TAILQ_NEXT(ticket, link);
 		if (!ticket->fed)
 			continue;
-		error_say(&why, ERROR_CANCELLED, RAN_NO, "the connection's input ended before objpool.feed_end");
-		ticket->abandoned(ticket, &why);
+		error_say(&error, ERROR_CANCELLED, RAN_NO, "the connection's input ended before objpool.feed_end");
+		ticket->abandoned(ticket, &error);
 	}
 }
 
@@ -226,10 +226,10 @@ void ticket_answer_error(struct ticket *ticket, const struct error *error)
 	ticket_close(ticket);
 }
 
-void ticket_on_abandoned(struct ticket *ticket, const struct error *why)
+void ticket_on_abandoned(struct ticket *ticket, const struct error *cause)
 {
-	if (why) {
-		struct error error = *why;
+	if (cause) {
+		struct error error = *cause;
 		error.message.bytes = (const uint8_t *)error.text;
 		ticket_answer_error(ticket, &error);
 	}

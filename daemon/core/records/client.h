@@ -28,9 +28,9 @@ struct ticket {
 	uint32_t msgid;
 	bool notification; /* is owed no answer */
 	bool fed;          /* its caller still sends for it (objpool.feed) */
-	/* Let go of what was begun for it: the client has gone and the ticket is closed (`why` is NULL), or it has
-	 * cancelled, and `why` is the answer to give. */
-	void (*abandoned)(struct ticket *ticket, const struct error *why);
+	/* Let go of what was begun for it: the client has gone and the ticket is closed (`cause` is NULL), or it has
+	 * cancelled, and `cause` is the answer to give. */
+	void (*abandoned)(struct ticket *ticket, const struct error *cause);
 };
 
 TAILQ_HEAD(ticket_list, ticket);
@@ -128,7 +128,7 @@ void ticket_answer_span(struct ticket *ticket, struct block *block, struct span 
 void ticket_answer_error(struct ticket *ticket, const struct error *error);
 
 /* `abandoned` of a ticket whose work can't be undone: it goes on, and nobody waits for it. */
-void ticket_on_abandoned(struct ticket *ticket, const struct error *why);
+void ticket_on_abandoned(struct ticket *ticket, const struct error *cause);
 
 /* Answers a whole value that was packed before for this client; takes the bytes. If packing has failed (sendq.h), the client's
  * session is closed. */

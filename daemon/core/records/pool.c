@@ -15,7 +15,7 @@ struct pool *pool_find(const struct core *core, struct span name)
 void pool_unavailable(const struct pool *pool, struct error *error)
 {
 	error_say(error, ERROR_UNAVAILABLE, RAN_NO, "pool %s has no instance: %s", pool->name,
-		  pool->fault[0] ? pool->fault : "none could be started");
+		  pool->reason[0] ? pool->reason : "none could be started");
 	error->pool = pool->name;
 }
 

@@ -88,15 +88,15 @@ struct pool {
 	struct timer drop;       /* pool_drop goes on */
 	uint32_t drop_left;      /* calls that it has not looked at */
 	enum error_code drop_code;
-	const char *drop_why;
+	const char *drop_reason;
 	TAILQ_HEAD(, failing) failing; /* tasks whose failure their calls have not been told */
 	struct timer tell;       /* tells the next of them: failing_on_timer */
 	double spent;            /* starts taken from its budget, as of spent_at; see spend_start in slot_state.c */
 	uint64_t spent_at;
 	bool leaving;
 	struct pool_counts counts;
-	char fault[512];         /* why the last start failed; "" once all is well */
-	void *owner;             /* of those around the core */
+	char reason[512];        /* why the last start failed; "" once all is well */
+	void *owner;             /* the struct template of the supervisor, whose template_of reads it; the core does not */
 };
 
 /* The pool of that name that takes calls, or NULL. */

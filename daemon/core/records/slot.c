@@ -29,12 +29,12 @@ void slot_unavailable(const struct slot *slot, struct error *error)
 	slot_fill_place(slot, error);
 }
 
-void slot_kill(struct slot *slot, const char *why)
+void slot_kill(struct slot *slot, const char *reason)
 {
-	if (!slot->fault[0]) /* else the first reason stays */
-		snprintf(slot->fault, sizeof slot->fault, "%s", why);
+	if (!slot->reason[0]) /* else the first reason stays */
+		snprintf(slot->reason, sizeof slot->reason, "%s", reason);
 	slot->killed = true;
-	core_trace(slot->pool->core, slot->pool, slot, "the worker is killed: %s", slot->fault);
+	core_trace(slot->pool->core, slot->pool, slot, "the worker is killed: %s", slot->reason);
 	slot_relist(slot);
 	slot->pool->core->ops->slot_kill(slot);
 }
@@ -148,19 +148,19 @@ void slot_describe_end(const struct slot *slot, int status, char *text, size_t s
 {
 	slot_describe_status(status, text, size);
 	const size_t n = strlen(text);
-	if (slot->fault[0])
-		snprintf(text + n, size - n, ": %.*s", (int)(size - n), slot->fault);
+	if (slot->reason[0])
+		snprintf(text + n, size - n, ": %.*s", (int)(size - n), slot->reason);
 }
 
-void slot_describe_start(struct slot *slot, int status, const char *why)
+void slot_describe_start(struct slot *slot, int status, const char *reason)
 {
 	char how[96];
 
 	slot_describe_status(status, how, sizeof how);
-	if (why)
-		snprintf(slot->fault, sizeof slot->fault, "%s", why);
-	else if (!slot->fault[0])
-		snprintf(slot->fault, sizeof slot->fault, "the worker was %s%s in %s%s", WIFSIGNALED(status) ? "" : "lost: it ",
+	if (reason)
+		snprintf(slot->reason, sizeof slot->reason, "%s", reason);
+	else if (!slot->reason[0])
+		snprintf(slot->reason, sizeof slot->reason, "the worker was %s%s in %s%s", WIFSIGNALED(status) ? "" : "lost: it ",
 			 how, slot->replaying[0] ? "a sticky call that was replayed: " : "its constructor", slot->replaying);
 }
 

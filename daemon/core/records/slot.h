@@ -68,8 +68,8 @@ struct slot {
 	struct ending ending;
 	struct pool *pool;
 	uint32_t index;
-	void *owner;             /* of those around the core */
-	int64_t pid;             /* theirs too; 0: none */
+	void *owner;             /* the struct worker of the supervisor, whose worker_of reads it; the core does not */
+	int64_t pid;             /* of the worker, set by the supervisor; 0: none */
 
 	/* ---- its state ---- */
 	enum slot_state state;
@@ -80,7 +80,7 @@ struct slot {
 	bool cut_off;            /* in pool->detached, not in pool->slots */
 	bool killed;             /* told to die; not gone yet */
 	struct timer timer;      /* WAITING: start; STARTING, STOPPING: patience ends */
-	char fault[256];         /* why this start failed, or why the daemon kills the worker; "": neither, or not known yet */
+	char reason[256];        /* why this start failed, or why the daemon kills the worker; "": neither, or not known yet */
 
 	/* ---- the next start ---- */
 	bool served;             /* an instance has been ready here: the next one that gets ready is a restart */
@@ -170,8 +170,8 @@ const char *slot_state_name(enum slot_state state);
 void slot_fill_place(const struct slot *slot, struct error *error);
 void slot_unavailable(const struct slot *slot, struct error *error);
 
-/* Kills the worker. `why` is for the log and for errors. slot_on_gone follows. */
-void slot_kill(struct slot *slot, const char *why);
+/* Kills the worker. `reason` is for the log and for errors. slot_on_gone follows. */
+void slot_kill(struct slot *slot, const char *reason);
 
 /* Puts the slot on the list of its pool where it belongs, once its state, or what it holds, has changed. */
 void slot_relist(struct slot *slot);
@@ -206,7 +206,7 @@ static inline struct ticket *slot_awaited(const struct slot *slot)
 void slot_describe_status(int status, char *text, size_t size);
 void slot_describe_end(const struct slot *slot, int status, char *text, size_t size);
 
-/* The worker ended before it was ready: makes slot->fault say why, unless it does. `why` as for slot_on_gone. */
-void slot_describe_start(struct slot *slot, int status, const char *why);
+/* The worker ended before it was ready: sets slot->reason, unless it is set. `reason` is as for slot_on_gone. */
+void slot_describe_start(struct slot *slot, int status, const char *reason);
 
 #endif

@@ -131,7 +131,7 @@ static void run_settling(struct pending_admin *pending)
 		if (!is_settled(pool->slots[i]))
 			return;
 	if (broken)
-		answer_broken(pending, pool->fault);
+		answer_broken(pending, pool->reason);
 	else
 		answer_number(&pending->ticket, "workers", pool->size);
 	pending_admin_free(pending);

@@ -249,7 +249,7 @@ static void replace(struct daemon *daemon, struct pool *pool, struct config_pool
 	change_open(change);
 	if (next)
 		rollout_begin(daemon, next, change);
-	change_close(change, next ? NULL : DAEMON_NO_MEMORY "; no instance serves");
+	change_close(change, next ? NULL : NO_MEMORY "; no instance serves");
 }
 
 static void reload_pool(struct daemon *daemon, struct pool *pool, struct config_pool *section, struct changes *changes)
@@ -298,7 +298,7 @@ static void start_new(struct daemon *daemon, struct config_pool *section, struct
 	if (pool_find(&daemon->core, name))
 		reason = "a client has made a pool of that name";
 	else if (!(pool = reload_start_pool(daemon, section)))
-		reason = DAEMON_NO_MEMORY;
+		reason = NO_MEMORY;
 	else
 		rollout_begin(daemon, pool, change);
 	change_close(change, reason);
@@ -363,7 +363,7 @@ static struct changes *reload_now(struct daemon *daemon, char reason[RELOAD_REAS
 	struct http *http = NULL;
 
 	if (!changes)
-		snprintf(reason, RELOAD_REASON, DAEMON_NO_MEMORY);
+		snprintf(reason, RELOAD_REASON, NO_MEMORY);
 	if (changes && read_config(daemon, &config, &http, reason) == 0) {
 		http_use(daemon, http);
 		take_over(daemon, &config, changes);

@@ -137,7 +137,7 @@ static void fail(struct rollout *rollout, const struct slot *slot)
 		template = template_of(pool);
 	}
 	if (old_serve)
-		memcpy(template->reason, reason, sizeof template->reason); /* else pool->fault says what is wrong, while it is */
+		memcpy(template->reason, reason, sizeof template->reason); /* else pool->reason says what is wrong, while it is */
 	end(rollout, reason);
 }
 
@@ -256,7 +256,7 @@ void rollout_begin(struct daemon *daemon, struct pool *pool, struct change *chan
 	change_open(change);
 	if (!rollout) {
 		log_pool(LOG_ERR, pool, "out of memory: its instances are not replaced");
-		change_close(change, DAEMON_NO_MEMORY);
+		change_close(change, NO_MEMORY);
 		return;
 	}
 	*rollout = (struct rollout){.daemon = daemon, .pool = pool, .change = change, .version = template->version};

@@ -243,7 +243,7 @@ static int may_create(struct request *request, const struct config_pool *section
 		error_say(&request->error, ERROR_OVERLOADED, RAN_NO, "the daemon has %u pool%s, which is all that max_pools allows", n,
 			  plural(n));
 	else
-		return core_may_last(&request->daemon->core, &request->error) < 0 ? -1 : 0;
+		return core_check_lasting(&request->daemon->core, &request->error) < 0 ? -1 : 0;
 	return -1;
 }
 

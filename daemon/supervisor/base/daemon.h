@@ -15,9 +15,6 @@
 #include <event2/event.h>
 #include <sys/types.h>
 
-/* The reason of what fails so. error_no_memory has the error for callers. */
-#define DAEMON_NO_MEMORY "the daemon is out of memory"
-
 struct daemon;
 struct http;
 struct keeper;

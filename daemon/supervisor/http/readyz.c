@@ -107,8 +107,8 @@ static bool judge_late(const struct core *core, const char *name, char *text, si
 	if (ready > 0)
 		snprintf(text, size, "failed: no instance has answered within a second");
 	else
-		snprintf(text, size, "failed: no instance is ready%s%s", pool && pool->fault[0] ? ": " : "",
-			 pool ? pool->fault : "");
+		snprintf(text, size, "failed: no instance is ready%s%s", pool && pool->reason[0] ? ": " : "",
+			 pool ? pool->reason : "");
 	return false;
 }
 

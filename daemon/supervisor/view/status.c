@@ -88,7 +88,7 @@ static void pack_pool_head(const struct pool *pool, msgpack_packer *packer)
 	pair_number(packer, "ready", ready_slots(pool));
 	pair_text(packer, "state", pool_state(pool));
 	pair_number(packer, "queue", pool->waiting);
-	pair_text(packer, "error", template->reason[0] ? template->reason : pool->fault);
+	pair_text(packer, "error", template->reason[0] ? template->reason : pool->reason);
 }
 
 static uint32_t count_pools(const struct daemon *daemon)
@@ -334,7 +334,7 @@ struct status_totals status_totals(const struct daemon *daemon)
 		totals.pools++;
 		totals.slots += pool->size;
 		totals.ready += ready_slots(pool);
-		if (!totals.troubled && pool->fault[0])
+		if (!totals.troubled && pool->reason[0])
 			totals.troubled = pool;
 	}
 	return totals;
@@ -352,7 +352,7 @@ static int none_ready(const struct status_totals *totals, char *text, size_t siz
 	if (!totals->troubled)
 		return snprintf(text, size, "%u pool%s, none of %u instances is up", totals->pools, plural, totals->slots);
 	return snprintf(text, size, "%u pool%s, none of %u instances is up: pool %s: %s", totals->pools, plural, totals->slots,
-			totals->troubled->name, totals->troubled->fault);
+			totals->troubled->name, totals->troubled->reason);
 }
 
 void status_line(const struct status_totals *totals, char *text, size_t size)

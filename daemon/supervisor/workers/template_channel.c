@@ -33,7 +33,7 @@ static int on_loaded(struct template *template, struct reader *reader, uint32_t 
 	}
 	const int r = read_value(reader, &value) < 0 ? -EBADMSG : template_keep_description(template, value);
 	if (r == -ENOMEM)
-		template_fail(template, DAEMON_NO_MEMORY);
+		template_fail(template, NO_MEMORY);
 	if (r < 0)
 		return r == -ENOMEM ? 0 : -EBADMSG;
 	template->state = TEMPLATE_READY;

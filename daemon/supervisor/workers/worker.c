@@ -148,7 +148,7 @@ static bool claim_end(struct worker *worker)
 	const int r = unclaimed_take(&worker->daemon->unclaimed, (pid_t)slot->pid, &status);
 
 	if (r == -ESRCH)
-		snprintf(slot->fault, sizeof slot->fault, "the worker ended as soon as it was forked, and how is not known");
+		snprintf(slot->reason, sizeof slot->reason, "the worker ended as soon as it was forked, and how is not known");
 	if (r != 0)
 		worker_on_exit(worker, status);
 	return r != 0;
@@ -165,7 +165,7 @@ void worker_on_forked(struct worker *worker, pid_t pid)
 	worker_on_wrote(slot);
 	log_slot(LOG_DEBUG, slot, "worker %lld forked, generation %llu", (long long)pid, (unsigned long long)slot->generation);
 	if (transport_want_read(&worker->transport, true) < 0)
-		slot_kill(slot, DAEMON_NO_MEMORY);
+		slot_kill(slot, NO_MEMORY);
 	else if (worker->kill_wanted)
 		worker_kill(slot);
 	if (maker_of(worker)->is_parent)
@@ -199,7 +199,7 @@ static void log_end(struct slot *slot, int status, const char *reason)
 		log_slot(LOG_WARNING, slot, "worker %lld was lost: %s", (long long)slot->pid, how);
 	else if (slot->state == SLOT_STARTING) {
 		slot_describe_start(slot, status, reason);
-		log_slot(LOG_ERR, slot, "no instance: %s", slot->fault);
+		log_slot(LOG_ERR, slot, "no instance: %s", slot->reason);
 	}
 }
 
@@ -236,7 +236,7 @@ static int take_in(struct worker *worker)
 	if (got == 0)
 		got = intake_keep(&worker->intake);
 	if (got == -ENOMEM || got == -ENOBUFS)
-		slot_kill(worker->slot, DAEMON_NO_MEMORY);
+		slot_kill(worker->slot, NO_MEMORY);
 	else if (got < 0)
 		(void)slot_on_message(worker->slot, (struct span){0}, NULL); /* breaks the protocol, as what came does */
 	return got;
@@ -254,7 +254,7 @@ static int read_once(struct worker *worker)
 	if (n == -EAGAIN)
 		return 0;
 	if (n == -ENOMEM)
-		slot_kill(worker->slot, DAEMON_NO_MEMORY);
+		slot_kill(worker->slot, NO_MEMORY);
 	return n > 0 && take_in(worker) == 0 ? 1 : -1;
 }
 
@@ -263,7 +263,7 @@ static bool thread_has_ended(const struct worker *worker)
 {
 	const struct slot *slot = worker->slot;
 	return maker_of(worker)->has_threads && !slot->killed &&
-	       (slot->state == SLOT_STOPPING || (slot->state == SLOT_STARTING && slot->fault[0]));
+	       (slot->state == SLOT_STOPPING || (slot->state == SLOT_STARTING && slot->reason[0]));
 }
 
 static void on_readable(struct transport *transport)
@@ -377,7 +377,7 @@ void worker_flush(struct worker *worker)
 
 	if (r < 0 && !worker->slot->killed && r != -EPIPE && r != -ECONNRESET)
 		slot_kill(worker->slot,
-			  r == -ENOMEM ? DAEMON_NO_MEMORY : strerror(-r)); /* else it would wait for the other half of a message */
+			  r == -ENOMEM ? NO_MEMORY : strerror(-r)); /* else it would wait for the other half of a message */
 	if (transport_want_send(&worker->transport, r > 0) < 0)
-		slot_kill(worker->slot, DAEMON_NO_MEMORY);
+		slot_kill(worker->slot, NO_MEMORY);
 }
