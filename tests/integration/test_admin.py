@@ -12,7 +12,7 @@ from harness import Client, wait_for
 def test_hello_ping_pools_describe(start):
     with start(pools={"p": {"workers": 2}, "q": {"workers": 1}}).client() as c:
         hello = c.value("objpool.hello", {"client": "me", "errors": "map"})
-        assert set(hello) == {"server", "version", "session", "pools", "limits"}
+        assert set(hello) == {"server", "version", "protocol", "session", "pools", "limits"}
         assert hello["server"] == "objpool" and hello["pools"] == ["p", "q"] and hello["session"] >= 1
         assert c.value("objpool.ping", 1, "x", [None]) == [1, "x", [None]]
         assert [(p["name"], p["class"], p["workers"], p["ready"], p["state"]) for p in c.value("objpool.pools")] == [

@@ -15,6 +15,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* Of docs/PROTOCOL.md. A minor version has all that those before it have; 1: direct channels. */
+enum { PROTOCOL_MAJOR = 1, PROTOCOL_MINOR = 0 };
+
 int admin_refuse_params(struct request *request, const char *what)
 {
 	error_say(&request->error, ERROR_BAD_ARGUMENT, RAN_NO, "%.*s takes %s", (int)request->rpc->method.size,
@@ -119,13 +122,17 @@ static int on_hello(struct request *request)
 		return -1;
 	core_trace(&request->daemon->core, NULL, NULL, "session %llu: calls itself \"%s\"",
 		   (unsigned long long)request->session->client.id, request->session->client.name);
-	msgpack_pack_map(request->result, about_fds ? 7 : 5);
+	msgpack_pack_map(request->result, about_fds ? 8 : 6);
 	if (about_fds)
 		pack_fds(&request->session->client, request->result);
 	pack_text(request->result, "server");
 	pack_text(request->result, "objpool");
 	pack_text(request->result, "version");
 	pack_text(request->result, OBJPOOL_VERSION);
+	pack_text(request->result, "protocol");
+	msgpack_pack_array(request->result, 2);
+	msgpack_pack_int(request->result, PROTOCOL_MAJOR);
+	msgpack_pack_int(request->result, PROTOCOL_MINOR);
 	pack_text(request->result, "session");
 	msgpack_pack_uint64(request->result, request->session->client.id);
 	pack_text(request->result, "pools");
