@@ -47,8 +47,15 @@ static inline void result_rtt(const char *prefix, uint64_t *s, size_t n)
 	result(m, (double)s[n / 2] / 1e3, "us");
 	snprintf(m, sizeof m, "%sp99", prefix);
 	result(m, (double)s[(size_t)((double)n * .99)] / 1e3, "us");
+	snprintf(m, sizeof m, "%sp99.9", prefix);
+	result(m, (double)s[(size_t)((double)n * .999)] / 1e3, "us");
 	snprintf(m, sizeof m, "%smean", prefix);
 	result(m, sum / (double)n / 1e3, "us");
+}
+/* How many calls the program has made in all, those before the measurement too: what it cost is divided by them. */
+static inline void result_total(uint64_t calls)
+{
+	result("total", (double)calls, "calls");
 }
 static inline void pin(int cpu)
 {

@@ -5,7 +5,7 @@ BENCH_LIBS_client := -Iclient/include $(B)/libobjpool.a -lmsgpackc
 BENCH_LIBS_gearman := -lgearman
 BENCH_LIBS_nats := -lnats -lpthread
 
-.PHONY: bench bench-quick
+.PHONY: bench bench-quick bench-soak
 bench: all # measure beside gearmand, NATS, Redis and the machine's floor; writes docs/BENCHMARKS.md
 	@sh scripts/deps.sh build bench
 	@$(MAKE) --no-print-directory -s $(BENCH)
@@ -15,6 +15,12 @@ bench-quick: all # the same in a minute, roughly; writes nothing
 	@sh scripts/deps.sh build bench
 	@$(MAKE) --no-print-directory -s $(BENCH)
 	/usr/bin/python3 bench/run.py --build $(B) --quick
+
+SOAK_SECONDS = 60
+bench-soak: all # a minute of all kinds of work; fails when the memory of a process grows
+	@sh scripts/deps.sh build bench
+	@$(MAKE) --no-print-directory -s $(BENCH)
+	/usr/bin/python3 bench/run.py --build $(B) --soak $(SOAK_SECONDS)
 
 $(B)/bench/%: bench/%.c bench/bench.h bench/multi.h
 	@mkdir -p $(@D)

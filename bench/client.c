@@ -50,6 +50,7 @@ int main(int argc, char **argv)
 		times[i % n] = now_ns() - begin;
 	}
 	result_rtt("", times, n);
+	result_total(n + n / 10 + 3);
 	objpool_close(client);
 	objpool_packer_free(&args);
 	return 0;

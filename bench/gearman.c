@@ -113,6 +113,7 @@ int main(int argc, char **argv)
 			s[i] = now_ns() - t;
 		}
 		result_rtt("rtt_", s, n);
+		result_total(n + n / 10);
 	} else if (!strcmp(argv[1], "clients")) {
 		char m[64];
 		snprintf(m, sizeof m, "do_%sclients", argv[4]);

@@ -4,11 +4,15 @@ import operator
 
 # Row, peer (None: the figure itself), at most or at least, limit.
 GOALS = [
-    ("one small call, unpipelined, p50", "relay", "≤", 1.15),
+    ("one small call, unpipelined, p50", "relay", "≤", 1.1),
+    ("one small call, unpipelined, p50, all on one CPU", "relay", "≤", 1.1),
     ("one small call, unpipelined, p50", "gearmand", "≤", 0.5),
     ("one small call, unpipelined, p50", "NATS", "≤", 0.5),
+    ("small calls, 1 client, 64 in flight each", "redis PING -P 64", "≥", 1),
     ("small calls, 8 clients, 64 in flight each", "redis PING -P 64", "≥", 1),
     ("small calls, 8 clients, 64 in flight each", "NATS, 1,024 in flight", "≥", 5),
+    ("the supervisor's user time for each of these calls, 8 clients", None, "≤", 200),
+    ("1 KiB there and back, p50", "relay", "≤", 1.15),
     ("map of 1,000,000 small items", None, "≥", 5e6),
     ("map of 1,000,000 small items", "multiprocessing.Pool.map", "≥", 1),
     ("map of 1,000,000 small items", "its chunksize 1", "≥", 50),
@@ -32,6 +36,10 @@ What costs the same for any number of pools, workers or connections is taken to 
 * **There and back in turn** is waking processes: the same call takes 30 µs when client, daemon and worker share a CPU
   (as they do when another process has the other one), and 90 µs when each is woken on a CPU of its own. Rows of such
   calls are medians of 21 short rounds.
+* **All on one CPU**: the same rows once more, where every process of the row, its peer's too, may use one CPU only. No
+  process waits there for another CPU to wake, so what a call costs in all shows.
+* **Beside a busy process**: one that computes without a break, at normal priority. It has the CPU that a call's next
+  process would be woken on, about half of the time.
 * **Streams** carry a notification per item, of 20 bytes and more, where a gathered map has the bare values: that,
   made and read, is what they cost beside the map. *Fed*: the client sends the items against credit, with the default
   window. The client looks at each result.

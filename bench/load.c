@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * load: a lean MessagePack-RPC client, as lean as the peers' own: bytes made by hand, one write per read.
- *   load rtt SOCKET METHOD SIZE N              one call after the other, echo of SIZE bytes: p50, p99
+ *   load rtt SOCKET METHOD SIZE N              one call after the other, echo of SIZE bytes: p50, p99, p99.9
  *   load pipe SOCKET METHOD CLIENTS DEPTH SECONDS   calls/s, echo of 16 bytes, DEPTH in flight per client
  *   load bulk SOCKET METHOD SIZE N             SIZE bytes to a method that answers something small
  *   load fds SOCKET METHOD SIZE N              as rtt, or bulk, with descriptors: a memfd that is filled, and an answer that is
@@ -70,6 +70,7 @@ static int rtt(const char *path, const char *method, uint32_t size, size_t n)
 			return fprintf(stderr, "an error came back\n"), 1;
 	}
 	result_rtt("", times, n);
+	result_total(n + n / 10 + 1);
 	return 0;
 }
 
@@ -89,6 +90,7 @@ static int bulk(const char *path, const char *method, uint32_t size, size_t n)
 		times[i % n] = now_ns() - begin;
 	}
 	result_rtt("", times, n);
+	result_total(n + n / 10 + 1);
 	return 0;
 }
 
@@ -211,6 +213,7 @@ static int with_descriptors(const char *path, const char *method, uint32_t size,
 	}
 	result_rtt("", times, n);
 	result("descriptors", number, "");
+	result_total(n + n / 10 + 2);
 	return 0;
 }
 
@@ -278,6 +281,7 @@ static int pipelined(const char *path, const char *method, int clients, size_t d
 		if (passed > seconds)
 			break;
 	}
+	result_total(got);
 	result("calls", (double)(got - warm) / ((double)(now_ns() - begin) / 1e9), "1/s");
 	return 0;
 }

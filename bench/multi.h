@@ -83,12 +83,17 @@ static inline void multi_run(const char *metric, int k, double seconds, multi_fn
 		result(name, all[n / 2] / 1e3, "us");
 		snprintf(name, sizeof name, "%s_rtt_p99", metric);
 		result(name, all[(size_t)((double)n * .99)] / 1e3, "us");
+		snprintf(name, sizeof name, "%s_rtt_p99.9", metric);
+		result(name, all[(size_t)((double)n * .999)] / 1e3, "us");
 	}
 	free(all);
+	uint64_t total = 0;
 	for (int i = 0; i < k; i++) {
 		kill(pid[i], SIGKILL);
 		waitpid(pid[i], NULL, 0);
+		total += m->slot[i].count;
 	}
+	result_total(total);
 	munmap(m, sizeof *m);
 }
 #endif

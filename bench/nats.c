@@ -118,6 +118,7 @@ int main(int argc, char **argv)
 			natsMsg_Destroy(r);
 		}
 		result_rtt(argc > 6 ? "rtt_asap_" : "rtt_", t, n);
+		result_total(n + n / 10);
 	} else if (!strcmp(argv[1], "gather")) {
 		int k = atoi(argv[6]);
 		natsConnection *c = con(argc > 7);

@@ -140,5 +140,6 @@ int main(int argc, char **argv)
 	}
 	result("round_trips", (double)n / ((double)(now_ns() - begin) / 1e9), "1/s");
 	result_rtt("", times, n);
+	result_total(n + warm);
 	return 0;
 }

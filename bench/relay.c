@@ -2,9 +2,10 @@
 /*
  * relay: what the machine allows a server with workers: the same bytes from a client through an epoll process to an echo process and
  * back, four switches a message.
- *   relay rtt SIZE N        prints p50 and p99
+ *   relay rtt SIZE N        prints p50, p99 and p99.9
  *   relay bulk MIB ROUNDS   so many bytes there and back, and a warm memcpy of them beside
  *   relay copies MIB ROUNDS so many bytes to each of four processes, through a socket each, and a word back from all
+ * Each also prints what its other processes have spent: C <tab> process <tab> user <tab> system nanoseconds
  */
 #include "bench/bench.h"
 
@@ -13,6 +14,7 @@
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -27,6 +29,17 @@ static pid_t child(void)
 	if (pid == 0)
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 	return pid;
+}
+
+/* When its sockets are closed. */
+static void tell_cost(const char *name, pid_t pid)
+{
+	struct rusage used;
+
+	if (wait4(pid, NULL, 0, &used) < 0)
+		die("wait4");
+	printf("C\t%s\t%ld000\t%ld000\n", name, used.ru_utime.tv_sec * 1000000 + used.ru_utime.tv_usec,
+	       used.ru_stime.tv_sec * 1000000 + used.ru_stime.tv_usec);
 }
 
 static void set_nonblocking(int fd)
@@ -97,12 +110,13 @@ static int copies(size_t size, size_t n)
 	uint64_t *times = malloc(n * sizeof *times);
 	char *bytes = malloc(size), word;
 	int fds[COPIES][2];
+	pid_t pids[COPIES];
 
 	memset(bytes, 7, size);
 	for (int i = 0; i < COPIES; i++) {
 		if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds[i]) < 0)
 			die("socketpair");
-		if (child() == 0) {
+		if ((pids[i] = child()) == 0) {
 			for (int k = 0; k <= i; k++)
 				close(fds[k][0]);
 			swallow(fds[i][1], size);
@@ -118,6 +132,11 @@ static int copies(size_t size, size_t n)
 		times[i % n] = now_ns() - begin;
 	}
 	result_rtt("", times, n);
+	result_total(n + 2);
+	for (int i = 0; i < COPIES; i++) {
+		close(fds[i][0]);
+		tell_cost("receivers", pids[i]);
+	}
 	return 0;
 }
 
@@ -133,11 +152,13 @@ int main(int argc, char **argv)
 	const size_t size = (size_t)atol(argv[2]) << (bulk ? 20 : 0), n = (size_t)atol(argv[3]);
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, a) < 0 || socketpair(AF_UNIX, SOCK_STREAM, 0, b) < 0)
 		die("socketpair");
-	if (child() == 0) {
+	const pid_t echoes = child();
+	if (echoes == 0) {
 		close(a[0]), close(a[1]), close(b[0]);
 		echo(b[1], size);
 	}
-	if (child() == 0) {
+	const pid_t relays = child();
+	if (relays == 0) {
 		close(a[0]), close(b[1]);
 		relay(a[1], b[0]);
 	}
@@ -158,5 +179,9 @@ int main(int argc, char **argv)
 	result_rtt("", times, n);
 	if (bulk)
 		result_rtt("memcpy_", copies, n);
+	result_total(n + 2);
+	close(a[0]);
+	tell_cost("relay", relays);
+	tell_cost("echo", echoes);
 	return 0;
 }

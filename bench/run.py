@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import pathlib
 import re
+import resource
 import select
 import shutil
 import signal
@@ -24,8 +25,11 @@ import time
 
 import msgpack
 
+import figure
 import goals
 import service
+import soak
+from figure import Cost, Figure, PERCENTILES, percentiles
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -62,8 +66,13 @@ class Bench:
         self.rounds = 1 if quick else 3
         self.seconds = 0.5 if quick else 1.5
         self.processes = []
+        self.current = None
         self.rows = []
+        self.costs = []
+        self.noted = set()
         self.figures = {}
+        self.where = ""
+        self.cost = Cost()
         self.began = time.monotonic(), cpu_busy()
 
     def others(self):
@@ -76,6 +85,7 @@ class Bench:
     def start(self, *command, **keywords):
         process = subprocess.Popen([str(c) for c in command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                    stderr=subprocess.DEVNULL, **keywords)
+        process.role = pathlib.Path(command[0]).name
         self.processes.append(process)
         return process
 
@@ -115,41 +125,98 @@ class Bench:
         finally:
             self.stop(self.current)
 
+    def servers(self):
+        """(who, pid) of the daemon, its workers, the peers, and the processes of a multiprocessing.Pool."""
+        for process in self.processes:
+            if process is self.current:
+                yield "supervisor", process.pid
+                yield from (("workers", pid) for pid in figure.children(process.pid))
+            elif hasattr(process, "role"):
+                yield process.role, process.pid
+        yield from (("its workers", process.pid) for process in multiprocessing.active_children())
+
+    @contextlib.contextmanager
+    def spending(self, calls=0):
+        """Adds to self.cost what the servers spend meanwhile on so many calls."""
+        before = [(who, pid, figure.spent(pid)) for who, pid in self.servers()]
+        yield
+        for who, pid, earlier in before:
+            self.cost.add(who, figure.less(figure.spent(pid), earlier))
+        self.cost.calls += calls
+
+    @contextlib.contextmanager
+    def spending_too(self, calls):
+        """The same, where this process is the client."""
+        before = figure.of_rusage(resource.getrusage(resource.RUSAGE_SELF))
+        with self.spending(calls):
+            yield
+        self.cost.add("client", figure.less(figure.of_rusage(resource.getrusage(resource.RUSAGE_SELF)), before))
+
+    def output_of(self, command):
+        """What a client prints. Adds to self.cost what it has spent, and the servers meanwhile."""
+        before = figure.of_rusage(resource.getrusage(resource.RUSAGE_CHILDREN))
+        with self.spending():
+            done = subprocess.run([*map(str, command)], text=True, capture_output=True, timeout=120)
+        self.cost.add("client", figure.less(figure.of_rusage(resource.getrusage(resource.RUSAGE_CHILDREN)), before))
+        if done.returncode:
+            raise RuntimeError(f"{command}: {done.stderr}")
+        return done.stdout
+
     def load(self, name, *arguments):
         """The figures that a load prints: {name: value}."""
-        command = [str(self.build / "bench" / name), *map(str, arguments)]
-        done = subprocess.run(command, text=True, capture_output=True, timeout=120)
-        if done.returncode:
-            raise RuntimeError(f"{name} {arguments}: {done.stderr}")
-        return {line.split("\t")[1]: float(line.split("\t")[2]) for line in done.stdout.splitlines() if line.startswith("R\t")}
+        lines = [line.split("\t") for line in self.output_of([self.build / "bench" / name, *arguments]).splitlines()]
+        figures = {words[1]: float(words[2]) for words in lines if words[0] == "R"}
+        for _, who, user, system in (words for words in lines if words[0] == "C"):
+            own = int(user) + int(system), int(user), int(system)
+            self.cost.add(who, own)
+            self.cost.add("client", figure.less((0, 0, 0), own))  # which has waited for that process
+        self.cost.calls += figures.get("total", 0)
+        return figures
 
     # ---- rows
 
     def row(self, work, ours, unit, *peers):
-        """peers: (name, value or None, how the ratio is made: ours / peer)."""
+        """peers: (name, value or None); the ratio is ours / peer."""
+        work += self.where
         text = ", ".join(f"{name} {value:,.4g} ({ours / value:.2f} ×)" if value else f"{name}: not installed"
                          for name, value in peers)
         self.figures[work] = ours, dict(peers)
         self.rows.append((work, f"{ours:,.4g} {unit}", text))
         print(f"{work:<46} {ours:>14,.4g} {unit:<8} {text}", flush=True)
+        self.note_cost(work, ("objpool", ours), *peers)
+
+    def note_cost(self, work, *values):
+        """Notes what the figures of this row have cost, unless it has been noted with a row before."""
+        spent = [(who, value.cost) for who, value in values if isinstance(value, Figure) and value.cost.calls]
+        spent = [(who, str(cost)) for who, cost in spent if cost not in self.noted]
+        self.noted.update(value.cost for _, value in values if isinstance(value, Figure))
+        if spent:
+            self.costs.append((work, spent))
+        for who, text in spent:
+            print(f"    {who}: {text}", flush=True)
+
+    def percentile_rows(self, work, ours, *peers):
+        """peers: (name, percentiles or None)."""
+        for i, name in enumerate(PERCENTILES):
+            self.row(f"{work}, {name}", ours[i], "µs", *((peer, values and values[i]) for peer, values in peers))
+
+    def in_turns(self, measures):
+        """What the measures (None: not to be had) give in all rounds, and what that cost."""
+        results = [([], Cost()) for _ in measures]
+        for _ in range(self.rounds):
+            for measure, (values, self.cost) in zip(measures, results):
+                if measure:
+                    values.append(measure())
+        return results
 
     def medians(self, *measures):
-        """Runs the measures in turns; the median of each (None: not to be had)."""
-        results = [[] for _ in measures]
-        for _ in range(self.rounds):
-            for measure, result in zip(measures, results):
-                if measure:
-                    result.append(measure())
-        return [statistics.median(r) if r else None for r in results]
+        """Runs the measures in turns; the median of each."""
+        return [Figure(statistics.median(r), spent) if r else None for r, spent in self.in_turns(measures)]
 
-    def pair_medians(self, *measures):
-        """The same for measures that give (p50, p99)."""
-        results = [[] for _ in measures]
-        for _ in range(self.rounds):
-            for measure, result in zip(measures, results):
-                if measure:
-                    result.append(measure())
-        return [tuple(statistics.median(x) for x in zip(*r)) if r else None for r in results]
+    def percentile_medians(self, *measures):
+        """The same for measures that give percentiles."""
+        return [tuple(Figure(statistics.median(x), spent) for x in zip(*r)) if r else None
+                for r, spent in self.in_turns(measures)]
 
     # ---- peers
 
@@ -161,7 +228,7 @@ class Bench:
                    "-P", self.place / "gearmand.pid", "-u", "root" if os.geteuid() == 0 else os.environ.get("USER", "nobody"))
         wait_for(lambda: answers(port), "gearmand")
         for _ in range(2):
-            self.start(self.build / "bench/gearman", "worker", port)
+            self.start(self.build / "bench/gearman", "worker", port).role = "its workers"
         return port
 
     def start_nats(self):
@@ -172,8 +239,8 @@ class Bench:
         wait_for(lambda: answers(port), "nats-server")
         url = f"nats://127.0.0.1:{port}"
         for _ in range(2):
-            self.start(self.build / "bench/nats", "responder", url, "bench.asap", "q", "asap")
-            self.start(self.build / "bench/nats", "responder", url, "bench.pipe", "q")
+            for subject, *options in (("bench.asap", "q", "asap"), ("bench.pipe", "q")):
+                self.start(self.build / "bench/nats", "responder", url, subject, *options).role = "its responders"
         return url
 
     def start_redis(self):
@@ -187,28 +254,28 @@ class Bench:
     def redis_ping(self, path, clients):
         n = 300_000 if self.quick else 1_500_000
         command = ["redis-benchmark", "-s", path, "-t", "ping_mbulk", "-n", n, "-c", clients, "-P", 64, "--csv", "-q"]
-        done = subprocess.run([*map(str, command)], text=True, capture_output=True, timeout=120)
-        return float(re.search(r'"PING_MBULK","([\d.]+)"', done.stdout).group(1))
+        self.cost.calls += n
+        return float(re.search(r'"PING_MBULK","([\d.]+)"', self.output_of(command)).group(1))
 
     # ---- the work
 
-    def latency(self, gearman, nats):
-        def figures(values, prefix=""):
-            return values[f"{prefix}p50"], values[f"{prefix}p99"]
-        with self.daemon({"p": 2}) as path, service.short_rounds(self) as n:
-            ours, floor, gear, nat = self.pair_medians(
-                lambda: figures(self.load("load", "rtt", path, "p.echo", 32, n)),
-                lambda: figures(self.load("relay", "rtt", 45, n)),
-                gearman and (lambda: figures(self.load("gearman", "rtt", gearman, 32, n), "rtt_")),
-                nats and (lambda: figures(self.load("nats", "rtt", nats, "bench.asap", 32, n, "asap"), "rtt_asap_")))
-        for i, name in enumerate(("p50", "p99")):
-            self.row(f"one small call, unpipelined, {name}", ours[i], "µs", ("relay", floor[i]), ("gearmand", gear and gear[i]),
-                     ("NATS", nat and nat[i]))
+    def latency(self, gearman, nats, redis, name="one small call, unpipelined", beside=contextlib.nullcontext):
+        """`beside`: what the machine does meanwhile."""
+        with self.daemon({"p": 2}) as path, service.short_rounds(self) as n, beside():
+            ours, floor, gear, nat = self.percentile_medians(
+                lambda: percentiles(self.load("load", "rtt", path, "p.echo", 32, n)),
+                lambda: percentiles(self.load("relay", "rtt", 45, n)),
+                gearman and (lambda: percentiles(self.load("gearman", "rtt", gearman, 32, n), "rtt_")),
+                nats and (lambda: percentiles(self.load("nats", "rtt", nats, "bench.asap", 32, n, "asap"), "rtt_asap_")))
+        self.percentile_rows(name, ours, ("relay", floor), ("gearmand", gear), ("NATS", nat))
+
+    def latency_beside_a_busy_process(self, *peers):
+        self.latency(*peers, name="one small call beside a busy process", beside=lambda: service.busy(self, 1))
 
     def throughput(self, gearman, nats, redis):
         s = self.seconds
         with self.daemon({"p": 2}) as path:
-            for k in (1, 8, 64):
+            for k in (1, 8, 64) if not (self.quick and self.where) else (8,):
                 gear_k = min(k, 32)
                 results = self.medians(
                     lambda: self.load("load", "pipe", path, "p.echo", k, 64, s)["calls"],
@@ -219,6 +286,10 @@ class Bench:
                 self.row(f"small calls, {k} client{'s' * (k > 1)}, 64 in flight each", results[0], "1/s",
                          ("redis PING -P 64", results[1]), ("NATS", results[2]), ("NATS, 1,024 in flight", results[3]),
                          ("gearmand", results[4]))
+                if k == 8:
+                    user, _ = results[0].cost.per_call("supervisor")
+                    self.row("the supervisor's user time for each of these calls, 8 clients", user, "ns",
+                             ("redis-server's", results[1] and results[1].cost.per_call("redis-server")[0]))
 
     def call(self, connection, unpacker, message):
         connection.sendall(message)
@@ -232,19 +303,22 @@ class Bench:
             c.connect(path)
             unpacker = msgpack.Unpacker(max_buffer_size=1 << 30)
             times = []
-            for _ in range(n):
-                begin = time.perf_counter()
-                answer = self.call(c, unpacker, message)
-                times.append(time.perf_counter() - begin)
-                assert answer[2] is None, answer
+            with self.spending_too(n):
+                for _ in range(n):
+                    begin = time.perf_counter()
+                    answer = self.call(c, unpacker, message)
+                    times.append(time.perf_counter() - begin)
+                    assert answer[2] is None, answer
         return statistics.median(times) * 1e6
 
     def broadcast(self):
         n = 300 if self.quick else 2000
         with self.daemon({"a": 2, "b": 4, "c": 16}) as path:
-            one = self.timed(path, msgpack.packb([0, 1, "a.echo", [1]]), n)
-            for pool, workers in (("a", 2), ("b", 4), ("c", 16)):
-                p50 = self.timed(path, msgpack.packb([0, 1, f"{pool}:all.echo", [1]]), n)
+            targets = "a", "a:all", "b:all", "c:all"
+            one, *all_of = self.medians(*(
+                lambda message=msgpack.packb([0, 1, f"{target}.echo", [1]]): self.timed(path, message, n)
+                for target in targets))
+            for workers, p50 in zip((2, 4, 16), all_of):
                 self.row(f"all over {workers} workers, p50 (Python client)", p50, "µs", ("one call, same client", one))
 
     def map(self):
@@ -254,7 +328,7 @@ class Bench:
         expected = 7 + len(msgpack.packb(items)) - 2  # 94 01 01 c0 and the array
 
         def ours():
-            with socket.socket(socket.AF_UNIX) as c:
+            with socket.socket(socket.AF_UNIX) as c, self.spending_too(n):
                 c.connect(path)
                 begin, got = time.perf_counter(), 0
                 sent = memoryview(message)
@@ -268,21 +342,26 @@ class Bench:
                 return n / (time.perf_counter() - begin)
 
         def pool_map(chunksize, count):
-            begin = time.perf_counter()
-            pool.map(abs, items[:count], chunksize)
-            return count / (time.perf_counter() - begin)
+            with self.spending_too(count):
+                begin = time.perf_counter()
+                pool.map(abs, items[:count], chunksize)
+                return count / (time.perf_counter() - begin)
         with self.daemon({"p": 2}) as path, multiprocessing.Pool(2) as pool:
             ours()
             results = self.medians(ours, lambda: pool_map(None, n), lambda: pool_map(1, 20000))
         self.row(f"map of {n:,} small items", results[0], "items/s",
                  ("multiprocessing.Pool.map", results[1]), ("its chunksize 1", results[2]))
 
+    def small_payloads(self):
+        with self.daemon({"p": 1}) as path:
+            for size, text in ((1024, "1 KiB"), (10240, "10 KiB"), (65536, "64 KiB")):
+                with service.short_rounds(self) as n:
+                    ours, floor = self.medians(lambda: self.load("load", "rtt", path, "p.echo", size, n)["p50"],
+                                               lambda: self.load("relay", "rtt", size, n)["p50"])
+                self.row(f"{text} there and back, p50", ours, "µs", ("relay", floor))
+
     def payloads(self):
         with self.daemon({"p": 1}) as path:
-            for size, text, n in ((1024, "1 KiB", 2000), (65536, "64 KiB", 500)):
-                ours, floor = self.medians(lambda: self.load("load", "rtt", path, "p.echo", size, n)["p50"],
-                                           lambda: self.load("relay", "rtt", size, n)["p50"])
-                self.row(f"{text} there and back, p50", ours, "µs", ("relay", floor))
             for size, text, n in ((16 << 20, "16 MiB", 5), (64 << 20, "64 MiB", 3)):
                 self.large_payload(path, size, text, n)
         self.payload_to_all()
@@ -298,11 +377,16 @@ class Bench:
             self.row(f"{text} there and back{how}, p50", value / 1e3, "ms",
                      ("relay", floor / 1e3), ("memcpy", bulk["memcpy_p50"] / 1e3))
 
-        ours, floor = self.medians(lambda: self.load("load", "rtt", path, "p.echo", size, n)["p50"], relay)
-        row("", ours)
-        for how, what in (("bytes", "without descriptors"), ("copy", "with descriptors"), ("place", "packed in place")):
-            row(f" by libobjpool, {what}", self.load("client", how, path, "p.echo", size, 3 * n)["p50"])
-        row(", with descriptors", self.load("load", "fds", path, "p.echo", size, 3 * n)["p50"])
+        def ours(program, how, count):
+            return lambda: self.load(program, how, path, "p.echo", size, count)["p50"]
+
+        plain, floor, *client, passed = self.medians(
+            ours("load", "rtt", n), relay, *(ours("client", how, 3 * n) for how in ("bytes", "copy", "place")),
+            ours("load", "fds", 3 * n))
+        row("", plain)
+        for value, what in zip(client, ("without descriptors", "with descriptors", "packed in place")):
+            row(f" by libobjpool, {what}", value)
+        row(", with descriptors", passed)
 
     def payload_to_all(self):
         size, n = 64 << 20, 5
@@ -332,8 +416,8 @@ class Bench:
             per_connection = (self.rss() - base) / n
             holder.communicate()
         self.row(f"memory per idle connection ({n:,} held)", per_connection, "bytes", ("libevent alone", 1024))
-        self.row(f"p50 beside {n:,} connections", beside["p50"], "µs", ("beside none", before["p50"]))
-        self.row(f"p99 beside {n:,} connections", beside["p99"], "µs", ("beside none", before["p99"]))
+        for name in PERCENTILES:
+            self.row(f"{name} beside {n:,} connections", beside[name], "µs", ("beside none", before[name]))
 
     def flat(self):
         n = 3000 if self.quick else 10000
@@ -373,16 +457,39 @@ class Bench:
         self.row("a worker killed: its caller is told", statistics.median(told), "ms", ("to reach", 5))
         self.row("a worker killed: its slot answers, first death", first_back, "ms", ("to reach", 20))
 
-    def run(self):
-        gearman, nats, redis = self.start_gearman(), self.start_nats(), self.start_redis()
-        self.latency(gearman, nats)
-        self.throughput(gearman, nats, redis)
-        service.deferred(self, redis)
+    @contextlib.contextmanager
+    def on_one_cpu(self):
+        """All that is started meanwhile runs on the same CPU, and the rows say so."""
+        cpus = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, {max(cpus)})
+        self.where = ", all on one CPU"
+        try:
+            yield
+        finally:
+            self.where = ""
+            os.sched_setaffinity(0, cpus)
+
+    def beside_peers(self, *parts):
+        peers = self.start_gearman(), self.start_nats(), self.start_redis()
+        for part in parts:
+            part(*peers)
         self.stop_all()
+
+    def run(self):
+        self.beside_peers(self.latency, self.latency_beside_a_busy_process, self.throughput,
+                          lambda gearman, nats, redis: service.deferred(self, redis))
         for part in (service.streams, service.leases, service.nested, service.fairness):
             part(self)
-        for part in (self.broadcast, self.map, self.payloads, self.idle, self.flat, self.death):
+        for part in (self.broadcast, self.map, self.small_payloads, self.payloads, self.idle, self.flat, self.death):
             part()
+        with self.on_one_cpu():
+            self.beside_peers(self.latency, self.throughput)
+            self.small_payloads()
+            if not self.quick:
+                for part in (service.streams, service.leases, service.nested):
+                    part(self)
+                self.broadcast()
+                self.map()
 
 
 def version(*command):
@@ -411,6 +518,17 @@ def filled(paragraph):
     return textwrap.wrap(paragraph, 120, break_long_words=False, break_on_hyphens=False)
 
 
+ABOUT_COST = """Nanoseconds for each call (or item, or cycle) of the row: user + system time of each process, or of all processes of a \
+kind. All rounds count, and the calls before the measurement too. `client` is the program that measures."""
+
+
+def cost_lines(bench):
+    lines = ["", "## CPU time for each call", "", *filled(ABOUT_COST), "", "| work | of | user + system ns |", "|---|---|---|"]
+    for work, spent in bench.costs:
+        lines += [f"| {work if i == 0 else ''} | {who} | {text} |" for i, (who, text) in enumerate(spent)]
+    return lines
+
+
 def write_markdown(bench, path, command):
     versions = [version(str(bench.build / "objpoold"), "--version"), version("redis-server", "--version")[:22].strip(),
                 version("nats-server", "--version"), version("gearmand", "--version"), f"Python {sys.version.split()[0]}"]
@@ -418,6 +536,7 @@ def write_markdown(bench, path, command):
                                          f"Linux {os.uname().release}; {'; '.join(versions)}."), "", *filled(ABOUT),
              *doubt(bench), "", "| work | objpool | beside |", "|---|---:|---|"]
     lines += [f"| {' | '.join(row)} |" for row in bench.rows]
+    lines += cost_lines(bench)
     lines += goals.lines(bench.figures)
     path = pathlib.Path(path)
     others = path.read_text().partition("\n## Python\n") if path.exists() else ("", "", "")     # by bench/python
@@ -429,10 +548,13 @@ def main():
     parser.add_argument("--build", default="build", type=pathlib.Path)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--markdown")
+    parser.add_argument("--soak", type=float, metavar="SECONDS", help="no table: the memory of all processes must stay flat")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="objpool-bench-") as place:
         bench = Bench(options.build.resolve(), options.quick, place)
         try:
+            if options.soak:
+                return soak.run(bench, options.soak)
             bench.run()
         finally:
             bench.stop_all()

@@ -8,11 +8,9 @@ import multiprocessing
 import subprocess
 import time
 
+from figure import percentiles
+
 QUEUE = "plugin = queue\nclass = Queue\nworkers = 1\n"
-
-
-def p50_p99(values):
-    return values["p50"], values["p99"]
 
 
 def mean(values):
@@ -29,9 +27,9 @@ def per_second(values):
 
 
 @contextlib.contextmanager
-def beside(bench, count, *command, ready=True):
+def beside(bench, count, *command, ready=True, env=None):
     """While `count` of these run; `ready`: each says with a line when it has begun."""
-    processes = [subprocess.Popen([str(c) for c in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    processes = [subprocess.Popen([str(c) for c in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env)
                  for _ in range(count)]
     bench.processes += processes
     try:
@@ -43,6 +41,12 @@ def beside(bench, count, *command, ready=True):
             bench.stop(process)
             process.stdin.close()
             process.stdout.close()
+
+
+def busy(bench, count):
+    """While `count` processes burn a CPU each, if they get it."""
+    spin = "import os\nos.write(1, b'begun\\n')\nwhile True: pass"
+    return beside(bench, count, "/usr/bin/python3", "-c", spin)
 
 
 @contextlib.contextmanager
@@ -64,10 +68,11 @@ def streams(bench):
         return lambda: bench.load("stream", words[0], path, "p", n, *words[1:])["items"]
 
     def imap(pool, method, chunksize, count):
-        begin = time.perf_counter()
-        for _ in getattr(pool, method)(abs, range(count), chunksize):
-            pass
-        return count / (time.perf_counter() - begin)
+        with bench.spending_too(count):
+            begin = time.perf_counter()
+            for _ in getattr(pool, method)(abs, range(count), chunksize):
+                pass
+            return count / (time.perf_counter() - begin)
     with bench.daemon({"p": 2}) as path, multiprocessing.Pool(2) as pool:
         plain, *ours, imap_best, imap_one = bench.medians(
             run(path, "map"), run(path, "args", "ordered"), run(path, "args", "unordered"),
@@ -113,12 +118,10 @@ def nested(bench):
     plans = ("p.relay=q.echo",), ("p.echo", "q.echo"), ("p.echo",)
     with bench.daemon({"p": 2, "q": 2}) as path:
         with short_rounds(bench) as n:
-            inner, two, one = bench.pair_medians(*(of(p50_p99, turns(bench, path, "cycle", n, *plan))
-                                                   for plan in plans))
+            inner, two, one = bench.percentile_medians(*(of(percentiles, turns(bench, path, "cycle", n, *plan))
+                                                         for plan in plans))
         crowds = bench.medians(*(of(cycles, turns(bench, path, "crowd", s, 8, *plan)) for plan in plans[:2]))
-    for i, name in enumerate(("p50", "p99")):
-        bench.row(f"a call that calls another pool, {name}", inner[i], "µs",
-                  ("the client calls both in turn", two[i]), ("one call", one[i]))
+    bench.percentile_rows("a call that calls another pool", inner, ("the client calls both in turn", two), ("one call", one))
     bench.row("the same, 8 clients, 2 instances each", crowds[0], "1/s", ("the clients call both in turn", crowds[1]))
 
 
@@ -150,24 +153,22 @@ def deferred(bench, redis):
 
 def fairness(bench):
     items = 200_000 if bench.quick else 1_000_000
-    spin = "import os\nos.write(1, b'begun\\n')\nwhile True: pass"
 
     def call(path):
-        return p50_p99(bench.load("load", "rtt", path, "p.echo", 32, n))
+        return percentiles(bench.load("load", "rtt", path, "p.echo", 32, n))
 
     def call_beside(path, *work):
         with beside(bench, 1, bench.build / "bench/stream", "beside", path, "p", items, *work):
             return call(path)
 
     def relay_beside():
-        with beside(bench, 2, "/usr/bin/python3", "-c", spin):
-            return p50_p99(bench.load("relay", "rtt", 45, n))
+        with busy(bench, 2):
+            return percentiles(bench.load("relay", "rtt", 45, n))
     with bench.daemon({"p": 2}) as path, short_rounds(bench) as n:
-        alone, small, long, waits, relay = bench.pair_medians(
+        alone, small, long, waits, relay = bench.percentile_medians(
             lambda: call(path), lambda: call_beside(path, "echo"), lambda: call_beside(path, "spin", 0.0001),
             lambda: call_beside(path, "sleep_hard", 0.001), relay_beside)
     for work, values in ((f"{items:,} small items", small), (f"{items:,} items that burn 0.1 ms each", long),
                          (f"{items:,} items that sleep 1 ms each", waits)):
-        for i, name in enumerate(("p50", "p99")):
-            bench.row(f"one call beside a map of {work}, {name}", values[i], "µs", ("beside no map", alone[i]),
-                      ("relay beside two busy processes", relay[i]))
+        bench.percentile_rows(f"one call beside a map of {work}", values, ("beside no map", alone),
+                              ("relay beside two busy processes", relay))

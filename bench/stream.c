@@ -295,12 +295,14 @@ int main(int argc, char **argv)
 	if (argc == 5 && !strcmp(mode, "map")) {
 		(void)one_map(argv[2], argv[3], n / 10);
 		result("items", one_map(argv[2], argv[3], n), "1/s");
+		result_total(n + n / 10);
 		return 0;
 	}
 	if (argc == 6 && (!strcmp(mode, "args") || !strcmp(mode, "feed"))) {
 		const bool feeds = !strcmp(mode, "feed"), ordered = !strcmp(argv[5], "ordered");
 		(void)one_stream(argv[2], argv[3], n / 10, feeds, ordered);
 		result("items", one_stream(argv[2], argv[3], n, feeds, ordered), "1/s");
+		result_total(n + n / 10);
 		return 0;
 	}
 	if (argc >= 6 && !strcmp(mode, "beside"))

@@ -195,6 +195,7 @@ static int alone(const char *path, size_t n, const struct plan *before, const st
 	for (size_t i = 0; i < n + n / 10 + 1; i++)
 		times[i % n] = cycle(c, plan);
 	result_rtt("", times, n);
+	result_total(n + n / 10 + 1);
 	return 0;
 }
 
@@ -241,6 +242,7 @@ static int together(const char *path, double seconds, int clients, const struct 
 	}
 	result("cycles", (double)count / ((double)(now_ns() - begin) / 1e9), "1/s");
 	result_rtt("", times, count < SAMPLES_MAX ? count : SAMPLES_MAX);
+	result_total(count);
 	tell_extremes(all, clients);
 	return 0;
 }

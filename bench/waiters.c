@@ -122,5 +122,6 @@ int main(int argc, char **argv)
 		(is_late ? late : soon)(getter, putter, argv[3], count);
 	}
 	result("pairs", (double)count * rounds / ((double)(now_ns() - begin) / 1e9), "1/s");
+	result_total((uint64_t)count * (rounds + rounds / 10 + 1));
 	return 0;
 }
