@@ -50,8 +50,7 @@ static void answer(struct call *call)
 		stream_close(&call->stream, &call->ticket, call->method ? call->method->estimate : 0);
 	else
 		answer_gathered(call);
-	gather_free(&call->gather);
-	stream_free(&call->stream);
+	call_drop_results(call);
 }
 
 void call_fail_for_memory(struct call *call)
@@ -223,8 +222,7 @@ void call_on_progress(const struct call *call, struct span values)
  * last batch has come back. */
 static void let_go(struct call *call)
 {
-	gather_free(&call->gather);
-	stream_free(&call->stream);
+	call_drop_results(call);
 	input_drop(call);
 	withdraw_batches(call);
 }

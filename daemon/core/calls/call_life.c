@@ -35,7 +35,8 @@ static void reap(struct ending *ending)
 		unbind(call);
 	TAILQ_REMOVE(&pool->calls, call, link);
 	pool->calls_count--;
-	sticky_on_call_end(pool, call, call->refused == call->total && call->total > 0);
+	if (call->sticky)
+		sticky_on_call_end(pool, call, call->refused == call->total && call->total > 0);
 	call_free(call);
 	pool_on_ended(pool);
 }
@@ -166,6 +167,8 @@ int call_begin(struct call *call, struct client *client, const struct rpc *rpc, 
 		return r;
 	}
 	enter(call, client);
+	if (call_collects(call))
+		call_collect(call);
 	pool->counts.calls += !call_is_probe(call);
 	call_trace(call, NULL, "comes, with %llu task%s", (unsigned long long)call->total, plural(call->total));
 	call->ticket.fed = call->input.open;

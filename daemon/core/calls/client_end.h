@@ -8,7 +8,8 @@
 
 #include "daemon/core/records/client.h"
 
-/* Some of client->out has been sent: starts again what was held back because it was full. */
+/* Some of client->out has been sent. If few enough answers of a stalled client are unread now, goes on with its calls: its batches are
+ * handed out again, and its methods may yield more. Does nothing for other clients. */
 void client_on_sent(struct client *client);
 
 /* The client can't be answered any more: abandons its requests. Its notifications are still carried out. */

@@ -103,9 +103,16 @@ static void on_task_failure(struct slot *slot, struct batch *batch, uint64_t ind
 	call_on_failure(batch, index, error);
 }
 
+/* The instance has begun a task: it has memory. */
+static void note_work(struct slot *slot)
+{
+	if (slot->refuses_for > 0)
+		slot_on_work(slot);
+}
+
 static void on_values(struct slot *slot, struct batch *batch, uint32_t count, struct span values, struct block *block)
 {
-	slot_on_work(slot);
+	note_work(slot);
 	call_on_values(batch, count, values, block);
 }
 
@@ -181,7 +188,7 @@ static int read_results(struct slot *slot, struct reader *reader, struct block *
 	if (!batch->call->train) {
 		on_values(slot, batch, count, values, block);
 	} else {
-		slot_on_work(slot);
+		note_work(slot);
 		if (passengers_on_responses(batch, count, values, block) < 0)
 			return -EBADMSG;
 	}

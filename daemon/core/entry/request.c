@@ -132,7 +132,7 @@ static int begin(struct call *call, struct client *client, const struct rpc *rpc
 	} else if ((call->select == SELECT_MAP || call->select == SELECT_SCATTER) && columns_find(&columns, call, error) < 0) {
 		return refuse_call(call, client, rpc, error);
 	}
-	if (admit(call, client, error) < 0 || nested_check(call, client, error) < 0)
+	if (admit(call, client, error) < 0 || (client->internal && nested_check(call, client, error) < 0))
 		return refuse_call(call, client, rpc, error);
 	const int r = call_begin(call, client, rpc, columns.at);
 	if (r != -ENOMEM)

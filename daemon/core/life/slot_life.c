@@ -33,11 +33,20 @@ static void stop_if_done(struct slot *slot)
 		successor_take_place(slot->successor, (struct span){0}, NULL);
 }
 
+/* Nobody has leased the slot or waits for a lease, and nothing may have to replace its instance. */
+static bool only_runs_tasks(const struct slot *slot)
+{
+	return !slot->leased && slot->pool->leases_waiting == 0 && !slot->aged && !slot->successor &&
+	       slot->pool->settings.max_calls == 0;
+}
+
 void slot_step(struct slot *slot)
 {
-	lease_consider(slot);
-	successor_consider(slot); /* what it was leased or waited for may be over */
-	lease_serve(slot);
+	if (!only_runs_tasks(slot)) {
+		lease_consider(slot);
+		successor_consider(slot); /* the lease may be over for which it waited */
+		lease_serve(slot);
+	}
 	scheduler_pull(slot);
 	stop_if_done(slot);
 }

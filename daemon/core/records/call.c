@@ -26,11 +26,10 @@ static void *take_spare(struct core *core)
 static void call_init(struct call *call, struct client *client, size_t memory)
 {
 	account_charge(client->account, memory);
-	*call = (struct call){.core = client->core, .session = client->id, .account = client->account, .memory = memory};
+	*call = (struct call){.core = client->core, .session = client->id, .account = client->account, .memory = memory,
+			      .stream.ordered = true};
 	TAILQ_INIT(&call->parts);
-	gather_init(&call->gather, client->account);
 	TAILQ_INIT(&call->input.items);
-	stream_init(&call->stream, client->account);
 }
 
 struct call *call_new_with(struct client *client, size_t room)
@@ -67,13 +66,26 @@ struct call *call_new(struct client *client, struct rpc *rpc, struct block *bloc
 	return call;
 }
 
+void call_collect(struct call *call)
+{
+	gather_init(&call->gather, call->account);
+	stream_init(&call->stream, call->account);
+}
+
+void call_drop_results(struct call *call)
+{
+	if (!call_collects(call))
+		return;
+	gather_free(&call->gather);
+	stream_free(&call->stream);
+}
+
 void call_free(struct call *call)
 {
 	struct core *core = call->core;
 
 	assert(call->batches == 0);
-	gather_free(&call->gather);
-	stream_free(&call->stream);
+	call_drop_results(call);
 	block_unref(call->block);
 	block_unref(call->merged);
 	if (call->keys) {

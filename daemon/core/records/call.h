@@ -131,9 +131,9 @@ struct call {
 	uint32_t batches;       /* alive */
 	struct batch_list parts; /* these, wherever they are, but for `only` */
 	struct train *train;    /* it stands for several plain calls: see train.h. NULL: it is one call */
-	struct gather gather;   /* of all, map and scatter, unless it streams */
+	struct gather gather;   /* of all, map and scatter; of a stream, the first failure. Set up by call_collect */
 	struct input input;     /* of a map whose items are not all queued at once */
-	struct stream stream;   /* results that leave one by one */
+	struct stream stream;   /* results that leave one by one. Set up by call_collect */
 	enum sticky_mode sticky;
 	struct sticky *remembered; /* NULL: it isn't (any more) */
 	uint64_t refused;       /* of a sticky call: tasks that their methods have failed */
@@ -171,6 +171,18 @@ static inline bool call_gathers(const struct call *call)
 {
 	return call->select == SELECT_ALL || call->select == SELECT_MAP || call->select == SELECT_SCATTER;
 }
+
+/* Are its results collected, in `gather` or `stream`? The result of any other call is its answer. */
+static inline bool call_collects(const struct call *call)
+{
+	return call_gathers(call) || call->stream.on;
+}
+
+/* Sets up `gather` and `stream`, once the request's options have been read. */
+void call_collect(struct call *call);
+
+/* Frees the results that the call has collected and not sent. */
+void call_drop_results(struct call *call);
 
 /* Is it one task, and `only` its batch? */
 static inline bool call_is_single(const struct call *call)

@@ -14,7 +14,7 @@ struct stream_piece {
 
 void stream_init(struct stream *stream, struct account *account)
 {
-	*stream = (struct stream){.ordered = true, .account = account};
+	stream->account = account;
 	TAILQ_INIT(&stream->early);
 }
 

@@ -25,6 +25,7 @@ struct stream {
 	struct account *account;        /* `early` is charged to it */
 };
 
+/* The fields on, ordered and runs are set by the request's options, and stay. */
 void stream_init(struct stream *stream, struct account *account);
 void stream_free(struct stream *stream);
 

@@ -28,7 +28,8 @@ static void send_answers(struct session *session)
 	if (r < 0)
 		session_on_error(session, -r);
 	(void)transport_want_send(&session->transport, r > 0); /* if that fails, the next answer tries again */
-	client_on_sent(&session->client);
+	if (session->client.stalled)
+		client_on_sent(&session->client);
 }
 
 void session_flush(struct session *session)
