@@ -3,7 +3,6 @@
 
 #include "daemon/core/records/input.h"
 #include "daemon/core/calls/passengers.h"
-#include "daemon/core/records/measure.h"
 #include "daemon/core/records/pool.h"
 #include "daemon/core/dispatch/scheduler.h"
 #include "daemon/core/records/slot.h"
@@ -26,7 +25,7 @@ static void close_books(struct call *call, bool failed, const char *outcome)
 	call->answered = true;
 	core_reap_later(pool->core, &call->ending);
 	if (call->ticket.client && !call_is_probe(call))
-		measure_add_calls(&pool->methods, call->method, took, 1, failed);
+		methods_add_calls(&pool->methods, call->method, took, 1, failed);
 	timer_clear(&pool->core->timers, &call->timer);
 	if (call->ticket.client)
 		call->ticket.client->pending -= call->size;

@@ -3,7 +3,6 @@
 
 #include "daemon/core/calls/withdraw.h"
 #include "daemon/core/dispatch/deferral.h"
-#include "daemon/core/records/measure.h"
 #include "daemon/core/records/pool.h"
 #include "daemon/core/records/slot.h"
 #include "proto/scan.h"
@@ -64,7 +63,7 @@ static void answer_error(struct passenger *passenger, const struct error *error)
 
 	settle(passenger);
 	trace_end(passenger, error_code_name(error->code));
-	measure_add_calls(&call->pool->methods, call->method, took(call), 1, 1);
+	methods_add_calls(&call->pool->methods, call->method, took(call), 1, 1);
 	ticket_answer_error(&passenger->ticket, error);
 }
 
@@ -124,7 +123,7 @@ int passengers_on_responses(struct batch *batch, uint32_t count, struct span res
 	if (p > from)
 		sendq_span(&client->out, block, from, (size_t)(p - from));
 	client_wrote(client);
-	measure_add_calls(&call->pool->methods, call->method, took(call), answered, 0);
+	methods_add_calls(&call->pool->methods, call->method, took(call), answered, 0);
 	leave(call, answered);
 	return r;
 }
@@ -151,7 +150,7 @@ void passengers_on_value(struct batch *batch, struct span value, struct block *b
 		block = client_claim(call->ticket.client, block, value.size);
 	settle(passenger);
 	trace_end(passenger, "answered");
-	measure_add_calls(&call->pool->methods, call->method, took(call), 1, 0);
+	methods_add_calls(&call->pool->methods, call->method, took(call), 1, 0);
 	ticket_answer_span(&passenger->ticket, block, value);
 	leave(call, 1);
 }

@@ -5,7 +5,6 @@
 #include "daemon/core/dispatch/deferral.h"
 #include "daemon/core/calls/lease.h"
 #include "daemon/core/life/lost.h"
-#include "daemon/core/records/measure.h"
 #include "daemon/core/calls/nested.h"
 #include "daemon/core/calls/passengers.h"
 #include "daemon/core/records/pool.h"
@@ -62,7 +61,7 @@ static void finish(struct slot *slot, struct batch *batch)
 
 	if (!call_is_probe(batch->call)) {
 		slot->calls += batch->count;
-		measure_add_runs(&slot->pool->methods, method, spent, batch->count);
+		methods_add_runs(&slot->pool->methods, method, spent, batch->count);
 	}
 	if (method) {
 		method->calls += batch->count;

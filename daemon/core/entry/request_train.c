@@ -73,6 +73,59 @@ static const uint8_t *pass_request(const struct client *client, const uint8_t *p
 
 /* ---- a train of them ---- */
 
+/* A plain request, as it was found among bytes that wait. */
+struct plain_request {
+	uint32_t msgid;
+	uint32_t size; /* bytes, whole */
+};
+
+static uint32_t size_of_all(const struct plain_request *requests, uint32_t count)
+{
+	uint32_t size = 0;
+	for (uint32_t i = 0; i < count; i++)
+		size += requests[i].size;
+	return size;
+}
+
+/* Gives each request its passenger. */
+static void seat(struct call *call, const struct plain_request *requests)
+{
+	struct train *train = call->train;
+	uint32_t at = 0;
+
+	for (uint32_t i = 0; i < train->count; i++) {
+		struct passenger *passenger = &train->passengers[i];
+		passenger->ticket.msgid = requests[i].msgid;
+		passenger->ticket.client = NULL;
+		passenger->call = call;
+		passenger->at = at;
+		passenger->size = requests[i].size;
+		at += requests[i].size;
+	}
+}
+
+/* A new call for these requests, which begin at `bytes`; it keeps a copy. It has no tickets, pool or batches yet. NULL: out of
+ * memory. */
+static struct call *train_new(struct client *client, const uint8_t *bytes, const struct plain_request *requests, uint32_t count)
+{
+	const uint32_t size = size_of_all(requests, count);
+	const size_t passengers = sizeof(struct train) + count * sizeof(struct passenger);
+	struct call *call = call_new_with(client, passengers + size);
+
+	if (!call)
+		return NULL;
+	call->select = SELECT_ANY;
+	call->train = (struct train *)(call + 1);
+	call->columns = 1;
+	call->size = size;
+	uint8_t *copy = (uint8_t *)call->train + passengers;
+	memcpy(copy, bytes, size);
+	call->train->bytes = copy;
+	call->train->count = count;
+	seat(call, requests);
+	return call;
+}
+
 /* How many calls may begin together: none, unless each of them would be accepted by itself. */
 static uint32_t room_for(const struct client *client)
 {

@@ -32,6 +32,9 @@ enum {
 	CALL_COLUMNS = 1024, /* arguments that a map can zip */
 	CALL_SMALL = 192,    /* bytes of a request up to which the memory of its call is used again (CALL_SPARE calls) */
 	CALL_FILE = 1 << 20, /* bytes that a descriptor counts for in max_pending */
+	TRAIN_CALLS = 64,    /* passengers of a train, at most */
+	TRAIN_REQUEST = 1 << 10,  /* bytes of a request that travels in a train, at most */
+	TRAIN_REQUEST_MIN = 5,    /* bytes of a request, beside its method, at least */
 };
 
 enum errors { ERRORS_WAIT, ERRORS_FIRST, ERRORS_COLLECT };
@@ -130,7 +133,7 @@ struct call {
 	uint64_t total, left;   /* tasks so far; those of them without a result */
 	uint32_t batches;       /* alive */
 	struct batch_list parts; /* these, wherever they are, but for `only` */
-	struct train *train;    /* it stands for several plain calls: see train.h. NULL: it is one call */
+	struct train *train;    /* it stands for several plain calls: see below. NULL: it is one call */
 	struct gather gather;   /* of all, map and scatter; of a stream, the first failure. Set up by call_collect */
 	struct input input;     /* of a map whose items are not all queued at once */
 	struct stream stream;   /* results that leave one by one. Set up by call_collect */
@@ -143,7 +146,16 @@ struct call {
 	struct batch only;      /* the first batch of a call that is one task; last: flexible */
 };
 
-/* One of the plain calls that came together, and these: see train.h. */
+/*
+ * A train: plain calls (pool.method with arguments, no options) of one client on one method that came in one read. They share a
+ * struct call, which has one task for each of them. Their requests go to workers verbatim. Each plain call is a passenger: it has a
+ * ticket of its own and is answered by itself (passengers.h). The common case costs much less than as many single calls; a failure,
+ * a cancel or the death of a worker costs more.
+ *
+ *   the client's bytes:   [0, 7, "p.m", [..]] [0, 8, "p.m", [..]] [0, 9, "p.m", [..]]
+ *   passengers:            ^ at, size          ^                   ^
+ *   tasks of the call:     0                   1                   2
+ */
 struct passenger {
 	struct ticket ticket; /* its client is NULL once it has been answered, or is gone */
 	struct call *call;
@@ -155,6 +167,12 @@ struct train {
 	uint32_t count;
 	struct passenger passengers[];
 };
+
+/* The number of its task. */
+static inline uint32_t passenger_index(const struct passenger *passenger)
+{
+	return (uint32_t)(passenger - passenger->call->train->passengers);
+}
 
 /* A new call for a request: keeps its bytes (a reference when they are many and lie in `block`, else a copy) and makes
  * rpc's spans point at what it keeps. It has no ticket, pool or tasks yet. NULL: out of memory. */

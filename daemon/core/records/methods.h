@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * methods: those that a pool's class has, or that calls have named, and what is known of each: how long a task of it takes, by which
- * the scheduler hands out, and what was measured of it, for those who look (measure.h).
+ * methods: the methods that a pool's class has, or that calls have named. Of each method: an estimate of how long a task takes, which
+ * the scheduler uses, and a measure, which the metrics show.
+ *
+ * A measure is made when the first call of its method is answered. A pool measures MEASURE_MAX methods each for itself, and all other
+ * methods as one: names that clients make up must not cost memory without end.
  */
 #ifndef CORE_METHODS_H
 #define CORE_METHODS_H
@@ -15,11 +18,15 @@
 
 #define METHOD_CHUNK (MILLISECOND / 3) /* of work in one batch of a map */
 
-enum { METHOD_CHUNK_MAX = 1 << 16 /* items in a batch */ };
+enum {
+	METHOD_CHUNK_MAX = 1 << 16, /* items in a batch */
+	MEASURE_MAX = 128,          /* measures of a pool */
+	MEASURE_NAME_MAX = 255,     /* bytes in the name of a method that is measured for itself */
+};
 
 struct measure {
-	struct histogram calls; /* from a call's coming to its answer; whole calls */
-	struct histogram runs;  /* in the method; tasks */
+	struct histogram calls; /* from when a call came to its answer */
+	struct histogram runs;  /* of its tasks, in the method */
 	uint64_t failures;      /* calls that were answered with an error */
 };
 
@@ -27,37 +34,49 @@ struct method {
 	char *name;
 	uint64_t estimate;       /* nanoseconds per task, a moving average; 0: not known */
 	uint64_t calls;          /* tasks */
-	struct measure *measure; /* NULL: none yet, or it is one of the others */
+	struct measure *measure; /* NULL: none yet, or the method counts in `others` */
 };
 
 struct methods {
 	struct idmap by_name;   /* name_hash -> method */
-	bool known;             /* the template has told which the class has */
-	bool open;              /* the class takes names beyond them */
+	bool known;             /* the template has told which methods the class has */
+	bool open;              /* the class takes other names, too */
 	uint32_t measured;      /* methods that have a measure */
-	struct measure *others; /* of all the rest; NULL: none yet */
+	struct measure *others; /* of all methods that have no measure of their own; NULL: none yet */
 };
 
-/* The template has told which methods there are: packed maps with a key "name". `open`: and takes others. `in_use`: calls refer to
- * those that were guessed before, which stay. 0, -EINVAL or -ENOMEM. */
+/* The template has told which methods the class has: `packed` is an array of maps with a key "name". `open`: the class takes other
+ * names, too. `in_use`: calls refer to methods that calls had named before; these methods stay. 0, -EINVAL or -ENOMEM. */
 int methods_set(struct methods *methods, struct span packed, bool open, bool in_use);
 void methods_free(struct methods *methods);
 
-/* The method of that name. NULL: the class is known not to have it (methods_lack), or there is no memory or room for one more. */
+/* The method of that name. NULL: the class doesn't have it (methods_lack is true then), or there is no memory or room for it. */
 struct method *methods_find(struct methods *methods, struct span name);
 
+/* `found` is what methods_find returned: is it known that the class has no such method? */
 static inline bool methods_lack(const struct methods *methods, const struct method *found)
 {
 	return !found && methods->known && !methods->open;
 }
 
-/* A task of the method took so long. */
+/* A task of the method took so long: moves the estimate. */
 void method_learn(struct method *method, uint64_t nanoseconds);
 
-/* How many tasks of the method make a batch, by how long they take; 1 until that is known. */
+/* How many tasks of the method go into one batch, by the estimate; 1 while there is none. */
 uint32_t method_pace(const struct method *method);
 
-/* The measure of the methods that have none of their own. NULL: out of memory. */
-struct measure *methods_others(struct methods *methods);
+/* `count` calls have been answered, `failed` of them with errors, each after so long. `method` is NULL when the pool has no record of
+ * it. Without memory for a measure the calls are not measured. */
+void methods_add_calls(struct methods *methods, struct method *method, uint64_t nanoseconds, uint32_t count, uint32_t failed);
+
+/* A worker has run `count` tasks, each of which took so long on average. */
+void methods_add_runs(struct methods *methods, struct method *method, uint64_t nanoseconds, uint32_t count);
+
+/* Gives one measure after the other, in no order, with the method's name; at the end `others`, named "(other)". *at begins at 0. NULL:
+ * that was all. */
+const struct measure *methods_next_measure(const struct methods *methods, uint32_t *at, const char **name);
+
+/* Adds up the calls of all methods. */
+void methods_all_calls(const struct methods *methods, struct histogram *sum);
 
 #endif

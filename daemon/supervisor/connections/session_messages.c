@@ -163,7 +163,9 @@ static bool take_train(struct session *session)
 	if (!session->client.memo.epoch)
 		return false;
 	const struct span waiting = intake_waiting(&session->intake);
-	const size_t taken = waiting.size > 0 ? request_train(&session->client, waiting, &count) : 0;
+	if (waiting.size < 2 * (session->client.memo.size + TRAIN_REQUEST_MIN))
+		return false; /* it is one request at most */
+	const size_t taken = request_train(&session->client, waiting, &count);
 	intake_pass_over(&session->intake, taken);
 	session->unlooked = (uint8_t)(session->unlooked + count); /* at most 15 + 64 */
 	return taken > 0;

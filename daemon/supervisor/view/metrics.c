@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/supervisor/view/metrics.h"
 
-#include "daemon/core/records/measure.h"
+#include "daemon/core/records/methods.h"
 #include "daemon/core/records/pool.h"
 #include "daemon/supervisor/base/procfs.h"
 #include "daemon/supervisor/view/status.h"
@@ -355,7 +355,7 @@ static void put_measures(const struct daemon *daemon, measure_fn *put, FILE *to)
 
 	TAILQ_FOREACH(pool, &daemon->core.pools, link) {
 		uint32_t at = 0;
-		while (!pool->leaving && (measure = measure_next(&pool->methods, &at, &method)))
+		while (!pool->leaving && (measure = methods_next_measure(&pool->methods, &at, &method)))
 			put(measure, pool, method, to);
 	}
 }

@@ -2,7 +2,7 @@
 #include "daemon/supervisor/view/status.h"
 
 #include "daemon/core/calls/lease.h"
-#include "daemon/core/records/measure.h"
+#include "daemon/core/records/methods.h"
 #include "daemon/core/records/pool.h"
 #include "daemon/core/dispatch/sticky.h"
 #include "daemon/supervisor/connections/listener.h"
@@ -188,7 +188,7 @@ static uint32_t count_measures(const struct pool *pool)
 	const char *name;
 	uint32_t at = 0, n = 0;
 
-	while (measure_next(&pool->methods, &at, &name))
+	while (methods_next_measure(&pool->methods, &at, &name))
 		n++;
 	return n;
 }
@@ -200,13 +200,13 @@ static void pack_measures(const struct pool *pool, msgpack_packer *packer)
 	const char *name;
 	uint32_t at = 0;
 
-	measure_all_calls(&pool->methods, &all);
+	methods_all_calls(&pool->methods, &all);
 	pack_text(packer, "latency");
 	msgpack_pack_map(packer, 3);
 	pack_latency(&all, packer);
 	pack_text(packer, "methods");
 	msgpack_pack_map(packer, count_measures(pool));
-	while ((measure = measure_next(&pool->methods, &at, &name))) {
+	while ((measure = methods_next_measure(&pool->methods, &at, &name))) {
 		pack_text(packer, name);
 		msgpack_pack_map(packer, 5);
 		pair_number(packer, "calls", measure->calls.count);
