@@ -20,7 +20,7 @@ PACKAGES = ["multiprocess", "multiprocessing", "objectproxypool", "py_stateful_m
 
 #: name, or its beginning up to a *: why objpool.compat hasn't it
 REASONS = {
-    "multiprocess.reduction.ForkingPickler.*": "dill's: what queues and pipes carry is pickled by the standard library",
+    "multiprocess.reduction.ForkingPickler.*": "dill's own",
     "multiprocess.resource_tracker.*": "of a newer standard library than this Python has",
     "objectproxypool.pool.INIT_COUNTER": "inner part of its workers' start",
     "objectproxypool.pool.MAX_WIN32_*": "no Windows here",

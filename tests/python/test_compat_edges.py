@@ -90,7 +90,7 @@ def test_long_chunks():
         assert pool.map(lambda f: f(2), [lambda x: x + 1] * n, n) == [3] * n
 
 
-@pytest.mark.parametrize("name", ["forkserver", "popen_fork", "popen_forkserver", "popen_spawn_posix", "resource_sharer", "spawn"])
+@pytest.mark.parametrize("name", ["forkserver", "popen_fork", "resource_sharer", "spawn"])
 def test_submodules(name):
     module = importlib.import_module(f"objpool.compat.multiprocess.{name}")
     assert module is importlib.import_module(f"multiprocessing.{name}") and getattr(multiprocess, name) is module

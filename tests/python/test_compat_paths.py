@@ -90,7 +90,7 @@ def begin_and_answer(connection):
     return connection.recv(), getattr(multiprocess, "was_begun", False)
 
 
-def test_submodules_are_the_standard_library_s_and_imported_when_asked_for():
+def test_submodules_are_imported_when_asked_for_and_leave_the_standard_library_s_alone():
     program = """
 import sys
 from objpool.compat import multiprocess
@@ -101,8 +101,10 @@ import objpool.compat.multiprocess.queues
 from objpool.compat.multiprocess import managers, shared_memory
 from objpool.compat.multiprocess.synchronize import Lock
 import multiprocessing.managers
-assert managers is multiprocessing.managers is multiprocess.managers
-assert multiprocess.queues is multiprocessing.queues and multiprocessing.queues.__spec__ is spec
+assert managers is multiprocess.managers is not multiprocessing.managers
+assert multiprocess.queues is not multiprocessing.queues and multiprocessing.queues.__spec__ is spec
+assert multiprocess.shared_memory is multiprocessing.shared_memory
+assert multiprocess.reduction.ForkingPickler is not multiprocessing.reduction.ForkingPickler is multiprocessing.queues._ForkingPickler
 assert not hasattr(multiprocess, "nothing") and "heap" in dir(multiprocess)
 """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=SOON)

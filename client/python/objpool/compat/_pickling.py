@@ -6,6 +6,7 @@ defines in its __main__. Three picklers are tried in turn, until one can write t
 top of cloudpickle or dill, and one that leaves out attributes of classes that can't be pickled. _rebuild.py has what the pickles
 call when they are loaded.
 """
+import contextlib
 import functools
 import importlib
 import io
@@ -17,7 +18,7 @@ import types
 import weakref
 
 from .. import _by_value
-from . import _rebuild
+from . import _rebuild, _reducers
 from ._names import found, is_found_by_name, main_dict, used_of_main
 
 PROTOCOL = 5
@@ -69,14 +70,18 @@ def dumps_pieces(kind, items, size):
     return data if _is_plain(data) else None
 
 
-def dumps_by_value(value, wanted, is_shared, definition=NotImplemented, large=None):
-    """As dumps(), but without trying plain pickle. `definition`: an object of __main__ that must not go by its name."""
+def dumps_by_value(value, wanted, is_shared, definition=NotImplemented, large=None, for_child=True):
+    """As dumps(), but without trying plain pickle. `definition`: an object of __main__ that must not go by its name.
+
+    for_child: locks, queues and shared values of the standard library can go.
+    """
     refused = None
     try:
         for pickler in _picklers():
             names = set()
             try:
-                data = _dump_with(pickler, value, names, is_shared, definition, large)
+                with _Spawning() if for_child else contextlib.nullcontext():
+                    data = _dump_with(pickler, value, names, is_shared, definition, large)
                 wanted |= names
                 return data
             except RecursionError:
@@ -120,7 +125,7 @@ class _Raising:
 
 
 def _is_plain(data):
-    return b"__main__" not in data and b"multiprocessing.connection" not in data
+    return b"__main__" not in data and b"multiprocessing.connection" not in data and b"multiprocess.connection" not in data
 
 
 def _aside(large):
@@ -142,8 +147,7 @@ def _aside(large):
 
 def _dump_with(pickler, value, wanted, is_shared, definition, large):
     file = io.BytesIO()
-    with _Spawning():
-        pickler(file, wanted, is_shared, definition, _aside(large)).dump(value)
+    pickler(file, wanted, is_shared, definition, _aside(large)).dump(value)
     return file.getvalue()
 
 
@@ -182,6 +186,7 @@ class _ByValue:
         self._wanted = wanted
         self._is_shared = is_shared
         self._definition = definition
+        self._reducers = _reducers.registered()
 
     def reducer_override(self, value):
         if self.looks_only and isinstance(value, (types.FunctionType, type)):
@@ -200,8 +205,7 @@ class _ByValue:
             return _rebuild.weak_reference, (value(),)
         if isinstance(value, LOCKS):
             return (threading.RLock if isinstance(value, LOCKS[1]) else threading.Lock), ()
-        from multiprocessing.reduction import ForkingPickler
-        shared = ForkingPickler._extra_reducers.get(type(value))        # connections, shared memory
+        shared = self._reducers.get(type(value))        # connections, shared memory
         return shared(value) if shared else _by_value.constant(value) or self._other(value)
 
     def _other(self, value):

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Finds the modules of this package that have no file here, because their code is the standard library's.
+
+SHARED modules are the standard library's own: a program has one table of children, one resource tracker, one log.
+AGAIN are those whose code uses the context, the reduction or the connections beside it. That code, of the Python that runs, is
+executed once more as a module of this package: its relative imports find what this package has by those names, and the standard
+library's module is not touched.
+"""
+import importlib
+import importlib.machinery
+import importlib.util
+import sys
+
+SHARED = ("forkserver", "heap", "popen_fork", "process", "resource_sharer", "resource_tracker", "shared_memory", "spawn",
+          "synchronize", "util")
+AGAIN = ("connection", "managers", "queues", "sharedctypes")
+
+
+def original_of(name):
+    return "multiprocessing." + name.rpartition(".")[2]
+
+
+class Finder:
+    """Comes last in sys.meta_path: a file of this package goes first."""
+
+    def __init__(self, package):
+        self._package = package
+
+    def find_spec(self, name, path=None, target=None):
+        package, _, module = name.rpartition(".")
+        loader = _Shared if module in SHARED else _Again if module in AGAIN else None
+        return importlib.machinery.ModuleSpec(name, loader) if package == self._package and loader else None
+
+
+class _Shared:
+    @staticmethod
+    def create_module(spec):
+        return None
+
+    @staticmethod
+    def exec_module(module):
+        sys.modules[module.__name__] = importlib.import_module(original_of(module.__name__))
+
+
+class _Again:
+    @staticmethod
+    def create_module(spec):
+        return None
+
+    @staticmethod
+    def exec_module(module):
+        original = importlib.util.find_spec(original_of(module.__name__))
+        module.__file__ = original.origin
+        exec(original.loader.get_code(original.name), module.__dict__)

@@ -1,6 +1,0 @@
-# SPDX-License-Identifier: Apache-2.0
-"""The standard library's."""
-import multiprocessing.spawn as _standard
-import sys
-
-sys.modules[__name__] = _standard
