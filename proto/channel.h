@@ -120,9 +120,9 @@ enum from_template { FROM_LOADED = 0, FROM_FORKED = 1, FROM_EXITED = 2 };
 enum shape { SHAPE_ZIP = 0, SHAPE_SINGLE = 1, SHAPE_POSITIONAL = 2, SHAPE_KEYWORD = 3 };
 
 /*
- * The board: one entry for each batch that the worker has been handed, found by the batch's id. Its state settles without a system
- * call who was first: the worker that starts a batch, or the supervisor that takes it back. It also tells a method that its caller
- * has gone, and, when the worker has died, which batches had begun.
+ * The board: one entry for each batch that the worker has been handed, found by the batch's id. Its state settles without a
+ * system call who was first: the worker that starts a batch, or the supervisor that takes it back. It also tells a method that
+ * its caller has gone, and, when the worker has died, which batches had begun.
  *
  *     HANDED --worker--> STARTED --supervisor--> CANCELLED <---.
  *        |                  |                                  supervisor, when the client goes
@@ -154,7 +154,7 @@ enum ledger_state { LEDGER_DEFERRED = 1, LEDGER_ANSWERED = 2, LEDGER_CANCELLED =
  * has given it back. One word for each place:
  *
  *     FREE --worker--> OUT --supervisor--> FREE
- *                       |-----supervisor--> SHOWN: a client has the descriptor; the worker uses it for that session's results only
+ *                       |-----supervisor--> SHOWN: a client has the descriptor: only that session's results go there
  *                       `-----supervisor--> LOST: a client may look at it for ever; the worker does not use it again
  *
  * `touched` is how many bytes of the file were ever filled, also by results of other clients, which a client must not see.
@@ -166,7 +166,7 @@ struct board {
 	_Atomic uint64_t since;   /* CLOCK_MONOTONIC nanoseconds when the running batch began; 0: idle */
 	_Atomic uint32_t running; /* the id of that batch */
 	_Atomic uint32_t nudge;   /* a futex: the supervisor wants the finished answers now, although the next task runs */
-	_Atomic uint32_t nudged;  /* the last `nudge` that the worker's thread has seen. Equal to it: the process is not stopped */
+	_Atomic uint32_t nudged;  /* the last `nudge` that the worker's thread has seen. If both are equal, the process runs */
 	_Atomic uint64_t payload_min; /* a result of so many bytes and more travels beside the socket; 0: none does */
 	_Atomic uint64_t lent[LENT_PLACES];
 	struct board_entry entries[BOARD_ENTRIES];

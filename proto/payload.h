@@ -28,7 +28,7 @@ struct payload_pool {
 	size_t max;               /* bytes that all of them may hold */
 	struct account *account;  /* idle payloads are charged to it; NULL: to none */
 	void (*close)(struct account *account, int fd); /* closes large files, see PAYLOAD_LARGE; NULL: close(2) does */
-	unsigned shortage;        /* of descriptors or memory: calls of payload_trim until it is forgotten; 0: there was none lately */
+	unsigned shortage;        /* of descriptors or memory: calls of payload_trim until it is forgotten; 0: none lately */
 };
 
 enum { PAYLOAD_LARGE = 4 << 20 /* bytes of a file, if nobody else has it, that take more than a millisecond to be freed */ };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * check: what `objpoold --check` does beyond reading the files: has each pool's plugin loaded by a template process, as the daemon
- * would, and says on standard error which pools can't start, and why. No daemon runs in this process.
+ * check: what `objpoold --check` does beyond reading the files: has each pool's plugin loaded by a template process, as the
+ * daemon would, and says on standard error which pools can't start, and why. No daemon runs in this process.
  */
 #ifndef SUPERVISOR_CHECK_H
 #define SUPERVISOR_CHECK_H

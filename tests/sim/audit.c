@@ -238,7 +238,8 @@ static void audit_train(const struct world *world, const struct call *call)
 		waiting += passenger->ticket.client != NULL;
 		size += passenger->ticket.client ? passenger->size : 0;
 	}
-	HOLDS(world, call->total == call->train->count && call->left == waiting && call->size == size, "a train that counts wrong");
+	HOLDS(world, call->total == call->train->count && call->left == waiting && call->size == size,
+	      "a train that counts wrong");
 	HOLDS(world, call->answered == (waiting == 0), "a train that is over, or should be");
 }
 
@@ -302,7 +303,8 @@ static void audit_pool(const struct world *world, const struct pool *pool, bool 
 	      "something waits in a pool that has no slots");
 	audit_losses(world, pool, &count);
 	audit_calls(world, pool, &count);
-	HOLDS(world, !thorough || count.waiting == pool->waiting, "%u batches wait, and %u are counted", count.waiting, pool->waiting);
+	HOLDS(world, !thorough || count.waiting == pool->waiting, "%u batches wait, and %u are counted", count.waiting,
+	      pool->waiting);
 	HOLDS(world, count.broken == pool->broken, "%u slots are broken, and %u are counted", count.broken, pool->broken);
 }
 

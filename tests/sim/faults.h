@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* faults: allocations that fail, in the midst of the core. The linker puts these in the place of malloc and its kin (tests.mk). */
+/* faults: allocations that fail, in the midst of the core. The linker puts these in the place of malloc and its kin
+ * (tests.mk). */
 #ifndef SIM_FAULTS_H
 #define SIM_FAULTS_H
 

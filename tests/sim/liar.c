@@ -153,7 +153,8 @@ typedef uint8_t *lie(struct fake *fake, uint8_t *p);
 
 static lie *const lies[] = {no_message,     half_a_message, unknown_id,    unknown_tag,       no_error,
 			    unasked_leased, ready_again,    unasked_state, payload_of_nothing, unasked_restored, replays_nothing};
-static lie *const lies_at_work[] = {other_form, answers_another, another_item, too_many, no_tag, unwanted_yield, asks_twice, passes_over};
+static lie *const lies_at_work[] = {other_form, answers_another, another_item, too_many,
+				    no_tag,     unwanted_yield,  asks_twice,   passes_over};
 
 /* Says what it must not: the core has to kill it. */
 static void say(struct fake *fake)

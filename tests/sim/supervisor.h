@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * supervisor: what the real one does around the core, played: it begins and ends a world, makes and removes pools, has time pass, and
- * carries out what the core asks of it (core_ops).
+ * supervisor: what the real one does around the core, played: it begins and ends a world, makes and removes pools, has time
+ * pass, and carries out what the core asks of it (core_ops).
  */
 #ifndef SIM_SUPERVISOR_H
 #define SIM_SUPERVISOR_H

@@ -1,31 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * client_end: a client stops and starts to read, is hung up, leaves, is gone: what follows from it for its calls, its leases and the
- * instances that it has called. client.h draws the way.
+ * client_end: what happens to a client's calls and leases, and to the instances that it has called, when the client reads
+ * again, is hung up, leaves, or is gone. client.h draws these states.
  */
 #ifndef CORE_CLIENT_END_H
 #define CORE_CLIENT_END_H
 
 #include "daemon/core/records/client.h"
 
-/* Some of client->out has been sent. If few enough answers of a stalled client are unread now, goes on with its calls: its batches are
- * handed out again, and its methods may yield more. Does nothing for other clients. */
+/* Some of client->out has been sent. If the client is stalled and few of its answers are unread now, its calls go on: its
+ * batches are handed out again, and its methods may yield more. */
 void client_on_sent(struct client *client);
 
-/* The client can't be answered any more: abandons its requests. Its notifications are still carried out. */
+/* The client can't be answered any more: abandons its requests. Its notifications go on. */
 void client_hang_up(struct client *client);
 
 /*
- * The client sends nothing more: hangs it up, and gives back the leases that its notifications don't need. True: no
- * notification is left; client_gone has been called. False: when the last one ends, ops->client_wrote is called; then call this
- * again.
+ * The client sends nothing more: hangs it up, and releases the leases that its notifications don't need. True: it has no
+ * notification left, and client_gone has been called. False: ops->client_wrote will be called when the last notification ends;
+ * call client_leave again then.
  */
 bool client_leave(struct client *client);
 
 /* Ends the client at once: abandons its tickets, drops its waiting calls, releases its leases, and frees what it holds. */
 void client_gone(struct client *client);
 
-/* Is a notification of the client still carried out by this pool? */
+/* Has the client a notification that this pool has not finished? */
 bool client_notifies(const struct client *client, const struct pool *pool);
 
 #endif

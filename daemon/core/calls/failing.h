@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * failing: tasks that have failed all at once, for one reason, in their pool's list until their calls are told. Very many may have been
- * put off by one instance, so they are told in portions: what others ask is done between.
+ * failing: tasks that have failed all at once, for one reason. One instance may have put off very many tasks. To fail them all
+ * in one event would hold up everybody else. So they stay in a list of their pool, and each turn of the loop fails a portion
+ * of them.
  */
 #ifndef CORE_FAILING_H
 #define CORE_FAILING_H
@@ -11,14 +12,14 @@
 
 struct failing {
 	TAILQ_ENTRY(failing) link; /* in pool->failing */
-	struct batch_list batches; /* of one task each; in no slot and no queue */
+	struct batch_list batches; /* of one task each; they are in no slot and no queue */
 	struct error error;
 };
 
-/* Takes the batches. A few fail at once. */
+/* Takes the batches over. The first of them fail at once, the others in later turns. */
 void failing_add(struct pool *pool, struct batch_list *batches, const struct error *cause);
 
-/* The pool's timer. */
+/* pool->tell fires: fails the next portion. */
 void failing_on_timer(struct timer *timer);
 
 #endif

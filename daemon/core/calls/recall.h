@@ -1,23 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * recall: tasks that were handed out and go back into a queue: from a worker that is busy for longer than was thought, while another
- * one is idle; from a worker that does not react, which gets nothing more until it does; from one that died.
+ * recall: tasks that were handed to a worker go back into a queue. This happens when
+ *
+ *  - the worker is busy for longer than was estimated, and another worker is idle;
+ *  - the worker does not react: then it gets nothing more until it reacts;
+ *  - the worker has died.
  */
 #ifndef CORE_RECALL_H
 #define CORE_RECALL_H
 
 #include "daemon/core/records/slot.h"
 
-/* For a batch that was taken out of a slot's hands or queue: puts it to the front of the queue that it came from; or to the end
- * of another slot's queue. Its tasks fail when there is no memory for it. A batch whose call has been answered ends. */
+/* For a batch that was taken out of a slot's hands or queue. recall_put_back puts it at the front of the queue that it came from,
+ * recall_move_to at the end of another slot's queue. Without memory its tasks fail. A batch whose call has been answered ends. */
 void recall_put_back(struct batch *batch);
 void recall_move_to(struct batch *batch, struct slot *slot);
 
-/* Something slow runs in the slot: takes back the tasks that it has not begun and another slot may do. Until the slow task has
- * ended the slot is handed nothing ahead. */
+/* The slot's worker runs a slow task: takes back the tasks that it has not begun and that another slot may do. The slot is handed
+ * nothing ahead until the slow task has ended. */
 void recall_tasks(struct slot *slot);
 
-/* pool->recall: is something waiting behind a slow task? */
+/* pool->recall fires: takes back tasks that wait behind slow tasks, or in workers that don't react, and sets the timer again. */
 void recall_on_timer(struct timer *timer);
 
 #endif

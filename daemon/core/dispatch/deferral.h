@@ -1,29 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * deferral: tasks that their methods have put off (objpool_defer): each a batch of one, in slot->deferred, known by its
- * tag until the worker answers it. Who comes first, the answer or the giving up, is settled in the board's ledger.
+ * deferral: tasks that their methods have put off (objpool_defer). Each is a batch of one task in slot->deferred, and has a
+ * tag that the worker gave it. If the worker answers while the caller gives up, the board's ledger settles which of both was
+ * first.
  */
 #ifndef CORE_DEFERRAL_H
 #define CORE_DEFERRAL_H
 
 #include "daemon/core/records/slot.h"
 
-/* The worker has put the batch's task off, and calls it `tag`, which must not be in use. 0 or -ENOMEM. */
+/* The worker has put off the batch's task, and calls it `tag`, which must not be in use: has the batch found by it. 0 or
+ * -ENOMEM. */
 int deferral_name(struct slot *slot, struct batch *batch, uint64_t tag);
 
-/* And it is in the worker's hands no more. */
+/* Then, once the batch is in the worker's hands no more: adds it to slot->deferred. */
 void deferral_add(struct slot *slot, struct batch *batch, uint64_t tag);
 
-/* It has been answered: it is the caller's again. */
+/* The task has been answered: takes its batch out of the slot. The caller ends the batch. */
 void deferral_remove(struct slot *slot, struct batch *batch);
 
-/* The caller doesn't wait any more. The batch has ended when this returns, unless its answer is on its way. */
+/* Nobody waits for the task any more: tells the worker, and ends the batch. If the answer is on its way, the batch ends with
+ * it. */
 void deferral_give_up(struct slot *slot, struct batch *batch);
 
-/* Takes all that are not answered out of the slot: the caller fails them. */
+/* Takes all batches whose tasks have not been answered out of the slot: the caller fails them. */
 void deferral_take_all(struct slot *slot, struct batch_list *taken);
 
-/* The worker has gone: takes all of them out of the slot. How many. */
+/* The worker has gone: takes all deferred batches out of the slot. Returns how many. */
 uint32_t deferral_on_gone(struct slot *slot, struct batch_list *taken);
 
 #endif

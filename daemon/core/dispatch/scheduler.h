@@ -2,8 +2,9 @@
 /*
  * scheduler: which batch goes to which worker, and how much of it at once.
  *
- * An idle worker pulls. A busy one is handed more only as far as that will take SLOT_AHEAD in all, by what its methods took so
- * far; a method not measured yet waits for an idle worker. What a wrong guess has put behind a slow task, recall.h takes back.
+ * An idle worker pulls a batch. A busy worker is handed more as long as all tasks in its hands are estimated to take less than
+ * SLOT_AHEAD. A method that has not been measured waits for an idle worker. When an estimate was wrong and tasks wait behind a
+ * slow one, recall.h takes them back.
  */
 #ifndef CORE_SCHEDULER_H
 #define CORE_SCHEDULER_H
@@ -12,11 +13,11 @@
 
 #define SCHEDULER_SILENCE (5 * MILLISECOND) /* a worker that has begun nothing for so long does not react */
 
-/* Queues a new batch, or hands it out at once. 0; -ENOMEM; or -EHOSTDOWN: the slot that it is addressed to has no instance, and the
- * batch is still the caller's. */
+/* Queues a new batch, or hands it out at once. 0; -ENOMEM: the batch has ended; -EHOSTDOWN: the slot that it is addressed to
+ * has no instance, and the caller ends the batch. */
 int scheduler_add(struct batch *batch);
 
-/* The pool's slots pull what waits. */
+/* The pool's slots pull the batches that wait. */
 void scheduler_run(struct pool *pool);
 
 /* The slot has room: it pulls, from its own queue and its pool's in turn. */

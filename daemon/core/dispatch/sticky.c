@@ -183,8 +183,8 @@ int sticky_remember(struct pool *pool, struct call *call, enum sticky_mode mode,
 
 	if (!has_room(pool, call, mode)) {
 		error_say(error, ERROR_OVERLOADED, RAN_NO,
-			  "pool %s remembers %u sticky call%s of %llu bytes: the limits are %d calls, and max_sticky = %llu bytes "
-			  "(objpool.forget makes room)",
+			  "pool %s remembers %u sticky call%s of %llu bytes: the limits are %d calls, and "
+			  "max_sticky = %llu bytes (objpool.forget makes room)",
 			  pool->name, stickies->count, plural(stickies->count), (unsigned long long)stickies->bytes, STICKY_MAX,
 			  (unsigned long long)pool->settings.max_sticky);
 		return -ENOSPC;

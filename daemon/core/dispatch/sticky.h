@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * sticky: calls on all of a pool's instances that are remembered, and replayed in order on every instance built later,
- * before it is ready: a rebuilt worker is what its siblings are.
+ * sticky: calls on all instances of a pool that the pool remembers. Each instance that is built later replays them in order
+ * before it is ready. So a rebuilt instance is what its siblings are.
  *
- * Each instance gets each such call once. An instance that was there when the call came has it as a task; it runs even when
- * the caller has gone, and what a dead worker had not begun waits for its successor. One that is built later has it
- * replayed, unless it waits for it as a task already. The tasks wait in flows of the pool's own client.
+ * Each instance gets each sticky call once. An instance that was there when the call came gets it as a task. The task runs
+ * also when the caller has gone. If the worker dies before it has begun the task, the task waits for the next worker. An
+ * instance that is built later replays the call, unless it is to get it as a task already. The tasks wait in flows of the
+ * pool's own client, pool->self.
  *
- * A new worker gets the calls in portions, the next one when it has begun most of the last: neither the time that one event
- * takes nor the bytes that wait for a worker grow with what is remembered.
+ * A new worker gets the calls in portions. It gets the next portion when it has begun most of the last one. So neither the
+ * time that one event takes nor the bytes that wait for a worker grow with the number of remembered calls.
  */
 #ifndef CORE_STICKY_H
 #define CORE_STICKY_H
@@ -18,12 +19,12 @@
 
 enum { STICKY_MAX = 16384 /* calls that a pool remembers: forgetting all of them is one event */ };
 
-/* Those of one method. */
+/* The sticky calls of one method. */
 struct sticky_kind {
 	struct sticky_list list; /* in the order in which they came; never empty */
-	uint64_t bytes;          /* that they take */
+	uint64_t bytes;          /* of memory that they take */
 	uint32_t count;
-	uint64_t longest;        /* nanoseconds: the longest that one of them took on any instance */
+	uint64_t longest;        /* nanoseconds: the longest that one of these calls took on any instance */
 };
 
 struct sticky {
@@ -32,30 +33,31 @@ struct sticky {
 	struct sticky_kind *kind;
 	uint64_t number;      /* grows */
 	enum sticky_mode mode;
-	struct call *call;    /* as long as it lives */
-	uint32_t awaited;     /* replays whose `next` it is */
+	struct call *call;    /* NULL: it has ended */
+	uint32_t awaited;     /* how many replays have it as `next` */
 	struct block *bytes;
 	struct span name, args, kwargs; /* kwargs: size 0: none */
 };
 
 void sticky_init(struct stickies *stickies);
 
-/* Remembers the call, which has begun. 0, or -ENOSPC with *error made: the pool's memory for them is full; or -ENOMEM,
- * likewise. */
+/* Remembers the call, which has begun. 0; or, with *error made, -ENOSPC (the pool's memory for sticky calls is full) or
+ * -ENOMEM. */
 int sticky_remember(struct pool *pool, struct call *call, enum sticky_mode mode, struct error *error);
 
-/* It has run on an instance, and took so many nanoseconds. And: the longest time of all sticky calls of a method. */
+/* The call has run on an instance and took so many nanoseconds. sticky_longest: the longest time of all sticky calls of a
+ * method. */
 void sticky_on_run(const struct sticky *sticky, uint64_t nanoseconds);
 uint64_t sticky_longest(const struct pool *pool, struct span method);
 
-/* The call has ended; `refused`: no instance took it, so it is forgotten. */
+/* The call has ended. `refused`: every instance has failed it, so the pool forgets it. */
 void sticky_on_call_end(struct pool *pool, struct call *call, bool refused);
 
-/* Forgets those of the method, or all of them (size 0). How many. */
+/* Forgets the sticky calls of the method, or all of them (size 0). Returns how many. */
 uint32_t sticky_forget(struct pool *pool, struct span method);
 
-/* Begins to replay what came after the call number `since`, or, if the slot's replay is on already, adds to it what came since it
- * began. */
+/* Begins to replay the calls that came after the call number `since`. If the slot's replay is on already, adds the calls that
+ * came since it began. */
 void replay_begin(struct slot *slot, uint64_t since);
 
 /* Writes the next portion: an array of [method, args, kwargs], and whether more will follow. */

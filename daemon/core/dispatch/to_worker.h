@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* to_worker: writes messages to a worker, as proto/channel.h draws them. The worker's call.c, items.c and life.c read them: mirror
- * images. from_worker.h reads what comes back. */
+/* to_worker: writes messages to a worker, as proto/channel.h draws them. In daemon/worker, worker_call.c, items.c and
+ * life.c read them. from_worker.h reads what comes back. */
 #ifndef CORE_TO_WORKER_H
 #define CORE_TO_WORKER_H
 
@@ -9,32 +9,41 @@
 /* The first message to a new worker. args, kwargs and slot_kwargs are packed values (size 0: nil). */
 void to_worker_start(struct slot *slot, int64_t supervisor_pid, struct span args, struct span kwargs, struct span slot_kwargs);
 
-/* The sticky calls that came since the worker was told to start, if it was; and the next portion of those that it replays. */
+/* to_worker_replay: the worker, if it was told to start, replays the sticky calls that came since then. to_worker_portion:
+ * writes the next portion of the calls that it replays. */
 void to_worker_replay(struct slot *slot);
 void to_worker_portion(struct slot *slot);
 
-/* The batch, which has its id and slot. */
+/* The batch, whose id and slot are set. */
 void to_worker_batch(const struct batch *batch);
 
-/* So many bytes of what the method has yielded are taken. */
+/* The client has taken so many bytes of the values that the batch's method has yielded. */
 void to_worker_taken(const struct batch *batch, uint64_t bytes);
 
-/* The call of that binding has ended: the worker, if it was given the binding, shall forget it. */
+/* The call with that binding has ended: the worker forgets the binding, if it was given it. */
 void to_worker_unbind(struct slot *slot, uint32_t binding);
+
+/* Nobody waits for the deferred task any more. */
 void to_worker_gone(struct slot *slot, uint64_t tag);
 void to_worker_session_end(struct slot *slot, uint64_t session);
 
-/* The same for a successor whose predecessor has taken it into its state already; and: it has that state now. */
+/* The session has ended, and the successor's predecessor stops and may have put the session into its state: writes the message to
+ * successor->later. to_worker_later: the successor has that state now; sends what is in `later`. */
 void to_worker_session_end_later(struct slot *successor, uint64_t session);
 void to_worker_later(struct slot *successor);
+
+/* The session wants to lease the instance; its lease has ended. */
 void to_worker_lease(struct slot *slot, uint64_t session);
 void to_worker_release(struct slot *slot, uint64_t session);
 
-/* The answer to its nested call, as a response; emptied. */
+/* The answer to the worker's nested call: a response, whose bytes are taken. */
 void to_worker_result(struct slot *slot, struct sendq *response);
+
+/* The worker is to stop, and, with `want_state`, to hand over its instance's state before. */
 void to_worker_stop(struct slot *slot, bool want_state);
 
-/* The state of its predecessor, a packed value; `block` holds it, or NULL. The worker gets tasks again once it has answered. */
+/* The state of the worker's predecessor: a packed value, which lies in `block` unless that is NULL. The worker gets tasks once
+ * it has answered. */
 void to_worker_restore(struct slot *slot, struct span state, struct block *block);
 
 #endif

@@ -5,7 +5,8 @@
 
 #include "daemon/core/records/slot.h"
 
-/* A whole, scanned message of the slot's worker. 0; or -EBADMSG (the worker broke the protocol) or -ENOMEM: the worker is killed. */
+/* A whole, scanned message of the slot's worker. 0; or -EBADMSG (the worker broke the protocol) or -ENOMEM: the worker is
+ * killed. */
 int slot_on_message(struct slot *slot, struct span message, struct block *block);
 
 #endif

@@ -25,8 +25,9 @@ void pool_expect_end(struct pool *pool);
 /* The daemon is asked to stop: no pool takes new calls, and all instances are to end once they have done what they have. */
 void pool_drain_all(struct core *core);
 
-/* Takes the pool out of service now: its calls that have no answer fail ("CODE: reason"; `reason` lives as long as the pool), and methods
- * that run are told. When they are very many, that takes several turns. A worker that has not ended after stop_timeout is killed. */
+/* Takes the pool out of service now: its calls that have no answer fail ("CODE: reason"; `reason` lives as long as the pool),
+ * and methods that run are told. When they are very many, that takes several turns. A worker that has not ended after
+ * stop_timeout is killed. */
 void pool_drop(struct pool *pool, enum error_code code, const char *reason);
 
 /* Fails the calls that instances have put off: nobody will come who would have them answered. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * sizing: how many slots a pool has. It is resized by order, or by itself, between workers_min and workers_max: it grows while calls
- * wait, and shrinks when its instances have been idle. A pool of size 0 grows with the first call.
+ * sizing: how many slots a pool has. It is resized by order, or by itself, between workers_min and workers_max: it grows while
+ * calls wait, and shrinks when its instances have been idle. A pool of size 0 grows with the first call.
  */
 #ifndef CORE_SIZING_H
 #define CORE_SIZING_H

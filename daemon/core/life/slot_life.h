@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * slot_life: what happens to a slot's instance, and what the slot does then: its worker connects, gets ready, dies; it has something to
- * do, or nothing left; it is replaced, or leaves.
+ * slot_life: what happens to a slot's instance, and what the slot does then: its worker connects, gets ready, dies; it has
+ * something to do, or nothing left; it is replaced, or leaves.
  */
 #ifndef CORE_SLOT_LIFE_H
 #define CORE_SLOT_LIFE_H
@@ -20,7 +20,8 @@ void slot_leave(struct slot *slot);
 /* The new worker is connected: it gets the first message. args, kwargs and slot_kwargs are packed values (size 0: nil). */
 void slot_on_connected(struct slot *slot, int64_t supervisor_pid, struct span args, struct span kwargs, struct span slot_kwargs);
 
-/* The worker begins to replay a sticky call of this method; a new worker's constructor is done. 0; -EBADMSG: it was given none. */
+/* The worker begins to replay a sticky call of this method; a new worker's constructor is done. 0; -EBADMSG: it was given
+ * none. */
 int slot_on_replaying(struct slot *slot, struct span method);
 
 /* The worker has its predecessor's state; or, `failed`, it has to replay the sticky calls. */

@@ -24,8 +24,8 @@ bool successor_recycle(struct slot *old);
  * and the time has come. */
 void successor_consider(struct slot *slot);
 
-/* A successor without its predecessor's state is about to be told what to replay: it gets the sticky tasks that the old one has not
- * begun. */
+/* A successor without its predecessor's state is about to be told what to replay: it gets the sticky tasks that the old one
+ * has not begun. */
 void successor_take_sticky(struct slot *successor);
 
 /* The successor could not be built. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * call: one RPC on a pool. It becomes tasks, numbered from 0; tasks that follow each other and go to a worker together
- * are a batch. A plain call is one batch of one task; `all` and `scatter` are one batch per slot; a map is one long
- * batch that waits, and from whose front the scheduler cuts as much as a worker should have. Here: the two structures, made, cut and
+ * call: one RPC on a pool. It becomes tasks, numbered from 0; tasks that follow each other and go to a worker together are a
+ * batch. A plain call is one batch of one task; `all` and `scatter` are one batch per slot; a map is one long batch that
+ * waits, and from whose front the scheduler cuts as much as a worker should have. Here: the two structures, made, cut and
  * freed. call_life.h begins and ends a call, call_answer.h answers it.
  *
  *   waiting in a queue --handed--> with a slot --answered--> gone
@@ -147,10 +147,10 @@ struct call {
 };
 
 /*
- * A train: plain calls (pool.method with arguments, no options) of one client on one method that came in one read. They share a
- * struct call, which has one task for each of them. Their requests go to workers verbatim. Each plain call is a passenger: it has a
- * ticket of its own and is answered by itself (passengers.h). The common case costs much less than as many single calls; a failure,
- * a cancel or the death of a worker costs more.
+ * A train: plain calls (pool.method with arguments, no options) of one client on one method that came in one read. They share
+ * a struct call, which has one task for each of them. Their requests go to workers verbatim. Each plain call is a passenger:
+ * it has a ticket of its own and is answered by itself (passengers.h). The common case costs much less than as many single
+ * calls; a failure, a cancel or the death of a worker costs more.
  *
  *   the client's bytes:   [0, 7, "p.m", [..]] [0, 8, "p.m", [..]] [0, 9, "p.m", [..]]
  *   passengers:            ^ at, size          ^                   ^

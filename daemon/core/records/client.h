@@ -55,7 +55,7 @@ struct client {
 	struct idmap inflight;   /* msgid -> ticket */
 	uint64_t pending;        /* bytes of unanswered calls */
 	struct account *account; /* all memory that is held for it */
-	bool refused;            /* its calls are refused: it held too much memory for too long (daemon/supervisor/connections/memory.h) */
+	bool refused;            /* its calls are refused: it held too much memory for too long (supervisor/connections/memory.h) */
 	struct flow_list flows;  /* where its calls wait */
 	struct lease_list leases;
 	struct sendq out;        /* answers */

@@ -93,7 +93,8 @@ int columns_find(struct columns *columns, struct call *call, struct error *error
 		return -EINVAL;
 	}
 	if (call->select == SELECT_SCATTER && columns->total != call->pool->size) {
-		error_say(error, ERROR_BAD_ARGUMENT, RAN_NO, "scatter over %u item%s, but pool %s has %u slot%s: one item per slot",
+		error_say(error, ERROR_BAD_ARGUMENT, RAN_NO,
+			  "scatter over %u item%s, but pool %s has %u slot%s: one item per slot",
 			  columns->total, plural(columns->total), call->pool->name, call->pool->size, plural(call->pool->size));
 		return -EINVAL;
 	}

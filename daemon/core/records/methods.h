@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * methods: the methods that a pool's class has, or that calls have named. Of each method: an estimate of how long a task takes, which
- * the scheduler uses, and a measure, which the metrics show.
+ * methods: the methods that a pool's class has, or that calls have named. Of each method: an estimate of how long a task
+ * takes, which the scheduler uses, and a measure, which the metrics show.
  *
- * A measure is made when the first call of its method is answered. A pool measures MEASURE_MAX methods each for itself, and all other
- * methods as one: names that clients make up must not cost memory without end.
+ * A measure is made when the first call of its method is answered. A pool measures MEASURE_MAX methods each for itself, and
+ * all other methods as one: names that clients make up must not cost memory without end.
  */
 #ifndef CORE_METHODS_H
 #define CORE_METHODS_H
@@ -45,8 +45,8 @@ struct methods {
 	struct measure *others; /* of all methods that have no measure of their own; NULL: none yet */
 };
 
-/* The template has told which methods the class has: `packed` is an array of maps with a key "name". `open`: the class takes other
- * names, too. `in_use`: calls refer to methods that calls had named before; these methods stay. 0, -EINVAL or -ENOMEM. */
+/* The template has told which methods the class has: `packed` is an array of maps with a key "name". `open`: the class takes
+ * other names, too. `in_use`: calls refer to methods that calls had named before; these methods stay. 0, -EINVAL or -ENOMEM. */
 int methods_set(struct methods *methods, struct span packed, bool open, bool in_use);
 void methods_free(struct methods *methods);
 
@@ -65,15 +65,15 @@ void method_learn(struct method *method, uint64_t nanoseconds);
 /* How many tasks of the method go into one batch, by the estimate; 1 while there is none. */
 uint32_t method_pace(const struct method *method);
 
-/* `count` calls have been answered, `failed` of them with errors, each after so long. `method` is NULL when the pool has no record of
- * it. Without memory for a measure the calls are not measured. */
+/* `count` calls have been answered, `failed` of them with errors, each after so long. `method` is NULL when the pool has no
+ * record of it. Without memory for a measure the calls are not measured. */
 void methods_add_calls(struct methods *methods, struct method *method, uint64_t nanoseconds, uint32_t count, uint32_t failed);
 
 /* A worker has run `count` tasks, each of which took so long on average. */
 void methods_add_runs(struct methods *methods, struct method *method, uint64_t nanoseconds, uint32_t count);
 
-/* Gives one measure after the other, in no order, with the method's name; at the end `others`, named "(other)". *at begins at 0. NULL:
- * that was all. */
+/* Gives one measure after the other, in no order, with the method's name; at the end `others`, named "(other)". *at begins at
+ * 0. NULL: that was all. */
 const struct measure *methods_next_measure(const struct methods *methods, uint32_t *at, const char **name);
 
 /* Adds up the calls of all methods. */

@@ -29,7 +29,8 @@ void pool_say_no_slot(const struct pool *pool, uint64_t slot, struct error *erro
 		snprintf(has, sizeof has, "slot 0 only");
 	else
 		snprintf(has, sizeof has, "slots 0 to %u", pool->size - 1);
-	error_say(error, ERROR_NO_SUCH_SLOT, RAN_NO, "pool %s has %s, and no slot %llu", pool->name, has, (unsigned long long)slot);
+	error_say(error, ERROR_NO_SUCH_SLOT, RAN_NO, "pool %s has %s, and no slot %llu", pool->name, has,
+		  (unsigned long long)slot);
 	error->pool = pool->name;
 }
 

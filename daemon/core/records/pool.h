@@ -2,8 +2,8 @@
 /*
  * pool: N slots of one class, and the calls on them.
  *
- * Here: the structure, what others ask of it, and how they have it looked at later. pool_life.h makes and ends pools, sizing.h gives
- * them their slots.
+ * Here: the structure, what others ask of it, and how they have it looked at later. pool_life.h makes and ends pools, sizing.h
+ * gives them their slots.
  */
 #ifndef CORE_POOL_H
 #define CORE_POOL_H
@@ -114,8 +114,8 @@ void pool_unavailable(const struct pool *pool, struct error *error);
 /* Sets NO_SUCH_SLOT, with a sentence that says which slots there are. */
 void pool_say_no_slot(const struct pool *pool, uint64_t slot, struct error *error);
 
-/* The client in whose flow the call's batches wait: a sticky call runs, whether its caller is still there or not, and waits for the
- * pool's own sake. */
+/* The client in whose flow the call's batches wait: a sticky call runs, whether its caller is still there or not, and waits
+ * for the pool's own sake. */
 static inline struct client *pool_flow_client(struct pool *pool, const struct call *call)
 {
 	return call->sticky ? &pool->self : call->ticket.client;
@@ -132,8 +132,8 @@ void pool_on_ended(struct pool *pool);
 
 /* ---- marks: the pool is looked at later ---- */
 
-/* As soon as the present event is over: its slots take their next steps (slot_step), and pull what waits. pool_wake_later: a little
- * later, when memory has run out. */
+/* As soon as the present event is over: its slots take their next steps (slot_step), and pull what waits. pool_wake_later: a
+ * little later, when memory has run out. */
 void pool_wake(struct pool *pool);
 void pool_wake_later(struct pool *pool);
 

@@ -19,8 +19,8 @@ static void pending_admin_free(struct pending_admin *pending)
 	free(pending);
 }
 
-/* The client of a CREATE has gone or cancelled: pending_admin_run removes its pool, of which nobody has been told. A notification is
- * carried out all the same. */
+/* The client of a CREATE has gone or cancelled: pending_admin_run removes its pool, of which nobody has been told. A
+ * notification is carried out all the same. */
 static void create_on_abandoned(struct ticket *ticket, const struct error *reason)
 {
 	struct pending_admin *pending = (struct pending_admin *)((char *)ticket - offsetof(struct pending_admin, ticket));
@@ -99,7 +99,8 @@ static bool is_settled(const struct slot *slot)
 static void undo(struct pending_admin *pending, const struct slot *failed)
 {
 	if (!failed) {
-		log_pool(LOG_INFO, pending->pool, "the pool is not created: the client that asked for it has gone, or has cancelled");
+		log_pool(LOG_INFO, pending->pool,
+			 "the pool is not created: the client that asked for it has gone, or has cancelled");
 	} else {
 		log_slot(LOG_WARNING, failed, "the pool is not created: %s", failed->last_failure);
 		if (asprintf(&pending->reason, "slot %u: %s", failed->index, failed->last_failure) < 0)

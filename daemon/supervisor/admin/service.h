@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * service: the daemon's own methods, `objpool.x`. Most are answered at once; those that wait for workers are pending (pending_admin.h), a
- * lease waits for its slot (core/lease.h).
+ * service: the daemon's own methods, `objpool.x`. Most are answered at once; those that wait for workers are pending
+ * (pending_admin.h), a lease waits for its slot (core/lease.h).
  */
 #ifndef SUPERVISOR_SERVICE_H
 #define SUPERVISOR_SERVICE_H

@@ -240,8 +240,8 @@ static int may_create(struct request *request, const struct config_pool *section
 			"this connection may name classes of the plugins in plugin_dir, but not choose code: it may not give %s",
 			names_code(section));
 	else if (n >= daemon->config.max_pools)
-		error_say(&request->error, ERROR_OVERLOADED, RAN_NO, "the daemon has %u pool%s, which is all that max_pools allows", n,
-			  plural(n));
+		error_say(&request->error, ERROR_OVERLOADED, RAN_NO,
+			  "the daemon has %u pool%s, which is all that max_pools allows", n, plural(n));
 	else
 		return core_check_lasting(&request->daemon->core, &request->error) < 0 ? -1 : 0;
 	return -1;

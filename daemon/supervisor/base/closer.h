@@ -7,8 +7,8 @@
  *
  *   loop --descriptors--> pipe --> thread: close --how many--> eventfd --> loop
  *
- * Each descriptor counts for its sender's account (proto/account.h) until it is closed: a file of a FUSE whose server does not answer
- * keeps the thread for as long as it likes, and what was handed over meanwhile waits.
+ * Each descriptor counts for its sender's account (proto/account.h) until it is closed: a file of a FUSE whose server does not
+ * answer keeps the thread for as long as it likes, and what was handed over meanwhile waits.
  *
  * A close that waits for SO_LINGER is broken off by a signal; SIGURG, which means nothing to the rest of the process.
  */

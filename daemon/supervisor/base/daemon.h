@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * daemon: what the supervisor process has: the core, listeners, sessions, pools' templates and workers, and the loop's base. It is
- * the ground floor: loop.h, the top one, makes it and turns the loop.
+ * daemon: what the supervisor process has: the core, listeners, sessions, pools' templates and workers, and the loop's base.
+ * It is the ground floor: loop.h, the top one, makes it and turns the loop.
  */
 #ifndef SUPERVISOR_DAEMON_H
 #define SUPERVISOR_DAEMON_H

@@ -5,8 +5,8 @@
 
 #include <msgpack.h>
 
-/* Packs the text as a str; NULL as an empty one. Bytes that are no UTF-8 become "?" in texts of less than 1 KiB: plugins and files
- * may have put them there. */
+/* Packs the text as a str; NULL as an empty one. Bytes that are no UTF-8 become "?" in texts of less than 1 KiB: plugins and
+ * files may have put them there. */
 void pack_text(msgpack_packer *packer, const char *text);
 
 #endif

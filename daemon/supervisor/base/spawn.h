@@ -15,8 +15,8 @@ struct spawn {
 	int second;         /* becomes CHANNEL_FD + 1; 0: there is none */
 };
 
-/* The path of objpool-worker: as configured (NULL: it is not), or beside this program (a build tree), or where it is installed. To
- * be freed. NULL: out of memory. */
+/* The path of objpool-worker: as configured (NULL: it is not), or beside this program (a build tree), or where it is
+ * installed. To be freed. NULL: out of memory. */
 char *spawn_find_worker(const char *configured);
 
 /* The environment of templates and workers: a few variables only. NULL: out of memory. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * keeper: ends the process groups of workers and templates. The supervisor kills a group before it waits for the group's
- * leader. When the supervisor has been killed, the keeper process (daemon/worker/keeper_main.h) kills the groups. Both share a table
- * (proto/groups.h).
+ * leader. When the supervisor has been killed, the keeper process (daemon/worker/keeper_main.h) kills the groups. Both share a
+ * table (proto/groups.h).
  */
 #ifndef SUPERVISOR_KEEPER_H
 #define SUPERVISOR_KEEPER_H

@@ -8,7 +8,8 @@
 /* The process is there, at the other end of `fd`, which the template takes over: tells it what to load. 0 or a negative errno. */
 int template_attach(struct template *template, int fd);
 
-/* The process has ended: acts on what it said before. The channel's end may never come: what it has forked may hold the channel. */
+/* The process has ended: acts on what it said before. The channel's end may never come: what it has forked may hold the
+ * channel. */
 void template_end_channel(struct template *template);
 
 #endif

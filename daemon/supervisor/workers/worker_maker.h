@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * worker_maker: how a template gets its process, and how workers come from it and end. There are three ways, and each is a table in
- * a file of its own: worker_maker_forked, worker_maker_threads, worker_maker_program. template_new chooses one. Whoever acts on a
- * template or a worker asks its table, and not which of the three it is.
+ * worker_maker: how a template gets its process, and how workers come from it and end. There are three ways, and each is a
+ * table in a file of its own: worker_maker_forked, worker_maker_threads, worker_maker_program. template_new chooses one.
+ * Whoever acts on a template or a worker asks its table, and not which of the three it is.
  */
 #ifndef SUPERVISOR_WORKER_MAKER_H
 #define SUPERVISOR_WORKER_MAKER_H
@@ -13,8 +13,8 @@ struct template;
 struct worker;
 
 struct worker_maker {
-	/* The process stays the parent of its workers: it tells how they end, and they die with it. If it isn't, they are children
-	 * of the supervisor, which waits for them and kills their groups. */
+	/* The process stays the parent of its workers: it tells how they end, and they die with it. If it isn't, they are
+	 * children of the supervisor, which waits for them and kills their groups. */
 	bool is_parent;
 	/* The workers are threads of the process, and end with it. */
 	bool has_threads;

@@ -51,8 +51,8 @@ static void start(struct template *template)
 						    : "the process that the program has forked for its workers can't be reached");
 }
 
-/* Only its parent may signal the worker's pid: it could have been reused. A parent that does not take this message will not tell of
- * the end, either. */
+/* Only its parent may signal the worker's pid: it could have been reused. A parent that does not take this message will not
+ * tell of the end, either. */
 static void kill_worker(struct template *template, struct worker *worker)
 {
 	uint8_t packet[2 + PACK_UINT], *p = packet;

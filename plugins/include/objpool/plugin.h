@@ -162,9 +162,10 @@ struct objpool_class {
 	 * from call to call can be let go for other threads. Not after every method; before `create`, too. Optional. */
 	void (*idle)(void *self);
 
-	/* Are these arguments that `create` takes? Is called by `objpoold --check` in a template that makes no instances, for each
-	 * slot whose arguments are its own (call->place->slot), with `preload` before it or not. Must do nothing that takes long, or
-	 * that others could notice. Optional. Returns 0, or non-zero having called objpool_fail or objpool_bad_argument. */
+	/* Checks the arguments that `create` would get. Called by `objpoold --check` in a template that makes no instances, once for
+	 * each slot that has arguments of its own (call->place->slot); `preload` may have been called before. Must take no long
+	 * time, and do nothing that others could notice. Optional. Returns 0; or calls objpool_fail or objpool_bad_argument, and
+	 * returns another value. */
 	int (*check)(struct objpool_call *call, const struct objpool_args *args);
 };
 
