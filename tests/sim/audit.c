@@ -94,6 +94,9 @@ static void audit_deferred(const struct world *world, const struct slot *slot, s
 		HOLDS(world, batch->slot == slot && batch->tag && !batch->flow,
 		      "a deferred batch that thinks that it is elsewhere");
 		HOLDS(world, idmap_get(&slot->by_tag, batch->tag) == batch, "a deferred batch that is not found");
+		const struct train *train = batch->call->train;
+		HOLDS(world, !train || train->passengers[batch->first].ticket.client ||
+		      ledger_is(slot->board, batch->tag, LEDGER_ANSWERED), "a call of a train stays deferred, and nobody waits for it");
 		n++;
 	}
 	HOLDS(world, n == slot->by_tag.count, "tags of nothing");
@@ -152,7 +155,13 @@ static void audit_waits_in_vain(const struct world *world, const struct slot *sl
 	const struct batch *batch = slot->nested.on ? slot->by_id[slot->nested.batch % BOARD_ENTRIES] : NULL;
 	struct ticket *ticket = slot->nested.on ? TAILQ_FIRST(&slot->nested.client.tickets) : NULL;
 
-	if (!ticket || !batch || !batch->call->answered || batch->call->sticky || call_gathers(batch->call))
+	if (!ticket || !batch || batch->call->sticky || call_gathers(batch->call))
+		return;
+	const uint32_t begun = board_begun(slot->board, batch->id);
+	const struct train *train = batch->call->train;
+	const bool wanted = train && begun == batch->count ? train->passengers[batch->first + begun - 1].ticket.client != NULL
+							   : !batch->call->answered;
+	if (wanted)
 		return;
 	const struct call *awaited = call_of_ticket(ticket);
 	HOLDS(world, awaited && is_too_late(awaited), "%s:%u: a method that nobody waits for waits for another call",

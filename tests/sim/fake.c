@@ -86,6 +86,7 @@ static void fake_free(struct fake *fake)
 	}
 	drop_loans(fake);
 	sendq_clear(&fake->out);
+	sendq_clear(&fake->results);
 	parcel_free(fake->task);
 	free(fake->asked);
 	free(fake->in);
@@ -151,6 +152,19 @@ static struct block *lent_for(struct fake *fake, struct span message)
 	return loan_taken(&fake->loans[place]);
 }
 
+/* [RESULTS, id, item, [value, ...]]: the values that have not been told of. */
+static void close_results(struct fake *fake)
+{
+	uint8_t room[64], *p = pack_uint(pack_uint(pack_array(room, 4), FROM_RESULTS), fake->results_id);
+
+	if (fake->results_count == 0)
+		return;
+	p = pack_uint(p, fake->results_first);
+	fake_put(fake, room, pack_array(p, fake->results_count));
+	sendq_move(&fake->out, &fake->results);
+	fake->results_count = 0;
+}
+
 /* The core gets a message. False: it does not want the worker any more. */
 static bool give(struct fake *fake, struct span message, struct block *block)
 {
@@ -176,6 +190,7 @@ static struct block *join(const struct sendq *queue)
 
 void fake_flush(struct fake *fake)
 {
+	close_results(fake);
 	const size_t size = fake->out.bytes;
 	struct block *block = join(&fake->out);
 	size_t used = 0;
@@ -676,6 +691,7 @@ static void put_passed(struct fake *fake, uint64_t id)
 {
 	uint8_t room[16];
 
+	close_results(fake);
 	fake_put(fake, room, pack_uint(pack_uint(pack_array(room, 2), FROM_PASSED), id));
 }
 
@@ -714,6 +730,7 @@ static bool defer(struct fake *fake, uint32_t token)
 
 	if (at->tag || fake->yielding || board_state(fake->board, fake->id) == BOARD_COMMITTED || world_dice(fake->world, 6))
 		return false;
+	close_results(fake);
 	*at = (struct put_off){.tag = ++fake->last_tag, .token = token};
 	ledger_open(fake->board, at->tag);
 	world_say(fake->world, "%s:%u: defers %u as %llu", fake->slot->pool->name, fake->slot->index, token,
@@ -724,14 +741,14 @@ static bool defer(struct fake *fake, uint32_t token)
 	return true;
 }
 
-static void put_value(struct fake *fake, uint32_t token)
+static void put_value(struct sendq *to, struct world *world, uint32_t token)
 {
-	struct writing writing = {.world = fake->world};
+	struct writing writing = {.world = world};
 	uint8_t *room = malloc(value_size(token));
 
 	writing.p = room;
 	value_write(&writing, token);
-	fake_put(fake, room, writing.p);
+	sendq_copy(to, room, (size_t)(writing.p - room));
 	free(room);
 }
 
@@ -750,7 +767,7 @@ static void answer(struct fake *fake)
 		fake_put(fake, room, pack_nil(fake_pack_failure(p, "yes")));
 	} else {
 		fake_put(fake, room, pack_nil(p));
-		put_value(fake, at->token);
+		put_value(&fake->out, fake->world, at->token);
 	}
 	at->tag = 0;
 }
@@ -759,6 +776,7 @@ static void answer(struct fake *fake)
 
 static void end_batch(struct fake *fake)
 {
+	close_results(fake);
 	fake->board->since = 0;
 	parcel_free(fake->task);
 	free(fake->tokens);
@@ -805,6 +823,7 @@ static bool lend(struct fake *fake, uint32_t token)
 
 	if (!loan)
 		return false;
+	close_results(fake);
 	struct file *file = loan_file(fake->world, loan);
 	const size_t size = (size_t)(value_bin(file->bytes, token) - file->bytes);
 	file->first = fake->session;
@@ -820,6 +839,23 @@ static bool lend(struct fake *fake, uint32_t token)
 	return true;
 }
 
+/* Sometimes it is told of with those before it. */
+static void add_result(struct fake *fake, uint32_t token)
+{
+	uint8_t room[32], *p = pack_uint(pack_array(room, 4), RPC_RESPONSE);
+
+	if (fake->results_count == 0) {
+		fake->results_id = fake->id;
+		fake->results_first = fake->first + fake->item;
+	}
+	fake->results_count++;
+	if (fake->train)
+		sendq_copy(&fake->results, room, (size_t)(pack_nil(pack_uint(p, fake->msgids[fake->item])) - room));
+	put_value(&fake->results, fake->world, token);
+	if (world_one_in(fake->world, 3))
+		close_results(fake);
+}
+
 static void reply(struct fake *fake, uint32_t token)
 {
 	const bool bad = world_is_bad(token);
@@ -827,7 +863,12 @@ static void reply(struct fake *fake, uint32_t token)
 
 	if (!bad && token != UINT32_MAX && lend(fake, token))
 		return;
-	p = pack_uint(p, !fake->items ? FROM_REPLY : bad ? FROM_ITEM_ERROR : FROM_RESULTS);
+	if (!bad && fake->items) {
+		add_result(fake, token);
+		return;
+	}
+	close_results(fake);
+	p = pack_uint(p, fake->items ? FROM_ITEM_ERROR : FROM_REPLY);
 	p = pack_uint(p, fake->id);
 	if (fake->items)
 		p = pack_uint(p, fake->first + fake->item);
@@ -836,13 +877,11 @@ static void reply(struct fake *fake, uint32_t token)
 		fake_put(fake, room, fake->items ? p : pack_nil(p));
 		return;
 	}
-	fake_put(fake, room, fake->items ? pack_array(p, 1) : pack_nil(p));
-	if (fake->train)
-		fake_put(fake, room, pack_nil(pack_uint(pack_uint(pack_array(room, 4), RPC_RESPONSE), fake->msgids[fake->item])));
+	fake_put(fake, room, pack_nil(p));
 	if (token == UINT32_MAX || fake->yielding)
 		fake_put(fake, room, pack_nil(room));
 	else
-		put_value(fake, token);
+		put_value(&fake->out, fake->world, token);
 }
 
 static void finish_item(struct fake *fake)
@@ -878,6 +917,7 @@ static void ask(struct fake *fake)
 	struct writing writing = {.world = fake->world};
 	const struct span method = question_method(question, (char *)text);
 
+	close_results(fake);
 	question->msgid = 1;
 	question->may_go = somebody_is_free(fake->world, question, fake->slot);
 	world_say(fake->world, "%s:%u: asks %s (kind %d, %u from %u)", fake->slot->pool->name, fake->slot->index,
@@ -939,7 +979,7 @@ static void yield(struct fake *fake)
 	if (fake->world->flavour.large && world_one_in(fake->world, 2))
 		put_large_yield(fake, token);
 	else
-		put_value(fake, token);
+		put_value(&fake->out, fake->world, token);
 	fake->ahead += fake->out.bytes - before - head;
 	fake->yields_left--;
 }
@@ -1000,6 +1040,7 @@ static bool refuse_item(struct fake *fake)
 
 	if (!fake->cramped || !fake->world->flavour.cramped || token == UINT32_MAX || fake->world->tokens[token].sticky)
 		return false;
+	close_results(fake);
 	p = pack_uint(pack_uint(p, fake->items ? FROM_ITEM_ERROR : FROM_REPLY), fake->id);
 	if (fake->items)
 		p = pack_uint(p, fake->first + fake->item);
@@ -1014,6 +1055,7 @@ static void skip_call(struct fake *fake)
 {
 	uint8_t room[160], *p = pack_uint(pack_uint(pack_array(room, 4), FROM_ITEM_ERROR), fake->id);
 
+	close_results(fake);
 	p = pack_array(pack_uint(p, fake->first + fake->item), 6);
 	p = pack_str(pack_str(p, "CANCELLED", 9), "skipped", 7);
 	p = pack_nil(pack_nil(pack_nil(p)));

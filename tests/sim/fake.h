@@ -62,6 +62,9 @@ struct fake {
 	bool yielding;
 	uint64_t ahead;              /* bytes yielded that were not taken */
 	struct sendq out;            /* finished, not flushed */
+	struct sendq results;        /* values of items, behind `out`, without the head of their message */
+	uint32_t results_count, results_id;
+	uint64_t results_first;
 	struct put_off put_off[FAKE_PUT_OFF];
 	uint64_t last_tag;
 	struct numbers bound;        /* bindings that it has */

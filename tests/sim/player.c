@@ -611,6 +611,7 @@ void player_cancel(struct world *world)
 	if (!asked)
 		return;
 	struct ticket *ticket = idmap_get(&player->client.inflight, asked->msgid);
+	asked->too_late = asked->kind == KIND_SINGLE && world->tokens[asked->token].committed;
 	asked->cancelled = true;
 	error_say(&error, ERROR_CANCELLED, RAN_NO, "cancelled");
 	world_say(world, "client %llu: cancels %u", (unsigned long long)player->client.id, asked->msgid);

@@ -19,6 +19,7 @@ struct question {
 	bool plain;               /* asked as pool.method; else by objpool.call */
 	bool nested;              /* a worker asks */
 	bool cancelled;           /* its client has cancelled it */
+	bool too_late;            /* and its method had committed itself before */
 	bool early;               /* it came before the daemon was asked to stop */
 	bool yields;              /* the method yields, if its caller takes what it yields */
 	uint32_t token, count;    /* the first, and how many follow */

@@ -16,7 +16,7 @@ struct file;
 struct token {
 	uint16_t ran;  /* how often */
 	bool sticky;   /* it is a sticky call's */
-	bool committed; /* its method has committed itself, and has not died since */
+	bool committed; /* its method has committed itself, in a worker that has not died since */
 	bool lied;     /* its worker lied: an error about it need not be true */
 };
 

@@ -210,7 +210,7 @@ static int read_item_error(struct slot *slot, struct reader *reader)
 static void defer(struct slot *slot, struct batch *batch, uint64_t tag)
 {
 	deferral_add(slot, batch, tag);
-	if (batch->call->answered)
+	if (!batch_is_wanted(batch))
 		deferral_give_up(slot, batch);
 	else if (slot->pool->leaving || slot->pool->core->draining)
 		lost_deferred(slot);

@@ -157,7 +157,7 @@ static bool is_waited_for(const struct slot *slot)
 	const struct batch *batch;
 
 	TAILQ_FOREACH(batch, &slot->handed, link)
-		if (!batch->call->answered)
+		if (batch_is_wanted(batch))
 			return true;
 	return false;
 }

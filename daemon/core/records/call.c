@@ -149,6 +149,18 @@ const uint8_t *items_skip(const uint8_t *at, uint32_t count)
 	return at + scan.pos;
 }
 
+bool batch_is_wanted(const struct batch *batch)
+{
+	const struct train *train = batch->call->train;
+
+	if (!train)
+		return !batch->call->answered;
+	for (uint32_t i = batch->done; i < batch->count; i++)
+		if (train->passengers[batch->first + i].ticket.client)
+			return true;
+	return false;
+}
+
 const uint8_t *batch_item(const struct batch *batch, uint32_t column, uint32_t count)
 {
 	const struct train *train = batch->call->train;

@@ -223,6 +223,9 @@ static inline bool call_is_probe(const struct call *call)
 /* A new batch of `count` tasks from `first` on, whose items begin at at[0 .. columns - 1]. NULL: out of memory. */
 struct batch *batch_new(struct call *call, uint64_t first, uint32_t count, const uint8_t *const *at);
 
+/* Does anybody wait for a task of the batch that has no answer? */
+bool batch_is_wanted(const struct batch *batch);
+
 /* The batch of a call that is one task. */
 struct batch *batch_of_single(struct call *call);
 
