@@ -118,8 +118,11 @@ static int read_response(struct task *task, struct span message, struct objpool_
 		return r < 0 ? r : -EREMOTEIO;
 	}
 	reader = reader_of(rpc.result);
+	task->uses_zone = true;
 	r = values_next(&reader, &task->zone, &result->value);
-	return r == -E2BIG ? -EBADMSG : r;
+	if (r < 0)
+		return r == -E2BIG ? -EBADMSG : r;
+	return 0;
 }
 
 int invoke(struct objpool_call *call, const char *target, const void *args, size_t size, struct objpool_outcome *result)

@@ -124,7 +124,7 @@ static int check_methods(struct plugin *plugin, char *reason, size_t size)
 		const struct objpool_method method = plugin_method(plugin, plugin->methods_count);
 		if (!method.name)
 			return 0;
-		if (!method.call) {
+		if (!method.call && !method.many) {
 			snprintf(reason, size, "method %s of class %s has no function", method.name, plugin->class.name);
 			return -1;
 		}

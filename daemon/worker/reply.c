@@ -194,9 +194,30 @@ static int make_room(struct reply *reply, size_t size)
 {
 	size_t room = reply->room;
 
+	if (room - reply->size >= size + REPLY_TAIL)
+		return 0;
 	while (room - reply->size < size + REPLY_TAIL)
 		room *= 2;
-	return room == reply->room ? 0 : grow(reply, room);
+	return grow(reply, room);
+}
+
+/* Copies a few bytes. Most pieces of values are so small that memcpy takes longer to find out. */
+static inline void copy(uint8_t *to, const char *from, size_t size)
+{
+	enum { WORD = sizeof(uint64_t), HALF = sizeof(uint32_t) };
+
+	if (size >= 2 * WORD) {
+		memcpy(to, from, size);
+	} else if (size >= WORD) { /* two words, which overlap */
+		memcpy(to, from, WORD);
+		memcpy(to + size - WORD, from + size - WORD, WORD);
+	} else if (size >= HALF) {
+		memcpy(to, from, HALF);
+		memcpy(to + size - HALF, from + size - HALF, HALF);
+	} else {
+		for (size_t i = 0; i < size; i++)
+			to[i] = (uint8_t)from[i];
+	}
 }
 
 int reply_append(void *data, const char *bytes, size_t size)
@@ -213,7 +234,7 @@ int reply_append(void *data, const char *bytes, size_t size)
 		reply->failed = true;
 		return -1;
 	}
-	memcpy(reply->bytes + reply->size, bytes, size);
+	copy(reply->bytes + reply->size, bytes, size);
 	reply->size += size;
 	return 0;
 }
@@ -278,8 +299,10 @@ void reply_begin_results(struct reply *reply, uint32_t id, uint64_t item)
 
 void reply_value_done(struct reply *reply)
 {
+	const uint32_t count = atomic_load_explicit(&reply->count, memory_order_relaxed); /* only this thread writes it */
+
 	reply->ready = reply->size;
-	atomic_fetch_add_explicit(&reply->count, 1, memory_order_release);
+	atomic_store_explicit(&reply->count, count + 1, memory_order_release);
 }
 
 /* Writes the open RESULTS' head anew, for the values that have not been sent. */

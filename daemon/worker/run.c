@@ -17,7 +17,9 @@ void run_find(const struct task *task, const char *name, struct run_method *foun
 			return;
 		}
 	}
-	found->method = (struct objpool_method){.name = name, .call = task->plugin->class.dispatch,
+	const struct objpool_class *class = &task->plugin->class;
+	found->method = (struct objpool_method){.name = name, .call = class->dispatch,
+						.many = class->dispatch ? class->dispatch_many : NULL,
 						.flags = OBJPOOL_METHOD_KWARGS, .max_args = -1};
 }
 
@@ -25,7 +27,7 @@ static int check_arguments(struct task *task, const struct objpool_method *metho
 {
 	const uint32_t n = task->args.count;
 
-	if (!method->call)
+	if (!method->call && !method->many)
 		return task_fail(task, "NO_SUCH_METHOD", "no", "class %s has no method \"%.80s\"", task->plugin->class.name,
 				 method->name);
 	if (task->args.kwcount > 0 && !(method->flags & OBJPOOL_METHOD_KWARGS))
@@ -78,16 +80,18 @@ int run_outcome(struct task *task, const char *name, int r)
 		name, r);
 }
 
-int run_method(struct task *task, const struct run_method *found)
+int run_prepare(struct task *task, const struct run_method *found)
 {
-	const struct objpool_args args = {.count = task->args.count, .values = task->args.values,
-					  .kwcount = task->args.kwcount, .kwargs = task->args.kwargs};
-
 	if (check_arguments(task, &found->method) < 0)
 		return -1;
 	task->handle.call.method = found->method.name;
-	reply_mark(task->reply, task->max_result);
-	const int r = found->method.call(task->self, &task->handle.call, &args, &task->packer);
+	task->given = (struct objpool_args){.count = task->args.count, .values = task->args.values,
+					    .kwcount = task->args.kwcount, .kwargs = task->args.kwargs};
+	return 0;
+}
+
+int run_finish(struct task *task, const struct run_method *found, int r)
+{
 	if (task->deferred_tag && r == 0 && !task->handle.error.code) {
 		reply_rewind(task->reply);
 		return 1;
@@ -98,6 +102,46 @@ int run_method(struct task *task, const struct run_method *found)
 		return 0;
 	reply_rewind(task->reply);
 	return -1;
+}
+
+int run_many(struct task *task, const struct run_method *found, task_next_fn *next)
+{
+	task->next = next;
+	task->asked = false;
+	const int r = found->method.many(task->self, &task->handle.call, &task->packer);
+	task->next = NULL;
+	if (task->asked || r != 0 || task->handle.error.code)
+		return r;
+	return task_fail(task, "FAILED", "no", "%s returned without asking for its item (objpool_next_item)", found->method.name);
+}
+
+void run_drop(struct task *task)
+{
+	if (task->deferred_tag)
+		deferred_undo(task->deferrals, deferred_take(task));
+	method_error_forget(&task->handle.error);
+	reply_rewind(task->reply);
+}
+
+/* A call that comes alone is a run of one. */
+static const struct objpool_args *no_next(struct task *task)
+{
+	(void)task;
+	return NULL;
+}
+
+int run_one(struct task *task, const struct run_method *found)
+{
+	return found->method.call ? found->method.call(task->self, &task->handle.call, &task->given, &task->packer)
+				  : run_many(task, found, no_next);
+}
+
+int run_method(struct task *task, const struct run_method *found)
+{
+	if (run_prepare(task, found) < 0)
+		return -1;
+	reply_mark(task->reply, task->max_result);
+	return run_finish(task, found, run_one(task, found));
 }
 
 int run_snapshot(struct task *task)

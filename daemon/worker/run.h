@@ -10,7 +10,7 @@
 
 /* A method by name, remembered: batches and pipelined calls name the same one again and again. */
 struct run_method {
-	struct objpool_method method; /* .call NULL: the class has none of that name */
+	struct objpool_method method; /* .call and .many NULL: the class has none of that name */
 };
 
 /* Finds the method; `name` must stay valid as long as `found` is used. */
@@ -19,6 +19,18 @@ void run_find(const struct task *task, const char *name, struct run_method *foun
 /* Calls the method with the task's arguments. 0: its value is at the end of the reply, not sealed; 1: the call was deferred; -1:
  * the error is set, and nothing is written. */
 int run_method(struct task *task, const struct run_method *method);
+
+/* The parts of it, for a batch of tasks. run_prepare checks the arguments: 0, or -1 with the error set. Then the head of the answer
+ * is written, and reply_mark is called. run_one calls the method for the task; run_many calls its objpool_many_fn for the task and
+ * those that `next` gives after it. Both return what the method has returned for the last of them. run_finish gets this, and returns
+ * what run_method returns. */
+int run_prepare(struct task *task, const struct run_method *method);
+int run_one(struct task *task, const struct run_method *method);
+int run_many(struct task *task, const struct run_method *method, task_next_fn *next);
+int run_finish(struct task *task, const struct run_method *method, int r);
+
+/* Drops what a method has written, failed or deferred although there was no task for it any more. */
+void run_drop(struct task *task);
 
 /* Has the class write the state of its instance, one value. Returns what run_method returns. */
 int run_snapshot(struct task *task);

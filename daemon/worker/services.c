@@ -122,6 +122,18 @@ static int host_commit(struct objpool_call *call)
 	       board_state(task->board, task->id) == BOARD_COMMITTED ? 0 : -ECANCELED;
 }
 
+static const struct objpool_args *host_next(struct objpool_call *call)
+{
+	struct task *task = task_of(call);
+
+	if (!task || !task->next)
+		return NULL;
+	if (task->asked)
+		return task->next(task);
+	task->asked = true;
+	return &task->given;
+}
+
 const struct objpool_host services = {
 	.size = sizeof services,
 	.fail = host_fail,
@@ -139,4 +151,5 @@ const struct objpool_host services = {
 	.describe = host_describe,
 	.can_keep = host_can_keep,
 	.private_view = host_private,
+	.next = host_next,
 };

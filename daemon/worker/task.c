@@ -94,7 +94,9 @@ void task_clear(struct task *task)
 	task->files = NULL;
 	task->args.count = 0;
 	task->args.kwcount = 0;
-	msgpack_zone_clear(&task->zone);
+	if (task->uses_zone)
+		msgpack_zone_clear(&task->zone);
+	task->uses_zone = false;
 }
 
 /* Fails the call: an argument can't become an object. `error` is what values_next returned. */
@@ -105,17 +107,25 @@ static int no_value(struct task *task, int error)
 	return task_fail(task, "BAD_REQUEST", "no", "an argument is nested deeper than %d levels", SCAN_LEVELS);
 }
 
+/* The next value as an object. 0, or -1 with the error set. */
+static int read_object(struct task *task, struct reader *reader, msgpack_object *object)
+{
+	const int r = values_next(reader, &task->zone, object);
+
+	task->uses_zone = task->uses_zone || r != 0;
+	if (r < 0)
+		return no_value(task, r);
+	return task->files && worker_files_bytes(task->files, object) < 0 ? task_no_map(task) : 0;
+}
+
 int task_add_value(struct task *task, struct reader *reader)
 {
 	struct task_args *args = &task->args;
-	int r;
 
 	if (args->count == args->room && grow((void **)&args->values, &args->room, sizeof *args->values) < 0)
 		return task_no_memory(task, "no");
-	if ((r = values_next(reader, &task->zone, &args->values[args->count])) < 0)
-		return no_value(task, r);
-	if (task->files && worker_files_bytes(task->files, &args->values[args->count]) < 0)
-		return task_no_map(task);
+	if (read_object(task, reader, &args->values[args->count]) < 0)
+		return -1;
 	args->count++;
 	return 0;
 }
@@ -155,15 +165,12 @@ static msgpack_object_kv *keyword_place(struct task_args *args, struct span key)
 int task_add_keyword(struct task *task, struct span key, struct reader *reader)
 {
 	msgpack_object_kv *kv = keyword_place(&task->args, key);
-	int r;
 
 	if (!kv)
 		return task_no_memory(task, "no");
 	kv->key.type = MSGPACK_OBJECT_STR;
 	kv->key.via.str = (msgpack_object_str){.ptr = (const char *)key.bytes, .size = (uint32_t)key.size};
-	if ((r = values_next(reader, &task->zone, &kv->val)) < 0)
-		return no_value(task, r);
-	return task->files && worker_files_bytes(task->files, &kv->val) < 0 ? task_no_map(task) : 0;
+	return read_object(task, reader, &kv->val);
 }
 
 int task_add_map(struct task *task, struct span map)

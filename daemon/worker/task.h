@@ -36,8 +36,12 @@ struct task_described {
 struct deferrals;
 struct inbox;
 struct invoker;
+struct many;
 struct worker_files;
 struct mappings;
+
+struct task;
+typedef const struct objpool_args *task_next_fn(struct task *task);
 
 /* The host's functions find the task by its handle (task_of). */
 struct task {
@@ -48,6 +52,11 @@ struct task {
 	struct board *board;
 	uint32_t id;           /* of the batch */
 	struct task_args args;
+	struct objpool_args given; /* the same, as a method gets them */
+	bool uses_zone;        /* some of them lie in `zone` */
+	task_next_fn *next;    /* while an objpool_many_fn runs: gives the item after this one */
+	bool asked;            /* it has asked for the item that runs */
+	struct many *many;     /* the batch that it runs, for `next` */
 	struct mappings *mappings; /* where arguments may lie */
 	struct worker_files *files;   /* what values of the arguments stand for; NULL: nothing */
 	msgpack_zone zone;

@@ -7,7 +7,8 @@
 
 #include <msgpack.h>
 
-/* Makes an object of the next value, with memory of the zone. 0; -E2BIG: the value is nested deeper than SCAN_LEVELS; -ENOMEM. */
+/* Makes an object of the next value. 0; 1: it has memory of the zone; -E2BIG: the value is nested deeper than SCAN_LEVELS;
+ * -ENOMEM. */
 int values_next(struct reader *reader, msgpack_zone *zone, msgpack_object *object);
 
 #endif

@@ -6,24 +6,28 @@
  * A pool of Probes lets every caller kill its workers, fill memory and burn CPU. Don't leave one in production.
  *
  * create.c has the constructor, clients.c the methods about leases and sessions; answer.c, wait.c, keep.c, fail.c and harm.c have
- * the other methods.
+ * the other methods; each.c makes some of them take runs of items.
  */
 #include "plugins/probe/echo.h"
 #include "plugins/probe/probe.h"
 
 /* A method without keyword arguments, and one with. `max`: how many positional arguments it takes at most. */
-#define PLAIN(method, function, text, about) \
-	{.name = method, .signature = text, .doc = about, .call = function}
-#define NAMED(method, function, max, text, about) \
-	{.name = method, .signature = text, .doc = about, .call = function, .max_args = max, .flags = OBJPOOL_METHOD_KWARGS}
+#define PLAIN(method, function, text, ...) \
+	{.name = method, .signature = text, .call = function, .doc = __VA_ARGS__}
+#define NAMED(method, function, max, text, ...) \
+	{.name = method, .signature = text, .call = function, .max_args = max, .flags = OBJPOOL_METHOD_KWARGS, \
+	 .doc = __VA_ARGS__}
+
+/* Behind the text of either: the method takes runs of items, too. */
+#define EACH(name) .many = probe_each_##name
 
 static const struct objpool_method probe_methods[] = {
 	NAMED("echo", probe_echo, -1, "(*args, **kwargs) -> value",
-	      "Its one argument; several, or none: an array of them; with keywords: {args, kwargs}."),
+	      "Its one argument; several, or none: an array of them; with keywords: {args, kwargs}.", EACH(echo)),
 	NAMED("relay", probe_relay, -1, "(target: str, *args) -> value",
-	      "Calls target (\"pool:2.method\") through the host, and answers what it answers."),
+	      "Calls target (\"pool:2.method\") through the host, and answers what it answers.", EACH(relay)),
 	NAMED("kwargs", probe_kwargs, 0, "(**kwargs) -> map", "Its keyword arguments."),
-	NAMED("add", probe_add, 2, "(a: number, b: number) -> number", "The sum: of integers an integer while it fits."),
+	NAMED("add", probe_add, 2, "(a: number, b: number) -> number", "The sum: of integers an integer while it fits.", EACH(add)),
 	NAMED("blob", probe_blob, 1, "(n: int) -> bin", "n bytes, counting up from 0 and over."),
 	NAMED("sum", probe_sum, 1, "(bytes: bin) -> int", "The sum of the bytes."),
 	PLAIN("pid", probe_pid, "() -> int", "The worker's process."),
@@ -31,14 +35,14 @@ static const struct objpool_method probe_methods[] = {
 	PLAIN("slot", probe_slot, "() -> int", "The instance's slot."),
 	PLAIN("generation", probe_generation, "() -> int", "How often the slot has been built."),
 	PLAIN("session", probe_session, "() -> int", "The session that calls."),
-	PLAIN("index", probe_index, "() -> int", "The item's number in a map or scatter."),
+	PLAIN("index", probe_index, "() -> int", "The item's number in a map or scatter.", EACH(index)),
 	PLAIN("deadline", probe_deadline, "() -> float | nil", "Seconds until the caller stops waiting."),
 	PLAIN("calls", probe_calls, "() -> int", "How many methods of this instance were called, this one included."),
 	PLAIN("tag", probe_tag, "() -> value", "What the constructor was given as tag."),
 	PLAIN("preloaded", probe_preloaded, "() -> int", "How many bytes the template has preloaded, and are intact."),
 	NAMED("print", probe_print, 2, "(text: str, stream: str = \"stdout\") -> nil",
 	      "Prints a line to stdout or stderr: it goes to the log."),
-	NAMED("sleep", probe_sleep, 1, "(seconds: float) -> float", "Waits; fails within 5 ms when the call is cancelled."),
+	NAMED("sleep", probe_sleep, 1, "(seconds: float) -> float", "Waits; fails within 5 ms when the call is cancelled.", EACH(sleep)),
 	NAMED("sleep_hard", probe_sleep_hard, 1, "(seconds: float) -> float", "Waits, cancelled or not."),
 	NAMED("spin", probe_spin, 1, "(seconds: float) -> float", "Burns CPU, cancelled or not."),
 	NAMED("progress", probe_progress, 3, "(n: int, seconds: float = 0, text: str = None) -> int",
@@ -60,10 +64,10 @@ static const struct objpool_method probe_methods[] = {
 	      "{leased, released, session}: how often it was, and the session that the last of them was for."),
 	PLAIN("ended", probe_ended, "() -> [int]", "The sessions that it was told have ended."),
 	NAMED("fail", probe_fail, 4,
-	      "(message = \"failed\", type = \"ProbeError\", traceback = None, data: bin = None)", "Fails."),
+	      "(message = \"failed\", type = \"ProbeError\", traceback = None, data: bin = None)", "Fails.", EACH(fail)),
 	NAMED("garbage", probe_garbage, 1, "(kind: str = \"two\")",
 	      "Writes what is not one value: two, half, text (cut short), invalid, or deep (33 levels)."),
-	NAMED("crash", probe_crash, 1, "(signal: int = 11)", "Dies of a signal."),
+	NAMED("crash", probe_crash, 1, "(signal: int = 11)", "Dies of a signal.", EACH(crash)),
 	NAMED("exit", probe_exit, 1, "(status: int = 0)", "Calls exit()."),
 	PLAIN("abort", probe_abort, "()", "Calls abort()."),
 	PLAIN("close_fds", probe_close_fds, "() -> nil", "Closes every descriptor from 3 on: the worker's channel with them."),

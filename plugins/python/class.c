@@ -386,6 +386,17 @@ static int fail_of_method(PyObject *self, struct objpool_call *call)
 	return no_such_method(self, call);
 }
 
+/* Takes the value that a method has returned. NULL: it has raised an exception. */
+static int write_value(PyObject *self, struct objpool_call *call, PyObject *value, msgpack_packer *result)
+{
+	if (!value)
+		return fail_of_method(self, call);
+	const int r = write_result(call, value, result, may_pickle, max_result);
+	end_if_forked();
+	Py_DECREF(value);
+	return r < 0 ? fail_with_exception(call) : 0;
+}
+
 static int run_method(PyObject *self, struct objpool_call *call, const struct objpool_args *args, msgpack_packer *result)
 {
 	struct arguments arguments;
@@ -398,12 +409,7 @@ static int run_method(PyObject *self, struct objpool_call *call, const struct ob
 	PyObject *value = PyObject_VectorcallMethod(last.name, arguments.values, (1 + args->count), arguments.names);
 	end_if_forked();
 	arguments_free(&arguments);
-	if (!value)
-		return fail_of_method(self, call);
-	const int r = write_result(call, value, result, may_pickle, max_result);
-	end_if_forked();
-	Py_DECREF(value);
-	return r < 0 ? fail_with_exception(call) : 0;
+	return write_value(self, call, value, result);
 }
 
 static int python_dispatch(void *self, struct objpool_call *call, const struct objpool_args *args, msgpack_packer *result)
@@ -411,6 +417,50 @@ static int python_dispatch(void *self, struct objpool_call *call, const struct o
 	enter(call);
 	cancel_begin();
 	const int r = run_method(self, call, args, result);
+	leave(call);
+	return r;
+}
+
+/* Fails the call, or gives it a value. */
+static void run_item(PyObject *self, PyObject *method, struct objpool_call *call, const struct objpool_args *args,
+		     msgpack_packer *result)
+{
+	struct arguments arguments;
+
+	if (arguments_read(&arguments, call, args) < 0) {
+		(void)bad_arguments(call);
+		return;
+	}
+	PyObject *value = PyObject_Vectorcall(method, arguments.values + 1, args->count | PY_VECTORCALL_ARGUMENTS_OFFSET,
+					      arguments.names);
+	end_if_forked();
+	arguments_free(&arguments);
+	(void)write_value(self, call, value, result);
+}
+
+/* Looks up the method once for all items. */
+static int run_items(PyObject *self, struct objpool_call *call, msgpack_packer *result)
+{
+	const struct objpool_args *args;
+
+	if (find_method(self, call) < 0)
+		return -1;
+	PyObject *method = PyObject_GetAttr(self, last.name);
+	if (!method)
+		return fail_of_method(self, call);
+	while ((args = objpool_next_item(call))) {
+		run_item(self, method, call, args, result);
+		memory_end(call);
+	}
+	Py_DECREF(method);
+	return 0;
+}
+
+static int python_dispatch_many(void *self, struct objpool_call *call, msgpack_packer *result)
+{
+	enter(call);
+	cancel_begin();
+	const int r = run_items(self, call, result);
 	leave(call);
 	return r;
 }
@@ -504,6 +554,7 @@ static const struct objpool_class any_class = {
 	.create = python_create,
 	.destroy = python_destroy,
 	.dispatch = python_dispatch,
+	.dispatch_many = python_dispatch_many,
 	.list_methods = python_list_methods,
 	.session_end = python_session_end,
 	.snapshot = python_snapshot,

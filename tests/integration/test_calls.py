@@ -306,15 +306,15 @@ def learn_that_it_is_short(client, method):
     client.full("p:map", method, [[0] * LEARN])
 
 
-@pytest.mark.parametrize("workers", [1, 2, 4])
-def test_a_long_item_of_a_map_holds_back_none_of_the_others(start, workers):
-    """What was finished before it leaves, what has not begun is done by whoever is idle."""
+@pytest.mark.parametrize("method, workers", [("sleep_hard", 1), ("sleep_hard", 2), ("sleep_hard", 4), ("sleep", 1), ("sleep", 2)])
+def test_a_long_item_of_a_map_holds_back_none_of_the_others(start, method, workers):
+    """What was finished before it leaves, what has not begun is done by whoever is idle. `sleep` takes runs of items."""
     daemon = start({"p": {"workers": workers}})
     with daemon.client() as client:
-        learn_that_it_is_short(client, "sleep_hard")
+        learn_that_it_is_short(client, method)
         items = [0] * 1000
         items[400] = 3600
-        msgid = client.start("objpool.call", "p:map", "sleep_hard", [items], {"stream": True, "ordered": False, "window": 1000})
+        msgid = client.start("objpool.call", "p:map", method, [items], {"stream": True, "ordered": False, "window": 1000})
         others = [i for i in range(1000) if i != 400]
         wanted = len(others) if workers > 1 else 400     # a single worker comes no further
         assert sorted(receive_results(client, msgid, wanted)) == others[:wanted]
@@ -323,25 +323,27 @@ def test_a_long_item_of_a_map_holds_back_none_of_the_others(start, workers):
         daemon.kill()
 
 
-def test_what_follows_a_long_item_is_done_once(start):
+@pytest.mark.parametrize("method", ["sleep_hard", "sleep"])
+def test_what_follows_a_long_item_is_done_once(start, method):
     daemon = start({"p": {"workers": 3}})
     with daemon.client() as client:
-        learn_that_it_is_short(client, "sleep_hard")
+        learn_that_it_is_short(client, method)
         for place in (0, 1, 17, 500, 998, 999):
             items = [0] * 1000
             items[place] = 0.02
-            assert client.full("p:map", "sleep_hard", [items]) == (None, items)
+            assert client.full("p:map", method, [items]) == (None, items)
         status, = client.value("objpool.status", "p")["pools"]
         assert sum(slot["calls"] for slot in status["slots"]) == LEARN + 6 * 1000
 
 
-def test_a_worker_that_dies_of_a_long_item_loses_that_one(start):
+@pytest.mark.parametrize("method", ["sleep_hard", "sleep"])
+def test_a_worker_that_dies_of_a_long_item_loses_that_one(start, method):
     daemon = start({"p": {"workers": 2}})
     with daemon.client().maps() as client:
-        learn_that_it_is_short(client, "sleep_hard")
+        learn_that_it_is_short(client, method)
         items = [0] * 300
         items[100] = 3600
-        msgid = client.start("objpool.call", "p:map", "sleep_hard", [items], {"stream": True, "ordered": False, "window": 1000})
+        msgid = client.start("objpool.call", "p:map", method, [items], {"stream": True, "ordered": False, "window": 1000})
         assert len(receive_results(client, msgid, 299)) == 299
         slots = client.value("objpool.status", "p")["pools"][0]["slots"]
         os.kill(next(slot["pid"] for slot in slots if slot["running"]), 9)

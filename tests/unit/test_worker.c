@@ -18,6 +18,7 @@
 #include <malloc.h>
 #include <poll.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -132,6 +133,57 @@ static int restore(void *self, struct objpool_call *call, const msgpack_object *
 	return 0;
 }
 
+static int each_pieces(void *self, struct objpool_call *call, msgpack_packer *result)
+{
+	const struct objpool_args *args;
+
+	while ((args = objpool_next_item(call)))
+		(void)pieces(self, call, args, result);
+	return 0;
+}
+
+static struct board *board_of_worker; /* in the worker */
+
+/* Does what its argument says, and goes on with the next item, or returns. Counts the items that it has asked for. */
+enum act { GIVE, GIVE_NOTHING, FAIL, FAIL_AND_RETURN, GIVE_TWO, GIVE_HALF, RETURN, DEFER, CANCEL };
+
+static int acts(void *self, struct objpool_call *call, msgpack_packer *result)
+{
+	static int64_t count;
+	const struct objpool_args *args;
+
+	(void)self;
+	while ((args = objpool_next_item(call))) {
+		const uint64_t act = args->values[0].via.u64;
+		count++;
+		if (act == FAIL || act == FAIL_AND_RETURN)
+			(void)objpool_fail(call, NULL, "as told");
+		if (act == FAIL_AND_RETURN)
+			return -1;
+		if (act == CANCEL)
+			(void)board_move(board_of_worker, task_of(call)->id, BOARD_STARTED, BOARD_CANCELLED);
+		if (act == DEFER)
+			(void)objpool_defer(call, 0);
+		if (act == GIVE_TWO)
+			msgpack_pack_nil(result);
+		if (act == GIVE_HALF)
+			msgpack_pack_array(result, 2);
+		else if (act != GIVE_NOTHING)
+			msgpack_pack_int64(result, count);
+		if (act == RETURN)
+			return 0;
+	}
+	msgpack_pack_int64(result, count); /* there is no item for these */
+	(void)objpool_fail(call, NULL, "too late");
+	return -1;
+}
+
+static int asks_for_nothing(void *self, struct objpool_call *call, msgpack_packer *result)
+{
+	(void)self, (void)call, (void)result;
+	return 0;
+}
+
 static const struct objpool_method methods[] = {{.name = "pieces", .call = pieces, .max_args = -1},
 						{.name = "nothing", .call = nothing},
 						{.name = "fail", .call = refuse},
@@ -139,6 +191,9 @@ static const struct objpool_method methods[] = {{.name = "pieces", .call = piece
 						{.name = "answer", .call = answer},
 						{.name = "gen", .call = gen},
 						{.name = "memory", .call = memory},
+						{.name = "each_pieces", .many = each_pieces, .max_args = -1},
+						{.name = "acts", .many = acts, .min_args = 1, .max_args = 1},
+						{.name = "asks_for_nothing", .many = asks_for_nothing, .max_args = -1},
 						{.name = NULL}};
 static const struct objpool_class class = {OBJPOOL_CLASS_HEAD, .name = "Pieces", .create = create, .methods = methods,
 					   .deferred = deferred, .snapshot = snapshot, .restore = restore};
@@ -168,6 +223,7 @@ _Noreturn static void run_worker(struct worker *worker, int fd)
 	if (plugin_link(&plugin, &exported, "Pieces", fault, sizeof fault) < 0)
 		_exit(99);
 	failing = worker->plan;
+	board_of_worker = worker->board;
 	_exit(worker_loop_run(&plugin, worker->board, fd, 0) == HOST_STOPPED ? 0 : 1);
 }
 
@@ -297,8 +353,8 @@ static void call(struct worker *worker, const char *method)
 	msgpack_sbuffer_destroy(&out);
 }
 
-/* A map of ITEMS items, each with an argument. */
-static void call_items(struct worker *worker)
+/* A map of items, each with an argument. */
+static void map_of(struct worker *worker, const char *method, const uint8_t *items, uint32_t count)
 {
 	msgpack_sbuffer out;
 	msgpack_packer packer;
@@ -309,16 +365,16 @@ static void call_items(struct worker *worker)
 	msgpack_pack_int(&packer, TO_ITEMS);
 	msgpack_pack_uint32(&packer, next_id(worker));
 	msgpack_pack_int(&packer, 7);
-	msgpack_pack_str_with_body(&packer, "pieces", 6);
+	msgpack_pack_str_with_body(&packer, method, strlen(method));
 	msgpack_pack_int(&packer, 0);
 	msgpack_pack_int(&packer, 0);
 	msgpack_pack_int(&packer, SHAPE_ZIP);
 	msgpack_pack_int(&packer, 0);
-	msgpack_pack_int(&packer, ITEMS);
+	msgpack_pack_uint32(&packer, count);
 	msgpack_pack_array(&packer, 1);
-	msgpack_pack_array(&packer, ITEMS);
-	for (int i = 0; i < ITEMS; i++)
-		msgpack_pack_int(&packer, i);
+	msgpack_pack_array(&packer, count);
+	for (uint32_t i = 0; i < count; i++)
+		msgpack_pack_uint8(&packer, items[i]);
 	msgpack_pack_map(&packer, 0);
 	say(worker, &out);
 	msgpack_sbuffer_destroy(&out);
@@ -449,12 +505,11 @@ static enum outcome ask_fail(struct worker *worker)
 }
 
 /* Each item has its value or its error. */
-static enum outcome ask_items(struct worker *worker)
+static enum outcome hear_items(struct worker *worker)
 {
 	enum outcome outcome = RIGHT;
 	uint64_t item = 0;
 
-	call_items(worker);
 	while (item < ITEMS) {
 		const msgpack_object_array *message = hear(worker);
 		if (!message)
@@ -471,6 +526,20 @@ static enum outcome ask_items(struct worker *worker)
 			assert_true(is_pieces(&message->ptr[3].via.array.ptr[i], 'b'));
 	}
 	return outcome;
+}
+
+static const uint8_t some_items[ITEMS] = {0, 1, 2, 3};
+
+static enum outcome ask_items(struct worker *worker)
+{
+	map_of(worker, "pieces", some_items, ITEMS);
+	return hear_items(worker);
+}
+
+static enum outcome ask_run(struct worker *worker)
+{
+	map_of(worker, "each_pieces", some_items, ITEMS);
+	return hear_items(worker);
 }
 
 /* Defers a call, and answers it by another: [DEFERRED], [REPLY], [ANSWER]. */
@@ -592,6 +661,12 @@ static void test_items(void **state)
 {
 	(void)state;
 	try_both(ask_items, 0, false);
+}
+
+static void test_run(void **state)
+{
+	(void)state;
+	try_both(ask_run, 0, false);
 }
 
 static void test_deferred_answer(void **state)
@@ -732,6 +807,123 @@ static void test_a_worker_keeps_no_memory_of_its_tasks(void **state)
 	stop(&worker);
 }
 
+/* ---- runs of items ---- */
+
+/* Writes what the worker says of `items` items as words: a number is a value, E an error of the method's own, I one of an item that
+ * is wrong, D a deferral, C the error of an item that was cancelled, "-" the word that the rest was taken back. */
+static const char *hear_run(struct worker *worker, uint32_t items)
+{
+	static char words[256];
+	size_t n = 0;
+
+	while (items > 0) {
+		const msgpack_object_array *message = hear(worker);
+		assert_non_null(message);
+		const msgpack_object *field = message->ptr;
+		switch (field[0].via.u64) {
+		case FROM_RESULTS:
+			for (uint32_t i = 0; i < field[3].via.array.size; i++, items--)
+				n += (size_t)snprintf(words + n, sizeof words - n,
+						      field[3].via.array.ptr[i].type == MSGPACK_OBJECT_NIL ? "nil " : "%d ",
+						      (int)field[3].via.array.ptr[i].via.i64);
+			break;
+		case FROM_ITEM_ERROR:
+			n += (size_t)snprintf(words + n, sizeof words - n, "%s ",
+					      is_text(&field[3].via.array.ptr[0], "CANCELLED")  ? "C"
+					      : is_text(&field[3].via.array.ptr[1], "as told") ? "E"
+											 : "I");
+			items--;
+			break;
+		case FROM_DEFERRED:
+			n += (size_t)snprintf(words + n, sizeof words - n, "D ");
+			items--;
+			break;
+		default:
+			assert_int_equal(field[0].via.u64, FROM_PASSED);
+			n += (size_t)snprintf(words + n, sizeof words - n, "-");
+			items = 0;
+		}
+	}
+	return words;
+}
+
+static void expect_run(struct worker *worker, const uint8_t *items, uint32_t count, const char *words)
+{
+	map_of(worker, "acts", items, count);
+	assert_string_equal(hear_run(worker, count), words);
+}
+
+static void test_each_item_of_a_run_has_its_own_answer(void **state)
+{
+	const uint8_t all[] = {GIVE, FAIL, GIVE_NOTHING, GIVE_TWO, GIVE, GIVE_HALF, DEFER, GIVE};
+	struct worker worker;
+
+	(void)state;
+	start(&worker);
+	expect_run(&worker, all, sizeof all, "1 E nil I 5 I D 8 ");
+	expect_run(&worker, (const uint8_t[]){GIVE}, 1, "9 "); /* what it does without an item is forgotten */
+	stop(&worker);
+}
+
+/* The host calls it again for the items that are left. */
+static void test_a_method_may_return_in_the_middle_of_a_run(void **state)
+{
+	const uint8_t all[] = {RETURN, FAIL_AND_RETURN, GIVE, RETURN};
+	struct worker worker;
+
+	(void)state;
+	start(&worker);
+	expect_run(&worker, all, sizeof all, "1 E 3 4 ");
+	map_of(&worker, "asks_for_nothing", all, sizeof all);
+	assert_string_equal(hear_run(&worker, sizeof all), "I I I I ");
+	stop(&worker);
+}
+
+static void test_a_run_ends_where_the_board_says(void **state)
+{
+	const uint8_t all[] = {GIVE, GIVE, GIVE, GIVE};
+	struct worker worker;
+
+	(void)state;
+	start(&worker);
+	assert_int_equal(kill(worker.pid, SIGSTOP), 0); /* until the board says so */
+	map_of(&worker, "acts", all, sizeof all);
+	board_set_items(worker.board, worker.id, 2);
+	assert_int_equal(kill(worker.pid, SIGCONT), 0);
+	assert_string_equal(hear_run(&worker, sizeof all), "1 2 -");
+	expect_run(&worker, all, 1, "3 ");
+	stop(&worker);
+}
+
+static void test_a_run_that_is_cancelled_begins_no_item_more(void **state)
+{
+	const uint8_t all[] = {GIVE, CANCEL, GIVE, GIVE};
+	struct worker worker;
+
+	(void)state;
+	start(&worker);
+	expect_run(&worker, all, sizeof all, "1 2 C C ");
+	expect_run(&worker, all, 1, "3 ");
+	stop(&worker);
+}
+
+static void test_a_call_that_comes_alone_is_a_run_of_one(void **state)
+{
+	struct worker worker;
+
+	(void)state;
+	start(&worker);
+	call(&worker, "each_pieces");
+	assert_int_equal(read_pieces(&worker), RIGHT);
+	call(&worker, "acts"); /* it takes an argument: the host says so */
+	const msgpack_object_array *message = hear(&worker);
+	assert_true(message && is_text(&message->ptr[2].via.array.ptr[0], "BAD_ARGUMENT"));
+	call(&worker, "asks_for_nothing");
+	message = hear(&worker);
+	assert_true(message && is_text(&message->ptr[2].via.array.ptr[0], "FAILED"));
+	stop(&worker);
+}
+
 static uint64_t taken(struct task *task, uint8_t id, uint8_t bytes)
 {
 	const uint8_t message[] = {id, bytes};
@@ -756,6 +948,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_result),	cmocka_unit_test(test_payload),		cmocka_unit_test(test_error),
+		cmocka_unit_test(test_run),	cmocka_unit_test(test_each_item_of_a_run_has_its_own_answer),
+		cmocka_unit_test(test_a_method_may_return_in_the_middle_of_a_run),
+		cmocka_unit_test(test_a_run_ends_where_the_board_says),
+		cmocka_unit_test(test_a_run_that_is_cancelled_begins_no_item_more),
+		cmocka_unit_test(test_a_call_that_comes_alone_is_a_run_of_one),
 		cmocka_unit_test(test_items),	cmocka_unit_test(test_deferred_answer), cmocka_unit_test(test_snapshot),
 		cmocka_unit_test(test_small_answers_need_no_memory), cmocka_unit_test(test_taken_is_of_its_batch),
 		cmocka_unit_test(test_yields_are_bounded), cmocka_unit_test(test_a_worker_keeps_no_memory_of_its_tasks),

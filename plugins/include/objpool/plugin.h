@@ -85,6 +85,22 @@ struct objpool_args {
 typedef int objpool_method_fn(void *self, struct objpool_call *call, const struct objpool_args *args,
 			      msgpack_packer *result);
 
+/*
+ * A method that gets a run of items of one map. It asks for the items one by one with objpool_next_item, and writes one value for
+ * each to `result`. `call` is always the item that was asked for last: `call->index` is its number, and objpool_fail fails that
+ * item and no other. Whatever a method may do with its call, it may do with each item: defer it, call others, ask whether it is
+ * cancelled.
+ *
+ *     const struct objpool_args *args;
+ *     while ((args = objpool_next_item(call)))
+ *             msgpack_pack_double(result, sqrt(args->values[0].via.f64));
+ *     return 0;
+ *
+ * What it returns is for the item that was asked for last. It may return before objpool_next_item has given NULL: it is then called
+ * again for the items that are left. So `return objpool_fail(…)` fails one item here, too.
+ */
+typedef int objpool_many_fn(void *self, struct objpool_call *call, msgpack_packer *result);
+
 #define OBJPOOL_METHOD_KWARGS   (1u << 0) /* takes keyword arguments; without it a call that has some gets BAD_ARGUMENT */
 #define OBJPOOL_METHOD_READONLY (1u << 1) /* a promise: the instance is the same after the call as before it */
 
@@ -97,6 +113,7 @@ struct objpool_method {
 	int32_t min_args;      /* positional arguments: fewer, or more, get BAD_ARGUMENT without a call of the method */
 	int32_t max_args;      /* -1: any number */
 	void *reserved[2];
+	objpool_many_fn *many; /* takes runs of items. Optional. Without `call` it takes other calls, too, each as a run of one */
 };
 
 #define OBJPOOL_CLASS_THREAD_SAFE (1u << 0) /* instances of one process may run on different threads at once */
@@ -167,6 +184,9 @@ struct objpool_class {
 	 * time, and do nothing that others could notice. Optional. Returns 0; or calls objpool_fail or objpool_bad_argument, and
 	 * returns another value. */
 	int (*check)(struct objpool_call *call, const struct objpool_args *args);
+
+	/* Does for `dispatch` what `many` does for the `call` of a method: takes runs of items. Optional; needs `dispatch`. */
+	objpool_many_fn *dispatch_many;
 };
 
 struct objpool_plugin {
@@ -236,6 +256,7 @@ struct objpool_host {
 	void (*describe)(struct objpool_call *call, const struct objpool_description *description);
 	bool (*can_keep)(struct objpool_call *call, const void *bytes, size_t size);
 	struct objpool_kept *(*private_view)(struct objpool_call *call, const void *bytes, size_t size, void **view);
+	const struct objpool_args *(*next)(struct objpool_call *call);
 };
 
 /* What the three below have in common; for functions that have a va_list. `code` and `type` may be NULL. */
@@ -303,6 +324,17 @@ static inline int objpool_fail_with(struct objpool_call *call, const struct objp
 {
 	call->host->fail(call, error);
 	return -1;
+}
+
+/*
+ * In an objpool_many_fn: ends the item before, and begins the next one. Returns its arguments, which are valid until the next
+ * call. NULL: there are no more, nobody waits for the rest, or another instance has taken it over; return then. An item whose
+ * arguments are wrong (max_args, say) is answered by the host, and never seen here. Ask for an item only when its turn has come:
+ * one that was asked for counts as run, and no other instance can take it.
+ */
+static inline const struct objpool_args *objpool_next_item(struct objpool_call *call)
+{
+	return call->host->next(call); /* there is one: no host without it calls an objpool_many_fn */
 }
 
 /*
