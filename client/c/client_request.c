@@ -53,6 +53,7 @@ int client_request_check(const struct client_request *request)
 /* The message that is being packed, and how its large values go. */
 struct message {
 	struct objpool_client *client;
+	struct wire *wire; /* the connection's, or a channel's */
 	size_t mark;
 	struct sent_payload **payloads; /* NULL: as bytes */
 	unsigned found;                 /* what sent_payloads_find says of all its values */
@@ -60,7 +61,7 @@ struct message {
 
 static void pack_values(const struct message *message, struct objpool_bytes values)
 {
-	struct wire *wire = &message->client->wire;
+	struct wire *wire = message->wire;
 
 	if (message->found)
 		sent_payloads_pack(&message->client->sent, wire, message->mark, values, message->payloads);
@@ -81,7 +82,7 @@ static void pack_value_option(const struct message *message, uint32_t *count, co
 {
 	if (!value.data)
 		return;
-	objpool_pack_cstr(&message->client->wire.output, key);
+	objpool_pack_cstr(&message->wire->output, key);
 	pack_values(message, value);
 	++*count;
 }
@@ -119,7 +120,7 @@ static void pack_stream_options(struct objpool_packer *packer, uint32_t *count, 
 static void pack_options(const struct message *message, const struct client_request *request)
 {
 	const struct objpool_call_options *options = request->options;
-	struct objpool_packer *packer = &message->client->wire.output;
+	struct objpool_packer *packer = &message->wire->output;
 	const size_t header = packer->size;
 	uint32_t count = 0;
 
@@ -143,7 +144,7 @@ static void pack_options(const struct message *message, const struct client_requ
 
 static void pack_args(const struct message *message, const struct client_request *request)
 {
-	struct wire *wire = &message->client->wire;
+	struct wire *wire = message->wire;
 	const struct objpool_bytes args = request->args;
 
 	if (request->fed)
@@ -156,31 +157,51 @@ static void pack_args(const struct message *message, const struct client_request
 		pack_values(message, args);
 }
 
+/* Packs the target. Returns the method without it. */
+static const char *pack_target(struct objpool_packer *packer, const struct client_request *request)
+{
+	const char *dot = strchr(request->method, '.');
+
+	if (request->options->target)
+		objpool_pack_cstr(packer, request->options->target);
+	else
+		objpool_pack_str(packer, request->method, (size_t)(dot - request->method));
+	return request->options->target ? request->method : dot + 1;
+}
+
 /* "objpool.call", [target, method, args, options] */
 static void pack_full_call(const struct message *message, const struct client_request *request)
 {
-	struct objpool_packer *packer = &message->client->wire.output;
-	const char *method = request->method, *dot = strchr(method, '.');
+	struct objpool_packer *packer = &message->wire->output;
 
 	objpool_pack_cstr(packer, "objpool.call");
 	objpool_pack_array(packer, 4);
-	if (request->options->target) {
-		objpool_pack_cstr(packer, request->options->target);
-		objpool_pack_cstr(packer, method);
-	} else {
-		objpool_pack_str(packer, method, (size_t)(dot - method));
-		objpool_pack_cstr(packer, dot + 1);
-	}
+	const char *method = pack_target(packer, request);
+	objpool_pack_cstr(packer, method);
 	pack_args(message, request);
 	pack_options(message, request);
+}
+
+/* Options that a direct channel has, too. */
+static bool has_common_options(const struct objpool_call_options *o)
+{
+	return o->kwargs.data || o->timeout_ms || o->progress || o->on_progress;
 }
 
 static bool needs_full_call(const struct client_request *request)
 {
 	const struct objpool_call_options *o = request->options;
 
-	return request->streamed || o->target || o->kwargs.data || o->bind.data || o->bind_kwargs.data || o->args_as ||
-	       o->errors || o->sticky || o->timeout_ms || o->chunk || o->idempotent || o->sync || o->progress || o->on_progress;
+	return request->streamed || o->target || has_common_options(o) || o->bind.data || o->bind_kwargs.data || o->args_as ||
+	       o->errors || o->sticky || o->chunk || o->idempotent || o->sync;
+}
+
+bool client_request_suits_channel(const struct client_request *request)
+{
+	const struct objpool_call_options *o = request->options;
+
+	return !request->streamed && !client_request_is_to_daemon(request) && !o->bind.data && !o->bind_kwargs.data &&
+	       !o->args_as && !o->errors && !o->sticky && !o->chunk && !o->idempotent && !o->sync && !o->unordered && !o->window;
 }
 
 static unsigned find_payloads(const struct sent_payloads *sent, const struct client_request *request)
@@ -195,7 +216,7 @@ static unsigned find_payloads(const struct sent_payloads *sent, const struct cli
 void client_request_pack(const struct client_request *request, struct objpool_client *client, size_t mark, uint32_t msgid,
 			 struct sent_payload **payloads)
 {
-	struct message message = {client, mark, payloads, find_payloads(&client->sent, request)};
+	struct message message = {client, &client->wire, mark, payloads, find_payloads(&client->sent, request)};
 	struct objpool_packer *packer = &client->wire.output;
 	const bool to_daemon = client_request_is_to_daemon(request);
 
@@ -210,4 +231,37 @@ void client_request_pack(const struct client_request *request, struct objpool_cl
 	}
 	objpool_pack_cstr(packer, request->method);
 	pack_args(&message, request);
+}
+
+/* [nil, method, args, options]: there is no target. */
+static void pack_full_call_on_channel(const struct message *message, const struct client_request *request, const char *method)
+{
+	struct objpool_packer *packer = &message->wire->output;
+
+	objpool_pack_cstr(packer, "objpool.call");
+	objpool_pack_array(packer, 4);
+	objpool_pack_nil(packer);
+	objpool_pack_cstr(packer, method);
+	pack_args(message, request);
+	pack_options(message, request);
+}
+
+void client_request_pack_on_channel(const struct client_request *request, struct wire *wire, uint32_t msgid)
+{
+	const struct message message = {.wire = wire};
+	struct objpool_packer *packer = &wire->output;
+	const char *method = request->options->target ? request->method : strchr(request->method, '.') + 1;
+
+	objpool_pack_array(packer, 4);
+	objpool_pack_uint(packer, 0);
+	objpool_pack_uint(packer, msgid);
+	if (has_common_options(request->options)) {
+		pack_full_call_on_channel(&message, request, method);
+		return;
+	}
+	objpool_pack_cstr(packer, method);
+	if (request->args.data)
+		objpool_pack_raw(packer, request->args);
+	else
+		objpool_pack_array(packer, 0);
 }

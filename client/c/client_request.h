@@ -35,6 +35,12 @@ static inline bool client_request_is_to_daemon(const struct client_request *requ
 void client_request_pack(const struct client_request *request, struct objpool_client *client, size_t mark, uint32_t msgid,
 			 struct sent_payload **payloads);
 
+/* May the request go on a direct channel to one instance? Looks at its options, not at its target. */
+bool client_request_suits_channel(const struct client_request *request);
+
+/* Packs such a request into a channel's output. All its values go as bytes. */
+void client_request_pack_on_channel(const struct client_request *request, struct wire *wire, uint32_t msgid);
+
 /* Is it exactly one value of this type? Other bytes would put the whole connection out of step. */
 bool client_request_is_one(struct objpool_bytes bytes, enum objpool_type type);
 

@@ -3,6 +3,7 @@
 #include "client/c/connection.h"
 #include "client/c/endpoint.h"
 #include "client/c/options.h"
+#include "client/c/readiness.h"
 #include "client/c/turn.h"
 #include "proto/clock.h"
 
@@ -40,29 +41,58 @@ static bool is_unix(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_UNIX;
 }
 
-/* Descriptors are used if hello's answer has `fds`: true, and `fds_mark`. */
-static void agree_on_descriptors(struct objpool_client *client)
+/* What hello's answer says that the daemon can. */
+struct abilities {
+	bool fds;
+	uint64_t mark;
+	uint64_t protocol, minor; /* [1, 1] has direct channels */
+};
+
+static bool is(const char *key, size_t size, const char *name)
 {
-	struct objpool_reader reader = objpool_reader(client->hello.value);
+	return size == strlen(name) && memcmp(key, name, size) == 0;
+}
+
+static void read_ability(struct abilities *abilities, const char *key, size_t size, struct objpool_bytes value)
+{
+	struct objpool_reader reader = objpool_reader(value);
+	uint32_t count;
+
+	if (is(key, size, "fds"))
+		(void)objpool_read_bool(&reader, &abilities->fds);
+	else if (is(key, size, "fds_mark"))
+		(void)objpool_read_uint(&reader, &abilities->mark);
+	else if (is(key, size, "protocol") && objpool_read_array(&reader, &count) == 0 && count == 2 &&
+		 objpool_read_uint(&reader, &abilities->protocol) == 0)
+		(void)objpool_read_uint(&reader, &abilities->minor);
+}
+
+static struct abilities read_abilities(struct objpool_bytes hello)
+{
+	struct objpool_reader reader = objpool_reader(hello);
+	struct abilities abilities = {0};
+	struct objpool_bytes value;
 	const char *key;
 	size_t size;
-	uint32_t count;
-	uint64_t mark = 0;
-	bool fds = false;
+	uint32_t count = 0;
 
-	if (objpool_read_map(&reader, &count) < 0)
+	(void)objpool_read_map(&reader, &count);
+	for (; count > 0 && objpool_read_str(&reader, &key, &size) == 0 && objpool_read_value(&reader, &value) == 0; count--)
+		read_ability(&abilities, key, size, value);
+	return abilities;
+}
+
+/* Descriptors are used if hello's answer has `fds`: true, and `fds_mark`. Direct channels need them. */
+static void agree_on_descriptors(struct objpool_client *client, bool direct)
+{
+	const struct abilities abilities = read_abilities(client->hello.value);
+
+	if (!abilities.fds || abilities.mark == 0 || abilities.mark > UINT16_MAX)
 		return;
-	for (; count > 0 && objpool_read_str(&reader, &key, &size) == 0; count--) {
-		const bool is_fds = size == 3 && memcmp(key, "fds", 3) == 0;
-		const bool is_mark = size == 8 && memcmp(key, "fds_mark", 8) == 0;
-		if ((!is_fds || objpool_read_bool(&reader, &fds) < 0) && (!is_mark || objpool_read_uint(&reader, &mark) < 0) &&
-		    objpool_read_value(&reader, NULL) < 0)
-			return;
-	}
-	if (!fds || mark == 0 || mark > UINT16_MAX)
-		return;
-	client->received.mark = (uint16_t)mark;
+	client->received.mark = (uint16_t)abilities.mark;
 	client->sent.enabled = client->wire.takes_descriptors = true;
+	client->direct.enabled = client->wire.arrivals.takes_sockets = direct && abilities.protocol == 1 && abilities.minor >= 1 &&
+								       readiness_open(client) == 0;
 }
 
 static int say_hello(struct objpool_client *client, const struct objpool_connect_options *options, int64_t deadline)
@@ -83,7 +113,7 @@ static int say_hello(struct objpool_client *client, const struct objpool_connect
 	if (rc == 0 && !client->hello.value.data)
 		rc = client->hello.error ? -EPROTO : -ENOMEM;
 	if (rc == 0 && fds)
-		agree_on_descriptors(client);
+		agree_on_descriptors(client, options->direct != 0);
 	return rc == -ENOTCONN ? -EPROTO : rc;
 }
 

@@ -16,13 +16,25 @@ struct objpool_client *connection_new(int fd)
 		return NULL;
 	}
 	client->streams_end = &client->streams;
+	client->direct.epoll = -1;
 	payload_pool_init(&client->sent.idle, NULL);
 	wire_open(&client->wire, fd);
 	return client;
 }
 
+static void free_channels(struct direct *direct)
+{
+	for (struct route *route = direct->routes, *next; route; route = next) {
+		next = route->next;
+		route_free(route);
+	}
+	if (direct->epoll >= 0)
+		(void)close(direct->epoll);
+}
+
 void connection_free(struct objpool_client *client)
 {
+	free_channels(&client->direct);
 	wire_close(&client->wire);
 	sent_payloads_free(&client->sent);
 	received_payloads_free(&client->received);
@@ -95,6 +107,16 @@ void connection_keep_lent(struct objpool_client *client)
 
 /* ---- sending --------------------------------------------------------------------------------------------------------- */
 
+static int flush_channels(const struct direct *direct)
+{
+	int rest = 0;
+
+	for (const struct route *route = direct->routes; route; route = route->next)
+		for (struct channel *channel = route->channels; channel; channel = channel->next)
+			rest |= channel_flush(channel);
+	return rest;
+}
+
 int objpool_flush(struct objpool_client *client)
 {
 	if (client->lost)
@@ -104,20 +126,26 @@ int objpool_flush(struct objpool_client *client)
 	if (rc < 0) {
 		client->lost = rc; /* the next turn tells the calls */
 		client->send_failed = true;
+		return -ENOTCONN;
 	}
-	return rc < 0 ? -ENOTCONN : rc;
+	return rc | flush_channels(&client->direct);
 }
 
 /* ---- what a program may ask ------------------------------------------------------------------------------------------ */
 
 size_t objpool_in_flight(const struct objpool_client *client)
 {
-	return client->pending.count;
+	return client->pending.count - client->direct.own_calls;
 }
 
 size_t objpool_unsent(const struct objpool_client *client)
 {
-	return wire_unsent(&client->wire);
+	size_t unsent = wire_unsent(&client->wire);
+
+	for (const struct route *route = client->direct.routes; route; route = route->next)
+		for (const struct channel *channel = route->channels; channel; channel = channel->next)
+			unsent += wire_unsent(&channel->wire);
+	return unsent;
 }
 
 struct objpool_bytes objpool_hello(const struct objpool_client *client)

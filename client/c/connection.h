@@ -8,14 +8,26 @@
 #ifndef CLIENT_C_CONNECTION_H
 #define CLIENT_C_CONNECTION_H
 
+#include "client/c/channel.h"
 #include "client/c/pending.h"
 #include "client/c/received_payloads.h"
 #include "client/c/sent_payloads.h"
 #include "client/c/wire.h"
 #include "objpool/client.h"
 
+/* The direct channels of a connection. */
+struct direct {
+	bool enabled; /* the program wants channels, and the daemon has them */
+	int epoll;    /* of the connection's socket and those of all channels (readiness.h); -1: there are no channels */
+	struct route *routes;
+	struct channel *reads; /* the channel whose messages are handled now; NULL: they are the connection's */
+	bool awaits_room;      /* of the connection's socket: see readiness.h */
+	uint32_t own_calls;    /* in flight, that the library has made by itself */
+};
+
 struct objpool_client {
 	struct wire wire;
+	struct direct direct;
 	struct pending pending;
 	struct sent_payloads sent;
 	struct received_payloads received;

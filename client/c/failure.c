@@ -173,7 +173,7 @@ static struct parts no_parts(void)
 	return (struct parts){.error = {.slot = -1, .generation = -1, .index = -1, .exit_status = -1}};
 }
 
-const struct objpool_error *failure_parse(struct objpool_bytes bytes)
+static struct parts parse(struct objpool_bytes bytes)
 {
 	struct objpool_reader reader = objpool_reader(bytes);
 	struct parts parts = no_parts();
@@ -185,6 +185,21 @@ const struct objpool_error *failure_parse(struct objpool_bytes bytes)
 		parse_sentence(&parts, sentence);
 	else
 		parts.error.data = bytes;
+	return parts;
+}
+
+const struct objpool_error *failure_parse(struct objpool_bytes error)
+{
+	const struct parts parts = parse(error);
+
+	return assemble(&parts);
+}
+
+const struct objpool_error *failure_parse_as(struct objpool_bytes error, enum objpool_ran ran)
+{
+	struct parts parts = parse(error);
+
+	parts.error.ran = ran;
 	return assemble(&parts);
 }
 

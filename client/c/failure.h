@@ -10,6 +10,9 @@
 /* Reads the error of a response: a map, or a string "CODE: text". Never NULL: if there is no memory, a constant error. */
 const struct objpool_error *failure_parse(struct objpool_bytes error);
 
+/* The same, of a call of which is known whether it ran. */
+const struct objpool_error *failure_parse_as(struct objpool_bytes error, enum objpool_ran ran);
+
 /* Makes an error of this side, about no slot and no item. Never NULL. */
 const struct objpool_error *failure_make(const char *code, const char *message, enum objpool_ran ran);
 

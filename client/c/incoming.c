@@ -2,6 +2,7 @@
 #include "client/c/incoming.h"
 
 #include "client/c/answer.h"
+#include "client/c/channel_end.h"
 #include "client/c/failure.h"
 #include "client/c/client_stream.h"
 
@@ -35,6 +36,14 @@ static int answer_value(struct objpool_client *client, struct pending_call *call
 	return rc;
 }
 
+/* The call that a message is about. NULL: there is none, or it was not sent where the message comes from. */
+static struct pending_call *find_call(const struct objpool_client *client, uint64_t msgid)
+{
+	struct pending_call *call = msgid <= UINT32_MAX ? pending_find(&client->pending, (uint32_t)msgid) : NULL;
+
+	return call && call->channel == client->direct.reads ? call : NULL;
+}
+
 /* msgid, error, value */
 static int on_response(struct objpool_client *client, struct objpool_reader *reader)
 {
@@ -47,9 +56,9 @@ static int on_response(struct objpool_client *client, struct objpool_reader *rea
 	const bool failed = objpool_read_nil(reader) < 0;
 	if (failed && objpool_read_value(reader, &error) < 0)
 		return -EBADMSG;
-	if (failed && msgid == 0)
+	if (failed && msgid == 0 && !client->direct.reads)
 		keep_close_reason(client, error);
-	if (!pending_take(&client->pending, (uint32_t)msgid, &call))
+	if (!find_call(client, msgid) || !pending_take(&client->pending, (uint32_t)msgid, &call))
 		return 0; /* its timeout was over before */
 	if (!failed)
 		return answer_value(client, &call, (struct objpool_bytes){reader->next, (size_t)(reader->end - reader->next)});
@@ -112,9 +121,9 @@ static int tell_call(struct objpool_client *client, struct objpool_bytes method,
 	uint32_t count;
 	uint64_t msgid;
 
-	if (objpool_read_array(&reader, &count) < 0 || objpool_read_uint(&reader, &msgid) < 0 || msgid > UINT32_MAX)
+	if (objpool_read_array(&reader, &count) < 0 || objpool_read_uint(&reader, &msgid) < 0)
 		return 0;
-	const struct pending_call *call = pending_find(&client->pending, (uint32_t)msgid);
+	const struct pending_call *call = find_call(client, msgid);
 	int rc = 1;
 	if (call && call->stream && is_named(method, "objpool.result"))
 		rc = count == 4 ? client_stream_on_result(call->stream, &reader) : -EBADMSG;
@@ -148,6 +157,11 @@ static int on_notification(struct objpool_client *client, struct objpool_reader 
 		return -EBADMSG;
 	const struct objpool_bytes method = {text, size};
 	const struct objpool_bytes params = {reader->next, (size_t)(reader->end - reader->next)};
+	struct channel *channel = client->direct.reads;
+	if (channel && is_named(method, "objpool.closing")) {
+		channel->state = CHANNEL_CLOSING; /* the turn's flush shuts down the sending side */
+		return 0;
+	}
 	const int rc = tell_call(client, method, params);
 	if (rc == 0)
 		tell_program(client, method, params);
@@ -183,19 +197,19 @@ static int on_message_with_references(struct objpool_client *client, struct objp
 }
 
 /* One read, and all messages that are whole after it. 0, or why the connection is lost. */
-static int receive_once(struct objpool_client *client, bool wait, bool *more)
+static int receive_once(struct objpool_client *client, struct wire *wire, bool wait, bool *more)
 {
 	struct objpool_bytes message;
-	const int64_t n = wire_fill(&client->wire, wait, more);
+	const int64_t n = wire_fill(wire, wait, more);
 	int rc = 0;
 
 	if (n < 0)
 		return (int)n;
 	while (!client->closing && rc == 0) {
-		rc = wire_next(&client->wire, &message);
+		rc = wire_next(wire, &message);
 		if (rc <= 0)
 			break;
-		rc = client->wire.has_references ? on_message_with_references(client, message) : on_message(client, message);
+		rc = wire->has_references ? on_message_with_references(client, message) : on_message(client, message);
 	}
 	return rc;
 }
@@ -205,7 +219,20 @@ void incoming_receive(struct objpool_client *client, bool wait)
 	bool more = true;
 
 	for (int i = 0; i < INCOMING_READS && more && !client->lost && !client->closing; i++)
-		client->lost = receive_once(client, wait && i == 0, &more);
+		client->lost = receive_once(client, &client->wire, wait && i == 0, &more);
+}
+
+void incoming_receive_channel(struct objpool_client *client, struct channel *channel, bool wait)
+{
+	bool more = true;
+	int rc = 0;
+
+	client->direct.reads = channel;
+	for (int i = 0; i < INCOMING_READS && more && rc == 0 && !client->closing; i++)
+		rc = receive_once(client, &channel->wire, wait && i == 0, &more);
+	client->direct.reads = NULL;
+	if (rc < 0 && !client->closing)
+		channel_end(client, channel);
 }
 
 void incoming_receive_rest(struct objpool_client *client)
@@ -213,6 +240,6 @@ void incoming_receive_rest(struct objpool_client *client)
 	bool more = true;
 
 	client->send_failed = false;
-	while (more && !client->closing && receive_once(client, false, &more) == 0) {
+	while (more && !client->closing && receive_once(client, &client->wire, false, &more) == 0) {
 	}
 }

@@ -14,4 +14,10 @@ void incoming_receive(struct objpool_client *client, bool wait);
 /* A send has failed. Reads what the daemon had sent before, to its end. */
 void incoming_receive_rest(struct objpool_client *client);
 
+/*
+ * The same for a direct channel: its calls are answered. When its socket ends, or brings no MessagePack-RPC, the calls that are
+ * left are handed to channel_end.
+ */
+void incoming_receive_channel(struct objpool_client *client, struct channel *channel, bool wait);
+
 #endif

@@ -21,6 +21,8 @@ struct pending_call {
 	objpool_progress_callback *on_progress; /* or NULL */
 	void *progress_context;
 	struct sent_payload *payloads; /* of its arguments */
+	struct channel *channel;       /* the direct channel that it was sent on; NULL: it was sent on the connection */
+	struct direct_message *direct; /* of a channel: its message */
 	bool collects;                 /* its answer is a value, also when instances have failed */
 };
 

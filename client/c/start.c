@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/c/start.h"
 
+#include "client/c/direct.h"
 #include "client/c/options.h"
 #include "client/c/packer.h"
 #include "proto/clock.h"
@@ -11,11 +12,11 @@
 
 enum { START_GRACE_MS = 1000 }; /* after the timeout, the daemon has so long to say TIMEOUT, and whether the method ran */
 
-/* When the call fails on this side, without an answer; 0: never. */
-static int64_t deadline_of(const struct client_request *request)
+/* When the call fails on this side, without an answer; 0: never. A worker can't say TIMEOUT while it runs another method. */
+static int64_t deadline_of(const struct client_request *request, const struct channel *channel)
 {
 	const uint32_t timeout_ms = request->options->timeout_ms;
-	const int64_t grace_ms = client_request_is_to_daemon(request) ? 0 : START_GRACE_MS;
+	const int64_t grace_ms = channel || client_request_is_to_daemon(request) ? 0 : START_GRACE_MS;
 
 	return timeout_ms ? clock_now() + ((int64_t)timeout_ms + grace_ms) * CLOCK_NS_PER_MS : 0;
 }
@@ -25,9 +26,21 @@ static void take_options(struct pending_call *call, const struct client_request 
 	const struct objpool_call_options *options = request->options;
 
 	call->collects = options->errors && strcmp(options->errors, "collect") == 0 && !call->stream;
-	call->deadline = deadline_of(request);
+	call->deadline = deadline_of(request, call->channel);
 	call->on_progress = options->on_progress;
 	call->progress_context = options->progress_context;
+}
+
+/* Packs the request of a call in flight. */
+static int pack(struct objpool_client *client, const struct client_request *request, struct pending_call *call, size_t mark)
+{
+	if (call->channel)
+		return direct_pack(call, request);
+	client_request_pack(request, client, mark, call->msgid, &call->payloads);
+	const int rc = connection_commit(client, mark);
+	if (rc < 0)
+		sent_payloads_release(&client->sent, &call->payloads, false);
+	return rc;
 }
 
 int start_call(struct objpool_client *client, const struct client_request *given, const struct objpool_call_options *options,
@@ -42,21 +55,23 @@ int start_call(struct objpool_client *client, const struct client_request *given
 		return -EINVAL;
 	request.options = &own;
 	int rc = client_request_check(&request);
-	if (rc == 0)
-		rc = connection_begin(client, &mark);
 	if (rc < 0)
 		return rc;
+	call->channel = direct_choose(client, &request);
 	take_options(call, &request);
+	rc = connection_begin(client, &mark);
+	if (rc < 0)
+		return rc;
 	rc = pending_add(&client->pending, call);
 	if (rc < 0)
 		return rc;
-	client_request_pack(&request, client, mark, call->msgid, &call->payloads);
-	rc = connection_commit(client, mark);
+	rc = pack(client, &request, call, mark);
 	if (rc == 0) {
-		pending_find(&client->pending, call->msgid)->payloads = call->payloads;
+		struct pending_call *added = pending_find(&client->pending, call->msgid);
+		added->payloads = call->payloads;
+		added->direct = call->direct;
 		return 0;
 	}
-	sent_payloads_release(&client->sent, &call->payloads, false);
 	(void)pending_take(&client->pending, call->msgid, &none);
 	return rc;
 }
@@ -95,10 +110,21 @@ int objpool_notify(struct objpool_client *client, const char *method, struct obj
 	return connection_commit(client, mark);
 }
 
+int start_cancel(struct objpool_client *client, const struct pending_call *call)
+{
+	uint8_t args[PACK_HEAD + 2 * PACK_UINT];
+	uint8_t *end = args;
+
+	if (call->direct)
+		end = pack_uint(pack_uint(pack_array(end, 2), call->channel->id), call->direct->number);
+	else
+		end = pack_uint(pack_array(end, 1), call->msgid);
+	return objpool_notify(client, "objpool.cancel", (struct objpool_bytes){args, (size_t)(end - args)});
+}
+
 int objpool_cancel(struct objpool_client *client, uint32_t id)
 {
-	uint8_t args[PACK_HEAD + PACK_UINT];
-	const uint8_t *end = pack_uint(pack_array(args, 1), id);
+	const struct pending_call *call = pending_find(&client->pending, id);
 
-	return objpool_notify(client, "objpool.cancel", (struct objpool_bytes){args, (size_t)(end - args)});
+	return start_cancel(client, call ? call : &(struct pending_call){.msgid = id});
 }

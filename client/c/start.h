@@ -16,4 +16,7 @@
 int start_call(struct objpool_client *client, const struct client_request *request, const struct objpool_call_options *options,
 	       struct pending_call *call);
 
+/* Has a call cancelled that has just been taken out of those in flight. */
+int start_cancel(struct objpool_client *client, const struct pending_call *call);
+
 #endif

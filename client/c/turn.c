@@ -2,9 +2,12 @@
 #include "client/c/turn.h"
 
 #include "client/c/answer.h"
+#include "client/c/channel_end.h"
 #include "client/c/failure.h"
 #include "client/c/incoming.h"
+#include "client/c/readiness.h"
 #include "client/c/shared_memory.h"
+#include "client/c/start.h"
 #include "client/c/client_stream.h"
 #include "proto/clock.h"
 
@@ -45,8 +48,9 @@ static void fail_overdue_calls(struct objpool_client *client)
 	if (pending_deadline(&client->pending) == 0)
 		return;
 	for (const int64_t now = clock_now(); pending_take_expired(&client->pending, now, &call);) {
-		(void)objpool_cancel(client, call.msgid);
-		answer_failure(client, &call, failure_make("TIMEOUT", "the daemon has not answered in time", OBJPOOL_RAN_MAYBE));
+		const char *message = call.direct ? "the call's time is over" : "the daemon has not answered in time";
+		(void)start_cancel(client, &call);
+		answer_failure(client, &call, failure_make("TIMEOUT", message, OBJPOOL_RAN_MAYBE));
 	}
 }
 
@@ -67,11 +71,36 @@ static void trim(struct objpool_client *client)
 		client->trim_at = now + TURN_TRIM_MS * CLOCK_NS_PER_MS;
 }
 
+/* Reads from all sockets of a connection with direct channels that can be read. */
+static void receive_ready(struct objpool_client *client, bool wait)
+{
+	struct ready ready[READINESS_MAX];
+	const int n = readiness_wait(client, ready, wait ? -1 : 0);
+
+	for (int i = 0; i < n && !client->closing && !client->lost; i++)
+		if (!ready[i].channel)
+			incoming_receive(client, false);
+		else if (ready[i].channel->state != CHANNEL_ENDED)
+			incoming_receive_channel(client, ready[i].channel, false);
+}
+
+static void receive(struct objpool_client *client, bool wait)
+{
+	struct channel *only = wait && client->direct.enabled ? readiness_only(client) : NULL;
+
+	if (!client->direct.enabled)
+		incoming_receive(client, wait);
+	else if (only)
+		incoming_receive_channel(client, only, true);
+	else
+		receive_ready(client, wait);
+}
+
 int turn_run(struct objpool_client *client, bool readable, bool wait)
 {
 	client->dispatching = true;
 	if (readable && !client->lost)
-		incoming_receive(client, wait);
+		receive(client, wait);
 	if (!client->lost && !client->closing) {
 		fail_overdue_calls(client);
 		client_streams_feed(client);
@@ -87,6 +116,7 @@ int turn_run(struct objpool_client *client, bool readable, bool wait)
 		fail_all_calls(client);
 		client_streams_settle(client);
 	}
+	channel_end_reap(client);
 	client->dispatching = false;
 	if (client->closing) {
 		connection_free(client);
@@ -104,11 +134,15 @@ int objpool_dispatch(struct objpool_client *client, short events)
 
 int objpool_fd(const struct objpool_client *client)
 {
-	return client->wire.fd;
+	return client->direct.enabled ? client->direct.epoll : client->wire.fd;
 }
 
 short objpool_events(const struct objpool_client *client)
 {
+	if (client->direct.enabled) {
+		readiness_await_room((struct objpool_client *)(uintptr_t)client); /* changes only what the set waits for */
+		return POLLIN;
+	}
 	return wire_unsent(&client->wire) > 0 || received_payloads_are_due(&client->received) ? POLLIN | POLLOUT : POLLIN;
 }
 
@@ -122,7 +156,7 @@ int objpool_timeout_ms(const struct objpool_client *client)
 /* Waits for the socket. Returns its events; 0: the deadline has passed; or a negative errno. */
 static int poll_socket(const struct objpool_client *client, int64_t deadline)
 {
-	struct pollfd pollfd = {.fd = client->wire.fd, .events = objpool_events(client)};
+	struct pollfd pollfd = {.fd = objpool_fd(client), .events = objpool_events(client)};
 	int n;
 
 	do
@@ -141,7 +175,7 @@ int objpool_wait(struct objpool_client *client, int timeout_ms)
 		return turn_run(client, false, false);
 	const int64_t until = timeout_ms < 0 ? 0 : clock_now() + (int64_t)timeout_ms * CLOCK_NS_PER_MS;
 	const int64_t deadline = clock_earlier(clock_earlier(until, client->trim_at), pending_deadline(&client->pending));
-	if (deadline == 0 && wire_unsent(&client->wire) == 0)
+	if (deadline == 0 && objpool_unsent(client) == 0)
 		return turn_run(client, true, true); /* a read that waits is one system call less than poll and a read */
 	const int events = poll_socket(client, deadline);
 	if (events < 0)
@@ -154,7 +188,7 @@ int objpool_drain(struct objpool_client *client)
 {
 	int rc = client->dispatching ? -EDEADLK : 0;
 
-	while (rc == 0 && (client->pending.count > 0 || client->streams))
+	while (rc == 0 && (objpool_in_flight(client) > 0 || client->streams))
 		rc = objpool_wait(client, -1);
 	return rc;
 }

@@ -100,8 +100,9 @@ struct objpool_connect_options {
 	const char *client;  /* the name that the daemon is told; NULL: the program's short name */
 	int timeout_ms;      /* for connecting and the greeting together; 0: ten seconds; negative: none */
 	bool no_descriptors; /* large values go through the socket, see "large values" */
+	int direct;          /* 1: calls of one instance go straight to its worker, see "direct channels" */
 };
-#define OBJPOOL_CONNECT_OPTIONS_INIT {sizeof(struct objpool_connect_options), NULL, 0, false}
+#define OBJPOOL_CONNECT_OPTIONS_INIT {sizeof(struct objpool_connect_options), NULL, 0, false, 0}
 
 /*
  * Connects to a daemon, and waits for its greeting. `address` is unix:PATH, tcp:HOST:PORT or tcp:[IPV6]:PORT. NULL:
@@ -239,6 +240,24 @@ struct objpool_packer;
  * descriptors, the packer gets ordinary memory at once. 0; -EINVAL: the packer is not empty, or `size` is 0; -ENOMEM.
  */
 OBJPOOL_API int objpool_packer_share(struct objpool_packer *packer, struct objpool_client *client, size_t size);
+
+/* ---- direct channels ------------------------------------------------------------------------------------------------- */
+
+/*
+ * With `direct` in objpool_connect_options, small calls of one instance ("sim.step", "sim:2.step", also under a lease) do not go
+ * through the daemon. The daemon opens a socket to the instance's worker, and the library uses it. A call wakes two processes, not
+ * four. For the program nothing else changes: errors, timeouts, progress and objpool_cancel are the same.
+ *
+ * - "sim.step" goes to the instance which has the fewest calls of this connection. While all that it can choose from are busy, the
+ *   library asks for another instance.
+ * - The library never waits for a channel. A call goes the ordinary way while there is none: at first, on TCP, with a daemon or a
+ *   pool without channels, while an instance is replaced. So do maps, streams, `all`, keys, calls with other options than `kwargs`,
+ *   `timeout_ms` and progress, and arguments of 64 KiB and more.
+ * - So calls to one instance that are in flight together may begin in another order than they were made.
+ * - When a worker dies, calls that it had not begun are sent again. Those that it had begun fail with WORKER_LOST.
+ * - At its timeout a call fails at once, and the library cancels it.
+ * - objpool_fd is a descriptor of epoll(7) that stands for all sockets. Poll it like a socket.
+ */
 
 /* ---- results one by one ---------------------------------------------------------------------------------------------- */
 

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/c/direct.h"
+
+#include "client/c/readiness.h"
+#include "proto/clock.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+	DIRECT_LARGE = 64 << 10, /* so large arguments go on the connection: it can pass them by descriptor */
+	DIRECT_PAUSE_MS = 20,    /* after a refusal; it doubles */
+	DIRECT_PAUSE_MAX_MS = 2000,
+	DIRECT_DENIED_MS = 10000, /* the pool has no channels, until a reload gives it some */
+	DIRECT_SPREAD_MS = 1000,  /* all instances that the daemon would choose have a channel */
+	DIRECT_TARGET_MAX = 256,
+	DIRECT_BUFFERED = 256 << 10, /* with so many unsent bytes a request is sent at once, not in the next turn */
+};
+
+/* ---- routes ---------------------------------------------------------------------------------------------------------- */
+
+/* "sim" and "sim:2". False: another selector. */
+static bool parse_target(const char *target, size_t size, size_t *pool_size, int64_t *slot)
+{
+	const char *colon = memchr(target, ':', size), *end = target + size;
+
+	*pool_size = colon ? (size_t)(colon - target) : size;
+	*slot = -1;
+	if (!colon)
+		return size > 0 && size < DIRECT_TARGET_MAX;
+	if (colon + 1 == end || end - colon > 7)
+		return false;
+	*slot = 0;
+	for (const char *p = colon + 1; p < end; p++) {
+		if (*p < '0' || *p > '9')
+			return false;
+		*slot = *slot * 10 + (*p - '0');
+	}
+	return size < DIRECT_TARGET_MAX;
+}
+
+/* Puts the route in front: the next call has probably the same. */
+static struct route *find_route(struct direct *direct, const char *target, size_t size)
+{
+	for (struct route **at = &direct->routes, *route; (route = *at); at = &route->next) {
+		if (route->size != size || memcmp(route->target, target, size) != 0)
+			continue;
+		*at = route->next;
+		route->next = direct->routes;
+		direct->routes = route;
+		return route;
+	}
+	return NULL;
+}
+
+/* Finds or makes the route to a target. NULL: it is not one instance, or there is no memory. */
+static struct route *route_to(struct objpool_client *client, const char *target, size_t size)
+{
+	struct route *route = find_route(&client->direct, target, size);
+	size_t pool_size;
+	int64_t slot;
+
+	if (route || !parse_target(target, size, &pool_size, &slot))
+		return route;
+	route = route_new(target, size, pool_size, slot);
+	if (!route)
+		return NULL;
+	route->client = client;
+	route->next = client->direct.routes;
+	client->direct.routes = route;
+	return route;
+}
+
+static struct route *route_of(struct objpool_client *client, const struct client_request *request)
+{
+	const char *target = request->options->target;
+
+	if (target)
+		return route_to(client, target, strlen(target));
+	return route_to(client, request->method, (size_t)(strchr(request->method, '.') - request->method));
+}
+
+/* ---- asking for channels --------------------------------------------------------------------------------------------- */
+
+static void pause_route(struct route *route, uint32_t ms)
+{
+	route->retry_at = clock_now() + (int64_t)ms * CLOCK_NS_PER_MS;
+}
+
+static void on_refusal(struct route *route, const struct objpool_error *error)
+{
+	const uint32_t twice = 2 * route->pause_ms < DIRECT_PAUSE_MAX_MS ? 2 * route->pause_ms : DIRECT_PAUSE_MAX_MS;
+
+	route->pause_ms = route->pause_ms ? twice : DIRECT_PAUSE_MS;
+	pause_route(route, strcmp(error->code, "DENIED") == 0 ? DIRECT_DENIED_MS : route->pause_ms);
+}
+
+/* {slot, channel, ...}. False: it is none of this. */
+static bool parse_attached(struct objpool_bytes answer, int64_t *slot, uint64_t *id)
+{
+	struct objpool_reader reader = objpool_reader(answer);
+	const char *key;
+	size_t size;
+	uint32_t count, found = 0;
+
+	if (objpool_read_map(&reader, &count) < 0)
+		return false;
+	for (; count > 0 && objpool_read_str(&reader, &key, &size) == 0; count--) {
+		const bool is_slot = size == 4 && memcmp(key, "slot", 4) == 0;
+		const bool is_id = size == 7 && memcmp(key, "channel", 7) == 0;
+		if ((is_slot && objpool_read_int(&reader, slot) == 0) || (is_id && objpool_read_uint(&reader, id) == 0))
+			found++;
+		else if (objpool_read_value(&reader, NULL) < 0)
+			return false;
+	}
+	return found == 2;
+}
+
+/* Adds a channel. A second one to the same instance is closed: the daemon has none to offer that has fewer. */
+static void add_channel(struct route *route, int fd, int64_t slot, uint64_t id)
+{
+	struct channel **end = &route->channels;
+	const bool again = route_channel_to(route, slot);
+	struct channel *channel = channel_new(route, fd);
+
+	route->pause_ms = 0;
+	route->retry_at = 0;
+	if (!channel || again || readiness_add(route->client, channel) < 0) {
+		pause_route(route, DIRECT_SPREAD_MS);
+		if (channel)
+			(void)channel_free(channel);
+		return;
+	}
+	channel->slot = slot;
+	channel->id = id;
+	while (*end)
+		end = &(*end)->next;
+	*end = channel;
+}
+
+static void on_attached(void *context, const struct objpool_result *result)
+{
+	struct route *route = context;
+	struct objpool_client *client = route->client;
+	int64_t slot = -1;
+	uint64_t id = 0;
+
+	route->attaches = false;
+	client->direct.own_calls--;
+	if (result->error) {
+		on_refusal(route, result->error);
+		return;
+	}
+	const int fd = arrivals_take(&client->wire.arrivals);
+	if (fd >= 0 && parse_attached(result->value, &slot, &id)) {
+		add_channel(route, fd, slot, id);
+		return;
+	}
+	if (fd >= 0)
+		(void)close(fd);
+	pause_route(route, DIRECT_DENIED_MS);
+}
+
+/* Asks for a channel. If there is no memory for the question, calls go on the connection. */
+static void attach(struct objpool_client *client, struct route *route)
+{
+	struct pending_call call = {.callback = on_attached, .context = route}, none;
+	const struct objpool_bytes pool = {route->target, route->pool_size};
+	size_t mark;
+
+	if (connection_begin(client, &mark) < 0 || pending_add(&client->pending, &call) < 0)
+		return;
+	objpool_pack(&client->wire.output, route->slot < 0 ? "[i u s [S]]" : "[i u s [S I]]", 0, (uint64_t)call.msgid,
+		     "objpool.attach", pool.data, pool.size, route->slot);
+	if (connection_commit(client, mark) < 0) {
+		(void)pending_take(&client->pending, call.msgid, &none);
+		return;
+	}
+	client->direct.own_calls++;
+	route->attaches = true;
+}
+
+/* ---- calls ----------------------------------------------------------------------------------------------------------- */
+
+/* A route to any instance gets another channel while all that it has are busy. */
+static bool wants_channel(const struct route *route, const struct channel *idlest)
+{
+	if (idlest && (route->slot >= 0 || idlest->in_flight == 0))
+		return false;
+	return !route->attaches && (route->retry_at == 0 || clock_now() >= route->retry_at);
+}
+
+struct channel *direct_choose(struct objpool_client *client, const struct client_request *request)
+{
+	const struct objpool_bytes args = request->args, kwargs = request->options->kwargs;
+
+	if (!client->direct.enabled || client->lost || client->closing || !client_request_suits_channel(request) ||
+	    args.size >= DIRECT_LARGE || kwargs.size >= DIRECT_LARGE ||
+	    ((sent_payloads_find(&client->sent, args) | sent_payloads_find(&client->sent, kwargs)) & SENT_LOOKALIKE))
+		return NULL;
+	struct route *route = route_of(client, request);
+	if (!route)
+		return NULL;
+	struct channel *idlest = route_idlest(route);
+	if (wants_channel(route, idlest))
+		attach(client, route);
+	return idlest;
+}
+
+int direct_pack(struct pending_call *call, const struct client_request *request)
+{
+	struct channel *channel = call->channel;
+	struct objpool_packer *output = &channel->wire.output;
+	const size_t mark = output->size;
+
+	client_request_pack_on_channel(request, &channel->wire, call->msgid);
+	const size_t size = output->size - mark;
+	struct direct_message *message = output->error ? NULL : malloc(sizeof *message + size);
+	if (!message) {
+		output->error = 0;
+		output->size = mark;
+		return -ENOMEM;
+	}
+	message->number = channel->messages++;
+	message->size = size;
+	memcpy(message->bytes, output->data + mark, size);
+	call->direct = message;
+	channel->in_flight++;
+	if (wire_unsent(&channel->wire) >= DIRECT_BUFFERED)
+		(void)channel_flush(channel);
+	return 0;
+}
+
+void direct_release(struct pending_call *call)
+{
+	if (call->direct)
+		call->channel->in_flight--;
+	free(call->direct);
+	call->direct = NULL;
+	call->channel = NULL;
+}
+
+/* ---- leases ---------------------------------------------------------------------------------------------------------- */
+
+void direct_on_lease(struct objpool_client *client, const char *pool, int64_t slot)
+{
+	char target[DIRECT_TARGET_MAX];
+	const int size = snprintf(target, sizeof target, "%s:%lld", pool, (long long)slot);
+
+	if (!client->direct.enabled || size < 0 || (size_t)size >= sizeof target)
+		return;
+	struct route *any = find_route(&client->direct, pool, strlen(pool));
+	struct channel *shared = any ? route_channel_to(any, slot) : NULL;
+	if (shared)
+		shared->state = CHANNEL_CLOSING;
+	struct route *route = route_to(client, target, (size_t)size);
+	if (route)
+		route->leased = true;
+}
+
+void direct_on_release(struct objpool_client *client, const char *pool, int64_t slot)
+{
+	const size_t size = strlen(pool);
+
+	for (struct route *route = client->direct.routes; route; route = route->next)
+		if (route->pool_size == size && memcmp(route->target, pool, size) == 0 && (slot < 0 || route->slot == slot))
+			route->leased = false;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * readiness: which sockets of a connection with direct channels can be read. A program's loop sees one descriptor: an epoll set of
+ * them all, which is readable when there is something to do for one of them.
+ */
+#ifndef CLIENT_C_READINESS_H
+#define CLIENT_C_READINESS_H
+
+#include "client/c/connection.h"
+
+/* Makes the set, with the connection's socket in it. 0 or a negative errno. */
+int readiness_open(struct objpool_client *client);
+
+/* Adds a channel; removes it before its socket is closed. 0 or a negative errno. */
+int readiness_add(struct objpool_client *client, struct channel *channel);
+void readiness_remove(struct objpool_client *client, const struct channel *channel);
+
+/* Looks, too, at whether sockets for which there is output can be written to. Called before somebody waits for the set. */
+void readiness_await_room(struct objpool_client *client);
+
+enum { READINESS_MAX = 32 };
+
+/* A socket that can be read. */
+struct ready {
+	struct channel *channel; /* NULL: the connection's */
+};
+
+/* Waits until some are ready, at most `timeout_ms`. Returns how many can be read: those in `ready`; or a negative errno. */
+int readiness_wait(const struct objpool_client *client, struct ready ready[READINESS_MAX], int timeout_ms);
+
+/* The channel on which all calls in flight are, if there is no other channel: a read that waits for it misses nothing. Or NULL. */
+struct channel *readiness_only(const struct objpool_client *client);
+
+#endif
