@@ -22,11 +22,14 @@ static struct sendq_segment *append(struct sendq *queue, size_t room)
 	return segment;
 }
 
+/* So small that malloc keeps such pieces for the next time (glibc: up to 1032 bytes). */
+enum { FIRST_ROOM = 1024 - sizeof(struct sendq_segment) };
+
 /* Begins small, since a single answer should not need 16 KiB. */
 static size_t next_room(const struct sendq *queue)
 {
 	if (!queue->tail)
-		return queue->many ? 0 : 1024;
+		return queue->many ? 0 : FIRST_ROOM;
 	return queue->many && queue->bytes < SENDQ_SEGMENT ? queue->bytes : SENDQ_SEGMENT;
 }
 

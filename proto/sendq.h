@@ -23,6 +23,7 @@
 
 enum {
 	SENDQ_SEGMENT = 16 << 10, /* room in a segment for small messages */
+	SENDQ_FEW = 4 << 10,      /* so many bytes may be kept together, though that leaves room unused */
 	SENDQ_SHARE = 16 << 10,   /* a span of so many bytes and more is referred to, not copied */
 	SENDQ_PASS = 128,         /* descriptors that leave together, at most */
 };
@@ -64,6 +65,12 @@ static inline uint8_t *sendq_reserve(struct sendq *queue, size_t size)
 	if (tail && tail->room - tail->len >= size)
 		return tail->bytes + tail->len;
 	return sendq_reserve_slow(queue, size);
+}
+/* The same where `more` bytes are added right after: if they are few, they will lie in the same segment, and are sent as one
+ * piece. */
+static inline uint8_t *sendq_reserve_with(struct sendq *queue, size_t size, size_t more)
+{
+	return sendq_reserve(queue, size + (more <= SENDQ_FEW ? more : 0));
 }
 static inline void sendq_commit(struct sendq *queue, size_t size)
 {

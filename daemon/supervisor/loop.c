@@ -27,7 +27,7 @@
 
 #define READY_AT_LATEST (5 * SECOND) /* READY=1 waits for constructors for so long */
 
-static const struct timeval half_a_second = {.tv_usec = 500000};
+#define SWEEP_EVERY (SECOND / 2)
 
 /* ---- events ---- */
 
@@ -42,11 +42,10 @@ static void on_timer(evutil_socket_t fd, short what, void *data)
 	daemon_tick(daemon); /* end_turn runs the timers that are due */
 }
 
-static void on_sweep(evutil_socket_t fd, short what, void *data)
+static void on_sweep(void *data)
 {
 	struct daemon *daemon = data;
 
-	(void)fd, (void)what;
 	daemon_tick(daemon);
 	sweep(daemon);
 }
@@ -66,11 +65,10 @@ static int add_events(struct daemon *daemon)
 	if (daemon->timer_fd < 0)
 		return -1;
 	daemon->timer = event_new(daemon->base, daemon->timer_fd, EV_READ | EV_PERSIST, on_timer, daemon);
-	daemon->sweep = event_new(daemon->base, -1, EV_PERSIST, on_sweep, daemon);
 	daemon->closed = event_new(daemon->base, closer_fd(), EV_READ | EV_PERSIST, on_closed, NULL);
 	if (!daemon->timer || event_add(daemon->timer, NULL) < 0 || !daemon->closed || event_add(daemon->closed, NULL) < 0)
 		return -1;
-	return daemon->sweep && event_add(daemon->sweep, &half_a_second) == 0 ? 0 : -1;
+	return ticker_start(&daemon->sweep, daemon->base, SWEEP_EVERY, on_sweep, daemon);
 }
 
 static int make_base(struct daemon *daemon)
@@ -78,7 +76,7 @@ static int make_base(struct daemon *daemon)
 	struct event_config *config = event_config_new();
 	if (!config)
 		return -1;
-	(void)event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV);
+	(void)event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV | EVENT_BASE_FLAG_NO_CACHE_TIME);
 	daemon->base = event_base_new_with_config(config);
 	event_config_free(config);
 	return daemon->base ? 0 : -1;
@@ -97,8 +95,7 @@ void loop_close(struct daemon *daemon)
 		event_free(daemon->closed);
 	if (daemon->timer_fd > 0)
 		(void)close(daemon->timer_fd);
-	if (daemon->sweep)
-		event_free(daemon->sweep);
+	ticker_stop(&daemon->sweep);
 	if (daemon->base)
 		event_base_free(daemon->base);
 }
@@ -197,7 +194,7 @@ void loop_free_ended(struct daemon *daemon)
 }
 
 /* Sets timer_fd for the core's next deadline. It is not moved to a later one: most deadlines are cleared before they are due. A
- * timerfd, since a wait of the loop costs more with a timeout of its own. */
+ * timerfd, for the reason that ticker.h gives. */
 static void arm_timer(struct daemon *daemon)
 {
 	const bool at_once = daemon->slots_changed || daemon->forks_wanted || daemon->core.endings;

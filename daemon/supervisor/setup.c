@@ -132,8 +132,7 @@ void setup_undo(struct daemon *daemon)
 	stop_listening(daemon);
 	daemon->http = http_close(daemon->http);
 	signals_close(daemon->signals);
-	if (daemon->watchdog)
-		event_free(daemon->watchdog);
+	ticker_stop(&daemon->watchdog);
 	daemon->slowlog = slowlog_free(daemon->slowlog);
 	daemon->keeper = keeper_free(daemon->keeper);
 	if (TAILQ_EMPTY(&daemon->core.pools))

@@ -342,17 +342,22 @@ static void attach(struct msghdr *message, union control *control, const struct 
 	memcpy(CMSG_DATA(&control->head), reply->passing, size);
 }
 
-/* The descriptors leave with the first bytes. */
-static int send_all(struct reply *reply, const uint8_t *bytes, size_t size)
+static ssize_t send_with_descriptors(const struct reply *reply, const uint8_t *bytes, size_t size)
 {
+	struct iovec iov = {.iov_base = (void *)(uintptr_t)bytes, .iov_len = size};
+	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
 	union control control;
 
+	attach(&message, &control, reply);
+	return sendmsg(reply->fd, &message, MSG_NOSIGNAL);
+}
+
+/* The descriptors leave with the first bytes. Without any, `send` takes the kernel less time. */
+static int send_all(struct reply *reply, const uint8_t *bytes, size_t size)
+{
 	while (size > 0) {
-		struct iovec iov = {.iov_base = (void *)(uintptr_t)bytes, .iov_len = size};
-		struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
-		if (reply->passing_count > 0)
-			attach(&message, &control, reply);
-		const ssize_t n = sendmsg(reply->fd, &message, MSG_NOSIGNAL);
+		const ssize_t n = reply->passing_count > 0 ? send_with_descriptors(reply, bytes, size)
+							   : send(reply->fd, bytes, size, MSG_NOSIGNAL);
 		if (n < 0 && errno == ETOOMANYREFS)
 			(void)poll(NULL, 0, 1); /* until those on their way have arrived */
 		else if (n < 0 && errno != EINTR)

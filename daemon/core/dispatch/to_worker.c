@@ -162,7 +162,7 @@ void to_worker_replay(struct slot *slot)
 		to_worker_portion(slot);
 }
 
-/* Most calls: one reservation, one copy. */
+/* Most calls: one reservation, one copy, and room for the arguments. */
 static void put_call_head(struct sendq *out, const struct call *call, const struct batch *batch, uint8_t fields)
 {
 	const size_t n = call->name.size;
@@ -172,7 +172,7 @@ static void put_call_head(struct sendq *out, const struct call *call, const stru
 		put_text(out, call->name.bytes, n);
 		return;
 	}
-	uint8_t *p = sendq_reserve(out, 2 + 3 * PACK_UINT + PACK_HEAD + n);
+	uint8_t *p = sendq_reserve_with(out, 2 + 3 * PACK_UINT + PACK_HEAD + n, call->args.size);
 	if (!p)
 		return;
 	uint8_t *end = p;

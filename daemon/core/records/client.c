@@ -102,10 +102,10 @@ int ticket_open(struct ticket *ticket, struct client *client, const struct rpc *
 	return 0;
 }
 
-/* [1, msgid, with or without the nil of "no error" */
-static void put_head(struct sendq *out, uint32_t msgid, bool no_error)
+/* [1, msgid, with or without the nil of "no error". `more` bytes follow. */
+static void put_head(struct sendq *out, uint32_t msgid, bool no_error, size_t more)
 {
-	uint8_t *p = sendq_reserve(out, 3 + PACK_UINT);
+	uint8_t *p = sendq_reserve_with(out, 3 + PACK_UINT, more);
 	if (!p)
 		return;
 	uint8_t *end = p;
@@ -124,12 +124,17 @@ static void put_nil(struct sendq *out)
 		sendq_commit(out, (size_t)(pack_nil(p) - p));
 }
 
-struct sendq *ticket_value(struct ticket *ticket)
+static struct sendq *put_value_head(struct ticket *ticket, size_t size)
 {
 	if (!ticket->client || ticket->notification)
 		return NULL;
-	put_head(&ticket->client->out, ticket->msgid, true);
+	put_head(&ticket->client->out, ticket->msgid, true, size);
 	return &ticket->client->out;
+}
+
+struct sendq *ticket_value(struct ticket *ticket)
+{
+	return put_value_head(ticket, 0);
 }
 
 void ticket_close(struct ticket *ticket)
@@ -209,7 +214,7 @@ void client_put_value(struct client *client, struct sendq *out, struct block *bl
 void ticket_answer_span(struct ticket *ticket, struct block *block, struct span value)
 {
 	struct client *client = ticket->client;
-	struct sendq *out = ticket_value(ticket);
+	struct sendq *out = put_value_head(ticket, value.size);
 	if (out)
 		client_put_value(client, out, block, value);
 	ticket_close(ticket);
@@ -219,7 +224,7 @@ void ticket_answer_error(struct ticket *ticket, const struct error *error)
 {
 	if (ticket->client && !ticket->notification) {
 		struct client *client = ticket->client;
-		put_head(&client->out, ticket->msgid, false);
+		put_head(&client->out, ticket->msgid, false, 0);
 		error_pack(error, client->error_maps, &client->out);
 		put_nil(&client->out);
 	}
@@ -249,7 +254,7 @@ void ticket_answer_packed_error(struct ticket *ticket, struct sendq *packed)
 {
 	if (ticket->client && !ticket->notification) {
 		struct sendq *out = &ticket->client->out;
-		put_head(out, ticket->msgid, false);
+		put_head(out, ticket->msgid, false, 0);
 		sendq_move(out, packed);
 		put_nil(out);
 	}
@@ -261,7 +266,7 @@ void client_answer_error(struct client *client, uint32_t msgid, const struct err
 {
 	if (client->hung_up)
 		return;
-	put_head(&client->out, msgid, false);
+	put_head(&client->out, msgid, false, 0);
 	error_pack(error, client->error_maps, &client->out);
 	put_nil(&client->out);
 	client_wrote(client);

@@ -9,6 +9,7 @@
 #include "daemon/core/base/core.h"
 #include "daemon/supervisor/config/config.h"
 #include "daemon/supervisor/base/loan.h"
+#include "daemon/supervisor/base/ticker.h"
 #include "daemon/supervisor/base/unclaimed.h"
 #include "proto/payload.h"
 
@@ -85,11 +86,11 @@ struct daemon {
 	struct event *timer;
 	struct event *closed;          /* descriptors of strangers have been closed: see closer.h */
 	uint64_t timer_at;             /* when timer_fd fires; UINT64_MAX: it is not set */
-	struct event *sweep;           /* looks after sessions that are not read */
+	struct ticker sweep;           /* looks after sessions that are not read */
 	struct event *signals;
 	bool sessions_held;            /* some sessions are not read because memory is short */
 	unsigned far_over;             /* sweeps in a row at which it held far more than max_memory: see memory.h */
-	struct event *watchdog;
+	struct ticker watchdog;
 	struct slowlog *slowlog;       /* NULL: no pool has ever wanted it */
 	bool ready;                    /* READY=1 has been said */
 	bool forks_wanted;             /* a template has something to start */

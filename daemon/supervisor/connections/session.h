@@ -29,6 +29,7 @@ struct session {
 	bool ending;     /* closed once its answers are sent */
 	bool behind;     /* messages may have been read that are not taken in yet */
 	uint32_t looked; /* bytes of its socket's queue that unread_find_refused has looked at since the socket was last read */
+	size_t alone;     /* size of the last message that was looked at by itself */
 	uint8_t unlooked; /* messages taken in since the last look at the clock */
 	bool closed;     /* its connection is closed */
 	bool over;       /* it has ended, and is freed when the turn ends */

@@ -132,6 +132,12 @@ static int on_given_up(struct session *session, struct span beginning)
 	return refuse_beginning(session, beginning, &error, "a large message that is no request");
 }
 
+static int on_whole(struct session *session, struct span message, struct block *block)
+{
+	session->alone = message.size;
+	return on_message(session, message, block, session->intake.deep);
+}
+
 /* Takes in one message. 1; 0: there is no whole message; negative: the connection is to be closed. */
 static int take_one(struct session *session)
 {
@@ -151,7 +157,7 @@ static int take_one(struct session *session)
 	else if (got < 0)
 		r = got;
 	else
-		r = on_message(session, message, block, session->intake.deep);
+		r = on_whole(session, message, block);
 	return r < 0 ? r : 1;
 }
 
@@ -163,8 +169,8 @@ static bool take_train(struct session *session)
 	if (!session->client.memo.epoch)
 		return false;
 	const struct span waiting = intake_waiting(&session->intake);
-	if (waiting.size < 2 * (session->client.memo.size + TRAIN_REQUEST_MIN))
-		return false; /* it is one request at most */
+	if (waiting.size < 2 * (session->client.memo.size + TRAIN_REQUEST_MIN) || waiting.size <= session->alone)
+		return false; /* it is one request at most, or probably */
 	const size_t taken = request_train(&session->client, waiting, &count);
 	intake_pass_over(&session->intake, taken);
 	session->unlooked = (uint8_t)(session->unlooked + count); /* at most 15 + 64 */

@@ -18,12 +18,22 @@ static ssize_t socket_read(struct transport *transport, void *bytes, size_t size
 	return n < 0 ? -errno : n;
 }
 
+/* One piece without descriptors goes by send, which takes the kernel less time. */
+static ssize_t send_once(int fd, const struct msghdr *message)
+{
+	const int flags = MSG_NOSIGNAL | MSG_DONTWAIT;
+
+	if (message->msg_iovlen == 1 && message->msg_controllen == 0)
+		return send(fd, message->msg_iov->iov_base, message->msg_iov->iov_len, flags);
+	return sendmsg(fd, message, flags);
+}
+
 static ssize_t socket_send(struct transport *transport, const struct msghdr *message)
 {
 	ssize_t n;
 
 	do {
-		n = sendmsg(transport->fd, message, MSG_NOSIGNAL | MSG_DONTWAIT);
+		n = send_once(transport->fd, message);
 	} while (n < 0 && errno == EINTR);
 	return n < 0 ? -errno : n;
 }

@@ -86,9 +86,9 @@ void systemd_stopping(void)
 	notify("STOPPING=1");
 }
 
-static void on_watchdog(evutil_socket_t fd, short what, void *data)
+static void on_watchdog(void *data)
 {
-	(void)fd, (void)what, (void)data;
+	(void)data;
 	notify("WATCHDOG=1");
 }
 
@@ -98,12 +98,10 @@ void systemd_start_watchdog(struct daemon *daemon)
 
 	if (sd_watchdog_enabled(0, &usec) <= 0)
 		return;
-	const struct timeval half = {.tv_sec = (time_t)(usec / 2 / 1000000), .tv_usec = (suseconds_t)(usec / 2 % 1000000)};
-	daemon->watchdog = event_new(daemon->base, -1, EV_PERSIST, on_watchdog, NULL);
-	if (!daemon->watchdog || event_add(daemon->watchdog, &half) < 0)
-		log_say(LOG_ERR, "out of memory for the watchdog");
+	if (ticker_start(&daemon->watchdog, daemon->base, usec / 2 * 1000, on_watchdog, NULL) < 0)
+		log_say(LOG_ERR, "there is no timer for the watchdog: out of memory or descriptors");
 	else
-		on_watchdog(-1, 0, NULL);
+		on_watchdog(NULL);
 }
 
 int systemd_adopt_sockets(struct daemon *daemon, char *reason, size_t reason_size)
