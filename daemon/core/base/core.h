@@ -21,7 +21,7 @@ struct pool;
 struct slot;
 struct rpc;
 
-/* What the core asks of those around it. None of them may call back into the core. */
+/* What the core asks of the program around it: the supervisor, or the simulation. These functions must not call into the core. */
 struct core_ops {
 	/* client->out has become non-empty. */
 	void (*client_wrote)(struct client *client);
@@ -30,30 +30,30 @@ struct core_ops {
 	/* A slot is made: makes the supervisor's side of it. 0 or -ENOMEM: then the slot is freed again. The pointer may be
 	 * NULL. */
 	int (*slot_made)(struct slot *slot);
-	/* Start a worker for slot->generation; its board is slot->board from then on. Ends in slot_on_message (READY) or
+	/* Starts a worker for slot->generation. Sets slot->board. Ends in slot_on_message (READY) or
 	 * in slot_on_gone. */
 	void (*slot_start)(struct slot *slot);
-	/* The worker has to die now; slot_on_gone follows. */
+	/* Kills the worker; slot_on_gone follows. */
 	void (*slot_kill)(struct slot *slot);
-	/* A task runs for longer than was thought: the worker shall send what it has finished before that. */
+	/* A task runs for longer than was estimated: has the worker send the answers that it has finished before. */
 	void (*slot_nudge)(struct slot *slot);
-	/* A slot has changed its state, for the log and for whoever waits for it. */
+	/* A slot has changed its state: for the log, and for requests that wait for this. */
 	void (*slot_changed)(struct slot *slot);
 	/* May the client make sticky calls of the pool? The pointer may be NULL: then every client may. */
 	bool (*may_stick)(const struct client *client, const struct pool *pool);
-	/* The slot is no part of its pool any more and will be freed on return. */
+	/* The slot is no part of its pool any more. It is freed when this returns. */
 	void (*slot_free)(struct slot *slot);
-	/* The pool has finished its calls and its slots are gone; it will be freed on return. */
+	/* The pool has finished its calls and its slots are gone. It is freed when this returns. */
 	void (*pool_free)(struct pool *pool);
 };
 
 struct core_limits {
 	uint64_t max_message;  /* bytes in one message, in or out */
-	uint32_t max_inflight; /* unanswered calls of a session, over which it is not read */
-	uint64_t max_pending;  /* bytes of unanswered calls of a session, likewise */
-	uint64_t max_unsent;   /* bytes of answers that wait for a session to read, likewise */
+	uint32_t max_inflight; /* a session with so many unanswered calls is not read */
+	uint64_t max_pending;  /* so is a session with more bytes of unanswered calls */
+	uint64_t max_unsent;   /* so is a session with more bytes of answers that it has not read */
 	uint64_t max_memory;   /* bytes that the daemon may hold for all sessions and workers together; 0: no limit */
-	uint64_t payload_min;  /* bytes of a value from which on it goes to a worker by descriptor; 0: none does */
+	uint64_t payload_min;  /* values of so many bytes go to a worker by descriptor; 0: none does */
 };
 
 TAILQ_HEAD(pool_list, pool);
@@ -80,17 +80,17 @@ struct core {
 	const struct core_ops *ops;
 	struct core_limits limits;
 	struct account memory;      /* the daemon's account: the parent of each client's */
-	struct account *lasting;    /* below it: what pools keep as long as they live: sticky calls, constructors' arguments */
+	struct account *lasting;    /* its child: what pools keep while they live: sticky calls, constructors' arguments */
 	uint64_t memory_refused;    /* calls and messages that were refused because of max_memory */
-	struct idmap pools_by_name; /* name_hash -> pool: those that take calls */
-	struct pool_list pools;     /* these, and those that are leaving */
+	struct idmap pools_by_name; /* name_hash -> pool: the pools that take calls */
+	struct pool_list pools;     /* all pools, also those that are leaving */
 	uint64_t epoch;             /* grows when a pool comes, goes or learns its methods */
 	uint64_t last_client;
 	uint32_t last_binding;
-	uint64_t last_walk;         /* through the slots; see nested.c */
-	uint64_t late;              /* answers that nobody waited for any more */
+	uint64_t last_walk;         /* number of the last walk through the slots: see nested.c */
+	uint64_t late;              /* results that came when nobody waited for them any more */
 	bool draining;              /* takes no new calls */
-	/* Gets a line for each thing that core_trace tells of. NULL: nobody wants to know. */
+	/* Gets each line of core_trace. NULL: the log doesn't want them. */
 	void (*trace)(const struct pool *pool, const struct slot *slot, const char *text);
 	struct spare_call *spare_calls; /* see call_new */
 	uint32_t spare_count;
@@ -105,8 +105,8 @@ void core_set_limits(struct core *core, const struct core_limits *limits);
 int core_check_lasting(struct core *core, struct error *error);
 void core_free(struct core *core);
 
-/* For the log of the level debug: what has come or been decided. `pool` and `slot` may be NULL. Nothing is evaluated unless
- * somebody wants to know. The texts of clients in it are as they came. */
+/* Says in the log, at the level debug, what has come or been decided. `pool` and `slot` may be NULL. The arguments are
+ * evaluated only if core->trace is set. Texts of clients in the line are not escaped. */
 #define core_trace(core, pool, slot, ...) ((core)->trace ? core_say((core), (pool), (slot), __VA_ARGS__) : (void)0)
 __attribute__((format(printf, 4, 5))) void core_say(const struct core *core, const struct pool *pool, const struct slot *slot,
 						    const char *format, ...);
@@ -121,7 +121,7 @@ static inline void core_reap_later(struct core *core, struct ending *ending)
 	core->endings = ending;
 }
 
-/* An event is over: frees what has ended in it. Whoever drives the core calls this when no function of the core is on the
+/* An event is over: frees what has ended in it. The program around the core calls this when no function of the core is on the
  * stack. */
 void core_end_event(struct core *core);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * error: what a caller is told when a call fails: one enum of codes, one table to text, and the two forms on the wire,
- * "CODE: text" and, for sessions that asked for it, a map.
+ * error: what a caller is told when a call fails: the codes, their names, and the two forms of an error on the wire. An error
+ * is a string "CODE: text", or a map for sessions that asked for maps.
  */
 #ifndef CORE_ERROR_H
 #define CORE_ERROR_H
@@ -38,7 +38,7 @@ struct error {
 	enum error_code code;
 	enum ran ran;
 	struct span message;   /* never empty on the wire */
-	struct span type;      /* size 0: none; likewise below */
+	struct span type;      /* size 0: none; so below */
 	struct span traceback;
 	struct span data;      /* a whole msgpack value, bin or ext */
 	const char *pool;      /* NULL: none */
@@ -50,7 +50,8 @@ struct error {
 	char text[320];        /* where error_say puts a message */
 };
 
-/* Makes an error that says `format`. It refers to itself: pass it by pointer only. */
+/* Makes an error with that message. error->message may point into the error itself: pass an error by pointer, copy it by
+ * error_copy. */
 __attribute__((format(printf, 4, 5)))
 void error_say(struct error *error, enum error_code code, enum ran ran, const char *format, ...);
 
@@ -61,14 +62,15 @@ void error_no_memory(struct error *error, enum ran ran);
 /* Copies an error; where `from` refers to its own text, `to` refers to its own copy. */
 void error_copy(struct error *to, const struct error *from);
 
-/* Reads an error as a worker sends it ([code, message, type, traceback, data, ran]). 0, or -EINVAL. Borrows the bytes. */
+/* Reads an error as a worker sends it: [code, message, type, traceback, data, ran]. The error points into `value`. 0 or
+ * -EINVAL. */
 int error_read(struct error *error, struct span value);
 
-/* Writes it as a value: a map, or a string. */
+/* Writes the error as a value: a map, or a string. */
 void error_pack(const struct error *error, bool as_map, struct sendq *to);
 
-/* Makes each byte that is no part of a UTF-8 character a "?": what strangers call things must not make texts that their
- * libraries can't read. */
+/* Makes each byte that is no part of a UTF-8 character a "?". Texts hold names that clients chose, and msgpack libraries
+ * refuse strings that are no UTF-8. */
 void error_make_utf8(char *text, size_t size);
 
 const char *error_code_name(enum error_code code);

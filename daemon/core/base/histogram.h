@@ -25,18 +25,19 @@ struct histogram {
 	uint64_t most; /* the longest */
 };
 
-/* Adds `count` things that took so long each. */
+/* Adds `count` values, each so long. */
 void histogram_add(struct histogram *histogram, uint64_t nanoseconds, uint64_t count);
 
 void histogram_merge(struct histogram *to, const struct histogram *from);
 
-/* The longest that belongs to the place; UINT64_MAX: the last. */
+/* The longest time that belongs to the place; UINT64_MAX for the last place. */
 uint64_t histogram_bound(unsigned place);
 
-/* How many took at most 2 to that power of nanoseconds; HISTOGRAM_FIRST to HISTOGRAM_FIRST + HISTOGRAM_OCTAVES. */
+/* How many values are at most 2 to that power of nanoseconds. `power` is HISTOGRAM_FIRST to HISTOGRAM_FIRST +
+ * HISTOGRAM_OCTAVES. */
 uint64_t histogram_count_within(const struct histogram *histogram, unsigned power);
 
-/* What `part` (0 to 1) of all did not exceed, to within a place; 0 when there are none. */
+/* The time that `part` (0 to 1) of all values did not exceed, to within a place; 0 if there are no values. */
 uint64_t histogram_quantile(const struct histogram *histogram, double part);
 
 #endif

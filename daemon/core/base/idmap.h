@@ -20,13 +20,13 @@ struct idmap {
 	uint32_t count;
 };
 
-/* Chosen once at the start of the program; 0 until then, which is what the simulation wants. */
+/* The daemon sets it once when it starts. The simulation leaves it 0, so that a seed plays the same world each time. */
 extern uint64_t idmap_salt;
 
 /* The value, or NULL. */
 void *idmap_get(const struct idmap *map, uint64_t key);
 
-/* Adds a key that the map lacks. 0, -ENOMEM, or -EEXIST when it has it. */
+/* Adds the key. 0; -ENOMEM; or -EEXIST: the map has the key. */
 int idmap_add(struct idmap *map, uint64_t key, void *value);
 
 /* Removes the key; returns its value, or NULL. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * request: from a message to a call that has begun, or to the error that says what is wrong with it.
+ * request: makes a call of a client's message and begins it, or answers the error that says what is wrong with the message.
  */
 #ifndef CORE_REQUEST_H
 #define CORE_REQUEST_H
@@ -13,14 +13,14 @@
  */
 int request_call(struct client *client, struct rpc *rpc, struct block *block);
 
-/* objpool.call [target, method, args, options]. Likewise. */
+/* The same for objpool.call [target, method, args, options]. */
 int request_full_call(struct client *client, struct rpc *rpc, struct block *block);
 
 /* The notifications objpool.feed [msgid, [item, ...]] and objpool.feed_end [msgid, error?]. */
 void request_feed(struct client *client, const struct rpc *rpc, struct block *block);
 void request_feed_end(struct client *client, const struct rpc *rpc);
 
-/* Refuses a request: answers the error, unless it is a notification. 0 or -EEXIST. */
+/* Refuses a request: answers the error, unless the message is a notification. 0; or -EEXIST: the msgid is in use. */
 int request_refuse(struct client *client, const struct rpc *rpc, const struct error *error);
 
 #endif

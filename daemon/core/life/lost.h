@@ -1,28 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * lost: tasks whose instance has gone, or that wait for one which will not come: they fail, or, if they have not begun, go
- * back to their queue.
+ * lost: tasks whose instance has gone, or that wait for an instance which will not come. Tasks fail. Tasks that have not
+ * begun, and that another instance may do, go back into their queue.
  */
 #ifndef CORE_LOST_H
 #define CORE_LOST_H
 
 #include "daemon/core/records/slot.h"
 
-/* The worker has died: what it had begun, or put off, is lost; what it had not begun goes back. `status` as of waitpid. */
+/* The worker has died: tasks that it had begun or put off fail, and the others go back into their queue. `status` is as of
+ * waitpid. */
 void lost_with_worker(struct slot *slot, int status);
 
-/* The instance will answer none of the tasks that it has put off: it stops, or nobody can come any more who would have it
- * answer. */
+/* Fails the tasks that the instance has put off. It will not answer them: it stops, or no call can come any more that would
+ * have it answer. */
 void lost_deferred(struct slot *slot);
 
-/* The slot's last start has failed: fails what is addressed to it; and, if no slot of the pool has an instance, all that
- * waits. */
+/* The slot's last start has failed: fails the tasks that are addressed to it. If no slot of the pool has an instance, fails
+ * all tasks that wait in the pool. */
 void lost_by_broken(struct slot *slot);
 
-/* Fails what waits for any instance of the pool, if the last start of each of its slots has failed. */
+/* Fails the tasks that wait for any instance of the pool, if the last start of each of its slots has failed. */
 void lost_by_unavailable(struct pool *pool);
 
-/* The slot goes: fails what is addressed to it. */
+/* The slot is removed: fails the tasks that are addressed to it. */
 void lost_by_removal(struct slot *slot);
 
 #endif

@@ -1,32 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * sizing: how many slots a pool has. It is resized by order, or by itself, between workers_min and workers_max: it grows while
- * calls wait, and shrinks when its instances have been idle. A pool of size 0 grows with the first call.
+ * sizing: how many slots a pool has. A pool is resized by order (objpool.resize, a reload). A pool with workers_min <
+ * workers_max also resizes itself: it grows while calls wait, and shrinks when its instances have been idle. A pool of size 0
+ * grows with the first call.
  */
 #ifndef CORE_SIZING_H
 #define CORE_SIZING_H
 
 #include "daemon/core/records/pool.h"
 
-int sizing_init(struct pool *pool); /* 0 or -ENOMEM */
-void sizing_stop(struct pool *pool); /* also when it could not be initialised, or only in part */
+int sizing_init(struct pool *pool);  /* 0 or -ENOMEM */
+void sizing_stop(struct pool *pool); /* also after sizing_init has failed */
 
-/* Changes the number of slots. Slots that are cut off finish their calls. 0; -ENOMEM: the pool has not grown. */
+/* Changes the number of slots. Slots that are removed finish their calls. 0; or -ENOMEM: the pool has not grown. */
 int pool_resize(struct pool *pool, uint32_t size);
 
-/* A call comes: there must be an instance, or soon be one. 0 or -ENOMEM. */
+/* A call comes: gives a pool of size 0 its first slot. 0 or -ENOMEM. */
 int sizing_on_call(struct pool *pool);
 
-/* Tasks or leases may wait in a pool that has no slots any more: then it gets one. */
+/* Gives a pool of size 0 a slot if tasks or leases wait in the pool. */
 void sizing_on_waiting(struct pool *pool);
 
-/* The pool has another size, or other bounds. */
+/* The pool has another size or other bounds: sets the timers by which it resizes itself. */
 void sizing_on_resized(struct pool *pool);
 
-/* Makes the settings' bounds such that the pool may have this size. Where they leave no choice, they still do so. */
+/* Widens the settings' bounds so that the pool may have this size. Bounds that are equal stay equal. */
 void sizing_fit(struct pool_settings *settings, uint32_t size);
 
-/* Does it grow and shrink by itself? */
+/* Does the pool grow and shrink by itself? */
 bool sizing_is_adaptive(const struct pool *pool);
 
 #endif

@@ -1,40 +1,42 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * successor: a new instance for a slot that is up before the old one goes. It is built aside, with a number of its own
- * generation, while the old one serves. Once it is ready, and the old one has had its calls, the old one
- * is given nothing more, finishes what it has, hands its state over if the class can, and the successor takes its place.
+ * successor: a slot gets a new instance, the successor, before the old instance goes. The successor has a generation of its
+ * own. It is built in a slot of its own while the old instance serves. When the successor is ready and it is time, the old
+ * instance gets no more tasks, finishes those that it has, and hands its state over if the class can do that. Then the
+ * successor takes its place.
  *
  *   old   READY ------------> retires: finishes what it has --snapshot--> stops
  *   new          STARTING --> READY ............................ restore, takes the place --> serves
  *
- * A successor that can't be built changes nothing: the old one serves on.
+ * If the successor can't be built, the old instance serves on.
  */
 #ifndef CORE_SUCCESSOR_H
 #define CORE_SUCCESSOR_H
 
 #include "daemon/core/records/slot.h"
 
-/* Begins. False: there is one under way, or the slot isn't one that can have one now. */
+/* Has the instance replaced: begins to build a successor, or, if a successor waits until max_calls is reached, ends this wait.
+ * False: the slot can't have a successor now. */
 bool successor_begin(struct slot *old);
 
-/* The same for an instance that has become old or large: not while it is leased, or has put calls off. */
+/* The same for an instance that has become old or large: returns false while it is leased, or has put calls off. */
 bool successor_recycle(struct slot *old);
 
-/* Should the instance be replaced by what the pool's settings say of calls? Begins, if so; or goes on, if its successor is ready
- * and the time has come. */
+/* A step of slot_step: begins to build a successor if the instance has come near max_calls, or is older than max_age; retires the
+ * instance if its successor is ready and it is time. */
 void successor_consider(struct slot *slot);
 
-/* A successor without its predecessor's state is about to be told what to replay: it gets the sticky tasks that the old one
- * has not begun. */
+/* The successor won't get its predecessor's state, and is about to be told what to replay: moves the sticky tasks that the old
+ * instance has not begun to the successor. */
 void successor_take_sticky(struct slot *successor);
 
-/* The successor could not be built. */
+/* The successor could not be built: the old instance stays. */
 void successor_on_failed(struct slot *successor);
 
-/* The old one has stopped taking calls, with its state (size 0: none): the successor takes the place. */
+/* The old instance has finished its tasks, and handed over its state (size 0: none): the successor takes its place. */
 void successor_take_place(struct slot *successor, struct span state, struct block *block);
 
-/* The old one shall not be replaced after all: it leaves. */
+/* The old instance leaves the pool and needs no successor: ends the successor. */
 void successor_discard(struct slot *successor);
 
 #endif

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * call: one RPC on a pool. It becomes tasks, numbered from 0; tasks that follow each other and go to a worker together are a
- * batch. A plain call is one batch of one task; `all` and `scatter` are one batch per slot; a map is one long batch that
- * waits, and from whose front the scheduler cuts as much as a worker should have. Here: the two structures, made, cut and
+ * call: one RPC on a pool. A call becomes tasks, numbered from 0. Tasks that follow each other and go to a worker together are
+ * a batch. A plain call is one batch of one task. `all` and `scatter` are one batch per slot. A map is one long batch that
+ * waits, and the scheduler cuts as much from its front as a worker should have. Here calls and batches are made, cut and
  * freed. call_life.h begins and ends a call, call_answer.h answers it.
  *
  *   waiting in a queue --handed--> with a slot --answered--> gone
  *        ^------- taken back ---------'
  *
- * What always holds: every task is in exactly one batch, or has been answered; `left` counts the tasks that haven't; the
- * ticket is closed exactly once. A call that has been answered early (deadline, cancel, first error) drops its waiting
- * batches at once and lives on until its last handed batch has come back. It leaves pool->calls and is freed when the event that
- * ended it is over (core_end_event).
+ * What always holds: every task is in exactly one batch, or has been answered. `left` counts the tasks that have not been
+ * answered. The ticket is closed exactly once. A call that is answered early (deadline, cancel, first error) drops its waiting
+ * batches at once, and lives on until its last handed batch has come back. It leaves pool->calls and is freed when the event
+ * that ended it is over (core_end_event).
  */
 #ifndef CORE_CALL_H
 #define CORE_CALL_H
@@ -50,48 +50,48 @@ struct batch {
 	TAILQ_ENTRY(batch) of_call; /* in call->parts; `only` isn't */
 	struct ending ending;
 	struct call *call;
-	struct flow *flow;       /* waits here; NULL: handed, deferred, or on its way */
-	uint64_t tag;            /* deferred by its method, and known to the slot's worker by this; 0: not */
-	struct slot *slot;       /* has been handed it, or (addressed) must be */
-	bool addressed;          /* to that slot alone */
-	bool embedded;           /* is the call's `only` */
-	uint8_t returned;        /* from workers that died when it was next, and had not begun it */
-	uint64_t first;          /* task; the others follow */
+	struct flow *flow;       /* where it waits; NULL: it is handed, deferred, or on its way */
+	uint64_t tag;            /* by which the slot's worker knows a deferred task; 0: it is not deferred */
+	struct slot *slot;       /* the slot that has it, or (addressed) that must get it */
+	bool addressed;          /* only that slot may get it */
+	bool embedded;           /* it is the call's `only` */
+	uint8_t returned;        /* how many workers died when it was their next batch, and had not begun it */
+	uint64_t first;          /* number of its first task */
 	uint32_t count;          /* tasks */
-	uint32_t done;           /* of them, answered */
-	uint32_t id;             /* on the slot's channel, while handed */
-	uint64_t estimate;       /* nanoseconds that it is thought to take */
-	struct block *block;     /* of fed items: keeps them alive; NULL: the call does */
-	uint64_t bytes;          /* theirs, counted in call->size */
+	uint32_t done;           /* of these, answered */
+	uint32_t id;             /* on the slot's channel, while it is handed */
+	uint64_t estimate;       /* nanoseconds that it is estimated to take */
+	struct block *block;     /* holds its fed items; NULL: the call holds its items */
+	uint64_t bytes;          /* of these fed items, counted in call->size */
 	const uint8_t *at[];     /* per column, where item `first` begins */
 };
 
 TAILQ_HEAD(batch_list, batch);
 
-/* Items of a map that are not all queued at once: see input.h. */
+/* The items of a map that are not all queued at once: see input.h. */
 struct input {
 	bool on;                  /* items wait here, not in the queue */
-	bool fed;                 /* they come as objpool.feed */
-	bool open;                /* and more may come */
-	bool sync;                /* rounds of one item per slot */
+	bool fed;                 /* the client feeds them (objpool.feed) */
+	bool open;                /* more may be fed */
+	bool sync;                /* they run in rounds of one item per slot */
 	bool busy;                /* items are being queued */
 	bool held;                /* results before their turn take too much memory: only the item that they wait for may go on */
-	uint32_t window;          /* items accepted and unanswered; 0: by the pool's width and the method's pace */
-	struct batch_list items;  /* not queued yet */
-	uint64_t count;           /* how many items these are */
+	uint32_t window;          /* how many items may be accepted and unanswered; 0: by the pool's size and the method's pace */
+	struct batch_list items;  /* that are not queued yet */
+	uint64_t count;           /* how many items are in `items` */
 	uint64_t granted;         /* credit given so far */
 	uint64_t released;        /* items queued so far */
-	uint64_t round;           /* items of this round without a result */
+	uint64_t round;           /* items of this round that have no result */
 	uint32_t round_size;      /* items of this round */
-	uint32_t round_at;        /* of them, queued */
+	uint32_t round_at;        /* items of this round that are queued */
 };
 
-/* Values that a method gives one by one: see yield.h. */
+/* Values that a method yields: see yield.h. */
 struct yield {
-	bool on;                  /* its results are what the method yields, if only none */
-	struct batch *batch;      /* which runs; NULL: none has yielded so far, or it has ended */
-	uint64_t owed;            /* bytes that have come since the worker was last told */
-	struct client *waits_for; /* in its `yielding`; NULL: in none */
+	bool on;                  /* the method yields: the yielded values are the call's results */
+	struct batch *batch;      /* the batch that yields; NULL: none has yielded, or it has ended */
+	uint64_t owed;            /* bytes that have come, and that the worker was not told have been taken */
+	struct client *waits_for; /* the client, in whose `yielding` the call is; NULL: the call is in no such list */
 	TAILQ_ENTRY(call) link;
 };
 
@@ -106,44 +106,44 @@ struct call {
 	enum errors errors;
 	enum shape shape;
 	bool idempotent;
-	bool small;             /* its room is CALL_SMALL: goes to core->spare_calls */
-	bool answered;          /* the ticket is closed or the client gone */
-	bool put_off;           /* a task of it has been deferred: it has run */
+	bool small;             /* it has CALL_SMALL bytes behind it: call_free keeps its memory in core->spare_calls */
+	bool answered;          /* the ticket is closed, or the client has gone */
+	bool put_off;           /* a task of the call has been deferred: so it has run */
 	uint8_t reruns;
-	uint32_t chunk;         /* items in a batch; 0: as the scheduler thinks */
+	uint32_t chunk;         /* items in a batch; 0: the scheduler decides */
 	uint64_t session;
 	uint64_t began;         /* when it came */
 	uint64_t deadline;      /* 0: none */
 	struct timer timer;
-	uint64_t size;          /* counted in client->pending */
-	struct account *account; /* its client's; still valid when the client has gone */
+	uint64_t size;          /* bytes, counted in client->pending */
+	struct account *account; /* of its client; valid also when the client has gone */
 	size_t memory;          /* bytes charged to `account` for this structure */
 
-	struct block *block;    /* keeps the spans below alive; NULL: they lie behind this structure */
-	struct block *merged;   /* of a single call with bind: keeps args and kwargs alive */
-	struct span name;
-	struct span args;       /* an array, whole; of a map: unused */
-	struct span kwargs;     /* a map, whole; size 0: none */
-	uint32_t columns;       /* of a map or scatter; positional, then keyword */
-	uint32_t kwcolumns;     /* how many of them are keywords' */
+	struct block *block;    /* holds the bytes of the spans below; NULL: they lie behind this structure */
+	struct block *merged;   /* of a single call with bind: holds args and kwargs */
+	struct span name;       /* of the method */
+	struct span args;       /* a whole array; a map doesn't use it */
+	struct span kwargs;     /* a whole map; size 0: none */
+	uint32_t columns;       /* of a map or scatter: positional columns, then keyword columns */
+	uint32_t kwcolumns;     /* how many columns are of keywords */
 	struct span *keys;      /* the keywords, packed */
-	uint32_t binding;       /* 0: none */
+	uint32_t binding;       /* number of what workers keep of bind and bind_kwargs; 0: none */
 	struct span bind, bind_kwargs;
 
-	uint64_t total, left;   /* tasks so far; those of them without a result */
-	uint32_t batches;       /* alive */
-	struct batch_list parts; /* these, wherever they are, but for `only` */
+	uint64_t total, left;   /* tasks so far; tasks that have no result */
+	uint32_t batches;       /* how many batches it has */
+	struct batch_list parts; /* all its batches but `only`, wherever they are */
 	struct train *train;    /* it stands for several plain calls: see below. NULL: it is one call */
 	struct gather gather;   /* of all, map and scatter; of a stream, the first failure. Set up by call_collect */
 	struct input input;     /* of a map whose items are not all queued at once */
 	struct stream stream;   /* results that leave one by one. Set up by call_collect */
 	enum sticky_mode sticky;
-	struct sticky *remembered; /* NULL: it isn't (any more) */
-	uint64_t refused;       /* of a sticky call: tasks that their methods have failed */
+	struct sticky *remembered; /* NULL: the pool doesn't remember the call, or not any more */
+	uint64_t refused;       /* of a sticky call: how many tasks have failed by their method or its arguments */
 	struct yield yield;     /* of a single call that streams */
-	bool progress;          /* its caller wants to know how far it is */
-	uint64_t progress_at;   /* when it was last told */
-	struct batch only;      /* the first batch of a call that is one task; last: flexible */
+	bool progress;          /* its caller wants progress */
+	uint64_t progress_at;   /* when progress was last sent */
+	struct batch only;      /* the batch of a call that is one task. It is last, as a batch may be flexible */
 };
 
 /*
@@ -157,9 +157,9 @@ struct call {
  *   tasks of the call:     0                   1                   2
  */
 struct passenger {
-	struct ticket ticket; /* its client is NULL once it has been answered, or is gone */
+	struct ticket ticket; /* ticket.client is NULL once the plain call has been answered, or its client has gone */
 	struct call *call;
-	uint32_t at, size;    /* its request, in the train's bytes */
+	uint32_t at, size;    /* where its request lies in train->bytes */
 };
 
 struct train {
@@ -174,17 +174,17 @@ static inline uint32_t passenger_index(const struct passenger *passenger)
 	return (uint32_t)(passenger - passenger->call->train->passengers);
 }
 
-/* A new call for a request: keeps its bytes (a reference when they are many and lie in `block`, else a copy) and makes
- * rpc's spans point at what it keeps. It has no ticket, pool or tasks yet. NULL: out of memory. */
+/* A new call for a request. It keeps the request's bytes: a reference when they are many and lie in `block`, else a copy. The
+ * spans of `rpc` point at these bytes then. The call has no ticket, pool or tasks yet. NULL: out of memory. */
 struct call *call_new(struct client *client, struct rpc *rpc, struct block *block);
 
-/* A new call that keeps nothing of a request, with `room` bytes behind its structure. NULL: out of memory. */
+/* A new call without a request's bytes, with `room` bytes behind its structure. NULL: out of memory. */
 struct call *call_new_with(struct client *client, size_t room);
 
 /* Frees a call that has no batches. */
 void call_free(struct call *call);
 
-/* Is its result an array of its tasks' values? */
+/* Is the call's result an array of its tasks' values? */
 static inline bool call_gathers(const struct call *call)
 {
 	return call->select == SELECT_ALL || call->select == SELECT_MAP || call->select == SELECT_SCATTER;
@@ -202,25 +202,25 @@ void call_collect(struct call *call);
 /* Frees the results that the call has collected and not sent. */
 void call_drop_results(struct call *call);
 
-/* Is it one task, and `only` its batch? */
+/* Is the call one task, whose batch is `only`? */
 static inline bool call_is_single(const struct call *call)
 {
 	return !call_gathers(call) && !call->train;
 }
 
-/* Does its caller take values that the method yields one by one? */
+/* Does the caller take values that the method yields one by one? */
 static inline bool call_takes_yields(const struct call *call)
 {
 	return call->stream.on && !call_gathers(call);
 }
 
-/* A call of the method "" is the daemon's own, to see whether a worker answers: see probe.h. It is not counted. */
+/* Is it the daemon's own call of the method "" (probe.h)? Such calls are not counted. */
 static inline bool call_is_probe(const struct call *call)
 {
 	return call->name.size == 0;
 }
 
-/* A new batch of `count` tasks from `first` on, whose items begin at at[0 .. columns - 1]. NULL: out of memory. */
+/* A new batch of `count` tasks from number `first` on. Their items begin at at[0 .. columns - 1]. NULL: out of memory. */
 struct batch *batch_new(struct call *call, uint64_t first, uint32_t count, const uint8_t *const *at);
 
 /* Does anybody wait for a task of the batch that has no answer? */
@@ -232,31 +232,32 @@ struct batch *batch_of_single(struct call *call);
 /* Frees a batch that is in no list. The call stays. */
 void batch_free(struct batch *batch);
 
-/* Makes a batch of `count` tasks from the front of a waiting one, which keeps the rest. NULL: out of memory. */
+/* Cuts `count` tasks off the front of a batch that waits, as a batch of their own. NULL: out of memory. */
 struct batch *batch_cut(struct batch *waiting, uint32_t count);
 
-/* Splits `batch` after its first `kept` tasks: `rest`, a copy of it made by batch_new, gets the others. */
+/* Splits `batch` after its first `kept` tasks. The other tasks go to `rest`, which batch_new has made with all tasks of
+ * `batch`. */
 void batch_split(struct batch *batch, uint32_t kept, struct batch *rest);
 
-/* The tasks of the batch that have an answer are no part of it any more. */
+/* Takes the tasks that have been answered out of the batch. */
 void batch_drop_done(struct batch *batch);
 
-/* The next task of the handed batch that has no answer was deferred: takes it out, as a batch of its own. NULL: out of memory. */
+/* The next task of the handed batch has been deferred: takes it out, as a batch of its own. NULL: out of memory. */
 struct batch *batch_defer(struct batch *batch);
 
 /* Undoes batch_defer(batch), which returned `one`. */
 void batch_undefer(struct batch *batch, struct batch *one);
 
-/* The batch is over, whatever became of its tasks. With its last batch the call may end, too. */
+/* Ends a batch that is in no list. When its last batch ends, the call may end, too. */
 void batch_end(struct batch *batch);
 
-/* Where item `count` after `at` begins. */
+/* Skips `count` packed items from `at` on, and returns where the next item begins. */
 const uint8_t *items_skip(const uint8_t *at, uint32_t count);
 
-/* Where, in that column, the item begins that comes `count` items after the batch's first. */
+/* Where the item begins that comes `count` items after the batch's first item in that column. */
 const uint8_t *batch_item(const struct batch *batch, uint32_t column, uint32_t count);
 
-/* As core_trace: what becomes of a call. Calls that methods make have the session for which the first method runs. */
+/* A core_trace line about a call. A call that a method makes is shown with the session for which the first method runs. */
 #define call_trace(call, slot, format, ...)                                                                                      \
 	core_trace((call)->core, (call)->pool, slot, "session %llu %s %u, %.*s: " format, (unsigned long long)(call)->session,   \
 		   (call)->ticket.notification ? "notification" : "call", (call)->ticket.msgid, SPAN_TEXT((call)->name, 100),    \

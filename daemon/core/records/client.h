@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * client: what the core knows of a session: what it waits for (tickets), what it may still ask, and where answers go.
+ * client: what the core knows of a session: the answers that it is owed (tickets), its limits, and the queue of its answers.
  *
- * A ticket is an answer that is owed: it is opened when a request comes and closed by exactly one answer, or by the client's
- * going away. Calls and the daemon's own slow methods embed one. A notification has a ticket, too, though no answer is owed: it
- * is carried out to its end even when its sender goes:
+ * A ticket is an answer that is owed. It is opened when a request comes. It is closed by exactly one answer, or when the
+ * client goes. Calls and the daemon's own slow methods embed a ticket. A notification has a ticket, too, though no answer is
+ * owed. It is carried out to its end also when its sender goes:
  *
  *   connected --client_hang_up--> requests are dropped --client_leave--> nothing more comes --the last notification ends--> over
  */
@@ -24,12 +24,12 @@ struct pool;
 
 struct ticket {
 	TAILQ_ENTRY(ticket) link; /* in client->tickets */
-	struct client *client;    /* NULL: closed, nobody waits */
+	struct client *client;    /* NULL: the ticket is closed */
 	uint32_t msgid;
-	bool notification; /* is owed no answer */
-	bool fed;          /* its caller still sends for it (objpool.feed) */
-	/* Let go of what was begun for it: the client has gone and the ticket is closed (`cause` is NULL), or it has
-	 * cancelled, and `cause` is the answer to give. */
+	bool notification; /* no answer is owed */
+	bool fed;          /* its caller may feed it more items (objpool.feed) */
+	/* Gives up what was begun for the ticket. `cause` is NULL: the client has gone, and the ticket is closed. Else the client
+	 * has cancelled, and `cause` is the error to answer. */
 	void (*abandoned)(struct ticket *ticket, const struct error *cause);
 };
 
@@ -37,9 +37,9 @@ TAILQ_HEAD(ticket_list, ticket);
 TAILQ_HEAD(flow_list, flow);
 TAILQ_HEAD(lease_list, lease);
 
-/* The last method string that was looked up: pipelined calls say the same again and again. */
+/* The last method string that the client called, and what it names. Pipelined calls name the same method again and again. */
 struct client_memo {
-	uint64_t epoch; /* of the core, when it was looked up; 0: nothing */
+	uint64_t epoch; /* core->epoch when it was looked up; 0: nothing has been looked up */
 	size_t size;
 	char text[CLIENT_METHOD_MEMO];
 	struct pool *pool;
@@ -49,52 +49,52 @@ struct client_memo {
 struct client {
 	struct core *core;
 	uint64_t id; /* the session's number; never used twice */
-	struct ticket_list tickets;       /* of requests */
-	struct ticket_list notifications; /* that are still carried out */
-	uint32_t notified;       /* how many notifications are still carried out */
+	struct ticket_list tickets;       /* of requests that have no answer */
+	struct ticket_list notifications; /* tickets of notifications that have not ended */
+	uint32_t notified;       /* how many tickets are in `notifications` */
 	struct idmap inflight;   /* msgid -> ticket */
 	uint64_t pending;        /* bytes of unanswered calls */
-	struct account *account; /* all memory that is held for it */
-	bool refused;            /* its calls are refused: it held too much memory for too long (supervisor/connections/memory.h) */
-	struct flow_list flows;  /* where its calls wait */
+	struct account *account; /* is charged all memory that the client's calls and answers take */
+	bool refused;            /* its calls are refused: it held too much memory for too long */
+	struct flow_list flows;  /* in which its calls wait */
 	struct lease_list leases;
 	struct sendq out;        /* answers */
-	TAILQ_HEAD(, call) yielding; /* their methods wait for it to read on: see yield.h */
+	TAILQ_HEAD(, call) yielding; /* calls whose methods wait until the client reads: see yield.h */
 	struct client_memo memo;
-	char name[CLIENT_NAME];  /* what it called itself in hello */
+	char name[CLIENT_NAME];  /* that it gave in hello */
 	bool error_maps;         /* wants errors as maps */
-	void (*wrote)(
-		struct client *client); /* told that there are answers; NULL: the owner of the core is, unless it is internal */
-	bool internal;           /* of the daemon itself: nobody is told that there are answers */
-	bool fds;                /* takes descriptors */
-	uint16_t fds_mark;       /* what stands for one bears this: a value of a class that looks alike can't know it */
-	struct sendq_kept kept;  /* those that it has */
-	bool stalled;            /* doesn't read its answers: nothing more is started for it */
+	void (*wrote)(struct client *client); /* is called when there are answers; NULL: ops->client_wrote, unless internal */
+	bool internal;           /* it is no session, but an instance or a probe: ops->client_wrote is not called */
+	bool fds;                /* it takes descriptors */
+	uint16_t fds_mark;       /* is in each value that stands for a descriptor: values of classes can't imitate it */
+	struct sendq_kept kept;  /* the descriptors that it has been sent */
+	bool stalled;            /* it doesn't read its answers: no task is started for it */
 	bool left;               /* client_leave was called: it sends nothing more */
-	bool hung_up;            /* can't be answered any more: only its notifications are accepted */
+	bool hung_up;            /* it can't be answered any more: only its notifications are accepted */
 };
 
 void client_init(struct client *client, struct core *core);
 
-/* A client of the daemon's own: its number is 0, and its memory is charged to the daemon's account. */
+/* A client that is no session: its number is 0, and its memory is charged to the daemon's account. */
 void client_init_own(struct client *client, struct core *core);
 
-/* May another request be taken in? Else the session is not read until client_wrote or less. */
+/* May another request be taken in? If not, the session is not read until it has fewer calls, or fewer unread answers. */
 bool client_accepts(const struct client *client);
 
-/* Something has been written to client->out. */
+/* Answers have been written to client->out: has them sent, and notes if too many are unread. */
 void client_wrote(struct client *client);
 
-/* Its sending side is shut down: what it would have fed can't come any more. */
+/* The client has shut down its sending side: cancels the calls that it would have fed. */
 void client_on_input_end(struct client *client);
 
-/* Are too many of its answers unread? Fewer are allowed when it holds more than its share of the memory, most of it answers. */
+/* Are more than `limit` bytes of its answers unread? Fewer are allowed when it holds more than its share of the memory, and
+ * most of that is answers. */
 bool client_has_unread(const struct client *client, uint64_t limit);
 
-/* Closes the tickets of the list, and lets go of what was begun for them. */
+/* Closes the tickets of the list, and gives up what was begun for them. */
 void client_abandon(const struct ticket_list *tickets);
 
-/* Opens the ticket for a request or notification. 0; -EEXIST when the msgid is in use; -ENOMEM. */
+/* Opens the ticket for a request or notification. 0; -EEXIST: the msgid is in use; -ENOMEM. */
 int ticket_open(struct ticket *ticket, struct client *client, const struct rpc *rpc,
 		void (*abandoned)(struct ticket *, const struct error *));
 
@@ -102,14 +102,15 @@ int ticket_open(struct ticket *ticket, struct client *client, const struct rpc *
 void ticket_detach(struct ticket *ticket);
 
 /*
- * Answers. ticket_value writes the head of a successful response and returns where to append exactly one value, or NULL
- * when nobody is owed one; ticket_close ends it, with or without ticket_value. The others write everything.
+ * ticket_value writes the head of a successful response, and returns the queue to which the caller appends exactly one value.
+ * NULL: no answer is owed. Then ticket_close closes the ticket; it may be called without ticket_value. The other functions
+ * that answer write the whole response and close the ticket.
  */
 struct sendq *ticket_value(struct ticket *ticket);
 void ticket_close(struct ticket *ticket);
 
-/* Is the daemon's memory taken up, and does the client hold more than its share? client_refuse says so in *error, and counts
- * it. */
+/* Is the daemon's memory taken up, and does the client hold more than its share? client_refuse makes the error that says so,
+ * and counts it. */
 static inline bool client_is_greedy(const struct client *client)
 {
 	return account_is_greedy(client->account);
@@ -117,27 +118,29 @@ static inline bool client_is_greedy(const struct client *client)
 void client_refuse(struct client *client, enum ran ran, struct error *error);
 
 /*
- * The client is to get `size` bytes that lie in a worker's block: charges the block to the client from now on, and returns it.
- * NULL: the bytes are a small part of the block. They must be copied, so that they don't keep all of it in memory.
+ * The client is to get `size` bytes that lie in a worker's block: charges the block to the client from now on, and returns the
+ * block. NULL: the bytes are a small part of the block. They must be copied, so that they don't keep the whole block in
+ * memory.
  */
 struct block *client_claim(struct client *client, struct block *block, size_t size);
 
-/* A value of a task for the client: a large bin or ext that lies in a file alone goes by descriptor to one that takes them. */
+/* Writes the value of a task to `out`, for the client. A large bin or ext that lies in a file by itself goes by descriptor, if
+ * the client takes descriptors. */
 void client_put_value(struct client *client, struct sendq *out, struct block *block, struct span value);
 void ticket_answer_span(struct ticket *ticket, struct block *block, struct span value);
 void ticket_answer_error(struct ticket *ticket, const struct error *error);
 
-/* `abandoned` of a ticket whose work can't be undone: it goes on, and nobody waits for it. */
+/* The `abandoned` of a ticket whose work can't be undone: the work goes on, and nobody waits for it. */
 void ticket_on_abandoned(struct ticket *ticket, const struct error *cause);
 
-/* Answers a whole value that was packed before for this client; takes the bytes. If packing has failed (sendq.h), the client's
+/* Answers a whole value that was packed for this client; takes the bytes. If packing has failed (sendq.h), the client's
  * session is closed. */
 void ticket_answer_packed(struct ticket *ticket, struct sendq *packed);
 
-/* Answers an error that was packed before for this client; takes the bytes. */
+/* Answers an error that was packed for this client; takes the bytes. */
 void ticket_answer_packed_error(struct ticket *ticket, struct sendq *packed);
 
-/* Answers a request that never got a ticket. */
+/* Answers an error to a request that has no ticket. */
 void client_answer_error(struct client *client, uint32_t msgid, const struct error *error);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * gather: the results of a call of many tasks, as they come, until they go out as one array in task order. Keeps spans of
- * values that follow each other as one piece: a map of a million items is some hundred pieces.
+ * gather: collects the results of a call of many tasks, which go out as one array in task order. Values of tasks that follow
+ * each other are one piece: the results of a map of a million items are some hundred pieces.
  */
 #ifndef CORE_GATHER_H
 #define CORE_GATHER_H
@@ -9,9 +9,9 @@
 #include "daemon/core/records/client.h"
 
 struct piece {
-	uint64_t first;        /* task */
+	uint64_t first;        /* number of the first task */
 	uint32_t count;        /* tasks */
-	struct sendq bytes;    /* their values */
+	struct sendq bytes;    /* the values of these tasks */
 };
 
 struct gather {
@@ -26,15 +26,16 @@ struct gather {
 void gather_init(struct gather *gather, struct account *account);
 void gather_free(struct gather *gather);
 
-/* Adds the values of `count` tasks for the client; with `collect` each becomes [nil, value]. Drops the values when a failure has
- * been kept. 0 or -ENOMEM. */
+/* Adds the values of `count` tasks, for the client. With `collect` each becomes [nil, value]. Drops the values if a task has
+ * failed and `collect` is false. 0 or -ENOMEM. */
 int gather_values(struct gather *gather, uint64_t first, uint32_t count, struct span values, struct block *block,
 		  bool collect, struct client *client);
 
-/* Adds a failure: with `collect` as [error, nil] in its place, else it is kept if it is the first in task order. */
+/* Adds the failure of a task. With `collect` it becomes [error, nil] in the task's place. Else the failure of the lowest task
+ * is kept. 0 or -ENOMEM. */
 int gather_failure(struct gather *gather, uint64_t index, const struct error *error, bool as_map, bool collect);
 
-/* Writes the array of `total` values, each of which has been added. Empties the gather. */
+/* Writes the array of `total` values, which have all been added, and drops them from the gather. */
 void gather_write(struct gather *gather, uint32_t total, struct sendq *to);
 
 #endif

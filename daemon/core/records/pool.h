@@ -2,8 +2,8 @@
 /*
  * pool: N slots of one class, and the calls on them.
  *
- * Here: the structure, what others ask of it, and how they have it looked at later. pool_life.h makes and ends pools, sizing.h
- * gives them their slots.
+ * Here are the structure, questions about a pool, and the marks by which other files have a pool looked at later. pool_life.h
+ * makes and ends pools. sizing.h gives a pool its slots.
  */
 #ifndef CORE_POOL_H
 #define CORE_POOL_H
@@ -12,32 +12,32 @@
 #include "daemon/core/records/queue.h"
 
 #define NEVER UINT64_MAX
-#define POOL_GROW_AFTER (20 * MILLISECOND) /* that something has waited for any instance */
+#define POOL_GROW_AFTER (20 * MILLISECOND) /* a pool grows when tasks have waited for so long */
 
 struct failing;
 struct slot;
 
 struct pool_settings {
-	uint32_t max_queue;     /* calls that wait */
-	uint64_t start_timeout; /* nanoseconds a constructor may take; NEVER: as long as it likes */
+	uint32_t max_queue;     /* how many calls may wait */
+	uint64_t start_timeout; /* nanoseconds that a constructor may take; NEVER: any time */
 	uint64_t stop_timeout;  /* nanoseconds from the request to stop to the kill */
-	uint64_t max_sticky;    /* bytes of calls that are remembered */
-	uint64_t max_calls;     /* tasks of an instance, after which it is replaced; 0: any number */
-	uint64_t max_age;       /* nanoseconds, likewise; NEVER */
-	uint32_t workers_min, workers_max; /* bounds of a size that follows the load; equal: it doesn't */
-	uint64_t idle_timeout;  /* nanoseconds after which an idle instance isn't needed; NEVER */
-	uint64_t cancel_grace;  /* nanoseconds a cancelled call may go on before its worker is killed; NEVER */
+	uint64_t max_sticky;    /* bytes of sticky calls */
+	uint64_t max_calls;     /* an instance is replaced after so many tasks; 0: it isn't */
+	uint64_t max_age;       /* an instance is replaced after so many nanoseconds; NEVER: it isn't */
+	uint32_t workers_min, workers_max; /* bounds of the size, which follows the load; equal: it doesn't */
+	uint64_t idle_timeout;  /* the pool shrinks when an instance has been idle for so many nanoseconds; NEVER: it doesn't */
+	uint64_t cancel_grace;  /* nanoseconds that a cancelled call may go on before its worker is killed; NEVER: any time */
 };
 
-/* Calls that are remembered: see sticky.h. */
+/* Sticky calls: see sticky.h. */
 TAILQ_HEAD(sticky_list, sticky);
 
 struct stickies {
 	struct sticky_list list; /* in the order in which they came */
 	struct idmap kinds;      /* name_hash -> sticky_kind */
-	TAILQ_HEAD(, replay) replays;
-	uint64_t last;           /* number */
-	uint64_t bytes;          /* that they take */
+	TAILQ_HEAD(, replay) replays; /* under way */
+	uint64_t last;           /* number of the last sticky call */
+	uint64_t bytes;          /* of memory that they take */
 	uint32_t count;
 };
 
@@ -62,85 +62,85 @@ struct pool {
 	struct pool_settings settings;
 	struct slot **slots;     /* [size] */
 	uint32_t size;
-	struct slot_list detached; /* that aren't in slots: those that leave, and successors that have no place yet */
-	struct slot_list idle;   /* ready, nothing handed */
-	struct slot_list open;   /* ready, may be handed more */
-	struct slot_list refusing; /* ready, nothing handed, but its last task was refused: see slot_on_refusal */
-	uint32_t broken;         /* slots whose last start failed */
-	struct queue queue;      /* for any slot */
-	uint32_t waiting;        /* batches in all queues, and calls of trains */
-	TAILQ_HEAD(, call) calls;
+	struct slot_list detached; /* slots that aren't in `slots`: slots that leave, and successors that have no place yet */
+	struct slot_list idle;   /* slots that are ready and have no tasks */
+	struct slot_list open;   /* slots that are ready, have tasks, and may be handed more */
+	struct slot_list refusing; /* slots that are idle, and have refused their last task: see slot_on_refusal */
+	uint32_t broken;         /* how many slots in `slots` have failed their last start */
+	struct queue queue;      /* tasks for any slot */
+	uint32_t waiting;        /* batches in all queues of the pool and its slots; of a train, its calls */
+	TAILQ_HEAD(, call) calls; /* that have begun, until they are freed */
 	struct stickies stickies;
-	struct client self;      /* for whom the tasks of sticky calls wait */
-	uint32_t calls_count;    /* in `calls` */
+	struct client self;      /* the client in whose flows the tasks of sticky calls wait */
+	uint32_t calls_count;    /* how many calls are in `calls` */
 	struct methods methods;
-	struct lease_list leases; /* of its slots, and for them */
-	uint32_t leases_waiting;
+	struct lease_list leases; /* all leases of its slots, and all that wait for a slot */
+	uint32_t leases_waiting; /* leases that have not been granted */
 	bool has_leased;         /* the class wants to know of leases */
 	bool has_snapshot;       /* the class can hand over an instance's state */
 	bool tells_sessions;     /* the class wants to know which sessions have ended */
-	struct idmap sessions;   /* that have called, if so */
+	struct idmap sessions;   /* sessions that have called, if tells_sessions or before that is known */
 	struct sizing sizing;
-	struct timer recall;     /* when tasks are looked for that wait behind a slow task, or in a worker that does not react */
-	uint64_t recall_pause;   /* nanoseconds until the next look; doubles while nothing changes */
+	struct timer recall;     /* recall_on_timer looks for tasks that wait behind a slow task or a stopped worker */
+	uint64_t recall_pause;   /* nanoseconds until it looks again; doubles while nothing changes */
 	struct timer circles;    /* fires after the event when nested calls may wait for themselves */
-	struct timer wake;       /* has slots and queues looked at */
+	struct timer wake;       /* has all slots take their next step: see pool_wake */
 	struct timer drop;       /* pool_drop goes on */
-	uint32_t drop_left;      /* calls that it has not looked at */
+	uint32_t drop_left;      /* calls that pool_drop has not looked at */
 	enum error_code drop_code;
 	const char *drop_reason;
-	TAILQ_HEAD(, failing) failing; /* tasks whose failure their calls have not been told */
-	struct timer tell;       /* tells the next of them: failing_on_timer */
+	TAILQ_HEAD(, failing) failing; /* tasks that have failed, and whose calls were not told: see failing.h */
+	struct timer tell;       /* failing_on_timer tells the next calls */
 	double spent;            /* starts taken from its budget, as of spent_at; see spend_start in slot_state.c */
 	uint64_t spent_at;
 	bool leaving;
 	struct pool_counts counts;
-	char reason[512];        /* why the last start failed; "" once all is well */
+	char reason[512];        /* why the last start failed; "" once an instance has got ready */
 	void *owner;             /* the struct template of the supervisor, whose template_of reads it; the core does not */
 };
 
-/* The pool of that name that takes calls, or NULL. */
+/* The pool of that name. NULL: there is none, or it is leaving. */
 struct pool *pool_find(const struct core *core, struct span name);
 
-/* Is any instance alive, or soon back? */
+/* Has the pool a slot whose last start has not failed? A pool of size 0 will start a worker. */
 static inline bool pool_is_available(const struct pool *pool)
 {
 	return pool->broken < pool->size || pool->size == 0;
 }
 
-/* Makes the error that says why not. */
+/* Makes the error that says why the pool is not available. */
 void pool_unavailable(const struct pool *pool, struct error *error);
 
-/* Sets NO_SUCH_SLOT, with a sentence that says which slots there are. */
+/* Makes the error NO_SUCH_SLOT, which says which slots there are. */
 void pool_say_no_slot(const struct pool *pool, uint64_t slot, struct error *error);
 
-/* The client in whose flow the call's batches wait: a sticky call runs, whether its caller is still there or not, and waits
- * for the pool's own sake. */
+/* The client in whose flow the call's batches wait. A sticky call runs also when its caller has gone, so its batches wait in a
+ * flow of the pool's own client. */
 static inline struct client *pool_flow_client(struct pool *pool, const struct call *call)
 {
 	return call->sticky ? &pool->self : call->ticket.client;
 }
 
-/* The template has told which methods there are: packed maps with a key "name". `open`: and takes others. */
+/* The template has told which methods the class has: as for methods_set. */
 int pool_set_methods(struct pool *pool, struct span methods, bool open);
 
-/* The client has called: notes it. 0 or -ENOMEM. */
+/* The client has called: notes that in pool->sessions, if the class wants to know when sessions end. 0 or -ENOMEM. */
 int pool_note_session(struct pool *pool, const struct client *client);
 
-/* A slot or a call has been freed: a pool that is leaving may have ended with it. */
+/* A slot or a call of the pool has been freed: a pool that is leaving may have ended. */
 void pool_on_ended(struct pool *pool);
 
 /* ---- marks: the pool is looked at later ---- */
 
-/* As soon as the present event is over: its slots take their next steps (slot_step), and pull what waits. pool_wake_later: a
- * little later, when memory has run out. */
+/* When the present event is over, the pool's slots take their next step (slot_step) and pull tasks that wait. pool_wake_later:
+ * a little later, after memory has run out. */
 void pool_wake(struct pool *pool);
 void pool_wake_later(struct pool *pool);
 
-/* `after` nanoseconds from now: do tasks wait in one slot that could run in another? (recall.h) */
+/* `after` nanoseconds from now, recall.h looks whether tasks wait in one slot that could run in another. */
 void pool_watch(struct pool *pool, uint64_t after);
 
-/* Something waits for any instance: in POOL_GROW_AFTER, does it still? (sizing.h) */
+/* Tasks wait for any instance: if some do after POOL_GROW_AFTER, sizing.h has the pool grow. */
 void pool_grow_later(struct pool *pool);
 
 #endif

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * queue: batches that wait, one flow per client, flows in turn: a client with a million items waits behind its own only.
- * A pool has one queue for what any slot may do; each slot has one for what is addressed to it.
+ * queue: batches that wait. Each client has a flow of its own in a queue, and flows take turns. So a client waits behind its
+ * own items, and not behind another client's million. A pool has one queue for the tasks that any slot may do. Each slot has
+ * one for the tasks that are addressed to it.
  *
- *   queue.flows -> [client 7: batch, batch, batch] -> [client 9: batch] -> ...     the head is whose turn it is
+ *   queue.flows -> [client 7: batch, batch, batch] -> [client 9: batch] -> ...     it is the head's turn
  */
 #ifndef CORE_QUEUE_H
 #define CORE_QUEUE_H
@@ -16,15 +17,15 @@ struct flow {
 	struct queue *queue;
 	struct client *client;
 	struct batch_list batches;   /* never empty */
-	bool held;                   /* its client doesn't read: out of the turns */
-	bool had_turn;               /* and nobody else waited: who comes now is next */
+	bool held;                   /* its client doesn't read: it has no turns */
+	bool had_turn;               /* it has had its turn while no other flow waited: a flow that comes now is next */
 };
 
 struct queue {
 	struct pool *pool;
-	uint32_t *waiting;      /* counts the batches in all queues of the pool, and the calls of trains */
+	uint32_t *waiting;      /* pool->waiting */
 	struct flow_list flows; /* the head's turn is next */
-	struct flow_list held;  /* of clients that don't read */
+	struct flow_list held;  /* flows of clients that don't read */
 	struct idmap by_client;
 	uint32_t count; /* batches */
 };
@@ -32,31 +33,31 @@ struct queue {
 void queue_init(struct queue *queue, struct pool *pool, uint32_t *waiting);
 void queue_free(struct queue *queue); /* it must be empty */
 
-/* Adds a batch at the end of the client's flow, or, what has been taken back, at its front. 0 or -ENOMEM. */
+/* Adds a batch at the end of the client's flow. queue_push_front adds a batch that was taken back at the front. 0 or -ENOMEM. */
 int queue_push(struct queue *queue, struct batch *batch, struct client *client);
 int queue_push_front(struct queue *queue, struct batch *batch, struct client *client);
 
-/* Adds a batch directly before one that waits. */
+/* Adds a batch directly before a batch that waits. */
 void queue_put_before(struct batch *batch, struct batch *waiting);
 
-/* The batch whose turn it is, or NULL. It stays. */
+/* The batch whose turn it is, or NULL. It stays in the queue. */
 struct batch *queue_next(struct queue *queue);
 
 /* The client's first batch, or NULL. */
 struct batch *queue_next_of(const struct queue *queue, uint64_t client);
 
-/* Some batch, whether it may have its turn or not; NULL when there is none. */
+/* Any batch, also of a flow that is held. NULL: the queue is empty. */
 struct batch *queue_any(struct queue *queue);
 
 /* The next flow has its turn. */
 void queue_turn(struct queue *queue);
 
-/* So many tasks have been taken out of a batch that waits, which keeps others. */
+/* `by` tasks have been taken out of a batch that waits, and others are left. */
 void queue_shortened(const struct batch *batch, uint32_t by);
 
 void queue_remove(struct batch *batch);
 
-/* The flow's client reads again. True: the flow was held, and has its turns again. */
+/* The flow's client reads again. True: the flow was held, and takes turns again. */
 bool flow_resume(struct flow *flow);
 
 #endif

@@ -14,11 +14,11 @@
 #include "daemon/core/records/queue.h"
 #include "proto/channel.h"
 
-#define SLOT_AHEAD (MILLISECOND) /* of work in a worker's hands */
+#define SLOT_AHEAD (MILLISECOND) /* of work, by estimate, that a busy worker may have in its hands */
 
 enum {
-	SLOT_BATCHES = 768,    /* in a worker's hands */
-	SLOT_UNSENT = 1 << 20, /* bytes to a worker that does not take them */
+	SLOT_BATCHES = 768,    /* that a worker may have in its hands */
+	SLOT_UNSENT = 1 << 20, /* a worker that has not read so many bytes is handed nothing */
 };
 
 enum slot_state {
@@ -32,8 +32,8 @@ enum slot_state {
 /* What happens to a slot once it has nothing to do. */
 enum slot_plan {
 	PLAN_STAY,
-	PLAN_RETIRE, /* its successor is ready: finishes what it has been handed */
-	PLAN_LEAVE   /* finishes what it has, and what waits for it alone */
+	PLAN_RETIRE, /* its successor takes its place; until then the slot finishes the tasks in its hands */
+	PLAN_LEAVE   /* it ends; until then it finishes the tasks in its hands, and the tasks that are addressed to it */
 };
 
 struct lease;
@@ -45,7 +45,7 @@ struct sticky;
 struct nested {
 	struct client client; /* of the slot's present worker */
 	bool on;              /* `client` is valid: the worker has made a nested call */
-	uint32_t batch;       /* id of the one whose method asks */
+	uint32_t batch;       /* id of the batch whose method calls */
 };
 
 /* What the slot's worker still has to replay: see sticky.h. */
@@ -54,11 +54,11 @@ struct replay {
 	struct sticky *next;      /* NULL: none is left */
 	uint64_t until;           /* the number of the last call that is replayed: a later one comes as a task */
 	uint32_t ahead;           /* calls that the worker has been given, and has not begun */
-	bool on;                  /* it has not been told yet that there is nothing more */
-	bool restoring;           /* its predecessor's state was sent to it; if it can't restore it, it will replay */
+	bool on;                  /* the worker has not been told that there are no more calls to replay */
+	bool restoring;           /* the predecessor's state was sent to the worker, which has not answered yet */
 };
 
-/* Is there something that the worker must have done before its first task? */
+/* Has the worker to replay calls or to restore a state before its first task? */
 static inline bool replay_is_due(const struct replay *replay)
 {
 	return replay->on || replay->restoring;
@@ -78,28 +78,28 @@ struct slot {
 	uint64_t since;          /* in this state */
 	bool broken;             /* the last start failed */
 	bool cut_off;            /* in pool->detached, not in pool->slots */
-	bool killed;             /* told to die; not gone yet */
+	bool killed;             /* its worker is killed, and has not gone yet */
 	struct timer timer;      /* WAITING: start; STARTING, STOPPING: patience ends */
-	char reason[256];        /* why this start failed, or why the daemon kills the worker; "": neither, or not known yet */
+	char reason[256];        /* why this start failed, or why the daemon kills the worker; "": neither, or not known */
 
 	/* ---- the next start ---- */
-	bool served;             /* an instance has been ready here: the next one that gets ready is a restart */
+	bool served;             /* an instance has been ready here: the next instance counts as a restart */
 	uint32_t failures;       /* starts that failed in a row */
 	uint64_t delay;          /* before the next start */
-	bool died_young;         /* the worker before this one */
+	bool died_young;         /* the last worker did */
 
 	/* ---- being replaced: see successor.h ---- */
 	struct slot *successor, *predecessor;
-	bool waits_for_calls;    /* a successor that takes the place when its predecessor has had all its calls */
-	bool aged;               /* older than max_age: is to have a successor */
-	bool no_successor;       /* it could not be built */
-	uint64_t try_again;      /* not before */
-	struct sendq later;      /* of a successor: once it has its predecessor's state */
+	bool waits_for_calls;    /* of a successor: it takes the place when its predecessor has had max_calls tasks */
+	bool aged;               /* the instance is older than max_age: successor_consider builds a successor */
+	bool no_successor;       /* the successor could not be built */
+	uint64_t try_again;      /* when a successor may be tried again */
+	struct sendq later;      /* of a successor: messages that are sent when it has its predecessor's state */
 
 	/* ---- leased: see lease.h ---- */
-	struct lease *leased;    /* NULL: anybody's */
-	uint64_t holder;         /* the session that holds the lease: only its calls run here; 0: none yet */
-	uint32_t leases_asked;   /* of the class; answers that are still to come */
+	struct lease *leased;    /* NULL: the slot is not leased */
+	uint64_t holder;         /* the session that holds the lease: only its calls run here; 0: the lease is not granted yet */
+	uint32_t leases_asked;   /* how many answers to a request for a lease the instance owes */
 
 	/* ---- what is written to its worker ---- */
 	struct board *board;     /* of the worker; set by ops->slot_start */
@@ -110,44 +110,44 @@ struct slot {
 	/* ---- what the worker replays: see sticky.h ---- */
 	char replaying[64];      /* STARTING: the method of the sticky call that is replayed; "": the constructor runs */
 	uint64_t patience;       /* nanoseconds that this call may take */
-	struct replay replay;    /* the sticky calls that it has still to be given */
+	struct replay replay;    /* the sticky calls that it has not been given */
 
 	/* ---- what is addressed to it ---- */
-	struct queue queue;      /* addressed to this slot */
-	bool own_turn;           /* the next batch is taken from there */
+	struct queue queue;      /* tasks that are addressed to this slot */
+	bool own_turn;           /* the next batch is taken from this queue, not from the pool's */
 
 	/* ---- what it has in its hands ---- */
 	struct batch_list handed;
 	uint32_t handed_count;
-	uint64_t ahead;          /* nanoseconds that they are thought to take */
-	uint64_t tasks;          /* handed to this worker in all */
+	uint64_t ahead;          /* nanoseconds that they are estimated to take */
+	uint64_t tasks;          /* how many tasks this worker was handed in all */
 	uint64_t idle_since;
-	bool closed;             /* something slow runs: nothing is handed ahead until it has ended */
+	bool closed;             /* a slow task runs: the slot is handed nothing until it has ended */
 	uint32_t next_id;
 	struct batch *by_id[BOARD_ENTRIES];
 	TAILQ_ENTRY(slot) link;  /* in pool->idle, open, refusing or detached */
 	struct slot_list *listed;
 
 	/* ---- a cancelled call must end ---- */
-	struct timer grace;      /* until then */
-	uint32_t grace_batch;    /* its id */
+	struct timer grace;      /* then the worker is killed */
+	uint32_t grace_batch;    /* id of the batch that was cancelled */
 
 	/* ---- does the worker react? see recall.h ---- */
 	uint64_t position;       /* position_of at recall.c's last look */
-	uint64_t nudged;         /* the position at which the worker was nudged */
+	uint64_t nudged;         /* the position at which the worker was last nudged */
 	uint64_t heard;          /* when the worker last showed that it reacts, or was given something when it had nothing */
 	size_t unsent;           /* bytes in `out` at the last look */
-	bool silent;             /* the worker does not react: its tasks were taken back, and it gets nothing until it reacts */
+	bool silent;             /* the worker does not react: its tasks were taken back, and it gets none until it reacts */
 
 	/* ---- an instance without memory: see slot_on_refusal ---- */
-	bool refuses;            /* it had no memory to begin its last task with: others are preferred */
-	uint64_t refuses_for;    /* nanoseconds: how long they are; doubles with each refusal, and is 0 once a task has begun */
-	struct timer trial;      /* then it is tried again */
+	bool refuses;            /* it had no memory to begin its last task: other instances are preferred */
+	uint64_t refuses_for;    /* for so many nanoseconds; doubles with each refusal, and is 0 once a task has begun */
+	struct timer trial;      /* then it may have tasks again */
 
 	/* ---- calls that its methods make: see nested.h ---- */
 	struct nested nested;
-	uint64_t walk;           /* last passed by it; what it found */
-	bool walk_free;
+	uint64_t walk;           /* number of the last walk of nested.c that came to this slot */
+	bool walk_free;          /* that walk found that the slot can come free */
 
 	/* ---- tasks that its methods have put off: see deferral.h ---- */
 	struct batch_list deferred; /* one task each */
@@ -166,32 +166,32 @@ static inline bool slot_is_steady(const struct slot *slot)
 
 const char *slot_state_name(enum slot_state state);
 
-/* Says where an error happened; makes the error that says why the slot has no instance. */
+/* Writes the pool, slot and generation into an error. slot_unavailable makes the error that says why the slot has no instance. */
 void slot_fill_place(const struct slot *slot, struct error *error);
 void slot_unavailable(const struct slot *slot, struct error *error);
 
 /* Kills the worker. `reason` is for the log and for errors. slot_on_gone follows. */
 void slot_kill(struct slot *slot, const char *reason);
 
-/* Puts the slot on the list of its pool where it belongs, once its state, or what it holds, has changed. */
+/* The slot's state or its tasks have changed: puts the slot on the list of its pool where it belongs now. */
 void slot_relist(struct slot *slot);
 
 /* ---- what the worker has in its hands ---- */
 
-/* Has a worker been handed the batch, and not answered it, or put it off? */
+/* Is the batch in a worker's hands: handed, not answered, and not put off? */
 bool slot_has_in_hand(const struct batch *batch);
 
-/* The batch of that id; NULL: the worker doesn't have it. */
+/* The batch of that id. NULL: the worker has no such batch. */
 struct batch *slot_batch(const struct slot *slot, uint64_t id);
 
-/* The batch is in the worker's hands from now on, under a new id; and: it isn't any more. */
+/* Puts the batch into the worker's hands, under a new id. slot_release takes it out. */
 void slot_take(struct slot *slot, struct batch *batch, uint64_t estimate);
 void slot_release(struct batch *batch);
 
-/* May a worker that has something be given more? */
+/* May a worker that has tasks be handed more? */
 bool slot_may_be_ahead(const struct slot *slot);
 
-/* How many tasks it may be handed before it is replaced (max_calls); UINT64_MAX: any number. */
+/* How many tasks the instance may be handed before it is replaced (max_calls). UINT64_MAX: any number. */
 uint64_t slot_calls_left(const struct slot *slot);
 
 /* The ticket of the nested call that the slot's method waits for, or NULL. */
@@ -202,7 +202,8 @@ static inline struct ticket *slot_awaited(const struct slot *slot)
 
 /* ---- how a worker ended ---- */
 
-/* "killed by signal 11 (Segmentation fault)". slot_describe_end adds the reason if the daemon has killed the worker. */
+/* Writes how the worker ended: "killed by signal 11 (Segmentation fault)". slot_describe_end adds the reason if the daemon has
+ * killed it. */
 void slot_describe_status(int status, char *text, size_t size);
 void slot_describe_end(const struct slot *slot, int status, char *text, size_t size);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* target: what a method string names: `pool.method` or `pool:selector.method`. */
+/* target: the parts of a method string `pool.method` or `pool:selector.method`. */
 #ifndef CORE_TARGET_H
 #define CORE_TARGET_H
 
@@ -15,10 +15,10 @@ struct target {
 	struct span method;
 };
 
-/* Takes apart `pool[:selector].method`, split at the first dot. 0, or -EINVAL with *error made. */
+/* Reads `pool[:selector].method`. The first dot ends the selector. 0, or -EINVAL with *error made. */
 int target_parse(struct span text, struct target *target, struct error *error);
 
-/* The same for a target without a method: `pool[:selector]`; a key may hold dots. */
+/* Reads a target without a method: `pool[:selector]`. A key may hold dots. */
 int target_parse_bare(struct span text, struct target *target, struct error *error);
 
 #endif
