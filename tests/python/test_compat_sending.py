@@ -131,3 +131,123 @@ def test_reducers_of_the_program():
     finally:
         multiprocessing.reduction.ForkingPickler._extra_reducers.pop(Odd, None)
         multiprocess.reduction._reducers.own.pop(Odd, None)
+
+
+# Names of __main__
+
+PROGRAM = """
+import collections, dataclasses, enum, functools, re, sys, typing
+from objpool.compat import multiprocess
+
+def helper(x): return x + 1
+def f(x): return helper(x) * SCALE
+SCALE = 2
+PATTERN = re.compile("a+")
+counter = 0
+def bump():
+    global counter
+    counter += 1
+    return counter
+class C:
+    made = 0
+    def __init__(self, v): self.v = v; C.made += 1
+    def __eq__(self, other): return type(other) is C and other.v == self.v
+    def go(self): return f(self.v)
+    class Inner: pass
+class Color(enum.Enum): RED = 1
+@dataclasses.dataclass
+class D: a: int = 1
+Pair = collections.namedtuple("Pair", "a b")
+class Row(typing.NamedTuple): a: int
+@functools.lru_cache
+def cached(x): return x
+
+def serve(questions, answers):
+    for what, value in iter(questions.get, None):
+        try:
+            answers.put(value() if what == "call" else value if what == "echo" else
+                        type(value) is C if what == "is C" else value is globals().get(value.__name__))
+        except Exception as error:
+            answers.put(error)
+
+if __name__ == "__main__":
+    context = multiprocess.get_context(sys.argv[1])
+    questions, answers = context.SimpleQueue(), context.SimpleQueue()
+    process = context.Process(target=serve, args=(questions, answers))
+    process.start()
+
+    def ask(what, value):
+        questions.put((what, value))
+        return answers.get()
+%s
+    questions.put(None)
+    process.join()
+    sys.exit(process.exitcode)
+"""
+
+
+def run(program, method, text):
+    process = program(PROGRAM % "".join(f"    {line}\n" for line in text.strip().splitlines()), method)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 0, err
+    return out
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_both_processes_have_stays_the_same_object(program, method):
+    assert run(program, method, """
+print(ask("is C", C(1)), [ask("same", value) for value in (f, Color, D, Pair, Row, cached)])
+print(ask("echo", C(3)) == C(3), type(ask("echo", C.Inner())) is C.Inner, ask("echo", Color.RED) is Color.RED, ask("echo", Row(1)))
+print(ask("call", functools.partial(f, 3)), ask("call", C(4).go), ask("call", bump), ask("call", bump), counter)
+""") == f"True {[True] * 6}\nTrue True True Row(a=1)\n8 10 1 2 0\n"
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_is_defined_later(program, method):
+    assert run(program, method, """
+LATE = 5
+def late(x=1): return helper(x) + LATE
+class Late:
+    def m(self): return late(2), PATTERN.match("aab").group()
+print(ask("call", late), ask("call", Late().m), ask("call", lambda: late(7)), type(ask("echo", Late())) is Late)
+print(Late.m.__globals__ is globals())
+exec("def helper(x): return x + 100", globals())
+print(ask("call", functools.partial(f, 3)), ask("call", C(4).go), ask("echo", C(3)) == C(3))
+LATE = 6
+print(ask("call", late), ask("call", bump), ask("call", bump))
+class Late:
+    def m(self): return "new"
+print(ask("call", Late().m), type(ask("echo", Late())) is Late)
+""") == "7 (8, 'aa') 13 True\nTrue\n206 208 True\n107 1 2\nnew True\n"
+
+
+def test_globals_that_do_not_go(program):
+    assert run(program, "fork", """
+large, connection = bytes(1 << 20), multiprocess.Pipe()[0]
+SCALE, table = 3, list(range(100000))
+print(repr(ask("call", lambda: large)), repr(ask("call", lambda: connection)))
+""") == """NameError("name 'large' is not defined") NameError("name 'connection' is not defined")\n"""
+
+
+WITHOUT_PACKAGES = """
+import sys
+sys.modules["cloudpickle"] = sys.modules["dill"] = None
+from objpool.compat import multiprocess
+queue = multiprocess.SimpleQueue()
+def outer(n):
+    class Local: pass
+    return (lambda x: x + n), Local
+function, Local = outer(4)
+queue.put([function, outer])
+print(queue.get()[0](3))
+try:
+    queue.put(Local())
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+
+
+def test_without_cloudpickle_and_dill(program):
+    out, err = program(WITHOUT_PACKAGES).communicate(timeout=30)
+    assert out == ("7\nPicklingError <class '__main__.outer.<locals>.Local'> is in no module that can be imported, and so goes by value: "
+                   "that takes the package cloudpickle, or dill\n"), err

@@ -137,7 +137,7 @@ def _pickler_class():
                 return constant(value) or super().reducer_override(value)
             reduced = super().reducer_override(value)
             if isinstance(reduced, tuple) and len(reduced) > 2:  # its definition
-                _defined.add(value)
+                mark_defined(value)
                 if self.is_tolerant:
                     reduced = with_what_can_go(reduced, self.look)
             return with_real_bases(value, reduced)
@@ -191,7 +191,7 @@ def _version():
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module, name):
         found = self._find(module, name)
-        return functools.partial(_define, found) if name == "_class_setstate" else found
+        return functools.partial(define, found) if name == "_class_setstate" else found
 
     def _find(self, module, name):
         try:
@@ -204,7 +204,12 @@ class _Unpickler(pickle.Unpickler):
         return super().find_class(other, name)
 
 
-def _define(set_state, cls, state):
+def mark_defined(cls):
+    """The class went from here by value: it is to stay as it is when its definition comes back."""
+    _defined.add(cls)
+
+
+def define(set_state, cls, state):
     if cls in _defined:
         return cls
     set_state(cls, state)

@@ -4,7 +4,7 @@ import pickle
 
 from . import _chunks, _inherit, _message
 from ._message import ATOMS, CALL, ONE, packed
-from ._pickling import PROTOCOL
+from ._picklers import PROTOCOL
 
 
 class AnswerWriter:

@@ -8,7 +8,7 @@ import msgpack
 from .. import _files
 from . import _pickling, _sharing
 from ._message import APART, AS_THEY_ARE, ATOMS, ONE, PICKLED, PIECE, PIECES
-from ._pickling import PROTOCOL
+from ._picklers import PROTOCOL
 
 plain_packer = msgpack.Packer(use_bin_type=True)
 

@@ -20,6 +20,11 @@ def main_dict():
     return sys.modules["__main__"].__dict__
 
 
+def is_main(module):
+    """True for the names that the module __main__ has; in a spawned child, multiprocessing calls it __mp_main__."""
+    return module in ("__main__", "__mp_main__")
+
+
 def found(qualname, namespace):
     """The object that the dotted name means in that namespace, or None."""
     parts = qualname.split(".")
@@ -56,6 +61,11 @@ def used_of_main(function):
     """The names of __main__ that a function of __main__ needs where it goes by value."""
     main, names = main_dict(), global_names(function.__code__)
     return _sent_of_main(main, main if ALL in names else names)
+
+
+def named_in_main(function):
+    """As used_of_main, but names that the code only makes as it runs do not count."""
+    return _sent_of_main(main_dict(), global_names(function.__code__))
 
 
 def looked_up_in_main(value):

@@ -3,22 +3,22 @@
 import pickle
 import types
 
-from . import _pickling, _rebuild
-from ._names import main_dict
+from . import _pickling
+from ._picklers import Spawning, Terms
 from ._rebuild import FORKED, Unsent
 
 
 class Namespace:
     """The worker's __main__, which stands for the program's: has what was sent, and what functions have set since."""
 
-    def __init__(self):
-        self._main = main_dict()
+    def __init__(self, main):
+        self._main = main
         self._digests = {}          # name -> digest of what was bound last
         self._bound = {}            # name -> the object that was bound; the worker may have bound another since
         self._new = {}              # name -> (digest, definition) that is not bound yet
         self._unsent = {}           # name -> why it could not be sent
         self._forked = {}           # name -> the object that the worker was forked with
-        _rebuild.set_resolver(self._resolve)
+        self._terms = Terms(self._is_shared, as_sent_by=Spawning)
 
     def inherit(self):
         """The worker is a fork of the program: all that is in __main__ now is the program's."""
@@ -39,7 +39,7 @@ class Namespace:
                 self._bind(name)
 
     def dumps(self, value):
-        return _pickling.dumps(value, set(), self._is_shared)
+        return _pickling.dumps(value, set(), self._terms)
 
     def explain(self, error):
         """Adds to a NameError that the program's global could not be sent, if that is why."""
@@ -50,7 +50,7 @@ class Namespace:
     def _is_shared(self, name):
         return name in self._bound and self._main.get(name) is self._bound[name]
 
-    def _resolve(self, name):
+    def resolve(self, name):
         if name in self._new:
             self._bind(name)
         try:

@@ -7,8 +7,11 @@ import functools
 import importlib
 import marshal
 import sys
+import threading
 import types
 import weakref
+
+from .. import _by_value
 
 VERSION = tuple(sys.version_info[:2])     # the version of Python that wrote code by value
 FORKED = b"forked"      # the digest of an object that the workers, forks of the program, have from the program
@@ -39,7 +42,7 @@ def _text(version):
 
 def _module_dict(name):
     if name == "__main__":
-        return sys.modules["__main__"].__dict__
+        return _loading.stand_in.main if _loading.stand_in else sys.modules["__main__"].__dict__
     return importlib.import_module(name).__dict__
 
 
@@ -56,6 +59,15 @@ def set_function(function, state):
 def new_cached(function, parameters):
     """A function under functools.lru_cache, with an empty cache."""
     return functools.lru_cache(**parameters)(function)
+
+
+# Classes by value
+
+
+def define(cls, state):
+    """Gives a class that came by value its attributes, unless this process has it already."""
+    set_state, attributes = state
+    return _by_value.define(set_state, cls, attributes)
 
 
 # Objects that are not pickled as they are
@@ -77,6 +89,26 @@ def raise_(error):
 # Names of __main__
 
 
+class _Loading(threading.local):
+    stand_in = None
+
+
+_loading = _Loading()
+
+
+class Loading:
+    """While this is entered, the names of __main__ are the stand-in's (_arrival.py), or with None this process's."""
+
+    def __init__(self, stand_in):
+        self._stand_in = stand_in
+
+    def __enter__(self):
+        self._outer, _loading.stand_in = _loading.stand_in, self._stand_in
+
+    def __exit__(self, *_):
+        _loading.stand_in = self._outer
+
+
 def main_module():
     return sys.modules["__main__"]
 
@@ -94,7 +126,7 @@ def set_resolver(resolve):
 def main_attribute(qualname):
     """The object of that name in the program's __main__; in a worker, in the namespace that stands for it."""
     top, _, rest = qualname.partition(".")
-    value = _resolve(top)
+    value = _loading.stand_in.resolve(top) if _loading.stand_in else _resolve(top)
     for part in rest.split(".") if rest else ():
         value = getattr(value, part)
     return value

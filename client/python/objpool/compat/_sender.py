@@ -22,9 +22,11 @@ import types
 import weakref
 
 from . import _pickling
-from ._names import is_found_by_name, looked_up_in_main, main_dict
-from ._pickling import PROTOCOL
+from ._names import is_found_by_name, is_main, looked_up_in_main, main_dict
+from ._picklers import PROTOCOL, Spawning, Terms
 from ._rebuild import FORKED, Unsent
+
+TERMS = Terms(lambda name: True, as_sent_by=Spawning)
 
 
 class Sender:
@@ -39,10 +41,10 @@ class Sender:
 
     def dumps(self, value, large=None):
         """(pickle, {name: digest} of the names of __main__ that it looks up, or None). Raises what pickle raises."""
-        if type(value) is types.FunctionType and value.__module__ == "__main__" and is_found_by_name(value):
+        if type(value) is types.FunctionType and is_main(value.__module__) and is_found_by_name(value):
             return _pickling.by_name(value.__qualname__), self._digests({value.__qualname__.partition(".")[0]})
         wanted = set()
-        data = _pickling.dumps(value, wanted, lambda name: True, large)
+        data = _pickling.dumps(value, wanted, TERMS, large)
         return data, self._digests(wanted) if wanted else None
 
     def forget(self):
@@ -90,7 +92,7 @@ class Sender:
             return self._known[name][1]
         wanted = set()
         try:
-            data = _pickling.dumps_by_value(value, wanted, lambda name: True, value)
+            data = _pickling.dumps_by_value(value, wanted, TERMS, value)
         except Exception as error:
             data = pickle.dumps(Unsent(f"{type(error).__name__}: {error}"), PROTOCOL)
         import hashlib

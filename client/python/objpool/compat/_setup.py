@@ -7,7 +7,7 @@ from multiprocessing import process
 
 from .. import _embedded, _fork
 from . import _modules
-from ._pickling import PROTOCOL
+from ._picklers import PROTOCOL
 
 
 def pack(sender, path, name, initializer, initargs, factory, slot_kwargs):

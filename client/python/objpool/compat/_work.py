@@ -12,7 +12,7 @@ from .._entry import Entry
 from . import _modules
 from ._message import ATOMS
 from ._names import is_found_by_name
-from ._pickling import PROTOCOL
+from ._picklers import PROTOCOL
 from ._rebuild import FORKED
 
 CACHED = 100            # functions; the cache is emptied when it has so many

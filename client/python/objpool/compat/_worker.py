@@ -9,7 +9,8 @@ from ._answer_writer import AnswerWriter
 from ._chunks import OnObject, caught, run_apart, run_chunk, run_each, run_pieces
 from ._message import APART, CALL, MAP, ONE, PICKLED, PIECES, buffer_of, is_plain, load_item, pieces_in
 from ._namespace import Namespace
-from ._rebuild import looks_up_main
+from ._names import main_dict
+from ._rebuild import looks_up_main, set_resolver
 
 CACHED = 100            # entries of a cache, which is emptied when it has so many
 HEAD_MAX = 4096         # bytes; larger heads are not cached
@@ -21,7 +22,8 @@ class Worker:
     def __init__(self, setup=None, slot=0):
         _chunks.begin_worker()
         self._slot = slot
-        self._namespace = Namespace()
+        self._namespace = Namespace(main_dict())
+        set_resolver(self._namespace.resolve)
         self._answers = AnswerWriter(self._namespace, [__file__])
         self._definitions = {}      # digest -> definition that is not needed yet
         self._heads = {}            # head -> what it says

@@ -8,12 +8,15 @@ multiprocessing.reduction is used here, too; what is registered here is used onl
 import io
 import multiprocessing.reduction as _standard
 import pickle
+import re
 from abc import ABCMeta  # noqa: F401
 from multiprocessing.reduction import HAVE_SEND_HANDLE, DupFd, recv_handle, recvfds, send_handle, sendfds  # noqa: F401
 
 from .. import _elsewhere, _reducers
 
 __all__ = ["send_handle", "recv_handle", "ForkingPickler", "register", "dump", "DupFd", "sendfds", "recvfds"]
+
+_MAIN = re.compile(b"_main__")      # __main__, or __mp_main__
 
 ACKNOWLEDGE = _standard.ACKNOWLEDGE
 
@@ -44,7 +47,8 @@ class ForkingPickler(_standard.ForkingPickler):
             pickler.dump(obj)
         except Exception as error:      # which exception depends on the object; it may still go by value
             return _elsewhere.dumps(obj, error)
-        return file.getbuffer()
+        data = file.getbuffer()
+        return _elsewhere.dumps(obj) if _MAIN.search(data) else data
 
     loads = pickle.loads
 

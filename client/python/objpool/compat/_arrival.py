@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Loads what _elsewhere.py has pickled in another process.
+
+Names of __main__ mean what they mean here if all that were sent are alike. If not, the value came from another program, or from one
+that has defined more since the processes parted: then the names mean what they mean in a module that stands for the __main__ of that
+process. There is one for each such process, so that its functions share their globals from message to message.
+"""
+import builtins
+import collections
+import pickle
+import threading
+import types
+
+from . import _rebuild
+from ._likeness import likeness
+from ._names import main_dict
+from ._namespace import Namespace
+
+STAND_INS_MOST = 64
+
+
+def receive(origin, data, names):
+    """The value that data is the pickle of."""
+    if _are_alike(names):
+        with _rebuild.Loading(None):
+            return pickle.loads(data)
+    stand_in = _stand_ins.get(origin)
+    with stand_in.lock, _rebuild.Loading(stand_in):
+        stand_in.take({name: (alike or definition, definition) for name, (alike, definition) in names.items()})
+        return pickle.loads(data)
+
+
+def _are_alike(names):
+    main = main_dict()
+    return all(name in main and (alike is None or likeness(main[name]) == alike) for name, (alike, _) in names.items())
+
+
+class StandIn:
+    """Stands for the __main__ of another process."""
+
+    def __init__(self):
+        self.lock = threading.RLock()
+        self.main = {"__name__": "__main__", "__builtins__": builtins}
+        self._namespace = Namespace(self.main)
+        self.resolve = self._namespace.resolve
+
+    def take(self, names):
+        """names: {name: (digest, definition)}"""
+        self._namespace.take({name: digest for name, (digest, _) in names.items()}, dict(names.values()))
+        for name in names:      # what was too large, or can't be sent, a relative of the process has
+            if name not in self.main and name in main_dict():
+                self.main[name] = main_dict()[name]
+
+
+class _StandIns:
+    """The latest, by the process that they stand for."""
+
+    def __init__(self):
+        self._kept = collections.OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, origin):
+        with self._lock:
+            stand_in = self._kept.setdefault(origin, None) or StandIn()
+            self._kept[origin] = stand_in
+            self._kept.move_to_end(origin)
+            if len(self._kept) > STAND_INS_MOST:
+                self._kept.popitem(last=False)
+            return stand_in
+
+
+_stand_ins = _StandIns()
