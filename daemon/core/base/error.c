@@ -36,7 +36,7 @@ static void set_empty(struct error *error)
 	*error = (struct error){.slot = -1, .index = -1, .exit_status = -1};
 }
 
-/* How long the UTF-8 character at the front is; 0: it is none (RFC 3629). */
+/* How many bytes the UTF-8 character at the front has. 0: there is none (RFC 3629). */
 static size_t character(const unsigned char *p, size_t left)
 {
 	const size_t size = *p < 0x80                 ? 1
@@ -76,7 +76,7 @@ void error_say(struct error *error, enum error_code code, enum ran ran, const ch
 		n = 0;
 	if ((size_t)n >= sizeof error->text) {
 		n = (int)sizeof error->text - 1;
-		while (n > 0 && ((unsigned char)error->text[n] & 0xc0) == 0x80) /* not through the middle of a character */
+		while (n > 0 && ((unsigned char)error->text[n] & 0xc0) == 0x80) /* don't cut through a character */
 			n--;
 	}
 	error_make_utf8(error->text, (size_t)n);
@@ -105,7 +105,7 @@ static int code_of(struct span name, enum error_code *code)
 	return -EINVAL;
 }
 
-/* A text or nil. */
+/* Reads a text, or nil as an empty text. */
 static int read_optional(struct reader *reader, struct span *text)
 {
 	*text = (struct span){0};

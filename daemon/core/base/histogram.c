@@ -6,7 +6,7 @@ _Static_assert(HISTOGRAM_STEPS == 1 << STEP_BITS, "places are found by shifting"
 
 static unsigned place_of(uint64_t nanoseconds)
 {
-	const uint64_t below = nanoseconds - 1; /* so that a bound belongs to the place that it ends */
+	const uint64_t below = nanoseconds - 1; /* so a bound belongs to the place that it ends */
 
 	if (nanoseconds <= UINT64_C(1) << HISTOGRAM_FIRST)
 		return 0;

@@ -6,14 +6,14 @@
 
 uint64_t idmap_salt;
 
-/* Multiplicative hashing (Knuth, The Art of Computer Programming 3, 6.4), with a multiplier that nobody knows. */
+/* Multiplicative hashing (Knuth, The Art of Computer Programming 3, 6.4), with a secret multiplier. */
 static uint32_t home(const struct idmap *map, uint64_t key)
 {
 	const uint64_t hash = key * (UINT64_C(0x9e3779b97f4a7c15) ^ (idmap_salt << 1));
 	return (uint32_t)(hash >> 32) & map->mask;
 }
 
-/* Where the key is, or the free entry where it would be. */
+/* The entry that has the key, or the free entry where it would be added. */
 static struct idmap_entry *find(const struct idmap *map, uint64_t key)
 {
 	uint32_t i = home(map, key);
@@ -63,7 +63,7 @@ void *idmap_remove(struct idmap *map, uint64_t key)
 	void *value = entry->value;
 	if (!value)
 		return NULL;
-	/* Close the gap: move up whoever would no longer be found across it. */
+	/* Close the gap: move up entries that would not be found across it. */
 	uint32_t gap = (uint32_t)(entry - map->entries);
 	for (uint32_t i = (gap + 1) & map->mask; map->entries[i].value; i = (i + 1) & map->mask) {
 		const uint32_t from_home = (i - home(map, map->entries[i].key)) & map->mask;

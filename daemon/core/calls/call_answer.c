@@ -13,9 +13,11 @@
 
 #define PROGRESS_EVERY (100 * MILLISECOND)
 
-enum { RERUNS_MAX = 3 }; /* of an idempotent call: a poisonous one must not kill every worker in turn */
+/* How often an idempotent call runs again. A call that kills its worker must not kill every worker in turn. */
+enum { RERUNS_MAX = 3 };
 
-/* `outcome` is for the log. */
+/* The call is about to be answered, or its client has gone: ends its part in the counts, timers and lists. `outcome` is for
+ * the log. */
 static void close_books(struct call *call, bool failed, const char *outcome)
 {
 	struct pool *pool = call->pool;
@@ -39,7 +41,7 @@ static void answer_gathered(struct call *call)
 	ticket_close(&call->ticket);
 }
 
-/* All tasks have a result: the answer goes out. */
+/* All tasks have a result: answers the call. */
 static void answer(struct call *call)
 {
 	close_books(call, call->gather.failed >= 0, call->gather.failed >= 0 ? "failed, as a task of it did," : "answered");
@@ -75,7 +77,7 @@ static void send_progress(struct call *call)
 }
 
 /*
- * Results that can't leave yet are counted as they come. The call fails when its gathered results are over max_message, or when
+ * Counts the results that can't leave yet. The call fails when its gathered results are over max_message, or when
  * the daemon's memory is taken up and its client holds more than its share. Then the results are freed, and no more tasks are
  * begun.
  */
@@ -127,7 +129,7 @@ void call_on_values(struct batch *batch, uint32_t count, struct span values, str
 	if (block)
 		block = client_claim(call->ticket.client, block, values.size);
 	if (call->yield.on) {
-		r = 0; /* what it returns is nobody's */
+		r = 0; /* the yielded values are the results: what the method returns is dropped */
 	} else if (call->stream.on) {
 		r = stream_values(&call->stream, &call->ticket, first, count, values, block);
 	} else if (call_gathers(call)) {
@@ -145,7 +147,7 @@ void call_on_values(struct batch *batch, uint32_t count, struct span values, str
 		task_answered(call, count);
 }
 
-/* Keeps the failure in its place, and, unless failures are collected, the first of them as the answer. */
+/* Keeps the failure in its place among the results. Unless failures are collected, the first failure becomes the answer. */
 static int keep_failure(struct call *call, uint64_t index, const struct error *error)
 {
 	const bool as_map = call->ticket.client && call->ticket.client->error_maps;
@@ -175,7 +177,7 @@ void call_on_failure(struct batch *batch, uint64_t index, struct error *error)
 		return;
 	}
 	if (call->reruns > 0 && error->ran == RAN_NO)
-		error->ran = RAN_MAYBE; /* an earlier worker may have got to it */
+		error->ran = RAN_MAYBE; /* an earlier worker may have run it */
 	call->pool->counts.failures += !call_is_probe(call);
 	if (!call_gathers(call) && !call->stream.on) {
 		call->left = 0;
@@ -217,8 +219,7 @@ void call_on_progress(const struct call *call, struct span values)
 		stream_progress(&call->ticket, values);
 }
 
-/* Lets go of the tasks of an answered call: drops those that wait, and tells the methods that run. The call lives on until its
- * last batch has come back. */
+/* Withdraws the tasks of an answered call and drops its results. The call lives on until its last batch has come back. */
 static void let_go(struct call *call)
 {
 	call_drop_results(call);
@@ -226,7 +227,7 @@ static void let_go(struct call *call)
 	withdraw_batches(call);
 }
 
-/* May a task of the call have run, whatever has become of it? */
+/* May a task of the call have run? */
 static bool has_run(const struct call *call)
 {
 	return call->reruns > 0 || call->put_off || call->left < call->total;
@@ -306,7 +307,7 @@ static int queue_input(struct call *call)
 void call_go_on(struct call *call)
 {
 	if (call->input.busy)
-		return; /* what is queued may be refused at once, which brings us here again */
+		return; /* queue_input is on the stack: a batch that it queued has failed at once */
 	if (call->input.on && queue_input(call) < 0)
 		call_fail_for_memory(call);
 	if (call->left == 0 && !call->input.open && !call->answered)

@@ -21,7 +21,7 @@ static void unbind(const struct call *call)
 		to_worker_unbind(call->pool->slots[i], call->binding);
 }
 
-/* Frees the call if it has ended: it has been answered, no batch of it is left, and its input is closed. */
+/* Frees the call if it has ended: it has been answered, it has no batch any more, and its input is closed. */
 static void reap(struct ending *ending)
 {
 	struct call *call = container_of(ending, struct call, ending);
@@ -41,13 +41,14 @@ static void reap(struct ending *ending)
 	pool_on_ended(pool);
 }
 
-/* Its answer is on its way, though its caller has given it up. If the worker dies before that, nobody wants it to run again. */
+/* The caller has given the call up, but the answer is on its way. If the worker dies before it comes, the call must not run
+ * again. */
 static void await_answer(struct call *call)
 {
 	call->idempotent = false;
 }
 
-/* The ticket's: its client has gone, or has cancelled it. */
+/* The `abandoned` of a call's ticket: the client has gone, or has cancelled the call. */
 static void on_abandoned(struct ticket *ticket, const struct error *cause)
 {
 	struct call *call = container_of(ticket, struct call, ticket);
@@ -144,7 +145,7 @@ static int set_deadline(struct call *call)
 	return 0;
 }
 
-/* From here on it is one of its pool's calls. */
+/* Makes the call one of its pool's calls. */
 static void enter(struct call *call, struct client *client)
 {
 	struct pool *pool = call->pool;
@@ -177,7 +178,7 @@ int call_begin(struct call *call, struct client *client, const struct rpc *rpc, 
 	if (call->sticky && sticky_remember(pool, call, call->sticky, &error) < 0) {
 		call_fail(call, &error);
 	} else if (pool_note_session(pool, client) < 0 || set_deadline(call) < 0 || add_batches(call, at) < 0) {
-		sticky_on_call_end(pool, call, true); /* some instances lack it: new ones must not get it either */
+		sticky_on_call_end(pool, call, true); /* some instances lack it: so must new ones */
 		call_fail_for_memory(call);
 	}
 	if (call->input.on || call->total == 0)
@@ -216,7 +217,7 @@ struct call *call_of_ticket(struct ticket *ticket)
 	return ticket->abandoned == on_abandoned ? container_of(ticket, struct call, ticket) : NULL;
 }
 
-/* The items in a block of their own, unless they are large and lie in one. */
+/* Keeps fed items: in `block` if they are large and lie there, else in a block of their own, to which *items points then. */
 static struct block *keep_items(struct span *items, struct block *block, struct account *account)
 {
 	if (block && (items->size >= SENDQ_SHARE || block->files))

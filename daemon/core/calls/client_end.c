@@ -39,7 +39,7 @@ void client_hang_up(struct client *client)
 	client_abandon(&client->tickets);
 	sendq_clear(&client->out);
 	sendq_lose_kept(&client->kept);
-	client_on_sent(client); /* its notifications must not wait for it to read */
+	client_on_sent(client); /* its notifications must not wait until it reads */
 }
 
 bool client_notifies(const struct client *client, const struct pool *pool)

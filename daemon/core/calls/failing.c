@@ -40,7 +40,7 @@ void failing_add(struct pool *pool, struct batch_list *batches, const struct err
 	TAILQ_CONCAT(&failing->batches, batches, link);
 	error_copy(&failing->error, cause);
 	TAILQ_INSERT_TAIL(&pool->failing, failing, link);
-	timer_set(&pool->core->timers, &pool->tell, pool->core->now + 1); /* in the next turn */
+	timer_set(&pool->core->timers, &pool->tell, pool->core->now + 1); /* in the next turn of the loop */
 }
 
 void failing_on_timer(struct timer *timer)

@@ -42,7 +42,7 @@ static void let_others_in(struct slot *slot)
 	slot->holder = 0;
 	slot_relist(slot);
 	pool_wake(slot->pool);
-	slot->pool->core->ops->slot_changed(slot); /* it may be waited for to be replaced */
+	slot->pool->core->ops->slot_changed(slot); /* a request may wait until the slot can be replaced */
 }
 
 static void say_lost(const struct lease *lease, struct error *error)
@@ -54,7 +54,7 @@ static void say_lost(const struct lease *lease, struct error *error)
 	error->slot = lease->index;
 }
 
-/* False: a worker has begun the batch. */
+/* Fails the batch, unless a worker has begun it: false. */
 static bool revoke(const struct batch *batch)
 {
 	return !batch->tag && (batch->flow || board_revoke(batch->slot->board, batch->id));
@@ -120,7 +120,7 @@ static void hold(struct lease *lease)
 	if (lease->time)
 		timer_set(&core->timers, &lease->timer, core->now + lease->time);
 	answer(lease);
-	scheduler_pull(lease->slot); /* its client may have asked already */
+	scheduler_pull(lease->slot); /* the holder's calls may wait in the slot's queue */
 }
 
 /* ---- getting one ---- */
@@ -146,7 +146,7 @@ static void assign(struct lease *lease, struct slot *slot)
 	to_worker_lease(slot, lease->session);
 }
 
-/* The first lease that waits for the slot, or NULL. */
+/* The oldest lease that waits for this slot or for any slot. NULL: none does. */
 static struct lease *first_for(const struct slot *slot)
 {
 	struct lease *lease;
@@ -157,8 +157,8 @@ static struct lease *first_for(const struct slot *slot)
 	return NULL;
 }
 
-/* A slot whose successor waits for the last of its calls is not leased, and these calls may never come: the successor is to take
- * its place now. */
+/* A slot is not leased when its successor waits until max_calls is reached. The missing calls may never come, so the successor
+ * is to take its place now. */
 static void hurry_successor(struct slot *slot)
 {
 	if (!slot->successor || !slot->successor->waits_for_calls)
@@ -190,7 +190,7 @@ void lease_on_answer(struct slot *slot, struct error *refusal)
 	struct lease *lease = slot->leased;
 
 	if (!lease || lease->state != LEASE_ASKING)
-		return; /* given up meanwhile */
+		return; /* the lease has been given up meanwhile */
 	if (!refusal) {
 		hold(lease);
 		return;
@@ -202,7 +202,7 @@ void lease_on_answer(struct slot *slot, struct error *refusal)
 	lease_end(lease);
 }
 
-/* The client has gone (then all its leases go), or has cancelled. */
+/* The `abandoned` of a request for a lease: the client has cancelled it, or has gone, and lease_on_client_gone ends the lease. */
 static void on_abandoned(struct ticket *ticket, const struct error *cause)
 {
 	struct lease *lease = container_of(ticket, struct lease, ticket);
@@ -296,13 +296,13 @@ void lease_release(struct lease *lease)
 	if (lease->pool && lease->state <= LEASE_ASKING)
 		lease->pool->leases_waiting--;
 	if (slot) {
-		to_worker_release(slot, lease->session); /* also when it was only asked: it may have agreed */
+		to_worker_release(slot, lease->session); /* also while the instance has not answered: it may have agreed */
 		let_others_in(slot);
 	}
 	lease_end(lease);
 }
 
-/* Does a call of the client wait for the slot, or is one in its hands? */
+/* Does a call of the client wait for the slot, or has the slot a call of the client in its hands? */
 static bool has_work(const struct slot *slot, const struct client *client)
 {
 	const struct batch *batch;
@@ -315,8 +315,8 @@ static bool has_work(const struct slot *slot, const struct client *client)
 	return false;
 }
 
-/* Does the lease's client, which can call no more, still need it? Its calls in the slot run as the holder's. A lost lease keeps
- * others from another instance. */
+/* The lease's client can't make calls any more. Do its earlier calls need the lease? Calls in the slot run as the holder's.
+ * Other calls of a lost lease must not reach another instance. */
 static bool is_needed(const struct lease *lease)
 {
 	return lease->state == LEASE_LOST || (lease->state == LEASE_HELD && has_work(lease->slot, lease->client));
@@ -376,7 +376,8 @@ int lease_check(const struct client *client, const struct pool *pool, uint32_t s
 	return 0;
 }
 
-/* The lease, if one was held; one that was only asked for waits for another slot. */
+/* Takes the slot from its lease. A held lease is lost, and is returned. A lease that was not granted yet waits for another
+ * slot; NULL. */
 static struct lease *lose_slot(struct slot *slot, const char *reason)
 {
 	struct lease *lease = slot->leased;
@@ -386,7 +387,7 @@ static struct lease *lose_slot(struct slot *slot, const char *reason)
 		return lease;
 	}
 	if (lease) {
-		to_worker_release(slot, lease->session); /* it may have agreed */
+		to_worker_release(slot, lease->session); /* the instance may have agreed */
 		lease->state = LEASE_WAITING;
 		lease->slot = NULL;
 		let_others_in(slot);
@@ -403,7 +404,7 @@ void lease_on_worker_gone(struct slot *slot)
 
 void lease_on_slot_removed(struct slot *slot)
 {
-	(void)lose_slot(slot, "its slot was removed"); /* what waits for it is done first */
+	(void)lose_slot(slot, "its slot was removed"); /* the slot finishes the tasks that are addressed to it before it ends */
 }
 
 void lease_on_shrunk(struct pool *pool)

@@ -17,7 +17,7 @@ static struct slot *slot_of(const struct client *client)
 	return container_of(client, struct slot, nested.client);
 }
 
-/* An answer for the instance: it goes to its worker. */
+/* The `wrote` of a client that is an instance: sends the answer to the worker. */
 static void on_wrote(struct client *client)
 {
 	to_worker_result(slot_of(client), &client->out);
@@ -69,7 +69,7 @@ static struct call *awaited_by(const struct slot *slot)
 
 static bool can_go(const struct call *call, uint64_t walk);
 
-/* Will it have time for another task? A slot that the walk passes again adds nothing to what it found the first time. */
+/* Will the slot come free for another task? When the walk comes to a slot again, it takes what it found the first time. */
 static bool will_be_free(struct slot *slot, uint64_t walk)
 {
 	const struct call *awaited = awaited_by(slot);
@@ -100,7 +100,7 @@ static bool first_will_be_free(const struct pool *pool, uint64_t count, uint64_t
 	return true;
 }
 
-/* Can a new call begin: will the slots that its tasks go to be free? */
+/* Can a new call begin: will the slots that its tasks go to come free? */
 static bool can_begin(const struct call *call, uint64_t walk)
 {
 	switch (call->select) {
@@ -120,8 +120,8 @@ static bool can_begin(const struct call *call, uint64_t walk)
 	return true;
 }
 
-/* Is a task of the call in the slot's hands, put off there, or in its queue? The queue is asked by client: an instance has one
- * nested call at a time. */
+/* Is a task of the call in the slot's hands, put off there, or in its queue? The queue is searched by client, which is enough: an
+ * instance has one nested call at a time. */
 static bool is_at(const struct slot *slot, const struct call *call)
 {
 	const struct batch *batch;
@@ -137,7 +137,7 @@ static bool is_at(const struct slot *slot, const struct call *call)
 	return false;
 }
 
-/* Can a call that has begun go on: will the slots that its tasks are at be free? */
+/* Can a call that has begun go on: will the slots that have its tasks come free? */
 static bool can_go(const struct call *call, uint64_t walk)
 {
 	const struct pool *pool = call->pool;

@@ -21,7 +21,8 @@ static bool is_unfinished(const struct call *call)
 	return false;
 }
 
-/* `count` of them have got their answers, or are gone. With the last one the train is over. */
+/* `count` passengers have been answered, or their client has gone. The call that stands for the train ends with the last
+ * passenger. */
 static void leave(struct call *call, uint32_t count)
 {
 	call->left -= count;
@@ -29,12 +30,12 @@ static void leave(struct call *call, uint32_t count)
 		return;
 	call->answered = true;
 	core_reap_later(call->core, &call->ending);
-	if (is_unfinished(call)) /* tasks of calls that were given up */
+	if (is_unfinished(call)) /* tasks of plain calls that were given up */
 		withdraw_batches(call);
 	call->ticket.client = NULL;
 }
 
-/* Takes the request off the books, before the answer goes out. */
+/* The plain call is about to be answered: its request counts for its client no more. */
 static void settle(struct passenger *passenger)
 {
 	struct call *call = passenger->call;
@@ -48,7 +49,7 @@ static uint64_t took(const struct call *call)
 	return call->core->now - call->began;
 }
 
-/* As call_answer.c tells of the end of a call. */
+/* The same line for the log as call_answer.c has for a call. */
 static void trace_end(const struct passenger *passenger, const char *outcome)
 {
 	const struct call *call = passenger->call;
@@ -69,14 +70,14 @@ static void answer_error(struct passenger *passenger, const struct error *error)
 
 /* ---- results ---- */
 
-/* Passes one value of bytes that were scanned. */
+/* Skips one packed value, whose bytes have been scanned. */
 static const uint8_t *pass_value(const uint8_t *p, const uint8_t *end)
 {
 	const unsigned fixed = scan_fixed(*p);
 	return p + (fixed ? (int64_t)fixed : scan_length(p, (size_t)(end - p)));
 }
 
-/* Passes the response [1, msgid, nil, value]. NULL: it is none. */
+/* Skips the response [1, msgid, nil, value]. NULL: these bytes are no such response. */
 static const uint8_t *pass_response(const uint8_t *p, const uint8_t *end, uint32_t msgid)
 {
 	struct reader reader = {.p = p + 2, .end = end};
@@ -166,7 +167,7 @@ void passengers_on_failure(struct batch *batch, uint64_t index, struct error *er
 {
 	struct passenger *passenger = next_of(batch);
 
-	(void)index; /* always the next */
+	(void)index; /* it is always the next task */
 	if (passenger)
 		fail_one(passenger, error);
 }
@@ -196,7 +197,7 @@ static void fail_all_of(struct batch *batch, const struct error *cause)
 	}
 }
 
-/* Back to the front of the queue, what no worker has begun. */
+/* Puts a batch that no worker has begun back at the front of the queue. */
 static void put_back(struct batch *batch)
 {
 	struct call *call = batch->call;
@@ -237,7 +238,7 @@ static int take_out(struct batch *batch, uint32_t index)
 	return 0;
 }
 
-/* Takes back what the worker has not begun of the batch. */
+/* Takes the tasks that the worker has not begun out of its hands, and puts them back into the queue. */
 static void take_back(struct slot *slot, struct batch *batch)
 {
 	struct batch *rest;
@@ -251,13 +252,14 @@ static void take_back(struct slot *slot, struct batch *batch)
 	}
 }
 
-/* Those behind it would be cancelled with it; there are some when there was no memory to take them back. */
+/* A cancel ends the worker's batch: are there tasks behind this one? There are some if there was no memory to take them back. */
 static bool is_last(const struct batch *batch, uint32_t index)
 {
 	return index + 1 == batch->first + batch->count;
 }
 
-/* The last task of the batch that a worker has begun, or another: then its answer is on its way. */
+/* Cancels a task that a worker has begun, if it is the last begun task of its batch. The answers of earlier tasks are on their
+ * way. */
 static enum revoked cancel_begun(const struct batch *batch, uint32_t index)
 {
 	struct board *board = batch->slot->board;
@@ -267,7 +269,7 @@ static enum revoked cancel_begun(const struct batch *batch, uint32_t index)
 	return !is_last(batch, index) || board_cancel_call(board, batch->id, index) ? REVOKED_RUNNING : REVOKED_TOO_LATE;
 }
 
-/* Has it begun? If not, it will not. */
+/* Takes the passenger's task back if no worker has begun it. Else cancels it. */
 static enum revoked withdraw(struct passenger *passenger)
 {
 	const uint32_t index = passenger_index(passenger);
@@ -276,15 +278,15 @@ static enum revoked withdraw(struct passenger *passenger)
 	if (batch && slot_has_in_hand(batch)) {
 		take_back(batch->slot, batch);
 		if (!passenger->ticket.client)
-			return REVOKED; /* for want of memory, and answered */
+			return REVOKED; /* there was no memory to put it back: it has failed */
 		batch = batch_of(passenger);
 	}
 	if (batch && batch->flow)
-		return take_out(batch, index) == 0 ? REVOKED : REVOKED_RUNNING; /* or will run, for nobody */
+		return take_out(batch, index) == 0 ? REVOKED : REVOKED_RUNNING; /* without memory it stays queued */
 	return batch && slot_has_in_hand(batch) ? cancel_begun(batch, index) : REVOKED_RUNNING;
 }
 
-/* It is answered, and runs on, or is put off. */
+/* The passenger has been answered, and its task runs on or is put off: tells its worker. */
 static void let_go(const struct passenger *passenger)
 {
 	struct batch *batch = batch_of(passenger);
@@ -311,7 +313,7 @@ static void give_up(struct passenger *passenger, const struct error *cause)
 	leave(passenger->call, 1);
 }
 
-/* The ticket's: its client has gone, or has cancelled it. */
+/* The `abandoned` of a passenger's ticket: the client has gone, or has cancelled the plain call. */
 static void on_abandoned(struct ticket *ticket, const struct error *cause)
 {
 	struct passenger *passenger = container_of(ticket, struct passenger, ticket);
@@ -352,7 +354,8 @@ uint32_t passengers_open(struct call *call, struct client *client)
 
 /* ---- all fail ---- */
 
-/* May the next task of the batch have run? What follows it is taken out of the worker's hands, and fails. */
+/* May the next task of the batch have run? The tasks behind it, if the worker has not begun them, are taken out of its hands
+ * and fail. */
 static enum ran withdraw_batch(struct batch *batch, struct error *error)
 {
 	struct batch *rest;
@@ -385,7 +388,7 @@ void passengers_fail(struct call *call, const struct error *cause)
 		error.ran = ran;
 		fail_all_of(batch, &error);
 	}
-	error.ran = RAN_NO; /* those that never were in a batch */
+	error.ran = RAN_NO; /* passengers whose tasks never were in a batch */
 	for (uint32_t i = 0; i < train->count; i++)
 		if (train->passengers[i].ticket.client)
 			fail_one(&train->passengers[i], &error);

@@ -11,7 +11,7 @@
 
 /* ---- back into a queue ---- */
 
-/* Queues a batch again. If its call has been answered meanwhile, the batch ends instead (a sticky call runs all the same). */
+/* Queues a batch again. If its call has been answered, the batch ends instead, unless the call is sticky. */
 static void requeue(struct batch *batch, int (*push)(struct queue *, struct batch *, struct client *), struct queue *queue)
 {
 	struct error error;
@@ -33,7 +33,7 @@ void recall_put_back(struct batch *batch)
 	struct pool *pool = batch->call->pool;
 	const struct client *client = batch->call->ticket.client;
 
-	if (client && client->internal) /* its slot may have been the last one that could do what a method waits for */
+	if (client && client->internal) /* a method waits for this task, and this slot may have been the last that could run it */
 		timer_set(&pool->core->timers, &pool->circles, pool->core->now);
 	requeue(batch, queue_push_front, batch->addressed ? &batch->slot->queue : &pool->queue);
 }
@@ -47,9 +47,9 @@ void recall_move_to(struct batch *batch, struct slot *slot)
 /* ---- taking back ---- */
 
 #define LATE     (MILLISECOND / 2) /* a task that takes longer is stuck */
-#define TOO_LATE (4 * MILLISECOND) /* so is a batch, though its items go on */
+#define TOO_LATE (4 * MILLISECOND) /* a batch that takes longer is stuck, too, also when its items go on */
 
-/* How long the worker has been at the running batch; 0: it runs none. */
+/* How long the worker has been running its batch. 0: it runs none. */
 static uint64_t time_at_work(const struct slot *slot, uint64_t now)
 {
 	const uint64_t since = atomic_load_explicit(&slot->board->since, memory_order_relaxed);
@@ -62,7 +62,7 @@ static uint64_t position_of(const struct slot *slot, const struct batch *first)
 	return atomic_load_explicit(&slot->board->since, memory_order_relaxed) + board_begun(slot->board, first->id);
 }
 
-/* A worker that still reads a message (`unsent` changes) reacts. */
+/* A worker that reads its messages (`unsent` changes) reacts. */
 static void note_reading(struct slot *slot, uint64_t now)
 {
 	if (slot->unsent != slot->out.bytes)
@@ -70,15 +70,14 @@ static void note_reading(struct slot *slot, uint64_t now)
 	slot->unsent = slot->out.bytes;
 }
 
-/* Has the worker not begun what it was given, although nothing runs? Then its process is stopped, or at something that is no
- * task. */
+/* Has the worker begun none of its tasks, although none runs? Then its process is stopped, or does something that is no task. */
 static bool is_silent(const struct slot *slot, const struct batch *first, uint64_t now)
 {
 	return board_state(slot->board, first->id) == BOARD_HANDED && now - slot->heard >= SCHEDULER_SILENCE &&
 	       !atomic_load_explicit(&slot->board->since, memory_order_relaxed);
 }
 
-/* Takes the tasks that the slot has not begun, and another slot may do, out of its hands; the last one first. */
+/* Takes the tasks that the slot has not begun, and that another slot may do, out of its hands. The last task comes first. */
 static void take_back(struct slot *slot, struct batch_list *taken)
 {
 	struct batch *batch, *before, *rest;
@@ -107,7 +106,8 @@ void recall_tasks(struct slot *slot)
 	core_trace(slot->pool->core, slot->pool, slot, "what it has not begun is taken back: %s",
 		   slot->silent ? "the worker does not react" : "it is at something slow");
 	take_back(slot, &taken);
-	while ((batch = TAILQ_FIRST(&taken))) { /* each goes to the front, before the later tasks that are back already */
+	/* Each goes to the front of the queue, before the later tasks that are there already. */
+	while ((batch = TAILQ_FIRST(&taken))) {
 		TAILQ_REMOVE(&taken, batch, link);
 		recall_put_back(batch);
 	}
@@ -115,7 +115,7 @@ void recall_tasks(struct slot *slot)
 	slot_relist(slot);
 }
 
-/* May something in the slot's hands, a task or a finished answer, have to wait for the task that runs? */
+/* May another task in the slot's hands, or a finished answer, have to wait for the task that runs? */
 static bool holds_back(const struct slot *slot, const struct batch *first)
 {
 	if (slot->handed_count > 1 || board_state(slot->board, first->id) == BOARD_HANDED)
@@ -124,7 +124,8 @@ static bool holds_back(const struct slot *slot, const struct batch *first)
 	return first->count > 1 && (begun < first->count || begun > first->done + 1);
 }
 
-/* Is the worker at a task for longer than LATE, or, of a longer batch, still at the item at which it was at the last look? */
+/* Has the worker been at its task for longer than LATE? Of a batch of many items: is it at the same item as when looked at
+ * last? */
 static bool is_stuck(const struct slot *slot, const struct batch *first, uint64_t now)
 {
 	return time_at_work(slot, now) > LATE && (first->count == 1 || slot->position == position_of(slot, first));
@@ -139,7 +140,7 @@ static void nudge(struct slot *slot)
 	slot->pool->core->ops->slot_nudge(slot);
 }
 
-/* Takes back what waits behind a stuck task, or in a worker that does not react. False: nothing can wait in the slot. */
+/* Takes back tasks that wait behind a stuck task, or in a worker that does not react. False: no task can wait in the slot. */
 static bool look_at(struct slot *slot, uint64_t now)
 {
 	const struct batch *first = TAILQ_FIRST(&slot->handed);

@@ -19,7 +19,7 @@ struct batch *withdraw_rest(struct slot *slot, struct batch *batch)
 	if (!rest)
 		return NULL;
 	const uint32_t kept = board_cut(slot->board, batch->id, batch->done + 1);
-	if (kept <= batch->done || kept >= batch->count) { /* all have begun; or the worker has written nonsense to the board */
+	if (kept <= batch->done || kept >= batch->count) { /* all have begun, or the worker wrote nonsense to the board */
 		batch_free(rest);
 		return NULL;
 	}
@@ -54,13 +54,13 @@ static enum revoked revoke_one(const struct batch *batch)
 enum revoked withdraw_unless_begun(struct call *call)
 {
 	if (call->reruns > 0 || call->put_off || call->sticky)
-		return REVOKED_RUNNING; /* or will run */
+		return REVOKED_RUNNING; /* a task of it has run, or will run */
 	return call_is_single(call) ? revoke_one(&call->only) : revoke_all(call);
 }
 
 /* ---- once it is answered ---- */
 
-/* Of those that the worker has begun, only the last can still run. */
+/* Is it the last of its call's batches in the slot? Of the begun batches only the last can be running. */
 static bool is_last_of_call(const struct batch *batch)
 {
 	for (const struct batch *next = TAILQ_NEXT(batch, link); next; next = TAILQ_NEXT(next, link))
@@ -69,7 +69,7 @@ static bool is_last_of_call(const struct batch *batch)
 	return true;
 }
 
-/* False: the worker has begun it. */
+/* Drops the batch. False: the worker has begun it. */
 static bool drop(struct batch *batch)
 {
 	if (batch->tag) {
@@ -83,7 +83,7 @@ static bool drop(struct batch *batch)
 	} else if (batch->flow) {
 		queue_remove(batch);
 	} else {
-		return true; /* on its way to where it is dropped */
+		return true; /* it is being queued: scheduler_add or requeue ends it */
 	}
 	batch_end(batch);
 	return true;
@@ -94,7 +94,7 @@ void withdraw_say_in_vain(struct error *error, enum ran ran)
 	error_say(error, ERROR_CANCELLED, ran, "this call was made by a method whose own call has been given up");
 }
 
-/* What the method of the batch waits for is cancelled, too. */
+/* Cancels the nested call that the batch's method waits for. */
 static void cancel_nested(const struct slot *slot, const struct batch *batch)
 {
 	struct ticket *ticket = slot_awaited(slot);
@@ -111,7 +111,7 @@ void withdraw_running(struct slot *slot, struct batch *batch)
 	struct core *core = slot->pool->core;
 	const uint64_t grace = slot->pool->settings.cancel_grace;
 
-	/* The call has been answered, or its client has gone: what the method has committed itself to can reach nobody either. */
+	/* The call has been answered, or its client has gone: also an answer to which the method is committed reaches nobody. */
 	if (!board_move(slot->board, batch->id, BOARD_STARTED, BOARD_CANCELLED) &&
 	    !board_move(slot->board, batch->id, BOARD_COMMITTED, BOARD_CANCELLED) &&
 	    board_state(slot->board, batch->id) != BOARD_CANCELLED)
@@ -124,7 +124,7 @@ void withdraw_running(struct slot *slot, struct batch *batch)
 	timer_set(&core->timers, &slot->grace, core->now + grace);
 }
 
-/* To cancel one may cancel calls that its method has made, but none of this call. */
+/* To cancel a batch may cancel calls that its method has made. This ends no other batch of this call. */
 static void cancel_begun(struct call *call)
 {
 	struct batch *batch;
@@ -141,8 +141,8 @@ void withdraw_batches(struct call *call)
 	bool begun = false;
 
 	if (call->sticky && !pool->leaving)
-		return; /* it runs all the same */
-	pool_wake(pool); /* a slot may have room now, or nothing left to stay for */
+		return; /* a sticky call runs also when nobody waits for it */
+	pool_wake(pool); /* a slot may have room now, or may have nothing to do before it ends */
 	if (call_is_single(call)) {
 		if (call->batches > 0 && !drop(&call->only))
 			withdraw_running(call->only.slot, &call->only);

@@ -17,7 +17,7 @@ void deferral_add(struct slot *slot, struct batch *batch, uint64_t tag)
 	batch->slot = slot;
 	batch->call->put_off = true;
 	TAILQ_INSERT_TAIL(&slot->deferred, batch, link);
-	slot_relist(slot); /* an instance that has put something off is not done with its calls */
+	slot_relist(slot); /* max_calls doesn't count while the instance owes deferred answers */
 	pool_wake(slot->pool);
 }
 
@@ -26,11 +26,11 @@ void deferral_remove(struct slot *slot, struct batch *batch)
 	TAILQ_REMOVE(&slot->deferred, batch, link);
 	(void)idmap_remove(&slot->by_tag, batch->tag);
 	batch->tag = 0;
-	slot_relist(slot); /* with nothing put off, it may be one that has had all its calls */
+	slot_relist(slot); /* it owes no deferred answers any more: max_calls may be reached */
 	pool_wake(slot->pool);
 }
 
-/* The worker, if there is one, shall forget it too. */
+/* Takes the batch out of the slot, and tells the worker, if there is one, that nobody waits for it. */
 static void forget(struct slot *slot, struct batch *batch)
 {
 	if (slot->state == SLOT_READY)
@@ -38,7 +38,8 @@ static void forget(struct slot *slot, struct batch *batch)
 	deferral_remove(slot, batch);
 }
 
-/* False: it is answered, and that is on its way; or the worker has overwritten the ledger, and then it must end. */
+/* Notes in the ledger that the task is given up. False: the worker has answered it, and the answer is on its way; or the
+ * worker has overwritten the ledger, and is killed. */
 static bool take(struct slot *slot, const struct batch *batch)
 {
 	if (ledger_move(slot->board, batch->tag, LEDGER_DEFERRED, LEDGER_CANCELLED))
@@ -66,7 +67,7 @@ void deferral_take_all(struct slot *slot, struct batch_list *taken)
 		if (!take(slot, batch))
 			continue;
 		forget(slot, batch);
-		batch->slot = NULL; /* which may be freed before the call is told */
+		batch->slot = NULL; /* the slot may be freed before the call is told */
 		TAILQ_INSERT_TAIL(taken, batch, link);
 	}
 }

@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { STICKY_OVERHEAD = 128 }; /* bytes that one takes beside its own */
+enum { STICKY_OVERHEAD = 128 }; /* bytes of memory that a sticky call takes beside its arguments */
 
 void sticky_init(struct stickies *stickies)
 {
@@ -28,7 +28,8 @@ static struct sticky_kind *find_kind(const struct stickies *stickies, struct spa
 	return name.size == method.size && memcmp(name.bytes, method.bytes, method.size) == 0 ? kind : NULL;
 }
 
-/* NULL: out of memory; or the name of another method has the same hash. */
+/* The kind of that method, which is made if there is none. NULL: out of memory; or the name of another method has the same
+ * hash. */
 static struct sticky_kind *add_kind(struct stickies *stickies, struct span method)
 {
 	struct sticky_kind *kind = calloc(1, sizeof *kind);
@@ -97,7 +98,7 @@ static void sticky_free(struct pool *pool, struct sticky *sticky)
 	free(sticky);
 }
 
-/* Calls are forgotten from the last to the first, so that a replay passes over all of them at once. */
+/* Forgets calls from the last to the first: so a replay whose next call is forgotten skips all of them at once. */
 static void forget_kind(struct pool *pool, const struct sticky_kind *kind)
 {
 	for (uint32_t left = kind->count; left > 0; left--)
@@ -119,7 +120,7 @@ uint32_t sticky_forget(struct pool *pool, struct span method)
 	return before - stickies->count;
 }
 
-/* A call that replaces earlier ones of its method has run: until then, it might still have been refused. */
+/* The call has run: forgets the earlier calls of its method that it replaces. Until now it could have been refused. */
 static void forget_replaced(struct pool *pool, const struct sticky *by)
 {
 	struct sticky *early;
@@ -163,7 +164,7 @@ static struct sticky *sticky_new(struct call *call)
 	return sticky;
 }
 
-/* Is there room for the call? What it is about to replace doesn't count, but has its bound too. */
+/* Is there room for the call? The calls that it is about to replace don't count, but have a bound of their own. */
 static bool has_room(const struct pool *pool, const struct call *call, enum sticky_mode mode)
 {
 	const struct stickies *stickies = &pool->stickies;
@@ -231,12 +232,12 @@ void sticky_on_call_end(struct pool *pool, struct call *call, bool refused)
 /* ---- replaying ---- */
 
 enum {
-	PORTION = 8,            /* calls that a worker is given at once */
-	REFILL = PORTION / 2,   /* when it has so many left, it gets the next */
-	PORTION_BYTES = 64 << 10 /* or fewer, if they are large */
+	PORTION = 8,            /* calls in a portion, at most */
+	REFILL = PORTION / 2,   /* a worker that has not begun so many calls gets the next portion */
+	PORTION_BYTES = 64 << 10 /* a portion ends when it has so many bytes */
 };
 
-/* Will the slot's worker have it as a task? */
+/* Will the slot's worker get the sticky call as a task? */
 static bool waits_as_task(const struct slot *slot, const struct call *call)
 {
 	const struct batch *batch;
@@ -296,7 +297,7 @@ bool replay_on_begun(struct replay *replay)
 	return replay->on && replay->ahead <= REFILL;
 }
 
-/* Gathers the next portion. How many calls. */
+/* Gathers the next portion. Returns how many calls it has. */
 static uint32_t cut_portion(struct slot *slot, const struct sticky **portion)
 {
 	struct replay *replay = &slot->replay;

@@ -51,14 +51,14 @@ static void put_text(struct sendq *out, const void *text, size_t size)
 
 /* ---- what travels beside the socket ---- */
 
-/* Does the worker map it, instead of reading it? */
+/* Does the value go by descriptor: does the worker map the block instead of reading the bytes? */
 static bool by_descriptor(const struct slot *slot, const struct block *block, size_t size)
 {
 	const uint64_t least = slot->pool->core->limits.payload_min;
 	return block && block->fd >= 0 && least > 0 && size >= least;
 }
 
-/* Packed values, in bytes or as an ext that stands for them. */
+/* Writes packed values: their bytes, or an ext that stands for them. */
 static void put_span(struct slot *slot, struct block *block, struct span span)
 {
 	uint8_t ref[PAYLOAD_REF];
@@ -72,7 +72,8 @@ static void put_span(struct slot *slot, struct block *block, struct span span)
 	sendq_copy(&slot->out, ref, sizeof ref);
 }
 
-/* The files that one message needs: of those that came with the caller's, and what the caller's came in. */
+/* The files that one message needs: which of the files that came with the call, and the file of the block that the call lies
+ * in. */
 struct needed {
 	bool of_caller[PAYLOAD_FILES];
 	bool self;
@@ -96,7 +97,8 @@ static void need(struct needed *needed, const struct block *files, const struct 
 	}
 }
 
-/* Goes ahead of the message. `files` is the block that came with descriptors, `self` the one that spans lie in. */
+/* Writes the message that goes ahead and passes the descriptors. `files` is the block that came with descriptors, `self` the
+ * block in which the spans lie. */
 static void put_files(struct slot *slot, const struct needed *needed, const struct block *files, struct block *self)
 {
 	struct sendq *out = &slot->out;
@@ -134,7 +136,8 @@ void to_worker_start(struct slot *slot, int64_t supervisor_pid, struct span args
 	put_value(out, NULL, slot_kwargs);
 	put_uints(out, (uint64_t[]){pool->core->limits.max_message}, 1);
 	slot->told_start = true;
-	if (slot->predecessor && pool->has_snapshot) { /* its state will have them, or they will be replayed without one */
+	/* The predecessor's state will have the effects of the sticky calls. Without a state they are replayed later. */
+	if (slot->predecessor && pool->has_snapshot) {
 		slot->replay.until = 0;
 		sendq_copy(out, "\x90\xc2", 2);
 		return;
@@ -166,7 +169,7 @@ void to_worker_replay(struct slot *slot)
 static void put_call_head(struct sendq *out, const struct call *call, const struct batch *batch, uint8_t fields)
 {
 	const size_t n = call->name.size;
-	if (n > SENDQ_SEGMENT / 2) { /* a name that no class has: let the worker say so */
+	if (n > SENDQ_SEGMENT / 2) { /* no class has so long a name: the worker will say so */
 		put_array(out, fields);
 		put_uints(out, (uint64_t[]){TO_CALL, batch->id, call->session}, 3);
 		put_text(out, call->name.bytes, n);
@@ -219,7 +222,7 @@ static void put_call(struct slot *slot, const struct batch *batch)
 	put_uints(out, (uint64_t[]){(call->progress ? CALL_PROGRESS : 0u) | (call_takes_yields(call) ? CALL_YIELDS : 0u)}, 1);
 }
 
-/* The worker keeps what is bound until the call ends, so that it doesn't travel with every batch. */
+/* The worker keeps bind and bind_kwargs until the call ends, so that they aren't sent with every batch. */
 static void put_binding(struct slot *slot, const struct call *call)
 {
 	if (!call->binding || idmap_get(&slot->bound, call->binding))
@@ -294,7 +297,7 @@ static void put_items(struct slot *slot, const struct batch *batch)
 	}
 }
 
-/* Requests go as they came. */
+/* The requests of a train go as they came. */
 static void put_train(struct sendq *out, const struct batch *batch)
 {
 	const struct call *call = batch->call;

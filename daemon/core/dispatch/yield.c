@@ -46,7 +46,7 @@ int yield_on_value(struct batch *batch, struct span value, struct block *block)
 	block = client_claim(call->ticket.client, block, value.size);
 	if (!call->answered && value.size > 0)
 		(void)stream_values(&call->stream, &call->ticket, call->stream.sent, 1, value,
-				    block); /* in its turn: it needs no memory */
+				    block); /* it is this value's turn, so nothing is allocated */
 	tell_or_wait(call);
 	return 0;
 }

@@ -52,7 +52,7 @@ static int read_replaying(struct slot *slot, struct reader *reader)
 	return slot_on_replaying(slot, method);
 }
 
-/* The worker has done with the batch: takes it out of its hands. */
+/* The worker has done the batch: learns from the time that it took, and takes it out of the slot's hands. */
 static void finish(struct slot *slot, struct batch *batch)
 {
 	const uint32_t said = atomic_load_explicit(&board_entry(slot->board, batch->id)->spent, memory_order_relaxed);
@@ -65,7 +65,7 @@ static void finish(struct slot *slot, struct batch *batch)
 	}
 	if (method) {
 		method->calls += batch->count;
-		if (!slot->refuses) /* to refuse takes no time */
+		if (!slot->refuses) /* a refused task took no time */
 			method_learn(method, spent);
 	}
 	if (batch->call->remembered)
@@ -83,7 +83,7 @@ static void end(struct slot *slot, struct batch *batch)
 	batch_end(batch);
 }
 
-/* A worker that has no memory says that the method failed, and did not run. */
+/* A worker without memory for a task answers that the method failed, and did not run. */
 static bool is_refusal(const struct error *error)
 {
 	return error->code == ERROR_FAILED && error->ran == RAN_NO;
@@ -147,7 +147,7 @@ static int after_items(struct slot *slot, struct batch *batch)
 	return 1;
 }
 
-/* [PAYLOAD, id, place, offset, length, touched]: as a REPLY whose value lies in `lent`, where it has been scanned. */
+/* [PAYLOAD, id, place, offset, length, touched]: a REPLY whose value lies in `lent`, and has been scanned there. */
 static int read_payload(struct slot *slot, struct reader *reader, struct block *lent)
 {
 	uint64_t id, place, offset, length;
@@ -162,7 +162,8 @@ static int read_payload(struct slot *slot, struct reader *reader, struct block *
 	return after_items(slot, batch);
 }
 
-/* The batch and item that [.., id, item, ...] speaks of: always the next one that has no answer. */
+/* Reads [.., id, item, ...]. Returns the batch of that id. NULL: there is none, or `item` is not its next task that has no
+ * answer. */
 static struct batch *read_item(struct slot *slot, struct reader *reader)
 {
 	uint64_t id, item;
@@ -206,7 +207,7 @@ static int read_item_error(struct slot *slot, struct reader *reader)
 	return after_items(slot, batch);
 }
 
-/* Nobody may wait for it any more; nor may an instance that is to end put anything off. */
+/* Adds the deferred task to the slot. It is given up if its call has been answered, and fails if the instance is to end. */
 static void defer(struct slot *slot, struct batch *batch, uint64_t tag)
 {
 	deferral_add(slot, batch, tag);
@@ -216,7 +217,7 @@ static void defer(struct slot *slot, struct batch *batch, uint64_t tag)
 		lost_deferred(slot);
 }
 
-/* [DEFERRED, id, item, tag]: always the next item that has no answer. */
+/* [DEFERRED, id, item, tag]. The item is the batch's next task that has no answer. */
 static int read_deferred(struct slot *slot, struct reader *reader)
 {
 	uint64_t id, item, tag;
@@ -291,7 +292,7 @@ static int read_yield(struct slot *slot, struct reader *reader, struct block *bl
 	return batch ? yield_on_value(batch, reader_rest(reader), block) : -EBADMSG;
 }
 
-/* [STATE, state] or [STATE, nil, error]: of an instance that is being replaced. */
+/* [STATE, state] or [STATE, nil, error], from an instance that is being replaced. */
 static int read_state(struct slot *slot, struct reader *reader, uint32_t count, struct block *block)
 {
 	struct span state = {0};
@@ -331,7 +332,7 @@ static int read_restored(struct slot *slot, struct reader *reader, uint32_t coun
 	return 0;
 }
 
-/* The batch's method calls another method: a request of the instance, the only one that is under way. */
+/* The batch's method makes a nested call. The instance can have one such call at a time. */
 static int invoke(struct slot *slot, struct batch *batch, struct span method, struct span args, struct block *block)
 {
 	struct nested *nested = &slot->nested;
@@ -340,9 +341,9 @@ static int invoke(struct slot *slot, struct batch *batch, struct span method, st
 
 	nested_begin(slot);
 	if (slot_awaited(slot))
-		return -EBADMSG; /* it can wait for one call at a time */
+		return -EBADMSG; /* it has one under way */
 	nested->batch = batch->id;
-	if (board_state(slot->board, batch->id) == BOARD_CANCELLED) { /* it must not wait for what nobody would ever cancel */
+	if (board_state(slot->board, batch->id) == BOARD_CANCELLED) { /* nobody would cancel the nested call any more */
 		withdraw_say_in_vain(&error, RAN_NO);
 		client_answer_error(&nested->client, NESTED_MSGID, &error);
 		return 0;
@@ -350,7 +351,7 @@ static int invoke(struct slot *slot, struct batch *batch, struct span method, st
 	const bool full = span_is(method, "objpool.call");
 	if ((full ? request_full_call : request_call)(&nested->client, &rpc, block) < 0)
 		return -EBADMSG;
-	if (slot_awaited(slot)) { /* not answered at once: the method waits */
+	if (slot_awaited(slot)) { /* the call was not answered at once: the method waits */
 		recall_tasks(slot);
 		pool_wake(slot->pool);
 	}
@@ -381,12 +382,13 @@ static int read_leased(struct slot *slot, struct reader *reader, uint32_t count)
 		slot_fill_place(slot, &error);
 	if (slot->leases_asked == 0)
 		return -EBADMSG;
-	if (--slot->leases_asked == 0) /* else it is of one that has been given up */
+	if (--slot->leases_asked == 0) /* else the answer belongs to a lease that has been given up */
 		lease_on_answer(slot, count > 1 ? &error : NULL);
 	return 0;
 }
 
-/* [PASSED, id]: of a batch that is in its hands no more, or the board is not as the supervisor left it. */
+/* [PASSED, id]: the worker has skipped a batch that the board says was taken back. The slot must not have it in its hands any
+ * more. */
 static int read_passed(struct slot *slot, struct reader *reader)
 {
 	uint64_t id;

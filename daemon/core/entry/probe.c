@@ -34,7 +34,7 @@ void probe_begin(struct probe *probe, struct pool *pool, uint64_t deadline)
 
 	client_init(&probe->client, pool->core);
 	probe->client.internal = true;
-	if (pool->size == 0) { /* asleep: it is not woken for this */
+	if (pool->size == 0) { /* a pool without a worker is not woken for this */
 		sendq_copy(&probe->client.out, "\x94\x01\x00\xc0\xc0", 5);
 		return;
 	}
@@ -58,7 +58,7 @@ void probe_begin(struct probe *probe, struct pool *pool, uint64_t deadline)
 		refuse_for_memory(probe);
 }
 
-/* As much of the answer as fits. */
+/* Copies as much of the answer as fits. */
 static struct span answer(const struct probe *probe, uint8_t *room, size_t size)
 {
 	struct iovec iov[8];
@@ -104,7 +104,7 @@ static bool is_busy(const struct slot *slot)
 		return true;
 	if (slot->state != SLOT_READY || slot->killed || !batch || call_is_probe(batch->call))
 		return false;
-	return board_state(slot->board, batch->id) == BOARD_STARTED; /* and not CANCELLED, as it is when nobody waits any more */
+	return board_state(slot->board, batch->id) == BOARD_STARTED; /* CANCELLED: nobody waits for it */
 }
 
 bool probe_finds_busy(const struct pool *pool)

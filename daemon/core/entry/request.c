@@ -93,7 +93,7 @@ static void address(struct call *call, const struct target *target)
 	call->only.addressed = true;
 }
 
-/* Is there memory for the call, room in the queue, and an instance that could do it? */
+/* Checks that there is memory for the call, room in the queue, and an instance that could do it. */
 static int admit(const struct call *call, struct client *client, struct error *error)
 {
 	struct pool *pool = call->pool;
@@ -118,7 +118,7 @@ static int admit(const struct call *call, struct client *client, struct error *e
 	return 0;
 }
 
-/* The last steps of every request. */
+/* The last steps of every call. */
 static int begin(struct call *call, struct client *client, const struct rpc *rpc, const struct target *target,
 		 struct error *error)
 {
@@ -150,7 +150,7 @@ static int is_array(struct span value)
 	return read_array(&reader, &n) == 0;
 }
 
-/* Pipelined calls name the same method again and again. */
+/* Is the method the one that the client called last? Then the memo has its pool and method. */
 static bool remembered(struct call *call, const struct client *client, struct span method)
 {
 	const struct client_memo *memo = &client->memo;
@@ -199,7 +199,7 @@ int request_call(struct client *client, struct rpc *rpc, struct block *block)
 
 /* ---- objpool.call ---- */
 
-/* A call of one task with bind: leading arguments, and keywords, become one with the call's own. */
+/* Joins the arrays or maps a and b, either of which may be absent (size 0). */
 static uint8_t *join(uint8_t *p, struct span a, struct span b, int (*read_head)(struct reader *, uint32_t *),
 		     uint8_t *(*pack_head_fn)(uint8_t *, uint32_t))
 {
@@ -277,14 +277,15 @@ static int check_sticky(const struct call *call, const struct client *client, st
 	return -EINVAL;
 }
 
-/* How the items of a call come: with it or fed, all at once, by a window, or in rounds. */
+/* Checks the options that concern the items of a call, and sets how they come: with the call or fed, and all at once, by a
+ * window, or in rounds. */
 static int settle_input(struct call *call, const struct client *client, const struct rpc *rpc, struct error *error)
 {
 	struct input *input = &call->input;
 	const bool map = call->select == SELECT_MAP;
 
 	if (rpc->type == RPC_NOTIFICATION || client->internal)
-		call->stream.on = call->progress = false; /* nobody would take them */
+		call->stream.on = call->progress = false; /* results and progress would reach nobody */
 	if (input->sync && !map) {
 		error_say(error, ERROR_BAD_REQUEST, RAN_NO, "option sync is for a target with :map only");
 		return -EINVAL;
@@ -300,7 +301,7 @@ static int settle_input(struct call *call, const struct client *client, const st
 		return -EINVAL;
 	}
 	if (input->fed && call->shape == SHAPE_ZIP)
-		call->shape = SHAPE_SINGLE; /* one array of items is one column */
+		call->shape = SHAPE_SINGLE; /* the fed items are one column */
 	return 0;
 }
 
@@ -356,7 +357,8 @@ int request_full_call(struct client *client, struct rpc *rpc, struct block *bloc
 
 /* ---- objpool.feed and feed_end ---- */
 
-/* The call that [msgid, ...] speaks of; NULL when it has ended: what was on its way is dropped in silence. */
+/* Reads the msgid of [msgid, ...] and returns its call. NULL: the call has ended, and items that were on their way are
+ * dropped. */
 static struct call *fed_call(struct client *client, const struct rpc *rpc, struct reader *reader, uint32_t *count)
 {
 	uint64_t msgid;
@@ -368,7 +370,7 @@ static struct call *fed_call(struct client *client, const struct rpc *rpc, struc
 	return ticket && ticket->fed ? call_of_ticket(ticket) : NULL;
 }
 
-/* The pool may have shrunk to no instance while nothing came. */
+/* Gives the pool an instance again if it has shrunk to none while no items came. */
 static int wake_pool(struct call *call)
 {
 	if (sizing_on_call(call->pool) == 0)
@@ -394,7 +396,7 @@ void request_feed(struct client *client, const struct rpc *rpc, struct block *bl
 	call_fail(call, &error);
 }
 
-/* Whatever the client says is wrong with its input: a text, or an error of the form that errors have. */
+/* Makes the error of an input that has failed. `value` is the client's reason: a text, or a map with a "message". */
 static void read_input_error(struct error *error, struct span value)
 {
 	struct reader reader = reader_of(value), look;

@@ -22,7 +22,7 @@ static const uint8_t *pass_msgid(const uint8_t *p, const uint8_t *end, uint32_t 
 	return p + 1 + size;
 }
 
-/* Passes the text if it is the method that the client called last. */
+/* Skips the text if it is the method that the client called last. NULL: it isn't. */
 static const uint8_t *pass_method(const uint8_t *p, const uint8_t *end, const struct client_memo *memo)
 {
 	const size_t head = memo->size < 32 ? 1 : 2;
@@ -34,7 +34,7 @@ static const uint8_t *pass_method(const uint8_t *p, const uint8_t *end, const st
 	return memcmp(p + head, memo->text, memo->size) == 0 ? p + head + memo->size : NULL;
 }
 
-/* An array of numbers, short strings and the like needs no scan. */
+/* Skips an array of up to 15 values of fixed size (numbers, short strings), which needs no scan. NULL: it has other values. */
 static const uint8_t *pass_flat_params(const uint8_t *p, const uint8_t *end)
 {
 	unsigned n = *p++ & 15;
@@ -44,7 +44,7 @@ static const uint8_t *pass_flat_params(const uint8_t *p, const uint8_t *end)
 	return n == 0 && p <= end ? p : NULL;
 }
 
-/* Passes the arguments if they are a whole array, of nothing that needs looking at. */
+/* Skips the arguments. NULL: they are no whole array, or have values that must be looked at (descriptors, deep nesting). */
 static const uint8_t *pass_params(const uint8_t *p, const uint8_t *end)
 {
 	struct scan scan;
@@ -60,7 +60,7 @@ static const uint8_t *pass_params(const uint8_t *p, const uint8_t *end)
 	return p + scan.pos;
 }
 
-/* Passes a whole plain request. NULL: what comes is none. */
+/* Skips a whole plain request. NULL: these bytes are none. */
 static const uint8_t *pass_request(const struct client *client, const uint8_t *p, const uint8_t *end, uint32_t *msgid)
 {
 	if (end - p < 4 || p[0] != 0x94 || p[1] != RPC_REQUEST)
@@ -73,10 +73,10 @@ static const uint8_t *pass_request(const struct client *client, const uint8_t *p
 
 /* ---- a train of them ---- */
 
-/* A plain request, as it was found among bytes that wait. */
+/* A plain request that was found in the bytes that have come. */
 struct plain_request {
 	uint32_t msgid;
-	uint32_t size; /* bytes, whole */
+	uint32_t size; /* bytes of the whole request */
 };
 
 static uint32_t size_of_all(const struct plain_request *requests, uint32_t count)
@@ -172,7 +172,7 @@ size_t request_train(struct client *client, struct span waiting, uint32_t *count
 		return 0;
 	struct call *call = train_new(client, waiting.bytes, requests, n);
 	if (!call)
-		return 0; /* each for itself: the first that finds no memory says so */
+		return 0; /* without memory for a train, each request comes in by itself */
 	call->pool = client->memo.pool;
 	call->method = client->memo.method;
 	call->name = method_of(call, &client->memo);

@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <sys/wait.h>
 
-enum { RETURNS_MAX = 3 }; /* of a batch: one that no worker can take in must not kill one after the other */
+enum { RETURNS_MAX = 3 }; /* how often a batch comes back: a batch that kills its worker must not kill one after the other */
 
 /* ---- with a worker that died ---- */
 
@@ -31,7 +31,7 @@ static void say_lost(struct slot *slot, int status, enum ran ran, struct error *
 		error->exit_status = WEXITSTATUS(status);
 }
 
-/* Fails the next task of the batch that has no answer. */
+/* Fails the batch's next task that has no answer. */
 static void lose_task(struct slot *slot, struct batch *batch, int status, enum ran ran)
 {
 	struct error error;
@@ -41,15 +41,15 @@ static void lose_task(struct slot *slot, struct batch *batch, int status, enum r
 	call_on_failure(batch, batch->first + batch->done, &error);
 }
 
-/* Have so many workers died when it was next that it is thought to be why? It may be too large for them to take in. */
+/* Have so many workers died when this batch was next that it may be the cause? It may be too large to be read. */
 static bool is_poison(const struct batch *batch)
 {
 	return batch->returned > RETURNS_MAX;
 }
 
 /*
- * A batch of the dead worker: what the method was called for is lost, unless it may be run again; what it wasn't goes back to
- * the front of its queue. What has been answered is past.
+ * A batch of the dead worker. Tasks that the worker had begun are lost, unless they may be run again. Tasks that it had not
+ * begun go back to the front of their queue.
  */
 static void lose_batch(struct slot *slot, struct batch *batch, int status)
 {
@@ -57,15 +57,15 @@ static void lose_batch(struct slot *slot, struct batch *batch, int status)
 	uint32_t begun = started ? board_begun(slot->board, batch->id) : 0;
 
 	if (begun > batch->count)
-		begun = batch->count; /* the worker could write what it liked */
+		begun = batch->count; /* the worker wrote this number: it may be nonsense */
 	if (started && batch->call->columns == 0)
 		begun = 1;
 	if (begun == 0 && batch == TAILQ_FIRST(&slot->handed))
 		batch->returned++;
 	slot_release(batch);
-	const bool again = begun > batch->done && !batch->call->sticky && call_rerun(batch->call); /* it will be replayed */
+	const bool again = begun > batch->done && !batch->call->sticky && call_rerun(batch->call); /* a sticky call is replayed */
 	while (!again && batch->done < begun && !batch->call->answered)
-		lose_task(slot, batch, status, RAN_MAYBE); /* the worker may have refused it, and not have come to say so */
+		lose_task(slot, batch, status, RAN_MAYBE); /* it may have refused the task, and died before it said so */
 	while (is_poison(batch) && batch->done < batch->count && !batch->call->answered)
 		lose_task(slot, batch, status, RAN_NO);
 	const bool over = batch->call->sticky ? begun > 0 : batch->call->answered;
@@ -89,7 +89,8 @@ void lost_with_worker(struct slot *slot, int status)
 	slot->pool->counts.lost += count;
 	say_lost(slot, status, RAN_MAYBE, &error);
 	failing_add(slot->pool, &deferred, &error);
-	while ((batch = TAILQ_LAST(&slot->handed, batch_list))) /* from the last, so that they return in order */
+	/* From the last to the first, as each goes to the front of the queue. */
+	while ((batch = TAILQ_LAST(&slot->handed, batch_list)))
 		lose_batch(slot, batch, status);
 }
 

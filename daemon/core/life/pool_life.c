@@ -18,7 +18,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { FAILED_AT_ONCE = 200 /* calls of a pool that is dropped: what others ask is done between */ };
+enum { FAILED_AT_ONCE = 200 /* calls of a dropped pool that fail in one event */ };
 
 static void on_wake(struct timer *timer)
 {
@@ -46,7 +46,7 @@ static void fail_for_drop(struct pool *pool, struct call *call)
 	call_fail(call, &error);
 }
 
-/* Fails the next calls, each of which goes to the end of the list. */
+/* Fails the next calls. Each is moved to the end of the list. */
 static void fail_some(struct pool *pool)
 {
 	struct call *call;
@@ -67,7 +67,7 @@ static void on_drop(struct timer *timer)
 
 	fail_some(pool);
 	if (pool->drop_left > 0 && !TAILQ_EMPTY(&pool->calls)) {
-		timer_set(&pool->core->timers, timer, pool->core->now + 1); /* in the next turn */
+		timer_set(&pool->core->timers, timer, pool->core->now + 1); /* in the next turn of the loop */
 		return;
 	}
 	while (pool->size > 0)
@@ -222,7 +222,7 @@ void pool_leave(struct pool *pool)
 
 void pool_drop(struct pool *pool, enum error_code code, const char *reason)
 {
-	pool_leave(pool); /* takes no more */
+	pool_leave(pool); /* it takes no calls any more */
 	pool->drop_code = code;
 	pool->drop_reason = reason;
 	pool->drop_left = pool->calls_count;

@@ -30,14 +30,14 @@ void sizing_fit(struct pool_settings *settings, uint32_t size)
 
 /* ---- slots ---- */
 
-/* Deletes the slots from pool->size up to `size`, which have not begun. */
+/* Deletes the slots from pool->size up to `size`, whose workers have not been started. */
 static void delete_slots(struct pool *pool, uint32_t size)
 {
 	while (size > pool->size)
 		slot_delete(pool->slots[--size]);
 }
 
-/* Makes slots from pool->size up to `size`, which do not begin yet. 0; -ENOMEM: none has been made. */
+/* Makes slots from pool->size up to `size`. Their workers are not started yet. 0; or -ENOMEM: none has been made. */
 static int make_slots(struct pool *pool, uint32_t size)
 {
 	struct slot **slots = realloc(pool->slots, (size + 1) * sizeof *slots);
@@ -65,7 +65,7 @@ int pool_resize(struct pool *pool, uint32_t size)
 
 	core_trace(pool->core, pool, NULL, "from %u to %u workers", pool->size, size);
 	while (pool->size > size)
-		slot_leave(pool->slots[--pool->size]); /* no longer found by number; finishes what it has */
+		slot_leave(pool->slots[--pool->size]); /* it is not found by its number any more, and finishes its tasks */
 	if (shrinks) {
 		lease_on_shrunk(pool);
 		nested_on_shrunk(pool);
@@ -98,7 +98,7 @@ static bool is_starting(const struct pool *pool)
 	return false;
 }
 
-/* By half of what it has: a burst is met in a few steps, a single late call by one worker. */
+/* Grows the pool by half of its size. So a burst is met in a few steps, and a single late call by one worker. */
 static void on_grow(struct timer *timer)
 {
 	struct pool *pool = container_of(timer, struct pool, sizing.grow);
@@ -137,7 +137,7 @@ static bool may_go(const struct slot *slot)
 	return TAILQ_EMPTY(&slot->deferred) && !slot->leased;
 }
 
-/* As many go as are idle; from the end, where what still runs is finished first. */
+/* Removes as many slots as are idle, from the end. A slot there that has tasks finishes them first. */
 static uint32_t size_wanted(const struct pool *pool)
 {
 	uint32_t idle = 0, size = pool->size;
@@ -167,7 +167,7 @@ static void on_shrink(struct timer *timer)
 	if (pool->leaving)
 		return;
 	if (size < pool->size)
-		(void)pool_resize(pool, size); /* to fewer: needs no memory */
+		(void)pool_resize(pool, size); /* to have fewer slots needs no memory */
 	watch(pool);
 }
 

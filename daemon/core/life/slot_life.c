@@ -15,7 +15,7 @@
 #include <stdio.h>
 
 #define GOOD_LIFE (10 * SECOND)               /* a worker that lived so long did not die young */
-#define DEATH_DELAY (10 * MILLISECOND)        /* before the second young death's successor; doubles */
+#define DEATH_DELAY (10 * MILLISECOND)        /* before the start that follows a second young death; doubles */
 #define DEATH_DELAY_MAX (1 * SECOND)
 #define FAILURE_DELAY (100 * MILLISECOND)     /* after a constructor that failed; doubles */
 #define FAILURE_DELAY_MAX (30 * SECOND)
@@ -44,7 +44,7 @@ void slot_step(struct slot *slot)
 {
 	if (!only_runs_tasks(slot)) {
 		lease_consider(slot);
-		successor_consider(slot); /* the lease may be over for which it waited */
+		successor_consider(slot); /* it may have waited for the end of the lease */
 		lease_serve(slot);
 	}
 	scheduler_pull(slot);
@@ -95,8 +95,8 @@ void slot_on_connected(struct slot *slot, int64_t supervisor_pid, struct span ar
 	to_worker_start(slot, supervisor_pid, args, kwargs, slot_kwargs);
 }
 
-/* A call has no limit when a client makes it, so a sticky call may be slower than start_timeout: it gets twice its longest
- * time. */
+/* Sets the time that the sticky call may take. A call may be slower than start_timeout when a client makes it: so a replayed
+ * call gets twice its longest time. */
 static void be_patient(struct slot *slot, struct span method)
 {
 	const uint64_t least = slot->pool->settings.start_timeout, twice = 2 * sticky_longest(slot->pool, method);
@@ -108,7 +108,7 @@ static void be_patient(struct slot *slot, struct span method)
 	slot_set_timer(slot, slot->patience);
 }
 
-/* It has been given the last that it has to do before its first task: it may get tasks. */
+/* If the worker is ready, and has nothing to replay or to restore, it may get tasks. */
 static void open_to_tasks(struct slot *slot)
 {
 	if (replay_is_due(&slot->replay) || slot->state != SLOT_READY)
@@ -138,7 +138,7 @@ void slot_on_restored(struct slot *slot, bool failed)
 	if (failed && slot->replay.until > 0) {
 		const uint64_t until = slot->replay.until;
 		replay_begin(slot, 0);
-		slot->replay.until = until; /* what came since then waits as a task */
+		slot->replay.until = until; /* the calls that came since then wait as tasks */
 		to_worker_portion(slot);
 	}
 	open_to_tasks(slot);
@@ -228,5 +228,5 @@ void slot_on_gone(struct slot *slot, int status, const char *reason)
 		core_trace(pool->core, pool, slot, "the next worker follows in %.3f s", (double)slot->delay / (double)SECOND);
 		slot_start_after(slot, slot->delay);
 	}
-	scheduler_run(pool); /* what has come back may be for another slot */
+	scheduler_run(pool); /* another slot may do the tasks that have come back */
 }

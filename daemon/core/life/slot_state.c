@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define START_BURST 64.0 /* the pool's budget of starts that follow an end: this, and twice its size */
+#define START_BURST 64.0 /* a pool's budget of starts after workers have ended: this number, and twice the pool's size */
 #define START_RATE 20.0  /* starts that the budget gets back in a second */
 
 #define TRIAL_DELAY (100 * MILLISECOND) /* before an instance is tried again that has refused a task; doubles */
@@ -29,7 +29,7 @@ void slot_set_timer(struct slot *slot, uint64_t after)
 
 	if (after == NEVER)
 		timer_clear(&core->timers,
-			    &slot->timer); /* it may be set for another purpose: max_age's must not end as stop_timeout's */
+			    &slot->timer); /* the timer of max_age must not be taken for that of stop_timeout */
 	else
 		timer_set(&core->timers, &slot->timer, core->now + after);
 }
@@ -77,7 +77,7 @@ void slot_set_broken(struct slot *slot, bool broken)
 	if (slot->broken == broken)
 		return;
 	slot->broken = broken;
-	if (!slot->cut_off) /* only those that count in the pool's size */
+	if (!slot->cut_off) /* only slots that are in pool->slots count */
 		slot->pool->broken += broken ? 1 : UINT32_MAX;
 }
 
@@ -147,7 +147,7 @@ void slot_expect_end(struct slot *slot)
 {
 	if (slot->state != SLOT_READY || slot->killed)
 		return;
-	slot->aged = false; /* it needs no successor any more */
+	slot->aged = false; /* the new instance needs no successor */
 	core_of(slot)->ops->slot_nudge(slot); /* so that board->nudged shows whether the worker reacts */
 	slot_set_timer(slot, slot->pool->settings.stop_timeout);
 }
@@ -162,7 +162,7 @@ static bool is_waited_for(const struct slot *slot)
 	return false;
 }
 
-/* Has the worker seen the last nudge, and begun what it has been given, or has to replay? */
+/* Has the worker seen the last nudge, and begun the tasks and replayed calls that it was given? */
 static bool reacts(const struct slot *slot)
 {
 	const struct batch *first = TAILQ_FIRST(&slot->handed);
@@ -174,8 +174,8 @@ static bool reacts(const struct slot *slot)
 	return core_of(slot)->now - slot->heard < slot->pool->settings.stop_timeout;
 }
 
-/* stop_timeout has passed since slot_expect_end: kills a worker that does not react, or that only does what nobody waits for
- * while its pool is leaving. Any other worker gets another stop_timeout. */
+/* stop_timeout has passed since slot_expect_end: kills the worker if it does not react, or if its pool is leaving and nobody
+ * waits for its tasks. Any other worker gets another stop_timeout. */
 static void on_end_due(struct slot *slot)
 {
 	const bool in_vain = slot->pool->leaving && slot->handed_count > 0 && !is_waited_for(slot);
@@ -202,7 +202,7 @@ static void on_age(struct slot *slot)
 
 void slot_on_settings(struct slot *slot)
 {
-	slot_relist(slot); /* max_calls may be another */
+	slot_relist(slot); /* max_calls may have changed */
 	if (slot->state == SLOT_READY && !is_ending(slot))
 		on_age(slot);
 }
@@ -289,7 +289,7 @@ void slot_on_work(struct slot *slot)
 		end_refusal(slot);
 }
 
-/* Frees the slot, but not the supervisor's side of it. Returns NULL. */
+/* Frees the slot, but not the supervisor's struct for it. Returns NULL. */
 static struct slot *free_inside(struct slot *slot)
 {
 	struct timers *timers = &core_of(slot)->timers;

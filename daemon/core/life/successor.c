@@ -24,7 +24,7 @@ bool successor_begin(struct slot *old)
 	struct pool *pool = old->pool;
 
 	if (old->successor && old->successor->waits_for_calls) {
-		old->successor->waits_for_calls = false; /* now, not only when the calls are used up */
+		old->successor->waits_for_calls = false; /* it takes the place now, not only when max_calls is reached */
 		pool_wake(pool);
 		return true;
 	}
@@ -35,7 +35,7 @@ bool successor_begin(struct slot *old)
 	struct slot *successor = slot_new(pool, old->index);
 	if (!successor) {
 		give_up(old, NO_MEMORY);
-		slot_relist(old); /* it serves on, beyond max_calls */
+		slot_relist(old); /* the old instance serves on, beyond max_calls */
 		pool_wake(pool);
 		return false;
 	}
@@ -57,11 +57,11 @@ bool successor_recycle(struct slot *old)
 
 /* ---- by the number of calls ---- */
 
-/* Its successor is ready. Has the time come? */
+/* The slot's successor is ready. Is it time to retire the instance? */
 static bool is_over(const struct slot *old)
 {
 	const struct slot *successor = old->successor;
-	const bool awaited = successor->queue.count > 0; /* by sticky calls that the old one had not begun */
+	const bool awaited = successor->queue.count > 0; /* by sticky calls that the old instance had not begun */
 	return old->plan == PLAN_STAY && (!successor->waits_for_calls || awaited || slot_calls_left(old) == 0);
 }
 
@@ -72,7 +72,7 @@ static void retire(struct slot *old)
 	slot_expect_end(old);
 }
 
-/* The timer of max_age has fired. */
+/* The timer of max_age has fired: begins to build a successor, or tries again in a second. */
 static void consider_age(struct slot *slot)
 {
 	slot->aged = false;
@@ -92,7 +92,7 @@ void successor_consider(struct slot *slot)
 		return;
 	if (slot->no_successor && slot->pool->core->now < slot->try_again)
 		return;
-	if (slot->tasks >= most - most / 10 && successor_begin(slot)) /* built in time */
+	if (slot->tasks >= most - most / 10 && successor_begin(slot)) /* the successor is ready when max_calls is reached */
 		slot->successor->waits_for_calls = true;
 }
 

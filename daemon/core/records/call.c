@@ -8,13 +8,13 @@
 
 /* ---- being made ---- */
 
-/* Where a span lies once what it was part of has moved. */
+/* A span of a text that lay at `from`, and lies at `to` now. */
 static struct span moved(struct span span, const uint8_t *from, const uint8_t *to)
 {
 	return (struct span){.bytes = to + (span.bytes - from), .size = span.size};
 }
 
-/* Pipelined small calls come and go by the million: the memory of those that have ended is used again. */
+/* Takes the memory of a small call that has ended. Small calls come and go by the million. */
 static void *take_spare(struct core *core)
 {
 	struct spare_call *spare = core->spare_calls;
@@ -142,7 +142,7 @@ struct batch *batch_of_single(struct call *call)
 
 const uint8_t *items_skip(const uint8_t *at, uint32_t count)
 {
-	/* They were scanned when they came: there is an end. */
+	/* The items were scanned when they came: so they have an end. */
 	struct scan scan;
 	scan_begin_many(&scan, count, INT64_MAX);
 	(void)scan_run(&scan, at, INT64_MAX);
@@ -223,7 +223,7 @@ struct batch *batch_defer(struct batch *batch)
 		batch->done = 0;
 		return batch;
 	}
-	struct batch *one = batch_new(call, batch->first + batch->done, 1, batch->at); /* its items are not looked at again */
+	struct batch *one = batch_new(call, batch->first + batch->done, 1, batch->at); /* its items are not read again */
 	if (one)
 		batch->done++;
 	return one;
@@ -256,7 +256,7 @@ void batch_free(struct batch *batch)
 	call->batches--;
 }
 
-/* Nobody waits to tell the batch's method that it may yield more. */
+/* The batch ends: its method will not be told that it may yield more. */
 static void end_yield(const struct batch *batch)
 {
 	struct yield *yield = &batch->call->yield;

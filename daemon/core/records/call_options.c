@@ -5,7 +5,7 @@
 
 #include <errno.h>
 
-/* The options that are read by name; each says what is wrong with its value. */
+/* Reads the value of an option into the call. 0, or -EINVAL with *error made. */
 typedef int option_fn(struct call *call, struct reader *value, struct error *error);
 
 static int refuse_option(struct error *error, const char *option, const char *must_be)
@@ -176,7 +176,7 @@ static int read_option(struct call *call, struct reader *reader, struct error *e
 		return -EINVAL;
 	}
 	for (size_t i = 0; i < sizeof options / sizeof *options; i++)
-		if (span_is(key, options[i].name)) /* nil: as if the option were not given */
+		if (span_is(key, options[i].name)) /* an option that is nil counts as not given */
 			return read_nil(reader) == 0 ? 0 : options[i].read(call, reader, error);
 	error_say(error, ERROR_BAD_REQUEST, RAN_NO, "there is no option \"%.*s\"", SPAN_TEXT(key, 64));
 	return -EINVAL;

@@ -76,7 +76,7 @@ bool client_has_unread(const struct client *client, uint64_t limit)
 void client_wrote(struct client *client)
 {
 	if (!client->internal && client_has_unread(client, client->core->limits.max_unsent))
-		client->stalled = true; /* the queues pass over it from now on */
+		client->stalled = true; /* its flows have no turns from now on: see queue_next */
 	if (client->wrote)
 		client->wrote(client);
 	else if (!client->internal)
@@ -146,7 +146,7 @@ void ticket_close(struct ticket *ticket)
 	client_wrote(client);
 }
 
-/* May it have this file's descriptor? It would see all that was ever written there, and may look for ever. */
+/* May the client have the descriptor of the block's file? It can read all that was ever written there, and keep it for ever. */
 static bool may_have(const struct client *client, const struct block *block, struct span value)
 {
 	const struct core_limits *limits = &client->core->limits;
@@ -159,7 +159,7 @@ static bool may_have(const struct client *client, const struct block *block, str
 	return block->shown_to == client->id || (!block->shown_to && (block->touched <= end || block->filled_for == client->id));
 }
 
-/* What the value is, a bin or an ext, as it is to be told of when its bytes go by descriptor. -EINVAL: it is another thing. */
+/* Finds the bytes of a bin or ext, and its kind, as payload_ref has it. -EINVAL: the value is neither. */
 static int large_bytes(struct span value, struct span *bytes, uint32_t *kind)
 {
 	struct reader reader = reader_of(value);

@@ -51,7 +51,7 @@ static struct piece *piece_for(struct gather *gather, uint64_t first)
 	return last;
 }
 
-/* [nil, value] for each. */
+/* Writes [nil, value] for each value. */
 static void wrap(struct sendq *to, uint32_t count, struct span values, struct block *block, struct client *client)
 {
 	struct reader reader = reader_of(values);
@@ -67,7 +67,7 @@ int gather_values(struct gather *gather, uint64_t first, uint32_t count, struct 
 		  bool collect, struct client *client)
 {
 	if (gather->failed >= 0)
-		return 0; /* the failure that was kept will be the answer */
+		return 0; /* the failure that is kept will be the answer */
 	struct piece *piece = piece_for(gather, first);
 	if (!piece)
 		return -ENOMEM;

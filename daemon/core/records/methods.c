@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { METHODS_MAX = 4096 }; /* names that calls may bring to a class that takes any */
+enum { METHODS_MAX = 4096 }; /* a pool has no more records of names that calls bring */
 
 static struct method *add_method(struct methods *methods, struct span name)
 {
@@ -29,7 +29,7 @@ struct method *methods_find(struct methods *methods, struct span name)
 		return span_is(name, method->name) ? method : NULL;
 	if ((methods->known && !methods->open) || methods->by_name.count >= METHODS_MAX)
 		return NULL;
-	return add_method(methods, name); /* a guess; NULL costs no more than an estimate */
+	return add_method(methods, name); /* the class may have such a method; without a record it has no estimate */
 }
 
 /* The measure of the methods that have none of their own. NULL: out of memory. */
@@ -40,7 +40,7 @@ static struct measure *measure_of_others(struct methods *methods)
 	return methods->others;
 }
 
-/* What the method took counts with the others from now on. */
+/* Adds the method's measure to that of the other methods. */
 static void forget_measure(struct methods *methods, const struct method *method)
 {
 	const struct measure *gone = method->measure;
@@ -80,7 +80,7 @@ void methods_free(struct methods *methods)
 
 /* ---- what the template has told ---- */
 
-/* One that was there before keeps what is known of it. */
+/* Adds a method that the class has. A method that was known `before` keeps its record. */
 static int keep_method(struct methods *methods, struct idmap *before, struct span name)
 {
 	const uint64_t key = name_hash(name.bytes, name.size);
@@ -96,7 +96,7 @@ static int keep_method(struct methods *methods, struct idmap *before, struct spa
 	return 0;
 }
 
-/* A packed map with a key "name". */
+/* Reads a packed map, and returns the value of its key "name". */
 static int read_name(struct reader *reader, struct span *name)
 {
 	struct span key, value;
@@ -118,8 +118,8 @@ static int read_name(struct reader *reader, struct span *name)
 	return name->size > 0 ? 0 : -EINVAL;
 }
 
-/* Calls that came before may hold methods that were guesses. A name that the class lacks is refused by the worker for those
- * calls, and by methods_find for all later ones. */
+/* Calls that came before may refer to methods that the class doesn't have. The worker refuses these calls, and methods_find
+ * all later ones. */
 static int read_all(struct methods *methods, struct idmap *before, struct reader *reader, uint32_t n)
 {
 	struct span name;
@@ -213,7 +213,7 @@ static struct measure *measure_new(struct methods *methods, struct method *metho
 	return method->measure;
 }
 
-/* NULL: out of memory, and it is not measured. */
+/* The method's measure, or that of the other methods. NULL: out of memory, and nothing is measured. */
 static struct measure *measure_of(struct methods *methods, struct method *method)
 {
 	return method && method->measure ? method->measure : measure_new(methods, method);

@@ -31,7 +31,7 @@ void slot_unavailable(const struct slot *slot, struct error *error)
 
 void slot_kill(struct slot *slot, const char *reason)
 {
-	if (!slot->reason[0]) /* else the first reason stays */
+	if (!slot->reason[0]) /* the first reason stays */
 		snprintf(slot->reason, sizeof slot->reason, "%s", reason);
 	slot->killed = true;
 	core_trace(slot->pool->core, slot->pool, slot, "the worker is killed: %s", slot->reason);
@@ -73,10 +73,10 @@ void slot_relist(struct slot *slot)
 	if (slot->listed)
 		TAILQ_REMOVE(slot->listed, slot, link);
 	if (list)
-		TAILQ_INSERT_HEAD(list, slot, link); /* the one used last is the warmest */
+		TAILQ_INSERT_HEAD(list, slot, link); /* the worker used last has the warmest caches */
 	slot->listed = list;
 	if (list == &slot->pool->idle && slot->pool->recall_pause > MILLISECOND)
-		pool_watch(slot->pool, MILLISECOND); /* tasks that wait in another slot may be for this one */
+		pool_watch(slot->pool, MILLISECOND); /* tasks that wait in another slot could run here */
 }
 
 /* ---- what the worker has in its hands ---- */
@@ -94,8 +94,8 @@ struct batch *slot_batch(const struct slot *slot, uint64_t id)
 
 static uint32_t new_id(struct slot *slot)
 {
-	/* Batches are answered in order, so that the newest SLOT_BATCHES ids are all that can be in use; but one that
-	 * runs for long may be overtaken when those behind it are taken back again and again. */
+	/* Batches are answered in order, so only the newest SLOT_BATCHES ids are in use. But the id of a batch that runs for long
+	 * may come again when the batches behind it are taken back again and again. */
 	uint32_t id;
 	do {
 		id = slot->next_id++;

@@ -13,7 +13,7 @@ static bool is_name(struct span text)
 	return text.size > 0;
 }
 
-/* Strangers' text in an error: short, and printable. */
+/* A client's text as an error shows it: short, and printable. */
 static const char *shown(struct span text, char *room, size_t size)
 {
 	size_t n = 0;
