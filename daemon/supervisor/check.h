@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * check: what `objpoold --check` does beyond reading the files: has each pool's plugin loaded by a template process, as the
- * daemon would, and says on standard error which pools can't start, and why. No daemon runs in this process.
+ * check: `objpoold --check`, after it has read the configuration. It has a template process load the plugin of each pool, as
+ * the daemon would, and says on standard error which pools can't start, and why. No daemon runs in this process.
  */
 #ifndef SUPERVISOR_CHECK_H
 #define SUPERVISOR_CHECK_H
@@ -10,8 +10,8 @@
 
 #define OBJPOOL_USER "objpool" /* as packaging/sysusers.conf makes it */
 
-/* Plugins are any code: root loads none. Where this process is root's, it becomes the user for good: `name`, or (NULL) the
- * service's, or nobody where the system has no such user. 0, or -1 with `reason`. */
+/* Root must load no plugin: it is any code. A process of root's becomes another user for good: the user `name`, or (NULL) the
+ * service's user, or nobody if the system has no such user. 0, or -1 with `reason`. */
 int check_leave_root(const char *name, char *reason, size_t reason_size);
 
 /* Checks all pools, one after the other; with `preload`, their classes preload. Returns how many can't start. */

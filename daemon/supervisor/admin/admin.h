@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * admin: what the daemon's own methods have in common. service.c has the table; they are in service.c (the connection, the
- * daemon), service_pools.c and service_lease.c.
+ * admin: functions that all methods of the daemon itself use. service.c has the table of these methods. The methods are in
+ * service.c (the connection, the daemon), service_pools.c and service_lease.c.
  */
 #ifndef SUPERVISOR_ADMIN_H
 #define SUPERVISOR_ADMIN_H
@@ -10,34 +10,34 @@
 
 #include <msgpack.h>
 
-/* One request on its way through a method. */
+/* A request to the daemon itself, while its method runs. */
 struct request {
 	struct session *session;
 	struct daemon *daemon;
 	struct rpc *rpc;
 	struct reader args; /* the arguments */
-	uint32_t count;     /* how many */
-	struct error error; /* when the method returns -1 */
-	msgpack_packer *result; /* when it returns 0, one value has been written */
+	uint32_t count;     /* of the arguments */
+	struct error error; /* made when the method returns -1 */
+	msgpack_packer *result; /* has one value when the method returns 0 */
 };
 
-/* 0: result written; -1: error made; 1: it is answered later. */
+/* 0: the result is written; -1: the error is made; 1: the request is answered later. */
 typedef int admin_fn(struct request *request);
 
 /* Makes the BAD_ARGUMENT "objpool.x takes ...". Returns -1. */
 int admin_refuse_params(struct request *request, const char *what);
 
-/* The next argument as the name of a pool. NULL: error made. */
+/* Reads the next argument as the name of a pool. NULL: the error is made. */
 struct pool *admin_pool(struct request *request);
 
-/* The daemon is out of memory. Returns -1. */
+/* Makes the error that the daemon is out of memory. Returns -1. */
 int admin_no_memory(struct request *request);
 
-/* May the session do what the policy (enum config_admin) lets? */
+/* Does the policy (enum config_admin) allow the session this? */
 bool admin_is_allowed(const struct session *session, uint32_t policy);
 
-/* core_ops: may the client make sticky calls of the pool? It needs the right of objpool.forget, or must have made the pool
- * itself. */
+/* The core's ops->may_stick: may the client make sticky calls of the pool? It must have the right of objpool.forget, or have
+ * made the pool. */
 bool admin_may_stick(const struct client *client, const struct pool *pool);
 
 admin_fn admin_pools, admin_status, admin_describe, admin_scale, admin_restart, admin_forget, admin_create, admin_drop;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * changes: what a reload makes of each pool. The log, and whoever asked for the reload, are told once all of it is known: a
- * change of which only constructors can say whether it works stays open until then.
+ * changes: what a reload has changed, pool by pool. The log, and the client that asked for the reload, are told when all is
+ * known. A change that needs new instances stays open until their constructors have succeeded or failed.
  */
 #ifndef SUPERVISOR_CHANGES_H
 #define SUPERVISOR_CHANGES_H
@@ -13,23 +13,22 @@ enum change_kind { CHANGE_STARTED, CHANGE_STOPPED, CHANGE_RESIZED, CHANGE_RESTAR
 struct changes;
 struct change;
 
-/* The caller holds it: changes_release, or changes_answer_to, lets go of it. It is freed when all its changes are closed. NULL:
- * out of memory. */
+/* The caller holds the result until it calls changes_release or changes_answer_to. Then it is freed when all its changes are
+ * closed. NULL: out of memory. */
 struct changes *changes_new(void);
 
-/* Adds a change of the pool `name`. The functions below take NULL, too: it means that there was no memory for the change, and
- * that nothing will be said of it. */
+/* Adds a change of the pool `name`. NULL: out of memory. The functions below accept NULL, and then do nothing. */
 struct change *change_add(struct changes *changes, enum change_kind kind, const char *name);
 
 /* The pool keeps a size that objpool.scale has set, and not the one of the configuration. */
 void change_keeps_size(struct change *change, uint32_t size, uint32_t configured);
 
-/* Nobody knows yet what comes of it: change_close says. `reason` is NULL, or says in a sentence why it has failed. The change may
- * be freed with that. */
+/* change_open: the outcome is not known yet. change_close: it is known; `reason` is NULL, or says in a sentence why the change
+ * has failed. The change may be freed then. */
 void change_open(struct change *change);
 void change_close(struct change *change, const char *reason);
 
-/* The answer to the request will be what has changed. Lets go of `changes`. */
+/* Answers the request with what has changed, when all is known. Releases `changes`. */
 void changes_answer_to(struct changes *changes, struct client *client, const struct rpc *rpc);
 void changes_release(struct changes *changes);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* reload: makes the daemon what a configuration says, at the start and again: listeners and pools. */
+/* reload: makes listeners and pools as the configuration says, when the daemon starts and on each reload. */
 #ifndef SUPERVISOR_RELOAD_H
 #define SUPERVISOR_RELOAD_H
 
@@ -8,17 +8,18 @@
 
 enum { RELOAD_REASON = 512 };
 
-/* Opens what the configuration and the command line name and isn't open yet. 0, or -1 with `reason`: then nothing has changed. */
+/* Opens the addresses of the configuration and the command line that are not open. 0, or -1 with `reason`, and nothing has
+ * changed. */
 int reload_open_listeners(struct daemon *daemon, const struct config *config, char *reason, size_t reason_size);
 
-/* Makes a pool of the section, which is taken over. NULL: out of memory. */
+/* Makes a pool of the section, and takes the section over. NULL: out of memory. */
 struct pool *reload_start_pool(struct daemon *daemon, struct config_pool *section);
 
 /* Makes the pools of daemon->config. 0, or -1 with the reason logged. */
 int reload_start_pools(struct daemon *daemon);
 
-/* Reads the configuration anew, and begins with what is to change; the caller lets go of the result (changes.h). NULL with
- * `reason`: nothing has changed. Both are logged. */
+/* Reads the configuration again, and begins all changes. The caller releases the result (changes.h). NULL with `reason`:
+ * nothing has changed. Both are logged. */
 struct changes *reload(struct daemon *daemon, char reason[RELOAD_REASON]);
 
 #endif

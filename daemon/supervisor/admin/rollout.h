@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * rollout: brings what a reload says of a pool to its instances: one after the other is replaced, until all have been made by the
- * pool's present template. Should the first one fail, the template and settings from before the reload take over again; should a
- * later one fail, the rollout ends there, and the next reload goes on with the rest.
+ * rollout: after a reload, replaces the instances of a pool one after the other, until all have been made by the pool's present
+ * template. If the first replacement fails, the pool gets its template and settings from before the reload back. If a later one
+ * fails, the rollout ends there, and the next reload goes on with the rest.
  */
 #ifndef SUPERVISOR_ROLLOUT_H
 #define SUPERVISOR_ROLLOUT_H
@@ -11,18 +11,18 @@
 #include "daemon/supervisor/config/config.h"
 #include "daemon/supervisor/base/daemon.h"
 
-/* Begins. Closes `change` when it is known what comes of all instances but those that are leased; they follow when they are
- * given back. */
+/* Begins a rollout. Closes `change` when all instances have been replaced, or one has failed. Leased instances don't count:
+ * they are replaced when they are released. */
 void rollout_begin(struct daemon *daemon, struct pool *pool, struct change *change);
 
 /* Is there an instance that a rollout should have replaced, or that can't be built? */
 bool rollout_is_wanted(const struct pool *pool);
 
-/* Gives the pool the settings of `section`, and its size. A size that objpool.scale has set stays, unless the configuration's was
- * another in `before`. Returns true if the size changes. */
+/* Gives the pool the settings and the size of `section`. A size that objpool.scale has set stays, unless the size in `before`,
+ * the configuration until now, was another. Returns true if the size changes. */
 bool rollout_set_size(struct pool *pool, const struct config_pool *before, const struct config_pool *section);
 
-/* Slots have changed: goes on. */
+/* Slots have changed: goes on with all rollouts. */
 void rollouts_run(struct daemon *daemon);
 
 /* The pool goes: its rollouts end. */

@@ -1,30 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * closer: a thread that closes what strangers have handed over. close(2) may take as long as they like: a TCP socket with
- * SO_LINGER waits for its other end to read, a file of a FUSE for whoever serves it. So does the kernel itself where it closes
- * descriptors that were sent and not received: behind a read(2) without room for them, and when the connection is closed in
- * whose queue they wait.
+ * closer: a thread that closes descriptors of clients. close(2) of such a descriptor may block for as long as the client
+ * likes: a TCP socket with SO_LINGER waits for its other end to read, a file of a FUSE waits for the FUSE's server. The kernel
+ * blocks in the same way when it closes descriptors that were sent and not received: in a read(2) without room for them, and
+ * when the connection in whose queue they wait is closed.
  *
  *   loop --descriptors--> pipe --> thread: close --how many--> eventfd --> loop
  *
- * Each descriptor counts for its sender's account (proto/account.h) until it is closed: a file of a FUSE whose server does not
- * answer keeps the thread for as long as it likes, and what was handed over meanwhile waits.
+ * Each descriptor counts for its sender's account (proto/account.h) until it is closed. A FUSE whose server does not answer
+ * blocks the thread, and later descriptors wait behind it.
  *
- * A close that waits for SO_LINGER is broken off by a signal; SIGURG, which means nothing to the rest of the process.
+ * A signal ends a close that waits for SO_LINGER. The signal is SIGURG, which the rest of the process ignores.
  */
 #ifndef SUPERVISOR_CLOSER_H
 #define SUPERVISOR_CLOSER_H
 
 #include "proto/account.h"
 
-/* 0 or a negative errno. Once in a process. */
+/* Starts the thread. Called once. 0 or a negative errno. */
 int closer_start(void);
 
-/* A descriptor that is readable when some have been closed. Then closer_settle takes them off their accounts. */
+/* A descriptor that is readable when the thread has closed descriptors. closer_settle then takes these off their accounts. */
 int closer_fd(void);
 void closer_settle(void);
 
-/* Closes the descriptor, later, and adds it to the account (NULL: to none) until then. */
+/* Has the thread close the descriptor. Until then it counts for the account (NULL: for none). */
 void closer_put(struct account *account, int fd);
 
 /* Closes a connection: at once, if its queue is empty. Its peer sees the end, and can send nothing more. */

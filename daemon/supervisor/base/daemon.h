@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * daemon: what the supervisor process has: the core, listeners, sessions, pools' templates and workers, and the loop's base.
- * It is the ground floor: loop.h, the top one, makes it and turns the loop.
+ * daemon: the state of the supervisor process: the core, listeners, sessions, templates, workers, and the event base. All
+ * other files of the supervisor use this file. loop.h turns the loop.
  */
 #ifndef SUPERVISOR_DAEMON_H
 #define SUPERVISOR_DAEMON_H
@@ -34,16 +34,16 @@ TAILQ_HEAD(rollout_list, rollout);
 
 enum daemon_state { DAEMON_RUNNING, DAEMON_DRAINING, DAEMON_STOPPING, DAEMON_DONE };
 
-/* Nanoseconds of a turn for the messages of all sessions together; then the loop looks at everything else. */
+/* Nanoseconds of a turn of the loop for the messages of all sessions together. */
 #define DAEMON_TURN (4 * MILLISECOND)
 
-/* What the loop does for the files below it. */
+/* Functions of higher floors that lower floors call: hooks.c fills the table. */
 struct daemon_ops {
 	int (*serve)(struct session *session, struct rpc *rpc); /* a request to the daemon itself: service_request */
 	void (*stop)(struct daemon *daemon,
 		     bool now); /* finishes what has been accepted, then stops; the second time, or with `now`,
 							  stops at once */
-	bool (*signal)(struct daemon *daemon, int number); /* false: the daemon makes nothing of it */
+	bool (*signal)(struct daemon *daemon, int number); /* false: the daemon ignores this signal */
 	void (*worker_read)(struct worker *worker);        /* a worker with a slow task has sent something: slowlog_on_read */
 	void (*worker_gone)(struct worker *worker, int status); /* its process has ended: slowlog_on_gone */
 };
@@ -54,10 +54,10 @@ struct daemon {
 	struct event_base *base;
 	struct config config;
 	const char *config_path;       /* NULL: none */
-	char *const *extra_listen;     /* of the command line */
+	char *const *extra_listen;     /* addresses of the command line */
 	uint32_t extra_listen_count;
 	char *worker_program;
-	struct keeper *keeper;         /* ends what workers have forked */
+	struct keeper *keeper;         /* ends processes that workers have forked */
 	enum daemon_state state;
 	int exit_status;
 	uint64_t started;              /* CLOCK_MONOTONIC */
@@ -65,7 +65,7 @@ struct daemon {
 	struct listener_list listeners;
 	struct http *http;             /* NULL: none */
 	struct session_list sessions;
-	struct session_list dirty_sessions; /* have something to send, or to take in again */
+	struct session_list dirty_sessions; /* sessions that have answers to send, or may be read again */
 	struct session_list departed_sessions; /* their connections are closed; their notifications are still carried out */
 	struct session_list busy_sessions; /* wait for a turn: they have work left, and this turn's time was spent */
 	uint64_t spent;                /* nanoseconds that this turn of the loop has used for sessions' messages */
@@ -77,10 +77,10 @@ struct daemon {
 	struct pending_admin_list pending_admin; /* methods of the daemon itself that wait for workers */
 	struct rollout_list rollouts;  /* of reloads: pools whose instances are being replaced */
 	uint64_t serial;               /* last number given to a template, or to its process */
-	struct block *scratch;         /* what all read into */
+	struct block *scratch;         /* the block that all connections read into */
 	struct loan_list loans;        /* large results that lie in workers' memory */
-	struct payload_pool payloads;  /* large messages, to be handed on by descriptor */
-	struct unclaimed unclaimed;    /* children that ended before we knew whose they are */
+	struct payload_pool payloads;  /* memory for large messages, which are passed on by descriptor */
+	struct unclaimed unclaimed;    /* ends of children whose pid was not known yet */
 
 	int timer_fd;                  /* fires at the core's next deadline, or before it */
 	struct event *timer;
@@ -96,7 +96,7 @@ struct daemon {
 	bool forks_wanted;             /* a template has something to start */
 	bool slots_changed;            /* since pending_admin was last looked at */
 	char status[256];              /* last told to the service manager */
-	uint64_t stop_at;              /* STOPPING: who doesn't end by then is killed */
+	uint64_t stop_at;              /* STOPPING: workers that have not ended by then are killed */
 };
 
 /* Has the core tell the log what it does, if the level is debug. Called when the level has been set. */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * loan: a large result that lies in the memory of the worker that made it. It is a block like any other, and given back
- * to the worker with its last reference; the board says so (`lent` in proto/channel.h).
+ * loan: a large result that lies in the memory of the worker that made it. It is a block like any other. With its last
+ * reference it is given back to the worker, which the board tells (`lent` in proto/channel.h).
  *
- * A worker fills the same few payloads again and again: each place keeps its mapping, which is looked up by the file.
- * What lies there was scanned when it came and is opaque from then on: a worker that changes it spoils its own caller's answer.
+ * A worker fills the same few payloads again and again. So each place keeps its mapping, which is found by the file. The value
+ * was scanned when it came, and is not read again: a worker that changes it spoils only its own answer.
  */
 #ifndef SUPERVISOR_LOAN_H
 #define SUPERVISOR_LOAN_H
@@ -27,17 +27,17 @@ struct loans {
 
 void loans_open(struct loans *loans, struct board *board, struct loan_list *all, struct account *account);
 
-/* The worker has gone: what is still used stays until it isn't. Can be called more than once. */
+/* The worker has gone: unmaps its loans. A loan that is still used stays until its last reference goes. May be called again. */
 void loans_close(struct loans *loans);
 
 /* Is the message [PAYLOAD, …]? */
 bool loan_is_spoken_of(struct span message);
 
-/* What the message speaks of: one whole value of at most `limit` bytes. One reference; NULL: it isn't there, or is no such
- * thing. */
+/* The loan that the message names, with one reference. It holds one whole value of at most `limit` bytes. NULL: the message
+ * names no such loan. */
 struct block *loan_take(struct loans *loans, struct span message, struct arrivals *arrivals, uint64_t limit);
 
-/* Now and then: unmaps what has not been used for long. */
+/* Called now and then: unmaps loans that have not been used for long. */
 void loans_trim(struct loan_list *all);
 
 #endif

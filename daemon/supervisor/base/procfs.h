@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* procfs: what the kernel knows of a process. It is read when somebody asks, at most twice a second for each process. */
+/* procfs: what the kernel counts for a process. It is read when a client asks for it, at most twice a second for each process. */
 #ifndef SUPERVISOR_PROCFS_H
 #define SUPERVISOR_PROCFS_H
 
@@ -9,11 +9,11 @@
 struct procfs {
 	uint64_t rss; /* bytes of memory that it has */
 	uint64_t
-		own; /* of them, those that are not of files or shared mappings: arguments that workers look at together aren't */
+		own; /* of these, bytes of its own: not of files or of mappings that it shares with others */
 	double cpu_s; /* seconds that its threads ran, in user and system mode */
 };
 
-/* Reads the text of a file of the kernel's (below /proc or /sys): what fits, or "" when it can't be read. */
+/* Reads as much of a file below /proc or /sys as fits. The text is "" if the file can't be read. */
 void procfs_slurp(const char *path, char *text, size_t size);
 
 /* All 0 for pid 0, and for a process that has gone. */

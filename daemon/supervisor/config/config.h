@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * config: what the files say, checked; an error names file and line. One table of options is what the parser,
- * --print-config and the check that every option is documented read: it is in config.c. config_load is in config_read.c,
- * config_check and config_print are in files of these names, and all that is of one pool is in config_pool.c.
+ * config: the configuration, read and checked. An error names file and line. config.c has the table of keys, which the parser,
+ * --print-config, and the test that every key is documented use. config_load is in config_read.c. config_check and
+ * config_print are in files of these names. config_pool.c has the functions for the section of one pool.
  */
 #ifndef SUPERVISOR_CONFIG_H
 #define SUPERVISOR_CONFIG_H
@@ -39,14 +39,14 @@ struct config_pool {
 	bool workers_cpus;      /* as many as CPUs that the daemon may use */
 	uint32_t isolation;     /* enum config_isolation */
 	struct config_json args, kwargs, slot_kwargs;
-	/* What only some plugins have a use for; they ask for it by name. */
+	/* Keys that only some plugins use. A plugin asks for them by name. */
 	struct config_json python_path, python_options, preload;
 	char *virtualenv;
 	bool unpickle;
 	uint64_t max_queue, max_sticky;
 	uint64_t start_timeout, stop_timeout, cancel_grace; /* nanoseconds; NEVER */
 	uint64_t slow_log;      /* nanoseconds; NEVER */
-	uint64_t max_calls, max_rss; /* of an instance, after which it is replaced; 0: never */
+	uint64_t max_calls, max_rss; /* an instance is replaced when it exceeds them; 0: never */
 	uint64_t max_age;            /* nanoseconds, likewise */
 	uint64_t workers_min, workers_max; /* CONFIG_UNSET: as workers */
 	uint64_t idle_timeout;       /* nanoseconds; NEVER */
@@ -88,7 +88,7 @@ void config_drop_listen(struct config *config);
 int config_add_pool(struct config *config, struct span name, const char *place);
 int config_set_pool(struct config *config, struct span key, struct span value);
 
-/* What must be right in the whole: addresses, plugins' names, numbers of slots. 0, or -1 with config->reason. */
+/* Checks what concerns several keys or sections: addresses, names of plugins, numbers of slots. 0, or -1 with config->reason. */
 int config_check(struct config *config);
 
 void config_print(const struct config *config, FILE *to);
@@ -97,7 +97,7 @@ void config_free(struct config *config);
 /* Do two sections make the same instances? */
 bool config_pool_same_instances(const struct config_pool *a, const struct config_pool *b);
 
-/* Do they say the same of the pool's size? */
+/* Do two sections give the pool the same size? */
 bool config_pool_same_size(const struct config_pool *a, const struct config_pool *b);
 
 void config_pool_free(struct config_pool *pool);
@@ -105,12 +105,12 @@ void config_pool_free(struct config_pool *pool);
 /* Charges the values that the section keeps to the account. */
 void config_pool_charge(struct config_pool *pool, struct account *account);
 
-/* Those of its keys that a plugin may ask for, and max_message, as a map. */
+/* Packs the section's keys that a plugin may ask for, and max_message, as a map. */
 void config_pool_pack_settings(const struct config_pool *pool, uint64_t max_message, msgpack_packer *packer);
 
 uint32_t config_pool_workers(const struct config_pool *pool);
 
-/* What the core has to know of it. */
+/* The settings of the section that the core uses. */
 struct pool_settings config_pool_settings(const struct config_pool *pool);
 
 #endif

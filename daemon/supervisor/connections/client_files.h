@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * client_files: descriptors that clients hand over in place of bins, and get. docs/PROTOCOL.md, "Descriptors", is what they are
- * told; proto/payload.h has the bytes.
+ * client_files: clients hand over descriptors in place of bins, and get descriptors. docs/PROTOCOL.md, "Descriptors",
+ * describes this for clients. proto/payload.h has the format.
  */
 #ifndef SUPERVISOR_CLIENT_FILES_H
 #define SUPERVISOR_CLIENT_FILES_H
@@ -13,8 +13,9 @@
 void client_files_offer(struct client *client, struct intake *intake, bool fds);
 
 /*
- * The descriptors of a message that has been taken. 0: it has none. 1: *block holds them and the message, which may have moved,
- * and the caller drops its reference. -EINVAL: they are not as they must be, and *error says how; *block likewise.
+ * Takes the descriptors of a message that has been taken in. 0: it has none. 1: *block holds the descriptors and the message,
+ * which may have moved; the caller drops its reference. -EINVAL: the descriptors are refused, and *error says why; *block is
+ * as for 1.
  */
 int client_files_take(struct client *client, struct intake *intake, struct span *message, struct block **block,
 		      struct error *error);

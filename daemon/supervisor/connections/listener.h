@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * listener: one listening socket. Its own, or one that systemd has passed. Accepts some dozens of connections a turn; when
- * descriptors run out it looks away for a moment instead of spinning.
+ * listener: one listening socket, which the daemon has opened or systemd has passed. It accepts some dozens of connections in
+ * a turn of the loop. When descriptors run out, it stops accepting for a moment.
  */
 #ifndef SUPERVISOR_LISTENER_H
 #define SUPERVISOR_LISTENER_H
@@ -14,17 +14,17 @@ struct listener {
 	TAILQ_ENTRY(listener) link; /* in daemon->listeners */
 	struct daemon *daemon;
 	struct address address; /* as asked for */
-	struct address bound;   /* with the port that it became */
+	struct address bound;   /* with the port that it got */
 	int fd;
 	struct socketfile file;
 	const struct transport_ops *transport; /* of its connections */
-	bool passed;            /* by systemd: its file is not ours to remove */
+	bool passed;            /* passed by systemd, which removes its file */
 	bool wanted;            /* during a reload */
 	bool complained;
 	struct event *event, *again;
 };
 
-/* A new socket that listens there; a stale socket file in its way goes. -1 with a sentence in `reason`. */
+/* Makes a socket that listens there. Removes a stale socket file. -1 with a sentence in `reason`. */
 int listener_bind(const struct config *config, const struct address *address, char *reason, size_t reason_size);
 
 /* Opens the address, or finds that it is open already. 0, or -1 with a sentence in `reason`. */

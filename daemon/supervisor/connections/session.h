@@ -26,7 +26,7 @@ struct session {
 	bool busy;       /* waits in daemon->busy_sessions for its next turn, and isn't read meanwhile */
 	bool is_unix;
 	bool input_done; /* the client sends no more */
-	bool ending;     /* closed once its answers are sent */
+	bool ending;     /* it is closed once its answers are sent */
 	bool behind;     /* messages may have been read that are not taken in yet */
 	uint32_t looked; /* bytes of its socket's queue that unread_find_refused has looked at since the socket was last read */
 	size_t alone;     /* size of the last message that was looked at by itself */
@@ -41,14 +41,14 @@ struct session {
 /* core_ops.client_wrote. */
 void session_on_wrote(struct client *client);
 
-/* The session is looked at (session_flush) at the end of this turn. */
+/* session_flush is called for the session at the end of this turn. */
 void session_mark_dirty(struct session *session);
 
 /* The session waits for its turn in daemon->busy_sessions, or no longer does. */
 void session_want_turn(struct session *session);
 void session_leave_turns(struct session *session);
 
-/* Has it messages, or bytes, that have been read from the socket and not taken in? */
+/* Have bytes been read from its socket that were not taken in? */
 static inline bool session_has_more(const struct session *session)
 {
 	return session->behind || (session->transport.pending && !session->input_done);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* session_messages: a client's messages: each goes to the core, to a method of the daemon's own, or is refused. */
+/* session_messages: takes in a client's messages. Each goes to the core or to a method of the daemon itself, or is refused. */
 #ifndef SUPERVISOR_SESSION_MESSAGES_H
 #define SUPERVISOR_SESSION_MESSAGES_H
 
