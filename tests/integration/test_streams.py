@@ -170,6 +170,23 @@ def test_the_default_window_is_two_chunks_per_slot(start):
         assert stream.finish() == (None, {"items": 0, "failed": 0})
 
 
+def test_the_default_window_is_bounded_by_bytes(start):
+    """The method takes no time, but items and results are large: 4 MiB of them may be under way, after the first results."""
+    size, count = 1 << 18, 40
+    with start({"p": {"workers": 2}}).client() as client:
+        stream = Stream(client, "p:map", "echo", None)
+        ahead = []
+        for i in range(count):
+            stream.wait(lambda s: s.credit > s.given)
+            stream.feed([b"x" * size])
+            stream.wait(lambda s: len(s.results) == i + 1)
+            ahead.append(stream.credit - len(stream.results))
+        stream.end()
+        assert stream.finish() == (None, {"items": count, "failed": 0})
+        assert max(ahead[4:]) <= (4 << 20) // (2 * size) + 1, ahead
+        assert max(ahead) >= 4, ahead
+
+
 def test_items_against_no_credit_fail_the_call_and_nothing_else(start):
     with start().client() as client:
         stream = Stream(client, "p:map", "echo", None, window=2)

@@ -121,8 +121,8 @@ static void audit_lists(const struct world *world, const struct slot *slot)
 		HOLDS(world, may_have_any(slot) && slot->handed_count == 0 && slot->refuses,
 		      "a slot is listed as refusing that is not");
 	else if (slot->listed)
-		HOLDS(world, slot->listed == &pool->open && may_have_any(slot) && slot->handed_count > 0 && !slot->refuses,
-		      "a slot is listed as open that is not");
+		HOLDS(world, (slot->listed == &pool->open || slot->listed == &pool->laden) && may_have_any(slot) && slot->handed_count > 0 && !slot->refuses,
+		      "a slot is listed as open, or laden, that is not");
 	else if (!slot->cut_off)
 		HOLDS(world, !may_have_any(slot) || slot->handed_count > 0, "%s:%u: an idle slot is not listed", pool->name,
 		      slot->index);
@@ -305,6 +305,7 @@ static void audit_pool(const struct world *world, const struct pool *pool, bool 
 	}
 	audit_list(world, &pool->idle);
 	audit_list(world, &pool->open);
+	audit_list(world, &pool->laden);
 	audit_list(world, &pool->refusing);
 	audit_leases(world, pool);
 	const bool grows = timer_is_set(&pool->wake) || (pool->queue.count > 0 && timer_is_set(&pool->sizing.grow));

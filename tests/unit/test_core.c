@@ -613,6 +613,124 @@ static void what_is_fed_wakes_a_pool_that_is_asleep(void **state)
 	world_close(&world);
 }
 
+/* ---- how much is handed ahead ---- */
+
+/* The method is measured, as an item of so many nanoseconds. */
+static void measure(struct client *client, struct pool *pool, const char *target, uint64_t nanoseconds)
+{
+	world_ask(client, 1000, target, "[", 0);
+	world_reply(pool->slots[0], world_begin(pool->slots[0]), nanoseconds);
+}
+
+/* A map of so many nils. */
+static void ask_map(struct client *client, unsigned msgid, const char *method, uint32_t count)
+{
+	uint8_t params[4096], *p = params, name[] = "objpool.call";
+	struct rpc rpc = {.type = RPC_REQUEST, .msgid = msgid, .method = {.bytes = name, .size = sizeof name - 1}};
+
+	assert_in_range(count, 1, sizeof params - 64);
+	p = pack_str(pack_str(pack_array(p, 3), "p:map", 5), method, strlen(method));
+	p = pack_array(pack_array(p, 1), count);
+	memset(p, BYTE_NIL, count);
+	rpc.params = (struct span){.bytes = params, .size = (size_t)(p + count - params)};
+	assert_int_equal(request_full_call(client, &rpc, NULL), 0);
+	core_end_event(client->core);
+}
+
+/* A map that has the pool for itself is handed far ahead, in batches of more; what others then wait for is taken back. */
+static void a_map_that_is_alone_is_handed_far_ahead(void **state)
+{
+	struct core_world world;
+	struct client first, second;
+
+	(void)state;
+	world_open(&world);
+	client_init(&first, &world.core);
+	client_init(&second, &world.core);
+	struct pool *pool = world_pool(&world, "p", 2, &world_settings);
+	const struct slot *slot = pool->slots[0], *other = pool->slots[1];
+	measure(&first, pool, "p:0.short", 36000);
+	ask_map(&first, 1, "short", 2000);
+	assert_in_range(slot->ahead, SLOT_AHEAD_MOST / 2, SLOT_AHEAD_MOST);
+	assert_in_range(other->ahead, SLOT_AHEAD_MOST / 2, SLOT_AHEAD_MOST);
+	assert_in_range(TAILQ_FIRST(&slot->handed)->count, 20, 28);
+
+	world_ask(&second, 1, "p.short", "[", 0);
+	assert_int_equal(pool->queue.by_client.count, 2);
+	world_pass(&world, 0);
+	assert_in_range(slot->ahead, 1, SLOT_AHEAD);
+	assert_in_range(other->ahead, 1, SLOT_AHEAD);
+	assert_int_equal(pool->queue.by_client.count, 1); /* the second client's call is with a worker */
+	client_gone(&second);
+	client_gone(&first);
+	world_close(&world);
+}
+
+/* Towards the end nobody has much more than others. */
+static void the_last_items_are_not_handed_far_ahead(void **state)
+{
+	struct core_world world;
+	struct client client;
+
+	(void)state;
+	world_open(&world);
+	client_init(&client, &world.core);
+	struct pool *pool = world_pool(&world, "p", 2, &world_settings);
+	measure(&client, pool, "p:0.short", 36000);
+	ask_map(&client, 1, "short", 100);
+	assert_in_range(pool->slots[0]->ahead, 1, SLOT_AHEAD);
+	assert_in_range(pool->slots[1]->ahead, 1, SLOT_AHEAD);
+	client_gone(&client);
+	world_close(&world);
+}
+
+static const struct call *last_call(const struct pool *pool)
+{
+	const struct call *call = TAILQ_FIRST(&pool->calls);
+
+	while (TAILQ_NEXT(call, link))
+		call = TAILQ_NEXT(call, link);
+	return call;
+}
+
+/* The credit of a stream without a window of its own is so much work; only a part of it waits in the queue. */
+static void the_usual_window_is_by_work(void **state)
+{
+	struct core_world world;
+	struct client client;
+
+	(void)state;
+	world_open(&world);
+	client_init(&client, &world.core);
+	struct pool *pool = world_pool(&world, "p", 2, &world_settings);
+	measure(&client, pool, "p:0.short", 40000);
+	measure(&client, pool, "p:0.long", 40000000);
+	world_ask_in_full(&client, 1, "p:map", "short", "n{st", 1, "stream");
+	assert_int_equal(last_call(pool)->input.granted, 2 * 799);
+	world_ask_in_full(&client, 2, "p:map", "long", "n{st", 1, "stream");
+	assert_int_equal(last_call(pool)->input.granted, 4);
+	client_gone(&client);
+	world_close(&world);
+}
+
+static void one_slow_batch_changes_little(void **state)
+{
+	struct method method = {0};
+
+	(void)state;
+	for (unsigned i = 0; i < 100; i++)
+		method_learn(&method, 36000);
+	method_learn(&method, 4000000);
+	assert_in_range(method.estimate, 36000, 45000);
+	method_learn(&method, 36000);
+	for (unsigned i = 0; i < 10; i++)
+		method_learn(&method, 4000000);
+	assert_in_range(method.estimate, 2000000, 4000000);
+	for (unsigned i = 0; i < 10; i++)
+		method_learn(&method, 36000);
+	assert_in_range(method.estimate, 36000, 80000);
+}
+
 /* ---- instances without memory ---- */
 
 /* The worker refuses the batch that it was handed: it has no memory for it. */
@@ -703,6 +821,10 @@ int main(void)
 		cmocka_unit_test(what_is_forgotten_meanwhile_is_not_replayed),
 		cmocka_unit_test(tasks_wait_for_what_is_replayed),
 		cmocka_unit_test(what_is_remembered_is_counted),
+		cmocka_unit_test(a_map_that_is_alone_is_handed_far_ahead),
+		cmocka_unit_test(the_last_items_are_not_handed_far_ahead),
+		cmocka_unit_test(the_usual_window_is_by_work),
+		cmocka_unit_test(one_slow_batch_changes_little),
 		cmocka_unit_test(who_refuses_everything_is_not_preferred),
 		cmocka_unit_test(a_pool_of_which_all_refuse_answers_at_once),
 	};

@@ -186,7 +186,7 @@ class Connection(Inbox):
     def _lead_for(self, entry: Entry, deadline: Optional[float]) -> bool:
         if deadline is None:
             while not entry.news:
-                self._read_some()
+                self._read_some(entry.hurries)
             return True
         while not entry.news:
             left = deadline - time.monotonic()
@@ -257,14 +257,14 @@ class Connection(Inbox):
 
     # ---- reading (by the thread that leads) -----------------------------------------------------------------------------------
 
-    def _read_some(self) -> None:
+    def _read_some(self, hurries: bool = True) -> None:
         """Waits for input, reads it, and hands it out."""
         if self.lost is not None:
             self.answer_all(self.lost)
             return
         if not self._chunks and not self.inbox:
             try:
-                self._await_input()
+                self._await_input(hurries)
                 _embedded.stay_at_the_end()
                 self._receive()
             except OSError as error:
@@ -281,15 +281,16 @@ class Connection(Inbox):
             self._hand_out()
             raise
 
-    def _await_input(self) -> None:
+    def _await_input(self, hurries: bool) -> None:
         """Waits until there is something to read. In recv() a thread would be woken when the daemon reads what we sent, too.
 
         Being woken on a CPU that sleeps takes longer than the rest of a short call. So a wait polls for a moment first, as
-        long as answers come that fast, and yields the CPU to others between.
+        long as answers come that fast, and yields the CPU to others between. Not for a stream, whose next results are under way: its
+        workers need the CPU.
         """
         wait = self._input.poll
-        if self._calm:
-            self._calm -= 1
+        if self._calm or not hurries:
+            self._calm -= self._calm > 0
             wait()
             return
         until = time.perf_counter() + _AWAKE

@@ -16,6 +16,7 @@ class Entry:
     waiters: Optional[List[Any]] = None  #: locks, one for each thread that waits
     outgoing: Any = None  #: what went beside the request
     fork: Any = None  #: the _fork.Fork whose workers it is for
+    hurries = True  #: its answer may come so soon that the thread that waits for it stays awake for a moment
 
     def answer(self, message: Any) -> None:
         """Takes the response. Called by Inbox.dispatch, maybe twice with the same message."""

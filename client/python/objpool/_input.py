@@ -20,22 +20,25 @@ from ._connection import Connection
 from ._entry import Entry, release
 from .errors import BadValue, TooLarge
 
-_STALLED = 0.001  # seconds without news after which a Feeder sends every item alone
+_STALLED = 0.001  # seconds without news after which what a Feeder has read is sent
+_STALLED_MOST = 0.064  # likewise, after several times in a row
 
 
 class StreamEntry(Entry):
     """What has come of a streamed call. `notify` is called by Inbox.dispatch."""
 
+    hurries = False
+
     def __init__(self) -> None:
         super().__init__()
-        self.results: Deque[List[Any]] = collections.deque()  # [msgid, index, error, value]
+        self.results: Deque[List[Any]] = collections.deque()  # [msgid, index, error, value], or [msgid, first index, [value, ...]]
         self.credits: Deque[List[Any]] = collections.deque()
         self.steps: Deque[List[Any]] = collections.deque()
         self.called: Any = None  #: wakes the feeder
         self.spread = False  #: each item that is fed is a container of values
 
     def notify(self, name: str, params: List[Any]) -> None:
-        to = self.results if name == "objpool.result" else self.credits if name == "objpool.credit" else self.steps
+        to = self.credits if name == "objpool.credit" else self.steps if name == "objpool.progress" else self.results
         if not to or to[-1] is not params:  # else an exception came after it was appended, and this is the second call for it
             to.append(params)
         self.news = True
@@ -43,6 +46,10 @@ class StreamEntry(Entry):
             self.wake()
         if to is self.credits and self.called is not None:
             release(self.called)
+
+    def ready(self) -> int:
+        """How many results have come and were not taken."""
+        return sum(map(count_of, tuple(self.results)))
 
     def answer(self, message: Any) -> None:
         super().answer(message)
@@ -52,6 +59,11 @@ class StreamEntry(Entry):
     def after_fork(self) -> None:
         super().after_fork()
         self.called = None
+
+
+def count_of(params: List[Any]) -> int:
+    """How many results came in one notification."""
+    return len(params[2]) if len(params) == 3 else 1
 
 
 class Input:
@@ -75,10 +87,14 @@ class Input:
         credits = self.entry.credits
         while credits:
             self.granted += credits.popleft()[1]
-            self.window = max(self.window, self.granted - self.given - len(self.entry.results))
+            self.window = max(self.window, self.granted - self.given - self.entry.ready())
         if self.ended or self.entry.message is not None:
             return 0
         return min(self.granted - self.fed, self.window - (self.fed - self.taken))
+
+    def is_starved(self) -> bool:
+        """Whether the daemon has answered all that it was sent."""
+        return self.given + self.entry.ready() >= self.sent
 
     def feed(self, count: int) -> None:
         """Reads up to `count` items, and sends them."""
@@ -163,8 +179,8 @@ class Feeder(Input):
     """An input that may block: a thread reads it.
 
     Items are sent in batches. The input may block in the middle of a batch, maybe until the user has seen results of its earlier
-    items. Then the thread that waits for results sends the items that were read, and sets `urgent`: the feeder sends each further
-    item at once.
+    items. So the thread that waits for results sends the items that were read. When the daemon has nothing left to do, it also sets
+    `urgent`: the feeder sends each further item at once.
     """
 
     def __init__(self, connection: Connection, entry: StreamEntry, items: Iterator[Any]) -> None:
@@ -214,16 +230,26 @@ class Feeder(Input):
             self.send([take() for _ in range(len(self.buffer))])
 
     def pump(self, waiting: bool) -> None:
-        if not waiting and self.window - (self.fed - self.taken) >= max(1, self.window // 4) and not self.entry.credits:
+        least = 1 if waiting else max(1, self.window // 4)
+        if self.window - (self.fed - self.taken) < least:
+            return
+        if self.granted - self.fed >= least or self.entry.credits:
+            release(self.called)
+        elif not waiting:
             self.connection.poll()
-        release(self.called)
 
     def wait(self, deadline: Optional[float]) -> bool:
         if self.ended:
             return super().wait(deadline)
-        soon = time.monotonic() + _STALLED
-        if super().wait(soon if deadline is None else min(soon, deadline)):
-            return True
+        pause = _STALLED
+        while True:
+            soon = time.monotonic() + pause
+            if super().wait(soon if deadline is None else min(soon, deadline)):
+                return True
+            if self.is_starved() or soon == deadline:
+                break
+            self.flush()
+            pause = min(2 * pause, _STALLED_MOST)
         self.urgent = True  # before it looks at the buffer: the feeder adds to it before it looks at `urgent`
         try:
             release(self.called)

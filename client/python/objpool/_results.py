@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import sys
 import time
-from typing import Any, Callable, Generic, Iterator, Optional, TypeVar
+from typing import Any, Callable, Generic, Iterator, List, Optional, TypeVar
 
 from . import _call, _load, _raised
 from ._call import Request
@@ -14,6 +14,8 @@ from ._wire_types import PLAIN
 from .errors import BadValue
 
 T = TypeVar("T")
+
+_AT_ONCE = 16  # runs of results that are taken together
 
 
 class Results(Generic[T]):
@@ -105,17 +107,24 @@ class Results(Generic[T]):
         raise End
 
     def _take(self) -> T:
-        """The next value. Results are loaded in batches, up to the first error."""
+        """The next value."""
         results = self._entry.results
-        most = max(1, self._input.window // 4) if self._input is not None else 64
-        batch = list(itertools.islice(results, most))
-        values = [params[3] for params in batch]
-        if all(params[2] is None for params in batch) and PLAIN.issuperset(map(type, values)):
-            self._give(len(batch))
-            for _ in batch:
+        values: List[Any] = []
+        count = 0
+        for params in itertools.islice(results, _AT_ONCE):
+            if len(params) != 3 or not PLAIN.issuperset(map(type, params[2])):
+                break
+            values += params[2]
+            count += 1
+        if values:
+            self._give(len(values))
+            for _ in range(count):
                 results.popleft()
             self._values = iter(values)
             return next(self._values)
+        if len(results[0]) == 3:
+            msgid, first, values = results.popleft()
+            results.extendleft([[msgid, first + i, None, values[i]] for i in range(len(values) - 1, -1, -1)])
         self._give(1)
         params = results.popleft()
         try:

@@ -54,7 +54,7 @@ def items_of(args: Tuple[Any, ...], kwargs: Any,
 def prepare(target: str, mapped: bool, name: str, args: Tuple[Any, ...], kwargs: Any, options: Any, ordered: bool,
             window: Optional[int]) -> Tuple[Request, Optional[Iterator[Any]], bool, Optional[int]]:
     """The request for a stream of target.name(*args, **kwargs), its input, whether reading that may block, and its length."""
-    more: Any = {"stream": True}
+    more: Any = {"stream": "runs"}
     if not ordered:
         more["ordered"] = False
     if window is not None:

@@ -241,6 +241,7 @@ static int add_fed(struct call *call, uint32_t count, struct span items, struct 
 	}
 	batch->block = kept;
 	batch->bytes = items.size;
+	call->input.bytes += items.size;
 	call->size += items.size;
 	call->ticket.client->pending += items.size;
 	call->total += count;

@@ -252,6 +252,7 @@ int lease_begin(struct client *client, const struct rpc *rpc, struct pool *pool,
 	TAILQ_INSERT_TAIL(&client->leases, lease, of_client);
 	TAILQ_INSERT_TAIL(&pool->leases, lease, of_pool);
 	pool->leases_waiting++;
+	pool_note_sharing(pool);
 	if (options->patience)
 		timer_set(&client->core->timers, &lease->timer, client->core->now + options->patience);
 	lease_serve_pool(pool);

@@ -98,19 +98,23 @@ static void take_back(struct slot *slot, struct batch_list *taken)
 	}
 }
 
-void recall_tasks(struct slot *slot)
+static void take_and_requeue(struct slot *slot, const char *why)
 {
 	struct batch_list taken;
 	struct batch *batch;
 
-	core_trace(slot->pool->core, slot->pool, slot, "what it has not begun is taken back: %s",
-		   slot->silent ? "the worker does not react" : "it is at something slow");
+	core_trace(slot->pool->core, slot->pool, slot, "what it has not begun is taken back: %s", why);
 	take_back(slot, &taken);
 	/* Each goes to the front of the queue, before the later tasks that are there already. */
 	while ((batch = TAILQ_FIRST(&taken))) {
 		TAILQ_REMOVE(&taken, batch, link);
 		recall_put_back(batch);
 	}
+}
+
+void recall_tasks(struct slot *slot)
+{
+	take_and_requeue(slot, slot->silent ? "the worker does not react" : "it is at something slow");
 	slot->closed = true;
 	slot_relist(slot);
 }
@@ -160,6 +164,17 @@ static bool look_at(struct slot *slot, uint64_t now)
 	return true;
 }
 
+/* The call that had the workers for itself has not any more: others wait for what is in their hands. */
+static void recall_excess(struct pool *pool)
+{
+	if (!pool->laden_deep || pool->core->now >= pool->shared_until)
+		return;
+	pool->laden_deep = false;
+	for (uint32_t i = 0; i < pool->size; i++)
+		if (pool->slots[i]->ahead > SLOT_AHEAD && pool->slots[i]->handed_count > 1)
+			take_and_requeue(pool->slots[i], "others wait");
+}
+
 void recall_on_timer(struct timer *timer)
 {
 	struct pool *pool = container_of(timer, struct pool, recall);
@@ -167,6 +182,7 @@ void recall_on_timer(struct timer *timer)
 	struct slot *slot;
 	bool waits = false;
 
+	recall_excess(pool);
 	pool->recall_pause = pool->recall_pause < PAUSE_MAX ? 2 * pool->recall_pause : PAUSE_MAX;
 	for (uint32_t i = 0; i < pool->size; i++)
 		waits = look_at(pool->slots[i], now) || waits;

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 
+#define CHUNK_MOST  (MILLISECOND)       /* of work in one batch of a map */
 #define TRAIN_WORTH (MILLISECOND / 20) /* of work: less is not worth another worker's waking */
 
 /* ---- how long it takes ---- */
@@ -21,6 +22,28 @@ static uint64_t estimate(const struct call *call, uint32_t count)
 	return method->estimate * count;
 }
 
+/* How much work a worker may have in its hands when the batch is a part of it. More than SLOT_AHEAD, so that it goes on while the
+ * daemon waits for a CPU: only of a call that nothing waits beside, and while that call has as much for all others, too. */
+static uint64_t reach_of(const struct batch *batch)
+{
+	const struct call *call = batch->call;
+	const struct pool *pool = call->pool;
+	const uint64_t rest = call->total - batch->first, slots = pool->size ? pool->size : 1;
+
+	if (batch->addressed || call->train || !call->method || !queue_is_of(&pool->queue, call) ||
+	    pool->core->now < pool->shared_until)
+		return SLOT_AHEAD;
+	const uint64_t work = call->method->estimate * rest / (2 * slots);
+	return work < SLOT_AHEAD ? SLOT_AHEAD : work < SLOT_AHEAD_MOST ? work : SLOT_AHEAD_MOST;
+}
+
+/* The work in one batch: some batches are a worker's reach. */
+static uint64_t work_of_chunk(const struct batch *batch)
+{
+	const uint64_t part = reach_of(batch) / 3;
+	return part < CHUNK_MOST ? part : CHUNK_MOST;
+}
+
 /* A train is not divided into parts that are shorter than it takes to wake another worker. */
 static uint32_t part_of_train(const struct batch *batch, uint32_t slots)
 {
@@ -31,7 +54,7 @@ static uint32_t part_of_train(const struct batch *batch, uint32_t slots)
 	const uint64_t enough = TRAIN_WORTH / method->estimate;
 	if (enough >= batch->count)
 		return batch->count;
-	const uint32_t share = batch->count / slots + 1, pace = method_pace(method), part = pace < share ? pace : share;
+	const uint32_t share = batch->count / slots + 1, pace = method_pace(method, SLOT_AHEAD / 3), part = pace < share ? pace : share;
 	return part < enough ? (uint32_t)enough : part;
 }
 
@@ -47,15 +70,16 @@ static uint32_t chunk_of(const struct batch *batch)
 	const uint32_t slots = call->pool->size ? call->pool->size : 1;
 	if (call->train)
 		return part_of_train(batch, slots);
-	const uint32_t pace = method_pace(call->method), share = batch->count / (2 * slots) + 1;
-	return pace < share ? pace : share;
+	const uint64_t pace = method_pace(call->method, work_of_chunk(batch)), share = (call->total - batch->first) / (2 * slots) + 1;
+	const uint64_t chunk = pace < share ? pace : share;
+	return chunk < batch->count ? (uint32_t)chunk : batch->count;
 }
 
-static bool has_room(const struct slot *slot, uint64_t more)
+static bool has_room(const struct slot *slot, uint64_t more, uint64_t most)
 {
 	if (slot->handed_count == 0)
 		return slot->listed || slot->leased || slot->plan != PLAN_STAY;
-	return slot_may_be_ahead(slot) && slot->ahead + more <= SLOT_AHEAD;
+	return slot_may_be_ahead(slot, most) && slot->ahead + more <= most;
 }
 
 /* ---- handing out ---- */
@@ -77,6 +101,7 @@ static void give(struct slot *slot, struct batch *batch)
 		   batch->count, plural(batch->count), (unsigned long long)batch->first, slot->handed_count,
 		   slot->handed_count == 1 ? "" : "es");
 	to_worker_batch(batch);
+	pool->laden_deep = pool->laden_deep || (slot->ahead > SLOT_AHEAD && slot->handed_count > 1);
 	slot_relist(slot);
 	if (nears_its_end(slot))
 		pool_wake(pool);
@@ -114,7 +139,10 @@ static bool pull_from(struct slot *slot, struct queue *queue)
 {
 	const bool own = queue == &slot->queue;
 	struct batch *batch = own && slot->leased ? queue_next_of(queue, slot->holder) : queue_next(queue);
-	if (!batch || !has_room(slot, estimate(batch->call, chunk_of(batch))))
+	if (!batch)
+		return false;
+	const uint64_t most = own || slot->queue.count > 0 ? SLOT_AHEAD : reach_of(batch);
+	if (!has_room(slot, estimate(batch->call, chunk_of(batch)), most))
 		return false;
 	batch = take(queue, batch, slot);
 	if (!batch) { /* no memory to cut the batch */
@@ -158,6 +186,21 @@ static bool has_willing(const struct pool *pool)
 	return false;
 }
 
+/* Those that have enough already get more of a call that nothing waits beside. */
+static void run_laden(struct pool *pool)
+{
+	struct slot *slot;
+
+	for (uint32_t turns = 0; pool->queue.count && turns < pool->size && (slot = TAILQ_FIRST(&pool->laden)); turns++) {
+		if (!pull_from(slot, &pool->queue))
+			break;
+		if (slot->listed == &pool->laden) {
+			TAILQ_REMOVE(&pool->laden, slot, link);
+			TAILQ_INSERT_TAIL(&pool->laden, slot, link);
+		}
+	}
+}
+
 /* The shared queue goes to whoever is idle, then to those that may be handed more, each in turn; to instances that have refused
  * their last task when there are no others. */
 static void run_shared(struct pool *pool)
@@ -173,6 +216,7 @@ static void run_shared(struct pool *pool)
 		while (pool->queue.count && pull_from(slot, &pool->queue))
 			;
 	}
+	run_laden(pool);
 	if (TAILQ_EMPTY(&pool->refusing) || pool->queue.count == 0 || has_willing(pool))
 		return;
 	while (pool->queue.count && (slot = TAILQ_FIRST(&pool->refusing)))
@@ -203,7 +247,7 @@ static bool give_at_once(struct batch *batch)
 	if (!slot || part_for(slot, batch) < batch->count)
 		return false;
 	if (slot->listed == &pool->open) {
-		if (!has_room(slot, estimate(batch->call, batch->count)))
+		if (!has_room(slot, estimate(batch->call, batch->count), SLOT_AHEAD))
 			return false;
 		if (slot->handed_count % 16 == 0 || batch->count > 1) { /* share a burst out, but not one by one: each wakes a process */
 			TAILQ_REMOVE(&pool->open, slot, link);
@@ -234,12 +278,13 @@ int scheduler_add(struct batch *batch)
 	}
 	call_trace(batch->call, batch->addressed ? slot : NULL, "waits: %u batch%s in the pool's queues", pool->waiting,
 		   pool->waiting == 1 ? "" : "es");
-	if (batch->addressed) {
+	if (batch->addressed)
 		scheduler_pull(slot);
-		return 0;
-	}
-	run_shared(pool);
-	if (pool->queue.count > 0)
+	else
+		run_shared(pool);
+	if (batch->flow && (batch->addressed || !queue_is_of(&pool->queue, batch->call)))
+		pool_note_sharing(pool);
+	if (pool->queue.count > 0 && !batch->addressed)
 		pool_grow_later(pool);
 	return 0;
 }

@@ -103,6 +103,7 @@ static void init_lists(struct pool *pool)
 	TAILQ_INIT(&pool->detached);
 	TAILQ_INIT(&pool->idle);
 	TAILQ_INIT(&pool->open);
+	TAILQ_INIT(&pool->laden);
 	TAILQ_INIT(&pool->refusing);
 	TAILQ_INIT(&pool->calls);
 	TAILQ_INIT(&pool->leases);

@@ -81,6 +81,7 @@ struct input {
 	uint64_t count;           /* how many items are in `items` */
 	uint64_t granted;         /* credit given so far */
 	uint64_t released;        /* items queued so far */
+	uint64_t bytes;           /* of all that were fed */
 	uint64_t round;           /* items of this round that have no result */
 	uint32_t round_size;      /* items of this round */
 	uint32_t round_at;        /* items of this round that are queued */
@@ -132,6 +133,7 @@ struct call {
 
 	uint64_t total, left;   /* tasks so far; tasks that have no result */
 	uint32_t batches;       /* how many batches it has */
+	uint32_t queued;        /* how many of them are in queues */
 	struct batch_list parts; /* all its batches but `only`, wherever they are */
 	struct train *train;    /* it stands for several plain calls: see below. NULL: it is one call */
 	struct gather gather;   /* of all, map and scatter; of a stream, the first failure. Set up by call_collect */

@@ -7,6 +7,10 @@
 #include <assert.h>
 #include <errno.h>
 
+#define WINDOW_WORK  (32 * MILLISECOND) /* for each slot */
+#define WINDOW_BYTES (4 << 20)
+#define PORTION      (MILLISECOND) /* of work for each slot that is queued at once */
+
 void input_add(struct call *call, struct batch *batch)
 {
 	TAILQ_INSERT_TAIL(&call->input.items, batch, link);
@@ -31,12 +35,40 @@ static uint32_t slots_of(const struct call *call)
 	return call->pool->size > 0 ? call->pool->size : 1;
 }
 
+static uint64_t least_of(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* How many items have WINDOW_BYTES, with their results, by what they had so far. */
+static uint64_t fitting(const struct call *call)
+{
+	const uint64_t in = call->total ? call->input.bytes / call->total : 0;
+	const uint64_t out = call->stream.values ? call->stream.bytes / call->stream.values : 0;
+	return WINDOW_BYTES / (in + out + 1);
+}
+
+/* Without a window of its own: as much as keeps all slots at work while client and daemon wait for a CPU, and two items, or
+ * chunks, for each slot at least. */
+static uint64_t usual_window(const struct call *call)
+{
+	const uint64_t least = 2 * (call->chunk ? call->chunk : 1), pace = method_pace(call->method, WINDOW_WORK);
+	const uint64_t most = least_of(slots_of(call) * pace, fitting(call));
+	return most > slots_of(call) * least ? most : slots_of(call) * least;
+}
+
 /* How many items may be accepted and unanswered. */
 static uint64_t window_of(const struct call *call)
 {
-	const uint64_t usual = 2ull * slots_of(call) * (call->chunk ? call->chunk : method_pace(call->method));
-	const uint64_t window = call->input.window ? call->input.window : usual;
-	return window < INPUT_WINDOW_MAX ? window : INPUT_WINDOW_MAX;
+	return least_of(call->input.window ? call->input.window : usual_window(call), INPUT_WINDOW_MAX);
+}
+
+/* How many items for each slot are queued at once. */
+static uint64_t portion_of(const struct call *call, uint64_t window)
+{
+	const uint64_t pace = call->chunk ? call->chunk : method_pace(call->method, PORTION);
+	const uint64_t portion = least_of(pace, window / (2 * slots_of(call)));
+	return portion > 0 ? portion : 1;
 }
 
 /* The next items, `count` at most, as a batch of their own. 0 or -ENOMEM. */
@@ -107,17 +139,21 @@ static void hold_or_go_on(struct call *call)
 
 /* ---- a stream: as much as the window allows ---- */
 
-/* How many items may be queued now. */
+/* How many items may be queued now. Not all that the window has room for: later calls of the same client wait behind them; and not
+ * so few, while others run, that each is a message of its own. */
 static uint64_t room_for(const struct call *call)
 {
 	const struct input *input = &call->input;
-	const uint64_t most = call->stream.sent + window_of(call);
+	const uint64_t window = window_of(call), most = call->stream.sent + window, portion = portion_of(call, window);
 	/* The item whose turn it is may always go: it may have been taken back, and the window may be smaller than it was. */
 	const uint64_t least = call->stream.ordered && TAILQ_FIRST(&input->items)->first == call->stream.sent ? 1 : 0;
 
 	if (input->held || input->released + least >= most)
 		return least;
-	return most - input->released;
+	const uint64_t room = most - input->released;
+	if (call->queued > 0 || (room < portion && room < input->count))
+		return least;
+	return least_of(room, portion * slots_of(call));
 }
 
 static int next_of_window(struct call *call, struct batch **batch)
@@ -188,9 +224,10 @@ void input_grant(struct call *call)
 {
 	struct input *input = &call->input;
 	const uint64_t answered = call->stream.on ? call->stream.sent : call->total - call->left;
-	const uint64_t most = answered + window_of(call);
+	const uint64_t window = window_of(call), most = answered + window;
 
-	if (!input->open || call->answered || input->granted >= most)
+	/* Not one by one: each takes a message. */
+	if (!input->open || call->answered || input->granted >= most || most - input->granted < window / 8)
 		return;
 	stream_credit(&call->ticket, most - input->granted);
 	input->granted = most;

@@ -5,7 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { METHODS_MAX = 4096 }; /* a pool has no more records of names that calls bring */
+enum {
+	METHODS_MAX = 4096, /* a pool has no more records of names that calls bring */
+	SURPRISE_MAX = 16,
+};
 
 static struct method *add_method(struct methods *methods, struct span name)
 {
@@ -153,22 +156,38 @@ int methods_set(struct methods *methods, struct span packed, bool open, bool in_
 
 /* ---- how long they take ---- */
 
+/* What a batch that took much longer than expected counts for: the more, the more of them come in a row. */
+static uint64_t at_most(const struct method *method, uint64_t nanoseconds)
+{
+	const uint64_t most = method->estimate << method->surprise;
+	return nanoseconds < most ? nanoseconds : most;
+}
+
 void method_learn(struct method *method, uint64_t nanoseconds)
 {
-	if (!method->estimate)
+	const uint64_t estimate = method->estimate;
+
+	if (!estimate) {
 		method->estimate = nanoseconds + 1;
-	else
-		method->estimate = (7 * method->estimate + nanoseconds + 1) / 8;
+	} else if (nanoseconds / 2 > estimate) {
+		method->surprise = method->surprise < 1 ? 1 : method->surprise < SURPRISE_MAX ? method->surprise + 1 : SURPRISE_MAX;
+		method->estimate = (7 * estimate + at_most(method, nanoseconds)) / 8;
+	} else if (nanoseconds < estimate / 2 && method->surprise < 0) {
+		method->estimate = estimate / 2;
+	} else {
+		method->surprise = nanoseconds < estimate / 2 ? -1 : 0;
+		method->estimate = (7 * estimate + nanoseconds + 1) / 8;
+	}
 	if (!method->estimate)
 		method->estimate = 1;
 }
 
-uint32_t method_pace(const struct method *method)
+uint32_t method_pace(const struct method *method, uint64_t nanoseconds)
 {
 	if (!method || !method->estimate)
 		return 1;
-	const uint64_t n = METHOD_CHUNK / method->estimate;
-	return n < 1 ? 1 : n < METHOD_CHUNK_MAX ? (uint32_t)n : METHOD_CHUNK_MAX;
+	const uint64_t n = nanoseconds / method->estimate;
+	return n < 1 ? 1 : n < METHOD_PACE_MAX ? (uint32_t)n : METHOD_PACE_MAX;
 }
 
 /* ---- what calls of a method took, for the metrics ---- */

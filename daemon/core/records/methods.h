@@ -16,10 +16,8 @@
 
 #include <stdbool.h>
 
-#define METHOD_CHUNK (MILLISECOND / 3) /* of work in one batch of a map */
-
 enum {
-	METHOD_CHUNK_MAX = 1 << 16, /* items in a batch */
+	METHOD_PACE_MAX = 1 << 16,  /* items */
 	MEASURE_MAX = 128,          /* measures of a pool */
 	MEASURE_NAME_MAX = 255,     /* bytes in the name of a method that is measured for itself */
 };
@@ -33,6 +31,7 @@ struct measure {
 struct method {
 	char *name;
 	uint64_t estimate;       /* nanoseconds per task, a moving average; 0: not known */
+	int surprise;            /* batches in a row that took more than twice as long; less than 0: less than half */
 	uint64_t calls;          /* tasks */
 	struct measure *measure; /* NULL: none yet, or the method counts in `others` */
 };
@@ -59,11 +58,12 @@ static inline bool methods_lack(const struct methods *methods, const struct meth
 	return !found && methods->known && !methods->open;
 }
 
-/* A task of the method took so long: moves the estimate. */
+/* A task of the method took so long, as the mean of a batch: moves the estimate. One batch that took much longer changes little: its worker may have
+ * waited for the CPU. Several in a row change much. */
 void method_learn(struct method *method, uint64_t nanoseconds);
 
-/* How many tasks of the method go into one batch, by the estimate; 1 while there is none. */
-uint32_t method_pace(const struct method *method);
+/* How many tasks of the method are so much work, by how long they take: 1 to METHOD_PACE_MAX; 1 until that is known. */
+uint32_t method_pace(const struct method *method, uint64_t nanoseconds);
 
 /* `count` calls have been answered, `failed` of them with errors, each after so long. `method` is NULL when the pool has no
  * record of it. Without memory for a measure the calls are not measured. */

@@ -75,6 +75,13 @@ void pool_watch(struct pool *pool, uint64_t after)
 		timer_set(&pool->core->timers, &pool->recall, at);
 }
 
+void pool_note_sharing(struct pool *pool)
+{
+	pool->shared_until = pool->core->now + POOL_SHARED_FOR;
+	if (pool->laden_deep)
+		pool_watch(pool, 0);
+}
+
 void pool_grow_later(struct pool *pool)
 {
 	struct timer *timer = &pool->sizing.grow;

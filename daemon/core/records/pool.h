@@ -12,6 +12,7 @@
 #include "daemon/core/records/queue.h"
 
 #define NEVER UINT64_MAX
+#define POOL_SHARED_FOR (100 * MILLISECOND) /* see pool_note_sharing */
 #define POOL_GROW_AFTER (20 * MILLISECOND) /* a pool grows when tasks have waited for so long */
 
 struct failing;
@@ -65,10 +66,13 @@ struct pool {
 	struct slot_list detached; /* slots that aren't in `slots`: slots that leave, and successors that have no place yet */
 	struct slot_list idle;   /* slots that are ready and have no tasks */
 	struct slot_list open;   /* slots that are ready, have tasks, and may be handed more */
+	struct slot_list laden;  /* slots that are ready, and may be handed more of a call that nothing waits beside */
 	struct slot_list refusing; /* slots that are idle, and have refused their last task: see slot_on_refusal */
 	uint32_t broken;         /* how many slots in `slots` have failed their last start */
 	struct queue queue;      /* tasks for any slot */
 	uint32_t waiting;        /* batches in all queues of the pool and its slots; of a train, its calls */
+	uint64_t shared_until;   /* others than one call have had to wait lately: see pool_note_sharing */
+	bool laden_deep;         /* a worker may have been handed more than SLOT_AHEAD */
 	TAILQ_HEAD(, call) calls; /* that have begun, until they are freed */
 	struct stickies stickies;
 	struct client self;      /* the client in whose flows the tasks of sticky calls wait */
@@ -136,6 +140,10 @@ void pool_on_ended(struct pool *pool);
  * a little later, after memory has run out. */
 void pool_wake(struct pool *pool);
 void pool_wake_later(struct pool *pool);
+
+/* Something waits beside tasks of other calls, or for an instance of its own: workers keep less in their hands for a while, and what
+ * they have for later is taken back (recall.h). */
+void pool_note_sharing(struct pool *pool);
 
 /* `after` nanoseconds from now, recall.h looks whether tasks wait in one slot that could run in another. */
 void pool_watch(struct pool *pool, uint64_t after);

@@ -57,6 +57,7 @@ static void note(struct flow *flow, struct batch *batch)
 {
 	batch->flow = flow;
 	flow->queue->count++;
+	batch->call->queued++;
 	*flow->queue->waiting += calls_in(batch);
 }
 
@@ -111,6 +112,11 @@ struct batch *queue_next_of(const struct queue *queue, uint64_t client)
 	return flow && !flow->client->stalled ? TAILQ_FIRST(&flow->batches) : NULL;
 }
 
+bool queue_is_of(const struct queue *queue, const struct call *call)
+{
+	return queue->count == call->queued;
+}
+
 struct batch *queue_any(struct queue *queue)
 {
 	struct flow *flow = TAILQ_FIRST(&queue->flows);
@@ -147,6 +153,7 @@ void queue_remove(struct batch *batch)
 	TAILQ_REMOVE(&flow->batches, batch, link);
 	batch->flow = NULL;
 	flow->queue->count--;
+	batch->call->queued--;
 	*flow->queue->waiting -= calls_in(batch);
 	if (TAILQ_EMPTY(&flow->batches))
 		flow_end(flow);

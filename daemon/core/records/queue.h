@@ -46,6 +46,9 @@ struct batch *queue_next(struct queue *queue);
 /* The client's first batch, or NULL. */
 struct batch *queue_next_of(const struct queue *queue, uint64_t client);
 
+/* Do only batches of that call wait? */
+bool queue_is_of(const struct queue *queue, const struct call *call);
+
 /* Any batch, also of a flow that is held. NULL: the queue is empty. */
 struct batch *queue_any(struct queue *queue);
 

@@ -49,9 +49,9 @@ uint64_t slot_calls_left(const struct slot *slot)
 	return slot->tasks < most ? most - slot->tasks : 0;
 }
 
-bool slot_may_be_ahead(const struct slot *slot)
+bool slot_may_be_ahead(const struct slot *slot, uint64_t most)
 {
-	return !slot->closed && slot->pool->leases_waiting == 0 && slot->ahead < SLOT_AHEAD &&
+	return !slot->closed && slot->pool->leases_waiting == 0 && slot->ahead < most &&
 	       slot->handed_count < SLOT_BATCHES && slot->out.bytes < SLOT_UNSENT && slot_calls_left(slot) > 0;
 }
 
@@ -62,7 +62,9 @@ static struct slot_list *list_for(struct slot *slot)
 		return NULL;
 	if (slot->handed_count == 0)
 		return slot->refuses ? &slot->pool->refusing : &slot->pool->idle;
-	return !slot->refuses && slot_may_be_ahead(slot) ? &slot->pool->open : NULL;
+	if (slot->refuses || !slot_may_be_ahead(slot, SLOT_AHEAD_MOST))
+		return NULL;
+	return slot->ahead < SLOT_AHEAD ? &slot->pool->open : &slot->pool->laden;
 }
 
 void slot_relist(struct slot *slot)

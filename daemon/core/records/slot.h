@@ -14,7 +14,8 @@
 #include "daemon/core/records/queue.h"
 #include "proto/channel.h"
 
-#define SLOT_AHEAD (MILLISECOND) /* of work, by estimate, that a busy worker may have in its hands */
+#define SLOT_AHEAD      (MILLISECOND)     /* of work, by estimate, that a busy worker may have in its hands */
+#define SLOT_AHEAD_MOST (8 * MILLISECOND) /* likewise, of a call that nothing waits beside: see reach_of in scheduler.c */
 
 enum {
 	SLOT_BATCHES = 768,    /* that a worker may have in its hands */
@@ -125,7 +126,7 @@ struct slot {
 	bool closed;             /* a slow task runs: the slot is handed nothing until it has ended */
 	uint32_t next_id;
 	struct batch *by_id[BOARD_ENTRIES];
-	TAILQ_ENTRY(slot) link;  /* in pool->idle, open, refusing or detached */
+	TAILQ_ENTRY(slot) link;  /* in pool->idle, open, laden, refusing or detached */
 	struct slot_list *listed;
 
 	/* ---- a cancelled call must end ---- */
@@ -188,8 +189,8 @@ struct batch *slot_batch(const struct slot *slot, uint64_t id);
 void slot_take(struct slot *slot, struct batch *batch, uint64_t estimate);
 void slot_release(struct batch *batch);
 
-/* May a worker that has tasks be handed more? */
-bool slot_may_be_ahead(const struct slot *slot);
+/* May a worker that has tasks be handed more, as far as it has less work than `most`? */
+bool slot_may_be_ahead(const struct slot *slot, uint64_t most);
 
 /* How many tasks the instance may be handed before it is replaced (max_calls). UINT64_MAX: any number. */
 uint64_t slot_calls_left(const struct slot *slot);

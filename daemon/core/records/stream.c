@@ -159,6 +159,8 @@ int stream_values(struct stream *stream, const struct ticket *ticket, uint64_t f
 	if (!to)
 		return -ENOMEM;
 	const size_t before = to->bytes;
+	stream->bytes += values.size;
+	stream->values += count;
 	put_values(to, stream, ticket, first, count, values, block);
 	return placed(stream, ticket, to, before);
 }

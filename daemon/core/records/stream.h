@@ -20,6 +20,8 @@ struct stream {
 	bool runs;                      /* values of tasks that follow each other leave together */
 	uint64_t sent;                  /* results that have left; in order: the task whose turn it is */
 	uint64_t failed;                /* errors among the results */
+	uint64_t bytes;                 /* of all values so far */
+	uint64_t values;                /* how many these are */
 	struct stream_piece_list early; /* ready before their turn, in order */
 	uint64_t early_bytes;
 	struct account *account;        /* `early` is charged to it */
