@@ -332,6 +332,18 @@ static int read_restored(struct slot *slot, struct reader *reader, uint32_t coun
 	return 0;
 }
 
+/* Does nobody wait for the method of the batch that runs? A call of a train that was given up runs all the same when there was no
+ * memory to take it out. */
+static bool runs_in_vain(const struct slot *slot, const struct batch *batch)
+{
+	const struct train *train = batch->call->train;
+	const uint32_t begun = board_begun(slot->board, batch->id);
+
+	if (train && begun > 0 && begun <= batch->count && !train->passengers[batch->first + begun - 1].ticket.client)
+		return true;
+	return board_state(slot->board, batch->id) == BOARD_CANCELLED;
+}
+
 /* The batch's method makes a nested call. The instance can have one such call at a time. */
 static int invoke(struct slot *slot, struct batch *batch, struct span method, struct span args, struct block *block)
 {
@@ -343,7 +355,7 @@ static int invoke(struct slot *slot, struct batch *batch, struct span method, st
 	if (slot_awaited(slot))
 		return -EBADMSG; /* it has one under way */
 	nested->batch = batch->id;
-	if (board_state(slot->board, batch->id) == BOARD_CANCELLED) { /* nobody would cancel the nested call any more */
+	if (runs_in_vain(slot, batch)) { /* nobody would cancel the nested call any more */
 		withdraw_say_in_vain(&error, RAN_NO);
 		client_answer_error(&nested->client, NESTED_MSGID, &error);
 		return 0;
