@@ -213,9 +213,12 @@ void supervisor_replace_pool(struct world *world)
 
 	if (world_dice(world, 4) || world->flavour.calm || world->core.draining)
 		return;
-	world_say(world, "pool %s is replaced", world_pool_name(number));
+	const bool at_once = world_one_in(world, 2);
+	world_say(world, "pool %s is %s, and made anew", world_pool_name(number), at_once ? "dropped" : "left");
 	faults_arm(true);
-	if (world->pools[number])
+	if (world->pools[number] && at_once)
+		pool_drop(world->pools[number], ERROR_CANCELLED, "the pool was dropped");
+	else if (world->pools[number])
 		pool_leave(world->pools[number]);
 	faults_arm(false);
 	new_pool(world, number);
