@@ -727,3 +727,42 @@ def test_an_error_that_was_passed_over_keeps_no_frame():
         assert seen() is None
     finally:
         gc.enable()
+
+
+STARTED_AHEAD = """
+import os
+from objpool import _embedded
+
+_embedded.start_daemon()
+daemon = _embedded._daemon
+child = os.fork()
+if child == 0:
+    os._exit(0 if _embedded._daemon is daemon and _embedded._daemon._notify is None else 1)
+print(os.waitpid(child, 0)[1], _embedded.private_daemon() is daemon, os.path.exists(daemon.path), daemon.alive, flush=True)
+"""
+
+
+def test_a_daemon_starts_while_the_program_does_something_else(program):
+    assert first_line(program(STARTED_AHEAD)) == ["0", "True", "True", "True"]
+
+
+STARTED_IN_VAIN = """
+import pathlib, sys
+from objpool import _embedded, errors
+
+_embedded.start_daemon()
+for _ in range(2):
+    try:
+        _embedded.private_daemon()
+    except errors.NoDaemon as error:
+        print("ended at once" in str(error), flush=True)
+"""
+
+
+def test_a_daemon_that_is_started_ahead_and_ends_is_told_of(place, program):
+    false = place / "bin" / "objpoold"
+    false.parent.mkdir()
+    false.write_text("#!/bin/sh\nexit 3\n")
+    false.chmod(0o755)
+    process = program(STARTED_IN_VAIN, OBJPOOL_BIN=str(false.parent))
+    assert first_line(process) == first_line(process) == ["True"]

@@ -223,6 +223,7 @@ class PrivateDaemon:
         self.path = _socket_path()
         self.address = f"unix:{self.path}"
         self.program = program
+        self._notify: Optional[socket.socket] = None  #: tells when it is ready; None: it is
         self._start()
 
     def _config(self) -> int:
@@ -236,23 +237,37 @@ class PrivateDaemon:
         return fd
 
     def _start(self) -> None:
-        notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         name = f"objpool-{self.pid}-{os.urandom(8).hex()}"
-        notify.bind("\0" + name)
+        self._notify.bind("\0" + name)
         config = self._config()
         try:
             command = [self.program, "--until-eof", "--config", f"/proc/self/fd/{config}"]
             self.process = _Process(command, config, NOTIFY_SOCKET="@" + name)
-            self._await_ready(notify)
-        except NoDaemon:
+        except BaseException as error:
+            self.assume_ready()
+            if isinstance(error, OSError):
+                raise NoDaemon(f"{self.program} can't be started: {error.strerror}") from error
             raise
-        except OSError as error:
-            raise NoDaemon(f"{self.program} can't be started: {error.strerror}") from error
         finally:
             os.close(config)
+
+    def await_ready(self) -> None:
+        """Until it can be connected to. Raises NoDaemon if it never will."""
+        if self._notify is None:
+            return
+        try:
+            self._await(self._notify)
+        finally:
+            self.assume_ready()
+
+    def assume_ready(self) -> None:
+        """Also in a fork of the program, which can't ask: by the time that it is a worker, the daemon is ready."""
+        notify, self._notify = self._notify, None
+        if notify is not None:
             notify.close()
 
-    def _await_ready(self, notify: socket.socket) -> None:
+    def _await(self, notify: socket.socket) -> None:
         poll = select.poll()
         poll.register(notify, select.POLLIN)
         poll.register(self.process, select.POLLIN)
@@ -320,7 +335,20 @@ def private_daemon(silent: Optional[PrivateDaemon] = None) -> PrivateDaemon:
             _daemon = None
         if _daemon is None:
             _daemon = PrivateDaemon()
+        try:
+            _daemon.await_ready()
+        except BaseException:
+            _daemon = None
+            raise
         return _daemon
+
+
+def start_daemon() -> None:
+    """Starts this program's daemon, if there is none, and does not wait for it: the caller has something to do meanwhile."""
+    global _daemon
+    with _lock:
+        if _daemon is None:
+            _daemon = PrivateDaemon()
 
 
 def _stop() -> None:
@@ -334,6 +362,7 @@ def _after_fork_in_child() -> None:
     _lock = threading.Lock()
     if _daemon is not None:
         _daemon.process.close()  # the parent alone keeps it alive
+        _daemon.assume_ready()
 
 
 atexit.register(_stop)

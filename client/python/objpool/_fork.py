@@ -22,7 +22,6 @@ import importlib.util
 import itertools
 import os
 import select
-import shlex
 import signal
 import socket
 import sys
@@ -65,6 +64,7 @@ def _module() -> Any:
 
 
 def _how_to_build(folder: str) -> str:
+    import shlex
     checkout, build = os.path.split(folder)
     command = f"forked FOR={shlex.quote(sys.executable or 'python3')}"
     if build == "build" and os.path.isfile(f"{checkout}/Makefile"):
@@ -146,14 +146,15 @@ inherited: Any = None  #: in a fork: what makes its pool's objects
 
 
 def _start_thread(run: Callable[[], None]) -> None:
-    """Calls `run` in a thread that the program's end does not wait for; returns when that thread has begun. CPython crashes if
-    the interpreter ends while a thread has been started but has not begun."""
+    """Calls `run` in a quiet thread that the program's end does not wait for; returns when that thread has begun. CPython crashes
+    if the interpreter ends while a thread has been started but has not begun."""
     begun = _thread.allocate_lock()
     begun.acquire()
 
     def begin() -> None:
-        begun.release()
-        run()
+        with _locks.quiet():
+            begun.release()
+            run()
 
     try:
         _thread.start_new_thread(begin, ())

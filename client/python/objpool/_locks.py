@@ -16,22 +16,34 @@ import gc
 import io
 import itertools
 import os
-import platform
 import sys
 import threading
 import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Iterable, Iterator, List, Optional
+    from typing import Any, Iterable, Iterator, List, Optional, Set
 
 _PATIENCE = 0.5  # seconds; a handler may be busy with something slow
 _RLock = type(threading.RLock())
 
 
+_quiet: Set[int] = set()  # threads of this package, which write to no file and log nothing
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """The thread that is in it holds no lock that a fork of the program could miss."""
+    _quiet.add(threading.get_ident())
+    try:
+        yield
+    finally:
+        _quiet.discard(threading.get_ident())
+
+
 def has_threads() -> bool:
-    """Are there threads of Python but this one?"""
-    return len(sys._current_frames()) > 1
+    """Are there threads of Python but this one, and those that are quiet?"""
+    return bool(sys._current_frames().keys() - _quiet - {threading.get_ident()})
 
 
 @contextlib.contextmanager
@@ -100,7 +112,9 @@ def forget_imports() -> None:
             sys.modules.pop(name, None)
 
 
-_FUTEX = {"x86_64": 202, "aarch64": 98, "riscv64": 98, "ppc64le": 221, "s390x": 238}.get(platform.machine())
+os.register_at_fork(after_in_child=_quiet.clear)
+
+_FUTEX = {"x86_64": 202, "aarch64": 98, "riscv64": 98, "ppc64le": 221, "s390x": 238}.get(os.uname().machine)
 _FUTEX_PRIVATE, _FUTEX_WAIT, _FUTEX_WAIT_BITSET = 128, 0, 9
 
 

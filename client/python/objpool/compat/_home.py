@@ -18,14 +18,20 @@ def forks_program(method):
     return (_fork.is_default() if method is None else method == "fork") and _fork.can_be()
 
 
-def _private_daemon():
+def _private_daemon(get):
     try:
-        return _embedded.private_daemon()
+        return get()
     except errors.NoDaemon as error:
         if not os.environ.get("OBJPOOL_ADDRESS"):
             raise
         raise errors.NoDaemon(f"{error.message} (OBJPOOL_ADDRESS is not for this: these workers are forks of the program, "
                               "or run what it sends with its rights, and so belong to a daemon of its own)") from None
+
+
+def _forked(inheritance):
+    """A fork of the program. The program's daemon starts at the same time, if there is none."""
+    _private_daemon(_embedded.start_daemon)
+    return _fork.Fork(inheritance.take)
 
 
 class Home:
@@ -42,11 +48,11 @@ class Home:
         self.size = size
         self.pool = f"compat-{os.getpid()}-{next(_numbers)}"
         self.may_stay = not max_tasks and inheritance is None
-        self._fork = None if inheritance is None else _fork.Fork(inheritance.take)
+        self._fork = None if inheritance is None else _forked(inheritance)
         self._end = None
         self._timer = None
         try:
-            self.connection = _connection.connect(_private_daemon().address, unpickle=True)
+            self.connection = _connection.connect(_private_daemon(_embedded.private_daemon).address, unpickle=True)
             template = {"template": self._fork.address} if self._fork is not None else {
                 "python_path": [PACKAGE], "python_options": _fork.worker_options(),
                 "preload": ["multiprocessing.process", "objpool.compat._worker"]}
