@@ -96,7 +96,8 @@ static void audit_deferred(const struct world *world, const struct slot *slot, s
 		HOLDS(world, idmap_get(&slot->by_tag, batch->tag) == batch, "a deferred batch that is not found");
 		const struct train *train = batch->call->train;
 		HOLDS(world, !train || train->passengers[batch->first].ticket.client ||
-		      ledger_is(slot->board, batch->tag, LEDGER_ANSWERED), "a call of a train stays deferred, and nobody waits for it");
+		      ledger_is(slot->board, batch->tag, LEDGER_ANSWERED),
+		      "a call of a train stays deferred, and nobody waits for it");
 		n++;
 	}
 	HOLDS(world, n == slot->by_tag.count, "tags of nothing");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* faults: allocations that fail, in the midst of the core. The linker puts these in the place of malloc and its kin
+/* faults: makes allocations fail while the core runs. The linker puts these functions in the place of malloc and its kin
  * (tests.mk). */
 #ifndef SIM_FAULTS_H
 #define SIM_FAULTS_H
@@ -7,16 +7,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* From now on one of `odds` allocations fails while faults are armed (faults_arm); 0: none does. */
+/* From now on, while faults are armed (faults_arm), one of `odds` allocations fails; 0: none does. */
 void faults_begin(uint64_t seed, uint32_t odds, bool verbose);
 
 /* No allocation fails any more. */
 void faults_end(void);
 
-/* The core is entered, or left. Returns what was before. */
+/* Arms the faults when the core is entered, and disarms them when it is left. Returns whether they were armed. */
 bool faults_arm(bool on);
 
-/* How many have failed since faults_begin. */
+/* How many allocations have failed since faults_begin. */
 uint32_t faults_count(void);
 
 #endif

@@ -5,10 +5,10 @@
 
 #include "tests/sim/fake.h"
 
-/* The worker lies, in its messages or on its board. */
+/* The worker lies in its messages or on its board. */
 void liar_lie(struct fake *fake);
 
-/* Reports the end of a worker in an odd way: of one that was just asked for, or of none. */
+/* Tells the core of the end of a worker that is starting, in an odd way; or of the end of a worker twice, or of none. */
 void liar_end(struct world *world);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* player: the clients of a world: send requests of every kind, read or don't, change their minds, and leave. */
+/* player: the clients of a world. They send requests of every kind, read or don't read, cancel, and leave. */
 #ifndef SIM_PLAYER_H
 #define SIM_PLAYER_H
 
@@ -8,9 +8,9 @@
 void player_send(struct world *world);
 void player_lease(struct world *world);
 void player_release(struct world *world);
-void player_release_all(struct world *world); /* all leases of all */
-void player_read(struct world *world); /* some client reads what there is */
-void player_feed(struct world *world); /* all feed what their streams may be fed */
+void player_release_all(struct world *world); /* all clients release all leases */
+void player_read(struct world *world); /* a client, chosen by the dice, reads its answers */
+void player_feed(struct world *world); /* all clients feed their streams as far as credit allows */
 void player_give_back(struct world *world);
 void player_cancel(struct world *world);
 void player_end_input(struct world *world);
@@ -22,7 +22,7 @@ void player_go_on_all(struct world *world);
 /* Closes the clients whose connection can't go on, as the daemon closes them. Called after each event. */
 void player_mind(struct world *world);
 
-void player_say_waiting(const struct world *world); /* what they wait for */
+void player_say_waiting(const struct world *world); /* prints what the clients wait for */
 bool player_waits(const struct world *world);
 void player_end(struct world *world);
 

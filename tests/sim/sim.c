@@ -11,8 +11,8 @@
  * pools that are resized and replaced, and time that passes.
  *
  * What must hold (the file that looks at it):
- *   question.c  every request has exactly one answer, and its own: each argument is a token that is used once. `ran` in an error is
- *               true. A task that must run at most once did. A gathered array is whole and in order. A stream's credit is its
+ *   question.c  every request has exactly one answer, and its own: each argument is a token that is used once. `ran` in an error
+ *               is true. A task that must run at most once did. A gathered array is whole and in order. A stream's credit is its
  *               window. An error is one that this world may give.
  *   fake.c      an instance has each sticky call once, serves nobody but who leased it, hears of the end of each session that it
  *               served, and reads from a descriptor what was written there.

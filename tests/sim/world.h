@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* world: what all have in common: the core, the dice and the tokens of one seed. supervisor.c begins and ends it. */
+/* world: the core, the dice and the tokens of one seed, which all files of the simulation use. supervisor.c begins and ends a
+ * world. */
 #ifndef SIM_WORLD_H
 #define SIM_WORLD_H
 
@@ -12,7 +13,7 @@ struct player;
 struct fake;
 struct file;
 
-/* A token: each argument is a number that is used once. */
+/* Each argument is a token: a number that is used once. Here is what is known of it. */
 struct token {
 	uint16_t ran;  /* how often */
 	bool sticky;   /* it is a sticky call's */
@@ -20,16 +21,16 @@ struct token {
 	bool lied;     /* its worker lied: an error about it need not be true */
 };
 
-/* What happens in this world, and what does not. */
+/* What may happen in this world. */
 struct flavour {
 	bool memory; /* allocations fail */
 	bool liars;  /* workers lie */
 	bool files;  /* large values go by descriptor */
 	bool large;  /* methods yield much */
-	bool calm;   /* nothing dies, and nothing is changed */
+	bool calm;   /* no worker dies, and no pool is changed */
 	bool drains; /* the daemon is asked to stop */
-	bool bounded; /* max_memory is little */
-	bool cramped; /* workers have no memory at times, and refuse what they are given */
+	bool bounded; /* max_memory is small */
+	bool cramped; /* workers have no memory at times, and refuse their tasks */
 };
 
 /* A notification that was taken in: each token will have run so often. */
@@ -42,13 +43,13 @@ struct world {
 	uint64_t seed, state;
 	bool verbose;
 	struct flavour flavour;
-	struct pool *pools[WORLD_POOLS];        /* those that take calls; NULL: there was no memory for it */
+	struct pool *pools[WORLD_POOLS];        /* the pools that take calls; NULL: there was no memory for the pool */
 	struct fake *fakes;                     /* all workers that live */
 	struct player *players[WORLD_CLIENTS];
-	struct player *left;                    /* whose notifications are still carried out */
+	struct player *left;                    /* players that have left, and whose notifications have not ended */
 	struct token *tokens;
 	uint32_t token_count, token_room;
-	struct file *files;                     /* all that there were: see value.h */
+	struct file *files;                     /* all files that have been made: see value.h */
 	int last_fd;
 	struct promise *promises;
 	uint32_t promise_count;
