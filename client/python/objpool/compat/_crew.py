@@ -26,6 +26,7 @@ class Hub:
     """Lets threads wait until `news` is true."""
 
     __slots__ = ("news", "waiters")
+    hurries = True  # see Entry
 
     def __init__(self):
         self.news = None
@@ -54,6 +55,13 @@ class Hub:
             finally:
                 self.waiters.remove(lock)
         return True
+
+
+class StreamHub(Hub):
+    """For results that come while more are under way."""
+
+    __slots__ = ()
+    hurries = False
 
 
 def left_until(deadline):

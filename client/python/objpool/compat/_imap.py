@@ -7,7 +7,7 @@ import time
 from multiprocessing import TimeoutError
 
 from ._answer_reader import Piece
-from ._crew import APART, ONE, Hub, Task, deadline_of
+from ._crew import APART, ONE, StreamHub, Task, deadline_of
 from ._in_flight import Items
 
 
@@ -38,7 +38,7 @@ class IMapIterator:
         self._pool, self._crew, self._work = pool, pool._crew, work
         self._chunksize = chunksize
         self.ordered = ordered
-        self._hub = Hub()
+        self._hub = StreamHub()
         self._guard = threading.Condition(threading.Lock())
         self._current = iter(())
         self._sent = collections.deque()        # of an ordered job: Tasks and Items in order of the input
