@@ -8,6 +8,7 @@ import socket
 import subprocess
 
 import msgpack
+import pytest
 from harness import wait_for
 from template_player import EXITED, FORK, FORKED, KILL, REPLY, begin, make, offer  # noqa: F401
 
@@ -81,3 +82,48 @@ def test_a_lent_result_is_bounded(start, offer):
         call = client.start("mine.x")
         lend(channel, next_call(channel), 2 << 20)
         assert offer.receive() == [KILL, pid]
+
+
+RESULTS, CALL, CALLS = 2, 1, 15
+
+
+def next_message(channel, unpacker, kind):
+    while True:
+        for message in unpacker:
+            if message[0] == kind:
+                return message
+        unpacker.feed(channel.recv(1 << 16))
+
+
+def a_train(client, channel):
+    """Three calls that came together: (msgids, the message that the worker got)."""
+    unpacker = msgpack.Unpacker(strict_map_key=False)
+    first = client.start("mine.x")
+    channel.send(msgpack.packb([REPLY, next_message(channel, unpacker, CALL)[1], None, 0]))
+    assert client.wait(first) == (None, 0)
+    ids = [71, 72, 73]
+    client.send_raw(b"".join(msgpack.packb([0, i, "mine.x", []]) for i in ids))
+    return ids, next_message(channel, unpacker, CALLS)
+
+
+def test_a_train_that_is_answered(start, offer):
+    with start({}).client() as client:
+        (pid, channel), = make(client, offer)
+        ids, (_, number, session, method, item, count, requests) = a_train(client, channel)
+        assert (method, item, count) == ("x", 0, len(requests))
+        assert requests == [[0, i, "mine.x", []] for i in ids[:count]]
+        channel.send(msgpack.packb([RESULTS, number, 0, [[1, i, None, i] for i in ids[:count]]]))
+        assert [client.wait(i) for i in ids[:count]] == [(None, i) for i in ids[:count]]
+
+
+@pytest.mark.parametrize("answer", [[1, 72, None, 5], [1, 74, None, 5], [0, 71, None, 5], [1, 71, "error", 5], [1, 71, None], [1, 71, None, 5, 6],
+                                    5, None, [], ["x"], [1, -71, None, 5], [2, "objpool.result", [71, 0, None, 5]]])
+def test_a_worker_that_answers_what_it_was_not_asked(start, offer, answer):
+    with start({}).client().maps() as client:
+        (pid, channel), = make(client, offer)
+        ids, (_, number, *_) = a_train(client, channel)
+        channel.send(msgpack.packb([RESULTS, number, 0, [answer]]))
+        assert offer.receive() == [KILL, pid]
+        offer.send(EXITED, pid, signal.SIGKILL)
+        error, _ = client.wait(ids[0])
+        assert error["code"] in ("WORKER_LOST", "UNAVAILABLE")  # no other instance is there
