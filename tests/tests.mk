@@ -6,7 +6,7 @@ SEEDS_LONG ?= 1-400000
 FUZZ_SECONDS ?= 60
 FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 
-.PHONY: unit sim sim-long fuzz
+.PHONY: unit sim sim-long fuzz compat-stdlib
 unit: $(UNIT) $(PLUGINS) $(FUZZERS:%=$(B)/tests/fuzz-%) # unit tests, cmocka, and the fuzzers' corpora
 	@set -e; for t in $(UNIT); do OBJPOOL_PLUGINS=$(B)/plugins ./$$t; done
 	@set -e; for f in $(FUZZERS); do $(B)/tests/fuzz-$$f tests/fuzz/corpus/$$f/*; done
@@ -86,3 +86,6 @@ $(B)/fuzz/%: tests/fuzz/fuzz_%.c $$(FUZZ_PARTS_$$*) $(wildcard proto/*.[ch])
 	@mkdir -p $(@D)
 	$(FUZZ_CC) -o $@ $(filter %.c,$^) $(FUZZ_LIBS_$*)
 .SECONDARY:
+
+compat-stdlib: all # the standard library's tests of multiprocessing, on compat and on the original (TESTS='--methods fork')
+	OBJPOOL_BIN=$(abspath $(B)) /usr/bin/python3 tests/compat_stdlib/run.py $(TESTS)

@@ -93,6 +93,8 @@ class _ByValue:
         self._reducers = _reducers.registered()
 
     def reducer_override(self, value):
+        if type(value) in weakref.ProxyTypes:       # it says that it is of its referent's class
+            return self._other(value)
         if self.looks_only and isinstance(value, (types.FunctionType, type)):
             return _by_value.NOTHING if value is not int else NotImplemented
         if isinstance(value, types.FunctionType):

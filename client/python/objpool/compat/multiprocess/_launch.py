@@ -5,6 +5,8 @@ from multiprocessing import context as _standard
 
 from . import context
 
+__all__ = ["Launching"]
+
 
 class Launching:
     """For Popen classes of the standard library that pickle the Process object."""

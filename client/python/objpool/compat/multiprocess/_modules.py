@@ -11,6 +11,8 @@ import importlib.machinery
 import importlib.util
 import sys
 
+__all__ = ["Finder"]
+
 SHARED = ("forkserver", "heap", "popen_fork", "process", "resource_sharer", "resource_tracker", "shared_memory", "spawn",
           "synchronize", "util")
 AGAIN = ("connection", "managers", "queues", "sharedctypes")
