@@ -22,6 +22,7 @@ struct direct {
 	struct route *routes;
 	struct channel *reads; /* the channel whose messages are handled now; NULL: they are the connection's */
 	bool awaits_room;      /* of the connection's socket: see readiness.h */
+	uint32_t attaches;     /* objpool.attach that are not answered */
 	uint32_t own_calls;    /* in flight, that the library has made by itself */
 };
 

@@ -141,6 +141,14 @@ static void add_channel(struct route *route, int fd, int64_t slot, uint64_t id)
 	*end = channel;
 }
 
+/* Sockets that were not asked for are closed when they come. */
+static void count_attaches(struct objpool_client *client, bool begins)
+{
+	client->direct.attaches += begins ? 1 : -1u;
+	client->direct.own_calls += begins ? 1 : -1u;
+	client->wire.arrivals.takes_sockets = client->direct.attaches > 0;
+}
+
 static void on_attached(void *context, const struct objpool_result *result)
 {
 	struct route *route = context;
@@ -149,7 +157,7 @@ static void on_attached(void *context, const struct objpool_result *result)
 	uint64_t id = 0;
 
 	route->attaches = false;
-	client->direct.own_calls--;
+	count_attaches(client, false);
 	if (result->error) {
 		on_refusal(route, result->error);
 		return;
@@ -179,7 +187,7 @@ static void attach(struct objpool_client *client, struct route *route)
 		(void)pending_take(&client->pending, call.msgid, &none);
 		return;
 	}
-	client->direct.own_calls++;
+	count_attaches(client, true);
 	route->attaches = true;
 }
 

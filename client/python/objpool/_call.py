@@ -15,13 +15,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Deque, Dict, List, Optional, Tuple
 
-#: Seconds after a timeout at which the client gives up by itself: the daemon should have answered by then.
-SLACK = 2.0
+SLACK = Connection.slack
 LONGEST = 1e9  #: seconds; a longer timeout is none
 
 _WIRE_OPTIONS = frozenset(
     {"bind", "bind_kwargs", "args_as", "errors", "chunk", "ordered", "window", "sync", "idempotent", "sticky"})
-OPTIONS = _WIRE_OPTIONS | {"timeout", "progress", "retry"}
+OPTIONS = _WIRE_OPTIONS | {"timeout", "progress", "retry", "direct"}
 
 
 class Request:
@@ -150,14 +149,14 @@ def call(connection: Connection, request: Request) -> Any:
 
 
 def _call(connection: Connection, request: Request, entry: Entry, turn: Callable[[], None] = lambda: None) -> Any:
-    deadline = None if request.timeout is None else time.monotonic() + request.timeout + SLACK
+    deadline = None if request.timeout is None else time.monotonic() + request.timeout + connection.slack
     try:
         connection.start(entry, request.method, request.params)
         while entry.message is None:
             entry.news = entry.message
             turn()
             if not connection.wait(entry, deadline):
-                raise Timeout(f"{request.name}: the daemon has not answered within {request.timeout:g} s")
+                raise Timeout(f"{request.name}: {connection.peer} has not answered within {request.timeout:g} s")
         turn()
     except BaseException:
         if entry.message is None:

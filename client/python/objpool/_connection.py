@@ -141,8 +141,11 @@ class Connection(Inbox):
             except OSError as error:
                 if error.errno is None:
                     raise  # a signal handler's
-                self.fail(ConnectionLost(f"{self.address}: {error.strerror or error}"))
-                raise self._lost_again() from None
+                self._send_failed(error)
+
+    def _send_failed(self, error: OSError) -> None:
+        self.fail(ConnectionLost(f"{self.address}: {error.strerror or error}"))
+        raise self._lost_again() from None
 
     def _await_room(self) -> None:
         """Waits until more can be sent. Reads meanwhile, unless another thread does: the daemon may wait for us to read."""
@@ -341,6 +344,8 @@ class Connection(Inbox):
     def close(self) -> None:
         """Ends the connection. Calls in flight fail."""
         self.fail(ConnectionLost("the connection was closed"))
+        for route in tuple(self.routes.values()):
+            route.close()
         self.background.call()
         if self._lead.acquire(timeout=1):
             try:
@@ -362,6 +367,7 @@ class Connection(Inbox):
         self._chunks, self.incoming = [], _incoming.Incoming(self.unpickle)
         self.inbox = self.incoming.messages
         self.background = Background(self)
+        self.routes = {}
         self.lost = ConnectionLost("the connection belongs to the process that was forked")
         for entry in self.pending.values():
             entry.after_fork()

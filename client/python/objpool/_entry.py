@@ -17,6 +17,8 @@ class Entry:
     outgoing: Any = None  #: what went beside the request
     fork: Any = None  #: the _fork.Fork whose workers it is for
     hurries = True  #: its answer may come so soon that the thread that waits for it stays awake for a moment
+    main: Any = None  #: of a call on a direct channel: the connection that the channel belongs to
+    sent: Any = ()  #: of a call on a direct channel: once it is on its way, [(None, the number of its message)]
 
     def answer(self, message: Any) -> None:
         """Takes the response. Called by Inbox.dispatch, maybe twice with the same message."""

@@ -13,6 +13,7 @@ import mmap
 import operator
 import os
 import socket
+import stat
 import struct
 import weakref
 
@@ -200,7 +201,8 @@ class File:
 
 
 def _is_sealed(fd: int) -> bool:
-    """Whether it is a memory file that can't shrink: the daemon may pass nothing else. A socket could be the connection's own."""
+    """Whether it is a memory file that can't shrink: the daemon passes nothing else, but for sockets that were
+    asked for. A socket could be the connection's own."""
     try:
         return bool(fcntl.fcntl(fd, getattr(fcntl, "F_GET_SEALS", 1034)) & 2)
     except OSError:
@@ -213,6 +215,8 @@ class Arrivals:
     def __init__(self, connection: Any, mark: int) -> None:
         self.mark = mark.to_bytes(2, "big")
         self.waiting: Deque[Optional[File]] = collections.deque()
+        self.sockets: Deque[socket.socket] = collections.deque()  #: of direct channels
+        self.awaited: Deque[Any] = collections.deque()  #: calls that are answered with a socket; other sockets are closed
         self._connection = weakref.ref(connection)
         self._count = 0
 
@@ -221,8 +225,11 @@ class Arrivals:
         for level, kind, data in ancillary:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
                 for fd in array.array("i", data[:len(data) - len(data) % 4]):
-                    self.waiting.append(File(fd, self._count, self._connection()) if _is_sealed(fd) else os.close(fd))
-                    self._count += 1
+                    if len(self.sockets) < len(self.awaited) and stat.S_ISSOCK(os.fstat(fd).st_mode):
+                        self.sockets.append(socket.socket(fileno=fd))  # is not given back, and has no number
+                    else:
+                        self.waiting.append(File(fd, self._count, self._connection()) if _is_sealed(fd) else os.close(fd))
+                        self._count += 1
 
     def is_reference(self, code: int, body: bytes) -> bool:
         """Whether an ext stands for a file's bytes."""

@@ -9,6 +9,7 @@ from typing import Any, Callable, List, Optional
 
 from ._call import Request, value_of
 from ._connection import Connection
+from ._direct import NotBegun
 from ._entry import Entry
 from ._retry import Attempts
 from .errors import Cancelled, ObjpoolError
@@ -45,14 +46,17 @@ class CallFuture(concurrent.futures.Future):
     def __init__(self, request: Request, attempts: Optional[Attempts]) -> None:
         super().__init__()
         self._connect: Any = None  #: for another attempt. It keeps the pool
+        self._channel: Any = None  #: for a direct channel
         self._connection: Any = None  # of the last attempt
         self._request = request
         self._attempts = attempts
         self._claim = threading.Lock()
         self._entry: Any = None
 
-    def _start(self, connect: Callable[[], Connection]) -> "CallFuture":
-        self._connect = None if self._attempts is None else connect
+    def _start(self, connect: Callable[[], Connection], channel: Any) -> "CallFuture":
+        self._channel = channel
+        self._repeats = self._attempts is not None or channel is not None
+        self._connect = connect if self._repeats else None
         try:
             self._attempt(connect)
         except ObjpoolError as error:
@@ -65,7 +69,16 @@ class CallFuture(concurrent.futures.Future):
         return self
 
     def _attempt(self, connect: Callable[[], Connection]) -> None:
-        connection = self._connection = connect()
+        channel = None if self._channel is None else self._channel()
+        if channel is not None:
+            try:
+                return self._begin(channel)
+            except NotBegun:
+                pass
+        self._begin(connect())
+
+    def _begin(self, connection: Connection) -> None:
+        self._connection = connection
         entry = self._entry = _FutureEntry(self, connection.background)
         connection.start(entry, self._request.method, self._request.params)
         if entry.message is None:
@@ -132,22 +145,35 @@ class CallFuture(concurrent.futures.Future):
         if entry is None or entry.message is None or not self._claim.acquire(False):
             return
         entry.future = None
-        if self._attempts is None and not self.set_running_or_notify_cancel():
+        if not self._repeats and not self.set_running_or_notify_cancel():
             return
         try:
             value = value_of(self._request, self._connection, entry)
+        except NotBegun:
+            self._go_on()
         except BaseException as error:
             self._fail(error)
         else:
-            self._connect = None
-            if self._attempts is None or self.set_running_or_notify_cancel():
+            self._connect = self._channel = None
+            if not self._repeats or self.set_running_or_notify_cancel():
                 self.set_result(value)
+
+    def _go_on(self) -> None:
+        """The call had not begun when its direct channel ended: it goes on the connection."""
+        if self.cancelled():
+            return
+        self._entry, self._claim = None, threading.Lock()
+        try:
+            self._begin(self._connect())
+        except BaseException as error:
+            if self._claim.acquire(False):
+                self._fail(error)
 
     def _fail(self, error: BaseException) -> None:
         if self._try_later(error):
             return
-        self._connect = None
-        if self._attempts is not None and not self.set_running_or_notify_cancel():
+        self._connect = self._channel = None
+        if self._repeats and not self.set_running_or_notify_cancel():
             return
         self.set_exception(Cancelled(str(error)) if isinstance(error, concurrent.futures.CancelledError) else error)
 
@@ -156,9 +182,10 @@ class CallFuture(concurrent.futures.Future):
         self._claim = threading.Lock()
 
 
-def start(connect: Callable[[], Connection], request: Request, attempts: Optional[Attempts]) -> CallFuture:
-    """Sends the request; its future."""
-    return CallFuture(request, attempts)._start(connect)
+def start(connect: Callable[[], Connection], request: Request, attempts: Optional[Attempts],
+          channel: Optional[Callable[[], Any]] = None) -> CallFuture:
+    """Sends the request; its future. `channel` gives the direct channel for it, or None."""
+    return CallFuture(request, attempts)._start(connect, channel)
 
 
 _Timer = threading.Timer

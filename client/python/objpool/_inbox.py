@@ -18,6 +18,8 @@ _RESPONSE = 1  #: the type of a message, as MessagePack-RPC has it
 class Inbox:
     """The half of a connection that reads and writes nothing: what has come, and the calls in flight that it is for."""
 
+    peer = "the daemon"
+    slack = 2.0  #: seconds after a timeout at which the client gives up by itself: the daemon should have answered by then
     in_charge = _raised.IN_CHARGE  #: names of exceptions that are not raised as such when a method has raised them: see _raised
 
     def __init__(self, address: str, unpickle: bool) -> None:
@@ -30,6 +32,7 @@ class Inbox:
         self.inbox = self.incoming.messages
         self.store: Optional[_files.Store] = None
         self.limit: Optional[int] = None  #: how many bytes a message may have
+        self.routes: Dict[str, Any] = {}  #: target -> its direct channels
         self.forks: Dict[str, Any] = {}  #: name of a pool -> the _fork.Fork that its workers are forks of
         self._arrivals: Optional[_files.Arrivals] = None
 
@@ -54,10 +57,14 @@ class Inbox:
                 elif message[1] == 0:
                     raise ConnectionLost(f"the daemon says: {message[2]}")
             else:
-                entry = pending.get(message[2][0])
-                if entry is not None:
-                    entry.notify(message[1], message[2])
+                self.notice(message[1], message[2])
             inbox.popleft()
+
+    def notice(self, name: str, params: Any) -> None:
+        """Gives a notification to its call."""
+        entry = self.pending.get(params[0])
+        if entry is not None:
+            entry.notify(name, params)
 
     #: True if values that came may stand for descriptors that came.
     has_arrivals: Any = ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 
-from . import _call
+from . import _call, _channel
 from ._connection import Connection
 from ._entry import Entry
 from ._target import Target
@@ -31,6 +31,9 @@ class Lease(Target):
         super().__init__(pool._client, f"{pool.name}:{got['slot']}", pool._options, pool._owner)
         self._pool_name = pool.name
         self._leased = connection
+        self._route = _channel.Route(connection, self._address, moves=False)
+        if pool.name in connection.routes:
+            connection.routes[pool.name].retire(got["slot"])
         self.slot: int = got["slot"]
         self.generation: int = got["generation"]
 
@@ -44,11 +47,16 @@ class Lease(Target):
             raise ConnectionLost(f"the lease ended with its connection: {self._leased.lost.message}", ran="no")
         return self._leased
 
+    def _channel(self) -> Any:
+        self._connection()
+        return self._route.choose()
+
     def release(self) -> bool:
         """Gives the object back. False if it was not leased any more, as its worker died or the lease's time was over."""
         connection, self._leased = self._leased, None
         if connection is None or connection.lost is not None:
             return False
+        self._route.retire()
         return connection.call("objpool.release", [self._pool_name, self.slot])
 
     def __enter__(self) -> "Lease":
@@ -92,3 +100,6 @@ class _Leased(Target):
 
     def _connection(self) -> Connection:
         return self._owner._connection()
+
+    def _channel(self) -> Any:
+        return self._owner._channel()

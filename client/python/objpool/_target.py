@@ -2,7 +2,7 @@
 """Objects as they are called: ``pool.method(...)``, ``pool.all.method(...)``, ``pool[2].method.future(...)``."""
 from __future__ import annotations
 
-from . import _call, _retry
+from . import _call, _channel, _direct, _retry
 from ._connection import Connection
 
 TYPE_CHECKING = False
@@ -36,21 +36,23 @@ class Method:
         target = self._target
         if target._plain and not kwargs:
             return target._connection().call(f"{target._address}.{self._name}", list(args))
-        request = _call.make_request(target._address, target._mapped, self._name, args, kwargs, target._options)
+        request = _call.make_request(target._address, target._mapped, self._name, args, kwargs, target._wire_options)
         attempts = target._attempts()
         if attempts is None:
-            return _call.call(target._connection(), request)
+            return target._call(request)
 
         def attempt(left: Optional[float]) -> Any:
             request.set_timeout(left)
-            return _call.call(target._connection(), request)
+            return target._call(request)
         return _retry.run(attempts, attempt)
 
     def future(self, /, *args: Any, **kwargs: Any) -> CallFuture:
         """Calls it, and returns a concurrent.futures.Future of the result."""
         target = self._target
-        request = _call.make_request(target._address, target._mapped, self._name, args, kwargs, target._options)
+        request = _call.make_request(target._address, target._mapped, self._name, args, kwargs, target._wire_options)
         from . import _future
+        if target._direct and request.timeout is None:  # nobody would look at the clock for a worker that does not answer
+            return _future.start(target._connection, request, target._attempts(), target._channel)
         return _future.start(target._connection, request, target._attempts())
 
     def stream(self, /, *args: Any, ordered: Optional[bool] = None, window: Optional[int] = None, **kwargs: Any) -> Stream[Any]:
@@ -60,7 +62,7 @@ class Method:
         ahead (by default as many as keep the objects busy). ordered=False: results come as they are finished.
         """
         target = self._target
-        options = target._options
+        options = target._wire_options
         ordered = options.get("ordered", True) if ordered is None else ordered
         window = options.get("window") if window is None else window
         from . import _stream
@@ -88,6 +90,8 @@ class Target:
         self._client = client
         self._address = address
         self._options = options
+        self._direct = bool(options.get("direct")) and _direct.is_for_one(address) and _direct.OPTIONS.issuperset(options)
+        self._wire_options = {key: options[key] for key in options if key != "direct"} if "direct" in options else options
         self._owner = owner  # a reference that keeps it alive
         self._mapped = address.endswith((":map", ":scatter"))
         self._plain = not options and not self._mapped and "." not in address and client.retry is None
@@ -115,7 +119,8 @@ class Target:
         timeout: seconds, after which a call fails with Timeout. errors: "wait" (the default), "first", or "collect": exceptions
         come as results in their places. progress: a callable of (done, total, text), a tqdm bar, or True. retry: a Retry, a
         number of attempts, or True: a call that has not run is sent again; None: it is not, whatever the client's own `retry`
-        says. chunk, bind, bind_kwargs, args_as, ordered, window, sync, idempotent, sticky: see docs/PROTOCOL.md.
+        says. direct=True: calls of one object go straight to its worker, past the daemon, where that can be; it is for many small
+        calls, and changes nothing else. chunk, bind, bind_kwargs, args_as, ordered, window, sync, idempotent, sticky: see docs/PROTOCOL.md.
         """
         return self._with({**self._options, **_call.check_options(options)})
 
@@ -124,6 +129,20 @@ class Target:
 
     def _connection(self) -> Connection:
         return self._client._connected()
+
+    def _channel(self) -> Any:
+        """The direct channel for a call. None: there is none."""
+        return _channel.route(self._connection(), self._address).choose()
+
+    def _call(self, request: _call.Request) -> Any:
+        """Makes a call on a direct channel, if that is wanted and can be; else on the connection."""
+        channel = self._channel() if self._direct else None
+        if channel is not None:
+            try:
+                return _call.call(channel, request)
+            except _direct.NotBegun:
+                pass
+        return _call.call(self._connection(), request)
 
     def _attempts(self) -> Optional[_retry.Attempts]:
         retry = self._options.get("retry", self._client.retry) if self._may_retry else None

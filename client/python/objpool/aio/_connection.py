@@ -94,8 +94,11 @@ class Connection(Inbox):
             self.loop.add_writer(self._socket, self._on_writable)
             return
         except OSError as error:
-            self.fail(ConnectionLost(f"{self.address}: {error.strerror or error}"))
+            self._send_failed(error)
         self._flushing = False
+
+    def _send_failed(self, error: OSError) -> None:
+        self.fail(ConnectionLost(f"{self.address}: {error.strerror or error}"))
 
     def _next_out(self) -> Tuple[memoryview, Optional[_files.Outgoing]]:
         """The bytes to send next. Consecutive messages without descriptors are joined."""
@@ -146,6 +149,8 @@ class Connection(Inbox):
                 self.loop.remove_writer(self._socket)
             self._socket.close()
             self._out.clear()
+            for route in self.routes.values():
+                route.close()
         self.answer_all(self.lost)
 
     def let_go(self) -> None:
@@ -184,13 +189,15 @@ class Connection(Inbox):
         entry = _Waiter(self.loop, request.progress)
         self.start(entry, request.method, request.params)
         try:
-            timeout = None if request.timeout is None else request.timeout + _call.SLACK
+            timeout = None if request.timeout is None else request.timeout + self.slack
             await asyncio.wait_for(entry.ready, timeout) if timeout is not None else await entry.ready
         except asyncio.TimeoutError:
-            raise Timeout(f"{request.name}: the daemon has not answered within {request.timeout:g} s") from None
+            raise Timeout(f"{request.name}: {self.peer} has not answered within {request.timeout:g} s") from None
         finally:
             if entry.message is None:
                 self.cancel(entry)
+        if entry.message[2] is not None:
+            await self.learn(entry)
         try:
             return _call.value_of(request, self, entry)
         except BaseException as error:
@@ -198,6 +205,9 @@ class Connection(Inbox):
             if known is error:
                 raise
             raise known from known.__cause__
+
+    async def learn(self, entry: Entry) -> None:
+        """Called before the error of a call is raised. A direct channel that has ended asks why."""
 
     async def lease(self, pool: str, options: Dict[str, Any]) -> Dict[str, Any]:
         """Waits for a lease; returns its slot and generation. A lease that is granted after the wait was given up is released."""

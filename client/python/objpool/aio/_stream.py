@@ -27,7 +27,7 @@ class Stream(Results[T]):
         if self._source is not None:
             args = ((),)
         request, items, _, length = prepare(
-            target._address, target._mapped, name, args, kwargs, target._options, ordered, window)
+            target._address, target._mapped, name, args, kwargs, target._wire_options, ordered, window)
         super().__init__(None, request, None if self._source is not None else length)
         self._target: Any = target  #: None once the call has been sent
         self._items = items

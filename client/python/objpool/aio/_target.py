@@ -6,7 +6,9 @@ import asyncio
 from typing import Any, Optional
 
 from .. import _call, _target
+from .._direct import NotBegun
 from ..errors import ObjpoolError
+from . import _channel
 from ._connection import Connection
 from ._stream import Stream
 
@@ -21,11 +23,11 @@ class Method(_target.Method):
     async def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Calls it; returns the result."""
         target = self._target
-        request = _call.make_request(target._address, target._mapped, self._name, args, kwargs, target._options)
+        request = _call.make_request(target._address, target._mapped, self._name, args, kwargs, target._wire_options)
         attempts = target._attempts()
         while True:
             try:
-                return await (await target._connection()).request(request)
+                return await target._call(request)
             except ObjpoolError as error:
                 pause = None if attempts is None else attempts.pause(error)
                 if attempts is None or pause is None:
@@ -41,7 +43,7 @@ class Method(_target.Method):
                window: Optional[int] = None, **kwargs: Any) -> Stream[Any]:
         """Calls it; returns an async iterator of the results. A map's argument, if it has one alone, may be an async iterable."""
         target = self._target
-        options = target._options
+        options = target._wire_options
         ordered = options.get("ordered", True) if ordered is None else ordered
         window = options.get("window") if window is None else window
         return Stream(target, self._name, args, kwargs, ordered, window)
@@ -54,3 +56,15 @@ class Target(_target.Target):
 
     async def _connection(self) -> Connection:  # type: ignore[override]
         return await self._client._connected()
+
+    async def _channel(self) -> Any:  # type: ignore[override]
+        return await _channel.route(await self._connection(), self._address).choose()
+
+    async def _call(self, request: _call.Request) -> Any:
+        channel = await self._channel() if self._direct else None
+        if channel is not None:
+            try:
+                return await channel.request(request)
+            except NotBegun:
+                pass
+        return await (await self._connection()).request(request)
