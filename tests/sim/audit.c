@@ -122,7 +122,9 @@ static void audit_lists(const struct world *world, const struct slot *slot)
 		HOLDS(world, may_have_any(slot) && slot->handed_count == 0 && slot->refuses,
 		      "a slot is listed as refusing that is not");
 	else if (slot->listed)
-		HOLDS(world, (slot->listed == &pool->open || slot->listed == &pool->laden) && may_have_any(slot) && slot->handed_count > 0 && !slot->refuses,
+		HOLDS(world,
+		      (slot->listed == &pool->open || slot->listed == &pool->laden) && may_have_any(slot) &&
+			      slot->handed_count > 0 && !slot->refuses,
 		      "a slot is listed as open, or laden, that is not");
 	else if (!slot->cut_off)
 		HOLDS(world, !may_have_any(slot) || slot->handed_count > 0, "%s:%u: an idle slot is not listed", pool->name,

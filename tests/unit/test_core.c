@@ -651,8 +651,8 @@ static void a_map_that_is_alone_is_handed_far_ahead(void **state)
 	const struct slot *slot = pool->slots[0], *other = pool->slots[1];
 	measure(&first, pool, "p:0.short", 36000);
 	ask_map(&first, 1, "short", 2000);
-	assert_in_range(slot->ahead, SLOT_AHEAD_MOST / 2, SLOT_AHEAD_MOST);
-	assert_in_range(other->ahead, SLOT_AHEAD_MOST / 2, SLOT_AHEAD_MOST);
+	assert_in_range(slot->ahead, SLOT_AHEAD_MAX / 2, SLOT_AHEAD_MAX);
+	assert_in_range(other->ahead, SLOT_AHEAD_MAX / 2, SLOT_AHEAD_MAX);
 	assert_in_range(TAILQ_FIRST(&slot->handed)->count, 20, 28);
 
 	world_ask(&second, 1, "p.short", "[", 0);

@@ -8,12 +8,12 @@
 
 #include <errno.h>
 
-#define CHUNK_MOST  (MILLISECOND)       /* of work in one batch of a map */
-#define TRAIN_WORTH (MILLISECOND / 20) /* of work: less is not worth another worker's waking */
+#define CHUNK_WORK_MAX (MILLISECOND)   /* of work in one batch of a map */
+#define TRAIN_WORTH (MILLISECOND / 20) /* of work: to do less costs less than to wake another worker */
 
 /* ---- how long it takes ---- */
 
-/* Of `count` tasks; what has never been measured is thought to be long. */
+/* How long `count` tasks of the call take. A method that has not been measured counts as slow. */
 static uint64_t estimate(const struct call *call, uint32_t count)
 {
 	const struct method *method = call->method;
@@ -22,8 +22,8 @@ static uint64_t estimate(const struct call *call, uint32_t count)
 	return method->estimate * count;
 }
 
-/* How much work a worker may have in its hands when the batch is a part of it. More than SLOT_AHEAD, so that it goes on while the
- * daemon waits for a CPU: only of a call that nothing waits beside, and while that call has as much for all others, too. */
+/* How much work a worker may have in its hands when it is handed the batch. It is more than SLOT_AHEAD, so that the worker
+ * goes on while the daemon waits for a CPU, if no other call waits and the call has as much work for all other workers. */
 static uint64_t reach_of(const struct batch *batch)
 {
 	const struct call *call = batch->call;
@@ -34,14 +34,14 @@ static uint64_t reach_of(const struct batch *batch)
 	    pool->core->now < pool->shared_until)
 		return SLOT_AHEAD;
 	const uint64_t work = call->method->estimate * rest / (2 * slots);
-	return work < SLOT_AHEAD ? SLOT_AHEAD : work < SLOT_AHEAD_MOST ? work : SLOT_AHEAD_MOST;
+	return work < SLOT_AHEAD ? SLOT_AHEAD : work < SLOT_AHEAD_MAX ? work : SLOT_AHEAD_MAX;
 }
 
-/* The work in one batch: some batches are a worker's reach. */
+/* How much work goes into one batch: several batches make up a worker's reach. */
 static uint64_t work_of_chunk(const struct batch *batch)
 {
 	const uint64_t part = reach_of(batch) / 3;
-	return part < CHUNK_MOST ? part : CHUNK_MOST;
+	return part < CHUNK_WORK_MAX ? part : CHUNK_WORK_MAX;
 }
 
 /* A train is not divided into parts that are shorter than it takes to wake another worker. */
@@ -54,23 +54,25 @@ static uint32_t part_of_train(const struct batch *batch, uint32_t slots)
 	const uint64_t enough = TRAIN_WORTH / method->estimate;
 	if (enough >= batch->count)
 		return batch->count;
-	const uint32_t share = batch->count / slots + 1, pace = method_pace(method, SLOT_AHEAD / 3), part = pace < share ? pace : share;
+	const uint32_t share = batch->count / slots + 1, pace = method_pace(method, SLOT_AHEAD / 3);
+	const uint32_t part = pace < share ? pace : share;
 	return part < enough ? (uint32_t)enough : part;
 }
 
-/* How many tasks of a waiting batch go out at once. */
+/* How many tasks of a waiting batch go out as one batch. */
 static uint32_t chunk_of(const struct batch *batch)
 {
 	const struct call *call = batch->call;
-	if (batch->count == 1 || batch->returned > 0) /* together they may be what killed a worker */
+	if (batch->count == 1 || batch->returned > 0) /* one of them may have killed a worker */
 		return 1;
 	if (call->chunk)
 		return call->chunk < batch->count ? call->chunk : batch->count;
-	/* Towards the end in smaller pieces, so that all slots finish together. */
+	/* Towards the end of the call the batches are smaller, so that all slots finish together. */
 	const uint32_t slots = call->pool->size ? call->pool->size : 1;
 	if (call->train)
 		return part_of_train(batch, slots);
-	const uint64_t pace = method_pace(call->method, work_of_chunk(batch)), share = (call->total - batch->first) / (2 * slots) + 1;
+	const uint64_t pace = method_pace(call->method, work_of_chunk(batch));
+	const uint64_t share = (call->total - batch->first) / (2 * slots) + 1;
 	const uint64_t chunk = pace < share ? pace : share;
 	return chunk < batch->count ? (uint32_t)chunk : batch->count;
 }
@@ -117,7 +119,7 @@ static uint32_t part_for(const struct slot *slot, const struct batch *batch)
 	return left < chunk ? (uint32_t)left : chunk;
 }
 
-/* Takes the batch whose turn it is, or as much of it as goes out at once, from the queue. */
+/* Takes the batch whose turn it is, or its first part, from the queue. NULL: there is no memory to cut it. */
 static struct batch *take(struct queue *queue, struct batch *batch, const struct slot *slot)
 {
 	const uint32_t chunk = part_for(slot, batch);
@@ -128,13 +130,13 @@ static struct batch *take(struct queue *queue, struct batch *batch, const struct
 		queue_turn(queue);
 		return part;
 	}
-	if (TAILQ_NEXT(batch, link)) /* the last one takes its flow with it */
+	if (TAILQ_NEXT(batch, link)) /* the flow ends with its last batch */
 		queue_turn(queue);
 	queue_remove(batch);
 	return batch;
 }
 
-/* Hands the slot one batch of the queue, if there is one for which it has room. */
+/* Hands the slot one batch of the queue. False: no batch waits, or the slot has no room for it. */
 static bool pull_from(struct slot *slot, struct queue *queue)
 {
 	const bool own = queue == &slot->queue;
@@ -145,7 +147,7 @@ static bool pull_from(struct slot *slot, struct queue *queue)
 	if (!has_room(slot, estimate(batch->call, chunk_of(batch)), most))
 		return false;
 	batch = take(queue, batch, slot);
-	if (!batch) { /* no memory to cut the batch */
+	if (!batch) { /* there is no memory to cut the batch */
 		pool_wake_later(slot->pool);
 		return false;
 	}
@@ -156,7 +158,7 @@ static bool pull_from(struct slot *slot, struct queue *queue)
 static bool pull_one(struct slot *slot)
 {
 	struct queue *own = &slot->queue, *shared = &slot->pool->queue;
-	const bool takes_shared = slot->plan == PLAN_STAY && !slot->leased && !slot->refuses; /* run_shared gives it the rest */
+	const bool takes_shared = slot->plan == PLAN_STAY && !slot->leased && !slot->refuses; /* run_shared serves refusing slots */
 
 	slot->own_turn = !slot->own_turn;
 	if (slot->own_turn)
@@ -175,7 +177,7 @@ void scheduler_pull(struct slot *slot)
 		;
 }
 
-/* Has the pool an instance that does tasks, now or as soon as it has done what it has? */
+/* Has the pool an instance that does not refuse tasks, and that has or will have room? */
 static bool has_willing(const struct pool *pool)
 {
 	for (uint32_t i = 0; i < pool->size; i++) {
@@ -186,7 +188,7 @@ static bool has_willing(const struct pool *pool)
 	return false;
 }
 
-/* Those that have enough already get more of a call that nothing waits beside. */
+/* Hands workers that have SLOT_AHEAD of work more, if no other call waits. */
 static void run_laden(struct pool *pool)
 {
 	struct slot *slot;
@@ -201,8 +203,8 @@ static void run_laden(struct pool *pool)
 	}
 }
 
-/* The shared queue goes to whoever is idle, then to those that may be handed more, each in turn; to instances that have refused
- * their last task when there are no others. */
+/* Hands out the tasks of the pool's queue: to idle slots, then to slots that may be handed more, in turn. Instances that have
+ * refused their last task get tasks only when there are no others. */
 static void run_shared(struct pool *pool)
 {
 	struct slot *slot;
@@ -230,11 +232,11 @@ void scheduler_run(struct pool *pool)
 		if (pool->slots[i]->queue.count)
 			scheduler_pull(pool->slots[i]);
 	run_shared(pool);
-	if (pool->size == 0 && pool->queue.count > 0) /* it has come back from a slot that was removed */
+	if (pool->size == 0 && pool->queue.count > 0) /* the tasks have come back from a removed slot */
 		pool_wake_later(pool);
 }
 
-/* A new batch that any slot may have, and nothing waits before it: hand it out without a queue. */
+/* Hands a new batch that any slot may do to a slot at once, if nothing waits before it and a slot has room. */
 static bool give_at_once(struct batch *batch)
 {
 	struct pool *pool = batch->call->pool;
@@ -249,7 +251,8 @@ static bool give_at_once(struct batch *batch)
 	if (slot->listed == &pool->open) {
 		if (!has_room(slot, estimate(batch->call, batch->count), SLOT_AHEAD))
 			return false;
-		if (slot->handed_count % 16 == 0 || batch->count > 1) { /* share a burst out, but not one by one: each wakes a process */
+		/* Shares a burst among the slots, in portions: each slot that gets a task has its process woken. */
+		if (slot->handed_count % 16 == 0 || batch->count > 1) {
 			TAILQ_REMOVE(&pool->open, slot, link);
 			TAILQ_INSERT_TAIL(&pool->open, slot, link);
 		}
@@ -263,13 +266,13 @@ int scheduler_add(struct batch *batch)
 	struct pool *pool = batch->call->pool;
 	struct slot *slot = batch->slot;
 
-	if (batch->call->answered && !batch->call->sticky) { /* its siblings have failed it already */
+	if (batch->call->answered && !batch->call->sticky) { /* an earlier batch has failed the call already */
 		batch_end(batch);
 		return 0;
 	}
 	if (!batch->addressed && give_at_once(batch))
 		return 0;
-	/* What is sticky waits when the worker that starts has been told already what to replay. */
+	/* A sticky batch waits when the worker that starts has been told already which calls to replay. */
 	if (batch->addressed && slot->broken && !(batch->call->sticky && slot->state == SLOT_STARTING))
 		return -EHOSTDOWN;
 	if (queue_push(batch->addressed ? &slot->queue : &pool->queue, batch, pool_flow_client(pool, batch->call)) < 0) {

@@ -7,9 +7,9 @@
 #include <assert.h>
 #include <errno.h>
 
-#define WINDOW_WORK  (32 * MILLISECOND) /* for each slot */
+#define WINDOW_WORK  (32 * MILLISECOND) /* of work for each slot in a window */
 #define WINDOW_BYTES (4 << 20)
-#define PORTION      (MILLISECOND) /* of work for each slot that is queued at once */
+#define PORTION      (MILLISECOND) /* of work for each slot is queued at once */
 
 void input_add(struct call *call, struct batch *batch)
 {
@@ -29,7 +29,7 @@ void input_drop(struct call *call)
 	call->input.open = false;
 }
 
-/* A pool that has just gone to sleep gets one slot for what waits (sizing_on_waiting). */
+/* A pool of size 0 will get a slot for the items (sizing_on_waiting). */
 static uint32_t slots_of(const struct call *call)
 {
 	return call->pool->size > 0 ? call->pool->size : 1;
@@ -40,7 +40,7 @@ static uint64_t least_of(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-/* How many items have WINDOW_BYTES, with their results, by what they had so far. */
+/* How many items fit into WINDOW_BYTES with their results, by the mean size so far. */
 static uint64_t fitting(const struct call *call)
 {
 	const uint64_t in = call->total ? call->input.bytes / call->total : 0;
@@ -48,8 +48,8 @@ static uint64_t fitting(const struct call *call)
 	return WINDOW_BYTES / (in + out + 1);
 }
 
-/* Without a window of its own: as much as keeps all slots at work while client and daemon wait for a CPU, and two items, or
- * chunks, for each slot at least. */
+/* The window of a stream that has named none. It keeps all slots at work while the client and the daemon wait for a CPU, and
+ * has two items or chunks for each slot at least. */
 static uint64_t usual_window(const struct call *call)
 {
 	const uint64_t least = 2 * (call->chunk ? call->chunk : 1), pace = method_pace(call->method, WINDOW_WORK);
@@ -71,7 +71,7 @@ static uint64_t portion_of(const struct call *call, uint64_t window)
 	return portion > 0 ? portion : 1;
 }
 
-/* The next items, `count` at most, as a batch of their own. 0 or -ENOMEM. */
+/* Takes the next items, `count` at most, as a batch of their own. 0 or -ENOMEM. */
 static int take(struct input *input, uint64_t count, struct batch **batch)
 {
 	struct batch *first = TAILQ_FIRST(&input->items);
@@ -87,7 +87,7 @@ static int take(struct input *input, uint64_t count, struct batch **batch)
 
 /* ---- a stream whose early results are too large ---- */
 
-/* Puts the batch back to its place among the items. Most belong in front of all others. */
+/* Puts the batch back in its place among the items, which is mostly in front of all others. */
 static void put_back(struct input *input, struct batch *batch)
 {
 	struct batch *after = TAILQ_FIRST(&input->items);
@@ -102,7 +102,7 @@ static void put_back(struct input *input, struct batch *batch)
 	input->released -= batch->count;
 }
 
-/* Takes the batch out of the queue, all but the item whose turn it is. Out of memory: leaves the whole batch there. */
+/* Takes the batch out of the queue, but leaves the item whose turn it is. Without memory the whole batch stays. */
 static void take_back(struct call *call, struct batch *batch)
 {
 	if (batch->first == call->stream.sent) {
@@ -115,7 +115,7 @@ static void take_back(struct call *call, struct batch *batch)
 	put_back(&call->input, batch);
 }
 
-/* Takes the call's batches out of the pool's queue, where they would be begun. */
+/* Takes the call's batches out of the pool's queue, so that they aren't begun. */
 static void take_all_back(struct call *call)
 {
 	const struct flow *flow = idmap_get(&call->pool->queue.by_client, call->ticket.client->id);
@@ -139,8 +139,8 @@ static void hold_or_go_on(struct call *call)
 
 /* ---- a stream: as much as the window allows ---- */
 
-/* How many items may be queued now. Not all that the window has room for: later calls of the same client wait behind them; and not
- * so few, while others run, that each is a message of its own. */
+/* How many items may be queued now. It is not all that the window has room for: later calls of the same client wait behind
+ * them. While other items run it is a portion at least, so that not each item becomes a message of its own. */
 static uint64_t room_for(const struct call *call)
 {
 	const struct input *input = &call->input;
@@ -226,7 +226,7 @@ void input_grant(struct call *call)
 	const uint64_t answered = call->stream.on ? call->stream.sent : call->total - call->left;
 	const uint64_t window = window_of(call), most = answered + window;
 
-	/* Not one by one: each takes a message. */
+	/* Credit is given for many items at once: each time takes a message. */
 	if (!input->open || call->answered || input->granted >= most || most - input->granted < window / 8)
 		return;
 	stream_credit(&call->ticket, most - input->granted);

@@ -170,7 +170,7 @@ void method_learn(struct method *method, uint64_t nanoseconds)
 	if (!estimate) {
 		method->estimate = nanoseconds + 1;
 	} else if (nanoseconds / 2 > estimate) {
-		method->surprise = method->surprise < 1 ? 1 : method->surprise < SURPRISE_MAX ? method->surprise + 1 : SURPRISE_MAX;
+		method->surprise = method->surprise < 1 ? 1 : method->surprise + (method->surprise < SURPRISE_MAX);
 		method->estimate = (7 * estimate + at_most(method, nanoseconds)) / 8;
 	} else if (nanoseconds < estimate / 2 && method->surprise < 0) {
 		method->estimate = estimate / 2;

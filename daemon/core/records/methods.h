@@ -31,7 +31,7 @@ struct measure {
 struct method {
 	char *name;
 	uint64_t estimate;       /* nanoseconds per task, a moving average; 0: not known */
-	int surprise;            /* batches in a row that took more than twice as long; less than 0: less than half */
+	int surprise;            /* > 0: so many batches in a row took over twice the estimate; -1: the last took under half */
 	uint64_t calls;          /* tasks */
 	struct measure *measure; /* NULL: none yet, or the method counts in `others` */
 };
@@ -58,11 +58,11 @@ static inline bool methods_lack(const struct methods *methods, const struct meth
 	return !found && methods->known && !methods->open;
 }
 
-/* A task of the method took so long, as the mean of a batch: moves the estimate. One batch that took much longer changes little: its worker may have
- * waited for the CPU. Several in a row change much. */
+/* Tasks of a batch took so long on average: moves the estimate. A single batch that took much longer moves it little, as its
+ * worker may have waited for the CPU. Several such batches in a row move it much. */
 void method_learn(struct method *method, uint64_t nanoseconds);
 
-/* How many tasks of the method are so much work, by how long they take: 1 to METHOD_PACE_MAX; 1 until that is known. */
+/* How many tasks of the method take so long, by the estimate: 1 to METHOD_PACE_MAX; 1 while there is no estimate. */
 uint32_t method_pace(const struct method *method, uint64_t nanoseconds);
 
 /* `count` calls have been answered, `failed` of them with errors, each after so long. `method` is NULL when the pool has no

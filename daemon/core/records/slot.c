@@ -62,7 +62,7 @@ static struct slot_list *list_for(struct slot *slot)
 		return NULL;
 	if (slot->handed_count == 0)
 		return slot->refuses ? &slot->pool->refusing : &slot->pool->idle;
-	if (slot->refuses || !slot_may_be_ahead(slot, SLOT_AHEAD_MOST))
+	if (slot->refuses || !slot_may_be_ahead(slot, SLOT_AHEAD_MAX))
 		return NULL;
 	return slot->ahead < SLOT_AHEAD ? &slot->pool->open : &slot->pool->laden;
 }

@@ -9,7 +9,7 @@
 struct stream_piece {
 	TAILQ_ENTRY(stream_piece) link;
 	uint64_t first, count; /* tasks */
-	struct sendq bytes;    /* their notifications */
+	struct sendq bytes;    /* the notifications of these tasks */
 };
 
 void stream_init(struct stream *stream, struct account *account)
@@ -89,7 +89,7 @@ static void put_failure(struct sendq *out, uint32_t msgid, uint64_t index, const
 
 /* ---- turns ---- */
 
-/* What follows the results that have left, leaves too. */
+/* Sends the results whose turn has come. */
 static void release(struct stream *stream, struct sendq *out)
 {
 	struct stream_piece *piece;
@@ -102,7 +102,8 @@ static void release(struct stream *stream, struct sendq *out)
 	}
 }
 
-/* The piece that ends where `first` begins, or a new one in its place. Early results come nearly in order: look from the end. */
+/* The piece that ends where `first` begins, or a new piece. Early results come nearly in order, so the search begins at the
+ * end. */
 static struct stream_piece *piece_for(struct stream *stream, uint64_t first)
 {
 	struct stream_piece *before = TAILQ_LAST(&stream->early, stream_piece_list), *piece;
@@ -123,7 +124,7 @@ static struct stream_piece *piece_for(struct stream *stream, uint64_t first)
 	return piece;
 }
 
-/* Where the notifications of `count` tasks from `first` on go, which leave now or wait. */
+/* The queue for the notifications of `count` tasks from `first` on: the client's if they leave now, else that of a piece. */
 static struct sendq *place_for(struct stream *stream, const struct ticket *ticket, uint64_t first, uint32_t count)
 {
 	struct stream_piece *piece;
