@@ -135,7 +135,16 @@ def value_of(request: Request, connection: Any, entry: Entry) -> Any:
     message = entry.message
     if request.collect and message[2] is None and isinstance(message[3], list):
         return collected(message[3], connection.unpickle)
-    return connection.result(message, entry, _load.load_items if request.gathers else _load.load)
+    return connection.result(message, entry, _items_loader(connection) if request.gathers else _load.load)
+
+
+def _items_loader(connection: Any) -> Callable[[Any], Any]:
+    """What loads the results of items. To look whether one of very many is a placeholder takes time: only if there may be one."""
+    return _load.load_items if connection.incoming.had_placeholders() else _as_they_are
+
+
+def _as_they_are(values: Any) -> Any:
+    return values
 
 
 def call(connection: Connection, request: Request) -> Any:

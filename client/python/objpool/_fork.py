@@ -51,6 +51,18 @@ class NoModule(Exception):
 
 @functools.lru_cache(maxsize=None)
 def _module() -> Any:
+    """The extension module, ready for forks of this program; or a NoModule."""
+    module = extension()
+    try:
+        if not isinstance(module, NoModule):
+            module.prepare()
+        return module
+    except ImportError as error:
+        return NoModule(f"{module.__file__} can't be used: {error}")
+
+
+@functools.lru_cache(maxsize=None)
+def extension() -> Any:
     """The extension module, or a NoModule."""
     program = _embedded.find_program()
     if program is None:
@@ -81,7 +93,6 @@ def _load(path: str) -> Any:
         version = getattr(module, "__version__", None)
         if version != __version__:  # what it says to a daemon is for one version
             return NoModule(f"{path} is of objpool {version}, and this package of {__version__}")
-        module.prepare()
         return module
     except ImportError as error:  # of a library that it needs
         return NoModule(f"{path} can't be loaded: {error}")

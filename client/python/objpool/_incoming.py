@@ -18,7 +18,7 @@ import collections
 
 import msgpack
 
-from ._load import new_unpacker, unreadable
+from ._load import new_hook, new_unpacker, unreadable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,11 +37,13 @@ class Incoming:
         self._raw: Deque[Tuple[bytes, int]] = collections.deque()    # chunks, and how many bytes had come at the end of each
         self._end = 0                                                # of the last whole message
         self._doubtful = False
+        self._hook = new_hook(unpickle)
+        self._was_careful = False                                    # _read_carefully has made placeholders by itself
         self._reading = self._reader(0)
 
     def _reader(self, origin: int) -> Tuple[Any, Iterator[int]]:
         """An unpacker of what comes behind so many bytes, and where it stands."""
-        unpacker = new_unpacker(self._unpickle)
+        unpacker = new_unpacker(self._hook)
         ends: Iterator[int] = iter(unpacker.tell, None)
         return unpacker, map(origin.__add__, ends) if origin else ends
 
@@ -61,6 +63,10 @@ class Incoming:
             else:
                 self._pass()
                 self._doubtful = False
+
+    def had_placeholders(self) -> bool:
+        """Whether a value that has come so far may be, or have in it, a placeholder."""
+        return self._was_careful or self._hook.cache_info().misses > 0
 
     def _add(self, chunks: List[bytes]) -> None:
         raw = self._raw
@@ -96,6 +102,7 @@ class Incoming:
 
     def _read_carefully(self, rest: bytes) -> bool:
         """The first message, which the unpacker can't read. False: it is not whole yet."""
+        self._was_careful = True
         scout = msgpack.Unpacker(max_buffer_size=0)
         scout.feed(rest)
         try:
@@ -139,7 +146,7 @@ class Careful:
             return unreadable("a map whose keys a dict can't have", pairs)
 
     def _leaf(self, data: bytes) -> Any:
-        unpacker = new_unpacker(self._unpickle)
+        unpacker = new_unpacker(new_hook(self._unpickle))
         unpacker.feed(data)
         try:
             return unpacker.unpack()

@@ -22,9 +22,13 @@ if TYPE_CHECKING:
     from typing import Any, Iterable, List
 
 
-def new_unpacker(unpickle: bool) -> msgpack.Unpacker:
+def new_hook(unpickle: bool) -> Any:
+    """A hook for unpackers that makes a placeholder of each ext value. Its cache_info() counts them as misses."""
+    return functools.lru_cache(maxsize=0)(functools.partial(Ext, _load_trusted if unpickle else _load_untrusted))
+
+
+def new_unpacker(hook: Any) -> msgpack.Unpacker:
     """A streaming unpacker that makes a placeholder of each ext value."""
-    hook = functools.partial(Ext, _load_trusted if unpickle else _load_untrusted)
     return msgpack.Unpacker(raw=False, strict_map_key=False, unicode_errors="surrogateescape", max_buffer_size=0, ext_hook=hook)
 
 
