@@ -176,7 +176,7 @@ int objpool_wait(struct objpool_client *client, int timeout_ms)
 	const int64_t until = timeout_ms < 0 ? 0 : clock_now() + (int64_t)timeout_ms * CLOCK_NS_PER_MS;
 	const int64_t deadline = clock_earlier(clock_earlier(until, client->trim_at), pending_deadline(&client->pending));
 	if (deadline == 0 && objpool_unsent(client) == 0)
-		return turn_run(client, true, true); /* a read that waits is one system call less than poll and a read */
+		return turn_run(client, true, true);
 	const int events = poll_socket(client, deadline);
 	if (events < 0)
 		return events;
