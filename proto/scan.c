@@ -146,8 +146,8 @@ static int go_flat(struct scan *scan, const uint8_t *bytes, size_t size, uint64_
 	return run_flat(scan, bytes, size);
 }
 
-/* Passes a value of `whole` bytes, and those of the same kind behind it. Returns their bytes. Columns are mostly of one kind: then
- * no step has to wait for the table. */
+/* Passes a value of `whole` bytes, and those of the same kind behind it. Returns their bytes. Columns are mostly of one kind:
+ * then no step has to wait for the table. */
 static inline size_t pass_alike(const uint8_t *bytes, size_t size, unsigned whole, uint64_t *left)
 {
 	size_t passed = whole;

@@ -245,14 +245,14 @@ OBJPOOL_API int objpool_packer_share(struct objpool_packer *packer, struct objpo
 
 /*
  * With `direct` in objpool_connect_options, small calls of one instance ("sim.step", "sim:2.step", also under a lease) do not go
- * through the daemon. The daemon opens a socket to the instance's worker, and the library uses it. A call wakes two processes, not
- * four. For the program nothing else changes: errors, timeouts, progress and objpool_cancel are the same.
+ * through the daemon. The daemon opens a socket to the instance's worker, and the library uses it. A call wakes two processes,
+ * not four. For the program nothing else changes: errors, timeouts, progress and objpool_cancel are the same.
  *
- * - "sim.step" goes to the instance which has the fewest calls of this connection. While all that it can choose from are busy, the
- *   library asks for another instance.
+ * - "sim.step" goes to the instance which has the fewest calls of this connection. While all that it can choose from are busy,
+ *   the library asks for another instance.
  * - The library never waits for a channel. A call goes the ordinary way while there is none: at first, on TCP, with a daemon or a
- *   pool without channels, while an instance is replaced. So do maps, streams, `all`, keys, calls with other options than `kwargs`,
- *   `timeout_ms` and progress, and arguments of 64 KiB and more.
+ *   pool without channels, while an instance is replaced. So do maps, streams, `all`, keys, calls with other options than
+ *   `kwargs`, `timeout_ms` and progress, and arguments of 64 KiB and more.
  * - So calls to one instance that are in flight together may begin in another order than they were made.
  * - When a worker dies, calls that it had not begun are sent again. Those that it had begun fail with WORKER_LOST.
  * - At its timeout a call fails at once, and the library cancels it.

@@ -158,7 +158,8 @@ static bool pull_from(struct slot *slot, struct queue *queue)
 static bool pull_one(struct slot *slot)
 {
 	struct queue *own = &slot->queue, *shared = &slot->pool->queue;
-	const bool takes_shared = slot->plan == PLAN_STAY && !slot->leased && !slot->refuses; /* run_shared serves refusing slots */
+	/* run_shared serves slots that refuse. */
+	const bool takes_shared = slot->plan == PLAN_STAY && !slot->leased && !slot->refuses;
 
 	slot->own_turn = !slot->own_turn;
 	if (slot->own_turn)

@@ -96,8 +96,8 @@ typedef int objpool_method_fn(void *self, struct objpool_call *call, const struc
  *             msgpack_pack_double(result, sqrt(args->values[0].via.f64));
  *     return 0;
  *
- * What it returns is for the item that was asked for last. It may return before objpool_next_item has given NULL: it is then called
- * again for the items that are left. So `return objpool_fail(…)` fails one item here, too.
+ * What it returns is for the item that was asked for last. It may return before objpool_next_item has given NULL: it is then
+ * called again for the items that are left. So `return objpool_fail(…)` fails one item here, too.
  */
 typedef int objpool_many_fn(void *self, struct objpool_call *call, msgpack_packer *result);
 
@@ -179,10 +179,10 @@ struct objpool_class {
 	 * from call to call can be let go for other threads. Not after every method; before `create`, too. Optional. */
 	void (*idle)(void *self);
 
-	/* Checks the arguments that `create` would get. Called by `objpoold --check` in a template that makes no instances, once for
-	 * each slot that has arguments of its own (call->place->slot); `preload` may have been called before. Must take no long
-	 * time, and do nothing that others could notice. Optional. Returns 0; or calls objpool_fail or objpool_bad_argument, and
-	 * returns another value. */
+	/* Checks the arguments that `create` would get. Called by `objpoold --check` in a template that makes no instances, once
+	 * for each slot that has arguments of its own (call->place->slot); `preload` may have been called before. Must take no
+	 * long time, and do nothing that others could notice. Optional. Returns 0; or calls objpool_fail or objpool_bad_argument,
+	 * and returns another value. */
 	int (*check)(struct objpool_call *call, const struct objpool_args *args);
 
 	/* Does for `dispatch` what `many` does for the `call` of a method: takes runs of items. Optional; needs `dispatch`. */
