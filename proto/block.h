@@ -26,6 +26,7 @@ struct block {
 	int fd;                        /* of the file that the bytes are a mapping of; -1: none */
 	struct block_files *files;     /* files that values in the bytes stand for; NULL: none. Owned */
 	void (*drop)(struct block *);  /* called when the last reference is gone; NULL: frees the block */
+	bool given_away;               /* once it is sent, its descriptor is the receiver's: it is not given back */
 	bool spoilt;                   /* somebody may look at the file for ever: it is not filled again */
 	uint64_t shown_to;             /* the session that has the file's descriptor, and may keep it; 0: none */
 	size_t touched;                /* bytes at its beginning that were ever filled: others' may lie there */

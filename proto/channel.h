@@ -28,6 +28,9 @@
  *   [CALLS, id, session, method, first item, count,          [RESULTS, id, item, [response, …]]
  *           [request, …]]                                    [ITEM_ERROR, id, item, error]
  *   [FILES, [number, …]]  + as many descriptors              [PAYLOAD, id, place, offset, length, touched]  + 1 descriptor
+ *   [ATTACH, place, session, error maps?, tell every,        [DETACHED, place, protocol error?]
+ *           stop_timeout]                                    [COUNTED]
+ *   [DETACH, place, reason]
  *
  * CALL      A call of the method "" only asks whether the worker reacts. It is answered [REPLY, id, nil, nil]; the class does
  *           not hear of it.
@@ -46,6 +49,13 @@
  * YIELD     Gives one value, or none, of batch `id`, a call that streams. The worker waits while it is more than YIELD_AHEAD
  *           bytes ahead of what TAKEN has told of that batch.
  * DEFERRED  The task leaves its batch. From then on its tag stands for it.
+ * ATTACH    Opens a direct channel (proto/direct.h); the FILES before it has its socket. After each `tell every` calls of direct
+ *           channels the worker says COUNTED, so that the supervisor looks at the counts; 0: never.
+ * DETACH    The worker tells the client the reason (objpool.closing), answers what it sends until it shuts down its sending side,
+ *           for `stop_timeout` nanoseconds at most, and closes the channel. With the reason "" nobody is there to be told or
+ *           answered: the worker closes it once it has carried out the notifications that have arrived.
+ * DETACHED  The channel is closed: after DETACH, or since the client has closed it, or broken the protocol.
+ * INVOKE    of a method that a message of a direct channel has called: the id is INVOKE_DIRECT + the channel's place.
  * error     [code, message, type, traceback, data, ran], with nil for what is missing.
  *
  * Large values travel beside the socket, in sealed memfds. Their descriptors come with the bytes of their message or before them,
@@ -74,9 +84,7 @@
 #ifndef PROTO_CHANNEL_H
 #define PROTO_CHANNEL_H
 
-#include <stdatomic.h>
-#include <stdbool.h>
-#include <stdint.h>
+#include "proto/direct.h"
 
 enum { CHANNEL_FD = 3 };
 enum { CALL_PROGRESS = 1, CALL_YIELDS = 2 }; /* flags of CALL: what its caller takes */
@@ -98,14 +106,17 @@ enum to_worker {
 	TO_RESULT = 12,
 	TO_FILES = 13,
 	TO_TAKEN = 14,
-	TO_CALLS = 15
+	TO_CALLS = 15,
+	TO_ATTACH = 16,
+	TO_DETACH = 17
 };
 /* A message of results ends once it has so many bytes of values: it is no longer than this and one more value. */
 enum { RESULTS_AHEAD = 64 << 10 };
 
 enum from_worker { FROM_READY = 0, FROM_REPLY = 1, FROM_RESULTS = 2, FROM_ITEM_ERROR = 3, FROM_PROGRESS = 4, FROM_DEFERRED = 5,
 		   FROM_ANSWER = 6, FROM_STATE = 7, FROM_RESTORED = 8, FROM_LEASED = 9, FROM_INVOKE = 10, FROM_PAYLOAD = 11,
-		   FROM_YIELD = 12, FROM_PASSED = 13, FROM_REPLAYING = 14 };
+		   FROM_YIELD = 12, FROM_PASSED = 13, FROM_REPLAYING = 14, FROM_DETACHED = 15, FROM_COUNTED = 16 };
+#define INVOKE_DIRECT (UINT64_C(1) << 32) /* batches' ids are lower */
 enum fork_file {
 	FORK_CHANNEL, /* the worker's end of its socket */
 	FORK_BOARD,
@@ -163,14 +174,15 @@ enum { LENT_PLACES = 8 };
 enum lent_state { LENT_FREE = 0, LENT_OUT = 1, LENT_LOST = 2, LENT_SHOWN = 3 };
 
 struct board {
-	_Atomic uint64_t since;   /* CLOCK_MONOTONIC nanoseconds when the running batch began; 0: idle */
-	_Atomic uint32_t running; /* the id of that batch */
+	_Atomic uint64_t since;   /* CLOCK_MONOTONIC nanoseconds when the running batch, or direct message, began; 0: idle */
+	_Atomic uint32_t running; /* the id of that batch; of no meaning while direct.word says that a direct message runs */
 	_Atomic uint32_t nudge;   /* a futex: the supervisor wants the finished answers now, although the next task runs */
 	_Atomic uint32_t nudged;  /* the last `nudge` that the worker's thread has seen. If both are equal, the process runs */
 	_Atomic uint64_t payload_min; /* a result of so many bytes and more travels beside the socket; 0: none does */
 	_Atomic uint64_t lent[LENT_PLACES];
 	struct board_entry entries[BOARD_ENTRIES];
 	_Atomic uint64_t ledger[LEDGER_ENTRIES]; /* tag << 8 | state; its pages exist once they are used */
+	struct direct_board direct;
 };
 
 static inline struct board_entry *board_entry(struct board *board, uint32_t id)

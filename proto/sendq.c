@@ -121,7 +121,7 @@ unsigned sendq_descriptors(const struct sendq *queue, int count, int *fds)
 /* Takes the reference. */
 static void keep(struct sendq *queue, struct block *block)
 {
-	struct sendq_kept *kept = queue->kept;
+	struct sendq_kept *kept = block->given_away ? NULL : queue->kept;
 
 	if (kept && kept->count == kept->room) {
 		const uint32_t room = kept->room ? 2 * kept->room : 8;

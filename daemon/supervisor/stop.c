@@ -50,7 +50,7 @@ static void break_off(struct pool *pool)
 
 	pool_drop(pool, ERROR_UNAVAILABLE, "the daemon stops");
 	TAILQ_FOREACH(slot, &pool->detached, link)
-		if (slot->handed_count > 0)
+		if (slot->handed_count > 0 || slot->directs_count > 0)
 			worker_kill(slot);
 }
 
@@ -90,7 +90,7 @@ static bool has_unsent(const struct daemon *daemon)
 
 void stop_go_on(struct daemon *daemon)
 {
-	if (daemon->state == DAEMON_DRAINING && (status_calls(daemon) == 0 || daemon->core.now >= daemon->stop_at))
+	if (daemon->state == DAEMON_DRAINING && ((status_calls(daemon) == 0 && status_direct_channels(daemon) == 0) || daemon->core.now >= daemon->stop_at))
 		break_off_all(daemon);
 	if (daemon->state != DAEMON_STOPPING || !TAILQ_EMPTY(&daemon->core.pools))
 		return;

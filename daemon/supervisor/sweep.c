@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/supervisor/sweep.h"
 
+#include "daemon/core/calls/direct.h"
 #include "daemon/core/life/successor.h"
 #include "daemon/core/records/pool.h"
 #include "daemon/supervisor/base/procfs.h"
@@ -36,7 +37,7 @@ void sweep(struct daemon *daemon)
 	struct session *session, *next;
 	struct pool *pool;
 
-
+	direct_take_all_counts(&daemon->core);
 	for (session = TAILQ_FIRST(&daemon->sessions); session; session = next) {
 		next = TAILQ_NEXT(session, link);
 		session_sweep(session);

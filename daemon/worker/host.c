@@ -3,6 +3,7 @@
 
 #include "daemon/worker/run.h"
 #include "proto/pack.h"
+#include "proto/rpc.h"
 
 #include <string.h>
 
@@ -73,6 +74,18 @@ void host_put_head(struct host *host, enum from_worker type, uint32_t id, bool n
 {
 	uint8_t head[REPLY_TYPE + PACK_UINT + 1], *p = pack_uint(reply_pack_type(head, 4, type), id);
 
+	if (nil)
+		p = pack_nil(p);
+	reply_put(&host->reply, head, (size_t)(p - head));
+}
+
+void host_put_response_head(struct host *host, uint32_t msgid, bool nil)
+{
+	uint8_t head[3 + PACK_UINT], *p = head;
+
+	*p++ = BYTE_FIXARRAY | 4;
+	*p++ = RPC_RESPONSE;
+	p = pack_uint(p, msgid);
 	if (nil)
 		p = pack_nil(p);
 	reply_put(&host->reply, head, (size_t)(p - head));

@@ -25,6 +25,7 @@ enum host_end {
 };
 
 struct binding;
+struct directs;
 
 struct host {
 	pid_t parent;              /* 0: the supervisor */
@@ -43,6 +44,7 @@ struct host {
 	bool starting;             /* READY has not been sent: more calls to replay will come */
 	bool ended;
 	enum host_end end;
+	struct directs *directs;   /* direct channels; NULL: there has been none */
 	bool reply_keeps;          /* payloads, for results */
 	uint64_t tidied;           /* when what is kept was last looked at */
 };
@@ -71,6 +73,9 @@ int host_find_method(struct host *host, struct span name);
 /* Writes the first fields of a message of four. */
 void host_put_head(struct host *host, enum from_worker type, uint32_t id, bool nil);
 void host_put_nil(struct host *host);
+
+/* [1, msgid; and, with `nil`, the error that is none: the value follows. */
+void host_put_response_head(struct host *host, uint32_t msgid, bool nil);
 
 /* Puts the answers that the task has given to deferred calls behind its own answer. */
 void host_put_answers(struct host *host);

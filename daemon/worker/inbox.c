@@ -18,6 +18,7 @@ enum { INBOX_ROOM = 128 << 10, INBOX_KEEP = 4 << 20 };
 void inbox_init(struct inbox *inbox, int fd)
 {
 	*inbox = (struct inbox){.fd = fd};
+	inbox->arrivals.takes_sockets = true;
 	scan_begin(&inbox->scan, INT64_MAX);
 	STAILQ_INIT(&inbox->held);
 }
@@ -71,7 +72,8 @@ int inbox_pin(struct inbox *inbox)
 	uint8_t *bytes = malloc(room);
 	if (!bytes)
 		return -ENOMEM;
-	memcpy(bytes, inbox->bytes + inbox->begin, rest);
+	if (rest > 0)
+		memcpy(bytes, inbox->bytes + inbox->begin, rest);
 	inbox->pinned = inbox->bytes;
 	inbox->bytes = bytes;
 	inbox->room = room;
@@ -176,42 +178,41 @@ static int make_room(struct inbox *inbox)
 	return 0;
 }
 
-/* Waits until there is something to read, or until the time has come. */
-static int wait_for_bytes(const struct inbox *inbox, uint64_t until)
+int inbox_poll(struct pollfd *polled, nfds_t count, uint64_t until)
 {
-	struct pollfd p = {.fd = inbox->fd, .events = POLLIN};
-
 	if (until == UINT64_MAX)
-		return poll(&p, 1, -1);
+		return poll(polled, count, -1);
 	const uint64_t now = (uint64_t)clock_now(), left = until > now ? until - now : 0;
 	const struct timespec t = {.tv_sec = (time_t)(left / 1000000000u), .tv_nsec = (long)(left % 1000000000u)};
-	return ppoll(&p, 1, &t, NULL);
+	return ppoll(polled, count, &t, NULL);
 }
 
-int inbox_fill(struct inbox *inbox, uint64_t until)
+int inbox_read(struct inbox *inbox)
 {
 	if (make_room(inbox) < 0) {
 		(void)fprintf(stderr, "there is no memory for what was sent to this worker\n");
 		quit_memory();
 	}
-	for (;;) {
-		/* A process that sleeps in read() on a Unix socket is woken, for nothing, when its peer reads. One that sleeps in
-		 * poll() is not: one more system call here saves a switch of tasks for each answer. */
-		const int ready = wait_for_bytes(inbox, until);
-		if (ready < 0 && errno != EINTR)
-			return -errno;
-		if (ready == 0)
-			return -ETIMEDOUT;
-		const ssize_t n =
-			arrivals_recv(&inbox->arrivals, inbox->fd, inbox->bytes + inbox->end, inbox->room - inbox->end, 0);
-		if (n > 0)
-			inbox->end += (size_t)n;
-		if (n == -EPROTO) {
-			(void)fprintf(stderr, "descriptors that came for this worker were lost: it has too many files open\n");
-			quit_protocol();
-		}
-		return n > 0 ? 1 : (int)n;
+	const ssize_t n = arrivals_recv(&inbox->arrivals, inbox->fd, inbox->bytes + inbox->end, inbox->room - inbox->end, 0);
+	if (n > 0)
+		inbox->end += (size_t)n;
+	if (n == -EPROTO) {
+		(void)fprintf(stderr, "descriptors that came for this worker were lost: it has too many files open\n");
+		quit_protocol();
 	}
+	return n > 0 ? 1 : (int)n;
+}
+
+int inbox_fill(struct inbox *inbox, uint64_t until)
+{
+	struct pollfd p = {.fd = inbox->fd, .events = POLLIN};
+
+	/* A process that sleeps in read() on a Unix socket is woken, for nothing, when its peer reads. One that sleeps in
+	 * poll() is not: one more system call here saves a switch of tasks for each answer. */
+	const int ready = inbox_poll(&p, 1, until);
+	if (ready < 0 && errno != EINTR)
+		return -errno;
+	return ready == 0 ? -ETIMEDOUT : inbox_read(inbox);
 }
 
 struct reader inbox_await(struct inbox *inbox, uint32_t wanted, uint64_t *type)

@@ -10,6 +10,7 @@
 #include "proto/read.h"
 #include "proto/scan.h"
 
+#include <poll.h>
 #include <sys/queue.h>
 
 struct held;
@@ -45,6 +46,12 @@ int inbox_pin(struct inbox *inbox);
  * takes.
  */
 struct reader inbox_await(struct inbox *inbox, uint32_t wanted, uint64_t *type);
+
+/* poll, until CLOCK_MONOTONIC nanoseconds; UINT64_MAX: for ever. */
+int inbox_poll(struct pollfd *polled, nfds_t count, uint64_t until);
+
+/* Reads once, and blocks if nothing has come. 1; 0 at the end; a negative errno. */
+int inbox_read(struct inbox *inbox);
 
 /* Waits for more bytes, until CLOCK_MONOTONIC nanoseconds. 1; 0 at the end; -ETIMEDOUT; another negative errno. */
 int inbox_fill(struct inbox *inbox, uint64_t until);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/worker/invoke.h"
 
+#include "daemon/worker/direct_service.h"
 #include "daemon/worker/inbox.h"
 #include "daemon/worker/values.h"
 #include "daemon/worker/worker_yield.h"
@@ -31,7 +32,7 @@ static int ask(const struct task *task, const char *target, const void *args, si
 
 	if (!message)
 		return -ENOMEM;
-	p = pack_uint(reply_pack_type(message, 4, FROM_INVOKE), task->id);
+	p = pack_uint(reply_pack_type(message, 4, FROM_INVOKE), task->direct ? INVOKE_DIRECT + task->direct->channel->place : task->id);
 	p = pack_str(p, target, n);
 	p = mempcpy(p, args, size);
 	const int r = reply_aside(task->reply, message, (size_t)(p - message));

@@ -455,6 +455,17 @@ void reply_nudge(struct reply *reply)
 	pthread_mutex_unlock(&reply->lock);
 }
 
+void reply_drop(struct reply *reply, size_t start)
+{
+	reply->limit = SIZE_MAX;
+	reply->size = start;
+	if (start > 0 || reply->room <= REPLY_KEEP)
+		return;
+	pthread_mutex_lock(&reply->lock);
+	shrink(reply);
+	pthread_mutex_unlock(&reply->lock);
+}
+
 void reply_nudge_dying(struct reply *reply)
 {
 	if (pthread_mutex_trylock(&reply->lock) == 0)
@@ -465,6 +476,8 @@ void reply_abandon(struct reply *reply)
 {
 	(void)close(reply->fd);
 	reply->fd = -1;
+	if (reply->beside)
+		reply->beside(reply, true);
 }
 
 void reply_flush_dying(struct reply *reply)
@@ -475,4 +488,6 @@ void reply_flush_dying(struct reply *reply)
 	if (reply->count_at)
 		close_results(reply);
 	(void)send_sealed(reply);
+	if (reply->beside)
+		reply->beside(reply, false);
 }

@@ -64,6 +64,9 @@ struct reply {
 	uint64_t lent_to[LENT_PLACES];   /* the session */
 	int passing[LENT_PLACES];        /* descriptors that leave with the next bytes */
 	unsigned passing_count;
+	void (*beside)(struct reply *reply, bool forked); /* of the direct channels, NULL: there are none: the process dies on the
+							   * writer's thread, and sends what is finished; or it is a child that
+							   * has been forked, and closes them. Async-signal-safe */
 	pthread_mutex_t lock; /* guards these two as well */
 };
 
@@ -102,6 +105,9 @@ int reply_append(void *reply, const char *bytes, size_t size);
 /* Adds whole messages, however many; when there is no memory, sends them at once. Ends the process when the supervisor has
  * gone. */
 void reply_messages(struct reply *reply, const uint8_t *bytes, size_t size);
+
+/* Drops what was written from `start` on, where a message began: it does not go to the supervisor. */
+void reply_drop(struct reply *reply, size_t start);
 
 /* Declares that all bytes so far are whole messages. */
 void reply_seal(struct reply *reply);

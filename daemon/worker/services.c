@@ -2,6 +2,7 @@
 #include "daemon/worker/services.h"
 
 #include "daemon/worker/deferred.h"
+#include "daemon/worker/direct_service.h"
 #include "daemon/worker/worker_files.h"
 #include "daemon/worker/invoke.h"
 #include "daemon/worker/task.h"
@@ -24,6 +25,8 @@ static void host_fail(struct objpool_call *call, const struct objpool_failure *s
 static bool host_cancelled(const struct objpool_call *call)
 {
 	const struct task *task = task_of(call);
+	if (task && task->direct)
+		return call->method && direct_service_cancelled(task);
 	return task && call->method && board_state(task->board, task->id) == BOARD_CANCELLED;
 }
 
@@ -46,6 +49,8 @@ static int host_progress(struct objpool_call *call, uint64_t done, uint64_t tota
 
 	if (!task || !task->wants_progress || !call->method || !claim_progress(task, total && done == total))
 		return 0;
+	if (task->direct)
+		return direct_service_progress(task, done, total, text);
 	p = reply_pack_type(room, 5, FROM_PROGRESS);
 	p = pack_uint(pack_uint(p, task->id), done);
 	p = total ? pack_uint(p, total) : pack_nil(p);
@@ -118,6 +123,8 @@ static int host_commit(struct objpool_call *call)
 
 	if (!task || !call->method || !task->single)
 		return 0; /* its caller waits for other tasks, too, or it has no caller */
+	if (task->direct)
+		return direct_service_commit(task);
 	return board_move(task->board, task->id, BOARD_STARTED, BOARD_COMMITTED) ||
 	       board_state(task->board, task->id) == BOARD_COMMITTED ? 0 : -ECANCELED;
 }
@@ -134,12 +141,23 @@ static const struct objpool_args *host_next(struct objpool_call *call)
 	return &task->given;
 }
 
+static struct objpool_call *host_defer(struct objpool_call *call, uint64_t wake_at)
+{
+	const struct task *task = task_of(call);
+
+	if (task && task->direct) {
+		task->direct->put_off = true;
+		return NULL;
+	}
+	return deferred_new(call, wake_at);
+}
+
 const struct objpool_host services = {
 	.size = sizeof services,
 	.fail = host_fail,
 	.cancelled = host_cancelled,
 	.progress = host_progress,
-	.defer = deferred_new,
+	.defer = host_defer,
 	.answer = deferred_answer,
 	.invoke = invoke,
 	.keep = host_keep,

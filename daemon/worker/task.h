@@ -34,6 +34,7 @@ struct task_described {
 };
 
 struct deferrals;
+struct direct_call;
 struct inbox;
 struct invoker;
 struct many;
@@ -73,6 +74,7 @@ struct task {
 	struct invoker *invoker; /* NULL: nothing can be called or yielded */
 	struct task_described described;
 	struct deferrals *deferrals; /* NULL: nothing can be deferred */
+	struct direct_call *direct; /* it came on a direct channel; NULL: from the supervisor */
 	uint64_t deferred_tag; /* the method has deferred the call; 0: not */
 };
 

@@ -3,7 +3,6 @@
 
 #include "daemon/worker/many.h"
 #include "daemon/worker/quit.h"
-#include "proto/pack.h"
 #include "proto/rpc.h"
 
 struct train {
@@ -38,13 +37,8 @@ static int read_request(struct many *many)
 static void put_response_head(struct many *many)
 {
 	struct host *host = many->host;
-	uint8_t head[3 + PACK_UINT], *p = head;
 
-	*p++ = 0x94;
-	*p++ = RPC_RESPONSE;
-	p = pack_uint(p, container_of(many, struct train, many)->msgid);
-	p = pack_nil(p);
-	reply_put(&host->reply, head, (size_t)(p - head));
+	host_put_response_head(host, container_of(many, struct train, many)->msgid, true);
 	host->reply.alone = true;
 	host->reply.session = host->task.handle.call.session;
 }

@@ -252,6 +252,15 @@ struct worker_files *worker_files_new(struct mappings *mappings, struct arrivals
 	return files;
 }
 
+int worker_files_take(struct worker_files *files)
+{
+	if (!files || files->count != 1 || files->file[0].mapping)
+		return -1;
+	const int fd = files->file[0].fd;
+	files->file[0].fd = -1;
+	return fd;
+}
+
 static int map(struct worker_files *files, struct file *file, uint64_t offset, uint64_t length)
 {
 	struct stat st;

@@ -45,6 +45,9 @@ struct worker_files *worker_files_new(struct mappings *mappings, struct arrivals
 /* Closes them. Accepts NULL; returns NULL. */
 struct worker_files *worker_files_free(struct worker_files *files);
 
+/* Takes the descriptor of the only file, which is not mapped: a socket. -1: there is none. */
+int worker_files_take(struct worker_files *files);
+
 /* If *value is an ext PAYLOAD_VALUES, sets it to the values that the ext stands for. 1: done; 0: it is no such ext; -EINVAL: the
  * values can't be mapped. */
 int worker_files_values(struct worker_files *files, struct span *value);

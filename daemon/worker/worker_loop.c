@@ -3,6 +3,7 @@
 
 #include "daemon/worker/worker_call.h"
 #include "daemon/worker/crash.h"
+#include "daemon/worker/direct.h"
 #include "daemon/worker/items.h"
 #include "daemon/worker/life.h"
 #include "daemon/worker/nudge.h"
@@ -26,7 +27,8 @@ static bool keeps(const struct host *host)
 
 static uint64_t wake_at(const struct host *host)
 {
-	const uint64_t next = timers_next(&host->deferrals.timers), tidy = host->tidied + TIDY_EVERY;
+	const uint64_t timer = timers_next(&host->deferrals.timers), tidy = host->tidied + TIDY_EVERY;
+	const uint64_t closing = directs_wake_at(host), next = timer < closing ? timer : closing;
 	return keeps(host) && tidy < next ? tidy : next;
 }
 
@@ -101,6 +103,12 @@ static void on_message(struct host *host, struct span message)
 	case TO_RESTORE:
 		life_on_restore(host, &reader);
 		break;
+	case TO_ATTACH:
+		directs_on_attach(host, &reader);
+		break;
+	case TO_DETACH:
+		directs_on_detach(host, &reader);
+		break;
 	default:
 		quit_protocol();
 	}
@@ -123,6 +131,7 @@ static int set_up(struct host *host, const struct plugin *plugin, struct board *
 static void tear_down(struct host *host)
 {
 	items_free_bindings(host);
+	directs_free(host);
 	deferrals_free(&host->deferrals);
 	invoker_free(&host->invoker);
 	task_free(&host->task);
@@ -147,22 +156,41 @@ static void wake(struct host *host)
 	host_put_answers(host);
 }
 
-static void loop(struct host *host)
+/* Handles what has come from the supervisor; if there are direct channels, for one turn. True: there may be more. */
+static bool take_messages(struct host *host)
 {
+	const uint64_t until = directs_any(host) ? host->now + DIRECT_TURN : UINT64_MAX;
 	struct span message;
 
+	while (!host->ended && inbox_next(&host->inbox, &message)) {
+		on_message(host, message);
+		flush_when_due(host);
+		wake(host);
+		if (host->now >= until)
+			return true;
+	}
+	return false;
+}
+
+/* A turn of the supervisor's messages, and one of each direct channel. True: there is more to do. */
+static bool take_turns(struct host *host)
+{
+	const bool more = take_messages(host);
+
+	return (!host->ended && directs_take_turns(host)) || more;
+}
+
+static void loop(struct host *host)
+{
 	for (;;) {
-		while (!host->ended && inbox_next(&host->inbox, &message)) {
-			on_message(host, message);
-			flush_when_due(host);
-			wake(host);
-		}
+		const bool more = take_turns(host);
 		host_flush(host);
 		if (host->ended)
 			return;
-		if (host->task.plugin->class.idle)
+		if (!more && host->task.plugin->class.idle)
 			host->task.plugin->class.idle(host->task.self);
-		const int got = inbox_fill(&host->inbox, wake_at(host));
+		const uint64_t until = more ? 0 : wake_at(host);
+		const int got = directs_any(host) ? directs_fill(host, until) : inbox_fill(&host->inbox, until);
 		if (got <= 0 && got != -ETIMEDOUT)
 			return; /* the supervisor has gone */
 		host->now = host_clock();

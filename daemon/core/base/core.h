@@ -86,6 +86,7 @@ struct core {
 	struct pool_list pools;     /* all pools, also those that are leaving */
 	uint64_t epoch;             /* grows when a pool comes, goes or learns its methods */
 	uint64_t last_client;
+	uint64_t last_direct;       /* number of a direct channel */
 	uint32_t last_binding;
 	uint64_t last_walk;         /* number of the last walk through the slots: see nested.c */
 	uint64_t late;              /* results that came when nobody waited for them any more */

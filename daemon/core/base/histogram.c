@@ -1,24 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/core/base/histogram.h"
 
-enum { STEP_BITS = 2 };
-_Static_assert(HISTOGRAM_STEPS == 1 << STEP_BITS, "places are found by shifting");
-
-static unsigned place_of(uint64_t nanoseconds)
-{
-	const uint64_t below = nanoseconds - 1; /* so a bound belongs to the place that it ends */
-
-	if (nanoseconds <= UINT64_C(1) << HISTOGRAM_FIRST)
-		return 0;
-	const unsigned power = 63u - (unsigned)__builtin_clzll(below);
-	if (power >= HISTOGRAM_FIRST + HISTOGRAM_OCTAVES)
-		return HISTOGRAM_PLACES - 1;
-	return 1 + (power - HISTOGRAM_FIRST) * HISTOGRAM_STEPS + (unsigned)(below >> (power - STEP_BITS)) % HISTOGRAM_STEPS;
-}
-
 void histogram_add(struct histogram *histogram, uint64_t nanoseconds, uint64_t count)
 {
-	histogram->places[place_of(nanoseconds)] += count;
+	histogram->places[histogram_place(nanoseconds)] += count;
 	histogram->count += count;
 	histogram->sum += nanoseconds * count;
 	if (nanoseconds > histogram->most)
@@ -42,7 +27,7 @@ uint64_t histogram_bound(unsigned place)
 	if (place >= HISTOGRAM_PLACES - 1)
 		return UINT64_MAX;
 	const unsigned power = HISTOGRAM_FIRST + (place - 1) / HISTOGRAM_STEPS;
-	return (uint64_t)(HISTOGRAM_STEPS + (place - 1) % HISTOGRAM_STEPS + 1) << (power - STEP_BITS);
+	return (uint64_t)(HISTOGRAM_STEPS + (place - 1) % HISTOGRAM_STEPS + 1) << (power - HISTOGRAM_STEP_BITS);
 }
 
 uint64_t histogram_count_within(const struct histogram *histogram, unsigned power)

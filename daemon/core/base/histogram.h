@@ -9,14 +9,7 @@
 #ifndef CORE_HISTOGRAM_H
 #define CORE_HISTOGRAM_H
 
-#include <stdint.h>
-
-enum {
-	HISTOGRAM_STEPS = 4,
-	HISTOGRAM_FIRST = 10,   /* place 0 ends at 2 to this power */
-	HISTOGRAM_OCTAVES = 27,
-	HISTOGRAM_PLACES = HISTOGRAM_STEPS * HISTOGRAM_OCTAVES + 2,
-};
+#include "proto/histogram_place.h"
 
 struct histogram {
 	uint64_t places[HISTOGRAM_PLACES];

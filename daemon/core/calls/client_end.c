@@ -2,6 +2,7 @@
 #include "daemon/core/calls/client_end.h"
 
 #include "daemon/core/calls/call_life.h"
+#include "daemon/core/calls/direct.h"
 #include "daemon/core/calls/lease.h"
 #include "daemon/core/records/pool.h"
 #include "daemon/core/records/queue.h"
@@ -37,6 +38,7 @@ void client_hang_up(struct client *client)
 		return;
 	client->hung_up = true;
 	client_abandon(&client->tickets);
+	direct_on_client_gone(client);
 	sendq_clear(&client->out);
 	sendq_lose_kept(&client->kept);
 	client_on_sent(client); /* its notifications must not wait until it reads */

@@ -2,6 +2,7 @@
 #include "daemon/core/calls/lease.h"
 
 #include "daemon/core/calls/call_answer.h"
+#include "daemon/core/calls/direct.h"
 #include "daemon/core/records/pool.h"
 #include "daemon/core/dispatch/scheduler.h"
 #include "daemon/core/records/slot.h"
@@ -83,6 +84,7 @@ static void lose(struct lease *lease, const char *reason)
 	struct slot *slot = lease->slot;
 
 	to_worker_release(slot, lease->session); /* does nothing when the worker has gone */
+	direct_close_all(slot, "lease", 0);
 	lease->state = LEASE_LOST;
 	lease->reason = reason;
 	lease->slot = NULL;
@@ -173,16 +175,21 @@ void lease_serve(struct slot *slot)
 
 	if (!lease)
 		return;
-	if (may_be_leased(slot))
-		assign(lease, slot);
-	else
+	if (!may_be_leased(slot))
 		hurry_successor(slot);
+	else if (direct_has_others(slot, lease->session))
+		direct_close_all(slot, "leased", lease->session); /* slot_step follows when they are closed */
+	else
+		assign(lease, slot);
 }
 
 void lease_serve_pool(struct pool *pool)
 {
 	for (uint32_t i = 0; i < pool->size && pool->leases_waiting > 0; i++)
-		lease_serve(pool->slots[i]);
+		if (pool->slots[i]->directs_count == 0)
+			lease_serve(pool->slots[i]);
+	for (uint32_t i = 0; i < pool->size && pool->leases_waiting > 0; i++)
+		lease_serve(pool->slots[i]); /* rather one that has direct channels than none */
 }
 
 void lease_on_answer(struct slot *slot, struct error *refusal)

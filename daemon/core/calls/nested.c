@@ -4,6 +4,7 @@
 #include "daemon/core/calls/call_answer.h"
 #include "daemon/core/calls/call_life.h"
 #include "daemon/core/calls/client_end.h"
+#include "daemon/core/calls/direct.h"
 #include "daemon/core/records/pool.h"
 #include "daemon/core/dispatch/to_worker.h"
 #include "daemon/core/calls/withdraw.h"
@@ -33,7 +34,7 @@ const struct client *nested_head(const struct client *client)
 	while (client && nested_is(client)) {
 		const struct slot *slot = slot_of(client);
 		const struct batch *batch = slot->by_id[slot->nested.batch % BOARD_ENTRIES];
-		client = batch ? batch->call->ticket.client : NULL;
+		client = slot->nested.direct ? slot->nested.direct->client : batch ? batch->call->ticket.client : NULL;
 	}
 	return client;
 }
@@ -164,7 +165,10 @@ static void describe_path(const struct slot *slot, char *text, size_t size)
 	text[0] = '\0';
 	for (int depth = 0; slot && slot->nested.on && depth < 8 && n < size; depth++) {
 		const struct batch *batch = slot->by_id[slot->nested.batch % BOARD_ENTRIES];
-		if (!batch)
+		if (slot->nested.direct)
+			n += (size_t)snprintf(text + n, size - n, "%s%s:%u (a direct call)", n ? " < " : "", slot->pool->name,
+					      slot->index);
+		if (slot->nested.direct || !batch)
 			return;
 		const struct call *call = batch->call;
 		n += (size_t)snprintf(text + n, size - n, "%s%s:%u.%.*s", n ? " < " : "", slot->pool->name, slot->index,

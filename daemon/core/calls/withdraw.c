@@ -100,7 +100,7 @@ static void cancel_nested(const struct slot *slot, const struct batch *batch)
 	struct ticket *ticket = slot_awaited(slot);
 	struct error error;
 
-	if (!ticket || slot->nested.batch != batch->id)
+	if (!ticket || slot->nested.direct || slot->nested.batch != batch->id)
 		return;
 	withdraw_say_in_vain(&error, RAN_MAYBE);
 	ticket->abandoned(ticket, &error);

@@ -107,7 +107,8 @@ static void give(struct slot *slot, struct batch *batch)
 	slot_relist(slot);
 	if (nears_its_end(slot))
 		pool_wake(pool);
-	pool_watch(pool, slot->handed_count > 1 || batch->count > 1 ? MILLISECOND : SCHEDULER_SILENCE);
+	const bool may_wait = slot->handed_count > 1 || batch->count > 1 || slot->directs_count > 0;
+	pool_watch(pool, may_wait ? MILLISECOND : SCHEDULER_SILENCE);
 }
 
 /* How many tasks of a waiting batch the slot may be handed. */
@@ -204,13 +205,24 @@ static void run_laden(struct pool *pool)
 	}
 }
 
+/* An instance that has nothing of the daemon's. NULL: there is none. Those with direct channels come last in the list, and of
+ * these rather one that runs nothing at the moment. */
+static struct slot *first_idle(const struct pool *pool)
+{
+	struct slot *first = TAILQ_FIRST(&pool->idle), *slot = first;
+
+	while (slot && slot->directs_count > 0 && atomic_load_explicit(&slot->board->since, memory_order_relaxed))
+		slot = TAILQ_NEXT(slot, link);
+	return slot ? slot : first;
+}
+
 /* Hands out the tasks of the pool's queue: to idle slots, then to slots that may be handed more, in turn. Instances that have
  * refused their last task get tasks only when there are no others. */
 static void run_shared(struct pool *pool)
 {
 	struct slot *slot;
 
-	while (pool->queue.count && (slot = TAILQ_FIRST(&pool->idle)))
+	while (pool->queue.count && (slot = first_idle(pool)))
 		if (!pull_from(slot, &pool->queue))
 			break;
 	for (uint32_t turns = 0; pool->queue.count && turns < pool->size && (slot = TAILQ_FIRST(&pool->open)); turns++) {
@@ -241,7 +253,7 @@ void scheduler_run(struct pool *pool)
 static bool give_at_once(struct batch *batch)
 {
 	struct pool *pool = batch->call->pool;
-	struct slot *slot = TAILQ_FIRST(&pool->idle);
+	struct slot *slot = first_idle(pool);
 
 	if (pool->queue.count || (batch->count != 1 && !batch->call->train) || batch->call->ticket.client->stalled)
 		return false;

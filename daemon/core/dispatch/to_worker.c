@@ -384,6 +384,29 @@ void to_worker_release(struct slot *slot, uint64_t session)
 		put_message(slot, TO_RELEASE, session);
 }
 
+void to_worker_attach(struct slot *slot, uint32_t place, const struct client *client, uint64_t tell_every, struct block *socket)
+{
+	struct sendq *out = &slot->out;
+
+	sendq_pass(out, socket);
+	put_array(out, 2);
+	put_uints(out, (uint64_t[]){TO_FILES}, 1);
+	put_array(out, 1);
+	put_uints(out, (uint64_t[]){0}, 1);
+	put_array(out, 6);
+	put_uints(out, (uint64_t[]){TO_ATTACH, place, client->id, client->error_maps, tell_every,
+				    slot->pool->settings.stop_timeout}, 6);
+	slot->pool->core->ops->slot_wrote(slot);
+}
+
+void to_worker_detach(struct slot *slot, uint32_t place, const char *reason)
+{
+	put_array(&slot->out, 3);
+	put_uints(&slot->out, (uint64_t[]){TO_DETACH, place}, 2);
+	put_text(&slot->out, reason, strlen(reason));
+	slot->pool->core->ops->slot_wrote(slot);
+}
+
 void to_worker_result(struct slot *slot, struct sendq *response)
 {
 	put_array(&slot->out, 2);

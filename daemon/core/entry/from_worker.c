@@ -2,6 +2,7 @@
 #include "daemon/core/entry/from_worker.h"
 
 #include "daemon/core/calls/call_answer.h"
+#include "daemon/core/calls/direct.h"
 #include "daemon/core/dispatch/deferral.h"
 #include "daemon/core/calls/lease.h"
 #include "daemon/core/life/lost.h"
@@ -334,7 +335,7 @@ static int read_restored(struct slot *slot, struct reader *reader, uint32_t coun
 
 /* Does nobody wait for the method of the batch that runs? A call of a train that was given up runs all the same when there was no
  * memory to take it out. */
-static bool runs_in_vain(const struct slot *slot, const struct batch *batch)
+static bool batch_is_in_vain(const struct slot *slot, const struct batch *batch)
 {
 	const struct train *train = batch->call->train;
 	const uint32_t begun = board_begun(slot->board, batch->id);
@@ -344,8 +345,15 @@ static bool runs_in_vain(const struct slot *slot, const struct batch *batch)
 	return board_state(slot->board, batch->id) == BOARD_CANCELLED;
 }
 
-/* The batch's method makes a nested call. The instance can have one such call at a time. */
-static int invoke(struct slot *slot, struct batch *batch, struct span method, struct span args, struct block *block)
+static bool runs_in_vain(const struct slot *slot, const struct batch *batch)
+{
+	return batch ? batch_is_in_vain(slot, batch) : direct_state_in(atomic_load(&slot->board->direct.word)) == DIRECT_CANCELLED;
+}
+
+/* A method makes a nested call: that of the batch, or, if it is NULL, of the direct channel's message. The instance can have one
+ * such call at a time. */
+static int invoke(struct slot *slot, const struct batch *batch, struct direct *direct, struct span method, struct span args,
+		  struct block *block)
 {
 	struct nested *nested = &slot->nested;
 	struct rpc rpc = {.type = RPC_REQUEST, .msgid = NESTED_MSGID, .method = method, .params = args};
@@ -354,7 +362,8 @@ static int invoke(struct slot *slot, struct batch *batch, struct span method, st
 	nested_begin(slot);
 	if (slot_awaited(slot))
 		return -EBADMSG; /* it has one under way */
-	nested->batch = batch->id;
+	nested->batch = batch ? batch->id : 0;
+	nested->direct = direct;
 	if (runs_in_vain(slot, batch)) { /* nobody would cancel the nested call any more */
 		withdraw_say_in_vain(&error, RAN_NO);
 		client_answer_error(&nested->client, NESTED_MSGID, &error);
@@ -378,8 +387,12 @@ static int read_invoke(struct slot *slot, struct reader *reader, struct block *b
 
 	if (read_uint(reader, &id) < 0 || read_text(reader, &method) < 0 || read_value(reader, &args) < 0)
 		return -EBADMSG;
-	struct batch *batch = slot_batch(slot, id);
-	return batch ? invoke(slot, batch, method, args, block) : -EBADMSG;
+	if (id >= INVOKE_DIRECT) {
+		struct direct *direct = direct_at(slot, id - INVOKE_DIRECT);
+		return direct ? invoke(slot, NULL, direct, method, args, block) : -EBADMSG;
+	}
+	const struct batch *batch = slot_batch(slot, id);
+	return batch ? invoke(slot, batch, NULL, method, args, block) : -EBADMSG;
 }
 
 /* [LEASED] or [LEASED, error] */
@@ -406,6 +419,18 @@ static int read_passed(struct slot *slot, struct reader *reader)
 	uint64_t id;
 
 	return read_uint(reader, &id) < 0 || slot_batch(slot, id) ? -EBADMSG : 1;
+}
+
+/* [DETACHED, place, protocol error?] */
+static int read_detached(struct slot *slot, struct reader *reader)
+{
+	uint64_t place;
+	bool protocol_error;
+
+	if (read_uint(reader, &place) < 0 || read_bool(reader, &protocol_error) < 0 ||
+	    direct_on_closed(slot, place, protocol_error) < 0)
+		return -EBADMSG;
+	return 1;
 }
 
 static int read_message(struct slot *slot, struct span message, struct block *block)
@@ -445,6 +470,11 @@ static int read_message(struct slot *slot, struct span message, struct block *bl
 		return count == 2 ? read_replaying(slot, &reader) : -EBADMSG;
 	case FROM_PASSED:
 		return count == 2 ? read_passed(slot, &reader) : -EBADMSG;
+	case FROM_DETACHED:
+		return count == 3 ? read_detached(slot, &reader) : -EBADMSG;
+	case FROM_COUNTED:
+		direct_take_counts(slot);
+		return 0;
 	case FROM_PROGRESS:
 		return count == 5 ? read_progress(slot, &reader) : -EBADMSG;
 	default:

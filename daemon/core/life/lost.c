@@ -16,7 +16,7 @@ enum { RETURNS_MAX = 3 }; /* how often a batch comes back: a batch that kills it
 
 /* ---- with a worker that died ---- */
 
-static void say_lost(struct slot *slot, int status, enum ran ran, struct error *error)
+void lost_say(const struct slot *slot, int status, enum ran ran, struct error *error)
 {
 	const char *did = ran == RAN_NO ? "has not run" : "may have run";
 	char how[200];
@@ -35,7 +35,7 @@ static void say_lost(struct slot *slot, int status, enum ran ran, struct error *
 static void lose_task(struct slot *slot, struct batch *batch, int status, enum ran ran)
 {
 	struct error error;
-	say_lost(slot, status, ran, &error);
+	lost_say(slot, status, ran, &error);
 	slot->lost++;
 	slot->pool->counts.lost++;
 	call_on_failure(batch, batch->first + batch->done, &error);
@@ -87,7 +87,7 @@ void lost_with_worker(struct slot *slot, int status)
 	const uint32_t count = deferral_on_gone(slot, &deferred);
 	slot->lost += count;
 	slot->pool->counts.lost += count;
-	say_lost(slot, status, RAN_MAYBE, &error);
+	lost_say(slot, status, RAN_MAYBE, &error);
 	failing_add(slot->pool, &deferred, &error);
 	/* From the last to the first, as each goes to the front of the queue. */
 	while ((batch = TAILQ_LAST(&slot->handed, batch_list)))

@@ -3,6 +3,7 @@
 
 #include "daemon/core/calls/call_answer.h"
 #include "daemon/core/calls/client_end.h"
+#include "daemon/core/calls/direct.h"
 #include "daemon/core/calls/failing.h"
 #include "daemon/core/calls/lease.h"
 #include "daemon/core/life/lost.h"
@@ -165,11 +166,24 @@ struct pool *pool_new(struct core *core, const char *name, uint32_t size, const 
 	return pool;
 }
 
+/* Ends the direct channels of all its instances. */
+static void close_direct(struct pool *pool, const char *reason)
+{
+	struct slot *slot;
+
+	for (uint32_t i = 0; i < pool->size; i++)
+		direct_close_all(pool->slots[i], reason, 0);
+	TAILQ_FOREACH(slot, &pool->detached, link)
+		direct_close_all(slot, reason, 0);
+}
+
 void pool_set(struct pool *pool, const struct pool_settings *settings)
 {
 	struct slot *slot;
 
 	pool->settings = *settings;
+	if (settings->max_direct == 0)
+		close_direct(pool, "refused");
 	for (uint32_t i = 0; i < pool->size; i++)
 		slot_on_settings(pool->slots[i]);
 	TAILQ_FOREACH(slot, &pool->detached, link)
@@ -203,6 +217,7 @@ void pool_drain_all(struct core *core)
 	TAILQ_FOREACH(pool, &core->pools, link) {
 		pool_end_deferred(pool);
 		lease_on_drain(pool);
+		close_direct(pool, "stopping");
 	}
 	TAILQ_FOREACH(pool, &core->pools, link)
 		pool_expect_end(pool);
@@ -216,6 +231,7 @@ void pool_leave(struct pool *pool)
 		pool->core->epoch++;
 		pool_end_deferred(pool);
 		lease_on_pool_gone(pool);
+		close_direct(pool, "removed");
 		pool_expect_end(pool);
 	}
 	pool_on_ended(pool);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/core/life/slot_life.h"
 
+#include "daemon/core/calls/direct.h"
 #include "daemon/core/calls/lease.h"
 #include "daemon/core/life/lost.h"
 #include "daemon/core/calls/nested.h"
@@ -24,8 +25,10 @@
 
 static void stop_if_done(struct slot *slot)
 {
+	if (slot->plan != PLAN_STAY && slot->state == SLOT_READY)
+		direct_close_all(slot, slot->plan == PLAN_RETIRE ? "replaced" : "removed", 0);
 	const bool waits = replay_is_due(&slot->replay) || (slot->plan == PLAN_LEAVE && slot->queue.count > 0);
-	if (slot->plan == PLAN_STAY || slot->state != SLOT_READY || slot->handed_count > 0 || waits)
+	if (slot->plan == PLAN_STAY || slot->state != SLOT_READY || slot->handed_count > 0 || slot->directs_count > 0 || waits)
 		return;
 	const bool want_state = slot->plan == PLAN_RETIRE && slot->pool->has_snapshot;
 	slot_stop(slot, want_state);
@@ -201,7 +204,10 @@ void slot_on_gone(struct slot *slot, int status, const char *reason)
 	struct pool *pool = slot->pool;
 	const enum slot_state was = slot->state;
 	const uint64_t lived = slot->pool->core->now - slot->since;
+	struct error lost;
 
+	lost_say(slot, status, RAN_MAYBE, &lost);
+	direct_on_worker_gone(slot, &lost);
 	timer_clear(&slot->pool->core->timers, &slot->grace);
 	sendq_clear(&slot->out);
 	sendq_clear(&slot->later);

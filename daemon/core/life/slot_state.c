@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/core/life/slot_state.h"
 
+#include "daemon/core/calls/direct.h"
 #include "daemon/core/calls/lease.h"
 #include "daemon/core/life/lost.h"
 #include "daemon/core/records/pool.h"
@@ -178,8 +179,9 @@ static bool reacts(const struct slot *slot)
  * waits for its tasks. Any other worker gets another stop_timeout. */
 static void on_end_due(struct slot *slot)
 {
-	const bool in_vain = slot->pool->leaving && slot->handed_count > 0 && !is_waited_for(slot);
-	const bool busy = slot->handed_count > 0 || replay_is_due(&slot->replay);
+	const bool has_work = slot->handed_count > 0 || slot->directs_count > 0;
+	const bool in_vain = slot->pool->leaving && has_work && !is_waited_for(slot);
+	const bool busy = has_work || replay_is_due(&slot->replay);
 
 	if (in_vain || (busy && !reacts(slot)))
 		slot_kill(slot, SLOW_END);
@@ -248,7 +250,9 @@ static void on_grace(struct timer *timer)
 {
 	struct slot *slot = container_of(timer, struct slot, grace);
 	const struct batch *batch = slot->by_id[slot->grace_batch % BOARD_ENTRIES];
-	if (batch && batch->id == slot->grace_batch && slot->state == SLOT_READY)
+	if (slot->direct_grace && atomic_load(&slot->board->direct.word) == slot->direct_grace)
+		slot_kill(slot, "a cancelled call did not end within cancel_grace");
+	else if (batch && batch->id == slot->grace_batch && slot->state == SLOT_READY)
 		slot_kill(slot, "a cancelled call did not end within cancel_grace");
 }
 
@@ -338,6 +342,7 @@ struct slot *slot_new(struct pool *pool, uint32_t index)
 	slot->since = pool->core->now;
 	TAILQ_INIT(&slot->handed);
 	TAILQ_INIT(&slot->deferred);
+	TAILQ_INIT(&slot->directs);
 	queue_init(&slot->queue, pool, &pool->waiting);
 	if (timer_open(timers, &slot->timer, on_timer) < 0 || timer_open(timers, &slot->grace, on_grace) < 0 ||
 	    timer_open(timers, &slot->trial, on_trial) < 0)

@@ -21,6 +21,7 @@ void client_init_own(struct client *client, struct core *core)
 	TAILQ_INIT(&client->flows);
 	TAILQ_INIT(&client->yielding);
 	TAILQ_INIT(&client->leases);
+	TAILQ_INIT(&client->directs);
 }
 
 bool client_accepts(const struct client *client)

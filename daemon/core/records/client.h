@@ -36,6 +36,7 @@ struct ticket {
 TAILQ_HEAD(ticket_list, ticket);
 TAILQ_HEAD(flow_list, flow);
 TAILQ_HEAD(lease_list, lease);
+TAILQ_HEAD(direct_list, direct);
 
 /* The last method string that the client called, and what it names. Pipelined calls name the same method again and again. */
 struct client_memo {
@@ -58,6 +59,7 @@ struct client {
 	bool refused;            /* its calls are refused: it held too much memory for too long */
 	struct flow_list flows;  /* in which its calls wait */
 	struct lease_list leases;
+	struct direct_list directs; /* its direct channels, and those that have ended: see direct.h */
 	struct sendq out;        /* answers */
 	TAILQ_HEAD(, call) yielding; /* calls whose methods wait until the client reads: see yield.h */
 	struct client_memo memo;

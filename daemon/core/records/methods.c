@@ -254,6 +254,16 @@ void methods_add_runs(struct methods *methods, struct method *method, uint64_t n
 		histogram_add(&measure->runs, nanoseconds, count);
 }
 
+void methods_add_direct(struct methods *methods, struct method *method, const struct histogram *runs, uint64_t failed)
+{
+	struct measure *measure = measure_of(methods, method);
+	if (!measure)
+		return;
+	histogram_merge(&measure->calls, runs);
+	histogram_merge(&measure->runs, runs);
+	measure->failures += failed;
+}
+
 const struct measure *methods_next_measure(const struct methods *methods, uint32_t *at, const char **name)
 {
 	const uint32_t places = methods->by_name.mask ? methods->by_name.mask + 1 : 0;

@@ -74,8 +74,10 @@ void slot_relist(struct slot *slot)
 		return;
 	if (slot->listed)
 		TAILQ_REMOVE(slot->listed, slot, link);
-	if (list)
-		TAILQ_INSERT_HEAD(list, slot, link); /* the worker used last has the warmest caches */
+	if (list && slot->directs_count > 0)
+		TAILQ_INSERT_TAIL(list, slot, link); /* it may be busy with what comes on its direct channels */
+	else if (list)
+		TAILQ_INSERT_HEAD(list, slot, link); /* the one used last is the warmest */
 	slot->listed = list;
 	if (list == &slot->pool->idle && slot->pool->recall_pause > MILLISECOND)
 		pool_watch(slot->pool, MILLISECOND); /* tasks that wait in another slot could run here */

@@ -37,6 +37,7 @@ enum slot_plan {
 	PLAN_LEAVE   /* it ends; until then it finishes the tasks in its hands, and the tasks that are addressed to it */
 };
 
+struct direct;
 struct lease;
 struct pool;
 struct slot_list;
@@ -47,6 +48,7 @@ struct nested {
 	struct client client; /* of the slot's present worker */
 	bool on;              /* `client` is valid: the worker has made a nested call */
 	uint32_t batch;       /* id of the batch whose method calls */
+	struct direct *direct; /* a message of this direct channel has called the method that calls; NULL: a batch has */
 };
 
 /* What the slot's worker still has to replay: see sticky.h. */
@@ -153,6 +155,13 @@ struct slot {
 	/* ---- tasks that its methods have put off: see deferral.h ---- */
 	struct batch_list deferred; /* one task each */
 	struct idmap by_tag;
+
+	/* ---- direct channels to its worker: see calls/direct.h ---- */
+	struct direct_list directs;
+	uint32_t directs_count;
+	uint64_t direct_places;  /* a bit for each place on the board that is taken */
+	uint64_t direct_grace;   /* the word on the board of a message that must end when `grace` does; 0: none */
+	bool counts_direct;      /* this worker has had a direct channel: its board has counts */
 
 	/* ---- for status ---- */
 	uint64_t calls, failed, lost, restarts; /* tasks and workers, all generations */

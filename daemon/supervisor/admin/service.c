@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/supervisor/admin/service.h"
 
+#include "daemon/core/calls/direct.h"
 #include "daemon/core/records/pool.h"
 #include "daemon/core/entry/request.h"
 #include "daemon/supervisor/admin/admin.h"
@@ -16,7 +17,7 @@
 #include <stdlib.h>
 
 /* Of docs/PROTOCOL.md. A minor version has all that those before it have; 1: direct channels. */
-enum { PROTOCOL_MAJOR = 1, PROTOCOL_MINOR = 0 };
+enum { PROTOCOL_MAJOR = 1, PROTOCOL_MINOR = 1 };
 
 int admin_refuse_params(struct request *request, const char *what)
 {
@@ -159,8 +160,10 @@ static int on_cancel(struct request *request)
 	struct error reason;
 	uint64_t msgid;
 
+	if (request->count == 2)
+		return admin_cancel_direct(request);
 	if (request->count != 1 || read_whole(&request->args, &msgid) < 0 || msgid > UINT32_MAX)
-		return admin_refuse_params(request, "the msgid of a call in flight");
+		return admin_refuse_params(request, "the msgid of a call in flight, or a direct channel and the number of a message on it");
 	struct ticket *ticket = idmap_get(&client->inflight, msgid);
 	if (ticket) {
 		error_say(&reason, ERROR_CANCELLED, RAN_NO, "the call was cancelled by its caller");
@@ -176,6 +179,7 @@ static int on_cancel(struct request *request)
 static int on_metrics(struct request *request)
 {
 	size_t size;
+	direct_take_all_counts(&request->daemon->core);
 	char *text = metrics_text(request->daemon, METRICS_OPENMETRICS, &size);
 
 	if (!text)
@@ -224,6 +228,7 @@ static const struct {
 	{"objpool.pools", admin_pools, ANYBODY, false},      {"objpool.describe", admin_describe, ANYBODY, false},
 	{"objpool.status", admin_status, ANYBODY, false},    {"objpool.cancel", on_cancel, ANYBODY, false},
 	{"objpool.lease", admin_lease, ANYBODY, true},       {"objpool.release", admin_release, ANYBODY, false},
+	{"objpool.attach", admin_attach, ANYBODY, true},     {"objpool.detached", admin_detached, ANYBODY, false},
 	{"objpool.metrics", on_metrics, ANYBODY, false},      {"objpool.create", admin_create, CREATORS, true},
 	{"objpool.drop", admin_drop, ANYBODY, false},        {"objpool.scale", admin_scale, ADMINS, true},
 	{"objpool.restart", admin_restart, ADMINS, true},    {"objpool.forget", admin_forget, ADMINS, false},

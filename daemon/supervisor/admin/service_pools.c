@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/supervisor/admin/admin.h"
 
+#include "daemon/core/calls/direct.h"
 #include "daemon/core/records/pool.h"
 #include "daemon/core/life/pool_life.h"
 #include "daemon/core/life/sizing.h"
@@ -30,6 +31,7 @@ int admin_status(struct request *request)
 	struct pool *pool = NULL;
 	if (request->count > 0 && read_nil(&request->args) < 0 && !(pool = admin_pool(request)))
 		return -1;
+	direct_take_all_counts(&request->daemon->core);
 	status_pack(request->daemon, pool, request->result);
 	return 0;
 }

@@ -166,6 +166,7 @@ struct pool_settings config_pool_settings(const struct config_pool *pool)
 
 	return (struct pool_settings){
 		.max_queue = (uint32_t)pool->max_queue,
+		.max_direct = (uint32_t)pool->max_direct,
 		.max_sticky = pool->max_sticky,
 		.start_timeout = pool->start_timeout,
 		.stop_timeout = pool->stop_timeout,

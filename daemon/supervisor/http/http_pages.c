@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/supervisor/http/http_pages.h"
 
+#include "daemon/core/calls/direct.h"
 #include "daemon/supervisor/http/accept.h"
 #include "daemon/supervisor/http/http_answer.h"
 
@@ -32,8 +33,10 @@ static void answer_metrics(struct http_pages *pages, struct evhttp_request *requ
 	char **bytes = &pages->metrics[format].bytes;
 
 	(void)evhttp_add_header(evhttp_request_get_output_headers(request), "Vary", "Accept");
-	if (!*bytes)
+	if (!*bytes) {
+		direct_take_all_counts(&pages->daemon->core);
 		*bytes = metrics_text(pages->daemon, format, size);
+	}
 	if (*bytes)
 		http_answer(request, HTTP_OK, metrics_type(format), *bytes, *size);
 	else

@@ -111,12 +111,13 @@ static void put_process(const struct daemon *daemon, const struct page *page)
 /* ---- pools and slots: a table of what each has ---- */
 
 struct pool_gauges {
-	uint32_t workers, queue, running;
+	uint32_t workers, queue, running, direct;
 };
 
 static struct pool_gauges gauges_of(const struct pool *pool)
 {
-	return (struct pool_gauges){.workers = pool->size, .queue = pool->waiting, .running = status_running_batches(pool)};
+	return (struct pool_gauges){.workers = pool->size, .queue = pool->waiting, .running = status_running_batches(pool),
+				    .direct = status_direct(pool)};
 }
 
 static const struct {
@@ -126,6 +127,7 @@ static const struct {
 	{"objpool_pool_workers", "Slots of the pool.", offsetof(struct pool_gauges, workers)},
 	{"objpool_pool_queue_length", "What waits in the pool for an instance.", offsetof(struct pool_gauges, queue)},
 	{"objpool_pool_running", "Tasks and batches that workers have in hand.", offsetof(struct pool_gauges, running)},
+	{"objpool_pool_direct_channels", "Direct channels between clients and instances.", offsetof(struct pool_gauges, direct)},
 };
 
 #define AT(member) offsetof(struct pool_counts, member)
@@ -277,12 +279,13 @@ static size_t count_slots(const struct daemon *daemon)
 static void look_at_slots(const struct daemon *daemon, struct slot_values *values)
 {
 	const struct pool *pool;
+	char room[DIRECT_NAME];
 
 	TAILQ_FOREACH(pool, &daemon->core.pools, link) {
 		for (uint32_t i = 0; i < pool->size && !pool->leaving; i++, values++) {
 			values->slot = pool->slots[i];
 			values->process = worker_usage(values->slot);
-			(void)status_running(values->slot, daemon->core.now, &values->running);
+			(void)status_running(values->slot, daemon->core.now, &values->running, room);
 		}
 	}
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/supervisor/view/status.h"
 
+#include "daemon/core/calls/direct.h"
 #include "daemon/core/calls/lease.h"
 #include "daemon/core/records/methods.h"
 #include "daemon/core/records/pool.h"
@@ -66,9 +67,24 @@ static uint32_t calls_in_hand(const struct slot *slot)
 
 uint32_t status_running_batches(const struct pool *pool)
 {
+	char room[DIRECT_NAME];
+	uint64_t since, session;
 	uint32_t n = 0;
+
 	for (uint32_t i = 0; i < pool->size; i++)
-		n += calls_in_hand(pool->slots[i]);
+		n += calls_in_hand(pool->slots[i]) + direct_running(pool->slots[i], room, sizeof room, &since, &session);
+	return n;
+}
+
+uint32_t status_direct(const struct pool *pool)
+{
+	const struct slot *slot;
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < pool->size; i++)
+		n += pool->slots[i]->directs_count;
+	TAILQ_FOREACH(slot, &pool->detached, link)
+		n += slot->directs_count;
 	return n;
 }
 
@@ -123,15 +139,20 @@ void status_pack_pool_names(const struct daemon *daemon, msgpack_packer *packer)
 			pack_text(packer, pool->name);
 }
 
-const struct method *status_running(const struct slot *slot, uint64_t now, uint64_t *since)
+const char *status_running(const struct slot *slot, uint64_t now, uint64_t *since, char room[DIRECT_NAME])
 {
 	const struct batch *batch = TAILQ_FIRST(&slot->handed);
-	const uint64_t began = slot->board ? atomic_load(&slot->board->since) : 0;
+	uint64_t began = slot->board ? atomic_load(&slot->board->since) : 0, session;
+
+	if (direct_running(slot, room, DIRECT_NAME, &began, &session)) {
+		*since = now > began ? now - began : 0;
+		return room;
+	}
 
 	if (!batch || !began || board_state(slot->board, batch->id) == BOARD_HANDED)
 		return NULL;
 	*since = now > began ? now - began : 0;
-	return batch->call->method;
+	return batch->call->method ? batch->call->method->name : NULL;
 }
 
 const char *status_slot_state(const struct slot *slot)
@@ -141,11 +162,12 @@ const char *status_slot_state(const struct slot *slot)
 
 static void pack_slot(const struct slot *slot, uint64_t now, msgpack_packer *packer)
 {
+	char room[DIRECT_NAME];
 	uint64_t since = 0;
-	const struct method *method = status_running(slot, now, &since);
+	const char *method = status_running(slot, now, &since, room);
 	const struct procfs process = worker_usage(slot);
 
-	msgpack_pack_map(packer, 17);
+	msgpack_pack_map(packer, 18);
 	pair_number(packer, "slot", slot->index);
 	pair_text(packer, "state", status_slot_state(slot));
 	pair_number(packer, "generation", slot->generation);
@@ -158,6 +180,7 @@ static void pack_slot(const struct slot *slot, uint64_t now, msgpack_packer *pac
 	const uint32_t in_hand = calls_in_hand(slot);
 	pair_number(packer, "queue", slot->queue.count + (in_hand > 0 ? in_hand - 1 : 0));
 	pair_number(packer, "deferred", slot->by_tag.count);
+	pair_number(packer, "direct", slot->directs_count);
 	pack_text(packer, "leased");
 	if (slot->leased)
 		msgpack_pack_uint64(packer, slot->leased->session);
@@ -165,7 +188,7 @@ static void pack_slot(const struct slot *slot, uint64_t now, msgpack_packer *pac
 		msgpack_pack_nil(packer);
 	pack_text(packer, "running");
 	if (method)
-		pack_text(packer, method->name);
+		pack_text(packer, method);
 	else
 		msgpack_pack_nil(packer);
 	pair_seconds(packer, "running_s", since);
@@ -376,4 +399,14 @@ uint32_t status_calls(const struct daemon *daemon)
 	TAILQ_FOREACH(pool, &daemon->core.pools, link)
 		calls += pool->calls_count;
 	return calls;
+}
+
+uint32_t status_direct_channels(const struct daemon *daemon)
+{
+	const struct pool *pool;
+	uint32_t n = 0;
+
+	TAILQ_FOREACH(pool, &daemon->core.pools, link)
+		n += status_direct(pool);
+	return n;
 }

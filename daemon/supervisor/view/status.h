@@ -26,13 +26,15 @@ struct status_totals status_totals(const struct daemon *daemon);
 /* "2 pools, 5 of 6 instances ready", or why none is. One line: the texts of plugins in it are escaped. */
 void status_line(const struct status_totals *totals, char *text, size_t size);
 
-/* What metrics.h shows too: tasks and batches in workers' hands; a slot's state in words; the method that runs in it (NULL:
- * none), and for how many nanoseconds. */
+/* What metrics.h shows too: tasks and batches in workers' hands; direct channels; a slot's state in words; the method that runs in it
+ * (NULL: none; it may be written to `room`), and for how many nanoseconds. */
 uint32_t status_running_batches(const struct pool *pool);
+uint32_t status_direct(const struct pool *pool);
 const char *status_slot_state(const struct slot *slot);
-const struct method *status_running(const struct slot *slot, uint64_t now, uint64_t *since);
+const char *status_running(const struct slot *slot, uint64_t now, uint64_t *since, char room[DIRECT_NAME]);
 
-/* Calls that have not ended, of all pools. */
+/* Calls that have not ended, and direct channels, of all pools. */
 uint32_t status_calls(const struct daemon *daemon);
+uint32_t status_direct_channels(const struct daemon *daemon);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/supervisor/workers/slowlog.h"
 
+#include "daemon/core/calls/direct.h"
 #include "daemon/core/records/pool.h"
 #include "daemon/supervisor/workers/keeper.h"
 #include "daemon/supervisor/workers/lines.h"
@@ -218,20 +219,17 @@ static bool reserve_backtrace(struct slowlog *slowlog, struct slowlog_pool *pool
 	return true;
 }
 
-static void on_slow(struct slowlog *slowlog, struct worker *worker, const struct batch *batch, uint64_t since)
+/* What runs, since when, and whose it is. */
+static void on_slow(struct slowlog *slowlog, struct worker *worker, const struct slowlog_task *found, const char *item)
 {
-	struct slowlog_task *task = &worker->slow;
 	const struct slot *slot = worker->slot;
-	char item[32], note[96];
+	char note[96];
 
-	task->since = since;
-	task->session = batch->call->session;
-	describe(batch, task->what, sizeof task->what);
-	describe_item(slot, batch, item, sizeof item);
+	worker->slow = *found;
 	const bool wanted = reserve_backtrace(slowlog, &template_of(worker->slot->pool)->slow, note, sizeof note);
 	log_slot(LOG_WARNING, slot, "slow: %s has been running for %.3f s%s (pid %lld, generation %llu, session %llu)%s",
-		 task->what, seconds(slowlog->daemon->core.now - since), item, (long long)slot->pid,
-		 (unsigned long long)slot->generation, (unsigned long long)task->session, note);
+		 found->what, seconds(slowlog->daemon->core.now - found->since), item, (long long)slot->pid,
+		 (unsigned long long)slot->generation, (unsigned long long)found->session, note);
 	if (!wanted)
 		return;
 	slowlog->waiting[slowlog->waiting_count++] = worker;
@@ -280,11 +278,26 @@ static const struct batch *running(const struct slot *slot, uint64_t *since)
 	return is_it ? batch : NULL;
 }
 
+static bool find_running(const struct slot *slot, struct slowlog_task *found, char *item, size_t item_size)
+{
+	item[0] = '\0';
+	if (direct_running(slot, found->what, DIRECT_NAME, &found->since, &found->session))
+		return true;
+	const struct batch *batch = running(slot, &found->since);
+	if (!batch)
+		return false;
+	found->session = batch->call->session;
+	describe(batch, found->what, sizeof found->what);
+	describe_item(slot, batch, item, item_size);
+	return true;
+}
+
 static void look_at_slot(struct slowlog *slowlog, const struct slot *slot, uint64_t limit)
 {
 	struct worker *worker = worker_of(slot);
 	const uint64_t now = slowlog->daemon->core.now;
-	uint64_t since;
+	struct slowlog_task found;
+	char item[32];
 
 	if (!worker || !slot->board || slot->pid <= 0)
 		return;
@@ -292,9 +305,8 @@ static void look_at_slot(struct slowlog *slowlog, const struct slot *slot, uint6
 		slowlog_on_read(worker);
 	if (worker->slow.since)
 		return;
-	const struct batch *batch = running(slot, &since);
-	if (batch && now > since && now - since >= limit)
-		on_slow(slowlog, worker, batch, since);
+	if (find_running(slot, &found, item, sizeof item) && now > found.since && now - found.since >= limit)
+		on_slow(slowlog, worker, &found, item);
 }
 
 static void look_at_pool(struct slowlog *slowlog, const struct pool *pool, uint64_t limit)

@@ -1,0 +1,452 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/core/calls/direct.h"
+
+#include "daemon/core/calls/withdraw.h"
+#include "daemon/core/dispatch/to_worker.h"
+#include "daemon/core/records/pool.h"
+#include "proto/pack.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* ---- which instance ---- */
+
+/* Why the slot can't have another channel of the client, now: a code that is not 0, and the end of a sentence. 0: it can. */
+static int refuses(const struct slot *slot, const struct client *client, const char **reason)
+{
+	*reason = "is not ready";
+	if (slot->state != SLOT_READY || slot->plan != PLAN_STAY || slot->killed || slot->predecessor || replay_is_due(&slot->replay))
+		return ERROR_UNAVAILABLE;
+	*reason = "is leased by another session, or is to be";
+	if (slot->leased ? slot->holder != client->id : slot->pool->leases_waiting > 0)
+		return ERROR_UNAVAILABLE;
+	*reason = "has as many direct channels as max_direct allows";
+	return slot->directs_count >= slot->pool->settings.max_direct ? ERROR_OVERLOADED : 0;
+}
+
+static struct slot *refuse(const struct slot *slot, const struct client *client, struct error *error)
+{
+	const char *reason;
+	const int code = refuses(slot, client, &reason);
+
+	if (slot->broken) {
+		slot_unavailable(slot, error);
+	} else {
+		error_say(error, (enum error_code)code, RAN_NO, "pool %s slot %u %s", slot->pool->name, slot->index, reason);
+		slot_fill_place(slot, error);
+	}
+	return NULL;
+}
+
+static struct slot *one(struct pool *pool, int64_t wanted, const struct client *client, struct error *error)
+{
+	const char *reason;
+
+	if (wanted >= pool->size) {
+		pool_say_no_slot(pool, (uint64_t)wanted, error);
+		return NULL;
+	}
+	struct slot *slot = pool->slots[wanted];
+	return refuses(slot, client, &reason) ? refuse(slot, client, error) : slot;
+}
+
+static bool is_better(const struct slot *a, const struct slot *b)
+{
+	return !b || a->directs_count < b->directs_count || (a->directs_count == b->directs_count && a->ahead < b->ahead);
+}
+
+static struct slot *best(struct pool *pool, const struct client *client, struct error *error)
+{
+	struct slot *found = NULL;
+	bool full = false;
+	const char *reason;
+
+	for (uint32_t i = 0; i < pool->size; i++) {
+		struct slot *slot = pool->slots[i];
+		const int code = slot->leased ? ERROR_UNAVAILABLE : refuses(slot, client, &reason);
+		full = full || code == ERROR_OVERLOADED;
+		if (!code && is_better(slot, found))
+			found = slot;
+	}
+	if (found)
+		return found;
+	if (!pool_is_available(pool)) {
+		pool_unavailable(pool, error);
+		return NULL;
+	}
+	error_say(error, full ? ERROR_OVERLOADED : ERROR_UNAVAILABLE, RAN_NO, "no instance of pool %s %s", pool->name,
+		  full ? "has room for another direct channel (max_direct)" : "is free for a direct channel");
+	error->pool = pool->name;
+	return NULL;
+}
+
+struct slot *direct_slot_for(struct pool *pool, int64_t wanted, const struct client *client, struct error *error)
+{
+	if (pool->settings.max_direct > 0)
+		return wanted >= 0 ? one(pool, wanted, client, error) : best(pool, client, error);
+	error_say(error, ERROR_DENIED, RAN_NO, "pool %s has no direct channels (max_direct = 0)", pool->name);
+	error->pool = pool->name;
+	return NULL;
+}
+
+/* ---- opening ---- */
+
+static void free_if_unknown(struct direct *direct)
+{
+	if (direct->slot || direct->client)
+		return;
+	free(direct->lost);
+	free(direct->pool);
+	free(direct);
+}
+
+/* After a tenth of max_calls the supervisor looks again. */
+static uint64_t tell_every(const struct pool *pool)
+{
+	const uint64_t most = pool->settings.max_calls;
+	return most == 0 ? 0 : most / 10 + 1;
+}
+
+static uint32_t take_place(struct slot *slot)
+{
+	const uint32_t place = (uint32_t)__builtin_ctzll(~slot->direct_places);
+
+	slot->direct_places |= UINT64_C(1) << place;
+	slot->directs_count++;
+	slot->counts_direct = true;
+	direct_clear(&slot->board->direct.places[place]);
+	return place;
+}
+
+struct direct *direct_open(struct client *client, struct slot *slot, struct block *socket)
+{
+	struct direct *direct = calloc(1, sizeof *direct);
+
+	if (!direct || !(direct->pool = strdup(slot->pool->name)) || pool_note_session(slot->pool, client) < 0) {
+		if (direct)
+			free(direct->pool);
+		free(direct);
+		return NULL;
+	}
+	direct->number = ++client->core->last_direct;
+	direct->session = client->id;
+	direct->index = slot->index;
+	direct->generation = slot->generation;
+	direct->slot = slot;
+	direct->client = client;
+	direct->place = take_place(slot);
+	TAILQ_INSERT_TAIL(&slot->directs, direct, of_slot);
+	TAILQ_INSERT_TAIL(&client->directs, direct, of_client);
+	to_worker_attach(slot, direct->place, client, tell_every(slot->pool), socket);
+	slot_relist(slot);
+	core_trace(client->core, slot->pool, slot, "session %llu gets direct channel %llu", (unsigned long long)client->id,
+		   (unsigned long long)direct->number);
+	return direct;
+}
+
+/* ---- how one has ended ---- */
+
+/* {"reason", "begun", "error"} */
+static void answer(struct direct *direct)
+{
+	struct sendq *out = direct->ticket.client ? ticket_value(&direct->ticket) : NULL;
+	uint8_t room[64], *p = pack_map(room, 3);
+
+	if (out) {
+		p = pack_uint(pack_str(p, "begun", 5), direct->begun);
+		p = pack_str(pack_str(p, "reason", 6), direct->reason, strlen(direct->reason));
+		p = pack_str(p, "error", 5);
+		if (!direct->lost)
+			p = pack_nil(p);
+		sendq_copy(out, room, (size_t)(p - room));
+		if (direct->lost)
+			error_pack(direct->lost, direct->client->error_maps, out);
+	}
+	ticket_close(&direct->ticket);
+}
+
+static void on_abandoned(struct ticket *ticket, const struct error *why)
+{
+	if (why)
+		ticket_answer_error(ticket, why);
+}
+
+int direct_await_end(struct direct *direct, struct client *client, const struct rpc *rpc)
+{
+	if (direct->ticket.client)
+		return -EBUSY;
+	if (ticket_open(&direct->ticket, client, rpc, on_abandoned) < 0)
+		return -ENOMEM;
+	if (!direct->slot)
+		answer(direct);
+	return 0;
+}
+
+struct direct *direct_find(const struct client *client, uint64_t number)
+{
+	struct direct *direct;
+
+	TAILQ_FOREACH(direct, &client->directs, of_client)
+		if (direct->number == number)
+			return direct;
+	return NULL;
+}
+
+static void forget(struct direct *direct)
+{
+	TAILQ_REMOVE(&direct->client->directs, direct, of_client);
+	direct->client = NULL;
+	free_if_unknown(direct);
+}
+
+/* Forgets the oldest of the client's channels that have ended and that nobody asks for, if there are too many. */
+static void limit_ended(struct client *client)
+{
+	struct direct *direct, *oldest = NULL;
+	uint32_t n = 0;
+
+	TAILQ_FOREACH(direct, &client->directs, of_client)
+		if (!direct->slot && !direct->ticket.client) {
+			oldest = oldest ? oldest : direct;
+			n++;
+		}
+	if (n > DIRECT_ENDED_MAX)
+		forget(oldest);
+}
+
+static void keep_error(struct direct *direct, const struct error *lost)
+{
+	direct->lost = malloc(sizeof *direct->lost);
+	if (!direct->lost)
+		return; /* the reason still says that it was lost */
+	error_copy(direct->lost, lost);
+	direct->lost->pool = direct->pool;
+}
+
+static void end(struct direct *direct, const char *reason)
+{
+	struct slot *slot = direct->slot;
+
+	direct->begun = direct_begun(&slot->board->direct, direct->place);
+	direct->reason = reason;
+	core_trace(slot->pool->core, slot->pool, slot, "direct channel %llu of session %llu has ended: %s, %llu messages",
+		   (unsigned long long)direct->number, (unsigned long long)direct->session, reason,
+		   (unsigned long long)direct->begun);
+	TAILQ_REMOVE(&slot->directs, direct, of_slot);
+	slot->directs_count--;
+	slot->direct_places &= ~(UINT64_C(1) << direct->place);
+	if (slot->nested.direct == direct)
+		slot->nested.direct = NULL;
+	direct->slot = NULL;
+	if (direct->client) {
+		answer(direct);
+		limit_ended(direct->client);
+	} else {
+		free_if_unknown(direct);
+	}
+}
+
+/* ---- ending ---- */
+
+static void close_one(struct direct *direct, const char *reason)
+{
+	direct->reason = reason;
+	to_worker_detach(direct->slot, direct->place, reason);
+}
+
+void direct_close_all(struct slot *slot, const char *reason, uint64_t but)
+{
+	struct direct *direct;
+
+	TAILQ_FOREACH(direct, &slot->directs, of_slot)
+		if (!direct->reason && (!but || direct->session != but))
+			close_one(direct, reason);
+}
+
+bool direct_has_others(const struct slot *slot, uint64_t session)
+{
+	const struct direct *direct;
+
+	TAILQ_FOREACH(direct, &slot->directs, of_slot)
+		if (direct->session != session)
+			return true;
+	return false;
+}
+
+struct direct *direct_at(const struct slot *slot, uint64_t place)
+{
+	struct direct *direct;
+
+	TAILQ_FOREACH(direct, &slot->directs, of_slot)
+		if (direct->place == place)
+			return direct;
+	return NULL;
+}
+
+int direct_on_closed(struct slot *slot, uint64_t place, bool protocol_error)
+{
+	struct direct *direct = direct_at(slot, place);
+
+	if (!direct)
+		return -EBADMSG;
+	direct_take_counts(slot);
+	end(direct, protocol_error ? "protocol" : direct->reason ? direct->reason : "client");
+	slot_relist(slot);
+	return 0;
+}
+
+void direct_on_worker_gone(struct slot *slot, const struct error *lost)
+{
+	struct direct *direct;
+
+	if (!slot->counts_direct)
+		return;
+	direct_take_counts(slot);
+	while ((direct = TAILQ_FIRST(&slot->directs))) {
+		if (direct->client)
+			keep_error(direct, lost);
+		end(direct, "lost");
+	}
+	slot->counts_direct = false;
+	slot->direct_grace = 0;
+	direct_end(&slot->board->direct);
+	atomic_store(&slot->board->direct.methods, 0);
+}
+
+/* ---- cancelling ---- */
+
+/* What runs has been told; it has cancel_grace to end. */
+static void on_cancelled(struct direct *direct)
+{
+	struct slot *slot = direct->slot;
+	const uint64_t grace = slot->pool->settings.cancel_grace;
+	struct ticket *ticket = slot_awaited(slot);
+	struct error why;
+
+	if (ticket && slot->nested.direct == direct) {
+		withdraw_say_in_vain(&why, RAN_MAYBE);
+		ticket->abandoned(ticket, &why);
+	}
+	if (grace == NEVER)
+		return;
+	slot->direct_grace = atomic_load(&slot->board->direct.word);
+	timer_set(&slot->pool->core->timers, &slot->grace, slot->pool->core->now + grace);
+}
+
+int direct_cancel_message(struct direct *direct, uint64_t number)
+{
+	if (!direct->slot)
+		return 0;
+	const int r = direct_cancel(&direct->slot->board->direct, direct->place, number);
+	if (r == 1)
+		on_cancelled(direct);
+	return r < 0 ? -ENOSPC : r > 0;
+}
+
+/* Nobody waits for the answer of what runs. A notification is carried out to its end. */
+static void cancel_running(struct direct *direct)
+{
+	struct direct_board *board = &direct->slot->board->direct;
+	const uint64_t word = atomic_load(&board->word);
+
+	if (direct_state_in(word) == DIRECT_ENDED || direct_place_in(word) != direct->place || direct_is_notification(word))
+		return;
+	if (direct_cancel(board, direct->place, word >> 24) == 1)
+		on_cancelled(direct);
+}
+
+void direct_on_client_gone(struct client *client)
+{
+	struct direct *direct;
+
+	while ((direct = TAILQ_FIRST(&client->directs))) {
+		TAILQ_REMOVE(&client->directs, direct, of_client);
+		direct->client = NULL;
+		if (direct->slot) {
+			cancel_running(direct);
+			to_worker_detach(direct->slot, direct->place, "");
+			direct->reason = "client";
+		}
+		free_if_unknown(direct);
+	}
+}
+
+/* ---- what the worker has counted ---- */
+
+static void take_measure(struct slot *slot, struct direct_measure *from, struct span name)
+{
+	struct methods *methods = &slot->pool->methods;
+	struct histogram runs = {.sum = atomic_exchange(&from->sum, 0), .most = atomic_exchange(&from->most, 0),
+				 .count = atomic_exchange(&from->calls, 0)};
+	const uint64_t failures = atomic_exchange(&from->failures, 0);
+	struct method *method = name.size > 0 ? methods_find(methods, name) : NULL;
+
+	if (runs.count == 0)
+		return;
+	for (unsigned i = 0; i < HISTOGRAM_PLACES; i++)
+		runs.places[i] = atomic_exchange(&from->places[i], 0);
+	methods_add_direct(methods, method, &runs, failures);
+	if (method)
+		method->calls += runs.count;
+	slot->calls += runs.count;
+	slot->failed += failures;
+	slot->tasks += runs.count;
+	slot->pool->counts.calls += runs.count;
+	slot->pool->counts.failures += failures;
+	slot->idle_since = slot->pool->core->now;
+}
+
+/* Empty if the worker has written none. */
+static struct span name_of(const struct direct_measure *measure)
+{
+	const size_t size = strnlen(measure->name, DIRECT_NAME);
+	return (struct span){.bytes = (const uint8_t *)measure->name, .size = size == DIRECT_NAME ? 0 : size};
+}
+
+void direct_take_counts(struct slot *slot)
+{
+	if (!slot->counts_direct)
+		return;
+	struct direct_board *board = &slot->board->direct;
+	const uint32_t said = atomic_load_explicit(&board->methods, memory_order_acquire), others = DIRECT_METHODS - 1;
+	const uint64_t before = slot->tasks;
+
+	for (uint32_t i = 0; i < said && i < others; i++)
+		take_measure(slot, &board->measures[i], name_of(&board->measures[i]));
+	take_measure(slot, &board->measures[others], (struct span){0});
+	if (slot->tasks != before && slot->pool->settings.max_calls) {
+		slot_relist(slot);
+		pool_wake(slot->pool);
+	}
+}
+
+void direct_take_all_counts(struct core *core)
+{
+	struct pool *pool;
+	struct slot *slot;
+
+	TAILQ_FOREACH(pool, &core->pools, link) {
+		for (uint32_t i = 0; i < pool->size; i++)
+			direct_take_counts(pool->slots[i]);
+		TAILQ_FOREACH(slot, &pool->detached, link)
+			direct_take_counts(slot);
+	}
+}
+
+bool direct_running(const struct slot *slot, char *name, size_t size, uint64_t *since, uint64_t *session)
+{
+	if (slot->directs_count == 0)
+		return false;
+	struct direct_board *board = &slot->board->direct;
+	const uint64_t word = atomic_load(&board->word);
+	*since = atomic_load(&slot->board->since);
+	if (direct_state_in(word) == DIRECT_ENDED || *since == 0)
+		return false;
+	const struct direct_measure *measure = &board->measures[atomic_load(&board->method) % DIRECT_METHODS];
+	snprintf(name, size, "%.*s", (int)strnlen(measure->name, DIRECT_NAME - 1), measure->name);
+	error_make_utf8(name, strlen(name));
+	const struct direct *direct = direct_at(slot, direct_place_in(word));
+	*session = direct ? direct->session : 0;
+	return atomic_load(&board->word) >> 8 == word >> 8;
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * direct_channel: one direct channel: its socket, the messages that come on it, and the answers that go. docs/PROTOCOL.md says what
+ * its client is told. It never blocks.
+ *
+ *   client --> [ in: messages, one unfinished ] --direct_next--> (direct_call.c) --direct_put--> [ out ] --> client
+ *
+ * Both buffers grow as bytes come, and are bounded: no message is taken while more than DIRECT_UNSENT bytes of answers are not sent,
+ * and nothing is read while a message waits.
+ */
+#ifndef WORKER_DIRECT_CHANNEL_H
+#define WORKER_DIRECT_CHANNEL_H
+
+#include "proto/read.h"
+#include "proto/scan.h"
+
+enum { DIRECT_UNSENT = 1 << 20 };
+
+struct direct {
+	uint32_t place;      /* on the board */
+	int fd;
+	uint64_t session;
+	bool error_maps;     /* the form of errors that its client wants */
+	uint64_t grace;      /* nanoseconds that the client has to end it once it is told to */
+
+	uint8_t *in;
+	size_t begin, end, room;
+	struct scan scan;
+	uint64_t limit;      /* of a message */
+	bool dropping;       /* the rest of a message over the limit */
+	uint64_t read_at;    /* CLOCK_MONOTONIC nanoseconds, when bytes last came */
+	uint64_t number;     /* of the next message */
+	bool input_ended;    /* no more bytes will come */
+	bool waits;          /* there may be a whole message in `in` */
+
+	uint8_t *out;
+	size_t sent, size, out_room;
+	uint64_t flushed;    /* when answers were last sent */
+
+	bool dead;           /* nobody reads the answers: only notifications are carried out */
+	bool broken;         /* the client has broken the protocol */
+	bool told;           /* objpool.closing has been said */
+	uint64_t close_at;   /* then it is cut; UINT64_MAX: never */
+};
+
+/* Takes the descriptor. NULL: out of memory, and it is closed. */
+struct direct *direct_new(int fd, uint64_t limit);
+struct direct *direct_free(struct direct *direct);
+
+/* Reads once, what has come. */
+void direct_read(struct direct *direct, uint64_t now);
+
+/* The next message. 1; 0: there is none; -EBADMSG: no msgpack; -EMSGSIZE: a message is over the limit, and *message its beginning.
+ * Valid until direct_read. */
+int direct_next(struct direct *direct, struct span *message);
+
+/* Adds bytes to the answers. 0 or -ENOMEM. Sends what the socket takes. */
+int direct_put(struct direct *direct, const void *bytes, size_t size);
+void direct_flush(struct direct *direct, uint64_t now);
+
+/* May a message be taken? */
+static inline bool direct_may_begin(const struct direct *direct)
+{
+	return direct->waits && (direct->dead || direct->size - direct->sent <= DIRECT_UNSENT);
+}
+
+/* The client is to end it, for this reason. */
+void direct_tell_closing(struct direct *direct, struct span reason, uint64_t now);
+
+/* Ends both directions: what has arrived is still read, and nobody is answered. */
+void direct_cut(struct direct *direct);
+
+/* Has all that the client has sent been dealt with, so that it is to be closed? */
+bool direct_is_done(const struct direct *direct);
+
+/* What poll shall wait for. */
+short direct_events(const struct direct *direct);
+
+#endif

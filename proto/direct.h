@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * direct: what the board (channel.h) holds of an instance's direct channels. A direct channel is a socket between a client and the
+ * worker: the supervisor sees nothing of the calls on it. So the worker writes here what runs, what has begun, and counts; the
+ * supervisor reads it, and cancels calls.
+ *
+ * The word says which message of which channel runs:
+ *
+ *     number, 40 bits | place of the channel, 8 bits | notification?, 8 bits | enum direct_state, 8 bits
+ *
+ *     ENDED --worker--> STARTED --supervisor--> CANCELLED --worker--> ENDED
+ *                          `------worker------> COMMITTED --worker--> ENDED
+ *
+ * A message that has not begun is cancelled by its number in `cancelled`. Worker and supervisor each write first and then look,
+ * so that at least one of them sees the other: the worker sets `word` and `begun`, and then looks at `cancelled`; the supervisor
+ * sets `cancelled`, and then looks at `begun` and `word`.
+ */
+#ifndef PROTO_DIRECT_H
+#define PROTO_DIRECT_H
+
+#include "proto/histogram_place.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+	DIRECT_MAX = 64,     /* channels of an instance */
+	DIRECT_CANCELS = 32, /* messages of a channel that are cancelled and have not begun */
+	DIRECT_METHODS = 32, /* methods that are measured each for itself; the last place is for all others */
+	DIRECT_NAME = 64,    /* bytes of a method's name here, with its NUL */
+};
+
+enum direct_state { DIRECT_ENDED = 0, DIRECT_STARTED = 1, DIRECT_CANCELLED = 2, DIRECT_COMMITTED = 3 };
+
+struct direct_place {
+	_Atomic uint64_t begun;                     /* messages that the worker has begun */
+	_Atomic uint32_t cancels;                   /* how many of `cancelled` are not 0 */
+	_Atomic uint64_t cancelled[DIRECT_CANCELS]; /* number of a message + 1; 0: free */
+};
+
+/* What has been counted since the supervisor last took it: it takes what it adds to its own counts. */
+struct direct_measure {
+	char name[DIRECT_NAME]; /* written before `methods` counts the place */
+	_Atomic uint64_t calls, failures;
+	_Atomic uint64_t sum, most;                 /* nanoseconds in the method */
+	_Atomic uint64_t places[HISTOGRAM_PLACES];
+};
+
+struct direct_board {
+	_Atomic uint64_t word;
+	_Atomic uint32_t method;  /* which of `measures` the running message is of */
+	_Atomic uint32_t methods; /* how many of `measures` have a name, but for the last, which always counts */
+	struct direct_place places[DIRECT_MAX];
+	struct direct_measure measures[DIRECT_METHODS];
+};
+
+static inline uint64_t direct_word(uint32_t place, uint64_t number, bool notification, enum direct_state state)
+{
+	return number << 24 | (uint64_t)place << 16 | (uint64_t)notification << 8 | (uint64_t)state;
+}
+
+static inline enum direct_state direct_state_in(uint64_t word)
+{
+	return (enum direct_state)(word & 0xff);
+}
+
+static inline bool direct_is_notification(uint64_t word)
+{
+	return word >> 8 & 0xff;
+}
+
+static inline uint32_t direct_place_in(uint64_t word)
+{
+	return (uint32_t)(word >> 16 & 0xff);
+}
+
+/* Does the word, in any state but ENDED, speak of that message? */
+static inline bool direct_is_of(uint64_t word, uint32_t place, uint64_t number)
+{
+	return direct_state_in(word) != DIRECT_ENDED && direct_place_in(word) == place &&
+	       word >> 24 == (number & UINT64_C(0xffffffffff));
+}
+
+/* Moves the running message from one state to another. False: it is in another. */
+static inline bool direct_move(struct direct_board *board, enum direct_state from, enum direct_state to)
+{
+	uint64_t now = atomic_load_explicit(&board->word, memory_order_acquire);
+
+	do {
+		if (direct_state_in(now) != from)
+			return false;
+	} while (!atomic_compare_exchange_weak_explicit(&board->word, &now, (now & ~UINT64_C(0xff)) | (uint64_t)to,
+							memory_order_acq_rel, memory_order_acquire));
+	return true;
+}
+
+/* ---- the worker's side ---- */
+
+/* Was the message cancelled before it began? Frees its cell, and those of earlier messages. */
+static inline bool direct_take_cancel(struct direct_place *place, uint64_t number)
+{
+	bool found = false;
+
+	if (atomic_load(&place->cancels) == 0)
+		return false;
+	for (unsigned i = 0; i < DIRECT_CANCELS; i++) {
+		uint64_t cell = atomic_load(&place->cancelled[i]);
+		if (cell == 0 || cell - 1 > number || !atomic_compare_exchange_strong(&place->cancelled[i], &cell, 0))
+			continue;
+		atomic_fetch_sub(&place->cancels, 1);
+		found = found || cell - 1 == number;
+	}
+	return found;
+}
+
+/* The message begins. False: it was cancelled before. direct_end follows in both cases. */
+static inline bool direct_begin(struct direct_board *board, uint32_t place, uint64_t number, bool notification)
+{
+	atomic_store_explicit(&board->word, direct_word(place, number, notification, DIRECT_STARTED), memory_order_release);
+	atomic_store(&board->places[place].begun, number + 1); /* sequentially consistent: see above */
+	return !direct_take_cancel(&board->places[place], number);
+}
+
+static inline void direct_end(struct direct_board *board)
+{
+	atomic_store_explicit(&board->word, 0, memory_order_release);
+}
+
+static inline void direct_count(struct direct_measure *measure, uint64_t nanoseconds, bool failed)
+{
+	atomic_fetch_add_explicit(&measure->calls, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&measure->sum, nanoseconds, memory_order_relaxed);
+	atomic_fetch_add_explicit(&measure->places[histogram_place(nanoseconds)], 1, memory_order_relaxed);
+	if (failed)
+		atomic_fetch_add_explicit(&measure->failures, 1, memory_order_relaxed);
+	if (nanoseconds > atomic_load_explicit(&measure->most, memory_order_relaxed))
+		atomic_store_explicit(&measure->most, nanoseconds, memory_order_relaxed);
+}
+
+/* ---- the supervisor's side ---- */
+
+static inline uint64_t direct_begun(struct direct_board *board, uint32_t place)
+{
+	return atomic_load(&board->places[place].begun);
+}
+
+/* Puts the number into a cell that is free, or whose message has begun. The cell; NULL: there is none. */
+static inline _Atomic uint64_t *direct_put_cancel(struct direct_place *place, uint64_t number)
+{
+	const uint64_t begun = atomic_load(&place->begun);
+
+	for (unsigned i = 0; i < DIRECT_CANCELS; i++) {
+		uint64_t old = atomic_load(&place->cancelled[i]);
+		if (old != 0 && old - 1 >= begun)
+			continue;
+		if (!atomic_compare_exchange_strong(&place->cancelled[i], &old, number + 1))
+			continue;
+		if (old == 0)
+			atomic_fetch_add(&place->cancels, 1);
+		return &place->cancelled[i];
+	}
+	return NULL;
+}
+
+/* Cancels a message. 1: it runs, and sees it; 2: it will not begin; 0: it has ended, or committed itself; -1: no cell is free. */
+static inline int direct_cancel(struct direct_board *board, uint32_t place, uint64_t number)
+{
+	struct direct_place *of = &board->places[place];
+	_Atomic uint64_t *cell = direct_begun(board, place) <= number ? direct_put_cancel(of, number) : NULL;
+
+	if (!cell && direct_begun(board, place) <= number)
+		return -1;
+	if (cell && direct_begun(board, place) <= number)
+		return 2;
+	uint64_t word = atomic_load(&board->word), mine = number + 1;
+	while (direct_is_of(word, place, number) && direct_state_in(word) == DIRECT_STARTED)
+		if (atomic_compare_exchange_weak(&board->word, &word, (word & ~UINT64_C(0xff)) | DIRECT_CANCELLED))
+			return 1;
+	if (direct_is_of(word, place, number) && direct_state_in(word) == DIRECT_CANCELLED)
+		return 1;
+	if (!cell)
+		return 0;
+	if (!atomic_compare_exchange_strong(cell, &mine, 0))
+		return 2; /* the worker has taken it */
+	atomic_fetch_sub(&of->cancels, 1);
+	return 0;
+}
+
+/* Before the place is used for a new channel. */
+static inline void direct_clear(struct direct_place *place)
+{
+	atomic_store(&place->begun, 0);
+	atomic_store(&place->cancels, 0);
+	for (unsigned i = 0; i < DIRECT_CANCELS; i++)
+		atomic_store(&place->cancelled[i], 0);
+}
+
+#endif

@@ -1,0 +1,538 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Direct channels: sockets between a client and one instance's worker."""
+import array
+import contextlib
+import itertools
+import os
+import re
+import signal
+import socket
+
+import msgpack
+import pytest
+
+from harness import DEADLINE, Client, wait_for
+
+
+class Channel(Client):
+    """A direct channel: as a connection, and counts what it sends."""
+
+    def __init__(self, fd, answer):
+        self.socket = socket.socket(fileno=fd)
+        self.deadline = DEADLINE
+        self.socket.settimeout(DEADLINE)
+        self.unpacker = msgpack.Unpacker(raw=False, strict_map_key=False, max_buffer_size=1 << 30)
+        self.answers, self.order, self.notes, self.sent = {}, [], [], 0
+        self.ids, self.polite = itertools.count(1), True
+        self.slot, self.generation, self.number = answer["slot"], answer["generation"], answer["channel"]
+
+    def start(self, method, *params, msgid=None):
+        self.sent += 1
+        return super().start(method, *params, msgid=msgid)
+
+    def notify(self, method, *params):
+        self.sent += 1
+        super().notify(method, *params)
+
+    def receive(self):
+        while (message := super().receive()) is not None and message[0] == 2:
+            self.notes.append(message)
+            if message[1] == "objpool.closing" and self.polite:
+                self.socket.shutdown(socket.SHUT_WR)
+        return message
+
+    def full(self, method, *args, **options):
+        return self.call("objpool.call", None, method, list(args), options)
+
+    def rest(self):
+        """All that still comes."""
+        while (message := self.receive()) is not None:
+            self.answers[message[1]] = tuple(message[2:])
+        return self.answers
+
+
+class Owner(Client):
+    """A client of the daemon that takes descriptors."""
+
+    def __init__(self, daemon, **hello):
+        super().__init__(daemon.address)
+        self.files = []
+        self.value("objpool.hello", {"fds": True, "errors": "map", **hello})
+
+    def receive(self):
+        while True:
+            for message in self.unpacker:
+                return message
+            data, control, _, _ = self.socket.recvmsg(1 << 18, socket.CMSG_SPACE(64 * 4))
+            for _, _, fds in control:
+                got = array.array("i")
+                got.frombytes(fds[:len(fds) - len(fds) % got.itemsize])
+                self.files += got
+            if not data:
+                return None
+            self.unpacker.feed(data)
+
+    def attach(self, *arguments):
+        answer = self.value("objpool.attach", *arguments)
+        return Channel(self.files.pop(0), answer)
+
+
+def slot_of(client, number=0, pool="p"):
+    return client.value("objpool.status", pool)["pools"][0]["slots"][number]
+
+
+def wait_running(client, method, number=0):
+    wait_for(lambda: slot_of(client, number)["running"] == method, lambda: f"{method} to run")
+
+
+def test_calls(start):
+    daemon = start({"p": {"workers": 2}})
+    with Owner(daemon) as client:
+        assert client.value("objpool.hello")["protocol"] == [1, 1]
+        with client.attach("p") as channel:
+            assert channel.value("echo", 7) == 7
+            assert channel.value("slot") == channel.slot
+            assert channel.value("session") == client.value("objpool.hello")["session"]
+            assert channel.full("echo", 1, kwargs={"a": 2}) == (None, {"args": [1], "kwargs": {"a": 2}})
+            assert channel.full("echo", 1, timeout_ms=None) == (None, 1)
+            assert channel.value("objpool.ping", "a", [1]) == ["a", [1]]
+            channel.notify("set", 5)
+            assert channel.value("get") == 5
+            ids = [channel.start("add", n, 1) for n in range(1000)]
+            assert [channel.wait(i)[1] for i in ids] == [n + 1 for n in range(1000)]
+            assert channel.order[-1000:] == ids
+
+
+def test_errors(start):
+    daemon = start({"p": {"workers": 1}})
+    with Owner(daemon) as client, client.attach("p", 0) as channel:
+        place = {"pool": "p", "slot": 0, "generation": 1}
+        assert channel.error("fail", "out of paper", "PrinterError") == {
+            "code": "FAILED", "message": "out of paper", "ran": "yes", "type": "PrinterError", **place}
+        error = channel.error("nothing")
+        assert error == {"code": "NO_SUCH_METHOD", "message": 'class Probe has no method "nothing"', "ran": "no", **place}
+        assert channel.error("objpool.status")["code"] == "NO_SUCH_METHOD"
+        assert channel.error("add", 1, 2, 3)["code"] == "BAD_ARGUMENT"
+        assert channel.full("echo", 1, window=3)[0]["message"] == 'there is no option "window" on a direct channel'
+        assert channel.error("objpool.call", "p", "echo", [])["code"] == "BAD_REQUEST"
+        channel.send_raw(msgpack.packb([0, 77, "echo", 5]))
+        assert channel.wait(77)[0]["code"] == "BAD_REQUEST"
+        deep = 1
+        for _ in range(40):
+            deep = [deep]
+        assert channel.error("echo", deep)["code"] == "BAD_REQUEST"
+        assert channel.value("echo", 1) == 1
+    with Owner(daemon, errors="string") as client, client.attach("p") as channel:
+        assert channel.error("fail", "no") == "FAILED: no"
+
+
+def test_who_may_attach(start):
+    daemon = start({"p": {"workers": 1, "max_direct": 2}, "none": {"max_direct": 0}, "bad": {"kwargs": '{"fail": "no licence"}'}})
+    with daemon.client().maps() as plain:
+        assert plain.error("objpool.attach", "p")["code"] == "BAD_REQUEST"
+    with daemon.client(daemon.tcp) as plain:
+        plain.value("objpool.hello", {"fds": True, "errors": "map"})
+        assert plain.error("objpool.attach", "p")["code"] == "BAD_REQUEST"
+    with Owner(daemon) as client, contextlib.ExitStack() as stack:
+        for arguments, code in [(["q"], "NO_SUCH_POOL"), (["p", 1], "NO_SUCH_SLOT"), (["none"], "DENIED"), (["bad"], "UNAVAILABLE"),
+                                (["bad", 0], "UNAVAILABLE"), (["p", "x"], "BAD_ARGUMENT"), (["p", None, {"x": 1}], "BAD_ARGUMENT"),
+                                ([], "BAD_ARGUMENT")]:
+            assert client.error("objpool.attach", *arguments)["code"] == code, arguments
+        client.notify("objpool.attach", "p")
+        channels = [stack.enter_context(client.attach("p", None, {})) for _ in range(2)]
+        assert client.error("objpool.attach", "p")["code"] == "OVERLOADED"
+        error = client.error("objpool.attach", "p", 0)
+        assert (error["code"], error["slot"]) == ("OVERLOADED", 0)
+        assert slot_of(client)["direct"] == 2
+        channels[0].close()
+        assert client.value("objpool.detached", channels[0].number) == {"reason": "client", "begun": 0, "error": None}
+        with client.attach("p") as channel:
+            assert channel.value("echo", 1) == channels[1].value("echo", 1) == 1
+        assert client.error("objpool.detached", 999)["code"] == "BAD_ARGUMENT"
+
+
+def test_the_daemon_chooses_the_instance_with_the_fewest(start):
+    daemon = start({"p": {"workers": 3}})
+    with Owner(daemon) as client, contextlib.ExitStack() as stack:
+        channels = [stack.enter_context(client.attach("p")) for _ in range(6)]
+        assert sorted(channel.slot for channel in channels) == [0, 0, 1, 1, 2, 2]
+
+
+@pytest.mark.parametrize("how", ["crash", "kill", "exit"])
+def test_the_workers_death(start, how):
+    daemon = start({"p": {"workers": 2}})
+    with Owner(daemon) as client, client.attach("p", 0) as channel:
+        assert channel.value("echo", 1) == 1
+        ids = [channel.start("echo", n) for n in range(3)]
+        last = channel.start("sleep", 60) if how == "kill" else channel.start("crash", 11) if how == "crash" else channel.start("exit", 3)
+        after = channel.start("echo", "never")
+        if how == "kill":
+            wait_running(client, "sleep")
+            os.kill(slot_of(client)["pid"], signal.SIGKILL)
+        answers = channel.rest()
+        assert [answers[i] for i in ids] == [(None, n) for n in range(3)]
+        assert last not in answers and after not in answers
+        told = client.value("objpool.detached", channel.number)
+        assert (told["reason"], told["begun"]) == ("lost", 5)
+        error = told["error"]
+        assert (error["code"], error["ran"], error["slot"], error["generation"], error["pool"]) == ("WORKER_LOST", "maybe", 0, 1, "p")
+        assert error.get("signal", error.get("exit_status")) == {"crash": 11, "kill": 9, "exit": 3}[how]
+        with client.attach("p", 1) as other:
+            assert other.value("echo", 2) == 2
+    status = wait_for(lambda: slot_of(Owner(daemon))["state"] == "ready", lambda: "the slot to come back")
+    assert status
+
+
+def test_detached_waits(start):
+    daemon = start({"p": {"workers": 1}})
+    with Owner(daemon) as client, client.attach("p") as channel:
+        waiting = client.start("objpool.detached", channel.number)
+        assert client.error("objpool.detached", channel.number)["code"] == "BAD_REQUEST"
+        assert channel.value("echo", 1) == 1
+        channel.close()
+        assert client.wait(waiting) == (None, {"reason": "client", "begun": 1, "error": None})
+
+
+def test_garbage_closes_that_channel_only(start):
+    daemon = start({"p": {"workers": 1}})
+    with Owner(daemon) as client, client.attach("p") as good:
+        for garbage in [b"\xc1", msgpack.packb({"a": 1}), msgpack.packb([0, -1, "echo", []])]:
+            with client.attach("p") as bad:
+                bad.send_raw(garbage)
+                _, msgid, error, _ = bad.receive()
+                assert (msgid, error["code"]) == (0, "BAD_REQUEST")
+                assert bad.receive() is None
+                assert client.value("objpool.detached", bad.number)["reason"] == "protocol"
+            assert good.value("echo", 1) == 1
+
+
+def test_large_messages(start):
+    daemon = start({"p": {"workers": 1}}, daemon={"max_message": "1M"})
+    with Owner(daemon) as client, client.attach("p") as channel:
+        assert channel.value("sum", bytes(900_000)) == 0
+        too_large = channel.start("sum", bytes(3_000_000))
+        assert channel.wait(too_large)[0]["code"] == "TOO_LARGE"
+        assert channel.value("echo", 1) == 1
+        assert len(channel.value("blob", 1_000_000)) == 1_000_000
+        error = channel.error("blob", 2_000_000)
+        assert (error["code"], error["ran"]) == ("TOO_LARGE", "yes")
+        assert channel.value("echo", 1) == 1
+
+
+def test_half_a_frame_hurts_nobody(start):
+    daemon = start({"p": {"workers": 1}})
+    with Owner(daemon) as client, client.attach("p") as channel, client.attach("p") as half:
+        message = msgpack.packb([0, 1, "echo", ["x" * 1000]])
+        half.send_raw(message[:500])
+        assert channel.value("echo", 1) == 1
+        assert client.value("p.echo", 2) == 2
+        half.send_raw(message[500:])
+        assert half.wait(1) == (None, "x" * 1000)
+
+
+def test_a_reader_that_stalls(start):
+    """The worker stops beginning its calls, and serves everybody else."""
+    daemon = start({"p": {"workers": 1}})
+    with Owner(daemon) as client, client.attach("p") as channel, client.attach("p") as other:
+        for _ in range(100):
+            channel.start("blob", 100_000)
+        assert other.value("echo", 1) == 1
+        assert client.value("p.echo", 2) == 2
+        begun = slot_of(client)["calls"]
+        assert begun < 60
+        for number in range(1, 101):
+            assert len(channel.wait(number)[1]) == 100_000
+
+
+def test_deadlines(start):
+    daemon = start({"p": {"workers": 1}})
+    with Owner(daemon) as client, client.attach("p") as channel:
+        error, left = channel.full("deadline", timeout_ms=5000)
+        assert error is None and 1 < left <= 5
+        assert channel.value("deadline") is None
+        slow = channel.start("sleep", 0.05)
+        late = channel.start("objpool.call", None, "set", [9], {"timeout_ms": 1})
+        assert channel.wait(slow)[0] is None
+        error, _ = channel.wait(late)
+        assert (error["code"], error["ran"]) == ("TIMEOUT", "no")
+        assert channel.full("echo", 1, timeout_ms=0)[0]["code"] == "TIMEOUT"
+        assert channel.value("get") is None
+
+
+def test_cancel(start):
+    daemon = start({"p": {"workers": 1}})
+    with Owner(daemon) as client, client.attach("p") as channel:
+        assert channel.value("echo", 1) == 1
+        running = channel.start("sleep", 60)
+        waits, after = channel.start("set", 3), channel.start("get")
+        wait_running(client, "sleep")
+        assert client.value("objpool.cancel", channel.number, 2) is True
+        assert client.value("objpool.cancel", channel.number, 0) is False
+        assert client.value("objpool.cancel", channel.number, 1) is True
+        assert channel.wait(running)[0]["code"] == "FAILED"
+        error, _ = channel.wait(waits)
+        assert (error["code"], error["ran"]) == ("CANCELLED", "no")
+        assert channel.wait(after) == (None, None)
+        assert client.value("objpool.cancel", channel.number, 1) is False
+        assert client.error("objpool.cancel", 999, 1)["code"] == "BAD_ARGUMENT"
+
+
+def test_too_many_are_cancelled(start):
+    daemon = start({"p": {"workers": 1}})
+    with Owner(daemon) as client, client.attach("p") as channel:
+        first = channel.start("sleep", 60)
+        ids = [channel.start("echo", n) for n in range(40)]
+        wait_running(client, "sleep")
+        got = [client.call("objpool.cancel", channel.number, n) for n in range(1, 40)]
+        assert [error for error, _ in got[:32]] == [None] * 32
+        assert got[32][0]["code"] == "OVERLOADED"
+        assert client.value("objpool.cancel", channel.number, 0) is True
+        channel.wait(first)
+        assert [channel.wait(i)[0] is None for i in ids] == [False] * 32 + [True] * 8
+        assert channel.value("echo", 1) == 1
+
+
+def test_cancel_grace(start):
+    daemon = start({"p": {"workers": 1, "cancel_grace": 0.05}})
+    with Owner(daemon) as client, client.attach("p") as channel:
+        channel.start("sleep_hard", 60)
+        wait_running(client, "sleep_hard")
+        assert client.value("objpool.cancel", channel.number, 0) is True
+        assert channel.receive() is None
+        error = client.value("objpool.detached", channel.number)["error"]
+        assert error["signal"] == 9 and "cancel_grace" in error["message"]
+
+
+def test_what_runs_is_cancelled_when_its_client_goes(start):
+    daemon = start({"p": {"workers": 1}})
+    with Owner(daemon) as other:
+        client = Owner(daemon)
+        channel = client.attach("p")
+        channel.start("sleep", 60)
+        channel.notify("set", 4)
+        channel.start("set", 5)
+        wait_running(other, "sleep")
+        client.close()
+        channel.close()
+        wait_for(lambda: slot_of(other)["direct"] == 0, lambda: "the channel to end")
+        assert other.value("p:0.get") == 4  # the notification was carried out, the request was not
+
+
+def test_a_channel_ends_with_its_session(start):
+    """Also when somebody keeps its descriptor."""
+    daemon = start({"p": {"workers": 1}})
+    client = Owner(daemon)
+    channel = client.attach("p")
+    assert channel.value("echo", 1) == 1
+    client.close()
+    assert channel.receive() is None
+    with Owner(daemon) as other:
+        wait_for(lambda: slot_of(other)["direct"] == 0, lambda: "the channel to end")
+
+
+def test_status_metrics_and_the_slow_log(start):
+    daemon = start({"p": {"workers": 1, "slow_log": 0.05}})
+    with Owner(daemon) as client, client.attach("p") as channel:
+        for n in range(20):
+            channel.value("echo", n)
+        channel.error("fail", "no")
+        pool = client.value("objpool.status", "p")["pools"][0]
+        assert (pool["calls"], pool["failures"], pool["slots"][0]["calls"], pool["slots"][0]["failures"]) == (21, 1, 21, 1)
+        assert pool["methods"]["echo"]["calls"] == 20 and pool["methods"]["fail"]["failures"] == 1
+        slow = channel.start("sleep", 0.4)
+        wait_running(client, "sleep")
+        assert client.value("objpool.status", "p")["pools"][0]["running"] == 1
+        daemon.wait_log(r"slow: sleep has been running")
+        channel.wait(slow)
+        daemon.wait_log(r"slow: sleep took")
+        text = client.value("objpool.metrics")
+        assert re.search(r'objpool_pool_calls_total\{pool="p"\} 22\n', text), text
+        assert 'objpool_pool_direct_channels{pool="p"} 1\n' in text
+
+
+def test_max_calls(start):
+    daemon = start({"p": {"workers": 1, "max_calls": 20}})
+    with Owner(daemon) as client:
+        channel = client.attach("p")
+        calls = 0
+        while not channel.notes:
+            error, value = channel.call("calls")
+            assert error is None
+            calls += 1
+            if calls > 20:
+                wait_for(lambda: client.value("objpool.status", "p") and True, lambda: "")
+        assert channel.notes == [[2, "objpool.closing", ["replaced"]]]
+        assert channel.rest() == {}
+        assert 18 <= calls < 2000
+        assert client.value("objpool.detached", channel.number)["reason"] == "replaced"
+        channel = wait_for(lambda: attach_or_none(client), lambda: "the successor")
+        assert channel.value("calls") == 1
+
+
+def test_restart_under_load(start):
+    """A client that follows the protocol loses no call, and none is carried out twice."""
+    daemon = start({"p": {"workers": 1}})
+    with Owner(daemon) as client, Owner(daemon) as admin:
+        channel, restarting, closings, answered, sent = client.attach("p"), None, 0, 0, 0
+        while closings < 4:
+            if restarting is None:
+                restarting = admin.start("objpool.restart", "p")
+            ids = [channel.start("echo", n) for n in range(10)]
+            sent += 10
+            while not channel.notes and len(channel.answers) < 10:
+                _, msgid, *answer = channel.receive() or (1, None, None, None)
+                channel.answers[msgid] = answer
+            if channel.notes:
+                channel.rest()
+                channel.answers.pop(None, None)
+                begun = client.value("objpool.detached", channel.number)["begun"]
+                sent -= channel.sent - begun  # these have not run: a client would send them again
+                answered += len(channel.answers)
+                channel.close()
+                closings += 1
+                assert admin.wait(restarting)[0] is None
+                restarting = None
+                channel = wait_for(lambda: attach_or_none(client), lambda: "an instance")
+            else:
+                assert [channel.answers.pop(i) for i in ids] == [[None, n] for n in range(10)]
+                answered += 10
+        assert answered == sent
+        channel.close()
+
+
+def attach_or_none(client):
+    error, answer = client.call("objpool.attach", "p")
+    assert error is None or error["code"] in ("UNAVAILABLE", "OVERLOADED"), error
+    return Channel(client.files.pop(0), answer) if error is None else None
+
+
+@pytest.mark.parametrize("what, reason", [("restart", "replaced"), ("scale", "removed"), ("drop", "removed"), ("refuse", "refused"),
+                                          ("stop", "stopping")])
+def test_closing(start, what, reason):
+    daemon = start({"p": {"workers": 2}})
+    with Owner(daemon) as client, Owner(daemon) as admin, client.attach("p", 1) as channel:
+        slow = channel.start("sleep", 0.1)
+        last = channel.start("echo", "last")
+        if what == "restart":
+            asked = admin.start("objpool.restart", "p")
+        elif what == "scale":
+            asked = admin.start("objpool.scale", "p", 1)
+        elif what == "drop":
+            asked = admin.start("objpool.drop", "p")
+        elif what == "refuse":
+            daemon.pools["p"]["max_direct"] = 0
+            daemon.write_config()
+            asked = admin.start("objpool.reload")
+        else:
+            asked = admin.start("objpool.shutdown")
+        answers = channel.rest()
+        assert channel.notes == [[2, "objpool.closing", [reason]]]
+        assert answers[slow][0] is None and answers[last] == (None, "last")
+        assert client.value("objpool.detached", channel.number) == {"reason": reason, "begun": 2, "error": None}
+        assert admin.wait(asked)[0] is None
+    if what == "stop":
+        assert daemon.process.wait(DEADLINE) == 0
+
+
+def test_a_client_that_does_not_close(start):
+    daemon = start({"p": {"workers": 1, "stop_timeout": 0.1}})
+    with Owner(daemon) as client, client.attach("p") as channel:
+        channel.polite = False
+        assert client.value("objpool.restart", "p") == {"restarted": 1}
+        assert channel.rest() == {}
+        assert channel.notes == [[2, "objpool.closing", ["replaced"]]]
+
+
+def test_leases(start):
+    daemon = start({"p": {"workers": 2}})
+    with Owner(daemon) as client, Owner(daemon) as holder, client.attach("p", 0) as channel:
+        assert holder.value("objpool.lease", "p")["slot"] == 1  # rather the one without channels
+        asked = holder.start("objpool.lease", "p", {"slot": 0})
+        assert channel.rest() == {} and channel.notes == [[2, "objpool.closing", ["leased"]]]
+        assert holder.wait(asked)[1]["slot"] == 0
+        assert client.error("objpool.attach", "p", 0)["code"] == "UNAVAILABLE"
+        assert client.error("objpool.attach", "p")["code"] == "UNAVAILABLE"
+        with holder.attach("p", 0) as own:
+            assert own.value("echo", 1) == 1
+            holder.value("objpool.release", "p", 0)
+            assert own.value("echo", 1) == 1
+        with client.attach("p") as channel:
+            assert channel.slot == 0
+
+
+def test_a_lease_whose_time_is_over_ends_its_channels(start):
+    daemon = start({"p": {"workers": 1}})
+    with Owner(daemon) as holder:
+        holder.value("objpool.lease", "p", {"lease_ms": 50})
+        with holder.attach("p", 0) as channel:
+            assert channel.rest() == {} and channel.notes == [[2, "objpool.closing", ["lease"]]]
+        assert holder.error("objpool.attach", "p", 0)["code"] == "WORKER_LOST"
+
+
+def test_fair_turns(start):
+    """A flood on one channel holds up neither other channels nor the daemon's calls."""
+    daemon = start({"p": {"workers": 1}})
+    with Owner(daemon) as client, client.attach("p") as flood, client.attach("p") as other:
+        flood.send_raw(msgpack.packb([2, "sleep", [0.001]]) * 400)
+        assert other.value("echo", 1) == 1
+        assert client.value("p.echo", 2) == 2
+        ids = [client.start("p.echo", n) for n in range(5)]
+        for n in range(5):
+            assert other.value("echo", n) == n
+        assert [client.wait(i)[1] for i in ids] == list(range(5))
+        assert client.value("objpool.status", "p")["pools"][0]["slots"][0]["calls"] < 200
+
+
+def test_a_slow_call_does_not_hold_back_what_another_instance_can_do(start):
+    daemon = start({"p": {"workers": 2}})
+    with Owner(daemon) as client, client.attach("p", 0) as channel:
+        slow = channel.start("sleep", 1)
+        wait_running(client, "sleep")
+        ids = [client.start("p.slot") for _ in range(50)]
+        assert {client.wait(i)[1] for i in ids} == {1}
+        assert slow not in channel.answers
+        channel.wait(slow)
+
+
+def test_methods(start):
+    daemon = start({"p": {"workers": 1}, "q": {"workers": 1}})
+    with Owner(daemon) as client, client.attach("p") as channel:
+        assert channel.value("relay", "q.add", 1, 2) == 3
+        error = channel.error("relay", "p.add", 1, 2)
+        assert "would wait for itself" in error["message"]
+        assert channel.value("relay", "q.echo", 5) == 5
+        assert channel.full("progress", 3, 0.2, progress=True) == (None, 3)
+        assert channel.notes[-1][:2] == [2, "objpool.progress"] and channel.notes[-1][2][1:] == [3, 3, None]
+        waiting = channel.start("relay", "q.sleep", 60)
+        wait_for(lambda: client.value("objpool.status", "q")["pools"][0]["slots"][0]["running"], lambda: "the nested call")
+        assert client.value("objpool.cancel", channel.number, channel.sent - 1) is True
+        assert channel.wait(waiting)[0] is not None
+
+
+def test_threads(start):
+    daemon = start({"p": {"workers": 2, "isolation": "thread"}})
+    with Owner(daemon) as client, client.attach("p", 0) as a, client.attach("p", 1) as b:
+        assert (a.value("slot"), b.value("slot")) == (0, 1)
+        assert a.value("pid") == b.value("pid")
+
+
+def test_descriptors(start):
+    """They are bounded and counted, and a method's children don't inherit them."""
+    daemon = start({"p": {"workers": 1}})
+    with Owner(daemon) as client:
+        pid = slot_of(client)["pid"]
+        client.attach("p").close()
+        wait_for(lambda: slot_of(client)["direct"] == 0, lambda: "the channel to end")
+        before = daemon.descriptors(), daemon.descriptors(pid)
+        channels = [client.attach("p") for _ in range(16)]
+        assert [channel.value("echo", 1) for channel in channels] == [1] * 16
+        assert daemon.descriptors(pid) == before[1] + 16
+        assert daemon.descriptors() == before[0]
+        for channel in channels:
+            channel.close()
+        wait_for(lambda: slot_of(client)["direct"] == 0, lambda: "the channels to end")
+        assert (daemon.descriptors(), daemon.descriptors(pid)) == before
+        for _ in range(100):
+            wait_for(lambda: attach_or_none(client), lambda: "room for a channel").close()
+        wait_for(lambda: slot_of(client)["direct"] == 0, lambda: "the channels to end")
+        assert (daemon.descriptors(), daemon.descriptors(pid)) == before
