@@ -164,7 +164,7 @@ static bool look_at(struct slot *slot, uint64_t now)
 	return true;
 }
 
-/* The call that had the workers for itself has not any more: others wait for what is in their hands. */
+/* Others than one client's maps wait: they wait for what is in the workers' hands. */
 static void recall_excess(struct pool *pool)
 {
 	if (!pool->laden_deep || pool->core->now >= pool->shared_until)

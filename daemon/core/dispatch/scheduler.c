@@ -22,18 +22,26 @@ static uint64_t estimate(const struct call *call, uint32_t count)
 	return method->estimate * count;
 }
 
-/* How much work a worker may have in its hands when it is handed the batch. It is more than SLOT_AHEAD, so that the worker
- * goes on while the daemon waits for a CPU, if no other call waits and the call has as much work for all other workers. */
+/* How many tasks wait from the batch on. Those of other maps are thought to be as many as its own. */
+static uint64_t rest_from(const struct batch *batch)
+{
+	const struct call *call = batch->call;
+	const uint32_t others = call->pool->queue.count - call->queued;
+
+	return call->total - batch->first + (uint64_t)others * batch->count;
+}
+
+/* How much work a worker may have in its hands when the batch is a part of it. More than SLOT_AHEAD, so that it goes on while the
+ * daemon waits for a CPU: only while nothing waits but one client's maps, and as long as there is as much for all others, too. */
 static uint64_t reach_of(const struct batch *batch)
 {
 	const struct call *call = batch->call;
 	const struct pool *pool = call->pool;
-	const uint64_t rest = call->total - batch->first, slots = pool->size ? pool->size : 1;
+	const uint64_t slots = pool->size ? pool->size : 1;
 
-	if (batch->addressed || call->train || !call->method || !queue_is_of(&pool->queue, call) ||
-	    pool->core->now < pool->shared_until)
+	if (call->select != SELECT_MAP || !call->method || !queue_is_of_maps(&pool->queue) || pool->core->now < pool->shared_until)
 		return SLOT_AHEAD;
-	const uint64_t work = call->method->estimate * rest / (2 * slots);
+	const uint64_t work = call->method->estimate * rest_from(batch) / (2 * slots);
 	return work < SLOT_AHEAD ? SLOT_AHEAD : work < SLOT_AHEAD_MAX ? work : SLOT_AHEAD_MAX;
 }
 
@@ -190,7 +198,7 @@ static bool has_willing(const struct pool *pool)
 	return false;
 }
 
-/* Hands workers that have SLOT_AHEAD of work more, if no other call waits. */
+/* Those that have enough already get more of what nothing else waits beside. */
 static void run_laden(struct pool *pool)
 {
 	struct slot *slot;
@@ -298,7 +306,7 @@ int scheduler_add(struct batch *batch)
 		scheduler_pull(slot);
 	else
 		run_shared(pool);
-	if (batch->flow && (batch->addressed || !queue_is_of(&pool->queue, batch->call)))
+	if (batch->flow && (batch->addressed || !queue_is_of_maps(&pool->queue)))
 		pool_note_sharing(pool);
 	if (pool->queue.count > 0 && !batch->addressed)
 		pool_grow_later(pool);

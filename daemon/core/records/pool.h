@@ -67,12 +67,12 @@ struct pool {
 	struct slot_list detached; /* slots that aren't in `slots`: slots that leave, and successors that have no place yet */
 	struct slot_list idle;   /* slots that are ready and have no tasks */
 	struct slot_list open;   /* slots that are ready, have tasks, and may be handed more */
-	struct slot_list laden;  /* slots that are ready, and may be handed more if no other call waits */
+	struct slot_list laden;  /* slots that are ready, and may be handed more while only one client's maps wait */
 	struct slot_list refusing; /* slots that are idle, and have refused their last task: see slot_on_refusal */
 	uint32_t broken;         /* how many slots in `slots` have failed their last start */
 	struct queue queue;      /* tasks for any slot */
 	uint32_t waiting;        /* batches in all queues of the pool and its slots; of a train, its calls */
-	uint64_t shared_until;   /* others than one call have had to wait lately: see pool_note_sharing */
+	uint64_t shared_until;   /* others than one client's maps have waited lately: see pool_note_sharing */
 	bool laden_deep;         /* a worker may have more than SLOT_AHEAD in its hands */
 	TAILQ_HEAD(, call) calls; /* that have begun, until they are freed */
 	struct stickies stickies;
@@ -142,7 +142,7 @@ void pool_on_ended(struct pool *pool);
 void pool_wake(struct pool *pool);
 void pool_wake_later(struct pool *pool);
 
-/* Tasks of several calls wait, or a task waits for one instance: for a while workers are handed less ahead, and tasks that
+/* Something else than one client's maps waits: for a while workers are handed less ahead, and tasks that
  * they have not begun are taken back (recall.h). */
 void pool_note_sharing(struct pool *pool);
 

@@ -57,6 +57,7 @@ static void note(struct flow *flow, struct batch *batch)
 {
 	batch->flow = flow;
 	flow->queue->count++;
+	flow->queue->maps += batch->call->select == SELECT_MAP;
 	batch->call->queued++;
 	*flow->queue->waiting += calls_in(batch);
 }
@@ -112,9 +113,9 @@ struct batch *queue_next_of(const struct queue *queue, uint64_t client)
 	return flow && !flow->client->stalled ? TAILQ_FIRST(&flow->batches) : NULL;
 }
 
-bool queue_is_of(const struct queue *queue, const struct call *call)
+bool queue_is_of_maps(const struct queue *queue)
 {
-	return queue->count == call->queued;
+	return queue->maps == queue->count && queue->by_client.count <= 1;
 }
 
 struct batch *queue_any(struct queue *queue)
@@ -153,6 +154,7 @@ void queue_remove(struct batch *batch)
 	TAILQ_REMOVE(&flow->batches, batch, link);
 	batch->flow = NULL;
 	flow->queue->count--;
+	flow->queue->maps -= batch->call->select == SELECT_MAP;
 	batch->call->queued--;
 	*flow->queue->waiting -= calls_in(batch);
 	if (TAILQ_EMPTY(&flow->batches))

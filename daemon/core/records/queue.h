@@ -28,6 +28,7 @@ struct queue {
 	struct flow_list held;  /* flows of clients that don't read */
 	struct idmap by_client;
 	uint32_t count; /* batches */
+	uint32_t maps;  /* how many of the batches are of maps */
 };
 
 void queue_init(struct queue *queue, struct pool *pool, uint32_t *waiting);
@@ -46,8 +47,8 @@ struct batch *queue_next(struct queue *queue);
 /* The client's first batch, or NULL. */
 struct batch *queue_next_of(const struct queue *queue, uint64_t client);
 
-/* Do only batches of that call wait? */
-bool queue_is_of(const struct queue *queue, const struct call *call);
+/* Do only items of one client's maps wait? */
+bool queue_is_of_maps(const struct queue *queue);
 
 /* Any batch, also of a flow that is held. NULL: the queue is empty. */
 struct batch *queue_any(struct queue *queue);

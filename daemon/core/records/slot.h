@@ -15,7 +15,7 @@
 #include "proto/channel.h"
 
 #define SLOT_AHEAD      (MILLISECOND)     /* of work, by estimate, that a busy worker may have in its hands */
-#define SLOT_AHEAD_MAX (8 * MILLISECOND) /* the same if no other call waits: see reach_of in scheduler.c */
+#define SLOT_AHEAD_MAX  (8 * MILLISECOND) /* the same while only one client's maps wait: see reach_of in scheduler.c */
 
 enum {
 	SLOT_BATCHES = 768,    /* that a worker may have in its hands */

@@ -63,6 +63,11 @@ class Piece:
     def __init__(self, values, error, size, crew):
         self.values, self.error, self.size, self.crew = values, error, size, crew
 
+    def bytes_of_one(self):
+        """The size of a result, roughly."""
+        first = self.values[0] if self.values else None
+        return len(first) if type(first) in (bytes, str) else 8
+
     def results(self, failure):
         """The results; failure(exception) for each item that has failed."""
         if self.values is None:

@@ -24,13 +24,16 @@ class IMapIterator:
     """Results as an iterator, in order of the input. The input is read only so far ahead that the workers stay busy.
 
     Items go to workers one by one at first. When they prove to be short, they share messages of about BATCH_SECONDS; still each
-    is a chunk of its own. A thread of its own reads input that may block; the thread that takes the results reads lists and the
-    like.
+    is a chunk of its own. Then as many are under way as are AHEAD_SECONDS of work for each worker, so that workers go on while this
+    program waits for a CPU, but no more than have AHEAD_BYTES. A thread of its own reads input that may block; the thread that
+    takes the results reads lists and the like.
     """
 
     BATCH_SECONDS = 0.001
     AHEAD = 8                   # items per worker at least
-    AHEAD_MOST = 1024
+    AHEAD_SECONDS = 0.032
+    AHEAD_BYTES = 4 << 20       # of items and results
+    BATCH_MOST = 4096           # items
     in_background = False
     stopped_by = None           # a StopIteration that an item has raised
 
@@ -46,7 +49,9 @@ class IMapIterator:
         self._under_way = set()                 # Tasks and Items that lack an answer, or some of their answers
         self._ahead = 0                         # items that were sent, and whose results nobody has taken
         self._batch = 1
-        self._batch_most = max(1, self.AHEAD_MOST // (2 * self._crew.size)) if pool._may_batch and self._crew.by_value else 1
+        self._batch_most = self.BATCH_MOST if pool._may_batch and self._crew.by_value else 1
+        self._ahead_most = self.AHEAD * self._crew.size * chunksize
+        self._bytes = 0                         # that an item had with its result, of late
         self._collected = []                    # items that were read, and are not sent yet
         self._passed = 0                        # items that were sent
         self._ended = False                     # the input has ended
@@ -83,8 +88,7 @@ class IMapIterator:
             self._send_one()
 
     def _has_room(self):
-        most = max(self.AHEAD * self._crew.size * self._chunksize, 2 * self._crew.size * self._batch)
-        return self._unbounded or self._ahead + (self._batch if self._chunksize == 1 else 0) <= most
+        return self._unbounded or self._ahead + (self._batch if self._chunksize == 1 else 0) <= self._ahead_most
 
     def _send_one(self):
         size = self._batch if self._chunksize == 1 else self._chunksize
@@ -119,6 +123,7 @@ class IMapIterator:
                 self._sent.append(task)
         if shares:
             self._crew.submit_items(task, items, self._work)
+            self._bytes = max(self._bytes, task.bytes // len(items))
         else:
             self._crew.submit([task], self._work)
         if not self._is_ready_made:
@@ -159,6 +164,8 @@ class IMapIterator:
 
     def on_piece(self, items, piece):
         """Some results of Items have come. Those of an ordered job come in order."""
+        if items.bytes and piece.size:
+            self._bytes = max(7 * self._bytes // 8, items.bytes // items.size + piece.bytes_of_one())
         (items.pieces if self.ordered else self._arrived).append(piece)
         self._hub.tell()
 
@@ -239,7 +246,8 @@ class IMapIterator:
         task = self._first_sent() if self.ordered else self._arrived.popleft() if self._arrived else None
         if task is not None:
             self._ahead -= task.size
-            self._guard.notify()
+            if self._has_room():
+                self._guard.notify()
         return task
 
     def _first_sent(self):
@@ -276,9 +284,13 @@ class IMapIterator:
             self._fill()
 
     def _adapt(self, count, elapsed):
-        if elapsed > 0:
-            fitting = int(count * self.BATCH_SECONDS * 1e9 / elapsed)
-            self._batch = max(1, min(fitting, 2 * self._batch, self._batch_most))
+        if elapsed <= 0 or self._chunksize > 1:
+            return
+        pace, workers = count * 1e9 / elapsed, self._crew.size
+        fitting = self.AHEAD_BYTES // (self._bytes + 1)
+        self._batch = max(1, min(int(pace * self.BATCH_SECONDS), 2 * self._batch, self._batch_most, fitting // (2 * workers)))
+        ahead = min(int(pace * self.AHEAD_SECONDS) * workers, fitting) if self._batch_most > 1 else 0
+        self._ahead_most = max(self.AHEAD * workers, 2 * workers * self._batch, ahead)
 
 
 class IMapUnorderedIterator(IMapIterator):

@@ -56,6 +56,7 @@ class Items(Entry):
     def __init__(self, job, size):
         super().__init__()
         self.job, self.size, self.left = job, size, size
+        self.bytes = 0                          # of the items, as they were sent
         self.pieces = collections.deque()       # of an ordered job: results that nobody has taken yet
         self.done = False
         self.crew = None

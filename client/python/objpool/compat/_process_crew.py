@@ -187,6 +187,7 @@ class ProcessCrew:
         except Exception as error:
             entry.fail(error)
             return
+        entry.bytes = len(values)
         self._outbox.map_items(entry, work.head[4:], values, names, len(items))
 
     def broadcast(self, tasks, work):
