@@ -40,7 +40,7 @@ CLI    := $(call objs,cli)
 PLUGIN_NAMES := $(sort $(notdir $(patsubst %/,%,$(dir $(wildcard plugins/*/*.c)))))
 PLUGINS := $(PLUGIN_NAMES:%=$(B)/plugins/%.so)
 
-.PHONY: help all forked deps check demo integration python-check bench clean format lint
+.PHONY: help all forked deps check demo integration python-check locks-soak bench clean format lint
 .DEFAULT_GOAL := all
 
 help: # this list
@@ -100,12 +100,19 @@ FORKED := $(B)/python/objpool_forked$(FOR_SUFFIX)
 FORKED_PARTS := $(filter-out %/main.o,$(WORKER)) $(PROTO)
 $(FORKED): $(wildcard plugins/python/forked/*.c plugins/python/*.c) $(if $(SANITIZE),$(FORKED_PARTS:$(B)/%.o=%.c),$(FORKED_PARTS))
 $(FORKED): private SAN :=
-all: $(FORKED)
-forked: $(FORKED) # the same workers for programs of another Python (FOR=python3.13)
+# Locks and queues of Python programs (client/python/sync).
+SYNC := $(B)/python/objpool_sync$(FOR_SUFFIX)
+$(SYNC): private SAN :=
+all: $(FORKED) $(SYNC)
+forked: $(FORKED) $(SYNC) # workers, locks and queues for programs of another Python (FOR=python3.13)
 $(FORKED):
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(FOR_FLAGS) $(PLUGIN_FLAGS_python) $(ALL_LDFLAGS) -shared -Wl,-Bsymbolic -o $@ $(filter %.c %.o,$^) -lmsgpackc -ldl
 $(FORKED): plugins/python/python.h $(B)/generated/python-host.h
+
+$(SYNC): $(wildcard client/python/sync/*.[ch]) Makefile
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(FOR_FLAGS) $(ALL_LDFLAGS) -shared -o $@ $(filter %.c,$^)
 
 $(foreach p,$(PLUGIN_NAMES),$(eval $(B)/plugins/$(p).so: $(wildcard plugins/$(p)/*.[ch]) plugins/include/objpool/plugin.h Makefile))
 
@@ -132,6 +139,10 @@ integration: all # a real daemon for each test
 
 python-check: all # the Python client, a real daemon for each test
 	OBJPOOL_BUILD=$(B) $(PYTEST) tests/python
+
+KILLS ?= 1000
+locks-soak: all # kill processes at random moments that hold locks and use queues (KILLS=1000 of each kind)
+	OBJPOOL_BIN=$(B) nice /usr/bin/python3 tests/python/kills.py $(KILLS)
 
 clean: # remove what was built
 	rm -rf build build-*

@@ -11,7 +11,7 @@ import pytest
 
 import harness
 import objpool
-from objpool import _fork
+from objpool import _extension, _fork
 from objpool.compat import multiprocess
 
 SOON = 30   # seconds; nothing here takes that long unless it hangs
@@ -368,17 +368,20 @@ def test_a_python_without_the_module_is_told_how_to_build_it(program, place):
     output, errors = program(OTHER_PYTHON).communicate("", timeout=SOON)
     told = f"there is no objpool_forked.cpython-27.so for {harness.BUILD}/objpoold: `make"
     assert told in output and errors.count("RuntimeWarning") == errors.count(told) == 1
-    assert _fork._how_to_build(str(checkout / "build")) == f"`make -C '{checkout}' forked FOR={sys.executable}` builds it"
-    assert _fork._how_to_build("/usr/sbin") == f"`make forked FOR={sys.executable} && sudo make install` in objpool's source builds and installs it"
+    assert _extension._how_to_build(str(checkout / "build")) == f"`make -C '{checkout}' forked FOR={sys.executable}` builds it"
+    assert _extension._how_to_build("/usr/sbin") == f"`make forked FOR={sys.executable} && sudo make install` in objpool's source builds and installs it"
 
 
 def test_a_module_of_another_version_is_said_to_be_one(monkeypatch):
-    path = f"{harness.BUILD}/python/objpool_forked{_fork.SUFFIX}"
-    monkeypatch.setattr(_fork, "__version__", "9.9")
-    assert str(_fork._load(path)) == f"{path} is of objpool {objpool.__version__}, and this package of 9.9"
+    path = f"{harness.BUILD}/python/objpool_forked{_extension.SUFFIX}"
+    monkeypatch.setattr(_extension, "__version__", "9.9")
+    with pytest.raises(_extension.NoModule) as caught:
+        _extension._load("objpool_forked", path)
+    assert str(caught.value) == f"{path} is of objpool {objpool.__version__}, and this package of 9.9"
 
 
 def test_a_module_that_can_not_be_loaded_says_why(place):
-    path = place / f"objpool_forked{_fork.SUFFIX}"
+    path = place / f"objpool_forked{_extension.SUFFIX}"
     path.write_bytes(b"no library")
-    assert "can't be loaded" in str(_fork._load(str(path)))
+    with pytest.raises(_extension.NoModule, match="can't be loaded"):
+        _extension._load("objpool_forked", str(path))

@@ -17,8 +17,6 @@ from __future__ import annotations
 import _thread
 import atexit
 import functools
-import importlib.machinery
-import importlib.util
 import itertools
 import os
 import select
@@ -31,7 +29,8 @@ import types
 import warnings
 import weakref
 
-from . import __version__, _embedded, _locks
+from . import _embedded, _extension, _locks
+from ._extension import NoModule
 from .errors import Unavailable
 
 TYPE_CHECKING = False
@@ -42,11 +41,6 @@ if TYPE_CHECKING:
 ATTEMPTS = 10  #: to fork the program so that the fork is usable
 LOOK_EVERY, LOOK_EVERY_MOST = 0.05, 1.0  # seconds
 BIRTH_MOST = 30.0  # seconds
-SUFFIX = importlib.machinery.EXTENSION_SUFFIXES[0]  #: of modules for this version of Python
-
-
-class NoModule(Exception):
-    """This program's forks can't be templates; the text says why, and what helps."""
 
 
 @functools.lru_cache(maxsize=None)
@@ -64,38 +58,10 @@ def _module() -> Any:
 @functools.lru_cache(maxsize=None)
 def extension() -> Any:
     """The extension module, or a NoModule."""
-    program = _embedded.find_program()
-    if program is None:
-        return NoModule(_embedded.why_no_program())
-    name = "objpool_forked" + SUFFIX
-    folder = os.path.dirname(os.path.realpath(program))
-    for path in (f"{folder}/python/{name}", f"{folder}/../lib/objpool/python/{name}"):
-        if os.path.exists(path):
-            return _load(path)
-    return NoModule(f"there is no {name} for {program}: {_how_to_build(folder)}")
-
-
-def _how_to_build(folder: str) -> str:
-    import shlex
-    checkout, build = os.path.split(folder)
-    command = f"forked FOR={shlex.quote(sys.executable or 'python3')}"
-    if build == "build" and os.path.isfile(f"{checkout}/Makefile"):
-        return f"`make -C {shlex.quote(checkout)} {command}` builds it"
-    return f"`make {command} && sudo make install` in objpool's source builds and installs it"
-
-
-def _load(path: str) -> Any:
-    loader = importlib.machinery.ExtensionFileLoader("objpool_forked", path)
-    spec = importlib.util.spec_from_loader("objpool_forked", loader)
     try:
-        module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
-        loader.exec_module(module)
-        version = getattr(module, "__version__", None)
-        if version != __version__:  # what it says to a daemon is for one version
-            return NoModule(f"{path} is of objpool {version}, and this package of {__version__}")
-        return module
-    except ImportError as error:  # of a library that it needs
-        return NoModule(f"{path} can't be loaded: {error}")
+        return _extension.load("objpool_forked")
+    except NoModule as error:
+        return error
 
 
 def why_not() -> Optional[str]:

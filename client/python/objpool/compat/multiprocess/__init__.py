@@ -10,6 +10,7 @@
     reduction.py    how what is sent is pickled
     _launch.py      how a Process object reaches a spawned child
     pool.py         Pool and ThreadPool
+    synchronize.py  locks; queues.py: queues; heap.py: the memory of shared values
     _modules.py     finds all other modules: their code is the standard library's
 """
 import sys as _sys
@@ -29,7 +30,7 @@ globals().update((name, getattr(context._default_context, name)) for name in __a
 __all__ += ["citation", "license"]
 
 SUBDEBUG, SUBWARNING = 5, 25
-_MODULES = (*_SHARED, *_AGAIN, "dummy", "pool", "popen_forkserver", "popen_spawn_posix")
+_MODULES = (*_SHARED, *_AGAIN, "dummy", "heap", "pool", "popen_forkserver", "popen_spawn_posix", "queues", "synchronize")
 
 
 def __getattr__(name):

@@ -13,9 +13,8 @@ import sys
 
 __all__ = ["Finder"]
 
-SHARED = ("forkserver", "heap", "popen_fork", "process", "resource_sharer", "resource_tracker", "shared_memory", "spawn",
-          "synchronize", "util")
-AGAIN = ("connection", "managers", "queues", "sharedctypes")
+SHARED = ("forkserver", "popen_fork", "process", "resource_sharer", "resource_tracker", "shared_memory", "spawn", "util")
+AGAIN = ("connection", "managers", "sharedctypes")
 
 
 def original_of(name):
@@ -51,6 +50,11 @@ class _Again:
 
     @staticmethod
     def exec_module(module):
-        original = importlib.util.find_spec(original_of(module.__name__))
-        module.__file__ = original.origin
-        exec(original.loader.get_code(original.name), module.__dict__)
+        execute_again(module)
+
+
+def execute_again(module):
+    """Executes the standard library's code in this module, which has the same name here."""
+    original = importlib.util.find_spec(original_of(module.__name__))
+    module.__file__ = original.origin
+    exec(original.loader.get_code(original.name), module.__dict__)
