@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Measurements beside peers. Included by the Makefile.
-BENCH := $(addprefix $(B)/bench/,load relay client gearman nats stream turns pong waiters)
+BENCH := $(addprefix $(B)/bench/,load relay client small gearman nats stream turns pong waiters)
 BENCH_LIBS_client := -Iclient/include $(B)/libobjpool.a -lmsgpackc
+BENCH_LIBS_small := $(BENCH_LIBS_client)
 BENCH_LIBS_gearman := -lgearman
 BENCH_LIBS_nats := -lnats -lpthread
 
@@ -27,7 +28,7 @@ $(B)/bench/%: bench/%.c bench/bench.h bench/multi.h
 	$(CC) -std=gnu11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -I. -o $@ $< $(BENCH_LIBS_$*)
 
 $(addprefix $(B)/bench/,stream turns pong waiters): bench/wire.h
-$(B)/bench/client: $(B)/libobjpool.a
+$(addprefix $(B)/bench/,client small): $(B)/libobjpool.a
 
 # The peers of Python's are from PyPI, in an environment of their own. make bench-python BENCH_PYTHON=--quick: in a minute, nothing written
 PEERS := $(B)/bench/python-peers

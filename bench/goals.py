@@ -8,6 +8,9 @@ GOALS = [
     ("one small call, unpipelined, p50, all on one CPU", "relay", "≤", 1.1),
     ("one small call, unpipelined, p50", "gearmand", "≤", 0.5),
     ("one small call, unpipelined, p50", "NATS", "≤", 0.5),
+    ("one small call, direct channel, p50", "socketpair", "≤", 1.2),
+    ("one small call, direct channel, p50", "the ordinary way", "≤", 0.5),
+    ("small calls, direct channel, 64 in flight", "the ordinary way", "≥", 1.5),
     ("small calls, 1 client, 64 in flight each", "redis PING -P 64", "≥", 1),
     ("small calls, 8 clients, 64 in flight each", "redis PING -P 64", "≥", 1),
     ("small calls, 8 clients, 64 in flight each", "NATS, 1,024 in flight", "≥", 5),
@@ -40,6 +43,8 @@ What costs the same for any number of pools, workers or connections is taken to 
   process waits there for another CPU to wake, so what a call costs in all shows.
 * **Beside a busy process**: one that computes without a break, at normal priority. It has the CPU that a call's next
   process would be woken on, about half of the time.
+* **Direct channel**: calls by libobjpool from a client to one instance's worker, past the daemon. The socketpair beside
+  it goes to a process that does nothing but send back what it reads: two switches a call.
 * **Streams** carry a notification per item, of 20 bytes and more, where a gathered map has the bare values: that,
   made and read, is what they cost beside the map. *Fed*: the client sends the items against credit, with the default
   window. The client looks at each result.

@@ -3,6 +3,7 @@
  * relay: what the machine allows a server with workers: the same bytes from a client through an epoll process to an echo process and
  * back, four switches a message.
  *   relay rtt SIZE N        prints p50, p99 and p99.9
+ *   relay pair SIZE N       the same without the epoll process: a socketpair to the echo process, two switches
  *   relay bulk MIB ROUNDS   so many bytes there and back, and a warm memcpy of them beside
  *   relay copies MIB ROUNDS so many bytes to each of four processes, through a socket each, and a word back from all
  * Each also prints what its other processes have spent: C <tab> process <tab> user <tab> system nanoseconds
@@ -140,6 +141,33 @@ static int copies(size_t size, size_t n)
 	return 0;
 }
 
+static int pair(size_t size, size_t n)
+{
+	uint64_t *times = malloc(n * sizeof *times);
+	char *bytes = calloc(1, size);
+	int fds[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds) < 0)
+		die("socketpair");
+	const pid_t echoes = child();
+	if (echoes == 0) {
+		close(fds[0]);
+		echo(fds[1], size);
+	}
+	close(fds[1]);
+	for (size_t i = 0; i < n + 2; i++) {
+		const uint64_t begin = now_ns();
+		write_full(fds[0], bytes, size);
+		read_full(fds[0], bytes, size);
+		times[i % n] = now_ns() - begin;
+	}
+	result_rtt("", times, n);
+	result_total(n + 2);
+	close(fds[0]);
+	tell_cost("echo", echoes);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	int a[2], b[2];
@@ -148,6 +176,8 @@ int main(int argc, char **argv)
 		return 2;
 	if (!strcmp(argv[1], "copies"))
 		return copies((size_t)atol(argv[2]) << 20, (size_t)atol(argv[3]));
+	if (!strcmp(argv[1], "pair"))
+		return pair((size_t)atol(argv[2]), (size_t)atol(argv[3]));
 	const int bulk = !strcmp(argv[1], "bulk");
 	const size_t size = (size_t)atol(argv[2]) << (bulk ? 20 : 0), n = (size_t)atol(argv[3]);
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, a) < 0 || socketpair(AF_UNIX, SOCK_STREAM, 0, b) < 0)

@@ -272,6 +272,20 @@ class Bench:
     def latency_beside_a_busy_process(self, *peers):
         self.latency(*peers, name="one small call beside a busy process", beside=lambda: service.busy(self, 1))
 
+    def direct(self):
+        """Direct channels, by libobjpool, beside the ordinary way by it."""
+        with self.daemon({"p": 1}) as path, service.short_rounds(self) as n:
+            ours, floor, ordinary = self.percentile_medians(
+                lambda: percentiles(self.load("small", "direct", "rtt", path, "p.echo", n)),
+                lambda: percentiles(self.load("relay", "pair", 45, n)),
+                lambda: percentiles(self.load("small", "ordinary", "rtt", path, "p.echo", n)))
+        self.percentile_rows("one small call, direct channel", ours, ("socketpair", floor), ("the ordinary way", ordinary))
+        with self.daemon({"p": 1}) as path:
+            ours, ordinary = self.medians(*(
+                lambda way=way: self.load("small", way, "pipe", path, "p.echo", 64, self.seconds)["calls"]
+                for way in ("direct", "ordinary")))
+        self.row("small calls, direct channel, 64 in flight", ours, "1/s", ("the ordinary way", ordinary))
+
     def throughput(self, gearman, nats, redis):
         s = self.seconds
         with self.daemon({"p": 2}) as path:
@@ -478,12 +492,14 @@ class Bench:
     def run(self):
         self.beside_peers(self.latency, self.latency_beside_a_busy_process, self.throughput,
                           lambda gearman, nats, redis: service.deferred(self, redis))
+        self.direct()
         for part in (service.streams, service.leases, service.nested, service.fairness):
             part(self)
         for part in (self.broadcast, self.map, self.small_payloads, self.payloads, self.idle, self.flat, self.death):
             part()
         with self.on_one_cpu():
             self.beside_peers(self.latency, self.throughput)
+            self.direct()
             self.small_payloads()
             if not self.quick:
                 for part in (service.streams, service.leases, service.nested):

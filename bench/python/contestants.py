@@ -103,6 +103,23 @@ class Native(Contestant):
         self.pool.all.begin()
 
 
+class NativeDirect(Contestant):
+    """Single calls, straight to a worker."""
+    title = "objpool, direct"
+    python = "system"
+
+    def open(self, workers):
+        import objpool
+        self.pool = objpool.create_pool(work.Work, workers=workers)
+        self.direct = self.pool.options(direct=True)
+
+    def close(self):
+        self.pool.close()
+
+    def call(self, x):
+        return self.direct.increment(x)
+
+
 class ObjectProxyPool(Contestant):
     title = "objectproxypool"
     drop_in = "compat-objectproxypool"
@@ -356,6 +373,7 @@ class Threads(Contestant):
 
 CONTESTANTS = {
     "native": Native,
+    "native-direct": NativeDirect,
     "compat-multiprocess": CompatMultiprocess,
     "multiprocessing": Multiprocessing,
     "multiprocess": Multiprocess,

@@ -20,6 +20,7 @@ GOALS = [
     ("imap", NATIVE, "multiprocessing", 5),
     ("p50", "compat-multiprocess", "multiprocessing", 2),
     ("p50", NATIVE, "multiprocessing", 2),
+    ("p50", "native-direct", "multiprocessing", 6),
     ("broadcast", "compat-multiprocess", "multiprocessing", 10),
     ("broadcast", NATIVE, "multiprocessing", 10),
 ]

@@ -37,8 +37,9 @@ struct route {
 	struct route *next; /* of its connection; the one that was used last comes first */
 	struct channel *channels;
 	struct objpool_client *client;
-	int64_t slot;     /* -1: any */
-	int64_t retry_at; /* no channel is asked for before this time; 0: one may be */
+	int64_t slot;      /* -1: any */
+	int64_t retry_at;  /* after a refusal: no channel is asked for before this time; 0: one may be */
+	int64_t spread_at; /* no second channel is asked for before this time: the daemon has offered none to another instance */
 	uint32_t pause_ms;
 	bool attaches;    /* objpool.attach was sent, and is not answered */
 	bool leased;      /* the program has leased the slot: its calls must not run when the lease has ended with the worker */

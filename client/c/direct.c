@@ -85,9 +85,9 @@ static struct route *route_of(struct objpool_client *client, const struct client
 
 /* ---- asking for channels --------------------------------------------------------------------------------------------- */
 
-static void pause_route(struct route *route, uint32_t ms)
+static int64_t in_ms(uint32_t ms)
 {
-	route->retry_at = clock_now() + (int64_t)ms * CLOCK_NS_PER_MS;
+	return clock_now() + (int64_t)ms * CLOCK_NS_PER_MS;
 }
 
 static void on_refusal(struct route *route, const struct objpool_error *error)
@@ -95,7 +95,7 @@ static void on_refusal(struct route *route, const struct objpool_error *error)
 	const uint32_t twice = 2 * route->pause_ms < DIRECT_PAUSE_MAX_MS ? 2 * route->pause_ms : DIRECT_PAUSE_MAX_MS;
 
 	route->pause_ms = route->pause_ms ? twice : DIRECT_PAUSE_MS;
-	pause_route(route, strcmp(error->code, "DENIED") == 0 ? DIRECT_DENIED_MS : route->pause_ms);
+	route->retry_at = in_ms(strcmp(error->code, "DENIED") == 0 ? DIRECT_DENIED_MS : route->pause_ms);
 }
 
 /* {slot, channel, ...}. False: it is none of this. */
@@ -129,7 +129,7 @@ static void add_channel(struct route *route, int fd, int64_t slot, uint64_t id)
 	route->pause_ms = 0;
 	route->retry_at = 0;
 	if (!channel || again || readiness_add(route->client, channel) < 0) {
-		pause_route(route, DIRECT_SPREAD_MS);
+		route->spread_at = in_ms(DIRECT_SPREAD_MS);
 		if (channel)
 			(void)channel_free(channel);
 		return;
@@ -169,7 +169,7 @@ static void on_attached(void *context, const struct objpool_result *result)
 	}
 	if (fd >= 0)
 		(void)close(fd);
-	pause_route(route, DIRECT_DENIED_MS);
+	route->retry_at = in_ms(DIRECT_DENIED_MS);
 }
 
 /* Asks for a channel. If there is no memory for the question, calls go on the connection. */
@@ -196,9 +196,11 @@ static void attach(struct objpool_client *client, struct route *route)
 /* A route to any instance gets another channel while all that it has are busy. */
 static bool wants_channel(const struct route *route, const struct channel *idlest)
 {
-	if (idlest && (route->slot >= 0 || idlest->in_flight == 0))
+	const int64_t not_before = idlest && route->spread_at > route->retry_at ? route->spread_at : route->retry_at;
+
+	if (route->attaches || (idlest && (route->slot >= 0 || idlest->in_flight == 0)))
 		return false;
-	return !route->attaches && (route->retry_at == 0 || clock_now() >= route->retry_at);
+	return not_before == 0 || clock_now() >= not_before;
 }
 
 struct channel *direct_choose(struct objpool_client *client, const struct client_request *request)

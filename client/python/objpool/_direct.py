@@ -165,7 +165,8 @@ class RouteState:
         self.slot = int(slot) if slot else None
         self.moves = moves  #: calls that had not begun may be made on the connection
         self.channels: List[Any] = []  #: never changed, but replaced
-        self.retry_at = 0.0 if has_channels(connection.hello) else _NEVER  #: no channel is asked for before this time
+        self.retry_at = 0.0 if has_channels(connection.hello) else _NEVER  #: after a refusal: no channel is asked for before this time
+        self.spread_at = 0.0  #: no second channel is asked for before this time: the daemon has offered none to another instance
         self._pause = PAUSE
 
     def idlest(self) -> Any:
@@ -182,7 +183,9 @@ class RouteState:
 
     def wants(self, idlest: Any) -> bool:
         """Whether a channel should be asked for. To any instance there is another while all are busy."""
-        return (idlest is None or (self.slot is None and bool(idlest.pending))) and time.monotonic() >= self.retry_at
+        if idlest is None:
+            return time.monotonic() >= self.retry_at
+        return self.slot is None and bool(idlest.pending) and time.monotonic() >= max(self.retry_at, self.spread_at)
 
     @property
     def wanted(self) -> List[Any]:
@@ -202,7 +205,7 @@ class RouteState:
         again = any(other.is_open and other.slot == channel.slot for other in kept)
         self.channels = kept if again else [*kept, channel]
         if again:
-            self.retry_at = time.monotonic() + PAUSE_SPREAD
+            self.spread_at = time.monotonic() + PAUSE_SPREAD
             rest.append(channel)
         for other in rest:
             other.close()
