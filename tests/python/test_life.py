@@ -522,7 +522,8 @@ def test_an_interrupt_as_the_program_is_forked_leaves_one_program(program, where
     process = program("""
 import ctypes, functools, os, signal, sys, time
 import objpool
-from objpool.compat import _process_crew, multiprocess     # now: modules that Pool imports would have hooks behind ours, which lose it
+from objpool.compat import _process_crew, multiprocess
+import objpool.compat.multiprocess.pool     # now: modules that it imports would have hooks behind ours, which lose it
 
 def children():
     return open(f"/proc/self/task/{os.getpid()}/children").read().split()
