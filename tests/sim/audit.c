@@ -8,14 +8,9 @@
 #include "daemon/core/calls/passengers.h"
 #include "daemon/core/records/slot.h"
 #include "daemon/core/dispatch/sticky.h"
+#include "tests/sim/attach.h"
 #include "tests/sim/fake.h"
 #include "tests/sim/player.h"
-
-#define HOLDS(world, condition, ...)                  \
-	do {                                          \
-		if (!(condition))                     \
-			world_fail(world, __VA_ARGS__); \
-	} while (0)
 
 /* What is counted in a pool, to be compared with what it says. */
 struct count {
@@ -201,6 +196,7 @@ static void audit_slot(const struct world *world, const struct slot *slot, struc
 	audit_deferred(world, slot, count);
 	audit_lists(world, slot);
 	audit_lease_of(world, slot);
+	attach_audit_slot(world, slot);
 	audit_waits_in_vain(world, slot);
 	audit_life(world, slot);
 	if (count->thorough)
@@ -365,6 +361,7 @@ static void audit_client(const struct world *world, const struct client *client)
 	      (unsigned long long)client->pending);
 	TAILQ_FOREACH(lease, &client->leases, of_client)
 		HOLDS(world, lease->client == client, "a lease of another client");
+	attach_audit_client(world, client);
 }
 
 static void audit_nested(const struct world *world, const struct pool *pool)

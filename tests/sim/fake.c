@@ -463,6 +463,10 @@ static void on_lease(struct fake *fake, uint64_t session)
 	uint8_t room[128], *p = room;
 	const bool refuses = world_one_in(fake->world, 5);
 
+	for (uint32_t i = 0; i < DIRECT_MAX; i++)
+		if (fake->channels[i].open && fake->channels[i].session != session)
+			world_fail(fake->world, "an instance is leased while another session has a direct channel to it");
+
 	if (fake->leased)
 		world_fail(fake->world, "an instance is leased twice");
 	world_say(fake->world, "%s:%u: leased to %llu%s", fake->slot->pool->name, fake->slot->index, (unsigned long long)session,
@@ -661,6 +665,77 @@ static void unbind(struct fake *fake, uint64_t binding)
 	drop(&fake->bound, at);
 }
 
+/* ---- direct channels ---- */
+
+static void on_attach(struct fake *fake, uint64_t place, struct reader *reader)
+{
+	struct fake_channel *channel = &fake->channels[place];
+
+	if (place >= DIRECT_MAX || channel->open || direct_begun(&fake->board->direct, (uint32_t)place) != 0)
+		world_fail(fake->world, "a direct channel comes to a place that is taken");
+	*channel = (struct fake_channel){.open = true};
+	(void)read_uint(reader, &channel->session);
+}
+
+static void on_detach(struct fake *fake, uint64_t place)
+{
+	fake->channels[place].told = fake->channels[place].open;
+}
+
+static void close_channel(struct fake *fake, struct fake_channel *channel)
+{
+	uint8_t room[16], *p = pack_uint(pack_array(room, 3), FROM_DETACHED);
+
+	p = pack_bool(pack_uint(p, (uint64_t)(channel - fake->channels)), world_one_in(fake->world, 4));
+	fake_put(fake, room, p);
+	channel->open = channel->told = false;
+}
+
+static void end_direct(struct fake *fake)
+{
+	direct_count(&fake->board->direct.measures[DIRECT_METHODS - 1], world_dice(fake->world, 100000), false);
+	fake->board->since = 0;
+	direct_end(&fake->board->direct);
+	fake->at = NULL;
+}
+
+static void begin_direct(struct fake *fake, struct fake_channel *channel)
+{
+	fake->at = channel;
+	fake->board->since = fake->world->core.now;
+	if (!direct_begin(&fake->board->direct, (uint32_t)(channel - fake->channels), channel->number++,
+			  world_one_in(fake->world, 3)))
+		end_direct(fake);
+}
+
+/* It carries out what comes on a channel, or closes one. False: there is nothing to do. */
+static bool step_direct(struct fake *fake)
+{
+	struct fake_channel *channel = &fake->channels[world_dice(fake->world, 4)];
+
+	if (fake->at) {
+		end_direct(fake);
+		return true;
+	}
+	for (uint32_t i = 0; !channel->told && i < DIRECT_MAX; i++)
+		channel = fake->channels[i].told ? &fake->channels[i] : channel;
+	if (!channel->open)
+		return false;
+	if (channel->told || world_one_in(fake->world, 30))
+		close_channel(fake, channel);
+	else
+		begin_direct(fake, channel);
+	return true;
+}
+
+static bool has_channels(const struct fake *fake, bool told)
+{
+	for (uint32_t i = 0; i < DIRECT_MAX; i++)
+		if (told ? fake->channels[i].told : fake->channels[i].open)
+			return true;
+	return false;
+}
+
 /* Everything but a call and STOP. */
 static void obey(struct fake *fake, uint64_t type, struct reader *reader)
 {
@@ -684,6 +759,10 @@ static void obey(struct fake *fake, uint64_t type, struct reader *reader)
 		on_release(fake, number);
 	else if (type == TO_SESSION_END)
 		on_session_end(fake, number);
+	else if (type == TO_ATTACH)
+		on_attach(fake, number, reader);
+	else if (type == TO_DETACH)
+		on_detach(fake, number);
 }
 
 /* It was taken back: this tells how far the worker is. */
@@ -705,7 +784,7 @@ static void begin(struct fake *fake)
 	if (!parcel)
 		return;
 	const uint64_t type = type_of(bytes_of(parcel), &reader, &fields);
-	if (type == TO_START || type == TO_RESULT || type > TO_CALLS)
+	if (type == TO_START || type == TO_RESULT || type > TO_DETACH)
 		world_fail(fake->world, "a message that no worker knows, or that comes late: %llu", (unsigned long long)type);
 	if (type == TO_CALL || type == TO_ITEMS || type == TO_CALLS) {
 		if (!claim(fake, parcel, type, &reader, fields)) {
@@ -714,6 +793,8 @@ static void begin(struct fake *fake)
 		}
 		return;
 	}
+	if (type == TO_STOP && has_channels(fake, false))
+		world_fail(fake->world, "an instance is to stop that has direct channels");
 	if (type == TO_STOP)
 		stop(fake, &reader);
 	else
@@ -1153,6 +1234,8 @@ static void work(struct fake *fake)
 		hear(fake);
 	} else if (fake->task) {
 		run_some(fake);
+	} else if ((fake->at || world_one_in(world, 3)) && step_direct(fake)) {
+		return;
 	} else {
 		answer(fake);
 		if (world_one_in(world, 2))
@@ -1192,7 +1275,7 @@ void fake_lies_of_all(struct fake *fake)
 
 bool fake_is_idle(const struct fake *fake)
 {
-	return fake->ready && !fake->dead && !fake->task && !fake->held &&
+	return fake->ready && !fake->dead && !fake->task && !fake->held && !fake->at && !has_channels(fake, true) &&
 	       fake->in_size + fake->out.bytes + fake->slot->out.bytes == 0;
 }
 

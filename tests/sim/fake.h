@@ -73,6 +73,11 @@ struct fake {
 	struct numbers ended;        /* sessions that it was told have ended */
 	uint64_t leased;             /* the session that has leased it; 0: none */
 	struct loan loans[LENT_PLACES];
+	struct fake_channel {        /* its direct channels, by place */
+		bool open, told;     /* told: by DETACH to close it */
+		uint64_t session, number;
+	} channels[DIRECT_MAX];
+	struct fake_channel *at;     /* whose message runs; NULL: none does */
 };
 
 /* The slot's worker. NULL: it has none. */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/sim/attach.h"
 #include "tests/sim/player.h"
 
 #include "daemon/core/calls/client_end.h"
@@ -596,6 +597,16 @@ void player_say_waiting(const struct world *world)
 			world_say(world, "client %llu waits for %u: %s (%u from %u), %u results, fed %u of %u",
 				  (unsigned long long)world->players[i]->client.id, asked->msgid, asked->target, asked->count,
 				  asked->token, asked->results, asked->given, asked->granted);
+}
+
+void player_attach(struct world *world)
+{
+	struct player *player = some_player(world);
+
+	if (world_one_in(world, 3))
+		attach_cancel(world, &player->client);
+	else if (!player->input_ended)
+		attach_open(world, &player->client);
 }
 
 /* ---- changing one's mind ---- */

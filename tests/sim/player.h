@@ -7,6 +7,7 @@
 
 void player_send(struct world *world);
 void player_lease(struct world *world);
+void player_attach(struct world *world); /* opens a direct channel, or cancels a message of one */
 void player_release(struct world *world);
 void player_release_all(struct world *world); /* all clients release all leases */
 void player_read(struct world *world); /* a client, chosen by the dice, reads its answers */

@@ -41,7 +41,8 @@ static const struct {
 	uint32_t share;
 	void (*happen)(struct world *world);
 } events[] = {
-	{380, player_send},
+	{358, player_send},
+	{22, player_attach},
 	{430, fake_work},
 	{60, player_read},
 	{20, player_feed},

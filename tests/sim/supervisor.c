@@ -38,6 +38,7 @@ static void give_board(struct board *board)
 	struct idle_board *idle = container_of(board, struct idle_board, board);
 
 	memset(board, 0, offsetof(struct board, ledger) + 4096 * sizeof *board->ledger);
+	memset(&board->direct, 0, sizeof board->direct);
 	idle->next = idle_boards;
 	idle_boards = idle;
 }
@@ -160,6 +161,7 @@ static void new_pool(struct world *world, unsigned number)
 {
 	const bool calm = world->flavour.calm;
 	const struct pool_settings settings = {.max_queue = 40 + world_dice(world, 200),
+					       .max_direct = world_dice(world, 4),
 					       .max_sticky = 1 << 20,
 					       .start_timeout = NEVER,
 					       .stop_timeout = calm ? NEVER : 5 * SECOND,

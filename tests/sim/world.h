@@ -80,4 +80,10 @@ static inline bool world_is_bad(uint32_t token)
 	return token % 11 == 3;
 }
 
+#define HOLDS(world, condition, ...)                  \
+	do {                                          \
+		if (!(condition))                     \
+			world_fail(world, __VA_ARGS__); \
+	} while (0)
+
 #endif
