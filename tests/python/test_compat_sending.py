@@ -70,15 +70,16 @@ def test_processes(method):
     assert process.exitcode == 0
 
 
-def test_listeners():
+@pytest.mark.parametrize("key", [None, b"secret", b""])
+def test_listeners(key):
     def serve():
         with listener.accept() as connection:
             echo(connection.recv, connection.send)
 
-    with multiprocess.connection.Listener(authkey=b"secret") as listener:
+    with multiprocess.connection.Listener(authkey=key) as listener:
         thread = threading.Thread(target=serve)
         thread.start()
-        with multiprocess.connection.Client(listener.address, authkey=b"secret") as client:
+        with multiprocess.connection.Client(listener.address, authkey=key) as client:
             client.send(made_here(7))
             check_echo(client.recv())
         thread.join()

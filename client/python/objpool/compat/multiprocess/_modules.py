@@ -4,17 +4,17 @@
 SHARED modules are the standard library's own: a program has one table of children, one resource tracker, one log.
 AGAIN are those whose code uses the context, the reduction or the connections beside it. That code, of the Python that runs, is
 executed once more as a module of this package: its relative imports find what this package has by those names, and the standard
-library's module is not touched.
+library's module is not touched. connection.py does so, too, and goes on from there.
 """
 import importlib
 import importlib.machinery
 import importlib.util
 import sys
 
-__all__ = ["Finder"]
+__all__ = ["Finder", "execute_again"]
 
 SHARED = ("forkserver", "popen_fork", "process", "resource_sharer", "resource_tracker", "shared_memory", "spawn", "util")
-AGAIN = ("connection", "managers", "sharedctypes")
+AGAIN = ("managers", "sharedctypes")
 
 
 def original_of(name):
