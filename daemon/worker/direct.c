@@ -166,8 +166,7 @@ bool directs_take_turns(struct host *host)
 		struct direct *channel = directs->at[place];
 		if (!channel)
 			continue;
-		if (channel->close_at <= host->now)
-			direct_cut(channel);
+		direct_keep_time(channel, host->now);
 		take_turn(host, channel);
 		if (direct_is_done(channel))
 			close_channel(host, place);
@@ -183,9 +182,13 @@ uint64_t directs_wake_at(const struct host *host)
 {
 	uint64_t at = UINT64_MAX;
 
-	for (uint32_t i = 0; directs_any(host) && i < DIRECT_MAX; i++)
-		if (host->directs->at[i] && host->directs->at[i]->close_at < at)
-			at = host->directs->at[i]->close_at;
+	for (uint32_t i = 0; directs_any(host) && i < DIRECT_MAX; i++) {
+		const struct direct *channel = host->directs->at[i];
+		if (channel && channel->close_at < at)
+			at = channel->close_at;
+		if (channel && channel->deaf_at < at)
+			at = channel->deaf_at;
+	}
 	return at;
 }
 

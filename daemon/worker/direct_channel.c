@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 enum { FIRST_ROOM = 16 << 10, KEEP = 1 << 20 };
+#define PATIENCE UINT64_C(100000000) /* ns in which a client should end its side once it is told to */
 
 struct direct *direct_new(int fd, uint64_t limit)
 {
@@ -22,7 +23,7 @@ struct direct *direct_new(int fd, uint64_t limit)
 	}
 	direct->fd = fd;
 	direct->limit = limit;
-	direct->close_at = UINT64_MAX;
+	direct->deaf_at = direct->close_at = UINT64_MAX;
 	scan_begin(&direct->scan, limit);
 	return direct;
 }
@@ -199,6 +200,7 @@ void direct_tell_closing(struct direct *direct, struct span reason, uint64_t now
 	if (direct->told)
 		return;
 	direct->told = true;
+	direct->deaf_at = now + PATIENCE;
 	direct->close_at = direct->grace < UINT64_MAX - now ? now + direct->grace : UINT64_MAX;
 	*p++ = BYTE_FIXARRAY | 3;
 	*p++ = 2;
@@ -210,10 +212,25 @@ void direct_tell_closing(struct direct *direct, struct span reason, uint64_t now
 	direct_flush(direct, now);
 }
 
+/* What the client sends from now on fails: it has not begun. What it has sent before is read to its end. */
+static void turn_deaf(struct direct *direct)
+{
+	direct->deaf_at = UINT64_MAX;
+	(void)shutdown(direct->fd, SHUT_RD); /* fails only if the client has closed the channel */
+}
+
+void direct_keep_time(struct direct *direct, uint64_t now)
+{
+	if (direct->close_at <= now)
+		direct_cut(direct);
+	else if (direct->deaf_at <= now)
+		turn_deaf(direct);
+}
+
 void direct_cut(struct direct *direct)
 {
 	direct->dead = true;
-	direct->close_at = UINT64_MAX;
+	direct->deaf_at = direct->close_at = UINT64_MAX;
 	all_sent(direct);
 	(void)shutdown(direct->fd, SHUT_RDWR);
 }

@@ -40,6 +40,7 @@ struct direct {
 	bool dead;           /* nobody reads the answers: only notifications are carried out */
 	bool broken;         /* the client has broken the protocol */
 	bool told;           /* objpool.closing has been said */
+	uint64_t deaf_at;    /* then nothing more is taken; UINT64_MAX: never, or it has been so */
 	uint64_t close_at;   /* then it is cut; UINT64_MAX: never */
 };
 
@@ -66,6 +67,9 @@ static inline bool direct_may_begin(const struct direct *direct)
 
 /* The client is to end it, for this reason. */
 void direct_tell_closing(struct direct *direct, struct span reason, uint64_t now);
+
+/* Does what is due by now: it is cut, or nothing more is taken on it. */
+void direct_keep_time(struct direct *direct, uint64_t now);
 
 /* Ends both directions: what has arrived is still read, and nobody is answered. */
 void direct_cut(struct direct *direct);

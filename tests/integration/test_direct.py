@@ -443,6 +443,21 @@ def test_a_client_that_does_not_close(start):
         assert channel.notes == [[2, "objpool.closing", ["replaced"]]]
 
 
+def test_a_client_that_is_idle_delays_nothing(start):
+    """It reads nothing, so it does not hear that the channel closes. What it sent before is answered; what it sends then fails."""
+    daemon = start({"p": {"workers": 1, "stop_timeout": 60}})
+    with Owner(daemon) as client, client.attach("p") as channel:
+        channel.polite = False
+        slow = channel.start("sleep", 0.2)
+        ids = [channel.start("echo", i) for i in range(20)]
+        assert client.value("objpool.restart", "p") == {"restarted": 1}
+        with pytest.raises(BrokenPipeError):
+            channel.start("echo", 1)
+        answers = channel.rest()
+        assert [answers[i][1] for i in [slow, *ids]] == [0.2, *range(20)]
+        assert client.value("objpool.detached", channel.number)["begun"] == 21
+
+
 def test_leases(start):
     daemon = start({"p": {"workers": 2}})
     with Owner(daemon) as client, Owner(daemon) as holder, client.attach("p", 0) as channel:
