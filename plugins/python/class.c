@@ -169,21 +169,38 @@ static int python_list_methods(struct objpool_call *call, msgpack_packer *result
 
 /* ---- arguments ---- */
 
-/* The arguments of a vectorcall: the instance, positional values, values of keywords; and a tuple of the names of keywords. */
+/* The arguments of a vectorcall: the instance, positional values, values of keywords; and a tuple of the names of keywords. It is
+ * used for one item after the other of a run. */
 struct arguments {
 	PyObject *few[ARGS_FEW + 1];
 	PyObject **values; /* [0] is the instance, or a place that the callee may use */
 	uint32_t count;
-	PyObject *names;   /* NULL: no keywords */
+	PyObject *names;   /* NULL: no keywords. Kept for the next item, whose keywords are mostly the same */
+	const char *keys[ARGS_FEW]; /* where the names lie */
 };
 
-static void arguments_free(struct arguments *arguments)
+static void arguments_begin(struct arguments *arguments)
+{
+	arguments->values = arguments->few;
+	arguments->count = 0;
+	arguments->names = NULL;
+}
+
+/* Drops the values. The names stay. */
+static void arguments_drop(struct arguments *arguments)
 {
 	for (uint32_t i = 0; i < arguments->count; i++)
 		Py_DECREF(arguments->values[1 + i]);
-	Py_XDECREF(arguments->names);
 	if (arguments->values != arguments->few)
 		PyMem_Free(arguments->values);
+	arguments->values = arguments->few;
+	arguments->count = 0;
+}
+
+static void arguments_free(struct arguments *arguments)
+{
+	arguments_drop(arguments);
+	Py_CLEAR(arguments->names);
 }
 
 static int add_value(struct arguments *arguments, struct objpool_call *call, const msgpack_object *object)
@@ -195,32 +212,70 @@ static int add_value(struct arguments *arguments, struct objpool_call *call, con
 	return 0;
 }
 
-static int add_keyword(struct arguments *arguments, struct objpool_call *call, uint32_t i, const msgpack_object_kv *kv)
+/* Are the keywords those of the item before? They are if their names lie at the same places: while a run lasts nothing else is put
+ * there. */
+static bool has_names(const struct arguments *arguments, const struct objpool_args *args)
 {
-	PyObject *name = PyUnicode_DecodeUTF8(kv->key.via.str.ptr, (Py_ssize_t)kv->key.via.str.size, NULL);
-	if (!name)
-		return -1;
-	PyUnicode_InternInPlace(&name);
-	PyTuple_SET_ITEM(arguments->names, (Py_ssize_t)i, name);
-	return add_value(arguments, call, &kv->val);
+	const uint32_t n = args->kwcount;
+
+	if (n > ARGS_FEW || (arguments->names ? (uint32_t)PyTuple_GET_SIZE(arguments->names) : 0) != n)
+		return false;
+	for (uint32_t i = 0; i < n; i++)
+		if (arguments->keys[i] != args->kwargs[i].key.via.str.ptr)
+			return false;
+	return true;
 }
 
+static PyObject *name_of(const msgpack_object_str *key)
+{
+	PyObject *name = PyUnicode_DecodeUTF8(key->ptr, (Py_ssize_t)key->size, NULL);
+	if (name)
+		PyUnicode_InternInPlace(&name);
+	return name;
+}
+
+static int read_names(struct arguments *arguments, const struct objpool_args *args)
+{
+	if (has_names(arguments, args))
+		return 0;
+	Py_XSETREF(arguments->names, args->kwcount > 0 ? PyTuple_New((Py_ssize_t)args->kwcount) : NULL);
+	if (args->kwcount > 0 && !arguments->names)
+		return -1;
+	for (uint32_t i = 0; i < args->kwcount; i++) {
+		PyObject *name = name_of(&args->kwargs[i].key.via.str);
+		if (!name) {
+			Py_CLEAR(arguments->names);
+			return -1;
+		}
+		PyTuple_SET_ITEM(arguments->names, (Py_ssize_t)i, name);
+		if (i < ARGS_FEW)
+			arguments->keys[i] = args->kwargs[i].key.via.str.ptr;
+	}
+	return 0;
+}
+
+static int make_room(struct arguments *arguments, size_t n)
+{
+	PyObject **values = n <= ARGS_FEW ? arguments->few : PyMem_Malloc((n + 1) * sizeof *values);
+
+	arguments->values = values ? values : arguments->few;
+	if (values)
+		return 0;
+	PyErr_NoMemory();
+	return -1;
+}
+
+/* Reads the arguments of the next item: those of the one before have been dropped. */
 static int arguments_read(struct arguments *arguments, struct objpool_call *call, const struct objpool_args *args)
 {
-	const size_t n = (size_t)args->count + args->kwcount;
-	int r = 0;
+	int r = make_room(arguments, (size_t)args->count + args->kwcount);
 
-	arguments->values = n <= ARGS_FEW ? arguments->few : PyMem_Malloc((n + 1) * sizeof(PyObject *));
-	arguments->count = 0;
-	arguments->names = args->kwcount ? PyTuple_New((Py_ssize_t)args->kwcount) : NULL;
-	if (!arguments->values || (args->kwcount && !arguments->names)) {
-		PyErr_NoMemory();
-		r = -1;
-	}
+	if (r == 0)
+		r = read_names(arguments, args);
 	for (uint32_t i = 0; r == 0 && i < args->count; i++)
 		r = add_value(arguments, call, &args->values[i]);
 	for (uint32_t i = 0; r == 0 && i < args->kwcount; i++)
-		r = add_keyword(arguments, call, i, &args->kwargs[i]);
+		r = add_value(arguments, call, &args->kwargs[i].val);
 	if (r < 0)
 		arguments_free(arguments);
 	return r;
@@ -260,6 +315,7 @@ static int python_create(struct objpool_call *call, const struct objpool_args *a
 {
 	struct arguments arguments;
 
+	arguments_begin(&arguments);
 	enter(call);
 	interpreter_is_worker();
 	handle_is_worker();
@@ -401,6 +457,7 @@ static int run_method(PyObject *self, struct objpool_call *call, const struct ob
 {
 	struct arguments arguments;
 
+	arguments_begin(&arguments);
 	if (find_method(self, call) < 0)
 		return -1;
 	if (arguments_read(&arguments, call, args) < 0)
@@ -422,36 +479,35 @@ static int python_dispatch(void *self, struct objpool_call *call, const struct o
 }
 
 /* Fails the call, or gives it a value. */
-static void run_item(PyObject *self, PyObject *method, struct objpool_call *call, const struct objpool_args *args,
-		     msgpack_packer *result)
+static int run_item(PyObject *self, PyObject *method, struct objpool_call *call, const struct objpool_args *args,
+		    struct arguments *arguments, msgpack_packer *result)
 {
-	struct arguments arguments;
-
-	if (arguments_read(&arguments, call, args) < 0) {
-		(void)bad_arguments(call);
-		return;
-	}
-	PyObject *value = PyObject_Vectorcall(method, arguments.values + 1, args->count | PY_VECTORCALL_ARGUMENTS_OFFSET,
-					      arguments.names);
+	if (arguments_read(arguments, call, args) < 0)
+		return bad_arguments(call);
+	PyObject *value = PyObject_Vectorcall(method, arguments->values + 1, args->count | PY_VECTORCALL_ARGUMENTS_OFFSET,
+					      arguments->names);
 	end_if_forked();
-	arguments_free(&arguments);
-	(void)write_value(self, call, value, result);
+	arguments_drop(arguments);
+	return write_value(self, call, value, result);
 }
 
 /* Looks up the method once for all items. */
 static int run_items(PyObject *self, struct objpool_call *call, msgpack_packer *result)
 {
 	const struct objpool_args *args;
+	struct arguments arguments;
 
 	if (find_method(self, call) < 0)
 		return -1;
 	PyObject *method = PyObject_GetAttr(self, last.name);
 	if (!method)
 		return fail_of_method(self, call);
+	arguments_begin(&arguments);
 	while ((args = objpool_next_item(call))) {
-		run_item(self, method, call, args, result);
+		(void)run_item(self, method, call, args, &arguments, result);
 		memory_end(call);
 	}
+	arguments_free(&arguments);
 	Py_DECREF(method);
 	return 0;
 }

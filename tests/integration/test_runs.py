@@ -92,6 +92,21 @@ def test_a_run_has_the_deadline_of_its_call(client):
 # ---- Python ----
 
 @pytest.mark.parametrize("daemon", [PYTHON], indirect=True, ids=["Python"])
+def test_keywords_of_each_item(client):
+    """The names of a column, bound ones, those of each item by itself, none, and one that is no text."""
+    def taken(*columns, **options):
+        error, result = client.full("p:map", "keywords", list(columns), chunk=100, errors="collect", **options)
+        return error or [value for _, value in result]
+
+    assert taken(kwargs={"a": [1, 2], "b": [3, 4]}) == [{"a": 1, "b": 3}, {"a": 2, "b": 4}]
+    assert taken(bind_kwargs={"c": 5}, kwargs={"a": [1, 2]}) == [{"c": 5, "a": 1}, {"c": 5, "a": 2}]
+    items = [{"a": 1}, {"b": 2}, {}, {"b": 3, "a": 4}, {"x" * 50: None}, {str(i): i for i in range(40)}, {"a": 5}]
+    assert taken(*items, args_as="keyword") == items
+    assert taken(*[{"a": 1}, 2, {b"\xff": 3}, {"a": 4}], args_as="keyword") == [{"a": 1}, None, None, {"a": 4}]
+
+
+
+@pytest.mark.parametrize("daemon", [PYTHON], indirect=True, ids=["Python"])
 def test_what_is_finished_arrives_although_the_worker_crashes(client):
     call = start_map(client, "abort_at", list(range(30)), [20] * 30)
     error, result = client.wait(call)

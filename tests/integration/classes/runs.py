@@ -13,6 +13,9 @@ class Runs:
     def add(self, a, b):
         return a + b
 
+    def keywords(self, **kwargs):
+        return kwargs
+
     def sleep(self, seconds):
         try:
             time.sleep(seconds)
