@@ -177,6 +177,8 @@ static bool take_turns(struct host *host)
 {
 	const bool more = take_messages(host);
 
+	if (directs_any(host))
+		host_flush(host); /* finished answers don't wait for what comes on the channels */
 	return (!host->ended && directs_take_turns(host)) || more;
 }
 

@@ -12,6 +12,7 @@ import msgpack
 import pytest
 
 from harness import DEADLINE, Client, wait_for
+from test_descendants import FAMILY, has_channel
 
 
 class Channel(Client):
@@ -551,3 +552,24 @@ def test_descriptors(start):
             wait_for(lambda: attach_or_none(client), lambda: "room for a channel").close()
         wait_for(lambda: slot_of(client)["direct"] == 0, lambda: "the channels to end")
         assert (daemon.descriptors(), daemon.descriptors(pid)) == before
+
+
+def test_a_methods_children_do_not_inherit_it(start):
+    daemon = start({"p": FAMILY})
+    with Owner(daemon) as client, client.attach("p") as channel:
+        child = channel.value("fork")
+        wait_for(lambda: not has_channel(child), lambda: "the child to close what it has inherited")
+        channel.close()
+        assert client.value("objpool.detached", channel.number)["reason"] == "client"
+
+
+def test_a_worker_that_does_not_react_is_replaced_all_the_same(start):
+    daemon = start({"p": {"workers": 1, "stop_timeout": 0.1}})
+    with Owner(daemon) as client, client.attach("p") as channel:
+        assert channel.value("echo", 1) == 1
+        os.kill(slot_of(client)["pid"], signal.SIGSTOP)
+        unanswered = channel.start("echo", 2)
+        assert client.value("objpool.restart", "p") == {"restarted": 1}
+        assert unanswered not in channel.rest()
+        told = client.value("objpool.detached", channel.number)
+        assert (told["reason"], told["begun"], told["error"]["signal"]) == ("lost", 1, 9)
