@@ -854,7 +854,7 @@ def test_names():
     assert multiprocess.TimeoutError is multiprocessing.TimeoutError and multiprocess.cpu_count() == os.cpu_count()
     import objpool.compat.multiprocess.managers as managers
     import objpool.compat.multiprocess.shared_memory as shared_memory
-    assert managers is multiprocess.managers and shared_memory is multiprocessing.shared_memory
+    assert managers is multiprocess.managers and shared_memory is multiprocess.shared_memory
     with multiprocess.get_context("spawn").Pool(1) as pool, dummy.Pool(1) as threads:
         assert type(pool) is Pool and type(threads) is ThreadPool and pool.apply(square, (2,)) == threads.apply(square, (2,))
 

@@ -103,7 +103,7 @@ from objpool.compat.multiprocess.synchronize import Lock
 import multiprocessing.managers
 assert managers is multiprocess.managers is not multiprocessing.managers
 assert multiprocess.queues is not multiprocessing.queues and multiprocessing.queues.__spec__ is spec
-assert multiprocess.shared_memory is multiprocessing.shared_memory
+assert multiprocess.process is multiprocessing.process
 assert multiprocess.reduction.ForkingPickler is not multiprocessing.reduction.ForkingPickler is multiprocessing.queues._ForkingPickler
 assert not hasattr(multiprocess, "nothing") and "heap" in dir(multiprocess)
 """

@@ -30,7 +30,8 @@ globals().update((name, getattr(context._default_context, name)) for name in __a
 __all__ += ["citation", "license"]
 
 SUBDEBUG, SUBWARNING = 5, 25
-_MODULES = (*_SHARED, *_AGAIN, "connection", "dummy", "heap", "pool", "popen_forkserver", "popen_spawn_posix", "queues", "synchronize")
+_MODULES = (*_SHARED, *_AGAIN, "connection", "dummy", "heap", "pool", "popen_forkserver", "popen_spawn_posix", "queues",
+            "shared_memory", "synchronize")
 
 
 def __getattr__(name):

@@ -4,7 +4,8 @@
 SHARED modules are the standard library's own: a program has one table of children, one resource tracker, one log.
 AGAIN are those whose code uses the context, the reduction or the connections beside it. That code, of the Python that runs, is
 executed once more as a module of this package: its relative imports find what this package has by those names, and the standard
-library's module is not touched. connection.py does so, too, and goes on from there.
+library's module is not touched. connection.py and shared_memory.py do so, too, and go on from
+there.
 """
 import importlib
 import importlib.machinery
@@ -13,7 +14,7 @@ import sys
 
 __all__ = ["Finder", "execute_again"]
 
-SHARED = ("forkserver", "popen_fork", "process", "resource_sharer", "resource_tracker", "shared_memory", "spawn", "util")
+SHARED = ("forkserver", "popen_fork", "process", "resource_sharer", "resource_tracker", "spawn", "util")
 AGAIN = ("managers", "sharedctypes")
 
 
