@@ -622,19 +622,34 @@ static void measure(struct client *client, struct pool *pool, const char *target
 	world_reply(pool->slots[0], world_begin(pool->slots[0]), nanoseconds);
 }
 
-/* A map of so many nils. */
-static void ask_map(struct client *client, unsigned msgid, const char *method, uint32_t count)
+/* A map of so many nils, streamed or not. */
+static void ask_items(struct client *client, unsigned msgid, const char *method, uint32_t count, bool stream)
 {
 	uint8_t params[4096], *p = params, name[] = "objpool.call";
 	struct rpc rpc = {.type = RPC_REQUEST, .msgid = msgid, .method = {.bytes = name, .size = sizeof name - 1}};
 
 	assert_in_range(count, 1, sizeof params - 64);
-	p = pack_str(pack_str(pack_array(p, 3), "p:map", 5), method, strlen(method));
+	p = pack_str(pack_str(pack_array(p, stream ? 4 : 3), "p:map", 5), method, strlen(method));
 	p = pack_array(pack_array(p, 1), count);
 	memset(p, BYTE_NIL, count);
-	rpc.params = (struct span){.bytes = params, .size = (size_t)(p + count - params)};
+	p += count;
+	if (stream) {
+		p = pack_str(pack_map(p, 1), "stream", 6);
+		*p++ = 0xc3; /* true */
+	}
+	rpc.params = (struct span){.bytes = params, .size = (size_t)(p - params)};
 	assert_int_equal(request_full_call(client, &rpc, NULL), 0);
 	core_end_event(client->core);
+}
+
+static void ask_map(struct client *client, unsigned msgid, const char *method, uint32_t count)
+{
+	ask_items(client, msgid, method, count, false);
+}
+
+static void ask_stream(struct client *client, unsigned msgid, const char *method, uint32_t count)
+{
+	ask_items(client, msgid, method, count, true);
 }
 
 /* A map that has the pool for itself is handed far ahead, in batches of more; what others then wait for is taken back. */
@@ -663,6 +678,30 @@ static void a_map_that_is_alone_is_handed_far_ahead(void **state)
 	assert_int_equal(pool->queue.by_client.count, 1); /* the second client's call is with a worker */
 	client_gone(&second);
 	client_gone(&first);
+	world_close(&world);
+}
+
+/* A single call of the client whose stream has the pool for itself passes what the workers have not begun of the stream. */
+static void a_call_passes_the_items_of_its_clients_stream(void **state)
+{
+	struct core_world world;
+	struct client client;
+
+	(void)state;
+	world_open(&world);
+	client_init(&client, &world.core);
+	struct pool *pool = world_pool(&world, "p", 1, &world_settings);
+	struct slot *slot = pool->slots[0];
+	measure(&client, pool, "p:0.short", 36000);
+	ask_stream(&client, 1, "short", 2000);
+	assert_in_range(slot->ahead, SLOT_AHEAD_MAX / 2, SLOT_AHEAD_MAX);
+	(void)world_begin(slot);
+	world_ask(&client, 2, "p.short", "[", 0);
+	world_pass(&world, 0);
+	assert_int_equal(slot->handed_count, 1); /* what it runs */
+	assert_in_range(pool->queue.count, 1, 3);
+	assert_true(TAILQ_FIRST(&pool->calls)->input.count > 1800);
+	client_gone(&client);
 	world_close(&world);
 }
 
@@ -822,6 +861,7 @@ int main(void)
 		cmocka_unit_test(tasks_wait_for_what_is_replayed),
 		cmocka_unit_test(what_is_remembered_is_counted),
 		cmocka_unit_test(a_map_that_is_alone_is_handed_far_ahead),
+		cmocka_unit_test(a_call_passes_the_items_of_its_clients_stream),
 		cmocka_unit_test(the_last_items_are_not_handed_far_ahead),
 		cmocka_unit_test(the_usual_window_is_by_work),
 		cmocka_unit_test(one_slow_batch_changes_little),

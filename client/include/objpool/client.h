@@ -335,7 +335,7 @@ struct objpool_map_options {
 	struct objpool_bytes bind_kwargs; /* packed map: keyword arguments of every item */
 	uint32_t timeout_ms;              /* for the whole map; 0: no limit */
 	uint32_t chunk;                   /* items that a worker gets at once; 0: the daemon adapts it */
-	uint32_t window;                  /* items accepted and unanswered; 0: twice what the slots have in hand */
+	uint32_t window;                  /* items accepted and unanswered; 0: by the work and the bytes of the items */
 	bool unordered;                   /* results as they finish, not in item order */
 	bool idempotent;                  /* if a worker dies, another instance may run its items again */
 	bool sync;                        /* rounds of one item per slot: each slot exactly once in a round */

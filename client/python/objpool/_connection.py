@@ -288,8 +288,8 @@ class Connection(Inbox):
         """Waits until there is something to read. In recv() a thread would be woken when the daemon reads what we sent, too.
 
         Being woken on a CPU that sleeps takes longer than the rest of a short call. So a wait polls for a moment first, as
-        long as answers come that fast, and yields the CPU to others between. Not for a stream, whose next results are under way: its
-        workers need the CPU.
+        long as answers come that fast, and yields the CPU to others between. Not for a stream: its next results are under way, and
+        its workers need the CPU.
         """
         wait = self._input.poll
         if self._calm or not hurries:

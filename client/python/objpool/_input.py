@@ -31,7 +31,7 @@ class StreamEntry(Entry):
 
     def __init__(self) -> None:
         super().__init__()
-        self.results: Deque[List[Any]] = collections.deque()  # [msgid, index, error, value], or [msgid, first index, [value, ...]]
+        self.results: Deque[List[Any]] = collections.deque()  # [msgid, index, error, value], or [msgid, index, [value, ...]]
         self.credits: Deque[List[Any]] = collections.deque()
         self.steps: Deque[List[Any]] = collections.deque()
         self.called: Any = None  #: wakes the feeder
@@ -179,8 +179,8 @@ class Feeder(Input):
     """An input that may block: a thread reads it.
 
     Items are sent in batches. The input may block in the middle of a batch, maybe until the user has seen results of its earlier
-    items. So the thread that waits for results sends the items that were read. When the daemon has nothing left to do, it also sets
-    `urgent`: the feeder sends each further item at once.
+    items. So the thread that waits for results sends the items that were read. When the daemon has nothing left to do, it also
+    sets `urgent`: the feeder sends each further item at once.
     """
 
     def __init__(self, connection: Connection, entry: StreamEntry, items: Iterator[Any]) -> None:

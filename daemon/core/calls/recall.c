@@ -2,6 +2,7 @@
 #include "daemon/core/calls/recall.h"
 
 #include "daemon/core/calls/call_answer.h"
+#include "daemon/core/records/input.h"
 #include "daemon/core/records/pool.h"
 #include "daemon/core/dispatch/scheduler.h"
 #include "daemon/core/records/slot.h"
@@ -98,23 +99,23 @@ static void take_back(struct slot *slot, struct batch_list *taken)
 	}
 }
 
-static void take_and_requeue(struct slot *slot, const char *why)
+static void take_and_put(struct slot *slot, const char *why, void (*put)(struct batch *))
 {
 	struct batch_list taken;
 	struct batch *batch;
 
 	core_trace(slot->pool->core, slot->pool, slot, "what it has not begun is taken back: %s", why);
 	take_back(slot, &taken);
-	/* Each goes to the front of the queue, before the later tasks that are there already. */
 	while ((batch = TAILQ_FIRST(&taken))) {
 		TAILQ_REMOVE(&taken, batch, link);
-		recall_put_back(batch);
+		put(batch);
 	}
 }
 
 void recall_tasks(struct slot *slot)
 {
-	take_and_requeue(slot, slot->silent ? "the worker does not react" : "it is at something slow");
+	/* Each goes to the front of the queue, before the later tasks that are there already. */
+	take_and_put(slot, slot->silent ? "the worker does not react" : "it is at something slow", recall_put_back);
 	slot->closed = true;
 	slot_relist(slot);
 }
@@ -164,6 +165,19 @@ static bool look_at(struct slot *slot, uint64_t now)
 	return true;
 }
 
+/* Items of a stream wait in their call again, so that what has come after them need not wait behind them. */
+static void put_where_others_pass(struct batch *batch)
+{
+	struct call *call = batch->call;
+
+	if (!call->input.on || call->input.sync || call->answered) {
+		recall_put_back(batch);
+		return;
+	}
+	input_put_back(call, batch);
+	call_go_on(call);
+}
+
 /* Others than one client's maps wait: they wait for what is in the workers' hands. */
 static void recall_excess(struct pool *pool)
 {
@@ -172,7 +186,7 @@ static void recall_excess(struct pool *pool)
 	pool->laden_deep = false;
 	for (uint32_t i = 0; i < pool->size; i++)
 		if (pool->slots[i]->ahead > SLOT_AHEAD && pool->slots[i]->handed_count > 1)
-			take_and_requeue(pool->slots[i], "others wait");
+			take_and_put(pool->slots[i], "others wait", put_where_others_pass);
 }
 
 void recall_on_timer(struct timer *timer)

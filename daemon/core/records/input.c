@@ -66,7 +66,9 @@ static uint64_t window_of(const struct call *call)
 /* How many items for each slot are queued at once. */
 static uint64_t portion_of(const struct call *call, uint64_t window)
 {
-	const uint64_t pace = call->chunk ? call->chunk : method_pace(call->method, PORTION);
+	const struct pool *pool = call->pool;
+	const uint64_t work = pool->core->now < pool->shared_until ? PORTION / 3 : PORTION;
+	const uint64_t pace = call->chunk ? call->chunk : method_pace(call->method, work);
 	const uint64_t portion = least_of(pace, window / (2 * slots_of(call)));
 	return portion > 0 ? portion : 1;
 }
@@ -88,8 +90,9 @@ static int take(struct input *input, uint64_t count, struct batch **batch)
 /* ---- a stream whose early results are too large ---- */
 
 /* Puts the batch back in its place among the items, which is mostly in front of all others. */
-static void put_back(struct input *input, struct batch *batch)
+void input_put_back(struct call *call, struct batch *batch)
 {
+	struct input *input = &call->input;
 	struct batch *after = TAILQ_FIRST(&input->items);
 
 	while (after && after->first < batch->first)
@@ -112,7 +115,7 @@ static void take_back(struct call *call, struct batch *batch)
 		queue_put_before(next, batch);
 	}
 	queue_remove(batch);
-	put_back(&call->input, batch);
+	input_put_back(call, batch);
 }
 
 /* Takes the call's batches out of the pool's queue, so that they aren't begun. */

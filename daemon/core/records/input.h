@@ -21,6 +21,9 @@ void input_add(struct call *call, struct batch *batch);
 /* Takes the next items that may be queued now. 0: *batch has them, or is NULL if none may be queued; -ENOMEM. */
 int input_next(struct call *call, struct batch **batch);
 
+/* A batch of a stream has been taken out of a queue, or of a worker's hands: its items wait in their place again. */
+void input_put_back(struct call *call, struct batch *batch);
+
 /* Tells the client how many more items it may feed. */
 void input_grant(struct call *call);
 

@@ -24,8 +24,8 @@ class IMapIterator:
     """Results as an iterator, in order of the input. The input is read only so far ahead that the workers stay busy.
 
     Items go to workers one by one at first. When they prove to be short, they share messages of about BATCH_SECONDS; still each
-    is a chunk of its own. Then as many are under way as are AHEAD_SECONDS of work for each worker, so that workers go on while this
-    program waits for a CPU, but no more than have AHEAD_BYTES. A thread of its own reads input that may block; the thread that
+    is a chunk of its own. Then as many are under way as are AHEAD_SECONDS of work for each worker, so that workers go on while
+    this program waits for a CPU, but no more than have AHEAD_BYTES. A thread of its own reads input that may block; the thread that
     takes the results reads lists and the like.
     """
 
