@@ -161,6 +161,6 @@ struct objpool_client *objpool_close(struct objpool_client *client)
 		return NULL;
 	client->closing = true;
 	if (!client->dispatching)
-		(void)turn_run(client, false, false);
+		(void)turn_run(client, false, 0);
 	return NULL;
 }

@@ -21,6 +21,7 @@ struct direct {
 	int epoll;    /* of the connection's socket and those of all channels (readiness.h); -1: there are no channels */
 	struct route *routes;
 	struct channel *reads; /* the channel whose messages are handled now; NULL: they are the connection's */
+	bool heard;            /* the last turn found something to read */
 	bool awaits_room;      /* of the connection's socket: see readiness.h */
 	uint32_t attaches;     /* objpool.attach that are not answered */
 	uint32_t own_calls;    /* in flight, that the library has made by itself */

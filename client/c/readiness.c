@@ -64,6 +64,8 @@ struct channel *readiness_only(const struct objpool_client *client)
 {
 	struct channel *only = NULL;
 
+	if (objpool_unsent(client) > 0)
+		return NULL;
 	for (const struct route *route = client->direct.routes; route; route = route->next)
 		for (struct channel *channel = route->channels; channel; channel = channel->next) {
 			if (only || channel->state == CHANNEL_ENDED || channel->in_flight != client->pending.count)

@@ -28,7 +28,8 @@ struct ready {
 /* Waits until some are ready, at most `timeout_ms`. Returns how many can be read: those in `ready`; or a negative errno. */
 int readiness_wait(const struct objpool_client *client, struct ready ready[READINESS_MAX], int timeout_ms);
 
-/* The channel on which all calls in flight are, if there is no other channel: a read that waits for it misses nothing. Or NULL. */
+/* The channel on which all calls in flight are, if there is no other channel and nothing to send: to wait for it alone misses
+ * nothing. Or NULL. */
 struct channel *readiness_only(const struct objpool_client *client);
 
 #endif

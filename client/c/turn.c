@@ -72,11 +72,12 @@ static void trim(struct objpool_client *client)
 }
 
 /* Reads from all sockets of a connection with direct channels that can be read. */
-static void receive_ready(struct objpool_client *client, bool wait)
+static void receive_ready(struct objpool_client *client, int wait_ms)
 {
 	struct ready ready[READINESS_MAX];
-	const int n = readiness_wait(client, ready, wait ? -1 : 0);
+	const int n = readiness_wait(client, ready, wait_ms);
 
+	client->direct.heard = n > 0;
 	for (int i = 0; i < n && !client->closing && !client->lost; i++)
 		if (!ready[i].channel)
 			incoming_receive(client, false);
@@ -84,23 +85,23 @@ static void receive_ready(struct objpool_client *client, bool wait)
 			incoming_receive_channel(client, ready[i].channel, false);
 }
 
-static void receive(struct objpool_client *client, bool wait)
+static void receive(struct objpool_client *client, int wait_ms)
 {
-	struct channel *only = wait && client->direct.enabled ? readiness_only(client) : NULL;
+	struct channel *only = wait_ms < 0 && client->direct.enabled ? readiness_only(client) : NULL;
 
 	if (!client->direct.enabled)
-		incoming_receive(client, wait);
+		incoming_receive(client, wait_ms < 0);
 	else if (only)
 		incoming_receive_channel(client, only, true);
 	else
-		receive_ready(client, wait);
+		receive_ready(client, wait_ms);
 }
 
-int turn_run(struct objpool_client *client, bool readable, bool wait)
+int turn_run(struct objpool_client *client, bool readable, int wait_ms)
 {
 	client->dispatching = true;
 	if (readable && !client->lost)
-		receive(client, wait);
+		receive(client, wait_ms);
 	if (!client->lost && !client->closing) {
 		fail_overdue_calls(client);
 		client_streams_feed(client);
@@ -127,7 +128,7 @@ int turn_run(struct objpool_client *client, bool readable, bool wait)
 
 int objpool_dispatch(struct objpool_client *client, short events)
 {
-	return client->dispatching ? -EDEADLK : turn_run(client, (events & ~POLLOUT) != 0, false);
+	return client->dispatching ? -EDEADLK : turn_run(client, (events & ~POLLOUT) != 0, 0);
 }
 
 /* ---- waiting, and other loops ---------------------------------------------------------------------------------------- */
@@ -165,23 +166,36 @@ static int poll_socket(const struct objpool_client *client, int64_t deadline)
 	return n < 0 ? -errno : pollfd.revents;
 }
 
+/* A turn that waits until the deadline. `*heard`: there was something to do. */
+static int wait_and_run(struct objpool_client *client, int64_t deadline, bool *heard)
+{
+	if (client->direct.enabled) {
+		readiness_await_room(client);
+		const int rc = turn_run(client, true, clock_ms_until(deadline));
+		*heard = rc < 0 || client->direct.heard; /* -ESHUTDOWN: there is no client any more */
+		return rc;
+	}
+	const int events = poll_socket(client, deadline);
+	*heard = events != 0;
+	return events < 0 ? events : turn_run(client, (events & ~POLLOUT) != 0, 0);
+}
+
 int objpool_wait(struct objpool_client *client, int timeout_ms)
 {
+	bool heard;
+
 	if (client->dispatching)
 		return -EDEADLK;
 	if (client_streams_are_due(client))
-		return turn_run(client, true, false);
+		return turn_run(client, true, 0);
 	if (objpool_flush(client) < 0)
-		return turn_run(client, false, false);
+		return turn_run(client, false, 0);
 	const int64_t until = timeout_ms < 0 ? 0 : clock_now() + (int64_t)timeout_ms * CLOCK_NS_PER_MS;
 	const int64_t deadline = clock_earlier(clock_earlier(until, client->trim_at), pending_deadline(&client->pending));
 	if (deadline == 0 && objpool_unsent(client) == 0)
-		return turn_run(client, true, true);
-	const int events = poll_socket(client, deadline);
-	if (events < 0)
-		return events;
-	const int rc = turn_run(client, (events & ~POLLOUT) != 0, false);
-	return rc == 0 && events == 0 && until != 0 && clock_now() >= until ? -ETIMEDOUT : rc;
+		return turn_run(client, true, -1);
+	const int rc = wait_and_run(client, deadline, &heard);
+	return rc == 0 && !heard && until != 0 && clock_now() >= until ? -ETIMEDOUT : rc;
 }
 
 int objpool_drain(struct objpool_client *client)
