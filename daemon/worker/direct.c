@@ -5,22 +5,34 @@
 #include "daemon/worker/quit.h"
 #include "proto/pack.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 struct directs {
 	struct direct *at[DIRECT_MAX]; /* by place */
-	uint32_t count;
+	uint64_t taken;                /* a bit for each place that has one: mostly there are few */
 	uint32_t first;                /* the place whose turn is first */
 	struct direct_counting counting;
-	uint64_t tell_every;           /* calls after which the supervisor is told that there are more counts; 0: never */
+	uint64_t tell_every; /* calls after which the supervisor is told that there are more counts; 0: never */
 	uint64_t untold;
 };
 
+static_assert(DIRECT_MAX == 64, "the places are the bits of `taken`");
+
 bool directs_any(const struct host *host)
 {
-	return host->directs && host->directs->count > 0;
+	return host->directs && host->directs->taken != 0;
+}
+
+/* Takes the lowest place out of a set that is not empty. */
+static uint32_t take_place(uint64_t *places)
+{
+	const uint32_t place = (uint32_t)__builtin_ctzll(*places);
+
+	*places &= *places - 1;
+	return place;
 }
 
 /* ---- the process dies, or forks ---- */
@@ -49,7 +61,7 @@ static void open_channel(struct host *host, uint32_t place, int fd)
 	if (!directs->at[place])
 		quit_memory();
 	directs->at[place]->place = place;
-	directs->count++;
+	directs->taken |= UINT64_C(1) << place;
 }
 
 void directs_on_attach(struct host *host, struct reader *reader)
@@ -99,7 +111,7 @@ static void close_channel(struct host *host, uint32_t place)
 	p = pack_bool(pack_uint(p, place), directs->at[place]->broken);
 	reply_messages(&host->reply, message, (size_t)(p - message));
 	directs->at[place] = direct_free(directs->at[place]);
-	directs->count--;
+	directs->taken &= ~(UINT64_C(1) << place);
 }
 
 void directs_free(struct host *host)
@@ -153,6 +165,19 @@ static void take_turn(struct host *host, struct direct *channel)
 	direct_flush(channel, host->now);
 }
 
+/* Returns whether more of its messages have arrived. */
+static bool take_turn_at(struct host *host, uint32_t place)
+{
+	struct direct *channel = host->directs->at[place];
+
+	direct_keep_time(channel, host->now);
+	take_turn(host, channel);
+	if (!direct_is_done(channel))
+		return direct_may_begin(channel);
+	close_channel(host, place);
+	return false;
+}
+
 bool directs_take_turns(struct host *host)
 {
 	struct directs *directs = host->directs;
@@ -161,18 +186,12 @@ bool directs_take_turns(struct host *host)
 	if (!directs_any(host))
 		return false;
 	directs->first = (directs->first + 1) % DIRECT_MAX;
-	for (uint32_t i = 0; i < DIRECT_MAX; i++) {
-		const uint32_t place = (directs->first + i) % DIRECT_MAX;
-		struct direct *channel = directs->at[place];
-		if (!channel)
-			continue;
-		direct_keep_time(channel, host->now);
-		take_turn(host, channel);
-		if (direct_is_done(channel))
-			close_channel(host, place);
-		else
-			more = more || direct_may_begin(channel);
-	}
+	const uint64_t before = (UINT64_C(1) << directs->first) - 1;
+	uint64_t first = directs->taken & ~before, then = directs->taken & before;
+	while (first)
+		more |= take_turn_at(host, take_place(&first));
+	while (then)
+		more |= take_turn_at(host, take_place(&then));
 	return more;
 }
 
@@ -182,11 +201,11 @@ uint64_t directs_wake_at(const struct host *host)
 {
 	uint64_t at = UINT64_MAX;
 
-	for (uint32_t i = 0; directs_any(host) && i < DIRECT_MAX; i++) {
-		const struct direct *channel = host->directs->at[i];
-		if (channel && channel->close_at < at)
+	for (uint64_t places = host->directs ? host->directs->taken : 0; places;) {
+		const struct direct *channel = host->directs->at[take_place(&places)];
+		if (channel->close_at < at)
 			at = channel->close_at;
-		if (channel && channel->deaf_at < at)
+		if (channel->deaf_at < at)
 			at = channel->deaf_at;
 	}
 	return at;
@@ -203,15 +222,15 @@ static void on_polled(struct host *host, struct direct *channel, const struct po
 int directs_fill(struct host *host, uint64_t until)
 {
 	struct directs *directs = host->directs;
-	struct pollfd polled[1 + DIRECT_MAX] = {{.fd = host->inbox.fd, .events = POLLIN}};
+	struct pollfd polled[1 + DIRECT_MAX];
 	struct direct *channels[1 + DIRECT_MAX];
 	nfds_t n = 1;
 
-	for (uint32_t i = 0; i < DIRECT_MAX; i++)
-		if (directs->at[i]) {
-			channels[n] = directs->at[i];
-			polled[n++] = (struct pollfd){.fd = directs->at[i]->fd, .events = direct_events(directs->at[i])};
-		}
+	polled[0] = (struct pollfd){.fd = host->inbox.fd, .events = POLLIN};
+	for (uint64_t places = directs->taken; places; n++) {
+		channels[n] = directs->at[take_place(&places)];
+		polled[n] = (struct pollfd){.fd = channels[n]->fd, .events = direct_events(channels[n])};
+	}
 	const int ready = inbox_poll(polled, n, until);
 	if (ready < 0 && errno != EINTR)
 		return -errno;
