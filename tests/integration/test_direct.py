@@ -4,6 +4,7 @@ import array
 import contextlib
 import itertools
 import os
+import random
 import re
 import signal
 import socket
@@ -573,3 +574,34 @@ def test_a_worker_that_does_not_react_is_replaced_all_the_same(start):
         assert unanswered not in channel.rest()
         told = client.value("objpool.detached", channel.number)
         assert (told["reason"], told["begun"], told["error"]["signal"]) == ("lost", 1, 9)
+
+
+def test_an_instance_with_direct_calls_is_not_idle(start):
+    daemon = start({"p": {"workers": 2, "workers_min": 1, "workers_max": 2, "idle_timeout": 0.2}})
+    with Owner(daemon) as client, client.attach("p", 0) as other, client.attach("p", 1) as channel:
+        asked = other.start("sleep", 0.7)
+        channel.value("sleep", 0.7)
+        other.wait(asked)
+        assert client.value("objpool.pools")[0]["workers"] == 2
+        assert channel.rest() == {} and channel.notes == [[2, "objpool.closing", ["removed"]]]  # now it is
+
+
+def test_hostile_bytes(start):
+    """Whatever comes on a channel, the instance lives on."""
+    daemon = start({"p": {"workers": 1}})
+    dice = random.Random(7)
+    messages = [[0, 1, "echo", [1, "x" * 40, {"a": [1.5, None]}]], [2, "set", [b"y" * 30]],
+                [0, 2, "objpool.call", [None, "echo", [1], {"kwargs": {"k": 1}, "timeout_ms": 50}]]]
+    with Owner(daemon) as client:
+        pid = slot_of(client)["pid"]
+        for _ in range(150):
+            with wait_for(lambda: attach_or_none(client), lambda: "room for a channel") as channel:
+                data = bytearray(b"".join(msgpack.packb(message) for message in messages))
+                for _ in range(dice.randrange(1, 6)):
+                    data[dice.randrange(len(data))] = dice.randrange(256)
+                channel.send_raw(bytes(data))
+                if dice.random() < 0.5:
+                    channel.socket.shutdown(socket.SHUT_WR)
+        with wait_for(lambda: attach_or_none(client), lambda: "room for a channel") as channel:
+            assert channel.value("echo", 1) == 1
+        assert slot_of(client)["pid"] == pid

@@ -71,6 +71,12 @@ int direct_await_end(struct direct *direct, struct client *client, const struct 
 void direct_take_counts(struct slot *slot);
 void direct_take_all_counts(struct core *core); /* of all slots */
 
+/* Does a message of a direct channel run? */
+static inline bool direct_is_busy(const struct slot *slot)
+{
+	return slot->directs_count > 0 && direct_state_in(atomic_load(&slot->board->direct.word)) != DIRECT_ENDED;
+}
+
 /* Does a message of a direct channel run? Then *name (of `size` bytes) is its method, *since when it began, *session whose it is. */
 bool direct_running(const struct slot *slot, char *name, size_t size, uint64_t *since, uint64_t *session);
 

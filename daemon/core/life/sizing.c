@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/core/life/sizing.h"
 
+#include "daemon/core/calls/direct.h"
 #include "daemon/core/calls/lease.h"
 #include "daemon/core/life/lost.h"
 #include "daemon/core/calls/nested.h"
@@ -129,7 +130,7 @@ void sizing_on_waiting(struct pool *pool)
 static bool is_idle(const struct slot *slot, uint64_t now)
 {
 	return slot->state == SLOT_READY && slot->handed_count == 0 && slot->queue.count == 0 && TAILQ_EMPTY(&slot->deferred) &&
-	       !slot->leased && now - slot->idle_since >= slot->pool->settings.idle_timeout;
+	       !slot->leased && !direct_is_busy(slot) && now - slot->idle_since >= slot->pool->settings.idle_timeout;
 }
 
 static bool may_go(const struct slot *slot)
@@ -142,6 +143,8 @@ static uint32_t size_wanted(const struct pool *pool)
 {
 	uint32_t idle = 0, size = pool->size;
 
+	for (uint32_t i = 0; i < pool->size; i++)
+		direct_take_counts(pool->slots[i]); /* sets idle_since */
 	for (uint32_t i = 0; i < pool->size; i++)
 		idle += is_idle(pool->slots[i], pool->core->now);
 	while (idle > 0 && size > pool->settings.workers_min && may_go(pool->slots[size - 1])) {
