@@ -162,6 +162,7 @@ Pair = collections.namedtuple("Pair", "a b")
 class Row(typing.NamedTuple): a: int
 @functools.lru_cache
 def cached(x): return x
+def pick(x, *, default=(1, "a")): return x in {"a", "b", "c", 1, 2.5} and [lambda: {"x", "y"}]
 
 def serve(questions, answers):
     for what, value in iter(questions.get, None):
@@ -197,10 +198,10 @@ def run(program, method, text):
 @pytest.mark.parametrize("method", METHODS)
 def test_what_both_processes_have_stays_the_same_object(program, method):
     assert run(program, method, """
-print(ask("is C", C(1)), [ask("same", value) for value in (f, Color, D, Pair, Row, cached)])
+print(ask("is C", C(1)), [ask("same", value) for value in (f, Color, D, Pair, Row, cached, pick)])
 print(ask("echo", C(3)) == C(3), type(ask("echo", C.Inner())) is C.Inner, ask("echo", Color.RED) is Color.RED, ask("echo", Row(1)))
 print(ask("call", functools.partial(f, 3)), ask("call", C(4).go), ask("call", bump), ask("call", bump), counter)
-""") == f"True {[True] * 6}\nTrue True True Row(a=1)\n8 10 1 2 0\n"
+""") == f"True {[True] * 7}\nTrue True True Row(a=1)\n8 10 1 2 0\n"
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -228,6 +229,16 @@ large, connection = bytes(1 << 20), multiprocess.Pipe()[0]
 SCALE, table = 3, list(range(100000))
 print(repr(ask("call", lambda: large)), repr(ask("call", lambda: connection)))
 """) == """NameError("name 'large' is not defined") NameError("name 'connection' is not defined")\n"""
+
+
+def test_long_chains_and_long_strings(program):
+    assert run(program, "fork", """
+chain = None
+for _ in range(300):
+    link = C(chain)
+    chain = link
+print(type(ask("echo", chain)) is C, ask("echo", "__main__" * 100000) == "__main__" * 100000, ask("echo", [bytes(1 << 20), C(2)])[1] == C(2))
+""") == "True True True\n"
 
 
 WITHOUT_PACKAGES = """

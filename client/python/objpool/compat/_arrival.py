@@ -7,6 +7,7 @@ process. There is one for each such process, so that its functions share their g
 """
 import builtins
 import collections
+import os
 import pickle
 import threading
 import types
@@ -59,6 +60,14 @@ class _StandIns:
         self._kept = collections.OrderedDict()
         self._lock = threading.Lock()
 
+    def after_fork(self):
+        """The same, with locks that no thread holds."""
+        copy = _StandIns()
+        copy._kept.update(self._kept)
+        for stand_in in copy._kept.values():
+            stand_in.lock = threading.RLock()
+        return copy
+
     def get(self, origin):
         with self._lock:
             stand_in = self._kept.setdefault(origin, None) or StandIn()
@@ -70,3 +79,11 @@ class _StandIns:
 
 
 _stand_ins = _StandIns()
+
+
+def _after_fork_in_child():
+    global _stand_ins
+    _stand_ins = _stand_ins.after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

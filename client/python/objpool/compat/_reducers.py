@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """How objects of some types are pickled for another process: connections, sockets, shared memory, what the program has registered."""
-import copyreg
-
 own = {}        # {type: reducer}, registered with objpool.compat.multiprocess.reduction
 
 
@@ -9,8 +7,3 @@ def registered():
     """{type: reducer}, as registered with the standard library's multiprocessing.reduction and with ours."""
     from multiprocessing.reduction import ForkingPickler
     return {**ForkingPickler._extra_reducers, **own}
-
-
-def table():
-    """The dispatch table of a pickler that knows them."""
-    return {**copyreg.dispatch_table, **registered()}

@@ -5,6 +5,7 @@ All that this package sends goes through ForkingPickler.dumps: items of queues, 
 managers. What it writes any pickle.loads reads, if objpool can be imported there. What a program has registered with
 multiprocessing.reduction is used here, too; what is registered here is used only here.
 """
+import copyreg
 import io
 import multiprocessing.reduction as _standard
 import pickle
@@ -13,12 +14,25 @@ from abc import ABCMeta  # noqa: F401
 from multiprocessing.reduction import HAVE_SEND_HANDLE, DupFd, recv_handle, recvfds, send_handle, sendfds  # noqa: F401
 
 from .. import _elsewhere, _reducers
+from .._message import ATOMS
 
 __all__ = ["send_handle", "recv_handle", "ForkingPickler", "register", "dump", "DupFd", "sendfds", "recvfds"]
 
 _MAIN = re.compile(b"_main__")      # __main__, or __mp_main__
+_FRAME_MOST = 1 << 18               # bytes; what pickle writes at once and is longer is one long string, array or the like
 
 ACKNOWLEDGE = _standard.ACKNOWLEDGE
+
+
+class _File(io.BytesIO):
+    """A file for a pickle. names_main: the pickle may refer to something in __main__."""
+
+    names_main = False
+
+    def write(self, data):
+        if len(data) <= _FRAME_MOST and _MAIN.search(data):
+            self.names_main = True
+        return super().write(data)
 
 
 class ForkingPickler(_standard.ForkingPickler):
@@ -40,15 +54,21 @@ class ForkingPickler(_standard.ForkingPickler):
     @classmethod
     def dumps(cls, obj, protocol=None):
         """The pickle of the object: bytes, or what has a buffer of them."""
-        file = io.BytesIO()
+        if type(obj) in ATOMS:
+            return memoryview(pickle.dumps(obj, protocol))
+        file = _File()
         pickler = pickle.Pickler(file, protocol)
-        pickler.dispatch_table = _reducers.table()
+        pickler.dispatch_table = {**copyreg.dispatch_table, **cls._extra_reducers, **_reducers.own}
         try:
             pickler.dump(obj)
         except Exception as error:      # which exception depends on the object; it may still go by value
             return _elsewhere.dumps(obj, error)
-        data = file.getbuffer()
-        return _elsewhere.dumps(obj) if _MAIN.search(data) else data
+        if file.names_main:
+            try:
+                return _elsewhere.dumps(obj)
+            except Exception:           # an object that only pickle can write: it goes by the names that it has here
+                pass
+        return file.getbuffer()
 
     loads = pickle.loads
 
