@@ -85,7 +85,9 @@ class Channel(DirectInbox, Connection):
 
     def result(self, message: Any, entry: Any = None, load: Any = _load.load) -> Any:
         """The value of a response. Raises its error."""
-        if message[2] is not None and self.must_ask(entry):
+        if message[2] is None:
+            return load(message[3])
+        if self.must_ask(entry):
             self._ask(entry.main)
         return super().result(message, entry, load)
 
@@ -108,6 +110,8 @@ class Route(RouteState):
     def choose(self) -> Any:
         """The idlest channel. None: there is none now, and the call goes on the connection."""
         idlest = self.idlest()
+        if idlest is not None and not idlest.pending:
+            return idlest
         return self._another() or idlest if self.wants(idlest) else idlest
 
     def _another(self) -> Optional[Channel]:

@@ -35,7 +35,8 @@ class Method:
         """Calls it, and waits for the result."""
         target = self._target
         if target._plain and not kwargs:
-            return target._connection().call(f"{target._address}.{self._name}", list(args))
+            method = f"{target._address}.{self._name}"
+            return target._call_plainly(method, list(args)) if target._direct else target._connection().call(method, list(args))
         request = _call.make_request(target._address, target._mapped, self._name, args, kwargs, target._wire_options)
         attempts = target._attempts()
         if attempts is None:
@@ -94,7 +95,7 @@ class Target:
         self._wire_options = {key: options[key] for key in options if key != "direct"} if "direct" in options else options
         self._owner = owner  # a reference that keeps it alive
         self._mapped = address.endswith((":map", ":scatter"))
-        self._plain = not options and not self._mapped and "." not in address and client.retry is None
+        self._plain = not self._wire_options and not self._mapped and "." not in address and client.retry is None
 
     def __getattr__(self, name: str) -> Method:
         if name.startswith("_"):
@@ -133,6 +134,16 @@ class Target:
     def _channel(self) -> Any:
         """The direct channel for a call. None: there is none."""
         return _channel.route(self._connection(), self._address).choose()
+
+    def _call_plainly(self, method: str, args: Any) -> Any:
+        """Makes a call without options on a direct channel, if that can be; else on the connection."""
+        channel = self._channel()
+        if channel is not None:
+            try:
+                return channel.call(method, args)
+            except _direct.NotBegun:
+                pass
+        return self._connection().call(method, args)
 
     def _call(self, request: _call.Request) -> Any:
         """Makes a call on a direct channel, if that is wanted and can be; else on the connection."""
