@@ -36,6 +36,8 @@ METHODS = ("fork", "spawn", "forkserver")
 #: test, by name or with *: why it can't pass
 EXPECTED = {
     "WithProcessesTestPoolWorkerErrors.test_unpickleable_result": "its result is a lambda, and code travels by value",
+    "TestStartMethod.test_mixed_startmethod": "a lock of the context fork reaches a spawned process",
+    "WithProcessesTestLogging.test_filename": "the log is the standard library's, and that of 3.11.2 names its own file",
     "TestPoolNotLeakOnFailure.*": "it tests how a Pool starts its Process objects: workers are none",
     "TestResourceTracker.test_resource_tracker": "locks and memory need no tracker: what it looks for by name has none",
     "TestResourceTracker.test_resource_tracker_sigkill": "locks are not told to the tracker, and so it does not warn of them",

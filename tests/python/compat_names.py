@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which public names the originals have, and objpool.compat has not. Not a test of `make check`: it needs the originals.
 
-    pip install --no-deps --target FOLDER multiprocess==0.70.16 objectproxypool==0.0.8 py_stateful_map==0.3 pyparallelize==0.1.0
+    pip install --no-deps --target FOLDER multiprocess==0.70.19 objectproxypool==0.0.8 py_stateful_map==0.3 pyparallelize==0.1.0
     python3 tests/python/compat_names.py FOLDER
+    python3 tests/python/compat_names.py --table [FOLDER]       the table of multiprocessing (or multiprocess) in docs/COMPAT.md
 
 Compared are modules, names that are defined in them, and of classes methods and attributes. Exit status 1: a name is missing for no
 reason that is known here.
@@ -91,6 +92,35 @@ def reason_of(name):
     return next((why for known, why in REASONS.items() if name == known or known.endswith("*") and name.startswith(known[:-1])), None)
 
 
+def file_of(value, stand_in):
+    """The file that a value of our module is defined in."""
+    value = getattr(value, "__func__", value)
+    codes = [value.__code__] if hasattr(value, "__code__") else [
+        member.__code__ for member in vars(value).values() if hasattr(member, "__code__")] if inspect.isclass(value) else []
+    if codes:
+        return codes[0].co_filename
+    module = sys.modules.get(getattr(value, "__module__", None), stand_in)
+    return getattr(module, "__file__", None) or stand_in.__file__
+
+
+def print_table(package):
+    """A row for each module: which of its public names are objpool's, the standard library's, or missing."""
+    print("| module | objpool's | the standard library's | missing |\n|---|---|---|---|")
+    for original, module in modules_of(package):
+        try:
+            stand_in = importlib.import_module(ours(original))
+        except ImportError:
+            stand_in = None
+        rows = {"ours": [], "the standard library's": [], "missing": []}
+        for name, _ in public_names(module):
+            if stand_in is None or not hasattr(stand_in, name):
+                rows["missing"].append(name)
+            else:
+                is_ours = "objpool" in file_of(getattr(stand_in, name), stand_in)
+                rows["ours" if is_ours else "the standard library's"].append(name)
+        print(f"| `{original.partition('.')[2] or package}` | " + " | ".join(", ".join(names) for names in rows.values()) + " |")
+
+
 def main(folder):
     sys.path.insert(1, folder)
     unexplained = []
@@ -112,4 +142,8 @@ def main(folder):
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    if sys.argv[1:2] == ["--table"]:
+        sys.path[1:1] = sys.argv[2:]
+        print_table("multiprocess" if sys.argv[2:] else "multiprocessing")
+    else:
+        sys.exit(main(*sys.argv[1:]))
