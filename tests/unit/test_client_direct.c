@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Direct channels of libobjpool: which calls go on them, how they begin and end, and what becomes of calls in flight. */
 #include "tests/unit/client_server.h"
+#include "tests/unit/failing.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -552,6 +553,63 @@ static void test_wrong_answers(void **state)
 	end(&stage);
 }
 
+static void count(void *context, const struct objpool_result *result)
+{
+	unsigned *answers = context;
+
+	(void)result;
+	++*answers;
+}
+
+/* Starts a call, or doesn't for want of memory, and runs a turn. Returns how many calls were started. */
+static unsigned call_and_turn(const struct stage *stage, struct failing *plan, unsigned *answers)
+{
+	failing = plan;
+	const int rc =
+		objpool_call_async(stage->client, "sim:0.step", (struct objpool_bytes){"\x90", 1}, NULL, count, answers, NULL);
+	const int turned = objpool_dispatch(stage->client, POLLIN);
+	failing = NULL;
+	assert_true(rc == 0 || rc == -ENOMEM || rc == -ENOTCONN);
+	assert_true(turned == 0 || turned == -ENOTCONN);
+	return rc == 0;
+}
+
+/* The life of a channel. The connection may be lost for want of memory. Each call that was started has one answer. */
+static bool live_without_memory(int n, bool lasting)
+{
+	unsigned answers = 0, started = 0;
+	struct failing plan;
+	struct stage stage;
+
+	begin_with(&stage, 1);
+	failing_begin(&plan, n, lasting);
+	started += call_and_turn(&stage, &plan, &answers);
+	stage.worker = give_channel(stage.daemon, 2, 0, 17);
+	for (int i = 0; i < 3; i++)
+		started += call_and_turn(&stage, &plan, &answers);
+	(void)send(stage.worker, "\x94\x01\x05\xc0\x01", 5, MSG_NOSIGNAL);
+	started += call_and_turn(&stage, &plan, &answers);
+	close(stage.worker);
+	stage.worker = -1;
+	started += call_and_turn(&stage, &plan, &answers);
+	for (int id = 7; id < 10; id++)
+		say(stage.daemon, "[i i n {s s s i}]", 1, id, "reason", "lost", "begun", 2);
+	started += call_and_turn(&stage, &plan, &answers);
+	const bool failed = failing_end(&plan);
+	end(&stage);
+	assert_int_equal(answers, started);
+	assert_true(failed || started == 7);
+	return failed;
+}
+
+static void test_without_memory(void **state)
+{
+	(void)state;
+	for (int lasting = 0; lasting < 2; lasting++)
+		for (int n = 0; live_without_memory(n, lasting);)
+			assert_true(++n < 100);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -567,6 +625,7 @@ int main(void)
 		cmocka_unit_test(test_send_fails),
 		cmocka_unit_test(test_timeout),
 		cmocka_unit_test(test_wrong_answers),
+		cmocka_unit_test(test_without_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
