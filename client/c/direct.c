@@ -16,6 +16,7 @@ enum {
 	DIRECT_PAUSE_MAX_MS = 2000,
 	DIRECT_DENIED_MS = 10000, /* the pool has no channels, until a reload gives it some */
 	DIRECT_SPREAD_MS = 1000,  /* all instances that the daemon would choose have a channel */
+	DIRECT_GLANCE = 64,       /* messages between looks at the clock, for a route that has a channel */
 	DIRECT_TARGET_MAX = 256,
 	DIRECT_BUFFERED = 256 << 10, /* with so many unsent bytes a request is sent at once, not in the next turn */
 };
@@ -199,6 +200,8 @@ static bool wants_channel(const struct route *route, const struct channel *idles
 	const int64_t not_before = idlest && route->spread_at > route->retry_at ? route->spread_at : route->retry_at;
 
 	if (route->attaches || (idlest && (route->slot >= 0 || idlest->in_flight == 0)))
+		return false;
+	if (idlest && not_before != 0 && idlest->messages % DIRECT_GLANCE != 0)
 		return false;
 	return not_before == 0 || clock_now() >= not_before;
 }
