@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Locks and queues of objpool.compat.multiprocess: what they promise when a process ends. kills.py kills more of them."""
+import concurrent.futures
 import multiprocessing
 import os
 import pickle
@@ -25,7 +26,7 @@ fork = multiprocess.get_context("fork")
 
 def in_child(work, *args, context=fork):
     """Runs that in a process, which then ends at once: nothing is cleaned up."""
-    process = context.Process(target=_run_and_die, args=(work, args))
+    process = context.Process(daemon=True, target=_run_and_die, args=(work, args))
     process.start()
     process.join(SOON)
     assert process.exitcode == -9
@@ -71,7 +72,7 @@ def test_a_handle_works_in_another_process_and_what_that_held_comes_back(method)
     queue, joinable, simple = context.Queue(), context.JoinableQueue(), context.SimpleQueue()
     value, array, (here, there) = context.Value("i", 5), context.Array("i", 2), context.Pipe()
     others = condition, event, barrier, queue, joinable, simple, value, array, there
-    process = context.Process(target=_run_and_die, args=(_use_all, (*locks, *others)))
+    process = context.Process(daemon=True, target=_run_and_die, args=(_use_all, (*locks, *others)))
     process.start()
     with condition:
         event.set()
@@ -96,7 +97,7 @@ def _release(lock, answer):
 
 def test_a_lock_that_was_sent_through_a_queue_is_the_same_lock():
     queue, (here, there) = fork.Queue(), fork.Pipe()
-    process = fork.Process(target=lambda: _release(queue.get(), there))
+    process = fork.Process(daemon=True, target=lambda: _release(queue.get(), there))
     process.start()
     lock = fork.Lock()
     lock.acquire()
@@ -220,7 +221,7 @@ def test_an_event_that_is_set_and_cleared_wakes_those_that_wait():
 def test_a_barrier_goes_on_with_others_when_parties_end_in_order():
     barrier = fork.Barrier(2)
     for _ in range(3):
-        process = fork.Process(target=barrier.wait)
+        process = fork.Process(daemon=True, target=barrier.wait)
         process.start()
         barrier.wait(SOON)
         process.join(SOON)
@@ -230,7 +231,7 @@ def test_a_barrier_goes_on_with_others_when_parties_end_in_order():
 
 def test_a_barrier_breaks_when_the_one_that_completes_it_dies_in_its_action():
     barrier = fork.Barrier(2, action=lambda: os.kill(os.getpid(), 9))
-    process = fork.Process(target=lambda: (wait_for(lambda: barrier.n_waiting == 1), barrier.wait()))
+    process = fork.Process(daemon=True, target=lambda: (wait_for(lambda: barrier.n_waiting == 1), barrier.wait()))
     process.start()
     with pytest.raises(threading.BrokenBarrierError):
         barrier.wait(SOON)
@@ -316,6 +317,46 @@ def test_a_closed_simple_queue_says_so():
         queue.get()
 
 
+def test_a_simple_queue_of_a_megabyte_is_full():
+    queue = fork.SimpleQueue()
+    for _ in range(10):
+        queue.put(b"." * 100_000)
+    thread = threading.Thread(target=queue.put, args=(b"." * 100_000,))
+    thread.start()
+    thread.join(0.05)
+    assert thread.is_alive()
+    queue.get()
+    thread.join(SOON)
+    assert not thread.is_alive()
+
+
+def test_the_reader_of_a_queue_can_be_waited_for():
+    for queue in fork.Queue(), fork.SimpleQueue():
+        (here, there), reader = fork.Pipe(), queue._reader
+        process = fork.Process(daemon=True, target=lambda: (there.recv(), queue.put(1), queue.put(2), there.recv(), queue.put(3)))
+        process.start()
+        assert multiprocess.connection.wait([reader], 0) == []
+        here.send(0)
+        assert multiprocess.connection.wait([reader], SOON) == [reader]
+        assert reader.recv() == 1 and multiprocess.connection.wait([reader], SOON) == [reader]
+        assert queue.get() == 2 and multiprocess.connection.wait([reader], 0) == []
+        here.send(0)
+        assert multiprocess.connection.wait([reader], SOON) == [reader] and queue.get() == 3
+        process.join(SOON)
+    assert not reader.poll(0)
+
+
+def _square(number):
+    return number * number
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_process_pool_executor_works_with_these_queues(method):
+    context = multiprocess.get_context(method)
+    with concurrent.futures.ProcessPoolExecutor(2, mp_context=context) as executor:
+        assert list(executor.map(_square, range(20), timeout=SOON)) == [number * number for number in range(20)]
+
+
 # Around
 
 
@@ -328,7 +369,7 @@ def test_many_locks_take_no_descriptors():
 def test_memory_that_another_process_may_know_is_not_used_again():
     value = fork.Value("i", 1)
     queue, (here, there) = fork.Queue(), fork.Pipe()
-    process = fork.Process(target=lambda: (there.send(0), queue.get(), there.send(value.value)))
+    process = fork.Process(daemon=True, target=lambda: (there.send(0), queue.get(), there.send(value.value)))
     process.start()
     here.recv()
     del value

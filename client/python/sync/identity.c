@@ -48,10 +48,9 @@ static int life_read(const char *path, struct life *life)
 	return 0;
 }
 
-/* This page is all zero again in a fork, however that is made. */
-static uint64_t *own;
+uint64_t *identity_page;
 
-static uint64_t identity_find(void)
+static uint64_t identity_read(void)
 {
 	struct life life = {.start = 0};
 
@@ -60,17 +59,15 @@ static uint64_t identity_find(void)
 	return (uint64_t)life.start << 32 | ((uint32_t)getpid() & PID_MASK);
 }
 
-uint64_t identity_self(void)
+uint64_t identity_find(void)
 {
-	if (!own) {
+	if (!identity_page) {
 		void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		if (page == MAP_FAILED || madvise(page, 4096, MADV_WIPEONFORK) < 0)
-			return identity_find();
-		own = page;
+			return identity_read();
+		identity_page = page;
 	}
-	if (!*own)
-		*own = identity_find();
-	return *own;
+	return *identity_page = identity_read();
 }
 
 /* For a process of which /proc tells nothing. */

@@ -12,14 +12,19 @@
  * A record is its size, and the message; places are counted in lines of 64 bytes. head and tail are one word: one store puts a
  * message or gets it. `count` is derived from the records. What a process has got from a joinable queue, and has not reported as
  * done, it holds: that is counted before the message is got, so what is unfinished is what lies here and what the living hold.
+ *
+ * The bell is an eventfd, for those that wait by poll(). It is rung before a message is put where there was none, and hushed
+ * after the last one was got: a process that dies between may leave it rung too much, until the next that takes the guard.
  */
 #include "client/python/sync/sync.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -49,11 +54,14 @@ struct shared {
 	uint64_t places; /* tail << 32 | head */
 	uint32_t end;    /* of the records at the end, when wrapped */
 	uint32_t count;
-	uint32_t max; /* 0: any number */
+	uint32_t max;       /* messages; 0: any number */
+	uint32_t lines_max; /* of more than one message; 0: any number */
 	uint32_t is_joinable;
 	uint32_t done_early; /* reported as done before it was got */
 	uint32_t given_back; /* lines; of those beyond the window, these are no memory any more */
 	uint32_t written;    /* lines; those beyond have never been written to since */
+	uint32_t is_polled;  /* somebody has asked for the bell */
+	uint32_t is_rung;
 	struct change put, got, done;
 	struct holders holders;
 };
@@ -67,7 +75,7 @@ struct places {
 struct log {
 	PyObject_HEAD struct log *next; /* of this process */
 	char *memory;
-	int fd;
+	int fd, bell;
 	bool is_foreign;
 };
 
@@ -101,14 +109,17 @@ static int log_map(struct log *log)
 	return -1;
 }
 
-static struct log *log_of(PyTypeObject *type, int fd)
+/* Takes the descriptors, also if it fails. */
+static struct log *log_of(PyTypeObject *type, int fd, int bell)
 {
 	struct log *log = (struct log *)type->tp_alloc(type, 0);
 	if (!log) {
 		(void)close(fd);
+		(void)close(bell);
 		return NULL;
 	}
 	log->fd = fd;
+	log->bell = bell;
 	if (log_map(log) < 0) {
 		Py_DECREF((PyObject *)log);
 		return NULL;
@@ -118,16 +129,29 @@ static struct log *log_of(PyTypeObject *type, int fd)
 	return log;
 }
 
-static PyObject *log_create(PyTypeObject *type, unsigned int max, int is_joinable)
+static struct log *log_begin(PyTypeObject *type)
 {
 	const int fd = memory_file(AREA + WINDOW);
-	struct log *log = fd < 0 ? NULL : log_of(type, fd);
+	if (fd < 0)
+		return NULL;
+	const int bell = eventfd(0, EFD_CLOEXEC);
+	if (bell >= 0)
+		return log_of(type, fd, bell);
+	PyErr_SetFromErrno(PyExc_OSError);
+	(void)close(fd);
+	return NULL;
+}
+
+static PyObject *log_create(PyTypeObject *type, unsigned int max, unsigned int bytes_max, int is_joinable)
+{
+	struct log *log = log_begin(type);
 	if (!log)
 		return NULL;
 	struct shared *shared = shared_of(log);
 	shared->magic = MAGIC;
 	shared->namespaces = identity_namespaces();
 	shared->max = max;
+	shared->lines_max = bytes_max / LINE;
 	shared->is_joinable = (uint32_t)is_joinable;
 	if (getrandom(shared->id, sizeof shared->id, 0) != sizeof shared->id) {
 		Py_DECREF((PyObject *)log);
@@ -136,7 +160,17 @@ static PyObject *log_create(PyTypeObject *type, unsigned int max, int is_joinabl
 	return (PyObject *)log;
 }
 
-static PyObject *log_attach(PyTypeObject *type, int fd)
+/* The same queue may come to a process more than once. */
+static PyObject *log_again(struct log *log, int fd, int bell)
+{
+	if (log->fd != fd)
+		(void)close(fd);
+	if (log->bell != bell)
+		(void)close(bell);
+	return Py_NewRef((PyObject *)log);
+}
+
+static PyObject *log_attach(PyTypeObject *type, int fd, int bell)
 {
 	uint64_t begin[4] = {0};
 
@@ -146,29 +180,27 @@ static PyObject *log_attach(PyTypeObject *type, int fd)
 	if (begin[0] != MAGIC)
 		return PyErr_Format(PyExc_OSError, "the descriptor is of no queue");
 	for (struct log *log = logs; log; log = log->next)
-		if (memcmp(shared_of(log)->id, &begin[1], sizeof shared_of(log)->id) == 0) {
-			if (log->fd != fd)
-				(void)close(fd);
-			return Py_NewRef((PyObject *)log);
-		}
-	if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+		if (memcmp(shared_of(log)->id, &begin[1], sizeof shared_of(log)->id) == 0)
+			return log_again(log, fd, bell);
+	if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 || fcntl(bell, F_SETFD, FD_CLOEXEC) < 0)
 		return PyErr_SetFromErrno(PyExc_OSError);
-	struct log *log = log_of(type, fd);
+	struct log *log = log_of(type, fd, bell);
 	if (log)
 		log->is_foreign = begin[3] != identity_namespaces();
 	return (PyObject *)log;
 }
 
-/* Log(max, is_joinable), or Log(fd), which takes the descriptor */
+/* Log(max, bytes_max, is_joinable), or Log(fd, bell), which takes the descriptors */
 static PyObject *log_make(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
-	unsigned int max;
-	int is_joinable, fd;
+	unsigned int max, bytes_max;
+	int is_joinable, fd, bell;
 
 	(void)keywords;
-	if (PyTuple_GET_SIZE(args) == 1)
-		return PyArg_ParseTuple(args, "i:Log", &fd) ? log_attach(type, fd) : NULL;
-	return PyArg_ParseTuple(args, "Ip:Log", &max, &is_joinable) ? log_create(type, max, is_joinable) : NULL;
+	if (PyTuple_GET_SIZE(args) == 2)
+		return PyArg_ParseTuple(args, "ii:Log", &fd, &bell) ? log_attach(type, fd, bell) : NULL;
+	return PyArg_ParseTuple(args, "IIp:Log", &max, &bytes_max, &is_joinable) ? log_create(type, max, bytes_max, is_joinable)
+										 : NULL;
 }
 
 static void log_dealloc(PyObject *self)
@@ -183,6 +215,7 @@ static void log_dealloc(PyObject *self)
 	if (log->memory && log->memory != MAP_FAILED)
 		(void)munmap(log->memory, AREA + WINDOW);
 	(void)close(log->fd);
+	(void)close(log->bell);
 	Py_TYPE(self)->tp_free(self);
 }
 
@@ -245,6 +278,26 @@ static struct places without_first(const struct shared *shared, struct places pl
 	return places;
 }
 
+static void ring(struct log *log)
+{
+	const uint64_t one = 1;
+
+	if (shared_of(log)->is_polled && !shared_of(log)->is_rung && write(log->bell, &one, sizeof one) > 0)
+		shared_of(log)->is_rung = 1;
+}
+
+static void hush(struct log *log)
+{
+	struct pollfd bell = {.fd = log->bell, .events = POLLIN};
+	uint64_t rung;
+
+	if (!shared_of(log)->is_rung || shared_of(log)->count)
+		return;
+	shared_of(log)->is_rung = 0;
+	if (poll(&bell, 1, 0) > 0 && read(log->bell, &rung, sizeof rung) < 0)
+		shared_of(log)->is_rung = 1;
+}
+
 static void repair(void *object)
 {
 	struct log *log = object;
@@ -258,6 +311,8 @@ static void repair(void *object)
 		count++;
 	}
 	shared->count = count;
+	shared->is_rung = shared->is_polled;
+	hush(log);
 	shared->put.is_awaited = shared->got.is_awaited = shared->done.is_awaited = 1;
 }
 
@@ -359,10 +414,21 @@ static int put_one(struct log *log, const Py_buffer *message)
 	}
 	if (error)
 		return error;
+	ring(log);
 	commit(shared, places);
 	shared->count++;
 	tell(&shared->put, 1);
 	return 0;
+}
+
+static bool has_room(const struct shared *shared, uint64_t size)
+{
+	const struct places places = places_now(shared);
+	const uint64_t end = places.tail < places.head ? shared->end : 0, used = end + places.tail - places.head;
+
+	if (shared->max && shared->count >= shared->max)
+		return false;
+	return !shared->lines_max || !shared->count || used + lines_of(size) <= shared->lines_max;
 }
 
 static PyObject *put_until(struct log *log, const Py_buffer *message, int64_t deadline)
@@ -373,7 +439,7 @@ static PyObject *put_until(struct log *log, const Py_buffer *message, int64_t de
 	for (;;) {
 		if (!take_guard(log))
 			return NULL;
-		if (!shared->max || shared->count < shared->max) {
+		if (has_room(shared, (uint64_t)message->len)) {
 			const int error = put_one(log, message);
 			(void)word_release(&shared->guard);
 			if (!error)
@@ -475,6 +541,7 @@ static PyObject *get_one(struct log *log)
 	hold_one(shared);
 	commit(shared, places);
 	shared->count--;
+	hush(log);
 	tell(&shared->got, 1);
 	if (shared->written > LINES)
 		trim(log, places);
@@ -609,6 +676,30 @@ static PyObject *log_count(PyObject *self, PyObject *unused)
 	return PyLong_FromUnsignedLong(__atomic_load_n(&shared_of(log)->count, __ATOMIC_ACQUIRE));
 }
 
+/* bell(): a descriptor that is readable while there is a message; it may be, too, when there is none. */
+static PyObject *log_bell(PyObject *self, PyObject *unused)
+{
+	struct log *log = (struct log *)self;
+	struct shared *shared = shared_of(log);
+
+	(void)unused;
+	if (!shared->is_polled) {
+		if (!take_guard(log))
+			return NULL;
+		shared->is_polled = 1;
+		if (shared->count)
+			ring(log);
+		(void)word_release(&shared->guard);
+	}
+	return PyLong_FromLong(log->bell);
+}
+
+static PyObject *log_files(PyObject *self, PyObject *unused)
+{
+	(void)unused;
+	return Py_BuildValue("ii", ((struct log *)self)->fd, ((struct log *)self)->bell);
+}
+
 static PyObject *log_fileno(PyObject *self, PyObject *unused)
 {
 	(void)unused;
@@ -624,6 +715,8 @@ static PyMethodDef methods[] = {
 	{"count", log_count, METH_NOARGS, "count(): how many messages there are."},
 	{"task_done", log_task_done, METH_NOARGS, "task_done(): False: nothing is unfinished."},
 	{"join", log_join, METH_NOARGS, "join(): returns when nothing is unfinished that a living process could finish."},
+	{"bell", log_bell, METH_NOARGS, "bell(): a descriptor that is readable while there is a message."},
+	{"files", log_files, METH_NOARGS, "files(): its two descriptors, of the memory and of the bell."},
 	{"fileno", log_fileno, METH_NOARGS, "fileno(): its descriptor."},
 	{NULL, NULL, 0, NULL},
 };
@@ -632,7 +725,7 @@ PyTypeObject log_type = {
 	PyVarObject_HEAD_INIT(NULL, 0).tp_name = "objpool_sync.Log",
 	.tp_basicsize = sizeof(struct log),
 	.tp_flags = Py_TPFLAGS_DEFAULT,
-	.tp_doc = "Log(max, is_joinable), Log(fd): a queue of messages; max 0: of any number.",
+	.tp_doc = "Log(max, bytes_max, is_joinable), Log(fd, bell): a queue of messages; 0: of any number, of any size.",
 	.tp_dealloc = log_dealloc,
 	.tp_methods = methods,
 	.tp_new = log_make,

@@ -36,8 +36,6 @@ static int fill(PyObject *module)
 PyMODINIT_FUNC PyInit_objpool_sync(void)
 {
 	static PyMethodDef methods[] = {
-		{"send", message_send, METH_VARARGS, "send(fd, message): on a socket of packets."},
-		{"receive", message_receive, METH_VARARGS, "receive(fd): the next message."},
 		{NULL, NULL, 0, NULL},
 	};
 	static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, .m_name = "objpool_sync", .m_size = -1,

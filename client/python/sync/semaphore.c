@@ -19,7 +19,6 @@
 
 struct shared {
 	struct word guard;
-	uint64_t thread; /* that acquired last */
 	uint32_t value;
 	uint32_t releases; /* the futex of those who wait */
 	uint32_t total;
@@ -129,7 +128,6 @@ static bool take_one(struct semaphore *semaphore, bool may_bury)
 			shared->total--;
 	}
 	shared->value--;
-	shared->thread = PyThread_get_thread_ident();
 	semaphore->abandoned = shared->given_back != 0;
 	if (shared->given_back)
 		shared->given_back--;
@@ -271,7 +269,7 @@ static PyObject *semaphore_is_mine(PyObject *self, PyObject *unused)
 	struct shared *shared = shared_of(self);
 
 	(void)unused;
-	return PyBool_FromLong(held_here(shared) && shared->thread == PyThread_get_thread_ident());
+	return PyBool_FromLong(held_here(shared) != 0);
 }
 
 static PyObject *semaphore_arguments(PyObject *self, PyObject *unused)
@@ -302,7 +300,7 @@ static PyMethodDef methods[] = {
 	{"_get_value", semaphore_value, METH_NOARGS, "How many are left."},
 	{"_is_zero", semaphore_is_zero, METH_NOARGS, "Whether none is left."},
 	{"_count", semaphore_count, METH_NOARGS, "How many this process holds."},
-	{"_is_mine", semaphore_is_mine, METH_NOARGS, "Whether this thread acquired last, and its process holds any."},
+	{"_is_mine", semaphore_is_mine, METH_NOARGS, "Whether this process holds any."},
 	{"_arguments", semaphore_arguments, METH_NOARGS, "What makes it in another process."},
 	{NULL, NULL, 0, NULL},
 };

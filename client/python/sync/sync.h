@@ -51,8 +51,16 @@ int64_t deadline_from(PyObject *block, PyObject *timeout);
 #define WAITED         0x80000000u
 #define IDENTITY(word) ((word) & ~(uint64_t)(ABANDONED | WAITED))
 
+/* In a page that is all zero again in a fork, however that is made. NULL: not known yet. */
+extern uint64_t *identity_page;
+
+uint64_t identity_find(void);
+
 /* This process's identity, never 0. */
-uint64_t identity_self(void);
+static inline uint64_t identity_self(void)
+{
+	return identity_page && *identity_page ? *identity_page : identity_find();
+}
 
 /* True if that process has ended, with all of its threads. */
 bool identity_is_dead(uint64_t identity);
@@ -88,14 +96,41 @@ struct word {
 
 enum taken { NOT_TAKEN, TAKEN, TAKEN_OVER, FAILED };
 
+enum taken word_take_slowly(struct word *word, int64_t deadline, bool foreign);
+void word_wake(struct word *word);
+
+static inline bool word_take_free(struct word *word)
+{
+	uint64_t nobody = 0;
+
+	return atomic_compare_exchange_strong(&word->value, &nobody, identity_self());
+}
+
 /* Takes it, or takes it over from a dead process. Returns FAILED with an exception. */
-enum taken word_take(struct word *word, int64_t deadline, bool foreign);
+static inline enum taken word_take(struct word *word, int64_t deadline, bool foreign)
+{
+	return word_take_free(word) ? TAKEN : word_take_slowly(word, deadline, foreign);
+}
 
 /* False: it was free. */
-bool word_release(struct word *word);
+static inline bool word_release(struct word *word)
+{
+	const uint64_t was = atomic_exchange(&word->value, 0);
+
+	if (was & WAITED)
+		word_wake(word);
+	return was != 0;
+}
 
 /* Takes the guard of a structure in shared memory. If its holder has died, calls `repair`. Returns false with an exception. */
-bool guard_take(struct word *guard, bool foreign, void (*repair)(void *), void *object);
+static inline bool guard_take(struct word *guard, bool foreign, void (*repair)(void *), void *object)
+{
+	const enum taken taken = word_take(guard, NEVER, foreign);
+
+	if (taken == TAKEN_OVER)
+		repair(object);
+	return taken != FAILED;
+}
 
 /* Who has it; 0: nobody. */
 static inline uint64_t word_holder(struct word *word)
@@ -169,8 +204,5 @@ uint64_t holders_bury(struct holders *holders);
 int memory_file(size_t size);
 
 extern PyTypeObject lock_type, semaphore_type, room_type, event_type, log_type;
-
-PyObject *message_send(PyObject *module, PyObject *args);
-PyObject *message_receive(PyObject *module, PyObject *args);
 
 #endif

@@ -78,31 +78,14 @@ static enum taken await(struct word *word, int64_t deadline, bool foreign)
 	}
 }
 
-enum taken word_take(struct word *word, int64_t deadline, bool foreign)
+enum taken word_take_slowly(struct word *word, int64_t deadline, bool foreign)
 {
-	uint64_t seen = 0;
-
-	if (swap(word, &seen, identity_self()))
-		return TAKEN;
 	if (deadline == 0)
-		return take_over(word, seen, foreign) ? TAKEN_OVER : NOT_TAKEN;
+		return take_over(word, atomic_load(&word->value), foreign) ? TAKEN_OVER : NOT_TAKEN;
 	return spin(word) ? TAKEN : await(word, deadline, foreign);
 }
 
-bool word_release(struct word *word)
+void word_wake(struct word *word)
 {
-	const uint64_t was = atomic_exchange(&word->value, 0);
-
-	if (was & WAITED)
-		(void)futex_wake(futex_of(word), 1);
-	return was != 0;
-}
-
-bool guard_take(struct word *guard, bool foreign, void (*repair)(void *), void *object)
-{
-	const enum taken taken = word_take(guard, NEVER, foreign);
-
-	if (taken == TAKEN_OVER)
-		repair(object);
-	return taken != FAILED;
+	(void)futex_wake(futex_of(word), 1);
 }

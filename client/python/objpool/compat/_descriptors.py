@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Descriptors of this program (pipes of queues, memory of shared values) for workers that are not its children.
 
-A worker opens them by the program's entry in /proc, which the same user may do. Sockets can't be opened so: for them it asks the
-kernel for a copy.
+A worker opens them by the program's entry in /proc, which the same user may do. Sockets and eventfds can't be opened so: for them it
+asks the kernel for a copy.
 """
 import os
 import stat
@@ -18,12 +18,12 @@ class Shared:
         status = os.fstat(descriptor)
         self.pid, self.descriptor, self.identity = os.getpid(), descriptor, (status.st_dev, status.st_ino)
         self.mode = fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE
-        self.is_socket = stat.S_ISSOCK(status.st_mode)
+        self.has_no_path = stat.S_ISSOCK(status.st_mode) or not stat.S_IFMT(status.st_mode)
 
     def detach(self):
         """A descriptor of this process for the same file."""
         try:
-            opened = copy(self.pid, self.descriptor) if self.is_socket else self._open()
+            opened = copy(self.pid, self.descriptor) if self.has_no_path else self._open()
         except OSError as error:
             reason = os.strerror(error.errno)
             raise OSError(error.errno, f"a descriptor of process {self.pid} can't be had here: {reason}") from None

@@ -1,23 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """Queue, JoinableQueue and SimpleQueue. A process that dies in get or put loses its own item at most, and holds nobody up.
 
-A Queue's items lie in shared memory, of any number and size: put() needs no thread, what a process has put outlives it, and
-join_thread() has nothing to wait for. SimpleQueue is a socket: put() waits while that is full.
+The items lie in shared memory, of any size: put() needs no thread, what a process has put outlives it, and join_thread() has
+nothing to wait for. A SimpleQueue is full when it has a megabyte: then put() waits.
 """
 import types
 from queue import Empty, Full
 
 from . import context, util
-from ._ends import ends
+from ._ends import Reader, Writer
 from ._semaphores import SEM_VALUE_MAX
 from ._sync import sync
+
+
+SIMPLE_MOST = 1 << 20       # bytes
 
 
 class Queue:
     _is_joinable = False
 
     def __init__(self, maxsize=0, *, ctx=None):
-        self._log = sync.Log(max(0, maxsize), self._is_joinable)
+        self._log = sync.Log(max(0, maxsize), 0, self._is_joinable)
         self._maxsize = maxsize if maxsize > 0 else SEM_VALUE_MAX
         self._reset()
 
@@ -30,6 +33,7 @@ class Queue:
 
     def _reset(self):
         self._closed = False
+        self._reader, self._writer = Reader(self._log), Writer(self._log)
         util.register_after_fork(self, Queue._after_fork)
 
     def _after_fork(self):
@@ -103,7 +107,14 @@ class JoinableQueue(Queue):
 
 class SimpleQueue:
     def __init__(self, *, ctx=None):
-        self._reader, self._writer = ends()
+        self.__setstate__(sync.Log(0, SIMPLE_MOST, False))
+
+    def __getstate__(self):
+        return self._log
+
+    def __setstate__(self, log):
+        self._log = log
+        self._reader, self._writer = Reader(log), Writer(log)
 
     def close(self):
         self._reader.close()
@@ -113,9 +124,9 @@ class SimpleQueue:
         return not self._reader.poll()
 
     def get(self):
-        return context.reduction.ForkingPickler.loads(self._reader.recv_bytes())
+        return self._reader.recv()
 
     def put(self, obj):
-        self._writer.send_bytes(context.reduction.ForkingPickler.dumps(obj))
+        self._writer.send(obj)
 
     __class_getitem__ = classmethod(types.GenericAlias)

@@ -35,12 +35,16 @@ def _duplicate(descriptor):
     return DupFd(descriptor)
 
 
-def _attach(kind, descriptor):
-    return kind(descriptor.detach())
+def _attach(kind, *descriptors):
+    return kind(*(descriptor.detach() for descriptor in descriptors))
 
 
-def _reduce_file(value):
-    return _attach, (type(value), _duplicate(value.fileno()))
+def _reduce_arena(arena):
+    return _attach, (type(arena), _duplicate(arena.fileno()))
+
+
+def _reduce_log(log):
+    return _attach, (type(log), *map(_duplicate, log.files()))
 
 
 def _reduce_block(block):
@@ -52,8 +56,8 @@ def _reduce_object(value):
 
 
 if sync is not None:
-    copyreg.pickle(sync.Arena, _reduce_file)
-    copyreg.pickle(sync.Log, _reduce_file)
+    copyreg.pickle(sync.Arena, _reduce_arena)
+    copyreg.pickle(sync.Log, _reduce_log)
     copyreg.pickle(sync.Block, _reduce_block)
     for _type in (sync.Lock, sync.Room):
         copyreg.pickle(_type, _reduce_object)
