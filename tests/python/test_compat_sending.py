@@ -223,6 +223,41 @@ print(ask("call", Late().m), type(ask("echo", Late())) is Late)
 """) == "7 (8, 'aa') 13 True\nTrue\n206 208 True\n107 1 2\nnew True\n"
 
 
+SERVER = """
+import sys
+from objpool.compat.multiprocess.connection import Listener
+LIMIT = 1
+def helper(): return "the server's"
+class Thing: pass
+with Listener(sys.argv[1]) as listener:
+    print("ready", flush=True)
+    with listener.accept() as connection:
+        values = connection.recv()
+        connection.send((values, [value() for value in values], type(values[2].__self__) is Thing, helper(), LIMIT))
+"""
+
+CLIENT = """
+import sys
+from objpool.compat.multiprocess.connection import Client
+LIMIT = 77
+def helper(): return f"the client's {LIMIT}"
+class Thing:
+    def method(self): return helper() + "!"
+with Client(sys.argv[1]) as connection:
+    connection.send([helper, lambda: LIMIT, Thing().method])
+    values, *answer = connection.recv()
+    print(*answer, values[0](), type(values[2].__self__) is Thing)
+"""
+
+
+def test_two_programs_that_have_other_things_by_the_same_names(program, place):
+    address = str(place / "socket")
+    server = program(SERVER, address)
+    assert server.stdout.readline() == "ready\n"
+    out, err = program(CLIENT, address).communicate(timeout=30)
+    assert out == "[\"the client's 77\", 77, \"the client's 77!\"] False the server's 1 the client's 77 True\n", err
+
+
 def test_globals_that_do_not_go(program):
     assert run(program, "fork", """
 large, connection = bytes(1 << 20), multiprocess.Pipe()[0]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Loads what _elsewhere.py has pickled in another process.
 
-Names of __main__ mean what they mean here if all that were sent are alike. If not, the value came from another program, or from one
+Names of __main__ mean what they mean here if the sender is of the same program, and all that were sent are alike. If not, the value came from another program, or from one
 that has defined more since the processes parted: then the names mean what they mean in a module that stands for the __main__ of that
 process. There is one for each such process, so that its functions share their globals from message to message.
 """
@@ -14,15 +14,15 @@ import types
 
 from . import _rebuild
 from ._likeness import likeness
-from ._names import main_dict
+from ._names import main_dict, program
 from ._namespace import Namespace
 
 STAND_INS_MOST = 64
 
 
-def receive(origin, data, names):
-    """The value that data is the pickle of."""
-    if _are_alike(names):
+def receive(origin, sender, data, names):
+    """The value that data is the pickle of. sender: the program() of the process that has sent it."""
+    if sender == program() and _are_alike(names):
         with _rebuild.Loading(None):
             return pickle.loads(data)
     stand_in = _stand_ins.get(origin)

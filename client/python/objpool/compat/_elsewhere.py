@@ -7,8 +7,9 @@ by their names, with a likeness of each (_likeness.py) and a definition:
     data     the pickle of the value, which looks up names of __main__
     names    {name: (likeness, definition)} of all that data and the definitions look up
     origin   which process this is
+    program  the file of its __main__
 
-The other process uses what it has by these names if it is alike. Otherwise it defines what was sent in a module that stands for the
+The other process uses what it has by these names if it is of the same program and has the same. Otherwise it defines what was sent in a module that stands for the
 __main__ of the origin, and never in its own: _arrival.py.
 """
 import io
@@ -18,7 +19,7 @@ import threading
 
 from ._arrival import receive
 from ._likeness import likeness
-from ._names import main_dict, named_in_main
+from ._names import main_dict, named_in_main, program
 from ._picklers import PROTOCOL, Spawning, Terms
 from ._pickling import dumps_by_value
 from ._rebuild import Unsent
@@ -45,7 +46,7 @@ class _Message:
         self._data, self._names = data, names
 
     def __reduce__(self):
-        return receive, (_definitions.origin, self._data, self._names)
+        return receive, (_definitions.origin, program(), self._data, self._names)
 
 
 class _Bounded(io.BytesIO):

@@ -7,7 +7,7 @@ program has sent of itself (_setup.py).
 import os
 import sys
 
-from . import _descriptors
+from . import _descriptors, _names
 
 inherited = None        # in workers that are forks of the program: its Inheritance
 
@@ -39,6 +39,7 @@ class Inheritance:
 
 def become(setup, slot):
     """Takes over what a child of the program would have from it."""
+    _names.stand_for(setup["program"])
     os.umask(setup["umask"])
     try:
         os.chdir(setup["cwd"] or os.curdir)

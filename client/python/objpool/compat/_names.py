@@ -4,6 +4,7 @@
 A function that travels by value (_pickling.py) needs the globals that its code uses; a fork that runs a function of the program's
 needs the globals that this function looks up. Both questions are answered by reading the code's names; nothing is run.
 """
+import os
 import sys
 import types
 import weakref
@@ -18,6 +19,21 @@ _names_of_code = weakref.WeakKeyDictionary()
 
 def main_dict():
     return sys.modules["__main__"].__dict__
+
+
+_program = None             # in workers that are no forks: the program that they stand for
+_without_file = os.urandom(8)       # a program that has no file; its forks are the same
+
+
+def program():
+    """Tells this program from others: its file. Its children have the same."""
+    return _program or getattr(sys.modules["__main__"], "__file__", None) or _without_file
+
+
+def stand_for(other):
+    """From now on this process is one of that program."""
+    global _program
+    _program = other
 
 
 def is_main(module):

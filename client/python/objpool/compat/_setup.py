@@ -7,6 +7,7 @@ from multiprocessing import process
 
 from .. import _embedded, _fork
 from . import _modules
+from ._names import program
 from ._picklers import PROTOCOL
 
 
@@ -18,7 +19,7 @@ def pack(sender, path, name, initializer, initargs, factory, slot_kwargs):
     return pickle.dumps({
         "path": _fork.worker_path(path), "modules": _modules.elsewhere(), "recursion": sys.getrecursionlimit(),
         "cwd": _embedded.absolute(""), "environ": dict(os.environ), "argv": sys.argv, "umask": _umask(),
-        "pid": os.getpid(), "output": list(filter(_embedded.is_standard, (1, 2))),
+        "pid": os.getpid(), "program": program(), "output": list(filter(_embedded.is_standard, (1, 2))),
         "authkey": bytes(current.authkey), "name": name, "parent": current.name,
         "names": names, "definitions": sender.definitions(names.values()), "code": code}, PROTOCOL)
 
