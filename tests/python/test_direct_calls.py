@@ -21,7 +21,7 @@ def daemon(start):
 
 @pytest.fixture
 def pool(client):
-    return client.pool("p").options(direct=True)
+    return client.pool("p", direct=True)
 
 
 def slots(client):
@@ -174,7 +174,7 @@ def test_a_daemon_that_stops(daemon, client, pool):
 def test_aio(daemon):
     async def test():
         async with objpool.aio.connect(daemon.address) as client:
-            pool = client.pool("p").options(direct=True)
+            pool = client.pool("p", direct=True)
             assert await pool.echo(1) == 1
             assert await asyncio.gather(*[pool.add(i, 1) for i in range(200)]) == [i + 1 for i in range(200)]
             await asyncio.gather(client.restart("p"), *[pool.add(i, 1) for i in range(200)])

@@ -91,6 +91,11 @@ class Channel(DirectInbox, Connection):
             self._ask(entry.main)
         return super().result(message, entry, load)
 
+    def after_fork(self) -> None:
+        """Called in the child of a fork, which has no other thread."""
+        self._asking = threading.Lock()
+        super().after_fork()
+
     def _ask(self, main: Connection) -> None:
         with self._asking:
             if self.end is None:

@@ -8,6 +8,7 @@ import weakref
 
 from . import _connection, _embedded, _fork, _owned, _retry
 from ._address import PRIVATE, default_addresses
+from ._call import check_options
 from ._pool import Pool
 from ._pool_section import template_and_section
 from .errors import ConnectionLost, NoDaemon, ObjpoolError
@@ -166,9 +167,12 @@ class Client:
 
     # ---- pools ----------------------------------------------------------------------------------------------------------------
 
-    def pool(self, name: str) -> Pool:
-        """A pool by its name. Nothing is sent: if there is no such pool, its first call fails."""
-        return Pool(self, name)
+    def pool(self, name: str, **options: Any) -> Pool:
+        """A pool by its name, with options for all its calls: see Target.options.
+
+        Nothing is sent: if there is no such pool, its first call fails.
+        """
+        return Pool(self, name, check_options(options))
 
     __getitem__ = pool
 
@@ -247,9 +251,9 @@ def default_client() -> Client:
         return _default
 
 
-def pool(name: str) -> Pool:
-    """A pool of the default client, by its name."""
-    return default_client().pool(name)
+def pool(name: str, **options: Any) -> Pool:
+    """A pool of the default client, by its name: see :meth:`Client.pool`."""
+    return default_client().pool(name, **options)
 
 
 def create_pool(what: Any, workers: Union[int, str] = 4, args: Sequence[Any] = (), kwargs: Mapping[str, Any] = {},

@@ -8,6 +8,7 @@ from typing import Any, Awaitable, Dict, List, Mapping, Optional, Sequence, Unio
 
 from .. import _embedded, _fork, _owned, _retry
 from .._address import PRIVATE, default_addresses, open_socket
+from .._call import check_options
 from .._pool_section import template_and_section
 from ..errors import ConnectionLost, NoDaemon, ObjpoolError
 from ._connection import Connection
@@ -140,9 +141,9 @@ class Client:
         """Makes the daemon finish the calls that it has, and stop."""
         await self.call("objpool.shutdown")
 
-    def pool(self, name: str) -> Pool:
-        """A pool by its name."""
-        return Pool(self, name)  # type: ignore[arg-type]
+    def pool(self, name: str, **options: Any) -> Pool:
+        """A pool by its name, with options for all its calls."""
+        return Pool(self, name, check_options(options))  # type: ignore[arg-type]
 
     __getitem__ = pool
 
