@@ -98,21 +98,19 @@ static inline bool direct_move(struct direct_board *board, enum direct_state fro
 
 /* ---- the worker's side ---- */
 
-/* Was the message cancelled before it began? Frees its cell, and those of earlier messages. */
+/* Was the message cancelled before it began? Then its cell is free again. */
 static inline bool direct_take_cancel(struct direct_place *place, uint64_t number)
 {
-	bool found = false;
-
 	if (atomic_load(&place->cancels) == 0)
 		return false;
 	for (unsigned i = 0; i < DIRECT_CANCELS; i++) {
-		uint64_t cell = atomic_load(&place->cancelled[i]);
-		if (cell == 0 || cell - 1 > number || !atomic_compare_exchange_strong(&place->cancelled[i], &cell, 0))
-			continue;
-		atomic_fetch_sub(&place->cancels, 1);
-		found = found || cell - 1 == number;
+		uint64_t wanted = number + 1;
+		if (atomic_compare_exchange_strong(&place->cancelled[i], &wanted, 0)) {
+			atomic_fetch_sub(&place->cancels, 1);
+			return true;
+		}
 	}
-	return found;
+	return false;
 }
 
 /* The message begins. False: it was cancelled before. direct_end follows in both cases. */
@@ -146,19 +144,18 @@ static inline uint64_t direct_begun(struct direct_board *board, uint32_t place)
 	return atomic_load(&board->places[place].begun);
 }
 
-/* Puts the number into a cell that is free, or whose message has begun. The cell; NULL: there is none. */
-static inline _Atomic uint64_t *direct_put_cancel(struct direct_place *place, uint64_t number)
+/* Puts the number into a free cell, which the worker frees when the message begins. The cell; NULL: there is none, or the number has
+ * one already (*has). */
+static inline _Atomic uint64_t *direct_put_cancel(struct direct_place *place, uint64_t number, bool *has)
 {
-	const uint64_t begun = atomic_load(&place->begun);
-
-	for (unsigned i = 0; i < DIRECT_CANCELS; i++) {
-		uint64_t old = atomic_load(&place->cancelled[i]);
-		if (old != 0 && old - 1 >= begun)
+	*has = false;
+	for (unsigned i = 0; i < DIRECT_CANCELS; i++)
+		*has = *has || atomic_load(&place->cancelled[i]) == number + 1;
+	for (unsigned i = 0; !*has && i < DIRECT_CANCELS; i++) {
+		uint64_t none = 0;
+		if (!atomic_compare_exchange_strong(&place->cancelled[i], &none, number + 1))
 			continue;
-		if (!atomic_compare_exchange_strong(&place->cancelled[i], &old, number + 1))
-			continue;
-		if (old == 0)
-			atomic_fetch_add(&place->cancels, 1);
+		atomic_fetch_add(&place->cancels, 1);
 		return &place->cancelled[i];
 	}
 	return NULL;
@@ -168,8 +165,11 @@ static inline _Atomic uint64_t *direct_put_cancel(struct direct_place *place, ui
 static inline int direct_cancel(struct direct_board *board, uint32_t place, uint64_t number)
 {
 	struct direct_place *of = &board->places[place];
-	_Atomic uint64_t *cell = direct_begun(board, place) <= number ? direct_put_cancel(of, number) : NULL;
+	bool has = false;
+	_Atomic uint64_t *cell = direct_begun(board, place) <= number ? direct_put_cancel(of, number, &has) : NULL;
 
+	if (has)
+		return 2;
 	if (!cell && direct_begun(board, place) <= number)
 		return -1;
 	if (cell && direct_begun(board, place) <= number)

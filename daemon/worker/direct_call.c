@@ -52,6 +52,15 @@ static void put_error(struct host *host, struct direct *channel, uint32_t msgid)
 	method_error_forget(&host->task.handle.error);
 }
 
+/* The same for what may be a notification, which nothing answers. */
+static void answer_error(struct host *host, const struct direct_call *call)
+{
+	if (call->request)
+		put_error(host, call->channel, call->msgid);
+	else
+		method_error_forget(&host->task.handle.error);
+}
+
 void direct_call_garbage(struct host *host, struct direct *channel, const char *reason)
 {
 	task_fail(&host->task, "BAD_REQUEST", "no", "%s; the connection is closed", reason);
@@ -165,7 +174,7 @@ static int read_asked(struct host *host, const struct direct *channel, const str
 	uint32_t n;
 
 	*asked = (struct asked){.method = rpc->method, .args = rpc->params};
-	if (span_is(rpc->method, "objpool.call"))
+	if (is_own(rpc->method) && span_is(rpc->method, "objpool.call"))
 		return read_full(host, channel, rpc->params, asked);
 	if (is_own(rpc->method))
 		return task_fail(&host->task, "NO_SUCH_METHOD", "no",
@@ -273,9 +282,8 @@ static void call_method(struct host *host, struct direct_call *call, struct dire
 		reply_drop(&host->reply, start);
 	else if (move_response(host, channel, start) < 0)
 		task_no_memory(&host->task, "yes");
-	if (host->task.handle.error.code && call->request)
-		put_error(host, channel, call->msgid);
-	method_error_forget(&host->task.handle.error);
+	if (host->task.handle.error.code)
+		answer_error(host, call);
 	host_put_answers(host); /* to deferred calls of others */
 }
 
@@ -313,13 +321,10 @@ static void answer_ping(struct host *host, const struct direct_call *call, const
 
 static void carry_out(struct host *host, struct direct_call *call, struct direct_counting *counting, const struct rpc *rpc)
 {
-	if (call->request && span_is(rpc->method, "objpool.ping")) {
+	if (call->request && is_own(rpc->method) && span_is(rpc->method, "objpool.ping"))
 		answer_ping(host, call, rpc);
-		return;
-	}
-	if (begin(host, call, counting, rpc) < 0 && call->request)
-		put_error(host, call->channel, call->msgid);
-	method_error_forget(&host->task.handle.error);
+	else if (begin(host, call, counting, rpc) < 0)
+		answer_error(host, call);
 }
 
 void direct_call_run(struct host *host, struct direct *channel, struct direct_counting *counting, struct span message)
