@@ -18,6 +18,7 @@ void host_put_passed(struct host *host, uint32_t id)
 bool host_begin_batch(struct host *host, uint32_t id)
 {
 	if (!board_move(host->board, id, BOARD_HANDED, BOARD_STARTED)) {
+		method_error_forget(&host->task.handle.error); /* of a method that host_find_method has not found */
 		host_put_passed(host, id);
 		return false;
 	}

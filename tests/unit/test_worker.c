@@ -695,6 +695,34 @@ static void test_small_answers_need_no_memory(void **state)
 	stop(&worker);
 }
 
+/* Its method is one that the worker doesn't find; then it sees that it was taken back. */
+static void test_a_call_that_was_taken_back_leaves_no_error(void **state)
+{
+	char name[400];
+	struct worker worker;
+	msgpack_sbuffer out;
+	msgpack_packer packer;
+
+	(void)state;
+	memset(name, 'x', sizeof name);
+	start(&worker);
+	msgpack_sbuffer_init(&out);
+	msgpack_packer_init(&packer, &out, msgpack_sbuffer_write);
+	msgpack_pack_array(&packer, 5);
+	msgpack_pack_int(&packer, TO_CALL);
+	msgpack_pack_uint32(&packer, next_id(&worker));
+	assert_true(board_revoke(worker.board, worker.id));
+	msgpack_pack_int(&packer, 7);
+	msgpack_pack_str_with_body(&packer, name, sizeof name);
+	msgpack_pack_array(&packer, 0);
+	say(&worker, &out);
+	msgpack_sbuffer_destroy(&out);
+	const msgpack_object_array *passed = hear(&worker);
+	assert_int_equal(passed->ptr[0].via.u64, FROM_PASSED);
+	assert_int_equal(ask_nothing(&worker), RIGHT);
+	stop(&worker);
+}
+
 /* ---- bounds ---- */
 
 /* A call that takes values as they are yielded. */
@@ -954,7 +982,8 @@ int main(void)
 		cmocka_unit_test(test_a_run_that_is_cancelled_begins_no_item_more),
 		cmocka_unit_test(test_a_call_that_comes_alone_is_a_run_of_one),
 		cmocka_unit_test(test_items),	cmocka_unit_test(test_deferred_answer), cmocka_unit_test(test_snapshot),
-		cmocka_unit_test(test_small_answers_need_no_memory), cmocka_unit_test(test_taken_is_of_its_batch),
+		cmocka_unit_test(test_small_answers_need_no_memory),
+		cmocka_unit_test(test_a_call_that_was_taken_back_leaves_no_error), cmocka_unit_test(test_taken_is_of_its_batch),
 		cmocka_unit_test(test_yields_are_bounded), cmocka_unit_test(test_a_worker_keeps_no_memory_of_its_tasks),
 	};
 

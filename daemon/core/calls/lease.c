@@ -55,7 +55,7 @@ static void say_lost(const struct lease *lease, struct error *error)
 	error->slot = lease->index;
 }
 
-/* Fails the batch, unless a worker has begun it: false. */
+/* Takes the batch back. False: a worker has begun it. */
 static bool revoke(const struct batch *batch)
 {
 	return !batch->tag && (batch->flow || board_revoke(batch->slot->board, batch->id));

@@ -252,7 +252,8 @@ static void on_grace(struct timer *timer)
 	const struct batch *batch = slot->by_id[slot->grace_batch % BOARD_ENTRIES];
 	if (slot->direct_grace && atomic_load(&slot->board->direct.word) == slot->direct_grace)
 		slot_kill(slot, "a cancelled call did not end within cancel_grace");
-	else if (batch && batch->id == slot->grace_batch && slot->state == SLOT_READY)
+	else if (batch && batch->id == slot->grace_batch && board_state(slot->board, batch->id) == BOARD_CANCELLED &&
+		 slot->state == SLOT_READY)
 		slot_kill(slot, "a cancelled call did not end within cancel_grace");
 }
 

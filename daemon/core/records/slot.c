@@ -102,8 +102,8 @@ static uint32_t new_id(struct slot *slot)
 	 * may come again when the batches behind it are taken back again and again. */
 	uint32_t id;
 	do {
-		id = slot->next_id++;
-	} while (slot->by_id[id % BOARD_ENTRIES]);
+		id = ++slot->next_id; /* 0 stands for none */
+	} while (id == 0 || slot->by_id[id % BOARD_ENTRIES]);
 	return id;
 }
 
