@@ -40,6 +40,10 @@ bench-python: all $(PEERS)/installed # objpool's Python client beside other pool
 	@/usr/bin/python3 -m compileall -q client/python/objpool bench/python # as pip has done with the others
 	/usr/bin/python3 bench/python/run.py --build $(B) --venv $(PEERS) $(BENCH_PYTHON)
 
+.PHONY: bench-locks
+bench-locks: all # locks and queues of objpool.compat.multiprocess beside the standard library's
+	OBJPOOL_BIN=$(B) /usr/bin/python3 bench/python/locks.py
+
 $(PEERS)/installed: bench/python/requirements.txt
 	@sh scripts/deps.sh bench-python
 	/usr/bin/python3 -m venv --clear --system-site-packages $(PEERS)

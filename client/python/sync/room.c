@@ -6,6 +6,9 @@
  *   chair: identity, WAITING            somebody waits
  *   chair: identity, another state      it was told that, and may go
  *
+ * What a process was told that has died since, another one hears that waited at that time: those that wait look for such chairs.
+ * So to tell takes no look at who lives.
+ *
  * A chair is taken and vacated by one store each, that of the identity. The room has members, too: processes that a barrier
  * counts on (`tag`: in which round they took part last).
  */
@@ -18,7 +21,7 @@ enum { CHAIRS = 4096, WAITING = 1, GLANCE = 8 /* processes that one look is for 
 struct chair {
 	uint64_t identity;
 	uint32_t state; /* a futex */
-	uint32_t order;
+	uint32_t order; /* of sitting down; then of being told */
 };
 
 struct shared {
@@ -142,6 +145,29 @@ static struct chair *chair_of(PyObject *self, unsigned long index)
 	return &shared_of(self)->chairs[index % CHAIRS];
 }
 
+static bool is_told(const struct chair *chair)
+{
+	return chair->identity && __atomic_load_n(&chair->state, __ATOMIC_ACQUIRE) > WAITING;
+}
+
+/* Takes over what one was told that has died, while `mine` waited. */
+static void hear_for_dead(struct shared *shared, struct chair *mine)
+{
+	for (uint32_t i = 0; i < used(shared); i++) {
+		struct chair *chair = &shared->chairs[i];
+		uint32_t waiting = WAITING, state = chair->state;
+		if (!is_told(chair) || (int32_t)(chair->order - mine->order) < 0 || !identity_is_dead(chair->identity))
+			continue;
+		/* One of those that look gets it. */
+		if (state <= WAITING ||
+		    !__atomic_compare_exchange_n(&chair->state, &state, 0, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+			continue;
+		vacate(chair);
+		(void)__atomic_compare_exchange_n(&mine->state, &waiting, state, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+		return;
+	}
+}
+
 /* sleep(chair, timeout): what it was told; 0: nothing by then. */
 static PyObject *room_sleep(PyObject *self, PyObject *args)
 {
@@ -158,8 +184,11 @@ static PyObject *room_sleep(PyObject *self, PyObject *args)
 	while (is_waiting(chair)) {
 		if (deadline != NEVER && now_ns() >= deadline)
 			return PyLong_FromLong(0);
-		if (patience_sleep(&patience, &chair->state, WAITING, deadline) < 0)
+		const int look = patience_sleep(&patience, &chair->state, WAITING, deadline);
+		if (look < 0)
 			return NULL;
+		if (look && can_tell(self))
+			hear_for_dead(shared_of(self), chair);
 	}
 	return PyLong_FromUnsignedLong(chair->state);
 }
@@ -188,7 +217,7 @@ static struct chair *longest_waiting(struct shared *shared)
 	return first;
 }
 
-/* tell(n, state): tells the n that have waited longest, of those that live. Returns how many. */
+/* tell(n, state): tells the n that have waited longest. Returns how many. */
 static PyObject *room_tell(PyObject *self, PyObject *args)
 {
 	struct shared *shared = shared_of(self);
@@ -202,10 +231,7 @@ static PyObject *room_tell(PyObject *self, PyObject *args)
 		uint32_t waiting = WAITING;
 		if (!chair)
 			break;
-		if (can_tell(self) && identity_is_dead(chair->identity)) {
-			vacate(chair);
-			continue;
-		}
+		chair->order = __atomic_fetch_add(&shared->next_order, 1, __ATOMIC_SEQ_CST);
 		if (!__atomic_compare_exchange_n(&chair->state, &waiting, state, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
 			continue;
 		(void)futex_wake(&chair->state, 1);
