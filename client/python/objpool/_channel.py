@@ -32,20 +32,21 @@ class Channel(DirectInbox, Connection):
     def start(self, entry: Entry, method: str, params: Any) -> None:
         """Sends a request. Raises NotBegun if the channel can't take it."""
         entry.main = self._main()
-        if entry.main is None or not self.is_open:
+        if entry.main is None or self.closing is not None or self.lost is not None:
             raise NotBegun("the channel is closed")
         entry.id = msgid = next(self.ids) & 0xFFFFFFFF
         data, _ = self.packed(entry, method, params)
         entry.sent = sent = []
         try:
             with self._write:
-                if not self.is_open:
+                if self.closing is not None or self.lost is not None:
                     raise NotBegun("the channel is closed")
                 self.pending[msgid] = entry
                 # One step, which no interrupt comes into: the message's number says where it stands in what is sent.
                 sent.extend(zip(map(self._out.append, ((memoryview(data), [], None),)), self._numbers))
                 self._flush()
-                self._shut_when_sent()
+                if self.closing is not None:
+                    self._shut_when_sent()
         except ConnectionLost:
             pass  # the entry has been answered
         if self.lost is not None:
