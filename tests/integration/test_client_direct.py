@@ -28,6 +28,7 @@ class Load:
         self.process = subprocess.Popen([program], env={**os.environ, "OBJPOOL_ADDRESS": daemon.address}, stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True)
         self.client = daemon.client()
+        self.daemon = daemon
 
     def slots(self):
         return self.client.value("objpool.status", "p")["pools"][0]["slots"]
@@ -61,6 +62,31 @@ def test_restarts_fail_no_call(load):
     failures, last = load.end()
     assert failures == [] and last.endswith(" right, 0 wrong, 0")
     assert [(slot["generation"], slot["lost"]) for slot in load.slots()] == [(4, 0)] * 2
+
+
+def test_reloads_fail_no_call(load):
+    """Instances are replaced by some that are made otherwise; then the pool gives no channels any more."""
+    made = {"kwargs": '{"sleep": 0.01}'}
+    for keys in made, {**made, "max_direct": 0}:
+        load.await_calls()
+        load.daemon.pools["p"] = {"workers": 2, **keys}
+        load.daemon.write_config()
+        load.client.value("objpool.reload")
+    wait_for(lambda: not any(slot["direct"] for slot in load.slots()), lambda: f"the channels to close: {load.slots()}")
+    begun = sum(slot["calls"] for slot in load.slots())
+    wait_for(lambda: sum(slot["calls"] for slot in load.slots()) > begun + 100, lambda: "calls the ordinary way")
+    failures, last = load.end()
+    assert failures == [] and last.endswith(" right, 0 wrong, 0")
+    assert all(slot["generation"] > 1 for slot in load.slots())
+
+
+def test_a_pool_that_grows_and_shrinks_fails_no_call(load):
+    for workers in 3, 1, 2:
+        load.await_calls()
+        assert load.client.value("objpool.scale", "p", workers)["workers"] == workers
+    load.await_calls()
+    failures, last = load.end()
+    assert failures == [] and last.endswith(" right, 0 wrong, 0")
 
 
 def test_workers_that_die(load):
