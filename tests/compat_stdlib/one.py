@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs tests of a module, and prints for each a line @@["Class.test", outcome, text]. Without tests: the names of all. See run.py."""
+"""Runs tests of a module, and prints a line @@["Class.test", outcome, text] for each. Without tests: the names of all."""
 import faulthandler
 import functools
 import importlib

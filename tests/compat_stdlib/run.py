@@ -10,8 +10,9 @@
     --jobs N, --limit S     how many test classes at once (2), how many seconds for each (240)
     -v                      shows the output of tests that fail
 
-The text of the tests is copied into a temporary folder with the name of the package replaced. Each class of tests runs in a process
-of its own. Shown is what differs from the original, and how many of each outcome there are; status 1: more differs than EXPECTED says.
+The text of the tests is copied into a temporary folder with the name of the package replaced. Each class of tests runs in a
+process of its own. Shown is what differs from the original, and how many of each outcome there are. Status 1: more differs than
+EXPECTED says.
 """
 import argparse
 import collections
@@ -53,18 +54,20 @@ class Suite:
         self.path = [str(folder), str(ROOT / "client" / "python")]
         if origin == "cpython":
             import test
-            tests, inside, module, main = pathlib.Path(test.__file__).parent, folder, "_test_multiprocessing", folder / "_test_multiprocessing.py"
+            tests, inside, module = pathlib.Path(test.__file__).parent, folder, "_test_multiprocessing"
+            main = inside / f"{module}.py"
             self._rename = [(r"\btest\.mp_preload\b", "mp_preload"), (r"\bmultiprocessing\b(?! pool)", package)]
         else:
             self.path.append(origin)
             tests, inside, module = pathlib.Path(origin) / "multiprocess" / "tests", folder / "mp_tests", "mp_tests"
             main = inside / "__init__.py"
             self._rename = [(r"\bmultiprocess\.tests\b", module), (r"\bmultiprocess\b", package)]
-        if package == PACKAGE:      # a child under -E has no PYTHONPATH; modules for Windows are not there, but some that are private
+        if package == PACKAGE:      # a child under -E has no PYTHONPATH; there are private modules, and none for Windows
             self._rename += [("'-E', ", ""), (r"modules\.remove\('.*\.popen_spawn_win32'\)",
                                               "modules = [name for name in modules if '._' not in name]")]
         inside.mkdir(parents=True)
-        for file in (main, inside / "mp_fork_bomb.py", inside / "mp_preload.py", folder / "test_multiprocessing_main_handling.py"):
+        for file in (main, inside / "mp_fork_bomb.py", inside / "mp_preload.py",
+                     folder / "test_multiprocessing_main_handling.py"):
             file.write_text(self._renamed((tests / file.name).read_text()))
         (folder / "test_main_handling.py").write_text("from test_multiprocessing_main_handling import *\n")
         for method in METHODS:
@@ -131,8 +134,8 @@ def run_class(suite, module, wanted, limit):
     begun = time.monotonic()
     outcomes = outcomes_in(suite.run(f"test_{module}", wanted, limit), wanted)
     failed = [name for name, (outcome, _) in outcomes.items() if kind_of(outcome) == "fail"]
-    print(f"{suite.package} {module} {wanted[0].partition('.')[0]}: {len(outcomes)} tests, {time.monotonic() - begun:.1f} s", *failed,
-          file=sys.stderr, flush=True)
+    name = f"{suite.package} {module} {wanted[0].partition('.')[0]}"
+    print(f"{name}: {len(outcomes)} tests, {time.monotonic() - begun:.1f} s", *failed, file=sys.stderr, flush=True)
     return outcomes
 
 
@@ -158,8 +161,8 @@ def report(method, mine, theirs, verbose):
             print(text)
     for title, outcomes in (("compat", mine), ("original", theirs)):
         if outcomes:
-            counts = collections.Counter(outcome for outcome, _ in outcomes.values())
-            print(f"{method:14}{title:10}{len(outcomes):5} tests: " + ", ".join(f"{n} {what}" for what, n in sorted(counts.items())))
+            counts = sorted(collections.Counter(outcome for outcome, _ in outcomes.values()).items())
+            print(f"{method:14}{title:10}{len(outcomes):5} tests: " + ", ".join(f"{n} {what}" for what, n in counts))
     return unexplained
 
 

@@ -120,7 +120,11 @@ def test_the_log_of_a_child(context):
     before = logger.level
     try:
         logger.setLevel(logging.INFO)
-        process = context.Process(target=lambda: there.send((multiprocess.get_logger().name, multiprocess.get_logger().getEffectiveLevel())))
+        def target():
+            log = multiprocess.get_logger()
+            there.send((log.name, log.getEffectiveLevel()))
+
+        process = context.Process(target=target)
         process.start()
         assert here.recv() == ("multiprocessing", logging.INFO)
         process.join(SOON)

@@ -272,7 +272,8 @@ chain = None
 for _ in range(300):
     link = C(chain)
     chain = link
-print(type(ask("echo", chain)) is C, ask("echo", "__main__" * 100000) == "__main__" * 100000, ask("echo", [bytes(1 << 20), C(2)])[1] == C(2))
+text, pair = "__main__" * 100000, [bytes(1 << 20), C(2)]
+print(type(ask("echo", chain)) is C, ask("echo", text) == text, ask("echo", pair)[1] == C(2))
 """) == "True True True\n"
 
 
@@ -296,5 +297,5 @@ except Exception as error:
 
 def test_without_cloudpickle_and_dill(program):
     out, err = program(WITHOUT_PACKAGES).communicate(timeout=30)
-    assert out == ("7\nPicklingError <class '__main__.outer.<locals>.Local'> is in no module that can be imported, and so goes by value: "
-                   "that takes the package cloudpickle, or dill\n"), err
+    assert out == ("7\nPicklingError <class '__main__.outer.<locals>.Local'> is in no module that can be imported, and so goes by "
+                   "value: that takes the package cloudpickle, or dill\n"), err

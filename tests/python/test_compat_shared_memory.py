@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SharedMemory and ShareableList of objpool.compat.multiprocess: memory files, with names, that live as long as somebody has them."""
+"""SharedMemory and ShareableList of objpool.compat.multiprocess: memory files with names, which live with their last user."""
 import os
 import pathlib
 import signal

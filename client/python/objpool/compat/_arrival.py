@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Loads what _elsewhere.py has pickled in another process.
 
-Names of __main__ mean what they mean here if the sender is of the same program, and all that were sent are alike. If not, the value came from another program, or from one
-that has defined more since the processes parted: then the names mean what they mean in a module that stands for the __main__ of that
-process. There is one for each such process, so that its functions share their globals from message to message.
+Names of __main__ mean what they mean here if the sender is of the same program, and all that were sent are alike. If not, the
+value came from another program, or from one that has defined more since the processes parted: then the names mean what they mean
+in a module that stands for the __main__ of that process. There is one for each such process, so that its functions share their
+globals from message to message.
 """
 import builtins
 import collections

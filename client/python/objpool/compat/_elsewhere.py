@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pickles values for a process of which nothing is known: it may be a fork of this one, its child, or another program.
 
-What pickle can write, and what has nothing to do with __main__, goes as pickle writes it. The functions and classes of __main__ go
-by their names, with a likeness of each (_likeness.py) and a definition:
+What pickle can write, and what has nothing to do with __main__, goes as pickle writes it. The functions and classes of __main__
+go by their names, with a likeness of each (_likeness.py) and a definition:
 
     data     the pickle of the value, which looks up names of __main__
     names    {name: (likeness, definition)} of all that data and the definitions look up
     origin   which process this is
     program  the file of its __main__
 
-The other process uses what it has by these names if it is of the same program and has the same. Otherwise it defines what was sent in a module that stands for the
-__main__ of the origin, and never in its own: _arrival.py.
+The other process uses what it has by these names if it is of the same program and has the same. Otherwise it defines what was
+sent in a module that stands for the __main__ of the origin, and never in its own: _arrival.py.
 """
 import io
 import os

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tells whether two processes mean the same function or class of __main__ by a name, without sending it.
 
-A likeness is a digest of the code: of a function, what it was compiled to; of a class, its bases and functions. It leaves out where
-in a file the code stands, and attributes of classes that are data: programs change those as they run.
+A likeness is a digest of the code: of a function, what it was compiled to; of a class, its bases and functions. It leaves out
+where in a file the code stands, and attributes of classes that are data: programs change those as they run.
 """
 import functools
 import hashlib

@@ -30,8 +30,9 @@ WEAK = (weakref.WeakKeyDictionary, weakref.WeakValueDictionary)
 class Terms:
     """What is known of the process that a value goes to.
 
-    is_shared(name): whether it has, or gets, that name of __main__: then what has the name goes by it. uses(function): the names of
-    __main__ that a function needs there. as_sent_by: what is entered while a value is pickled. file(): what the pickle is written to.
+    is_shared(name): whether it has, or gets, that name of __main__: then what has the name goes by it. uses(function): the names
+    of __main__ that a function needs there. as_sent_by: what is entered while a value is pickled. file(): what the pickle is
+    written to.
     """
 
     def __init__(self, is_shared, uses=used_of_main, as_sent_by=contextlib.nullcontext, file=io.BytesIO):
@@ -203,8 +204,8 @@ class _Pickler(_ByValue, pickle.Pickler):
     def _other(self, value):
         if isinstance(value, types.ModuleType) or isinstance(value, (types.FunctionType, type)) and (
                 is_main(value.__module__) or not is_found_by_name(value)):
-            raise pickle.PicklingError(f"{value!r} is in no module that can be imported, and so goes by value: that takes the package "
-                                       "cloudpickle, or dill")
+            raise pickle.PicklingError(f"{value!r} is in no module that can be imported, and so goes by value: that takes the "
+                                       "package cloudpickle, or dill")
         return NotImplemented
 
 

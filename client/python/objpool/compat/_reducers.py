@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How objects of some types are pickled for another process: connections, sockets, shared memory, what the program has registered."""
+"""How objects of some types are pickled for another process: connections, sockets, and what the program has registered."""
 own = {}        # {type: reducer}, registered with objpool.compat.multiprocess.reduction
 
 

@@ -118,7 +118,7 @@ def _method_elsewhere():
 
 
 class _Launched:
-    """What all Process classes of this package have. method: the start method, which the child has, too; None: the default one."""
+    """What all Process classes of this package have. _method: the start method, which the child gets; None: the default."""
 
     _start_method = None    # the standard library's in the child stays as it is
     _method = None
