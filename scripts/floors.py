@@ -6,7 +6,8 @@ usage: scripts/floors.py [--draw PART]
 
 A file of C is its .c and .h together, and uses what either includes. A file of Python uses what it imports, wherever the import
 stands. A part is a folder with its subfolders. The check fails on a circle of files, on a circle of a part's folders, and on an
-include that leaves its part for one that it must not use. --draw prints a part's files, the lowest floor first, with what each uses.
+include that leaves its part for one that it must not use. --draw prints a part's files, the lowest floor first, with what each uses;
+then its folders, with the folders that they use; and last what the part uses outside itself.
 """
 import ast
 import os
@@ -84,8 +85,8 @@ def imported(path):
 
 
 def uses(part):
-    """file -> files of the same part; and the includes that leave the part: (file, other part)."""
-    graph, leaving = {}, set()
+    """file -> files of the same part; and the includes that leave the part: (file, other part, name within that part)."""
+    graph, outside = {}, set()
     names = {os.path.splitext(f)[0] for f in files_of(part)}
     for file in files_of(part):
         name = os.path.splitext(file)[0]
@@ -94,9 +95,9 @@ def uses(part):
         for other_part, other in imported(path) if file.endswith(".py") else included(path):
             if other_part == part and other in names and other != name:
                 graph[name].add(other)
-            elif other_part != part and other_part in MAY_USE and other_part not in MAY_USE[part]:
-                leaving.add((file, other_part))
-    return graph, leaving
+            elif other_part != part:
+                outside.add((file, other_part, other))
+    return graph, outside
 
 
 def by_folder(graph):
@@ -145,7 +146,7 @@ def floors(graph):
 
 
 def draw(part):
-    graph, _ = uses(part)
+    graph, outside = uses(part)
     found = circles(graph) or circles(by_folder(graph))
     if found:
         print(f"{part} has circles: {found}")
@@ -153,6 +154,10 @@ def draw(part):
     level, folder_level = floors(graph), floors(by_folder(graph))
     for v in sorted(graph, key=lambda v: (folder_level[os.path.dirname(v) or "."], os.path.dirname(v), level[v], v)):
         print(f"{level[v]:3} {v:32} {' '.join(os.path.basename(w) for w in sorted(graph[v]))}")
+    folders = by_folder(graph)
+    for folder in sorted(folders, key=lambda f: (folder_level[f], f)) if len(folders) > 1 else ():
+        print(f"folder {folder}: {' '.join(sorted(folders[folder]))}")
+    print("outside:", *sorted({f"{other_part}/{other}" for _, other_part, other in outside}))
 
 
 def main():
@@ -161,14 +166,14 @@ def main():
         return 0
     failed = False
     for part in MAY_USE:
-        graph, leaving = uses(part)
+        graph, outside = uses(part)
         for circle in circles(graph):
             failed = True
             print(f"{part}: {len(circle)} files use each other in a circle: {', '.join(circle)}")
         for circle in circles(by_folder(graph)):
             failed = True
             print(f"{part}: {len(circle)} folders use each other in a circle: {', '.join(circle)}")
-        for file, other in sorted(leaving):
+        for file, other in sorted({(file, other) for file, other, _ in outside if other not in MAY_USE[part]}):
             failed = True
             print(f"{part}/{file} uses {other}, which lies above it")
     return 1 if failed else 0

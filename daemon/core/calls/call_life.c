@@ -55,7 +55,7 @@ static void on_abandoned(struct ticket *ticket, const struct error *cause)
 	if (cause) {
 		struct error error;
 		error_copy(&error, cause);
-		const enum revoked revoked = withdraw_unless_begun(call);
+		const enum revoked revoked = withdraw_or_cancel(call);
 		error.ran = revoked == REVOKED ? RAN_NO : RAN_MAYBE;
 		error.pool = call->pool->name;
 		if (revoked == REVOKED_TOO_LATE)
@@ -71,7 +71,7 @@ static void on_deadline(struct timer *timer)
 {
 	struct call *call = container_of(timer, struct call, timer);
 	struct error error;
-	const enum revoked revoked = withdraw_unless_begun(call);
+	const enum revoked revoked = withdraw_or_cancel(call);
 
 	if (revoked == REVOKED_TOO_LATE) {
 		await_answer(call);
@@ -178,7 +178,7 @@ int call_begin(struct call *call, struct client *client, const struct rpc *rpc, 
 	if (call->sticky && sticky_remember(pool, call, call->sticky, &error) < 0) {
 		call_fail(call, &error);
 	} else if (pool_note_session(pool, client) < 0 || set_deadline(call) < 0 || add_batches(call, at) < 0) {
-		sticky_on_call_end(pool, call, true); /* some instances lack it: so must new ones */
+		sticky_on_call_end(pool, call, true); /* new instances must not replay a call that old ones never got */
 		call_fail_for_memory(call);
 	}
 	if (call->input.on || call->total == 0)

@@ -73,8 +73,8 @@ void lease_on_answer(struct slot *slot, struct error *refusal);
 void lease_on_worker_gone(struct slot *slot);
 void lease_on_slot_removed(struct slot *slot);
 
-/* A slot's start has failed, or the pool has fewer slots: fails the leases that wait for this slot. If no slot of the pool can be
- * started, also fails the leases that wait for any slot. */
+/* A slot's start has failed, or the pool has fewer slots: fails each lease that waits for a slot whose last start has failed. If
+ * no slot of the pool can be started, also fails the leases that wait for any slot. */
 void lease_on_broken(struct pool *pool);
 
 /* The pool has fewer slots: fails the leases that wait for a removed slot. */

@@ -236,7 +236,7 @@ void nested_on_circles(struct timer *timer)
 
 	while ((slot = find_circle(core))) {
 		struct call *call = awaited_by(slot);
-		const enum ran ran = withdraw_unless_begun(call) == REVOKED ? RAN_NO : RAN_MAYBE;
+		const enum ran ran = withdraw_or_cancel(call) == REVOKED ? RAN_NO : RAN_MAYBE;
 		describe_path(slot, path, sizeof path);
 		error_say(&error, ERROR_UNAVAILABLE, ran,
 			  "the call of pool %s waits for itself, since no other instance of the pool is left to do it: %s",

@@ -252,7 +252,8 @@ static void take_back(struct slot *slot, struct batch *batch)
 	}
 }
 
-/* A cancel ends the worker's batch: are there tasks behind this one? There are some if there was no memory to take them back. */
+/* Is the task the last of its batch? Only the last may be cancelled, since a cancel ends the worker's whole batch. Tasks that had
+ * not begun are behind it only if there was no memory to take them back. */
 static bool is_last(const struct batch *batch, uint32_t index)
 {
 	return index + 1 == batch->first + batch->count;

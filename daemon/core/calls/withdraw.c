@@ -51,7 +51,7 @@ static enum revoked revoke_one(const struct batch *batch)
 	return board_state(board, batch->id) == BOARD_COMMITTED ? REVOKED_TOO_LATE : REVOKED_RUNNING;
 }
 
-enum revoked withdraw_unless_begun(struct call *call)
+enum revoked withdraw_or_cancel(struct call *call)
 {
 	if (call->reruns > 0 || call->put_off || call->sticky)
 		return REVOKED_RUNNING; /* a task of it has run, or will run */

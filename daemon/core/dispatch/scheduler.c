@@ -22,7 +22,8 @@ static uint64_t estimate(const struct call *call, uint32_t count)
 	return method->estimate * count;
 }
 
-/* How many tasks wait from the batch on. Those of other maps are thought to be as many as its own. */
+/* How many tasks wait: those of the batch's call from the batch on, and those of the other batches in the pool's queue. Each of
+ * these is thought to have as many tasks as the batch. */
 static uint64_t rest_from(const struct batch *batch)
 {
 	const struct call *call = batch->call;

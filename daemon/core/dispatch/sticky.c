@@ -164,7 +164,8 @@ static struct sticky *sticky_new(struct call *call)
 	return sticky;
 }
 
-/* Is there room for the call? The calls that it is about to replace don't count, but have a bound of their own. */
+/* Is there room for the call? The calls that it is about to replace are forgotten only when it has ended. Without them the limits
+ * hold; with them, twice the limits. */
 static bool has_room(const struct pool *pool, const struct call *call, enum sticky_mode mode)
 {
 	const struct stickies *stickies = &pool->stickies;

@@ -333,8 +333,8 @@ static int read_restored(struct slot *slot, struct reader *reader, uint32_t coun
 	return 0;
 }
 
-/* Does nobody wait for the method of the batch that runs? A call of a train that was given up runs all the same when there was no
- * memory to take it out. */
+/* Has the call whose method runs been given up? Of a train it is the last call that has begun. Such a call may have been given up
+ * and run all the same: when there was no memory to take it out of its batch. */
 static bool batch_is_in_vain(const struct slot *slot, const struct batch *batch)
 {
 	const struct train *train = batch->call->train;

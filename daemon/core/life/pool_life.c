@@ -42,7 +42,7 @@ static void fail_for_drop(struct pool *pool, struct call *call)
 
 	if (call->answered)
 		return;
-	error_say(&error, pool->drop_code, withdraw_unless_begun(call) == REVOKED ? RAN_NO : RAN_MAYBE, "%s", pool->drop_reason);
+	error_say(&error, pool->drop_code, withdraw_or_cancel(call) == REVOKED ? RAN_NO : RAN_MAYBE, "%s", pool->drop_reason);
 	error.pool = pool->name;
 	call_fail(call, &error);
 }

@@ -82,7 +82,7 @@ struct slot {
 	bool broken;             /* the last start failed */
 	bool cut_off;            /* in pool->detached, not in pool->slots */
 	bool killed;             /* its worker is killed, and has not gone yet */
-	struct timer timer;      /* WAITING: start; STARTING, STOPPING: patience ends */
+	struct timer timer;      /* WAITING: start; STARTING, STOPPING: patience ends; READY: max_age, stop_timeout */
 	char reason[256];        /* why this start failed, or why the daemon kills the worker; "": neither, or not known */
 
 	/* ---- the next start ---- */
@@ -123,7 +123,7 @@ struct slot {
 	struct batch_list handed;
 	uint32_t handed_count;
 	uint64_t ahead;          /* nanoseconds that they are estimated to take */
-	uint64_t tasks;          /* how many tasks this worker was handed in all */
+	uint64_t tasks;          /* how many tasks this worker was handed, and messages of direct channels it has run, in all */
 	uint64_t idle_since;
 	bool closed;             /* a slow task runs: the slot is handed nothing until it has ended */
 	uint32_t next_id;

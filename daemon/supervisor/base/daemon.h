@@ -40,9 +40,8 @@ enum daemon_state { DAEMON_RUNNING, DAEMON_DRAINING, DAEMON_STOPPING, DAEMON_DON
 /* Functions of higher floors that lower floors call: hooks.c fills the table. */
 struct daemon_ops {
 	int (*serve)(struct session *session, struct rpc *rpc); /* a request to the daemon itself: service_request */
-	void (*stop)(struct daemon *daemon,
-		     bool now); /* finishes what has been accepted, then stops; the second time, or with `now`,
-							  stops at once */
+	/* Finishes what has been accepted, then stops. The second time, or with `now`: stops at once. */
+	void (*stop)(struct daemon *daemon, bool now);
 	bool (*signal)(struct daemon *daemon, int number); /* false: the daemon ignores this signal */
 	void (*worker_read)(struct worker *worker);        /* a worker with a slow task has sent something: slowlog_on_read */
 	void (*worker_gone)(struct worker *worker, int status); /* its process has ended: slowlog_on_gone */

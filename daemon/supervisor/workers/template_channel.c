@@ -95,7 +95,7 @@ static int on_packet(struct template *template, struct span packet)
 
 /* ---- the channel ---- */
 
-/* Takes one packet. False: there is none, nor is there the channel's end. */
+/* Takes one packet. False: nothing has come. The channel's end counts as a packet. */
 static bool receive(struct template *template)
 {
 	struct block *scratch = template->daemon->scratch;

@@ -98,7 +98,7 @@ void template_died(struct template *template)
 {
 	const bool loading = template->state == TEMPLATE_LOADING;
 
-	/* That of a program ends its own as soon as the pool leaves. */
+	/* The process that a program has offered ends by itself when its pool leaves: no warning then. */
 	log_pool(template->pool->leaving ? LOG_DEBUG : LOG_WARNING, template->pool, "the pool's template process died%s",
 		 loading ? " while it loaded the plugin" : "");
 	template_fail(template, loading ? "the template process died while it loaded the plugin" : "the template process died");
@@ -155,7 +155,7 @@ void template_on_silence(struct timer *timer)
 		timer_set(&core->timers, timer, since + TEMPLATE_PATIENCE);
 		return;
 	}
-	/* That of a program ends its own as soon as the pool leaves. */
+	/* The process that a program has offered ends by itself when its pool leaves: no warning then. */
 	log_pool(template->pool->leaving ? LOG_DEBUG : LOG_WARNING, template->pool,
 		 "the pool's template process does not answer");
 	template->maker->on_silence(template);

@@ -3,7 +3,8 @@
  * worker: the supervisor's side of a slot's process: its channel, board, output and end. Lives as long as its slot; process
  * follows process in it.
  *
- * A process has gone when both is known: that its channel is at its end (what it sent has been read), and its status.
+ * A process has gone when its status is known: worker_on_exit reads what it had sent, and then tells the core. The end of its
+ * channel, which may come before, only has it killed. A thread of a template has no status: it has gone when its channel ends.
  */
 #ifndef SUPERVISOR_WORKER_H
 #define SUPERVISOR_WORKER_H
@@ -68,7 +69,7 @@ void worker_expect_end(struct worker *worker);
  * negative errno. */
 int worker_open(struct worker *worker, int fds[FORK_FILES]);
 
-/* Closes what worker_open has opened for a process that has not come. */
+/* Closes the supervisor's ends of what worker_open has opened, but for the board: the process has gone, or has not come. */
 void worker_close(struct worker *worker);
 
 /* The template has forked it; or can't, for this reason. Called from the loop only, and not from within the core. */
@@ -78,7 +79,7 @@ void worker_on_refused(struct worker *worker, const char *reason);
 /* What the worker's process uses, as of half a second ago at most. */
 struct procfs worker_usage(const struct slot *slot);
 
-/* The process has ended. */
+/* The process, or the thread, has ended: takes in what it had sent, and tells the core (slot_on_gone). */
 void worker_on_exit(struct worker *worker, int status);
 
 /* After each turn of the loop. */
