@@ -2,6 +2,7 @@
 """Locks and queues of objpool.compat.multiprocess: what they promise when a process ends. kills.py kills more of them."""
 import concurrent.futures
 import multiprocessing
+import multiprocessing.pool
 import os
 import pickle
 import random
@@ -355,6 +356,11 @@ def test_process_pool_executor_works_with_these_queues(method):
     context = multiprocess.get_context(method)
     with concurrent.futures.ProcessPoolExecutor(2, mp_context=context) as executor:
         assert list(executor.map(_square, range(20), timeout=SOON)) == [number * number for number in range(20)]
+
+
+def test_the_standard_librarys_pool_works_with_these_queues():
+    with multiprocessing.pool.Pool(2, context=fork) as pool:
+        assert pool.map(_square, range(5)) == [0, 1, 4, 9, 16]
 
 
 # Around

@@ -4,6 +4,7 @@
 The items lie in shared memory, of any size: put() needs no thread, what a process has put outlives it, and join_thread() has
 nothing to wait for. A SimpleQueue is full when it has a megabyte: then put() waits.
 """
+import threading
 import types
 from queue import Empty, Full
 
@@ -129,4 +130,10 @@ class SimpleQueue:
     def put(self, obj):
         self._writer.send(obj)
 
+    @property
+    def _rlock(self):
+        """A lock that keeps nobody out: no reader needs one. The standard library's Pool acquires it at its end."""
+        return threading.Lock()
+
+    _wlock = _rlock
     __class_getitem__ = classmethod(types.GenericAlias)
