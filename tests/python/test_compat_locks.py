@@ -109,6 +109,25 @@ def test_a_lock_that_was_sent_through_a_queue_is_the_same_lock():
         assert lock.acquire(timeout=SOON)
 
 
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_value_that_was_sent_is_the_same_value(method):
+    context = multiprocess.get_context(method)
+    queue, answers = context.Queue(), context.Queue()
+    process = context.Process(daemon=True, target=_set_value, args=(queue, answers))
+    process.start()
+    value, array = context.Value("i", 5), context.Array("d", [1, 2])
+    queue.put((value, array))
+    assert answers.get(timeout=SOON) == (5, [1.0, 2.0])
+    process.join(SOON)
+    assert value.value == 6 and array[:] == [1, 7]
+
+
+def _set_value(queue, answers):
+    value, array = queue.get()
+    answers.put((value.value, array[:]))
+    value.value, array[1] = 6, 7
+
+
 # Who holds what
 
 

@@ -31,7 +31,7 @@ __all__ += ["citation", "license"]
 
 SUBDEBUG, SUBWARNING = 5, 25
 _MODULES = (*_SHARED, *_AGAIN, "connection", "dummy", "heap", "pool", "popen_forkserver", "popen_spawn_posix", "queues",
-            "shared_memory", "synchronize")
+            "shared_memory", "sharedctypes", "synchronize")
 
 
 def __getattr__(name):

@@ -15,7 +15,7 @@ import sys
 __all__ = ["Finder", "execute_again"]
 
 SHARED = ("forkserver", "popen_fork", "process", "resource_sharer", "resource_tracker", "spawn", "util")
-AGAIN = ("managers", "sharedctypes")
+AGAIN = ("managers",)
 
 
 def original_of(name):
