@@ -14,7 +14,7 @@
  *                derived anew by the next that takes the guard, if its holder has died (the `repair` of each file).
  *
  * Processes of different pid or time namespaces can't tell whether one another lives: with them nothing is given back
- * (arena_is_foreign).
+ * (`is_foreign`).
  */
 #ifndef OBJPOOL_SYNC_H
 #define OBJPOOL_SYNC_H
