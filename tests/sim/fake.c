@@ -225,6 +225,7 @@ static void receive(struct fake *fake)
 	}
 	if (sendq_iov(queue, &iov, 1) < 1)
 		return;
+	const size_t before = queue->bytes;
 	size_t n = iov.iov_len;
 	if (world_one_in(fake->world, 3))
 		n = 1 + world_dice(fake->world, (uint32_t)n);
@@ -240,6 +241,7 @@ static void receive(struct fake *fake)
 	sendq_sent(queue, n);
 	if (queue->bytes == 0)
 		sendq_sent(queue, 0);
+	slot_on_sent(fake->slot, before);
 }
 
 static uint64_t type_of(struct span message, struct reader *reader, uint32_t *fields)

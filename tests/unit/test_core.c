@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The core, event by event: what is freed when, and what slots do when workers or calls end. */
+#include "daemon/core/calls/direct.h"
 #include "daemon/core/dispatch/sticky.h"
 #include "tests/unit/core_world.h"
 
@@ -839,6 +840,74 @@ static void a_pool_of_which_all_refuse_answers_at_once(void **state)
 	world_close(&world);
 }
 
+static void on_socket_dropped(struct block *block)
+{
+	(void)block;
+}
+
+/* Long direct messages run in all instances: what the daemon hands over waits where it is, and is not written again and again. */
+static void what_waits_behind_direct_messages_stays(void **state)
+{
+	struct pool_settings settings = world_settings;
+	struct block socket = {.refs = 1, .fd = -1, .drop = on_socket_dropped};
+	struct core_world world;
+	struct client client;
+
+	(void)state;
+	settings.max_direct = 4;
+	world_open(&world);
+	client_init(&client, &world.core);
+	struct pool *pool = world_pool(&world, "p", 2, &settings);
+	for (unsigned i = 0; i < 2; i++) {
+		struct slot *slot = pool->slots[i];
+		const struct direct *direct = direct_open(&client, slot, &socket);
+		assert_true(direct_begin(&slot->board->direct, direct->place, 0, false));
+		slot->board->since = world.core.now;
+	}
+	world_pass(&world, 10 * MILLISECOND);
+	world_ask(&client, 1, "p.x", "[", 0);
+	struct slot *busy = pool->slots[pool->slots[0]->handed_count == 0], *other = pool->slots[busy == pool->slots[0]];
+	const size_t written = busy->out.bytes + other->out.bytes;
+	for (unsigned i = 0; i < 100; i++)
+		world_pass(&world, MILLISECOND);
+	assert_int_equal(busy->out.bytes + other->out.bytes, written);
+	assert_int_equal(busy->handed_count, 1);
+	direct_end(&other->board->direct);
+	other->board->since = 0;
+	world_pass(&world, 64 * MILLISECOND);
+	assert_int_equal(busy->handed_count, 0);
+	world_reply(other, world_begin(other), MILLISECOND);
+	client_gone(&client);
+	for (unsigned i = 0; i < 2; i++)
+		sendq_clear(&pool->slots[i]->out);
+	world_close(&world);
+}
+
+/* A worker that has not read what was taken back from it is handed nothing until it reads. */
+static void who_does_not_read_is_handed_nothing(void **state)
+{
+	static const uint8_t bytes[SLOT_UNSENT];
+	struct core_world world;
+	struct client client;
+
+	(void)state;
+	world_open(&world);
+	client_init(&client, &world.core);
+	struct pool *pool = world_pool(&world, "p", 1, &world_settings);
+	struct slot *slot = pool->slots[0];
+	sendq_copy(&slot->out, bytes, sizeof bytes);
+	slot_relist(slot);
+	world_ask(&client, 1, "p.x", "[", 0);
+	assert_int_equal(slot->handed_count, 0);
+	const size_t before = slot->out.bytes;
+	sendq_clear(&slot->out);
+	slot_on_sent(slot, before);
+	world_pass(&world, 0);
+	world_reply(slot, world_begin(slot), MILLISECOND);
+	client_gone(&client);
+	world_close(&world);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -867,6 +936,8 @@ int main(void)
 		cmocka_unit_test(one_slow_batch_changes_little),
 		cmocka_unit_test(who_refuses_everything_is_not_preferred),
 		cmocka_unit_test(a_pool_of_which_all_refuse_answers_at_once),
+		cmocka_unit_test(what_waits_behind_direct_messages_stays),
+		cmocka_unit_test(who_does_not_read_is_handed_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -145,8 +145,9 @@ static void nudge(struct slot *slot)
 	slot->pool->core->ops->slot_nudge(slot);
 }
 
-/* Takes back tasks that wait behind a stuck task, or in a worker that does not react. False: no task can wait in the slot. */
-static bool look_at(struct slot *slot, uint64_t now)
+/* Takes back tasks that wait behind a stuck task, or in a worker that does not react, if another instance is free to do them.
+ * False: no task can wait in the slot. */
+static bool look_at(struct slot *slot, uint64_t now, bool another_is_free)
 {
 	const struct batch *first = TAILQ_FIRST(&slot->handed);
 
@@ -156,7 +157,7 @@ static bool look_at(struct slot *slot, uint64_t now)
 	slot->position = position_of(slot, first);
 	if (stuck)
 		nudge(slot);
-	if (TAILQ_EMPTY(&slot->pool->idle))
+	if (!another_is_free)
 		return true;
 	note_reading(slot, now);
 	slot->silent = is_silent(slot, first, now);
@@ -193,15 +194,16 @@ void recall_on_timer(struct timer *timer)
 {
 	struct pool *pool = container_of(timer, struct pool, recall);
 	const uint64_t now = pool->core->now;
+	const bool free = scheduler_first_free(pool);
 	struct slot *slot;
 	bool waits = false;
 
 	recall_excess(pool);
 	pool->recall_pause = pool->recall_pause < PAUSE_MAX ? 2 * pool->recall_pause : PAUSE_MAX;
 	for (uint32_t i = 0; i < pool->size; i++)
-		waits = look_at(pool->slots[i], now) || waits;
+		waits = look_at(pool->slots[i], now, free) || waits;
 	TAILQ_FOREACH(slot, &pool->detached, link)
-		waits = look_at(slot, now) || waits;
+		waits = look_at(slot, now, free) || waits;
 	if (waits)
 		timer_set(&pool->core->timers, timer, now + pool->recall_pause);
 	else

@@ -89,7 +89,7 @@ static uint32_t chunk_of(const struct batch *batch)
 static bool has_room(const struct slot *slot, uint64_t more, uint64_t most)
 {
 	if (slot->handed_count == 0)
-		return slot->listed || slot->leased || slot->plan != PLAN_STAY;
+		return slot->out.bytes < SLOT_UNSENT && (slot->listed || slot->leased || slot->plan != PLAN_STAY);
 	return slot_may_be_ahead(slot, most) && slot->ahead + more <= most;
 }
 
@@ -214,15 +214,22 @@ static void run_laden(struct pool *pool)
 	}
 }
 
-/* An instance that has nothing of the daemon's. NULL: there is none. Those with direct channels come last in the list, and of
- * these rather one that runs nothing at the moment. */
-static struct slot *first_idle(const struct pool *pool)
+/* Those with direct channels come last in the list. */
+struct slot *scheduler_first_free(const struct pool *pool)
 {
-	struct slot *first = TAILQ_FIRST(&pool->idle), *slot = first;
+	struct slot *slot = TAILQ_FIRST(&pool->idle);
 
 	while (slot && slot->directs_count > 0 && atomic_load_explicit(&slot->board->since, memory_order_relaxed))
 		slot = TAILQ_NEXT(slot, link);
-	return slot ? slot : first;
+	return slot;
+}
+
+/* An instance that has nothing of the daemon's, rather one that runs nothing at the moment. NULL: there is none. */
+static struct slot *first_idle(const struct pool *pool)
+{
+	struct slot *slot = scheduler_first_free(pool);
+
+	return slot ? slot : TAILQ_FIRST(&pool->idle);
 }
 
 /* Hands out the tasks of the pool's queue: to idle slots, then to slots that may be handed more, in turn. Instances that have

@@ -20,6 +20,9 @@ int scheduler_add(struct batch *batch);
 /* The pool's slots pull the batches that wait. */
 void scheduler_run(struct pool *pool);
 
+/* An instance that runs nothing and has nothing of the daemon's in hand. NULL: there is none. */
+struct slot *scheduler_first_free(const struct pool *pool);
+
 /* The slot has room: it pulls, from its own queue and its pool's in turn. */
 void scheduler_pull(struct slot *slot);
 

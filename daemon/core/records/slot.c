@@ -60,6 +60,8 @@ static struct slot_list *list_for(struct slot *slot)
 	if (slot->state != SLOT_READY || slot->plan != PLAN_STAY || slot->killed || slot->silent || slot->predecessor ||
 	    slot->leased || replay_is_due(&slot->replay) || slot_calls_left(slot) == 0)
 		return NULL;
+	if (slot->handed_count == 0 && slot->out.bytes >= SLOT_UNSENT)
+		return NULL; /* it has not read what was taken back from it */
 	if (slot->handed_count == 0)
 		return slot->refuses ? &slot->pool->refusing : &slot->pool->idle;
 	if (slot->refuses || !slot_may_be_ahead(slot, SLOT_AHEAD_MAX))
@@ -81,6 +83,14 @@ void slot_relist(struct slot *slot)
 	slot->listed = list;
 	if (list == &slot->pool->idle && slot->pool->recall_pause > MILLISECOND)
 		pool_watch(slot->pool, MILLISECOND); /* tasks that wait in another slot could run here */
+}
+
+void slot_on_sent(struct slot *slot, size_t before)
+{
+	if (before < SLOT_UNSENT || slot->out.bytes >= SLOT_UNSENT)
+		return;
+	slot_relist(slot);
+	pool_wake(slot->pool);
 }
 
 /* ---- what the worker has in its hands ---- */

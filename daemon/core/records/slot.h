@@ -186,6 +186,9 @@ void slot_kill(struct slot *slot, const char *reason);
 /* The slot's state or its tasks have changed: puts the slot on the list of its pool where it belongs now. */
 void slot_relist(struct slot *slot);
 
+/* Bytes of `out`, which were `before`, have gone to the worker: it may be handed something again. */
+void slot_on_sent(struct slot *slot, size_t before);
+
 /* ---- what the worker has in its hands ---- */
 
 /* Is the batch in a worker's hands: handed, not answered, and not put off? */

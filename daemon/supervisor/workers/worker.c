@@ -373,8 +373,10 @@ void worker_flush(struct worker *worker)
 	const uint64_t least = worker->daemon->payloads.shortage ? 0 : worker->daemon->core.limits.payload_min;
 	if (worker->slot->board)
 		atomic_store_explicit(&worker->slot->board->payload_min, least, memory_order_relaxed);
+	const size_t before = worker->slot->out.bytes;
 	const int r = outlet_flush(&worker->slot->out, &worker->transport);
 
+	slot_on_sent(worker->slot, before);
 	if (r < 0 && !worker->slot->killed && r != -EPIPE && r != -ECONNRESET)
 		slot_kill(worker->slot,
 			  r == -ENOMEM ? NO_MEMORY : strerror(-r)); /* else it would wait for the other half of a message */
