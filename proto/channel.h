@@ -147,7 +147,7 @@ enum board_state { BOARD_HANDED = 1, BOARD_STARTED = 2, BOARD_CANCELLED = 3, BOA
 
 struct board_entry {
 	_Atomic uint64_t word;   /* call of a train << 40 | id << 8 | state */
-	_Atomic uint64_t items;  /* limit << 32 | begun: see board_begin_item */
+	_Atomic uint64_t items;  /* id << 48 | limit << 24 | begun: see board_begin_item */
 	_Atomic uint32_t spent;  /* time in the method, per item of the batch: see board_spent */
 };
 
@@ -234,6 +234,8 @@ static inline void board_begin_call(struct board *board, uint32_t id, uint32_t c
 	uint64_t now = atomic_load_explicit(word, memory_order_acquire), next;
 
 	do {
+		if ((uint32_t)(now >> 8) != id)
+			return;
 		const enum board_state state = board_state_in(now) == BOARD_COMMITTED ? BOARD_STARTED : board_state_in(now);
 		next = (uint64_t)call << 40 | board_word(id, state);
 	} while (!atomic_compare_exchange_weak_explicit(word, &now, next, memory_order_acq_rel, memory_order_acquire));
@@ -271,28 +273,53 @@ static inline bool board_revoke(struct board *board, uint32_t id)
 /*
  * The items of a batch, which the worker begins one after the other. `begun` counts the items for which the method was called,
  * the running one included. The worker begins no item beyond `limit`. The supervisor lowers `limit` to `begun` to take back the
- * rest of a batch that has STARTED. `begun` may be one above `limit`: board_begin_item adds before it looks.
+ * rest of a batch that has STARTED. The word names the batch by the lowest bits of its id: a worker
+ * that is late begins nothing of the batch that has the entry now.
  */
-static inline void board_set_items(struct board *board, uint32_t id, uint32_t count)
+enum { BOARD_ITEMS_MAX = (1 << 24) - 1 /* items in a batch */ };
+
+static inline uint64_t board_items(uint32_t id, uint32_t limit, uint32_t begun)
 {
-	atomic_store_explicit(&board_entry(board, id)->items, (uint64_t)count << 32, memory_order_relaxed);
+	return (uint64_t)(uint16_t)id << 48 | (uint64_t)(limit & BOARD_ITEMS_MAX) << 24 | (begun & BOARD_ITEMS_MAX);
 }
 
-/* The worker is about to begin the next item. False: the supervisor has taken back this item and all that follow. */
+static inline uint32_t board_items_begun(uint64_t items)
+{
+	return items & BOARD_ITEMS_MAX;
+}
+
+static inline uint32_t board_items_limit(uint64_t items)
+{
+	return items >> 24 & BOARD_ITEMS_MAX;
+}
+
+static inline void board_set_items(struct board *board, uint32_t id, uint32_t count)
+{
+	atomic_store_explicit(&board_entry(board, id)->items, board_items(id, count, 0), memory_order_relaxed);
+}
+
+/* The worker is about to begin the next item. False: the supervisor has taken back this item and all that follow, or the batch is
+ * over. */
 static inline bool board_begin_item(struct board *board, uint32_t id)
 {
-	const uint64_t before = atomic_fetch_add_explicit(&board_entry(board, id)->items, 1, memory_order_acq_rel);
-	return (uint32_t)before < before >> 32;
+	_Atomic uint64_t *items = &board_entry(board, id)->items;
+	uint64_t now = atomic_load_explicit(items, memory_order_acquire);
+
+	do {
+		if (now >> 48 != (uint16_t)id || board_items_begun(now) >= board_items_limit(now))
+			return false;
+	} while (!atomic_compare_exchange_weak_explicit(items, &now, now + 1, memory_order_acq_rel, memory_order_acquire));
+	return true;
 }
 
 static inline uint32_t board_begun(struct board *board, uint32_t id)
 {
 	const uint64_t items = atomic_load_explicit(&board_entry(board, id)->items, memory_order_acquire);
-	const uint32_t begun = (uint32_t)items, limit = (uint32_t)(items >> 32);
+	const uint32_t begun = board_items_begun(items), limit = board_items_limit(items);
 	return begun < limit ? begun : limit;
 }
 
-/* Takes back the items that the worker has not begun; it keeps `min` items at min. Returns how many it keeps. */
+/* Takes back the items that the worker has not begun, but keeps the first `min`. Returns how many the worker keeps. */
 static inline uint32_t board_cut(struct board *board, uint32_t id, uint32_t min)
 {
 	_Atomic uint64_t *items = &board_entry(board, id)->items;
@@ -300,12 +327,12 @@ static inline uint32_t board_cut(struct board *board, uint32_t id, uint32_t min)
 	uint32_t kept;
 
 	do {
-		const uint32_t begun = (uint32_t)now, limit = (uint32_t)(now >> 32);
+		const uint32_t begun = board_items_begun(now), limit = board_items_limit(now);
 		kept = begun > min ? begun : min;
 		if (kept >= limit)
 			return limit;
-	} while (!atomic_compare_exchange_weak_explicit(items, &now, (uint64_t)kept << 32 | (uint32_t)now, memory_order_acq_rel,
-							memory_order_acquire));
+	} while (!atomic_compare_exchange_weak_explicit(items, &now, board_items(id, kept, board_items_begun(now)),
+							memory_order_acq_rel, memory_order_acquire));
 	return kept;
 }
 

@@ -149,10 +149,12 @@ static void run_hook(struct many *many)
 
 	task->many = many;
 	const int r = run_many(task, &many->host->method, next);
-	if (many->over)
+	if (many->over) {
 		run_drop(task);
-	else
+		host_put_answers(many->host); /* those that the class has given since the last item */
+	} else {
 		finish(many, r);
+	}
 }
 
 uint32_t many_run(struct many *many)

@@ -183,7 +183,7 @@ static void boast(struct fake *fake)
 		return;
 	world_say(fake->world, "%s:%u: boasts of what it has begun", fake->slot->pool->name, fake->slot->index);
 	const uint64_t begun = fake->count + world_dice(fake->world, 1000);
-	board_entry(fake->board, fake->id)->items = begun << 32 | begun;
+	board_entry(fake->board, fake->id)->items = board_items(fake->id, (uint32_t)begun, (uint32_t)begun);
 	fake_lies_of_all(fake);
 	fake_gone(fake, 9, NULL);
 }

@@ -5,6 +5,7 @@
 #include "daemon/core/calls/client_end.h"
 #include "daemon/core/calls/lease.h"
 #include "daemon/core/calls/nested.h"
+#include "daemon/core/calls/passengers.h"
 #include "daemon/core/entry/request.h"
 #include "daemon/core/entry/request_train.h"
 #include "proto/pack.h"
@@ -611,6 +612,33 @@ void player_attach(struct world *world)
 
 /* ---- changing one's mind ---- */
 
+/* A call that is put off, and that no answer is on its way to, has been cancelled. */
+static void check_put_off(const struct world *world, const struct slot *slot, const struct ticket *ticket)
+{
+	const struct passenger *passenger = passenger_of(ticket);
+	const struct batch *batch;
+
+	TAILQ_FOREACH(batch, &slot->deferred, link)
+		if (passenger && batch->call == passenger->call && batch->first == passenger_index(passenger) &&
+		    ledger_is(slot->board, batch->tag, LEDGER_DEFERRED))
+			world_fail(world, "a call that is put off is cancelled, and is not answered");
+}
+
+static void check_cancelled(const struct world *world, const struct player *player, const struct question *asked)
+{
+	const struct ticket *ticket = idmap_get(&player->client.inflight, asked->msgid);
+	const struct pool *pool;
+	const struct slot *slot;
+
+	TAILQ_FOREACH(pool, &world->core.pools, link) {
+		for (uint32_t i = 0; ticket && i < pool->size; i++)
+			check_put_off(world, pool->slots[i], ticket);
+		TAILQ_FOREACH(slot, &pool->detached, link)
+			if (ticket)
+				check_put_off(world, slot, ticket);
+	}
+}
+
 void player_cancel(struct world *world)
 {
 	struct player *player = some_player(world);
@@ -630,6 +658,7 @@ void player_cancel(struct world *world)
 	if (ticket)
 		ticket->abandoned(ticket, &error);
 	faults_arm(false);
+	check_cancelled(world, player, asked);
 }
 
 void player_end_input(struct world *world)

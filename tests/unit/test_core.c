@@ -179,7 +179,7 @@ static void a_grace_is_for_its_call_alone(void **state)
 
 /* ---- the board is the worker's to write on ---- */
 
-#define LIE (UINT64_C(1000) << 32 | 1000) /* that it may begin, and has begun, so many items */
+#define LIE(id) board_items(id, 1000, 1000) /* that it may begin, and has begun, so many items */
 
 static void a_worker_can_t_have_begun_more_than_it_had(void **state)
 {
@@ -193,7 +193,7 @@ static void a_worker_can_t_have_begun_more_than_it_had(void **state)
 	struct slot *slot = pool->slots[0];
 	world_ask_in_full(&client, 1, "p:map", "step", "[[iiii{si", 1, 4, 1, 2, 3, 4, 1, "chunk", 2);
 	const uint32_t id = world_begin(slot);
-	atomic_store(&board_entry(slot->board, id)->items, LIE);
+	atomic_store(&board_entry(slot->board, id)->items, LIE(id));
 	assert_int_equal(world_say(slot, "[iii[n", 4, FROM_RESULTS, id, 0, 1), 0);
 	world_exit(slot, SIGSEGV);
 	assert_int_equal(pool->counts.lost, 1); /* the other two had not been handed to it */
@@ -202,7 +202,8 @@ static void a_worker_can_t_have_begun_more_than_it_had(void **state)
 	assert_int_equal(pool->calls_count, 0);
 	assert_null(idmap_get(&client.inflight, 1));
 	world_ask(&client, 2, "p.step", "[", 0);
-	atomic_store(&board_entry(slot->board, world_begin(slot))->items, LIE);
+	const uint32_t begun = world_begin(slot);
+	atomic_store(&board_entry(slot->board, begun)->items, LIE(begun));
 	world_exit(slot, SIGSEGV);
 	assert_int_equal(pool->counts.lost, 2);
 	client_gone(&client);

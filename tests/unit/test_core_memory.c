@@ -17,7 +17,7 @@ static void answer(struct slot *slot, const struct batch *batch)
 	const uint32_t id = batch->id;
 
 	(void)board_move(slot->board, id, BOARD_HANDED, BOARD_STARTED);
-	atomic_store(&board_entry(slot->board, id)->items, (uint64_t)batch->count << 32 | batch->count);
+	atomic_store(&board_entry(slot->board, id)->items, board_items(id, batch->count, batch->count));
 	if (batch->call->columns > 0 && span_is(batch->call->name, "put_off")) {
 		for (uint32_t i = batch->done, first = (uint32_t)batch->first, n = batch->count; i < n && !slot->killed; i++) {
 			const unsigned tag = (unsigned)slot->generation * 1000 + id * 10 + i + 1;

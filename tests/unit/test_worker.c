@@ -178,6 +178,19 @@ static int acts(void *self, struct objpool_call *call, msgpack_packer *result)
 	return -1;
 }
 
+/* Answers the call that was deferred once there are no more items. */
+static int answers_last(void *self, struct objpool_call *call, msgpack_packer *result)
+{
+	static const char value[] = "\x2a";
+
+	(void)self, (void)result;
+	while (objpool_next_item(call))
+		;
+	(void)objpool_answer(kept, value, 1);
+	kept = NULL;
+	return 0;
+}
+
 static int asks_for_nothing(void *self, struct objpool_call *call, msgpack_packer *result)
 {
 	(void)self, (void)call, (void)result;
@@ -193,6 +206,7 @@ static const struct objpool_method methods[] = {{.name = "pieces", .call = piece
 						{.name = "memory", .call = memory},
 						{.name = "each_pieces", .many = each_pieces, .max_args = -1},
 						{.name = "acts", .many = acts, .min_args = 1, .max_args = 1},
+						{.name = "answers_last", .many = answers_last, .max_args = -1},
 						{.name = "asks_for_nothing", .many = asks_for_nothing, .max_args = -1},
 						{.name = NULL}};
 static const struct objpool_class class = {OBJPOOL_CLASS_HEAD, .name = "Pieces", .create = create, .methods = methods,
@@ -331,7 +345,7 @@ static void stop(struct worker *worker)
 static uint32_t next_id(struct worker *worker)
 {
 	worker->id++;
-	board_set_items(worker->board, worker->id, UINT32_MAX);
+	board_set_items(worker->board, worker->id, BOARD_ITEMS_MAX);
 	atomic_store(&board_entry(worker->board, worker->id)->word, board_word(worker->id, BOARD_HANDED));
 	return worker->id;
 }
@@ -675,6 +689,23 @@ static void test_deferred_answer(void **state)
 	try_both(ask_deferred, 0, false);
 }
 
+/* The answer that a run gives behind its last item does not wait for another message. */
+static void test_a_run_that_answers_last(void **state)
+{
+	struct worker worker;
+
+	(void)state;
+	start(&worker);
+	call(&worker, "defer");
+	assert_int_equal(hear(&worker)->ptr[0].via.u64, FROM_DEFERRED);
+	map_of(&worker, "answers_last", some_items, ITEMS);
+	assert_int_equal(hear(&worker)->ptr[0].via.u64, FROM_RESULTS);
+	const msgpack_object_array *message = hear(&worker);
+	assert_int_equal(message->ptr[0].via.u64, FROM_ANSWER);
+	assert_int_equal(message->ptr[3].via.u64, 42);
+	stop(&worker);
+}
+
 static void test_snapshot(void **state)
 {
 	(void)state;
@@ -982,7 +1013,7 @@ int main(void)
 		cmocka_unit_test(test_a_run_that_is_cancelled_begins_no_item_more),
 		cmocka_unit_test(test_a_call_that_comes_alone_is_a_run_of_one),
 		cmocka_unit_test(test_items),	cmocka_unit_test(test_deferred_answer), cmocka_unit_test(test_snapshot),
-		cmocka_unit_test(test_small_answers_need_no_memory),
+		cmocka_unit_test(test_small_answers_need_no_memory), cmocka_unit_test(test_a_run_that_answers_last),
 		cmocka_unit_test(test_a_call_that_was_taken_back_leaves_no_error), cmocka_unit_test(test_taken_is_of_its_batch),
 		cmocka_unit_test(test_yields_are_bounded), cmocka_unit_test(test_a_worker_keeps_no_memory_of_its_tasks),
 	};

@@ -199,14 +199,9 @@ uint32_t call_begin_train(struct call *call, struct client *client)
 	enter(call, client);
 	pool->counts.calls += count;
 	call_trace(call, NULL, "comes, with %u calls of the same method behind it", count - 1);
-	struct batch *batch = batch_new(call, 0, count, &call->train->bytes);
-	if (!batch || pool_note_session(pool, client) < 0) {
+	struct batch *batch = pool_note_session(pool, client) < 0 ? NULL : batch_new(call, 0, count, &call->train->bytes);
+	if (!batch || call_queue(batch) < 0)
 		call_fail_for_memory(call);
-		if (batch)
-			batch_end(batch);
-	} else if (call_queue(batch) < 0) {
-		call_fail_for_memory(call);
-	}
 	return count;
 }
 

@@ -180,7 +180,7 @@ static struct batch *batch_of(const struct passenger *passenger)
 	struct batch *batch;
 
 	TAILQ_FOREACH(batch, &passenger->call->parts, of_call)
-		if (index >= batch->first && index < batch->first + batch->count)
+		if (index >= batch->first + batch->done && index < batch->first + batch->count)
 			return batch;
 	return NULL;
 }
@@ -252,11 +252,13 @@ static void take_back(struct slot *slot, struct batch *batch)
 	}
 }
 
-/* Is the task the last of its batch? Only the last may be cancelled, since a cancel ends the worker's whole batch. Tasks that had
- * not begun are behind it only if there was no memory to take them back. */
-static bool is_last(const struct batch *batch, uint32_t index)
+/* May the worker's word of the batch be cancelled for this task? It must be the last task of the batch, for those behind it would be
+ * cancelled, too, and the one that runs or comes next. Otherwise there was no memory to take other tasks back. */
+static bool is_current(const struct batch *batch, uint32_t index)
 {
-	return index + 1 == batch->first + batch->count;
+	const uint64_t begun = batch->first + board_begun(batch->slot->board, batch->id), next = batch->first + batch->done;
+
+	return index + 1 == batch->first + batch->count && (index + 1 <= begun || index == next);
 }
 
 /* Cancels a task that a worker has begun, if it is the last begun task of its batch. The answers of earlier tasks are on their
@@ -267,7 +269,7 @@ static enum revoked cancel_begun(const struct batch *batch, uint32_t index)
 
 	if (index + 1 < batch->first + board_begun(board, batch->id))
 		return REVOKED_TOO_LATE;
-	return !is_last(batch, index) || board_cancel_call(board, batch->id, index) ? REVOKED_RUNNING : REVOKED_TOO_LATE;
+	return !is_current(batch, index) || board_cancel_call(board, batch->id, index) ? REVOKED_RUNNING : REVOKED_TOO_LATE;
 }
 
 /* Takes the passenger's task back if no worker has begun it. Else cancels it. */
@@ -294,7 +296,7 @@ static void let_go(const struct passenger *passenger)
 
 	if (batch && batch->tag)
 		deferral_give_up(batch->slot, batch);
-	else if (batch && slot_has_in_hand(batch) && is_last(batch, passenger_index(passenger)))
+	else if (batch && slot_has_in_hand(batch) && is_current(batch, passenger_index(passenger)))
 		withdraw_running(batch->slot, batch);
 }
 

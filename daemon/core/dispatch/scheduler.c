@@ -123,10 +123,10 @@ static void give(struct slot *slot, struct batch *batch)
 /* How many tasks of a waiting batch the slot may be handed. */
 static uint32_t part_for(const struct slot *slot, const struct batch *batch)
 {
-	const uint32_t chunk = chunk_of(batch);
+	const uint32_t chunk = chunk_of(batch), most = chunk < BOARD_ITEMS_MAX ? chunk : BOARD_ITEMS_MAX;
 	const uint64_t left = slot_calls_left(slot);
 
-	return left < chunk ? (uint32_t)left : chunk;
+	return left < most ? (uint32_t)left : most;
 }
 
 /* Takes the batch whose turn it is, or its first part, from the queue. NULL: there is no memory to cut it. */
