@@ -25,14 +25,15 @@ class IMapIterator:
 
     Items go to workers one by one at first. When they prove to be short, they share messages of about BATCH_SECONDS; still each
     is a chunk of its own. Then as many are under way as are AHEAD_SECONDS of work for each worker, so that workers go on while
-    this program waits for a CPU, but no more than have AHEAD_BYTES. A thread of its own reads input that may block; the thread that
-    takes the results reads lists and the like.
+    this program waits for a CPU; but never more than AHEAD_ITEMS, or than have AHEAD_BYTES. A thread of its own reads input that
+    may block; the thread that takes the results reads lists and the like.
     """
 
     BATCH_SECONDS = 0.001
     AHEAD = 8                   # items per worker at least
     AHEAD_SECONDS = 0.032
     AHEAD_BYTES = 4 << 20       # of items and results
+    AHEAD_ITEMS = 8192          # in all
     BATCH_MOST = 4096           # items
     in_background = False
     stopped_by = None           # a StopIteration that an item has raised
@@ -287,7 +288,7 @@ class IMapIterator:
         if elapsed <= 0 or self._chunksize > 1:
             return
         pace, workers = count * 1e9 / elapsed, self._crew.size
-        fitting = self.AHEAD_BYTES // (self._bytes + 1)
+        fitting = min(self.AHEAD_BYTES // (self._bytes + 1), self.AHEAD_ITEMS)
         self._batch = max(1, min(int(pace * self.BATCH_SECONDS), 2 * self._batch, self._batch_most, fitting // (2 * workers)))
         ahead = min(int(pace * self.AHEAD_SECONDS) * workers, fitting) if self._batch_most > 1 else 0
         self._ahead_most = max(self.AHEAD * workers, 2 * workers * self._batch, ahead)
