@@ -2,7 +2,7 @@
 /*
  * direct: what the board (channel.h) holds of an instance's direct channels. A direct channel is a socket between a client and the
  * worker: the supervisor sees nothing of the calls on it. So the worker writes here what runs, what has begun, and counts; the
- * supervisor reads it, and cancels calls.
+ * supervisor reads it, and cancels calls. The functions are board_direct_*; direct_* are the core's (daemon/core/calls/direct.h).
  *
  * The word says which message of which channel runs:
  *
@@ -56,40 +56,40 @@ struct direct_board {
 	struct direct_measure measures[DIRECT_METHODS];
 };
 
-static inline uint64_t direct_word(uint32_t place, uint64_t number, bool notification, enum direct_state state)
+static inline uint64_t board_direct_word(uint32_t place, uint64_t number, bool notification, enum direct_state state)
 {
 	return number << 24 | (uint64_t)place << 16 | (uint64_t)notification << 8 | (uint64_t)state;
 }
 
-static inline enum direct_state direct_state_in(uint64_t word)
+static inline enum direct_state board_direct_state_in(uint64_t word)
 {
 	return (enum direct_state)(word & 0xff);
 }
 
-static inline bool direct_is_notification(uint64_t word)
+static inline bool board_direct_is_notification(uint64_t word)
 {
 	return word >> 8 & 0xff;
 }
 
-static inline uint32_t direct_place_in(uint64_t word)
+static inline uint32_t board_direct_place_in(uint64_t word)
 {
 	return (uint32_t)(word >> 16 & 0xff);
 }
 
 /* Does the word, in any state but ENDED, speak of that message? */
-static inline bool direct_is_of(uint64_t word, uint32_t place, uint64_t number)
+static inline bool board_direct_is_of(uint64_t word, uint32_t place, uint64_t number)
 {
-	return direct_state_in(word) != DIRECT_ENDED && direct_place_in(word) == place &&
+	return board_direct_state_in(word) != DIRECT_ENDED && board_direct_place_in(word) == place &&
 	       word >> 24 == (number & UINT64_C(0xffffffffff));
 }
 
 /* Moves the running message from one state to another. False: it is in another. */
-static inline bool direct_move(struct direct_board *board, enum direct_state from, enum direct_state to)
+static inline bool board_direct_move(struct direct_board *board, enum direct_state from, enum direct_state to)
 {
 	uint64_t now = atomic_load_explicit(&board->word, memory_order_acquire);
 
 	do {
-		if (direct_state_in(now) != from)
+		if (board_direct_state_in(now) != from)
 			return false;
 	} while (!atomic_compare_exchange_weak_explicit(&board->word, &now, (now & ~UINT64_C(0xff)) | (uint64_t)to,
 							memory_order_acq_rel, memory_order_acquire));
@@ -99,7 +99,7 @@ static inline bool direct_move(struct direct_board *board, enum direct_state fro
 /* ---- the worker's side ---- */
 
 /* Was the message cancelled before it began? Then its cell is free again. */
-static inline bool direct_take_cancel(struct direct_place *place, uint64_t number)
+static inline bool board_direct_take_cancel(struct direct_place *place, uint64_t number)
 {
 	if (atomic_load(&place->cancels) == 0)
 		return false;
@@ -113,20 +113,20 @@ static inline bool direct_take_cancel(struct direct_place *place, uint64_t numbe
 	return false;
 }
 
-/* The message begins. False: it was cancelled before. direct_end follows in both cases. */
-static inline bool direct_begin(struct direct_board *board, uint32_t place, uint64_t number, bool notification)
+/* The message begins. False: it was cancelled before. board_direct_end follows in both cases. */
+static inline bool board_direct_begin(struct direct_board *board, uint32_t place, uint64_t number, bool notification)
 {
-	atomic_store_explicit(&board->word, direct_word(place, number, notification, DIRECT_STARTED), memory_order_release);
+	atomic_store_explicit(&board->word, board_direct_word(place, number, notification, DIRECT_STARTED), memory_order_release);
 	atomic_store(&board->places[place].begun, number + 1); /* sequentially consistent: see above */
-	return !direct_take_cancel(&board->places[place], number);
+	return !board_direct_take_cancel(&board->places[place], number);
 }
 
-static inline void direct_end(struct direct_board *board)
+static inline void board_direct_end(struct direct_board *board)
 {
 	atomic_store_explicit(&board->word, 0, memory_order_release);
 }
 
-static inline void direct_count(struct direct_measure *measure, uint64_t nanoseconds, bool failed)
+static inline void board_direct_count(struct direct_measure *measure, uint64_t nanoseconds, bool failed)
 {
 	atomic_fetch_add_explicit(&measure->calls, 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&measure->sum, nanoseconds, memory_order_relaxed);
@@ -139,14 +139,14 @@ static inline void direct_count(struct direct_measure *measure, uint64_t nanosec
 
 /* ---- the supervisor's side ---- */
 
-static inline uint64_t direct_begun(struct direct_board *board, uint32_t place)
+static inline uint64_t board_direct_begun(struct direct_board *board, uint32_t place)
 {
 	return atomic_load(&board->places[place].begun);
 }
 
 /* Puts the number into a free cell, which the worker frees when the message begins. The cell; NULL: there is none, or the number has
  * one already (*has). */
-static inline _Atomic uint64_t *direct_put_cancel(struct direct_place *place, uint64_t number, bool *has)
+static inline _Atomic uint64_t *board_direct_put_cancel(struct direct_place *place, uint64_t number, bool *has)
 {
 	*has = false;
 	for (unsigned i = 0; i < DIRECT_CANCELS; i++)
@@ -162,23 +162,23 @@ static inline _Atomic uint64_t *direct_put_cancel(struct direct_place *place, ui
 }
 
 /* Cancels a message. 1: it runs, and sees it; 2: it will not begin; 0: it has ended, or committed itself; -1: no cell is free. */
-static inline int direct_cancel(struct direct_board *board, uint32_t place, uint64_t number)
+static inline int board_direct_cancel(struct direct_board *board, uint32_t place, uint64_t number)
 {
 	struct direct_place *of = &board->places[place];
 	bool has = false;
-	_Atomic uint64_t *cell = direct_begun(board, place) <= number ? direct_put_cancel(of, number, &has) : NULL;
+	_Atomic uint64_t *cell = board_direct_begun(board, place) <= number ? board_direct_put_cancel(of, number, &has) : NULL;
 
 	if (has)
 		return 2;
-	if (!cell && direct_begun(board, place) <= number)
+	if (!cell && board_direct_begun(board, place) <= number)
 		return -1;
-	if (cell && direct_begun(board, place) <= number)
+	if (cell && board_direct_begun(board, place) <= number)
 		return 2;
 	uint64_t word = atomic_load(&board->word), mine = number + 1;
-	while (direct_is_of(word, place, number) && direct_state_in(word) == DIRECT_STARTED)
+	while (board_direct_is_of(word, place, number) && board_direct_state_in(word) == DIRECT_STARTED)
 		if (atomic_compare_exchange_weak(&board->word, &word, (word & ~UINT64_C(0xff)) | DIRECT_CANCELLED))
 			return 1;
-	if (direct_is_of(word, place, number) && direct_state_in(word) == DIRECT_CANCELLED)
+	if (board_direct_is_of(word, place, number) && board_direct_state_in(word) == DIRECT_CANCELLED)
 		return 1;
 	if (!cell)
 		return 0;
@@ -189,7 +189,7 @@ static inline int direct_cancel(struct direct_board *board, uint32_t place, uint
 }
 
 /* Before the place is used for a new channel. */
-static inline void direct_clear(struct direct_place *place)
+static inline void board_direct_clear(struct direct_place *place)
 {
 	atomic_store(&place->begun, 0);
 	atomic_store(&place->cancels, 0);

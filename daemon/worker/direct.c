@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 struct directs {
-	struct direct *at[DIRECT_MAX]; /* by place */
+	struct direct_channel *at[DIRECT_MAX]; /* by place */
 	uint64_t taken;                /* a bit for each place that has one: mostly there are few */
 	uint32_t first;                /* the place whose turn is first */
 	struct direct_counting counting;
@@ -42,7 +42,7 @@ static void on_dying(struct reply *reply, bool forked)
 	const struct directs *directs = container_of(reply, struct host, reply)->directs;
 
 	for (uint32_t i = 0; directs && i < DIRECT_MAX; i++) {
-		struct direct *channel = directs->at[i];
+		struct direct_channel *channel = directs->at[i];
 		if (channel && forked)
 			(void)close(channel->fd);
 		else if (channel && channel->sent < channel->size)
@@ -57,7 +57,7 @@ static void open_channel(struct host *host, uint32_t place, int fd)
 {
 	struct directs *directs = host->directs;
 
-	directs->at[place] = direct_new(fd, host->task.max_result);
+	directs->at[place] = direct_channel_new(fd, host->task.max_result);
 	if (!directs->at[place])
 		quit_memory();
 	directs->at[place]->place = place;
@@ -77,7 +77,7 @@ void directs_on_attach(struct host *host, struct reader *reader)
 	if (host->directs->at[place])
 		quit_protocol();
 	open_channel(host, (uint32_t)place, fd);
-	struct direct *channel = host->directs->at[place];
+	struct direct_channel *channel = host->directs->at[place];
 	channel->session = session;
 	channel->error_maps = maps;
 	channel->grace = grace;
@@ -93,13 +93,13 @@ void directs_on_detach(struct host *host, struct reader *reader)
 
 	if (read_uint(reader, &place) < 0 || read_text(reader, &reason) < 0 || place >= DIRECT_MAX)
 		quit_protocol();
-	struct direct *channel = host->directs ? host->directs->at[place] : NULL;
+	struct direct_channel *channel = host->directs ? host->directs->at[place] : NULL;
 	if (!channel)
 		return; /* DETACHED is on its way */
 	if (reason.size > 0)
-		direct_tell_closing(channel, reason, host->now);
+		direct_channel_tell_closing(channel, reason, host->now);
 	else
-		direct_cut(channel);
+		direct_channel_cut(channel);
 }
 
 /* [DETACHED, place, protocol error?] */
@@ -110,7 +110,7 @@ static void close_channel(struct host *host, uint32_t place)
 
 	p = pack_bool(pack_uint(p, place), directs->at[place]->broken);
 	reply_messages(&host->reply, message, (size_t)(p - message));
-	directs->at[place] = direct_free(directs->at[place]);
+	directs->at[place] = direct_channel_free(directs->at[place]);
 	directs->taken &= ~(UINT64_C(1) << place);
 }
 
@@ -118,7 +118,7 @@ void directs_free(struct host *host)
 {
 	host->reply.beside = NULL;
 	for (uint32_t i = 0; host->directs && i < DIRECT_MAX; i++)
-		(void)direct_free(host->directs->at[i]);
+		(void)direct_channel_free(host->directs->at[i]);
 	free(host->directs);
 	host->directs = NULL;
 }
@@ -138,7 +138,7 @@ static void note_call(struct host *host)
 	reply_messages(&host->reply, message, sizeof message);
 }
 
-static void take_one(struct host *host, struct direct *channel, int got, struct span message)
+static void take_one(struct host *host, struct direct_channel *channel, int got, struct span message)
 {
 	if (got == -EBADMSG)
 		direct_call_garbage(host, channel, "bytes that are no msgpack");
@@ -149,31 +149,31 @@ static void take_one(struct host *host, struct direct *channel, int got, struct 
 	note_call(host);
 }
 
-static void take_turn(struct host *host, struct direct *channel)
+static void take_turn(struct host *host, struct direct_channel *channel)
 {
 	const uint64_t until = host->now + DIRECT_TURN;
 	struct span message;
 	int got;
 
-	while (!channel->broken && direct_may_begin(channel) && (got = direct_next(channel, &message)) != 0) {
+	while (!channel->broken && direct_channel_may_begin(channel) && (got = direct_channel_next(channel, &message)) != 0) {
 		take_one(host, channel, got, message);
 		if (host->now - channel->flushed > HOST_FLUSH_AFTER)
-			direct_flush(channel, host->now);
+			direct_channel_flush(channel, host->now);
 		if (host->now >= until)
 			break;
 	}
-	direct_flush(channel, host->now);
+	direct_channel_flush(channel, host->now);
 }
 
 /* Returns whether more of its messages have arrived. */
 static bool take_turn_at(struct host *host, uint32_t place)
 {
-	struct direct *channel = host->directs->at[place];
+	struct direct_channel *channel = host->directs->at[place];
 
-	direct_keep_time(channel, host->now);
+	direct_channel_keep_time(channel, host->now);
 	take_turn(host, channel);
-	if (!direct_is_done(channel))
-		return direct_may_begin(channel);
+	if (!direct_channel_is_done(channel))
+		return direct_channel_may_begin(channel);
 	close_channel(host, place);
 	return false;
 }
@@ -202,7 +202,7 @@ uint64_t directs_wake_at(const struct host *host)
 	uint64_t at = UINT64_MAX;
 
 	for (uint64_t places = host->directs ? host->directs->taken : 0; places;) {
-		const struct direct *channel = host->directs->at[take_place(&places)];
+		const struct direct_channel *channel = host->directs->at[take_place(&places)];
 		if (channel->close_at < at)
 			at = channel->close_at;
 		if (channel->deaf_at < at)
@@ -211,25 +211,25 @@ uint64_t directs_wake_at(const struct host *host)
 	return at;
 }
 
-static void on_polled(struct host *host, struct direct *channel, const struct pollfd *polled)
+static void on_polled(struct host *host, struct direct_channel *channel, const struct pollfd *polled)
 {
 	if (polled->revents & POLLIN)
-		direct_read(channel, host->now);
+		direct_channel_read(channel, host->now);
 	else if (polled->revents & (POLLHUP | POLLERR))
-		direct_cut(channel); /* its client has gone, and what waits here is not read, or written, any more */
+		direct_channel_cut(channel); /* its client has gone, and what waits here is not read, or written, any more */
 }
 
 int directs_fill(struct host *host, uint64_t until)
 {
 	struct directs *directs = host->directs;
 	struct pollfd polled[1 + DIRECT_MAX];
-	struct direct *channels[1 + DIRECT_MAX];
+	struct direct_channel *channels[1 + DIRECT_MAX];
 	nfds_t n = 1;
 
 	polled[0] = (struct pollfd){.fd = host->inbox.fd, .events = POLLIN};
 	for (uint64_t places = directs->taken; places; n++) {
 		channels[n] = directs->at[take_place(&places)];
-		polled[n] = (struct pollfd){.fd = channels[n]->fd, .events = direct_events(channels[n])};
+		polled[n] = (struct pollfd){.fd = channels[n]->fd, .events = direct_channel_events(channels[n])};
 	}
 	const int ready = inbox_poll(polled, n, until);
 	if (ready < 0 && errno != EINTR)

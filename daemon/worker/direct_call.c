@@ -12,15 +12,15 @@
 /* ---- answering ---- */
 
 /* Moves the response that was written from `start` on to the channel. -1: there is no memory for it. */
-static int move_response(struct host *host, struct direct *channel, size_t start)
+static int move_response(struct host *host, struct direct_channel *channel, size_t start)
 {
-	const int r = direct_put(channel, host->reply.bytes + start, host->reply.size - start);
+	const int r = direct_channel_put(channel, host->reply.bytes + start, host->reply.size - start);
 
 	reply_drop(&host->reply, start);
 	return r < 0 ? -1 : 0;
 }
 
-static void pack_error(struct host *host, const struct direct *channel)
+static void pack_error(struct host *host, const struct direct_channel *channel)
 {
 	struct task *task = &host->task;
 	struct method_error *error = &task->handle.error;
@@ -40,7 +40,7 @@ static void pack_error(struct host *host, const struct direct *channel)
 }
 
 /* Answers with the task's error. If there is no memory even for that, the channel ends. */
-static void put_error(struct host *host, struct direct *channel, uint32_t msgid)
+static void put_error(struct host *host, struct direct_channel *channel, uint32_t msgid)
 {
 	const size_t start = reply_begin(&host->reply);
 
@@ -48,7 +48,7 @@ static void put_error(struct host *host, struct direct *channel, uint32_t msgid)
 	pack_error(host, channel);
 	host_put_nil(host);
 	if (move_response(host, channel, start) < 0)
-		direct_cut(channel);
+		direct_channel_cut(channel);
 	method_error_forget(&host->task.handle.error);
 }
 
@@ -61,15 +61,15 @@ static void answer_error(struct host *host, const struct direct_call *call)
 		method_error_forget(&host->task.handle.error);
 }
 
-void direct_call_garbage(struct host *host, struct direct *channel, const char *reason)
+void direct_call_garbage(struct host *host, struct direct_channel *channel, const char *reason)
 {
 	task_fail(&host->task, "BAD_REQUEST", "no", "%s; the connection is closed", reason);
 	put_error(host, channel, 0);
-	direct_flush(channel, host->now);
+	direct_channel_flush(channel, host->now);
 	channel->broken = true;
 }
 
-void direct_call_too_large(struct host *host, struct direct *channel, struct span beginning)
+void direct_call_too_large(struct host *host, struct direct_channel *channel, struct span beginning)
 {
 	uint32_t msgid;
 
@@ -98,7 +98,7 @@ static int bad_request(struct host *host, const char *text)
 	return task_fail(&host->task, "BAD_REQUEST", "no", "%s", text);
 }
 
-static int read_timeout(struct host *host, const struct direct *channel, struct reader *value, struct asked *asked)
+static int read_timeout(struct host *host, const struct direct_channel *channel, struct reader *value, struct asked *asked)
 {
 	uint64_t milliseconds;
 
@@ -108,7 +108,8 @@ static int read_timeout(struct host *host, const struct direct *channel, struct 
 	return 0;
 }
 
-static int read_option(struct host *host, const struct direct *channel, struct span key, struct span value, struct asked *asked)
+static int read_option(struct host *host, const struct direct_channel *channel, struct span key, struct span value,
+		       struct asked *asked)
 {
 	struct reader look = reader_of(value);
 	uint32_t n;
@@ -126,7 +127,7 @@ static int read_option(struct host *host, const struct direct *channel, struct s
 	return task_fail(&host->task, "BAD_REQUEST", "no", "there is no option \"%.*s\" on a direct channel", SPAN_TEXT(key, 80));
 }
 
-static int read_options(struct host *host, const struct direct *channel, struct reader *reader, struct asked *asked)
+static int read_options(struct host *host, const struct direct_channel *channel, struct reader *reader, struct asked *asked)
 {
 	struct span key, value;
 	uint32_t n;
@@ -145,7 +146,7 @@ static int read_options(struct host *host, const struct direct *channel, struct 
 }
 
 /* objpool.call [nil, method, args, options] */
-static int read_full(struct host *host, const struct direct *channel, struct span params, struct asked *asked)
+static int read_full(struct host *host, const struct direct_channel *channel, struct span params, struct asked *asked)
 {
 	static const uint8_t none[] = {BYTE_FIXARRAY};
 	struct reader reader = reader_of(params);
@@ -168,7 +169,7 @@ static bool is_own(struct span method)
 	return method.size >= sizeof own - 1 && memcmp(method.bytes, own, sizeof own - 1) == 0;
 }
 
-static int read_asked(struct host *host, const struct direct *channel, const struct rpc *rpc, struct asked *asked)
+static int read_asked(struct host *host, const struct direct_channel *channel, const struct rpc *rpc, struct asked *asked)
 {
 	struct reader look = reader_of(rpc->params);
 	uint32_t n;
@@ -266,7 +267,7 @@ static int run(struct host *host, struct direct_call *call, const struct asked *
 /* Calls the method, and says on the board what runs and how long it took. */
 static void call_method(struct host *host, struct direct_call *call, struct direct_counting *counting, const struct asked *asked)
 {
-	struct direct *channel = call->channel;
+	struct direct_channel *channel = call->channel;
 	struct direct_measure *measure = measure_of(host, counting);
 	const uint64_t before = host->now;
 	size_t start;
@@ -276,7 +277,7 @@ static void call_method(struct host *host, struct direct_call *call, struct dire
 	host->now = host_clock();
 	const uint64_t spent = host->now - before;
 	host->method_cost = spent > host->method_cost ? spent : host->method_cost - host->method_cost / 64;
-	direct_count(measure, spent, r < 0);
+	board_direct_count(measure, spent, r < 0);
 	atomic_store_explicit(&host->board->since, 0, memory_order_release);
 	if (r < 0 || !call->request)
 		reply_drop(&host->reply, start);
@@ -299,7 +300,7 @@ static int begin(struct host *host, struct direct_call *call, struct direct_coun
 	if (host_find_method(host, asked.method) < 0)
 		return -1;
 	if (host->method_cost >= HOST_SHORT_METHOD)
-		direct_flush(call->channel, host->now);
+		direct_channel_flush(call->channel, host->now);
 	call_method(host, call, counting, &asked);
 	return 0;
 }
@@ -313,10 +314,10 @@ static void answer_ping(struct host *host, const struct direct_call *call, const
 	}
 	const size_t start = reply_begin(&host->reply);
 	host_put_response_head(host, call->msgid, true);
-	const int r = direct_put(call->channel, host->reply.bytes + start, host->reply.size - start);
+	const int r = direct_channel_put(call->channel, host->reply.bytes + start, host->reply.size - start);
 	reply_drop(&host->reply, start);
-	if (r < 0 || direct_put(call->channel, rpc->params.bytes, rpc->params.size) < 0)
-		direct_cut(call->channel);
+	if (r < 0 || direct_channel_put(call->channel, rpc->params.bytes, rpc->params.size) < 0)
+		direct_channel_cut(call->channel);
 }
 
 static void carry_out(struct host *host, struct direct_call *call, struct direct_counting *counting, const struct rpc *rpc)
@@ -327,7 +328,7 @@ static void carry_out(struct host *host, struct direct_call *call, struct direct
 		answer_error(host, call);
 }
 
-void direct_call_run(struct host *host, struct direct *channel, struct direct_counting *counting, struct span message)
+void direct_call_run(struct host *host, struct direct_channel *channel, struct direct_counting *counting, struct span message)
 {
 	struct direct_board *board = &host->board->direct;
 	struct rpc rpc;
@@ -337,7 +338,7 @@ void direct_call_run(struct host *host, struct direct *channel, struct direct_co
 		return;
 	}
 	struct direct_call call = {.channel = channel, .request = rpc.type == RPC_REQUEST, .msgid = rpc.msgid};
-	const bool begins = direct_begin(board, channel->place, channel->number++, !call.request);
+	const bool begins = board_direct_begin(board, channel->place, channel->number++, !call.request);
 	if (rpc.type == RPC_RESPONSE || (call.request && channel->dead)) {
 		/* nobody is asked anything here; nobody reads the answer */
 	} else if (begins) {
@@ -346,5 +347,5 @@ void direct_call_run(struct host *host, struct direct *channel, struct direct_co
 		task_fail(&host->task, "CANCELLED", "no", "the call was cancelled by its caller");
 		put_error(host, channel, call.msgid);
 	}
-	direct_end(board);
+	board_direct_end(board);
 }

@@ -14,12 +14,12 @@ struct direct_counting {
 };
 
 /* Carries out one message: calls the method, and puts the answer to those that the channel has to send. */
-void direct_call_run(struct host *host, struct direct *channel, struct direct_counting *counting, struct span message);
+void direct_call_run(struct host *host, struct direct_channel *channel, struct direct_counting *counting, struct span message);
 
 /* A message is over the limit, and this is its beginning. */
-void direct_call_too_large(struct host *host, struct direct *channel, struct span beginning);
+void direct_call_too_large(struct host *host, struct direct_channel *channel, struct span beginning);
 
 /* The client has broken the protocol: one error response with msgid 0; the channel is to be closed. */
-void direct_call_garbage(struct host *host, struct direct *channel, const char *reason);
+void direct_call_garbage(struct host *host, struct direct_channel *channel, const char *reason);
 
 #endif

@@ -3,7 +3,7 @@
  * direct_channel: one direct channel: its socket, the messages that come on it, and the answers that go. docs/PROTOCOL.md says what
  * its client is told. It never blocks.
  *
- *   client --> [ in: messages, one unfinished ] --direct_next--> (direct_call.c) --direct_put--> [ out ] --> client
+ *   client --> [ in: messages, one unfinished ] --..._next--> (direct_call.c) --..._put--> [ out ] --> client
  *
  * Both buffers grow as bytes come, and are bounded: no message is taken while more than DIRECT_UNSENT bytes of answers are not sent,
  * and nothing is read while a message waits.
@@ -16,7 +16,7 @@
 
 enum { DIRECT_UNSENT = 1 << 20 };
 
-struct direct {
+struct direct_channel {
 	uint32_t place;      /* on the board */
 	int fd;
 	uint64_t session;
@@ -45,39 +45,39 @@ struct direct {
 };
 
 /* Takes the descriptor. NULL: out of memory, and it is closed. */
-struct direct *direct_new(int fd, uint64_t limit);
-struct direct *direct_free(struct direct *direct);
+struct direct_channel *direct_channel_new(int fd, uint64_t limit);
+struct direct_channel *direct_channel_free(struct direct_channel *channel);
 
 /* Reads once, what has come. */
-void direct_read(struct direct *direct, uint64_t now);
+void direct_channel_read(struct direct_channel *channel, uint64_t now);
 
 /* The next message. 1; 0: there is none; -EBADMSG: no msgpack; -EMSGSIZE: a message is over the limit, and *message its beginning.
- * Valid until direct_read. */
-int direct_next(struct direct *direct, struct span *message);
+ * Valid until direct_channel_read. */
+int direct_channel_next(struct direct_channel *channel, struct span *message);
 
 /* Adds bytes to the answers. 0 or -ENOMEM. Sends what the socket takes. */
-int direct_put(struct direct *direct, const void *bytes, size_t size);
-void direct_flush(struct direct *direct, uint64_t now);
+int direct_channel_put(struct direct_channel *channel, const void *bytes, size_t size);
+void direct_channel_flush(struct direct_channel *channel, uint64_t now);
 
 /* May a message be taken? */
-static inline bool direct_may_begin(const struct direct *direct)
+static inline bool direct_channel_may_begin(const struct direct_channel *channel)
 {
-	return direct->waits && (direct->dead || direct->size - direct->sent <= DIRECT_UNSENT);
+	return channel->waits && (channel->dead || channel->size - channel->sent <= DIRECT_UNSENT);
 }
 
 /* The client is to end it, for this reason. */
-void direct_tell_closing(struct direct *direct, struct span reason, uint64_t now);
+void direct_channel_tell_closing(struct direct_channel *channel, struct span reason, uint64_t now);
 
 /* Does what is due by now: it is cut, or nothing more is taken on it. */
-void direct_keep_time(struct direct *direct, uint64_t now);
+void direct_channel_keep_time(struct direct_channel *channel, uint64_t now);
 
 /* Ends both directions: what has arrived is still read, and nobody is answered. */
-void direct_cut(struct direct *direct);
+void direct_channel_cut(struct direct_channel *channel);
 
 /* Has all that the client has sent been dealt with, so that it is to be closed? */
-bool direct_is_done(const struct direct *direct);
+bool direct_channel_is_done(const struct direct_channel *channel);
 
 /* What poll shall wait for. */
-short direct_events(const struct direct *direct);
+short direct_channel_events(const struct direct_channel *channel);
 
 #endif

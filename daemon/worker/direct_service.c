@@ -11,7 +11,7 @@ enum { PROGRESS_TEXT = 1024 };
 
 static enum direct_state state_of(const struct task *task)
 {
-	return direct_state_in(atomic_load_explicit(&task->board->direct.word, memory_order_acquire));
+	return board_direct_state_in(atomic_load_explicit(&task->board->direct.word, memory_order_acquire));
 }
 
 bool direct_service_cancelled(const struct task *task)
@@ -21,7 +21,7 @@ bool direct_service_cancelled(const struct task *task)
 
 int direct_service_commit(const struct task *task)
 {
-	return direct_move(&task->board->direct, DIRECT_STARTED, DIRECT_COMMITTED) || state_of(task) == DIRECT_COMMITTED
+	return board_direct_move(&task->board->direct, DIRECT_STARTED, DIRECT_COMMITTED) || state_of(task) == DIRECT_COMMITTED
 		       ? 0
 		       : -ECANCELED;
 }
@@ -30,7 +30,7 @@ int direct_service_progress(const struct task *task, uint64_t done, uint64_t tot
 {
 	static const char name[] = "objpool.progress";
 	uint8_t room[3 + sizeof name + 3 * PACK_UINT + 2 * PACK_HEAD + PROGRESS_TEXT], *p = room;
-	struct direct *channel = task->direct->channel;
+	struct direct_channel *channel = task->direct->channel;
 
 	*p++ = BYTE_FIXARRAY | 3;
 	*p++ = RPC_NOTIFICATION;
@@ -41,7 +41,7 @@ int direct_service_progress(const struct task *task, uint64_t done, uint64_t tot
 	p = text ? pack_str(p, text, strnlen(text, PROGRESS_TEXT)) : pack_nil(p);
 	if (channel->size - channel->sent > DIRECT_UNSENT)
 		return 0; /* its client does not read: progress is no answer, and may be left out */
-	(void)direct_put(channel, room, (size_t)(p - room));
-	direct_flush(channel, (uint64_t)clock_now_coarse());
+	(void)direct_channel_put(channel, room, (size_t)(p - room));
+	direct_channel_flush(channel, (uint64_t)clock_now_coarse());
 	return channel->dead ? -EIO : 0;
 }

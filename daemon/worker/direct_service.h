@@ -8,7 +8,7 @@
 
 /* A message of a direct channel, while it is carried out. */
 struct direct_call {
-	struct direct *channel;
+	struct direct_channel *channel;
 	bool request;  /* it is owed an answer */
 	uint32_t msgid;
 	bool put_off;  /* the method has tried to put its answer off, which is refused */

@@ -673,7 +673,7 @@ static void on_attach(struct fake *fake, uint64_t place, struct reader *reader)
 {
 	struct fake_channel *channel = &fake->channels[place];
 
-	if (place >= DIRECT_MAX || channel->open || direct_begun(&fake->board->direct, (uint32_t)place) != 0)
+	if (place >= DIRECT_MAX || channel->open || board_direct_begun(&fake->board->direct, (uint32_t)place) != 0)
 		world_fail(fake->world, "a direct channel comes to a place that is taken");
 	*channel = (struct fake_channel){.open = true};
 	(void)read_uint(reader, &channel->session);
@@ -695,9 +695,9 @@ static void close_channel(struct fake *fake, struct fake_channel *channel)
 
 static void end_direct(struct fake *fake)
 {
-	direct_count(&fake->board->direct.measures[DIRECT_METHODS - 1], world_dice(fake->world, 100000), false);
+	board_direct_count(&fake->board->direct.measures[DIRECT_METHODS - 1], world_dice(fake->world, 100000), false);
 	fake->board->since = 0;
-	direct_end(&fake->board->direct);
+	board_direct_end(&fake->board->direct);
 	fake->at = NULL;
 }
 
@@ -705,8 +705,8 @@ static void begin_direct(struct fake *fake, struct fake_channel *channel)
 {
 	fake->at = channel;
 	fake->board->since = fake->world->core.now;
-	if (!direct_begin(&fake->board->direct, (uint32_t)(channel - fake->channels), channel->number++,
-			  world_one_in(fake->world, 3)))
+	if (!board_direct_begin(&fake->board->direct, (uint32_t)(channel - fake->channels), channel->number++,
+				world_one_in(fake->world, 3)))
 		end_direct(fake);
 }
 

@@ -862,7 +862,7 @@ static void what_waits_behind_direct_messages_stays(void **state)
 	for (unsigned i = 0; i < 2; i++) {
 		struct slot *slot = pool->slots[i];
 		const struct direct *direct = direct_open(&client, slot, &socket);
-		assert_true(direct_begin(&slot->board->direct, direct->place, 0, false));
+		assert_true(board_direct_begin(&slot->board->direct, direct->place, 0, false));
 		slot->board->since = world.core.now;
 	}
 	world_pass(&world, 10 * MILLISECOND);
@@ -873,7 +873,7 @@ static void what_waits_behind_direct_messages_stays(void **state)
 		world_pass(&world, MILLISECOND);
 	assert_int_equal(busy->out.bytes + other->out.bytes, written);
 	assert_int_equal(busy->handed_count, 1);
-	direct_end(&other->board->direct);
+	board_direct_end(&other->board->direct);
 	other->board->since = 0;
 	world_pass(&world, 64 * MILLISECOND);
 	assert_int_equal(busy->handed_count, 0);

@@ -18,43 +18,43 @@ static struct direct_board board;
 static int set_up(void **state)
 {
 	(void)state;
-	direct_clear(&board.places[3]);
-	direct_end(&board);
+	board_direct_clear(&board.places[3]);
+	board_direct_end(&board);
 	return 0;
 }
 
 static void what_runs_is_told(void **state)
 {
 	(void)state;
-	assert_true(direct_begin(&board, 3, 0, false));
-	assert_int_equal(direct_begun(&board, 3), 1);
-	assert_int_equal(direct_cancel(&board, 3, 0), 1);
-	assert_int_equal(direct_cancel(&board, 3, 0), 1);
-	assert_int_equal(direct_state_in(board.word), DIRECT_CANCELLED);
-	assert_false(direct_move(&board, DIRECT_STARTED, DIRECT_COMMITTED));
-	direct_end(&board);
-	assert_int_equal(direct_cancel(&board, 3, 0), 0);
+	assert_true(board_direct_begin(&board, 3, 0, false));
+	assert_int_equal(board_direct_begun(&board, 3), 1);
+	assert_int_equal(board_direct_cancel(&board, 3, 0), 1);
+	assert_int_equal(board_direct_cancel(&board, 3, 0), 1);
+	assert_int_equal(board_direct_state_in(board.word), DIRECT_CANCELLED);
+	assert_false(board_direct_move(&board, DIRECT_STARTED, DIRECT_COMMITTED));
+	board_direct_end(&board);
+	assert_int_equal(board_direct_cancel(&board, 3, 0), 0);
 }
 
 static void what_is_committed_goes_on(void **state)
 {
 	(void)state;
-	assert_true(direct_begin(&board, 3, 0, true));
-	assert_true(direct_is_notification(board.word));
-	assert_true(direct_move(&board, DIRECT_STARTED, DIRECT_COMMITTED));
-	assert_int_equal(direct_cancel(&board, 3, 0), 0);
-	assert_int_equal(direct_state_in(board.word), DIRECT_COMMITTED);
+	assert_true(board_direct_begin(&board, 3, 0, true));
+	assert_true(board_direct_is_notification(board.word));
+	assert_true(board_direct_move(&board, DIRECT_STARTED, DIRECT_COMMITTED));
+	assert_int_equal(board_direct_cancel(&board, 3, 0), 0);
+	assert_int_equal(board_direct_state_in(board.word), DIRECT_COMMITTED);
 }
 
 static void what_has_not_begun_does_not(void **state)
 {
 	(void)state;
-	assert_int_equal(direct_cancel(&board, 3, 1), 2);
-	assert_true(direct_begin(&board, 3, 0, false));
-	direct_end(&board);
-	assert_false(direct_begin(&board, 3, 1, false));
-	direct_end(&board);
-	assert_true(direct_begin(&board, 3, 2, false));
+	assert_int_equal(board_direct_cancel(&board, 3, 1), 2);
+	assert_true(board_direct_begin(&board, 3, 0, false));
+	board_direct_end(&board);
+	assert_false(board_direct_begin(&board, 3, 1, false));
+	board_direct_end(&board);
+	assert_true(board_direct_begin(&board, 3, 2, false));
 	assert_int_equal(board.places[3].cancels, 0);
 }
 
@@ -62,12 +62,12 @@ static void cells_are_used_again(void **state)
 {
 	(void)state;
 	for (uint64_t n = 0; n < DIRECT_CANCELS; n++)
-		assert_int_equal(direct_cancel(&board, 3, n), 2);
-	assert_int_equal(direct_cancel(&board, 3, DIRECT_CANCELS), -1);
-	assert_false(direct_begin(&board, 3, 0, false));
-	assert_int_equal(direct_cancel(&board, 3, DIRECT_CANCELS), 2);
-	assert_int_equal(direct_cancel(&board, 3, 0), 1); /* it is begun, and answered CANCELLED */
-	assert_int_equal(direct_cancel(&board, 3, DIRECT_CANCELS + 1), -1);
+		assert_int_equal(board_direct_cancel(&board, 3, n), 2);
+	assert_int_equal(board_direct_cancel(&board, 3, DIRECT_CANCELS), -1);
+	assert_false(board_direct_begin(&board, 3, 0, false));
+	assert_int_equal(board_direct_cancel(&board, 3, DIRECT_CANCELS), 2);
+	assert_int_equal(board_direct_cancel(&board, 3, 0), 1); /* it is begun, and answered CANCELLED */
+	assert_int_equal(board_direct_cancel(&board, 3, DIRECT_CANCELS + 1), -1);
 }
 
 /* ---- two threads ---- */
@@ -79,15 +79,15 @@ static void *worker(void *unused)
 {
 	(void)unused;
 	for (uint64_t n = 0; n < MESSAGES; n++) {
-		did_run[n] = direct_begin(&board, 3, n, false);
-		saw_cancel[n] = direct_state_in(board.word) == DIRECT_CANCELLED;
-		direct_end(&board);
+		did_run[n] = board_direct_begin(&board, 3, n, false);
+		saw_cancel[n] = board_direct_state_in(board.word) == DIRECT_CANCELLED;
+		board_direct_end(&board);
 	}
 	ended = true;
 	return NULL;
 }
 
-/* What direct_cancel says of a message that has not begun, or has ended, is true. */
+/* What board_direct_cancel says of a message that has not begun, or has ended, is true. */
 static void races(void **state)
 {
 	unsigned char *said = malloc(MESSAGES);
@@ -98,8 +98,8 @@ static void races(void **state)
 		said[n] = 9;
 	assert_int_equal(pthread_create(&thread, NULL, worker, NULL), 0);
 	while (!ended) {
-		const uint64_t begun = direct_begun(&board, 3), n = begun + (begun > 0 ? begun % 3 : 0);
-		const int r = n < MESSAGES && said[n] == 9 ? direct_cancel(&board, 3, n) : -1;
+		const uint64_t begun = board_direct_begun(&board, 3), n = begun + (begun > 0 ? begun % 3 : 0);
+		const int r = n < MESSAGES && said[n] == 9 ? board_direct_cancel(&board, 3, n) : -1;
 		if (r >= 0)
 			said[n] = (unsigned char)r;
 	}

@@ -115,7 +115,7 @@ static uint32_t take_place(struct slot *slot)
 	slot->direct_places |= UINT64_C(1) << place;
 	slot->directs_count++;
 	slot->counts_direct = true;
-	direct_clear(&slot->board->direct.places[place]);
+	board_direct_clear(&slot->board->direct.places[place]);
 	return place;
 }
 
@@ -228,7 +228,7 @@ static void end(struct direct *direct, const char *reason)
 {
 	struct slot *slot = direct->slot;
 
-	direct->begun = direct_begun(&slot->board->direct, direct->place);
+	direct->begun = board_direct_begun(&slot->board->direct, direct->place);
 	direct->reason = reason;
 	core_trace(slot->pool->core, slot->pool, slot, "direct channel %llu of session %llu has ended: %s, %llu messages",
 		   (unsigned long long)direct->number, (unsigned long long)direct->session, reason,
@@ -310,7 +310,7 @@ void direct_on_worker_gone(struct slot *slot, const struct error *lost)
 	}
 	slot->counts_direct = false;
 	slot->direct_grace = 0;
-	direct_end(&slot->board->direct);
+	board_direct_end(&slot->board->direct);
 	atomic_store(&slot->board->direct.methods, 0);
 }
 
@@ -338,7 +338,7 @@ int direct_cancel_message(struct direct *direct, uint64_t number)
 {
 	if (!direct->slot)
 		return 0;
-	const int r = direct_cancel(&direct->slot->board->direct, direct->place, number);
+	const int r = board_direct_cancel(&direct->slot->board->direct, direct->place, number);
 	if (r == 1)
 		on_cancelled(direct);
 	return r < 0 ? -ENOSPC : r > 0;
@@ -350,9 +350,10 @@ static void cancel_running(struct direct *direct)
 	struct direct_board *board = &direct->slot->board->direct;
 	const uint64_t word = atomic_load(&board->word);
 
-	if (direct_state_in(word) == DIRECT_ENDED || direct_place_in(word) != direct->place || direct_is_notification(word))
+	if (board_direct_state_in(word) == DIRECT_ENDED || board_direct_place_in(word) != direct->place ||
+	    board_direct_is_notification(word))
 		return;
-	if (direct_cancel(board, direct->place, word >> 24) == 1)
+	if (board_direct_cancel(board, direct->place, word >> 24) == 1)
 		on_cancelled(direct);
 }
 
@@ -441,12 +442,12 @@ bool direct_running(const struct slot *slot, char *name, size_t size, uint64_t *
 	struct direct_board *board = &slot->board->direct;
 	const uint64_t word = atomic_load(&board->word);
 	*since = atomic_load(&slot->board->since);
-	if (direct_state_in(word) == DIRECT_ENDED || *since == 0)
+	if (board_direct_state_in(word) == DIRECT_ENDED || *since == 0)
 		return false;
 	const struct direct_measure *measure = &board->measures[atomic_load(&board->method) % DIRECT_METHODS];
 	snprintf(name, size, "%.*s", (int)strnlen(measure->name, DIRECT_NAME - 1), measure->name);
 	error_make_utf8(name, strlen(name));
-	const struct direct *direct = direct_at(slot, direct_place_in(word));
+	const struct direct *direct = direct_at(slot, board_direct_place_in(word));
 	*session = direct ? direct->session : 0;
 	return atomic_load(&board->word) >> 8 == word >> 8;
 }

@@ -3,7 +3,7 @@
  * direct: direct channels: sockets between a client and an instance's worker. The supervisor opens them, and has them closed. What is
  * asked on them it sees on the board only (proto/direct.h).
  *
- *   OPEN --direct_close…, client gone--> CLOSING --DETACHED--> ended --client gone, or too many--> forgotten
+ *   OPEN --direct_close_all, client gone--> CLOSING --DETACHED--> ended --client gone, or too many--> forgotten
  *     '------DETACHED, the worker died-----------------------^
  *
  * An open channel is in its slot's list and in its client's. One that has ended stays in the client's, so that the client can ask how
@@ -74,7 +74,7 @@ void direct_take_all_counts(struct core *core); /* of all slots */
 /* Does a message of a direct channel run? */
 static inline bool direct_is_busy(const struct slot *slot)
 {
-	return slot->directs_count > 0 && direct_state_in(atomic_load(&slot->board->direct.word)) != DIRECT_ENDED;
+	return slot->directs_count > 0 && board_direct_state_in(atomic_load(&slot->board->direct.word)) != DIRECT_ENDED;
 }
 
 /* Does a message of a direct channel run? Then *name (of `size` bytes) is its method, *since when it began, *session whose it is. */

@@ -347,7 +347,8 @@ static bool batch_is_in_vain(const struct slot *slot, const struct batch *batch)
 
 static bool runs_in_vain(const struct slot *slot, const struct batch *batch)
 {
-	return batch ? batch_is_in_vain(slot, batch) : direct_state_in(atomic_load(&slot->board->direct.word)) == DIRECT_CANCELLED;
+	return batch ? batch_is_in_vain(slot, batch)
+		     : board_direct_state_in(atomic_load(&slot->board->direct.word)) == DIRECT_CANCELLED;
 }
 
 /* A method makes a nested call: that of the batch, or, if it is NULL, of the direct channel's message. The instance can have one
