@@ -108,7 +108,7 @@ static void close_channel(struct host *host, uint32_t place)
 	struct directs *directs = host->directs;
 	uint8_t message[REPLY_TYPE + PACK_UINT + 1], *p = reply_pack_type(message, 3, FROM_DETACHED);
 
-	p = pack_bool(pack_uint(p, place), directs->at[place]->broken);
+	p = pack_bool(pack_uint(p, place), directs->at[place]->protocol_error);
 	reply_messages(&host->reply, message, (size_t)(p - message));
 	directs->at[place] = direct_channel_free(directs->at[place]);
 	directs->taken &= ~(UINT64_C(1) << place);
@@ -138,7 +138,7 @@ static void note_call(struct host *host)
 	reply_messages(&host->reply, message, sizeof message);
 }
 
-static void take_one(struct host *host, struct direct_channel *channel, int got, struct span message)
+static void carry_out_one(struct host *host, struct direct_channel *channel, int got, struct span message)
 {
 	if (got == -EBADMSG)
 		direct_call_garbage(host, channel, "bytes that are no msgpack");
@@ -155,8 +155,9 @@ static void take_turn(struct host *host, struct direct_channel *channel)
 	struct span message;
 	int got;
 
-	while (!channel->broken && direct_channel_may_begin(channel) && (got = direct_channel_next(channel, &message)) != 0) {
-		take_one(host, channel, got, message);
+	while (!channel->protocol_error && direct_channel_may_begin(channel) &&
+	       (got = direct_channel_next(channel, &message)) != 0) {
+		carry_out_one(host, channel, got, message);
 		if (host->now - channel->flushed > HOST_FLUSH_AFTER)
 			direct_channel_flush(channel, host->now);
 		if (host->now >= until)

@@ -66,7 +66,7 @@ void direct_call_garbage(struct host *host, struct direct_channel *channel, cons
 	task_fail(&host->task, "BAD_REQUEST", "no", "%s; the connection is closed", reason);
 	put_error(host, channel, 0);
 	direct_channel_flush(channel, host->now);
-	channel->broken = true;
+	channel->protocol_error = true;
 }
 
 void direct_call_too_large(struct host *host, struct direct_channel *channel, struct span beginning)

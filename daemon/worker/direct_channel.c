@@ -237,7 +237,7 @@ void direct_channel_cut(struct direct_channel *channel)
 
 bool direct_channel_is_done(const struct direct_channel *channel)
 {
-	return channel->broken || (channel->input_ended && !channel->waits && channel->size == 0);
+	return channel->protocol_error || (channel->input_ended && !channel->waits && channel->size == 0);
 }
 
 short direct_channel_events(const struct direct_channel *channel)

@@ -38,7 +38,7 @@ struct direct_channel {
 	uint64_t flushed;    /* when answers were last sent */
 
 	bool dead;           /* nobody reads the answers: only notifications are carried out */
-	bool broken;         /* the client has broken the protocol */
+	bool protocol_error; /* the client has broken the protocol */
 	bool told;           /* objpool.closing has been said */
 	uint64_t deaf_at;    /* then nothing more is taken; UINT64_MAX: never, or it has been so */
 	uint64_t close_at;   /* then it is cut; UINT64_MAX: never */

@@ -17,12 +17,12 @@
 #define PROGRESS_EVERY 50000000u /* nanoseconds */
 enum { PROGRESS_TEXT = 1024 };
 
-static void host_fail(struct objpool_call *call, const struct objpool_failure *said)
+static void service_fail(struct objpool_call *call, const struct objpool_failure *said)
 {
 	method_error_keep(&container_of(call, struct task_handle, call)->error, said);
 }
 
-static bool host_cancelled(const struct objpool_call *call)
+static bool service_cancelled(const struct objpool_call *call)
 {
 	const struct task *task = task_of(call);
 	if (task && task->direct)
@@ -42,7 +42,7 @@ static bool claim_progress(struct task *task, bool end)
 }
 
 /* Sends the progress at once, before the answer that is being written. */
-static int host_progress(struct objpool_call *call, uint64_t done, uint64_t total, const char *text)
+static int service_progress(struct objpool_call *call, uint64_t done, uint64_t total, const char *text)
 {
 	struct task *task = task_of(call);
 	uint8_t room[REPLY_TYPE + 3 * PACK_UINT + PACK_HEAD + PROGRESS_TEXT], *p;
@@ -58,30 +58,30 @@ static int host_progress(struct objpool_call *call, uint64_t done, uint64_t tota
 	return reply_aside(task->reply, room, (size_t)(p - room));
 }
 
-static struct objpool_kept *host_keep(struct objpool_call *call, const void *bytes, size_t size)
+static struct objpool_kept *service_keep(struct objpool_call *call, const void *bytes, size_t size)
 {
 	struct task *task = task_of(call);
 	return task && task->mappings ? (struct objpool_kept *)worker_files_keep(task->mappings, bytes, size) : NULL;
 }
 
-static void host_let_go(struct objpool_kept *kept)
+static void service_let_go(struct objpool_kept *kept)
 {
 	worker_files_unkeep((struct mapping *)kept);
 }
 
-static bool host_can_keep(struct objpool_call *call, const void *bytes, size_t size)
+static bool service_can_keep(struct objpool_call *call, const void *bytes, size_t size)
 {
 	const struct task *task = task_of(call);
 	return task && task->mappings && worker_files_can_keep(task->mappings, bytes, size);
 }
 
-static struct objpool_kept *host_private(struct objpool_call *call, const void *bytes, size_t size, void **view)
+static struct objpool_kept *service_private(struct objpool_call *call, const void *bytes, size_t size, void **view)
 {
 	const struct task *task = task_of(call);
 	return task ? (struct objpool_kept *)worker_files_private(task->files, bytes, size, view) : NULL;
 }
 
-static const msgpack_object *host_setting(const struct objpool_call *call, const char *name)
+static const msgpack_object *service_setting(const struct objpool_call *call, const char *name)
 {
 	const struct task *task = task_of(call);
 	const msgpack_object *settings = task ? &task->plugin->settings : NULL;
@@ -94,7 +94,7 @@ static const msgpack_object *host_setting(const struct objpool_call *call, const
 	return NULL;
 }
 
-static const char *host_class_name(const struct objpool_call *call)
+static const char *service_class_name(const struct objpool_call *call)
 {
 	const struct task *task = task_of(call);
 	return task ? task->plugin->class.name : NULL;
@@ -105,7 +105,7 @@ static char *copy_text(const char *text)
 	return text && text[0] ? strdup(text) : NULL;
 }
 
-static void host_describe(struct objpool_call *call, const struct objpool_description *description)
+static void service_describe(struct objpool_call *call, const struct objpool_description *description)
 {
 	struct task *task = task_of(call);
 
@@ -117,7 +117,7 @@ static void host_describe(struct objpool_call *call, const struct objpool_descri
 						  .signature = copy_text(description->signature)};
 }
 
-static int host_commit(struct objpool_call *call)
+static int service_commit(struct objpool_call *call)
 {
 	const struct task *task = task_of(call);
 
@@ -129,7 +129,7 @@ static int host_commit(struct objpool_call *call)
 	       board_state(task->board, task->id) == BOARD_COMMITTED ? 0 : -ECANCELED;
 }
 
-static const struct objpool_args *host_next(struct objpool_call *call)
+static const struct objpool_args *service_next(struct objpool_call *call)
 {
 	struct task *task = task_of(call);
 
@@ -141,7 +141,7 @@ static const struct objpool_args *host_next(struct objpool_call *call)
 	return &task->given;
 }
 
-static struct objpool_call *host_defer(struct objpool_call *call, uint64_t wake_at)
+static struct objpool_call *service_defer(struct objpool_call *call, uint64_t wake_at)
 {
 	const struct task *task = task_of(call);
 
@@ -154,20 +154,20 @@ static struct objpool_call *host_defer(struct objpool_call *call, uint64_t wake_
 
 const struct objpool_host services = {
 	.size = sizeof services,
-	.fail = host_fail,
-	.cancelled = host_cancelled,
-	.progress = host_progress,
-	.defer = host_defer,
+	.fail = service_fail,
+	.cancelled = service_cancelled,
+	.progress = service_progress,
+	.defer = service_defer,
 	.answer = deferred_answer,
 	.invoke = invoke,
-	.keep = host_keep,
-	.let_go = host_let_go,
+	.keep = service_keep,
+	.let_go = service_let_go,
 	.yield = worker_yield_value,
-	.commit = host_commit,
-	.setting = host_setting,
-	.class_name = host_class_name,
-	.describe = host_describe,
-	.can_keep = host_can_keep,
-	.private_view = host_private,
-	.next = host_next,
+	.commit = service_commit,
+	.setting = service_setting,
+	.class_name = service_class_name,
+	.describe = service_describe,
+	.can_keep = service_can_keep,
+	.private_view = service_private,
+	.next = service_next,
 };

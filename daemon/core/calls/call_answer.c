@@ -93,7 +93,7 @@ static void fail_if_over(struct call *call)
 		error_say(&error, ERROR_TOO_LARGE, call->left > 0 ? RAN_MAYBE : RAN_YES,
 			  "the gathered results are more than max_message = %llu bytes: use a stream", (unsigned long long)limit);
 	else if (call->ticket.client && client_is_greedy(call->ticket.client))
-		client_refuse(call->ticket.client, RAN_MAYBE, &error);
+		client_say_greedy(call->ticket.client, RAN_MAYBE, &error);
 	else
 		return;
 	error.pool = call->pool->name;
@@ -275,7 +275,7 @@ static void refuse(struct batch *batch)
 {
 	struct error error;
 
-	slot_unavailable(batch->slot, &error);
+	slot_say_unavailable(batch->slot, &error);
 	call_on_failure(batch, batch->first, &error);
 	batch_end(batch);
 }

@@ -38,7 +38,7 @@ static void reap(struct ending *ending)
 	if (call->sticky)
 		sticky_on_call_end(pool, call, call->refused == call->total && call->total > 0);
 	call_free(call);
-	pool_on_ended(pool);
+	pool_reap_later(pool);
 }
 
 /* The caller has given the call up, but the answer is on its way. If the worker dies before it comes, the call must not run

@@ -13,7 +13,7 @@
 /* ---- which instance ---- */
 
 /* Why the slot can't have another channel of the client, now: a code that is not 0, and the end of a sentence. 0: it can. */
-static int refuses(const struct slot *slot, const struct client *client, const char **reason)
+static int refusal_of(const struct slot *slot, const struct client *client, const char **reason)
 {
 	*reason = "is not ready";
 	if (slot->state != SLOT_READY || slot->plan != PLAN_STAY || slot->killed || slot->predecessor || replay_is_due(&slot->replay))
@@ -28,10 +28,10 @@ static int refuses(const struct slot *slot, const struct client *client, const c
 static struct slot *refuse(const struct slot *slot, const struct client *client, struct error *error)
 {
 	const char *reason;
-	const int code = refuses(slot, client, &reason);
+	const int code = refusal_of(slot, client, &reason);
 
 	if (slot->broken) {
-		slot_unavailable(slot, error);
+		slot_say_unavailable(slot, error);
 	} else {
 		error_say(error, (enum error_code)code, RAN_NO, "pool %s slot %u %s", slot->pool->name, slot->index, reason);
 		slot_fill_place(slot, error);
@@ -48,7 +48,7 @@ static struct slot *one(struct pool *pool, int64_t wanted, const struct client *
 		return NULL;
 	}
 	struct slot *slot = pool->slots[wanted];
-	return refuses(slot, client, &reason) ? refuse(slot, client, error) : slot;
+	return refusal_of(slot, client, &reason) ? refuse(slot, client, error) : slot;
 }
 
 static bool is_better(const struct slot *a, const struct slot *b)
@@ -64,7 +64,7 @@ static struct slot *best(struct pool *pool, const struct client *client, struct 
 
 	for (uint32_t i = 0; i < pool->size; i++) {
 		struct slot *slot = pool->slots[i];
-		const int code = slot->leased ? ERROR_UNAVAILABLE : refuses(slot, client, &reason);
+		const int code = slot->leased ? ERROR_UNAVAILABLE : refusal_of(slot, client, &reason);
 		full = full || code == ERROR_OVERLOADED;
 		if (!code && is_better(slot, found))
 			found = slot;
@@ -72,7 +72,7 @@ static struct slot *best(struct pool *pool, const struct client *client, struct 
 	if (found)
 		return found;
 	if (!pool_is_available(pool)) {
-		pool_unavailable(pool, error);
+		pool_say_unavailable(pool, error);
 		return NULL;
 	}
 	error_say(error, full ? ERROR_OVERLOADED : ERROR_UNAVAILABLE, RAN_NO, "no instance of pool %s %s", pool->name,

@@ -364,7 +364,7 @@ void lease_on_drain(struct pool *pool)
 	}
 }
 
-void lease_consider(const struct slot *slot)
+void lease_release_if_unneeded(const struct slot *slot)
 {
 	struct lease *lease = slot->leased;
 
@@ -435,9 +435,9 @@ void lease_on_shrunk(struct pool *pool)
 int lease_check_place(const struct pool *pool, int64_t wanted, struct error *error)
 {
 	if (wanted >= 0 && pool->slots[wanted]->broken)
-		slot_unavailable(pool->slots[wanted], error);
+		slot_say_unavailable(pool->slots[wanted], error);
 	else if (!pool_is_available(pool))
-		pool_unavailable(pool, error);
+		pool_say_unavailable(pool, error);
 	else
 		return 0;
 	return -EHOSTDOWN;

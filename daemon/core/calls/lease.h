@@ -92,7 +92,7 @@ void lease_on_drain(struct pool *pool);
 
 /* A step of slot_step: releases the slot's lease if its holder has left or the daemon drains, and no call of the holder needs
  * the lease any more. */
-void lease_consider(const struct slot *slot);
+void lease_release_if_unneeded(const struct slot *slot);
 
 /* The client has gone: ends all its leases. */
 void lease_on_client_gone(struct client *client);

@@ -116,7 +116,7 @@ void recall_tasks(struct slot *slot)
 {
 	/* Each goes to the front of the queue, before the later tasks that are there already. */
 	take_and_put(slot, slot->silent ? "the worker does not react" : "it is at something slow", recall_put_back);
-	slot->closed = true;
+	slot->runs_slow = true;
 	slot_relist(slot);
 }
 
@@ -147,7 +147,7 @@ static void nudge(struct slot *slot)
 
 /* Takes back tasks that wait behind a stuck task, or in a worker that does not react, if another instance is free to do them.
  * False: no task can wait in the slot. */
-static bool look_at(struct slot *slot, uint64_t now, bool another_is_free)
+static bool recall_if_stuck(struct slot *slot, uint64_t now, bool another_is_free)
 {
 	const struct batch *first = TAILQ_FIRST(&slot->handed);
 
@@ -201,9 +201,9 @@ void recall_on_timer(struct timer *timer)
 	recall_excess(pool);
 	pool->recall_pause = pool->recall_pause < PAUSE_MAX ? 2 * pool->recall_pause : PAUSE_MAX;
 	for (uint32_t i = 0; i < pool->size; i++)
-		waits = look_at(pool->slots[i], now, free) || waits;
+		waits = recall_if_stuck(pool->slots[i], now, free) || waits;
 	TAILQ_FOREACH(slot, &pool->detached, link)
-		waits = look_at(slot, now, free) || waits;
+		waits = recall_if_stuck(slot, now, free) || waits;
 	if (waits)
 		timer_set(&pool->core->timers, timer, now + pool->recall_pause);
 	else

@@ -72,8 +72,8 @@ static void finish(struct slot *slot, struct batch *batch)
 	if (batch->call->remembered)
 		sticky_on_run(batch->call->remembered, spent);
 	slot_release(batch);
-	if (slot->closed) {
-		slot->closed = false;
+	if (slot->runs_slow) {
+		slot->runs_slow = false;
 		slot_relist(slot);
 	}
 }

@@ -39,7 +39,7 @@ void probe_begin(struct probe *probe, struct pool *pool, uint64_t deadline)
 		return;
 	}
 	if (!pool_is_available(pool)) {
-		pool_unavailable(pool, &error);
+		pool_say_unavailable(pool, &error);
 		refuse(probe, &error);
 		return;
 	}

@@ -38,7 +38,9 @@ static int refuse_call(struct call *call, struct client *client, const struct rp
 
 /* ---- what any call needs ---- */
 
-static int find_pool(struct call *call, const struct client *client, const struct target *target, struct error *error)
+/* Finds the pool and the method that the target names, and checks that the client may call there. A pool that has shrunk to no
+ * slot gets one. */
+static int settle_target(struct call *call, const struct client *client, const struct target *target, struct error *error)
 {
 	struct core *core = client->core;
 	struct pool *pool = pool_find(core, target->pool);
@@ -99,7 +101,7 @@ static int admit(const struct call *call, struct client *client, struct error *e
 	struct pool *pool = call->pool;
 
 	if (client_is_greedy(client)) {
-		client_refuse(client, RAN_NO, error);
+		client_say_greedy(client, RAN_NO, error);
 		pool->counts.rejected++;
 		return -EINVAL;
 	}
@@ -111,7 +113,7 @@ static int admit(const struct call *call, struct client *client, struct error *e
 		return -EINVAL;
 	}
 	if (!pool_is_available(pool)) {
-		pool_unavailable(pool, error);
+		pool_say_unavailable(pool, error);
 		pool->counts.rejected++;
 		return -EINVAL;
 	}
@@ -150,8 +152,8 @@ static int is_array(struct span value)
 	return read_array(&reader, &n) == 0;
 }
 
-/* Is the method the one that the client called last? Then the memo has its pool and method. */
-static bool remembered(struct call *call, const struct client *client, struct span method)
+/* If the method is the one that the client called last: sets the pool and the method from the memo. False: it is another. */
+static bool use_memo(struct call *call, const struct client *client, struct span method)
 {
 	const struct client_memo *memo = &client->memo;
 	if (memo->epoch != client->core->epoch || memo->pool->size == 0 || memo->size != method.size ||
@@ -184,8 +186,8 @@ int request_call(struct client *client, struct rpc *rpc, struct block *block)
 		error_no_memory(&error, RAN_NO);
 		return request_refuse(client, rpc, &error);
 	}
-	if (!remembered(call, client, rpc->method)) {
-		if (target_parse(rpc->method, &target, &error) < 0 || find_pool(call, client, &target, &error) < 0)
+	if (!use_memo(call, client, rpc->method)) {
+		if (target_parse(rpc->method, &target, &error) < 0 || settle_target(call, client, &target, &error) < 0)
 			return refuse_call(call, client, rpc, &error);
 		remember(client, call, rpc->method);
 	}
@@ -324,7 +326,7 @@ static int read_full(struct call *call, const struct client *client, const struc
 		error_say(error, ERROR_BAD_TARGET, RAN_NO, "objpool.call names no method");
 		return -EINVAL;
 	}
-	if (find_pool(call, client, target, error) < 0)
+	if (settle_target(call, client, target, error) < 0)
 		return -EINVAL;
 	struct reader absent = {.p = nothing, .end = nothing + 2};
 	if (read_args(call, n > 2 ? &reader : &absent, error) < 0 ||

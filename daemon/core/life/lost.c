@@ -16,7 +16,7 @@ enum { RETURNS_MAX = 3 }; /* how often a batch comes back: a batch that kills it
 
 /* ---- with a worker that died ---- */
 
-void lost_say(const struct slot *slot, int status, enum ran ran, struct error *error)
+void lost_say_why(const struct slot *slot, int status, enum ran ran, struct error *error)
 {
 	const char *did = ran == RAN_NO ? "has not run" : "may have run";
 	char how[200];
@@ -35,7 +35,7 @@ void lost_say(const struct slot *slot, int status, enum ran ran, struct error *e
 static void lose_task(struct slot *slot, struct batch *batch, int status, enum ran ran)
 {
 	struct error error;
-	lost_say(slot, status, ran, &error);
+	lost_say_why(slot, status, ran, &error);
 	slot->lost++;
 	slot->pool->counts.lost++;
 	call_on_failure(batch, batch->first + batch->done, &error);
@@ -87,7 +87,7 @@ void lost_with_worker(struct slot *slot, int status)
 	const uint32_t count = deferral_on_gone(slot, &deferred);
 	slot->lost += count;
 	slot->pool->counts.lost += count;
-	lost_say(slot, status, RAN_MAYBE, &error);
+	lost_say_why(slot, status, RAN_MAYBE, &error);
 	failing_add(slot->pool, &deferred, &error);
 	/* From the last to the first, as each goes to the front of the queue. */
 	while ((batch = TAILQ_LAST(&slot->handed, batch_list)))
@@ -126,7 +126,7 @@ void lost_by_unavailable(struct pool *pool)
 
 	if (pool_is_available(pool))
 		return;
-	pool_unavailable(pool, &error);
+	pool_say_unavailable(pool, &error);
 	fail_waiting(&pool->queue, &error);
 }
 
@@ -134,7 +134,7 @@ void lost_by_broken(struct slot *slot)
 {
 	struct error error;
 
-	slot_unavailable(slot, &error);
+	slot_say_unavailable(slot, &error);
 	fail_waiting(&slot->queue, &error);
 	lost_by_unavailable(slot->pool);
 }

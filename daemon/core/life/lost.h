@@ -9,7 +9,7 @@
 #include "daemon/core/records/slot.h"
 
 /* Makes the WORKER_LOST for a call of the worker that has ended. */
-void lost_say(const struct slot *slot, int status, enum ran ran, struct error *error);
+void lost_say_why(const struct slot *slot, int status, enum ran ran, struct error *error);
 
 /* The worker has died: tasks that it had begun or put off fail, and the others go back into their queue. `status` is as of
  * waitpid. */

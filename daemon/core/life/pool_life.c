@@ -234,7 +234,7 @@ void pool_leave(struct pool *pool)
 		close_direct(pool, "removed");
 		pool_expect_end(pool);
 	}
-	pool_on_ended(pool);
+	pool_reap_later(pool);
 }
 
 void pool_drop(struct pool *pool, enum error_code code, const char *reason)

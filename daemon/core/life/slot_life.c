@@ -46,8 +46,8 @@ static bool only_runs_tasks(const struct slot *slot)
 void slot_step(struct slot *slot)
 {
 	if (!only_runs_tasks(slot)) {
-		lease_consider(slot);
-		successor_consider(slot); /* it may have waited for the end of the lease */
+		lease_release_if_unneeded(slot);
+		successor_begin_or_retire(slot); /* it may have waited for the end of the lease */
 		lease_serve(slot);
 	}
 	scheduler_pull(slot);
@@ -206,7 +206,7 @@ void slot_on_gone(struct slot *slot, int status, const char *reason)
 	const uint64_t lived = slot->pool->core->now - slot->since;
 	struct error lost;
 
-	lost_say(slot, status, RAN_MAYBE, &lost);
+	lost_say_why(slot, status, RAN_MAYBE, &lost);
 	direct_on_worker_gone(slot, &lost);
 	timer_clear(&slot->pool->core->timers, &slot->grace);
 	sendq_clear(&slot->out);

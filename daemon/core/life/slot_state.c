@@ -118,7 +118,7 @@ void slot_start(struct slot *slot)
 	core_trace(core_of(slot), slot->pool, slot, "a worker is started, generation %llu%s",
 		   (unsigned long long)slot->generation, slot->predecessor ? ", beside the one that serves" : "");
 	slot->killed = false;
-	slot->closed = false;
+	slot->runs_slow = false;
 	slot->silent = false;
 	slot->refuses = false;
 	slot->refuses_for = 0;
@@ -325,7 +325,7 @@ static void reap(struct ending *ending)
 	assert(!slot->nested.on);
 	TAILQ_REMOVE(&pool->detached, slot, link);
 	slot_delete(slot);
-	pool_on_ended(pool);
+	pool_reap_later(pool);
 }
 
 struct slot *slot_new(struct pool *pool, uint32_t index)

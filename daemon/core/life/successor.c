@@ -80,7 +80,7 @@ static void consider_age(struct slot *slot)
 		slot_set_timer(slot, SECOND);
 }
 
-void successor_consider(struct slot *slot)
+void successor_begin_or_retire(struct slot *slot)
 {
 	const uint64_t most = slot->pool->settings.max_calls;
 

@@ -24,7 +24,7 @@ bool successor_recycle(struct slot *old);
 
 /* A step of slot_step: begins to build a successor if the instance has come near max_calls, or is older than max_age; retires the
  * instance if its successor is ready and it is time. */
-void successor_consider(struct slot *slot);
+void successor_begin_or_retire(struct slot *slot);
 
 /* The successor won't get its predecessor's state, and is about to be told what to replay: moves the sticky tasks that the old
  * instance has not begun to the successor. */

@@ -183,7 +183,7 @@ struct block *client_claim(struct client *client, struct block *block, size_t si
 	return block;
 }
 
-void client_refuse(struct client *client, enum ran ran, struct error *error)
+void client_say_greedy(struct client *client, enum ran ran, struct error *error)
 {
 	const struct account *all = &client->core->memory;
 

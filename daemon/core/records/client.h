@@ -111,13 +111,13 @@ void ticket_detach(struct ticket *ticket);
 struct sendq *ticket_value(struct ticket *ticket);
 void ticket_close(struct ticket *ticket);
 
-/* Is the daemon's memory taken up, and does the client hold more than its share? client_refuse makes the error that says so,
+/* Is the daemon's memory taken up, and does the client hold more than its share? client_say_greedy makes the error that says so,
  * and counts it. */
 static inline bool client_is_greedy(const struct client *client)
 {
 	return account_is_greedy(client->account);
 }
-void client_refuse(struct client *client, enum ran ran, struct error *error);
+void client_say_greedy(struct client *client, enum ran ran, struct error *error);
 
 /*
  * The client is to get `size` bytes that lie in a worker's block: charges the block to the client from now on, and returns the

@@ -12,7 +12,7 @@ struct pool *pool_find(const struct core *core, struct span name)
 	return pool && span_is(name, pool->name) ? pool : NULL;
 }
 
-void pool_unavailable(const struct pool *pool, struct error *error)
+void pool_say_unavailable(const struct pool *pool, struct error *error)
 {
 	error_say(error, ERROR_UNAVAILABLE, RAN_NO, "pool %s has no instance: %s", pool->name,
 		  pool->reason[0] ? pool->reason : "none could be started");
@@ -47,7 +47,7 @@ int pool_note_session(struct pool *pool, const struct client *client)
 	return idmap_add(&pool->sessions, client->id, pool) == -ENOMEM ? -ENOMEM : 0; /* -EEXIST: the session is noted already */
 }
 
-void pool_on_ended(struct pool *pool)
+void pool_reap_later(struct pool *pool)
 {
 	if (pool->leaving)
 		core_reap_later(pool->core, &pool->ending);

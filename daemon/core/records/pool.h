@@ -114,7 +114,7 @@ static inline bool pool_is_available(const struct pool *pool)
 }
 
 /* Makes the error that says why the pool is not available. */
-void pool_unavailable(const struct pool *pool, struct error *error);
+void pool_say_unavailable(const struct pool *pool, struct error *error);
 
 /* Makes the error NO_SUCH_SLOT, which says which slots there are. */
 void pool_say_no_slot(const struct pool *pool, uint64_t slot, struct error *error);
@@ -133,7 +133,7 @@ int pool_set_methods(struct pool *pool, struct span methods, bool open);
 int pool_note_session(struct pool *pool, const struct client *client);
 
 /* A slot or a call of the pool has been freed: a pool that is leaving may have ended. */
-void pool_on_ended(struct pool *pool);
+void pool_reap_later(struct pool *pool);
 
 /* ---- marks: the pool is looked at later ---- */
 

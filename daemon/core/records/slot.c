@@ -22,7 +22,7 @@ void slot_fill_place(const struct slot *slot, struct error *error)
 	error->generation = slot->generation;
 }
 
-void slot_unavailable(const struct slot *slot, struct error *error)
+void slot_say_unavailable(const struct slot *slot, struct error *error)
 {
 	error_say(error, ERROR_UNAVAILABLE, RAN_NO, "pool %s slot %u has no instance: %s", slot->pool->name, slot->index,
 		  slot->last_failure);
@@ -51,8 +51,8 @@ uint64_t slot_calls_left(const struct slot *slot)
 
 bool slot_may_be_ahead(const struct slot *slot, uint64_t most)
 {
-	return !slot->closed && slot->pool->leases_waiting == 0 && slot->ahead < most &&
-	       slot->handed_count < SLOT_BATCHES && slot->out.bytes < SLOT_UNSENT && slot_calls_left(slot) > 0;
+	return !slot->runs_slow && slot->pool->leases_waiting == 0 && slot->ahead < most && slot->handed_count < SLOT_BATCHES &&
+	       slot->out.bytes < SLOT_UNSENT && slot_calls_left(slot) > 0;
 }
 
 static struct slot_list *list_for(struct slot *slot)

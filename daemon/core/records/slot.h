@@ -94,7 +94,7 @@ struct slot {
 	/* ---- being replaced: see successor.h ---- */
 	struct slot *successor, *predecessor;
 	bool waits_for_calls;    /* of a successor: it takes the place when its predecessor has had max_calls tasks */
-	bool aged;               /* the instance is older than max_age: successor_consider builds a successor */
+	bool aged;               /* the instance is older than max_age: successor_begin_or_retire builds a successor */
 	bool no_successor;       /* the successor could not be built */
 	uint64_t try_again;      /* when a successor may be tried again */
 	struct sendq later;      /* of a successor: messages that are sent when it has its predecessor's state */
@@ -125,7 +125,7 @@ struct slot {
 	uint64_t ahead;          /* nanoseconds that they are estimated to take */
 	uint64_t tasks;          /* how many tasks this worker was handed, and messages of direct channels it has run, in all */
 	uint64_t idle_since;
-	bool closed;             /* a slow task runs: the slot is handed nothing until it has ended */
+	bool runs_slow;          /* a slow task runs: the slot is handed nothing until it has ended */
 	uint32_t next_id;
 	struct batch *by_id[BOARD_ENTRIES];
 	TAILQ_ENTRY(slot) link;  /* in pool->idle, open, laden, refusing or detached */
@@ -176,9 +176,11 @@ static inline bool slot_is_steady(const struct slot *slot)
 
 const char *slot_state_name(enum slot_state state);
 
-/* Writes the pool, slot and generation into an error. slot_unavailable makes the error that says why the slot has no instance. */
+/* Writes the pool, slot and generation into an error. */
 void slot_fill_place(const struct slot *slot, struct error *error);
-void slot_unavailable(const struct slot *slot, struct error *error);
+
+/* Makes the error that says why the slot has no instance. */
+void slot_say_unavailable(const struct slot *slot, struct error *error);
 
 /* Kills the worker. `reason` is for the log and for errors. slot_on_gone follows. */
 void slot_kill(struct slot *slot, const char *reason);

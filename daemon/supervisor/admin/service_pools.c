@@ -50,7 +50,7 @@ int admin_describe(struct request *request)
 	if (status_pack_description(pool, request->result) == 0)
 		return 0;
 	if (begin_loading(pool) < 0 || !pool_is_available(pool))
-		pool_unavailable(pool, &request->error);
+		pool_say_unavailable(pool, &request->error);
 	else
 		error_say(&request->error, ERROR_UNAVAILABLE, RAN_NO, "pool %s has not loaded its class yet", pool->name);
 	return -1;

@@ -127,7 +127,7 @@ static int on_given_up(struct session *session, struct span beginning)
 {
 	struct error error;
 
-	client_refuse(&session->client, RAN_NO, &error);
+	client_say_greedy(&session->client, RAN_NO, &error);
 	arrivals_drop(&session->intake.arrivals, UINT64_MAX); /* all descriptors that have come belong to this message */
 	return refuse_beginning(session, beginning, &error, "a large message that is no request");
 }
@@ -178,7 +178,7 @@ static bool take_train(struct session *session)
 }
 
 /* Looks at the clock only after LOOK_EVERY messages: to look costs as much as a small call. */
-static bool check_clock(struct session *session, uint64_t until)
+static bool look_at_clock(struct session *session, uint64_t until)
 {
 	struct daemon *daemon = session->daemon;
 
@@ -197,7 +197,7 @@ int session_take_in(struct session *session)
 
 	while (r > 0 && !over && client_accepts(&session->client)) {
 		r = take_train(session) ? 1 : take_one(session);
-		over = r > 0 && check_clock(session, begin + SESSION_TURN);
+		over = r > 0 && look_at_clock(session, begin + SESSION_TURN);
 	}
 	if (r == 0 && session->intake.lost)
 		r = refuse_garbage(session, lost_descriptors); /* the whole messages that came before have been taken in */

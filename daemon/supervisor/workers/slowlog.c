@@ -28,7 +28,7 @@ struct slowlog {
 	struct event *look;
 	uint64_t looks_at; /* when that is due; 0: it is not */
 	char *program;
-	bool broken; /* it can't be run, and that has been logged */
+	bool unusable; /* it can't be run, and that has been logged */
 	pid_t pid;   /* of the one that runs; 0: none does */
 	struct event *patience;
 	struct lines *output;
@@ -55,10 +55,10 @@ static char *find_program(const struct daemon *daemon)
 
 static void give_up(struct slowlog *slowlog, int error)
 {
-	if (!slowlog->broken)
+	if (!slowlog->unusable)
 		log_say(LOG_WARNING, "can't run %s: %s; slow methods are logged without backtraces", slowlog->program,
 			strerror(error));
-	slowlog->broken = true;
+	slowlog->unusable = true;
 	slowlog->waiting_count = 0;
 }
 
@@ -204,7 +204,7 @@ static void describe_item(const struct slot *slot, const struct batch *batch, ch
 static bool reserve_backtrace(struct slowlog *slowlog, struct slowlog_pool *pool, char *note, size_t size)
 {
 	note[0] = '\0';
-	if (slowlog->broken || pool->denied)
+	if (slowlog->unusable || pool->denied)
 		return false;
 	const uint64_t now = slowlog->daemon->core.now;
 	if (now < pool->next || slowlog->waiting_count == WAITING_MAX) {
@@ -398,8 +398,8 @@ void slowlog_on_reload(struct daemon *daemon)
 
 	TAILQ_FOREACH(pool, &daemon->core.pools, link)
 	template_of(pool)->slow.denied = false;
-	if (slowlog && slowlog->broken && access(slowlog->program, X_OK) == 0)
-		slowlog->broken = false;
+	if (slowlog && slowlog->unusable && access(slowlog->program, X_OK) == 0)
+		slowlog->unusable = false;
 	slowlog_settle(daemon);
 }
 

@@ -139,9 +139,9 @@ int template_attach(struct template *template, int fd)
 	return send_load(template);
 }
 
-void template_end_channel(struct template *template)
+void template_drain_channel(struct template *template)
 {
 	while (template->fd >= 0)
 		if (!receive(template))
-			template_died(template);
+			template_on_death(template);
 }

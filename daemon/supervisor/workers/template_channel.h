@@ -10,6 +10,6 @@ int template_attach(struct template *template, int fd);
 
 /* The process has ended: acts on what it said before. The channel's end may never come: what it has forked may hold the
  * channel. */
-void template_end_channel(struct template *template);
+void template_drain_channel(struct template *template);
 
 #endif

@@ -94,7 +94,7 @@ void template_fail(struct template *template, const char *reason)
 	template_refuse_all(&template->waiting, reason);
 }
 
-void template_died(struct template *template)
+void template_on_death(struct template *template)
 {
 	const bool loading = template->state == TEMPLATE_LOADING;
 

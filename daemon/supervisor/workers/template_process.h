@@ -12,7 +12,7 @@ void template_end_process(struct template *template);
 void template_fail(struct template *template, const char *reason);
 
 /* Likewise, and logs that the process has died. */
-void template_died(struct template *template);
+void template_on_death(struct template *template);
 
 /* Likewise: it does not answer. */
 void template_give_up(struct template *template);

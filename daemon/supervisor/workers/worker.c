@@ -141,7 +141,7 @@ static struct span slot_kwargs(const struct config_pool *section, uint32_t index
 }
 
 /* If the worker has ended, and was waited for, before its pid was known: acts on its end. True: it has ended. */
-static bool claim_end(struct worker *worker)
+static bool act_on_early_end(struct worker *worker)
 {
 	struct slot *slot = worker->slot;
 	int status = 0;
@@ -170,7 +170,7 @@ void worker_on_forked(struct worker *worker, pid_t pid)
 		worker_kill(slot);
 	if (maker_of(worker)->is_parent)
 		return; /* the template kills its group, too */
-	if (!claim_end(worker))
+	if (!act_on_early_end(worker))
 		keeper_add(worker->daemon->keeper, pid);
 }
 

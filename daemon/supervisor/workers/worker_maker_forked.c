@@ -27,14 +27,14 @@ static void on_exit_of_process(struct template *template, int status)
 {
 	(void)status;
 	template->pid = 0;
-	template_end_channel(template);
+	template_drain_channel(template);
 }
 
 const struct worker_maker worker_maker_forked = {
 	.start = template_spawn,
 	.kill = template_kill_child,
 	.on_start_failed = on_start_failed,
-	.on_channel_end = template_died,
+	.on_channel_end = template_on_death,
 	.on_silence = template_give_up,
 	.on_exit = on_exit_of_process,
 };

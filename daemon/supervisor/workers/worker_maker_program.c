@@ -68,6 +68,6 @@ const struct worker_maker worker_maker_program = {
 	.is_parent = true,
 	.start = start,
 	.kill = kill_worker,
-	.on_channel_end = template_died,
+	.on_channel_end = template_on_death,
 	.on_silence = template_give_up,
 };

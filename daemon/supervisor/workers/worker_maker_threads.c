@@ -11,7 +11,7 @@
 static void on_channel_end(struct template *template)
 {
 	if (template->state == TEMPLATE_LOADING) {
-		template_died(template);
+		template_on_death(template);
 		return;
 	}
 	(void)event_del(template->event);
