@@ -36,7 +36,7 @@ enum direct_state { DIRECT_ENDED = 0, DIRECT_STARTED = 1, DIRECT_CANCELLED = 2, 
 
 struct direct_place {
 	_Atomic uint64_t begun;                     /* messages that the worker has begun */
-	_Atomic uint32_t cancels;                   /* how many of `cancelled` are not 0 */
+	_Atomic uint32_t cancels;                   /* so many of `cancelled` are not 0, at most */
 	_Atomic uint64_t cancelled[DIRECT_CANCELS]; /* number of a message + 1; 0: free */
 };
 
@@ -151,13 +151,15 @@ static inline _Atomic uint64_t *board_direct_put_cancel(struct direct_place *pla
 	*has = false;
 	for (unsigned i = 0; i < DIRECT_CANCELS; i++)
 		*has = *has || atomic_load(&place->cancelled[i]) == number + 1;
-	for (unsigned i = 0; !*has && i < DIRECT_CANCELS; i++) {
+	if (*has)
+		return NULL;
+	atomic_fetch_add(&place->cancels, 1); /* first: a worker that finds it 0 looks at no cell */
+	for (unsigned i = 0; i < DIRECT_CANCELS; i++) {
 		uint64_t none = 0;
-		if (!atomic_compare_exchange_strong(&place->cancelled[i], &none, number + 1))
-			continue;
-		atomic_fetch_add(&place->cancels, 1);
-		return &place->cancelled[i];
+		if (atomic_compare_exchange_strong(&place->cancelled[i], &none, number + 1))
+			return &place->cancelled[i];
 	}
+	atomic_fetch_sub(&place->cancels, 1);
 	return NULL;
 }
 
