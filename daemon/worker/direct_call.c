@@ -229,13 +229,10 @@ static int add_arguments(struct task *task, const struct asked *asked)
 static void set_up(struct task *task, struct direct_call *call, const struct asked *asked)
 {
 	task_clear(task);
+	task_begin(task, true);
 	task->direct = call;
 	task->deferrals = NULL;
-	task->single = true;
-	task->wants_values = false;
 	task->wants_progress = asked->progress && call->request;
-	task->yielded = task->progress_at = 0;
-	task->progress_ended = false;
 	task->handle.call.session = call->channel->session;
 	task->handle.call.deadline = asked->deadline;
 	task->handle.call.index = 0;

@@ -202,13 +202,6 @@ static uint32_t lose_items(struct many *many)
 	return (uint32_t)many->done;
 }
 
-/* What is the same for all items. */
-static void begin_task(struct task *task)
-{
-	task->single = task->wants_values = false;
-	task->wants_progress = false; /* a map tells how many of its items are done */
-}
-
 void items_on_message(struct host *host, struct reader *reader)
 {
 	struct items items = {.many = {.host = host, .kind = &items_kind}};
@@ -223,7 +216,7 @@ void items_on_message(struct host *host, struct reader *reader)
 	many->found = host_find_method(host, name) == 0;
 	if (!host_begin_batch(host, (uint32_t)many->id))
 		return;
-	begin_task(&host->task);
+	task_begin(&host->task, false); /* without progress: a map tells how many of its items are done */
 	const int r = read_columns(reader, host->inbox.files, &items);
 	if (r == -EINVAL)
 		quit_protocol();

@@ -89,6 +89,13 @@ void task_free(struct task *task)
 	msgpack_zone_destroy(&task->zone);
 }
 
+void task_begin(struct task *task, bool single)
+{
+	task->single = single;
+	task->wants_progress = task->wants_values = task->progress_ended = false;
+	task->progress_at = task->yielded = 0;
+}
+
 void task_clear(struct task *task)
 {
 	task->files = NULL;

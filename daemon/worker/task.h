@@ -89,6 +89,10 @@ int task_init(struct task *task, const struct plugin *plugin, const struct objpo
 
 void task_free(struct task *task);
 
+/* A batch begins: its method may tell no progress and yield nothing, unless that is allowed afterwards. `single`: each task is a
+ * call of its own. */
+void task_begin(struct task *task, bool single);
+
 /* Empty the arguments; add positional ones and keywords. 0, or -1 with the error set. */
 void task_clear(struct task *task);
 int task_add_array(struct task *task, struct span array);

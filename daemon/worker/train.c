@@ -46,18 +46,6 @@ static void put_response_head(struct many *many)
 static const struct many_kind train_kind = {
 	.read = read_request, .put_head = put_response_head, .patience = HOST_FLUSH_AFTER, .look_every = 16};
 
-/* What is the same for all calls of the train. */
-static void begin_task(struct task *task)
-{
-	task->handle.call.deadline = 0;
-	task->handle.call.index = 0;
-	task->wants_progress = task->wants_values = false;
-	task->yielded = 0;
-	task->progress_at = 0;
-	task->progress_ended = false;
-	task->single = true;
-}
-
 void train_on_message(struct host *host, struct reader *reader)
 {
 	struct train train = {.many = {.host = host, .kind = &train_kind}};
@@ -73,7 +61,9 @@ void train_on_message(struct host *host, struct reader *reader)
 	many->found = host_find_method(host, name) == 0;
 	if (!host_begin_batch(host, (uint32_t)many->id))
 		return;
-	begin_task(&host->task);
+	task_begin(&host->task, true);
+	host->task.handle.call.deadline = 0;
+	host->task.handle.call.index = 0;
 	const uint32_t ran = many_run(many);
 	if (ran < many->count)
 		host_put_passed(host, (uint32_t)many->id);

@@ -8,18 +8,14 @@ static int read_call_args(struct host *host, struct reader *reader, uint32_t fie
 	struct task *task = &host->task;
 	struct span args, kwargs = {0};
 
-	task->handle.call.deadline = 0;
 	uint64_t flags = 0;
 
-	task->wants_progress = task->wants_values = false;
-	task->yielded = 0;
-	task->progress_at = 0;
-	task->progress_ended = false;
+	task_begin(task, true);
+	task->handle.call.deadline = 0;
 	if (read_value(reader, &args) < 0 ||
 	    (fields == 8 && (read_uint(reader, &task->handle.call.deadline) < 0 || read_value(reader, &kwargs) < 0 ||
 			     read_uint(reader, &flags) < 0)))
 		return task_fail(task, "INTERNAL", "no", "the worker did not understand the call");
-	task->single = true;
 	task->wants_progress = flags & CALL_PROGRESS;
 	task->wants_values = flags & CALL_YIELDS;
 	task->files = host->inbox.files;

@@ -368,10 +368,7 @@ static void audit_nested(const struct world *world, const struct pool *pool)
 {
 	const struct slot *slot;
 
-	for (uint32_t i = 0; i < pool->size; i++)
-		if (pool->slots[i]->nested.on)
-			audit_client(world, &pool->slots[i]->nested.client);
-	TAILQ_FOREACH(slot, &pool->detached, link)
+	SLOT_FOREACH(slot, pool)
 		if (slot->nested.on)
 			audit_client(world, &slot->nested.client);
 }

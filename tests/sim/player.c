@@ -48,10 +48,7 @@ bool player_session_has_gone(const struct world *world, uint64_t session)
 		if (world->players[i] && world->players[i]->client.id == session)
 			return false;
 	TAILQ_FOREACH(pool, &world->core.pools, link) {
-		for (uint32_t i = 0; i < pool->size; i++)
-			if (pool->slots[i]->nested.on && pool->slots[i]->nested.client.id == session)
-				return false;
-		TAILQ_FOREACH(slot, &pool->detached, link)
+		SLOT_FOREACH(slot, pool)
 			if (slot->nested.on && slot->nested.client.id == session)
 				return false;
 	}

@@ -127,10 +127,7 @@ static bool work_in(struct pool *pool)
 {
 	struct slot *slot;
 
-	for (uint32_t i = 0; i < pool->size; i++)
-		if (work(pool->slots[i]))
-			return true;
-	TAILQ_FOREACH(slot, &pool->detached, link)
+	SLOT_FOREACH(slot, pool)
 		if (work(slot))
 			return true;
 	return false;

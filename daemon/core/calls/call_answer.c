@@ -54,6 +54,28 @@ static void answer(struct call *call)
 	call_drop_results(call);
 }
 
+static void fail_as(struct call *call, enum revoked revoked, struct error *cause)
+{
+	cause->ran = revoked == REVOKED ? RAN_NO : RAN_MAYBE;
+	cause->pool = call->pool->name;
+	call_fail(call, cause);
+}
+
+void call_fail_withdrawn(struct call *call, struct error *cause)
+{
+	fail_as(call, withdraw_or_cancel(call), cause);
+}
+
+void call_give_up(struct call *call, struct error *cause)
+{
+	const enum revoked revoked = withdraw_or_cancel(call);
+
+	if (revoked == REVOKED_TOO_LATE)
+		call->idempotent = false; /* if the worker dies before it has answered, the call must not run again */
+	else
+		fail_as(call, revoked, cause);
+}
+
 void call_fail_for_memory(struct call *call)
 {
 	struct error error;

@@ -25,6 +25,14 @@ void call_on_input_failed(struct call *call, struct error *error);
 void call_fail(struct call *call, const struct error *cause);
 void call_fail_for_memory(struct call *call);
 
+/* Fails the call by the daemon's own decision: its tasks that no worker has begun never run. Sets cause->ran, which tells whether
+ * a task may have run, and cause->pool. Also a call whose method has committed itself fails. */
+void call_fail_withdrawn(struct call *call, struct error *cause);
+
+/* The same when the caller gives the call up, or its time is over. But if the method has committed itself to its answer, the call
+ * goes on, and its caller gets that answer. */
+void call_give_up(struct call *call, struct error *cause);
+
 /* The call's client has gone: withdraws its tasks. */
 void call_abandon(struct call *call);
 

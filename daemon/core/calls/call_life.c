@@ -41,45 +41,27 @@ static void reap(struct ending *ending)
 	pool_reap_later(pool);
 }
 
-/* The caller has given the call up, but the answer is on its way. If the worker dies before it comes, the call must not run
- * again. */
-static void await_answer(struct call *call)
-{
-	call->idempotent = false;
-}
-
 /* The `abandoned` of a call's ticket: the client has gone, or has cancelled the call. */
 static void on_abandoned(struct ticket *ticket, const struct error *cause)
 {
 	struct call *call = container_of(ticket, struct call, ticket);
-	if (cause) {
-		struct error error;
-		error_copy(&error, cause);
-		const enum revoked revoked = withdraw_or_cancel(call);
-		error.ran = revoked == REVOKED ? RAN_NO : RAN_MAYBE;
-		error.pool = call->pool->name;
-		if (revoked == REVOKED_TOO_LATE)
-			await_answer(call);
-		else
-			call_fail(call, &error);
+	struct error error;
+
+	if (!cause) {
+		call_abandon(call);
 		return;
 	}
-	call_abandon(call);
+	error_copy(&error, cause);
+	call_give_up(call, &error);
 }
 
 static void on_deadline(struct timer *timer)
 {
 	struct call *call = container_of(timer, struct call, timer);
 	struct error error;
-	const enum revoked revoked = withdraw_or_cancel(call);
 
-	if (revoked == REVOKED_TOO_LATE) {
-		await_answer(call);
-		return;
-	}
-	error_say(&error, ERROR_TIMEOUT, revoked == REVOKED ? RAN_NO : RAN_MAYBE, "the call's time is over");
-	error.pool = call->pool->name;
-	call_fail(call, &error);
+	error_say(&error, ERROR_TIMEOUT, RAN_MAYBE, "the call's time is over");
+	call_give_up(call, &error);
 }
 
 /* ---- beginning ---- */

@@ -320,18 +320,11 @@ void direct_on_worker_gone(struct slot *slot, const struct error *lost)
 static void on_cancelled(struct direct *direct)
 {
 	struct slot *slot = direct->slot;
-	const uint64_t grace = slot->pool->settings.cancel_grace;
-	struct ticket *ticket = slot_awaited(slot);
-	struct error why;
 
-	if (ticket && slot->nested.direct == direct) {
-		withdraw_say_in_vain(&why, RAN_MAYBE);
-		ticket->abandoned(ticket, &why);
-	}
-	if (grace == NEVER)
-		return;
-	slot->direct_grace = atomic_load(&slot->board->direct.word);
-	timer_set(&slot->pool->core->timers, &slot->grace, slot->pool->core->now + grace);
+	if (slot->nested.direct == direct)
+		withdraw_nested(slot);
+	if (withdraw_set_grace(slot))
+		slot->direct_grace = atomic_load(&slot->board->direct.word);
 }
 
 int direct_cancel_message(struct direct *direct, uint64_t number)
@@ -428,9 +421,7 @@ void direct_take_all_counts(struct core *core)
 	struct slot *slot;
 
 	TAILQ_FOREACH(pool, &core->pools, link) {
-		for (uint32_t i = 0; i < pool->size; i++)
-			direct_take_counts(pool->slots[i]);
-		TAILQ_FOREACH(slot, &pool->detached, link)
+		SLOT_FOREACH(slot, pool)
 			direct_take_counts(slot);
 	}
 }

@@ -148,10 +148,7 @@ static bool can_go(const struct call *call, uint64_t walk)
 		return false;
 	if (call->input.count > 0 && !can_begin(call, walk))
 		return false;
-	for (uint32_t i = 0; i < pool->size; i++)
-		if (is_at(pool->slots[i], call) && !will_be_free(pool->slots[i], walk))
-			return false;
-	TAILQ_FOREACH(slot, &pool->detached, link)
+	SLOT_FOREACH(slot, pool)
 		if (is_at(slot, call) && !will_be_free(slot, walk))
 			return false;
 	return true;
@@ -217,10 +214,7 @@ static struct slot *find_circle(const struct core *core)
 	struct slot *slot;
 
 	TAILQ_FOREACH(pool, &core->pools, link) {
-		for (uint32_t i = 0; i < pool->size; i++)
-			if (waits_for_itself(pool->slots[i]))
-				return pool->slots[i];
-		TAILQ_FOREACH(slot, &pool->detached, link)
+		SLOT_FOREACH(slot, pool)
 			if (waits_for_itself(slot))
 				return slot;
 	}
@@ -236,13 +230,11 @@ void nested_on_circles(struct timer *timer)
 
 	while ((slot = find_circle(core))) {
 		struct call *call = awaited_by(slot);
-		const enum ran ran = withdraw_or_cancel(call) == REVOKED ? RAN_NO : RAN_MAYBE;
 		describe_path(slot, path, sizeof path);
-		error_say(&error, ERROR_UNAVAILABLE, ran,
+		error_say(&error, ERROR_UNAVAILABLE, RAN_MAYBE,
 			  "the call of pool %s waits for itself, since no other instance of the pool is left to do it: %s",
 			  call->pool->name, path);
-		error.pool = call->pool->name;
-		call_fail(call, &error);
+		call_fail_withdrawn(call, &error);
 	}
 }
 

@@ -200,9 +200,7 @@ void recall_on_timer(struct timer *timer)
 
 	recall_excess(pool);
 	pool->recall_pause = pool->recall_pause < PAUSE_MAX ? 2 * pool->recall_pause : PAUSE_MAX;
-	for (uint32_t i = 0; i < pool->size; i++)
-		waits = recall_if_stuck(pool->slots[i], now, free) || waits;
-	TAILQ_FOREACH(slot, &pool->detached, link)
+	SLOT_FOREACH(slot, pool)
 		waits = recall_if_stuck(slot, now, free) || waits;
 	if (waits)
 		timer_set(&pool->core->timers, timer, now + pool->recall_pause);

@@ -94,34 +94,40 @@ void withdraw_say_in_vain(struct error *error, enum ran ran)
 	error_say(error, ERROR_CANCELLED, ran, "this call was made by a method whose own call has been given up");
 }
 
-/* Cancels the nested call that the batch's method waits for. */
-static void cancel_nested(const struct slot *slot, const struct batch *batch)
+void withdraw_nested(const struct slot *slot)
 {
 	struct ticket *ticket = slot_awaited(slot);
 	struct error error;
 
-	if (!ticket || slot->nested.direct || slot->nested.batch != batch->id)
+	if (!ticket)
 		return;
 	withdraw_say_in_vain(&error, RAN_MAYBE);
 	ticket->abandoned(ticket, &error);
 }
 
-void withdraw_running(struct slot *slot, struct batch *batch)
+bool withdraw_set_grace(struct slot *slot)
 {
 	struct core *core = slot->pool->core;
 	const uint64_t grace = slot->pool->settings.cancel_grace;
 
+	if (grace == NEVER)
+		return false;
+	timer_set(&core->timers, &slot->grace, core->now + grace);
+	return true;
+}
+
+void withdraw_running(struct slot *slot, struct batch *batch)
+{
 	/* The call has been answered, or its client has gone: also an answer to which the method is committed reaches nobody. */
 	if (!board_move(slot->board, batch->id, BOARD_STARTED, BOARD_CANCELLED) &&
 	    !board_move(slot->board, batch->id, BOARD_COMMITTED, BOARD_CANCELLED) &&
 	    board_state(slot->board, batch->id) != BOARD_CANCELLED)
 		return;
-	cancel_nested(slot, batch);
+	if (!slot->nested.direct && slot->nested.batch == batch->id)
+		withdraw_nested(slot);
 	yield_cancel(batch);
-	if (grace == NEVER)
-		return;
-	slot->grace_batch = batch->id;
-	timer_set(&core->timers, &slot->grace, core->now + grace);
+	if (withdraw_set_grace(slot))
+		slot->grace_batch = batch->id;
 }
 
 /* To cancel a batch may cancel calls that its method has made. This ends no other batch of this call. */

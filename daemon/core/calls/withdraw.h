@@ -31,6 +31,11 @@ struct batch *withdraw_rest(struct slot *slot, struct batch *batch);
  * worker is killed. */
 void withdraw_running(struct slot *slot, struct batch *batch);
 
+/* The steps of that which messages of direct channels need, too: cancels the nested call that the slot's method waits for, if it
+ * waits for one; sets the timer of cancel_grace. False: the pool gives cancelled methods all time. */
+void withdraw_nested(const struct slot *slot);
+bool withdraw_set_grace(struct slot *slot);
+
 /* Makes the error for a nested call that was made for a call which has been given up. */
 void withdraw_say_in_vain(struct error *error, enum ran ran);
 

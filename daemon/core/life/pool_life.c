@@ -27,9 +27,7 @@ static void on_wake(struct timer *timer)
 	struct slot *slot;
 
 	sizing_on_waiting(pool);
-	for (uint32_t i = 0; i < pool->size; i++)
-		slot_step(pool->slots[i]);
-	TAILQ_FOREACH(slot, &pool->detached, link)
+	SLOT_FOREACH(slot, pool)
 		slot_step(slot);
 	scheduler_run(pool);
 }
@@ -42,9 +40,8 @@ static void fail_for_drop(struct pool *pool, struct call *call)
 
 	if (call->answered)
 		return;
-	error_say(&error, pool->drop_code, withdraw_or_cancel(call) == REVOKED ? RAN_NO : RAN_MAYBE, "%s", pool->drop_reason);
-	error.pool = pool->name;
-	call_fail(call, &error);
+	error_say(&error, pool->drop_code, RAN_MAYBE, "%s", pool->drop_reason);
+	call_fail_withdrawn(call, &error);
 }
 
 /* Fails the next calls. Each is moved to the end of the list. */
@@ -171,9 +168,7 @@ static void close_direct(struct pool *pool, const char *reason)
 {
 	struct slot *slot;
 
-	for (uint32_t i = 0; i < pool->size; i++)
-		direct_close_all(pool->slots[i], reason, 0);
-	TAILQ_FOREACH(slot, &pool->detached, link)
+	SLOT_FOREACH(slot, pool)
 		direct_close_all(slot, reason, 0);
 }
 
@@ -184,9 +179,7 @@ void pool_set(struct pool *pool, const struct pool_settings *settings)
 	pool->settings = *settings;
 	if (settings->max_direct == 0)
 		close_direct(pool, "refused");
-	for (uint32_t i = 0; i < pool->size; i++)
-		slot_on_settings(pool->slots[i]);
-	TAILQ_FOREACH(slot, &pool->detached, link)
+	SLOT_FOREACH(slot, pool)
 		slot_on_settings(slot);
 	timer_clear(&pool->core->timers, &pool->sizing.shrink); /* idle_timeout may be shorter */
 	sizing_on_resized(pool);
@@ -203,9 +196,7 @@ void pool_expect_end(struct pool *pool)
 {
 	struct slot *slot;
 
-	for (uint32_t i = 0; i < pool->size; i++)
-		slot_expect_end(pool->slots[i]);
-	TAILQ_FOREACH(slot, &pool->detached, link)
+	SLOT_FOREACH(slot, pool)
 		slot_expect_end(slot);
 }
 

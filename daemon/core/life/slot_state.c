@@ -246,14 +246,22 @@ static void on_timer(struct timer *timer)
 	}
 }
 
+/* Does the method still run that was cancelled last? */
+static bool runs_cancelled(const struct slot *slot)
+{
+	const struct batch *batch = slot->by_id[slot->grace_batch % BOARD_ENTRIES];
+
+	if (slot->direct_grace && atomic_load(&slot->board->direct.word) == slot->direct_grace)
+		return true;
+	return batch && batch->id == slot->grace_batch && board_state(slot->board, batch->id) == BOARD_CANCELLED &&
+	       slot->state == SLOT_READY;
+}
+
 static void on_grace(struct timer *timer)
 {
 	struct slot *slot = container_of(timer, struct slot, grace);
-	const struct batch *batch = slot->by_id[slot->grace_batch % BOARD_ENTRIES];
-	if (slot->direct_grace && atomic_load(&slot->board->direct.word) == slot->direct_grace)
-		slot_kill(slot, "a cancelled call did not end within cancel_grace");
-	else if (batch && batch->id == slot->grace_batch && board_state(slot->board, batch->id) == BOARD_CANCELLED &&
-		 slot->state == SLOT_READY)
+
+	if (runs_cancelled(slot))
 		slot_kill(slot, "a cancelled call did not end within cancel_grace");
 }
 

@@ -22,6 +22,14 @@ void slot_fill_place(const struct slot *slot, struct error *error)
 	error->generation = slot->generation;
 }
 
+struct slot *slot_next(const struct pool *pool, struct slot_walk *walk)
+{
+	if (!walk->detached && walk->next < pool->size)
+		return pool->slots[walk->next++];
+	walk->detached = walk->detached ? TAILQ_NEXT(walk->detached, link) : TAILQ_FIRST(&pool->detached);
+	return walk->detached;
+}
+
 void slot_say_unavailable(const struct slot *slot, struct error *error)
 {
 	error_say(error, ERROR_UNAVAILABLE, RAN_NO, "pool %s slot %u has no instance: %s", slot->pool->name, slot->index,

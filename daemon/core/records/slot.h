@@ -176,6 +176,16 @@ static inline bool slot_is_steady(const struct slot *slot)
 
 const char *slot_state_name(enum slot_state state);
 
+/* Each slot of the pool: those in pool->slots, then those in pool->detached. The body may move slots to the end of `detached`. */
+#define SLOT_FOREACH(slot, pool) for (struct slot_walk walk_ = {0}; ((slot) = slot_next(pool, &walk_));)
+
+struct slot_walk {
+	uint32_t next;         /* index in pool->slots */
+	struct slot *detached; /* the last one of pool->detached; NULL: none yet */
+};
+
+struct slot *slot_next(const struct pool *pool, struct slot_walk *walk);
+
 /* Writes the pool, slot and generation into an error. */
 void slot_fill_place(const struct slot *slot, struct error *error);
 

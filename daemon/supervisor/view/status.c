@@ -81,9 +81,7 @@ uint32_t status_direct(const struct pool *pool)
 	const struct slot *slot;
 	uint32_t n = 0;
 
-	for (uint32_t i = 0; i < pool->size; i++)
-		n += pool->slots[i]->directs_count;
-	TAILQ_FOREACH(slot, &pool->detached, link)
+	SLOT_FOREACH(slot, pool)
 		n += slot->directs_count;
 	return n;
 }

@@ -20,12 +20,9 @@ static struct worker *find_worker(struct daemon *daemon, pid_t pid)
 		const struct template *template = template_of(pool);
 		if (template->maker->is_parent)
 			continue; /* their workers are no children of this process, whatever it says */
-		for (uint32_t i = 0; i < pool->size; i++)
-			if (pool->slots[i]->pid == pid)
-				return worker_of(pool->slots[i]);
-		TAILQ_FOREACH(slot, &pool->detached, link)
-		if (slot->pid == pid)
-			return worker_of(slot);
+		SLOT_FOREACH(slot, pool)
+			if (slot->pid == pid)
+				return worker_of(slot);
 	}
 	return NULL;
 }

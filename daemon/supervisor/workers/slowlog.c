@@ -313,9 +313,7 @@ static void look_at_pool(struct slowlog *slowlog, const struct pool *pool, uint6
 {
 	const struct slot *slot;
 
-	for (uint32_t i = 0; i < pool->size; i++)
-		look_at_slot(slowlog, pool->slots[i], limit);
-	TAILQ_FOREACH(slot, &pool->detached, link)
+	SLOT_FOREACH(slot, pool)
 		look_at_slot(slowlog, slot, limit);
 }
 

@@ -45,12 +45,9 @@ struct slot *template_slot_of(const struct pool *pool, int64_t pid)
 {
 	struct slot *slot;
 
-	for (uint32_t i = 0; i < pool->size; i++)
-		if (pool->slots[i]->pid == pid)
-			return pool->slots[i];
-	TAILQ_FOREACH(slot, &pool->detached, link)
-	if (slot->pid == pid)
-		return slot;
+	SLOT_FOREACH(slot, pool)
+		if (slot->pid == pid)
+			return slot;
 	return NULL;
 }
 
@@ -58,12 +55,9 @@ static struct slot *slot_with_process(const struct pool *pool)
 {
 	struct slot *slot;
 
-	for (uint32_t i = 0; i < pool->size; i++)
-		if (pool->slots[i]->pid > 0)
-			return pool->slots[i];
-	TAILQ_FOREACH(slot, &pool->detached, link)
-	if (slot->pid > 0)
-		return slot;
+	SLOT_FOREACH(slot, pool)
+		if (slot->pid > 0)
+			return slot;
 	return NULL;
 }
 
@@ -134,12 +128,9 @@ static uint64_t first_owed(const struct template *template)
 	uint64_t first = UINT64_MAX, since;
 	const struct slot *slot;
 
-	for (uint32_t i = 0; i < pool->size; i++)
-		if ((since = owed_since(template, pool->slots[i])) < first)
+	SLOT_FOREACH(slot, pool)
+		if ((since = owed_since(template, slot)) < first)
 			first = since;
-	TAILQ_FOREACH(slot, &pool->detached, link)
-	if ((since = owed_since(template, slot)) < first)
-		first = since;
 	return first;
 }
 
