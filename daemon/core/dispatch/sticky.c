@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/core/dispatch/sticky.h"
 
-#include "proto/pack.h"
+#include "daemon/core/dispatch/put.h"
 #include "proto/plural.h"
 
 #include <errno.h>
@@ -318,23 +318,12 @@ static uint32_t cut_portion(struct slot *slot, const struct sticky **portion)
 	return n;
 }
 
-static void put_head(struct sendq *out, uint8_t *(*pack)(uint8_t *, uint32_t), uint32_t n)
-{
-	uint8_t *p = sendq_reserve(out, PACK_HEAD);
-	if (p)
-		sendq_commit(out, (size_t)(pack(p, n) - p));
-}
-
 static void put_one(const struct sticky *sticky, struct sendq *out)
 {
-	put_head(out, pack_array, 3);
-	put_head(out, pack_str_head, (uint32_t)sticky->name.size);
-	sendq_copy(out, sticky->name.bytes, sticky->name.size);
-	sendq_span(out, sticky->bytes, sticky->args.bytes, sticky->args.size);
-	if (sticky->kwargs.size > 0)
-		sendq_span(out, sticky->bytes, sticky->kwargs.bytes, sticky->kwargs.size);
-	else
-		sendq_copy(out, "\xc0", 1);
+	put_array(out, 3);
+	put_text(out, sticky->name.bytes, sticky->name.size);
+	put_value(out, sticky->bytes, sticky->args);
+	put_value(out, sticky->bytes, sticky->kwargs);
 }
 
 void replay_put(struct slot *slot, struct sendq *out)
@@ -343,7 +332,7 @@ void replay_put(struct slot *slot, struct sendq *out)
 	const struct sticky *portion[PORTION];
 	const uint32_t n = cut_portion(slot, portion);
 
-	put_head(out, pack_array, n);
+	put_array(out, n);
 	for (uint32_t i = 0; i < n; i++)
 		put_one(portion[i], out);
 	replay->ahead += n;

@@ -156,8 +156,7 @@ static int is_array(struct span value)
 static bool use_memo(struct call *call, const struct client *client, struct span method)
 {
 	const struct client_memo *memo = &client->memo;
-	if (memo->epoch != client->core->epoch || memo->pool->size == 0 || memo->size != method.size ||
-	    memcmp(memo->text, method.bytes, method.size) != 0 || client->core->draining)
+	if (!pool_of_memo(client) || memo->size != method.size || memcmp(memo->text, method.bytes, method.size) != 0)
 		return false;
 	call->pool = memo->pool;
 	call->method = memo->method;

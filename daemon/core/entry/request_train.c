@@ -130,16 +130,15 @@ static struct call *train_new(struct client *client, const uint8_t *bytes, const
 static uint32_t room_for(const struct client *client)
 {
 	const struct core *core = client->core;
-	const struct client_memo *memo = &client->memo;
+	const struct pool *pool = pool_of_memo(client);
 	const uint64_t inflight = client->inflight.count + (uint64_t)client->notified;
 
-	if (memo->epoch != core->epoch || memo->pool->size == 0 || core->draining || client->hung_up ||
-	    client_is_greedy(client) || !pool_is_available(memo->pool) || inflight >= core->limits.max_inflight ||
-	    memo->pool->waiting >= memo->pool->settings.max_queue)
+	if (!pool || client->hung_up || client_is_greedy(client) || !pool_is_available(pool) ||
+	    inflight >= core->limits.max_inflight || pool->waiting >= pool->settings.max_queue)
 		return 0;
 	uint64_t room = core->limits.max_inflight - inflight;
-	if (room > memo->pool->settings.max_queue - memo->pool->waiting)
-		room = memo->pool->settings.max_queue - memo->pool->waiting;
+	if (room > pool->settings.max_queue - pool->waiting)
+		room = pool->settings.max_queue - pool->waiting;
 	return room < TRAIN_CALLS ? (uint32_t)room : TRAIN_CALLS;
 }
 

@@ -113,6 +113,13 @@ static inline bool pool_is_available(const struct pool *pool)
 	return pool->broken < pool->size || pool->size == 0;
 }
 
+/* The pool of the method that the client called last, if the client's memo is still true. NULL: all has to be looked up. */
+static inline struct pool *pool_of_memo(const struct client *client)
+{
+	const struct client_memo *memo = &client->memo;
+	return memo->epoch == client->core->epoch && memo->pool->size > 0 && !client->core->draining ? memo->pool : NULL;
+}
+
 /* Makes the error that says why the pool is not available. */
 void pool_say_unavailable(const struct pool *pool, struct error *error);
 
