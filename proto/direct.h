@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * direct: what the board (channel.h) holds of an instance's direct channels. A direct channel is a socket between a client and the
- * worker: the supervisor sees nothing of the calls on it. So the worker writes here what runs, what has begun, and counts; the
- * supervisor reads it, and cancels calls. The functions are board_direct_*; direct_* are the core's (daemon/core/calls/direct.h).
+ * direct: what the board (channel.h) holds of an instance's direct channels. A direct channel is a socket between a client and
+ * the worker: the supervisor sees nothing of the calls on it. So the worker writes here what runs, what has begun, and counts;
+ * the supervisor reads it, and cancels calls. The functions are board_direct_*; direct_* are the core's
+ * (daemon/core/calls/direct.h).
  *
  * The word says which message of which channel runs:
  *
@@ -144,8 +145,8 @@ static inline uint64_t board_direct_begun(struct direct_board *board, uint32_t p
 	return atomic_load(&board->places[place].begun);
 }
 
-/* Puts the number into a free cell, which the worker frees when the message begins. The cell; NULL: there is none, or the number has
- * one already (*has). */
+/* Puts the number into a free cell, which the worker frees when the message begins. The cell; NULL: there is none, or the
+ * number has one already (*has). */
 static inline _Atomic uint64_t *board_direct_put_cancel(struct direct_place *place, uint64_t number, bool *has)
 {
 	*has = false;

@@ -90,7 +90,8 @@ static bool has_unsent(const struct daemon *daemon)
 
 void stop_go_on(struct daemon *daemon)
 {
-	if (daemon->state == DAEMON_DRAINING && ((status_calls(daemon) == 0 && status_direct_channels(daemon) == 0) || daemon->core.now >= daemon->stop_at))
+	if (daemon->state == DAEMON_DRAINING &&
+	    ((status_calls(daemon) == 0 && status_direct_channels(daemon) == 0) || daemon->core.now >= daemon->stop_at))
 		break_off_all(daemon);
 	if (daemon->state != DAEMON_STOPPING || !TAILQ_EMPTY(&daemon->core.pools))
 		return;

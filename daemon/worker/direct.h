@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * direct: the instance's direct channels (direct_channel.h). The loop takes turns between what the supervisor has sent and each of
- * them, and waits for all of them together.
+ * direct: the instance's direct channels (direct_channel.h). The loop takes turns between what the supervisor has sent and each
+ * of them, and waits for all of them together.
  */
 #ifndef WORKER_DIRECT_H
 #define WORKER_DIRECT_H

@@ -32,7 +32,8 @@ static void pack_error(struct host *host, const struct direct_channel *channel)
 	const unsigned long long size = host->reply.too_large;
 	reply_rewind(&host->reply);
 	if (size > 0)
-		method_error_set(error, "FAILED", error->ran, "the method failed; its error is %llu bytes, over max_message", size);
+		method_error_set(error, "FAILED", error->ran, "the method failed; its error is %llu bytes, over max_message",
+				 size);
 	else
 		error->no_memory = true;
 	reply_mark(&host->reply, UINT64_MAX);
@@ -211,7 +212,8 @@ static struct direct_measure *measure_of(struct host *host, struct direct_counti
 	struct direct_board *board = &host->board->direct;
 
 	if (!counting->known || strcmp(counting->name, host->method_name) != 0) {
-		counting->place = find_place(board, host->method.method.call || host->method.method.many ? host->method_name : NULL);
+		counting->place =
+			find_place(board, host->method.method.call || host->method.method.many ? host->method_name : NULL);
 		strcpy(counting->name, host->method_name);
 		counting->known = true;
 	}

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * direct_channel: one direct channel: its socket, the messages that come on it, and the answers that go. docs/PROTOCOL.md says what
- * its client is told. It never blocks.
+ * direct_channel: one direct channel: its socket, the messages that come on it, and the answers that go. docs/PROTOCOL.md says
+ * what its client is told. It never blocks.
  *
  *   client --> [ in: messages, one unfinished ] --..._next--> (direct_call.c) --..._put--> [ out ] --> client
  *
- * Both buffers grow as bytes come, and are bounded: no message is taken while more than DIRECT_UNSENT bytes of answers are not sent,
- * and nothing is read while a message waits.
+ * Both buffers grow as bytes come, and are bounded: no message is taken while more than DIRECT_UNSENT bytes of answers are not
+ * sent, and nothing is read while a message waits.
  */
 #ifndef WORKER_DIRECT_CHANNEL_H
 #define WORKER_DIRECT_CHANNEL_H
@@ -51,8 +51,8 @@ struct direct_channel *direct_channel_free(struct direct_channel *channel);
 /* Reads once, what has come. */
 void direct_channel_read(struct direct_channel *channel, uint64_t now);
 
-/* The next message. 1; 0: there is none; -EBADMSG: no msgpack; -EMSGSIZE: a message is over the limit, and *message its beginning.
- * Valid until direct_channel_read. */
+/* The next message. 1; 0: there is none; -EBADMSG: no msgpack; -EMSGSIZE: a message is over the limit, and *message its
+ * beginning. Valid until direct_channel_read. */
 int direct_channel_next(struct direct_channel *channel, struct span *message);
 
 /* Adds bytes to the answers. 0 or -ENOMEM. Sends what the socket takes. */

@@ -32,7 +32,8 @@ static int ask(const struct task *task, const char *target, const void *args, si
 
 	if (!message)
 		return -ENOMEM;
-	p = pack_uint(reply_pack_type(message, 4, FROM_INVOKE), task->direct ? INVOKE_DIRECT + task->direct->channel->place : task->id);
+	p = pack_uint(reply_pack_type(message, 4, FROM_INVOKE),
+		      task->direct ? INVOKE_DIRECT + task->direct->channel->place : task->id);
 	p = pack_str(p, target, n);
 	p = mempcpy(p, args, size);
 	const int r = reply_aside(task->reply, message, (size_t)(p - message));

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * many: runs the tasks of one batch, one after the other: the items of a map (items.h), or the calls of a train (train.h). Before
- * each task it asks the board whether the task is still this worker's. A class's objpool_many_fn gets all items of a map in one call,
- * and asks for each; else the method is called for each task. Both go the same way:
+ * many: runs the tasks of one batch, one after the other: the items of a map (items.h), or the calls of a train (train.h).
+ * Before each task it asks the board whether the task is still this worker's. A class's objpool_many_fn gets all items of a map
+ * in one call, and asks for each; else the method is called for each task. Both go the same way:
  *
  *     begin the task on the board, read its arguments --> the class writes the value --> end it: value, error or deferral
  *

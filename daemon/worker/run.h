@@ -20,10 +20,10 @@ void run_find(const struct task *task, const char *name, struct run_method *foun
  * the error is set, and nothing is written. */
 int run_method(struct task *task, const struct run_method *method);
 
-/* The parts of it, for a batch of tasks. run_prepare checks the arguments: 0, or -1 with the error set. Then the head of the answer
- * is written, and reply_mark is called. run_one calls the method for the task; run_many calls its objpool_many_fn for the task and
- * those that `next` gives after it. Both return what the method has returned for the last of them. run_finish gets this, and returns
- * what run_method returns. */
+/* The parts of it, for a batch of tasks. run_prepare checks the arguments: 0, or -1 with the error set. Then the head of the
+ * answer is written, and reply_mark is called. run_one calls the method for the task; run_many calls its objpool_many_fn for
+ * the task and those that `next` gives after it. Both return what the method has returned for the last of them. run_finish gets
+ * this, and returns what run_method returns. */
 int run_prepare(struct task *task, const struct run_method *method);
 int run_one(struct task *task, const struct run_method *method);
 int run_many(struct task *task, const struct run_method *method, task_next_fn *next);

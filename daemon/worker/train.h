@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * train: plain calls of one session that came together. Each is a request of MessagePack-RPC, as its client wrote it, and is answered
- * with the response that the client will read.
+ * train: plain calls of one session that came together. Each is a request of MessagePack-RPC, as its client wrote it, and is
+ * answered with the response that the client will read.
  */
 #ifndef WORKER_TRAIN_H
 #define WORKER_TRAIN_H

@@ -16,7 +16,8 @@
 static int refusal_of(const struct slot *slot, const struct client *client, const char **reason)
 {
 	*reason = "is not ready";
-	if (slot->state != SLOT_READY || slot->plan != PLAN_STAY || slot->killed || slot->predecessor || replay_is_due(&slot->replay))
+	if (slot->state != SLOT_READY || slot->plan != PLAN_STAY || slot->killed || slot->predecessor ||
+	    replay_is_due(&slot->replay))
 		return ERROR_UNAVAILABLE;
 	*reason = "is leased by another session, or is to be";
 	if (slot->leased ? slot->holder != client->id : slot->pool->leases_waiting > 0)

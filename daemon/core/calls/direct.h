@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * direct: direct channels: sockets between a client and an instance's worker. The supervisor opens them, and has them closed. What is
- * asked on them it sees on the board only (proto/direct.h).
+ * direct: direct channels: sockets between a client and an instance's worker. The supervisor opens them, and has them closed.
+ * What is asked on them it sees on the board only (proto/direct.h).
  *
  *   OPEN --direct_close_all, client gone--> CLOSING --DETACHED--> ended --client gone, or too many--> forgotten
  *     '------DETACHED, the worker died-----------------------^
  *
- * An open channel is in its slot's list and in its client's. One that has ended stays in the client's, so that the client can ask how
- * it ended (objpool.detached). One whose client has gone stays in the slot's until the worker has closed it.
+ * An open channel is in its slot's list and in its client's. One that has ended stays in the client's, so that the client can
+ * ask how it ended (objpool.detached). One whose client has gone stays in the slot's until the worker has closed it.
  */
 #ifndef CORE_DIRECT_H
 #define CORE_DIRECT_H
@@ -77,7 +77,8 @@ static inline bool direct_is_busy(const struct slot *slot)
 	return slot->directs_count > 0 && board_direct_state_in(atomic_load(&slot->board->direct.word)) != DIRECT_ENDED;
 }
 
-/* Does a message of a direct channel run? Then *name (of `size` bytes) is its method, *since when it began, *session whose it is. */
+/* Does a message of a direct channel run? Then *name (of `size` bytes) is its method, *since when it began, *session whose it
+ * is. */
 bool direct_running(const struct slot *slot, char *name, size_t size, uint64_t *since, uint64_t *session);
 
 #endif

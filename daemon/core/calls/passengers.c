@@ -252,8 +252,8 @@ static void take_back(struct slot *slot, struct batch *batch)
 	}
 }
 
-/* May the worker's word of the batch be cancelled for this task? It must be the last task of the batch, for those behind it would be
- * cancelled, too, and the one that runs or comes next. Otherwise there was no memory to take other tasks back. */
+/* May the worker's word of the batch be cancelled for this task? It must be the last task of the batch, for those behind it
+ * would be cancelled, too, and the one that runs or comes next. Otherwise there was no memory to take other tasks back. */
 static bool is_current(const struct batch *batch, uint32_t index)
 {
 	const uint64_t begun = batch->first + board_begun(batch->slot->board, batch->id), next = batch->first + batch->done;

@@ -14,9 +14,9 @@ enum revoked {
 	REVOKED_TOO_LATE /* the method has committed itself to its answer (objpool_commit), which is on its way */
 };
 
-/* The call is given up, and is about to fail: revokes the batches that no worker has begun. If it has one task, which runs, cancels
- * the task. What is returned decides the error's `ran`: "no" if REVOKED, else "maybe". REVOKED_TOO_LATE: a caller that gives
- * its own call up is not answered now, but gets the answer that comes. */
+/* The call is given up, and is about to fail: revokes the batches that no worker has begun. If it has one task, which runs,
+ * cancels the task. What is returned decides the error's `ran`: "no" if REVOKED, else "maybe". REVOKED_TOO_LATE: a caller that
+ * gives its own call up is not answered now, but gets the answer that comes. */
 enum revoked withdraw_or_cancel(struct call *call);
 
 /* The call has been answered: drops its batches that wait, takes back the batches that no worker has begun, and cancels the

@@ -40,7 +40,8 @@ static uint64_t reach_of(const struct batch *batch)
 	const struct pool *pool = call->pool;
 	const uint64_t slots = pool->size ? pool->size : 1;
 
-	if (call->select != SELECT_MAP || !call->method || !queue_is_of_maps(&pool->queue) || pool->core->now < pool->shared_until)
+	if (call->select != SELECT_MAP || !call->method || !queue_is_of_maps(&pool->queue) ||
+	    pool->core->now < pool->shared_until)
 		return SLOT_AHEAD;
 	const uint64_t work = call->method->estimate * rest_from(batch) / (2 * slots);
 	return work < SLOT_AHEAD ? SLOT_AHEAD : work < SLOT_AHEAD_MAX ? work : SLOT_AHEAD_MAX;

@@ -72,7 +72,8 @@ void methods_add_calls(struct methods *methods, struct method *method, uint64_t 
 /* A worker has run `count` tasks, each of which took so long on average. */
 void methods_add_runs(struct methods *methods, struct method *method, uint64_t nanoseconds, uint32_t count);
 
-/* A worker has answered calls of direct channels, `failed` of them with errors. The time in the method is all that is known of them. */
+/* A worker has answered calls of direct channels, `failed` of them with errors. The time in the method is all that is known of
+ * them. */
 void methods_add_direct(struct methods *methods, struct method *method, const struct histogram *runs, uint64_t failed);
 
 /* Gives one measure after the other, in no order, with the method's name; at the end `others`, named "(other)". *at begins at

@@ -163,7 +163,8 @@ static int on_cancel(struct request *request)
 	if (request->count == 2)
 		return admin_cancel_direct(request);
 	if (request->count != 1 || read_whole(&request->args, &msgid) < 0 || msgid > UINT32_MAX)
-		return admin_refuse_params(request, "the msgid of a call in flight, or a direct channel and the number of a message on it");
+		return admin_refuse_params(
+			request, "the msgid of a call in flight, or a direct channel and the number of a message on it");
 	struct ticket *ticket = idmap_get(&client->inflight, msgid);
 	if (ticket) {
 		error_say(&reason, ERROR_CANCELLED, RAN_NO, "the call was cancelled by its caller");

@@ -139,7 +139,8 @@ static struct direct *read_channel(struct request *request)
 	struct direct *direct = direct_find(client, number);
 	if (!direct)
 		error_say(&request->error, ERROR_BAD_ARGUMENT, RAN_NO,
-			  "the session has no direct channel %llu, or has had too many since it ended", (unsigned long long)number);
+			  "the session has no direct channel %llu, or has had too many since it ended",
+			  (unsigned long long)number);
 	return direct;
 }
 

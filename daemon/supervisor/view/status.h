@@ -26,8 +26,8 @@ struct status_totals status_totals(const struct daemon *daemon);
 /* "2 pools, 5 of 6 instances ready", or why none is. One line: the texts of plugins in it are escaped. */
 void status_line(const struct status_totals *totals, char *text, size_t size);
 
-/* What metrics.h shows too: tasks and batches in workers' hands; direct channels; a slot's state in words; the method that runs in it
- * (NULL: none; it may be written to `room`), and for how many nanoseconds. */
+/* What metrics.h shows too: tasks and batches in workers' hands; direct channels; a slot's state in words; the method that runs
+ * in it (NULL: none; it may be written to `room`), and for how many nanoseconds. */
 uint32_t status_running_batches(const struct pool *pool);
 uint32_t status_direct(const struct pool *pool);
 const char *status_slot_state(const struct slot *slot);
