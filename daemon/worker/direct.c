@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+enum { STILL_MAX = 16 /* messages that call no method, between two looks at the clock */ };
+
 struct directs {
 	struct direct_channel *at[DIRECT_MAX]; /* by place */
 	uint64_t taken;                /* a bit for each place that has one: mostly there are few */
@@ -45,7 +47,7 @@ static void on_dying(struct reply *reply, bool forked)
 		struct direct_channel *channel = directs->at[i];
 		if (channel && forked)
 			(void)close(channel->fd);
-		else if (channel && channel->sent < channel->size)
+		else if (channel && !channel->out_changes && channel->sent < channel->size)
 			(void)send(channel->fd, channel->out + channel->sent, channel->size - channel->sent,
 				   MSG_DONTWAIT | MSG_NOSIGNAL);
 	}
@@ -149,15 +151,28 @@ static void carry_out_one(struct host *host, struct direct_channel *channel, int
 	note_call(host);
 }
 
+/* Only a method that is called moves the clock on. So that a turn ends all the same, some other messages do so together. */
+static void keep_clock(struct host *host, uint64_t before, unsigned *still)
+{
+	*still = host->now == before ? *still + 1 : 0;
+	if (*still < STILL_MAX)
+		return;
+	host->now = host_clock();
+	*still = 0;
+}
+
 static void take_turn(struct host *host, struct direct_channel *channel)
 {
 	const uint64_t until = host->now + DIRECT_TURN;
 	struct span message;
+	unsigned still = 0;
 	int got;
 
 	while (!channel->protocol_error && direct_channel_may_begin(channel) &&
 	       (got = direct_channel_next(channel, &message)) != 0) {
+		const uint64_t before = host->now;
 		carry_out_one(host, channel, got, message);
+		keep_clock(host, before, &still);
 		if (host->now - channel->flushed > HOST_FLUSH_AFTER)
 			direct_channel_flush(channel, host->now);
 		if (host->now >= until)

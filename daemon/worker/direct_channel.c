@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -134,6 +135,14 @@ int direct_channel_next(struct direct_channel *channel, struct span *message)
 
 /* ---- answers ---- */
 
+/* When a signal ends the process meanwhile, the answers are not sent: they may go out twice, or be in no buffer. */
+static void set_changing(struct direct_channel *channel, bool changing)
+{
+	atomic_signal_fence(memory_order_seq_cst);
+	channel->out_changes = changing;
+	atomic_signal_fence(memory_order_seq_cst);
+}
+
 static int grow_out(struct direct_channel *channel, size_t size)
 {
 	size_t room = channel->out_room ? channel->out_room : FIRST_ROOM;
@@ -157,13 +166,19 @@ static int grow_out(struct direct_channel *channel, size_t size)
 
 int direct_channel_put(struct direct_channel *channel, const void *bytes, size_t size)
 {
+	int r = 0;
+
 	if (channel->dead)
 		return 0;
-	if (channel->out_room - channel->size < size && grow_out(channel, size) < 0)
-		return -ENOMEM;
-	memcpy(channel->out + channel->size, bytes, size);
-	channel->size += size;
-	return 0;
+	set_changing(channel, true);
+	if (channel->out_room - channel->size < size)
+		r = grow_out(channel, size);
+	if (r == 0) {
+		memcpy(channel->out + channel->size, bytes, size);
+		channel->size += size;
+	}
+	set_changing(channel, false);
+	return r;
 }
 
 static void all_sent(struct direct_channel *channel)
@@ -176,9 +191,8 @@ static void all_sent(struct direct_channel *channel)
 	channel->out_room = 0;
 }
 
-void direct_channel_flush(struct direct_channel *channel, uint64_t now)
+static void send_out(struct direct_channel *channel)
 {
-	channel->flushed = now;
 	while (channel->sent < channel->size && !channel->dead) {
 		const ssize_t n = send(channel->fd, channel->out + channel->sent, channel->size - channel->sent,
 				       MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -189,6 +203,14 @@ void direct_channel_flush(struct direct_channel *channel, uint64_t now)
 		channel->sent += n > 0 ? (size_t)n : 0;
 	}
 	all_sent(channel);
+}
+
+void direct_channel_flush(struct direct_channel *channel, uint64_t now)
+{
+	channel->flushed = now;
+	set_changing(channel, true);
+	send_out(channel);
+	set_changing(channel, false);
 }
 
 /* ---- the end ---- */
@@ -231,7 +253,9 @@ void direct_channel_cut(struct direct_channel *channel)
 {
 	channel->dead = true;
 	channel->deaf_at = channel->close_at = UINT64_MAX;
+	set_changing(channel, true);
 	all_sent(channel);
+	set_changing(channel, false);
 	(void)shutdown(channel->fd, SHUT_RDWR);
 }
 

@@ -14,6 +14,8 @@
 #include "proto/read.h"
 #include "proto/scan.h"
 
+#include <signal.h>
+
 enum { DIRECT_UNSENT = 1 << 20 };
 
 struct direct_channel {
@@ -35,6 +37,7 @@ struct direct_channel {
 
 	uint8_t *out;
 	size_t sent, size, out_room;
+	volatile sig_atomic_t out_changes; /* what a signal that ends the process interrupts: `out` is of no use then */
 	uint64_t flushed;    /* when answers were last sent */
 
 	bool dead;           /* nobody reads the answers: only notifications are carried out */
