@@ -33,6 +33,8 @@ enum {
 	DIRECT_NAME = 64,    /* bytes of a method's name here, with its NUL */
 };
 
+#define DIRECT_NUMBERS (UINT64_C(1) << 40) /* numbers of messages are below: so many bits are in the word */
+
 enum direct_state { DIRECT_ENDED = 0, DIRECT_STARTED = 1, DIRECT_CANCELLED = 2, DIRECT_COMMITTED = 3 };
 
 struct direct_place {

@@ -289,6 +289,9 @@ def test_cancel(start):
         assert channel.wait(after) == (None, None)
         assert client.value("objpool.cancel", channel.number, 1) is False
         assert client.error("objpool.cancel", 999, 1)["code"] == "BAD_ARGUMENT"
+        for number in [-1, 2**40, 2**64 - 1]:
+            assert client.error("objpool.cancel", channel.number, number)["code"] == "BAD_ARGUMENT"
+        assert client.value("objpool.cancel", channel.number, 2**40 - 1) is True
 
 
 def test_too_many_are_cancelled(start):

@@ -317,15 +317,18 @@ void direct_on_worker_gone(struct slot *slot, const struct error *lost)
 
 /* ---- cancelling ---- */
 
-/* What runs has been told; it has cancel_grace to end. */
-static void on_cancelled(struct direct *direct)
+/* What runs has been told; it has cancel_grace to end. It may have ended already: then another message may run. */
+static void on_cancelled(struct direct *direct, uint64_t number)
 {
 	struct slot *slot = direct->slot;
+	const uint64_t word = atomic_load(&slot->board->direct.word);
 
+	if (!board_direct_is_of(word, direct->place, number) || board_direct_state_in(word) != DIRECT_CANCELLED)
+		return;
 	if (slot->nested.direct == direct)
 		withdraw_nested(slot);
 	if (withdraw_set_grace(slot))
-		slot->direct_grace = atomic_load(&slot->board->direct.word);
+		slot->direct_grace = word;
 }
 
 int direct_cancel_message(struct direct *direct, uint64_t number)
@@ -334,7 +337,7 @@ int direct_cancel_message(struct direct *direct, uint64_t number)
 		return 0;
 	const int r = board_direct_cancel(&direct->slot->board->direct, direct->place, number);
 	if (r == 1)
-		on_cancelled(direct);
+		on_cancelled(direct, number);
 	return r < 0 ? -ENOSPC : r > 0;
 }
 
@@ -348,7 +351,7 @@ static void cancel_running(struct direct *direct)
 	    board_direct_is_notification(word))
 		return;
 	if (board_direct_cancel(board, direct->place, word >> 24) == 1)
-		on_cancelled(direct);
+		on_cancelled(direct, word >> 24);
 }
 
 void direct_on_client_gone(struct client *client)

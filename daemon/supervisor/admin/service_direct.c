@@ -163,7 +163,7 @@ int admin_cancel_direct(struct request *request)
 
 	if (!direct)
 		return -1;
-	if (read_whole(&request->args, &number) < 0)
+	if (read_whole(&request->args, &number) < 0 || number >= DIRECT_NUMBERS)
 		return admin_refuse_params(request, "a direct channel and the number of a message on it");
 	const int r = direct_cancel_message(direct, number);
 	if (r < 0)
