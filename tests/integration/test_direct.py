@@ -51,6 +51,12 @@ class Channel(Client):
                 self.socket.shutdown(socket.SHUT_WR)
         return message
 
+    def receive_note(self):
+        """The next thing that comes, which is objpool.closing: its reason."""
+        message = Client.receive(self)
+        assert message[:2] == [2, "objpool.closing"]
+        return message[2][0]
+
     def full(self, method, *args, **options):
         return self.call("objpool.call", None, method, list(args), options)
 
@@ -490,6 +496,42 @@ def test_leases(start):
             assert own.value("echo", 1) == 1
         with client.attach("p") as channel:
             assert channel.slot == 0
+
+
+def test_a_lease_of_any_instance_ends_the_channels_of_one(start):
+    daemon = start({"p": {"workers": 3}})
+    with Owner(daemon) as client, Owner(daemon) as one, Owner(daemon) as two, contextlib.ExitStack() as stack:
+        channels = [stack.enter_context(client.attach("p", n)) for n in range(3)]
+        for channel in channels:
+            channel.polite = False  # the leases wait
+        asked = one.start("objpool.lease", "p")
+        assert channels[0].receive_note() == "leased"
+        assert client.error("objpool.attach", "p", 0)["code"] == "UNAVAILABLE"
+        with client.attach("p") as another:
+            assert another.slot != 0 and another.value("echo", 1) == 1
+        assert [channel.value("echo", 1) for channel in channels[1:]] == [1, 1]
+        assert [channel.notes for channel in channels[1:]] == [[], []]
+        second = two.start("objpool.lease", "p")
+        assert channels[1].receive_note() == "leased"
+        assert channels[2].value("echo", 1) == 1 and channels[2].notes == []
+        channels[1].close()
+        assert one.wait(asked)[1]["slot"] == 1  # it is the older one
+        channels[0].close()
+        assert two.wait(second)[1]["slot"] == 0
+        assert channels[2].value("echo", 1) == 1 and channels[2].notes == []
+
+
+def test_a_lease_that_gives_up_leaves_the_instance_to_others(start):
+    daemon = start({"p": {"workers": 1}})
+    with Owner(daemon) as client, Owner(daemon) as holder, client.attach("p") as channel:
+        channel.polite = False
+        asked = holder.start("objpool.lease", "p")
+        assert channel.receive_note() == "leased"
+        assert client.error("objpool.attach", "p")["code"] == "UNAVAILABLE"
+        holder.value("objpool.release", "p")
+        assert holder.wait(asked)[0]["code"] == "CANCELLED"
+        with client.attach("p") as another:
+            assert another.value("echo", 1) == 1
 
 
 def test_a_lease_whose_time_is_over_ends_its_channels(start):

@@ -63,6 +63,9 @@ void attach_audit_slot(const struct world *world, const struct slot *slot)
 	HOLDS(world, n == slot->directs_count && places == slot->direct_places, "%u direct channels, and %u are counted", n,
 	      slot->directs_count);
 	HOLDS(world, n == 0 || slot->state == SLOT_READY, "direct channels to what is not ready");
+	const struct lease *lease = slot->cleared_for;
+	HOLDS(world, !lease || (lease->clearing == slot && lease->state == LEASE_WAITING && lease->pool == slot->pool),
+	      "direct channels are closed for a lease that does not wait for it");
 	HOLDS(world, n <= slot->pool->settings.max_direct, "more direct channels than max_direct");
 }
 

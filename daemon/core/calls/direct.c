@@ -20,7 +20,7 @@ static int refusal_of(const struct slot *slot, const struct client *client, cons
 	    replay_is_due(&slot->replay))
 		return ERROR_UNAVAILABLE;
 	*reason = "is leased by another session, or is to be";
-	if (slot->leased ? slot->holder != client->id : slot->pool->leases_waiting > 0)
+	if (slot->leased ? slot->holder != client->id : slot->cleared_for != NULL)
 		return ERROR_UNAVAILABLE;
 	*reason = "has as many direct channels as max_direct allows";
 	return slot->directs_count >= slot->pool->settings.max_direct ? ERROR_OVERLOADED : 0;

@@ -17,11 +17,33 @@ static void reap(struct ending *ending)
 	free(container_of(ending, struct lease, ending));
 }
 
+/* ---- one that waits has a slot's direct channels closed ---- */
+
+static void clear(struct lease *lease, struct slot *slot)
+{
+	lease->clearing = slot;
+	slot->cleared_for = lease;
+	direct_close_all(slot, "leased", lease->session); /* slot_step follows when they are closed */
+}
+
+/* The lease needs the slot no more, or can't have it. Another lease may want it, or this lease another slot. */
+static void stop_clearing(struct lease *lease)
+{
+	if (!lease->clearing)
+		return;
+	pool_wake(lease->clearing->pool);
+	lease->clearing->cleared_for = NULL;
+	lease->clearing = NULL;
+}
+
+/* ---- its end ---- */
+
 static void lease_end(struct lease *lease)
 {
 	struct core *core = lease->client->core;
 
 	timer_close(&core->timers, &lease->timer);
+	stop_clearing(lease);
 	TAILQ_REMOVE(&lease->client->leases, lease, of_client);
 	if (lease->pool)
 		TAILQ_REMOVE(&lease->pool->leases, lease, of_pool);
@@ -135,6 +157,7 @@ static bool may_be_leased(const struct slot *slot)
 
 static void assign(struct lease *lease, struct slot *slot)
 {
+	stop_clearing(lease);
 	lease->slot = slot;
 	lease->index = slot->index;
 	lease->state = LEASE_ASKING;
@@ -148,15 +171,21 @@ static void assign(struct lease *lease, struct slot *slot)
 	to_worker_lease(slot, lease->session);
 }
 
-/* The oldest lease that waits for this slot or for any slot. NULL: none does. */
-static struct lease *first_for(const struct slot *slot)
+/* The first, from `lease` on, that waits for this slot or for any slot. NULL: none does. */
+static struct lease *next_for(const struct slot *slot, struct lease *lease)
 {
-	struct lease *lease;
-
-	TAILQ_FOREACH(lease, &slot->pool->leases, of_pool)
+	for (; lease; lease = TAILQ_NEXT(lease, of_pool))
 		if (lease->state == LEASE_WAITING && (lease->wanted < 0 || lease->wanted == slot->index))
 			return lease;
 	return NULL;
+}
+
+/* The oldest for which no slot's channels are closed yet. */
+static struct lease *first_without(const struct slot *slot, struct lease *lease)
+{
+	for (lease = next_for(slot, lease); lease && lease->clearing; lease = next_for(slot, TAILQ_NEXT(lease, of_pool)))
+		;
+	return lease;
 }
 
 /* A slot is not leased when its successor waits until max_calls is reached. The missing calls may never come, so the successor
@@ -171,16 +200,16 @@ static void hurry_successor(struct slot *slot)
 
 void lease_serve(struct slot *slot)
 {
-	struct lease *lease = slot->pool->leases_waiting > 0 ? first_for(slot) : NULL;
+	struct lease *lease = slot->pool->leases_waiting > 0 ? next_for(slot, TAILQ_FIRST(&slot->pool->leases)) : NULL;
 
 	if (!lease)
 		return;
 	if (!may_be_leased(slot))
 		hurry_successor(slot);
-	else if (direct_has_others(slot, lease->session))
-		direct_close_all(slot, "leased", lease->session); /* slot_step follows when they are closed */
-	else
+	else if (!direct_has_others(slot, lease->session))
 		assign(lease, slot);
+	else if (!slot->cleared_for && (lease = first_without(slot, lease)))
+		clear(lease, slot);
 }
 
 void lease_serve_pool(struct pool *pool)
@@ -390,6 +419,8 @@ static struct lease *lose_slot(struct slot *slot, const char *reason)
 {
 	struct lease *lease = slot->leased;
 
+	if (slot->cleared_for)
+		stop_clearing(slot->cleared_for);
 	if (lease && lease->state == LEASE_HELD) {
 		lose(lease, reason);
 		return lease;

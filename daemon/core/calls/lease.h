@@ -26,6 +26,7 @@ struct lease {
 	struct client *client;
 	struct pool *pool;            /* NULL: the pool has gone */
 	struct slot *slot;            /* ASKING, HELD */
+	struct slot *clearing;        /* WAITING: the direct channels of this slot are closed for it; NULL: no slot's */
 	uint64_t session;
 	int64_t wanted;               /* a slot; -1: any */
 	uint32_t index;               /* HELD, LOST: the slot's number */

@@ -102,6 +102,7 @@ struct slot {
 	/* ---- leased: see lease.h ---- */
 	struct lease *leased;    /* NULL: the slot is not leased */
 	uint64_t holder;         /* the session that holds the lease: only its calls run here; 0: the lease is not granted yet */
+	struct lease *cleared_for; /* the slot's direct channels are closed for this lease, and it gets no new ones; NULL: none */
 	uint32_t leases_asked;   /* how many answers to a request for a lease the instance owes */
 
 	/* ---- what is written to its worker ---- */
