@@ -144,6 +144,8 @@ static void carry_out_one(struct host *host, struct direct_channel *channel, int
 {
 	if (got == -EBADMSG)
 		direct_call_garbage(host, channel, "bytes that are no msgpack");
+	else if (got == -EPROTO)
+		direct_call_garbage(host, channel, "descriptors, which a direct channel does not take");
 	else if (got == -EMSGSIZE)
 		direct_call_too_large(host, channel, message);
 	else

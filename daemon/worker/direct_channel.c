@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/worker/direct_channel.h"
 
+#include "daemon/worker/late_close.h"
 #include "proto/pack.h"
 
 #include <errno.h>
@@ -33,7 +34,7 @@ struct direct_channel *direct_channel_free(struct direct_channel *channel)
 {
 	if (!channel)
 		return NULL;
-	(void)close(channel->fd);
+	late_close_connection(channel->fd);
 	free(channel->in);
 	free(channel->out);
 	free(channel);
@@ -72,6 +73,22 @@ static void shrink_in(struct direct_channel *channel)
 	channel->room = channel->begin = channel->end = 0;
 }
 
+/* As recv. Nobody may send descriptors here, but before Linux 6.16 nothing keeps a client from it. If there were no room for them,
+ * the kernel would close them in this thread, and that may take long. */
+static ssize_t receive(struct direct_channel *channel)
+{
+	union arrivals_control control;
+	struct iovec iov = {.iov_base = channel->in + channel->end, .iov_len = channel->room - channel->end};
+	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+	const ssize_t n = recvmsg(channel->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+	if (n >= 0 && (message.msg_controllen > 0 || (message.msg_flags & MSG_CTRUNC))) {
+		late_close_sent(&message);
+		channel->stray = true;
+	}
+	return n;
+}
+
 void direct_channel_read(struct direct_channel *channel, uint64_t now)
 {
 	shrink_in(channel);
@@ -80,8 +97,7 @@ void direct_channel_read(struct direct_channel *channel, uint64_t now)
 		channel->input_ended = true;
 		return;
 	}
-	/* Descriptors that come are closed: none is taken here. */
-	const ssize_t n = recv(channel->fd, channel->in + channel->end, channel->room - channel->end, MSG_DONTWAIT);
+	const ssize_t n = receive(channel);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	channel->read_at = now;
@@ -106,6 +122,8 @@ static void drop(struct direct_channel *channel)
 int direct_channel_next(struct direct_channel *channel, struct span *message)
 {
 	channel->waits = false;
+	if (channel->stray)
+		return -EPROTO;
 	for (;;) {
 		const size_t size = channel->end - channel->begin;
 		if (size == 0 && !channel->dropping)

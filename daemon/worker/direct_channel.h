@@ -33,6 +33,7 @@ struct direct_channel {
 	uint64_t read_at;    /* CLOCK_MONOTONIC nanoseconds, when bytes last came */
 	uint64_t number;     /* of the next message */
 	bool input_ended;    /* no more bytes will come */
+	bool stray;          /* descriptors have come, which nobody may send here */
 	bool waits;          /* there may be a whole message in `in` */
 
 	uint8_t *out;
@@ -54,8 +55,8 @@ struct direct_channel *direct_channel_free(struct direct_channel *channel);
 /* Reads once, what has come. */
 void direct_channel_read(struct direct_channel *channel, uint64_t now);
 
-/* The next message. 1; 0: there is none; -EBADMSG: no msgpack; -EMSGSIZE: a message is over the limit, and *message its
- * beginning. Valid until direct_channel_read. */
+/* The next message. 1; 0: there is none; -EBADMSG: no msgpack; -EPROTO: descriptors have come; -EMSGSIZE: a message is over
+ * the limit, and *message its beginning. Valid until direct_channel_read. */
 int direct_channel_next(struct direct_channel *channel, struct span *message);
 
 /* Adds bytes to the answers. 0 or -ENOMEM. Sends what the socket takes. */

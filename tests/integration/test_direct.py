@@ -14,6 +14,7 @@ import pytest
 
 from harness import DEADLINE, Client, wait_for
 from test_descendants import FAMILY, has_channel
+from test_descriptors import lingering, send_with
 
 
 class Channel(Client):
@@ -610,6 +611,30 @@ def test_descriptors(start):
             wait_for(lambda: attach_or_none(client), lambda: "room for a channel").close()
         wait_for(lambda: slot_of(client)["direct"] == 0, lambda: "the channels to end")
         assert (daemon.descriptors(), daemon.descriptors(pid)) == before
+
+
+def test_descriptors_are_not_taken(start):
+    """One whose closing takes long holds up nobody."""
+    daemon = start({"p": {"workers": 1}})
+    with Owner(daemon) as client, client.attach("p") as good, client.attach("p") as bad:
+        assert good.value("echo", 1) == bad.value("echo", 1) == 1
+        before = daemon.descriptors(slot_of(client)["pid"])
+        sender, reader = lingering()
+        with sender, reader:  # the reader is closed first, so that the sender's close does not wait
+            try:
+                send_with(bad, msgpack.packb([0, 1, "echo", [1]]), sender.fileno())
+            except PermissionError:  # since Linux 6.16
+                assert bad.value("echo", 1) == 1
+            else:
+                sender.close()
+                assert good.value("echo", 1) == 1
+                _, msgid, error, _ = bad.receive()
+                assert (msgid, error["code"]) == (0, "BAD_REQUEST")
+                assert bad.receive() is None
+                assert client.value("objpool.detached", bad.number)["reason"] == "protocol"
+        bad.close()
+        assert client.value("objpool.detached", bad.number)["reason"] in ["client", "protocol"]
+        wait_for(lambda: daemon.descriptors(slot_of(client)["pid"]) == before - 1, lambda: "the descriptors to be closed")
 
 
 def test_a_methods_children_do_not_inherit_it(start):

@@ -11,6 +11,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83
+#endif
+
 /* ---- objpool.attach ---- */
 
 /* May the session open direct channels to the pool's instances? Whoever may call may: there is no right of its own yet. */
@@ -59,6 +63,15 @@ static struct slot *choose(struct request *request, struct pool *pool, int64_t w
 	return direct_slot_for(pool, wanted, client, &request->error);
 }
 
+/* Since Linux 6.16 a socket can refuse descriptors: what a client sends to the worker's end may take it as long as the client likes
+ * to close. Before, the worker closes them on another thread. */
+static void refuse_descriptors(int fd)
+{
+	const int no = 0;
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &no, sizeof no);
+}
+
 /* A socketpair: the worker's end, and the client's. Both are charged to the client until they have been sent. */
 static int make_ends(struct client *client, struct block *ends[2])
 {
@@ -66,6 +79,7 @@ static int make_ends(struct client *client, struct block *ends[2])
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
 		return -errno;
+	refuse_descriptors(fds[0]);
 	for (int i = 0; i < 2; i++)
 		ends[i] = payload_of(fds[i], client->account, NULL);
 	if (ends[0] && ends[1]) {
