@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 enum {
-	LATE_CLOSE_MAX = 16, /* threads of the process */
+	THREADS_MAX = 16, /* threads of the process */
 	STACK = 64 << 10,
 };
 
@@ -64,14 +64,14 @@ static bool pass_on(const int *fds, unsigned count)
 		return false;
 	load->count = count;
 	memcpy(load->fds, fds, count * sizeof *fds);
-	if (atomic_fetch_add(&threads, 1) < LATE_CLOSE_MAX && start_thread(load) == 0)
+	if (atomic_fetch_add(&threads, 1) < THREADS_MAX && start_thread(load) == 0)
 		return true;
 	atomic_fetch_sub(&threads, 1);
 	free(load);
 	return false;
 }
 
-void late_close(const int *fds, unsigned count)
+static void close_late(const int *fds, unsigned count)
 {
 	const struct linger none = {0};
 
@@ -89,7 +89,7 @@ void late_close_connection(int fd)
 	if (ioctl(fd, FIONREAD, &waiting) == 0 && waiting == 0)
 		(void)close(fd);
 	else
-		late_close(&fd, 1);
+		close_late(&fd, 1);
 }
 
 void late_close_sent(struct msghdr *message)
@@ -100,5 +100,5 @@ void late_close_sent(struct msghdr *message)
 
 	while (count < ARRIVALS_AT_ONCE && (fds[count] = arrivals_next(&walk)) >= 0)
 		count++;
-	late_close(fds, count);
+	close_late(fds, count);
 }

@@ -9,13 +9,11 @@
 
 #include "proto/arrivals.h"
 
-/* Closes all. If LATE_CLOSE_MAX threads are at it already, or there is no memory, this thread does. */
-void late_close(const int *fds, unsigned count);
+/* Closes the descriptors of a received message. If many threads are at such work already, or there is no memory for another, the
+ * calling thread does it. So it is with late_close_connection. */
+void late_close_sent(struct msghdr *message);
 
 /* Closes a connection: at once if its queue is empty. Its peer sees the end, and can send nothing more. */
 void late_close_connection(int fd);
-
-/* Closes the descriptors of a received message. */
-void late_close_sent(struct msghdr *message);
 
 #endif

@@ -98,6 +98,11 @@ def slot_of(client, number=0, pool="p"):
     return client.value("objpool.status", pool)["pools"][0]["slots"][number]
 
 
+def is_stopped(pid):
+    with open(f"/proc/{pid}/stat", encoding="utf-8") as stat:
+        return stat.read().rsplit(")", 1)[1].split()[0] == "T"
+
+
 def wait_running(client, method, number=0):
     wait_for(lambda: slot_of(client, number)["running"] == method, lambda: f"{method} to run")
 
@@ -556,6 +561,23 @@ def test_fair_turns(start):
             assert other.value("echo", n) == n
         assert [client.wait(i)[1] for i in ids] == list(range(5))
         assert client.value("objpool.status", "p")["pools"][0]["slots"][0]["calls"] < 550
+
+
+def test_fair_turns_when_no_method_is_called(start):
+    daemon = start({"p": {"workers": 1}})
+    nothing = msgpack.packb([1, 1, None, None]) * 25_000  # answers to what nobody has asked
+    with Owner(daemon) as client, client.attach("p") as flood, client.attach("p") as other:
+        pid = slot_of(client)["pid"]
+        assert flood.value("sum", bytes(400_000)) == 0  # its buffer has grown: what follows is read at once
+        for _ in range(6):  # who is first changes
+            assert other.value("set", None) is None
+            os.kill(pid, signal.SIGSTOP)
+            wait_for(lambda: is_stopped(pid), lambda: "the worker to stop")
+            flood.send_raw(nothing + msgpack.packb([2, "set", [5]]))
+            asked = other.start("get")
+            os.kill(pid, signal.SIGCONT)
+            assert other.wait(asked) == (None, None)
+            assert flood.value("get") == 5
 
 
 def test_a_slow_call_does_not_hold_back_what_another_instance_can_do(start):
