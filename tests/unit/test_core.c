@@ -627,10 +627,10 @@ static void measure(struct client *client, struct pool *pool, const char *target
 /* A map of so many nils, streamed or not. */
 static void ask_items(struct client *client, unsigned msgid, const char *method, uint32_t count, bool stream)
 {
-	uint8_t params[4096], *p = params, name[] = "objpool.call";
-	struct rpc rpc = {.type = RPC_REQUEST, .msgid = msgid, .method = {.bytes = name, .size = sizeof name - 1}};
+	uint8_t message[4096] = "objpool.call", *params = message + 12, *p = params; /* params lie behind the method */
+	struct rpc rpc = {.type = RPC_REQUEST, .msgid = msgid, .method = {.bytes = message, .size = 12}};
 
-	assert_in_range(count, 1, sizeof params - 64);
+	assert_in_range(count, 1, sizeof message - 80);
 	p = pack_str(pack_str(pack_array(p, stream ? 4 : 3), "p:map", 5), method, strlen(method));
 	p = pack_array(pack_array(p, 1), count);
 	memset(p, BYTE_NIL, count);
