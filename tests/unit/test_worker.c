@@ -699,8 +699,10 @@ static void test_a_run_that_answers_last(void **state)
 	call(&worker, "defer");
 	assert_int_equal(hear(&worker)->ptr[0].via.u64, FROM_DEFERRED);
 	map_of(&worker, "answers_last", some_items, ITEMS);
-	assert_int_equal(hear(&worker)->ptr[0].via.u64, FROM_RESULTS);
 	const msgpack_object_array *message = hear(&worker);
+	assert_int_equal(message->ptr[0].via.u64, FROM_RESULTS);
+	while (message->ptr[0].via.u64 == FROM_RESULTS) /* in two parts, when it is slow */
+		message = hear(&worker);
 	assert_int_equal(message->ptr[0].via.u64, FROM_ANSWER);
 	assert_int_equal(message->ptr[3].via.u64, 42);
 	stop(&worker);
