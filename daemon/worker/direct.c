@@ -166,7 +166,7 @@ static void keep_clock(struct host *host, uint64_t before, unsigned *still)
 static void take_turn(struct host *host, struct direct_channel *channel)
 {
 	const uint64_t until = host->now + DIRECT_TURN;
-	struct span message;
+	struct span message = {0};
 	unsigned still = 0;
 	int got;
 
