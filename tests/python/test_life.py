@@ -658,7 +658,7 @@ with make() as pool: pass
 for _ in range(25):
     with multiprocess.Pool(2) as pool: pool.map_async(abs, range(10))   # it may go before the daemon has come to the fork
 del pool
-while descriptors() != before or len(children()) > 1:
+while descriptors() > before or len(children()) > 1:   # fewer: a thread was still looking at an earlier fork
     pass
 print("gone")
 """
