@@ -147,11 +147,13 @@ static enum exit_status report(const struct bench *bench, double seconds, bool j
 	else
 		printf("%.0f calls/s  p50 %.1f us  p99 %.1f us  max %.1f us  (%" PRIu64
 		       " call%s in %.2f s, %u client%s, %u in flight each)\n",
-		       rate, p50, p99, max, h->count, plural(h->count), seconds, bench->clients, plural(bench->clients), bench->depth);
+		       rate, p50, p99, max, h->count, plural(h->count), seconds, bench->clients, plural(bench->clients),
+		       bench->depth);
 	if (bench->in_flight > 0)
 		(void)cli_fail(EXIT_CALL_FAILED, "bench: %u call%s without an answer", bench->in_flight, plural(bench->in_flight));
 	if (bench->failed > 0) {
-		(void)cli_fail(EXIT_CALL_FAILED, "bench: %" PRIu64 " call%s failed; the first with:", bench->failed, plural(bench->failed));
+		(void)cli_fail(EXIT_CALL_FAILED, "bench: %" PRIu64 " call%s failed; the first with:", bench->failed,
+			       plural(bench->failed));
 		(void)cli_complain(-EREMOTEIO, bench->failure.error);
 	}
 	return cli_end_output(bench->failed > 0 || bench->in_flight > 0 ? EXIT_CALL_FAILED : EXIT_DONE);

@@ -6,8 +6,8 @@ usage: scripts/floors.py [--draw PART]
 
 A file of C is its .c and .h together, and uses what either includes. A file of Python uses what it imports, wherever the import
 stands. A part is a folder with its subfolders. The check fails on a circle of files, on a circle of a part's folders, and on an
-include that leaves its part for one that it must not use. --draw prints a part's files, the lowest floor first, with what each uses;
-then its folders, with the folders that they use; and last what the part uses outside itself.
+include that leaves its part for one that it must not use. --draw prints a part's files, the lowest floor first, with what each
+uses; then its folders, with the folders that they use; and last what the part uses outside itself.
 """
 import ast
 import os

@@ -17,7 +17,8 @@ $(B)/tests/test_%: $(B)/tests/unit/test_%.o $(CLIENT) $(CORE) $(PROTO)
 
 # The worker's parts, and allocations that fail (tests/unit/failing.h).
 $(B)/tests/test_worker: $(filter-out %/main.o,$(WORKER))
-$(B)/tests/test_worker $(B)/tests/test_client_memory $(B)/tests/test_client_direct $(B)/tests/test_core_memory: private LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc strdup strndup)
+WITHOUT_MEMORY := $(addprefix $(B)/tests/test_,worker client_memory client_direct core_memory)
+$(WITHOUT_MEMORY): private LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc strdup strndup)
 
 # The server of the client's tests.
 $(filter $(B)/tests/test_client_%,$(UNIT)): $(B)/tests/unit/client_server.o

@@ -8,9 +8,9 @@
  *   OPEN ----- objpool.closing came, or a send has failed -----> CLOSING ----- the socket has ended -----> ENDED
  *     '--------------------------------- the socket has ended ----------------------------------------------^
  *
- * OPEN: gets calls. CLOSING: gets no more calls; what was sent is answered. Its sending side is shut down once all is sent. ENDED:
- * the calls without an answer wait until the daemon has said which of them have run (channel_end.h). The channel is freed when
- * none is left.
+ * OPEN: gets calls. CLOSING: gets no more calls; what was sent is answered. Its sending side is shut down once all is sent.
+ * ENDED: the calls without an answer wait until the daemon has said which of them have run (channel_end.h). The channel is
+ * freed when none is left.
  */
 #ifndef CLIENT_C_CHANNEL_H
 #define CLIENT_C_CHANNEL_H

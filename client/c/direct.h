@@ -2,8 +2,8 @@
 /*
  * direct: which calls go on direct channels, and asking the daemon for channels.
  *
- * Nothing waits for a channel. A call for which there is none goes on the connection, and objpool.attach goes with it: later calls
- * have the channel. So a daemon, or a pool, that has no channels costs nothing but a question now and then.
+ * Nothing waits for a channel. A call for which there is none goes on the connection, and objpool.attach goes with it: later
+ * calls have the channel. So a daemon, or a pool, that has no channels costs nothing but a question now and then.
  */
 #ifndef CLIENT_C_DIRECT_H
 #define CLIENT_C_DIRECT_H
@@ -27,8 +27,8 @@ int direct_pack(struct pending_call *call, const struct client_request *request)
 void direct_release(struct pending_call *call);
 
 /*
- * The program has leased a slot, or has released it (-1: some slot of the pool). While it is leased, only calls that are addressed
- * to the slot may go there.
+ * The program has leased a slot, or has released it (-1: some slot of the pool). While it is leased, only calls that are
+ * addressed to the slot may go there.
  */
 void direct_on_lease(struct objpool_client *client, const char *pool, int64_t slot);
 void direct_on_release(struct objpool_client *client, const char *pool, int64_t slot);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * readiness: which sockets of a connection with direct channels can be read. A program's loop sees one descriptor: an epoll set of
- * them all, which is readable when there is something to do for one of them.
+ * readiness: which sockets of a connection with direct channels can be read. A program's loop sees one descriptor: an epoll set
+ * of them all, which is readable when there is something to do for one of them.
  */
 #ifndef CLIENT_C_READINESS_H
 #define CLIENT_C_READINESS_H

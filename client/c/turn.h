@@ -10,9 +10,8 @@
 #include "client/c/connection.h"
 
 /*
- * Runs one turn. `readable`: there may be something to read; `wait_ms`: waits so long for it, negative: for ever (only with direct
- * channels is there anything between). 0; -ENOTCONN: the connection is lost;
- * -ESHUTDOWN: it was closing, and is freed.
+ * Runs one turn. `readable`: there may be something to read; `wait_ms`: waits so long for it, negative: for ever (only with
+ * direct channels is there anything between). 0; -ENOTCONN: the connection is lost; -ESHUTDOWN: it was closing, and is freed.
  */
 int turn_run(struct objpool_client *client, bool readable, int wait_ms);
 

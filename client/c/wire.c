@@ -180,7 +180,8 @@ static ssize_t send_spans(const struct wire *wire, size_t *descriptors)
 	add_span(&message, output + lent_at, stop - lent_at);
 	attach(&message, &control, wire, *descriptors);
 	if (message.msg_iovlen == 1 && message.msg_controllen == 0)
-		return send(wire->fd, spans[0].iov_base, spans[0].iov_len, MSG_NOSIGNAL | MSG_DONTWAIT); /* takes the kernel less time */
+		/* takes the kernel less time than sendmsg */
+		return send(wire->fd, spans[0].iov_base, spans[0].iov_len, MSG_NOSIGNAL | MSG_DONTWAIT);
 	return sendmsg(wire->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 

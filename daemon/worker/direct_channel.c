@@ -73,8 +73,8 @@ static void shrink_in(struct direct_channel *channel)
 	channel->room = channel->begin = channel->end = 0;
 }
 
-/* As recv. Nobody may send descriptors here, but before Linux 6.16 nothing keeps a client from it. If there were no room for them,
- * the kernel would close them in this thread, and that may take long. */
+/* As recv. Nobody may send descriptors here, but before Linux 6.16 nothing keeps a client from it. If there were no room for
+ * them, the kernel would close them in this thread, and that may take long. */
 static ssize_t receive(struct direct_channel *channel)
 {
 	union arrivals_control control;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * late_close: closes descriptors that clients have sent, on a thread of its own. close(2) of such a descriptor may block for as long
- * as its sender likes: a TCP socket with SO_LINGER waits for its other end to read, a file of a FUSE for the FUSE's server. The same
- * goes for a connection in whose queue such descriptors are.
+ * late_close: closes descriptors that clients have sent, on a thread of its own. close(2) of such a descriptor may block for as
+ * long as its sender likes: a TCP socket with SO_LINGER waits for its other end to read, a file of a FUSE for the FUSE's
+ * server. The same goes for a connection in whose queue such descriptors are.
  */
 #ifndef WORKER_LATE_CLOSE_H
 #define WORKER_LATE_CLOSE_H

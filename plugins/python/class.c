@@ -212,8 +212,8 @@ static int add_value(struct arguments *arguments, struct objpool_call *call, con
 	return 0;
 }
 
-/* Are the keywords those of the item before? They are if their names lie at the same places: while a run lasts nothing else is put
- * there. */
+/* Are the keywords those of the item before? They are if their names lie at the same places: while a run lasts nothing else is
+ * put there. */
 static bool has_names(const struct arguments *arguments, const struct objpool_args *args)
 {
 	const uint32_t n = args->kwcount;

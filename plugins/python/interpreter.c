@@ -120,7 +120,8 @@ static PyObject *host_bytecode(size_t file)
 	const long magic = host_magic[0] | host_magic[1] << 8 | host_magic[2] << 16 | (long)host_magic[3] << 24;
 
 	return PyImport_GetMagicNumber() == magic
-		       ? PyMarshal_ReadObjectFromString((const char *)host_files[file].code, (Py_ssize_t)host_files[file].code_size)
+		       ? PyMarshal_ReadObjectFromString((const char *)host_files[file].code,
+							 (Py_ssize_t)host_files[file].code_size)
 		       : Py_CompileString((const char *)host_files[file].source, host_files[file].path, Py_file_input);
 }
 

@@ -25,7 +25,8 @@ def write(folder, name, data):
 for i, call in enumerate(CALLS):
     write("request", f"call-{i:02}", msgpack.packb(call))
 write("request", "pipelined", b"".join(msgpack.packb(call) for call in CALLS[:8]))
-TRAIN = b"".join(msgpack.packb([0, 20 + i, "p.echo", args]) for i, args in enumerate([[1], [], ["x", None], [{"a": [1.5]}], [-1]]))
+TRAIN_ARGS = [[1], [], ["x", None], [{"a": [1.5]}], [-1]]
+TRAIN = b"".join(msgpack.packb([0, 20 + i, "p.echo", args]) for i, args in enumerate(TRAIN_ARGS))
 write("request", "train", msgpack.packb(CALLS[0]) + TRAIN + msgpack.packb([2, "objpool.cancel", [22]]))
 write("request", "train-twice", msgpack.packb(CALLS[0]) + TRAIN + TRAIN)
 for i, value in enumerate(VALUES):
@@ -54,7 +55,8 @@ steps("calls", *READY, (ASKS, 0, [0, 1, "p.m", [1]]), (BEGINS, 0), (SAYS, 0, [1,
 steps("all", *READY, (ASKS, 0, full(1, "p:all", [1], errors="collect", progress=True)), (SAYS, 0, [4, 1, 1, 2, "x"]), (SAYS, 0, [1, 1, None, 5]), (DIES, 1),
       (READS, 0))
 steps("train", *READY, (ASKS, 0, [0, 1, "p.echo", [1]]), (BEGINS, 0), (SAYS, 0, [1, 0, None, 5]), (ASKS, 0, TRAIN), (BEGINS, 0),
-      (SAYS, 0, [2, 1, 0, [[1, 20, None, 5]]]), (ASKS, 0, [2, "objpool.cancel", [22]]), (SAYS, 0, [3, 1, 1, ERROR]), (DIES, 0), (READS, 0))
+      (SAYS, 0, [2, 1, 0, [[1, 20, None, 5]]]), (ASKS, 0, [2, "objpool.cancel", [22]]), (SAYS, 0, [3, 1, 1, ERROR]),
+      (DIES, 0), (READS, 0))
 steps("map", *READY, (ASKS, 0, full(1, "p:map", [[1, 2, 3]], chunk=2)), (BEGINS, 0), (SAYS, 0, [2, 1, 0, [1]]), (SAYS, 0, [3, 1, 1, ERROR]),
       (SAYS, 1, [2, 1, 2, [3]]), (READS, 0))
 steps("stream", *READY, (ASKS, 0, full(1, "p:map", [[1, 2, 3, 4]], stream=True, ordered=False, window=2)), (SAYS, 0, [2, 1, 0, [1]]), (READS, 0),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Calls p.add on direct channels, 16 at a time, from the program's own loop, until standard input ends. Prints a line for each call
- * that failed, and then how many were right.
+ * Calls p.add on direct channels, 16 at a time, from the program's own loop, until standard input ends. Prints a line for each
+ * call that failed, and then how many were right.
  */
 #include <objpool/client.h>
 

@@ -8,7 +8,8 @@ import msgpack
 import pytest
 
 from harness import wait_for
-from template_player import CALL, EXITED, FORK, HOSTILE, KILL, PROGRESS, REPLY, Offer, begin, begin_all, make, names, offer, offers, ready  # noqa: F401
+from template_player import CALL, EXITED, FORK, HOSTILE, KILL, PROGRESS, REPLY, Offer, begin, begin_all  # noqa: F401
+from template_player import make, names, offer, offers, ready  # noqa: F401
 
 
 @pytest.mark.parametrize("hostile", HOSTILE, ids=lambda hostile: hostile.__name__)

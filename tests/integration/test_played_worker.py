@@ -116,8 +116,8 @@ def test_a_train_that_is_answered(start, offer):
         assert [client.wait(i) for i in ids[:count]] == [(None, i) for i in ids[:count]]
 
 
-@pytest.mark.parametrize("answer", [[1, 72, None, 5], [1, 74, None, 5], [0, 71, None, 5], [1, 71, "error", 5], [1, 71, None], [1, 71, None, 5, 6],
-                                    5, None, [], ["x"], [1, -71, None, 5], [2, "objpool.result", [71, 0, None, 5]]])
+@pytest.mark.parametrize("answer", [[1, 72, None, 5], [1, 74, None, 5], [0, 71, None, 5], [1, 71, "error", 5],
+                                    [1, 71, None], [1, 71, None, 5, 6], 5, None, [], ["x"], [1, -71, None, 5], [2, "objpool.result", [71, 0, None, 5]]])
 def test_a_worker_that_answers_what_it_was_not_asked(start, offer, answer):
     with start({}).client().maps() as client:
         (pid, channel), = make(client, offer)

@@ -68,7 +68,8 @@ def test_failures_are_told_apart(start):
         if i % 4:
             assert (error, value) == (None, 1 + i)
         else:
-            assert value is None and error["code"] == "BAD_ARGUMENT" and (error["pool"], error["slot"], error["ran"]) == ("p", 0, "yes")
+            assert value is None
+            assert [error[k] for k in ("code", "pool", "slot", "ran")] == ["BAD_ARGUMENT", "p", 0, "yes"]
 
 
 def test_errors_have_the_form_that_the_client_wants(start):

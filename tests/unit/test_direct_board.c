@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the board holds of direct channels (proto/direct.h): who was first, the worker that begins a message or the supervisor that
- * cancels it; also with two threads. */
+/* What the board holds of direct channels (proto/direct.h): who was first, the worker that begins a message or the supervisor
+ * that cancels it; also with two threads. */
 #include "proto/direct.h"
 
 #include <pthread.h>

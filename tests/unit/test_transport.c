@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * transport: who uses it does what TLS will need. The transport of these tests is not a plain socket: it says what it awaits, holds
- * bytes back, and sends nothing at the first attempt, as OpenSSL may.
+ * transport: who uses it does what TLS will need. The transport of these tests is not a plain socket: it says what it awaits,
+ * holds bytes back, and sends nothing at the first attempt, as OpenSSL may.
  */
 #include "daemon/supervisor/connections/session_life.h"
 #include "daemon/supervisor/connections/session_reading.h"

@@ -870,8 +870,8 @@ static void test_a_worker_keeps_no_memory_of_its_tasks(void **state)
 
 /* ---- runs of items ---- */
 
-/* Writes what the worker says of `items` items as words: a number is a value, E an error of the method's own, I one of an item that
- * is wrong, D a deferral, C the error of an item that was cancelled, "-" the word that the rest was taken back. */
+/* Writes what the worker says of `items` items as words: a number is a value, E an error of the method's own, I one of an item
+ * that is wrong, D a deferral, C the error of an item that was cancelled, "-" the word that the rest was taken back. */
 static const char *hear_run(struct worker *worker, uint32_t items)
 {
 	static char words[256];

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Direct channels (docs/PROTOCOL.md, The direct channel): what their calls look like, and what becomes of them at the end. No I/O.
+"""Direct channels (docs/PROTOCOL.md, The direct channel): what their calls look like, and their end. No I/O.
 
-A channel is a connection to one instance's worker. It takes the same requests as the connection to the daemon, and leaves out their
-target. A call that it can't take, or that its worker had not begun when it ended, raises NotBegun: whoever made the call makes it on
-the connection then.
+A channel is a connection to one instance's worker. It takes the same requests as the connection to the daemon, and leaves out
+their target. A call that it can't take, or that its worker had not begun when it ended, raises NotBegun: whoever made the call
+makes it on the connection then.
 """
 from __future__ import annotations
 
@@ -165,7 +165,8 @@ class RouteState:
         self.slot = int(slot) if slot else None
         self.moves = moves  #: calls that had not begun may be made on the connection
         self.channels: List[Any] = []  #: never changed, but replaced
-        self.retry_at = 0.0 if has_channels(connection.hello) else _NEVER  #: after a refusal: no channel is asked for before this time
+        #: After a refusal: no channel is asked for before this time.
+        self.retry_at = 0.0 if has_channels(connection.hello) else _NEVER
         self.spread_at = 0.0  #: no second channel is asked for before this time: the daemon has offered none to another instance
         self._pause = PAUSE
 

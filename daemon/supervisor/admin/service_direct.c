@@ -63,8 +63,8 @@ static struct slot *choose(struct request *request, struct pool *pool, int64_t w
 	return direct_slot_for(pool, wanted, client, &request->error);
 }
 
-/* Since Linux 6.16 a socket can refuse descriptors: what a client sends to the worker's end may take it as long as the client likes
- * to close. Before, the worker closes them on another thread. */
+/* Since Linux 6.16 a socket can refuse descriptors: what a client sends to the worker's end may take it as long as the client
+ * likes to close. Before, the worker closes them on another thread. */
 static void refuse_descriptors(int fd)
 {
 	const int no = 0;
