@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 ATTEMPTS = 10  #: to fork the program so that the fork is usable
 LOOK_EVERY, LOOK_EVERY_MOST = 0.05, 1.0  # seconds
 BIRTH_MOST = 30.0  # seconds
+END_MOST = 5.0  # seconds, from the loss of the connection to the fork's own end
 
 
 @functools.lru_cache(maxsize=None)
@@ -240,15 +241,25 @@ class Fork:
             return
         _start_thread(end or self._reap_later)
 
-    def _reap_later(self) -> None:
+    def end_soon(self) -> None:
+        """Reaps the fork in a thread, when it has ended by itself, or kills it: a fork to which the daemon has not connected waits
+        for ever."""
+        self.reap_soon(self._end_later)
+
+    def _end_later(self) -> None:
+        self._reap_later(END_MOST)
+        self.end()
+
+    def _reap_later(self, timeout: Optional[float] = None) -> None:
+        """Waits for the end of the fork, and reaps it. `timeout`: seconds."""
         with _reaping:
             if self._process < 0 or os.getpid() != self._program:
                 return
             process = os.dup(self._process)  # another thread may reap it, and close its descriptor
         try:
-            os.waitid(os.P_PIDFD, process, os.WEXITED | os.WNOWAIT)
-        except OSError:
-            pass  # the program has reaped it
+            poll = select.poll()
+            poll.register(process, select.POLLIN)  # readable once the fork has ended
+            poll.poll(None if timeout is None else timeout * 1000)
         finally:
             os.close(process)
         _reap()

@@ -42,7 +42,8 @@ class Owned:
     """A pool that this process has made. It is removed with the last reference to this object."""
 
     def __init__(self, connection: Connection, name: str, template: Any = None) -> None:
-        self._connection: Optional[Connection] = connection
+        self._connection = connection
+        self._is_ours = True
         self.name = name
         self._template = template
         self._pid = os.getpid()
@@ -50,10 +51,11 @@ class Owned:
             connection.forks[name] = template
 
     def _take(self) -> Optional[Connection]:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.forks.pop(self.name, None)
-        return connection if connection is not None and connection.lost is None and self._pid == os.getpid() else None
+        """The connection, if the pool is still to be removed, and can be. The caller removes it."""
+        is_ours, self._is_ours = self._is_ours, False
+        if is_ours:
+            self._connection.forks.pop(self.name, None)
+        return self._connection if is_ours and self._connection.lost is None and self._pid == os.getpid() else None
 
     def drop(self) -> None:
         """Removes the pool, and waits until it is gone."""
@@ -63,9 +65,14 @@ class Owned:
             self.end_template()
 
     def end_template(self) -> None:
-        """Ends the template: its pool has been dropped."""
-        if self._template is not None:
+        """Ends the template: its pool has been dropped. A daemon whose connection is lost removes the pool with it, and the template
+        ends then by itself: that the daemon finds it dead before would be an error."""
+        if self._template is None:
+            return
+        if self._connection.lost is None:
             self._template.end()
+        else:
+            self._template.end_soon()
 
     def give_up(self) -> None:
         """Ends the template: the pool could not be made."""
@@ -99,12 +106,12 @@ class Owned:
 
     def keep(self) -> None:
         """The pool is not removed: the daemon owns it."""
-        self._connection = None
+        self._is_ours = False
 
     def __del__(self, _ends: Callable[[], bool] = sys.is_finalizing) -> None:
         if _ends():
             return  # modules may have been cleared by now; the daemon removes the pool with the connection
-        was_ours = self._connection is not None
+        was_ours = self._is_ours
         self._notify_drop(self._take())
         if was_ours and self._template is not None:
             self._template.reap_soon()  # if the connection was lost, the pool is gone with it
