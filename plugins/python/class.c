@@ -445,8 +445,14 @@ static int fail_of_method(PyObject *self, struct objpool_call *call)
 /* Takes the value that a method has returned. NULL: it has raised an exception. */
 static int write_value(PyObject *self, struct objpool_call *call, PyObject *value, msgpack_packer *result)
 {
+	const bool put_off = later_was_made(!value);
+
 	if (!value)
 		return fail_of_method(self, call);
+	if (put_off) {
+		Py_DECREF(value);
+		return 0;
+	}
 	const int r = write_result(call, value, result, may_pickle, max_result);
 	end_if_forked();
 	Py_DECREF(value);
@@ -553,6 +559,15 @@ static void python_session_end(void *self, struct objpool_call *call, uint64_t s
 	leave(call);
 }
 
+static void python_deferred(void *self, struct objpool_call *call, enum objpool_event event)
+{
+	(void)self;
+	interpreter_enter();
+	struct objpool_call *before = handle_set(NULL); /* the call may be answered and freed meanwhile */
+	later_happened(call, event);
+	handle_set(before);
+}
+
 static int python_leased(void *self, struct objpool_call *call)
 {
 	enter(call);
@@ -613,6 +628,7 @@ static const struct objpool_class any_class = {
 	.dispatch_many = python_dispatch_many,
 	.list_methods = python_list_methods,
 	.session_end = python_session_end,
+	.deferred = python_deferred,
 	.snapshot = python_snapshot,
 	.restore = python_restore,
 	.leased = python_leased,

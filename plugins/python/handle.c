@@ -139,6 +139,31 @@ static PyObject *handle_invoke(PyObject *module, PyObject *args)
 	return result;
 }
 
+static PyObject *handle_commit(PyObject *module, PyObject *unused)
+{
+	(void)module;
+	(void)unused;
+	if (!running || !running->method || forked || !pthread_equal(owner, pthread_self())) {
+		PyErr_SetString(PyExc_RuntimeError, "only a method can commit itself, on its own thread");
+		return NULL;
+	}
+	return PyBool_FromLong(objpool_commit(running) == 0);
+}
+
+static PyObject *handle_defer(PyObject *module, PyObject *args)
+{
+	PyObject *on_event;
+	double wake_at;
+
+	(void)module;
+	if (!PyArg_ParseTuple(args, "Od:defer", &on_event, &wake_at))
+		return NULL;
+	if (running && running->method && !forked && pthread_equal(owner, pthread_self()))
+		return later_new(running, on_event, wake_at);
+	PyErr_SetString(PyExc_RuntimeError, "only a method can put its answer off, on its own thread");
+	return NULL;
+}
+
 /* ---- msgpack for host/ ---- */
 
 static PyObject *handle_pack(PyObject *module, PyObject *value)
@@ -175,6 +200,8 @@ PyMODINIT_FUNC handle_module(void)
 		{"forked", handle_forked, METH_NOARGS, NULL},
 		{"progress", handle_progress, METH_VARARGS, NULL},
 		{"invoke", handle_invoke, METH_VARARGS, NULL},
+		{"defer", handle_defer, METH_VARARGS, NULL},
+		{"commit", handle_commit, METH_NOARGS, NULL},
 		{"pack", handle_pack, METH_O, NULL},
 		{"pack_ext", handle_pack_ext, METH_VARARGS, NULL},
 		{NULL, NULL, 0, NULL},

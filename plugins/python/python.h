@@ -9,6 +9,7 @@
  *   write.c        packs Python objects
  *   failure.c      makes errors of calls from exceptions
  *   handle.c       the module _objpool, with which Python code asks about the running call
+ *   later.c        calls that a method leaves unanswered
  *   cancel.c       raises an exception in a method that nobody waits for any more
  *   host/          the part that is written in Python, compiled into the plugin. C calls the functions of its __init__.py
  *   forked/        all this and the worker image as a module, with which a fork of a program becomes a template
@@ -124,6 +125,17 @@ void handle_is_worker(void);
 
 /* Is this a process that the worker's Python has forked? */
 bool handle_is_forked(void);
+
+/* ---- later.c ---- */
+
+/* Puts off the answer of the running method's call. `on_event`: a callable, or None. `wake_at`: seconds of time.monotonic(), or 0.
+ * A new reference to a Deferred, or to None: it can't be put off. NULL with an exception set. */
+PyObject *later_new(struct objpool_call *call, PyObject *on_event, double wake_at);
+
+/* To be called after each method: has it put its answer off? `failed`: it has raised an exception after all. */
+bool later_was_made(bool failed);
+
+void later_happened(struct objpool_call *call, enum objpool_event event);
 
 /* ---- cancel.c ---- */
 

@@ -52,6 +52,21 @@ class Call:
         name, _, method = target.partition(".")
         return _objpool.invoke("objpool.call", [name, method, list(args), {"kwargs": kwargs}])
 
+    def commit(self):
+        """True: the caller gets what the method returns, even if it cancels now. False: it has given up already. Ask last of all,
+        before what must not be done in vain, such as to take an item from a queue."""
+        return _objpool.commit()
+
+    def defer(self, on_event=None, wake_at=None):
+        """Leaves the call unanswered, so that the instance serves others: a Deferred, to be answered later on this thread. What
+        the method returns is dropped.
+
+        None: the answer can't be put off. So it is on a direct channel, and when too many calls wait.
+        on_event(deferred, event): is called between methods when the time wake_at (as time.monotonic() counts) has come ("wake"),
+        and when nobody waits for the answer any more ("gone").
+        """
+        return _objpool.defer(on_event, 0 if wake_at is None else wake_at)
+
 
 def call():
     """The call that runs now. In a constructor or a hook its `method` is None."""
