@@ -58,6 +58,15 @@ static void audit_queue(const struct world *world, const struct queue *queue, st
 
 /* ---- slots ---- */
 
+/* Was the batch to be taken back, as its client does not read? */
+static bool should_wait(const struct slot *slot, const struct batch *batch)
+{
+	const struct client *client = pool_flow_client(slot->pool, batch->call);
+
+	return client && client->recalled && !batch->addressed && slot->state == SLOT_READY && !slot->killed &&
+	       board_state(slot->board, batch->id) == BOARD_HANDED;
+}
+
 static void audit_handed(const struct world *world, const struct slot *slot, struct count *count)
 {
 	const struct batch *batch;
@@ -71,6 +80,7 @@ static void audit_handed(const struct world *world, const struct slot *slot, str
 		HOLDS(world, batch->done < batch->count, "a batch in hand that is done");
 		HOLDS(world, !slot->leased || slot->leased->state != LEASE_HELD || batch->call->session == slot->leased->session,
 		      "a leased slot has a call of others");
+		HOLDS(world, !should_wait(slot, batch), "a worker has tasks in hand for a client that does not read");
 		ahead += batch->estimate;
 		n++;
 	}
@@ -90,8 +100,9 @@ static void audit_deferred(const struct world *world, const struct slot *slot, s
 		      "a deferred batch that thinks that it is elsewhere");
 		HOLDS(world, idmap_get(&slot->by_tag, batch->tag) == batch, "a deferred batch that is not found");
 		const struct train *train = batch->call->train;
-		HOLDS(world, !train || train->passengers[batch->first].ticket.client ||
-		      ledger_is(slot->board, batch->tag, LEDGER_ANSWERED),
+		HOLDS(world,
+		      !train || train->passengers[batch->first].ticket.client ||
+			      ledger_is(slot->board, batch->tag, LEDGER_ANSWERED),
 		      "a call of a train stays deferred, and nobody waits for it");
 		n++;
 	}
@@ -227,8 +238,9 @@ static void audit_leases(const struct world *world, const struct pool *pool)
 		HOLDS(world, (lease->state <= LEASE_ASKING) == (lease->ticket.client != NULL), "a lease that nobody is told of");
 		HOLDS(world, lease->state != LEASE_WAITING || lease_check_place(pool, lease->wanted, &error) == 0,
 		      "a lease waits for what can't be built");
-		HOLDS(world, !world->core.draining || lease->state == LEASE_LOST || timer_is_set(&pool->wake) ||
-		      (lease->slot && lease->slot->handed_count + lease->slot->queue.count > 0),
+		HOLDS(world,
+		      !world->core.draining || lease->state == LEASE_LOST || timer_is_set(&pool->wake) ||
+			      (lease->slot && lease->slot->handed_count + lease->slot->queue.count > 0),
 		      "a lease that nobody needs while the daemon drains");
 		waiting += lease->state <= LEASE_ASKING;
 	}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The core, event by event: what is freed when, and what slots do when workers or calls end. */
 #include "daemon/core/calls/direct.h"
+#include "daemon/core/calls/recall.h"
 #include "daemon/core/dispatch/sticky.h"
 #include "tests/unit/core_world.h"
 
@@ -700,10 +701,147 @@ static void a_call_passes_the_items_of_its_clients_stream(void **state)
 	(void)world_begin(slot);
 	world_ask(&client, 2, "p.short", "[", 0);
 	world_pass(&world, 0);
-	assert_int_equal(slot->handed_count, 1); /* what it runs */
-	assert_in_range(pool->queue.count, 1, 3);
+	assert_int_equal(TAILQ_FIRST(&slot->handed)->count, 1); /* what it runs */
+	assert_int_equal(TAILQ_NEXT(TAILQ_FIRST(&slot->handed), link)->call->ticket.msgid, 2);
+	assert_in_range(slot->ahead, 1, SLOT_AHEAD);
 	assert_true(TAILQ_FIRST(&pool->calls)->input.count > 1800);
 	client_gone(&client);
+	world_close(&world);
+}
+
+/* The tasks of the call that wait in the pool's queue, and then those that wait in the call, go up from `first` on. */
+static void expect_ascending(const struct pool *pool, const struct call *call, uint64_t first)
+{
+	struct flow *flow = idmap_get(&pool->queue.by_client, call->ticket.client->id);
+	const struct batch *batch;
+
+	struct batch_list none = TAILQ_HEAD_INITIALIZER(none);
+	TAILQ_FOREACH(batch, flow ? &flow->batches : &none, link)
+		if (batch->call == call) {
+			assert_true(batch->first >= first);
+			first = batch->first + batch->count;
+		}
+	TAILQ_FOREACH(batch, &call->input.items, link) {
+		assert_true(batch->first >= first);
+		first = batch->first + batch->count;
+	}
+}
+
+/* Other tasks come: of a stream, earlier items go before later items all the same, those of the queue as well, and behind the
+ * call for which they were taken back. */
+static void items_that_are_taken_back_keep_their_order(void **state)
+{
+	struct core_world world;
+	struct client client;
+
+	(void)state;
+	world_open(&world);
+	client_init(&client, &world.core);
+	struct pool *pool = world_pool(&world, "p", 3, &world_settings);
+	measure(&client, pool, "p:0.short", 36000);
+	ask_stream(&client, 1, "short", 3000);
+	for (unsigned i = 0; i < 3; i++)
+		(void)world_begin(pool->slots[i]);
+	world_ask(&client, 2, "p.short", "[", 0);
+	const struct call *stream = TAILQ_FIRST(&pool->calls);
+	for (unsigned i = 0; i < 3; i++)
+		assert_true(pool->slots[i]->handed_count > 3);
+	recall_on_timer(&pool->recall);
+	for (unsigned i = 0; i < 3; i++) /* the item that runs; perhaps the call, and first items */
+		assert_in_range(pool->slots[i]->ahead, 1, SLOT_AHEAD + MILLISECOND / 2);
+	expect_ascending(pool, stream, 3);
+	core_end_event(&world.core);
+	client_gone(&client);
+	world_close(&world);
+}
+
+/* The slot's worker begins and answers all items of maps that it has in hand, until it gets no more. */
+static void finish_items(struct slot *slot)
+{
+	const struct batch *batch;
+
+	while ((batch = TAILQ_FIRST(&slot->handed))) {
+		const uint32_t id = batch->id;
+		const uint64_t first = batch->first;
+		(void)board_move(slot->board, id, BOARD_HANDED, BOARD_STARTED);
+		for (uint32_t i = 0, count = batch->count; i < count; i++) {
+			(void)board_begin_item(slot->board, id);
+			const int r = world_say(slot, "[iii[n", 4, FROM_RESULTS, id, (unsigned)first + i, 1);
+			assert_int_equal(r, 0);
+		}
+	}
+}
+
+/* So do items that wait behind slow items of several instances. */
+static void items_behind_slow_ones_keep_their_order(void **state)
+{
+	struct core_world world;
+	struct client client;
+	uint64_t next = 0;
+
+	(void)state;
+	world_open(&world);
+	client_init(&client, &world.core);
+	struct pool *pool = world_pool(&world, "p", 3, &world_settings);
+	measure(&client, pool, "p:0.short", 36000);
+	ask_map(&client, 1, "short", 200);
+	for (unsigned i = 0; i < 2; i++) {
+		(void)world_begin(pool->slots[i]);
+		atomic_store(&pool->slots[i]->board->since, world.core.now);
+	}
+	recall_on_timer(&pool->recall); /* where the workers are is noted */
+	finish_items(pool->slots[2]);
+	assert_true(pool->slots[0]->handed_count > 1 && pool->slots[1]->handed_count > 1);
+	world.core.now += MILLISECOND;
+	recall_on_timer(&pool->recall);
+	assert_int_equal(pool->slots[0]->handed_count, 1);
+	assert_int_equal(pool->slots[1]->handed_count, 1);
+	const struct batch *batch;
+	TAILQ_FOREACH(batch, &pool->slots[2]->handed, link) {
+		assert_true(batch->first >= next);
+		next = batch->first + batch->count;
+	}
+	assert_true(next > 0);
+	expect_ascending(pool, TAILQ_FIRST(&pool->calls), next);
+	core_end_event(&world.core);
+	client_gone(&client);
+	world_close(&world);
+}
+
+/* A client that stops reading: what workers have not begun for it is taken back, and goes on when it reads. */
+static void what_is_ahead_waits_for_a_client_that_does_not_read(void **state)
+{
+	static const uint8_t unread[2000];
+	struct core_world world;
+	struct client client, other;
+
+	(void)state;
+	world_open(&world);
+	world.core.limits.max_unsent = 1000;
+	client_init(&client, &world.core);
+	client_init(&other, &world.core);
+	struct pool *pool = world_pool(&world, "p", 1, &world_settings);
+	struct slot *slot = pool->slots[0];
+	measure(&client, pool, "p:0.short", 36000);
+	ask_stream(&client, 1, "short", 2000);
+	assert_true(slot->handed_count > 3);
+	(void)world_begin(slot);
+	sendq_copy(&client.out, unread, sizeof unread);
+	client_wrote(&client);
+	client_on_sent(&client); /* it was tried */
+	core_end_event(&world.core);
+	assert_int_equal(slot->handed_count, 1);
+	expect_ascending(pool, TAILQ_FIRST(&pool->calls), 1);
+	world_ask(&other, 1, "p.short", "[", 0);
+	world_pass(&world, 0);
+	assert_int_equal(slot->handed_count, 2);
+
+	sendq_clear(&client.out);
+	client_on_sent(&client);
+	world_pass(&world, 0);
+	assert_true(slot->handed_count > 2);
+	client_gone(&client);
+	client_gone(&other);
 	world_close(&world);
 }
 
@@ -932,6 +1070,9 @@ int main(void)
 		cmocka_unit_test(what_is_remembered_is_counted),
 		cmocka_unit_test(a_map_that_is_alone_is_handed_far_ahead),
 		cmocka_unit_test(a_call_passes_the_items_of_its_clients_stream),
+		cmocka_unit_test(items_that_are_taken_back_keep_their_order),
+		cmocka_unit_test(items_behind_slow_ones_keep_their_order),
+		cmocka_unit_test(what_is_ahead_waits_for_a_client_that_does_not_read),
 		cmocka_unit_test(the_last_items_are_not_handed_far_ahead),
 		cmocka_unit_test(the_usual_window_is_by_work),
 		cmocka_unit_test(one_slow_batch_changes_little),

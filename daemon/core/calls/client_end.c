@@ -4,6 +4,7 @@
 #include "daemon/core/calls/call_life.h"
 #include "daemon/core/calls/direct.h"
 #include "daemon/core/calls/lease.h"
+#include "daemon/core/calls/recall.h"
 #include "daemon/core/records/pool.h"
 #include "daemon/core/records/queue.h"
 #include "daemon/core/records/slot.h"
@@ -21,11 +22,24 @@ static void resume_flows(const struct client *client)
 			pool_wake(flow->queue->pool);
 }
 
+/* It holds as much as it may: what workers have in hand for it would come on top of that. */
+static void recall_its_tasks(struct client *client)
+{
+	if (client->recalled || !client_has_unread(client, client->core->limits.max_unsent))
+		return;
+	client->recalled = true;
+	recall_from_client(client);
+}
+
 void client_on_sent(struct client *client)
 {
-	if (!client->stalled || client_has_unread(client, client->core->limits.max_unsent / 2))
+	if (!client->stalled)
 		return;
-	client->stalled = false;
+	if (client_has_unread(client, client->core->limits.max_unsent / 2)) {
+		recall_its_tasks(client);
+		return;
+	}
+	client->stalled = client->recalled = false;
 	resume_flows(client);
 	yield_resume(client);
 }

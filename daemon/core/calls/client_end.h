@@ -9,7 +9,8 @@
 #include "daemon/core/records/client.h"
 
 /* Some of client->out has been sent. If the client is stalled and few of its answers are unread now, its calls go on: its
- * batches are handed out again, and its methods may yield more. */
+ * batches are handed out again, and its methods may yield more. If too many are unread still, its tasks that no worker has begun
+ * are taken back. */
 void client_on_sent(struct client *client);
 
 /* The client can't be answered any more: abandons its requests. Its notifications go on. */

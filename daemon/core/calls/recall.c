@@ -78,46 +78,127 @@ static bool is_silent(const struct slot *slot, const struct batch *first, uint64
 	       !atomic_load_explicit(&slot->board->since, memory_order_relaxed);
 }
 
-/* Takes the tasks that the slot has not begun, and that another slot may do, out of its hands. The last task comes first. */
-static void take_back(struct slot *slot, struct batch_list *taken)
+/* The order in which the tasks of a client wait in its flow. */
+static bool comes_before(const struct batch *a, const struct batch *b)
 {
-	struct batch *batch, *before, *rest;
+	if (a->call == b->call)
+		return a->first < b->first;
+	return a->call->began != b->call->began ? a->call->began < b->call->began : (uintptr_t)a->call < (uintptr_t)b->call;
+}
 
-	TAILQ_INIT(taken);
+/* Puts the batch in its place in the list. The search begins at `near`, a batch of the list, or NULL for its end. */
+static void insert(struct batch_list *taken, struct batch *batch, struct batch *near)
+{
+	struct batch *before = near ? near : TAILQ_LAST(taken, batch_list), *next;
+
+	while (before && (next = TAILQ_NEXT(before, link)) && comes_before(next, batch))
+		before = next;
+	while (before && comes_before(batch, before))
+		before = TAILQ_PREV(before, batch_list, link);
+	if (before)
+		TAILQ_INSERT_AFTER(taken, before, batch, link);
+	else
+		TAILQ_INSERT_HEAD(taken, batch, link);
+}
+
+/* Takes what the worker has not begun of the batch, as a batch of its own. NULL: it has begun all of it. */
+static struct batch *take(struct batch *batch)
+{
+	struct slot *slot = batch->slot;
+
+	if (!board_move(slot->board, batch->id, BOARD_HANDED, BOARD_REVOKED))
+		return withdraw_rest(slot, batch);
+	slot->tasks -= batch->count;
+	slot_release(batch);
+	return batch;
+}
+
+/* Takes the tasks that the slot has not begun, and that another slot may do, out of its hands. `client`: only those that wait in
+ * its flows; NULL: all. They come into `taken`, which is in order. */
+static void take_back(struct slot *slot, const struct client *client, const char *why, struct batch_list *taken)
+{
+	struct batch *batch, *before, *not_begun, *near = NULL;
+
+	core_trace(slot->pool->core, slot->pool, slot, "what it has not begun is taken back: %s", why);
 	for (batch = TAILQ_LAST(&slot->handed, batch_list); batch; batch = before) {
 		before = TAILQ_PREV(batch, batch_list, link);
-		if (batch->addressed)
+		if (batch->addressed || (client && pool_flow_client(slot->pool, batch->call) != client) ||
+		    !(not_begun = take(batch)))
 			continue;
-		if (!board_move(slot->board, batch->id, BOARD_HANDED, BOARD_REVOKED)) {
-			if ((rest = withdraw_rest(slot, batch)))
-				TAILQ_INSERT_TAIL(taken, rest, link);
-			continue;
-		}
-		slot->tasks -= batch->count;
-		slot_release(batch);
-		TAILQ_INSERT_TAIL(taken, batch, link);
+		insert(taken, not_begun, near);
+		near = not_begun;
 	}
 }
 
-static void take_and_put(struct slot *slot, const char *why, void (*put)(struct batch *))
+/* Each goes to the front of its queue, before the later tasks that are there already: so the last one comes first. */
+static void put_back_all(struct batch_list *taken)
 {
-	struct batch_list taken;
 	struct batch *batch;
 
-	core_trace(slot->pool->core, slot->pool, slot, "what it has not begun is taken back: %s", why);
-	take_back(slot, &taken);
-	while ((batch = TAILQ_FIRST(&taken))) {
-		TAILQ_REMOVE(&taken, batch, link);
-		put(batch);
+	while ((batch = TAILQ_LAST(taken, batch_list))) {
+		TAILQ_REMOVE(taken, batch, link);
+		recall_put_back(batch);
 	}
+}
+
+/* Do the batch's items come from its call's input, which could keep them? */
+static bool is_of_input(const struct batch *batch)
+{
+	const struct call *call = batch->call;
+	return call->input.on && !call->input.sync && !call->answered;
+}
+
+/* The items of the call with which the list begins wait in the call again, and the call goes on with the first of them. */
+static void put_first_call_back(struct batch_list *taken)
+{
+	struct call *call = TAILQ_FIRST(taken)->call;
+	struct batch *batch = TAILQ_FIRST(taken), *before;
+
+	input_unqueue(call);
+	while ((before = TAILQ_NEXT(batch, link)) && before->call == call)
+		batch = before;
+	for (; batch; batch = before) {
+		before = TAILQ_PREV(batch, batch_list, link);
+		TAILQ_REMOVE(taken, batch, link);
+		input_put_back(call, batch);
+	}
+	call_go_on(call);
+}
+
+/* Items of streams wait in their calls again, so that what has come after them need not wait behind them. The rest goes back
+ * into the queues. */
+static void put_where_others_pass(struct batch_list *taken)
+{
+	struct batch_list of_inputs = TAILQ_HEAD_INITIALIZER(of_inputs);
+	struct batch *batch, *next;
+
+	for (batch = TAILQ_FIRST(taken); batch; batch = next) {
+		next = TAILQ_NEXT(batch, link);
+		if (!is_of_input(batch))
+			continue;
+		TAILQ_REMOVE(taken, batch, link);
+		TAILQ_INSERT_TAIL(&of_inputs, batch, link);
+	}
+	put_back_all(taken);
+	while (!TAILQ_EMPTY(&of_inputs))
+		put_first_call_back(&of_inputs);
+}
+
+/* ---- behind something slow ---- */
+
+static void take_from_slow(struct slot *slot, struct batch_list *taken)
+{
+	take_back(slot, NULL, slot->silent ? "the worker does not react" : "it is at something slow", taken);
+	slot->runs_slow = true;
+	slot_relist(slot);
 }
 
 void recall_tasks(struct slot *slot)
 {
-	/* Each goes to the front of the queue, before the later tasks that are there already. */
-	take_and_put(slot, slot->silent ? "the worker does not react" : "it is at something slow", recall_put_back);
-	slot->runs_slow = true;
-	slot_relist(slot);
+	struct batch_list taken = TAILQ_HEAD_INITIALIZER(taken);
+
+	take_from_slow(slot, &taken);
+	put_back_all(&taken);
 }
 
 /* May another task in the slot's hands, or a finished answer, have to wait for the task that runs? */
@@ -145,9 +226,9 @@ static void nudge(struct slot *slot)
 	slot->pool->core->ops->slot_nudge(slot);
 }
 
-/* Takes back tasks that wait behind a stuck task, or in a worker that does not react, if another instance is free to do them.
- * False: no task can wait in the slot. */
-static bool recall_if_stuck(struct slot *slot, uint64_t now, bool another_is_free)
+/* Takes tasks that wait behind a stuck task, or in a worker that does not react, if another instance is free to do them. False:
+ * no task can wait in the slot. */
+static bool take_if_stuck(struct slot *slot, uint64_t now, bool another_is_free, struct batch_list *taken)
 {
 	const struct batch *first = TAILQ_FIRST(&slot->handed);
 
@@ -162,37 +243,32 @@ static bool recall_if_stuck(struct slot *slot, uint64_t now, bool another_is_fre
 	note_reading(slot, now);
 	slot->silent = is_silent(slot, first, now);
 	if (stuck || slot->silent || time_at_work(slot, now) > TOO_LATE)
-		recall_tasks(slot);
+		take_from_slow(slot, taken);
 	return true;
 }
 
-/* Items of a stream wait in their call again, so that what has come after them need not wait behind them. */
-static void put_where_others_pass(struct batch *batch)
-{
-	struct call *call = batch->call;
-
-	if (!call->input.on || call->input.sync || call->answered) {
-		recall_put_back(batch);
-		return;
-	}
-	input_put_back(call, batch);
-	call_go_on(call);
-}
+/* ---- what was handed far ahead ---- */
 
 /* Others than one client's maps wait: they wait for what is in the workers' hands. */
 static void recall_excess(struct pool *pool)
 {
+	struct batch_list taken = TAILQ_HEAD_INITIALIZER(taken);
+
 	if (!pool->laden_deep || pool->core->now >= pool->shared_until)
 		return;
 	pool->laden_deep = false;
 	for (uint32_t i = 0; i < pool->size; i++)
 		if (pool->slots[i]->ahead > SLOT_AHEAD && pool->slots[i]->handed_count > 1)
-			take_and_put(pool->slots[i], "others wait", put_where_others_pass);
+			take_back(pool->slots[i], NULL, "others wait", &taken);
+	put_where_others_pass(&taken);
 }
+
+/* ---- when ---- */
 
 void recall_on_timer(struct timer *timer)
 {
 	struct pool *pool = container_of(timer, struct pool, recall);
+	struct batch_list taken = TAILQ_HEAD_INITIALIZER(taken);
 	const uint64_t now = pool->core->now;
 	const bool free = scheduler_first_free(pool);
 	struct slot *slot;
@@ -201,10 +277,28 @@ void recall_on_timer(struct timer *timer)
 	recall_excess(pool);
 	pool->recall_pause = pool->recall_pause < PAUSE_MAX ? 2 * pool->recall_pause : PAUSE_MAX;
 	SLOT_FOREACH(slot, pool)
-		waits = recall_if_stuck(slot, now, free) || waits;
+		waits = take_if_stuck(slot, now, free, &taken) || waits;
+	put_back_all(&taken);
 	if (waits)
 		timer_set(&pool->core->timers, timer, now + pool->recall_pause);
 	else
 		pool->recall_pause = 0;
 	scheduler_run(pool);
+}
+
+void recall_from_client(const struct client *client)
+{
+	struct batch_list taken = TAILQ_HEAD_INITIALIZER(taken);
+	struct pool *pool;
+	struct slot *slot;
+
+	TAILQ_FOREACH(pool, &client->core->pools, link) {
+		SLOT_FOREACH(slot, pool)
+			if (slot->state == SLOT_READY && !slot->killed && slot->handed_count > 0)
+				take_back(slot, client, "its client does not read", &taken);
+		if (TAILQ_EMPTY(&taken))
+			continue;
+		put_where_others_pass(&taken);
+		pool_wake(pool); /* the slots have room for others now */
+	}
 }

@@ -4,6 +4,8 @@
  *
  *  - the worker is busy for longer than was estimated, and another worker is idle;
  *  - the worker does not react: then it gets nothing more until it reacts;
+ *  - a client's maps have been handed far ahead, and others have come;
+ *  - the client does not read its answers;
  *  - the worker has died.
  */
 #ifndef CORE_RECALL_H
@@ -19,6 +21,9 @@ void recall_move_to(struct batch *batch, struct slot *slot);
 /* The slot's worker runs a slow task: takes back the tasks that it has not begun and that another slot may do. The slot is handed
  * nothing ahead until the slow task has ended. */
 void recall_tasks(struct slot *slot);
+
+/* The client does not read its answers: takes back its tasks that no worker has begun. They wait until it reads. */
+void recall_from_client(const struct client *client);
 
 /* pool->recall fires: takes back tasks that wait behind slow tasks, or in workers that don't react, and sets the timer again. */
 void recall_on_timer(struct timer *timer);

@@ -25,6 +25,7 @@ struct batch *withdraw_rest(struct slot *slot, struct batch *batch)
 	}
 	batch_split(batch, kept, rest);
 	slot->tasks -= rest->count;
+	slot_estimate(batch, batch->estimate / (kept + rest->count) * kept);
 	return rest;
 }
 
@@ -147,7 +148,7 @@ void withdraw_batches(struct call *call)
 	bool begun = false;
 
 	if (call->sticky && !pool->leaving)
-		return; /* a sticky call runs also when nobody waits for it */
+		return;  /* a sticky call runs also when nobody waits for it */
 	pool_wake(pool); /* a slot may have room now, or may have nothing to do before it ends */
 	if (call_is_single(call)) {
 		if (call->batches > 0 && !drop(&call->only))

@@ -71,6 +71,7 @@ struct client {
 	uint16_t fds_mark;       /* is in each value that stands for a descriptor: values of classes can't imitate it */
 	struct sendq_kept kept;  /* the descriptors that it has been sent */
 	bool stalled;            /* it doesn't read its answers: no task is started for it */
+	bool recalled;           /* since then the tasks that no worker had begun were taken back */
 	bool left;               /* client_leave was called: it sends nothing more */
 	bool hung_up;            /* it can't be answered any more: only its notifications are accepted */
 };

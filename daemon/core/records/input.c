@@ -106,7 +106,7 @@ void input_put_back(struct call *call, struct batch *batch)
 }
 
 /* Takes the batch out of the queue, but leaves the item whose turn it is. Without memory the whole batch stays. */
-static void take_back(struct call *call, struct batch *batch)
+static void unqueue(struct call *call, struct batch *batch)
 {
 	if (batch->first == call->stream.sent) {
 		struct batch *next = batch->count > 1 ? batch_cut(batch, 1) : NULL;
@@ -118,8 +118,7 @@ static void take_back(struct call *call, struct batch *batch)
 	input_put_back(call, batch);
 }
 
-/* Takes the call's batches out of the pool's queue, so that they aren't begun. */
-static void take_all_back(struct call *call)
+void input_unqueue(struct call *call)
 {
 	const struct flow *flow = idmap_get(&call->pool->queue.by_client, call->ticket.client->id);
 	struct batch *batch = flow ? TAILQ_LAST(&flow->batches, batch_list) : NULL, *before;
@@ -127,7 +126,7 @@ static void take_all_back(struct call *call)
 	for (; batch; batch = before) {
 		before = TAILQ_PREV(batch, batch_list, link);
 		if (batch->call == call)
-			take_back(call, batch);
+			unqueue(call, batch);
 	}
 }
 
@@ -136,7 +135,7 @@ static void hold_or_go_on(struct call *call)
 	const bool held = call->stream.early_bytes > call->core->limits.max_unsent;
 
 	if (held && !call->input.held)
-		take_all_back(call);
+		input_unqueue(call);
 	call->input.held = held;
 }
 

@@ -24,6 +24,10 @@ int input_next(struct call *call, struct batch **batch);
 /* A batch of a stream has been taken out of a queue, or of a worker's hands: its items wait in their place again. */
 void input_put_back(struct call *call, struct batch *batch);
 
+/* The call's batches in the pool's queue are not begun now: their items wait in their place again, but for the item whose turn
+ * it is. */
+void input_unqueue(struct call *call);
+
 /* Tells the client how many more items it may feed. */
 void input_grant(struct call *call);
 

@@ -142,6 +142,13 @@ void slot_take(struct slot *slot, struct batch *batch, uint64_t estimate)
 	atomic_store_explicit(&board_entry(slot->board, id)->word, board_word(id, BOARD_HANDED), memory_order_release);
 }
 
+void slot_estimate(struct batch *batch, uint64_t estimate)
+{
+	batch->slot->ahead -= batch->estimate - estimate;
+	batch->estimate = estimate;
+	slot_relist(batch->slot);
+}
+
 void slot_release(struct batch *batch)
 {
 	struct slot *slot = batch->slot;

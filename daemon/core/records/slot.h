@@ -214,6 +214,9 @@ struct batch *slot_batch(const struct slot *slot, uint64_t id);
 void slot_take(struct slot *slot, struct batch *batch, uint64_t estimate);
 void slot_release(struct batch *batch);
 
+/* The batch in the worker's hands has become shorter. */
+void slot_estimate(struct batch *batch, uint64_t estimate);
+
 /* May a worker that has tasks be handed more, as far as it has less work than `most`? */
 bool slot_may_be_ahead(const struct slot *slot, uint64_t most);
 
