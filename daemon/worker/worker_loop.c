@@ -154,6 +154,7 @@ static void wake(struct host *host)
 		return;
 	deferred_wake(&host->deferrals, host->now);
 	host_put_answers(host);
+	host->now = host_clock(); /* the class may have taken its time */
 }
 
 /* Handles what has come from the supervisor; if there are direct channels, for one turn. True: there may be more. */
@@ -163,7 +164,10 @@ static bool take_messages(struct host *host)
 	struct span message;
 
 	while (!host->ended && inbox_next(&host->inbox, &message)) {
+		const uint64_t before = host->now;
 		on_message(host, message);
+		if (host->now == before) /* it was no task, but the class may have done something about it */
+			host->now = host_clock();
 		flush_when_due(host);
 		wake(host);
 		if (host->now >= until)

@@ -3,7 +3,9 @@
 import array
 import contextlib
 import itertools
+import json
 import os
+import pathlib
 import random
 import re
 import signal
@@ -15,6 +17,9 @@ import pytest
 from harness import DEADLINE, Client, wait_for
 from test_descendants import FAMILY, has_channel
 from test_descriptors import lingering, send_with
+
+CLASSES = pathlib.Path(__file__).parent / "classes"
+SLOW_END = {"plugin": "python", "class": "slow_end:SlowEnd", "python_path": json.dumps([str(CLASSES)]), "workers": 1}
 
 
 class Channel(Client):
@@ -282,6 +287,22 @@ def test_deadlines(start):
         assert (error["code"], error["ran"]) == ("TIMEOUT", "no")
         assert channel.full("echo", 1, timeout_ms=0)[0]["code"] == "TIMEOUT"
         assert channel.value("get") is None
+
+
+def test_a_deadline_passes_also_while_the_class_does_something_that_is_no_call(start):
+    daemon = start({"p": SLOW_END})
+    with Owner(daemon) as client, client.attach("p") as channel:
+        pid = slot_of(client)["pid"]
+        with Client(daemon.address) as other:
+            assert other.value("p.count") == 0
+            os.kill(pid, signal.SIGSTOP)
+            wait_for(lambda: is_stopped(pid), lambda: "the worker to stop")
+        wait_for(lambda: client.value("objpool.status", "p")["sessions"] == 1, lambda: "the session to end")
+        late = channel.start("objpool.call", None, "count", [], {"timeout_ms": 100})
+        os.kill(pid, signal.SIGCONT)
+        error, _ = channel.wait(late)
+        assert (error["code"], error["ran"]) == ("TIMEOUT", "no")
+        assert channel.value("count") == 1
 
 
 def test_cancel(start):

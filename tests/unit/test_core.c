@@ -178,6 +178,44 @@ static void a_grace_is_for_its_call_alone(void **state)
 	world_close(&world);
 }
 
+/* As the worker says on the board what it is at; 0: nothing. */
+static void runs(struct slot *slot, uint32_t id)
+{
+	atomic_store(&slot->board->running, id);
+	atomic_store(&slot->board->since, id ? slot->pool->core->now : 0);
+}
+
+/* Two calls are cancelled. The first of them has ended, and its answer is on its way: the second gets no more time for that, and
+ * is not forgotten, whichever is cancelled first. */
+static void an_answer_on_its_way_gives_no_grace_to_what_runs(void **state)
+{
+	struct pool_settings settings = world_settings;
+	struct core_world world;
+	struct client client;
+
+	(void)state;
+	settings.cancel_grace = 100 * MILLISECOND;
+	for (unsigned first = 1; first <= 2; first++) {
+		world_open(&world);
+		client_init(&client, &world.core);
+		struct slot *slot = world_pool(&world, "p", 1, &settings)->slots[0];
+		learn(&client, slot, "p.short");
+		world_ask(&client, 1, "p.short", "[", 0);
+		world_ask(&client, 2, "p.short", "[", 0);
+		(void)world_begin(slot);
+		runs(slot, world_begin(slot));
+		cancel(&client, first);
+		world_pass(&world, 60 * MILLISECOND);
+		cancel(&client, 3 - first);
+		world_pass(&world, (first == 2 ? 40 : 100) * MILLISECOND);
+		assert_int_equal(world.kills, 1);
+		runs(slot, 0);
+		world_exit(slot, SIGKILL);
+		client_gone(&client);
+		world_close(&world);
+	}
+}
+
 /* ---- the board is the worker's to write on ---- */
 
 #define LIE(id) board_items(id, 1000, 1000) /* that it may begin, and has begun, so many items */
@@ -1054,6 +1092,7 @@ int main(void)
 		cmocka_unit_test(a_method_that_has_committed_itself_does_not_wait_for_nobody),
 		cmocka_unit_test(what_is_ahead_is_given_back),
 		cmocka_unit_test(a_grace_is_for_its_call_alone),
+		cmocka_unit_test(an_answer_on_its_way_gives_no_grace_to_what_runs),
 		cmocka_unit_test(an_item_that_had_begun_may_not_have_run),
 		cmocka_unit_test(what_is_fed_wakes_a_pool_that_is_asleep),
 		cmocka_unit_test(a_worker_can_t_have_begun_more_than_it_had),

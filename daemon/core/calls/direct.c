@@ -310,7 +310,7 @@ void direct_on_worker_gone(struct slot *slot, const struct error *lost)
 		end(direct, "lost");
 	}
 	slot->counts_direct = false;
-	slot->direct_grace = 0;
+	slot->grace_direct = 0;
 	board_direct_end(&slot->board->direct);
 	atomic_store(&slot->board->direct.methods, 0);
 }
@@ -327,8 +327,7 @@ static void on_cancelled(struct direct *direct, uint64_t number)
 		return;
 	if (slot->nested.direct == direct)
 		withdraw_nested(slot);
-	if (withdraw_set_grace(slot))
-		slot->direct_grace = word;
+	withdraw_set_grace(slot, 0, word);
 }
 
 int direct_cancel_message(struct direct *direct, uint64_t number)

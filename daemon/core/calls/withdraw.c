@@ -106,15 +106,37 @@ void withdraw_nested(const struct slot *slot)
 	ticket->abandoned(ticket, &error);
 }
 
-bool withdraw_set_grace(struct slot *slot)
+/* Does the board say that this batch runs? `since` is read first: it is 0 between what ends and what begins. */
+static bool is_at_work(const struct board *board, uint32_t id)
+{
+	return atomic_load(&board->since) && board_direct_state_in(atomic_load(&board->direct.word)) == DIRECT_ENDED &&
+	       atomic_load(&board->running) == id;
+}
+
+bool withdraw_grace_is_used(const struct slot *slot)
+{
+	struct board *board = slot->board;
+
+	if (slot->grace_direct)
+		return atomic_load(&board->direct.word) == slot->grace_direct;
+	const struct batch *batch = slot_batch(slot, slot->grace_batch);
+	return batch && board_state(board, batch->id) == BOARD_CANCELLED;
+}
+
+void withdraw_set_grace(struct slot *slot, uint32_t batch, uint64_t direct)
 {
 	struct core *core = slot->pool->core;
 	const uint64_t grace = slot->pool->settings.cancel_grace;
 
 	if (grace == NEVER)
-		return false;
+		return;
+	/* What was cancelled before runs still: what is cancelled now has ended, and its answer is on its way. */
+	if (timer_is_set(&slot->grace) && withdraw_grace_is_used(slot) &&
+	    (slot->grace_direct || is_at_work(slot->board, slot->grace_batch)))
+		return;
+	slot->grace_batch = batch;
+	slot->grace_direct = direct;
 	timer_set(&core->timers, &slot->grace, core->now + grace);
-	return true;
 }
 
 void withdraw_running(struct slot *slot, struct batch *batch)
@@ -127,8 +149,7 @@ void withdraw_running(struct slot *slot, struct batch *batch)
 	if (!slot->nested.direct && slot->nested.batch == batch->id)
 		withdraw_nested(slot);
 	yield_cancel(batch);
-	if (withdraw_set_grace(slot))
-		slot->grace_batch = batch->id;
+	withdraw_set_grace(slot, batch->id, 0);
 }
 
 /* To cancel a batch may cancel calls that its method has made. This ends no other batch of this call. */

@@ -32,9 +32,12 @@ struct batch *withdraw_rest(struct slot *slot, struct batch *batch);
 void withdraw_running(struct slot *slot, struct batch *batch);
 
 /* The steps of that which messages of direct channels need, too: cancels the nested call that the slot's method waits for, if it
- * waits for one; sets the timer of cancel_grace. False: the pool gives cancelled methods all time. */
+ * waits for one; sets the timer of cancel_grace for the batch of that id, or (not 0) for the direct message of that word. */
 void withdraw_nested(const struct slot *slot);
-bool withdraw_set_grace(struct slot *slot);
+void withdraw_set_grace(struct slot *slot, uint32_t batch, uint64_t direct);
+
+/* Has what was cancelled, and for which the timer was set, not ended? */
+bool withdraw_grace_is_used(const struct slot *slot);
 
 /* Makes the error for a nested call that was made for a call which has been given up. */
 void withdraw_say_in_vain(struct error *error, enum ran ran);

@@ -3,6 +3,7 @@
 
 #include "daemon/core/calls/direct.h"
 #include "daemon/core/calls/lease.h"
+#include "daemon/core/calls/withdraw.h"
 #include "daemon/core/life/lost.h"
 #include "daemon/core/records/pool.h"
 #include "daemon/core/dispatch/to_worker.h"
@@ -12,9 +13,9 @@
 #include <stdlib.h>
 
 #define START_BURST 64.0 /* a pool's budget of starts after workers have ended: this number, and twice the pool's size */
-#define START_RATE 20.0  /* starts that the budget gets back in a second */
+#define START_RATE  20.0 /* starts that the budget gets back in a second */
 
-#define TRIAL_DELAY (100 * MILLISECOND) /* before an instance is tried again that has refused a task; doubles */
+#define TRIAL_DELAY     (100 * MILLISECOND) /* before an instance is tried again that has refused a task; doubles */
 #define TRIAL_DELAY_MAX (10 * SECOND)
 
 #define SLOW_END "it did not end within stop_timeout"
@@ -29,8 +30,7 @@ void slot_set_timer(struct slot *slot, uint64_t after)
 	struct core *core = core_of(slot);
 
 	if (after == NEVER)
-		timer_clear(&core->timers,
-			    &slot->timer); /* the timer of max_age must not be taken for that of stop_timeout */
+		timer_clear(&core->timers, &slot->timer); /* the timer of max_age must not be taken for that of stop_timeout */
 	else
 		timer_set(&core->timers, &slot->timer, core->now + after);
 }
@@ -148,7 +148,7 @@ void slot_expect_end(struct slot *slot)
 {
 	if (slot->state != SLOT_READY || slot->killed)
 		return;
-	slot->aged = false; /* the new instance needs no successor */
+	slot->aged = false;                   /* the new instance needs no successor */
 	core_of(slot)->ops->slot_nudge(slot); /* so that board->nudged shows whether the worker reacts */
 	slot_set_timer(slot, slot->pool->settings.stop_timeout);
 }
@@ -246,22 +246,11 @@ static void on_timer(struct timer *timer)
 	}
 }
 
-/* Does the method still run that was cancelled last? */
-static bool runs_cancelled(const struct slot *slot)
-{
-	const struct batch *batch = slot->by_id[slot->grace_batch % BOARD_ENTRIES];
-
-	if (slot->direct_grace && atomic_load(&slot->board->direct.word) == slot->direct_grace)
-		return true;
-	return batch && batch->id == slot->grace_batch && board_state(slot->board, batch->id) == BOARD_CANCELLED &&
-	       slot->state == SLOT_READY;
-}
-
 static void on_grace(struct timer *timer)
 {
 	struct slot *slot = container_of(timer, struct slot, grace);
 
-	if (runs_cancelled(slot))
+	if (slot->state == SLOT_READY && withdraw_grace_is_used(slot))
 		slot_kill(slot, "a cancelled call did not end within cancel_grace");
 }
 

@@ -133,8 +133,9 @@ struct slot {
 	struct slot_list *listed;
 
 	/* ---- a cancelled call must end ---- */
-	struct timer grace;      /* then the worker is killed */
-	uint32_t grace_batch;    /* id of the batch that was cancelled */
+	struct timer grace;      /* then the worker is killed, if what was cancelled still runs: */
+	uint32_t grace_batch;    /* the id of a batch */
+	uint64_t grace_direct;   /* the word on the board of a direct message; 0: it is the batch */
 
 	/* ---- does the worker react? see recall.h ---- */
 	uint64_t position;       /* position_of at recall.c's last look */
@@ -161,7 +162,6 @@ struct slot {
 	struct direct_list directs;
 	uint32_t directs_count;
 	uint64_t direct_places;  /* a bit for each place on the board that is taken */
-	uint64_t direct_grace;   /* the word on the board of a message that must end when `grace` does; 0: none */
 	bool counts_direct;      /* this worker has had a direct channel: its board has counts */
 
 	/* ---- for status ---- */
