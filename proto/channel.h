@@ -50,7 +50,8 @@
  *           bytes ahead of what TAKEN has told of that batch.
  * DEFERRED  The task leaves its batch. From then on its tag stands for it.
  * ATTACH    Opens a direct channel (proto/direct.h); the FILES before it has its socket. After each `tell every` calls of direct
- *           channels the worker says COUNTED, so that the supervisor looks at the counts; 0: never.
+ *           channels the worker says COUNTED, so that the supervisor looks at the counts; 0: never. It says so, too, when the
+ *           memory that its channels take has changed by DIRECT_HELD_TOLD.
  * DETACH    The worker tells the client the reason (objpool.closing), answers what it sends until it shuts down its sending side,
  *           for `stop_timeout` nanoseconds at most, and closes the channel. With the reason "" nobody is there to be told or
  *           answered: the worker closes it once it has carried out the notifications that have arrived.

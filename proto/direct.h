@@ -31,6 +31,7 @@ enum {
 	DIRECT_CANCELS = 32, /* messages of a channel that are cancelled and have not begun */
 	DIRECT_METHODS = 32, /* methods that are measured each for itself; the last place is for all others */
 	DIRECT_NAME = 64,    /* bytes of a method's name here, with its NUL */
+	DIRECT_HELD_TOLD = 4 << 20, /* bytes: see COUNTED in channel.h */
 };
 
 #define DIRECT_NUMBERS (UINT64_C(1) << 40) /* numbers of messages are below: so many bits are in the word */
@@ -39,6 +40,7 @@ enum direct_state { DIRECT_ENDED = 0, DIRECT_STARTED = 1, DIRECT_CANCELLED = 2, 
 
 struct direct_place {
 	_Atomic uint64_t begun;                     /* messages that the worker has begun */
+	_Atomic uint64_t held;                      /* bytes of memory that its messages and answers take in the worker */
 	_Atomic uint32_t cancels;                   /* so many of `cancelled` are not 0, at most */
 	_Atomic uint64_t cancelled[DIRECT_CANCELS]; /* number of a message + 1; 0: free */
 };
@@ -197,6 +199,7 @@ static inline int board_direct_cancel(struct direct_board *board, uint32_t place
 static inline void board_direct_clear(struct direct_place *place)
 {
 	atomic_store(&place->begun, 0);
+	atomic_store(&place->held, 0);
 	atomic_store(&place->cancels, 0);
 	for (unsigned i = 0; i < DIRECT_CANCELS; i++)
 		atomic_store(&place->cancelled[i], 0);

@@ -14,11 +14,12 @@ enum { STILL_MAX = 16 /* messages that call no method, between two looks at the 
 
 struct directs {
 	struct direct_channel *at[DIRECT_MAX]; /* by place */
-	uint64_t taken;                /* a bit for each place that has one: mostly there are few */
-	uint32_t first;                /* the place whose turn is first */
+	uint64_t taken;                        /* a bit for each place that has one: mostly there are few */
+	uint32_t first;                        /* the place whose turn is first */
 	struct direct_counting counting;
 	uint64_t tell_every; /* calls after which the supervisor is told that there are more counts; 0: never */
 	uint64_t untold;
+	uint64_t held, held_told; /* memory of all channels: now, and when the supervisor was last told to look */
 };
 
 static_assert(DIRECT_MAX == 64, "the places are the bits of `taken`");
@@ -104,12 +105,40 @@ void directs_on_detach(struct host *host, struct reader *reader)
 		direct_channel_cut(channel);
 }
 
+/* [COUNTED]: the supervisor shall look at the board. */
+static void tell_counted(struct host *host)
+{
+	uint8_t message[REPLY_TYPE];
+
+	(void)reply_pack_type(message, 1, FROM_COUNTED);
+	reply_messages(&host->reply, message, sizeof message);
+}
+
+/* Writes on the board how much memory the channel takes. */
+static void note_held(struct host *host, struct direct_channel *channel, size_t held)
+{
+	struct directs *directs = host->directs;
+
+	if (held == channel->held)
+		return;
+	directs->held += held - channel->held;
+	channel->held = held;
+	atomic_store_explicit(&host->board->direct.places[channel->place].held, held, memory_order_relaxed);
+	const uint64_t changed =
+		directs->held > directs->held_told ? directs->held - directs->held_told : directs->held_told - directs->held;
+	if (changed < DIRECT_HELD_TOLD)
+		return;
+	directs->held_told = directs->held;
+	tell_counted(host);
+}
+
 /* [DETACHED, place, protocol error?] */
 static void close_channel(struct host *host, uint32_t place)
 {
 	struct directs *directs = host->directs;
 	uint8_t message[REPLY_TYPE + PACK_UINT + 1], *p = reply_pack_type(message, 3, FROM_DETACHED);
 
+	note_held(host, directs->at[place], 0);
 	p = pack_bool(pack_uint(p, place), directs->at[place]->protocol_error);
 	reply_messages(&host->reply, message, (size_t)(p - message));
 	directs->at[place] = direct_channel_free(directs->at[place]);
@@ -131,13 +160,11 @@ void directs_free(struct host *host)
 static void note_call(struct host *host)
 {
 	struct directs *directs = host->directs;
-	uint8_t message[REPLY_TYPE];
 
 	if (directs->tell_every == 0 || ++directs->untold < directs->tell_every)
 		return;
 	directs->untold = 0;
-	(void)reply_pack_type(message, 1, FROM_COUNTED);
-	reply_messages(&host->reply, message, sizeof message);
+	tell_counted(host);
 }
 
 static void carry_out_one(struct host *host, struct direct_channel *channel, int got, struct span message)
@@ -190,6 +217,7 @@ static bool take_turn_at(struct host *host, uint32_t place)
 
 	direct_channel_keep_time(channel, host->now);
 	take_turn(host, channel);
+	note_held(host, channel, direct_channel_memory(channel));
 	if (!direct_channel_is_done(channel))
 		return direct_channel_may_begin(channel);
 	close_channel(host, place);
@@ -235,6 +263,7 @@ static void on_polled(struct host *host, struct direct_channel *channel, const s
 		direct_channel_read(channel, host->now);
 	else if (polled->revents & (POLLHUP | POLLERR))
 		direct_channel_cut(channel); /* its client has gone, and what waits here is not read, or written, any more */
+	note_held(host, channel, direct_channel_memory(channel));
 }
 
 int directs_fill(struct host *host, uint64_t until)

@@ -66,7 +66,7 @@ static int make_room(struct direct_channel *channel)
 /* Frees what one large message has taken. */
 static void shrink_in(struct direct_channel *channel)
 {
-	if (channel->begin < channel->end || channel->room <= KEEP)
+	if (channel->room <= KEEP)
 		return;
 	free(channel->in);
 	channel->in = NULL;
@@ -91,7 +91,6 @@ static ssize_t receive(struct direct_channel *channel)
 
 void direct_channel_read(struct direct_channel *channel, uint64_t now)
 {
-	shrink_in(channel);
 	if (make_room(channel) < 0) {
 		direct_channel_cut(channel); /* its client learns that the message has not begun */
 		channel->input_ended = true;
@@ -126,8 +125,10 @@ int direct_channel_next(struct direct_channel *channel, struct span *message)
 		return -EPROTO;
 	for (;;) {
 		const size_t size = channel->end - channel->begin;
-		if (size == 0 && !channel->dropping)
+		if (size == 0 && !channel->dropping) {
+			shrink_in(channel);
 			return 0;
+		}
 		const uint8_t *from = channel->in + channel->begin;
 		const int r = scan_run(&channel->scan, from, size);
 		if (r < 0)

@@ -40,6 +40,7 @@ struct direct_channel {
 	size_t sent, size, out_room;
 	volatile sig_atomic_t out_changes; /* what a signal that ends the process interrupts: `out` is of no use then */
 	uint64_t flushed;    /* when answers were last sent */
+	size_t held;         /* bytes of both buffers, as the board says */
 
 	bool dead;           /* nobody reads the answers: only notifications are carried out */
 	bool protocol_error; /* the client has broken the protocol */
@@ -67,6 +68,12 @@ void direct_channel_flush(struct direct_channel *channel, uint64_t now);
 static inline bool direct_channel_may_begin(const struct direct_channel *channel)
 {
 	return channel->waits && (channel->dead || channel->size - channel->sent <= DIRECT_UNSENT);
+}
+
+/* How much memory its messages and answers take. */
+static inline size_t direct_channel_memory(const struct direct_channel *channel)
+{
+	return channel->room + channel->out_room;
 }
 
 /* The client is to end it, for this reason. */

@@ -273,6 +273,42 @@ def test_a_reader_that_stalls(start):
             assert len(channel.wait(number)[1]) == 100_000
 
 
+def memory_used(client):
+    return client.value("objpool.status")["memory"]["used"]
+
+
+def test_memory_of_channels_counts(start):
+    """What a worker holds for a channel, in and out, counts for its client, as long as it is held."""
+    daemon = start({"p": {"workers": 1}})
+    with Owner(daemon) as client, client.attach("p") as writer, client.attach("p") as reader:
+        few = memory_used(client)
+        message = msgpack.packb([0, 1, "sum", [bytes(20 << 20)]])
+        writer.send_raw(message[:-1])
+        wait_for(lambda: memory_used(client) > few + (20 << 20), lambda: "half a message to be counted")
+        writer.send_raw(message[-1:])
+        assert writer.wait(1) == (None, 0)
+        wait_for(lambda: memory_used(client) < few + (4 << 20), lambda: "the message to be counted no more")
+        blob = reader.start("blob", 20 << 20)
+        wait_for(lambda: memory_used(client) > few + (10 << 20), lambda: "an answer that is not read to be counted")
+        assert len(reader.wait(blob)[1]) == 20 << 20
+        wait_for(lambda: memory_used(client) < few + (4 << 20), lambda: "the answer to be counted no more")
+        writer.send_raw(message[:-1])
+        wait_for(lambda: memory_used(client) > few + (20 << 20), lambda: "half a message to be counted again")
+        writer.close()
+        wait_for(lambda: memory_used(client) < few + (4 << 20), lambda: "what was closed to be counted no more")
+
+
+def test_a_session_whose_channels_hold_too_much_is_closed(start):
+    daemon = start({"p": {"workers": 1}}, {"max_memory": "16M"})
+    with Owner(daemon) as client, Client(daemon.address) as other:
+        channel = client.attach("p")
+        channel.send_raw(msgpack.packb([0, 1, "sum", [bytes(30 << 20)]])[:-1])
+        daemon.wait_log(r"session \d+ holds \d+ bytes, the daemon \d+, and max_memory is 16777216: closing the connection")
+        assert channel.receive() is None
+        channel.close()
+        wait_for(lambda: memory_used(other) < 1 << 20, lambda: "what was closed to be counted no more")
+
+
 def test_deadlines(start):
     daemon = start({"p": {"workers": 1}})
     with Owner(daemon) as client, client.attach("p") as channel:

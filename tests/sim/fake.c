@@ -695,15 +695,20 @@ static void close_channel(struct fake *fake, struct fake_channel *channel)
 
 static void end_direct(struct fake *fake)
 {
+	uint8_t room[2];
+
 	board_direct_count(&fake->board->direct.measures[DIRECT_METHODS - 1], world_dice(fake->world, 100000), false);
 	fake->board->since = 0;
 	board_direct_end(&fake->board->direct);
 	fake->at = NULL;
+	if (world_one_in(fake->world, 3))
+		fake_put(fake, room, pack_uint(pack_array(room, 1), FROM_COUNTED));
 }
 
 static void begin_direct(struct fake *fake, struct fake_channel *channel)
 {
 	fake->at = channel;
+	fake->board->direct.places[channel - fake->channels].held = world_dice(fake->world, 1 << world_dice(fake->world, 20));
 	fake->board->since = fake->world->core.now;
 	if (!board_direct_begin(&fake->board->direct, (uint32_t)(channel - fake->channels), channel->number++,
 				world_one_in(fake->world, 3)))

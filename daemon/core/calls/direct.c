@@ -93,10 +93,21 @@ struct slot *direct_slot_for(struct pool *pool, int64_t wanted, const struct cli
 
 /* ---- opening ---- */
 
+/* The channel's memory here, and so much in the worker, is charged instead of what was charged before. */
+static void charge(struct direct *direct, size_t in_worker)
+{
+	const size_t before = direct->charged;
+
+	direct->charged = sizeof *direct + in_worker;
+	account_charge(direct->account, direct->charged);
+	account_credit(direct->account, before);
+}
+
 static void free_if_unknown(struct direct *direct)
 {
 	if (direct->slot || direct->client)
 		return;
+	account_credit(direct->account, direct->charged);
 	free(direct->lost);
 	free(direct->pool);
 	free(direct);
@@ -136,6 +147,8 @@ struct direct *direct_open(struct client *client, struct slot *slot, struct bloc
 	direct->generation = slot->generation;
 	direct->slot = slot;
 	direct->client = client;
+	direct->account = client->account;
+	charge(direct, 0);
 	direct->place = take_place(slot);
 	TAILQ_INSERT_TAIL(&slot->directs, direct, of_slot);
 	TAILQ_INSERT_TAIL(&client->directs, direct, of_client);
@@ -231,6 +244,7 @@ static void end(struct direct *direct, const char *reason)
 
 	direct->begun = board_direct_begun(&slot->board->direct, direct->place);
 	direct->reason = reason;
+	charge(direct, 0);
 	core_trace(slot->pool->core, slot->pool, slot, "direct channel %llu of session %llu has ended: %s, %llu messages",
 		   (unsigned long long)direct->number, (unsigned long long)direct->session, reason,
 		   (unsigned long long)direct->begun);
@@ -374,7 +388,8 @@ void direct_on_client_gone(struct client *client)
 static void take_measure(struct slot *slot, struct direct_measure *from, struct span name)
 {
 	struct methods *methods = &slot->pool->methods;
-	struct histogram runs = {.sum = atomic_exchange(&from->sum, 0), .most = atomic_exchange(&from->most, 0),
+	struct histogram runs = {.sum = atomic_exchange(&from->sum, 0),
+				 .most = atomic_exchange(&from->most, 0),
 				 .count = atomic_exchange(&from->calls, 0)};
 	const uint64_t failures = atomic_exchange(&from->failures, 0);
 	struct method *method = name.size > 0 ? methods_find(methods, name) : NULL;
@@ -401,10 +416,28 @@ static struct span name_of(const struct direct_measure *measure)
 	return (struct span){.bytes = (const uint8_t *)measure->name, .size = size == DIRECT_NAME ? 0 : size};
 }
 
+/* Messages and answers are bounded, and their buffers may be twice as large: the worker can write anything there. */
+static size_t held_most(const struct core *core)
+{
+	return 4 * core->limits.max_message + 4 * (size_t)DIRECT_HELD_TOLD;
+}
+
+static void take_held(struct slot *slot)
+{
+	const size_t most = held_most(slot->pool->core);
+	struct direct *direct;
+
+	TAILQ_FOREACH(direct, &slot->directs, of_slot) {
+		const size_t held = atomic_load_explicit(&slot->board->direct.places[direct->place].held, memory_order_relaxed);
+		charge(direct, held < most ? held : most);
+	}
+}
+
 void direct_take_counts(struct slot *slot)
 {
 	if (!slot->counts_direct)
 		return;
+	take_held(slot);
 	struct direct_board *board = &slot->board->direct;
 	const uint32_t said = atomic_load_explicit(&board->methods, memory_order_acquire), others = DIRECT_METHODS - 1;
 	const uint64_t before = slot->tasks;

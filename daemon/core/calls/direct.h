@@ -32,6 +32,8 @@ struct direct {
 	uint64_t generation;
 	struct error *lost;    /* the worker died; NULL: it didn't */
 	struct ticket ticket;  /* of who waits for its end */
+	struct account *account; /* of the client, which may have gone */
+	size_t charged;        /* to it: this structure, and what the worker holds for the channel */
 };
 
 /* The instance for a new channel of the client: of the slot `wanted`; -1: the best of the pool. NULL: *error made. */
@@ -67,7 +69,8 @@ int direct_cancel_message(struct direct *direct, uint64_t number);
 /* objpool.detached: answers the request now, or when the channel has ended. 0 or -ENOMEM; -EBUSY: another request waits. */
 int direct_await_end(struct direct *direct, struct client *client, const struct rpc *rpc);
 
-/* Adds to the counts of the slot, the pool and its methods what the worker has counted on the board. */
+/* Adds to the counts of the slot, the pool and its methods what the worker has counted on the board, and charges the clients what
+ * the worker holds for their channels. */
 void direct_take_counts(struct slot *slot);
 void direct_take_all_counts(struct core *core); /* of all slots */
 
