@@ -91,28 +91,39 @@ $(B)/generated/python-host.h: $(PYTHON_HOST) scripts/embed-python.py
 	@mkdir -p $(@D)
 	$(PYTHON) scripts/embed-python.py host $(PYTHON_HOST) > $@
 
-# For Python programs whose forks become templates (plugins/python/forked): a file for each version of Python, whose name says which.
+# Extension modules of Python programs: templates of their pools (plugins/python/forked), locks and queues (client/python/sync). A
+# file for each version of Python, whose name says which: of those that are found here, or of one that is named (FOR=python3.13).
 # Never with sanitizers: a program that is built without them can't load what has them.
-FOR ?= $(PYTHON)
-FOR_SUFFIX := $(shell $(FOR) -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))' 2>/dev/null)
-FOR_FLAGS = -isystem $(shell $(FOR) -c 'import sysconfig; print(sysconfig.get_path("include"))')
-FORKED := $(B)/python/objpool_forked$(FOR_SUFFIX)
-FORKED_PARTS := $(filter-out %/main.o,$(WORKER)) $(PROTO)
-$(FORKED): $(wildcard plugins/python/forked/*.c plugins/python/*.c) $(if $(SANITIZE),$(FORKED_PARTS:$(B)/%.o=%.c),$(FORKED_PARTS))
-$(FORKED): private SAN :=
-# Locks and queues of Python programs (client/python/sync).
-SYNC := $(B)/python/objpool_sync$(FOR_SUFFIX)
-$(SYNC): private SAN :=
-all: $(FORKED) $(SYNC)
-forked: $(FORKED) $(SYNC) # workers, locks and queues for programs of another Python (FOR=python3.13)
-$(FORKED):
+ifdef FOR
+PYTHONS := $(or $(shell $(PYTHON) scripts/pythons.py $(FOR)),$(error FOR=$(FOR)))
+else ifeq ($(filter clean help,$(MAKECMDGOALS)),)
+-include $(B)/pythons.mk
+endif
+$(B)/pythons.mk: scripts/pythons.py $(wildcard $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(FOR_FLAGS) $(PLUGIN_FLAGS_python) $(ALL_LDFLAGS) -shared -Wl,-Bsymbolic -o $@ $(filter %.c %.o,$^) -lmsgpackc -ldl
-$(FORKED): plugins/python/python.h $(B)/generated/python-host.h
+	@echo PYTHONS := $$($(PYTHON) scripts/pythons.py) > $@
+PLAIN := $(B)$(if $(SANITIZE),/plain)
+TEMPLATE_PARTS := $(patsubst $(B)/%,$(PLAIN)/%,$(filter-out %/main.o,$(WORKER)) $(PROTO))
+ifdef SANITIZE
+$(PLAIN)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+endif
+$(B)/plain/% $(B)/python/%: private SAN :=
 
-$(SYNC): $(wildcard client/python/sync/*.[ch]) Makefile
-	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(FOR_FLAGS) $(ALL_LDFLAGS) -shared -o $@ $(filter %.c,$^)
+define python_modules
+$(B)/python/$(1:.%.so=%)/%.o: %.c Makefile $(B)/generated/python-host.h
+	@mkdir -p $$(@D)
+	$$(CC) $$(ALL_CFLAGS) -isystem $(2) -I$(B)/generated -DPYTHON_PROGRAM='"$$(PYTHON)"' -c -o $$@ $$<
+$(B)/python/objpool_forked$(1): $(patsubst %.c,$(B)/python/$(1:.%.so=%)/%.o,$(wildcard plugins/python/forked/*.c plugins/python/*.c)) $(TEMPLATE_PARTS)
+	$$(CC) $$(ALL_LDFLAGS) -shared -Wl,-Bsymbolic -o $$@ $$^ -lmsgpackc -ldl
+$(B)/python/objpool_sync$(1): $(patsubst %.c,$(B)/python/$(1:.%.so=%)/%.o,$(wildcard client/python/sync/*.c))
+	$$(CC) $$(ALL_LDFLAGS) -shared -o $$@ $$^
+PYTHON_MODULES += $(B)/python/objpool_forked$(1) $(B)/python/objpool_sync$(1)
+endef
+$(foreach p,$(PYTHONS),$(eval $(call python_modules,$(word 1,$(subst :, ,$(p))),$(word 2,$(subst :, ,$(p))))))
+all: $(PYTHON_MODULES)
+forked: $(PYTHON_MODULES) # workers, locks and queues for programs of one Python (FOR=python3.13)
 
 $(foreach p,$(PLUGIN_NAMES),$(eval $(B)/plugins/$(p).so: $(wildcard plugins/$(p)/*.[ch]) plugins/include/objpool/plugin.h Makefile))
 

@@ -56,7 +56,7 @@ FILES := \
 	644:plugins/include/objpool/plugin.h:$(includedir)/objpool/plugin.h \
 	644:$(B)/packaging/objpool.pc:$(pkgconfigdir)/objpool.pc \
 	$(foreach p,$(INSTALLED),644:$(p):$(plugindir)/$(notdir $(p))) \
-	$(foreach p,$(sort $(FORKED) $(SYNC) $(wildcard $(dir $(FORKED))*.so)),644:$(p):$(libdir)/objpool/python/$(notdir $(p))) \
+	$(foreach p,$(sort $(PYTHON_MODULES) $(wildcard $(B)/python/*.so)),644:$(p):$(libdir)/objpool/python/$(notdir $(p))) \
 	644:$(B)/packaging/man/objpool.1:$(mandir)/man1/objpool.1 \
 	644:$(B)/packaging/man/objpoold.conf.5:$(mandir)/man5/objpoold.conf.5 \
 	644:$(B)/packaging/man/objpoold.8:$(mandir)/man8/objpoold.8 \

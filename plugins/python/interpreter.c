@@ -154,7 +154,7 @@ static int hide_host(void)
 	return 0;
 }
 
-/* Loads the host. in_program: the interpreter is the one of a program, of which this process is a fork. */
+/* Loads the host. in_program: this process is a program, or is going to be a fork of it. */
 static int load_host(bool in_program)
 {
 	PyObject *module = PyImport_ImportModule("_objpool");
@@ -173,7 +173,7 @@ static int load_host(bool in_program)
 	return hide_host();
 }
 
-int interpreter_adopt(void)
+int interpreter_adopt(bool in_program)
 {
 	if (host)
 		return 0;
@@ -181,13 +181,13 @@ int interpreter_adopt(void)
 	const int r = module ? PyDict_SetItemString(PyImport_GetModuleDict(), "_objpool", module) : -1;
 
 	Py_XDECREF(module);
-	return r < 0 ? -1 : load_host(true);
+	return r < 0 ? -1 : load_host(in_program);
 }
 
 int interpreter_start(struct objpool_call *call)
 {
 	if (Py_IsInitialized())
-		return interpreter_adopt() < 0 ? fail_with_exception(call) : 0;
+		return interpreter_adopt(false) < 0 ? fail_with_exception(call) : 0;
 	if (__lsan_disable)
 		__lsan_disable();
 	promote_library();

@@ -12,7 +12,7 @@
  *   later.c        calls that a method leaves unanswered
  *   cancel.c       raises an exception in a method that nobody waits for any more
  *   host/          the part that is written in Python, compiled into the plugin. C calls the functions of its __init__.py
- *   forked/        all this and the worker image as a module, with which a fork of a program becomes a template
+ *   forked/        all this and the worker image as a module, with which a process of a Python program becomes a template
  *
  * A function that returns an int returns 0, or -1 with a Python exception set, unless it says otherwise.
  */
@@ -43,9 +43,9 @@ enum { EXT_OBJECT = 80, EXT_ARRAY = 81, DEEPEST = 32 };
 /* Starts CPython in this process, with host/ and _objpool in it. 0; -1: it has failed the call. */
 int interpreter_start(struct objpool_call *call);
 
-/* The same in a program's process, whose interpreter runs already. Does nothing the second time. 0, or -1 with an exception
- * set. */
-int interpreter_adopt(void);
+/* The same where the interpreter runs already: in a program whose forks will be templates (in_program), or in a Python that was
+ * started to be one. Does nothing the second time. 0, or -1 with an exception set. */
+int interpreter_adopt(bool in_program);
 
 /* From now on a fork of this process is a fork of the interpreter. */
 void interpreter_forks(void);

@@ -25,10 +25,6 @@ _spec.loader.exec_module(_shared)
 place, start = _shared.place, _shared.start
 
 import objpool  # noqa: E402
-from objpool import _fork  # noqa: E402
-
-if not _fork.is_possible():  # with a build that has sanitizers
-    os.environ["PYTHONWARNINGS"] = "ignore:workers run a Python of their own"
 
 
 @pytest.fixture

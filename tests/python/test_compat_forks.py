@@ -11,12 +11,10 @@ import weakref
 import pytest
 
 from harness import wait_for
-from objpool import _fork
 from objpool.compat import multiprocess
 
 SOON = 30   # seconds; nothing here takes that long unless it hangs
 
-pytestmark = pytest.mark.skipif(not _fork.is_possible(), reason="the module of forks is not built with sanitizers")
 
 
 def square(x):

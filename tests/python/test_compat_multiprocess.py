@@ -17,7 +17,6 @@ import warnings
 
 import pytest
 
-from objpool import _fork
 from objpool.compat import multiprocess
 from objpool.compat.multiprocess import dummy
 from objpool.compat.multiprocess.pool import IMapIterator, MaybeEncodingError, Pool, PoolTerminated, RemoteTraceback, ThreadPool, WorkerLost
@@ -729,12 +728,8 @@ if __name__ == "__main__":
     assert out == "[103, 106] [2] 0 False\nTrue 15 5\n[110]\n[99]\n", err
 
 
-forked = pytest.mark.skipif(not _fork.is_possible(), reason="this Python has no module of forks")
-spawn = pytest.param("spawn", marks=pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="code by value is for one version of Python"))
-
-
-@pytest.mark.parametrize("method", [
-    spawn, pytest.param("fork", marks=[forked, pytest.mark.skipif(sys.version_info < (3, 10), reason="the error has no name")])])
+@pytest.mark.skipif(sys.version_info < (3, 10), reason="the error has no name")
+@pytest.mark.parametrize("method", ["spawn", "fork"])
 def test_a_global_that_cannot_travel_says_so_where_it_is_missed(program, method):
     process = program(f"""
 from objpool.compat.multiprocess import get_context
@@ -754,7 +749,6 @@ if __name__ == "__main__":
     assert out.startswith("fine\nname 'stream' is not defined: the program's global of that name could not be sent"), err
 
 
-@forked
 def test_what_a_fork_has_need_not_travel(program):
     process = program("""
 import itertools
@@ -777,7 +771,6 @@ if __name__ == "__main__":
         "('Stream', 7) ('Stream', 8) 7 Stream\n('Stream', 70)\n('Stream', 9)\n", "")
 
 
-@forked
 def test_a_fork_sees_what_modules_have_been_set_to(program):
     process = program("""
 import decimal
@@ -798,7 +791,7 @@ if __name__ == "__main__":
     assert process.communicate(timeout=SOON) == ("[5, 8, 11]\n", "")
 
 
-@pytest.mark.parametrize("method", [spawn, pytest.param("fork", marks=forked)])
+@pytest.mark.parametrize("method", ["spawn", "fork"])
 def test_workers_have_the_settings_of_the_program_s_interpreter(place, method):
     path = place / "program.py"
     path.write_text("""
@@ -818,7 +811,7 @@ if __name__ == "__main__":
                    timeout=SOON, check=True)
 
 
-@pytest.mark.parametrize("method", [spawn, pytest.param("fork", marks=forked)])
+@pytest.mark.parametrize("method", ["spawn", "fork"])
 def test_a_large_global_is_sent_once_or_never(program, method):
     process = program("""
 import pickle
@@ -943,7 +936,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("how", ["main", "module"])
-@pytest.mark.parametrize("method", [spawn, pytest.param("fork", marks=forked)])
+@pytest.mark.parametrize("method", ["spawn", "fork"])
 def test_what_is_redefined_while_a_pool_lives_is_called(place, method, how):
     """As in a notebook: a cell is run again, a module is reloaded."""
     (place / "helpers.py").write_text("")

@@ -135,7 +135,7 @@ def test_what_is_yielded(pools):
         assert pools.give(2, levels) == [nested(levels)] * 2
 
 
-def test_arguments_of_a_constructor(client):
+def test_arguments_of_a_constructor():
     class Kept:
         def __init__(self, value, by_name=None):
             self.value = value, by_name
@@ -143,7 +143,7 @@ def test_arguments_of_a_constructor(client):
         def get(self):
             return self.value
 
-    with client.create_pool(Kept, 1, args=[nested(80)], kwargs={"by_name": nested(70)}) as kept:
+    with objpool.create_pool(Kept, 1, args=[nested(80)], kwargs={"by_name": nested(70)}, fork=False) as kept:
         assert kept.get() == [nested(80), nested(70)]
 
 

@@ -3,7 +3,6 @@
 import os
 import select
 import signal
-import subprocess
 import sys
 import threading
 
@@ -11,12 +10,11 @@ import pytest
 
 import harness
 import objpool
-from objpool import _extension, _fork
+from objpool import _extension, _fork, _template
 from objpool.compat import multiprocess
 
 SOON = 30   # seconds; nothing here takes that long unless it hangs
 
-pytestmark = pytest.mark.skipif(not _fork.is_possible(), reason="this Python has no module of forks")
 WORKER = {"plugin": "python", "class": "collections:Counter", "workers": 1}
 
 
@@ -85,7 +83,7 @@ def test_threads_make_and_end_forks_at_the_same_time():
         thread.start()
     for thread in threads:
         thread.join()
-    assert failures == [] and _fork._forks == []
+    assert failures == [] and _template.templates == []
 
 
 def test_a_worker_that_dies_is_forked_again_as_the_program_was(client, fork):
@@ -112,14 +110,14 @@ def test_with_the_fork_its_workers_end_and_the_pool_says_why(client, fork):
         try:
             client.pool("forked").most_common()
         except objpool.Unavailable as error:
-            return "the process that the program had forked for its workers has ended" in error.message
+            return "the process that the program had started for its workers has ended" in error.message
         except objpool.WorkerLost:
             return False
     harness.wait_for(fails_for_good, "what the pool says")
 
 
 @pytest.mark.parametrize("given, error, text", [
-    ({"template": "nobody-is-here"}, objpool.CallFailed, "the process that the program has forked for its workers can't be reached"),
+    ({"template": "nobody-is-here"}, objpool.CallFailed, "the process that the program has started for its workers can't be reached"),
     ({"template": ""}, objpool.BadArgument, "template as the name of an abstract socket"),
     ({"template": "x" * 101}, objpool.BadArgument, "template as the name of an abstract socket"),
     ({"template": "a\0b"}, objpool.BadArgument, "template as the name of an abstract socket"),
@@ -160,7 +158,7 @@ for fork in (None, True, False):
     with objpool.create_pool(Model, 1, fork=fork) as pool:
         print(pool.tuned())
 """)
-    assert process.communicate(timeout=SOON) == ("printed\nyes\nprinted\nyes\nno\n", "")
+    assert process.communicate(timeout=SOON) == ("printed\nyes\nprinted\nyes\nprinted\nno\n", "")
 
 
 @pytest.mark.parametrize("keys, text", [({"python_path": ["/"]}, "with python_path"), ({"virtualenv": "/", "preload": []}, "with virtualenv, preload"),
@@ -178,10 +176,10 @@ def test_a_daemon_that_is_not_the_programs_forks_it_when_told_only(client):
 
 
 def test_a_pool_that_fails_leaves_no_fork():
-    before = len(_fork._forks)
+    before = len(_template.templates)
     with objpool.connect(objpool.PRIVATE) as client, pytest.raises(objpool.CallFailed):
         client.create_pool("collections:Counter", 1, args=[1, 2, 3])
-    assert len(_fork._forks) == before
+    assert len(_template.templates) == before
 
 
 # The compatible pools
@@ -275,7 +273,7 @@ if __name__ == "__main__":
     pool = Pool(2)
     program = pool.apply(start)
     busy = pool.map_async(time.sleep, [60, 60], 1)
-    print(*(worker.pid for worker in pool._pool), pool._crew._home._fork.pid, program, flush=True)
+    print(*(worker.pid for worker in pool._pool), pool._crew._home._template.pid, program, flush=True)
     busy.get()
 """)
     processes = [os.pidfd_open(int(pid)) for pid in process.stdout.readline().split()]
@@ -294,7 +292,7 @@ from objpool.compat.multiprocess import Pool
 with Pool(1) as pool, objpool.create_pool(dict, 1) as numbers:
     child = os.fork()
     if not child:
-        for end in (pool._crew._home.await_end, numbers.close, pool._crew._home._fork.end):
+        for end in (pool._crew._home.await_end, numbers.close, pool._crew._home._template.end):
             try:
                 end()
             except Exception:
@@ -327,47 +325,28 @@ asyncio.run(main())
     assert process.communicate(timeout=SOON) == ("not told\n", "")
 
 
-def test_spawn_still_means_a_program_of_its_own():
-    with multiprocess.get_context("spawn").Pool(1) as pool:
-        assert pool.apply(os.getppid) != os.getpid() and pool._crew._home._fork is None
-        assert pool.apply(eval, ("__import__('sys').modules.get('pytest')",)) is None
-
-
-def test_a_python_without_the_module_has_workers_too(place):
-    done = subprocess.run([sys.executable, "-c", """
-from importlib import machinery
-machinery.EXTENSION_SUFFIXES[0] = ".cpython-27.so"
-from objpool import _fork
-from objpool.compat.multiprocess import Pool
-with Pool(1) as pool:
-    print(_fork.is_possible(), pool.map(abs, [-1]))
-"""], text=True, capture_output=True, timeout=SOON)
-    assert done.stdout == "False [1]\n", done.stderr
-
-
-OTHER_PYTHON = """
-import sys
+WITHOUT_MODULE = """
 from importlib import machinery
 machinery.EXTENSION_SUFFIXES[0] = ".cpython-27.so"
 import objpool
-from objpool.compat.multiprocess import Pool
-for _ in range(2):
-    with Pool(1) as pool: pass
-try:
-    objpool.connect("private").create_pool(dict, fork=True)
-except ValueError as error:
-    print(error)
+from objpool.compat import multiprocess
+client = objpool.connect("private")
+for make in (lambda: client.create_pool(dict), lambda: client.create_pool("collections:Counter", fork=False),
+             lambda: client.create_pool(dict, fork=True), multiprocess.Pool, multiprocess.get_context("spawn").Pool):
+    try:
+        make()
+    except objpool.Unavailable as error:
+        print(error.ran, error)
 """
 
 
 def test_a_python_without_the_module_is_told_how_to_build_it(program, place):
-    """Once, when it would have been used; and where it is asked for."""
     checkout = place / "check out"
     (checkout / "build").mkdir(parents=True)
     (checkout / "Makefile").touch()
-    output, errors = program(OTHER_PYTHON).communicate("", timeout=SOON)
+    output, errors = program(WITHOUT_MODULE).communicate("", timeout=SOON)
     told = f"there is no objpool_forked.cpython-27.so for {harness.BUILD}/objpoold: `make"
-    assert told in output and errors.count("RuntimeWarning") == errors.count(told) == 1
+    assert output.count(f"no there can be no workers of this program's Python: {told}") == 5, errors
     assert _extension._how_to_build(str(checkout / "build")) == f"`make -C '{checkout}' forked FOR={sys.executable}` builds it"
     assert _extension._how_to_build("/usr/sbin") == f"`make forked FOR={sys.executable} && sudo make install` in objpool's source builds and installs it"
 

@@ -11,10 +11,9 @@ import pytest
 
 import objpool
 import objpool.aio
-from objpool import _fork
+from objpool import _fork, _template
 from objpool.compat import multiprocess
 
-pytestmark = pytest.mark.skipif(not _fork.is_possible(), reason="this Python has no module of forks")
 
 SOON = 20       # seconds
 LOCK = threading.Lock()
@@ -170,7 +169,7 @@ def test_a_fork_that_hangs_before_it_is_ready_is_made_again(monkeypatch):
 
 
 def test_slow_is_not_stuck(monkeypatch):
-    monkeypatch.setattr(_fork, "LOOK_EVERY_MOST", 0.01)
+    monkeypatch.setattr(_template, "LOOK_EVERY_MOST", 0.01)
     events = multiprocess.get_context("spawn").Event(), multiprocess.get_context("spawn").Event()
 
     def wait():
@@ -234,10 +233,10 @@ def test_input_that_a_thread_waits_for(program):
 
 QUIET = """
 import threading
-from objpool import _fork, _locks
+from objpool import _locks, _template
 
 end, ended = threading.Event(), threading.Event()
-_fork._start_thread(lambda: (end.wait(), ended.set()))
+_template.start_thread(lambda: (end.wait(), ended.set()))
 print(_locks.has_threads())
 loud = threading.Thread(target=end.wait)
 loud.start()

@@ -8,7 +8,7 @@ import msgpack
 import numpy
 import pytest
 
-from objpool import _call, _depth, _fork, _incoming, _load, _pack, _wire_types
+from objpool import _call, _depth, _extension, _incoming, _load, _pack, _wire_types
 
 LONG = _depth.LONG
 Point = collections.namedtuple("Point", "x y")
@@ -35,7 +35,7 @@ OTHERS = [2**64, -2**63 - 1, "\udc80", Number.ONE, Point(1, 2), collections.Orde
 
 @pytest.fixture(scope="module")
 def fast():
-    return _fork.extension().pack
+    return _extension.find("objpool_forked").pack
 
 
 @pytest.mark.parametrize("i", range(len(PLAIN)))

@@ -4,7 +4,7 @@ import sys
 from importlib import import_module
 from typing import List
 
-from . import ObjpoolError, __version__, _embedded, _fork, connect
+from . import ObjpoolError, __version__, _embedded, _fork, _template, connect
 from ._client import Client
 
 _OPTIONAL = {"numpy": "arrays", "cloudpickle": "code by value", "dill": "code by value", "tqdm": "progress bars"}
@@ -41,8 +41,8 @@ def main(arguments: List[str]) -> int:
     for name, use in _OPTIONAL.items():
         _show(name, f"{_version_of(name)} ({use})")
     _show("objpoold", _embedded.find_program() or f"not found, for a private daemon: {_embedded.why_no_program()}")
-    why = _fork.why_not()
-    _show("workers", "forks of the program" if why is None else f"of a Python of their own: {why}")
+    kind = "forks of the program" if _fork.is_default() else "forks of a new process of this Python"
+    _show("workers", _template.why_not() or kind)
     try:
         with connect(*arguments) as client:
             _show("daemon", f"{client.server['server']} {client.server['version']} at {client.address}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Code by value: as cloudpickle has it, but for five things that go wrong there.
+"""Code by value: as cloudpickle has it, but for six things that go wrong there.
 
 A class that this process has already is left as it is when its definition comes once more. The other side of a pool sends the
 definition back with each result, and cloudpickle would set all attributes of our own class again, to copies.
@@ -8,6 +8,8 @@ Objects that their module compares by identity, such as the markers by which the
 a copy of them would mean nothing.
 
 A typing.NamedTuple has the function of that name as its base. No class can be made of it: its definition names the real bases.
+
+Cloudpickle 3 makes classes without their __slots__: the definition has them.
 
 An attribute of a class that can't be pickled does not keep the class from going: whoever uses it there is told why it is missing.
 Locks are made anew.
@@ -64,13 +66,19 @@ def _says_itself(kind):
     return not own.isdisjoint({"__reduce__", "__reduce_ex__", "__getstate__", "__getnewargs__", "__getnewargs_ex__"})
 
 
-def with_real_bases(cls, reduced):
-    """How cloudpickle makes the class, of bases that it can be made of."""
+def as_it_was_made(cls, reduced):
+    """How cloudpickle, or dill, makes the class, of bases that it can be made of, and with its slots."""
     named_tuple = getattr(sys.modules.get("typing"), "NamedTuple", None)
-    if named_tuple is None or named_tuple not in getattr(cls, "__orig_bases__", ()) or not isinstance(reduced, tuple):
+    is_named_tuple = named_tuple is not None and named_tuple in getattr(cls, "__orig_bases__", ())
+    has_slots = isinstance(reduced, tuple) and reduced[0].__name__ == "_make_skeleton_class" and "__slots__" in vars(cls)
+    if not isinstance(reduced, tuple) or not is_named_tuple and not has_slots:
         return reduced
-    make, (kind, name, _, *rest), *state = reduced
-    return (make, (kind, name, cls.__bases__, *rest), *state)
+    make, (kind, name, bases, members, *rest), *state = reduced
+    if is_named_tuple:
+        bases = cls.__bases__
+    if has_slots:
+        members = {**members, "__slots__": cls.__slots__}
+    return (make, (kind, name, bases, members, *rest), *state)
 
 
 NOTHING = int, ()  # how a value is made that nobody looks at
@@ -140,7 +148,7 @@ def _pickler_class():
                 mark_defined(value)
                 if self.is_tolerant:
                     reduced = with_what_can_go(reduced, self.look)
-            return with_real_bases(value, reduced)
+            return as_it_was_made(value, reduced)
 
         def look(self, value):
             pickler = Pickler(io.BytesIO(), 5)

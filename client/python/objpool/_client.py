@@ -11,6 +11,7 @@ from ._address import PRIVATE, default_addresses
 from ._call import check_options
 from ._pool import Pool
 from ._pool_section import template_and_section
+from ._template import Template
 from .errors import ConnectionLost, NoDaemon, ObjpoolError
 
 TYPE_CHECKING = False
@@ -186,10 +187,10 @@ class Client:
         plugin="..." a class of that plugin. Other keys are those of a [pool] section of objpoold.conf(5). The pool is removed
         with the last reference to it, with close(), and with this client; with owner="daemon" it stays.
 
-        fork: whether the workers are forks of this program, or start as a new Python. Forks have what the program has now
-        (modules, what was set in them, open files) and print where it prints. This is for Python classes in a daemon of the
-        program's own. The default is what multiprocessing would do, unless python_path, python_options, virtualenv or preload
-        say which Python the workers have.
+        fork: whether the workers are forks of this program, or of a new process of its Python (sys.executable, with its options
+        and sys.path). Forks have what the program has now: modules, what was set in them, open files. Both print where the
+        program prints. This is for Python classes in a daemon of the program's own. The default is what multiprocessing would do;
+        with python_path, python_options, virtualenv or preload it is a new process.
         """
         for _ in range(_fork.ATTEMPTS):
             connection = self._connected()
@@ -202,7 +203,7 @@ class Client:
                     raise
         raise _fork.all_stuck()
 
-    def _create(self, connection: _connection.Connection, section: Dict[str, Any], template: Optional[_fork.Fork],
+    def _create(self, connection: _connection.Connection, section: Dict[str, Any], template: Optional[Template],
                 is_ours: bool) -> Pool:
         """`is_ours`: nobody else has a pool of that name."""
         owned = _owned.Owned(connection, section["pool"], template)

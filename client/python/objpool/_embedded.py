@@ -8,7 +8,6 @@ daemon over connections of their own.
 from __future__ import annotations
 
 import atexit
-import fcntl
 import os
 import select
 import signal
@@ -16,11 +15,12 @@ import socket
 import threading
 import time
 
+from ._process import high, start
 from .errors import NoDaemon
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Iterator, List, Optional
+    from typing import Iterator, List, Optional
 
 START_TIMEOUT = 30.0
 STOP_TIMEOUT = 5.0
@@ -108,26 +108,14 @@ def plugin_dir(program: str) -> Optional[str]:
     return folder if os.path.isdir(folder) else None
 
 
-def is_standard(descriptor: int) -> bool:
-    """Whether 0, 1, or 2 is the program's input or output. If that was closed, the number may be another's: not inherited."""
-    try:
-        return os.get_inheritable(descriptor)
-    except OSError:
-        return False
-
-
 class _Process:
     """A child of this program, and the pipe that is its standard input."""
 
     def __init__(self, arguments: List[str], keep: int, **environment: str) -> None:
-        """`keep` is a descriptor that it gets, by the same number; and the program's output, of what the program has open."""
+        """`keep` is a descriptor that it gets, by the same number."""
         source, self.input = map(high, os.pipe())
-        actions: List[Any] = [(os.POSIX_SPAWN_DUP2, source, 0), (os.POSIX_SPAWN_DUP2, keep, keep)]
-        actions += ((os.POSIX_SPAWN_OPEN, output, os.devnull, os.O_WRONLY, 0) for output in (1, 2) if not is_standard(output))
-        actions += ((os.POSIX_SPAWN_CLOSE, descriptor) for descriptor in _inheritable())
         try:
-            self.pid = os.posix_spawn(arguments[0], arguments, {**os.environ, **environment}, file_actions=actions, setsid=True,
-                                      setsigdef=[signal.SIGPIPE])
+            self.pid = start(arguments, {**os.environ, **environment}, source, (keep,))
         except BaseException:
             self.close()
             raise
@@ -171,26 +159,6 @@ class _Process:
             self.close()
         except (AttributeError, OSError):
             pass  # it was not started
-
-
-def high(descriptor: int) -> int:
-    """Moved above the standard ones, which a program may have closed."""
-    if descriptor > 2:
-        return descriptor
-    high = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 3)
-    os.close(descriptor)
-    return high
-
-
-def _inheritable() -> Iterator[int]:
-    """What posix_spawn can close of that: nothing from the limit on, which the program may have set since."""
-    limit = os.sysconf("SC_OPEN_MAX")
-    for number in map(int, os.listdir("/proc/self/fd")):
-        try:
-            if 2 < number and not 0 < limit <= number and os.get_inheritable(number):
-                yield number
-        except OSError:
-            pass  # that of the listing itself
 
 
 def _connections_most() -> int:

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finds and loads extension modules of the daemon's build. Each is for one version of Python, as its file's name says."""
+"""Finds and loads extension modules: of the daemon's build, or those that pip has built into this package. Each is for one version
+of Python, as its file's name says."""
 from __future__ import annotations
 
+import functools
 import importlib.machinery
 import importlib.util
 import os
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 SUFFIX = importlib.machinery.EXTENSION_SUFFIXES[0]  #: of modules for this version of Python
+_PACKAGE = os.path.dirname(os.path.abspath(__file__))
 
 
 class NoModule(Exception):
@@ -27,10 +30,19 @@ def load(name: str) -> Any:
         raise NoModule(_embedded.why_no_program())
     file = name + SUFFIX
     folder = os.path.dirname(os.path.realpath(program))
-    for path in (f"{folder}/python/{file}", f"{folder}/../lib/objpool/python/{file}"):
+    for path in (f"{folder}/python/{file}", f"{folder}/../lib/objpool/python/{file}", f"{_PACKAGE}/{file}"):
         if os.path.exists(path):
             return _load(name, path)
     raise NoModule(f"there is no {file} for {program}: {_how_to_build(folder)}")
+
+
+@functools.lru_cache(maxsize=None)
+def find(name: str) -> Any:
+    """The extension module of this name, or a NoModule."""
+    try:
+        return load(name)
+    except NoModule as error:
+        return error
 
 
 def _how_to_build(folder: str) -> str:

@@ -92,8 +92,8 @@ def _packed(packer: Any, encoder: Encoder, message: List[Any]) -> Any:
 @functools.lru_cache(maxsize=None)
 def _fast_packer() -> Any:
     """What packs a message that has plain values only, and gives None for another. Without the extension module it gives None."""
-    from . import _fork
-    return getattr(_fork.extension(), "pack", lambda message: None)
+    from . import _extension
+    return getattr(_extension.find("objpool_forked"), "pack", lambda message: None)
 
 
 def _item_at_fault(message: List[Any], fork: Any, limit: Optional[int]) -> Optional[int]:

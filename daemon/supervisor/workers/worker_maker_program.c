@@ -47,8 +47,8 @@ static void start(struct template *template)
 
 	template->met = true;
 	if (r < 0)
-		template_fail(template, r == -ESRCH ? "the process that the program had forked for its workers has ended"
-						    : "the process that the program has forked for its workers can't be reached");
+		template_fail(template, r == -ESRCH ? "the process that the program had started for its workers has ended"
+						    : "the process that the program has started for its workers can't be reached");
 }
 
 /* Only its parent may signal the worker's pid: it could have been reused. A parent that does not take this message will not

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * objpool_forked: an extension module with which a fork of a Python program becomes the template of a pool. It has the
- * plugin and the workers' host in it, and takes the interpreter that it finds itself in.
+ * objpool_forked: an extension module with which a process of a Python program becomes the template of a pool: a fork of the
+ * program, or a Python that it has started. It has the plugin and the workers' host in it, and takes the interpreter that it
+ * finds itself in.
  *
- *   program                          its fork                         daemon
+ *   program                          its child                        daemon
  *   listens at an abstract name
- *   forks ------------------------>  serve(listener)
+ *   forks, or spawns ------------->  serve(listener)
  *   objpool.create {template: name} --------------------------------> connects
  *                                    LOAD, FORK, ...  <-------------> (proto/channel.h)
  */
@@ -54,7 +55,7 @@ static int await_daemon(int listener, pid_t program)
 static PyObject *prepare(PyObject *module, PyObject *unused)
 {
 	(void)module, (void)unused;
-	return interpreter_adopt() < 0 ? NULL : Py_NewRef(Py_None);
+	return interpreter_adopt(true) < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 static PyObject *serve(PyObject *module, PyObject *args)
@@ -84,7 +85,7 @@ PyMODINIT_FUNC PyInit_objpool_forked(void);
 PyMODINIT_FUNC PyInit_objpool_forked(void)
 {
 	static PyMethodDef methods[] = {
-		{"prepare", prepare, METH_NOARGS, "prepare(): in the program, what needn't be done in each fork."},
+		{"prepare", prepare, METH_NOARGS, "prepare(): in a program that is going to fork, what needn't be done in each fork."},
 		{"serve", serve, METH_VARARGS,
 		 "serve(listener, program): becomes the template of the pool whose daemon connects; does not return. `listener` "
 		 "is a\n"

@@ -11,7 +11,7 @@ from .objpool_worker import worker_module
 def begin(python_path, virtualenv):
     worker_module()
     if not _objpool.in_program:
-        for stream in (sys.stdout, sys.stderr):
+        for stream in filter(None, (sys.stdout, sys.stderr)):
             stream.reconfigure(line_buffering=True, errors="backslashreplace")
     if virtualenv:
         use_virtualenv(virtualenv)

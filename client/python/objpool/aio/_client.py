@@ -10,6 +10,7 @@ from .. import _embedded, _fork, _owned, _retry
 from .._address import PRIVATE, default_addresses, open_socket
 from .._call import check_options
 from .._pool_section import template_and_section
+from .._template import Template
 from ..errors import ConnectionLost, NoDaemon, ObjpoolError
 from ._connection import Connection
 from ._pool import Pool
@@ -162,7 +163,7 @@ class Client:
                     raise
         raise _fork.all_stuck()
 
-    async def _create(self, connection: Connection, section: Dict[str, Any], template: Optional[_fork.Fork],
+    async def _create(self, connection: Connection, section: Dict[str, Any], template: Optional[Template],
                       is_ours: bool) -> Pool:
         owned = _owned.Owned(connection, section["pool"], template)  # type: ignore[arg-type]
         creation = asyncio.ensure_future(connection.call("objpool.create", [section]))

@@ -5,17 +5,16 @@ import os
 import threading
 import time
 
-from .. import _connection, _embedded, _fork, _raised, errors
+from .. import _connection, _embedded, _fork, _raised, _spawn, errors
 from .._entry import Entry
 
 _numbers = itertools.count(1)
-PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 NO_LIMIT = 1 << 30
 
 
 def forks_program(method):
     """True if this start method of multiprocessing (None: the one that is set) makes workers that are forks of the program."""
-    return (_fork.is_default() if method is None else method == "fork") and _fork.can_be()
+    return _fork.is_default() if method is None else method == "fork"
 
 
 def _private_daemon(get):
@@ -24,22 +23,21 @@ def _private_daemon(get):
     except errors.NoDaemon as error:
         if not os.environ.get("OBJPOOL_ADDRESS"):
             raise
-        raise errors.NoDaemon(f"{error.message} (OBJPOOL_ADDRESS is not for this: these workers are forks of the program, "
-                              "or run what it sends with its rights, and so belong to a daemon of its own)") from None
+        raise errors.NoDaemon(f"{error.message} (OBJPOOL_ADDRESS is not for this: these workers are children of the "
+                              "program, and so belong to a daemon of its own)") from None
 
 
-def _forked(inheritance):
-    """A fork of the program. The program's daemon starts at the same time, if there is none."""
+def _template(inheritance):
+    """The process that workers are forked from. The program's daemon starts at the same time, if there is none."""
     _private_daemon(_embedded.start_daemon)
-    return _fork.Fork(inheritance.take)
+    return _spawn.Spawned() if inheritance is None else _fork.Fork(inheritance.take)
 
 
 class Home:
     """A pool of Workers in the private daemon, over a connection of its own.
 
-    Its workers are forks of the program, or come from a template that the daemon starts. Starting a template is slow, and
-    templates are the same for all crews. So when a crew has ended in order, its pool gets new workers, and is kept for a while
-    for the next crew of that size.
+    Its workers are forks of the program, or of a new Python (_spawn.py). Starting that is slow, and it is the same for all crews.
+    So when a crew has ended in order, its pool gets new workers, and is kept for a while for the next crew of that size.
     """
 
     KEPT = 10.0         # seconds
@@ -48,22 +46,20 @@ class Home:
         self.size = size
         self.pool = f"compat-{os.getpid()}-{next(_numbers)}"
         self.may_stay = not max_tasks and inheritance is None
-        self._fork = None if inheritance is None else _forked(inheritance)
+        self.command = None if inheritance is not None else _spawn.command()
+        self._template = _template(inheritance)
         self._end = None
         self._timer = None
         try:
             self.connection = _connection.connect(_private_daemon(_embedded.private_daemon).address, unpickle=True)
-            template = {"template": self._fork.address} if self._fork is not None else {
-                "python_path": [PACKAGE], "python_options": _fork.worker_options(),
-                "preload": ["multiprocessing.process", "objpool.compat._worker"]}
             self._creation = self._start("objpool.create", {
                 "pool": self.pool, "plugin": "python", "class": "objpool.compat._worker:Worker", "workers": size,
-                "args": [] if setup is None else [setup], "slot_kwargs": [{"slot": i} for i in range(size)], **template,
-                "unpickle": True, "max_queue": NO_LIMIT, "max_sticky": "4G", "max_calls": max_tasks or 0,
-                "start_timeout": 86400, "stop_timeout": 0.2})
+                "args": [] if setup is None else [setup], "slot_kwargs": [{"slot": i} for i in range(size)],
+                "template": self._template.address, "preload": ["multiprocessing.process"], "unpickle": True,
+                "max_queue": NO_LIMIT, "max_sticky": "4G", "max_calls": max_tasks or 0, "start_timeout": 86400,
+                "stop_timeout": 0.2})
         except BaseException:
-            if self._fork is not None:
-                self._fork.end()
+            self._template.end()
             raise
 
     def _start(self, method, *params):
@@ -74,11 +70,11 @@ class Home:
     @property
     def stuck(self):
         """True if its workers wait for ever for a lock that a thread of the program held during the fork."""
-        return self._fork is not None and self._fork.stuck
+        return self._template.stuck
 
     def await_creation(self):
         """Until the pool is made. Raises why it could not be."""
-        for pause in () if self._fork is None else self._fork.pauses():
+        for pause in self._template.pauses():
             if self.connection.wait(self._creation, time.monotonic() + pause):
                 break
         if self.stuck:
@@ -112,8 +108,7 @@ class Home:
         except errors.ConnectionLost:
             pass
         self.may_stay = False
-        if self._fork is not None:
-            self._fork.reap_soon(self.await_end)
+        self._template.reap_soon(self.await_end)
 
     def drop(self):
         self.leave()
@@ -125,8 +120,7 @@ class Home:
             self.connection.wait(self._end)
         if not self.may_stay:
             self.connection.close()
-            if self._fork is not None:
-                self._fork.end()
+            self._template.end()
 
     def is_clean(self):
         """True if it is ready for another crew. Waits until its workers are new."""
@@ -140,7 +134,7 @@ class Home:
 
 
 def of_template(size, max_tasks, setup):
-    """A Home whose workers come from a template: one that was kept, or a new one.
+    """A Home whose workers are forks of a new Python: one that was kept, or a new one.
 
     With max_tasks it is new, and its workers, which are replaced after so many calls, get the setup when they are made.
     """
@@ -192,8 +186,9 @@ class _Homes:
 
     def take(self, size):
         """A Home that was kept, and is kept no longer; or None."""
+        command = _spawn.command()
         with self._guard:
-            found = next((home for home in self._kept if home.size == size), None)
+            found = next((home for home in self._kept if (home.size, home.command) == (size, command)), None)
             if found is not None:
                 self._kept.remove(found)
         if found is None:

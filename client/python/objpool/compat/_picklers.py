@@ -147,7 +147,7 @@ class _ByValue:
         reduced = self._other(cls)
         if self.is_tolerant:
             reduced = _by_value.with_what_can_go(reduced, self._look)
-        return _defined_once(cls, _by_value.with_real_bases(cls, reduced))
+        return _defined_once(cls, _by_value.as_it_was_made(cls, reduced))
 
     def _look(self, value):
         pickler = type(self)(io.BytesIO(), set(), self._terms)

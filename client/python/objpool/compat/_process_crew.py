@@ -50,7 +50,7 @@ class ProcessCrew:
             inheritance = Inheritance(initializer, initargs, factory, slot_kwargs, name)
             self._home = _home.of_forks(size, max_tasks, inheritance, has_begin)
         else:
-            setup = _setup.pack(sender, self._works.path, name, initializer, initargs, factory, slot_kwargs)
+            setup = _setup.pack(sender, name, initializer, initargs, factory, slot_kwargs)
             self._home = _home.of_template(size, max_tasks, setup)
         self._connect()
         self._has_begun = forks and not has_begin       # such workers can't fail to begin, and need not be told how

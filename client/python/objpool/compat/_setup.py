@@ -5,21 +5,21 @@ import pickle
 import sys
 from multiprocessing import process
 
-from .. import _embedded, _fork
+from .. import _embedded, _process, _spawn
 from . import _modules
 from ._names import program
 from ._picklers import PROTOCOL
 
 
-def pack(sender, path, name, initializer, initargs, factory, slot_kwargs):
+def pack(sender, name, initializer, initargs, factory, slot_kwargs):
     """The pickle that the Worker's `begin` takes. name: the workers' name in multiprocessing, without their number."""
     code, names = sender.dumps((initializer and (initializer, tuple(initargs)), factory and (*factory, slot_kwargs or [{}])))
     names = names or {}
     current = process.current_process()
     return pickle.dumps({
-        "path": _fork.worker_path(path), "modules": _modules.elsewhere(), "recursion": sys.getrecursionlimit(),
+        "path": list(_spawn.path()), "modules": _modules.elsewhere(), "recursion": sys.getrecursionlimit(),
         "cwd": _embedded.absolute(""), "environ": dict(os.environ), "argv": sys.argv, "umask": _umask(),
-        "pid": os.getpid(), "program": program(), "output": list(filter(_embedded.is_standard, (1, 2))),
+        "pid": os.getpid(), "program": program(), "output": list(filter(_process.is_standard, (1, 2))),
         "authkey": bytes(current.authkey), "name": name, "parent": current.name,
         "names": names, "definitions": sender.definitions(names.values()), "code": code}, PROTOCOL)
 

@@ -7,7 +7,7 @@ import sys
 import types
 import weakref
 
-from .. import _fork
+from .. import _spawn
 from .._entry import Entry
 from . import _modules
 from ._message import ATOMS
@@ -76,7 +76,7 @@ class WorkMaker:
             return Work(error=error), False
         path = None
         if sys.path != self.path:
-            path = _fork.worker_path(folder for folder in sys.path if folder not in self.path)
+            path = [folder for folder in _spawn.path() if folder not in self.path]
         fresh = not _is_stateless(function)
         definitions = self.untold(names)
         head = pickle.dumps((mode, code, fresh, names, definitions, path, self._reloads.look()), PROTOCOL)
