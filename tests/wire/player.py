@@ -8,7 +8,10 @@ A line begins with what it is; `#` begins a comment.
       ~                 any one value
       "CODE: "          one str that begins so
     < end           the daemon closes the connection
+    c> …, c< …      the same between the client and the worker, on a direct channel: the socket that came last as a descriptor
+    > end, c> end   the client shuts down its sending side
 """
+import array
 import pathlib
 import re
 import socket
@@ -32,29 +35,42 @@ def tokens(text):
 
 
 def read(name):
-    """[(number of the line, ">" or "<", tokens), …]"""
+    """[(number of the line, is it the direct channel's?, ">" or "<", tokens), …]"""
     lines = []
     for number, line in enumerate((FOLDER / name).read_text().splitlines(), 1):
-        if line[:1] in ("<", ">"):
-            lines.append((number, line[0], tokens(line[1:])))
+        said = line.removeprefix("c")
+        if said[:1] in ("<", ">"):
+            lines.append((number, said != line, said[0], tokens(said[1:])))
         else:
             assert not line.strip() or line.startswith("#"), f"{name}:{number}: what is this? {line}"
     return lines
 
 
-class Player:
-    """The client's side of one connection."""
+class Side:
+    """The client's side of a connection, or of a direct channel."""
 
-    def __init__(self, path, deadline):
-        self.socket = socket.socket(socket.AF_UNIX)
+    def __init__(self, sock, deadline):
+        self.socket = sock
         self.socket.settimeout(deadline)
-        self.socket.connect(str(path))
         self.come = b""  # and not compared yet
+        self.fds = array.array("i")
+
+    def receive(self):
+        data, control, _, _ = self.socket.recvmsg(1 << 16, socket.CMSG_SPACE(16 * self.fds.itemsize))
+        for _, _, fds in control:
+            self.fds.frombytes(fds)
+        return data
 
     def more(self):
-        data = self.socket.recv(1 << 16)
-        assert data, f"the daemon closed the connection after {self.come.hex(' ')}"
+        data = self.receive()
+        assert data, f"the connection was closed after {self.come.hex(' ')}"
         self.come += data
+
+    def send(self, line):
+        if line == ["end"]:
+            self.socket.shutdown(socket.SHUT_WR)
+        else:
+            self.socket.sendall(b"".join(line))
 
     def expect_byte(self, byte):
         while not self.come:
@@ -76,7 +92,7 @@ class Player:
 
     def expect(self, token):
         if token == "end":
-            assert not self.come and self.socket.recv(1) == b""
+            assert not self.come and self.receive() == b""
         elif token == "any":
             self.expect_value()
         elif isinstance(token, tuple):
@@ -84,15 +100,42 @@ class Player:
         else:
             self.expect_byte(token)
 
+    def close(self):
+        self.socket.close()
+        for fd in self.fds:
+            socket.close(fd)
+
+
+class Player:
+    """The client's side of a dialogue."""
+
+    def __init__(self, path, deadline):
+        self.connection = Side(socket.socket(socket.AF_UNIX), deadline)
+        self.connection.socket.connect(str(path))
+        self.deadline, self.channels = deadline, []
+
+    def side(self, direct):
+        for _ in range(len(self.connection.fds)):
+            self.channels.append(Side(socket.socket(fileno=self.connection.fds.pop(0)), self.deadline))
+        return self.channels[-1] if direct else self.connection
+
+    def play_lines(self, name):
+        for number, direct, direction, line in read(name):
+            side = self.side(direct)
+            if direction == ">":
+                side.send(line)
+                continue
+            for token in line:
+                try:
+                    side.expect(token)
+                except (AssertionError, TimeoutError) as error:
+                    raise AssertionError(f"{name}:{number}: {error}") from error
+        for side in (self.connection, *self.channels):
+            assert not side.come, f"{name}: too much comes: {side.come.hex(' ')}"
+
     def play(self, name):
-        with self.socket:
-            for number, direction, line in read(name):
-                if direction == ">":
-                    self.socket.sendall(b"".join(line))
-                    continue
-                for token in line:
-                    try:
-                        self.expect(token)
-                    except (AssertionError, TimeoutError) as error:
-                        raise AssertionError(f"{name}:{number}: {error}") from error
-            assert not self.come, f"{name}: too much comes: {self.come.hex(' ')}"
+        try:
+            self.play_lines(name)
+        finally:
+            for side in (self.connection, *self.channels):
+                side.close()
