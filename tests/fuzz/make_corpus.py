@@ -125,6 +125,35 @@ for name, text in (("daemon", DAEMON), ("pool", POOL), ("python", PYTHON), ("all
 write("config", "create", msgpack.packb({"plugin": "p", "class": "C", "workers": 2, "args": [1], "kwargs": {"a": 1}, "slot_kwargs": [{}, {"b": 2}],
                                          "max_queue": 5, "start_timeout": 1.5, "isolation": "thread", "idle_timeout": None, "unpickle": True}))
 
+# Steps of fuzz_direct.c: likewise. What is sent goes out in pieces of 256 bytes at most.
+SENDS, TURN, GETS, SHUTS_DOWN, LEAVES, CANCELS, DETACH, CUT, LATER = range(0, 0x90, 0x10)
+
+
+def pieces(channel, data):
+    return b"".join(bytes([SENDS | channel, len(piece) - 1]) + piece for piece in (data[i:i + 256] for i in range(0, len(data), 256)))
+
+
+def direct(name, *parts):
+    """A part is a message of channel 0, bytes, or a step."""
+    write("direct", name, b"".join(bytes([part]) if isinstance(part, int) else part if isinstance(part, bytes) else pieces(0, msgpack.packb(part)) for part in parts))
+
+
+def direct_call(msgid, method, args=(), **options):
+    return [0, msgid, "objpool.call", [None, method, list(args), options]]
+
+
+direct("calls", [0, 1, "echo", [1, "x", {"a": None}]], [0, 2, "refuse", []], [0, 3, "nothing", []], [2, "echo", [5]], [0, 4, "objpool.ping", [7]], [0, 5, "act", [1]], TURN, GETS)
+direct("options", direct_call(1, "echo", [1], timeout_ms=5000), direct_call(2, "act", kwargs={"a": 1}, progress=True), direct_call(3, "echo", timeout_ms=0),
+       direct_call(4, "echo", stream=True), [0, 5, "objpool.status", []], [0, 6, b"echo", []], TURN, GETS)
+direct("half", pieces(0, b"\x94\x00"), TURN, pieces(0, b"\x01\xa4echo\x91"), TURN, pieces(0, b"\x05"), pieces(1, msgpack.packb([0, 1, "much", []])), TURN, GETS, GETS | 1)
+direct("garbage", [0, 1, "echo", []], pieces(0, b"\xc1"), pieces(1, b"\x01"), pieces(2, b"\x94\x01\x01\xc0\x05"), TURN, GETS, GETS | 1, GETS | 2)
+direct("too-large", pieces(0, b"\x94\x00\x05\xa4echo\x91\xc6\x00\x01\x00\x10"), TURN, *[pieces(0, b"x" * 4096)] * 17, TURN, [0, 6, "echo", []], TURN, GETS)
+direct("nested", [0, 1, "echo", [[[[[1]]]]]], pieces(0, b"\x94\x00\x02\xa4echo\x91" + b"\x91" * 40 + b"\x01"), pieces(0, b"\x94\x00\x03\xacobjpool.ping\x91" + b"\x91" * 40 + b"\x01"), TURN, GETS)
+direct("stalls", *[[0, i, "much", []] for i in range(60)], *[TURN] * 8, GETS, *[TURN] * 4, GETS)
+direct("cancels", bytes([CANCELS, 1, CANCELS, 2]), [0, 1, "echo", []], [0, 2, "echo", []], [2, "act", []], TURN, bytes([CANCELS, 0]), GETS)
+direct("detached", [0, 1, "echo", []], DETACH, [0, 2, "echo", []], SHUTS_DOWN, TURN, GETS, DETACH | 1, LATER, pieces(1, b"\x90"), TURN, CUT | 2, TURN)
+direct("goes", [0, 1, "much", []], [2, "echo", []], LEAVES, TURN, pieces(1, b"\x94\x00"), LEAVES | 1, TURN)
+
 STATUS = {"server": "objpool", "version": "1", "state": "running", "pid": 5, "uptime_s": 1.5, "sessions": 1, "listen": ["unix:/s"], "pools": [
     {"name": "p", "class": "C", "plugin": "x", "workers": 1, "ready": 1, "state": "ready", "queue": 0, "running": 1, "calls": 5, "failures": 1, "lost": 0,
      "restarts": 0, "error": "", "latency": {"p50_s": 0.1, "p99_s": 0.2, "max_s": 0.3}, "methods": {"m": {"calls": 5, "failures": 0, "p50_s": 0.1}},
