@@ -22,7 +22,7 @@
  *   [TAKEN, id, bytes]                                       [YIELD, id (, value)]
  *   [RESULT, response]                                       [INVOKE, id, method string, args]
  *   [RESTORE, state]                                         [RESTORED] or [RESTORED, error]
- *   [GONE, tag]                                              [DEFERRED, id, item, tag]
+ *   [GONE, tag]                                              [DEFERRED, id, item, tag (, at work?)]
  *   [SESSION_END, session]                                   [ANSWER, tag, error, value]
  *                                                            [PASSED, id]
  *   [CALLS, id, session, method, first item, count,          [RESULTS, id, item, [response, …]]
@@ -48,7 +48,10 @@
  * INVOKE    A method makes a call while batch `id` runs. The response is a response of MessagePack-RPC.
  * YIELD     Gives one value, or none, of batch `id`, a call that streams. The worker waits while it is more than YIELD_AHEAD
  *           bytes ahead of what TAKEN has told of that batch.
- * DEFERRED  The task leaves its batch. From then on its tag stands for it.
+ * DEFERRED  The task leaves its batch. From then on its tag stands for it. `at work?`: the instance does something for it, and does
+ *           not only let it wait. PROGRESS, YIELD, TAKEN and INVOKE name it by the id
+ *           TASK_DEFERRED + tag. The worker sends a YIELD of it only if that keeps within YIELD_AHEAD. If the supervisor has given
+ *           the task up, it drops what still comes of it, and answers an INVOKE with an error.
  * ATTACH    Opens a direct channel (proto/direct.h); the FILES before it has its socket. After each `tell every` calls of direct
  *           channels the worker says COUNTED, so that the supervisor looks at the counts; 0: never. It says so, too, when the
  *           memory that its channels take has changed by DIRECT_HELD_TOLD.
@@ -118,6 +121,7 @@ enum from_worker { FROM_READY = 0, FROM_REPLY = 1, FROM_RESULTS = 2, FROM_ITEM_E
 		   FROM_ANSWER = 6, FROM_STATE = 7, FROM_RESTORED = 8, FROM_LEASED = 9, FROM_INVOKE = 10, FROM_PAYLOAD = 11,
 		   FROM_YIELD = 12, FROM_PASSED = 13, FROM_REPLAYING = 14, FROM_DETACHED = 15, FROM_COUNTED = 16 };
 #define INVOKE_DIRECT (UINT64_C(1) << 32) /* batches' ids are lower */
+#define TASK_DEFERRED (UINT64_C(1) << 33)
 enum fork_file {
 	FORK_CHANNEL, /* the worker's end of its socket */
 	FORK_BOARD,
@@ -177,6 +181,7 @@ enum lent_state { LENT_FREE = 0, LENT_OUT = 1, LENT_LOST = 2, LENT_SHOWN = 3 };
 struct board {
 	_Atomic uint64_t since;   /* CLOCK_MONOTONIC nanoseconds when the running batch, or direct message, began; 0: idle */
 	_Atomic uint32_t running; /* the id of that batch; of no meaning while direct.word says that a direct message runs */
+	_Atomic uint64_t step;    /* when the class's `ready` began, in which deferred tasks go on; 0: it does not run */
 	_Atomic uint32_t nudge;   /* a futex: the supervisor wants the finished answers now, although the next task runs */
 	_Atomic uint32_t nudged;  /* the last `nudge` that the worker's thread has seen. If both are equal, the process runs */
 	_Atomic uint64_t payload_min; /* a result of so many bytes and more travels beside the socket; 0: none does */

@@ -13,17 +13,10 @@
 /* [ANSWER, tag, error, nil] with a short error */
 enum { ANSWER_MIN = 3 + PACK_UINT + METHOD_ERROR_SHORT };
 
-struct deferred {
-	struct task_handle handle; /* first: the class has it as an objpool_call */
-	struct deferrals *deferrals;
-	uint64_t tag;
-	struct timer wake;
-	bool given_up;             /* its answer came too late: only the supervisor's GONE is still to come */
-};
-
 void deferrals_init(struct deferrals *deferrals, struct task *task, struct board *board)
 {
 	*deferrals = (struct deferrals){.task = task, .board = board};
+	TAILQ_INIT(&deferrals->roomy);
 }
 
 static struct deferred **place_of(struct deferrals *deferrals, uint64_t tag)
@@ -35,6 +28,8 @@ static void deferred_free(struct deferred *deferred)
 {
 	struct deferrals *deferrals = deferred->deferrals;
 
+	if (deferred->roomy)
+		TAILQ_REMOVE(&deferrals->roomy, deferred, link);
 	timer_close(&deferrals->timers, &deferred->wake);
 	*place_of(deferrals, deferred->tag) = NULL;
 	deferrals->count--;
@@ -141,7 +136,24 @@ struct objpool_call *deferred_new(struct objpool_call *call, uint64_t wake_at)
 		timer_set(&deferrals->timers, &deferred->wake, wake_at);
 	ledger_open(deferrals->board, deferred->tag);
 	task->deferred_tag = deferred->tag;
+	deferred->progress = task->progress;
+	deferred->wants_values = task->wants_values;
 	return &deferred->handle.call;
+}
+
+int deferred_set_at_work(struct objpool_call *call)
+{
+	struct deferred *deferred = task_of(call) ? NULL : deferred_of(call);
+
+	if (!deferred || deferred->deferrals->task->deferred_tag != deferred->tag)
+		return -EINVAL; /* the supervisor has been told of it */
+	deferred->at_work = true;
+	return 0;
+}
+
+bool deferred_is_at_work(const struct deferrals *deferrals, uint64_t tag)
+{
+	return deferrals->by_place[tag % LEDGER_ENTRIES]->at_work;
 }
 
 uint64_t deferred_take(struct task *task)
@@ -248,6 +260,38 @@ int deferred_answer(struct objpool_call *call, const void *msgpack, size_t size)
 	return 0;
 }
 
+/* ---- what it may ask meanwhile ---- */
+
+bool deferred_is_cancelled(const struct deferred *deferred)
+{
+	return deferred->given_up || ledger_is(deferred->deferrals->board, deferred->tag, LEDGER_CANCELLED);
+}
+
+uint64_t deferred_id(const struct deferred *deferred)
+{
+	const struct task *task = deferred->deferrals->task;
+
+	return task->deferred_tag == deferred->tag ? task->id : TASK_DEFERRED + deferred->tag;
+}
+
+bool deferred_has_room(const struct deferred *deferred, uint64_t size)
+{
+	return deferred->yielded == 0 || deferred->yielded + size <= YIELD_AHEAD;
+}
+
+void deferred_taken(struct deferrals *deferrals, uint64_t tag, uint64_t bytes)
+{
+	struct deferred *deferred = deferrals && deferrals->by_place ? *place_of(deferrals, tag) : NULL;
+
+	if (!deferred || deferred->tag != tag)
+		return;
+	deferred->yielded -= bytes < deferred->yielded ? bytes : deferred->yielded;
+	if (!deferred->refused || deferred->roomy || !deferred_has_room(deferred, deferred->refused))
+		return;
+	TAILQ_INSERT_TAIL(&deferrals->roomy, deferred, link);
+	deferred->roomy = true;
+}
+
 /* ---- what happens to them ---- */
 
 void deferred_gone(struct deferrals *deferrals, uint64_t tag)
@@ -261,6 +305,21 @@ void deferred_gone(struct deferrals *deferrals, uint64_t tag)
 		task->plugin->class.deferred(task->self, &deferred->handle.call, OBJPOOL_GONE);
 	if (*place_of(deferrals, tag) == deferred)
 		deferred_free(deferred);
+}
+
+/* The class may answer these calls meanwhile. */
+void deferred_tell_room(struct deferrals *deferrals)
+{
+	const struct task *task = deferrals->task;
+	struct deferred *deferred;
+
+	while ((deferred = TAILQ_FIRST(&deferrals->roomy))) {
+		TAILQ_REMOVE(&deferrals->roomy, deferred, link);
+		deferred->roomy = false;
+		deferred->refused = 0;
+		if (!deferred->given_up)
+			task->plugin->class.deferred(task->self, &deferred->handle.call, OBJPOOL_ROOM);
+	}
 }
 
 void deferred_wake(struct deferrals *deferrals, uint64_t now)

@@ -13,8 +13,33 @@
 #include "daemon/worker/task.h"
 #include "proto/timers.h"
 
+#include <sys/queue.h>
+
+struct deferred {
+	struct task_handle handle; /* first: the class has it as an objpool_call */
+	struct deferrals *deferrals;
+	uint64_t tag;
+	struct timer wake;
+	bool at_work;              /* the class goes on with it; it does not only wait */
+	bool given_up;             /* its answer came too late: only the supervisor's GONE is still to come */
+	struct task_progress progress;
+	bool wants_values;         /* the caller takes what it yields */
+	uint64_t yielded;          /* bytes that it has yielded and that are not taken */
+	uint64_t refused;          /* bytes of a value that was too much; 0: none */
+	TAILQ_ENTRY(deferred) link; /* in deferrals->roomy, once there is room for that value */
+	bool roomy;
+};
+
+TAILQ_HEAD(deferred_list, deferred);
+
+/* The deferred call that the class has as this call, which belongs to no task. */
+static inline struct deferred *deferred_of(const struct objpool_call *call)
+{
+	return container_of(call, struct deferred, handle.call);
+}
+
 struct deferrals {
-	struct task *task;
+	struct task *task;          /* the instance's */
 	struct board *board;
 	struct deferred **by_place; /* [LEDGER_ENTRIES], by tag; NULL until the first is deferred */
 	uint32_t count;
@@ -23,7 +48,15 @@ struct deferrals {
 	uint8_t *answers;           /* whole messages, to go out behind the present task's own */
 	size_t answers_size, answers_room;
 	bool failed;                /* the answer being written is not whole: there was no memory for the rest */
+	struct deferred_list roomy; /* they have been refused a value, and may yield it now */
 };
+
+/* The call's task; of a deferred call the instance's, by which it can reach the supervisor. */
+static inline struct task *task_behind(const struct objpool_call *call)
+{
+	struct task *task = task_of(call);
+	return task ? task : deferred_of(call)->deferrals->task;
+}
 
 void deferrals_init(struct deferrals *deferrals, struct task *task, struct board *board);
 
@@ -34,17 +67,38 @@ void deferrals_free(struct deferrals *deferrals);
 struct objpool_call *deferred_new(struct objpool_call *call, uint64_t wake_at);
 int deferred_answer(struct objpool_call *call, const void *msgpack, size_t size);
 
+/* Has the supervisor given the call up? */
+bool deferred_is_cancelled(const struct deferred *deferred);
+
+/* By what the supervisor knows it: as the task that runs, until its method returns and DEFERRED is sent. */
+uint64_t deferred_id(const struct deferred *deferred);
+
 /* The answers that have been given since the last call of this function. Valid until the next answer is given. */
 struct span deferred_answers(struct deferrals *deferrals);
 
+/* objpool_host.at_work */
+int deferred_set_at_work(struct objpool_call *call);
+
 /* The tag that the task which has just run got when it deferred itself; 0: it did not. The task forgets the tag. */
 uint64_t deferred_take(struct task *task);
+
+/* Is the deferred call of that tag at work? */
+bool deferred_is_at_work(const struct deferrals *deferrals, uint64_t tag);
 
 /* Forgets a deferred call whose method has failed after all. */
 void deferred_undo(struct deferrals *deferrals, uint64_t tag);
 
 /* The supervisor has said that nobody waits for the call any more. Tells the class, unless it has tried to answer already. */
 void deferred_gone(struct deferrals *deferrals, uint64_t tag);
+
+/* The caller has taken so many bytes that the call has yielded. The call may have ended. */
+void deferred_taken(struct deferrals *deferrals, uint64_t tag, uint64_t bytes);
+
+/* May the call yield so many bytes more? */
+bool deferred_has_room(const struct deferred *deferred, uint64_t size);
+
+/* Tells the class of deferred calls that have been refused a value and may yield it now. */
+void deferred_tell_room(struct deferrals *deferrals);
 
 /* Tells the class of deferred calls whose time to wake has come at `now`. */
 void deferred_wake(struct deferrals *deferrals, uint64_t now);

@@ -268,14 +268,14 @@ static void on_polled(struct host *host, struct direct_channel *channel, const s
 
 int directs_fill(struct host *host, uint64_t until)
 {
-	struct directs *directs = host->directs;
-	struct pollfd polled[1 + DIRECT_MAX];
-	struct direct_channel *channels[1 + DIRECT_MAX];
-	nfds_t n = 1;
+	struct pollfd polled[2 + DIRECT_MAX];
+	struct direct_channel *channels[2 + DIRECT_MAX];
+	nfds_t n = 2;
 
 	polled[0] = (struct pollfd){.fd = host->inbox.fd, .events = POLLIN};
-	for (uint64_t places = directs->taken; places; n++) {
-		channels[n] = directs->at[take_place(&places)];
+	polled[1] = (struct pollfd){.fd = host->watch.fd, .events = POLLIN};
+	for (uint64_t places = host->directs ? host->directs->taken : 0; places; n++) {
+		channels[n] = host->directs->at[take_place(&places)];
 		polled[n] = (struct pollfd){.fd = channels[n]->fd, .events = direct_channel_events(channels[n])};
 	}
 	const int ready = inbox_poll(polled, n, until);
@@ -284,7 +284,8 @@ int directs_fill(struct host *host, uint64_t until)
 	if (ready <= 0)
 		return -ETIMEDOUT;
 	host->now = host_clock();
-	for (nfds_t i = 1; i < n; i++)
+	host->watch.can_read = host->watch.can_read || polled[1].revents;
+	for (nfds_t i = 2; i < n; i++)
 		on_polled(host, channels[i], &polled[i]);
 	return polled[0].revents ? inbox_read(&host->inbox) : 1;
 }

@@ -19,8 +19,8 @@ bool directs_any(const struct host *host);
 /* A turn for each channel. True: one of them has more. */
 bool directs_take_turns(struct host *host);
 
-/* Waits for messages of the supervisor and of the channels, until CLOCK_MONOTONIC nanoseconds, and reads what has come. As
- * inbox_fill. */
+/* Waits for messages of the supervisor and of the channels, and for what the class watches, until CLOCK_MONOTONIC nanoseconds, and
+ * reads what has come. As inbox_fill. */
 int directs_fill(struct host *host, uint64_t until);
 
 /* When a channel has to be cut. UINT64_MAX: none has. */

@@ -234,7 +234,7 @@ static void set_up(struct task *task, struct direct_call *call, const struct ask
 	task_begin(task, true);
 	task->direct = call;
 	task->deferrals = NULL;
-	task->wants_progress = asked->progress && call->request;
+	task->progress.wanted = asked->progress && call->request;
 	task->handle.call.session = call->channel->session;
 	task->handle.call.deadline = asked->deadline;
 	task->handle.call.index = 0;

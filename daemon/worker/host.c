@@ -121,9 +121,12 @@ void host_put_item_error(struct host *host, uint32_t id, uint64_t item)
 
 void host_put_deferred(struct host *host, uint64_t id, uint64_t item)
 {
-	uint8_t message[REPLY_TYPE + 3 * PACK_UINT], *p = reply_pack_type(message, 4, FROM_DEFERRED);
+	const uint64_t tag = deferred_take(&host->task);
+	const bool at_work = deferred_is_at_work(&host->deferrals, tag);
+	uint8_t message[REPLY_TYPE + 3 * PACK_UINT + 1], *p = reply_pack_type(message, at_work ? 5 : 4, FROM_DEFERRED);
 
-	p = pack_uint(pack_uint(p, id), item);
-	p = pack_uint(p, deferred_take(&host->task));
+	p = pack_uint(pack_uint(pack_uint(p, id), item), tag);
+	if (at_work)
+		p = pack_bool(p, true);
 	reply_messages(&host->reply, message, (size_t)(p - message));
 }

@@ -10,6 +10,7 @@
 #include "daemon/worker/inbox.h"
 #include "daemon/worker/invoke.h"
 #include "daemon/worker/run.h"
+#include "daemon/worker/watch.h"
 #include "proto/clock.h"
 
 #include <sys/types.h>
@@ -38,6 +39,7 @@ struct host {
 	uint64_t method_cost;      /* nanoseconds: the longest of late, which decays */
 	struct binding *bindings;
 	struct deferrals deferrals;
+	struct watch watch;        /* what the class has under way beside its methods */
 	struct invoker invoker;
 	uint64_t now;              /* when the last task ended */
 	uint64_t flushed;          /* when the replies were last sent */
@@ -83,7 +85,7 @@ void host_put_answers(struct host *host);
 /* [ITEM_ERROR, id, item, error]: the error is the task's. */
 void host_put_item_error(struct host *host, uint32_t id, uint64_t item);
 
-/* [DEFERRED, id, item, tag] */
+/* [DEFERRED, id, item, tag (, at work?)] */
 void host_put_deferred(struct host *host, uint64_t id, uint64_t item);
 
 #endif

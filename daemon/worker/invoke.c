@@ -25,18 +25,27 @@ void invoker_free(struct invoker *invoker)
 
 /* ---- asking ---- */
 
-static int ask(const struct task *task, const char *target, const void *args, size_t size)
+/* By what the supervisor knows the task that calls. */
+static uint64_t id_of(const struct objpool_call *call)
+{
+	const struct task *task = task_of(call);
+
+	if (!task)
+		return deferred_id(deferred_of(call));
+	return task->direct ? INVOKE_DIRECT + task->direct->channel->place : task->id;
+}
+
+static int ask(struct reply *reply, uint64_t id, const char *target, const void *args, size_t size)
 {
 	const size_t n = strlen(target);
 	uint8_t *message = malloc(REPLY_TYPE + PACK_UINT + PACK_HEAD + n + size), *p;
 
 	if (!message)
 		return -ENOMEM;
-	p = pack_uint(reply_pack_type(message, 4, FROM_INVOKE),
-		      task->direct ? INVOKE_DIRECT + task->direct->channel->place : task->id);
+	p = pack_uint(reply_pack_type(message, 4, FROM_INVOKE), id);
 	p = pack_str(p, target, n);
 	p = mempcpy(p, args, size);
-	const int r = reply_aside(task->reply, message, (size_t)(p - message));
+	const int r = reply_aside(reply, message, (size_t)(p - message));
 	free(message);
 	return r;
 }
@@ -129,19 +138,19 @@ static int read_response(struct task *task, struct span message, struct objpool_
 
 int invoke(struct objpool_call *call, const char *target, const void *args, size_t size, struct objpool_outcome *result)
 {
-	struct task *task = task_of(call);
+	struct task *task = task_behind(call);
 	struct reader reader = {.p = args, .end = (const uint8_t *)args + size};
 	struct span response = {0};
 	uint32_t n;
 
 	*result = (struct objpool_outcome){.error = {.message = "the call could not be made"}};
-	if (!task || !task->invoker || !call->method || !target || size == 0 || scan_length(args, size) != (int64_t)size ||
+	if (!task->invoker || !call->method || !target || size == 0 || scan_length(args, size) != (int64_t)size ||
 	    scan_nesting(args, size) > SCAN_LEVELS + 1 || read_array(&reader, &n) < 0)
 		return -EINVAL;
 	invoker_free(task->invoker); /* the answer to the call before */
 	int r = inbox_pin(task->inbox); /* the arguments of the present call lie in it */
 	if (r == 0)
-		r = ask(task, target, args, size);
+		r = ask(task->reply, id_of(call), target, args, size);
 	if (r == 0)
 		r = await(task, &response);
 	return r < 0 ? r : read_response(task, response, result);

@@ -4,7 +4,7 @@
 #ifndef WORKER_INVOKE_H
 #define WORKER_INVOKE_H
 
-#include "daemon/worker/task.h"
+#include "daemon/worker/deferred.h"
 
 /* The answer to the last call that a method has made. The method's objpool_outcome points into it. */
 struct invoker {

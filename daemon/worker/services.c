@@ -6,6 +6,7 @@
 #include "daemon/worker/worker_files.h"
 #include "daemon/worker/invoke.h"
 #include "daemon/worker/task.h"
+#include "daemon/worker/watch.h"
 #include "daemon/worker/worker_yield.h"
 #include "proto/clock.h"
 #include "proto/pack.h"
@@ -25,19 +26,21 @@ static void service_fail(struct objpool_call *call, const struct objpool_failure
 static bool service_cancelled(const struct objpool_call *call)
 {
 	const struct task *task = task_of(call);
-	if (task && task->direct)
+	if (!task)
+		return deferred_is_cancelled(deferred_of(call));
+	if (task->direct)
 		return call->method && direct_service_cancelled(task);
-	return task && call->method && board_state(task->board, task->id) == BOARD_CANCELLED;
+	return call->method && board_state(task->board, task->id) == BOARD_CANCELLED;
 }
 
 /* Returns true at most once in PROGRESS_EVERY: progress may be sent. Also once for the `end`, since no progress follows it. */
-static bool claim_progress(struct task *task, bool end)
+static bool claim_progress(struct task_progress *progress, bool end)
 {
 	const uint64_t now = (uint64_t)clock_now_coarse();
-	if (now - task->progress_at < PROGRESS_EVERY && (!end || task->progress_ended))
+	if (!progress->wanted || (now - progress->at < PROGRESS_EVERY && (!end || progress->ended)))
 		return false;
-	task->progress_at = now;
-	task->progress_ended = task->progress_ended || end;
+	progress->at = now;
+	progress->ended = progress->ended || end;
 	return true;
 }
 
@@ -45,17 +48,18 @@ static bool claim_progress(struct task *task, bool end)
 static int service_progress(struct objpool_call *call, uint64_t done, uint64_t total, const char *text)
 {
 	struct task *task = task_of(call);
+	struct deferred *deferred = task ? NULL : deferred_of(call);
 	uint8_t room[REPLY_TYPE + 3 * PACK_UINT + PACK_HEAD + PROGRESS_TEXT], *p;
 
-	if (!task || !task->wants_progress || !call->method || !claim_progress(task, total && done == total))
+	if (!call->method || !claim_progress(deferred ? &deferred->progress : &task->progress, total && done == total))
 		return 0;
-	if (task->direct)
+	if (task && task->direct)
 		return direct_service_progress(task, done, total, text);
 	p = reply_pack_type(room, 5, FROM_PROGRESS);
-	p = pack_uint(pack_uint(p, task->id), done);
+	p = pack_uint(pack_uint(p, deferred ? deferred_id(deferred) : task->id), done);
 	p = total ? pack_uint(p, total) : pack_nil(p);
 	p = text ? pack_str(p, text, strnlen(text, PROGRESS_TEXT)) : pack_nil(p);
-	return reply_aside(task->reply, room, (size_t)(p - room));
+	return reply_aside(task_behind(call)->reply, room, (size_t)(p - room));
 }
 
 static struct objpool_kept *service_keep(struct objpool_call *call, const void *bytes, size_t size)
@@ -83,10 +87,9 @@ static struct objpool_kept *service_private(struct objpool_call *call, const voi
 
 static const msgpack_object *service_setting(const struct objpool_call *call, const char *name)
 {
-	const struct task *task = task_of(call);
-	const msgpack_object *settings = task ? &task->plugin->settings : NULL;
+	const msgpack_object *settings = &task_behind(call)->plugin->settings;
 
-	for (uint32_t i = 0; settings && settings->type == MSGPACK_OBJECT_MAP && i < settings->via.map.size; i++) {
+	for (uint32_t i = 0; settings->type == MSGPACK_OBJECT_MAP && i < settings->via.map.size; i++) {
 		const msgpack_object_kv *kv = &settings->via.map.ptr[i];
 		if (kv->key.via.str.size == strlen(name) && memcmp(kv->key.via.str.ptr, name, strlen(name)) == 0)
 			return kv->val.type == MSGPACK_OBJECT_NIL ? NULL : &kv->val;
@@ -96,8 +99,7 @@ static const msgpack_object *service_setting(const struct objpool_call *call, co
 
 static const char *service_class_name(const struct objpool_call *call)
 {
-	const struct task *task = task_of(call);
-	return task ? task->plugin->class.name : NULL;
+	return task_behind(call)->plugin->class.name;
 }
 
 static char *copy_text(const char *text)
@@ -152,6 +154,21 @@ static struct objpool_call *service_defer(struct objpool_call *call, uint64_t wa
 	return deferred_new(call, wake_at);
 }
 
+static int service_yield(struct objpool_call *call, const void *msgpack, size_t size)
+{
+	return task_of(call) ? worker_yield_value(call, msgpack, size) : worker_yield_later(deferred_of(call), msgpack, size);
+}
+
+static int service_watch(struct objpool_call *call, int fd, uint64_t wake_at)
+{
+	const struct task *task = task_behind(call);
+
+	if (!task->watch || !task->plugin->class.ready)
+		return -EINVAL;
+	watch_set(task->watch, fd, wake_at);
+	return 0;
+}
+
 const struct objpool_host services = {
 	.size = sizeof services,
 	.fail = service_fail,
@@ -162,7 +179,7 @@ const struct objpool_host services = {
 	.invoke = invoke,
 	.keep = service_keep,
 	.let_go = service_let_go,
-	.yield = worker_yield_value,
+	.yield = service_yield,
 	.commit = service_commit,
 	.setting = service_setting,
 	.class_name = service_class_name,
@@ -170,4 +187,6 @@ const struct objpool_host services = {
 	.can_keep = service_can_keep,
 	.private_view = service_private,
 	.next = service_next,
+	.watch = service_watch,
+	.at_work = deferred_set_at_work,
 };

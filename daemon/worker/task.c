@@ -92,8 +92,9 @@ void task_free(struct task *task)
 void task_begin(struct task *task, bool single)
 {
 	task->single = single;
-	task->wants_progress = task->wants_values = task->progress_ended = false;
-	task->progress_at = task->yielded = 0;
+	task->progress = (struct task_progress){0};
+	task->wants_values = false;
+	task->yielded = 0;
 }
 
 void task_clear(struct task *task)

@@ -26,6 +26,13 @@ struct task_handle {
 	struct method_error error;
 };
 
+/* What a caller has been told of how far its call is. */
+struct task_progress {
+	bool wanted;
+	bool ended;  /* it was told that all is done */
+	uint64_t at; /* when it was last told, CLOCK_MONOTONIC */
+};
+
 /* What a class has told with objpool_describe. */
 struct task_described {
 	bool given;
@@ -38,6 +45,7 @@ struct direct_call;
 struct inbox;
 struct invoker;
 struct many;
+struct watch;
 struct worker_files;
 struct mappings;
 
@@ -64,15 +72,14 @@ struct task {
 	msgpack_packer packer; /* writes to *reply */
 	struct reply *reply;
 	uint64_t max_result;
-	bool wants_progress;   /* the caller wants to hear of progress */
-	uint64_t progress_at;  /* when it was last told, CLOCK_MONOTONIC */
-	bool progress_ended;   /* it was told that all is done */
+	struct task_progress progress;
 	bool single;           /* the task is a batch of its own */
 	bool wants_values;     /* the caller takes what the method yields */
 	uint64_t yielded;      /* bytes that it has yielded and that are not taken */
 	struct inbox *inbox;     /* where a method that waits gets messages from */
 	struct invoker *invoker; /* NULL: nothing can be called or yielded */
 	struct task_described described;
+	struct watch *watch;   /* NULL: nothing can be watched */
 	struct deferrals *deferrals; /* NULL: nothing can be deferred */
 	struct direct_call *direct; /* it came on a direct channel; NULL: from the supervisor */
 	uint64_t deferred_tag; /* the method has deferred the call; 0: not */

@@ -16,7 +16,7 @@ static int read_call_args(struct host *host, struct reader *reader, uint32_t fie
 	    (fields == 8 && (read_uint(reader, &task->handle.call.deadline) < 0 || read_value(reader, &kwargs) < 0 ||
 			     read_uint(reader, &flags) < 0)))
 		return task_fail(task, "INTERNAL", "no", "the worker did not understand the call");
-	task->wants_progress = flags & CALL_PROGRESS;
+	task->progress.wanted = flags & CALL_PROGRESS;
 	task->wants_values = flags & CALL_YIELDS;
 	task->files = host->inbox.files;
 	if (worker_files_values(task->files, &args) < 0 || worker_files_values(task->files, &kwargs) < 0)

@@ -28,7 +28,8 @@ static bool keeps(const struct host *host)
 static uint64_t wake_at(const struct host *host)
 {
 	const uint64_t timer = timers_next(&host->deferrals.timers), tidy = host->tidied + TIDY_EVERY;
-	const uint64_t closing = directs_wake_at(host), next = timer < closing ? timer : closing;
+	const uint64_t closing = directs_wake_at(host), ready = host->watch.at;
+	const uint64_t soonest = timer < closing ? timer : closing, next = ready < soonest ? ready : soonest;
 	return keeps(host) && tidy < next ? tidy : next;
 }
 
@@ -120,6 +121,8 @@ static int set_up(struct host *host, const struct plugin *plugin, struct board *
 	inbox_init(&host->inbox, fd);
 	if (reply_init(&host->reply, fd, board) < 0 || task_init(&host->task, plugin, &services, &host->reply, board) < 0)
 		return -ENOMEM;
+	watch_set(&host->watch, -1, 0);
+	host->task.watch = &host->watch;
 	deferrals_init(&host->deferrals, &host->task, board);
 	host->task.deferrals = &host->deferrals;
 	host->task.inbox = &host->inbox;
@@ -150,17 +153,42 @@ static void flush_when_due(struct host *host)
 
 static void wake(struct host *host)
 {
-	if (timers_next(&host->deferrals.timers) > host->now)
+	if (timers_next(&host->deferrals.timers) > host->now && TAILQ_EMPTY(&host->deferrals.roomy))
 		return;
 	deferred_wake(&host->deferrals, host->now);
+	deferred_tell_room(&host->deferrals);
 	host_put_answers(host);
 	host->now = host_clock(); /* the class may have taken its time */
 }
 
-/* Handles what has come from the supervisor; if there are direct channels, for one turn. True: there may be more. */
+/* Has the class go on with what it has under way. The board says so, as it says that a batch runs. */
+static void go_on(struct host *host)
+{
+	struct objpool_call *call = &host->task.handle.call;
+
+	watch_begin(&host->watch);
+	call->method = NULL;
+	call->session = call->caller = call->deadline = call->index = 0;
+	atomic_store_explicit(&host->board->step, host->now, memory_order_release);
+	atomic_store_explicit(&host->board->running, 0, memory_order_relaxed);
+	atomic_store_explicit(&host->board->since, host->now, memory_order_release);
+	host->task.plugin->class.ready(host->task.self, call);
+	atomic_store_explicit(&host->board->since, 0, memory_order_release);
+	atomic_store_explicit(&host->board->step, 0, memory_order_release);
+	method_error_forget(&host->task.handle.error); /* there is nobody to tell */
+	host->now = host_clock();
+	host_put_answers(host);
+}
+
+static bool has_others(const struct host *host)
+{
+	return directs_any(host) || host->watch.fd >= 0;
+}
+
+/* Handles what has come from the supervisor; if there is more to look after, for one turn. True: there may be more. */
 static bool take_messages(struct host *host)
 {
-	const uint64_t until = directs_any(host) ? host->now + DIRECT_TURN : UINT64_MAX;
+	const uint64_t until = has_others(host) ? host->now + DIRECT_TURN : UINT64_MAX;
 	struct span message;
 
 	while (!host->ended && inbox_next(&host->inbox, &message)) {
@@ -196,11 +224,13 @@ static void loop(struct host *host)
 		if (!more && host->task.plugin->class.idle)
 			host->task.plugin->class.idle(host->task.self);
 		const uint64_t until = more ? 0 : wake_at(host);
-		const int got = directs_any(host) ? directs_fill(host, until) : inbox_fill(&host->inbox, until);
+		const int got = has_others(host) ? directs_fill(host, until) : inbox_fill(&host->inbox, until);
 		if (got <= 0 && got != -ETIMEDOUT)
 			return; /* the supervisor has gone */
 		host->now = host_clock();
 		wake(host);
+		if (watch_is_due(&host->watch, host->now))
+			go_on(host);
 		tidy(host);
 	}
 }

@@ -252,3 +252,16 @@ def test_what_a_policy_can_be():
             objpool.Retry(**wrong)
     pauses = [objpool.Retry(100, delay=0.1, max_delay=5).pause(n, objpool.Overloaded(), False, None) for n in range(1, 100)]
     assert all(0.5 * min(5, 0.1 * 2 ** i) <= pause <= 5 for i, pause in enumerate(pauses)) and len(set(pauses)) > 90
+
+
+def test_a_waiter_asks_the_next_instance_when_its_own_is_replaced(start):
+    daemon = start({"q": {"plugin": "queue", "class": "Queue", "workers": 1}})
+    with objpool.connect(daemon.address) as client:
+        queue = client.pool("q")
+        item = queue.options(retry=20).get.future()
+        for _ in range(2):
+            wait_for(lambda: queue.waiting()["getters"] == 1, lambda: "it to wait")
+            client.restart("q")
+        wait_for(lambda: queue.waiting()["getters"] == 1, lambda: "it to wait again")
+        queue.put(5)
+        assert item.result(60) == 5

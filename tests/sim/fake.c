@@ -313,6 +313,9 @@ static void on_taken(struct fake *fake, struct reader *reader)
 
 	if (read_uint(reader, &id) < 0 || read_uint(reader, &bytes) < 0)
 		world_fail(fake->world, "what was taken can't be read");
+	for (int i = 0; i < FAKE_PUT_OFF; i++) /* it may also tell of what was yielded before the task was put off */
+		if (id == TASK_DEFERRED + fake->put_off[i].tag)
+			fake->put_off[i].ahead -= bytes < fake->put_off[i].ahead ? bytes : fake->put_off[i].ahead;
 	if (id != fake->id || !fake->yielding)
 		return;
 	if (bytes > fake->ahead)
@@ -651,6 +654,9 @@ static void stop(struct fake *fake, struct reader *reader)
 {
 	uint64_t want_state = 0;
 
+	for (int i = 0; i < FAKE_PUT_OFF; i++)
+		if (fake->put_off[i].tag && fake->put_off[i].at_work && ledger_is(fake->board, fake->put_off[i].tag, LEDGER_DEFERRED))
+			world_fail(fake->world, "an instance is to stop that is at work");
 	(void)read_uint(reader, &want_state);
 	if (want_state)
 		put_state(fake);
@@ -813,19 +819,22 @@ static void begin(struct fake *fake)
 
 static bool defer(struct fake *fake, uint32_t token)
 {
-	uint8_t room[64], *p = pack_uint(pack_array(room, 4), FROM_DEFERRED);
+	uint8_t room[64], *p = pack_uint(pack_array(room, 5), FROM_DEFERRED);
 	struct put_off *at = &fake->put_off[world_dice(fake->world, FAKE_PUT_OFF)];
 
-	if (at->tag || fake->yielding || board_state(fake->board, fake->id) == BOARD_COMMITTED || world_dice(fake->world, 6))
+	if (at->tag || token == UINT32_MAX || board_state(fake->board, fake->id) == BOARD_COMMITTED || world_dice(fake->world, 6))
 		return false;
 	close_results(fake);
-	*at = (struct put_off){.tag = ++fake->last_tag, .token = token};
+	*at = (struct put_off){.tag = ++fake->last_tag, .token = token, .yields_left = fake->yielding ? fake->yields_left : 0};
+	at->at_work = world_one_in(fake->world, 2);
+	at->waits = !at->at_work && !(fake->yielding && fake->yields_left < token % QUESTION_YIELDS);
+	fake->world->tokens[token].waits += at->waits;
 	ledger_open(fake->board, at->tag);
 	world_say(fake->world, "%s:%u: defers %u as %llu", fake->slot->pool->name, fake->slot->index, token,
 		  (unsigned long long)at->tag);
 	p = pack_uint(p, fake->id);
 	p = pack_uint(p, fake->items ? fake->first + fake->item : 0);
-	fake_put(fake, room, pack_uint(p, at->tag));
+	fake_put(fake, room, pack_bool(pack_uint(p, at->tag), at->at_work));
 	return true;
 }
 
@@ -838,26 +847,6 @@ static void put_value(struct sendq *to, struct world *world, uint32_t token)
 	value_write(&writing, token);
 	sendq_copy(to, room, (size_t)(writing.p - room));
 	free(room);
-}
-
-/* Some deferred one is answered, unless its caller was quicker to give up. */
-static void answer(struct fake *fake)
-{
-	struct put_off *at = &fake->put_off[world_dice(fake->world, FAKE_PUT_OFF)];
-	uint8_t room[64], *p = pack_uint(pack_array(room, 4), FROM_ANSWER);
-
-	if (fake->slot->pool->leaving || fake->world->core.draining)
-		return; /* as one that waits for others' calls: nobody comes any more who would have it answered */
-	if (!at->tag || !ledger_move(fake->board, at->tag, LEDGER_DEFERRED, LEDGER_ANSWERED))
-		return;
-	p = pack_uint(p, at->tag);
-	if (world_is_bad(at->token)) {
-		fake_put(fake, room, pack_nil(fake_pack_failure(p, "yes")));
-	} else {
-		fake_put(fake, room, pack_nil(p));
-		put_value(&fake->out, fake->world, at->token);
-	}
-	at->tag = 0;
 }
 
 /* ---- finishing ---- */
@@ -998,7 +987,7 @@ static bool somebody_is_free(const struct world *world, const struct question *q
 	return false;
 }
 
-static void ask(struct fake *fake)
+static void ask(struct fake *fake, struct put_off *asker)
 {
 	struct question *question = question_new(fake->world, true);
 	uint8_t *room = malloc(question_size(question) + 64), text[32], *p = pack_uint(pack_array(room, 4), FROM_INVOKE);
@@ -1010,7 +999,8 @@ static void ask(struct fake *fake)
 	question->may_go = somebody_is_free(fake->world, question, fake->slot);
 	world_say(fake->world, "%s:%u: asks %s (kind %d, %u from %u)", fake->slot->pool->name, fake->slot->index,
 		  question->target, question->kind, question->count, question->token);
-	p = pack_uint(p, fake->id);
+	fake->asker = asker;
+	p = pack_uint(p, asker ? TASK_DEFERRED + asker->tag : fake->id);
 	writing.p = pack_str(p, (const char *)method.bytes, method.size);
 	question_write(question, &writing);
 	fake_put(fake, room, writing.p);
@@ -1036,10 +1026,71 @@ static void hear(struct fake *fake)
 	world_say(fake->world, "%s:%u: is answered", fake->slot->pool->name, fake->slot->index);
 	fake->files = &parcel->files;
 	question_on_answer(&fake->listener, fake->asked, &rpc);
-	fake->files = &fake->task->files;
+	fake->files = fake->task ? &fake->task->files : NULL;
 	free(fake->asked);
 	fake->asked = NULL;
 	parcel_free(parcel);
+}
+
+/* ---- what was put off ---- */
+
+/* A task that was put off runs, and nothing else does meanwhile. */
+static void set_steps(struct fake *fake, bool steps)
+{
+	fake->steps = steps;
+	fake->board->step = fake->board->since = steps ? fake->world->core.now : 0;
+}
+
+/* Something is done for the call. */
+static void serve_put_off(struct fake *fake, struct put_off *at)
+{
+	fake->world->tokens[at->token].waits -= at->waits;
+	at->waits = false;
+}
+
+/* Its caller may have given up: then the supervisor drops the value. */
+static void yield_later(struct fake *fake, struct put_off *at)
+{
+	uint8_t room[64], *p = pack_uint(pack_array(room, 3), FROM_YIELD);
+
+	if (at->ahead > YIELD_AHEAD)
+		return;
+	if (ledger_is(fake->board, at->tag, LEDGER_DEFERRED))
+		serve_put_off(fake, at);
+	fake_put(fake, room, pack_uint(p, TASK_DEFERRED + at->tag));
+	const size_t before = fake->out.bytes;
+	put_value(&fake->out, fake->world, at->token);
+	at->ahead += fake->out.bytes - before;
+	at->yields_left--;
+}
+
+/* Some deferred one is answered, unless its caller was quicker to give up. */
+static void answer(struct fake *fake)
+{
+	struct put_off *at = &fake->put_off[world_dice(fake->world, FAKE_PUT_OFF)];
+	uint8_t room[64], *p = pack_uint(pack_array(room, 4), FROM_ANSWER);
+
+	if (!at->at_work && (fake->slot->pool->leaving || fake->world->core.draining))
+		return; /* as one that waits for others' calls: nobody comes any more who would have it answered */
+	if (at->tag && at->yields_left > 0) {
+		yield_later(fake, at);
+		return;
+	}
+	if (at->tag && world_one_in(fake->world, 8)) {
+		ask(fake, at);
+		return;
+	}
+	if (!at->tag || !ledger_move(fake->board, at->tag, LEDGER_DEFERRED, LEDGER_ANSWERED))
+		return;
+	serve_put_off(fake, at);
+	p = pack_uint(p, at->tag);
+	if (world_is_bad(at->token)) {
+		fake_put(fake, room, pack_nil(fake_pack_failure(p, "yes")));
+	} else {
+		fake_put(fake, room, pack_nil(p));
+		put_value(&fake->out, fake->world, at->token);
+	}
+	at->tag = 0;
 }
 
 /* ---- yielding ---- */
@@ -1089,6 +1140,8 @@ static void go_on_yielding(struct fake *fake)
 		fake_flush(fake);
 		receive(fake);
 		(void)await(fake, NOTHING);
+	} else if (world_one_in(fake->world, 6) && defer(fake, fake->tokens[fake->item])) {
+		end_item(fake);
 	} else if (fake->yields_left > 0) {
 		yield(fake);
 	} else {
@@ -1190,7 +1243,7 @@ static bool step(struct fake *fake)
 		return true;
 	}
 	if (fake->tokens[fake->item] != UINT32_MAX && world_one_in(world, 12))
-		ask(fake);
+		ask(fake, NULL);
 	else if (fake->yielding)
 		go_on_yielding(fake);
 	else
@@ -1226,6 +1279,12 @@ static void work(struct fake *fake)
 		die(fake, !fake->stopped && world_one_in(world, 2));
 	} else if (fake->stopped) {
 		return;
+	} else if (fake->steps) {
+		if (world_one_in(world, 10))
+			set_steps(fake, false);
+	} else if (fake->slot->at_work > 0 && fake->ready && !fake->task && !fake->asked && !fake->at &&
+		   world_one_in(world, 100)) {
+		set_steps(fake, true);
 	} else if (fake->ready && world_one_in(world, 300)) {
 		fake->stopped = true;
 	} else if (world->flavour.cramped && world_one_in(world, fake->cramped ? 20 : 100)) {
@@ -1282,7 +1341,7 @@ void fake_lies_of_all(struct fake *fake)
 
 bool fake_is_idle(const struct fake *fake)
 {
-	return fake->ready && !fake->dead && !fake->task && !fake->held && !fake->at && !has_channels(fake, true) &&
+	return fake->ready && !fake->dead && !fake->task && !fake->asked && !fake->held && !fake->at && !has_channels(fake, true) &&
 	       fake->in_size + fake->out.bytes + fake->slot->out.bytes == 0;
 }
 

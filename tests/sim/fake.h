@@ -19,6 +19,10 @@ struct parcel {
 struct put_off {
 	uint64_t tag;   /* 0: free */
 	uint32_t token;
+	uint32_t yields_left;
+	uint64_t ahead; /* as fake->ahead */
+	bool at_work;   /* it does not only wait */
+	bool waits;     /* nothing has been done for it */
 };
 
 /* A small set of numbers. */
@@ -35,6 +39,7 @@ struct fake {
 	struct listener listener;    /* reads the answers to its nested calls */
 	const struct arrived *files; /* the files of the answer that listener.read reads */
 	bool stopped;                /* does nothing until it is continued, as after SIGSTOP */
+	bool steps;                  /* a task that was put off runs for long */
 	bool dead;                   /* it has died; the core will be told */
 	bool failing;                /* its constructor will fail */
 	bool cramped;                /* it has no memory, and refuses its tasks */
@@ -67,6 +72,7 @@ struct fake {
 	uint64_t results_first;
 	struct put_off put_off[FAKE_PUT_OFF];
 	uint64_t last_tag;
+	struct put_off *asker;       /* that has made the nested call `asked`; NULL: the running method has */
 	struct numbers bound;        /* the bindings that it keeps */
 	struct numbers applied;      /* tokens of the sticky calls that it has run */
 	struct numbers served;       /* sessions whose calls it has run, and whose end it was not told */

@@ -246,7 +246,7 @@ static void check_error(const struct world *world, const struct question *questi
 	uint32_t times = 0;
 
 	for (uint32_t i = 0; i < tokens; i++)
-		times += world->tokens[token + i].ran;
+		times += world->tokens[token + i].ran - world->tokens[token + i].waits;
 	world_say(world, "   %.*s, ran %.*s: %.*s", (int)told.code.size, (const char *)told.code.bytes, (int)told.ran.size,
 		  (const char *)told.ran.bytes, (int)told.message.size, (const char *)told.message.bytes);
 	check_code(world, question, &told);

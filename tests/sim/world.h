@@ -15,7 +15,8 @@ struct file;
 
 /* Each argument is a token: a number that is used once. Here is what is known of it. */
 struct token {
-	uint16_t ran;  /* how often */
+	uint16_t ran;  /* how often it has begun */
+	uint16_t waits; /* how often it was put off when nothing had been done for it, and nothing has since */
 	bool sticky;   /* it is a sticky call's */
 	bool committed; /* its method has committed itself, in a worker that has not died since */
 	bool lied;     /* its worker lied: an error about it need not be true */

@@ -152,7 +152,7 @@ static void hold(struct lease *lease)
 static bool may_be_leased(const struct slot *slot)
 {
 	return slot->state == SLOT_READY && slot->plan == PLAN_STAY && !slot->killed && !slot->predecessor && !slot->successor &&
-	       !slot->leased && slot->handed_count == 0 && !replay_is_due(&slot->replay);
+	       !slot->leased && slot->handed_count == 0 && !slot_is_at_work(slot) && !replay_is_due(&slot->replay);
 }
 
 static void assign(struct lease *lease, struct slot *slot)

@@ -33,7 +33,7 @@ const struct client *nested_head(const struct client *client)
 {
 	while (client && nested_is(client)) {
 		const struct slot *slot = slot_of(client);
-		const struct batch *batch = slot->by_id[slot->nested.batch % BOARD_ENTRIES];
+		const struct batch *batch = slot_calling(slot);
 		client = slot->nested.direct ? slot->nested.direct->client : batch ? batch->call->ticket.client : NULL;
 	}
 	return client;
@@ -161,7 +161,7 @@ static void describe_path(const struct slot *slot, char *text, size_t size)
 
 	text[0] = '\0';
 	for (int depth = 0; slot && slot->nested.on && depth < 8 && n < size; depth++) {
-		const struct batch *batch = slot->by_id[slot->nested.batch % BOARD_ENTRIES];
+		const struct batch *batch = slot_calling(slot);
 		if (slot->nested.direct)
 			n += (size_t)snprintf(text + n, size - n, "%s%s:%u (a direct call)", n ? " < " : "", slot->pool->name,
 					      slot->index);

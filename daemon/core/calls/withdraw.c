@@ -70,11 +70,35 @@ static bool is_last_of_call(const struct batch *batch)
 	return true;
 }
 
+/* A task that was put off is given up. It may be this task that runs in the class's `ready` now, or that runs there before the
+ * worker hears of that: then it has cancel_grace to end. */
+static void limit_step(struct slot *slot)
+{
+	struct core *core = slot->pool->core;
+	const uint64_t grace = slot->pool->settings.cancel_grace;
+	const uint64_t step = atomic_load_explicit(&slot->board->step, memory_order_relaxed);
+
+	if (grace == NEVER || (slot->given_up && slot->step == step))
+		return;
+	slot->step = step;
+	slot->given_up = core->now;
+	timer_set(&core->timers, &slot->step_grace, core->now + grace);
+}
+
+static void give_up(struct slot *slot, struct batch *batch)
+{
+	if (slot->nested.tag == batch->tag)
+		withdraw_nested(slot);
+	if (batch->at_work)
+		limit_step(slot);
+	deferral_give_up(slot, batch);
+}
+
 /* Drops the batch. False: the worker has begun it. */
 static bool drop(struct batch *batch)
 {
 	if (batch->tag) {
-		deferral_give_up(batch->slot, batch);
+		give_up(batch->slot, batch);
 		return true;
 	}
 	if (slot_has_in_hand(batch)) {

@@ -11,9 +11,11 @@ int deferral_name(struct slot *slot, struct batch *batch, uint64_t tag)
 	return idmap_add(&slot->by_tag, tag, batch);
 }
 
-void deferral_add(struct slot *slot, struct batch *batch, uint64_t tag)
+void deferral_add(struct slot *slot, struct batch *batch, uint64_t tag, bool at_work)
 {
 	batch->tag = tag;
+	batch->at_work = at_work;
+	slot->at_work += at_work;
 	batch->slot = slot;
 	batch->call->put_off = true;
 	TAILQ_INSERT_TAIL(&slot->deferred, batch, link);
@@ -26,6 +28,7 @@ void deferral_remove(struct slot *slot, struct batch *batch)
 	TAILQ_REMOVE(&slot->deferred, batch, link);
 	(void)idmap_remove(&slot->by_tag, batch->tag);
 	batch->tag = 0;
+	slot->at_work -= batch->at_work;
 	slot_relist(slot); /* it owes no deferred answers any more: max_calls may be reached */
 	pool_wake(slot->pool);
 }
@@ -57,14 +60,14 @@ void deferral_give_up(struct slot *slot, struct batch *batch)
 	batch_end(batch);
 }
 
-void deferral_take_all(struct slot *slot, struct batch_list *taken)
+void deferral_take(struct slot *slot, bool at_work, struct batch_list *taken)
 {
 	struct batch *batch, *next;
 
 	TAILQ_INIT(taken);
 	for (batch = TAILQ_FIRST(&slot->deferred); batch; batch = next) {
 		next = TAILQ_NEXT(batch, link);
-		if (!take(slot, batch))
+		if (batch->at_work != at_work || !take(slot, batch))
 			continue;
 		forget(slot, batch);
 		batch->slot = NULL; /* the slot may be freed before the call is told */
@@ -82,6 +85,7 @@ uint32_t deferral_on_gone(struct slot *slot, struct batch_list *taken)
 		batch->tag = 0;
 		batch->slot = NULL;
 	}
+	slot->at_work = 0;
 	const uint32_t count = slot->by_tag.count;
 	idmap_free(&slot->by_tag);
 	return count;

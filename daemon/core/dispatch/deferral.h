@@ -13,8 +13,8 @@
  * -ENOMEM. */
 int deferral_name(struct slot *slot, struct batch *batch, uint64_t tag);
 
-/* Then, once the batch is in the worker's hands no more: adds it to slot->deferred. */
-void deferral_add(struct slot *slot, struct batch *batch, uint64_t tag);
+/* Then, once the batch is in the worker's hands no more: adds it to slot->deferred. `at_work`: the task does not only wait. */
+void deferral_add(struct slot *slot, struct batch *batch, uint64_t tag, bool at_work);
 
 /* The task has been answered: takes its batch out of the slot. The caller ends the batch. */
 void deferral_remove(struct slot *slot, struct batch *batch);
@@ -23,8 +23,8 @@ void deferral_remove(struct slot *slot, struct batch *batch);
  * it. */
 void deferral_give_up(struct slot *slot, struct batch *batch);
 
-/* Takes all batches whose tasks have not been answered out of the slot: the caller fails them. */
-void deferral_take_all(struct slot *slot, struct batch_list *taken);
+/* Takes all batches whose tasks have not been answered, and that are at work or not, out of the slot: the caller fails them. */
+void deferral_take(struct slot *slot, bool at_work, struct batch_list *taken);
 
 /* The worker has gone: takes all deferred batches out of the slot. Returns how many. */
 uint32_t deferral_on_gone(struct slot *slot, struct batch_list *taken);

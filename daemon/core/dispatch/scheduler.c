@@ -89,6 +89,8 @@ static uint32_t chunk_of(const struct batch *batch)
 
 static bool has_room(const struct slot *slot, uint64_t more, uint64_t most)
 {
+	if (slot->pool->leases_waiting > 0 && slot_is_at_work(slot))
+		return false; /* it can be leased when it has done this */
 	if (slot->handed_count == 0)
 		return slot->out.bytes < SLOT_UNSENT && (slot->listed || slot->leased || slot->plan != PLAN_STAY);
 	return slot_may_be_ahead(slot, most) && slot->ahead + more <= most;

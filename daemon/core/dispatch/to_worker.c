@@ -307,7 +307,7 @@ void to_worker_taken(const struct batch *batch, uint64_t bytes)
 	struct slot *slot = batch->slot;
 
 	put_array(&slot->out, 3);
-	put_uints(&slot->out, (uint64_t[]){TO_TAKEN, batch->id, bytes}, 3);
+	put_uints(&slot->out, (uint64_t[]){TO_TAKEN, batch->tag ? TASK_DEFERRED + batch->tag : batch->id, bytes}, 3);
 	slot->pool->core->ops->slot_wrote(slot);
 }
 

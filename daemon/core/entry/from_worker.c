@@ -209,21 +209,23 @@ static int read_item_error(struct slot *slot, struct reader *reader)
 }
 
 /* Adds the deferred task to the slot. It is given up if its call has been answered, and fails if the instance is to end. */
-static void defer(struct slot *slot, struct batch *batch, uint64_t tag)
+static void defer(struct slot *slot, struct batch *batch, uint64_t tag, bool at_work)
 {
-	deferral_add(slot, batch, tag);
+	deferral_add(slot, batch, tag, at_work);
 	if (!batch_is_wanted(batch))
 		deferral_give_up(slot, batch);
 	else if (slot->pool->leaving || slot->pool->core->draining)
-		lost_deferred(slot);
+		lost_waiters(slot);
 }
 
-/* [DEFERRED, id, item, tag]. The item is the batch's next task that has no answer. */
-static int read_deferred(struct slot *slot, struct reader *reader)
+/* [DEFERRED, id, item, tag (, at work?)]. The item is the batch's next task that has no answer. */
+static int read_deferred(struct slot *slot, struct reader *reader, uint32_t count)
 {
 	uint64_t id, item, tag;
+	bool at_work = false;
 
-	if (read_uint(reader, &id) < 0 || read_uint(reader, &item) < 0 || read_uint(reader, &tag) < 0)
+	if (read_uint(reader, &id) < 0 || read_uint(reader, &item) < 0 || read_uint(reader, &tag) < 0 ||
+	    (count == 5 && read_bool(reader, &at_work) < 0))
 		return -EBADMSG;
 	struct batch *batch = slot_batch(slot, id);
 	if (!batch || batch->done >= batch->count || (batch->call->columns > 0 && item != batch->first + batch->done))
@@ -239,7 +241,7 @@ static int read_deferred(struct slot *slot, struct reader *reader)
 	}
 	if (one == batch)
 		finish(slot, batch);
-	defer(slot, one, tag);
+	defer(slot, one, tag, at_work);
 	return one == batch ? 1 : after_items(slot, batch);
 }
 
@@ -269,15 +271,27 @@ static int read_answer(struct slot *slot, struct reader *reader, struct block *b
 	return 0;
 }
 
+/* The batch of a task that runs, or that was put off. */
+static struct batch *task_batch(const struct slot *slot, uint64_t id)
+{
+	return id >= TASK_DEFERRED ? idmap_get(&slot->by_tag, id - TASK_DEFERRED) : slot_batch(slot, id);
+}
+
+/* There is no such task: was it put off and given up, and the worker does not know yet? 0; else -EBADMSG. */
+static int excuse(const struct slot *slot, uint64_t id)
+{
+	return id >= TASK_DEFERRED && ledger_is(slot->board, id - TASK_DEFERRED, LEDGER_CANCELLED) ? 0 : -EBADMSG;
+}
+
 static int read_progress(struct slot *slot, struct reader *reader)
 {
 	uint64_t id;
 
 	if (read_uint(reader, &id) < 0)
 		return -EBADMSG;
-	const struct batch *batch = slot_batch(slot, id);
+	const struct batch *batch = task_batch(slot, id);
 	if (!batch)
-		return -EBADMSG;
+		return excuse(slot, id);
 	call_on_progress(batch->call, reader_rest(reader));
 	return 0;
 }
@@ -289,8 +303,8 @@ static int read_yield(struct slot *slot, struct reader *reader, struct block *bl
 
 	if (read_uint(reader, &id) < 0)
 		return -EBADMSG;
-	struct batch *batch = slot_batch(slot, id);
-	return batch ? yield_on_value(batch, reader_rest(reader), block) : -EBADMSG;
+	struct batch *batch = task_batch(slot, id);
+	return batch ? yield_on_value(batch, reader_rest(reader), block) : excuse(slot, id);
 }
 
 /* [STATE, state] or [STATE, nil, error], from an instance that is being replaced. */
@@ -337,6 +351,8 @@ static int read_restored(struct slot *slot, struct reader *reader, uint32_t coun
  * and run all the same: when there was no memory to take it out of its batch. */
 static bool batch_is_in_vain(const struct slot *slot, const struct batch *batch)
 {
+	if (batch->tag)
+		return ledger_is(slot->board, batch->tag, LEDGER_CANCELLED);
 	const struct train *train = batch->call->train;
 	const uint32_t begun = board_begun(slot->board, batch->id);
 
@@ -351,6 +367,14 @@ static bool runs_in_vain(const struct slot *slot, const struct batch *batch)
 		     : board_direct_state_in(atomic_load(&slot->board->direct.word)) == DIRECT_CANCELLED;
 }
 
+static void answer_in_vain(struct slot *slot)
+{
+	struct error error;
+
+	withdraw_say_in_vain(&error, RAN_NO);
+	client_answer_error(&slot->nested.client, NESTED_MSGID, &error);
+}
+
 /* A method makes a nested call: that of the batch, or, if it is NULL, of the direct channel's message. The instance can have one
  * such call at a time. */
 static int invoke(struct slot *slot, const struct batch *batch, struct direct *direct, struct span method, struct span args,
@@ -358,16 +382,12 @@ static int invoke(struct slot *slot, const struct batch *batch, struct direct *d
 {
 	struct nested *nested = &slot->nested;
 	struct rpc rpc = {.type = RPC_REQUEST, .msgid = NESTED_MSGID, .method = method, .params = args};
-	struct error error;
 
-	nested_begin(slot);
-	if (slot_awaited(slot))
-		return -EBADMSG; /* it has one under way */
-	nested->batch = batch ? batch->id : 0;
+	nested->batch = batch && !batch->tag ? batch->id : 0;
+	nested->tag = batch ? batch->tag : 0;
 	nested->direct = direct;
 	if (runs_in_vain(slot, batch)) { /* nobody would cancel the nested call any more */
-		withdraw_say_in_vain(&error, RAN_NO);
-		client_answer_error(&nested->client, NESTED_MSGID, &error);
+		answer_in_vain(slot);
 		return 0;
 	}
 	const bool full = span_is(method, "objpool.call");
@@ -388,12 +408,20 @@ static int read_invoke(struct slot *slot, struct reader *reader, struct block *b
 
 	if (read_uint(reader, &id) < 0 || read_text(reader, &method) < 0 || read_value(reader, &args) < 0)
 		return -EBADMSG;
-	if (id >= INVOKE_DIRECT) {
+	nested_begin(slot);
+	if (slot_awaited(slot))
+		return -EBADMSG; /* it has one under way */
+	if (id >= INVOKE_DIRECT && id < TASK_DEFERRED) {
 		struct direct *direct = direct_at(slot, id - INVOKE_DIRECT);
 		return direct ? invoke(slot, NULL, direct, method, args, block) : -EBADMSG;
 	}
-	const struct batch *batch = slot_batch(slot, id);
-	return batch ? invoke(slot, batch, NULL, method, args, block) : -EBADMSG;
+	const struct batch *batch = task_batch(slot, id);
+	if (batch)
+		return invoke(slot, batch, NULL, method, args, block);
+	if (excuse(slot, id) < 0)
+		return -EBADMSG;
+	answer_in_vain(slot);
+	return 0;
 }
 
 /* [LEASED] or [LEASED, error] */
@@ -454,7 +482,7 @@ static int read_message(struct slot *slot, struct span message, struct block *bl
 	case FROM_ITEM_ERROR:
 		return count == 4 ? read_item_error(slot, &reader) : -EBADMSG;
 	case FROM_DEFERRED:
-		return count == 4 ? read_deferred(slot, &reader) : -EBADMSG;
+		return count == 4 || count == 5 ? read_deferred(slot, &reader, count) : -EBADMSG;
 	case FROM_ANSWER:
 		return count == 4 ? read_answer(slot, &reader, block) : -EBADMSG;
 	case FROM_YIELD:

@@ -96,16 +96,41 @@ void lost_with_worker(struct slot *slot, int status)
 
 /* ---- with an instance that ends ---- */
 
+static void fail_put_off(const struct slot *slot, struct batch_list *batches, enum ran ran)
+{
+	struct error error;
+
+	error_say(&error, ERROR_UNAVAILABLE, ran, "pool %s slot %u: the instance ends, and %s", slot->pool->name, slot->index,
+		  ran == RAN_NO ? "the call has waited in it" : "had put off its answer");
+	slot_fill_place(slot, &error);
+	failing_add(slot->pool, batches, &error);
+}
+
+void lost_waiters(struct slot *slot)
+{
+	struct batch_list taken, begun;
+	struct batch *batch, *next;
+
+	TAILQ_INIT(&begun);
+	deferral_take(slot, false, &taken);
+	for (batch = TAILQ_FIRST(&taken); batch; batch = next) {
+		next = TAILQ_NEXT(batch, link);
+		if (!call_takes_yields(batch->call)) /* values that it has yielded may be on their way */
+			continue;
+		TAILQ_REMOVE(&taken, batch, link);
+		TAILQ_INSERT_TAIL(&begun, batch, link);
+	}
+	fail_put_off(slot, &taken, RAN_NO);
+	fail_put_off(slot, &begun, RAN_MAYBE);
+}
+
 void lost_deferred(struct slot *slot)
 {
 	struct batch_list taken;
-	struct error error;
 
-	deferral_take_all(slot, &taken);
-	error_say(&error, ERROR_UNAVAILABLE, RAN_MAYBE, "pool %s slot %u: the instance ends, and had put off its answer",
-		  slot->pool->name, slot->index);
-	slot_fill_place(slot, &error);
-	failing_add(slot->pool, &taken, &error);
+	lost_waiters(slot);
+	deferral_take(slot, true, &taken);
+	fail_put_off(slot, &taken, RAN_MAYBE);
 }
 
 /* ---- what waits in vain ---- */

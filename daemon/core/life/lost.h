@@ -15,8 +15,10 @@ void lost_say_why(const struct slot *slot, int status, enum ran ran, struct erro
  * waitpid. */
 void lost_with_worker(struct slot *slot, int status);
 
-/* Fails the tasks that the instance has put off. It will not answer them: it stops, or no call can come any more that would
- * have it answer. */
+/* Fails the tasks that wait in the instance, which has put them off: no call can come any more that would have it answer. */
+void lost_waiters(struct slot *slot);
+
+/* The instance stops: fails all tasks that it has put off. */
 void lost_deferred(struct slot *slot);
 
 /* The slot's last start has failed: fails the tasks that are addressed to it. If no slot of the pool has an instance, fails

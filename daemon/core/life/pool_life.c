@@ -189,7 +189,7 @@ void pool_set(struct pool *pool, const struct pool_settings *settings)
 void pool_end_deferred(struct pool *pool)
 {
 	for (uint32_t i = 0; i < pool->size; i++)
-		lost_deferred(pool->slots[i]);
+		lost_waiters(pool->slots[i]);
 }
 
 void pool_expect_end(struct pool *pool)

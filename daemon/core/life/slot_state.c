@@ -6,6 +6,7 @@
 #include "daemon/core/calls/withdraw.h"
 #include "daemon/core/life/lost.h"
 #include "daemon/core/records/pool.h"
+#include "daemon/core/dispatch/scheduler.h"
 #include "daemon/core/dispatch/to_worker.h"
 
 #include <assert.h>
@@ -160,7 +161,7 @@ static bool is_waited_for(const struct slot *slot)
 	TAILQ_FOREACH(batch, &slot->handed, link)
 		if (batch_is_wanted(batch))
 			return true;
-	return false;
+	return slot_is_at_work(slot); /* what is put off and not wanted has been given up */
 }
 
 /* Has the worker seen the last nudge, and begun the tasks and replayed calls that it was given? */
@@ -179,7 +180,7 @@ static bool reacts(const struct slot *slot)
  * waits for its tasks. Any other worker gets another stop_timeout. */
 static void on_end_due(struct slot *slot)
 {
-	const bool has_work = slot->handed_count > 0 || slot->directs_count > 0;
+	const bool has_work = slot->handed_count > 0 || slot->directs_count > 0 || slot_is_at_work(slot);
 	const bool in_vain = slot->pool->leaving && has_work && !is_waited_for(slot);
 	const bool busy = has_work || replay_is_due(&slot->replay);
 
@@ -254,6 +255,21 @@ static void on_grace(struct timer *timer)
 		slot_kill(slot, "a cancelled call did not end within cancel_grace");
 }
 
+/* A task that was put off has been given up: does the class's `ready`, in which it may run, go on since then? */
+static void on_step_grace(struct timer *timer)
+{
+	struct slot *slot = container_of(timer, struct slot, step_grace);
+	const uint64_t given_up = slot->given_up;
+
+	slot->given_up = 0;
+	if (slot->state != SLOT_READY || slot->killed)
+		return;
+	const uint64_t step = atomic_load(&slot->board->step);
+	if (step && (slot->step ? step == slot->step : step <= given_up + SCHEDULER_SILENCE))
+		slot_kill(slot, "a call that was put off has been cancelled, and the instance has not come to end it within "
+				"cancel_grace");
+}
+
 /* ---- an instance that refuses tasks ---- */
 
 static void end_refusal(struct slot *slot)
@@ -299,6 +315,7 @@ static struct slot *free_inside(struct slot *slot)
 	timer_close(timers, &slot->timer);
 	timer_close(timers, &slot->grace);
 	timer_close(timers, &slot->trial);
+	timer_close(timers, &slot->step_grace);
 	sendq_clear(&slot->out);
 	sendq_clear(&slot->later);
 	idmap_free(&slot->bound);
@@ -343,7 +360,7 @@ struct slot *slot_new(struct pool *pool, uint32_t index)
 	TAILQ_INIT(&slot->directs);
 	queue_init(&slot->queue, pool, &pool->waiting);
 	if (timer_open(timers, &slot->timer, on_timer) < 0 || timer_open(timers, &slot->grace, on_grace) < 0 ||
-	    timer_open(timers, &slot->trial, on_trial) < 0)
+	    timer_open(timers, &slot->trial, on_trial) < 0 || timer_open(timers, &slot->step_grace, on_step_grace) < 0)
 		return free_inside(slot);
 	return ops->slot_made && ops->slot_made(slot) < 0 ? free_inside(slot) : slot;
 }

@@ -52,7 +52,7 @@ bool successor_begin(struct slot *old)
 
 bool successor_recycle(struct slot *old)
 {
-	return !old->leased && TAILQ_EMPTY(&old->deferred) && successor_begin(old);
+	return !old->leased && !slot_has_waiters(old) && successor_begin(old);
 }
 
 /* ---- by the number of calls ---- */
@@ -88,7 +88,7 @@ void successor_begin_or_retire(struct slot *slot)
 		consider_age(slot);
 	if (slot->successor && slot->successor->state == SLOT_READY && is_over(slot))
 		retire(slot);
-	if (most == 0 || slot->successor || slot->leased || !TAILQ_EMPTY(&slot->deferred))
+	if (most == 0 || slot->successor || slot->leased || slot_has_waiters(slot))
 		return;
 	if (slot->no_successor && slot->pool->core->now < slot->try_again)
 		return;

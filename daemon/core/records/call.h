@@ -54,6 +54,7 @@ struct batch {
 	uint64_t tag;            /* by which the slot's worker knows a deferred task; 0: it is not deferred */
 	struct slot *slot;       /* the slot that has it, or (addressed) that must get it */
 	bool addressed;          /* only that slot may get it */
+	bool at_work;            /* it is deferred, and its instance does something for it: it does not only wait */
 	bool embedded;           /* it is the call's `only` */
 	uint8_t returned;        /* how many workers died when it was their next batch, and had not begun it */
 	uint64_t first;          /* number of its first task */

@@ -20,6 +20,7 @@ struct slot;
 
 struct pool_settings {
 	uint32_t max_queue;     /* how many calls may wait */
+	uint32_t max_concurrent; /* calls at work that an instance may have put off; its class sees to it */
 	uint32_t max_direct;    /* direct channels that an instance may have; 0: none */
 	uint64_t start_timeout; /* nanoseconds that a constructor may take; NEVER: any time */
 	uint64_t stop_timeout;  /* nanoseconds from the request to stop to the kill */

@@ -52,7 +52,7 @@ void slot_kill(struct slot *slot, const char *reason)
 uint64_t slot_calls_left(const struct slot *slot)
 {
 	const uint64_t most = slot->pool->settings.max_calls;
-	if (most == 0 || slot->plan == PLAN_LEAVE || slot->no_successor || slot->leased || !TAILQ_EMPTY(&slot->deferred))
+	if (most == 0 || slot->plan == PLAN_LEAVE || slot->no_successor || slot->leased || slot_has_waiters(slot))
 		return UINT64_MAX;
 	return slot->tasks < most ? most - slot->tasks : 0;
 }
@@ -99,6 +99,27 @@ void slot_on_sent(struct slot *slot, size_t before)
 		return;
 	slot_relist(slot);
 	pool_wake(slot->pool);
+}
+
+/* ---- what it has put off ---- */
+
+bool slot_is_at_work(const struct slot *slot)
+{
+	return slot->at_work > 0;
+}
+
+bool slot_has_waiters(const struct slot *slot)
+{
+	return slot->by_tag.count > slot->at_work;
+}
+
+const struct batch *slot_calling(const struct slot *slot)
+{
+	const struct nested *nested = &slot->nested;
+
+	if (nested->direct)
+		return NULL;
+	return nested->tag ? idmap_get(&slot->by_tag, nested->tag) : slot_batch(slot, nested->batch);
 }
 
 /* ---- what the worker has in its hands ---- */

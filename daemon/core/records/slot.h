@@ -47,7 +47,8 @@ struct sticky;
 struct nested {
 	struct client client; /* of the slot's present worker */
 	bool on;              /* `client` is valid: the worker has made a nested call */
-	uint32_t batch;       /* id of the batch whose method calls */
+	uint32_t batch;       /* id of the batch whose method calls; 0: another does */
+	uint64_t tag;         /* of the deferred task that calls; 0: another does */
 	struct direct *direct; /* a message of this direct channel has called the method that calls; NULL: a batch has */
 };
 
@@ -136,6 +137,9 @@ struct slot {
 	struct timer grace;      /* then the worker is killed, if what was cancelled still runs: */
 	uint32_t grace_batch;    /* the id of a batch */
 	uint64_t grace_direct;   /* the word on the board of a direct message; 0: it is the batch */
+	struct timer step_grace; /* likewise, if a task that was put off has been given up, and it may be this task that runs */
+	uint64_t step;           /* the step on the board when the task was given up; 0: none was running */
+	uint64_t given_up;       /* when that was; 0: not, or the timer has fired */
 
 	/* ---- does the worker react? see recall.h ---- */
 	uint64_t position;       /* position_of at recall.c's last look */
@@ -156,6 +160,7 @@ struct slot {
 
 	/* ---- tasks that its methods have put off: see deferral.h ---- */
 	struct batch_list deferred; /* one task each */
+	uint32_t at_work;        /* how many of them are at work; the others wait */
 	struct idmap by_tag;
 
 	/* ---- direct channels to its worker: see calls/direct.h ---- */
@@ -206,6 +211,15 @@ void slot_on_sent(struct slot *slot, size_t before);
 
 /* Is the batch in a worker's hands: handed, not answered, and not put off? */
 bool slot_has_in_hand(const struct batch *batch);
+
+/* Are tasks under way in the instance that its methods have put off? Then it is not idle, although it has nothing in its hands. */
+bool slot_is_at_work(const struct slot *slot);
+
+/* Do tasks wait in the instance that its methods have put off? They may wait for ever. */
+bool slot_has_waiters(const struct slot *slot);
+
+/* The task whose method has made the slot's nested call. NULL: it has ended, or is a message of a direct channel. */
+const struct batch *slot_calling(const struct slot *slot);
 
 /* The batch of that id. NULL: the worker has no such batch. */
 struct batch *slot_batch(const struct slot *slot, uint64_t id);

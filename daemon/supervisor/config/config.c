@@ -3,7 +3,7 @@
 
 #include "daemon/supervisor/config/config_table.h"
 #include "daemon/supervisor/config/paths.h"
-#include "proto/direct.h"
+#include "proto/channel.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -55,6 +55,7 @@ static const struct config_option pool_options[] = {
 	{"unpickle", T_BOOL, AT(unpickle), "no", NULL, 0, 0},
 	{"max_queue", T_COUNT, AT(max_queue), "100000", NULL, 1, UINT32_MAX},
 	{"max_direct", T_COUNT, AT(max_direct), "16", NULL, 0, DIRECT_MAX},
+	{"max_concurrent", T_COUNT, AT(max_concurrent), "100", NULL, 1, LEDGER_ENTRIES / 2},
 	{"max_sticky", T_SIZE, AT(max_sticky), "16M", NULL, 0, UINT64_C(1) << 32},
 	{"start_timeout", T_SECONDS, AT(start_timeout), "60", NULL, MILLISECOND, 0},
 	{"stop_timeout", T_SECONDS, AT(stop_timeout), "5", NULL, 0, 0},

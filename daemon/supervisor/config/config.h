@@ -43,7 +43,7 @@ struct config_pool {
 	struct config_json python_path, python_options, preload;
 	char *virtualenv;
 	bool unpickle;
-	uint64_t max_queue, max_sticky, max_direct;
+	uint64_t max_queue, max_sticky, max_direct, max_concurrent;
 	uint64_t start_timeout, stop_timeout, cancel_grace; /* nanoseconds; NEVER */
 	uint64_t slow_log;      /* nanoseconds; NEVER */
 	uint64_t max_calls, max_rss; /* an instance is replaced when it exceeds them; 0: never */

@@ -167,6 +167,7 @@ struct pool_settings config_pool_settings(const struct config_pool *pool)
 	return (struct pool_settings){
 		.max_queue = (uint32_t)pool->max_queue,
 		.max_direct = (uint32_t)pool->max_direct,
+		.max_concurrent = (uint32_t)pool->max_concurrent,
 		.max_sticky = pool->max_sticky,
 		.start_timeout = pool->start_timeout,
 		.stop_timeout = pool->stop_timeout,
@@ -190,7 +191,8 @@ bool config_pool_same_instances(const struct config_pool *a, const struct config
 	       same_text(a->args.text, b->args.text) && same_text(a->kwargs.text, b->kwargs.text) &&
 	       same_text(a->slot_kwargs.text, b->slot_kwargs.text) && same_text(a->python_path.text, b->python_path.text) &&
 	       same_text(a->virtualenv, b->virtualenv) && same_text(a->python_options.text, b->python_options.text) &&
-	       same_text(a->preload.text, b->preload.text) && a->unpickle == b->unpickle;
+	       same_text(a->preload.text, b->preload.text) && a->unpickle == b->unpickle &&
+	       a->max_concurrent == b->max_concurrent;
 }
 
 bool config_pool_same_size(const struct config_pool *a, const struct config_pool *b)
@@ -220,9 +222,11 @@ static void pack_json(msgpack_packer *packer, const char *key, const struct conf
 
 void config_pool_pack_settings(const struct config_pool *pool, uint64_t max_message, msgpack_packer *packer)
 {
-	msgpack_pack_map(packer, 7);
+	msgpack_pack_map(packer, 8);
 	pack_key(packer, "max_message");
 	msgpack_pack_uint64(packer, max_message);
+	pack_key(packer, "max_concurrent");
+	msgpack_pack_uint64(packer, pool->max_concurrent);
 	pack_json(packer, "python_path", &pool->python_path);
 	pack_json(packer, "python_options", &pool->python_options);
 	pack_json(packer, "preload", &pool->preload);

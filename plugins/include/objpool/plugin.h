@@ -122,7 +122,8 @@ struct objpool_method {
 /* What happens to a deferred call. */
 enum objpool_event {
 	OBJPOOL_WAKE = 1, /* the time that objpool_defer was given has come: answer it now, or leave it for later */
-	OBJPOOL_GONE = 2  /* nobody waits for it any more (cancelled, deadline, client gone); it is freed on return */
+	OBJPOOL_GONE = 2, /* nobody waits for it any more (cancelled, deadline, client gone); it is freed on return */
+	OBJPOOL_ROOM = 3  /* objpool_yield has returned -EAGAIN for it: now it may yield again */
 };
 
 struct objpool_class {
@@ -187,6 +188,10 @@ struct objpool_class {
 
 	/* Does for `dispatch` what `many` does for the `call` of a method: takes runs of items. Optional; needs `dispatch`. */
 	objpool_many_fn *dispatch_many;
+
+	/* Is called between methods, when the descriptor that objpool_watch was given can be read, or its time has come: what the
+	 * class has under way goes on. Must not wait: no method runs meanwhile. Required of classes that call objpool_watch. */
+	void (*ready)(void *self, struct objpool_call *call);
 };
 
 struct objpool_plugin {
@@ -257,6 +262,8 @@ struct objpool_host {
 	bool (*can_keep)(struct objpool_call *call, const void *bytes, size_t size);
 	struct objpool_kept *(*private_view)(struct objpool_call *call, const void *bytes, size_t size, void **view);
 	const struct objpool_args *(*next)(struct objpool_call *call);
+	int (*watch)(struct objpool_call *call, int fd, uint64_t wake_at);
+	int (*at_work)(struct objpool_call *deferred);
 };
 
 /* What the three below have in common; for functions that have a va_list. `code` and `type` may be NULL. */
@@ -361,7 +368,7 @@ static inline int objpool_progress(struct objpool_call *call, uint64_t done, uin
  * "q:all.step"), `args` one msgpack array; or "objpool.call" and [target, method, args, options]. The caller is the
  * instance: a session of its own, that ends with it. When nobody waits for this call any more, the one that it made fails with
  * CANCELLED. A call that would wait for itself (every instance that could do it waits, directly or not, for this one) is refused
- * at once with UNAVAILABLE.
+ * at once with UNAVAILABLE. A deferred call may do so, too, in class->ready and class->deferred.
  *
  * Returns 0; -EREMOTEIO: it failed, and result->error says how (objpool_fail_with may pass it on); -EINVAL: wrong arguments, or
  * not called from a method on the method's own thread; -ENOMEM; -ENOSYS from a host that lacks it.
@@ -390,6 +397,9 @@ static inline int objpool_commit(struct objpool_call *call)
  * so that an endless series needs no memory. Returns 0; -ENOTSUP: the caller takes no values one by one (a plain call, `all`,
  * `map`, `scatter`): return them as one; -ECANCELED: nobody waits any more; -EINVAL: they are not one value; -ENOMEM. With NULL
  * and 0 it gives nothing, but says whether the caller takes values one by one: begin with that what may be an empty series.
+ *
+ * A deferred call may yield, too, until it is answered. Then this never waits: when the caller is slow, it returns -EAGAIN and has
+ * given nothing; class->deferred gets OBJPOOL_ROOM once the value can be yielded again.
  */
 static inline int objpool_yield(struct objpool_call *call, const void *msgpack, size_t size)
 {
@@ -410,8 +420,15 @@ static inline int objpool_yield(struct objpool_call *call, const void *msgpack, 
  * it (then msgpack may be NULL), and frees it. Returns 0, or -ECANCELED: its caller had given up, nobody has been
  * given the value, and the call is freed all the same (OBJPOOL_GONE will not come for it any more).
  *
- * What is still deferred when the worker ends is answered by the daemon: with UNAVAILABLE at an orderly end, else with
- * WORKER_LOST.
+ * A deferred call waits: until it is answered, nothing has been done for it. When the worker ends in good order, the daemon answers
+ * it with UNAVAILABLE, and tells its caller that it has not run: the caller asks the next instance. (If its caller takes values one
+ * by one, it may have run.)
+ *
+ * Or it is at work: objpool_at_work says so, before the method returns. Then the instance ends in good order, and gives its state,
+ * only once the call has been answered; class->ready and class->deferred are called meanwhile. The pool's max_concurrent is for
+ * such calls. objpool_at_work returns 0; -EINVAL: it is too late; -ENOSYS from a host that lacks it.
+ *
+ * When the worker dies, what is deferred is answered with WORKER_LOST.
  */
 static inline struct objpool_call *objpool_defer(struct objpool_call *call, uint64_t wake_at)
 {
@@ -419,9 +436,27 @@ static inline struct objpool_call *objpool_defer(struct objpool_call *call, uint
 	return there ? call->host->defer(call, wake_at) : NULL;
 }
 
+static inline int objpool_at_work(struct objpool_call *deferred)
+{
+	const bool there = deferred->host->size > offsetof(struct objpool_host, at_work) && deferred->host->at_work;
+	return there ? deferred->host->at_work(deferred) : -ENOSYS;
+}
+
 static inline int objpool_answer(struct objpool_call *deferred, const void *msgpack, size_t size)
 {
 	return deferred->host->answer(deferred, msgpack, size);
+}
+
+/*
+ * For classes that have something under way between methods: class->ready is called once `fd` can be read (-1: none) or it is
+ * `wake_at` (CLOCK_MONOTONIC nanoseconds; 0: never). That holds until the next call of this function, which says both anew. For
+ * several descriptors give an epoll descriptor. From any function of the class that gets a call, on its own thread. Returns 0;
+ * -EINVAL: not from there; -ENOSYS from a host that lacks it.
+ */
+static inline int objpool_watch(struct objpool_call *call, int fd, uint64_t wake_at)
+{
+	const bool there = call->host->size > offsetof(struct objpool_host, watch) && call->host->watch;
+	return there ? call->host->watch(call, fd, wake_at) : -ENOSYS;
 }
 
 /*
@@ -464,8 +499,8 @@ static inline void objpool_let_go(const struct objpool_host *host, struct objpoo
 
 /*
  * The value of a key of the pool's section that plugins may ask for: python_path, python_options and preload (arrays of
- * strings), virtualenv (a string), unpickle (a boolean), cancel_grace (nanoseconds), max_message (bytes). NULL: not set, or not
- * known to this host. Valid for ever.
+ * strings), virtualenv (a string), unpickle (a boolean), cancel_grace (nanoseconds), max_message (bytes), max_concurrent. NULL: not
+ * set, or not known to this host. Valid for ever.
  */
 static inline const msgpack_object *objpool_setting(const struct objpool_call *call, const char *name)
 {
