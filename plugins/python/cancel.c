@@ -23,16 +23,24 @@ static pthread_t worker;
 static bool watches;
 static _Atomic uint32_t calls;  /* begun so far; the thread sleeps on it */
 static _Atomic bool asleep;
+static _Atomic bool steps;      /* a step of the event loop runs, as `calls` counts them */
 
 static void wait_for_change(uint32_t seen, const struct timespec *max)
 {
 	(void)syscall(SYS_futex, &calls, FUTEX_WAIT_PRIVATE, seen, max, NULL, 0);
 }
 
+/* Only the thread that runs a step of the loop knows whose code runs: it is sent the signal again and again, ever more rarely,
+ * while the step lasts. `looks`: since it began. */
+static bool is_long_step(uint32_t looks)
+{
+	return atomic_load(&steps) && looks > 0 && (looks & (looks - 1)) == 0;
+}
+
 static void *watch(void *unused)
 {
 	const struct timespec pause = {.tv_nsec = LOOK_EVERY};
-	uint32_t seen = 0, told = 0, idle = 0;
+	uint32_t seen = 0, told = 0, idle = 0, looks = 0;
 
 	(void)unused;
 	for (;;) {
@@ -43,6 +51,9 @@ static void *watch(void *unused)
 			told = now;
 			(void)pthread_kill(worker, SIGRTMAX - 1);
 		}
+		looks = now == seen ? looks + 1 : 0;
+		if (call && is_long_step(looks))
+			(void)pthread_kill(worker, SIGRTMAX - 1);
 		idle = call || now != seen ? 0 : idle + 1;
 		seen = now;
 		if (idle < LOOKS_UNTIL_SLEEP)
@@ -82,6 +93,17 @@ int cancel_start(struct objpool_call *call)
 		return -1;
 	watches = true;
 	return 0;
+}
+
+void cancel_begin_step(void)
+{
+	atomic_store(&steps, true);
+	cancel_begin();
+}
+
+void cancel_end_step(void)
+{
+	atomic_store(&steps, false);
 }
 
 void cancel_begin(void)

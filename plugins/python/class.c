@@ -6,7 +6,7 @@ enum { ARGS_FEW = 16 };
 
 static PyObject *factory;  /* makes instances; loaded in the template */
 static PyObject *methods;  /* of the class: [(name, signature, doc)] */
-static uint64_t max_result;
+uint64_t max_result;
 
 /* The method that was called last: it has been checked, and its name is a Python string. The host gives the same pointer for the
  * same name. */
@@ -300,9 +300,9 @@ static void enter(struct objpool_call *call)
 static void leave(struct objpool_call *call)
 {
 	memory_end(call);
+	concurrent_watch(call, false);
 	handle_set(NULL);
 }
-
 
 static int worker_begins(struct objpool_call *call)
 {
@@ -365,6 +365,10 @@ static int python_check(struct objpool_call *call, const struct objpool_args *ar
 static void python_destroy(void *self)
 {
 	interpreter_enter();
+	PyObject *loop = host_call("end_loop", "()");
+	if (!loop)
+		PyErr_Print();
+	Py_XDECREF(loop);
 	Py_DECREF((PyObject *)self);
 	PyObject *ended = host_call("worker_ends", "()");
 	if (!ended)
@@ -559,15 +563,6 @@ static void python_session_end(void *self, struct objpool_call *call, uint64_t s
 	leave(call);
 }
 
-static void python_deferred(void *self, struct objpool_call *call, enum objpool_event event)
-{
-	(void)self;
-	interpreter_enter();
-	struct objpool_call *before = handle_set(NULL); /* the call may be answered and freed meanwhile */
-	later_happened(call, event);
-	handle_set(before);
-}
-
 static int python_leased(void *self, struct objpool_call *call)
 {
 	enter(call);
@@ -590,7 +585,7 @@ static void python_released(void *self, struct objpool_call *call)
 static int python_snapshot(void *self, struct objpool_call *call, msgpack_packer *state)
 {
 	enter(call);
-	PyObject *value = call_hook(self, "snapshot", "()");
+	PyObject *value = concurrent_settle() < 0 ? NULL : call_hook(self, "snapshot", "()");
 	if (value)
 		(void)write_object(value, state, true);
 	else
@@ -613,6 +608,31 @@ static int python_restore(void *self, struct objpool_call *call, const msgpack_o
 	return r;
 }
 
+/* ---- calls that were put off ---- */
+
+static void python_deferred(void *self, struct objpool_call *call, enum objpool_event event)
+{
+	(void)self;
+	interpreter_enter();
+	struct objpool_call *before = handle_set(NULL); /* the call may be answered and freed meanwhile */
+	concurrent_watch(call, true);
+	if (concurrent_is(call))
+		concurrent_event(call, event);
+	else
+		later_happened(call, event);
+	handle_set(before);
+}
+
+static void python_ready(void *self, struct objpool_call *call)
+{
+	(void)self;
+	enter(call);
+	cancel_begin_step();
+	concurrent_step();
+	cancel_end_step();
+	leave(call);
+}
+
 /* ---- the plugin ---- */
 
 static const struct objpool_class any_class = {
@@ -628,13 +648,14 @@ static const struct objpool_class any_class = {
 	.dispatch_many = python_dispatch_many,
 	.list_methods = python_list_methods,
 	.session_end = python_session_end,
-	.deferred = python_deferred,
 	.snapshot = python_snapshot,
 	.restore = python_restore,
 	.leased = python_leased,
 	.released = python_released,
 	.idle = python_idle,
 	.check = python_check,
+	.deferred = python_deferred,
+	.ready = python_ready,
 };
 
 static const struct objpool_class *const classes[] = {&any_class, NULL};

@@ -23,6 +23,14 @@ const struct objpool_call *handle_running(void)
 	return atomic_load_explicit(&running, memory_order_acquire);
 }
 
+/* The call whose code runs. */
+static struct objpool_call *current(void)
+{
+	struct objpool_call *call;
+
+	return concurrent_current(&call) ? call : atomic_load_explicit(&running, memory_order_relaxed);
+}
+
 static PyObject *seconds_or_none(uint64_t nanoseconds)
 {
 	if (nanoseconds == 0)
@@ -32,7 +40,7 @@ static PyObject *seconds_or_none(uint64_t nanoseconds)
 
 static PyObject *handle_info(PyObject *module, PyObject *unused)
 {
-	const struct objpool_call *call = handle_running();
+	const struct objpool_call *call = current();
 
 	(void)module;
 	(void)unused;
@@ -47,10 +55,21 @@ static PyObject *handle_info(PyObject *module, PyObject *unused)
 static PyObject *handle_cancelled(PyObject *module, PyObject *unused)
 {
 	const struct objpool_call *call = handle_running();
+	bool cancelled;
 
 	(void)module;
 	(void)unused;
-	return PyBool_FromLong(call && call->method && objpool_cancelled(call));
+	if (!concurrent_is_cancelled(&cancelled))
+		cancelled = call && call->method && objpool_cancelled(call);
+	return PyBool_FromLong(cancelled);
+}
+
+/* Must the code that runs get an exception? It gets one once. */
+static PyObject *handle_interrupts(PyObject *module, PyObject *unused)
+{
+	bool interrupts;
+
+	return concurrent_interrupts(&interrupts) ? PyBool_FromLong(interrupts) : handle_cancelled(module, unused);
 }
 
 bool handle_is_forked(void)
@@ -79,8 +98,9 @@ static PyObject *handle_progress(PyObject *module, PyObject *args)
 	(void)module;
 	if (!PyArg_ParseTuple(args, "KKz:progress", &done, &total, &text))
 		return NULL;
-	if (running && !forked)
-		(void)objpool_progress(running, done, total, text);
+	struct objpool_call *call = current();
+	if (call && !forked)
+		(void)objpool_progress(call, done, total, text);
 	return Py_NewRef(Py_None);
 }
 
@@ -101,13 +121,13 @@ static PyObject *raise_failed(const struct objpool_failure *error)
 	return NULL;
 }
 
-static PyObject *invoke(const char *target, PyObject *args)
+static PyObject *invoke(struct objpool_call *call, const char *target, PyObject *args)
 {
 	struct objpool_outcome result;
 	int r;
 
 	Py_BEGIN_ALLOW_THREADS
-	r = objpool_invoke(running, target, PyBytes_AS_STRING(args), (size_t)PyBytes_GET_SIZE(args), &result);
+	r = objpool_invoke(call, target, PyBytes_AS_STRING(args), (size_t)PyBytes_GET_SIZE(args), &result);
 	Py_END_ALLOW_THREADS
 	if (r == 0)
 		return read_object(&result.value, may_pickle);
@@ -129,12 +149,13 @@ static PyObject *handle_invoke(PyObject *module, PyObject *args)
 	(void)module;
 	if (!PyArg_ParseTuple(args, "sO!:invoke", &target, &PyList_Type, &list))
 		return NULL;
-	if (!running || forked || !pthread_equal(owner, pthread_self())) {
+	struct objpool_call *call = current();
+	if (!call || forked || !pthread_equal(owner, pthread_self())) {
 		PyErr_SetString(PyExc_RuntimeError, "only a method can call others, on its own thread");
 		return NULL;
 	}
 	PyObject *packed = write_arguments(list, may_pickle);
-	PyObject *result = packed ? invoke(target, packed) : NULL;
+	PyObject *result = packed ? invoke(call, target, packed) : NULL;
 	Py_XDECREF(packed);
 	return result;
 }
@@ -197,6 +218,7 @@ PyMODINIT_FUNC handle_module(void)
 	static PyMethodDef methods[] = {
 		{"info", handle_info, METH_NOARGS, NULL},
 		{"cancelled", handle_cancelled, METH_NOARGS, NULL},
+		{"interrupts", handle_interrupts, METH_NOARGS, NULL},
 		{"forked", handle_forked, METH_NOARGS, NULL},
 		{"progress", handle_progress, METH_VARARGS, NULL},
 		{"invoke", handle_invoke, METH_VARARGS, NULL},
@@ -208,5 +230,8 @@ PyMODINIT_FUNC handle_module(void)
 	};
 	static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, .m_name = "_objpool", .m_size = -1, .m_methods = methods};
 
-	return PyModule_Create(&definition);
+	PyObject *module = PyModule_Create(&definition);
+	if (module && concurrent_init(module) < 0)
+		Py_CLEAR(module);
+	return module;
 }

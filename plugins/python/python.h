@@ -11,6 +11,7 @@
  *   handle.c       the module _objpool, with which Python code asks about the running call
  *   later.c        calls that a method leaves unanswered
  *   cancel.c       raises an exception in a method that nobody waits for any more
+ *   concurrent.c   calls of `async def` methods, many at once
  *   host/          the part that is written in Python, compiled into the plugin. C calls the functions of its __init__.py
  *   forked/        all this and the worker image as a module, with which a process of a Python program becomes a template
  *
@@ -66,6 +67,7 @@ PyObject *host_call(const char *function, const char *format, ...);
 /* ---- read.c ---- */
 
 extern bool may_pickle; /* the pool's `unpickle` */
+extern uint64_t max_result; /* the daemon's max_message */
 
 /* A new reference, or NULL with an exception set. */
 PyObject *read_object(const msgpack_object *object, bool unpickle);
@@ -87,6 +89,9 @@ void memory_end(struct objpool_call *call);
  * array of about `limit` bytes at most. */
 int write_result(struct objpool_call *call, PyObject *value, msgpack_packer *packer, bool pickle, uint64_t limit);
 int write_object(PyObject *value, msgpack_packer *packer, bool pickle);
+
+/* The same for a value that lies `depth` levels deep in what is sent. */
+int write_item(PyObject *value, msgpack_packer *packer, bool pickle, int depth);
 
 /* The packed value, as bytes. NULL with an exception set. */
 PyObject *write_bytes(PyObject *value, bool pickle);
@@ -137,12 +142,47 @@ bool later_was_made(bool failed);
 
 void later_happened(struct objpool_call *call, enum objpool_event event);
 
+/* ---- concurrent.c ---- */
+
+/* Adds what host/coroutines.py needs to the module _objpool. */
+int concurrent_init(PyObject *module);
+
+/* The method has returned `work`, a coroutine or an asynchronous generator: puts its call off, and starts it. 1; 0: the call can't
+ * be put off; -1: it has set an exception. */
+int concurrent_begin(struct objpool_call *call, PyObject *work);
+
+/* Has concurrent_begin put the call off? */
+bool concurrent_is(const struct objpool_call *deferred);
+
+/* Something happened to it. */
+void concurrent_event(struct objpool_call *call, enum objpool_event event);
+
+/* Has the loop do what there is to do. */
+void concurrent_step(void);
+
+/* Python code has run: tells the worker what the loop waits for. `soon`: it will run, and may give the loop something to do. */
+void concurrent_watch(struct objpool_call *call, bool soon);
+
+/* Ends what is under way and nobody waits for. */
+int concurrent_settle(void);
+
+/* Is the Python code that runs that of a call which was put off? Then *call is this call, or NULL if it has been answered. */
+bool concurrent_current(struct objpool_call **call);
+
+/* The same: has this call been cancelled? Must an exception be raised in it now, since it has been cancelled? */
+bool concurrent_is_cancelled(bool *cancelled);
+bool concurrent_interrupts(bool *interrupts);
+
 /* ---- cancel.c ---- */
 
 /* Starts the thread that watches this process's calls, if the pool has a cancel_grace. */
 int cancel_start(struct objpool_call *call);
 
-/* To be called when a call begins, or has ended, on the main thread. */
+/* To be called when a call begins, on the main thread. */
 void cancel_begin(void);
+
+/* Likewise when a step of the event loop begins, and ends. */
+void cancel_begin_step(void);
+void cancel_end_step(void);
 
 #endif

@@ -251,6 +251,11 @@ static int write_value(PyObject *value, msgpack_packer *packer, bool pickle, int
 	return 0;
 }
 
+int write_item(PyObject *value, msgpack_packer *packer, bool pickle, int depth)
+{
+	return write_value(value, packer, pickle, depth);
+}
+
 int write_object(PyObject *value, msgpack_packer *packer, bool pickle)
 {
 	return write_value(value, packer, pickle, 0);
@@ -423,21 +428,28 @@ static bool is_plain(PyObject *value)
 	       is_container(value) || PyBytes_CheckExact(value);
 }
 
-int write_result(struct objpool_call *call, PyObject *value, msgpack_packer *packer, bool pickle, uint64_t limit)
+/* Runs a coroutine, or an asynchronous generator, to its end: its call can't be put off. */
+static int write_finished(struct objpool_call *call, PyObject *value, msgpack_packer *packer, bool pickle, uint64_t limit)
 {
-	if (is_plain(value))
-		return write_value(value, packer, pickle, 0);
 	if (PyCoro_CheckExact(value)) {
 		PyObject *finished = host_call("finish", "(O)", value);
 		const int r = finished ? write_result(call, finished, packer, pickle, limit) : -1;
 		Py_XDECREF(finished);
 		return r;
 	}
-	if (PyAsyncGen_CheckExact(value)) {
-		PyObject *items = host_call("iterate", "(O)", value);
-		const int r = items ? write_iterator(call, items, packer, pickle, limit) : -1;
-		Py_XDECREF(items);
-		return r;
+	PyObject *items = host_call("iterate", "(O)", value);
+	const int r = items ? write_iterator(call, items, packer, pickle, limit) : -1;
+	Py_XDECREF(items);
+	return r;
+}
+
+int write_result(struct objpool_call *call, PyObject *value, msgpack_packer *packer, bool pickle, uint64_t limit)
+{
+	if (is_plain(value))
+		return write_value(value, packer, pickle, 0);
+	if (PyCoro_CheckExact(value) || PyAsyncGen_CheckExact(value)) {
+		const int begun = concurrent_begin(call, value);
+		return begun == 0 ? write_finished(call, value, packer, pickle, limit) : begun < 0 ? -1 : 0;
 	}
 	return PyIter_Check(value) ? write_iterator(call, value, packer, pickle, limit) : write_value(value, packer, pickle, 0);
 }

@@ -7,7 +7,7 @@ the order of the Makefile's PYTHON_HOST. This file comes last: it has the functi
 half, in C.
 """
 from .arrays import array
-from .coroutines import finish, iterate
+from .coroutines import end_loop, finish, gone, iterate, room, settle, start, step, wants
 from .describe import describe
 from .factory import check, load
 from .failures import failure
@@ -17,5 +17,6 @@ from .objects import loads
 from .paths import begin
 from .values import encode
 
-__all__ = ["array", "begin", "check", "child_ends", "describe", "encode", "failure", "finish", "has_hook", "has_method",
-           "iterate", "load", "loads", "worker_begins", "worker_ends", "worker_interruptible"]
+__all__ = ["array", "begin", "check", "child_ends", "describe", "encode", "end_loop", "failure", "finish", "gone",
+           "has_hook", "has_method", "iterate", "load", "loads", "room", "settle", "start", "step", "wants", "worker_begins",
+           "worker_ends", "worker_interruptible"]

@@ -21,7 +21,7 @@ def worker_begins():
 
 def worker_interruptible(number):
     def on_signal(*_):
-        if _objpool.cancelled():
+        if _objpool.interrupts():
             raise Cancelled("the call was cancelled")
 
     signal.signal(number, on_signal)
