@@ -16,6 +16,8 @@ void answer_call(struct objpool_client *client, struct pending_call *call, struc
 {
 	const struct objpool_result result = {.value = value, .error = error};
 
+	if (!error)
+		direct_on_result(client, call, value.size);
 	direct_release(call);
 	sent_payloads_release(&client->sent, &call->payloads, arguments_may_be_in_use(call, error));
 	call->callback(call->context, &result);

@@ -15,6 +15,8 @@
 #include "client/c/wire.h"
 #include "objpool/client.h"
 
+enum { DIRECT_LARGE_METHODS = 32 };
+
 /* The direct channels of a connection. */
 struct direct {
 	bool enabled; /* the program wants channels, and the daemon has them */
@@ -25,6 +27,7 @@ struct direct {
 	bool awaits_room;      /* of the connection's socket: see readiness.h */
 	uint32_t attaches;     /* objpool.attach that are not answered */
 	uint32_t own_calls;    /* in flight, that the library has made by itself */
+	uint32_t large[DIRECT_LARGE_METHODS]; /* methods whose last results were large, by pending_call.method */
 };
 
 struct objpool_client {

@@ -12,6 +12,7 @@
 
 enum {
 	DIRECT_LARGE = 64 << 10, /* so large arguments go on the connection: it can pass them by descriptor */
+	DIRECT_LARGE_RESULT = 256 << 10, /* likewise the calls of a method whose last result was so large */
 	DIRECT_PAUSE_MS = 20,    /* after a refusal; it doubles */
 	DIRECT_PAUSE_MAX_MS = 2000,
 	DIRECT_DENIED_MS = 10000, /* the pool has no channels, until a reload gives it some */
@@ -206,21 +207,50 @@ static bool wants_channel(const struct route *route, const struct channel *idles
 	return not_before == 0 || clock_now() >= not_before;
 }
 
-struct channel *direct_choose(struct objpool_client *client, const struct client_request *request)
+static bool suits_channel(const struct objpool_client *client, const struct client_request *request)
 {
 	const struct objpool_bytes args = request->args, kwargs = request->options->kwargs;
 
-	if (!client->direct.enabled || client->lost || client->closing || !client_request_suits_channel(request) ||
-	    args.size >= DIRECT_LARGE || kwargs.size >= DIRECT_LARGE ||
-	    ((sent_payloads_find(&client->sent, args) | sent_payloads_find(&client->sent, kwargs)) & SENT_LOOKALIKE))
-		return NULL;
-	struct route *route = route_of(client, request);
+	return client_request_suits_channel(request) && args.size < DIRECT_LARGE && kwargs.size < DIRECT_LARGE &&
+	       !((sent_payloads_find(&client->sent, args) | sent_payloads_find(&client->sent, kwargs)) & SENT_LOOKALIKE);
+}
+
+/* FNV-1a, which is not 0. */
+static uint32_t hash_of(const char *method)
+{
+	uint32_t hash = 2166136261;
+
+	for (; *method; method++)
+		hash = (hash ^ (unsigned char)*method) * 16777619;
+	return hash ? hash : 1;
+}
+
+static uint32_t *large_place(struct objpool_client *client, uint32_t method)
+{
+	return &client->direct.large[method % DIRECT_LARGE_METHODS];
+}
+
+void direct_choose(struct objpool_client *client, const struct client_request *request, struct pending_call *call)
+{
+	if (!client->direct.enabled || client->lost || client->closing || !suits_channel(client, request))
+		return;
+	call->method = hash_of(request->method);
+	struct route *route = *large_place(client, call->method) == call->method ? NULL : route_of(client, request);
 	if (!route)
-		return NULL;
-	struct channel *idlest = route_idlest(route);
-	if (wants_channel(route, idlest))
+		return;
+	call->channel = route_idlest(route);
+	if (wants_channel(route, call->channel))
 		attach(client, route);
-	return idlest;
+}
+
+void direct_on_result(struct objpool_client *client, const struct pending_call *call, size_t size)
+{
+	uint32_t *place = large_place(client, call->method);
+
+	if (call->method && size >= DIRECT_LARGE_RESULT)
+		*place = call->method;
+	else if (*place == call->method)
+		*place = 0;
 }
 
 int direct_pack(struct pending_call *call, const struct client_request *request)

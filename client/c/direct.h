@@ -17,8 +17,12 @@ struct direct_message {
 	unsigned char bytes[];
 };
 
-/* The channel for a request; NULL: it goes on the connection. */
-struct channel *direct_choose(struct objpool_client *client, const struct client_request *request);
+/* Sets the channel of a call that makes this request. NULL: it goes on the connection, as it needs what only the daemon does, or
+ * has large arguments, or its last result was large: there these go by descriptor. */
+void direct_choose(struct objpool_client *client, const struct client_request *request, struct pending_call *call);
+
+/* The call has a result of so many bytes. */
+void direct_on_result(struct objpool_client *client, const struct pending_call *call, size_t size);
 
 /* Packs the request of a call in flight into the output of call->channel. 0; -ENOMEM: nothing has been packed. */
 int direct_pack(struct pending_call *call, const struct client_request *request);

@@ -57,7 +57,7 @@ int start_call(struct objpool_client *client, const struct client_request *given
 	int rc = client_request_check(&request);
 	if (rc < 0)
 		return rc;
-	call->channel = direct_choose(client, &request);
+	direct_choose(client, &request, call);
 	take_options(call, &request);
 	rc = connection_begin(client, &mark);
 	if (rc < 0)

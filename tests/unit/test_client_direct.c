@@ -251,6 +251,57 @@ static void test_large_arguments_go_to_the_daemon(void **state)
 	objpool_result_free(&outcome.result);
 }
 
+/* Answers with a bin of so many bytes, as fast as the client reads it. */
+static void say_large(const struct stage *stage, int fd, unsigned msgid, size_t size)
+{
+	struct objpool_packer packer = OBJPOOL_PACKER_INIT;
+
+	objpool_pack_array(&packer, 4);
+	objpool_pack_uint(&packer, 1);
+	objpool_pack_uint(&packer, msgid);
+	objpool_pack_nil(&packer);
+	memset(objpool_pack_bin_room(&packer, size), 7, size);
+	for (size_t n = 0; n < packer.size; n += 32 << 10) {
+		send_all(fd, packer.data + n, packer.size - n < 32 << 10 ? packer.size - n : 32 << 10);
+		turn(stage);
+	}
+	objpool_packer_free(&packer);
+}
+
+/* Until the method's results are small again. */
+static void test_calls_with_large_results_go_to_the_daemon(void **state)
+{
+	struct outcome outcome, other;
+	struct stage stage;
+
+	(void)state;
+	begin(&stage);
+	call(&stage, "sim.step", 1, &outcome);
+	turn(&stage);
+	hear(stage.worker, "[i i s [i]]", 0, 4, "step", 1);
+	say_large(&stage, stage.worker, 4, 300 << 10);
+	assert_int_equal(outcome.result.value.size, (300 << 10) + 5);
+	objpool_result_free(&outcome.result);
+	call(&stage, "sim.step", 2, &outcome);
+	turn(&stage);
+	hear_nothing(stage.worker);
+	hear(stage.daemon, "[i i s [i]]", 0, 5, "sim.step", 2);
+	call(&stage, "sim.other", 2, &other);
+	turn(&stage);
+	hear(stage.worker, "[i i s [i]]", 0, 6, "other", 2);
+	say(stage.worker, "[i i n i]", 1, 6, 30);
+	turn(&stage);
+	assert_number(&other, 30);
+	say(stage.daemon, "[i i n i]", 1, 5, 20);
+	turn(&stage);
+	assert_number(&outcome, 20);
+	call(&stage, "sim.step", 3, &outcome);
+	turn(&stage);
+	hear(stage.worker, "[i i s [i]]", 0, 7, "step", 3);
+	end(&stage);
+	objpool_result_free(&outcome.result);
+}
+
 static void test_slot(void **state)
 {
 	struct outcome outcome;
@@ -616,6 +667,7 @@ int main(void)
 		cmocka_unit_test(test_calls_go_to_the_worker),
 		cmocka_unit_test(test_other_calls_go_to_the_daemon),
 		cmocka_unit_test(test_large_arguments_go_to_the_daemon),
+		cmocka_unit_test(test_calls_with_large_results_go_to_the_daemon),
 		cmocka_unit_test(test_slot),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_idlest),

@@ -252,7 +252,8 @@ OBJPOOL_API int objpool_packer_share(struct objpool_packer *packer, struct objpo
  *   the library asks for another instance.
  * - The library never waits for a channel. A call goes the ordinary way while there is none: at first, on TCP, with a daemon or a
  *   pool without channels, while an instance is replaced. So do maps, streams, `all`, keys, calls with other options than
- *   `kwargs`, `timeout_ms` and progress, and arguments of 64 KiB and more.
+ *   `kwargs`, `timeout_ms` and progress, arguments of 64 KiB and more, and calls of a method whose last result had 256 KiB and
+ *   more: large values go by descriptor there.
  * - So calls to one instance that are in flight together may begin in another order than they were made.
  * - When a worker dies, calls that it had not begun are sent again. Those that it had begun fail with WORKER_LOST.
  * - At its timeout a call fails at once, and the library cancels it.
