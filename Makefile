@@ -91,8 +91,9 @@ $(B)/generated/python-host.h: $(PYTHON_HOST) scripts/embed-python.py
 	@mkdir -p $(@D)
 	$(PYTHON) scripts/embed-python.py host $(PYTHON_HOST) > $@
 
-# Extension modules of Python programs: templates of their pools (plugins/python/forked), locks and queues (client/python/sync). A
-# file for each version of Python, whose name says which: of those that are found here, or of one that is named (FOR=python3.13).
+# Extension modules of Python programs: templates of their pools (plugins/python/forked), locks and queues (client/python/sync),
+# small calls (client/python/wire). A file for each version of Python, whose name says which: of those that are found here, or of
+# one that is named (FOR=python3.13).
 # Never with sanitizers: a program that is built without them can't load what has them.
 ifdef FOR
 PYTHONS := $(or $(shell $(PYTHON) scripts/pythons.py $(FOR)),$(error FOR=$(FOR)))
@@ -104,6 +105,7 @@ $(B)/pythons.mk: scripts/pythons.py $(wildcard $(or $(PYENV_ROOT),$(HOME)/.pyenv
 	@echo PYTHONS := $$($(PYTHON) scripts/pythons.py) > $@
 PLAIN := $(B)$(if $(SANITIZE),/plain)
 TEMPLATE_PARTS := $(patsubst $(B)/%,$(PLAIN)/%,$(filter-out %/main.o,$(WORKER)) $(PROTO))
+WIRE_PARTS := $(patsubst %,$(PLAIN)/proto/%.o,read scan payload_ref)
 ifdef SANITIZE
 $(PLAIN)/%.o: %.c Makefile
 	@mkdir -p $(@D)
@@ -119,11 +121,13 @@ $(B)/python/objpool_forked$(1): $(patsubst %.c,$(B)/python/$(1:.%.so=%)/%.o,$(wi
 	$$(CC) $$(ALL_LDFLAGS) -shared -Wl,-Bsymbolic -o $$@ $$^ -lmsgpackc -ldl
 $(B)/python/objpool_sync$(1): $(patsubst %.c,$(B)/python/$(1:.%.so=%)/%.o,$(wildcard client/python/sync/*.c))
 	$$(CC) $$(ALL_LDFLAGS) -shared -o $$@ $$^
-PYTHON_MODULES += $(B)/python/objpool_forked$(1) $(B)/python/objpool_sync$(1)
+$(B)/python/objpool_wire$(1): $(patsubst %.c,$(B)/python/$(1:.%.so=%)/%.o,$(wildcard client/python/wire/*.c)) $(WIRE_PARTS)
+	$$(CC) $$(ALL_LDFLAGS) -shared -o $$@ $$^
+PYTHON_MODULES += $(patsubst %,$(B)/python/objpool_%$(1),forked sync wire)
 endef
 $(foreach p,$(PYTHONS),$(eval $(call python_modules,$(word 1,$(subst :, ,$(p))),$(word 2,$(subst :, ,$(p))))))
 all: $(PYTHON_MODULES)
-forked: $(PYTHON_MODULES) # workers, locks and queues for programs of one Python (FOR=python3.13)
+forked: $(PYTHON_MODULES) # workers, locks and queues, small calls for programs of one Python (FOR=python3.13)
 
 $(foreach p,$(PLUGIN_NAMES),$(eval $(B)/plugins/$(p).so: $(wildcard plugins/$(p)/*.[ch]) plugins/include/objpool/plugin.h Makefile))
 

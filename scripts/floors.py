@@ -26,6 +26,7 @@ MAY_USE = {
     "client/c": {"proto"},
     "cli": {"proto"},
     "client/python/objpool": set(),
+    "client/python/wire": {"proto"},
     "client/python/objpool/aio": {"client/python/objpool"},
     "client/python/objpool/compat": {"client/python/objpool"},
     "plugins/probe": set(),

@@ -24,6 +24,7 @@ $(WITHOUT_MEMORY): private LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,malloc ca
 $(filter $(B)/tests/test_client_%,$(UNIT)): $(B)/tests/unit/client_server.o
 
 # The supervisor's, and a command's, own parts.
+$(B)/tests/test_awake: $(B)/daemon/worker/awake.o
 $(B)/tests/test_procfs: $(B)/daemon/supervisor/base/procfs.o
 $(B)/tests/test_accept: $(B)/daemon/supervisor/http/accept.o
 $(B)/tests/test_closer: $(B)/daemon/supervisor/base/closer.o

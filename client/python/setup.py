@@ -14,7 +14,7 @@ from setuptools.command.build_ext import build_ext
 from setuptools.errors import ExecError
 
 CHECKOUT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-MODULES = ("objpool_forked", "objpool_sync")
+MODULES = ("objpool_forked", "objpool_sync", "objpool_wire")
 
 
 class MakeModules(build_ext):

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/worker/direct.h"
 
+#include "daemon/worker/awake.h"
 #include "daemon/worker/direct_call.h"
 #include "daemon/worker/quit.h"
 #include "proto/pack.h"
@@ -20,6 +21,8 @@ struct directs {
 	uint64_t tell_every; /* calls after which the supervisor is told that there are more counts; 0: never */
 	uint64_t untold;
 	uint64_t held, held_told; /* memory of all channels: now, and when the supervisor was last told to look */
+	struct awake awake;
+	bool busy; /* a message has been carried out since the last wait */
 };
 
 static_assert(DIRECT_MAX == 64, "the places are the bits of `taken`");
@@ -178,6 +181,7 @@ static void carry_out_one(struct host *host, struct direct_channel *channel, int
 	else
 		direct_call_run(host, channel, &host->directs->counting, message);
 	note_call(host);
+	host->directs->busy = true;
 }
 
 /* Only a method that is called moves the clock on. So that a turn ends all the same, some other messages do so together. */
@@ -266,6 +270,17 @@ static void on_polled(struct host *host, struct direct_channel *channel, const s
 	note_held(host, channel, direct_channel_memory(channel));
 }
 
+/* After a message of a channel the next one may come at once. */
+static int await(struct directs *directs, struct pollfd *polled, nfds_t count, uint64_t until)
+{
+	const bool busy = directs && directs->busy;
+
+	if (busy)
+		directs->busy = false;
+	const int ready = busy && until > 0 ? awake_poll(&directs->awake, polled, count) : 0;
+	return ready != 0 ? ready : inbox_poll(polled, count, until);
+}
+
 int directs_fill(struct host *host, uint64_t until)
 {
 	struct pollfd polled[2 + DIRECT_MAX];
@@ -278,7 +293,7 @@ int directs_fill(struct host *host, uint64_t until)
 		channels[n] = host->directs->at[take_place(&places)];
 		polled[n] = (struct pollfd){.fd = channels[n]->fd, .events = direct_channel_events(channels[n])};
 	}
-	const int ready = inbox_poll(polled, n, until);
+	const int ready = await(host->directs, polled, n, until);
 	if (ready < 0 && errno != EINTR)
 		return -errno;
 	if (ready <= 0)

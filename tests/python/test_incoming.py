@@ -12,7 +12,7 @@ import objpool
 import objpool.aio
 from objpool import _incoming, _load, _pack, _wire_types
 
-MARK = "@@@@"
+MARK = bytearray(b"@@@@")
 BAD = {
     "a timestamp of 3 bytes": b"\xc7\x03\xffabc",
     "a timestamp of 0 bytes": b"\xc7\x00\xff",
@@ -127,7 +127,7 @@ def test_pieces_of_any_size(size):
     for i in range(0, len(data), size):
         incoming.take([data[i:i + size]])
     check(incoming, expected)
-    assert not incoming._raw and not incoming._doubtful
+    assert not incoming.raw and not incoming._doubtful
 
 
 def test_interrupted_anywhere():

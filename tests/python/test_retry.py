@@ -8,7 +8,7 @@ import pytest
 import objpool
 import objpool.aio
 from harness import wait_for
-from objpool import _future, _retry
+from objpool import _future, _line, _retry
 
 CLASS = """
 import os
@@ -171,6 +171,7 @@ def test_what_may_have_run_is_not_sent_again(daemon, client, place, pauses, call
 def test_what_has_gone_whole_may_have_run_though_another_threads_has_not(client):
     """This thread sends what others have queued behind its own message, and the connection is lost in one of these."""
     connection = client._connected()
+    connection._line = _line.no_line
     send = connection._send
 
     def send_one(data, flags):
@@ -186,6 +187,7 @@ def test_what_has_gone_whole_may_have_run_though_another_threads_has_not(client)
         client.pool("w").note(1)
     assert caught.value.ran == "maybe"
     connection = client._connected()
+    connection._line = _line.no_line
     connection._send = fail
     with pytest.raises(objpool.ConnectionLost) as caught:
         client.pool("w").note(2)

@@ -28,6 +28,15 @@ class Channel(DirectInbox, Connection):
         self._main = weakref.ref(main)
         self._shut = False  # the sending side
         self._asking = threading.Lock()
+        self.open_line(self._numbers)
+
+    def new_entry(self) -> Entry:
+        """An entry for a call on this channel. Raises NotBegun if there is no connection beside it any more."""
+        entry = Entry()
+        entry.main = self._main()
+        if entry.main is None:
+            raise NotBegun("the connection of the channel is closed")
+        return entry
 
     def start(self, entry: Entry, method: str, params: Any) -> None:
         """Sends a request. Raises NotBegun if the channel can't take it."""
@@ -51,6 +60,11 @@ class Channel(DirectInbox, Connection):
             pass  # the entry has been answered
         if self.lost is not None:
             self.answer_all(self.lost)
+
+    def _finish_sending(self) -> None:
+        super()._finish_sending()
+        with self._write:
+            self._shut_when_sent()
 
     def _send_failed(self, error: OSError) -> None:
         """The worker reads no more. What it has answered before is still to be read."""
@@ -115,9 +129,10 @@ class Route(RouteState):
 
     def choose(self) -> Any:
         """The idlest channel. None: there is none now, and the call goes on the connection."""
+        for channel in self.channels:
+            if not channel.pending and channel.closing is None and channel.lost is None:
+                return channel
         idlest = self.idlest()
-        if idlest is not None and not idlest.pending:
-            return idlest
         return self._another() or idlest if self.wants(idlest) else idlest
 
     def _another(self) -> Optional[Channel]:

@@ -22,6 +22,9 @@ What always holds:
   between the acquisition and the note of it in `held`. In `finally` it can't come between the look at `held` and the release:
   there is no call between them.
 * After a fork, the child's copy is closed and lost; the parent's goes on.
+
+A small call is made in one step by the extension module, where there is one (_line.py): while nothing else is under way on the
+connection, and as long as nothing comes but its answer. Else it goes on here.
 """
 from __future__ import annotations
 
@@ -35,7 +38,7 @@ import weakref
 
 import msgpack
 
-from . import _embedded, _files, _incoming, _pack
+from . import _embedded, _files, _incoming, _line, _pack
 from ._address import open_socket
 from ._background import Background
 from ._entry import Entry, release
@@ -44,7 +47,7 @@ from .errors import ConnectionLost, Timeout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Deque, Dict, List, Optional, Tuple
+    from typing import Any, Callable, Deque, Dict, Iterator, List, Optional, Tuple
 
 _RECEIVE = (64 << 10,)  # below malloc's threshold for mappings
 _RECEIVE_LARGE = (4 << 20,)
@@ -80,6 +83,7 @@ class Connection(Inbox):
         self._lead = threading.Lock()
         self._followers: Dict[Any, Any] = {}  # locks of threads that wait; a dict keeps their order
         self.background = Background(self)
+        self._line: Callable[[Entry, str, Any], Any] = _line.no_line
         _connections.add(self)
 
     # ---- writing --------------------------------------------------------------------------------------------------------------
@@ -195,7 +199,7 @@ class Connection(Inbox):
             left = deadline - time.monotonic()
             if left <= 0 and not self.has_input():
                 return False
-            if left <= 0 or self._poll(select.POLLIN, left):
+            if left <= 0 or self._chunks or self.inbox or self._poll(select.POLLIN, left):
                 self._read_some()
         return True
 
@@ -363,6 +367,7 @@ class Connection(Inbox):
         self._socket.close()
         self._write, self._lead = threading.Lock(), threading.Lock()
         self._followers = {}
+        self._line = _line.no_line
         self._out = collections.deque()
         self._chunks, self.incoming = [], _incoming.Incoming(self.unpickle)
         self.inbox = self.incoming.messages
@@ -406,17 +411,48 @@ class Connection(Inbox):
 
     def call(self, method: str, params: Any, timeout: Optional[float] = None) -> Any:
         """Sends a request and waits; returns its result, or raises its error. `timeout`: for a daemon that does not answer."""
-        entry = Entry()
+        entry = self.new_entry()
         deadline = None if timeout is None else time.monotonic() + timeout
         try:
-            self.start(entry, method, params)
+            if timeout is None:
+                value = self._line(entry, method, params)
+                if value is not entry:
+                    return value
+            if entry.id == 0:
+                self.start(entry, method, params)
+            elif self._out:
+                self._finish_sending()
             if not self.wait(entry, deadline):
                 raise Timeout(f"{method}: no answer within {timeout:g} s")
         except BaseException:
             if entry.message is None:
                 self.cancel(entry)
             raise
+        finally:
+            if self._followers or self.background.wanted:
+                self._call_next()  # the line has had the lead
         return self.result(entry.message, entry)
+
+    def new_entry(self) -> Entry:
+        """An entry for a call on this connection."""
+        return Entry()
+
+    def open_line(self, numbers: Optional[Iterator[int]] = None) -> None:
+        """From now on small calls are made by the extension module, if this Python has it. `numbers`: of a channel's messages."""
+        line = _line.line_class()
+        if line is not None:
+            control = 0 if self._arrivals is None else _files.RECEIVE_SPACE
+            self._line = line(self.pending, self._out, self._chunks, self.inbox, self.incoming.raw, self._socket.fileno,
+                              self._lead.acquire, self._lead.release, self._write.locked, self.ids, numbers, control,
+                              self._calm == 0).call
+
+    def _finish_sending(self) -> None:
+        """Sends what the line could not."""
+        try:
+            with self._write:
+                self._flush()
+        except ConnectionLost:
+            pass  # the entry has been answered
 
 
 def _may_stay_awake() -> bool:
@@ -429,6 +465,7 @@ def connect(address: str, unpickle: bool, timeout: Optional[float] = None) -> Co
     connection = Connection(open_socket(address, timeout), address, unpickle)
     try:
         connection.on_hello(connection.call("objpool.hello", [connection.introduction()], timeout))
+        connection.open_line()
     except BaseException:
         connection.close()
         raise

@@ -5,7 +5,7 @@ msgpack's unpacker can't go on behind a message that it can make no objects of: 
 array as a map's key. So the bytes of a message are kept until it is whole. A message that fails is read again, by `Careful`: a
 value that can't be made an object becomes a placeholder, which raises BadValue when it is loaded. So only its call fails.
 
-    chunks --take()--> _raw --> unpacker --> messages, each with where it ends
+    chunks --take()-->  raw --> unpacker --> messages, each with where it ends
                         ^                        |
                         '-- bytes behind the last end, when the unpacker has failed, or may have been interrupted
 
@@ -34,7 +34,7 @@ class Incoming:
     def __init__(self, unpickle: bool) -> None:
         self._unpickle = unpickle
         self.messages: Deque[Tuple[Any, int]] = collections.deque()  #: whole ones, and how many bytes had come at the end of each
-        self._raw: Deque[Tuple[bytes, int]] = collections.deque()    # chunks, and how many bytes had come at the end of each
+        self.raw: Deque[Tuple[bytes, int]] = collections.deque()  #: chunks, and how many bytes had come at the end of each
         self._end = 0                                                # of the last whole message
         self._doubtful = False
         self._hook = new_hook(unpickle)
@@ -55,7 +55,7 @@ class Incoming:
         elif chunks:
             self._doubtful = True
             self._add(chunks)
-            self._reading[0].feed(self._raw[-1][0])
+            self._reading[0].feed(self.raw[-1][0])
             try:
                 self.messages.extend(zip(*self._reading))
             except _FAILURES:
@@ -69,7 +69,7 @@ class Incoming:
         return self._was_careful or self._hook.cache_info().misses > 0
 
     def _add(self, chunks: List[bytes]) -> None:
-        raw = self._raw
+        raw = self.raw
         if chunks:
             raw.extend(zip(map(chunks.pop, _FIRST), ((raw[-1][1] if raw else self._end) + len(chunks[0]),)))
 
@@ -77,13 +77,13 @@ class Incoming:
         """Forgets the bytes of whole messages."""
         if self.messages:
             self._end = max(self._end, self.messages[-1][1])
-        while self._raw and self._raw[0][1] <= self._end:
-            self._raw.popleft()
+        while self.raw and self.raw[0][1] <= self._end:
+            self.raw.popleft()
 
     def _rest(self) -> bytes:
         """The bytes behind the last whole message."""
         self._pass()
-        return b"".join([chunk[-(end - self._end):] for chunk, end in self._raw])
+        return b"".join([chunk[-(end - self._end):] for chunk, end in self.raw])
 
     def _begin_again(self) -> None:
         """Reads the rest anew, carefully if needed. `_doubtful` stays set while a message that fails is not whole."""

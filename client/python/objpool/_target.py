@@ -133,7 +133,9 @@ class Target:
 
     def _channel(self) -> Any:
         """The direct channel for a call. None: there is none."""
-        return _channel.route(self._connection(), self._address).choose()
+        connection = self._connection()
+        route = connection.routes.get(self._address)
+        return (route or _channel.route(connection, self._address)).choose()
 
     def _call_plainly(self, method: str, args: Any) -> Any:
         """Makes a call without options on a direct channel, if that can be; else on the connection."""

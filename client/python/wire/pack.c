@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/python/wire/wire.h"
+
+#include "proto/pack.h"
+
+struct room {
+	uint8_t *at;
+	const uint8_t *end;
+};
+
+static bool put_value(struct room *room, PyObject *value, int levels);
+
+static bool has_room(const struct room *room, Py_ssize_t size)
+{
+	return size < WIRE_MAX && room->end - room->at >= PACK_UINT + size;
+}
+
+static bool put_int(struct room *room, PyObject *value)
+{
+	int overflow;
+	const long long number = PyLong_AsLongLongAndOverflow(value, &overflow);
+
+	if (overflow)
+		return false;
+	room->at = pack_int(room->at, number);
+	return true;
+}
+
+static bool put_float(struct room *room, PyObject *value)
+{
+	const double number = PyFloat_AS_DOUBLE(value);
+	uint64_t bits;
+
+	memcpy(&bits, &number, sizeof bits);
+	*room->at++ = BYTE_FLOAT64;
+	room->at = pack_be64(room->at, bits);
+	return true;
+}
+
+static bool put_text(struct room *room, const char *text, Py_ssize_t size)
+{
+	if (!has_room(room, size))
+		return false;
+	room->at = pack_str(room->at, text, (size_t)size);
+	return true;
+}
+
+static bool put_str(struct room *room, PyObject *value)
+{
+	Py_ssize_t size;
+	const char *text = PyUnicode_AsUTF8AndSize(value, &size);
+
+	if (text)
+		return put_text(room, text, size);
+	PyErr_Clear(); /* it has lone surrogates */
+	return false;
+}
+
+static uint8_t *pack_bin_head(uint8_t *p, uint32_t size)
+{
+	if (size > UINT8_MAX) {
+		*p++ = BYTE_BIN16;
+		return pack_be16(p, (uint16_t)size);
+	}
+	*p++ = BYTE_BIN8;
+	*p = (uint8_t)size;
+	return p + 1;
+}
+
+static bool put_bytes(struct room *room, PyObject *value)
+{
+	const Py_ssize_t size = PyBytes_GET_SIZE(value);
+
+	if (!has_room(room, size))
+		return false;
+	room->at = pack_bin_head(room->at, (uint32_t)size);
+	memcpy(room->at, PyBytes_AS_STRING(value), (size_t)size);
+	room->at += size;
+	return true;
+}
+
+static bool put_items(struct room *room, PyObject *const *items, Py_ssize_t count, int levels)
+{
+	if (levels == 0 || !has_room(room, count))
+		return false;
+	room->at = pack_array(room->at, (uint32_t)count);
+	for (Py_ssize_t i = 0; i < count; i++)
+		if (!put_value(room, items[i], levels - 1))
+			return false;
+	return true;
+}
+
+static bool is_key(PyObject *key)
+{
+	return PyUnicode_CheckExact(key) || PyLong_CheckExact(key) || PyBytes_CheckExact(key) || PyFloat_CheckExact(key) ||
+	       PyBool_Check(key) || key == Py_None;
+}
+
+static bool put_dict(struct room *room, PyObject *dict, int levels)
+{
+	PyObject *key, *value;
+	Py_ssize_t at = 0;
+
+	if (levels == 0 || !has_room(room, PyDict_GET_SIZE(dict)))
+		return false;
+	room->at = pack_map(room->at, (uint32_t)PyDict_GET_SIZE(dict));
+	while (PyDict_Next(dict, &at, &key, &value))
+		if (!is_key(key) || !put_value(room, key, 0) || !put_value(room, value, levels - 1))
+			return false;
+	return true;
+}
+
+static bool put_constant(struct room *room, uint8_t byte)
+{
+	*room->at++ = byte;
+	return true;
+}
+
+static bool put_value(struct room *room, PyObject *value, int levels)
+{
+	if (!has_room(room, 0))
+		return false;
+	if (PyLong_CheckExact(value))
+		return put_int(room, value);
+	if (PyUnicode_CheckExact(value))
+		return put_str(room, value);
+	if (PyFloat_CheckExact(value))
+		return put_float(room, value);
+	if (value == Py_None)
+		return put_constant(room, BYTE_NIL);
+	if (PyBool_Check(value))
+		return put_constant(room, value == Py_True ? BYTE_TRUE : BYTE_FALSE);
+	if (PyBytes_CheckExact(value))
+		return put_bytes(room, value);
+	if (PyList_CheckExact(value))
+		return put_items(room, PySequence_Fast_ITEMS(value), PyList_GET_SIZE(value), levels);
+	if (PyTuple_CheckExact(value))
+		return put_items(room, PySequence_Fast_ITEMS(value), PyTuple_GET_SIZE(value), levels);
+	return PyDict_CheckExact(value) && put_dict(room, value, levels);
+}
+
+/* The daemon's own methods are not for channels: as calls of methods of the object's they would be misunderstood. */
+static bool put_method_alone(struct room *room, PyObject *method)
+{
+	static const char own[] = "objpool.";
+	const char *text = PyUnicode_AsUTF8(method);
+	const char *dot = text ? strchr(text, '.') : NULL;
+
+	if (dot && strncmp(text, own, sizeof own - 1) != 0)
+		return put_text(room, dot + 1, (Py_ssize_t)strlen(dot + 1));
+	PyErr_Clear();
+	return false;
+}
+
+size_t wire_pack(uint8_t *bytes, uint32_t msgid, PyObject *method, bool without_target, PyObject *params)
+{
+	struct room room = {.at = bytes, .end = bytes + WIRE_MAX};
+
+	if (!PyUnicode_CheckExact(method) || !PyList_CheckExact(params))
+		return 0;
+	room.at = pack_array(room.at, 4);
+	room.at = pack_uint(room.at, 0);
+	room.at = pack_uint(room.at, msgid);
+	if (!(without_target ? put_method_alone(&room, method) : put_str(&room, method)))
+		return 0;
+	return put_value(&room, params, 1 + WIRE_LEVELS) ? (size_t)(room.at - bytes) : 0;
+}
