@@ -118,11 +118,11 @@ $(B)/python/$(1:.%.so=%)/%.o: %.c Makefile $(B)/generated/python-host.h
 	@mkdir -p $$(@D)
 	$$(CC) $$(ALL_CFLAGS) -isystem $(2) -I$(B)/generated -DPYTHON_PROGRAM='"$$(PYTHON)"' -c -o $$@ $$<
 $(B)/python/objpool_forked$(1): $(patsubst %.c,$(B)/python/$(1:.%.so=%)/%.o,$(wildcard plugins/python/forked/*.c plugins/python/*.c)) $(TEMPLATE_PARTS)
-	$$(CC) $$(ALL_LDFLAGS) -shared -Wl,-Bsymbolic -o $$@ $$^ -lmsgpackc -ldl
+	$$(CC) $$(ALL_LDFLAGS) -shared -Wl,-Bsymbolic -o $$@ $$(filter %.o,$$^) -lmsgpackc -ldl
 $(B)/python/objpool_sync$(1): $(patsubst %.c,$(B)/python/$(1:.%.so=%)/%.o,$(wildcard client/python/sync/*.c))
-	$$(CC) $$(ALL_LDFLAGS) -shared -o $$@ $$^
+	$$(CC) $$(ALL_LDFLAGS) -shared -o $$@ $$(filter %.o,$$^)
 $(B)/python/objpool_wire$(1): $(patsubst %.c,$(B)/python/$(1:.%.so=%)/%.o,$(wildcard client/python/wire/*.c)) $(WIRE_PARTS)
-	$$(CC) $$(ALL_LDFLAGS) -shared -o $$@ $$^
+	$$(CC) $$(ALL_LDFLAGS) -shared -o $$@ $$(filter %.o,$$^)
 PYTHON_MODULES += $(patsubst %,$(B)/python/objpool_%$(1),forked sync wire)
 endef
 $(foreach p,$(PYTHONS),$(eval $(call python_modules,$(word 1,$(subst :, ,$(p))),$(word 2,$(subst :, ,$(p))))))
