@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/c/answer.h"
 
-#include "client/c/direct.h"
+#include "client/c/routing.h"
 #include "client/c/failure.h"
 #include "client/c/client_stream.h"
 
@@ -17,8 +17,8 @@ void answer_call(struct objpool_client *client, struct pending_call *call, struc
 	const struct objpool_result result = {.value = value, .error = error};
 
 	if (!error)
-		direct_on_result(client, call, value.size);
-	direct_release(call);
+		routing_on_result(client, call, value.size);
+	routing_release(call);
 	sent_payloads_release(&client->sent, &call->payloads, arguments_may_be_in_use(call, error));
 	call->callback(call->context, &result);
 }

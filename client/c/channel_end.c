@@ -2,7 +2,7 @@
 #include "client/c/channel_end.h"
 
 #include "client/c/answer.h"
-#include "client/c/direct.h"
+#include "client/c/routing.h"
 #include "client/c/failure.h"
 #include "client/c/readiness.h"
 
@@ -51,7 +51,7 @@ static bool parse_end(struct objpool_bytes answer, struct end *end)
 /* ---- the calls ------------------------------------------------------------------------------------------------------- */
 
 /* The message behind its msgid, with the target again that was left out on the channel. */
-static void pack_with_target(struct objpool_packer *output, const struct direct_message *message, const struct route *route)
+static void pack_with_target(struct objpool_packer *output, const struct channel_message *message, const struct route *route)
 {
 	struct objpool_reader reader = objpool_reader((struct objpool_bytes){message->bytes, message->size});
 	char method[512];
@@ -88,10 +88,10 @@ static bool send_on_connection(struct objpool_client *client, struct pending_cal
 	objpool_pack_array(output, 4);
 	objpool_pack_uint(output, 0);
 	objpool_pack_uint(output, call->msgid);
-	pack_with_target(output, call->direct, call->channel->route);
+	pack_with_target(output, call->message, call->channel->route);
 	if (connection_commit(client, mark) < 0)
 		return false;
-	direct_release(call);
+	routing_release(call);
 	return true;
 }
 
@@ -116,7 +116,7 @@ static const struct objpool_error *error_of(const struct end *end, enum objpool_
 	return failure_make("DISCONNECTED", message, ran);
 }
 
-static enum objpool_ran has_run(const struct direct_message *message, const struct end *end)
+static enum objpool_ran has_run(const struct channel_message *message, const struct end *end)
 {
 	if (!end->counted || message->number + 1 == end->begun)
 		return OBJPOOL_RAN_MAYBE;
@@ -125,7 +125,7 @@ static enum objpool_ran has_run(const struct direct_message *message, const stru
 
 static void settle_call(struct objpool_client *client, struct pending_call *call, const struct end *end)
 {
-	const enum objpool_ran ran = has_run(call->direct, end);
+	const enum objpool_ran ran = has_run(call->message, end);
 
 	if (ran != OBJPOOL_RAN_NO || call->channel->route->leased || !send_on_connection(client, call))
 		fail(client, call->msgid, error_of(end, ran));
@@ -160,7 +160,7 @@ static void on_detached(void *context, const struct objpool_result *result)
 	struct end end;
 
 	channel->asks = false;
-	client->direct.own_calls--;
+	client->channels.own_calls--;
 	if (!result->error && parse_end(result->value, &end))
 		settle_calls(client, channel, &end);
 	else if (!client->lost && !client->closing) /* else all calls fail for this reason */
@@ -184,7 +184,7 @@ static int ask(struct objpool_client *client, struct channel *channel)
 		(void)pending_take(&client->pending, call.msgid, &none);
 		return rc;
 	}
-	client->direct.own_calls++;
+	client->channels.own_calls++;
 	channel->asks = true;
 	return 0;
 }
@@ -202,7 +202,7 @@ void channel_end(struct objpool_client *client, struct channel *channel)
 
 void channel_end_reap(struct objpool_client *client)
 {
-	for (struct route *route = client->direct.routes; route; route = route->next)
+	for (struct route *route = client->channels.routes; route; route = route->next)
 		for (struct channel **at = &route->channels, *channel; (channel = *at);) {
 			if (channel->state == CHANNEL_ENDED && channel->in_flight == 0 && !channel->asks) {
 				*at = channel->next;

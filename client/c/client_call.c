@@ -20,7 +20,7 @@ static struct result_memory *take_input(struct objpool_client *client, struct ob
 {
 	unsigned char *none;
 	struct result_memory *memory = result_memory_new(0, &none);
-	struct channel *channel = client->direct.reads;
+	struct channel *channel = client->channels.reads;
 	void *input = memory ? wire_take_input(channel ? &channel->wire : &client->wire, value) : NULL;
 
 	if (!input)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* client_lease: objpool_lease and objpool_release. */
-#include "client/c/direct.h"
+#include "client/c/routing.h"
 #include "client/c/options.h"
 #include "objpool/client.h"
 
@@ -91,7 +91,7 @@ int objpool_lease(struct objpool_client *client, const char *name, const struct 
 	if (rc == 0)
 		rc = read_lease(lease, answer.value);
 	if (rc == 0)
-		direct_on_lease(client, name, lease->slot);
+		routing_on_lease(client, name, lease->slot);
 	return conclude(rc, &answer, result);
 }
 
@@ -108,7 +108,7 @@ int objpool_release(struct objpool_client *client, const char *name, int64_t slo
 	if (rc == 0) {
 		struct objpool_reader reader = objpool_reader(answer.value);
 		rc = objpool_read_bool(&reader, &held) < 0 ? -EPROTO : held;
-		direct_on_release(client, name, slot);
+		routing_on_release(client, name, slot);
 	}
 	return conclude(rc, &answer, result);
 }

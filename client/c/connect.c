@@ -91,7 +91,7 @@ static void agree_on_descriptors(struct objpool_client *client, bool direct)
 		return;
 	client->received.mark = (uint16_t)abilities.mark;
 	client->sent.enabled = client->wire.takes_descriptors = true;
-	client->direct.enabled = direct && abilities.protocol == 1 && abilities.minor >= 1 && readiness_open(client) == 0;
+	client->channels.enabled = direct && abilities.protocol == 1 && abilities.minor >= 1 && readiness_open(client) == 0;
 }
 
 static int say_hello(struct objpool_client *client, const struct objpool_connect_options *options, int64_t deadline)

@@ -16,25 +16,25 @@ struct objpool_client *connection_new(int fd)
 		return NULL;
 	}
 	client->streams_end = &client->streams;
-	client->direct.epoll = -1;
+	client->channels.epoll = -1;
 	payload_pool_init(&client->sent.idle, NULL);
 	wire_open(&client->wire, fd);
 	return client;
 }
 
-static void free_channels(struct direct *direct)
+static void free_channels(struct channels *channels)
 {
-	for (struct route *route = direct->routes, *next; route; route = next) {
+	for (struct route *route = channels->routes, *next; route; route = next) {
 		next = route->next;
 		route_free(route);
 	}
-	if (direct->epoll >= 0)
-		(void)close(direct->epoll);
+	if (channels->epoll >= 0)
+		(void)close(channels->epoll);
 }
 
 void connection_free(struct objpool_client *client)
 {
-	free_channels(&client->direct);
+	free_channels(&client->channels);
 	wire_close(&client->wire);
 	sent_payloads_free(&client->sent);
 	received_payloads_free(&client->received);
@@ -107,11 +107,11 @@ void connection_keep_lent(struct objpool_client *client)
 
 /* ---- sending --------------------------------------------------------------------------------------------------------- */
 
-static int flush_channels(const struct direct *direct)
+static int flush_channels(const struct channels *channels)
 {
 	int rest = 0;
 
-	for (const struct route *route = direct->routes; route; route = route->next)
+	for (const struct route *route = channels->routes; route; route = route->next)
 		for (struct channel *channel = route->channels; channel; channel = channel->next)
 			rest |= channel_flush(channel);
 	return rest;
@@ -128,21 +128,21 @@ int objpool_flush(struct objpool_client *client)
 		client->send_failed = true;
 		return -ENOTCONN;
 	}
-	return rc | flush_channels(&client->direct);
+	return rc | flush_channels(&client->channels);
 }
 
 /* ---- what a program may ask ------------------------------------------------------------------------------------------ */
 
 size_t objpool_in_flight(const struct objpool_client *client)
 {
-	return client->pending.count - client->direct.own_calls;
+	return client->pending.count - client->channels.own_calls;
 }
 
 size_t objpool_unsent(const struct objpool_client *client)
 {
 	size_t unsent = wire_unsent(&client->wire);
 
-	for (const struct route *route = client->direct.routes; route; route = route->next)
+	for (const struct route *route = client->channels.routes; route; route = route->next)
 		for (const struct channel *channel = route->channels; channel; channel = channel->next)
 			unsent += wire_unsent(&channel->wire);
 	return unsent;

@@ -15,10 +15,10 @@
 #include "client/c/wire.h"
 #include "objpool/client.h"
 
-enum { DIRECT_LARGE_METHODS = 32 };
+enum { LARGE_METHODS = 32 };
 
 /* The direct channels of a connection. */
-struct direct {
+struct channels {
 	bool enabled; /* the program wants channels, and the daemon has them */
 	int epoll;    /* of the connection's socket and those of all channels (readiness.h); -1: there are no channels */
 	struct route *routes;
@@ -27,12 +27,12 @@ struct direct {
 	bool awaits_room;      /* of the connection's socket: see readiness.h */
 	uint32_t attaches;     /* objpool.attach that are not answered */
 	uint32_t own_calls;    /* in flight, that the library has made by itself */
-	uint32_t large[DIRECT_LARGE_METHODS]; /* methods whose last results were large, by pending_call.method */
+	uint32_t large[LARGE_METHODS]; /* methods whose last results were large, by pending_call.method */
 };
 
 struct objpool_client {
 	struct wire wire;
-	struct direct direct;
+	struct channels channels;
 	struct pending pending;
 	struct sent_payloads sent;
 	struct received_payloads received;

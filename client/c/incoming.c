@@ -41,7 +41,7 @@ static struct pending_call *find_call(const struct objpool_client *client, uint6
 {
 	struct pending_call *call = msgid <= UINT32_MAX ? pending_find(&client->pending, (uint32_t)msgid) : NULL;
 
-	return call && call->channel == client->direct.reads ? call : NULL;
+	return call && call->channel == client->channels.reads ? call : NULL;
 }
 
 /* msgid, error, value */
@@ -56,7 +56,7 @@ static int on_response(struct objpool_client *client, struct objpool_reader *rea
 	const bool failed = objpool_read_nil(reader) < 0;
 	if (failed && objpool_read_value(reader, &error) < 0)
 		return -EBADMSG;
-	if (failed && msgid == 0 && !client->direct.reads)
+	if (failed && msgid == 0 && !client->channels.reads)
 		keep_close_reason(client, error);
 	if (!find_call(client, msgid) || !pending_take(&client->pending, (uint32_t)msgid, &call))
 		return 0; /* its timeout was over before */
@@ -157,7 +157,7 @@ static int on_notification(struct objpool_client *client, struct objpool_reader 
 		return -EBADMSG;
 	const struct objpool_bytes method = {text, size};
 	const struct objpool_bytes params = {reader->next, (size_t)(reader->end - reader->next)};
-	struct channel *channel = client->direct.reads;
+	struct channel *channel = client->channels.reads;
 	if (channel && is_named(method, "objpool.closing")) {
 		channel->state = CHANNEL_CLOSING; /* the turn's flush shuts down the sending side */
 		return 0;
@@ -227,10 +227,10 @@ void incoming_receive_channel(struct objpool_client *client, struct channel *cha
 	bool more = true;
 	int rc = 0;
 
-	client->direct.reads = channel;
+	client->channels.reads = channel;
 	for (int i = 0; i < INCOMING_READS && more && rc == 0 && !client->closing; i++)
 		rc = receive_once(client, &channel->wire, wait && i == 0, &more);
-	client->direct.reads = NULL;
+	client->channels.reads = NULL;
 	if (rc < 0 && !client->closing)
 		channel_end(client, channel);
 }

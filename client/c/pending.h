@@ -22,7 +22,7 @@ struct pending_call {
 	void *progress_context;
 	struct sent_payload *payloads; /* of its arguments */
 	struct channel *channel;       /* the direct channel that it was sent on; NULL: it was sent on the connection */
-	struct direct_message *direct; /* of a channel: its message */
+	struct channel_message *message; /* of a channel: its message */
 	uint32_t method;               /* a hash, of a call that could go on a channel; 0: it could not */
 	bool collects;                 /* its answer is a value, also when instances have failed */
 };

@@ -8,13 +8,13 @@ static int control(const struct objpool_client *client, int operation, int fd, u
 {
 	struct epoll_event event = {.events = events, .data.ptr = channel};
 
-	return epoll_ctl(client->direct.epoll, operation, fd, &event) < 0 ? -errno : 0;
+	return epoll_ctl(client->channels.epoll, operation, fd, &event) < 0 ? -errno : 0;
 }
 
 int readiness_open(struct objpool_client *client)
 {
-	client->direct.epoll = epoll_create1(EPOLL_CLOEXEC);
-	return client->direct.epoll < 0 ? -errno : control(client, EPOLL_CTL_ADD, client->wire.fd, EPOLLIN, NULL);
+	client->channels.epoll = epoll_create1(EPOLL_CLOEXEC);
+	return client->channels.epoll < 0 ? -errno : control(client, EPOLL_CTL_ADD, client->wire.fd, EPOLLIN, NULL);
 }
 
 int readiness_add(struct objpool_client *client, struct channel *channel)
@@ -38,8 +38,8 @@ void readiness_await_room(struct objpool_client *client)
 {
 	const bool due = wire_unsent(&client->wire) > 0 || received_payloads_are_due(&client->received);
 
-	await_room(client, client->wire.fd, NULL, due, &client->direct.awaits_room);
-	for (struct route *route = client->direct.routes; route; route = route->next)
+	await_room(client, client->wire.fd, NULL, due, &client->channels.awaits_room);
+	for (struct route *route = client->channels.routes; route; route = route->next)
 		for (struct channel *channel = route->channels; channel; channel = channel->next)
 			if (channel->state != CHANNEL_ENDED)
 				await_room(client, channel->wire.fd, channel, wire_unsent(&channel->wire) > 0,
@@ -52,7 +52,7 @@ int readiness_wait(const struct objpool_client *client, struct ready ready[READI
 	int n, count = 0;
 
 	do
-		n = epoll_wait(client->direct.epoll, events, READINESS_MAX, timeout_ms);
+		n = epoll_wait(client->channels.epoll, events, READINESS_MAX, timeout_ms);
 	while (n < 0 && errno == EINTR && timeout_ms != 0);
 	for (int i = 0; i < n; i++)
 		if (events[i].events & ~(uint32_t)EPOLLOUT)
@@ -66,7 +66,7 @@ struct channel *readiness_only(const struct objpool_client *client)
 
 	if (objpool_unsent(client) > 0)
 		return NULL;
-	for (const struct route *route = client->direct.routes; route; route = route->next)
+	for (const struct route *route = client->channels.routes; route; route = route->next)
 		for (struct channel *channel = route->channels; channel; channel = channel->next) {
 			if (only || channel->state == CHANNEL_ENDED || channel->in_flight != client->pending.count)
 				return NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/c/start.h"
 
-#include "client/c/direct.h"
+#include "client/c/routing.h"
 #include "client/c/options.h"
 #include "client/c/packer.h"
 #include "proto/clock.h"
@@ -35,7 +35,7 @@ static void take_options(struct pending_call *call, const struct client_request 
 static int pack(struct objpool_client *client, const struct client_request *request, struct pending_call *call, size_t mark)
 {
 	if (call->channel)
-		return direct_pack(call, request);
+		return routing_pack(call, request);
 	client_request_pack(request, client, mark, call->msgid, &call->payloads);
 	const int rc = connection_commit(client, mark);
 	if (rc < 0)
@@ -57,7 +57,7 @@ int start_call(struct objpool_client *client, const struct client_request *given
 	int rc = client_request_check(&request);
 	if (rc < 0)
 		return rc;
-	direct_choose(client, &request, call);
+	routing_choose(client, &request, call);
 	take_options(call, &request);
 	rc = connection_begin(client, &mark);
 	if (rc < 0)
@@ -69,7 +69,7 @@ int start_call(struct objpool_client *client, const struct client_request *given
 	if (rc == 0) {
 		struct pending_call *added = pending_find(&client->pending, call->msgid);
 		added->payloads = call->payloads;
-		added->direct = call->direct;
+		added->message = call->message;
 		return 0;
 	}
 	(void)pending_take(&client->pending, call->msgid, &none);
@@ -115,8 +115,8 @@ int start_cancel(struct objpool_client *client, const struct pending_call *call)
 	uint8_t args[PACK_HEAD + 2 * PACK_UINT];
 	uint8_t *end = args;
 
-	if (call->direct)
-		end = pack_uint(pack_uint(pack_array(end, 2), call->channel->id), call->direct->number);
+	if (call->message)
+		end = pack_uint(pack_uint(pack_array(end, 2), call->channel->id), call->message->number);
 	else
 		end = pack_uint(pack_array(end, 1), call->msgid);
 	return objpool_notify(client, "objpool.cancel", (struct objpool_bytes){args, (size_t)(end - args)});

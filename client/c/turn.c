@@ -48,7 +48,7 @@ static void fail_overdue_calls(struct objpool_client *client)
 	if (pending_deadline(&client->pending) == 0)
 		return;
 	for (const int64_t now = clock_now(); pending_take_expired(&client->pending, now, &call);) {
-		const char *message = call.direct ? "the call's time is over" : "the daemon has not answered in time";
+		const char *message = call.message ? "the call's time is over" : "the daemon has not answered in time";
 		(void)start_cancel(client, &call);
 		answer_failure(client, &call, failure_make("TIMEOUT", message, OBJPOOL_RAN_MAYBE));
 	}
@@ -77,7 +77,7 @@ static void receive_ready(struct objpool_client *client, int wait_ms)
 	struct ready ready[READINESS_MAX];
 	const int n = readiness_wait(client, ready, wait_ms);
 
-	client->direct.heard = n > 0;
+	client->channels.heard = n > 0;
 	for (int i = 0; i < n && !client->closing && !client->lost; i++)
 		if (!ready[i].channel)
 			incoming_receive(client, false);
@@ -87,9 +87,9 @@ static void receive_ready(struct objpool_client *client, int wait_ms)
 
 static void receive(struct objpool_client *client, int wait_ms)
 {
-	struct channel *only = wait_ms < 0 && client->direct.enabled ? readiness_only(client) : NULL;
+	struct channel *only = wait_ms < 0 && client->channels.enabled ? readiness_only(client) : NULL;
 
-	if (!client->direct.enabled)
+	if (!client->channels.enabled)
 		incoming_receive(client, wait_ms < 0);
 	else if (only)
 		incoming_receive_channel(client, only, true);
@@ -135,12 +135,12 @@ int objpool_dispatch(struct objpool_client *client, short events)
 
 int objpool_fd(const struct objpool_client *client)
 {
-	return client->direct.enabled ? client->direct.epoll : client->wire.fd;
+	return client->channels.enabled ? client->channels.epoll : client->wire.fd;
 }
 
 short objpool_events(const struct objpool_client *client)
 {
-	if (client->direct.enabled) {
+	if (client->channels.enabled) {
 		readiness_await_room((struct objpool_client *)(uintptr_t)client); /* changes only what the set waits for */
 		return POLLIN;
 	}
@@ -169,10 +169,10 @@ static int poll_socket(const struct objpool_client *client, int64_t deadline)
 /* A turn that waits until the deadline. `*heard`: there was something to do. */
 static int wait_and_run(struct objpool_client *client, int64_t deadline, bool *heard)
 {
-	if (client->direct.enabled) {
+	if (client->channels.enabled) {
 		readiness_await_room(client);
 		const int rc = turn_run(client, true, clock_ms_until(deadline));
-		*heard = rc < 0 || client->direct.heard; /* -ESHUTDOWN: there is no client any more */
+		*heard = rc < 0 || client->channels.heard; /* -ESHUTDOWN: there is no client any more */
 		return rc;
 	}
 	const int events = poll_socket(client, deadline);

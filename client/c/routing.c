@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "client/c/direct.h"
+#include "client/c/routing.h"
 
 #include "client/c/readiness.h"
 #include "proto/clock.h"
@@ -11,15 +11,15 @@
 #include <unistd.h>
 
 enum {
-	DIRECT_LARGE = 64 << 10, /* so large arguments go on the connection: it can pass them by descriptor */
-	DIRECT_LARGE_RESULT = 256 << 10, /* likewise the calls of a method whose last result was so large */
-	DIRECT_PAUSE_MS = 20,    /* after a refusal; it doubles */
-	DIRECT_PAUSE_MAX_MS = 2000,
-	DIRECT_DENIED_MS = 10000, /* the pool has no channels, until a reload gives it some */
-	DIRECT_SPREAD_MS = 1000,  /* all instances that the daemon would choose have a channel */
-	DIRECT_GLANCE = 64,       /* messages between looks at the clock, for a route that has a channel */
-	DIRECT_TARGET_MAX = 256,
-	DIRECT_BUFFERED = 256 << 10, /* with so many unsent bytes a request is sent at once, not in the next turn */
+	ROUTING_LARGE = 64 << 10, /* so large arguments go on the connection: it can pass them by descriptor */
+	ROUTING_LARGE_RESULT = 256 << 10, /* likewise the calls of a method whose last result was so large */
+	ROUTING_PAUSE_MS = 20,    /* after a refusal; it doubles */
+	ROUTING_PAUSE_MAX_MS = 2000,
+	ROUTING_DENIED_MS = 10000, /* the pool has no channels, until a reload gives it some */
+	ROUTING_SPREAD_MS = 1000,  /* all instances that the daemon would choose have a channel */
+	ROUTING_GLANCE = 64,       /* messages between looks at the clock, for a route that has a channel */
+	ROUTING_TARGET_MAX = 256,
+	ROUTING_BUFFERED = 256 << 10, /* with so many unsent bytes a request is sent at once, not in the next turn */
 };
 
 /* ---- routes ---------------------------------------------------------------------------------------------------------- */
@@ -32,7 +32,7 @@ static bool parse_target(const char *target, size_t size, size_t *pool_size, int
 	*pool_size = colon ? (size_t)(colon - target) : size;
 	*slot = -1;
 	if (!colon)
-		return size > 0 && size < DIRECT_TARGET_MAX;
+		return size > 0 && size < ROUTING_TARGET_MAX;
 	if (colon + 1 == end || end - colon > 7)
 		return false;
 	*slot = 0;
@@ -41,18 +41,18 @@ static bool parse_target(const char *target, size_t size, size_t *pool_size, int
 			return false;
 		*slot = *slot * 10 + (*p - '0');
 	}
-	return size < DIRECT_TARGET_MAX;
+	return size < ROUTING_TARGET_MAX;
 }
 
 /* Puts the route in front: the next call has probably the same. */
-static struct route *find_route(struct direct *direct, const char *target, size_t size)
+static struct route *find_route(struct channels *channels, const char *target, size_t size)
 {
-	for (struct route **at = &direct->routes, *route; (route = *at); at = &route->next) {
+	for (struct route **at = &channels->routes, *route; (route = *at); at = &route->next) {
 		if (route->size != size || memcmp(route->target, target, size) != 0)
 			continue;
 		*at = route->next;
-		route->next = direct->routes;
-		direct->routes = route;
+		route->next = channels->routes;
+		channels->routes = route;
 		return route;
 	}
 	return NULL;
@@ -61,7 +61,7 @@ static struct route *find_route(struct direct *direct, const char *target, size_
 /* Finds or makes the route to a target. NULL: it is not one instance, or there is no memory. */
 static struct route *route_to(struct objpool_client *client, const char *target, size_t size)
 {
-	struct route *route = find_route(&client->direct, target, size);
+	struct route *route = find_route(&client->channels, target, size);
 	size_t pool_size;
 	int64_t slot;
 
@@ -71,8 +71,8 @@ static struct route *route_to(struct objpool_client *client, const char *target,
 	if (!route)
 		return NULL;
 	route->client = client;
-	route->next = client->direct.routes;
-	client->direct.routes = route;
+	route->next = client->channels.routes;
+	client->channels.routes = route;
 	return route;
 }
 
@@ -94,10 +94,10 @@ static int64_t in_ms(uint32_t ms)
 
 static void on_refusal(struct route *route, const struct objpool_error *error)
 {
-	const uint32_t twice = 2 * route->pause_ms < DIRECT_PAUSE_MAX_MS ? 2 * route->pause_ms : DIRECT_PAUSE_MAX_MS;
+	const uint32_t twice = 2 * route->pause_ms < ROUTING_PAUSE_MAX_MS ? 2 * route->pause_ms : ROUTING_PAUSE_MAX_MS;
 
-	route->pause_ms = route->pause_ms ? twice : DIRECT_PAUSE_MS;
-	route->retry_at = in_ms(strcmp(error->code, "DENIED") == 0 ? DIRECT_DENIED_MS : route->pause_ms);
+	route->pause_ms = route->pause_ms ? twice : ROUTING_PAUSE_MS;
+	route->retry_at = in_ms(strcmp(error->code, "DENIED") == 0 ? ROUTING_DENIED_MS : route->pause_ms);
 }
 
 /* {slot, channel, ...}. False: it is none of this. */
@@ -131,7 +131,7 @@ static void add_channel(struct route *route, int fd, int64_t slot, uint64_t id)
 	route->pause_ms = 0;
 	route->retry_at = 0;
 	if (!channel || again || readiness_add(route->client, channel) < 0) {
-		route->spread_at = in_ms(DIRECT_SPREAD_MS);
+		route->spread_at = in_ms(ROUTING_SPREAD_MS);
 		if (channel)
 			(void)channel_free(channel);
 		return;
@@ -146,9 +146,9 @@ static void add_channel(struct route *route, int fd, int64_t slot, uint64_t id)
 /* Sockets that were not asked for are closed when they come. */
 static void count_attaches(struct objpool_client *client, bool begins)
 {
-	client->direct.attaches += begins ? 1 : -1u;
-	client->direct.own_calls += begins ? 1 : -1u;
-	client->wire.arrivals.takes_sockets = client->direct.attaches > 0;
+	client->channels.attaches += begins ? 1 : -1u;
+	client->channels.own_calls += begins ? 1 : -1u;
+	client->wire.arrivals.takes_sockets = client->channels.attaches > 0;
 }
 
 static void on_attached(void *context, const struct objpool_result *result)
@@ -171,7 +171,7 @@ static void on_attached(void *context, const struct objpool_result *result)
 	}
 	if (fd >= 0)
 		(void)close(fd);
-	route->retry_at = in_ms(DIRECT_DENIED_MS);
+	route->retry_at = in_ms(ROUTING_DENIED_MS);
 }
 
 /* Asks for a channel. If there is no memory for the question, calls go on the connection. */
@@ -202,7 +202,7 @@ static bool wants_channel(const struct route *route, const struct channel *idles
 
 	if (route->attaches || (idlest && (route->slot >= 0 || idlest->in_flight == 0)))
 		return false;
-	if (idlest && not_before != 0 && idlest->messages % DIRECT_GLANCE != 0)
+	if (idlest && not_before != 0 && idlest->messages % ROUTING_GLANCE != 0)
 		return false;
 	return not_before == 0 || clock_now() >= not_before;
 }
@@ -211,7 +211,7 @@ static bool suits_channel(const struct objpool_client *client, const struct clie
 {
 	const struct objpool_bytes args = request->args, kwargs = request->options->kwargs;
 
-	return client_request_suits_channel(request) && args.size < DIRECT_LARGE && kwargs.size < DIRECT_LARGE &&
+	return client_request_suits_channel(request) && args.size < ROUTING_LARGE && kwargs.size < ROUTING_LARGE &&
 	       !((sent_payloads_find(&client->sent, args) | sent_payloads_find(&client->sent, kwargs)) & SENT_LOOKALIKE);
 }
 
@@ -227,12 +227,12 @@ static uint32_t hash_of(const char *method)
 
 static uint32_t *large_place(struct objpool_client *client, uint32_t method)
 {
-	return &client->direct.large[method % DIRECT_LARGE_METHODS];
+	return &client->channels.large[method % LARGE_METHODS];
 }
 
-void direct_choose(struct objpool_client *client, const struct client_request *request, struct pending_call *call)
+void routing_choose(struct objpool_client *client, const struct client_request *request, struct pending_call *call)
 {
-	if (!client->direct.enabled || client->lost || client->closing || !suits_channel(client, request))
+	if (!client->channels.enabled || client->lost || client->closing || !suits_channel(client, request))
 		return;
 	call->method = hash_of(request->method);
 	struct route *route = *large_place(client, call->method) == call->method ? NULL : route_of(client, request);
@@ -243,17 +243,17 @@ void direct_choose(struct objpool_client *client, const struct client_request *r
 		attach(client, route);
 }
 
-void direct_on_result(struct objpool_client *client, const struct pending_call *call, size_t size)
+void routing_on_result(struct objpool_client *client, const struct pending_call *call, size_t size)
 {
 	uint32_t *place = large_place(client, call->method);
 
-	if (call->method && size >= DIRECT_LARGE_RESULT)
+	if (call->method && size >= ROUTING_LARGE_RESULT)
 		*place = call->method;
 	else if (*place == call->method)
 		*place = 0;
 }
 
-int direct_pack(struct pending_call *call, const struct client_request *request)
+int routing_pack(struct pending_call *call, const struct client_request *request)
 {
 	struct channel *channel = call->channel;
 	struct objpool_packer *output = &channel->wire.output;
@@ -261,7 +261,7 @@ int direct_pack(struct pending_call *call, const struct client_request *request)
 
 	client_request_pack_on_channel(request, &channel->wire, call->msgid);
 	const size_t size = output->size - mark;
-	struct direct_message *message = output->error ? NULL : malloc(sizeof *message + size);
+	struct channel_message *message = output->error ? NULL : malloc(sizeof *message + size);
 	if (!message) {
 		output->error = 0;
 		output->size = mark;
@@ -270,32 +270,32 @@ int direct_pack(struct pending_call *call, const struct client_request *request)
 	message->number = channel->messages++;
 	message->size = size;
 	memcpy(message->bytes, output->data + mark, size);
-	call->direct = message;
+	call->message = message;
 	channel->in_flight++;
-	if (wire_unsent(&channel->wire) >= DIRECT_BUFFERED)
+	if (wire_unsent(&channel->wire) >= ROUTING_BUFFERED)
 		(void)channel_flush(channel);
 	return 0;
 }
 
-void direct_release(struct pending_call *call)
+void routing_release(struct pending_call *call)
 {
-	if (call->direct)
+	if (call->message)
 		call->channel->in_flight--;
-	free(call->direct);
-	call->direct = NULL;
+	free(call->message);
+	call->message = NULL;
 	call->channel = NULL;
 }
 
 /* ---- leases ---------------------------------------------------------------------------------------------------------- */
 
-void direct_on_lease(struct objpool_client *client, const char *pool, int64_t slot)
+void routing_on_lease(struct objpool_client *client, const char *pool, int64_t slot)
 {
-	char target[DIRECT_TARGET_MAX];
+	char target[ROUTING_TARGET_MAX];
 	const int size = snprintf(target, sizeof target, "%s:%lld", pool, (long long)slot);
 
-	if (!client->direct.enabled || size < 0 || (size_t)size >= sizeof target)
+	if (!client->channels.enabled || size < 0 || (size_t)size >= sizeof target)
 		return;
-	struct route *any = find_route(&client->direct, pool, strlen(pool));
+	struct route *any = find_route(&client->channels, pool, strlen(pool));
 	struct channel *shared = any ? route_channel_to(any, slot) : NULL;
 	if (shared)
 		shared->state = CHANNEL_CLOSING;
@@ -304,11 +304,11 @@ void direct_on_lease(struct objpool_client *client, const char *pool, int64_t sl
 		route->leased = true;
 }
 
-void direct_on_release(struct objpool_client *client, const char *pool, int64_t slot)
+void routing_on_release(struct objpool_client *client, const char *pool, int64_t slot)
 {
 	const size_t size = strlen(pool);
 
-	for (struct route *route = client->direct.routes; route; route = route->next)
+	for (struct route *route = client->channels.routes; route; route = route->next)
 		if (route->pool_size == size && memcmp(route->target, pool, size) == 0 && (slot < 0 || route->slot == slot))
 			route->leased = false;
 }
