@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/sim/attach.h"
 
-#include "daemon/core/calls/direct.h"
+#include "daemon/core/calls/direct_life.h"
 #include "daemon/core/calls/lease.h"
 #include "daemon/core/records/pool.h"
 #include "tests/sim/faults.h"

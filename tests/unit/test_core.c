@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The core, event by event: what is freed when, and what slots do when workers or calls end. */
-#include "daemon/core/calls/direct.h"
+#include "daemon/core/calls/direct_life.h"
 #include "daemon/core/calls/recall.h"
 #include "daemon/core/dispatch/sticky.h"
 #include "tests/unit/core_world.h"

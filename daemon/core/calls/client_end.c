@@ -2,8 +2,8 @@
 #include "daemon/core/calls/client_end.h"
 
 #include "daemon/core/calls/call_life.h"
-#include "daemon/core/calls/direct.h"
-#include "daemon/core/calls/lease.h"
+#include "daemon/core/calls/direct_life.h"
+#include "daemon/core/calls/lease_end.h"
 #include "daemon/core/calls/recall.h"
 #include "daemon/core/records/pool.h"
 #include "daemon/core/records/queue.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * direct: direct channels: sockets between a client and an instance's worker. The supervisor opens them, and has them closed.
- * What is asked on them it sees on the board only (proto/direct.h).
+ * direct: direct channels: sockets between a client and an instance's worker. The supervisor opens them, and has them closed
+ * (direct_life.h). What is asked on them it sees on the board only (proto/direct.h): this file looks there.
  *
  *   OPEN --direct_close_all, client gone--> CLOSING --DETACHED--> ended --client gone, or too many--> forgotten
  *     '------DETACHED, the worker died-----------------------^
@@ -14,8 +14,6 @@
 
 #include "daemon/core/records/client.h"
 #include "daemon/core/records/slot.h"
-
-enum { DIRECT_ENDED_MAX = 64 /* channels of a client that have ended and are remembered */ };
 
 struct direct {
 	TAILQ_ENTRY(direct) of_slot;   /* while `slot` is set */
@@ -36,38 +34,14 @@ struct direct {
 	size_t charged;        /* to it: this structure, and what the worker holds for the channel */
 };
 
-/* The instance for a new channel of the client: of the slot `wanted`; -1: the best of the pool. NULL: *error made. */
-struct slot *direct_slot_for(struct pool *pool, int64_t wanted, const struct client *client, struct error *error);
-
-/* Opens a channel: the worker gets `socket`, its end. NULL: out of memory. */
-struct direct *direct_open(struct client *client, struct slot *slot, struct block *socket);
-
-/* Ends the slot's channels, but those of the session `but` (0: all). `reason` is what the client is told: a literal. */
-void direct_close_all(struct slot *slot, const char *reason, uint64_t but);
+/* The open channel at that place of the slot's board. NULL: there is none. */
+struct direct *direct_at(const struct slot *slot, uint64_t place);
 
 /* Has the slot channels of others than this session? */
 bool direct_has_others(const struct slot *slot, uint64_t session);
 
-/* [DETACHED]: the worker has closed the channel. 0; -EBADMSG: there is none at that place. */
-int direct_on_closed(struct slot *slot, uint64_t place, bool protocol_error);
-
-/* The worker has died; *lost is the error for what was in its hands. */
-void direct_on_worker_gone(struct slot *slot, const struct error *lost);
-
-/* The client has gone, and its channels with it. */
-void direct_on_client_gone(struct client *client);
-
-/* The open channel at that place of the slot's board. NULL: there is none. */
-struct direct *direct_at(const struct slot *slot, uint64_t place);
-
-/* The client's channel of that number, which may have ended. NULL: it has none. */
-struct direct *direct_find(const struct client *client, uint64_t number);
-
-/* Cancels a message of the channel. 1; 0: it has ended; -ENOSPC: too many wait to be cancelled. */
-int direct_cancel_message(struct direct *direct, uint64_t number);
-
-/* objpool.detached: answers the request now, or when the channel has ended. 0 or -ENOMEM; -EBUSY: another request waits. */
-int direct_await_end(struct direct *direct, struct client *client, const struct rpc *rpc);
+/* Charges the client the channel's memory here, and so much in the worker, instead of what was charged before. */
+void direct_charge(struct direct *direct, size_t in_worker);
 
 /* Adds to the counts of the slot, the pool and its methods what the worker has counted on the board, and charges the clients what
  * the worker holds for their channels. */

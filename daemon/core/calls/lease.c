@@ -2,7 +2,7 @@
 #include "daemon/core/calls/lease.h"
 
 #include "daemon/core/calls/call_answer.h"
-#include "daemon/core/calls/direct.h"
+#include "daemon/core/calls/direct_life.h"
 #include "daemon/core/records/pool.h"
 #include "daemon/core/dispatch/scheduler.h"
 #include "daemon/core/records/slot.h"
@@ -50,7 +50,7 @@ static void lease_end(struct lease *lease)
 	core_reap_later(core, &lease->ending);
 }
 
-static void fail(struct lease *lease, struct error *error)
+void lease_fail(struct lease *lease, struct error *error)
 {
 	if (lease->pool)
 		error->pool = lease->pool->name;
@@ -83,9 +83,7 @@ static bool revoke(const struct batch *batch)
 	return !batch->tag && (batch->flow || board_revoke(batch->slot->board, batch->id));
 }
 
-/* Fails the holder's calls of the slot that no worker has begun: they must not run on another instance, nor here once the lease
- * is over. */
-static void fail_calls(const struct lease *lease)
+void lease_fail_calls(const struct lease *lease)
 {
 	const struct pool *pool = lease->pool;
 	struct call *call;
@@ -101,7 +99,7 @@ static void fail_calls(const struct lease *lease)
 	}
 }
 
-static void lose(struct lease *lease, const char *reason)
+void lease_lose(struct lease *lease, const char *reason)
 {
 	struct slot *slot = lease->slot;
 
@@ -116,8 +114,8 @@ static void lose(struct lease *lease, const char *reason)
 
 static void on_time_over(struct lease *lease)
 {
-	lose(lease, "its time is over");
-	fail_calls(lease);
+	lease_lose(lease, "its time is over");
+	lease_fail_calls(lease);
 }
 
 static void answer(struct lease *lease)
@@ -234,7 +232,7 @@ void lease_on_answer(struct slot *slot, struct error *refusal)
 	lease->slot = NULL;
 	lease->pool->leases_waiting--;
 	let_others_in(slot);
-	fail(lease, refusal);
+	lease_fail(lease, refusal);
 	lease_end(lease);
 }
 
@@ -247,7 +245,7 @@ static void on_abandoned(struct ticket *ticket, const struct error *cause)
 	if (!cause)
 		return;
 	error_copy(&error, cause);
-	fail(lease, &error);
+	lease_fail(lease, &error);
 	lease_release(lease);
 }
 
@@ -261,7 +259,7 @@ static void on_timer(struct timer *timer)
 		return;
 	}
 	error_say(&error, ERROR_TIMEOUT, RAN_NO, "no instance of pool %s became free for a lease in time", lease->pool->name);
-	fail(lease, &error);
+	lease_fail(lease, &error);
 	lease_release(lease);
 }
 
@@ -319,7 +317,7 @@ bool lease_give_up(struct client *client, const struct pool *pool, int64_t slot)
 		if (lease->state > LEASE_ASKING || lease->pool != pool || (slot >= 0 && place >= 0 && place != slot))
 			continue;
 		error_say(&error, ERROR_CANCELLED, RAN_NO, "the lease was released before it was granted");
-		fail(lease, &error);
+		lease_fail(lease, &error);
 		lease_release(lease);
 		return true;
 	}
@@ -339,68 +337,6 @@ void lease_release(struct lease *lease)
 	lease_end(lease);
 }
 
-/* Does a call of the client wait for the slot, or has the slot a call of the client in its hands? */
-static bool has_work(const struct slot *slot, const struct client *client)
-{
-	const struct batch *batch;
-
-	if (idmap_get(&slot->queue.by_client, client->id))
-		return true;
-	TAILQ_FOREACH(batch, &slot->handed, link)
-		if (batch->call->session == client->id)
-			return true;
-	return false;
-}
-
-/* The lease's client can't make calls any more. Do its earlier calls need the lease? Calls in the slot run as the holder's.
- * Other calls of a lost lease must not reach another instance. */
-static bool is_needed(const struct lease *lease)
-{
-	return lease->state == LEASE_LOST || (lease->state == LEASE_HELD && has_work(lease->slot, lease->client));
-}
-
-void lease_on_client_left(struct client *client)
-{
-	struct lease *lease, *next;
-
-	for (lease = TAILQ_FIRST(&client->leases); lease; lease = next) {
-		next = TAILQ_NEXT(lease, of_client);
-		if (!is_needed(lease))
-			lease_release(lease);
-	}
-}
-
-void lease_on_client_gone(struct client *client)
-{
-	while (!TAILQ_EMPTY(&client->leases))
-		lease_release(TAILQ_FIRST(&client->leases));
-}
-
-void lease_on_drain(struct pool *pool)
-{
-	struct lease *lease, *next;
-	struct error error;
-
-	for (lease = TAILQ_FIRST(&pool->leases); lease; lease = next) {
-		next = TAILQ_NEXT(lease, of_pool);
-		if (lease->state <= LEASE_ASKING) {
-			error_say(&error, ERROR_UNAVAILABLE, RAN_NO, "the daemon is stopping and grants no leases");
-			fail(lease, &error);
-			lease_release(lease);
-		} else if (!is_needed(lease)) {
-			lease_release(lease);
-		}
-	}
-}
-
-void lease_release_if_unneeded(const struct slot *slot)
-{
-	struct lease *lease = slot->leased;
-
-	if (lease && (lease->client->left || lease->client->core->draining) && !is_needed(lease))
-		lease_release(lease);
-}
-
 int lease_check(const struct client *client, const struct pool *pool, uint32_t slot, struct error *error)
 {
 	const struct lease *lease;
@@ -413,16 +349,14 @@ int lease_check(const struct client *client, const struct pool *pool, uint32_t s
 	return 0;
 }
 
-/* Takes the slot from its lease. A held lease is lost, and is returned. A lease that was not granted yet waits for another
- * slot; NULL. */
-static struct lease *lose_slot(struct slot *slot, const char *reason)
+struct lease *lease_lose_slot(struct slot *slot, const char *reason)
 {
 	struct lease *lease = slot->leased;
 
 	if (slot->cleared_for)
 		stop_clearing(slot->cleared_for);
 	if (lease && lease->state == LEASE_HELD) {
-		lose(lease, reason);
+		lease_lose(lease, reason);
 		return lease;
 	}
 	if (lease) {
@@ -434,35 +368,6 @@ static struct lease *lose_slot(struct slot *slot, const char *reason)
 	return NULL;
 }
 
-void lease_on_worker_gone(struct slot *slot)
-{
-	const struct lease *lease = lose_slot(slot, "the worker died");
-	if (lease)
-		fail_calls(lease);
-}
-
-void lease_on_slot_removed(struct slot *slot)
-{
-	(void)lose_slot(slot, "its slot was removed"); /* the slot finishes the tasks that are addressed to it before it ends */
-}
-
-void lease_on_shrunk(struct pool *pool)
-{
-	struct lease *lease, *next;
-	struct error error;
-
-	for (lease = TAILQ_FIRST(&pool->leases); lease; lease = next) {
-		next = TAILQ_NEXT(lease, of_pool);
-		if (lease->state > LEASE_ASKING || lease->wanted < (int64_t)pool->size)
-			continue;
-		error_say(&error, ERROR_NO_SUCH_SLOT, RAN_NO, "slot %lld of pool %s has been removed", (long long)lease->wanted,
-			  pool->name);
-		error.slot = lease->wanted;
-		fail(lease, &error);
-		lease_release(lease);
-	}
-}
-
 int lease_check_place(const struct pool *pool, int64_t wanted, struct error *error)
 {
 	if (wanted >= 0 && pool->slots[wanted]->broken)
@@ -472,38 +377,4 @@ int lease_check_place(const struct pool *pool, int64_t wanted, struct error *err
 	else
 		return 0;
 	return -EHOSTDOWN;
-}
-
-void lease_on_broken(struct pool *pool)
-{
-	struct lease *lease, *next;
-	struct error error;
-
-	for (lease = TAILQ_FIRST(&pool->leases); lease && pool->leases_waiting > 0; lease = next) {
-		next = TAILQ_NEXT(lease, of_pool);
-		if (lease->state != LEASE_WAITING || lease_check_place(pool, lease->wanted, &error) == 0)
-			continue;
-		fail(lease, &error);
-		lease_release(lease);
-	}
-}
-
-void lease_on_pool_gone(struct pool *pool)
-{
-	struct lease *lease, *next;
-	struct error error;
-
-	for (lease = TAILQ_FIRST(&pool->leases); lease; lease = next) {
-		next = TAILQ_NEXT(lease, of_pool);
-		if (lease->state <= LEASE_ASKING) {
-			error_say(&error, ERROR_CANCELLED, RAN_NO, "pool %s was removed", pool->name);
-			fail(lease, &error);
-			lease_release(lease);
-			continue;
-		}
-		if (lease->state == LEASE_HELD)
-			lose(lease, "its pool was removed");
-		TAILQ_REMOVE(&pool->leases, lease, of_pool);
-		lease->pool = NULL;
-	}
 }

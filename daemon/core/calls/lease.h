@@ -70,32 +70,15 @@ void lease_serve_pool(struct pool *pool);
 /* The instance has answered whether it agrees to be leased. `refusal` is NULL if it does. */
 void lease_on_answer(struct slot *slot, struct error *refusal);
 
-/* The slot's worker has died: its lease is lost. lease_on_slot_removed: so it is when the slot leaves. */
-void lease_on_worker_gone(struct slot *slot);
-void lease_on_slot_removed(struct slot *slot);
+/* For a lease that can't be had, or held, any more (lease_end.h). lease_fail answers the request for it with the error. lease_lose
+ * takes the slot from a held lease, which is lost; lease_fail_calls then fails the holder's calls of the slot that no worker has
+ * begun: they must not run on another instance, nor here once the lease is over. */
+void lease_fail(struct lease *lease, struct error *error);
+void lease_lose(struct lease *lease, const char *reason);
+void lease_fail_calls(const struct lease *lease);
 
-/* A slot's start has failed, or the pool has fewer slots: fails each lease that waits for a slot whose last start has failed. If
- * no slot of the pool can be started, also fails the leases that wait for any slot. */
-void lease_on_broken(struct pool *pool);
-
-/* The pool has fewer slots: fails the leases that wait for a removed slot. */
-void lease_on_shrunk(struct pool *pool);
-
-/* The pool goes: its leases are lost, and requests for leases fail. */
-void lease_on_pool_gone(struct pool *pool);
-
-/* The client has left (client_leave): releases the leases that its notifications don't need. */
-void lease_on_client_left(struct client *client);
-
-/* The daemon drains: fails the leases that wait, and releases the held leases that no call of their holder needs. Holders
- * can't call any more, and tasks that wait behind a lease are to be finished. */
-void lease_on_drain(struct pool *pool);
-
-/* A step of slot_step: releases the slot's lease if its holder has left or the daemon drains, and no call of the holder needs
- * the lease any more. */
-void lease_release_if_unneeded(const struct slot *slot);
-
-/* The client has gone: ends all its leases. */
-void lease_on_client_gone(struct client *client);
+/* Takes the slot from its lease. A held lease is lost, and is returned. A lease that was not granted yet waits for another
+ * slot; NULL. */
+struct lease *lease_lose_slot(struct slot *slot, const char *reason);
 
 #endif

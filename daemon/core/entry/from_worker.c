@@ -2,7 +2,7 @@
 #include "daemon/core/entry/from_worker.h"
 
 #include "daemon/core/calls/call_answer.h"
-#include "daemon/core/calls/direct.h"
+#include "daemon/core/calls/direct_life.h"
 #include "daemon/core/dispatch/deferral.h"
 #include "daemon/core/calls/lease.h"
 #include "daemon/core/life/lost.h"

@@ -3,9 +3,9 @@
 
 #include "daemon/core/calls/call_answer.h"
 #include "daemon/core/calls/client_end.h"
-#include "daemon/core/calls/direct.h"
+#include "daemon/core/calls/direct_life.h"
 #include "daemon/core/calls/failing.h"
-#include "daemon/core/calls/lease.h"
+#include "daemon/core/calls/lease_end.h"
 #include "daemon/core/life/lost.h"
 #include "daemon/core/calls/nested.h"
 #include "daemon/core/calls/recall.h"

@@ -2,7 +2,7 @@
 #include "daemon/core/life/sizing.h"
 
 #include "daemon/core/calls/direct.h"
-#include "daemon/core/calls/lease.h"
+#include "daemon/core/calls/lease_end.h"
 #include "daemon/core/life/lost.h"
 #include "daemon/core/calls/nested.h"
 #include "daemon/core/records/slot.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/core/life/slot_life.h"
 
-#include "daemon/core/calls/direct.h"
-#include "daemon/core/calls/lease.h"
+#include "daemon/core/calls/direct_life.h"
+#include "daemon/core/calls/lease_end.h"
 #include "daemon/core/life/lost.h"
 #include "daemon/core/calls/nested.h"
 #include "daemon/core/records/pool.h"

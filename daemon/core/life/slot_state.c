@@ -2,7 +2,7 @@
 #include "daemon/core/life/slot_state.h"
 
 #include "daemon/core/calls/direct.h"
-#include "daemon/core/calls/lease.h"
+#include "daemon/core/calls/lease_end.h"
 #include "daemon/core/calls/withdraw.h"
 #include "daemon/core/life/lost.h"
 #include "daemon/core/records/pool.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "daemon/core/calls/direct.h"
+#include "daemon/core/calls/direct_life.h"
 #include "daemon/core/calls/lease.h"
 #include "daemon/core/life/sizing.h"
 #include "daemon/core/records/pool.h"
