@@ -40,7 +40,7 @@ CLI    := $(call objs,cli)
 PLUGIN_NAMES := $(sort $(notdir $(patsubst %/,%,$(dir $(wildcard plugins/*/*.c)))))
 PLUGINS := $(PLUGIN_NAMES:%=$(B)/plugins/%.so)
 
-.PHONY: help all forked deps check demo integration python-check locks-soak bench clean format lint
+.PHONY: help all forked deps check demo integration python-check python-versions locks-soak bench clean format lint
 .DEFAULT_GOAL := all
 
 help: # this list
@@ -154,6 +154,9 @@ integration: all # a real daemon for each test
 
 python-check: all # the Python client, a real daemon for each test
 	OBJPOOL_BUILD=$(B) $(PYTEST) tests/python
+
+python-versions: all # the same with each of Python 3.9 to 3.13 that pyenv has, in virtual environments (PyPI)
+	/usr/bin/python3 scripts/python_versions.py $(B) -n $(TEST_JOBS) --dist loadfile $(or $(TESTS),tests/python)
 
 KILLS ?= 1000
 locks-soak: all # kill processes at random moments that hold locks and use queues (KILLS=1000 of each kind)

@@ -113,14 +113,16 @@ class _Process:
 
     def __init__(self, arguments: List[str], keep: int, **environment: str) -> None:
         """`keep` is a descriptor that it gets, by the same number."""
+        pids: List[int] = []
         source, self.input = map(high, os.pipe())
         try:
-            self.pid = start(arguments, {**os.environ, **environment}, source, (keep,))
+            start(pids, arguments, {**os.environ, **environment}, source, (keep,))
         except BaseException:
-            self.close()
+            self.close()  # which ends it
             raise
         finally:
             os.close(source)
+        self.pid = pids[0]
         self.status: Optional[int] = None
         self._handle = os.pidfd_open(self.pid)
 

@@ -54,7 +54,7 @@ class Fork(_template.Template):
         super().__init__()
         self._last_look: Dict[int, str] = {}
         for _ in range(ATTEMPTS):
-            self.pid, self._process = 0, -1
+            self._pids.clear()
             try:
                 if self._fork(module, prepare, factory):
                     return
@@ -72,7 +72,7 @@ class Fork(_template.Template):
                 with _locks.held_for_fork():
                     _flush()
                     files = _locks.files()
-                    self.pid = _forked(lambda: _serve(
+                    _fork_program(self._pids, lambda: _serve(
                         module, listener.fileno(), self._program, files, prepare, birth.tell, factory))
             self._begun()
             return birth.has_come(self._process, self._waits_for_ever)
@@ -118,19 +118,13 @@ def _children(pid: int) -> List[int]:
         return []
 
 
-def _forked(serve: Callable[[], None]) -> int:
-    """Forks, and calls `serve` in the child; returns its pid. An interrupt at any moment leaves no child that nobody knows of,
-    and none that goes on with the program."""
-    pids: List[int] = []
+def _fork_program(pids: List[int], serve: Callable[[], None]) -> None:
+    """Forks, and calls `serve` in the child. Its pid is added to `pids`, so that the caller knows it, whenever an interrupt comes.
+    No child goes on with the program."""
     try:
         pids.extend(itertools.starmap(os.fork, [()]))  # no interrupt comes between the fork and the note of its pid
         if pids[0] == 0:
             serve()
-        return pids[0]
-    except BaseException:
-        if pids and pids[0] > 0:
-            _process.kill(pids[0])
-        raise
     finally:
         if pids == [0]:
             os._exit(70)

@@ -30,25 +30,19 @@ def high(descriptor: int) -> int:
     return high
 
 
-def start(arguments: List[str], environment: Mapping[str, str], source: int, keep: Iterable[int]) -> int:
-    """Starts a program, in a session of its own; returns its pid. What is typed at the terminal is not for it.
+def start(pids: List[int], arguments: List[str], environment: Mapping[str, str], source: int, keep: Iterable[int]) -> None:
+    """Starts a program, in a session of its own: what is typed at the terminal is not for it. Its pid is added to `pids`, so that
+    the caller knows it, whenever an interrupt comes.
 
     Of what this program has open it gets `source` as its standard input, the output and error stream, and `keep`, by the same
-    numbers. An interrupt at any moment leaves no process that nobody knows of.
+    numbers.
     """
     actions: List[Any] = [(os.POSIX_SPAWN_DUP2, source, 0), *((os.POSIX_SPAWN_DUP2, kept, kept) for kept in keep)]
     actions += ((os.POSIX_SPAWN_OPEN, output, os.devnull, os.O_WRONLY, 0) for output in (1, 2) if not is_standard(output))
     actions += ((os.POSIX_SPAWN_CLOSE, descriptor) for descriptor in _inheritable())
     spawn = functools.partial(os.posix_spawn, arguments[0], arguments, environment, file_actions=actions, setsid=True,
                               setsigdef=[signal.SIGPIPE])
-    pids: List[int] = []
-    try:
-        pids.extend(itertools.starmap(spawn, [()]))  # no interrupt comes between the start and the note of the pid
-        return pids[0]
-    except BaseException:
-        for pid in pids:
-            kill(pid)
-        raise
+    pids.extend(itertools.starmap(spawn, [()]))  # no interrupt comes between the start and the note of the pid
 
 
 def kill(pid: int) -> None:

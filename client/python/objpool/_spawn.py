@@ -69,7 +69,7 @@ class Spawned(_template.Template):
         try:
             with self._listener() as listener:
                 given["listener"] = listener.fileno()
-                self.pid = _start([*command(), *arguments, f"{_FOLDER}/_spawned.py"], {**os.environ, **seed}, given)
+                _start(self._pids, [*command(), *arguments, f"{_FOLDER}/_spawned.py"], {**os.environ, **seed}, given)
             self._begun()
         except BaseException:  # an interrupt comes at any moment
             self._discard()
@@ -90,12 +90,12 @@ def _parted(options: Iterable[str]) -> Tuple[List[str], Dict[str, str]]:
     return arguments, seed
 
 
-def _start(arguments: List[str], environment: Dict[str, str], given: Dict[str, Any]) -> int:
+def _start(pids: List[int], arguments: List[str], environment: Dict[str, str], given: Dict[str, Any]) -> None:
     file, nothing = _process.high(os.memfd_create("objpool-template")), _process.high(os.open(os.devnull, os.O_RDONLY))
     try:
         os.write(file, marshal.dumps(given))
         os.lseek(file, 0, os.SEEK_SET)
-        return _process.start([*arguments, str(file)], environment, nothing, (file, given["listener"]))
+        _process.start(pids, [*arguments, str(file)], environment, nothing, (file, given["listener"]))
     except OSError as error:
         raise Unavailable(f"{arguments[0] or 'sys.executable'} can't be started: {error.strerror}", ran="no") from error
     finally:

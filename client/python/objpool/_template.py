@@ -50,8 +50,14 @@ class Template:
     def __init__(self) -> None:
         _reap()
         self._program = os.getpid()
-        self.pid, self._process = 0, -1
+        self._pids: List[int] = []
+        self._process = -1
         self.stuck = False
+
+    @property
+    def pid(self) -> int:
+        """0: there is no child yet."""
+        return self._pids[0] if self._pids else 0
 
     @contextlib.contextmanager
     def _listener(self) -> Iterator[socket.socket]:
@@ -71,7 +77,7 @@ class Template:
         """Ends the child, however far it was made."""
         if self._process >= 0:
             self.end()
-        elif self.pid > 0:
+        elif self._pids:
             _process.kill(self.pid)
 
     def pauses(self) -> Iterator[float]:
