@@ -100,10 +100,6 @@ PyObject *write_bytes(PyObject *value, bool pickle);
 PyObject *write_arguments(PyObject *list, bool pickle);
 void write_text(msgpack_packer *packer, const char *text);
 
-/* A message with plain values only, as bytes. `around`: how many of its outer levels are no levels of a value. NULL without an
- * exception: it has others, or values that are nested too deeply, or there is no memory. */
-PyObject *write_plain(PyObject *value, int around);
-
 /* ---- failure.c ---- */
 
 /* Fails the call with the exception that is set, and clears it. Returns -1. */

@@ -6,11 +6,7 @@
  */
 #include "plugins/python/python.h"
 
-enum { PLAIN_ROOM = 64 << 10 };
-
 static int write_value(PyObject *value, msgpack_packer *packer, bool pickle, int depth);
-
-static bool plain_only; /* the value that is written may have none but plain values in it: no Python code runs meanwhile */
 
 void write_text(msgpack_packer *packer, const char *text)
 {
@@ -49,10 +45,6 @@ static int write_encoded(PyObject *value, msgpack_packer *packer, bool pickle, i
 	PyObject *head, *rest = NULL, *type;
 	int r;
 
-	if (plain_only) {
-		PyErr_SetString(PyExc_TypeError, "a value that is not plain");
-		return -1;
-	}
 	if (Py_EnterRecursiveCall(" while a value is sent"))
 		return -1;
 	PyObject *encoded = host_call("encode", "(OO)", value, pickle ? Py_True : Py_False);
@@ -291,46 +283,6 @@ PyObject *write_bytes(PyObject *value, bool pickle)
 PyObject *write_arguments(PyObject *list, bool pickle)
 {
 	return write_within(list, pickle, 1);
-}
-
-/* ---- for the client ---- */
-
-/* A bytes object that grows. */
-struct growing {
-	PyObject *bytes; /* NULL: there was no memory */
-	Py_ssize_t size;
-};
-
-static int grow(void *data, const char *bytes, size_t size)
-{
-	struct growing *growing = data;
-	const Py_ssize_t needed = growing->size + (Py_ssize_t)size;
-
-	if (growing->bytes && PyBytes_GET_SIZE(growing->bytes) < needed)
-		(void)_PyBytes_Resize(&growing->bytes, 2 * needed);
-	if (!growing->bytes)
-		return -1;
-	memcpy(PyBytes_AS_STRING(growing->bytes) + growing->size, bytes, size);
-	growing->size = needed;
-	return 0;
-}
-
-PyObject *write_plain(PyObject *value, int around)
-{
-	struct growing growing = {.bytes = PyBytes_FromStringAndSize(NULL, PLAIN_ROOM)};
-	msgpack_packer packer;
-
-	msgpack_packer_init(&packer, &growing, grow);
-	plain_only = true;
-	const int r = growing.bytes ? write_value(value, &packer, false, -around) : -1;
-	plain_only = false;
-	if (r < 0 && growing.bytes)
-		Py_CLEAR(growing.bytes);
-	PyErr_Clear();
-	if (growing.bytes)
-		(void)_PyBytes_Resize(&growing.bytes, growing.size);
-	PyErr_Clear();
-	return growing.bytes;
 }
 
 /* ---- results ---- */

@@ -35,7 +35,7 @@ OTHERS = [2**64, -2**63 - 1, "\udc80", Number.ONE, Point(1, 2), collections.Orde
 
 @pytest.fixture(scope="module")
 def fast():
-    return _extension.find("objpool_forked").pack
+    return _extension.find("objpool_wire").pack
 
 
 @pytest.mark.parametrize("i", range(len(PLAIN)))

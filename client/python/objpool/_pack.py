@@ -2,7 +2,7 @@
 """Packing: the bytes of a message.
 
 Packing is one pass in C with a hook for what msgpack does not know (_encoder.py). A long message of plain values is packed by the
-extension module (plugins/python/forked), if there is one, in a third of the time. Only a message that fails so, or that the
+extension module (client/python/wire), if there is one, in a quarter of the time. Only a message that fails so, or that the
 daemon may refuse, is walked over in Python (_repair.py).
 """
 from __future__ import annotations
@@ -93,7 +93,7 @@ def _packed(packer: Any, encoder: Encoder, message: List[Any]) -> Any:
 def _fast_packer() -> Any:
     """What packs a message that has plain values only, and gives None for another. Without the extension module it gives None."""
     from . import _extension
-    return getattr(_extension.find("objpool_forked"), "pack", lambda message: None)
+    return getattr(_extension.find("objpool_wire"), "pack", lambda message: None)
 
 
 def _item_at_fault(message: List[Any], fork: Any, limit: Optional[int]) -> Optional[int]:

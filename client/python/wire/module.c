@@ -4,6 +4,12 @@
 
 PyMODINIT_FUNC PyInit_objpool_wire(void);
 
+static PyObject *pack(PyObject *module, PyObject *message)
+{
+	(void)module;
+	return wire_pack_plain(message);
+}
+
 static int fill(PyObject *module)
 {
 	if (line_init() < 0 || PyModule_AddStringConstant(module, "__version__", OBJPOOL_VERSION) < 0)
@@ -17,7 +23,12 @@ static int fill(PyObject *module)
 
 PyMODINIT_FUNC PyInit_objpool_wire(void)
 {
-	static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, .m_name = "objpool_wire", .m_size = -1};
+	static PyMethodDef methods[] = {
+		{"pack", pack, METH_O, "pack(message): its bytes; None if not all of its values are plain."},
+		{NULL, NULL, 0, NULL},
+	};
+	static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, .m_name = "objpool_wire", .m_size = -1,
+						.m_methods = methods};
 
 	PyObject *module = PyModule_Create(&definition);
 	if (module && fill(module) < 0)

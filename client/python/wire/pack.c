@@ -3,16 +3,75 @@
 
 #include "proto/pack.h"
 
+enum { FIRST_ROOM = 64 << 10, DEEPEST = 32 /* levels of a value */, AROUND = 2 /* levels around it: the message, params */ };
+
+/* Where the next byte goes. */
 struct room {
-	uint8_t *at;
-	const uint8_t *end;
+	uint8_t *at, *end;
+	PyObject *bytes; /* that can grow; NULL: the room can't */
 };
 
 static bool put_value(struct room *room, PyObject *value, int levels);
 
-static bool has_room(const struct room *room, Py_ssize_t size)
+/* ---- room ---- */
+
+static bool set_bytes(struct room *room, size_t size, size_t used)
 {
-	return size < WIRE_MAX && room->end - room->at >= PACK_UINT + size;
+	if (room->bytes)
+		(void)_PyBytes_Resize(&room->bytes, (Py_ssize_t)size);
+	else
+		room->bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size);
+	if (!room->bytes)
+		return false;
+	room->at = (uint8_t *)PyBytes_AS_STRING(room->bytes) + used;
+	room->end = (uint8_t *)PyBytes_AS_STRING(room->bytes) + size;
+	return true;
+}
+
+static bool grow(struct room *room, size_t needed)
+{
+	if (!room->bytes)
+		return false;
+	const size_t size = (size_t)PyBytes_GET_SIZE(room->bytes), used = size - (size_t)(room->end - room->at);
+	return set_bytes(room, 2 * (used + needed), used);
+}
+
+/* Room for any head, and so many bytes behind it. */
+static inline bool has_room(struct room *room, size_t size)
+{
+	return (size_t)(room->end - room->at) >= PACK_UINT + size || grow(room, PACK_UINT + size);
+}
+
+/* ---- numbers ---- */
+
+static uint8_t *pack_negative(uint8_t *p, int64_t value)
+{
+	if (value >= -32 || value < INT32_MIN)
+		return pack_int(p, value);
+	if (value >= INT8_MIN) {
+		*p++ = BYTE_INT8;
+		*p = (uint8_t)value;
+		return p + 1;
+	}
+	if (value >= INT16_MIN) {
+		*p++ = BYTE_INT16;
+		return pack_be16(p, (uint16_t)value);
+	}
+	*p++ = BYTE_INT32;
+	return pack_be32(p, (uint32_t)value);
+}
+
+/* An int beyond 63 bits. */
+static bool put_large_int(struct room *room, PyObject *value)
+{
+	const unsigned long long number = PyLong_AsUnsignedLongLong(value);
+
+	if (number == (unsigned long long)-1 && PyErr_Occurred()) {
+		PyErr_Clear();
+		return false;
+	}
+	room->at = pack_uint(room->at, number);
+	return true;
 }
 
 static bool put_int(struct room *room, PyObject *value)
@@ -21,8 +80,8 @@ static bool put_int(struct room *room, PyObject *value)
 	const long long number = PyLong_AsLongLongAndOverflow(value, &overflow);
 
 	if (overflow)
-		return false;
-	room->at = pack_int(room->at, number);
+		return put_large_int(room, value);
+	room->at = number < 0 ? pack_negative(room->at, number) : pack_uint(room->at, (uint64_t)number);
 	return true;
 }
 
@@ -37,9 +96,11 @@ static bool put_float(struct room *room, PyObject *value)
 	return true;
 }
 
+/* ---- text and bytes ---- */
+
 static bool put_text(struct room *room, const char *text, Py_ssize_t size)
 {
-	if (!has_room(room, size))
+	if (size > UINT32_MAX || !has_room(room, (size_t)size))
 		return false;
 	room->at = pack_str(room->at, text, (size_t)size);
 	return true;
@@ -58,30 +119,34 @@ static bool put_str(struct room *room, PyObject *value)
 
 static uint8_t *pack_bin_head(uint8_t *p, uint32_t size)
 {
-	if (size > UINT8_MAX) {
+	if (size <= UINT8_MAX) {
+		*p++ = BYTE_BIN8;
+		*p = (uint8_t)size;
+		return p + 1;
+	}
+	if (size <= UINT16_MAX) {
 		*p++ = BYTE_BIN16;
 		return pack_be16(p, (uint16_t)size);
 	}
-	*p++ = BYTE_BIN8;
-	*p = (uint8_t)size;
-	return p + 1;
+	*p++ = BYTE_BIN32;
+	return pack_be32(p, size);
 }
 
-static bool put_bytes(struct room *room, PyObject *value)
+static bool put_bytes(struct room *room, const char *bytes, Py_ssize_t size)
 {
-	const Py_ssize_t size = PyBytes_GET_SIZE(value);
-
-	if (!has_room(room, size))
+	if (size > UINT32_MAX || !has_room(room, (size_t)size))
 		return false;
 	room->at = pack_bin_head(room->at, (uint32_t)size);
-	memcpy(room->at, PyBytes_AS_STRING(value), (size_t)size);
+	memcpy(room->at, bytes, (size_t)size);
 	room->at += size;
 	return true;
 }
 
+/* ---- containers ---- */
+
 static bool put_items(struct room *room, PyObject *const *items, Py_ssize_t count, int levels)
 {
-	if (levels == 0 || !has_room(room, count))
+	if (levels == 0 || count > UINT32_MAX || !has_room(room, (size_t)count))
 		return false;
 	room->at = pack_array(room->at, (uint32_t)count);
 	for (Py_ssize_t i = 0; i < count; i++)
@@ -101,7 +166,7 @@ static bool put_dict(struct room *room, PyObject *dict, int levels)
 	PyObject *key, *value;
 	Py_ssize_t at = 0;
 
-	if (levels == 0 || !has_room(room, PyDict_GET_SIZE(dict)))
+	if (levels == 0 || PyDict_GET_SIZE(dict) > UINT32_MAX || !has_room(room, (size_t)PyDict_GET_SIZE(dict)))
 		return false;
 	room->at = pack_map(room->at, (uint32_t)PyDict_GET_SIZE(dict));
 	while (PyDict_Next(dict, &at, &key, &value))
@@ -131,13 +196,17 @@ static bool put_value(struct room *room, PyObject *value, int levels)
 	if (PyBool_Check(value))
 		return put_constant(room, value == Py_True ? BYTE_TRUE : BYTE_FALSE);
 	if (PyBytes_CheckExact(value))
-		return put_bytes(room, value);
+		return put_bytes(room, PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value));
+	if (PyByteArray_CheckExact(value))
+		return put_bytes(room, PyByteArray_AS_STRING(value), PyByteArray_GET_SIZE(value));
 	if (PyList_CheckExact(value))
 		return put_items(room, PySequence_Fast_ITEMS(value), PyList_GET_SIZE(value), levels);
 	if (PyTuple_CheckExact(value))
 		return put_items(room, PySequence_Fast_ITEMS(value), PyTuple_GET_SIZE(value), levels);
 	return PyDict_CheckExact(value) && put_dict(room, value, levels);
 }
+
+/* ---- messages ---- */
 
 /* The daemon's own methods are not for channels: as calls of methods of the object's they would be misunderstood. */
 static bool put_method_alone(struct room *room, PyObject *method)
@@ -164,4 +233,16 @@ size_t wire_pack(uint8_t *bytes, uint32_t msgid, PyObject *method, bool without_
 	if (!(without_target ? put_method_alone(&room, method) : put_str(&room, method)))
 		return 0;
 	return put_value(&room, params, 1 + WIRE_LEVELS) ? (size_t)(room.at - bytes) : 0;
+}
+
+PyObject *wire_pack_plain(PyObject *message)
+{
+	struct room room = {0};
+
+	if (set_bytes(&room, FIRST_ROOM, 0) && put_value(&room, message, AROUND + DEEPEST))
+		(void)_PyBytes_Resize(&room.bytes, room.at - (uint8_t *)PyBytes_AS_STRING(room.bytes));
+	else
+		Py_CLEAR(room.bytes);
+	PyErr_Clear();
+	return room.bytes ? room.bytes : Py_NewRef(Py_None);
 }

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * objpool_wire: a small call of the Python client, there and back, in one function (objpool/_line.py says when it is used).
+ * objpool_wire: what the Python client does most, in C. A small call, there and back, in one function (objpool/_line.py says when
+ * it is used), and the bytes of long messages (objpool/_pack.py).
  *
- *   line.c    sends the request, waits, and reads the answer
+ *   line.c    sends a request, waits, and reads the answer
  *   pack.c    the bytes of a request
  *   load.c    the value of an answer
  *
- * All of it is for what is usual: plain values that are small. For everything else the functions say so and change nothing; the
- * client's Python code then does it.
+ * All of it is for what is usual: plain values, exactly of the types that msgpack has. For everything else the functions say so
+ * and change nothing; the client's Python code then does it.
  */
 #ifndef OBJPOOL_WIRE_H
 #define OBJPOOL_WIRE_H
@@ -35,6 +36,9 @@ enum {
 /* Packs [0, msgid, method, params] into `room` of WIRE_MAX bytes; returns the size. 0: it is longer, or its values are not
  * all plain. Without a target: the method is called without what stands before the first dot. No Python code runs. */
 size_t wire_pack(uint8_t *room, uint32_t msgid, PyObject *method, bool without_target, PyObject *params);
+
+/* The bytes of a message, of any size. None: not all of its values are plain, or one is nested too deeply. No Python code runs. */
+PyObject *wire_pack_plain(PyObject *message);
 
 /* If this is one whole response to that request, with a plain value that is small: sets *result to the bytes of the value, and
  * returns their number. Otherwise 0. */

@@ -72,14 +72,6 @@ static PyObject *serve(PyObject *module, PyObject *args)
 	template_main(channel, &objpool_plugin);
 }
 
-/* [type, msgid, method, [argument, ...]]: two levels around the values, at least. */
-static PyObject *pack(PyObject *module, PyObject *message)
-{
-	(void)module;
-	PyObject *packed = write_plain(message, 2);
-	return packed ? packed : Py_NewRef(Py_None);
-}
-
 PyMODINIT_FUNC PyInit_objpool_forked(void);
 
 PyMODINIT_FUNC PyInit_objpool_forked(void)
@@ -90,7 +82,6 @@ PyMODINIT_FUNC PyInit_objpool_forked(void)
 		 "serve(listener, program): becomes the template of the pool whose daemon connects; does not return. `listener` "
 		 "is a\n"
 		 "descriptor, `program` the pid of the parent, with which this process ends if nobody connects."},
-		{"pack", pack, METH_O, "pack(message): its bytes, fast; None if not all of its values are plain."},
 		{NULL, NULL, 0, NULL},
 	};
 	static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, .m_name = "objpool_forked", .m_size = -1,
