@@ -31,6 +31,7 @@
  *   [ATTACH, place, session, error maps?, tell every,        [DETACHED, place, protocol error?]
  *           stop_timeout]                                    [COUNTED]
  *   [DETACH, place, reason]
+ *   [DROP, place, number]
  *
  * CALL      A call of the method "" only asks whether the worker reacts. It is answered [REPLY, id, nil, nil]; the class does
  *           not hear of it.
@@ -58,6 +59,7 @@
  * DETACH    The worker tells the client the reason (objpool.closing), answers what it sends until it shuts down its sending side,
  *           for `stop_timeout` nanoseconds at most, and closes the channel. With the reason "" nobody is there to be told or
  *           answered: the worker closes it once it has carried out the notifications that have arrived.
+ * DROP      A message of a direct channel is cancelled that has ended. If its answer was put off, nobody waits for it any more.
  * DETACHED  The channel is closed: after DETACH, or since the client has closed it, or broken the protocol.
  * INVOKE    of a method that a message of a direct channel has called: the id is INVOKE_DIRECT + the channel's place.
  * error     [code, message, type, traceback, data, ran], with nil for what is missing.
@@ -112,7 +114,8 @@ enum to_worker {
 	TO_TAKEN = 14,
 	TO_CALLS = 15,
 	TO_ATTACH = 16,
-	TO_DETACH = 17
+	TO_DETACH = 17,
+	TO_DROP = 18
 };
 /* A message of results ends once it has so many bytes of values: it is no longer than this and one more value. */
 enum { RESULTS_AHEAD = 64 << 10 };

@@ -41,6 +41,7 @@ enum direct_state { DIRECT_ENDED = 0, DIRECT_STARTED = 1, DIRECT_CANCELLED = 2, 
 struct direct_place {
 	_Atomic uint64_t begun;                     /* messages that the worker has begun */
 	_Atomic uint64_t held;                      /* bytes of memory that its messages and answers take in the worker */
+	_Atomic uint32_t put_off;                   /* messages that have ended, and whose answers their methods have put off */
 	_Atomic uint32_t cancels;                   /* so many of `cancelled` are not 0, at most */
 	_Atomic uint64_t cancelled[DIRECT_CANCELS]; /* number of a message + 1; 0: free */
 };
@@ -142,6 +143,16 @@ static inline void board_direct_count(struct direct_measure *measure, uint64_t n
 		atomic_store_explicit(&measure->most, nanoseconds, memory_order_relaxed);
 }
 
+/* Has the supervisor cancelled the message, whose answer was put off? */
+static inline bool board_direct_is_dropped(struct direct_place *place, uint64_t number)
+{
+	bool dropped = false;
+
+	for (unsigned i = 0; atomic_load(&place->cancels) > 0 && i < DIRECT_CANCELS; i++)
+		dropped = dropped || atomic_load(&place->cancelled[i]) == number + 1;
+	return dropped;
+}
+
 /* ---- the supervisor's side ---- */
 
 static inline uint64_t board_direct_begun(struct direct_board *board, uint32_t place)
@@ -195,11 +206,21 @@ static inline int board_direct_cancel(struct direct_board *board, uint32_t place
 	return 0;
 }
 
+/* Cancels a message that has ended, and whose answer may have been put off. The worker looks here, and is sent DROP, which also has
+ * it free the cell. */
+static inline void board_direct_drop(struct direct_board *board, uint32_t place, uint64_t number)
+{
+	bool has;
+
+	(void)board_direct_put_cancel(&board->places[place], number, &has); /* without a cell the worker learns of it by DROP alone */
+}
+
 /* Before the place is used for a new channel. */
 static inline void board_direct_clear(struct direct_place *place)
 {
 	atomic_store(&place->begun, 0);
 	atomic_store(&place->held, 0);
+	atomic_store(&place->put_off, 0);
 	atomic_store(&place->cancels, 0);
 	for (unsigned i = 0; i < DIRECT_CANCELS; i++)
 		atomic_store(&place->cancelled[i], 0);

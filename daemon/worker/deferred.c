@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/worker/deferred.h"
 
+#include "daemon/worker/direct_service.h"
 #include "daemon/worker/quit.h"
 #include "proto/pack.h"
 #include "proto/scan.h"
@@ -24,10 +25,38 @@ static struct deferred **place_of(struct deferrals *deferrals, uint64_t tag)
 	return &deferrals->by_place[tag % LEDGER_ENTRIES];
 }
 
-static void deferred_free(struct deferred *deferred)
+/* ---- those of direct channels ---- */
+
+static struct direct_place *board_of(const struct deferred *deferred)
+{
+	return &deferred->deferrals->board->direct.places[deferred->channel->place];
+}
+
+static void link_to_channel(struct deferred *deferred, const struct direct_call *call)
+{
+	deferred->is_direct = true;
+	if (!call->request)
+		return;
+	deferred->channel = call->channel;
+	deferred->number = call->number;
+	deferred->msgid = call->msgid;
+	TAILQ_INSERT_TAIL(&call->channel->deferred, deferred, of_channel);
+	atomic_fetch_add(&board_of(deferred)->put_off, 1);
+}
+
+static void unlink_from_channel(struct deferred *deferred)
+{
+	(void)board_direct_take_cancel(board_of(deferred), deferred->number);
+	atomic_fetch_sub(&board_of(deferred)->put_off, 1);
+	TAILQ_REMOVE(&deferred->channel->deferred, deferred, of_channel);
+}
+
+void deferred_free(struct deferred *deferred)
 {
 	struct deferrals *deferrals = deferred->deferrals;
 
+	if (deferred->channel)
+		unlink_from_channel(deferred);
 	if (deferred->roomy)
 		TAILQ_REMOVE(&deferrals->roomy, deferred, link);
 	timer_close(&deferrals->timers, &deferred->wake);
@@ -121,7 +150,7 @@ struct objpool_call *deferred_new(struct objpool_call *call, uint64_t wake_at)
 	if (!deferrals || !call->method || task->deferred_tag || !task->plugin->class.deferred ||
 	    deferrals->count >= LEDGER_ENTRIES / 2)
 		return NULL;
-	if (board_state(deferrals->board, task->id) == BOARD_COMMITTED)
+	if (task->direct ? direct_service_is_committed(task) : board_state(deferrals->board, task->id) == BOARD_COMMITTED)
 		return NULL; /* its caller can't give the call up any more, and might wait for ever */
 	if (!deferrals->by_place && !(deferrals->by_place = calloc(LEDGER_ENTRIES, sizeof *deferrals->by_place)))
 		return NULL;
@@ -134,7 +163,10 @@ struct objpool_call *deferred_new(struct objpool_call *call, uint64_t wake_at)
 	}
 	if (wake_at)
 		timer_set(&deferrals->timers, &deferred->wake, wake_at);
-	ledger_open(deferrals->board, deferred->tag);
+	if (task->direct)
+		link_to_channel(deferred, task->direct);
+	else
+		ledger_open(deferrals->board, deferred->tag);
 	task->deferred_tag = deferred->tag;
 	deferred->progress = task->progress;
 	deferred->wants_values = task->wants_values;
@@ -153,7 +185,9 @@ int deferred_set_at_work(struct objpool_call *call)
 
 bool deferred_is_at_work(const struct deferrals *deferrals, uint64_t tag)
 {
-	return deferrals->by_place[tag % LEDGER_ENTRIES]->at_work;
+	const struct deferred *deferred = deferrals->by_place[tag % LEDGER_ENTRIES];
+
+	return deferred && deferred->tag == tag && deferred->at_work; /* the method may have answered it already */
 }
 
 uint64_t deferred_take(struct task *task)
@@ -177,7 +211,7 @@ static bool is_one_value(const void *bytes, size_t size)
 	return size > 0 && scan_nesting(bytes, size) <= SCAN_LEVELS && scan_length(bytes, size) == (int64_t)size;
 }
 
-static void check_answer(struct deferred *deferred, const void *value, size_t size)
+void deferred_check_answer(struct deferred *deferred, const void *value, size_t size)
 {
 	struct method_error *error = &deferred->handle.error;
 
@@ -223,7 +257,7 @@ static void put_answer(struct deferred *deferred, const void *value, size_t size
 	struct deferrals *deferrals = deferred->deferrals;
 	const size_t start = deferrals->answers_size;
 
-	check_answer(deferred, value, size);
+	deferred_check_answer(deferred, value, size);
 	if (deferred->handle.error.code)
 		put_error(deferred, method_error_pack);
 	else
@@ -243,9 +277,8 @@ static void die_of_ledger(void)
 	quit_protocol();
 }
 
-int deferred_answer(struct objpool_call *call, const void *msgpack, size_t size)
+int deferred_answer(struct deferred *deferred, const void *msgpack, size_t size)
 {
-	struct deferred *deferred = container_of(call, struct deferred, handle.call);
 	struct board *board = deferred->deferrals->board;
 
 	if (!ledger_move(board, deferred->tag, LEDGER_DEFERRED, LEDGER_ANSWERED)) {
@@ -264,6 +297,9 @@ int deferred_answer(struct objpool_call *call, const void *msgpack, size_t size)
 
 bool deferred_is_cancelled(const struct deferred *deferred)
 {
+	if (deferred->is_direct)
+		return deferred->channel &&
+		       (deferred->channel->dead || board_direct_is_dropped(board_of(deferred), deferred->number));
 	return deferred->given_up || ledger_is(deferred->deferrals->board, deferred->tag, LEDGER_CANCELLED);
 }
 
@@ -271,6 +307,8 @@ uint64_t deferred_id(const struct deferred *deferred)
 {
 	const struct task *task = deferred->deferrals->task;
 
+	if (deferred->is_direct)
+		return INVOKE_DIRECT + deferred->channel->place;
 	return task->deferred_tag == deferred->tag ? task->id : TASK_DEFERRED + deferred->tag;
 }
 

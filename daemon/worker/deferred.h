@@ -10,10 +10,9 @@
 #ifndef WORKER_DEFERRED_H
 #define WORKER_DEFERRED_H
 
+#include "daemon/worker/direct_channel.h"
 #include "daemon/worker/task.h"
 #include "proto/timers.h"
-
-#include <sys/queue.h>
 
 struct deferred {
 	struct task_handle handle; /* first: the class has it as an objpool_call */
@@ -28,9 +27,12 @@ struct deferred {
 	uint64_t refused;          /* bytes of a value that was too much; 0: none */
 	TAILQ_ENTRY(deferred) link; /* in deferrals->roomy, once there is room for that value */
 	bool roomy;
+	bool is_direct;            /* it came on a direct channel: the supervisor knows nothing of it. The next four are for that */
+	struct direct_channel *channel;  /* NULL: it is a notification, which nobody waits for */
+	TAILQ_ENTRY(deferred) of_channel; /* in channel->deferred */
+	uint64_t number;           /* of the message, as the supervisor counts them */
+	uint32_t msgid;
 };
-
-TAILQ_HEAD(deferred_list, deferred);
 
 /* The deferred call that the class has as this call, which belongs to no task. */
 static inline struct deferred *deferred_of(const struct objpool_call *call)
@@ -63,9 +65,16 @@ void deferrals_init(struct deferrals *deferrals, struct task *task, struct board
 /* Frees all of them. The supervisor answers them. */
 void deferrals_free(struct deferrals *deferrals);
 
-/* objpool_host.defer and .answer. */
+/* objpool_host.defer */
 struct objpool_call *deferred_new(struct objpool_call *call, uint64_t wake_at);
-int deferred_answer(struct objpool_call *call, const void *msgpack, size_t size);
+
+/* objpool_host.answer, for a call of the supervisor's; direct_deferred.h has it for others. */
+int deferred_answer(struct deferred *deferred, const void *msgpack, size_t size);
+
+/* Has the call fail if the answer is not one value that may be sent. */
+void deferred_check_answer(struct deferred *deferred, const void *value, size_t size);
+
+void deferred_free(struct deferred *deferred);
 
 /* Has the supervisor given the call up? */
 bool deferred_is_cancelled(const struct deferred *deferred);

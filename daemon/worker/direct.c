@@ -3,6 +3,7 @@
 
 #include "daemon/worker/awake.h"
 #include "daemon/worker/direct_call.h"
+#include "daemon/worker/direct_deferred.h"
 #include "daemon/worker/quit.h"
 #include "proto/pack.h"
 
@@ -102,10 +103,28 @@ void directs_on_detach(struct host *host, struct reader *reader)
 	struct direct_channel *channel = host->directs ? host->directs->at[place] : NULL;
 	if (!channel)
 		return; /* DETACHED is on its way */
-	if (reason.size > 0)
+	if (reason.size > 0) {
 		direct_channel_tell_closing(channel, reason, host->now);
-	else
+		direct_deferred_end_waiters(channel);
+	} else {
 		direct_channel_cut(channel);
+		direct_deferred_drop_all(channel); /* before the class hears that the session has ended */
+	}
+	host_put_answers(host); /* that the class has given to others */
+}
+
+void directs_on_drop(struct host *host, struct reader *reader)
+{
+	uint64_t place, number;
+
+	if (read_uint(reader, &place) < 0 || read_uint(reader, &number) < 0 || place >= DIRECT_MAX)
+		quit_protocol();
+	struct direct_channel *channel = host->directs ? host->directs->at[place] : NULL;
+	if (!channel)
+		return; /* DETACHED is on its way; the cell may be another channel's by now */
+	direct_deferred_drop(channel, number);
+	(void)board_direct_take_cancel(&host->board->direct.places[place], number);
+	host_put_answers(host);
 }
 
 /* [COUNTED]: the supervisor shall look at the board. */
@@ -141,6 +160,8 @@ static void close_channel(struct host *host, uint32_t place)
 	struct directs *directs = host->directs;
 	uint8_t message[REPLY_TYPE + PACK_UINT + 1], *p = reply_pack_type(message, 3, FROM_DETACHED);
 
+	direct_deferred_drop_all(directs->at[place]);
+	host_put_answers(host);
 	note_held(host, directs->at[place], 0);
 	p = pack_bool(pack_uint(p, place), directs->at[place]->protocol_error);
 	reply_messages(&host->reply, message, (size_t)(p - message));
@@ -221,6 +242,10 @@ static bool take_turn_at(struct host *host, uint32_t place)
 
 	direct_channel_keep_time(channel, host->now);
 	take_turn(host, channel);
+	if (channel->dead && !TAILQ_EMPTY(&channel->deferred)) {
+		direct_deferred_drop_all(channel);
+		host_put_answers(host);
+	}
 	note_held(host, channel, direct_channel_memory(channel));
 	if (!direct_channel_is_done(channel))
 		return direct_channel_may_begin(channel);

@@ -13,6 +13,7 @@
 /* [ATTACH, …], [DETACH, …] */
 void directs_on_attach(struct host *host, struct reader *reader);
 void directs_on_detach(struct host *host, struct reader *reader);
+void directs_on_drop(struct host *host, struct reader *reader);
 
 bool directs_any(const struct host *host);
 

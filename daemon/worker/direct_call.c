@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/worker/direct_call.h"
 
+#include "daemon/worker/direct_deferred.h"
 #include "daemon/worker/direct_error.h"
 #include "daemon/worker/direct_service.h"
 #include "proto/rpc.h"
@@ -233,7 +234,6 @@ static void set_up(struct task *task, struct direct_call *call, const struct ask
 	task_clear(task);
 	task_begin(task, true);
 	task->direct = call;
-	task->deferrals = NULL;
 	task->progress.wanted = asked->progress && call->request;
 	task->handle.call.session = call->channel->session;
 	task->handle.call.deadline = asked->deadline;
@@ -243,10 +243,9 @@ static void set_up(struct task *task, struct direct_call *call, const struct ask
 static void take_down(struct host *host)
 {
 	host->task.direct = NULL;
-	host->task.deferrals = &host->deferrals;
 }
 
-/* Runs the method. Its response is the reply's bytes from *start on. 0, or -1 with the error set. */
+/* Runs the method. Its response is the reply's bytes from *start on. 0; 1: it has put its answer off; or -1 with the error set. */
 static int run(struct host *host, struct direct_call *call, const struct asked *asked, size_t *start)
 {
 	struct task *task = &host->task;
@@ -254,11 +253,7 @@ static int run(struct host *host, struct direct_call *call, const struct asked *
 	set_up(task, call, asked);
 	*start = reply_begin(&host->reply);
 	host_put_response_head(host, call->msgid, true);
-	int r = add_arguments(task, asked) == 0 ? run_method(task, &host->method) : -1;
-	if (r < 0 && call->put_off)
-		r = task_fail(task, "FAILED", "yes",
-			      "%s puts its answer off, which can't be done on a direct channel: call it by the daemon",
-			      host->method_name);
+	const int r = add_arguments(task, asked) == 0 ? run_method(task, &host->method) : -1;
 	take_down(host);
 	return r;
 }
@@ -278,7 +273,10 @@ static void call_method(struct host *host, struct direct_call *call, struct dire
 	host->method_cost = spent > host->method_cost ? spent : host->method_cost - host->method_cost / 64;
 	board_direct_count(measure, spent, r < 0);
 	atomic_store_explicit(&host->board->since, 0, memory_order_release);
-	if (r < 0 || !call->request)
+	(void)deferred_take(&host->task);
+	if (channel->told)
+		direct_deferred_end_waiters(channel);
+	if (r != 0 || !call->request)
 		reply_drop(&host->reply, start);
 	else if (move_response(host, channel, start) < 0)
 		task_no_memory(&host->task, "yes");
@@ -336,7 +334,8 @@ void direct_call_run(struct host *host, struct direct_channel *channel, struct d
 		direct_call_garbage(host, channel, "a message that is no MessagePack-RPC");
 		return;
 	}
-	struct direct_call call = {.channel = channel, .request = rpc.type == RPC_REQUEST, .msgid = rpc.msgid};
+	struct direct_call call = {
+		.channel = channel, .request = rpc.type == RPC_REQUEST, .msgid = rpc.msgid, .number = channel->number};
 	const bool begins = board_direct_begin(board, channel->place, channel->number++, !call.request);
 	if (rpc.type == RPC_RESPONSE || (call.request && channel->dead)) {
 		/* nobody is asked anything here; nobody reads the answer */

@@ -27,6 +27,7 @@ struct direct_channel *direct_channel_new(int fd, uint64_t limit)
 	channel->limit = limit;
 	channel->deaf_at = channel->close_at = UINT64_MAX;
 	scan_begin(&channel->scan, limit);
+	TAILQ_INIT(&channel->deferred);
 	return channel;
 }
 
@@ -280,7 +281,8 @@ void direct_channel_cut(struct direct_channel *channel)
 
 bool direct_channel_is_done(const struct direct_channel *channel)
 {
-	return channel->protocol_error || (channel->input_ended && !channel->waits && channel->size == 0);
+	return channel->protocol_error ||
+	       (channel->input_ended && !channel->waits && channel->size == 0 && TAILQ_EMPTY(&channel->deferred));
 }
 
 short direct_channel_events(const struct direct_channel *channel)

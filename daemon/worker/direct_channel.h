@@ -15,8 +15,12 @@
 #include "proto/scan.h"
 
 #include <signal.h>
+#include <sys/queue.h>
 
 enum { DIRECT_UNSENT = 1 << 20 };
+
+struct deferred;
+TAILQ_HEAD(deferred_list, deferred);
 
 struct direct_channel {
 	uint32_t place;      /* on the board */
@@ -41,6 +45,8 @@ struct direct_channel {
 	volatile sig_atomic_t out_changes; /* what a signal that ends the process interrupts: `out` is of no use then */
 	uint64_t flushed;    /* when answers were last sent */
 	size_t held;         /* bytes of both buffers, as the board says */
+
+	struct deferred_list deferred; /* calls whose answers were put off: see direct_deferred.h */
 
 	bool dead;           /* nobody reads the answers: only notifications are carried out */
 	bool protocol_error; /* the client has broken the protocol */

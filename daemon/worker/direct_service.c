@@ -26,17 +26,21 @@ int direct_service_commit(const struct task *task)
 		       : -ECANCELED;
 }
 
-int direct_service_progress(const struct task *task, uint64_t done, uint64_t total, const char *text)
+bool direct_service_is_committed(const struct task *task)
+{
+	return state_of(task) == DIRECT_COMMITTED;
+}
+
+int direct_service_progress(struct direct_channel *channel, uint32_t msgid, uint64_t done, uint64_t total, const char *text)
 {
 	static const char name[] = "objpool.progress";
 	uint8_t room[3 + sizeof name + 3 * PACK_UINT + 2 * PACK_HEAD + PROGRESS_TEXT], *p = room;
-	struct direct_channel *channel = task->direct->channel;
 
 	*p++ = BYTE_FIXARRAY | 3;
 	*p++ = RPC_NOTIFICATION;
 	p = pack_str(p, name, sizeof name - 1);
 	p = pack_array(p, 4);
-	p = pack_uint(pack_uint(p, task->direct->msgid), done);
+	p = pack_uint(pack_uint(p, msgid), done);
 	p = total ? pack_uint(p, total) : pack_nil(p);
 	p = text ? pack_str(p, text, strnlen(text, PROGRESS_TEXT)) : pack_nil(p);
 	if (channel->size - channel->sent > DIRECT_UNSENT)

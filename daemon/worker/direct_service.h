@@ -11,13 +11,14 @@ struct direct_call {
 	struct direct_channel *channel;
 	bool request;  /* it is owed an answer */
 	uint32_t msgid;
-	bool put_off;  /* the method has tried to put its answer off, which is refused */
+	uint64_t number; /* of the message, from 0 */
 };
 
 bool direct_service_cancelled(const struct task *task);
 int direct_service_commit(const struct task *task);
+bool direct_service_is_committed(const struct task *task);
 
-/* Sends the progress at once. 0, or -EIO when nobody reads it. */
-int direct_service_progress(const struct task *task, uint64_t done, uint64_t total, const char *text);
+/* Sends the progress of a request at once. 0, or -EIO when nobody reads it. */
+int direct_service_progress(struct direct_channel *channel, uint32_t msgid, uint64_t done, uint64_t total, const char *text);
 
 #endif

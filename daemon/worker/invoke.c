@@ -144,7 +144,7 @@ int invoke(struct objpool_call *call, const char *target, const void *args, size
 	uint32_t n;
 
 	*result = (struct objpool_outcome){.error = {.message = "the call could not be made"}};
-	if (!task->invoker || !call->method || !target || size == 0 || scan_length(args, size) != (int64_t)size ||
+	if (!task->invoker || !call->method || (!task_of(call) && deferred_of(call)->is_direct && !deferred_of(call)->channel) || !target || size == 0 || scan_length(args, size) != (int64_t)size ||
 	    scan_nesting(args, size) > SCAN_LEVELS + 1 || read_array(&reader, &n) < 0)
 		return -EINVAL;
 	invoker_free(task->invoker); /* the answer to the call before */

@@ -2,6 +2,7 @@
 #include "daemon/worker/services.h"
 
 #include "daemon/worker/deferred.h"
+#include "daemon/worker/direct_deferred.h"
 #include "daemon/worker/direct_service.h"
 #include "daemon/worker/worker_files.h"
 #include "daemon/worker/invoke.h"
@@ -54,7 +55,9 @@ static int service_progress(struct objpool_call *call, uint64_t done, uint64_t t
 	if (!call->method || !claim_progress(deferred ? &deferred->progress : &task->progress, total && done == total))
 		return 0;
 	if (task && task->direct)
-		return direct_service_progress(task, done, total, text);
+		return direct_service_progress(task->direct->channel, task->direct->msgid, done, total, text);
+	if (deferred && deferred->is_direct)
+		return direct_service_progress(deferred->channel, deferred->msgid, done, total, text);
 	p = reply_pack_type(room, 5, FROM_PROGRESS);
 	p = pack_uint(pack_uint(p, deferred ? deferred_id(deferred) : task->id), done);
 	p = total ? pack_uint(p, total) : pack_nil(p);
@@ -143,15 +146,11 @@ static const struct objpool_args *service_next(struct objpool_call *call)
 	return &task->given;
 }
 
-static struct objpool_call *service_defer(struct objpool_call *call, uint64_t wake_at)
+static int service_answer(struct objpool_call *call, const void *msgpack, size_t size)
 {
-	const struct task *task = task_of(call);
+	struct deferred *deferred = deferred_of(call);
 
-	if (task && task->direct) {
-		task->direct->put_off = true;
-		return NULL;
-	}
-	return deferred_new(call, wake_at);
+	return deferred->is_direct ? direct_deferred_answer(deferred, msgpack, size) : deferred_answer(deferred, msgpack, size);
 }
 
 static int service_yield(struct objpool_call *call, const void *msgpack, size_t size)
@@ -174,8 +173,8 @@ const struct objpool_host services = {
 	.fail = service_fail,
 	.cancelled = service_cancelled,
 	.progress = service_progress,
-	.defer = service_defer,
-	.answer = deferred_answer,
+	.defer = deferred_new,
+	.answer = service_answer,
 	.invoke = invoke,
 	.keep = service_keep,
 	.let_go = service_let_go,

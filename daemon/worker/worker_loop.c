@@ -110,6 +110,9 @@ static void on_message(struct host *host, struct span message)
 	case TO_DETACH:
 		directs_on_detach(host, &reader);
 		break;
+	case TO_DROP:
+		directs_on_drop(host, &reader);
+		break;
 	default:
 		quit_protocol();
 	}
@@ -223,7 +226,7 @@ static void loop(struct host *host)
 			return;
 		if (!more && host->task.plugin->class.idle)
 			host->task.plugin->class.idle(host->task.self);
-		const uint64_t until = more ? 0 : wake_at(host);
+		const uint64_t due = more ? 0 : wake_at(host), until = due > host->now ? due : 0;
 		const int got = has_others(host) ? directs_fill(host, until) : inbox_fill(&host->inbox, until);
 		if (got <= 0 && got != -ETIMEDOUT)
 			return; /* the supervisor has gone */

@@ -690,8 +690,31 @@ static void on_detach(struct fake *fake, uint64_t place)
 	fake->channels[place].told = fake->channels[place].open;
 }
 
+static void set_put_off(struct fake *fake, struct fake_channel *channel, uint64_t put_off)
+{
+	channel->put_off = put_off;
+	atomic_store(&fake->board->direct.places[channel - fake->channels].put_off, put_off != 0);
+}
+
+/* A message is cancelled that has ended. It may have been answered long ago. */
+static void on_drop(struct fake *fake, uint64_t place, struct reader *reader)
+{
+	struct fake_channel *channel = &fake->channels[place];
+	uint64_t number = 0;
+
+	(void)read_uint(reader, &number);
+	if (place < DIRECT_MAX && !channel->open)
+		return; /* it has been closed meanwhile */
+	if (place >= DIRECT_MAX || number >= channel->number)
+		world_fail(fake->world, "told to forget what has not come on a direct channel");
+	if (channel->put_off == number + 1)
+		set_put_off(fake, channel, 0);
+	(void)board_direct_take_cancel(&fake->board->direct.places[place], number);
+}
+
 static void close_channel(struct fake *fake, struct fake_channel *channel)
 {
+	set_put_off(fake, channel, 0);
 	uint8_t room[16], *p = pack_uint(pack_array(room, 3), FROM_DETACHED);
 
 	p = pack_bool(pack_uint(p, (uint64_t)(channel - fake->channels)), world_one_in(fake->world, 4));
@@ -704,6 +727,8 @@ static void end_direct(struct fake *fake)
 	uint8_t room[2];
 
 	board_direct_count(&fake->board->direct.measures[DIRECT_METHODS - 1], world_dice(fake->world, 100000), false);
+	if (world_one_in(fake->world, 3))
+		set_put_off(fake, fake->at, world_one_in(fake->world, 3) ? 0 : fake->at->number);
 	fake->board->since = 0;
 	board_direct_end(&fake->board->direct);
 	fake->at = NULL;
@@ -776,6 +801,8 @@ static void obey(struct fake *fake, uint64_t type, struct reader *reader)
 		on_attach(fake, number, reader);
 	else if (type == TO_DETACH)
 		on_detach(fake, number);
+	else if (type == TO_DROP)
+		on_drop(fake, number, reader);
 }
 
 /* It was taken back: this tells how far the worker is. */
@@ -797,7 +824,7 @@ static void begin(struct fake *fake)
 	if (!parcel)
 		return;
 	const uint64_t type = type_of(bytes_of(parcel), &reader, &fields);
-	if (type == TO_START || type == TO_RESULT || type > TO_DETACH)
+	if (type == TO_START || type == TO_RESULT || type > TO_DROP)
 		world_fail(fake->world, "a message that no worker knows, or that comes late: %llu", (unsigned long long)type);
 	if (type == TO_CALL || type == TO_ITEMS || type == TO_CALLS) {
 		if (!claim(fake, parcel, type, &reader, fields)) {

@@ -82,6 +82,7 @@ struct fake {
 	struct fake_channel {        /* its direct channels, by place */
 		bool open, told;     /* told: by DETACH to close it */
 		uint64_t session, number;
+		uint64_t put_off;    /* number + 1 of a message whose answer was put off; 0: none */
 	} channels[DIRECT_MAX];
 	struct fake_channel *at;     /* whose message runs; NULL: none does */
 };

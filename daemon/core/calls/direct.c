@@ -34,6 +34,16 @@ void direct_charge(struct direct *direct, size_t in_worker)
 	account_credit(direct->account, before);
 }
 
+uint32_t direct_put_off(const struct slot *slot)
+{
+	const struct direct *direct;
+	uint32_t n = 0;
+
+	TAILQ_FOREACH(direct, &slot->directs, of_slot)
+		n += atomic_load_explicit(&slot->board->direct.places[direct->place].put_off, memory_order_relaxed);
+	return n;
+}
+
 /* ---- what the worker has counted ---- */
 
 static void take_measure(struct slot *slot, struct direct_measure *from, struct span name)

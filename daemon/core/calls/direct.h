@@ -48,6 +48,9 @@ void direct_charge(struct direct *direct, size_t in_worker);
 void direct_take_counts(struct slot *slot);
 void direct_take_all_counts(struct core *core); /* of all slots */
 
+/* How many messages of direct channels the instance has put off. */
+uint32_t direct_put_off(const struct slot *slot);
+
 /* Does a message of a direct channel run? */
 static inline bool direct_is_busy(const struct slot *slot)
 {

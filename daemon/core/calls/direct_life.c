@@ -314,13 +314,25 @@ static void on_cancelled(struct direct *direct, uint64_t number)
 	withdraw_set_grace(slot, 0, word);
 }
 
+/* The message has ended. Its answer may have been put off: the worker knows. */
+static int drop(struct slot *slot, uint32_t place, uint64_t number)
+{
+	board_direct_drop(&slot->board->direct, place, number);
+	withdraw_limit_step(slot);
+	to_worker_drop(slot, place, number);
+	return 1;
+}
+
 int direct_cancel_message(struct direct *direct, uint64_t number)
 {
 	if (!direct->slot)
 		return 0;
-	const int r = board_direct_cancel(&direct->slot->board->direct, direct->place, number);
+	struct slot *slot = direct->slot;
+	const int r = board_direct_cancel(&slot->board->direct, direct->place, number);
 	if (r == 1)
 		on_cancelled(direct, number);
+	if (r == 0 && atomic_load(&slot->board->direct.places[direct->place].put_off) > 0)
+		return drop(slot, direct->place, number);
 	return r < 0 ? -ENOSPC : r > 0;
 }
 

@@ -70,9 +70,7 @@ static bool is_last_of_call(const struct batch *batch)
 	return true;
 }
 
-/* A task that was put off is given up. It may be this task that runs in the class's `ready` now, or that runs there before the
- * worker hears of that: then it has cancel_grace to end. */
-static void limit_step(struct slot *slot)
+void withdraw_limit_step(struct slot *slot)
 {
 	struct core *core = slot->pool->core;
 	const uint64_t grace = slot->pool->settings.cancel_grace;
@@ -90,7 +88,7 @@ static void give_up(struct slot *slot, struct batch *batch)
 	if (slot->nested.tag == batch->tag)
 		withdraw_nested(slot);
 	if (batch->at_work)
-		limit_step(slot);
+		withdraw_limit_step(slot);
 	deferral_give_up(slot, batch);
 }
 

@@ -36,6 +36,10 @@ void withdraw_running(struct slot *slot, struct batch *batch);
 void withdraw_nested(const struct slot *slot);
 void withdraw_set_grace(struct slot *slot, uint32_t batch, uint64_t direct);
 
+/* A task that was put off is given up. It may be this task that runs in the class's `ready` now, or that runs there before the
+ * worker hears of that: then it has cancel_grace to end. */
+void withdraw_limit_step(struct slot *slot);
+
 /* Has what was cancelled, and for which the timer was set, not ended? */
 bool withdraw_grace_is_used(const struct slot *slot);
 

@@ -366,6 +366,13 @@ void to_worker_detach(struct slot *slot, uint32_t place, const char *reason)
 	slot->pool->core->ops->slot_wrote(slot);
 }
 
+void to_worker_drop(struct slot *slot, uint32_t place, uint64_t number)
+{
+	put_array(&slot->out, 3);
+	put_uints(&slot->out, (uint64_t[]){TO_DROP, place, number}, 3);
+	slot->pool->core->ops->slot_wrote(slot);
+}
+
 void to_worker_result(struct slot *slot, struct sendq *response)
 {
 	put_array(&slot->out, 2);

@@ -23,6 +23,9 @@ void to_worker_taken(const struct batch *batch, uint64_t bytes);
 /* The call with that binding has ended: the worker forgets the binding, if it was given it. */
 void to_worker_unbind(struct slot *slot, uint32_t binding);
 
+/* A message of a direct channel is cancelled, which has ended. */
+void to_worker_drop(struct slot *slot, uint32_t place, uint64_t number);
+
 /* Nobody waits for the deferred task any more. */
 void to_worker_gone(struct slot *slot, uint64_t tag);
 void to_worker_session_end(struct slot *slot, uint64_t session);

@@ -177,7 +177,7 @@ static void pack_slot(const struct slot *slot, uint64_t now, msgpack_packer *pac
 	pair_number(packer, "restarts", slot->restarts);
 	const uint32_t in_hand = calls_in_hand(slot);
 	pair_number(packer, "queue", slot->queue.count + (in_hand > 0 ? in_hand - 1 : 0));
-	pair_number(packer, "deferred", slot->by_tag.count);
+	pair_number(packer, "deferred", slot->by_tag.count + direct_put_off(slot));
 	pair_number(packer, "direct", slot->directs_count);
 	pack_text(packer, "leased");
 	if (slot->leased)

@@ -61,7 +61,7 @@ class Call:
         """Leaves the call unanswered, so that the instance serves others: a Deferred, to be answered later on this thread. What
         the method returns is dropped.
 
-        None: the answer can't be put off. So it is on a direct channel, and when too many calls wait.
+        None: the answer can't be put off: too many calls wait.
         on_event(deferred, event): is called between methods when the time wake_at (as time.monotonic() counts) has come ("wake"),
         and when nobody waits for the answer any more ("gone").
         """
