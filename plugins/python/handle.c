@@ -87,6 +87,7 @@ static PyObject *handle_forked(PyObject *module, PyObject *unused)
 	(void)module;
 	(void)unused;
 	forked = true;
+	interpreter_was_forked();
 	return Py_NewRef(Py_None);
 }
 

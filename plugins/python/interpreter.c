@@ -266,6 +266,11 @@ void interpreter_enter(void)
 	released = NULL;
 }
 
+void interpreter_was_forked(void)
+{
+	released = NULL;
+}
+
 void interpreter_idle(void)
 {
 	if (!released)

@@ -61,6 +61,9 @@ void interpreter_end(void);
 void interpreter_enter(void);
 void interpreter_idle(void);
 
+/* In a child that Python code has forked, maybe on another thread than the one that had released the lock: the child has it. */
+void interpreter_was_forked(void);
+
 /* Calls a function of host/__init__.py. A new reference, or NULL with an exception set. */
 PyObject *host_call(const char *function, const char *format, ...);
 

@@ -2,6 +2,7 @@
 """Direct channels for threads, and the routes that calls take to them."""
 from __future__ import annotations
 
+import collections
 import socket
 import threading
 import weakref
@@ -65,6 +66,26 @@ class Channel(DirectInbox, Connection):
         super()._finish_sending()
         with self._write:
             self._shut_when_sent()
+
+    def tell(self, method: str, params: Any, soon: bool = False) -> None:
+        """Sends a call that nothing answers. Raises NotBegun if the channel can't take it.
+
+        soon: does not wait; the message may go with the next one. It may then be called at any moment, also by a finalizer within
+        another method of the channel, and a message that can't be sent is lost.
+        """
+        if self.closing is not None or self.lost is not None:
+            raise NotBegun("the channel is closed")
+        message: Any = (memoryview(self.packed_notice(method, params)), [], None)
+        numbered = zip(map(self._out.append, (message,)), self._numbers)
+        if soon:
+            collections.deque(numbered, 0)
+            self._flush_soon()
+            return
+        with self._write:
+            collections.deque(numbered, 0)
+            self._flush()
+        if sum(message[1]) < len(message[0]):
+            raise NotBegun("the channel is closed")
 
     def _send_failed(self, error: OSError) -> None:
         """The worker reads no more. What it has answered before is still to be read."""

@@ -114,6 +114,10 @@ class Connection(Inbox):
         if self.lost is not None:
             return
         self._out.append((memoryview(data), [], None))
+        self._flush_soon()
+
+    def _flush_soon(self) -> None:
+        """Sends what there is room for, unless another thread sends."""
         held: List[bool] = []
         try:
             held.extend(map(self._write.acquire, _TRY))

@@ -112,6 +112,10 @@ class DirectInbox:
             method = method.partition(".")[2]
         return _pack.pack_with([0, entry.id, method, params], _LARGE_VALUES, entry.fork, limit=self.limit)
 
+    def packed_notice(self, method: str, params: Any) -> Any:
+        """The bytes of a call that nothing answers, without the target."""
+        return _pack.pack_with([2, method.partition(".")[2], params], _LARGE_VALUES, limit=self.limit)[0]
+
     def notice(self, name: str, params: Any) -> None:
         """A notification of the worker."""
         if name == "objpool.closing":

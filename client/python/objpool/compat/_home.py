@@ -10,6 +10,7 @@ from .._entry import Entry
 
 _numbers = itertools.count(1)
 NO_LIMIT = 1 << 30
+WORKER = "objpool.compat._worker:Worker"
 
 
 def forks_program(method):
@@ -38,14 +39,15 @@ class Home:
 
     Its workers are forks of the program, or of a new Python (_spawn.py). Starting that is slow, and it is the same for all crews.
     So when a crew has ended in order, its pool gets new workers, and is kept for a while for the next crew of that size.
+    work: the class of the workers' objects; only Workers are kept.
     """
 
     KEPT = 10.0         # seconds
 
-    def __init__(self, size, max_tasks=None, setup=None, inheritance=None):
+    def __init__(self, size, max_tasks=None, setup=None, inheritance=None, work=WORKER):
         self.size = size
         self.pool = f"compat-{os.getpid()}-{next(_numbers)}"
-        self.may_stay = not max_tasks and inheritance is None
+        self.may_stay = not max_tasks and inheritance is None and work == WORKER
         self.command = None if inheritance is not None else _spawn.command()
         self._template = _template(inheritance)
         self._end = None
@@ -53,7 +55,7 @@ class Home:
         try:
             self.connection = _connection.connect(_private_daemon(_embedded.private_daemon).address, unpickle=True)
             self._creation = self._start("objpool.create", {
-                "pool": self.pool, "plugin": "python", "class": "objpool.compat._worker:Worker", "workers": size,
+                "pool": self.pool, "plugin": "python", "class": work, "workers": size,
                 "args": [] if setup is None else [setup], "slot_kwargs": [{"slot": i} for i in range(size)],
                 "template": self._template.address, "preload": ["multiprocessing.process"], "unpickle": True,
                 "max_queue": NO_LIMIT, "max_sticky": "4G", "max_calls": max_tasks or 0, "start_timeout": 86400,
@@ -141,14 +143,14 @@ def of_template(size, max_tasks, setup):
     return Home(size, max_tasks, setup) if max_tasks else _homes.take(size) or Home(size)
 
 
-def of_forks(size, max_tasks, inheritance, is_awaited):
+def of_forks(size, max_tasks, inheritance, is_awaited, work=WORKER):
     """A Home whose workers are forks of the program.
 
     is_awaited: the inheritance runs code of the program in the workers, and this returns when that is done. If that code waits
     for ever for a lock of the program, the program is forked again.
     """
     for _ in range(_fork.ATTEMPTS):
-        home = Home(size, max_tasks, inheritance=inheritance)
+        home = Home(size, max_tasks, inheritance=inheritance, work=work)
         try:
             if is_awaited:
                 home.await_creation()

@@ -11,12 +11,12 @@
     _launch.py      how a Process object reaches a spawned child
     pool.py         Pool and ThreadPool
     synchronize.py  locks; queues.py: queues; heap.py: the memory of shared values
+    managers.py     managers, whose servers are workers
     _modules.py     finds all other modules: their code is the standard library's
 """
 import sys as _sys
 from importlib import import_module as _import_module
 
-from ._modules import AGAIN as _AGAIN
 from ._modules import SHARED as _SHARED
 from ._modules import Finder as _Finder
 
@@ -30,7 +30,7 @@ globals().update((name, getattr(context._default_context, name)) for name in __a
 __all__ += ["citation", "license"]
 
 SUBDEBUG, SUBWARNING = 5, 25
-_MODULES = (*_SHARED, *_AGAIN, "connection", "dummy", "heap", "pool", "popen_forkserver", "popen_spawn_posix", "queues",
+_MODULES = (*_SHARED, "connection", "dummy", "heap", "managers", "pool", "popen_forkserver", "popen_spawn_posix", "queues",
             "shared_memory", "sharedctypes", "synchronize")
 
 

@@ -2,10 +2,9 @@
 """Finds the modules of this package that have no file here, because their code is the standard library's.
 
 SHARED modules are the standard library's own: a program has one table of children, one resource tracker, one log.
-AGAIN are those whose code uses the context, the reduction or the connections beside it. That code, of the Python that runs, is
-executed once more as a module of this package: its relative imports find what this package has by those names, and the standard
-library's module is not touched. connection.py and shared_memory.py do so, too, and go on from
-there.
+connection.py, managers.py, shared_memory.py and sharedctypes.py have the standard library's code, that of the Python that runs,
+executed once more: its relative imports find what this package has by those names, and the standard library's module is not
+touched. They go on from there.
 """
 import importlib
 import importlib.machinery
@@ -15,7 +14,6 @@ import sys
 __all__ = ["Finder", "execute_again"]
 
 SHARED = ("forkserver", "popen_fork", "process", "resource_sharer", "resource_tracker", "spawn", "util")
-AGAIN = ("managers",)
 
 
 def original_of(name):
@@ -30,8 +28,7 @@ class Finder:
 
     def find_spec(self, name, path=None, target=None):
         package, _, module = name.rpartition(".")
-        loader = _Shared if module in SHARED else _Again if module in AGAIN else None
-        return importlib.machinery.ModuleSpec(name, loader) if package == self._package and loader else None
+        return importlib.machinery.ModuleSpec(name, _Shared) if package == self._package and module in SHARED else None
 
 
 class _Shared:
@@ -42,16 +39,6 @@ class _Shared:
     @staticmethod
     def exec_module(module):
         sys.modules[module.__name__] = importlib.import_module(original_of(module.__name__))
-
-
-class _Again:
-    @staticmethod
-    def create_module(spec):
-        return None
-
-    @staticmethod
-    def exec_module(module):
-        execute_again(module)
 
 
 def execute_again(module):

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How values travel between proxies and the server of a manager (_referents.py).
+
+Plain values (PLAIN) go as they are. For all others there are bytes: one that says what it is, and what follows from it.
+
+    VALUE    a pickle of the value
+    ERROR    a pickle of (exception, text of its traceback)
+    REMOTE   text: the traceback of what the server could not do, or of an exception that can't be pickled
+    PROXY    a pickle of (typeid, ident, exposed): the value stays in the server
+    STALE    the server does not know the object: it is not the server that made it
+    UNKNOWN  the server does not know the client
+    RESEND   the call would have to wait, and can't on the way that it has come
+"""
+import pickle
+import traceback
+
+from .._message import ATOMS
+from . import context
+
+PROTOCOL = pickle.HIGHEST_PROTOCOL
+PLAIN = frozenset({type(None), bool, int, float, str})
+INT_MOST = 1 << 63
+VALUE, ERROR, REMOTE, PROXY, STALE, UNKNOWN, RESEND = range(7)
+_SIMPLE = (*ATOMS, tuple, list, dict)
+_VALUE, _ERROR, _REMOTE, _PROXY = (bytes([kind]) for kind in (VALUE, ERROR, REMOTE, PROXY))
+STALE_ANSWER, UNKNOWN_ANSWER, RESEND_ANSWER = (bytes([kind]) for kind in (STALE, UNKNOWN, RESEND))
+
+
+def is_plain(value):
+    """Whether the value goes as it is."""
+    kind = type(value)
+    if kind is str:
+        return value.isascii()
+    return kind in PLAIN and (kind is not int or -INT_MOST <= value < INT_MOST)
+
+
+def are_plain(values):
+    return all(map(is_plain, values))
+
+
+def _is_simple(value):
+    """Whether pickle alone writes the value as it should be: it has no code, no names, and nothing that is reduced."""
+    kind = type(value)
+    if kind is tuple or kind is list:
+        return ATOMS.issuperset(map(type, value))
+    if kind is dict:
+        return ATOMS.issuperset(map(type, value)) and ATOMS.issuperset(map(type, value.values()))
+    return kind in ATOMS
+
+
+def dumps(value):
+    """The pickle of a value, by value where it has to be."""
+    return pickle.dumps(value, PROTOCOL) if _is_simple(value) else context.reduction.ForkingPickler.dumps(value)
+
+
+def dumps_call(args, kwds):
+    """The pickle of a call's arguments."""
+    call = (args, kwds)
+    if not kwds and all(map(_is_simple, args)):
+        return pickle.dumps(call, PROTOCOL)
+    return bytes(context.reduction.ForkingPickler.dumps(call))
+
+
+loads = pickle.loads
+
+
+def encode(value):
+    """The value as it goes. Raises what pickling it raises."""
+    return value if is_plain(value) else b"".join((_VALUE, dumps(value)))
+
+
+def encode_error(error):
+    """An exception that a method has raised."""
+    text = _text_of(error)
+    try:
+        data = dumps((error, text))
+        pickle.loads(data)
+    except Exception:
+        return encode_remote(text)
+    return b"".join((_ERROR, data))
+
+
+def _text_of(error):
+    """The traceback from the first frame that is not the server's own. If all are, its last line says enough, and fast."""
+    frames = error.__traceback__
+    while frames is not None and frames.tb_frame.f_globals.get("__package__") == __package__:
+        frames = frames.tb_next
+    return "".join(traceback.format_exception(type(error), error, frames) if frames is not None or error.__cause__ is not None
+                   else traceback.format_exception_only(type(error), error))
+
+
+def encode_remote(text):
+    return _REMOTE + text.encode("utf-8", "backslashreplace")
+
+
+def encode_proxy(typeid, ident, exposed):
+    return b"".join((_PROXY, pickle.dumps((typeid, ident, exposed), PROTOCOL)))
+
+
+class Held:
+    """An encoded item for a queue. idents: of the proxies in it."""
+
+    __slots__ = ("item", "idents")
+
+    def __init__(self, item, idents):
+        self.item, self.idents = item, idents
+
+    def __reduce__(self):
+        return Held, (self.item, self.idents)

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keeps the order of calls that clients of a manager send ahead.
+
+A client that sends a call ahead goes on at once: it may tell another process that it has done so, by any means. What that process
+then asks of the server must find the call done. Each client has its own connection to the server. So there is a page of memory
+that the server shares with its clients:
+
+    word 0          how many places are taken
+    sent[place]     how many calls the client at this place has sent ahead: counted by the client, before it sends
+    done[place]     how many of these the server has done
+
+Before a client asks something, it waits until the server has done what the page says was sent. That is mostly the case, and
+costs a comparison. Nobody waits for long: a client that dies gives its place back.
+"""
+import mmap
+import os
+import time
+
+PLACES = 64
+_SENT, _DONE = 8, 8 + PLACES    # words
+_SIZE = 8 * (_DONE + PLACES)
+_PATIENCE = 5.0     # seconds
+_AWAKE = 100e-6     # seconds for which it only yields
+
+
+class Page:
+    """The page, in the server or in a client."""
+
+    def __init__(self, descriptor):
+        self._memory = mmap.mmap(descriptor, _SIZE)
+        self._words = memoryview(self._memory).cast("Q")
+
+    @classmethod
+    def make(cls):
+        """(the page, a descriptor of it)"""
+        descriptor = os.memfd_create("objpool-order", os.MFD_CLOEXEC)
+        os.ftruncate(descriptor, _SIZE)
+        return cls(descriptor), descriptor
+
+    @classmethod
+    def open(cls, path):
+        """The page of a server; None: it is another user's, or of another machine or container."""
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        except OSError:
+            return None
+        try:
+            return cls(descriptor)
+        except (OSError, ValueError):
+            return None
+        finally:
+            os.close(descriptor)
+
+    # The server
+
+    def take_place(self, taken):
+        """A place that is none of the `taken`, or None."""
+        place = next((place for place in range(PLACES) if place not in taken), None)
+        if place is not None:
+            self._words[_SENT + place] = self._words[_DONE + place] = 0
+            self._words[0] += 1
+        return place
+
+    def leave(self, place):
+        self.settle(place)
+        self._words[0] -= 1
+
+    def settle(self, place):
+        """All that was sent has come."""
+        self._words[_DONE + place] = self._words[_SENT + place]
+
+    def done(self, place):
+        self._words[_DONE + place] += 1
+
+    # A client
+
+    def sends(self, place):
+        self._words[_SENT + place] += 1
+
+    def sends_not(self, place):
+        """The last call could not be sent."""
+        self._words[_SENT + place] -= 1
+
+    def is_behind(self, place):
+        """Whether the server has still to do what this client has sent ahead."""
+        return self._words[_SENT + place] != self._words[_DONE + place]
+
+    def await_others(self, place, is_lost):
+        """Waits until the server has done what others have sent ahead so far. place: this client's own, or None."""
+        if self._words[0] <= (place is not None):
+            return
+        memory = self._memory
+        if memory[8 * _SENT:8 * _DONE] == memory[8 * _DONE:]:
+            return
+        wanted = [(other, self._words[_SENT + other]) for other in range(PLACES) if other != place]
+        self._wait(lambda: all(self._words[_DONE + other] >= sent or self._words[_SENT + other] < sent
+                               for other, sent in wanted), is_lost)
+
+    def await_own(self, place, is_lost):
+        self._wait(lambda: not self.is_behind(place), is_lost)
+
+    @staticmethod
+    def _wait(has_come, is_lost):
+        begun = time.monotonic()
+        while not has_come():
+            waited = time.monotonic() - begun
+            if waited > _PATIENCE or is_lost():
+                return
+            if waited < _AWAKE:
+                os.sched_yield()
+            else:
+                time.sleep(_AWAKE)

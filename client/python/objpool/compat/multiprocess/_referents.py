@@ -1,0 +1,509 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The server of a manager: the object in the worker of a pool that has the objects which proxies stand for (referents).
+
+    create(typeid, …) --> an entry with an ident; the client that has asked holds a reference
+    call(ident, …)    --> the value, an error, or the ident of another entry (_codec.py)
+    hold, drop        --> a client's references, which end with its session. lend: a proxy is on its way to somebody; it counts as a
+                          reference until it arrives, LENT seconds at most
+
+Containers, and the locks and queues of this package, are called here, on the worker's one thread: none of their methods takes
+long, and what waits is put off (_waiters.py). All others may run code of the program, which may wait: they have threads, one for
+each thread of a client, as with the standard library (_referent_threads.py).
+
+An ident is [28 bits that no other server has][32 bits: a number][1: AHEAD][1: THREADS]: a proxy knows how to call its referent.
+"""
+import collections
+import functools
+import itertools
+import os
+import signal
+import threading
+import time
+import traceback
+
+from .._worker import Worker
+from . import _codec, _place, _waiters
+from ._codec import PLAIN, RESEND_ANSWER, STALE_ANSWER, UNKNOWN_ANSWER, encode, encode_error, encode_proxy, encode_remote, is_plain
+from ._kinds import NUMBER_BITS, flags_of, in_place_of
+from ._order import Page
+from ._referent_queue import Queue
+from ._waiters import LATER, RESEND, asker
+
+LENT = 30.0     # seconds
+ENDED_MOST = 256        # clients that have ended, and of which something may still come
+
+
+class Client:
+    """A process that has proxies of this server. place: where it counts what it sends ahead (_order.py), or None."""
+
+    def __init__(self, number, place):
+        self.number, self.place = number, place
+        self.holding = set()    # of what it holds something
+        self.refs = collections.Counter()   # ident -> references
+        self.taken = {}         # thread -> (number of the call, source, value): what its last call has taken
+        self.error = None       # what a call that it has sent ahead has raised, encoded
+
+
+class Held:
+    """An item of a queue, and references to the referents of the proxies in it."""
+
+    def __init__(self, referents, held):
+        self._referents, self._item, self._idents = referents, held.item, held.idents
+        for ident in held.idents:
+            referents.hold_inside(ident)
+
+    def out(self):
+        """The item, which somebody gets."""
+        for ident in self._idents:
+            self._referents.lend(ident)
+        return self._item
+
+    def __del__(self):
+        for ident in self._idents:
+            self._referents.leave_inside(ident)
+
+
+class Entry:
+    """A referent."""
+
+    __slots__ = ("value", "exposed", "typeids", "refs", "ident", "_methods", "is_raw")
+
+    def __init__(self, value, exposed, typeids, ident):
+        self.value, self.exposed, self.typeids, self.ident = value, exposed, typeids, ident
+        self.refs = 0           # all together
+        self.is_raw = type(value) is Queue      # its items are encoded
+        self._methods = {}
+
+    def method(self, name):
+        found = self._methods.get(name)
+        if found is None:
+            if name not in self.exposed:
+                return self._fallback(name)
+            found = getattr(self.value, name)
+            self._methods[name] = found
+        return found
+
+    def _fallback(self, name):
+        if name == "#GETVALUE":
+            return lambda: self.value
+        if name in ("__str__", "__repr__"):
+            return functools.partial(str if name == "__str__" else repr, self.value)
+        raise AttributeError(f"method {name!r} of {type(self.value)!r} object is not in exposed={sorted(self.exposed)}")
+
+
+class Referents:
+    """setup: see Worker. Clients call all methods whose names have no underscore."""
+
+    def __init__(self, setup=None, slot=0):
+        _waiters.begin()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)    # the program that was interrupted decides
+        self._worker = Worker(setup, slot)
+        self.registry = self._worker.object
+        self._nonce = int.from_bytes(os.urandom(4), "big") >> 4
+        self._next = 0
+        self._entries, self._named = {}, {}
+        self._clients, self._of_session = {}, {}
+        self._numbers = itertools.count(1)
+        self._ended = collections.OrderedDict()
+        self._lent = collections.deque()        # (when it ends, ident)
+        self._loans = collections.Counter()     # of these, by ident
+        self._lent_counts = collections.Counter()       # of these, those that have not arrived
+        self._left = collections.deque()        # idents of proxies in this process that are gone
+        self._own = Client(0, None)
+        self._page, self._page_descriptor = Page.make()
+        self._segments = {}
+        self._guard = threading.RLock()
+        self._thread = threading.get_ident()
+        self._threads = None
+        _place.referents = self
+
+    def begin(self, setup=None):
+        """See Worker."""
+        return self._worker.begin()
+
+    # Clients
+
+    def hello(self, pid):
+        """[the client's number, where the page is, its place there]"""
+        session = _waiters.session()
+        client = self._of_session.get(session)
+        if client is None:
+            taken = {other.place for other in self._clients.values()}
+            client = Client(next(self._numbers), self._page.take_place(taken))
+            self._of_session[session] = self._clients[client.number] = client
+        return [client.number, f"/proc/{os.getpid()}/fd/{self._page_descriptor}", client.place]
+
+    def bye(self, number):
+        """The client's process ends in order. What it holds, another may release."""
+        client = self._clients.get(number)
+        if client is not None:
+            client.holding.clear()
+
+    def session_end(self, session):
+        """Called by the daemon."""
+        client = self._of_session.pop(session, None)
+        if client is None:
+            return
+        self._ended[client.number] = self._clients.pop(client.number)
+        if len(self._ended) > ENDED_MOST:
+            self._ended.popitem(last=False)
+        if client.place is not None:
+            self._page.leave(client.place)
+            client.place = None
+        for source in tuple(client.holding):
+            source._abandoned_by(client)
+        for ident, count in client.refs.items():
+            self._release(ident, count)
+
+    def client(self, number):
+        return self._clients.get(number)
+
+    # Calls
+
+    def call(self, number, thread, ident, method, *args):
+        """A call whose arguments are plain, or, of a queue's put, encoded."""
+        client = self._clients.get(number)
+        if client is None:
+            return UNKNOWN_ANSWER
+        if client.error is not None:
+            return self._error_of(client)
+        return self._run(client, thread, None, ident, method, args, {})
+
+    def call_pickled(self, number, thread, ident, method, data):
+        client = self._clients.get(number)
+        if client is None:
+            return UNKNOWN_ANSWER
+        if client.error is not None:
+            return self._error_of(client)
+        try:
+            args, kwds = _codec.loads(data)
+        except Exception:
+            return encode_remote(traceback.format_exc())
+        return self._run(client, thread, None, ident, *self._of_queue(ident, method, args, kwds))
+
+    def _of_queue(self, ident, method, args, kwds):
+        """(method, arguments, keywords): what is put into a queue is encoded, and the queue's entry holds the proxies in it."""
+        entry = self._entries.get(ident)
+        if entry is None or not entry.is_raw or method not in ("put", "put_nowait", "#PUT"):
+            return method, args, kwds
+        if method != "#PUT":
+            args, kwds = (kwds["item"], *args) if "item" in kwds else args, {k: v for k, v in kwds.items() if k != "item"}
+            return method, (encode(args[0]), *args[1:]), kwds
+        item, *rest = args
+        return "put", (Held(self, item) if item.idents else item.item, *rest), kwds
+
+    def take(self, number, thread, call, ident, method, *args):
+        """A call that takes something, and may be withdrawn. call: its number."""
+        client = self._clients.get(number)
+        if client is None:
+            return UNKNOWN_ANSWER
+        if client.error is not None:
+            return self._error_of(client)
+        return self._run(client, thread, call, ident, method, args, {})
+
+    def withdraw(self, number, thread, call):
+        """The client was interrupted in that call: what the call has taken is given back."""
+        client = self._clients.get(number)
+        taken = client and client.taken.pop(thread, None)
+        if taken and taken[0] == call:
+            taken[1]._put_back(client, thread, taken[2])
+
+    def ahead(self, number, thread, ident, method, *args):
+        """A call that the client has sent ahead. Its error is that of the client's next call."""
+        client = self._clients.get(number) or self._ended.get(number)
+        if client is None or method == "release" and number in self._ended:
+            return      # what it held was given back when it ended
+        try:
+            answer = self._run(client, thread, None, ident, method, args, {}, False)
+            if type(answer) is bytes and client.error is None and answer[0] in _FAILURES:
+                client.error = answer
+        finally:
+            if client.place is not None:
+                self._page.done(client.place)
+
+    def ahead_pickled(self, number, thread, ident, method, data):
+        try:
+            args = _codec.loads(data)[0]
+        except Exception:
+            self._not_loaded(number, encode_remote(traceback.format_exc()))
+        else:
+            self.ahead(number, thread, ident, method, *args)
+
+    def _not_loaded(self, number, error):
+        client = self._clients.get(number)
+        if client is not None:
+            client.error = client.error or error
+            if client.place is not None:
+                self._page.done(client.place)
+
+    def settle(self, number):
+        """All that the client has sent ahead has come."""
+        client = self._clients.get(number)
+        if client is not None and client.place is not None:
+            self._page.settle(client.place)
+
+    @staticmethod
+    def _error_of(client):
+        error, client.error = client.error, None
+        return error
+
+    def _run(self, client, thread, call, ident, method, args, kwds, may_wait=True):
+        if self._left:
+            self._release_left()
+        entry = self._entries.get(ident)
+        if entry is None:
+            return STALE_ANSWER
+        asker.client, asker.thread, asker.number, asker.may_wait = client, thread, call, may_wait
+        try:
+            function = entry.method(method)
+        except AttributeError:
+            return encode_remote(traceback.format_exc())
+        try:
+            result = function(*args, **kwds)
+        except Exception as error:
+            return encode_error(error)
+        finally:
+            asker.may_wait = False
+        if result is LATER:
+            return None
+        if result is RESEND:
+            return RESEND_ANSWER
+        if call is not None and result is not False:
+            client.taken[thread] = (call, entry.value, result)
+        return self._answer(entry, method, result)
+
+    def _answer(self, entry, method, result):
+        if type(result) in PLAIN and is_plain(result) or entry.is_raw and type(result) is bytes:
+            return result
+        typeid = entry.typeids and entry.typeids.get(method)
+        try:
+            if typeid:
+                return encode_proxy(typeid, *self.new(typeid, (result,), {}))
+            return encode(result)
+        except Exception:
+            return encode_remote(f"Unserializable message: {traceback.format_exc()}\n")
+
+    # Entries
+
+    def create(self, number, typeid, data):
+        """Makes a referent of a type of this package: (ident, exposed), to which the client has a reference."""
+        client = self._clients.get(number)
+        if client is None:
+            return UNKNOWN_ANSWER
+        if client.error is not None:
+            return self._error_of(client)
+        try:
+            args, kwds = _codec.loads(data)
+            return encode(self._create(client, typeid, args, kwds))
+        except Exception:
+            return encode_remote(traceback.format_exc())
+
+    def create_named(self, number, name, typeid, data):
+        """The same; or the referent that was made by this name before."""
+        client = self._clients.get(number)
+        if client is None:
+            return UNKNOWN_ANSWER
+        entry = self._named.get(name)
+        try:
+            if entry is None:
+                ident, _ = self._create(client, typeid, *_codec.loads(data))
+                entry = self._named[name] = self._entries[ident]
+                entry.refs += 1
+            else:
+                self._add_ref(client, entry)
+            return encode((entry.ident, tuple(entry.exposed)))
+        except Exception:
+            return encode_remote(traceback.format_exc())
+
+    def _create(self, client, typeid, args, kwds):
+        asker.client, asker.may_wait = client, False
+        ident, exposed = self.new(typeid, args, kwds)
+        self._add_ref(client, self._entries[ident])
+        self.unlend(ident)
+        return ident, exposed
+
+    def new(self, typeid, args, kwds):
+        """Makes a referent, and lends it: (ident, exposed). Also called by threads."""
+        callable, exposed, typeids, _ = self.registry[typeid]
+        if callable is None and (kwds or len(args) != 1):
+            raise ValueError("Without callable, must have one non-keyword argument")
+        value = args[0] if callable is None else in_place_of(callable)(*args, **kwds)
+        if typeids is not None and not isinstance(typeids, dict):
+            raise TypeError(f"Method_to_typeid {typeids!r}: type {type(typeids)}, not dict")
+        if exposed is None:
+            exposed = [name for name in dir(value) if name[0] != "_" and callable_of(value, name)]
+        exposed = frozenset((*exposed, *(typeids or ())))
+        with self._guard:
+            entry = self._add(value, exposed, typeids)
+            self.lend(entry.ident)
+        return entry.ident, tuple(exposed)
+
+    def _add(self, value, exposed, typeids):
+        self._next += 1
+        ident = self._nonce << NUMBER_BITS | self._next << 2 | flags_of(value)
+        entry = self._entries[ident] = Entry(value, exposed, typeids, ident)
+        return entry
+
+    def entry(self, ident):
+        """Raises KeyError."""
+        return self._entries[ident]
+
+    def knows(self, ident):
+        """Whether this server has made the ident."""
+        return ident >> NUMBER_BITS == self._nonce
+
+    # References
+
+    def hold(self, number, ident, lent):
+        """The client has a proxy. `lent`: it has come to it, so it was lent. What it is: its exposed methods."""
+        client = self._clients.get(number)
+        if client is None:
+            return UNKNOWN_ANSWER
+        with self._guard:
+            entry = self._entries.get(ident)
+            if entry is None:
+                return STALE_ANSWER
+            self._add_ref(client, entry)
+            if lent:
+                self.unlend(ident)
+        return True
+
+    def exposed(self, number, ident):
+        entry = self._entries.get(ident)
+        return STALE_ANSWER if entry is None else encode(tuple(entry.exposed))
+
+    def drop(self, number, ident, lend=False):
+        """The client has no proxy any more. `lend`: one may be on its way to another."""
+        client = self._clients.get(number)
+        if client is None or not client.refs[ident]:
+            return
+        if lend:
+            self.lend(ident)
+        client.refs[ident] -= 1
+        if not client.refs[ident]:
+            del client.refs[ident]
+        self._release(ident, 1)
+
+    def lend(self, ident):
+        """A proxy is on its way to somebody."""
+        with self._guard:
+            self._end_loans()
+            entry = self._entries.get(ident)
+            if entry is not None:
+                entry.refs += 1
+                self._lent_counts[ident] += 1
+                self._loans[ident] += 1
+                self._lent.append((time.monotonic() + LENT, ident))
+
+    def unlend(self, ident):
+        """It has arrived."""
+        with self._guard:
+            if self._lent_counts[ident]:
+                self._lent_counts[ident] -= 1
+                self._release(ident, 1)
+            if not self._lent_counts[ident]:
+                del self._lent_counts[ident]
+
+    def _end_loans(self):
+        """Those that have not arrived within LENT seconds: nobody waits for them any more."""
+        now = time.monotonic()
+        while self._lent and self._lent[0][0] < now:
+            ident = self._lent.popleft()[1]
+            self._loans[ident] -= 1
+            if self._lent_counts[ident] > self._loans[ident]:
+                self.unlend(ident)
+            if not self._loans[ident]:
+                del self._loans[ident]
+
+    def hold_inside(self, ident):
+        """A proxy has come into this process."""
+        with self._guard:
+            self._entries[ident].refs += 1
+
+    def leave_inside(self, ident):
+        """It is gone. May be called at any moment, by any thread."""
+        self._left.append(ident)
+
+    def _release_left(self):
+        while self._left:
+            self._release(self._left.popleft(), 1)
+
+    def _add_ref(self, client, entry):
+        client.refs[entry.ident] += 1
+        entry.refs += 1
+
+    def _release(self, ident, count):
+        with self._guard:
+            entry = self._entries.get(ident)
+            if entry is not None:
+                entry.refs -= count
+                if entry.refs <= 0:
+                    del self._entries[ident]
+
+    # Calls within the server
+
+    def is_here(self):
+        """Whether this is the thread of which all calls are made."""
+        return threading.get_ident() == self._thread
+
+    def call_inside(self, ident, method, args, kwds):
+        """A call that the server itself makes: an answer."""
+        before = asker.client, asker.thread, asker.number, asker.may_wait
+        try:
+            return self._run(self._own, self._thread, None, ident, *self._of_queue(ident, method, args, kwds), False)
+        finally:
+            asker.client, asker.thread, asker.number, asker.may_wait = before
+
+    # The rest
+
+    def threads(self, authkey):
+        """The address where threads serve what is not called here."""
+        from ._referent_threads import Threads
+        if self._threads is None:
+            self._threads = Threads(self, bytes(authkey))
+        return self._threads.address
+
+    def debug_info(self, number):
+        self._release_left()
+        return encode("\n".join(f"  {ident}:       refcount={entry.refs}\n    {str(entry.value)[:75]}"
+                                for ident, entry in sorted(self._entries.items())))
+
+    def number_of_objects(self, number):
+        """Without those that are only on their way to somebody."""
+        self._release_left()
+        return sum(entry.refs > self._lent_counts[ident] for ident, entry in self._entries.items())
+
+    def track_segment(self, number, name):
+        """Shared memory that lives until it is released, or the server ends."""
+        from .shared_memory import SharedMemory
+        self._segments[name] = SharedMemory(name)
+
+    def release_segment(self, number, name):
+        segment = self._segments.pop(name)
+        segment.close()
+        segment.unlink()
+
+    def list_segments(self, number):
+        return encode(list(self._segments))
+
+    def release_segments(self, number):
+        for name in tuple(self._segments):
+            try:
+                self.release_segment(number, name)
+            except FileNotFoundError:
+                pass        # somebody has unlinked it
+
+
+_FAILURES = (_codec.ERROR, _codec.REMOTE, _codec.STALE, _codec.RESEND)
+
+
+def callable_of(value, name):
+    return callable(getattr(value, name))
+
+
+
+def _after_fork_in_child():
+    _place.referents = None
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

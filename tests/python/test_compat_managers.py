@@ -1,0 +1,406 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Managers of objpool.compat.multiprocess. CPython's own tests are run by tests/compat_stdlib; manager_kills.py kills more clients."""
+import os
+import pickle
+import queue
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import manager_kills
+import pytest
+from harness import wait_for
+
+from objpool._entry import Entry
+from objpool.compat import multiprocess
+from objpool.compat.multiprocess import _link, managers
+
+METHODS = ("fork", "spawn", "forkserver")
+SOON = manager_kills.SOON
+fork = multiprocess.get_context("fork")
+
+
+@pytest.fixture(scope="module")
+def manager():
+    with multiprocess.Manager() as manager:
+        yield manager
+
+
+def in_child(work, *args, context=fork, status=0):
+    process = context.Process(target=work, args=args, daemon=True)
+    process.start()
+    process.join(SOON)
+    assert process.exitcode == status
+    return process
+
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("scenario", manager_kills.SCENARIOS, ids=lambda scenario: scenario.__name__)
+def test_survivors_of_kills_go_on(scenario, manager):
+    scenario(fork, manager, 6, random.Random(scenario.__name__))
+
+
+# Values and errors
+
+
+class Here:
+    def __eq__(self, other):
+        return type(other) is type(self)
+
+
+def test_values_of_all_kinds(manager):
+    values = [None, True, 1, -1 << 63, (1 << 64) - 1, 1 << 100, 1.5, "a", "\u00e4\ud800", b"\0\6", b"", (1, [2]), {3}, 1j, Here(),
+              "x" * 300000, b"y" * 300000]
+    shared, items, bounded = manager.list(), manager.Queue(), manager.Queue(1)
+    for value in values:
+        shared.append(value)
+        items.put(value)
+        bounded.put(value)
+        assert bounded.get() == value
+    assert shared[:] == values and [shared[i] for i in range(len(values))] == values
+    assert [items.get() for _ in values] == values and items.empty()
+    for value in values[:7]:
+        items.put(lambda: value)
+        assert items.get()() == value
+
+
+class Fails:
+    def fail(self):
+        raise ValueError("in the server")
+
+    def value(self):
+        return (item for item in ())
+
+
+class Own(managers.BaseManager):
+    pass
+
+
+Own.register("Fails", Fails)
+Own.register("queue_of_threads", queue.Queue)
+Own.register("list_of_nobody", list, exposed=("append",))
+
+
+def test_errors_have_the_servers_traceback(manager):
+    with pytest.raises(KeyError, match="missing") as caught:
+        manager.dict()["missing"]
+    assert "KeyError: 'missing'" in str(caught.value.__cause__)
+    with pytest.raises(managers.RemoteError, match="Traceback"):
+        manager.list(5)
+    with Own() as own:
+        with pytest.raises(ValueError, match="in the server") as caught:
+            own.Fails().fail()
+        with pytest.raises(managers.RemoteError, match="cannot pickle"):
+            own.Fails().value()
+        with pytest.raises(managers.RemoteError, match="not in exposed"):
+            own.list_of_nobody()._callmethod("pop")
+
+
+def test_an_error_of_what_was_sent_ahead_is_the_next_calls(manager):
+    class Unfit:
+        def __reduce__(self):
+            return int, ("no number",)
+
+    shared = manager.list()
+    shared.append(Unfit())
+    shared.append(1)
+    with pytest.raises(managers.RemoteError, match="no number"):
+        len(shared)
+    assert shared[:] == [1]
+
+
+def test_a_class_of_the_programs_may_wait_and_holds_nobody_up():
+    with Own() as own:
+        slow = own.queue_of_threads()
+        taken = []
+        thread = threading.Thread(target=lambda: taken.append(slow.get(timeout=SOON)))
+        thread.start()
+        assert own.list_of_nobody().append(1) is None
+        slow.put(b"bytes")
+        thread.join()
+        assert taken == [b"bytes"] and own.Fails()._id & 1
+
+
+# Waiting
+
+
+def wait_until_they_wait(manager, count):
+    link = manager._link
+    wait_for(lambda: link._connection.call("objpool.status", [link._prefix[:-1]])["pools"][0]["slots"][0]["deferred"] == count,
+             lambda: f"{count} calls to wait")
+
+
+def test_ten_thousand_wait_in_one_queue(manager):
+    items = manager.Queue()
+    link = items._link
+    waiting = []
+    for _ in range(10000):
+        entry = Entry()
+        link._connection.start(entry, link._prefix + "call", [link._number, 1, items._id, "get"])
+        waiting.append(entry)
+    wait_until_they_wait(manager, 10000)
+    for number in range(10000):
+        items.put(number)
+    for number, entry in enumerate(waiting):
+        assert link._connection.wait(entry, time.monotonic() + SOON) and entry.message[2:] == [None, number]
+
+
+class Interrupted(Exception):
+    pass
+
+
+is_armed = False
+
+
+def _interrupt(_, frame):
+    """Interrupts the package, not the test."""
+    if not is_armed:
+        return
+    if frame.f_code.co_filename == __file__:
+        signal.setitimer(signal.ITIMER_REAL, 2e-5)
+    else:
+        raise Interrupted
+
+
+def test_a_get_that_is_interrupted_loses_nothing(manager):
+    """Either it has the item, or the queue has; the same for a lock."""
+    global is_armed
+    items, lock, outcomes = manager.Queue(), manager.Lock(), set()
+    before = signal.signal(signal.SIGALRM, _interrupt)
+    try:
+        for number in range(10000):
+            got, acquired = None, False
+            try:
+                is_armed = True
+                signal.setitimer(signal.ITIMER_REAL, 1e-6 + number % 100 * (1 + number // 100) * 2e-6)
+                items.put(number)
+                got = items.get()
+                acquired = lock.acquire()
+                outcomes.add("in time")
+            except Interrupted:
+                outcomes.add("interrupted")
+            finally:
+                is_armed = False
+            if got is None and not items.empty():
+                got = items.get()
+            assert got in (None, number) and items.empty()
+            assert acquired or lock.acquire(timeout=SOON)
+            lock.release()
+            if number > 300 and len(outcomes) == 2:
+                break
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert outcomes == {"in time", "interrupted"}
+
+
+def test_ctrl_c_ends_a_program_at_once(program):
+    process = program("""
+from objpool.compat import multiprocess
+if __name__ == "__main__":
+    with multiprocess.Manager() as manager:
+        print("waits", flush=True)
+        manager.Queue().get()
+""")
+    assert process.stdout.readline().split() == ["waits"]
+    begun = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    assert "KeyboardInterrupt" in process.communicate(timeout=SOON)[1] and time.monotonic() - begun < SOON / 2
+
+
+# References
+
+
+def test_nested_proxies_live_as_long_as_somebody_holds_them(manager, monkeypatch):
+    monkeypatch.setattr(_link, "_FORK_GRACE", 0)        # no child of an earlier test is to get what is let go of here
+    before = manager._number_of_objects()
+    outer, items = manager.list(), manager.Queue()
+    outer.append(manager.dict(a=1))
+    items.put([manager.list([7])])
+    assert manager._number_of_objects() == before + 4
+    assert outer[0]["a"] == 1
+    inner = items.get()
+    assert inner[0][:] == [7]
+    outer[0] = inner[0]
+    del inner
+    assert outer[0][0] == 7 and manager._number_of_objects() == before + 3
+    del outer, items
+    assert manager._number_of_objects() == before
+
+
+def _use(shared, status):
+    shared.append(os.getpid())
+    if status:
+        die()
+
+
+@pytest.mark.parametrize("status", [0, -9])
+@pytest.mark.parametrize("method", METHODS)
+def test_a_proxy_whose_only_holder_is_a_process(manager, method, status):
+    """It is on its way when the program lets go of it; it ends with the process, however that ends."""
+    before = manager._number_of_objects()
+    results = manager.list()
+    for _ in range(2):
+        in_child(_use_both, results, manager.list(), status, context=multiprocess.get_context(method), status=status)
+    assert results[:] == [1, 1]
+    del results
+    wait_for(lambda: manager._number_of_objects() <= before, lambda: "the references of the dead to end")
+
+
+def _use_both(results, shared, status):
+    shared.append(1)
+    results.append(len(shared))
+    _use(shared, status)
+
+
+def test_a_fork_has_a_connection_of_its_own(manager):
+    shared, lock = manager.list(), manager.Lock()
+    lock.acquire()
+    pid = os.fork()
+    if not pid:
+        try:
+            shared.append(len(shared))
+            assert not lock.acquire(False)
+            shared[0] += 5
+            die()
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -9
+    wait_for(lambda: shared[:] == [5], lambda: "what the fork has done")
+    assert not lock.acquire(False)
+    lock.release()
+
+
+def test_what_is_pickled_and_never_arrives_holds_nothing_for_ever(manager):
+    shared = manager.list()
+    for _ in range(3):
+        pickle.dumps(shared)
+    before = manager._number_of_objects()
+    del shared
+    assert manager._number_of_objects() == before - 1
+
+
+# Order
+
+
+def _append(connection, shared, items):
+    for number in range(300):
+        shared.append(number)
+        items.put(number)
+        connection.send(number)
+        connection.recv()
+
+
+def test_what_was_sent_ahead_is_there_when_another_process_asks(manager):
+    shared, items, (here, there) = manager.list(), manager.Queue(), multiprocess.Pipe()
+    process = fork.Process(target=_append, args=(there, shared, items), daemon=True)
+    process.start()
+    for number in range(300):
+        assert here.recv() == number
+        assert len(shared) == number + 1 and items.get_nowait() == number
+        here.send(None)
+    process.join(SOON)
+
+
+# Servers that end, and servers that are shared
+
+
+def test_a_server_that_ends(manager):
+    with multiprocess.Manager() as other:
+        shared, items = other.list(), other.Queue()
+        waiting = []
+
+        def wait():
+            try:
+                items.get()
+            except EOFError as error:
+                waiting.append(type(error))
+
+        thread = threading.Thread(target=wait)
+        thread.start()
+        wait_until_they_wait(other, 1)
+        other._process.kill()
+        thread.join()
+        assert waiting == [managers.ServerLost]
+        wait_for(lambda: _is_stale(shared), lambda: "another server")
+        assert other.list([1])[:] == [1]
+        with pytest.raises(managers.StaleProxy):
+            items.put(1)
+            items.qsize()
+    with pytest.raises(managers.ServerLost):
+        shared[:]
+    with pytest.raises(ConnectionError):
+        other._number_of_objects()
+
+
+def _is_stale(proxy):
+    try:
+        proxy[:]
+    except managers.StaleProxy:
+        return True
+    except managers.ServerLost:
+        return False
+
+
+def test_programs_share_by_name(daemon):
+    address = f"{daemon.address}#shared"
+    with pytest.raises(managers.NoServer):
+        managers.SyncManager(address).connect()
+    with managers.SyncManager(address) as first, managers.SyncManager(address) as second:
+        first.named("counts", "dict", a=1)["b"] = 2
+        assert second.named("counts", "dict").copy() == {"a": 1, "b": 2}
+        code = ("import sys; from objpool.compat.multiprocess import managers; m = managers.SyncManager(sys.argv[1]); m.connect();"
+                "m.named('counts', 'dict')['c'] = [3]")
+        subprocess.run([sys.executable, "-c", code, address], check=True)
+        assert second.named("counts", "dict")["c"] == [3]
+        with pytest.raises(ValueError, match="names a daemon"):
+            first.get_server()
+    third = managers.SyncManager(address)
+    third.connect()
+    counts = third.named("counts", "dict")
+    assert len(counts) == 3
+    third.shutdown()
+    with pytest.raises(managers.ServerLost):
+        len(counts)
+
+
+def test_the_daemon_that_the_environment_names(daemon, monkeypatch):
+    monkeypatch.setenv("OBJPOOL_ADDRESS", daemon.address)
+    with managers.SyncManager("objpool:mine") as manager, multiprocess.Manager() as private:
+        assert manager.list([1])[:] == [1] and private.list([2])[:] == [2]
+        assert [pool["name"] for pool in manager._link._connection.call("objpool.pools", [])] == ["p", "mine"]
+
+
+def test_addresses_of_the_standard_library():
+    class Remote(managers.BaseManager):
+        pass
+
+    Remote.register("items", queue.Queue)
+    with Remote(("127.0.0.1", 0), b"key") as manager:
+        other = Remote(manager.address, b"key")
+        other.connect()
+        items = other.items()
+        items.put(len)
+        assert items.get() is len and manager._link is None
+        with pytest.raises(multiprocess.AuthenticationError):
+            Remote(manager.address, b"another").connect()
+
+
+def test_without_a_daemon_the_server_is_the_standard_librarys(program):
+    output, errors = program("""
+from objpool.compat import multiprocess
+if __name__ == "__main__":
+    with multiprocess.get_context("spawn").Manager() as manager:
+        shared, items, lock = manager.list(), manager.Queue(1), manager.Lock()
+        shared.append(1)
+        items.put(b"x")
+        with lock:
+            print(shared[:], items.get())
+""", OBJPOOL_BIN="/nowhere").communicate(timeout=SOON)
+    assert output.split() == ["[1]", "b'x'"], errors
+    assert "managers have the standard library's server" in errors
