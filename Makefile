@@ -159,8 +159,9 @@ python-versions: all # the same with each of Python 3.9 to 3.13 that pyenv has, 
 	/usr/bin/python3 scripts/python_versions.py $(B) -n $(TEST_JOBS) --dist loadfile $(or $(TESTS),tests/python)
 
 KILLS ?= 1000
-locks-soak: all # kill processes at random moments that hold locks and use queues (KILLS=1000 of each kind)
+locks-soak: all # kill processes at random moments that hold locks, use queues and managers (KILLS=1000 of each kind)
 	OBJPOOL_BIN=$(B) nice /usr/bin/python3 tests/python/kills.py $(KILLS)
+	OBJPOOL_BIN=$(B) nice /usr/bin/python3 tests/python/manager_kills.py $(KILLS)
 
 clean: # remove what was built
 	rm -rf build build-*

@@ -44,6 +44,10 @@ bench-python: all $(PEERS)/installed # objpool's Python client beside other pool
 bench-locks: all # locks and queues of objpool.compat.multiprocess beside the standard library's
 	OBJPOOL_BIN=$(B) /usr/bin/python3 bench/python/locks.py
 
+.PHONY: bench-managers
+bench-managers: all # managers of objpool.compat.multiprocess beside the standard library's
+	OBJPOOL_BIN=$(B) /usr/bin/python3 bench/python/managers.py
+
 $(PEERS)/installed: bench/python/requirements.txt
 	@sh scripts/deps.sh bench-python
 	/usr/bin/python3 -m venv --clear --system-site-packages $(PEERS)

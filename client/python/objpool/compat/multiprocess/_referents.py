@@ -92,13 +92,13 @@ class Entry:
 
 
 class Referents:
-    """setup: see Worker. Clients call all methods whose names have no underscore."""
+    """setup: see Worker; without one the registry, pickled. Clients call all methods whose names have no underscore."""
 
-    def __init__(self, setup=None, slot=0):
+    def __init__(self, setup=None, slot=0, registry=None):
         _waiters.begin()
         signal.signal(signal.SIGINT, signal.SIG_IGN)    # the program that was interrupted decides
         self._worker = Worker(setup, slot)
-        self.registry = self._worker.object
+        self.registry = self._worker.object if registry is None else _codec.loads(registry)
         self._nonce = int.from_bytes(os.urandom(4), "big") >> 4
         self._next = 0
         self._entries, self._named = {}, {}

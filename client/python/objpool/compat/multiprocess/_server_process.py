@@ -5,7 +5,6 @@ import os
 import pickle
 import select
 import signal
-import sys
 
 from ... import errors
 from .. import _home, _setup
@@ -13,7 +12,9 @@ from .._inherit import Inheritance
 from .._sender import Sender
 from . import _link
 from ._kinds import keep
+from .reduction import ForkingPickler
 
+_PACKAGE = os.path.abspath(os.path.join(os.path.dirname(__file__), "../../.."))
 _CLASS = "objpool.compat.multiprocess._referents:Referents"
 _END_MOST = 10.0     # seconds
 _numbers = itertools.count(1)
@@ -26,8 +27,7 @@ def start(name, registry, method, initializer, initargs):
         inheritance = Inheritance(initializer, initargs, factory, None, name)
         home = _home.of_forks(1, None, inheritance, True, _CLASS)
     else:
-        sender = Sender(False)
-        setup = _setup.pack(sender, list(sys.path), name, initializer, initargs, factory, None)
+        setup = _setup.pack(Sender(False), name, initializer, initargs, factory, None)
         home = _home.Home(1, None, setup, work=_CLASS)
     try:
         home.await_creation()
@@ -39,7 +39,7 @@ def start(name, registry, method, initializer, initargs):
         raise
 
 
-def start_shared(address, name, registry):
+def start_shared(address, registry):
     """The Link to the server at an address that names a daemon. It is made if there is none, and stays when this program ends."""
     daemon, pool = _link.parts_of(address)
     try:
@@ -47,13 +47,11 @@ def start_shared(address, name, registry):
     except _link.NoServer as error:
         if isinstance(error.__cause__, errors.NoDaemon):
             raise
-    sender = Sender(False)
-    setup = _setup.pack(sender, list(sys.path), name, None, (), (keep, (registry,)), None)
     connection = _link.connect(daemon)
     try:
         connection.call("objpool.create", [{
-            "pool": pool, "plugin": "python", "class": _CLASS, "workers": 1, "args": [setup], "python_path": [_home.PACKAGE],
-            "unpickle": True, "owner": "daemon"}])
+            "pool": pool, "plugin": "python", "class": _CLASS, "workers": 1, "python_path": [_PACKAGE],
+            "kwargs": {"registry": bytes(ForkingPickler.dumps(registry))}, "unpickle": True, "owner": "daemon"}])
     except errors.BadArgument:
         pass        # another program was faster, if there is one now
     finally:

@@ -102,7 +102,7 @@ class BaseManager(_StandardManager):
         if initializer is not None and not callable(initializer):
             raise TypeError("initializer must be a callable")
         if self._address is not None:
-            self._link = _server_process.start_shared(self._address, type(self).__name__, self._registry)
+            self._link = _server_process.start_shared(self._address, self._registry)
             self._state.value = State.STARTED
         elif not self._start_private(initializer, initargs):
             super().start(initializer, initargs)
@@ -560,11 +560,11 @@ class QueueProxy(BaseProxy):
             return self._callmethod("put", (item, block, timeout))
         _packing.idents = idents = []
         try:
-            item = _codec.encode(item)
+            encoded = _codec.encode(item)
         finally:
-            _packing.idents = None
-        if idents or not self._id & _AHEAD or not self._link.send_ahead(self._id, "put", (item,)):
-            return self._callmethod("#PUT", (_codec.Held(item, idents), block, timeout))
+            _packing.idents = None      # `item` keeps the proxies until the server holds them
+        if idents or not self._id & _AHEAD or not self._link.send_ahead(self._id, "put", (encoded,)):
+            return self._callmethod("#PUT", (_codec.Held(encoded, idents), block, timeout))
 
     def put_nowait(self, item):
         return self.put(item, False)
