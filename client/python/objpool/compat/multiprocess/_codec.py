@@ -22,6 +22,8 @@ PLAIN = frozenset({type(None), bool, int, float, str})
 INT_MOST = 1 << 63
 VALUE, ERROR, REMOTE, PROXY, STALE, UNKNOWN, RESEND = range(7)
 _SIMPLE = (*ATOMS, tuple, list, dict)
+_VIEWS = frozenset(map(type, ({}.keys(), {}.values(), {}.items())))       # sent as lists
+_errors = {}        # type -> an exception without arguments, encoded
 _VALUE, _ERROR, _REMOTE, _PROXY = (bytes([kind]) for kind in (VALUE, ERROR, REMOTE, PROXY))
 STALE_ANSWER, UNKNOWN_ANSWER, RESEND_ANSWER = (bytes([kind]) for kind in (STALE, UNKNOWN, RESEND))
 
@@ -53,12 +55,18 @@ def dumps(value):
     return pickle.dumps(value, PROTOCOL) if _is_simple(value) else context.reduction.ForkingPickler.dumps(value)
 
 
-def dumps_call(args, kwds):
-    """The pickle of a call's arguments."""
-    call = (args, kwds)
+def dumps_call(args, kwds, *around):
+    """The pickle of a call's arguments. around: simple values that come before them."""
+    call = (*around, args, kwds)
     if not kwds and all(map(_is_simple, args)):
         return pickle.dumps(call, PROTOCOL)
     return bytes(context.reduction.ForkingPickler.dumps(call))
+
+
+def dumps_pair(kind, value):
+    """The pickle of a message of the standard library's protocol."""
+    pair = (kind, value)
+    return pickle.dumps(pair, PROTOCOL) if _is_simple(value) else context.reduction.ForkingPickler.dumps(pair)
 
 
 loads = pickle.loads
@@ -66,11 +74,22 @@ loads = pickle.loads
 
 def encode(value):
     """The value as it goes. Raises what pickling it raises."""
-    return value if is_plain(value) else b"".join((_VALUE, dumps(value)))
+    if is_plain(value):
+        return value
+    return b"".join((_VALUE, dumps(list(value) if type(value) in _VIEWS else value)))
 
 
 def encode_error(error):
     """An exception that a method has raised."""
+    if error.args or error.__dict__ or error.__cause__ is not None or not _is_own(error.__traceback__):
+        return _encode_error(error)
+    known = _errors.get(type(error))        # such as Empty, which programs ask for again and again
+    if known is None:
+        known = _errors[type(error)] = _encode_error(error)
+    return known
+
+
+def _encode_error(error):
     text = _text_of(error)
     try:
         data = dumps((error, text))
@@ -80,11 +99,20 @@ def encode_error(error):
     return b"".join((_ERROR, data))
 
 
-def _text_of(error):
-    """The traceback from the first frame that is not the server's own. If all are, its last line says enough, and fast."""
-    frames = error.__traceback__
+def _outside(frames):
+    """The traceback from the first frame that is not the server's own."""
     while frames is not None and frames.tb_frame.f_globals.get("__package__") == __package__:
         frames = frames.tb_next
+    return frames
+
+
+def _is_own(frames):
+    return _outside(frames) is None
+
+
+def _text_of(error):
+    """If all frames are the server's own, the traceback's last line says enough, and fast."""
+    frames = _outside(error.__traceback__)
     return "".join(traceback.format_exception(type(error), error, frames) if frames is not None or error.__cause__ is not None
                    else traceback.format_exception_only(type(error), error))
 
@@ -96,14 +124,3 @@ def encode_remote(text):
 def encode_proxy(typeid, ident, exposed):
     return b"".join((_PROXY, pickle.dumps((typeid, ident, exposed), PROTOCOL)))
 
-
-class Held:
-    """An encoded item for a queue. idents: of the proxies in it."""
-
-    __slots__ = ("item", "idents")
-
-    def __init__(self, item, idents):
-        self.item, self.idents = item, idents
-
-    def __reduce__(self):
-        return Held, (self.item, self.idents)

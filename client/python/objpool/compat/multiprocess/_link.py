@@ -27,6 +27,7 @@ from ._order import Page
 _NEAR = re.compile(r"(unix:|tcp:|objpool:)")
 _DEFAULT = "manager"
 _NO_ANSWERS = _codec.STALE, _codec.UNKNOWN, _codec.RESEND
+_DIRECT_MOST = 1 << 15  # bytes of an item that goes on the direct channel
 _WITHDRAW_MOST = 1.0    # seconds
 _FORK_GRACE = 10.0      # seconds after a fork in which the child may not yet hold what the parent lets go of
 
@@ -142,12 +143,16 @@ class Link:
             answer = self._ask_directly(method, params)
             if answer != RESEND_ANSWER:
                 return answer
-            if self._page is not None:
-                self._page.await_others(self._place, self.is_lost)
-                self._page.await_own(self._place, self.is_lost)
+            self._await_order()
             return self._connection.call(self._prefix + method, params)
         except errors.ObjpoolError as error:
             raise _translated(error) from error
+
+    def _await_order(self):
+        """Before a call on the connection: what was sent ahead, by this process or another, is done."""
+        if self._page is not None:
+            self._page.await_others(self._place, self.is_lost)
+            self._page.await_own(self._place, self.is_lost)
 
     def _ask_directly(self, method, params):
         """RESEND_ANSWER: it has to go on the connection."""
@@ -189,6 +194,15 @@ class Link:
             answer = self._ask("call_pickled", [self._number, threading.get_ident(), ident, method, data])
         return answer if type(answer) in PLAIN else self._checked(answer)
 
+    def put(self, ident, idents, args):
+        """The same for a put into a queue, whose item is encoded. idents: of the proxies in it."""
+        item = args[0]
+        params = [self._number, threading.get_ident(), ident, idents, *args]
+        if type(item) is bytes and len(item) > _DIRECT_MOST:
+            self._await_order()
+            return self._checked(self.ask_daemon("put", *params))
+        return self._checked(self._ask("put", params))
+
     def next_call(self):
         """A number for a call that takes something."""
         return next(self._calls)
@@ -214,6 +228,8 @@ class Link:
         """Sends a call that nobody waits for. Its error is that of the next call. False: it can't be sent ahead now."""
         page, channel = self._page, self._direct()
         if page is None or channel is None or self._is_unsettled:
+            return False
+        if any(type(value) is bytes and len(value) > _DIRECT_MOST for value in args):
             return False
         name = "ahead" if all(map(_goes, args)) else "ahead_pickled"
         rest = args if name == "ahead" else (dumps_call(args, {}),)

@@ -4,7 +4,7 @@ to it. The protocol, and the code, are the standard library's."""
 import os
 import threading
 
-from . import connection, process
+from . import _codec, connection, process
 from .managers import Server
 
 
@@ -17,6 +17,17 @@ class _Entries:
     def __getitem__(self, ident):
         entry = self._referents.entry(ident)
         return entry.value, entry.exposed, entry.typeids
+
+
+class _Quick:
+    """A connection as serve_client uses it."""
+
+    def __init__(self, connection):
+        self.recv, self.close, self._connection = connection.recv, connection.close, connection
+
+    def send(self, message):
+        kind, value = message
+        self._connection.send_bytes(_codec.dumps_pair(kind, value))
 
 
 class Threads(Server):
@@ -33,3 +44,6 @@ class Threads(Server):
 
     def create(self, c, typeid, /, *args, **kwds):
         return self._referents.new(typeid, args, kwds)
+
+    def accept_connection(self, c, name):
+        super().accept_connection(_Quick(c), name)

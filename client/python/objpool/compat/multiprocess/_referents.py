@@ -47,9 +47,9 @@ class Client:
 class Held:
     """An item of a queue, and references to the referents of the proxies in it."""
 
-    def __init__(self, referents, held):
-        self._referents, self._item, self._idents = referents, held.item, held.idents
-        for ident in held.idents:
+    def __init__(self, referents, item, idents):
+        self._referents, self._item, self._idents = referents, item, idents
+        for ident in idents:
             referents.hold_inside(ident)
 
     def out(self):
@@ -182,15 +182,14 @@ class Referents:
         return self._run(client, thread, None, ident, *self._of_queue(ident, method, args, kwds))
 
     def _of_queue(self, ident, method, args, kwds):
-        """(method, arguments, keywords): what is put into a queue is encoded, and the queue's entry holds the proxies in it."""
+        """(method, arguments, keywords): what is put into a queue is encoded."""
         entry = self._entries.get(ident)
-        if entry is None or not entry.is_raw or method not in ("put", "put_nowait", "#PUT"):
+        if entry is None or not entry.is_raw or method not in ("put", "put_nowait"):
             return method, args, kwds
-        if method != "#PUT":
-            args, kwds = (kwds["item"], *args) if "item" in kwds else args, {k: v for k, v in kwds.items() if k != "item"}
-            return method, (encode(args[0]), *args[1:]), kwds
-        item, *rest = args
-        return "put", (Held(self, item) if item.idents else item.item, *rest), kwds
+        if not args:
+            args = (kwds["item"],)
+            kwds = {name: value for name, value in kwds.items() if name != "item"}
+        return method, (encode(args[0]), *args[1:]), kwds
 
     def take(self, number, thread, call, ident, method, *args):
         """A call that takes something, and may be withdrawn. call: its number."""
@@ -200,6 +199,15 @@ class Referents:
         if client.error is not None:
             return self._error_of(client)
         return self._run(client, thread, call, ident, method, args, {})
+
+    def put(self, number, thread, ident, idents, item, *rest):
+        """A put into a queue, of an encoded item. idents: of the proxies in it."""
+        client = self._clients.get(number)
+        if client is None:
+            return UNKNOWN_ANSWER
+        if client.error is not None:
+            return self._error_of(client)
+        return self._run(client, thread, None, ident, "put", (Held(self, item, idents) if idents else item, *rest), {})
 
     def withdraw(self, number, thread, call):
         """The client was interrupted in that call: what the call has taken is given back."""

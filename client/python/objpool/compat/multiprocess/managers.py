@@ -296,15 +296,22 @@ class BaseProxy(_StandardProxy):
             return self._call_otherwise(methodname, args, kwds)
         if self._id & _THREADS:
             return self._call_thread(methodname, args, kwds)
+        return self._ask("call", self._id, methodname, args, kwds)
+
+    def _ask(self, method, *args):
+        """What a method of the link gives. A process that was forked without multiprocessing has no link of its own yet."""
+        link = self._link
         try:
-            return _decode(link.call(self._id, methodname, args, kwds), self)
+            return _decode(getattr(link, method)(*args), self)
         except Unanswered as error:
             _raise_unanswered(error.args[0])
         except ServerLost:
             if link.is_of_this_process():
                 raise
         self._after_fork()
-        return self._callmethod(methodname, args, kwds)
+        if self._link is None:
+            raise ServerLost("the manager's server has ended")
+        return self._ask(method, *args)
 
     def _call_otherwise(self, methodname, args, kwds):
         if not is_near(self._token.address):
@@ -323,7 +330,7 @@ class BaseProxy(_StandardProxy):
         except AttributeError:
             conn = self._tls.connection = self._connect_to_thread()
         try:
-            conn.send((self._id, methodname, args, kwds))
+            conn.send_bytes(_codec.dumps_call(args, kwds, self._id, methodname))
             kind, result = conn.recv()
         except (EOFError, ConnectionError) as error:
             raise ServerLost("the manager's server has ended") from error
@@ -351,16 +358,7 @@ class BaseProxy(_StandardProxy):
         """A call that takes something."""
         if number is None:
             return self._callmethod(methodname, args)
-        link = self._link
-        try:
-            return _decode(link.take(number, self._id, methodname, args))
-        except Unanswered as error:
-            _raise_unanswered(error.args[0])
-        except ServerLost:
-            if link.is_of_this_process():
-                raise
-        self._after_fork()
-        return self._take(self._next_call(), methodname, *args)
+        return self._ask("take", number, self._id, methodname, args)
 
     def _put_back(self, number, error):
         """A call that takes something has raised an exception. If it was interrupted, the referent gets that back."""
@@ -564,7 +562,7 @@ class QueueProxy(BaseProxy):
         finally:
             _packing.idents = None      # `item` keeps the proxies until the server holds them
         if idents or not self._id & _AHEAD or not self._link.send_ahead(self._id, "put", (encoded,)):
-            return self._callmethod("#PUT", (_codec.Held(encoded, idents), block, timeout))
+            return self._ask("put", self._id, idents, (encoded, block, timeout))
 
     def put_nowait(self, item):
         return self.put(item, False)
