@@ -201,10 +201,10 @@ class Connection(Inbox):
             return True
         while not entry.news:
             left = deadline - time.monotonic()
-            if left <= 0 and not self.has_input():
+            if self.has_input(left):
+                self._read_some(awaits=False)
+            elif left <= 0:
                 return False
-            if left <= 0 or self._chunks or self.inbox or self._poll(select.POLLIN, left):
-                self._read_some()
         return True
 
     def _follow(self, entry: Entry, deadline: Optional[float]) -> bool:
@@ -256,26 +256,29 @@ class Connection(Inbox):
         try:
             held.extend(map(self._lead.acquire, _TRY))
             if held[0] and self.has_input():
-                self._read_some()
+                self._read_some(awaits=False)
         finally:
             if held and held[0]:
                 self._lead.release()
                 self._call_next()
 
-    def has_input(self) -> bool:
-        """Whether something can be read without waiting."""
-        return bool(self._chunks or self.inbox or self._poll(select.POLLIN, 0))
+    def has_input(self, timeout: float = 0) -> bool:
+        """Whether something can be read, so many seconds from now at the latest. To be asked by the thread that leads."""
+        if self._chunks or self.inbox or self.lost is not None:
+            return True
+        return bool(self._input.poll(max(0, timeout * 1000)))
 
     # ---- reading (by the thread that leads) -----------------------------------------------------------------------------------
 
-    def _read_some(self, hurries: bool = True) -> None:
-        """Waits for input, reads it, and hands it out."""
+    def _read_some(self, hurries: bool = True, awaits: bool = True) -> None:
+        """Waits for input, reads it, and hands it out. Not `awaits`: there is some."""
         if self.lost is not None:
             self.answer_all(self.lost)
             return
         if not self._chunks and not self.inbox:
             try:
-                self._await_input(hurries)
+                if awaits:
+                    self._await_input(hurries)
                 _embedded.stay_at_the_end()
                 self._receive()
             except OSError as error:
