@@ -4,6 +4,7 @@ import array
 import concurrent.futures
 import math
 import os
+import random
 import signal
 import socket
 import threading
@@ -243,6 +244,28 @@ def test_odd_answers(monkeypatch, odd):
         finally:
             peer.close()
     assert repr(outcomes[:2]) == repr(outcomes[2:])
+
+
+def some_value(chance, levels=4):
+    kind = chance.randrange(9 if levels else 7)
+    if kind < 7:
+        return [None, chance.random() < 0.5, chance.randrange(-2**chance.randrange(1, 63), 2**chance.randrange(1, 64)), chance.uniform(-9, 9),
+                "ä" * chance.randrange(40), chance.randbytes(chance.randrange(300)), chance.randrange(-40, 300)][kind]
+    inner = [some_value(chance, levels - 1) for _ in range(chance.randrange(20))]
+    return inner if kind == 7 else {str(value) if type(value) in (list, dict) else value: i for i, value in enumerate(inner)}
+
+
+def test_any_plain_answer(play):
+    chance, values = random.Random(7), []
+
+    def answer(peer, msgid, method):
+        values.append(some_value(chance))
+        peer.sock.sendall(msgpack.packb([1, msgid, None, values[-1]], use_single_float=chance.random() < 0.2))
+    peer = play(answer)
+    for _ in range(300):
+        got = peer.connection.call("p.echo", [])
+        assert repr(msgpack.unpackb(msgpack.packb(got, use_single_float=True), strict_map_key=False)) == repr(
+            msgpack.unpackb(msgpack.packb(values[-1], use_single_float=True), strict_map_key=False))
 
 
 class Interrupt(Exception):

@@ -38,7 +38,7 @@ struct line {
 	bool may_poll;       /* there is a CPU for others while this thread polls */
 	int calm;            /* so many of the next waits sleep at once */
 	int control;         /* bytes for what comes beside the messages; 0: nothing does */
-	uint8_t bytes[ROOM]; /* of the request, then of what comes: whoever leads uses them */
+	uint8_t *bytes;      /* [ROOM] of the request, then of what comes: whoever leads uses them */
 };
 
 /* One call. */
@@ -382,6 +382,11 @@ static PyObject *line_new(PyTypeObject *type, PyObject *args, PyObject *keywords
 	struct line *line = (struct line *)type->tp_alloc(type, 0);
 	if (!line)
 		return NULL;
+	line->bytes = PyMem_RawMalloc(ROOM); /* mostly not touched beyond the first page */
+	if (!line->bytes) {
+		Py_DECREF(line);
+		return PyErr_NoMemory();
+	}
 	for (int i = 0; i < PARTS; i++)
 		line->parts[i] = Py_NewRef(parts[i]);
 	line->without_target = parts[NUMBERS] != Py_None;
@@ -412,6 +417,7 @@ static void line_dealloc(PyObject *self)
 {
 	PyObject_GC_UnTrack(self);
 	(void)line_clear(self);
+	PyMem_RawFree(((struct line *)self)->bytes);
 	Py_TYPE(self)->tp_free(self);
 }
 
