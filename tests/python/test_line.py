@@ -89,6 +89,16 @@ def test_small_plain_calls_are_made_in_one_step(client, left):
     assert methods == ["p.echo", "p.echo"]
 
 
+def test_small_plain_calls_on_a_channel_are_made_in_one_step(client, left):
+    pool = client.pool("p").options(direct=True)
+    assert pool.echo(1) == 1
+    methods = left(pool._channel())
+    assert pool.echo([2]) == [2] and pool.echo(3, k=4) == pool.options(direct=False).echo(3, k=4)
+    assert methods == []
+    for name in ("no\0name", "no.name"):
+        assert outcome(pool.call, name)[0] is objpool.NoSuchMethod
+
+
 def test_errors(client, by_python):
     for c in (client, by_python):
         with pytest.raises(objpool.NoSuchMethod):

@@ -144,15 +144,25 @@ static bool put_bytes(struct room *room, const char *bytes, Py_ssize_t size)
 
 /* ---- containers ---- */
 
-static bool put_items(struct room *room, PyObject *const *items, Py_ssize_t count, int levels)
+static bool put_array_head(struct room *room, Py_ssize_t count)
 {
-	if (levels == 0 || count > UINT32_MAX || !has_room(room, (size_t)count))
+	if (count > UINT32_MAX || !has_room(room, (size_t)count))
 		return false;
 	room->at = pack_array(room->at, (uint32_t)count);
+	return true;
+}
+
+static bool put_each(struct room *room, PyObject *const *items, Py_ssize_t count, int levels)
+{
 	for (Py_ssize_t i = 0; i < count; i++)
-		if (!put_value(room, items[i], levels - 1))
+		if (!put_value(room, items[i], levels))
 			return false;
 	return true;
+}
+
+static bool put_items(struct room *room, PyObject *const *items, Py_ssize_t count, int levels)
+{
+	return levels > 0 && put_array_head(room, count) && put_each(room, items, count, levels - 1);
 }
 
 static bool is_key(PyObject *key)
@@ -208,17 +218,36 @@ static bool put_value(struct room *room, PyObject *value, int levels)
 
 /* ---- messages ---- */
 
-/* The daemon's own methods are not for channels: as calls of methods of the object's they would be misunderstood. */
-static bool put_method_alone(struct room *room, PyObject *method)
+static bool put_params(struct room *room, PyObject *params)
+{
+	return put_items(room, PySequence_Fast_ITEMS(params), PyList_GET_SIZE(params), 1 + WIRE_LEVELS);
+}
+
+/* objpool.call on a channel: nil stands in the place of the target. */
+static bool put_full_call(struct room *room, PyObject *method, PyObject *params)
+{
+	const Py_ssize_t count = PyList_GET_SIZE(params);
+
+	if (count == 0 || !put_str(room, method) || !put_array_head(room, count))
+		return false;
+	room->at = pack_nil(room->at);
+	return put_each(room, PySequence_Fast_ITEMS(params) + 1, count - 1, 1 + WIRE_LEVELS);
+}
+
+/* A call on a channel. The daemon's other methods are not for it. */
+static bool put_direct_call(struct room *room, PyObject *method, PyObject *params)
 {
 	static const char own[] = "objpool.";
-	const char *text = PyUnicode_AsUTF8(method);
-	const char *dot = text ? strchr(text, '.') : NULL;
+	Py_ssize_t size;
+	const char *text = PyUnicode_AsUTF8AndSize(method, &size);
+	const char *dot = text ? memchr(text, '.', (size_t)size) : NULL;
 
-	if (dot && strncmp(text, own, sizeof own - 1) != 0)
-		return put_text(room, dot + 1, (Py_ssize_t)strlen(dot + 1));
 	PyErr_Clear();
-	return false;
+	if (!dot)
+		return false;
+	if (strncmp(text, own, sizeof own - 1) == 0)
+		return strcmp(text, "objpool.call") == 0 && put_full_call(room, method, params);
+	return put_text(room, dot + 1, text + size - (dot + 1)) && put_params(room, params);
 }
 
 size_t wire_pack(uint8_t *bytes, uint32_t msgid, PyObject *method, bool without_target, PyObject *params)
@@ -230,9 +259,9 @@ size_t wire_pack(uint8_t *bytes, uint32_t msgid, PyObject *method, bool without_
 	room.at = pack_array(room.at, 4);
 	room.at = pack_uint(room.at, 0);
 	room.at = pack_uint(room.at, msgid);
-	if (!(without_target ? put_method_alone(&room, method) : put_str(&room, method)))
-		return 0;
-	return put_value(&room, params, 1 + WIRE_LEVELS) ? (size_t)(room.at - bytes) : 0;
+	const bool packed =
+		without_target ? put_direct_call(&room, method, params) : put_str(&room, method) && put_params(&room, params);
+	return packed ? (size_t)(room.at - bytes) : 0;
 }
 
 PyObject *wire_pack_plain(PyObject *message)

@@ -34,7 +34,8 @@ enum {
 };
 
 /* Packs [0, msgid, method, params] into `room` of WIRE_MAX bytes; returns the size. 0: it is longer, or its values are not
- * all plain. Without a target: the method is called without what stands before the first dot. No Python code runs. */
+ * all plain. Without a target: for a
+ * direct channel, where requests have none. No Python code runs. */
 size_t wire_pack(uint8_t *room, uint32_t msgid, PyObject *method, bool without_target, PyObject *params);
 
 /* The bytes of a message, of any size. None: not all of its values are plain, or one is nested too deeply. No Python code runs. */
