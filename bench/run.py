@@ -275,16 +275,20 @@ class Bench:
     def direct(self):
         """Direct channels, by libobjpool, beside the ordinary way by it."""
         with self.daemon({"p": 1}) as path, service.short_rounds(self) as n:
-            ours, floor, ordinary = self.percentile_medians(
+            ours, rings, floor, ordinary = self.percentile_medians(
                 lambda: percentiles(self.load("small", "direct", "rtt", path, "p.echo", n)),
+                lambda: percentiles(self.load("small", "rings", "rtt", path, "p.echo", n)),
                 lambda: percentiles(self.load("relay", "pair", 45, n)),
                 lambda: percentiles(self.load("small", "ordinary", "rtt", path, "p.echo", n)))
         self.percentile_rows("one small call, direct channel", ours, ("socketpair", floor), ("the ordinary way", ordinary))
+        self.percentile_rows("one small call, direct channel with rings", rings, ("socketpair", floor),
+                             ("the ordinary way", ordinary))
         with self.daemon({"p": 1}) as path:
-            ours, ordinary = self.medians(*(
+            ours, rings, ordinary = self.medians(*(
                 lambda way=way: self.load("small", way, "pipe", path, "p.echo", 64, self.seconds)["calls"]
-                for way in ("direct", "ordinary")))
+                for way in ("direct", "rings", "ordinary")))
         self.row("small calls, direct channel, 64 in flight", ours, "1/s", ("the ordinary way", ordinary))
+        self.row("small calls, direct channel with rings, 64 in flight", rings, "1/s", ("the ordinary way", ordinary))
 
     def throughput(self, gearman, nats, redis):
         s = self.seconds

@@ -3,7 +3,7 @@
  * small: small calls by libobjpool, as a program makes them: echo of 32 bytes.
  *   small WAY rtt SOCKET METHOD N               one call after the other: p50, p99, p99.9
  *   small WAY pipe SOCKET METHOD DEPTH SECONDS  calls/s, DEPTH in flight
- * WAY is `ordinary`: through the daemon; `direct`: on direct channels.
+ * WAY is `ordinary`: through the daemon; `direct`: on direct channels; `rings`: on direct channels with rings.
  */
 #include "bench/bench.h"
 
@@ -19,13 +19,13 @@ static struct {
 	bool ends;
 } run;
 
-static void connect_to(const char *path, bool direct)
+static void connect_to(const char *path, const char *way)
 {
 	struct objpool_connect_options options = OBJPOOL_CONNECT_OPTIONS_INIT;
 	char address[256];
 
 	snprintf(address, sizeof address, "unix:%s", path);
-	options.direct = direct;
+	options.direct = !strcmp(way, "rings") ? OBJPOOL_DIRECT_RINGS : !strcmp(way, "direct") ? OBJPOOL_DIRECT : 0;
 	if (objpool_connect(&run.client, address, &options) < 0)
 		die(address);
 	objpool_pack(&run.args, "[s]", "................................");
@@ -90,7 +90,7 @@ int main(int argc, char **argv)
 	if (argc < 6)
 		return 2;
 	run.method = argv[4];
-	connect_to(argv[3], !strcmp(argv[1], "direct"));
+	connect_to(argv[3], argv[1]);
 	if (argc == 6 && !strcmp(argv[2], "rtt"))
 		rc = rtt((size_t)atol(argv[5]));
 	if (argc == 7 && !strcmp(argv[2], "pipe"))

@@ -58,11 +58,11 @@ static bool hold_size(int fd, bool counted)
 	return !counted || (seals & F_SEAL_GROW) || fcntl(fd, F_ADD_SEALS, F_SEAL_GROW) == 0;
 }
 
-static bool is_socket(int fd)
+static bool is_end(int fd)
 {
 	struct stat st;
 
-	return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
+	return fstat(fd, &st) == 0 && (S_ISSOCK(st.st_mode) || S_ISFIFO(st.st_mode));
 }
 
 /* Charges the descriptor and the *size bytes of its file to the account. Returns fd, or an ARRIVAL_… that says why the account
@@ -71,7 +71,7 @@ static int charge(const struct arrivals *arrivals, int fd, size_t *size)
 {
 	struct account *account = arrivals->account;
 
-	if (arrivals->takes_sockets && is_socket(fd))
+	if (arrivals->takes_ends && is_end(fd))
 		return fd;
 	if (!hold_size(fd, account))
 		return ARRIVAL_FOREIGN; /* and nothing else is asked of it: its file system may be a stranger's */

@@ -28,7 +28,7 @@ struct arrivals {
 	uint64_t read;       /* bytes, in all */
 	struct account *account; /* whom their files are charged to while they wait here; NULL: nobody counts */
 	bool refusing;           /* all that come are discarded */
-	bool takes_sockets;      /* a client or a worker: the daemon sends sockets, too */
+	bool takes_ends;         /* a client or a worker: ends of sockets and pipes are sent to it, too */
 	void (*discard)(struct account *account,
 			int fd); /* closes what a stranger has handed over, which may take long, and counts it
 							   * until then; NULL: close does */
@@ -53,7 +53,7 @@ int arrivals_next(struct arrivals_walk *walk);
 /*
  * Receives as recv does. Descriptors go to the end of the queue. A descriptor that is no sealed memory file is closed at once:
  * it could be the other end of this connection, which would then never end (a client
- * keeps sockets that it has asked for). A file that is charged to an account is sealed
+ * keeps ends of sockets and pipes that it has asked for). A file that is charged to an account is sealed
  * against growing, so that the charge stays right. -EPROTO: descriptors were lost, there are too many, or too many that are no
  * memory files are still being closed.
  */

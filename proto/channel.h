@@ -29,7 +29,7 @@
  *           [request, …]]                                    [ITEM_ERROR, id, item, error]
  *   [FILES, [number, …]]  + as many descriptors              [PAYLOAD, id, place, offset, length, touched]  + 1 descriptor
  *   [ATTACH, place, session, error maps?, tell every,        [DETACHED, place, protocol error?]
- *           stop_timeout]                                    [COUNTED]
+ *           stop_timeout, rings?]                            [COUNTED]
  *   [DETACH, place, reason]
  *   [DROP, place, number]
  *
@@ -55,7 +55,8 @@
  *           the task up, it drops what still comes of it, and answers an INVOKE with an error.
  * ATTACH    Opens a direct channel (proto/direct.h); the FILES before it has its socket. After each `tell every` calls of direct
  *           channels the worker says COUNTED, so that the supervisor looks at the counts; 0: never. It says so, too, when the
- *           memory that its channels take has changed by DIRECT_HELD_TOLD.
+ *           memory that its channels take has changed by DIRECT_HELD_TOLD. `rings`: the worker offers the client rings
+ *           (proto/rings.h).
  * DETACH    The worker tells the client the reason (objpool.closing), answers what it sends until it shuts down its sending side,
  *           for `stop_timeout` nanoseconds at most, and closes the channel. With the reason "" nobody is there to be told or
  *           answered: the worker closes it once it has carried out the notifications that have arrived.

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/c/channel.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-struct channel *channel_new(struct route *route, int fd)
+struct channel *channel_new(struct route *route, int fd, bool rings)
 {
 	struct channel *channel = calloc(1, sizeof *channel);
 
@@ -15,8 +16,63 @@ struct channel *channel_new(struct route *route, int fd)
 		return NULL;
 	}
 	channel->route = route;
+	channel->state = rings ? CHANNEL_OPENING : CHANNEL_OPEN;
 	wire_open(&channel->wire, fd);
+	channel->wire.takes_descriptors = channel->wire.arrivals.takes_ends = rings;
 	return channel;
+}
+
+/* The descriptors of the message that is being read. */
+static int take_files(struct wire *wire, int files[RINGS_FILES])
+{
+	for (int i = 0; i < RINGS_FILES; i++) {
+		files[i] = arrivals_take(&wire->arrivals);
+		if (files[i] < 0) {
+			while (--i >= 0)
+				(void)close(files[i]);
+			return -EBADMSG;
+		}
+	}
+	return 0;
+}
+
+static int open_rings(struct wire *wire)
+{
+	int files[RINGS_FILES];
+
+	if (wire->begin != wire->end || take_files(wire, files) < 0)
+		return -EBADMSG;
+	struct rings *rings = malloc(sizeof *rings);
+	if (!rings) {
+		for (int i = 0; i < RINGS_FILES; i++)
+			(void)close(files[i]);
+		return -ENOMEM;
+	}
+	const int rc = rings_open(rings, files);
+	if (rc < 0) {
+		free(rings);
+		return rc;
+	}
+	wire->rings = rings;
+	return 0;
+}
+
+int channel_on_rings(struct channel *channel, struct objpool_bytes params)
+{
+	struct objpool_reader reader = objpool_reader(params);
+	struct wire *wire = &channel->wire;
+	uint32_t count;
+	uint64_t bytes;
+
+	if (channel->state != CHANNEL_OPENING || objpool_read_array(&reader, &count) < 0 || count == 0)
+		return -EBADMSG;
+	wire->takes_descriptors = false;
+	channel->state = CHANNEL_OPEN;
+	if (objpool_read_nil(&reader) == 0)
+		return 0;
+	if (objpool_read_uint(&reader, &bytes) < 0 || bytes != RINGS_BYTES)
+		return -EBADMSG;
+	return open_rings(wire);
 }
 
 struct channel *channel_free(struct channel *channel)
@@ -58,10 +114,18 @@ struct channel *route_idlest(const struct route *route)
 	return best;
 }
 
+bool route_is_opening(const struct route *route)
+{
+	for (const struct channel *channel = route->channels; channel; channel = channel->next)
+		if (channel->state == CHANNEL_OPENING)
+			return true;
+	return false;
+}
+
 struct channel *route_channel_to(const struct route *route, int64_t slot)
 {
 	for (struct channel *channel = route->channels; channel; channel = channel->next)
-		if (channel->state == CHANNEL_OPEN && channel->slot == slot)
+		if (channel->state <= CHANNEL_OPEN && channel->slot == slot)
 			return channel;
 	return NULL;
 }

@@ -5,9 +5,11 @@
  *   route "sim", any instance:   channel to slot 0, channel to slot 1, ...   The idlest one gets the call.
  *   route "sim:2":               channel to slot 2
  *
+ *   OPENING ----- objpool.rings came -----> OPEN
  *   OPEN ----- objpool.closing came, or a send has failed -----> CLOSING ----- the socket has ended -----> ENDED
  *     '--------------------------------- the socket has ended ----------------------------------------------^
  *
+ * OPENING: the worker will say whether bytes go through rings (proto/rings.h) or through the socket; nothing is sent before.
  * OPEN: gets calls. CLOSING: gets no more calls; what was sent is answered. Its sending side is shut down once all is sent.
  * ENDED: the calls without an answer wait until the daemon has said which of them have run (channel_end.h). The channel is
  * freed when none is left.
@@ -17,7 +19,7 @@
 
 #include "client/c/wire.h"
 
-enum channel_state { CHANNEL_OPEN, CHANNEL_CLOSING, CHANNEL_ENDED };
+enum channel_state { CHANNEL_OPENING, CHANNEL_OPEN, CHANNEL_CLOSING, CHANNEL_ENDED };
 
 struct channel {
 	struct wire wire;
@@ -48,8 +50,11 @@ struct route {
 	char target[]; /* with a NUL */
 };
 
-/* Takes over the socket. NULL: out of memory, and the socket is closed. */
-struct channel *channel_new(struct route *route, int fd);
+/* Takes over the socket. `rings`: the worker offers them. NULL: out of memory, and the socket is closed. */
+struct channel *channel_new(struct route *route, int fd, bool rings);
+
+/* The worker has offered rings; [nil]: it has none. 0, or a negative errno: the channel is of no use. */
+int channel_on_rings(struct channel *channel, struct objpool_bytes params);
 
 /* Frees it. Returns NULL. */
 struct channel *channel_free(struct channel *channel);
@@ -60,7 +65,10 @@ int channel_flush(struct channel *channel);
 /* The open channel with the fewest calls; NULL: there is none. */
 struct channel *route_idlest(const struct route *route);
 
-/* The open channel to this slot, or NULL. */
+/* Has it a channel that will be open? */
+bool route_is_opening(const struct route *route);
+
+/* The channel to this slot that is open, or will be; or NULL. */
 struct channel *route_channel_to(const struct route *route, int64_t slot);
 
 /* NULL: out of memory. */

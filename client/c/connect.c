@@ -45,7 +45,7 @@ static bool is_unix(int fd)
 struct abilities {
 	bool fds;
 	uint64_t mark;
-	uint64_t protocol, minor; /* [1, 1] has direct channels */
+	uint64_t protocol, minor; /* [1, 1] has direct channels, [1, 2] with rings */
 };
 
 static bool is(const char *key, size_t size, const char *name)
@@ -83,7 +83,7 @@ static struct abilities read_abilities(struct objpool_bytes hello)
 }
 
 /* Descriptors are used if hello's answer has `fds`: true, and `fds_mark`. Direct channels need them. */
-static void agree_on_descriptors(struct objpool_client *client, bool direct)
+static void agree_on_descriptors(struct objpool_client *client, int direct)
 {
 	const struct abilities abilities = read_abilities(client->hello.value);
 
@@ -92,6 +92,7 @@ static void agree_on_descriptors(struct objpool_client *client, bool direct)
 	client->received.mark = (uint16_t)abilities.mark;
 	client->sent.enabled = client->wire.takes_descriptors = true;
 	client->channels.enabled = direct && abilities.protocol == 1 && abilities.minor >= 1 && readiness_open(client) == 0;
+	client->channels.rings = direct == OBJPOOL_DIRECT_RINGS && abilities.minor >= 2;
 }
 
 static int say_hello(struct objpool_client *client, const struct objpool_connect_options *options, int64_t deadline)
@@ -112,7 +113,7 @@ static int say_hello(struct objpool_client *client, const struct objpool_connect
 	if (rc == 0 && !client->hello.value.data)
 		rc = client->hello.error ? -EPROTO : -ENOMEM;
 	if (rc == 0 && fds)
-		agree_on_descriptors(client, options->direct != 0);
+		agree_on_descriptors(client, options->direct);
 	return rc == -ENOTCONN ? -EPROTO : rc;
 }
 

@@ -16,7 +16,7 @@ struct objpool_client *connection_new(int fd)
 		return NULL;
 	}
 	client->streams_end = &client->streams;
-	client->channels.epoll = -1;
+	client->channels.epoll = client->channels.nudge = -1;
 	payload_pool_init(&client->sent.idle, NULL);
 	wire_open(&client->wire, fd);
 	return client;
@@ -30,6 +30,8 @@ static void free_channels(struct channels *channels)
 	}
 	if (channels->epoll >= 0)
 		(void)close(channels->epoll);
+	if (channels->nudge >= 0)
+		(void)close(channels->nudge);
 }
 
 void connection_free(struct objpool_client *client)

@@ -22,6 +22,9 @@ struct channels {
 	bool enabled; /* the program wants channels, and the daemon has them */
 	int epoll;    /* of the connection's socket and those of all channels (readiness.h); -1: there are no channels */
 	struct route *routes;
+	bool rings;              /* channels are to have rings */
+	uint32_t with_rings;     /* channels that have some */
+	int nudge;               /* an eventfd in the set: see readiness_nudge; -1: there are no rings */
 	struct channel *reads; /* the channel whose messages are handled now; NULL: they are the connection's */
 	bool heard;            /* the last turn found something to read */
 	bool awaits_room;      /* of the connection's socket: see readiness.h */

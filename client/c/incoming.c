@@ -3,6 +3,7 @@
 
 #include "client/c/answer.h"
 #include "client/c/channel_end.h"
+#include "client/c/routing.h"
 #include "client/c/failure.h"
 #include "client/c/client_stream.h"
 
@@ -162,6 +163,8 @@ static int on_notification(struct objpool_client *client, struct objpool_reader 
 		channel->state = CHANNEL_CLOSING; /* the turn's flush shuts down the sending side */
 		return 0;
 	}
+	if (channel && is_named(method, "objpool.rings"))
+		return routing_on_rings(client, channel, params);
 	const int rc = tell_call(client, method, params);
 	if (rc == 0)
 		tell_program(client, method, params);

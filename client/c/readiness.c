@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 
 static int control(const struct objpool_client *client, int operation, int fd, uint32_t events, struct channel *channel)
 {
@@ -25,7 +26,87 @@ int readiness_add(struct objpool_client *client, struct channel *channel)
 void readiness_remove(struct objpool_client *client, const struct channel *channel)
 {
 	(void)control(client, EPOLL_CTL_DEL, channel->wire.fd, 0, NULL); /* fails only if it is not in the set */
+	if (!channel->wire.rings)
+		return;
+	(void)control(client, EPOLL_CTL_DEL, channel->wire.rings->wakes_us, 0, NULL);
+	client->channels.with_rings--;
 }
+
+/* ---- rings ---- */
+
+/* The eventfd stands in the set as the set's own: no channel has this address. */
+static struct channel *nudged(const struct objpool_client *client)
+{
+	return (struct channel *)(void *)(uintptr_t)&client->channels.nudge;
+}
+
+static int open_nudge(struct objpool_client *client)
+{
+	if (client->channels.nudge >= 0)
+		return 0;
+	client->channels.nudge = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return client->channels.nudge < 0 ? -errno :
+					  control(client, EPOLL_CTL_ADD, client->channels.nudge, EPOLLIN, nudged(client));
+}
+
+int readiness_add_rings(struct objpool_client *client, struct channel *channel)
+{
+	const int rc = open_nudge(client);
+
+	client->channels.with_rings++; /* readiness_remove counts it, however far this comes */
+	return rc < 0 ? rc : control(client, EPOLL_CTL_ADD, channel->wire.rings->wakes_us, EPOLLIN, channel);
+}
+
+/* Calls a function for each channel with rings. Did all say true? */
+static bool for_rings(const struct objpool_client *client, bool (*function)(const struct channel *))
+{
+	bool all = true;
+
+	if (client->channels.with_rings == 0)
+		return true;
+	for (const struct route *route = client->channels.routes; route; route = route->next)
+		for (struct channel *channel = route->channels; channel; channel = channel->next)
+			if (channel->wire.rings)
+				all = function(channel) && all;
+	return all;
+}
+
+/* False: there is something to read, or room for what is not sent. */
+static bool fall_asleep(const struct channel *channel)
+{
+	const bool full = wire_unsent(&channel->wire) == 0 || rings_await_room(channel->wire.rings);
+
+	return rings_fall_asleep(channel->wire.rings) && full;
+}
+
+bool readiness_fall_asleep(struct objpool_client *client)
+{
+	return for_rings(client, fall_asleep);
+}
+
+void readiness_nudge(const struct objpool_client *client)
+{
+	(void)eventfd_write(client->channels.nudge, 1); /* fails if it is readable already */
+}
+
+static bool wake(const struct channel *channel)
+{
+	rings_wake(channel->wire.rings, false);
+	return true;
+}
+
+/* Adds the channels whose rings have something, but for those that are in `ready` already. */
+static int add_readable_rings(const struct objpool_client *client, struct ready ready[READINESS_MAX], int count)
+{
+	(void)for_rings(client, wake);
+	for (struct route *route = client->channels.with_rings ? client->channels.routes : NULL; route; route = route->next)
+		for (struct channel *channel = route->channels; channel && count < READINESS_MAX; channel = channel->next)
+			if (channel->wire.rings && rings_have(channel->wire.rings))
+				ready[count++].channel = channel;
+	return count;
+}
+
+/* ---- waiting ---- */
 
 /* Without memory for the change, output waits for the next turn. */
 static void await_room(const struct objpool_client *client, int fd, struct channel *channel, bool wanted, bool *awaited)
@@ -42,8 +123,22 @@ void readiness_await_room(struct objpool_client *client)
 	for (struct route *route = client->channels.routes; route; route = route->next)
 		for (struct channel *channel = route->channels; channel; channel = channel->next)
 			if (channel->state != CHANNEL_ENDED)
-				await_room(client, channel->wire.fd, channel, wire_unsent(&channel->wire) > 0,
-					   &channel->awaits_room);
+				await_room(client, channel->wire.fd, channel,
+					   wire_unsent(&channel->wire) > 0 && !channel->wire.rings, &channel->awaits_room);
+}
+
+/* Reads what makes the set readable but stands for no message. False: the channel is none. */
+static bool note(const struct objpool_client *client, struct channel *channel)
+{
+	eventfd_t value;
+
+	if (channel == nudged(client)) {
+		(void)eventfd_read(client->channels.nudge, &value);
+		return false;
+	}
+	if (channel && channel->wire.rings)
+		rings_wake(channel->wire.rings, true);
+	return true;
 }
 
 int readiness_wait(const struct objpool_client *client, struct ready ready[READINESS_MAX], int timeout_ms)
@@ -55,9 +150,9 @@ int readiness_wait(const struct objpool_client *client, struct ready ready[READI
 		n = epoll_wait(client->channels.epoll, events, READINESS_MAX, timeout_ms);
 	while (n < 0 && errno == EINTR && timeout_ms != 0);
 	for (int i = 0; i < n; i++)
-		if (events[i].events & ~(uint32_t)EPOLLOUT)
+		if (events[i].events & ~(uint32_t)EPOLLOUT && note(client, events[i].data.ptr))
 			ready[count++].channel = events[i].data.ptr;
-	return n < 0 && errno != EINTR ? -errno : count;
+	return n < 0 && errno != EINTR ? -errno : add_readable_rings(client, ready, count);
 }
 
 struct channel *readiness_only(const struct objpool_client *client)

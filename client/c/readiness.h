@@ -15,6 +15,14 @@ int readiness_open(struct objpool_client *client);
 int readiness_add(struct objpool_client *client, struct channel *channel);
 void readiness_remove(struct objpool_client *client, const struct channel *channel);
 
+/* Adds the pipe of a channel's rings. 0 or a negative errno. */
+int readiness_add_rings(struct objpool_client *client, struct channel *channel);
+
+/* Tells the workers of channels with rings that this program sleeps. False: there is something to read or to send. Then the
+ * caller does not wait; or calls readiness_nudge, which makes the set readable. */
+bool readiness_fall_asleep(struct objpool_client *client);
+void readiness_nudge(const struct objpool_client *client);
+
 /* Looks, too, at whether sockets for which there is output can be written to. Called before somebody waits for the set. */
 void readiness_await_room(struct objpool_client *client);
 

@@ -126,7 +126,7 @@ static void add_channel(struct route *route, int fd, int64_t slot, uint64_t id)
 {
 	struct channel **end = &route->channels;
 	const bool again = route_channel_to(route, slot);
-	struct channel *channel = channel_new(route, fd);
+	struct channel *channel = channel_new(route, fd, route->client->channels.rings);
 
 	route->pause_ms = 0;
 	route->retry_at = 0;
@@ -148,7 +148,7 @@ static void count_attaches(struct objpool_client *client, bool begins)
 {
 	client->channels.attaches += begins ? 1 : -1u;
 	client->channels.own_calls += begins ? 1 : -1u;
-	client->wire.arrivals.takes_sockets = client->channels.attaches > 0;
+	client->wire.arrivals.takes_ends = client->channels.attaches > 0;
 }
 
 static void on_attached(void *context, const struct objpool_result *result)
@@ -174,23 +174,49 @@ static void on_attached(void *context, const struct objpool_result *result)
 	route->retry_at = in_ms(ROUTING_DENIED_MS);
 }
 
+/* objpool.attach [pool, slot?, options?] */
+static void pack_attach(struct objpool_packer *output, uint32_t msgid, const struct route *route, bool rings)
+{
+	objpool_pack_array(output, 4);
+	objpool_pack_uint(output, 0);
+	objpool_pack_uint(output, msgid);
+	objpool_pack_cstr(output, "objpool.attach");
+	objpool_pack_array(output, rings ? 3 : route->slot < 0 ? 1 : 2);
+	objpool_pack_str(output, route->target, route->pool_size);
+	if (route->slot >= 0)
+		objpool_pack_int(output, route->slot);
+	else if (rings)
+		objpool_pack_nil(output);
+	if (rings)
+		objpool_pack(output, "{s: b}", "rings", true);
+}
+
 /* Asks for a channel. If there is no memory for the question, calls go on the connection. */
 static void attach(struct objpool_client *client, struct route *route)
 {
 	struct pending_call call = {.callback = on_attached, .context = route}, none;
-	const struct objpool_bytes pool = {route->target, route->pool_size};
 	size_t mark;
 
 	if (connection_begin(client, &mark) < 0 || pending_add(&client->pending, &call) < 0)
 		return;
-	objpool_pack(&client->wire.output, route->slot < 0 ? "[i u s [S]]" : "[i u s [S I]]", 0, (uint64_t)call.msgid,
-		     "objpool.attach", pool.data, pool.size, route->slot);
+	pack_attach(&client->wire.output, call.msgid, route, client->channels.rings);
 	if (connection_commit(client, mark) < 0) {
 		(void)pending_take(&client->pending, call.msgid, &none);
 		return;
 	}
 	count_attaches(client, true);
 	route->attaches = true;
+}
+
+int routing_on_rings(struct objpool_client *client, struct channel *channel, struct objpool_bytes params)
+{
+	int rc = channel_on_rings(channel, params);
+
+	if (rc == 0 && channel->wire.rings)
+		rc = readiness_add_rings(client, channel);
+	if (rc < 0)
+		client->channels.rings = false; /* the next channels have none */
+	return rc;
 }
 
 /* ---- calls ----------------------------------------------------------------------------------------------------------- */
@@ -200,7 +226,7 @@ static bool wants_channel(const struct route *route, const struct channel *idles
 {
 	const int64_t not_before = idlest && route->spread_at > route->retry_at ? route->spread_at : route->retry_at;
 
-	if (route->attaches || (idlest && (route->slot >= 0 || idlest->in_flight == 0)))
+	if (route->attaches || route_is_opening(route) || (idlest && (route->slot >= 0 || idlest->in_flight == 0)))
 		return false;
 	if (idlest && not_before != 0 && idlest->messages % ROUTING_GLANCE != 0)
 		return false;

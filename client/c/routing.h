@@ -24,6 +24,9 @@ void routing_choose(struct objpool_client *client, const struct client_request *
 /* The call has a result of so many bytes. */
 void routing_on_result(struct objpool_client *client, const struct pending_call *call, size_t size);
 
+/* A channel's worker has offered rings, or has none. 0, or a negative errno: the channel is of no use. */
+int routing_on_rings(struct objpool_client *client, struct channel *channel, struct objpool_bytes params);
+
 /* Packs the request of a call in flight into the output of call->channel. 0; -ENOMEM: nothing has been packed. */
 int routing_pack(struct pending_call *call, const struct client_request *request);
 

@@ -75,7 +75,8 @@ static void trim(struct objpool_client *client)
 static void receive_ready(struct objpool_client *client, int wait_ms)
 {
 	struct ready ready[READINESS_MAX];
-	const int n = readiness_wait(client, ready, wait_ms);
+	const bool waits = wait_ms != 0 && readiness_fall_asleep(client);
+	const int n = readiness_wait(client, ready, waits ? wait_ms : 0);
 
 	client->channels.heard = n > 0;
 	for (int i = 0; i < n && !client->closing && !client->lost; i++)
@@ -128,7 +129,12 @@ int turn_run(struct objpool_client *client, bool readable, int wait_ms)
 
 int objpool_dispatch(struct objpool_client *client, short events)
 {
-	return client->dispatching ? -EDEADLK : turn_run(client, (events & ~POLLOUT) != 0, 0);
+	if (client->dispatching)
+		return -EDEADLK;
+	const int rc = turn_run(client, (events & ~POLLOUT) != 0, 0);
+	if (rc == 0 && client->channels.with_rings > 0 && !readiness_fall_asleep(client))
+		readiness_nudge(client);
+	return rc;
 }
 
 /* ---- waiting, and other loops ---------------------------------------------------------------------------------------- */
@@ -141,7 +147,10 @@ int objpool_fd(const struct objpool_client *client)
 short objpool_events(const struct objpool_client *client)
 {
 	if (client->channels.enabled) {
-		readiness_await_room((struct objpool_client *)(uintptr_t)client); /* changes only what the set waits for */
+		struct objpool_client *own = (struct objpool_client *)(uintptr_t)client; /* changes only what the set waits for */
+		readiness_await_room(own);
+		if (!readiness_fall_asleep(own))
+			readiness_nudge(own);
 		return POLLIN;
 	}
 	return wire_unsent(&client->wire) > 0 || received_payloads_are_due(&client->received) ? POLLIN | POLLOUT : POLLIN;

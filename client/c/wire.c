@@ -37,6 +37,10 @@ void wire_close(struct wire *wire)
 	if (wire->fd >= 0)
 		(void)close(wire->fd);
 	wire->fd = -1;
+	if (wire->rings)
+		rings_close(wire->rings);
+	free(wire->rings);
+	wire->rings = NULL;
 	objpool_packer_free(&wire->output);
 	free(wire->input);
 	wire->input = NULL;
@@ -185,6 +189,15 @@ static ssize_t send_spans(const struct wire *wire, size_t *descriptors)
 	return sendmsg(wire->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
+/* As send: errno, and 0 for none. There are no lent bytes and no descriptors. */
+static ssize_t put_in_rings(const struct wire *wire)
+{
+	const ssize_t n = rings_put(wire->rings, wire->output.data + wire->sent, wire->output.size - wire->sent);
+
+	errno = n == 0 ? EAGAIN : (int)-n;
+	return n > 0 ? n : -1;
+}
+
 /* `n` bytes have been sent: first those before the lent bytes, then lent bytes, then those after. */
 static void count_sent(struct wire *wire, size_t n)
 {
@@ -201,10 +214,10 @@ static void count_sent(struct wire *wire, size_t n)
 
 int wire_flush(struct wire *wire)
 {
-	size_t descriptors;
+	size_t descriptors = 0;
 
 	while (wire_unsent(wire) > 0) {
-		const ssize_t n = send_spans(wire, &descriptors);
+		const ssize_t n = wire->rings ? put_in_rings(wire) : send_spans(wire, &descriptors);
 		if (n >= 0) {
 			drop_sent_descriptors(wire, descriptors);
 			count_sent(wire, (size_t)n);
@@ -274,10 +287,26 @@ static int make_room(struct wire *wire)
 	return 0;
 }
 
+/* 0: the worker has closed the socket, and what it had written before has been read. */
+static ssize_t take_from_rings(struct wire *wire, void *bytes, size_t size)
+{
+	const ssize_t n = rings_take(wire->rings, bytes, size);
+	char byte;
+
+	if (n != 0)
+		return n;
+	const ssize_t got = recv(wire->fd, &byte, 1, MSG_DONTWAIT);
+	if (got < 0)
+		return errno == EINTR ? -EAGAIN : -errno;
+	return got == 0 ? rings_take(wire->rings, bytes, size) : -EBADMSG;
+}
+
 static ssize_t receive(struct wire *wire, void *bytes, size_t size)
 {
 	ssize_t n;
 
+	if (wire->rings)
+		return take_from_rings(wire, bytes, size);
 	if (wire->takes_descriptors)
 		return arrivals_recv(&wire->arrivals, wire->fd, bytes, size, MSG_DONTWAIT);
 	do
@@ -290,10 +319,15 @@ static ssize_t receive(struct wire *wire, void *bytes, size_t size)
  * and one switch of tasks less for each answer. */
 static void wait_for_bytes(const struct wire *wire)
 {
-	struct pollfd pollfd = {.fd = wire->fd, .events = POLLIN};
+	struct rings *rings = wire->rings;
+	struct pollfd polled[2] = {{.fd = wire->fd, .events = POLLIN}, {.fd = rings ? rings->wakes_us : -1, .events = POLLIN}};
 
-	while (poll(&pollfd, 1, -1) < 0 && errno == EINTR) {
+	if (rings && !rings_fall_asleep(rings))
+		return;
+	while (poll(polled, rings ? 2 : 1, -1) < 0 && errno == EINTR) {
 	}
+	if (rings)
+		rings_wake(rings, polled[1].revents & POLLIN);
 }
 
 int64_t wire_fill(struct wire *wire, bool wait, bool *more)

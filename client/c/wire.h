@@ -16,6 +16,7 @@
 #include "objpool/client.h"
 #include "proto/arrivals.h"
 #include "proto/block.h"
+#include "proto/rings.h"
 #include "proto/scan.h"
 
 /* A descriptor that is sent with the message that begins at `at` in the output. */
@@ -26,6 +27,7 @@ struct wire_descriptor {
 
 struct wire {
 	int fd;
+	struct rings *rings; /* of a direct channel: bytes go through them, and the socket only ends; NULL: there are none */
 	struct objpool_packer output; /* after a failure, whoever packed clears its `error` and removes what was packed in part */
 	size_t sent;
 	struct objpool_bytes lent; /* the rest that is to be sent */

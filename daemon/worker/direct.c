@@ -51,10 +51,9 @@ static void on_dying(struct reply *reply, bool forked)
 	for (uint32_t i = 0; directs && i < DIRECT_MAX; i++) {
 		struct direct_channel *channel = directs->at[i];
 		if (channel && forked)
-			(void)close(channel->fd);
+			direct_channel_forget(channel);
 		else if (channel && !channel->out_changes && channel->sent < channel->size)
-			(void)send(channel->fd, channel->out + channel->sent, channel->size - channel->sent,
-				   MSG_DONTWAIT | MSG_NOSIGNAL);
+			(void)direct_channel_send(channel);
 	}
 }
 
@@ -74,10 +73,11 @@ static void open_channel(struct host *host, uint32_t place, int fd)
 void directs_on_attach(struct host *host, struct reader *reader)
 {
 	const int fd = worker_files_take(host->inbox.files);
-	uint64_t place, session, maps, tell_every, grace;
+	uint64_t place, session, maps, tell_every, grace, rings;
 
 	if (fd < 0 || read_uint(reader, &place) < 0 || read_uint(reader, &session) < 0 || read_uint(reader, &maps) < 0 ||
-	    read_uint(reader, &tell_every) < 0 || read_uint(reader, &grace) < 0 || place >= DIRECT_MAX)
+	    read_uint(reader, &tell_every) < 0 || read_uint(reader, &grace) < 0 || read_uint(reader, &rings) < 0 ||
+	    place >= DIRECT_MAX)
 		quit_protocol();
 	if (!host->directs && !(host->directs = calloc(1, sizeof *host->directs)))
 		quit_memory();
@@ -90,6 +90,8 @@ void directs_on_attach(struct host *host, struct reader *reader)
 	channel->grace = grace;
 	host->directs->tell_every = tell_every;
 	host->reply.beside = on_dying;
+	if (rings)
+		direct_channel_offer_rings(channel, host->now);
 }
 
 /* With an empty reason nobody is there to be told. */
@@ -196,7 +198,8 @@ static void carry_out_one(struct host *host, struct direct_channel *channel, int
 	if (got == -EBADMSG)
 		direct_call_garbage(host, channel, "bytes that are no msgpack");
 	else if (got == -EPROTO)
-		direct_call_garbage(host, channel, "descriptors, which a direct channel does not take");
+		direct_call_garbage(host, channel, channel->rings ? "bytes on the socket of a channel that has rings"
+								  : "descriptors, which a direct channel does not take");
 	else if (got == -EMSGSIZE)
 		direct_call_too_large(host, channel, message);
 	else
@@ -286,12 +289,51 @@ uint64_t directs_wake_at(const struct host *host)
 	return at;
 }
 
+/* What the worker waits for: its inbox, what the class watches, then for each channel the socket, and the pipe of its rings. */
+enum { INBOX, WATCH, CHANNELS };
+struct waits {
+	struct pollfd polled[CHANNELS + 2 * DIRECT_MAX];
+	struct direct_channel *channels[CHANNELS + 2 * DIRECT_MAX];
+	nfds_t count;
+};
+
+static void add(struct waits *waits, struct direct_channel *channel, int fd, short events)
+{
+	waits->polled[waits->count] = (struct pollfd){.fd = fd, .events = events};
+	waits->channels[waits->count++] = channel;
+}
+
+/* True: there is something in a ring, and the worker must not sleep. */
+static bool prepare(struct host *host, struct waits *waits)
+{
+	bool have = false;
+
+	add(waits, NULL, host->inbox.fd, POLLIN);
+	add(waits, NULL, host->watch.fd, POLLIN);
+	for (uint64_t places = host->directs ? host->directs->taken : 0; places;) {
+		struct direct_channel *channel = host->directs->at[take_place(&places)];
+		add(waits, channel, channel->fd, direct_channel_events(channel));
+		if (!channel->rings)
+			continue;
+		add(waits, channel, channel->rings->wakes_us, POLLIN);
+		have |= direct_channel_wants_input(channel) && !rings_fall_asleep(channel->rings);
+	}
+	return have;
+}
+
+static void on_pipe(struct host *host, struct direct_channel *channel, const struct pollfd *polled)
+{
+	rings_wake(channel->rings, polled->revents & POLLIN);
+	if (direct_channel_wants_input(channel) && (channel->hung_up || rings_have(channel->rings)))
+		direct_channel_read(channel, host->now);
+}
+
 static void on_polled(struct host *host, struct direct_channel *channel, const struct pollfd *polled)
 {
-	if (polled->revents & POLLIN)
-		direct_channel_read(channel, host->now);
-	else if (polled->revents & (POLLHUP | POLLERR))
-		direct_channel_cut(channel); /* its client has gone, and what waits here is not read, or written, any more */
+	if (polled->fd == channel->fd)
+		direct_channel_on_polled(channel, polled->revents, host->now);
+	else
+		on_pipe(host, channel, polled);
 	note_held(host, channel, direct_channel_memory(channel));
 }
 
@@ -308,24 +350,17 @@ static int await(struct directs *directs, struct pollfd *polled, nfds_t count, u
 
 int directs_fill(struct host *host, uint64_t until)
 {
-	struct pollfd polled[2 + DIRECT_MAX];
-	struct direct_channel *channels[2 + DIRECT_MAX];
-	nfds_t n = 2;
+	struct waits waits = {.count = 0};
+	const bool have = prepare(host, &waits);
+	const int ready = await(host->directs, waits.polled, waits.count, have ? 0 : until);
 
-	polled[0] = (struct pollfd){.fd = host->inbox.fd, .events = POLLIN};
-	polled[1] = (struct pollfd){.fd = host->watch.fd, .events = POLLIN};
-	for (uint64_t places = host->directs ? host->directs->taken : 0; places; n++) {
-		channels[n] = host->directs->at[take_place(&places)];
-		polled[n] = (struct pollfd){.fd = channels[n]->fd, .events = direct_channel_events(channels[n])};
-	}
-	const int ready = await(host->directs, polled, n, until);
 	if (ready < 0 && errno != EINTR)
 		return -errno;
-	if (ready <= 0)
+	if (ready <= 0 && !have)
 		return -ETIMEDOUT;
 	host->now = host_clock();
-	host->watch.can_read = host->watch.can_read || polled[1].revents;
-	for (nfds_t i = 2; i < n; i++)
-		on_polled(host, channels[i], &polled[i]);
-	return polled[0].revents ? inbox_read(&host->inbox) : 1;
+	host->watch.can_read = host->watch.can_read || waits.polled[WATCH].revents;
+	for (nfds_t i = CHANNELS; i < waits.count; i++)
+		on_polled(host, waits.channels[i], &waits.polled[i]);
+	return waits.polled[INBOX].revents ? inbox_read(&host->inbox) : 1;
 }

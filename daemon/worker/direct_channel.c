@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/worker/direct_channel.h"
 
+#include "daemon/worker/direct_rings.h"
 #include "daemon/worker/late_close.h"
 #include "proto/pack.h"
 
@@ -35,11 +36,23 @@ struct direct_channel *direct_channel_free(struct direct_channel *channel)
 {
 	if (!channel)
 		return NULL;
+	if (channel->rings)
+		rings_close(channel->rings);
+	free(channel->rings);
 	late_close_connection(channel->fd);
 	free(channel->in);
 	free(channel->out);
 	free(channel);
 	return NULL;
+}
+
+void direct_channel_forget(const struct direct_channel *channel)
+{
+	(void)close(channel->fd);
+	if (!channel->rings)
+		return;
+	(void)close(channel->rings->wakes_us);
+	(void)close(channel->rings->wakes_other);
 }
 
 /* ---- messages ---- */
@@ -76,10 +89,10 @@ static void shrink_in(struct direct_channel *channel)
 
 /* As recv. Nobody may send descriptors here, but before Linux 6.16 nothing keeps a client from it. If there were no room for
  * them, the kernel would close them in this thread, and that may take long. */
-static ssize_t receive(struct direct_channel *channel)
+static ssize_t receive(struct direct_channel *channel, void *bytes, size_t size)
 {
 	union arrivals_control control;
-	struct iovec iov = {.iov_base = channel->in + channel->end, .iov_len = channel->room - channel->end};
+	struct iovec iov = {.iov_base = bytes, .iov_len = size};
 	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
 	const ssize_t n = recvmsg(channel->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 
@@ -90,6 +103,19 @@ static ssize_t receive(struct direct_channel *channel)
 	return n;
 }
 
+/* As recv, from the rings. After what the client has written before it hung up comes the end. */
+static ssize_t take(const struct direct_channel *channel, void *bytes, size_t size)
+{
+	const ssize_t n = rings_take(channel->rings, bytes, size);
+
+	if (n > 0)
+		return n;
+	if (n == -EPIPE || (n == 0 && channel->hung_up))
+		return 0;
+	errno = n == 0 ? EAGAIN : EPROTO;
+	return -1;
+}
+
 void direct_channel_read(struct direct_channel *channel, uint64_t now)
 {
 	if (make_room(channel) < 0) {
@@ -97,7 +123,9 @@ void direct_channel_read(struct direct_channel *channel, uint64_t now)
 		channel->input_ended = true;
 		return;
 	}
-	const ssize_t n = receive(channel);
+	uint8_t *to = channel->in + channel->end;
+	const size_t room = channel->room - channel->end;
+	const ssize_t n = channel->rings ? take(channel, to, room) : receive(channel, to, room);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	channel->read_at = now;
@@ -105,7 +133,7 @@ void direct_channel_read(struct direct_channel *channel, uint64_t now)
 	if (n > 0)
 		channel->end += (size_t)n;
 	else
-		channel->input_ended = true;
+		channel->input_ended = n == 0 || channel->rings; /* a socket that has failed ends with the next read */
 	channel->dead = channel->dead || n < 0;
 }
 
@@ -211,11 +239,22 @@ static void all_sent(struct direct_channel *channel)
 	channel->out_room = 0;
 }
 
+ssize_t direct_channel_send(const struct direct_channel *channel)
+{
+	const uint8_t *from = channel->out + channel->sent;
+	const size_t size = channel->size - channel->sent;
+
+	if (!channel->rings)
+		return send(channel->fd, from, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+	const ssize_t n = rings_put(channel->rings, from, size);
+	errno = n == 0 ? EAGAIN : (int)-n;
+	return n > 0 ? n : -1;
+}
+
 static void send_out(struct direct_channel *channel)
 {
 	while (channel->sent < channel->size && !channel->dead) {
-		const ssize_t n = send(channel->fd, channel->out + channel->sent, channel->size - channel->sent,
-				       MSG_DONTWAIT | MSG_NOSIGNAL);
+		const ssize_t n = direct_channel_send(channel);
 		if (n < 0 && errno == EAGAIN)
 			return;
 		if (n < 0 && errno != EINTR)
@@ -231,6 +270,19 @@ void direct_channel_flush(struct direct_channel *channel, uint64_t now)
 	set_changing(channel, true);
 	send_out(channel);
 	set_changing(channel, false);
+}
+
+void direct_channel_offer_rings(struct direct_channel *channel, uint64_t now)
+{
+	static const uint8_t none[] = {BYTE_FIXARRAY | 3, 2, BYTE_FIXSTR | 13, 'o', 'b', 'j', 'p', 'o', 'o', 'l', '.',
+				       'r', 'i', 'n', 'g', 's', BYTE_FIXARRAY | 1, BYTE_NIL};
+
+	channel->rings = direct_rings_offer(channel->fd);
+	if (channel->rings)
+		return;
+	if (direct_channel_put(channel, none, sizeof none) < 0)
+		direct_channel_cut(channel);
+	direct_channel_flush(channel, now);
 }
 
 /* ---- the end ---- */
@@ -258,7 +310,10 @@ void direct_channel_tell_closing(struct direct_channel *channel, struct span rea
 static void turn_deaf(struct direct_channel *channel)
 {
 	channel->deaf_at = UINT64_MAX;
-	(void)shutdown(channel->fd, SHUT_RD); /* fails only if the client has closed the channel */
+	if (channel->rings)
+		rings_shut(channel->rings);
+	else
+		(void)shutdown(channel->fd, SHUT_RD); /* fails only if the client has closed the channel */
 }
 
 void direct_channel_keep_time(struct direct_channel *channel, uint64_t now)
@@ -276,6 +331,8 @@ void direct_channel_cut(struct direct_channel *channel)
 	set_changing(channel, true);
 	all_sent(channel);
 	set_changing(channel, false);
+	if (channel->rings)
+		rings_shut(channel->rings);
 	(void)shutdown(channel->fd, SHUT_RDWR);
 }
 
@@ -287,7 +344,32 @@ bool direct_channel_is_done(const struct direct_channel *channel)
 
 short direct_channel_events(const struct direct_channel *channel)
 {
-	const bool reads =
-		!channel->input_ended && !channel->waits && (channel->dead || channel->size - channel->sent <= DIRECT_UNSENT);
-	return (short)((reads ? POLLIN : 0) | (channel->size > 0 ? POLLOUT : 0));
+	if (channel->rings)
+		return channel->hung_up ? 0 : POLLIN;
+	return (short)((direct_channel_wants_input(channel) ? POLLIN : 0) | (channel->size > 0 ? POLLOUT : 0));
+}
+
+/* The client sends nothing on the socket while there are rings. So it has shut down its sending side, or does not keep to that. */
+static void see_socket(struct direct_channel *channel)
+{
+	char byte;
+	const ssize_t n = receive(channel, &byte, 1);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	channel->hung_up = true;
+	if (n > 0)
+		channel->stray = channel->waits = true;
+	if (n < 0)
+		direct_channel_cut(channel);
+}
+
+void direct_channel_on_polled(struct direct_channel *channel, short events, uint64_t now)
+{
+	if (channel->rings && (events & POLLIN))
+		see_socket(channel);
+	else if (!channel->rings && (events & POLLIN))
+		direct_channel_read(channel, now);
+	if ((events & (POLLHUP | POLLERR)) && (channel->rings || !(events & POLLIN)))
+		direct_channel_cut(channel); /* its client has gone, and what waits here is not read, or written, any more */
 }

@@ -18,7 +18,7 @@ enum { INBOX_ROOM = 128 << 10, INBOX_KEEP = 4 << 20 };
 void inbox_init(struct inbox *inbox, int fd)
 {
 	*inbox = (struct inbox){.fd = fd};
-	inbox->arrivals.takes_sockets = true;
+	inbox->arrivals.takes_ends = true;
 	scan_begin(&inbox->scan, INT64_MAX);
 	STAILQ_INIT(&inbox->held);
 }

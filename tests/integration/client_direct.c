@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 static struct {
@@ -60,7 +61,8 @@ static int turn(void)
 
 int main(void)
 {
-	const struct objpool_connect_options options = {.size = sizeof options, .direct = 1};
+	const struct objpool_connect_options options = {
+		.size = sizeof options, .direct = getenv("RINGS") ? OBJPOOL_DIRECT_RINGS : OBJPOOL_DIRECT};
 
 	if (objpool_connect(&load.client, NULL, &options) < 0)
 		return 1;

@@ -24,8 +24,9 @@ def program(tmp_path_factory):
 class Load:
     """The program, while it runs."""
 
-    def __init__(self, program, daemon):
-        self.process = subprocess.Popen([program], env={**os.environ, "OBJPOOL_ADDRESS": daemon.address}, stdin=subprocess.PIPE,
+    def __init__(self, program, daemon, rings):
+        env = {**os.environ, "OBJPOOL_ADDRESS": daemon.address, **({"RINGS": "1"} if rings else {})}
+        self.process = subprocess.Popen([program], env=env, stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True)
         self.client = daemon.client()
         self.daemon = daemon
@@ -46,9 +47,9 @@ class Load:
         return failures, last
 
 
-@pytest.fixture
-def load(program, start):
-    load = Load(program, start({"p": {"workers": 2}}))
+@pytest.fixture(params=[False, True], ids=["socket", "rings"])
+def load(program, start, request):
+    load = Load(program, start({"p": {"workers": 2}}), request.param)
     yield load
     load.process.kill()
     load.process.communicate()

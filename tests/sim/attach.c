@@ -29,7 +29,7 @@ void attach_open(struct world *world, struct client *client)
 	struct block *socket = calloc(1, sizeof *socket);
 	*socket = (struct block){.refs = 1, .fd = ++world->last_fd, .drop = on_dropped, .given_away = true};
 	faults_arm(true);
-	const struct direct *direct = direct_open(client, slot, socket);
+	const struct direct *direct = direct_open(client, slot, socket, false);
 	faults_arm(false);
 	if (direct)
 		world_say(world, "client %llu: has direct channel %llu to %s:%u", (unsigned long long)client->id,

@@ -3,6 +3,8 @@
 #include "tests/unit/client_server.h"
 #include "tests/unit/failing.h"
 
+#include "proto/rings.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <setjmp.h>
@@ -142,9 +144,9 @@ static uint32_t call(const struct stage *stage, const char *method, int number, 
 	return id;
 }
 
-static void begin_with(struct stage *stage, int minor)
+static void begin_as(struct stage *stage, int minor, enum objpool_direct direct)
 {
-	const struct objpool_connect_options options = {.size = sizeof options, .client = "t", .direct = 1};
+	const struct objpool_connect_options options = {.size = sizeof options, .client = "t", .direct = direct};
 	int fds[2];
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
@@ -153,6 +155,11 @@ static void begin_with(struct stage *stage, int minor)
 	say(stage->daemon, "[i i n {s b s i s [i i]}]", 1, 1, "fds", true, "fds_mark", 7, "protocol", 1, minor);
 	assert_int_equal(objpool_adopt(&stage->client, fds[1], &options), 0);
 	hear(stage->daemon, "[i i s [{s s s s s b}]]", 0, 1, "objpool.hello", "client", "t", "errors", "map", "fds", true);
+}
+
+static void begin_with(struct stage *stage, int minor)
+{
+	begin_as(stage, minor, OBJPOOL_DIRECT);
 }
 
 /* A connection that has a channel, number 17, to slot 0. The next msgid is 4. */
@@ -325,6 +332,203 @@ static void test_slot(void **state)
 	objpool_result_free(&outcome.result);
 	objpool_result_free(&first.result);
 	objpool_result_free(&second.result);
+}
+
+/* ---- rings ---- */
+
+/* A connection that wants rings, and whose channel has been given, but not offered any. The next msgid is 4. */
+static void begin_rings(struct stage *stage)
+{
+	struct outcome first;
+
+	begin_as(stage, 2, OBJPOOL_DIRECT_RINGS);
+	call(stage, "sim.step", 1, &first);
+	turn(stage);
+	hear(stage->daemon, "[i i s [s n {s b}]] [i i s [i]]", 0, 2, "objpool.attach", "sim", "rings", true, 0, 3, "sim.step", 1);
+	say(stage->daemon, "[i i n i]", 1, 3, 10);
+	stage->worker = give_channel(stage->daemon, 2, 0, 17);
+	turn(stage);
+	assert_number(&first, 10);
+}
+
+/* Offers rings with so many of their descriptors. */
+static void offer(const struct stage *stage, struct rings *rings, unsigned count, uint64_t bytes)
+{
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(RINGS_FILES * sizeof(int))];
+	} control = {.head = {.cmsg_len = CMSG_LEN(count * sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
+	struct objpool_packer packer = OBJPOOL_PACKER_INIT;
+	int files[RINGS_FILES];
+
+	assert_int_equal(rings_make(rings, files), 0);
+	assert_int_equal(objpool_pack(&packer, "[i s [u]]", 2, "objpool.rings", bytes), 0);
+	struct iovec iov = {.iov_base = packer.data, .iov_len = packer.size};
+	const struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = count ? &control : NULL,
+				       .msg_controllen = count ? CMSG_SPACE(count * sizeof(int)) : 0};
+	memcpy(CMSG_DATA(&control.head), files, count * sizeof(int));
+	assert_int_equal(sendmsg(stage->worker, &message, MSG_NOSIGNAL), packer.size);
+	objpool_packer_free(&packer);
+	for (int i = 0; i < RINGS_FILES; i++)
+		close(files[i]);
+}
+
+static void hear_in(struct rings *rings, const char *format, ...)
+{
+	struct objpool_packer packer = OBJPOOL_PACKER_INIT;
+	unsigned char bytes[512];
+	va_list arguments;
+
+	va_start(arguments, format);
+	assert_int_equal(objpool_vpack(&packer, format, arguments), 0);
+	va_end(arguments);
+	assert_int_equal(rings_take(rings, bytes, sizeof bytes), packer.size);
+	assert_memory_equal(bytes, packer.data, packer.size);
+	objpool_packer_free(&packer);
+}
+
+static void say_in(struct rings *rings, const char *format, ...)
+{
+	struct objpool_packer packer = OBJPOOL_PACKER_INIT;
+	va_list arguments;
+
+	va_start(arguments, format);
+	assert_int_equal(objpool_vpack(&packer, format, arguments), 0);
+	va_end(arguments);
+	assert_int_equal(rings_put(rings, packer.data, packer.size), packer.size);
+	objpool_packer_free(&packer);
+}
+
+/* Is there something to do, for a program that polls? */
+static bool is_readable(const struct stage *stage)
+{
+	struct pollfd pollfd = {.fd = objpool_fd(stage->client), .events = objpool_events(stage->client)};
+
+	return poll(&pollfd, 1, 0) == 1;
+}
+
+static void test_rings(void **state)
+{
+	struct outcome before, first, second;
+	struct rings rings;
+	struct stage stage;
+
+	(void)state;
+	begin_rings(&stage);
+	call(&stage, "sim.step", 2, &before); /* the worker has not said yet what bytes go through */
+	turn(&stage);
+	hear_nothing(stage.worker);
+	hear(stage.daemon, "[i i s [i]]", 0, 4, "sim.step", 2);
+	offer(&stage, &rings, RINGS_FILES, RINGS_BYTES);
+	turn(&stage);
+	call(&stage, "sim.step", 3, &first);
+	call(&stage, "sim.step", 4, &second);
+	turn(&stage);
+	hear_in(&rings, "[i i s [i]] [i i s [i]]", 0, 5, "step", 3, 0, 7, "step", 4);
+	assert_false(is_readable(&stage));
+	say_in(&rings, "[i i n i]", 1, 5, 30); /* the program polls: the worker wakes it */
+	assert_true(is_readable(&stage));
+	assert_int_equal(objpool_dispatch(stage.client, POLLIN), 0);
+	assert_number(&first, 30);
+	assert_false(is_readable(&stage));
+	say_in(&rings, "[i i n i]", 1, 7, 40);
+	assert_int_equal(objpool_wait(stage.client, 1000), 0);
+	assert_number(&second, 40);
+	hear_nothing(stage.worker);
+	end(&stage);
+	objpool_result_free(&before.result);
+	rings_close(&rings);
+}
+
+/* More than a ring holds goes in parts. */
+static void test_full_rings(void **state)
+{
+	static unsigned char bytes[RINGS_BYTES];
+	struct objpool_packer args = OBJPOOL_PACKER_INIT;
+	struct outcome outcome = {0}, last = {0};
+	struct rings rings;
+	struct stage stage;
+
+	(void)state;
+	begin_rings(&stage);
+	offer(&stage, &rings, RINGS_FILES, RINGS_BYTES);
+	turn(&stage);
+	objpool_pack_array(&args, 1);
+	memset(objpool_pack_bin_room(&args, 40000), 7, 40000);
+	assert_int_equal(objpool_call_async(stage.client, "sim.step", objpool_packed(&args), NULL, note, &outcome, NULL), 0);
+	assert_int_equal(objpool_call_async(stage.client, "sim.step", objpool_packed(&args), NULL, note, &last, NULL), 0);
+	turn(&stage);
+	assert_true(objpool_unsent(stage.client) > 14000);
+	assert_int_equal(rings_take(&rings, bytes, sizeof bytes), RINGS_BYTES);
+	assert_true(is_readable(&stage));
+	turn(&stage);
+	assert_int_equal(objpool_unsent(stage.client), 0);
+	assert_true(rings_take(&rings, bytes, sizeof bytes) > 14000);
+	end(&stage);
+	objpool_packer_free(&args);
+	objpool_result_free(&outcome.result);
+	objpool_result_free(&last.result);
+	rings_close(&rings);
+}
+
+/* What the worker wrote before it died is read. */
+static void test_rings_of_a_worker_that_dies(void **state)
+{
+	struct outcome first, second;
+	struct rings rings;
+	struct stage stage;
+
+	(void)state;
+	begin_rings(&stage);
+	offer(&stage, &rings, RINGS_FILES, RINGS_BYTES);
+	turn(&stage);
+	call(&stage, "sim.step", 3, &first);
+	call(&stage, "sim.step", 4, &second);
+	turn(&stage);
+	hear_in(&rings, "[i i s [i]] [i i s [i]]", 0, 4, "step", 3, 0, 6, "step", 4);
+	hear(stage.daemon, "[i i s [s n {s b}]]", 0, 5, "objpool.attach", "sim", "rings", true);
+	say_in(&rings, "[i i n i]", 1, 4, 30);
+	close(stage.worker);
+	stage.worker = -1;
+	turn(&stage);
+	assert_number(&first, 30);
+	turn(&stage);
+	hear(stage.daemon, "[i i s [i]]", 0, 7, "objpool.detached", 17);
+	end(&stage);
+	objpool_result_free(&second.result);
+	rings_close(&rings);
+}
+
+/* A worker that has none, and offers that are none. After those, calls go to the daemon, and channels are asked for without. */
+static void test_offers(void **state)
+{
+	struct outcome outcome;
+	struct rings rings;
+	struct stage stage;
+
+	(void)state;
+	begin_rings(&stage);
+	say(stage.worker, "[i s [n]]", 2, "objpool.rings");
+	turn(&stage);
+	call(&stage, "sim.step", 3, &outcome);
+	turn(&stage);
+	hear(stage.worker, "[i i s [i]]", 0, 4, "step", 3);
+	end(&stage);
+	objpool_result_free(&outcome.result);
+
+	for (unsigned files = 0; files <= RINGS_FILES; files++) {
+		begin_rings(&stage);
+		offer(&stage, &rings, files, files == RINGS_FILES ? RINGS_BYTES + 1 : RINGS_BYTES);
+		turn(&stage);
+		turn(&stage);
+		hear_end(stage.worker);
+		call(&stage, "sim.step", 3, &outcome);
+		turn(&stage);
+		hear(stage.daemon, "[i i s [s]] [i i s [i]]", 0, 4, "objpool.attach", "sim", 0, 5, "sim.step", 3);
+		end(&stage);
+		objpool_result_free(&outcome.result);
+		rings_close(&rings);
+	}
 }
 
 /* A daemon of before, one that has no channels for the pool, one that has none now. */
@@ -669,6 +873,10 @@ int main(void)
 		cmocka_unit_test(test_large_arguments_go_to_the_daemon),
 		cmocka_unit_test(test_calls_with_large_results_go_to_the_daemon),
 		cmocka_unit_test(test_slot),
+		cmocka_unit_test(test_rings),
+		cmocka_unit_test(test_full_rings),
+		cmocka_unit_test(test_rings_of_a_worker_that_dies),
+		cmocka_unit_test(test_offers),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_idlest),
 		cmocka_unit_test(test_closing),

@@ -1037,7 +1037,7 @@ static void what_waits_behind_direct_messages_stays(void **state)
 	struct pool *pool = world_pool(&world, "p", 2, &settings);
 	for (unsigned i = 0; i < 2; i++) {
 		struct slot *slot = pool->slots[i];
-		const struct direct *direct = direct_open(&client, slot, &socket);
+		const struct direct *direct = direct_open(&client, slot, &socket, false);
 		assert_true(board_direct_begin(&slot->board->direct, direct->place, 0, false));
 		slot->board->since = world.core.now;
 	}

@@ -95,12 +95,18 @@ OBJPOOL_API int objpool_result_copy(struct objpool_result *copy, const struct ob
 
 /* ---- connections ----------------------------------------------------------------------------------------------------- */
 
+/* Calls of one instance go straight to its worker, see "direct channels". */
+enum objpool_direct {
+	OBJPOOL_DIRECT = 1,       /* through a socket */
+	OBJPOOL_DIRECT_RINGS = 2, /* through shared memory, where both sides look for messages before they sleep */
+};
+
 struct objpool_connect_options {
 	size_t size;         /* sizeof(struct objpool_connect_options) */
 	const char *client;  /* the name that the daemon is told; NULL: the program's short name */
 	int timeout_ms;      /* for connecting and the greeting together; 0: ten seconds; negative: none */
 	bool no_descriptors; /* large values go through the socket, see "large values" */
-	int direct;          /* 1: calls of one instance go straight to its worker, see "direct channels" */
+	int direct;          /* an enum objpool_direct; 0: all calls go through the daemon */
 };
 #define OBJPOOL_CONNECT_OPTIONS_INIT {sizeof(struct objpool_connect_options), NULL, 0, false, 0}
 
@@ -258,6 +264,9 @@ OBJPOOL_API int objpool_packer_share(struct objpool_packer *packer, struct objpo
  * - When a worker dies, calls that it had not begun are sent again. Those that it had begun fail with WORKER_LOST.
  * - At its timeout a call fails at once, and the library cancels it.
  * - objpool_fd is a descriptor of epoll(7) that stands for all sockets. Poll it like a socket.
+ *
+ * OBJPOOL_DIRECT_RINGS: bytes go through two rings of 64 KiB in memory that the program shares with the worker, and a system call
+ * is made only to wake who sleeps. A worker or a daemon without rings uses the socket.
  */
 
 /* ---- results one by one ---------------------------------------------------------------------------------------------- */

@@ -121,7 +121,7 @@ static uint32_t take_place(struct slot *slot)
 	return place;
 }
 
-struct direct *direct_open(struct client *client, struct slot *slot, struct block *socket)
+struct direct *direct_open(struct client *client, struct slot *slot, struct block *socket, bool rings)
 {
 	struct direct *direct = calloc(1, sizeof *direct);
 
@@ -142,7 +142,7 @@ struct direct *direct_open(struct client *client, struct slot *slot, struct bloc
 	direct->place = take_place(slot);
 	TAILQ_INSERT_TAIL(&slot->directs, direct, of_slot);
 	TAILQ_INSERT_TAIL(&client->directs, direct, of_client);
-	to_worker_attach(slot, direct->place, client, tell_every(slot->pool), socket);
+	to_worker_attach(slot, direct->place, client, tell_every(slot->pool), socket, rings);
 	slot_relist(slot);
 	core_trace(client->core, slot->pool, slot, "session %llu gets direct channel %llu", (unsigned long long)client->id,
 		   (unsigned long long)direct->number);

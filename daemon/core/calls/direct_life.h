@@ -13,8 +13,8 @@ enum { DIRECT_ENDED_MAX = 64 /* channels of a client that have ended and are rem
 /* The instance for a new channel of the client: of the slot `wanted`; -1: the best of the pool. NULL: *error made. */
 struct slot *direct_slot_for(struct pool *pool, int64_t wanted, const struct client *client, struct error *error);
 
-/* Opens a channel: the worker gets `socket`, its end. NULL: out of memory. */
-struct direct *direct_open(struct client *client, struct slot *slot, struct block *socket);
+/* Opens a channel: the worker gets `socket`, its end. `rings`: it offers rings to the client. NULL: out of memory. */
+struct direct *direct_open(struct client *client, struct slot *slot, struct block *socket, bool rings);
 
 /* Ends the slot's channels, but those of the session `but` (0: all). `reason` is what the client is told: a literal. */
 void direct_close_all(struct slot *slot, const char *reason, uint64_t but);

@@ -343,7 +343,8 @@ void to_worker_release(struct slot *slot, uint64_t session)
 		put_message(slot, TO_RELEASE, session);
 }
 
-void to_worker_attach(struct slot *slot, uint32_t place, const struct client *client, uint64_t tell_every, struct block *socket)
+void to_worker_attach(struct slot *slot, uint32_t place, const struct client *client, uint64_t tell_every, struct block *socket,
+		      bool rings)
 {
 	struct sendq *out = &slot->out;
 
@@ -352,9 +353,9 @@ void to_worker_attach(struct slot *slot, uint32_t place, const struct client *cl
 	put_uints(out, (uint64_t[]){TO_FILES}, 1);
 	put_array(out, 1);
 	put_uints(out, (uint64_t[]){0}, 1);
-	put_array(out, 6);
+	put_array(out, 7);
 	put_uints(out, (uint64_t[]){TO_ATTACH, place, client->id, client->error_maps, tell_every,
-				    slot->pool->settings.stop_timeout}, 6);
+				    slot->pool->settings.stop_timeout, rings}, 7);
 	slot->pool->core->ops->slot_wrote(slot);
 }
 

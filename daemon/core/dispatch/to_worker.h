@@ -40,7 +40,8 @@ void to_worker_lease(struct slot *slot, uint64_t session);
 void to_worker_release(struct slot *slot, uint64_t session);
 
 /* Opens a direct channel at that place of the board for the client: `socket` is the worker's end. And: has it closed. */
-void to_worker_attach(struct slot *slot, uint32_t place, const struct client *client, uint64_t tell_every, struct block *socket);
+void to_worker_attach(struct slot *slot, uint32_t place, const struct client *client, uint64_t tell_every, struct block *socket,
+		      bool rings);
 void to_worker_detach(struct slot *slot, uint32_t place, const char *reason);
 
 /* The answer to the worker's nested call: a response, whose bytes are taken. */

@@ -16,8 +16,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* Of docs/PROTOCOL.md. A minor version has all that those before it have; 1: direct channels. */
-enum { PROTOCOL_MAJOR = 1, PROTOCOL_MINOR = 1 };
+/* Of docs/PROTOCOL.md. A minor version has all that those before it have; 1: direct channels;
+ * 2: with rings. */
+enum { PROTOCOL_MAJOR = 1, PROTOCOL_MINOR = 2 };
 
 int admin_refuse_params(struct request *request, const char *what)
 {

@@ -30,20 +30,41 @@ static int refuse(struct request *request, enum error_code code, const char *tex
 	return -1;
 }
 
-/* The slot, or nil, and a map of options, of which there are none. */
-static int read_wanted(struct request *request, int64_t *wanted)
+/* What a channel is asked to be. */
+struct wanted {
+	int64_t slot; /* -1: any */
+	bool rings;
+};
+
+/* {rings: bool}, or nil */
+static int read_options(struct reader *args, struct wanted *wanted)
 {
-	static const char what[] = "a pool, a slot or nil, and a map of options, of which there are none";
-	uint64_t number;
+	struct span key;
 	uint32_t n = 0;
 
-	*wanted = -1;
+	if (read_nil(args) == 0)
+		return 0;
+	if (read_map(args, &n) < 0)
+		return -EINVAL;
+	for (; n > 0; n--)
+		if (read_text(args, &key) < 0 || !span_is(key, "rings") || read_bool(args, &wanted->rings) < 0)
+			return -EINVAL;
+	return 0;
+}
+
+/* The slot, or nil, and a map of options. */
+static int read_wanted(struct request *request, struct wanted *wanted)
+{
+	static const char what[] = "a pool, a slot or nil, and a map of options, of which there is `rings`, true or false";
+	uint64_t number;
+
+	*wanted = (struct wanted){.slot = -1};
 	if (request->count > 0 && read_nil(&request->args) < 0) {
 		if (read_whole(&request->args, &number) < 0 || number > UINT32_MAX)
 			return admin_refuse_params(request, what);
-		*wanted = (int64_t)number;
+		wanted->slot = (int64_t)number;
 	}
-	if (request->count > 1 && read_nil(&request->args) < 0 && (read_map(&request->args, &n) < 0 || n > 0))
+	if (request->count > 1 && read_options(&request->args, wanted) < 0)
 		return admin_refuse_params(request, what);
 	return request->count > 2 ? admin_refuse_params(request, what) : 0;
 }
@@ -103,7 +124,7 @@ static void pack_channel(const struct direct *direct, msgpack_packer *result)
 }
 
 /* The client's end leaves with the answer, which follows at once. */
-static int open_channel(struct request *request, struct slot *slot)
+static int open_channel(struct request *request, struct slot *slot, bool rings)
 {
 	struct client *client = &request->session->client;
 	struct block *ends[2] = {NULL, NULL};
@@ -111,7 +132,7 @@ static int open_channel(struct request *request, struct slot *slot)
 	if (!account_has_room_for_file(client->account) || make_ends(client, ends) < 0)
 		return refuse(request, ERROR_OVERLOADED,
 			      "the daemon holds as many descriptors for this client, or for all, as it may (see LimitNOFILE=)");
-	const struct direct *direct = direct_open(client, slot, ends[0]);
+	const struct direct *direct = direct_open(client, slot, ends[0], rings);
 	if (direct) {
 		sendq_pass(&client->out, ends[1]);
 		pack_channel(direct, request->result);
@@ -123,7 +144,7 @@ static int open_channel(struct request *request, struct slot *slot)
 
 int admin_attach(struct request *request)
 {
-	int64_t wanted;
+	struct wanted wanted;
 
 	if (!request->session->is_unix || !request->session->client.fds)
 		return refuse(request, ERROR_BAD_REQUEST,
@@ -131,12 +152,12 @@ int admin_attach(struct request *request)
 	struct pool *pool = admin_pool(request);
 	if (!pool || read_wanted(request, &wanted) < 0)
 		return -1;
-	struct slot *slot = choose(request, pool, wanted);
+	struct slot *slot = choose(request, pool, wanted.slot);
 	if (!slot)
 		return -1;
 	if (request->rpc->type == RPC_NOTIFICATION)
 		return 1; /* nobody would get the descriptor */
-	return open_channel(request, slot);
+	return open_channel(request, slot, wanted.rings);
 }
 
 /* ---- objpool.detached, objpool.cancel ---- */
