@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Clients that send a worker whatever they like on its direct channels, don't read, cancel, shut down or go, while the supervisor
- * ends the channels: each step of the input is a byte, and, where something is sent, the number of bytes and the bytes.
+ * ends the channels: each step of the input is a byte, and, where something is sent, the number of bytes and the bytes. The last
+ * channel has rings, whose memory its client may overwrite.
  * make_corpus.py writes steps by these names.
  */
 #include "daemon/worker/direct.h"
 #include "daemon/worker/plugin_load.h"
 #include "daemon/worker/services.h"
 #include "proto/pack.h"
+#include "proto/rings.h"
 #include "proto/rpc.h"
 #include "proto/scan.h"
 
@@ -24,13 +26,14 @@ enum step {               /* the low four bits are a number: the last two of the
 	    READS = 0x20,
 	    SHUTS_DOWN = 0x30, /* its sending side */
 	    GOES = 0x40,
-	    CANCELS = 0x50, /* the message whose number is the next byte */
-	    DETACH = 0x60,  /* by the supervisor, with a reason */
-	    CUT = 0x70,     /* likewise, without */
-	    LATER = 0x80,   /* 0.2 s pass */
-	    STEP = 0xf0,    /* the mask */
+	    CANCELS = 0x50,   /* the message whose number is the next byte */
+	    DETACH = 0x60,    /* by the supervisor, with a reason */
+	    CUT = 0x70,       /* likewise, without */
+	    LATER = 0x80,     /* 0.2 s pass */
+	    SCRIBBLES = 0x90, /* the next two bytes: which word of the rings, and how many bytes more it says */
+	    STEP = 0xf0,      /* the mask */
 };
-enum { CHANNELS = 3, MAX_MESSAGE = 1 << 16, ROOM = 1 << 18, TURNS_MAX = 1000 };
+enum { CHANNELS = 3, WITH_RINGS = 2, MAX_MESSAGE = 1 << 16, ROOM = 1 << 18, TURNS_MAX = 1000 };
 
 /* ---- the class ---- */
 
@@ -92,6 +95,8 @@ static const struct objpool_plugin exported = {OBJPOOL_PLUGIN_HEAD, .name = "fuz
 
 struct channel {
 	int fd; /* the client's end; -1: it has gone */
+	struct rings rings;
+	bool scribbled; /* what comes may be nonsense */
 	uint8_t come[ROOM];
 	size_t size; /* bytes that have come and are no whole message */
 	uint64_t answers;
@@ -135,7 +140,26 @@ static void tear_down(struct host *host)
 	free(host);
 }
 
-/* [FILES, [0]] with the socket, and [ATTACH, place, session, error maps?, tell every, stop_timeout] */
+/* The worker has offered rings on the socket. */
+static void open_rings(struct channel *channel)
+{
+	char come[64];
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(RINGS_FILES * sizeof(int))];
+	} control;
+	struct iovec iov = {.iov_base = come, .iov_len = sizeof come};
+	struct msghdr header = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+	int files[RINGS_FILES];
+
+	if (recvmsg(channel->fd, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) <= 0 || header.msg_controllen == 0)
+		abort();
+	memcpy(files, CMSG_DATA(&control.head), sizeof files);
+	if (rings_open(&channel->rings, files) < 0)
+		abort();
+}
+
+/* [FILES, [0]] with the socket, and [ATTACH, place, session, error maps?, tell every, stop_timeout, rings?] */
 static void attach(struct host *host, uint8_t place)
 {
 	int ends[2];
@@ -151,8 +175,8 @@ static void attach(struct host *host, uint8_t place)
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
 		abort();
 	p = pack_uint(pack_array(pack_uint(pack_array(p, 2), TO_FILES), 1), 0);
-	p = pack_uint(pack_uint(pack_uint(pack_array(p, 6), TO_ATTACH), place), 1);
-	p = pack_uint(pack_uint(pack_uint(p, place % 2), 5), 300000000);
+	p = pack_uint(pack_uint(pack_uint(pack_array(p, 7), TO_ATTACH), place), 1);
+	p = pack_uint(pack_uint(pack_uint(pack_uint(p, place % 2), 5), 300000000), place == WITH_RINGS);
 	iov.iov_len = (size_t)(p - message);
 	memcpy(CMSG_DATA(&control.head), &ends[1], sizeof ends[1]);
 	if (sendmsg(supervisor, &header, MSG_NOSIGNAL) != p - message || inbox_fill(&host->inbox, UINT64_MAX) != 1 ||
@@ -164,6 +188,9 @@ static void attach(struct host *host, uint8_t place)
 	channels[place].fd = ends[0];
 	channels[place].size = 0;
 	channels[place].answers = 0;
+	channels[place].scribbled = false;
+	if (place == WITH_RINGS)
+		open_rings(&channels[place]);
 }
 
 static void detach(struct host *host, uint8_t place, const char *reason)
@@ -198,13 +225,22 @@ static void check(struct channel *channel, struct span message)
 	channel->answers += rpc.type == RPC_RESPONSE;
 }
 
+static ssize_t receive(struct channel *channel)
+{
+	uint8_t *to = channel->come + channel->size;
+	const size_t room = ROOM - channel->size;
+
+	return channel->rings.memory ? rings_take(&channel->rings, to, room) : recv(channel->fd, to, room, MSG_DONTWAIT);
+}
+
 static void read_answers(struct channel *channel)
 {
 	ssize_t n;
 	int64_t size;
 
-	while (channel->fd >= 0 &&
-	       (n = recv(channel->fd, channel->come + channel->size, ROOM - channel->size, MSG_DONTWAIT)) > 0) {
+	while (channel->fd >= 0 && (n = receive(channel)) > 0) {
+		if (channel->scribbled)
+			continue;
 		channel->size += (size_t)n;
 		size_t used = 0;
 		while (used < channel->size && (size = scan_length(channel->come + used, channel->size - used)) > 0) {
@@ -223,13 +259,28 @@ static void go(struct channel *channel)
 	if (channel->fd >= 0)
 		(void)close(channel->fd);
 	channel->fd = -1;
+	if (channel->rings.memory)
+		rings_close(&channel->rings);
 }
 
-static const uint8_t *say(const struct channel *channel, const uint8_t *p, const uint8_t *end)
+static void scribble(struct channel *channel, uint8_t which, uint8_t more)
+{
+	const struct rings *rings = &channel->rings;
+
+	if (!rings->memory)
+		return;
+	_Atomic uint64_t *words[] = {&rings->out->written, &rings->out->read, &rings->in->written, &rings->in->read};
+	atomic_fetch_add(words[which % 4], (uint64_t)more << which / 4);
+	channel->scribbled = true;
+}
+
+static const uint8_t *say(struct channel *channel, const uint8_t *p, const uint8_t *end)
 {
 	const size_t left = (size_t)(end - p), n = left > *p ? (size_t)*p + 1 : left;
 
-	if (channel->fd >= 0)
+	if (channel->rings.memory)
+		(void)rings_put(&channel->rings, p, n);
+	else if (channel->fd >= 0)
 		(void)!send(channel->fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL);
 	return p + n;
 }
@@ -252,6 +303,8 @@ static const uint8_t *do_step(struct host *host, const uint8_t *p, const uint8_t
 		(void)board_direct_cancel(&board.direct, place, *p++);
 	else if (step == DETACH || step == CUT)
 		detach(host, place, step == CUT ? "" : "replaced");
+	else if (step == SCRIBBLES && end - p >= 2)
+		scribble(channel, p[0], p[1]), p += 2;
 	else if (step == LATER)
 		host->now += 200000000;
 	turn(host);
@@ -263,7 +316,7 @@ static void finish(struct host *host)
 {
 	for (unsigned i = 0; i < CHANNELS; i++) {
 		read_answers(&channels[i]);
-		if (channels[i].answers > board_direct_begun(&board.direct, i) + 1)
+		if (!channels[i].scribbled && channels[i].answers > board_direct_begun(&board.direct, i) + 1)
 			abort(); /* one may be to bytes that are no message */
 		go(&channels[i]);
 	}

@@ -126,7 +126,7 @@ write("config", "create", msgpack.packb({"plugin": "p", "class": "C", "workers":
                                          "max_queue": 5, "start_timeout": 1.5, "isolation": "thread", "idle_timeout": None, "unpickle": True}))
 
 # Steps of fuzz_direct.c: likewise. What is sent goes out in pieces of 256 bytes at most.
-SENDS, TURN, GETS, SHUTS_DOWN, LEAVES, CANCELS, DETACH, CUT, LATER = range(0, 0x90, 0x10)
+SENDS, TURN, GETS, SHUTS_DOWN, LEAVES, CANCELS, DETACH, CUT, LATER, SCRIBBLES = range(0, 0xa0, 0x10)
 
 
 def pieces(channel, data):
@@ -152,6 +152,8 @@ direct("nested", [0, 1, "echo", [[[[[1]]]]]], pieces(0, b"\x94\x00\x02\xa4echo\x
 direct("stalls", *[[0, i, "much", []] for i in range(60)], *[TURN] * 8, GETS, *[TURN] * 4, GETS)
 direct("cancels", bytes([CANCELS, 1, CANCELS, 2]), [0, 1, "echo", []], [0, 2, "echo", []], [2, "act", []], TURN, bytes([CANCELS, 0]), GETS)
 direct("detached", [0, 1, "echo", []], DETACH, [0, 2, "echo", []], SHUTS_DOWN, TURN, GETS, DETACH | 1, LATER, pieces(1, b"\x90"), TURN, CUT | 2, TURN)
+direct("rings", pieces(2, msgpack.packb([0, 1, "echo", [1]])), TURN, GETS | 2, *[pieces(2, msgpack.packb([0, i, "much", []])) for i in range(9)], *[TURN] * 4, GETS | 2, TURN, SHUTS_DOWN | 2, TURN)
+direct("scribbles", *[part for which in (0, 1, 2, 3, 64, 129, 243) for part in (pieces(2, msgpack.packb([0, 1, "echo", [1]])), bytes([SCRIBBLES | 2, which, 77]), TURN, GETS | 2)])
 direct("goes", [0, 1, "much", []], [2, "echo", []], LEAVES, TURN, pieces(1, b"\x94\x00"), LEAVES | 1, TURN)
 
 STATUS = {"server": "objpool", "version": "1", "state": "running", "pid": 5, "uptime_s": 1.5, "sessions": 1, "listen": ["unix:/s"], "pools": [
