@@ -522,10 +522,11 @@ def test_closing(start, what, reason):
             asked = admin.start("objpool.reload")
         else:
             asked = admin.start("objpool.shutdown")
+        detached = client.start("objpool.detached", channel.number)  # now: the daemon may stop right after the channel's end
         answers = channel.rest()
         assert channel.notes == [[2, "objpool.closing", [reason]]]
         assert answers[slow][0] is None and answers[last] == (None, "last")
-        assert client.value("objpool.detached", channel.number) == {"reason": reason, "begun": 2, "error": None}
+        assert client.wait(detached) == (None, {"reason": reason, "begun": 2, "error": None})
         assert admin.wait(asked)[0] is None
     if what == "stop":
         assert daemon.process.wait(DEADLINE) == 0
