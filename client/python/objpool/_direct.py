@@ -8,7 +8,6 @@ makes it on the connection then.
 from __future__ import annotations
 
 import itertools
-import random
 import time
 import weakref
 
@@ -199,6 +198,7 @@ class RouteState:
 
     def refused(self, error: ObjpoolError) -> None:
         """The daemon has no channel to give now."""
+        import random
         pause, self._pause = self._pause, min(2 * self._pause, PAUSE_MOST)
         self.retry_at = time.monotonic() + (PAUSE_DENIED if isinstance(error, Denied) else pause * random.uniform(0.5, 1))
 

@@ -112,7 +112,7 @@ def _code_of_main() -> Dict[str, Callable[[], Any]]:
 
 def _children(pid: int) -> List[int]:
     try:
-        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="utf-8") as file:
             return [int(child) for child in file.read().split()]
     except OSError:
         return []

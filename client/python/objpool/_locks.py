@@ -127,9 +127,9 @@ def waits_for_ever(pid: int) -> Optional[str]:
         threads = [int(thread) for thread in os.listdir(f"/proc/{pid}/task")]
         if not all(_waits(f"/proc/{pid}/task/{thread}", _FUTEX_PRIVATE if thread == pid else 0) for thread in threads):
             return None
-        with open(f"/proc/{pid}/syscall", encoding="ascii") as file:
+        with open(f"/proc/{pid}/syscall", encoding="utf-8") as file:
             call = file.read()
-        with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as status:
+        with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as status:
             return call + next(line for line in status if line.startswith("voluntary_ctxt_switches"))
     except (OSError, ValueError, StopIteration):
         return None
@@ -137,7 +137,7 @@ def waits_for_ever(pid: int) -> Optional[str]:
 
 def _waits(thread: str, flags: int) -> bool:
     """Whether a thread waits for a futex without a timeout: its process's own or, as a worker's second thread, the daemon's."""
-    with open(f"{thread}/syscall", encoding="ascii") as file:
+    with open(f"{thread}/syscall", encoding="utf-8") as file:
         number, *arguments = file.read().split()
     if number != str(_FUTEX):
         return False

@@ -2,7 +2,6 @@
 """What objpool.create is given for a pool, and the process of this program's that its workers come from."""
 from __future__ import annotations
 
-import json
 import os
 
 from . import _fork, _spawn
@@ -41,7 +40,10 @@ def _template_of(fork: Optional[bool], what: Any, keys: Mapping[str, Any], priva
     if fork if fork is not None else not own and _fork.is_default():
         return _fork.Fork(factory=None if isinstance(what, str) else what)
     options = keys.get("python_options", ())
-    return _spawn.Spawned(json.loads(options) if isinstance(options, str) else options)
+    if isinstance(options, str):
+        import json
+        options = json.loads(options)
+    return _spawn.Spawned(options)
 
 
 def _pool_section(what: Any, workers: Union[int, str], args: Sequence[Any], kwargs: Mapping[str, Any],

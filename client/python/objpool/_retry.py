@@ -2,7 +2,6 @@
 """Calls that are sent again, because they have not run."""
 from __future__ import annotations
 
-import random
 import time
 
 from .errors import ConnectionLost, ObjpoolError, Overloaded, RemoteTraceback, Unavailable, WorkerLost
@@ -42,6 +41,7 @@ class Retry:
         """
         if attempt >= self.attempts or not may_pass(error, idempotent):
             return None
+        import random
         pause = min(self.max_delay, self.delay * 2 ** min(attempt - 1, 60)) * random.uniform(0.5, 1)
         return pause if left is None or pause < left else None
 
