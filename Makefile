@@ -25,6 +25,8 @@ WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointe
 SAN := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=undefined -O1)
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) -fvisibility=hidden -fPIC -MMD -MP -I. -Iclient/include -Iplugins/include \
 	-DOBJPOOL_VERSION='"$(VERSION)"' $(CPPFLAGS) $(CFLAGS) $(LTO) $(SAN)
+# What daemon and templates say to each other, and the memory that they share, is for one build: they compare this.
+CHANNEL_FLAGS := -DCHANNEL_BUILD='"$(shell cat $(sort $(wildcard proto/*.h)) | sha1sum | cut -c 1-16)"'
 # For daemon/supervisor/config/paths.c alone.
 PATH_FLAGS = -DOBJPOOL_PLUGIN_DIR='"$(plugindir)"' -DOBJPOOL_LIBEXEC_DIR='"$(libexecdir)/objpool"' -DOBJPOOL_SYSCONF_DIR='"$(sysconfdir)/objpool"'
 ALL_LDFLAGS = $(LDFLAGS) $(LTO) $(if $(LTO),-O2) $(SAN) -Wl,--as-needed
@@ -48,6 +50,10 @@ help: # this list
 	@echo '  Variables: SANITIZE=address,undefined  DEVELOPER=1  prefix=/usr/local  DESTDIR='
 
 all: $(B)/objpoold $(B)/objpool-worker $(B)/objpool-backtrace $(B)/objpool $(B)/libobjpool.so $(B)/libobjpool.a $(PLUGINS)
+
+CHANNEL_OBJECTS := $(foreach o,daemon/worker/class_load.o daemon/supervisor/workers/loading.o,$(B)/$(o) $(B)/plain/$(o))
+$(CHANNEL_OBJECTS): private CPPFLAGS += $(CHANNEL_FLAGS)
+$(CHANNEL_OBJECTS): $(wildcard proto/*.h)
 
 $(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)

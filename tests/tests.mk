@@ -85,7 +85,7 @@ fuzz: # fuzz all that strangers say: FUZZERS="scan request worker direct config 
 		$(B)/fuzz/$$f -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=2048 $(B)/fuzz/corpus-$$f tests/fuzz/corpus/$$f; \
 	done
 
-FUZZ_CC = clang $(filter-out -MMD -MP,$(ALL_CFLAGS)) $(PATH_FLAGS) -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined
+FUZZ_CC = clang $(filter-out -MMD -MP,$(ALL_CFLAGS)) $(PATH_FLAGS) $(CHANNEL_FLAGS) -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined
 $(B)/fuzz/%: tests/fuzz/fuzz_%.c $$(FUZZ_PARTS_$$*) $(wildcard proto/*.[ch])
 	@mkdir -p $(@D)
 	$(FUZZ_CC) -o $@ $(filter %.c,$^) $(FUZZ_LIBS_$*)

@@ -41,6 +41,18 @@ static char *read_string(struct template *template, struct reader *reader)
 	return copy;
 }
 
+/* What both say, and the memory that they share, would mean something else. */
+static void refuse_other_build(struct template *template, struct reader *reader)
+{
+	struct span build;
+
+	if (read_text(reader, &build) == 0 && build.size == strlen(CHANNEL_BUILD) &&
+	    memcmp(build.bytes, CHANNEL_BUILD, build.size) == 0)
+		return;
+	template_refuse(template, "%s is not of the same build of objpool as the daemon: build, or install, both anew",
+			template->linked ? "the extension module objpool_forked" : "objpool-worker");
+}
+
 /* How many threads this process has. 0: not known. */
 static unsigned count_threads(void)
 {
@@ -58,6 +70,7 @@ void class_read_order(struct template *template, struct reader *reader, struct c
 {
 	struct span settings;
 
+	refuse_other_build(template, reader);
 	order->pool = read_string(template, reader);
 	order->path = read_string(template, reader);
 	order->class = read_string(template, reader);

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pools whose workers are forks of a new process of the program's Python: objpool._spawn."""
+import hashlib
 import os
 import select
 import signal
@@ -260,3 +261,25 @@ def test_a_module_that_pip_has_built_into_the_package(place, monkeypatch):
     monkeypatch.setattr(_embedded, "find_program", lambda: str(place / "objpoold"))
     monkeypatch.setattr(_extension, "_PACKAGE", str(place / "package"))
     assert _extension.load("objpool_forked").__file__ == str(place / "package" / name)
+
+
+def test_a_module_and_a_worker_of_another_build_are_refused(place):
+    """They would take the daemon's messages, and the memory that they share with it, for something else."""
+    headers = b"".join(path.read_bytes() for path in sorted((harness.ROOT / "proto").glob("*.h")))
+    build = hashlib.sha1(headers).hexdigest()[:16].encode()
+    for name in "objpool-worker", "plugins", "python":
+        (place / name).symlink_to(harness.BUILD / name)
+    daemon = (harness.BUILD / "objpoold").read_bytes()
+    assert build in daemon
+    (place / "objpoold").write_bytes(daemon.replace(build, b"another_build_of"))
+    (place / "objpoold").chmod(0o755)
+    done = subprocess.run([sys.executable, "-c", """
+import objpool
+for keys in {}, {"fork": False}, {"plugin": "probe"}:
+    try:
+        objpool.create_pool("Probe" if "plugin" in keys else dict, 1, **keys)
+    except objpool.ObjpoolError as error:
+        print(error)
+"""], env={**os.environ, "OBJPOOL_BIN": str(place)}, capture_output=True, text=True, timeout=SOON)
+    told = "is not of the same build of objpool as the daemon: build, or install, both anew"
+    assert [done.stdout.count(f"{who} {told}") for who in ("the extension module objpool_forked", "objpool-worker")] == [2, 1], done

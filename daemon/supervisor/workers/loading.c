@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-enum { ARGS_MAX = 64 << 10, FIELDS = 8, CHECK_FIELDS = 3 };
+enum { ARGS_MAX = 64 << 10, FIELDS = 9, CHECK_FIELDS = 3 };
 
 char *loading_path(const struct config *config, const struct config_pool *section)
 {
@@ -63,6 +63,7 @@ static void put(struct sendq *out, const struct loading *loading)
 	*p++ = (uint8_t)(0x90 | (FIELDS + (loading->check ? CHECK_FIELDS : 0)));
 	p = pack_uint(p, loading->check ? TO_CHECK : TO_LOAD);
 	sendq_copy(out, head, (size_t)(p - head));
+	put_text(out, CHANNEL_BUILD);
 	put_text(out, section->name);
 	put_text(out, loading->plugin_path);
 	put_text(out, section->class);
