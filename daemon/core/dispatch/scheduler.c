@@ -8,8 +8,8 @@
 
 #include <errno.h>
 
-#define CHUNK_WORK_MAX (MILLISECOND)   /* of work in one batch of a map */
-#define TRAIN_WORTH (MILLISECOND / 20) /* of work: to do less costs less than to wake another worker */
+#define CHUNK_WORK_MAX (MILLISECOND)      /* of work in one batch of a map */
+#define TRAIN_WORTH    (MILLISECOND / 20) /* of work: to do less costs less than to wake another worker */
 
 /* ---- how long it takes ---- */
 
@@ -32,6 +32,14 @@ static uint64_t rest_from(const struct batch *batch)
 	return call->total - batch->first + (uint64_t)others * batch->count;
 }
 
+/* How much work of a stream a worker may have in its hands while other calls come, too: they wait for it. Two items, or
+ * chunks that the caller wants, may always be there, so that no worker waits for the daemon after each of them. */
+static uint64_t reach_of_stream(const struct call *call)
+{
+	const uint64_t least = SLOT_AHEAD / 2, two = 2 * call->method->estimate * (call->chunk ? call->chunk : 1);
+	return two < least ? least : two < SLOT_AHEAD ? two : SLOT_AHEAD;
+}
+
 /* How much work a worker may have in its hands when the batch is a part of it. More than SLOT_AHEAD, so that it goes on while the
  * daemon waits for a CPU: only while nothing waits but one client's maps, and as long as there is as much for all others, too. */
 static uint64_t reach_of(const struct batch *batch)
@@ -39,9 +47,11 @@ static uint64_t reach_of(const struct batch *batch)
 	const struct call *call = batch->call;
 	const struct pool *pool = call->pool;
 	const uint64_t slots = pool->size ? pool->size : 1;
+	const bool shared = pool->core->now < pool->shared_until;
 
-	if (call->select != SELECT_MAP || !call->method || !queue_is_of_maps(&pool->queue) ||
-	    pool->core->now < pool->shared_until)
+	if (shared && call->input.on && call->method)
+		return reach_of_stream(call);
+	if (shared || call->select != SELECT_MAP || !call->method || !queue_is_of_maps(&pool->queue))
 		return SLOT_AHEAD;
 	const uint64_t work = call->method->estimate * rest_from(batch) / (2 * slots);
 	return work < SLOT_AHEAD ? SLOT_AHEAD : work < SLOT_AHEAD_MAX ? work : SLOT_AHEAD_MAX;
