@@ -5,6 +5,7 @@ import os
 import pathlib
 import signal
 
+import msgpack
 import pytest
 
 from harness import wait_for
@@ -270,3 +271,37 @@ def test_a_fork_of_an_asynchronous_method_does_not_answer(instance):
     _, client = instance()
     assert client.value("p.fork") == "parent"
     assert client.value("p.echo", 1) == 1
+
+
+def under_way(client):
+    return [slot["deferred"] for slot in client.value("objpool.status", "p")["pools"][0]["slots"]]
+
+
+@pytest.mark.parametrize("way", ["one by one", "at once", "map"])
+def test_instances_share_what_is_under_way(instance, way):
+    _, client = instance(workers=3, max_concurrent=2)
+    client.value("p:all.open", "first")
+    assert client.value("p.wait", "first", 5) == 5  # now the daemon knows what the method is like
+    if way == "map":
+        calls = [client.start("objpool.call", "p:map", "wait", [["a"] * 8, list(range(8))], {})]
+    elif way == "one by one":
+        calls = [client.start("p.wait", "a", i) for i in range(8)]
+    else:
+        client.send_raw(b"".join(msgpack.packb([0, 1000 + i, "p.wait", ["a", i]]) for i in range(8)))
+        calls = [1000 + i for i in range(8)]
+    wait_for(lambda: under_way(client) == [2, 2, 2], lambda: f"it to be divided, and not {under_way(client)}")
+    assert client.value("p:all.counts") == [[2, 2]] * 3
+    assert client.value("p.counts") == [2, 2]  # ordinary methods pass those that wait for their turn
+    client.value("p:all.open", "a")
+    got = [client.wait(call) for call in calls]
+    assert got == ([(None, list(range(8)))] if way == "map" else [(None, i) for i in range(8)])
+
+
+def test_a_pool_grows_when_its_instances_have_enough_under_way(instance):
+    _, client = instance(workers_min=1, workers_max=3, max_concurrent=1)
+    client.value("p.open", "first")
+    assert client.value("p.wait", "first", 5) == 5
+    calls = [client.start("p.wait", "a", i) for i in range(3)]
+    wait_for(lambda: under_way(client) == [1, 1, 1], lambda: f"it to grow, from {under_way(client)}")
+    client.value("p:all.open", "a")
+    assert [client.wait(call)[1] for call in calls] == [0, 1, 2]

@@ -130,7 +130,7 @@ static void audit_lists(const struct world *world, const struct slot *slot)
 	else if (slot->listed)
 		HOLDS(world,
 		      (slot->listed == &pool->open || slot->listed == &pool->laden) && may_have_any(slot) &&
-			      slot->handed_count > 0 && !slot->refuses,
+			      (slot->handed_count > 0 || slot->at_work > 0) && !slot->refuses,
 		      "a slot is listed as open, or laden, that is not");
 	else if (!slot->cut_off)
 		HOLDS(world, !may_have_any(slot) || slot->handed_count > 0, "%s:%u: an idle slot is not listed", pool->name,
@@ -306,6 +306,7 @@ static void audit_pool(const struct world *world, const struct pool *pool, bool 
 	const struct slot *slot;
 
 	audit_queue(world, &pool->queue, &count);
+	audit_queue(world, &pool->later, &count);
 	for (uint32_t i = 0; i < pool->size; i++) {
 		HOLDS(world, pool->slots[i]->index == i && !pool->slots[i]->cut_off, "a slot in another's place");
 		audit_slot(world, pool->slots[i], &count);
@@ -319,8 +320,8 @@ static void audit_pool(const struct world *world, const struct pool *pool, bool 
 	audit_list(world, &pool->laden);
 	audit_list(world, &pool->refusing);
 	audit_leases(world, pool);
-	const bool grows = timer_is_set(&pool->wake) || (pool->queue.count > 0 && timer_is_set(&pool->sizing.grow));
-	HOLDS(world, pool->size > 0 || (pool->queue.count == 0 && pool->leases_waiting == 0) || grows,
+	const bool grows = timer_is_set(&pool->wake) || (pool_shared_count(pool) > 0 && timer_is_set(&pool->sizing.grow));
+	HOLDS(world, pool->size > 0 || (pool_shared_count(pool) == 0 && pool->leases_waiting == 0) || grows,
 	      "something waits in a pool that has no slots");
 	audit_losses(world, pool, &count);
 	audit_calls(world, pool, &count);

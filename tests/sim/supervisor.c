@@ -162,6 +162,7 @@ static void new_pool(struct world *world, unsigned number)
 	const bool calm = world->flavour.calm;
 	const struct pool_settings settings = {.max_queue = 40 + world_dice(world, 200),
 					       .max_direct = world_dice(world, 4),
+					       .max_concurrent = world_dice(world, 5),
 					       .max_sticky = 1 << 20,
 					       .start_timeout = NEVER,
 					       .stop_timeout = calm ? NEVER : 5 * SECOND,

@@ -144,7 +144,8 @@ static bool can_go(const struct call *call, uint64_t walk)
 	const struct pool *pool = call->pool;
 	struct slot *slot;
 
-	if (idmap_get(&pool->queue.by_client, call->session) && !any_will_be_free(pool, walk))
+	const bool waits = idmap_get(&pool->queue.by_client, call->session) || idmap_get(&pool->later.by_client, call->session);
+	if (waits && !any_will_be_free(pool, walk))
 		return false;
 	if (call->input.count > 0 && !can_begin(call, walk))
 		return false;

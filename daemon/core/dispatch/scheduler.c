@@ -133,13 +133,14 @@ static void give(struct slot *slot, struct batch *batch)
 	pool_watch(pool, may_wait ? MILLISECOND : SCHEDULER_SILENCE);
 }
 
-/* How many tasks of a waiting batch the slot may be handed. */
+/* How many tasks of a waiting batch the slot may be handed. Of what is addressed to it any number may be at work. */
 static uint32_t part_for(const struct slot *slot, const struct batch *batch)
 {
 	const uint32_t chunk = chunk_of(batch), most = chunk < BOARD_ITEMS_MAX ? chunk : BOARD_ITEMS_MAX;
+	const uint32_t room = batch->addressed ? UINT32_MAX : slot_room(slot, batch), part = room < most ? room : most;
 	const uint64_t left = slot_calls_left(slot);
 
-	return left < most ? (uint32_t)left : most;
+	return left < part ? (uint32_t)left : part;
 }
 
 /* Takes the batch whose turn it is, or its first part, from the queue. NULL: there is no memory to cut it. */
@@ -159,11 +160,36 @@ static struct batch *take(struct queue *queue, struct batch *batch, const struct
 	return batch;
 }
 
+/* The batch whose turn it is in the pool's queue, and that may go to the slot. What would be at work there beyond max_concurrent
+ * goes to the pool's other queue, so that nothing waits behind it. NULL: there is none, or no memory. */
+static struct batch *next_with_room(struct slot *slot, struct queue *queue)
+{
+	struct pool *pool = slot->pool;
+	struct batch *batch;
+
+	while ((batch = queue_next(queue)) && slot_room(slot, batch) == 0) {
+		if (queue == &pool->later)
+			return NULL;
+		if (queue_move(batch, &pool->later) < 0) {
+			pool_wake_later(pool);
+			return NULL;
+		}
+	}
+	return batch;
+}
+
+static struct batch *next_for(struct slot *slot, struct queue *queue)
+{
+	if (queue != &slot->queue)
+		return next_with_room(slot, queue);
+	return slot->leased ? queue_next_of(queue, slot->holder) : queue_next(queue);
+}
+
 /* Hands the slot one batch of the queue. False: no batch waits, or the slot has no room for it. */
 static bool pull_from(struct slot *slot, struct queue *queue)
 {
 	const bool own = queue == &slot->queue;
-	struct batch *batch = own && slot->leased ? queue_next_of(queue, slot->holder) : queue_next(queue);
+	struct batch *batch = next_for(slot, queue);
 	if (!batch)
 		return false;
 	const uint64_t most = own || slot->queue.count > 0 ? SLOT_AHEAD : reach_of(batch);
@@ -178,16 +204,24 @@ static bool pull_from(struct slot *slot, struct queue *queue)
 	return true;
 }
 
+/* Hands the slot one batch that any slot may do. */
+static bool pull_shared(struct slot *slot)
+{
+	struct pool *pool = slot->pool;
+
+	return (pool->later.count > 0 && pull_from(slot, &pool->later)) || (pool->queue.count > 0 && pull_from(slot, &pool->queue));
+}
+
 static bool pull_one(struct slot *slot)
 {
-	struct queue *own = &slot->queue, *shared = &slot->pool->queue;
+	struct queue *own = &slot->queue;
 	/* run_shared serves slots that refuse. */
 	const bool takes_shared = slot->plan == PLAN_STAY && !slot->leased && !slot->refuses;
 
 	slot->own_turn = !slot->own_turn;
 	if (slot->own_turn)
-		return (own->count && pull_from(slot, own)) || (takes_shared && shared->count && pull_from(slot, shared));
-	return (takes_shared && shared->count && pull_from(slot, shared)) || (own->count && pull_from(slot, own));
+		return (own->count && pull_from(slot, own)) || (takes_shared && pull_shared(slot));
+	return (takes_shared && pull_shared(slot)) || (own->count && pull_from(slot, own));
 }
 
 void scheduler_pull(struct slot *slot)
@@ -217,8 +251,8 @@ static void run_laden(struct pool *pool)
 {
 	struct slot *slot;
 
-	for (uint32_t turns = 0; pool->queue.count && turns < pool->size && (slot = TAILQ_FIRST(&pool->laden)); turns++) {
-		if (!pull_from(slot, &pool->queue))
+	for (uint32_t turns = 0; pool_shared_count(pool) && turns < pool->size && (slot = TAILQ_FIRST(&pool->laden)); turns++) {
+		if (!pull_shared(slot))
 			break;
 		if (slot->listed == &pool->laden) {
 			TAILQ_REMOVE(&pool->laden, slot, link);
@@ -251,20 +285,20 @@ static void run_shared(struct pool *pool)
 {
 	struct slot *slot;
 
-	while (pool->queue.count && (slot = first_idle(pool)))
-		if (!pull_from(slot, &pool->queue))
+	while (pool_shared_count(pool) && (slot = first_idle(pool)))
+		if (!pull_shared(slot))
 			break;
-	for (uint32_t turns = 0; pool->queue.count && turns < pool->size && (slot = TAILQ_FIRST(&pool->open)); turns++) {
+	for (uint32_t turns = 0; pool_shared_count(pool) && turns < pool->size && (slot = TAILQ_FIRST(&pool->open)); turns++) {
 		TAILQ_REMOVE(&pool->open, slot, link);
 		TAILQ_INSERT_TAIL(&pool->open, slot, link);
-		while (pool->queue.count && pull_from(slot, &pool->queue))
+		while (pull_shared(slot))
 			;
 	}
 	run_laden(pool);
-	if (TAILQ_EMPTY(&pool->refusing) || pool->queue.count == 0 || has_willing(pool))
+	if (TAILQ_EMPTY(&pool->refusing) || pool_shared_count(pool) == 0 || has_willing(pool))
 		return;
-	while (pool->queue.count && (slot = TAILQ_FIRST(&pool->refusing)))
-		if (!pull_from(slot, &pool->queue))
+	while (pool_shared_count(pool) && (slot = TAILQ_FIRST(&pool->refusing)))
+		if (!pull_shared(slot))
 			break;
 }
 
@@ -274,7 +308,7 @@ void scheduler_run(struct pool *pool)
 		if (pool->slots[i]->queue.count)
 			scheduler_pull(pool->slots[i]);
 	run_shared(pool);
-	if (pool->size == 0 && pool->queue.count > 0) /* the tasks have come back from a removed slot */
+	if (pool->size == 0 && pool_shared_count(pool) > 0) /* the tasks have come back from a removed slot */
 		pool_wake_later(pool);
 }
 
@@ -284,7 +318,7 @@ static bool give_at_once(struct batch *batch)
 	struct pool *pool = batch->call->pool;
 	struct slot *slot = first_idle(pool);
 
-	if (pool->queue.count || (batch->count != 1 && !batch->call->train) || batch->call->ticket.client->stalled)
+	if (pool->queue.count || (pool->later.count && slot && slot_room(slot, batch) < UINT32_MAX) || (batch->count != 1 && !batch->call->train) || batch->call->ticket.client->stalled)
 		return false;
 	if (!slot)
 		slot = TAILQ_FIRST(&pool->open);
@@ -329,7 +363,7 @@ int scheduler_add(struct batch *batch)
 		run_shared(pool);
 	if (batch->flow && (batch->addressed || !queue_is_of_maps(&pool->queue)))
 		pool_note_sharing(pool);
-	if (pool->queue.count > 0 && !batch->addressed)
+	if (pool_shared_count(pool) > 0 && !batch->addressed)
 		pool_grow_later(pool);
 	return 0;
 }

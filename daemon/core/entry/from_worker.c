@@ -211,6 +211,8 @@ static int read_item_error(struct slot *slot, struct reader *reader)
 /* Adds the deferred task to the slot. It is given up if its call has been answered, and fails if the instance is to end. */
 static void defer(struct slot *slot, struct batch *batch, uint64_t tag, bool at_work)
 {
+	if (at_work && batch->call->method)
+		batch->call->method->at_work = true;
 	deferral_add(slot, batch, tag, at_work);
 	if (!batch_is_wanted(batch))
 		deferral_give_up(slot, batch);

@@ -153,6 +153,7 @@ void lost_by_unavailable(struct pool *pool)
 		return;
 	pool_say_unavailable(pool, &error);
 	fail_waiting(&pool->queue, &error);
+	fail_waiting(&pool->later, &error);
 }
 
 void lost_by_broken(struct slot *slot)

@@ -88,6 +88,7 @@ static struct pool *pool_delete(struct pool *pool)
 	(void)sticky_forget(pool, (struct span){0});
 	client_gone(&pool->self);
 	queue_free(&pool->queue);
+	queue_free(&pool->later);
 	idmap_free(&pool->sessions);
 	methods_free(&pool->methods);
 	free(pool->slots);
@@ -109,6 +110,7 @@ static void init_lists(struct pool *pool)
 	sticky_init(&pool->stickies);
 	client_init_own(&pool->self, pool->core);
 	queue_init(&pool->queue, pool, &pool->waiting);
+	queue_init(&pool->later, pool, &pool->waiting);
 }
 
 /* A pool that is leaving: ends its slots when it has no calls, and frees it when it has no slots. */

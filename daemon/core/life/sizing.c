@@ -105,9 +105,9 @@ static void on_grow(struct timer *timer)
 	struct pool *pool = container_of(timer, struct pool, sizing.grow);
 	const uint32_t most = pool->settings.workers_max, step = pool->size / 2 + 1;
 
-	if (pool->leaving || pool->queue.count == 0 || pool->size >= most)
+	if (pool->leaving || pool_shared_count(pool) == 0 || pool->size >= most)
 		return;
-	core_trace(pool->core, pool, NULL, "%u batches wait: %s", pool->queue.count,
+	core_trace(pool->core, pool, NULL, "%u batches wait: %s", pool_shared_count(pool),
 		   is_starting(pool) ? "instances are being started" : "the pool grows");
 	if (!is_starting(pool))
 		(void)pool_resize(pool, pool->size + step < most ? pool->size + step : most);
@@ -121,7 +121,7 @@ int sizing_on_call(struct pool *pool)
 
 void sizing_on_waiting(struct pool *pool)
 {
-	if (pool->size == 0 && (pool->queue.count > 0 || pool->leases_waiting > 0) && pool_resize(pool, 1) < 0)
+	if (pool->size == 0 && (pool_shared_count(pool) > 0 || pool->leases_waiting > 0) && pool_resize(pool, 1) < 0)
 		pool_wake_later(pool);
 }
 
@@ -178,7 +178,7 @@ void sizing_on_resized(struct pool *pool)
 {
 	if (sizing_is_adaptive(pool))
 		watch(pool);
-	if (pool->queue.count > 0)
+	if (pool_shared_count(pool) > 0)
 		pool_grow_later(pool);
 }
 

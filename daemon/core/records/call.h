@@ -61,6 +61,7 @@ struct batch {
 	uint32_t count;          /* tasks */
 	uint32_t done;           /* of these, answered */
 	uint32_t id;             /* on the slot's channel, while it is handed */
+	uint32_t promised;       /* while it is handed: tasks of it that its slot may put off and be at work on */
 	uint64_t estimate;       /* nanoseconds that it is estimated to take */
 	struct block *block;     /* holds its fed items; NULL: the call holds its items */
 	uint64_t bytes;          /* of these fed items, counted in call->size */

@@ -118,9 +118,9 @@ static void unqueue(struct call *call, struct batch *batch)
 	input_put_back(call, batch);
 }
 
-void input_unqueue(struct call *call)
+static void unqueue_all(struct call *call, const struct queue *queue)
 {
-	const struct flow *flow = idmap_get(&call->pool->queue.by_client, call->ticket.client->id);
+	const struct flow *flow = idmap_get(&queue->by_client, call->ticket.client->id);
 	struct batch *batch = flow ? TAILQ_LAST(&flow->batches, batch_list) : NULL, *before;
 
 	for (; batch; batch = before) {
@@ -128,6 +128,12 @@ void input_unqueue(struct call *call)
 		if (batch->call == call)
 			unqueue(call, batch);
 	}
+}
+
+void input_unqueue(struct call *call)
+{
+	unqueue_all(call, &call->pool->later);
+	unqueue_all(call, &call->pool->queue);
 }
 
 static void hold_or_go_on(struct call *call)

@@ -33,6 +33,7 @@ struct method {
 	uint64_t estimate;       /* nanoseconds per task, a moving average; 0: not known */
 	int surprise;            /* > 0: so many batches in a row took over twice the estimate; -1: the last took under half */
 	uint64_t calls;          /* tasks */
+	bool at_work;            /* it has put off a call to go on with it: max_concurrent is for such calls */
 	struct measure *measure; /* NULL: none yet, or the method counts in `others` */
 };
 

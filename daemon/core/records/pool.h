@@ -20,7 +20,7 @@ struct slot;
 
 struct pool_settings {
 	uint32_t max_queue;     /* how many calls may wait */
-	uint32_t max_concurrent; /* calls at work that an instance may have put off; its class sees to it */
+	uint32_t max_concurrent; /* calls at work that an instance should have put off; 0: any number */
 	uint32_t max_direct;    /* direct channels that an instance may have; 0: none */
 	uint64_t start_timeout; /* nanoseconds that a constructor may take; NEVER: any time */
 	uint64_t stop_timeout;  /* nanoseconds from the request to stop to the kill */
@@ -72,6 +72,7 @@ struct pool {
 	struct slot_list refusing; /* slots that are idle, and have refused their last task: see slot_on_refusal */
 	uint32_t broken;         /* how many slots in `slots` have failed their last start */
 	struct queue queue;      /* tasks for any slot */
+	struct queue later;      /* likewise, of methods that are at work, when no slot had room for them: see slot_room */
 	uint32_t waiting;        /* batches in all queues of the pool and its slots; of a train, its calls */
 	uint64_t shared_until;   /* others than one client's maps have waited lately: see pool_note_sharing */
 	bool laden_deep;         /* a worker may have more than SLOT_AHEAD in its hands */
@@ -112,6 +113,12 @@ struct pool *pool_find(const struct core *core, struct span name);
 static inline bool pool_is_available(const struct pool *pool)
 {
 	return pool->broken < pool->size || pool->size == 0;
+}
+
+/* How many batches wait for any slot. */
+static inline uint32_t pool_shared_count(const struct pool *pool)
+{
+	return pool->queue.count + pool->later.count;
 }
 
 /* The pool of the method that the client called last, if the client's memo is still true. NULL: all has to be looked up. */

@@ -161,6 +161,17 @@ void queue_remove(struct batch *batch)
 		flow_end(flow);
 }
 
+int queue_move(struct batch *batch, struct queue *to)
+{
+	struct flow *flow = flow_of(to, batch->flow->client);
+	if (!flow)
+		return -ENOMEM;
+	queue_remove(batch);
+	TAILQ_INSERT_TAIL(&flow->batches, batch, link);
+	note(flow, batch);
+	return 0;
+}
+
 bool flow_resume(struct flow *flow)
 {
 	if (!flow->held)

@@ -41,6 +41,9 @@ int queue_push_front(struct queue *queue, struct batch *batch, struct client *cl
 /* Adds a batch directly before a batch that waits. */
 void queue_put_before(struct batch *batch, struct batch *waiting);
 
+/* Puts a batch that waits at the end of its client's flow in another queue. 0, or -ENOMEM: it is where it was. */
+int queue_move(struct batch *batch, struct queue *to);
+
 /* The batch whose turn it is, or NULL. It stays in the queue. */
 struct batch *queue_next(struct queue *queue);
 

@@ -47,6 +47,42 @@ void slot_kill(struct slot *slot, const char *reason)
 	slot->pool->core->ops->slot_kill(slot);
 }
 
+/* ---- what it has put off ---- */
+
+bool slot_is_at_work(const struct slot *slot)
+{
+	return slot->at_work > 0;
+}
+
+/* How many tasks more may be at work in it? */
+static uint32_t room_left(const struct slot *slot)
+{
+	const uint32_t most = slot->pool->settings.max_concurrent, now = slot->at_work + slot->promised;
+
+	return most == 0 ? UINT32_MAX : now < most ? most - now : 0;
+}
+
+uint32_t slot_room(const struct slot *slot, const struct batch *batch)
+{
+	const struct method *method = batch->call->method;
+
+	return method && method->at_work ? room_left(slot) : UINT32_MAX;
+}
+
+bool slot_has_waiters(const struct slot *slot)
+{
+	return slot->by_tag.count > slot->at_work;
+}
+
+const struct batch *slot_calling(const struct slot *slot)
+{
+	const struct nested *nested = &slot->nested;
+
+	if (nested->direct)
+		return NULL;
+	return nested->tag ? idmap_get(&slot->by_tag, nested->tag) : slot_batch(slot, nested->batch);
+}
+
 /* ---- lists: who is idle, who may be handed more ---- */
 
 uint64_t slot_calls_left(const struct slot *slot)
@@ -70,6 +106,8 @@ static struct slot_list *list_for(struct slot *slot)
 		return NULL;
 	if (slot->handed_count == 0 && slot->out.bytes >= SLOT_UNSENT)
 		return NULL; /* it has not read what was taken back from it */
+	if (slot->handed_count == 0 && !slot->refuses && room_left(slot) == 0)
+		return &slot->pool->open; /* it can do what the others have no time for */
 	if (slot->handed_count == 0)
 		return slot->refuses ? &slot->pool->refusing : &slot->pool->idle;
 	if (slot->refuses || !slot_may_be_ahead(slot, SLOT_AHEAD_MAX))
@@ -84,8 +122,8 @@ void slot_relist(struct slot *slot)
 		return;
 	if (slot->listed)
 		TAILQ_REMOVE(slot->listed, slot, link);
-	if (list && slot->directs_count > 0)
-		TAILQ_INSERT_TAIL(list, slot, link); /* it may be busy with what comes on its direct channels */
+	if (list && (slot->directs_count > 0 || slot->at_work > 0))
+		TAILQ_INSERT_TAIL(list, slot, link); /* it may be busy with what comes on its direct channels, or goes on there */
 	else if (list)
 		TAILQ_INSERT_HEAD(list, slot, link); /* the one used last is the warmest */
 	slot->listed = list;
@@ -99,27 +137,6 @@ void slot_on_sent(struct slot *slot, size_t before)
 		return;
 	slot_relist(slot);
 	pool_wake(slot->pool);
-}
-
-/* ---- what it has put off ---- */
-
-bool slot_is_at_work(const struct slot *slot)
-{
-	return slot->at_work > 0;
-}
-
-bool slot_has_waiters(const struct slot *slot)
-{
-	return slot->by_tag.count > slot->at_work;
-}
-
-const struct batch *slot_calling(const struct slot *slot)
-{
-	const struct nested *nested = &slot->nested;
-
-	if (nested->direct)
-		return NULL;
-	return nested->tag ? idmap_get(&slot->by_tag, nested->tag) : slot_batch(slot, nested->batch);
 }
 
 /* ---- what the worker has in its hands ---- */
@@ -153,6 +170,8 @@ void slot_take(struct slot *slot, struct batch *batch, uint64_t estimate)
 	batch->slot = slot;
 	batch->id = id;
 	batch->estimate = estimate;
+	batch->promised = slot_room(slot, batch) < UINT32_MAX ? batch->count : 0;
+	slot->promised += batch->promised;
 	slot->by_id[id % BOARD_ENTRIES] = batch;
 	TAILQ_INSERT_TAIL(&slot->handed, batch, link);
 	slot->ahead += batch->estimate;
@@ -177,6 +196,7 @@ void slot_release(struct batch *batch)
 	TAILQ_REMOVE(&slot->handed, batch, link);
 	slot->by_id[batch->id % BOARD_ENTRIES] = NULL;
 	slot->ahead -= batch->estimate;
+	slot->promised -= batch->promised;
 	if (--slot->handed_count == 0)
 		slot->idle_since = slot->pool->core->now;
 	if (!batch->addressed)

@@ -161,6 +161,7 @@ struct slot {
 	/* ---- tasks that its methods have put off: see deferral.h ---- */
 	struct batch_list deferred; /* one task each */
 	uint32_t at_work;        /* how many of them are at work; the others wait */
+	uint32_t promised;       /* tasks in the slot's hands that may become so */
 	struct idmap by_tag;
 
 	/* ---- direct channels to its worker: see calls/direct.h ---- */
@@ -214,6 +215,10 @@ bool slot_has_in_hand(const struct batch *batch);
 
 /* Are tasks under way in the instance that its methods have put off? Then it is not idle, although it has nothing in its hands. */
 bool slot_is_at_work(const struct slot *slot);
+
+/* How many tasks of the batch's call the slot may be handed, so that no more than max_concurrent are at work in it. Of a method that
+ * is not known to be at work: any number. */
+uint32_t slot_room(const struct slot *slot, const struct batch *batch);
 
 /* Do tasks wait in the instance that its methods have put off? They may wait for ever. */
 bool slot_has_waiters(const struct slot *slot);
