@@ -28,13 +28,14 @@ import types
 import weakref
 
 _defined = weakref.WeakSet()  # classes that went by value, or came
-_CLOUDPICKLE = re.compile(b"cloudpickle")
+_CLOUDPICKLE = b"cloudpickle"
 _WRITER = b"\ncloudpickle "  # stands after the pickle's end, where pickle does not look
 _PYTHON = b"\npython "  # stands behind it, where there is code
-_AT_END = re.compile(rb"(?:%b([0-9a-z.+-]+))?(?:%b([0-9.]+))?\Z" % (_WRITER, _PYTHON))
+_AT_END = rb"(?:%b([0-9a-z.+-]+))?(?:%b([0-9.]+))?\Z" % (_WRITER, _PYTHON)
 _AT_END_MOST = 64
 _VERSION = "%d.%d" % sys.version_info[:2]
 _constants_of = {}
+_compiled = functools.lru_cache(maxsize=None)(re.compile)  # not before it is needed: programs start sooner
 
 
 def constant(value):
@@ -227,7 +228,7 @@ def define(set_state, cls, state):
 
 def loads_by_value(data):
     """What such a pickle, or any, stands for."""
-    if _CLOUDPICKLE.search(data) is None:
+    if _compiled(_CLOUDPICKLE).search(data) is None:
         return pickle.loads(data)
     writer = _checked_writer(data)
     try:
@@ -249,7 +250,7 @@ def loads_by_dill(data):
 
 def _checked_writer(data):
     """The version of cloudpickle that wrote it, or None. An error if its code is of another Python."""
-    writer, version = (found and found.decode() for found in _AT_END.search(bytes(data[-_AT_END_MOST:])).groups())
+    writer, version = (found and found.decode() for found in _compiled(_AT_END).search(bytes(data[-_AT_END_MOST:])).groups())
     if version not in (None, _VERSION):
         raise pickle.UnpicklingError(f"code by value from Python {version}, and this is {_VERSION}: what is in no module"
                                      " that both can import needs the same version on both sides")
