@@ -167,8 +167,10 @@ const uint8_t *batch_item(const struct batch *batch, uint32_t column, uint32_t c
 
 	if (!train)
 		return items_skip(batch->at[column], count);
+	if (count == 0)
+		return batch->at[0];
 	const struct passenger *last = &train->passengers[batch->first + count - 1];
-	return count > 0 ? train->bytes + last->at + last->size : batch->at[0];
+	return train->bytes + last->at + last->size;
 }
 
 struct batch *batch_cut(struct batch *waiting, uint32_t count)
