@@ -75,6 +75,8 @@ class Channel(DirectInbox, Connection):
         """
         if self.closing is not None or self.lost is not None:
             raise NotBegun("the channel is closed")
+        if self._line_tell(method, params):
+            return
         message: Any = (memoryview(self.packed_notice(method, params)), [], None)
         numbered = zip(map(self._out.append, (message,)), self._numbers)
         if soon:

@@ -84,6 +84,7 @@ class Connection(Inbox):
         self._followers: Dict[Any, Any] = {}  # locks of threads that wait; a dict keeps their order
         self.background = Background(self)
         self._line: Callable[[Entry, str, Any], Any] = _line.no_line
+        self._line_tell: Callable[[str, Any], bool] = _line.no_tell
         _connections.add(self)
 
     # ---- writing --------------------------------------------------------------------------------------------------------------
@@ -374,7 +375,7 @@ class Connection(Inbox):
         self._socket.close()
         self._write, self._lead = threading.Lock(), threading.Lock()
         self._followers = {}
-        self._line = _line.no_line
+        self._line, self._line_tell = _line.no_line, _line.no_tell
         self._out = collections.deque()
         self._chunks, self.incoming = [], _incoming.Incoming(self.unpickle)
         self.inbox = self.incoming.messages
@@ -449,9 +450,9 @@ class Connection(Inbox):
         line = _line.line_class()
         if line is not None:
             control = 0 if self._arrivals is None else _files.RECEIVE_SPACE
-            self._line = line(self.pending, self._out, self._chunks, self.inbox, self.incoming.raw, self._socket.fileno,
-                              self._lead.acquire, self._lead.release, self._write.locked, self.ids, numbers, control,
-                              self._calm == 0).call
+            made = line(self.pending, self._out, self._chunks, self.inbox, self.incoming.raw, self._socket.fileno,
+                        self._lead.acquire, self._lead.release, self._write.locked, self.ids, numbers, control, self._calm == 0)
+            self._line, self._line_tell = made.call, made.tell
 
     def _finish_sending(self) -> None:
         """Sends what the line could not."""

@@ -23,3 +23,8 @@ def line_class() -> Any:
 def no_line(entry: Any, method: str, params: Any) -> Any:
     """Leaves the call to the Python code."""
     return entry
+
+
+def no_tell(method: str, params: Any) -> bool:
+    """Leaves the notification to the Python code."""
+    return False

@@ -6,6 +6,8 @@
  *                               -> entry    it is left to the caller. entry.id is 0: nothing has been sent. Otherwise the entry
  *                                           is in `pending`: its request is sent, or lies in `out`
  *
+ *   tell(method, params)                    sends what nobody answers, unless something waits to be sent
+ *
  * A call is made here only while nothing else is under way on the connection. The thread holds the lead while it waits, as the
  * Python code does. Whatever comes that is not exactly the answer goes into `chunks`, where the Python code finds it.
  *
@@ -139,13 +141,13 @@ static int note_number(const struct trip *trip)
 }
 
 /* The rest of a request of which the socket has taken a part. */
-static int keep_rest(const struct trip *trip, size_t size, size_t sent)
+static int keep_rest(const struct line *line, const uint8_t *message, size_t size, size_t sent)
 {
-	PyObject *bytes = PyBytes_FromStringAndSize((const char *)trip->line->bytes, (Py_ssize_t)size);
+	PyObject *bytes = PyBytes_FromStringAndSize((const char *)message, (Py_ssize_t)size);
 	PyObject *view = bytes ? PyMemoryView_FromObject(bytes) : NULL;
 
 	Py_XDECREF(bytes);
-	return append(trip->line->parts[OUT], view ? Py_BuildValue("(N[n]O)", view, (Py_ssize_t)sent, Py_None) : NULL);
+	return append(line->parts[OUT], view ? Py_BuildValue("(N[n]O)", view, (Py_ssize_t)sent, Py_None) : NULL);
 }
 
 /* What has come is not the answer, or not only. */
@@ -299,7 +301,7 @@ static int send_request(struct trip *trip, PyObject *method, PyObject *params)
 		return 0;
 	if (line->without_target && !(trip->number = PyIter_Next(line->parts[NUMBERS])))
 		return -1;
-	return (size_t)n == size || keep_rest(trip, size, (size_t)n) == 0 ? 1 : -1;
+	return (size_t)n == size || keep_rest(line, line->bytes, size, (size_t)n) == 0 ? 1 : -1;
 }
 
 static int take_back(const struct trip *trip)
@@ -365,6 +367,47 @@ static PyObject *line_call(PyObject *self, PyObject *const *args, Py_ssize_t cou
 	return wire_load(room, (size_t)size);
 }
 
+/* ---- a notification ---- */
+
+/* The fd of the connection; -1 with an exception set. */
+static int fd_of(const struct line *line)
+{
+	struct trip trip = {.line = (struct line *)line};
+	return take_fd(&trip) < 0 ? -1 : trip.fd;
+}
+
+/* The socket has taken `sent` bytes of the notification. */
+static int note_sent(struct line *line, const uint8_t *bytes, size_t size, size_t sent)
+{
+	if (line->without_target) {
+		PyObject *number = PyIter_Next(line->parts[NUMBERS]);
+		if (!number)
+			return -1;
+		Py_DECREF(number);
+	}
+	return sent == size ? 0 : keep_rest(line, bytes, size, sent);
+}
+
+/* No other thread and no signal handler comes between the looks at the connection and the end. */
+static PyObject *line_tell(PyObject *self, PyObject *const *args, Py_ssize_t count)
+{
+	struct line *line = (struct line *)self;
+	uint8_t bytes[WIRE_MAX];
+
+	if (count != 2) {
+		PyErr_SetString(PyExc_TypeError, "tell takes method, params");
+		return NULL;
+	}
+	if (!is_empty(line->parts[OUT]) || is_writing(line))
+		return Py_NewRef(Py_False);
+	const size_t size = wire_pack_notice(bytes, args[0], line->without_target, args[1]);
+	const int fd = size > 0 ? fd_of(line) : -1;
+	const ssize_t n = fd >= 0 ? send(fd, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL) : -1;
+	if (n < 0)
+		return PyErr_Occurred() ? NULL : Py_NewRef(Py_False);
+	return note_sent(line, bytes, size, (size_t)n) < 0 ? NULL : Py_NewRef(Py_True);
+}
+
 /* ---- the type ---- */
 
 static PyObject *line_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
@@ -424,6 +467,8 @@ static void line_dealloc(PyObject *self)
 static PyMethodDef methods[] = {
 	{"call", (PyCFunction)(void (*)(void))line_call, METH_FASTCALL,
 	 "call(entry, method, params): the value; or the entry, if the call is left to the caller."},
+	{"tell", (PyCFunction)(void (*)(void))line_tell, METH_FASTCALL,
+	 "tell(method, params): sends a notification. False: nothing has been sent, and it is left to the caller."},
 	{NULL, NULL, 0, NULL},
 };
 

@@ -250,18 +250,30 @@ static bool put_direct_call(struct room *room, PyObject *method, PyObject *param
 	return put_text(room, dot + 1, text + size - (dot + 1)) && put_params(room, params);
 }
 
+static bool put_call(struct room *room, PyObject *method, bool without_target, PyObject *params)
+{
+	if (!PyUnicode_CheckExact(method) || !PyList_CheckExact(params))
+		return false;
+	return without_target ? put_direct_call(room, method, params) : put_str(room, method) && put_params(room, params);
+}
+
 size_t wire_pack(uint8_t *bytes, uint32_t msgid, PyObject *method, bool without_target, PyObject *params)
 {
 	struct room room = {.at = bytes, .end = bytes + WIRE_MAX};
 
-	if (!PyUnicode_CheckExact(method) || !PyList_CheckExact(params))
-		return 0;
 	room.at = pack_array(room.at, 4);
 	room.at = pack_uint(room.at, 0);
 	room.at = pack_uint(room.at, msgid);
-	const bool packed =
-		without_target ? put_direct_call(&room, method, params) : put_str(&room, method) && put_params(&room, params);
-	return packed ? (size_t)(room.at - bytes) : 0;
+	return put_call(&room, method, without_target, params) ? (size_t)(room.at - bytes) : 0;
+}
+
+size_t wire_pack_notice(uint8_t *bytes, PyObject *method, bool without_target, PyObject *params)
+{
+	struct room room = {.at = bytes, .end = bytes + WIRE_MAX};
+
+	room.at = pack_array(room.at, 3);
+	room.at = pack_uint(room.at, 2);
+	return put_call(&room, method, without_target, params) ? (size_t)(room.at - bytes) : 0;
 }
 
 PyObject *wire_pack_plain(PyObject *message)

@@ -41,6 +41,9 @@ size_t wire_pack(uint8_t *room, uint32_t msgid, PyObject *method, bool without_t
 /* The bytes of a message, of any size. None: not all of its values are plain, or one is nested too deeply. No Python code runs. */
 PyObject *wire_pack_plain(PyObject *message);
 
+/* The same for [2, method, params]. */
+size_t wire_pack_notice(uint8_t *room, PyObject *method, bool without_target, PyObject *params);
+
 /* If this is one whole response to that request, with a plain value that is small: sets *result to the bytes of the value, and
  * returns their number. Otherwise 0. */
 size_t wire_result(const uint8_t *bytes, size_t size, uint32_t msgid, const uint8_t **result);
