@@ -201,8 +201,10 @@ def test_a_get_that_is_interrupted_loses_nothing(manager):
 
 def test_ctrl_c_ends_a_program_at_once(program):
     process = program("""
+import signal
 from objpool.compat import multiprocess
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)     # what runs in the background of a shell ignores it
     with multiprocess.Manager() as manager:
         print("waits", flush=True)
         manager.Queue().get()
