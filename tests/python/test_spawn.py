@@ -11,7 +11,7 @@ import pytest
 
 import harness
 import objpool
-from objpool import _embedded, _extension, _spawn, _template
+from objpool import _embedded, _extension, _fork, _spawn, _template
 from objpool.compat import multiprocess
 
 SOON = 30   # seconds; nothing here takes that long unless it hangs
@@ -283,3 +283,30 @@ for keys in {}, {"fork": False}, {"plugin": "probe"}:
 """], env={**os.environ, "OBJPOOL_BIN": str(place)}, capture_output=True, text=True, timeout=SOON)
     told = "is not of the same build of objpool as the daemon: build, or install, both anew"
     assert [done.stdout.count(f"{who} {told}") for who in ("the extension module objpool_forked", "objpool-worker")] == [2, 1], done
+
+
+@pytest.mark.parametrize("kind", [_spawn.Spawned, _fork.Fork])
+def test_an_interrupt_right_after_the_start_leaves_no_child(program, kind):
+    process = program(f"""
+import os
+from objpool import _fork, _spawn, _template
+def interrupted(template):
+    print(template.pid > 0)
+    raise KeyboardInterrupt
+_template.Template._begun = interrupted
+try:
+    {kind.__module__.rpartition(".")[2]}.{kind.__name__}()
+except KeyboardInterrupt:
+    print(open(f"/proc/self/task/{{os.getpid()}}/children").read() == "")
+""")
+    assert process.communicate(timeout=SOON) == ("True\nTrue\n", "")
+
+
+def test_pythons_that_modules_can_be_built_for(place):
+    def run(*arguments):
+        return subprocess.run(["/usr/bin/python3", harness.ROOT / "scripts" / "pythons.py", *arguments], capture_output=True, text=True,
+                              timeout=SOON)
+    other = place / "python"
+    other.symlink_to("/bin/true")
+    assert run("/usr/bin/python3").stdout.count(":/usr/include/python3") == 1
+    assert run(other).stderr == f"scripts/pythons.py: {other} is no Python 3\n"
