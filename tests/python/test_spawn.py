@@ -263,6 +263,23 @@ def test_a_module_that_pip_has_built_into_the_package(place, monkeypatch):
     assert _extension.load("objpool_forked").__file__ == str(place / "package" / name)
 
 
+def spec_of_module(use):
+    before = sys.modules["objpool_forked"].__spec__
+    use()
+    return sys.modules["objpool_forked"].__spec__ is before
+
+
+def make_a_pool():
+    with multiprocess.get_context("spawn").Pool(1) as pool:
+        assert pool.map(abs, [-1]) == [1]
+
+
+def test_a_pool_in_a_worker_does_not_load_the_module_anew():
+    """Its workers would be told that the module has been reloaded, and could not do that."""
+    with multiprocess.get_context("spawn").Pool(1) as pool:
+        assert pool.apply(spec_of_module, (make_a_pool,)) is True
+
+
 def test_a_module_and_a_worker_of_another_build_are_refused(place):
     """They would take the daemon's messages, and the memory that they share with it, for something else."""
     headers = b"".join(path.read_bytes() for path in sorted((harness.ROOT / "proto").glob("*.h")))

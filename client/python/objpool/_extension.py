@@ -55,14 +55,22 @@ def _how_to_build(folder: str) -> str:
 
 
 def _load(name: str, path: str) -> Any:
-    loader = importlib.machinery.ExtensionFileLoader(name, path)
-    spec = importlib.util.spec_from_loader(name, loader)
-    try:
-        module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
-        loader.exec_module(module)
-    except ImportError as error:  # of a library that it needs
-        raise NoModule(f"{path} can't be loaded: {error}") from None
+    module = sys.modules.get(name)
+    if getattr(module, "__file__", None) != path:
+        try:
+            module = _load_file(name, path)
+        except ImportError as error:  # of a library that it needs
+            raise NoModule(f"{path} can't be loaded: {error}") from None
     version = getattr(module, "__version__", None)
     if version != __version__:  # module and package are made for each other
         raise NoModule(f"{path} is of objpool {version}, and this package of {__version__}")
+    return module
+
+
+def _load_file(name: str, path: str) -> Any:
+    """Puts the module into sys.modules, too. To load it once more would give it another __spec__, as if it had been reloaded."""
+    loader = importlib.machinery.ExtensionFileLoader(name, path)
+    spec = importlib.util.spec_from_loader(name, loader)
+    module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
+    loader.exec_module(module)
     return module
