@@ -52,3 +52,10 @@ def test_a_model_for_two_programs():
     out = run("shared_model.py")
     workers = re.findall(r"^(first|second): largest error 0\.0\d, from worker (\[\d+, \d+\])$", out, re.M)
     assert "loaded by 2 workers\n" in out and {name for name, _ in workers} == {"first", "second"} and len({pids for _, pids in workers}) == 1
+
+
+def test_a_thousand_requests_at_once():
+    out = run("fetcher.py")
+    found = re.search(r"^1000 requests of 1 s each, (\d+) at once, took [\d.]+ s$", out, re.M)
+    assert found and int(found[1]) > 50, out
+    assert "the page /0 ... the page /999\n" in out and "known by now: 1000\n" in out
