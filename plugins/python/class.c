@@ -557,6 +557,7 @@ static PyObject *call_hook(PyObject *self, const char *name, const char *format,
 static void python_session_end(void *self, struct objpool_call *call, uint64_t session)
 {
 	enter(call);
+	concurrent_tell_cancelled();
 	Py_XDECREF(call_hook(self, "session_end", "(K)", (unsigned long long)session));
 	if (PyErr_Occurred())
 		PyErr_Print();

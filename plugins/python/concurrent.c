@@ -258,6 +258,15 @@ void concurrent_step(void)
 	Py_XDECREF(done);
 }
 
+void concurrent_tell_cancelled(void)
+{
+	if (!has_loop)
+		return;
+	cancel_begin_step();
+	concurrent_step();
+	cancel_end_step();
+}
+
 int concurrent_settle(void)
 {
 	PyObject *done = has_loop ? host_call("settle", "()") : Py_NewRef(Py_None);

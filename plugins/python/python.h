@@ -165,6 +165,9 @@ void concurrent_watch(struct objpool_call *call, bool soon);
 /* Ends what is under way and nobody waits for. */
 int concurrent_settle(void);
 
+/* Has calls that have been cancelled get the exception for that, which otherwise comes with the next step. */
+void concurrent_tell_cancelled(void);
+
 /* Is the Python code that runs that of a call which was put off? Then *call is this call, or NULL if it has been answered. */
 bool concurrent_current(struct objpool_call **call);
 

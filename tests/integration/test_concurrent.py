@@ -130,7 +130,7 @@ def test_cancel_deadline_and_a_client_that_goes(instance):
         other.start("p.wait", "a")
         until_inside(client, 1)
     until_inside(client, 0)
-    wait_for(lambda: client.value("p.read_log") == ["cancelled"] * 3, lambda: "all to be cancelled")
+    wait_for(lambda: client.value("p.read_log") == ["cancelled"] * 3 + ["session_end"], lambda: "all to be cancelled")
     assert slot(client)["deferred"] == 0
 
 

@@ -7,10 +7,13 @@ import threading
 
 import _objpool
 
+from .coroutines import event_loop
 from .objpool_worker import Cancelled
 
 
 def worker_begins():
+    if sys.version_info < (3, 10) and "asyncio" in sys.modules:
+        event_loop()    # the locks and queues of asyncio that a constructor makes belong to the loop that it finds
     import faulthandler
     faulthandler.enable(file=2)
     os.register_at_fork(after_in_child=_objpool.forked)

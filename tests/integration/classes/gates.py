@@ -124,6 +124,9 @@ class Gates:
             self.inside -= 1
             self.log.append("ended")
 
+    def session_end(self, session):
+        self.log.append("session_end")
+
     def snapshot(self):
         return {"inside": self.inside, "log": self.log}
 
