@@ -70,6 +70,17 @@ def test_values_of_all_kinds(manager):
         assert items.get()() == value
 
 
+def test_a_large_item_reaches_who_waits(manager):
+    items, large = manager.Queue(), os.urandom(1 << 20)
+    got = []
+    thread = threading.Thread(target=lambda: got.append(items.get()))
+    thread.start()
+    wait_until_they_wait(manager, 1)
+    items.put(large)
+    thread.join()
+    assert got == [large]
+
+
 class Fails:
     def fail(self):
         raise ValueError("in the server")
@@ -149,6 +160,28 @@ def test_ten_thousand_wait_in_one_queue(manager):
         items.put(number)
     for number, entry in enumerate(waiting):
         assert link._connection.wait(entry, time.monotonic() + SOON) and entry.message[2:] == [None, number]
+
+
+@pytest.mark.skipif(not hasattr(queue, "ShutDown"), reason="queues can be shut down since Python 3.13")
+def test_a_queue_that_is_shut_down(manager):
+    items, errors = manager.Queue(1), []
+    items.put(1)
+
+    def wait():
+        try:
+            items.put(2)
+        except queue.ShutDown as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    wait_until_they_wait(manager, 1)
+    items.shutdown()
+    thread.join()
+    assert len(errors) == 1 and items.get() == 1
+    for call in items.get, lambda: items.put(3):
+        with pytest.raises(queue.ShutDown):
+            call()
 
 
 class Interrupted(Exception):

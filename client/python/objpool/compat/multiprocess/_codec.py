@@ -10,6 +10,7 @@ Plain values (PLAIN) go as they are. For all others there are bytes: one that sa
     STALE    the server does not know the object: it is not the server that made it
     UNKNOWN  the server does not know the client
     RESEND   the call would have to wait, and can't on the way that it has come
+    LARGE    the answer is large: `fetch` gives it, on the connection to the daemon
 """
 import pickle
 import traceback
@@ -20,12 +21,13 @@ from . import context
 PROTOCOL = pickle.HIGHEST_PROTOCOL
 PLAIN = frozenset({type(None), bool, int, float, str})
 INT_MOST = 1 << 63
-VALUE, ERROR, REMOTE, PROXY, STALE, UNKNOWN, RESEND = range(7)
+VALUE, ERROR, REMOTE, PROXY, STALE, UNKNOWN, RESEND, LARGE = range(8)
+LARGE_FROM = 1 << 17      # bytes of an answer
 _SIMPLE = (*ATOMS, tuple, list, dict)
 _VIEWS = frozenset(map(type, ({}.keys(), {}.values(), {}.items())))       # sent as lists
 _errors = {}        # type -> an exception without arguments, encoded
 _VALUE, _ERROR, _REMOTE, _PROXY = (bytes([kind]) for kind in (VALUE, ERROR, REMOTE, PROXY))
-STALE_ANSWER, UNKNOWN_ANSWER, RESEND_ANSWER = (bytes([kind]) for kind in (STALE, UNKNOWN, RESEND))
+STALE_ANSWER, UNKNOWN_ANSWER, RESEND_ANSWER, LARGE_ANSWER = (bytes([kind]) for kind in (STALE, UNKNOWN, RESEND, LARGE))
 
 
 def is_plain(value):

@@ -21,7 +21,7 @@ from ... import _channel, _connection, errors
 from ..._address import default_addresses
 from ..._direct import NotBegun
 from . import _codec
-from ._codec import PLAIN, RESEND_ANSWER, UNKNOWN_ANSWER, are_plain, dumps_call, is_plain
+from ._codec import LARGE_ANSWER, PLAIN, RESEND_ANSWER, UNKNOWN_ANSWER, are_plain, dumps_call, is_plain
 from ._order import Page
 
 _NEAR = re.compile(r"(unix:|tcp:|objpool:)")
@@ -177,6 +177,8 @@ class Link:
         return self._checked(answer)
 
     def _checked(self, answer):
+        if answer == LARGE_ANSWER:
+            answer = self.ask_daemon("fetch", self._number, threading.get_ident())
         if type(answer) is bytes and answer[0] in _NO_ANSWERS:
             if answer == UNKNOWN_ANSWER:
                 self._greet()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The queue that a manager's server has for its clients. Its items are as they came: it never looks into them."""
 import collections
+import queue
 from queue import Empty, Full
 
 from ._holders import Holders
@@ -17,9 +18,12 @@ class Queue:
         self._items = collections.deque()
         self._getters, self._putters, self._joiners = Waiters(), Waiters(), Waiters()
         self._unfinished = 0
+        self._is_shut = False
         self._undone = Holders(self)    # items that clients have got, and that are not done
 
     def put(self, item, block=True, timeout=None):
+        if self._is_shut:
+            raise queue.ShutDown
         if not self.full():
             self._add(item)
             return None
@@ -31,6 +35,8 @@ class Queue:
     def get(self, block=True, timeout=None):
         if self._items:
             return self._take() if commit() else None
+        if self._is_shut:
+            raise queue.ShutDown
         if not block:
             raise Empty
         waiter = self._wait_until(timeout, Empty)
@@ -62,6 +68,16 @@ class Queue:
             return None
         waiter = put_off(None, None)
         return RESEND if waiter is None else self._joiners.add(waiter)
+
+    if hasattr(queue, "ShutDown"):      # since Python 3.13
+        def shutdown(self, immediate=False):
+            self._is_shut = True
+            if immediate:
+                count = len(self._items)
+                self._items.clear()
+                self._finish(min(count, self._unfinished))
+            for waiter in (*self._getters.pop_all(), *self._putters.pop_all()):
+                waiter.fail(queue.ShutDown())
 
     def _wait_until(self, timeout, error, item=None):
         timeout = seconds(timeout)

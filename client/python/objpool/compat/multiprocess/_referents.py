@@ -23,7 +23,9 @@ import traceback
 
 from .._worker import Worker
 from . import _codec, _place, _waiters
-from ._codec import PLAIN, RESEND_ANSWER, STALE_ANSWER, UNKNOWN_ANSWER, encode, encode_error, encode_proxy, encode_remote, is_plain
+from ._codec import (
+    LARGE_ANSWER, LARGE_FROM, PLAIN, RESEND_ANSWER, STALE_ANSWER, UNKNOWN_ANSWER, encode, encode_error, encode_proxy, encode_remote,
+    is_plain)
 from ._kinds import NUMBER_BITS, flags_of, in_place_of
 from ._order import Page
 from ._referent_queue import Queue
@@ -42,6 +44,14 @@ class Client:
         self.refs = collections.Counter()   # ident -> references
         self.taken = {}         # thread -> (number of the call, source, value): what its last call has taken
         self.error = None       # what a call that it has sent ahead has raised, encoded
+        self.large = {}         # thread -> an answer that it has still to fetch
+
+    def sent(self, thread, answer):
+        """What is sent in the place of an answer: a large one is fetched."""
+        if type(answer) not in (bytes, str) or len(answer) <= LARGE_FROM:
+            return answer
+        self.large[thread] = answer
+        return LARGE_ANSWER
 
 
 class Held:
@@ -213,6 +223,8 @@ class Referents:
         """The client was interrupted in that call: what the call has taken is given back."""
         client = self._clients.get(number)
         taken = client and client.taken.pop(thread, None)
+        if client is not None:
+            client.large.pop(thread, None)
         if taken and taken[0] == call:
             taken[1]._put_back(client, thread, taken[2])
 
@@ -278,7 +290,13 @@ class Referents:
             return RESEND_ANSWER
         if call is not None and result is not False:
             client.taken[thread] = (call, entry.value, result)
-        return self._answer(entry, method, result)
+        answer = self._answer(entry, method, result)
+        return answer if client is self._own else client.sent(thread, answer)
+
+    def fetch(self, number, thread):
+        """The large answer to the thread's last call."""
+        client = self._clients.get(number)
+        return UNKNOWN_ANSWER if client is None else client.large.pop(thread, UNKNOWN_ANSWER)
 
     def _answer(self, entry, method, result):
         if type(result) in PLAIN and is_plain(result) or entry.is_raw and type(result) is bytes:

@@ -11,7 +11,7 @@ from .. import _home, _setup
 from .._inherit import Inheritance
 from .._sender import Sender
 from . import _link
-from ._kinds import keep
+from ._kinds import in_place_of, keep
 from .reduction import ForkingPickler
 
 _PACKAGE = os.path.abspath(os.path.join(os.path.dirname(__file__), "../../.."))
@@ -51,7 +51,7 @@ def start_shared(address, registry):
     try:
         connection.call("objpool.create", [{
             "pool": pool, "plugin": "python", "class": _CLASS, "workers": 1, "python_path": [_PACKAGE],
-            "kwargs": {"registry": bytes(ForkingPickler.dumps(registry))}, "unpickle": True, "owner": "daemon"}])
+            "kwargs": {"registry": bytes(ForkingPickler.dumps(_for_another(registry)))}, "unpickle": True, "owner": "daemon"}])
     except errors.BadArgument:
         pass        # another program was faster, if there is one now
     finally:
@@ -59,6 +59,11 @@ def start_shared(address, registry):
     link = _link.link_to(address)
     _raise_failure(link.ask_daemon("begin", None))
     return link
+
+
+def _for_another(registry):
+    """The registry for a server whose Python may be another version: it has this package's types, and maybe not threading's."""
+    return {typeid: (in_place_of(callable), *rest) for typeid, (callable, *rest) in registry.items()}
 
 
 def end_shared(address):

@@ -69,7 +69,7 @@ class Waiter:
 
     def give(self, source, value):
         """The same for what a withdrawn call must give back to its source. `value` is encoded."""
-        given = self._deferred.answer(value)
+        given = self._deferred.answer(self.client.sent(self.thread, value))
         if given and self.number is not None:
             self.client.taken[self.thread] = (self.number, source, value)
         return given

@@ -551,7 +551,8 @@ class BarrierProxy(BaseProxy):
 class QueueProxy(BaseProxy):
     """Puts into a queue without a bound are sent ahead. An item is pickled here, and goes to who gets it as it is."""
 
-    _exposed_ = ("empty", "full", "get", "get_nowait", "join", "put", "put_nowait", "qsize", "task_done")
+    _exposed_ = ("empty", "full", "get", "get_nowait", "join", "put", "put_nowait", "qsize", "task_done",
+                 *(("shutdown",) if hasattr(queue.Queue, "shutdown") else ()))
 
     def put(self, item, block=True, timeout=None):
         if self._link is None or self._id & _THREADS:
@@ -589,6 +590,10 @@ class QueueProxy(BaseProxy):
 
     def task_done(self):
         return self._callmethod("task_done")
+
+    if "shutdown" in _exposed_:
+        def shutdown(self, immediate=False):
+            return self._callmethod("shutdown", (immediate,))
 
     def join(self):
         return self._callmethod("join")
