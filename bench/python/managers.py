@@ -3,12 +3,14 @@
 
     make bench-managers     or: OBJPOOL_BIN=build python3 bench/python/managers.py [rounds]
 
-Each row is measured in turns, first the one, then the other; shown is the best of the rounds, for one operation.
+Each row is measured in turns, first the one, then the other. Shown is the median of the operations of a round, in the best of the
+rounds: half of them took no longer.
 """
 import multiprocessing
 import multiprocessing.managers
 import pathlib
 import queue
+import statistics
 import sys
 import time
 
@@ -40,11 +42,12 @@ def with_counter(package):
 def row(count, prepare):
     """prepare(manager) gives what is called `count` times."""
     def measure(manager):
-        work = prepare(manager)
-        begun = time.perf_counter()
+        work, spent = prepare(manager), []
         for _ in range(count):
+            begun = time.perf_counter()
             work()
-        return (time.perf_counter() - begun) / count
+            spent.append(time.perf_counter() - begun)
+        return statistics.median(spent)
     return measure
 
 
@@ -114,7 +117,7 @@ def from_process(manager, count=5000):
         items.get()
     spent = time.perf_counter() - begun
     process.join()
-    return spent / count
+    return spent / count        # of these, the mean
 
 
 ROWS = {
