@@ -138,6 +138,17 @@ def test_a_class_of_the_programs_may_wait_and_holds_nobody_up():
         assert taken == [b"bytes"] and own.Fails()._id & 1
 
 
+def _twice(number):
+    return 2 * number
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_pool_in_the_server(method):
+    with multiprocess.get_context(method).Manager() as manager, manager.Pool(1) as pool:
+        assert pool.apply(_twice, (2,)) == 4 and list(pool.imap(_twice, range(3))) == [0, 2, 4]
+        assert pool.map_async(lambda number: number + 1, [1]).get() == [2]
+
+
 # Waiting
 
 

@@ -5,6 +5,7 @@
 - modules that the program has reloaded since it made the pool, as notebooks do: workers reload them, too.
 """
 import importlib
+import importlib.machinery
 import os
 import sys
 import types
@@ -67,10 +68,15 @@ class Reloads:
         """{name: how often} of the modules that have been reloaded, or None."""
         for name, module in tuple(sys.modules.items()):
             spec = _spec(module)
-            if self._specs.setdefault(name, spec) is not spec:
+            if self._specs.setdefault(name, spec) is not spec and not _is_extension(spec):
                 self._specs[name] = spec
                 self._counts[name] = self._counts.get(name, 0) + 1
         return dict(self._counts) or None
+
+
+def _is_extension(spec):
+    """Such a module gets another __spec__ when its file is loaded again, and stays as it is."""
+    return isinstance(getattr(spec, "loader", None), importlib.machinery.ExtensionFileLoader)
 
 
 _names_of = types.ModuleType.__dict__["__dict__"].__get__       # lazy modules run code of their own for module.__dict__
