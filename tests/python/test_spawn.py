@@ -211,6 +211,9 @@ def test_an_interpreter_that_can_not_be_started(monkeypatch):
     monkeypatch.setattr(multiprocessing.spawn, "_python_exe", "/no/python")
     with pytest.raises(objpool.Unavailable, match="/no/python can't be started: No such file or directory"):
         objpool.create_pool(dict, 1, fork=False)
+    monkeypatch.setattr(multiprocessing.spawn, "_python_exe", None)
+    with pytest.raises(objpool.Unavailable, match="sys.executable can't be started"):
+        objpool.create_pool(dict, 1, fork=False)
     monkeypatch.setattr(multiprocessing.spawn, "_python_exe", "/bin/false")
     with pytest.raises(objpool.CallFailed, match="the template process died while it loaded the plugin|can't be reached"):
         objpool.create_pool(dict, 1, fork=False)

@@ -42,7 +42,8 @@ def _options() -> Iterator[str]:
 def command() -> List[str]:
     """The interpreter that is started, with its options. multiprocessing.set_executable may have named another."""
     spawn = sys.modules.get("multiprocessing.spawn")
-    return [os.fsdecode(spawn.get_executable() if spawn is not None else sys.executable), *_options()]
+    executable = spawn.get_executable() if spawn is not None else sys.executable
+    return [os.fsdecode(executable or "sys.executable"), *_options()]  # a program that embeds Python may have none
 
 
 def path() -> Iterator[str]:
@@ -97,7 +98,7 @@ def _start(pids: List[int], arguments: List[str], environment: Dict[str, str], g
         os.lseek(file, 0, os.SEEK_SET)
         _process.start(pids, [*arguments, str(file)], environment, nothing, (file, given["listener"]))
     except OSError as error:
-        raise Unavailable(f"{arguments[0] or 'sys.executable'} can't be started: {error.strerror}", ran="no") from error
+        raise Unavailable(f"{arguments[0]} can't be started: {error.strerror}", ran="no") from error
     finally:
         os.close(file)
         os.close(nothing)
