@@ -222,8 +222,10 @@ int concurrent_begin(struct objpool_call *call, PyObject *work)
 	struct pending *pending = pending_new(deferred);
 	if (!pending)
 		return -1;
+	struct objpool_call *before = handle_set(NULL); /* a cancel must not raise an exception in the midst of this */
 	PyObject *started = host_call("start", "(OOK)", work, pending, (unsigned long long)max_concurrent(deferred));
-	has_loop = true;
+	handle_set(before);
+	has_loop = has_loop || started;
 	if (!started)
 		let_go(pending); /* the method fails, and so the host frees the deferred call */
 	Py_DECREF(pending);

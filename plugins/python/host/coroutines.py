@@ -82,6 +82,8 @@ def end_loop():
     if loop is None:
         return
     import asyncio
+    while waiting:
+        drop(waiting.popitem()[1])
     tasks = asyncio.all_tasks(loop)
     for task in tasks:
         task.cancel()
