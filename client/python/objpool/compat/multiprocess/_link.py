@@ -28,7 +28,7 @@ _NEAR = re.compile(r"(unix:|tcp:|objpool:)")
 _DEFAULT = "manager"
 _NO_ANSWERS = _codec.STALE, _codec.UNKNOWN, _codec.RESEND
 _DIRECT_MOST = 1 << 15  # bytes of an item that goes on the direct channel
-_WITHDRAW_MOST = 1.0    # seconds
+_WITHDRAW_MOST = 10.0   # seconds; the server answers at once
 _FORK_GRACE = 10.0      # seconds after a fork in which the child may not yet hold what the parent lets go of
 
 
@@ -137,10 +137,10 @@ class Link:
     def is_lost(self):
         return self._connection.lost is not None
 
-    def _ask(self, method, params):
-        """The server's answer."""
+    def _ask(self, method, params, waits=False):
+        """The server's answer. waits: the call waits for what others do: it need not come after what they have sent ahead."""
         try:
-            answer = self._ask_directly(method, params)
+            answer = self._ask_directly(method, params, waits)
             if answer != RESEND_ANSWER:
                 return answer
             self._await_order()
@@ -154,14 +154,14 @@ class Link:
             self._page.await_others(self._place, self.is_lost)
             self._page.await_own(self._place, self.is_lost)
 
-    def _ask_directly(self, method, params):
+    def _ask_directly(self, method, params, waits):
         """RESEND_ANSWER: it has to go on the connection."""
         if self._is_unsettled:
             self._settle()
         channel = self._direct()
         if channel is None:
             return RESEND_ANSWER
-        if self._page is not None:
+        if self._page is not None and not waits:
             self._page.await_others(self._place, self.is_lost)
         try:
             return channel.call(self._prefix + method, params)
@@ -210,8 +210,9 @@ class Link:
         return next(self._calls)
 
     def take(self, number, ident, method, args):
-        """The same for a call that takes something. `args` are plain."""
-        answer = self._ask("take", [self._number, threading.get_ident(), number, ident, method, *args])
+        """The same for a call that takes something. `args` are plain: whether it waits, and how long."""
+        waits = args[0] is True and args[-1] in (True, None)
+        answer = self._ask("take", [self._number, threading.get_ident(), number, ident, method, *args], waits)
         return answer if type(answer) in PLAIN else self._checked(answer)
 
     def withdraw(self, number):
@@ -236,6 +237,8 @@ class Link:
         name = "ahead" if all(map(_goes, args)) else "ahead_pickled"
         rest = args if name == "ahead" else (dumps_call(args, {}),)
         params = [self._number, threading.get_ident(), ident, method, *rest]
+        if method != "release":     # which comes after nothing but what this thread has done
+            page.await_others(self._place, self.is_lost)
         with self._ahead:
             try:
                 page.sends(self._place)

@@ -5,7 +5,7 @@ import queue
 from queue import Empty, Full
 
 from ._holders import Holders
-from ._waiters import RESEND, Waiters, asker, commit, put_off, seconds
+from ._waiters import LATER, RESEND, Waiters, asker, commit, put_off, seconds
 
 __all__ = ["Queue"]
 
@@ -34,7 +34,7 @@ class Queue:
 
     def get(self, block=True, timeout=None):
         if self._items:
-            return self._take() if commit() else None
+            return self._take() if commit() else LATER      # nobody gets what it returns
         if self._is_shut:
             raise queue.ShutDown
         if not block:
