@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Streams: results one by one, input as it is wanted."""
+import collections
 import gc
 import itertools
 import queue
 import resource
 import threading
+import types
 
 import pytest
 
 import objpool
+from objpool import _results
 from harness import DEADLINE, wait_for
 
 
@@ -201,3 +204,16 @@ def test_a_lost_worker_is_an_error_in_its_place(start):
     with objpool.connect(daemon.address) as client:
         results = all_of(client.pool("p").options(chunk=1).map.crash.stream([9, 9]))
         assert [type(each) for each in results] == [objpool.WorkerLost] * 2
+
+
+def test_results_that_come_while_others_are_taken():
+    """Another thread adds them."""
+    class Growing(list):
+        def __iter__(self):
+            results.append([1, 2, [3]])
+            return super().__iter__()
+
+    results = collections.deque([[1, 0, Growing([1])], [1, 1, [2]]])
+    taken = object.__new__(_results.Results)
+    taken._entry, taken._input = types.SimpleNamespace(results=results), None
+    assert [taken._take(), *taken._values] == [1, 2] and len(results) == 2

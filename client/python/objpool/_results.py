@@ -2,7 +2,6 @@
 """The results of a stream, without the waiting for them: a thread (_stream.py) and an event loop (aio) wait differently."""
 from __future__ import annotations
 
-import itertools
 import sys
 import time
 from typing import Any, Callable, Generic, Iterator, List, Optional, TypeVar
@@ -111,7 +110,8 @@ class Results(Generic[T]):
         results = self._entry.results
         values: List[Any] = []
         count = 0
-        for params in itertools.islice(results, _AT_ONCE):
+        for i in range(min(len(results), _AT_ONCE)):
+            params = results[i]  # no iterator: another thread may be adding to them
             if len(params) != 3 or not PLAIN.issuperset(map(type, params[2])):
                 break
             values += params[2]
