@@ -10,7 +10,7 @@ import pytest
 
 import objpool
 import objpool.aio
-from objpool import _incoming, _load, _pack, _wire_types
+from objpool import _incoming, _line, _load, _pack, _wire_types
 
 MARK = bytearray(b"@@@@")
 BAD = {
@@ -34,10 +34,11 @@ def bad(request, monkeypatch):
         return bytes(data).replace(mark, value), outgoing
 
     monkeypatch.setattr(_pack, "pack_with", pack_with)
+    monkeypatch.setattr(_line, "line_class", lambda: None)  # it packs by itself
     return value
 
 
-def test_one_call(client, pool, bad):
+def test_one_call(bad, client, pool):
     session = client.server["session"]
     others = [pool.echo.future(i) for i in range(20)]
     for call in (lambda: pool.echo(MARK), lambda: pool.echo([1, {"a": MARK}]), lambda: pool.all.echo(MARK), lambda: pool.map.echo([1, MARK]),
@@ -51,7 +52,7 @@ def test_one_call(client, pool, bad):
     assert client.server["session"] == session
 
 
-def test_one_item_of_a_stream(client, pool, bad):
+def test_one_item_of_a_stream(bad, client, pool):
     session = client.server["session"]
     for stream in (pool.map.echo.stream([1, MARK, 2]), pool.map.echo.stream(x for x in [1, MARK, 2])):
         assert next(stream) == 1
@@ -61,7 +62,7 @@ def test_one_item_of_a_stream(client, pool, bad):
     assert client.server["session"] == session
 
 
-def test_what_lies_beside_it_in_files(pool, bad):
+def test_what_lies_beside_it_in_files(bad, pool):
     """The descriptors that came for the bad message are not the next one's."""
     with pytest.raises(objpool.BadValue):
         pool.echo([MARK, b"x" * 300000])
@@ -69,7 +70,7 @@ def test_what_lies_beside_it_in_files(pool, bad):
         assert pool.echo([fill * 300000]) == [fill * 300000]
 
 
-def test_asyncio(daemon, bad):
+def test_asyncio(bad, daemon):
     async def ask():
         async with objpool.aio.connect(daemon.address) as client:
             pool = client.pool("p")
@@ -86,7 +87,7 @@ def test_asyncio(daemon, bad):
     asyncio.run(ask())
 
 
-def test_arguments_of_a_python_class(start, bad):
+def test_arguments_of_a_python_class(bad, start):
     folder = pathlib.Path(__file__).parents[1] / "integration" / "classes"
     daemon = start({"w": {"plugin": "python", "class": "sample:Counter", "python_path": f'["{folder}"]', "workers": 1, "unpickle": "yes"}})
     with objpool.connect(daemon.address) as client:
