@@ -206,13 +206,15 @@ static inline int board_direct_cancel(struct direct_board *board, uint32_t place
 	return 0;
 }
 
-/* Cancels a message that has ended, and whose answer may have been put off. The worker looks here, and is sent DROP, which also has
- * it free the cell. */
-static inline void board_direct_drop(struct direct_board *board, uint32_t place, uint64_t number)
+/* Cancels a message that has ended, and whose answer may have been put off. 1: the worker looks here, and is to be sent DROP, which
+ * has it free the cell; 2: it was sent before; -1: no cell is free. */
+static inline int board_direct_drop(struct direct_board *board, uint32_t place, uint64_t number)
 {
 	bool has;
 
-	(void)board_direct_put_cancel(&board->places[place], number, &has); /* without a cell the worker learns of it by DROP alone */
+	if (board_direct_put_cancel(&board->places[place], number, &has))
+		return 1;
+	return has ? 2 : -1;
 }
 
 /* Before the place is used for a new channel. */

@@ -4,9 +4,11 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { WORDS = RINGS_MEMORY - 2 * RINGS_BYTES };
@@ -126,15 +128,28 @@ static size_t smaller(size_t a, size_t b)
 	return a < b ? a : b;
 }
 
+/* As write of one byte into a pipe, but if nobody reads it, no signal is left: the process has its own ways with SIGPIPE. */
+static void write_quietly(int fd)
+{
+	sigset_t broken, before, pending;
+
+	(void)sigemptyset(&broken);
+	(void)sigaddset(&broken, SIGPIPE);
+	(void)sigpending(&pending);
+	(void)pthread_sigmask(SIG_BLOCK, &broken, &before);
+	if (write(fd, "", 1) < 0 && errno == EPIPE && !sigismember(&pending, SIGPIPE))
+		(void)sigtimedwait(&broken, NULL, &(const struct timespec){0});
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
 /* Wakes the other side if the flag is set. A full pipe wakes it, too. */
 static void wake_other(const struct rings *rings, _Atomic uint32_t *sleeps)
 {
-	if (atomic_load(sleeps) && atomic_exchange(sleeps, 0)) {
-		const int before = errno;
-		const ssize_t n = write(rings->wakes_other, "", 1);
-		(void)n;
-		errno = before;
-	}
+	const int before = errno;
+
+	if (atomic_load(sleeps) && atomic_exchange(sleeps, 0))
+		write_quietly(rings->wakes_other);
+	errno = before;
 }
 
 /* Bytes that can be written; RINGS_BYTES + 1 or more: the other side has written nonsense. */

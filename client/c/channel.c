@@ -64,6 +64,8 @@ int channel_on_rings(struct channel *channel, struct objpool_bytes params)
 	uint32_t count;
 	uint64_t bytes;
 
+	if (channel->state == CHANNEL_CLOSING)
+		return 0; /* it was given up before the worker has offered them */
 	if (channel->state != CHANNEL_OPENING || objpool_read_array(&reader, &count) < 0 || count == 0)
 		return -EBADMSG;
 	wire->takes_descriptors = false;

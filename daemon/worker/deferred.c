@@ -305,16 +305,28 @@ bool deferred_is_cancelled(const struct deferred *deferred)
 
 uint64_t deferred_id(const struct deferred *deferred)
 {
-	const struct task *task = deferred->deferrals->task;
-
 	if (deferred->is_direct)
 		return INVOKE_DIRECT + deferred->channel->place;
-	return task->deferred_tag == deferred->tag ? task->id : TASK_DEFERRED + deferred->tag;
+	return deferred_is_in_its_method(deferred) ? deferred->deferrals->task->id : TASK_DEFERRED + deferred->tag;
 }
 
 bool deferred_has_room(const struct deferred *deferred, uint64_t size)
 {
 	return deferred->yielded == 0 || deferred->yielded + size <= YIELD_AHEAD;
+}
+
+bool deferred_is_in_its_method(const struct deferred *deferred)
+{
+	return deferred->deferrals->task->deferred_tag == deferred->tag;
+}
+
+int deferred_refuse_until_known(struct deferred *deferred, uint64_t size)
+{
+	deferred->refused = size;
+	if (!deferred->roomy)
+		TAILQ_INSERT_TAIL(&deferred->deferrals->roomy, deferred, link);
+	deferred->roomy = true;
+	return -EAGAIN;
 }
 
 void deferred_taken(struct deferrals *deferrals, uint64_t tag, uint64_t bytes)

@@ -103,6 +103,11 @@ void deferred_gone(struct deferrals *deferrals, uint64_t tag);
 /* The caller has taken so many bytes that the call has yielded. The call may have ended. */
 void deferred_taken(struct deferrals *deferrals, uint64_t tag, uint64_t bytes);
 
+/* Does its method still run, so that the supervisor has not been told of it? Then it can't account for bytes that it yields. Says
+ * -EAGAIN, and that there is room once the supervisor knows. */
+bool deferred_is_in_its_method(const struct deferred *deferred);
+int deferred_refuse_until_known(struct deferred *deferred, uint64_t size);
+
 /* May the call yield so many bytes more? */
 bool deferred_has_room(const struct deferred *deferred, uint64_t size);
 

@@ -316,7 +316,7 @@ static bool prepare(struct host *host, struct waits *waits)
 		if (!channel->rings)
 			continue;
 		add(waits, channel, channel->rings->wakes_us, POLLIN);
-		have |= direct_channel_wants_input(channel) && !rings_fall_asleep(channel->rings);
+		have |= direct_channel_wants_input(channel) && (channel->hung_up || !rings_fall_asleep(channel->rings));
 	}
 	return have;
 }
@@ -324,6 +324,8 @@ static bool prepare(struct host *host, struct waits *waits)
 static void on_pipe(struct host *host, struct direct_channel *channel, const struct pollfd *polled)
 {
 	rings_wake(channel->rings, polled->revents & POLLIN);
+	if (polled->revents & (POLLHUP | POLLERR))
+		direct_channel_cut(channel); /* its client can't wake the worker any more */
 	if (direct_channel_wants_input(channel) && (channel->hung_up || rings_have(channel->rings)))
 		direct_channel_read(channel, host->now);
 }

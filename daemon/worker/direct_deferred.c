@@ -57,6 +57,8 @@ int direct_deferred_answer(struct deferred *deferred, const void *msgpack, size_
 {
 	const bool given_up = deferred_is_cancelled(deferred);
 
+	if (deferred->given_up)
+		return -ECANCELED; /* the class answers while it is told that nobody waits: `end` does the rest */
 	if (given_up)
 		method_error_set(&deferred->handle.error, "CANCELLED", "yes", "the call was cancelled by its caller");
 	else
@@ -72,6 +74,7 @@ static void end(struct deferred *deferred)
 {
 	const struct task *task = deferred->deferrals->task;
 
+	deferred->given_up = true;
 	task->plugin->class.deferred(task->self, &deferred->handle.call, OBJPOOL_GONE);
 	put_answer(deferred, NULL, 0);
 	deferred_free(deferred);

@@ -86,6 +86,8 @@ int worker_yield_later(struct deferred *deferred, const void *msgpack, size_t si
 		return -ECANCELED;
 	if (size > 0 && !is_one_value(task, msgpack, size))
 		return -EINVAL;
+	if (size > 0 && deferred_is_in_its_method(deferred))
+		return deferred_refuse_until_known(deferred, size);
 	if (size > 0 && !deferred_has_room(deferred, size)) {
 		deferred->refused = size;
 		return -EAGAIN;

@@ -45,6 +45,11 @@ class Raw:
         os.write(self.files[1], b"\0")
 
 
+@pytest.fixture(autouse=True)
+def rings(monkeypatch):
+    monkeypatch.setattr(Owner, "rings", True)
+
+
 @pytest.fixture
 def client(start):
     with Owner(start({"p": {"workers": 1}})) as client:
@@ -100,6 +105,42 @@ def test_a_pipe_that_is_full_all_the_time(client):
                 while os.write(raw.files[1], bytes(4096)):
                     pass
             assert is_served(client)
+
+
+def test_a_pipe_that_is_closed(client):
+    """The client can't wake the worker any more: its channel ends, and the worker does not look at it again and again."""
+    with Raw(client) as raw:
+        os.close(raw.files.pop(1))
+        assert raw.socket.recv(1) == b""
+        assert client.value("objpool.detached", raw.number)["reason"] == "client"
+    assert is_served(client)
+
+
+def test_a_client_that_dies_while_it_waits(client):
+    """Nobody reads the pipe that would wake it."""
+    with Raw(client) as raw:
+        message = msgpack.packb([0, 1, "sleep", [0.2]])
+        raw.memory[4096:4096 + len(message)] = message
+        raw.memory[136:140] = struct.pack("=I", 1)  # it sleeps
+        raw.write(WRITTEN, len(message))
+        raw.wake()
+        wait_for(lambda: slot_of(client)["running"] == "sleep", lambda: "the call to run")
+        os.close(raw.files.pop(2))
+        wait_for(lambda: slot_of(client)["running"] is None, lambda: "the call to end")
+        assert is_served(client)
+    assert slot_of(client)["generation"] == 1
+
+
+def test_a_client_that_sends_no_more_while_it_waits(client):
+    """What waits behind the call is carried out, and the channel ends."""
+    with contextlib.closing(client.attach("p", 0)) as channel:
+        asked = channel.start("sleep", 0.05)
+        after = channel.start("echo", 7)
+        wait_for(lambda: slot_of(client)["running"] == "sleep", lambda: "the call to run")
+        channel.socket.shutdown(socket.SHUT_WR)
+        assert channel.wait(asked)[0] is None and channel.wait(after) == (None, 7)
+        assert channel.receive() is None
+        assert client.value("objpool.detached", channel.number)["reason"] == "client"
 
 
 def test_a_worker_without_room_for_files_offers_none(client):

@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -150,6 +151,22 @@ static void a_pipe_that_nobody_reads_blocks_nobody(void **state)
 	rings_wake(&pair->maker, true); /* nothing has come */
 }
 
+/* The other side has gone: to wake it costs nothing, whatever this process does with SIGPIPE. */
+static void nobody_is_killed_by_a_pipe_that_is_closed(void **state)
+{
+	struct pair *pair = *state;
+	sigset_t set;
+
+	assert_true(rings_fall_asleep(&pair->opener));
+	close(pair->opener.wakes_us);
+	pair->opener.wakes_us = -1;
+	assert_int_equal(rings_put(&pair->maker, "x", 1), 1);
+	assert_int_equal(sigpending(&set), 0);
+	assert_false(sigismember(&set, SIGPIPE));
+	assert_int_equal(pthread_sigmask(SIG_BLOCK, NULL, &set), 0);
+	assert_false(sigismember(&set, SIGPIPE));
+}
+
 static void files_that_are_no_rings(void **state)
 {
 	struct rings rings, maker;
@@ -238,6 +255,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_is_written_before_the_end_is_read, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(nonsense_is_found_and_hurts_nobody, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_pipe_that_nobody_reads_blocks_nobody, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(nobody_is_killed_by_a_pipe_that_is_closed, set_up, tear_down),
 		cmocka_unit_test(files_that_are_no_rings),
 		cmocka_unit_test_setup_teardown(two_threads_lose_no_byte_and_no_wake_up, set_up, tear_down),
 	};

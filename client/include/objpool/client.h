@@ -98,7 +98,7 @@ OBJPOOL_API int objpool_result_copy(struct objpool_result *copy, const struct ob
 /* Calls of one instance go straight to its worker, see "direct channels". */
 enum objpool_direct {
 	OBJPOOL_DIRECT = 1,       /* through a socket */
-	OBJPOOL_DIRECT_RINGS = 2, /* through shared memory, where both sides look for messages before they sleep */
+	OBJPOOL_DIRECT_RINGS = 2, /* through shared memory, and pipes that wake who sleeps */
 };
 
 struct objpool_connect_options {
@@ -265,8 +265,8 @@ OBJPOOL_API int objpool_packer_share(struct objpool_packer *packer, struct objpo
  * - At its timeout a call fails at once, and the library cancels it.
  * - objpool_fd is a descriptor of epoll(7) that stands for all sockets. Poll it like a socket.
  *
- * OBJPOOL_DIRECT_RINGS: bytes go through two rings of 64 KiB in memory that the program shares with the worker, and a system call
- * is made only to wake who sleeps. A worker or a daemon without rings uses the socket.
+ * OBJPOOL_DIRECT_RINGS: bytes go through two rings of 64 KiB in memory that the program shares with the worker. A system call is
+ * made only to sleep, and to wake who sleeps. A worker or a daemon without rings uses the socket.
  */
 
 /* ---- results one by one ---------------------------------------------------------------------------------------------- */

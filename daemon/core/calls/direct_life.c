@@ -317,10 +317,13 @@ static void on_cancelled(struct direct *direct, uint64_t number)
 /* The message has ended. Its answer may have been put off: the worker knows. */
 static int drop(struct slot *slot, uint32_t place, uint64_t number)
 {
-	board_direct_drop(&slot->board->direct, place, number);
-	withdraw_limit_step(slot);
-	to_worker_drop(slot, place, number);
-	return 1;
+	const int r = board_direct_drop(&slot->board->direct, place, number);
+
+	if (r == 1) { /* else the worker has not done yet what it was told before */
+		withdraw_limit_step(slot);
+		to_worker_drop(slot, place, number);
+	}
+	return r < 0 ? -ENOSPC : 1;
 }
 
 int direct_cancel_message(struct direct *direct, uint64_t number)

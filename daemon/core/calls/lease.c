@@ -92,7 +92,7 @@ void lease_fail_calls(const struct lease *lease)
 	TAILQ_FOREACH(call, &pool->calls, link) {
 		if (call->answered || call->ticket.client != lease->client || call->select != SELECT_SLOT)
 			continue;
-		if (call->only.slot->index != lease->index || !revoke(&call->only))
+		if (!call->only.slot || call->only.slot->index != lease->index || !revoke(&call->only))
 			continue;
 		say_lost(lease, &error);
 		call_fail(call, &error);

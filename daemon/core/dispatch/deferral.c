@@ -60,6 +60,13 @@ void deferral_give_up(struct slot *slot, struct batch *batch)
 	batch_end(batch);
 }
 
+/* The slot may be freed before the call is told. */
+static void leave(struct batch *batch)
+{
+	batch_end_yield(batch);
+	batch->slot = NULL;
+}
+
 void deferral_take(struct slot *slot, bool at_work, struct batch_list *taken)
 {
 	struct batch *batch, *next;
@@ -70,7 +77,7 @@ void deferral_take(struct slot *slot, bool at_work, struct batch_list *taken)
 		if (batch->at_work != at_work || !take(slot, batch))
 			continue;
 		forget(slot, batch);
-		batch->slot = NULL; /* the slot may be freed before the call is told */
+		leave(batch);
 		TAILQ_INSERT_TAIL(taken, batch, link);
 	}
 }
@@ -83,7 +90,7 @@ uint32_t deferral_on_gone(struct slot *slot, struct batch_list *taken)
 	TAILQ_CONCAT(taken, &slot->deferred, link);
 	TAILQ_FOREACH(batch, taken, link) {
 		batch->tag = 0;
-		batch->slot = NULL;
+		leave(batch);
 	}
 	slot->at_work = 0;
 	const uint32_t count = slot->by_tag.count;

@@ -258,8 +258,7 @@ void batch_free(struct batch *batch)
 	call->batches--;
 }
 
-/* The batch ends: its method will not be told that it may yield more. */
-static void end_yield(const struct batch *batch)
+void batch_end_yield(const struct batch *batch)
 {
 	struct yield *yield = &batch->call->yield;
 
@@ -275,7 +274,7 @@ void batch_end(struct batch *batch)
 {
 	struct call *call = batch->call;
 
-	end_yield(batch);
+	batch_end_yield(batch);
 	batch_free(batch);
 	if (call->batches == 0)
 		core_reap_later(call->core, &call->ending);

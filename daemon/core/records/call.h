@@ -255,6 +255,9 @@ void batch_undefer(struct batch *batch, struct batch *one);
 /* Ends a batch that is in no list. When its last batch ends, the call may end, too. */
 void batch_end(struct batch *batch);
 
+/* The worker is not told any more that the batch may yield: its method has ended, or its worker has gone. */
+void batch_end_yield(const struct batch *batch);
+
 /* Skips `count` packed items from `at` on, and returns where the next item begins. */
 const uint8_t *items_skip(const uint8_t *at, uint32_t count);
 
