@@ -367,12 +367,12 @@ static void python_destroy(void *self)
 	interpreter_enter();
 	PyObject *loop = host_call("end_loop", "()");
 	if (!loop)
-		PyErr_Print();
+		failure_print();
 	Py_XDECREF(loop);
 	Py_DECREF((PyObject *)self);
 	PyObject *ended = host_call("worker_ends", "()");
 	if (!ended)
-		PyErr_Print();
+		failure_print();
 	Py_XDECREF(ended);
 	interpreter_end();
 }
@@ -548,6 +548,11 @@ static PyObject *call_hook(PyObject *self, const char *name, const char *format,
 	va_end(list);
 	if (args)
 		result = PyObject_CallObject(hook, args);
+	if (result && PyCoro_CheckExact(result)) {
+		PyObject *coroutine = result;
+		result = host_call("finish", "(O)", coroutine);
+		Py_DECREF(coroutine);
+	}
 	end_if_forked();
 	Py_XDECREF(args);
 	Py_DECREF(hook);
@@ -560,7 +565,7 @@ static void python_session_end(void *self, struct objpool_call *call, uint64_t s
 	concurrent_tell_cancelled();
 	Py_XDECREF(call_hook(self, "session_end", "(K)", (unsigned long long)session));
 	if (PyErr_Occurred())
-		PyErr_Print();
+		failure_print();
 	leave(call);
 }
 
@@ -578,7 +583,7 @@ static void python_released(void *self, struct objpool_call *call)
 	enter(call);
 	Py_XDECREF(call_hook(self, "released", "(K)", (unsigned long long)call->session));
 	if (PyErr_Occurred())
-		PyErr_Print();
+		failure_print();
 	leave(call);
 }
 

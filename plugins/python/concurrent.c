@@ -246,7 +246,7 @@ void concurrent_watch(struct objpool_call *call, bool soon)
 	if (wants && PyArg_ParseTuple(wants, "iK", &fd, &wake_at))
 		(void)objpool_watch(call, fd, soon ? 1 : wake_at);
 	else
-		PyErr_Print();
+		failure_print();
 	Py_XDECREF(wants);
 }
 
@@ -256,7 +256,7 @@ void concurrent_step(void)
 
 	end_if_forked();
 	if (!done)
-		PyErr_Print();
+		failure_print();
 	Py_XDECREF(done);
 }
 
@@ -293,7 +293,7 @@ void concurrent_event(struct objpool_call *call, enum objpool_event event)
 	}
 	PyObject *done = host_call(event == OBJPOOL_GONE ? "gone" : "room", "(O)", pending);
 	if (!done)
-		PyErr_Print();
+		failure_print();
 	Py_XDECREF(done);
 	Py_DECREF(pending);
 }

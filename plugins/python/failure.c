@@ -36,6 +36,20 @@ static const char *text_of(PyObject *words, Py_ssize_t i)
 	return text ? text : "";
 }
 
+void failure_print(void)
+{
+	PyObject *type, *value, *trace;
+
+	PyErr_Fetch(&type, &value, &trace);
+	PyErr_NormalizeException(&type, &value, &trace);
+	if (type)
+		PyErr_Display(type, value, trace);
+	PyErr_Clear();
+	Py_XDECREF(type);
+	Py_XDECREF(value);
+	Py_XDECREF(trace);
+}
+
 int fail_with_exception(struct objpool_call *call)
 {
 	PyObject *words = take_words();

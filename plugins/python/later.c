@@ -174,7 +174,7 @@ void later_happened(struct objpool_call *call, enum objpool_event event)
 	PyObject *done = on_event ? PyObject_CallFunction(on_event, "Os", deferred, event == OBJPOOL_GONE ? "gone" : "wake") : NULL;
 	end_if_forked();
 	if (PyErr_Occurred())
-		PyErr_Print();
+		failure_print();
 	Py_XDECREF(done);
 	Py_XDECREF(on_event);
 	Py_DECREF(deferred);

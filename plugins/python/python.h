@@ -108,6 +108,10 @@ void write_text(msgpack_packer *packer, const char *text);
 /* Fails the call with the exception that is set, and clears it. Returns -1. */
 int fail_with_exception(struct objpool_call *call);
 
+/* Prints the exception that is set, and clears it. Unlike PyErr_Print it does not end the process for SystemExit: that is for a
+ * method's caller to be told, not for others' calls to die of. */
+void failure_print(void);
+
 /* To be called after Python code. In a child that the code has forked it ends the process, with the exception that is set, if
  * any. */
 void end_if_forked(void);

@@ -101,6 +101,23 @@ def test_errors(instance):
     assert client.value("p.echo", 1) == 1
 
 
+def test_an_exit_in_a_task_is_the_error_of_its_call_alone(instance):
+    _, client = instance()
+    waits = client.start("p.wait", "a", 1)
+    until_inside(client, 1)
+    error = client.error("p.exit_in_a_task")
+    assert (error["code"], error["type"]) == ("FAILED", "SystemExit")
+    client.value("p.open", "a")
+    assert client.wait(waits) == (None, 1) and slot(client)["generation"] == 1
+
+
+def test_hooks_may_be_asynchronous(instance):
+    daemon, client = instance(**{"class": "gates:Hooks"})
+    with daemon.client() as other:
+        assert other.value("p.read_log") == []
+    wait_for(lambda: "session ended" in client.value("p.read_log"), lambda: f"the hook to run: {client.value('p.read_log')}")
+
+
 def test_each_call_has_its_own_context(instance):
     _, client = instance()
     assert client.value("objpool.call", "p:map", "keep", [[10, 20, 30]], {}) == [[v, v, i, v] for i, v in enumerate([10, 20, 30])]

@@ -324,6 +324,51 @@ def test_a_fork_has_a_connection_of_its_own(manager):
     lock.release()
 
 
+def _make(manager, results):
+    made = manager.list([1])
+    made.append(2)
+    results.append((made[:], manager.Queue().qsize(), manager._number_of_objects() > 1))
+
+
+def test_a_process_makes_objects_by_a_manager_that_it_has_inherited():
+    with multiprocess.Manager() as manager:
+        results = manager.list()
+        in_child(_make, manager, results)
+        assert results[:] == [([1, 2], 0, True)]
+
+
+def test_clients_without_a_place_wait_for_what_others_send_ahead(manager):
+    """There are places for 64 clients."""
+    shared = manager.list()
+    link = shared._link
+    place, link._place = link._place, None
+    try:
+        for i in range(20):
+            shared.append(i)
+        assert link._page is not None and not link.send_ahead(shared._id, "append", (1,))
+        assert shared[:] == [*range(20)]
+    finally:
+        link._place = place
+
+
+class Unreadable:
+    def __reduce__(self):
+        return _refuse, ()
+
+
+def _refuse():
+    raise LookupError("not here")
+
+
+def test_an_item_that_cant_be_made_here_blocks_nobody(manager):
+    items = manager.Queue()
+    items.put(Unreadable())
+    items.put("next")
+    with pytest.raises(LookupError):
+        items.get(timeout=SOON)
+    assert items.get(timeout=SOON) == "next" and items.empty()
+
+
 def test_what_is_pickled_and_never_arrives_holds_nothing_for_ever(manager):
     shared = manager.list()
     for _ in range(3):
@@ -433,9 +478,15 @@ def test_programs_share_by_name(daemon):
     third.connect()
     counts = third.named("counts", "dict")
     assert len(counts) == 3
+    with pytest.raises(managers.RemoteError, match="'counts' names an object that was made as 'dict', not as 'list'"):
+        third.named("counts", "list")
     third.shutdown()
     with pytest.raises(managers.ServerLost):
         len(counts)
+    with pytest.raises(managers.NoServer):
+        managers.SyncManager(address).connect()
+    with managers.SyncManager(address) as fourth:
+        assert fourth.named("counts", "dict").copy() == {}
 
 
 def test_the_daemon_that_the_environment_names(daemon, monkeypatch):

@@ -209,8 +209,9 @@ class Connection(Inbox):
         return True
 
     def _follow(self, entry: Entry, deadline: Optional[float]) -> bool:
-        """Waits to be woken, for news or to lead, or for _LOOK_AGAIN. False: the deadline has come."""
-        left = _LOOK_AGAIN if deadline is None else min(_LOOK_AGAIN, deadline - time.monotonic())
+        """Waits to be woken, for news or to lead, or for a moment. False: the deadline has come."""
+        look_again = _LOOK_AGAIN * (1 + len(self._followers) / 16)  # so many threads look again no more often together
+        left = look_again if deadline is None else min(look_again, deadline - time.monotonic())
         if left <= 0:
             return False
         lock = threading.Lock()

@@ -19,7 +19,7 @@ import weakref
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Deque, List, Optional, Sequence
+    from typing import Any, Callable, Deque, List, Optional, Sequence
 
 MIN = 128 << 10  #: bytes from which on a value goes beside the socket
 REFERENCE = 112
@@ -65,9 +65,9 @@ class _Memory:
                 rest[0] = rest[0][wrote:]
         self.size = max(self.size, length)
 
-    def __del__(self) -> None:
+    def __del__(self, _close: Callable[[int], None] = os.close) -> None:  # at the program's end modules may have been cleared
         if self.fd >= 0:
-            os.close(self.fd)
+            _close(self.fd)
 
 
 _size = operator.attrgetter("size")
@@ -193,8 +193,8 @@ class File:
         mapping.file = self
         return memoryview(mapping)[offset - begin:]
 
-    def __del__(self) -> None:
-        os.close(self.fd)
+    def __del__(self, _close: Callable[[int], None] = os.close) -> None:
+        _close(self.fd)
         connection = self._connection()
         if connection is not None and connection.lost is None:
             connection.give_back(self.number)

@@ -49,6 +49,11 @@ class Gates:
         await asyncio.sleep(0)
         raise {"value": ValueError("not so"), "exit": SystemExit(3), "cancel": asyncio.CancelledError()}[how]
 
+    async def exit_in_a_task(self):
+        async def task():
+            raise SystemExit(3)
+        await asyncio.gather(task())
+
     async def lock(self):
         """What can't be sent."""
         import threading
@@ -132,3 +137,17 @@ class Gates:
 
     def restore(self, state):
         self.log = [*state["log"], f"{state['inside']} inside"]
+
+
+class Hooks:
+    """Hooks may be asynchronous, too."""
+
+    def __init__(self):
+        self.log = []
+
+    async def session_end(self, session):
+        await asyncio.sleep(0)
+        self.log.append("session ended")
+
+    def read_log(self):
+        return self.log

@@ -87,6 +87,24 @@ def link_to(address):
         return link
 
 
+def link_that_answers(address):
+    """The same, once the server has answered: the link may be an earlier server's."""
+    link = link_to(address)
+    try:
+        link.request("number_of_objects")
+        return link
+    except (ServerLost, Unanswered):
+        forget(address, link)
+        return link_to(address)
+
+
+def forget(address, which=None):
+    """The server at the address has ended. which: only if this is its link."""
+    with _guard:
+        if which is None or _links.get(address) is which:
+            _links.pop(address, None)
+
+
 def adopt(address, connection, pool):
     """The link of the process that has made the server, over the connection that owns it."""
     with _guard:
@@ -119,7 +137,7 @@ class Link:
 
     def _greet(self):
         self._number, page, self._place = self._connection.call(self._prefix + "hello", [os.getpid()])
-        self._page = Page.open(page) if self._place is not None else None
+        self._page = Page.open(page)
 
     def is_of_this_process(self):
         """False in a fork of the process that has made it."""
@@ -152,7 +170,8 @@ class Link:
         """Before a call on the connection: what was sent ahead, by this process or another, is done."""
         if self._page is not None:
             self._page.await_others(self._place, self.is_lost)
-            self._page.await_own(self._place, self.is_lost)
+            if self._place is not None:
+                self._page.await_own(self._place, self.is_lost)
 
     def _ask_directly(self, method, params, waits):
         """RESEND_ANSWER: it has to go on the connection."""
@@ -230,7 +249,7 @@ class Link:
     def send_ahead(self, ident, method, args):
         """Sends a call that nobody waits for. Its error is that of the next call. False: it can't be sent ahead now."""
         page, channel = self._page, self._direct()
-        if page is None or channel is None or self._is_unsettled:
+        if page is None or self._place is None or channel is None or self._is_unsettled:
             return False
         if any(type(value) is bytes and len(value) > _DIRECT_MOST for value in args):
             return False

@@ -329,11 +329,14 @@ class Referents:
         client = self._clients.get(number)
         if client is None:
             return UNKNOWN_ANSWER
-        entry = self._named.get(name)
+        entry, made_as = self._named.get(name, (None, typeid))
         try:
+            if made_as != typeid:
+                raise TypeError(f"{name!r} names an object that was made as {made_as!r}, not as {typeid!r}")
             if entry is None:
                 ident, _ = self._create(client, typeid, *_codec.loads(data))
-                entry = self._named[name] = self._entries[ident]
+                entry = self._entries[ident]
+                self._named[name] = entry, typeid
                 entry.refs += 1
             else:
                 self._add_ref(client, entry)

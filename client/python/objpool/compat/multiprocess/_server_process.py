@@ -43,7 +43,7 @@ def start_shared(address, registry):
     """The Link to the server at an address that names a daemon. It is made if there is none, and stays when this program ends."""
     daemon, pool = _link.parts_of(address)
     try:
-        return _link.link_to(address)
+        return _link.link_that_answers(address)
     except _link.NoServer as error:
         if isinstance(error.__cause__, errors.NoDaemon):
             raise
@@ -76,6 +76,7 @@ def end_shared(address):
         pass
     finally:
         connection.close()
+        _link.forget(address)
 
 
 def _raise_failure(failed):

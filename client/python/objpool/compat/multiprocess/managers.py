@@ -48,13 +48,22 @@ def _raise_unanswered(answer):
     raise StaleProxy("the server was started anew, or the object is gone: it does not know it\n")
 
 
+def _loads(data):
+    """A value that has come. One that can't be made here is taken all the same: it could not be made the next time either."""
+    try:
+        return _codec.loads(data)
+    except Exception as error:
+        error._objpool_has_come = True
+        raise
+
+
 def _decode(answer, proxy=None):
     """The value of an answer, or its error raised."""
     if type(answer) is not bytes:
         return answer
     kind = answer[0]
     if kind == _codec.VALUE:
-        return _codec.loads(answer[1:])
+        return _loads(answer[1:])
     if kind == _codec.ERROR:
         error, text = _codec.loads(answer[1:])
         error.__cause__ = _errors.RemoteTraceback(text)
@@ -91,7 +100,7 @@ class BaseManager(_StandardManager):
             return
         if self._address is None:
             raise ValueError("there is no address to connect to")
-        self._link = _link.link_to(self._address)
+        self._link = _link.link_that_answers(self._address)
         self._state.value = State.STARTED
 
     def start(self, initializer=None, initargs=()):
@@ -134,6 +143,12 @@ class BaseManager(_StandardManager):
         if self._process is not None:
             super().join(timeout)
 
+    def _link_here(self):
+        """The link of this process: a fork of the one that has started the manager gets its own."""
+        if not self._link.is_of_this_process():
+            self._link = _link.link_to(self._address)
+        return self._link
+
     def _create(self, typeid, /, *args, **kwds):
         """Makes a referent: (token, exposed)"""
         assert self._state.value == State.STARTED, "server not yet started"
@@ -142,14 +157,14 @@ class BaseManager(_StandardManager):
         if is_made_here(self._registry[typeid][0]):
             ident, exposed = self._ask("create", typeid, _codec.dumps_call(args, kwds))
         else:
-            ident, exposed = _ask_threads(self._link, self._authkey, "create", (typeid, *args), kwds)
+            ident, exposed = _ask_threads(self._link_here(), self._authkey, "create", (typeid, *args), kwds)
             self._ask("hold", ident, True)
         return Token(typeid, self._address, ident), exposed
 
     def _ask(self, method, *params):
         """What a method of the server gives."""
         try:
-            return _decode(self._link.request(method, *params))
+            return _decode(self._link_here().request(method, *params))
         except Unanswered as error:
             _raise_unanswered(error.args[0])
 
@@ -363,7 +378,8 @@ class BaseProxy(_StandardProxy):
     def _put_back(self, number, error):
         """A call that takes something has raised an exception. If it was interrupted, the referent gets that back."""
         of_server = isinstance(error, (RemoteError, ServerLost)) or isinstance(error.__cause__, _errors.RemoteTraceback)
-        if number is not None and not of_server:
+        has_come = getattr(error, "_objpool_has_come", False)
+        if number is not None and not of_server and not has_come:
             self._link.withdraw(number)
 
     def _send(self, methodname, *args):
