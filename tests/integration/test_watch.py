@@ -6,6 +6,7 @@ import subprocess
 import pytest
 
 from harness import ROOT, wait_for
+from test_direct import Owner
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +61,30 @@ def test_values_of_a_deferred_call_wait_for_a_slow_client(ticker):
         assert client.value("p.counts")[0] > 0
 
 
+def test_values_that_are_yielded_before_the_method_ends(ticker):
+    daemon = ticker()
+    with daemon.client() as client:
+        call = client.start("objpool.call", "p", "values_at_once", [60], {"stream": True})
+        for i in range(60):
+            assert len(client.receive()[2][3]) == 100_000
+        assert client.wait(call)[1]["items"] == 60
+
+
+@pytest.mark.parametrize("way", ["ordinary", "direct"])
+def test_an_answer_to_a_call_that_nobody_waits_for(ticker, way):
+    """The class gives it while it is told so."""
+    with Owner(ticker()) as client:
+        caller = client.attach("p") if way == "direct" else client
+        call = caller.start("read" if way == "direct" else "p.read")
+        wait_for(lambda: deferred(client) == 1, lambda: "it to be put off")
+        assert client.value("objpool.cancel", *((caller.number, 0) if way == "direct" else (call,))) is True
+        assert caller.wait(call)[0]["code"] == "CANCELLED"
+        wait_for(lambda: client.value("p.counts")[3] == 1, lambda: "the class to be told")
+        if way == "direct":
+            assert caller.value("counts")[3] == 1
+            caller.close()
+
+
 def test_a_caller_that_takes_no_values_is_told_so(ticker):
     with ticker().client() as client:
         assert "not supported" in client.error("p.values", 3)
@@ -75,4 +100,4 @@ def test_an_instance_that_is_replaced_ends_its_work_first(ticker):
         assert client.value("objpool.cancel", call) is True
         assert other.wait(restart)[0] is None
         assert client.wait(call)[0].startswith("CANCELLED: ")
-        assert other.value("p.counts") == [0, 0, 0]
+        assert other.value("p.counts") == [0, 0, 0, 0]

@@ -20,7 +20,7 @@ struct work {
 static struct {
 	TAILQ_HEAD(, work) list;
 	int epoll, pipe[2];
-	uint64_t rooms, gone, steps;
+	uint64_t rooms, gone, steps, late;
 } own;
 
 static uint64_t now(void)
@@ -97,11 +97,11 @@ static int values(void *self, struct objpool_call *call, const struct objpool_ar
 
 static int counts(void *self, struct objpool_call *call, const struct objpool_args *args, msgpack_packer *result)
 {
-	const uint64_t counted[] = {own.rooms, own.gone, own.steps};
+	const uint64_t counted[] = {own.rooms, own.gone, own.steps, own.late};
 
 	(void)self, (void)call, (void)args;
-	msgpack_pack_array(result, 3);
-	for (int i = 0; i < 3; i++)
+	msgpack_pack_array(result, 4);
+	for (int i = 0; i < 4; i++)
 		msgpack_pack_uint64(result, counted[i]);
 	return 0;
 }
@@ -165,14 +165,30 @@ static void deferred(void *self, struct objpool_call *call, enum objpool_event e
 	own.gone += event == OBJPOOL_GONE;
 	work->full = false;
 	(void)watch(call);
-	if (event == OBJPOOL_GONE)
-		forget(work);
+	if (event != OBJPOOL_GONE)
+		return;
+	own.late += objpool_answer(call, "\xc0", 1) == -ECANCELED; /* nobody waits for that */
+	forget(work);
+}
+
+/* The same, and begins in the method. */
+static int values_at_once(void *self, struct objpool_call *call, const struct objpool_args *args, msgpack_packer *result)
+{
+	struct work *work = begin(call, args->values[0].via.u64, -1);
+
+	(void)self, (void)result;
+	if (!work)
+		return objpool_fail(call, NULL, "it can't be put off");
+	for (int i = 0; i < 20 && !work->full; i++) /* more than the caller may be ahead */
+		yield_one(work);
+	return watch(call);
 }
 
 static const struct objpool_method methods[] = {
 	{.name = "read", .call = read_pipe},
 	{.name = "write", .call = write_pipe},
 	{.name = "values", .call = values, .min_args = 1, .max_args = 1},
+	{.name = "values_at_once", .call = values_at_once, .min_args = 1, .max_args = 1},
 	{.name = "counts", .call = counts},
 	{.name = NULL},
 };

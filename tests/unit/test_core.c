@@ -3,6 +3,7 @@
 #include "daemon/core/calls/direct_life.h"
 #include "daemon/core/calls/recall.h"
 #include "daemon/core/dispatch/sticky.h"
+#include "daemon/core/dispatch/yield.h"
 #include "tests/unit/core_world.h"
 
 /* ---- what has ended is freed when the event is over ---- */
@@ -418,6 +419,39 @@ static void what_was_put_off_is_lost_in_portions(void **state)
 		world_pass(&world, 1);
 	assert_int_equal(client.inflight.count, 0);
 	assert_int_equal(pool->calls_count, 0);
+	client_gone(&client);
+	world_close(&world);
+}
+
+/* Calls that wait for their client to read, so as to yield more, and whose worker has died, are told of nothing more. */
+static void what_yields_is_lost_in_portions(void **state)
+{
+	struct core_world world;
+	struct client client;
+	char text[1500] = "";
+
+	(void)state;
+	world_open(&world);
+	client_init(&client, &world.core);
+	struct pool *pool = world_pool(&world, "p", 1, &world_settings);
+	struct slot *slot = pool->slots[0];
+	memset(text, 'x', sizeof text - 1);
+	for (unsigned i = 1; i <= 300; i++) {
+		world_ask_in_full(&client, i, "p", "x", "[{st", 0, 1, "stream");
+		ledger_open(slot->board, i);
+		assert_int_equal(world_say(slot, "[iiiit", 5, FROM_DEFERRED, world_begin(slot), 0, i), 0);
+	}
+	client.stalled = true;
+	for (size_t given = 0; given <= YIELD_AHEAD; given += sizeof text)
+		assert_int_equal(world_say(slot, "[ius", 3, FROM_YIELD, TASK_DEFERRED + 300, text), 0);
+	assert_false(TAILQ_EMPTY(&client.yielding));
+	world_exit(slot, SIGKILL);
+	assert_in_range(client.inflight.count, 1, 299); /* the others are told in the next turns */
+	client.stalled = false;
+	yield_resume(&client);
+	for (int i = 0; i < 5; i++)
+		world_pass(&world, 1);
+	assert_int_equal(client.inflight.count, 0);
 	client_gone(&client);
 	world_close(&world);
 }
@@ -1103,6 +1137,7 @@ int main(void)
 		cmocka_unit_test(the_calls_of_a_dropped_pool_fail_in_portions),
 		cmocka_unit_test(timers_fire_in_portions),
 		cmocka_unit_test(what_was_put_off_is_lost_in_portions),
+		cmocka_unit_test(what_yields_is_lost_in_portions),
 		cmocka_unit_test(a_worker_replays_in_portions),
 		cmocka_unit_test(what_is_forgotten_meanwhile_is_not_replayed),
 		cmocka_unit_test(tasks_wait_for_what_is_replayed),

@@ -58,6 +58,19 @@ static void what_has_not_begun_does_not(void **state)
 	assert_int_equal(board.places[3].cancels, 0);
 }
 
+/* However often a client cancels what has ended, the worker is told of each message once, and of DIRECT_CANCELS at a time. */
+static void what_has_ended_is_dropped_once(void **state)
+{
+	(void)state;
+	for (uint64_t number = 0; number < DIRECT_CANCELS; number++) {
+		assert_int_equal(board_direct_drop(&board, 3, number), 1);
+		assert_int_equal(board_direct_drop(&board, 3, number), 2);
+	}
+	assert_int_equal(board_direct_drop(&board, 3, DIRECT_CANCELS), -1);
+	assert_true(board_direct_take_cancel(&board.places[3], 5));
+	assert_int_equal(board_direct_drop(&board, 3, DIRECT_CANCELS), 1);
+}
+
 static void cells_are_used_again(void **state)
 {
 	(void)state;
@@ -118,7 +131,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(what_runs_is_told, set_up), cmocka_unit_test_setup(what_is_committed_goes_on, set_up),
 		cmocka_unit_test_setup(what_has_not_begun_does_not, set_up), cmocka_unit_test_setup(cells_are_used_again, set_up),
-		cmocka_unit_test_setup(races, set_up),
+		cmocka_unit_test_setup(what_has_ended_is_dropped_once, set_up), cmocka_unit_test_setup(races, set_up),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
