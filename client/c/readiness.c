@@ -95,7 +95,7 @@ static bool wake(const struct channel *channel)
 	return true;
 }
 
-/* Adds the channels whose rings have something, but for those that are in `ready` already. */
+/* Adds the channels whose rings have something, as many as there is room for. One that is there already may come again. */
 static int add_readable_rings(const struct objpool_client *client, struct ready ready[READINESS_MAX], int count)
 {
 	(void)for_rings(client, wake);

@@ -347,13 +347,14 @@ static ssize_t there_and_back(struct trip *trip, PyObject *method, PyObject *par
 static PyObject *line_call(PyObject *self, PyObject *const *args, Py_ssize_t count)
 {
 	struct line *line = (struct line *)self;
-	struct trip trip = {.line = line, .entry = args[0]};
+	struct trip trip = {.line = line};
 	uint8_t room[WIRE_MAX];
 
 	if (count != 3) {
 		PyErr_SetString(PyExc_TypeError, "call takes entry, method, params");
 		return NULL;
 	}
+	trip.entry = args[0];
 	const int leads = is_quiet(line) ? take_lead(line) : 0;
 	if (leads <= 0)
 		return leads < 0 ? NULL : Py_NewRef(trip.entry);
