@@ -44,18 +44,28 @@ def test_nobody_reads_it(start):
     os.close(reader)
 
 
+LOST = r"warning (\d+) lines of the log are lost here: they could not be written in time\n"
+
+
 def test_it_can_not_be_written(start):
     daemon = start({"p": {"workers": 1}})
     pid = daemon.process.pid
-    with daemon.client() as client:
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, (daemon.log_path.stat().st_size, resource.RLIM_INFINITY))
+
+    def lose(client):
+        """Whether lines were lost: they may have been written late, when the file may grow again."""
+        limit = daemon.log_path.stat().st_size + 1000
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
         client.value("p.print", "lost\n" * 1000)
         assert client.value("p.add", 1, 2) == 3
+        wait_for(lambda: daemon.log_path.stat().st_size == limit, lambda: "the log to be full")
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
         client.value("p.print", "there again\n")
-    lost = int(daemon.wait_log(r"warning (\d+) lines of the log are lost here: they could not be written in time\n").group(1))
-    assert lost + daemon.log().count("stdout: lost") >= 1000
-    daemon.wait_log("stdout: there again")
+        daemon.wait_log("stdout: there again")
+        return re.search(LOST, daemon.log())
+
+    with daemon.client() as client:
+        found = wait_for(lambda: lose(client), lambda: "lines to be lost")
+    assert int(found.group(1)) + daemon.log().count("stdout: lost") >= 1000
 
 
 def test_what_workers_print_is_told_apart(start):
