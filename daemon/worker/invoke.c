@@ -136,6 +136,19 @@ static int read_response(struct task *task, struct span message, struct objpool_
 	return 0;
 }
 
+/* May the call make calls? A deferred one of a direct channel may while it has that channel. */
+static bool may_invoke(struct objpool_call *call, const struct task *task)
+{
+	if (!task->invoker || !call->method)
+		return false;
+	return task_of(call) || !deferred_of(call)->is_direct || deferred_of(call)->channel;
+}
+
+static bool are_args(const void *args, size_t size)
+{
+	return size > 0 && scan_length(args, size) == (int64_t)size && scan_nesting(args, size) <= SCAN_LEVELS + 1;
+}
+
 int invoke(struct objpool_call *call, const char *target, const void *args, size_t size, struct objpool_outcome *result)
 {
 	struct task *task = task_behind(call);
@@ -144,8 +157,7 @@ int invoke(struct objpool_call *call, const char *target, const void *args, size
 	uint32_t n;
 
 	*result = (struct objpool_outcome){.error = {.message = "the call could not be made"}};
-	if (!task->invoker || !call->method || (!task_of(call) && deferred_of(call)->is_direct && !deferred_of(call)->channel) || !target || size == 0 || scan_length(args, size) != (int64_t)size ||
-	    scan_nesting(args, size) > SCAN_LEVELS + 1 || read_array(&reader, &n) < 0)
+	if (!may_invoke(call, task) || !target || !are_args(args, size) || read_array(&reader, &n) < 0)
 		return -EINVAL;
 	invoker_free(task->invoker); /* the answer to the call before */
 	int r = inbox_pin(task->inbox); /* the arguments of the present call lie in it */

@@ -209,7 +209,8 @@ static bool pull_shared(struct slot *slot)
 {
 	struct pool *pool = slot->pool;
 
-	return (pool->later.count > 0 && pull_from(slot, &pool->later)) || (pool->queue.count > 0 && pull_from(slot, &pool->queue));
+	return (pool->later.count > 0 && pull_from(slot, &pool->later)) ||
+	       (pool->queue.count > 0 && pull_from(slot, &pool->queue));
 }
 
 static bool pull_one(struct slot *slot)
@@ -312,13 +313,25 @@ void scheduler_run(struct pool *pool)
 		pool_wake_later(pool);
 }
 
+/* Does something wait before a new batch? Those in `later` wait for room among the calls at work (slot_room): only a batch that
+ * needs such room, too, comes after them. */
+static bool must_wait(const struct batch *batch, const struct slot *idle)
+{
+	const struct call *call = batch->call;
+	const struct pool *pool = call->pool;
+
+	if (pool->queue.count > 0 || call->ticket.client->stalled || (batch->count != 1 && !call->train))
+		return true;
+	return pool->later.count > 0 && idle && slot_room(idle, batch) < UINT32_MAX;
+}
+
 /* Hands a new batch that any slot may do to a slot at once, if nothing waits before it and a slot has room. */
 static bool give_at_once(struct batch *batch)
 {
 	struct pool *pool = batch->call->pool;
 	struct slot *slot = first_idle(pool);
 
-	if (pool->queue.count || (pool->later.count && slot && slot_room(slot, batch) < UINT32_MAX) || (batch->count != 1 && !batch->call->train) || batch->call->ticket.client->stalled)
+	if (must_wait(batch, slot))
 		return false;
 	if (!slot)
 		slot = TAILQ_FIRST(&pool->open);

@@ -130,7 +130,8 @@ void sizing_on_waiting(struct pool *pool)
 static bool is_idle(const struct slot *slot, uint64_t now)
 {
 	return slot->state == SLOT_READY && slot->handed_count == 0 && slot->queue.count == 0 && TAILQ_EMPTY(&slot->deferred) &&
-	       !slot->leased && !direct_is_busy(slot) && direct_put_off(slot) == 0 && now - slot->idle_since >= slot->pool->settings.idle_timeout;
+	       !slot->leased && !direct_is_busy(slot) && direct_put_off(slot) == 0 &&
+	       now - slot->idle_since >= slot->pool->settings.idle_timeout;
 }
 
 static bool may_go(const struct slot *slot)
