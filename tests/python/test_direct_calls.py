@@ -48,6 +48,19 @@ def test_calls(client, pool):
     assert pool.echo(b"x" * 300000) == b"x" * 300000 and pool.echo.future(7).result(10) == 7
 
 
+def descriptors_that_came(client):
+    connection = client._connection if isinstance(client, objpool.aio.Client) else client._connected()
+    return connection._arrivals._count
+
+
+def test_a_large_result_comes_beside_the_socket(client, pool):
+    """From the second call of the method on."""
+    for came in 0, 1, 2:
+        assert pool.blob(64 << 20)[-2:] == b"\xfe\xff"
+        assert descriptors_that_came(client) == came
+    assert pool.blob(2) == b"\0\1" and pool.echo(1) == 1 and len(channels(client)) == 1
+
+
 def test_more_instances_while_all_are_busy(client, pool):
     futures = [pool.sleep.future(60) for _ in range(2)]
     for slot in range(2):
@@ -169,6 +182,15 @@ def test_a_daemon_that_stops(daemon, client, pool):
     daemon.stop()
     with pytest.raises(objpool.ConnectionLost):
         pool.echo(1)
+
+
+def test_a_large_result_comes_beside_the_socket_in_a_loop(daemon):
+    async def test():
+        async with objpool.aio.connect(daemon.address) as client:
+            for came in 0, 1:
+                assert (await client.pool("p", direct=True).blob(64 << 20))[-2:] == b"\xfe\xff"
+                assert descriptors_that_came(client) == came
+    asyncio.run(asyncio.wait_for(test(), 30))
 
 
 def test_aio(daemon):

@@ -2,6 +2,7 @@
 """Direct channels of the Python client, against a daemon and workers that are played here: what goes where, and how channels end."""
 import array
 import asyncio
+import fcntl
 import itertools
 import os
 import socket
@@ -16,6 +17,7 @@ import objpool.aio
 from objpool import _direct
 
 ALL = object()
+LARGE = _direct.LARGE_RESULT
 
 
 def wait_for(check):
@@ -52,8 +54,14 @@ class Peer:
             self.sock.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))])
 
 
+def name_of(method, params):
+    """(the method's name, its arguments)"""
+    return (params[1], params[2]) if method == "objpool.call" else (method.rpartition(".")[2], params)
+
+
 class Daemon:
-    """It answers calls with ["ordinary", method, params]; its workers with ["direct", slot, method, params]."""
+    """It answers calls with ["ordinary", method, params]; its workers with ["direct", slot, method, params]. The method `blob`
+    gives so many bytes: the daemon's in a file beside the socket."""
 
     def __init__(self, path, protocol=(1, 1)):
         self.address = f"unix:{path}"
@@ -100,8 +108,18 @@ class Daemon:
             peer.say(1, msgid, None, {"slot": 0, "generation": 1})
         elif method == "objpool.release":
             peer.say(1, msgid, None, True)
+        elif name_of(method, params)[0] == "blob":
+            self._lend(peer, msgid, *name_of(method, params)[1])
         else:
             peer.say(1, msgid, None, ["ordinary", method, params])
+
+    def _lend(self, peer, msgid, size):
+        fd = os.memfd_create("result", os.MFD_ALLOW_SEALING)
+        os.truncate(fd, size)
+        fcntl.fcntl(fd, 1033, 2)  # F_ADD_SEALS, F_SEAL_SHRINK
+        reference = (7).to_bytes(2, "big") + bytes(8) + size.to_bytes(6, "big")
+        peer.say(1, msgid, None, msgpack.ExtType(112, reference), fd=fd)
+        os.close(fd)
 
     def _attach(self, peer, msgid, params):
         if self.refusal:
@@ -117,8 +135,10 @@ class Daemon:
     def _on_direct(self, worker, number, slot, message):
         _, msgid, method, params = message
         self.direct.append((number, method, params))
-        name = params[1] if method == "objpool.call" else method
-        if name == "fail":
+        name, args = name_of(method, params)
+        if name == "blob":
+            worker.say(1, msgid, None, bytes(*args))
+        elif name == "fail":
             worker.say(1, msgid, {"code": "FAILED", "message": "as asked", "type": "E", "ran": "yes", "slot": slot}, None)
         elif name == "note":
             worker.say(2, "objpool.progress", [msgid, 1, 2, "half"])
@@ -127,8 +147,8 @@ class Daemon:
             worker.say(1, msgid, None, ["direct", slot, method, params])
 
     def methods(self):
-        """What came on the ordinary connection, but for hello."""
-        return [method for method, _ in self.heard if method != "objpool.hello"]
+        """The calls that came on the ordinary connection, but for hello."""
+        return [method for method, _ in self.heard if method not in ("objpool.hello", "objpool.give_back")]
 
     def die(self, number, begun, error=ALL):
         """Ends a channel with its worker."""
@@ -185,6 +205,34 @@ def test_large_arguments_go_to_the_daemon(daemon, pool):
     assert pool.step(1)[0] == "direct"
     assert pool.step(b"x" * 200000)[0] == "ordinary"
     assert pool.step(2)[0] == "direct"
+
+
+@pytest.mark.parametrize("how", ["plain", "with keywords", "with a timeout", "future", "leased", "by Python"])
+def test_a_method_whose_results_are_large_goes_to_the_daemon(daemon, client, how, monkeypatch):
+    """There they come beside the socket. Where a call goes follows from the last result."""
+    if how == "by Python":
+        monkeypatch.setenv("OBJPOOL_WIRE", "0")
+    pool = client.pool("p").options(direct=True, **({"timeout": 10} if how == "with a timeout" else {}))
+    if how == "leased":
+        pool = pool.lease()
+    sizes = LARGE, LARGE, 5, LARGE - 1, 6
+    for size in sizes:
+        if how == "future":
+            assert pool.blob.future(size).result(10) == bytes(size)
+        else:
+            assert pool.blob(size, **({"k": 1} if how == "with keywords" else {})) == bytes(size)
+        assert pool.step()[0] == "direct"
+    heard = [name_of(method, params) for method, params in daemon.heard]
+    direct = [name_of(method, params) for _, method, params in daemon.direct]
+    assert [args for name, args in heard if name == "blob"] == [[LARGE], [5]]
+    assert [args for name, args in direct if name == "blob"] == [[LARGE], [LARGE - 1], [6]]
+
+
+def test_slots_of_a_pool_share_what_is_known_of_results(daemon, pool):
+    pool[0].blob(LARGE)
+    pool[1].blob(LARGE)
+    assert [name_of(method, params)[0] for _, method, params in daemon.direct] == ["blob"]
+    assert daemon.methods() == ["objpool.attach", "p:1.blob"]
 
 
 @pytest.mark.parametrize("refusal", ["DENIED", "UNAVAILABLE", "BAD_REQUEST"])
@@ -405,6 +453,18 @@ def test_aio_calls(daemon):
             await pool.fail()
         daemon.refusal = "DENIED"
         assert (await pool[3].step())[0] == "ordinary"
+    in_loop(daemon, test)
+
+
+def test_aio_large_results(daemon):
+    async def test(client, pool):
+        for call in pool.blob, (await pool.lease()).blob:
+            daemon.heard.clear()
+            daemon.direct.clear()
+            for size in LARGE, LARGE, 5, 6:
+                assert await call(size) == bytes(size)
+            assert [params for method, params in daemon.heard if method.endswith("blob")] == [[LARGE], [5]]
+            assert [params for _, _, params in daemon.direct] == [[LARGE], [6]]
     in_loop(daemon, test)
 
 

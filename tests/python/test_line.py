@@ -92,7 +92,7 @@ def test_small_plain_calls_are_made_in_one_step(client, left):
 def test_small_plain_calls_on_a_channel_are_made_in_one_step(client, left):
     pool = client.pool("p").options(direct=True)
     assert pool.echo(1) == 1
-    methods = left(pool._channel())
+    methods = left(pool._route().choose())
     assert pool.echo([2]) == [2] and pool.echo(3, k=4) == pool.options(direct=False).echo(3, k=4)
     assert methods == []
     for name in ("no\0name", "no.name"):

@@ -26,7 +26,7 @@ OPTIONS = _WIRE_OPTIONS | {"timeout", "progress", "retry", "direct"}
 class Request:
     """One call, ready to be sent."""
 
-    __slots__ = ("method", "params", "timeout", "collect", "progress", "name", "gathers")
+    __slots__ = ("method", "params", "timeout", "collect", "progress", "name", "gathers", "route")
 
     def __init__(self, method: str, params: Any, name: str) -> None:
         self.method = method
@@ -36,6 +36,7 @@ class Request:
         self.collect = False
         self.progress: Any = None
         self.gathers = False  #: its result is a list of the results of items
+        self.route: Any = None  #: the _direct.RouteState that is told of the result
 
     def set_timeout(self, seconds: Optional[float]) -> None:
         """Sets the timeout, which the daemon gets, too. None changes nothing."""
@@ -133,6 +134,8 @@ def _collected(index: int, value: Any) -> Any:
 def value_of(request: Request, connection: Any, entry: Entry) -> Any:
     """The result of a call that was answered. Raises its error."""
     message = entry.message
+    if request.route is not None and message[2] is None:
+        request.route.note(request.name, message)
     if request.collect and message[2] is None and isinstance(message[3], list):
         return collected(message[3], connection.unpickle)
     return connection.result(message, entry, _items_loader(connection) if request.gathers else _load.load)
@@ -151,9 +154,10 @@ def call(connection: Connection, request: Request) -> Any:
     """Sends the request and waits for its value."""
     if request.progress is not None:
         return _call_with_progress(connection, request)
-    timeout = request.timeout
-    if request.collect or request.gathers or timeout is not None:
+    if request.collect or request.gathers or request.timeout is not None:
         return _call(connection, request, Entry())
+    if request.route is not None:
+        return request.route.call(connection, request.name, request.method, request.params)
     return connection.call(request.method, request.params)
 
 

@@ -150,8 +150,17 @@ class Route(RouteState):
         super().__init__(connection, address, moves)
         self._attaching = threading.Lock()
 
-    def choose(self) -> Any:
-        """The idlest channel. None: there is none now, and the call goes on the connection."""
+    def call(self, connection: Connection, name: str, method: str, args: Any) -> Any:
+        """Makes a call of a method on the connection or a channel."""
+        entry = connection.new_entry()
+        value = connection.call(method, args, entry=entry)
+        self.note(name, entry.message)
+        return value
+
+    def choose(self, name: Optional[str] = None) -> Any:
+        """The idlest channel. None: the call goes on the connection, as there is none now, or the method's results are large."""
+        if name in self.large:
+            return None
         for channel in self.channels:
             if not channel.pending and channel.closing is None and channel.lost is None:
                 return channel

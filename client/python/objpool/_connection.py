@@ -418,9 +418,14 @@ class Connection(Inbox):
         if self.pending.pop(entry.id, None) is not None:
             self.notify("objpool.cancel", entry.id)
 
-    def call(self, method: str, params: Any, timeout: Optional[float] = None) -> Any:
-        """Sends a request and waits; returns its result, or raises its error. `timeout`: for a daemon that does not answer."""
-        entry = self.new_entry()
+    def call(self, method: str, params: Any, timeout: Optional[float] = None, entry: Optional[Entry] = None) -> Any:
+        """Sends a request and waits; returns its result, or raises its error.
+
+        timeout: for a daemon that does not answer. entry: a new one, which the caller looks at afterwards. It has no message if
+        the extension module has read the answer.
+        """
+        if entry is None:
+            entry = self.new_entry()
         deadline = None if timeout is None else time.monotonic() + timeout
         try:
             if timeout is None:

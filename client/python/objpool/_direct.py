@@ -23,6 +23,7 @@ _NEVER = float("inf")
 PAUSE, PAUSE_MOST = 0.02, 2.0  #: seconds after a refusal, the first and the longest
 PAUSE_DENIED = 10.0  #: the pool has no channels, until a reload gives it some
 PAUSE_SPREAD = 1.0  #: the daemon has offered an instance that has a channel already
+LARGE_RESULT = 256 << 10  #: the calls of a method whose last result had so many bytes go on the connection
 PATIENCE = 10.0  #: seconds to wait for the daemon's word about a channel that has ended
 
 #: Options that calls on channels have.
@@ -172,6 +173,15 @@ class RouteState:
         self.retry_at = 0.0 if has_channels(connection.hello) else _NEVER
         self.spread_at = 0.0  #: no second channel is asked for before this time: the daemon has offered none to another instance
         self._pause = PAUSE
+        self.large = connection.large.setdefault(self.pool, set())
+
+    def note(self, name: str, message: Any) -> None:
+        """A method has been called, and this is its result; None: it is small. A large one comes beside the socket of the
+        connection, as bytes on a channel: the next call of the method goes where that is best."""
+        if message is not None and _load.size_alone(message[3]) >= LARGE_RESULT:
+            self.large.add(name)
+        elif self.large:
+            self.large.discard(name)
 
     def idlest(self) -> Any:
         """The open channel with the fewest calls, or None."""

@@ -184,8 +184,7 @@ class File:
 
     def map(self, reference: bytes) -> memoryview:
         """The bytes that a reference stands for. They can be written to, which nobody else sees."""
-        offset = int.from_bytes(reference[2:8], "big")
-        length = int.from_bytes(reference[10:16], "big")
+        offset, length = int.from_bytes(reference[2:8], "big"), length_of(reference)
         if length == 0:
             return memoryview(b"")
         begin = offset - offset % mmap.ALLOCATIONGRANULARITY
@@ -198,6 +197,11 @@ class File:
         connection = self._connection()
         if connection is not None and connection.lost is None:
             connection.give_back(self.number)
+
+
+def length_of(reference: bytes) -> int:
+    """How many bytes a reference stands for."""
+    return int.from_bytes(reference[10:16], "big")
 
 
 def _is_sealed(fd: int) -> bool:

@@ -69,7 +69,7 @@ class CallFuture(concurrent.futures.Future):
         return self
 
     def _attempt(self, connect: Callable[[], Connection]) -> None:
-        channel = None if self._channel is None else self._channel()
+        channel = None if self._channel is None else self._channel(self._request)
         if channel is not None:
             try:
                 return self._begin(channel)

@@ -10,7 +10,7 @@ from .errors import ConnectionLost
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Dict, Optional, Tuple
+    from typing import Any, Callable, Dict, Optional, Set, Tuple
 
 _RESPONSE = 1  #: the type of a message, as MessagePack-RPC has it
 
@@ -33,6 +33,7 @@ class Inbox:
         self.store: Optional[_files.Store] = None
         self.limit: Optional[int] = None  #: how many bytes a message may have
         self.routes: Dict[str, Any] = {}  #: target -> its direct channels
+        self.large: Dict[str, Set[str]] = {}  #: pool -> the methods whose calls go past direct channels: results are large
         self.forks: Dict[str, Any] = {}  #: name of a pool -> the _fork.Fork that its workers are forks of
         self._arrivals: Optional[_files.Arrivals] = None
 

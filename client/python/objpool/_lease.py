@@ -31,7 +31,7 @@ class Lease(Target):
         super().__init__(pool._client, f"{pool.name}:{got['slot']}", pool._options, pool._owner)
         self._pool_name = pool.name
         self._leased = connection
-        self._route = _channel.Route(connection, self._address, moves=False)
+        self._channels = _channel.Route(connection, self._address, moves=False)
         if pool.name in connection.routes:
             connection.routes[pool.name].retire(got["slot"])
         self.slot: int = got["slot"]
@@ -47,16 +47,16 @@ class Lease(Target):
             raise ConnectionLost(f"the lease ended with its connection: {self._leased.lost.message}", ran="no")
         return self._leased
 
-    def _channel(self) -> Any:
+    def _route(self) -> Any:
         self._connection()
-        return self._route.choose()
+        return self._channels
 
     def release(self) -> bool:
         """Gives the object back. False if it was not leased any more, as its worker died or the lease's time was over."""
         connection, self._leased = self._leased, None
         if connection is None or connection.lost is not None:
             return False
-        self._route.retire()
+        self._channels.retire()
         return connection.call("objpool.release", [self._pool_name, self.slot])
 
     def __enter__(self) -> "Lease":
@@ -101,5 +101,5 @@ class _Leased(Target):
     def _connection(self) -> Connection:
         return self._owner._connection()
 
-    def _channel(self) -> Any:
-        return self._owner._channel()
+    def _route(self) -> Any:
+        return self._owner._route()

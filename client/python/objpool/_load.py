@@ -94,6 +94,15 @@ def attach(value: Any, arrivals: _files.Arrivals, unpickle: bool) -> Any:
     return value
 
 
+def size_alone(value: Any) -> int:
+    """How many bytes a value has, as it came, that is one bin or ext, which may come beside the socket. 0: it is another."""
+    if type(value) is bytes:
+        return len(value)
+    if type(value) is not Ext or value.func is _refuse:
+        return 0
+    return _files.length_of(value.args[1]) if value.func is _load_file else len(value.args[1])
+
+
 def load(value: Any) -> Any:
     """The value with all placeholders replaced by their values, in place."""
     kind = type(value)

@@ -36,7 +36,9 @@ class Method:
         target = self._target
         if target._plain and not kwargs:
             method = f"{target._address}.{self._name}"
-            return target._call_plainly(method, list(args)) if target._direct else target._connection().call(method, list(args))
+            if target._direct:
+                return target._call_plainly(self._name, method, list(args))
+            return target._connection().call(method, list(args))
         request = _call.make_request(target._address, target._mapped, self._name, args, kwargs, target._wire_options)
         attempts = target._attempts()
         if attempts is None:
@@ -131,25 +133,30 @@ class Target:
     def _connection(self) -> Connection:
         return self._client._connected()
 
-    def _channel(self) -> Any:
-        """The direct channel for a call. None: there is none."""
+    def _route(self) -> Any:
+        """The direct channels for calls of the target."""
         connection = self._connection()
-        route = connection.routes.get(self._address)
-        return (route or _channel.route(connection, self._address)).choose()
+        return connection.routes.get(self._address) or _channel.route(connection, self._address)
 
-    def _call_plainly(self, method: str, args: Any) -> Any:
+    def _channel(self, request: _call.Request) -> Any:
+        """The direct channel for a call. None: it goes on the connection."""
+        route = request.route = self._route()
+        return route.choose(request.name)
+
+    def _call_plainly(self, name: str, method: str, args: Any) -> Any:
         """Makes a call without options on a direct channel, if that can be; else on the connection."""
-        channel = self._channel()
+        route = self._route()
+        channel = route.choose(name)
         if channel is not None:
             try:
-                return channel.call(method, args)
+                return route.call(channel, name, method, args)
             except _direct.NotBegun:
                 pass
-        return self._connection().call(method, args)
+        return route.call(self._connection(), name, method, args)
 
     def _call(self, request: _call.Request) -> Any:
         """Makes a call on a direct channel, if that is wanted and can be; else on the connection."""
-        channel = self._channel() if self._direct else None
+        channel = self._channel(request) if self._direct else None
         if channel is not None:
             try:
                 return _call.call(channel, request)

@@ -94,8 +94,10 @@ class Route(RouteState):
 
     _attaching = False
 
-    async def choose(self) -> Any:
-        """The idlest channel. None: there is none now, and the call goes on the connection."""
+    async def choose(self, name: Optional[str] = None) -> Any:
+        """The idlest channel. None: the call goes on the connection, as there is none now, or the method's results are large."""
+        if name in self.large:
+            return None
         idlest = self.idlest()
         if self._attaching or not self.wants(idlest):
             return idlest

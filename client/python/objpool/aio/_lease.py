@@ -24,7 +24,7 @@ class Lease(Target):
         self._wanted = {"slot": slot, "timeout_ms": _call.milliseconds(self._timeout),
                         "lease_ms": _call.milliseconds(_call.seconds(lease_time))}
         self._leased: Optional[Connection] = None
-        self._route: Optional[_channel.Route] = None
+        self._channels: Optional[_channel.Route] = None
         self.slot: Optional[int] = None
         self.generation: Optional[int] = None
 
@@ -36,9 +36,9 @@ class Lease(Target):
             raise ConnectionLost("there is no lease: it was not taken yet, was released, or ended with its connection", ran="no")
         return self._leased
 
-    async def _channel(self) -> Any:  # type: ignore[override]
+    async def _route(self) -> Any:  # type: ignore[override]
         await self._connection()
-        return None if self._route is None else await self._route.choose()
+        return self._channels
 
     def __await__(self) -> Any:
         return self._take().__await__()
@@ -53,7 +53,7 @@ class Lease(Target):
             raise error if isinstance(error, Timeout) else Timeout("lease: the daemon does not answer") from None
         self._leased = connection
         self._address = f"{self._owner.name}:{got['slot']}"
-        self._route = _channel.Route(connection, self._address, moves=False)
+        self._channels = _channel.Route(connection, self._address, moves=False)
         if self._owner.name in connection.routes:
             connection.routes[self._owner.name].retire(got["slot"])
         self.slot, self.generation = got["slot"], got["generation"]
@@ -64,8 +64,8 @@ class Lease(Target):
         connection, self._leased = self._leased, None
         if connection is None or connection.lost is not None:
             return False
-        if self._route is not None:
-            self._route.retire()
+        if self._channels is not None:
+            self._channels.retire()
         return await connection.call("objpool.release", [self._owner.name, self.slot])
 
     async def __aenter__(self) -> "Lease":
@@ -88,5 +88,5 @@ class _Leased(Target):
     async def _connection(self) -> Connection:  # type: ignore[override]
         return await self._owner._connection()
 
-    async def _channel(self) -> Any:  # type: ignore[override]
-        return await self._owner._channel()
+    async def _route(self) -> Any:  # type: ignore[override]
+        return await self._owner._route()

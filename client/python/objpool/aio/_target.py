@@ -57,11 +57,15 @@ class Target(_target.Target):
     async def _connection(self) -> Connection:  # type: ignore[override]
         return await self._client._connected()
 
-    async def _channel(self) -> Any:  # type: ignore[override]
-        return await _channel.route(await self._connection(), self._address).choose()
+    async def _route(self) -> Any:  # type: ignore[override]
+        return _channel.route(await self._connection(), self._address)
+
+    async def _channel(self, request: _call.Request) -> Any:  # type: ignore[override]
+        route = request.route = await self._route()
+        return await route.choose(request.name)
 
     async def _call(self, request: _call.Request) -> Any:
-        channel = await self._channel() if self._direct else None
+        channel = await self._channel(request) if self._direct else None
         if channel is not None:
             try:
                 return await channel.request(request)
