@@ -27,8 +27,9 @@ struct channel {
 	struct route *route;
 	uint64_t id; /* the daemon's number of it */
 	int64_t slot;
-	uint64_t messages;  /* that were packed: the number of the next one */
-	uint32_t in_flight; /* calls without an answer */
+	uint64_t messages;    /* that were packed: the number of the next one */
+	uint64_t turn, round; /* the last in which its rings were read */
+	uint32_t in_flight;   /* calls without an answer */
 	enum channel_state state;
 	bool shut;        /* its sending side */
 	bool asks;        /* objpool.detached was sent, and is not answered */

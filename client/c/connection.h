@@ -22,14 +22,16 @@ struct channels {
 	bool enabled; /* the program wants channels, and the daemon has them */
 	int epoll;    /* of the connection's socket and those of all channels (readiness.h); -1: there are no channels */
 	struct route *routes;
-	bool rings;              /* channels are to have rings */
-	uint32_t with_rings;     /* channels that have some */
-	int nudge;               /* an eventfd in the set: see readiness_nudge; -1: there are no rings */
-	struct channel *reads; /* the channel whose messages are handled now; NULL: they are the connection's */
-	bool heard;            /* the last turn found something to read */
-	bool awaits_room;      /* of the connection's socket: see readiness.h */
-	uint32_t attaches;     /* objpool.attach that are not answered */
-	uint32_t own_calls;    /* in flight, that the library has made by itself */
+	bool rings;                    /* channels are to have rings */
+	uint32_t with_rings;           /* channels that have some */
+	uint64_t turn;                 /* in which rings are read: how many there were */
+	uint64_t round;                /* likewise: in a round each channel whose rings have something is read once */
+	int nudge;                     /* an eventfd in the set: see readiness_nudge; -1: there are no rings */
+	struct channel *reads;         /* the channel whose messages are handled now; NULL: they are the connection's */
+	bool heard;                    /* the last turn found something to read */
+	bool awaits_room;              /* of the connection's socket: see readiness.h */
+	uint32_t attaches;             /* objpool.attach that are not answered */
+	uint32_t own_calls;            /* in flight, that the library has made by itself */
 	uint32_t large[LARGE_METHODS]; /* methods whose last results were large, by pending_call.method */
 };
 

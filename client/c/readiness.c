@@ -45,8 +45,8 @@ static int open_nudge(struct objpool_client *client)
 	if (client->channels.nudge >= 0)
 		return 0;
 	client->channels.nudge = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	return client->channels.nudge < 0 ? -errno :
-					  control(client, EPOLL_CTL_ADD, client->channels.nudge, EPOLLIN, nudged(client));
+	return client->channels.nudge < 0 ? -errno
+					  : control(client, EPOLL_CTL_ADD, client->channels.nudge, EPOLLIN, nudged(client));
 }
 
 int readiness_add_rings(struct objpool_client *client, struct channel *channel)
@@ -95,15 +95,34 @@ static bool wake(const struct channel *channel)
 	return true;
 }
 
-/* Adds the channels whose rings have something, as many as there is room for. One that is there already may come again. */
-static int add_readable_rings(const struct objpool_client *client, struct ready ready[READINESS_MAX], int count)
+static bool is_due(const struct channels *channels, const struct channel *channel)
 {
-	(void)for_rings(client, wake);
-	for (struct route *route = client->channels.with_rings ? client->channels.routes : NULL; route; route = route->next)
+	return channel->wire.rings && channel->round < channels->round && channel->turn < channels->turn &&
+	       rings_have(channel->wire.rings);
+}
+
+/* Adds the channels whose rings have something, and that have had no turn in this round, as many as there is room for. */
+static int add_due(const struct channels *channels, struct ready ready[READINESS_MAX], int count)
+{
+	for (const struct route *route = channels->routes; route; route = route->next)
 		for (struct channel *channel = route->channels; channel && count < READINESS_MAX; channel = channel->next)
-			if (channel->wire.rings && rings_have(channel->wire.rings))
+			if (is_due(channels, channel)) {
+				channel->round = channels->round;
+				channel->turn = channels->turn;
 				ready[count++].channel = channel;
+			}
 	return count;
+}
+
+/* Adds the channels whose rings have something. One that is there already, as its pipe is readable, may come again. */
+static int add_readable_rings(struct channels *channels, struct ready ready[READINESS_MAX], int count)
+{
+	channels->turn++;
+	count = add_due(channels, ready, count);
+	if (count == READINESS_MAX)
+		return count;
+	channels->round++; /* all have had their turn: the next round begins with what had none just now */
+	return add_due(channels, ready, count);
 }
 
 /* ---- waiting ---- */
@@ -141,18 +160,23 @@ static bool note(const struct objpool_client *client, struct channel *channel)
 	return true;
 }
 
-int readiness_wait(const struct objpool_client *client, struct ready ready[READINESS_MAX], int timeout_ms)
+int readiness_wait(struct objpool_client *client, struct ready ready[READINESS_MAX], int timeout_ms)
 {
-	struct epoll_event events[READINESS_MAX];
+	struct epoll_event events[READINESS_SOCKETS];
 	int n, count = 0;
 
 	do
-		n = epoll_wait(client->channels.epoll, events, READINESS_MAX, timeout_ms);
+		n = epoll_wait(client->channels.epoll, events, READINESS_SOCKETS, timeout_ms);
 	while (n < 0 && errno == EINTR && timeout_ms != 0);
 	for (int i = 0; i < n; i++)
 		if (events[i].events & ~(uint32_t)EPOLLOUT && note(client, events[i].data.ptr))
 			ready[count++].channel = events[i].data.ptr;
-	return n < 0 && errno != EINTR ? -errno : add_readable_rings(client, ready, count);
+	if (n < 0 && errno != EINTR)
+		return -errno;
+	if (client->channels.with_rings == 0)
+		return count;
+	(void)for_rings(client, wake);
+	return add_readable_rings(&client->channels, ready, count);
 }
 
 struct channel *readiness_only(const struct objpool_client *client)

@@ -26,15 +26,19 @@ void readiness_nudge(const struct objpool_client *client);
 /* Looks, too, at whether sockets for which there is output can be written to. Called before somebody waits for the set. */
 void readiness_await_room(struct objpool_client *client);
 
-enum { READINESS_MAX = 32 };
-
-/* A socket that can be read. */
-struct ready {
-	struct channel *channel; /* NULL: the connection's */
+enum {
+	READINESS_SOCKETS = 32, /* sockets that are read in a turn */
+	READINESS_MAX = 64,     /* what is read in a turn. So there is always room for rings */
 };
 
-/* Waits until some are ready, at most `timeout_ms`. Returns how many can be read: those in `ready`; or a negative errno. */
-int readiness_wait(const struct objpool_client *client, struct ready ready[READINESS_MAX], int timeout_ms);
+/* What can be read. */
+struct ready {
+	struct channel *channel; /* NULL: the connection's socket */
+};
+
+/* Waits until some are ready, at most `timeout_ms`. Returns how many can be read: those in `ready`; or a negative errno. If there
+ * are more than there is room for, all have their turn before one has another. */
+int readiness_wait(struct objpool_client *client, struct ready ready[READINESS_MAX], int timeout_ms);
 
 /* The channel on which all calls in flight are, if there is no other channel and nothing to send: to wait for it alone misses
  * nothing. Or NULL. */
