@@ -173,3 +173,29 @@ if os.fork() == 0:
 """)
     output, errors = process.communicate(timeout=SOON)
     assert output == "[2]\n", errors
+
+
+ON_A_THREAD_OF_AN_EXECUTOR = """
+import concurrent.futures, os, time
+from objpool.compat import multiprocess
+
+def squares():
+    with multiprocess.Pool(1) as pool:
+        result = pool.map(lambda x: x * x, range(3))
+        pool.close()
+        pool.join()
+    return result
+
+def in_worker():
+    with concurrent.futures.ThreadPoolExecutor(1) as executor:
+        return executor.submit(os.getpid).result() == os.getpid()
+
+with concurrent.futures.ThreadPoolExecutor(2) as executor:
+    print(executor.submit(squares).result())
+    print(executor.submit(multiprocess.Pool, 1).result().apply(in_worker))
+"""
+
+
+def test_a_pool_made_on_a_thread_of_an_executor_ends_in_silence(program):
+    output, errors = program(ON_A_THREAD_OF_AN_EXECUTOR).communicate(timeout=SOON)
+    assert (output, errors) == ("[0, 1, 4]\nTrue\n", "")

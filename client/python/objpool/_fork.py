@@ -187,8 +187,9 @@ def _serve(module: Any, listener: int, program: int, files: Iterable[Any], prepa
 
 
 def _forget_program() -> None:
-    """Removes what belongs to the program: functions to call at its end, the children that multiprocessing knows of."""
+    """Removes what belongs to the program: functions to call at its end, the threads and children that other modules wait for."""
     atexit._clear()
+    _forget_executors()
     signal.set_wakeup_fd(-1)  # an event loop of the program would take our signals for its own
     process = sys.modules.get("multiprocessing.process")
     if process is not None:
@@ -201,6 +202,15 @@ def _forget_program() -> None:
     if util is not None:
         util._finalizer_registry.clear()  # type: ignore[attr-defined]
         util._run_after_forkers()  # type: ignore[attr-defined]
+
+
+def _forget_executors() -> None:
+    """At the end of a process concurrent.futures wakes the threads of its executors, and joins them. Those that it knows of here are
+    the program's; one of them may have forked it."""
+    for name, threads in (("thread", "_threads_queues"), ("process", "_threads_wakeups")):
+        known = getattr(sys.modules.get(f"concurrent.futures.{name}"), threads, None)
+        if known is not None:
+            known.clear()
 
 
 def _settle_descriptors() -> None:
