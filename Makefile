@@ -60,7 +60,7 @@ $(B)/%.o: %.c Makefile
 	$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
 $(B)/objpoold: $(SUPER) $(CORE) $(PROTO)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ -levent_extra -levent_core -linih -ljansson -lsystemd -lmsgpackc
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ -levent_extra -levent_core -linih -ljansson -lsystemd -lmsgpackc -lcrypto
 
 $(B)/objpool-worker: $(WORKER) $(PROTO)
 	$(CC) $(ALL_LDFLAGS) -rdynamic -o $@ $^ -lmsgpackc -ldl
@@ -77,7 +77,7 @@ $(B)/libobjpool.so: $(CLIENT) $(PROTO) client/c/libobjpool.map
 	@ln -sf libobjpool.so $(B)/libobjpool.so.0
 
 $(B)/objpool: $(CLI) $(B)/libobjpool.a
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ -ljansson -lmsgpackc -lncursesw -ltinfo -lm
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ -ljansson -lmsgpackc -lncursesw -ltinfo -lm -lcrypto
 
 $(B)/plugins/%.so: plugins/%
 	@mkdir -p $(@D)

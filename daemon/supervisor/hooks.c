@@ -45,6 +45,23 @@ static void on_slot_changed(struct slot *slot)
 	log_changed(slot);
 }
 
+/* A client that asks again and again must not fill the log: DENIALS lines in a minute, and then how many were left out. */
+enum { DENIALS = 100 };
+
+static void log_denied(const struct client *client, const struct error *error)
+{
+	struct denials *denials = &container_of(client->core, struct daemon, core)->denials;
+	const uint64_t now = client->core->now;
+
+	if (now - denials->since >= 60 * SECOND) {
+		if (denials->count > DENIALS)
+			log_say(LOG_NOTICE, "%u more requests were denied", denials->count - DENIALS);
+		*denials = (struct denials){.since = now};
+	}
+	if (++denials->count <= DENIALS)
+		log_say(LOG_NOTICE, "session %llu: DENIED: %.*s", (unsigned long long)client->id, SPAN_TEXT(error->message, 320));
+}
+
 static void on_pool_free(struct pool *pool)
 {
 	struct daemon *daemon = daemon_of(pool);
@@ -67,6 +84,7 @@ const struct core_ops hooks_core = {
 	.slot_free = worker_free,
 	.pool_free = on_pool_free,
 	.may_stick = admin_may_stick,
+	.denied = log_denied,
 };
 
 /* ---- daemon_ops ---- */

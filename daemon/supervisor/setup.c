@@ -14,6 +14,7 @@
 #include "daemon/supervisor/loop.h"
 #include "daemon/supervisor/stop.h"
 #include "daemon/supervisor/http/http.h"
+#include "daemon/supervisor/users/users.h"
 #include "daemon/supervisor/view/systemd.h"
 #include "daemon/supervisor/workers/keeper.h"
 #include "daemon/supervisor/workers/slowlog.h"
@@ -109,6 +110,10 @@ int setup(struct daemon *daemon, struct config *config, const char *path, char *
 		log_say(LOG_ERR, "can't set up the event loop: %s", strerror(errno));
 		return -1;
 	}
+	if (daemon->config.user_count > 0 && !(daemon->users = users_new(&daemon->config))) {
+		log_say(LOG_ERR, "out of memory for the users");
+		return -1;
+	}
 	descriptors_raise(daemon);
 	descriptors_share(daemon);
 	if (set_up_process(daemon) < 0 || open_addresses(daemon) < 0 || reload_start_pools(daemon) < 0)
@@ -140,6 +145,7 @@ void setup_undo(struct daemon *daemon)
 	loop_close(daemon);
 	block_unref(daemon->scratch);
 	payload_pool_clear(&daemon->payloads);
+	users_free(daemon->users);
 	config_free(&daemon->config);
 	free(daemon->worker_program);
 }

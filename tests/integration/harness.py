@@ -112,7 +112,8 @@ class Client:
 class Daemon:
     """objpoold with a configuration of its own; `pools` maps a name to the keys of its section."""
 
-    def __init__(self, path, pools=None, daemon=None, expect_ready=True, arguments=(), preexec=None, pass_fds=(), stderr=None):
+    def __init__(self, path, pools=None, daemon=None, expect_ready=True, arguments=(), preexec=None, pass_fds=(), stderr=None,
+                 users=""):
         self.path = pathlib.Path(path)
         self.socket_path = self.path / "s"
         self.address = f"unix:{self.socket_path}"
@@ -120,6 +121,7 @@ class Daemon:
         self.log_path = self.path / "log"
         self.daemon = {"plugin_dir": BUILD / "plugins", "log_level": "info", **(daemon or {})}
         self.pools = {"p": {}} if pools is None else pools
+        self.users = users      # sections of users and roles, as text
         self.write_config()
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.notify.bind(str(self.path / "notify"))
@@ -138,7 +140,7 @@ class Daemon:
         for name, keys in self.pools.items():
             lines += ["", f"[pool {name}]"]
             lines += [f"{key} = {value}" for key, value in {"plugin": "probe", "class": "Probe", "workers": 2, **keys}.items()]
-        self.config.write_text("\n".join(lines) + "\n")
+        self.config.write_text("\n".join(lines) + "\n" + self.users)
 
     def wait_notify(self, text):
         until = time.monotonic() + DEADLINE

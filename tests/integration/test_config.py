@@ -408,7 +408,7 @@ def test_a_reload_changes_the_rights_of_unix_sockets(start, place):
 def manual():
     """{key: its paragraph} of objpoold.conf(5), without markup."""
     text = (ROOT / "packaging/man/objpoold.conf.5").read_text()
-    text = text[text.index(".Ss [daemon] section"):text.index(".Sh FILES")]
+    text = text[text.index(".Ss [daemon] section"):text.index(".Ss [user] and")]
     text = re.sub(r"^\.(?:Cm|Ic|Ar|Pa|Sy|Dv|Li|Em) ", "", text, flags=re.M)
     parts = re.split(r"^\.It Ic ((?:[a-z_]+ No = .*\n)(?:\.It Ic [a-z_]+ No = .*\n)*)", text, flags=re.M)
     keys = [re.findall(r"(?:^|\.It Ic )([a-z_]+) No =", head, re.M) for head in parts[1::2]]
@@ -435,6 +435,14 @@ def test_the_defaults_are_as_the_manual_says(place):
     assert set(used) - set(told) == {"plugin", "class"}
     del told["plugin_dir"]      # `make install` fills in that of the installation
     assert told == {key: used[key] for key in told}
+
+
+def test_the_manual_has_the_keys_of_users():
+    text = (ROOT / "packaging/man/objpoold.conf.5").read_text()
+    text = text[text.index(".Ss [user] and"):text.index(".Sh FILES")]
+    code = (ROOT / "daemon/supervisor/config/config.c").read_text()
+    keys = re.findall(r'RIGHT\("(\w+)"', code) + re.findall(r'\{"(\w+)", T_(?:NAMES|UIDS|GIDS|CERTIFICATES|TOKENS)', code)
+    assert sorted(keys) == sorted(re.findall(r"^\.It Ic (\w+) No =", text, re.M)) and len(keys) == 15
 
 
 def test_the_ranges_are_as_the_manual_says(place):

@@ -41,6 +41,8 @@ struct core_ops {
 	void (*slot_changed)(struct slot *slot);
 	/* May the client make sticky calls of the pool? The pointer may be NULL: then every client may. */
 	bool (*may_stick)(const struct client *client, const struct pool *pool);
+	/* A request of the client was refused with DENIED. The pointer may be NULL. */
+	void (*denied)(const struct client *client, const struct error *error);
 	/* The slot is no part of its pool any more. It is freed when this returns. */
 	void (*slot_free)(struct slot *slot);
 	/* The pool has finished its calls and its slots are gone. It is freed when this returns. */
@@ -89,6 +91,7 @@ struct core {
 	uint64_t last_direct;       /* number of a direct channel */
 	uint32_t last_binding;
 	uint64_t last_walk;         /* number of the last walk through the slots: see nested.c */
+	uint64_t denied;            /* requests that were refused because their clients have no right to them */
 	uint64_t late;              /* results that came when nobody waited for them any more */
 	bool draining;              /* takes no new calls */
 	/* Gets each line of core_trace. NULL: the log doesn't want them. */

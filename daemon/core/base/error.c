@@ -163,6 +163,15 @@ static void put_span(struct sendq *to, const char *key, struct span text)
 	put_text(to, text.bytes, text.size);
 }
 
+/* NULL: there is none. */
+static void put_name(struct sendq *to, const char *key, const char *name)
+{
+	if (!name)
+		return;
+	put_key(to, key);
+	put_text(to, name, strlen(name));
+}
+
 static struct span message_of(const struct error *error)
 {
 	static const char none[] = "(no message)";
@@ -187,7 +196,7 @@ static uint32_t count_fields(const struct error *error)
 {
 	return 3u + (error->type.size > 0) + (error->traceback.size > 0) + (error->data.size > 0) + (error->pool != NULL) +
 	       (error->slot >= 0) + (error->generation > 0) + (error->index >= 0) + (error->signal > 0) +
-	       (error->exit_status >= 0);
+	       (error->exit_status >= 0) + (error->user != NULL) + (error->right != NULL);
 }
 
 static void pack_as_map(const struct error *error, struct sendq *to)
@@ -204,10 +213,9 @@ static void pack_as_map(const struct error *error, struct sendq *to)
 		put_span(to, "type", error->type);
 	if (error->traceback.size > 0)
 		put_span(to, "traceback", error->traceback);
-	if (error->pool) {
-		put_key(to, "pool");
-		put_text(to, error->pool, strlen(error->pool));
-	}
+	put_name(to, "pool", error->pool);
+	put_name(to, "user", error->user);
+	put_name(to, "right", error->right);
 	if (error->slot >= 0)
 		put_int(to, "slot", error->slot);
 	if (error->generation > 0)

@@ -42,6 +42,7 @@ struct error {
 	struct span traceback;
 	struct span data;      /* a whole msgpack value, bin or ext */
 	const char *pool;      /* NULL: none */
+	const char *user, *right; /* of DENIED: who may not do what; NULL: none. They are read when the error is packed */
 	int64_t slot;          /* -1: none */
 	uint64_t generation;   /* 0: none */
 	int64_t index;         /* -1: none */

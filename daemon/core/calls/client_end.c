@@ -116,4 +116,5 @@ void client_gone(struct client *client)
 	idmap_free(&client->inflight);
 	account_close(client->account);
 	client->account = client->out.account = &client->core->memory;
+	client_set_rights(client, NULL);
 }

@@ -30,6 +30,7 @@ struct direct {
 	uint64_t generation;
 	struct error *lost;    /* the worker died; NULL: it didn't */
 	struct ticket ticket;  /* of who waits for its end */
+	struct rights *rights; /* of the client, which may have gone: for the calls that its messages' methods make */
 	struct account *account; /* of the client, which may have gone */
 	size_t charged;        /* to it: this structure, and what the worker holds for the channel */
 };

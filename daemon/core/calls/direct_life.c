@@ -98,6 +98,7 @@ static void free_if_unknown(struct direct *direct)
 	if (direct->slot || direct->client)
 		return;
 	account_credit(direct->account, direct->charged);
+	rights_unref(direct->rights);
 	free(direct->lost);
 	free(direct->pool);
 	free(direct);
@@ -138,6 +139,7 @@ struct direct *direct_open(struct client *client, struct slot *slot, struct bloc
 	direct->slot = slot;
 	direct->client = client;
 	direct->account = client->account;
+	direct->rights = rights_ref(client->rights);
 	direct_charge(direct, 0);
 	direct->place = take_place(slot);
 	TAILQ_INSERT_TAIL(&slot->directs, direct, of_slot);
@@ -267,6 +269,17 @@ void direct_close_all(struct slot *slot, const char *reason, uint64_t but)
 	TAILQ_FOREACH(direct, &slot->directs, of_slot)
 		if (!direct->reason && (!but || direct->session != but))
 			close_one(direct, reason);
+}
+
+void direct_settle_rights(struct client *client, const char *reason)
+{
+	struct direct *direct;
+
+	TAILQ_FOREACH(direct, &client->directs, of_client) {
+		rights_set(&direct->rights, client->rights);
+		if (direct->slot && !direct->reason && !rights_allow(client->rights, RIGHT_DIRECT, direct->pool))
+			close_one(direct, reason);
+	}
 }
 
 int direct_on_closed(struct slot *slot, uint64_t place, bool protocol_error)

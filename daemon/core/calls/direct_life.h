@@ -19,6 +19,9 @@ struct direct *direct_open(struct client *client, struct slot *slot, struct bloc
 /* Ends the slot's channels, but those of the session `but` (0: all). `reason` is what the client is told: a literal. */
 void direct_close_all(struct slot *slot, const char *reason, uint64_t but);
 
+/* The client has got other rights: ends its channels that it may not have with these. `reason` is as above. */
+void direct_settle_rights(struct client *client, const char *reason);
+
 /* [DETACHED]: the worker has closed the channel. 0; -EBADMSG: there is none at that place. */
 int direct_on_closed(struct slot *slot, uint64_t place, bool protocol_error);
 

@@ -388,6 +388,7 @@ static int invoke(struct slot *slot, const struct batch *batch, struct direct *d
 	nested->batch = batch && !batch->tag ? batch->id : 0;
 	nested->tag = batch ? batch->tag : 0;
 	nested->direct = direct;
+	client_set_rights(&nested->client, batch ? batch->call->rights : direct->rights);
 	if (runs_in_vain(slot, batch)) { /* nobody would cancel the nested call any more */
 		answer_in_vain(slot);
 		return 0;

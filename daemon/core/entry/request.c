@@ -16,12 +16,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+static void note_denied(const struct client *client, const struct error *error)
+{
+	client->core->denied++;
+	if (client->core->ops->denied)
+		client->core->ops->denied(client, error);
+}
+
 int request_refuse(struct client *client, const struct rpc *rpc, const struct error *error)
 {
 	core_trace(client->core, NULL, NULL, "session %llu %s %u, %.*s: refused: %s: %.*s", (unsigned long long)client->id,
 		   rpc->type == RPC_NOTIFICATION ? "notification" : "call", rpc->type == RPC_NOTIFICATION ? 0 : rpc->msgid,
 		   SPAN_TEXT(rpc->method, 100),
 		   error_code_name(error->code), (int)error->message.size, (const char *)error->message.bytes);
+	if (error->code == ERROR_DENIED)
+		note_denied(client, error);
 	if (rpc->type == RPC_NOTIFICATION)
 		return 0;
 	if (idmap_get(&client->inflight, rpc->msgid))
@@ -38,12 +47,28 @@ static int refuse_call(struct call *call, struct client *client, const struct rp
 
 /* ---- what any call needs ---- */
 
+/* Checks that the client has the right to the call, whether or not there is such a pool. Descriptors go to those only who may call
+ * one instance. */
+static int check_rights(const struct call *call, const struct client *client, const struct target *target, struct error *error)
+{
+	const enum right right = target->select == SELECT_ALL ? RIGHT_ALL : RIGHT_CALL;
+
+	if (rights_check(client->rights, right, target->pool, target->method, error) < 0)
+		return -EACCES;
+	if (right == RIGHT_CALL || !call->block || !call->block->files)
+		return 0;
+	return rights_check(client->rights, RIGHT_CALL, target->pool, (struct span){0}, error);
+}
+
 /* Finds the pool and the method that the target names, and checks that the client may call there. A pool that has shrunk to no
  * slot gets one. */
 static int settle_target(struct call *call, const struct client *client, const struct target *target, struct error *error)
 {
 	struct core *core = client->core;
 	struct pool *pool = pool_find(core, target->pool);
+
+	if (check_rights(call, client, target, error) < 0)
+		return -EACCES;
 	if (core->draining && !nested_is(client)) {
 		error_say(error, ERROR_UNAVAILABLE, RAN_NO, "the daemon is stopping and takes no new calls");
 		return -EINVAL;
@@ -185,14 +210,14 @@ int request_call(struct client *client, struct rpc *rpc, struct block *block)
 		error_no_memory(&error, RAN_NO);
 		return request_refuse(client, rpc, &error);
 	}
+	if (!is_array(rpc->params)) {
+		error_say(&error, ERROR_BAD_REQUEST, RAN_NO, "params must be an array of arguments");
+		return refuse_call(call, client, rpc, &error);
+	}
 	if (!use_memo(call, client, rpc->method)) {
 		if (target_parse(rpc->method, &target, &error) < 0 || settle_target(call, client, &target, &error) < 0)
 			return refuse_call(call, client, rpc, &error);
 		remember(client, call, rpc->method);
-	}
-	if (!is_array(rpc->params)) {
-		error_say(&error, ERROR_BAD_REQUEST, RAN_NO, "params must be an array of arguments");
-		return refuse_call(call, client, rpc, &error);
 	}
 	call->args = rpc->params;
 	return begin(call, client, rpc, &target, &error);
@@ -253,19 +278,20 @@ static int read_args(struct call *call, struct reader *reader, struct error *err
 	return 0;
 }
 
+/* Where there are users, the right "all" decides, which check_rights has asked for. */
 static bool may_stick(const struct client *client, const struct pool *pool)
 {
 	const struct core_ops *ops = pool->core->ops;
-	const struct client *head = nested_head(client);
+	const struct client *head = client->rights ? NULL : nested_head(client);
 
-	return !ops->may_stick || (head && ops->may_stick(head, pool));
+	return client->rights || !ops->may_stick || (head && ops->may_stick(head, pool));
 }
 
 static int check_sticky(const struct call *call, const struct client *client, struct error *error)
 {
-	if (call->select != SELECT_ALL) {
-		error_say(error, ERROR_BAD_REQUEST, RAN_NO, "option sticky is for a target with :all only");
-	} else if (!may_stick(client, call->pool)) {
+	if (!call->sticky)
+		return 0;
+	if (!may_stick(client, call->pool)) {
 		error_say(error, ERROR_DENIED, RAN_NO,
 			  "this connection may not make calls of pool %s sticky (see admin in objpoold.conf(5))",
 			  call->pool->name);
@@ -291,8 +317,10 @@ static int settle_input(struct call *call, const struct client *client, const st
 		error_say(error, ERROR_BAD_REQUEST, RAN_NO, "option sync is for a target with :map only");
 		return -EINVAL;
 	}
-	if (call->sticky && check_sticky(call, client, error) < 0)
+	if (call->sticky && call->select != SELECT_ALL) {
+		error_say(error, ERROR_BAD_REQUEST, RAN_NO, "option sticky is for a target with :all only");
 		return -EINVAL;
+	}
 	input->fed = input->fed && map && call->stream.on;
 	input->open = input->fed;
 	input->on = map && (call->stream.on || input->sync);
@@ -325,8 +353,7 @@ static int read_full(struct call *call, const struct client *client, const struc
 		error_say(error, ERROR_BAD_TARGET, RAN_NO, "objpool.call names no method");
 		return -EINVAL;
 	}
-	if (settle_target(call, client, target, error) < 0)
-		return -EINVAL;
+	call->select = target->select;
 	struct reader absent = {.p = nothing, .end = nothing + 2};
 	if (read_args(call, n > 2 ? &reader : &absent, error) < 0 ||
 	    call_read_options(call, n > 3 ? &reader : &absent, error) < 0)
@@ -338,6 +365,8 @@ static int read_full(struct call *call, const struct client *client, const struc
 		error_say(error, ERROR_BAD_REQUEST, RAN_NO, "option args_as goes with map and scatter only");
 		return -EINVAL;
 	}
+	if (settle_target(call, client, target, error) < 0 || check_sticky(call, client, error) < 0)
+		return -EINVAL;
 	return items ? 0 : merge_bind(call, error);
 }
 

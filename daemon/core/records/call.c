@@ -27,7 +27,7 @@ static void call_init(struct call *call, struct client *client, size_t memory)
 {
 	account_charge(client->account, memory);
 	*call = (struct call){.core = client->core, .session = client->id, .account = client->account, .memory = memory,
-			      .stream.ordered = true};
+			      .rights = rights_ref(client->rights), .stream.ordered = true};
 	TAILQ_INIT(&call->parts);
 	TAILQ_INIT(&call->input.items);
 }
@@ -93,6 +93,7 @@ void call_free(struct call *call)
 		free(call->keys);
 	}
 	account_credit(call->account, call->memory);
+	rights_unref(call->rights);
 	if (!call->small || core->spare_count == CALL_SPARE) {
 		free(call);
 		return;

@@ -120,6 +120,7 @@ struct call {
 	struct timer timer;
 	uint64_t size;          /* bytes, counted in client->pending */
 	struct account *account; /* of its client; valid also when the client has gone */
+	struct rights *rights;  /* that its client had when it came, for the calls that its method makes; NULL: everything */
 	size_t memory;          /* bytes charged to `account` for this structure */
 
 	struct block *block;    /* holds the bytes of the spans below; NULL: they lie behind this structure */

@@ -24,6 +24,12 @@ void client_init_own(struct client *client, struct core *core)
 	TAILQ_INIT(&client->directs);
 }
 
+void client_set_rights(struct client *client, struct rights *rights)
+{
+	client->memo.epoch = 0; /* it remembers what the rights before have allowed */
+	rights_set(&client->rights, rights);
+}
+
 bool client_accepts(const struct client *client)
 {
 	const struct core_limits *limits = &client->core->limits;

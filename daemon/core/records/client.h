@@ -13,6 +13,7 @@
 
 #include "daemon/core/base/core.h"
 #include "daemon/core/base/error.h"
+#include "daemon/core/records/rights.h"
 #include "proto/account.h"
 #include "proto/rpc.h"
 
@@ -55,6 +56,7 @@ struct client {
 	uint32_t notified;       /* how many tickets are in `notifications` */
 	struct idmap inflight;   /* msgid -> ticket */
 	uint64_t pending;        /* bytes of unanswered calls */
+	struct rights *rights;   /* what it may do; NULL: everything. client_set_rights changes them */
 	struct account *account; /* is charged all memory that the client's calls and answers take */
 	bool refused;            /* its calls are refused: it held too much memory for too long */
 	struct flow_list flows;  /* in which its calls wait */
@@ -80,6 +82,9 @@ void client_init(struct client *client, struct core *core);
 
 /* A client that is no session: its number is 0, and its memory is charged to the daemon's account. */
 void client_init_own(struct client *client, struct core *core);
+
+/* Gives the client other rights, from its next request on. */
+void client_set_rights(struct client *client, struct rights *rights);
 
 /* May another request be taken in? If not, the session is not read until it has fewer calls, or fewer unread answers. */
 bool client_accepts(const struct client *client);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * admin: functions that all methods of the daemon itself use. service.c has the table of these methods. The methods are in
- * service.c (the connection, the daemon), service_pools.c and service_lease.c.
+ * service.c (the connection, the daemon) and service_*.c.
  */
 #ifndef SUPERVISOR_ADMIN_H
 #define SUPERVISOR_ADMIN_H
@@ -18,6 +18,7 @@ struct request {
 	struct reader args; /* the arguments */
 	uint32_t count;     /* of the arguments */
 	struct error error; /* made when the method returns -1 */
+	bool over;          /* likewise: the connection is closed then */
 	msgpack_packer *result; /* has one value when the method returns 0 */
 };
 
@@ -27,8 +28,15 @@ typedef int admin_fn(struct request *request);
 /* Makes the BAD_ARGUMENT "objpool.x takes ...". Returns -1. */
 int admin_refuse_params(struct request *request, const char *what);
 
-/* Reads the next argument as the name of a pool. NULL: the error is made. */
-struct pool *admin_pool(struct request *request);
+/* Reads the next argument as the name of a pool for which the client must have the right. NULL: the error is made. */
+struct pool *admin_pool(struct request *request, enum right right);
+
+/* Checks that the client has the right to the pool, whether or not there is one. 0, or -1 with the error made. An empty name: to
+ * any pool. */
+int admin_check(struct request *request, enum right right, struct span name);
+
+/* The same for what the daemon tells of its state: who may describe or watch may see it. */
+int admin_check_sight(struct request *request, struct span name);
 
 /* Makes the error that the daemon is out of memory. Returns -1. */
 int admin_no_memory(struct request *request);
@@ -43,6 +51,7 @@ bool admin_may_stick(const struct client *client, const struct pool *pool);
 admin_fn admin_pools, admin_status, admin_describe, admin_scale, admin_restart, admin_forget, admin_create, admin_drop;
 admin_fn admin_lease, admin_release;
 admin_fn admin_attach, admin_detached;
+admin_fn admin_whoami, admin_acl;
 admin_fn admin_cancel_direct; /* objpool.cancel [channel, number] */
 
 #endif

@@ -6,6 +6,7 @@
 #include "daemon/core/life/sizing.h"
 #include "daemon/supervisor/http/http.h"
 #include "daemon/supervisor/connections/listener.h"
+#include "daemon/supervisor/connections/session_identity.h"
 #include "daemon/supervisor/log/log.h"
 #include "daemon/supervisor/connections/memory.h"
 #include "daemon/supervisor/admin/rollout.h"
@@ -325,7 +326,19 @@ static int open_addresses(struct daemon *daemon, const struct config *config, st
 	return -1;
 }
 
-static int read_config(struct daemon *daemon, struct config *config, struct http **http, char reason[RELOAD_REASON])
+/* The users of the configuration, and who all clients are by them. The last step that can fail. 0 or -1. */
+static int prepare_users(struct daemon *daemon, const struct config *config, struct users **users, char reason[RELOAD_REASON])
+{
+	*users = config->user_count > 0 ? users_new(config) : NULL;
+	if ((*users || config->user_count == 0) && session_identity_prepare(daemon, *users) == 0)
+		return 0;
+	users_free(*users);
+	snprintf(reason, RELOAD_REASON, NO_MEMORY);
+	return -1;
+}
+
+static int read_config(struct daemon *daemon, struct config *config, struct users **users, struct http **http,
+		       char reason[RELOAD_REASON])
 {
 	if (!daemon->config_path) {
 		snprintf(reason, RELOAD_REASON, "the daemon was started without a configuration file");
@@ -335,10 +348,15 @@ static int read_config(struct daemon *daemon, struct config *config, struct http
 		snprintf(reason, RELOAD_REASON, "%s", config->reason);
 		return -1;
 	}
-	return open_addresses(daemon, config, http, reason);
+	if (prepare_users(daemon, config, users, reason) < 0)
+		return -1;
+	if (open_addresses(daemon, config, http, reason) == 0)
+		return 0;
+	users_free(*users);
+	return -1;
 }
 
-static void take_over(struct daemon *daemon, struct config *config, struct changes *changes)
+static void take_over(struct daemon *daemon, struct config *config, struct users *users, struct changes *changes)
 {
 	const struct config old = daemon->config;
 
@@ -347,6 +365,7 @@ static void take_over(struct daemon *daemon, struct config *config, struct chang
 	log_say(LOG_NOTICE, "configuration reloaded");
 	daemon->config = *config;
 	*config = old;
+	session_identity_change(daemon, users);
 	memory_set_limits(daemon);
 	settle_listeners(daemon);
 	if (!has_same_rights(&daemon->config, config))
@@ -360,13 +379,14 @@ static struct changes *reload_now(struct daemon *daemon, char reason[RELOAD_REAS
 {
 	struct changes *changes = changes_new();
 	struct config config = {0};
+	struct users *users = NULL;
 	struct http *http = NULL;
 
 	if (!changes)
 		snprintf(reason, RELOAD_REASON, NO_MEMORY);
-	if (changes && read_config(daemon, &config, &http, reason) == 0) {
+	if (changes && read_config(daemon, &config, &users, &http, reason) == 0) {
 		http_use(daemon, http);
-		take_over(daemon, &config, changes);
+		take_over(daemon, &config, users, changes);
 	} else {
 		log_say(LOG_ERR, "configuration not reloaded, nothing has changed: %s", reason);
 		if (changes)

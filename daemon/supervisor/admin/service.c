@@ -6,6 +6,7 @@
 #include "daemon/core/entry/request.h"
 #include "daemon/supervisor/admin/admin.h"
 #include "daemon/supervisor/connections/client_files.h"
+#include "daemon/supervisor/connections/session_identity.h"
 #include "daemon/supervisor/log/log.h"
 #include "daemon/supervisor/view/metrics.h"
 #include "daemon/supervisor/base/packtext.h"
@@ -27,7 +28,19 @@ int admin_refuse_params(struct request *request, const char *what)
 	return -1;
 }
 
-struct pool *admin_pool(struct request *request)
+int admin_check(struct request *request, enum right right, struct span name)
+{
+	return rights_check(request->session->client.rights, right, name, (struct span){0}, &request->error) < 0 ? -1 : 0;
+}
+
+int admin_check_sight(struct request *request, struct span name)
+{
+	const struct rights *rights = request->session->client.rights;
+
+	return rights_have_any(rights, RIGHT_WATCH) ? 0 : admin_check(request, RIGHT_DESCRIBE, name);
+}
+
+struct pool *admin_pool(struct request *request, enum right right)
 {
 	struct span name;
 	struct pool *pool;
@@ -37,6 +50,9 @@ struct pool *admin_pool(struct request *request)
 		return NULL;
 	}
 	request->count--;
+	const int r = right == RIGHT_WATCH ? admin_check_sight(request, name) : admin_check(request, right, name);
+	if (r < 0)
+		return NULL;
 	pool = pool_find(&request->daemon->core, name);
 	if (!pool)
 		error_say(&request->error, ERROR_NO_SUCH_POOL, RAN_NO, "there is no pool \"%.*s\"",
@@ -57,6 +73,14 @@ bool admin_is_allowed(const struct session *session, uint32_t policy)
 
 /* ---- about the connection ---- */
 
+static int use_token(struct request *request, struct span token)
+{
+	const int r = session_identity_use_token(request->session, token, &request->error);
+
+	request->over = r == -EACCES;
+	return r < 0 ? -1 : 0;
+}
+
 static int read_hello(struct request *request, uint32_t n, bool *about_fds)
 {
 	struct client *client = &request->session->client;
@@ -70,7 +94,12 @@ static int read_hello(struct request *request, uint32_t n, bool *about_fds)
 			return admin_refuse_params(request, "a map");
 		if (read_nil(&look) == 0)
 			continue; /* it is not given */
-		if (span_is(key, "errors")) {
+		if (span_is(key, "token")) {
+			if (read_text(&look, &text) < 0)
+				return admin_refuse_params(request, "token as a string");
+			if (use_token(request, text) < 0)
+				return -1;
+		} else if (span_is(key, "errors")) {
 			if (read_text(&look, &text) < 0 || (!span_is(text, "map") && !span_is(text, "string")))
 				return admin_refuse_params(request, "errors as \"map\" or \"string\"");
 			client->error_maps = span_is(text, "map");
@@ -138,7 +167,7 @@ static int on_hello(struct request *request)
 	pack_text(request->result, "session");
 	msgpack_pack_uint64(request->result, request->session->client.id);
 	pack_text(request->result, "pools");
-	status_pack_pool_names(request->daemon, request->result);
+	status_pack_pool_names(request->daemon, request->session->client.rights, request->result);
 	pack_text(request->result, "limits");
 	pack_limits(request->daemon, request->result);
 	return 0;
@@ -181,8 +210,10 @@ static int on_cancel(struct request *request)
 static int on_metrics(struct request *request)
 {
 	size_t size;
+	if (admin_check_sight(request, (struct span){0}) < 0)
+		return -1;
 	direct_take_all_counts(&request->daemon->core);
-	char *text = metrics_text(request->daemon, METRICS_OPENMETRICS, &size);
+	char *text = metrics_text(request->daemon, request->session->client.rights, METRICS_OPENMETRICS, &size);
 
 	if (!text)
 		return admin_no_memory(request);
@@ -217,25 +248,56 @@ static int on_shutdown(struct request *request)
 
 /* ---- the table ---- */
 
-/* Who may: everybody, or those that `admin`, or `create`, in the configuration let. */
+/* Where there are no users: everybody may, or those that `admin`, or `create`, in the configuration let. */
 enum { ANYBODY, ADMINS, CREATORS };
 
-static const struct {
+/* Where there are users: what a method needs. */
+enum need {
+	NEEDS_NOTHING,
+	NEEDS_OWN,  /* it ends something of the client's own */
+	NEEDS_POOL, /* a right to what it names: it asks admin_pool, or admin_check */
+	NEEDS_WATCH,
+	NEEDS_OPERATE,
+};
+
+struct own_method {
 	const char *name;
 	admin_fn *run;
 	int who;
+	enum need need;
 	bool begins; /* something that a daemon which stops does not begin any more */
-} methods[] = {
-	{"objpool.hello", on_hello, ANYBODY, false},          {"objpool.ping", on_ping, ANYBODY, false},
-	{"objpool.pools", admin_pools, ANYBODY, false},      {"objpool.describe", admin_describe, ANYBODY, false},
-	{"objpool.status", admin_status, ANYBODY, false},    {"objpool.cancel", on_cancel, ANYBODY, false},
-	{"objpool.lease", admin_lease, ANYBODY, true},       {"objpool.release", admin_release, ANYBODY, false},
-	{"objpool.attach", admin_attach, ANYBODY, true},     {"objpool.detached", admin_detached, ANYBODY, false},
-	{"objpool.metrics", on_metrics, ANYBODY, false},      {"objpool.create", admin_create, CREATORS, true},
-	{"objpool.drop", admin_drop, ANYBODY, false},        {"objpool.scale", admin_scale, ADMINS, true},
-	{"objpool.restart", admin_restart, ADMINS, true},    {"objpool.forget", admin_forget, ADMINS, false},
-	{"objpool.reload", on_reload, ADMINS, true},          {"objpool.shutdown", on_shutdown, ADMINS, false},
 };
+
+static const struct own_method methods[] = {
+	{"objpool.hello", on_hello, ANYBODY, NEEDS_NOTHING, false},
+	{"objpool.ping", on_ping, ANYBODY, NEEDS_NOTHING, false},
+	{"objpool.whoami", admin_whoami, ANYBODY, NEEDS_NOTHING, false},
+	{"objpool.acl", admin_acl, ANYBODY, NEEDS_WATCH, false},
+	{"objpool.pools", admin_pools, ANYBODY, NEEDS_POOL, false},
+	{"objpool.describe", admin_describe, ANYBODY, NEEDS_POOL, false},
+	{"objpool.status", admin_status, ANYBODY, NEEDS_POOL, false},
+	{"objpool.cancel", on_cancel, ANYBODY, NEEDS_OWN, false},
+	{"objpool.lease", admin_lease, ANYBODY, NEEDS_POOL, true},
+	{"objpool.release", admin_release, ANYBODY, NEEDS_OWN, false},
+	{"objpool.attach", admin_attach, ANYBODY, NEEDS_POOL, true},
+	{"objpool.detached", admin_detached, ANYBODY, NEEDS_OWN, false},
+	{"objpool.metrics", on_metrics, ANYBODY, NEEDS_POOL, false},
+	{"objpool.create", admin_create, CREATORS, NEEDS_POOL, true},
+	{"objpool.drop", admin_drop, ANYBODY, NEEDS_POOL, false},
+	{"objpool.scale", admin_scale, ADMINS, NEEDS_POOL, true},
+	{"objpool.restart", admin_restart, ADMINS, NEEDS_POOL, true},
+	{"objpool.forget", admin_forget, ADMINS, NEEDS_POOL, false},
+	{"objpool.reload", on_reload, ADMINS, NEEDS_OPERATE, true},
+	{"objpool.shutdown", on_shutdown, ADMINS, NEEDS_OPERATE, false},
+};
+
+static const struct own_method *find_method(struct span name)
+{
+	for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
+		if (span_is(name, methods[i].name))
+			return &methods[i];
+	return NULL;
+}
 
 /* Is a method refused that begins something, as the daemon is stopping? */
 static bool refuse_begin(struct request *request, const char *name)
@@ -246,37 +308,65 @@ static bool refuse_begin(struct request *request, const char *name)
 	return true;
 }
 
-static int deny(struct request *request, int who, const char *name)
+static int check_policy(struct request *request, const struct own_method *method)
 {
 	const struct config *config = &request->daemon->config;
+	const bool for_admins = method->who == ADMINS;
 
-	if (who == ANYBODY || admin_is_allowed(request->session, who == ADMINS ? config->admin : config->create))
+	if (method->who == ANYBODY || admin_is_allowed(request->session, for_admins ? config->admin : config->create))
 		return 0;
-	error_say(&request->error, ERROR_DENIED, RAN_NO, "this connection may not call %s (see %s in objpoold.conf(5))", name,
-		  who == ADMINS ? "admin" : "create");
+	error_say(&request->error, ERROR_DENIED, RAN_NO, "this connection may not call %s (see %s in objpoold.conf(5))",
+		  method->name, for_admins ? "admin" : "create");
 	return -1;
+}
+
+static bool has_something(const struct client *client)
+{
+	return !TAILQ_EMPTY(&client->tickets) || !TAILQ_EMPTY(&client->leases) || !TAILQ_EMPTY(&client->directs);
+}
+
+/* A client that is no user's may only ask who it is, and end what it had before it lost its rights. */
+static bool is_for_nobody(const struct client *client, const struct own_method *method)
+{
+	return method && (method->need == NEEDS_NOTHING || (method->need == NEEDS_OWN && has_something(client)));
+}
+
+/* `method` is NULL if there is none of that name. */
+static int check_rights(struct request *request, const struct own_method *method)
+{
+	const struct client *client = &request->session->client;
+	const size_t before = strlen("objpool.");
+	const struct span name = {.bytes = request->rpc->method.bytes + before, .size = request->rpc->method.size - before};
+
+	if (!client->rights->user && !is_for_nobody(client, method)) {
+		rights_say_denied(client->rights, RIGHT_CALL, request->rpc->method, (struct span){0}, NULL, &request->error);
+		return -1;
+	}
+	if (method && method->need == NEEDS_WATCH)
+		return admin_check(request, RIGHT_WATCH, name);
+	return method && method->need == NEEDS_OPERATE ? admin_check(request, RIGHT_OPERATE, name) : 0;
 }
 
 static int run(struct request *request)
 {
 	const struct rpc *rpc = request->rpc;
+	const struct own_method *method = find_method(rpc->method);
 
 	request->args = reader_of(rpc->params);
 	if (read_array(&request->args, &request->count) < 0) {
 		error_say(&request->error, ERROR_BAD_REQUEST, RAN_NO, "params must be an array of arguments");
 		return -1;
 	}
-	for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
-		if (!span_is(rpc->method, methods[i].name))
-			continue;
-		if (deny(request, methods[i].who, methods[i].name) < 0 ||
-		    (methods[i].begins && refuse_begin(request, methods[i].name)))
-			return -1;
-		return methods[i].run(request);
+	if (request->session->client.rights && check_rights(request, method) < 0)
+		return -1;
+	if (!method) {
+		error_say(&request->error, ERROR_NO_SUCH_METHOD, RAN_NO, "the daemon has no method \"%.*s\"",
+			  SPAN_TEXT(rpc->method, 80));
+		return -1;
 	}
-	error_say(&request->error, ERROR_NO_SUCH_METHOD, RAN_NO, "the daemon has no method \"%.*s\"",
-		  (int)(rpc->method.size < 80 ? rpc->method.size : 80), (const char *)rpc->method.bytes);
-	return -1;
+	if (check_policy(request, method) < 0 || (method->begins && refuse_begin(request, method->name)))
+		return -1;
+	return method->run(request);
 }
 
 /* request_refuse tells of those that failed. */
@@ -312,5 +402,5 @@ int service_request(struct session *session, struct rpc *rpc)
 			ticket_answer_packed(&ticket, &result);
 	}
 	sendq_clear(&result);
-	return r;
+	return request.over ? -EACCES : r;
 }

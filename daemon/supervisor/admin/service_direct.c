@@ -17,13 +17,6 @@
 
 /* ---- objpool.attach ---- */
 
-/* May the session open direct channels to the pool's instances? Whoever may call may: there is no right of its own yet. */
-static int may_attach(const struct session *session, const struct pool *pool, struct error *error)
-{
-	(void)session, (void)pool, (void)error;
-	return 0;
-}
-
 static int refuse(struct request *request, enum error_code code, const char *text)
 {
 	error_say(&request->error, code, RAN_NO, "%s", text);
@@ -73,8 +66,6 @@ static struct slot *choose(struct request *request, struct pool *pool, int64_t w
 {
 	const struct client *client = &request->session->client;
 
-	if (may_attach(request->session, pool, &request->error) < 0)
-		return NULL;
 	if (sizing_on_call(pool) < 0) {
 		(void)admin_no_memory(request);
 		return NULL;
@@ -149,7 +140,7 @@ int admin_attach(struct request *request)
 	if (!request->session->is_unix || !request->session->client.fds)
 		return refuse(request, ERROR_BAD_REQUEST,
 			      "objpool.attach is for Unix connections that have said {\"fds\": true} in objpool.hello");
-	struct pool *pool = admin_pool(request);
+	struct pool *pool = admin_pool(request, RIGHT_DIRECT);
 	if (!pool || read_wanted(request, &wanted) < 0)
 		return -1;
 	struct slot *slot = choose(request, pool, wanted.slot);

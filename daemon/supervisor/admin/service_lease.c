@@ -46,7 +46,7 @@ static int read_lease_options(struct request *request, struct lease_options *opt
 int admin_lease(struct request *request)
 {
 	struct lease_options options = {.slot = -1};
-	struct pool *pool = admin_pool(request);
+	struct pool *pool = admin_pool(request, RIGHT_CALL);
 
 	if (!pool || read_lease_options(request, &options) < 0)
 		return -1;
@@ -91,9 +91,27 @@ static int read_released(struct request *request, int64_t *slot)
 	return 0;
 }
 
+/* One's own lease may be released whatever rights there are. */
+static struct pool *pool_to_release(struct request *request)
+{
+	struct reader look = request->args;
+	struct lease *lease;
+	struct span name;
+
+	if (request->count == 0 || read_text(&look, &name) < 0)
+		return admin_pool(request, RIGHT_CALL);
+	TAILQ_FOREACH(lease, &request->session->client.leases, of_client)
+		if (span_is(name, lease->pool->name)) {
+			request->args = look;
+			request->count--;
+			return lease->pool;
+		}
+	return admin_pool(request, RIGHT_CALL);
+}
+
 int admin_release(struct request *request)
 {
-	struct pool *pool = admin_pool(request);
+	struct pool *pool = pool_to_release(request);
 	int64_t slot;
 
 	if (!pool)

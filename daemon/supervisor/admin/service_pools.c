@@ -22,17 +22,21 @@
 
 int admin_pools(struct request *request)
 {
-	status_pack_pools(request->daemon, request->result);
+	if (admin_check(request, RIGHT_DESCRIBE, (struct span){0}) < 0)
+		return -1;
+	status_pack_pools(request->daemon, request->session->client.rights, request->result);
 	return 0;
 }
 
 int admin_status(struct request *request)
 {
 	struct pool *pool = NULL;
-	if (request->count > 0 && read_nil(&request->args) < 0 && !(pool = admin_pool(request)))
+	const bool one = request->count > 0 && read_nil(&request->args) < 0;
+
+	if (one ? !(pool = admin_pool(request, RIGHT_WATCH)) : admin_check_sight(request, (struct span){0}) < 0)
 		return -1;
 	direct_take_all_counts(&request->daemon->core);
-	status_pack(request->daemon, pool, request->result);
+	status_pack(request->daemon, pool, request->session->client.rights, request->result);
 	return 0;
 }
 
@@ -44,7 +48,7 @@ static int begin_loading(struct pool *pool)
 
 int admin_describe(struct request *request)
 {
-	struct pool *pool = admin_pool(request);
+	struct pool *pool = admin_pool(request, RIGHT_DESCRIBE);
 	if (!pool)
 		return -1;
 	if (status_pack_description(pool, request->result) == 0)
@@ -68,7 +72,7 @@ static int answer_later(struct request *request, struct pending_admin *pending)
 
 int admin_scale(struct request *request)
 {
-	struct pool *pool = admin_pool(request);
+	struct pool *pool = admin_pool(request, RIGHT_ADMIN);
 	uint64_t n;
 
 	if (!pool)
@@ -97,7 +101,7 @@ bool admin_may_stick(const struct client *client, const struct pool *pool)
 
 int admin_forget(struct request *request)
 {
-	struct pool *pool = admin_pool(request);
+	struct pool *pool = admin_pool(request, RIGHT_ADMIN);
 	struct span method = {0};
 
 	if (!pool)
@@ -110,7 +114,7 @@ int admin_forget(struct request *request)
 
 int admin_restart(struct request *request)
 {
-	struct pool *pool = admin_pool(request);
+	struct pool *pool = admin_pool(request, RIGHT_ADMIN);
 	struct pending_admin *pending;
 	uint64_t slot = 0;
 
@@ -162,12 +166,14 @@ static int read_template(struct request *request, struct reader *value, struct c
 	return section->offered ? 0 : admin_no_memory(request);
 }
 
-/* A path names any code; it is taken from those who could run code as this daemon anyway. */
-static bool may_name_paths(const struct session *session)
+/* A path names any code. Where there are no users, it is taken from those who could run code as this daemon anyway. */
+static bool may_choose_code(const struct session *session, const char *pool)
 {
 	struct ucred peer;
 	socklen_t size = sizeof peer;
 
+	if (session->client.rights)
+		return rights_allow(session->client.rights, RIGHT_CODE, pool);
 	return session->is_unix && getsockopt(session->transport.fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
 	       (peer.uid == 0 || peer.uid == geteuid());
 }
@@ -191,7 +197,9 @@ static int read_section(struct request *request, struct config *config, bool *of
 	}
 	if (config_add_pool(config, name, "objpool.create") < 0)
 		return bad_config(request, config);
-	config->pools[0].unpickle = may_name_paths(request->session); /* who may run any code may send it, too */
+	if (admin_check(request, RIGHT_CREATE, name) < 0)
+		return -1;
+	config->pools[0].unpickle = may_choose_code(request->session, config->pools[0].name); /* who may run any code may send it, too */
 	for (keys = n; keys > 0; keys--) {
 		(void)read_text(&request->args, &key);
 		look = request->args;
@@ -204,7 +212,7 @@ static int read_section(struct request *request, struct config *config, bool *of
 		if (r < 0)
 			return config->reason[0] ? bad_config(request, config) : -1;
 	}
-	if (config_check(config) < 0)
+	if (config_check_pool(config, &config->pools[0]) < 0)
 		return bad_config(request, config);
 	return config->pools[0].offered && config->pools[0].isolation != ISOLATION_PROCESS
 		       ? admin_refuse_params(request, "isolation = process where a template is given")
@@ -225,6 +233,41 @@ static const char *names_code(const struct config_pool *section)
 					      : NULL;
 }
 
+static int check_code(struct request *request, const struct config_pool *section)
+{
+	const struct rights *rights = request->session->client.rights;
+	const struct span name = {.bytes = (const uint8_t *)section->name, .size = strlen(section->name)};
+
+	if (!names_code(section) || may_choose_code(request->session, section->name))
+		return 0;
+	if (rights)
+		return admin_check(request, RIGHT_CODE, name);
+	error_say(&request->error, ERROR_DENIED, RAN_NO,
+		  "this connection may name classes of the plugins in plugin_dir, but not choose code: it may not give %s",
+		  names_code(section));
+	return -1;
+}
+
+/* Who is no root may have a pool's calls run as itself, and as nobody else. */
+static int check_run_as(struct request *request, const struct config_pool *section)
+{
+	const struct users *users = request->daemon->users;
+	const struct rights *rights = request->session->client.rights;
+	const char *user = section->run_as;
+
+	if (!user)
+		return 0;
+	if (rights && (!rights->user || strcmp(rights->user, user) != 0)) {
+		error_say(&request->error, ERROR_DENIED, RAN_NO, "user %.64s may not give run_as = %.64s, but only itself",
+			  rights->user ? rights->user : "-", user);
+		return -1;
+	}
+	if (users && users_find(users, (struct span){.bytes = (const uint8_t *)user, .size = strlen(user)}))
+		return 0;
+	error_say(&request->error, ERROR_BAD_ARGUMENT, RAN_NO, "run_as = %.64s: there is no [user %.64s]", user, user);
+	return -1;
+}
+
 static int may_create(struct request *request, const struct config_pool *section)
 {
 	struct daemon *daemon = request->daemon;
@@ -232,15 +275,12 @@ static int may_create(struct request *request, const struct config_pool *section
 	const struct pool *pool;
 	uint32_t n = 0;
 
+	if (check_code(request, section) < 0 || check_run_as(request, section) < 0)
+		return -1;
 	TAILQ_FOREACH(pool, &daemon->core.pools, link)
 		n++;
 	if (pool_find(&daemon->core, name))
 		error_say(&request->error, ERROR_BAD_ARGUMENT, RAN_NO, "there is a pool %s already", section->name);
-	else if (names_code(section) && !may_name_paths(request->session))
-		error_say(
-			&request->error, ERROR_DENIED, RAN_NO,
-			"this connection may name classes of the plugins in plugin_dir, but not choose code: it may not give %s",
-			names_code(section));
 	else if (n >= daemon->config.max_pools)
 		error_say(&request->error, ERROR_OVERLOADED, RAN_NO,
 			  "the daemon has %u pool%s, which is all that max_pools allows", n, plural(n));
@@ -282,12 +322,12 @@ int admin_create(struct request *request)
 
 int admin_drop(struct request *request)
 {
-	struct pool *pool = admin_pool(request);
+	struct pool *pool = admin_pool(request, RIGHT_CREATE);
 
 	if (!pool)
 		return -1;
 	const struct template *template = template_of(pool);
-	if (template->creator != request->session->client.id &&
+	if (!request->session->client.rights && template->creator != request->session->client.id &&
 	    !admin_is_allowed(request->session, request->daemon->config.admin)) {
 		error_say(&request->error, ERROR_DENIED, RAN_NO,
 			  "this connection may not drop pool %s (see admin in objpoold.conf(5))", pool->name);

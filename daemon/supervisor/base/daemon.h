@@ -24,6 +24,7 @@ struct rpc;
 struct session;
 struct slowlog;
 struct template;
+struct users;
 struct worker;
 
 TAILQ_HEAD(listener_list, listener);
@@ -47,6 +48,12 @@ struct daemon_ops {
 	void (*worker_gone)(struct worker *worker, int status); /* its process has ended: slowlog_on_gone */
 };
 
+/* Requests that were denied, and that the log was told of, or would have been, since the clock said `since`. */
+struct denials {
+	uint64_t since;
+	uint32_t count;
+};
+
 struct daemon {
 	struct core core;
 	const struct daemon_ops *ops;
@@ -61,6 +68,8 @@ struct daemon {
 	int exit_status;
 	uint64_t started;              /* CLOCK_MONOTONIC */
 
+	struct denials denials;
+	struct users *users;           /* NULL: the configuration has none */
 	struct listener_list listeners;
 	struct http *http;             /* NULL: none */
 	struct session_list sessions;

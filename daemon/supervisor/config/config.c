@@ -67,6 +67,25 @@ static const struct config_option pool_options[] = {
 	{"workers_min", T_COUNT, AT(workers_min), NULL, NULL, 0, CONFIG_WORKERS_MAX},
 	{"workers_max", T_COUNT, AT(workers_max), NULL, NULL, 1, CONFIG_WORKERS_MAX},
 	{"idle_timeout", T_SECONDS, AT(idle_timeout), "60", NULL, 0, 0},
+	{"run_as", T_TEXT, AT(run_as), NULL, NULL, 0, 0},
+};
+#undef AT
+/* Of roles, and of users. */
+#define RIGHT(key, type, right) {key, type, offsetof(struct config_role, of[right]), NULL, NULL, 0, 0}
+#define ALL_RIGHTS                                                                                                               \
+	RIGHT("call", T_METHODS, RIGHT_CALL), RIGHT("all", T_METHODS, RIGHT_ALL), RIGHT("deny", T_METHODS, RIGHT_DENY),          \
+		RIGHT("describe", T_POOLS, RIGHT_DESCRIBE), RIGHT("create", T_POOLS, RIGHT_CREATE),                              \
+		RIGHT("code", T_POOLS, RIGHT_CODE), RIGHT("admin", T_POOLS, RIGHT_ADMIN),                                        \
+		RIGHT("direct", T_POOLS, RIGHT_DIRECT), RIGHT("watch", T_YES, RIGHT_WATCH), RIGHT("operate", T_YES, RIGHT_OPERATE)
+static const struct config_option role_options[] = {ALL_RIGHTS};
+#define AT(member) offsetof(struct config_user, member)
+static const struct config_option user_options[] = {
+	ALL_RIGHTS,
+	{"is", T_NAMES, AT(is), NULL, NULL, 0, 0},
+	{"uid", T_UIDS, AT(uids), NULL, NULL, 0, 0},
+	{"gid", T_GIDS, AT(gids), NULL, NULL, 0, 0},
+	{"cert", T_CERTIFICATES, AT(certificates), NULL, NULL, 0, 0},
+	{"token_sha256", T_TOKENS, AT(tokens), NULL, NULL, 0, 0},
 };
 #undef AT
 #define COUNT(table) (sizeof(table) / sizeof *(table))
@@ -75,6 +94,13 @@ _Static_assert(COUNT(daemon_options) <= CONFIG_TABLE_MAX && COUNT(pool_options) 
 
 const struct config_table config_of_daemon = {.options = daemon_options, .count = COUNT(daemon_options)};
 const struct config_table config_of_pool = {.options = pool_options, .count = COUNT(pool_options)};
+const struct config_table config_of_role = {.options = role_options, .count = COUNT(role_options)};
+const struct config_table config_of_user = {.options = user_options, .count = COUNT(user_options)};
+
+bool config_is_policy(const struct config_table *table, const struct config_option *option)
+{
+	return table == &config_of_daemon && option->choices == admins;
+}
 
 int config_fail(struct config *config, const char *format, ...)
 {
@@ -114,6 +140,15 @@ void config_drop_listen(struct config *config)
 
 /* ---- freeing ---- */
 
+static void free_words(struct config_words *list)
+{
+	for (uint32_t i = 0; i < list->count; i++) {
+		free(list->words[i].text);
+		free(list->words[i].place);
+	}
+	free(list->words);
+}
+
 static void free_section(void *base, const struct config_table *table)
 {
 	for (size_t i = 0; i < table->count; i++) {
@@ -128,6 +163,8 @@ static void free_section(void *base, const struct config_table *table)
 			free(((struct config_json *)field)->text);
 			block_unref(((struct config_json *)field)->packed);
 		}
+		if (config_has_words(table->options[i].type))
+			free_words(field);
 	}
 }
 
@@ -150,11 +187,25 @@ void config_pool_free(struct config_pool *pool)
 	*pool = (struct config_pool){0};
 }
 
+static void free_role(struct config_role *role, const struct config_table *table)
+{
+	free_section(role, table);
+	free(role->name);
+	free(role->place);
+}
+
 void config_free(struct config *config)
 {
 	for (uint32_t i = 0; i < config->pool_count; i++)
 		config_pool_free(&config->pools[i]);
 	free(config->pools);
+	for (uint32_t i = 0; i < config->role_count; i++)
+		free_role(&config->roles[i], &config_of_role);
+	free(config->roles);
+	for (uint32_t i = 0; i < config->user_count; i++)
+		free_role(&config->users[i].own, &config_of_user);
+	free(config->users);
+	free(config->policy);
 	while (config->listen_count > 0)
 		config_drop_listen(config);
 	free(config->listen);

@@ -8,6 +8,7 @@
 #define SUPERVISOR_CONFIG_H
 
 #include "daemon/core/records/pool.h"
+#include "daemon/core/records/rights.h"
 
 #include <msgpack.h>
 #include <stdbool.h>
@@ -16,7 +17,7 @@
 
 #define CONFIG_UNSET UINT64_MAX
 #define CONFIG_HALF UINT64_MAX /* max_memory: half of the machine's memory */
-enum { CONFIG_WORKERS_MAX = 4096, CONFIG_MEMORY_MIN = 1 << 20 };
+enum { CONFIG_WORKERS_MAX = 4096, CONFIG_MEMORY_MIN = 1 << 20, CONFIG_USER_NAME_MAX = 64 };
 
 /* A value that is JSON in the file and msgpack on the wire. */
 struct config_json {
@@ -29,6 +30,31 @@ struct config_json {
 struct config_address {
 	char *text; /* NULL: not given */
 	char *place;
+};
+
+/* A word of a list. */
+struct config_word {
+	char *text;
+	char *place;     /* FILE:LINE */
+	uint32_t number; /* of a uid or gid */
+};
+
+struct config_words {
+	struct config_word *words;
+	uint32_t count;
+};
+
+/* What a section [role NAME] or [user NAME] says of rights: the words of each, which are patterns of rules. */
+struct config_role {
+	char *name;
+	char *place; /* file:line of its section */
+	struct config_words of[RIGHTS];
+};
+
+struct config_user {
+	struct config_role own; /* the first member: the tables of keys rely on it */
+	struct config_words is; /* names of roles */
+	struct config_words uids, gids, certificates, tokens;
 };
 
 struct config_pool {
@@ -50,6 +76,7 @@ struct config_pool {
 	uint64_t max_age;            /* nanoseconds, likewise */
 	uint64_t workers_min, workers_max; /* CONFIG_UNSET: as workers */
 	uint64_t idle_timeout;       /* nanoseconds; NEVER */
+	char *run_as;           /* the user whose rights calls without a caller have; NULL: none */
 	char *offered; /* the abstract socket where a fork of a client's program waits to be the template; NULL: nowhere */
 	char *place;            /* file:line of its section */
 };
@@ -71,8 +98,13 @@ struct config {
 	uint64_t max_message, max_connections, max_inflight, max_unsent, max_pending, max_memory, payload_min;
 	uint32_t log_level, worker_log_level; /* 0: error, warning, info, debug */
 	uint64_t drain_timeout; /* nanoseconds; NEVER */
+	char *policy;           /* "FILE:LINE: KEY" of the last of `admin` and `create` that was given; NULL: neither was */
 	struct config_pool *pools;
 	uint32_t pool_count;
+	struct config_role *roles;
+	uint32_t role_count;
+	struct config_user *users;
+	uint32_t user_count;
 	char reason[512];      /* the first error */
 };
 
@@ -88,8 +120,11 @@ void config_drop_listen(struct config *config);
 int config_add_pool(struct config *config, struct span name, const char *place);
 int config_set_pool(struct config *config, struct span key, struct span value);
 
-/* Checks what concerns several keys or sections: addresses, names of plugins, numbers of slots. 0, or -1 with config->reason. */
+/* Checks what concerns several keys or sections: addresses, users, names of plugins, numbers of slots. 0, or -1 with config->reason. */
 int config_check(struct config *config);
+
+/* Checks one section by itself. */
+int config_check_pool(struct config *config, const struct config_pool *pool);
 
 void config_print(const struct config *config, FILE *to);
 void config_free(struct config *config);

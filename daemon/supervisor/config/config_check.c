@@ -3,6 +3,7 @@
 #include "daemon/supervisor/config/address.h"
 #include "daemon/supervisor/config/config.h"
 #include "daemon/supervisor/config/config_table.h"
+#include "daemon/supervisor/config/config_users.h"
 #include "proto/plural.h"
 
 static int check_strings(struct config *config, const struct config_pool *pool, const char *key, const struct config_json *json)
@@ -64,7 +65,7 @@ static int check_size(struct config *config, const struct config_pool *pool)
 	return 0;
 }
 
-static int check_pool(struct config *config, const struct config_pool *pool)
+int config_check_pool(struct config *config, const struct config_pool *pool)
 {
 	if (!pool->plugin || !pool->class)
 		return config_fail(config, "%s: pool %s needs plugin and class", pool->place, pool->name);
@@ -153,7 +154,7 @@ int config_check(struct config *config)
 		if (check_listen(config, i) < 0)
 			return -1;
 	for (uint32_t i = 0; i < config->pool_count; i++)
-		if (check_pool(config, &config->pools[i]) < 0)
+		if (config_check_pool(config, &config->pools[i]) < 0)
 			return -1;
-	return 0;
+	return config_check_users(config);
 }

@@ -59,6 +59,11 @@ int config_add_named_pool(struct config *config, const char *name, const char *p
 	return pool->name && pool->place ? 0 : config_no_memory(config);
 }
 
+void *config_last_pool(struct config *config)
+{
+	return &config->pools[config->pool_count - 1];
+}
+
 /* ---- what a client wants ---- */
 
 int config_add_pool(struct config *config, struct span name, const char *place)

@@ -8,4 +8,7 @@ struct config;
 /* Adds a pool with nothing but its presets. 0, or -1 with config->reason. */
 int config_add_named_pool(struct config *config, const char *name, const char *place);
 
+/* The one that was added last. */
+void *config_last_pool(struct config *config);
+
 #endif

@@ -30,6 +30,19 @@ static void print_list(const struct config *config, FILE *to)
 		fprintf(to, "listen = %s\n", config->listen[i].text);
 }
 
+static void print_words(const struct config_words *list, FILE *to)
+{
+	for (uint32_t i = 0; i < list->count; i++)
+		fprintf(to, "%s%s", i > 0 ? " " : "", list->words[i].text);
+}
+
+/* One a line: a subject has blanks, and takes the rest of its line. */
+static void print_certificates(const char *key, const struct config_words *list, FILE *to)
+{
+	for (uint32_t i = 0; i < list->count; i++)
+		fprintf(to, "%s = %s\n", key, list->words[i].text);
+}
+
 static void print_value(const void *field, const struct config_option *option, FILE *to)
 {
 	const struct config_pool *pool;
@@ -76,6 +89,16 @@ static void print_value(const void *field, const struct config_option *option, F
 		break;
 	case T_LIST:
 		break;
+	case T_METHODS:
+	case T_POOLS:
+	case T_YES:
+	case T_NAMES:
+	case T_UIDS:
+	case T_GIDS:
+	case T_CERTIFICATES:
+	case T_TOKENS:
+		print_words(field, to);
+		break;
 	}
 }
 
@@ -83,6 +106,7 @@ static bool is_given(const void *field, const struct config_option *option)
 {
 	return ((option->type != T_TEXT && option->type != T_GROUP && option->type != T_ADDRESS) || *(char *const *)field) &&
 	       (option->type != T_COUNT || *(const uint64_t *)field != CONFIG_UNSET) &&
+	       (!config_has_words(option->type) || ((const struct config_words *)field)->count > 0) &&
 	       (option->type != T_JSON || ((const struct config_json *)field)->text);
 }
 
@@ -92,12 +116,22 @@ static bool begins_with_semicolon(const void *field, const struct config_option 
 	return (option->type == T_TEXT || option->type == T_GROUP || option->type == T_ADDRESS) && **(char *const *)field == ';';
 }
 
+/* Where there are users, these keys would be an error. */
+static bool is_replaced(const void *base, const struct config_table *table, const struct config_option *option)
+{
+	return config_is_policy(table, option) && ((const struct config *)base)->user_count > 0;
+}
+
 static void print_section(const void *base, const struct config_table *table, FILE *to)
 {
 	for (size_t i = 0; i < table->count; i++) {
 		const void *field = (const char *)base + table->options[i].at;
+		if (is_replaced(base, table, &table->options[i]))
+			continue;
 		if (table->options[i].type == T_LIST) {
 			print_list(base, to);
+		} else if (table->options[i].type == T_CERTIFICATES) {
+			print_certificates(table->options[i].name, field, to);
 		} else if (is_given(field, &table->options[i])) {
 			fprintf(to, "%s =%s", table->options[i].name,
 				begins_with_semicolon(field, &table->options[i]) ? "" : " ");
@@ -111,6 +145,14 @@ void config_print(const struct config *config, FILE *to)
 {
 	fputs("[daemon]\n", to);
 	print_section(config, &config_of_daemon, to);
+	for (uint32_t i = 0; i < config->role_count; i++) {
+		fprintf(to, "\n[role %s]\n", config->roles[i].name);
+		print_section(&config->roles[i], &config_of_role, to);
+	}
+	for (uint32_t i = 0; i < config->user_count; i++) {
+		fprintf(to, "\n[user %s]\n", config->users[i].own.name);
+		print_section(&config->users[i], &config_of_user, to);
+	}
 	for (uint32_t i = 0; i < config->pool_count; i++) {
 		fprintf(to, "\n[pool %s]\n", config->pools[i].name);
 		print_section(&config->pools[i], &config_of_pool, to);

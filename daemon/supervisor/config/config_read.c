@@ -3,7 +3,9 @@
 #include "daemon/supervisor/config/config.h"
 #include "daemon/supervisor/config/config_pool.h"
 #include "daemon/supervisor/config/config_table.h"
+#include "daemon/supervisor/config/config_users.h"
 #include "daemon/supervisor/config/config_values.h"
+#include "daemon/supervisor/config/config_words.h"
 #include "daemon/supervisor/config/inifile.h"
 #include "daemon/supervisor/config/textfile.h"
 
@@ -18,17 +20,33 @@ struct file {
 	struct config *config;
 	const char *path;
 	char section[128];
+	const struct config_table *table; /* of its keys; NULL: there was no section yet */
+	void *base;                       /* the structure that its values go to */
 	bool seen[CONFIG_TABLE_MAX]; /* keys of the section */
 };
 
-static int add_pool_of_file(struct file *file, const char *name, int line)
+/* What a section says: [KIND NAME]. */
+static const struct kind {
+	const char *name;
+	const struct config_table *table;
+	int (*add)(struct config *config, const char *name, const char *place);
+	void *(*last)(struct config *config);
+} kinds[] = {
+	{"pool", &config_of_pool, config_add_named_pool, config_last_pool},
+	{"role", &config_of_role, config_add_role, config_last_role},
+	{"user", &config_of_user, config_add_user, config_last_user},
+};
+
+static int add_section(struct file *file, const struct kind *kind, const char *name, int line)
 {
 	char *place;
 
 	if (asprintf(&place, "%s:%d", file->path, line) < 0)
 		return config_no_memory(file->config);
-	const int r = config_add_named_pool(file->config, name, place);
+	const int r = kind->add(file->config, name, place);
 	free(place);
+	file->table = kind->table;
+	file->base = r == 0 ? kind->last(file->config) : NULL;
 	return r;
 }
 
@@ -38,12 +56,19 @@ static int on_section(void *data, const char *section, int line)
 
 	memset(file->seen, 0, sizeof file->seen);
 	snprintf(file->section, sizeof file->section, "%s", section);
-	if (!strcmp(section, "daemon"))
+	if (!strcmp(section, "daemon")) {
+		file->table = &config_of_daemon;
+		file->base = file->config;
 		return 0;
-	if (!strncmp(section, "pool ", 5))
-		return add_pool_of_file(file, section + 5 + strspn(section + 5, " \t"), line);
-	return config_fail(file->config, "%s:%d: there is no section [%s]: write [daemon] or [pool NAME]", file->path, line,
-			   section);
+	}
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+		const size_t n = strlen(kinds[i].name);
+		if (!strncmp(section, kinds[i].name, n) && section[n] == ' ')
+			return add_section(file, &kinds[i], section + n + strspn(section + n, " \t"), line);
+	}
+	return config_fail(file->config,
+			   "%s:%d: there is no section [%s]: write [daemon], [pool NAME], [role NAME] or [user NAME]", file->path,
+			   line, section);
 }
 
 /* What is meant as a comment would become part of a path or name. A '#' in JSON is in a string, or no JSON. */
@@ -55,6 +80,30 @@ static const char *refuse_comment(const struct config_option *option, const char
 	return NULL;
 }
 
+/* Says where an address, or the words that were added last, were given. */
+static int set_place(struct file *file, const struct config_option *option, void *field, int line)
+{
+	struct config *config = file->config;
+	struct config_address *address = option->type == T_LIST ? &config->listen[config->listen_count - 1] : field;
+	char *place;
+
+	if (asprintf(&place, "%s:%d", file->path, line) < 0)
+		return config_no_memory(config);
+	if (config_has_words(option->type)) {
+		const int r = config_words_place(field, place);
+		free(place);
+		return r < 0 ? config_no_memory(config) : 0;
+	}
+	free(address->place);
+	address->place = place;
+	return 0;
+}
+
+static bool has_place(enum config_type type)
+{
+	return type == T_ADDRESS || type == T_LIST || config_has_words(type);
+}
+
 static int set_value(struct file *file, const struct config_option *option, void *field, const char *value, int line)
 {
 	const char *reason = refuse_comment(option, value);
@@ -63,39 +112,47 @@ static int set_value(struct file *file, const struct config_option *option, void
 		reason = config_set_value(field, option, value);
 	if (reason)
 		return config_fail(file->config, "%s:%d: %s = %.100s: %s", file->path, line, option->name, value, reason);
-	if (option->type != T_ADDRESS && option->type != T_LIST)
+	return has_place(option->type) ? set_place(file, option, field, line) : 0;
+}
+
+/* Some keys are remembered with their places, since only other sections show whether they are right. */
+static int note_place(struct file *file, const struct config_option *option, int line)
+{
+	struct config *config = file->config;
+
+	if (option->type == T_WORKERS &&
+	    asprintf(&config->pools[config->pool_count - 1].workers_place, "%s:%d", file->path, line) < 0)
+		return config_no_memory(config);
+	if (!config_is_policy(file->table, option))
 		return 0;
-	struct config_address *address = option->type == T_LIST ? &file->config->listen[file->config->listen_count - 1] : field;
-	free(address->place);
-	if (asprintf(&address->place, "%s:%d", file->path, line) < 0)
-		address->place = NULL;
-	return address->place ? 0 : config_no_memory(file->config);
+	free(config->policy);
+	if (asprintf(&config->policy, "%s:%d: %s", file->path, line, option->name) >= 0)
+		return 0;
+	config->policy = NULL;
+	return config_no_memory(config);
 }
 
 static int on_value(void *data, const char *name, const char *value, int line)
 {
 	struct file *file = data;
-	struct config *config = file->config;
-	const bool in_daemon = !strcmp(file->section, "daemon");
-	const struct config_option *options = in_daemon ? config_of_daemon.options : config_of_pool.options;
-	const size_t count = in_daemon ? config_of_daemon.count : config_of_pool.count;
-	void *base = in_daemon ? (void *)config : config->pool_count ? (void *)&config->pools[config->pool_count - 1] : NULL;
+	const struct config_table *table = file->table;
 
-	if (!file->section[0])
-		return config_fail(config, "%s:%d: %s stands before any section: begin with [daemon] or [pool NAME]", file->path,
-				   line, name);
-	for (size_t i = 0; i < count; i++) {
-		if (strcmp(options[i].name, name) != 0)
+	if (!table)
+		return config_fail(file->config, "%s:%d: %s stands before any section: begin with [daemon] or [pool NAME]",
+				   file->path, line, name);
+	for (size_t i = 0; i < table->count; i++) {
+		const struct config_option *option = &table->options[i];
+		if (strcmp(option->name, name) != 0)
 			continue;
-		if (file->seen[i] && options[i].type != T_LIST)
-			return config_fail(config, "%s:%d: %s is given twice in [%s]", file->path, line, name, file->section);
+		if (file->seen[i] && !config_may_repeat(option->type))
+			return config_fail(file->config, "%s:%d: %s is given twice in [%s]", file->path, line, name,
+					   file->section);
 		file->seen[i] = true;
-		if (options[i].type == T_WORKERS &&
-		    asprintf(&config->pools[config->pool_count - 1].workers_place, "%s:%d", file->path, line) < 0)
-			return config_no_memory(config);
-		return set_value(file, &options[i], (char *)base + options[i].at, value, line);
+		if (note_place(file, option, line) < 0)
+			return -1;
+		return set_value(file, option, (char *)file->base + option->at, value, line);
 	}
-	return config_fail(config, "%s:%d: [%s] has no key \"%s\"", file->path, line, file->section, name);
+	return config_fail(file->config, "%s:%d: [%s] has no key \"%s\"", file->path, line, file->section, name);
 }
 
 static int read_text_file(struct config *config, const char *path, char *text, size_t size)

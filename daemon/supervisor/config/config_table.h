@@ -6,19 +6,34 @@
 #ifndef SUPERVISOR_CONFIG_TABLE_H
 #define SUPERVISOR_CONFIG_TABLE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct config;
 
 enum config_type {
-	T_TEXT, T_LIST, T_ADDRESS, T_BOOL, T_COUNT, T_SIZE, T_MEMORY, T_SECONDS, T_MODE, T_WORKERS, T_JSON, T_CHOICE, T_GROUP
+	T_TEXT, T_LIST, T_ADDRESS, T_BOOL, T_COUNT, T_SIZE, T_MEMORY, T_SECONDS, T_MODE, T_WORKERS, T_JSON, T_CHOICE, T_GROUP,
+	/* Lists of words: struct config_words. */
+	T_METHODS, T_POOLS, T_YES, T_NAMES, T_UIDS, T_GIDS, T_CERTIFICATES, T_TOKENS
 };
+
+/* Is the key's value a list of words? */
+static inline bool config_has_words(enum config_type type)
+{
+	return type >= T_METHODS;
+}
+
+/* May the key be given several times in a section? */
+static inline bool config_may_repeat(enum config_type type)
+{
+	return type == T_LIST || (config_has_words(type) && type != T_YES);
+}
 
 struct config_option {
 	const char *name;
 	enum config_type type;
-	size_t at;                   /* in struct config or config_pool */
+	size_t at;                   /* in the structure of the section */
 	const char *preset;          /* as it would be written; NULL: none */
 	const char *const *choices;  /* of T_CHOICE */
 	uint64_t min, max;           /* of numbers */
@@ -31,8 +46,11 @@ struct config_table {
 
 enum { CONFIG_TABLE_MAX = 64 }; /* keys of one table */
 
-/* The keys of [daemon], in struct config; and of [pool NAME], in struct config_pool. */
-extern const struct config_table config_of_daemon, config_of_pool;
+/* The keys of [daemon], in struct config; of [pool NAME], in struct config_pool; and so on. */
+extern const struct config_table config_of_daemon, config_of_pool, config_of_role, config_of_user;
+
+/* Is it `admin` or `create` of [daemon]? Where there are users, rights decide in the place of these. */
+bool config_is_policy(const struct config_table *table, const struct config_option *option);
 
 /* Sets config->reason. Returns -1. */
 __attribute__((format(printf, 2, 3))) int config_fail(struct config *config, const char *format, ...);

@@ -3,6 +3,7 @@
 
 #include "daemon/supervisor/config/address.h"
 #include "daemon/supervisor/config/config.h"
+#include "daemon/supervisor/config/config_words.h"
 #include "daemon/supervisor/config/json.h"
 
 #include <errno.h>
@@ -212,6 +213,9 @@ static const char *set_address(void *field, const struct config_option *option, 
 
 static set_fn *const setters[] = {
 	[T_TEXT] = set_text, [T_LIST] = set_list,     [T_ADDRESS] = set_address, [T_BOOL] = set_bool, [T_COUNT] = set_count,
+	[T_METHODS] = config_set_words, [T_POOLS] = config_set_words, [T_YES] = config_set_words,
+	[T_NAMES] = config_set_words, [T_UIDS] = config_set_words, [T_GIDS] = config_set_words,
+	[T_CERTIFICATES] = config_set_words, [T_TOKENS] = config_set_words,
 	[T_SIZE] = set_size, [T_MEMORY] = set_memory, [T_SECONDS] = set_seconds, [T_MODE] = set_mode, [T_WORKERS] = set_workers,
 	[T_JSON] = set_json, [T_CHOICE] = set_choice, [T_GROUP] = set_group,
 };

@@ -12,6 +12,7 @@
 #include "daemon/supervisor/base/daemon.h"
 #include "daemon/supervisor/transport/intake.h"
 #include "daemon/supervisor/transport/transport.h"
+#include "daemon/supervisor/users/users.h"
 
 /* Nanoseconds for the messages of one session before others have their turn. */
 #define SESSION_TURN (MILLISECOND / 2)
@@ -33,6 +34,13 @@ struct session {
 	uint8_t unlooked; /* messages taken in since the last look at the clock */
 	bool closed;     /* its connection is closed */
 	bool over;       /* it has ended, and is freed when the turn ends */
+	bool asked;      /* a message of it has been carried out */
+	bool has_token;
+	bool refused;    /* session_identity_prepare has found that it may not go on */
+	uint8_t token[TOKEN_HASH]; /* the hash of the token that it has given */
+	struct certificate *certificate; /* is freed with the session; NULL: it has none */
+	struct known known;   /* who its client is */
+	struct known next;    /* who it will be: see session_identity_prepare */
 	uint8_t pressed;  /* sweeps in a row at which it held more than its share of the memory */
 	struct transport transport;
 	struct intake intake;

@@ -6,6 +6,7 @@
 #include "daemon/core/records/pool.h"
 #include "daemon/supervisor/base/closer.h"
 #include "daemon/supervisor/config/address.h"
+#include "daemon/supervisor/connections/session_identity.h"
 #include "daemon/supervisor/connections/session_reading.h"
 #include "daemon/supervisor/log/log.h"
 #include "daemon/supervisor/workers/template.h"
@@ -79,8 +80,12 @@ struct session *session_new(struct daemon *daemon, struct transport *transport, 
 	TAILQ_INSERT_TAIL(&daemon->sessions, session, link);
 	daemon->session_count++;
 	account_add_file(session->client.account);
-	session_settle(session);
 	log_come(session);
+	if (session_identity_settle(session) < 0)
+		session->ending = true;
+	if (session->ending)
+		session_mark_dirty(session); /* session_flush closes the connection */
+	session_settle(session);
 	return session;
 }
 
@@ -154,5 +159,6 @@ void session_end(struct session *session)
 void session_free(struct session *session)
 {
 	assert(session->over);
+	certificate_free(session->certificate);
 	free(session);
 }

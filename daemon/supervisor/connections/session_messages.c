@@ -94,6 +94,7 @@ static int on_message(struct session *session, struct span message, struct block
 		r = request_refuse(&session->client, &rpc, &error);
 	} else {
 		r = dispatch(session, &rpc, block);
+		session->asked = true;
 	}
 	if (files != 0)
 		block_unref(block);

@@ -3,10 +3,15 @@
 
 #include "daemon/core/calls/direct.h"
 #include "daemon/supervisor/http/accept.h"
+#include "daemon/supervisor/config/address.h"
 #include "daemon/supervisor/http/http_answer.h"
+#include "daemon/supervisor/users/users.h"
 
+#include <event2/bufferevent.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { HTTP_UNAUTHORIZED = 401, HTTP_FORBIDDEN = 403 };
 
 void http_pages_open(struct http_pages *pages, struct daemon *daemon)
 {
@@ -20,22 +25,100 @@ static void answer_livez(struct http_pages *pages, struct evhttp_request *reques
 	http_answer_text(request, HTTP_OK, "ok\n");
 }
 
+static void drop_metrics(struct http_pages *pages)
+{
+	for (int i = 0; i < METRICS_FORMATS; i++) {
+		free(pages->metrics[i].bytes);
+		pages->metrics[i].bytes = NULL;
+	}
+}
+
+static void refuse(struct evhttp_request *request, int code, const char *text)
+{
+	if (code == HTTP_UNAUTHORIZED)
+		(void)evhttp_add_header(evhttp_request_get_output_headers(request), "WWW-Authenticate", "Bearer");
+	http_answer_text(request, code, text);
+}
+
+/* Does the request come by a way on which nobody can read a token? */
+static bool is_private(struct evhttp_request *request)
+{
+	struct address address = {.size = sizeof address.sa};
+	struct bufferevent *stream = evhttp_connection_get_bufferevent(evhttp_request_get_connection(request));
+
+	if (getpeername(bufferevent_getfd(stream), (struct sockaddr *)&address.sa, &address.size) < 0)
+		return false;
+	return address_is_unix(&address) || address_is_loopback(&address);
+}
+
+/* The hash of the token that the request has. 1; 0: it has none; -1: the request is refused. */
+static int read_token(const struct users *users, struct evhttp_request *request, uint8_t hash[TOKEN_HASH])
+{
+	const char *text = evhttp_find_header(evhttp_request_get_input_headers(request), "Authorization");
+
+	if (!text)
+		return 0;
+	if (strncasecmp(text, "Bearer ", 7) != 0 || !is_private(request)) {
+		refuse(request, HTTP_UNAUTHORIZED, "DENIED: a token comes as \"Bearer TOKEN\", and not over a network in plain text\n");
+		return -1;
+	}
+	text += 7 + strspn(text + 7, " ");
+	users_hash_token((struct span){.bytes = (const uint8_t *)text, .size = strlen(text)}, hash);
+	if (users_know_token(users, hash))
+		return 1;
+	refuse(request, HTTP_UNAUTHORIZED, "DENIED: the token is no user's\n");
+	return -1;
+}
+
+/* The rights of who asks: of a token's user, or of [user *]. -1: the request is refused. */
+static int find_rights(const struct daemon *daemon, struct evhttp_request *request, struct rights **rights)
+{
+	struct credentials credentials = {0};
+	uint8_t hash[TOKEN_HASH];
+	struct known known;
+	char reason[1];
+
+	*rights = NULL;
+	if (!daemon->users)
+		return 0;
+	const int token = read_token(daemon->users, request, hash);
+	if (token < 0)
+		return -1;
+	credentials.token = token ? hash : NULL;
+	(void)users_identify(daemon->users, &credentials, &known.identity, &known.by, reason, sizeof reason);
+	*rights = known.identity->rights;
+	return 0;
+}
+
 static void answer_readyz(struct http_pages *pages, struct evhttp_request *request)
 {
-	readyz_ask(&pages->readyz, request);
+	struct rights *rights = NULL;
+
+	if (find_rights(pages->daemon, request, &rights) == 0)
+		readyz_ask(&pages->readyz, request, rights);
 }
 
 static void answer_metrics(struct http_pages *pages, struct evhttp_request *request)
 {
 	const char *accept = evhttp_find_header(evhttp_request_get_input_headers(request), "Accept");
 	const enum metrics_format format = accept_prefers_openmetrics(accept) ? METRICS_OPENMETRICS : METRICS_CLASSIC;
+	struct rights *rights = NULL;
 	size_t *size = &pages->metrics[format].size;
 	char **bytes = &pages->metrics[format].bytes;
 
 	(void)evhttp_add_header(evhttp_request_get_output_headers(request), "Vary", "Accept");
+	if (find_rights(pages->daemon, request, &rights) < 0)
+		return;
+	if (!rights_have_any(rights, RIGHT_DESCRIBE) && !rights_have_any(rights, RIGHT_WATCH)) {
+		refuse(request, HTTP_FORBIDDEN, "DENIED: metrics need the right describe or watch\n");
+		return;
+	}
+	if (*bytes && pages->rights != rights)
+		drop_metrics(pages);
 	if (!*bytes) {
 		direct_take_all_counts(&pages->daemon->core);
-		*bytes = metrics_text(pages->daemon, format, size);
+		*bytes = metrics_text(pages->daemon, rights, format, size);
+		pages->rights = rights;
 	}
 	if (*bytes)
 		http_answer(request, HTTP_OK, metrics_type(format), *bytes, *size);
@@ -65,14 +148,6 @@ void http_pages_answer(struct http_pages *pages, struct evhttp_request *request)
 			return;
 		}
 	http_answer_text(request, HTTP_NOTFOUND, "there are /livez, /readyz and /metrics\n");
-}
-
-static void drop_metrics(struct http_pages *pages)
-{
-	for (int i = 0; i < METRICS_FORMATS; i++) {
-		free(pages->metrics[i].bytes);
-		pages->metrics[i].bytes = NULL;
-	}
 }
 
 void http_pages_end_turn(struct http_pages *pages)

@@ -18,6 +18,7 @@ struct check {
 	TAILQ_ENTRY(check) link; /* in readyz->checks */
 	struct readyz *readyz;
 	struct evhttp_request *request;
+	struct rights *rights; /* of who asks: it is told of pools that it may see */
 	uint32_t count;
 	struct part {
 		char *pool; /* its name: the pool may go */
@@ -40,6 +41,7 @@ static void check_free(struct check *check)
 		probe_end(&check->parts[i].probe);
 		free(check->parts[i].pool);
 	}
+	rights_unref(check->rights);
 	free(check);
 }
 
@@ -53,7 +55,7 @@ static uint32_t count_pools(const struct core *core)
 	return n;
 }
 
-static struct check *check_new(struct readyz *readyz, struct evhttp_request *request)
+static struct check *check_new(struct readyz *readyz, struct evhttp_request *request, struct rights *rights)
 {
 	struct core *core = &readyz->daemon->core;
 	struct check *check = calloc(1, sizeof *check + count_pools(core) * sizeof *check->parts);
@@ -63,6 +65,7 @@ static struct check *check_new(struct readyz *readyz, struct evhttp_request *req
 		return NULL;
 	check->readyz = readyz;
 	check->request = request;
+	check->rights = rights_ref(rights);
 	TAILQ_INSERT_TAIL(&readyz->checks, check, link);
 	TAILQ_FOREACH(pool, &core->pools, link)
 	{
@@ -75,12 +78,12 @@ static struct check *check_new(struct readyz *readyz, struct evhttp_request *req
 	return check;
 }
 
-void readyz_ask(struct readyz *readyz, struct evhttp_request *request)
+void readyz_ask(struct readyz *readyz, struct evhttp_request *request, struct rights *rights)
 {
 	if (readyz->daemon->state != DAEMON_RUNNING)
 		http_answer_text(request, HTTP_SERVUNAVAIL,
 				 "draining: the daemon finishes the calls that it has, and takes no new ones\n");
-	else if (!check_new(readyz, request))
+	else if (!check_new(readyz, request, rights))
 		http_answer_text(request, HTTP_SERVUNAVAIL, "out of memory\n");
 }
 
@@ -135,12 +138,14 @@ static void finish_check(struct check *check)
 	for (uint32_t i = 0; i < check->count; i++) {
 		const struct part *part = &check->parts[i];
 		good = judge(core, part, text, sizeof text) && good;
+		if (!rights_may_see(check->rights, part->pool ? part->pool : ""))
+			continue;
 		(void)escape_text(line, sizeof line, text, strlen(text));
 		if (body)
 			(void)evbuffer_add_printf(body, "%s %s\n", part->pool ? part->pool : "?", line);
 	}
-	if (check->count == 0 && body)
-		(void)evbuffer_add_printf(body, "there are no pools\n");
+	if (body && evbuffer_get_length(body) == 0)
+		(void)evbuffer_add_printf(body, "%s\n", check->count == 0 ? "there are no pools" : good ? "ready" : "not ready");
 	if (body)
 		http_answer(check->request, good ? HTTP_OK : HTTP_SERVUNAVAIL, "text/plain; charset=utf-8",
 			    evbuffer_pullup(body, -1), evbuffer_get_length(body));

@@ -15,8 +15,9 @@ struct readyz {
 
 void readyz_open(struct readyz *readyz, struct daemon *daemon);
 
-/* Answers the request: at once, if the daemon stops or has no memory; else in readyz_end_turn. */
-void readyz_ask(struct readyz *readyz, struct evhttp_request *request);
+/* Answers the request: at once, if the daemon stops or has no memory; else in readyz_end_turn. The answer names only pools that the
+ * rights allow to be seen. */
+void readyz_ask(struct readyz *readyz, struct evhttp_request *request, struct rights *rights);
 
 /* When a turn of the loop ends: answers the requests whose probes have all been answered. */
 void readyz_end_turn(struct readyz *readyz);

@@ -38,6 +38,7 @@ struct transport {
 };
 
 struct transport_ops {
+	bool encrypted; /* nobody on the way can read the bytes */
 	/* Reads once. Returns how many bytes; 0: end of input; a negative errno. Descriptors go to `arrivals`, as by
 	 * arrivals_recv; NULL: they are not expected. */
 	ssize_t (*read)(struct transport *transport, void *bytes, size_t size, struct arrivals *arrivals);

@@ -25,7 +25,13 @@ static double seconds(uint64_t nanoseconds)
 struct page {
 	FILE *to;
 	enum metrics_format format;
+	const struct rights *rights; /* of who gets it; NULL: everything is shown */
 };
+
+static bool is_shown(const struct pool *pool, const struct page *page)
+{
+	return !pool->leaving && rights_may_see(page->rights, pool->name);
+}
 
 /* What the names of a family's samples end with. */
 static const char *suffix_of(const char *type)
@@ -82,15 +88,12 @@ static void single(const struct page *page, const char *name, const char *type, 
 
 /* ---- the process ---- */
 
-static void put_process(const struct daemon *daemon, const struct page *page)
+/* What tells of others than one's own pools. */
+static void put_whole(const struct daemon *daemon, const struct page *page)
 {
 	const struct procfs own = procfs_read(getpid());
 	const double uptime = seconds(daemon->core.now - daemon->started);
 
-	family(page, "objpool_build", "info", NULL, "The daemon.");
-	fputs("objpool_build_info{", page->to);
-	put_label(page->to, "version", OBJPOOL_VERSION);
-	fputs("} 1\n", page->to);
 	single(page, "objpool_start_time_seconds", "gauge", "seconds", "When the daemon started, since 1970.",
 	       (double)time(NULL) - uptime);
 	single(page, "objpool_cpu_seconds", "counter", "seconds", "CPU time of the daemon itself.", own.cpu_s);
@@ -101,11 +104,23 @@ static void put_process(const struct daemon *daemon, const struct page *page)
 	       (double)daemon->core.memory.limit);
 	single(page, "objpool_memory_refused_calls", "counter", NULL, "Calls that were refused because of max_memory.",
 	       (double)daemon->core.memory_refused);
+	single(page, "objpool_denied_requests", "counter", NULL, "Requests to which their clients have no right.",
+	       (double)daemon->core.denied);
 	single(page, "objpool_sessions", "gauge", NULL, "Clients that are connected.", daemon->session_count);
 	single(page, "objpool_draining", "gauge", NULL, "1 when the daemon finishes what it has and takes no new calls.",
 	       daemon->state != DAEMON_RUNNING);
 	single(page, "objpool_late_answers", "counter", NULL, "Answers of workers that nobody waited for any more.",
 	       (double)daemon->core.late);
+}
+
+static void put_process(const struct daemon *daemon, const struct page *page)
+{
+	family(page, "objpool_build", "info", NULL, "The daemon.");
+	fputs("objpool_build_info{", page->to);
+	put_label(page->to, "version", OBJPOOL_VERSION);
+	fputs("} 1\n", page->to);
+	if (rights_have_any(page->rights, RIGHT_WATCH))
+		put_whole(daemon, page);
 }
 
 /* ---- pools and slots: a table of what each has ---- */
@@ -159,7 +174,7 @@ static void put_pool_gauge(const struct daemon *daemon, size_t i, const struct p
 
 	family(page, pool_gauges[i].name, "gauge", NULL, pool_gauges[i].help);
 	TAILQ_FOREACH(pool, &daemon->core.pools, link) {
-		if (pool->leaving)
+		if (!is_shown(pool, page))
 			continue;
 		const struct pool_gauges gauges = gauges_of(pool);
 		fputs(pool_gauges[i].name, page->to);
@@ -174,7 +189,7 @@ static void put_pool_counter(const struct daemon *daemon, size_t i, const struct
 
 	family(page, pool_counters[i].name, "counter", NULL, pool_counters[i].help);
 	TAILQ_FOREACH(pool, &daemon->core.pools, link) {
-		if (pool->leaving)
+		if (!is_shown(pool, page))
 			continue;
 		fprintf(page->to, "%s_total", pool_counters[i].name);
 		put_pool_label(pool, page->to);
@@ -206,7 +221,7 @@ static void put_pools(const struct daemon *daemon, const struct page *page)
 		put_pool_counter(daemon, i, page);
 	family(page, "objpool_pool_slots", "gauge", NULL, "Slots of the pool by state.");
 	TAILQ_FOREACH(pool, &daemon->core.pools, link)
-		if (!pool->leaving)
+		if (is_shown(pool, page))
 			put_states(pool, page->to);
 }
 
@@ -266,23 +281,23 @@ static void put_slot_family(const struct slot_values *values, size_t count, size
 	}
 }
 
-static size_t count_slots(const struct daemon *daemon)
+static size_t count_slots(const struct daemon *daemon, const struct page *page)
 {
 	const struct pool *pool;
 	size_t count = 0;
 
 	TAILQ_FOREACH(pool, &daemon->core.pools, link)
-		count += pool->leaving ? 0 : pool->size;
+		count += is_shown(pool, page) ? pool->size : 0;
 	return count;
 }
 
-static void look_at_slots(const struct daemon *daemon, struct slot_values *values)
+static void look_at_slots(const struct daemon *daemon, const struct page *page, struct slot_values *values)
 {
 	const struct pool *pool;
 	char room[DIRECT_NAME];
 
 	TAILQ_FOREACH(pool, &daemon->core.pools, link) {
-		for (uint32_t i = 0; i < pool->size && !pool->leaving; i++, values++) {
+		for (uint32_t i = 0; i < pool->size && is_shown(pool, page); i++, values++) {
 			values->slot = pool->slots[i];
 			values->process = worker_usage(values->slot);
 			(void)status_running(values->slot, daemon->core.now, &values->running, room);
@@ -292,12 +307,12 @@ static void look_at_slots(const struct daemon *daemon, struct slot_values *value
 
 static int put_slots(const struct daemon *daemon, const struct page *page)
 {
-	const size_t count = count_slots(daemon);
+	const size_t count = count_slots(daemon, page);
 	struct slot_values *values = calloc(count + 1, sizeof *values);
 
 	if (!values)
 		return -1;
-	look_at_slots(daemon, values);
+	look_at_slots(daemon, page, values);
 	for (size_t i = 0; i < sizeof slot_families / sizeof *slot_families; i++)
 		put_slot_family(values, count, i, page);
 	free(values);
@@ -350,7 +365,7 @@ static void put_failed_calls(const struct measure *measure, const struct pool *p
 	fprintf(to, "} %" PRIu64 "\n", measure->failures);
 }
 
-static void put_measures(const struct daemon *daemon, measure_fn *put, FILE *to)
+static void put_measures(const struct daemon *daemon, measure_fn *put, const struct page *page)
 {
 	const struct measure *measure;
 	const struct pool *pool;
@@ -358,19 +373,19 @@ static void put_measures(const struct daemon *daemon, measure_fn *put, FILE *to)
 
 	TAILQ_FOREACH(pool, &daemon->core.pools, link) {
 		uint32_t at = 0;
-		while (!pool->leaving && (measure = methods_next_measure(&pool->methods, &at, &method)))
-			put(measure, pool, method, to);
+		while (is_shown(pool, page) && (measure = methods_next_measure(&pool->methods, &at, &method)))
+			put(measure, pool, method, page->to);
 	}
 }
 
 static void put_methods(const struct daemon *daemon, const struct page *page)
 {
 	family(page, "objpool_failed_calls", "counter", NULL, "Calls that were answered with an error.");
-	put_measures(daemon, put_failed_calls, page->to);
+	put_measures(daemon, put_failed_calls, page);
 	family(page, "objpool_call_duration_seconds", "histogram", "seconds", "From a call's coming to its answer.");
-	put_measures(daemon, put_call_durations, page->to);
+	put_measures(daemon, put_call_durations, page);
 	family(page, "objpool_method_duration_seconds", "histogram", "seconds", "A task's time in its method.");
-	put_measures(daemon, put_method_durations, page->to);
+	put_measures(daemon, put_method_durations, page);
 }
 
 /* ---- the whole ---- */
@@ -384,10 +399,10 @@ const char *metrics_type(enum metrics_format format)
 	return types[format];
 }
 
-char *metrics_text(const struct daemon *daemon, enum metrics_format format, size_t *size)
+char *metrics_text(const struct daemon *daemon, const struct rights *rights, enum metrics_format format, size_t *size)
 {
 	char *text = NULL;
-	const struct page page = {.to = open_memstream(&text, size), .format = format};
+	const struct page page = {.to = open_memstream(&text, size), .format = format, .rights = rights};
 
 	if (!page.to)
 		return NULL;

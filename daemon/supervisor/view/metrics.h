@@ -15,7 +15,7 @@ enum metrics_format { METRICS_CLASSIC, METRICS_OPENMETRICS, METRICS_FORMATS };
 /* The media type of a format. */
 const char *metrics_type(enum metrics_format format);
 
-/* The text, to be freed, and its size. NULL: out of memory. */
-char *metrics_text(const struct daemon *daemon, enum metrics_format format, size_t *size);
+/* The text, to be freed, and its size: what the rights allow to be seen. NULL: out of memory. */
+char *metrics_text(const struct daemon *daemon, const struct rights *rights, enum metrics_format format, size_t *size);
 
 #endif

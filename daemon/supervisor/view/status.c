@@ -105,35 +105,40 @@ static void pack_pool_head(const struct pool *pool, msgpack_packer *packer)
 	pair_text(packer, "error", template->reason[0] ? template->reason : pool->reason);
 }
 
-static uint32_t count_pools(const struct daemon *daemon)
+static bool is_described(const struct pool *pool, const struct rights *rights)
+{
+	return !pool->leaving && rights_allow(rights, RIGHT_DESCRIBE, pool->name);
+}
+
+static uint32_t count_described(const struct daemon *daemon, const struct rights *rights)
 {
 	const struct pool *pool;
 	uint32_t n = 0;
 	TAILQ_FOREACH(pool, &daemon->core.pools, link)
-		n += !pool->leaving;
+		n += is_described(pool, rights);
 	return n;
 }
 
-void status_pack_pools(const struct daemon *daemon, msgpack_packer *packer)
+void status_pack_pools(const struct daemon *daemon, const struct rights *rights, msgpack_packer *packer)
 {
 	const struct pool *pool;
 
-	msgpack_pack_array(packer, count_pools(daemon));
+	msgpack_pack_array(packer, count_described(daemon, rights));
 	TAILQ_FOREACH(pool, &daemon->core.pools, link) {
-		if (pool->leaving)
+		if (!is_described(pool, rights))
 			continue;
 		msgpack_pack_map(packer, POOL_KEYS);
 		pack_pool_head(pool, packer);
 	}
 }
 
-void status_pack_pool_names(const struct daemon *daemon, msgpack_packer *packer)
+void status_pack_pool_names(const struct daemon *daemon, const struct rights *rights, msgpack_packer *packer)
 {
 	const struct pool *pool;
 
-	msgpack_pack_array(packer, count_pools(daemon));
+	msgpack_pack_array(packer, count_described(daemon, rights));
 	TAILQ_FOREACH(pool, &daemon->core.pools, link)
-		if (!pool->leaving)
+		if (is_described(pool, rights))
 			pack_text(packer, pool->name);
 }
 
@@ -308,25 +313,48 @@ static void pack_listeners(const struct daemon *daemon, msgpack_packer *packer)
 	}
 }
 
-void status_pack(const struct daemon *daemon, const struct pool *only, msgpack_packer *packer)
+static bool is_seen(const struct pool *pool, const struct pool *only, const struct rights *rights)
+{
+	return !pool->leaving && (!only || pool == only) && rights_may_see(rights, pool->name);
+}
+
+static uint32_t count_seen(const struct daemon *daemon, const struct pool *only, const struct rights *rights)
+{
+	const struct pool *pool;
+	uint32_t n = 0;
+
+	TAILQ_FOREACH(pool, &daemon->core.pools, link)
+		n += is_seen(pool, only, rights);
+	return n;
+}
+
+/* Four keys, which tell of others than one's own pools. */
+static void pack_whole(const struct daemon *daemon, msgpack_packer *packer)
+{
+	pair_number(packer, "sessions", daemon->session_count);
+	pair_number(packer, "late", daemon->core.late);
+	pack_memory(&daemon->core, packer);
+	pack_listeners(daemon, packer);
+}
+
+void status_pack(const struct daemon *daemon, const struct pool *only, const struct rights *rights, msgpack_packer *packer)
 {
 	static const char *const states[] = {"running", "draining", "stopping", "done"}; /* as enum daemon_state */
+	const bool watches = rights_have_any(rights, RIGHT_WATCH);
 	const struct pool *pool;
 
-	msgpack_pack_map(packer, 10);
+	msgpack_pack_map(packer, watches ? 10 : 6);
 	pair_text(packer, "server", "objpool");
 	pair_text(packer, "version", OBJPOOL_VERSION);
 	pair_number(packer, "pid", (uint64_t)getpid());
 	pair_seconds(packer, "uptime_s", daemon->core.now - daemon->started);
-	pair_number(packer, "sessions", daemon->session_count);
 	pair_text(packer, "state", states[daemon->state]);
-	pair_number(packer, "late", daemon->core.late);
-	pack_memory(&daemon->core, packer);
-	pack_listeners(daemon, packer);
+	if (watches)
+		pack_whole(daemon, packer);
 	pack_text(packer, "pools");
-	msgpack_pack_array(packer, only ? 1 : count_pools(daemon));
+	msgpack_pack_array(packer, count_seen(daemon, only, rights));
 	TAILQ_FOREACH(pool, &daemon->core.pools, link)
-		if (!pool->leaving && (!only || pool == only))
+		if (is_seen(pool, only, rights))
 			pack_pool(pool, packer);
 }
 

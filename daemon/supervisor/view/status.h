@@ -7,11 +7,12 @@
 
 #include <msgpack.h>
 
-void status_pack_pools(const struct daemon *daemon, msgpack_packer *packer);
-void status_pack_pool_names(const struct daemon *daemon, msgpack_packer *packer);
+/* Only pools that the rights allow to be described, or seen; NULL: all. */
+void status_pack_pools(const struct daemon *daemon, const struct rights *rights, msgpack_packer *packer);
+void status_pack_pool_names(const struct daemon *daemon, const struct rights *rights, msgpack_packer *packer);
 
 /* only: that pool alone; NULL: all. */
-void status_pack(const struct daemon *daemon, const struct pool *only, msgpack_packer *packer);
+void status_pack(const struct daemon *daemon, const struct pool *only, const struct rights *rights, msgpack_packer *packer);
 
 /* {pool, and what the template said}. -1 while it has not said it. */
 int status_pack_description(const struct pool *pool, msgpack_packer *packer);

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/supervisor/admin/admin.h"
+#include "daemon/supervisor/base/packtext.h"
+
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* ---- objpool.whoami ---- */
+
+static void pack_words(const struct config_words *list, msgpack_packer *result)
+{
+	msgpack_pack_array(result, list->count);
+	for (uint32_t i = 0; i < list->count; i++)
+		pack_text(result, list->words[i].text);
+}
+
+static void pack_pattern(const struct rule *rule, msgpack_packer *result)
+{
+	const size_t pool = strlen(rule->pool), method = rule->method ? strlen(rule->method) + 1 : 0;
+
+	msgpack_pack_str(result, pool + method);
+	msgpack_pack_str_body(result, rule->pool, pool);
+	if (method > 0) {
+		msgpack_pack_str_body(result, ".", 1);
+		msgpack_pack_str_body(result, rule->method, method - 1);
+	}
+}
+
+static void pack_rules(const struct rules *list, msgpack_packer *result)
+{
+	msgpack_pack_array(result, list->count);
+	for (uint32_t i = 0; i < list->count; i++)
+		pack_pattern(&list->rules[i], result);
+}
+
+static void pack_rights(const struct rights *rights, msgpack_packer *result)
+{
+	uint32_t n = 0;
+
+	for (int i = 0; i < RIGHTS; i++)
+		n += rights->of[i].count > 0;
+	msgpack_pack_map(result, n);
+	for (int i = 0; i < RIGHTS; i++) {
+		if (rights->of[i].count == 0)
+			continue;
+		pack_text(result, right_name((enum right)i));
+		pack_rules(&rights->of[i], result);
+	}
+}
+
+/* Where nothing but `admin` and `create` of the configuration limits the client. `code`: it may choose code. */
+static void pack_free_rights(bool admin, bool create, bool code, msgpack_packer *result)
+{
+	const bool may[RIGHT_DENY] = {[RIGHT_CALL] = true, [RIGHT_ALL] = true, [RIGHT_DESCRIBE] = true, [RIGHT_DIRECT] = true,
+				      [RIGHT_WATCH] = true, [RIGHT_ADMIN] = admin, [RIGHT_OPERATE] = admin,
+				      [RIGHT_CREATE] = create, [RIGHT_CODE] = create && code};
+	uint32_t n = 0;
+
+	for (int i = 0; i < RIGHT_DENY; i++)
+		n += may[i];
+	msgpack_pack_map(result, n);
+	for (int i = 0; i < RIGHT_DENY; i++) {
+		if (!may[i])
+			continue;
+		pack_text(result, right_name((enum right)i));
+		msgpack_pack_array(result, 1);
+		pack_text(result, right_has_methods((enum right)i) ? "*.*" : "*");
+	}
+}
+
+static void pack_user(const struct identity *identity, const char *by, msgpack_packer *result)
+{
+	static const struct config_words none = {0};
+
+	pack_text(result, "user");
+	if (identity && identity->name)
+		pack_text(result, identity->name);
+	else
+		msgpack_pack_nil(result);
+	pack_text(result, "by");
+	pack_text(result, by);
+	pack_text(result, "roles");
+	pack_words(identity ? &identity->roles : &none, result);
+}
+
+int admin_whoami(struct request *request)
+{
+	const struct session *session = request->session;
+	const struct config *config = &request->daemon->config;
+	const struct identity root = {.name = "root"};
+	msgpack_packer *result = request->result;
+	struct ucred peer = {.uid = 1};
+	socklen_t size = sizeof peer;
+
+	const bool local =
+		session->is_unix && getsockopt(session->transport.fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0;
+	const bool is_root = local && peer.uid == 0;
+	const struct identity *identity = session->known.identity ? session->known.identity : is_root ? &root : NULL;
+	msgpack_pack_map(result, 5);
+	pack_user(identity,
+		  session->known.identity ? users_known_by(session->known.by) : is_root ? "root" : "anyone", result);
+	pack_text(result, "rights");
+	if (session->client.rights)
+		pack_rights(session->client.rights, result);
+	else
+		pack_free_rights(admin_is_allowed(session, config->admin), admin_is_allowed(session, config->create),
+				 is_root || (local && peer.uid == geteuid()), result);
+	pack_text(result, "limits");
+	msgpack_pack_map(result, 0);
+	return 0;
+}
+
+/* ---- objpool.acl ---- */
+
+static int read_question(struct request *request, struct span *user, struct span *right, struct span *name)
+{
+	if (request->count == 3 && read_text(&request->args, user) == 0 && read_text(&request->args, right) == 0 &&
+	    read_text(&request->args, name) == 0)
+		return 0;
+	return admin_refuse_params(request, "a user, a right, and a pool.method or a pool");
+}
+
+static const struct identity *find_user(struct request *request, struct span name)
+{
+	const struct users *users = request->daemon->users;
+	const struct identity *identity = users ? users_find(users, name) : NULL;
+
+	if (!identity)
+		error_say(&request->error, ERROR_BAD_ARGUMENT, RAN_NO, "there is no [user %.*s]", SPAN_TEXT(name, 64));
+	return identity;
+}
+
+int admin_acl(struct request *request)
+{
+	struct span user, right, name;
+	struct ruling ruling;
+
+	if (read_question(request, &user, &right, &name) < 0)
+		return -1;
+	const struct identity *identity = find_user(request, user);
+	if (!identity)
+		return -1;
+	if (rights_answer(identity->rights, right, name, &ruling) < 0)
+		return admin_refuse_params(request, "as right: call, all, describe, create, code, admin, direct, watch or operate");
+	msgpack_pack_map(request->result, 2);
+	pack_text(request->result, "allowed");
+	(ruling.allowed ? msgpack_pack_true : msgpack_pack_false)(request->result);
+	pack_text(request->result, "where");
+	if (ruling.where)
+		pack_text(request->result, ruling.where);
+	else
+		msgpack_pack_nil(request->result);
+	return 0;
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/supervisor/connections/session_identity.h"
+
+#include "daemon/core/calls/direct_life.h"
+#include "daemon/supervisor/log/log.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+/* ---- what a client shows ---- */
+
+/* All groups of the process that has connected: its own, and its supplementary ones. To be freed. NULL: out of memory. */
+static gid_t *read_groups(int fd, gid_t own, uint32_t *count)
+{
+	socklen_t size = 0;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, NULL, &size) == 0 || errno != ERANGE)
+		size = 0;
+	gid_t *groups = malloc(size + sizeof *groups);
+	if (!groups)
+		return NULL;
+	if (size > 0 && getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups + 1, &size) < 0)
+		size = 0;
+	groups[0] = own;
+	*count = 1 + size / (uint32_t)sizeof *groups;
+	return groups;
+}
+
+static int read_credentials(const struct session *session, struct credentials *credentials, gid_t **groups)
+{
+	const int fd = session->transport.fd;
+	struct ucred peer;
+	socklen_t size = sizeof peer;
+
+	*groups = NULL;
+	*credentials = (struct credentials){.token = session->has_token ? session->token : NULL,
+					    .certificate = session->certificate};
+	if (!session->is_unix || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
+		return 0;
+	*groups = read_groups(fd, peer.gid, &credentials->gid_count);
+	credentials->is_local = true;
+	credentials->uid = peer.uid;
+	credentials->gids = *groups;
+	return *groups ? 0 : -ENOMEM;
+}
+
+/* ---- who it is ---- */
+
+/* 0: *found is set; -EEXIST: two users have its certificate; -ENOMEM. */
+static int find(const struct session *session, struct users *users, struct known *found)
+{
+	struct credentials credentials;
+	char reason[320];
+	gid_t *groups;
+
+	*found = (struct known){0};
+	if (!users)
+		return 0;
+	int r = read_credentials(session, &credentials, &groups);
+	if (r == 0)
+		r = users_identify(users, &credentials, &found->identity, &found->by, reason, sizeof reason);
+	free(groups);
+	if (r == -EEXIST)
+		log_say(LOG_WARNING, "session %llu: refused: %s", (unsigned long long)session->client.id, reason);
+	return r;
+}
+
+static void take(struct session *session, const struct known *known)
+{
+	session->known = *known;
+	client_set_rights(&session->client, known->identity ? known->identity->rights : NULL);
+}
+
+int session_identity_settle(struct session *session)
+{
+	struct known found;
+	const int r = find(session, session->daemon->users, &found);
+
+	if (r < 0)
+		return r == -EEXIST ? -EACCES : r;
+	take(session, &found);
+	return 0;
+}
+
+/* ---- tokens ---- */
+
+static int refuse_token(const struct session *session, const char *reason, struct error *error)
+{
+	error_say(error, ERROR_DENIED, RAN_NO, "%s; the connection is closed", reason);
+	log_say(LOG_WARNING, "session %llu: %s", (unsigned long long)session->client.id, reason);
+	return -EACCES;
+}
+
+/* Without users a token says nothing. */
+int session_identity_use_token(struct session *session, struct span token, struct error *error)
+{
+	const struct users *users = session->daemon->users;
+	uint8_t hash[TOKEN_HASH];
+
+	if (!users)
+		return 0;
+	if (!session->is_unix && !session->transport.ops->encrypted)
+		return refuse_token(session, "a token came over plain TCP, where others may have read it", error);
+	if (session->asked) {
+		error_say(error, ERROR_BAD_REQUEST, RAN_NO, "a token comes with objpool.hello, before any other request");
+		return -EINVAL;
+	}
+	if (token.size == 0 || token.size > TOKEN_MAX)
+		return refuse_token(session, "the token is no user's", error);
+	users_hash_token(token, hash);
+	if (!users_know_token(users, hash))
+		return refuse_token(session, "the token is no user's", error);
+	memcpy(session->token, hash, sizeof hash);
+	session->has_token = true;
+	if (session_identity_settle(session) == 0)
+		return 0;
+	error_no_memory(error, RAN_NO);
+	return -EINVAL;
+}
+
+/* ---- other users ---- */
+
+int session_identity_prepare(struct daemon *daemon, struct users *users)
+{
+	struct session *session;
+
+	TAILQ_FOREACH(session, &daemon->sessions, link) {
+		const int r = find(session, users, &session->next);
+		session->refused = r == -EEXIST;
+		if (r < 0 && r != -EEXIST)
+			return r;
+	}
+	return 0;
+}
+
+static void end(struct session *session)
+{
+	client_set_rights(&session->client, users_nobody(session->daemon->users)->rights);
+	session->known = (struct known){0};
+	session->ending = true;
+	session_mark_dirty(session);
+}
+
+void session_identity_change(struct daemon *daemon, struct users *users)
+{
+	struct users *before = daemon->users;
+	struct session *session;
+
+	daemon->users = users;
+	TAILQ_FOREACH(session, &daemon->sessions, link) {
+		if (session->refused)
+			end(session);
+		else
+			take(session, &session->next);
+		direct_settle_rights(&session->client, "refused");
+	}
+	TAILQ_FOREACH(session, &daemon->departed_sessions, link)
+		session->known = (struct known){0}; /* it asks nothing more */
+	users_free(before);
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * session_identity: who a session's client is. It is found when the session begins, when a token comes with objpool.hello, and for
+ * all sessions when the configuration has been read again. Uid and groups are asked of the socket each time.
+ */
+#ifndef SUPERVISOR_SESSION_IDENTITY_H
+#define SUPERVISOR_SESSION_IDENTITY_H
+
+#include "daemon/supervisor/connections/session.h"
+
+/* Finds who the client is, and gives it its rights. 0; -EACCES: two users have its certificate, which the log says; -ENOMEM. */
+int session_identity_settle(struct session *session);
+
+/* The client has given a token with objpool.hello. 0; -EACCES: *error made, and the connection is to be closed; -EINVAL: *error
+ * made. */
+int session_identity_use_token(struct session *session, struct span token, struct error *error);
+
+/*
+ * Finds who all clients will be by other users, and keeps that with the sessions. 0, or -ENOMEM: nothing has changed. Then
+ * session_identity_change gives all clients their new rights, and ends the sessions that may not go on; it frees the users that
+ * were there before. `users` is NULL where there are none.
+ */
+int session_identity_prepare(struct daemon *daemon, struct users *users);
+void session_identity_change(struct daemon *daemon, struct users *users);
+
+#endif
