@@ -2,6 +2,7 @@
 """Direct channels: sockets between a client and one instance's worker, and rings beside them."""
 import array
 import contextlib
+import hashlib
 import itertools
 import json
 import os
@@ -780,3 +781,20 @@ def test_hostile_bytes(start):
         with wait_for(lambda: attach_or_none(client), lambda: "room for a channel") as channel:
             assert channel.value("echo", 1) == 1
         assert slot_of(client)["pid"] == pid
+
+
+def test_a_reload_that_takes_the_right_away_closes_the_channel(start):
+    token = "secret"
+    users = f"[user a]\ntoken_sha256 = {hashlib.sha256(token.encode()).hexdigest()}\ncall = p.* q.*\ndirect = p q\n"
+    daemon = start({"p": {"workers": 1}, "q": {"workers": 1}}, users=users)
+    with Owner(daemon, token=token) as client, client.attach("p") as closed, client.attach("q") as kept:
+        assert closed.value("echo", 1) == 1
+        daemon.users = users.replace("direct = p q", "direct = p q\ndeny = p.pid")
+        daemon.write_config()
+        daemon.signal(signal.SIGHUP)
+        assert closed.receive_note() == "refused"
+        closed.socket.shutdown(socket.SHUT_WR)
+        assert client.value("objpool.detached", closed.number)["reason"] == "refused"
+        assert kept.value("echo", 2) == 2
+        assert client.error("objpool.attach", "p")["right"] == "direct"
+        assert client.error("p.pid")["code"] == "DENIED" and client.value("p.echo", 3) == 3
