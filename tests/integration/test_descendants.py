@@ -31,8 +31,15 @@ def child_of(pid):
     return next((child for child, (_, parent) in processes().items() if parent == pid), None)
 
 
+def is_socket(pid, fd):
+    try:
+        return os.readlink(f"/proc/{pid}/fd/{fd}").startswith("socket:")
+    except FileNotFoundError: # the process has closed it since the folder was read
+        return False
+
+
 def has_channel(pid):
-    return any(os.readlink(f"/proc/{pid}/fd/{fd}").startswith("socket:") for fd in os.listdir(f"/proc/{pid}/fd"))
+    return any(is_socket(pid, fd) for fd in os.listdir(f"/proc/{pid}/fd"))
 
 
 def gone(*pids):
