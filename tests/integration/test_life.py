@@ -501,6 +501,16 @@ def test_a_leased_instance_serves_its_client_alone(start):
         assert client.value("objpool.release", "p", slot) is False
 
 
+def test_a_lost_lease_outlives_its_pool(start):
+    daemon = start({"p": {"workers": 2}})
+    with daemon.client() as client, daemon.client() as other:
+        client.value("objpool.lease", "p")
+        assert other.value("objpool.drop", "p") is True
+        for name in ("p", "q"):
+            assert client.error("objpool.release", name).startswith("NO_SUCH_POOL")
+        assert client.value("objpool.ping") == []
+
+
 def test_a_restart_waits_for_a_lease_to_end(start):
     daemon = start({"p": {"workers": 1}})
     with daemon.client() as client, daemon.client() as other:

@@ -91,7 +91,7 @@ static int read_released(struct request *request, int64_t *slot)
 	return 0;
 }
 
-/* One's own lease may be released whatever rights there are. */
+/* One's own lease may be released whatever rights there are. A lost lease may have outlived its pool. */
 static struct pool *pool_to_release(struct request *request)
 {
 	struct reader look = request->args;
@@ -101,7 +101,7 @@ static struct pool *pool_to_release(struct request *request)
 	if (request->count == 0 || read_text(&look, &name) < 0)
 		return admin_pool(request, RIGHT_CALL);
 	TAILQ_FOREACH(lease, &request->session->client.leases, of_client)
-		if (span_is(name, lease->pool->name)) {
+		if (lease->pool && span_is(name, lease->pool->name)) {
 			request->args = look;
 			request->count--;
 			return lease->pool;
