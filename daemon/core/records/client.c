@@ -26,6 +26,8 @@ void client_init_own(struct client *client, struct core *core)
 
 void client_set_rights(struct client *client, struct rights *rights)
 {
+	if (client->rights == rights)
+		return;
 	client->memo.epoch = 0; /* it remembers what the rights before have allowed */
 	rights_set(&client->rights, rights);
 }
