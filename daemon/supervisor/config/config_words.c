@@ -80,7 +80,7 @@ static bool settle_hex(char *text)
 
 static const char *check_token(struct config_word *word)
 {
-	return settle_hex(word->text) ? NULL : "must be the SHA-256 of a token, 64 hexadecimal digits: `objpool token` prints one";
+	return settle_hex(word->text) ? NULL : "must be the SHA-256 of a token: 64 hexadecimal digits";
 }
 
 static const char *check_certificate(struct config_word *word)
