@@ -27,7 +27,7 @@ static void audit_flow(const struct world *world, const struct flow *flow, bool 
 
 	HOLDS(world, !TAILQ_EMPTY(&flow->batches), "a flow without batches");
 	HOLDS(world, flow->held == held, "a flow that is in the wrong list");
-	HOLDS(world, !held || flow->client->stalled, "a flow is held, and its client reads");
+	HOLDS(world, !held || flow->client->stalled || *flow->queue->paused, "a flow is held, and its client reads");
 	TAILQ_FOREACH(batch, &flow->batches, link) {
 		HOLDS(world, batch->flow == flow, "a batch in a flow that it does not know");
 		HOLDS(world, !batch->call->answered || batch->call->sticky, "what waits is of a call that is over");
@@ -330,6 +330,32 @@ static void audit_pool(const struct world *world, const struct pool *pool, bool 
 	HOLDS(world, count.broken == pool->broken, "%u slots are broken, and %u are counted", count.broken, pool->broken);
 }
 
+/* Tasks in the instances' hands, and put off there, but for those that methods of the pool wait for. */
+static uint64_t count_in_hand(const struct pool *pool)
+{
+	const struct batch *batch;
+	const struct slot *slot;
+	uint64_t n = 0;
+
+	SLOT_FOREACH(slot, pool) {
+		TAILQ_FOREACH(batch, &slot->handed, link)
+			n += batch->call->inside ? 0 : batch->count - batch->done;
+		TAILQ_FOREACH(batch, &slot->deferred, link)
+			n += !batch->call->inside;
+	}
+	return n;
+}
+
+/* While a pool is paused, it gets nothing. */
+static void audit_paused(struct world *world, unsigned number)
+{
+	const struct pool *pool = world->pools[number];
+	const uint64_t n = pool && pool->paused ? count_in_hand(pool) : UINT64_MAX;
+
+	HOLDS(world, n == UINT64_MAX || n <= world->in_hand[number], "pool %s is paused, and has got something", pool->name);
+	world->in_hand[number] = n;
+}
+
 /* ---- clients ---- */
 
 static void audit_kept(const struct world *world, const struct client *client)
@@ -390,6 +416,8 @@ void audit(struct world *world, bool thorough)
 {
 	const struct pool *pool;
 
+	for (unsigned i = 0; i < WORLD_POOLS; i++)
+		audit_paused(world, i);
 	TAILQ_FOREACH(pool, &world->core.pools, link) {
 		audit_pool(world, pool, thorough);
 		if (thorough)

@@ -8,7 +8,7 @@
  * A world has two pools, five clients, and a flavour (world.h): allocations that fail, workers that lie, values in descriptors,
  * a daemon that is asked to stop, little memory, or that nothing at all goes wrong. Events are calls of every kind, leases,
  * cancels, clients that do not read or leave, workers that run, defer, yield, call other methods, stop, crash or are killed,
- * pools that are resized and replaced, and time that passes.
+ * pools that are resized, paused and replaced, and time that passes.
  *
  * What must hold (the file that looks at it):
  *   question.c  every request has exactly one answer, and its own: each argument is a token that is used once. `ran` in an error
@@ -46,7 +46,8 @@ static const struct {
 	{430, fake_work},
 	{60, player_read},
 	{20, player_feed},
-	{45, supervisor_pass_time},
+	{43, supervisor_pass_time},
+	{2, supervisor_pause},
 	{10, fake_kill_one},
 	{15, player_cancel},
 	{6, player_vanish},

@@ -3,6 +3,7 @@
 
 #include "daemon/core/life/pool_life.h"
 #include "daemon/core/entry/probe.h"
+#include "daemon/core/life/pause.h"
 #include "daemon/core/life/sizing.h"
 #include "daemon/core/records/slot.h"
 #include "daemon/core/life/slot_life.h"
@@ -179,6 +180,7 @@ static void new_pool(struct world *world, unsigned number)
 	if (!pool && faults_count() == 0)
 		world_fail(world, "a pool can't be made");
 	world->pools[number] = pool;
+	world->in_hand[number] = UINT64_MAX;
 	if (pool)
 		describe(world, pool);
 }
@@ -225,6 +227,21 @@ void supervisor_replace_pool(struct world *world)
 		pool_leave(world->pools[number]);
 	faults_arm(false);
 	new_pool(world, number);
+}
+
+void supervisor_pause(struct world *world)
+{
+	struct pool *pool = world->pools[world_dice(world, WORLD_POOLS)];
+
+	if (!pool || world->core.draining)
+		return;
+	world_say(world, "pool %s %s", pool->name, pool->paused ? "resumes" : "is paused");
+	faults_arm(true);
+	if (pool->paused)
+		pool_resume(pool);
+	else
+		pool_pause(pool);
+	faults_arm(false);
 }
 
 /* As SIGTERM does. */
@@ -328,7 +345,9 @@ void supervisor_calm_down(struct world *world)
 	faults_end();
 	world->flavour.liars = world->flavour.cramped = false;
 	for (unsigned i = 0; i < WORLD_POOLS; i++)
-		if (!world->pools[i])
+		if (world->pools[i])
+			pool_resume(world->pools[i]);
+		else
 			new_pool(world, i);
 }
 

@@ -23,6 +23,9 @@ void supervisor_end(struct world *world);
 void supervisor_pass_time(struct world *world);
 void supervisor_resize(struct world *world);
 void supervisor_replace_pool(struct world *world);
+
+/* A pool is paused, or resumes. */
+void supervisor_pause(struct world *world);
 void supervisor_begin_drain(struct world *world);
 void supervisor_probe(struct world *world); /* begins a probe, or looks at its answer */
 

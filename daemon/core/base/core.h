@@ -37,7 +37,7 @@ struct core_ops {
 	void (*slot_kill)(struct slot *slot);
 	/* A task runs for longer than was estimated: has the worker send the answers that it has finished before. */
 	void (*slot_nudge)(struct slot *slot);
-	/* A slot has changed its state: for the log, and for requests that wait for this. */
+	/* A slot has changed its state, or its pool is paused and it runs nothing: for the log, and for requests that wait. */
 	void (*slot_changed)(struct slot *slot);
 	/* May the client make sticky calls of the pool? The pointer may be NULL: then every client may. */
 	bool (*may_stick)(const struct client *client, const struct pool *pool);

@@ -84,9 +84,12 @@ static struct slot *best(struct pool *pool, const struct client *client, struct 
 
 struct slot *direct_slot_for(struct pool *pool, int64_t wanted, const struct client *client, struct error *error)
 {
-	if (pool->settings.max_direct > 0)
+	if (pool->settings.max_direct > 0 && !pool->paused)
 		return wanted >= 0 ? one(pool, wanted, client, error) : best(pool, client, error);
-	error_say(error, ERROR_DENIED, RAN_NO, "pool %s has no direct channels (max_direct = 0)", pool->name);
+	if (pool->settings.max_direct > 0)
+		error_say(error, ERROR_UNAVAILABLE, RAN_NO, "pool %s is paused: it has no direct channels now", pool->name);
+	else
+		error_say(error, ERROR_DENIED, RAN_NO, "pool %s has no direct channels (max_direct = 0)", pool->name);
 	error->pool = pool->name;
 	return NULL;
 }

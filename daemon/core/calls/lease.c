@@ -200,7 +200,7 @@ void lease_serve(struct slot *slot)
 {
 	struct lease *lease = slot->pool->leases_waiting > 0 ? next_for(slot, TAILQ_FIRST(&slot->pool->leases)) : NULL;
 
-	if (!lease)
+	if (!lease || slot->pool->paused)
 		return;
 	if (!may_be_leased(slot))
 		hurry_successor(slot);

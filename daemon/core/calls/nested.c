@@ -29,14 +29,27 @@ bool nested_is(const struct client *client)
 	return client->wrote == on_wrote;
 }
 
+/* The client of the call whose method makes the slot's nested call. NULL: it has gone. */
+static const struct client *caller_in(const struct slot *slot)
+{
+	const struct batch *batch = slot_calling(slot);
+
+	return slot->nested.direct ? slot->nested.direct->client : batch ? batch->call->ticket.client : NULL;
+}
+
 const struct client *nested_head(const struct client *client)
 {
-	while (client && nested_is(client)) {
-		const struct slot *slot = slot_of(client);
-		const struct batch *batch = slot_calling(slot);
-		client = slot->nested.direct ? slot->nested.direct->client : batch ? batch->call->ticket.client : NULL;
-	}
+	while (client && nested_is(client))
+		client = caller_in(slot_of(client));
 	return client;
+}
+
+bool nested_comes_from(const struct client *client, const struct pool *pool)
+{
+	for (; client && nested_is(client); client = caller_in(slot_of(client)))
+		if (slot_of(client)->pool == pool)
+			return true;
+	return false;
 }
 
 void nested_begin(struct slot *slot)

@@ -286,19 +286,34 @@ void recall_on_timer(struct timer *timer)
 	scheduler_run(pool);
 }
 
+static void take_from_all(struct pool *pool, const struct client *client, const char *why, struct batch_list *taken)
+{
+	struct slot *slot;
+
+	SLOT_FOREACH(slot, pool)
+		if (slot->state == SLOT_READY && !slot->killed && slot->handed_count > 0)
+			take_back(slot, client, why, taken);
+}
+
 void recall_from_client(const struct client *client)
 {
 	struct batch_list taken = TAILQ_HEAD_INITIALIZER(taken);
 	struct pool *pool;
-	struct slot *slot;
 
 	TAILQ_FOREACH(pool, &client->core->pools, link) {
-		SLOT_FOREACH(slot, pool)
-			if (slot->state == SLOT_READY && !slot->killed && slot->handed_count > 0)
-				take_back(slot, client, "its client does not read", &taken);
+		take_from_all(pool, client, "its client does not read", &taken);
 		if (TAILQ_EMPTY(&taken))
 			continue;
 		put_where_others_pass(&taken);
 		pool_wake(pool); /* the slots have room for others now */
 	}
+}
+
+void recall_from_pool(struct pool *pool)
+{
+	struct batch_list taken = TAILQ_HEAD_INITIALIZER(taken);
+
+	take_from_all(pool, NULL, "the pool is paused", &taken);
+	put_back_all(&taken);
+	pool_wake(pool); /* calls from inside the pool go on */
 }

@@ -6,6 +6,7 @@
  *  - the worker does not react: then it gets nothing more until it reacts;
  *  - a client's maps have been handed far ahead, and others have come;
  *  - the client does not read its answers;
+ *  - the pool is paused;
  *  - the worker has died.
  */
 #ifndef CORE_RECALL_H
@@ -24,6 +25,9 @@ void recall_tasks(struct slot *slot);
 
 /* The client does not read its answers: takes back its tasks that no worker has begun. They wait until it reads. */
 void recall_from_client(const struct client *client);
+
+/* The pool is paused: takes back the tasks that no worker has begun. */
+void recall_from_pool(struct pool *pool);
 
 /* pool->recall fires: takes back tasks that wait behind slow tasks, or in workers that don't react, and sets the timer again. */
 void recall_on_timer(struct timer *timer);

@@ -34,7 +34,7 @@ void probe_begin(struct probe *probe, struct pool *pool, uint64_t deadline)
 
 	client_init(&probe->client, pool->core);
 	probe->client.internal = true;
-	if (pool->size == 0) { /* a pool without a worker is not woken for this */
+	if (pool->size == 0 || pool->paused) { /* a pool without a worker is not woken for this; one that is paused runs nothing */
 		sendq_copy(&probe->client.out, "\x94\x01\x00\xc0\xc0", 5);
 		return;
 	}

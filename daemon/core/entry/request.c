@@ -161,6 +161,7 @@ static int begin(struct call *call, struct client *client, const struct rpc *rpc
 	}
 	if (admit(call, client, error) < 0 || (client->internal && nested_check(call, client, error) < 0))
 		return refuse_call(call, client, rpc, error);
+	call->inside = client->internal && nested_comes_from(client, call->pool);
 	const int r = call_begin(call, client, rpc, columns.at);
 	if (r != -ENOMEM)
 		return r;

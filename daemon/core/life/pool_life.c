@@ -8,6 +8,7 @@
 #include "daemon/core/calls/lease_end.h"
 #include "daemon/core/life/lost.h"
 #include "daemon/core/calls/nested.h"
+#include "daemon/core/life/pause.h"
 #include "daemon/core/calls/recall.h"
 #include "daemon/core/dispatch/scheduler.h"
 #include "daemon/core/life/sizing.h"
@@ -109,8 +110,8 @@ static void init_lists(struct pool *pool)
 	TAILQ_INIT(&pool->failing);
 	sticky_init(&pool->stickies);
 	client_init_own(&pool->self, pool->core);
-	queue_init(&pool->queue, pool, &pool->waiting);
-	queue_init(&pool->later, pool, &pool->waiting);
+	queue_init(&pool->queue, pool, &pool->waiting, &pool->paused);
+	queue_init(&pool->later, pool, &pool->waiting, &pool->paused);
 }
 
 /* A pool that is leaving: ends its slots when it has no calls, and frees it when it has no slots. */
@@ -208,6 +209,7 @@ void pool_drain_all(struct core *core)
 
 	core->draining = true;
 	TAILQ_FOREACH(pool, &core->pools, link) {
+		pool_resume(pool);
 		pool_end_deferred(pool);
 		lease_on_drain(pool);
 		close_direct(pool, "stopping");
@@ -222,6 +224,7 @@ void pool_leave(struct pool *pool)
 		pool->leaving = true;
 		idmap_remove(&pool->core->pools_by_name, name_hash(pool->name, strlen(pool->name)));
 		pool->core->epoch++;
+		pool_resume(pool);
 		pool_end_deferred(pool);
 		lease_on_pool_gone(pool);
 		close_direct(pool, "removed");

@@ -105,7 +105,7 @@ static void on_grow(struct timer *timer)
 	struct pool *pool = container_of(timer, struct pool, sizing.grow);
 	const uint32_t most = pool->settings.workers_max, step = pool->size / 2 + 1;
 
-	if (pool->leaving || pool_shared_count(pool) == 0 || pool->size >= most)
+	if (pool->leaving || pool->paused || pool_shared_count(pool) == 0 || pool->size >= most)
 		return;
 	core_trace(pool->core, pool, NULL, "%u batches wait: %s", pool_shared_count(pool),
 		   is_starting(pool) ? "instances are being started" : "the pool grows");
@@ -166,7 +166,7 @@ static void watch(struct pool *pool)
 static void on_shrink(struct timer *timer)
 {
 	struct pool *pool = container_of(timer, struct pool, sizing.shrink);
-	const uint32_t size = size_wanted(pool);
+	const uint32_t size = pool->paused ? pool->size : size_wanted(pool); /* its instances are idle only for a while */
 
 	if (pool->leaving)
 		return;

@@ -110,6 +110,7 @@ struct call {
 	enum shape shape;
 	bool idempotent;
 	bool small;             /* it has CALL_SMALL bytes behind it: call_free keeps its memory in core->spare_calls */
+	bool inside;            /* over nested calls, a method of its own pool waits for it: it runs also while the pool is paused */
 	bool answered;          /* the ticket is closed, or the client has gone */
 	bool put_off;           /* a task of the call has been deferred: so it has run */
 	uint8_t reruns;

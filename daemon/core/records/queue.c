@@ -5,9 +5,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
-void queue_init(struct queue *queue, struct pool *pool, uint32_t *waiting)
+void queue_init(struct queue *queue, struct pool *pool, uint32_t *waiting, const bool *paused)
 {
-	*queue = (struct queue){.pool = pool, .waiting = waiting};
+	*queue = (struct queue){.pool = pool, .waiting = waiting, .paused = paused};
 	TAILQ_INIT(&queue->flows);
 	TAILQ_INIT(&queue->held);
 }
@@ -94,11 +94,17 @@ void queue_put_before(struct batch *batch, struct batch *waiting)
 	note(waiting->flow, batch);
 }
 
+/* Has the flow no turns? What waits in the flow of an instance is of one call, so its first batch tells where that comes from. */
+static bool must_wait(const struct flow *flow)
+{
+	return flow->client->stalled || (*flow->queue->paused && !TAILQ_FIRST(&flow->batches)->call->inside);
+}
+
 struct batch *queue_next(struct queue *queue)
 {
 	struct flow *flow;
 	while ((flow = TAILQ_FIRST(&queue->flows))) {
-		if (!flow->client->stalled)
+		if (!must_wait(flow))
 			return TAILQ_FIRST(&flow->batches);
 		TAILQ_REMOVE(&queue->flows, flow, turn);
 		TAILQ_INSERT_TAIL(&queue->held, flow, turn);
@@ -110,7 +116,7 @@ struct batch *queue_next(struct queue *queue)
 struct batch *queue_next_of(const struct queue *queue, uint64_t client)
 {
 	const struct flow *flow = idmap_get(&queue->by_client, client);
-	return flow && !flow->client->stalled ? TAILQ_FIRST(&flow->batches) : NULL;
+	return flow && !must_wait(flow) ? TAILQ_FIRST(&flow->batches) : NULL;
 }
 
 bool queue_is_of_maps(const struct queue *queue)
@@ -180,4 +186,10 @@ bool flow_resume(struct flow *flow)
 	TAILQ_REMOVE(&flow->queue->held, flow, turn);
 	TAILQ_INSERT_TAIL(&flow->queue->flows, flow, turn);
 	return true;
+}
+
+void queue_resume(struct queue *queue)
+{
+	while (!TAILQ_EMPTY(&queue->held))
+		(void)flow_resume(TAILQ_FIRST(&queue->held));
 }

@@ -17,21 +17,22 @@ struct flow {
 	struct queue *queue;
 	struct client *client;
 	struct batch_list batches;   /* never empty */
-	bool held;                   /* its client doesn't read: it has no turns */
+	bool held;                   /* its client doesn't read, or the pool is paused: it has no turns */
 	bool had_turn;               /* it has had its turn while no other flow waited: a flow that comes now is next */
 };
 
 struct queue {
 	struct pool *pool;
 	uint32_t *waiting;      /* pool->waiting */
+	const bool *paused;     /* pool->paused: only calls from inside the pool have turns */
 	struct flow_list flows; /* the head's turn is next */
-	struct flow_list held;  /* flows of clients that don't read */
+	struct flow_list held;  /* flows that have no turns */
 	struct idmap by_client;
 	uint32_t count; /* batches */
 	uint32_t maps;  /* how many of the batches are of maps */
 };
 
-void queue_init(struct queue *queue, struct pool *pool, uint32_t *waiting);
+void queue_init(struct queue *queue, struct pool *pool, uint32_t *waiting, const bool *paused);
 void queue_free(struct queue *queue); /* it must be empty */
 
 /* Adds a batch at the end of the client's flow. queue_push_front adds a batch that was taken back at the front. 0 or -ENOMEM. */
@@ -66,5 +67,8 @@ void queue_remove(struct batch *batch);
 
 /* The flow's client reads again. True: the flow was held, and takes turns again. */
 bool flow_resume(struct flow *flow);
+
+/* The pool is not paused any more: its flows take turns again. */
+void queue_resume(struct queue *queue);
 
 #endif

@@ -54,6 +54,11 @@ bool slot_is_at_work(const struct slot *slot)
 	return slot->at_work > 0;
 }
 
+bool slot_rests(const struct slot *slot)
+{
+	return slot->handed_count == 0 && slot->at_work == 0 && slot->directs_count == 0;
+}
+
 /* How many tasks more may be at work in it? */
 static uint32_t room_left(const struct slot *slot)
 {
@@ -118,6 +123,9 @@ static struct slot_list *list_for(struct slot *slot)
 void slot_relist(struct slot *slot)
 {
 	struct slot_list *list = list_for(slot);
+
+	if (slot->pool->paused && slot_rests(slot))
+		slot->pool->core->ops->slot_changed(slot); /* somebody may wait until nothing runs */
 	if (list == slot->listed || slot->cut_off)
 		return;
 	if (slot->listed)

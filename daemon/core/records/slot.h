@@ -220,6 +220,9 @@ bool slot_is_at_work(const struct slot *slot);
  * is not known to be at work: any number. */
 uint32_t slot_room(const struct slot *slot, const struct batch *batch);
 
+/* Does the instance run nothing, neither for calls nor for direct channels? Tasks that it has put off may wait in it. */
+bool slot_rests(const struct slot *slot);
+
 /* Do tasks wait in the instance that its methods have put off? They may wait for ever. */
 bool slot_has_waiters(const struct slot *slot);
 
