@@ -60,7 +60,7 @@ $(B)/%.o: %.c Makefile
 	$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
 $(B)/objpoold: $(SUPER) $(CORE) $(PROTO)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ -levent_extra -levent_core -linih -ljansson -lsystemd -lmsgpackc -lcrypto
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ -levent_openssl -levent_extra -levent_core -linih -ljansson -lsystemd -lmsgpackc -lssl -lcrypto
 
 $(B)/objpool-worker: $(WORKER) $(PROTO)
 	$(CC) $(ALL_LDFLAGS) -rdynamic -o $@ $^ -lmsgpackc -ldl

@@ -11,6 +11,7 @@
 #include "daemon/supervisor/connections/session_life.h"
 #include "daemon/supervisor/connections/session_reading.h"
 #include "daemon/supervisor/connections/session_writing.h"
+#include "daemon/supervisor/connections/handshake.h"
 #include "daemon/supervisor/log/log.h"
 #include "daemon/supervisor/stop.h"
 #include "daemon/supervisor/sweep.h"
@@ -213,6 +214,7 @@ enum { TIMERS_A_TURN = 2000 /* deadlines of very many calls may come at once: wh
 static void end_turn(struct daemon *daemon)
 {
 	timers_run(&daemon->core.timers, daemon->core.now, TIMERS_A_TURN);
+	handshakes_end_turn(daemon->handshakes);
 	take_turns(daemon);
 	core_end_event(&daemon->core);
 	if (daemon->slots_changed)
@@ -235,7 +237,8 @@ int loop_run(struct daemon *daemon)
 {
 	end_turn(daemon);
 	while (daemon->state != DAEMON_DONE) {
-		const int wait = TAILQ_EMPTY(&daemon->busy_sessions) ? 0 : EVLOOP_NONBLOCK;
+		const bool busy = !TAILQ_EMPTY(&daemon->busy_sessions) || handshakes_have_work(daemon->handshakes);
+		const int wait = busy ? EVLOOP_NONBLOCK : 0;
 		if (event_base_loop(daemon->base, EVLOOP_ONCE | wait) < 0) {
 			log_say(LOG_ERR, "the event loop failed: %s", strerror(errno));
 			return 1;

@@ -9,6 +9,7 @@
 #include "daemon/supervisor/base/parent_watch.h"
 #include "daemon/supervisor/config/paths.h"
 #include "daemon/supervisor/base/signals.h"
+#include "daemon/supervisor/transport/tls_context.h"
 #include "proto/escape.h"
 #include "proto/standard.h"
 
@@ -45,7 +46,7 @@ static void print_help(void)
 	       "Serves pools of objects over MessagePack-RPC. Stays in the foreground.\n"
 	       "\n"
 	       "  --config FILE      default: %s, then conf.d/*.conf beside it\n"
-	       "  --listen ADDRESS   also listen on unix:PATH or tcp:HOST:PORT (port 0: any)\n"
+	       "  --listen ADDRESS   also listen on unix:PATH, tcp:HOST:PORT or tls:HOST:PORT (port 0: any)\n"
 	       "  --until-eof        stop when standard input ends: for a program that has a daemon of its own\n"
 	       "  --check            check the configuration, load each pool's plugin, check its class and arguments, and exit:\n"
 	       "                     0 if all is good. --check=preload: the classes preload, too. --check=syntax: no plugin is "
@@ -62,8 +63,7 @@ static void print_help(void)
 }
 
 /* Before there is a log. */
-__attribute__((format(printf, 1, 2)))
-static void complain(const char *format, ...)
+__attribute__((format(printf, 1, 2))) static void complain(const char *format, ...)
 {
 	char text[1024], escaped[ESCAPE_MAX * sizeof text];
 	va_list list;
@@ -139,10 +139,14 @@ static int parse_one(struct options *options, int c)
 static int parse(struct options *options, int argc, char **argv)
 {
 	static const struct option known[] = {
-		{"config", required_argument, NULL, 'c'}, {"listen", required_argument, NULL, 'l'},
-		{"check", optional_argument, NULL, 'k'},  {"print-config", no_argument, NULL, 'p'},
-		{"until-eof", no_argument, NULL, 'e'},	  {"user", required_argument, NULL, 'u'},
-		{"version", no_argument, NULL, 'v'},	  {"help", no_argument, NULL, 'h'},
+		{"config", required_argument, NULL, 'c'},
+		{"listen", required_argument, NULL, 'l'},
+		{"check", optional_argument, NULL, 'k'},
+		{"print-config", no_argument, NULL, 'p'},
+		{"until-eof", no_argument, NULL, 'e'},
+		{"user", required_argument, NULL, 'u'},
+		{"version", no_argument, NULL, 'v'},
+		{"help", no_argument, NULL, 'h'},
 		{0},
 	};
 	int c, r = 0;
@@ -217,18 +221,31 @@ static bool start_closer(void)
 	return r == 0;
 }
 
+static int load_certificates(struct tls_context **tls, const struct config *config)
+{
+	char reason[768];
+
+	if (tls_context_load(tls, config, reason, sizeof reason) == 0)
+		return 0;
+	complain("%s", reason);
+	return -1;
+}
+
 static int run(struct config *config, struct options *options)
 {
 	static struct daemon daemon;
+	struct tls_context *tls;
 	int status = 1;
 
+	if (load_certificates(&tls, config) < 0)
+		return EXIT_CONFIG;
 	signals_take();
 	if (!open_log(config) || !start_closer())
 		return 1;
 	if (config->pool_count == 0 && !options->until_eof)
 		log_say(LOG_WARNING, "there are no pools in %s",
 			options->config ? options->config : "the configuration (no file was found)");
-	if (setup(&daemon, config, options->config, options->listen, options->listen_count) == 0)
+	if (setup(&daemon, config, tls, options->config, options->listen, options->listen_count) == 0)
 		status = options->until_eof ? run_for_owner(&daemon) : loop_run(&daemon);
 	setup_undo(&daemon);
 	log_close();
@@ -240,9 +257,13 @@ static int check(const struct config *config, const struct options *options)
 {
 	static const char *const done[] = {
 		[CHECK_LOAD] = "all plugins load", [CHECK_PRELOAD] = "all plugins load, and all classes preload"};
+	struct tls_context *tls;
 	char reason[256];
 
 	if (options->extent == CHECK_SYNTAX || config->pool_count == 0) {
+		if (load_certificates(&tls, config) < 0)
+			return 1;
+		(void)tls_context_free(tls);
 		(void)puts("the configuration is good; no plugin was loaded");
 		return 0;
 	}
@@ -250,6 +271,9 @@ static int check(const struct config *config, const struct options *options)
 		complain("%s; --check=syntax loads none", reason);
 		return 1;
 	}
+	if (load_certificates(&tls, config) < 0)
+		return 1;
+	(void)tls_context_free(tls);
 	const struct passwd *user = getpwuid(geteuid());
 	const char *name = user ? user->pw_name : "without a name";
 	const uint32_t failed = check_pools(config, options->extent == CHECK_PRELOAD);

@@ -6,6 +6,7 @@
 #include "daemon/supervisor/base/signals.h"
 #include "daemon/supervisor/base/spawn.h"
 #include "daemon/supervisor/connections/descriptors.h"
+#include "daemon/supervisor/connections/handshake.h"
 #include "daemon/supervisor/connections/listener.h"
 #include "daemon/supervisor/connections/memory.h"
 #include "daemon/supervisor/connections/session_life.h"
@@ -13,6 +14,7 @@
 #include "daemon/supervisor/log/log.h"
 #include "daemon/supervisor/loop.h"
 #include "daemon/supervisor/stop.h"
+#include "daemon/supervisor/transport/tls_context.h"
 #include "daemon/supervisor/http/http.h"
 #include "daemon/supervisor/users/users.h"
 #include "daemon/supervisor/view/systemd.h"
@@ -94,19 +96,22 @@ static int open_addresses(struct daemon *daemon)
 	return 0;
 }
 
-int setup(struct daemon *daemon, struct config *config, const char *path, char *const *listen, uint32_t listen_count)
+int setup(struct daemon *daemon, struct config *config, struct tls_context *tls, const char *path, char *const *listen,
+	  uint32_t listen_count)
 {
 	struct listener *listener;
 
 	*daemon = (struct daemon){.ops = &hooks_daemon,
 				  .config = *config,
+				  .tls = tls,
 				  .config_path = path,
 				  .extra_listen = listen,
 				  .extra_listen_count = listen_count};
 	*config = (struct config){0};
 	init_state(daemon);
 	daemon->scratch = block_new(NULL, INTAKE_SCRATCH);
-	if (!daemon->scratch || loop_open(daemon) < 0) {
+	daemon->handshakes = handshakes_new(daemon);
+	if (!daemon->scratch || !daemon->handshakes || loop_open(daemon) < 0) {
 		log_say(LOG_ERR, "can't set up the event loop: %s", strerror(errno));
 		return -1;
 	}
@@ -128,6 +133,7 @@ void setup_undo(struct daemon *daemon)
 {
 	struct session *session;
 
+	daemon->handshakes = handshakes_free(daemon->handshakes);
 	while ((session = TAILQ_FIRST(&daemon->sessions)))
 		session_end(session);
 	while ((session = TAILQ_FIRST(&daemon->departed_sessions)))
@@ -136,6 +142,7 @@ void setup_undo(struct daemon *daemon)
 	loop_free_ended(daemon);
 	stop_listening(daemon);
 	daemon->http = http_close(daemon->http);
+	daemon->tls = tls_context_free(daemon->tls);
 	signals_close(daemon->signals);
 	ticker_stop(&daemon->watchdog);
 	daemon->slowlog = slowlog_free(daemon->slowlog);

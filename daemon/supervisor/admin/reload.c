@@ -10,6 +10,7 @@
 #include "daemon/supervisor/log/log.h"
 #include "daemon/supervisor/connections/memory.h"
 #include "daemon/supervisor/admin/rollout.h"
+#include "daemon/supervisor/transport/tls_context.h"
 #include "daemon/supervisor/workers/slowlog.h"
 #include "daemon/supervisor/view/systemd.h"
 #include "daemon/supervisor/workers/template_life.h"
@@ -337,9 +338,18 @@ static int prepare_users(struct daemon *daemon, const struct config *config, str
 	return -1;
 }
 
-static int read_config(struct daemon *daemon, struct config *config, struct users **users, struct http **http,
-		       char reason[RELOAD_REASON])
+/* What a reload makes before anything changes. */
+struct fresh {
+	struct config config;
+	struct tls_context *tls;
+	struct users *users;
+	struct http *http;
+};
+
+static int read_config(struct daemon *daemon, struct fresh *fresh, char reason[RELOAD_REASON])
 {
+	struct config *config = &fresh->config;
+
 	if (!daemon->config_path) {
 		snprintf(reason, RELOAD_REASON, "the daemon was started without a configuration file");
 		return -1;
@@ -348,24 +358,31 @@ static int read_config(struct daemon *daemon, struct config *config, struct user
 		snprintf(reason, RELOAD_REASON, "%s", config->reason);
 		return -1;
 	}
-	if (prepare_users(daemon, config, users, reason) < 0)
+	if (tls_context_load(&fresh->tls, config, reason, RELOAD_REASON) < 0 ||
+	    prepare_users(daemon, config, &fresh->users, reason) < 0)
 		return -1;
-	if (open_addresses(daemon, config, http, reason) == 0)
+	if (open_addresses(daemon, config, &fresh->http, reason) == 0)
 		return 0;
-	users_free(*users);
+	users_free(fresh->users);
 	return -1;
 }
 
-static void take_over(struct daemon *daemon, struct config *config, struct users *users, struct changes *changes)
+/* `fresh` is left with the configuration and the certificates that were there before. */
+static void take_over(struct daemon *daemon, struct fresh *fresh, struct changes *changes)
 {
+	struct config *config = &fresh->config;
 	const struct config old = daemon->config;
+	struct tls_context *old_tls = daemon->tls;
 
 	log_set_levels((struct log_levels){.own = config->log_level, .workers = config->worker_log_level});
 	daemon_set_trace(daemon);
 	log_say(LOG_NOTICE, "configuration reloaded");
 	daemon->config = *config;
 	*config = old;
-	session_identity_change(daemon, users);
+	session_identity_change(daemon, fresh->users);
+	daemon->tls = fresh->tls;
+	fresh->tls = old_tls;
+	http_use(daemon, fresh->http);
 	memory_set_limits(daemon);
 	settle_listeners(daemon);
 	if (!has_same_rights(&daemon->config, config))
@@ -378,22 +395,20 @@ static void take_over(struct daemon *daemon, struct config *config, struct users
 static struct changes *reload_now(struct daemon *daemon, char reason[RELOAD_REASON])
 {
 	struct changes *changes = changes_new();
-	struct config config = {0};
-	struct users *users = NULL;
-	struct http *http = NULL;
+	struct fresh fresh = {0};
 
 	if (!changes)
 		snprintf(reason, RELOAD_REASON, NO_MEMORY);
-	if (changes && read_config(daemon, &config, &users, &http, reason) == 0) {
-		http_use(daemon, http);
-		take_over(daemon, &config, users, changes);
+	if (changes && read_config(daemon, &fresh, reason) == 0) {
+		take_over(daemon, &fresh, changes);
 	} else {
 		log_say(LOG_ERR, "configuration not reloaded, nothing has changed: %s", reason);
 		if (changes)
 			changes_release(changes);
 		changes = NULL;
 	}
-	config_free(&config);
+	config_free(&fresh.config);
+	(void)tls_context_free(fresh.tls);
 	return changes;
 }
 

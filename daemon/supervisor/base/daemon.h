@@ -17,6 +17,7 @@
 #include <sys/types.h>
 
 struct daemon;
+struct handshakes;
 struct http;
 struct keeper;
 struct listener;
@@ -24,6 +25,7 @@ struct rpc;
 struct session;
 struct slowlog;
 struct template;
+struct tls_context;
 struct users;
 struct worker;
 
@@ -72,6 +74,8 @@ struct daemon {
 	struct users *users;           /* NULL: the configuration has none */
 	struct listener_list listeners;
 	struct http *http;             /* NULL: none */
+	struct tls_context *tls;       /* the certificates of now; NULL: none */
+	struct handshakes *handshakes; /* connections with TLS that are no sessions yet */
 	struct session_list sessions;
 	struct session_list dirty_sessions; /* sessions that have answers to send, or may be read again */
 	struct session_list departed_sessions; /* their connections are closed; their notifications are still carried out */

@@ -54,7 +54,8 @@ static int split(const char *text, char *host, size_t host_size, const char **po
 	return 0;
 }
 
-static int parse_tcp(struct address *address, const char *text, char *reason, size_t size)
+/* `scheme` is tcp or tls. */
+static int parse_tcp(struct address *address, const char *scheme, const char *text, char *reason, size_t size)
 {
 	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV | AI_NUMERICHOST | AI_PASSIVE};
 	struct addrinfo *found = NULL;
@@ -62,14 +63,14 @@ static int parse_tcp(struct address *address, const char *text, char *reason, si
 	const char *port;
 
 	if (split(text, host, sizeof host, &port) < 0) {
-		snprintf(reason, size, "tcp:%s: write tcp:HOST:PORT or tcp:[IPV6]:PORT", text);
+		snprintf(reason, size, "%s:%s: write %s:HOST:PORT or %s:[IPV6]:PORT", scheme, text, scheme, scheme);
 		return -1;
 	}
 	const char *number = strcmp(host, "localhost") == 0 ? "127.0.0.1" : host;
 	if (strspn(port, "0123456789") != strlen(port) || strlen(port) > 5 || strtoul(port, NULL, 10) > UINT16_MAX ||
 	    getaddrinfo(number, port, &hints, &found) != 0) {
-		snprintf(reason, size, "tcp:%s: HOST must be an IP address (or localhost) and PORT a number from 0 to 65535",
-			 text);
+		snprintf(reason, size, "%s:%s: HOST must be an IP address (or localhost) and PORT a number from 0 to 65535",
+			 scheme, text);
 		return -1;
 	}
 	memcpy(&address->sa, found->ai_addr, found->ai_addrlen);
@@ -84,8 +85,11 @@ int address_parse(struct address *address, const char *text, char *reason, size_
 	if (strncmp(text, "unix:", 5) == 0)
 		return parse_unix(address, text + 5, reason, reason_size);
 	if (strncmp(text, "tcp:", 4) == 0)
-		return parse_tcp(address, text + 4, reason, reason_size);
-	snprintf(reason, reason_size, "\"%s\" is no address: write unix:PATH or tcp:HOST:PORT", text);
+		return parse_tcp(address, "tcp", text + 4, reason, reason_size);
+	address->tls = strncmp(text, "tls:", 4) == 0;
+	if (address->tls)
+		return parse_tcp(address, "tls", text + 4, reason, reason_size);
+	snprintf(reason, reason_size, "\"%s\" is no address: write unix:PATH, tcp:HOST:PORT or tls:HOST:PORT", text);
 	return -1;
 }
 
@@ -106,6 +110,14 @@ bool address_equal(const struct address *a, const struct address *b)
 	return strcmp(x, y) == 0;
 }
 
+bool address_same_socket(const struct address *a, const struct address *b)
+{
+	struct address as_b = *a;
+
+	as_b.tls = b->tls;
+	return address_equal(&as_b, b);
+}
+
 static bool is_any(const struct address *address)
 {
 	if (address->sa.ss_family == AF_INET)
@@ -118,7 +130,7 @@ bool address_overlaps(const struct address *a, const struct address *b)
 	if (a->sa.ss_family != b->sa.ss_family || (!address_is_unix(a) && address_port(a) == 0))
 		return false;
 	if (address_is_unix(a) || (!is_any(a) && !is_any(b)))
-		return address_equal(a, b);
+		return address_same_socket(a, b);
 	return address_port(a) == address_port(b);
 }
 
@@ -138,7 +150,8 @@ void address_format(const struct address *address, char *text, size_t size)
 	}
 	(void)getnameinfo((const struct sockaddr *)&address->sa, address->size, host, sizeof host, port, sizeof port,
 			  NI_NUMERICHOST | NI_NUMERICSERV);
-	snprintf(text, size, address->sa.ss_family == AF_INET6 ? "tcp:[%s]:%s" : "tcp:%s:%s", host, port);
+	snprintf(text, size, address->sa.ss_family == AF_INET6 ? "%s:[%s]:%s" : "%s:%s:%s", address->tls ? "tls" : "tcp", host,
+		 port);
 }
 
 /* Can the address be bound? A machine may have no IPv6, or none on its loopback device. */
@@ -156,9 +169,12 @@ static bool is_available(struct address address)
 
 bool address_second(const char *text, struct address *address)
 {
-	if (strncmp(text, "tcp:localhost:", 14) != 0)
+	const bool tls = strncmp(text, "tls:localhost:", 14) == 0;
+
+	if (!tls && strncmp(text, "tcp:localhost:", 14) != 0)
 		return false;
 	memset(address, 0, sizeof *address);
+	address->tls = tls;
 	address->sa.ss_family = AF_INET6;
 	((struct sockaddr_in6 *)&address->sa)->sin6_addr = in6addr_loopback;
 	address->size = sizeof(struct sockaddr_in6);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* address: where the daemon listens: `unix:PATH`, `tcp:HOST:PORT`, `tcp:[::1]:7117`. HOST is a number, or localhost. */
+/* address: where the daemon listens: `unix:PATH`, `tcp:HOST:PORT`, `tcp:[::1]:7117`, `tls:HOST:PORT`. HOST is a number, or
+ * localhost. */
 #ifndef SUPERVISOR_ADDRESS_H
 #define SUPERVISOR_ADDRESS_H
 
@@ -11,6 +12,7 @@
 struct address {
 	struct sockaddr_storage sa;
 	socklen_t size;
+	bool tls; /* connections to it begin with a handshake of TLS */
 };
 
 /* 0, or -1 with a sentence in `reason`. */
@@ -18,6 +20,9 @@ int address_parse(struct address *address, const char *text, char *reason, size_
 
 bool address_is_loopback(const struct address *address); /* Unix sockets are */
 bool address_equal(const struct address *a, const struct address *b);
+
+/* Are they the same socket, whether or not TLS is spoken there? */
+bool address_same_socket(const struct address *a, const struct address *b);
 
 /* Can only one of the two be listened on? They are equal, or have the same port, and one is all addresses (0.0.0.0, [::]) of the
  * family. Port 0 stands for any that is free. */
@@ -40,11 +45,11 @@ static inline const char *address_path(const struct address *address)
 
 enum { ADDRESS_TEXT = 128 };
 
-/* "tcp:localhost:PORT" stands for two addresses: address_parse gives the IPv4 one, this function the IPv6 one. False: the text
+/* "tcp:localhost:PORT", and the same with tls, stands for two addresses: address_parse gives the IPv4 one, this function the IPv6 one. False: the text
  * stands for one address only, or this machine has no IPv6 on its loopback device. */
 bool address_second(const char *text, struct address *address);
 
-/* The port of a TCP address. */
+/* The port of an address that is no Unix socket's. */
 uint16_t address_port(const struct address *address);
 void address_set_port(struct address *address, uint16_t port);
 

@@ -11,8 +11,9 @@
 
 /* ---- the tables ---- */
 
-static const char *const admins[] = {"all", "unix", "none", NULL};         /* as enum config_admin */
-static const char *const isolations[] = {"process", "thread", NULL};       /* as enum config_isolation */
+static const char *const admins[] = {"all", "unix", "none", NULL};               /* as enum config_admin */
+static const char *const tls_clients[] = {"none", "optional", "required", NULL}; /* as enum config_tls_client */
+static const char *const isolations[] = {"process", "thread", NULL};             /* as enum config_isolation */
 static const char *const levels[] = {"error", "warning", "info", "debug", NULL};
 
 #define AT(member) offsetof(struct config, member)
@@ -24,6 +25,11 @@ static const struct config_option daemon_options[] = {
 	{"socket_mode", T_MODE, AT(socket_mode), "0660", NULL, 0, 0777},
 	{"socket_group", T_GROUP, AT(socket_group), NULL, NULL, 0, 0},
 	{"insecure_remote", T_BOOL, AT(insecure_remote), "no", NULL, 0, 0},
+	{"tls_cert", T_TEXT, AT(tls_cert), NULL, NULL, 0, 0},
+	{"tls_key", T_TEXT, AT(tls_key), NULL, NULL, 0, 0},
+	{"tls_client_ca", T_TEXT, AT(tls_client_ca), NULL, NULL, 0, 0},
+	{"tls_client", T_CHOICE, AT(tls_client), NULL, tls_clients, 0, 0},
+	{"tls_crl", T_TEXT, AT(tls_crl), NULL, NULL, 0, 0},
 	{"admin", T_CHOICE, AT(admin), "all", admins, 0, 0},
 	{"create", T_CHOICE, AT(create), "all", admins, 0, 0},
 	{"max_pools", T_COUNT, AT(max_pools), "1000", NULL, 1, 1000000},
@@ -118,6 +124,16 @@ int config_no_memory(struct config *config)
 	return config_fail(config, "out of memory");
 }
 
+/* ---- places ---- */
+
+const char *config_place(const struct config *config, const void *field)
+{
+	for (size_t i = 0; i < COUNT(daemon_options); i++)
+		if ((const char *)config + daemon_options[i].at == field && config->places[i])
+			return config->places[i];
+	return "the defaults";
+}
+
 /* ---- addresses ---- */
 
 int config_add_listen(struct config *config, const char *address, const char *place)
@@ -210,5 +226,7 @@ void config_free(struct config *config)
 		config_drop_listen(config);
 	free(config->listen);
 	free_section(config, &config_of_daemon);
+	for (size_t i = 0; i < COUNT(daemon_options); i++)
+		free(config->places[i]);
 	*config = (struct config){0};
 }

@@ -17,7 +17,12 @@
 
 #define CONFIG_UNSET UINT64_MAX
 #define CONFIG_HALF UINT64_MAX /* max_memory: half of the machine's memory */
-enum { CONFIG_WORKERS_MAX = 4096, CONFIG_MEMORY_MIN = 1 << 20, CONFIG_USER_NAME_MAX = 64 };
+enum {
+	CONFIG_WORKERS_MAX = 4096,
+	CONFIG_MEMORY_MIN = 1 << 20,
+	CONFIG_USER_NAME_MAX = 64,
+	CONFIG_TABLE_MAX = 64, /* keys of one table */
+};
 
 /* A value that is JSON in the file and msgpack on the wire. */
 struct config_json {
@@ -83,6 +88,7 @@ struct config_pool {
 
 enum config_isolation { ISOLATION_PROCESS, ISOLATION_THREAD };
 enum config_admin { ADMIN_ALL, ADMIN_UNIX, ADMIN_NONE };
+enum config_tls_client { TLS_CLIENT_NONE, TLS_CLIENT_OPTIONAL, TLS_CLIENT_REQUIRED, TLS_CLIENT_UNSET };
 
 struct config {
 	struct config_address *listen;
@@ -93,6 +99,8 @@ struct config {
 	uint64_t socket_mode;
 	char *socket_group;
 	bool insecure_remote;
+	char *tls_cert, *tls_key, *tls_client_ca, *tls_crl; /* files; NULL: not given */
+	uint32_t tls_client;   /* enum config_tls_client; config_check settles what was not given */
 	uint32_t admin, create; /* enum config_admin */
 	uint64_t max_pools;
 	uint64_t max_message, max_connections, max_inflight, max_unsent, max_pending, max_memory, payload_min;
@@ -105,11 +113,15 @@ struct config {
 	uint32_t role_count;
 	struct config_user *users;
 	uint32_t user_count;
+	char *places[CONFIG_TABLE_MAX]; /* file:line of the keys of [daemon], as in its table; NULL: not given */
 	char reason[512];      /* the first error */
 };
 
 /* Reads the file and conf.d/ *.conf beside it. NULL: the defaults alone. 0, or -1 with config->reason. */
 int config_load(struct config *config, const char *path);
+
+/* Where that field was given, as file:line: `field` points into the configuration. */
+const char *config_place(const struct config *config, const void *field);
 
 /* Adds a listen address; `place` says where it was given, for errors. 0 or -ENOMEM. And: drops the last. */
 int config_add_listen(struct config *config, const char *address, const char *place);

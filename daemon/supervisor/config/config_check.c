@@ -112,43 +112,69 @@ static int check_free(struct config *config, const char *key, const struct confi
 	return 0;
 }
 
-static int check_listen(struct config *config, uint32_t i)
+/* What an address that is listened on must have: TLS or a place that no stranger reaches; and for TLS a certificate. `danger` says
+ * what strangers could do. */
+static int check_exposure(struct config *config, const char *key, const struct config_address *at, const char *danger)
 {
-	const struct config_address *listen = &config->listen[i];
 	struct address address;
 	char reason[256];
 
-	if (address_parse(&address, listen->text, reason, sizeof reason) < 0)
-		return config_fail(config, "%s: %s", listen->place, reason);
-	if (!address_is_loopback(&address) && !config->insecure_remote)
-		return config_fail(
-			config,
-			"%s: listen = %s: anyone on the network could call; set insecure_remote = yes if that is what you want",
-			listen->place, listen->text);
+	if (address_parse(&address, at->text, reason, sizeof reason) < 0)
+		return config_fail(config, "%s: %s: %s", at->place, key, reason);
+	if (address.tls && !config->tls_cert)
+		return config_fail(config, "%s: %s = %s: TLS needs a certificate: set tls_cert and tls_key", at->place, key,
+				   at->text);
+	if (!address_is_loopback(&address) && !address.tls && !config->insecure_remote)
+		return config_fail(config,
+				   "%s: %s = %s: anyone on the network could %s; use tls:, or set insecure_remote = yes if that "
+				   "is what you want",
+				   at->place, key, at->text, danger);
+	return 0;
+}
+
+static int check_listen(struct config *config, uint32_t i)
+{
+	const struct config_address *listen = &config->listen[i];
+
+	if (check_exposure(config, "listen", listen, "call") < 0)
+		return -1;
 	return check_free(config, "listen", listen, i);
 }
 
 static int check_http(struct config *config)
 {
 	const struct config_address *http = &config->http;
-	struct address address;
-	char reason[256];
 
 	if (!http->text)
 		return 0;
-	if (address_parse(&address, http->text, reason, sizeof reason) < 0)
-		return config_fail(config, "%s: http: %s", http->place, reason);
-	if (!address_is_loopback(&address) && !config->insecure_remote)
-		return config_fail(
-			config,
-			"%s: http = %s: anyone on the network could read it; set insecure_remote = yes if that is what you want",
-			http->place, http->text);
+	if (check_exposure(config, "http", http, "read it") < 0)
+		return -1;
 	return check_free(config, "http", http, config->listen_count);
+}
+
+/* The keys that name files are given together. tls_context.c reads the files. */
+static int check_tls(struct config *config)
+{
+	if (config->tls_cert && !config->tls_key)
+		return config_fail(config, "%s: tls_cert needs tls_key", config_place(config, &config->tls_cert));
+	if (config->tls_key && !config->tls_cert)
+		return config_fail(config, "%s: tls_key needs tls_cert", config_place(config, &config->tls_key));
+	if (config->tls_client_ca && !config->tls_cert)
+		return config_fail(config, "%s: tls_client_ca needs tls_cert and tls_key",
+				   config_place(config, &config->tls_client_ca));
+	if (config->tls_crl && !config->tls_client_ca)
+		return config_fail(config, "%s: tls_crl needs tls_client_ca", config_place(config, &config->tls_crl));
+	if (config->tls_client == TLS_CLIENT_UNSET)
+		config->tls_client = config->tls_client_ca ? TLS_CLIENT_REQUIRED : TLS_CLIENT_NONE;
+	if (config->tls_client != TLS_CLIENT_NONE && !config->tls_client_ca)
+		return config_fail(config, "%s: tls_client: clients' certificates need a tls_client_ca that vouches for them",
+				   config_place(config, &config->tls_client));
+	return 0;
 }
 
 int config_check(struct config *config)
 {
-	if (check_http(config) < 0)
+	if (check_tls(config) < 0 || check_http(config) < 0)
 		return -1;
 	for (uint32_t i = 0; i < config->listen_count; i++)
 		if (check_listen(config, i) < 0)

@@ -115,11 +115,23 @@ static int set_value(struct file *file, const struct config_option *option, void
 	return has_place(option->type) ? set_place(file, option, field, line) : 0;
 }
 
-/* Some keys are remembered with their places, since only other sections show whether they are right. */
+static int note_daemon_place(struct file *file, const struct config_option *option, int line)
+{
+	char **place = &file->config->places[option - config_of_daemon.options];
+
+	free(*place);
+	if (asprintf(place, "%s:%d", file->path, line) < 0)
+		*place = NULL;
+	return *place ? 0 : config_no_memory(file->config);
+}
+
+/* Some keys are remembered with their places, since only other keys, sections or files show whether they are right. */
 static int note_place(struct file *file, const struct config_option *option, int line)
 {
 	struct config *config = file->config;
 
+	if (file->table == &config_of_daemon && note_daemon_place(file, option, line) < 0)
+		return -1;
 	if (option->type == T_WORKERS &&
 	    asprintf(&config->pools[config->pool_count - 1].workers_place, "%s:%d", file->path, line) < 0)
 		return config_no_memory(config);
@@ -221,7 +233,7 @@ static int load_directory(struct config *config, const char *path)
 
 int config_load(struct config *config, const char *path)
 {
-	*config = (struct config){0};
+	*config = (struct config){.tls_client = TLS_CLIENT_UNSET};
 	config_preset(config, &config_of_daemon);
 	if (!path)
 		return 0;

@@ -44,8 +44,6 @@ struct config_table {
 	size_t count;
 };
 
-enum { CONFIG_TABLE_MAX = 64 }; /* keys of one table */
-
 /* The keys of [daemon], in struct config; of [pool NAME], in struct config_pool; and so on. */
 extern const struct config_table config_of_daemon, config_of_pool, config_of_role, config_of_user;
 

@@ -2,6 +2,7 @@
 #include "daemon/supervisor/connections/listener.h"
 
 #include "daemon/supervisor/base/closer.h"
+#include "daemon/supervisor/connections/handshake.h"
 #include "daemon/supervisor/log/log.h"
 #include "daemon/supervisor/connections/session_life.h"
 #include "daemon/supervisor/transport/socket.h"
@@ -22,8 +23,8 @@ static const struct timeval a_moment = {.tv_usec = 100000};
 
 /* ---- accepting ---- */
 
-/* Tells a connection over max_connections that it is one too many, and closes it. Never waits. `all` is the daemon's account. */
-static void turn_away(struct account *all, int fd, uint64_t most)
+/* Tells a connection over max_connections that it is one too many. Never waits. */
+static void say_too_many(int fd, uint64_t most)
 {
 	struct error error;
 	struct sendq out = {0};
@@ -36,7 +37,16 @@ static void turn_away(struct account *all, int fd, uint64_t most)
 	if (out.head && send(fd, out.head->bytes, out.head->len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 		log_say(LOG_DEBUG, "could not tell a connection that it is one too many");
 	sendq_clear(&out);
-	closer_put_connection(all, fd);
+}
+
+/* Closes a connection over max_connections. One with TLS is not told why: that would take the whole handshake. */
+static void turn_away(const struct listener *listener, int fd)
+{
+	struct daemon *daemon = listener->daemon;
+
+	if (!listener->bound.tls)
+		say_too_many(fd, daemon->config.max_connections);
+	closer_put_connection(&daemon->core.memory, fd);
 }
 
 static void look_away(struct listener *listener, const char *reason)
@@ -55,15 +65,23 @@ static void on_again(evutil_socket_t fd, short what, void *data)
 	(void)event_add(listener->event, NULL);
 }
 
-static void take(struct listener *listener, int fd)
+/* Is there room for one more connection? The oldest handshake of TLS gives way if need be. */
+static bool make_room(struct daemon *daemon)
+{
+	if (daemon->session_count + handshakes_count(daemon->handshakes) < daemon->config.max_connections)
+		return true;
+	return handshakes_give_way(daemon->handshakes);
+}
+
+static void take(struct listener *listener, int fd, const struct address *peer)
 {
 	struct daemon *daemon = listener->daemon;
 	const bool is_unix = address_is_unix(&listener->bound);
 	const int one = 1;
 
 	listener->complained = false;
-	if (daemon->session_count >= daemon->config.max_connections) {
-		turn_away(&listener->daemon->core.memory, fd, daemon->config.max_connections);
+	if (!make_room(daemon)) {
+		turn_away(listener, fd);
 		return;
 	}
 	if (!is_unix) {
@@ -71,7 +89,11 @@ static void take(struct listener *listener, int fd)
 		(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one,
 				 sizeof one); /* a peer that has vanished must not stay for ever */
 	}
-	struct transport transport = transport_of(listener->transport, fd);
+	if (listener->bound.tls) {
+		handshakes_add(daemon->handshakes, fd, peer);
+		return;
+	}
+	struct transport transport = transport_of(is_unix ? &socket_transport_unix : &socket_transport, fd);
 	if (!session_new(daemon, &transport, is_unix))
 		log_say(LOG_ERR, "out of memory for a new connection");
 }
@@ -87,9 +109,10 @@ static void on_acceptable(evutil_socket_t fd, short what, void *data)
 			look_away(listener, "clients hold all the descriptors that they may (see LimitNOFILE=)");
 			break;
 		}
-		const int got = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		struct address peer = {.size = sizeof peer.sa};
+		const int got = accept4(fd, (struct sockaddr *)&peer.sa, &peer.size, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (got >= 0) {
-			take(listener, got);
+			take(listener, got, &peer);
 			continue;
 		}
 		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
@@ -101,8 +124,7 @@ static void on_acceptable(evutil_socket_t fd, short what, void *data)
 
 /* ---- opening ---- */
 
-__attribute__((format(printf, 3, 4)))
-static int fail(char *reason, size_t size, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static int fail(char *reason, size_t size, const char *format, ...)
 {
 	va_list list;
 	va_start(list, format);
@@ -203,7 +225,7 @@ static struct listener *listener_new(struct daemon *daemon, int fd, const struct
 	listener->wanted = true;
 	if (getsockname(fd, (struct sockaddr *)&listener->bound.sa, &listener->bound.size) < 0)
 		listener->bound = *address;
-	listener->transport = address_is_unix(&listener->bound) ? &socket_transport_unix : &socket_transport;
+	listener->wants_tls = address->tls;
 	listener->event = event_new(daemon->base, fd, EV_READ | EV_PERSIST, on_acceptable, listener);
 	listener->again = evtimer_new(daemon->base, on_again, listener);
 	TAILQ_INSERT_TAIL(&daemon->listeners, listener, link);
@@ -218,8 +240,9 @@ static struct listener *open_one(struct daemon *daemon, const struct config *con
 
 	TAILQ_FOREACH(listener, &daemon->listeners, link)
 		if (!listener->wanted && !socketfile_is_lost(&listener->file, &listener->bound) &&
-		    (address_equal(&listener->address, address) || address_equal(&listener->bound, address))) {
+		    (address_same_socket(&listener->address, address) || address_same_socket(&listener->bound, address))) {
 			listener->wanted = true;
+			listener->wants_tls = address->tls;
 			return listener;
 		}
 	const int fd = listener_bind(config, address, reason, reason_size);
@@ -269,7 +292,10 @@ void listener_start(struct listener *listener)
 {
 	char text[ADDRESS_TEXT];
 
-	if (event_pending(listener->event, EV_READ, NULL) || event_add(listener->event, NULL) < 0)
+	const bool changes = listener->bound.tls != listener->wants_tls;
+
+	listener->address.tls = listener->bound.tls = listener->wants_tls;
+	if (event_pending(listener->event, EV_READ, NULL) ? !changes : event_add(listener->event, NULL) < 0)
 		return;
 	address_format(&listener->bound, text, sizeof text);
 	log_say(LOG_INFO, "listening on %s", text);

@@ -17,9 +17,9 @@ struct listener {
 	struct address bound;   /* with the port that it got */
 	int fd;
 	struct socketfile file;
-	const struct transport_ops *transport; /* of its connections */
 	bool passed;            /* passed by systemd, which removes its file */
 	bool wanted;            /* during a reload */
+	bool wants_tls;         /* what the configuration says; `bound` says what is done */
 	bool complained;
 	struct event *event, *again;
 };
@@ -33,7 +33,7 @@ int listener_open(struct daemon *daemon, const struct config *config, const char
 /* Takes a socket that was passed to the process. 0, or -1 with a sentence in `reason`. */
 int listener_adopt(struct daemon *daemon, int fd, const char *name, char *reason, size_t reason_size);
 
-/* Starts to accept. */
+/* Starts to accept, with or without TLS as the configuration says. */
 void listener_start(struct listener *listener);
 
 void listener_close(struct listener *listener);

@@ -38,6 +38,7 @@ void session_on_wrote(struct client *client)
 void session_on_error(struct session *session, int error)
 {
 	if (error != ECONNRESET && error != EPIPE)
-		log_say(LOG_INFO, "session %llu: %s", (unsigned long long)session->client.id, strerror(error));
+		log_say(LOG_INFO, "session %llu: %s", (unsigned long long)session->client.id,
+			error == EBADMSG ? "what it sends is no TLS that can be read" : strerror(error));
 	client_hang_up(&session->client);
 }

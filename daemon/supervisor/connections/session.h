@@ -9,6 +9,7 @@
 #define SUPERVISOR_SESSION_H
 
 #include "daemon/core/records/client.h"
+#include "daemon/supervisor/base/certificate.h"
 #include "daemon/supervisor/base/daemon.h"
 #include "daemon/supervisor/transport/intake.h"
 #include "daemon/supervisor/transport/transport.h"

@@ -9,6 +9,7 @@
 #include "daemon/supervisor/connections/session_identity.h"
 #include "daemon/supervisor/connections/session_reading.h"
 #include "daemon/supervisor/log/log.h"
+#include "daemon/supervisor/transport/tls.h"
 #include "daemon/supervisor/workers/template.h"
 
 #include <assert.h>
@@ -20,7 +21,7 @@
 /* For the log: who is at the other end. */
 static void describe_peer(const struct session *session, char *text, size_t size)
 {
-	struct address address = {.size = sizeof address.sa};
+	struct address address = {.size = sizeof address.sa, .tls = session->transport.tls};
 	struct ucred peer;
 	socklen_t n = sizeof peer;
 
@@ -34,13 +35,18 @@ static void describe_peer(const struct session *session, char *text, size_t size
 
 static void log_come(const struct session *session)
 {
-	char peer[ADDRESS_TEXT];
+	char peer[ADDRESS_TEXT], tls[512] = "";
 
 	if (!log_wants(LOG_DEBUG))
 		return;
 	describe_peer(session, peer, sizeof peer);
-	log_say(LOG_DEBUG, "session %llu: connected, %s: %s", (unsigned long long)session->client.id,
-		session->is_unix ? "Unix socket" : "TCP", peer);
+	if (session->transport.tls)
+		tls_describe(&session->transport, tls, sizeof tls);
+	log_say(LOG_DEBUG, "session %llu: connected, %s: %s%s%s", (unsigned long long)session->client.id,
+		session->is_unix         ? "Unix socket"
+		: session->transport.tls ? "TLS"
+					 : "TCP",
+		peer, tls[0] ? ", " : "", tls);
 }
 
 static const char *reason_of_end(const struct session *session)
@@ -64,8 +70,9 @@ static void on_sendable(struct transport *transport)
 struct session *session_new(struct daemon *daemon, struct transport *transport, bool is_unix)
 {
 	struct session *session = calloc(1, sizeof *session);
-	if (!session) {
+	if (!session || (transport->tls && tls_certificate(transport, &session->certificate) < 0)) {
 		transport_close(transport, &daemon->core.memory);
+		free(session);
 		return NULL;
 	}
 	client_init(&session->client, &daemon->core);
@@ -85,6 +92,8 @@ struct session *session_new(struct daemon *daemon, struct transport *transport, 
 		session->ending = true;
 	if (session->ending)
 		session_mark_dirty(session); /* session_flush closes the connection */
+	else if (session_has_more(session))
+		session_want_turn(session); /* bytes that came with the end of a handshake */
 	session_settle(session);
 	return session;
 }

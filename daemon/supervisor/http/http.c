@@ -2,12 +2,14 @@
 #include "daemon/supervisor/http/http.h"
 
 #include "daemon/supervisor/connections/socketfile.h"
+#include "daemon/supervisor/http/http_answer.h"
 #include "daemon/supervisor/http/http_connections.h"
 #include "daemon/supervisor/http/http_listeners.h"
 #include "daemon/supervisor/http/http_pages.h"
 #include "daemon/supervisor/log/log.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { ACCEPTS_A_TURN = 16, HEADERS_MAX = 8192, BODY_MAX = 4096 };
 
@@ -38,7 +40,7 @@ static struct bufferevent *on_connection(struct event_base *base, void *data)
 	daemon_tick(http->daemon);
 	http->listeners.complained = false;
 	http->accepted++;
-	struct bufferevent *stream = http_connections_add(&http->connections);
+	struct bufferevent *stream = http_connections_add(&http->connections, http->address.tls);
 	settle(http);
 	return stream;
 }
@@ -49,8 +51,10 @@ static void on_request(struct evhttp_request *request, void *data)
 	struct http *http = data;
 
 	daemon_tick(http->daemon);
-	http_connections_on_request(&http->connections, request);
-	http_pages_answer(&http->pages, request);
+	if (http_connections_on_request(&http->connections, request, http->address.tls))
+		http_pages_answer(&http->pages, request);
+	else
+		http_answer_text(request, HTTP_SERVUNAVAIL, "there is no memory for TLS\n");
 }
 
 void http_end_turn(struct http *http)
@@ -104,7 +108,8 @@ static struct http *open_address(struct daemon *daemon, const struct config *con
 
 	if (address_parse(&address, config->http.text, reason, size) < 0)
 		return NULL;
-	if (present && address_equal(&present->address, &address) && http_listeners_match(&present->listeners, config, &address))
+	if (present && address_same_socket(&present->address, &address) &&
+	    http_listeners_match(&present->listeners, config, &address))
 		return present;
 	struct http *http = http_new(daemon, &address);
 	if (!http) {
@@ -126,15 +131,27 @@ int http_open(struct daemon *daemon, const struct config *config, struct http **
 	return -1;
 }
 
+/* New connections are with TLS, or without, as the configuration says. */
+static bool settle_tls(struct http *http)
+{
+	const bool tls = strncmp(http->daemon->config.http.text, "tls:", 4) == 0, changes = tls != http->address.tls;
+
+	http->address.tls = tls;
+	for (uint32_t i = 0; i < http->listeners.count; i++)
+		http->listeners.listener[i].bound.tls = tls;
+	return changes;
+}
+
 void http_use(struct daemon *daemon, struct http *http)
 {
+	const bool same = http == daemon->http;
 	char text[ADDRESS_TEXT];
 
-	if (http == daemon->http)
-		return;
-	(void)http_close(daemon->http);
+	if (!same)
+		(void)http_close(daemon->http);
 	daemon->http = http;
-	if (!http)
+	const bool changes = http && settle_tls(http);
+	if (!http || (same && !changes))
 		return;
 	for (uint32_t i = 0; i < http->listeners.count; i++) {
 		address_format(&http->listeners.listener[i].bound, text, sizeof text);

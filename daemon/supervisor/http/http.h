@@ -15,7 +15,7 @@
  * in its place; or NULL. 0, or -1 with a sentence in `reason`. */
 int http_open(struct daemon *daemon, const struct config *config, struct http **http, char *reason, size_t reason_size);
 
-/* Closes daemon->http unless it is this server, and puts this server in its place. */
+/* Closes daemon->http unless it is this server, and puts this server in its place. daemon->config is the one that wants it. */
 void http_use(struct daemon *daemon, struct http *http);
 
 /* A reload has changed the rights that Unix sockets are to have. */

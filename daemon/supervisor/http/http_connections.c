@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/supervisor/http/http_connections.h"
 
+#include "daemon/supervisor/transport/tls_context.h"
+
 #include <errno.h>
+#include <event2/bufferevent_ssl.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -50,8 +53,7 @@ static void cut_one(struct http_connections *connections, const struct http_conn
 {
 	struct http_connection *connection, *oldest = NULL;
 
-	TAILQ_FOREACH(connection, &connections->list, link)
-	{
+	TAILQ_FOREACH(connection, &connections->list, link) {
 		if (connection->cut || connection == newest)
 			continue;
 		if (!connection->asked) {
@@ -65,12 +67,30 @@ static void cut_one(struct http_connections *connections, const struct http_conn
 		cut(connections, oldest);
 }
 
-struct bufferevent *http_connections_add(struct http_connections *connections)
+/* A client of HTTP may end its connection without telling TLS. */
+static struct bufferevent *open_tls(const struct daemon *daemon)
+{
+	static struct tls_notes notes = {.protocol = TLS_HTTP};
+	SSL *ssl = daemon->tls ? tls_context_connection(daemon->tls, &notes) : NULL;
+	struct bufferevent *stream =
+		ssl ? bufferevent_openssl_socket_new(daemon->base, -1, ssl, BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE)
+		    : NULL;
+
+	if (stream)
+		bufferevent_openssl_set_allow_dirty_shutdown(stream, 1);
+	return stream;
+}
+
+static struct bufferevent *open_stream(const struct daemon *daemon, bool tls)
+{
+	return tls ? open_tls(daemon) : bufferevent_socket_new(daemon->base, -1, BEV_OPT_CLOSE_ON_FREE);
+}
+
+struct bufferevent *http_connections_add(struct http_connections *connections, bool tls)
 {
 	struct http_connection *connection = calloc(1, sizeof *connection);
 
-	if (!connection ||
-	    !(connection->stream = bufferevent_socket_new(connections->daemon->base, -1, BEV_OPT_CLOSE_ON_FREE))) {
+	if (!connection || !(connection->stream = open_stream(connections->daemon, tls))) {
 		free(connection);
 		return NULL;
 	}
@@ -83,14 +103,15 @@ struct bufferevent *http_connections_add(struct http_connections *connections)
 	return connection->stream;
 }
 
-void http_connections_on_request(struct http_connections *connections, struct evhttp_request *request)
+bool http_connections_on_request(struct http_connections *connections, struct evhttp_request *request, bool tls)
 {
-	const struct bufferevent *stream = evhttp_connection_get_bufferevent(evhttp_request_get_connection(request));
+	struct bufferevent *stream = evhttp_connection_get_bufferevent(evhttp_request_get_connection(request));
 	struct http_connection *connection;
 
 	TAILQ_FOREACH(connection, &connections->list, link)
 		if (connection->stream == stream)
 			connection->asked = true;
+	return !tls || bufferevent_openssl_get_ssl(stream);
 }
 
 bool http_connections_have_room(const struct http_connections *connections)

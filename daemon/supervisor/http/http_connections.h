@@ -26,13 +26,13 @@ struct http_connections {
 int http_connections_open(struct http_connections *connections, struct daemon *daemon);
 
 /*
- * The bufferevent of a new connection. Closes another connection if there are too many. NULL: out of memory; evhttp then makes a
- * bufferevent of its own. A connection with TLS would get libevent's bufferevent for it here.
+ * The bufferevent of a new connection, with TLS if `tls` says so. Closes another connection if there are too many. NULL: out of
+ * memory; evhttp then makes a bufferevent of its own, without TLS.
  */
-struct bufferevent *http_connections_add(struct http_connections *connections);
+struct bufferevent *http_connections_add(struct http_connections *connections, bool tls);
 
-/* A whole request has come. */
-void http_connections_on_request(struct http_connections *connections, struct evhttp_request *request);
+/* A whole request has come. False: it came without TLS, though `tls` is wanted. */
+bool http_connections_on_request(struct http_connections *connections, struct evhttp_request *request, bool tls);
 
 /* False: no more may be accepted until some that were cut have been freed. */
 bool http_connections_have_room(const struct http_connections *connections);

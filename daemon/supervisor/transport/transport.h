@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * transport: how the bytes of one connection go, and the events of its descriptor. Intake and outlet know no other way to a
- * socket. Its owner (session, worker) says whether it wants to read and to send, and is called when it can. socket.h has the
- * plain socket. TLS will be another table of functions, with the state of its connection beside `fd`.
+ * socket. Its owner (session, handshake, worker) says whether it wants to read and to send, and is called when it can. socket.h
+ * has the plain socket, tls.h TLS.
  *
  * The functions are made so that OpenSSL on a non-blocking socket fits them:
  *
@@ -22,11 +22,14 @@
 
 #include <event2/event_struct.h>
 
+struct tls;
+
 enum transport_event { TRANSPORT_READABLE = 1, TRANSPORT_WRITABLE = 2 };
 
 struct transport {
 	const struct transport_ops *ops;
 	int fd;                             /* -1: there is no connection */
+	struct tls *tls;                    /* of a connection with TLS (tls.h); NULL: it has none */
 	enum transport_event read_awaits;   /* after -EAGAIN: the event with which `read` can go on */
 	enum transport_event send_awaits;   /* likewise for `send` */
 	bool pending;                       /* the last `read` has left bytes that no event tells of */

@@ -4,6 +4,8 @@
 #include "daemon/core/records/methods.h"
 #include "daemon/core/records/pool.h"
 #include "daemon/supervisor/base/procfs.h"
+#include "daemon/supervisor/connections/handshake.h"
+#include "daemon/supervisor/transport/tls_context.h"
 #include "daemon/supervisor/view/status.h"
 #include "daemon/supervisor/workers/worker.h"
 
@@ -113,14 +115,28 @@ static void put_whole(const struct daemon *daemon, const struct page *page)
 	       (double)daemon->core.late);
 }
 
+static void put_tls(const struct daemon *daemon, const struct page *page)
+{
+	if (!daemon->tls)
+		return;
+	single(page, "objpool_tls_handshakes", "gauge", NULL, "Connections whose handshake of TLS is not done.",
+	       handshakes_count(daemon->handshakes));
+	single(page, "objpool_tls_failed_handshakes", "counter", NULL, "Handshakes of TLS that have failed.",
+	       (double)handshakes_failed(daemon->handshakes));
+	single(page, "objpool_tls_certificate_expiry_seconds", "gauge", "seconds",
+	       "When the daemon's certificate expires, since 1970.", (double)tls_context_expires(daemon->tls));
+}
+
 static void put_process(const struct daemon *daemon, const struct page *page)
 {
 	family(page, "objpool_build", "info", NULL, "The daemon.");
 	fputs("objpool_build_info{", page->to);
 	put_label(page->to, "version", OBJPOOL_VERSION);
 	fputs("} 1\n", page->to);
-	if (rights_have_any(page->rights, RIGHT_WATCH))
-		put_whole(daemon, page);
+	if (!rights_have_any(page->rights, RIGHT_WATCH))
+		return;
+	put_whole(daemon, page);
+	put_tls(daemon, page);
 }
 
 /* ---- pools and slots: a table of what each has ---- */
@@ -131,7 +147,9 @@ struct pool_gauges {
 
 static struct pool_gauges gauges_of(const struct pool *pool)
 {
-	return (struct pool_gauges){.workers = pool->size, .queue = pool->waiting, .running = status_running_batches(pool),
+	return (struct pool_gauges){.workers = pool->size,
+				    .queue = pool->waiting,
+				    .running = status_running_batches(pool),
 				    .direct = status_direct(pool)};
 }
 
@@ -267,8 +285,8 @@ static const struct {
 	{"objpool_slot_failed_tasks", "counter", NULL, "Those of them that failed.", slot_failed},
 	{"objpool_worker_cpu_seconds", "counter", "seconds", "CPU time of the slot's present worker.", slot_cpu},
 	{"objpool_worker_resident_memory_bytes", "gauge", "bytes", "Memory of the slot's present worker.", slot_rss},
-	{"objpool_worker_running_seconds", "gauge", "seconds",
-	 "How long the worker has been at the method that it runs.", slot_running},
+	{"objpool_worker_running_seconds", "gauge", "seconds", "How long the worker has been at the method that it runs.",
+	 slot_running},
 };
 
 static void put_slot_family(const struct slot_values *values, size_t count, size_t i, const struct page *page)

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * handshake: connections whose handshake of TLS is not done. They are no sessions yet. Strangers make them, so they are bounded:
+ * each in time, all together in number (the oldest gives way), and in what they cost a turn of the loop.
+ *
+ *   accepted --its first byte--> shakes hands ------done------> session_new
+ *      |                             '--fails--> leaves: its last bytes are read, so that the peer gets to know why --> closed
+ *      '------10 seconds, or too many others------> closed
+ */
+#ifndef SUPERVISOR_HANDSHAKE_H
+#define SUPERVISOR_HANDSHAKE_H
+
+#include "daemon/supervisor/base/daemon.h"
+#include "daemon/supervisor/config/address.h"
+
+/* NULL: out of memory. */
+struct handshakes *handshakes_new(struct daemon *daemon);
+
+/* Closes all. NULL: nothing. Returns NULL. */
+struct handshakes *handshakes_free(struct handshakes *handshakes);
+
+/* Takes over an accepted connection. */
+void handshakes_add(struct handshakes *handshakes, int fd, const struct address *peer);
+
+/* There are too many connections: closes the oldest that is not done. False: there is none. */
+bool handshakes_give_way(struct handshakes *handshakes);
+
+/* Has one something to do in the next turn of the loop? */
+bool handshakes_have_work(const struct handshakes *handshakes);
+
+/* When a turn of the loop ends: goes on with those that can, for a moment, and closes what is overdue. */
+void handshakes_end_turn(struct handshakes *handshakes);
+
+/* How many there are; and how many have failed since the start. */
+uint32_t handshakes_count(const struct handshakes *handshakes);
+uint64_t handshakes_failed(const struct handshakes *handshakes);
+
+#endif

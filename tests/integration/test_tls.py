@@ -1,0 +1,474 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TLS: listeners, handshakes, certificates, and what goes through."""
+import os
+import socket
+import ssl
+import subprocess
+import threading
+
+import msgpack
+import pytest
+from cryptography import x509
+
+import harness
+from certificates import DAY, Authority, now
+
+
+@pytest.fixture
+def ca(place):
+    return Authority(place)
+
+
+class Secure(harness.Client):
+    """A client whose connection is TLS."""
+
+    def __init__(self, address, context, deadline=harness.DEADLINE, name="localhost"):
+        super().__init__(address, deadline)
+        self.socket = context.wrap_socket(self.socket, server_hostname=name)
+
+
+def context_for(ca, cert=None, key=None, alpn=("objpool/1",)):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(ca.path)
+    if cert:
+        context.load_cert_chain(cert, key)
+    if alpn:
+        context.set_alpn_protocols(list(alpn))
+    return context
+
+
+@pytest.fixture
+def serve(start, ca):
+    """serve(**keys) -> a daemon that listens on tls:127.0.0.1:0 with a certificate of `ca`."""
+
+    def begin(pools=None, **keys):
+        cert, key, _ = ca.issue_server()
+        daemon = start(pools, {"listen": "tls:127.0.0.1:0", "tls_cert": cert, "tls_key": key, **keys})
+        daemon.tls = "tls:" + daemon.wait_log(r"listening on tls:(\S+)").group(1)
+        return daemon
+
+    return begin
+
+
+def connect(daemon):
+    host, _, port = daemon.tls[4:].rpartition(":")
+    return socket.create_connection((host, int(port)), harness.DEADLINE)
+
+
+def test_a_call(serve, ca):
+    daemon = serve()
+    with Secure(daemon.tls, context_for(ca)) as client:
+        assert client.value("p.echo", "hello") == "hello"
+        assert client.socket.version() == "TLSv1.3"
+        assert client.socket.selected_alpn_protocol() == "objpool/1"
+        assert daemon.tls in client.value("objpool.status")["listen"]
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_byte_by_byte(serve, ca, version):
+    daemon = serve()
+    context = context_for(ca)
+    context.maximum_version = version
+    with Secure(daemon.tls, context) as client:
+        for byte in msgpack.packb([0, 1, "p.echo", ["slowly"]]):
+            client.send_raw(bytes([byte]))
+        assert client.wait(1) == (None, "slowly")
+
+
+def test_sizes_around_a_record(serve, ca):
+    daemon = serve()
+    with Secure(daemon.tls, context_for(ca)) as client:
+        for size in (0, 1, (16 << 10) - 40, (16 << 10) - 1, 16 << 10, (16 << 10) + 1, (32 << 10) + 1, (64 << 10) - 1, 300_000):
+            value = os.urandom(size)
+            assert client.value("p.echo", value) == value
+
+
+def test_64_mib_there_and_back(serve, ca):
+    daemon = serve()
+    value = os.urandom(1 << 20) * 64
+    with Secure(daemon.tls, context_for(ca), deadline=60) as client:
+        assert client.value("p.echo", value) == value
+
+
+def test_many_calls_together(serve, ca):
+    daemon = serve()
+    with Secure(daemon.tls, context_for(ca)) as client:
+        client.send_raw(b"".join(msgpack.packb([0, i, "p.echo", [i]]) for i in range(1, 5001)))
+        assert [client.wait(i) for i in range(1, 5001)] == [(None, i) for i in range(1, 5001)]
+
+
+def test_requests_that_come_with_the_end_of_the_handshake(serve, ca):
+    """The daemon reads them together with the handshake: no event tells of them afterwards."""
+    daemon = serve()
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context_for(ca).wrap_bio(incoming, outgoing, server_hostname="localhost")
+    with connect(daemon) as raw:
+        while True:
+            try:
+                tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                raw.sendall(outgoing.read())
+                incoming.write(raw.recv(1 << 16))
+        tls.write(msgpack.packb([0, 7, "p.echo", ["early"]]))
+        raw.sendall(outgoing.read())
+        while True:
+            incoming.write(raw.recv(1 << 16))
+            try:
+                assert msgpack.unpackb(tls.read()) == [1, 7, None, "early"]
+                break
+            except ssl.SSLWantReadError:
+                pass
+
+
+def test_an_address_becomes_tls_at_reload(start, ca):
+    cert, key, _ = ca.issue_server()
+    daemon = start()
+    plain = daemon.tcp
+    with daemon.client() as client:
+        daemon.daemon.update(listen="tls:" + plain[4:], tls_cert=cert, tls_key=key)
+        daemon.write_config()
+        config = daemon.config.read_text().replace("listen = tcp:127.0.0.1:0\n", "")
+        daemon.config.write_text(config)
+        client.value("objpool.reload")
+        with Secure(plain, context_for(ca)) as secure:
+            assert secure.value("p.echo", 1) == 1
+        daemon.config.write_text(config.replace("listen = tls:", "listen = tcp:"))
+        client.value("objpool.reload")
+        with daemon.client(plain) as again:
+            assert again.value("p.echo", 2) == 2
+
+
+# ---- who is let in ----
+
+
+def refused(daemon, context, words):
+    """The connection ends without an answer, and the log says why."""
+    with pytest.raises((ssl.SSLError, EOFError)) as error:
+        with Secure(daemon.tls, context) as client:
+            client.value("p.echo", 1)
+    daemon.wait_log("TLS: the handshake with tls:127.0.0.1:.* failed: .*" + words)
+    return error.value
+
+
+def test_required(serve, ca, place):
+    daemon = serve(tls_client_ca=ca.path)
+    (place / "other").mkdir()
+    other = Authority(place / "other", "other")
+    cert, key, _ = ca.issue("ann", [x509.DNSName("ann.example.org")])
+    with Secure(daemon.tls, context_for(ca, cert, key)) as client:
+        assert client.value("p.echo", 1) == 1
+    assert "certificate required" in str(refused(daemon, context_for(ca), "given no certificate")).lower()
+    cert, key, _ = ca.issue("late", ends=now() - DAY / 2)
+    assert "expired" in str(refused(daemon, context_for(ca, cert, key), "certificate has expired .*late"))
+    cert, key, _ = other.issue("stranger")
+    assert "unknown ca" in str(refused(daemon, context_for(ca, cert, key), "unable to get local issuer certificate")).lower()
+
+
+def test_optional(serve, ca, place):
+    daemon = serve(tls_client_ca=ca.path, tls_client="optional")
+    cert, key, _ = ca.issue("ann")
+    for context in context_for(ca), context_for(ca, cert, key):
+        with Secure(daemon.tls, context) as client:
+            assert client.value("p.echo", 1) == 1
+    cert, key, _ = ca.issue("late", ends=now() - DAY / 2)
+    refused(daemon, context_for(ca, cert, key), "certificate has expired")
+
+
+def test_not_asked_for(serve, ca):
+    daemon = serve(tls_client_ca=ca.path, tls_client="none")
+    cert, key, _ = ca.issue("late", ends=now() - DAY / 2)
+    with Secure(daemon.tls, context_for(ca, cert, key)) as client:
+        assert client.value("p.echo", 1) == 1
+
+
+def test_revoked(serve, ca):
+    bad, bad_key, revoked = ca.issue("bad")
+    good, good_key, _ = ca.issue("good")
+    daemon = serve(tls_client_ca=ca.path, tls_crl=ca.revoke())
+    with Secure(daemon.tls, context_for(ca, bad, bad_key)) as before, daemon.client() as admin:
+        assert before.value("p.echo", 1) == 1
+        ca.revoke(revoked)
+        admin.value("objpool.reload")
+        assert "revoked" in str(refused(daemon, context_for(ca, bad, bad_key), "certificate revoked .*bad"))
+        with Secure(daemon.tls, context_for(ca, good, good_key)) as client:
+            assert client.value("p.echo", 1) == 1
+        assert before.value("p.echo", 2) == 2
+
+
+def test_application_protocols(serve, ca):
+    daemon = serve()
+    for alpn in ((), ("h2", "objpool/1")):
+        with Secure(daemon.tls, context_for(ca, alpn=alpn)) as client:
+            assert client.value("p.echo", 1) == 1
+    refused(daemon, context_for(ca, alpn=("h2", "http/1.1")), "ALPN")
+
+
+def test_old_versions(serve, ca):
+    daemon = serve()
+    context = context_for(ca)
+    context.set_ciphers("DEFAULT:@SECLEVEL=0")
+    context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
+    refused(daemon, context, "no version of TLS from 1.2 on")
+
+
+def test_the_client_does_not_trust_the_daemon(serve, ca, place):
+    daemon = serve()
+    (place / "other").mkdir()
+    refused(daemon, context_for(Authority(place / "other", "other")), "does not trust the daemon's certificate")
+
+
+# ---- the certificates of the configuration ----
+
+
+def test_bad_files(place, ca):
+    (place / "other").mkdir()
+    other = Authority(place / "other", "other")
+    cert, key, _ = ca.issue_server()
+    old, old_key, _ = ca.issue_server(file="old", ends=now() - DAY / 2)
+    future, future_key, _ = ca.issue_server(file="future", begins=now() + DAY / 2)
+    (place / "empty").write_text("")
+    (place / "broken").write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+    subprocess.run(["openssl", "ec", "-aes128", "-in", key, "-out", place / "locked", "-passout", "pass:x"], check=True,
+                   capture_output=True)
+    late_list = ca.revoke(ends=now() - DAY / 2)
+    cases = [
+        ("tls_cert = /nowhere\ntls_key = /nowhere", 3, "No such file"),
+        (f"tls_cert = {place}\ntls_key = {key}", 3, "directory"),
+        (f"tls_cert = {place}/empty\ntls_key = {key}", 3, "no certificate"),
+        (f"tls_cert = {place}/broken\ntls_key = {key}", 3, "malformed"),
+        (f"tls_cert = {cert}\ntls_key = {place}/empty", 4, "no private key"),
+        (f"tls_cert = {cert}\ntls_key = {place}/locked", 4, "encrypted"),
+        (f"tls_cert = {cert}\ntls_key = {old_key}", 4, "not the key"),
+        (f"tls_cert = {old}\ntls_key = {old_key}", 3, "expired"),
+        (f"tls_cert = {future}\ntls_key = {future_key}", 3, "not valid yet"),
+        (f"tls_cert = {cert}", 3, "tls_key"),
+        (f"tls_key = {key}", 3, "tls_cert"),
+        (f"tls_cert = {cert}\ntls_key = {key}\ntls_crl = {late_list}", 5, "tls_client_ca"),
+        (f"tls_cert = {cert}\ntls_key = {key}\ntls_client = required", 5, "tls_client_ca"),
+        (f"tls_cert = {cert}\ntls_key = {key}\ntls_client_ca = {key}", 5, "no certificate"),
+        (f"tls_cert = {cert}\ntls_key = {key}\ntls_client_ca = {other.path}\ntls_crl = {late_list}", 6, "expired"),
+        (f"tls_cert = {cert}\ntls_key = {key}\ntls_client_ca = {other.path}\ntls_crl = {cert}", 6, "no revocation list"),
+        ("listen = tls:127.0.0.1:0", 3, "tls_cert"),
+        ("http = tls:127.0.0.1:0", 3, "tls_cert"),
+        ("tls_client = perhaps", 3, "none, optional or required"),
+    ]
+    path = place / "conf"
+    for text, line, words in cases:
+        path.write_text(f"[daemon]\nlog_level = info\n{text}\n")
+        for arguments, status in ((["--check=syntax"], 1), ([], 78)):
+            done = subprocess.run([harness.BUILD / "objpoold", "--config", path, *arguments], capture_output=True, text=True,
+                                  timeout=harness.DEADLINE, check=False)
+            if not arguments and done.returncode != status:
+                pytest.fail(f"{text}: {done}")
+            assert f"{path}:{line}: " in done.stderr and words in done.stderr, (text, done.stderr)
+            assert done.returncode == status, done
+
+
+def test_an_address_for_all_needs_tls_or_consent(place, ca):
+    cert, key, _ = ca.issue_server()
+    path = place / "conf"
+    path.write_text(f"[daemon]\nlisten = tls:0.0.0.0:7118\nhttp = tls:0.0.0.0:7119\ntls_cert = {cert}\ntls_key = {key}\n")
+    done = subprocess.run([harness.BUILD / "objpoold", "--config", path, "--check"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    shown = subprocess.run([harness.BUILD / "objpoold", "--config", path, "--print-config"], capture_output=True, text=True, check=True)
+    assert "tls_client = none\n" in shown.stdout and f"tls_key = {key}\n" in shown.stdout
+
+
+def test_reload_under_load(serve, ca):
+    """Certificates change a few times: no call fails, and a bad file changes nothing."""
+    daemon = serve()
+    stop, failures, done = threading.Event(), [], [0, 0]
+
+    def call(who):
+        try:
+            while not stop.is_set():
+                with Secure(daemon.tls, context_for(ca)) as client:
+                    for i in range(50):
+                        assert client.value("p.echo", i) == i
+                    done[who] += 1
+        except Exception as error:  # pylint: disable=broad-except
+            failures.append(error)
+
+    threads = [threading.Thread(target=call, args=(i,)) for i in range(2)]
+    with Secure(daemon.tls, context_for(ca)) as old, daemon.client() as admin:
+        for thread in threads:
+            thread.start()
+        for _ in range(5):
+            _, _, certificate = ca.issue_server()
+            admin.value("objpool.reload")
+            with Secure(daemon.tls, context_for(ca)) as client:
+                assert x509.load_der_x509_certificate(client.socket.getpeercert(True)).serial_number == certificate.serial_number
+        (ca.place / "server.key").write_text("nonsense")
+        assert "tls_key" in str(admin.error("objpool.reload"))
+        with Secure(daemon.tls, context_for(ca)) as client:
+            assert x509.load_der_x509_certificate(client.socket.getpeercert(True)).serial_number == certificate.serial_number
+        stop.set()
+        for thread in threads:
+            thread.join()
+        assert old.value("p.echo", 1) == 1
+    assert not failures and min(done) > 0
+
+
+# ---- handshakes that go wrong ----
+
+
+def ends_cleanly(raw):
+    """The connection ends, and is not reset. Returns what came before."""
+    raw.settimeout(harness.DEADLINE)
+    came = b""
+    while True:
+        data = raw.recv(4096)
+        if not data:
+            return came
+        came += data
+
+
+def test_plain_text(serve):
+    daemon = serve()
+    with connect(daemon) as raw:
+        raw.sendall(msgpack.packb([0, 1, "p.echo", ["x" * 100_000]]))
+        assert ends_cleanly(raw) == b""
+    daemon.wait_log("does not speak TLS")
+
+
+def test_garbage(serve, ca):
+    daemon = serve()
+    for garbage in (b"\x16", b"\x16\x03\x01\x00\x05", b"\x16\x03\x01\xff\xff" + b"x" * 100, b"\x16" + os.urandom(5000),
+                    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + os.urandom(300)):
+        with connect(daemon) as raw:
+            raw.sendall(garbage)
+            raw.shutdown(socket.SHUT_WR)
+            ends_cleanly(raw)
+    with Secure(daemon.tls, context_for(ca)) as client:
+        assert client.value("p.echo", 1) == 1
+
+
+def test_garbage_in_the_middle(serve, ca):
+    daemon = serve()
+    with Secure(daemon.tls, context_for(ca)) as client:
+        assert client.value("p.echo", 1) == 1
+        raw = socket.socket(fileno=client.socket.detach())
+        raw.sendall(b"\x17\x03\x03\x00\x20" + b"x" * 32)
+        ends_cleanly(raw)
+        raw.close()
+    daemon.wait_log("no TLS that can be read")
+
+
+def test_renegotiation_is_refused(serve, ca):
+    daemon = serve()
+    host = daemon.tls[4:]
+    process = subprocess.Popen(["openssl", "s_client", "-connect", host, "-tls1_2", "-CAfile", ca.path, "-servername", "localhost"],
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    seen = b""
+    while b"Verify return code" not in seen:
+        seen += os.read(process.stdout.fileno(), 4096)
+    process.stdin.write(b"R\n")
+    process.stdin.flush()
+    rest = process.communicate(timeout=harness.DEADLINE)[0]
+    assert b"RENEGOTIATING" in rest and b"no renegotiation" in rest.lower(), rest
+
+
+def test_openssl_as_client(serve, ca):
+    daemon = serve()
+    asked = msgpack.packb([0, 1, "p.echo", ["from openssl"]])
+    process = subprocess.Popen(["openssl", "s_client", "-connect", daemon.tls[4:], "-CAfile", ca.path, "-quiet", "-verify_return_error",
+                                "-verify_hostname", "localhost", "-alpn", "objpool/1"],
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdin.write(asked)
+    process.stdin.flush()
+    unpacker = msgpack.Unpacker()
+    while True:
+        unpacker.feed(os.read(process.stdout.fileno(), 4096))
+        answers = list(unpacker)
+        if answers:
+            break
+    assert answers == [[1, 1, None, "from openssl"]]
+    process.kill()
+    process.communicate()
+
+
+def test_half_closed(serve, ca):
+    """As on plain TCP: a client that has ended its side is gone. What runs for it is cancelled, and the session ends."""
+    daemon = serve()
+    for clean in True, False:
+        client = Secure(daemon.tls, context_for(ca))
+        client.start("p.sleep", 30)
+        with daemon.client() as other:
+            harness.wait_for(lambda: other.value("objpool.status")["sessions"] == 2, lambda: "the session")
+            if clean:
+                client.socket.settimeout(0.01)
+                with pytest.raises((OSError, ssl.SSLError)):  # it says that it has ended, and waits for the daemon to say so
+                    client.socket.unwrap()
+            else:
+                client.socket.shutdown(socket.SHUT_WR)
+            harness.wait_for(lambda: other.value("objpool.status")["sessions"] == 1, lambda: "its end")
+        client.close()
+
+
+def test_a_thousand_stalled_handshakes(serve, ca):
+    """The oldest give way, and calls go on meanwhile."""
+    daemon = serve()
+    stalled = []
+    with Secure(daemon.tls, context_for(ca)) as client:
+        for i in range(1000):
+            raw = connect(daemon)
+            if i % 2:
+                raw.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
+            stalled.append(raw)
+            if i % 100 == 0:
+                assert client.value("p.echo", i) == i
+        with Secure(daemon.tls, context_for(ca)) as another:
+            assert another.value("p.echo", 1) == 1
+        assert client.value("p.echo", 2) == 2
+    daemon.wait_log("it was the oldest")
+    assert daemon.log().count("it was the oldest") <= 40
+    for raw in stalled:
+        raw.close()
+
+
+def test_max_connections(serve, ca):
+    """Handshakes count, and give way to others."""
+    daemon = serve(max_connections=3)
+    first, second = connect(daemon), connect(daemon)
+    third = connect(daemon)
+    with daemon.client() as client:
+        assert client.value("p.echo", 1) == 1
+        assert ends_cleanly(first) == b""
+        with Secure(daemon.tls, context_for(ca)) as secure:
+            assert secure.value("p.echo", 1) == 1
+            assert ends_cleanly(second) == b""
+            with Secure(daemon.tls, context_for(ca)) as another:
+                assert another.value("p.echo", 1) == 1
+                with pytest.raises((OSError, EOFError)):
+                    with Secure(daemon.tls, context_for(ca)) as one_too_many:
+                        one_too_many.value("p.echo", 1)
+    third.close()
+    first.close()
+    second.close()
+
+
+# ---- HTTP ----
+
+
+def test_https(serve, ca):
+    cert, key, _ = ca.issue("scraper")
+    daemon = serve(tls_client_ca=ca.path, http="tls:127.0.0.1:0")
+    address = daemon.wait_log(r"by HTTP on tls:(\S+)").group(1)
+
+    def fetch(path, *arguments):
+        return subprocess.run(["curl", "-sS", "--resolve", f"localhost:{address.split(':')[1]}:127.0.0.1", "--cacert", ca.path,
+                               f"https://localhost:{address.split(':')[1]}{path}", *arguments],
+                              capture_output=True, text=True, timeout=harness.DEADLINE, check=False)
+
+    page = fetch("/metrics", "--cert", cert, "--key", key)
+    assert page.returncode == 0 and "objpool_tls_failed_handshakes_total 0" in page.stdout, page
+    assert "objpool_tls_certificate_expiry_seconds" in page.stdout
+    assert fetch("/livez", "--cert", cert, "--key", key, "--http1.1").stdout == "ok\n"
+    assert fetch("/livez").returncode != 0
+    with daemon.client() as client:  # the same address without TLS
+        daemon.daemon["http"] = "tcp:127.0.0.1:0"
+        daemon.write_config()
+        client.value("objpool.reload")
+        plain = subprocess.run(["curl", "-sS", f"http://{address}/livez"], capture_output=True, text=True, check=False)
+        assert plain.stdout == "ok\n", plain
