@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """TLS: listeners, handshakes, certificates, and what goes through."""
+import hashlib
 import os
 import socket
 import ssl
@@ -41,9 +42,9 @@ def context_for(ca, cert=None, key=None, alpn=("objpool/1",)):
 def serve(start, ca):
     """serve(**keys) -> a daemon that listens on tls:127.0.0.1:0 with a certificate of `ca`."""
 
-    def begin(pools=None, **keys):
+    def begin(pools=None, users="", **keys):
         cert, key, _ = ca.issue_server()
-        daemon = start(pools, {"listen": "tls:127.0.0.1:0", "tls_cert": cert, "tls_key": key, **keys})
+        daemon = start(pools, {"listen": "tls:127.0.0.1:0", "tls_cert": cert, "tls_key": key, **keys}, users=users)
         daemon.tls = "tls:" + daemon.wait_log(r"listening on tls:(\S+)").group(1)
         return daemon
 
@@ -448,7 +449,58 @@ def test_max_connections(serve, ca):
     second.close()
 
 
+# ---- users ----
+
+USERS = ("[user ann]\ncert = cn:ann\ncall = p.*\ndescribe = *\n[user two]\ncert = san:dns:two.example.org\ncall = p.echo\n"
+         "[user clash]\ncert = cn:two\n[user ci]\ntoken_sha256 = " + hashlib.sha256(b"secret").hexdigest() + "\nwatch = yes\n")
+
+
+def who(client):
+    known = client.value("objpool.whoami")
+    return known["user"], known["by"]
+
+
+def test_users_by_certificate_and_token(serve, ca):
+    daemon = serve(users=USERS, tls_client_ca=ca.path, tls_client="optional")
+    ann, ann_key, _ = ca.issue("ann")
+    with Secure(daemon.tls, context_for(ca, ann, ann_key)) as client:
+        assert who(client) == ("ann", "cert") and client.value("p.echo", 1) == 1
+        assert client.error("q.echo", 1).startswith('DENIED: user ann may not "call" q.echo')
+    with Secure(daemon.tls, context_for(ca)) as client:
+        client.value("objpool.hello", {"token": "secret"})
+        assert who(client) == ("ci", "token")
+    other, other_key, _ = ca.issue("nobody")
+    with Secure(daemon.tls, context_for(ca, other, other_key)) as client:
+        assert who(client) == (None, "none")
+    both, both_key, _ = ca.issue("two", [x509.DNSName("two.example.org")])
+    with Secure(daemon.tls, context_for(ca, both, both_key)) as client:
+        with pytest.raises((EOFError, ConnectionResetError)):
+            client.value("p.echo", 1)
+    daemon.wait_log("refused: .*two.*clash|refused: .*clash.*two")
+
+
 # ---- HTTP ----
+
+
+def test_https_of_users(serve, ca):
+    daemon = serve(users=USERS, tls_client_ca=ca.path, tls_client="optional", http="tls:127.0.0.1:0")
+    port = daemon.wait_log(r"by HTTP on tls:(\S+)").group(1).split(":")[1]
+
+    def status(*arguments):
+        return subprocess.run(["curl", "-sS", "-o", os.devnull, "-w", "%{http_code}", "--cacert", ca.path, *arguments,
+                               f"https://localhost:{port}/metrics"],
+                              capture_output=True, text=True, timeout=harness.DEADLINE, check=True).stdout
+
+    def shown(name, *names):
+        cert, key, _ = ca.issue(name, names)
+        return "--cert", cert, "--key", key
+
+    assert status() == "403"
+    assert status(*shown("ann")) == "200"
+    assert status(*shown("nobody")) == "403"
+    assert status("-H", "Authorization: Bearer secret") == "200"
+    assert status("-H", "Authorization: Bearer wrong") == "401"
+    assert status(*shown("two", x509.DNSName("two.example.org"))) == "403"
 
 
 def test_https(serve, ca):

@@ -5,9 +5,12 @@
 #include "daemon/supervisor/http/accept.h"
 #include "daemon/supervisor/config/address.h"
 #include "daemon/supervisor/http/http_answer.h"
+#include "daemon/supervisor/transport/tls_peer.h"
 #include "daemon/supervisor/users/users.h"
 
 #include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,12 +43,19 @@ static void refuse(struct evhttp_request *request, int code, const char *text)
 	http_answer_text(request, code, text);
 }
 
+static struct bufferevent *stream_of(struct evhttp_request *request)
+{
+	return evhttp_connection_get_bufferevent(evhttp_request_get_connection(request));
+}
+
 /* Does the request come by a way on which nobody can read a token? */
 static bool is_private(struct evhttp_request *request)
 {
 	struct address address = {.size = sizeof address.sa};
-	struct bufferevent *stream = evhttp_connection_get_bufferevent(evhttp_request_get_connection(request));
+	struct bufferevent *stream = stream_of(request);
 
+	if (bufferevent_openssl_get_ssl(stream))
+		return true;
 	if (getpeername(bufferevent_getfd(stream), (struct sockaddr *)&address.sa, &address.size) < 0)
 		return false;
 	return address_is_unix(&address) || address_is_loopback(&address);
@@ -70,22 +80,38 @@ static int read_token(const struct users *users, struct evhttp_request *request,
 	return -1;
 }
 
-/* The rights of who asks: of a token's user, or of [user *]. -1: the request is refused. */
+/* Who asks, by the certificate of its connection or by its token. 0, or -1: the request is refused. */
+static int identify(struct users *users, struct evhttp_request *request, const uint8_t *token, struct known *known)
+{
+	SSL *ssl = bufferevent_openssl_get_ssl(stream_of(request));
+	struct certificate *certificate = NULL;
+	char reason[320];
+	int r = ssl ? tls_peer_certificate(ssl, &certificate) : 0;
+
+	if (r == 0) {
+		const struct credentials credentials = {.token = token, .certificate = certificate};
+		r = users_identify(users, &credentials, &known->identity, &known->by, reason, sizeof reason);
+	}
+	certificate_free(certificate);
+	if (r == -EEXIST)
+		refuse(request, HTTP_FORBIDDEN, "DENIED: the certificate is that of two users\n");
+	else if (r < 0)
+		http_answer_text(request, HTTP_INTERNAL, "out of memory\n");
+	return r < 0 ? -1 : 0;
+}
+
+/* The rights of who asks: of the user of a certificate or a token, or of [user *]. -1: the request is refused. */
 static int find_rights(const struct daemon *daemon, struct evhttp_request *request, struct rights **rights)
 {
-	struct credentials credentials = {0};
 	uint8_t hash[TOKEN_HASH];
 	struct known known;
-	char reason[1];
 
 	*rights = NULL;
 	if (!daemon->users)
 		return 0;
 	const int token = read_token(daemon->users, request, hash);
-	if (token < 0)
+	if (token < 0 || identify(daemon->users, request, token ? hash : NULL, &known) < 0)
 		return -1;
-	credentials.token = token ? hash : NULL;
-	(void)users_identify(daemon->users, &credentials, &known.identity, &known.by, reason, sizeof reason);
 	*rights = known.identity->rights;
 	return 0;
 }

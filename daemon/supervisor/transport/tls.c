@@ -278,10 +278,5 @@ void tls_describe(const struct transport *transport, char *text, size_t size)
 
 int tls_certificate(const struct transport *transport, struct certificate **certificate)
 {
-	X509 *shown = SSL_get1_peer_certificate(transport->tls->ssl);
-
-	*certificate = shown ? tls_peer_names(shown) : NULL;
-	const int r = shown && !*certificate ? -ENOMEM : 0;
-	X509_free(shown);
-	return r;
+	return tls_peer_certificate(transport->tls->ssl, certificate);
 }

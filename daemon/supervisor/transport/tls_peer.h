@@ -5,10 +5,11 @@
 
 #include "daemon/supervisor/base/certificate.h"
 
-#include <openssl/x509.h>
+#include <openssl/ssl.h>
 
-/* NULL: out of memory. */
-struct certificate *tls_peer_names(const X509 *certificate);
+/* The names in the certificate that the peer has shown, and that has been verified; NULL: it has shown none. To be freed with
+ * certificate_free. 0 or -ENOMEM. */
+int tls_peer_certificate(const SSL *ssl, struct certificate **certificate);
 
 /* The subject as RFC 2253 writes it, to be freed. NULL: it has none, or out of memory. */
 char *tls_peer_subject(const X509 *certificate);
