@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* command_manage: commands that send one request to the daemon: drop, scale, restart, forget, reload, ping, metrics. */
+/* command_manage: commands that send one request to the daemon: drop, scale, restart, forget, pause, resume, reload, ping, metrics. */
 #include "cli/cli.h"
 #include "cli/fields.h"
 #include "cli/words.h"
@@ -36,12 +36,28 @@ static bool read_number(const char *text, const char *name, int64_t *number)
 	return false;
 }
 
-enum exit_status command_drop(struct cli *cli)
+/* Calls a method that takes a pool's name alone, and whose answer waits for workers. */
+static enum exit_status order_for_pool(struct cli *cli, const char *method)
 {
 	struct objpool_result result;
-	const enum exit_status status = cli_order(cli, &result, "objpool.drop", "[s]", cli->arguments.words[0]);
+	const enum exit_status status = cli_order(cli, &result, method, "[s]", cli->arguments.words[0]);
 
 	return status == EXIT_DONE ? print_result(&result) : status;
+}
+
+enum exit_status command_drop(struct cli *cli)
+{
+	return order_for_pool(cli, "objpool.drop");
+}
+
+enum exit_status command_pause(struct cli *cli)
+{
+	return order_for_pool(cli, "objpool.pause");
+}
+
+enum exit_status command_resume(struct cli *cli)
+{
+	return order_for_pool(cli, "objpool.resume");
 }
 
 enum exit_status command_scale(struct cli *cli)

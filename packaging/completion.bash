@@ -75,7 +75,7 @@ _objpool() {
 			COMPREPLY=($(compgen -W "$(_objpool_methods "$cur")" -- "$cur"))
 			[[ ${COMPREPLY[0]} == *. ]] && compopt -o nospace 2>/dev/null
 			;;
-		describe | status | top | drop | scale | restart | forget) COMPREPLY=($(compgen -W "$(_objpool_pools)" -- "$cur")) ;;
+		describe | status | top | drop | scale | restart | forget | pause | resume) COMPREPLY=($(compgen -W "$(_objpool_pools)" -- "$cur")) ;;
 		esac
 	fi
 	declare -F __ltrim_colon_completions >/dev/null && __ltrim_colon_completions "$cur"

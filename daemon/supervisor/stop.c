@@ -74,6 +74,7 @@ void stop_begin(struct daemon *daemon, bool now)
 		say_stopping(daemon);
 		close_listeners_for_next(daemon);
 		pool_drain_all(&daemon->core);
+		daemon->slots_changed = true; /* pools that were paused go on, and requests may wait for their pause */
 	}
 	if (now)
 		break_off_all(daemon);

@@ -67,6 +67,10 @@ def test_administration(objpool):
     objpool("reload")
     objpool("ping")
     assert "DENIED" not in objpool("restart", "p", 1).stderr
+    assert objpool("resume", "p").stdout == "false\n"
+    assert objpool("pause", "p").stdout == "true\n"
+    assert "paused" in objpool("pools").stdout
+    assert objpool("resume", "p").stdout == "true\n"
     assert json.loads(objpool("bench", "p.echo", 1, "-c", 2, "-P", 4, "-n", 500, "--json").stdout)
 
 

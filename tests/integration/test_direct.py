@@ -505,7 +505,7 @@ def attach_or_none(client):
 
 
 @pytest.mark.parametrize("what, reason", [("restart", "replaced"), ("scale", "removed"), ("drop", "removed"), ("refuse", "refused"),
-                                          ("stop", "stopping")])
+                                          ("pause", "paused"), ("stop", "stopping")])
 def test_closing(start, what, reason):
     daemon = start({"p": {"workers": 2}})
     with Owner(daemon) as client, Owner(daemon) as admin, client.attach("p", 1) as channel:
@@ -517,6 +517,8 @@ def test_closing(start, what, reason):
             asked = admin.start("objpool.scale", "p", 1)
         elif what == "drop":
             asked = admin.start("objpool.drop", "p")
+        elif what == "pause":
+            asked = admin.start("objpool.pause", "p")
         elif what == "refuse":
             daemon.pools["p"]["max_direct"] = 0
             daemon.write_config()

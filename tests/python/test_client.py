@@ -204,6 +204,7 @@ def test_the_daemons_own_methods(client, pool):
     client.ping()
     assert client.describe(pool)["class"] == "Probe" and client.status()["server"] == "objpool"
     assert client.scale("p", 3) == 3 and client.restart("p", 0) == 1 and client.forget("p") == 0
+    assert client.pause("p") is None and client.resume("p") is True and client.resume("p") is False
     assert "objpool_" in client.metrics() and client.server["version"] == objpool.__version__
     with pytest.raises(objpool.BadArgument):
         client.scale("p", "x")

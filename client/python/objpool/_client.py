@@ -150,6 +150,14 @@ class Client:
         """Forgets sticky calls; returns how many."""
         return self.call("objpool.forget", _name_of(pool), *([] if method is None else [method]))
 
+    def pause(self, pool: Union[str, Pool]) -> None:
+        """Has a pool's calls wait until resume(); returns when nothing runs in it."""
+        self.call("objpool.pause", _name_of(pool))
+
+    def resume(self, pool: Union[str, Pool]) -> bool:
+        """Has the calls of a paused pool go on; returns whether it was paused."""
+        return self.call("objpool.resume", _name_of(pool))
+
     def drop(self, pool: Union[str, Pool]) -> None:
         """Removes a pool."""
         self.call("objpool.drop", _name_of(pool))

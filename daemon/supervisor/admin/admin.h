@@ -49,6 +49,7 @@ bool admin_is_allowed(const struct session *session, uint32_t policy);
 bool admin_may_stick(const struct client *client, const struct pool *pool);
 
 admin_fn admin_pools, admin_status, admin_describe, admin_scale, admin_restart, admin_forget, admin_create, admin_drop;
+admin_fn admin_pause, admin_resume;
 admin_fn admin_lease, admin_release;
 admin_fn admin_attach, admin_detached;
 admin_fn admin_whoami, admin_acl;

@@ -2,6 +2,7 @@
 #include "daemon/supervisor/admin/pending_admin.h"
 
 #include "daemon/core/records/pool.h"
+#include "daemon/core/life/pause.h"
 #include "daemon/core/life/pool_life.h"
 #include "daemon/core/records/slot.h"
 #include "daemon/core/life/slot_life.h"
@@ -171,6 +172,31 @@ static void run_rolling(struct pending_admin *pending)
 	pending_admin_free(pending);
 }
 
+static void answer_true(struct pending_admin *pending)
+{
+	static const uint8_t yes[] = {0xc3};
+
+	ticket_answer_span(&pending->ticket, NULL, (struct span){.bytes = yes, .size = 1});
+}
+
+/* Waits until nothing runs, or the pool is resumed. */
+static void run_pausing(struct pending_admin *pending)
+{
+	const struct pool *pool = pending->pool;
+	struct error error;
+
+	if (pool->paused && !pool_rests(pool))
+		return;
+	if (pool->paused) {
+		log_pool(LOG_INFO, pool, "paused: nothing runs");
+		answer_true(pending);
+	} else {
+		error_say(&error, ERROR_CANCELLED, RAN_MAYBE, "pool %s was resumed before all that ran had ended", pool->name);
+		ticket_answer_error(&pending->ticket, &error);
+	}
+	pending_admin_free(pending);
+}
+
 void pending_admin_run(struct daemon *daemon)
 {
 	struct pending_admin *pending, *next;
@@ -187,6 +213,9 @@ void pending_admin_run(struct daemon *daemon)
 		case PENDING_ROLL:
 			run_rolling(pending);
 			break;
+		case PENDING_PAUSE:
+			run_pausing(pending);
+			break;
 		case PENDING_UNDO:
 		case PENDING_DROP:
 			break;
@@ -196,7 +225,6 @@ void pending_admin_run(struct daemon *daemon)
 
 void pending_admin_on_pool_gone(struct daemon *daemon, struct pool *pool)
 {
-	static const uint8_t yes[] = {0xc3};
 	struct pending_admin *pending, *next;
 	struct error error;
 
@@ -205,7 +233,7 @@ void pending_admin_on_pool_gone(struct daemon *daemon, struct pool *pool)
 		if (pending->pool != pool)
 			continue;
 		if (pending->kind == PENDING_DROP) {
-			ticket_answer_span(&pending->ticket, NULL, (struct span){.bytes = yes, .size = 1});
+			answer_true(pending);
 		} else {
 			if (pending->kind == PENDING_UNDO)
 				error_say(&error, ERROR_FAILED, RAN_MAYBE, "pool %s could not be created: %s", pool->name,

@@ -15,6 +15,7 @@ enum pending_admin_kind {
 	PENDING_ROLL,   /* restarts slots, one after the other */
 	PENDING_UNDO,   /* CREATE has failed: waits until the pool has gone */
 	PENDING_DROP,   /* waits until the pool has gone */
+	PENDING_PAUSE,  /* waits until nothing runs in the pool, which is paused */
 };
 
 struct pending_admin {

@@ -2,6 +2,7 @@
 #include "daemon/supervisor/admin/reload.h"
 
 #include "daemon/core/records/pool.h"
+#include "daemon/core/life/pause.h"
 #include "daemon/core/life/pool_life.h"
 #include "daemon/core/life/sizing.h"
 #include "daemon/supervisor/http/http.h"
@@ -244,10 +245,13 @@ static void replace(struct daemon *daemon, struct pool *pool, struct config_pool
 {
 	struct change *change = change_add(changes, CHANGE_RESTARTED, pool->name);
 	const uint32_t kept = size_kept(template_of(pool), section);
+	const bool paused = pool->paused;
 
 	say_size(change, kept, config_pool_workers(section));
 	pool_leave(pool);
 	struct pool *next = start_pool(daemon, section, kept);
+	if (next && paused)
+		pool_pause(next);
 	change_open(change);
 	if (next)
 		rollout_begin(daemon, next, change);

@@ -287,6 +287,8 @@ static const struct own_method methods[] = {
 	{"objpool.scale", admin_scale, ADMINS, NEEDS_POOL, true},
 	{"objpool.restart", admin_restart, ADMINS, NEEDS_POOL, true},
 	{"objpool.forget", admin_forget, ADMINS, NEEDS_POOL, false},
+	{"objpool.pause", admin_pause, ADMINS, NEEDS_POOL, true},
+	{"objpool.resume", admin_resume, ADMINS, NEEDS_POOL, false},
 	{"objpool.reload", on_reload, ADMINS, NEEDS_OPERATE, true},
 	{"objpool.shutdown", on_shutdown, ADMINS, NEEDS_OPERATE, false},
 };

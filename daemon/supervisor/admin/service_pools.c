@@ -3,6 +3,7 @@
 
 #include "daemon/core/calls/direct.h"
 #include "daemon/core/records/pool.h"
+#include "daemon/core/life/pause.h"
 #include "daemon/core/life/pool_life.h"
 #include "daemon/core/life/sizing.h"
 #include "daemon/core/dispatch/sticky.h"
@@ -133,6 +134,30 @@ int admin_restart(struct request *request)
 		pending->slot = (uint32_t)slot;
 	}
 	return answer_later(request, pending);
+}
+
+int admin_pause(struct request *request)
+{
+	struct pool *pool = admin_pool(request, RIGHT_ADMIN);
+
+	if (!pool)
+		return -1;
+	const int r = answer_later(request, pending_admin_new(request->daemon, pool, PENDING_PAUSE));
+	if (r > 0)
+		pool_pause(pool);
+	return r;
+}
+
+int admin_resume(struct request *request)
+{
+	struct pool *pool = admin_pool(request, RIGHT_ADMIN);
+
+	if (!pool)
+		return -1;
+	(pool->paused ? msgpack_pack_true : msgpack_pack_false)(request->result);
+	pool_resume(pool);
+	request->daemon->slots_changed = true; /* a request to pause it may wait */
+	return 0;
 }
 
 /* ---- making and removing them ---- */

@@ -97,10 +97,16 @@ static uint32_t count_ready(const struct pool *pool)
 	return n;
 }
 
+/* NULL: it has gone. */
+static const struct pool *find(const struct core *core, const char *name)
+{
+	return name ? pool_find(core, (struct span){.bytes = (const uint8_t *)name, .size = strlen(name)}) : NULL;
+}
+
 /* A pool whose probe ran out of time. */
 static bool judge_late(const struct core *core, const char *name, char *text, size_t size)
 {
-	const struct pool *pool = pool_find(core, (struct span){.bytes = (const uint8_t *)name, .size = strlen(name)});
+	const struct pool *pool = find(core, name);
 	const uint32_t ready = pool ? count_ready(pool) : 0;
 
 	if (pool && probe_finds_busy(pool)) {
@@ -119,8 +125,10 @@ static bool judge(const struct core *core, const struct part *part, char *text, 
 {
 	char reason[512];
 
-	snprintf(text, size, "ok");
-	if (probe_succeeded(&part->probe, reason, sizeof reason))
+	const struct pool *pool = find(core, part->pool);
+
+	snprintf(text, size, pool && pool->paused ? "ok: paused" : "ok");
+	if ((pool && pool->paused) || probe_succeeded(&part->probe, reason, sizeof reason))
 		return true;
 	if (strncmp(reason, "TIMEOUT: ", 9) == 0)
 		return judge_late(core, part->pool, text, size);

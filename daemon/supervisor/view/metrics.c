@@ -142,7 +142,7 @@ static void put_process(const struct daemon *daemon, const struct page *page)
 /* ---- pools and slots: a table of what each has ---- */
 
 struct pool_gauges {
-	uint32_t workers, queue, running, direct;
+	uint32_t workers, queue, running, direct, paused;
 };
 
 static struct pool_gauges gauges_of(const struct pool *pool)
@@ -150,7 +150,8 @@ static struct pool_gauges gauges_of(const struct pool *pool)
 	return (struct pool_gauges){.workers = pool->size,
 				    .queue = pool->waiting,
 				    .running = status_running_batches(pool),
-				    .direct = status_direct(pool)};
+				    .direct = status_direct(pool),
+				    .paused = pool->paused};
 }
 
 static const struct {
@@ -161,6 +162,7 @@ static const struct {
 	{"objpool_pool_queue_length", "What waits in the pool for an instance.", offsetof(struct pool_gauges, queue)},
 	{"objpool_pool_running", "Tasks and batches that workers have in hand.", offsetof(struct pool_gauges, running)},
 	{"objpool_pool_direct_channels", "Direct channels between clients and instances.", offsetof(struct pool_gauges, direct)},
+	{"objpool_pool_paused", "1 while the pool is paused: its calls wait.", offsetof(struct pool_gauges, paused)},
 };
 
 #define AT(member) offsetof(struct pool_counts, member)

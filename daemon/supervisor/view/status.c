@@ -26,6 +26,12 @@ static void pair_number(msgpack_packer *packer, const char *key, uint64_t number
 	msgpack_pack_uint64(packer, number);
 }
 
+static void pair_flag(msgpack_packer *packer, const char *key, bool flag)
+{
+	pack_text(packer, key);
+	(flag ? msgpack_pack_true : msgpack_pack_false)(packer);
+}
+
 static void pair_seconds(msgpack_packer *packer, const char *key, uint64_t nanoseconds)
 {
 	pack_text(packer, key);
@@ -45,6 +51,8 @@ static const char *pool_state(const struct pool *pool)
 	const uint32_t ready = ready_slots(pool);
 	if (pool->leaving)
 		return "leaving";
+	if (pool->paused)
+		return "paused";
 	if (pool->size == 0)
 		return "asleep";
 	if (ready == pool->size)
@@ -87,7 +95,7 @@ uint32_t status_direct(const struct pool *pool)
 }
 
 /* Keys of a pool that objpool.pools and objpool.status share. */
-enum { POOL_KEYS = 8 };
+enum { POOL_KEYS = 9 };
 
 static void pack_pool_head(const struct pool *pool, msgpack_packer *packer)
 {
@@ -102,6 +110,7 @@ static void pack_pool_head(const struct pool *pool, msgpack_packer *packer)
 	pair_number(packer, "ready", ready_slots(pool));
 	pair_text(packer, "state", pool_state(pool));
 	pair_number(packer, "queue", pool->waiting);
+	pair_flag(packer, "paused", pool->paused);
 	pair_text(packer, "error", template->reason[0] ? template->reason : pool->reason);
 }
 
