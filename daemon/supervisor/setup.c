@@ -66,6 +66,17 @@ static int set_up_process(struct daemon *daemon)
 	return daemon->keeper ? 0 : -1;
 }
 
+static int set_up_users(struct daemon *daemon)
+{
+	if (users_make(&daemon->config, &daemon->core, &daemon->users) < 0) {
+		log_say(LOG_ERR, "out of memory for the users");
+		return -1;
+	}
+	if (daemon->users)
+		users_set_limits(daemon->users);
+	return 0;
+}
+
 /* Fills the structure. Only what can't fail is done here. */
 static void init_state(struct daemon *daemon)
 {
@@ -115,13 +126,9 @@ int setup(struct daemon *daemon, struct config *config, struct tls_context *tls,
 		log_say(LOG_ERR, "can't set up the event loop: %s", strerror(errno));
 		return -1;
 	}
-	if (daemon->config.user_count > 0 && !(daemon->users = users_new(&daemon->config))) {
-		log_say(LOG_ERR, "out of memory for the users");
-		return -1;
-	}
 	descriptors_raise(daemon);
 	descriptors_share(daemon);
-	if (set_up_process(daemon) < 0 || open_addresses(daemon) < 0 || reload_start_pools(daemon) < 0)
+	if (set_up_process(daemon) < 0 || set_up_users(daemon) < 0 || open_addresses(daemon) < 0 || reload_start_pools(daemon) < 0)
 		return -1;
 	TAILQ_FOREACH(listener, &daemon->listeners, link)
 		listener_start(listener);
@@ -147,12 +154,12 @@ void setup_undo(struct daemon *daemon)
 	ticker_stop(&daemon->watchdog);
 	daemon->slowlog = slowlog_free(daemon->slowlog);
 	daemon->keeper = keeper_free(daemon->keeper);
+	users_free(daemon->users);
 	if (TAILQ_EMPTY(&daemon->core.pools))
 		core_free(&daemon->core);
 	loop_close(daemon);
 	block_unref(daemon->scratch);
 	payload_pool_clear(&daemon->payloads);
-	users_free(daemon->users);
 	config_free(&daemon->config);
 	free(daemon->worker_program);
 }

@@ -267,3 +267,10 @@ def test_a_waiter_asks_the_next_instance_when_its_own_is_replaced(start):
         wait_for(lambda: queue.waiting()["getters"] == 1, lambda: "it to wait again")
         queue.put(5)
         assert item.result(60) == 5
+
+
+def test_a_pause_is_as_long_as_the_daemon_says():
+    busy, full = objpool.Overloaded("busy", retry_after_ms=7000), objpool.Overloaded("full")
+    retry = objpool.Retry(5, delay=0.01, max_delay=0.02)
+    assert 7 <= retry.pause(1, busy, False, None) <= 9 and retry.pause(1, full, False, None) < 1
+    assert retry.pause(1, busy, False, 5.0) is None  # the call's timeout comes first

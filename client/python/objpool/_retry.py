@@ -15,7 +15,8 @@ _PASSING = (Overloaded, Unavailable, WorkerLost, ConnectionLost)
 
 
 class Retry:
-    """When a call is sent again: after errors that may pass, if it has not run. Each pause is about twice the one before.
+    """When a call is sent again: after errors that may pass, if it has not run. Each pause is about twice the one before, and as long
+    as the error's retry_after_ms at least.
 
     attempts: how often the call is sent at most. delay, max_delay: seconds before it is sent again, the first time and at most. A
     random part of the pause, up to a half, is left out, so that many clients don't come back together. A call's `timeout` holds
@@ -43,6 +44,8 @@ class Retry:
             return None
         import random
         pause = min(self.max_delay, self.delay * 2 ** min(attempt - 1, 60)) * random.uniform(0.5, 1)
+        if isinstance(error, Overloaded) and error.retry_after_ms:
+            pause = max(pause, error.retry_after_ms / 1000 * random.uniform(1, 1.25))  # so that not all come back at once
         return pause if left is None or pause < left else None
 
 

@@ -35,6 +35,7 @@ class ObjpoolError(Exception):
         self.index: Optional[int] = details.get("index")
         self.signal: Optional[int] = details.get("signal")
         self.exit_status: Optional[int] = details.get("exit_status")
+        self.retry_after_ms: Optional[int] = details.get("retry_after_ms")
         self.type: Optional[str] = details.get("type")
         self.traceback: Optional[str] = details.get("traceback")
         self.data: Optional[bytes] = details.get("data")
@@ -146,7 +147,7 @@ class Cancelled(ObjpoolError):
 
 
 class Overloaded(ObjpoolError):
-    """A queue is full."""
+    """A queue is full, or a limit of the user is reached. ``retry_after_ms`` says when to try again, where that is known."""
 
     code, ran = "OVERLOADED", "no"
 

@@ -71,6 +71,8 @@ void core_free(struct core *core)
 	core_end_event(core);
 	assert(TAILQ_EMPTY(&core->pools));
 	idmap_free(&core->pools_by_name);
+	assert(core->quotas_by_name.count == 0);
+	idmap_free(&core->quotas_by_name);
 	free_spare_calls(core);
 	timers_free(&core->timers);
 	account_close(core->lasting);

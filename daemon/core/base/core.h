@@ -85,9 +85,11 @@ struct core {
 	struct account *lasting;    /* its child: what pools keep while they live: sticky calls, constructors' arguments */
 	uint64_t memory_refused;    /* calls and messages that were refused because of max_memory */
 	struct idmap pools_by_name; /* name_hash -> pool: the pools that take calls */
+	struct idmap quotas_by_name; /* name_hash -> quota: see quota.h */
 	struct pool_list pools;     /* all pools, also those that are leaving */
 	uint64_t epoch;             /* grows when a pool comes, goes or learns its methods */
 	uint64_t last_client;
+	uint64_t last_quota;
 	uint64_t last_direct;       /* number of a direct channel */
 	uint32_t last_binding;
 	uint64_t last_walk;         /* number of the last walk through the slots: see nested.c */

@@ -196,7 +196,7 @@ static uint32_t count_fields(const struct error *error)
 {
 	return 3u + (error->type.size > 0) + (error->traceback.size > 0) + (error->data.size > 0) + (error->pool != NULL) +
 	       (error->slot >= 0) + (error->generation > 0) + (error->index >= 0) + (error->signal > 0) +
-	       (error->exit_status >= 0) + (error->user != NULL) + (error->right != NULL);
+	       (error->exit_status >= 0) + (error->user != NULL) + (error->right != NULL) + (error->retry_after > 0);
 }
 
 static void pack_as_map(const struct error *error, struct sendq *to)
@@ -226,6 +226,8 @@ static void pack_as_map(const struct error *error, struct sendq *to)
 		put_int(to, "signal", error->signal);
 	if (error->exit_status >= 0)
 		put_int(to, "exit_status", error->exit_status);
+	if (error->retry_after > 0)
+		put_int(to, "retry_after_ms", (int64_t)error->retry_after);
 	if (error->data.size > 0) {
 		put_key(to, "data");
 		sendq_copy(to, error->data.bytes, error->data.size);

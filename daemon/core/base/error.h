@@ -42,12 +42,14 @@ struct error {
 	struct span traceback;
 	struct span data;      /* a whole msgpack value, bin or ext */
 	const char *pool;      /* NULL: none */
-	const char *user, *right; /* of DENIED: who may not do what; NULL: none. They are read when the error is packed */
+	const char *user, *right; /* of DENIED: who may not do what; NULL: none. OVERLOADED by a limit of the user has `user`. They
+				   * are read when the error is packed */
 	int64_t slot;          /* -1: none */
 	uint64_t generation;   /* 0: none */
 	int64_t index;         /* -1: none */
 	int signal;            /* 0: none */
 	int exit_status;       /* -1: none */
+	uint64_t retry_after;  /* milliseconds after which to try again; 0: not known */
 	char text[320];        /* where error_say puts a message */
 };
 

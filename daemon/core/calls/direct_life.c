@@ -82,6 +82,12 @@ static struct slot *best(struct pool *pool, const struct client *client, struct 
 	return NULL;
 }
 
+int direct_check_quota(const struct client *client, struct error *error)
+{
+	struct quota *quota = client->quota;
+	return quota ? quota_check_held(quota, quota->directs, "direct channel", error) : 0;
+}
+
 struct slot *direct_slot_for(struct pool *pool, int64_t wanted, const struct client *client, struct error *error)
 {
 	if (pool->settings.max_direct > 0 && !pool->paused)
@@ -96,12 +102,21 @@ struct slot *direct_slot_for(struct pool *pool, int64_t wanted, const struct cli
 
 /* ---- opening ---- */
 
+/* Has the channel count for the quota of these rights, and not for that of its own any more. */
+static void set_rights(struct direct *direct, struct rights *rights)
+{
+	if (direct->rights && direct->rights->quota)
+		direct->rights->quota->directs--;
+	if (rights && rights->quota)
+		rights->quota->directs++;
+	rights_set(&direct->rights, rights);
+}
+
 static void free_if_unknown(struct direct *direct)
 {
 	if (direct->slot || direct->client)
 		return;
 	account_credit(direct->account, direct->charged);
-	rights_unref(direct->rights);
 	free(direct->lost);
 	free(direct->pool);
 	free(direct);
@@ -142,7 +157,7 @@ struct direct *direct_open(struct client *client, struct slot *slot, struct bloc
 	direct->slot = slot;
 	direct->client = client;
 	direct->account = client->account;
-	direct->rights = rights_ref(client->rights);
+	set_rights(direct, client->rights);
 	direct_charge(direct, 0);
 	direct->place = take_place(slot);
 	TAILQ_INSERT_TAIL(&slot->directs, direct, of_slot);
@@ -249,6 +264,7 @@ static void end(struct direct *direct, const char *reason)
 	if (slot->nested.direct == direct)
 		slot->nested.direct = NULL;
 	direct->slot = NULL;
+	set_rights(direct, NULL); /* its messages' methods make no calls any more */
 	if (direct->client) {
 		answer(direct);
 		limit_ended(direct->client);
@@ -279,7 +295,8 @@ void direct_settle_rights(struct client *client, const char *reason)
 	struct direct *direct;
 
 	TAILQ_FOREACH(direct, &client->directs, of_client) {
-		rights_set(&direct->rights, client->rights);
+		if (direct->slot)
+			set_rights(direct, client->rights);
 		if (direct->slot && !direct->reason && !rights_allow(client->rights, RIGHT_DIRECT, direct->pool))
 			close_one(direct, reason);
 	}

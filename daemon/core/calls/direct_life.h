@@ -10,6 +10,9 @@
 
 enum { DIRECT_ENDED_MAX = 64 /* channels of a client that have ended and are remembered */ };
 
+/* May the client's user have one channel more? 0, or -EBUSY with *error made. */
+int direct_check_quota(const struct client *client, struct error *error);
+
 /* The instance for a new channel of the client: of the slot `wanted`; -1: the best of the pool. NULL: *error made. */
 struct slot *direct_slot_for(struct pool *pool, int64_t wanted, const struct client *client, struct error *error);
 

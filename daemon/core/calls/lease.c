@@ -45,6 +45,7 @@ static void lease_end(struct lease *lease)
 	timer_close(&core->timers, &lease->timer);
 	stop_clearing(lease);
 	TAILQ_REMOVE(&lease->client->leases, lease, of_client);
+	client_count_lease(lease->client, false);
 	if (lease->pool)
 		TAILQ_REMOVE(&lease->pool->leases, lease, of_pool);
 	core_reap_later(core, &lease->ending);
@@ -284,6 +285,7 @@ int lease_begin(struct client *client, const struct rpc *rpc, struct pool *pool,
 	lease->wanted = options->slot;
 	lease->time = options->time;
 	TAILQ_INSERT_TAIL(&client->leases, lease, of_client);
+	client_count_lease(client, true);
 	TAILQ_INSERT_TAIL(&pool->leases, lease, of_pool);
 	pool->leases_waiting++;
 	pool_note_sharing(pool);
@@ -366,6 +368,12 @@ struct lease *lease_lose_slot(struct slot *slot, const char *reason)
 		let_others_in(slot);
 	}
 	return NULL;
+}
+
+int lease_check_quota(const struct client *client, struct error *error)
+{
+	struct quota *quota = client->quota;
+	return quota ? quota_check_held(quota, quota->leases, "lease", error) : 0;
 }
 
 int lease_check_place(const struct pool *pool, int64_t wanted, struct error *error)

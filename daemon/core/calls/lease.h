@@ -46,6 +46,9 @@ struct lease_options {
  * its last start has failed. */
 int lease_check_place(const struct pool *pool, int64_t wanted, struct error *error);
 
+/* May the client's user have one lease more? 0, or -EBUSY with *error made. */
+int lease_check_quota(const struct client *client, struct error *error);
+
 /* Asks for a lease. 0: the ticket is open, and answered {slot, generation} or with an error; -ENOMEM. */
 int lease_begin(struct client *client, const struct rpc *rpc, struct pool *pool, const struct lease_options *options);
 

@@ -184,15 +184,11 @@ static void cancel_begun(struct call *call)
 			withdraw_running(batch->slot, batch);
 }
 
-void withdraw_batches(struct call *call)
+static void withdraw_all(struct call *call)
 {
-	struct pool *pool = call->pool;
 	struct batch *batch, *next;
 	bool begun = false;
 
-	if (call->sticky && !pool->leaving)
-		return;  /* a sticky call runs also when nobody waits for it */
-	pool_wake(pool); /* a slot may have room now, or may have nothing to do before it ends */
 	if (call_is_single(call)) {
 		if (call->batches > 0 && !drop(&call->only))
 			withdraw_running(call->only.slot, &call->only);
@@ -204,4 +200,13 @@ void withdraw_batches(struct call *call)
 	}
 	if (begun)
 		cancel_begun(call);
+}
+
+void withdraw_batches(struct call *call)
+{
+	if (!call->sticky || call->pool->leaving) { /* a sticky call runs also when nobody waits for it */
+		pool_wake(call->pool); /* a slot may have room now, or may have nothing to do before it ends */
+		withdraw_all(call);
+	}
+	call_linger(call);
 }

@@ -19,6 +19,8 @@
 static void note_denied(const struct client *client, const struct error *error)
 {
 	client->core->denied++;
+	if (client->rights && client->rights->quota)
+		client->rights->quota->denied++;
 	if (client->core->ops->denied)
 		client->core->ops->denied(client, error);
 }
@@ -145,7 +147,7 @@ static int admit(const struct call *call, struct client *client, struct error *e
 	return 0;
 }
 
-/* The last steps of every call. */
+/* The last steps of every call. The quota comes last: a call that is refused takes nothing out of the user's bucket. */
 static int begin(struct call *call, struct client *client, const struct rpc *rpc, const struct target *target,
 		 struct error *error)
 {
@@ -159,7 +161,8 @@ static int begin(struct call *call, struct client *client, const struct rpc *rpc
 	} else if ((call->select == SELECT_MAP || call->select == SELECT_SCATTER) && columns_find(&columns, call, error) < 0) {
 		return refuse_call(call, client, rpc, error);
 	}
-	if (admit(call, client, error) < 0 || (client->internal && nested_check(call, client, error) < 0))
+	if (admit(call, client, error) < 0 || (client->internal && nested_check(call, client, error) < 0) ||
+	    (client->quota && quota_take_call(client->quota, error) < 0))
 		return refuse_call(call, client, rpc, error);
 	call->inside = client->internal && nested_comes_from(client, call->pool);
 	const int r = call_begin(call, client, rpc, columns.at);

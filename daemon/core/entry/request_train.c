@@ -139,6 +139,8 @@ static uint32_t room_for(const struct client *client)
 	uint64_t room = core->limits.max_inflight - inflight;
 	if (room > pool->settings.max_queue - pool->waiting)
 		room = pool->settings.max_queue - pool->waiting;
+	if (client->quota && room > quota_room(client->quota))
+		room = quota_room(client->quota);
 	return room < TRAIN_CALLS ? (uint32_t)room : TRAIN_CALLS;
 }
 
@@ -176,6 +178,8 @@ size_t request_train(struct client *client, struct span waiting, uint32_t *count
 	call->method = client->memo.method;
 	call->name = method_of(call, &client->memo);
 	*count = call_begin_train(call, client);
+	if (client->quota)
+		quota_take(client->quota, *count);
 	bytes = 0;
 	for (uint32_t i = 0; i < *count; i++)
 		bytes += requests[i].size;

@@ -80,11 +80,23 @@ void call_drop_results(struct call *call)
 	stream_free(&call->stream);
 }
 
+void call_linger(struct call *call)
+{
+	struct quota *quota = call->rights ? call->rights->quota : NULL;
+
+	if (!quota || call->batches == 0 || call->lingers)
+		return;
+	call->lingers = true;
+	quota->lingering++;
+}
+
 void call_free(struct call *call)
 {
 	struct core *core = call->core;
 
 	assert(call->batches == 0);
+	if (call->lingers)
+		call->rights->quota->lingering--;
 	call_drop_results(call);
 	block_unref(call->block);
 	block_unref(call->merged);

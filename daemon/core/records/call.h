@@ -112,6 +112,7 @@ struct call {
 	bool small;             /* it has CALL_SMALL bytes behind it: call_free keeps its memory in core->spare_calls */
 	bool inside;            /* over nested calls, a method of its own pool waits for it: it runs also while the pool is paused */
 	bool answered;          /* the ticket is closed, or the client has gone */
+	bool lingers;           /* it was answered while a task of it ran on: its client's quota counts it */
 	bool put_off;           /* a task of the call has been deferred: so it has run */
 	uint8_t reruns;
 	uint32_t chunk;         /* items in a batch; 0: the scheduler decides */
@@ -201,6 +202,9 @@ static inline bool call_collects(const struct call *call)
 {
 	return call_gathers(call) || call->stream.on;
 }
+
+/* The call has been answered. As long as it has batches, its user's quota counts it. */
+void call_linger(struct call *call);
 
 /* Sets up `gather` and `stream`, once the request's options have been read. */
 void call_collect(struct call *call);

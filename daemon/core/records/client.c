@@ -24,11 +24,38 @@ void client_init_own(struct client *client, struct core *core)
 	TAILQ_INIT(&client->directs);
 }
 
+void client_count_lease(struct client *client, bool comes)
+{
+	client->lease_count = comes ? client->lease_count + 1 : client->lease_count - 1;
+	if (client->quota)
+		client->quota->leases = comes ? client->quota->leases + 1 : client->quota->leases - 1;
+}
+
+/* What the client has counts for another quota. */
+static void change_quota(struct client *client, struct quota *quota)
+{
+	const uint32_t inflight = client->inflight.count + client->notified;
+
+	if (client->quota) {
+		client->quota->inflight -= inflight;
+		client->quota->leases -= client->lease_count;
+	}
+	if (quota) {
+		quota->inflight += inflight;
+		quota->leases += client->lease_count;
+	}
+	client->quota = quota;
+}
+
 void client_set_rights(struct client *client, struct rights *rights)
 {
+	struct quota *quota = rights && !client->internal ? rights->quota : NULL;
+
 	if (client->rights == rights)
 		return;
 	client->memo.epoch = 0; /* it remembers what the rights before have allowed */
+	if (client->quota != quota)
+		change_quota(client, quota);
 	rights_set(&client->rights, rights);
 }
 
@@ -50,6 +77,8 @@ void ticket_detach(struct ticket *ticket)
 		TAILQ_REMOVE(&client->tickets, ticket, link);
 		idmap_remove(&client->inflight, ticket->msgid);
 	}
+	if (client->quota)
+		client->quota->inflight--;
 	ticket->client = NULL;
 }
 
@@ -107,6 +136,8 @@ int ticket_open(struct ticket *ticket, struct client *client, const struct rpc *
 	}
 	ticket->client = client;
 	client->notified += ticket->notification;
+	if (client->quota)
+		client->quota->inflight++;
 	TAILQ_INSERT_TAIL(ticket->notification ? &client->notifications : &client->tickets, ticket, link);
 	return 0;
 }

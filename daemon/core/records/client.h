@@ -57,10 +57,12 @@ struct client {
 	struct idmap inflight;   /* msgid -> ticket */
 	uint64_t pending;        /* bytes of unanswered calls */
 	struct rights *rights;   /* what it may do; NULL: everything. client_set_rights changes them */
+	struct quota *quota;     /* counts its requests; NULL: none does. It is that of `rights`, but for instances */
 	struct account *account; /* is charged all memory that the client's calls and answers take */
 	bool refused;            /* its calls are refused: it held too much memory for too long */
 	struct flow_list flows;  /* in which its calls wait */
 	struct lease_list leases;
+	uint32_t lease_count;
 	struct direct_list directs; /* its direct channels, and those that have ended: see direct.h */
 	struct sendq out;        /* answers */
 	TAILQ_HEAD(, call) yielding; /* calls whose methods wait until the client reads: see yield.h */
@@ -85,6 +87,9 @@ void client_init_own(struct client *client, struct core *core);
 
 /* Gives the client other rights, from its next request on. */
 void client_set_rights(struct client *client, struct rights *rights);
+
+/* A lease has been put into client->leases, or (false) taken out. */
+void client_count_lease(struct client *client, bool comes);
 
 /* May another request be taken in? If not, the session is not read until it has fewer calls, or fewer unread answers. */
 bool client_accepts(const struct client *client);

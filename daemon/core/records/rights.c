@@ -44,6 +44,7 @@ static void rights_free(struct rights *rights)
 		}
 		free(list->rules);
 	}
+	quota_unref(rights->quota);
 	free(rights->user);
 	free(rights->place);
 	free(rights);
@@ -84,6 +85,12 @@ int rights_unite(struct rights *rights, const struct rights *other)
 				return -ENOMEM;
 		}
 	return 0;
+}
+
+void rights_set_quota(struct rights *rights, struct quota *quota)
+{
+	quota_unref(rights->quota);
+	rights->quota = quota;
 }
 
 struct rights *rights_ref(struct rights *rights)

@@ -9,7 +9,7 @@
 #ifndef CORE_RIGHTS_H
 #define CORE_RIGHTS_H
 
-#include "daemon/core/base/error.h"
+#include "daemon/core/records/quota.h"
 
 enum right {
 	RIGHT_CALL,
@@ -43,6 +43,7 @@ struct rights {
 	uint32_t references;
 	char *user;  /* the names of the [user] sections, with commas; NULL: of nobody's user */
 	char *place; /* of the first of these sections; NULL: there is none */
+	struct quota *quota; /* of the user, or of these users together; NULL: nothing is limited. rights_set_quota sets it */
 	struct rules of[RIGHTS];
 };
 
@@ -55,6 +56,9 @@ int rights_add(struct rights *rights, enum right right, const char *pool, const 
 
 /* Adds the rules of another user. 0 or -ENOMEM. */
 int rights_unite(struct rights *rights, const struct rights *other);
+
+/* The quota of the clients with these rights: takes the reference. */
+void rights_set_quota(struct rights *rights, struct quota *quota);
 
 /* NULL is passed through. */
 struct rights *rights_ref(struct rights *rights);

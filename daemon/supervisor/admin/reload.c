@@ -334,10 +334,11 @@ static int open_addresses(struct daemon *daemon, const struct config *config, st
 /* The users of the configuration, and who all clients are by them. The last step that can fail. 0 or -1. */
 static int prepare_users(struct daemon *daemon, const struct config *config, struct users **users, char reason[RELOAD_REASON])
 {
-	*users = config->user_count > 0 ? users_new(config) : NULL;
-	if ((*users || config->user_count == 0) && session_identity_prepare(daemon, *users) == 0)
-		return 0;
-	users_free(*users);
+	if (users_make(config, &daemon->core, users) == 0) {
+		if (session_identity_prepare(daemon, *users) == 0)
+			return 0;
+		users_free(*users);
+	}
 	snprintf(reason, RELOAD_REASON, NO_MEMORY);
 	return -1;
 }

@@ -118,14 +118,15 @@ static int read_hello(struct request *request, uint32_t n, bool *about_fds)
 	return 0;
 }
 
-static void pack_limits(const struct daemon *daemon, msgpack_packer *packer)
+static void pack_limits(const struct client *client, msgpack_packer *packer)
 {
-	const struct core_limits *limits = &daemon->core.limits;
+	const struct core_limits *limits = &client->core->limits;
+	const uint32_t of_user = client->quota ? client->quota->limits.max_inflight : 0;
 	msgpack_pack_map(packer, 5);
 	pack_text(packer, "max_message");
 	msgpack_pack_uint64(packer, limits->max_message);
 	pack_text(packer, "max_inflight");
-	msgpack_pack_uint64(packer, limits->max_inflight);
+	msgpack_pack_uint64(packer, of_user && of_user < limits->max_inflight ? of_user : limits->max_inflight);
 	pack_text(packer, "max_pending");
 	msgpack_pack_uint64(packer, limits->max_pending);
 	pack_text(packer, "max_unsent");
@@ -169,7 +170,7 @@ static int on_hello(struct request *request)
 	pack_text(request->result, "pools");
 	status_pack_pool_names(request->daemon, request->session->client.rights, request->result);
 	pack_text(request->result, "limits");
-	pack_limits(request->daemon, request->result);
+	pack_limits(&request->session->client, request->result);
 	return 0;
 }
 
@@ -333,6 +334,16 @@ static bool is_for_nobody(const struct client *client, const struct own_method *
 	return method && (method->need == NEEDS_NOTHING || (method->need == NEEDS_OWN && has_something(client)));
 }
 
+/* Only what costs something counts in the user's rate: not what every client does, or needs to give back what it has. */
+static int check_rate(struct request *request, const struct own_method *method)
+{
+	struct quota *quota = request->session->client.quota;
+
+	if (!quota || method->need == NEEDS_NOTHING || method->need == NEEDS_OWN)
+		return 0;
+	return quota_take_request(quota, &request->error) < 0 ? -1 : 0;
+}
+
 /* `method` is NULL if there is none of that name. */
 static int check_rights(struct request *request, const struct own_method *method)
 {
@@ -366,7 +377,7 @@ static int run(struct request *request)
 			  SPAN_TEXT(rpc->method, 80));
 		return -1;
 	}
-	if (check_policy(request, method) < 0 || (method->begins && refuse_begin(request, method->name)))
+	if (check_policy(request, method) < 0 || check_rate(request, method) < 0 || (method->begins && refuse_begin(request, method->name)))
 		return -1;
 	return method->run(request);
 }

@@ -144,7 +144,7 @@ int admin_attach(struct request *request)
 	if (!pool || read_wanted(request, &wanted) < 0)
 		return -1;
 	struct slot *slot = choose(request, pool, wanted.slot);
-	if (!slot)
+	if (!slot || direct_check_quota(&request->session->client, &request->error) < 0)
 		return -1;
 	if (request->rpc->type == RPC_NOTIFICATION)
 		return 1; /* nobody would get the descriptor */

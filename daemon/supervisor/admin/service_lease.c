@@ -56,7 +56,8 @@ int admin_lease(struct request *request)
 		pool_say_no_slot(pool, (uint64_t)options.slot, &request->error);
 		return -1;
 	}
-	if (lease_check_place(pool, options.slot, &request->error) < 0)
+	if (lease_check_place(pool, options.slot, &request->error) < 0 ||
+	    lease_check_quota(&request->session->client, &request->error) < 0)
 		return -1;
 	if (request->rpc->type == RPC_NOTIFICATION)
 		return 1; /* nobody would know which */

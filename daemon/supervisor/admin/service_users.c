@@ -84,6 +84,27 @@ static void pack_user(const struct identity *identity, const char *by, msgpack_p
 	pack_words(identity ? &identity->roles : &none, result);
 }
 
+static void pack_number(const char *key, uint64_t number, msgpack_packer *result)
+{
+	pack_text(result, key);
+	msgpack_pack_uint64(result, number);
+}
+
+/* Those that there are. */
+static void pack_limits(const struct quota_limits *limits, msgpack_packer *result)
+{
+	const struct quota_rate *rate = &limits->rate;
+
+	msgpack_pack_map(result, (size_t)(limits->max_inflight > 0) + (rate->calls > 0 ? 2 : 0));
+	if (limits->max_inflight > 0)
+		pack_number("max_inflight", limits->max_inflight, result);
+	if (rate->calls == 0)
+		return;
+	pack_text(result, "rate");
+	msgpack_pack_double(result, (double)rate->calls * (double)SECOND / (double)rate->period);
+	pack_number("burst", rate->burst, result);
+}
+
 int admin_whoami(struct request *request)
 {
 	const struct session *session = request->session;
@@ -107,7 +128,7 @@ int admin_whoami(struct request *request)
 		pack_free_rights(admin_is_allowed(session, config->admin), admin_is_allowed(session, config->create),
 				 is_root || (local && peer.uid == geteuid()), result);
 	pack_text(result, "limits");
-	msgpack_pack_map(result, 0);
+	pack_limits(identity ? &identity->limits : &root.limits, result);
 	return 0;
 }
 

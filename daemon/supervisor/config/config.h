@@ -56,10 +56,17 @@ struct config_role {
 	struct config_words of[RIGHTS];
 };
 
+/* As struct quota_rate; calls is 0: no rate is given. */
+struct config_rate {
+	uint64_t calls, period, burst;
+};
+
 struct config_user {
 	struct config_role own; /* the first member: the tables of keys rely on it */
 	struct config_words is; /* names of roles */
 	struct config_words uids, gids, certificates, tokens;
+	uint64_t max_inflight; /* CONFIG_UNSET: no limit */
+	struct config_rate rate;
 };
 
 struct config_pool {

@@ -43,6 +43,12 @@ static void print_certificates(const char *key, const struct config_words *list,
 		fprintf(to, "%s = %s\n", key, list->words[i].text);
 }
 
+static void print_rate(FILE *to, const struct config_rate *rate)
+{
+	fprintf(to, "%llu/%c burst %llu", (unsigned long long)rate->calls,
+		rate->period == SECOND ? 's' : rate->period == 60 * SECOND ? 'm' : 'h', (unsigned long long)rate->burst);
+}
+
 static void print_value(const void *field, const struct config_option *option, FILE *to)
 {
 	const struct config_pool *pool;
@@ -87,6 +93,9 @@ static void print_value(const void *field, const struct config_option *option, F
 	case T_CHOICE:
 		fputs(option->choices[*(const uint32_t *)field], to);
 		break;
+	case T_RATE:
+		print_rate(to, field);
+		break;
 	case T_LIST:
 		break;
 	case T_METHODS:
@@ -105,6 +114,7 @@ static void print_value(const void *field, const struct config_option *option, F
 static bool is_given(const void *field, const struct config_option *option)
 {
 	return ((option->type != T_TEXT && option->type != T_GROUP && option->type != T_ADDRESS) || *(char *const *)field) &&
+	       (option->type != T_RATE || ((const struct config_rate *)field)->calls > 0) &&
 	       (option->type != T_COUNT || *(const uint64_t *)field != CONFIG_UNSET) &&
 	       (!config_has_words(option->type) || ((const struct config_words *)field)->count > 0) &&
 	       (option->type != T_JSON || ((const struct config_json *)field)->text);

@@ -14,6 +14,7 @@ struct config;
 
 enum config_type {
 	T_TEXT, T_LIST, T_ADDRESS, T_BOOL, T_COUNT, T_SIZE, T_MEMORY, T_SECONDS, T_MODE, T_WORKERS, T_JSON, T_CHOICE, T_GROUP,
+	T_RATE,
 	/* Lists of words: struct config_words. */
 	T_METHODS, T_POOLS, T_YES, T_NAMES, T_UIDS, T_GIDS, T_CERTIFICATES, T_TOKENS
 };

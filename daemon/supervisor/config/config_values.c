@@ -211,6 +211,37 @@ static const char *set_address(void *field, const struct config_option *option, 
 	return address->text ? NULL : config_not_kept;
 }
 
+/* The nanoseconds of "/s", "/m" and "/h" at the front; 0: these are others. */
+static uint64_t read_period(const char *text)
+{
+	static const char units[] = "smh";
+	static const uint64_t periods[] = {SECOND, 60 * SECOND, 3600 * SECOND};
+	const char *unit = text[0] == '/' && text[1] ? strchr(units, text[1]) : NULL;
+
+	return unit ? periods[unit - units] : 0;
+}
+
+/* N/s, or N/s burst N. Without a burst, as many calls may come at once as in the whole period. */
+static const char *set_rate(void *field, const struct config_option *option, const char *text)
+{
+	static const char reason[] = "must be as 200/s, 10/m or 200/s burst 400";
+	struct config_rate rate;
+	const char *rest;
+
+	if (parse_number(text, 10, &rate.calls, &rest) < 0 || !(rate.period = read_period(rest)))
+		return reason;
+	rest += 2;
+	rate.burst = rate.calls;
+	const size_t blank = strspn(rest, " \t");
+	if (*rest && (blank == 0 || strncmp(rest + blank, "burst", 5) != 0 ||
+		      parse_number(rest + blank + 5 + strspn(rest + blank + 5, " \t"), 10, &rate.burst, &rest) < 0 || *rest))
+		return reason;
+	if (rate.calls < option->min || rate.calls > option->max || rate.burst < option->min || rate.burst > option->max)
+		return "is out of range";
+	*(struct config_rate *)field = rate;
+	return NULL;
+}
+
 static set_fn *const setters[] = {
 	[T_TEXT] = set_text, [T_LIST] = set_list,     [T_ADDRESS] = set_address, [T_BOOL] = set_bool, [T_COUNT] = set_count,
 	[T_METHODS] = config_set_words, [T_POOLS] = config_set_words, [T_YES] = config_set_words,
@@ -218,6 +249,7 @@ static set_fn *const setters[] = {
 	[T_CERTIFICATES] = config_set_words, [T_TOKENS] = config_set_words,
 	[T_SIZE] = set_size, [T_MEMORY] = set_memory, [T_SECONDS] = set_seconds, [T_MODE] = set_mode, [T_WORKERS] = set_workers,
 	[T_JSON] = set_json, [T_CHOICE] = set_choice, [T_GROUP] = set_group,
+	[T_RATE] = set_rate,
 };
 
 const char *config_set_value(void *field, const struct config_option *option, const char *text)

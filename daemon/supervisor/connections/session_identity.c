@@ -148,6 +148,8 @@ void session_identity_change(struct daemon *daemon, struct users *users)
 	struct session *session;
 
 	daemon->users = users;
+	if (users)
+		users_set_limits(users);
 	TAILQ_FOREACH(session, &daemon->sessions, link) {
 		if (session->refused)
 			end(session);

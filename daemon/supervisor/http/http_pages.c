@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HTTP_UNAUTHORIZED = 401, HTTP_FORBIDDEN = 403 };
+enum { HTTP_UNAUTHORIZED = 401, HTTP_FORBIDDEN = 403, HTTP_TOO_MANY = 429 };
 
 void http_pages_open(struct http_pages *pages, struct daemon *daemon)
 {
@@ -116,6 +116,21 @@ static int find_rights(const struct daemon *daemon, struct evhttp_request *reque
 	return 0;
 }
 
+/* A page that costs something counts in the rate of who asks. 0; -1: the request is refused. */
+static int check_rate(struct evhttp_request *request, const struct rights *rights)
+{
+	struct error error;
+	char text[sizeof error.text + 16], seconds[24];
+
+	if (!rights || !rights->quota || quota_take_request(rights->quota, &error) == 0)
+		return 0;
+	snprintf(text, sizeof text, "OVERLOADED: %s\n", error.text);
+	snprintf(seconds, sizeof seconds, "%llu", (unsigned long long)(error.retry_after + 999) / 1000);
+	(void)evhttp_add_header(evhttp_request_get_output_headers(request), "Retry-After", seconds);
+	refuse(request, HTTP_TOO_MANY, text);
+	return -1;
+}
+
 static void answer_readyz(struct http_pages *pages, struct evhttp_request *request)
 {
 	struct rights *rights = NULL;
@@ -139,6 +154,8 @@ static void answer_metrics(struct http_pages *pages, struct evhttp_request *requ
 		refuse(request, HTTP_FORBIDDEN, "DENIED: metrics need the right describe or watch\n");
 		return;
 	}
+	if (check_rate(request, rights) < 0)
+		return;
 	if (*bytes && pages->rights != rights)
 		drop_metrics(pages);
 	if (!*bytes) {

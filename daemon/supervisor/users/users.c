@@ -33,6 +33,8 @@ struct users {
 	struct united *united;
 	struct user *anyone; /* [user *], or NULL */
 	struct identity nobody, root;
+	struct core *core; /* has the users' quotas; NULL: there are none */
+	bool in_use;       /* the quotas have the limits of this table */
 };
 
 /* ---- making the table ---- */
@@ -131,12 +133,23 @@ static int copy_tokens(struct user *user, const struct config_words *from)
 	return user->tokens ? 0 : -ENOMEM;
 }
 
+static struct quota_limits limits_of(const struct config_user *section)
+{
+	const struct config_rate *rate = &section->rate;
+
+	return (struct quota_limits){
+		.max_inflight = section->max_inflight == CONFIG_UNSET ? 0 : (uint32_t)section->max_inflight,
+		.rate = {.calls = rate->calls, .period = rate->period, .burst = rate->burst},
+	};
+}
+
 static int fill_user(struct user *user, const struct config *config, const struct config_user *section)
 {
 	user->identity.rights = rights_new(section->own.name, base_name(section->own.place));
 	if (!user->identity.rights || add_all_rules(user->identity.rights, config, section) < 0)
 		return -ENOMEM;
 	user->identity.name = user->identity.rights->user;
+	user->identity.limits = limits_of(section);
 	if (copy_words(&user->identity.roles, &section->is) < 0 || copy_words(&user->certificates, &section->certificates) < 0)
 		return -ENOMEM;
 	return copy_numbers(&user->uids, &user->uid_count, &section->uids) < 0 ||
@@ -208,6 +221,53 @@ void users_free(struct users *users)
 	free(users->users);
 	rights_unref(users->nobody.rights);
 	free(users);
+}
+
+/* ---- quotas ---- */
+
+static int open_quota(const struct users *users, struct identity *identity)
+{
+	struct quota *quota = quota_get(users->core, identity->name);
+
+	if (!quota)
+		return -ENOMEM;
+	rights_set_quota(identity->rights, quota);
+	if (users->in_use)
+		quota_set_limits(quota, &identity->limits);
+	return 0;
+}
+
+static int open_quotas(struct users *users, struct core *core)
+{
+	users->core = core;
+	for (uint32_t i = 0; i < users->count; i++)
+		if (open_quota(users, &users->users[i].identity) < 0)
+			return -ENOMEM;
+	return 0;
+}
+
+int users_make(const struct config *config, struct core *core, struct users **users)
+{
+	*users = NULL;
+	if (config->user_count == 0)
+		return 0;
+	*users = users_new(config);
+	if (*users && open_quotas(*users, core) == 0)
+		return 0;
+	users_free(*users);
+	*users = NULL;
+	return -ENOMEM;
+}
+
+void users_set_limits(struct users *users)
+{
+	struct united *united;
+
+	users->in_use = true;
+	for (uint32_t i = 0; i < users->count; i++)
+		quota_set_limits(users->users[i].identity.rights->quota, &users->users[i].identity.limits);
+	for (united = users->united; united; united = united->next)
+		quota_set_limits(united->identity.rights->quota, &united->identity.limits);
 }
 
 /* ---- certificates ---- */
@@ -366,6 +426,15 @@ static char *unite_names(const struct united *united)
 	return NULL;
 }
 
+/* The smallest limit holds. */
+static void unite_limits(struct united *united)
+{
+	struct quota_limits *limits = &united->identity.limits;
+
+	for (uint32_t i = 0; i < united->count; i++)
+		*limits = quota_smallest(limits, &united->of[i]->identity.limits);
+}
+
 static int unite(struct united *united)
 {
 	char *name = unite_names(united);
@@ -376,6 +445,7 @@ static int unite(struct united *united)
 	if (!rights)
 		return -ENOMEM;
 	united->identity.name = rights->user;
+	unite_limits(united);
 	for (uint32_t i = 0; i < united->count; i++)
 		if (rights_unite(rights, united->of[i]->identity.rights) < 0)
 			return -ENOMEM;
@@ -415,7 +485,7 @@ static const struct identity *united_keep(struct users *users, struct united *un
 			free(united);
 			return &other->identity;
 		}
-	if (unite(united) < 0) {
+	if (unite(united) < 0 || (users->core && open_quota(users, &united->identity) < 0)) {
 		free_united(united);
 		return NULL;
 	}

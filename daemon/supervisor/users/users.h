@@ -34,6 +34,7 @@ struct credentials {
 /* One user, or several that a client is by its groups. It lives as long as its table. */
 struct identity {
 	struct rights *rights;  /* NULL: root's */
+	struct quota_limits limits; /* of its quota: see users_make */
 	const char *name;       /* NULL: nobody's user. Of several: with commas */
 	struct config_words roles; /* their names; the words belong to the table */
 };
@@ -46,6 +47,11 @@ struct known {
 
 /* NULL: out of memory. The table takes what it needs from the configuration. */
 struct users *users_new(const struct config *config);
+
+/* A table, whose users have their quotas in that core; these may count for the users already. *users is NULL if the configuration
+ * has no users. 0 or -ENOMEM. users_set_limits gives the quotas their limits: when the table is used from now on. */
+int users_make(const struct config *config, struct core *core, struct users **users);
+void users_set_limits(struct users *users);
 void users_free(struct users *users);
 
 /* Who is that? 0: *identity and *by are set. -EEXIST: the certificate is that of two users, and *reason names them. -ENOMEM. */

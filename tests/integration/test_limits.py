@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Limits of users: what counts, what over them is refused, what it is told, and what a reload changes."""
+import os
+import re
+import signal
+import urllib.error
+import urllib.request
+
+import msgpack
+import pytest
+from harness import wait_for
+from test_config import check
+from test_rights import sha, with_token
+
+CI = f"[user ci]\ntoken_sha256 = {sha('secret')}\ncall = *.*\nall = *.*\ndescribe = *\ndirect = *\n"
+
+
+def reload(daemon, users):
+    times = daemon.log().count("configuration reloaded")
+    daemon.users = users
+    daemon.write_config()
+    daemon.signal(signal.SIGHUP)
+    wait_for(lambda: daemon.log().count("configuration reloaded") > times, lambda: "the reload")
+
+
+def wait_until_it_runs(client, method):
+    wait_for(lambda: client.value("objpool.status", "p")["pools"][0]["slots"][0]["running"] == method, lambda: method)
+
+
+def refused(error, *words):
+    assert (error["code"], error["user"], error["ran"]) == ("OVERLOADED", "ci", "no"), error
+    assert all(word in error["message"] for word in words), error
+    return error
+
+
+# ---- max_inflight ----
+
+
+def test_calls_of_all_sessions_count(start):
+    daemon = start(users=CI + "max_inflight = 2\n")
+    with with_token(daemon) as one, with_token(daemon) as two:
+        assert one.value("objpool.whoami")["limits"] == {"max_inflight": 2}
+        assert one.value("objpool.hello")["limits"]["max_inflight"] == 2
+        first, second = one.start("p.sleep", 1000), two.start("p.sleep", 1000)
+        assert two.value("objpool.ping") == []
+        refused(one.error("p.echo", 1), "user ci has 2 calls in flight: max_inflight = 2 allows no more")
+        refused(two.full("p", "echo", [1])[0], "max_inflight")
+        assert one.value("objpool.cancel", first) is True and one.wait(first)[0]["code"] == "CANCELLED"
+        assert wait_for(lambda: two.call("p.echo", 1) == (None, 1), lambda: "room")
+        two.close()
+        assert second and wait_for(lambda: one.call("p.echo", 1) == (None, 1), lambda: "room")
+
+
+def test_a_train_is_cut_where_the_limit_is(start):
+    daemon = start(pools={"p": {"workers": 1}}, users=CI + "max_inflight = 5\n")
+    with with_token(daemon) as client:
+        client.value("p.echo", 0)
+        busy = client.start("p.sleep", 1000)
+        client.value("objpool.ping")
+        client.send_raw(b"".join(msgpack.packb([0, 1000 + i, "p.echo", [i]]) for i in range(20)))
+        answers = [client.wait(1000 + i) for i in range(4, 20)]
+        assert all(refused(error, "has 5 calls in flight") for error, _ in answers)
+        assert client.value("objpool.cancel", busy) is True
+        assert [client.wait(1000 + i) for i in range(4)] == [(None, i) for i in range(4)]
+
+
+def test_what_was_given_up_and_still_runs_counts(start):
+    daemon = start(users=CI + "max_inflight = 1\n")
+    with with_token(daemon) as client, with_token(daemon) as other:
+        pid = client.value("p:0.pid")
+        busy = client.start("p:0.sleep_hard", 1000)
+        wait_until_it_runs(client, "sleep_hard")
+        assert client.value("objpool.cancel", busy) is True and client.wait(busy)[0]["code"] == "CANCELLED"
+        refused(other.error("p.echo", 1), "user ci has 0 calls in flight and 1 that were given up and still run")
+        os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: other.call("p.echo", 1) == (None, 1), lambda: "room")
+
+
+def test_notifications_and_what_outlives_its_client_count(start):
+    daemon = start(users=CI + "max_inflight = 1\n")
+    with with_token(daemon) as client:
+        pid = client.value("p:0.pid")
+        with with_token(daemon) as gone:
+            gone.notify("p:0.sleep_hard", 1000)
+            wait_until_it_runs(gone, "sleep_hard")
+        refused(client.error("p:1.echo", 1), "1 call in flight")
+        client.notify("p:1.set", "dropped")
+        os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: client.call("p:1.get") == (None, None), lambda: "room")
+
+
+def test_leases_and_maps(start):
+    daemon = start(pools={"p": {"workers": 4}}, users=CI + "max_inflight = 2\n")
+    with with_token(daemon) as one, with_token(daemon) as two:
+        leases = [one.value("objpool.lease", "p"), two.value("objpool.lease", "p")]
+        refused(one.error("objpool.lease", "p"), "2 leases")
+        assert one.full("p:map", "echo", [list(range(50))]) == (None, list(range(50)))  # a map is one call
+        assert one.value("objpool.release", "p", leases[0]["slot"]) is True
+        one.value("objpool.lease", "p")
+        refused(two.error("objpool.lease", "p"), "2 leases")
+        one.close()
+        wait_for(lambda: two.call("objpool.lease", "p")[0] is None, lambda: "room")
+
+
+def test_nested_calls_do_not_count(start):
+    daemon = start(pools={"p": {}, "q": {}}, users=CI + "max_inflight = 1\nrate = 1/h burst 3\n")
+    with with_token(daemon) as client:
+        assert client.value("p.relay", "q.echo", 1) == 1
+        assert client.value("p.relay", "q.echo", 2) == 2
+
+
+# ---- rate ----
+
+
+def test_a_rate(start):
+    daemon = start(users=CI + "rate = 2/h burst 3\n")
+    with with_token(daemon) as one, with_token(daemon) as two:
+        assert one.value("objpool.whoami")["limits"] == {"rate": 2 / 3600, "burst": 3}
+        assert one.value("p.echo", 1) == 1 and two.full("p:all", "echo", [2]) == (None, [2, 2])
+        assert one.error("p.no_such")["code"] == "NO_SUCH_METHOD" and one.value("objpool.ping") == []  # these cost nothing
+        assert one.value("objpool.describe", "p")["class"] == "Probe"
+        error = refused(one.error("p.echo", 1), "rate = 2/h burst 3 allows: try again in")
+        assert 1700e3 < error["retry_after_ms"] <= 1800e3
+        refused(two.error("objpool.describe", "p"), "rate")
+        refused(two.error("objpool.lease", "p"), "rate")
+        two.send_raw(b"".join(msgpack.packb([0, 1000 + i, "p.echo", [i]]) for i in range(20)))
+        assert all(refused(two.wait(1000 + i)[0])["retry_after_ms"] for i in range(20))
+        assert two.value("objpool.whoami")["user"] == "ci"
+        two.value("objpool.hello", {"errors": "string"})
+        assert two.error("p.echo").startswith("OVERLOADED: user ci has made as many calls as rate = 2/h burst 3 allows")
+
+
+def test_a_train_takes_as_many_as_the_rate_allows(start):
+    daemon = start(users=CI + "rate = 1/h burst 10\n")
+    with with_token(daemon) as client:
+        client.send_raw(b"".join(msgpack.packb([0, 1000 + i, "p.echo", [i]]) for i in range(30)))
+        answers = [client.wait(1000 + i) for i in range(30)]
+        assert answers[:10] == [(None, i) for i in range(10)] and all(refused(error) for error, _ in answers[10:])
+
+
+def test_http_counts_in_the_rate(start):
+    daemon = start(users=CI + "rate = 1/h burst 2\n", daemon={"http": "tcp:127.0.0.1:0"})
+    address = daemon.wait_log(r"by HTTP on tcp:(\S+)").group(1)
+
+    def get(path):
+        try:
+            with urllib.request.urlopen(urllib.request.Request(f"http://{address}{path}", headers={"Authorization": "Bearer secret"})) as answer:
+                return answer.status, None
+        except urllib.error.HTTPError as error:
+            return error.code, error.headers["Retry-After"]
+    assert [get("/metrics")[0] for _ in range(2)] == [200, 200]
+    code, after = get("/metrics")
+    assert code == 429 and 3500 < int(after) <= 3600
+    assert get("/readyz")[0] == get("/livez")[0] == 200
+
+
+# ---- reload ----
+
+
+def test_a_reload_changes_the_limits_of_living_sessions(start):
+    daemon = start(users=CI)
+    with with_token(daemon) as client:
+        busy = [client.start("p.sleep", 1000) for _ in range(3)]
+        client.value("objpool.ping")
+        reload(daemon, CI + "max_inflight = 3\n")
+        refused(client.error("p.echo", 1), "3 calls in flight")
+        reload(daemon, CI + "max_inflight = 2\nrate = 1/h burst 1\n")
+        refused(client.error("p.echo", 1), "3 calls in flight: max_inflight = 2")
+        for msgid in busy:
+            client.value("objpool.cancel", msgid)
+        wait_for(lambda: not (client.call("p.echo", 1)[0] or {"message": ""})["message"].count("in flight"), lambda: "room")
+        refused(client.error("p.echo", 1), "rate")
+        reload(daemon, CI + "rate = 1000000/s burst 1\n")
+        wait_for(lambda: client.call("p.echo", 1) == (None, 1), lambda: "the new rate")
+
+
+def test_a_reload_that_makes_a_client_another_user_moves_what_it_has(start):
+    daemon = start(users=CI + "max_inflight = 1\n")
+    with with_token(daemon) as client:
+        busy = client.start("p:0.sleep", 1000)
+        client.value("objpool.ping")
+        reload(daemon, CI.replace("user ci", "user other") + "max_inflight = 2\n")
+        lease = client.value("objpool.lease", "p", {"slot": 1})
+        client.value("objpool.cancel", busy)
+        reload(daemon, CI + "max_inflight = 1\n")
+        refused(client.error("objpool.lease", "p"), "1 lease:")
+        client.value("objpool.release", "p", lease["slot"])
+        assert client.call("objpool.lease", "p")[0] is None
+
+
+# ---- mistakes ----
+
+
+@pytest.mark.parametrize("line, words", [
+    ("max_inflight = 0", "out of range"), ("max_inflight = many", "whole number"), ("rate = 5", "200/s"), ("rate = 5/d", "200/s"),
+    ("rate = 0/s", "out of range"), ("rate = 5/s burst 0", "out of range"), ("rate = 5/s burst", "200/s"), ("rate = 5/s 7", "200/s"),
+    ("rate = 5/s burst 7 8", "200/s"), ("rate = 5/sburst 7", "200/s"), ("rate = 99999999999999999999/s", "200/s"),
+])
+def test_mistakes_name_file_and_line(place, line, words):
+    done, path = check(place, f"[user a]\n{line}\n", "--check=syntax")
+    assert done.returncode == 1 and f"{path}:2:" in done.stderr and words in done.stderr, done.stderr
+
+
+def test_what_is_printed_is_read_again(place):
+    first, _ = check(place, "[user a]\nmax_inflight = 7\nrate = 200/s burst 400\n[user b]\nrate = 3/m\n", "--print-config")
+    second, _ = check(place, first.stdout, "--print-config")
+    assert first.stdout == second.stdout and re.search(r"max_inflight = 7\nrate = 200/s burst 400\n", first.stdout)
+    assert "rate = 3/m burst 3\n" in first.stdout and first.stdout.count("max_inflight") == 2
