@@ -17,6 +17,8 @@ from kills import SOON, Victim, left_over
 
 from objpool.compat import multiprocess
 
+LARGE = 40_000      # bytes of an item that goes by a file
+
 
 def _hold(lock):
     with lock:
@@ -102,13 +104,13 @@ def wait_for(check):
 
 def _produce(items, name, numbers=[0]):
     numbers[0] += 1
-    items.put((name, numbers[0]))
+    items.put((name, numbers[0], b"." * (LARGE * (numbers[0] % 2))))
     if numbers[0] % 50 == 0:
         items.qsize()       # no producer is far ahead
 
 
 def _consume(items, got):
-    name, _ = items.get()
+    name, *_ = items.get()
     got[name] += 1
 
 
@@ -124,7 +126,7 @@ def queues(context, manager, kills, chance):
             last, count = [0, 0], [0, 0]
             while True:
                 try:
-                    name, number = items.get(timeout=0.05)
+                    name, number, _ = items.get(timeout=0.05)
                 except queue.Empty:
                     break
                 assert number > last[name], "an item came twice, or late"

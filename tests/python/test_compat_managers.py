@@ -5,6 +5,7 @@ import os
 import pickle
 import queue
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from harness import wait_for
 
 from objpool._entry import Entry
 from objpool.compat import multiprocess
-from objpool.compat.multiprocess import _link, managers
+from objpool.compat.multiprocess import _link, _memory_file, _order, managers
 
 METHODS = ("fork", "spawn", "forkserver")
 SOON = manager_kills.SOON
@@ -80,6 +81,93 @@ def test_a_large_item_reaches_who_waits(manager):
     items.put(large)
     thread.join()
     assert got == [large]
+
+
+LARGE = os.urandom(manager_kills.LARGE)
+
+
+def files_of(pid):
+    """The memory files of managers that a process has open."""
+    found = []
+    for number in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            found.append(os.readlink(f"/proc/{pid}/fd/{number}"))
+        except FileNotFoundError:
+            pass        # it was the descriptor of the folder
+    return [name for name in found if "objpool-manager-" in name]
+
+
+def test_large_items_go_past_the_daemon(manager, monkeypatch):
+    """The server keeps the client's file, and shows it to who gets the item: two round trips on the direct channel."""
+    items = manager.Queue()
+    items.put(1)
+    assert items.get() == 1
+    monkeypatch.setattr(_link.Link, "ask_daemon", None)
+    before = len(files_of(manager._process.pid))
+    for value in LARGE, "x" * len(LARGE), (1, LARGE), [LARGE], bytearray(LARGE), list(range(len(LARGE))), LARGE.hex() + "\u00e4":
+        items.put(value)
+        assert len(files_of(manager._process.pid)) == before + 1
+        assert items.get() == value and not files_of(os.getpid())[1:]
+        items.put(None)
+        assert items.get() is None and len(files_of(manager._process.pid)) == before
+
+
+def test_a_large_item_outlives_who_has_put_it(manager):
+    items = manager.Queue()
+    in_child(lambda: items.put(LARGE))
+    in_child(lambda: (items.put(LARGE), die()), status=-signal.SIGKILL)
+    assert items.get() == LARGE == items.get()
+    items.put(LARGE)
+    in_child(lambda: items.get() == LARGE or os._exit(1))
+    assert items.empty()
+
+
+@pytest.mark.parametrize("who", ["server", "client"])
+def test_a_large_item_where_files_cant_be_seen(manager, monkeypatch, who):
+    """In another container, or as another user."""
+    items = manager.Queue()
+    if who == "server":
+        monkeypatch.setattr(_memory_file, "where", lambda *_: f"{os.getpid()}/0/00")
+    else:
+        monkeypatch.setattr(_memory_file, "map_at", _cant_open)
+    for _ in range(2):
+        items.put(LARGE)
+        assert items.get() == LARGE
+
+
+def _cant_open(where):
+    raise PermissionError(where)
+
+
+def test_more_large_items_than_a_process_may_have_files():
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (128, most[1]))
+    try:
+        with multiprocess.Manager() as manager:
+            items, before = manager.Queue(), files_of(manager._process.pid)
+            for _ in range(200):
+                items.put(LARGE)
+            assert len(files_of(manager._process.pid)) <= 64
+            assert all(items.get() == LARGE for _ in range(200))
+            items.put(None)
+            assert items.get() is None and files_of(manager._process.pid) == before
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, most)
+
+
+def test_a_file_that_is_not_the_managers_is_left_alone(tmp_path):
+    """Its numbers may mean another file on another machine."""
+    with open(tmp_path / "file", "wb+") as file:
+        file.truncate(1 << 16)
+        where = f"{os.getpid()}/{file.fileno()}/0123456789abcdef"
+        assert _order.Page.open(where) is None
+        for place in where, where.replace("/", ":"), "1/../0123456789abcdef":
+            with pytest.raises(OSError):
+                _memory_file.map_at(place)
+    descriptor, nonce = _memory_file.make()
+    with pytest.raises(OSError, match="can change"):
+        _memory_file.Value(_memory_file.where(descriptor, nonce), 1 << 20)
+    os.close(descriptor)
 
 
 class Fails:
@@ -224,7 +312,7 @@ def test_a_get_that_is_interrupted_loses_nothing(manager):
             try:
                 is_armed = True
                 signal.setitimer(signal.ITIMER_REAL, 1e-6 + number % 100 * (1 + number // 100) * 2e-6)
-                items.put(number)
+                items.put(number if number % 2 else (number, LARGE))
                 got = items.get()
                 acquired = lock.acquire()
                 outcomes.add("in time")
@@ -235,6 +323,7 @@ def test_a_get_that_is_interrupted_loses_nothing(manager):
             size = items.qsize()
             if got is None and size:
                 got = items.get()
+            got = got[0] if type(got) is tuple else got
             assert (got, items.qsize()) in ((None, 0), (number, 0)), (number, size)
             assert acquired or lock.acquire(timeout=SOON)
             lock.release()

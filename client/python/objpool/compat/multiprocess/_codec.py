@@ -11,6 +11,8 @@ Plain values (PLAIN) go as they are. For all others there are bytes: one that sa
     UNKNOWN  the server does not know the client
     RESEND   the call would have to wait, and can't on the way that it has come
     LARGE    the answer is large: `fetch` gives it, on the connection to the daemon
+    FILE     where a memory file with the answer is; who can't open it asks for it by `fetch`
+    UNSEEN   the server can't open the client's memory file
 """
 import pickle
 import traceback
@@ -21,13 +23,16 @@ from . import context
 PROTOCOL = pickle.HIGHEST_PROTOCOL
 PLAIN = frozenset({type(None), bool, int, float, str})
 INT_MOST = 1 << 63
-VALUE, ERROR, REMOTE, PROXY, STALE, UNKNOWN, RESEND, LARGE = range(8)
+VALUE, ERROR, REMOTE, PROXY, STALE, UNKNOWN, RESEND, LARGE, FILE, UNSEEN = range(10)
 LARGE_FROM = 1 << 17      # bytes of an answer
+DIRECT_MOST = 1 << 15     # bytes of an item that goes on the direct channel
 _SIMPLE = (*ATOMS, tuple, list, dict)
+_TEXTS = frozenset({bytes, str})
 _VIEWS = frozenset(map(type, ({}.keys(), {}.values(), {}.items())))       # sent as lists
 _errors = {}        # type -> an exception without arguments, encoded
-_VALUE, _ERROR, _REMOTE, _PROXY = (bytes([kind]) for kind in (VALUE, ERROR, REMOTE, PROXY))
-STALE_ANSWER, UNKNOWN_ANSWER, RESEND_ANSWER, LARGE_ANSWER = (bytes([kind]) for kind in (STALE, UNKNOWN, RESEND, LARGE))
+_VALUE, _ERROR, _REMOTE, _PROXY, _FILE = (bytes([kind]) for kind in (VALUE, ERROR, REMOTE, PROXY, FILE))
+STALE_ANSWER, UNKNOWN_ANSWER, RESEND_ANSWER, LARGE_ANSWER, UNSEEN_ANSWER = (
+    bytes([kind]) for kind in (STALE, UNKNOWN, RESEND, LARGE, UNSEEN))
 
 
 def is_plain(value):
@@ -79,6 +84,28 @@ def encode(value):
     if is_plain(value):
         return value
     return b"".join((_VALUE, dumps(list(value) if type(value) in _VIEWS else value)))
+
+
+class _Pieces(list):
+    """A file for a pickler, which gives large bytes to it as they are."""
+
+    write = list.append
+
+
+def encode_item(value):
+    """An item of a queue as it goes: a list of pieces, if it is large. Raises what pickling it raises."""
+    if type(value) in _TEXTS and len(value) > DIRECT_MOST:
+        pieces = _Pieces((_VALUE,))
+        pickle.Pickler(pieces, PROTOCOL).dump(value)
+        return list(pieces)
+    if is_plain(value):
+        return value
+    data = dumps(list(value) if type(value) in _VIEWS else value)
+    return [_VALUE, data] if len(data) > DIRECT_MOST else b"".join((_VALUE, data))
+
+
+def encode_file(where):
+    return _FILE + where.encode()
 
 
 def encode_error(error):

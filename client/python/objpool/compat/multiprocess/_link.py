@@ -3,6 +3,7 @@
 
     calls       on the direct channel to the server's worker. What can't go there goes on the connection to the daemon: calls that
                 wait, large arguments, and all while there is no channel.
+    large items of queues go by memory files (_memory_file.py): the server keeps the file, and shows it to who gets the item.
     ahead       calls whose answer nobody needs are sent, and not waited for. Their order is kept: on the channel by itself,
                 otherwise by the page (_order.py).
     references  the server counts one reference of this process for all its proxies of a referent.
@@ -20,14 +21,14 @@ from multiprocessing import util
 from ... import _channel, _connection, errors
 from ..._address import default_addresses
 from ..._direct import NotBegun
-from . import _codec
-from ._codec import LARGE_ANSWER, PLAIN, RESEND_ANSWER, UNKNOWN_ANSWER, are_plain, dumps_call, is_plain
+from . import _codec, _memory_file
+from ._codec import (
+    DIRECT_MOST, LARGE_ANSWER, PLAIN, RESEND_ANSWER, UNKNOWN_ANSWER, UNSEEN_ANSWER, are_plain, dumps_call, is_plain)
 from ._order import Page
 
 _NEAR = re.compile(r"(unix:|tcp:|objpool:)")
 _DEFAULT = "manager"
 _NO_ANSWERS = _codec.STALE, _codec.UNKNOWN, _codec.RESEND
-_DIRECT_MOST = 1 << 15  # bytes of an item that goes on the direct channel
 _WITHDRAW_MOST = 10.0   # seconds; the server answers at once
 _FORK_GRACE = 10.0      # seconds after a fork in which the child may not yet hold what the parent lets go of
 
@@ -196,6 +197,8 @@ class Link:
         return self._checked(answer)
 
     def _checked(self, answer):
+        if type(answer) is bytes and answer[0] == _codec.FILE:
+            return self._opened(answer[1:].decode())
         if answer == LARGE_ANSWER:
             answer = self.ask_daemon("fetch", self._number, threading.get_ident())
         if type(answer) is bytes and answer[0] in _NO_ANSWERS:
@@ -203,6 +206,13 @@ class Link:
                 self._greet()
             raise Unanswered(answer)
         return answer
+
+    def _opened(self, where):
+        """The answer in a file of the server's."""
+        try:
+            return _memory_file.map_at(where)
+        except OSError:
+            return self._checked(self.ask_daemon("fetch", self._number, threading.get_ident()))
 
     # Calls
 
@@ -217,12 +227,28 @@ class Link:
 
     def put(self, ident, idents, args):
         """The same for a put into a queue, whose item is encoded. idents: of the proxies in it."""
-        item = args[0]
-        params = [self._number, threading.get_ident(), ident, idents, *args]
-        if type(item) is bytes and len(item) > _DIRECT_MOST:
+        if type(args[0]) is list:
+            return self._put_large(ident, idents, *args)
+        return self._checked(self._ask("put", [self._number, threading.get_ident(), ident, idents, *args]))
+
+    def _put_large(self, ident, idents, pieces, *rest):
+        answer = UNSEEN_ANSWER if self._page is None else self._put_file(ident, idents, pieces, *rest)
+        if answer == UNSEEN_ANSWER:
             self._await_order()
-            return self._checked(self.ask_daemon("put", *params))
-        return self._checked(self._ask("put", params))
+            item = b"".join(pieces)
+            answer = self.ask_daemon("put", self._number, threading.get_ident(), ident, idents, item, *rest)
+        return self._checked(answer)
+
+    def _put_file(self, ident, idents, pieces, *rest):
+        try:
+            descriptor, nonce = _memory_file.write(pieces)
+        except OSError:
+            return UNSEEN_ANSWER
+        try:
+            where = _memory_file.where(descriptor, nonce)
+            return self._ask("put_file", [self._number, threading.get_ident(), ident, idents, where, *rest])
+        finally:
+            _memory_file.close(descriptor)
 
     def next_call(self):
         """A number for a call that takes something."""
@@ -251,7 +277,7 @@ class Link:
         page, channel = self._page, self._direct()
         if page is None or self._place is None or channel is None or self._is_unsettled:
             return False
-        if any(type(value) is bytes and len(value) > _DIRECT_MOST for value in args):
+        if any(type(value) is bytes and len(value) > DIRECT_MOST for value in args):
             return False
         name = "ahead" if all(map(_goes, args)) else "ahead_pickled"
         rest = args if name == "ahead" else (dumps_call(args, {}),)

@@ -16,6 +16,8 @@ import mmap
 import os
 import time
 
+from . import _memory_file
+
 PLACES = 64
 _SENT, _DONE = 8, 8 + PLACES    # words
 _SIZE = 8 * (_DONE + PLACES)
@@ -32,16 +34,16 @@ class Page:
 
     @classmethod
     def make(cls):
-        """(the page, a descriptor of it)"""
-        descriptor = os.memfd_create("objpool-order", os.MFD_CLOEXEC)
+        """(the page, where it is)"""
+        descriptor, nonce = _memory_file.make()
         os.ftruncate(descriptor, _SIZE)
-        return cls(descriptor), descriptor
+        return cls(descriptor), _memory_file.where(descriptor, nonce)
 
     @classmethod
-    def open(cls, path):
+    def open(cls, where):
         """The page of a server; None: it is another user's, or of another machine or container."""
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            descriptor, _ = _memory_file.open_at(where, os.O_RDWR)
         except OSError:
             return None
         try:

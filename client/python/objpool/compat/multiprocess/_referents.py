@@ -16,6 +16,7 @@ import collections
 import functools
 import itertools
 import os
+import resource
 import signal
 import threading
 import time
@@ -24,9 +25,10 @@ import traceback
 from .._worker import Worker
 from . import _codec, _place, _waiters
 from ._codec import (
-    LARGE_ANSWER, LARGE_FROM, PLAIN, RESEND_ANSWER, STALE_ANSWER, UNKNOWN_ANSWER, encode, encode_error, encode_proxy, encode_remote,
-    is_plain)
+    LARGE_ANSWER, LARGE_FROM, PLAIN, RESEND_ANSWER, STALE_ANSWER, UNKNOWN_ANSWER, UNSEEN_ANSWER, encode, encode_error, encode_file,
+    encode_proxy, encode_remote, is_plain)
 from ._kinds import NUMBER_BITS, flags_of, in_place_of
+from ._memory_file import Value
 from ._order import Page
 from ._referent_queue import Queue
 from ._waiters import LATER, RESEND, asker
@@ -47,7 +49,10 @@ class Client:
         self.large = {}         # thread -> an answer that it has still to fetch
 
     def sent(self, thread, answer):
-        """What is sent in the place of an answer: a large one is fetched."""
+        """What is sent in the place of an answer: a large one is fetched, a file is shown."""
+        if type(answer) is Value:
+            self.large[thread] = answer
+            return encode_file(answer.where)
         if type(answer) not in (bytes, str) or len(answer) <= LARGE_FROM:
             return answer
         self.large[thread] = answer
@@ -120,7 +125,8 @@ class Referents:
         self._lent_counts = collections.Counter()       # of these, those that have not arrived
         self._left = collections.deque()        # idents of proxies in this process that are gone
         self._own = Client(0, None)
-        self._page, self._page_descriptor = Page.make()
+        self._page, self._page_is_at = Page.make()
+        self._files_most = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
         self._segments = {}
         self._guard = threading.RLock()
         self._thread = threading.get_ident()
@@ -141,7 +147,7 @@ class Referents:
             taken = {other.place for other in self._clients.values()}
             client = Client(next(self._numbers), self._page.take_place(taken))
             self._of_session[session] = self._clients[client.number] = client
-        return [client.number, f"/proc/{os.getpid()}/fd/{self._page_descriptor}", client.place]
+        return [client.number, self._page_is_at, client.place]
 
     def bye(self, number):
         """The client's process ends in order. What it holds, another may release."""
@@ -208,6 +214,7 @@ class Referents:
             return UNKNOWN_ANSWER
         if client.error is not None:
             return self._error_of(client)
+        client.large.pop(thread, None)      # what the thread's last call has taken has come
         return self._run(client, thread, call, ident, method, args, {})
 
     def put(self, number, thread, ident, idents, item, *rest):
@@ -218,6 +225,14 @@ class Referents:
         if client.error is not None:
             return self._error_of(client)
         return self._run(client, thread, None, ident, "put", (Held(self, item, idents) if idents else item, *rest), {})
+
+    def put_file(self, number, thread, ident, idents, where, *rest):
+        """The same; the item is in a memory file of the client's."""
+        try:
+            item = Value(where, self._files_most)
+        except OSError:
+            return UNSEEN_ANSWER
+        return self.put(number, thread, ident, idents, item, *rest)
 
     def withdraw(self, number, thread, call):
         """The client was interrupted in that call: what the call has taken is given back."""
@@ -296,10 +311,11 @@ class Referents:
     def fetch(self, number, thread):
         """The large answer to the thread's last call."""
         client = self._clients.get(number)
-        return UNKNOWN_ANSWER if client is None else client.large.pop(thread, UNKNOWN_ANSWER)
+        answer = UNKNOWN_ANSWER if client is None else client.large.pop(thread, UNKNOWN_ANSWER)
+        return answer.read() if type(answer) is Value else answer
 
     def _answer(self, entry, method, result):
-        if type(result) in PLAIN and is_plain(result) or entry.is_raw and type(result) is bytes:
+        if type(result) in PLAIN and is_plain(result) or entry.is_raw and type(result) in _RAW:
             return result
         typeid = entry.typeids and entry.typeids.get(method)
         try:
@@ -479,7 +495,8 @@ class Referents:
         """A call that the server itself makes: an answer."""
         before = asker.client, asker.thread, asker.number, asker.may_wait
         try:
-            return self._run(self._own, self._thread, None, ident, *self._of_queue(ident, method, args, kwds), False)
+            answer = self._run(self._own, self._thread, None, ident, *self._of_queue(ident, method, args, kwds), False)
+            return answer.read() if type(answer) is Value else answer
         finally:
             asker.client, asker.thread, asker.number, asker.may_wait = before
 
@@ -523,6 +540,7 @@ class Referents:
                 pass        # somebody has unlinked it
 
 
+_RAW = (bytes, Value)       # encoded items
 _FAILURES = (_codec.ERROR, _codec.REMOTE, _codec.STALE, _codec.RESEND)
 
 

@@ -59,11 +59,13 @@ def _loads(data):
 
 def _decode(answer, proxy=None):
     """The value of an answer, or its error raised."""
+    if type(answer) is memoryview:      # of a file with a value
+        return _loads(answer[1:])
     if type(answer) is not bytes:
         return answer
     kind = answer[0]
     if kind == _codec.VALUE:
-        return _loads(answer[1:])
+        return _loads(memoryview(answer)[1:])
     if kind == _codec.ERROR:
         error, text = _codec.loads(answer[1:])
         error.__cause__ = _errors.RemoteTraceback(text)
@@ -575,10 +577,10 @@ class QueueProxy(BaseProxy):
             return self._callmethod("put", (item, block, timeout))
         _packing.idents = idents = []
         try:
-            encoded = _codec.encode(item)
+            encoded = _codec.encode_item(item)
         finally:
             _packing.idents = None      # `item` keeps the proxies until the server holds them
-        if idents or not self._id & _AHEAD or not self._link.send_ahead(self._id, "put", (encoded,)):
+        if idents or type(encoded) is list or not self._id & _AHEAD or not self._link.send_ahead(self._id, "put", (encoded,)):
             return self._ask("put", self._id, idents, (encoded, block, timeout))
 
     def put_nowait(self, item):
