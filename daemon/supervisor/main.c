@@ -221,27 +221,43 @@ static bool start_closer(void)
 	return r == 0;
 }
 
-static int load_certificates(struct tls_context **tls, const struct config *config)
-{
-	char reason[768];
+enum { CERTIFICATE_REASON = 768 };
 
-	if (tls_context_load(tls, config, reason, sizeof reason) == 0)
+/* -1: standard error has said why. */
+static int load_certificates(struct tls_context **tls, const struct config *config, bool takes_outdated,
+			     char warning[CERTIFICATE_REASON])
+{
+	if (tls_context_load(tls, config, takes_outdated, warning, CERTIFICATE_REASON) == 0)
 		return 0;
-	complain("%s", reason);
+	complain("%s", warning);
 	return -1;
+}
+
+static int check_certificates(const struct config *config)
+{
+	char reason[CERTIFICATE_REASON];
+	struct tls_context *tls;
+	const int r = load_certificates(&tls, config, false, reason);
+
+	(void)tls_context_free(tls);
+	return r;
 }
 
 static int run(struct config *config, struct options *options)
 {
 	static struct daemon daemon;
+	char outdated[CERTIFICATE_REASON];
 	struct tls_context *tls;
 	int status = 1;
 
-	if (load_certificates(&tls, config) < 0)
+	/* Local clients need no certificate: the daemon starts with one that is out of date. */
+	if (load_certificates(&tls, config, true, outdated) < 0)
 		return EXIT_CONFIG;
 	signals_take();
 	if (!open_log(config) || !start_closer())
 		return 1;
+	if (outdated[0])
+		log_say(LOG_WARNING, "%s; clients over TLS will not be served", outdated);
 	if (config->pool_count == 0 && !options->until_eof)
 		log_say(LOG_WARNING, "there are no pools in %s",
 			options->config ? options->config : "the configuration (no file was found)");
@@ -257,13 +273,11 @@ static int check(const struct config *config, const struct options *options)
 {
 	static const char *const done[] = {
 		[CHECK_LOAD] = "all plugins load", [CHECK_PRELOAD] = "all plugins load, and all classes preload"};
-	struct tls_context *tls;
 	char reason[256];
 
 	if (options->extent == CHECK_SYNTAX || config->pool_count == 0) {
-		if (load_certificates(&tls, config) < 0)
+		if (check_certificates(config) < 0)
 			return 1;
-		(void)tls_context_free(tls);
 		(void)puts("the configuration is good; no plugin was loaded");
 		return 0;
 	}
@@ -271,9 +285,8 @@ static int check(const struct config *config, const struct options *options)
 		complain("%s; --check=syntax loads none", reason);
 		return 1;
 	}
-	if (load_certificates(&tls, config) < 0)
+	if (check_certificates(config) < 0)
 		return 1;
-	(void)tls_context_free(tls);
 	const struct passwd *user = getpwuid(geteuid());
 	const char *name = user ? user->pw_name : "without a name";
 	const uint32_t failed = check_pools(config, options->extent == CHECK_PRELOAD);

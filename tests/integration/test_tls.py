@@ -258,12 +258,29 @@ def test_bad_files(place, ca):
     for text, line, words in cases:
         path.write_text(f"[daemon]\nlog_level = info\n{text}\n")
         for arguments, status in ((["--check=syntax"], 1), ([], 78)):
+            if not arguments and words in ("expired", "not valid yet"):
+                continue  # the daemon starts: test_it_starts_with_an_expired_certificate
             done = subprocess.run([harness.BUILD / "objpoold", "--config", path, *arguments], capture_output=True, text=True,
                                   timeout=harness.DEADLINE, check=False)
             if not arguments and done.returncode != status:
                 pytest.fail(f"{text}: {done}")
             assert f"{path}:{line}: " in done.stderr and words in done.stderr, (text, done.stderr)
             assert done.returncode == status, done
+
+
+def test_it_starts_with_an_expired_certificate(start, ca):
+    old, old_key, _ = ca.issue_server("old", ends=now() - DAY / 2)
+    daemon = start(daemon={"listen": "tls:127.0.0.1:0", "tls_cert": old, "tls_key": old_key})
+    daemon.wait_log(r"objpoold.conf:\d+: tls_cert = .*has expired.*; clients over TLS will not be served")
+    daemon.tls = "tls:" + daemon.wait_log(r"listening on tls:(\S+)").group(1)
+    assert "expired" in str(refused(daemon, context_for(ca), "it has expired"))
+    with daemon.client() as client:
+        assert client.value("p.echo", 1) == 1
+        assert "has expired" in str(client.error("objpool.reload"))  # certificates of a reload must be sound
+        ca.issue_server("old")
+        client.value("objpool.reload")
+    with Secure(daemon.tls, context_for(ca)) as client:
+        assert client.value("p.echo", 1) == 1
 
 
 def test_an_address_for_all_needs_tls_or_consent(place, ca):

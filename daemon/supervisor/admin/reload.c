@@ -363,7 +363,7 @@ static int read_config(struct daemon *daemon, struct fresh *fresh, char reason[R
 		snprintf(reason, RELOAD_REASON, "%s", config->reason);
 		return -1;
 	}
-	if (tls_context_load(&fresh->tls, config, reason, RELOAD_REASON) < 0 ||
+	if (tls_context_load(&fresh->tls, config, false, reason, RELOAD_REASON) < 0 ||
 	    prepare_users(daemon, config, &fresh->users, reason) < 0)
 		return -1;
 	if (open_addresses(daemon, config, &fresh->http, reason) == 0)

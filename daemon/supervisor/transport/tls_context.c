@@ -27,6 +27,7 @@ struct tls_context {
 struct loader {
 	const struct config *config;
 	SSL_CTX *ssl;
+	bool takes_outdated;
 	char *reason;
 	size_t reason_size;
 };
@@ -49,6 +50,12 @@ __attribute__((format(printf, 3, 4))) static int fail(const struct loader *loade
 	snprintf(loader->reason, loader->reason_size, "%s: %s = %s: %s", config_place(loader->config, source->path), source->key,
 		 *source->path, cause);
 	return -1;
+}
+
+/* What fail says is only a warning if what is out of date is taken. */
+static int outdated(const struct loader *loader, int failed)
+{
+	return loader->takes_outdated ? 0 : failed;
 }
 
 /* OpenSSL's words for the last thing that went wrong. */
@@ -138,11 +145,12 @@ static int check_dates(const struct loader *loader, const struct source *source,
 
 	if (X509_cmp_current_time(X509_get0_notAfter(certificate)) < 0) {
 		say_time(X509_get0_notAfter(certificate), at, sizeof at);
-		return fail(loader, source, "certificate %d in it has expired: it was valid until %s", i + 1, at);
+		return outdated(loader, fail(loader, source, "certificate %d in it has expired: it was valid until %s", i + 1, at));
 	}
 	if (X509_cmp_current_time(X509_get0_notBefore(certificate)) > 0) {
 		say_time(X509_get0_notBefore(certificate), at, sizeof at);
-		return fail(loader, source, "certificate %d in it is not valid yet: it will be from %s", i + 1, at);
+		return outdated(loader,
+				fail(loader, source, "certificate %d in it is not valid yet: it will be from %s", i + 1, at));
 	}
 	return 0;
 }
@@ -210,7 +218,8 @@ static int take_list(const struct loader *loader, const struct source *source, X
 
 	if (until && X509_cmp_current_time(until) < 0) {
 		say_time(until, at, sizeof at);
-		return fail(loader, source, "list %d in it has expired: it was valid until %s", i + 1, at);
+		if (outdated(loader, fail(loader, source, "list %d in it has expired: it was valid until %s", i + 1, at)) < 0)
+			return -1;
 	}
 	if (X509_STORE_add_crl(SSL_CTX_get_cert_store(loader->ssl), list))
 		return 0;
@@ -320,11 +329,13 @@ static int64_t seconds_of(const ASN1_TIME *at)
 	return ASN1_TIME_to_tm(at, &tm) ? (int64_t)timegm(&tm) : 0;
 }
 
-int tls_context_load(struct tls_context **context, const struct config *config, char *reason, size_t reason_size)
+int tls_context_load(struct tls_context **context, const struct config *config, bool takes_outdated, char *reason,
+		     size_t reason_size)
 {
 	struct tls_context *made = NULL;
 
 	*context = NULL;
+	reason[0] = '\0';
 	if (!config->tls_cert)
 		return 0;
 	made = calloc(1, sizeof *made);
@@ -334,7 +345,11 @@ int tls_context_load(struct tls_context **context, const struct config *config, 
 		(void)tls_context_free(made);
 		return -1;
 	}
-	const struct loader loader = {.config = config, .ssl = made->ssl, .reason = reason, .reason_size = reason_size};
+	const struct loader loader = {.config = config,
+				      .ssl = made->ssl,
+				      .takes_outdated = takes_outdated,
+				      .reason = reason,
+				      .reason_size = reason_size};
 	if (load_own(&loader) < 0 || load_clients(&loader) < 0) {
 		(void)tls_context_free(made);
 		return -1;

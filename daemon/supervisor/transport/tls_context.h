@@ -22,8 +22,10 @@ struct tls_notes {
 };
 
 /* Reads the files that the configuration names. 0: *context is NULL if it names no certificate. -1 with a sentence in `reason`,
- * which begins with file:line. */
-int tls_context_load(struct tls_context **context, const struct config *config, char *reason, size_t reason_size);
+ * which begins with file:line. `takes_outdated`: certificates and lists that are out of date are taken, and `reason` says so of the
+ * last such one; it is "" if there is none. */
+int tls_context_load(struct tls_context **context, const struct config *config, bool takes_outdated, char *reason,
+		     size_t reason_size);
 
 /* Connections may outlive it. NULL: nothing. Returns NULL. */
 struct tls_context *tls_context_free(struct tls_context *context);
