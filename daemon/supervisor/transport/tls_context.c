@@ -280,26 +280,24 @@ static int load_clients(const struct loader *loader)
 
 /* ---- what is offered ---- */
 
-static const struct {
-	unsigned char size;
-	const char *name;
-} protocols[] = {[TLS_OBJPOOL] = {9, "objpool/1"}, [TLS_HTTP] = {8, "http/1.1"}};
+/* A list of one name each: a byte with its length, and the name. */
+static const struct span protocols[] = {[TLS_OBJPOOL] = {.bytes = (const uint8_t *)"\11objpool/1", .size = 10},
+					[TLS_HTTP] = {.bytes = (const uint8_t *)"\10http/1.1", .size = 9}};
 
-/* OpenSSL's, for a client that offers application protocols: each is a byte with its length, and its name. */
+/* OpenSSL's, for a client that offers application protocols: such a list, which OpenSSL has found well formed. */
 static int choose_protocol(SSL *ssl, const unsigned char **chosen, unsigned char *size, const unsigned char *offered,
 			   unsigned int offered_size, void *data)
 {
 	const struct tls_notes *notes = SSL_get_app_data(ssl);
-	const unsigned char wanted = protocols[notes->protocol].size;
+	const struct span wanted = protocols[notes->protocol];
+	unsigned char *name;
 
 	(void)data;
-	for (unsigned int i = 0; i + offered[i] < offered_size; i += 1U + offered[i])
-		if (offered[i] == wanted && memcmp(offered + i + 1, protocols[notes->protocol].name, wanted) == 0) {
-			*chosen = offered + i + 1;
-			*size = wanted;
-			return SSL_TLSEXT_ERR_OK;
-		}
-	return SSL_TLSEXT_ERR_ALERT_FATAL;
+	if (SSL_select_next_proto(&name, size, wanted.bytes, (unsigned int)wanted.size, offered, offered_size) !=
+	    OPENSSL_NPN_NEGOTIATED)
+		return SSL_TLSEXT_ERR_ALERT_FATAL;
+	*chosen = name;
+	return SSL_TLSEXT_ERR_OK;
 }
 
 /*
