@@ -36,20 +36,37 @@ static void audit_flow(const struct world *world, const struct flow *flow, bool 
 	}
 }
 
+/* Returns how many of its flows have turns. */
+static uint32_t audit_party(const struct world *world, const struct queue *queue, const struct party *party, struct count *count,
+			    uint32_t *n)
+{
+	const struct turn *turn;
+	uint32_t flows = 0;
+
+	HOLDS(world, !TAILQ_EMPTY(&party->flows), "a party has turns, and none of its flows has");
+	HOLDS(world, !party->quota || idmap_get(&queue->by_quota, party->quota->id) == party, "a party that is not found");
+	TAILQ_FOREACH(turn, &party->flows, link) {
+		const struct flow *flow = container_of(turn, const struct flow, turn);
+		HOLDS(world, flow->party == party && flow->queue == queue, "a flow in a party that it does not know");
+		audit_flow(world, flow, false, count, n);
+		flows++;
+	}
+	HOLDS(world, flows <= party->members && (party->quota || party->members == 1), "a party that can't count");
+	return flows;
+}
+
 static void audit_queue(const struct world *world, const struct queue *queue, struct count *count)
 {
-	const struct flow *flow;
+	const struct turn *turn;
 	uint32_t n = 0, flows = 0;
 
 	count->batches += queue->count;
 	if (!count->thorough)
 		return;
-	TAILQ_FOREACH(flow, &queue->flows, turn) {
-		audit_flow(world, flow, false, count, &n);
-		flows++;
-	}
-	TAILQ_FOREACH(flow, &queue->held, turn) {
-		audit_flow(world, flow, true, count, &n);
+	TAILQ_FOREACH(turn, &queue->parties, link)
+		flows += audit_party(world, queue, container_of(turn, const struct party, turn), count, &n);
+	TAILQ_FOREACH(turn, &queue->held, link) {
+		audit_flow(world, container_of(turn, const struct flow, turn), true, count, &n);
 		flows++;
 	}
 	HOLDS(world, n == queue->count, "a queue of %u says that it has %u", n, queue->count);

@@ -144,18 +144,17 @@ static uint32_t part_for(const struct slot *slot, const struct batch *batch)
 }
 
 /* Takes the batch whose turn it is, or its first part, from the queue. NULL: there is no memory to cut it. */
-static struct batch *take(struct queue *queue, struct batch *batch, const struct slot *slot)
+static struct batch *take(struct batch *batch, const struct slot *slot)
 {
 	const uint32_t chunk = part_for(slot, batch);
 	if (chunk < batch->count) {
 		struct batch *part = batch_cut(batch, chunk);
 		if (part)
 			queue_shortened(batch, chunk);
-		queue_turn(queue);
+		queue_turn(batch);
 		return part;
 	}
-	if (TAILQ_NEXT(batch, link)) /* the flow ends with its last batch */
-		queue_turn(queue);
+	queue_turn(batch);
 	queue_remove(batch);
 	return batch;
 }
@@ -195,7 +194,7 @@ static bool pull_from(struct slot *slot, struct queue *queue)
 	const uint64_t most = own || slot->queue.count > 0 ? SLOT_AHEAD : reach_of(batch);
 	if (!has_room(slot, estimate(batch->call, chunk_of(batch)), most))
 		return false;
-	batch = take(queue, batch, slot);
+	batch = take(batch, slot);
 	if (!batch) { /* there is no memory to cut the batch */
 		pool_wake_later(slot->pool);
 		return false;

@@ -8,7 +8,7 @@
 void queue_init(struct queue *queue, struct pool *pool, uint32_t *waiting, const bool *paused)
 {
 	*queue = (struct queue){.pool = pool, .waiting = waiting, .paused = paused};
-	TAILQ_INIT(&queue->flows);
+	TAILQ_INIT(&queue->parties);
 	TAILQ_INIT(&queue->held);
 }
 
@@ -16,36 +16,160 @@ void queue_free(struct queue *queue)
 {
 	assert(queue->count == 0);
 	idmap_free(&queue->by_client);
+	idmap_free(&queue->by_quota);
 }
 
-static void join_turns(struct queue *queue, struct flow *flow)
-{
-	struct flow *first = TAILQ_FIRST(&queue->flows);
+/* ---- turns ---- */
 
-	if (!first || !first->had_turn) {
-		TAILQ_INSERT_TAIL(&queue->flows, flow, turn);
+static void join(struct turn_list *turns, struct turn *turn)
+{
+	struct turn *first = TAILQ_FIRST(turns);
+
+	turn->had = false;
+	if (!first || !first->had) {
+		TAILQ_INSERT_TAIL(turns, turn, link);
 		return;
 	}
-	first->had_turn = false;
-	TAILQ_INSERT_BEFORE(first, flow, turn);
+	first->had = false;
+	TAILQ_INSERT_BEFORE(first, turn, link);
+}
+
+static void pass(struct turn_list *turns, struct turn *turn)
+{
+	TAILQ_REMOVE(turns, turn, link);
+	turn->had = TAILQ_EMPTY(turns);
+	TAILQ_INSERT_TAIL(turns, turn, link);
+}
+
+static struct party *first_party(const struct queue *queue)
+{
+	struct turn *turn = TAILQ_FIRST(&queue->parties);
+	return turn ? container_of(turn, struct party, turn) : NULL;
+}
+
+static struct flow *first_flow(const struct queue *queue)
+{
+	const struct party *party = first_party(queue);
+	return party ? container_of(TAILQ_FIRST(&party->flows), struct flow, turn) : NULL;
+}
+
+static void lose_turns(struct flow *flow)
+{
+	struct party *party = flow->party;
+
+	TAILQ_REMOVE(&party->flows, &flow->turn, link);
+	if (TAILQ_EMPTY(&party->flows))
+		TAILQ_REMOVE(&flow->queue->parties, &party->turn, link);
+}
+
+static void take_turns(struct flow *flow)
+{
+	struct party *party = flow->party;
+
+	if (TAILQ_EMPTY(&party->flows))
+		join(&flow->queue->parties, &party->turn);
+	join(&party->flows, &flow->turn);
+}
+
+/* ---- parties and flows ---- */
+
+static void party_init(struct party *party, struct quota *quota)
+{
+	*party = (struct party){.quota = quota_ref(quota)};
+	TAILQ_INIT(&party->flows);
+}
+
+/* The party of that user. NULL: out of memory. */
+static struct party *party_of(struct queue *queue, struct quota *quota)
+{
+	struct party *party = idmap_get(&queue->by_quota, quota->id);
+
+	if (party)
+		return party;
+	party = malloc(sizeof *party);
+	if (!party || idmap_add(&queue->by_quota, quota->id, party) < 0) {
+		free(party);
+		return NULL;
+	}
+	party_init(party, quota);
+	return party;
+}
+
+static void party_free(struct queue *queue, struct party *party)
+{
+	idmap_remove(&queue->by_quota, party->quota->id);
+	quota_unref(party->quota);
+	free(party);
+}
+
+/* Makes the flow, which has no turns, one of that user's party. 0 or -ENOMEM. */
+static int join_party(struct flow *flow, struct quota *quota)
+{
+	struct party *party = quota ? party_of(flow->queue, quota) : &flow->own;
+
+	if (!party)
+		return -ENOMEM;
+	if (!quota)
+		party_init(party, NULL);
+	party->members++;
+	flow->party = party;
+	return 0;
+}
+
+static void leave_party(struct queue *queue, struct party *party)
+{
+	if (--party->members == 0 && party->quota)
+		party_free(queue, party);
+}
+
+/* The flow's client has become another user. Without memory the flow stays where it is. */
+static void change_party(struct flow *flow, struct quota *quota)
+{
+	struct party *before = flow->party;
+
+	if (!flow->held)
+		lose_turns(flow);
+	if (join_party(flow, quota) == 0)
+		leave_party(flow->queue, before);
+	if (!flow->held)
+		take_turns(flow);
+}
+
+static struct flow *flow_new(struct queue *queue, struct client *client, struct quota *quota)
+{
+	struct flow *flow = malloc(sizeof *flow);
+
+	if (!flow)
+		return NULL;
+	*flow = (struct flow){.queue = queue, .client = client};
+	TAILQ_INIT(&flow->batches);
+	if (join_party(flow, quota) < 0) {
+		free(flow);
+		return NULL;
+	}
+	if (idmap_add(&queue->by_client, client->id, flow) < 0) {
+		leave_party(queue, flow->party);
+		free(flow);
+		return NULL;
+	}
+	take_turns(flow);
+	TAILQ_INSERT_TAIL(&client->flows, flow, of_client);
+	return flow;
 }
 
 static struct flow *flow_of(struct queue *queue, struct client *client)
 {
 	struct flow *flow = idmap_get(&queue->by_client, client->id);
-	if (flow)
-		return flow;
-	flow = malloc(sizeof *flow);
-	if (!flow || idmap_add(&queue->by_client, client->id, flow) < 0) {
-		free(flow);
-		return NULL;
-	}
-	*flow = (struct flow){.queue = queue, .client = client};
-	TAILQ_INIT(&flow->batches);
-	join_turns(queue, flow);
-	TAILQ_INSERT_TAIL(&client->flows, flow, of_client);
+	struct quota *quota = client->rights ? client->rights->quota : NULL;
+
+	if (!flow)
+		return flow_new(queue, client, quota);
+	if (flow->party->quota != quota)
+		change_party(flow, quota);
 	return flow;
 }
+
+/* ---- batches ---- */
 
 /* How many calls wait in the batch, as max_queue counts them. */
 static uint32_t calls_in(const struct batch *batch)
@@ -103,11 +227,11 @@ static bool must_wait(const struct flow *flow)
 struct batch *queue_next(struct queue *queue)
 {
 	struct flow *flow;
-	while ((flow = TAILQ_FIRST(&queue->flows))) {
+	while ((flow = first_flow(queue))) {
 		if (!must_wait(flow))
 			return TAILQ_FIRST(&flow->batches);
-		TAILQ_REMOVE(&queue->flows, flow, turn);
-		TAILQ_INSERT_TAIL(&queue->held, flow, turn);
+		lose_turns(flow);
+		TAILQ_INSERT_TAIL(&queue->held, &flow->turn, link);
 		flow->held = true;
 	}
 	return NULL;
@@ -126,28 +250,29 @@ bool queue_is_of_maps(const struct queue *queue)
 
 struct batch *queue_any(struct queue *queue)
 {
-	struct flow *flow = TAILQ_FIRST(&queue->flows);
-	if (!flow)
-		flow = TAILQ_FIRST(&queue->held);
+	const struct flow *flow = first_flow(queue);
+	if (!flow && !TAILQ_EMPTY(&queue->held))
+		flow = container_of(TAILQ_FIRST(&queue->held), struct flow, turn);
 	return flow ? TAILQ_FIRST(&flow->batches) : NULL;
 }
 
-void queue_turn(struct queue *queue)
+void queue_turn(const struct batch *batch)
 {
-	struct flow *flow = TAILQ_FIRST(&queue->flows);
-	if (!flow)
+	struct flow *flow = batch->flow;
+
+	if (flow->held)
 		return;
-	if (!TAILQ_NEXT(flow, turn)) {
-		flow->had_turn = true;
-		return;
-	}
-	TAILQ_REMOVE(&queue->flows, flow, turn);
-	TAILQ_INSERT_TAIL(&queue->flows, flow, turn);
+	pass(&flow->party->flows, &flow->turn);
+	pass(&flow->queue->parties, &flow->party->turn);
 }
 
 static void flow_end(struct flow *flow)
 {
-	TAILQ_REMOVE(flow->held ? &flow->queue->held : &flow->queue->flows, flow, turn);
+	if (flow->held)
+		TAILQ_REMOVE(&flow->queue->held, &flow->turn, link);
+	else
+		lose_turns(flow);
+	leave_party(flow->queue, flow->party);
 	TAILQ_REMOVE(&flow->client->flows, flow, of_client);
 	idmap_remove(&flow->queue->by_client, flow->client->id);
 	free(flow);
@@ -183,13 +308,13 @@ bool flow_resume(struct flow *flow)
 	if (!flow->held)
 		return false;
 	flow->held = false;
-	TAILQ_REMOVE(&flow->queue->held, flow, turn);
-	TAILQ_INSERT_TAIL(&flow->queue->flows, flow, turn);
+	TAILQ_REMOVE(&flow->queue->held, &flow->turn, link);
+	take_turns(flow);
 	return true;
 }
 
 void queue_resume(struct queue *queue)
 {
 	while (!TAILQ_EMPTY(&queue->held))
-		(void)flow_resume(TAILQ_FIRST(&queue->held));
+		(void)flow_resume(container_of(TAILQ_FIRST(&queue->held), struct flow, turn));
 }

@@ -1,33 +1,52 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * queue: batches that wait. Each client has a flow of its own in a queue, and flows take turns. So a client waits behind its
- * own items, and not behind another client's million. A pool has one queue for the tasks that any slot may do. Each slot has
- * one for the tasks that are addressed to it.
+ * queue: batches that wait. Each client has a flow of its own in a queue. The flows of one user are a party. Parties take turns,
+ * and in each turn of a party one of its flows has its turn. So a client waits behind its own items, and not behind another
+ * client's million; and a user with a hundred connections gets as much as a user with one. A client that is no user's is a party by
+ * itself. Calls of methods are in the party of the user whose call led to them. A pool has one queue for the tasks that any slot
+ * may do. Each slot has one for the tasks that are addressed to it.
  *
- *   queue.flows -> [client 7: batch, batch, batch] -> [client 9: batch] -> ...     it is the head's turn
+ *   queue.parties -> [user a: [client 7: batch, batch] -> [client 9: batch]] -> [client 8: batch] -> ...     the head's turn is next
  */
 #ifndef CORE_QUEUE_H
 #define CORE_QUEUE_H
 
 #include "daemon/core/records/call.h"
 
+/* The place of somebody who takes turns with others. */
+struct turn {
+	TAILQ_ENTRY(turn) link;
+	bool had; /* it had its turn while no other waited: who comes now is next */
+};
+
+TAILQ_HEAD(turn_list, turn);
+
+struct party {
+	struct turn turn;       /* in queue->parties, while `flows` is not empty */
+	struct quota *quota;    /* the user's; NULL: it is the party of one flow, which has it in itself */
+	struct turn_list flows; /* that have turns: the head's is next */
+	uint32_t members;       /* how many flows there are, with those that are held */
+};
+
 struct flow {
-	TAILQ_ENTRY(flow) turn;      /* in queue->flows, or in queue->held */
+	struct turn turn;            /* in party->flows, or in queue->held */
 	TAILQ_ENTRY(flow) of_client; /* in client->flows */
 	struct queue *queue;
 	struct client *client;
+	struct party *party;
+	struct party own;            /* `party` of a client that is no user's */
 	struct batch_list batches;   /* never empty */
 	bool held;                   /* its client doesn't read, or the pool is paused: it has no turns */
-	bool had_turn;               /* it has had its turn while no other flow waited: a flow that comes now is next */
 };
 
 struct queue {
 	struct pool *pool;
 	uint32_t *waiting;      /* pool->waiting */
 	const bool *paused;     /* pool->paused: only calls from inside the pool have turns */
-	struct flow_list flows; /* the head's turn is next */
-	struct flow_list held;  /* flows that have no turns */
-	struct idmap by_client;
+	struct turn_list parties; /* the head's turn is next */
+	struct turn_list held;    /* flows that have no turns */
+	struct idmap by_client;   /* flows */
+	struct idmap by_quota;    /* parties of users */
 	uint32_t count; /* batches */
 	uint32_t maps;  /* how many of the batches are of maps */
 };
@@ -57,8 +76,8 @@ bool queue_is_of_maps(const struct queue *queue);
 /* Any batch, also of a flow that is held. NULL: the queue is empty. */
 struct batch *queue_any(struct queue *queue);
 
-/* The next flow has its turn. */
-void queue_turn(struct queue *queue);
+/* The flow of the batch has had its turn. */
+void queue_turn(const struct batch *batch);
 
 /* `by` tasks have been taken out of a batch that waits, and others are left. */
 void queue_shortened(const struct batch *batch, uint32_t by);
