@@ -96,6 +96,8 @@ enum exit_status command_restart(struct cli *cli);
 enum exit_status command_forget(struct cli *cli);
 enum exit_status command_pause(struct cli *cli);
 enum exit_status command_resume(struct cli *cli);
+enum exit_status command_clients(struct cli *cli);
+enum exit_status command_kick(struct cli *cli);
 enum exit_status command_reload(struct cli *cli);
 enum exit_status command_ping(struct cli *cli);
 enum exit_status command_metrics(struct cli *cli);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* command_inspect: pools, describe and status: what the daemon has, for people to read. With --json, one value per line. */
+/* command_inspect: pools, clients, describe and status: what the daemon has, for people to read. With --json, one value per line. */
 #include "cli/cli.h"
 #include "cli/fields.h"
 #include "cli/shown.h"
@@ -38,23 +38,43 @@ static const struct column pool_columns[] = {
 	{0},
 };
 
-enum exit_status command_pools(struct cli *cli)
+/* Prints what the method answers, an array of maps, as a table. */
+static enum exit_status print_table(struct cli *cli, const char *method, const struct column *columns)
 {
 	struct objpool_result result;
 	struct table table;
-	const enum exit_status status = cli_ask(cli, &result, "objpool.pools", "[]");
+	const enum exit_status status = cli_ask(cli, &result, method, "[]");
 
 	if (status != EXIT_DONE)
 		return status;
 	if (wants_json(cli)) {
 		field_each(result.value, print_element, NULL);
 	} else {
-		table_begin(&table, pool_columns);
+		table_begin(&table, columns);
 		field_each(result.value, table_add, &table);
 		table_end(&table, stdout, "");
 	}
 	objpool_result_free(&result);
 	return cli_end_output(EXIT_DONE);
+}
+
+enum exit_status command_pools(struct cli *cli)
+{
+	return print_table(cli, "objpool.pools", pool_columns);
+}
+
+/* ---- clients --------------------------------------------------------------------------------------------------------------- */
+
+static const struct column client_columns[] = {
+	{"SESSION", "session", true},   {"USER", "user", false},     {"BY", "by", false},         {"FROM", "peer", false},
+	{"NAME", "name", false},        {"SINCE/s", "since_s", true}, {"CALLS", "calls", true},    {"IN FLIGHT", "in_flight", true},
+	{"UNSENT", "unsent", true},     {"WAITS FOR", "waits_for", false}, {"SLOT", "waits_slot", true}, {"FOR/s", "waits_s", true},
+	{0},
+};
+
+enum exit_status command_clients(struct cli *cli)
+{
+	return print_table(cli, "objpool.clients", client_columns);
 }
 
 /* ---- describe

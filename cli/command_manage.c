@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* command_manage: commands that send one request to the daemon: drop, scale, restart, forget, pause, resume, reload, ping, metrics. */
+/* command_manage: commands that send one request to the daemon: drop, scale, restart, forget, kick, pause, resume, reload, ping, metrics. */
 #include "cli/cli.h"
 #include "cli/fields.h"
 #include "cli/words.h"
@@ -83,6 +83,17 @@ enum exit_status command_restart(struct cli *cli)
 		return EXIT_USAGE;
 	const enum exit_status status = one ? cli_order(cli, &result, "objpool.restart", "[s I]", words[0], slot)
 					    : cli_order(cli, &result, "objpool.restart", "[s]", words[0]);
+	return status == EXIT_DONE ? print_result(&result) : status;
+}
+
+enum exit_status command_kick(struct cli *cli)
+{
+	struct objpool_result result;
+	int64_t session;
+
+	if (!read_number(cli->arguments.words[0], "kick", &session))
+		return EXIT_USAGE;
+	const enum exit_status status = cli_ask(cli, &result, "objpool.kick", "[I]", session);
 	return status == EXIT_DONE ? print_result(&result) : status;
 }
 

@@ -23,6 +23,7 @@ static const struct command commands[] = {
 	{"top", "[POOL]", "watch pools and slots on a full screen",
 	 "With POOL: that one, and its slots. On the screen, h lists the keys. Where there is no terminal for it: plain text.",
 	 top_options, 0, 1, command_top},
+	{"clients", "", "list the connections: who, from where, and what they wait for", NULL, look_options, 0, 0, command_clients},
 	{"create", "POOL [KEY=VALUE...]", "make a pool, and wait until its instances are built",
 	 "The keys are those of a [pool] section; each VALUE is JSON, or else a string. The daemon keeps the pool until it is "
 	 "dropped.",
@@ -35,6 +36,8 @@ static const struct command commands[] = {
 	{"pause", "POOL", "have a pool's calls wait, and wait until nothing runs in it",
 	 "The pool stays paused until `objpool resume`, also when this command is interrupted.", NULL, 1, 1, command_pause},
 	{"resume", "POOL", "have the calls of a paused pool go on", NULL, NULL, 1, 1, command_resume},
+	{"kick", "SESSION", "close a connection; its calls end as when its client leaves",
+	 "SESSION is the number that `objpool clients` shows.", timeout_options, 1, 1, command_kick},
 	{"reload", "", "have the daemon read its configuration again", NULL, json_options, 0, 0, command_reload},
 	{"ping", "", "ask the daemon for a sign of life", NULL, timeout_options, 0, 0, command_ping},
 	{"metrics", "", "print the daemon's metrics, as OpenMetrics text", NULL, timeout_options, 0, 0, command_metrics},

@@ -45,20 +45,11 @@ static void on_slot_changed(struct slot *slot)
 	log_changed(slot);
 }
 
-/* A client that asks again and again must not fill the log: DENIALS lines in a minute, and then how many were left out. */
-enum { DENIALS = 100 };
-
 static void log_denied(const struct client *client, const struct error *error)
 {
-	struct denials *denials = &container_of(client->core, struct daemon, core)->denials;
-	const uint64_t now = client->core->now;
+	struct daemon *daemon = container_of(client->core, struct daemon, core);
 
-	if (now - denials->since >= 60 * SECOND) {
-		if (denials->count > DENIALS)
-			log_say(LOG_NOTICE, "%u more requests were denied", denials->count - DENIALS);
-		*denials = (struct denials){.since = now};
-	}
-	if (++denials->count <= DENIALS)
+	if (log_quota_take(&daemon->denials, client->core->now, "requests were denied"))
 		log_say(LOG_NOTICE, "session %llu: DENIED: %.*s", (unsigned long long)client->id, SPAN_TEXT(error->message, 320));
 }
 

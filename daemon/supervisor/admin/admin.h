@@ -18,6 +18,7 @@ struct request {
 	struct reader args; /* the arguments */
 	uint32_t count;     /* of the arguments */
 	struct error error; /* made when the method returns -1 */
+	bool steers;        /* the method changes something for others: the log is told */
 	bool over;          /* likewise: the connection is closed then */
 	msgpack_packer *result; /* has one value when the method returns 0 */
 };
@@ -53,6 +54,7 @@ admin_fn admin_pause, admin_resume;
 admin_fn admin_lease, admin_release;
 admin_fn admin_attach, admin_detached;
 admin_fn admin_whoami, admin_acl;
+admin_fn admin_clients, admin_kick;
 admin_fn admin_cancel_direct; /* objpool.cancel [channel, number] */
 
 #endif

@@ -5,6 +5,7 @@
 #include "daemon/core/records/pool.h"
 #include "daemon/core/entry/request.h"
 #include "daemon/supervisor/admin/admin.h"
+#include "daemon/supervisor/admin/admin_log.h"
 #include "daemon/supervisor/connections/client_files.h"
 #include "daemon/supervisor/connections/session_identity.h"
 #include "daemon/supervisor/log/log.h"
@@ -241,7 +242,6 @@ static int on_reload(struct request *request)
 
 static int on_shutdown(struct request *request)
 {
-	log_say(LOG_NOTICE, "session %llu asks the daemon to stop", (unsigned long long)request->session->client.id);
 	request->daemon->ops->stop(request->daemon, false);
 	msgpack_pack_true(request->result);
 	return 0;
@@ -261,37 +261,45 @@ enum need {
 	NEEDS_OPERATE,
 };
 
+/* What a method does. */
+enum {
+	BEGINS = 1, /* something that a daemon which stops does not begin any more */
+	STEERS = 2, /* changes something for others: the log is told who did it */
+};
+
 struct own_method {
 	const char *name;
 	admin_fn *run;
 	int who;
 	enum need need;
-	bool begins; /* something that a daemon which stops does not begin any more */
+	int does;
 };
 
 static const struct own_method methods[] = {
-	{"objpool.hello", on_hello, ANYBODY, NEEDS_NOTHING, false},
-	{"objpool.ping", on_ping, ANYBODY, NEEDS_NOTHING, false},
-	{"objpool.whoami", admin_whoami, ANYBODY, NEEDS_NOTHING, false},
-	{"objpool.acl", admin_acl, ANYBODY, NEEDS_WATCH, false},
-	{"objpool.pools", admin_pools, ANYBODY, NEEDS_POOL, false},
-	{"objpool.describe", admin_describe, ANYBODY, NEEDS_POOL, false},
-	{"objpool.status", admin_status, ANYBODY, NEEDS_POOL, false},
-	{"objpool.cancel", on_cancel, ANYBODY, NEEDS_OWN, false},
-	{"objpool.lease", admin_lease, ANYBODY, NEEDS_POOL, true},
-	{"objpool.release", admin_release, ANYBODY, NEEDS_OWN, false},
-	{"objpool.attach", admin_attach, ANYBODY, NEEDS_POOL, true},
-	{"objpool.detached", admin_detached, ANYBODY, NEEDS_OWN, false},
-	{"objpool.metrics", on_metrics, ANYBODY, NEEDS_POOL, false},
-	{"objpool.create", admin_create, CREATORS, NEEDS_POOL, true},
-	{"objpool.drop", admin_drop, ANYBODY, NEEDS_POOL, false},
-	{"objpool.scale", admin_scale, ADMINS, NEEDS_POOL, true},
-	{"objpool.restart", admin_restart, ADMINS, NEEDS_POOL, true},
-	{"objpool.forget", admin_forget, ADMINS, NEEDS_POOL, false},
-	{"objpool.pause", admin_pause, ADMINS, NEEDS_POOL, true},
-	{"objpool.resume", admin_resume, ADMINS, NEEDS_POOL, false},
-	{"objpool.reload", on_reload, ADMINS, NEEDS_OPERATE, true},
-	{"objpool.shutdown", on_shutdown, ADMINS, NEEDS_OPERATE, false},
+	{"objpool.hello", on_hello, ANYBODY, NEEDS_NOTHING, 0},
+	{"objpool.ping", on_ping, ANYBODY, NEEDS_NOTHING, 0},
+	{"objpool.whoami", admin_whoami, ANYBODY, NEEDS_NOTHING, 0},
+	{"objpool.acl", admin_acl, ANYBODY, NEEDS_WATCH, 0},
+	{"objpool.pools", admin_pools, ANYBODY, NEEDS_POOL, 0},
+	{"objpool.describe", admin_describe, ANYBODY, NEEDS_POOL, 0},
+	{"objpool.status", admin_status, ANYBODY, NEEDS_POOL, 0},
+	{"objpool.cancel", on_cancel, ANYBODY, NEEDS_OWN, 0},
+	{"objpool.lease", admin_lease, ANYBODY, NEEDS_POOL, BEGINS},
+	{"objpool.release", admin_release, ANYBODY, NEEDS_OWN, 0},
+	{"objpool.attach", admin_attach, ANYBODY, NEEDS_POOL, BEGINS},
+	{"objpool.detached", admin_detached, ANYBODY, NEEDS_OWN, 0},
+	{"objpool.metrics", on_metrics, ANYBODY, NEEDS_POOL, 0},
+	{"objpool.clients", admin_clients, ADMINS, NEEDS_WATCH, 0},
+	{"objpool.create", admin_create, CREATORS, NEEDS_POOL, BEGINS | STEERS},
+	{"objpool.drop", admin_drop, ANYBODY, NEEDS_POOL, STEERS},
+	{"objpool.scale", admin_scale, ADMINS, NEEDS_POOL, BEGINS | STEERS},
+	{"objpool.restart", admin_restart, ADMINS, NEEDS_POOL, BEGINS | STEERS},
+	{"objpool.forget", admin_forget, ADMINS, NEEDS_POOL, STEERS},
+	{"objpool.pause", admin_pause, ADMINS, NEEDS_POOL, BEGINS | STEERS},
+	{"objpool.resume", admin_resume, ADMINS, NEEDS_POOL, STEERS},
+	{"objpool.kick", admin_kick, ADMINS, NEEDS_OPERATE, STEERS},
+	{"objpool.reload", on_reload, ADMINS, NEEDS_OPERATE, BEGINS | STEERS},
+	{"objpool.shutdown", on_shutdown, ADMINS, NEEDS_OPERATE, STEERS},
 };
 
 static const struct own_method *find_method(struct span name)
@@ -377,7 +385,9 @@ static int run(struct request *request)
 			  SPAN_TEXT(rpc->method, 80));
 		return -1;
 	}
-	if (check_policy(request, method) < 0 || check_rate(request, method) < 0 || (method->begins && refuse_begin(request, method->name)))
+	request->steers = method->does & STEERS;
+	if (check_policy(request, method) < 0 || check_rate(request, method) < 0 ||
+	    (method->does & BEGINS && refuse_begin(request, method->name)))
 		return -1;
 	return method->run(request);
 }
@@ -405,6 +415,8 @@ int service_request(struct session *session, struct rpc *rpc)
 	msgpack_packer_init(&packer, &result, sendq_write);
 	request.result = &packer;
 	const int done = run(&request);
+	if (request.steers)
+		admin_log(&request, done);
 	if (done >= 0)
 		log_done(session, rpc, done > 0 ? "comes, and is answered later" : "answered at once");
 	if (done < 0) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/supervisor/admin/admin.h"
 #include "daemon/supervisor/base/packtext.h"
+#include "daemon/supervisor/connections/session_identity.h"
 
 #include <string.h>
 #include <sys/socket.h>
@@ -69,13 +70,15 @@ static void pack_free_rights(bool admin, bool create, bool code, msgpack_packer 
 	}
 }
 
-static void pack_user(const struct identity *identity, const char *by, msgpack_packer *result)
+static void pack_user(const struct session *session, msgpack_packer *result)
 {
 	static const struct config_words none = {0};
+	const struct identity *identity = session->known.identity;
+	const char *by, *name = session_identity_name(session, &by);
 
 	pack_text(result, "user");
-	if (identity && identity->name)
-		pack_text(result, identity->name);
+	if (name)
+		pack_text(result, name);
 	else
 		msgpack_pack_nil(result);
 	pack_text(result, "by");
@@ -107,28 +110,25 @@ static void pack_limits(const struct quota_limits *limits, msgpack_packer *resul
 
 int admin_whoami(struct request *request)
 {
+	static const struct quota_limits none = {0};
 	const struct session *session = request->session;
 	const struct config *config = &request->daemon->config;
-	const struct identity root = {.name = "root"};
 	msgpack_packer *result = request->result;
 	struct ucred peer = {.uid = 1};
 	socklen_t size = sizeof peer;
 
 	const bool local =
 		session->is_unix && getsockopt(session->transport.fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0;
-	const bool is_root = local && peer.uid == 0;
-	const struct identity *identity = session->known.identity ? session->known.identity : is_root ? &root : NULL;
 	msgpack_pack_map(result, 5);
-	pack_user(identity,
-		  session->known.identity ? users_known_by(session->known.by) : is_root ? "root" : "anyone", result);
+	pack_user(session, result);
 	pack_text(result, "rights");
 	if (session->client.rights)
 		pack_rights(session->client.rights, result);
 	else
 		pack_free_rights(admin_is_allowed(session, config->admin), admin_is_allowed(session, config->create),
-				 is_root || (local && peer.uid == geteuid()), result);
+				 local && (peer.uid == 0 || peer.uid == geteuid()), result);
 	pack_text(result, "limits");
-	pack_limits(identity ? &identity->limits : &root.limits, result);
+	pack_limits(session->known.identity ? &session->known.identity->limits : &none, result);
 	return 0;
 }
 

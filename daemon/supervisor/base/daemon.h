@@ -11,6 +11,7 @@
 #include "daemon/supervisor/base/loan.h"
 #include "daemon/supervisor/base/ticker.h"
 #include "daemon/supervisor/base/unclaimed.h"
+#include "daemon/supervisor/log/log_quota.h"
 #include "proto/payload.h"
 
 #include <event2/event.h>
@@ -50,12 +51,6 @@ struct daemon_ops {
 	void (*worker_gone)(struct worker *worker, int status); /* its process has ended: slowlog_on_gone */
 };
 
-/* Requests that were denied, and that the log was told of, or would have been, since the clock said `since`. */
-struct denials {
-	uint64_t since;
-	uint32_t count;
-};
-
 struct daemon {
 	struct core core;
 	const struct daemon_ops *ops;
@@ -70,7 +65,8 @@ struct daemon {
 	int exit_status;
 	uint64_t started;              /* CLOCK_MONOTONIC */
 
-	struct denials denials;
+	struct log_quota denials;      /* lines about requests that were denied */
+	struct log_quota steered;      /* lines about requests that change something for others */
 	struct users *users;           /* NULL: the configuration has none */
 	struct listener_list listeners;
 	struct http *http;             /* NULL: none */

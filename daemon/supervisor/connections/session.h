@@ -21,6 +21,7 @@
 struct session {
 	struct client client;
 	struct daemon *daemon;
+	uint64_t since;  /* when it began */
 	TAILQ_ENTRY(session) link;  /* in daemon->sessions, departed_sessions or ended_sessions */
 	TAILQ_ENTRY(session) dirty_link;
 	bool dirty;

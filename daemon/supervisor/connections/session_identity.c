@@ -2,6 +2,7 @@
 #include "daemon/supervisor/connections/session_identity.h"
 
 #include "daemon/core/calls/direct_life.h"
+#include "daemon/supervisor/config/address.h"
 #include "daemon/supervisor/log/log.h"
 
 #include <errno.h>
@@ -81,6 +82,35 @@ int session_identity_settle(struct session *session)
 		return r == -EEXIST ? -EACCES : r;
 	take(session, &found);
 	return 0;
+}
+
+const char *session_identity_name(const struct session *session, const char **by)
+{
+	struct ucred peer;
+	socklen_t size = sizeof peer;
+
+	if (session->known.identity) {
+		*by = users_known_by(session->known.by);
+		return session->known.identity->name;
+	}
+	const bool is_root = session->is_unix &&
+			     getsockopt(session->transport.fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid == 0;
+	*by = users_known_by(is_root ? KNOWN_AS_ROOT : KNOWN_AS_ANYONE);
+	return is_root ? "root" : NULL;
+}
+
+void session_identity_peer(const struct session *session, char *text, size_t size)
+{
+	struct address address = {.size = sizeof address.sa, .tls = session->transport.tls};
+	struct ucred peer;
+	socklen_t n = sizeof peer;
+
+	if (!session->is_unix && getpeername(session->transport.fd, (struct sockaddr *)&address.sa, &address.size) == 0)
+		address_format(&address, text, size);
+	else if (session->is_unix && getsockopt(session->transport.fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) == 0)
+		snprintf(text, size, "process %d, user %u, group %u", peer.pid, peer.uid, peer.gid);
+	else
+		snprintf(text, size, "%s", strerror(errno));
 }
 
 /* ---- tokens ---- */

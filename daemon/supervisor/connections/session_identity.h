@@ -11,6 +11,12 @@
 /* Finds who the client is, and gives it its rights. 0; -EACCES: two users have its certificate, which the log says; -ENOMEM. */
 int session_identity_settle(struct session *session);
 
+/* The client's users, and by what it was recognized, as objpool.whoami tells them. NULL: it is nobody's user. */
+const char *session_identity_name(const struct session *session, const char **by);
+
+/* Writes where the client is: "process 4711, user 0, group 0", or its address. */
+void session_identity_peer(const struct session *session, char *text, size_t size);
+
 /* The client has given a token with objpool.hello. 0; -EACCES: *error made, and the connection is to be closed; -EINVAL: *error
  * made. */
 int session_identity_use_token(struct session *session, struct span token, struct error *error);

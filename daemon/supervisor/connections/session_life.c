@@ -18,28 +18,13 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-/* For the log: who is at the other end. */
-static void describe_peer(const struct session *session, char *text, size_t size)
-{
-	struct address address = {.size = sizeof address.sa, .tls = session->transport.tls};
-	struct ucred peer;
-	socklen_t n = sizeof peer;
-
-	if (!session->is_unix && getpeername(session->transport.fd, (struct sockaddr *)&address.sa, &address.size) == 0)
-		address_format(&address, text, size);
-	else if (session->is_unix && getsockopt(session->transport.fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) == 0)
-		snprintf(text, size, "process %d, user %u, group %u", peer.pid, peer.uid, peer.gid);
-	else
-		snprintf(text, size, "%s", strerror(errno));
-}
-
 static void log_come(const struct session *session)
 {
 	char peer[ADDRESS_TEXT], tls[512] = "";
 
 	if (!log_wants(LOG_DEBUG))
 		return;
-	describe_peer(session, peer, sizeof peer);
+	session_identity_peer(session, peer, sizeof peer);
 	if (session->transport.tls)
 		tls_describe(&session->transport, tls, sizeof tls);
 	log_say(LOG_DEBUG, "session %llu: connected, %s: %s%s%s", (unsigned long long)session->client.id,
@@ -77,6 +62,7 @@ struct session *session_new(struct daemon *daemon, struct transport *transport, 
 	}
 	client_init(&session->client, &daemon->core);
 	session->daemon = daemon;
+	session->since = daemon->core.now;
 	session->transport = *transport;
 	session->is_unix = is_unix;
 	intake_init(&session->intake, daemon->core.limits.max_message, session->client.account);

@@ -14,30 +14,6 @@
 
 #include <unistd.h>
 
-static void pair_text(msgpack_packer *packer, const char *key, const char *text)
-{
-	pack_text(packer, key);
-	pack_text(packer, text);
-}
-
-static void pair_number(msgpack_packer *packer, const char *key, uint64_t number)
-{
-	pack_text(packer, key);
-	msgpack_pack_uint64(packer, number);
-}
-
-static void pair_flag(msgpack_packer *packer, const char *key, bool flag)
-{
-	pack_text(packer, key);
-	(flag ? msgpack_pack_true : msgpack_pack_false)(packer);
-}
-
-static void pair_seconds(msgpack_packer *packer, const char *key, uint64_t nanoseconds)
-{
-	pack_text(packer, key);
-	msgpack_pack_double(packer, (double)nanoseconds / (double)SECOND);
-}
-
 static uint32_t ready_slots(const struct pool *pool)
 {
 	uint32_t n = 0;
