@@ -206,3 +206,86 @@ def test_what_is_printed_is_read_again(place):
     second, _ = check(place, first.stdout, "--print-config")
     assert first.stdout == second.stdout and re.search(r"max_inflight = 7\nrate = 200/s burst 400\n", first.stdout)
     assert "rate = 3/m burst 3\n" in first.stdout and first.stdout.count("max_inflight") == 2
+
+
+# ---- max_sessions ----
+
+
+def test_sessions(start):
+    daemon = start(users=CI + "max_sessions = 2\n[user *]\nmax_sessions = 1\n")
+    with with_token(daemon) as one, with_token(daemon):
+        assert one.value("objpool.whoami")["limits"] == {"max_sessions": 2}
+        with daemon.client() as third:
+            assert third.error("objpool.hello", {"token": "secret"}) == \
+                "OVERLOADED: user ci has 2 sessions: max_sessions = 2 allows no more; the connection is closed"
+            assert third.receive() is None
+        one.close()
+
+        def another():
+            with daemon.client() as client:
+                return client.call("objpool.hello", {"token": "secret"})[0] is None
+        wait_for(another, lambda: "room for a session")
+    with daemon.client(daemon.tcp) as one, daemon.client(daemon.tcp) as two, daemon.client(daemon.tcp) as three:
+        assert one.value("objpool.ping") == []
+        assert two.error("p.echo", 1).startswith("OVERLOADED: user * has 1 session: max_sessions = 1 allows")
+        assert two.receive() is None
+        three.notify("p.echo", 1)
+        assert three.wait(0)[0].startswith("OVERLOADED: user * has 1 session") and three.receive() is None
+
+
+def test_a_client_may_say_who_it_is_though_the_users_before_are_full(start):
+    """Until it gives its token, it is [user *]."""
+    daemon = start(users=CI + "[user *]\nmax_sessions = 1\n")
+    with daemon.client(daemon.tcp) as one:
+        one.value("objpool.ping")
+        with with_token(daemon) as client:
+            assert client.value("objpool.whoami")["user"] == "ci"
+
+
+def test_connections_that_say_nothing_are_bounded(start):
+    daemon = start(users=CI + "[user *]\nmax_sessions = 1\n")
+    idle = [daemon.client(daemon.tcp) for _ in range(65)]
+    with daemon.client(daemon.tcp) as client:
+        assert client.wait(0)[0].startswith("OVERLOADED: user * has 0 sessions: max_sessions = 1 allows no more")
+        assert client.receive() is None
+    for one in idle:
+        one.close()
+
+    def another():
+        with daemon.client(daemon.tcp) as client:
+            try:
+                client.start("objpool.ping", msgid=0)
+                return client.wait(0)[0] is None
+            except (OSError, EOFError):  # the connection was closed before it was read
+                return False
+    wait_for(another, lambda: "room for a session")
+
+
+def test_a_reload_ends_no_session(start):
+    daemon = start(users=CI)
+    with with_token(daemon) as one, with_token(daemon) as two:
+        reload(daemon, CI + "max_sessions = 1\n")
+        assert one.value("p.echo", 1) == two.value("p.echo", 1) == 1
+        with daemon.client() as three:
+            assert three.error("objpool.hello", {"token": "secret"}).startswith("OVERLOADED: user ci has 2 sessions")
+
+
+# ---- status and metrics ----
+
+
+def test_what_a_watcher_sees(start):
+    watcher = f"[user watcher]\ntoken_sha256 = {sha('w')}\nwatch = yes\n"
+    daemon = start(users=CI + "max_inflight = 2\ndeny = p.pid\n" + watcher)
+    with with_token(daemon) as client, with_token(daemon, "w") as eyes:
+        client.start("p.sleep", 1000)
+        client.value("objpool.lease", "p")
+        client.error("p.pid")
+        client.start("p.sleep", 1000)
+        client.error("p.echo", 1)
+        ci = eyes.value("objpool.status")["users"][0]
+        assert ci == {"name": "ci", "sessions": 1, "inflight": 2, "lingering": 0, "leases": 1, "direct": 0, "denied": 1, "overloaded": 1}
+        text = eyes.value("objpool.metrics")
+        found = dict(re.findall(r'^objpool_user_(\w+)\{user="ci"\} (\d+)$', text, re.M))
+        assert found == {"sessions": "1", "inflight_calls": "2", "leases": "1", "direct_channels": "0", "denied_requests_total": "1",
+                         "overloaded_requests_total": "1"}
+        assert "users" not in client.value("objpool.status") and "objpool_user_" not in client.value("objpool.metrics")

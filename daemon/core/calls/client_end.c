@@ -51,6 +51,7 @@ void client_hang_up(struct client *client)
 	if (client->hung_up)
 		return;
 	client->hung_up = true;
+	client_exit(client);
 	client_abandon(&client->tickets);
 	direct_on_client_gone(client);
 	sendq_clear(&client->out);

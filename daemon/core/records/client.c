@@ -36,15 +36,42 @@ static void change_quota(struct client *client, struct quota *quota)
 {
 	const uint32_t inflight = client->inflight.count + client->notified;
 
+	const bool is_connected = !client->hung_up;
+
 	if (client->quota) {
+		client->quota->connections -= is_connected;
+		client->quota->sessions -= client->entered;
 		client->quota->inflight -= inflight;
 		client->quota->leases -= client->lease_count;
 	}
 	if (quota) {
+		quota->connections += is_connected;
+		quota->sessions += client->entered;
 		quota->inflight += inflight;
 		quota->leases += client->lease_count;
 	}
 	client->quota = quota;
+}
+
+int client_enter(struct client *client, struct error *error)
+{
+	if (client->entered || client->hung_up)
+		return 0;
+	if (client->quota && quota_check_session(client->quota, error) < 0)
+		return -EBUSY;
+	client->entered = true;
+	if (client->quota)
+		client->quota->sessions++;
+	return 0;
+}
+
+void client_exit(struct client *client)
+{
+	if (client->quota) {
+		client->quota->connections--;
+		client->quota->sessions -= client->entered;
+	}
+	client->entered = false;
 }
 
 void client_set_rights(struct client *client, struct rights *rights)

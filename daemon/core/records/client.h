@@ -77,6 +77,7 @@ struct client {
 	struct sendq_kept kept;  /* the descriptors that it has been sent */
 	bool stalled;            /* it doesn't read its answers: no task is started for it */
 	bool recalled;           /* since then the tasks that no worker had begun were taken back */
+	bool entered;            /* it has asked something: see client_enter */
 	bool left;               /* client_leave was called: it sends nothing more */
 	bool hung_up;            /* it can't be answered any more: only its notifications are accepted */
 };
@@ -88,6 +89,13 @@ void client_init_own(struct client *client, struct core *core);
 
 /* Gives the client other rights, from its next request on. */
 void client_set_rights(struct client *client, struct rights *rights);
+
+/* The client asks for the first time: it is one of its user's sessions from now on. 0; or -EBUSY with *error made: the user has as
+ * many as it may. Does nothing when it has entered. */
+int client_enter(struct client *client, struct error *error);
+
+/* For client_hang_up: it is no session of its user any more. */
+void client_exit(struct client *client);
 
 /* A lease has been put into client->leases, or (false) taken out. */
 void client_count_lease(struct client *client, bool comes);

@@ -108,7 +108,8 @@ static struct quota_rate slower(const struct quota_rate *a, const struct quota_r
 
 struct quota_limits quota_smallest(const struct quota_limits *a, const struct quota_limits *b)
 {
-	return (struct quota_limits){.max_inflight = (uint32_t)smaller(a->max_inflight, b->max_inflight),
+	return (struct quota_limits){.max_sessions = (uint32_t)smaller(a->max_sessions, b->max_sessions),
+				     .max_inflight = (uint32_t)smaller(a->max_inflight, b->max_inflight),
 				     .rate = slower(&a->rate, &b->rate)};
 }
 
@@ -202,6 +203,30 @@ int quota_take_request(struct quota *quota, struct error *error)
 int quota_take_call(struct quota *quota, struct error *error)
 {
 	return room_in_flight(quota) == 0 ? refuse_flight(quota, error) : quota_take_request(quota, error);
+}
+
+static int refuse_session(struct quota *quota, struct error *error)
+{
+	error_say(error, ERROR_OVERLOADED, RAN_NO,
+		  "user %.64s has %u session%s: max_sessions = %u allows no more; the connection is closed", quota->name,
+		  quota->sessions, plural(quota->sessions), quota->limits.max_sessions);
+	return refuse(quota, error);
+}
+
+int quota_check_connection(struct quota *quota, struct error *error)
+{
+	const uint64_t most = (uint64_t)quota->limits.max_sessions + QUOTA_STRANGERS;
+
+	if (quota->limits.max_sessions == 0 || quota->connections <= most)
+		return 0;
+	return refuse_session(quota, error);
+}
+
+int quota_check_session(struct quota *quota, struct error *error)
+{
+	if (quota->limits.max_sessions == 0 || quota->sessions < quota->limits.max_sessions)
+		return 0;
+	return refuse_session(quota, error);
 }
 
 int quota_check_held(struct quota *quota, uint32_t held, const char *what, struct error *error)

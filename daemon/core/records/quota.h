@@ -19,6 +19,8 @@
 #include "daemon/core/base/core.h"
 #include "daemon/core/base/error.h"
 
+enum { QUOTA_STRANGERS = 64 /* connections beyond max_sessions whose clients may still say that they are another user */ };
+
 /* A rate: `calls` in each `period`, and `burst` at once. */
 struct quota_rate {
 	uint64_t calls; /* 0: there is no limit */
@@ -27,6 +29,7 @@ struct quota_rate {
 };
 
 struct quota_limits {
+	uint32_t max_sessions; /* 0: no limit */
 	uint32_t max_inflight; /* 0: no limit. It holds for calls, for leases and for direct channels, each by itself */
 	struct quota_rate rate;
 };
@@ -37,6 +40,8 @@ struct quota {
 	struct core *core;
 	char *name; /* of the user */
 	struct quota_limits limits;
+	uint32_t connections; /* of clients that are this user, or would be if they gave no token */
+	uint32_t sessions;  /* of these, whose client has asked something: it can't become another user any more */
 	uint32_t inflight;  /* requests and notifications */
 	uint32_t lingering; /* calls that were answered, and of which a task runs on */
 	uint32_t leases;
@@ -68,6 +73,11 @@ void quota_take(struct quota *quota, uint32_t count);
  * there is no room, and *error is made. */
 int quota_take_call(struct quota *quota, struct error *error);
 int quota_take_request(struct quota *quota, struct error *error);
+
+/* A client has connected, and is counted in `connections`. Or: a client asks for the first time, and is not counted in `sessions` yet.
+ * 0; or -EBUSY with *error made: its connection is to be closed. */
+int quota_check_connection(struct quota *quota, struct error *error);
+int quota_check_session(struct quota *quota, struct error *error);
 
 /* May the user have one more lease, or one more direct channel? `held` is how many there are, `what` their name. 0; or -EBUSY with
  * *error made. */

@@ -153,6 +153,9 @@ static int on_hello(struct request *request)
 		return admin_refuse_params(request, "a map: {client: name, errors: \"map\"}");
 	if (read_hello(request, n, &about_fds) < 0)
 		return -1;
+	request->over = client_enter(&request->session->client, &request->error) < 0;
+	if (request->over)
+		return -1;
 	core_trace(&request->daemon->core, NULL, NULL, "session %llu: calls itself \"%s\"",
 		   (unsigned long long)request->session->client.id, request->session->client.name);
 	msgpack_pack_map(request->result, about_fds ? 8 : 6);

@@ -92,6 +92,7 @@ static const struct config_option user_options[] = {
 	{"gid", T_GIDS, AT(gids), NULL, NULL, 0, 0},
 	{"cert", T_CERTIFICATES, AT(certificates), NULL, NULL, 0, 0},
 	{"token_sha256", T_TOKENS, AT(tokens), NULL, NULL, 0, 0},
+	{"max_sessions", T_COUNT, AT(max_sessions), NULL, NULL, 1, 1000000},
 	{"max_inflight", T_COUNT, AT(max_inflight), NULL, NULL, 1, 10000000},
 	{"rate", T_RATE, AT(rate), NULL, NULL, 1, 1000000},
 };

@@ -65,7 +65,7 @@ struct config_user {
 	struct config_role own; /* the first member: the tables of keys rely on it */
 	struct config_words is; /* names of roles */
 	struct config_words uids, gids, certificates, tokens;
-	uint64_t max_inflight; /* CONFIG_UNSET: no limit */
+	uint64_t max_sessions, max_inflight; /* CONFIG_UNSET: no limit */
 	struct config_rate rate;
 };
 

@@ -52,6 +52,18 @@ static void on_sendable(struct transport *transport)
 	session_mark_dirty(session);
 }
 
+static int check_connection(struct session *session)
+{
+	struct client *client = &session->client;
+	struct error error;
+
+	if (!client->quota || quota_check_connection(client->quota, &error) == 0)
+		return 0;
+	client_answer_error(client, 0, &error);
+	log_say(LOG_INFO, "session %llu: %.*s", (unsigned long long)client->id, SPAN_TEXT(error.message, 320));
+	return -EBUSY;
+}
+
 struct session *session_new(struct daemon *daemon, struct transport *transport, bool is_unix)
 {
 	struct session *session = calloc(1, sizeof *session);
@@ -74,7 +86,7 @@ struct session *session_new(struct daemon *daemon, struct transport *transport, 
 	daemon->session_count++;
 	account_add_file(session->client.account);
 	log_come(session);
-	if (session_identity_settle(session) < 0)
+	if (session_identity_settle(session) < 0 || check_connection(session) < 0)
 		session->ending = true;
 	if (session->ending)
 		session_mark_dirty(session); /* session_flush closes the connection */

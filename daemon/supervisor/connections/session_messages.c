@@ -70,6 +70,27 @@ static int dispatch(struct session *session, struct rpc *rpc, struct block *bloc
 	return session->daemon->ops->serve(session, rpc);
 }
 
+/* The user has as many sessions as it may. */
+static int refuse_session(struct session *session, const struct rpc *rpc, const struct error *error)
+{
+	if (rpc->type == RPC_REQUEST)
+		(void)request_refuse(&session->client, rpc, error); /* it is the first: no other has its msgid */
+	else
+		client_answer_error(&session->client, 0, error);
+	log_say(LOG_INFO, "session %llu: %.*s", (unsigned long long)session->client.id, SPAN_TEXT(error->message, 320));
+	return -EBUSY;
+}
+
+/* A session is its user's with its first request: objpool.hello may say who that is, and enters it by itself. */
+static int enter(struct session *session, const struct rpc *rpc)
+{
+	struct error error;
+
+	if (span_is(rpc->method, "objpool.hello") || client_enter(&session->client, &error) == 0)
+		return 0;
+	return refuse_session(session, rpc, &error);
+}
+
 static const char lost_descriptors[] = "descriptors that were lost: there are too many";
 
 static int on_message(struct session *session, struct span message, struct block *block, bool deep)
@@ -92,7 +113,7 @@ static int on_message(struct session *session, struct span message, struct block
 		r = request_refuse(&session->client, &rpc, &error);
 	} else if (files < 0) {
 		r = request_refuse(&session->client, &rpc, &error);
-	} else {
+	} else if (session->client.entered || (r = enter(session, &rpc)) == 0) {
 		r = dispatch(session, &rpc, block);
 		session->asked = true;
 	}

@@ -138,6 +138,7 @@ static struct quota_limits limits_of(const struct config_user *section)
 	const struct config_rate *rate = &section->rate;
 
 	return (struct quota_limits){
+		.max_sessions = section->max_sessions == CONFIG_UNSET ? 0 : (uint32_t)section->max_sessions,
 		.max_inflight = section->max_inflight == CONFIG_UNSET ? 0 : (uint32_t)section->max_inflight,
 		.rate = {.calls = rate->calls, .period = rate->period, .burst = rate->burst},
 	};
@@ -555,6 +556,36 @@ const struct identity *users_find(const struct users *users, struct span name)
 		if (span_is(name, users->users[i].identity.name))
 			return &users->users[i].identity;
 	return NULL;
+}
+
+uint32_t users_count(const struct users *users)
+{
+	return users ? users->count : 0;
+}
+
+static void add_state(struct user_state *state, const struct quota *quota)
+{
+	state->sessions += quota->sessions;
+	state->inflight += quota->inflight;
+	state->lingering += quota->lingering;
+	state->leases += quota->leases;
+	state->directs += quota->directs;
+	state->denied += quota->denied;
+	state->overloaded += quota->overloaded;
+}
+
+struct user_state users_state(const struct users *users, uint32_t index)
+{
+	const struct user *user = &users->users[index];
+	struct user_state state = {.name = user->identity.name};
+	const struct united *united;
+
+	add_state(&state, user->identity.rights->quota);
+	for (united = users->united; united; united = united->next)
+		for (uint32_t i = 0; i < united->count; i++)
+			if (united->of[i] == user)
+				add_state(&state, united->identity.rights->quota);
+	return state;
 }
 
 const char *users_known_by(enum known_by by)

@@ -70,6 +70,17 @@ const struct identity *users_nobody(const struct users *users);
 /* The user of that section. NULL: there is none. */
 const struct identity *users_find(const struct users *users, struct span name);
 
+/* What the clients of a [user] section have together; a client that is several users counts for each. */
+struct user_state {
+	const char *name;
+	uint32_t sessions, inflight, lingering, leases, directs;
+	uint64_t denied, overloaded;
+};
+
+/* How many [user] sections there are; 0 also for NULL. And what the clients of one have. */
+uint32_t users_count(const struct users *users);
+struct user_state users_state(const struct users *users, uint32_t index);
+
 /* As users tell it: "root", "cert" and so on. */
 const char *users_known_by(enum known_by by);
 

@@ -6,6 +6,7 @@
 #include "daemon/supervisor/base/procfs.h"
 #include "daemon/supervisor/connections/handshake.h"
 #include "daemon/supervisor/transport/tls_context.h"
+#include "daemon/supervisor/users/users.h"
 #include "daemon/supervisor/view/status.h"
 #include "daemon/supervisor/workers/worker.h"
 
@@ -339,6 +340,79 @@ static int put_slots(const struct daemon *daemon, const struct page *page)
 	return 0;
 }
 
+/* ---- users: of the configuration, and no others ---- */
+
+typedef double user_value_fn(const struct user_state *user);
+
+static double user_sessions(const struct user_state *user)
+{
+	return user->sessions;
+}
+
+static double user_inflight(const struct user_state *user)
+{
+	return user->inflight;
+}
+
+static double user_leases(const struct user_state *user)
+{
+	return user->leases;
+}
+
+static double user_directs(const struct user_state *user)
+{
+	return user->directs;
+}
+
+static double user_denied(const struct user_state *user)
+{
+	return (double)user->denied;
+}
+
+static double user_overloaded(const struct user_state *user)
+{
+	return (double)user->overloaded;
+}
+
+static const struct {
+	const char *name, *type, *help;
+	user_value_fn *value;
+} user_families[] = {
+	{"objpool_user_sessions", "gauge", "Sessions of the user.", user_sessions},
+	{"objpool_user_inflight_calls", "gauge", "Calls of the user that have no answer.", user_inflight},
+	{"objpool_user_leases", "gauge", "Leases of the user, with those that it waits for.", user_leases},
+	{"objpool_user_direct_channels", "gauge", "Direct channels of the user.", user_directs},
+	{"objpool_user_denied_requests", "counter", "Requests to which the user has no right.", user_denied},
+	{"objpool_user_overloaded_requests", "counter", "Requests and sessions over a limit of the user.", user_overloaded},
+};
+
+static void put_user_family(const struct user_state *users, uint32_t count, size_t i, const struct page *page)
+{
+	family(page, user_families[i].name, user_families[i].type, NULL, user_families[i].help);
+	for (uint32_t u = 0; u < count; u++) {
+		fprintf(page->to, "%s%s{", user_families[i].name, suffix_of(user_families[i].type));
+		put_label(page->to, "user", users[u].name);
+		fprintf(page->to, "} %.15g\n", user_families[i].value(&users[u]));
+	}
+}
+
+static int put_users(const struct daemon *daemon, const struct page *page)
+{
+	const uint32_t count = users_count(daemon->users);
+
+	if (count == 0 || !rights_have_any(page->rights, RIGHT_WATCH))
+		return 0;
+	struct user_state *states = calloc(count, sizeof *states);
+	if (!states)
+		return -1;
+	for (uint32_t i = 0; i < count; i++)
+		states[i] = users_state(daemon->users, i);
+	for (size_t i = 0; i < sizeof user_families / sizeof *user_families; i++)
+		put_user_family(states, count, i, page);
+	free(states);
+	return 0;
+}
+
 /* ---- methods ---- */
 
 static void put_method_labels(const struct pool *pool, const char *method, FILE *to)
@@ -429,6 +503,7 @@ char *metrics_text(const struct daemon *daemon, const struct rights *rights, enu
 	put_process(daemon, &page);
 	put_pools(daemon, &page);
 	bool failed = put_slots(daemon, &page) < 0;
+	failed = put_users(daemon, &page) < 0 || failed;
 	put_methods(daemon, &page);
 	if (format == METRICS_OPENMETRICS)
 		fputs("# EOF\n", page.to);

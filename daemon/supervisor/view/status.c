@@ -8,6 +8,7 @@
 #include "daemon/core/dispatch/sticky.h"
 #include "daemon/supervisor/connections/listener.h"
 #include "daemon/supervisor/base/packtext.h"
+#include "daemon/supervisor/users/users.h"
 #include "daemon/supervisor/workers/template.h"
 #include "daemon/supervisor/workers/worker.h"
 #include "proto/escape.h"
@@ -313,13 +314,37 @@ static uint32_t count_seen(const struct daemon *daemon, const struct pool *only,
 	return n;
 }
 
-/* Four keys, which tell of others than one's own pools. */
+static void pack_user(const struct user_state *user, msgpack_packer *packer)
+{
+	msgpack_pack_map(packer, 8);
+	pair_text(packer, "name", user->name);
+	pair_number(packer, "sessions", user->sessions);
+	pair_number(packer, "inflight", user->inflight);
+	pair_number(packer, "lingering", user->lingering);
+	pair_number(packer, "leases", user->leases);
+	pair_number(packer, "direct", user->directs);
+	pair_number(packer, "denied", user->denied);
+	pair_number(packer, "overloaded", user->overloaded);
+}
+
+static void pack_users(const struct users *users, msgpack_packer *packer)
+{
+	pack_text(packer, "users");
+	msgpack_pack_array(packer, users_count(users));
+	for (uint32_t i = 0; i < users_count(users); i++) {
+		const struct user_state user = users_state(users, i);
+		pack_user(&user, packer);
+	}
+}
+
+/* Five keys, which tell of others than one's own pools. */
 static void pack_whole(const struct daemon *daemon, msgpack_packer *packer)
 {
 	pair_number(packer, "sessions", daemon->session_count);
 	pair_number(packer, "late", daemon->core.late);
 	pack_memory(&daemon->core, packer);
 	pack_listeners(daemon, packer);
+	pack_users(daemon->users, packer);
 }
 
 void status_pack(const struct daemon *daemon, const struct pool *only, const struct rights *rights, msgpack_packer *packer)
@@ -328,7 +353,7 @@ void status_pack(const struct daemon *daemon, const struct pool *only, const str
 	const bool watches = rights_have_any(rights, RIGHT_WATCH);
 	const struct pool *pool;
 
-	msgpack_pack_map(packer, watches ? 10 : 6);
+	msgpack_pack_map(packer, watches ? 11 : 6);
 	pair_text(packer, "server", "objpool");
 	pair_text(packer, "version", OBJPOOL_VERSION);
 	pair_number(packer, "pid", (uint64_t)getpid());
