@@ -20,6 +20,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 SDBOX = HERE / "sdbox"
 SOCKET = "/run/objpool/objpool.sock"
+CONF = "/etc/objpool/objpoold.conf"
 CONF_D = "/etc/objpool/conf.d"
 PATIENCE = 20  # seconds that anything may take
 
@@ -217,6 +218,15 @@ def fresh(box):
 
 
 @pytest.fixture
+def anyone(fresh):
+    """Who is no user may call. The shipped configuration ends with the section [user *]."""
+    fresh.run("cp", "-p", CONF, f"{CONF}.kept")
+    fresh.run("sh", "-c", f"echo 'call = *.*' >> {CONF}")
+    yield fresh
+    fresh.run("mv", f"{CONF}.kept", CONF)
+
+
+@pytest.fixture
 def service(fresh):
     """The same, with the service started."""
     fresh.systemctl("start", "objpoold.service")
@@ -320,7 +330,7 @@ def test_a_call_starts_the_service(fresh):
     assert fresh.run("stat", "-c", "%U:%G %a %i", SOCKET).stdout == before, "the daemon made its own socket"
 
 
-def test_a_second_socket_by_name(fresh):
+def test_a_second_socket_by_name(anyone, fresh):
     fresh.write("/run/systemd/system/objpoold-tcp.socket",
                 "[Socket]\nListenStream=127.0.0.1:7117\nFileDescriptorName=objpool-tcp\nService=objpoold.service\n")
     fresh.systemctl("daemon-reload")
@@ -331,7 +341,7 @@ def test_a_second_socket_by_name(fresh):
     assert fresh.call("box.echo", 6) == 6
 
 
-def test_a_new_socket_beside_a_running_service(service):
+def test_a_new_socket_beside_a_running_service(anyone, service):
     """As OPERATIONS.md says."""
     service.write("/run/systemd/system/objpoold-tcp.socket",
                   "[Socket]\nListenStream=127.0.0.1:7117\nFileDescriptorName=objpool-tcp\nService=objpoold.service\n")
@@ -343,13 +353,32 @@ def test_a_new_socket_beside_a_running_service(service):
     assert service.call("box.echo", 6) == 6
 
 
-def test_tcp_from_the_configuration(fresh):
+def test_tcp_from_the_configuration(anyone, fresh):
     fresh.write(f"{CONF_D}/tcp.conf", "[daemon]\nlisten = tcp:127.0.0.1:7117\n")
     fresh.systemctl("start", "objpoold.service")
     tcp = ["-s", "tcp:127.0.0.1:7117"]
     assert fresh.objpool(*tcp, "call", "box.echo", "5").stdout.strip() == "5"
     denied = fresh.objpool(*tcp, "scale", "box", "3", check=False)
-    assert denied.returncode == 77 and "DENIED" in denied.stderr, "the shipped configuration says admin = unix"
+    assert denied.returncode == 77 and 'user * may not "admin" box' in denied.stderr
+
+
+def test_who_may_do_what(service):
+    """The users of the shipped configuration: members of two groups, the user that workers run as, and all others."""
+    def run_as(user, groups, *words):
+        return service.run("setpriv", f"--reuid={user}", f"--groups={groups}", "--regid=nogroup", "objpool", *words, check=False)
+
+    def denied(done):
+        return done.returncode == 77 and "DENIED" in done.stderr
+
+    assert run_as("daemon", "objpool", "call", "box.echo", "5").stdout.strip() == "5"
+    assert denied(run_as("daemon", "objpool", "call", "box:all.echo", "5"))
+    assert denied(run_as("daemon", "objpool", "scale", "box", "2"))
+    assert denied(run_as("daemon", "objpool", "reload"))
+    assert run_as("daemon", "objpool,objpool-admin", "scale", "box", "2").returncode == 0
+    assert json.loads(run_as("daemon", "objpool,objpool-admin", "call", "box:all.echo", "5").stdout) == [5, 5]
+    assert run_as("daemon", "objpool,objpool-admin", "reload").returncode == 0
+    assert denied(run_as("objpool", "objpool,objpool-admin", "call", "box.echo", "5"))
+    assert run_as("daemon", "nogroup", "call", "box.echo", "5").returncode == 77  # it can't open the socket
 
 
 def test_without_the_socket_unit(fresh):
