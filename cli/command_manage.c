@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* command_manage: commands that send one request to the daemon: drop, scale, restart, forget, kick, pause, resume, reload, ping, metrics. */
+/* command_manage: commands that send one request to the daemon: drop, scale, restart, forget, kick, pause, resume, reload, ping, log-level,
+ * config, metrics. */
 #include "cli/cli.h"
 #include "cli/fields.h"
 #include "cli/words.h"
@@ -189,10 +190,11 @@ enum exit_status command_ping(struct cli *cli)
 	return cli_end_output(EXIT_DONE);
 }
 
-enum exit_status command_metrics(struct cli *cli)
+/* Prints a text that the method answers, as it is. */
+static enum exit_status print_text(struct cli *cli, const char *method)
 {
 	struct objpool_result result;
-	const enum exit_status status = cli_ask(cli, &result, "objpool.metrics", "[]");
+	const enum exit_status status = cli_ask(cli, &result, method, "[]");
 	const char *text;
 	size_t size;
 
@@ -204,4 +206,24 @@ enum exit_status command_metrics(struct cli *cli)
 	(void)fwrite(text, 1, size, stdout);
 	objpool_result_free(&result);
 	return cli_end_output(EXIT_DONE);
+}
+
+enum exit_status command_metrics(struct cli *cli)
+{
+	return print_text(cli, "objpool.metrics");
+}
+
+enum exit_status command_config(struct cli *cli)
+{
+	return print_text(cli, "objpool.config");
+}
+
+enum exit_status command_log_level(struct cli *cli)
+{
+	struct objpool_result result;
+	const enum exit_status status = cli->arguments.count > 0
+						? cli_ask(cli, &result, "objpool.log_level", "[s]", cli->arguments.words[0])
+						: cli_ask(cli, &result, "objpool.log_level", "[]");
+
+	return status == EXIT_DONE ? print_result(&result) : status;
 }

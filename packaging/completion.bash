@@ -76,6 +76,7 @@ _objpool() {
 			[[ ${COMPREPLY[0]} == *. ]] && compopt -o nospace 2>/dev/null
 			;;
 		describe | status | top | drop | scale | restart | forget | pause | resume) COMPREPLY=($(compgen -W "$(_objpool_pools)" -- "$cur")) ;;
+		log-level) COMPREPLY=($(compgen -W 'error warning info debug' -- "$cur")) ;;
 		esac
 	fi
 	declare -F __ltrim_colon_completions >/dev/null && __ltrim_colon_completions "$cur"

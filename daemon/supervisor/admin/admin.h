@@ -18,7 +18,7 @@ struct request {
 	struct reader args; /* the arguments */
 	uint32_t count;     /* of the arguments */
 	struct error error; /* made when the method returns -1 */
-	bool steers;        /* the method changes something for others: the log is told */
+	bool steers;        /* the method changes something for others: the log is told. The method may take it back */
 	bool over;          /* likewise: the connection is closed then */
 	msgpack_packer *result; /* has one value when the method returns 0 */
 };
@@ -55,6 +55,7 @@ admin_fn admin_lease, admin_release;
 admin_fn admin_attach, admin_detached;
 admin_fn admin_whoami, admin_acl;
 admin_fn admin_clients, admin_kick;
+admin_fn admin_log_level, admin_config, admin_drain;
 admin_fn admin_cancel_direct; /* objpool.cancel [channel, number] */
 
 #endif

@@ -301,6 +301,9 @@ static const struct own_method methods[] = {
 	{"objpool.pause", admin_pause, ADMINS, NEEDS_POOL, BEGINS | STEERS},
 	{"objpool.resume", admin_resume, ADMINS, NEEDS_POOL, STEERS},
 	{"objpool.kick", admin_kick, ADMINS, NEEDS_OPERATE, STEERS},
+	{"objpool.log_level", admin_log_level, ADMINS, NEEDS_OPERATE, STEERS},
+	{"objpool.config", admin_config, ADMINS, NEEDS_OPERATE, 0},
+	{"objpool.drain", admin_drain, ADMINS, NEEDS_OPERATE, STEERS},
 	{"objpool.reload", on_reload, ADMINS, NEEDS_OPERATE, BEGINS | STEERS},
 	{"objpool.shutdown", on_shutdown, ADMINS, NEEDS_OPERATE, STEERS},
 };

@@ -233,3 +233,18 @@ void config_free(struct config *config)
 		free(config->places[i]);
 	*config = (struct config){0};
 }
+
+/* ---- the log's levels ---- */
+
+const char *config_level_name(uint32_t level)
+{
+	return levels[level];
+}
+
+int config_level_of(struct span name)
+{
+	for (int i = 0; levels[i]; i++)
+		if (span_is(name, levels[i]))
+			return i;
+	return -1;
+}

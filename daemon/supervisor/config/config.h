@@ -146,6 +146,15 @@ int config_check(struct config *config);
 int config_check_pool(struct config *config, const struct config_pool *pool);
 
 void config_print(const struct config *config, FILE *to);
+
+/* Parts of it, as objpool.config shows them: [daemon], the roles and the users, but not the hashes of their tokens; and the section
+ * of a pool. */
+void config_print_open(const struct config *config, FILE *to);
+void config_print_pool(const struct config_pool *pool, FILE *to);
+
+/* The name of a log_level, and the level of that name. -1: there is none. */
+const char *config_level_name(uint32_t level);
+int config_level_of(struct span name);
 void config_free(struct config *config);
 
 /* Do two sections make the same instances? */

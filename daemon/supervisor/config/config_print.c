@@ -132,7 +132,13 @@ static bool is_replaced(const void *base, const struct config_table *table, cons
 	return config_is_policy(table, option) && ((const struct config *)base)->user_count > 0;
 }
 
-static void print_section(const void *base, const struct config_table *table, FILE *to)
+/* A value that is secret is left out. */
+static void print_hidden(const struct config_option *option, FILE *to)
+{
+	fprintf(to, "; %s is not shown\n", option->name);
+}
+
+static void print_section(const void *base, const struct config_table *table, bool secrets, FILE *to)
 {
 	for (size_t i = 0; i < table->count; i++) {
 		const void *field = (const char *)base + table->options[i].at;
@@ -142,6 +148,8 @@ static void print_section(const void *base, const struct config_table *table, FI
 			print_list(base, to);
 		} else if (table->options[i].type == T_CERTIFICATES) {
 			print_certificates(table->options[i].name, field, to);
+		} else if (is_given(field, &table->options[i]) && table->options[i].type == T_TOKENS && !secrets) {
+			print_hidden(&table->options[i], to);
 		} else if (is_given(field, &table->options[i])) {
 			fprintf(to, "%s =%s", table->options[i].name,
 				begins_with_semicolon(field, &table->options[i]) ? "" : " ");
@@ -151,20 +159,34 @@ static void print_section(const void *base, const struct config_table *table, FI
 	}
 }
 
-void config_print(const struct config *config, FILE *to)
+static void print_daemon(const struct config *config, bool secrets, FILE *to)
 {
 	fputs("[daemon]\n", to);
-	print_section(config, &config_of_daemon, to);
+	print_section(config, &config_of_daemon, secrets, to);
 	for (uint32_t i = 0; i < config->role_count; i++) {
 		fprintf(to, "\n[role %s]\n", config->roles[i].name);
-		print_section(&config->roles[i], &config_of_role, to);
+		print_section(&config->roles[i], &config_of_role, secrets, to);
 	}
 	for (uint32_t i = 0; i < config->user_count; i++) {
 		fprintf(to, "\n[user %s]\n", config->users[i].own.name);
-		print_section(&config->users[i], &config_of_user, to);
+		print_section(&config->users[i], &config_of_user, secrets, to);
 	}
-	for (uint32_t i = 0; i < config->pool_count; i++) {
-		fprintf(to, "\n[pool %s]\n", config->pools[i].name);
-		print_section(&config->pools[i], &config_of_pool, to);
-	}
+}
+
+void config_print_open(const struct config *config, FILE *to)
+{
+	print_daemon(config, false, to);
+}
+
+void config_print_pool(const struct config_pool *pool, FILE *to)
+{
+	fprintf(to, "\n[pool %s]\n", pool->name);
+	print_section(pool, &config_of_pool, false, to);
+}
+
+void config_print(const struct config *config, FILE *to)
+{
+	print_daemon(config, true, to);
+	for (uint32_t i = 0; i < config->pool_count; i++)
+		config_print_pool(&config->pools[i], to);
 }
