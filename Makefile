@@ -36,6 +36,7 @@ PROTO  := $(call objs,proto)
 CORE   := $(call objs,daemon/core/*)
 SUPER  := $(call objs,daemon/supervisor daemon/supervisor/*)
 WORKER := $(call objs,daemon/worker)
+CAGE   := $(call objs,daemon/worker/cage)
 BACKTRACE := $(call objs,daemon/backtrace) $(B)/proto/escape.o $(B)/proto/standard.o
 CLIENT := $(filter-out %/example.o,$(call objs,client/c)) # the example is a program
 CLI    := $(call objs,cli)
@@ -62,7 +63,7 @@ $(B)/%.o: %.c Makefile
 $(B)/objpoold: $(SUPER) $(CORE) $(PROTO)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -levent_openssl -levent_extra -levent_core -linih -ljansson -lsystemd -lmsgpackc -lssl -lcrypto
 
-$(B)/objpool-worker: $(WORKER) $(PROTO)
+$(B)/objpool-worker: $(WORKER) $(CAGE) $(PROTO)
 	$(CC) $(ALL_LDFLAGS) -rdynamic -o $@ $^ -lmsgpackc -ldl
 
 $(B)/objpool-backtrace: $(BACKTRACE)

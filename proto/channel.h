@@ -76,13 +76,14 @@
  * Supervisor and template share a SOCK_SEQPACKET socket, one message a packet. FORK carries the descriptors of enum fork_file.
  *
  *   [LOAD, build, pool, plugin path, class, args, kwargs,    [LOADED, description] or [LOADED, nil, error]
- *          threads?, settings]
+ *          threads?, settings, cage]
  *   [CHECK, (as LOAD,) slot kwargs, preload?, whole?]        [LOADED] or [LOADED, nil, error]
  *   [FORK, slot, generation]  + 4 descriptors                [FORKED, slot, generation, pid or -errno]
  *   [KILL, pid]                                              [EXITED, pid, status]
  *
  * LOAD      `build` is CHANNEL_BUILD of the Makefile: a template of another build refuses the class. `settings` is a map: what a
- *           plugin may ask for by name. args, or kwargs, is nil if it is too large for a packet.
+ *           plugin may ask for by name. `cage` is nil, or the map of
+ *           proto/cage.h. args, or kwargs, is nil if it is too large for a packet.
  * CHECK     For `objpoold --check`: comes instead of LOAD, and ends the template. `slot kwargs` is nil or an array of maps.
  *           `whole?`: args and all kwargs are there; none of them was too large for a packet.
  * FORK      With `threads?` it starts a thread of the template, and the pid is the template's.

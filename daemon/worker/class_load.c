@@ -6,7 +6,6 @@
 #include "daemon/worker/services.h"
 #include "proto/plural.h"
 
-#include <dirent.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,46 +53,71 @@ static void refuse_other_build(struct template *template, struct reader *reader)
 }
 
 /* How many threads this process has. 0: not known. */
-static unsigned count_threads(void)
+static unsigned count_threads(DIR *tasks)
 {
-	DIR *tasks = opendir("/proc/self/task");
 	unsigned count = 0;
 
+	if (tasks)
+		rewinddir(tasks);
 	while (tasks && readdir(tasks))
 		count++;
-	if (tasks)
-		(void)closedir(tasks);
 	return count > 2 ? count - 2 : 0; /* "." and ".." */
+}
+
+/* A cage may have another working directory than the daemon, from which a relative path of the configuration is seen. */
+static void make_absolute(char **path)
+{
+	char *whole = (*path)[0] == '/' ? NULL : realpath(*path, NULL);
+
+	if (!whole)
+		return; /* loading it will say what is wrong */
+	free(*path);
+	*path = whole;
+}
+
+static void enter_cage(struct template *template, struct span map)
+{
+	struct reader reader = reader_of(map);
+	char reason[512];
+
+	if (!template->cage && read_nil(&reader) < 0)
+		template_refuse(template, "a process that a program offers as template can have no cage");
+	if (template->cage && template->cage->enter(map, template->threads, reason, sizeof reason) < 0)
+		template_refuse(template, "%s", reason);
 }
 
 void class_read_order(struct template *template, struct reader *reader, struct class_order *order)
 {
-	struct span settings;
+	struct span settings, cage;
 
 	refuse_other_build(template, reader);
 	order->pool = read_string(template, reader);
 	order->path = read_string(template, reader);
 	order->class = read_string(template, reader);
 	if (read_value(reader, &order->args) < 0 || read_value(reader, &order->kwargs) < 0 ||
-	    read_bool(reader, &template->threads) < 0 || read_value(reader, &settings) < 0)
+	    read_bool(reader, &template->threads) < 0 || read_value(reader, &settings) < 0 || read_value(reader, &cage) < 0)
 		quit_protocol();
 	if (keep_settings(template, settings) < 0)
 		template_refuse_memory(template);
-	order->threads = count_threads();
+	make_absolute(&order->path);
+	order->tasks = opendir("/proc/self/task");
+	order->threads = count_threads(order->tasks);
+	enter_cage(template, cage);
 }
 
 /* ---- the plugin ---- */
 
 /* Refuses the class if `step` has left threads running: a fork has only the thread that forks, and code that waits for another
  * thread would wait for ever. Waits a moment: a thread that has just ended is counted a little longer. */
-static void refuse_threads(struct template *template, unsigned before, const char *step, const char *name)
+static void refuse_threads(struct template *template, const struct class_order *order, const char *step, const char *name)
 {
 	const bool allowed = template->threads || template->linked || template->plugin.class.flags & OBJPOOL_CLASS_FORK_SAFE;
-	unsigned now = allowed ? 0 : count_threads();
+	const unsigned before = order->threads;
+	unsigned now = allowed ? 0 : count_threads(order->tasks);
 
 	for (int i = 0; i < THREADS_PATIENCE && now > before; i++) {
 		(void)poll(NULL, 0, 1);
-		now = count_threads();
+		now = count_threads(order->tasks);
 	}
 	if (now > before)
 		template_refuse(template,
@@ -111,7 +135,7 @@ void class_load(struct template *template, const struct class_order *order)
 
 	if (loaded < 0)
 		template_refuse(template, "%s", reason);
-	refuse_threads(template, order->threads, "loading", plugin->exported->name ? plugin->exported->name : order->path);
+	refuse_threads(template, order, "loading", plugin->exported->name ? plugin->exported->name : order->path);
 	if (template->threads && !(plugin->class.flags & OBJPOOL_CLASS_THREAD_SAFE))
 		template_refuse(template,
 				"class %s does not say that it is safe for threads (OBJPOOL_CLASS_THREAD_SAFE): it needs "
@@ -135,5 +159,5 @@ void class_preload(struct template *template, struct task *task, const struct cl
 	if (task_add_array(task, order->args) < 0 || task_add_map(task, order->kwargs) < 0 || run_preload(task) < 0)
 		template_refuse(template, "preload of class %s failed: %s", template->plugin.class.name,
 				method_error_message(&task->handle.error));
-	refuse_threads(template, order->threads, "preload of class", template->plugin.class.name);
+	refuse_threads(template, order, "preload of class", template->plugin.class.name);
 }

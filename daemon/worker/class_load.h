@@ -7,14 +7,17 @@
 #include "daemon/worker/task.h"
 #include "daemon/worker/template_packet.h"
 
+#include <dirent.h>
+
 /* What LOAD and CHECK begin with. */
 struct class_order {
 	char *pool, *path, *class;
 	struct span args, kwargs;
+	DIR *tasks;       /* this process's threads, as /proc shows them: opened before a cage may forbid it; NULL: not known */
 	unsigned threads; /* of this process before anything was loaded */
 };
 
-/* Takes the pool's settings and isolation into the template. */
+/* Takes the pool's settings and isolation into the template, and enters the pool's cage. */
 void class_read_order(struct template *template, struct reader *reader, struct class_order *order);
 
 void class_load(struct template *template, const struct class_order *order);

@@ -13,8 +13,18 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+static void enter_cage(const struct template *template, uint32_t slot)
+{
+	char reason[512];
+
+	if (template->cage->enter_slot(slot, reason, sizeof reason) == 0)
+		return;
+	(void)fprintf(stderr, "%s\n", reason);
+	_exit(1);
+}
+
 /* In the new worker: moves its descriptors to their numbers, which closes the template's, and runs. */
-_Noreturn static void run(const struct plugin *plugin, const int *fds)
+_Noreturn static void run(const struct template *template, uint32_t slot, const int *fds)
 {
 	struct board *board = mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED, fds[FORK_BOARD], 0);
 
@@ -24,20 +34,21 @@ _Noreturn static void run(const struct plugin *plugin, const int *fds)
 		quit_memory();
 	for (int i = 0; i < FORK_FILES; i++)
 		(void)close(fds[i]);
+	enter_cage(template, slot);
 	(void)prctl(PR_SET_NAME, "objpool-worker", 0, 0, 0);
 	(void)setvbuf(stdout, NULL, _IOLBF, 0);
-	if (worker_loop_run(plugin, board, CHANNEL_FD, 0) == HOST_STOPPED)
+	if (worker_loop_run(&template->plugin, board, CHANNEL_FD, 0) == HOST_STOPPED)
 		exit(0); /* runs what the plugin has asked for an orderly end (atexit) */
 	_exit(1); /* the constructor failed; if the supervisor has gone, nobody looks */
 }
 
 /* In the process between: forks the worker, writes its pid, or a negative errno, to the pipe, and ends. */
-_Noreturn static void fork_again(const struct plugin *plugin, const int *fds, int pipe_end)
+_Noreturn static void fork_again(const struct template *template, uint32_t slot, const int *fds, int pipe_end)
 {
 	pid_t worker = fork();
 
 	if (worker == 0)
-		run(plugin, fds);
+		run(template, slot, fds);
 	if (worker < 0)
 		worker = -errno;
 	else
@@ -49,7 +60,7 @@ _Noreturn static void fork_again(const struct plugin *plugin, const int *fds, in
  * The worker must be the supervisor's child: the supervisor reads its exit status, and it ends with the supervisor, not with the
  * template. So it is forked twice: when the process between ends, the supervisor, which is the subreaper, adopts the worker.
  */
-pid_t forked_worker_start(const struct plugin *plugin, const int *fds)
+pid_t forked_worker_start(const struct template *template, uint32_t slot, const int *fds)
 {
 	pid_t worker = -1;
 	int pipe_ends[2];
@@ -58,7 +69,7 @@ pid_t forked_worker_start(const struct plugin *plugin, const int *fds)
 		return -errno;
 	const pid_t between = fork();
 	if (between == 0)
-		fork_again(plugin, fds, pipe_ends[1]);
+		fork_again(template, slot, fds, pipe_ends[1]);
 	const int error = errno;
 	(void)close(pipe_ends[1]);
 	if (between > 0 && read(pipe_ends[0], &worker, sizeof worker) != sizeof worker)

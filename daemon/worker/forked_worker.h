@@ -4,11 +4,11 @@
 #ifndef WORKER_FORKED_WORKER_H
 #define WORKER_FORKED_WORKER_H
 
-#include "daemon/worker/plugin_load.h"
+#include "daemon/worker/template_packet.h"
 
 #include <sys/types.h>
 
 /* The worker gets the descriptors of FORK (proto/channel.h). Returns its pid or a negative errno. */
-pid_t forked_worker_start(const struct plugin *plugin, const int *fds);
+pid_t forked_worker_start(const struct template *template, uint32_t slot, const int *fds);
 
 #endif

@@ -3,6 +3,7 @@
  * objpool-worker: the image of a pool's template, and of the workers that it forks; and, by the name of objpool-keeper, of the
  * daemon's keeper. Started by objpoold, with its channel on descriptor 3; of no use by itself.
  */
+#include "daemon/worker/cage/cage.h"
 #include "daemon/worker/keeper_main.h"
 #include "daemon/worker/template_main.h"
 #include "proto/channel.h"
@@ -26,5 +27,5 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* end-of-file on the channel is the second line */
-	template_main(CHANNEL_FD, NULL);
+	template_main(CHANNEL_FD, NULL, &cage_ops);
 }

@@ -26,19 +26,21 @@ static void on_load(struct template *template, struct reader *reader)
 	class_preload(template, &task, &order);
 	class_describe(template, &task);
 	task_free(&task);
+	if (order.tasks)
+		(void)closedir(order.tasks);
 	(void)prctl(PR_SET_NAME, "objpool-templ.", 0, 0, 0);
 	free(order.path);
 }
 
 /* The new worker's pid, which is this process's when the worker is a thread of it; or a negative errno. */
-static pid_t start_worker(struct template *template, const int *fds)
+static pid_t start_worker(struct template *template, uint32_t slot, const int *fds)
 {
 	if (template->threads) {
 		const int r = thread_worker_start(&template->plugin, fds);
 		return r < 0 ? r : getpid();
 	}
 	return template->linked ? program_worker_start(&template->program, &template->plugin, template->channel, fds)
-				: forked_worker_start(&template->plugin, fds);
+				: forked_worker_start(template, slot, fds);
 }
 
 static void on_fork(struct template *template, struct reader *reader, const int *fds)
@@ -48,7 +50,7 @@ static void on_fork(struct template *template, struct reader *reader, const int 
 
 	if (read_uint(reader, &slot) < 0 || read_uint(reader, &generation) < 0)
 		template_end(template, QUIT_PROTOCOL);
-	const pid_t worker = start_worker(template, fds);
+	const pid_t worker = start_worker(template, (uint32_t)slot, fds);
 	for (int i = 0; i < FORK_FILES; i++)
 		(void)close(fds[i]);
 	msgpack_packer packer = template_begin_packet(&packet, 4, FROM_FORKED);
@@ -112,7 +114,7 @@ static void await_packet(struct template *template)
 	while (!program_worker_wait(&template->program, template->channel));
 }
 
-void template_main(int channel, const struct objpool_plugin *linked)
+void template_main(int channel, const struct objpool_plugin *linked, const struct cage_ops *cage)
 {
 	static struct template template;
 	struct template_packet packet;
@@ -120,6 +122,7 @@ void template_main(int channel, const struct objpool_plugin *linked)
 	(void)setsid(); /* what is typed at the daemon's terminal, or the program's, is not for this process */
 	template.channel = channel;
 	template.linked = linked;
+	template.cage = cage;
 	if (!(template.room = malloc(TEMPLATE_PACKET)))
 		quit_memory();
 	if (linked)

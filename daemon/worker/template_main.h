@@ -7,6 +7,8 @@
 #ifndef WORKER_TEMPLATE_MAIN_H
 #define WORKER_TEMPLATE_MAIN_H
 
+#include "daemon/worker/cage/cage.h"
+
 #include <objpool/plugin.h>
 
 /*
@@ -14,8 +16,8 @@
  * that was forked from it.
  *
  * `linked` is NULL in objpool-worker, which loads its plugin. Otherwise this process is a fork of a program that has the plugin
- * linked in: the workers are then children of this process, not of the supervisor.
+ * linked in: the workers are then children of this process, not of the supervisor. `cage` is NULL then.
  */
-_Noreturn void template_main(int channel, const struct objpool_plugin *linked);
+_Noreturn void template_main(int channel, const struct objpool_plugin *linked, const struct cage_ops *cage);
 
 #endif

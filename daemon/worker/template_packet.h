@@ -3,6 +3,7 @@
 #ifndef WORKER_TEMPLATE_PACKET_H
 #define WORKER_TEMPLATE_PACKET_H
 
+#include "daemon/worker/cage/cage.h"
 #include "daemon/worker/plugin_load.h"
 #include "daemon/worker/program_worker.h"
 #include "proto/channel.h"
@@ -13,6 +14,7 @@ enum { TEMPLATE_PACKET = 256 << 10 /* bytes of one at most */, TEMPLATE_REASON =
 struct template {
 	int channel;
 	const struct objpool_plugin *linked; /* NULL: this process is objpool-worker, and loads its plugin */
+	const struct cage_ops *cage;         /* NULL: this process can have no cage */
 	struct plugin plugin;
 	msgpack_zone settings;               /* what plugin.settings lies in */
 	bool threads;                        /* instances are threads of this process, not processes */

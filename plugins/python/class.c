@@ -306,7 +306,7 @@ static void leave(struct objpool_call *call)
 
 static int worker_begins(struct objpool_call *call)
 {
-	PyObject *begun = host_call("worker_begins", "()");
+	PyObject *begun = host_call("worker_begins", "(Ni)", list_setting(call, "slot_env"), (int)call->place->slot);
 	Py_XDECREF(begun);
 	return begun ? cancel_start(call) : -1;
 }

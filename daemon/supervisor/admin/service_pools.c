@@ -9,6 +9,7 @@
 #include "daemon/core/dispatch/sticky.h"
 #include "daemon/supervisor/log/log.h"
 #include "daemon/supervisor/admin/pending_admin.h"
+#include "daemon/supervisor/config/config_cage.h"
 #include "daemon/supervisor/admin/reload.h"
 #include "daemon/supervisor/view/status.h"
 #include "daemon/supervisor/workers/template.h"
@@ -255,7 +256,7 @@ static const char *names_code(const struct config_pool *section)
 	       : section->preload.text        ? "preload"
 	       : section->offered             ? "template"
 	       : section->unpickle            ? "unpickle = yes"
-					      : NULL;
+					      : config_cage_key(section);
 }
 
 static int check_code(struct request *request, const struct config_pool *section)

@@ -74,6 +74,21 @@ static const struct config_option pool_options[] = {
 	{"workers_max", T_COUNT, AT(workers_max), NULL, NULL, 1, CONFIG_WORKERS_MAX},
 	{"idle_timeout", T_SECONDS, AT(idle_timeout), "60", NULL, 0, 0},
 	{"run_as", T_TEXT, AT(run_as), NULL, NULL, 0, 0},
+	{"user", T_TEXT, AT(cage.user), NULL, NULL, 0, 0},
+	{"group", T_TEXT, AT(cage.group), NULL, NULL, 0, 0},
+	{"nice", T_NICE, AT(cage.nice), NULL, NULL, 0, 0},
+	{"cpus", T_CPUS, AT(cage.cpus), NULL, NULL, 0, 0},
+	{"slot_cpus", T_JSON, AT(cage.slot_cpus), NULL, NULL, 0, 0},
+	{"env", T_JSON, AT(cage.env), NULL, NULL, 0, 0},
+	{"slot_env", T_JSON, AT(cage.slot_env), NULL, NULL, 0, 0},
+	{"directory", T_TEXT, AT(cage.directory), NULL, NULL, 0, 0},
+	{"umask", T_MODE, AT(cage.umask), NULL, NULL, 0, 0777},
+	{"limit_memory", T_SIZE, AT(cage.limit_memory), "0", NULL, 0, UINT64_C(1) << 48},
+	{"limit_files", T_COUNT, AT(cage.limit_files), "0", NULL, 0, 1 << 30},
+	{"limit_processes", T_COUNT, AT(cage.limit_processes), "0", NULL, 0, 1 << 22},
+	{"limit_cpu", T_COUNT, AT(cage.limit_cpu), "0", NULL, 0, UINT32_MAX},
+	{"read", T_JSON, AT(cage.read), NULL, NULL, 0, 0},
+	{"write", T_JSON, AT(cage.write), NULL, NULL, 0, 0},
 };
 #undef AT
 /* Of roles, and of users. */
@@ -172,7 +187,7 @@ static void free_section(void *base, const struct config_table *table)
 {
 	for (size_t i = 0; i < table->count; i++) {
 		void *field = (char *)base + table->options[i].at;
-		if (table->options[i].type == T_TEXT || table->options[i].type == T_GROUP)
+		if (config_has_text(table->options[i].type))
 			free(*(char **)field);
 		if (table->options[i].type == T_ADDRESS) {
 			free(((struct config_address *)field)->text);

@@ -22,6 +22,7 @@ enum {
 	CONFIG_MEMORY_MIN = 1 << 20,
 	CONFIG_USER_NAME_MAX = 64,
 	CONFIG_TABLE_MAX = 64, /* keys of one table */
+	CONFIG_NICE_UNSET = INT32_MIN,
 };
 
 /* A value that is JSON in the file and msgpack on the wire. */
@@ -69,6 +70,18 @@ struct config_user {
 	struct config_rate rate;
 };
 
+/* What confines a pool's processes: daemon/worker/cage enters it. config_cage.h has the functions. */
+struct config_cage {
+	char *user, *group, *directory, *cpus;
+	int32_t nice;           /* CONFIG_NICE_UNSET: as the daemon's */
+	uint64_t umask;         /* CONFIG_UNSET: as the daemon's */
+	struct config_json slot_cpus, env, slot_env;
+	uint64_t limit_memory, limit_files, limit_processes, limit_cpu; /* 0: no limit */
+	struct config_json read, write; /* arrays of paths */
+	bool network;
+	uint32_t syscalls; /* enum cage_syscalls (proto/cage.h) */
+};
+
 struct config_pool {
 	char *name;
 	char *plugin, *class;
@@ -88,6 +101,7 @@ struct config_pool {
 	uint64_t max_age;            /* nanoseconds, likewise */
 	uint64_t workers_min, workers_max; /* CONFIG_UNSET: as workers */
 	uint64_t idle_timeout;       /* nanoseconds; NEVER */
+	struct config_cage cage;
 	char *run_as;           /* the user whose rights calls without a caller have; NULL: none */
 	char *offered; /* the abstract socket where a fork of a client's program waits to be the template; NULL: nowhere */
 	char *place;            /* file:line of its section */

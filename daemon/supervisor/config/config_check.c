@@ -2,6 +2,7 @@
 /* config_check: what must be right in the whole. */
 #include "daemon/supervisor/config/address.h"
 #include "daemon/supervisor/config/config.h"
+#include "daemon/supervisor/config/config_cage.h"
 #include "daemon/supervisor/config/config_table.h"
 #include "daemon/supervisor/config/config_users.h"
 #include "proto/plural.h"
@@ -72,7 +73,7 @@ int config_check_pool(struct config *config, const struct config_pool *pool)
 	if (pool->isolation == ISOLATION_THREAD && pool->max_rss)
 		return config_fail(config, "%s: pool %s: max_rss limits a process: it needs isolation = process", pool->place,
 				   pool->name);
-	return check_size(config, pool) < 0 ? -1 : check_json(config, pool);
+	return check_size(config, pool) < 0 || check_json(config, pool) < 0 ? -1 : config_cage_check(config, pool);
 }
 
 /* The addresses that the text stands for: one, or two for localhost. */

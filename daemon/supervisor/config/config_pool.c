@@ -2,6 +2,7 @@
 #include "daemon/supervisor/config/config_pool.h"
 
 #include "daemon/supervisor/config/config.h"
+#include "daemon/supervisor/config/config_cage.h"
 #include "daemon/supervisor/config/config_table.h"
 #include "daemon/supervisor/config/config_values.h"
 
@@ -54,6 +55,7 @@ int config_add_named_pool(struct config *config, const char *name, const char *p
 		return config_no_memory(config);
 	struct config_pool *pool = &config->pools[config->pool_count++];
 	*pool = (struct config_pool){.name = strdup(name), .workers_min = CONFIG_UNSET, .workers_max = CONFIG_UNSET};
+	config_cage_init(&pool->cage);
 	config_preset(pool, &config_of_pool);
 	pool->place = strdup(place);
 	return pool->name && pool->place ? 0 : config_no_memory(config);
@@ -197,7 +199,7 @@ bool config_pool_same_instances(const struct config_pool *a, const struct config
 	       same_text(a->slot_kwargs.text, b->slot_kwargs.text) && same_text(a->python_path.text, b->python_path.text) &&
 	       same_text(a->virtualenv, b->virtualenv) && same_text(a->python_options.text, b->python_options.text) &&
 	       same_text(a->preload.text, b->preload.text) && a->unpickle == b->unpickle &&
-	       a->max_concurrent == b->max_concurrent;
+	       a->max_concurrent == b->max_concurrent && config_cage_same(a, b);
 }
 
 bool config_pool_same_size(const struct config_pool *a, const struct config_pool *b)
@@ -227,7 +229,7 @@ static void pack_json(msgpack_packer *packer, const char *key, const struct conf
 
 void config_pool_pack_settings(const struct config_pool *pool, uint64_t max_message, msgpack_packer *packer)
 {
-	msgpack_pack_map(packer, 8);
+	msgpack_pack_map(packer, 9);
 	pack_key(packer, "max_message");
 	msgpack_pack_uint64(packer, max_message);
 	pack_key(packer, "max_concurrent");
@@ -235,6 +237,7 @@ void config_pool_pack_settings(const struct config_pool *pool, uint64_t max_mess
 	pack_json(packer, "python_path", &pool->python_path);
 	pack_json(packer, "python_options", &pool->python_options);
 	pack_json(packer, "preload", &pool->preload);
+	pack_json(packer, "slot_env", &pool->cage.slot_env);
 	pack_key(packer, "virtualenv");
 	if (pool->virtualenv)
 		pack_key(packer, pool->virtualenv);

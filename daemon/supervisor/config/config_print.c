@@ -56,6 +56,7 @@ static void print_value(const void *field, const struct config_option *option, F
 	switch (option->type) {
 	case T_TEXT:
 	case T_GROUP:
+	case T_CPUS:
 	case T_ADDRESS: /* its first member */
 		fputs(*(char *const *)field, to);
 		break;
@@ -73,6 +74,9 @@ static void print_value(const void *field, const struct config_option *option, F
 			fputs("half", to);
 		else
 			print_size(to, *(const uint64_t *)field);
+		break;
+	case T_NICE:
+		fprintf(to, "%d", *(const int32_t *)field);
 		break;
 	case T_SECONDS:
 		print_seconds(to, *(const uint64_t *)field);
@@ -113,9 +117,10 @@ static void print_value(const void *field, const struct config_option *option, F
 
 static bool is_given(const void *field, const struct config_option *option)
 {
-	return ((option->type != T_TEXT && option->type != T_GROUP && option->type != T_ADDRESS) || *(char *const *)field) &&
+	return ((!config_has_text(option->type) && option->type != T_ADDRESS) || *(char *const *)field) &&
 	       (option->type != T_RATE || ((const struct config_rate *)field)->calls > 0) &&
-	       (option->type != T_COUNT || *(const uint64_t *)field != CONFIG_UNSET) &&
+	       ((option->type != T_COUNT && option->type != T_MODE) || *(const uint64_t *)field != CONFIG_UNSET) &&
+	       (option->type != T_NICE || *(const int32_t *)field != CONFIG_NICE_UNSET) &&
 	       (!config_has_words(option->type) || ((const struct config_words *)field)->count > 0) &&
 	       (option->type != T_JSON || ((const struct config_json *)field)->text);
 }
@@ -123,7 +128,7 @@ static bool is_given(const void *field, const struct config_option *option)
 /* A value that begins so would read as a comment in --print-config: a semicolon behind a blank begins one. */
 static bool begins_with_semicolon(const void *field, const struct config_option *option)
 {
-	return (option->type == T_TEXT || option->type == T_GROUP || option->type == T_ADDRESS) && **(char *const *)field == ';';
+	return (config_has_text(option->type) || option->type == T_ADDRESS) && **(char *const *)field == ';';
 }
 
 /* Where there are users, these keys would be an error. */

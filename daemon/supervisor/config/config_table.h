@@ -14,6 +14,7 @@ struct config;
 
 enum config_type {
 	T_TEXT, T_LIST, T_ADDRESS, T_BOOL, T_COUNT, T_SIZE, T_MEMORY, T_SECONDS, T_MODE, T_WORKERS, T_JSON, T_CHOICE, T_GROUP,
+	T_NICE, T_CPUS,
 	T_RATE,
 	/* Lists of words: struct config_words. */
 	T_METHODS, T_POOLS, T_YES, T_NAMES, T_UIDS, T_GIDS, T_CERTIFICATES, T_TOKENS
@@ -23,6 +24,12 @@ enum config_type {
 static inline bool config_has_words(enum config_type type)
 {
 	return type >= T_METHODS;
+}
+
+/* Is it a string of its own, a char *? */
+static inline bool config_has_text(enum config_type type)
+{
+	return type == T_TEXT || type == T_GROUP || type == T_CPUS;
 }
 
 /* May the key be given several times in a section? */

@@ -5,6 +5,7 @@
 #include "daemon/supervisor/config/config.h"
 #include "daemon/supervisor/config/config_words.h"
 #include "daemon/supervisor/config/json.h"
+#include "proto/cage.h"
 
 #include <errno.h>
 #include <grp.h>
@@ -192,6 +193,28 @@ static const char *set_list(void *field, const struct config_option *option, con
 	return config_add_listen(config, text, NULL) < 0 ? config_not_kept : NULL;
 }
 
+static const char *set_nice(void *field, const struct config_option *option, const char *text)
+{
+	char *end;
+
+	(void)option;
+	errno = 0;
+	const long value = strtol(text, &end, 10);
+	if (end == text || *end || errno || value < -20 || value > 19)
+		return "must be a number from -20 to 19";
+	*(int32_t *)field = (int32_t)value;
+	return NULL;
+}
+
+static const char *set_cpus(void *field, const struct config_option *option, const char *text)
+{
+	cpu_set_t set;
+
+	if (cage_parse_cpus(text, strlen(text), &set) < 0)
+		return "must be numbers of CPUs, as in 0-3,8";
+	return set_text(field, option, text);
+}
+
 static const char *set_group(void *field, const struct config_option *option, const char *text)
 {
 	return getgrnam(text) ? set_text(field, option, text) : "there is no such group";
@@ -249,6 +272,7 @@ static set_fn *const setters[] = {
 	[T_CERTIFICATES] = config_set_words, [T_TOKENS] = config_set_words,
 	[T_SIZE] = set_size, [T_MEMORY] = set_memory, [T_SECONDS] = set_seconds, [T_MODE] = set_mode, [T_WORKERS] = set_workers,
 	[T_JSON] = set_json, [T_CHOICE] = set_choice, [T_GROUP] = set_group,
+	[T_NICE] = set_nice, [T_CPUS] = set_cpus,
 	[T_RATE] = set_rate,
 };
 

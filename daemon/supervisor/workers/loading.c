@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/supervisor/workers/loading.h"
 
+#include "daemon/supervisor/config/config_cage.h"
 #include "proto/channel.h"
 #include "proto/pack.h"
 
@@ -8,7 +9,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-enum { ARGS_MAX = 64 << 10, FIELDS = 9, CHECK_FIELDS = 3 };
+enum { ARGS_MAX = 64 << 10, FIELDS = 10, CHECK_FIELDS = 3 };
 
 char *loading_path(const struct config *config, const struct config_pool *section)
 {
@@ -52,6 +53,10 @@ static void put_settings(struct sendq *out, const struct loading *loading)
 
 	msgpack_packer_init(&packer, out, sendq_write);
 	config_pool_pack_settings(loading->section, loading->max_message, &packer);
+	if (config_cage_key(loading->section))
+		config_cage_pack(loading->section, loading->plugin_path, &packer);
+	else
+		msgpack_pack_nil(&packer);
 }
 
 static void put(struct sendq *out, const struct loading *loading)

@@ -69,7 +69,7 @@ static PyObject *serve(PyObject *module, PyObject *args)
 	(void)close(listener);
 	if (channel < 0)
 		_exit(0);
-	template_main(channel, &objpool_plugin);
+	template_main(channel, &objpool_plugin, NULL);
 }
 
 PyMODINIT_FUNC PyInit_objpool_forked(void);

@@ -11,7 +11,9 @@ from .coroutines import event_loop
 from .objpool_worker import Cancelled
 
 
-def worker_begins():
+def worker_begins(slot_env, slot):
+    if slot < len(slot_env):    # the process has these variables already; Python knows those of the template
+        os.environ.update(slot_env[slot])
     if sys.version_info < (3, 10) and "asyncio" in sys.modules:
         event_loop()    # the locks and queues of asyncio that a constructor makes belong to the loop that it finds
     import faulthandler

@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cages: what the configuration asks for holds in the workers, or the pool says why it can't. A class tries to break out."""
+import ctypes
+import json
+import os
+import pathlib
+import pwd
+import subprocess
+
+import pytest
+
+from harness import BUILD, is_alive, wait_for
+
+CLASSES = pathlib.Path(__file__).parent / "classes"
+LANDLOCK = ctypes.CDLL(None).syscall(444, None, 0, 1)
+AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root changes users")
+SANITIZED = "address" in BUILD.name or "thread" in BUILD.name
+CPUS = sorted(os.sched_getaffinity(0))
+
+
+def section(**keys):
+    return {"plugin": "python", "class": "cage:Prisoner", "python_path": json.dumps([str(CLASSES)]), "workers": 1, **keys}
+
+
+@pytest.fixture
+def caged(start):
+    """caged(key=value, …): a client of a daemon with the pool `p` that has this cage, and the pool `free`, which has none."""
+    def begin(**keys):
+        daemon = start({"p": section(**keys), "free": section()})
+        client = daemon.client()
+        client.daemon = daemon
+        return client
+
+    return begin
+
+
+def why_not(start, **keys):
+    """Why the pool can't be had, as its status and the log say."""
+    daemon = start({"p": section(**keys)})
+    client = daemon.client()
+    error = client.error("p.pid")
+    reason = client.value("objpool.status", "p")["pools"][0]["slots"][0]["last_failure"]
+    assert reason in error and reason in daemon.log(), (error, reason)
+    return reason
+
+
+# ---- resources, environment, place ----
+
+
+def test_a_worker_has_its_place(caged, place):
+    (place / "d").mkdir()
+    client = caged(directory=place / "d", umask="0077", nice=5, cpus=CPUS[0],
+                   env=json.dumps({"COLOUR": "blue", "EMPTY": ""}))
+    assert client.value("p.place") == [str(place / "d"), 0o077, os.nice(0) + 5, CPUS[:1]]
+    assert [client.value("p.variable", name) for name in ("COLOUR", "EMPTY", "NONE")] == ["blue", "", None]
+    assert client.value("free.place")[1:] != client.value("p.place")[1:]
+
+
+def test_slots_have_their_own(start):
+    cpus = [str(CPUS[0]), str(CPUS[-1])]
+    daemon = start({"p": section(workers=2, slot_cpus=json.dumps(cpus), slot_env='[{"GPU": "0"}, {"GPU": "1"}]',
+                                 env='{"GPU": "none"}')})
+    client = daemon.client()
+    for slot in (0, 1):
+        assert client.value(f"p:{slot}.variable", "GPU") == str(slot)
+        assert client.value(f"p:{slot}.native_variable", "GPU") == str(slot).encode()
+        assert client.value(f"p:{slot}.place")[3] == [int(cpus[slot])]
+
+
+def test_limits_of_a_process(caged):
+    client = caged(limit_files=77, limit_cpu=3600)
+    _, files, cpu, _ = client.value("p.limits")
+    assert files == [77, 77] and cpu == [3600, 3605]
+
+
+@pytest.mark.skipif(SANITIZED, reason="a sanitizer reserves terabytes of addresses")
+def test_a_limit_of_memory(caged):
+    client = caged(limit_memory="1G")
+    assert client.value("p.eats", 1 << 20) == 1 << 20
+    assert client.error("p.eats", 2 << 30) == "FAILED: out of memory in the worker"
+    assert client.value("p.limits")[0] == [1 << 30, 1 << 30]
+
+
+def test_a_limit_of_time(caged):
+    client = caged(limit_cpu=1)
+    assert "killed by signal 24 (CPU time limit exceeded)" in client.error("p.spins")
+
+
+# ---- user and group ----
+
+
+@AS_ROOT
+def test_workers_of_another_user(caged, place):
+    user = pwd.getpwnam("nobody")
+    place.chmod(0o755)
+    client = caged(user="nobody", limit_processes=500)
+    groups = os.getgrouplist("nobody", user.pw_gid)
+    assert client.value("p.account") == [[user.pw_uid] * 3, [user.pw_gid] * 3, groups, user.pw_dir]
+    assert [client.value("p.status", key) for key in ("CapPrm", "CapEff", "NoNewPrivs")] == ["0" * 16, "0" * 16, "1"]
+    assert client.value("p.limits")[3] == [500, 500]
+    # The daemon still measures and kills it, and large values go both ways.
+    slot = client.value("objpool.status", "p")["pools"][0]["slots"][0]
+    assert slot["rss"] > 0 and os.stat(f"/proc/{slot['pid']}").st_uid == user.pw_uid
+    assert client.value("p.eats", 5) == 5
+    assert client.value("objpool.restart", "p") is not None
+    assert client.value("p.pid") != slot["pid"]
+
+
+@AS_ROOT
+def test_what_another_user_can_do_to_the_daemon(caged, place):
+    client = caged(user="nobody")
+    daemon = client.daemon.process.pid
+    place.chmod(0o755)
+    for method, of_free in (("signals", "done"), ("traces", "done")):
+        assert client.value(f"p.{method}", daemon) == "EPERM"
+        assert client.value(f"free.{method}", client.value("p.pid")) == of_free
+    assert client.value("p.reads", f"/proc/{daemon}/environ") == "EACCES"
+
+
+@AS_ROOT
+def test_a_group_alone(caged):
+    client = caged(group="nogroup")
+    gid = pwd.getpwnam("nobody").pw_gid
+    assert client.value("p.account")[:3] == [[0] * 3, [gid] * 3, [gid]]
+
+
+@AS_ROOT
+def test_a_worker_of_another_user_ends_with_the_daemon(caged):
+    client = caged(user="nobody")
+    children = client.daemon.children()
+    assert len(children) >= 4
+    client.daemon.kill()
+    wait_for(lambda: not [pid for pid in children if is_alive(pid)], lambda: "the end of all processes")
+
+
+# ---- files ----
+
+
+@pytest.mark.skipif(LANDLOCK < 1, reason="no Landlock here")
+def test_read_and_write(caged, place):
+    for name in ("open", "shut", "own"):
+        (place / name).mkdir()
+        (place / name / "file").write_text("text")
+    client = caged(read=json.dumps([str(place / "open")]), write=json.dumps([str(place / "own")]))
+    for directory, read, write in (("open", "done", "EACCES"), ("shut", "EACCES", "EACCES"), ("own", "done", "done")):
+        file = str(place / directory / "file")
+        assert client.value("p.reads", file) == read
+        for method in ("writes", "truncates", "removes"):
+            assert client.value(f"p.{method}", file) == write, (method, directory)
+        assert client.value("p.creates", str(place / directory / "new")) == write
+    assert client.value("p.opens_truncated", str(place / "open/file")) == "EACCES"
+    assert (place / "open/file").read_text() == "text"
+    assert client.value("p.writes", "/dev/null") == "done" and client.value("p.reads", "/dev/urandom") == "done"
+    assert client.value("p.runs", "/usr/bin/true") == "done"
+    assert client.value("free.writes", str(place / "open/file")) == "done"
+
+
+@pytest.mark.skipif(LANDLOCK < 1, reason="no Landlock here")
+def test_write_alone_leaves_reading_free(caged, place):
+    (place / "file").write_text("text")
+    client = caged(write="[]")
+    assert client.value("p.reads", str(place / "file")) == "done"
+    assert client.value("p.writes", str(place / "file")) == "EACCES"
+    assert client.value("p.creates", str(place / "new")) == "EACCES"
+
+
+@pytest.mark.skipif(LANDLOCK < 1, reason="no Landlock here")
+def test_workers_are_strangers_to_each_other(start):
+    daemon = start({"p": section(workers=2, write="[]"), "free": section(workers=2)})
+    client = daemon.client()
+    for pool, wrong in (("free", None), ("p", ("EPERM", "EACCES"))):
+        sibling, daemons = client.value(f"{pool}:1.pid"), daemon.process.pid
+        tried = {
+            "ptrace": client.value(f"{pool}:0.traces", sibling),
+            "memory": client.value(f"{pool}:0.reads_memory", sibling, client.value(f"{pool}:1.address")),
+            "descriptors": client.value(f"{pool}:0.takes_descriptor", sibling),
+            "environ": client.value(f"{pool}:0.reads", f"/proc/{sibling}/environ"),
+            "maps": client.value(f"{pool}:0.reads", f"/proc/{sibling}/maps"),
+            "descriptor 1": client.value(f"{pool}:0.reads", f"/proc/{sibling}/fd/0"),
+            "ptrace of the daemon": client.value(f"{pool}:0.traces", daemons),
+            "environ of the daemon": client.value(f"{pool}:0.reads", f"/proc/{daemons}/environ"),
+        }
+        if LANDLOCK >= 6:
+            tried["signal"] = client.value(f"{pool}:0.signals", sibling)
+            tried["signal to the daemon"] = client.value(f"{pool}:0.signals", daemons)
+        for attempt, outcome in tried.items():
+            assert outcome == "done" if wrong is None else outcome in wrong, (pool, attempt, outcome)
+    assert client.value("p.status", "CapEff") == "0" * 16 and client.value("p.signals_itself") == "done"
+
+
+# ---- what can't be had ----
+
+
+@pytest.mark.parametrize("keys, reason", [
+    ({"directory": "/nowhere"}, "directory = /nowhere: No such file or directory"),
+    ({"cpus": "0-1000"}, "cpus = 0-1000: not all of these CPUs can be used here"),
+    ({"slot_cpus": '["1023"]'}, "slot_cpus = 1023: not all of these CPUs can be used here"),
+    ({"user": "no-such-user"}, "user = no-such-user: there is no such user of this machine"),
+    ({"group": "no-such-group"}, "group = no-such-group: there is no such group of this machine"),
+    ({"read": '["/nowhere"]'}, "read: /nowhere: No such file or directory"),
+    ({"write": '["/nowhere"]'}, "write: /nowhere: No such file or directory"),
+])
+def test_what_can_not_be_had(start, keys, reason):
+    assert why_not(start, **keys) == reason
+
+
+def check_as(place, user, **keys):
+    """What objpoold --check says of such a pool, as another user."""
+    config = place / "objpoold.conf"
+    place.chmod(0o755)
+    lines = [f"{key} = {value}" for key, value in section(**keys).items()]
+    config.write_text(f"[daemon]\nplugin_dir = {BUILD}/plugins\n[pool p]\n" + "\n".join(lines) + "\n")
+    return subprocess.run([BUILD / "objpoold", "--config", config, "--check", *(["--user", user] if user else [])],
+                          capture_output=True, text=True)
+
+
+def test_the_check_tries_the_cage(place):
+    done = check_as(place, None, directory="/nowhere")
+    assert done.returncode != 0 and "pool p: directory = /nowhere: No such file or directory" in done.stderr
+
+
+@pytest.mark.parametrize("keys, reason", [
+    ({"limit_processes": 5}, "limit_processes counts the processes of a user: it needs user"),
+    ({"env": '["A"]'}, "env must be an object, from names of variables to strings"),
+    ({"env": '{"A=B": "1"}'}, "env must be an object, from names of variables to strings"),
+    ({"env": '{"A": 1}'}, "env must be an object, from names of variables to strings"),
+    ({"slot_env": "[{}, {}]"}, "slot_env must be an array of 1 item, one per slot"),
+    ({"slot_env": "[1]"}, "slot_env must be an array of objects, from names of variables to strings"),
+    ({"slot_cpus": '["x"]'}, 'slot_cpus must be an array of strings, as in ["0-3", "4-7"]'),
+    ({"slot_env": "[{}]", "isolation": "thread"}, "slot_env is of a process: it needs isolation = process"),
+    ({"read": '"/tmp"'}, "read must be an array of paths"),
+    ({"write": '[""]'}, "write must be an array of paths"),
+    ({"cpus": "3-1"}, "cpus = 3-1: must be numbers of CPUs, as in 0-3,8"),
+    ({"cpus": "1024"}, "cpus = 1024: must be numbers of CPUs, as in 0-3,8"),
+    ({"cpus": "0,"}, "cpus = 0,: must be numbers of CPUs, as in 0-3,8"),
+    ({"nice": "20"}, "nice = 20: must be a number from -20 to 19"),
+    ({"umask": "9"}, "umask = 9: must be an octal mode, as in 0660"),
+])
+def test_mistakes(place, keys, reason):
+    done = check_as(place, None, **keys)
+    assert done.returncode == 1 and reason in done.stderr, done.stderr
+
+
+def test_cages_are_for_who_may_choose_code(start):
+    daemon = start({"free": section()}, users="[user *]\ncreate = *\ncall = *.*\n[user me]\nuid = 0\ncreate = *\n")
+    client = daemon.client()
+    error = client.error("objpool.create", {"pool": "q", "plugin": "probe", "class": "Probe", "umask": "0"})
+    assert 'may not "code" q' in error
+    assert client.value("objpool.create", {"pool": "q", "plugin": "probe", "class": "Probe"}) is not None
+
+
+def test_a_reload_puts_workers_into_their_cage(start):
+    daemon = start({"p": section()})
+    client = daemon.client()
+    before = client.value("p.place")[1]
+    daemon.pools["p"]["umask"] = "0057"
+    daemon.write_config()
+    client.value("objpool.reload")
+    assert client.value("p.place")[1] == 0o057 != before
