@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Calls in all their forms, futures, errors, leases, pools."""
 import concurrent.futures
+import re
 import threading
 
 import pytest
@@ -87,6 +88,17 @@ def test_errors_survive_pickling(pool):
         pool.map.fail(["a", "b"])
     again = pickle.loads(pickle.dumps(caught.value))
     assert type(again) is objpool.CallFailed and again.index == 0 and again.message == "a" and again.pool == "p"
+
+
+def test_a_denied_call_says_who_lacks_what(start):
+    import pickle
+    daemon = start(users="[user *]\ncall = p.echo\n")
+    with objpool.connect(daemon.tcp, timeout=DEADLINE) as client, pytest.raises(objpool.Denied) as caught:
+        client.pool("p").add(1, 2)
+    for error in caught.value, pickle.loads(pickle.dumps(caught.value)):
+        assert isinstance(error, PermissionError) and (error.user, error.right, error.ran) == ("*", "call", "no")
+        assert re.fullmatch(r'user \* may not "call" p\.add \(objpoold\.conf:\d+\)', str(error))
+    assert objpool.Denied("no").user is None and objpool.Denied("no").right is None
 
 
 def test_collected_errors_are_results_in_their_places(pool):

@@ -104,6 +104,8 @@ static void test_errors(void **state)
 	assert_string_equal(e->type, "Boom");
 	assert_string_equal(e->traceback, "here\n");
 	assert_string_equal(e->pool, "sim");
+	assert_string_equal(e->user, "ci");
+	assert_string_equal(e->right, "call");
 	assert_true(e->slot == 2 && e->generation == 3 && e->index == 4 && e->signal == 9 && e->exit_status == 7);
 	assert_int_equal(e->ran, OBJPOOL_RAN_MAYBE);
 	assert_int_equal(e->data.size, 4);
@@ -113,6 +115,7 @@ static void test_errors(void **state)
 	assert_string_equal(result.error->code, "NO_SUCH_POOL");
 	assert_string_equal(result.error->message, "there is none");
 	assert_true(result.error->slot == -1 && result.error->exit_status == -1 && !result.error->pool);
+	assert_true(!result.error->user && !result.error->right);
 	objpool_result_free(&result);
 	server_stop(&server, client);
 }

@@ -103,9 +103,14 @@ class BadValue(ObjpoolError, ValueError):
 
 
 class Denied(ObjpoolError, PermissionError):
-    """This connection may not do that."""
+    """This connection may not do that. ``user`` is who was refused, ``right`` what it lacks, where the daemon has users."""
 
     code, ran = "DENIED", "no"
+
+    def __init__(self, message: str = "", **details: Any) -> None:
+        super().__init__(message, **details)
+        self.user: Optional[str] = details.get("user")
+        self.right: Optional[str] = details.get("right")
 
 
 class CallFailed(ObjpoolError):
