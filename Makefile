@@ -78,7 +78,7 @@ $(B)/libobjpool.so: $(CLIENT) $(PROTO) client/c/libobjpool.map
 	@ln -sf libobjpool.so $(B)/libobjpool.so.0
 
 $(B)/objpool: $(CLI) $(B)/libobjpool.a
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ -ljansson -lmsgpackc -lncursesw -ltinfo -lm
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ -ljansson -lmsgpackc -lncursesw -ltinfo -lm -lcrypto
 
 $(B)/plugins/%.so: plugins/%
 	@mkdir -p $(@D)

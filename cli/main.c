@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * objpool: the command line. start() finds the command, takes its arguments apart, and runs it. command_manage.c and
- * command_inspect.c hold several commands, the other files command_*.c one each.
+ * objpool: the command line. start() finds the command, takes its arguments apart, and runs it. command_manage.c,
+ * command_inspect.c and command_rights.c hold several commands, the other files command_*.c one each.
  */
 #include "cli/cli.h"
 
@@ -47,6 +47,14 @@ static const struct command commands[] = {
 	{"reload", "", "have the daemon read its configuration again", NULL, json_options, 0, 0, command_reload},
 	{"ping", "", "ask the daemon for a sign of life", NULL, timeout_options, 0, 0, command_ping},
 	{"metrics", "", "print the daemon's metrics, as OpenMetrics text", NULL, timeout_options, 0, 0, command_metrics},
+	{"whoami", "", "show which user the daemon takes this client for, and what it may do", NULL, look_options, 0, 0,
+	 command_whoami},
+	{"acl", "check USER RIGHT NAME", "say whether a user may do something, and by which rule",
+	 "RIGHT is call, all, describe, create, code, admin, direct, watch or operate; NAME is POOL.METHOD or POOL.\n"
+	 "Exit status: 0 allowed, 1 not, 2 there is no such user or right.",
+	 look_options, 4, 4, command_acl},
+	{"token", "", "make a token, and the line for the section of its user", "No daemon is asked.", token_options, 0, 0,
+	 command_token},
 	{"bench", "TARGET.METHOD [ARG...]", "measure calls per second, and how long they take", NULL, bench_options, 1, -1,
 	 command_bench},
 };

@@ -41,7 +41,7 @@ _objpool_value() {
 	-e | --errors) COMPREPLY=($(compgen -W 'wait first collect' -- "$cur")) ;;
 	--args-as) COMPREPLY=($(compgen -W 'zip single positional keyword' -- "$cur")) ;;
 	--sticky) COMPREPLY=($(compgen -W 'replace append' -- "$cur")) ;;
-	-i | --items) COMPREPLY=($(compgen -f -- "$cur")) ;;
+	-i | --items | -o | --output) COMPREPLY=($(compgen -f -- "$cur")) ;;
 	-s | --server) COMPREPLY=($(compgen -W 'unix:/run/objpool/objpool.sock tcp:127.0.0.1:7117' -- "$cur")) ;;
 	-t | --timeout | --seconds | -n | --calls | -c | --clients | -P | --depth | -d | --delay | --iterations | --chunk | --window | \
 		--kwargs | --bind | --bind-kwargs | --target | --plugin | --class | --workers) COMPREPLY=() ;;
@@ -77,7 +77,12 @@ _objpool() {
 			;;
 		describe | status | top | drop | scale | restart | forget | pause | resume) COMPREPLY=($(compgen -W "$(_objpool_pools)" -- "$cur")) ;;
 		log-level) COMPREPLY=($(compgen -W 'error warning info debug' -- "$cur")) ;;
+		acl) COMPREPLY=($(compgen -W check -- "$cur")) ;;
 		esac
+	elif [[ $command == acl ]] && ((place == 2)); then
+		COMPREPLY=($(compgen -W 'call all describe create code admin direct watch operate' -- "$cur"))
+	elif [[ $command == acl ]] && ((place == 3)); then
+		COMPREPLY=($(compgen -W "$(_objpool_methods "$cur")" -- "$cur"))
 	fi
 	declare -F __ltrim_colon_completions >/dev/null && __ltrim_colon_completions "$cur"
 	return 0

@@ -67,7 +67,7 @@ FUZZ_LIBS_worker = -lmsgpackc
 FUZZ_LIBS_direct = -lmsgpackc -lpthread -ldl
 FUZZ_LIBS_config = $(FUZZ_SUPER_LIBS)
 FUZZ_LIBS_http = $(FUZZ_SUPER_LIBS)
-FUZZ_LIBS_reply = -ljansson -lmsgpackc -lncursesw -ltinfo -lm
+FUZZ_LIBS_reply = -ljansson -lmsgpackc -lncursesw -ltinfo -lm -lcrypto
 
 # The targets without a fuzzer, for what has been found.
 fuzz_objs = $(patsubst %.c,$(B)/%.o,$(FUZZ_PARTS_$(1)))

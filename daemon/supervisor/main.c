@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* objpoold: the command line. See objpoold(8). */
 #include "daemon/supervisor/check.h"
+#include "daemon/supervisor/check_acl.h"
 #include "daemon/supervisor/base/closer.h"
 #include "daemon/supervisor/config/config.h"
 #include "daemon/supervisor/log/log.h"
@@ -23,7 +24,7 @@
 enum { LISTEN_MAX = 64 };
 
 /* A status of its own, that of <sysexits.h>: whoever starts the daemon need not try again. */
-enum { EXIT_CONFIG = 78 };
+enum { EXIT_USAGE = 2, EXIT_CONFIG = 78 };
 
 enum mode { MODE_RUN, MODE_CHECK, MODE_PRINT };
 enum extent { CHECK_LOAD, CHECK_PRELOAD, CHECK_SYNTAX };
@@ -35,6 +36,7 @@ struct options {
 	enum mode mode;
 	enum extent extent; /* of MODE_CHECK */
 	const char *user;   /* likewise; NULL: the service's */
+	struct acl_question acl; /* likewise; without a user: nothing is asked */
 	bool until_eof;
 };
 
@@ -42,6 +44,7 @@ static void print_help(void)
 {
 	printf("usage: objpoold [--config FILE] [--listen ADDRESS]... [--until-eof]\n"
 	       "                [--check[=preload|=syntax] [--user NAME] | --print-config]\n"
+	       "       objpoold [--config FILE] --check --acl USER RIGHT NAME\n"
 	       "\n"
 	       "Serves pools of objects over MessagePack-RPC. Stays in the foreground.\n"
 	       "\n"
@@ -53,6 +56,9 @@ static void print_help(void)
 	       "loaded\n"
 	       "  --user NAME        with --check, for root: the user who loads the plugins (default: " OBJPOOL_USER
 	       ", or else nobody); never root\n"
+	       "  --acl USER         with --check: say whether that user would have RIGHT (" RIGHTS_NAMES ")\n"
+	       "                     to NAME, which is POOL.METHOD or POOL, and by which rule. No plugin is loaded. Exit status:\n"
+	       "                     0 allowed, 1 not, 2 there is no such user or right, 78 the configuration is wrong\n"
 	       "  --print-config     print the configuration with all defaults and exit\n"
 	       "  --version          print the version and exit\n"
 	       "  --help             print this and exit\n"
@@ -119,6 +125,9 @@ static int parse_one(struct options *options, int c)
 	case 'u':
 		options->user = optarg;
 		return 0;
+	case 'a':
+		options->acl.user = optarg;
+		return 0;
 	case 'p':
 		return set_mode(options, MODE_PRINT);
 	case 'e':
@@ -135,6 +144,37 @@ static int parse_one(struct options *options, int c)
 	}
 }
 
+/* The words are the rest of the question that --acl begins. 0, or -1: wrong usage. */
+static int take_words(struct options *options, int count, char **words)
+{
+	const int wanted = options->acl.user ? 2 : 0;
+
+	if (count != wanted && wanted > 0)
+		complain("it is --check --acl USER RIGHT NAME");
+	else if (count != wanted)
+		complain("\"%s\" is no option: objpoold takes no words", words[0]);
+	if (count != wanted)
+		return -1;
+	if (wanted > 0) {
+		options->acl.right = words[0];
+		options->acl.name = words[1];
+	}
+	return 0;
+}
+
+static int check_options(struct options *options, int count, char **words)
+{
+	if (options->user && options->mode != MODE_CHECK)
+		complain("--user goes with --check");
+	else if (options->acl.user && options->mode != MODE_CHECK)
+		complain("--acl goes with --check");
+	else if (options->until_eof && options->mode != MODE_RUN)
+		complain("--until-eof goes neither with --check nor with --print-config");
+	else
+		return take_words(options, count, words);
+	return -1;
+}
+
 /* As parse_one. */
 static int parse(struct options *options, int argc, char **argv)
 {
@@ -145,6 +185,7 @@ static int parse(struct options *options, int argc, char **argv)
 		{"print-config", no_argument, NULL, 'p'},
 		{"until-eof", no_argument, NULL, 'e'},
 		{"user", required_argument, NULL, 'u'},
+		{"acl", required_argument, NULL, 'a'},
 		{"version", no_argument, NULL, 'v'},
 		{"help", no_argument, NULL, 'h'},
 		{0},
@@ -153,17 +194,7 @@ static int parse(struct options *options, int argc, char **argv)
 
 	while (r == 0 && (c = getopt_long(argc, argv, "c:l:h", known, NULL)) != -1)
 		r = parse_one(options, c);
-	if (r != 0)
-		return r;
-	if (options->user && options->mode != MODE_CHECK)
-		complain("--user goes with --check");
-	else if (options->until_eof && options->mode != MODE_RUN)
-		complain("--until-eof goes neither with --check nor with --print-config");
-	else if (optind < argc)
-		complain("\"%s\" is no option: objpoold takes no words", argv[optind]);
-	else
-		return 0;
-	return -1;
+	return r != 0 ? r : check_options(options, argc - optind, argv + optind);
 }
 
 /* The command line's addresses are checked with the file's, and kept apart: a reload reads the file alone. */
@@ -268,6 +299,21 @@ static int run(struct config *config, struct options *options)
 	return status;
 }
 
+/* Returns the exit status. */
+static int answer_acl(const struct config *config, const struct acl_question *question)
+{
+	char text[600], escaped[ESCAPE_MAX * sizeof text];
+	const int r = check_acl(config, question, text, sizeof text);
+
+	if (r < 0) {
+		complain("%s", text);
+		return EXIT_USAGE;
+	}
+	(void)escape_text(escaped, sizeof escaped, text, strlen(text));
+	(void)puts(escaped);
+	return r == 0;
+}
+
 /* The configuration has been read, and is right in itself. Returns the exit status. */
 static int check(const struct config *config, const struct options *options)
 {
@@ -275,6 +321,8 @@ static int check(const struct config *config, const struct options *options)
 		[CHECK_LOAD] = "all plugins load", [CHECK_PRELOAD] = "all plugins load, and all classes preload"};
 	char reason[256];
 
+	if (options->acl.user)
+		return answer_acl(config, &options->acl);
 	if (options->extent == CHECK_SYNTAX || config->pool_count == 0) {
 		if (check_certificates(config) < 0)
 			return 1;
@@ -329,11 +377,11 @@ int main(int argc, char **argv)
 	if (r < 0)
 		fputs("try objpoold --help\n", stderr);
 	if (r != 0)
-		return r < 0 ? 2 : 0;
+		return r < 0 ? EXIT_USAGE : 0;
 	if (load(&config, &options) == 0)
 		status = act(&config, &options);
-	else if (options.mode == MODE_RUN)
-		status = EXIT_CONFIG;
+	else if (options.mode == MODE_RUN || options.acl.user)
+		status = EXIT_CONFIG; /* 1 would say that --acl is not allowed */
 	config_free(&config);
 	return status;
 }

@@ -73,6 +73,9 @@ static inline bool right_has_methods(enum right right)
 	return right == RIGHT_CALL || right == RIGHT_ALL || right == RIGHT_DENY;
 }
 
+/* All that can be asked for, as errors list them. */
+#define RIGHTS_NAMES "call, all, describe, create, code, admin, direct, watch and operate"
+
 /* The key of the configuration. right_of: the right of that name; RIGHTS: there is none. */
 const char *right_name(enum right right);
 enum right right_of(struct span name);

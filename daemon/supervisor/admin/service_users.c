@@ -165,7 +165,7 @@ int admin_acl(struct request *request)
 	if (!identity)
 		return -1;
 	if (rights_answer(identity->rights, right, name, &ruling) < 0)
-		return admin_refuse_params(request, "as right: call, all, describe, create, code, admin, direct, watch or operate");
+		return admin_refuse_params(request, "as right one of " RIGHTS_NAMES);
 	msgpack_pack_map(request->result, 2);
 	pack_text(request->result, "allowed");
 	(ruling.allowed ? msgpack_pack_true : msgpack_pack_false)(request->result);
