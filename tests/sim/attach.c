@@ -5,6 +5,7 @@
 #include "daemon/core/calls/lease.h"
 #include "daemon/core/records/pool.h"
 #include "tests/sim/faults.h"
+#include "tests/sim/users.h"
 
 #include <stdlib.h>
 
@@ -22,6 +23,8 @@ void attach_open(struct world *world, struct client *client)
 		return;
 	const int64_t wanted = world_one_in(world, 2) ? -1 : (int64_t)world_dice(world, pool->size + 1);
 	if (wanted >= 0 && lease_check(client, pool, (uint32_t)wanted, &error) < 0)
+		return;
+	if (!users_may_attach(client, pool))
 		return;
 	struct slot *slot = direct_slot_for(pool, wanted, client, &error);
 	if (!slot)

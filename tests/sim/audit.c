@@ -11,6 +11,7 @@
 #include "tests/sim/attach.h"
 #include "tests/sim/fake.h"
 #include "tests/sim/player.h"
+#include "tests/sim/users.h"
 
 /* What is counted in a pool, to be compared with what it says. */
 struct count {
@@ -290,6 +291,9 @@ static void audit_calls(const struct world *world, const struct pool *pool, cons
 		HOLDS(world, call->pool == pool && call->left <= call->total, "a call with more tasks left than it has");
 		HOLDS(world, !call->answered || !call->ticket.client, "a call is over, and its caller waits");
 		HOLDS(world, call->batches > 0 || call->input.open, "a call that has nothing to wait for");
+		const bool limited = call->rights && call->rights->quota;
+		HOLDS(world, call->lingers == (limited && call->answered && call->batches > 0),
+		      "a call that is over counts, or it should");
 		TAILQ_FOREACH(batch, &call->input.items, link)
 			waiting++;
 		calls++;
@@ -433,6 +437,7 @@ void audit(struct world *world, bool thorough)
 {
 	const struct pool *pool;
 
+	users_audit(world, false);
 	for (unsigned i = 0; i < WORLD_POOLS; i++)
 		audit_paused(world, i);
 	TAILQ_FOREACH(pool, &world->core.pools, link) {
@@ -463,6 +468,7 @@ void audit_quiet(struct world *world)
 	const struct pool *pool;
 
 	audit(world, true);
+	users_audit(world, true);
 	TAILQ_FOREACH(pool, &world->core.pools, link) {
 		HOLDS(world, pool->calls_count == 0 && pool->waiting == 0, "pool %s: calls are left", pool->name);
 		for (uint32_t i = 0; i < pool->size; i++)

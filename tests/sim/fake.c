@@ -8,6 +8,7 @@
 #include "proto/pack.h"
 #include "proto/scan.h"
 #include "tests/sim/player.h"
+#include "tests/sim/users.h"
 
 #include <assert.h>
 #include <signal.h>
@@ -1027,6 +1028,7 @@ static void ask(struct fake *fake, struct put_off *asker)
 	world_say(fake->world, "%s:%u: asks %s (kind %d, %u from %u)", fake->slot->pool->name, fake->slot->index,
 		  question->target, question->kind, question->count, question->token);
 	fake->asker = asker;
+	users_judge(fake->world, question, fake->world->tokens[asker ? asker->token : fake->tokens[fake->item]].grant, false);
 	p = pack_uint(p, asker ? TASK_DEFERRED + asker->tag : fake->id);
 	writing.p = pack_str(p, (const char *)method.bytes, method.size);
 	question_write(question, &writing);
@@ -1186,6 +1188,8 @@ static bool begin_item(struct fake *fake)
 
 	if (token == UINT32_MAX)
 		return true;
+	if (world->tokens[token].denied)
+		world_fail(world, "a call runs that was denied: token %u", token);
 	world->tokens[token].ran++;
 	check_lease(fake, token);
 	serve(fake, world->tokens[token].sticky);

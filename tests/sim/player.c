@@ -12,6 +12,7 @@
 #include "proto/payload_ref.h"
 #include "proto/scan.h"
 #include "tests/sim/question.h"
+#include "tests/sim/users.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -24,6 +25,7 @@ struct player {
 	struct listener listener;
 	struct question *asked;
 	uint32_t last_msgid;
+	uint32_t grant; /* see users.h */
 	bool input_ended;
 	uint8_t *bytes; /* answers, read so far */
 	size_t size;
@@ -37,6 +39,24 @@ struct player {
 struct client *player_client(struct player *player)
 {
 	return &player->client;
+}
+
+uint32_t *player_grant(struct player *player)
+{
+	return &player->grant;
+}
+
+const struct client *player_next(const struct world *world, uint32_t *at)
+{
+	const struct player *player = world->left;
+
+	while (*at < WORLD_CLIENTS)
+		if (world->players[(*at)++])
+			return &world->players[*at - 1]->client;
+	for (uint32_t i = WORLD_CLIENTS; player && i < *at; i++)
+		player = player->next;
+	++*at;
+	return player ? &player->client : NULL;
 }
 
 bool player_session_has_gone(const struct world *world, uint64_t session)
@@ -115,6 +135,7 @@ static struct player *some_player(struct world *world)
 		return *at;
 	*at = calloc(1, sizeof **at);
 	client_init(&(*at)->client, &world->core);
+	(*at)->grant = users_enter(world, &(*at)->client);
 	(*at)->client.error_maps = true;
 	(*at)->listener = (struct listener){.world = world, .read = read_value_of};
 	if (world->flavour.files && world_one_in(world, 2)) { /* as client_files_offer */
@@ -254,6 +275,7 @@ static void send_one(struct world *world, struct player *player, struct question
 	struct writing writing = {.world = world, .p = room, .files = own_files(world, player, question)};
 
 	note_asked(world, player, question);
+	users_judge(world, question, player->grant, writing.files != NULL);
 	write_request(question, &writing);
 	struct span message = {.bytes = room, .size = (size_t)(writing.p - room)};
 	struct block *block = place(world, player, &message, writing.files);
@@ -317,6 +339,7 @@ static void send_many(struct world *world, struct player *player, struct questio
 	uint8_t *room = malloc(size);
 	struct writing writing = {.world = world, .p = room};
 	for (uint32_t i = 0; i < count; i++) {
+		users_judge(world, questions[i], player->grant, false);
 		questions[i]->msgid = player->last_msgid + 1 + i;
 		write_request(questions[i], &writing);
 	}
@@ -354,7 +377,7 @@ void player_lease(struct world *world)
 		return;
 	if (world_one_in(world, 3))
 		options.slot = world_dice(world, pool->size);
-	if (lease_check_place(pool, options.slot, &error) < 0)
+	if (!users_may_lease(&player->client, pool) || lease_check_place(pool, options.slot, &error) < 0)
 		return;
 	if (world_one_in(world, 2))
 		options.patience = 1 + world_dice(world, 100) * MILLISECOND;

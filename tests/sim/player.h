@@ -29,6 +29,13 @@ void player_end(struct world *world);
 
 struct client *player_client(struct player *player);
 
+/* Which grant it has: see users.h. */
+uint32_t *player_grant(struct player *player);
+
+/* One client after the other, also those that have left and whose notifications have not ended; *at begins with 0. NULL: there are no
+ * more. */
+const struct client *player_next(const struct world *world, uint32_t *at);
+
 /* Has the client, or the instance that calls methods, with the session of this number gone? */
 bool player_session_has_gone(const struct world *world, uint64_t session);
 

@@ -213,6 +213,13 @@ static void check_code(const struct world *world, const struct question *questio
 			   (const char *)told->message.bytes);
 	if (span_is(told->code, "OVERLOADED") && says(told->message, "max_memory") && !world->flavour.bounded)
 		world_fail(world, "told that the daemon holds too much, and it may hold any number");
+	const bool in_vain = span_is(told->code, "CANCELLED") && question->nested;
+	if (question->denied && !span_is(told->code, "DENIED") && !memory && !in_vain)
+		world_fail(world, "told something else than that it has no right");
+	if (!question->denied && span_is(told->code, "DENIED"))
+		world_fail(world, "told that it has no right, and it has");
+	if (!question->limited && (says(told->message, "max_inflight") || says(told->message, "rate = ")))
+		world_fail(world, "told of a limit, and it has none");
 	if (memory && faults_count() == 0)
 		world_fail(world, "told that memory is out, and it was not");
 	if (span_is(told->code, "TIMEOUT") && !question->timeout && question->kind != KIND_LEASE)
@@ -440,6 +447,8 @@ void question_on_answer(struct listener *listener, struct question *question, co
 	const bool failed = read_nil(&error) < 0;
 	const uint32_t tokens = question->kind == KIND_LEASE ? 0 : question->kind == KIND_ALL ? 1 : question_tasks(question);
 
+	if (!failed && question->denied)
+		world_fail(world, "a value of what it has no right to");
 	if (!failed && question->stream)
 		check_summary(world, question, rpc->result);
 	else if (!failed)

@@ -18,6 +18,8 @@ struct question {
 	char target[16];          /* "p:0" */
 	bool plain;               /* it is pool.method; else objpool.call */
 	bool nested;              /* a worker's method asks */
+	bool denied;              /* who asks has no right to it */
+	bool limited;             /* who asks is a user, with limits */
 	bool cancelled;           /* its client has cancelled it */
 	bool too_late;            /* its method had committed itself before that */
 	bool early;               /* it came before the daemon was asked to stop */

@@ -5,7 +5,7 @@
  *   sim --seeds 1-4000        each seed is one world; a seed that fails is printed
  *   sim --seed 17 --verbose   plays one again, and prints what happens
  *
- * A world has two pools, five clients, and a flavour (world.h): allocations that fail, workers that lie, values in descriptors,
+ * A world has two pools, five clients, and a flavour (world.h): users with rights and limits, allocations that fail, workers that lie, values in descriptors,
  * a daemon that is asked to stop, little memory, or that nothing at all goes wrong. Events are calls of every kind, leases,
  * cancels, clients that do not read or leave, workers that run, defer, yield, call other methods, stop, crash or are killed,
  * pools that are resized, paused and replaced, and time that passes.
@@ -17,6 +17,8 @@
  *   fake.c      an instance has each sticky call once, serves nobody but who leased it, hears of the end of each session that it
  *               served, and reads from a descriptor what was written there.
  *   player.c    a client sees no byte of another's results; a notification is carried out though its sender goes.
+ *   users.c     no call runs to which its client had no right when it came, nor one that such a call's method makes; each is told
+ *               DENIED, and no other is. What counts for a user is what its clients have.
  *   liar.c      a worker that says what it must not is killed, and nobody else is hurt.
  *   audit.c     the core's own books are right: counts, lists, bytes, what is in hand; all of it is 0 at the end.
  *   here        nobody waits for ever.
@@ -29,6 +31,7 @@
 #include "tests/sim/liar.h"
 #include "tests/sim/player.h"
 #include "tests/sim/supervisor.h"
+#include "tests/sim/users.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,7 +62,8 @@ static const struct {
 	{4, player_give_back},
 	{2, liar_end},
 	{1, supervisor_begin_drain},
-	{3, supervisor_probe},
+	{2, supervisor_probe},
+	{1, users_reload},
 };
 
 static void random_event(struct world *world)

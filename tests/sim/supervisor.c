@@ -10,6 +10,7 @@
 #include "tests/sim/fake.h"
 #include "tests/sim/liar.h"
 #include "tests/sim/player.h"
+#include "tests/sim/users.h"
 
 #include <stdlib.h>
 
@@ -296,9 +297,10 @@ static void choose_flavour(struct world *world)
 	world->flavour.cramped = world_one_in(world, 3);
 	if (world->flavour.calm)
 		world->flavour.cramped = world->flavour.liars = world->flavour.memory = world->flavour.bounded = false;
+	world->flavour.users = world_one_in(world, 3);
 	const uint32_t odds = 30u << world_dice(world, 9);
 	faults_begin(world->seed, world->flavour.memory ? odds : 0, world->verbose);
-	world_say(world, "flavour:%s%s%s%s%s%s%s%s", world->flavour.cramped ? " cramped" : "",
+	world_say(world, "flavour:%s%s%s%s%s%s%s%s%s", world->flavour.users ? " users" : "", world->flavour.cramped ? " cramped" : "",
 		  world->flavour.memory ? " memory" : "", world->flavour.liars ? " liars" : "",
 		  world->flavour.files ? " files" : "", world->flavour.large ? " large" : "", world->flavour.calm ? " calm" : "",
 		  world->flavour.drains ? " drains" : "", world->flavour.bounded ? " bounded" : "");
@@ -335,6 +337,7 @@ struct world *supervisor_begin(uint64_t seed, bool verbose)
 	if (world_one_in(world, 2))
 		world->core.spare_count =
 			CALL_SPARE; /* no call is kept to be used again: the sanitizer sees who uses one that has ended */
+	users_begin(world);
 	for (unsigned i = 0; i < WORLD_POOLS; i++)
 		new_pool(world, i);
 	return world;
@@ -409,6 +412,7 @@ void supervisor_end(struct world *world)
 	files_free(world);
 	if (world->core.memory.used > 0)
 		world_fail(world, "memory is counted that nobody holds");
+	users_end(world);
 	core_free(&world->core);
 	free(world->promises);
 	free(world->tokens);

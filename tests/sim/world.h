@@ -9,6 +9,7 @@
 
 enum { WORLD_CLIENTS = 5, WORLD_POOLS = 2 };
 
+struct grant;
 struct player;
 struct fake;
 struct file;
@@ -19,6 +20,8 @@ struct token {
 	uint16_t waits; /* how often it was put off when nothing had been done for it, and nothing has since */
 	bool sticky;   /* it is a sticky call's */
 	bool committed; /* its method has committed itself, in a worker that has not died since */
+	bool denied;   /* its client has no right to it: it must not run */
+	uint32_t grant; /* of its client when it came: see users.h */
 	bool lied;     /* its worker lied: an error about it need not be true */
 };
 
@@ -31,6 +34,7 @@ struct flavour {
 	bool calm;   /* no worker dies, and no pool is changed */
 	bool drains; /* the daemon is asked to stop */
 	bool bounded; /* max_memory is small */
+	bool users;  /* clients are users, with rights and limits */
 	bool cramped; /* workers have no memory at times, and refuse their tasks */
 };
 
@@ -51,6 +55,8 @@ struct world {
 	struct player *left;                    /* players that have left, and whose notifications have not ended */
 	struct token *tokens;
 	uint32_t token_count, token_room;
+	struct grant *grants;                   /* all that there were: see users.h */
+	uint32_t grant_count;
 	struct file *files;                     /* all files that have been made: see value.h */
 	int last_fd;
 	struct promise *promises;

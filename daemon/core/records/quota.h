@@ -69,13 +69,13 @@ uint32_t quota_room(const struct quota *quota);
 /* Takes `count` calls, for which there is room, out of the bucket. */
 void quota_take(struct quota *quota, uint32_t count);
 
-/* One call is to begin: takes it out of the bucket. Or: a method of the daemon's own, for which only the rate counts. 0; or -EBUSY:
- * there is no room, and *error is made. */
+/* One call is to begin: takes it out of the bucket. Or: a method of the daemon's own, for which only the rate counts. 0; or
+ * -EBUSY: there is no room, and *error is made. */
 int quota_take_call(struct quota *quota, struct error *error);
 int quota_take_request(struct quota *quota, struct error *error);
 
-/* A client has connected, and is counted in `connections`. Or: a client asks for the first time, and is not counted in `sessions` yet.
- * 0; or -EBUSY with *error made: its connection is to be closed. */
+/* A client has connected, and is counted in `connections`. Or: a client asks for the first time, and is not counted in `sessions`
+ * yet. 0; or -EBUSY with *error made: its connection is to be closed. */
 int quota_check_connection(struct quota *quota, struct error *error);
 int quota_check_session(struct quota *quota, struct error *error);
 
