@@ -18,7 +18,7 @@ from harness import wait_for
 
 from objpool._entry import Entry
 from objpool.compat import multiprocess
-from objpool.compat.multiprocess import _link, _memory_file, _order, managers
+from objpool.compat.multiprocess import _hold_back, _link, _memory_file, _order, managers
 
 METHODS = ("fork", "spawn", "forkserver")
 SOON = manager_kills.SOON
@@ -511,6 +511,84 @@ def test_of_two_that_are_sent_ahead_the_later_is_done_later(manager):
 
 
 # Servers that end, and servers that are shared
+
+
+def _send_late(connection, shared):
+    """Counts a call, and sends it when it is told to."""
+    shared.append(0)
+    link = shared._link
+    link._page.sends(link._place)
+    connection.send(None)
+    connection.recv()
+    link._direct().tell(link._prefix + "ahead", [link._number, 0, shared._id, "append", 1])
+    connection.recv()
+
+
+@pytest.fixture
+def late(monkeypatch):
+    """A list of a manager, and a connection to a process that has counted a call and not sent it."""
+    monkeypatch.setattr(_order.Page, "_wait", None)     # the server holds back, and no client waits by itself
+    kept = []
+
+    def list_of(**limits):
+        for name, value in limits.items():
+            monkeypatch.setattr(_hold_back, name, value)
+        manager = managers.SyncManager(ctx=fork)
+        manager.start()
+        shared, (here, there) = manager.list(), multiprocessing.Pipe()
+        process = fork.Process(target=_send_late, args=(there, shared), daemon=True)
+        process.start()
+        here.recv()
+        kept[:] = manager, process
+        return manager, shared, here
+    yield list_of
+    manager, process = kept
+    process.kill()
+    process.join()
+    manager.shutdown()
+
+
+def test_what_comes_after_what_another_has_sent_is_held(late):
+    manager, shared, connection = late(PATIENCE=SOON)
+    got = []
+    shared.append(2)
+    asker = threading.Thread(target=lambda: got.append(shared[:]))
+    asker.start()
+    wait_until_they_wait(manager, 1)
+    assert not got
+    connection.send(None)
+    asker.join()
+    assert got == [[0, 1, 2]]
+
+
+def test_nothing_is_held_for_ever(late):
+    _, shared, _ = late(PATIENCE=0.1)
+    shared.append(2)
+    assert shared[:] == [0, 2]
+
+
+def test_no_more_is_held_than_a_client_may_send(late):
+    _, shared, _ = late(PATIENCE=SOON, HELD_MOST=3)
+    for number in range(4):
+        shared.append(number)
+    link = shared._link
+    wait_for(lambda: not link._page.is_behind(link._place), lambda: "the server to do what it has held")
+
+
+def _count_and_die(shared):
+    shared.append(1)
+    len(shared)
+    shared._link._page.sends(shared._link._place)
+    die()
+
+
+def test_what_the_dead_have_counted_and_not_sent_holds_nobody_up(monkeypatch):
+    monkeypatch.setattr(_hold_back, "PATIENCE", 10 * SOON)
+    with managers.SyncManager(ctx=fork) as manager:
+        shared = manager.list()
+        for number in range(5):
+            in_child(_count_and_die, shared, status=-signal.SIGKILL)
+            assert len(shared) == number + 1
 
 
 def test_a_server_that_ends(manager):

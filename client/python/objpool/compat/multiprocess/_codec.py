@@ -12,6 +12,7 @@ Plain values (PLAIN) go as they are. For all others there are bytes: one that sa
     RESEND   the call would have to wait, and can't on the way that it has come
     LARGE    the answer is large: `fetch` gives it, on the connection to the daemon
     FILE     where a memory file with the answer is; who can't open it asks for it by `fetch`
+    AGAIN    the client is to ask again: what had to be done before is done now (_hold_back.py)
     UNSEEN   the server can't open the client's memory file
 """
 import pickle
@@ -23,7 +24,7 @@ from . import context
 PROTOCOL = pickle.HIGHEST_PROTOCOL
 PLAIN = frozenset({type(None), bool, int, float, str})
 INT_MOST = 1 << 63
-VALUE, ERROR, REMOTE, PROXY, STALE, UNKNOWN, RESEND, LARGE, FILE, UNSEEN = range(10)
+VALUE, ERROR, REMOTE, PROXY, STALE, UNKNOWN, RESEND, LARGE, FILE, UNSEEN, AGAIN = range(11)
 LARGE_FROM = 1 << 17      # bytes of an answer
 DIRECT_MOST = 1 << 15     # bytes of an item that goes on the direct channel
 _SIMPLE = (*ATOMS, tuple, list, dict)
@@ -31,8 +32,8 @@ _TEXTS = frozenset({bytes, str})
 _VIEWS = frozenset(map(type, ({}.keys(), {}.values(), {}.items())))       # sent as lists
 _errors = {}        # type -> an exception without arguments, encoded
 _VALUE, _ERROR, _REMOTE, _PROXY, _FILE = (bytes([kind]) for kind in (VALUE, ERROR, REMOTE, PROXY, FILE))
-STALE_ANSWER, UNKNOWN_ANSWER, RESEND_ANSWER, LARGE_ANSWER, UNSEEN_ANSWER = (
-    bytes([kind]) for kind in (STALE, UNKNOWN, RESEND, LARGE, UNSEEN))
+STALE_ANSWER, UNKNOWN_ANSWER, RESEND_ANSWER, LARGE_ANSWER, UNSEEN_ANSWER, AGAIN_ANSWER = (
+    bytes([kind]) for kind in (STALE, UNKNOWN, RESEND, LARGE, UNSEEN, AGAIN))
 
 
 def is_plain(value):

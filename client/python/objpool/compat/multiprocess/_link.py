@@ -3,7 +3,7 @@
 
     calls       on the direct channel to the server's worker. What can't go there goes on the connection to the daemon: calls that
                 wait, large arguments, and all while there is no channel.
-    large items of queues go by memory files (_memory_file.py): the server keeps the file, and shows it to who gets the item.
+    large       items of queues go by memory files (_memory_file.py): the server keeps the file, and shows it to who gets the item.
     ahead       calls whose answer nobody needs are sent, and not waited for. Their order is kept: on the channel by itself,
                 otherwise by the page (_order.py).
     references  the server counts one reference of this process for all its proxies of a referent.
@@ -23,7 +23,7 @@ from ..._address import default_addresses
 from ..._direct import NotBegun
 from . import _codec, _memory_file
 from ._codec import (
-    DIRECT_MOST, LARGE_ANSWER, PLAIN, RESEND_ANSWER, UNKNOWN_ANSWER, UNSEEN_ANSWER, are_plain, dumps_call, is_plain)
+    AGAIN_ANSWER, DIRECT_MOST, LARGE_ANSWER, PLAIN, RESEND_ANSWER, UNKNOWN_ANSWER, UNSEEN_ANSWER, are_plain, dumps_call, is_plain)
 from ._order import Page
 
 _NEAR = re.compile(r"(unix:|tcp:|objpool:)")
@@ -160,12 +160,12 @@ class Link:
         """The server's answer. waits: the call waits for what others do: it need not come after what they have sent ahead."""
         try:
             answer = self._ask_directly(method, params, waits)
-            if answer != RESEND_ANSWER:
-                return answer
-            self._await_order()
-            return self._connection.call(self._prefix + method, params)
         except errors.ObjpoolError as error:
             raise _translated(error) from error
+        if answer != RESEND_ANSWER:
+            return answer
+        self._await_order()
+        return self.ask_daemon(method, *params)
 
     def _await_order(self):
         """Before a call on the connection: what was sent ahead, by this process or another, is done."""
@@ -181,10 +181,12 @@ class Link:
         channel = self._direct()
         if channel is None:
             return RESEND_ANSWER
-        if self._page is not None and not waits:
-            self._page.await_others(self._place, self.is_lost)
+        needs = self._page.needs(self._place) if self._page is not None and not waits else ()
         try:
-            return channel.call(self._prefix + method, params)
+            answer = channel.call(self._prefix + "after", [needs, method, *params]) if needs else AGAIN_ANSWER
+            while answer == AGAIN_ANSWER:
+                answer = channel.call(self._prefix + method, params)
+            return answer
         except NotBegun:
             return RESEND_ANSWER
 
@@ -282,8 +284,9 @@ class Link:
         name = "ahead" if all(map(_goes, args)) else "ahead_pickled"
         rest = args if name == "ahead" else (dumps_call(args, {}),)
         params = [self._number, threading.get_ident(), ident, method, *rest]
-        if method != "release":     # which comes after nothing but what this thread has done
-            page.await_others(self._place, self.is_lost)
+        needs = () if method == "release" else page.needs(self._place)      # it comes after nothing but what this thread has done
+        if needs:
+            name, params = "after", [needs, name, *params]
         with self._ahead:
             try:
                 page.sends(self._place)
@@ -301,7 +304,8 @@ class Link:
         with self._ahead:
             channel = self._channel
             if channel is not None and channel.is_open:
-                channel.call(self._prefix + "settle", [self._number])
+                while channel.call(self._prefix + "settle", [self._number]) == AGAIN_ANSWER:
+                    pass
             self._is_unsettled = False
 
     def end(self):
@@ -341,7 +345,10 @@ class Link:
     def ask_daemon(self, method, *params):
         """Calls a method of the server on the connection."""
         try:
-            return self._connection.call(self._prefix + method, list(params))
+            while True:
+                answer = self._connection.call(self._prefix + method, list(params))
+                if answer != AGAIN_ANSWER:
+                    return answer
         except errors.ObjpoolError as error:
             raise _translated(error) from error
 

@@ -6,11 +6,13 @@ then asks of the server must find the call done. Each client has its own connect
 that the server shares with its clients:
 
     word 0          how many places are taken
+    word 1          places from this on have never been taken
     sent[place]     how many calls the client at this place has sent ahead: counted by the client, before it sends
     done[place]     how many of these the server has done
 
-Before a client asks something, it waits until the server has done what the page says was sent. That is mostly the case, and
-costs a comparison. Nobody waits for long: a client that dies gives its place back.
+What a client sends says what it needs: what the page says was sent by others, and not done. Mostly that is nothing, and costs a
+comparison. The server holds the call back until it is done (_hold_back.py). A client reads what it needs before it counts its own
+call, so no two calls need each other. Nobody waits for long: a client that dies gives its place back.
 """
 import mmap
 import os
@@ -61,6 +63,7 @@ class Page:
         if place is not None:
             self._words[_SENT + place] = self._words[_DONE + place] = 0
             self._words[0] += 1
+            self._words[1] = max(self._words[1], place + 1)
         return place
 
     def leave(self, place):
@@ -87,16 +90,28 @@ class Page:
         """Whether the server has still to do what this client has sent ahead."""
         return self._words[_SENT + place] != self._words[_DONE + place]
 
+    def needs(self, place):
+        """[place, count, …]: what others have sent ahead so far, if it is not done. place: this client's own, or None."""
+        words, memory = self._words, self._memory
+        if words[0] <= (place is not None) or memory[8 * _SENT:8 * _DONE] == memory[8 * _DONE:]:
+            return ()
+        needs = []
+        for other in range(words[1]):
+            sent = words[_SENT + other]
+            if sent != words[_DONE + other] and other != place:
+                needs += other, sent
+        return needs
+
+    def has_done(self, needs):
+        """Whether these are done. A place may be another client's by now."""
+        words, parts = self._words, iter(needs)
+        return all(words[_DONE + place] >= sent or words[_SENT + place] < sent for place, sent in zip(parts, parts))
+
     def await_others(self, place, is_lost):
-        """Waits until the server has done what others have sent ahead so far. place: this client's own, or None."""
-        if self._words[0] <= (place is not None):
-            return
-        memory = self._memory
-        if memory[8 * _SENT:8 * _DONE] == memory[8 * _DONE:]:
-            return
-        wanted = [(other, self._words[_SENT + other]) for other in range(PLACES) if other != place]
-        self._wait(lambda: all(self._words[_DONE + other] >= sent or self._words[_SENT + other] < sent
-                               for other, sent in wanted), is_lost)
+        """Waits until the server has done what others have sent ahead so far."""
+        needs = self.needs(place)
+        if needs:
+            self._wait(lambda: self.has_done(needs), is_lost)
 
     def await_own(self, place, is_lost):
         self._wait(lambda: not self.is_behind(place), is_lost)

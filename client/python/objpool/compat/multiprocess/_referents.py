@@ -27,6 +27,7 @@ from . import _codec, _place, _waiters
 from ._codec import (
     LARGE_ANSWER, LARGE_FROM, PLAIN, RESEND_ANSWER, STALE_ANSWER, UNKNOWN_ANSWER, UNSEEN_ANSWER, encode, encode_error, encode_file,
     encode_proxy, encode_remote, is_plain)
+from ._hold_back import HoldBack
 from ._kinds import NUMBER_BITS, flags_of, in_place_of
 from ._memory_file import Value
 from ._order import Page
@@ -34,6 +35,7 @@ from ._referent_queue import Queue
 from ._waiters import LATER, RESEND, asker
 
 LENT = 30.0     # seconds
+MADE = object()
 ENDED_MOST = 256        # clients that have ended, and of which something may still come
 
 
@@ -126,6 +128,7 @@ class Referents:
         self._left = collections.deque()        # idents of proxies in this process that are gone
         self._own = Client(0, None)
         self._page, self._page_is_at = Page.make()
+        self._hold_back = HoldBack(self._page)
         self._files_most = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
         self._segments = {}
         self._guard = threading.RLock()
@@ -152,20 +155,26 @@ class Referents:
     def bye(self, number):
         """The client's process ends in order. What it holds, another may release."""
         client = self._clients.get(number)
-        if client is not None:
-            client.holding.clear()
+        if client is None:
+            return None
+        if self._hold_back.holds(client):
+            return self._hold_back.ask_again(client, ())
+        client.holding.clear()
+        return None
 
     def session_end(self, session):
         """Called by the daemon."""
         client = self._of_session.pop(session, None)
         if client is None:
             return
+        self._hold_back.give_up(client)
         self._ended[client.number] = self._clients.pop(client.number)
         if len(self._ended) > ENDED_MOST:
             self._ended.popitem(last=False)
         if client.place is not None:
             self._page.leave(client.place)
             client.place = None
+            self._hold_back.run()
         for source in tuple(client.holding):
             source._abandoned_by(client)
         for ident, count in client.refs.items():
@@ -181,16 +190,20 @@ class Referents:
         client = self._clients.get(number)
         if client is None:
             return UNKNOWN_ANSWER
-        if client.error is not None:
-            return self._error_of(client)
+        if client.error is not None or self._hold_back:
+            refused = self._refused(client)
+            if refused is not MADE:
+                return refused
         return self._run(client, thread, None, ident, method, args, {})
 
     def call_pickled(self, number, thread, ident, method, data):
         client = self._clients.get(number)
         if client is None:
             return UNKNOWN_ANSWER
-        if client.error is not None:
-            return self._error_of(client)
+        if client.error is not None or self._hold_back:
+            refused = self._refused(client)
+            if refused is not MADE:
+                return refused
         try:
             args, kwds = _codec.loads(data)
         except Exception:
@@ -212,8 +225,10 @@ class Referents:
         client = self._clients.get(number)
         if client is None:
             return UNKNOWN_ANSWER
-        if client.error is not None:
-            return self._error_of(client)
+        if client.error is not None or self._hold_back:
+            refused = self._refused(client)
+            if refused is not MADE:
+                return refused
         client.large.pop(thread, None)      # what the thread's last call has taken has come
         return self._run(client, thread, call, ident, method, args, {})
 
@@ -222,8 +237,10 @@ class Referents:
         client = self._clients.get(number)
         if client is None:
             return UNKNOWN_ANSWER
-        if client.error is not None:
-            return self._error_of(client)
+        if client.error is not None or self._hold_back:
+            refused = self._refused(client)
+            if refused is not MADE:
+                return refused
         return self._run(client, thread, None, ident, "put", (Held(self, item, idents) if idents else item, *rest), {})
 
     def put_file(self, number, thread, ident, idents, where, *rest):
@@ -246,41 +263,74 @@ class Referents:
     def ahead(self, number, thread, ident, method, *args):
         """A call that the client has sent ahead. Its error is that of the client's next call."""
         client = self._clients.get(number) or self._ended.get(number)
-        if client is None or method == "release" and number in self._ended:
+        if client is not None:
+            self._in_order(client, (), self._ahead, client, thread, ident, method, *args)
+
+    def ahead_pickled(self, number, thread, ident, method, data):
+        client = self._clients.get(number) or self._ended.get(number)
+        if client is not None:
+            self._in_order(client, (), self._ahead_pickled, client, thread, ident, method, data)
+
+    def after(self, needs, name, number, *params):
+        """A call that comes after what other clients have sent ahead. needs: see _order.py."""
+        client = self._clients.get(number) or self._ended.get(number)
+        if client is None:
+            return UNKNOWN_ANSWER
+        if name in ("ahead", "ahead_pickled"):
+            self._in_order(client, needs, getattr(self, "_" + name), client, *params)
+            return None
+        if self._hold_back.must_wait(client, needs):
+            return self._hold_back.ask_again(client, needs)
+        return getattr(self, name)(number, *params)
+
+    def _in_order(self, client, needs, function, *args):
+        if (needs or self._hold_back) and self._hold_back.must_wait(client, needs):
+            self._hold_back.hold(client, needs, function, *args)
+        else:
+            function(*args)
+
+    def _ahead(self, client, thread, ident, method, *args):
+        if method == "release" and client.number in self._ended:
             return      # what it held was given back when it ended
         try:
             answer = self._run(client, thread, None, ident, method, args, {}, False)
             if type(answer) is bytes and client.error is None and answer[0] in _FAILURES:
                 client.error = answer
         finally:
-            if client.place is not None:
-                self._page.done(client.place)
+            self._done(client)
 
-    def ahead_pickled(self, number, thread, ident, method, data):
+    def _ahead_pickled(self, client, thread, ident, method, data):
         try:
             args = _codec.loads(data)[0]
         except Exception:
-            self._not_loaded(number, encode_remote(traceback.format_exc()))
+            client.error = client.error or encode_remote(traceback.format_exc())
+            self._done(client)
         else:
-            self.ahead(number, thread, ident, method, *args)
+            self._ahead(client, thread, ident, method, *args)
 
-    def _not_loaded(self, number, error):
-        client = self._clients.get(number)
-        if client is not None:
-            client.error = client.error or error
-            if client.place is not None:
-                self._page.done(client.place)
+    def _done(self, client):
+        if client.place is not None:
+            self._page.done(client.place)
+        if self._hold_back:
+            self._hold_back.run()
 
     def settle(self, number):
         """All that the client has sent ahead has come."""
         client = self._clients.get(number)
-        if client is not None and client.place is not None:
-            self._page.settle(client.place)
+        if client is None or client.place is None:
+            return None
+        if self._hold_back.holds(client):
+            return self._hold_back.ask_again(client, ())
+        self._page.settle(client.place)
+        self._hold_back.run()
+        return None
 
-    @staticmethod
-    def _error_of(client):
+    def _refused(self, client):
+        """What a call is answered that can't be made now, or MADE."""
+        if self._hold_back.holds(client):
+            return self._hold_back.ask_again(client, ())
         error, client.error = client.error, None
-        return error
+        return MADE if error is None else error
 
     def _run(self, client, thread, call, ident, method, args, kwds, may_wait=True):
         if self._left:
@@ -332,8 +382,10 @@ class Referents:
         client = self._clients.get(number)
         if client is None:
             return UNKNOWN_ANSWER
-        if client.error is not None:
-            return self._error_of(client)
+        if client.error is not None or self._hold_back:
+            refused = self._refused(client)
+            if refused is not MADE:
+                return refused
         try:
             args, kwds = _codec.loads(data)
             return encode(self._create(client, typeid, args, kwds))
@@ -420,7 +472,11 @@ class Referents:
     def drop(self, number, ident, lend=False):
         """The client has no proxy any more. `lend`: one may be on its way to another."""
         client = self._clients.get(number)
-        if client is None or not client.refs[ident]:
+        if client is not None:
+            self._in_order(client, (), self._drop, client, ident, lend)
+
+    def _drop(self, client, ident, lend):
+        if not client.refs[ident]:
             return
         if lend:
             self.lend(ident)
