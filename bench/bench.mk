@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Measurements beside peers. Included by the Makefile.
-BENCH := $(addprefix $(B)/bench/,load relay client small gearman nats stream turns pong waiters)
+BENCH := $(addprefix $(B)/bench/,load relay client small gearman nats stream turns pong waiters tls)
 BENCH_LIBS_client := -Iclient/include $(B)/libobjpool.a -lmsgpackc
 BENCH_LIBS_small := $(BENCH_LIBS_client)
+BENCH_LIBS_tls := -lssl -lcrypto
 BENCH_LIBS_gearman := -lgearman
 BENCH_LIBS_nats := -lnats -lpthread
 

@@ -19,6 +19,9 @@ GOALS = [
     ("small calls, 8 clients, 64 in flight each", "NATS, 1,024 in flight", "≥", 5),
     ("the supervisor's user time for each of these calls, 8 clients", None, "≤", 200),
     ("1 KiB there and back, p50", "relay", "≤", 1.15),
+    ("64 small calls at once: TLS / TCP", "redis' TLS / TCP", "≥", 1),
+    ("one small call, p50: TLS / TCP", "redis' TLS / TCP", "≤", 1),
+    ("1 MiB there and back, p50: TLS / TCP", "redis' TLS / TCP", "≤", 1),
     ("map of 1,000,000 small items", None, "≥", 5e6),
     ("map of 1,000,000 small items", "multiprocessing.Pool.map", "≥", 1),
     ("map of 1,000,000 small items", "its chunksize 1", "≥", 50),
@@ -48,6 +51,8 @@ What costs the same for any number of pools, workers or connections is taken to 
   process would be woken on, about half of the time.
 * **Direct channel**: calls by libobjpool from a client to one instance's worker, past the daemon. The socketpair beside
   it goes to a process that does nothing but send back what it reads: two switches a call.
+* **TLS / TCP**: what is left of the throughput over plain TCP with TLS, or how many times as long it takes; one client,
+  TLS 1.3 with the same certificate and library as redis.
 * **Streams** carry a notification per item, of 20 bytes and more, where a gathered map has the bare values: that,
   made and read, is what they cost beside the map. *Fed*: the client sends the items against credit, with the default
   window. The client looks at each result.

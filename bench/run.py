@@ -29,6 +29,7 @@ import figure
 import goals
 import service
 import soak
+import tls
 from figure import Cost, Figure, PERCENTILES, percentiles
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -103,11 +104,13 @@ class Bench:
             self.stop(process)
 
     @contextlib.contextmanager
-    def daemon(self, pools):
-        """An objpoold with these pools (name -> workers of class Probe, or the lines of its section); gives its socket's path."""
+    def daemon(self, pools, keys=""):
+        """An objpoold with these pools (name -> workers of class Probe, or the lines of its section); gives its socket's path.
+        `keys`: more lines of [daemon]."""
         path = self.place / "s"
         config = self.place / "objpoold.conf"
         text = f"[daemon]\nlisten = unix:{path}\nplugin_dir = {self.build}/plugins\nmax_connections = 12000\nlog_level = error\n"
+        text += keys
         for name, workers in pools.items():
             text += f"[pool {name}]\n"
             text += workers if isinstance(workers, str) else f"plugin = probe\nclass = Probe\nworkers = {workers}\n"
@@ -497,6 +500,7 @@ class Bench:
         self.beside_peers(self.latency, self.latency_beside_a_busy_process, self.throughput,
                           lambda gearman, nats, redis: service.deferred(self, redis))
         self.direct()
+        tls.rows(self)
         for part in (service.streams, service.leases, service.nested, service.fairness):
             part(self)
         for part in (self.broadcast, self.map, self.small_payloads, self.payloads, self.idle, self.flat, self.death):
