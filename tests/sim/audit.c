@@ -9,9 +9,9 @@
 #include "daemon/core/records/slot.h"
 #include "daemon/core/dispatch/sticky.h"
 #include "tests/sim/attach.h"
+#include "tests/sim/audit_users.h"
 #include "tests/sim/fake.h"
 #include "tests/sim/player.h"
-#include "tests/sim/users.h"
 
 /* What is counted in a pool, to be compared with what it says. */
 struct count {
@@ -437,7 +437,7 @@ void audit(struct world *world, bool thorough)
 {
 	const struct pool *pool;
 
-	users_audit(world, false);
+	audit_users(world, false);
 	for (unsigned i = 0; i < WORLD_POOLS; i++)
 		audit_paused(world, i);
 	TAILQ_FOREACH(pool, &world->core.pools, link) {
@@ -468,7 +468,7 @@ void audit_quiet(struct world *world)
 	const struct pool *pool;
 
 	audit(world, true);
-	users_audit(world, true);
+	audit_users(world, true);
 	TAILQ_FOREACH(pool, &world->core.pools, link) {
 		HOLDS(world, pool->calls_count == 0 && pool->waiting == 0, "pool %s: calls are left", pool->name);
 		for (uint32_t i = 0; i < pool->size; i++)

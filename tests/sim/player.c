@@ -3,6 +3,7 @@
 #include "tests/sim/player.h"
 
 #include "daemon/core/calls/client_end.h"
+#include "daemon/core/calls/direct_life.h"
 #include "daemon/core/calls/lease.h"
 #include "daemon/core/calls/nested.h"
 #include "daemon/core/calls/passengers.h"
@@ -39,11 +40,6 @@ struct player {
 struct client *player_client(struct player *player)
 {
 	return &player->client;
-}
-
-uint32_t *player_grant(struct player *player)
-{
-	return &player->grant;
 }
 
 const struct client *player_next(const struct world *world, uint32_t *at)
@@ -698,6 +694,25 @@ void player_vanish(struct world *world)
 {
 	if (world_one_in(world, 3))
 		leave(world, (int)world_dice(world, WORLD_CLIENTS));
+}
+
+/* As session_identity_change does it. */
+void player_reload_users(struct world *world)
+{
+	if (!world->flavour.users)
+		return;
+	world_say(world, "users have other rights and limits");
+	users_renew(world);
+	faults_arm(true);
+	for (int i = 0; i < WORLD_CLIENTS; i++) {
+		struct player *player = world->players[i];
+		if (!player)
+			continue;
+		player->grant = users_next(world, player->grant);
+		client_set_rights(&player->client, world->grants[player->grant].rights);
+		direct_settle_rights(&player->client, "refused");
+	}
+	faults_arm(false);
 }
 
 void player_mind(struct world *world)

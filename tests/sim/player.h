@@ -16,6 +16,7 @@ void player_give_back(struct world *world);
 void player_cancel(struct world *world);
 void player_end_input(struct world *world);
 void player_vanish(struct world *world);
+void player_reload_users(struct world *world); /* all clients get other rights and limits */
 
 /* All clients read, feed, and release their leases. */
 void player_go_on_all(struct world *world);
@@ -28,9 +29,6 @@ bool player_waits(const struct world *world);
 void player_end(struct world *world);
 
 struct client *player_client(struct player *player);
-
-/* Which grant it has: see users.h. */
-uint32_t *player_grant(struct player *player);
 
 /* One client after the other, also those that have left and whose notifications have not ended; *at begins with 0. NULL: there are no
  * more. */

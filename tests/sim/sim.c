@@ -5,10 +5,10 @@
  *   sim --seeds 1-4000        each seed is one world; a seed that fails is printed
  *   sim --seed 17 --verbose   plays one again, and prints what happens
  *
- * A world has two pools, five clients, and a flavour (world.h): users with rights and limits, allocations that fail, workers that lie, values in descriptors,
- * a daemon that is asked to stop, little memory, or that nothing at all goes wrong. Events are calls of every kind, leases,
- * cancels, clients that do not read or leave, workers that run, defer, yield, call other methods, stop, crash or are killed,
- * pools that are resized, paused and replaced, and time that passes.
+ * A world has two pools, five clients, and a flavour (world.h): users with rights and limits, allocations that fail, workers
+ * that lie, values in descriptors, a daemon that is asked to stop, little memory, or that nothing at all goes wrong. Events are
+ * calls of every kind, leases, cancels, clients that do not read or leave, workers that run, defer, yield, call other methods,
+ * stop, crash or are killed, pools that are resized, paused and replaced, users whose rights change, and time that passes.
  *
  * What must hold (the file that looks at it):
  *   question.c  every request has exactly one answer, and its own: each argument is a token that is used once. `ran` in an error
@@ -31,7 +31,6 @@
 #include "tests/sim/liar.h"
 #include "tests/sim/player.h"
 #include "tests/sim/supervisor.h"
-#include "tests/sim/users.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,7 +62,7 @@ static const struct {
 	{2, liar_end},
 	{1, supervisor_begin_drain},
 	{2, supervisor_probe},
-	{1, users_reload},
+	{1, player_reload_users},
 };
 
 static void random_event(struct world *world)

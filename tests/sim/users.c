@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/sim/users.h"
 
-#include "daemon/core/calls/direct.h"
 #include "daemon/core/calls/direct_life.h"
 #include "daemon/core/calls/lease.h"
-#include "daemon/core/records/slot.h"
-#include "tests/sim/player.h"
 #include "tests/sim/question.h"
 
 #include <stdlib.h>
@@ -48,8 +45,7 @@ static void fill_by_rules(struct world *world, struct grant *grant, enum right r
 		}
 }
 
-/* The last grant of that user. */
-static struct grant *grant_of(const struct world *world, int user)
+struct grant *users_grant(const struct world *world, int user)
 {
 	struct grant *found = NULL;
 
@@ -110,7 +106,7 @@ void users_end(struct world *world)
 static uint32_t some_grant(struct world *world)
 {
 	const int user = world->flavour.users ? (int)world_dice(world, USERS + 1) - 1 : -1;
-	return (uint32_t)(grant_of(world, user) - world->grants);
+	return (uint32_t)(users_grant(world, user) - world->grants);
 }
 
 uint32_t users_enter(struct world *world, struct client *client)
@@ -124,26 +120,17 @@ uint32_t users_enter(struct world *world, struct client *client)
 	return number;
 }
 
-/* As session_identity_change does it. A client is seldom another user afterwards. */
-void users_reload(struct world *world)
+void users_renew(struct world *world)
 {
-	if (!world->flavour.users)
-		return;
-	world_say(world, "users have other rights and limits");
 	for (int user = 0; user < USERS; user++)
 		set_limits(world, add_grant(world, user)->rights->quota);
-	faults_arm(true);
-	for (int i = 0; i < WORLD_CLIENTS; i++) {
-		struct player *player = world->players[i];
-		if (!player)
-			continue;
-		const int user = world->grants[*player_grant(player)].user;
-		const struct grant *grant = grant_of(world, user);
-		*player_grant(player) = world_one_in(world, 6) ? some_grant(world) : (uint32_t)(grant - world->grants);
-		client_set_rights(player_client(player), world->grants[*player_grant(player)].rights);
-		direct_settle_rights(player_client(player), "refused");
-	}
-	faults_arm(false);
+}
+
+uint32_t users_next(struct world *world, uint32_t number)
+{
+	if (world_one_in(world, 6))
+		return some_grant(world);
+	return (uint32_t)(users_grant(world, world->grants[number].user) - world->grants);
 }
 
 /* ---- judging ---- */
@@ -188,77 +175,4 @@ bool users_may_attach(const struct client *client, const struct pool *pool)
 	struct error error;
 
 	return rights_allow(client->rights, RIGHT_DIRECT, pool->name) && direct_check_quota(client, &error) == 0;
-}
-
-/* ---- the books ---- */
-
-/* What is found for a quota. */
-struct found {
-	uint32_t connections, inflight, lingering, leases, directs;
-};
-
-static void count_client(struct found *found, const struct quota *quota, const struct client *client)
-{
-	if (client->quota != quota)
-		return;
-	found->connections += !client->hung_up;
-	found->inflight += client->inflight.count + client->notified;
-	found->leases += client->lease_count;
-}
-
-static void count_slot(struct found *found, const struct quota *quota, const struct slot *slot)
-{
-	const struct direct *direct;
-
-	TAILQ_FOREACH(direct, &slot->directs, of_slot)
-		found->directs += direct->rights && direct->rights->quota == quota;
-}
-
-static void count_pool(struct found *found, const struct quota *quota, const struct pool *pool)
-{
-	const struct call *call;
-	const struct slot *slot;
-
-	TAILQ_FOREACH(call, &pool->calls, link)
-		found->lingering += call->lingers && call->rights->quota == quota;
-	SLOT_FOREACH(slot, pool)
-		count_slot(found, quota, slot);
-}
-
-static void audit_quota(const struct world *world, const struct quota *quota, bool quiet)
-{
-	struct found found = {0};
-	const struct client *client;
-	const struct pool *pool;
-
-	for (uint32_t i = 0; (client = player_next(world, &i));)
-		count_client(&found, quota, client);
-	TAILQ_FOREACH(pool, &world->core.pools, link)
-		count_pool(&found, quota, pool);
-	HOLDS(world, quota->connections == found.connections && quota->sessions == found.connections,
-	      "user %s has %u sessions, and %u of %u are counted", quota->name, found.connections, quota->sessions,
-	      quota->connections);
-	HOLDS(world, quota->inflight == found.inflight, "user %s has %u calls in flight, and %u are counted", quota->name,
-	      found.inflight, quota->inflight);
-	HOLDS(world, quota->lingering == found.lingering, "user %s has %u calls that linger, and %u are counted", quota->name,
-	      found.lingering, quota->lingering);
-	HOLDS(world, quota->leases == found.leases, "user %s has %u leases, and %u are counted", quota->name, found.leases,
-	      quota->leases);
-	HOLDS(world, quota->directs == found.directs, "user %s has %u direct channels, and %u are counted", quota->name,
-	      found.directs, quota->directs);
-	HOLDS(world, !quiet || quota->inflight + quota->lingering + quota->leases == 0, "user %s has something when all is over",
-	      quota->name);
-}
-
-void users_audit(const struct world *world, bool quiet)
-{
-	uint64_t denied = 0;
-
-	for (int user = 0; user < USERS && world->flavour.users; user++) {
-		const struct quota *quota = grant_of(world, user)->rights->quota;
-		audit_quota(world, quota, quiet);
-		denied += quota->denied;
-	}
-	HOLDS(world, denied == world->core.denied, "%llu requests were denied, and %llu are counted",
-	      (unsigned long long)world->core.denied, (unsigned long long)denied);
 }

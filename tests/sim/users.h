@@ -20,10 +20,16 @@ struct grant {
 	bool call[WORLD_POOLS][USERS_METHODS], all[WORLD_POOLS][USERS_METHODS];
 };
 
-/* Does nothing but in worlds with users. */
-void users_begin(struct world *world);
+void users_begin(struct world *world); /* grant 0 is of clients that are no user's */
 void users_end(struct world *world);
-void users_reload(struct world *world); /* an event: other rights and limits, for all clients */
+
+/* The last grant of that user. */
+struct grant *users_grant(const struct world *world, int user);
+
+/* A reload: makes new grants and sets other limits. users_next: the grant of a client that had this one; it is seldom another user
+ * afterwards. */
+void users_renew(struct world *world);
+uint32_t users_next(struct world *world, uint32_t number);
 
 /* What a new client may do: the number of its grant, whose rights it gets. */
 uint32_t users_enter(struct world *world, struct client *client);
@@ -35,8 +41,5 @@ bool users_may_attach(const struct client *client, const struct pool *pool);
 /* The question is asked under that grant: finds whether it is to be denied, and notes that with its tokens. `files`: descriptors go
  * with it. */
 void users_judge(struct world *world, struct question *question, uint32_t grant, bool files);
-
-/* The books of all quotas; `quiet`: nothing may be left. */
-void users_audit(const struct world *world, bool quiet);
 
 #endif
