@@ -64,7 +64,7 @@ $(B)/objpoold: $(SUPER) $(CORE) $(PROTO)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -levent_openssl -levent_extra -levent_core -linih -ljansson -lsystemd -lmsgpackc -lssl -lcrypto
 
 $(B)/objpool-worker: $(WORKER) $(CAGE) $(PROTO)
-	$(CC) $(ALL_LDFLAGS) -rdynamic -o $@ $^ -lmsgpackc -ldl
+	$(CC) $(ALL_LDFLAGS) -rdynamic -o $@ $^ -lmsgpackc -lseccomp -ldl
 
 $(B)/objpool-backtrace: $(BACKTRACE)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -ldw

@@ -25,6 +25,8 @@ $(filter $(B)/tests/test_client_%,$(UNIT)): $(B)/tests/unit/client_server.o
 
 # The supervisor's, and a command's, own parts.
 $(B)/tests/test_awake: $(B)/daemon/worker/awake.o
+$(B)/tests/test_cage: $(CAGE)
+LIBS_cage := -lseccomp
 $(B)/tests/test_procfs: $(B)/daemon/supervisor/base/procfs.o
 $(B)/tests/test_accept: $(B)/daemon/supervisor/http/accept.o
 $(B)/tests/test_closer: $(B)/daemon/supervisor/base/closer.o

@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import pwd
+import socket
 import subprocess
 
 import pytest
@@ -188,6 +189,71 @@ def test_workers_are_strangers_to_each_other(start):
     assert client.value("p.status", "CapEff") == "0" * 16 and client.value("p.signals_itself") == "done"
 
 
+# ---- the network, and system calls ----
+
+
+@pytest.mark.skipif(LANDLOCK < 1, reason="no Landlock here")
+def test_no_network(caged, place):
+    client = caged(network="no")
+    daemon = client.daemon
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(str(place / "datagrams"))
+        for pool, wrong in (("free", "done"), ("p", "EPERM")):
+            assert client.value(f"{pool}.connects", str(daemon.socket_path)) == wrong
+            assert client.value(f"{pool}.sends_on_pair", str(place / "datagrams")) == wrong
+            assert client.value(f"{pool}.listens_on", str(place / f"listener-{pool}")) == wrong
+            for family in (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK):
+                assert client.value(f"{pool}.makes_socket", int(family), int(socket.SOCK_DGRAM)) == wrong
+            assert client.value(f"{pool}.makes_pair", int(socket.SOCK_DGRAM)) == wrong
+            assert client.value(f"{pool}.makes_pair", int(socket.SOCK_STREAM)) == "done"
+    assert client.value("p.makes_ring") == "EPERM"
+    assert client.value("p.waits") == "waited" and client.value("p.runs", "/usr/bin/true") == "done"
+
+
+@pytest.mark.skipif(LANDLOCK < 1, reason="no Landlock here")
+@pytest.mark.parametrize("syscalls", ["default", "strict"])
+def test_system_calls(start, syscalls):
+    daemon = start({"p": section(workers=2, syscalls=syscalls), "free": section(workers=2)})
+    client = daemon.client()
+    for pool, wrong in (("free", "done"), ("p", "EPERM")):
+        sibling = client.value(f"{pool}:1.pid")
+        for attempt in ("traces", "limits_another", "pins_another", "slows_another", "takes_descriptor"):
+            assert client.value(f"{pool}:0.{attempt}", sibling) == wrong, attempt
+        assert client.value(f"{pool}:0.reads_memory", sibling, client.value(f"{pool}:1.address")) == wrong
+        if os.geteuid() == 0:
+            assert client.value(f"{pool}:0.has_namespace") == wrong
+    strictly = "EPERM" if syscalls == "strict" else "done"
+    assert client.value("p.makes_ring") == "EPERM"
+    assert client.value("p.runs", "/usr/bin/true") == strictly
+    assert client.value("p.makes_socket", int(socket.AF_UNIX), int(socket.SOCK_STREAM)) == strictly
+    # A computation has what it needs.
+    assert client.value("p.counts", 10) == 45 and client.value("p.waits") == "waited" and client.value("p.forks") == 7
+    assert client.value("p.signals_itself") == "done" and client.value("p.place")
+    assert client.value("p.eats", 10 << 20) == 10 << 20
+
+
+@pytest.mark.skipif(LANDLOCK < 1, reason="no Landlock here")
+def test_all_of_a_cage_at_once(caged, place):
+    client = caged(network="no", syscalls="strict", read=json.dumps([str(CLASSES)]), write=json.dumps([str(place)]), workers=2,
+                   limit_files=100, umask="077", directory=place)
+    assert client.value("p.counts", 10) == 45 and client.value("p.creates", "new") == "done"
+    assert client.value("p.reads", str(CLASSES / "sample.py")) == "done"
+    assert client.value("p.connects", str(client.daemon.socket_path)) == "EPERM"
+    assert client.value("p.reads", "/etc/passwd") == "EACCES"
+    assert client.value("p:0.reads", f"/proc/{client.value('p:1.pid')}/stat") == "EACCES"
+    # Large values and a direct channel go by descriptors.
+    assert client.value("p.length", bytes(1 << 20)) == 1 << 20
+
+
+@pytest.mark.skipif(LANDLOCK < 1, reason="no Landlock here")
+def test_instances_that_are_threads(start):
+    daemon = start({"p": {"isolation": "thread", "network": "no", "syscalls": "default", "workers": 3}})
+    client = daemon.client()
+    assert client.value("p:all.echo", 5) == [5, 5, 5]
+    status = pathlib.Path(f"/proc/{daemon.pids(client)[0]}/status").read_text()
+    assert "Seccomp:\t2" in status and "NoNewPrivs:\t1" in status
+
+
 # ---- what can't be had ----
 
 
@@ -233,6 +299,7 @@ def test_the_check_tries_the_cage(place):
     ({"cpus": "3-1"}, "cpus = 3-1: must be numbers of CPUs, as in 0-3,8"),
     ({"cpus": "1024"}, "cpus = 1024: must be numbers of CPUs, as in 0-3,8"),
     ({"cpus": "0,"}, "cpus = 0,: must be numbers of CPUs, as in 0-3,8"),
+    ({"syscalls": "all"}, "syscalls = all: must be none, default or strict"),
     ({"nice": "20"}, "nice = 20: must be a number from -20 to 19"),
     ({"umask": "9"}, "umask = 9: must be an octal mode, as in 0660"),
 ])

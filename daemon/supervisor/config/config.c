@@ -14,6 +14,7 @@
 static const char *const admins[] = {"all", "unix", "none", NULL};               /* as enum config_admin */
 static const char *const tls_clients[] = {"none", "optional", "required", NULL}; /* as enum config_tls_client */
 static const char *const isolations[] = {"process", "thread", NULL};             /* as enum config_isolation */
+static const char *const syscalls[] = {"none", "default", "strict", NULL};        /* as enum cage_syscalls */
 static const char *const levels[] = {"error", "warning", "info", "debug", NULL};
 
 #define AT(member) offsetof(struct config, member)
@@ -88,6 +89,8 @@ static const struct config_option pool_options[] = {
 	{"limit_processes", T_COUNT, AT(cage.limit_processes), "0", NULL, 0, 1 << 22},
 	{"limit_cpu", T_COUNT, AT(cage.limit_cpu), "0", NULL, 0, UINT32_MAX},
 	{"read", T_JSON, AT(cage.read), NULL, NULL, 0, 0},
+	{"network", T_BOOL, AT(cage.network), "yes", NULL, 0, 0},
+	{"syscalls", T_CHOICE, AT(cage.syscalls), "none", syscalls, 0, 0},
 	{"write", T_JSON, AT(cage.write), NULL, NULL, 0, 0},
 };
 #undef AT

@@ -26,6 +26,13 @@ static int keep(struct span map)
 		       : 0;
 }
 
+static int filter_syscalls(const struct cage *of)
+{
+	const struct cage_kernel kernel = cage_kernel_of(cage_landlock_abi());
+
+	return cage_filter_syscalls(of, &kernel);
+}
+
 static int enter(struct span map, bool threads, char *reason, size_t size)
 {
 	cage.reason = reason;
@@ -35,7 +42,9 @@ static int enter(struct span map, bool threads, char *reason, size_t size)
 	for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
 		if (steps[i](&cage) < 0)
 			return -1;
-	return threads ? cage_confine_worker(&cage) : 0;
+	if (threads && cage_confine_worker(&cage) < 0)
+		return -1;
+	return filter_syscalls(&cage);
 }
 
 static int enter_slot(uint32_t slot, char *reason, size_t size)

@@ -43,6 +43,11 @@ int cage_landlock_abi(void)
 	return (int)syscall(SYS_landlock_create_ruleset, NULL, (size_t)0, LANDLOCK_CREATE_RULESET_VERSION);
 }
 
+struct cage_kernel cage_kernel_of(int abi)
+{
+	return (struct cage_kernel){.scopes_signals = abi >= ABI_SCOPES, .guards_truncation = abi >= ABI_TRUNCATE};
+}
+
 static uint64_t known_to(int abi)
 {
 	return ~((abi < ABI_REFER ? LANDLOCK_ACCESS_FS_REFER : 0) | (abi < ABI_TRUNCATE ? LANDLOCK_ACCESS_FS_TRUNCATE : 0) |

@@ -25,6 +25,13 @@ int cage_drop_privileges(const struct cage *cage);
 int cage_confine(const struct cage *cage);
 int cage_confine_worker(const struct cage *cage);
 
+/* cage_syscalls.c: system calls; and what this kernel's Landlock does not hold back. */
+struct cage_kernel {
+	bool scopes_signals, guards_truncation;
+};
+struct cage_kernel cage_kernel_of(int abi);
+int cage_filter_syscalls(const struct cage *cage, const struct cage_kernel *kernel);
+
 /* Which version of Landlock the kernel has; 0 or less: none. */
 int cage_landlock_abi(void);
 

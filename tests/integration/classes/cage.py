@@ -127,8 +127,69 @@ class Prisoner:
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(path)
 
+    @tries
+    def makes_socket(self, family, kind):
+        socket.socket(family, kind).close()
+
+    @tries
+    def makes_pair(self, kind):
+        for end in socket.socketpair(socket.AF_UNIX, kind):
+            end.close()
+
+    @tries
+    def sends_on_pair(self, path):
+        """A datagram of one's own pair goes where it is addressed to."""
+        mine, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        with mine, other:
+            mine.sendto(b"x", path)
+
+    @tries
+    def listens_on(self, path):
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(path)
+
+    @tries
+    def limits_another(self, pid):
+        resource.prlimit(pid, resource.RLIMIT_NOFILE)
+
+    @tries
+    def pins_another(self, pid):
+        os.sched_setaffinity(pid, os.sched_getaffinity(0))
+
+    @tries
+    def slows_another(self, pid):
+        os.setpriority(os.PRIO_PROCESS, pid, os.getpriority(os.PRIO_PROCESS, pid))
+
+    @tries
+    def has_namespace(self):
+        checked(LIBC.unshare(0x04000000))
+
+    @tries
+    def makes_ring(self):
+        os.close(checked(LIBC.syscall(425, 1, ctypes.create_string_buffer(120))))
+
+    def counts(self, n):
+        """Threads, a child of its own, and a pipe."""
+        import concurrent.futures
+        with concurrent.futures.ThreadPoolExecutor(2) as threads:
+            return sum(threads.map(lambda i: i, range(n)))
+
+    async def waits(self):
+        import asyncio
+        await asyncio.sleep(0.001)
+        return "waited"
+
+    def forks(self):
+        pid = os.fork()
+        if pid == 0:
+            os._exit(7)
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
     def eats(self, size):
         return len(bytearray(size))
+
+    def length(self, value):
+        return len(value)
 
     def spins(self):
         while True:
