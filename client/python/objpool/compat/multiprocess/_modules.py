@@ -2,7 +2,7 @@
 """Finds the modules of this package that have no file here, because their code is the standard library's.
 
 SHARED modules are the standard library's own: a program has one table of children, one resource tracker, one log.
-connection.py, managers.py, shared_memory.py and sharedctypes.py have the standard library's code, that of the Python that runs,
+connection.py, _standard_managers.py, shared_memory.py and sharedctypes.py have the standard library's code, that of the Python that runs,
 executed once more: its relative imports find what this package has by those names, and the standard library's module is not
 touched. They go on from there.
 """
@@ -41,8 +41,9 @@ class _Shared:
         sys.modules[module.__name__] = importlib.import_module(original_of(module.__name__))
 
 
-def execute_again(module):
-    """Executes the standard library's code in this module, which has the same name here."""
+def execute_again(module, name=None):
+    """Executes the standard library's code in this module, which has the same name here, or takes that of another."""
+    module.__name__ = name or module.__name__
     original = importlib.util.find_spec(original_of(module.__name__))
     module.__file__ = original.origin
     exec(original.loader.get_code(original.name), module.__dict__)

@@ -5,7 +5,7 @@ import os
 import threading
 
 from . import _codec, connection, process
-from .managers import Server
+from ._standard_managers import Server
 
 
 class _Entries:
