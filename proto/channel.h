@@ -28,7 +28,7 @@
  *   [CALLS, id, session, method, first item, count,          [RESULTS, id, item, [response, …]]
  *           [request, …]]                                    [ITEM_ERROR, id, item, error]
  *   [FILES, [number, …]]  + as many descriptors              [PAYLOAD, id, place, offset, length, touched]  + 1 descriptor
- *   [ATTACH, place, session, error maps?, tell every,        [DETACHED, place, protocol error?]
+ *   [ATTACH, place, session, error form, tell every,         [DETACHED, place, protocol error?]
  *           stop_timeout, rings?]                            [COUNTED]
  *   [DETACH, place, reason]
  *   [DROP, place, number]

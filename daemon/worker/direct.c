@@ -73,11 +73,11 @@ static void open_channel(struct host *host, uint32_t place, int fd)
 void directs_on_attach(struct host *host, struct reader *reader)
 {
 	const int fd = worker_files_take(host->inbox.files);
-	uint64_t place, session, maps, tell_every, grace, rings;
+	uint64_t place, session, form, tell_every, grace, rings;
 
-	if (fd < 0 || read_uint(reader, &place) < 0 || read_uint(reader, &session) < 0 || read_uint(reader, &maps) < 0 ||
+	if (fd < 0 || read_uint(reader, &place) < 0 || read_uint(reader, &session) < 0 || read_uint(reader, &form) < 0 ||
 	    read_uint(reader, &tell_every) < 0 || read_uint(reader, &grace) < 0 || read_uint(reader, &rings) < 0 ||
-	    place >= DIRECT_MAX)
+	    place >= DIRECT_MAX || form >= ERROR_FORMS)
 		quit_protocol();
 	if (!host->directs && !(host->directs = calloc(1, sizeof *host->directs)))
 		quit_memory();
@@ -86,7 +86,7 @@ void directs_on_attach(struct host *host, struct reader *reader)
 	open_channel(host, (uint32_t)place, fd);
 	struct direct_channel *channel = host->directs->at[place];
 	channel->session = session;
-	channel->error_maps = maps;
+	channel->error_form = (enum error_form)form;
 	channel->grace = grace;
 	host->directs->tell_every = tell_every;
 	host->reply.beside = on_dying;

@@ -27,7 +27,7 @@ static void pack_error(struct host *host, const struct direct_channel *channel)
 	struct method_error *error = &task->handle.error;
 
 	reply_mark(&host->reply, task->max_result);
-	direct_error_pack(error, &task->place, channel->error_maps, &task->packer);
+	direct_error_pack(error, &task->place, channel->error_form, &task->packer);
 	if (!host->reply.too_large && !host->reply.failed)
 		return;
 	const unsigned long long size = host->reply.too_large;
@@ -38,7 +38,7 @@ static void pack_error(struct host *host, const struct direct_channel *channel)
 	else
 		error->no_memory = true;
 	reply_mark(&host->reply, UINT64_MAX);
-	direct_error_pack(error, &task->place, channel->error_maps, &task->packer);
+	direct_error_pack(error, &task->place, channel->error_form, &task->packer);
 }
 
 /* Answers with the task's error. If there is no memory even for that, the channel ends. */

@@ -11,6 +11,7 @@
 #ifndef WORKER_DIRECT_CHANNEL_H
 #define WORKER_DIRECT_CHANNEL_H
 
+#include "proto/error_form.h"
 #include "proto/read.h"
 #include "proto/rings.h"
 #include "proto/scan.h"
@@ -29,7 +30,7 @@ struct direct_channel {
 	struct rings *rings; /* messages and answers go through them, not through the socket; NULL: there are none */
 	bool hung_up;        /* with rings: the client has shut down its sending side of the socket */
 	uint64_t session;
-	bool error_maps;     /* the form of errors that its client wants */
+	enum error_form error_form; /* that its client wants */
 	uint64_t grace;      /* nanoseconds that the client has to end it once it is told to */
 
 	uint8_t *in;

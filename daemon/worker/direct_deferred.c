@@ -36,7 +36,7 @@ static int put_error(struct deferred *deferred)
 
 	msgpack_packer_init(&packer, &buffer, objpool_buffer_write);
 	(void)objpool_buffer_write(&buffer, (const char *)head, (size_t)(end - head));
-	direct_error_pack(&deferred->handle.error, deferred->handle.call.place, deferred->channel->error_maps, &packer);
+	direct_error_pack(&deferred->handle.error, deferred->handle.call.place, deferred->channel->error_form, &packer);
 	msgpack_pack_nil(&packer);
 	const int r = buffer.failed ? -ENOMEM : direct_channel_put(deferred->channel, buffer.data, buffer.size);
 	objpool_buffer_free(&buffer);

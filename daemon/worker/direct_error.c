@@ -58,10 +58,15 @@ static void pack_map(const struct method_error *error, const struct objpool_plac
 	msgpack_pack_bin_body(packer, error->data, error->data_size);
 }
 
-void direct_error_pack(const struct method_error *error, const struct objpool_place *place, bool as_map, msgpack_packer *packer)
+void direct_error_pack(const struct method_error *error, const struct objpool_place *place, enum error_form form, msgpack_packer *packer)
 {
-	if (as_map)
+	if (form == ERRORS_AS_MAP) {
 		pack_map(error, place, packer);
-	else
-		pack_string(error, packer);
+		return;
+	}
+	if (form == ERRORS_AS_PAIR) {
+		msgpack_pack_array(packer, 2);
+		msgpack_pack_int(packer, 0);
+	}
+	pack_string(error, packer);
 }

@@ -159,7 +159,7 @@ static void open_rings(struct channel *channel)
 		abort();
 }
 
-/* [FILES, [0]] with the socket, and [ATTACH, place, session, error maps?, tell every, stop_timeout, rings?] */
+/* [FILES, [0]] with the socket, and [ATTACH, place, session, error form, tell every, stop_timeout, rings?] */
 static void attach(struct host *host, uint8_t place)
 {
 	int ends[2];

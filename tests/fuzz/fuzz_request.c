@@ -108,7 +108,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 		if (slot_on_message(pool->slots[i], (struct span){.bytes = ready, .size = sizeof ready}, NULL) < 0)
 			abort();
 	client_init(&client, &core);
-	client.error_maps = size > 0 && bytes[size - 1] & 1;
+	client.error_form = size > 0 ? (enum error_form)(bytes[size - 1] % ERROR_FORMS) : ERRORS_AS_STRING;
 	send_all(&client, bytes, size);
 	core.now += SECOND;
 	timers_run(&core.timers, core.now, UINT32_MAX);

@@ -238,7 +238,7 @@ static void client_goes(struct world *world, struct client *client)
 {
 	client_gone(client);
 	client_init(client, &world->core);
-	client->error_maps = client->id & 1;
+	client->error_form = (enum error_form)(client->id % ERROR_FORMS);
 }
 
 static void worker_begins(struct world *world, struct worker *worker)

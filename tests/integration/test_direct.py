@@ -162,6 +162,8 @@ def test_errors(start):
         assert channel.value("echo", 1) == 1
     with Owner(daemon, errors="string") as client, client.attach("p") as channel:
         assert channel.error("fail", "no") == "FAILED: no"
+    with Owner(daemon, errors="pair") as client, client.attach("p") as channel:
+        assert channel.error("fail", "no") == [0, "FAILED: no"]
 
 
 def test_who_may_attach(start):

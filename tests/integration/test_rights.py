@@ -181,7 +181,41 @@ def test_a_reload_changes_rights_at_the_next_call(start):
         daemon.write_config()
         daemon.signal(signal.SIGHUP)
         daemon.wait_log(r"(?s)configuration reloaded.*configuration reloaded")
-        assert client.value("objpool.whoami")["by"] == ("none" if os.geteuid() else "root")
+        assert client.value("objpool.whoami")["by"] == "none"  # it must not become root
+        assert client.error("p.pid")["code"] == "DENIED"
+        with daemon.client() as other:
+            assert other.value("objpool.whoami")["by"] == ("none" if os.geteuid() else "root")
+
+
+def test_a_token_that_came_before_there_were_users_is_remembered(start):
+    daemon = start()
+    with with_token(daemon) as client, with_token(daemon, "other") as other, daemon.client(daemon.tcp) as plain:
+        plain.value("objpool.hello", {"token": "secret"})
+        daemon.users = CI + "[user *]\n"
+        daemon.write_config()
+        daemon.signal(signal.SIGHUP)
+        daemon.wait_log("configuration reloaded")
+        assert [c.value("objpool.whoami")["user"] for c in (client, other, plain)] == ["ci", None, "*"]
+
+
+def test_a_refused_token_has_the_form_of_errors_that_hello_asks_for(start):
+    daemon = start(users=CI)
+    for keys in {"errors": "map", "token": "x"}, {"token": "x", "errors": "map"}:
+        with daemon.client() as client:
+            assert client.error("objpool.hello", keys)["code"] == "DENIED"
+            assert client.receive() is None
+
+
+def test_errors_as_pairs(start):
+    daemon = start(users="[user *]\ncall = p.*\ndirect = p\n")
+    with daemon.client(daemon.tcp) as client:
+        client.value("objpool.hello", {"errors": "pair"})
+        assert client.error("q.echo") == [0, f'DENIED: user * may not "call" q.echo (objpoold.conf:{line_of(daemon, "[user *]")})']
+        assert client.error("p.fail", "why") == [0, "FAILED: why"]
+        assert client.full("p:map", "fail", [["a", "b"]], errors="collect") == (None, [[[0, "FAILED: a"], None], [[0, "FAILED: b"], None]])
+        assert client.error("objpool.hello", {"errors": "pairs"})[1].startswith("BAD_ARGUMENT: ")
+        client.value("objpool.hello", {"errors": "string"})
+        assert client.error("p.fail", "why") == "FAILED: why"
 
 
 def test_acl(start):

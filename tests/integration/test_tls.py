@@ -489,6 +489,14 @@ def test_users_by_certificate_and_token(serve, ca):
     other, other_key, _ = ca.issue("nobody")
     with Secure(daemon.tls, context_for(ca, other, other_key)) as client:
         assert who(client) == (None, "none")
+    with Secure(daemon.tls, context_for(ca, other, other_key)) as client:
+        client.value("objpool.hello", {"token": "secret"})  # a certificate that no section names says nothing
+        assert who(client) == ("ci", "token")
+    with Secure(daemon.tls, context_for(ca, ann, ann_key)) as client:
+        client.value("objpool.hello", {"token": "secret"})
+        assert who(client) == ("ann", "cert")
+    with Secure(daemon.tls, context_for(ca, ann, ann_key)) as client:
+        assert client.error("objpool.hello", {"token": "wrong"}).startswith("DENIED: ")
     both, both_key, _ = ca.issue("two", [x509.DNSName("two.example.org")])
     with Secure(daemon.tls, context_for(ca, both, both_key)) as client:
         with pytest.raises((EOFError, ConnectionResetError)):

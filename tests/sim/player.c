@@ -132,7 +132,7 @@ static struct player *some_player(struct world *world)
 	*at = calloc(1, sizeof **at);
 	client_init(&(*at)->client, &world->core);
 	(*at)->grant = users_enter(world, &(*at)->client);
-	(*at)->client.error_maps = true;
+	(*at)->client.error_form = ERRORS_AS_MAP;
 	(*at)->listener = (struct listener){.world = world, .read = read_value_of};
 	if (world->flavour.files && world_one_in(world, 2)) { /* as client_files_offer */
 		(*at)->client.fds = true;

@@ -639,7 +639,7 @@ static void an_item_that_had_begun_may_not_have_run(void **state)
 	(void)state;
 	world_open(&world);
 	client_init(&client, &world.core);
-	client.error_maps = true;
+	client.error_form = ERRORS_AS_MAP;
 	struct pool *pool = world_pool(&world, "p", 1, &world_settings);
 	world_ask_in_full(&client, 1, "p:map", "step", "[[ii{si", 1, 2, 1, 2, 1, "chunk", 2);
 	const uint32_t id = world_begin(pool->slots[0]);

@@ -234,10 +234,17 @@ static void pack_as_map(const struct error *error, struct sendq *to)
 	}
 }
 
-void error_pack(const struct error *error, bool as_map, struct sendq *to)
+static void pack_pair(const struct error *error, struct sendq *to)
 {
-	if (as_map)
-		pack_as_map(error, to);
-	else
-		pack_string(error, to);
+	put_head(to, pack_array, 2);
+	sendq_copy(to, "\0", 1); /* the number 0 */
+	pack_string(error, to);
+}
+
+void error_pack(const struct error *error, enum error_form form, struct sendq *to)
+{
+	static void (*const pack[ERROR_FORMS])(const struct error *, struct sendq *) = {
+		[ERRORS_AS_STRING] = pack_string, [ERRORS_AS_MAP] = pack_as_map, [ERRORS_AS_PAIR] = pack_pair};
+
+	pack[form](error, to);
 }

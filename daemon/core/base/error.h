@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * error: what a caller is told when a call fails: the codes, their names, and the two forms of an error on the wire. An error
- * is a string "CODE: text", or a map for sessions that asked for maps.
+ * is a string "CODE: text", or what else the session has asked for (proto/error_form.h).
  */
 #ifndef CORE_ERROR_H
 #define CORE_ERROR_H
 
+#include "proto/error_form.h"
 #include "proto/read.h"
 #include "proto/sendq.h"
 
@@ -69,8 +70,8 @@ void error_copy(struct error *to, const struct error *from);
  * -EINVAL. */
 int error_read(struct error *error, struct span value);
 
-/* Writes the error as a value: a map, or a string. */
-void error_pack(const struct error *error, bool as_map, struct sendq *to);
+/* Writes the error as a value of that form. */
+void error_pack(const struct error *error, enum error_form form, struct sendq *to);
 
 /* Makes each byte that is no part of a UTF-8 character a "?". Texts hold names that clients chose, and msgpack libraries
  * refuse strings that are no UTF-8. */

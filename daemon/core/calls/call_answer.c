@@ -172,14 +172,14 @@ void call_on_values(struct batch *batch, uint32_t count, struct span values, str
 /* Keeps the failure in its place among the results. Unless failures are collected, the first failure becomes the answer. */
 static int keep_failure(struct call *call, uint64_t index, const struct error *error)
 {
-	const bool as_map = call->ticket.client && call->ticket.client->error_maps;
+	const enum error_form form = call->ticket.client ? call->ticket.client->error_form : ERRORS_AS_STRING;
 	const bool collect = call->errors == ERRORS_COLLECT;
 
 	if (call->stream.on && stream_failure(&call->stream, &call->ticket, index, error) < 0)
 		return -ENOMEM;
 	if (call->stream.on && collect)
 		return 0;
-	return gather_failure(&call->gather, index, error, as_map, collect);
+	return gather_failure(&call->gather, index, error, form, collect);
 }
 
 void call_on_failure(struct batch *batch, uint64_t index, struct error *error)

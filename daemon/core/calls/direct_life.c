@@ -185,7 +185,7 @@ static void answer(struct direct *direct)
 			p = pack_nil(p);
 		sendq_copy(out, room, (size_t)(p - room));
 		if (direct->lost)
-			error_pack(direct->lost, direct->client->error_maps, out);
+			error_pack(direct->lost, direct->client->error_form, out);
 	}
 	ticket_close(&direct->ticket);
 }

@@ -62,7 +62,7 @@ void nested_begin(struct slot *slot)
 	client_init(&nested->client, slot->pool->core);
 	nested->client.internal = true;
 	nested->client.wrote = on_wrote;
-	nested->client.error_maps = true;
+	nested->client.error_form = ERRORS_AS_MAP;
 }
 
 void nested_end(struct slot *slot)

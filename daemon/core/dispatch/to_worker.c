@@ -354,7 +354,7 @@ void to_worker_attach(struct slot *slot, uint32_t place, const struct client *cl
 	put_array(out, 1);
 	put_uints(out, (uint64_t[]){0}, 1);
 	put_array(out, 7);
-	put_uints(out, (uint64_t[]){TO_ATTACH, place, client->id, client->error_maps, tell_every,
+	put_uints(out, (uint64_t[]){TO_ATTACH, place, client->id, client->error_form, tell_every,
 				    slot->pool->settings.stop_timeout, rings}, 7);
 	slot->pool->core->ops->slot_wrote(slot);
 }

@@ -292,7 +292,7 @@ void ticket_answer_error(struct ticket *ticket, const struct error *error)
 	if (ticket->client && !ticket->notification) {
 		struct client *client = ticket->client;
 		put_head(&client->out, ticket->msgid, false, 0);
-		error_pack(error, client->error_maps, &client->out);
+		error_pack(error, client->error_form, &client->out);
 		put_nil(&client->out);
 	}
 	ticket_close(ticket);
@@ -334,7 +334,7 @@ void client_answer_error(struct client *client, uint32_t msgid, const struct err
 	if (client->hung_up)
 		return;
 	put_head(&client->out, msgid, false, 0);
-	error_pack(error, client->error_maps, &client->out);
+	error_pack(error, client->error_form, &client->out);
 	put_nil(&client->out);
 	client_wrote(client);
 }

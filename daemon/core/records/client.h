@@ -69,7 +69,7 @@ struct client {
 	TAILQ_HEAD(, call) yielding; /* calls whose methods wait until the client reads: see yield.h */
 	struct client_memo memo;
 	char name[CLIENT_NAME];  /* that it gave in hello */
-	bool error_maps;         /* wants errors as maps */
+	enum error_form error_form;
 	void (*wrote)(struct client *client); /* is called when there are answers; NULL: ops->client_wrote, unless internal */
 	bool internal;           /* it is no session, but an instance or a probe: ops->client_wrote is not called */
 	bool fds;                /* it takes descriptors */

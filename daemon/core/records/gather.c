@@ -83,29 +83,29 @@ int gather_values(struct gather *gather, uint64_t first, uint32_t count, struct 
 	return piece->bytes.failed ? -ENOMEM : 0;
 }
 
-static int collect_failure(struct gather *gather, uint64_t index, const struct error *error, bool as_map)
+static int collect_failure(struct gather *gather, uint64_t index, const struct error *error, enum error_form form)
 {
 	struct piece *piece = piece_for(gather, index);
 	if (!piece)
 		return -ENOMEM;
 	const size_t before = piece->bytes.bytes;
 	sendq_copy(&piece->bytes, "\x92", 1);
-	error_pack(error, as_map, &piece->bytes);
+	error_pack(error, form, &piece->bytes);
 	sendq_copy(&piece->bytes, "\xc0", 1);
 	piece->count++;
 	gather->size += piece->bytes.bytes - before;
 	return piece->bytes.failed ? -ENOMEM : 0;
 }
 
-int gather_failure(struct gather *gather, uint64_t index, const struct error *error, bool as_map, bool collect)
+int gather_failure(struct gather *gather, uint64_t index, const struct error *error, enum error_form form, bool collect)
 {
 	if (collect)
-		return collect_failure(gather, index, error, as_map);
+		return collect_failure(gather, index, error, form);
 	if (gather->failed >= 0 && gather->failed <= (int64_t)index)
 		return 0;
 	drop_pieces(gather);
 	sendq_clear(&gather->failure);
-	error_pack(error, as_map, &gather->failure);
+	error_pack(error, form, &gather->failure);
 	gather->failed = (int64_t)index;
 	return gather->failure.failed ? -ENOMEM : 0;
 }

@@ -33,7 +33,7 @@ int gather_values(struct gather *gather, uint64_t first, uint32_t count, struct 
 
 /* Adds the failure of a task. With `collect` it becomes [error, nil] in the task's place. Else the failure of the lowest task
  * is kept. 0 or -ENOMEM. */
-int gather_failure(struct gather *gather, uint64_t index, const struct error *error, bool as_map, bool collect);
+int gather_failure(struct gather *gather, uint64_t index, const struct error *error, enum error_form form, bool collect);
 
 /* Writes the array of `total` values, which have all been added, and drops them from the gather. */
 void gather_write(struct gather *gather, uint32_t total, struct sendq *to);

@@ -80,10 +80,10 @@ static void put_values(struct sendq *out, const struct stream *stream, const str
 	}
 }
 
-static void put_failure(struct sendq *out, uint32_t msgid, uint64_t index, const struct error *error, bool as_map)
+static void put_failure(struct sendq *out, uint32_t msgid, uint64_t index, const struct error *error, enum error_form form)
 {
 	put_result(out, msgid, index, true);
-	error_pack(error, as_map, out);
+	error_pack(error, form, out);
 	sendq_copy(out, "\xc0", 1);
 }
 
@@ -172,7 +172,7 @@ int stream_failure(struct stream *stream, const struct ticket *ticket, uint64_t 
 	if (!to)
 		return -ENOMEM;
 	const size_t before = to->bytes;
-	put_failure(to, ticket->msgid, index, error, ticket->client->error_maps);
+	put_failure(to, ticket->msgid, index, error, ticket->client->error_form);
 	stream->failed++;
 	return placed(stream, ticket, to, before);
 }

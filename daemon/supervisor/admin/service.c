@@ -82,10 +82,56 @@ static int use_token(struct request *request, struct span token)
 	return r < 0 ? -1 : 0;
 }
 
-static int read_hello(struct request *request, uint32_t n, bool *about_fds)
+/* What a client says in hello beside what is kept at once. */
+struct hello {
+	bool about_fds;
+	struct span token; /* without bytes: it gives none */
+};
+
+static int read_form(struct request *request, struct reader *value)
+{
+	static const char *const names[ERROR_FORMS] = {
+		[ERRORS_AS_STRING] = "string", [ERRORS_AS_MAP] = "map", [ERRORS_AS_PAIR] = "pair"};
+	struct span text = {0};
+
+	(void)read_text(value, &text);
+	for (int i = 0; i < ERROR_FORMS; i++)
+		if (span_is(text, names[i])) {
+			request->session->client.error_form = (enum error_form)i;
+			return 0;
+		}
+	return admin_refuse_params(request, "errors as \"string\", \"map\" or \"pair\"");
+}
+
+static int read_hello_key(struct request *request, struct span key, struct reader *value, struct hello *hello)
 {
 	struct client *client = &request->session->client;
-	struct span key, text, value;
+	struct span text;
+	bool fds;
+
+	if (read_nil(value) == 0)
+		return 0; /* it is not given */
+	if (span_is(key, "errors"))
+		return read_form(request, value);
+	if (span_is(key, "token"))
+		return read_text(value, &hello->token) < 0 ? admin_refuse_params(request, "token as a string") : 0;
+	if (span_is(key, "fds")) {
+		if (read_bool(value, &fds) < 0)
+			return admin_refuse_params(request, "fds as true or false");
+		if (request->session->is_unix)
+			client_files_offer(client, &request->session->intake, fds);
+		hello->about_fds = true;
+	} else if (span_is(key, "client") && read_text(value, &text) == 0) {
+		snprintf(client->name, sizeof client->name, "%.*s", (int)(text.size < CLIENT_NAME ? text.size : CLIENT_NAME),
+			 (const char *)text.bytes);
+	}
+	return 0;
+}
+
+/* The token comes last, wherever it stands: a refusal has the form that `errors` says. */
+static int read_hello(struct request *request, uint32_t n, struct hello *hello)
+{
+	struct span key, value;
 
 	for (; n > 0; n--) {
 		if (read_text(&request->args, &key) < 0)
@@ -93,30 +139,10 @@ static int read_hello(struct request *request, uint32_t n, bool *about_fds)
 		struct reader look = request->args;
 		if (read_value(&request->args, &value) < 0)
 			return admin_refuse_params(request, "a map");
-		if (read_nil(&look) == 0)
-			continue; /* it is not given */
-		if (span_is(key, "token")) {
-			if (read_text(&look, &text) < 0)
-				return admin_refuse_params(request, "token as a string");
-			if (use_token(request, text) < 0)
-				return -1;
-		} else if (span_is(key, "errors")) {
-			if (read_text(&look, &text) < 0 || (!span_is(text, "map") && !span_is(text, "string")))
-				return admin_refuse_params(request, "errors as \"map\" or \"string\"");
-			client->error_maps = span_is(text, "map");
-		} else if (span_is(key, "fds")) {
-			bool fds;
-			if (read_bool(&look, &fds) < 0)
-				return admin_refuse_params(request, "fds as true or false");
-			if (request->session->is_unix)
-				client_files_offer(client, &request->session->intake, fds);
-			*about_fds = true;
-		} else if (span_is(key, "client") && read_text(&look, &text) == 0) {
-			snprintf(client->name, sizeof client->name, "%.*s",
-				 (int)(text.size < CLIENT_NAME ? text.size : CLIENT_NAME), (const char *)text.bytes);
-		}
+		if (read_hello_key(request, key, &look, hello) < 0)
+			return -1;
 	}
-	return 0;
+	return hello->token.bytes ? use_token(request, hello->token) : 0;
 }
 
 static void pack_limits(const struct client *client, msgpack_packer *packer)
@@ -146,20 +172,20 @@ static void pack_fds(const struct client *client, msgpack_packer *result)
 
 static int on_hello(struct request *request)
 {
-	bool about_fds = false;
+	struct hello hello = {0};
 	uint32_t n = 0;
 
 	if (request->count > 0 && read_map(&request->args, &n) < 0)
 		return admin_refuse_params(request, "a map: {client: name, errors: \"map\"}");
-	if (read_hello(request, n, &about_fds) < 0)
+	if (read_hello(request, n, &hello) < 0)
 		return -1;
 	request->over = client_enter(&request->session->client, &request->error) < 0;
 	if (request->over)
 		return -1;
 	core_trace(&request->daemon->core, NULL, NULL, "session %llu: calls itself \"%s\"",
 		   (unsigned long long)request->session->client.id, request->session->client.name);
-	msgpack_pack_map(request->result, about_fds ? 8 : 6);
-	if (about_fds)
+	msgpack_pack_map(request->result, hello.about_fds ? 8 : 6);
+	if (hello.about_fds)
 		pack_fds(&request->session->client, request->result);
 	pack_text(request->result, "server");
 	pack_text(request->result, "objpool");

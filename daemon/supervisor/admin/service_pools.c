@@ -7,6 +7,7 @@
 #include "daemon/core/life/pool_life.h"
 #include "daemon/core/life/sizing.h"
 #include "daemon/core/dispatch/sticky.h"
+#include "daemon/supervisor/connections/session_identity.h"
 #include "daemon/supervisor/log/log.h"
 #include "daemon/supervisor/admin/pending_admin.h"
 #include "daemon/supervisor/config/config_cage.h"
@@ -17,8 +18,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 /* ---- about the pools ---- */
 
@@ -195,13 +194,9 @@ static int read_template(struct request *request, struct reader *value, struct c
 /* A path names any code. Where there are no users, it is taken from those who could run code as this daemon anyway. */
 static bool may_choose_code(const struct session *session, const char *pool)
 {
-	struct ucred peer;
-	socklen_t size = sizeof peer;
-
 	if (session->client.rights)
 		return rights_allow(session->client.rights, RIGHT_CODE, pool);
-	return session->is_unix && getsockopt(session->transport.fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
-	       (peer.uid == 0 || peer.uid == geteuid());
+	return session_identity_owns_daemon(session);
 }
 
 /* The map's keys: pool, owner, template, and those of a [pool] section. */

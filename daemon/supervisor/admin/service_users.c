@@ -4,8 +4,6 @@
 #include "daemon/supervisor/connections/session_identity.h"
 
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 /* ---- objpool.whoami ---- */
 
@@ -116,11 +114,7 @@ int admin_whoami(struct request *request)
 	const struct session *session = request->session;
 	const struct config *config = &request->daemon->config;
 	msgpack_packer *result = request->result;
-	struct ucred peer = {.uid = 1};
-	socklen_t size = sizeof peer;
 
-	const bool local =
-		session->is_unix && getsockopt(session->transport.fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0;
 	msgpack_pack_map(result, 5);
 	pack_user(session, result);
 	pack_text(result, "rights");
@@ -128,7 +122,7 @@ int admin_whoami(struct request *request)
 		pack_rights(session->client.rights, result);
 	else
 		pack_free_rights(admin_is_allowed(session, config->admin), admin_is_allowed(session, config->create),
-				 local && (peer.uid == 0 || peer.uid == geteuid()), result);
+				 session_identity_owns_daemon(session), result);
 	pack_text(result, "limits");
 	pack_limits(session->known.identity ? &session->known.identity->limits : &none, result);
 	return 0;

@@ -32,7 +32,7 @@ static void say_too_many(int fd, uint64_t most)
 	error_say(&error, ERROR_OVERLOADED, RAN_NO, "the daemon has %llu connection%s, which is all that max_connections allows",
 		  (unsigned long long)most, plural(most));
 	sendq_copy(&out, "\x94\x01\x00", 3);
-	error_pack(&error, false, &out);
+	error_pack(&error, ERRORS_AS_STRING, &out);
 	sendq_copy(&out, "\xc0", 1);
 	if (out.head && send(fd, out.head->bytes, out.head->len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 		log_say(LOG_DEBUG, "could not tell a connection that it is one too many");

@@ -7,7 +7,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/socket.h>
+#include <unistd.h>
 
 /* ---- what a client shows ---- */
 
@@ -28,18 +28,30 @@ static gid_t *read_groups(int fd, gid_t own, uint32_t *count)
 	return groups;
 }
 
+bool session_identity_of_kernel(const struct session *session, struct ucred *peer)
+{
+	socklen_t size = sizeof *peer;
+
+	return session->is_unix && getsockopt(session->transport.fd, SOL_SOCKET, SO_PEERCRED, peer, &size) == 0;
+}
+
+bool session_identity_owns_daemon(const struct session *session)
+{
+	struct ucred peer;
+
+	return session_identity_of_kernel(session, &peer) && (peer.uid == 0 || peer.uid == geteuid());
+}
+
 static int read_credentials(const struct session *session, struct credentials *credentials, gid_t **groups)
 {
-	const int fd = session->transport.fd;
 	struct ucred peer;
-	socklen_t size = sizeof peer;
 
 	*groups = NULL;
 	*credentials = (struct credentials){.token = session->has_token ? session->token : NULL,
 					    .certificate = session->certificate};
-	if (!session->is_unix || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
+	if (!session_identity_of_kernel(session, &peer))
 		return 0;
-	*groups = read_groups(fd, peer.gid, &credentials->gid_count);
+	*groups = read_groups(session->transport.fd, peer.gid, &credentials->gid_count);
 	credentials->is_local = true;
 	credentials->uid = peer.uid;
 	credentials->gids = *groups;
@@ -87,14 +99,12 @@ int session_identity_settle(struct session *session)
 const char *session_identity_name(const struct session *session, const char **by)
 {
 	struct ucred peer;
-	socklen_t size = sizeof peer;
 
 	if (session->known.identity) {
 		*by = users_known_by(session->known.by);
 		return session->known.identity->name;
 	}
-	const bool is_root = session->is_unix &&
-			     getsockopt(session->transport.fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid == 0;
+	const bool is_root = session_identity_of_kernel(session, &peer) && peer.uid == 0;
 	*by = users_known_by(is_root ? KNOWN_AS_ROOT : KNOWN_AS_ANYONE);
 	return is_root ? "root" : NULL;
 }
@@ -103,11 +113,10 @@ void session_identity_peer(const struct session *session, char *text, size_t siz
 {
 	struct address address = {.size = sizeof address.sa, .tls = session->transport.tls};
 	struct ucred peer;
-	socklen_t n = sizeof peer;
 
 	if (!session->is_unix && getpeername(session->transport.fd, (struct sockaddr *)&address.sa, &address.size) == 0)
 		address_format(&address, text, size);
-	else if (session->is_unix && getsockopt(session->transport.fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) == 0)
+	else if (session_identity_of_kernel(session, &peer))
 		snprintf(text, size, "process %d, user %u, group %u", peer.pid, peer.uid, peer.gid);
 	else
 		snprintf(text, size, "%s", strerror(errno));
@@ -122,15 +131,24 @@ static int refuse_token(const struct session *session, const char *reason, struc
 	return -EACCES;
 }
 
-/* Without users a token says nothing. */
+static void keep_token(struct session *session, struct span token)
+{
+	users_hash_token(token, session->token);
+	session->has_token = true;
+}
+
+/* Without users a token says nothing yet: a reload may bring them. */
 int session_identity_use_token(struct session *session, struct span token, struct error *error)
 {
 	const struct users *users = session->daemon->users;
-	uint8_t hash[TOKEN_HASH];
+	const bool is_private = session->is_unix || session->transport.ops->encrypted;
 
-	if (!users)
+	if (!users) {
+		if (is_private && !session->asked)
+			keep_token(session, token);
 		return 0;
-	if (!session->is_unix && !session->transport.ops->encrypted)
+	}
+	if (!is_private)
 		return refuse_token(session, "a token came over plain TCP, where others may have read it", error);
 	if (session->asked) {
 		error_say(error, ERROR_BAD_REQUEST, RAN_NO, "a token comes with objpool.hello, before any other request");
@@ -138,11 +156,9 @@ int session_identity_use_token(struct session *session, struct span token, struc
 	}
 	if (token.size == 0 || token.size > TOKEN_MAX)
 		return refuse_token(session, "the token is no user's", error);
-	users_hash_token(token, hash);
-	if (!users_know_token(users, hash))
+	keep_token(session, token);
+	if (!users_know_token(users, session->token))
 		return refuse_token(session, "the token is no user's", error);
-	memcpy(session->token, hash, sizeof hash);
-	session->has_token = true;
 	if (session_identity_settle(session) == 0)
 		return 0;
 	error_no_memory(error, RAN_NO);

@@ -8,8 +8,16 @@
 
 #include "daemon/supervisor/connections/session.h"
 
+#include <sys/socket.h>
+
 /* Finds who the client is, and gives it its rights. 0; -EACCES: two users have its certificate, which the log says; -ENOMEM. */
 int session_identity_settle(struct session *session);
+
+/* Who has connected over a Unix socket, as the kernel knows it. False: the connection is another. */
+bool session_identity_of_kernel(const struct session *session, struct ucred *peer);
+
+/* Is the client root, or the daemon's own user, over a Unix socket? They could run any code as the daemon anyway. */
+bool session_identity_owns_daemon(const struct session *session);
 
 /* The client's users, and by what it was recognized, as objpool.whoami tells them. NULL: it is nobody's user. */
 const char *session_identity_name(const struct session *session, const char **by);

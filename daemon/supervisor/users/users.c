@@ -530,8 +530,11 @@ int users_identify(struct users *users, const struct credentials *credentials, c
 		return -EEXIST;
 	if (user)
 		return settle(identity, by, &user->identity, KNOWN_BY_CERT);
-	if (credentials->token && (user = find_by_token(users, credentials->token)))
-		return settle(identity, by, &user->identity, KNOWN_BY_TOKEN);
+	if (credentials->token) {
+		user = find_by_token(users, credentials->token);
+		return user ? settle(identity, by, &user->identity, KNOWN_BY_TOKEN)
+			    : settle(identity, by, &users->nobody, KNOWN_BY_NOTHING);
+	}
 	if (credentials->is_local && (user = find_by_uid(users, credentials->uid)))
 		return settle(identity, by, &user->identity, KNOWN_BY_UID);
 	if (credentials->is_local && credentials->uid == 0)

@@ -4,7 +4,8 @@
  * configuration. When that is read again there is a new one, and each client is looked up there (session_identity.h).
  *
  * The certificate decides, if a user has it; else the token, then the uid, then the groups; a client that is nobody's is the user
- * "*", if there is one. Root is no user unless a uid names it, and may do everything.
+ * "*", if there is one. Root is no user unless a uid names it, and may do everything. A token that is no user's, as it was taken
+ * out of the configuration, makes its client nobody: it must not become more than it was.
  */
 #ifndef SUPERVISOR_USERS_H
 #define SUPERVISOR_USERS_H
