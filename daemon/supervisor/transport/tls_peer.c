@@ -77,7 +77,7 @@ char *tls_peer_subject(const X509 *certificate)
 	return copy;
 }
 
-static struct certificate *names_of(const X509 *x509)
+struct certificate *tls_peer_names(const X509 *x509)
 {
 	struct certificate *certificate = calloc(1, sizeof *certificate);
 	unsigned int size = CERTIFICATE_HASH;
@@ -96,7 +96,7 @@ int tls_peer_certificate(const SSL *ssl, struct certificate **certificate)
 {
 	X509 *shown = SSL_get1_peer_certificate(ssl);
 
-	*certificate = shown ? names_of(shown) : NULL;
+	*certificate = shown ? tls_peer_names(shown) : NULL;
 	const int r = shown && !*certificate ? -ENOMEM : 0;
 	X509_free(shown);
 	return r;

@@ -11,6 +11,9 @@
  * certificate_free. 0 or -ENOMEM. */
 int tls_peer_certificate(const SSL *ssl, struct certificate **certificate);
 
+/* The names in a certificate. NULL: out of memory. */
+struct certificate *tls_peer_names(const X509 *x509);
+
 /* The subject as RFC 2253 writes it, to be freed. NULL: it has none, or out of memory. */
 char *tls_peer_subject(const X509 *certificate);
 
