@@ -8,7 +8,7 @@ set -eu
 
 build='build-essential pkg-config libevent-dev libmsgpack-dev libsystemd-dev libinih-dev libjansson-dev libssl-dev libhunspell-dev
 	hunspell-en-us libdw-dev libseccomp-dev libncurses-dev python3-dev'
-test='libcmocka-dev python3-msgpack python3-cryptography openssl curl python3-pytest python3-pytest-xdist python3-numpy python3-cloudpickle python3-dill systemd-container procps'
+test='libcmocka-dev python3-msgpack python3-cryptography python3-pynvim openssl curl socat python3-pytest python3-pytest-xdist python3-numpy python3-cloudpickle python3-dill systemd-container procps'
 bench='openssl gearman-job-server libgearman-dev nats-server libnats-dev redis-server redis-tools libhiredis-dev'
 lint='clang clang-format clang-tidy cppcheck libclang-rt-14-dev mandoc'
 bench_python='python3-venv'

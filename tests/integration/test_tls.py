@@ -2,6 +2,7 @@
 """TLS: listeners, handshakes, certificates, and what goes through."""
 import hashlib
 import os
+import shutil
 import socket
 import ssl
 import subprocess
@@ -464,6 +465,45 @@ def test_max_connections(serve, ca):
     third.close()
     first.close()
     second.close()
+
+
+# ---- clients that others have written ----
+
+
+@pytest.fixture
+def forwarded(serve, ca, place):
+    """A Unix socket for clients that speak no TLS: socat forwards it, and verifies the daemon."""
+    daemon = serve(tls_client_ca=ca.path)
+    cert, key, _ = ca.issue("ann")
+    path = place / "plain"
+    socat = subprocess.Popen(["socat", "-dd", f"UNIX-LISTEN:{path}", f"OPENSSL:{daemon.tls[4:]},cafile={ca.path},cert={cert},key={key},"
+                              "commonname=localhost"], stderr=subprocess.PIPE, text=True)
+    for line in socat.stderr:
+        if "listening on" in line:
+            break
+    yield path
+    socat.terminate()
+    socat.communicate(timeout=harness.DEADLINE)
+
+
+def test_pynvim_as_client(forwarded):
+    pynvim = pytest.importorskip("pynvim.msgpack_rpc")
+    session = pynvim.socket_session(str(forwarded))
+    try:
+        assert session.request("p.echo", "hello") == "hello"
+        assert session.request("p:all.echo", 7) == [7, 7]
+        assert len(session.request("p.echo", "x" * 100_000)) == 100_000
+    finally:
+        session.close()
+
+
+@pytest.mark.skipif(not shutil.which("nvim"), reason="neovim is not installed")
+def test_neovim_as_client(forwarded):
+    script = (f"let pool = sockconnect('pipe', '{forwarded}', {{'rpc': v:true}}) | "
+              "call writefile([string(rpcrequest(pool, 'p:all.echo', 'hello'))], '/dev/stdout') | quit")
+    done = subprocess.run(["nvim", "--headless", "--clean", "-c", script], capture_output=True, text=True,
+                          timeout=harness.DEADLINE, check=False)
+    assert "['hello', 'hello']" in done.stdout + done.stderr, done
 
 
 # ---- users ----
