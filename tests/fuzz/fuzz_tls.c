@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <openssl/ec.h>
 #include <openssl/pem.h>
 #include <stdlib.h>
@@ -67,6 +68,7 @@ static void begin(void)
 
 	if (server)
 		return;
+	(void)signal(SIGPIPE, SIG_IGN); /* as the daemon does */
 	EVP_PKEY *key = EVP_EC_gen("P-256");
 	X509 *certificate = make_certificate(key);
 	config.tls_cert = config.tls_client_ca = file_of(&cert_file);
@@ -109,7 +111,7 @@ static struct transport open_connection(int *peer)
 		abort();
 	*peer = fds[1];
 	struct transport transport = transport_of(&socket_transport, fds[0]);
-	if (tls_open(&transport, server) < 0)
+	if (tls_open(&transport, server, NULL) < 0)
 		abort();
 	return transport;
 }

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """TLS: listeners, handshakes, certificates, and what goes through."""
+import contextlib
 import hashlib
 import os
 import shutil
@@ -444,6 +445,21 @@ def test_a_thousand_stalled_handshakes(serve, ca):
     assert daemon.log().count("it was the oldest") <= 40
     for raw in stalled:
         raw.close()
+
+
+def test_memory_of_connections_is_counted(serve, ca):
+    daemon = serve()
+
+    def used(client):
+        return client.value("objpool.status")["memory"]["used"]
+
+    with daemon.client() as client:
+        before = used(client)
+        with contextlib.ExitStack() as stack:
+            for _ in range(20):
+                assert stack.enter_context(Secure(daemon.tls, context_for(ca))).value("p.echo", 1) == 1
+            assert used(client) - before >= 20 * 16384
+        harness.wait_for(lambda: used(client) - before < 16384, lambda: "the memory of the connections")
 
 
 def test_max_connections(serve, ca):

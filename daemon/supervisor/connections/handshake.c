@@ -177,7 +177,7 @@ static int meet(struct handshake *handshake, char *reason, size_t size)
 		snprintf(reason, size, "the client does not speak TLS");
 	else if (!context)
 		snprintf(reason, size, "the configuration has no certificate any more");
-	else if (tls_open(&handshake->transport, context) < 0)
+	else if (tls_open(&handshake->transport, context, &handshake->all->daemon->core.memory) < 0)
 		snprintf(reason, size, "out of memory");
 	else
 		return 0;

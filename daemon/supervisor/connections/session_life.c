@@ -85,6 +85,8 @@ struct session *session_new(struct daemon *daemon, struct transport *transport, 
 	TAILQ_INSERT_TAIL(&daemon->sessions, session, link);
 	daemon->session_count++;
 	account_add_file(session->client.account);
+	if (session->transport.tls)
+		tls_charge_to(&session->transport, session->client.account);
 	log_come(session);
 	if (session_identity_settle(session) < 0 || check_connection(session) < 0)
 		session->ending = true;

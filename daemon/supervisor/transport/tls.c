@@ -12,6 +12,7 @@
 
 enum {
 	RECORD = 16 << 10,     /* bytes that one record holds at most */
+	MEMORY = 32 << 10,     /* bytes that OpenSSL holds for a connection, about: 16 KiB when it is new, 40 KiB while it works */
 	READ_MAX = 256 << 10,  /* bytes that are read at once: then others have their turn */
 	HANDSHAKE_BYTE = 0x16, /* the first byte of a record of a handshake */
 };
@@ -19,6 +20,7 @@ enum {
 struct tls {
 	SSL *ssl;
 	struct tls_notes notes;
+	struct account *account; /* is charged with MEMORY */
 	bool ended;  /* nothing more comes; `end` is what `read` returns */
 	bool broken; /* the connection has failed: nothing more can be sent */
 	ssize_t end;
@@ -36,7 +38,7 @@ int tls_begins(int fd)
 	return n == 0 ? -ECONNRESET : first == HANDSHAKE_BYTE;
 }
 
-int tls_open(struct transport *transport, const struct tls_context *context)
+int tls_open(struct transport *transport, const struct tls_context *context, struct account *account)
 {
 	struct tls *tls = calloc(1, sizeof *tls);
 
@@ -46,14 +48,24 @@ int tls_open(struct transport *transport, const struct tls_context *context)
 		free(tls);
 		return -ENOMEM;
 	}
+	tls->account = account;
+	account_charge(account, MEMORY);
 	transport->tls = tls;
 	transport->ops = &tls_transport;
 	return 0;
 }
 
+void tls_charge_to(struct transport *transport, struct account *account)
+{
+	account_credit(transport->tls->account, MEMORY);
+	account_charge(account, MEMORY);
+	transport->tls->account = account;
+}
+
 void tls_leave(struct transport *transport)
 {
 	SSL_free(transport->tls->ssl);
+	account_credit(transport->tls->account, MEMORY);
 	free(transport->tls);
 	transport->tls = NULL;
 	transport->ops = &socket_transport;

@@ -19,8 +19,12 @@ extern const struct transport_ops tls_transport;
  * errno: the peer has gone. */
 int tls_begins(int fd);
 
-/* Makes a transport whose handshake has not begun into one of TLS. 0 or -ENOMEM. */
-int tls_open(struct transport *transport, const struct tls_context *context);
+/* Makes a transport whose handshake has not begun into one of TLS. What that holds is charged to the account until it is closed. 0
+ * or -ENOMEM. */
+int tls_open(struct transport *transport, const struct tls_context *context, struct account *account);
+
+/* From now on another account is charged. */
+void tls_charge_to(struct transport *transport, struct account *account);
 
 /* Goes on with the handshake. 0: it is done; -EAGAIN: read_awaits says what it waits for; -EPROTO: it failed, and `reason` says
  * why in words. The peer has been told. */
