@@ -10,8 +10,8 @@ struct acl_question {
 	const char *user, *right, *name;
 };
 
-/* 1: it is allowed; 0: it is not; -1: there is no such user or right, or no memory. `text` says so, for people; its parts that come
- * from the question are as they were given, so it must be escaped. */
+/* 1: it is allowed; 0: it is not; -1: there is no such user or right, or no memory. `text` says so, for people; its parts that
+ * come from the question are as they were given, so it must be escaped. */
 int check_acl(const struct config *config, const struct acl_question *question, char *text, size_t size);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "daemon/core/records/pool.h"
 #include "daemon/supervisor/admin/admin.h"
+#include "daemon/supervisor/admin/admin_log.h"
 #include "daemon/supervisor/admin/pending_admin.h"
 #include "daemon/supervisor/admin/reload.h"
 #include "daemon/supervisor/admin/rollout.h"
@@ -45,14 +46,6 @@ static void on_slot_changed(struct slot *slot)
 	log_changed(slot);
 }
 
-static void log_denied(const struct client *client, const struct error *error)
-{
-	struct daemon *daemon = container_of(client->core, struct daemon, core);
-
-	if (log_quota_take(&daemon->denials, client->core->now, "requests were denied"))
-		log_say(LOG_NOTICE, "session %llu: DENIED: %.*s", (unsigned long long)client->id, SPAN_TEXT(error->message, 320));
-}
-
 static void on_pool_free(struct pool *pool)
 {
 	struct daemon *daemon = daemon_of(pool);
@@ -75,7 +68,7 @@ const struct core_ops hooks_core = {
 	.slot_free = worker_free,
 	.pool_free = on_pool_free,
 	.may_stick = admin_may_stick,
-	.denied = log_denied,
+	.denied = admin_log_denied,
 };
 
 /* ---- daemon_ops ---- */

@@ -57,8 +57,8 @@ static void print_help(void)
 	       "  --user NAME        with --check, for root: the user who loads the plugins (default: " OBJPOOL_USER
 	       ", or else nobody); never root\n"
 	       "  --acl USER         with --check: say whether that user would have RIGHT (" RIGHTS_NAMES ")\n"
-	       "                     to NAME, which is POOL.METHOD or POOL, and by which rule. No plugin is loaded. Exit status:\n"
-	       "                     0 allowed, 1 not, 2 there is no such user or right, 78 the configuration is wrong\n"
+	       "                     to NAME, which is POOL.METHOD or POOL, and by which rule. No plugin is loaded. Exit\n"
+	       "                     status: 0 allowed, 1 not, 2 there is no such user or right, 78 the configuration is wrong\n"
 	       "  --print-config     print the configuration with all defaults and exit\n"
 	       "  --version          print the version and exit\n"
 	       "  --help             print this and exit\n"

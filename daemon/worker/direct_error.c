@@ -58,7 +58,8 @@ static void pack_map(const struct method_error *error, const struct objpool_plac
 	msgpack_pack_bin_body(packer, error->data, error->data_size);
 }
 
-void direct_error_pack(const struct method_error *error, const struct objpool_place *place, enum error_form form, msgpack_packer *packer)
+void direct_error_pack(const struct method_error *error, const struct objpool_place *place, enum error_form form,
+		       msgpack_packer *packer)
 {
 	if (form == ERRORS_AS_MAP) {
 		pack_map(error, place, packer);

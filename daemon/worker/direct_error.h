@@ -7,6 +7,7 @@
 #include "daemon/worker/method_error.h"
 #include "proto/error_form.h"
 
-void direct_error_pack(const struct method_error *error, const struct objpool_place *place, enum error_form form, msgpack_packer *packer);
+void direct_error_pack(const struct method_error *error, const struct objpool_place *place, enum error_form form,
+		       msgpack_packer *packer);
 
 #endif

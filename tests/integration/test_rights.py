@@ -105,7 +105,8 @@ def test_uids_groups_and_root(start):
              "[user b]\ngid = 888\ndeny = p.pid\nall = p.*\n[user *]\ncall = p.gen*\n")
     daemon = start(users=users, daemon={"socket_mode": "0666"})
     with as_user(daemon, 12345) as client:
-        assert {key: client.value("objpool.whoami")[key] for key in ("user", "by", "roles")} == {"user": "alice", "by": "uid", "roles": ["r"]}
+        who = client.value("objpool.whoami")
+        assert (who["user"], who["by"], who["roles"]) == ("alice", "uid", ["r"])
         assert [pool["name"] for pool in client.value("objpool.pools")] == ["p"]
     with as_user(daemon, 4444, 777, [888]) as client:
         assert client.value("objpool.whoami")["user"] == "a,b" and client.value("objpool.whoami")["by"] == "gid"
@@ -140,6 +141,18 @@ def test_names_are_judged_whether_or_not_they_exist(start):
         assert client.error("objpool.call", "no_such", "echo", 5)["code"] == "BAD_REQUEST"
         assert client.error("objpool.call", "no_such", "echo", [], {"colour": 1})["code"] == "BAD_REQUEST"
         assert client.error("no_such.:x")["code"] == "DENIED" and client.error("p:x.echo")["code"] == "BAD_TARGET"
+
+
+def test_a_refusal_shows_no_other_name_than_what_was_asked_for(start):
+    daemon = start(users=CI.replace("call = p.*", "call = p.echo"))
+    with with_token(daemon) as client:
+        for method, shown in [("p.echo\0", "p.echo?"), ("p.echo\n\x1b", "p.echo??"), 
+                              ("p.é" + "é" * 100, "p." + "é" * 38 + "..."), ("p." + "x" * 77, "p." + "x" * 76 + "..."), ("p." + "x" * 76, "p." + "x" * 76)]:
+            assert client.error(method)["message"].startswith(f'user ci may not "call" {shown} (objpoold.conf:')
+            assert client.full("p", method.removeprefix("p."))[0]["message"].startswith(f'user ci may not "call" {shown} (')
+        assert client.error("objpool.reload\0")["message"] == 'the daemon has no method "objpool.reload?"'
+    lines = re.findall(r'DENIED: user ci may not "call" p\.echo(.*)', daemon.log_path.read_text())
+    assert [line.split(" ")[0] for line in lines] == ["?", "?", "??", "??"]
 
 
 def test_pipelined_calls_are_all_judged(start):
@@ -210,9 +223,11 @@ def test_errors_as_pairs(start):
     daemon = start(users="[user *]\ncall = p.*\ndirect = p\n")
     with daemon.client(daemon.tcp) as client:
         client.value("objpool.hello", {"errors": "pair"})
-        assert client.error("q.echo") == [0, f'DENIED: user * may not "call" q.echo (objpoold.conf:{line_of(daemon, "[user *]")})']
+        line = line_of(daemon, "[user *]")
+        assert client.error("q.echo") == [0, f'DENIED: user * may not "call" q.echo (objpoold.conf:{line})']
         assert client.error("p.fail", "why") == [0, "FAILED: why"]
-        assert client.full("p:map", "fail", [["a", "b"]], errors="collect") == (None, [[[0, "FAILED: a"], None], [[0, "FAILED: b"], None]])
+        pairs = [[[0, "FAILED: a"], None], [[0, "FAILED: b"], None]]
+        assert client.full("p:map", "fail", [["a", "b"]], errors="collect") == (None, pairs)
         assert client.error("objpool.hello", {"errors": "pairs"})[1].startswith("BAD_ARGUMENT: ")
         client.value("objpool.hello", {"errors": "string"})
         assert client.error("p.fail", "why") == "FAILED: why"
@@ -290,7 +305,8 @@ def test_mistakes_name_file_and_line(place, text, line, words):
 
 
 def test_what_is_printed_is_read_again(place):
-    text = ("[role r]\ncall = a.* b.c\ncall = d.e\n[user x/*]\nis = r\ncert = cn:x subject:CN=a b,O=c\nwatch = yes\n[user y]\nuid = 7\n"
+    text = ("[role r]\ncall = a.* b.c\ncall = d.e\n[user x/*]\nis = r\ncert = cn:x subject:CN=a b,O=c\nwatch = yes\n"
+            "[user y]\nuid = 7\n"
             "[pool p]\nplugin = a\nclass = b\nrun_as = y\n")
     first, _ = check(place, text, "--print-config")
     second, _ = check(place, first.stdout, "--print-config")

@@ -36,7 +36,8 @@ def test_whoami_and_acl(start):
                             "watch: *\noperate: *\n"
     assert json.loads(ask("whoami", "--json"))["by"] == "root"
     assert ask("whoami", address=daemon.tcp) == "user *, by anyone\nno rights\n"
-    assert ask("acl", "check", "ci", "call", "p.get_x") == f'user ci may "call" p.get_x (objpoold.conf:{line["call = p.get* p.echo"]})\n'
+    assert ask("acl", "check", "ci", "call", "p.get_x") == \
+        f'user ci may "call" p.get_x (objpoold.conf:{line["call = p.get* p.echo"]})\n'
     assert ask("acl", "check", "ci", "call", "p.delete", status=1) == \
         f'user ci may not "call" p.delete (objpoold.conf:{line["deny = *.delete*"]})\n'
     assert json.loads(ask("acl", "check", "--json", "ci", "all", "p.echo", status=1)) == \
@@ -117,6 +118,7 @@ def test_a_token_that_cannot_be_written_is_an_error():
 
 def test_an_error_as_json_has_user_and_right(start):
     daemon = start(users="[user *]\ncall = p.echo\n")
-    done = subprocess.run([BUILD / "objpool", "-s", daemon.tcp, "call", "--json", "p.pid"], text=True, capture_output=True, timeout=60)
+    done = subprocess.run([BUILD / "objpool", "-s", daemon.tcp, "call", "--json", "p.pid"], text=True, capture_output=True,
+                          timeout=60)
     error = json.loads(done.stdout)["$error"]
     assert done.returncode == 77 and (error["code"], error["user"], error["right"]) == ("DENIED", "*", "call")

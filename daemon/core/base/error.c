@@ -62,6 +62,20 @@ void error_make_utf8(char *text, size_t size)
 			text[i] = '?';
 }
 
+const char *error_shown(struct span text, char room[ERROR_SHOWN])
+{
+	const bool whole = text.size <= ERROR_SHOWN - 4;
+	size_t n = whole ? text.size : ERROR_SHOWN - 4;
+
+	while (!whole && n > 0 && (text.bytes[n] & 0xc0) == 0x80) /* don't cut through a character */
+		n--;
+	for (size_t i = 0; i < n; i++)
+		room[i] = text.bytes[i] >= 0x20 && text.bytes[i] != 0x7f ? (char)text.bytes[i] : '?';
+	error_make_utf8(room, n);
+	strcpy(room + n, whole ? "" : "...");
+	return room;
+}
+
 void error_say(struct error *error, enum error_code code, enum ran ran, const char *format, ...)
 {
 	va_list list;

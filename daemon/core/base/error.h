@@ -73,6 +73,11 @@ int error_read(struct error *error, struct span value);
 /* Writes the error as a value of that form. */
 void error_pack(const struct error *error, enum error_form form, struct sendq *to);
 
+/* A client's text as errors show it: short, on one line, and with "?" for a NUL: it must not look like another name. Returns
+ * `room`. */
+enum { ERROR_SHOWN = 80 };
+const char *error_shown(struct span text, char room[ERROR_SHOWN]);
+
 /* Makes each byte that is no part of a UTF-8 character a "?". Texts hold names that clients chose, and msgpack libraries
  * refuse strings that are no UTF-8. */
 void error_make_utf8(char *text, size_t size);

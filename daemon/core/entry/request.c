@@ -49,8 +49,8 @@ static int refuse_call(struct call *call, struct client *client, const struct rp
 
 /* ---- what any call needs ---- */
 
-/* Checks that the client has the right to the call, whether or not there is such a pool. Descriptors go to those only who may call
- * one instance. */
+/* Checks that the client has the right to the call, whether or not there is such a pool. Descriptors go only to those who may
+ * call one instance. */
 static int check_rights(const struct call *call, const struct client *client, const struct target *target, struct error *error)
 {
 	const enum right right = target->select == SELECT_ALL ? RIGHT_ALL : RIGHT_CALL;
@@ -68,6 +68,7 @@ static int settle_target(struct call *call, const struct client *client, const s
 {
 	struct core *core = client->core;
 	struct pool *pool = pool_find(core, target->pool);
+	char room[ERROR_SHOWN];
 
 	if (check_rights(call, client, target, error) < 0)
 		return -EACCES;
@@ -76,15 +77,15 @@ static int settle_target(struct call *call, const struct client *client, const s
 		return -EINVAL;
 	}
 	if (!pool) {
-		error_say(error, ERROR_NO_SUCH_POOL, RAN_NO, "there is no pool \"%.*s\"", SPAN_TEXT(target->pool, 80));
+		error_say(error, ERROR_NO_SUCH_POOL, RAN_NO, "there is no pool \"%s\"", error_shown(target->pool, room));
 		return -EINVAL;
 	}
 	call->pool = pool;
 	call->select = target->select;
 	call->method = methods_find(&pool->methods, target->method);
 	if (methods_lack(&pool->methods, call->method)) {
-		error_say(error, ERROR_NO_SUCH_METHOD, RAN_NO, "pool %s has no method \"%.*s\"", pool->name,
-			  SPAN_TEXT(target->method, 80));
+		error_say(error, ERROR_NO_SUCH_METHOD, RAN_NO, "pool %s has no method \"%s\"", pool->name,
+			  error_shown(target->method, room));
 		error->pool = pool->name;
 		return -EINVAL;
 	}

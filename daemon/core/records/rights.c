@@ -222,16 +222,16 @@ void rights_say_denied(const struct rights *rights, enum right right, struct spa
 		       struct error *error)
 {
 	static const struct span any = {.bytes = (const uint8_t *)"*", .size = 1};
-	const struct span name = pool.size > 0 ? pool : any;
-	const char *dot = method.size > 0 ? "." : "";
+	char pools[ERROR_SHOWN], methods[ERROR_SHOWN];
+	const char *name = error_shown(pool.size > 0 ? pool : any, pools), *dot = method.size > 0 ? "." : "";
 
 	if (rights->user)
-		error_say(error, ERROR_DENIED, RAN_NO, "user %.64s may not \"%s\" %.*s%s%.*s (%.64s)", rights->user, names[right],
-			  SPAN_TEXT(name, 64), dot, SPAN_TEXT(method, 64), where ? where : "no rule");
+		error_say(error, ERROR_DENIED, RAN_NO, "user %.64s may not \"%s\" %s%s%s (%.64s)", rights->user, names[right], name,
+			  dot, error_shown(method, methods), where ? where : "no rule");
 	else
 		error_say(error, ERROR_DENIED, RAN_NO,
-			  "a client that is no user may not \"%s\" %.*s%s%.*s (no [user] section is for it)", names[right],
-			  SPAN_TEXT(name, 64), dot, SPAN_TEXT(method, 64));
+			  "a client that is no user may not \"%s\" %s%s%s (no [user] section is for it)", names[right], name, dot,
+			  error_shown(method, methods));
 	error->user = rights->user;
 	error->right = names[right];
 }

@@ -13,20 +13,6 @@ static bool is_name(struct span text)
 	return text.size > 0;
 }
 
-/* A client's text as an error shows it: short, and printable. */
-static const char *shown(struct span text, char *room, size_t size)
-{
-	size_t n = 0;
-	for (; n < text.size && n < size - 4; n++)
-		room[n] = text.bytes[n] >= 0x20 && text.bytes[n] < 0x7f ? (char)text.bytes[n] : '?';
-	if (n < text.size) {
-		memcpy(room + n, "...", 3);
-		n += 3;
-	}
-	room[n] = '\0';
-	return room;
-}
-
 static int parse_slot(struct span text, uint32_t *slot)
 {
 	uint64_t n = 0;
@@ -61,7 +47,7 @@ static int parse_selector(struct span text, struct target *target)
 
 int target_parse_bare(struct span text, struct target *target, struct error *error)
 {
-	char room[80];
+	char room[ERROR_SHOWN];
 	const uint8_t *colon = text.size ? memchr(text.bytes, ':', text.size) : NULL;
 
 	*target = (struct target){.pool = text, .select = SELECT_ANY};
@@ -69,7 +55,7 @@ int target_parse_bare(struct span text, struct target *target, struct error *err
 		target->pool.size = (size_t)(colon - text.bytes);
 	if (!is_name(target->pool)) {
 		error_say(error, ERROR_BAD_TARGET, RAN_NO, "\"%s\" names no pool: names are made of A-Z a-z 0-9 _ -",
-			  shown(text, room, sizeof room));
+			  error_shown(text, room));
 		return -EINVAL;
 	}
 	if (!colon)
@@ -77,7 +63,7 @@ int target_parse_bare(struct span text, struct target *target, struct error *err
 	const struct span selector = {.bytes = colon + 1, .size = text.size - target->pool.size - 1};
 	if (parse_selector(selector, target) < 0) {
 		error_say(error, ERROR_BAD_TARGET, RAN_NO, "\"%s\" is no selector: a slot's number, all, map, scatter or key=K",
-			  shown(selector, room, sizeof room));
+			  error_shown(selector, room));
 		return -EINVAL;
 	}
 	return 0;
@@ -85,12 +71,12 @@ int target_parse_bare(struct span text, struct target *target, struct error *err
 
 int target_parse(struct span text, struct target *target, struct error *error)
 {
-	char room[80];
+	char room[ERROR_SHOWN];
 	const uint8_t *dot = text.size ? memchr(text.bytes, '.', text.size) : NULL;
 
 	if (!dot) {
 		error_say(error, ERROR_BAD_TARGET, RAN_NO, "\"%s\" has no dot: a method is called as pool.method",
-			  shown(text, room, sizeof room));
+			  error_shown(text, room));
 		return -EINVAL;
 	}
 	const size_t before = (size_t)(dot - text.bytes);
@@ -98,7 +84,7 @@ int target_parse(struct span text, struct target *target, struct error *error)
 		return -EINVAL;
 	target->method = (struct span){.bytes = dot + 1, .size = text.size - before - 1};
 	if (target->method.size == 0) {
-		error_say(error, ERROR_BAD_TARGET, RAN_NO, "\"%s\" names no method", shown(text, room, sizeof room));
+		error_say(error, ERROR_BAD_TARGET, RAN_NO, "\"%s\" names no method", error_shown(text, room));
 		return -EINVAL;
 	}
 	return 0;

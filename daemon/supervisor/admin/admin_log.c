@@ -86,3 +86,11 @@ void admin_log(const struct request *request, int done)
 			   : "done",
 		done < 0 ? ": " : "", reason);
 }
+
+void admin_log_denied(const struct client *client, const struct error *error)
+{
+	struct daemon *daemon = container_of(client->core, struct daemon, core);
+
+	if (log_quota_take(&daemon->denials, client->core->now, "requests were denied"))
+		log_say(LOG_NOTICE, "session %llu: DENIED: %.*s", (unsigned long long)client->id, SPAN_TEXT(error->message, 320));
+}

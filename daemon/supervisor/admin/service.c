@@ -44,6 +44,7 @@ int admin_check_sight(struct request *request, struct span name)
 struct pool *admin_pool(struct request *request, enum right right)
 {
 	struct span name;
+	char room[ERROR_SHOWN];
 	struct pool *pool;
 
 	if (request->count == 0 || read_text(&request->args, &name) < 0) {
@@ -56,8 +57,7 @@ struct pool *admin_pool(struct request *request, enum right right)
 		return NULL;
 	pool = pool_find(&request->daemon->core, name);
 	if (!pool)
-		error_say(&request->error, ERROR_NO_SUCH_POOL, RAN_NO, "there is no pool \"%.*s\"",
-			  (int)(name.size < 80 ? name.size : 80), (const char *)name.bytes);
+		error_say(&request->error, ERROR_NO_SUCH_POOL, RAN_NO, "there is no pool \"%s\"", error_shown(name, room));
 	return pool;
 }
 
@@ -404,6 +404,7 @@ static int run(struct request *request)
 {
 	const struct rpc *rpc = request->rpc;
 	const struct own_method *method = find_method(rpc->method);
+	char room[ERROR_SHOWN];
 
 	request->args = reader_of(rpc->params);
 	if (read_array(&request->args, &request->count) < 0) {
@@ -413,8 +414,8 @@ static int run(struct request *request)
 	if (request->session->client.rights && check_rights(request, method) < 0)
 		return -1;
 	if (!method) {
-		error_say(&request->error, ERROR_NO_SUCH_METHOD, RAN_NO, "the daemon has no method \"%.*s\"",
-			  SPAN_TEXT(rpc->method, 80));
+		error_say(&request->error, ERROR_NO_SUCH_METHOD, RAN_NO, "the daemon has no method \"%s\"",
+			  error_shown(rpc->method, room));
 		return -1;
 	}
 	request->steers = method->does & STEERS;

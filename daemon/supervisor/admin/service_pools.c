@@ -220,7 +220,8 @@ static int read_section(struct request *request, struct config *config, bool *of
 		return bad_config(request, config);
 	if (admin_check(request, RIGHT_CREATE, name) < 0)
 		return -1;
-	config->pools[0].unpickle = may_choose_code(request->session, config->pools[0].name); /* who may run any code may send it, too */
+	/* Who may run any code may send it, too. */
+	config->pools[0].unpickle = may_choose_code(request->session, config->pools[0].name);
 	for (keys = n; keys > 0; keys--) {
 		(void)read_text(&request->args, &key);
 		look = request->args;

@@ -142,9 +142,11 @@ static const struct identity *find_user(struct request *request, struct span nam
 {
 	const struct users *users = request->daemon->users;
 	const struct identity *identity = users ? users_find(users, name) : NULL;
+	char room[ERROR_SHOWN];
 
 	if (!identity)
-		error_say(&request->error, ERROR_BAD_ARGUMENT, RAN_NO, "there is no [user %.*s]", SPAN_TEXT(name, 64));
+		error_say(&request->error, ERROR_BAD_ARGUMENT, RAN_NO, "there is no [user %s]",
+			  error_shown(name, room));
 	return identity;
 }
 

@@ -8,7 +8,6 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 
 enum { CERTIFICATE_HASH = 32 };
 
@@ -25,25 +24,7 @@ struct certificate {
 	uint8_t sha256[CERTIFICATE_HASH];           /* of the DER form */
 };
 
-static inline void certificate_free_names(struct certificate_names *names)
-{
-	for (size_t i = 0; i < names->count; i++)
-		free(names->names[i]);
-	free(names->names);
-	*names = (struct certificate_names){0};
-}
-
 /* Frees what the certificate holds, and the structure itself. NULL: nothing. */
-static inline void certificate_free(struct certificate *certificate)
-{
-	if (!certificate)
-		return;
-	certificate_free_names(&certificate->dns);
-	certificate_free_names(&certificate->uris);
-	certificate_free_names(&certificate->emails);
-	certificate_free_names(&certificate->cns);
-	free(certificate->subject);
-	free(certificate);
-}
+void certificate_free(struct certificate *certificate);
 
 #endif

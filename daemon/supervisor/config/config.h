@@ -153,7 +153,8 @@ void config_drop_listen(struct config *config);
 int config_add_pool(struct config *config, struct span name, const char *place);
 int config_set_pool(struct config *config, struct span key, struct span value);
 
-/* Checks what concerns several keys or sections: addresses, users, names of plugins, numbers of slots. 0, or -1 with config->reason. */
+/* Checks what concerns several keys or sections: addresses, users, names of plugins, numbers of slots. 0, or -1 with
+ * config->reason. */
 int config_check(struct config *config);
 
 /* Checks one section by itself. */

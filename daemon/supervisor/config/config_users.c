@@ -43,7 +43,8 @@ static int check_name(struct config *config, const char *kind, const char *name,
 {
 	if (!config_is_user_name(name))
 		return config_fail(config,
-				   "%s: \"%.100s\" can't be a %s's name: use up to %d letters, digits and the characters _ - . @ /",
+				   "%s: \"%.100s\" can't be a %s's name: use up to %d letters, digits and the characters "
+				   "_ - . @ /",
 				   place, name, kind, CONFIG_USER_NAME_MAX);
 	if (other)
 		return config_fail(config, "%s: %s %s is given twice: see %s", place, kind, name, other->place);
@@ -114,8 +115,8 @@ static int check_anyone(struct config *config, const struct config_user *user)
 
 	for (size_t i = 0; i < sizeof known_by / sizeof *known_by && !strcmp(user->own.name, "*"); i++)
 		if (known_by[i]->count > 0)
-			return config_fail(config, "%s: [user *] is for clients that are no other user: it takes no uid, gid, cert "
-					   "or token_sha256", known_by[i]->words[0].place);
+			return config_fail(config, "%s: [user *] is for clients that are no other user: it takes no uid, gid, "
+					   "cert or token_sha256", known_by[i]->words[0].place);
 	return 0;
 }
 

@@ -20,8 +20,9 @@ static const char *check_pool(struct config_word *word)
 {
 	static const char of_pools[] = LETTERS_AND_DIGITS "_-*";
 
-	return word->text[strspn(word->text, of_pools)] ? "must be names of pools: letters, digits, _ and -, with * for any run of them"
-							: NULL;
+	static const char reason[] = "must be names of pools: letters, digits, _ and -, with * for any run of them";
+
+	return word->text[strspn(word->text, of_pools)] ? reason : NULL;
 }
 
 static const char *check_method(struct config_word *word)

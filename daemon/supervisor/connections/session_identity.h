@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * session_identity: who a session's client is. It is found when the session begins, when a token comes with objpool.hello, and for
- * all sessions when the configuration has been read again. Uid and groups are asked of the socket each time.
+ * session_identity: who a session's client is. It is found when the session begins, when a token comes with objpool.hello, and
+ * for all sessions when the configuration has been read again. Uid and groups are asked of the socket each time.
  */
 #ifndef SUPERVISOR_SESSION_IDENTITY_H
 #define SUPERVISOR_SESSION_IDENTITY_H

@@ -69,7 +69,8 @@ static int read_token(const struct users *users, struct evhttp_request *request,
 	if (!text)
 		return 0;
 	if (strncasecmp(text, "Bearer ", 7) != 0 || !is_private(request)) {
-		refuse(request, HTTP_UNAUTHORIZED, "DENIED: a token comes as \"Bearer TOKEN\", and not over a network in plain text\n");
+		refuse(request, HTTP_UNAUTHORIZED,
+		       "DENIED: a token comes as \"Bearer TOKEN\", and not over a network in plain text\n");
 		return -1;
 	}
 	text += 7 + strspn(text + 7, " ");

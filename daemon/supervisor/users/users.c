@@ -521,8 +521,8 @@ static int settle(const struct identity **identity, enum known_by *by, const str
 	return 0;
 }
 
-int users_identify(struct users *users, const struct credentials *credentials, const struct identity **identity, enum known_by *by,
-		   char *reason, size_t size)
+int users_identify(struct users *users, const struct credentials *credentials, const struct identity **identity,
+		   enum known_by *by, char *reason, size_t size)
 {
 	const struct user *user;
 

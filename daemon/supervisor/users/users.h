@@ -56,8 +56,8 @@ void users_set_limits(struct users *users);
 void users_free(struct users *users);
 
 /* Who is that? 0: *identity and *by are set. -EEXIST: the certificate is that of two users, and *reason names them. -ENOMEM. */
-int users_identify(struct users *users, const struct credentials *credentials, const struct identity **identity, enum known_by *by,
-		   char *reason, size_t size);
+int users_identify(struct users *users, const struct credentials *credentials, const struct identity **identity,
+		   enum known_by *by, char *reason, size_t size);
 
 /* Makes the hash of a token. */
 void users_hash_token(struct span token, uint8_t hash[TOKEN_HASH]);
