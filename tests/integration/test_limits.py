@@ -270,6 +270,42 @@ def test_a_reload_ends_no_session(start):
             assert three.error("objpool.hello", {"token": "secret"}).startswith("OVERLOADED: user ci has 2 sessions")
 
 
+# ---- max_memory ----
+
+
+OTHER = f"[user other]\ntoken_sha256 = {sha('o')}\ncall = *.*\nwatch = yes\n"
+MIB = 1 << 20
+
+
+def test_memory_of_a_user(start):
+    daemon = start(users=CI + "max_memory = 8M\n" + OTHER)
+    message = msgpack.packb([0, 7, "p.sum", [bytes(6 * MIB)]])
+    with with_token(daemon) as one, with_token(daemon) as two, with_token(daemon, "o") as other:
+        assert one.value("objpool.whoami")["limits"] == {"max_memory": 8 * MIB}
+        for client in one, two:
+            client.send_raw(message[:5 * MIB])
+        wait_for(lambda: other.value("objpool.status")["memory"]["refused"] >= 1, lambda: "a refusal")
+        assert other.value("p.echo", bytes(9 * MIB)) == bytes(9 * MIB)  # the others are not hurt
+        answers = []
+        for client in one, two:
+            client.send_raw(message[5 * MIB:])
+            answers.append(client.wait(7))
+            assert client.value("p.echo", 1) == 1
+        assert any(error for error, _ in answers)
+        for error, value in answers:
+            assert value == 0 if error is None else refused(error, "user ci holds", "over max_memory = 8388608")
+        assert other.value("objpool.status")["users"][0]["memory"] < MIB
+
+
+def test_a_user_far_above_its_memory_loses_a_connection(start):
+    daemon = start(users=CI + "max_memory = 8M\n" + OTHER)
+    with with_token(daemon, "o") as other, with_token(daemon) as client, with_token(daemon) as small:
+        for slot in range(2):
+            client.start(f"p:{slot}.blob", 6 * MIB)
+        daemon.wait_log(r"session \d+ holds \d+ bytes, user ci \d+, and max_memory is 8388608: closing the connection")
+        assert small.value("p.echo", 1) == other.value("p.echo", 1) == 1
+
+
 # ---- status and metrics ----
 
 
@@ -283,9 +319,11 @@ def test_what_a_watcher_sees(start):
         client.start("p.sleep", 1000)
         client.error("p.echo", 1)
         ci = eyes.value("objpool.status")["users"][0]
+        assert ci.pop("memory") > 0
         assert ci == {"name": "ci", "sessions": 1, "inflight": 2, "lingering": 0, "leases": 1, "direct": 0, "denied": 1, "overloaded": 1}
         text = eyes.value("objpool.metrics")
         found = dict(re.findall(r'^objpool_user_(\w+)\{user="ci"\} (\d+)$', text, re.M))
+        assert int(found.pop("memory_bytes")) > 0
         assert found == {"sessions": "1", "inflight_calls": "2", "leases": "1", "direct_channels": "0", "denied_requests_total": "1",
                          "overloaded_requests_total": "1"}
         assert "users" not in client.value("objpool.status") and "objpool_user_" not in client.value("objpool.metrics")

@@ -83,6 +83,8 @@ static void set_limits(struct world *world, struct quota *quota)
 	if (world_one_in(world, 3))
 		limits.rate = (struct quota_rate){
 			.calls = 1 + world_dice(world, 1000), .period = SECOND, .burst = 1 + world_dice(world, 100)};
+	if (world_one_in(world, 4) && !world->flavour.calm)
+		limits.max_memory = 20000u << world_dice(world, 5);
 	quota_set_limits(quota, &limits);
 }
 

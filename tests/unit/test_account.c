@@ -68,10 +68,9 @@ static void test_who_is_greedy(void **state)
 	struct bank *bank = open_bank(state);
 
 	account_charge(bank->a, 9 * MIB);
-	assert_false(account_is_over(bank->a));
+	assert_false(account_is_over(&bank->all));
 	assert_false(account_is_greedy(bank->a));
 	account_charge(bank->b, 2 * MIB);
-	assert_true(account_is_over(bank->a));
 	assert_true(account_is_over(&bank->all));
 	assert_true(account_is_greedy(bank->a));
 	assert_false(account_is_greedy(bank->b)); /* its share is 5 MiB */
@@ -83,13 +82,71 @@ static void test_who_is_greedy(void **state)
 	account_credit(bank->b, 6 * MIB);
 }
 
+/* A user between its sessions and the daemon. */
+static void test_users(void **state)
+{
+	struct bank *bank = open_bank(state);
+	struct account *user = account_new(&bank->all), *one = account_new(user), *two = account_new(user);
+
+	user->limit = 4 * MIB;
+	account_charge(one, 3 * MIB);
+	account_charge(two, MIB);
+	assert_true(user->used == 4 * MIB && bank->all.used == 4 * MIB && user->holders == 2 && bank->all.holders == 1);
+	assert_false(account_is_greedy(one));
+	account_charge(two, MIB / 2); /* 4.5 of 4, and each session's share is 2 */
+	assert_ptr_equal(account_pressed_by(one), user);
+	assert_false(account_is_greedy(two) || account_is_greedy(bank->a));
+	assert_false(account_may_keep(two));
+	user->limit = 0;
+	account_charge(bank->a, 6 * MIB); /* the daemon has 10.5 of 10; the user's share is 5, which it keeps to */
+	assert_true(account_is_greedy(bank->a));
+	assert_false(account_is_greedy(one) || account_is_greedy(two));
+	account_charge(two, MIB); /* 5.5: the share of each of its sessions is 2.5 */
+	assert_ptr_equal(account_pressed_by(one), &bank->all);
+	assert_false(account_is_greedy(two));
+	account_credit(bank->a, 6 * MIB);
+	account_close(one);
+	account_close(two);
+	account_close(user); /* it lives until what is left of its sessions has gone */
+	account_credit(one, 3 * MIB);
+	assert_int_equal(bank->all.used, 2 * MIB + MIB / 2);
+	account_credit(two, 2 * MIB + MIB / 2);
+}
+
+static void test_an_account_moves(void **state)
+{
+	struct bank *bank = open_bank(state);
+	struct account *user = account_new(&bank->all), *other = account_new(&bank->all), *session = account_new(user);
+
+	account_charge(session, 5000);
+	account_add_file(session);
+	account_add_file(session);
+	account_move(session, other);
+	assert_true(user->used == 0 && user->files == 0 && user->holders == 0);
+	assert_true(other->used == 5000 && other->files == 2 && other->holders == 1);
+	assert_true(bank->all.used == 5000 && bank->all.files == 2 && bank->all.holders == 1);
+	account_close(user);
+	account_move(session, &bank->all);
+	assert_true(other->used == 0 && bank->all.used == 5000 && bank->all.holders == 1 && bank->all.files == 2);
+	account_move(session, other);
+	account_close(other);
+	account_move(session, &bank->all); /* that was the last of the closed account */
+	account_remove_file(session);
+	account_remove_file(session);
+	account_credit(session, 5000);
+	account_move(&bank->all, session);
+	assert_null(bank->all.parent);
+	account_close(session);
+	assert_int_equal(bank->all.files, 0);
+}
+
 static void test_no_limit(void **state)
 {
 	struct bank *bank = open_bank(state);
 
 	bank->all.limit = 0;
 	account_charge(bank->a, 1000 * (size_t)MIB);
-	assert_false(account_is_over(bank->a));
+	assert_false(account_is_over(&bank->all));
 	assert_false(account_is_greedy(bank->a));
 	assert_true(account_may_keep(bank->a));
 	account_credit(bank->a, 1000 * (size_t)MIB);
@@ -255,7 +312,8 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, NULL, close_bank)
 	const struct CMUnitTest tests[] = {
-		TEST(test_charges_add_up), TEST(test_who_is_greedy), TEST(test_no_limit), TEST(test_what_may_be_kept),
+		TEST(test_charges_add_up), TEST(test_who_is_greedy), TEST(test_users), TEST(test_an_account_moves),
+		TEST(test_no_limit), TEST(test_what_may_be_kept),
 		TEST(test_an_account_outlives_its_owner), TEST(test_blocks), TEST(test_queues), TEST(test_many_small_queues),
 		TEST(test_payloads), TEST(test_files_of_others), TEST(test_large_files_are_closed_elsewhere),
 	};

@@ -50,6 +50,7 @@ static void change_quota(struct client *client, struct quota *quota)
 		quota->inflight += inflight;
 		quota->leases += client->lease_count;
 	}
+	account_move(client->account, quota ? quota->account : &client->core->memory);
 	client->quota = quota;
 }
 
@@ -251,12 +252,19 @@ struct block *client_claim(struct client *client, struct block *block, size_t si
 
 void client_say_greedy(struct client *client, enum ran ran, struct error *error)
 {
-	const struct account *all = &client->core->memory;
+	const struct account *all = account_pressed_by(client->account);
+	const bool by_user = client->quota && all == client->quota->account;
 
+	all = all ? all : &client->core->memory;
 	client->core->memory_refused++;
 	error_say(error, ERROR_OVERLOADED, ran,
-		  "the daemon holds %llu bytes, over max_memory = %llu, and this session has %llu of them: more than its share",
-		  (unsigned long long)all->used, (unsigned long long)all->limit, (unsigned long long)client->account->used);
+		  "%s%.64s holds %llu bytes, over max_memory = %llu, and this session has %llu of them: more than its share",
+		  by_user ? "user " : "the daemon", by_user ? client->quota->name : "", (unsigned long long)all->used,
+		  (unsigned long long)all->limit, (unsigned long long)client->account->used);
+	if (!by_user)
+		return;
+	client->quota->overloaded++;
+	error->user = client->quota->name;
 }
 
 void client_put_value(struct client *client, struct sendq *out, struct block *block, struct span value)

@@ -14,7 +14,8 @@ static struct quota *quota_new(struct core *core, const char *name)
 {
 	struct quota *quota = calloc(1, sizeof *quota);
 
-	if (!quota || !(quota->name = strdup(name))) {
+	if (!quota || !(quota->name = strdup(name)) || (quota->account = account_new(&core->memory)) == &core->memory) {
+		free(quota ? quota->name : NULL);
 		free(quota);
 		return NULL;
 	}
@@ -26,6 +27,7 @@ static struct quota *quota_new(struct core *core, const char *name)
 
 static void quota_free(struct quota *quota)
 {
+	account_close(quota->account);
 	free(quota->name);
 	free(quota);
 }
@@ -89,6 +91,7 @@ void quota_set_limits(struct quota *quota, const struct quota_limits *limits)
 	const uint64_t still = before < limits->rate.burst ? before : limits->rate.burst;
 
 	quota->limits = *limits;
+	quota->account->limit = limits->max_memory;
 	quota->full_at = limits->rate.calls ? quota->core->now + still * interval_of(&limits->rate) : 0;
 }
 
@@ -109,6 +112,7 @@ static struct quota_rate slower(const struct quota_rate *a, const struct quota_r
 struct quota_limits quota_smallest(const struct quota_limits *a, const struct quota_limits *b)
 {
 	return (struct quota_limits){.max_sessions = (uint32_t)smaller(a->max_sessions, b->max_sessions),
+				     .max_memory = smaller(a->max_memory, b->max_memory),
 				     .max_inflight = (uint32_t)smaller(a->max_inflight, b->max_inflight),
 				     .rate = slower(&a->rate, &b->rate)};
 }

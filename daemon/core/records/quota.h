@@ -31,6 +31,7 @@ struct quota_rate {
 struct quota_limits {
 	uint32_t max_sessions; /* 0: no limit */
 	uint32_t max_inflight; /* 0: no limit. It holds for calls, for leases and for direct channels, each by itself */
+	uint64_t max_memory;   /* 0: no limit */
 	struct quota_rate rate;
 };
 
@@ -39,6 +40,7 @@ struct quota {
 	uint64_t id;
 	struct core *core;
 	char *name; /* of the user */
+	struct account *account; /* above those of its sessions; its limit is max_memory */
 	struct quota_limits limits;
 	uint32_t connections; /* of clients that are this user, or would be if they gave no token */
 	uint32_t sessions;  /* of these, whose client has asked something: it can't become another user any more */
@@ -47,6 +49,7 @@ struct quota {
 	uint32_t leases;
 	uint32_t directs;
 	uint64_t full_at;
+	uint32_t far_over; /* sweeps in a row at which its sessions held far more than max_memory: for the supervisor */
 	uint64_t denied, overloaded; /* requests that were refused */
 };
 

@@ -112,6 +112,7 @@ static const struct config_option user_options[] = {
 	{"token_sha256", T_TOKENS, AT(tokens), NULL, NULL, 0, 0},
 	{"max_sessions", T_COUNT, AT(max_sessions), NULL, NULL, 1, 1000000},
 	{"max_inflight", T_COUNT, AT(max_inflight), NULL, NULL, 1, 10000000},
+	{"max_memory", T_SIZE, AT(max_memory), NULL, NULL, CONFIG_MEMORY_MIN, UINT64_C(1) << 48},
 	{"rate", T_RATE, AT(rate), NULL, NULL, 1, 1000000},
 };
 #undef AT

@@ -67,6 +67,7 @@ struct config_user {
 	struct config_words is; /* names of roles */
 	struct config_words uids, gids, certificates, tokens;
 	uint64_t max_sessions, max_inflight; /* CONFIG_UNSET: no limit */
+	uint64_t max_memory; /* CONFIG_UNSET: no limit */
 	struct config_rate rate;
 };
 

@@ -115,11 +115,16 @@ static void print_value(const void *field, const struct config_option *option, F
 	}
 }
 
+static bool is_number(enum config_type type)
+{
+	return type == T_COUNT || type == T_MODE || type == T_SIZE;
+}
+
 static bool is_given(const void *field, const struct config_option *option)
 {
 	return ((!config_has_text(option->type) && option->type != T_ADDRESS) || *(char *const *)field) &&
 	       (option->type != T_RATE || ((const struct config_rate *)field)->calls > 0) &&
-	       ((option->type != T_COUNT && option->type != T_MODE) || *(const uint64_t *)field != CONFIG_UNSET) &&
+	       (!is_number(option->type) || *(const uint64_t *)field != CONFIG_UNSET) &&
 	       (option->type != T_NICE || *(const int32_t *)field != CONFIG_NICE_UNSET) &&
 	       (!config_has_words(option->type) || ((const struct config_words *)field)->count > 0) &&
 	       (option->type != T_JSON || ((const struct config_json *)field)->text);

@@ -83,7 +83,7 @@ int config_add_user(struct config *config, const char *name, const char *place)
 	struct config_user *user = add_place(&list, &config->user_count, sizeof *user);
 	config->users = list;
 	if (user)
-		user->max_sessions = user->max_inflight = CONFIG_UNSET;
+		user->max_sessions = user->max_inflight = user->max_memory = CONFIG_UNSET;
 	return name_section(config, user ? &user->own : NULL, name, place);
 }
 

@@ -81,19 +81,20 @@ void memory_end_turn(struct daemon *daemon)
 		read_again(daemon);
 }
 
-static struct session *greediest_in(const struct session_list *list, struct session *most)
+/* `over`: the account that holds too much. */
+static struct session *greediest_in(const struct session_list *list, const struct account *over, struct session *most)
 {
 	struct session *session;
 
 	TAILQ_FOREACH(session, list, link)
-		if (client_is_greedy(&session->client) && (!most || session->client.account->used > most->client.account->used))
+		if (account_pressed_by(session->client.account) == over && (!most || session->client.account->used > most->client.account->used))
 			most = session;
 	return most;
 }
 
-static struct session *greediest(const struct daemon *daemon)
+static struct session *greediest(const struct daemon *daemon, const struct account *over)
 {
-	return greediest_in(&daemon->departed_sessions, greediest_in(&daemon->sessions, NULL));
+	return greediest_in(&daemon->departed_sessions, over, greediest_in(&daemon->sessions, over, NULL));
 }
 
 /* Closes the session's connection. If that is closed already, ends its notifications, too. */
@@ -105,18 +106,31 @@ static void close_session(struct session *session)
 		session_close(session, NULL);
 }
 
-static void close_greediest(struct daemon *daemon)
+/* `user` is whose account that is; NULL: it is the daemon's. */
+static void close_greediest(struct daemon *daemon, const struct account *all, const char *user)
 {
-	const struct account *all = &daemon->core.memory;
 	struct session *session;
 
-	while (is_far_over(all) && (session = greediest(daemon))) {
+	while (is_far_over(all) && (session = greediest(daemon, all))) {
 		log_say(LOG_WARNING,
-			"session %llu holds %llu bytes, the daemon %llu, and max_memory is %llu: closing the connection",
+			"session %llu holds %llu bytes, %s%s %llu, and max_memory is %llu: closing the connection",
 			(unsigned long long)session->client.id, (unsigned long long)session->client.account->used,
-			(unsigned long long)all->used, (unsigned long long)all->limit);
+			user ? "user " : "the daemon", user ? user : "", (unsigned long long)all->used,
+			(unsigned long long)all->limit);
 		close_session(session);
 		core_end_event(&daemon->core); /* gives back what its calls held */
+	}
+}
+
+/* The same for each user's limit. */
+static void sweep_users(struct daemon *daemon)
+{
+	struct quota *quota;
+
+	for (uint32_t i = 0; daemon->users && (quota = users_quota(daemon->users, i)); i++) {
+		quota->far_over = is_far_over(quota->account) ? quota->far_over + 1 : 0;
+		if (quota->far_over > PATIENCE)
+			close_greediest(daemon, quota->account, quota->name);
 	}
 }
 
@@ -130,7 +144,8 @@ void memory_sweep(struct daemon *daemon)
 	}
 	daemon->far_over = is_far_over(&daemon->core.memory) ? daemon->far_over + 1 : 0;
 	if (daemon->far_over > PATIENCE)
-		close_greediest(daemon);
+		close_greediest(daemon, &daemon->core.memory, NULL);
+	sweep_users(daemon);
 }
 
 void memory_set_limits(struct daemon *daemon)

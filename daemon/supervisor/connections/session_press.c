@@ -12,7 +12,7 @@ void session_press(struct session *session)
 	struct client *client = &session->client;
 
 	if (!client_is_greedy(client)) {
-		if (session->pressed > 0)
+		if (session->pressed > 0 || session->behind)
 			session_resume(session);
 		session->pressed = 0;
 		client->refused = false;

@@ -25,8 +25,8 @@ void session_settle(struct session *session)
 	if (session->transport.reading != wanted)
 		session->looked = 0;
 	(void)transport_want_read(&session->transport, wanted); /* if that fails, session_sweep tries again */
-	if (!wanted && client_is_greedy(&session->client))
-		session->daemon->sessions_held = true;
+	if (!wanted && client_is_greedy(&session->client) && account_is_over(&session->daemon->core.memory))
+		session->daemon->sessions_held = true; /* of a session that its user's limit holds up, session_press takes care */
 }
 
 static void on_end_of_input(struct session *session)

@@ -140,6 +140,7 @@ static struct quota_limits limits_of(const struct config_user *section)
 	return (struct quota_limits){
 		.max_sessions = section->max_sessions == CONFIG_UNSET ? 0 : (uint32_t)section->max_sessions,
 		.max_inflight = section->max_inflight == CONFIG_UNSET ? 0 : (uint32_t)section->max_inflight,
+		.max_memory = section->max_memory == CONFIG_UNSET ? 0 : section->max_memory,
 		.rate = {.calls = rate->calls, .period = rate->period, .burst = rate->burst},
 	};
 }
@@ -569,6 +570,7 @@ uint32_t users_count(const struct users *users)
 static void add_state(struct user_state *state, const struct quota *quota)
 {
 	state->sessions += quota->sessions;
+	state->memory += quota->account->used;
 	state->inflight += quota->inflight;
 	state->lingering += quota->lingering;
 	state->leases += quota->leases;
@@ -589,6 +591,17 @@ struct user_state users_state(const struct users *users, uint32_t index)
 			if (united->of[i] == user)
 				add_state(&state, united->identity.rights->quota);
 	return state;
+}
+
+struct quota *users_quota(const struct users *users, uint32_t index)
+{
+	const struct united *united = users->united;
+
+	if (index < users->count)
+		return users->users[index].identity.rights->quota;
+	for (index -= users->count; united && index > 0; index--)
+		united = united->next;
+	return united ? united->identity.rights->quota : NULL;
 }
 
 const char *users_known_by(enum known_by by)

@@ -75,12 +75,16 @@ const struct identity *users_find(const struct users *users, struct span name);
 struct user_state {
 	const char *name;
 	uint32_t sessions, inflight, lingering, leases, directs;
+	uint64_t memory; /* bytes */
 	uint64_t denied, overloaded;
 };
 
 /* How many [user] sections there are; 0 also for NULL. And what the clients of one have. */
 uint32_t users_count(const struct users *users);
 struct user_state users_state(const struct users *users, uint32_t index);
+
+/* The quotas of all users, and of clients that are several, one after the other. NULL: there are no more. */
+struct quota *users_quota(const struct users *users, uint32_t index);
 
 /* As users tell it: "root", "cert" and so on. */
 const char *users_known_by(enum known_by by);

@@ -316,13 +316,14 @@ static uint32_t count_seen(const struct daemon *daemon, const struct pool *only,
 
 static void pack_user(const struct user_state *user, msgpack_packer *packer)
 {
-	msgpack_pack_map(packer, 8);
+	msgpack_pack_map(packer, 9);
 	pair_text(packer, "name", user->name);
 	pair_number(packer, "sessions", user->sessions);
 	pair_number(packer, "inflight", user->inflight);
 	pair_number(packer, "lingering", user->lingering);
 	pair_number(packer, "leases", user->leases);
 	pair_number(packer, "direct", user->directs);
+	pair_number(packer, "memory", user->memory);
 	pair_number(packer, "denied", user->denied);
 	pair_number(packer, "overloaded", user->overloaded);
 }
