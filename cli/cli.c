@@ -79,18 +79,25 @@ static enum exit_status reason_of_permission(struct cli_reason *reason, const ch
 			   for_group ? group_name : "", info.st_mode & 07777);
 }
 
-/* Why nobody could be connected to at `address` (NULL: the default): `rc` is what objpool_connect returned. */
-static enum exit_status reason_of(struct cli_reason *reason, const char *address, int rc)
+/* Why nobody could be connected to at `address` (NULL: the default): `rc` is what objpool_connect returned, and `said` what it
+ * said. */
+static enum exit_status reason_of(struct cli_reason *reason, const char *address, int rc, const char *said)
 {
 	char text[512], shown[CLI_SHOWN];
 
 	if (!address && objpool_default_address(text, sizeof text) == 0)
 		address = text;
+	if (*said)
+		return give_reason(reason,
+				   rc == -EINVAL   ? EXIT_USAGE
+				   : rc == -EACCES ? EXIT_DENIED
+						   : EXIT_NO_DAEMON,
+				   "%s: %s", cli_shown(shown, address), said);
 	if (rc == -EINVAL && strncmp(address, "unix:", 5) == 0 && address[5])
 		return give_reason(reason, EXIT_USAGE, "%s: the path of a Unix socket has %zu bytes at most",
 				   cli_shown(shown, address), sizeof((struct sockaddr_un *)0)->sun_path - 1);
 	if (rc == -EINVAL)
-		return give_reason(reason, EXIT_USAGE, "\"%s\" is no address: write unix:PATH or tcp:HOST:PORT",
+		return give_reason(reason, EXIT_USAGE, "\"%s\" is no address: write unix:PATH, tcp:HOST:PORT or tls:HOST:PORT",
 				   cli_shown(shown, address));
 	if (rc == -EPROTO)
 		return give_reason(reason, EXIT_NO_DAEMON, "what answers at %s is no objpoold", address);
@@ -101,16 +108,31 @@ static enum exit_status reason_of(struct cli_reason *reason, const char *address
 	return give_reason(reason, EXIT_NO_DAEMON, "no daemon at %s: %s", address, strerror(-rc));
 }
 
-static struct objpool_client *try_connect(const struct cli *cli, struct cli_reason *reason)
+int cli_open(struct cli *cli, struct objpool_client **client, uint32_t timeout_ms, char said[CLI_SAID])
 {
+	const struct arguments *arguments = &cli->arguments;
 	const struct objpool_connect_options options = {
 		.size = sizeof options,
-		.timeout_ms = cli->answer_ms < INT_MAX ? (int)cli->answer_ms : INT_MAX,
+		.timeout_ms = timeout_ms < INT_MAX ? (int)timeout_ms : INT_MAX,
+		.tls_ca = arguments_get(arguments, "tls-ca"),
+		.tls_cert = arguments_get(arguments, "tls-cert"),
+		.tls_key = arguments_get(arguments, "tls-key"),
+		.tls_name = arguments_get(arguments, "tls-name"),
+		.token_file = arguments_get(arguments, "token-file"),
+		.reason = said,
+		.reason_size = CLI_SAID,
 	};
-	struct objpool_client *client;
-	const int rc = objpool_connect(&client, cli->address, &options);
 
-	reason->status = rc < 0 ? reason_of(reason, cli->address, rc) : EXIT_DONE;
+	return objpool_connect(client, cli->address, &options);
+}
+
+static struct objpool_client *try_connect(struct cli *cli, struct cli_reason *reason)
+{
+	struct objpool_client *client;
+	char said[CLI_SAID];
+	const int rc = cli_open(cli, &client, cli->answer_ms, said);
+
+	reason->status = rc < 0 ? reason_of(reason, cli->address, rc, said) : EXIT_DONE;
 	return client;
 }
 
@@ -254,7 +276,7 @@ static enum exit_status complain_of_answer(const struct cli *cli, int rc, const 
 	struct cli_reason reason;
 
 	if (cli->answer_ms > 0 && error && strcmp(error->code, "TIMEOUT") == 0)
-		return cli_fail(reason_of(&reason, cli->address, -ETIMEDOUT), "%s", reason.text);
+		return cli_fail(reason_of(&reason, cli->address, -ETIMEDOUT, ""), "%s", reason.text);
 	return cli_complain(rc, error);
 }
 

@@ -50,6 +50,10 @@ struct cli_reason {
 	char text[8192]; /* an address, a path and two names */
 };
 
+/* objpool_connect, with the options of the command line. `said`: a reason, or nothing. */
+enum { CLI_SAID = 512 };
+int cli_open(struct cli *cli, struct objpool_client **client, uint32_t timeout_ms, char said[CLI_SAID]);
+
 /* Connects, and prints nothing. EXIT_DONE, or the status of `reason`. */
 enum exit_status cli_try_connect(struct cli *cli, struct cli_reason *reason);
 

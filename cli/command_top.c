@@ -142,15 +142,15 @@ static void on_answer(void *context, const struct objpool_result *result)
 
 /* ---- the connection -------------------------------------------------------------------------------------------------------- */
 
-static void say_no_daemon(struct top *top, int rc)
+static void say_no_daemon(struct top *top, int rc, const char *said)
 {
 	const char *address = top->cli->address;
-	char usual[512], text[1024];
+	char usual[512], text[2048];
 
 	if (!address)
 		address = objpool_default_address(usual, sizeof usual) == 0 ? usual : "?";
 	(void)snprintf(text, sizeof text, "no daemon at %s: %s; trying again", address,
-		       rc == -EPROTO ? "what answers there is none" : strerror(-rc));
+		       *said ? said : rc == -EPROTO ? "what answers there is none" : strerror(-rc));
 	fail(top, EXIT_NO_DAEMON, text);
 }
 
@@ -180,21 +180,14 @@ static int begin_call(struct top *top)
 	return rc;
 }
 
-static int connect_again(struct top *top)
-{
-	struct objpool_connect_options options = OBJPOOL_CONNECT_OPTIONS_INIT;
-
-	options.timeout_ms = RECONNECT_MS;
-	return top->cli->client ? 0 : objpool_connect(&top->cli->client, top->cli->address, &options);
-}
-
 static void ask(struct top *top)
 {
-	int rc = connect_again(top);
+	char said[CLI_SAID];
+	int rc = top->cli->client ? 0 : cli_open(top->cli, &top->cli->client, RECONNECT_MS, said);
 
 	top->asked = clock_now();
 	if (rc < 0) {
-		say_no_daemon(top, rc);
+		say_no_daemon(top, rc, said);
 		return;
 	}
 	rc = begin_call(top);

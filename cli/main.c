@@ -23,7 +23,8 @@ static const struct command commands[] = {
 	{"top", "[POOL]", "watch pools and slots on a full screen",
 	 "With POOL: that one, and its slots. On the screen, h lists the keys. Where there is no terminal for it: plain text.",
 	 top_options, 0, 1, command_top},
-	{"clients", "", "list the connections: who, from where, and what they wait for", NULL, look_options, 0, 0, command_clients},
+	{"clients", "", "list the connections: who, from where, and what they wait for", NULL, look_options, 0, 0,
+	 command_clients},
 	{"create", "POOL [KEY=VALUE...]", "make a pool, and wait until its instances are built",
 	 "The keys are those of a [pool] section; each VALUE is JSON, or else a string. The daemon keeps the pool until it is "
 	 "dropped.",
@@ -61,7 +62,12 @@ static const struct command commands[] = {
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
 static const struct option common_options[] = {
-	{'s', "server", "ADDRESS", "unix:PATH or tcp:HOST:PORT (default: $OBJPOOL_ADDRESS, or the usual places)"},
+	{'s', "server", "ADDRESS", "unix:PATH, tcp:HOST:PORT or tls:HOST:PORT (default: $OBJPOOL_ADDRESS, or the usual places)"},
+	{0, "tls-ca", "FILE", "the CAs that may vouch for a tls: server (default: $OBJPOOL_TLS_CA, or the system's)"},
+	{0, "tls-cert", "FILE", "the certificate to show to it (default: $OBJPOOL_TLS_CERT)"},
+	{0, "tls-key", "FILE", "the key of this certificate (default: $OBJPOOL_TLS_KEY, or in the same file)"},
+	{0, "tls-name", "NAME", "the name in the server's certificate (default: $OBJPOOL_TLS_NAME, or HOST)"},
+	{0, "token-file", "FILE", "a file, for you only, with the token to show (default: $OBJPOOL_TOKEN_FILE)"},
 	{'h', "help", NULL, "print this, and exit"},
 	{0, "version", NULL, "print the version, and exit"},
 	{0},
@@ -75,7 +81,7 @@ static enum exit_status help(FILE *out)
 	fprintf(out, "\n");
 	arguments_help(common_options, out);
 	fprintf(out, "\n`objpool COMMAND --help` says more. Exit status: 0 done, 1 the call failed, 2 usage, 3 no daemon there,\n"
-		"75 the call failed but may be tried again, 77 not allowed.\n");
+		     "75 the call failed but may be tried again, 77 not allowed.\n");
 	return cli_end_output(EXIT_DONE);
 }
 
@@ -106,21 +112,20 @@ static enum exit_status version(void)
 	return cli_end_output(EXIT_DONE);
 }
 
-/* The words after the command's name, and its options. */
+/* The words after the command's name, and its options. Common options may stand before the name, too. */
 static enum exit_status run(struct cli *cli, char **argv, int count)
 {
 	struct arguments *arguments = &cli->arguments;
 	const struct command *command = cli->command;
 
-	*arguments = (struct arguments){.tables = {common_options, command->options}};
+	arguments->tables[1] = command->options;
 	if (arguments_parse(arguments, argv, count, false) < 0)
 		return cli_fail(EXIT_USAGE, "%s: %s", command->name, arguments->reason);
 	if (arguments_get(arguments, "help"))
 		return help_command(command);
 	if (arguments_get(arguments, "version"))
 		return version();
-	if (arguments_get(arguments, "server"))
-		cli->address = arguments_get(arguments, "server");
+	cli->address = arguments_get(arguments, "server");
 	if (arguments->count < command->min || (command->max >= 0 && arguments->count > command->max))
 		return cli_fail(EXIT_USAGE, "usage: objpool %s [OPTION...]%s%s", command->name, *command->words ? " " : "",
 				command->words);
@@ -145,7 +150,6 @@ static enum exit_status start(char **argv, int count)
 		(void)help(stderr);
 		return EXIT_USAGE;
 	}
-	cli.address = arguments_get(arguments, "server");
 	cli.command = find_command(arguments->words[0]);
 	if (!cli.command)
 		return cli_fail(EXIT_USAGE, "there is no command %s; objpool --help lists them",

@@ -5,7 +5,8 @@ _objpool_server() {
 	local i
 	for ((i = 1; i < cword; i++)); do
 		case ${words[i]} in
-		-s | --server) printf '%s\n' -s "${words[i + 1]}" ;;
+		-s | --server | --tls-ca | --tls-cert | --tls-key | --tls-name | --token-file)
+			printf '%s\n' "${words[i]}" "${words[i + 1]}" ;;
 		esac
 	done
 }
@@ -41,10 +42,11 @@ _objpool_value() {
 	-e | --errors) COMPREPLY=($(compgen -W 'wait first collect' -- "$cur")) ;;
 	--args-as) COMPREPLY=($(compgen -W 'zip single positional keyword' -- "$cur")) ;;
 	--sticky) COMPREPLY=($(compgen -W 'replace append' -- "$cur")) ;;
-	-i | --items | -o | --output) COMPREPLY=($(compgen -f -- "$cur")) ;;
-	-s | --server) COMPREPLY=($(compgen -W 'unix:/run/objpool/objpool.sock tcp:127.0.0.1:7117' -- "$cur")) ;;
+	-i | --items | -o | --output | --tls-ca | --tls-cert | --tls-key | --token-file) COMPREPLY=($(compgen -f -- "$cur")) ;;
+	-s | --server) COMPREPLY=($(compgen -W 'unix:/run/objpool/objpool.sock tcp:127.0.0.1:7117 tls:localhost:7118' -- "$cur")) ;;
 	-t | --timeout | --seconds | -n | --calls | -c | --clients | -P | --depth | -d | --delay | --iterations | --chunk | --window | \
-		--kwargs | --bind | --bind-kwargs | --target | --plugin | --class | --workers) COMPREPLY=() ;;
+		--kwargs | --bind | --bind-kwargs | --target | --plugin | --class | --workers | \
+		--tls-name) COMPREPLY=() ;;
 	*) return 1 ;;
 	esac
 }
@@ -59,7 +61,7 @@ _objpool() {
 	fi
 	for ((i = 1; i < cword; i++)); do
 		case ${words[i]} in
-		-s | --server) ((i++)) ;;
+		-s | --server | --tls-ca | --tls-cert | --tls-key | --tls-name | --token-file) ((i++)) ;;
 		-*) ;;
 		*) [[ $command ]] && ((place++)) || command=${words[i]} ;;
 		esac

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* connect: the beginning of a connection, with the greeting, and its end. */
 #include "client/c/connection.h"
+#include "client/c/credentials.h"
 #include "client/c/endpoint.h"
 #include "client/c/options.h"
 #include "client/c/readiness.h"
@@ -14,10 +15,31 @@
 
 enum { CONNECT_TIMEOUT_MS = 10000 };
 
-static int64_t greeting_deadline(const struct objpool_connect_options *options)
+/* A connection that begins. */
+struct opening {
+	struct objpool_connect_options options;
+	struct credentials credentials;
+	int64_t deadline;
+	struct reason reason;
+};
+
+static int opening_init(struct opening *opening, const struct objpool_connect_options *given)
 {
-	const int ms = options->timeout_ms ? options->timeout_ms : CONNECT_TIMEOUT_MS;
-	return ms < 0 ? 0 : clock_now() + (int64_t)ms * CLOCK_NS_PER_MS;
+	*opening = (struct opening){0};
+	if (OPTIONS_TAKE(&opening->options, given) < 0)
+		return -EINVAL;
+	const int ms = opening->options.timeout_ms ? opening->options.timeout_ms : CONNECT_TIMEOUT_MS;
+	opening->deadline = ms < 0 ? 0 : clock_now() + (int64_t)ms * CLOCK_NS_PER_MS;
+	opening->credentials = credentials_of(&opening->options);
+	return 0;
+}
+
+/* Tells the program the reason. Returns `rc`. */
+static int opening_end(const struct opening *opening, int rc)
+{
+	if (opening->options.reason && opening->options.reason_size > 0)
+		snprintf(opening->options.reason, opening->options.reason_size, "%s", rc < 0 ? opening->reason.text : "");
+	return rc;
 }
 
 struct greeting {
@@ -95,65 +117,133 @@ static void agree_on_descriptors(struct objpool_client *client, int direct)
 	client->channels.rings = direct == OBJPOOL_DIRECT_RINGS && abilities.minor >= 2;
 }
 
-static int say_hello(struct objpool_client *client, const struct objpool_connect_options *options, int64_t deadline)
+static void pack_pair(struct objpool_packer *args, const char *key, const char *value)
 {
-	const char *name = options->client ? options->client : program_invocation_short_name;
-	struct greeting greeting = {.result = &client->hello};
-	struct objpool_packer args = OBJPOOL_PACKER_INIT;
-
-	const bool fds = !options->no_descriptors && is_unix(client->wire.fd);
-	const char *format = fds ? "[{s: s, s: s, s: b}]" : "[{s: s, s: s}]";
-	int rc = objpool_pack(&args, format, "client", name, "errors", "map", "fds", true);
-	if (rc == 0)
-		rc = objpool_call_async(client, "objpool.hello", objpool_packed(&args), NULL, greeting_on_answer, &greeting,
-					NULL);
-	objpool_packer_free(&args);
-	while (rc == 0 && !greeting.done)
-		rc = objpool_wait(client, clock_ms_until(deadline));
-	if (rc == 0 && !client->hello.value.data)
-		rc = client->hello.error ? -EPROTO : -ENOMEM;
-	if (rc == 0 && fds)
-		agree_on_descriptors(client, options->direct);
-	return rc == -ENOTCONN ? -EPROTO : rc;
+	objpool_pack_cstr(args, key);
+	objpool_pack_cstr(args, value);
 }
 
-static int greet(struct objpool_client **out, int fd, const struct objpool_connect_options *options, int64_t deadline)
+/* `token`: "": none. */
+static void pack_hello(struct objpool_packer *args, const char *client, const char *token, bool fds)
+{
+	objpool_pack_array(args, 1);
+	objpool_pack_map(args, 2u + fds + (*token != '\0'));
+	pack_pair(args, "client", client);
+	pack_pair(args, "errors", "map");
+	if (*token)
+		pack_pair(args, "token", token);
+	if (fds) {
+		objpool_pack_cstr(args, "fds");
+		objpool_pack_bool(args, true);
+	}
+}
+
+static int await_greeting(struct objpool_client *client, struct objpool_bytes args, int64_t deadline)
+{
+	struct greeting greeting = {.result = &client->hello};
+	int rc = objpool_call_async(client, "objpool.hello", args, NULL, greeting_on_answer, &greeting, NULL);
+
+	while (rc == 0 && !greeting.done)
+		rc = objpool_wait(client, clock_ms_until(deadline));
+	return rc;
+}
+
+/* The connection has ended before the greeting. A server of TLS 1.3 refuses a certificate only after its handshake. */
+static int lost_early(const struct objpool_client *client, struct reason *reason)
+{
+	int error = 0;
+
+	if (client->wire.tls)
+		*reason = *client_tls_reason(client->wire.tls, &error);
+	if (!error && client->close_reason)
+		(void)reason_give(reason, -EPROTO, "the daemon closed the connection: %s", client->close_reason);
+	return error ? error : -EPROTO;
+}
+
+static int refused(const struct objpool_error *error, struct reason *reason)
+{
+	return reason_give(reason, strcmp(error->code, "DENIED") == 0 ? -EACCES : -EPROTO, "%s", error->message);
+}
+
+static int say_hello(struct objpool_client *client, struct opening *opening, const char *token)
+{
+	const struct objpool_connect_options *options = &opening->options;
+	const bool fds = !options->no_descriptors && is_unix(client->wire.fd);
+	struct objpool_packer args = OBJPOOL_PACKER_INIT;
+
+	pack_hello(&args, options->client ? options->client : program_invocation_short_name, token, fds);
+	const int rc = await_greeting(client, objpool_packed(&args), opening->deadline);
+	objpool_packer_free(&args);
+	if (client->hello.error && strcmp(client->hello.error->code, "DISCONNECTED") != 0)
+		return refused(client->hello.error, &opening->reason);
+	if (rc == -ENOTCONN || client->hello.error)
+		return lost_early(client, &opening->reason);
+	if (rc == 0 && !client->hello.value.data)
+		return -ENOMEM;
+	if (rc == 0 && fds)
+		agree_on_descriptors(client, options->direct);
+	return rc;
+}
+
+static int read_token(struct opening *opening, int fd, bool tls, char token[TOKEN_ROOM])
+{
+	*token = '\0';
+	if (!opening->credentials.token)
+		return 0;
+	if (!tls && !is_unix(fd))
+		return reason_give(&opening->reason, -EINVAL, "a token goes over TLS or a Unix socket only (the token file %s)",
+				   opening->credentials.token);
+	return credentials_read_token(&opening->credentials, token, &opening->reason);
+}
+
+/* `host`: of an address with TLS; NULL: there is no TLS. Takes over the socket. */
+static int greet(struct objpool_client **out, int fd, const char *host, struct opening *opening)
 {
 	struct objpool_client *client = connection_new(fd);
+	char token[TOKEN_ROOM];
 
 	if (!client)
 		return -ENOMEM;
-	const int rc = say_hello(client, options, deadline);
-	if (rc < 0) {
+	int rc = read_token(opening, fd, host != NULL, token);
+	if (rc == 0 && host)
+		client->wire.tls = client_tls_open(fd, host, &opening->credentials, opening->deadline, &opening->reason, &rc);
+	if (rc == 0)
+		rc = say_hello(client, opening, token);
+	explicit_bzero(token, sizeof token);
+	if (rc < 0)
 		connection_free(client);
-		return rc;
-	}
-	*out = client;
-	return 0;
+	else
+		*out = client;
+	return rc;
 }
 
 int objpool_connect(struct objpool_client **client, const char *address, const struct objpool_connect_options *given)
 {
-	struct objpool_connect_options options;
+	struct endpoint endpoint;
+	struct opening opening;
 
 	*client = NULL;
-	if (OPTIONS_TAKE(&options, given) < 0)
-		return -EINVAL;
-	const int64_t deadline = greeting_deadline(&options);
-	const int fd = endpoint_connect(address, deadline);
-	return fd < 0 ? fd : greet(client, fd, &options, deadline);
+	int rc = opening_init(&opening, given);
+	if (rc == 0)
+		rc = endpoint_parse(address, &endpoint);
+	if (rc < 0)
+		return opening_end(&opening, rc);
+	const int fd = endpoint_connect(&endpoint, opening.deadline);
+	if (fd < 0)
+		return opening_end(&opening, fd);
+	return opening_end(&opening, greet(client, fd, endpoint.kind == ENDPOINT_TLS ? endpoint.place : NULL, &opening));
 }
 
 int objpool_adopt(struct objpool_client **client, int fd, const struct objpool_connect_options *given)
 {
-	struct objpool_connect_options options;
+	struct opening opening;
 
 	*client = NULL;
-	if (OPTIONS_TAKE(&options, given) < 0) {
+	if (opening_init(&opening, given) < 0) {
 		(void)close(fd);
 		return -EINVAL;
 	}
-	return greet(client, fd, &options, greeting_deadline(&options));
+	return opening_end(&opening, greet(client, fd, NULL, &opening));
 }
 
 struct objpool_client *objpool_close(struct objpool_client *client)

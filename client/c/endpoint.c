@@ -97,19 +97,49 @@ static int connect_to(const struct sockaddr *address, socklen_t size, int64_t de
 	return fd;
 }
 
-static int path_connect(const char *path, int64_t deadline)
+static int connect_to_path(const char *path, int64_t deadline)
 {
 	struct sockaddr_un un = {.sun_family = AF_UNIX};
-	const size_t n = strlen(path);
 
-	if (n == 0 || n >= sizeof un.sun_path)
-		return -EINVAL;
-	memcpy(un.sun_path, path, n + 1);
+	memcpy(un.sun_path, path, strlen(path) + 1); /* parse_path has looked at its length */
 	return connect_to((const struct sockaddr *)&un, (socklen_t)sizeof un, deadline);
 }
 
+static int connect_to_host(const char *host, const char *port, int64_t deadline)
+{
+	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
+	struct addrinfo *found = NULL;
+	int rc = -EHOSTUNREACH;
+
+	if (getaddrinfo(host, port, &hints, &found) != 0)
+		return -EHOSTUNREACH;
+	for (const struct addrinfo *a = found; a && rc < 0; a = a->ai_next)
+		rc = connect_to(a->ai_addr, a->ai_addrlen, deadline);
+	freeaddrinfo(found);
+	return rc;
+}
+
+int endpoint_connect(const struct endpoint *endpoint, int64_t deadline)
+{
+	if (endpoint->kind == ENDPOINT_UNIX)
+		return connect_to_path(endpoint->place, deadline);
+	return connect_to_host(endpoint->place, endpoint->port, deadline);
+}
+
+/* ---- addresses as text ----------------------------------------------------------------------------------------------- */
+
+static int parse_path(const char *path, struct endpoint *endpoint)
+{
+	const size_t n = strlen(path);
+
+	if (n == 0 || n >= sizeof((struct sockaddr_un *)0)->sun_path)
+		return -EINVAL;
+	memcpy(endpoint->place, path, n + 1);
+	return 0;
+}
+
 /* HOST:PORT or [HOST]:PORT. */
-static int split(const char *text, char *host, size_t host_size, const char **port)
+static int parse_host(const char *text, struct endpoint *endpoint)
 {
 	const char *colon = strrchr(text, ':');
 	const char *end = colon;
@@ -124,33 +154,15 @@ static int split(const char *text, char *host, size_t host_size, const char **po
 	} else if (memchr(text, ':', (size_t)(end - text))) {
 		return -EINVAL; /* an IPv6 address needs brackets */
 	}
-	if (end <= text || (size_t)(end - text) >= host_size)
+	if (end <= text || (size_t)(end - text) >= sizeof endpoint->place)
 		return -EINVAL;
-	memcpy(host, text, (size_t)(end - text));
-	host[end - text] = '\0';
-	*port = colon + 1;
+	memcpy(endpoint->place, text, (size_t)(end - text));
+	endpoint->place[end - text] = '\0';
+	memcpy(endpoint->port, colon + 1, strlen(colon + 1) + 1);
 	return 0;
 }
 
-static int host_connect(const char *text, int64_t deadline)
-{
-	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
-	struct addrinfo *found = NULL;
-	char host[256];
-	const char *port;
-	int rc = -EHOSTUNREACH;
-
-	if (split(text, host, sizeof host, &port) < 0)
-		return -EINVAL;
-	if (getaddrinfo(host, port, &hints, &found) != 0)
-		return -EHOSTUNREACH;
-	for (const struct addrinfo *a = found; a && rc < 0; a = a->ai_next)
-		rc = connect_to(a->ai_addr, a->ai_addrlen, deadline);
-	freeaddrinfo(found);
-	return rc;
-}
-
-int endpoint_connect(const char *address, int64_t deadline)
+int endpoint_parse(const char *address, struct endpoint *endpoint)
 {
 	char text[512];
 
@@ -159,9 +171,12 @@ int endpoint_connect(const char *address, int64_t deadline)
 			return -EINVAL;
 		address = text;
 	}
+	endpoint->kind = ENDPOINT_UNIX;
 	if (strncmp(address, "unix:", 5) == 0)
-		return path_connect(address + 5, deadline);
+		return parse_path(address + 5, endpoint);
+	endpoint->kind = ENDPOINT_TCP;
 	if (strncmp(address, "tcp:", 4) == 0)
-		return host_connect(address + 4, deadline);
-	return -EINVAL;
+		return parse_host(address + 4, endpoint);
+	endpoint->kind = ENDPOINT_TLS;
+	return strncmp(address, "tls:", 4) == 0 ? parse_host(address + 4, endpoint) : -EINVAL;
 }

@@ -5,7 +5,16 @@
 
 #include <stdint.h>
 
+struct endpoint {
+	enum { ENDPOINT_UNIX, ENDPOINT_TCP, ENDPOINT_TLS } kind;
+	char place[256]; /* the path, or the host */
+	char port[6];
+};
+
+/* Takes an address apart; NULL: objpool_default_address. 0, or -EINVAL. */
+int endpoint_parse(const char *address, struct endpoint *endpoint);
+
 /* Connects before `deadline` (monotonic nanoseconds; 0: no limit). Returns the socket, or an error of objpool_connect. */
-int endpoint_connect(const char *address, int64_t deadline);
+int endpoint_connect(const struct endpoint *endpoint, int64_t deadline);
 
 #endif

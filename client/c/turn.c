@@ -18,16 +18,25 @@
 
 enum { TURN_TRIM_MS = 1000 };
 
+/* Why the connection is lost. */
+static const char *lost_words(const struct objpool_client *client)
+{
+	int error = 0;
+	const struct reason *reason = client->wire.tls ? client_tls_reason(client->wire.tls, &error) : NULL;
+
+	return error ? reason->text : strerror(-client->lost);
+}
+
 static const struct objpool_error *disconnected(const struct objpool_client *client)
 {
-	char message[512];
+	char message[1024];
 
 	if (client->close_reason)
 		snprintf(message, sizeof message, "the daemon closed the connection: %s", client->close_reason);
 	else if (!client->lost || client->closing)
 		snprintf(message, sizeof message, "the connection was closed");
 	else
-		snprintf(message, sizeof message, "the connection to the daemon was lost: %s", strerror(-client->lost));
+		snprintf(message, sizeof message, "the connection to the daemon was lost: %s", lost_words(client));
 	return failure_make("DISCONNECTED", message, OBJPOOL_RAN_MAYBE);
 }
 

@@ -15,9 +15,9 @@
 #include <unistd.h>
 
 enum {
-	WIRE_READ = 64 << 10,   /* a read has at least so much room */
-	WIRE_KEEP = 1 << 20,    /* a buffer that has grown beyond this for a large message is freed after it */
-	WIRE_BELIEVE = 1 << 30, /* the size that a message says of itself is believed up to this */
+	WIRE_READ = CLIENT_TLS_ROOM, /* a read has at least so much room */
+	WIRE_KEEP = 1 << 20,         /* a buffer that has grown beyond this for a large message is freed after it */
+	WIRE_BELIEVE = 1 << 30,      /* the size that a message says of itself is believed up to this */
 	WIRE_HUGE_PAGE = 2 << 20,
 	WIRE_HUGE = 8 << 20, /* such a buffer asks for huge pages */
 };
@@ -34,6 +34,8 @@ void wire_open(struct wire *wire, int fd)
 
 void wire_close(struct wire *wire)
 {
+	client_tls_close(wire->tls, wire->fd);
+	wire->tls = NULL;
 	if (wire->fd >= 0)
 		(void)close(wire->fd);
 	wire->fd = -1;
@@ -198,6 +200,25 @@ static ssize_t put_in_rings(const struct wire *wire)
 	return n > 0 ? n : -1;
 }
 
+/* Likewise. Lent bytes are encrypted from where they lie. */
+static ssize_t put_in_tls(const struct wire *wire)
+{
+	const bool lends = wire->lent.size > 0, lent_first = lends && wire->lent_at == wire->sent;
+	const size_t stop = lends ? wire->lent_at : wire->output.size;
+	const void *bytes = lent_first ? wire->lent.data : wire->output.data + wire->sent;
+	const ssize_t n = client_tls_put(wire->tls, wire->fd, bytes, lent_first ? wire->lent.size : stop - wire->sent);
+
+	errno = n < 0 ? (int)-n : 0;
+	return n >= 0 ? n : -1;
+}
+
+static ssize_t send_some(const struct wire *wire, size_t *descriptors)
+{
+	if (wire->tls)
+		return put_in_tls(wire);
+	return wire->rings ? put_in_rings(wire) : send_spans(wire, descriptors);
+}
+
 /* `n` bytes have been sent: first those before the lent bytes, then lent bytes, then those after. */
 static void count_sent(struct wire *wire, size_t n)
 {
@@ -217,7 +238,7 @@ int wire_flush(struct wire *wire)
 	size_t descriptors = 0;
 
 	while (wire_unsent(wire) > 0) {
-		const ssize_t n = wire->rings ? put_in_rings(wire) : send_spans(wire, &descriptors);
+		const ssize_t n = send_some(wire, &descriptors);
 		if (n >= 0) {
 			drop_sent_descriptors(wire, descriptors);
 			count_sent(wire, (size_t)n);
@@ -301,18 +322,25 @@ static ssize_t take_from_rings(struct wire *wire, void *bytes, size_t size)
 	return got == 0 ? rings_take(wire->rings, bytes, size) : -EBADMSG;
 }
 
-static ssize_t receive(struct wire *wire, void *bytes, size_t size)
+static ssize_t take_from_socket(struct wire *wire, void *bytes, size_t size)
 {
 	ssize_t n;
 
-	if (wire->rings)
-		return take_from_rings(wire, bytes, size);
 	if (wire->takes_descriptors)
 		return arrivals_recv(&wire->arrivals, wire->fd, bytes, size, MSG_DONTWAIT);
 	do
 		n = recv(wire->fd, bytes, size, MSG_DONTWAIT);
 	while (n < 0 && errno == EINTR);
 	return n < 0 ? -errno : n;
+}
+
+static ssize_t receive(struct wire *wire, void *bytes, size_t size, bool *more)
+{
+	if (wire->tls)
+		return client_tls_take(wire->tls, wire->fd, bytes, size, more);
+	const ssize_t n = wire->rings ? take_from_rings(wire, bytes, size) : take_from_socket(wire, bytes, size);
+	*more = n == (ssize_t)size;
+	return n;
 }
 
 /* In poll, since in recv the process would be woken, for nothing, when its peer reads what was sent: that is one system call more
@@ -338,13 +366,12 @@ int64_t wire_fill(struct wire *wire, bool wait, bool *more)
 	const size_t room = wire->capacity - wire->end;
 	if (wait)
 		wait_for_bytes(wire);
-	const ssize_t n = receive(wire, wire->input + wire->end, room);
+	const ssize_t n = receive(wire, wire->input + wire->end, room, more);
 	if (n < 0)
 		return n == -EAGAIN ? 0 : n;
 	if (n == 0)
 		return -ECONNRESET;
 	wire->end += (size_t)n;
-	*more = (size_t)n == room;
 	return n;
 }
 

@@ -13,6 +13,7 @@
 #ifndef CLIENT_C_WIRE_H
 #define CLIENT_C_WIRE_H
 
+#include "client/c/client_tls.h"
 #include "objpool/client.h"
 #include "proto/arrivals.h"
 #include "proto/block.h"
@@ -27,7 +28,8 @@ struct wire_descriptor {
 
 struct wire {
 	int fd;
-	struct rings *rings; /* of a direct channel: bytes go through them, and the socket only ends; NULL: there are none */
+	struct rings *rings;    /* of a direct channel: bytes go through them, and the socket only ends; NULL: there are none */
+	struct client_tls *tls; /* of an address with TLS: bytes go through it to the socket; or NULL */
 	struct objpool_packer output; /* after a failure, whoever packed clears its `error` and removes what was packed in part */
 	size_t sent;
 	struct objpool_bytes lent; /* the rest that is to be sent */
@@ -49,7 +51,7 @@ void wire_close(struct wire *wire);
 /* How many bytes wait to be sent. */
 static inline size_t wire_unsent(const struct wire *wire)
 {
-	return wire->output.size - wire->sent + wire->lent.size;
+	return wire->output.size - wire->sent + wire->lent.size + (wire->tls ? client_tls_unsent(wire->tls) : 0);
 }
 
 /*

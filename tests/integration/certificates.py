@@ -66,3 +66,11 @@ class Authority:
 
 def pem(certificate):
     return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def serve_tls(start, ca, pools=None, users="", **keys):
+    """A daemon that listens on tls:127.0.0.1:0 with a certificate of `ca`. Its address is `daemon.tls`."""
+    cert, key, _ = ca.issue_server()
+    daemon = start(pools, {"listen": "tls:127.0.0.1:0", "tls_cert": cert, "tls_key": key, **keys}, users=users)
+    daemon.tls = "tls:" + daemon.wait_log(r"listening on tls:(\S+)").group(1)
+    return daemon

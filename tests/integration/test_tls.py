@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """TLS: listeners, handshakes, certificates, and what goes through."""
 import contextlib
+import functools
 import hashlib
 import os
 import shutil
@@ -14,7 +15,7 @@ import pytest
 from cryptography import x509
 
 import harness
-from certificates import DAY, Authority, now
+from certificates import DAY, Authority, now, serve_tls
 
 
 @pytest.fixture
@@ -42,15 +43,8 @@ def context_for(ca, cert=None, key=None, alpn=("objpool/1",)):
 
 @pytest.fixture
 def serve(start, ca):
-    """serve(**keys) -> a daemon that listens on tls:127.0.0.1:0 with a certificate of `ca`."""
-
-    def begin(pools=None, users="", **keys):
-        cert, key, _ = ca.issue_server()
-        daemon = start(pools, {"listen": "tls:127.0.0.1:0", "tls_cert": cert, "tls_key": key, **keys}, users=users)
-        daemon.tls = "tls:" + daemon.wait_log(r"listening on tls:(\S+)").group(1)
-        return daemon
-
-    return begin
+    """serve(pools, users, **keys) -> a daemon that listens on tls:127.0.0.1:0 with a certificate of `ca`."""
+    return functools.partial(serve_tls, start, ca)
 
 
 def connect(daemon):

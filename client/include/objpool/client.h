@@ -109,14 +109,32 @@ struct objpool_connect_options {
 	int timeout_ms;      /* for connecting and the greeting together; 0: ten seconds; negative: none */
 	bool no_descriptors; /* large values go through the socket, see "large values" */
 	int direct;          /* an enum objpool_direct; 0: all calls go through the daemon */
+
+	/* For tls: addresses. Files are in PEM; NULL or "": as the environment variable says, if it is set and not empty. */
+	const char *tls_ca;   /* file of the CAs that are trusted ($OBJPOOL_TLS_CA); none: those of the system */
+	const char *tls_cert; /* file of this client's certificate, and of CAs under the one that the daemon knows ($OBJPOOL_TLS_CERT) */
+	const char *tls_key;  /* file of its key, without a passphrase ($OBJPOOL_TLS_KEY); none: it is in the same file */
+	const char *tls_name; /* that the daemon's certificate must have ($OBJPOOL_TLS_NAME); none: the host in the address */
+
+	/* A file with a token, by which the daemon knows its user ($OBJPOOL_TOKEN_FILE). Not for tcp:, which anybody can read.
+	 * Others must not be able to read the file; but a group may if root owns it. */
+	const char *token_file;
+
+	char *reason;       /* room for a sentence that says why connecting failed; NULL: not wanted */
+	size_t reason_size; /* bytes of it. The sentence is empty if the errno says all */
 };
-#define OBJPOOL_CONNECT_OPTIONS_INIT {sizeof(struct objpool_connect_options), NULL, 0, false, 0}
+#define OBJPOOL_CONNECT_OPTIONS_INIT \
+	{sizeof(struct objpool_connect_options), NULL, 0, false, 0, NULL, NULL, NULL, NULL, NULL, NULL, 0}
 
 /*
- * Connects to a daemon, and waits for its greeting. `address` is unix:PATH, tcp:HOST:PORT or tcp:[IPV6]:PORT. NULL:
- * objpool_default_address. `options` may be NULL. 0; -EINVAL: the address is malformed; -EPROTO: no objpoold answers there;
- * -EHOSTUNREACH: the host has no address; or an error of connect(2), mostly -ENOENT, -ECONNREFUSED, -EACCES or -ETIMEDOUT.
+ * Connects to a daemon, and waits for its greeting. `address` is unix:PATH, tcp:HOST:PORT, tls:HOST:PORT; a HOST may be [IPV6].
+ * NULL: objpool_default_address. `options` may be NULL. 0; -EINVAL: the address is malformed, or a file of the options can't be
+ * used; -EPROTO: no objpoold answers there, or it speaks no TLS; -EHOSTUNREACH: the host has no address; -EKEYREJECTED: the
+ * daemon's certificate is refused; -EACCES: also if the daemon refuses the client's certificate or token; -ELIBACC: OpenSSL is
+ * not there, which is loaded for tls: only; or an error of connect(2), mostly -ENOENT, -ECONNREFUSED, -EACCES or -ETIMEDOUT.
  * After an error `*client` is NULL.
+ *
+ * Over TLS the daemon's certificate is always looked at: a CA that is trusted must lead to it, and it must have the name.
  */
 OBJPOOL_API int objpool_connect(struct objpool_client **client, const char *address,
 				const struct objpool_connect_options *options);
