@@ -7,6 +7,7 @@ import queue
 import random
 import resource
 import signal
+import struct
 import subprocess
 import sys
 import threading
@@ -18,7 +19,7 @@ from harness import wait_for
 
 from objpool._entry import Entry
 from objpool.compat import multiprocess
-from objpool.compat.multiprocess import _hold_back, _link, _memory_file, _order, managers
+from objpool.compat.multiprocess import _hold_back, _link, _memory_file, _order, _quick, managers
 
 METHODS = ("fork", "spawn", "forkserver")
 SOON = manager_kills.SOON
@@ -177,6 +178,9 @@ class Fails:
     def value(self):
         return (item for item in ())
 
+    def same(self, value):
+        return value
+
 
 class Own(managers.BaseManager):
     pass
@@ -185,6 +189,33 @@ class Own(managers.BaseManager):
 Own.register("Fails", Fails)
 Own.register("queue_of_threads", queue.Queue)
 Own.register("list_of_nobody", list, exposed=("append",))
+
+
+def test_values_of_all_sizes_to_a_class_of_the_programs():
+    with Own() as own:
+        fails = own.Fails()
+        for size in 0, 1, 16000, 16384, 16385, 1 << 16, 1 << 20:
+            for value in b"." * size, "\u00e4" * size, [None] * size:
+                assert fails.same(value) == value
+
+
+@pytest.mark.parametrize("size", [0, 1, 100, 40_000])
+def test_a_message_of_a_thread_that_comes_in_pieces(size):
+    here, there = multiprocessing.Pipe()
+    quick, message = _quick.Quick(here), os.urandom(size)
+    for sent in struct.pack("!i", size) + message, struct.pack("!iQ", -1, size) + message:
+        for cuts in (), (1,), (4,), (5,), (13,), range(1, 20):
+            places = [0, *(cut for cut in cuts if cut < len(sent)), len(sent)]
+            sender = threading.Thread(target=lambda: [os.write(there.fileno(), sent[a:b]) for a, b in zip(places, places[1:])])
+            sender.start()
+            assert bytes(quick.recv_bytes()) == message
+            sender.join()
+    os.write(there.fileno(), sent[:-1])
+    there.close()
+    with pytest.raises((OSError, EOFError)):
+        quick.recv_bytes()
+    with pytest.raises(EOFError):
+        quick.recv_bytes()
 
 
 def test_errors_have_the_servers_traceback(manager):

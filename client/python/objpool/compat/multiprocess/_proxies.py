@@ -11,6 +11,7 @@ from . import _codec, _link, _place, _standard_managers, process, util
 from ._answers import decode, raise_unanswered
 from ._kinds import AHEAD, THREADS
 from ._link import ServerLost, Unanswered, is_near
+from ._quick import Quick
 from ._standard_managers import MakeProxyType, RemoteError, Token, convert_to_error, dispatch
 from ._thread_calls import connect_to_threads
 
@@ -119,7 +120,7 @@ class BaseProxy(_StandardProxy):
             conn = self._tls.connection = self._connect_to_thread()
         try:
             conn.send_bytes(_codec.dumps_call(args, kwds, self._id, methodname))
-            kind, result = conn.recv()
+            kind, result = _codec.loads(conn.recv_bytes())
         except (EOFError, ConnectionError) as error:
             raise ServerLost("the manager's server has ended") from error
         if kind == "#RETURN":
@@ -136,7 +137,7 @@ class BaseProxy(_StandardProxy):
             name += "|" + threading.current_thread().name
         conn = connect_to_threads(self._link, self._authkey)
         dispatch(conn, None, "accept_connection", (name,))
-        return conn
+        return Quick(conn)
 
     def _next_call(self):
         """A number for `_take`, or None."""

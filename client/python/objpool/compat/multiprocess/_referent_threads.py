@@ -5,6 +5,7 @@ import os
 import threading
 
 from . import _codec, connection, process
+from ._quick import Quick
 from ._standard_managers import Server
 
 
@@ -19,15 +20,15 @@ class _Entries:
         return entry.value, entry.exposed, entry.typeids
 
 
-class _Quick:
+class _Connection(Quick):
     """A connection as serve_client uses it."""
 
-    def __init__(self, connection):
-        self.recv, self.close, self._connection = connection.recv, connection.close, connection
+    def recv(self):
+        return _codec.loads(self.recv_bytes())
 
     def send(self, message):
         kind, value = message
-        self._connection.send_bytes(_codec.dumps_pair(kind, value))
+        self.send_bytes(_codec.dumps_pair(kind, value))
 
 
 class Threads(Server):
@@ -46,4 +47,4 @@ class Threads(Server):
         return self._referents.new(typeid, args, kwds)
 
     def accept_connection(self, c, name):
-        super().accept_connection(_Quick(c), name)
+        super().accept_connection(_Connection(c), name)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Managers, whose servers are workers of an objpool daemon.
 
-The standard library's code, executed once more (_standard_managers.py), serves managers at addresses of its own kinds, (host, port) and paths
-of sockets, and those that have a Server of their own. All others are *near*: their server is a worker of the program's private
-daemon, or of the daemon that the address names.
+The standard library's code, executed once more (_standard_managers.py), serves managers at addresses of its own kinds, (host,
+port) and paths of sockets, and those that have a Server of their own. All others are *near*: their server is a worker of the
+program's private daemon, or of the daemon that the address names.
 
     _server_process.py      starts a server
     _referents.py           the server; _referent_queue.py and _referent_locks.py: what it has for its clients
@@ -39,8 +39,6 @@ for _public in (StaleProxy, BaseProxy, RebuildProxy, AutoProxy, AcquirerProxy, B
 runs_here(Namespace)
 runs_here(Value)
 runs_here(Array)
-
-# Managers
 
 
 class BaseManager(_StandardManager):
