@@ -78,7 +78,7 @@
  *   [LOAD, build, pool, plugin path, class, args, kwargs,    [LOADED, description] or [LOADED, nil, error]
  *          threads?, settings, cage]
  *   [CHECK, (as LOAD,) slot kwargs, preload?, whole?]        [LOADED] or [LOADED, nil, error]
- *   [FORK, slot, generation]  + 4 descriptors                [FORKED, slot, generation, pid or -errno]
+ *   [FORK, slot, generation]  + 4 or 5 descriptors                [FORKED, slot, generation, pid or -errno]
  *   [KILL, pid]                                              [EXITED, pid, status]
  *
  * LOAD      `build` is CHANNEL_BUILD of the Makefile: a template of another build refuses the class. `settings` is a map: what a
@@ -133,7 +133,8 @@ enum fork_file {
 	FORK_BOARD,
 	FORK_OUTPUT,  /* becomes its standard output */
 	FORK_ERRORS,  /* becomes its standard error */
-	FORK_FILES    /* how many there are */
+	FORK_CGROUP,  /* where the worker writes "0" to enter its cgroup. Only of a pool with memory_max */
+	FORK_FILES    /* how many there are at most */
 };
 enum to_template { TO_LOAD = 0, TO_FORK = 1, TO_KILL = 2, TO_CHECK = 3 };
 enum from_template { FROM_LOADED = 0, FROM_FORKED = 1, FROM_EXITED = 2 };

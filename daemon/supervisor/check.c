@@ -2,6 +2,7 @@
 #include "daemon/supervisor/check.h"
 
 #include "daemon/core/records/slot.h"
+#include "daemon/supervisor/base/cgroup.h"
 #include "daemon/supervisor/workers/loading.h"
 #include "daemon/supervisor/base/spawn.h"
 #include "proto/escape.h"
@@ -275,7 +276,7 @@ static int check_pool(const struct config *config, const struct config_pool *poo
 	char *path = loading_path(config, pool);
 	int r = -1;
 
-	if (path)
+	if (path && (!pool->cage.memory_max || cgroup_check(reason, sizeof reason) == 0))
 		r = check(&template, program,
 			  &(struct loading){.section = pool,
 					    .plugin_path = path,

@@ -13,10 +13,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static void enter_cage(const struct template *template, uint32_t slot)
+static void enter_cage(const struct template *template, uint32_t slot, int cgroup)
 {
 	char reason[512];
 
+	if (cgroup >= 0 && write(cgroup, "0", 1) != 1) {
+		perror("memory_max: the worker can't enter its cgroup");
+		_exit(1);
+	}
 	if (template->cage->enter_slot(slot, reason, sizeof reason) == 0)
 		return;
 	(void)fprintf(stderr, "%s\n", reason);
@@ -32,9 +36,10 @@ _Noreturn static void run(const struct template *template, uint32_t slot, const 
 	if (board == MAP_FAILED || dup3(fds[FORK_CHANNEL], CHANNEL_FD, O_CLOEXEC) < 0 ||
 	    dup2(fds[FORK_OUTPUT], STDOUT_FILENO) < 0 || dup2(fds[FORK_ERRORS], STDERR_FILENO) < 0)
 		quit_memory();
+	enter_cage(template, slot, fds[FORK_CGROUP]);
 	for (int i = 0; i < FORK_FILES; i++)
-		(void)close(fds[i]);
-	enter_cage(template, slot);
+		if (fds[i] >= 0)
+			(void)close(fds[i]);
 	(void)prctl(PR_SET_NAME, "objpool-worker", 0, 0, 0);
 	(void)setvbuf(stdout, NULL, _IOLBF, 0);
 	if (worker_loop_run(&template->plugin, board, CHANNEL_FD, 0) == HOST_STOPPED)

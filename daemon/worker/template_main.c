@@ -52,7 +52,8 @@ static void on_fork(struct template *template, struct reader *reader, const int 
 		template_end(template, QUIT_PROTOCOL);
 	const pid_t worker = start_worker(template, (uint32_t)slot, fds);
 	for (int i = 0; i < FORK_FILES; i++)
-		(void)close(fds[i]);
+		if (fds[i] >= 0)
+			(void)close(fds[i]);
 	msgpack_packer packer = template_begin_packet(&packet, 4, FROM_FORKED);
 	msgpack_pack_uint64(&packer, slot);
 	msgpack_pack_uint64(&packer, generation);
@@ -79,7 +80,7 @@ static void on_packet(struct template *template, const struct template_packet *p
 		template_end(template, QUIT_PROTOCOL);
 	if (type == TO_LOAD)
 		on_load(template, &reader);
-	else if (type == TO_FORK && packet->count == FORK_FILES)
+	else if (type == TO_FORK && packet->count >= FORK_CGROUP)
 		on_fork(template, &reader, packet->fds);
 	else if (type == TO_CHECK)
 		class_on_check(template, &reader);

@@ -35,6 +35,7 @@ bool template_receive(const struct template *template, struct template_packet *p
 		return false;
 	packet->bytes = (struct span){.bytes = template->room, .size = (size_t)n};
 	packet->count = 0;
+	memset(packet->fds, 0xff, sizeof packet->fds); /* -1 */
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(&message); c; c = CMSG_NXTHDR(&message, c))
 		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
 			packet->count = (int)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));

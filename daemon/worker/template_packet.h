@@ -24,7 +24,7 @@ struct template {
 
 struct template_packet {
 	struct span bytes; /* valid until the next is received */
-	int fds[FORK_FILES], count;
+	int fds[FORK_FILES], count; /* -1: it has not come */
 };
 
 /* Waits for a packet. False: the supervisor has gone. */

@@ -6,6 +6,7 @@ import os
 import pathlib
 import pwd
 import re
+import signal
 import socket
 import subprocess
 
@@ -326,3 +327,68 @@ def test_a_reload_puts_workers_into_their_cage(start):
     daemon.write_config()
     client.value("objpool.reload")
     assert client.value("p.place")[1] == 0o057 != before
+
+
+# ---- memory of a pool. Here the cgroup is a directory with what the kernel would have in it. ----
+
+
+@pytest.fixture
+def tree(place, monkeypatch):
+    base = place / "cgroup"
+    base.mkdir()
+    (base / "cgroup.controllers").write_text("cpu io memory pids\n")
+    (base / "cgroup.procs").write_text("")
+    monkeypatch.setenv("OBJPOOL_CGROUP", str(base))
+    return base
+
+
+def test_a_pool_has_a_cgroup_of_its_own(start, tree):
+    daemon = start({"p": section(memory_max="256M"), "free": section()})
+    client = daemon.client()
+    assert client.value("p.pid") and client.value("free.pid")
+    (pool,) = tree.glob("p.*")
+    assert (tree / "cgroup.subtree_control").read_text() == (pool / "cgroup.subtree_control").read_text() == "+memory"
+    assert (pool / "memory.max").read_text() == str(256 << 20)
+    # Who writes 0 enters.
+    assert sorted((entry.name, (entry / "cgroup.procs").read_text()) for entry in pool.iterdir() if entry.is_dir()) == [
+        ("0.1", "0"), ("template", "0")]
+    assert not list(tree.glob("free*"))
+
+
+def test_the_processes_of_the_daemon_make_room(start, tree):
+    (tree / "cgroup.procs").write_text("12345\n")
+    client = start({"p": section(memory_max="256M")}).client()
+    assert client.value("p.pid")
+    assert (tree / "daemon/cgroup.procs").read_text() == "12345"
+
+
+@pytest.mark.parametrize("kills, verdict", [
+    (1, "killed by signal 9 (Killed): killed by the kernel's out-of-memory killer: memory_max = 256M"),
+    (0, "killed by signal 9 (Killed); "),
+])
+def test_the_kernels_verdict(start, tree, kills, verdict):
+    daemon = start({"p": section(memory_max="256M")})
+    client = daemon.client()
+    pid = client.value("p.pid")
+    (leaf,) = tree.glob("p.*/0.1")
+    (leaf / "memory.events").write_text(f"low 0\nhigh 0\nmax 12\noom 1\noom_kill {kills}\noom_group_kill 0\n")
+    call = client.start("p.spins")
+    wait_for(lambda: client.value("objpool.status", "p")["pools"][0]["slots"][0]["running"], lambda: "the call to run")
+    os.kill(pid, signal.SIGKILL)
+    error, _ = client.wait(call)
+    assert error.startswith("WORKER_LOST") and verdict in error, error
+    assert client.value("p.pid") != pid
+
+
+def test_no_memory_controller(start, tree, place):
+    (tree / "cgroup.controllers").write_text("cpu io memory_not pids\n")
+    reason = why_not(start, memory_max="256M")
+    assert reason == f"memory_max needs the memory controller of cgroup v2, which {tree}/cgroup.controllers does not name"
+    done = check_as(place, None, memory_max="256M")
+    assert done.returncode == 1 and reason in done.stderr
+
+
+def test_a_cgroup_that_can_not_be_made(start, tree):
+    (tree / "cgroup.subtree_control").mkdir()
+    assert why_not(start, memory_max="256M") == (
+        f"memory_max: cgroup {tree} can't be used: Is a directory: it must be delegated to the daemon (Delegate=)")

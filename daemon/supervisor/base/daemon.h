@@ -60,6 +60,7 @@ struct daemon {
 	char *const *extra_listen;     /* addresses of the command line */
 	uint32_t extra_listen_count;
 	char *worker_program;
+	char *cgroup;                  /* below which pools with memory_max have theirs; NULL: none has asked for it */
 	struct keeper *keeper;         /* ends processes that workers have forked */
 	enum daemon_state state;
 	int exit_status;

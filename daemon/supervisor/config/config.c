@@ -88,6 +88,7 @@ static const struct config_option pool_options[] = {
 	{"limit_files", T_COUNT, AT(cage.limit_files), "0", NULL, 0, 1 << 30},
 	{"limit_processes", T_COUNT, AT(cage.limit_processes), "0", NULL, 0, 1 << 22},
 	{"limit_cpu", T_COUNT, AT(cage.limit_cpu), "0", NULL, 0, UINT32_MAX},
+	{"memory_max", T_SIZE, AT(cage.memory_max), "0", NULL, 0, UINT64_C(1) << 48},
 	{"read", T_JSON, AT(cage.read), NULL, NULL, 0, 0},
 	{"network", T_BOOL, AT(cage.network), "yes", NULL, 0, 0},
 	{"syscalls", T_CHOICE, AT(cage.syscalls), "none", syscalls, 0, 0},

@@ -77,7 +77,7 @@ struct config_cage {
 	int32_t nice;           /* CONFIG_NICE_UNSET: as the daemon's */
 	uint64_t umask;         /* CONFIG_UNSET: as the daemon's */
 	struct config_json slot_cpus, env, slot_env;
-	uint64_t limit_memory, limit_files, limit_processes, limit_cpu; /* 0: no limit */
+	uint64_t limit_memory, limit_files, limit_processes, limit_cpu, memory_max; /* 0: no limit */
 	struct config_json read, write; /* arrays of paths */
 	bool network;
 	uint32_t syscalls; /* enum cage_syscalls (proto/cage.h) */

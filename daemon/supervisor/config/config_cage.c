@@ -223,12 +223,16 @@ static void pack_own(const struct config_pool *pool, const char *plugin_path, ms
 	}
 }
 
-void config_cage_pack(const struct config_pool *pool, const char *plugin_path, msgpack_packer *packer)
+void config_cage_pack(const struct config_pool *pool, const char *plugin_path, const char *cgroup, msgpack_packer *packer)
 {
 	const struct config_option *option;
 
-	msgpack_pack_map(packer, count_differences(pool) + 1);
+	msgpack_pack_map(packer, count_differences(pool) + (cgroup ? 2 : 1));
 	for (size_t i = 0; (option = next_difference(pool, bare(), &i));)
 		pack_value(packer, option, (const char *)pool + option->at);
 	pack_own(pool, plugin_path, packer);
+	if (cgroup) {
+		pack_text(packer, "cgroup");
+		pack_text(packer, cgroup);
+	}
 }

@@ -15,7 +15,7 @@ bool config_cage_same(const struct config_pool *a, const struct config_pool *b);
 /* A key of the cage that the section has given; NULL: none. */
 const char *config_cage_key(const struct config_pool *pool);
 
-/* Packs the keys that were given, for the template, as a map. */
-void config_cage_pack(const struct config_pool *pool, const char *plugin_path, msgpack_packer *packer);
+/* Packs the keys that were given, for the template, as a map; and the cgroup that it is to enter, if that isn't NULL. */
+void config_cage_pack(const struct config_pool *pool, const char *plugin_path, const char *cgroup, msgpack_packer *packer);
 
 #endif

@@ -54,7 +54,7 @@ static void put_settings(struct sendq *out, const struct loading *loading)
 	msgpack_packer_init(&packer, out, sendq_write);
 	config_pool_pack_settings(loading->section, loading->max_message, &packer);
 	if (config_cage_key(loading->section))
-		config_cage_pack(loading->section, loading->plugin_path, &packer);
+		config_cage_pack(loading->section, loading->plugin_path, loading->cgroup, &packer);
 	else
 		msgpack_pack_nil(&packer);
 }

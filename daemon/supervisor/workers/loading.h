@@ -8,6 +8,7 @@
 struct loading {
 	const struct config_pool *section;
 	const char *plugin_path;
+	const char *cgroup; /* of the pool; NULL: it has none */
 	uint64_t max_message;
 	bool check;   /* the process is to check the plugin, class and arguments, and to end */
 	bool preload; /* of a check: the class preloads, too */

@@ -35,6 +35,7 @@ struct template {
 	const struct worker_maker *maker;
 	struct config_pool section; /* taken over */
 	char *plugin_path;
+	char *cgroup;               /* of a pool with memory_max; NULL: it has none */
 	bool created_by_client;     /* at run time: no file names it */
 	uint64_t creator;           /* the session with which it goes; 0: it stays */
 	enum template_state state;

@@ -124,6 +124,7 @@ static int send_load(const struct template *template)
 {
 	return loading_send(template->fd, &(struct loading){.section = &template->section,
 							    .plugin_path = template->plugin_path,
+							    .cgroup = template->cgroup,
 							    .max_message = template->daemon->config.max_message});
 }
 

@@ -27,8 +27,11 @@ static int send_fork(struct template *template, const struct worker *worker, con
 		char bytes[CMSG_SPACE(FORK_FILES * sizeof(int))];
 	} control = {0};
 	struct iovec iov = {.iov_base = packet};
-	const struct msghdr message = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+	const size_t count = fds[FORK_CGROUP] >= 0 ? FORK_FILES : FORK_CGROUP;
+	const struct msghdr message = {.msg_iov = &iov,
+				       .msg_iovlen = 1,
+				       .msg_control = control.bytes,
+				       .msg_controllen = CMSG_SPACE(count * sizeof(int))};
 	struct cmsghdr *c = CMSG_FIRSTHDR(&message);
 
 	*p++ = 0x93;
@@ -38,8 +41,8 @@ static int send_fork(struct template *template, const struct worker *worker, con
 	iov.iov_len = (size_t)(p - packet);
 	c->cmsg_level = SOL_SOCKET;
 	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(FORK_FILES * sizeof(int));
-	memcpy(CMSG_DATA(c), fds, FORK_FILES * sizeof(int));
+	c->cmsg_len = CMSG_LEN(count * sizeof(int));
+	memcpy(CMSG_DATA(c), fds, count * sizeof(int));
 	return sendmsg(template->fd, &message, MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
@@ -103,6 +106,8 @@ static void fork_now(struct template *template, struct worker *worker)
 		(void)close(fds[FORK_CHANNEL]);
 		(void)close(fds[FORK_OUTPUT]);
 		(void)close(fds[FORK_ERRORS]);
+		if (fds[FORK_CGROUP] >= 0)
+			(void)close(fds[FORK_CGROUP]);
 	}
 	if (r < 0)
 		template_on_fork_failed(template, worker, -r);

@@ -2,6 +2,7 @@
 #include "daemon/supervisor/workers/template_life.h"
 
 #include "daemon/core/records/pool.h"
+#include "daemon/supervisor/base/cgroup.h"
 #include "daemon/supervisor/workers/loading.h"
 #include "daemon/supervisor/log/log.h"
 #include "daemon/supervisor/workers/template_forks.h"
@@ -99,6 +100,7 @@ void template_free(struct template *template)
 {
 	template_commit(template);
 	template_end_process(template);
+	template->cgroup = cgroup_remove(template->cgroup);
 	timer_close(&template->daemon->core.timers, &template->patience);
 	timer_close(&template->daemon->core.timers, &template->again);
 	block_unref(template->description);

@@ -2,6 +2,7 @@
 #include "daemon/supervisor/workers/template_spawn.h"
 
 #include "daemon/core/records/pool.h"
+#include "daemon/supervisor/base/cgroup.h"
 #include "daemon/supervisor/workers/keeper.h"
 #include "daemon/supervisor/workers/lines.h"
 #include "daemon/supervisor/base/spawn.h"
@@ -47,9 +48,22 @@ static int start_process(struct template *template)
 	return r;
 }
 
+static int make_cgroup(struct template *template, char *reason, size_t size)
+{
+	const struct cgroup_pool pool = {
+		.name = template->section.name, .version = template->version, .max = template->section.cage.memory_max};
+
+	return pool.max ? cgroup_make(&template->daemon->cgroup, &pool, &template->cgroup, reason, size) : 0;
+}
+
 void template_spawn(struct template *template)
 {
-	char reason[192];
+	char reason[512];
+
+	if (make_cgroup(template, reason, sizeof reason) < 0) {
+		template_fail(template, reason);
+		return;
+	}
 	const int r = start_process(template);
 
 	if (r == 0)

@@ -6,6 +6,7 @@
 #include "daemon/core/life/slot_life.h"
 #include "daemon/core/dispatch/to_worker.h"
 #include "daemon/supervisor/base/closer.h"
+#include "daemon/supervisor/base/cgroup.h"
 #include "daemon/supervisor/workers/keeper.h"
 #include "daemon/supervisor/log/log.h"
 #include "daemon/supervisor/transport/outlet.h"
@@ -97,6 +98,18 @@ static void close_fds(int *fds, int count)
 static void on_readable(struct transport *transport);
 static void on_sendable(struct transport *transport);
 
+/* A thread is in its template's. */
+static int make_cgroup(struct worker *worker, int *fd)
+{
+	const struct slot *slot = worker->slot;
+	const char *pool = template_of(slot->pool)->cgroup;
+
+	*fd = -1;
+	return pool && !maker_of(worker)->has_threads
+		       ? cgroup_make_worker(pool, slot->index, slot->generation, &worker->cgroup, fd)
+		       : 0;
+}
+
 int worker_open(struct worker *worker, int fds[FORK_FILES])
 {
 	struct slot *slot = worker->slot;
@@ -108,9 +121,12 @@ int worker_open(struct worker *worker, int fds[FORK_FILES])
 	if (r == 0 && evutil_make_socket_nonblocking(channel[0]) < 0)
 		r = -EIO;
 	if (r == 0)
-		r = lines_open_both(worker->daemon, slot->pool, slot, worker->printed, &fds[FORK_OUTPUT]);
+		r = make_cgroup(worker, &fds[FORK_CGROUP]);
+	if (r == 0 && (r = lines_open_both(worker->daemon, slot->pool, slot, worker->printed, &fds[FORK_OUTPUT])) < 0)
+		close_fds(&fds[FORK_CGROUP], 1);
 	if (r < 0) {
 		close_fds(channel, 2);
+		worker->cgroup = cgroup_remove_worker(worker->cgroup);
 		return r;
 	}
 	worker->transport = transport_of(&socket_transport, channel[0]);
@@ -184,6 +200,7 @@ void worker_close(struct worker *worker)
 	transport_close(&worker->transport, NULL);
 	intake_free(&worker->intake);
 	loans_close(&worker->loans);
+	worker->cgroup = cgroup_remove_worker(worker->cgroup);
 	for (int i = 0; i < 2; i++)
 		worker->printed[i] = lines_free(worker->printed[i]);
 }
@@ -283,6 +300,19 @@ static void on_readable(struct transport *transport)
 		maker_of(worker)->kill(template_of(worker->slot->pool), worker);
 }
 
+/* Only the kernel can tell: the slot's reason says so then. */
+static void note_verdict(const struct worker *worker, int status)
+{
+	struct slot *slot = worker->slot;
+	char max[32];
+
+	if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL || slot->killed || !worker->cgroup ||
+	    !cgroup_has_killed(worker->cgroup))
+		return;
+	cgroup_describe_max(worker->cgroup, max, sizeof max);
+	snprintf(slot->reason, sizeof slot->reason, "killed by the kernel's out-of-memory killer: memory_max = %s", max);
+}
+
 void worker_on_exit(struct worker *worker, int status)
 {
 	struct slot *slot = worker->slot;
@@ -293,6 +323,7 @@ void worker_on_exit(struct worker *worker, int status)
 	while (reads && read_once(worker) > 0)
 		; /* what it sent before it died counts */
 	worker->daemon->ops->worker_gone(worker, status);
+	note_verdict(worker, status);
 	log_end(slot, status, NULL);
 	if (slot->state == SLOT_STARTING && slot->plan != PLAN_LEAVE && maker_of(worker)->on_start_failed)
 		maker_of(worker)->on_start_failed(template_of(worker->slot->pool), worker);

@@ -33,6 +33,7 @@ struct worker {
 	bool dirty;
 	bool kill_wanted;           /* before it had a pid */
 	int board_fd;
+	char *cgroup;               /* of its process; NULL: it has none */
 	struct transport transport;       /* the channel */
 	struct intake intake;
 	struct loans loans;         /* large results in its memory */

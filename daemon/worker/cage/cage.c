@@ -10,8 +10,8 @@ static struct cage cage;
 
 /* The order matters: privileges go after what needs them, and the last steps would forbid the others. */
 static int (*const steps[])(const struct cage *cage) = {
-	cage_set_limits,      cage_set_priority, cage_set_cpus,      cage_check_slots,     cage_set_account,
-	cage_set_environment, cage_set_umask,    cage_set_directory, cage_drop_privileges, cage_confine,
+	cage_enter_cgroup,    cage_set_limits, cage_set_priority,  cage_set_cpus,        cage_check_slots, cage_set_account,
+	cage_set_environment, cage_set_umask,  cage_set_directory, cage_drop_privileges, cage_confine,
 };
 
 static int keep(struct span map)

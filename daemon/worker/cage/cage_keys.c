@@ -17,11 +17,26 @@ static const struct key {
 	enum kind kind;
 	size_t at;
 } keys[] = {
-	KEY(K_TEXT, user),        KEY(K_TEXT, group),          KEY(K_TEXT, directory),     KEY(K_TEXT, cpus),
-	KEY(K_NUMBER, nice),      KEY(K_NUMBER, umask),        KEY(K_VALUE, slot_cpus),    KEY(K_VALUE, env),
-	KEY(K_VALUE, slot_env),   KEY(K_NUMBER, limit_memory), KEY(K_NUMBER, limit_files), KEY(K_NUMBER, limit_processes),
-	KEY(K_NUMBER, limit_cpu), KEY(K_VALUE, read),          KEY(K_VALUE, write),        KEY(K_VALUE, own),
-	KEY(K_NUMBER, network),   KEY(K_NUMBER, syscalls),
+	KEY(K_TEXT, user),
+	KEY(K_TEXT, group),
+	KEY(K_TEXT, directory),
+	KEY(K_TEXT, cpus),
+	KEY(K_TEXT, cgroup),
+	KEY(K_NUMBER, nice),
+	KEY(K_NUMBER, umask),
+	KEY(K_VALUE, slot_cpus),
+	KEY(K_VALUE, env),
+	KEY(K_VALUE, slot_env),
+	KEY(K_NUMBER, limit_memory),
+	KEY(K_NUMBER, limit_files),
+	KEY(K_NUMBER, limit_processes),
+	KEY(K_NUMBER, limit_cpu),
+	KEY(K_NUMBER, memory_max),
+	KEY(K_VALUE, read),
+	KEY(K_VALUE, write),
+	KEY(K_VALUE, own),
+	KEY(K_NUMBER, network),
+	KEY(K_NUMBER, syscalls),
 };
 
 static const struct key *find(struct span name)
@@ -51,7 +66,7 @@ int cage_read(struct cage *cage, struct span map)
 	uint32_t n;
 
 	cage->nice = cage->umask = cage->limit_memory = cage->limit_files = cage->limit_processes = cage->limit_cpu =
-		cage->network = cage->syscalls = CAGE_UNSET;
+		cage->memory_max = cage->network = cage->syscalls = CAGE_UNSET;
 	if (read_nil(&reader) == 0)
 		return 0;
 	if (read_map(&reader, &n) < 0)

@@ -12,9 +12,10 @@
 /* A span of size 0 is a key that is not given. The spans lie in the map that was read. */
 struct cage {
 	struct span user, group, directory, cpus;
+	struct span cgroup; /* a directory */
 	int64_t nice, umask;
 	struct span slot_cpus, env, slot_env;
-	int64_t limit_memory, limit_files, limit_processes, limit_cpu;
+	int64_t limit_memory, limit_files, limit_processes, limit_cpu, memory_max;
 	struct span read, write, own;
 	int64_t network, syscalls;
 	char *reason; /* where a step says why it failed */

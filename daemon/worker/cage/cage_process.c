@@ -3,7 +3,9 @@
 #include "daemon/worker/cage/cage_steps.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -34,6 +36,22 @@ int cage_set_limits(const struct cage *cage)
 	    set_limit(cage, "limit_processes", RLIMIT_NPROC, cage->limit_processes, 0) < 0)
 		return -1;
 	return set_limit(cage, "limit_cpu", RLIMIT_CPU, cage->limit_cpu, CPU_GRACE);
+}
+
+/* The template's part of its pool's cgroup. Workers enter theirs by the file that comes with FORK. */
+int cage_enter_cgroup(const struct cage *cage)
+{
+	char path[4096];
+
+	if (cage->cgroup.size == 0)
+		return 0;
+	snprintf(path, sizeof path, "%.*s/template/cgroup.procs", SPAN_TEXT(cage->cgroup, 4000));
+	const int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	const ssize_t n = fd < 0 ? -1 : write(fd, "0", 1);
+	const int error = errno;
+	if (fd >= 0)
+		(void)close(fd);
+	return n == 1 ? 0 : cage_fail(cage, "memory_max: %s can't be written: %s", path, strerror(error));
 }
 
 /* ---- the scheduler ---- */

@@ -5,7 +5,8 @@
 
 #include "daemon/worker/cage/cage_keys.h"
 
-/* cage_process.c: resources, environment, place. */
+/* cage_process.c: memory, resources, environment, place. */
+int cage_enter_cgroup(const struct cage *cage);
 int cage_set_limits(const struct cage *cage);
 int cage_set_priority(const struct cage *cage);
 int cage_set_cpus(const struct cage *cage);

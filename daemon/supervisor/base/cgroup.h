@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cgroup: bounds the memory of a pool with memory_max, by a cgroup v2 of its own, and knows for sure when the kernel's
+ * out-of-memory killer has ended a worker.
+ *
+ *     BASE                     the daemon's own cgroup, which the service manager has delegated to it
+ *     BASE/daemon              all processes that are in no other
+ *     BASE/POOL.N              memory.max; N is the number of the template
+ *     BASE/POOL.N/template
+ *     BASE/POOL.N/SLOT.GENERATION   one worker; its memory.events tell of its end
+ *
+ * The processes enter their cgroups themselves: that may wait for others in the kernel, and the supervisor must not wait.
+ */
+#ifndef SUPERVISOR_CGROUP_H
+#define SUPERVISOR_CGROUP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct cgroup_pool {
+	const char *name;
+	uint64_t version; /* of its template */
+	uint64_t max;     /* bytes */
+};
+
+/* Can this machine bound the memory of a pool at all? 0, or -1 with the reason. */
+int cgroup_check(char *reason, size_t size);
+
+/* Makes the cgroups of a template. *base is the daemon's, which is found, and made ready, the first time; *path becomes the pool's,
+ * unless it is there already. Both are to be freed. 0, or -1 with the reason. */
+int cgroup_make(char **base, const struct cgroup_pool *pool, char **path, char *reason, size_t size);
+
+/* Removes a pool's cgroups, as far as no process is left in them, and frees the path. Returns NULL. */
+char *cgroup_remove(char *path);
+
+/* Makes a worker's in its pool's, and opens the file by which it enters. *path becomes the worker's, to be freed by
+ * cgroup_remove_worker. 0 or a negative errno. */
+int cgroup_make_worker(const char *pool, uint32_t slot, uint64_t generation, char **path, int *fd);
+char *cgroup_remove_worker(char *path);
+
+/* Has the out-of-memory killer ended a process in the cgroup of that worker? */
+bool cgroup_has_killed(const char *path);
+
+/* The bound of that worker's pool, as in "256M". */
+void cgroup_describe_max(const char *path, char *text, size_t size);
+
+#endif
