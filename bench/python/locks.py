@@ -12,6 +12,8 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "client" / "python"))
 
+import beside  # noqa: E402
+
 from objpool.compat import multiprocess  # noqa: E402
 
 PROCESSES = 4
@@ -170,13 +172,10 @@ ROWS = {
 }
 
 
-def main(rounds=5):
+def results(rounds):
     contexts = [module.get_context("fork") for module in (multiprocessing, multiprocess)]
-    print("| µs | multiprocessing | objpool | times |\n|---|---|---|---|")
-    for name, measure in ROWS.items():
-        theirs, ours = (1e6 * min(times) for times in zip(*([measure(context) for context in contexts] for _ in range(rounds))))
-        print(f"| {name} | {theirs:.3g} | {ours:.3g} | {theirs / ours:.2g} |", flush=True)
+    return beside.measured(ROWS, contexts, rounds)
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    beside.main(results)

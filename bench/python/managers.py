@@ -16,6 +16,8 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "client" / "python"))
 
+import beside  # noqa: E402
+
 from objpool.compat import multiprocess  # noqa: E402
 from objpool.compat.multiprocess import managers  # noqa: E402, F401
 
@@ -120,6 +122,34 @@ def from_process(manager, count=5000):
     return spent / count        # of these, the mean
 
 
+def _put_and_get(items, count, start, ready, spent):
+    items.put(1)
+    items.get()
+    ready.release()
+    start.acquire()
+    begun = time.perf_counter()
+    for _ in range(count):
+        items.put(1)
+        items.get()
+    spent.put(time.perf_counter() - begun)
+
+
+def by_clients(manager, clients=8, count=250):
+    context = multiprocessing.get_context("fork")
+    items, start, ready, spent = manager.Queue(), context.Semaphore(0), context.Semaphore(0), context.SimpleQueue()
+    processes = [context.Process(target=_put_and_get, args=(items, count, start, ready, spent)) for _ in range(clients)]
+    for process in processes:
+        process.start()
+    for _ in processes:
+        ready.acquire()
+    for _ in processes:
+        start.release()
+    longest = max(spent.get() for _ in processes)
+    for process in processes:
+        process.join()
+    return longest / (clients * count)      # the mean
+
+
 ROWS = {
     "dict: get": row(2000, lambda manager: (lambda values: lambda: values["a"])(manager.dict(a=1))),
     "dict: set": row(2000, lambda manager: (lambda values: lambda: values.__setitem__("a", 1))(manager.dict())),
@@ -130,6 +160,8 @@ ROWS = {
     "Queue: put + get": row(1000, put_and_get(1)),
     "Queue: put + get of a tuple": row(1000, put_and_get(RECORD)),
     "Queue: put + get of 1 MB": row(20, put_and_get(MEGABYTE)),
+    "Queue: put + get of 1 MB in a tuple": row(20, put_and_get((1, MEGABYTE))),
+    "Queue: put + get, 8 clients": by_clients,
     "Queue: get_nowait of an empty one": row(1000, get_none),
     "Queue: from process to process": from_process,
     "Lock: acquire + release": row(1000, acquire_and_release("Lock")),
@@ -143,18 +175,15 @@ ROWS = {
 }
 
 
-def main(rounds=5):
+def results(rounds):
     contexts = [(module.get_context("fork"), with_counter(module)) for module in (multiprocessing, multiprocess)]
     both = [kind(ctx=context) for context, kind in contexts]
     for manager in both:
         manager.start()
-    print("| µs | multiprocessing | objpool | times |\n|---|---|---|---|")
-    for name, measure in ROWS.items():
-        theirs, ours = (1e6 * min(times) for times in zip(*([measure(manager) for manager in both] for _ in range(rounds))))
-        print(f"| {name} | {theirs:.3g} | {ours:.3g} | {theirs / ours:.2g} |", flush=True)
+    yield from beside.measured(ROWS, both, rounds)
     for manager in both:
         manager.shutdown()
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    beside.main(results)

@@ -7,6 +7,7 @@ import statistics
 import subprocess
 import textwrap
 
+import beside
 from contestants import CONTESTANTS
 
 HEADING = "## Python"
@@ -24,6 +25,9 @@ GOALS = [
     ("broadcast", "compat-multiprocess", "multiprocessing", 10),
     ("broadcast", NATIVE, "multiprocessing", 10),
 ]
+# What locks.py and managers.py measure beside multiprocessing's, and the rows of managers.py that have to be faster than it.
+BESIDE = {"locks": "Locks and queues of objpool.compat.multiprocess", "managers": "Managers of objpool.compat.multiprocess"}
+BESIDE_GOALS = {"Queue: put + get": 5, "Queue: put + get, 8 clients": 5, "list: append": 3, "dict: get": 2, "Lock: acquire + release": 2}
 NOT_A_GOAL = {"life", "relife"}
 # Threads hand over references, and parallelize has processes of one call only: what objpool's own client does is another thing.
 NOT_LIKE_NATIVE = {"objectproxypool-threads", "parallelize"}
@@ -32,10 +36,12 @@ NOT_LIKE_NATIVE = {"objectproxypool-threads", "parallelize"}
 def text(bench, seconds):
     rows = bench.rows
     lines = [HEADING, "", *head(bench, seconds), ""]
-    lines += summary(rows)
+    lines += summary(rows, bench.besides)
     for key, row in rows.items():
         lines += ["", f"### {row.title[0].upper()}{row.title[1:]}", ""]
         lines += memory_table(row) if key == "endless" else table(row)
+    for name, measured in bench.besides.items():
+        lines += ["", f"### {BESIDE[name]}", "", *beside.HEAD, *(beside.line(*result) for result in measured)]
     return "\n".join(lines) + "\n" + NOTES
 
 
@@ -134,11 +140,25 @@ def memory_table(row):
 
 # What is to be reached
 
-def summary(rows):
+def summary(rows, besides):
     lines = ["### What it must reach", "", "| | beside | to reach | reached | |", "|---|---|---:|---:|---|"]
     goals = [goal for goal in map(lambda g: goal_line(rows, *g), GOALS) if goal]
     slower = [line for key, row in rows.items() if key not in NOT_A_GOAL | {"endless"} for line in nowhere_slower(row)]
-    return lines + sorted(goals + slower, key=lambda line: "**no**" not in line)
+    return lines + sorted(goals + slower + beside_goals(besides), key=lambda line: "**no**" not in line)
+
+
+def beside_goals(besides):
+    """A line for each goal of managers, and for each row that is slower."""
+    lines = []
+    for name, measured in besides.items():
+        for what, theirs, ours in measured:
+            least = BESIDE_GOALS.get(what, 1) if name == "managers" else 1
+            times = theirs / ours
+            reached = times >= (TIE if least == 1 else least)
+            if least > 1 or not reached:
+                lines.append(f"| {BESIDE[name]}: {what} | multiprocessing | ≥ {least} × | {times:.3g} × | "
+                             f"{'yes' if reached else '**no**'} |")
+    return lines
 
 
 def goal_line(rows, key, ours, peer, least):
@@ -201,6 +221,9 @@ NOTES = """
 * **Start**: each time in a new program that has imported the package's names and no more, until each worker has done
   something that takes a millisecond. So four items of a millisecond on each worker are in it (for objpool's own client,
   one).
+* **Locks, queues and managers** are measured in turns, by `bench/python/locks.py` and `managers.py`: the best of the rounds,
+  of managers the median of each. A manager's server of objpool's is one thread, that of multiprocessing has one for each
+  client: on a machine that other programs keep busy it gets more of the CPUs.
 * **Memory** is that of the program and all processes it has started, while a result of 1 KiB is taken each millisecond.
   What they share is counted once (PSS). What grows with time may grow without end: few seconds don't tell. *Read
   ahead*: how many items of the input had been read and were not taken yet.

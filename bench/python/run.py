@@ -23,6 +23,7 @@ from contestants import CONTESTANTS
 HERE = pathlib.Path(__file__).resolve().parent
 CHECKOUT = HERE.parent.parent
 LIMIT = 30      # seconds that a turn may take
+BESIDE_LIMIT = 600      # that locks.py, or managers.py, may take
 OURS = [name for name, contestant in CONTESTANTS.items() if contestant.title.startswith("objpool")]
 
 # rounds; seconds of all rounds of a row, after which no more begin; seconds of a turn, roughly; the most items of a map and of an
@@ -114,6 +115,7 @@ class Bench:
         self.only = options.only.split(",") if options.only else list(CONTESTANTS)
         self.rows = {}
         self.absent = {}
+        self.besides = {}       # script -> its rows: (what, µs of multiprocessing, µs of objpool)
         self.players = {}
         self._busy = self._all = 0
 
@@ -277,6 +279,18 @@ class Bench:
         finally:
             player.kill()
 
+    def beside(self):
+        """Locks, queues and managers beside the standard library's, each by a script of its own."""
+        for name in report.BESIDE:
+            say(name)
+            environ = {**os.environ, "OBJPOOL_BIN": str(self.build)}
+            environ.pop("OBJPOOL_ADDRESS", None)
+            done = subprocess.run([sys.executable, str(HERE / f"{name}.py"), str(self.size.rounds), "json"], env=environ,
+                                  capture_output=True, text=True, timeout=BESIDE_LIMIT)
+            self.besides[name] = [json.loads(row) for row in done.stdout.splitlines()]
+            if done.returncode:
+                say(f"{name}.py failed: {done.stderr.strip()}")
+
     def run(self):
         for noisy in False, True:
             names = self.names(noisy)
@@ -323,6 +337,8 @@ def main():
     bench = Bench(options)
     began = time.monotonic()
     bench.run()
+    if not options.only:
+        bench.beside()
     text = report.text(bench, time.monotonic() - began)
     print(text)
     if options.markdown:
