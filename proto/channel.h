@@ -11,16 +11,17 @@
  *           more?]
  *   [REPLAY, replay, more?]                                  [REPLAYING, method]
  *   [CALL, id, session, method, args                         [REPLY, id, error, value]
- *          (, deadline, kwargs, flags)]                      [PROGRESS, id, done, total, text]
+ *          (, deadline, kwargs, flags (, traceparent))]      [PROGRESS, id, done, total, text]
  *   [BIND, binding, args, kwargs]
  *   [UNBIND, binding]
  *   [ITEMS, id, session, method, deadline, binding or 0,     [RESULTS, id, item, [value, …]]
- *           shape, first item, count, columns, kw columns]   [ITEM_ERROR, id, item, error]
+ *           shape, first item, count, columns, kw columns    [ITEM_ERROR, id, item, error]
+ *           (, traceparent)]
  *   [STOP, want its state?]                                  ([STATE, state] or [STATE, nil, error], then) end of file
  *   [LEASE, session]                                         [LEASED] or [LEASED, error]
  *   [RELEASE, session]
  *   [TAKEN, id, bytes]                                       [YIELD, id (, value)]
- *   [RESULT, response]                                       [INVOKE, id, method string, args]
+ *   [RESULT, response]                                       [INVOKE, id, method string, args (, traceparent)]
  *   [RESTORE, state]                                         [RESTORED] or [RESTORED, error]
  *   [GONE, tag]                                              [DEFERRED, id, item, tag (, at work?)]
  *   [SESSION_END, session]                                   [ANSWER, tag, error, value]
@@ -46,7 +47,8 @@
  *           REPLAY with the next calls will follow, as soon as the worker has begun most of these. READY comes after the last.
  * REPLAYING A call of `replay` begins. The first one, if it comes before READY, also tells that the constructor is done.
  * RESTORE   If it fails, the supervisor sends the calls to replay instead. No task comes before all this.
- * INVOKE    A method makes a call while batch `id` runs. The response is a response of MessagePack-RPC.
+ * INVOKE    A method makes a call while batch `id` runs. The response is a response of MessagePack-RPC. `traceparent`: that of the
+ *           call that makes it, unless the call says another.
  * YIELD     Gives one value, or none, of batch `id`, a call that streams. The worker waits while it is more than YIELD_AHEAD
  *           bytes ahead of what TAKEN has told of that batch.
  * DEFERRED  The task leaves its batch. From then on its tag stands for it. `at work?`: the instance does something for it, and does

@@ -64,6 +64,7 @@ void deferred_free(struct deferred *deferred)
 	deferrals->count--;
 	method_error_forget(&deferred->handle.error);
 	free((char *)deferred->handle.call.method);
+	free(deferred->traceparent);
 	free(deferred);
 }
 
@@ -157,7 +158,9 @@ struct objpool_call *deferred_new(struct objpool_call *call, uint64_t wake_at)
 	struct deferred *deferred = make(deferrals, call);
 	if (!deferred)
 		return NULL;
-	if (!deferred->handle.call.method || (wake_at && timer_open(&deferrals->timers, &deferred->wake, on_wake) < 0)) {
+	deferred->traceparent = task->traceparent[0] ? strdup(task->traceparent) : NULL;
+	const bool kept = deferred->handle.call.method && (deferred->traceparent || !task->traceparent[0]);
+	if (!kept || (wake_at && timer_open(&deferrals->timers, &deferred->wake, on_wake) < 0)) {
 		deferred_free(deferred);
 		return NULL;
 	}

@@ -22,6 +22,7 @@ struct deferred {
 	bool at_work;              /* the class goes on with it; it does not only wait */
 	bool given_up;             /* its answer came too late: only the supervisor's GONE is still to come */
 	struct task_progress progress;
+	char *traceparent;      /* the trace that its call belongs to; NULL: none */
 	bool wants_values;         /* the caller takes what it yields */
 	uint64_t yielded;          /* bytes that it has yielded and that are not taken */
 	uint64_t refused;          /* bytes of a value that was too much; 0: none */

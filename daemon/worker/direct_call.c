@@ -93,6 +93,7 @@ struct asked {
 	struct span method, args, kwargs;
 	uint64_t deadline; /* 0: none */
 	bool progress;
+	struct span traceparent; /* size 0: none */
 };
 
 static int bad_request(struct host *host, const char *text)
@@ -124,6 +125,11 @@ static int read_option(struct host *host, const struct direct_channel *channel, 
 		asked->kwargs = value;
 		return read_map(&look, &n) < 0 ? bad_request(host, "option kwargs must be a map") : 0;
 	}
+	if (span_is(key, "traceparent") && (read_text(&look, &asked->traceparent) < 0 ||
+					    !traceparent_is_one(asked->traceparent.bytes, asked->traceparent.size)))
+		return bad_request(host, "option traceparent must be as in W3C Trace Context: 00-TRACE-SPAN-FLAGS");
+	if (span_is(key, "traceparent"))
+		return 0;
 	if (span_is(key, "progress"))
 		return read_bool(&look, &asked->progress) < 0 ? bad_request(host, "option progress must be true or false") : 0;
 	return task_fail(&host->task, "BAD_REQUEST", "no", "there is no option \"%.*s\" on a direct channel", SPAN_TEXT(key, 80));
@@ -237,6 +243,7 @@ static void set_up(struct task *task, struct direct_call *call, const struct ask
 	task->progress.wanted = asked->progress && call->request;
 	task->handle.call.session = call->channel->session;
 	task->handle.call.deadline = asked->deadline;
+	(void)task_trace_by(task, asked->traceparent); /* read_option has checked it */
 	task->handle.call.index = 0;
 }
 

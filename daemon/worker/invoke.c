@@ -35,17 +35,20 @@ static uint64_t id_of(const struct objpool_call *call)
 	return task->direct ? INVOKE_DIRECT + task->direct->channel->place : task->id;
 }
 
-static int ask(struct reply *reply, uint64_t id, const char *target, const void *args, size_t size)
+static int ask(struct objpool_call *call, const char *target, const void *args, size_t size)
 {
+	const char *trace = call->host->traceparent(call);
 	const size_t n = strlen(target);
-	uint8_t *message = malloc(REPLY_TYPE + PACK_UINT + PACK_HEAD + n + size), *p;
+	uint8_t *message = malloc(REPLY_TYPE + PACK_UINT + 2 * PACK_HEAD + n + size + TRACEPARENT), *p;
 
 	if (!message)
 		return -ENOMEM;
-	p = pack_uint(reply_pack_type(message, 4, FROM_INVOKE), id);
+	p = pack_uint(reply_pack_type(message, trace ? 5 : 4, FROM_INVOKE), id_of(call));
 	p = pack_str(p, target, n);
 	p = mempcpy(p, args, size);
-	const int r = reply_aside(reply, message, (size_t)(p - message));
+	if (trace)
+		p = pack_str(p, trace, TRACEPARENT);
+	const int r = reply_aside(task_behind(call)->reply, message, (size_t)(p - message));
 	free(message);
 	return r;
 }
@@ -162,7 +165,7 @@ int invoke(struct objpool_call *call, const char *target, const void *args, size
 	invoker_free(task->invoker); /* the answer to the call before */
 	int r = inbox_pin(task->inbox); /* the arguments of the present call lie in it */
 	if (r == 0)
-		r = ask(task->reply, id_of(call), target, args, size);
+		r = ask(call, target, args, size);
 	if (r == 0)
 		r = await(task, &response);
 	return r < 0 ? r : read_response(task, response, result);

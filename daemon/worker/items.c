@@ -202,7 +202,14 @@ static uint32_t lose_items(struct many *many)
 	return (uint32_t)many->done;
 }
 
-void items_on_message(struct host *host, struct reader *reader)
+static int read_trace(struct reader *reader, struct task *task)
+{
+	struct span text;
+
+	return read_text(reader, &text) < 0 ? -1 : task_trace_by(task, text);
+}
+
+void items_on_message(struct host *host, struct reader *reader, uint32_t fields)
 {
 	struct items items = {.many = {.host = host, .kind = &items_kind}};
 	struct many *many = &items.many;
@@ -218,7 +225,7 @@ void items_on_message(struct host *host, struct reader *reader)
 		return;
 	task_begin(&host->task, false); /* without progress: a map tells how many of its items are done */
 	const int r = read_columns(reader, host->inbox.files, &items);
-	if (r == -EINVAL)
+	if (r == -EINVAL || (r == 0 && fields == 12 && read_trace(reader, &host->task) < 0))
 		quit_protocol();
 	const uint32_t ran = r < 0 ? lose_items(many) : many_run(many);
 	if (ran < many->count)

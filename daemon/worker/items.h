@@ -5,7 +5,7 @@
 
 #include "daemon/worker/host.h"
 
-void items_on_message(struct host *host, struct reader *reader);
+void items_on_message(struct host *host, struct reader *reader, uint32_t fields);
 void items_on_bind(struct host *host, struct reader *reader);
 void items_on_unbind(struct host *host, struct reader *reader);
 void items_free_bindings(struct host *host);

@@ -47,6 +47,7 @@ static void replay(struct host *host, struct reader *reader)
 	run_find(task, text, &method);
 	task_clear(task);
 	task->handle.call.session = task->handle.call.deadline = task->handle.call.index = 0;
+	task->traceparent[0] = '\0';
 	const size_t start = reply_begin(&host->reply);
 	const bool given = task_add_array(task, args) == 0 && task_add_map(task, kwargs) == 0;
 	task->single = false;

@@ -168,6 +168,15 @@ static int service_watch(struct objpool_call *call, int fd, uint64_t wake_at)
 	return 0;
 }
 
+static const char *service_traceparent(const struct objpool_call *call)
+{
+	const struct task *task = task_of(call);
+
+	if (!task)
+		return deferred_of(call)->traceparent;
+	return task->traceparent[0] ? task->traceparent : NULL;
+}
+
 const struct objpool_host services = {
 	.size = sizeof services,
 	.fail = service_fail,
@@ -188,4 +197,5 @@ const struct objpool_host services = {
 	.next = service_next,
 	.watch = service_watch,
 	.at_work = deferred_set_at_work,
+	.traceparent = service_traceparent,
 };

@@ -95,6 +95,16 @@ void task_begin(struct task *task, bool single)
 	task->progress = (struct task_progress){0};
 	task->wants_values = false;
 	task->yielded = 0;
+	task->traceparent[0] = '\0';
+}
+
+int task_trace_by(struct task *task, struct span text)
+{
+	if (!traceparent_is_one(text.bytes, text.size))
+		return -1;
+	memcpy(task->traceparent, text.bytes, text.size);
+	task->traceparent[text.size] = '\0';
+	return 0;
 }
 
 void task_clear(struct task *task)

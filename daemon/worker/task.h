@@ -11,6 +11,7 @@
 #include "proto/channel.h"
 #include "proto/read.h"
 #include "proto/timers.h"
+#include "proto/traceparent.h"
 
 /* Arguments as objects. They refer to the message that they came in. */
 struct task_args {
@@ -76,6 +77,7 @@ struct task {
 	bool single;           /* the task is a batch of its own */
 	bool wants_values;     /* the caller takes what the method yields */
 	uint64_t yielded;      /* bytes that it has yielded and that are not taken */
+	char traceparent[TRACEPARENT + 1]; /* the trace that its call belongs to; "": none */
 	struct inbox *inbox;     /* where a method that waits gets messages from */
 	struct invoker *invoker; /* NULL: nothing can be called or yielded */
 	struct task_described described;
@@ -99,6 +101,9 @@ void task_free(struct task *task);
 /* A batch begins: its method may tell no progress and yield nothing, unless that is allowed afterwards. `single`: each task is a
  * call of its own. */
 void task_begin(struct task *task, bool single);
+
+/* The call belongs to that trace. -1: it is no traceparent. */
+int task_trace_by(struct task *task, struct span text);
 
 /* Empty the arguments; add positional ones and keywords. 0, or -1 with the error set. */
 void task_clear(struct task *task);

@@ -6,15 +6,15 @@
 static int read_call_args(struct host *host, struct reader *reader, uint32_t fields)
 {
 	struct task *task = &host->task;
-	struct span args, kwargs = {0};
-
+	struct span args, kwargs = {0}, trace = {0};
 	uint64_t flags = 0;
 
 	task_begin(task, true);
 	task->handle.call.deadline = 0;
 	if (read_value(reader, &args) < 0 ||
-	    (fields == 8 && (read_uint(reader, &task->handle.call.deadline) < 0 || read_value(reader, &kwargs) < 0 ||
-			     read_uint(reader, &flags) < 0)))
+	    (fields >= 8 && (read_uint(reader, &task->handle.call.deadline) < 0 || read_value(reader, &kwargs) < 0 ||
+			     read_uint(reader, &flags) < 0)) ||
+	    (fields == 9 && (read_text(reader, &trace) < 0 || task_trace_by(task, trace) < 0)))
 		return task_fail(task, "INTERNAL", "no", "the worker did not understand the call");
 	task->progress.wanted = flags & CALL_PROGRESS;
 	task->wants_values = flags & CALL_YIELDS;

@@ -78,7 +78,7 @@ static void on_message(struct host *host, struct span message)
 		items_on_unbind(host, &reader);
 		break;
 	case TO_ITEMS:
-		items_on_message(host, &reader);
+		items_on_message(host, &reader, count);
 		break;
 	case TO_REPLAY:
 		life_on_replay(host, &reader);
@@ -172,6 +172,7 @@ static void go_on(struct host *host)
 	watch_begin(&host->watch);
 	call->method = NULL;
 	call->session = call->caller = call->deadline = call->index = 0;
+	host->task.traceparent[0] = '\0';
 	atomic_store_explicit(&host->board->step, host->now, memory_order_release);
 	atomic_store_explicit(&host->board->running, 0, memory_order_relaxed);
 	atomic_store_explicit(&host->board->since, host->now, memory_order_release);

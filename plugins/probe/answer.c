@@ -163,6 +163,21 @@ int probe_pool(void *self, struct objpool_call *call, probe_args *args, msgpack_
 	return 0;
 }
 
+int probe_traceparent(void *self, struct objpool_call *call, probe_args *args, msgpack_packer *result)
+{
+	const char *text = objpool_traceparent(call);
+
+	(void)args;
+	probe_called(self);
+	if (text) {
+		msgpack_pack_str(result, strlen(text));
+		msgpack_pack_str_body(result, text, strlen(text));
+	} else {
+		msgpack_pack_nil(result);
+	}
+	return 0;
+}
+
 int probe_deadline(void *self, struct objpool_call *call, probe_args *args, msgpack_packer *result)
 {
 	const uint64_t t = now();

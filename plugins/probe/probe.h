@@ -70,11 +70,11 @@ objpool_method_fn probe_preloaded;
 
 /* answer.c */
 objpool_method_fn probe_echo, probe_kwargs, probe_add, probe_blob, probe_sum, probe_pid, probe_slot, probe_generation,
-	probe_session, probe_index, probe_calls, probe_pool, probe_deadline, probe_print, probe_relay;
+	probe_session, probe_index, probe_calls, probe_pool, probe_deadline, probe_traceparent, probe_print, probe_relay;
 
 /* each.c: the same methods for runs of items */
 objpool_many_fn probe_each_echo, probe_each_add, probe_each_sleep, probe_each_index, probe_each_fail, probe_each_crash,
-	probe_each_relay;
+	probe_each_relay, probe_each_traceparent;
 
 /* wait.c */
 objpool_method_fn probe_sleep, probe_sleep_hard, probe_spin, probe_progress, probe_series;

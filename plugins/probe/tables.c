@@ -37,6 +37,7 @@ static const struct objpool_method probe_methods[] = {
 	PLAIN("generation", probe_generation, "() -> int", "How often the slot has been built."),
 	PLAIN("session", probe_session, "() -> int", "The session that calls."),
 	PLAIN("index", probe_index, "() -> int", "The item's number in a map or scatter.", EACH(index)),
+	PLAIN("traceparent", probe_traceparent, "() -> str | nil", "The trace that its call belongs to.", EACH(traceparent)),
 	PLAIN("deadline", probe_deadline, "() -> float | nil", "Seconds until the caller stops waiting."),
 	PLAIN("calls", probe_calls, "() -> int", "How many methods of this instance were called, this one included."),
 	PLAIN("tag", probe_tag, "() -> value", "What the constructor was given as tag."),

@@ -47,9 +47,9 @@ static PyObject *handle_info(PyObject *module, PyObject *unused)
 	if (!call)
 		return Py_NewRef(Py_None);
 	const struct objpool_place *place = call->place;
-	return Py_BuildValue("(zIIKzKKNK)", place->pool, place->slot, place->slots, (unsigned long long)place->generation,
+	return Py_BuildValue("(zIIKzKKNKz)", place->pool, place->slot, place->slots, (unsigned long long)place->generation,
 			     call->method, (unsigned long long)call->session, (unsigned long long)call->caller,
-			     seconds_or_none(call->deadline), (unsigned long long)call->index);
+			     seconds_or_none(call->deadline), (unsigned long long)call->index, objpool_traceparent(call));
 }
 
 static PyObject *handle_cancelled(PyObject *module, PyObject *unused)

@@ -12,6 +12,7 @@
 
 #include <assert.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* ---- numbers ---- */
@@ -581,6 +582,8 @@ static void read_items(struct fake *fake, struct reader *reader)
 	for (uint32_t i = 0; i < fake->count; i++)
 		if (!value_read(fake->world, &values, fake->files, &fake->tokens[i]))
 			world_fail(fake->world, "an item that can't be read");
+	if (read_map(reader, &n) < 0 || n != 0)
+		world_fail(fake->world, "items with keywords");
 }
 
 /* first, count, [[0, msgid, method, [token]], ...] */
@@ -607,6 +610,21 @@ static void read_calls(struct fake *fake, struct reader *reader)
 		world_fail(fake->world, "a train with something behind it");
 }
 
+/* The trace tells of the first token of the call, or of one that came before and whose method has made this call: question.c. */
+static void read_trace(struct fake *fake, struct reader *reader)
+{
+	struct span text;
+	unsigned token, again;
+
+	if (read_text(reader, &text) < 0 || !traceparent_is_one(text.bytes, text.size))
+		world_fail(fake->world, "a trace that is none");
+	snprintf(fake->trace, sizeof fake->trace, "%.*s", (int)text.size, (const char *)text.bytes);
+	if (sscanf(fake->trace, "00-%32x-%16x-01", &token, &again) != 2 || token != again)
+		world_fail(fake->world, "a trace that nobody has named");
+	if (token - 1 > fake->tokens[0] - (fake->items ? fake->first : 0))
+		world_fail(fake->world, "the trace of a later call");
+}
+
 /* Begins the batch, unless it has been taken back. */
 static bool claim(struct fake *fake, struct parcel *parcel, uint64_t type, struct reader *reader, uint32_t fields)
 {
@@ -628,11 +646,14 @@ static bool claim(struct fake *fake, struct parcel *parcel, uint64_t type, struc
 		read_items(fake, reader);
 	else
 		read_args(fake, reader);
-	if (!fake->items && fields == 8) {
+	if (!fake->items && fields >= 8) {
 		(void)read_value(reader, &skip);
 		(void)read_value(reader, &skip);
 		(void)read_uint(reader, &flags);
 	}
+	fake->trace[0] = '\0';
+	if (!fake->train && fields == (fake->items ? 12 : 9))
+		read_trace(fake, reader);
 	fake->takes_yields = flags & CALL_YIELDS;
 	fake->named_gen = span_is(name, "gen");
 	fake->task = parcel;
@@ -1018,7 +1039,8 @@ static bool somebody_is_free(const struct world *world, const struct question *q
 static void ask(struct fake *fake, struct put_off *asker)
 {
 	struct question *question = question_new(fake->world, true);
-	uint8_t *room = malloc(question_size(question) + 64), text[32], *p = pack_uint(pack_array(room, 4), FROM_INVOKE);
+	const bool traced = !asker && !fake->at && fake->trace[0];
+	uint8_t *room = malloc(question_size(question) + 128), text[32], *p = pack_uint(pack_array(room, traced ? 5 : 4), FROM_INVOKE);
 	struct writing writing = {.world = fake->world};
 	const struct span method = question_method(question, (char *)text);
 
@@ -1032,6 +1054,8 @@ static void ask(struct fake *fake, struct put_off *asker)
 	p = pack_uint(p, asker ? TASK_DEFERRED + asker->tag : fake->id);
 	writing.p = pack_str(p, (const char *)method.bytes, method.size);
 	question_write(question, &writing);
+	if (traced)
+		writing.p = pack_str(writing.p, fake->trace, TRACEPARENT);
 	fake_put(fake, room, writing.p);
 	fake->asked = question;
 	free(room);

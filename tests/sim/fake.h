@@ -3,6 +3,7 @@
 #ifndef SIM_FAKE_H
 #define SIM_FAKE_H
 
+#include "proto/traceparent.h"
 #include "daemon/core/records/slot.h"
 #include "tests/sim/question.h"
 
@@ -58,6 +59,7 @@ struct fake {
 	uint32_t *msgids;            /* of these calls */
 	bool takes_yields;           /* the caller takes values that the method yields */
 	bool named_gen;
+	char trace[TRACEPARENT + 1]; /* the trace of the call of `task`; "": none */
 	uint32_t id, first, count, item; /* of the batch of `task` */
 	uint64_t session;            /* the session of that batch */
 	uint32_t *tokens;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/sim/question.h"
 
+#include "proto/traceparent.h"
 #include "proto/pack.h"
 
 #include <stdio.h>
@@ -50,6 +51,7 @@ static void choose_options(struct world *world, struct question *question)
 {
 	question->errors = (enum errors)world_dice(world, 3);
 	question->idempotent = world_one_in(world, 5);
+	question->traced = world_one_in(world, 8);
 	question->timeout = world_one_in(world, 6);
 	question->sync = question->kind == KIND_MAP && world_one_in(world, 4);
 	question->sticky = question->kind == KIND_ALL && !question->nested && world_one_in(world, 3);
@@ -129,18 +131,29 @@ static void write_args(const struct question *question, struct writing *writing)
 		value_write(writing, question->token + i);
 }
 
+/* Tells of the call's first token: fake.c looks whether it comes with that call. */
+static uint8_t *pack_trace(uint8_t *p, uint32_t token)
+{
+	char text[TRACEPARENT + 1];
+
+	snprintf(text, sizeof text, "00-%032x-%016x-01", token + 1, token + 1);
+	return pack_text(pack_text(p, "traceparent"), text);
+}
+
 static uint8_t *pack_options(struct world *world, const struct question *question, uint8_t *p)
 {
 	static const char *const modes[] = {"wait", "first", "collect"};
 
 	p = pack_map(p, 3u + question->timeout + question->bind + question->sticky + 2u * question->stream +
-				(question->window > 0) + question->sync);
+				(question->window > 0) + question->sync + question->traced);
 	if (question->stream) {
 		p = pack_bool(pack_text(p, "stream"), true);
 		p = pack_bool(pack_text(p, "ordered"), question->ordered);
 	}
 	if (question->sticky)
 		p = pack_text(pack_text(p, "sticky"), world_dice(world, 4) ? "append" : "replace");
+	if (question->traced)
+		p = pack_trace(p, question->token);
 	if (question->bind)
 		p = pack_nil(pack_array(pack_text(p, "bind"), 1));
 	if (question->window)

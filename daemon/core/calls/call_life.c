@@ -154,7 +154,8 @@ int call_begin(struct call *call, struct client *client, const struct rpc *rpc, 
 		call_collect(call);
 	pool->counts.calls += !call_is_probe(call);
 	client->calls++;
-	call_trace(call, NULL, "comes, with %llu task%s", (unsigned long long)call->total, plural(call->total));
+	call_trace(call, NULL, "comes, with %llu task%s%s%s", (unsigned long long)call->total, plural(call->total),
+		   call->traceparent ? ", traceparent " : "", call->traceparent ? call->traceparent : "");
 	call->ticket.fed = call->input.open;
 	if (call->bind.size + call->bind_kwargs.size > 0 && call->columns > 0)
 		call->binding = ++pool->core->last_binding;

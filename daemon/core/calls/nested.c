@@ -52,6 +52,11 @@ bool nested_comes_from(const struct client *client, const struct pool *pool)
 	return false;
 }
 
+struct span nested_traceparent(const struct client *client)
+{
+	return nested_is(client) ? slot_of(client)->nested.traceparent : (struct span){0};
+}
+
 void nested_begin(struct slot *slot)
 {
 	struct nested *nested = &slot->nested;

@@ -30,6 +30,10 @@ const struct client *nested_head(const struct client *client);
 /* Does a method of the pool wait, over nested calls, for the calls that the client makes now? */
 bool nested_comes_from(const struct client *client, const struct pool *pool);
 
+/* The traceparent of the call whose method makes the call that comes from the client. Size 0: it has none, or the client is no
+ * instance. */
+struct span nested_traceparent(const struct client *client);
+
 /* Checks that a call, whose pool and place are set and which has not begun, would not wait for itself. 0, or -EINVAL with *error
  * made. */
 int nested_check(const struct call *call, struct client *client, struct error *error);

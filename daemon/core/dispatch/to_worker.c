@@ -7,6 +7,7 @@
 #include "proto/pack.h"
 #include "proto/payload_ref.h"
 #include "proto/scan.h"
+#include "proto/traceparent.h"
 
 /* ---- what travels beside the socket ---- */
 
@@ -163,22 +164,30 @@ static void put_call_files(struct slot *slot, const struct call *call, struct bl
 	put_files(slot, &needed, call->block, block);
 }
 
+static void put_trace(struct sendq *out, const struct call *call)
+{
+	if (call->traceparent)
+		put_text(out, call->traceparent, TRACEPARENT);
+}
+
 static void put_call(struct slot *slot, const struct batch *batch)
 {
 	const struct call *call = batch->call;
 	struct sendq *out = &slot->out;
 	struct block *block = call->merged ? call->merged : call->block;
-	const bool more = call->deadline > 0 || call->kwargs.size > 0 || call->progress || call_takes_yields(call);
+	const bool more = call->deadline > 0 || call->kwargs.size > 0 || call->progress || call_takes_yields(call) ||
+			  call->traceparent;
 
 	if (block)
 		put_call_files(slot, call, block);
-	put_call_head(out, call, batch, more ? 8 : 5);
+	put_call_head(out, call, batch, call->traceparent ? 9 : more ? 8 : 5);
 	put_span(slot, block, call->args);
 	if (!more)
 		return;
 	put_uints(out, &call->deadline, 1);
 	put_bound(slot, block, call->kwargs);
 	put_uints(out, (uint64_t[]){(call->progress ? CALL_PROGRESS : 0u) | (call_takes_yields(call) ? CALL_YIELDS : 0u)}, 1);
+	put_trace(out, call);
 }
 
 /* The worker keeps bind and bind_kwargs until the call ends, so that they aren't sent with every batch. */
@@ -242,7 +251,7 @@ static void put_items(struct slot *slot, const struct batch *batch)
 	for (uint32_t c = 0; c < call->columns; c++)
 		columns[c] = column_span(batch, c);
 	put_items_files(slot, batch, columns);
-	put_array(out, 11);
+	put_array(out, call->traceparent ? 12 : 11);
 	put_uints(out, (uint64_t[]){TO_ITEMS, batch->id, call->session}, 3);
 	put_text(out, call->name.bytes, call->name.size);
 	put_uints(out, (uint64_t[]){call->deadline, call->binding, call->shape, batch->first, batch->count}, 5);
@@ -254,6 +263,7 @@ static void put_items(struct slot *slot, const struct batch *batch)
 		sendq_copy(out, call->keys[k].bytes, call->keys[k].size);
 		put_column(slot, batch, columns[positional + k]);
 	}
+	put_trace(out, call);
 }
 
 /* The requests of a train go as they came. */

@@ -17,6 +17,7 @@
 #include "daemon/core/life/successor.h"
 #include "daemon/core/calls/withdraw.h"
 #include "daemon/core/dispatch/yield.h"
+#include "proto/traceparent.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -394,7 +395,9 @@ static int invoke(struct slot *slot, const struct batch *batch, struct direct *d
 		return 0;
 	}
 	const bool full = span_is(method, "objpool.call");
-	if ((full ? request_full_call : request_call)(&nested->client, &rpc, block) < 0)
+	const int r = (full ? request_full_call : request_call)(&nested->client, &rpc, block);
+	nested->traceparent = (struct span){0};
+	if (r < 0)
 		return -EBADMSG;
 	if (slot_awaited(slot)) { /* the call was not answered at once: the method waits */
 		recall_tasks(slot);
@@ -403,17 +406,25 @@ static int invoke(struct slot *slot, const struct batch *batch, struct direct *d
 	return 0;
 }
 
-/* [INVOKE, id, method, args] */
-static int read_invoke(struct slot *slot, struct reader *reader, struct block *block)
+static int read_traceparent(struct reader *reader, struct span *text)
 {
-	struct span method, args;
+	return read_text(reader, text) < 0 || !traceparent_is_one(text->bytes, text->size) ? -EBADMSG : 0;
+}
+
+/* [INVOKE, id, method, args (, traceparent)] */
+static int read_invoke(struct slot *slot, struct reader *reader, uint32_t count, struct block *block)
+{
+	struct span method, args, traceparent = {0};
 	uint64_t id;
 
 	if (read_uint(reader, &id) < 0 || read_text(reader, &method) < 0 || read_value(reader, &args) < 0)
 		return -EBADMSG;
+	if (count > 4 && read_traceparent(reader, &traceparent) < 0)
+		return -EBADMSG;
 	nested_begin(slot);
 	if (slot_awaited(slot))
 		return -EBADMSG; /* it has one under way */
+	slot->nested.traceparent = traceparent;
 	if (id >= INVOKE_DIRECT && id < TASK_DEFERRED) {
 		struct direct *direct = direct_at(slot, id - INVOKE_DIRECT);
 		return direct ? invoke(slot, NULL, direct, method, args, block) : -EBADMSG;
@@ -491,7 +502,7 @@ static int read_message(struct slot *slot, struct span message, struct block *bl
 	case FROM_YIELD:
 		return count == 2 || count == 3 ? read_yield(slot, &reader, block) : -EBADMSG;
 	case FROM_INVOKE:
-		return count == 4 ? read_invoke(slot, &reader, block) : -EBADMSG;
+		return count == 4 || count == 5 ? read_invoke(slot, &reader, count, block) : -EBADMSG;
 	case FROM_LEASED:
 		return read_leased(slot, &reader, count);
 	case FROM_STATE:

@@ -148,6 +148,20 @@ static int admit(const struct call *call, struct client *client, struct error *e
 	return 0;
 }
 
+/* A call that a method makes belongs to the trace of the method's own call, unless it names another. */
+static int settle_nested(struct call *call, struct client *client, struct error *error)
+{
+	const struct span parent = call->traceparent ? (struct span){0} : nested_traceparent(client);
+
+	if (nested_check(call, client, error) < 0)
+		return -EINVAL;
+	call->inside = nested_comes_from(client, call->pool);
+	if (parent.size == 0 || call_trace_by(call, parent.bytes) == 0)
+		return 0;
+	error_no_memory(error, RAN_NO);
+	return -ENOMEM;
+}
+
 /* The last steps of every call. The quota comes last: a call that is refused takes nothing out of the user's bucket. */
 static int begin(struct call *call, struct client *client, const struct rpc *rpc, const struct target *target,
 		 struct error *error)
@@ -162,10 +176,9 @@ static int begin(struct call *call, struct client *client, const struct rpc *rpc
 	} else if ((call->select == SELECT_MAP || call->select == SELECT_SCATTER) && columns_find(&columns, call, error) < 0) {
 		return refuse_call(call, client, rpc, error);
 	}
-	if (admit(call, client, error) < 0 || (client->internal && nested_check(call, client, error) < 0) ||
+	if (admit(call, client, error) < 0 || (client->internal && settle_nested(call, client, error) < 0) ||
 	    (client->quota && quota_take_call(client->quota, error) < 0))
 		return refuse_call(call, client, rpc, error);
-	call->inside = client->internal && nested_comes_from(client, call->pool);
 	const int r = call_begin(call, client, rpc, columns.at);
 	if (r != -ENOMEM)
 		return r;

@@ -2,8 +2,10 @@
 #include "daemon/core/records/call.h"
 
 #include "proto/scan.h"
+#include "proto/traceparent.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 
 /* ---- being made ---- */
@@ -66,6 +68,22 @@ struct call *call_new(struct client *client, struct rpc *rpc, struct block *bloc
 	return call;
 }
 
+int call_trace_by(struct call *call, const void *text)
+{
+	char *kept = call->traceparent ? call->traceparent : malloc(TRACEPARENT + 1);
+
+	if (!kept)
+		return -ENOMEM;
+	if (!call->traceparent) {
+		account_charge(call->account, TRACEPARENT + 1);
+		call->memory += TRACEPARENT + 1;
+	}
+	memcpy(kept, text, TRACEPARENT);
+	kept[TRACEPARENT] = '\0';
+	call->traceparent = kept;
+	return 0;
+}
+
 void call_collect(struct call *call)
 {
 	gather_init(&call->gather, call->account);
@@ -105,6 +123,7 @@ void call_free(struct call *call)
 		free(call->keys);
 	}
 	account_credit(call->account, call->memory);
+	free(call->traceparent);
 	rights_unref(call->rights);
 	if (!call->small || core->spare_count == CALL_SPARE) {
 		free(call);

@@ -135,6 +135,7 @@ struct call {
 	struct span *keys;      /* the keywords, packed */
 	uint32_t binding;       /* number of what workers keep of bind and bind_kwargs; 0: none */
 	struct span bind, bind_kwargs;
+	char *traceparent;      /* the trace that it belongs to: see call_trace_by; NULL: none */
 
 	uint64_t total, left;   /* tasks so far; tasks that have no result */
 	uint32_t batches;       /* how many batches it has */
@@ -187,6 +188,9 @@ struct call *call_new(struct client *client, struct rpc *rpc, struct block *bloc
 
 /* A new call without a request's bytes, with `room` bytes behind its structure. NULL: out of memory. */
 struct call *call_new_with(struct client *client, size_t room);
+
+/* Notes to which trace the call belongs: `text` is a traceparent (proto/traceparent.h). 0 or -ENOMEM. */
+int call_trace_by(struct call *call, const void *text);
 
 /* Frees a call that has no batches. */
 void call_free(struct call *call);

@@ -2,6 +2,7 @@
 #include "daemon/core/records/call_options.h"
 
 #include "daemon/core/records/input.h"
+#include "proto/traceparent.h"
 
 #include <errno.h>
 
@@ -147,6 +148,18 @@ static int option_sticky(struct call *call, struct reader *value, struct error *
 	return 0;
 }
 
+static int option_traceparent(struct call *call, struct reader *value, struct error *error)
+{
+	struct span text;
+
+	if (read_text(value, &text) < 0 || !traceparent_is_one(text.bytes, text.size))
+		return refuse_option(error, "traceparent", "as in W3C Trace Context: 00-TRACE-SPAN-FLAGS, in lower-case hexadecimal digits");
+	if (call_trace_by(call, text.bytes) == 0)
+		return 0;
+	error_no_memory(error, RAN_NO);
+	return -EINVAL;
+}
+
 static const struct {
 	const char *name;
 	option_fn *read;
@@ -165,6 +178,7 @@ static const struct {
 	{"sync", option_sync},
 	{"progress", option_progress},
 	{"sticky", option_sticky},
+	{"traceparent", option_traceparent},
 };
 
 static int read_option(struct call *call, struct reader *reader, struct error *error)

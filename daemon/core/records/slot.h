@@ -50,6 +50,7 @@ struct nested {
 	uint32_t batch;       /* id of the batch whose method calls; 0: another does */
 	uint64_t tag;         /* of the deferred task that calls; 0: another does */
 	struct direct *direct; /* a message of this direct channel has called the method that calls; NULL: a batch has */
+	struct span traceparent; /* while the call comes: of the call that makes it; size 0: none */
 };
 
 /* What the slot's worker still has to replay: see sticky.h. */

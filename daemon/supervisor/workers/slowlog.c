@@ -227,9 +227,9 @@ static void on_slow(struct slowlog *slowlog, struct worker *worker, const struct
 
 	worker->slow = *found;
 	const bool wanted = reserve_backtrace(slowlog, &template_of(worker->slot->pool)->slow, note, sizeof note);
-	log_slot(LOG_WARNING, slot, "slow: %s has been running for %.3f s%s (pid %lld, generation %llu, session %llu)%s",
+	log_slot(LOG_WARNING, slot, "slow: %s has been running for %.3f s%s (pid %lld, generation %llu, session %llu%s)%s",
 		 found->what, seconds(slowlog->daemon->core.now - found->since), item, (long long)slot->pid,
-		 (unsigned long long)slot->generation, (unsigned long long)found->session, note);
+		 (unsigned long long)slot->generation, (unsigned long long)found->session, found->trace, note);
 	if (!wanted)
 		return;
 	slowlog->waiting[slowlog->waiting_count++] = worker;
@@ -241,9 +241,9 @@ static void on_ended(struct worker *worker, const char *how)
 {
 	const struct slot *slot = worker->slot;
 
-	log_slot(LOG_WARNING, slot, "slow: %s took %.3f s in all%s (pid %lld, generation %llu, session %llu)", worker->slow.what,
+	log_slot(LOG_WARNING, slot, "slow: %s took %.3f s in all%s (pid %lld, generation %llu, session %llu%s)", worker->slow.what,
 		 seconds(worker->daemon->core.now - worker->slow.since), how, (long long)slot->pid,
-		 (unsigned long long)slot->generation, (unsigned long long)worker->slow.session);
+		 (unsigned long long)slot->generation, (unsigned long long)worker->slow.session, worker->slow.trace);
 	worker->slow.since = 0;
 }
 
@@ -280,7 +280,7 @@ static const struct batch *running(const struct slot *slot, uint64_t *since)
 
 static bool find_running(const struct slot *slot, struct slowlog_task *found, char *item, size_t item_size)
 {
-	item[0] = '\0';
+	item[0] = found->trace[0] = '\0';
 	if (direct_running(slot, found->what, DIRECT_NAME, &found->since, &found->session))
 		return true;
 	const struct batch *batch = running(slot, &found->since);
@@ -288,6 +288,8 @@ static bool find_running(const struct slot *slot, struct slowlog_task *found, ch
 		return false;
 	found->session = batch->call->session;
 	describe(batch, found->what, sizeof found->what);
+	if (batch->call->traceparent)
+		snprintf(found->trace, sizeof found->trace, ", traceparent %s", batch->call->traceparent);
 	describe_item(slot, batch, item, item_size);
 	return true;
 }

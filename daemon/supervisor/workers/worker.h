@@ -22,6 +22,7 @@ struct slowlog_task {
 	uint64_t since; /* of its board; 0: there is none */
 	uint64_t session;
 	char what[192]; /* method and items */
+	char trace[80]; /* ", traceparent ..."; "": its call belongs to none */
 };
 
 struct worker {

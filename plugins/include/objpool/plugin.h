@@ -264,6 +264,7 @@ struct objpool_host {
 	const struct objpool_args *(*next)(struct objpool_call *call);
 	int (*watch)(struct objpool_call *call, int fd, uint64_t wake_at);
 	int (*at_work)(struct objpool_call *deferred);
+	const char *(*traceparent)(const struct objpool_call *call);
 };
 
 /* What the three below have in common; for functions that have a va_list. `code` and `type` may be NULL. */
@@ -361,6 +362,17 @@ static inline int objpool_progress(struct objpool_call *call, uint64_t done, uin
 {
 	const bool there = call->host->size > offsetof(struct objpool_host, progress) && call->host->progress;
 	return there ? call->host->progress(call, done, total, text) : -ENOSYS;
+}
+
+/*
+ * The trace to which the call belongs, if its caller has said so (option traceparent): text as W3C Trace Context has it,
+ * "00-TRACE-SPAN-FLAGS". NULL: it belongs to none. Valid as long as the call. Calls that the method makes with objpool_invoke
+ * belong to the same trace, unless they name another.
+ */
+static inline const char *objpool_traceparent(const struct objpool_call *call)
+{
+	const bool there = call->host->size > offsetof(struct objpool_host, traceparent) && call->host->traceparent;
+	return there ? call->host->traceparent(call) : NULL;
 }
 
 /*

@@ -24,7 +24,8 @@ class CallFailed(Exception):
 class Call:
     """The call that this worker runs, and the slot of its instance."""
 
-    __slots__ = ("pool", "slot", "slots", "generation", "method", "session", "caller", "deadline", "index")
+    __slots__ = ("pool", "slot", "slots", "generation", "method", "session", "caller", "deadline", "index",
+                 "traceparent")
 
     def __init__(self):
         info = _objpool.info()

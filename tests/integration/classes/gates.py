@@ -80,6 +80,12 @@ class Gates:
         await asyncio.sleep(0)
         return objpool_worker.call().invoke(target, *args)
 
+    async def trace(self, target):
+        """Its traceparent, and what a method that it calls says of its own; both after a wait."""
+        await asyncio.sleep(0)
+        call = objpool_worker.call()
+        return [call.traceparent, call.invoke(target)]
+
     async def block(self, path):
         """Blocks the loop, in Python."""
         with open(path, "w"):
