@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """TLS: listeners, handshakes, certificates, and what goes through."""
 import contextlib
+import ctypes
 import functools
 import hashlib
 import os
@@ -381,6 +382,82 @@ def test_renegotiation_is_refused(serve, ca):
     process.stdin.flush()
     rest = process.communicate(timeout=harness.DEADLINE)[0]
     assert b"RENEGOTIATING" in rest and b"no renegotiation" in rest.lower(), rest
+
+
+class Rekeying:
+    """A client of TLS 1.3 that changes its keys as often as it likes, which Python's ssl can't."""
+
+    def __init__(self, address):
+        self.ssl, self.crypto = ctypes.CDLL("libssl.so.3"), ctypes.CDLL("libcrypto.so.3")
+        self.context = self.pointer(self.ssl, "SSL_CTX_new", self.pointer(self.ssl, "TLS_client_method"))
+        self.connection = self.pointer(self.ssl, "SSL_new", self.context)
+        self.input, self.output = (self.pointer(self.crypto, "BIO_new", self.pointer(self.crypto, "BIO_s_mem")) for _ in range(2))
+        self.ssl.SSL_set_bio(self.connection, self.input, self.output)
+        self.ssl.SSL_set_connect_state(self.connection)
+        host, _, port = address.rpartition(":")
+        self.socket = socket.create_connection((host, int(port)), harness.DEADLINE)
+        while self.ssl.SSL_do_handshake(self.connection) != 1:
+            self.socket.sendall(self.made())
+            self.take()
+        self.socket.sendall(self.made())
+
+    @staticmethod
+    def pointer(library, name, *arguments):
+        function = getattr(library, name)
+        function.restype = ctypes.c_void_p
+        return ctypes.c_void_p(function(*arguments))
+
+    def made(self):
+        """The bytes that are to be sent."""
+        buffer = ctypes.create_string_buffer(1 << 16)
+        pieces = iter(lambda: self.crypto.BIO_read(self.output, buffer, len(buffer)), -1)
+        return b"".join(buffer.raw[:n] for n in pieces)
+
+    def take(self):
+        data = self.socket.recv(65536)
+        self.crypto.BIO_write(self.input, data, len(data))
+        return data
+
+    def keys(self, times):
+        for _ in range(times):
+            assert self.ssl.SSL_key_update(self.connection, 0) == 1
+            assert self.ssl.SSL_do_handshake(self.connection) == 1
+        self.socket.sendall(self.made())
+
+    def write(self, data):
+        assert self.ssl.SSL_write(self.connection, data, len(data)) == len(data)
+        self.socket.sendall(self.made())
+
+    def read(self):
+        buffer = ctypes.create_string_buffer(1 << 16)
+        while (n := self.ssl.SSL_read(self.connection, buffer, len(buffer))) <= 0:
+            assert self.take(), "the connection has ended"
+        return buffer.raw[:n]
+
+    def close(self):
+        self.socket.close()
+        self.ssl.SSL_free(self.connection)
+        self.ssl.SSL_CTX_free(self.context)
+
+
+def test_keys_change(serve):
+    daemon = serve()
+    with contextlib.closing(Rekeying(daemon.tls[4:])) as client:
+        for i in range(50):
+            client.keys(2)
+            client.write(msgpack.packb([0, i, "p.echo", [i]]))
+            assert msgpack.unpackb(client.read()) == [1, i, None, i]
+
+
+def test_many_changes_of_keys_together(serve):
+    """OpenSSL takes one after another as long as they come: it would do nothing else for seconds."""
+    daemon = serve(http="tls:127.0.0.1:0")
+    for address, most in ((daemon.tls[4:], 32), (daemon.wait_log(r"by HTTP on tls:(\S+)").group(1), 1024)):
+        with contextlib.closing(Rekeying(address)) as client:
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # what is not read resets the connection
+                client.keys(most + 2)
+                ends_cleanly(client.socket)
+    daemon.wait_log("many records of TLS without data")
 
 
 def test_openssl_as_client(serve, ca):

@@ -35,10 +35,16 @@ void session_on_wrote(struct client *client)
 	session_mark_dirty(container_of(client, struct session, client));
 }
 
+static const char *words_for(int error)
+{
+	return error == EBADMSG	       ? "what it sends is no TLS that can be read"
+	       : error == ECONNABORTED ? "it sends many records of TLS without data, as for other keys"
+				       : strerror(error);
+}
+
 void session_on_error(struct session *session, int error)
 {
 	if (error != ECONNRESET && error != EPIPE)
-		log_say(LOG_INFO, "session %llu: %s", (unsigned long long)session->client.id,
-			error == EBADMSG ? "what it sends is no TLS that can be read" : strerror(error));
+		log_say(LOG_INFO, "session %llu: %s", (unsigned long long)session->client.id, words_for(error));
 	client_hang_up(&session->client);
 }

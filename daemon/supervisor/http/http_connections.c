@@ -10,10 +10,12 @@
 
 /* LEFT_MAX bounds all connections, with those that were cut and that evhttp has not freed yet. */
 enum { CONNECTIONS_MAX = 64, LEFT_MAX = 4 * CONNECTIONS_MAX };
+enum { RECORDS_MAX = 1024 /* of a connection with TLS: requests are few and small */ };
 
 struct http_connection {
 	TAILQ_ENTRY(http_connection) link;
 	struct bufferevent *stream;
+	struct tls_notes notes; /* if it has TLS */
 	uint64_t ends; /* is cut then */
 	bool asked;    /* a whole request has come on it */
 	bool cut;      /* has been shut down; evhttp frees it */
@@ -68,10 +70,10 @@ static void cut_one(struct http_connections *connections, const struct http_conn
 }
 
 /* A client of HTTP may end its connection without telling TLS. */
-static struct bufferevent *open_tls(const struct daemon *daemon)
+static struct bufferevent *open_tls(const struct daemon *daemon, struct tls_notes *notes)
 {
-	static struct tls_notes notes = {.protocol = TLS_HTTP};
-	SSL *ssl = daemon->tls ? tls_context_connection(daemon->tls, &notes) : NULL;
+	*notes = (struct tls_notes){.protocol = TLS_HTTP, .records = RECORDS_MAX};
+	SSL *ssl = daemon->tls ? tls_context_connection(daemon->tls, notes) : NULL;
 	struct bufferevent *stream =
 		ssl ? bufferevent_openssl_socket_new(daemon->base, -1, ssl, BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE)
 		    : NULL;
@@ -81,16 +83,16 @@ static struct bufferevent *open_tls(const struct daemon *daemon)
 	return stream;
 }
 
-static struct bufferevent *open_stream(const struct daemon *daemon, bool tls)
+static struct bufferevent *open_stream(const struct daemon *daemon, struct http_connection *connection, bool tls)
 {
-	return tls ? open_tls(daemon) : bufferevent_socket_new(daemon->base, -1, BEV_OPT_CLOSE_ON_FREE);
+	return tls ? open_tls(daemon, &connection->notes) : bufferevent_socket_new(daemon->base, -1, BEV_OPT_CLOSE_ON_FREE);
 }
 
 struct bufferevent *http_connections_add(struct http_connections *connections, bool tls)
 {
 	struct http_connection *connection = calloc(1, sizeof *connection);
 
-	if (!connection || !(connection->stream = open_stream(connections->daemon, tls))) {
+	if (!connection || !(connection->stream = open_stream(connections->daemon, connection, tls))) {
 		free(connection);
 		return NULL;
 	}
@@ -121,6 +123,10 @@ bool http_connections_have_room(const struct http_connections *connections)
 
 static void release(struct http_connections *connections, struct http_connection *connection)
 {
+	SSL *ssl = bufferevent_openssl_get_ssl(connection->stream);
+
+	if (ssl)
+		(void)SSL_set_app_data(ssl, NULL); /* libevent frees it later than the notes */
 	TAILQ_REMOVE(&connections->list, connection, link);
 	(void)bufferevent_decref(connection->stream);
 	connections->count--;

@@ -14,6 +14,8 @@ enum {
 	RECORD = 16 << 10,     /* bytes that one record holds at most */
 	MEMORY = 32 << 10,     /* bytes that OpenSSL holds for a connection, about: 16 KiB when it is new, 40 KiB while it works */
 	READ_MAX = 256 << 10,  /* bytes that are read at once: then others have their turn */
+	RECORDS_MAX = 128,     /* likewise records */
+	IDLE_MAX = 32,         /* records before one that has data */
 	HANDSHAKE_BYTE = 0x16, /* the first byte of a record of a handshake */
 };
 
@@ -165,16 +167,24 @@ int tls_accept(struct transport *transport, char *reason, size_t reason_size)
 
 /* ---- reading ---- */
 
+/* The peer has sent more records without data than it may. */
+static ssize_t too_many(struct tls *tls)
+{
+	tls->broken = true;
+	return -ECONNABORTED;
+}
+
 static ssize_t read_record(struct tls *tls, struct transport *transport, uint8_t *bytes, size_t size)
 {
 	size_t n;
 
 	ERR_clear_error();
 	errno = 0;
+	tls->notes.records = IDLE_MAX;
 	const int r = SSL_read_ex(tls->ssl, bytes, size, &n);
 	if (r > 0)
 		return (ssize_t)n;
-	const ssize_t result = result_of(tls, r, &transport->read_awaits);
+	const ssize_t result = tls->notes.records > 0 ? result_of(tls, r, &transport->read_awaits) : too_many(tls);
 	tls->ended = result != -EAGAIN;
 	tls->end = result;
 	return result;
@@ -187,6 +197,7 @@ static ssize_t tls_read(struct transport *transport, void *bytes, size_t size, s
 	struct tls *tls = transport->tls;
 	const size_t most = size < READ_MAX ? size : READ_MAX;
 	ssize_t n = tls->end;
+	unsigned records = 0;
 	size_t got = 0;
 
 	(void)arrivals;
@@ -197,7 +208,8 @@ static ssize_t tls_read(struct transport *transport, void *bytes, size_t size, s
 	do {
 		n = read_record(tls, transport, (uint8_t *)bytes + got, most - got);
 		got += n > 0 ? (size_t)n : 0;
-	} while (n > 0 && got < most && SSL_has_pending(tls->ssl));
+		records += IDLE_MAX - tls->notes.records;
+	} while (n > 0 && got < most && records < RECORDS_MAX && SSL_has_pending(tls->ssl));
 	transport->pending = tls->ended || (n > 0 && SSL_has_pending(tls->ssl));
 	return got > 0 ? (ssize_t)got : n;
 }

@@ -278,6 +278,25 @@ static int load_clients(const struct loader *loader)
 	return each_certificate(loader, &source, take_ca) < 0 ? -1 : load_lists(loader);
 }
 
+/* ---- records ---- */
+
+/*
+ * OpenSSL's, for what it reads and writes. Of records without data, as for other keys or to renegotiate, it takes one after another
+ * as long as some come. So who sends many together would keep the daemon from all else.
+ */
+static void on_record(int written, int version, int type, const void *bytes, size_t size, SSL *ssl, void *data)
+{
+	struct tls_notes *notes = SSL_get_app_data(ssl);
+
+	(void)version, (void)bytes, (void)size, (void)data;
+	if (written || type != SSL3_RT_HEADER || !SSL_is_init_finished(ssl) || !notes)
+		return;
+	if (notes->records > 0)
+		notes->records--;
+	else
+		SSL_set_shutdown(ssl, SSL_get_shutdown(ssl) | SSL_RECEIVED_SHUTDOWN); /* OpenSSL drops this record, and returns */
+}
+
 /* ---- what is offered ---- */
 
 /* A list of one name each: a byte with its length, and the name. */
@@ -315,6 +334,7 @@ static bool set_up(SSL_CTX *ssl)
 	SSL_CTX_set_default_read_buffer_len(ssl, READ_AHEAD);
 	(void)SSL_CTX_set_max_cert_list(ssl, CHAIN_MAX);
 	SSL_CTX_set_alpn_select_cb(ssl, choose_protocol, NULL);
+	SSL_CTX_set_msg_callback(ssl, on_record);
 	return SSL_CTX_set_num_tickets(ssl, 0) && SSL_CTX_set_min_proto_version(ssl, TLS1_2_VERSION) &&
 	       SSL_CTX_set_cipher_list(ssl, "ECDHE+AESGCM:ECDHE+CHACHA20");
 }

@@ -19,6 +19,7 @@ enum tls_protocol { TLS_OBJPOOL, TLS_HTTP };
 struct tls_notes {
 	enum tls_protocol protocol;
 	char refused[128]; /* the subject of the certificate that was refused */
+	uint32_t records;  /* that may still be read when the handshake is done: with one more the connection ends */
 };
 
 /* Reads the files that the configuration names. 0: *context is NULL if it names no certificate. -1 with a sentence in `reason`,
