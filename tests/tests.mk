@@ -62,6 +62,7 @@ FUZZ_PARTS_worker = $(FUZZ_PARTS_request)
 FUZZ_PARTS_direct = $(filter-out daemon/worker/main.c,$(wildcard daemon/worker/*.c))
 FUZZ_PARTS_config = $(FUZZ_SUPER)
 FUZZ_PARTS_http = $(FUZZ_SUPER)
+FUZZ_PARTS_rights = $(FUZZ_SUPER)
 FUZZ_PARTS_tls = $(FUZZ_SUPER)
 FUZZ_PARTS_reply = $(filter-out %/example.c cli/main.c,$(wildcard client/c/*.c cli/*.c))
 FUZZ_LIBS_scan = -lmsgpackc
@@ -70,6 +71,7 @@ FUZZ_LIBS_worker = -lmsgpackc
 FUZZ_LIBS_direct = -lmsgpackc -lpthread -ldl
 FUZZ_LIBS_config = $(FUZZ_SUPER_LIBS)
 FUZZ_LIBS_http = $(FUZZ_SUPER_LIBS)
+FUZZ_LIBS_rights = $(FUZZ_SUPER_LIBS)
 FUZZ_LIBS_tls = $(FUZZ_SUPER_LIBS)
 FUZZ_LIBS_reply = -ljansson -lmsgpackc -lncursesw -ltinfo -lm -lcrypto
 
@@ -81,7 +83,7 @@ $(B)/tests/fuzz-%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/files.o $$(call fuzz
 	$(CC) $(LDFLAGS) $(SAN) -fno-lto -Wl,--as-needed -o $@ $^ $(FUZZ_LIBS_$*)
 
 # clang's libFuzzer; what it finds is kept in the corpus.
-fuzz: # fuzz all that strangers say: FUZZERS="scan request worker direct config reply http tls" (clang; FUZZ_SECONDS=60 each)
+fuzz: # fuzz all that strangers say: FUZZERS="scan request worker direct config rights reply http tls" (clang; FUZZ_SECONDS=60 each)
 	@sh scripts/deps.sh build lint
 	@set -e; for f in $(FUZZERS); do \
 		$(MAKE) --no-print-directory -s LTO= $(B)/fuzz/$$f; \

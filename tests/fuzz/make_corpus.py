@@ -125,6 +125,38 @@ for name, text in (("daemon", DAEMON), ("pool", POOL), ("python", PYTHON), ("all
 write("config", "create", msgpack.packb({"plugin": "p", "class": "C", "workers": 2, "args": [1], "kwargs": {"a": 1}, "slot_kwargs": [{}, {"b": 2}],
                                          "max_queue": 5, "start_timeout": 1.5, "isolation": "thread", "idle_timeout": None, "unpickle": True}))
 
+USERS = """[role reader]
+call = sim.get* dice.*
+describe = *
+[user ci]
+cert = san:dns:ci.example.org
+is = reader
+all = dice.set_property
+create = tmp-*
+code = *-x
+deny = *.delete* *.*secret**key*
+max_sessions = 10
+rate = 200/s burst 400
+[user alice]
+uid = 7
+call = a*b*c*.x*y *.*
+direct = a*
+[user ops]
+gid = 8
+cert = cn:ops subject:CN=o p,O=q
+watch = yes
+operate = yes
+[user bot]
+token_sha256 = 2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b
+admin = sim ** s*m
+[user *]
+describe = *
+"""
+NAMES = ["sim.get_x", "sim.get_x.delete", "dice.set_property", "tmp-1", "tmp-x", "sim", "abc.xy", "a.secret.key", "a.secretkey", "secret", "x" * 150,
+         ".x", "x.", "é.é", "sim.\ud800\x1b", "reload", "ops", "ci.example.org"]
+write("rights", "users", USERS.encode() + b"".join(b"\0" + name.encode(errors="surrogatepass") for name in NAMES))
+write("rights", "clash", b"[user a]\ncert = cn:x\n[user b]\ncert = cn:x\nis =\n[user *]\n\0x\0y")
+
 # Steps of fuzz_direct.c: likewise. What is sent goes out in pieces of 256 bytes at most.
 SENDS, TURN, GETS, SHUTS_DOWN, LEAVES, CANCELS, DETACH, CUT, LATER, SCRIBBLES = range(0, 0xa0, 0x10)
 
