@@ -2,6 +2,7 @@
 """Users and rights: who a client is, what it is told when it is refused, and what a reload changes."""
 import contextlib
 import hashlib
+import http.client
 import os
 import re
 import signal
@@ -10,7 +11,7 @@ import urllib.request
 
 import msgpack
 import pytest
-from harness import Client
+from harness import Client, DEADLINE
 from test_config import check
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="connects as other users")
@@ -259,8 +260,38 @@ def test_http_shows_what_its_reader_may_see(start):
 
     assert set(re.findall(r'pool="(\w)"', get("/metrics")[1])) == {"q"}
     assert set(re.findall(r'pool="(\w)"', get("/metrics", Authorization="Bearer secret")[1])) == {"p"}
-    assert get("/metrics", Authorization="Bearer wrong")[0] == 401
+    assert set(re.findall(r'pool="(\w)"', get("/metrics", Authorization="bearer  secret")[1])) == {"p"}
+    for words in "Bearer wrong", "Bearer ", "Bearer", "Basic c2VjcmV0", "secret":
+        assert get("/metrics", Authorization=words)[0] == get("/readyz", Authorization=words)[0] == 401
     assert get("/readyz") == (200, "q ok\n") and get("/livez")[0] == 200
+    assert get("/readyz", Authorization="Bearer secret") == (200, "p ok\n")
+    daemon.users = CI
+    daemon.write_config()
+    daemon.signal(signal.SIGHUP)
+    daemon.wait_log("configuration reloaded")
+    assert get("/metrics")[0] == 403 and get("/readyz") == (200, "ready\n")
+    assert set(re.findall(r'pool="(\w)"', get("/metrics", Authorization="Bearer secret")[1])) == {"p"}
+
+
+def test_readers_that_come_together_get_each_their_own_metrics(start):
+    daemon = start(pools={"p": {}, "q": {}}, users=CI + "[user *]\ndescribe = q\n", daemon={"http": "tcp:127.0.0.1:0"})
+    host, _, port = daemon.wait_log(r"by HTTP on tcp:(\S+)").group(1).rpartition(":")
+    token, other = {"Authorization": "Bearer secret"}, {"Accept": "application/openmetrics-text"}
+    readers = [http.client.HTTPConnection(host, int(port), timeout=DEADLINE) for _ in range(3)]
+
+    def pools(reader):
+        return set(re.findall(r'pool="(\w)"', reader.getresponse().read().decode()))
+
+    for reader in readers:  # the daemon has accepted them all
+        reader.request("GET", "/metrics")
+        assert pools(reader) == {"q"}
+    daemon.signal(signal.SIGSTOP)
+    for reader, headers in zip(readers, (token, other, {})):
+        reader.request("GET", "/metrics", headers=headers)
+    daemon.signal(signal.SIGCONT)
+    assert [pools(reader) for reader in readers] == [{"p"}, {"q"}, {"q"}]
+    for reader in readers:
+        reader.close()
 
 
 def test_who_may_create(start):

@@ -34,6 +34,7 @@ static void drop_metrics(struct http_pages *pages)
 		free(pages->metrics[i].bytes);
 		pages->metrics[i].bytes = NULL;
 	}
+	rights_set(&pages->rights, NULL);
 }
 
 static void refuse(struct evhttp_request *request, int code, const char *text)
@@ -157,12 +158,12 @@ static void answer_metrics(struct http_pages *pages, struct evhttp_request *requ
 	}
 	if (check_rate(request, rights) < 0)
 		return;
-	if (*bytes && pages->rights != rights)
+	if (pages->rights != rights)
 		drop_metrics(pages);
 	if (!*bytes) {
 		direct_take_all_counts(&pages->daemon->core);
 		*bytes = metrics_text(pages->daemon, rights, format, size);
-		pages->rights = rights;
+		rights_set(&pages->rights, rights);
 	}
 	if (*bytes)
 		http_answer(request, HTTP_OK, metrics_type(format), *bytes, *size);

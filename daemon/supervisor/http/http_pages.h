@@ -13,7 +13,7 @@ struct http_pages {
 		char *bytes; /* for all requests of this turn; NULL: there was none */
 		size_t size;
 	} metrics[METRICS_FORMATS];
-	const struct rights *rights; /* by which they were made */
+	struct rights *rights; /* by which they were made; a reference */
 };
 
 void http_pages_open(struct http_pages *pages, struct daemon *daemon);
