@@ -129,6 +129,19 @@ def test_a_group_alone(caged):
 
 
 @AS_ROOT
+@pytest.mark.parametrize("keys, groups", [({"group": "root"}, [0]), ({"user": "root"}, os.getgrouplist("root", 0))])
+def test_groups_of_the_daemon_stay_behind(caged, keys, groups):
+    before = os.getgroups()
+    os.setgroups([0, pwd.getpwnam("nobody").pw_gid, 54321])
+    try:
+        client = caged(**keys)
+    finally:
+        os.setgroups(before)
+    assert client.value("p.account")[:3] == [[0] * 3, [0] * 3, groups]
+    assert 54321 in client.value("free.account")[2]
+
+
+@AS_ROOT
 def test_a_worker_of_another_user_ends_with_the_daemon(caged):
     client = caged(user="nobody")
     children = client.daemon.children()

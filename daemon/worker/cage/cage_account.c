@@ -12,7 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { NAME = 256 };
+enum { NAME = 256, GROUPS = 1024 };
 
 /* ---- user and group ---- */
 
@@ -49,15 +49,45 @@ static int set_names(const struct passwd *user)
 	       unsetenv("XDG_RUNTIME_DIR");
 }
 
+static bool is_among(gid_t gid, const gid_t *groups, int count)
+{
+	while (count > 0 && groups[count - 1] != gid)
+		count--;
+	return count > 0;
+}
+
+/* Has the process a group that the user has not or, without a user, that is not `gid`? */
+static bool has_other_groups(const char *user, gid_t gid)
+{
+	gid_t own[GROUPS], allowed[GROUPS] = {gid};
+	const int have = getgroups(GROUPS, own);
+	int count = user ? GROUPS : 1;
+
+	if (have < 0 || (user && getgrouplist(user, gid, allowed, &count) < 0))
+		return true;
+	for (int i = 0; i < have; i++)
+		if (!is_among(own[i], allowed, count))
+			return true;
+	return false;
+}
+
+/* A daemon without privileges may be the user already. */
+static int set_groups(const char *user, gid_t gid)
+{
+	if ((user ? initgroups(user, gid) : setgroups(1, &gid)) == 0)
+		return 0;
+	const int error = errno;
+	if (error == EPERM && !has_other_groups(user, gid))
+		return 0;
+	errno = error;
+	return -1;
+}
+
 static int become(const struct cage *cage, const struct passwd *user, gid_t gid)
 {
-	const char *name = user ? user->pw_name : NULL;
 	const uid_t uid = user ? user->pw_uid : geteuid();
 
-	if (uid == geteuid() && gid == getegid())
-		return user && set_names(user) != 0 ? cage_fail(cage, "out of memory") : 0;
-	if ((name ? initgroups(name, gid) : setgroups(1, &gid)) < 0 || setresgid(gid, gid, gid) < 0 ||
-	    setresuid(uid, uid, uid) < 0)
+	if (set_groups(user ? user->pw_name : NULL, gid) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0)
 		return cage_fail(cage,
 				 "%s = %.*s: %s: the daemon needs to be root, or the capabilities CAP_SETUID, CAP_SETGID, "
 				 "CAP_KILL and CAP_SYS_PTRACE",

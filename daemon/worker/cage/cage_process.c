@@ -17,7 +17,7 @@ enum { VARIABLE_MAX = 128 << 10, CPU_GRACE = 5 /* seconds from SIGXCPU to SIGKIL
 
 static int set_limit(const struct cage *cage, const char *key, int resource, int64_t value, int64_t grace)
 {
-	const struct rlimit limit = {.rlim_cur = (rlim_t)value, .rlim_max = (rlim_t)(value + grace)};
+	const struct rlimit limit = {.rlim_cur = (rlim_t)value, .rlim_max = (rlim_t)value + (rlim_t)grace};
 	struct rlimit now;
 
 	if (value == CAGE_UNSET || setrlimit((__rlimit_resource_t)resource, &limit) == 0)
