@@ -63,6 +63,7 @@ FILES := \
 	644:packaging/completion.bash:$(bashcompdir)/objpool \
 	644:$(B)/packaging/objpoold.service:$(unitdir)/objpoold.service \
 	644:packaging/objpoold.socket:$(unitdir)/objpoold.socket \
+	644:packaging/cages.conf:$(docdir)/cages.conf \
 	644:packaging/sysusers.conf:$(sysusersdir)/objpool.conf \
 	644:packaging/tmpfiles.conf:$(tmpfilesdir)/objpool.conf \
 	$(foreach d,$(wildcard docs/*.md README.md CHANGELOG.md SECURITY.md),644:$(d):$(docdir)/$(notdir $(d)))

@@ -115,10 +115,15 @@ int cage_set_account(const struct cage *cage)
 
 /* ---- privileges ---- */
 
+/* Where there is nothing to give up, a service's filter of system calls may not let it be given up. */
 static int drop_capabilities(void)
 {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
 	const struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {0};
+	struct __user_cap_data_struct now[_LINUX_CAPABILITY_U32S_3];
+
+	if (syscall(SYS_capget, &header, now) == 0 && memcmp(now, none, sizeof now) == 0)
+		return 0; /* then there are no ambient ones, either */
 
 	for (int capability = 0; prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; capability++)
 		(void)prctl(PR_CAPBSET_DROP, capability, 0, 0, 0); /* needs a privilege; without it, no_new_privs does the same */
