@@ -293,13 +293,21 @@ static int check_pool(const struct config *config, const struct config_pool *poo
 	return r;
 }
 
-uint32_t check_pools(const struct config *config, bool preload)
+static bool is_wanted(const struct config_pool *pool, enum check_which which)
+{
+	const struct passwd *user = pool->cage.user ? getpwnam(pool->cage.user) : NULL;
+
+	return which == CHECK_ALL || (which == CHECK_OF_OTHERS) == (user && user->pw_uid != 0);
+}
+
+uint32_t check_pools(const struct config *config, bool preload, enum check_which which)
 {
 	char *program = spawn_find_worker(config->worker_program);
 	uint32_t failed = 0;
 
 	for (uint32_t i = 0; i < config->pool_count; i++)
-		failed += !program || check_pool(config, &config->pools[i], program, preload) < 0;
+		if (is_wanted(&config->pools[i], which))
+			failed += !program || check_pool(config, &config->pools[i], program, preload) < 0;
 	free(program);
 	return failed;
 }

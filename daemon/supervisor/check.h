@@ -14,7 +14,11 @@
  * service's user, or nobody if the system has no such user. 0, or -1 with `reason`. */
 int check_leave_root(const char *name, char *reason, size_t reason_size);
 
-/* Checks all pools, one after the other; with `preload`, their classes preload. Returns how many can't start. */
-uint32_t check_pools(const struct config *config, bool preload);
+/* Only root's processes can become the user of a cage, which they do before they load anything: root checks such pools before it
+ * leaves root, and the rest after it. */
+enum check_which { CHECK_ALL, CHECK_OF_OTHERS, CHECK_REST };
+
+/* Checks these pools, one after the other; with `preload`, their classes preload. Returns how many can't start. */
+uint32_t check_pools(const struct config *config, bool preload, enum check_which which);
 
 #endif

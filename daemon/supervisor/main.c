@@ -329,6 +329,8 @@ static int check(const struct config *config, const struct options *options)
 		(void)puts("the configuration is good; no plugin was loaded");
 		return 0;
 	}
+	const bool root = geteuid() == 0, preload = options->extent == CHECK_PRELOAD;
+	uint32_t failed = root ? check_pools(config, preload, CHECK_OF_OTHERS) : 0;
 	if (check_leave_root(options->user, reason, sizeof reason) < 0) {
 		complain("%s; --check=syntax loads none", reason);
 		return 1;
@@ -337,7 +339,7 @@ static int check(const struct config *config, const struct options *options)
 		return 1;
 	const struct passwd *user = getpwuid(geteuid());
 	const char *name = user ? user->pw_name : "without a name";
-	const uint32_t failed = check_pools(config, options->extent == CHECK_PRELOAD);
+	failed += check_pools(config, preload, root ? CHECK_REST : CHECK_ALL);
 	if (failed > 0)
 		complain("for user %s, %u of %u pools can't start", name, failed, config->pool_count);
 	else

@@ -286,19 +286,28 @@ def test_what_can_not_be_had(start, keys, reason):
     assert why_not(start, **keys) == reason
 
 
-def check_as(place, user, **keys):
+def check_as(place, as_user, **keys):
     """What objpoold --check says of such a pool, as another user."""
     config = place / "objpoold.conf"
     place.chmod(0o755)
     lines = [f"{key} = {value}" for key, value in section(**keys).items()]
     config.write_text(f"[daemon]\nplugin_dir = {BUILD}/plugins\n[pool p]\n" + "\n".join(lines) + "\n")
-    return subprocess.run([BUILD / "objpoold", "--config", config, "--check", *(["--user", user] if user else [])],
+    return subprocess.run([BUILD / "objpoold", "--config", config, "--check", *(["--user", as_user] if as_user else [])],
                           capture_output=True, text=True)
 
 
 def test_the_check_tries_the_cage(place):
     done = check_as(place, None, directory="/nowhere")
     assert done.returncode != 0 and "pool p: directory = /nowhere: No such file or directory" in done.stderr
+
+
+@AS_ROOT
+def test_the_check_becomes_the_user_of_the_cage(place):
+    done = check_as(place, None, user="nobody")
+    assert done.returncode == 0, done.stderr
+    done = check_as(place, None, user="nobody", directory=place / "shut")
+    assert done.returncode == 1 and f"directory = {place}/shut: No such file" in done.stderr
+    assert check_as(place, None, user="no-such-user").returncode == 1
 
 
 @pytest.mark.parametrize("keys, reason", [
