@@ -2,11 +2,12 @@
 """Users and rights from the command line: objpool whoami, acl and token, objpoold --check --acl."""
 import json
 import os
+import re
 import stat
 import subprocess
 
 import pytest
-from harness import BUILD
+from harness import BUILD, ROOT
 from test_rights import needs_root, sha
 from test_config import check
 
@@ -122,3 +123,37 @@ def test_an_error_as_json_has_user_and_right(start):
                           timeout=60)
     error = json.loads(done.stdout)["$error"]
     assert done.returncode == 77 and (error["code"], error["user"], error["right"]) == ("DENIED", "*", "call")
+
+
+# ---- what docs/OPERATIONS.md says ----
+
+HERE_INSTEAD = """set -e
+sudo() { "$@"; }
+groupadd() { :; }
+systemctl() { objpool reload; }
+objpoold() { command objpoold --config objpoold.conf "$@"; }
+"""
+
+
+@needs_root
+def test_give_it_to_a_team(start):
+    users = "[user root]\nuid = 0\nwatch = yes\noperate = yes\n"
+    daemon = start(pools={"dice": {"plugin": "sampler", "class": "Sampler"}}, users=users)
+    guide = (ROOT / "docs/OPERATIONS.md").read_text()
+    guide = guide[guide.index("**Give it to a team.**"):guide.index("## Stop")]
+    team, ci = re.findall(r"^```sh\n(.*?)^```$", guide, re.S | re.M)
+    (daemon.path / "conf.d").mkdir()
+    daemon.path.chmod(0o755)
+    daemon.path.parent.chmod(0o755)
+
+    def paste(text, status):
+        text = text.replace("/etc/objpool", str(daemon.path)).replace("gid = simulation", f"gid = {os.getgid()}")
+        done = subprocess.run(["bash", "-c", HERE_INSTEAD + text], text=True, capture_output=True, timeout=60, cwd=daemon.path,
+                              env={**os.environ, "OBJPOOL_ADDRESS": daemon.address, "PATH": f"{BUILD}:{os.environ['PATH']}"})
+        assert done.returncode == status, done
+        return done.stdout
+
+    out = paste(team, 1)
+    assert 'user team may "call" dice.get_normal_sample (team.conf:3)\n' in out
+    assert out.endswith('user team may not "all" dice.get_normal_sample (team.conf:1)\n')
+    assert paste(ci, 0).endswith("user ci, by token\ncall: dice.*\n")
