@@ -10,6 +10,7 @@ import msgpack
 import pytest
 from harness import wait_for
 from test_config import check
+from test_direct import Owner
 from test_rights import sha, with_token
 
 CI = f"[user ci]\ntoken_sha256 = {sha('secret')}\ncall = *.*\nall = *.*\ndescribe = *\ndirect = *\n"
@@ -107,6 +108,41 @@ def test_nested_calls_do_not_count(start):
     with with_token(daemon) as client:
         assert client.value("p.relay", "q.echo", 1) == 1
         assert client.value("p.relay", "q.echo", 2) == 2
+
+
+def test_direct_channels(start):
+    daemon = start(users=CI + "max_inflight = 1\nrate = 1/h burst 4\n")
+    with Owner(daemon, token="secret") as one, Owner(daemon, token="secret") as two:
+        with one.attach("p") as channel:
+            refused(two.error("objpool.attach", "p"), "user ci has 1 direct channel: max_inflight = 1 allows no more")
+            assert [channel.value("echo", i) for i in range(10)] == list(range(10))  # these are not counted
+            assert one.value("p.echo", 1) == 1
+            number = channel.number
+        assert one.value("objpool.detached", number)["reason"] == "client"
+        with two.attach("p"):
+            refused(two.error("p.echo", 1), "rate")
+
+
+def test_a_fed_stream_is_one_call(start):
+    daemon = start(users=CI + "max_inflight = 1\nrate = 1/h burst 1\n")
+    with with_token(daemon) as client:
+        client.send_raw(msgpack.packb([0, 50, "objpool.call", ["p:map", "echo", None, {"stream": True, "window": 8}]]))
+        fed = results = 0
+        while True:
+            message = client.receive()
+            if message[:2] == [2, "objpool.credit"] and fed < 40:
+                for _ in range(message[2][1]):
+                    client.notify("objpool.feed", 50, [fed])
+                    fed += 1
+                if fed >= 40:
+                    client.notify("objpool.feed_end", 50)
+            elif message[:2] == [2, "objpool.result"]:
+                assert message[2][2:] == [None, message[2][1]]
+                results += 1
+            elif message[0] == 1:
+                break
+        assert message[1:3] == [50, None] and results == fed >= 40
+        refused(client.error("p.echo", 1), "rate")
 
 
 # ---- rate ----
