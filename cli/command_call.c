@@ -23,6 +23,7 @@ const struct option call_options[] = {
 	{0, "target", "TARGET", "the target, for a key with dots in it; the first word is METHOD alone then"},
 	{0, "idempotent", NULL, "may run again when a worker dies"},
 	{0, "sync", NULL, "in map: each slot exactly once a round"},
+	{0, "traceparent", "TRACE", "the trace that it belongs to, as in W3C Trace Context"},
 	{'j', "json", NULL,
 	 "for programs: arrays and objects as they are packed; an error as {\"$error\": {\"code\": ..., ...}}"},
 	{'p', "progress", NULL, "tell on standard error how far the call is: a bar on a terminal, else lines"},
@@ -82,6 +83,7 @@ static enum exit_status read_options(struct request *request, struct arguments *
 		.sticky = arguments_get(arguments, "sticky"),
 		.idempotent = arguments_get(arguments, "idempotent") != NULL,
 		.sync = arguments_get(arguments, "sync") != NULL,
+		.traceparent = arguments_get(arguments, "traceparent"),
 	};
 	if (arguments_get(arguments, "progress")) {
 		progress_begin_call(&request->progress);

@@ -34,6 +34,7 @@ const struct option map_options[] = {
 	{'u', "unordered", NULL,
 	 "print results as they finish: {\"index\": N, \"value\": ...} or {\"index\": N, \"error\": ...}"},
 	{0, "idempotent", NULL, "items may run again when a worker dies"},
+	{0, "traceparent", "TRACE", "the trace that it belongs to, as in W3C Trace Context"},
 	{'q', "quiet", NULL, "no progress bar"},
 	{0},
 };
@@ -223,6 +224,7 @@ static enum exit_status read_options(struct objpool_map_options *options, struct
 	options->unordered = run->unordered = arguments_get(arguments, "unordered") != NULL;
 	options->idempotent = arguments_get(arguments, "idempotent") != NULL;
 	options->sync = arguments_get(arguments, "sync") != NULL;
+	options->traceparent = arguments_get(arguments, "traceparent");
 	run->first = options->errors && strcmp(options->errors, "first") == 0;
 	if (arguments_seconds(arguments, "timeout", &options->timeout_ms) < 0 ||
 	    arguments_number(arguments, "chunk", 0, &options->chunk) < 0 ||

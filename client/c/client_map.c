@@ -60,6 +60,7 @@ int objpool_map_async(struct objpool_client *client, const char *method, objpool
 		.unordered = o.unordered,
 		.on_progress = o.on_progress,
 		.progress_context = o.progress_context,
+		.traceparent = o.traceparent,
 	};
 	return client_stream_start(client, &request, &options, &callbacks, stream);
 }

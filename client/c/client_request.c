@@ -131,6 +131,7 @@ static void pack_options(const struct message *message, const struct client_requ
 	pack_text_option(packer, &count, "args_as", options->args_as);
 	pack_text_option(packer, &count, "errors", options->errors);
 	pack_text_option(packer, &count, "sticky", options->sticky);
+	pack_text_option(packer, &count, "traceparent", options->traceparent);
 	pack_number_option(packer, &count, "timeout_ms", options->timeout_ms);
 	pack_number_option(packer, &count, "chunk", options->chunk);
 	pack_flag_option(packer, &count, "idempotent", options->idempotent);
@@ -185,7 +186,7 @@ static void pack_full_call(const struct message *message, const struct client_re
 /* Options that a direct channel has, too. */
 static bool has_common_options(const struct objpool_call_options *o)
 {
-	return o->kwargs.data || o->timeout_ms || o->progress || o->on_progress;
+	return o->kwargs.data || o->timeout_ms || o->progress || o->on_progress || o->traceparent;
 }
 
 static bool needs_full_call(const struct client_request *request)

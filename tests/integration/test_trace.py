@@ -2,8 +2,10 @@
 """The trace to which a call belongs reaches its method, the calls that this makes, and the log."""
 import json
 import pathlib
+import subprocess
 
 import pytest
+from harness import BUILD
 from test_direct import Owner
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -74,3 +76,15 @@ def test_the_log_has_it(start):
     daemon.wait_log(rf"slow: sleep has been running for .* session \d+, traceparent {TRACE}\)")
     daemon.wait_log(r"slow: sleep has been running for .* session \d+\)")
     daemon.wait_log(rf"call \d+, sleep: comes, with 1 task, traceparent {TRACE}")
+
+
+def test_the_command_line(start):
+    daemon = start({"p": {"workers": 1}, "q": {"workers": 1}})
+
+    def run(*words, **keywords):
+        return subprocess.run([BUILD / "objpool", "-s", daemon.address, *words], capture_output=True, text=True, timeout=60, **keywords)
+
+    assert run("call", "p.traceparent", "--traceparent", TRACE).stdout == f'"{TRACE}"\n'
+    assert run("map", "p.relay", "--traceparent", TRACE, input='"q.traceparent"\n' * 3).stdout == f'"{TRACE}"\n' * 3
+    refused = run("call", "p.traceparent", "--traceparent", "x")
+    assert refused.returncode == 1 and "option traceparent must be" in refused.stderr

@@ -215,3 +215,18 @@ def test_aio(daemon):
             with pytest.raises(objpool.Timeout):
                 await pool.options(timeout=0.05).sleep(60)
     asyncio.run(asyncio.wait_for(test(), 30))
+
+
+@pytest.mark.parametrize("direct", [False, True])
+def test_the_trace_comes_with_the_call(client, direct):
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    pool = client.pool("p", direct=direct)
+    traced = pool.options(traceparent=trace)
+    for _ in range(3):  # the first of them may come before there is a channel
+        assert traced.traceparent() == trace and pool.traceparent() is None
+    if direct:
+        wait_for(lambda: channels(client), lambda: "a channel")
+        assert traced.traceparent() == trace
+        assert sum(slot["direct"] for slot in slots(client)) > 0
+    with pytest.raises(objpool.BadRequest):
+        pool.options(traceparent="x").traceparent()

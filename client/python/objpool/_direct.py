@@ -27,7 +27,7 @@ LARGE_RESULT = 256 << 10  #: the calls of a method whose last result had so many
 PATIENCE = 10.0  #: seconds to wait for the daemon's word about a channel that has ended
 
 #: Options that calls on channels have.
-OPTIONS = frozenset({"direct", "timeout", "progress", "retry"})
+OPTIONS = frozenset({"direct", "timeout", "progress", "retry", "traceparent"})
 
 
 class NotBegun(Unavailable):
