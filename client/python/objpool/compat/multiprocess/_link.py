@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A client's way to the server of a manager (_referents.py): one for each process and server.
 
-    calls       on the direct channel to the server's worker. What can't go there goes on the connection to the daemon: calls that
-                wait, large arguments, and all while there is no channel.
-    large       items of queues go by memory files (_memory_file.py): the server keeps the file, and shows it to who gets the item.
+    calls       on the direct channel to the server's worker. What can't go there goes on the connection to the daemon: large
+                arguments and answers, and all while there is no channel.
+    large items of queues go by memory files (_memory_file.py): the server keeps the file, and shows it to who gets the item
     ahead       calls whose answer nobody needs are sent, and not waited for. Their order is kept: on the channel by itself,
                 otherwise by the page (_order.py).
     references  the server counts one reference of this process for all its proxies of a referent.

@@ -2,8 +2,8 @@
 """Calls that wait in the server of a manager, and who makes the call at hand.
 
 A method that has to wait asks `put_off` for a Waiter, puts it into the Waiters of what it waits for, and returns LATER. Another
-call answers it. On a direct channel nothing can wait: then put_off gives None, and the method returns RESEND. Such a method has
-changed nothing, and the client sends the call again, on the connection to the daemon.
+call answers it. If no more calls can wait in the worker, or the server itself makes the call, put_off gives None, and the method
+returns RESEND. Such a method has changed nothing, and the client sends the call again, on the connection to the daemon.
 """
 import collections
 import time
