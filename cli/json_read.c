@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cli/base64.h"
 #include "cli/json.h"
+#include "proto/base64.h"
 
 #include <errno.h>
 #include <jansson.h>

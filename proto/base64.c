@@ -1,22 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cli/base64.h"
+#include "proto/base64.h"
 
 #include <errno.h>
 #include <string.h>
 
 static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-void base64_write(FILE *out, const void *bytes, size_t size)
+void base64_encode(char four[4], const uint8_t *bytes, size_t size)
 {
-	const unsigned char *p = bytes;
+	const uint32_t word = (uint32_t)bytes[0] << 16 | (size > 1 ? (uint32_t)bytes[1] << 8 : 0) | (size > 2 ? bytes[2] : 0u);
 
-	for (size_t i = 0; i < size; i += 3) {
-		const size_t n = size - i < 3 ? size - i : 3;
-		const uint32_t word = (uint32_t)p[i] << 16 | (n > 1 ? (uint32_t)p[i + 1] << 8 : 0) | (n > 2 ? p[i + 2] : 0u);
-		char four[4] = {digits[word >> 18], digits[word >> 12 & 63], digits[word >> 6 & 63], digits[word & 63]};
-		memset(four + 1 + n, '=', 3 - n);
-		(void)fwrite_unlocked(four, 1, sizeof four, out);
-	}
+	four[0] = digits[word >> 18];
+	four[1] = digits[word >> 12 & 63];
+	four[2] = size > 1 ? digits[word >> 6 & 63] : '=';
+	four[3] = size > 2 ? digits[word & 63] : '=';
 }
 
 int64_t base64_read(unsigned char *bytes, const char *text, size_t size)
