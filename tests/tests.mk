@@ -29,13 +29,15 @@ $(B)/tests/test_cage: $(CAGE)
 LIBS_cage := -lseccomp
 $(B)/tests/test_procfs: $(B)/daemon/supervisor/base/procfs.o
 $(B)/tests/test_accept: $(B)/daemon/supervisor/http/accept.o
+$(B)/tests/test_json: $(addprefix $(B)/daemon/supervisor/http/,from_json.o to_json.o)
+LIBS_json := -levent_core
 $(B)/tests/test_closer: $(B)/daemon/supervisor/base/closer.o
 $(B)/tests/test_intake: $(addprefix $(B)/daemon/supervisor/,transport/intake.o transport/socket.o base/closer.o)
 $(B)/tests/test_transport: $(filter-out %/main.o,$(SUPER))
 LIBS_transport := -levent_openssl -levent_extra -levent_core -linih -ljansson -lsystemd -lssl -lcrypto
 $(B)/tests/test_spawn: $(B)/daemon/supervisor/base/spawn.o $(B)/daemon/supervisor/config/paths.o
 $(B)/tests/test_unclaimed: $(B)/daemon/supervisor/base/unclaimed.o
-$(B)/tests/test_top: $(addprefix $(B)/cli/,top_model.o top_text.o top_view.o fields.o shown.o json_write.o ndarray.o base64.o)
+$(B)/tests/test_top: $(addprefix $(B)/cli/,top_model.o top_text.o top_view.o fields.o shown.o json_write.o ndarray.o)
 
 # A process for each thousand seeds, as many at once as there are CPUs.
 sim_of = seq $(firstword $(subst -, ,$(1))) 1000 $(lastword $(subst -, ,$(1))) | xargs -P $$(nproc) -I@ \
@@ -64,6 +66,7 @@ FUZZ_PARTS_config = $(FUZZ_SUPER)
 FUZZ_PARTS_http = $(FUZZ_SUPER)
 FUZZ_PARTS_rights = $(FUZZ_SUPER)
 FUZZ_PARTS_tls = $(FUZZ_SUPER)
+FUZZ_PARTS_json = daemon/supervisor/http/from_json.c daemon/supervisor/http/to_json.c
 FUZZ_PARTS_reply = $(filter-out %/example.c cli/main.c,$(wildcard client/c/*.c cli/*.c))
 FUZZ_LIBS_scan = -lmsgpackc
 FUZZ_LIBS_request = -lmsgpackc
@@ -74,6 +77,7 @@ FUZZ_LIBS_http = $(FUZZ_SUPER_LIBS)
 FUZZ_LIBS_rights = $(FUZZ_SUPER_LIBS)
 FUZZ_LIBS_tls = $(FUZZ_SUPER_LIBS)
 FUZZ_LIBS_reply = -ljansson -lmsgpackc -lncursesw -ltinfo -lm -lcrypto
+FUZZ_LIBS_json = -levent_core -lm
 
 # The targets without a fuzzer, for what has been found.
 fuzz_objs = $(patsubst %.c,$(B)/%.o,$(FUZZ_PARTS_$(1)))
@@ -83,7 +87,7 @@ $(B)/tests/fuzz-%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/files.o $$(call fuzz
 	$(CC) $(LDFLAGS) $(SAN) -fno-lto -Wl,--as-needed -o $@ $^ $(FUZZ_LIBS_$*)
 
 # clang's libFuzzer; what it finds is kept in the corpus.
-fuzz: # fuzz all that strangers say: FUZZERS="scan request worker direct config rights reply http tls" (clang; FUZZ_SECONDS=60 each)
+fuzz: # fuzz all that strangers say: FUZZERS="scan request worker direct config rights reply http tls json" (clang; FUZZ_SECONDS=60 each)
 	@sh scripts/deps.sh build lint
 	@set -e; for f in $(FUZZERS); do \
 		$(MAKE) --no-print-directory -s LTO= $(B)/fuzz/$$f; \

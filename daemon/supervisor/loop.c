@@ -182,6 +182,7 @@ static void flush_all(struct daemon *daemon)
 			session->dirty = false;
 			session_flush(session);
 		}
+		http_flush(daemon->http);
 	} while (!TAILQ_EMPTY(&daemon->dirty_workers) || daemon->core.endings);
 }
 

@@ -5,6 +5,7 @@
 #include "daemon/core/records/pool.h"
 #include "daemon/supervisor/connections/listener.h"
 #include "daemon/supervisor/connections/session.h"
+#include "daemon/supervisor/http/http.h"
 #include "daemon/supervisor/view/status.h"
 #include "daemon/supervisor/view/systemd.h"
 #include "daemon/supervisor/workers/worker.h"
@@ -86,7 +87,7 @@ static bool has_unsent(const struct daemon *daemon)
 	TAILQ_FOREACH(session, &daemon->sessions, link)
 		if (session->client.out.bytes > 0)
 			return true;
-	return false;
+	return http_is_busy(daemon->http);
 }
 
 void stop_go_on(struct daemon *daemon)

@@ -231,3 +231,11 @@ for i, request in enumerate([b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n", b"GET /r
                              b"GET /livez HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 99999999999\r\n\r\n", b"\0\1\2", b"OPTIONS * HTTP/9.9\r\n\r\n",
                              b"GET /livez HTTP/1.1\r\n\r\nGET /livez HTTP/1.1\r\n\r\n"]):
     write("http", f"request-{i:02}", bytes([0x80 | i * 10]) + request)
+
+JSON = ["[1, -1, 1.5e3, true, null]", '{"args": [1], "kwargs": {"a": {"b": []}}, "options": {"timeout_ms": 5}}', r'"\u00e9\ud83d\ude00\n"',
+        '[{"$bin": "AQID"}, {"$str": "/w=="}, {"$ext": [-1, "AAAAAA=="]}, {"$float": "nan"}, {"$uint": "18446744073709551615"}]',
+        '{"$map": [[1, {"a": 1, "b": 2}], [[], {}]]}', '{"a": 1, "\\u0061": 2}', "[" * 40, "[1,\n 2,]", "18446744073709551616"]
+for i, text in enumerate(JSON):
+    write("json", f"text-{i:02}", text.encode())
+for i, value in enumerate(VALUES):
+    write("json", f"value-{i:02}", b"\xc1" + msgpack.packb(value))

@@ -302,7 +302,7 @@ static bool may_stick(const struct client *client, const struct pool *pool)
 	const struct core_ops *ops = pool->core->ops;
 	const struct client *head = client->rights ? NULL : nested_head(client);
 
-	return client->rights || !ops->may_stick || (head && ops->may_stick(head, pool));
+	return client->rights || !ops->may_stick || (head && !head->is_one_call && ops->may_stick(head, pool));
 }
 
 static int check_sticky(const struct call *call, const struct client *client, struct error *error)

@@ -72,6 +72,7 @@ struct client {
 	enum error_form error_form;
 	void (*wrote)(struct client *client); /* is called when there are answers; NULL: ops->client_wrote, unless internal */
 	bool internal;           /* it is no session, but an instance or a probe: ops->client_wrote is not called */
+	bool is_one_call;        /* it is no session, but one call by HTTP, and lives as long */
 	bool fds;                /* it takes descriptors */
 	uint16_t fds_mark;       /* is in each value that stands for a descriptor: values of classes can't imitate it */
 	struct sendq_kept kept;  /* the descriptors that it has been sent */

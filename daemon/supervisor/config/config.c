@@ -21,6 +21,10 @@ static const char *const levels[] = {"error", "warning", "info", "debug", NULL};
 static const struct config_option daemon_options[] = {
 	{"listen", T_LIST, AT(listen), NULL, NULL, 0, 0},
 	{"http", T_ADDRESS, AT(http), NULL, NULL, 0, 0},
+	{"http_calls", T_BOOL, AT(http_calls), "no", NULL, 0, 0},
+	{"http_max_body", T_SIZE, AT(http_max_body), "1M", NULL, 1024, 64 << 20},
+	{"http_hosts", T_HOSTS, AT(http_hosts), NULL, NULL, 0, 0},
+	{"http_origins", T_ORIGINS, AT(http_origins), NULL, NULL, 0, 0},
 	{"plugin_dir", T_TEXT, AT(plugin_dir), paths_plugins, NULL, 0, 0},
 	{"worker_program", T_TEXT, AT(worker_program), NULL, NULL, 0, 0},
 	{"socket_mode", T_MODE, AT(socket_mode), "0660", NULL, 0, 0777},

@@ -116,6 +116,9 @@ struct config {
 	struct config_address *listen;
 	uint32_t listen_count;
 	struct config_address http; /* for probes and metrics */
+	bool http_calls;            /* and for calls */
+	uint64_t http_max_body;     /* bytes of a call's body, and of its packed result */
+	struct config_words http_hosts, http_origins;
 	char *plugin_dir;
 	char *worker_program; /* NULL: found */
 	uint64_t socket_mode;

@@ -148,7 +148,7 @@ static int check_http(struct config *config)
 
 	if (!http->text)
 		return 0;
-	if (check_exposure(config, "http", http, "read it") < 0)
+	if (check_exposure(config, "http", http, config->http_calls ? "call" : "read it") < 0)
 		return -1;
 	return check_free(config, "http", http, config->listen_count);
 }

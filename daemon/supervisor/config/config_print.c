@@ -110,6 +110,8 @@ static void print_value(const void *field, const struct config_option *option, F
 	case T_GIDS:
 	case T_CERTIFICATES:
 	case T_TOKENS:
+	case T_HOSTS:
+	case T_ORIGINS:
 		print_words(field, to);
 		break;
 	}

@@ -17,7 +17,8 @@ enum config_type {
 	T_NICE, T_CPUS,
 	T_RATE,
 	/* Lists of words: struct config_words. */
-	T_METHODS, T_POOLS, T_YES, T_NAMES, T_UIDS, T_GIDS, T_CERTIFICATES, T_TOKENS
+	T_METHODS, T_POOLS, T_YES, T_NAMES, T_UIDS, T_GIDS, T_CERTIFICATES, T_TOKENS,
+	T_HOSTS, T_ORIGINS
 };
 
 /* Is the key's value a list of words? */

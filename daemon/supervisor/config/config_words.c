@@ -97,10 +97,26 @@ static const char *check_certificate(struct config_word *word)
 	return "must be san:dns:NAME, san:uri:URI, san:email:ADDRESS, cn:NAME, subject:DN or sha256:HEX";
 }
 
+/* Names are compared in lower case. */
+static const char *check_host(struct config_word *word)
+{
+	for (char *p = word->text; *p; p++)
+		*p = (char)tolower((unsigned char)*p);
+	return word->text[strspn(word->text, LETTERS_AND_DIGITS "-_.")] ? "must be names of hosts, without ports" : NULL;
+}
+
+static const char *check_origin(struct config_word *word)
+{
+	const bool http = !strncmp(word->text, "http://", 7), https = !strncmp(word->text, "https://", 8);
+	const char *host = word->text + (http ? 7 : 8);
+
+	return (http || https) && *host && !host[strcspn(host, "/?#*")] ? NULL : "must be as https://HOST or https://HOST:PORT";
+}
+
 static check_fn *const checks[] = {
 	[T_METHODS] = check_method, [T_POOLS] = check_pool, [T_NAMES] = check_name,
 	[T_UIDS] = check_uid,       [T_GIDS] = check_gid,   [T_CERTIFICATES] = check_certificate,
-	[T_TOKENS] = check_token,
+	[T_TOKENS] = check_token,   [T_HOSTS] = check_host, [T_ORIGINS] = check_origin,
 };
 
 /* ---- lists ---- */

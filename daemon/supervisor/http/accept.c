@@ -158,3 +158,15 @@ bool accept_prefers_openmetrics(const char *header)
 		return open.quality > classic.quality;
 	return open.depth == DEPTH_NAMED && (classic.depth != DEPTH_NAMED || open.position < classic.position);
 }
+
+bool accept_names(const char *header, const char *type)
+{
+	struct part rest = {.text = header ? header : "", .size = header ? strlen(header) : 0};
+
+	while (rest.size > 0) {
+		const struct range range = read_range(next_part(&rest, ','), 0);
+		if (part_is(range.type, type) && range.quality > 0)
+			return true;
+	}
+	return false;
+}

@@ -3,6 +3,7 @@
 
 #include "daemon/supervisor/connections/socketfile.h"
 #include "daemon/supervisor/http/http_answer.h"
+#include "daemon/supervisor/http/http_calls.h"
 #include "daemon/supervisor/http/http_connections.h"
 #include "daemon/supervisor/http/http_listeners.h"
 #include "daemon/supervisor/http/http_pages.h"
@@ -20,6 +21,7 @@ struct http {
 	struct http_listeners listeners;
 	struct http_connections connections;
 	struct http_pages pages;
+	struct http_calls calls;
 	uint32_t accepted; /* connections, in this turn of the loop */
 };
 
@@ -45,16 +47,39 @@ static struct bufferevent *on_connection(struct event_base *base, void *data)
 	return stream;
 }
 
+static bool wants_to_call(struct evhttp_request *request)
+{
+	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(request);
+	const char *path = uri ? evhttp_uri_get_path(uri) : NULL;
+
+	return path && http_calls_have(path);
+}
+
 /* evhttp's, for each whole request. */
 static void on_request(struct evhttp_request *request, void *data)
 {
 	struct http *http = data;
 
 	daemon_tick(http->daemon);
-	if (http_connections_on_request(&http->connections, request, http->address.tls))
-		http_pages_answer(&http->pages, request);
-	else
+	if (!http_connections_on_request(&http->connections, request, http->address.tls))
 		http_answer_text(request, HTTP_SERVUNAVAIL, "there is no memory for TLS\n");
+	else if (wants_to_call(request) && http->daemon->config.http_calls)
+		http_calls_answer(&http->calls, request);
+	else if (wants_to_call(request))
+		http_answer_text(request, HTTP_NOTFOUND, "calls by HTTP need http_calls = yes in the daemon's configuration\n");
+	else
+		http_pages_answer(&http->pages, request);
+}
+
+void http_flush(struct http *http)
+{
+	if (http)
+		http_calls_flush(&http->calls);
+}
+
+bool http_is_busy(const struct http *http)
+{
+	return http && (http->calls.count > 0 || http_connections_have_unsent(&http->connections));
 }
 
 void http_end_turn(struct http *http)
@@ -69,18 +94,22 @@ void http_end_turn(struct http *http)
 
 /* ---- opening ---- */
 
-static void set_limits(struct http *http)
+/* A body that is too large is read all the same, in the time that a connection has, so that the sender reads the answer. */
+static void set_limits(struct http *http, const struct config *config)
 {
+	const uint64_t body = config->http_calls ? config->http_max_body : BODY_MAX;
+
 	/* Requests that are refused must get as far as on_request, too. */
 	evhttp_set_allowed_methods(http->server, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_POST | EVHTTP_REQ_PUT |
 							 EVHTTP_REQ_DELETE | EVHTTP_REQ_OPTIONS | EVHTTP_REQ_TRACE |
 							 EVHTTP_REQ_CONNECT | EVHTTP_REQ_PATCH);
 	evhttp_set_max_headers_size(http->server, HEADERS_MAX);
-	evhttp_set_max_body_size(http->server, BODY_MAX);
+	evhttp_set_max_body_size(http->server, (ev_ssize_t)body);
+	(void)evhttp_set_flags(http->server, EVHTTP_SERVER_LINGERING_CLOSE);
 	evhttp_set_timeout(http->server, (int)(HTTP_LIFE / SECOND));
 }
 
-static struct http *http_new(struct daemon *daemon, const struct address *address)
+static struct http *http_new(struct daemon *daemon, const struct config *config, const struct address *address)
 {
 	struct http *http = calloc(1, sizeof *http);
 
@@ -89,12 +118,13 @@ static struct http *http_new(struct daemon *daemon, const struct address *addres
 	http->daemon = daemon;
 	http->address = *address;
 	http_pages_open(&http->pages, daemon);
+	http_calls_open(&http->calls, daemon, &http->connections);
 	const int timer = http_connections_open(&http->connections, daemon);
 	const int again = http_listeners_open(&http->listeners, daemon->base);
 	http->server = evhttp_new(daemon->base);
 	if (timer < 0 || again < 0 || !http->server)
 		return http_close(http);
-	set_limits(http);
+	set_limits(http, config);
 	evhttp_set_gencb(http->server, on_request, http);
 	evhttp_set_bevcb(http->server, on_connection, http);
 	return http;
@@ -111,7 +141,7 @@ static struct http *open_address(struct daemon *daemon, const struct config *con
 	if (present && address_same_socket(&present->address, &address) &&
 	    http_listeners_match(&present->listeners, config, &address))
 		return present;
-	struct http *http = http_new(daemon, &address);
+	struct http *http = http_new(daemon, config, &address);
 	if (!http) {
 		snprintf(reason, size, "out of memory");
 		return NULL;
@@ -151,11 +181,14 @@ void http_use(struct daemon *daemon, struct http *http)
 		(void)http_close(daemon->http);
 	daemon->http = http;
 	const bool changes = http && settle_tls(http);
+	if (http)
+		set_limits(http, &daemon->config);
 	if (!http || (same && !changes))
 		return;
 	for (uint32_t i = 0; i < http->listeners.count; i++) {
 		address_format(&http->listeners.listener[i].bound, text, sizeof text);
-		log_say(LOG_INFO, "probes and metrics by HTTP on %s", text);
+		log_say(LOG_INFO, "probes%s metrics%s by HTTP on %s", daemon->config.http_calls ? "," : " and",
+			daemon->config.http_calls ? " and calls" : "", text);
 	}
 }
 
@@ -168,6 +201,7 @@ struct http *http_close(struct http *http)
 {
 	if (!http)
 		return NULL;
+	http_calls_close(&http->calls);
 	http_pages_close(&http->pages);
 	http_listeners_close(&http->listeners);
 	if (http->server)

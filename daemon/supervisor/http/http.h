@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * http: probes and metrics for programs that speak HTTP. It has an address of its own; each connection has one answer.
+ * http: probes, metrics and calls for programs that speak HTTP. It has an address of its own; each connection has one answer.
  *
  *   /livez    200 as long as the loop turns
  *   /readyz   a call through a worker of each pool: 200, or 503 when one does not answer within a second
  *   /metrics  see view/metrics.h
+ *   /call/    see http_calls.h
  */
 #ifndef SUPERVISOR_HTTP_H
 #define SUPERVISOR_HTTP_H
@@ -23,6 +24,12 @@ void http_settle_rights(const struct http *http);
 
 /* When a turn of the loop ends: answers what has become known, closes connections that last too long, accepts more. */
 void http_end_turn(struct http *http);
+
+/* When a turn of the loop ends, and whenever workers may have answered in it: writes what has come for calls. */
+void http_flush(struct http *http);
+
+/* Is a call in progress, or has an answer not been sent whole? */
+bool http_is_busy(const struct http *http);
 
 struct http *http_close(struct http *http);
 

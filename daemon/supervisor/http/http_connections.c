@@ -4,11 +4,12 @@
 #include "daemon/supervisor/transport/tls_context.h"
 
 #include <errno.h>
+#include <event2/buffer.h>
 #include <event2/bufferevent_ssl.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
-/* LEFT_MAX bounds all connections, with those that were cut and that evhttp has not freed yet. */
+/* LEFT_MAX bounds all connections but those that are held, with those that were cut and that evhttp has not freed yet. */
 enum { CONNECTIONS_MAX = 64, LEFT_MAX = 4 * CONNECTIONS_MAX };
 enum { RECORDS_MAX = 1024 /* of a connection with TLS: requests are few and small */ };
 
@@ -19,14 +20,20 @@ struct http_connection {
 	uint64_t ends; /* is cut then */
 	bool asked;    /* a whole request has come on it */
 	bool cut;      /* has been shut down; evhttp frees it */
+	bool held;     /* a call of it is in progress */
 };
+
+static bool may_be_cut(const struct http_connection *connection)
+{
+	return !connection->cut && !connection->held;
+}
 
 static void set_cut(struct http_connections *connections)
 {
 	const struct http_connection *oldest = TAILQ_FIRST(&connections->list);
 	struct timers *timers = &connections->daemon->core.timers;
 
-	while (oldest && oldest->cut)
+	while (oldest && !may_be_cut(oldest))
 		oldest = TAILQ_NEXT(oldest, link);
 	if (oldest)
 		timer_set(timers, &connections->cut, oldest->ends);
@@ -56,7 +63,7 @@ static void cut_one(struct http_connections *connections, const struct http_conn
 	struct http_connection *connection, *oldest = NULL;
 
 	TAILQ_FOREACH(connection, &connections->list, link) {
-		if (connection->cut || connection == newest)
+		if (!may_be_cut(connection) || connection == newest)
 			continue;
 		if (!connection->asked) {
 			cut(connections, connection);
@@ -99,26 +106,66 @@ struct bufferevent *http_connections_add(struct http_connections *connections, b
 	bufferevent_incref(connection->stream);
 	connection->ends = connections->daemon->core.now + HTTP_LIFE;
 	TAILQ_INSERT_TAIL(&connections->list, connection, link);
-	if (++connections->count - connections->cut_count > CONNECTIONS_MAX)
+	if (++connections->count - connections->cut_count - connections->held_count > CONNECTIONS_MAX)
 		cut_one(connections, connection);
 	set_cut(connections);
 	return connection->stream;
 }
 
-bool http_connections_on_request(struct http_connections *connections, struct evhttp_request *request, bool tls)
+static struct bufferevent *stream_of(struct evhttp_request *request)
 {
-	struct bufferevent *stream = evhttp_connection_get_bufferevent(evhttp_request_get_connection(request));
+	return evhttp_connection_get_bufferevent(evhttp_request_get_connection(request));
+}
+
+static struct http_connection *find(const struct http_connections *connections, struct evhttp_request *request)
+{
+	const struct bufferevent *stream = stream_of(request);
 	struct http_connection *connection;
 
 	TAILQ_FOREACH(connection, &connections->list, link)
 		if (connection->stream == stream)
-			connection->asked = true;
-	return !tls || bufferevent_openssl_get_ssl(stream);
+			return connection;
+	return NULL;
+}
+
+bool http_connections_on_request(struct http_connections *connections, struct evhttp_request *request, bool tls)
+{
+	struct http_connection *connection = find(connections, request);
+
+	if (connection)
+		connection->asked = true;
+	return !tls || bufferevent_openssl_get_ssl(stream_of(request));
+}
+
+void http_connections_hold(struct http_connections *connections, struct evhttp_request *request, bool held)
+{
+	struct http_connection *connection = find(connections, request);
+
+	if (!connection || connection->held == held || connection->cut)
+		return;
+	connection->held = held;
+	connections->held_count = held ? connections->held_count + 1 : connections->held_count - 1;
+	if (!held) { /* the list is in the order in which they end */
+		connection->ends = connections->daemon->core.now + HTTP_LIFE;
+		TAILQ_REMOVE(&connections->list, connection, link);
+		TAILQ_INSERT_TAIL(&connections->list, connection, link);
+	}
+	set_cut(connections);
+}
+
+bool http_connections_have_unsent(const struct http_connections *connections)
+{
+	const struct http_connection *connection;
+
+	TAILQ_FOREACH(connection, &connections->list, link)
+		if (!connection->cut && evbuffer_get_length(bufferevent_get_output(connection->stream)) > 0)
+			return true;
+	return false;
 }
 
 bool http_connections_have_room(const struct http_connections *connections)
 {
-	return connections->count < LEFT_MAX;
+	return connections->count - connections->held_count < LEFT_MAX;
 }
 
 static void release(struct http_connections *connections, struct http_connection *connection)
@@ -131,6 +178,7 @@ static void release(struct http_connections *connections, struct http_connection
 	(void)bufferevent_decref(connection->stream);
 	connections->count--;
 	connections->cut_count -= connection->cut;
+	connections->held_count -= connection->held;
 	free(connection);
 }
 
@@ -152,7 +200,7 @@ void http_connections_end_turn(struct http_connections *connections)
 		next = TAILQ_NEXT(connection, link);
 		if (is_over(connection))
 			release(connections, connection);
-		else if (!connection->cut && connections->daemon->core.now >= connection->ends)
+		else if (may_be_cut(connection) && connections->daemon->core.now >= connection->ends)
 			cut(connections, connection);
 	}
 	set_cut(connections);

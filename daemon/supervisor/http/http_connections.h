@@ -18,7 +18,7 @@
 struct http_connections {
 	struct daemon *daemon;
 	TAILQ_HEAD(, http_connection) list; /* the oldest first */
-	uint32_t count, cut_count;
+	uint32_t count, cut_count, held_count;
 	struct timer cut; /* fires when the oldest connection is over its HTTP_LIFE */
 };
 
@@ -33,6 +33,13 @@ struct bufferevent *http_connections_add(struct http_connections *connections, b
 
 /* A whole request has come. False: it came without TLS, though `tls` is wanted. */
 bool http_connections_on_request(struct http_connections *connections, struct evhttp_request *request, bool tls);
+
+/* The connection of this request has a call in progress, and is not cut meanwhile; or (false) it has its answer, and HTTP_LIFE
+ * to take it. */
+void http_connections_hold(struct http_connections *connections, struct evhttp_request *request, bool held);
+
+/* Are there answers that have not been sent whole? */
+bool http_connections_have_unsent(const struct http_connections *connections);
 
 /* False: no more may be accepted until some that were cut have been freed. */
 bool http_connections_have_room(const struct http_connections *connections);

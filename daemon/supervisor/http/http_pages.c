@@ -3,18 +3,11 @@
 
 #include "daemon/core/calls/direct.h"
 #include "daemon/supervisor/http/accept.h"
-#include "daemon/supervisor/config/address.h"
 #include "daemon/supervisor/http/http_answer.h"
-#include "daemon/supervisor/transport/tls_peer.h"
-#include "daemon/supervisor/users/users.h"
+#include "daemon/supervisor/http/http_identity.h"
 
-#include <event2/bufferevent.h>
-#include <event2/bufferevent_ssl.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { HTTP_UNAUTHORIZED = 401, HTTP_FORBIDDEN = 403, HTTP_TOO_MANY = 429 };
 
 void http_pages_open(struct http_pages *pages, struct daemon *daemon)
 {
@@ -37,99 +30,27 @@ static void drop_metrics(struct http_pages *pages)
 	rights_set(&pages->rights, NULL);
 }
 
-static void refuse(struct evhttp_request *request, int code, const char *text)
-{
-	if (code == HTTP_UNAUTHORIZED)
-		(void)evhttp_add_header(evhttp_request_get_output_headers(request), "WWW-Authenticate", "Bearer");
-	http_answer_text(request, code, text);
-}
-
-static struct bufferevent *stream_of(struct evhttp_request *request)
-{
-	return evhttp_connection_get_bufferevent(evhttp_request_get_connection(request));
-}
-
-/* Does the request come by a way on which nobody can read a token? */
-static bool is_private(struct evhttp_request *request)
-{
-	struct address address = {.size = sizeof address.sa};
-	struct bufferevent *stream = stream_of(request);
-
-	if (bufferevent_openssl_get_ssl(stream))
-		return true;
-	if (getpeername(bufferevent_getfd(stream), (struct sockaddr *)&address.sa, &address.size) < 0)
-		return false;
-	return address_is_unix(&address) || address_is_loopback(&address);
-}
-
-/* The hash of the token that the request has. 1; 0: it has none; -1: the request is refused. */
-static int read_token(const struct users *users, struct evhttp_request *request, uint8_t hash[TOKEN_HASH])
-{
-	const char *text = evhttp_find_header(evhttp_request_get_input_headers(request), "Authorization");
-
-	if (!text)
-		return 0;
-	if (strncasecmp(text, "Bearer ", 7) != 0 || !is_private(request)) {
-		refuse(request, HTTP_UNAUTHORIZED,
-		       "DENIED: a token comes as \"Bearer TOKEN\", and not over a network in plain text\n");
-		return -1;
-	}
-	text += 7 + strspn(text + 7, " ");
-	users_hash_token((struct span){.bytes = (const uint8_t *)text, .size = strlen(text)}, hash);
-	if (users_know_token(users, hash))
-		return 1;
-	refuse(request, HTTP_UNAUTHORIZED, "DENIED: the token is no user's\n");
-	return -1;
-}
-
-/* Who asks, by the certificate of its connection or by its token. 0, or -1: the request is refused. */
-static int identify(struct users *users, struct evhttp_request *request, const uint8_t *token, struct known *known)
-{
-	SSL *ssl = bufferevent_openssl_get_ssl(stream_of(request));
-	struct certificate *certificate = NULL;
-	char reason[320];
-	int r = ssl ? tls_peer_certificate(ssl, &certificate) : 0;
-
-	if (r == 0) {
-		const struct credentials credentials = {.token = token, .certificate = certificate};
-		r = users_identify(users, &credentials, &known->identity, &known->by, reason, sizeof reason);
-	}
-	certificate_free(certificate);
-	if (r == -EEXIST)
-		refuse(request, HTTP_FORBIDDEN, "DENIED: the certificate is that of two users\n");
-	else if (r < 0)
-		http_answer_text(request, HTTP_INTERNAL, "out of memory\n");
-	return r < 0 ? -1 : 0;
-}
-
-/* The rights of who asks: of the user of a certificate or a token, or of [user *]. -1: the request is refused. */
+/* The rights of who asks. -1: the request is refused. */
 static int find_rights(const struct daemon *daemon, struct evhttp_request *request, struct rights **rights)
 {
-	uint8_t hash[TOKEN_HASH];
+	struct error error;
 	struct known known;
 
-	*rights = NULL;
-	if (!daemon->users)
-		return 0;
-	const int token = read_token(daemon->users, request, hash);
-	if (token < 0 || identify(daemon->users, request, token ? hash : NULL, &known) < 0)
-		return -1;
-	*rights = known.identity->rights;
-	return 0;
+	const int status = http_identify(daemon, request, &known, &error);
+	if (status)
+		http_answer_error(request, status, &error);
+	*rights = known.identity ? known.identity->rights : NULL;
+	return status ? -1 : 0;
 }
 
 /* A page that costs something counts in the rate of who asks. 0; -1: the request is refused. */
 static int check_rate(struct evhttp_request *request, const struct rights *rights)
 {
 	struct error error;
-	char text[sizeof error.text + 16], seconds[24];
 
 	if (!rights || !rights->quota || quota_take_request(rights->quota, &error) == 0)
 		return 0;
-	snprintf(text, sizeof text, "OVERLOADED: %s\n", error.text);
-	snprintf(seconds, sizeof seconds, "%llu", (unsigned long long)(error.retry_after + 999) / 1000);
-	(void)evhttp_add_header(evhttp_request_get_output_headers(request), "Retry-After", seconds);
-	refuse(request, HTTP_TOO_MANY, text);
+	http_answer_error(request, HTTP_TOO_MANY, &error);
 	return -1;
 }
 
@@ -153,7 +74,7 @@ static void answer_metrics(struct http_pages *pages, struct evhttp_request *requ
 	if (find_rights(pages->daemon, request, &rights) < 0)
 		return;
 	if (!rights_have_any(rights, RIGHT_DESCRIBE) && !rights_have_any(rights, RIGHT_WATCH)) {
-		refuse(request, HTTP_FORBIDDEN, "DENIED: metrics need the right describe or watch\n");
+		http_answer_text(request, HTTP_FORBIDDEN, "DENIED: metrics need the right describe or watch\n");
 		return;
 	}
 	if (check_rate(request, rights) < 0)

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/supervisor/http/http_call.h"
+
+#include "daemon/core/calls/client_end.h"
+#include "daemon/core/entry/request.h"
+#include "daemon/supervisor/http/http_answer.h"
+#include "daemon/supervisor/log/log.h"
+
+#include <stdlib.h>
+
+enum {
+	PIECE = 32 << 10, /* bytes of text that are written in one go: the loop must not be held */
+	UNREAD = 4096,    /* bytes behind a request that are read at once, and dropped */
+	PATIENCE = 60,    /* seconds in which the peer must take something of an answer */
+	ENVELOPE = 256,   /* bytes of a message around a result */
+};
+
+static const char json_type[] = "application/json", lines_type[] = "application/x-ndjson";
+
+/* ---- beginning and end ---- */
+
+static void mark_dirty(struct http_call *call)
+{
+	if (call->dirty)
+		return;
+	call->dirty = true;
+	TAILQ_INSERT_TAIL(&call->calls->dirty, call, dirty_link);
+}
+
+/* The client's. */
+static void on_wrote(struct client *client)
+{
+	mark_dirty(container_of(client, struct http_call, client));
+}
+
+static void end(struct http_call *call)
+{
+	struct http_calls *calls = call->calls;
+
+	if (call->dirty)
+		TAILQ_REMOVE(&calls->dirty, call, dirty_link);
+	TAILQ_REMOVE(&calls->list, call, link);
+	calls->count--;
+	http_reply_close(&call->reply);
+	account_remove_file(call->client.account);
+	client_gone(&call->client);
+	free(call);
+}
+
+/* evhttp's: the connection ends before the answer does. evhttp frees the request, unless it has let go of it. */
+static void on_closed(struct evhttp_connection *connection, void *data)
+{
+	struct http_call *call = data;
+
+	(void)connection;
+	daemon_tick(call->calls->daemon);
+	if (!evhttp_request_get_connection(call->request))
+		evhttp_request_free(call->request);
+	end(call);
+}
+
+/* What is sent behind a request is dropped: its answer is the only one of the connection. */
+static void on_behind(struct bufferevent *stream, void *data)
+{
+	(void)data;
+	(void)evbuffer_drain(bufferevent_get_input(stream), SIZE_MAX);
+}
+
+/* Has evhttp tell of the connection's end, for which it must be read. evhttp does not read it before there is an answer, and
+ * then keeps what it reads: so its callback is replaced, now and whenever evhttp has set its own. */
+static void watch(const struct http_call *call)
+{
+	struct bufferevent *stream = evhttp_connection_get_bufferevent(evhttp_request_get_connection(call->request));
+	bufferevent_data_cb on_written;
+	bufferevent_event_cb on_event;
+	void *data;
+
+	bufferevent_getcb(stream, NULL, &on_written, &on_event, &data);
+	bufferevent_setcb(stream, on_behind, on_written, on_event, data);
+	(void)bufferevent_enable(stream, EV_READ);
+}
+
+/* evhttp tells when the connection ends, and no longer reckons with the time in which a request must come. */
+static void take_over(struct http_call *call)
+{
+	struct evhttp_connection *connection = evhttp_request_get_connection(call->request);
+	struct bufferevent *stream = evhttp_connection_get_bufferevent(connection);
+	const struct timeval patience = {.tv_sec = PATIENCE};
+
+	evhttp_connection_set_closecb(connection, on_closed, call);
+	bufferevent_setwatermark(stream, EV_READ, 0, UNREAD);
+	(void)bufferevent_set_timeouts(stream, NULL, &patience);
+	watch(call);
+}
+
+/* The answer is evhttp's now. */
+static void let_go(struct http_call *call)
+{
+	evhttp_connection_set_closecb(evhttp_request_get_connection(call->request), NULL, NULL);
+	http_connections_hold(call->calls->connections, call->request, false);
+}
+
+struct http_call *http_call_new(struct http_calls *calls, struct evhttp_request *request, struct rights *rights, bool stream)
+{
+	struct daemon *daemon = calls->daemon;
+	struct http_call *call = calloc(1, sizeof *call);
+
+	if (!call)
+		return NULL;
+	client_init(&call->client, &daemon->core);
+	if (http_reply_open(&call->reply, stream, call->client.account, daemon->config.http_max_body + ENVELOPE) < 0) {
+		client_gone(&call->client);
+		free(call);
+		return NULL;
+	}
+	call->calls = calls;
+	call->request = request;
+	call->client.wrote = on_wrote;
+	call->client.error_maps = true;
+	call->client.is_one_call = true;
+	client_set_rights(&call->client, rights);
+	account_add_file(call->client.account);
+	TAILQ_INSERT_TAIL(&calls->list, call, link);
+	calls->count++;
+	http_connections_hold(calls->connections, request, true);
+	take_over(call);
+	return call;
+}
+
+void http_call_begin(struct http_call *call, const struct http_body *body)
+{
+	struct block *block;
+	struct error error;
+	struct rpc rpc;
+	bool full;
+
+	if (http_body_pack(body, call->client.account, &block, &rpc, &full, &error) < 0) {
+		client_answer_error(&call->client, 0, &error);
+		return;
+	}
+	log_say(LOG_DEBUG, "session %llu: calls %.*s by HTTP", (unsigned long long)call->client.id, SPAN_TEXT(body->method, 100));
+	(void)(full ? request_full_call : request_call)(&call->client, &rpc, block); /* its msgid is in no other use */
+	block_unref(block);
+}
+
+/* ---- answering ---- */
+
+static void add_headers(struct evhttp_request *request, int status, bool stream, uint64_t retry_after)
+{
+	struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
+
+	(void)evhttp_add_header(headers, "Content-Type", stream ? lines_type : json_type);
+	(void)evhttp_add_header(headers, "X-Content-Type-Options", "nosniff");
+	(void)evhttp_add_header(headers, "Cache-Control", "no-store");
+	(void)evhttp_add_header(headers, "Connection", "close");
+	http_answer_add_hints(request, status, retry_after);
+}
+
+static void answer_whole(struct evhttp_request *request, int status, uint64_t retry_after, struct evbuffer *text)
+{
+	char length[24];
+
+	add_headers(request, status, false, retry_after);
+	snprintf(length, sizeof length, "%zu", evbuffer_get_length(text));
+	(void)evhttp_add_header(evhttp_request_get_output_headers(request), "Content-Length", length);
+	evhttp_send_reply(request, status, NULL, text);
+}
+
+void http_call_refuse(struct evhttp_request *request, int status, const struct error *error)
+{
+	struct evbuffer *text = evbuffer_new();
+
+	if (!text) {
+		http_answer_error(request, status, error);
+		return;
+	}
+	http_reply_put_error(text, error);
+	answer_whole(request, status, error->retry_after, text);
+	evbuffer_free(text);
+}
+
+/* Who has shown nothing of itself may try again with a token. */
+static int status_of(const struct http_call *call)
+{
+	return call->reply.status == HTTP_FORBIDDEN && call->unknown ? HTTP_UNAUTHORIZED : call->reply.status;
+}
+
+/* An error in the place of a stream is no stream. */
+static bool is_of_lines(const struct http_call *call)
+{
+	return call->reply.stream && call->reply.status == HTTP_OK;
+}
+
+/* evhttp's: the connection has taken all that was given to it. */
+static void on_taken(struct evhttp_connection *connection, void *data)
+{
+	struct http_call *call = data;
+
+	(void)connection;
+	daemon_tick(call->calls->daemon);
+	call->sending = false;
+	mark_dirty(call);
+}
+
+static void send_piece(struct http_call *call)
+{
+	if (!call->started) {
+		add_headers(call->request, status_of(call), is_of_lines(call), call->reply.retry_after);
+		evhttp_send_reply_start(call->request, status_of(call), NULL);
+	}
+	call->started = call->sending = true;
+	evhttp_send_reply_chunk_with_cb(call->request, call->reply.text, on_taken, call);
+	watch(call);
+}
+
+static void finish(struct http_call *call)
+{
+	struct evhttp_request *request = call->request;
+
+	let_go(call);
+	if (call->started)
+		evhttp_send_reply_end(request);
+	else
+		answer_whole(request, status_of(call), call->reply.retry_after, call->reply.text);
+	end(call);
+}
+
+/* Each line of a stream is; any other answer that is short waits for its end, and is sent with its length. */
+static bool is_worth_sending(const struct http_call *call)
+{
+	const size_t size = evbuffer_get_length(call->reply.text);
+
+	return size >= PIECE || (size > 0 && (call->started || is_of_lines(call)));
+}
+
+void http_call_go_on(struct http_call *call)
+{
+	struct http_reply *reply = &call->reply;
+
+	if (call->sending)
+		return;
+	http_reply_go_on(reply, &call->client.out, PIECE);
+	client_on_sent(&call->client);
+	if (reply->failed) {
+		struct error error;
+		error_no_memory(&error, RAN_MAYBE);
+		http_call_break_off(call, &error);
+		return;
+	}
+	if (is_worth_sending(call))
+		send_piece(call);
+	if (reply->over)
+		finish(call);
+}
+
+void http_call_break_off(struct http_call *call, const struct error *error)
+{
+	struct evhttp_request *request = call->request;
+
+	if (call->started) {
+		evhttp_connection_free(evhttp_request_get_connection(request)); /* on_closed ends the call */
+		return;
+	}
+	let_go(call);
+	http_call_refuse(request, HTTP_SERVUNAVAIL, error);
+	end(call);
+}

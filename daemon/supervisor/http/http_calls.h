@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* http_calls: POST /call/pool[:selector].method. Says which requests may call, and looks after the calls in progress. */
+#ifndef SUPERVISOR_HTTP_CALLS_H
+#define SUPERVISOR_HTTP_CALLS_H
+
+#include "daemon/supervisor/http/http_call.h"
+
+void http_calls_open(struct http_calls *calls, struct daemon *daemon, struct http_connections *connections);
+
+/* Is that a path of a call? */
+bool http_calls_have(const char *path);
+
+/* Begins the call of a request with such a path, or refuses it. */
+void http_calls_answer(struct http_calls *calls, struct evhttp_request *request);
+
+/* When a turn of the loop ends: writes what has come. */
+void http_calls_flush(struct http_calls *calls);
+
+/* Breaks off what is left: the address is being closed. */
+void http_calls_close(struct http_calls *calls);
+
+#endif
