@@ -138,8 +138,9 @@ def test_each_error_has_its_status(caller):
     http_.error("p.sleep", '{"args": [60], "options": {"timeout_ms": 10}}', 504, "TIMEOUT")
     with daemon.client() as client:
         client.start("p.sleep", 60)
+        wait_for(lambda: (count_of(client, "running"), count_of(client, "queue")) == (1, 0), lambda: "a busy worker")
         client.start("p.sleep", 60)
-        wait_for(lambda: client.value("objpool.status", "p")["pools"][0]["queue"] == 1, lambda: "a full queue")
+        wait_for(lambda: count_of(client, "queue") == 1, lambda: "a full queue")
         status, headers, text = http_.send("/call/p.echo", "[]")
         assert status == 429 and headers["Retry-After"] and "OVERLOADED" in text
 
