@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* json_write: straight from msgpack bytes to text, without objects between: a map's results are many. */
+#include "cli/base64.h"
 #include "cli/json.h"
 #include "cli/ndarray.h"
-#include "proto/base64.h"
 #include "proto/escape.h"
 
 #include <inttypes.h>
@@ -81,14 +81,8 @@ static void write_text(FILE *out, const char *text, size_t size)
 
 static void write_base64(FILE *out, const void *bytes, size_t size)
 {
-	const uint8_t *p = bytes;
-	char four[4];
-
 	(void)putc_unlocked('"', out);
-	for (size_t i = 0; i < size; i += 3) {
-		base64_encode(four, p + i, size - i < 3 ? size - i : 3);
-		(void)fwrite_unlocked(four, 1, sizeof four, out);
-	}
+	base64_write(out, bytes, size);
 	(void)putc_unlocked('"', out);
 }
 

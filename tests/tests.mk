@@ -37,7 +37,7 @@ $(B)/tests/test_transport: $(filter-out %/main.o,$(SUPER))
 LIBS_transport := -levent_openssl -levent_extra -levent_core -linih -ljansson -lsystemd -lssl -lcrypto
 $(B)/tests/test_spawn: $(B)/daemon/supervisor/base/spawn.o $(B)/daemon/supervisor/config/paths.o
 $(B)/tests/test_unclaimed: $(B)/daemon/supervisor/base/unclaimed.o
-$(B)/tests/test_top: $(addprefix $(B)/cli/,top_model.o top_text.o top_view.o fields.o shown.o json_write.o ndarray.o)
+$(B)/tests/test_top: $(addprefix $(B)/cli/,top_model.o top_text.o top_view.o fields.o shown.o json_write.o ndarray.o base64.o)
 
 # A process for each thousand seeds, as many at once as there are CPUs.
 sim_of = seq $(firstword $(subst -, ,$(1))) 1000 $(lastword $(subst -, ,$(1))) | xargs -P $$(nproc) -I@ \

@@ -349,13 +349,21 @@ def test_rights(caller):
 
 
 def test_limits_of_users(caller):
-    http_, daemon = caller({"p": {"workers": 1}}, users=USERS.replace("1000/s", "2/h") + "max_inflight = 1\n")
+    http_, daemon = caller({"p": {"workers": 1}}, users=USERS.replace("1000/s", "2/h"))
     bearer = {**JSON, "Authorization": "Bearer secret"}
     assert [http_.send("/call/p.slot", "[]", bearer)[0] for _ in range(2)] == [200, 200]
     status, headers, _ = http_.send("/call/p.slot", "[]", bearer)
     assert status == 429 and 1700 < int(headers["Retry-After"]) <= 1800
-    s = socket.create_connection((http_.host, http_.port), timeout=DEADLINE)
-    s.close()
+
+
+@pytest.mark.parametrize("limit", ["max_inflight", "max_sessions"])
+def test_calls_count_for_their_user(caller, limit):
+    http_, _ = caller({"p": {"workers": 1}}, users=USERS.replace("rate = 1000/s", f"{limit} = 1"))
+    bearer = {**JSON, "Authorization": "Bearer secret"}
+    with socket.create_connection((http_.host, http_.port), timeout=DEADLINE) as s:
+        s.sendall(post("/call/p.sleep", "[60]", "Authorization: Bearer secret\r\n"))
+        wait_for(lambda: http_.send("/call/p.slot", "[]", bearer)[0] == 429, lambda: "a refusal")
+    wait_for(lambda: http_.send("/call/p.slot", "[]", bearer)[0] == 200, lambda: "room")
 
 
 # ---- browsers ----

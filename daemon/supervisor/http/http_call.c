@@ -116,7 +116,7 @@ struct http_call *http_call_new(struct http_calls *calls, struct evhttp_request 
 	call->calls = calls;
 	call->request = request;
 	call->client.wrote = on_wrote;
-	call->client.error_maps = true;
+	call->client.error_form = ERRORS_AS_MAP;
 	call->client.is_one_call = true;
 	client_set_rights(&call->client, rights);
 	account_add_file(call->client.account);
@@ -134,7 +134,8 @@ void http_call_begin(struct http_call *call, const struct http_body *body)
 	struct rpc rpc;
 	bool full;
 
-	if (http_body_pack(body, call->client.account, &block, &rpc, &full, &error) < 0) {
+	if (client_enter(&call->client, &error) < 0 ||
+	    http_body_pack(body, call->client.account, &block, &rpc, &full, &error) < 0) {
 		client_answer_error(&call->client, 0, &error);
 		return;
 	}

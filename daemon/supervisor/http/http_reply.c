@@ -70,7 +70,7 @@ void http_reply_put_error(struct evbuffer *text, const struct error *error)
 	struct to_json json;
 	struct span value;
 
-	error_pack(error, true, &packed);
+	error_pack(error, ERRORS_AS_MAP, &packed);
 	if (!packed.failed && messages_next(&messages, &packed, &value) == 1) {
 		(void)evbuffer_add(text, "{\"error\": ", 10);
 		to_json_begin(&json, value, TO_JSON_ALONE, text);
