@@ -4,6 +4,7 @@ import importlib
 import multiprocessing
 import subprocess
 import sys
+import types
 
 import pytest
 
@@ -35,6 +36,13 @@ def test_numbers_of_processes_of_all_kinds():
             assert pool.map(abs, [-1]) == [1] and repr(pool).endswith(" pool_size=1>")
     with pytest.raises(TypeError, match="'float' object cannot be interpreted as an integer"):
         Pool(1.5)
+
+
+def test_objects_among_the_modules_that_only_look_like_modules(monkeypatch):
+    """cffi puts such there."""
+    monkeypatch.setitem(sys.modules, "looks_like_one", type("Lib", (), {"__class__": types.ModuleType})())
+    with Pool(1) as pool:
+        assert pool.map(abs, [-1]) == [1]
 
 
 class Text(str):

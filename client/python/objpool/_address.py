@@ -26,7 +26,7 @@ def default_addresses() -> List[str]:
 
 
 def open_socket(address: str, timeout: Optional[float] = None) -> socket.socket:
-    """A socket connected to unix:PATH or tcp:HOST:PORT."""
+    """A socket connected to unix:PATH, tcp:HOST:PORT or tls:HOST:PORT, without TLS yet."""
     kind, _, rest = address.partition(":")
     try:
         if kind == "unix" and rest:
@@ -37,12 +37,12 @@ def open_socket(address: str, timeout: Optional[float] = None) -> socket.socket:
             except BaseException:
                 sock.close()
                 raise
-        elif kind == "tcp" and rest:
+        elif kind in ("tcp", "tls") and rest:
             host, _, port = rest.rpartition(":")
             sock = socket.create_connection((host.strip("[]"), int(port)), timeout)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         else:
-            raise ValueError("addresses are unix:PATH or tcp:HOST:PORT")
+            raise ValueError("addresses are unix:PATH, tcp:HOST:PORT or tls:HOST:PORT")
     except (OSError, ValueError) as error:
         raise NoDaemon(f"can't connect to {address}: {getattr(error, 'strerror', None) or error}") from error
     return sock

@@ -6,9 +6,10 @@ import os
 import threading
 import weakref
 
-from . import _connection, _embedded, _fork, _owned, _retry
+from . import _connect, _connection, _embedded, _fork, _owned, _retry
 from ._address import PRIVATE, default_addresses
 from ._call import check_options
+from ._credentials import Credentials, Nobody
 from ._pool import Pool
 from ._pool_section import template_and_section
 from ._template import Template
@@ -23,7 +24,8 @@ class Client:
     """A connection to a daemon, made again when it was lost. Any number of threads may use it."""
 
     def __init__(self, address: Optional[str] = None, *, unpickle: Optional[bool] = None, timeout: Optional[float] = None,
-                 retry: Any = None) -> None:
+                 retry: Any = None, **credentials: Any) -> None:
+        self._credentials = Credentials(**credentials)
         self.retry = _retry.of(retry)  #: for calls of its pools that have no `retry` of their own
         self._unpickle = unpickle
         self._timeout = timeout
@@ -39,7 +41,8 @@ class Client:
 
     def _open(self, address: str) -> _connection.Connection:
         unpickle = address.startswith("unix:") if self._unpickle is None else self._unpickle
-        connection = _connection.connect(address, unpickle, self._timeout)
+        credentials = self._credentials if self._daemon is None else Nobody()
+        connection = _connect.connect(address, unpickle, self._timeout, credentials)
         self.address = address
         return connection
 
@@ -233,8 +236,9 @@ def _name_of(pool: Union[str, Pool]) -> str:
 
 
 def connect(address: Optional[str] = None, *, unpickle: Optional[bool] = None, timeout: Optional[float] = None,
-            retry: Any = None) -> Client:
-    """A client of the daemon at `address` (unix:PATH, tcp:HOST:PORT or "private").
+            retry: Any = None, tls_ca: Any = None, tls_cert: Any = None, tls_key: Any = None, tls_name: Optional[str] = None,
+            token_file: Any = None) -> Client:
+    """A client of the daemon at `address` (unix:PATH, tcp:HOST:PORT, tls:HOST:PORT or "private").
 
     Without address: of the daemon at $OBJPOOL_ADDRESS, else of the user's or the system's daemon. If none answers there, of a
     private daemon, which is started for this program and ends with it.
@@ -242,8 +246,14 @@ def connect(address: Optional[str] = None, *, unpickle: Optional[bool] = None, t
     unpickle: whether pickled objects that come are unpickled, which lets the daemon's pools run code here; by default on Unix
     sockets only. timeout: how many seconds connecting may take. retry: a Retry, a number of attempts, or True: calls of its pools
     that have not run are sent again.
+
+    For tls: addresses: tls_ca is a file of the CAs that are trusted, else those of the system; tls_cert and tls_key are files of
+    the certificate to show and its key, which may be one; tls_name is the name that the daemon's certificate must have, else the
+    host. token_file: a file with the token to show, over TLS or a Unix socket; others must not be able to read it. What is not
+    given is taken from $OBJPOOL_TLS_CA, _CERT, _KEY, _NAME and $OBJPOOL_TOKEN_FILE. All are read whenever a connection is made.
     """
-    return Client(address, unpickle=unpickle, timeout=timeout, retry=retry)
+    return Client(address, unpickle=unpickle, timeout=timeout, retry=retry, tls_ca=tls_ca, tls_cert=tls_cert, tls_key=tls_key,
+                  tls_name=tls_name, token_file=token_file)
 
 
 _default: Optional[Client] = None

@@ -39,7 +39,6 @@ import weakref
 import msgpack
 
 from . import _embedded, _files, _incoming, _line, _pack
-from ._address import open_socket
 from ._background import Background
 from ._entry import Entry, release
 from ._inbox import Inbox
@@ -472,18 +471,6 @@ class Connection(Inbox):
 def _may_stay_awake() -> bool:
     """Whether there is a CPU for the daemon and the workers while this thread polls."""
     return hasattr(os, "sched_getaffinity") and len(os.sched_getaffinity(0)) > 1
-
-
-def connect(address: str, unpickle: bool, timeout: Optional[float] = None) -> Connection:
-    """A connection on which objpool.hello has been answered."""
-    connection = Connection(open_socket(address, timeout), address, unpickle)
-    try:
-        connection.on_hello(connection.call("objpool.hello", [connection.introduction()], timeout))
-        connection.open_line()
-    except BaseException:
-        connection.close()
-        raise
-    return connection
 
 
 _connections: "weakref.WeakSet[Connection]" = weakref.WeakSet()

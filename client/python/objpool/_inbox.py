@@ -6,7 +6,7 @@ import itertools
 
 from . import _files, _incoming, _load, _pack, _raised
 from ._entry import Entry
-from .errors import ConnectionLost
+from .errors import ConnectionLost, ObjpoolError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,6 +36,11 @@ class Inbox:
         self.large: Dict[str, Set[str]] = {}  #: pool -> the methods whose calls go past direct channels: results are large
         self.forks: Dict[str, Any] = {}  #: name of a pool -> the _fork.Fork that its workers are forks of
         self._arrivals: Optional[_files.Arrivals] = None
+
+    @property
+    def refusal(self) -> Optional[ObjpoolError]:
+        """Why the other side has ended a connection over TLS, or this one."""
+        return None
 
     def add(self, entry: Entry) -> int:
         """Registers an entry that waits for an answer; returns its msgid."""

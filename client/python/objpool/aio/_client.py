@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import Any, Awaitable, Dict, List, Mapping, Optional, Sequence, Union
+import socket
+from typing import TYPE_CHECKING, Any, Awaitable, Dict, List, Mapping, Optional, Sequence, Union
 
-from .. import _embedded, _fork, _owned, _retry
-from .._address import PRIVATE, default_addresses, open_socket
+from .. import _connect, _embedded, _fork, _owned, _retry
+from .._address import PRIVATE, default_addresses
 from .._call import check_options
+from .._credentials import Credentials, Nobody
 from .._pool_section import template_and_section
 from .._template import Template
 from ..errors import ConnectionLost, NoDaemon, ObjpoolError
 from ._connection import Connection
 from ._pool import Pool
+from ._secure import SecureConnection
+
+if TYPE_CHECKING:
+    from .._tls import Tls
 
 
 class Client:
     """A connection to a daemon, made again when it was lost. Made by :func:`connect`."""
 
-    def __init__(self, unpickle: Optional[bool], timeout: Optional[float], retry: Any) -> None:
+    def __init__(self, unpickle: Optional[bool], timeout: Optional[float], retry: Any, credentials: Credentials) -> None:
+        self._credentials = credentials
         self.retry = _retry.of(retry)  #: for calls of its pools that have no `retry` of their own
         self._unpickle = unpickle
         self._timeout = timeout
@@ -31,12 +38,17 @@ class Client:
 
     async def _open(self, address: str) -> Connection:
         unpickle = address.startswith("unix:") if self._unpickle is None else self._unpickle
-        sock = await asyncio.get_running_loop().run_in_executor(None, open_socket, address, self._timeout)
-        connection = Connection(sock, address, unpickle)
+        credentials = self._credentials if self._daemon is None else Nobody()
+        token = credentials.introduction(address)
+        opening = asyncio.get_running_loop().run_in_executor(None, _connect.open_socket, address, self._timeout, credentials)
+        connection = _connection_on(*await opening, address, unpickle)
         try:
-            connection.on_hello(await connection.call("objpool.hello", [connection.introduction()], self._timeout))
+            hello = {**connection.introduction(), **token}
+            connection.on_hello(await connection.call("objpool.hello", [hello], self._timeout))
         except BaseException:
             connection.fail(ConnectionLost("the connection was closed"))
+            if connection.refusal is not None:
+                raise connection.refusal from None
             raise
         self.address = address
         return connection
@@ -206,6 +218,10 @@ async def _withdraw(connection: Connection, owned: _owned.Owned, drop: bool, cre
         owned.give_up()
 
 
+def _connection_on(sock: socket.socket, tls: Optional[Tls], address: str, unpickle: bool) -> Connection:
+    return Connection(sock, address, unpickle) if tls is None else SecureConnection(sock, address, unpickle, tls)
+
+
 def _name_of(pool: Union[str, Pool]) -> str:
     return pool if isinstance(pool, str) else pool.name
 
@@ -213,9 +229,9 @@ def _name_of(pool: Union[str, Pool]) -> str:
 class _Connecting(Awaitable[Client]):
     """await connect(...) or async with connect(...)."""
 
-    def __init__(self, address: Optional[str], unpickle: Optional[bool], timeout: Optional[float], retry: Any) -> None:
+    def __init__(self, address: Optional[str], client: Client) -> None:
         self._address = address
-        self._client = Client(unpickle, timeout, retry)
+        self._client = client
 
     async def _connect(self) -> Client:
         await self._client._connect_first(self._address)
@@ -232,6 +248,7 @@ class _Connecting(Awaitable[Client]):
 
 
 def connect(address: Optional[str] = None, *, unpickle: Optional[bool] = None, timeout: Optional[float] = None,
-            retry: Any = None) -> _Connecting:
+            retry: Any = None, tls_ca: Any = None, tls_cert: Any = None, tls_key: Any = None, tls_name: Optional[str] = None,
+            token_file: Any = None) -> _Connecting:
     """``client = await connect(...)`` or ``async with connect(...) as client``: see objpool.connect."""
-    return _Connecting(address, unpickle, timeout, retry)
+    return _Connecting(address, Client(unpickle, timeout, retry, Credentials(tls_ca, tls_cert, tls_key, tls_name, token_file)))

@@ -83,19 +83,25 @@ class Connection(Inbox):
         try:
             while out and self.lost is None:
                 data, outgoing = self._next_out()
-                if outgoing is None:
-                    sent = self._socket.send(data, socket.MSG_NOSIGNAL)
-                else:
-                    sent = self._socket.sendmsg((data,), outgoing.ancillary(), socket.MSG_NOSIGNAL)
+                sent = self._send_some(data, outgoing)
                 out[0] = (data[sent:], None)  # the descriptors went with the first byte
                 if sent == len(data):
                     out.popleft()
+            self._send_rest()
         except BlockingIOError:
             self.loop.add_writer(self._socket, self._on_writable)
             return
         except OSError as error:
             self._send_failed(error)
         self._flushing = False
+
+    def _send_some(self, data: memoryview, outgoing: Optional[_files.Outgoing]) -> int:
+        if outgoing is None:
+            return self._socket.send(data, socket.MSG_NOSIGNAL)
+        return self._socket.sendmsg((data,), outgoing.ancillary(), socket.MSG_NOSIGNAL)
+
+    def _send_rest(self) -> None:
+        """Sends what lies between `_out` and the socket."""
 
     def _send_failed(self, error: OSError) -> None:
         self.fail(ConnectionLost(f"{self.address}: {error.strerror or error}"))
@@ -119,7 +125,7 @@ class Connection(Inbox):
             return self.fail(ConnectionLost("the connection belongs to the process that was forked"))
         _embedded.stay_at_the_end()
         try:
-            data, ancillary = self._socket.recvmsg(_READ, _files.RECEIVE_SPACE, socket.MSG_CMSG_CLOEXEC)[:2]
+            data, ancillary = self._receive()
             if ancillary and self._arrivals is not None:
                 self._arrivals.add(ancillary)
             if not data:
@@ -134,6 +140,9 @@ class Connection(Inbox):
             self.fail(ConnectionLost(f"{self.address}: {error.strerror or error}"))
         except Exception as error:
             self.fail(ConnectionLost(f"{self.address}: can't read what came: {error}"))
+
+    def _receive(self) -> Tuple[bytes, List[Any]]:
+        return self._socket.recvmsg(_READ, _files.RECEIVE_SPACE, socket.MSG_CMSG_CLOEXEC)[:2]
 
     def poll(self) -> None:
         """Reads what has come, without waiting."""

@@ -5,7 +5,8 @@ import os
 import threading
 import time
 
-from .. import _connection, _embedded, _fork, _raised, _spawn, errors
+from .. import _connect, _embedded, _fork, _raised, _spawn, errors
+from .._credentials import Nobody
 from .._entry import Entry
 
 _numbers = itertools.count(1)
@@ -53,7 +54,7 @@ class Home:
         self._end = None
         self._timer = None
         try:
-            self.connection = _connection.connect(_private_daemon(_embedded.private_daemon).address, unpickle=True)
+            self.connection = _connect.connect(_private_daemon(_embedded.private_daemon).address, True, credentials=Nobody())
             self._creation = self._start("objpool.create", {
                 "pool": self.pool, "plugin": "python", "class": work, "workers": size,
                 "args": [] if setup is None else [setup], "slot_kwargs": [{"slot": i} for i in range(size)],

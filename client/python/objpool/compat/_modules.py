@@ -83,7 +83,8 @@ _names_of = types.ModuleType.__dict__["__dict__"].__get__       # lazy modules r
 
 
 def _spec(module):
-    return _names_of(module).get("__spec__") if isinstance(module, types.ModuleType) else None
+    """None for an object that only looks like a module, as cffi's libraries do: these have no names of their own."""
+    return _names_of(module).get("__spec__") if issubclass(type(module), types.ModuleType) else None
 
 
 def specs_of(function, names):

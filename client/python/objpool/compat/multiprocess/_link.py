@@ -8,8 +8,8 @@
                 otherwise by the page (_order.py).
     references  the server counts one reference of this process for all its proxies of a referent.
 
-An address names a daemon and a pool of it: "unix:PATH#POOL" or "tcp:HOST:PORT#POOL", and "objpool:POOL" for the daemon that
-objpool.connect() finds.
+An address names a daemon and a pool of it: "unix:PATH#POOL", "tcp:HOST:PORT#POOL" or "tls:HOST:PORT#POOL", and "objpool:POOL"
+for the daemon that objpool.connect() finds.
 """
 import itertools
 import os
@@ -18,7 +18,7 @@ import threading
 import time
 from multiprocessing import util
 
-from ... import _channel, _connection, errors
+from ... import _channel, _connect, errors
 from ..._address import default_addresses
 from ..._direct import NotBegun
 from . import _codec, _memory_file
@@ -26,7 +26,7 @@ from ._codec import (
     AGAIN_ANSWER, DIRECT_MOST, LARGE_ANSWER, PLAIN, RESEND_ANSWER, UNKNOWN_ANSWER, UNSEEN_ANSWER, are_plain, dumps_call, is_plain)
 from ._order import Page
 
-_NEAR = re.compile(r"(unix:|tcp:|objpool:)")
+_NEAR = re.compile(r"(unix:|tcp:|tls:|objpool:)")
 _DEFAULT = "manager"
 _NO_ANSWERS = _codec.STALE, _codec.UNKNOWN, _codec.RESEND
 _WITHDRAW_MOST = 10.0   # seconds; the server answers at once
@@ -65,10 +65,10 @@ def parts_of(address):
 def connect(daemon):
     """A connection to a daemon. None: the one that objpool.connect() finds."""
     if daemon is not None:
-        return _connection.connect(daemon, True)
+        return _connect.connect(daemon, True)
     for address in default_addresses():
         try:
-            return _connection.connect(address, True)
+            return _connect.connect(address, True)
         except errors.NoDaemon:
             if os.environ.get("OBJPOOL_ADDRESS"):
                 raise
