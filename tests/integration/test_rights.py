@@ -85,6 +85,21 @@ def test_a_wrong_token_ends_the_connection(start):
         client.value("objpool.ping")
         assert client.error("objpool.hello", {"token": "secret"}).startswith("BAD_REQUEST: ")
         client.value("objpool.ping")
+    with daemon.client() as client:  # what is refused is a request, too
+        client.send_raw(b"\x94\x00\x07\xacobjpool.ping" + b"\x91" * 40 + b"\x01")
+        assert client.wait(7)[0].startswith("BAD_REQUEST: ")
+        assert client.error("objpool.hello", {"token": "secret"}).startswith("BAD_REQUEST: ")
+
+
+def test_the_log_has_a_bounded_number_of_lines_about_wrong_tokens(start):
+    daemon = start(users=CI)
+    for _ in range(110):
+        with daemon.client() as client:
+            assert client.error("objpool.hello", {"token": "wrong"}).startswith("DENIED: ")
+    daemon.stop()
+    log = daemon.log_path.read_text()
+    assert log.count("the token is no user's") == 100
+    assert f"the connection is closed, from process {os.getpid()}, user {os.getuid()}, group {os.getgid()}" in log
 
 
 def test_who_is_nobodys_user(start):
@@ -97,7 +112,7 @@ def test_who_is_nobodys_user(start):
             error = client.error(method, *[1] * (method == "objpool.cancel"))
             assert error["code"] == "DENIED" and "user" not in error, (method, error)
         client.notify("p.note")
-    daemon.wait_log(r'session \d+: DENIED: a client that is no user may not "call" p\.note')
+    daemon.wait_log(r'session \d+: DENIED: a client that is no user may not "call" p\.note .*, from tcp:127\.0\.0\.1:')
 
 
 @needs_root
@@ -152,6 +167,7 @@ def test_a_refusal_shows_no_other_name_than_what_was_asked_for(start):
             assert client.error(method)["message"].startswith(f'user ci may not "call" {shown} (objpoold.conf:')
             assert client.full("p", method.removeprefix("p."))[0]["message"].startswith(f'user ci may not "call" {shown} (')
         assert client.error("objpool.reload\0")["message"] == 'the daemon has no method "objpool.reload?"'
+    daemon.stop()  # all lines have been written
     lines = re.findall(r'DENIED: user ci may not "call" p\.echo(.*)', daemon.log_path.read_text())
     assert [line.split(" ")[0] for line in lines] == ["?", "?", "??", "??"]
 

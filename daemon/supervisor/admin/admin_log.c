@@ -90,7 +90,12 @@ void admin_log(const struct request *request, int done)
 void admin_log_denied(const struct client *client, const struct error *error)
 {
 	struct daemon *daemon = container_of(client->core, struct daemon, core);
+	char peer[ADDRESS_TEXT] = "a method";
 
-	if (log_quota_take(&daemon->denials, client->core->now, "requests were denied"))
-		log_say(LOG_NOTICE, "session %llu: DENIED: %.*s", (unsigned long long)client->id, SPAN_TEXT(error->message, 320));
+	if (!log_quota_take(&daemon->denials, client->core->now, DENIALS))
+		return;
+	if (!client->internal)
+		session_identity_peer(container_of(client, const struct session, client), peer, sizeof peer);
+	log_say(LOG_NOTICE, "session %llu: DENIED: %.*s, from %s", (unsigned long long)client->id, SPAN_TEXT(error->message, 320),
+		peer);
 }

@@ -51,6 +51,9 @@ struct daemon_ops {
 	void (*worker_gone)(struct worker *worker, int status); /* its process has ended: slowlog_on_gone */
 };
 
+/* What the log counts when clients are denied more than it has lines for. */
+#define DENIALS "requests were denied"
+
 struct daemon {
 	struct core core;
 	const struct daemon_ops *ops;
@@ -66,7 +69,7 @@ struct daemon {
 	int exit_status;
 	uint64_t started;              /* CLOCK_MONOTONIC */
 
-	struct log_quota denials;      /* lines about requests that were denied */
+	struct log_quota denials;      /* lines about requests that were denied: DENIALS of them */
 	struct log_quota steered;      /* lines about requests that change something for others */
 	struct users *users;           /* NULL: the configuration has none */
 	struct listener_list listeners;

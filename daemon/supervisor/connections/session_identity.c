@@ -74,7 +74,7 @@ static int find(const struct session *session, struct users *users, struct known
 	if (r == 0)
 		r = users_identify(users, &credentials, &found->identity, &found->by, reason, sizeof reason);
 	free(groups);
-	if (r == -EEXIST)
+	if (r == -EEXIST && log_quota_take(&session->daemon->denials, session->daemon->core.now, DENIALS))
 		log_say(LOG_WARNING, "session %llu: refused: %s", (unsigned long long)session->client.id, reason);
 	return r;
 }
@@ -124,10 +124,9 @@ void session_identity_peer(const struct session *session, char *text, size_t siz
 
 /* ---- tokens ---- */
 
-static int refuse_token(const struct session *session, const char *reason, struct error *error)
+static int refuse_token(const char *reason, struct error *error)
 {
 	error_say(error, ERROR_DENIED, RAN_NO, "%s; the connection is closed", reason);
-	log_say(LOG_WARNING, "session %llu: %s", (unsigned long long)session->client.id, reason);
 	return -EACCES;
 }
 
@@ -149,16 +148,16 @@ int session_identity_use_token(struct session *session, struct span token, struc
 		return 0;
 	}
 	if (!is_private)
-		return refuse_token(session, "a token came over plain TCP, where others may have read it", error);
+		return refuse_token("a token came over plain TCP, where others may have read it", error);
 	if (session->asked) {
 		error_say(error, ERROR_BAD_REQUEST, RAN_NO, "a token comes with objpool.hello, before any other request");
 		return -EINVAL;
 	}
 	if (token.size == 0 || token.size > TOKEN_MAX)
-		return refuse_token(session, "the token is no user's", error);
+		return refuse_token("the token is no user's", error);
 	keep_token(session, token);
 	if (!users_know_token(users, session->token))
-		return refuse_token(session, "the token is no user's", error);
+		return refuse_token("the token is no user's", error);
 	if (session_identity_settle(session) == 0)
 		return 0;
 	error_no_memory(error, RAN_NO);

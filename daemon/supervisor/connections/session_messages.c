@@ -115,8 +115,8 @@ static int on_message(struct session *session, struct span message, struct block
 		r = request_refuse(&session->client, &rpc, &error);
 	} else if (session->client.entered || (r = enter(session, &rpc)) == 0) {
 		r = dispatch(session, &rpc, block);
-		session->asked = true;
 	}
+	session->asked = true;
 	if (files != 0)
 		block_unref(block);
 	return r == -EEXIST ? on_duplicate(session, rpc.msgid) : r;
