@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Each user, selector, pool, method, and method of the daemon: is it DENIED? A model that reads the configuration says so, too."""
+"""Each user, selector, pool, method, and method of the daemon: is it DENIED? A model of the configuration says so, too."""
 import hashlib
 import itertools
 import re
@@ -107,10 +107,12 @@ class Model:
 
     def any_call(self, pool, whole=False):
         covers = [rule for rule in self.rules("deny") if self.glob(rule[0], pool) and set(rule[1]) == {"*"}]
-        return not covers and any(self.glob(rule[0], pool) and (not whole or set(rule[1]) == {"*"}) for rule in self.rules("call"))
+        rules = [rule for rule in self.rules("call") if self.glob(rule[0], pool)]
+        return not covers and any(not whole or set(rule[1]) == {"*"} for rule in rules)
 
     def direct(self, pool):
-        return self.pool("direct", pool) and self.any_call(pool, True) and not any(self.glob(r[0], pool) for r in self.rules("deny"))
+        denied = any(self.glob(rule[0], pool) for rule in self.rules("deny"))
+        return self.pool("direct", pool) and self.any_call(pool, True) and not denied
 
     def has(self, key):
         return bool([word for word in self.words(self.body, key) if word != "no"])
@@ -152,7 +154,8 @@ def own_cells(model):
         yield "objpool.restart", [pool, "bad"], model.pool("admin", pool)
         yield "objpool.forget", [pool], model.pool("admin", pool)
         yield "objpool.create", [{"pool": pool}], model.pool("create", pool)
-        yield "objpool.create", [{"pool": pool, "plugin": "/no/such.so", "class": "C"}], model.pool("create", pool) and (model.pool("code", pool))
+        allowed = model.pool("create", pool) and model.pool("code", pool)
+        yield "objpool.create", [{"pool": pool, "plugin": "/no/such.so", "class": "C"}], allowed
     yield "objpool.drop", ["ghost"], model.pool("create", "ghost")
     yield "objpool.drop", ["tmp-9"], model.pool("create", "tmp-9")
     yield "objpool.pools", [], model.has("describe")
