@@ -129,6 +129,12 @@ def test_a_group_alone(caged):
 
 
 @AS_ROOT
+def test_a_limit_that_the_kernel_does_not_keep(start):
+    reason = "limit_processes = 5: the kernel does not bound the processes of root"
+    assert why_not(start, user="root", limit_processes=5) == reason
+
+
+@AS_ROOT
 @pytest.mark.parametrize("keys, groups", [({"group": "root"}, [0]), ({"user": "root"}, os.getgrouplist("root", 0))])
 def test_groups_of_the_daemon_stay_behind(caged, keys, groups):
     before = os.getgroups()

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <inttypes.h>
 #include <linux/capability.h>
 #include <pwd.h>
 #include <signal.h>
@@ -110,6 +111,9 @@ int cage_set_account(const struct cage *cage)
 	}
 	if (cage->group.size > 0 && find_group(cage, &gid) < 0)
 		return -1;
+	if (user && user->pw_uid == 0 && cage->limit_processes != CAGE_UNSET)
+		return cage_fail(cage, "limit_processes = %" PRId64 ": the kernel does not bound the processes of root",
+				 cage->limit_processes);
 	return user || cage->group.size > 0 ? become(cage, user, gid) : 0;
 }
 
