@@ -239,9 +239,9 @@ class Tls:
 
     def receive(self, receive: Callable[[int], bytes]) -> None:
         """Takes what the socket has."""
+        self.unread = True  # also if an interrupt comes just after it has been taken
         if not self._cipher:
             self._cipher.extend(map(receive, _RECEIVE))
-        self.unread = True
 
     def decrypt(self, chunks: List[Any]) -> None:
         """Adds all that can be decrypted; b"" at the end."""
