@@ -120,6 +120,22 @@ def test_keywords_and_options(caller):
     assert call("p.progress", args=[2], options={"progress": True}) == {"result": 2}
 
 
+def test_traces(caller):
+    http_, _ = caller()
+    trace = "00-" + "a1" * 16 + "-" + "b2" * 8 + "-01"
+    other = trace.replace("a1", "c3")
+    assert http_.send("/call/p.traceparent", '{"options": {"traceparent": "%s"}}' % other, {**JSON, "traceparent": trace})[2] == (
+        '{"result": "%s"}\n' % other)
+    assert http_.send("/call/p.traceparent", "[]", {**JSON, "traceparent": trace})[2] == '{"result": "%s"}\n' % trace
+    assert http_.send("/call/p.traceparent", "[]", {**JSON, "traceparent": "nonsense"})[2] == '{"result": null}\n'
+
+
+def test_nested_calls_cannot_be_sticky(caller):
+    http_, _ = caller({"p": {}, "q": {}})
+    _, _, text = http_.send("/call/p.relay", '["objpool.call", "q:all", "set", [1], {"sticky": "append"}]')
+    assert "may not make calls of pool q sticky" in text
+
+
 # ---- errors ----
 
 

@@ -4,11 +4,12 @@
 #include "daemon/supervisor/http/from_json.h"
 #include "proto/pack.h"
 #include "proto/scan.h"
+#include "proto/traceparent.h"
 
 #include <errno.h>
 
 /* An object has a level more than its kwargs, of which each value may have SCAN_LEVELS. */
-enum { BODY_LEVELS = SCAN_LEVELS + 2, ROOM = 64 /* for heads and names of the wire */ };
+enum { BODY_LEVELS = SCAN_LEVELS + 2, ROOM = 160 /* for heads, a trace and names of the wire */ };
 
 /* What the body has, packed. */
 struct parts {
@@ -118,17 +119,36 @@ static uint8_t *pack_plain(uint8_t *p, struct span method, const struct parts *p
 	return pack_args(pack_text(pack_begin(p), method), parts);
 }
 
-static uint8_t *pack_full(uint8_t *p, struct span method, size_t dot, const struct parts *parts, bool stream)
+/* A header that is no trace is ignored, as W3C Trace Context wants it. */
+static bool has_trace(const struct http_body *body)
 {
+	const char *text = body->traceparent;
+	return text && traceparent_is_one((const uint8_t *)text, strlen(text));
+}
+
+/* Of options that come twice the last counts. */
+static uint8_t *pack_options(uint8_t *p, const struct http_body *body, const struct parts *parts)
+{
+	const bool trace = has_trace(body);
+
+	p = pack_map(p, parts->option_count + trace + (parts->kwargs.size > 0) + body->stream);
+	if (trace)
+		p = pack_str(pack_str(p, "traceparent", 11), body->traceparent, strlen(body->traceparent));
+	p = pack_raw(p, parts->options);
+	if (parts->kwargs.size > 0)
+		p = pack_raw(pack_str(p, "kwargs", 6), parts->kwargs);
+	return body->stream ? pack_bool(pack_str(p, "stream", 6), true) : p;
+}
+
+static uint8_t *pack_full(uint8_t *p, const struct http_body *body, size_t dot, const struct parts *parts)
+{
+	const struct span method = body->method;
 	const struct span target = {.bytes = method.bytes, .size = dot};
 	const struct span name = {.bytes = method.bytes + dot + 1, .size = method.size - dot - 1};
 
 	p = pack_str(pack_begin(p), "objpool.call", 12);
 	p = pack_args(pack_text(pack_text(pack_array(p, 4), target), name), parts);
-	p = pack_raw(pack_map(p, parts->option_count + (parts->kwargs.size > 0) + stream), parts->options);
-	if (parts->kwargs.size > 0)
-		p = pack_raw(pack_str(p, "kwargs", 6), parts->kwargs);
-	return stream ? pack_bool(pack_str(p, "stream", 6), true) : p;
+	return pack_options(p, body, parts);
 }
 
 static int pack(const struct http_body *body, struct account *account, const struct parts *parts, struct block **block,
@@ -137,13 +157,13 @@ static int pack(const struct http_body *body, struct account *account, const str
 	const struct span method = body->method;
 	const uint8_t *dot = method.size ? memchr(method.bytes, '.', method.size) : NULL; /* none: request_call says so */
 
-	*full = dot && (body->stream || parts->kwargs.size > 0 || parts->option_count > 0);
+	*full = dot && (body->stream || parts->kwargs.size > 0 || parts->option_count > 0 || has_trace(body));
 	*block = block_new(account, ROOM + method.size + parts->args.size + parts->kwargs.size + parts->options.size);
 	if (!*block)
 		return -ENOMEM;
 	uint8_t *begin = (*block)->bytes;
-	const uint8_t *end = *full ? pack_full(begin, method, (size_t)(dot - method.bytes), parts, body->stream)
-				   : pack_plain(begin, method, parts);
+	const uint8_t *end =
+		*full ? pack_full(begin, body, (size_t)(dot - method.bytes), parts) : pack_plain(begin, method, parts);
 	return rpc_parse((struct span){.bytes = begin, .size = (size_t)(end - begin)}, rpc);
 }
 

@@ -12,9 +12,10 @@
 #include "proto/rpc.h"
 
 struct http_body {
-	struct span method; /* as the path has it */
-	struct span text;   /* the body; a '\0' follows */
-	bool stream;        /* results are to come one by one */
+	struct span method;      /* as the path has it */
+	struct span text;        /* the body; a '\0' follows */
+	bool stream;             /* results are to come one by one */
+	const char *traceparent; /* of the request's header; NULL: there is none. An option of the body goes before it */
 };
 
 /* Packs the request, whose msgid is 0. 0: *block is the caller's to unref, *rpc lies in it, and *full says whether it is one of

@@ -79,7 +79,8 @@ static char *copy_body(struct evhttp_request *request, size_t *size)
 
 static void begin(struct http_calls *calls, struct evhttp_request *request, const struct known *known, struct error *error)
 {
-	const char *accept = evhttp_find_header(evhttp_request_get_input_headers(request), "Accept");
+	const struct evkeyvalq *headers = evhttp_request_get_input_headers(request);
+	const char *accept = evhttp_find_header(headers, "Accept");
 	const bool stream = accept_names(accept, "application/x-ndjson");
 	struct rights *rights = known->identity ? known->identity->rights : NULL;
 	size_t size, method_size;
@@ -89,7 +90,8 @@ static void begin(struct http_calls *calls, struct evhttp_request *request, cons
 	if (call) {
 		const struct http_body body = {.method = {.bytes = (const uint8_t *)method, .size = method_size},
 					       .text = {.bytes = (const uint8_t *)text, .size = size},
-					       .stream = stream};
+					       .stream = stream,
+					       .traceparent = evhttp_find_header(headers, "traceparent")};
 		call->unknown = is_unknown(known);
 		http_call_begin(call, &body);
 	} else {

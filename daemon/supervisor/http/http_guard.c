@@ -104,7 +104,7 @@ void http_guard_answer_options(struct evhttp_request *request)
 
 	(void)evhttp_add_header(headers, "Allow", "POST, OPTIONS");
 	(void)evhttp_add_header(headers, "Access-Control-Allow-Methods", "POST");
-	(void)evhttp_add_header(headers, "Access-Control-Allow-Headers", "Content-Type, Authorization");
+	(void)evhttp_add_header(headers, "Access-Control-Allow-Headers", "Content-Type, Authorization, traceparent");
 	(void)evhttp_add_header(headers, "Access-Control-Max-Age", "600");
 	(void)evhttp_add_header(headers, "Connection", "close");
 	evhttp_send_reply(request, HTTP_NOCONTENT, NULL, NULL);
