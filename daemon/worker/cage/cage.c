@@ -16,9 +16,9 @@ static int (*const steps[])(const struct cage *cage) = {
 
 static int keep(struct span map)
 {
-	uint8_t *kept = malloc(map.size);
+	static uint8_t *kept;
 
-	if (!kept)
+	if (!(kept = malloc(map.size)))
 		return cage_fail(&cage, "out of memory");
 	memcpy(kept, map.bytes, map.size);
 	return cage_read(&cage, (struct span){.bytes = kept, .size = map.size}) < 0
