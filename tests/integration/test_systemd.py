@@ -320,6 +320,42 @@ def test_starts_and_says_what_it_serves(service):
     assert service.call("box.echo", [1, "two"]) == [1, "two"]
 
 
+CAGED = """
+[pool shut]
+plugin = box
+class = Box
+network = no
+syscalls = strict
+write = []
+
+[pool other]
+plugin = box
+class = Box
+user = nobody
+"""
+
+
+def test_cages(anyone):
+    """What needs no privilege works in the unit as it is; another user needs the drop-in, whose capabilities no class gets."""
+    anyone.write(f"{CONF_D}/caged.conf", CAGED)
+    anyone.systemctl("start", "objpoold")
+    assert anyone.call("shut.echo", 5) == 5
+    refused = anyone.objpool("call", "other.echo", "5", check=False)
+    assert refused.returncode != 0 and "user = nobody: Operation not permitted: the daemon needs to be root" in refused.stderr
+    anyone.run("mkdir", "-p", "/run/systemd/system/objpoold.service.d")
+    anyone.run("cp", "/usr/share/doc/objpool/cages.conf", "/run/systemd/system/objpoold.service.d/")
+    anyone.systemctl("daemon-reload")
+    anyone.systemctl("restart", "objpoold")
+    assert anyone.call("other.echo", 5) == anyone.call("box.echo", 5) == anyone.call("shut.echo", 5) == 5
+    for pool, user in (("other", "nobody"), ("box", "objpool")):
+        pid = anyone.call(f"{pool}.pid")
+        status = anyone.run("cat", f"/proc/{pid}/status").stdout
+        uid = int(anyone.run("id", "-u", user).stdout)
+        assert re.search(rf"^Uid:\t{uid}\t{uid}\t{uid}\t{uid}$", status, re.M), status
+        assert re.findall(r"^Cap(?:Inh|Prm|Eff|Amb):\t(\w+)$", status, re.M) == ["0" * 16] * 4, status
+    anyone.systemctl("stop", "objpoold")
+
+
 def test_a_call_starts_the_service(fresh):
     fresh.systemctl("start", "objpoold.socket")
     assert fresh.active() == "inactive"
