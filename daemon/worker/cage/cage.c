@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-/* Of this process, and of the workers that are forked from it. Its spans lie in `kept`. */
+/* Of this process, and of the workers that are forked from it. */
 static struct cage cage;
 
 /* The order matters: privileges go after what needs them, and the last steps would forbid the others. */
@@ -16,9 +16,9 @@ static int (*const steps[])(const struct cage *cage) = {
 
 static int keep(struct span map)
 {
-	static uint8_t *kept;
+	uint8_t *kept = malloc(map.size);
 
-	if (!(kept = malloc(map.size)))
+	if (!kept)
 		return cage_fail(&cage, "out of memory");
 	memcpy(kept, map.bytes, map.size);
 	return cage_read(&cage, (struct span){.bytes = kept, .size = map.size}) < 0

@@ -65,6 +65,7 @@ int cage_read(struct cage *cage, struct span map)
 	struct reader reader = reader_of(map);
 	uint32_t n;
 
+	cage->map = map;
 	cage->nice = cage->umask = cage->limit_memory = cage->limit_files = cage->limit_processes = cage->limit_cpu =
 		cage->memory_max = cage->network = cage->syscalls = CAGE_UNSET;
 	if (read_nil(&reader) == 0)

@@ -11,6 +11,7 @@
 
 /* A span of size 0 is a key that is not given. The spans lie in the map that was read. */
 struct cage {
+	struct span map; /* in which all other spans lie: it is kept as long as the cage */
 	struct span user, group, directory, cpus;
 	struct span cgroup; /* a directory */
 	int64_t nice, umask;
