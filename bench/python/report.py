@@ -223,7 +223,7 @@ NOTES = """
   one).
 * **Locks, queues and managers** are measured in turns, by `bench/python/locks.py` and `managers.py`: the best of the rounds,
   of managers the median of each. A manager's server of objpool's is one thread, that of multiprocessing has one for each
-  client: on a machine that other programs keep busy it gets more of the CPUs.
+  client.
 * **Memory** is that of the program and all processes it has started, while a result of 1 KiB is taken each millisecond.
   What they share is counted once (PSS). What grows with time may grow without end: few seconds don't tell. *Read
   ahead*: how many items of the input had been read and were not taken yet.

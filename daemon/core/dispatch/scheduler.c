@@ -319,7 +319,8 @@ static bool must_wait(const struct batch *batch, const struct slot *idle)
 	const struct call *call = batch->call;
 	const struct pool *pool = call->pool;
 
-	if (pool->queue.count > 0 || (pool->paused && !call->inside) || call->ticket.client->stalled || (batch->count != 1 && !call->train))
+	if (pool->queue.count > 0 || (pool->paused && !call->inside) || call->ticket.client->stalled ||
+	    (batch->count != 1 && !call->train))
 		return true;
 	return pool->later.count > 0 && idle && slot_room(idle, batch) < UINT32_MAX;
 }

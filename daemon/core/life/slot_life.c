@@ -27,7 +27,8 @@ static void stop_if_done(struct slot *slot)
 {
 	if (slot->plan != PLAN_STAY && slot->state == SLOT_READY)
 		direct_close_all(slot, slot->plan == PLAN_RETIRE ? "replaced" : "removed", 0);
-	const bool waits = replay_is_due(&slot->replay) || slot_is_at_work(slot) || (slot->plan == PLAN_LEAVE && slot->queue.count > 0);
+	const bool waits = replay_is_due(&slot->replay) || slot_is_at_work(slot) ||
+			   (slot->plan == PLAN_LEAVE && slot->queue.count > 0);
 	if (slot->plan == PLAN_STAY || slot->state != SLOT_READY || slot->handed_count > 0 || slot->directs_count > 0 || waits)
 		return;
 	const bool want_state = slot->plan == PLAN_RETIRE && slot->pool->has_snapshot;

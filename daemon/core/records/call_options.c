@@ -153,7 +153,8 @@ static int option_traceparent(struct call *call, struct reader *value, struct er
 	struct span text;
 
 	if (read_text(value, &text) < 0 || !traceparent_is_one(text.bytes, text.size))
-		return refuse_option(error, "traceparent", "as in W3C Trace Context: 00-TRACE-SPAN-FLAGS, in lower-case hexadecimal digits");
+		return refuse_option(error, "traceparent",
+				     "as in W3C Trace Context: 00-TRACE-SPAN-FLAGS, in lower-case hexadecimal digits");
 	if (call_trace_by(call, text.bytes) == 0)
 		return 0;
 	error_no_memory(error, RAN_NO);

@@ -132,8 +132,8 @@ void ticket_detach(struct ticket *ticket);
 struct sendq *ticket_value(struct ticket *ticket);
 void ticket_close(struct ticket *ticket);
 
-/* Is the memory of the daemon, or of the client's user, taken up, and does the client hold more than its share? client_say_greedy makes the error that says so,
- * and counts it. */
+/* Is the memory of the daemon, or of the client's user, taken up, and does the client hold more than its share? client_say_greedy
+ * makes the error that says so, and counts it. */
 static inline bool client_is_greedy(const struct client *client)
 {
 	return account_is_greedy(client->account);

@@ -45,8 +45,8 @@ static inline const char *address_path(const struct address *address)
 
 enum { ADDRESS_TEXT = 128 };
 
-/* "tcp:localhost:PORT", and the same with tls, stands for two addresses: address_parse gives the IPv4 one, this function the IPv6 one. False: the text
- * stands for one address only, or this machine has no IPv6 on its loopback device. */
+/* "tcp:localhost:PORT", and the same with tls, stands for two addresses: address_parse gives the IPv4 one, this function the IPv6
+ * one. False: the text stands for one address only, or this machine has no IPv6 on its loopback device. */
 bool address_second(const char *text, struct address *address);
 
 /* The port of an address that is no Unix socket's. */

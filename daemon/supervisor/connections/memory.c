@@ -87,7 +87,8 @@ static struct session *greediest_in(const struct session_list *list, const struc
 	struct session *session;
 
 	TAILQ_FOREACH(session, list, link)
-		if (account_pressed_by(session->client.account) == over && (!most || session->client.account->used > most->client.account->used))
+		if (account_pressed_by(session->client.account) == over &&
+		    (!most || session->client.account->used > most->client.account->used))
 			most = session;
 	return most;
 }

@@ -216,8 +216,8 @@ static ssize_t tls_read(struct transport *transport, void *bytes, size_t size, s
 
 /* ---- sending ---- */
 
-/* The bytes of the next record: the first piece, if it fills a record or is the only one; or what lies in several, brought together.
- * The bytes that are offered again after -EAGAIN are never fewer. */
+/* The bytes of the next record: the first piece, if it fills a record or is the only one; or what lies in several, brought
+ * together. The bytes that are offered again after -EAGAIN are never fewer. */
 static struct iovec next_record(const struct msghdr *message)
 {
 	static uint8_t together[RECORD]; /* of the loop's turn: OpenSSL encrypts it at once */
