@@ -230,12 +230,15 @@ NOTES = """
 
 ### Where objpool is behind, and what is known of it
 
-Measured apart on 2026-11-21 on the same machine, nearly at rest.
+Measured apart on 2026-11-21 (the map: 2026-11-29) on the same machine, nearly at rest.
 
 * **Map by objpool's own client**: each item is a call, whose argument and result pass one by one through the interface
   that plugins of all languages have. The drop-in sends pickles of 4,096 items, and its workers run them as
-  multiprocessing's do. `perf record` of such maps shows 63% of all CPU time in the workers, 26 in the client, 11 in the
-  daemon. No function has a tenth of it.
+  multiprocessing's do. CPU time for each of 1,000,000 items, by /proc/PID/task/*/schedstat, medians of five maps in
+  each of two programs: the client 46 and 48 ns, the daemon 10 and 12, the two workers 91 and 107 together; with
+  multiprocessing the program 87 and 82, its workers 106 and 116. So it takes three quarters to five sixths of the CPU
+  time, and those maps took 90 and 98 ms beside 117 and 111. In `perf record` no function has a tenth of it: the first
+  is Python's interpreter with 8%.
 * **Start**: objpool's workers are forks of a fork of the program, which takes one fork more than multiprocessing does.
   They also need messages between that fork and a daemon, which takes 2.9 ms to start (median of 15). A program that
   makes a pool for each call, as parallelize does, pays for that each time. In `perf record` of pools that are made and
