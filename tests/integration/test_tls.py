@@ -137,6 +137,37 @@ def test_an_address_becomes_tls_at_reload(start, ca):
             assert again.value("p.echo", 2) == 2
 
 
+def test_a_socket_that_is_passed(place, ca):
+    """TLS on a socket of systemd's; a reload that fails does not change what is spoken on it."""
+    cert, key, _ = ca.issue_server()
+    config, path = place / "passed.conf", place / "s"
+    with socket.create_server(("127.0.0.1", 0)) as passed:
+        port = passed.getsockname()[1]
+
+        def write(*listen):
+            config.write_text(f"[daemon]\nlisten = unix:{path}\ntls_cert = {cert}\ntls_key = {key}\n"
+                              + "".join(f"listen = {address}\n" for address in listen))
+
+        write(f"tls:127.0.0.1:{port}")
+        daemon = subprocess.Popen(
+            ["bash", "-c", f'exec 3<&{passed.fileno()}; export LISTEN_PID=$$ LISTEN_FDS=1; exec "$@"', "bash",
+             harness.BUILD / "objpoold", "--config", config], pass_fds=[passed.fileno()], stderr=subprocess.DEVNULL)
+    try:
+        harness.wait_for(path.exists, lambda: "the daemon")
+        with harness.Client(f"unix:{path}") as admin:
+            with Secure(f"tls:127.0.0.1:{port}", context_for(ca)) as client:
+                assert client.value("objpool.ping") == []
+            write(f"tcp:127.0.0.1:{port}", f"unix:{place}/missing/s")
+            assert admin.error("objpool.reload")
+            write()
+            admin.value("objpool.reload")
+            with Secure(f"tls:127.0.0.1:{port}", context_for(ca)) as client:
+                assert client.value("objpool.ping") == []
+    finally:
+        daemon.terminate()
+        daemon.wait(harness.DEADLINE)
+
+
 # ---- who is let in ----
 
 

@@ -59,8 +59,10 @@ int reload_open_listeners(struct daemon *daemon, const struct config *config, ch
 	char text[ADDRESS_TEXT];
 	int r = 0;
 
-	TAILQ_FOREACH(listener, &daemon->listeners, link)
+	TAILQ_FOREACH(listener, &daemon->listeners, link) {
 		listener->wanted = false;
+		listener->wants_tls = listener->bound.tls; /* a reload that failed may have left something else */
+	}
 	for (uint32_t i = 0; i < config->listen_count && r == 0; i++)
 		r = open_address(daemon, config, config->listen[i].place, config->listen[i].text, reason, reason_size);
 	for (uint32_t i = 0; i < daemon->extra_listen_count && r == 0; i++)
