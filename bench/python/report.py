@@ -221,9 +221,9 @@ NOTES = """
 * **Start**: each time in a new program that has imported the package's names and no more, until each worker has done
   something that takes a millisecond. So four items of a millisecond on each worker are in it (for objpool's own client,
   one).
-* **Locks, queues and managers** are measured in turns, by `bench/python/locks.py` and `managers.py`: the best of the rounds,
-  of managers the median of each. A manager's server of objpool's is one thread, that of multiprocessing has one for each
-  client.
+* **Locks, queues and managers** are measured in turns, by `bench/python/locks.py` and `managers.py`: the best of the
+  rounds, of managers the median of each. A manager's server of objpool's is one thread, that of multiprocessing has one
+  for each client.
 * **Memory** is that of the program and all processes it has started, while a result of 1 KiB is taken each millisecond.
   What they share is counted once (PSS). What grows with time may grow without end: few seconds don't tell. *Read
   ahead*: how many items of the input had been read and were not taken yet.
