@@ -446,7 +446,7 @@ static void deny_network(struct filter *filter)
 
 	rules(filter, SCMP_ACT_ERRNO(EPERM), of_network, COUNT(of_network));
 	rules(filter, SCMP_ACT_ERRNO(EPERM), of_rings, COUNT(of_rings));
-	deny_if(filter, "socketpair", SCMP_A0_32(SCMP_CMP_NE, AF_UNIX));
+	deny_if(filter, "socketpair", SCMP_A0_32(SCMP_CMP_NE, AF_UNIX, 0));
 	for (size_t i = 0; i < COUNT(types); i++)
 		deny_if(filter, "socketpair", SCMP_A1_32(SCMP_CMP_MASKED_EQ, 0xf, (unsigned)types[i]));
 }
@@ -456,10 +456,10 @@ static void deny_network(struct filter *filter)
 static void deny_signals(struct filter *filter)
 {
 	rules(filter, SCMP_ACT_ERRNO(EPERM), of_signals, COUNT(of_signals));
-	deny_if(filter, "fcntl", SCMP_A1_32(SCMP_CMP_EQ, F_SETOWN));
-	deny_if(filter, "fcntl", SCMP_A1_32(SCMP_CMP_EQ, F_SETOWN_EX));
-	deny_if(filter, "ioctl", SCMP_A1_32(SCMP_CMP_EQ, FIOSETOWN));
-	deny_if(filter, "ioctl", SCMP_A1_32(SCMP_CMP_EQ, SIOCSPGRP));
+	deny_if(filter, "fcntl", SCMP_A1_32(SCMP_CMP_EQ, F_SETOWN, 0));
+	deny_if(filter, "fcntl", SCMP_A1_32(SCMP_CMP_EQ, F_SETOWN_EX, 0));
+	deny_if(filter, "ioctl", SCMP_A1_32(SCMP_CMP_EQ, FIOSETOWN, 0));
+	deny_if(filter, "ioctl", SCMP_A1_32(SCMP_CMP_EQ, SIOCSPGRP, 0));
 }
 
 /* Before Linux 6.2 Landlock lets who may read a file truncate it. */
@@ -491,10 +491,10 @@ static void allow_for_itself(struct filter *filter)
 	static const uint64_t namespaces =
 		CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
 
-	allow_if(filter, "prlimit64", SCMP_A0_32(SCMP_CMP_EQ, 0));
+	allow_if(filter, "prlimit64", SCMP_A0_32(SCMP_CMP_EQ, 0, 0));
 	rule(filter, SCMP_ACT_ALLOW, "setpriority", 2,
-	     (struct scmp_arg_cmp[]){SCMP_A0_32(SCMP_CMP_EQ, PRIO_PROCESS), SCMP_A1_32(SCMP_CMP_EQ, 0)});
-	allow_if(filter, "sched_setaffinity", SCMP_A0_32(SCMP_CMP_EQ, 0));
+	     (struct scmp_arg_cmp[]){SCMP_A0_32(SCMP_CMP_EQ, PRIO_PROCESS, 0), SCMP_A1_32(SCMP_CMP_EQ, 0, 0)});
+	allow_if(filter, "sched_setaffinity", SCMP_A0_32(SCMP_CMP_EQ, 0, 0));
 	allow_if(filter, "clone", SCMP_A0_64(SCMP_CMP_MASKED_EQ, namespaces, 0));
 	rule(filter, SCMP_ACT_ERRNO(ENOSYS), "clone3", 0, NULL); /* its flags can't be seen; libc then takes clone */
 }
