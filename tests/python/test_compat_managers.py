@@ -415,7 +415,7 @@ def test_a_proxy_whose_only_holder_is_a_process(manager, method, status):
     results = manager.list()
     for _ in range(2):
         in_child(_use_both, results, manager.list(), status, context=multiprocess.get_context(method), status=status)
-    assert results[:] == [1, 1]
+    wait_for(lambda: results[:] == [1, 1], lambda: "what a process has sent ahead just before it was killed")
     del results
     wait_for(lambda: manager._number_of_objects() <= before, lambda: "the references of the dead to end")
 
