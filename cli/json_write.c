@@ -4,9 +4,9 @@
 #include "cli/json.h"
 #include "cli/ndarray.h"
 #include "proto/escape.h"
+#include "proto/json_float.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,16 +20,6 @@ struct style {
 static void put(FILE *out, const char *text)
 {
 	(void)fputs_unlocked(text, out);
-}
-
-static bool is_utf8(const char *text, size_t size)
-{
-	uint32_t character;
-	size_t n = 1;
-
-	for (size_t i = 0; i < size && n > 0; i += n)
-		n = (unsigned char)text[i] < 0x80 ? 1 : escape_decode(text + i, size - i, &character);
-	return n > 0;
 }
 
 static void write_escape(FILE *out, uint32_t character)
@@ -92,7 +82,7 @@ static void write_str(FILE *out, struct objpool_reader *reader)
 	size_t size = 0;
 
 	(void)objpool_read_str(reader, &text, &size);
-	if (is_utf8(text, size)) {
+	if (escape_is_utf8(text, size)) {
 		write_text(out, text, size);
 		return;
 	}
@@ -119,27 +109,13 @@ static void write_int(FILE *out, struct objpool_reader *reader)
 	(void)fwrite_unlocked(p, 1, (size_t)(text + sizeof text - p), out);
 }
 
-/* The shortest text that is read as the same number; always one that shows it is no integer. */
 static void write_double(FILE *out, struct objpool_reader *reader)
 {
+	char text[JSON_FLOAT];
 	double number = 0;
-	char text[40];
 
 	(void)objpool_read_double(reader, &number);
-	if (!isfinite(number)) {
-		put(out, isnan(number) ? "{\"$float\": \"nan\"}"
-			 : number > 0  ? "{\"$float\": \"inf\"}"
-				       : "{\"$float\": \"-inf\"}");
-		return;
-	}
-	for (int digits = 15; digits <= 17; digits++) {
-		snprintf(text, sizeof text, "%.*g", digits, number);
-		if (strtod(text, NULL) == number)
-			break;
-	}
-	put(out, text);
-	if (!strpbrk(text, ".e"))
-		put(out, ".0");
+	put(out, json_float(text, number));
 }
 
 static bool show_ext(FILE *out, int8_t type, const void *bytes, size_t size)
@@ -207,7 +183,7 @@ static bool is_plain(struct objpool_reader reader, uint32_t count)
 	size_t size;
 
 	for (uint32_t i = 0; i < count; i++) {
-		if (objpool_read_str(&reader, &key, &size) < 0 || !is_utf8(key, size))
+		if (objpool_read_str(&reader, &key, &size) < 0 || !escape_is_utf8(key, size))
 			return false;
 		if (count == 1 && size > 0 && key[0] == '$')
 			return false;

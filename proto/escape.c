@@ -116,3 +116,13 @@ size_t escape_whole(const char *text, size_t size)
 	}
 	return size;
 }
+
+bool escape_is_utf8(const char *text, size_t size)
+{
+	uint32_t character;
+	size_t n = 1;
+
+	for (size_t i = 0; i < size && n > 0; i += n)
+		n = (unsigned char)text[i] < 0x80 ? 1 : escape_decode(text + i, size - i, &character);
+	return n > 0;
+}

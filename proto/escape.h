@@ -34,6 +34,9 @@ size_t escape_decode(const char *text, size_t size, uint32_t *character);
  * for those of ASCII. */
 bool escape_is_hidden(uint32_t character);
 
+/* Is the whole text UTF-8? */
+bool escape_is_utf8(const char *text, size_t size);
+
 /* The number of bytes, up to `size`, after which the text can be cut without cutting a character. */
 size_t escape_whole(const char *text, size_t size);
 

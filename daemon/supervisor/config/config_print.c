@@ -49,10 +49,24 @@ static void print_rate(FILE *to, const struct config_rate *rate)
 		rate->period == SECOND ? 's' : rate->period == 60 * SECOND ? 'm' : 'h', (unsigned long long)rate->burst);
 }
 
+static void print_memory(FILE *to, uint64_t value)
+{
+	if (value == CONFIG_HALF)
+		fputs("half", to);
+	else
+		print_size(to, value);
+}
+
+static void print_workers(FILE *to, const struct config_pool *pool)
+{
+	if (pool->workers_cpus)
+		fputs("cpus", to);
+	else
+		fprintf(to, "%u", pool->workers);
+}
+
 static void print_value(const void *field, const struct config_option *option, FILE *to)
 {
-	const struct config_pool *pool;
-
 	switch (option->type) {
 	case T_TEXT:
 	case T_GROUP:
@@ -70,10 +84,7 @@ static void print_value(const void *field, const struct config_option *option, F
 		print_size(to, *(const uint64_t *)field);
 		break;
 	case T_MEMORY:
-		if (*(const uint64_t *)field == CONFIG_HALF)
-			fputs("half", to);
-		else
-			print_size(to, *(const uint64_t *)field);
+		print_memory(to, *(const uint64_t *)field);
 		break;
 	case T_NICE:
 		fprintf(to, "%d", *(const int32_t *)field);
@@ -85,11 +96,7 @@ static void print_value(const void *field, const struct config_option *option, F
 		fprintf(to, "%04llo", (unsigned long long)*(const uint64_t *)field);
 		break;
 	case T_WORKERS:
-		pool = container_of(field, const struct config_pool, workers);
-		if (pool->workers_cpus)
-			fputs("cpus", to);
-		else
-			fprintf(to, "%u", pool->workers);
+		print_workers(to, container_of(field, const struct config_pool, workers));
 		break;
 	case T_JSON:
 		fputs(((const struct config_json *)field)->text, to);

@@ -3,9 +3,9 @@
 
 #include "proto/base64.h"
 #include "proto/escape.h"
+#include "proto/json_float.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -42,12 +42,7 @@ static void put(struct to_json *json, const char *text)
 
 static bool is_utf8(struct span text)
 {
-	uint32_t character;
-	size_t n = 1;
-
-	for (size_t i = 0; i < text.size && n > 0; i += n)
-		n = text.bytes[i] < 0x80 ? 1 : escape_decode((const char *)text.bytes + i, text.size - i, &character);
-	return n > 0;
+	return escape_is_utf8((const char *)text.bytes, text.size);
 }
 
 static void put_escape(struct to_json *json, uint8_t c)
@@ -130,25 +125,11 @@ static void put_uint(struct to_json *json, uint64_t number, bool negative)
 	put(json, text);
 }
 
-/* The shortest text that is read as the same number; always one that shows it is no integer. */
 static void put_double(struct to_json *json, double number)
 {
-	char text[40];
+	char text[JSON_FLOAT];
 
-	if (!isfinite(number)) {
-		put(json, isnan(number) ? "{\"$float\": \"nan\"}"
-			  : number > 0  ? "{\"$float\": \"inf\"}"
-					: "{\"$float\": \"-inf\"}");
-		return;
-	}
-	for (int digits = 15; digits <= 17; digits++) {
-		snprintf(text, sizeof text, "%.*g", digits, number);
-		if (strtod(text, NULL) == number)
-			break;
-	}
-	put(json, text);
-	if (!strpbrk(text, ".e"))
-		put(json, ".0");
+	put(json, json_float(text, number));
 }
 
 /* ---- values ---- */
