@@ -66,9 +66,18 @@ enum exit_status command_pools(struct cli *cli)
 /* ---- clients --------------------------------------------------------------------------------------------------------------- */
 
 static const struct column client_columns[] = {
-	{"SESSION", "session", true},   {"USER", "user", false},     {"BY", "by", false},         {"FROM", "peer", false},
-	{"NAME", "name", false},        {"SINCE/s", "since_s", true}, {"CALLS", "calls", true},    {"IN FLIGHT", "in_flight", true},
-	{"UNSENT", "unsent", true},     {"WAITS FOR", "waits_for", false}, {"SLOT", "waits_slot", true}, {"FOR/s", "waits_s", true},
+	{"SESSION", "session", true},
+	{"USER", "user", false},
+	{"BY", "by", false},
+	{"FROM", "peer", false},
+	{"NAME", "name", false},
+	{"SINCE/s", "since_s", true},
+	{"CALLS", "calls", true},
+	{"IN FLIGHT", "in_flight", true},
+	{"UNSENT", "unsent", true},
+	{"WAITS FOR", "waits_for", false},
+	{"SLOT", "waits_slot", true},
+	{"FOR/s", "waits_s", true},
 	{0},
 };
 

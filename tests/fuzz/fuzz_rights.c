@@ -96,7 +96,8 @@ static bool has(const struct config *config, const struct config_user *user, enu
 }
 
 /* Without a method, a call of any method of the pool is asked for. */
-static bool may(const struct config *config, const struct config_user *user, enum right right, struct span pool, struct span method)
+static bool may(const struct config *config, const struct config_user *user, enum right right, struct span pool,
+		struct span method)
 {
 	const bool one = method.size > 0;
 
@@ -104,7 +105,8 @@ static bool may(const struct config *config, const struct config_user *user, enu
 		return has(config, user, right, one ? THE_METHOD : ANY_METHOD, pool, method) &&
 		       !has(config, user, RIGHT_DENY, one ? THE_METHOD : ALL_METHODS, pool, method);
 	if (right == RIGHT_DIRECT)
-		return has(config, user, right, THE_POOL, pool, method) && has(config, user, RIGHT_CALL, ALL_METHODS, pool, method) &&
+		return has(config, user, right, THE_POOL, pool, method) &&
+		       has(config, user, RIGHT_CALL, ALL_METHODS, pool, method) &&
 		       !has(config, user, RIGHT_DENY, ANY_METHOD, pool, method);
 	return has(config, user, right, THE_POOL, pool, method) &&
 	       (right != RIGHT_CODE || has(config, user, RIGHT_CREATE, THE_POOL, pool, method));
@@ -140,7 +142,8 @@ static void ask(const struct config *config, const struct config_user *user, con
 		if (pool.size == 0)
 			continue; /* no request names no pool; it would ask for any */
 		const bool allowed = may(config, user, right, pool, method);
-		check(rights_answer(rights, (struct span){.bytes = (const uint8_t *)word, .size = strlen(word)}, name, &ruling) == 0);
+		check(rights_answer(rights, (struct span){.bytes = (const uint8_t *)word, .size = strlen(word)}, name, &ruling) ==
+		      0);
 		check(ruling.allowed == allowed && ruling.where);
 		const int r = rights_check(rights, right, pool, method, &error);
 		check((r == 0) == allowed);
@@ -192,7 +195,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 
 	if (!end)
 		return 0;
-	struct users *users = load(&config, bytes, (size_t)(end - bytes)) == 0 && config.user_count > 0 ? users_new(&config) : NULL;
+	struct users *users =
+		load(&config, bytes, (size_t)(end - bytes)) == 0 && config.user_count > 0 ? users_new(&config) : NULL;
 	for (const uint8_t *name = end + 1, *last = bytes + size; users && name < last && asked < QUESTIONS;) {
 		const uint8_t *stop = memchr(name, '\0', (size_t)(last - name));
 		const size_t n = (size_t)((stop ? stop : last) - name);

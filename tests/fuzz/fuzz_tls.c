@@ -41,7 +41,8 @@ static X509 *make_certificate(EVP_PKEY *key)
 	X509 *x509 = X509_new();
 
 	if (!x509 || !X509_gmtime_adj(X509_getm_notBefore(x509), -3600) || !X509_gmtime_adj(X509_getm_notAfter(x509), 86400) ||
-	    !X509_NAME_add_entry_by_txt(X509_get_subject_name(x509), "CN", MBSTRING_ASC, (const unsigned char *)"fuzz", -1, -1, 0) ||
+	    !X509_NAME_add_entry_by_txt(X509_get_subject_name(x509), "CN", MBSTRING_ASC, (const unsigned char *)"fuzz", -1, -1,
+					0) ||
 	    !X509_set_issuer_name(x509, X509_get_subject_name(x509)) || !X509_set_pubkey(x509, key) ||
 	    !X509_sign(x509, key, EVP_sha256()))
 		abort();
@@ -155,7 +156,8 @@ static void accept_and_read(struct transport *transport)
 
 static void send_in_pieces(struct transport *transport, int peer, const uint8_t *bytes, size_t size, bool shaken)
 {
-	const size_t first = size > 1 ? (size_t)bytes[0] * (size - 1) / 255 : 0, pieces[] = {first, size > 1 ? size - 1 - first : 0};
+	const size_t first = size > 1 ? (size_t)bytes[0] * (size - 1) / 255 : 0,
+		     pieces[] = {first, size > 1 ? size - 1 - first : 0};
 
 	for (size_t i = 0, at = 1; i < 2; at += pieces[i++]) {
 		(void)!send(peer, bytes + at, pieces[i], MSG_NOSIGNAL);

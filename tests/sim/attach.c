@@ -50,7 +50,8 @@ void attach_cancel(struct world *world, struct client *client)
 		return;
 	const uint64_t begun = direct->slot ? board_direct_begun(&direct->slot->board->direct, direct->place) : 0;
 	const uint64_t number = world_dice(world, 3); /* one that has ended lately, and whose answer may be put off */
-	(void)direct_cancel_message(direct, begun > number && world_one_in(world, 2) ? begun - 1 - number : world_dice(world, 40));
+	(void)direct_cancel_message(direct,
+				    begun > number && world_one_in(world, 2) ? begun - 1 - number : world_dice(world, 40));
 }
 
 void attach_audit_slot(const struct world *world, const struct slot *slot)

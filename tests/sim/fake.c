@@ -677,7 +677,8 @@ static void stop(struct fake *fake, struct reader *reader)
 	uint64_t want_state = 0;
 
 	for (int i = 0; i < FAKE_PUT_OFF; i++)
-		if (fake->put_off[i].tag && fake->put_off[i].at_work && ledger_is(fake->board, fake->put_off[i].tag, LEDGER_DEFERRED))
+		if (fake->put_off[i].tag && fake->put_off[i].at_work &&
+		    ledger_is(fake->board, fake->put_off[i].tag, LEDGER_DEFERRED))
 			world_fail(fake->world, "an instance is to stop that is at work");
 	(void)read_uint(reader, &want_state);
 	if (want_state)
@@ -1040,7 +1041,8 @@ static void ask(struct fake *fake, struct put_off *asker)
 {
 	struct question *question = question_new(fake->world, true);
 	const bool traced = !asker && !fake->at && fake->trace[0];
-	uint8_t *room = malloc(question_size(question) + 128), text[32], *p = pack_uint(pack_array(room, traced ? 5 : 4), FROM_INVOKE);
+	uint8_t *room = malloc(question_size(question) + 128), text[32],
+		*p = pack_uint(pack_array(room, traced ? 5 : 4), FROM_INVOKE);
 	struct writing writing = {.world = fake->world};
 	const struct span method = question_method(question, (char *)text);
 
@@ -1396,8 +1398,8 @@ void fake_lies_of_all(struct fake *fake)
 
 bool fake_is_idle(const struct fake *fake)
 {
-	return fake->ready && !fake->dead && !fake->task && !fake->asked && !fake->held && !fake->at && !has_channels(fake, true) &&
-	       fake->in_size + fake->out.bytes + fake->slot->out.bytes == 0;
+	return fake->ready && !fake->dead && !fake->task && !fake->asked && !fake->held && !fake->at &&
+	       !has_channels(fake, true) && fake->in_size + fake->out.bytes + fake->slot->out.bytes == 0;
 }
 
 void fake_say_all(const struct world *world)

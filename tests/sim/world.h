@@ -49,7 +49,7 @@ struct world {
 	bool verbose;
 	struct flavour flavour;
 	struct pool *pools[WORLD_POOLS];        /* the pools that take calls; NULL: there was no memory for the pool */
-	uint64_t in_hand[WORLD_POOLS];          /* of a pool that is paused: tasks in its instances, at the last audit; else UINT64_MAX */
+	uint64_t in_hand[WORLD_POOLS]; /* of a pool that is paused: tasks in its instances, at the last audit; else UINT64_MAX */
 	struct fake *fakes;                     /* all workers that live */
 	struct player *players[WORLD_CLIENTS];
 	struct player *left;                    /* players that have left, and whose notifications have not ended */

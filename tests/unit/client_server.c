@@ -69,10 +69,10 @@ static void respond_full_error(struct server *server, uint32_t id)
 {
 	struct objpool_packer packer = OBJPOOL_PACKER_INIT;
 
-	objpool_pack(&packer, "[i I {s s, s s, s s, s s, s s, s i, s i, s i, s s, s i, s i, s B, s s, s s, s [i], i i} n]", 1, (int64_t)id,
-		     "code", "WORKER_LOST", "message", "it died", "type", "Boom", "traceback", "here\n", "pool", "sim", "slot", 2,
-		     "generation", 3, "index", 4, "ran", "maybe", "signal", 9, "exit_status", 7, "data", "\0\1", (size_t)2,
-		     "user", "ci", "right", "call", "unknown", 1, 5, 6);
+	objpool_pack(&packer, "[i I {s s, s s, s s, s s, s s, s i, s i, s i, s s, s i, s i, s B, s s, s s, s [i], i i} n]", 1,
+		     (int64_t)id, "code", "WORKER_LOST", "message", "it died", "type", "Boom", "traceback", "here\n", "pool",
+		     "sim", "slot", 2, "generation", 3, "index", 4, "ran", "maybe", "signal", 9, "exit_status", 7, "data", "\0\1",
+		     (size_t)2, "user", "ci", "right", "call", "unknown", 1, 5, 6);
 	send_packed(server->fd, &packer);
 }
 

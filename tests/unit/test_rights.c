@@ -24,7 +24,8 @@ static void test_patterns(void **state)
 {
 	(void)state;
 	assert_true(matches("step", "step") && !matches("step", "steps") && !matches("step", "ste") && !matches("step", ""));
-	assert_true(matches("*", "") && matches("*", "a.b") && matches("**", "a") && matches("get*", "get") && matches("get*", "get.x"));
+	assert_true(matches("*", "") && matches("*", "a.b") && matches("**", "a") && matches("get*", "get") &&
+		    matches("get*", "get.x"));
 	assert_true(matches("*.delete*", "a.delete") && !matches("*.delete*", "delete"));
 	assert_true(matches("a*b*c", "abc") && matches("a*b*c", "axbbxc") && !matches("a*b*c", "acb") && !matches("a*a", "a"));
 	assert_true(matches("*ab*ab", "abab") && !matches("*ab*ab", "aab"));
@@ -79,9 +80,15 @@ static struct rights *ci(void)
 {
 	struct rights *rights = rights_new("ci", "x.conf:1");
 
-	assert_int_equal(rights_add(rights, RIGHT_CALL, "sim", "get*", "x.conf:2") | rights_add(rights, RIGHT_CALL, "dice", "*", "x.conf:3"), 0);
-	assert_int_equal(rights_add(rights, RIGHT_ALL, "dice", "set", "x.conf:4") | rights_add(rights, RIGHT_DENY, "*", "delete*", "x.conf:5"), 0);
-	assert_int_equal(rights_add(rights, RIGHT_DIRECT, "*", NULL, "x.conf:6") | rights_add(rights, RIGHT_CODE, "*", NULL, "x.conf:7"), 0);
+	assert_int_equal(rights_add(rights, RIGHT_CALL, "sim", "get*", "x.conf:2") |
+				 rights_add(rights, RIGHT_CALL, "dice", "*", "x.conf:3"),
+			 0);
+	assert_int_equal(rights_add(rights, RIGHT_ALL, "dice", "set", "x.conf:4") |
+				 rights_add(rights, RIGHT_DENY, "*", "delete*", "x.conf:5"),
+			 0);
+	assert_int_equal(rights_add(rights, RIGHT_DIRECT, "*", NULL, "x.conf:6") |
+				 rights_add(rights, RIGHT_CODE, "*", NULL, "x.conf:7"),
+			 0);
 	assert_int_equal(rights_add(rights, RIGHT_CREATE, "tmp-*", NULL, "x.conf:8"), 0);
 	return rights;
 }

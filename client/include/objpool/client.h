@@ -112,7 +112,8 @@ struct objpool_connect_options {
 
 	/* For tls: addresses. Files are in PEM; NULL or "": as the environment variable says, if it is set and not empty. */
 	const char *tls_ca;   /* file of the CAs that are trusted ($OBJPOOL_TLS_CA); none: those of the system */
-	const char *tls_cert; /* file of this client's certificate, and of CAs under the one that the daemon knows ($OBJPOOL_TLS_CERT) */
+	const char *
+		tls_cert; /* file of this client's certificate, and of CAs under the one that the daemon knows ($OBJPOOL_TLS_CERT) */
 	const char *tls_key;  /* file of its key, without a passphrase ($OBJPOOL_TLS_KEY); none: it is in the same file */
 	const char *tls_name; /* that the daemon's certificate must have ($OBJPOOL_TLS_NAME); none: the host in the address */
 

@@ -226,8 +226,8 @@ void rights_say_denied(const struct rights *rights, enum right right, struct spa
 	const char *name = error_shown(pool.size > 0 ? pool : any, pools), *dot = method.size > 0 ? "." : "";
 
 	if (rights->user)
-		error_say(error, ERROR_DENIED, RAN_NO, "user %.64s may not \"%s\" %s%s%s (%.64s)", rights->user, names[right], name,
-			  dot, error_shown(method, methods), where ? where : "no rule");
+		error_say(error, ERROR_DENIED, RAN_NO, "user %.64s may not \"%s\" %s%s%s (%.64s)", rights->user, names[right],
+			  name, dot, error_shown(method, methods), where ? where : "no rule");
 	else
 		error_say(error, ERROR_DENIED, RAN_NO,
 			  "a client that is no user may not \"%s\" %s%s%s (no [user] section is for it)", names[right], name, dot,

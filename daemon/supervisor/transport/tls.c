@@ -11,11 +11,11 @@
 #include <unistd.h>
 
 enum {
-	RECORD = 16 << 10,     /* bytes that one record holds at most */
-	MEMORY = 32 << 10,     /* bytes that OpenSSL holds for a connection, about: 16 KiB when it is new, 40 KiB while it works */
-	READ_MAX = 256 << 10,  /* bytes that are read at once: then others have their turn */
-	RECORDS_MAX = 128,     /* likewise records */
-	IDLE_MAX = 32,         /* records before one that has data */
+	RECORD = 16 << 10,    /* bytes that one record holds at most */
+	MEMORY = 32 << 10,    /* bytes that OpenSSL holds for a connection, about: 16 KiB when it is new, 40 KiB while it works */
+	READ_MAX = 256 << 10, /* bytes that are read at once: then others have their turn */
+	RECORDS_MAX = 128,    /* likewise records */
+	IDLE_MAX = 32,        /* records before one that has data */
 	HANDSHAKE_BYTE = 0x16, /* the first byte of a record of a handshake */
 };
 

@@ -145,7 +145,8 @@ static int check_dates(const struct loader *loader, const struct source *source,
 
 	if (X509_cmp_current_time(X509_get0_notAfter(certificate)) < 0) {
 		say_time(X509_get0_notAfter(certificate), at, sizeof at);
-		return outdated(loader, fail(loader, source, "certificate %d in it has expired: it was valid until %s", i + 1, at));
+		return outdated(loader,
+				fail(loader, source, "certificate %d in it has expired: it was valid until %s", i + 1, at));
 	}
 	if (X509_cmp_current_time(X509_get0_notBefore(certificate)) > 0) {
 		say_time(X509_get0_notBefore(certificate), at, sizeof at);

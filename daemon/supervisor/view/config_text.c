@@ -23,7 +23,8 @@ static int find_bound(const struct daemon *daemon, struct bound *bound)
 
 	TAILQ_FOREACH(listener, &daemon->listeners, link)
 		n++;
-	*bound = (struct bound){.addresses = calloc(n + 1, sizeof *bound->addresses), .texts = calloc(n + 1, sizeof *bound->texts)};
+	*bound = (struct bound){.addresses = calloc(n + 1, sizeof *bound->addresses),
+				.texts = calloc(n + 1, sizeof *bound->texts)};
 	if (!bound->addresses || !bound->texts)
 		return -1;
 	TAILQ_FOREACH(listener, &daemon->listeners, link) {

@@ -241,8 +241,8 @@ static void on_ended(struct worker *worker, const char *how)
 {
 	const struct slot *slot = worker->slot;
 
-	log_slot(LOG_WARNING, slot, "slow: %s took %.3f s in all%s (pid %lld, generation %llu, session %llu%s)", worker->slow.what,
-		 seconds(worker->daemon->core.now - worker->slow.since), how, (long long)slot->pid,
+	log_slot(LOG_WARNING, slot, "slow: %s took %.3f s in all%s (pid %lld, generation %llu, session %llu%s)",
+		 worker->slow.what, seconds(worker->daemon->core.now - worker->slow.since), how, (long long)slot->pid,
 		 (unsigned long long)slot->generation, (unsigned long long)worker->slow.session, worker->slow.trace);
 	worker->slow.since = 0;
 }

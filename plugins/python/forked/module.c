@@ -77,7 +77,8 @@ PyMODINIT_FUNC PyInit_objpool_forked(void);
 PyMODINIT_FUNC PyInit_objpool_forked(void)
 {
 	static PyMethodDef methods[] = {
-		{"prepare", prepare, METH_NOARGS, "prepare(): in a program that is going to fork, what needn't be done in each fork."},
+		{"prepare", prepare, METH_NOARGS,
+		 "prepare(): in a program that is going to fork, what needn't be done in each fork."},
 		{"serve", serve, METH_VARARGS,
 		 "serve(listener, program): becomes the template of the pool whose daemon connects; does not return. `listener` "
 		 "is a\n"
