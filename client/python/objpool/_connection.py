@@ -54,6 +54,7 @@ _ANCILLARY = (_files.RECEIVE_SPACE,)
 _RECEIVE_FLAGS = (socket.MSG_CMSG_CLOEXEC,)
 _TRY = (False,)
 _LOOK_AGAIN = 0.2  # seconds after which a follower looks again: a signal may interrupt a thread that was called to lead
+_SIGNALS = 1000  # milliseconds after which a wait returns to Python: a signal that comes just before poll() does not end poll()
 _AWAKE = 200e-6  # seconds for which a wait polls before it sleeps
 _CALM = 50  # waits that sleep at once after polling was in vain
 _NEVER = float("inf")
@@ -175,7 +176,7 @@ class Connection(Inbox):
             return events  # the caller sees then that the connection is lost
         poll = select.poll()
         poll.register(self._socket, events)
-        ready = poll.poll(None if timeout is None else max(0, timeout * 1000))
+        ready = poll.poll(_SIGNALS if timeout is None else max(0, timeout * 1000))
         return ready[0][1] if ready else 0
 
     # ---- waiting --------------------------------------------------------------------------------------------------------------
@@ -303,18 +304,23 @@ class Connection(Inbox):
         long as answers come that fast, and yields the CPU to others between. Not for a stream: its next results are under way, and
         its workers need the CPU.
         """
-        wait = self._input.poll
-        if self._calm or not hurries:
+        if not self._calm and hurries:
+            if self._has_come_soon():
+                return
+            self._calm = _CALM
+        else:
             self._calm -= self._calm > 0
-            wait()
-            return
+        while not self._input.poll(_SIGNALS):
+            pass
+
+    def _has_come_soon(self) -> bool:
+        """Polls for a moment. Whether there is something to read."""
         until = time.perf_counter() + _AWAKE
-        while not wait(0):
+        while not self._input.poll(0):
             os.sched_yield()
             if time.perf_counter() > until:
-                self._calm = _CALM
-                wait()
-                return
+                return False
+        return True
 
     def _receive(self) -> None:
         if self._arrivals is None:

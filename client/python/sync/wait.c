@@ -83,7 +83,8 @@ int patience_sleep(struct patience *patience, const uint32_t *word, uint32_t see
 	int result;
 
 	Py_BEGIN_ALLOW_THREADS result = futex_sleep(word, seen, until);
-	Py_END_ALLOW_THREADS if (result == -EINTR && PyErr_CheckSignals() < 0) return -1;
+	/* A signal that comes just before the system call does not end it: so look for signals after each. */
+	Py_END_ALLOW_THREADS if (result != 0 && PyErr_CheckSignals() < 0) return -1;
 	if (result != -ETIMEDOUT)
 		return 0;
 	if (patience->step < LAST_STEP)

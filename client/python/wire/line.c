@@ -28,6 +28,7 @@ enum {
 	CONTROL_MAX = 4096, /* bytes for descriptors */
 	AWAKE = 200000,     /* nanoseconds for which a wait polls before it sleeps */
 	CALM = 50,          /* waits that sleep at once after polling was in vain */
+	SIGNALS = 1000,     /* milliseconds after which a wait looks for signals */
 };
 
 /* What the line shares with its connection: containers, which are empty while the connection is quiet, and functions. */
@@ -184,14 +185,14 @@ static short poll_awake(struct line *line, struct pollfd *input)
 	return 0;
 }
 
-/* As poll, without a timeout. 0: a signal has come. */
+/* 0: look for signals, and come again. One that comes just before poll() begins does not end it; so it ends by itself. */
 static short poll_asleep(struct pollfd *input)
 {
-	const int r = poll(input, 1, -1);
+	const int r = poll(input, 1, SIGNALS);
 
 	if (r > 0)
 		return input->revents;
-	return r < 0 && errno == EINTR ? 0 : POLLERR; /* the Python code will see what it is */
+	return r == 0 || errno == EINTR ? 0 : POLLERR; /* the Python code will see what it is */
 }
 
 /* The events of the socket, or 0 with an exception set: a signal handler's. */
