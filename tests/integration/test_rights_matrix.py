@@ -1,10 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Each user, selector, pool, method, and method of the daemon: is it DENIED? A model of the configuration says so, too."""
+"""Each user, selector, pool, method, and method of the daemon, by each way to the daemon: is it DENIED? A model of the configuration
+says so, too."""
 import hashlib
 import itertools
+import json
 import re
+import socket
+import ssl
 
 import pytest
+
+import harness
+from certificates import Authority
 
 USERS = """
 [role reader]
@@ -12,6 +19,7 @@ call = sim.get* dice.*
 describe = *
 [user ci]
 token_sha256 = {ci}
+cert = cn:ci
 is = reader
 all = dice.set
 create = tmp-*
@@ -19,6 +27,7 @@ admin = sim
 deny = *.delete*
 [user all]
 token_sha256 = {all}
+cert = cn:all
 call = *.*
 all = *.*
 describe = *
@@ -30,33 +39,40 @@ watch = yes
 operate = yes
 [user narrow]
 token_sha256 = {narrow}
+cert = cn:narrow
 call = sim.step
 call = *.pid
 [user denied]
 token_sha256 = {denied}
+cert = cn:denied
 call = *.*
 all = *.*
 deny = dice.* *.get*
 direct = *
 [user broad]
 token_sha256 = {broad}
+cert = cn:broad
 all = s*m.*
 describe = d*
 direct = dice
 [user direct]
 token_sha256 = {direct}
+cert = cn:direct
 call = sim.* dice.get
 direct = sim dice
 [user watcher]
 token_sha256 = {watcher}
+cert = cn:watcher
 watch = yes
 call = *.*e*
 [user operator]
 token_sha256 = {operator}
+cert = cn:operator
 operate = yes
 admin = *-1
 [user none]
 token_sha256 = {none}
+cert = cn:none
 """
 ANYONE = "[user *]\ndescribe = dice\ncall = dice.get\n"
 NAMES = re.findall(r"^\[user (\w+)\]", USERS, re.M)
@@ -118,12 +134,49 @@ class Model:
         return bool([word for word in self.words(self.body, key) if word != "no"])
 
 
-def connect(daemon, name):
-    if name is None:
-        return daemon.client(daemon.tcp).maps()
-    client = daemon.client()
-    client.value("objpool.hello", {"client": name, "errors": "map", "token": token(name)})
-    return client
+# ---- ways to the daemon ----
+
+
+class Ways:
+    """A daemon with an address of each kind, and what users show there: a token, or a certificate."""
+
+    def __init__(self, start, place, config):
+        self.ca = Authority(place)
+        cert, key, _ = self.ca.issue_server()
+        keys = {"tls_cert": cert, "tls_key": key, "tls_client_ca": self.ca.path, "tls_client": "optional", "http_calls": "yes"}
+        self.daemon = start(pools={name: {"workers": 1} for name in POOLS[:3]}, users=config,
+                            daemon={**keys, "listen": "tls:127.0.0.1:0", "http": "tcp:127.0.0.1:0"})
+        self.tls = "tls:" + self.daemon.wait_log(r"listening on tls:(\S+)").group(1)
+        self.contexts = {}
+
+    def use_https(self):
+        self.daemon.daemon["http"] = "tls:127.0.0.1:0"
+        self.daemon.write_config()
+        with self.daemon.client() as client:
+            client.value("objpool.hello", {"token": token("all")})
+            client.value("objpool.reload")
+
+    def http(self, kind):
+        host, port = self.daemon.wait_log(rf"calls by HTTP on {kind}:(\S+)").group(1).split(":")
+        return host, int(port)
+
+    def context(self, name, shown):
+        """What the client shows of itself by TLS."""
+        if (name, shown) not in self.contexts:
+            self.contexts[name, shown] = context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.load_verify_locations(self.ca.path)
+            if shown == "cert" and name:
+                context.load_cert_chain(*self.ca.issue(name)[:2])
+        return self.contexts[name, shown]
+
+    def client(self, name, shown, address):
+        """A session of that user; None: of [user *]."""
+        client = harness.Client(address)
+        if address.startswith("tls:"):
+            client.socket = self.context(name, shown).wrap_socket(client.socket, server_hostname="localhost")
+        hello = {"client": name or "?", "errors": "map"}
+        client.value("objpool.hello", {**hello, "token": token(name)} if name and shown == "token" else hello)
+        return client
 
 
 def is_denied(answer):
@@ -191,19 +244,112 @@ def look(client, cells, user):
     return count, wrong
 
 
+def look_at_all(config, connect, cells_of):
+    """Looks at the cells of all users, through the clients that connect(name) gives."""
+    total, wrong = 0, []
+    for name in [*NAMES, None]:
+        with connect(name) as client:
+            count, found = look(client, cells_of(name, Model(config, name or "*")), name)
+            total += count
+            wrong += found
+    assert not wrong, (len(wrong), wrong[:10])
+    return total
+
+
 @pytest.mark.parametrize("anyone", [True, False])
 def test_every_cell(start, anyone):
     config = text(anyone)
     daemon = start(pools={name: {"workers": 1} for name in POOLS[:3]}, users=config)
-    total, wrong = 0, []
-    for name in [*NAMES, None]:
-        model = Model(config, "*" if name is None else name)
-        with connect(daemon, name) as client:
-            if name is not None:
-                client.value("objpool.hello", {"fds": True})
-            cells = [cell for cell in [*call_cells(model), *own_cells(model)] if name is not None or cell[0] != "objpool.attach"]
-            count, found = look(client, cells, name)
-            total += count
-            wrong += found
+
+    def connect(name):
+        client = daemon.client(None if name else daemon.tcp)
+        hello = {"client": name or "?", "errors": "map"}
+        client.value("objpool.hello", {**hello, "token": token(name), "fds": True} if name else hello)
+        return client
+
+    def cells(name, model):
+        return [cell for cell in [*call_cells(model), *own_cells(model)] if name or cell[0] != "objpool.attach"]
+    assert look_at_all(config, connect, cells) >= 5000
+
+
+@pytest.mark.parametrize("shown", ["token", "cert"])
+def test_every_cell_by_tls(start, place, shown):
+    """A certificate is never shown without TLS. Direct channels need a Unix socket."""
+    config = text(True)
+    ways = Ways(start, place, config)
+
+    def cells(_, model):
+        return [cell for cell in [*call_cells(model), *own_cells(model)] if cell[0] != "objpool.attach"]
+    assert look_at_all(config, lambda name: ways.client(name, shown, ways.tls), cells) >= 5000
+
+
+# ---- HTTP: a connection for each cell ----
+
+
+def http_cells(model):
+    """(path, body, headers, allowed), by turns as plain call, with options, and as a stream"""
+    forms = itertools.cycle([("{}", ""), ('{{"args": {}, "options": {{"timeout_ms": 10000}}}}', ""),
+                             ("{}", "Accept: application/x-ndjson\r\n")])
+    for pool, selector, method in itertools.product([*POOLS, "objpool"], SELECTORS, METHODS):
+        form, headers = next(forms)
+        args = "[[1]]" if selector in (":map", ":scatter") else "[]"
+        allowed = model.method("all" if selector == ":all" else "call", pool, method)
+        yield f"{pool}{selector}.{method}", form.format(args), headers, allowed
+
+
+def post(cell, name, shown):
+    path, body, headers, _ = cell
+    if name and shown == "token":
+        headers += f"Authorization: Bearer {token(name)}\r\n"
+    return (f"POST /call/{path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{headers}"
+            f"Content-Length: {len(body)}\r\n\r\n{body}").encode()
+
+
+def read_all(stream):
+    got = b""
+    while more := stream.recv(1 << 16):
+        got += more
+    return got
+
+
+def http_answer(got):
+    """(status, the code of its error, or None)"""
+    head, _, body = got.partition(b"\r\n\r\n")
+    first = body[body.index(b"{"):].splitlines()[0]  # a stream is chunked
+    return int(head.split()[1]), json.loads(first).get("error", {}).get("code")
+
+
+def look_by_http(connect, cells, name, shown):
+    wrong, cells = [], list(cells)
+    for begin in range(0, len(cells), 8):
+        part = [(cell, connect()) for cell in cells[begin:begin + 8]]
+        for cell, stream in part:
+            stream.sendall(post(cell, name, shown))
+        for cell, stream in part:
+            with stream:
+                answer = http_answer(read_all(stream))
+            denied = (401 if name is None else 403, "DENIED")
+            if (answer == denied) == cell[-1] or (answer[1] == "DENIED") == cell[-1]:
+                wrong.append((name, cell, answer))
+    return len(cells), wrong
+
+
+@pytest.mark.parametrize("kind, shown, step, least", [("tcp", "token", 1, 3000), ("tls", "token", 6, 500), ("tls", "cert", 5, 600)])
+def test_cells_by_http(start, place, kind, shown, step, least):
+    config = text(True)
+    ways = Ways(start, place, config)
+    if kind == "tls":
+        ways.use_https()
+    address, total, wrong = ways.http(kind), 0, []
+
+    for i, name in enumerate([*NAMES, None]):
+        def connect():
+            raw = socket.create_connection(address, harness.DEADLINE)
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return raw if kind == "tcp" else ways.context(name, shown).wrap_socket(raw, server_hostname="localhost")
+        cells = list(http_cells(Model(config, name or "*")))[i % step::step]
+        count, found = look_by_http(connect, cells, name, shown)
+        total += count
+        wrong += found
     assert not wrong, (len(wrong), wrong[:10])
-    assert total >= 5000, total
+    assert total >= least, total
