@@ -5,6 +5,8 @@
 #include "daemon/supervisor/log/log.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -106,6 +108,16 @@ static void refuse_descriptors(int fd)
 				     "let no stranger connect to it");
 }
 
+/* For the connections, which inherit it. An answer of TLS goes in several pieces: no piece may wait until the peer has confirmed the
+ * one before. A peer that has vanished must not keep its call for ever. */
+static void prepare_connections(int fd)
+{
+	const int one = 1;
+
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
+}
+
 static int bind_one(struct http_listeners *listeners, struct evhttp *server, const struct config *config,
 		    const struct address *address, char *reason, size_t size)
 {
@@ -115,6 +127,8 @@ static int bind_one(struct http_listeners *listeners, struct evhttp *server, con
 		return -1;
 	if (address_is_unix(address))
 		refuse_descriptors(fd);
+	else
+		prepare_connections(fd);
 	if (serve(listeners, server, fd, address) == 0)
 		return 0;
 	const struct socketfile file = socketfile_of(address);
