@@ -28,6 +28,8 @@ struct handshake {
 	TAILQ_ENTRY(handshake) ready_link; /* in `ready`, if it is */
 	struct handshakes *all;
 	struct transport transport;
+	struct handshake_owner *owner; /* has the socket and `ssl`; NULL: the handshake has the socket, and is to become a session */
+	SSL *ssl;
 	struct address peer; /* a socket that has failed does not tell it any more */
 	uint64_t ends;
 	bool ready, leaves;
@@ -63,12 +65,40 @@ static struct transport take_away(struct handshake *handshake)
 	return transport;
 }
 
+/* Leaves the socket and its TLS to the owner. */
+static void give_back(struct handshake *handshake)
+{
+	handshake->owner->handshake = NULL;
+	(void)transport_want_read(&handshake->transport, false);
+	if (handshake->transport.tls)
+		tls_leave(&handshake->transport);
+	(void)take_away(handshake);
+}
+
+static void end_for_owner(struct handshake *handshake, bool done)
+{
+	struct handshake_owner *owner = handshake->owner;
+
+	give_back(handshake);
+	owner->over(owner, done);
+}
+
 static void drop(struct handshake *handshake)
 {
 	struct account *account = &handshake->all->daemon->core.memory;
 
+	if (handshake->owner) {
+		end_for_owner(handshake, false);
+		return;
+	}
 	transport_close(&handshake->transport, account);
 	(void)take_away(handshake);
+}
+
+void handshake_forget(struct handshake_owner *owner)
+{
+	if (owner->handshake)
+		give_back(owner->handshake);
 }
 
 /* ---- what the log says ---- */
@@ -164,20 +194,28 @@ static void discard(struct handshake *handshake)
 	}
 }
 
+static int open_tls(struct handshake *handshake)
+{
+	const struct daemon *daemon = handshake->all->daemon;
+	struct account *account = &handshake->all->daemon->core.memory;
+
+	return handshake->owner ? tls_join(&handshake->transport, handshake->ssl, account)
+				: tls_open(&handshake->transport, daemon->tls, account);
+}
+
 /* The first byte has come. Only now memory is needed for TLS. 0; -EAGAIN; -EPROTO with a reason; another negative errno: the peer
  * has gone without a word. */
 static int meet(struct handshake *handshake, char *reason, size_t size)
 {
-	const struct tls_context *context = handshake->all->daemon->tls;
 	const int first = tls_begins(handshake->transport.fd);
 
 	if (first < 0)
 		return first;
 	if (first == 0)
 		snprintf(reason, size, "the client does not speak TLS");
-	else if (!context)
+	else if (!handshake->owner && !handshake->all->daemon->tls)
 		snprintf(reason, size, "the configuration has no certificate any more");
-	else if (tls_open(&handshake->transport, context, &handshake->all->daemon->core.memory) < 0)
+	else if (open_tls(handshake) < 0)
 		snprintf(reason, size, "out of memory");
 	else
 		return 0;
@@ -191,7 +229,9 @@ static void step(struct handshake *handshake)
 
 	if (r == 0)
 		r = tls_accept(&handshake->transport, reason, sizeof reason);
-	if (r == 0)
+	if (r == 0 && handshake->owner)
+		end_for_owner(handshake, true);
+	else if (r == 0)
 		become_session(handshake);
 	else if (r == -EPROTO)
 		leave(handshake, reason);
@@ -282,25 +322,51 @@ static uint64_t most(const struct handshakes *all)
 	return share < LEAST ? LEAST : share < MOST ? share : MOST;
 }
 
-void handshakes_add(struct handshakes *all, int fd, const struct address *peer)
+/* NULL: out of memory. */
+static struct handshake *handshake_new(struct handshakes *all, int fd, const struct address *peer)
 {
 	struct handshake *handshake = calloc(1, sizeof *handshake);
-	struct transport transport = transport_of(&socket_transport, fd);
 
-	if (!handshake) {
-		transport_close(&transport, NULL);
-		log_say(LOG_ERR, "out of memory for a new connection");
-		return;
-	}
+	if (!handshake)
+		return NULL;
 	if (all->count >= most(all))
 		(void)handshakes_give_way(all);
-	*handshake =
-		(struct handshake){.all = all, .transport = transport, .peer = *peer, .ends = all->daemon->core.now + PATIENCE};
+	*handshake = (struct handshake){.all = all,
+					.transport = transport_of(&socket_transport, fd),
+					.peer = *peer,
+					.ends = all->daemon->core.now + PATIENCE};
 	handshake->peer.tls = true;
 	TAILQ_INSERT_TAIL(&all->shaking, handshake, link);
 	all->count++;
 	account_add_file(&all->daemon->core.memory);
 	transport_open(&handshake->transport, all->daemon->base, on_event, on_event);
+	return handshake;
+}
+
+void handshakes_add(struct handshakes *all, int fd, const struct address *peer)
+{
+	struct handshake *handshake = handshake_new(all, fd, peer);
+	struct transport transport = transport_of(&socket_transport, fd);
+
+	if (!handshake) {
+		transport_close(&transport, NULL);
+		log_say(LOG_ERR, "out of memory for a new connection");
+	} else if (transport_want_read(&handshake->transport, true) < 0) {
+		drop(handshake);
+	}
+}
+
+void handshakes_add_for(struct handshakes *all, struct handshake_owner *owner, int fd, SSL *ssl, const struct address *peer)
+{
+	struct handshake *handshake = handshake_new(all, fd, peer);
+
+	if (!handshake) {
+		owner->over(owner, false);
+		return;
+	}
+	handshake->owner = owner;
+	handshake->ssl = ssl;
+	owner->handshake = handshake;
 	if (transport_want_read(&handshake->transport, true) < 0)
 		drop(handshake);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/supervisor/http/http_connections.h"
 
+#include "daemon/supervisor/connections/handshake.h"
 #include "daemon/supervisor/transport/tls_context.h"
 
 #include <errno.h>
@@ -15,9 +16,12 @@ enum { RECORDS_MAX = 1024 /* of a connection with TLS: requests are few and smal
 
 struct http_connection {
 	TAILQ_ENTRY(http_connection) link;
+	struct http_connections *all;
 	struct bufferevent *stream;
 	struct tls_notes notes; /* if it has TLS */
+	struct handshake_owner shaking;
 	uint64_t ends; /* is cut then */
+	bool fresh;    /* its handshake of TLS has not begun */
 	bool asked;    /* a whole request has come on it */
 	bool cut;      /* has been shut down; evhttp frees it */
 	bool held;     /* a call of it is in progress */
@@ -47,11 +51,14 @@ static void on_cut(struct timer *timer)
 	(void)timer;
 }
 
-static void cut(struct http_connections *connections, struct http_connection *connection)
+/* evhttp sees end of file, and frees it. */
+static void cut(struct http_connection *connection)
 {
 	connection->cut = true;
-	connections->cut_count++;
-	(void)shutdown(bufferevent_getfd(connection->stream), SHUT_RDWR); /* evhttp sees end of file, and frees it */
+	connection->all->cut_count++;
+	handshake_forget(&connection->shaking);
+	(void)shutdown(bufferevent_getfd(connection->stream), SHUT_RDWR);
+	(void)bufferevent_enable(connection->stream, EV_READ);
 }
 
 /*
@@ -66,14 +73,45 @@ static void cut_one(struct http_connections *connections, const struct http_conn
 		if (!may_be_cut(connection) || connection == newest)
 			continue;
 		if (!connection->asked) {
-			cut(connections, connection);
+			cut(connection);
 			return;
 		}
 		if (!oldest)
 			oldest = connection;
 	}
 	if (oldest)
-		cut(connections, oldest);
+		cut(oldest);
+}
+
+/* ---- TLS ---- */
+
+/* The handshake's. libevent reads the connection from now on. */
+static void on_shaken(struct handshake_owner *owner, bool done)
+{
+	struct http_connection *connection = container_of(owner, struct http_connection, shaking);
+
+	if (done)
+		(void)bufferevent_enable(connection->stream, EV_READ);
+	else if (!connection->cut)
+		cut(connection);
+}
+
+/*
+ * A connection that evhttp has accepted in this turn of the loop: it knows its socket only now. libevent takes the handshake for
+ * done, and would go on with it when it reads, without a bound for what many of them cost a turn. So it does not read meanwhile.
+ */
+static void shake_hands(struct http_connection *connection)
+{
+	const int fd = bufferevent_getfd(connection->stream);
+	struct address peer = {.size = sizeof peer.sa};
+
+	connection->fresh = false;
+	(void)bufferevent_disable(connection->stream, EV_READ);
+	if (getpeername(fd, (struct sockaddr *)&peer.sa, &peer.size) < 0)
+		cut(connection);
+	else
+		handshakes_add_for(connection->all->daemon->handshakes, &connection->shaking, fd,
+				   bufferevent_openssl_get_ssl(connection->stream), &peer);
 }
 
 /* A client of HTTP may end its connection without telling TLS. */
@@ -82,7 +120,7 @@ static struct bufferevent *open_tls(const struct daemon *daemon, struct tls_note
 	*notes = (struct tls_notes){.protocol = TLS_HTTP, .records = RECORDS_MAX};
 	SSL *ssl = daemon->tls ? tls_context_connection(daemon->tls, notes) : NULL;
 	struct bufferevent *stream =
-		ssl ? bufferevent_openssl_socket_new(daemon->base, -1, ssl, BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE)
+		ssl ? bufferevent_openssl_socket_new(daemon->base, -1, ssl, BUFFEREVENT_SSL_OPEN, BEV_OPT_CLOSE_ON_FREE)
 		    : NULL;
 
 	if (stream)
@@ -104,6 +142,9 @@ struct bufferevent *http_connections_add(struct http_connections *connections, b
 		return NULL;
 	}
 	bufferevent_incref(connection->stream);
+	connection->all = connections;
+	connection->shaking.over = on_shaken;
+	connection->fresh = tls;
 	connection->ends = connections->daemon->core.now + HTTP_LIFE;
 	TAILQ_INSERT_TAIL(&connections->list, connection, link);
 	if (++connections->count - connections->cut_count - connections->held_count > CONNECTIONS_MAX)
@@ -172,6 +213,7 @@ static void release(struct http_connections *connections, struct http_connection
 {
 	SSL *ssl = bufferevent_openssl_get_ssl(connection->stream);
 
+	handshake_forget(&connection->shaking);
 	if (ssl)
 		(void)SSL_set_app_data(ssl, NULL); /* libevent frees it later than the notes */
 	TAILQ_REMOVE(&connections->list, connection, link);
@@ -201,7 +243,9 @@ void http_connections_end_turn(struct http_connections *connections)
 		if (is_over(connection))
 			release(connections, connection);
 		else if (may_be_cut(connection) && connections->daemon->core.now >= connection->ends)
-			cut(connections, connection);
+			cut(connection);
+		else if (connection->fresh && !connection->cut)
+			shake_hands(connection);
 	}
 	set_cut(connections);
 }

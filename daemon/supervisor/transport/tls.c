@@ -5,6 +5,8 @@
 #include "daemon/supervisor/transport/tls_peer.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +42,14 @@ int tls_begins(int fd)
 	return n == 0 ? -ECONNRESET : first == HANDSHAKE_BYTE;
 }
 
+static void become_tls(struct transport *transport, struct tls *tls, struct account *account)
+{
+	tls->account = account;
+	account_charge(account, MEMORY);
+	transport->tls = tls;
+	transport->ops = &tls_transport;
+}
+
 int tls_open(struct transport *transport, const struct tls_context *context, struct account *account)
 {
 	struct tls *tls = calloc(1, sizeof *tls);
@@ -50,10 +60,20 @@ int tls_open(struct transport *transport, const struct tls_context *context, str
 		free(tls);
 		return -ENOMEM;
 	}
-	tls->account = account;
-	account_charge(account, MEMORY);
-	transport->tls = tls;
-	transport->ops = &tls_transport;
+	become_tls(transport, tls, account);
+	return 0;
+}
+
+int tls_join(struct transport *transport, SSL *ssl, struct account *account)
+{
+	struct tls *tls = calloc(1, sizeof *tls);
+
+	if (!tls || !SSL_up_ref(ssl)) {
+		free(tls);
+		return -ENOMEM;
+	}
+	tls->ssl = ssl;
+	become_tls(transport, tls, account);
 	return 0;
 }
 
@@ -107,7 +127,7 @@ static const struct {
 	const char *words;
 } known[] = {
 	{SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE, "the client has given no certificate, and tls_client = required"},
-	{SSL_R_NO_APPLICATION_PROTOCOL, "the client offers application protocols (ALPN), and objpool/1 is not among them"},
+	{SSL_R_NO_APPLICATION_PROTOCOL, "the client offers application protocols (ALPN), and that of this address is not among them"},
 	{SSL_R_UNSUPPORTED_PROTOCOL, "the client speaks no version of TLS from 1.2 on"},
 	{SSL_R_NO_SHARED_CIPHER, "the client offers no cipher that the daemon accepts"},
 	{SSL_R_UNEXPECTED_EOF_WHILE_READING, "the client has gone in the middle of it"},
@@ -122,9 +142,10 @@ static const struct {
 static void say_refused(const struct tls *tls, char *reason, size_t size)
 {
 	const char *words = X509_verify_cert_error_string(SSL_get_verify_result(tls->ssl));
+	const struct tls_notes *notes = SSL_get_app_data(tls->ssl);
 
-	snprintf(reason, size, "the client's certificate is refused: %s%s%s%s", words, tls->notes.refused[0] ? " (" : "",
-		 tls->notes.refused, tls->notes.refused[0] ? ")" : "");
+	snprintf(reason, size, "the client's certificate is refused: %s%s%s%s", words, notes->refused[0] ? " (" : "",
+		 notes->refused, notes->refused[0] ? ")" : "");
 }
 
 static void say_why(const struct tls *tls, ssize_t result, char *reason, size_t size)
@@ -145,6 +166,15 @@ static void say_why(const struct tls *tls, ssize_t result, char *reason, size_t 
 	snprintf(reason, size, "%s", words ? words : "OpenSSL does not say why");
 }
 
+/* Many clients send their first request only when the end of their handshake is confirmed (Nagle's algorithm). Nothing is sent to
+ * them meanwhile, so the kernel would confirm it 40 ms later. */
+static void confirm_at_once(int fd)
+{
+	const int one = 1;
+
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &one, sizeof one);
+}
+
 int tls_accept(struct transport *transport, char *reason, size_t reason_size)
 {
 	struct tls *tls = transport->tls;
@@ -153,6 +183,7 @@ int tls_accept(struct transport *transport, char *reason, size_t reason_size)
 	errno = 0;
 	const int r = SSL_do_handshake(tls->ssl);
 	if (r == 1) {
+		confirm_at_once(transport->fd);
 		transport->read_awaits = TRANSPORT_READABLE;
 		transport->pending = SSL_has_pending(tls->ssl);
 		return 0;

@@ -23,6 +23,9 @@ int tls_begins(int fd);
  * or -ENOMEM. */
 int tls_open(struct transport *transport, const struct tls_context *context, struct account *account);
 
+/* The same with TLS that its owner has made for this socket, and keeps. */
+int tls_join(struct transport *transport, SSL *ssl, struct account *account);
+
 /* From now on another account is charged. */
 void tls_charge_to(struct transport *transport, struct account *account);
 
