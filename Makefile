@@ -157,7 +157,7 @@ PYTEST = /usr/bin/python3 -m pytest -q -p no:cacheprovider -n $(TEST_JOBS) --dis
 TEST_JOBS ?= 3
 
 integration: all # a real daemon for each test
-	OBJPOOL_BUILD=$(B) $(PYTEST) tests/integration tests/abi
+	OBJPOOL_BUILD=$(B) $(PYTEST) tests/integration tests/abi tests/wire
 
 python-check: all # the Python client, a real daemon for each test
 	OBJPOOL_BUILD=$(B) $(PYTEST) tests/python

@@ -5,7 +5,7 @@ import pathlib
 import sys
 
 TESTS = pathlib.Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(TESTS / "integration"), str(TESTS / "wire")]
+sys.path.insert(0, str(TESTS / "integration"))
 
 _spec = importlib.util.spec_from_file_location("integration_conftest", TESTS / "integration" / "conftest.py")
 _shared = importlib.util.module_from_spec(_spec)

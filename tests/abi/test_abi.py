@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Programs that were built with the headers of ABI 1 run with the daemon and the library of today, and the wire is what it was.
+"""Programs that were built with the headers of ABI 1 run with the daemon and the library of today.
 
 tests/abi/1 holds copies of the public headers, as they were when ABI 1 was frozen. These copies never change.
 """
@@ -10,7 +10,6 @@ import subprocess
 
 import pytest
 from harness import BUILD, DEADLINE, ROOT
-from player import FOLDER, Player
 
 HERE = pathlib.Path(__file__).parent
 FROZEN = [f"-I{HERE / '1'}"]
@@ -80,9 +79,19 @@ def test_a_plugin_of_abi_1(daemon):
         assert about["value"] == 77 and about["generation"] == 2
 
 
-@pytest.mark.parametrize("name", sorted(path.name for path in FOLDER.glob("*.dialogue")))
-def test_the_wire(daemon, name):
-    Player(daemon.socket_path, DEADLINE).play(name)
+def test_a_plugin_of_abi_1_waits_yields_and_tells_of_progress(daemon):
+    with daemon.client() as c:
+        assert "TIMEOUT" in c.full("p", "wait", timeout_ms=10)[0]
+        c.start("objpool.call", "p", "count", [2], {"stream": True}, msgid=90)
+        assert [c.receive() for _ in range(3)] == [[2, "objpool.result", [90, 0, None, 0]], [2, "objpool.result", [90, 1, None, 1]],
+                                                   [1, 90, None, {"items": 2, "failed": 0}]]
+        c.start("objpool.call", "p", "half", [], {"progress": True}, msgid=91)
+        assert [c.receive() for _ in range(2)] == [[2, "objpool.progress", [91, 1, 2, "half"]], [1, 91, None, 0]]
+        assert c.full("p:map", "add", [[1, 2], [3, 4]]) == (None, [4, 6]) and c.full("p", "add", [1], kwargs={"b": 2}) == (None, 3)
+        assert "FAILED: it is 7" in c.error("p.fail", "plainly")
+        error = c.maps().error("p:1.fail", "with everything")
+        assert error == {"code": "FAILED", "message": "out of paper", "ran": "yes", "type": "PrinterError", "traceback": "line 7",
+                         "pool": "p", "slot": 1, "generation": 1, "data": b"A4"}
 
 
 def test_members_and_constants_are_where_they_were(place):

@@ -1,141 +1,165 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Dialogues of the wire as data (tests/wire/*.dialogue): reading them, and playing the client's side against a daemon.
+"""Plays the client's side of a dialogue against a daemon: sends the client's bytes, and compares the daemon's.
 
-A line begins with what it is; `#` begins a comment.
-
-    > 94 00 01 …    the client sends these bytes
-    < 94 01 01 …    the daemon sends exactly these. In their place may stand
-      ~                 any one value
-      "CODE: "          one str that begins so
-    < end           the daemon closes the connection
-    c> …, c< …      the same between the client and the worker, on a direct channel: the socket that came last as a descriptor
-    > end, c> end   the client shuts down its sending side
+    player.py FILE ADDRESS [PIECE]      unix:PATH or tcp:HOST:PORT; the client's bytes are sent in pieces of so many
 """
 import array
-import pathlib
-import re
+import fcntl
+import mmap
+import os
 import socket
+import sys
 
-import msgpack
+import dialogue
+from dialogue import Node, bytes_of, differs, take
 
-FOLDER = pathlib.Path(__file__).parent
-TOKEN = re.compile(r'\s*(?:([0-9a-f]{2})\b|(~)|"([^"]*)"|(end)\b)')
-
-
-def tokens(text):
-    """What a line has after its `>` or `<`: bytes, `any`, ("str", its beginning), or `end`."""
-    text, at, found = text.rstrip(), 0, []
-    while at < len(text) and not re.match(r"\s*#", text[at:]):
-        token = TOKEN.match(text, at)
-        assert token, f"what is this? {text[at:]}"
-        byte, whatever, beginning, end = token.groups()
-        found.append(bytes([int(byte, 16)]) if byte else "any" if whatever else "end" if end else ("str", beginning))
-        at = token.end()
-    return found
+DEADLINE = 20
+F_ADD_SEALS, F_SEAL_SHRINK = 1033, 2
 
 
-def read(name):
-    """[(number of the line, is it the direct channel's?, ">" or "<", tokens), …]"""
-    lines = []
-    for number, line in enumerate((FOLDER / name).read_text().splitlines(), 1):
-        said = line.removeprefix("c")
-        if said[:1] in ("<", ">"):
-            lines.append((number, said != line, said[0], tokens(said[1:])))
-        else:
-            assert not line.strip() or line.startswith("#"), f"{name}:{number}: what is this? {line}"
-    return lines
+def connected(address, deadline):
+    kind, _, rest = address.partition(":")
+    if kind == "unix":
+        sock = socket.socket(socket.AF_UNIX)
+        sock.settimeout(deadline)
+        sock.connect(rest)
+    else:
+        host, _, port = rest.rpartition(":")
+        sock = socket.create_connection((host.strip("[]"), int(port)), deadline)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
+
+
+def memory_file(content):
+    """A descriptor of such memory, as a client may hand it over."""
+    fd = os.memfd_create("dialogue", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.write(fd, content)
+    fcntl.fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK)
+    return fd
 
 
 class Side:
     """The client's side of a connection, or of a direct channel."""
 
-    def __init__(self, sock, deadline):
-        self.socket = sock
-        self.socket.settimeout(deadline)
+    def __init__(self, sock, piece):
+        self.socket, self.piece = sock, piece
         self.come = b""  # and not compared yet
-        self.fds = array.array("i")
+        self.fds = []
+
+    def send(self, data, fds=()):
+        for fd in fds:
+            first, data = data[:1], data[1:]
+            socket.send_fds(self.socket, [first], [fd])
+            os.close(fd)
+        for at in range(0, len(data), self.piece or len(data) or 1):
+            self.socket.sendall(data[at:at + (self.piece or len(data))])
 
     def receive(self):
-        data, control, _, _ = self.socket.recvmsg(1 << 16, socket.CMSG_SPACE(16 * self.fds.itemsize))
-        for _, _, fds in control:
-            self.fds.frombytes(fds)
+        data, control, _, _ = self.socket.recvmsg(1 << 16, socket.CMSG_SPACE(64 * 4))
+        for _, _, numbers in control:
+            fds = array.array("i")
+            fds.frombytes(numbers)
+            self.fds += fds
         return data
 
-    def more(self):
-        data = self.receive()
-        assert data, f"the connection was closed after {self.come.hex(' ')}"
-        self.come += data
-
-    def send(self, line):
-        if line == ["end"]:
-            self.socket.shutdown(socket.SHUT_WR)
-        else:
-            self.socket.sendall(b"".join(line))
-
-    def expect_byte(self, byte):
-        while not self.come:
-            self.more()
-        assert self.come[:1] == byte, f"{byte.hex()} should come, not {self.come.hex(' ')}"
-        self.come = self.come[1:]
-
-    def expect_value(self, beginning=None):
+    def message(self):
+        """The next message of the daemon. b"": it has closed the connection."""
         while True:
-            unpacker = msgpack.Unpacker(strict_map_key=False)
-            unpacker.feed(self.come)
-            try:
-                value = unpacker.unpack()
-                break
-            except msgpack.OutOfData:
-                self.more()
-        assert beginning is None or (isinstance(value, str) and value.startswith(beginning)), f"{beginning!r} should come, not {value!r}"
-        self.come = self.come[unpacker.tell():]
-
-    def expect(self, token):
-        if token == "end":
-            assert not self.come and self.receive() == b""
-        elif token == "any":
-            self.expect_value()
-        elif isinstance(token, tuple):
-            self.expect_value(token[1])
-        else:
-            self.expect_byte(token)
+            message, self.come = take(self.come)
+            if message is not None:
+                return message
+            data = self.receive()
+            if not data:
+                assert not self.come, f"the connection was closed after {self.come.hex(' ')}"
+                return b""
+            self.come += data
 
     def close(self):
         self.socket.close()
         for fd in self.fds:
-            socket.close(fd)
+            os.close(fd)
 
 
 class Player:
-    """The client's side of a dialogue."""
+    def __init__(self, address, piece=0, deadline=DEADLINE):
+        self.piece, self.deadline = piece, deadline
+        self.sides = [Side(connected(address, deadline), piece)]  # the connection, then the direct channels
+        self.heard = []  # the daemon's messages
 
-    def __init__(self, path, deadline):
-        self.connection = Side(socket.socket(socket.AF_UNIX), deadline)
-        self.connection.socket.connect(str(path))
-        self.deadline, self.channels = deadline, []
+    def play(self, steps):
+        for number, step in enumerate(steps, 1):
+            if "client" in step:
+                self.say(self.sides[step.get("channel", 0)], step)
+            elif "daemon" in step:
+                difference = self.hear(self.sides[step.get("channel", 0)], step)
+                assert not difference, f"step {number}: {difference}"
+        for side in self.sides:
+            assert not side.come, f"too much comes: {side.come.hex(' ')}"
 
-    def side(self, direct):
-        for _ in range(len(self.connection.fds)):
-            self.channels.append(Side(socket.socket(fileno=self.connection.fds.pop(0)), self.deadline))
-        return self.channels[-1] if direct else self.connection
+    def say(self, side, step):
+        if step["client"] == "end":
+            side.socket.shutdown(socket.SHUT_WR)
+        else:
+            side.send(bytes_of(step), [memory_file(dialogue.to_value(told)) for told in step.get("memory", ())])
 
-    def play_lines(self, name):
-        for number, direct, direction, line in read(name):
-            side = self.side(direct)
-            if direction == ">":
-                side.send(line)
-                continue
-            for token in line:
-                try:
-                    side.expect(token)
-                except (AssertionError, TimeoutError) as error:
-                    raise AssertionError(f"{name}:{number}: {error}") from error
-        for side in (self.connection, *self.channels):
-            assert not side.come, f"{name}: too much comes: {side.come.hex(' ')}"
+    def hear(self, side, step):
+        """What is not as the step says."""
+        message = side.message()
+        if step["daemon"] == "end" or not message:
+            return None if (step["daemon"] == "end") == (not message) else f"{message.hex(' ') or 'the end'} has come"
+        told = Node(bytes_of(step)) if "bytes" in step else None
+        self.heard.append(message)
+        return differs(step["daemon"], Node(message), told) or self.take_descriptors(side, step, message)
 
-    def play(self, name):
-        try:
-            self.play_lines(name)
-        finally:
-            for side in (self.connection, *self.channels):
-                side.close()
+    def take_descriptors(self, side, step, message):
+        for opened in step.get("opens", ()):
+            assert opened == len(self.sides), "direct channels are numbered from 1"
+            sock = socket.socket(fileno=side.fds.pop(0))
+            sock.settimeout(self.deadline)
+            self.sides.append(Side(sock, self.piece))
+        for told in step.get("memory", ()):
+            got = in_memory(side.fds.pop(0), message)
+            if got != dialogue.to_value(told):
+                return f"in memory lies {got[:20].hex(' ')}…, {len(got)} bytes"
+        return None
+
+    def close(self):
+        for side in self.sides:
+            side.close()
+
+
+def in_memory(fd, message):
+    """What the response's result, an ext of type 112, stands for."""
+    ext = Node(message).children[3].value.data
+    at, size = int.from_bytes(ext[2:8], "big"), int.from_bytes(ext[10:], "big")
+    with mmap.mmap(fd, os.fstat(fd).st_size, mmap.MAP_SHARED, mmap.PROT_READ) as memory:
+        content = memory[at:at + size]
+    os.close(fd)
+    return content
+
+
+def joined(steps):
+    """The same steps, but what the client says without waiting in between is one write."""
+    whole = []
+    for step in steps:
+        before = whole[-1] if whole else {}
+        plain = [step.keys() == {"client", "bytes"} for step in (before, step)]
+        if all(plain):
+            whole[-1] = {**step, "bytes": f'{before["bytes"]} {step["bytes"]}'}
+        elif dialogue.said_by(step):
+            whole.append(step)
+    return whole
+
+
+def play(steps, address, piece=0, deadline=DEADLINE):
+    """Returns the daemon's messages, those of direct channels among them."""
+    player = Player(address, piece, deadline)
+    try:
+        player.play(joined(steps) if piece else steps)
+        return player.heard
+    finally:
+        player.close()
+
+
+if __name__ == "__main__":
+    play(dialogue.read(sys.argv[1])["steps"], sys.argv[2], *map(int, sys.argv[3:]))

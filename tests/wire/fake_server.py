@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A server that knows one dialogue, for a client that plays it: it hears what the client says, and answers as the daemon did.
+
+    fake_server.py FILE [--piece N] [--tcp]     prints its address, takes one connection, and ends with it
+
+The answers are sent in pieces of N bytes. Exit status 0: the client has said what it should; else standard error says what was
+amiss. A client may number its requests as it likes, say hello or not, write a call in the short form or as `objpool.call`, leave out
+options or give nil, and feed as many items at once as its credit allows.
+"""
+import os
+import socket
+import sys
+import tempfile
+
+import dialogue
+from dialogue import bytes_of, pack, take, unpack
+
+DEADLINE = 20
+REQUEST, RESPONSE, NOTIFICATION = 0, 1, 2
+HELLO = {"server": "objpool", "version": "0.1.0", "protocol": [1, 2], "session": 1, "pools": ["p"], "limits": {
+    "max_message": 268435456, "max_inflight": 16384, "max_pending": 536870912, "max_unsent": 16777216, "max_depth": 32}}
+NUMBERED = {"objpool.feed", "objpool.feed_end", "objpool.cancel", "objpool.result", "objpool.results", "objpool.progress", "objpool.credit"}
+MAY_BE_ADDED = {"ordered": True, "errors": "wait", "chunk": 0, "args_as": "zip"}  # options that a client may name though they are the default
+
+
+class Amiss(Exception):
+    """The client has not said what it should."""
+
+
+# ---- what a client means ----
+
+def meaning(message):
+    """A client's message in the form that all ways to say it have in common: (method, what it is about)."""
+    method, params = message[-2], message[-1] or []
+    method = method.decode() if isinstance(method, bytes) else method
+    if method == "objpool.call":
+        target, method, args, options = (*params, None, None, None)[:4]
+    elif method.startswith("objpool.") or "." not in method:
+        return method, params
+    else:
+        target, _, method = method.partition(".")
+        args, options = params, None
+    options = {key: value for key, value in (options or {}).items() if value is not None and value not in ({}, [])}
+    if options.get("stream") == "runs":
+        options["stream"] = True
+    return "call", {"target": target, "method": method, "args": args if options.get("stream") else args or [], "options": options}
+
+
+def same(told, got):
+    """Whether a client's message means what the dialogue's does. Windows are the client's own."""
+    (told_method, told_params), (got_method, got_params) = meaning(told), meaning(got)
+    if told_method != "call" or got_method != "call":
+        return told_method == got_method and told_params == got_params
+    options, wanted = got_params.pop("options"), told_params.pop("options")
+    for key in options.keys() - wanted.keys():
+        if key == "window" or MAY_BE_ADDED.get(key) == options[key]:
+            wanted[key] = options[key]
+    if "window" in wanted:
+        options["window"] = wanted["window"]
+    return told_params == got_params and options == wanted
+
+
+# ---- the connection ----
+
+class Server:
+    def __init__(self, sock, steps, piece):
+        self.socket, self.steps, self.piece = sock, steps, piece
+        sock.settimeout(DEADLINE)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)  # the next piece waits until the client has read the one before
+        self.come = b""
+        self.said = []     # the client's messages that have not been looked at
+        self.numbers = {}  # the client's msgid of each of the dialogue's
+        self.fed = {}      # of each of the dialogue's msgids: items that have come, and have not been looked at
+        self.ended = {}    # what feed_end has said
+        self.errors = "string"
+        self.unasked = set()  # msgids of the dialogue whose answer the client does not want
+
+    def receive(self):
+        """The client's next message; None: it has closed the connection."""
+        while True:
+            message, self.come = take(self.come)
+            if message is not None:
+                return unpack(message)
+            data = self.socket.recv(1 << 16)
+            if not data:
+                return None
+            self.come += data
+
+    def send(self, data):
+        for at in range(0, len(data), self.piece or len(data)):
+            self.socket.sendall(data[at:at + (self.piece or len(data))])
+
+    # -- what the client says --
+
+    def is_by_the_way(self, message):
+        """Handles what a client may say at any time."""
+        method = message[-2]
+        if method == "objpool.hello":
+            self.note_hello(message)
+            self.send(pack([RESPONSE, message[1], None, self.hello(message)]))
+        elif method in ("objpool.feed", "objpool.feed_end"):
+            self.note_fed(method, *message[-1])
+        else:
+            return method == "objpool.give_back"
+        return True
+
+    def note_hello(self, message):
+        self.errors = (message[3][0] if message[3] else {}).get("errors") or "string"
+
+    def hello(self, message):
+        return {**HELLO, **({"fds": False, "fds_mark": 0} if "fds" in message[3][0] else {})}
+
+    def note_fed(self, method, number, *what):
+        told = next((told for told, client in self.numbers.items() if client == number), None)
+        if told is None:
+            raise Amiss(f"{method} of {number}, which is no call")
+        if method == "objpool.feed":
+            self.fed.setdefault(told, []).extend(what[0])
+        else:
+            self.ended[told] = list(what)
+
+    def next_said(self):
+        while True:
+            message = self.receive()
+            if message is None:
+                raise Amiss("the client has closed the connection")
+            if not isinstance(message, list) or message[:1] not in ([REQUEST], [NOTIFICATION]):
+                raise Amiss(f"{message!r} is no request and no notification")
+            if not self.is_by_the_way(message):
+                return message
+
+    def expect(self, told):
+        """Waits for the client to say what the step tells."""
+        if told[-2] in ("objpool.feed", "objpool.feed_end"):
+            return self.expect_fed(told[-2], *told[-1])
+        got = self.next_said()
+        if told[-2] == "objpool.cancel":  # as a request, or as a notification
+            told = [*told[:-1], [self.numbers[told[-1][0]]]]
+            if told[0] == REQUEST and got[0] == NOTIFICATION:
+                self.unasked.add(told[1])
+            elif told[0] == NOTIFICATION and got[0] == REQUEST:
+                self.send(pack([RESPONSE, got[1], None, True]))
+        elif told[0] != got[0]:
+            raise Amiss(f"{got!r} has come, not {told!r}")
+        if not same(told, got):
+            raise Amiss(f"{got!r} has come, not {told!r}")
+        if told[0] == got[0] == REQUEST:
+            self.numbers[told[1]] = got[1]
+        return None
+
+    def expect_fed(self, method, number, *what):
+        while len(self.fed.get(number, ())) < len(what[0]) if method == "objpool.feed" else number not in self.ended:
+            message = self.receive()
+            if message is None or not self.is_by_the_way(message):
+                raise Amiss(f"{message!r} has come, not {method} {what}")
+        if method == "objpool.feed":
+            count = len(what[0])
+            got, self.fed[number] = self.fed[number][:count], self.fed[number][count:]
+        else:
+            got = self.ended.pop(number)
+            what = list(what)
+            if self.fed.get(number):
+                raise Amiss(f"{self.fed[number]} has been fed, too")
+        if got != (what[0] if method == "objpool.feed" else what):
+            raise Amiss(f"{got!r} has been fed, not {what!r}")
+
+    def expect_hello(self, step):
+        """Says whether the client says hello here: it need not."""
+        message = self.receive()
+        if message is None:
+            raise Amiss("the client has closed the connection")
+        if message[-2] != "objpool.hello":
+            raise Amiss(f"{message!r} has come, not objpool.hello: a client that says none can't play this dialogue")
+        token = step["client"][3][0].get("token")
+        if (message[3][0] if message[3] else {}).get("token") != token:
+            raise Amiss(f"the token is not {token!r}")
+        self.note_hello(message)
+        self.send(pack([RESPONSE, message[1], None, self.hello(message)]))
+        self.unasked.add(step["client"][1])
+
+    # -- what the daemon said --
+
+    def in_form(self, error):
+        """An error of the dialogue, which is a map, in the form that the client has asked for."""
+        if not (isinstance(error, dict) and "code" in error and "ran" in error) or self.errors == "map":
+            return error
+        text = f'{error["code"]}: {error["message"]}'
+        return [0, text] if self.errors == "pair" else text
+
+    def answer(self, step):
+        message = unpack(bytes_of(step))
+        if message[0] == RESPONSE:
+            if message[1] in self.unasked:
+                return
+            message[1] = self.numbers[message[1]]
+            message[2] = self.in_form(message[2])
+        elif message[1] in NUMBERED:
+            message[2][0] = self.numbers[message[2][0]]
+            if message[1] == "objpool.result":
+                message[2][2] = self.in_form(message[2][2])
+        data = bytes_of(step)
+        self.send(data if message == unpack(data) else pack(message))
+
+    def play(self):
+        for number, step in enumerate(self.steps, 1):
+            try:
+                if step.get("raw"):
+                    continue
+                if "client" in step:
+                    self.hear(step)
+                elif "daemon" in step:
+                    self.answer(step)
+            except (Amiss, TimeoutError) as error:
+                raise Amiss(f"step {number}: {error or 'nothing has come'}") from error
+        self.end()
+
+    def hear(self, step):
+        told = unpack(bytes_of(step))
+        if told[-2] == "objpool.hello":
+            self.expect_hello(step)
+        else:
+            self.expect(told)
+
+    def end(self):
+        while (message := self.receive()) is not None:
+            if not self.is_by_the_way(message):
+                raise Amiss(f"{message!r} has come when all was said")
+
+
+def listen(tcp, place):
+    listener = socket.socket(socket.AF_INET if tcp else socket.AF_UNIX)
+    listener.settimeout(DEADLINE)
+    listener.bind(("127.0.0.1", 0) if tcp else os.path.join(place, "s"))
+    listener.listen(4)
+    return listener, f"tcp:127.0.0.1:{listener.getsockname()[1]}" if tcp else f"unix:{place}/s"
+
+
+def main(path, piece, tcp):
+    with tempfile.TemporaryDirectory(prefix="objpool-") as place:
+        listener, address = listen(tcp, place)
+        print(address, flush=True)
+        sock, _ = listener.accept()
+        try:
+            Server(sock, dialogue.read(path)["steps"], piece).play()
+        except Amiss as error:
+            sys.exit(f"{path}: {error}")
+        finally:
+            sock.close()
+            listener.close()
+
+
+if __name__ == "__main__":
+    words = sys.argv[1:]
+    size = int(words.pop(words.index("--piece") + 1)) if "--piece" in words else 0
+    main([word for word in words if not word.startswith("--")][0], size, "--tcp" in words)
