@@ -36,7 +36,7 @@ def meaning(message):
     if method == "objpool.call":
         target, method, args, options = (*params, None, None, None)[:4]
     elif method.startswith("objpool.") or "." not in method:
-        return method, params
+        return method, [param for param in params if param not in (None, {})]
     else:
         target, _, method = method.partition(".")
         args, options = params, None
@@ -52,6 +52,8 @@ def same(told, got):
     if told_method != "call" or got_method != "call":
         return told_method == got_method and told_params == got_params
     options, wanted = got_params.pop("options"), told_params.pop("options")
+    if got_params["args"] is None and options.get("args_as") == "single":  # what is fed is one argument anyhow
+        del options["args_as"]
     for key in options.keys() - wanted.keys():
         if key == "window" or MAY_BE_ADDED.get(key) == options[key]:
             wanted[key] = options[key]

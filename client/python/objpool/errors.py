@@ -152,9 +152,16 @@ class Cancelled(ObjpoolError):
 
 
 class Overloaded(ObjpoolError):
-    """A queue is full, or a limit of the user is reached. ``retry_after_ms`` says when to try again, where that is known."""
+    """A queue is full, or a limit of the user is reached. ``retry_after_ms`` says when to try again, where that is known.
+
+    ``user`` is whose limit it is, if it is one of a user.
+    """
 
     code, ran = "OVERLOADED", "no"
+
+    def __init__(self, message: str = "", **details: Any) -> None:
+        super().__init__(message, **details)
+        self.user: Optional[str] = details.get("user")
 
 
 class TooLarge(ObjpoolError):
