@@ -20,6 +20,8 @@ $(B)/tests/test_worker: $(filter-out %/main.o,$(WORKER))
 WITHOUT_MEMORY := $(addprefix $(B)/tests/test_,worker client_memory client_direct core_memory)
 $(WITHOUT_MEMORY): private LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc strdup strndup)
 
+$(B)/tests/test_signature: $(call objs,daemon/worker/types)
+
 # The server of the client's tests.
 $(filter $(B)/tests/test_client_%,$(UNIT)): $(B)/tests/unit/client_server.o
 
@@ -61,7 +63,8 @@ FUZZ_SUPER_LIBS = -levent_openssl -levent_extra -levent_core -linih -ljansson -l
 FUZZ_PARTS_scan =
 FUZZ_PARTS_request = $(wildcard daemon/core/*/*.c)
 FUZZ_PARTS_worker = $(FUZZ_PARTS_request)
-FUZZ_PARTS_direct = $(filter-out daemon/worker/main.c,$(wildcard daemon/worker/*.c))
+FUZZ_PARTS_direct = $(filter-out daemon/worker/main.c,$(wildcard daemon/worker/*.c daemon/worker/types/*.c))
+FUZZ_PARTS_signature = $(wildcard daemon/worker/types/*.c)
 FUZZ_PARTS_config = $(FUZZ_SUPER)
 FUZZ_PARTS_http = $(FUZZ_SUPER)
 FUZZ_PARTS_rights = $(FUZZ_SUPER)
@@ -72,6 +75,7 @@ FUZZ_LIBS_scan = -lmsgpackc
 FUZZ_LIBS_request = -lmsgpackc
 FUZZ_LIBS_worker = -lmsgpackc
 FUZZ_LIBS_direct = -lmsgpackc -lpthread -ldl
+FUZZ_LIBS_signature = -lmsgpackc
 FUZZ_LIBS_config = $(FUZZ_SUPER_LIBS)
 FUZZ_LIBS_http = $(FUZZ_SUPER_LIBS)
 FUZZ_LIBS_rights = $(FUZZ_SUPER_LIBS)
@@ -87,7 +91,7 @@ $(B)/tests/fuzz-%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/files.o $$(call fuzz
 	$(CC) $(LDFLAGS) $(SAN) -fno-lto -Wl,--as-needed -o $@ $^ $(FUZZ_LIBS_$*)
 
 # clang's libFuzzer; what it finds is kept in the corpus.
-fuzz: # fuzz all that strangers say: FUZZERS="scan request worker direct config rights reply http tls json" (clang; FUZZ_SECONDS=60 each)
+fuzz: # fuzz all that strangers say: FUZZERS="scan request worker direct config rights reply http tls json signature" (clang; FUZZ_SECONDS=60 each)
 	@sh scripts/deps.sh build lint
 	@set -e; for f in $(FUZZERS); do \
 		$(MAKE) --no-print-directory -s LTO= $(B)/fuzz/$$f; \

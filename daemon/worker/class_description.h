@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* class_description: a template tells the supervisor what its class offers: [LOADED, {...}]. */
+/* class_description: a template tells the supervisor what its class offers: [LOADED, {...}], with its types. */
 #ifndef WORKER_CLASS_DESCRIPTION_H
 #define WORKER_CLASS_DESCRIPTION_H
 

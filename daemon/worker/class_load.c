@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/worker/class_load.h"
 
+#include "daemon/worker/class_types.h"
 #include "daemon/worker/quit.h"
 #include "daemon/worker/run.h"
 #include "daemon/worker/services.h"
@@ -133,7 +134,7 @@ void class_load(struct template *template, const struct class_order *order)
 	const int loaded = template->linked ? plugin_link(plugin, template->linked, order->class, reason, sizeof reason)
 					    : plugin_load(plugin, order->path, order->class, reason, sizeof reason);
 
-	if (loaded < 0)
+	if (loaded < 0 || class_types_check(plugin, reason, sizeof reason) < 0)
 		template_refuse(template, "%s", reason);
 	refuse_threads(template, order, "loading", plugin->exported->name ? plugin->exported->name : order->path);
 	if (template->threads && !(plugin->class.flags & OBJPOOL_CLASS_THREAD_SAFE))

@@ -99,6 +99,7 @@ static int find_class(struct plugin *plugin, const char *path, const char *name,
 			continue;
 		copy_known(&plugin->class, sizeof plugin->class, *c, (*c)->size);
 		plugin->class.name = name;
+		plugin->has_types = REACHES((*c)->size, struct objpool_class, types);
 		return check_class(plugin, (*c)->size, path, reason, size);
 	}
 	list_classes(plugin->exported, names, sizeof names);

@@ -9,6 +9,7 @@ struct plugin {
 	const struct objpool_plugin *exported;
 	struct objpool_class class; /* a copy: members that the plugin is too old to have are zero */
 	uint32_t methods_count;
+	bool has_types;             /* it was built with a header of OBJPOOL_ABI_MINOR 2 or later: its signatures must be right */
 	msgpack_object settings; /* a map: the pool's, for objpool_setting */
 };
 

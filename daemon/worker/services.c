@@ -112,14 +112,16 @@ static char *copy_text(const char *text)
 
 static void service_describe(struct objpool_call *call, const struct objpool_description *description)
 {
+	const size_t with_types = offsetof(struct objpool_description, types) + sizeof description->types;
 	struct task *task = task_of(call);
 
 	if (!task)
 		return;
-	free(task->described.doc);
-	free(task->described.signature);
+	task_forget_description(task);
 	task->described = (struct task_described){.given = true, .hooks = description->hooks, .doc = copy_text(description->doc),
 						  .signature = copy_text(description->signature)};
+	if (description->size >= with_types)
+		task->described.types = task_copy_list(description->types);
 }
 
 static int service_commit(struct objpool_call *call)
@@ -179,6 +181,7 @@ static const char *service_traceparent(const struct objpool_call *call)
 
 const struct objpool_host services = {
 	.size = sizeof services,
+	.minor = OBJPOOL_ABI_MINOR,
 	.fail = service_fail,
 	.cancelled = service_cancelled,
 	.progress = service_progress,

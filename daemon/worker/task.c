@@ -78,14 +78,45 @@ int task_init(struct task *task, const struct plugin *plugin, const struct objpo
 		       : 0;
 }
 
+static void free_list(char **texts)
+{
+	for (size_t i = 0; texts && texts[i]; i++)
+		free(texts[i]);
+	free(texts);
+}
+
+char **task_copy_list(const char *const *texts)
+{
+	size_t n = 0;
+
+	while (texts && texts[n])
+		n++;
+	char **copy = n > 0 ? calloc(n + 1, sizeof *copy) : NULL;
+	for (size_t i = 0; copy && i < n; i++) {
+		copy[i] = strdup(texts[i]);
+		if (!copy[i]) {
+			free_list(copy);
+			return NULL;
+		}
+	}
+	return copy;
+}
+
+void task_forget_description(struct task *task)
+{
+	free(task->described.doc);
+	free(task->described.signature);
+	free_list(task->described.types);
+	task->described = (struct task_described){0};
+}
+
 void task_free(struct task *task)
 {
 	method_error_forget(&task->handle.error);
 	free(task->args.values);
 	free(task->args.kwargs);
 	free((char *)task->place.pool);
-	free(task->described.doc);
-	free(task->described.signature);
+	task_forget_description(task);
 	msgpack_zone_destroy(&task->zone);
 }
 

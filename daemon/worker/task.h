@@ -39,6 +39,7 @@ struct task_described {
 	bool given;
 	uint32_t hooks;
 	char *doc, *signature;
+	char **types; /* ends with NULL; NULL: it has told none */
 };
 
 struct deferrals;
@@ -97,6 +98,12 @@ int task_init(struct task *task, const struct plugin *plugin, const struct objpo
 	      struct board *board);
 
 void task_free(struct task *task);
+
+/* A copy of the texts, which end with NULL. NULL: there are none, or there is no memory. */
+char **task_copy_list(const char *const *texts);
+
+/* Forgets what the class has told with objpool_describe. */
+void task_forget_description(struct task *task);
 
 /* A batch begins: its method may tell no progress and yield nothing, unless that is allowed afterwards. `single`: each task is a
  * call of its own. */

@@ -516,17 +516,17 @@ static int queue_restore(void *self, struct objpool_call *call, const msgpack_ob
 /* ---- what the plugin exports ---- */
 
 static const struct objpool_method methods[] = {
-	{.name = "put", .signature = "(value, timeout: float = None, block: bool = True) -> nil",
+	{.name = "put", .signature = "(value: any, timeout: float | None = None, block: bool = True) -> None",
 	 .doc = "Puts a value in. While the queue is full it waits, and fails with Full after so many seconds, if at all.",
 	 .flags = OBJPOOL_METHOD_KWARGS, .call = queue_put, .max_args = 3},
-	{.name = "put_nowait", .signature = "(value) -> nil", .doc = "The same, but fails with Full at once.",
+	{.name = "put_nowait", .signature = "(value: any) -> None", .doc = "The same, but fails with Full at once.",
 	 .flags = OBJPOOL_METHOD_KWARGS, .call = queue_put_nowait, .max_args = 1},
-	{.name = "get", .signature = "(timeout: float = None, block: bool = True) -> value",
+	{.name = "get", .signature = "(timeout: float | None = None, block: bool = True) -> any",
 	 .doc = "Takes the oldest value. While there is none it waits, and fails with Empty after so many seconds, if at all.",
 	 .flags = OBJPOOL_METHOD_KWARGS, .call = queue_get, .max_args = 2},
-	{.name = "get_nowait", .signature = "() -> value", .doc = "The same, but fails with Empty at once.",
+	{.name = "get_nowait", .signature = "() -> any", .doc = "The same, but fails with Empty at once.",
 	 .call = queue_get_nowait},
-	{.name = "peek", .signature = "() -> value", .doc = "The oldest value, which stays there; fails with Empty at once.",
+	{.name = "peek", .signature = "() -> any", .doc = "The oldest value, which stays there; fails with Empty at once.",
 	 .flags = OBJPOOL_METHOD_READONLY, .call = queue_peek},
 	{.name = "size", .signature = "() -> int", .doc = "How many values there are.",
 	 .flags = OBJPOOL_METHOD_READONLY, .call = queue_size},
@@ -534,12 +534,14 @@ static const struct objpool_method methods[] = {
 	 .flags = OBJPOOL_METHOD_READONLY, .call = queue_empty},
 	{.name = "full", .signature = "() -> bool", .doc = "Are there maxsize values?",
 	 .flags = OBJPOOL_METHOD_READONLY, .call = queue_full},
-	{.name = "waiting", .signature = "() -> map", .doc = "{getters, putters}: how many calls wait.",
+	{.name = "waiting", .signature = "() -> Waiting", .doc = "How many calls wait to get a value, and to put one.",
 	 .flags = OBJPOOL_METHOD_READONLY, .call = queue_waiting},
 	{.name = "clear", .signature = "() -> int",
 	 .doc = "Drops all values, and says how many; those that wait to be put come in then.", .call = queue_clear},
 	{.name = NULL},
 };
+
+static const char *const types[] = {"Waiting(getters: int, putters: int)", NULL};
 
 static const struct objpool_class queue_class = {
 	OBJPOOL_CLASS_HEAD,
@@ -551,6 +553,7 @@ static const struct objpool_class queue_class = {
 	.check = queue_check,
 	.destroy = queue_destroy,
 	.methods = methods,
+	.types = types,
 	.snapshot = queue_snapshot,
 	.restore = queue_restore,
 	.deferred = queue_deferred,

@@ -295,14 +295,14 @@ static int add_and_get_property(void *self, struct objpool_call *call, const str
 /* ---- what the plugin exports ---- */
 
 static const struct objpool_method methods[] = {
-	{.name = "get_normal_sample", .signature = "(size: int = None) -> float | [float]",
+	{.name = "get_normal_sample", .signature = "(size: int[0, 16777216] | None = None) -> float | list[float]",
 	 .doc = "One normally distributed number, or an array of `size`.",
 	 .flags = OBJPOOL_METHOD_KWARGS, .call = get_normal_sample, .max_args = 1},
-	{.name = "set_property", .signature = "(value: number) -> nil", .doc = "Sets the property, which is 0 at first.",
+	{.name = "set_property", .signature = "(value: int | float) -> None", .doc = "Sets the property, which is 0 at first.",
 	 .flags = OBJPOOL_METHOD_KWARGS, .call = set_property, .max_args = 1},
-	{.name = "get_property", .signature = "() -> number", .doc = "The property.",
+	{.name = "get_property", .signature = "() -> int | float", .doc = "The property.",
 	 .flags = OBJPOOL_METHOD_READONLY, .call = get_property},
-	{.name = "add_and_get_property", .signature = "(x: number) -> number",
+	{.name = "add_and_get_property", .signature = "(x: int | float) -> int | float",
 	 .doc = "Adds x to the property and returns it. Integers stay integers unless the sum is too large for msgpack's.",
 	 .flags = OBJPOOL_METHOD_KWARGS, .call = add_and_get_property, .max_args = 1},
 	{.name = NULL},
@@ -313,7 +313,7 @@ static const struct objpool_class sampler_class = {
 	.flags = OBJPOOL_CLASS_THREAD_SAFE,
 	.name = "Sampler",
 	.doc = "Normally distributed random numbers.",
-	.signature = "(mean: float = 0.0, std: float = 1.0, *, seed: int = None)",
+	.signature = "(mean: float = 0.0, std: float = 1.0, *, seed: int | None = None)",
 	.create = sampler_create,
 	.check = sampler_check,
 	.destroy = sampler_destroy,

@@ -595,31 +595,38 @@ static int dictionary_info(void *self, struct objpool_call *call, const struct o
 static const struct objpool_method methods[] = {
 	{.name = "check", .signature = "(word: str) -> bool", .doc = "Is the word spelt correctly?",
 	 .flags = KWARGS | READONLY, .call = dictionary_check, .max_args = 1},
-	{.name = "suggest", .signature = "(word: str, *, limit: int = 8) -> [str]",
+	{.name = "suggest", .signature = "(word: str, *, limit: int = 8) -> list[str]",
 	 .doc = "What may have been meant, the likeliest first.",
 	 .flags = KWARGS | READONLY, .call = dictionary_suggest, .max_args = 1},
-	{.name = "check_text", .signature = "(text: str, *, suggestions: int = 0) -> [{word, offset, suggestions?}]",
+	{.name = "check_text", .signature = "(text: str, *, suggestions: int = 0) -> list[Unknown]",
 	 .doc = "The unknown words of a text in order. Offsets are bytes of its UTF-8; words with digits are skipped.",
 	 .flags = KWARGS | READONLY, .call = dictionary_check_text, .max_args = 1},
-	{.name = "add", .signature = "(word: str) -> nil",
+	{.name = "add", .signature = "(word: str) -> None",
 	 .doc = "Makes a word known to this instance, for as long as it lives.",
 	 .flags = KWARGS, .call = dictionary_add, .max_args = 1},
-	{.name = "info", .signature = "() -> {language, path, encoding, added, preloaded}",
+	{.name = "info", .signature = "() -> Info",
 	 .doc = "Which dictionary this is, and how many words were added to it.",
 	 .flags = READONLY, .call = dictionary_info},
 	{.name = NULL},
+};
+
+static const char *const types[] = {
+	"Unknown(word: str, offset: int, suggestions: list[str] = ...)", /* suggestions: where they were asked for */
+	"Info(language: str, path: str, encoding: str, added: int, preloaded: bool)",
+	NULL,
 };
 
 static const struct objpool_class dictionary_class = {
 	OBJPOOL_CLASS_HEAD,
 	.name = "Dictionary",
 	.doc = "A Hunspell dictionary.",
-	.signature = "(language: str = \"en_US\", *, path: str = \"/usr/share/hunspell\", words: [str] = [])",
+	.signature = "(language: str = \"en_US\", *, path: str = \"/usr/share/hunspell\", words: list[str] = [])",
 	.preload = dictionary_preload,
 	.create = dictionary_create,
 	.check = dictionary_check_args,
 	.destroy = dictionary_destroy,
 	.methods = methods,
+	.types = types,
 };
 
 static const struct objpool_class *const classes[] = {&dictionary_class, NULL};

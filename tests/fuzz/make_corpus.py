@@ -239,3 +239,11 @@ for i, text in enumerate(JSON):
     write("json", f"text-{i:02}", text.encode())
 for i, value in enumerate(VALUES):
     write("json", f"value-{i:02}", b"\xc1" + msgpack.packb(value))
+
+SIGNATURES = ["()", "(x: float, names: list[str], *, scale: float = 1.0, tag: str | None = None) -> dict[str, list[float]]",
+              "(items: Iterator[int]) -> Iterator[tuple[int, str]]", "(image: ndarray[uint8, 2]) -> ndarray",
+              "(a, /, b: int[-5, 255] = -1, *rest: tuple[float, ...], c: Point = ..., **more: any) -> timestamp",
+              r"""(a="\n\x41\u00e9\0", b=b'\xff', c=[1, (2.5e3,), {"k": None}], d=True)""", "Point(x: float, y: float = 0.0, z: list[Point] = ...)",
+              "(x: " + "list[" * 12 + "int" + "]" * 12 + ")", "(x: number)", "(a=[" + "[" * 20 + "]" * 20 + "])", "(x: int[5, 1], 'y)"]
+for i, text in enumerate(SIGNATURES):
+    write("signature", f"text-{i:02}", text.encode())

@@ -41,6 +41,7 @@ extern "C" {
 #endif
 
 #define OBJPOOL_ABI 1
+#define OBJPOOL_ABI_MINOR 2 /* 2: signatures are parsed, and struct objpool_class has `types` */
 
 struct objpool_host;
 struct objpool_kept;
@@ -104,9 +105,21 @@ typedef int objpool_many_fn(void *self, struct objpool_call *call, msgpack_packe
 #define OBJPOOL_METHOD_KWARGS   (1u << 0) /* takes keyword arguments; without it a call that has some gets BAD_ARGUMENT */
 #define OBJPOOL_METHOD_READONLY (1u << 1) /* a promise: the instance is the same after the call as before it */
 
+/*
+ * Signatures.  They are parsed when the class is loaded, checked against min_args, max_args and flags, and given to clients taken
+ * apart (objpool.describe). A class with a signature that is wrong is refused, with the place; one without a signature takes any
+ * arguments. The language is Python's, of annotated parameters:
+ *
+ *     (x: float, names: list[str], *, scale: float = 1.0, tag: str | None = None) -> dict[str, list[float]]
+ *
+ * Types: None bool int float str bytes any list[T] dict[K, V] tuple[T, U] tuple[T, ...] T | U Iterator[T] (the method yields)
+ * ndarray ndarray[uint8] ndarray[uint8, 2] timestamp int[0, 255], and the names of the class's `types`. What has no annotation is
+ * any; (...) takes anything. Defaults are None, True, False, numbers, "text", b"bytes", [lists], {"maps": 1}, or ..., which does not say the value.
+ */
+
 struct objpool_method {
 	const char *name;      /* as clients say it; ends the table when NULL */
-	const char *signature; /* in words for people: "(x: float, *, scale=1.0) -> float" */
+	const char *signature; /* its types, in the language below: "(x: float, *, scale: float = 1.0) -> float" */
 	const char *doc;       /* one line, then more if it helps */
 	uint32_t flags;        /* OBJPOOL_METHOD_... */
 	objpool_method_fn *call;
@@ -153,8 +166,8 @@ struct objpool_class {
 	 * call->method. objpool_fail_code(call, "NO_SUCH_METHOD", …) refuses. Optional. */
 	objpool_method_fn *dispatch;
 
-	/* Says what `dispatch` takes: writes an array of maps {name, signature, doc} to `result`. Is called in the
-	 * template, after preload. Optional. */
+	/* Says what `dispatch` takes: writes an array of maps {name, signature, doc, readonly} to `result`. Is called in the
+	 * template, after preload. A signature that is wrong counts as none, with a warning in the log. Optional. */
 	int (*list_methods)(struct objpool_call *call, msgpack_packer *result);
 
 	/* Is called between methods when a client connection that has called this pool has ended: what belongs to that
@@ -192,6 +205,10 @@ struct objpool_class {
 	/* Is called between methods, when the descriptor that objpool_watch was given can be read, or its time has come: what the
 	 * class has under way goes on. Must not wait: no method runs meanwhile. Required of classes that call objpool_watch. */
 	void (*ready)(void *self, struct objpool_call *call);
+
+	/* The records that signatures name: maps with these keys. Ends with NULL; each is written as a signature with a name:
+	 * "Point(x: float, y: float, label: str = \"\")". A field with a default may be missing. Optional. */
+	const char *const *types;
 };
 
 struct objpool_plugin {
@@ -240,11 +257,12 @@ struct objpool_description {
 	uint32_t size;         /* sizeof(struct objpool_description) */
 	uint32_t hooks;        /* OBJPOOL_HOOK_...: the others are as if the class lacked them */
 	const char *doc, *signature; /* NULL: those of struct objpool_class */
+	const char *const *types;    /* likewise. Since minor 2 */
 };
 
 struct objpool_host {
 	uint32_t size; /* which of these functions the host has */
-	uint32_t minor;
+	uint32_t minor; /* OBJPOOL_ABI_MINOR of the host; 0: before minor 2 */
 	void (*fail)(struct objpool_call *call, const struct objpool_failure *error);
 	bool (*cancelled)(const struct objpool_call *call);
 	int (*progress)(struct objpool_call *call, uint64_t done, uint64_t total, const char *text);
