@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the README and the documents say, done."""
-import json
 import os
 import re
 import shutil
-import msgpack
 import signal
 import subprocess
 
@@ -136,78 +134,6 @@ def test_neovim(dice, place):
 
 
 # ---- the documents ----
-
-VOLATILE = {"pid", "uptime_s", "since_s", "running_s", "listen", "late", "calls", "version",
-            "rss", "cpu_s", "p50_s", "p99_s", "max_s", "memory"}
-
-
-def from_text(text):
-    """JSON with nil."""
-    return json.loads(re.sub(r'("(?:[^"\\]|\\.)*")|\bnil\b', lambda m: m.group(1) or "null", text))
-
-
-def conversation(text):
-    """[([request, …], [response, …]), …] of a document's blocks: who sends twice before an answer sends both."""
-    turns, message = [], []
-    for line in "".join(b for b in blocks(text) if b.startswith("-->")).splitlines():
-        mark, body = line[:4], re.sub(r"\]\s+(?:[0-9a-f]{2} ?)+$", "]", line[4:])
-        if mark == "--> ":
-            if not turns or turns[-1][1]:
-                turns.append(([], []))
-            message = [body]
-            turns[-1][0].append(message)
-        elif mark == "<-- ":
-            message = [body]
-            turns[-1][1].append(message)
-        else:
-            message.append(line)
-    return [tuple([from_text(" ".join(m)) for m in side] for side in turn) for turn in turns]
-
-
-def check_alike(told, got, where):
-    """Equal, but for values that differ from run to run: their types are."""
-    if isinstance(told, dict) and isinstance(got, dict):
-        assert set(told) == set(got), where
-        for key in told:
-            if key in VOLATILE:
-                assert type(told[key]) is type(got[key]), (where, key)
-            else:
-                check_alike(told[key], got[key], (where, key))
-    elif isinstance(told, list) and isinstance(got, list):
-        assert len(told) == len(got), (where, told, got)
-        for i, (a, b) in enumerate(zip(told, got)):
-            check_alike(a, b, (where, i))
-    elif isinstance(told, str) and told.startswith("NO_SUCH_METHOD: this daemon ("):
-        assert got.startswith("NO_SUCH_METHOD: this daemon ("), where
-    else:
-        assert told == got and type(told) is type(got), (where, told, got)
-
-
-def test_the_conversation_in_the_protocol(start):
-    turns = conversation((ROOT / "docs/PROTOCOL.md").read_text())
-    assert len(turns) > 25
-    daemon = start(pools={"dice": {"plugin": "sampler", "class": "Sampler"}, "probe": {}})
-    with daemon.client() as client:
-        for requests, responses in turns:
-            for request in requests:
-                client.send_raw(msgpack.packb(request))
-            expected = list(responses)
-            while expected:
-                message = client.receive()
-                told = next(e for e in expected if e[:2] == message[:2])
-                assert told[0] == 1 or told == next(e for e in expected if e[0] == 2), "notifications come in order"
-                check_alike(told, message, told[:2])
-                expected.remove(told)
-
-
-def test_the_first_bytes_in_the_protocol(start):
-    daemon = start(pools={"dice": {"plugin": "sampler", "class": "Sampler"}})
-    lines = re.findall(r"^(?:-->|<--) \[.*\]\s{3,}((?:[0-9a-f]{2} ?)+)$", (ROOT / "docs/PROTOCOL.md").read_text(), re.M)
-    sent, received = [bytes.fromhex(line) for line in lines]
-    with daemon.client() as client:
-        client.send_raw(sent)
-        assert client.socket.recv(100) == received
-
 
 def test_the_client_in_the_protocol(start, place):
     daemon = start(pools={"dice": {"plugin": "sampler", "class": "Sampler"}})

@@ -3,6 +3,7 @@
 import json
 
 import dialogue
+import examples
 import player
 import pytest
 import real_server
@@ -35,3 +36,12 @@ def test_files_are_written_as_record_writes_them(place):
     for path in PATHS:
         dialogue.write(place / path.name, json.loads(path.read_text()))
         assert (place / path.name).read_text() == path.read_text(), path.name
+
+
+def test_the_examples_of_the_protocol():
+    """examples.py writes them anew."""
+    text = examples.DOCUMENT.read_text()
+    blocks = examples.MARK.findall(text)
+    assert len(blocks) > 25 and all(block for *_, block in blocks)
+    assert examples.filled(text) == text
+    assert text.count("<!-- tests/wire/") == len(blocks)
