@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Installs what is missing to build, test, measure and check objpool on Debian 12.
-#   scripts/deps.sh [build] [test] [bench] [lint] [bench-python]      (no argument: build)
+#   scripts/deps.sh [build] [test] [bench] [lint] [bench-python] [node]   (no argument: build)
 # Calls apt-get only when something is missing, and sudo only when not root. The servers that `bench` brings are neither
 # started nor enabled: the benchmarks start their own.
 set -eu
@@ -12,6 +12,7 @@ test='libcmocka-dev python3-msgpack python3-cryptography python3-pynvim openssl 
 bench='openssl gearman-job-server libgearman-dev nats-server libnats-dev redis-server redis-tools libhiredis-dev'
 lint='clang clang-format clang-tidy cppcheck libclang-rt-14-dev mandoc'
 bench_python='python3-venv'
+node='nodejs npm'
 servers='gearman-job-server nats-server redis-server'
 
 usage() {
@@ -50,6 +51,7 @@ for group; do
 	bench) wanted="$wanted $bench" ;;
 	lint) wanted="$wanted $lint" ;;
 	bench-python) wanted="$wanted $bench_python" ;;
+	node) wanted="$wanted $node" ;;
 	*) usage ;;
 	esac
 done

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+"use strict";
+/* A client: its pools, and the daemon's own methods. */
+const { EventEmitter } = require("node:events");
+const { default_addresses } = require("./address.js");
+const { call } = require("./call.js");
+const { Credentials } = require("./credentials.js");
+const { Link } = require("./link.js");
+const { merge } = require("./options.js");
+const { face } = require("./part.js");
+const { Pool } = require("./pool.js");
+const { pool_target } = require("./target.js");
+
+const CONNECT_MS = 10_000;
+
+class Client extends EventEmitter {
+	#link;
+	#options;
+
+	constructor(link, options) {
+		super();
+		this.#link = link;
+		this.#options = options;
+		link.on("connect", () => this.emit("connect"));
+		link.on("disconnect", (error) => this.emit("disconnect", error));
+	}
+
+	/** The address of the daemon. */
+	get address() {
+		return this.#link.addresses[0];
+	}
+
+	/** The daemon's answer to objpool.hello on the present connection; null without one. */
+	get hello() {
+		return this.#link.connection?.hello ?? null;
+	}
+
+	/** A pool. Whether there is one of that name shows when it is called. */
+	pool(name, options) {
+		return face(new Pool(this.#link, pool_target(name), "one", merge(this.#options, options)));
+	}
+
+	/** Makes a pool; resolves when every constructor has run. */
+	async createPool(name, settings) {
+		const section = { ...settings, pool: name };
+		await this.request("objpool.create", [section]);
+		return this.pool(name);
+	}
+
+	dropPool(name) {
+		return this.request("objpool.drop", [name]);
+	}
+
+	/** Calls a method of the daemon itself. */
+	request(method, params = [], options) {
+		return call(this.#link, method, params, merge({}, options));
+	}
+
+	ping(...values) { return this.request("objpool.ping", values); }
+	whoami() { return this.request("objpool.whoami"); }
+	acl(user, right, name) { return this.request("objpool.acl", [user, right, name]); }
+	pools() { return this.request("objpool.pools"); }
+	describe(pool) { return this.request("objpool.describe", [pool]); }
+	status(pool) { return this.request("objpool.status", given(pool)); }
+	metrics() { return this.request("objpool.metrics"); }
+	scale(pool, workers) { return this.request("objpool.scale", [pool, workers]); }
+	restart(pool, slot) { return this.request("objpool.restart", [pool, ...given(slot)]); }
+	pause(pool) { return this.request("objpool.pause", [pool]); }
+	resume(pool) { return this.request("objpool.resume", [pool]); }
+	forget(pool, method) { return this.request("objpool.forget", [pool, ...given(method)]); }
+	clients() { return this.request("objpool.clients"); }
+	kick(session) { return this.request("objpool.kick", [session]); }
+	reload() { return this.request("objpool.reload"); }
+	drain() { return this.request("objpool.drain"); }
+	shutdown() { return this.request("objpool.shutdown"); }
+	logLevel(level) { return this.request("objpool.log_level", given(level)); }
+	config() { return this.request("objpool.config"); }
+
+	/** Ends the connection, when what was sent has left. Calls under way fail; pools and leases that were made over it go. */
+	close() {
+		this.#link.close();
+	}
+
+	async [Symbol.asyncDispose]() {
+		this.close();
+	}
+}
+
+const given = (value) => (value === undefined ? [] : [value]);
+
+/** Connects to a daemon: at the address, or where `default_addresses` says. */
+async function connect(address, options) {
+	if (typeof address === "object" && address !== null)
+		return connect(undefined, address);
+	const { name = "node", reconnect, connectTimeoutMs = CONNECT_MS, retry, ...credentials } = options ?? {};
+	const addresses = address ? [address] : default_addresses();
+	const link = new Link(addresses, new Credentials(credentials), { name, reconnect, connectTimeoutMs });
+	await link.begin();
+	return new Client(link, merge({}, { retry }));
+}
+
+module.exports = { Client, connect };

@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: Apache-2.0
+"use strict";
+/* One connection: requests out, in one write for all that a turn of the event loop has made; responses and notifications in.
+ *
+ * What waits for an answer is an entry of `pending`:
+ *     answer(error, value)          its response has come: error is an ObjpoolError or null
+ *     notice(name, params, size)    a notification about it has come, of so many bytes
+ *     raw                           its value is wanted as the bytes of msgpack
+ */
+const { EventEmitter } = require("node:events");
+const { Writer } = require("./encode.js");
+const { ObjpoolError, error_of } = require("./errors.js");
+const { Incoming } = require("./incoming.js");
+const { skip_value } = require("./scan.js");
+const { open_socket } = require("./socket.js");
+
+const RESPONSE = 1;
+const BUFFER = 1 << 16; // buffers of this size are used again
+const UNSENT_MAX = 1 << 20; // bytes that the socket has not taken, from which on those who can wait do
+const MSGID_END = 2 ** 32;
+
+class Connection extends EventEmitter {
+	constructor(socket, address) {
+		super();
+		this.socket = socket;
+		this.address = address;
+		this.pending = new Map();
+		this.holders = new Set();
+		this.writer = new Writer();
+		this.spare = null;
+		this.next_id = 1;
+		this.is_flushing = false;
+		this.is_paused = false;
+		this.lost = null; // why it has ended
+		this.complaint = null; // what the daemon has said of no request
+		this.hello = null; // the daemon's answer to it
+		this.limit = Infinity;
+		this.flush = this.flush.bind(this);
+		this.incoming = new Incoming((reader) => this.on_message(reader));
+		socket.on("data", (chunk) => this.on_data(chunk));
+		socket.on("error", (error) => this.end(error.message, error));
+		socket.on("close", () => this.end("the daemon has closed the connection"));
+		socket.unref();
+	}
+
+	/** Connects, and says hello. */
+	static async open(address, credentials, introduction, limit) {
+		const socket = await open_socket(address, credentials, limit);
+		const connection = new Connection(socket, address);
+		const on_limit = () => connection.end("the daemon does not answer", limit.reason);
+		limit?.addEventListener("abort", on_limit, { once: true });
+		try {
+			connection.hello = await connection.ask("objpool.hello", [{ ...introduction, errors: "map" }]);
+			connection.limit = connection.hello.limits?.max_message ?? Infinity;
+		} catch (error) {
+			connection.close();
+			throw error;
+		} finally {
+			limit?.removeEventListener("abort", on_limit);
+		}
+		return connection;
+	}
+
+	/** The promise of one of the daemon's own methods. */
+	ask(method, params) {
+		return new Promise((resolve, reject) => this.request(method, params, {
+			raw: false,
+			answer: (error, value) => (error ? reject(error) : resolve(value)),
+			notice: () => {},
+		}));
+	}
+
+	/** Sends a request; `entry` gets what comes of it. Returns its msgid. Throws if it can't be sent. */
+	request(method, params, entry) {
+		if (this.lost)
+			throw this.lost;
+		const msgid = this.new_id();
+		const writer = this.writer;
+		const before = writer.position;
+		try {
+			writer.byte(0x94);
+			writer.byte(0);
+			writer.integer(msgid);
+			writer.text(method);
+			writer.params(params);
+			this.check_size(writer.position - before);
+		} catch (error) {
+			writer.position = before;
+			throw error;
+		}
+		this.pending.set(msgid, entry);
+		if (this.pending.size === 1)
+			this.socket.ref();
+		this.plan_flush();
+		if (this.holders.size > 0)
+			this.set_pace();
+		return msgid;
+	}
+
+	/** Sends a notification. */
+	notify(method, params) {
+		if (this.lost)
+			throw this.lost;
+		const before = this.writer.position;
+		try {
+			this.writer.byte(0x93);
+			this.writer.byte(2);
+			this.writer.text(method);
+			this.writer.params(params);
+			this.check_size(this.writer.position - before);
+		} catch (error) {
+			this.writer.position = before;
+			throw error;
+		}
+		this.plan_flush();
+	}
+
+	/** Sends what is packed already. */
+	send_packed(bytes) {
+		this.writer.raw(bytes);
+		this.plan_flush();
+	}
+
+	check_size(size) {
+		if (size > this.limit) {
+			const text = `a message of ${size} bytes is over the daemon's limit of ${this.limit}`;
+			throw new ObjpoolError("TOO_LARGE", text, { ran: "no" });
+		}
+	}
+
+	new_id() {
+		let id = this.next_id;
+		while (this.pending.has(id))
+			id = id + 1 < MSGID_END ? id + 1 : 1;
+		this.next_id = id + 1 < MSGID_END ? id + 1 : 1;
+		return id;
+	}
+
+	plan_flush() {
+		if (this.is_flushing)
+			return;
+		this.is_flushing = true;
+		process.nextTick(this.flush);
+	}
+
+	/** Writes all that this turn has made. */
+	flush() {
+		this.is_flushing = false;
+		if (this.lost || this.writer.position === 0)
+			return;
+		const buffer = this.writer.buffer;
+		const data = this.writer.take(this.spare ?? undefined);
+		this.spare = null;
+		this.socket.write(data, () => {
+			if (buffer.length === BUFFER)
+				this.spare = buffer;
+		});
+	}
+
+	/** Resolves when the socket has taken most of what was sent; with false when the connection has ended. */
+	drained() {
+		if (this.lost)
+			return Promise.resolve(false);
+		this.flush();
+		if (this.socket.writableLength < UNSENT_MAX)
+			return Promise.resolve(true);
+		return new Promise((resolve) => {
+			const settle = () => {
+				this.socket.off("drain", settle);
+				this.off("lost", settle);
+				resolve(!this.lost);
+			};
+			this.socket.on("drain", settle);
+			this.on("lost", settle);
+		});
+	}
+
+	/** `holder` wants nothing to be read as long as only such ones wait for anything. */
+	hold(holder) {
+		this.holders.add(holder);
+		this.set_pace();
+	}
+
+	release(holder) {
+		if (this.holders.delete(holder))
+			this.set_pace();
+	}
+
+	set_pace() {
+		const paused = this.holders.size > 0 && this.holders.size >= this.pending.size;
+		if (paused === this.is_paused)
+			return;
+		this.is_paused = paused;
+		if (paused)
+			this.socket.pause();
+		else
+			this.socket.resume();
+	}
+
+	on_data(chunk) {
+		try {
+			this.incoming.add(chunk);
+		} catch (error) {
+			this.end(`the daemon has sent what is no answer: ${error.message}`, error);
+			this.socket.destroy();
+		}
+	}
+
+	on_message(reader) {
+		const from = reader.position;
+		const count = reader.natural(1) - 0x90;
+		const kind = reader.natural(1);
+		if (count === 4 && kind === RESPONSE)
+			this.on_response(reader);
+		else if (count === 3 && kind === 2)
+			this.on_notification(reader, from);
+		else
+			throw new RangeError("a message is neither a response nor a notification");
+	}
+
+	on_response(reader) {
+		const msgid = reader.value();
+		const entry = this.pending.get(msgid);
+		const error = reader.value();
+		const value = entry?.raw && error === null ? raw_value(reader) : reader.value();
+		if (!entry) {
+			if (error !== null)
+				this.complaint = error_of(error);
+			return;
+		}
+		this.pending.delete(msgid);
+		if (this.pending.size === 0)
+			this.socket.unref();
+		if (this.holders.size > 0)
+			this.set_pace();
+		entry.answer(error === null ? null : error_of(error), value);
+	}
+
+	on_notification(reader, from) {
+		const name = reader.value();
+		const count = reader.count();
+		const entry = this.pending.get(reader.value());
+		const raw = entry?.raw && name.startsWith("objpool.result");
+		const params = raw ? raw_results(reader, count) : rest(reader, count);
+		entry?.notice(name, params, reader.position - from);
+	}
+
+	/** Ends the connection: all that waits fails. */
+	end(text, cause) {
+		if (this.lost)
+			return;
+		this.lost = this.why_lost(text, cause);
+		const entries = [...this.pending.values()];
+		this.pending.clear();
+		this.holders.clear();
+		this.socket.unref();
+		this.emit("lost", this.lost);
+		for (const entry of entries)
+			entry.answer(this.lost, null);
+	}
+
+	why_lost(text, cause) {
+		const said = this.complaint;
+		if (said && !this.hello)
+			return said;
+		return new ObjpoolError("CONNECTION_LOST", said ? said.message : text, { cause: said ?? cause });
+	}
+
+	/** Closes it when what was sent has left. */
+	close() {
+		this.flush();
+		this.end("the client has been closed");
+		this.socket.end(() => this.socket.destroy());
+		this.socket.resume();
+	}
+}
+
+/** The bytes of the next value. */
+function raw_value(reader) {
+	const at = reader.position;
+	const end = skip_value(reader.buffer, at, reader.end);
+	if (end < 0)
+		reader.pass(reader.end - at + 1);
+	reader.position = end;
+	return Buffer.from(reader.buffer.subarray(at, end));
+}
+
+/** The values of a notification after the msgid. */
+function rest(reader, count) {
+	const values = [];
+	for (let i = 1; i < count; i++)
+		values.push(reader.value());
+	return values;
+}
+
+/** Likewise of results: an index, and an error and a value, or an array of values; values as bytes. */
+function raw_results(reader, count) {
+	const index = reader.value();
+	if (count === 4)
+		return [index, reader.value(), raw_value(reader)];
+	const values = [];
+	for (let left = reader.count(); left > 0; left--)
+		values.push(raw_value(reader));
+	return [index, values];
+}
+
+module.exports = { Connection };

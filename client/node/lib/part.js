@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+"use strict";
+/* A pool, or a part of it, as an object whose attributes are the methods of its instances. */
+const { inspect } = require("node:util");
+const { call, aborted } = require("./call.js");
+const { error_of } = require("./errors.js");
+const { Feeder } = require("./feeder.js");
+const { arrays_of, items_of } = require("./input.js");
+const { merge, to_wire } = require("./options.js");
+const { Results, Stream } = require("./stream.js");
+const { request_of } = require("./target.js");
+
+/* Names that JavaScript itself looks up: they are no methods. */
+const NEVER = new Set(["then", "toJSON", "constructor", "prototype"]);
+
+class Part {
+	/** `source` has the connection, or reaches for one (Link, or a lease). `mode`: "one", "all", "map" or "scatter". */
+	constructor(source, target, mode, options) {
+		this.source = source;
+		this.target = target;
+		this.mode = mode;
+		this.given = options;
+		this.methods = new Map();
+	}
+
+	/** What a user can ask of it by name. */
+	static surface = new Set(["options", "method", "call", "target", "toString"]);
+
+	/** The same part with other options. */
+	options(more) {
+		return face(this.with(merge(this.given, more)));
+	}
+
+	with(options) {
+		return new this.constructor(this.source, this.target, this.mode, options);
+	}
+
+	/** A method by its name, for names that a pool has itself. */
+	method(name) {
+		let method = this.methods.get(name);
+		if (!method) {
+			method = make_method(this, String(name));
+			this.methods.set(name, method);
+		}
+		return method;
+	}
+
+	/** Calls a method by its name. */
+	call(name, ...args) {
+		return this.method(name)(...args);
+	}
+
+	toString() {
+		return this.target;
+	}
+
+	[inspect.custom]() {
+		return `[${this.constructor.name} ${this.target}]`;
+	}
+
+	invoke(name, args) {
+		try {
+			const collects = this.mode !== "one" && this.given.errors === "collect" && !this.given.raw;
+			const result = call(this.source, ...this.request(name, args), this.given);
+			return collects ? result.then(collected) : result;
+		} catch (error) {
+			return Promise.reject(error);
+		}
+	}
+
+	request(name, args, more) {
+		if (this.mode !== "map" && this.mode !== "scatter")
+			return request_of(this.target, name, args, to_wire(this.given, more));
+		const [arrays, options] = arrays_of(args, this.given);
+		return request_of(this.target, name, arrays, to_wire(options, more));
+	}
+
+	/** Resolves when the socket has taken it. Nothing answers it. */
+	async notify(name, args) {
+		const { signal } = this.given;
+		if (signal?.aborted)
+			throw aborted(signal, "no");
+		const connection = this.source.connection ?? await this.source.reach(signal);
+		connection.notify(...this.request(name, args));
+		await connection.drained();
+	}
+
+	stream(name, args) {
+		const stream = new Stream(this.given);
+		const { signal } = this.given;
+		if (signal?.aborted) {
+			stream.give_up(aborted(signal, "no"));
+			return new Results(stream);
+		}
+		signal?.addEventListener("abort", stream.on_abort, { once: true });
+		try {
+			if (this.mode === "map")
+				this.stream_map(stream, name, args);
+			else
+				this.stream_others(stream, name, args);
+		} catch (error) {
+			stream.give_up(error);
+		}
+		return new Results(stream);
+	}
+
+	stream_map(stream, name, args) {
+		const { source, is_async, args_as } = items_of(args, this.given);
+		stream.feeder = new Feeder(source, is_async, stream);
+		const { kwargs, ...options } = this.given;
+		const request = request_of(this.target, name, null, to_wire(options, { stream: "runs", args_as }));
+		if (this.source.connection) {
+			stream.begin(this.source.connection, ...request);
+			return;
+		}
+		this.source.reach(this.given.signal).then(
+			(connection) => stream.begin(connection, ...request),
+			(error) => stream.give_up(error));
+	}
+
+	/** Only the reader holds up what comes here: it gets a connection of its own. */
+	stream_others(stream, name, args) {
+		const request = this.request(name, args, { stream: "runs" });
+		if (!this.source.lend) {
+			stream.begin(this.source.connection, ...request);
+			return;
+		}
+		this.source.lend(this.given.signal).then(
+			(connection) => stream.begin(connection, ...request, () => this.source.give_back(connection)),
+			(error) => stream.give_up(error));
+	}
+}
+
+/** The results of a call with collected errors: values, and ObjpoolErrors in the places of those that failed. */
+function collected(pairs) {
+	return pairs.map(([error, value]) => (error === null ? value : error_of(error)));
+}
+
+function make_method(part, name) {
+	const method = (...args) => part.invoke(name, args);
+	method.stream = (...args) => part.stream(name, args);
+	method.notify = (...args) => part.notify(name, args);
+	return method;
+}
+
+const traps = {
+	get(part, name) {
+		if (typeof name === "symbol" || part.constructor.surface.has(name)) {
+			const value = part[name];
+			return typeof value === "function" ? value.bind(part) : value;
+		}
+		return NEVER.has(name) ? undefined : part.method(name);
+	},
+	has(part, name) {
+		return typeof name === "symbol" ? name in part : !NEVER.has(name);
+	},
+	set(part, name) {
+		throw new TypeError(`${part.target}.${String(name)}: attributes of a pool can't be set`);
+	},
+};
+
+/** What a user sees of a part. */
+function face(part) {
+	return new Proxy(part, traps);
+}
+
+module.exports = { Part, face };

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+"use strict";
+/* A pool, and an instance of it that one client has for itself. */
+const { call, aborted } = require("./call.js");
+const { ObjpoolError } = require("./errors.js");
+const { Part, face } = require("./part.js");
+const { slot_target } = require("./target.js");
+
+class Pool extends Part {
+	static surface = new Set([...Part.surface, "name", "all", "map", "scatter", "slot", "key", "lease", "drop"]);
+
+	part(target, mode) {
+		return face(new Part(this.source, target, mode, this.given));
+	}
+
+	get name() {
+		return this.target;
+	}
+
+	/** Each instance. */
+	get all() {
+		this.all_part ??= this.part(`${this.target}:all`, "all");
+		return this.all_part;
+	}
+
+	/** One task for each item, on whichever instance is free. */
+	get map() {
+		this.map_part ??= this.part(`${this.target}:map`, "map");
+		return this.map_part;
+	}
+
+	/** Item i on slot i. */
+	get scatter() {
+		this.scatter_part ??= this.part(`${this.target}:scatter`, "scatter");
+		return this.scatter_part;
+	}
+
+	/** The instance in that slot. */
+	slot(number) {
+		return this.part(slot_target(this.target, number), "one");
+	}
+
+	/** The same instance for the same key. */
+	key(key) {
+		return this.part(`${this.target}:key=${key}`, "one");
+	}
+
+	/** An instance for this client alone. With a function: it gets the instance, which is given back when its promise has
+	 * settled. */
+	async lease(...given) {
+		const use = typeof given.at(-1) === "function" ? given.pop() : null;
+		const { lease, one } = await take(this, given[0] ?? {});
+		if (!use)
+			return one;
+		try {
+			return await use(one);
+		} finally {
+			await lease.release();
+		}
+	}
+
+	/** Removes the pool. */
+	drop() {
+		return call(this.source, "objpool.drop", [this.target], {});
+	}
+
+	async [Symbol.asyncDispose]() {
+		await this.drop();
+	}
+}
+
+const ended_with = (cause) => new ObjpoolError("CONNECTION_LOST", "the lease ended with its connection", { ran: "no", cause });
+
+/** The connection of a lease. */
+class Leased {
+	constructor(connection) {
+		this.held = connection;
+	}
+
+	get connection() {
+		if (this.held === null)
+			throw new ObjpoolError("CONNECTION_LOST", "the lease has been released", { ran: "no" });
+		if (this.held.lost)
+			throw ended_with(this.held.lost);
+		return this.held;
+	}
+}
+
+/* Leases that their holder has forgotten are given back when the garbage is collected. */
+const forgotten = new FinalizationRegistry(({ connection, pool, slot }) => {
+	if (!connection.lost)
+		connection.notify("objpool.release", [pool, slot]);
+});
+
+class Lease extends Part {
+	static surface = new Set([...Part.surface, "slot", "generation", "release"]);
+
+	with(options) {
+		const { pool, slot, generation } = this;
+		return Object.assign(new Lease(this.source, this.target, this.mode, options), { pool, slot, generation });
+	}
+
+	/** Gives the instance back. False: it was not leased any more, as its worker died or the lease's time was over. */
+	async release() {
+		const connection = this.source.held;
+		this.source.held = null;
+		forgotten.unregister(this.source);
+		if (!connection || connection.lost)
+			return false;
+		return connection.ask("objpool.release", [this.pool, this.slot]);
+	}
+
+	async [Symbol.asyncDispose]() {
+		await this.release();
+	}
+}
+
+async function take(pool, { slot, timeoutMs, leaseMs, signal }) {
+	if (signal?.aborted)
+		throw aborted(signal, "no");
+	const connection = pool.source.connection ?? await pool.source.reach(signal);
+	const wire = { slot, timeout_ms: timeoutMs, lease_ms: leaseMs }; // what is undefined is left out
+	const got = await call({ connection }, "objpool.lease", [pool.target, wire], { signal });
+	if (signal?.aborted) {
+		connection.notify("objpool.release", [pool.target, got.slot]);
+		throw aborted(signal, "no");
+	}
+	const leased = new Leased(connection);
+	const { retry: _, ...options } = pool.given; // another attempt would get another instance
+	const lease = new Lease(leased, slot_target(pool.target, got.slot), "one", options);
+	Object.assign(lease, { pool: pool.target, slot: got.slot, generation: got.generation });
+	forgotten.register(leased, { connection, pool: pool.target, slot: got.slot }, leased);
+	return { lease, one: face(lease) };
+}
+
+module.exports = { Pool };

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+"use strict";
+/* Values that JavaScript has no type for. docs/VALUES.md has the forms of arrays on the wire. */
+const { bad_value } = require("./errors.js");
+
+const ARRAY = 81;
+const HEADER_ALIGN = 64;
+
+/** A msgpack ext value of a type that means nothing here, such as a pickled object of Python (80). */
+class Ext {
+	constructor(type, data) {
+		this.type = type;
+		this.data = data;
+	}
+}
+
+/** A number that is sent as a float even if it is whole. */
+class Float {
+	constructor(value) {
+		this.value = value;
+	}
+
+	valueOf() {
+		return this.value;
+	}
+}
+
+const KINDS = {
+	i1: Int8Array, u1: Uint8Array, b1: Uint8Array, i2: Int16Array, u2: Uint16Array, i4: Int32Array, u4: Uint32Array,
+	i8: BigInt64Array, u8: BigUint64Array, f4: Float32Array, f8: Float64Array,
+};
+const DTYPES = new Map(Object.entries(KINDS).filter(([kind]) => kind !== "b1").map(([kind, type]) => [type, kind]));
+const HOST = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1 ? "<" : ">";
+
+const bytes_of = (view) => new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+
+/** numpy's dtype of a typed array; undefined: it has none. */
+function dtype_of(view) {
+	const kind = DTYPES.get(view.constructor);
+	return kind && (kind.endsWith("1") ? "|" : HOST) + kind;
+}
+
+/** An array as numpy has it. */
+class NdArray {
+	/** `data`: a typed array, or bytes with their `dtype`; `shape`: by default one dimension. */
+	constructor(data, shape, dtype, order = "C") {
+		this.dtype = dtype ?? dtype_of(data);
+		if (!this.dtype)
+			throw bad_value(`${data?.constructor?.name} has no dtype: name one`);
+		this.shape = shape ?? [data.length];
+		this.order = order;
+		this.bytes = bytes_of(data);
+	}
+
+	/** The elements as a typed array, in `order`; undefined if JavaScript has no such type. */
+	get data() {
+		const [mark, kind] = [String(this.dtype)[0], String(this.dtype).slice(1)];
+		const type = typeof this.dtype === "string" && (mark === "|" || mark === HOST) ? KINDS[kind] : undefined;
+		if (!type)
+			return undefined;
+		const size = type.BYTES_PER_ELEMENT;
+		const from = this.bytes.byteOffset % size === 0 ? this.bytes : this.bytes.slice();
+		return new type(from.buffer, from.byteOffset, Math.floor(from.byteLength / size));
+	}
+}
+
+/** The size of the header with its length and filling, for one whose packed form has so many bytes. */
+const header_size = (packed) => Math.ceil((2 + packed) / HEADER_ALIGN) * HEADER_ALIGN;
+
+module.exports = { ARRAY, Ext, Float, NdArray, bytes_of, dtype_of, header_size };

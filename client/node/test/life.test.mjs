@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+// Leases, connections that are lost, tokens and TLS.
+import assert from "node:assert/strict";
+import { execFileSync, spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { once } from "node:events";
+import fs from "node:fs";
+import { test } from "node:test";
+import { connect } from "objpool";
+import { Daemon } from "./daemon.mjs";
+
+const start = async (t, setup) => {
+	const daemon = await Daemon.start(t, setup);
+	const client = await daemon.client(t);
+	return { daemon, client, pool: client.pool("p") };
+};
+
+test("a lease gives one instance to one client, until it is released", async (t) => {
+	const { pool, client } = await start(t);
+	const one = await pool.lease({ slot: 1 });
+	assert.deepEqual([one.slot, one.generation, await one.call("slot")], [1, 1, 1]);
+	const status = await client.status("p");
+	assert.equal(status.pools[0].slots[1].leased, client.hello.session);
+	assert.deepEqual(await one.series.stream(3).toArray(), [0, 1, 2]);
+	await assert.rejects(pool.lease({ slot: 1, timeoutMs: 10 }), { code: "TIMEOUT" });
+	assert.equal(await one.release(), true);
+	assert.equal(await one.release(), false);
+	await assert.rejects(one.echo(1), { code: "CONNECTION_LOST", ran: "no" });
+});
+
+test("a lease as a function, as a resource, and one that is given up while it waits", async (t) => {
+	const { pool } = await start(t, { pools: { p: { workers: 1 } } });
+	assert.equal(await pool.lease(async (one) => one.add(1, 2)), 3);
+	await assert.rejects(pool.lease({}, async () => {
+		throw new Error("inside");
+	}), /inside/);
+	const one = await pool.lease();
+	const control = new AbortController();
+	const waits = pool.lease({ signal: control.signal });
+	control.abort();
+	await assert.rejects(waits, { code: "CANCELLED" });
+	await one[Symbol.asyncDispose]();
+	const again = await pool.lease({ timeoutMs: 5000 });
+	assert.equal(await again.options({ kwargs: { b: 1 } }).add(1), 2);
+	await again.release();
+});
+
+test("calls of a lease whose worker died fail", async (t) => {
+	const { pool } = await start(t);
+	const one = await pool.lease();
+	await assert.rejects(one.crash(9), { code: "WORKER_LOST", signal: 9 });
+	await assert.rejects(one.echo(1), { code: "WORKER_LOST", ran: "no" });
+	assert.equal(await one.release(), false);
+});
+
+test("what was under way when the daemon dies fails, and later calls connect anew", async (t) => {
+	const { daemon, client, pool } = await start(t);
+	const lease = await pool.lease();
+	const fails = assert.rejects(pool.sleep(60), { code: "CONNECTION_LOST", ran: "maybe" });
+	await client.ping();
+	const gone = once(client, "disconnect");
+	await daemon.kill();
+	await fails;
+	assert.equal((await gone)[0].code, "CONNECTION_LOST");
+	await assert.rejects(lease.echo(1), { code: "CONNECTION_LOST", ran: "no" });
+	const later = pool.echo("anew"); // waits, with pauses between its attempts, until there is a daemon
+	await daemon.run();
+	assert.equal(await later, "anew");
+	assert.equal(await pool.echo("and so on"), "and so on");
+});
+
+test("a call does not wait for a connection beyond its deadline, its signal, or reconnect.timeoutMs", async (t) => {
+	const { daemon, client, pool } = await start(t);
+	const impatient = await daemon.client(t, { reconnect: { timeoutMs: 30, delayMs: 10 } });
+	const never = await daemon.client(t, { reconnect: false });
+	const losses = [client, impatient, never].map((one) => once(one, "disconnect"));
+	await daemon.kill();
+	await Promise.all(losses);
+	await assert.rejects(pool.options({ timeoutMs: 30 }).echo(1), { code: "TIMEOUT", ran: "no" });
+	const control = new AbortController();
+	const call = pool.options({ signal: control.signal }).echo(1);
+	control.abort();
+	await assert.rejects(call, { code: "CANCELLED", ran: "no" });
+	await assert.rejects(impatient.pool("p").echo(1), { code: "NO_DAEMON", ran: "no" });
+	await assert.rejects(never.pool("p").echo(1), { code: "CONNECTION_LOST", ran: "no" });
+	client.close();
+	await assert.rejects(pool.echo(1), { code: "CONNECTION_LOST", ran: "no" });
+});
+
+test("a call that has not run is sent again where retry says so", async (t) => {
+	const { pool } = await start(t, { pools: { p: { workers: 1, max_queue: 1 } } });
+	const careful = pool.options({ retry: { attempts: 100, delayMs: 5, maxDelayMs: 10 }, timeoutMs: 20_000 });
+	const calls = [pool.sleep(0.1), pool.echo(1), careful.echo(2)];
+	await assert.rejects(pool.echo(3), { code: "OVERLOADED", ran: "no" });
+	assert.deepEqual(await Promise.all(calls), [0.1, 1, 2]);
+});
+
+test("a program ends when nothing is under way, though it has not closed its client", async (t) => {
+	const { daemon } = await start(t);
+	const program = `import { connect } from "objpool";
+		const pool = (await connect("${daemon.address}")).pool("p");
+		console.log(await pool.add(1, 2));`;
+	const cwd = new URL(".", import.meta.url).pathname;
+	const run = spawnSync(process.execPath, ["--input-type=module", "-e", program], { cwd, timeout: 20_000 });
+	assert.equal(run.stdout.toString(), "3\n", run.stderr.toString());
+});
+
+test("a token says who the client is", async (t) => {
+	const token = "secret-of-ci";
+	const sha = createHash("sha256").update(token).digest("hex");
+	const users = `[user ci]\ntoken_sha256 = ${sha}\ncall = p.echo\n[user *]\ndescribe = *\n`;
+	const daemon = await Daemon.start(t, { more: users });
+	const client = await daemon.client(t, { token });
+	assert.equal((await client.whoami()).user, "ci");
+	await assert.rejects(client.pool("p").add(1, 2), { code: "DENIED", user: "ci", right: "call" });
+	const file = `${daemon.folder}/token`;
+	fs.writeFileSync(file, `${token}\n`, { mode: 0o644 });
+	await assert.rejects(daemon.client(t, { tokenFile: file }), { code: "BAD_ARGUMENT" });
+	fs.chmodSync(file, 0o600);
+	assert.equal((await (await daemon.client(t, { tokenFile: file })).whoami()).user, "ci");
+	await assert.rejects(daemon.client(t, { token: "wrong" }), { code: "DENIED" });
+	await assert.rejects(connect(await daemon.tcp(), { token }), { code: "BAD_ARGUMENT" });
+});
+
+const openssl = (folder, ...args) => execFileSync("openssl", args, { cwd: folder, stdio: "pipe" });
+
+function certificates(folder) {
+	const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"];
+	openssl(folder, "req", "-x509", ...curve, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=ca");
+	for (const [name, more] of [["server", "subjectAltName=DNS:pool.test"], ["client", "extendedKeyUsage=clientAuth"]]) {
+		openssl(folder, "req", ...curve, "-keyout", `${name}.key`, "-out", `${name}.csr`, "-subj", `/CN=${name}`);
+		fs.writeFileSync(`${folder}/${name}.ext`, more);
+		openssl(folder, "x509", "-req", "-in", `${name}.csr`, "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
+			"-days", "2", "-extfile", `${name}.ext`, "-out", `${name}.pem`);
+	}
+}
+
+test("TLS with certificates of both sides", async (t) => {
+	const folder = fs.mkdtempSync("/tmp/objpool-node-tls-");
+	t.after(() => fs.rmSync(folder, { recursive: true }));
+	certificates(folder);
+	const daemon = await Daemon.start(t, { daemon: { listen: ["tls:127.0.0.1:0"], tls_cert: `${folder}/server.pem`,
+		tls_key: `${folder}/server.key`, tls_client_ca: `${folder}/ca.pem` } });
+	const address = `tls:${(await daemon.logged(/listening on tls:(\S+)/))[1]}`;
+	const known = { tlsCa: `${folder}/ca.pem`, tlsName: "pool.test" };
+	const client = await connect(address, { ...known, tlsCert: `${folder}/client.pem`, tlsKey: `${folder}/client.key` });
+	t.after(() => client.close());
+	assert.equal(await client.pool("p").echo("over TLS"), "over TLS");
+	assert.equal((await client.pool("p").blob(300_000)).length, 300_000);
+	assert.deepEqual(await client.pool("p").series.stream(3).toArray(), [0, 1, 2]);
+	await assert.rejects(connect(address, known), (error) => ["NO_DAEMON", "CONNECTION_LOST"].includes(error.code));
+	await assert.rejects(connect(address, { ...known, tlsName: "other.test" }), { code: "NO_DAEMON" });
+	await assert.rejects(connect(address, { tlsName: "pool.test" }), { code: "NO_DAEMON" });
+});

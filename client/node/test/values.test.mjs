@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from "node:assert/strict";
+import { createRequire } from "node:module";
+import { test } from "node:test";
+import { decode, encode, Ext, Float, NdArray } from "objpool";
+import { Daemon } from "./daemon.mjs";
+
+const require = createRequire(import.meta.url);
+const { Incoming } = require("../lib/incoming.js");
+const { skip_value } = require("../lib/scan.js");
+
+const VALUES = [
+	null, true, false, 0, 1, 127, 128, 255, 256, 65535, 65536, 2 ** 32 - 1, 2 ** 32, Number.MAX_SAFE_INTEGER,
+	-1, -32, -33, -128, -129, -32768, -32769, -(2 ** 31), -(2 ** 31) - 1, Number.MIN_SAFE_INTEGER,
+	2n ** 63n, 2n ** 64n - 1n, -(2n ** 63n), 0.5, -0, 1e300, Infinity, NaN,
+	"", "a", "é", "x".repeat(31), "x".repeat(32), "é".repeat(200), "x".repeat(70_000),
+	[], [1, [2, [3]]], Array.from({ length: 70_000 }, (_, i) => i),
+	{}, { a: 1, "é": { b: [null] } }, JSON.parse('{"__proto__": 1}'), new Map([[1, "a"], ["b", 2]]),
+	Buffer.from([0, 255]), Buffer.alloc(70_000, 7), new Date(0), new Date(1234567890123), new Date(-1),
+	new Ext(5, Buffer.from([1])), new Ext(-7, Buffer.from([1, 2, 3])), new Ext(112, Buffer.alloc(16)),
+	Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`key${i}`, i])),
+];
+
+test("each kind of value is itself again, through the daemon, too", async (t) => {
+	const daemon = await Daemon.start(t);
+	const pool = (await daemon.client(t)).pool("p");
+	for (const value of VALUES) {
+		assert.deepEqual(decode(encode(value)), value);
+		assert.deepEqual(await pool.echo(value), value);
+	}
+	assert.deepEqual(await pool.echo([undefined, { a: undefined }]), [null, {}]);
+	assert.equal(Object.hasOwn(decode(encode(JSON.parse('{"__proto__": 1}'))), "__proto__"), true);
+});
+
+test("forms on the wire that are chosen", () => {
+	assert.deepEqual([...encode(1.0)], [1]);
+	assert.deepEqual([...encode(new Float(1))], [0xcb, 0x3f, 0xf0, 0, 0, 0, 0, 0, 0]);
+	assert.deepEqual([...encode(5n)], [5]);
+	assert.deepEqual([...encode(new Uint8Array([1]))], [0xc4, 1, 1]);
+	assert.equal(decode(Buffer.from("cf0020000000000000", "hex")), 2n ** 53n);
+	assert.equal(decode(Buffer.from("ca3fc00000", "hex")), 1.5);
+	for (const value of [2n ** 64n, Symbol("x"), () => 1, Promise.resolve(1), new Set([1])])
+		assert.throws(() => encode(value), { code: "BAD_VALUE" });
+	const circle = [];
+	circle.push(circle);
+	assert.throws(() => encode(circle), { code: "BAD_VALUE" });
+});
+
+test("typed arrays are numpy's arrays", () => {
+	const bytes = encode(new Float64Array([1.5, 2.5]));
+	assert.equal(bytes.subarray(3, 5).toString("hex"), "003e"); // after the head of the ext
+	const array = decode(bytes);
+	assert.deepEqual([array.dtype, array.shape, array.order], ["<f8", [2], "C"]);
+	assert.deepEqual(array.data, new Float64Array([1.5, 2.5]));
+	const grid = decode(encode(new NdArray(new Int32Array([1, 2, 3, 4, 5, 6]), [2, 3], undefined, "F")));
+	assert.deepEqual([grid.shape, grid.order, [...grid.data]], [[2, 3], "F", [1, 2, 3, 4, 5, 6]]);
+	const foreign = decode(encode(new NdArray(Buffer.alloc(8), [1], ">f8")));
+	assert.deepEqual([foreign.data, foreign.bytes.length], [undefined, 8]);
+});
+
+test("messages in pieces of any size are the same messages, and each value ends where its bytes end", () => {
+	const messages = VALUES.slice(0, 40).map((value, i) => [1, i, null, value]).concat([[1, 99, null, "x".repeat(5000)]]);
+	const bytes = Buffer.concat(messages.map(encode));
+	for (const size of [1, 3, 7, 4096, bytes.length]) {
+		const got = [];
+		const incoming = new Incoming((reader) => got.push(reader.value()));
+		for (let at = 0; at < bytes.length; at += size)
+			incoming.add(bytes.subarray(at, at + size));
+		assert.deepEqual(got, messages);
+		assert.equal(incoming.is_within, false);
+	}
+	for (const value of VALUES) {
+		const alone = encode(value);
+		assert.equal(skip_value(alone, 0, alone.length), alone.length);
+		assert.equal(skip_value(alone, 0, alone.length - 1), -1);
+		assert.throws(() => decode(alone.subarray(0, -1)), RangeError);
+	}
+});
+
+test("nonsense is refused, and no memory is taken for counts that it names", () => {
+	for (const hex of ["c1", "dd7fffffff", "df7fffffff", "c6ffffffff00", "9191", "91".repeat(300) + "c0"])
+		assert.throws(() => decode(Buffer.from(hex, "hex")), RangeError);
+	assert.deepEqual(decode(Buffer.from("d55100ff", "hex")), new Ext(81, Buffer.from([0, 255]))); // an ARRAY that is none
+});
