@@ -69,6 +69,7 @@ static const struct column client_columns[] = {
 	{"SESSION", "session", true},
 	{"USER", "user", false},
 	{"BY", "by", false},
+	{"KIND", "kind", false},
 	{"FROM", "peer", false},
 	{"NAME", "name", false},
 	{"SINCE/s", "since_s", true},

@@ -9,6 +9,7 @@
 #include "daemon/supervisor/admin/rollout.h"
 #include "daemon/supervisor/admin/service.h"
 #include "daemon/supervisor/connections/session.h"
+#include "daemon/supervisor/http/http.h"
 #include "daemon/supervisor/log/log.h"
 #include "daemon/supervisor/stop.h"
 #include "daemon/supervisor/workers/children.h"
@@ -117,4 +118,5 @@ const struct daemon_ops hooks_daemon = {
 	.signal = on_signal,
 	.worker_read = slowlog_on_read,
 	.worker_gone = slowlog_on_gone,
+	.break_off_call = http_break_off_greediest,
 };

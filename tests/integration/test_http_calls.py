@@ -382,6 +382,111 @@ def test_calls_count_for_their_user(caller, limit):
     wait_for(lambda: http_.send("/call/p.slot", "[]", bearer)[0] == 200, lambda: "room")
 
 
+# ---- who calls, and how one is got rid of ----
+
+
+def clients(client):
+    return [entry for entry in client.value("objpool.clients") if entry["kind"] == "http"]
+
+
+def test_clients_and_the_log_tell_of_calls(caller):
+    http_, daemon = caller({"p": {"workers": 1}}, users=USERS)
+    with socket.create_connection((http_.host, http_.port), timeout=DEADLINE) as s:
+        s.sendall(post("/call/p.sleep", "[60]", "Authorization: Bearer secret\r\nUser-Agent: nightly/1\r\n"))
+        here = "tcp:127.0.0.1:%d" % s.getsockname()[1]
+        running(daemon, 1)
+        with daemon.client() as client:
+            [entry] = clients(client)
+            assert [entry[key] for key in ("user", "by", "peer", "name", "in_flight", "calls", "waits_for", "waits_slot")] == [
+                "ci", "token", here, "nightly/1", 1, 1, "p.sleep", 0]
+    http_.error("p.crash", "[]", 403, "DENIED", {**JSON, "Authorization": "Bearer secret"})
+    daemon.wait_log(r'DENIED: user ci may not "call" p.crash.*, from tcp:127\.0\.0\.1:\d+')
+
+
+def test_clients_over_a_unix_socket(start, place):
+    daemon = start(pools={"p": {"workers": 1}}, daemon={**ON, "http": f"unix:{place}/web"})
+    with socket.socket(socket.AF_UNIX) as s, daemon.client() as client:
+        s.connect(f"{place}/web")
+        s.sendall(post("/call/p.sleep", "[60]"))
+        running(daemon, 1)
+        [entry] = clients(client)
+        assert entry["peer"].startswith("process ") and (entry["user"], entry["by"], entry["name"]) == (None, "anyone", "")
+
+
+def test_kick(caller):
+    http_, daemon = caller({"p": {"workers": 1}})
+    with socket.create_connection((http_.host, http_.port), timeout=DEADLINE) as s, daemon.client() as client:
+        s.sendall(post("/call/p.sleep", "[60]"))
+        running(daemon, 1)
+        [entry] = clients(client)
+        assert client.value("objpool.kick", entry["session"]) is True
+        got = s.recv(65536)
+        assert status_of(got) == 503 and b'"CANCELLED"' in got
+        assert client.value("objpool.kick", entry["session"]) is False and clients(client) == []
+        running(daemon, 0)
+        connection, answer = http_.ask("/call/p.series", "[]", LINES)
+        assert json.loads(answer.readline())["index"] == 0
+        assert client.value("objpool.kick", clients(client)[0]["session"]) is True
+        with pytest.raises((http.client.IncompleteRead, ConnectionResetError)):
+            answer.read()
+        connection.close()
+        running(daemon, 0)
+
+
+def metric(client, name):
+    lines = client.value("objpool.metrics").splitlines()
+    [value] = [line.rsplit(" ", 1)[1] for line in lines if line.startswith(f"{name} ")]
+    return int(value)
+
+
+def test_metrics(caller):
+    http_, daemon = caller({"p": {"workers": 1}}, users=USERS.replace("1000/s", "1/h"))
+    bearer = {**JSON, "Authorization": "Bearer secret"}
+    assert [http_.send("/call/p.crash", "[]", bearer)[0], http_.send("/call/p.echo", "[]", bearer)[0]] == [403, 200]
+    assert http_.send("/call/p.echo", "[]", bearer)[0] == 429
+    assert http_.send("/call/p.echo", "[]", {})[0] == 415
+    with daemon.client() as client:
+        assert metric(client, 'objpool_user_denied_requests_total{user="ci"}') == 1
+        assert metric(client, 'objpool_user_overloaded_requests_total{user="ci"}') == 1
+        assert metric(client, 'objpool_http_calls_total') == 3 and metric(client, 'objpool_http_refused_requests_total') == 1
+        assert metric(client, "objpool_http_running_calls") == 0
+
+
+# ---- memory ----
+
+
+def memory(client):
+    return client.value("objpool.status")["memory"]["used"]
+
+
+def test_bodies_on_their_way_are_counted(caller):
+    http_, daemon = caller(daemon={"http_max_body": "16M", "max_memory": "4M"})
+    with daemon.client() as client, socket.create_connection((http_.host, http_.port), timeout=DEADLINE) as s:
+        before = memory(client)
+        head = post("/call/p.echo", "", "").replace(b"Content-Length: 0", b"Content-Length: 9000000")
+        s.sendall(head + b" " * 2000000)
+        wait_for(lambda: memory(client) >= before + 2000000, lambda: "the body to be counted")
+        try:
+            s.sendall(b" " * 7000000)
+            assert s.recv(100) == b""  # over its share
+        except (ConnectionResetError, BrokenPipeError):
+            pass
+        wait_for(lambda: memory(client) < before + 100000, lambda: "the body to be freed")
+        assert http_.call("p.echo", "x" * 100000) == "x" * 100000
+        assert memory(client) < before + 100000
+
+
+def test_a_call_far_above_its_share_ends(caller):
+    http_, daemon = caller(daemon={"http_max_body": "16M", "max_memory": "8M"})
+    connection, answer = http_.ask("/call/p:map.blob", f"[[{6 << 20}, {6 << 20}]]", LINES)
+    daemon.wait_log(r"session \d+, a call by HTTP: the daemon holds \d+ bytes, over max_memory = 8388608, .*: ending it")
+    with daemon.client() as client:
+        wait_for(lambda: memory(client) < 1 << 20, lambda: "its memory")
+    with pytest.raises((http.client.IncompleteRead, ConnectionResetError)):
+        answer.read()
+    connection.close()
+
+
 # ---- browsers ----
 
 

@@ -3,6 +3,7 @@
 
 #include "daemon/supervisor/config/address.h"
 #include "daemon/supervisor/connections/session_identity.h"
+#include "daemon/supervisor/http/http_call.h"
 #include "daemon/supervisor/log/log.h"
 #include "proto/escape.h"
 
@@ -87,15 +88,24 @@ void admin_log(const struct request *request, int done)
 		done < 0 ? ": " : "", reason);
 }
 
+static void describe_peer(const struct client *client, char *text, size_t size)
+{
+	if (client->internal)
+		snprintf(text, size, "a method");
+	else if (client->is_one_call)
+		http_call_peer(container_of(client, const struct http_call, client), text, size);
+	else
+		session_identity_peer(container_of(client, const struct session, client), text, size);
+}
+
 void admin_log_denied(const struct client *client, const struct error *error)
 {
 	struct daemon *daemon = container_of(client->core, struct daemon, core);
-	char peer[ADDRESS_TEXT] = "a method";
+	char peer[ADDRESS_TEXT];
 
 	if (!log_quota_take(&daemon->denials, client->core->now, DENIALS))
 		return;
-	if (!client->internal)
-		session_identity_peer(container_of(client, const struct session, client), peer, sizeof peer);
+	describe_peer(client, peer, sizeof peer);
 	log_say(LOG_NOTICE, "session %llu: DENIED: %.*s, from %s", (unsigned long long)client->id, SPAN_TEXT(error->message, 320),
 		peer);
 }

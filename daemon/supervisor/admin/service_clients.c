@@ -1,13 +1,52 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/core/calls/client_end.h"
 #include "daemon/supervisor/admin/admin.h"
+#include "daemon/supervisor/config/address.h"
+#include "daemon/supervisor/connections/session_identity.h"
+#include "daemon/supervisor/http/http.h"
+#include "daemon/supervisor/http/http_call.h"
 #include "daemon/supervisor/view/clients.h"
+
+static void pack_session(const struct session *session, msgpack_packer *packer)
+{
+	char peer[ADDRESS_TEXT];
+	struct client_facts facts = {.kind = "session", .peer = peer, .since = session->since};
+
+	facts.user = session_identity_name(session, &facts.by);
+	session_identity_peer(session, peer, sizeof peer);
+	clients_pack(&session->client, &facts, packer);
+}
+
+static void pack_call(const struct http_call *call, msgpack_packer *packer)
+{
+	const struct rights *rights = call->client.rights;
+	char peer[ADDRESS_TEXT];
+
+	http_call_peer(call, peer, sizeof peer);
+	clients_pack(&call->client,
+		     &(struct client_facts){.kind = "http",
+					    .user = rights ? rights->user : NULL,
+					    .by = users_known_by(call->known_by),
+					    .peer = peer,
+					    .since = call->since},
+		     packer);
+}
 
 int admin_clients(struct request *request)
 {
 	if (request->count > 0)
 		return admin_refuse_params(request, "no arguments");
-	clients_pack(request->daemon, request->result);
+	const struct daemon *daemon = request->daemon;
+	const struct http_calls *calls = http_calls_in_progress(daemon->http);
+	const struct session *session;
+	const struct http_call *call;
+
+	msgpack_pack_array(request->result, daemon->session_count + (calls ? calls->count : 0));
+	TAILQ_FOREACH(session, &daemon->sessions, link)
+		pack_session(session, request->result);
+	if (calls)
+		TAILQ_FOREACH(call, &calls->list, link)
+			pack_call(call, request->result);
 	return 0;
 }
 
@@ -23,21 +62,49 @@ static struct session *find(const struct daemon *daemon, uint64_t id)
 	return NULL;
 }
 
-/* The connection is closed at the end of the turn: at once, or, of who kicks itself, when it has the answer. */
+static struct http_call *find_call(const struct daemon *daemon, uint64_t id)
+{
+	const struct http_calls *calls = http_calls_in_progress(daemon->http);
+	struct http_call *call;
+
+	if (calls)
+		TAILQ_FOREACH(call, &calls->list, link)
+			if (call->client.id == id)
+				return call;
+	return NULL;
+}
+
+static void kick_call(struct http_call *call)
+{
+	struct error error;
+
+	error_say(&error, ERROR_CANCELLED, RAN_MAYBE, "the call was ended by objpool.kick");
+	http_call_break_off(call, &error);
+}
+
+static void kick_session(struct session *session, const struct session *asking)
+{
+	if (session != asking)
+		client_hang_up(&session->client);
+	session->ending = true;
+	session_mark_dirty(session);
+}
+
+/* A session's connection is closed at the end of the turn: at once, or, of who kicks itself, when it has the answer. */
 int admin_kick(struct request *request)
 {
 	struct session *session;
+	struct http_call *call;
 	uint64_t id;
 
 	if (request->count != 1 || read_whole(&request->args, &id) < 0)
 		return admin_refuse_params(request, "the number of a session");
 	session = find(request->daemon, id);
-	(session ? msgpack_pack_true : msgpack_pack_false)(request->result);
-	if (!session)
-		return 0;
-	if (session != request->session)
-		client_hang_up(&session->client);
-	session->ending = true;
-	session_mark_dirty(session);
+	call = find_call(request->daemon, id);
+	(session || call ? msgpack_pack_true : msgpack_pack_false)(request->result);
+	if (session)
+		kick_session(session, request->session);
+	else if (call)
+		kick_call(call);
 	return 0;
 }

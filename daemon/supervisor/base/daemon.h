@@ -49,6 +49,15 @@ struct daemon_ops {
 	bool (*signal)(struct daemon *daemon, int number); /* false: the daemon ignores this signal */
 	void (*worker_read)(struct worker *worker);        /* a worker with a slow task has sent something: slowlog_on_read */
 	void (*worker_gone)(struct worker *worker, int status); /* its process has ended: slowlog_on_gone */
+	/* Memory is short: http_break_off_greediest. */
+	bool (*break_off_call)(struct daemon *daemon, const struct account *over, uint64_t least);
+};
+
+/* Of calls by HTTP. */
+struct http_counts {
+	uint32_t running;
+	uint64_t calls;   /* that have begun */
+	uint64_t refused; /* requests that were refused before a call began */
 };
 
 /* What the log counts when clients are denied more than it has lines for. */
@@ -74,6 +83,7 @@ struct daemon {
 	struct users *users;           /* NULL: the configuration has none */
 	struct listener_list listeners;
 	struct http *http;             /* NULL: none */
+	struct http_counts http_counts;
 	struct tls_context *tls;       /* the certificates of now; NULL: none */
 	struct handshakes *handshakes; /* connections with TLS that are no sessions yet */
 	struct session_list sessions;

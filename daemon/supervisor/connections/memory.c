@@ -112,7 +112,14 @@ static void close_greediest(struct daemon *daemon, const struct account *all, co
 {
 	struct session *session;
 
-	while (is_far_over(all) && (session = greediest(daemon, all))) {
+	while (is_far_over(all)) {
+		session = greediest(daemon, all);
+		if (daemon->ops->break_off_call(daemon, all, session ? session->client.account->used : 0)) {
+			core_end_event(&daemon->core);
+			continue;
+		}
+		if (!session)
+			return;
 		log_say(LOG_WARNING,
 			"session %llu holds %llu bytes, %s%s %llu, and max_memory is %llu: closing the connection",
 			(unsigned long long)session->client.id, (unsigned long long)session->client.account->used,

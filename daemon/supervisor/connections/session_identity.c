@@ -2,7 +2,7 @@
 #include "daemon/supervisor/connections/session_identity.h"
 
 #include "daemon/core/calls/direct_life.h"
-#include "daemon/supervisor/config/address.h"
+#include "daemon/supervisor/connections/peer.h"
 #include "daemon/supervisor/log/log.h"
 
 #include <errno.h>
@@ -111,15 +111,7 @@ const char *session_identity_name(const struct session *session, const char **by
 
 void session_identity_peer(const struct session *session, char *text, size_t size)
 {
-	struct address address = {.size = sizeof address.sa, .tls = session->transport.tls};
-	struct ucred peer;
-
-	if (!session->is_unix && getpeername(session->transport.fd, (struct sockaddr *)&address.sa, &address.size) == 0)
-		address_format(&address, text, size);
-	else if (session_identity_of_kernel(session, &peer))
-		snprintf(text, size, "process %d, user %u, group %u", peer.pid, peer.uid, peer.gid);
-	else
-		snprintf(text, size, "%s", strerror(errno));
+	peer_describe(session->transport.fd, session->transport.tls, text, size);
 }
 
 /* ---- tokens ---- */

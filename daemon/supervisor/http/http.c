@@ -77,6 +77,16 @@ void http_flush(struct http *http)
 		http_calls_flush(&http->calls);
 }
 
+const struct http_calls *http_calls_in_progress(const struct http *http)
+{
+	return http ? &http->calls : NULL;
+}
+
+bool http_break_off_greediest(struct daemon *daemon, const struct account *over, uint64_t least)
+{
+	return daemon->http && http_calls_break_off_greediest(&daemon->http->calls, over, least);
+}
+
 bool http_is_busy(const struct http *http)
 {
 	return http && (http->calls.count > 0 || http_connections_have_unsent(&http->connections));

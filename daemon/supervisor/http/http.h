@@ -12,6 +12,8 @@
 
 #include "daemon/supervisor/base/daemon.h"
 
+struct http_calls;
+
 /* Sets *http to the server that the configuration wants: daemon->http, if it has that address; a new server, which http_use puts
  * in its place; or NULL. 0, or -1 with a sentence in `reason`. */
 int http_open(struct daemon *daemon, const struct config *config, struct http **http, char *reason, size_t reason_size);
@@ -27,6 +29,13 @@ void http_end_turn(struct http *http);
 
 /* When a turn of the loop ends, and whenever workers may have answered in it: writes what has come for calls. */
 void http_flush(struct http *http);
+
+/* NULL: there is no address for them. */
+const struct http_calls *http_calls_in_progress(const struct http *http);
+
+/* For daemon_ops: memory is short. Breaks off the call that holds most of what counts in that account, and more than `least` bytes.
+ * False: there is none. */
+bool http_break_off_greediest(struct daemon *daemon, const struct account *over, uint64_t least);
 
 /* Is a call in progress, or has an answer not been sent whole? */
 bool http_is_busy(const struct http *http);

@@ -3,7 +3,9 @@
 
 #include "daemon/core/calls/client_end.h"
 #include "daemon/core/entry/request.h"
+#include "daemon/supervisor/connections/peer.h"
 #include "daemon/supervisor/http/http_answer.h"
+#include "daemon/supervisor/http/http_identity.h"
 #include "daemon/supervisor/log/log.h"
 
 #include <stdlib.h>
@@ -41,6 +43,7 @@ static void end(struct http_call *call)
 		TAILQ_REMOVE(&calls->dirty, call, dirty_link);
 	TAILQ_REMOVE(&calls->list, call, link);
 	calls->count--;
+	calls->daemon->http_counts.running--;
 	http_reply_close(&call->reply);
 	account_remove_file(call->client.account);
 	client_gone(&call->client);
@@ -100,7 +103,15 @@ static void let_go(struct http_call *call)
 	http_connections_hold(call->calls->connections, call->request, false);
 }
 
-struct http_call *http_call_new(struct http_calls *calls, struct evhttp_request *request, struct rights *rights, bool stream)
+/* The client's name is what the program says of itself. */
+static void set_name(struct http_call *call)
+{
+	const char *agent = evhttp_find_header(evhttp_request_get_input_headers(call->request), "User-Agent");
+
+	snprintf(call->client.name, sizeof call->client.name, "%s", agent ? agent : "");
+}
+
+struct http_call *http_call_new(struct http_calls *calls, struct evhttp_request *request, const struct known *known, bool stream)
 {
 	struct daemon *daemon = calls->daemon;
 	struct http_call *call = calloc(1, sizeof *call);
@@ -118,13 +129,25 @@ struct http_call *http_call_new(struct http_calls *calls, struct evhttp_request 
 	call->client.wrote = on_wrote;
 	call->client.error_form = ERRORS_AS_MAP;
 	call->client.is_one_call = true;
-	client_set_rights(&call->client, rights);
+	call->since = daemon->core.now;
+	call->known_by = known->identity ? known->by : KNOWN_AS_ANYONE;
+	set_name(call);
+	client_set_rights(&call->client, known->identity ? known->identity->rights : NULL);
 	account_add_file(call->client.account);
 	TAILQ_INSERT_TAIL(&calls->list, call, link);
 	calls->count++;
+	daemon->http_counts.running++;
+	daemon->http_counts.calls++;
 	http_connections_hold(calls->connections, request, true);
 	take_over(call);
 	return call;
+}
+
+void http_call_peer(const struct http_call *call, char *text, size_t size)
+{
+	struct bufferevent *stream = evhttp_connection_get_bufferevent(evhttp_request_get_connection(call->request));
+
+	peer_describe(bufferevent_getfd(stream), http_is_encrypted(call->request), text, size);
 }
 
 void http_call_begin(struct http_call *call, const struct http_body *body)
@@ -183,7 +206,9 @@ void http_call_refuse(struct evhttp_request *request, int status, const struct e
 /* Who has shown nothing of itself may try again with a token. */
 static int status_of(const struct http_call *call)
 {
-	return call->reply.status == HTTP_FORBIDDEN && call->unknown ? HTTP_UNAUTHORIZED : call->reply.status;
+	const bool unknown = call->known_by == KNOWN_AS_ANYONE || call->known_by == KNOWN_BY_NOTHING;
+
+	return call->reply.status == HTTP_FORBIDDEN && unknown ? HTTP_UNAUTHORIZED : call->reply.status;
 }
 
 /* An error in the place of a stream is no stream. */
@@ -263,6 +288,6 @@ void http_call_break_off(struct http_call *call, const struct error *error)
 		return;
 	}
 	let_go(call);
-	http_call_refuse(request, HTTP_SERVUNAVAIL, error);
+	http_call_refuse(request, http_reply_status(error->code), error);
 	end(call);
 }

@@ -15,6 +15,7 @@
 #include "daemon/supervisor/http/http_body.h"
 #include "daemon/supervisor/http/http_connections.h"
 #include "daemon/supervisor/http/http_reply.h"
+#include "daemon/supervisor/users/users.h"
 
 TAILQ_HEAD(http_call_list, http_call);
 
@@ -35,16 +36,20 @@ struct http_call {
 	bool dirty;
 	struct evhttp_request *request;
 	struct http_reply reply;
-	bool unknown; /* who asks has shown nothing of itself */
+	uint64_t since;         /* when it came */
+	enum known_by known_by; /* by what it is known who asks */
 	bool started; /* the head of the answer has been sent */
 	bool sending; /* the connection has not taken all that was given to it */
 };
 
-/* A call of that request and those rights; the connection is its own from now on. NULL: out of memory. */
-struct http_call *http_call_new(struct http_calls *calls, struct evhttp_request *request, struct rights *rights, bool stream);
+/* A call of that request, by who asks; the connection is its own from now on. NULL: out of memory. */
+struct http_call *http_call_new(struct http_calls *calls, struct evhttp_request *request, const struct known *known, bool stream);
 
 /* Has the core begin what the body asks for, or refuse it. */
 void http_call_begin(struct http_call *call, const struct http_body *body);
+
+/* Writes where its client is, as peer.h says. */
+void http_call_peer(const struct http_call *call, char *text, size_t size);
 
 /* Writes what has come. The call may be over then, and freed. */
 void http_call_go_on(struct http_call *call);

@@ -5,6 +5,7 @@
 #include "daemon/supervisor/http/http_answer.h"
 #include "daemon/supervisor/http/http_guard.h"
 #include "daemon/supervisor/http/http_identity.h"
+#include "daemon/supervisor/log/log.h"
 
 #include <event2/buffer.h>
 #include <stdlib.h>
@@ -56,12 +57,13 @@ static int check(const struct http_calls *calls, struct evhttp_request *request,
 	return status ? status : check_room(calls, error);
 }
 
-/* ---- calling ---- */
-
-static bool is_unknown(const struct known *known)
+static void refuse_request(const struct http_calls *calls, struct evhttp_request *request, int status, const struct error *error)
 {
-	return known->identity && (known->by == KNOWN_AS_ANYONE || known->by == KNOWN_BY_NOTHING);
+	calls->daemon->http_counts.refused++;
+	http_call_refuse(request, status, error);
 }
+
+/* ---- calling ---- */
 
 /* The body, with a '\0' behind it. To be freed. NULL: out of memory. */
 static char *copy_body(struct evhttp_request *request, size_t *size)
@@ -82,21 +84,19 @@ static void begin(struct http_calls *calls, struct evhttp_request *request, cons
 	const struct evkeyvalq *headers = evhttp_request_get_input_headers(request);
 	const char *accept = evhttp_find_header(headers, "Accept");
 	const bool stream = accept_names(accept, "application/x-ndjson");
-	struct rights *rights = known->identity ? known->identity->rights : NULL;
 	size_t size, method_size;
 	char *text = copy_body(request, &size), *method = evhttp_uridecode(path_of(request) + sizeof prefix - 1, 0, &method_size);
-	struct http_call *call = text && method ? http_call_new(calls, request, rights, stream) : NULL;
+	struct http_call *call = text && method ? http_call_new(calls, request, known, stream) : NULL;
 
 	if (call) {
 		const struct http_body body = {.method = {.bytes = (const uint8_t *)method, .size = method_size},
 					       .text = {.bytes = (const uint8_t *)text, .size = size},
 					       .stream = stream,
 					       .traceparent = evhttp_find_header(headers, "traceparent")};
-		call->unknown = is_unknown(known);
 		http_call_begin(call, &body);
 	} else {
 		error_no_memory(error, RAN_NO);
-		http_call_refuse(request, HTTP_SERVUNAVAIL, error);
+		refuse_request(calls, request, HTTP_SERVUNAVAIL, error);
 	}
 	free(method);
 	free(text);
@@ -120,7 +120,7 @@ void http_calls_answer(struct http_calls *calls, struct evhttp_request *request)
 	if (status == 0)
 		status = check(calls, request, &known, &error);
 	if (status)
-		http_call_refuse(request, status, &error);
+		refuse_request(calls, request, status, &error);
 	else
 		begin(calls, request, &known, &error);
 }
@@ -136,6 +136,25 @@ void http_calls_flush(struct http_calls *calls)
 		call->dirty = false;
 		http_call_go_on(call);
 	}
+}
+
+bool http_calls_break_off_greediest(struct http_calls *calls, const struct account *over, uint64_t least)
+{
+	struct http_call *call, *most = NULL;
+	struct error error;
+
+	TAILQ_FOREACH(call, &calls->list, link)
+		if (account_pressed_by(call->client.account) == over && call->client.account->used > least) {
+			most = call;
+			least = call->client.account->used;
+		}
+	if (!most)
+		return false;
+	client_say_greedy(&most->client, RAN_MAYBE, &error);
+	log_say(LOG_WARNING, "session %llu, a call by HTTP: %.*s: ending it", (unsigned long long)most->client.id,
+		SPAN_TEXT(error.message, sizeof error.text));
+	http_call_break_off(most, &error);
+	return true;
 }
 
 void http_calls_close(struct http_calls *calls)

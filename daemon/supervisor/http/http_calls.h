@@ -16,6 +16,9 @@ void http_calls_answer(struct http_calls *calls, struct evhttp_request *request)
 /* When a turn of the loop ends: writes what has come. */
 void http_calls_flush(struct http_calls *calls);
 
+/* Breaks off the call that holds most of what counts in that account, and more than `least` bytes. False: there is none. */
+bool http_calls_break_off_greediest(struct http_calls *calls, const struct account *over, uint64_t least);
+
 /* Breaks off what is left: the address is being closed. */
 void http_calls_close(struct http_calls *calls);
 

@@ -20,6 +20,8 @@ struct http_connection {
 	struct bufferevent *stream;
 	struct tls_notes notes; /* if it has TLS */
 	struct handshake_owner shaking;
+	struct account *account; /* is charged the bytes of the request until it is whole */
+	size_t charged;
 	uint64_t ends; /* is cut then */
 	bool fresh;    /* its handshake of TLS has not begun */
 	bool asked;    /* a whole request has come on it */
@@ -83,6 +85,26 @@ static void cut_one(struct http_connections *connections, const struct http_conn
 		cut(oldest);
 }
 
+/* ---- what a request holds while it comes ---- */
+
+/* libevent's. evhttp keeps all that it reads of a request, and gives it away when the request is whole. */
+static void on_input(struct evbuffer *input, const struct evbuffer_cb_info *info, void *data)
+{
+	struct http_connection *connection = data;
+
+	(void)input;
+	if (connection->asked)
+		return;
+	account_charge(connection->account, info->n_added);
+	connection->charged += info->n_added;
+}
+
+static void credit(struct http_connection *connection)
+{
+	account_credit(connection->account, connection->charged);
+	connection->charged = 0;
+}
+
 /* ---- TLS ---- */
 
 /* The handshake's. libevent reads the connection from now on. */
@@ -137,10 +159,14 @@ struct bufferevent *http_connections_add(struct http_connections *connections, b
 {
 	struct http_connection *connection = calloc(1, sizeof *connection);
 
-	if (!connection || !(connection->stream = open_stream(connections->daemon, connection, tls))) {
+	if (!connection || !(connection->stream = open_stream(connections->daemon, connection, tls)) ||
+	    !evbuffer_add_cb(bufferevent_get_input(connection->stream), on_input, connection)) {
+		if (connection && connection->stream)
+			bufferevent_free(connection->stream);
 		free(connection);
 		return NULL;
 	}
+	connection->account = account_new(&connections->daemon->core.memory);
 	bufferevent_incref(connection->stream);
 	connection->all = connections;
 	connection->shaking.over = on_shaken;
@@ -173,8 +199,10 @@ bool http_connections_on_request(struct http_connections *connections, struct ev
 {
 	struct http_connection *connection = find(connections, request);
 
-	if (connection)
+	if (connection) {
 		connection->asked = true;
+		credit(connection);
+	}
 	return !tls || bufferevent_openssl_get_ssl(stream_of(request));
 }
 
@@ -214,6 +242,9 @@ static void release(struct http_connections *connections, struct http_connection
 	SSL *ssl = bufferevent_openssl_get_ssl(connection->stream);
 
 	handshake_forget(&connection->shaking);
+	(void)evbuffer_remove_cb(bufferevent_get_input(connection->stream), on_input, connection);
+	credit(connection);
+	account_close(connection->account);
 	if (ssl)
 		(void)SSL_set_app_data(ssl, NULL); /* libevent frees it later than the notes */
 	TAILQ_REMOVE(&connections->list, connection, link);
@@ -222,6 +253,16 @@ static void release(struct http_connections *connections, struct http_connection
 	connections->cut_count -= connection->cut;
 	connections->held_count -= connection->held;
 	free(connection);
+}
+
+/* Its request holds more than its share when memory is short. The peer still sends: it is reset, or it would wait until the kernel
+ * forgets the connection. */
+static void cut_greedy(struct http_connection *connection)
+{
+	const struct linger at_once = {.l_onoff = 1};
+
+	(void)setsockopt(bufferevent_getfd(connection->stream), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+	cut(connection);
 }
 
 static bool is_over(const struct http_connection *connection)
@@ -244,6 +285,8 @@ void http_connections_end_turn(struct http_connections *connections)
 			release(connections, connection);
 		else if (may_be_cut(connection) && connections->daemon->core.now >= connection->ends)
 			cut(connection);
+		else if (may_be_cut(connection) && account_is_greedy(connection->account))
+			cut_greedy(connection);
 		else if (connection->fresh && !connection->cut)
 			shake_hands(connection);
 	}

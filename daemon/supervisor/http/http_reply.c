@@ -35,12 +35,19 @@ static const struct {
 	{"TIMEOUT", HTTP_TOO_LATE},
 };
 
-int http_reply_status(struct span code)
+static int status_of(struct span code)
 {
 	for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++)
 		if (span_is(code, statuses[i].code))
 			return statuses[i].status;
 	return HTTP_INTERNAL; /* FAILED, INTERNAL */
+}
+
+int http_reply_status(enum error_code code)
+{
+	const char *name = error_code_name(code);
+
+	return status_of((struct span){.bytes = (const uint8_t *)name, .size = strlen(name)});
 }
 
 /* The error as a map: the message of the wire for clients that want maps. */
@@ -56,7 +63,7 @@ static void note_error(struct http_reply *reply, struct span error)
 		if (read_value(&reader, &value) < 0)
 			return;
 		if (span_is(key, "code") && read_text(&look, &text) == 0)
-			reply->status = http_reply_status(text);
+			reply->status = status_of(text);
 		else if (span_is(key, "retry_after_ms"))
 			(void)read_uint(&look, &reply->retry_after);
 	}
@@ -83,10 +90,8 @@ void http_reply_put_error(struct evbuffer *text, const struct error *error)
 
 static void end_with(struct http_reply *reply, const struct error *error)
 {
-	const char *code = error_code_name(error->code);
-
 	if (!reply->begun)
-		reply->status = http_reply_status((struct span){.bytes = (const uint8_t *)code, .size = strlen(code)});
+		reply->status = http_reply_status(error->code);
 	http_reply_put_error(reply->text, error);
 	reply->over = true;
 }

@@ -41,7 +41,7 @@ void http_reply_go_on(struct http_reply *reply, struct sendq *from, size_t budge
 void http_reply_put_error(struct evbuffer *text, const struct error *error);
 
 /* The status of HTTP for the error of this code. */
-int http_reply_status(struct span code);
+int http_reply_status(enum error_code code);
 
 void http_reply_close(struct http_reply *reply);
 

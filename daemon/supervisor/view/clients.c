@@ -8,8 +8,6 @@
 #include "daemon/core/records/pool.h"
 #include "daemon/core/records/slot.h"
 #include "daemon/supervisor/base/packtext.h"
-#include "daemon/supervisor/config/address.h"
-#include "daemon/supervisor/connections/session_identity.h"
 
 /* ---- what is waited for: its oldest request ---- */
 
@@ -71,7 +69,7 @@ static void pack_wait(const struct client *client, msgpack_packer *packer)
 		msgpack_pack_nil(packer);
 }
 
-/* ---- a session ---- */
+/* ---- a client ---- */
 
 static uint32_t count_leases(const struct client *client)
 {
@@ -93,20 +91,16 @@ static uint32_t count_directs(const struct client *client)
 	return n;
 }
 
-static void pack_session(const struct session *session, msgpack_packer *packer)
+void clients_pack(const struct client *client, const struct client_facts *facts, msgpack_packer *packer)
 {
-	const struct client *client = &session->client;
-	const char *by, *user = session_identity_name(session, &by);
-	char peer[ADDRESS_TEXT];
-
-	session_identity_peer(session, peer, sizeof peer);
-	msgpack_pack_map(packer, 16);
+	msgpack_pack_map(packer, 17);
 	pair_number(packer, "session", client->id);
-	pair_text_or_nil(packer, "user", user);
-	pair_text(packer, "by", by);
-	pair_text(packer, "peer", peer);
+	pair_text(packer, "kind", facts->kind);
+	pair_text_or_nil(packer, "user", facts->user);
+	pair_text(packer, "by", facts->by);
+	pair_text(packer, "peer", facts->peer);
 	pair_text(packer, "name", client->name);
-	pair_seconds(packer, "since_s", client->core->now - session->since);
+	pair_seconds(packer, "since_s", client->core->now - facts->since);
 	pair_number(packer, "in_flight", client->inflight.count + client->notified);
 	pair_number(packer, "pending", client->pending);
 	pair_number(packer, "unsent", client->out.bytes);
@@ -115,13 +109,4 @@ static void pack_session(const struct session *session, msgpack_packer *packer)
 	pair_number(packer, "leases", count_leases(client));
 	pair_number(packer, "direct", count_directs(client));
 	pack_wait(client, packer);
-}
-
-void clients_pack(const struct daemon *daemon, msgpack_packer *packer)
-{
-	const struct session *session;
-
-	msgpack_pack_array(packer, daemon->session_count);
-	TAILQ_FOREACH(session, &daemon->sessions, link)
-		pack_session(session, packer);
 }

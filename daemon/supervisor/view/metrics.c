@@ -116,6 +116,18 @@ static void put_whole(const struct daemon *daemon, const struct page *page)
 	       (double)daemon->core.late);
 }
 
+static void put_http(const struct daemon *daemon, const struct page *page)
+{
+	const struct http_counts *counts = &daemon->http_counts;
+
+	if (!daemon->config.http_calls)
+		return;
+	single(page, "objpool_http_running_calls", "gauge", NULL, "Calls by HTTP that have no answer.", counts->running);
+	single(page, "objpool_http_calls", "counter", NULL, "Calls by HTTP.", (double)counts->calls);
+	single(page, "objpool_http_refused_requests", "counter", NULL, "Requests to call by HTTP that were refused at once.",
+	       (double)counts->refused);
+}
+
 static void put_tls(const struct daemon *daemon, const struct page *page)
 {
 	if (!daemon->tls)
@@ -138,6 +150,7 @@ static void put_process(const struct daemon *daemon, const struct page *page)
 		return;
 	put_whole(daemon, page);
 	put_tls(daemon, page);
+	put_http(daemon, page);
 }
 
 /* ---- pools and slots: a table of what each has ---- */
