@@ -22,9 +22,13 @@ class Caller:
         self.host, port = address.rsplit(":", 1)
         self.port = int(port)
 
-    def ask(self, path, body, headers=JSON, method="POST"):
+    def begin(self, path, body, headers=JSON, method="POST"):
         connection = http.client.HTTPConnection(self.host, self.port, timeout=DEADLINE)
         connection.request(method, path, body, headers)
+        return connection
+
+    def ask(self, path, body, headers=JSON, method="POST"):
+        connection = self.begin(path, body, headers, method)
         return connection, connection.getresponse()
 
     def send(self, path, body, headers=JSON, method="POST"):

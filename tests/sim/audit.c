@@ -9,6 +9,7 @@
 #include "daemon/core/records/slot.h"
 #include "daemon/core/dispatch/sticky.h"
 #include "tests/sim/attach.h"
+#include "tests/sim/audit_turns.h"
 #include "tests/sim/audit_users.h"
 #include "tests/sim/fake.h"
 #include "tests/sim/player.h"
@@ -29,8 +30,10 @@ static void audit_flow(const struct world *world, const struct flow *flow, bool 
 	HOLDS(world, !TAILQ_EMPTY(&flow->batches), "a flow without batches");
 	HOLDS(world, flow->held == held, "a flow that is in the wrong list");
 	HOLDS(world, !held || flow->client->stalled || *flow->queue->paused, "a flow is held, and its client reads");
+	HOLDS(world, queue_flow(flow->queue, flow->client->id, flow->level->priority) == flow, "a flow that is not found");
 	TAILQ_FOREACH(batch, &flow->batches, link) {
 		HOLDS(world, batch->flow == flow, "a batch in a flow that it does not know");
+		HOLDS(world, batch->call->priority == flow->level->priority, "a batch on a level of another priority");
 		HOLDS(world, !batch->call->answered || batch->call->sticky, "what waits is of a call that is over");
 		++*n;
 		count->waiting += batch->call->train ? batch->count : 1;
@@ -38,17 +41,17 @@ static void audit_flow(const struct world *world, const struct flow *flow, bool 
 }
 
 /* Returns how many of its flows have turns. */
-static uint32_t audit_party(const struct world *world, const struct queue *queue, const struct party *party, struct count *count,
+static uint32_t audit_party(const struct world *world, const struct level *level, const struct party *party, struct count *count,
 			    uint32_t *n)
 {
 	const struct turn *turn;
 	uint32_t flows = 0;
 
 	HOLDS(world, !TAILQ_EMPTY(&party->flows), "a party has turns, and none of its flows has");
-	HOLDS(world, !party->quota || idmap_get(&queue->by_quota, party->quota->id) == party, "a party that is not found");
+	HOLDS(world, !party->quota || idmap_get(&level->by_quota, party->quota->id) == party, "a party that is not found");
 	TAILQ_FOREACH(turn, &party->flows, link) {
 		const struct flow *flow = container_of(turn, const struct flow, turn);
-		HOLDS(world, flow->party == party && flow->queue == queue, "a flow in a party that it does not know");
+		HOLDS(world, flow->party == party && flow->level == level, "a flow in a party that it does not know");
 		audit_flow(world, flow, false, count, n);
 		flows++;
 	}
@@ -56,22 +59,41 @@ static uint32_t audit_party(const struct world *world, const struct queue *queue
 	return flows;
 }
 
-static void audit_queue(const struct world *world, const struct queue *queue, struct count *count)
+/* Returns how many of its flows have turns. */
+static uint32_t audit_level(const struct world *world, const struct queue *queue, const struct level *level, struct count *count,
+			    uint32_t *n)
 {
 	const struct turn *turn;
-	uint32_t n = 0, flows = 0;
+	uint32_t flows = 0;
+
+	HOLDS(world, level == &queue->plain ? level->priority == 0 : level->priority != 0 && level->by_client.count > 0,
+	      "a level for nothing");
+	HOLDS(world, level->since <= *queue->turns, "a level had a turn that will come");
+	TAILQ_FOREACH(turn, &level->parties, link)
+		flows += audit_party(world, level, container_of(turn, const struct party, turn), count, n);
+	HOLDS(world, flows <= level->by_client.count, "a level with flows that are not found");
+	return flows;
+}
+
+static void audit_queue(const struct world *world, const struct queue *queue, struct count *count)
+{
+	const struct level *level;
+	const struct turn *turn;
+	uint32_t n = 0, flows = 0, found = 0;
 
 	count->batches += queue->count;
 	if (!count->thorough)
 		return;
-	TAILQ_FOREACH(turn, &queue->parties, link)
-		flows += audit_party(world, queue, container_of(turn, const struct party, turn), count, &n);
+	TAILQ_FOREACH(level, &queue->levels, link) {
+		flows += audit_level(world, queue, level, count, &n);
+		found += level->by_client.count;
+	}
 	TAILQ_FOREACH(turn, &queue->held, link) {
 		audit_flow(world, container_of(turn, const struct flow, turn), true, count, &n);
 		flows++;
 	}
 	HOLDS(world, n == queue->count, "a queue of %u says that it has %u", n, queue->count);
-	HOLDS(world, flows == queue->by_client.count, "a queue with flows that are not found");
+	HOLDS(world, flows == queue->flows && flows == found, "a queue with flows that are not found");
 }
 
 /* ---- slots ---- */
@@ -292,6 +314,10 @@ static void audit_calls(const struct world *world, const struct pool *pool, cons
 		HOLDS(world, !call->answered || !call->ticket.client, "a call is over, and its caller waits");
 		HOLDS(world, call->batches > 0 || call->input.open, "a call that has nothing to wait for");
 		const bool limited = call->rights && call->rights->quota;
+		HOLDS(world,
+		      call->priority >= CALL_PRIORITY_MIN && call->priority <= CALL_PRIORITY_MAX &&
+			      (!call->sticky || call->priority == CALL_PRIORITY_STICKY),
+		      "a call with a priority that it can't have");
 		HOLDS(world, call->lingers == (limited && call->answered && call->batches > 0),
 		      "a call that is over counts, or it should");
 		TAILQ_FOREACH(batch, &call->input.items, link)
@@ -438,6 +464,7 @@ void audit(struct world *world, bool thorough)
 	const struct pool *pool;
 
 	audit_users(world, false);
+	audit_turns(world);
 	for (unsigned i = 0; i < WORLD_POOLS; i++)
 		audit_paused(world, i);
 	TAILQ_FOREACH(pool, &world->core.pools, link) {

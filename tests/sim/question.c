@@ -47,11 +47,19 @@ static void choose_tokens(struct world *world, struct question *question)
 	question->token = world_tokens(world, question_tasks(question));
 }
 
+static int choose_priority(struct world *world)
+{
+	if (world->flavour.urgent && world_dice(world, 5) > 0)
+		return CALL_PRIORITY_MAX - (int)world_dice(world, 2);
+	return world_one_in(world, 3) ? CALL_PRIORITY_MIN + (int)world_dice(world, 21) : 0;
+}
+
 static void choose_options(struct world *world, struct question *question)
 {
 	question->errors = (enum errors)world_dice(world, 3);
 	question->idempotent = world_one_in(world, 5);
 	question->traced = world_one_in(world, 8);
+	question->priority = choose_priority(world);
 	question->timeout = world_one_in(world, 6);
 	question->sync = question->kind == KIND_MAP && world_one_in(world, 4);
 	question->sticky = question->kind == KIND_ALL && !question->nested && world_one_in(world, 3);
@@ -145,13 +153,15 @@ static uint8_t *pack_options(struct world *world, const struct question *questio
 	static const char *const modes[] = {"wait", "first", "collect"};
 
 	p = pack_map(p, 3u + question->timeout + question->bind + question->sticky + 2u * question->stream +
-				(question->window > 0) + question->sync + question->traced);
+				(question->window > 0) + question->sync + question->traced + (question->priority != 0));
 	if (question->stream) {
 		p = pack_bool(pack_text(p, "stream"), true);
 		p = pack_bool(pack_text(p, "ordered"), question->ordered);
 	}
 	if (question->sticky)
 		p = pack_text(pack_text(p, "sticky"), world_dice(world, 4) ? "append" : "replace");
+	if (question->priority)
+		p = pack_int(pack_text(p, "priority"), question->priority);
 	if (question->traced)
 		p = pack_trace(p, question->token);
 	if (question->bind)

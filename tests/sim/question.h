@@ -26,6 +26,7 @@ struct question {
 	bool yields;              /* the method yields, if its caller takes what it yields */
 	uint32_t token, count;    /* the first token, and how many follow */
 	enum errors errors;
+	int priority;             /* 0: the option is not given */
 	bool idempotent, notification, sticky, sync, timeout, bind, traced;
 	bool stream, ordered, fed;
 	bool fed_up;              /* objpool.feed_end was sent */

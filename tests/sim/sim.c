@@ -20,6 +20,7 @@
  *   users.c     no call runs to which its client had no right when it came, nor one that such a call's method makes; each is told
  *               DENIED, and no other is. What counts for a user is what its clients have.
  *   liar.c      a worker that says what it must not is killed, and nobody else is hurt.
+ *   audit_turns.c  of what waits in a pool, the priority that counts most is next, and none waits longer than it may.
  *   audit.c     the core's own books are right: counts, lists, bytes, what is in hand; all of it is 0 at the end.
  *   here        nobody waits for ever.
  * Nothing is left behind (with LeakSanitizer: not a byte).

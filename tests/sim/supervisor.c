@@ -298,13 +298,15 @@ static void choose_flavour(struct world *world)
 	if (world->flavour.calm)
 		world->flavour.cramped = world->flavour.liars = world->flavour.memory = world->flavour.bounded = false;
 	world->flavour.users = world_one_in(world, 3);
+	world->flavour.urgent = world_one_in(world, 4);
 	const uint32_t odds = 30u << world_dice(world, 9);
 	faults_begin(world->seed, world->flavour.memory ? odds : 0, world->verbose);
-	world_say(world, "flavour:%s%s%s%s%s%s%s%s%s", world->flavour.users ? " users" : "",
+	world_say(world, "flavour:%s%s%s%s%s%s%s%s%s%s", world->flavour.users ? " users" : "",
 		  world->flavour.cramped ? " cramped" : "", world->flavour.memory ? " memory" : "",
 		  world->flavour.liars ? " liars" : "", world->flavour.files ? " files" : "",
 		  world->flavour.large ? " large" : "", world->flavour.calm ? " calm" : "",
-		  world->flavour.drains ? " drains" : "", world->flavour.bounded ? " bounded" : "");
+		  world->flavour.drains ? " drains" : "", world->flavour.bounded ? " bounded" : "",
+		  world->flavour.urgent ? " urgent" : "");
 }
 
 /* Neighbours begin far from each other (splitmix64). */

@@ -85,6 +85,9 @@ static void set_limits(struct world *world, struct quota *quota)
 			.calls = 1 + world_dice(world, 1000), .period = SECOND, .burst = 1 + world_dice(world, 100)};
 	if (world_one_in(world, 4) && !world->flavour.calm)
 		limits.max_memory = 20000u << world_dice(world, 5);
+	limits.max_priority = CALL_PRIORITY_MAX;
+	if (world_one_in(world, 2))
+		limits.max_priority = (int8_t)(CALL_PRIORITY_MAX - (int)world_dice(world, 21));
 	quota_set_limits(quota, &limits);
 }
 

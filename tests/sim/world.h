@@ -35,7 +35,19 @@ struct flavour {
 	bool drains; /* the daemon is asked to stop */
 	bool bounded; /* max_memory is small */
 	bool users;  /* clients are users, with rights and limits */
+	bool urgent; /* most calls have one of a few priorities */
 	bool cramped; /* workers have no memory at times, and refuse their tasks */
+};
+
+/* How long the levels of a pool's queue have waited: see audit_turns.h. */
+struct seen {
+	const struct pool *pool; /* NULL: nothing was seen yet */
+	uint64_t turns;          /* of the pool */
+	struct seen_level {
+		bool waits;      /* it had flows with turns */
+		uint64_t since;
+		uint32_t passed; /* at least so often another level had its turn since */
+	} levels[CALL_PRIORITY_MAX - CALL_PRIORITY_MIN + 1];
 };
 
 /* A notification that was taken in: each token will have run so often. */
@@ -50,6 +62,7 @@ struct world {
 	struct flavour flavour;
 	struct pool *pools[WORLD_POOLS];        /* the pools that take calls; NULL: there was no memory for the pool */
 	uint64_t in_hand[WORLD_POOLS]; /* of a pool that is paused: tasks in its instances, at the last audit; else UINT64_MAX */
+	struct seen seen[WORLD_POOLS]; /* of their queues, at the last audit */
 	struct fake *fakes;                     /* all workers that live */
 	struct player *players[WORLD_CLIENTS];
 	struct player *left;                    /* players that have left, and whose notifications have not ended */

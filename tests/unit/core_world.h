@@ -96,8 +96,8 @@ static inline void world_open(struct core_world *world)
 
 /* ---- messages ---- */
 
-/* msgpack as hexadecimal digits would be unreadable: a letter per value. i: int, u: uint64_t, s: const char *, n: nil, t: true,
- * [: array of so many, {: map. */
+/* msgpack as hexadecimal digits would be unreadable: a letter per value. i: int, -: int, which may be negative, u: uint64_t,
+ * s: const char *, n: nil, t: true, [: array of so many, {: map. */
 static inline struct span world_pack(uint8_t *room, const char *format, va_list values)
 {
 	uint8_t *p = room;
@@ -108,6 +108,8 @@ static inline struct span world_pack(uint8_t *room, const char *format, va_list 
 			p = pack_str(p, text, strlen(text));
 		else if (*format == 'i')
 			p = pack_uint(p, va_arg(values, unsigned));
+		else if (*format == '-')
+			p = pack_int(p, va_arg(values, int));
 		else if (*format == 'u')
 			p = pack_uint(p, va_arg(values, uint64_t));
 		else if (*format == '[')

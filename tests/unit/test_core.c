@@ -746,11 +746,11 @@ static void a_map_that_is_alone_is_handed_far_ahead(void **state)
 	assert_in_range(TAILQ_FIRST(&slot->handed)->count, 20, 28);
 
 	world_ask(&second, 1, "p.short", "[", 0);
-	assert_int_equal(pool->queue.by_client.count, 2);
+	assert_int_equal(pool->queue.flows, 2);
 	world_pass(&world, 0);
 	assert_in_range(slot->ahead, 1, SLOT_AHEAD);
 	assert_in_range(other->ahead, 1, SLOT_AHEAD);
-	assert_int_equal(pool->queue.by_client.count, 1); /* the second client's call is with a worker */
+	assert_int_equal(pool->queue.flows, 1); /* the second client's call is with a worker */
 	client_gone(&second);
 	client_gone(&first);
 	world_close(&world);
@@ -784,7 +784,7 @@ static void a_call_passes_the_items_of_its_clients_stream(void **state)
 /* The tasks of the call that wait in the pool's queue, and then those that wait in the call, go up from `first` on. */
 static void expect_ascending(const struct pool *pool, const struct call *call, uint64_t first)
 {
-	struct flow *flow = idmap_get(&pool->queue.by_client, call->ticket.client->id);
+	struct flow *flow = queue_flow(&pool->queue, call->ticket.client->id, call->priority);
 	const struct batch *batch;
 
 	struct batch_list none = TAILQ_HEAD_INITIALIZER(none);

@@ -127,11 +127,20 @@ static int set_deadline(struct call *call)
 	return 0;
 }
 
+/* The priority that the call has: no higher than its user's calls may have. */
+static int8_t priority_of(const struct call *call)
+{
+	if (call->sticky)
+		return CALL_PRIORITY_STICKY;
+	return call->rights ? rights_bound_priority(call->rights, call->priority) : call->priority;
+}
+
 /* Makes the call one of its pool's calls. */
 static void enter(struct call *call, struct client *client)
 {
 	struct pool *pool = call->pool;
 
+	call->priority = priority_of(call);
 	call->ending.reap = reap;
 	client->pending += call->size;
 	TAILQ_INSERT_TAIL(&pool->calls, call, link);

@@ -9,7 +9,7 @@ static bool has_work(const struct slot *slot, const struct client *client)
 {
 	const struct batch *batch;
 
-	if (idmap_get(&slot->queue.by_client, client->id))
+	if (queue_has(&slot->queue, client->id))
 		return true;
 	TAILQ_FOREACH(batch, &slot->handed, link)
 		if (batch->call->session == client->id)

@@ -57,6 +57,13 @@ struct span nested_traceparent(const struct client *client)
 	return nested_is(client) ? slot_of(client)->nested.traceparent : (struct span){0};
 }
 
+int8_t nested_priority(const struct client *client)
+{
+	const struct batch *batch = nested_is(client) ? slot_calling(slot_of(client)) : NULL;
+
+	return batch ? batch->call->priority : 0;
+}
+
 void nested_begin(struct slot *slot)
 {
 	struct nested *nested = &slot->nested;
@@ -145,7 +152,7 @@ static bool is_at(const struct slot *slot, const struct call *call)
 {
 	const struct batch *batch;
 
-	if (idmap_get(&slot->queue.by_client, call->session))
+	if (queue_has(&slot->queue, call->session))
 		return true;
 	TAILQ_FOREACH(batch, &slot->handed, link)
 		if (batch->call == call)
@@ -162,7 +169,7 @@ static bool can_go(const struct call *call, uint64_t walk)
 	const struct pool *pool = call->pool;
 	struct slot *slot;
 
-	const bool waits = idmap_get(&pool->queue.by_client, call->session) || idmap_get(&pool->later.by_client, call->session);
+	const bool waits = queue_has(&pool->queue, call->session) || queue_has(&pool->later, call->session);
 	if (waits && !any_will_be_free(pool, walk))
 		return false;
 	if (call->input.count > 0 && !can_begin(call, walk))

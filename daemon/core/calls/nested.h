@@ -34,6 +34,9 @@ bool nested_comes_from(const struct client *client, const struct pool *pool);
  * instance. */
 struct span nested_traceparent(const struct client *client);
 
+/* The priority of that call; 0 if it came on a direct channel. */
+int8_t nested_priority(const struct client *client);
+
 /* Checks that a call, whose pool and place are set and which has not begun, would not wait for itself. 0, or -EINVAL with *error
  * made. */
 int nested_check(const struct call *call, struct client *client, struct error *error);

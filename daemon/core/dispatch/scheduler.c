@@ -144,9 +144,12 @@ static uint32_t part_for(const struct slot *slot, const struct batch *batch)
 }
 
 /* Takes the batch whose turn it is, or its first part, from the queue. NULL: there is no memory to cut it. */
-static struct batch *take(struct batch *batch, const struct slot *slot)
+static struct batch *take(struct batch *batch, struct slot *slot)
 {
 	const uint32_t chunk = part_for(slot, batch);
+
+	slot->turns++;
+	slot->pool->turns++;
 	if (chunk < batch->count) {
 		struct batch *part = batch_cut(batch, chunk);
 		if (part)
@@ -203,25 +206,50 @@ static bool pull_from(struct slot *slot, struct queue *queue)
 	return true;
 }
 
-/* Hands the slot one batch that any slot may do. */
+/* Which of the pool's queues is first: `later`, unless the other has something of higher priority. */
+static struct queue *first_shared(struct pool *pool)
+{
+	if (pool->later.count == 0)
+		return &pool->queue;
+	return pool->queue.count > 0 && queue_compare(&pool->queue, &pool->later) > 0 ? &pool->queue : &pool->later;
+}
+
+/* Hands the slot one batch that any slot may do. What has a higher priority, and no room in the slot yet, is not overtaken. */
 static bool pull_shared(struct slot *slot)
 {
 	struct pool *pool = slot->pool;
 
-	return (pool->later.count > 0 && pull_from(slot, &pool->later)) ||
-	       (pool->queue.count > 0 && pull_from(slot, &pool->queue));
+	if (pool->later.count == 0)
+		return pool->queue.count > 0 && pull_from(slot, &pool->queue);
+	if (first_shared(pool) == &pool->later)
+		return pull_from(slot, &pool->later) || (pool->queue.count > 0 && pull_from(slot, &pool->queue));
+	return pull_from(slot, &pool->queue) ||
+	       (pool->later.count > 0 && slot->handed_count == 0 && pull_from(slot, &pool->later));
 }
 
+/* Is the slot's own queue first (1), or are the pool's (-1)? 0: they take turns. */
+static int compare_own(struct slot *slot, bool takes_shared)
+{
+	struct pool *pool = slot->pool;
+
+	return takes_shared && slot->queue.count > 0 && pool_shared_count(pool) > 0
+		       ? queue_compare(&slot->queue, first_shared(pool))
+		       : 0;
+}
+
+/* Hands the slot one batch. What has a higher priority, and no room in the slot yet, is not overtaken. */
 static bool pull_one(struct slot *slot)
 {
 	struct queue *own = &slot->queue;
 	/* run_shared serves slots that refuse. */
 	const bool takes_shared = slot->plan == PLAN_STAY && !slot->leased && !slot->refuses;
+	const int first = compare_own(slot, takes_shared);
+	const bool both = first == 0 || slot->handed_count == 0;
 
 	slot->own_turn = !slot->own_turn;
-	if (slot->own_turn)
-		return (own->count && pull_from(slot, own)) || (takes_shared && pull_shared(slot));
-	return (takes_shared && pull_shared(slot)) || (own->count && pull_from(slot, own));
+	if (first > 0 || (first == 0 && slot->own_turn))
+		return (own->count && pull_from(slot, own)) || (both && takes_shared && pull_shared(slot));
+	return (takes_shared && pull_shared(slot)) || (both && own->count && pull_from(slot, own));
 }
 
 void scheduler_pull(struct slot *slot)

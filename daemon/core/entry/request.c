@@ -148,7 +148,7 @@ static int admit(const struct call *call, struct client *client, struct error *e
 	return 0;
 }
 
-/* A call that a method makes belongs to the trace of the method's own call, unless it names another. */
+/* A call that a method makes has the priority and the trace of the method's own call, unless it names others. */
 static int settle_nested(struct call *call, struct client *client, struct error *error)
 {
 	const struct span parent = call->traceparent ? (struct span){0} : nested_traceparent(client);
@@ -156,6 +156,8 @@ static int settle_nested(struct call *call, struct client *client, struct error 
 	if (nested_check(call, client, error) < 0)
 		return -EINVAL;
 	call->inside = nested_comes_from(client, call->pool);
+	if (!call->prioritized)
+		call->priority = nested_priority(client);
 	if (parent.size == 0 || call_trace_by(call, parent.bytes) == 0)
 		return 0;
 	error_no_memory(error, RAN_NO);

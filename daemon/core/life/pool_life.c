@@ -110,8 +110,8 @@ static void init_lists(struct pool *pool)
 	TAILQ_INIT(&pool->failing);
 	sticky_init(&pool->stickies);
 	client_init_own(&pool->self, pool->core);
-	queue_init(&pool->queue, pool, &pool->waiting, &pool->paused);
-	queue_init(&pool->later, pool, &pool->waiting, &pool->paused);
+	queue_init(&pool->queue, pool, &pool->waiting, &pool->paused, &pool->turns);
+	queue_init(&pool->later, pool, &pool->waiting, &pool->paused, &pool->turns);
 }
 
 /* A pool that is leaving: ends its slots when it has no calls, and frees it when it has no slots. */

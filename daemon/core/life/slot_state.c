@@ -358,7 +358,7 @@ struct slot *slot_new(struct pool *pool, uint32_t index)
 	TAILQ_INIT(&slot->handed);
 	TAILQ_INIT(&slot->deferred);
 	TAILQ_INIT(&slot->directs);
-	queue_init(&slot->queue, pool, &pool->waiting, &pool->paused);
+	queue_init(&slot->queue, pool, &pool->waiting, &pool->paused, &slot->turns);
 	if (timer_open(timers, &slot->timer, on_timer) < 0 || timer_open(timers, &slot->grace, on_grace) < 0 ||
 	    timer_open(timers, &slot->trial, on_trial) < 0 || timer_open(timers, &slot->step_grace, on_step_grace) < 0)
 		return free_inside(slot);

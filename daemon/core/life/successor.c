@@ -122,7 +122,7 @@ static void take_sticky(struct slot *slot, struct batch_list *taken)
 			TAILQ_INSERT_TAIL(taken, batch, link);
 		}
 	}
-	while ((flow = idmap_get(&slot->queue.by_client, slot->pool->self.id))) {
+	while ((flow = queue_flow(&slot->queue, slot->pool->self.id, CALL_PRIORITY_STICKY))) {
 		batch = TAILQ_FIRST(&flow->batches);
 		queue_remove(batch);
 		TAILQ_INSERT_TAIL(taken, batch, link);

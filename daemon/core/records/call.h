@@ -35,6 +35,7 @@ enum {
 	TRAIN_CALLS = 64,    /* passengers of a train, at most */
 	TRAIN_REQUEST = 1 << 10,  /* bytes of a request that travels in a train, at most */
 	TRAIN_REQUEST_MIN = 5,    /* bytes of a request, beside its method, at least */
+	CALL_PRIORITY_STICKY = 0, /* of sticky calls: each instance must get them in the order in which they came */
 };
 
 enum errors { ERRORS_WAIT, ERRORS_FIRST, ERRORS_COLLECT };
@@ -114,6 +115,8 @@ struct call {
 	bool answered;          /* the ticket is closed, or the client has gone */
 	bool lingers;           /* it was answered while a task of it ran on: its client's quota counts it */
 	bool put_off;           /* a task of the call has been deferred: so it has run */
+	bool prioritized;       /* its caller has given a priority */
+	int8_t priority;        /* once it has begun: as its user's max_priority allows */
 	uint8_t reruns;
 	uint32_t chunk;         /* items in a batch; 0: the scheduler decides */
 	uint64_t session;

@@ -161,6 +161,18 @@ static int option_traceparent(struct call *call, struct reader *value, struct er
 	return -EINVAL;
 }
 
+static int option_priority(struct call *call, struct reader *value, struct error *error)
+{
+	double priority; /* as read_whole has it, it may be a float */
+
+	if (read_number(value, &priority) < 0 || !(priority >= CALL_PRIORITY_MIN && priority <= CALL_PRIORITY_MAX) ||
+	    (double)(int8_t)priority < priority || (double)(int8_t)priority > priority)
+		return refuse_option(error, "priority", "a whole number from -10 to 10");
+	call->priority = (int8_t)priority;
+	call->prioritized = true;
+	return 0;
+}
+
 static const struct {
 	const char *name;
 	option_fn *read;
@@ -180,6 +192,7 @@ static const struct {
 	{"progress", option_progress},
 	{"sticky", option_sticky},
 	{"traceparent", option_traceparent},
+	{"priority", option_priority},
 };
 
 static int read_option(struct call *call, struct reader *reader, struct error *error)

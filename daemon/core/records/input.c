@@ -120,7 +120,7 @@ static void unqueue(struct call *call, struct batch *batch)
 
 static void unqueue_all(struct call *call, const struct queue *queue)
 {
-	const struct flow *flow = idmap_get(&queue->by_client, call->ticket.client->id);
+	const struct flow *flow = queue_flow(queue, call->ticket.client->id, call->priority);
 	struct batch *batch = flow ? TAILQ_LAST(&flow->batches, batch_list) : NULL, *before;
 
 	for (; batch; batch = before) {

@@ -74,6 +74,7 @@ struct pool {
 	struct queue queue;      /* tasks for any slot */
 	struct queue later;      /* likewise, of methods that are at work, when no slot had room for them: see slot_room */
 	uint32_t waiting;        /* batches in all queues of the pool and its slots; of a train, its calls */
+	uint64_t turns;          /* batches that were taken from the queues of the pool and its slots: see queue.h */
 	uint64_t shared_until;   /* others than one client's maps have waited lately: see pool_note_sharing */
 	bool paused;             /* its instances get no calls: see pause.h */
 	bool laden_deep;         /* a worker may have more than SLOT_AHEAD in its hands */

@@ -5,18 +5,84 @@
 #include <errno.h>
 #include <stdlib.h>
 
-void queue_init(struct queue *queue, struct pool *pool, uint32_t *waiting, const bool *paused)
+/* ---- levels ---- */
+
+static void level_init(struct queue *queue, struct level *level, int priority)
 {
-	*queue = (struct queue){.pool = pool, .waiting = waiting, .paused = paused};
-	TAILQ_INIT(&queue->parties);
+	*level = (struct level){.priority = priority};
+	TAILQ_INIT(&level->parties);
+	TAILQ_INSERT_TAIL(&queue->levels, level, link);
+}
+
+static struct level *find_level(const struct queue *queue, int priority)
+{
+	struct level *level;
+
+	TAILQ_FOREACH(level, &queue->levels, link)
+		if (level->priority == priority)
+			return level;
+	return NULL;
+}
+
+/* The level of that priority, which may be a new one. NULL: out of memory. */
+static struct level *level_of(struct queue *queue, int priority)
+{
+	struct level *level = find_level(queue, priority); /* 0 is the first */
+
+	if (!level && (level = malloc(sizeof *level)))
+		level_init(queue, level, priority);
+	return level;
+}
+
+/* Frees the level if it has no flows. That of priority 0 stays. */
+static void leave_level(struct queue *queue, struct level *level)
+{
+	if (level->by_client.count > 0 || level == &queue->plain)
+		return;
+	TAILQ_REMOVE(&queue->levels, level, link);
+	idmap_free(&level->by_client);
+	idmap_free(&level->by_quota);
+	free(level);
+}
+
+/* What the level counts as, in parts of a priority. */
+static int64_t rank(const struct queue *queue, const struct level *level)
+{
+	return (int64_t)level->priority * QUEUE_AGING + (int64_t)(*queue->turns - level->since);
+}
+
+/* Which of two levels is next: 1, or -1: the other. Of two that count the same, the lower one has waited longer. */
+static int compare(const struct queue *a, const struct level *of_a, const struct queue *b, const struct level *of_b)
+{
+	const int64_t more = rank(a, of_a) - rank(b, of_b);
+
+	return more > 0 || (more == 0 && of_a->priority < of_b->priority) ? 1 : -1;
+}
+
+/* The level whose turn it is, also if its first flow must wait. NULL: no flow has turns. */
+static struct level *first_level(const struct queue *queue)
+{
+	struct level *level, *first = NULL;
+
+	TAILQ_FOREACH(level, &queue->levels, link)
+		if (!TAILQ_EMPTY(&level->parties) && (!first || compare(queue, level, queue, first) > 0))
+			first = level;
+	return first;
+}
+
+void queue_init(struct queue *queue, struct pool *pool, uint32_t *waiting, const bool *paused, const uint64_t *turns)
+{
+	*queue = (struct queue){.pool = pool, .waiting = waiting, .paused = paused, .turns = turns};
+	TAILQ_INIT(&queue->levels);
 	TAILQ_INIT(&queue->held);
+	level_init(queue, &queue->plain, 0);
 }
 
 void queue_free(struct queue *queue)
 {
 	assert(queue->count == 0);
-	idmap_free(&queue->by_client);
-	idmap_free(&queue->by_quota);
+	idmap_free(&queue->plain.by_client);
+	idmap_free(&queue->plain.by_quota);
 }
 
 /* ---- turns ---- */
@@ -41,16 +107,14 @@ static void pass(struct turn_list *turns, struct turn *turn)
 	TAILQ_INSERT_TAIL(turns, turn, link);
 }
 
-static struct party *first_party(const struct queue *queue)
-{
-	struct turn *turn = TAILQ_FIRST(&queue->parties);
-	return turn ? container_of(turn, struct party, turn) : NULL;
-}
-
 static struct flow *first_flow(const struct queue *queue)
 {
-	const struct party *party = first_party(queue);
-	return party ? container_of(TAILQ_FIRST(&party->flows), struct flow, turn) : NULL;
+	const struct level *level = first_level(queue);
+
+	if (!level)
+		return NULL;
+	const struct party *party = container_of(TAILQ_FIRST(&level->parties), struct party, turn);
+	return container_of(TAILQ_FIRST(&party->flows), struct flow, turn);
 }
 
 static void lose_turns(struct flow *flow)
@@ -59,7 +123,7 @@ static void lose_turns(struct flow *flow)
 
 	TAILQ_REMOVE(&party->flows, &flow->turn, link);
 	if (TAILQ_EMPTY(&party->flows))
-		TAILQ_REMOVE(&flow->queue->parties, &party->turn, link);
+		TAILQ_REMOVE(&flow->level->parties, &party->turn, link);
 }
 
 static void take_turns(struct flow *flow)
@@ -67,8 +131,16 @@ static void take_turns(struct flow *flow)
 	struct party *party = flow->party;
 
 	if (TAILQ_EMPTY(&party->flows))
-		join(&flow->queue->parties, &party->turn);
+		join(&flow->level->parties, &party->turn);
 	join(&party->flows, &flow->turn);
+}
+
+/* The flow is new, or was held. */
+static void begin_turns(struct flow *flow)
+{
+	if (TAILQ_EMPTY(&flow->level->parties))
+		flow->level->since = *flow->queue->turns;
+	take_turns(flow);
 }
 
 /* ---- parties and flows ---- */
@@ -80,14 +152,14 @@ static void party_init(struct party *party, struct quota *quota)
 }
 
 /* The party of that user. NULL: out of memory. */
-static struct party *party_of(struct queue *queue, struct quota *quota)
+static struct party *party_of(struct level *level, struct quota *quota)
 {
-	struct party *party = idmap_get(&queue->by_quota, quota->id);
+	struct party *party = idmap_get(&level->by_quota, quota->id);
 
 	if (party)
 		return party;
 	party = malloc(sizeof *party);
-	if (!party || idmap_add(&queue->by_quota, quota->id, party) < 0) {
+	if (!party || idmap_add(&level->by_quota, quota->id, party) < 0) {
 		free(party);
 		return NULL;
 	}
@@ -95,9 +167,9 @@ static struct party *party_of(struct queue *queue, struct quota *quota)
 	return party;
 }
 
-static void party_free(struct queue *queue, struct party *party)
+static void party_free(struct level *level, struct party *party)
 {
-	idmap_remove(&queue->by_quota, party->quota->id);
+	idmap_remove(&level->by_quota, party->quota->id);
 	quota_unref(party->quota);
 	free(party);
 }
@@ -105,7 +177,7 @@ static void party_free(struct queue *queue, struct party *party)
 /* Makes the flow, which has no turns, one of that user's party. 0 or -ENOMEM. */
 static int join_party(struct flow *flow, struct quota *quota)
 {
-	struct party *party = quota ? party_of(flow->queue, quota) : &flow->own;
+	struct party *party = quota ? party_of(flow->level, quota) : &flow->own;
 
 	if (!party)
 		return -ENOMEM;
@@ -116,10 +188,10 @@ static int join_party(struct flow *flow, struct quota *quota)
 	return 0;
 }
 
-static void leave_party(struct queue *queue, struct party *party)
+static void leave_party(struct level *level, struct party *party)
 {
 	if (--party->members == 0 && party->quota)
-		party_free(queue, party);
+		party_free(level, party);
 }
 
 /* The flow's client has become another user. Without memory the flow stays where it is. */
@@ -130,43 +202,66 @@ static void change_party(struct flow *flow, struct quota *quota)
 	if (!flow->held)
 		lose_turns(flow);
 	if (join_party(flow, quota) == 0)
-		leave_party(flow->queue, before);
+		leave_party(flow->level, before);
 	if (!flow->held)
 		take_turns(flow);
 }
 
-static struct flow *flow_new(struct queue *queue, struct client *client, struct quota *quota)
+static struct flow *flow_new(struct queue *queue, struct level *level, struct client *client, struct quota *quota)
 {
 	struct flow *flow = malloc(sizeof *flow);
 
 	if (!flow)
 		return NULL;
-	*flow = (struct flow){.queue = queue, .client = client};
+	*flow = (struct flow){.queue = queue, .level = level, .client = client};
 	TAILQ_INIT(&flow->batches);
 	if (join_party(flow, quota) < 0) {
 		free(flow);
 		return NULL;
 	}
-	if (idmap_add(&queue->by_client, client->id, flow) < 0) {
-		leave_party(queue, flow->party);
+	if (idmap_add(&level->by_client, client->id, flow) < 0) {
+		leave_party(level, flow->party);
 		free(flow);
 		return NULL;
 	}
-	take_turns(flow);
+	begin_turns(flow);
 	TAILQ_INSERT_TAIL(&client->flows, flow, of_client);
+	queue->flows++;
 	return flow;
 }
 
-static struct flow *flow_of(struct queue *queue, struct client *client)
+/* The flow for a batch of that priority, which may be a new one. NULL: out of memory. */
+static struct flow *flow_of(struct queue *queue, struct client *client, int priority)
 {
-	struct flow *flow = idmap_get(&queue->by_client, client->id);
+	struct level *level = level_of(queue, priority);
+	struct flow *flow = level ? idmap_get(&level->by_client, client->id) : NULL;
 	struct quota *quota = client->rights ? client->rights->quota : NULL;
 
-	if (!flow)
-		return flow_new(queue, client, quota);
-	if (flow->party->quota != quota)
+	if (!level)
+		return NULL;
+	if (!flow) {
+		flow = flow_new(queue, level, client, quota);
+		leave_level(queue, level);
+	} else if (flow->party->quota != quota) {
 		change_party(flow, quota);
+	}
 	return flow;
+}
+
+struct flow *queue_flow(const struct queue *queue, uint64_t client, int priority)
+{
+	const struct level *level = find_level(queue, priority);
+	return level ? idmap_get(&level->by_client, client) : NULL;
+}
+
+bool queue_has(const struct queue *queue, uint64_t client)
+{
+	const struct level *level;
+
+	TAILQ_FOREACH(level, &queue->levels, link)
+		if (idmap_get(&level->by_client, client))
+			return true;
+	return false;
 }
 
 /* ---- batches ---- */
@@ -194,7 +289,7 @@ void queue_shortened(const struct batch *batch, uint32_t by)
 
 int queue_push(struct queue *queue, struct batch *batch, struct client *client)
 {
-	struct flow *flow = flow_of(queue, client);
+	struct flow *flow = flow_of(queue, client, batch->call->priority);
 	if (!flow)
 		return -ENOMEM;
 	TAILQ_INSERT_TAIL(&flow->batches, batch, link);
@@ -204,7 +299,7 @@ int queue_push(struct queue *queue, struct batch *batch, struct client *client)
 
 int queue_push_front(struct queue *queue, struct batch *batch, struct client *client)
 {
-	struct flow *flow = flow_of(queue, client);
+	struct flow *flow = flow_of(queue, client, batch->call->priority);
 	if (!flow)
 		return -ENOMEM;
 	TAILQ_INSERT_HEAD(&flow->batches, batch, link);
@@ -237,15 +332,31 @@ struct batch *queue_next(struct queue *queue)
 	return NULL;
 }
 
+int queue_compare(struct queue *a, struct queue *b)
+{
+	const struct level *of_a = queue_next(a) ? first_level(a) : NULL, *of_b = queue_next(b) ? first_level(b) : NULL;
+
+	return of_a && of_b && of_a->priority != of_b->priority ? compare(a, of_a, b, of_b) : 0;
+}
+
 struct batch *queue_next_of(const struct queue *queue, uint64_t client)
 {
-	const struct flow *flow = idmap_get(&queue->by_client, client);
-	return flow && !must_wait(flow) ? TAILQ_FIRST(&flow->batches) : NULL;
+	const struct level *level, *first = NULL;
+	const struct flow *flow, *next = NULL;
+
+	TAILQ_FOREACH(level, &queue->levels, link) {
+		flow = idmap_get(&level->by_client, client);
+		if (!flow || must_wait(flow) || (first && compare(queue, level, queue, first) < 0))
+			continue;
+		first = level;
+		next = flow;
+	}
+	return next ? TAILQ_FIRST(&next->batches) : NULL;
 }
 
 bool queue_is_of_maps(const struct queue *queue)
 {
-	return queue->maps == queue->count && queue->by_client.count <= 1;
+	return queue->maps == queue->count && queue->flows <= 1;
 }
 
 struct batch *queue_any(struct queue *queue)
@@ -262,8 +373,9 @@ void queue_turn(const struct batch *batch)
 
 	if (flow->held)
 		return;
+	flow->level->since = *flow->queue->turns;
 	pass(&flow->party->flows, &flow->turn);
-	pass(&flow->queue->parties, &flow->party->turn);
+	pass(&flow->level->parties, &flow->party->turn);
 }
 
 static void flow_end(struct flow *flow)
@@ -272,9 +384,11 @@ static void flow_end(struct flow *flow)
 		TAILQ_REMOVE(&flow->queue->held, &flow->turn, link);
 	else
 		lose_turns(flow);
-	leave_party(flow->queue, flow->party);
+	leave_party(flow->level, flow->party);
 	TAILQ_REMOVE(&flow->client->flows, flow, of_client);
-	idmap_remove(&flow->queue->by_client, flow->client->id);
+	idmap_remove(&flow->level->by_client, flow->client->id);
+	flow->queue->flows--;
+	leave_level(flow->queue, flow->level);
 	free(flow);
 }
 
@@ -294,7 +408,7 @@ void queue_remove(struct batch *batch)
 
 int queue_move(struct batch *batch, struct queue *to)
 {
-	struct flow *flow = flow_of(to, batch->flow->client);
+	struct flow *flow = flow_of(to, batch->flow->client, batch->call->priority);
 	if (!flow)
 		return -ENOMEM;
 	queue_remove(batch);
@@ -309,7 +423,7 @@ bool flow_resume(struct flow *flow)
 		return false;
 	flow->held = false;
 	TAILQ_REMOVE(&flow->queue->held, &flow->turn, link);
-	take_turns(flow);
+	begin_turns(flow);
 	return true;
 }
 

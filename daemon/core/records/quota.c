@@ -114,7 +114,8 @@ struct quota_limits quota_smallest(const struct quota_limits *a, const struct qu
 	return (struct quota_limits){.max_sessions = (uint32_t)smaller(a->max_sessions, b->max_sessions),
 				     .max_memory = smaller(a->max_memory, b->max_memory),
 				     .max_inflight = (uint32_t)smaller(a->max_inflight, b->max_inflight),
-				     .rate = slower(&a->rate, &b->rate)};
+				     .rate = slower(&a->rate, &b->rate),
+				     .max_priority = a->max_priority < b->max_priority ? a->max_priority : b->max_priority};
 }
 
 /* ---- room ---- */

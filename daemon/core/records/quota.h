@@ -19,6 +19,8 @@
 #include "daemon/core/base/core.h"
 #include "daemon/core/base/error.h"
 
+enum { CALL_PRIORITY_MIN = -10, CALL_PRIORITY_MAX = 10 };
+
 enum { QUOTA_STRANGERS = 64 /* connections beyond max_sessions whose clients may still say that they are another user */ };
 
 /* A rate: `calls` in each `period`, and `burst` at once. */
@@ -33,6 +35,7 @@ struct quota_limits {
 	uint32_t max_inflight; /* 0: no limit. It holds for calls, for leases and for direct channels, each by itself */
 	uint64_t max_memory;   /* 0: no limit */
 	struct quota_rate rate;
+	int8_t max_priority;   /* of its calls, those too that ask for none */
 };
 
 struct quota {

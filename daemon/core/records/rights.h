@@ -60,6 +60,13 @@ int rights_unite(struct rights *rights, const struct rights *other);
 /* The quota of the clients with these rights: takes the reference. */
 void rights_set_quota(struct rights *rights, struct quota *quota);
 
+/* The priority of a call that asks for this one: no higher than the user's max_priority. */
+static inline int8_t rights_bound_priority(const struct rights *rights, int8_t asked)
+{
+	const struct quota *quota = rights->quota;
+	return quota && quota->limits.max_priority < asked ? quota->limits.max_priority : asked;
+}
+
 /* NULL is passed through. */
 struct rights *rights_ref(struct rights *rights);
 void rights_unref(struct rights *rights);

@@ -120,7 +120,8 @@ struct slot {
 
 	/* ---- what is addressed to it ---- */
 	struct queue queue;      /* tasks that are addressed to this slot */
-	bool own_turn;           /* the next batch is taken from this queue, not from the pool's */
+	uint64_t turns;          /* batches that it has taken from queues: see queue.h */
+	bool own_turn;           /* of batches of the same priority, the next is taken from this queue, not from the pool's */
 
 	/* ---- what it has in its hands ---- */
 	struct batch_list handed;

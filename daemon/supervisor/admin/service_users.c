@@ -97,13 +97,17 @@ static void pack_limits(const struct quota_limits *limits, msgpack_packer *resul
 	const struct quota_rate *rate = &limits->rate;
 
 	msgpack_pack_map(result, (size_t)(limits->max_sessions > 0) + (limits->max_inflight > 0) + (limits->max_memory > 0) +
-					 (rate->calls > 0 ? 2 : 0));
+					 (rate->calls > 0 ? 2 : 0) + (limits->max_priority != 0));
 	if (limits->max_sessions > 0)
 		pack_number("max_sessions", limits->max_sessions, result);
 	if (limits->max_inflight > 0)
 		pack_number("max_inflight", limits->max_inflight, result);
 	if (limits->max_memory > 0)
 		pack_number("max_memory", limits->max_memory, result);
+	if (limits->max_priority != 0) {
+		pack_text(result, "max_priority");
+		msgpack_pack_int(result, limits->max_priority);
+	}
 	if (rate->calls == 0)
 		return;
 	pack_text(result, "rate");

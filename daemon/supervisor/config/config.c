@@ -81,7 +81,7 @@ static const struct config_option pool_options[] = {
 	{"run_as", T_TEXT, AT(run_as), NULL, NULL, 0, 0},
 	{"user", T_TEXT, AT(cage.user), NULL, NULL, 0, 0},
 	{"group", T_TEXT, AT(cage.group), NULL, NULL, 0, 0},
-	{"nice", T_NICE, AT(cage.nice), NULL, NULL, 0, 0},
+	{"nice", T_INTEGER, AT(cage.nice), NULL, NULL, (uint64_t)-20, 19},
 	{"cpus", T_CPUS, AT(cage.cpus), NULL, NULL, 0, 0},
 	{"slot_cpus", T_JSON, AT(cage.slot_cpus), NULL, NULL, 0, 0},
 	{"env", T_JSON, AT(cage.env), NULL, NULL, 0, 0},
@@ -119,6 +119,7 @@ static const struct config_option user_options[] = {
 	{"max_inflight", T_COUNT, AT(max_inflight), NULL, NULL, 1, 10000000},
 	{"max_memory", T_SIZE, AT(max_memory), NULL, NULL, CONFIG_MEMORY_MIN, UINT64_C(1) << 48},
 	{"rate", T_RATE, AT(rate), NULL, NULL, 1, 1000000},
+	{"max_priority", T_INTEGER, AT(max_priority), NULL, NULL, (uint64_t)CALL_PRIORITY_MIN, CALL_PRIORITY_MAX},
 };
 #undef AT
 #define COUNT(table) (sizeof(table) / sizeof *(table))

@@ -22,7 +22,7 @@ enum {
 	CONFIG_MEMORY_MIN = 1 << 20,
 	CONFIG_USER_NAME_MAX = 64,
 	CONFIG_TABLE_MAX = 64, /* keys of one table */
-	CONFIG_NICE_UNSET = INT32_MIN,
+	CONFIG_INTEGER_UNSET = INT32_MIN,
 };
 
 /* A value that is JSON in the file and msgpack on the wire. */
@@ -69,12 +69,13 @@ struct config_user {
 	uint64_t max_sessions, max_inflight; /* CONFIG_UNSET: no limit */
 	uint64_t max_memory; /* CONFIG_UNSET: no limit */
 	struct config_rate rate;
+	int32_t max_priority; /* CONFIG_INTEGER_UNSET: 0 */
 };
 
 /* What confines a pool's processes: daemon/worker/cage enters it. config_cage.h has the functions. */
 struct config_cage {
 	char *user, *group, *directory, *cpus;
-	int32_t nice;           /* CONFIG_NICE_UNSET: as the daemon's */
+	int32_t nice;           /* CONFIG_INTEGER_UNSET: as the daemon's */
 	uint64_t umask;         /* CONFIG_UNSET: as the daemon's */
 	struct config_json slot_cpus, env, slot_env;
 	uint64_t limit_memory, limit_files, limit_processes, limit_cpu, memory_max; /* 0: no limit */

@@ -8,7 +8,7 @@
 void config_cage_init(struct config_cage *cage)
 {
 	cage->umask = CONFIG_UNSET;
-	cage->nice = CONFIG_NICE_UNSET;
+	cage->nice = CONFIG_INTEGER_UNSET;
 	cage->network = true;
 }
 
@@ -35,7 +35,7 @@ static bool same_value(enum config_type type, const void *a, const void *b)
 	case T_BOOL:
 		return *(const bool *)a == *(const bool *)b;
 	case T_CHOICE:
-	case T_NICE:
+	case T_INTEGER:
 		return *(const uint32_t *)a == *(const uint32_t *)b;
 	default:
 		return *(const uint64_t *)a == *(const uint64_t *)b;
@@ -189,7 +189,7 @@ static void pack_value(msgpack_packer *packer, const struct config_option *optio
 		msgpack_pack_uint8(packer, *(const bool *)field);
 	else if (option->type == T_CHOICE)
 		msgpack_pack_uint32(packer, *(const uint32_t *)field);
-	else if (option->type == T_NICE)
+	else if (option->type == T_INTEGER)
 		msgpack_pack_int32(packer, *(const int32_t *)field);
 	else
 		msgpack_pack_uint64(packer, *(const uint64_t *)field);

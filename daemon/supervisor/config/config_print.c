@@ -86,7 +86,7 @@ static void print_value(const void *field, const struct config_option *option, F
 	case T_MEMORY:
 		print_memory(to, *(const uint64_t *)field);
 		break;
-	case T_NICE:
+	case T_INTEGER:
 		fprintf(to, "%d", *(const int32_t *)field);
 		break;
 	case T_SECONDS:
@@ -134,7 +134,7 @@ static bool is_given(const void *field, const struct config_option *option)
 	return ((!config_has_text(option->type) && option->type != T_ADDRESS) || *(char *const *)field) &&
 	       (option->type != T_RATE || ((const struct config_rate *)field)->calls > 0) &&
 	       (!is_number(option->type) || *(const uint64_t *)field != CONFIG_UNSET) &&
-	       (option->type != T_NICE || *(const int32_t *)field != CONFIG_NICE_UNSET) &&
+	       (option->type != T_INTEGER || *(const int32_t *)field != CONFIG_INTEGER_UNSET) &&
 	       (!config_has_words(option->type) || ((const struct config_words *)field)->count > 0) &&
 	       (option->type != T_JSON || ((const struct config_json *)field)->text);
 }

@@ -14,7 +14,7 @@ struct config;
 
 enum config_type {
 	T_TEXT, T_LIST, T_ADDRESS, T_BOOL, T_COUNT, T_SIZE, T_MEMORY, T_SECONDS, T_MODE, T_WORKERS, T_JSON, T_CHOICE, T_GROUP,
-	T_NICE, T_CPUS,
+	T_INTEGER, T_CPUS,
 	T_RATE,
 	/* Lists of words: struct config_words. */
 	T_METHODS, T_POOLS, T_YES, T_NAMES, T_UIDS, T_GIDS, T_CERTIFICATES, T_TOKENS,
@@ -45,7 +45,7 @@ struct config_option {
 	size_t at;                   /* in the structure of the section */
 	const char *preset;          /* as it would be written; NULL: none */
 	const char *const *choices;  /* of T_CHOICE */
-	uint64_t min, max;           /* of numbers */
+	uint64_t min, max;           /* of numbers; of T_INTEGER: as int64_t */
 };
 
 struct config_table {

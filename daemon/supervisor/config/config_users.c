@@ -82,8 +82,10 @@ int config_add_user(struct config *config, const char *name, const char *place)
 		return -1;
 	struct config_user *user = add_place(&list, &config->user_count, sizeof *user);
 	config->users = list;
-	if (user)
+	if (user) {
 		user->max_sessions = user->max_inflight = user->max_memory = CONFIG_UNSET;
+		user->max_priority = CONFIG_INTEGER_UNSET;
+	}
 	return name_section(config, user ? &user->own : NULL, name, place);
 }
 

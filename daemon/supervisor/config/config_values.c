@@ -193,15 +193,18 @@ static const char *set_list(void *field, const struct config_option *option, con
 	return config_add_listen(config, text, NULL) < 0 ? config_not_kept : NULL;
 }
 
-static const char *set_nice(void *field, const struct config_option *option, const char *text)
+static const char *set_integer(void *field, const struct config_option *option, const char *text)
 {
+	static char reason[64];
+	const long min = (long)option->min, max = (long)option->max;
 	char *end;
 
-	(void)option;
 	errno = 0;
 	const long value = strtol(text, &end, 10);
-	if (end == text || *end || errno || value < -20 || value > 19)
-		return "must be a number from -20 to 19";
+	if (end == text || *end || errno || value < min || value > max) {
+		snprintf(reason, sizeof reason, "must be a number from %ld to %ld", min, max);
+		return reason;
+	}
 	*(int32_t *)field = (int32_t)value;
 	return NULL;
 }
@@ -273,7 +276,7 @@ static set_fn *const setters[] = {
 	[T_HOSTS] = config_set_words, [T_ORIGINS] = config_set_words,
 	[T_SIZE] = set_size, [T_MEMORY] = set_memory, [T_SECONDS] = set_seconds, [T_MODE] = set_mode, [T_WORKERS] = set_workers,
 	[T_JSON] = set_json, [T_CHOICE] = set_choice, [T_GROUP] = set_group,
-	[T_NICE] = set_nice, [T_CPUS] = set_cpus,
+	[T_INTEGER] = set_integer, [T_CPUS] = set_cpus,
 	[T_RATE] = set_rate,
 };
 

@@ -142,6 +142,7 @@ static struct quota_limits limits_of(const struct config_user *section)
 		.max_inflight = section->max_inflight == CONFIG_UNSET ? 0 : (uint32_t)section->max_inflight,
 		.max_memory = section->max_memory == CONFIG_UNSET ? 0 : section->max_memory,
 		.rate = {.calls = rate->calls, .period = rate->period, .burst = rate->burst},
+		.max_priority = section->max_priority == CONFIG_INTEGER_UNSET ? 0 : (int8_t)section->max_priority,
 	};
 }
 
@@ -433,7 +434,8 @@ static void unite_limits(struct united *united)
 {
 	struct quota_limits *limits = &united->identity.limits;
 
-	for (uint32_t i = 0; i < united->count; i++)
+	*limits = united->of[0]->identity.limits;
+	for (uint32_t i = 1; i < united->count; i++)
 		*limits = quota_smallest(limits, &united->of[i]->identity.limits);
 }
 
