@@ -5,6 +5,7 @@ import functools
 import importlib
 import json
 import os
+import signal
 import sys
 import unittest
 
@@ -63,6 +64,7 @@ def all_tests(suite):
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)    # a shell has jobs in the background ignore it
     sys.path[:] = [folder for folder in sys.path if folder != os.path.dirname(os.path.abspath(__file__))]
     for name in ("assert_python_ok", "assert_python_failure"):      # they would run without PYTHONPATH
         setattr(script_helper, name, functools.partial(getattr(script_helper, name), PYTHONPATH=os.environ["PYTHONPATH"]))

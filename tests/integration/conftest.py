@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import pathlib
 import shutil
+import signal
 import sys
 import tempfile
 
@@ -9,6 +10,9 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 import harness  # noqa: E402
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:      # the tests are a shell's job in the background: programs inherit that
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
