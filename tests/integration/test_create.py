@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pools that clients make and drop."""
+import json
+import os
+
 import pytest
 
 from harness import BUILD, wait_for
@@ -95,6 +98,31 @@ def test_drop_answers_every_caller(start):
         for call in calls + [lease]:
             assert other.wait(call)[0].startswith("CANCELLED: ")
         wait_for(lambda: daemon.children() == [], lambda: "its template, which has been killed, to end")
+
+
+@pytest.mark.parametrize("what", ["a call", "a destructor"])
+def test_drop_says_how_long_workers_may_take(start, place, what):
+    pipe = place / "pipe"
+    os.mkfifo(pipe)     # whoever opens it to write waits for a reader
+    daemon = start({"p": {"workers": 1, "stop_timeout": 1000, "kwargs": json.dumps({"destroy_file": str(pipe)})}})
+    with daemon.client() as client:
+        if what == "a call":
+            client.start("p.sleep_hard", 1000)
+            wait_for(lambda: client.value("objpool.status", "p")["pools"][0]["running"], lambda: "the call to run")
+        else:
+            client.value("p.echo", 1)
+            client.start("objpool.restart", "p")
+            wait_for(lambda: client.value("objpool.status", "p")["pools"][0]["slots"][0]["generation"] == 2, lambda: "a new instance")
+        assert client.value("objpool.drop", "p", 0.1) is True
+
+
+@pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf"), "1", [1]])
+def test_drop_refuses_what_is_no_time(start, seconds):
+    daemon = start({"p": {"workers": 1}})
+    with daemon.client() as client:
+        assert client.error("objpool.drop", "p", seconds).startswith("BAD_ARGUMENT: ")
+        assert client.value("p.echo", 1) == 1
+        assert client.value("objpool.drop", "p", None) is True
 
 
 def test_who_may(start):

@@ -512,6 +512,21 @@ def test_maxtasksperchild_counts_chunks():
         assert len(set(pool.map(lambda _: os.getpid(), range(2), 1))) == 2
 
 
+def stop_and_go_on():
+    """Is stopped for a while, as a worker is that gets no CPU."""
+    if os.fork() == 0:
+        os.kill(os.getppid(), signal.SIGSTOP)
+        time.sleep(0.6)
+        os.kill(os.getppid(), signal.SIGCONT)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.wait()[1])
+
+
+def test_a_recycled_worker_that_gets_no_cpu_is_waited_for():
+    with Pool(1, maxtasksperchild=1) as pool:
+        assert pool.apply_async(stop_and_go_on).get(SOON) == 0
+
+
 def test_a_recycled_worker_runs_the_initializer_again():
     with Pool(1, set_state, ("set",), maxtasksperchild=1) as pool:
         assert pool.map(get_state, range(4), 1) == ["set"] * 4

@@ -222,6 +222,8 @@ void supervisor_replace_pool(struct world *world)
 	const bool at_once = world_one_in(world, 2);
 	world_say(world, "pool %s is %s, and made anew", world_pool_name(number), at_once ? "dropped" : "left");
 	faults_arm(true);
+	if (world->pools[number] && at_once && world_one_in(world, 2))
+		pool_set_stop_timeout(world->pools[number], world_dice(world, 1000) * MILLISECOND);
 	if (world->pools[number] && at_once)
 		pool_drop(world->pools[number], ERROR_CANCELLED, "the pool was dropped");
 	else if (world->pools[number])

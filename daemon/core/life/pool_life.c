@@ -233,6 +233,16 @@ void pool_leave(struct pool *pool)
 	pool_reap_later(pool);
 }
 
+void pool_set_stop_timeout(struct pool *pool, uint64_t stop_timeout)
+{
+	struct slot *slot;
+
+	pool->settings.stop_timeout = stop_timeout;
+	SLOT_FOREACH(slot, pool)
+		if (slot->state == SLOT_STOPPING)
+			slot_set_timer(slot, stop_timeout);
+}
+
 void pool_drop(struct pool *pool, enum error_code code, const char *reason)
 {
 	pool_leave(pool); /* it takes no calls any more */

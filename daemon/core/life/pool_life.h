@@ -25,6 +25,9 @@ void pool_expect_end(struct pool *pool);
 /* The daemon is asked to stop: no pool takes new calls, and all instances are to end once they have done their calls. */
 void pool_drain_all(struct core *core);
 
+/* From now on stop_timeout is this for the pool, also for workers that have been told to stop. */
+void pool_set_stop_timeout(struct pool *pool, uint64_t stop_timeout);
+
 /* Has the pool leave at once. Its calls that have no answer fail with `code` and `reason`, which must live as long as the
  * pool. Methods that run are cancelled. Very many calls fail in portions, over several turns of the loop. A worker that has
  * not ended after stop_timeout is killed. */

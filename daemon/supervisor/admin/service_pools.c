@@ -15,9 +15,12 @@
 #include "daemon/supervisor/view/status.h"
 #include "daemon/supervisor/workers/template.h"
 #include "proto/plural.h"
+#include "proto/timers.h"
 
 #include <errno.h>
 #include <stdlib.h>
+
+#define STOP_TIMEOUT_MAX 1e8 /* seconds */
 
 /* ---- about the pools ---- */
 
@@ -342,11 +345,26 @@ int admin_create(struct request *request)
 	return r;
 }
 
+/* What objpool.drop says of stop_timeout; the pool's own, if it says nothing. */
+static int read_stop_timeout(struct request *request, const struct pool *pool, uint64_t *stop_timeout)
+{
+	double seconds;
+
+	*stop_timeout = pool->settings.stop_timeout;
+	if (request->count == 0 || read_nil(&request->args) == 0)
+		return 0;
+	if (read_number(&request->args, &seconds) < 0 || !(seconds >= 0 && seconds <= STOP_TIMEOUT_MAX))
+		return admin_refuse_params(request, "a pool, and optionally a number of seconds");
+	*stop_timeout = (uint64_t)(seconds * (double)SECOND);
+	return 0;
+}
+
 int admin_drop(struct request *request)
 {
 	struct pool *pool = admin_pool(request, RIGHT_CREATE);
+	uint64_t stop_timeout;
 
-	if (!pool)
+	if (!pool || read_stop_timeout(request, pool, &stop_timeout) < 0)
 		return -1;
 	const struct template *template = template_of(pool);
 	if (!request->session->client.rights && template->creator != request->session->client.id &&
@@ -358,7 +376,10 @@ int admin_drop(struct request *request)
 	log_pool(LOG_INFO, pool, "dropped by session %llu", (unsigned long long)request->session->client.id);
 	struct pending_admin *pending = pending_admin_new(request->daemon, pool, PENDING_DROP);
 	const int r = answer_later(request, pending);
-	if (r > 0)
+	if (r > 0) {
+		if (stop_timeout != pool->settings.stop_timeout)
+			pool_set_stop_timeout(pool, stop_timeout);
 		pool_drop(pool, ERROR_CANCELLED, "its pool was dropped");
+	}
 	return r;
 }

@@ -11,6 +11,8 @@ from .._entry import Entry
 
 _numbers = itertools.count(1)
 NO_LIMIT = 1 << 30
+PATIENCE = 10.0         # seconds in which a worker that is replaced must react: the CPUs may be busy with other things
+DROP_PATIENCE = 0.2     # the same, when the whole pool ends
 WORKER = "objpool.compat._worker:Worker"
 
 
@@ -60,7 +62,7 @@ class Home:
                 "args": [] if setup is None else [setup], "slot_kwargs": [{"slot": i} for i in range(size)],
                 "template": self._template.address, "preload": ["multiprocessing.process"], "unpickle": True,
                 "max_queue": NO_LIMIT, "max_sticky": "4G", "max_calls": max_tasks or 0, "start_timeout": 86400,
-                "stop_timeout": 0.2})
+                "stop_timeout": PATIENCE})
         except BaseException:
             self._template.end()
             raise
@@ -107,7 +109,7 @@ class Home:
     def leave(self):
         """Ends the pool, and what its workers do."""
         try:
-            self._end = self._start("objpool.drop", self.pool)
+            self._end = self._start("objpool.drop", self.pool, DROP_PATIENCE)
         except errors.ConnectionLost:
             pass
         self.may_stay = False
