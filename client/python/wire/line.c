@@ -41,7 +41,7 @@ struct line {
 	bool may_poll;       /* there is a CPU for others while this thread polls */
 	int calm;            /* so many of the next waits sleep at once */
 	int control;         /* bytes for what comes beside the messages; 0: nothing does */
-	uint8_t *bytes;      /* [ROOM] of the request, then of what comes: whoever leads uses them */
+	uint8_t *bytes;      /* [ROOM] of the request, then of what comes, [CONTROL_MAX] of what comes beside: for whoever leads */
 };
 
 /* One call. */
@@ -52,7 +52,8 @@ struct trip {
 	uint32_t msgid;
 	int fd;
 	size_t size;         /* bytes that came */
-	PyObject *ancillary; /* what came beside them, or NULL */
+	size_t beside;       /* bytes of what came beside them */
+	PyObject *ancillary; /* the same, as a list, or NULL */
 };
 
 static PyObject *name_id, *name_sent;
@@ -161,6 +162,49 @@ static int keep_chunk(struct trip *trip)
 	return append(trip->line->parts[CHUNKS], chunk);
 }
 
+/* ---- reading ---- */
+
+static ssize_t receive_message(struct trip *trip)
+{
+	struct line *line = trip->line;
+	struct iovec iov = {.iov_base = line->bytes, .iov_len = ROOM};
+	struct msghdr message = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = line->bytes + ROOM, .msg_controllen = (size_t)line->control};
+	const ssize_t n = recvmsg(trip->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+	trip->beside = n > 0 ? message.msg_controllen : 0;
+	return n;
+}
+
+/* 1: something has been read. 0: nothing has come yet. -1: the connection has ended, or is about to: the Python code reads it
+ * then. */
+static int receive(struct trip *trip)
+{
+	ssize_t n;
+
+	do
+		n = trip->line->control > 0 ? receive_message(trip) : recv(trip->fd, trip->line->bytes, ROOM, MSG_DONTWAIT);
+	while (n < 0 && errno == EINTR);
+	trip->size = n > 0 ? (size_t)n : 0;
+	if (n > 0)
+		return 1;
+	return n < 0 && errno == EAGAIN ? 0 : -1;
+}
+
+/* What came beside the bytes, as socket.recvmsg gives it. */
+static PyObject *list_ancillary(const struct trip *trip)
+{
+	struct msghdr message = {.msg_control = trip->line->bytes + ROOM, .msg_controllen = trip->beside};
+	PyObject *list = PyList_New(0);
+
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&message); list && c; c = CMSG_NXTHDR(&message, c)) {
+		const Py_ssize_t size = (Py_ssize_t)(c->cmsg_len - CMSG_LEN(0));
+		if (append(list, Py_BuildValue("(iiy#)", c->cmsg_level, c->cmsg_type, CMSG_DATA(c), size)) < 0)
+			Py_CLEAR(list);
+	}
+	return list;
+}
+
 /* ---- waiting ---- */
 
 static int64_t now(void)
@@ -171,87 +215,46 @@ static int64_t now(void)
 	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-/* Polls for a moment: to be woken on a CPU that sleeps takes longer than the rest of a short call (_connection.py says more). */
-static short poll_awake(struct line *line, struct pollfd *input)
+/* Tries for a moment: to be woken on a CPU that sleeps takes longer than the rest of a short call (_connection.py says more). */
+static int receive_awake(struct trip *trip)
 {
+	struct line *line = trip->line;
+
 	if (line->calm > 0 || !line->may_poll) {
 		line->calm -= line->calm > 0;
 		return 0;
 	}
-	for (const int64_t until = now() + AWAKE; now() < until; (void)sched_yield())
-		if (poll(input, 1, 0) > 0)
-			return input->revents;
+	for (const int64_t until = now() + AWAKE; now() < until; (void)sched_yield()) {
+		const int r = receive(trip);
+		if (r != 0)
+			return r;
+	}
 	line->calm = CALM;
 	return 0;
 }
 
-/* 0: look for signals, and come again. One that comes just before poll() begins does not end it; so it ends by itself. */
-static short poll_asleep(struct pollfd *input)
+/* As receive, once something comes. 0: look for signals, and come again. One that comes just before poll() begins does not end
+ * it; so it ends by itself. */
+static int receive_asleep(struct trip *trip)
 {
-	const int r = poll(input, 1, SIGNALS);
+	struct pollfd input = {.fd = trip->fd, .events = POLLIN};
 
-	if (r > 0)
-		return input->revents;
-	return r == 0 || errno == EINTR ? 0 : POLLERR; /* the Python code will see what it is */
+	return poll(&input, 1, SIGNALS) < 0 && errno == EINTR ? 0 : receive(trip);
 }
 
-/* The events of the socket, or 0 with an exception set: a signal handler's. */
-static short await_input(struct line *line, int fd)
+/* As receive, waiting. 0: an exception is set, a signal handler's. */
+static int await_bytes(struct trip *trip)
 {
-	struct pollfd input = {.fd = fd, .events = POLLIN};
 	PyThreadState *thread = PyEval_SaveThread();
-	short events = poll_awake(line, &input);
+	int r = receive_awake(trip);
 
 	PyEval_RestoreThread(thread);
-	while (events == 0 && PyErr_CheckSignals() == 0) {
+	while (r == 0 && PyErr_CheckSignals() == 0) {
 		thread = PyEval_SaveThread();
-		events = poll_asleep(&input);
+		r = receive_asleep(trip);
 		PyEval_RestoreThread(thread);
 	}
-	return events;
-}
-
-/* ---- reading ---- */
-
-/* What came beside the bytes, as socket.recvmsg gives it. */
-static PyObject *list_ancillary(struct msghdr *message)
-{
-	PyObject *list = PyList_New(0);
-
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(message); list && c; c = CMSG_NXTHDR(message, c)) {
-		const Py_ssize_t size = (Py_ssize_t)(c->cmsg_len - CMSG_LEN(0));
-		if (append(list, Py_BuildValue("(iiy#)", c->cmsg_level, c->cmsg_type, CMSG_DATA(c), size)) < 0)
-			Py_CLEAR(list);
-	}
-	return list;
-}
-
-static ssize_t receive_message(struct trip *trip)
-{
-	union {
-		struct cmsghdr align;
-		char bytes[CONTROL_MAX];
-	} control;
-	struct iovec iov = {.iov_base = trip->line->bytes, .iov_len = ROOM};
-	struct msghdr message = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = (size_t)trip->line->control};
-	const ssize_t n = recvmsg(trip->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-
-	if (n > 0 && message.msg_controllen > 0)
-		trip->ancillary = list_ancillary(&message);
-	return n;
-}
-
-/* Whether something has been read. If not, the connection has ended, or is about to: the Python code reads it then. */
-static bool receive(struct trip *trip)
-{
-	ssize_t n;
-
-	do
-		n = trip->line->control > 0 ? receive_message(trip) : recv(trip->fd, trip->line->bytes, ROOM, MSG_DONTWAIT);
-	while (n < 0 && errno == EINTR);
-	trip->size = n > 0 ? (size_t)n : 0;
-	return n > 0;
+	return r;
 }
 
 /* Waits for the answer, reads it, and copies the bytes of its value to `room`; returns their number. 0: it is left to the Python
@@ -260,8 +263,12 @@ static size_t await_answer(struct trip *trip, uint8_t *room)
 {
 	const uint8_t *result;
 
-	if (await_input(trip->line, trip->fd) != POLLIN || !receive(trip) || trip->ancillary || PyErr_Occurred())
+	if (await_bytes(trip) <= 0)
 		return 0;
+	if (trip->beside > 0) {
+		trip->ancillary = list_ancillary(trip);
+		return 0;
+	}
 	const size_t size = wire_result(trip->line->bytes, trip->size, trip->msgid, &result);
 	if (size > 0)
 		memcpy(room, result, size);
@@ -427,7 +434,7 @@ static PyObject *line_new(PyTypeObject *type, PyObject *args, PyObject *keywords
 	struct line *line = (struct line *)type->tp_alloc(type, 0);
 	if (!line)
 		return NULL;
-	line->bytes = PyMem_RawMalloc(ROOM); /* mostly not touched beyond the first page */
+	line->bytes = PyMem_RawMalloc(ROOM + CONTROL_MAX); /* mostly not touched beyond the first page */
 	if (!line->bytes) {
 		Py_DECREF(line);
 		return PyErr_NoMemory();

@@ -44,6 +44,14 @@ def is_plain(value):
     return kind in PLAIN and (kind is not int or -INT_MOST <= value < INT_MOST)
 
 
+def is_small(value):
+    """Whether the value goes as it is, on the direct channel."""
+    kind = type(value)
+    if kind is int:
+        return -INT_MOST <= value < INT_MOST
+    return kind in PLAIN and (kind is not str or value.isascii() and len(value) <= DIRECT_MOST)
+
+
 def are_plain(values):
     return all(map(is_plain, values))
 

@@ -27,12 +27,12 @@ class _Client:
 class HoldBack:
     def __init__(self, page):
         self._page = page
-        self._waiting = {}      # client -> _Client
+        self.waiting = {}       # client -> _Client; empty: nothing is held back
         self._is_running = False
 
     def holds(self, client):
         """Whether something of the client's is held, so that what comes next must wait."""
-        waiting = self._waiting.get(client)
+        waiting = self.waiting.get(client)
         return waiting is not None and bool(waiting.held)
 
     def must_wait(self, client, needs):
@@ -40,7 +40,7 @@ class HoldBack:
 
     def hold(self, client, needs, function, *args):
         """Calls the function when the needs are met, and what the client has sent before is done."""
-        waiting = self._waiting.setdefault(client, _Client())
+        waiting = self.waiting.setdefault(client, _Client())
         now = time.monotonic()
         if not waiting.held:
             waiting.since = now
@@ -53,7 +53,7 @@ class HoldBack:
         call = _waiters.host.defer(lambda _, event: event == "wake" and self.give_up(client), time.monotonic() + PATIENCE)
         if call is None:
             return RESEND_ANSWER
-        waiting = self._waiting.setdefault(client, _Client())
+        waiting = self.waiting.setdefault(client, _Client())
         waiting.asks.append((needs, waiting.ran + len(waiting.held), call))
         return None
 
@@ -63,13 +63,13 @@ class HoldBack:
             return
         self._is_running = True
         try:
-            while any([self._run_of(client) for client in tuple(self._waiting)]):
+            while any([self._run_of(client) for client in tuple(self.waiting)]):
                 pass
         finally:
             self._is_running = False
 
     def _run_of(self, client):
-        waiting, before = self._waiting[client], self._waiting[client].ran
+        waiting, before = self.waiting[client], self.waiting[client].ran
         while waiting.held and self._page.has_done(waiting.held[0][0]):
             self._run_first(waiting)
         for ask in tuple(waiting.asks):
@@ -78,7 +78,7 @@ class HoldBack:
                 waiting.asks.remove(ask)
                 call.answer(AGAIN_ANSWER)
         if not waiting.held and not waiting.asks:
-            del self._waiting[client]
+            del self.waiting[client]
         return waiting.ran > before
 
     @staticmethod
@@ -89,11 +89,8 @@ class HoldBack:
 
     def give_up(self, client):
         """Waits no longer for what the client's calls need."""
-        waiting = self._waiting.pop(client, None)
+        waiting = self.waiting.pop(client, None)
         while waiting is not None and waiting.held:
             self._run_first(waiting)
         for _, _, call in waiting.asks if waiting is not None else ():
             call.answer(AGAIN_ANSWER)
-
-    def __bool__(self):
-        return bool(self._waiting)

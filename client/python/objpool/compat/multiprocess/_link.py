@@ -45,10 +45,6 @@ class Unanswered(Exception):
     """The server gives no value. args[0]: what it answered (_codec.py)."""
 
 
-def _goes(value):
-    return type(value) is bytes or is_plain(value)
-
-
 def is_near(address):
     """Whether the address names a daemon."""
     return isinstance(address, str) and _NEAR.match(address) is not None
@@ -276,23 +272,35 @@ class Link:
 
     def send_ahead(self, ident, method, args):
         """Sends a call that nobody waits for. Its error is that of the next call. False: it can't be sent ahead now."""
-        page, channel = self._page, self._direct()
-        if page is None or self._place is None or channel is None or self._is_unsettled:
+        name = "ahead"
+        for value in args:
+            if type(value) is bytes:
+                if len(value) > DIRECT_MOST:
+                    return False
+            elif not is_plain(value):
+                name = "ahead_pickled"
+        return self._send_ahead(name, ident, method, args)
+
+    def put_ahead(self, ident, item):
+        """The same for a put into a queue, whose item is encoded, and not large."""
+        return self._send_ahead("ahead", ident, "put", (item,))
+
+    def _send_ahead(self, name, ident, method, args):
+        page, place, channel = self._page, self._place, self._direct()
+        if page is None or place is None or channel is None or self._is_unsettled:
             return False
-        if any(type(value) is bytes and len(value) > DIRECT_MOST for value in args):
-            return False
-        name = "ahead" if all(map(_goes, args)) else "ahead_pickled"
-        rest = args if name == "ahead" else (dumps_call(args, {}),)
-        params = [self._number, threading.get_ident(), ident, method, *rest]
-        needs = () if method == "release" else page.needs(self._place)      # it comes after nothing but what this thread has done
+        if name == "ahead_pickled":
+            args = (dumps_call(args, {}),)
+        params = [self._number, threading.get_ident(), ident, method, *args]
+        needs = () if method == "release" else page.needs(place)      # it comes after nothing but what this thread has done
         if needs:
             name, params = "after", [needs, name, *params]
         with self._ahead:
             try:
-                page.sends(self._place)
+                page.sends(place)
                 channel.tell(self._prefix + name, params)
             except NotBegun:
-                page.sends_not(self._place)
+                page.sends_not(place)
                 return False
             except BaseException:       # it was interrupted: who knows where
                 self._is_unsettled = True

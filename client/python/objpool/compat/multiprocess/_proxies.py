@@ -9,6 +9,7 @@ import threading
 from ... import errors
 from . import _codec, _link, _place, _standard_managers, process, util
 from ._answers import decode, raise_unanswered
+from ._codec import PLAIN
 from ._kinds import AHEAD, THREADS
 from ._link import ServerLost, Unanswered, is_near
 from ._quick import Quick
@@ -91,7 +92,8 @@ class BaseProxy(_StandardProxy):
         """What a method of the link gives. A process that was forked without multiprocessing has no link of its own yet."""
         link = self._link
         try:
-            return decode(getattr(link, method)(*args), self)
+            answer = getattr(link, method)(*args)
+            return answer if type(answer) in PLAIN else decode(answer, self)
         except Unanswered as error:
             raise_unanswered(error.args[0])
         except ServerLost:

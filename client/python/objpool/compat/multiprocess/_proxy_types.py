@@ -7,6 +7,7 @@ import types
 
 from . import _codec
 from . import _standard_managers as _standard
+from ._codec import is_small
 from ._kinds import AHEAD, THREADS
 from ._proxies import BaseProxy, packing
 from ._standard_managers import MakeProxyType
@@ -134,6 +135,15 @@ class BarrierProxy(BaseProxy):
         return self._callmethod("__getattribute__", ("broken",))
 
 
+def _encoded(item):
+    """(idents of the proxies in an item of a queue, the item as it goes). Who has the item keeps the proxies until the server does."""
+    packing.idents = idents = []
+    try:
+        return idents, _codec.encode_item(item)
+    finally:
+        packing.idents = None
+
+
 class QueueProxy(BaseProxy):
     """Puts into a queue without a bound are sent ahead. An item is pickled here, and goes to who gets it as it is."""
 
@@ -141,15 +151,13 @@ class QueueProxy(BaseProxy):
                  *(("shutdown",) if hasattr(queue.Queue, "shutdown") else ()))
 
     def put(self, item, block=True, timeout=None):
-        if self._link is None or self._id & THREADS:
+        link, ident = self._link, self._id
+        if link is None or ident & THREADS:
             return self._callmethod("put", (item, block, timeout))
-        packing.idents = idents = []
-        try:
-            encoded = _codec.encode_item(item)
-        finally:
-            packing.idents = None      # `item` keeps the proxies until the server holds them
-        if idents or type(encoded) is list or not self._id & AHEAD or not self._link.send_ahead(self._id, "put", (encoded,)):
-            return self._ask("put", self._id, idents, (encoded, block, timeout))
+        idents, encoded = ((), item) if is_small(item) else _encoded(item)
+        goes_ahead = ident & AHEAD and not idents and type(encoded) is not list and link.put_ahead(ident, encoded)
+        if not goes_ahead:
+            return self._ask("put", ident, idents, (encoded, block, timeout))
 
     def put_nowait(self, item):
         return self.put(item, False)

@@ -69,7 +69,7 @@ class Lock:
         self._holder[0].holding.discard(self)
         self._holder, self._depth = None, 0
         while self._holder is None and self._waiters:
-            self._give(self._waiters.pop())
+            self._give(self._waiters.pop_first())
 
     def _give(self, waiter):
         depth, value = waiter.note
@@ -144,7 +144,7 @@ class Semaphore:
 
     def _add(self):
         while self._waiters:
-            waiter = self._waiters.pop()
+            waiter = self._waiters.pop_first()
             if waiter.give(self, True):
                 self._hold(waiter.client)
                 return
@@ -202,7 +202,7 @@ class Condition:
     def notify(self, n=1):
         self._check("notify")
         for _ in range(min(n, len(self._waiters))):
-            waiter = self._waiters.pop()
+            waiter = self._waiters.pop_first()
             self._lock._reacquire(waiter, waiter.note, True)
 
     def notify_all(self):

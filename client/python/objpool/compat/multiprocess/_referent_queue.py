@@ -24,7 +24,7 @@ class Queue:
     def put(self, item, block=True, timeout=None):
         if self._is_shut:
             raise queue.ShutDown
-        if not self.full():
+        if self.maxsize <= 0 or len(self._items) < self.maxsize:
             self._add(item)
             return None
         if not block:
@@ -96,7 +96,7 @@ class Queue:
 
     def _hand_out(self, item):
         while self._getters:
-            waiter = self._getters.pop()
+            waiter = self._getters.pop_first()
             if waiter.give(self, _out(item)):
                 self._undone.add(waiter.client)
                 return True
@@ -106,7 +106,7 @@ class Queue:
         item = self._items.popleft()
         self._undone.add(asker.client)
         while self._putters and not self.full():
-            waiter = self._putters.pop()
+            waiter = self._putters.pop_first()
             if waiter.answer(None):
                 self._add(waiter.note)
         return _out(item)

@@ -26,7 +26,7 @@ from .._worker import Worker
 from . import _codec, _place, _waiters
 from ._codec import (
     LARGE_ANSWER, LARGE_FROM, PLAIN, RESEND_ANSWER, STALE_ANSWER, UNKNOWN_ANSWER, UNSEEN_ANSWER, encode, encode_error, encode_file,
-    encode_proxy, encode_remote, is_plain)
+    encode_proxy, encode_remote, is_plain, is_small)
 from ._hold_back import HoldBack
 from ._kinds import NUMBER_BITS, flags_of, in_place_of
 from ._memory_file import Value
@@ -83,21 +83,21 @@ class Held:
 class Entry:
     """A referent."""
 
-    __slots__ = ("value", "exposed", "typeids", "refs", "ident", "_methods", "is_raw")
+    __slots__ = ("value", "exposed", "typeids", "refs", "ident", "methods", "is_raw")
 
     def __init__(self, value, exposed, typeids, ident):
         self.value, self.exposed, self.typeids, self.ident = value, exposed, typeids, ident
         self.refs = 0           # all together
         self.is_raw = type(value) is Queue      # its items are encoded
-        self._methods = {}
+        self.methods = {}
 
     def method(self, name):
-        found = self._methods.get(name)
+        found = self.methods.get(name)
         if found is None:
             if name not in self.exposed:
                 return self._fallback(name)
             found = getattr(self.value, name)
-            self._methods[name] = found
+            self.methods[name] = found
         return found
 
     def _fallback(self, name):
@@ -129,6 +129,7 @@ class Referents:
         self._own = Client(0, None)
         self._page, self._page_is_at = Page.make()
         self._hold_back = HoldBack(self._page)
+        self._waiting = self._hold_back.waiting
         self._files_most = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
         self._segments = {}
         self._guard = threading.RLock()
@@ -190,7 +191,7 @@ class Referents:
         client = self._clients.get(number)
         if client is None:
             return UNKNOWN_ANSWER
-        if client.error is not None or self._hold_back:
+        if client.error is not None or self._waiting:
             refused = self._refused(client)
             if refused is not MADE:
                 return refused
@@ -200,7 +201,7 @@ class Referents:
         client = self._clients.get(number)
         if client is None:
             return UNKNOWN_ANSWER
-        if client.error is not None or self._hold_back:
+        if client.error is not None or self._waiting:
             refused = self._refused(client)
             if refused is not MADE:
                 return refused
@@ -225,7 +226,7 @@ class Referents:
         client = self._clients.get(number)
         if client is None:
             return UNKNOWN_ANSWER
-        if client.error is not None or self._hold_back:
+        if client.error is not None or self._waiting:
             refused = self._refused(client)
             if refused is not MADE:
                 return refused
@@ -237,7 +238,7 @@ class Referents:
         client = self._clients.get(number)
         if client is None:
             return UNKNOWN_ANSWER
-        if client.error is not None or self._hold_back:
+        if client.error is not None or self._waiting:
             refused = self._refused(client)
             if refused is not MADE:
                 return refused
@@ -284,7 +285,7 @@ class Referents:
         return getattr(self, name)(number, *params)
 
     def _in_order(self, client, needs, function, *args):
-        if (needs or self._hold_back) and self._hold_back.must_wait(client, needs):
+        if (needs or self._waiting) and self._hold_back.must_wait(client, needs):
             self._hold_back.hold(client, needs, function, *args)
         else:
             function(*args)
@@ -311,7 +312,7 @@ class Referents:
     def _done(self, client):
         if client.place is not None:
             self._page.done(client.place)
-        if self._hold_back:
+        if self._waiting:
             self._hold_back.run()
 
     def settle(self, number):
@@ -340,7 +341,7 @@ class Referents:
             return STALE_ANSWER
         asker.client, asker.thread, asker.number, asker.may_wait = client, thread, call, may_wait
         try:
-            function = entry.method(method)
+            function = entry.methods.get(method) or entry.method(method)
         except AttributeError:
             return encode_remote(traceback.format_exc())
         try:
@@ -355,6 +356,8 @@ class Referents:
             return RESEND_ANSWER
         if call is not None and result is not False:
             client.taken[thread] = (call, entry.value, result)
+        if is_small(result):
+            return result
         answer = self._answer(entry, method, result)
         return answer if client is self._own else client.sent(thread, answer)
 
@@ -382,7 +385,7 @@ class Referents:
         client = self._clients.get(number)
         if client is None:
             return UNKNOWN_ANSWER
-        if client.error is not None or self._hold_back:
+        if client.error is not None or self._waiting:
             refused = self._refused(client)
             if refused is not MADE:
                 return refused

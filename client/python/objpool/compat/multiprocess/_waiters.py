@@ -91,34 +91,29 @@ def put_off(timeout, expired, note=None, gone=None):
     return None if waiter._deferred is None else waiter
 
 
-class Waiters:
+class Waiters(collections.OrderedDict):
     """Those that wait for the same, in the order in which they came."""
 
-    __slots__ = ("_waiting",)
-
-    def __init__(self):
-        self._waiting = collections.OrderedDict()
-
-    def __len__(self):
-        return len(self._waiting)
+    __slots__ = ()
 
     def add(self, waiter):
         waiter.place = self
-        self._waiting[waiter] = None
+        self[waiter] = None
         return LATER
 
     def remove(self, waiter):
         waiter.place = None
-        self._waiting.pop(waiter, None)
+        self.pop(waiter, None)
 
-    def pop(self):
+    def pop_first(self):
         """The one that has waited longest."""
-        waiter = self._waiting.popitem(last=False)[0]
+        waiter = self.popitem(last=False)[0]
         waiter.place = None
         return waiter
 
     def pop_all(self):
-        waiting, self._waiting = list(self._waiting), collections.OrderedDict()
+        waiting = list(self)
+        self.clear()
         for waiter in waiting:
             waiter.place = None
         return waiting
