@@ -302,6 +302,7 @@ void json_write_error(FILE *out, const struct objpool_error *error)
 	write_member(out, "ran", ran[error->ran]);
 	write_number(out, "signal", error->signal, 0);
 	write_number(out, "exit_status", error->exit_status, -1);
+	write_number(out, "retry_after_ms", error->retry_after_ms, 0);
 	if (error->data.data) {
 		put(out, ", \"data\": ");
 		json_write(out, error->data);

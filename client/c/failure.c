@@ -72,6 +72,8 @@ static bool parse_number(struct parts *parts, struct objpool_bytes key, struct o
 		error->signal = (int)number;
 	else if (is(key, "exit_status"))
 		error->exit_status = (int)number;
+	else if (is(key, "retry_after_ms"))
+		error->retry_after_ms = number;
 	return true;
 }
 

@@ -3,7 +3,6 @@
 import asyncio
 import pathlib
 import sys
-import threading
 
 import objpool
 import objpool.aio
@@ -13,8 +12,8 @@ from harness import DEADLINE, ROOT
 sys.path.insert(0, str(ROOT / "tests" / "wire"))
 
 import dialogue  # noqa: E402
-import fake_server  # noqa: E402
 import real_server  # noqa: E402
+from fake_server import Served  # noqa: E402
 
 PATHS = [path for path in dialogue.paths() if any("do" in step for step in dialogue.read(path)["steps"])]
 PIECES = [1, 3, 4096]
@@ -285,28 +284,6 @@ def credentials(place, steps):
     return {"token_file": path}
 
 
-class Served:
-    """A fake server in a thread."""
-
-    def __init__(self, place, steps, piece):
-        self.listener, self.address = fake_server.listen(False, str(place))
-        self.amiss = None
-        self.thread = threading.Thread(target=self.serve, args=(steps, piece))
-        self.thread.start()
-
-    def serve(self, steps, piece):
-        try:
-            sock, _ = self.listener.accept()
-            with sock:
-                fake_server.Server(sock, steps, piece).play()
-        except (OSError, fake_server.Amiss) as error:
-            self.amiss = error
-
-    def end(self):
-        self.thread.join(2 * DEADLINE)
-        self.listener.close()
-
-
 @pytest.mark.parametrize("play", [play_sync, play_async])
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_against_the_daemon(start, place, path, play):
@@ -326,7 +303,5 @@ def test_against_the_fake_server(place, path, play):
         try:
             play(steps, served.address, credentials(folder, steps))
         except BaseException as error:
-            served.end()
-            raise AssertionError(f"{error!r}; the server: {served.amiss}") from error
-        served.end()
-        assert served.amiss is None
+            raise AssertionError(f"{error!r}; the server: {served.end()}") from error
+        assert served.end() is None

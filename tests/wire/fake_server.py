@@ -11,6 +11,7 @@ import os
 import socket
 import sys
 import tempfile
+import threading
 
 import dialogue
 from dialogue import bytes_of, pack, take, unpack
@@ -235,6 +236,30 @@ def listen(tcp, place):
     listener.bind(("127.0.0.1", 0) if tcp else os.path.join(place, "s"))
     listener.listen(4)
     return listener, f"tcp:127.0.0.1:{listener.getsockname()[1]}" if tcp else f"unix:{place}/s"
+
+
+class Served:
+    """A fake server in a thread of a test, with its socket in the folder `place`."""
+
+    def __init__(self, place, steps, piece):
+        self.listener, self.address = listen(False, str(place))
+        self.amiss = None
+        self.thread = threading.Thread(target=self.serve, args=(steps, piece))
+        self.thread.start()
+
+    def serve(self, steps, piece):
+        try:
+            sock, _ = self.listener.accept()
+            with sock:
+                Server(sock, steps, piece).play()
+        except (OSError, Amiss) as error:
+            self.amiss = str(error)
+
+    def end(self):
+        """What was amiss, or None; once the client has closed its connection."""
+        self.thread.join(2 * DEADLINE)
+        self.listener.close()
+        return self.amiss
 
 
 def main(path, piece, tcp):

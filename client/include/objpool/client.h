@@ -75,8 +75,9 @@ struct objpool_error {
 	int signal;                /* the signal that killed the worker, or 0 */
 	int exit_status;           /* the exit status of the worker that ended, or -1 */
 	struct objpool_bytes data; /* the object's own: one packed bin or ext, or none */
-	const char *user;          /* DENIED: the user that was refused, or NULL */
+	const char *user;          /* DENIED: the user that was refused; OVERLOADED: whose limit is reached; or NULL */
 	const char *right;         /* DENIED: the right that the user lacks, as "call"; or NULL */
+	int64_t retry_after_ms;    /* OVERLOADED: when to try again; 0: not known */
 };
 
 /*
