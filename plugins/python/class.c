@@ -6,6 +6,8 @@ enum { ARGS_FEW = 16 };
 
 static PyObject *factory;  /* makes instances; loaded in the template */
 static PyObject *methods;  /* of the class: [(name, signature, doc)] */
+
+enum { RECORDS = 256 /* that a class describes, at most */ };
 uint64_t max_result;
 
 /* The method that was called last: it has been checked, and its name is a Python string. The host gives the same pointer for the
@@ -82,18 +84,32 @@ static uint32_t hooks_of(PyObject *names)
 	return hooks;
 }
 
+/* The texts of a list; they are its strings'. Ends with NULL. */
+static void texts_of(PyObject *list, const char *texts[RECORDS])
+{
+	Py_ssize_t n = 0;
+
+	for (; n < PyList_GET_SIZE(list) && n < RECORDS - 1 && (texts[n] = PyUnicode_AsUTF8(PyList_GET_ITEM(list, n))); n++)
+		;
+	PyErr_Clear();
+	texts[n] = NULL;
+}
+
 static int describe(struct objpool_call *call)
 {
 	struct objpool_description description = {.size = sizeof description};
-	PyObject *described = host_call("describe", "(O)", factory), *hooks;
+	PyObject *described = host_call("describe", "(O)", factory), *hooks, *records;
+	const char *texts[RECORDS];
 
-	if (!described ||
-	    !PyArg_ParseTuple(described, "ssO!O", &description.doc, &description.signature, &PyList_Type, &hooks, &methods)) {
+	if (!described || !PyArg_ParseTuple(described, "ssO!OO!", &description.doc, &description.signature, &PyList_Type, &hooks,
+					    &methods, &PyList_Type, &records)) {
 		Py_XDECREF(described);
 		return -1;
 	}
 	Py_INCREF(methods);
 	description.hooks = hooks_of(hooks);
+	texts_of(records, texts);
+	description.types = texts;
 	objpool_describe(call, &description);
 	Py_DECREF(described);
 	return 0;

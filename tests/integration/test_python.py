@@ -736,7 +736,7 @@ def test_no_child_answers_for_its_worker(python):
 def test_a_class_that_can_not_be_looked_at(python):
     _, client = python("Shy")
     methods = {method["name"]: method["signature"] for method in client.value("objpool.describe", "p")["methods"]}
-    assert methods == {"default": "(...)"}
+    assert methods == {"default": "(value=...)"}
     assert client.value("p.default") == "default" and client.value("p.odd") == "of an instance"
 
 

@@ -187,3 +187,22 @@ def test_the_probe_has_a_class_with_every_type(start):
             assert client.value(f"p.{name}", value) == value
         assert client.error("p.byte", 256) == "BAD_ARGUMENT: value must be of type int[0, 255]"
         assert client.value("p.count", 3) == [0, 1, 2] and client.value("p.numbered", ["a", "b"]) == [[0, "a"], [1, "b"]]
+
+
+def test_annotations_of_python(start):
+    folder = ROOT / "tests/integration/classes"
+    daemon = start({"p": {"plugin": "python", "class": "typed:Typed", "python_path": f'["{folder}"]', "workers": 1}})
+    with daemon.client() as client:
+        told = describe(client)
+        assert client.value("p.move", [1.5, 2.5]) == {"x": 1.5, "y": 2.5, "next": {"x": 1.5, "y": 0.5, "next": None}}
+    found = methods_of(told)
+    assert told["signature"] == told["constructor"]["signature"] == "(start: Point | None = None, *, limit: int = 10)"
+    assert found["move"]["signature"] == "(by: list[float], options: Options = {}) -> Point" and found["move"]["returns"] == {"record": "Point"}
+    assert found["count"]["yields"] and found["count"]["returns"] == {"iterator": "int"}
+    assert [param["type"] for param in found["turn"]["params"]] == ["any", "any"] and found["turn"]["params"][1]["optional"]
+    assert [param["kind"] for param in found["free"]["params"]] == ["either", "rest"]
+    assert told["types"] == {
+        "Point": [{"name": "x", "type": "float"}, {"name": "y", "type": "float", "default": 0.5},
+                  {"name": "next", "type": {"union": [{"record": "Point"}, "None"]}, "default": None}],
+        "Options": [{"name": "depth", "type": "int", "optional": True}]}
+    daemon.wait_log(r"annotations that clients are told as any: turn\(wheel\): typed.Wheel; turn\(again\): typed.Wheel\n")

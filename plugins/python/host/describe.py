@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Describes a class for `objpool describe` and for clients."""
+import sys
+
+from .annotations import Annotations
 from .docstrings import doc_of, doc_of_method
 from .methods import HOOKS, has_hook, is_open
 from .own_classes import Pickled
@@ -7,17 +10,34 @@ from .signatures import signature_of
 from .text import clean
 
 DESCRIPTION_MOST = 96 << 10     # bytes: a description must fit into a packet
+SIGNATURE_MOST = 2000
+UNKNOWN = "(...)"
 
 
 def describe(factory):
-    """(doc, signature, [hooks], [(name, signature, doc)]) of the class."""
+    """(doc, signature, [hooks], [(name, signature, doc)], [records]) of the class."""
     factory = getattr(factory, "factory", None) if isinstance(factory, Pickled) else factory
     if factory is None:
-        return "A class that comes by value.", "(factory, *args, **kwargs)", list(HOOKS), []
+        return "A class that comes by value.", "(factory, *args, **kwargs)", list(HOOKS), [], []
     made = factory if isinstance(factory, type) else made_by(factory)
-    methods = [] if made is None else list(methods_of(made))
+    annotations = Annotations()
+    methods = [] if made is None else list(methods_of(made, annotations))
     hooks = [name for name in HOOKS if made is None or has_hook(made, name)]
-    return doc_of(factory), signature_of(factory), hooks, shorten(methods)
+    signature = short(without_result(signature_of(factory, annotations, where="the constructor")))
+    warn_of_odd(annotations.odd)
+    records = [clean(text) for text in annotations.fields.values()]
+    return doc_of(factory), signature, hooks, shorten(methods, sum(map(cost, records))), records
+
+
+def without_result(signature):
+    """The constructor's: what it gives is an instance, which stays in the worker."""
+    return signature.rpartition(" -> ")[0] or signature
+
+
+def warn_of_odd(odd):
+    if odd:
+        more = f", and {len(odd) - 3} more" if len(odd) > 3 else ""
+        print(f"annotations that clients are told as any: {'; '.join(odd[:3])}{more}", file=sys.stderr)
 
 
 def made_by(factory):
@@ -26,7 +46,7 @@ def made_by(factory):
     return made if isinstance(made, type) else None
 
 
-def methods_of(cls):
+def methods_of(cls, annotations):
     for name in dir(cls):
         try:
             found = getattr(cls, name, None)
@@ -35,17 +55,30 @@ def methods_of(cls):
         if callable(found) and not isinstance(found, type) and is_open(cls, name):
             static = next((vars(base)[name] for base in cls.__mro__ if name in vars(base)), None)
             bound = isinstance(static, (staticmethod, classmethod))
-            yield name, signature_of(found, 0 if bound else 1), doc_of_method(cls, name, found)
+            yield name, signature_of(found, annotations, 0 if bound else 1, name), doc_of_method(cls, name, found)
 
 
-def shorten(methods):
-    """Leaves out text until the description fits into a packet."""
+def short(signature):
+    """A signature that is cut could not be parsed."""
+    signature = clean(signature)
+    return signature if len(signature.encode()) <= SIGNATURE_MOST else UNKNOWN
+
+
+def cost(text):
+    """About how many bytes a signature takes in a description, in which it is taken apart, too."""
+    return 4 * len(text.encode()) + 64
+
+
+def shorten(methods, more):
+    """Leaves out text until the description fits into a packet, in which `more` bytes are taken."""
     def size():
-        return sum(len(text.encode()) + 32 for method in methods for text in method)
+        return more + sum(len((name + doc).encode()) + 64 + cost(signature) for name, signature, doc in methods)
 
-    methods = [(name, clean(signature)[:2000], doc) for name, signature, doc in methods]
+    methods = [(name, short(signature), doc) for name, signature, doc in methods]
     if size() > DESCRIPTION_MOST:
         methods = [(name, signature, doc.partition("\n\n")[0][:200]) for name, signature, doc in methods]
     if size() > DESCRIPTION_MOST:
-        methods = [(name, signature[:40], "") for name, signature, _ in methods]
+        methods = [(name, signature, "") for name, signature, _ in methods]
+    if size() > DESCRIPTION_MOST:
+        methods = [(name, UNKNOWN, "") for name, _, _ in methods]
     return methods[:1000]

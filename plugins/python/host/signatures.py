@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Signatures of functions and classes, as text."""
+"""Signatures of functions and classes, as text (docs/PLUGINS.md)."""
 import types
 
-CO_VARARGS, CO_VARKEYWORDS = 4, 8
+from .annotations import names_of
+from .literals import literal
+
+CO_VARARGS, CO_VARKEYWORDS, CO_GENERATORS = 4, 8, 0x20 | 0x200
+UNKNOWN = "(...)"
 
 
-def signature_of(function, skip=0):
-    return plain_signature(function, skip) or full_signature(function, skip)
+def signature_of(function, annotations, skip=0, where=""):
+    """`annotations`: what the class's types are collected in. `skip`: how many arguments callers don't give."""
+    return plain_signature(function, skip) or full_signature(function, annotations, skip, where)
 
 
 def plain_signature(function, skip):
@@ -25,25 +30,65 @@ def plain_signature(function, skip):
         return None
     names = list(code.co_varnames[:code.co_argcount])
     for i, default in enumerate(reversed(function.__defaults__ or ())):
-        if default is not None and type(default) not in (int, bool, str):
-            return None
-        names[-1 - i] += f"={default!r}"
+        names[-1 - i] += f"={literal(default)}"
     rest = code.co_varnames[code.co_argcount:]
     if code.co_flags & CO_VARARGS:
         names.append("*" + rest[0])
         rest = rest[1:]
     if code.co_flags & CO_VARKEYWORDS:
         names.append("**" + rest[0])
-    return f"({', '.join(names[skip:])})"
+    return f"({', '.join(names[skip:])})" + yields(code.co_flags)
 
 
-def full_signature(function, skip):
+def yields(flags):
+    """Of a function without annotation."""
+    return " -> Iterator[any]" if flags & CO_GENERATORS else ""
+
+
+def full_signature(function, annotations, skip, where):
     import inspect
     try:
         signature = inspect.signature(function)
         parameters = list(signature.parameters.values())
-        if skip and parameters and parameters[0].kind is not inspect.Parameter.VAR_POSITIONAL:
-            parameters = parameters[1:]
-        return str(signature.replace(parameters=parameters))
-    except Exception:  # among them one that the repr of a default value raises
-        return "(...)"
+    except Exception:  # of an object that is odd, or of C
+        return UNKNOWN
+    if skip and parameters and parameters[0].kind is not inspect.Parameter.VAR_POSITIONAL:
+        parameters = parameters[1:]
+    inner = inspect.unwrap(function)
+    flags = getattr(getattr(inner, "__code__", None), "co_flags", 0)
+    names = names_of(getattr(inner, "__func__", inner))
+    texts = [parameter_text(parameter, annotations, names, where) for parameter in parameters]
+    return f"({', '.join(with_marks(parameters, texts))})" + result_text(signature, annotations, names, where, flags)
+
+
+def parameter_text(parameter, annotations, names, where):
+    text = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "") + parameter.name
+    annotated = parameter.annotation is not parameter.empty
+    if annotated:
+        text += ": " + annotations.text(parameter.annotation, names, f"{where}({parameter.name})")
+    if parameter.default is parameter.empty:
+        return text
+    return text + (" = " if annotated else "=") + literal(parameter.default)
+
+
+def with_marks(parameters, texts):
+    """With "/" and "*" where the kinds change."""
+    marked, star = [], False
+    for i, (parameter, text) in enumerate(zip(parameters, texts)):
+        if parameter.kind is parameter.KEYWORD_ONLY and not star:
+            marked.append("*")
+        star = star or parameter.kind in (parameter.KEYWORD_ONLY, parameter.VAR_POSITIONAL)
+        marked.append(text)
+        if parameter.kind is parameter.POSITIONAL_ONLY and (
+                i + 1 == len(parameters) or parameters[i + 1].kind is not parameter.POSITIONAL_ONLY):
+            marked.append("/")
+    return marked
+
+
+def result_text(signature, annotations, names, where, flags):
+    if signature.return_annotation is signature.empty:
+        return yields(flags)
+    text = annotations.text(signature.return_annotation, names, f"result of {where}")
+    if flags & CO_GENERATORS and not text.startswith("Iterator["):
+        text = "Iterator" + text[4:] if text.startswith("list[") else "Iterator[any]"
+    return " -> " + text

@@ -24,8 +24,10 @@ def encode(value, may_pickle):
 
 
 def plain(value):
-    """The value in a plain type that it is a subclass of. For pools in which nothing may be pickled."""
+    """The value in a plain type that it is a subclass of, or that can tell its fields. For pools in which nothing may be pickled."""
     for kind in (str, bytes, int, float, list, tuple, dict):
         if isinstance(value, kind) and type(value) is not kind:
             return kind(value)
+    if hasattr(type(value), "__dataclass_fields__"):
+        return {field.name: getattr(value, field.name) for field in sys.modules["dataclasses"].fields(value)}
     raise TypeError(f"a value of type {type_name(type(value))} would have to be pickled, and this pool has unpickle = no")
