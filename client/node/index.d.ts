@@ -46,6 +46,8 @@ export interface ConnectOptions {
 	connectTimeoutMs?: number;
 	/** How a lost connection is made anew; false: it is not. */
 	reconnect?: false | ReconnectPolicy;
+	/** How many streams that are no maps have a connection of their own at the same time; 8. */
+	streamConnections?: number;
 	/** For all calls: see {@link CallOptions.retry}. */
 	retry?: boolean | number | RetryPolicy;
 	/** The file of the CAs that are trusted; $OBJPOOL_TLS_CA. */

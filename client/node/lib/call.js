@@ -9,14 +9,16 @@ const CANCEL_MS = 1_000; // that a cancelled call waits for the daemon to say wh
 
 /** The error of a call whose signal was aborted, before it was sent or with no answer since. */
 function aborted(signal, ran) {
-	const error = new ObjpoolError("CANCELLED", "the call was cancelled by its AbortSignal", { ran, cause: signal.reason });
-	error.name = "AbortError";
-	return error;
+	return by_signal(new ObjpoolError("CANCELLED", "the call was cancelled by its AbortSignal", { ran }), signal);
 }
 
-/** An error that came of a cancel which the signal asked for. */
+/** The error, marked as that of an AbortSignal where it came of one. */
 function by_signal(error, signal) {
-	return error.code === "CANCELLED" && signal?.aborted ? aborted(signal, error.ran) : error;
+	if (error.code !== "CANCELLED" || !signal?.aborted)
+		return error;
+	error.name = "AbortError";
+	error.cause = signal.reason;
+	return error;
 }
 
 /** What waits for the answer. */

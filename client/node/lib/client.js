@@ -11,7 +11,7 @@ const { face } = require("./part.js");
 const { Pool } = require("./pool.js");
 const { pool_target } = require("./target.js");
 
-const CONNECT_MS = 10_000;
+const DEFAULTS = { name: "node", connectTimeoutMs: 10_000, streamConnections: 8 };
 
 class Client extends EventEmitter {
 	#link;
@@ -92,9 +92,9 @@ const given = (value) => (value === undefined ? [] : [value]);
 async function connect(address, options) {
 	if (typeof address === "object" && address !== null)
 		return connect(undefined, address);
-	const { name = "node", reconnect, connectTimeoutMs = CONNECT_MS, retry, ...credentials } = options ?? {};
+	const { retry, ...more } = options ?? {};
 	const addresses = address ? [address] : default_addresses();
-	const link = new Link(addresses, new Credentials(credentials), { name, reconnect, connectTimeoutMs });
+	const link = new Link(addresses, new Credentials(more), { ...DEFAULTS, ...more });
 	await link.begin();
 	return new Client(link, merge({}, { retry }));
 }

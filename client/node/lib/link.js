@@ -6,18 +6,18 @@ const timers = require("node:timers/promises");
 const { Connection } = require("./connection.js");
 const { ObjpoolError } = require("./errors.js");
 
-const LENT_MAX = 8;
 const DEFAULTS = { timeoutMs: 10_000, delayMs: 50, maxDelayMs: 2_000 };
 
 class Link extends EventEmitter {
 	/** `reconnect`: {timeoutMs, delayMs, maxDelayMs}; false: a client that has lost its connection stays without. */
-	constructor(addresses, credentials, { name, reconnect, connectTimeoutMs }) {
+	constructor(addresses, credentials, { name, reconnect, connectTimeoutMs, streamConnections }) {
 		super();
 		this.addresses = addresses;
 		this.credentials = credentials;
 		this.name = name;
 		this.reconnect = reconnect === false ? null : { ...DEFAULTS, ...reconnect };
 		this.connect_ms = connectTimeoutMs;
+		this.lent_max = streamConnections;
 		this.connection = null; // null: there is none now
 		this.reaching = null; // the promise of one
 		this.idle = []; // connections of streams that have ended
@@ -103,7 +103,7 @@ class Link extends EventEmitter {
 		const left = this.idle.pop();
 		if (left && !left.lost)
 			return this.note_lent(left);
-		if (this.lent.size >= LENT_MAX)
+		if (this.lent.size >= this.lent_max)
 			return common;
 		try {
 			return this.note_lent(await this.open_at(common.address));

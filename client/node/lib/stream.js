@@ -96,7 +96,8 @@ class Stream {
 		this.connection.release(this);
 		this.give_back?.();
 		this.options.signal?.removeEventListener("abort", this.on_abort);
-		this.failure = error && by_signal(error, this.options.signal);
+		if (!this.is_over)
+			this.failure = error && by_signal(error, this.options.signal);
 		if (value)
 			this.summary = { items: value.items, failed: value.failed, itemNs: value.item_ns };
 		this.settle();
@@ -130,7 +131,8 @@ class Stream {
 			return [index, item];
 		if (this.collect)
 			return [index, item.error];
-		this.stop();
+		this.leave(this.feeder !== null); // else each task of the call is at work already
+		this.failure = null; // that of the call, which is the same
 		throw item.error;
 	}
 
@@ -188,6 +190,10 @@ class Stream {
 
 	/** Gives nothing more; cancels the call if it is under way. */
 	stop() {
+		this.leave(true);
+	}
+
+	leave(cancels) {
 		if (this.is_over)
 			return;
 		this.is_over = true;
@@ -198,7 +204,8 @@ class Stream {
 		this.options.signal?.removeEventListener("abort", this.on_abort);
 		if (this.msgid && !this.is_answered && !this.connection.lost) {
 			this.connection.release(this);
-			this.connection.notify("objpool.cancel", [this.msgid]);
+			if (cancels)
+				this.connection.notify("objpool.cancel", [this.msgid]);
 		}
 		this.settle();
 	}

@@ -77,6 +77,9 @@ test("an item's failure ends the loop, or is an item where errors are collected"
 	const all = await stream.toArray();
 	assert.deepEqual([all[0], all[1].code, all[2]], [2, "BAD_ARGUMENT", 5]);
 	assert.equal(stream.summary.failed, 1);
+	const failed = pool.all.fail.stream();
+	await assert.rejects(failed.next(), { code: "FAILED", index: 0 });
+	assert.deepEqual(await failed.next(), { done: true, value: undefined });
 });
 
 test("an exception of the input comes in its place", async (t) => {
