@@ -122,6 +122,21 @@ int arguments_number(struct arguments *arguments, const char *name, uint32_t min
 	return 0;
 }
 
+int arguments_integer(struct arguments *arguments, const char *name, int min, int max, int *number)
+{
+	const char *text = arguments_get(arguments, name);
+	char *end;
+
+	if (!text)
+		return 0;
+	errno = 0;
+	const long value = strtol(text, &end, 10);
+	if (end == text || *end || errno || value < min || value > max)
+		return REFUSE(arguments, "--%s: \"%s\" is no number from %d to %d", name, text, min, max);
+	*number = (int)value;
+	return 0;
+}
+
 int arguments_seconds(struct arguments *arguments, const char *name, uint32_t *ms)
 {
 	const char *text = arguments_get(arguments, name);

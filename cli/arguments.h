@@ -41,6 +41,9 @@ const char *arguments_get(const struct arguments *arguments, const char *name);
 /* Reads a whole number of at least `min`. Leaves *number as it is if the option was not given. 0, or -1 with `reason` set. */
 int arguments_number(struct arguments *arguments, const char *name, uint32_t min, uint32_t *number);
 
+/* The same for a number from `min` to `max`, which may be negative. */
+int arguments_integer(struct arguments *arguments, const char *name, int min, int max, int *number);
+
 /* Reads seconds, more than 0 and perhaps with a fraction, as milliseconds. Otherwise as arguments_number. */
 int arguments_seconds(struct arguments *arguments, const char *name, uint32_t *ms);
 

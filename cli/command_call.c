@@ -23,6 +23,7 @@ const struct option call_options[] = {
 	{0, "target", "TARGET", "the target, for a key with dots in it; the first word is METHOD alone then"},
 	{0, "idempotent", NULL, "may run again when a worker dies"},
 	{0, "sync", NULL, "in map: each slot exactly once a round"},
+	{0, "priority", "N", "from -10 to 10: where calls wait, a higher one is next"},
 	{0, "traceparent", "TRACE", "the trace that it belongs to, as in W3C Trace Context"},
 	{'j', "json", NULL,
 	 "for programs: arrays and objects as they are packed; an error as {\"$error\": {\"code\": ..., ...}}"},
@@ -91,7 +92,8 @@ static enum exit_status read_options(struct request *request, struct arguments *
 		options->progress_context = &request->progress;
 	}
 	if (arguments_seconds(arguments, "timeout", &options->timeout_ms) < 0 ||
-	    arguments_number(arguments, "chunk", 0, &options->chunk) < 0)
+	    arguments_number(arguments, "chunk", 0, &options->chunk) < 0 ||
+	    arguments_integer(arguments, "priority", -10, 10, &options->priority) < 0)
 		return cli_fail(EXIT_USAGE, "call: %s", arguments->reason);
 	if (!is_one_of(options->errors, error_modes) || !is_one_of(options->sticky, sticky_modes) ||
 	    !is_one_of(options->args_as, shapes))

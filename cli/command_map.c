@@ -34,6 +34,7 @@ const struct option map_options[] = {
 	{'u', "unordered", NULL,
 	 "print results as they finish: {\"index\": N, \"value\": ...} or {\"index\": N, \"error\": ...}"},
 	{0, "idempotent", NULL, "items may run again when a worker dies"},
+	{0, "priority", "N", "of all items, from -10 to 10: where calls wait, a higher one is next"},
 	{0, "traceparent", "TRACE", "the trace that it belongs to, as in W3C Trace Context"},
 	{'q', "quiet", NULL, "no progress bar"},
 	{0},
@@ -228,7 +229,8 @@ static enum exit_status read_options(struct objpool_map_options *options, struct
 	run->first = options->errors && strcmp(options->errors, "first") == 0;
 	if (arguments_seconds(arguments, "timeout", &options->timeout_ms) < 0 ||
 	    arguments_number(arguments, "chunk", 0, &options->chunk) < 0 ||
-	    arguments_number(arguments, "window", 1, &options->window) < 0)
+	    arguments_number(arguments, "window", 1, &options->window) < 0 ||
+	    arguments_integer(arguments, "priority", -10, 10, &options->priority) < 0)
 		return cli_fail(EXIT_USAGE, "map: %s", arguments->reason);
 	return EXIT_DONE;
 }

@@ -45,7 +45,7 @@ _objpool_value() {
 	-i | --items | -o | --output | --tls-ca | --tls-cert | --tls-key | --token-file) COMPREPLY=($(compgen -f -- "$cur")) ;;
 	-s | --server) COMPREPLY=($(compgen -W 'unix:/run/objpool/objpool.sock tcp:127.0.0.1:7117 tls:localhost:7118' -- "$cur")) ;;
 	-t | --timeout | --seconds | -n | --calls | -c | --clients | -P | --depth | -d | --delay | --iterations | --chunk | --window | \
-		--kwargs | --bind | --bind-kwargs | --target | --traceparent | --plugin | --class | --workers | \
+		--kwargs | --bind | --bind-kwargs | --target | --traceparent | --priority | --plugin | --class | --workers | \
 		--tls-name) COMPREPLY=() ;;
 	*) return 1 ;;
 	esac

@@ -61,6 +61,7 @@ int objpool_map_async(struct objpool_client *client, const char *method, objpool
 		.on_progress = o.on_progress,
 		.progress_context = o.progress_context,
 		.traceparent = o.traceparent,
+		.priority = o.priority,
 	};
 	return client_stream_start(client, &request, &options, &callbacks, stream);
 }

@@ -69,78 +69,80 @@ static void pack_values(const struct message *message, struct objpool_bytes valu
 		objpool_pack_raw(&wire->output, values);
 }
 
-static void pack_text_option(struct objpool_packer *packer, uint32_t *count, const char *key, const char *text)
+static void pack_text_option(struct objpool_packer *packer, const char *key, const char *text)
 {
 	if (!text)
 		return;
 	objpool_pack_cstr(packer, key);
 	objpool_pack_cstr(packer, text);
-	++*count;
 }
 
-static void pack_value_option(const struct message *message, uint32_t *count, const char *key, struct objpool_bytes value)
+static void pack_value_option(const struct message *message, const char *key, struct objpool_bytes value)
 {
 	if (!value.data)
 		return;
 	objpool_pack_cstr(&message->wire->output, key);
 	pack_values(message, value);
-	++*count;
 }
 
-static void pack_number_option(struct objpool_packer *packer, uint32_t *count, const char *key, uint32_t number)
+static void pack_number_option(struct objpool_packer *packer, const char *key, int64_t number)
 {
 	if (number == 0)
 		return;
 	objpool_pack_cstr(packer, key);
-	objpool_pack_uint(packer, number);
-	++*count;
+	objpool_pack_int(packer, number);
 }
 
-static void pack_flag_option(struct objpool_packer *packer, uint32_t *count, const char *key, bool flag)
+static void pack_flag_option(struct objpool_packer *packer, const char *key, bool flag)
 {
 	if (!flag)
 		return;
 	objpool_pack_cstr(packer, key);
 	objpool_pack_bool(packer, true);
-	++*count;
 }
 
-static void pack_stream_options(struct objpool_packer *packer, uint32_t *count, const struct objpool_call_options *options)
+static void pack_stream_options(struct objpool_packer *packer, const struct objpool_call_options *options)
 {
-	pack_flag_option(packer, count, "stream", true);
-	pack_number_option(packer, count, "window", options->window);
+	pack_flag_option(packer, "stream", true);
+	pack_number_option(packer, "window", options->window);
 	if (!options->unordered)
 		return;
 	objpool_pack_cstr(packer, "ordered");
 	objpool_pack_bool(packer, false);
-	++*count;
 }
 
-/* There are fewer than sixteen options, so the map's header is one byte. It is written when the options have been counted. */
+static uint32_t count_options(const struct client_request *request)
+{
+	const struct objpool_call_options *o = request->options;
+	const uint32_t of_stream = request->streamed ? 1u + (o->window > 0) + o->unordered : 0;
+
+	return of_stream + (o->kwargs.data != NULL) + (o->bind.data != NULL) + (o->bind_kwargs.data != NULL) +
+	       (o->args_as != NULL) + (o->errors != NULL) + (o->sticky != NULL) + (o->traceparent != NULL) + (o->timeout_ms > 0) +
+	       (o->chunk > 0) + (o->priority != 0) + o->idempotent + o->sync + (o->progress || o->on_progress);
+}
+
+/* What count_options counts. */
 static void pack_options(const struct message *message, const struct client_request *request)
 {
 	const struct objpool_call_options *options = request->options;
 	struct objpool_packer *packer = &message->wire->output;
-	const size_t header = packer->size;
-	uint32_t count = 0;
 
-	objpool_pack_map(packer, 0);
-	pack_value_option(message, &count, "kwargs", options->kwargs);
-	pack_value_option(message, &count, "bind", options->bind);
-	pack_value_option(message, &count, "bind_kwargs", options->bind_kwargs);
-	pack_text_option(packer, &count, "args_as", options->args_as);
-	pack_text_option(packer, &count, "errors", options->errors);
-	pack_text_option(packer, &count, "sticky", options->sticky);
-	pack_text_option(packer, &count, "traceparent", options->traceparent);
-	pack_number_option(packer, &count, "timeout_ms", options->timeout_ms);
-	pack_number_option(packer, &count, "chunk", options->chunk);
-	pack_flag_option(packer, &count, "idempotent", options->idempotent);
-	pack_flag_option(packer, &count, "sync", options->sync);
-	pack_flag_option(packer, &count, "progress", options->progress || options->on_progress);
+	objpool_pack_map(packer, count_options(request));
+	pack_value_option(message, "kwargs", options->kwargs);
+	pack_value_option(message, "bind", options->bind);
+	pack_value_option(message, "bind_kwargs", options->bind_kwargs);
+	pack_text_option(packer, "args_as", options->args_as);
+	pack_text_option(packer, "errors", options->errors);
+	pack_text_option(packer, "sticky", options->sticky);
+	pack_text_option(packer, "traceparent", options->traceparent);
+	pack_number_option(packer, "timeout_ms", options->timeout_ms);
+	pack_number_option(packer, "chunk", options->chunk);
+	pack_number_option(packer, "priority", options->priority);
+	pack_flag_option(packer, "idempotent", options->idempotent);
+	pack_flag_option(packer, "sync", options->sync);
+	pack_flag_option(packer, "progress", options->progress || options->on_progress);
 	if (request->streamed)
-		pack_stream_options(packer, &count, options);
-	if (!packer->error)
-		packer->data[header] = (unsigned char)(0x80 + count);
+		pack_stream_options(packer, options);
 }
 
 static void pack_args(const struct message *message, const struct client_request *request)
@@ -194,7 +196,7 @@ static bool needs_full_call(const struct client_request *request)
 	const struct objpool_call_options *o = request->options;
 
 	return request->streamed || o->target || has_common_options(o) || o->bind.data || o->bind_kwargs.data || o->args_as ||
-	       o->errors || o->sticky || o->chunk || o->idempotent || o->sync;
+	       o->errors || o->sticky || o->chunk || o->idempotent || o->sync || o->priority;
 }
 
 bool client_request_suits_channel(const struct client_request *request)
@@ -202,7 +204,8 @@ bool client_request_suits_channel(const struct client_request *request)
 	const struct objpool_call_options *o = request->options;
 
 	return !request->streamed && !client_request_is_to_daemon(request) && !o->bind.data && !o->bind_kwargs.data &&
-	       !o->args_as && !o->errors && !o->sticky && !o->chunk && !o->idempotent && !o->sync && !o->unordered && !o->window;
+	       !o->args_as && !o->errors && !o->sticky && !o->chunk && !o->idempotent && !o->sync && !o->priority &&
+	       !o->unordered && !o->window;
 }
 
 static unsigned find_payloads(const struct sent_payloads *sent, const struct client_request *request)

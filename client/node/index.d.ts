@@ -93,6 +93,8 @@ export interface CallOptions {
 	sync?: boolean;
 	/** Of all: the daemon replays the call on instances that are built later. */
 	sticky?: "append" | "replace";
+	/** From -10 to 10: where calls wait, those of higher priority are next. */
+	priority?: number;
 	/** The trace to which the call belongs, as in W3C Trace Context. */
 	traceparent?: string;
 	/** Is told how far the call is. */

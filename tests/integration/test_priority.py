@@ -5,10 +5,11 @@ The pool is paused until all that a test asks has come, and its one instance not
 """
 import contextlib
 import json
+import subprocess
 
 import msgpack
 import pytest
-from harness import wait_for
+from harness import BUILD, DEADLINE, wait_for
 from test_config import check
 from test_http_calls import ON, Caller
 from test_limits import reload
@@ -127,6 +128,36 @@ def test_values_that_are_some(start):
     with start(ONE).client() as client:
         for value in (-10, 10, 0, 3.0, -3.0, None):
             assert client.full("p", "echo", [1], priority=value) == (None, 1)
+
+
+# ---- the command line ----
+
+
+def objpool(daemon, *words, **options):
+    return subprocess.Popen([BUILD / "objpool", "-s", daemon.address, *words], text=True, stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, **options)
+
+
+def test_the_command_line(start):
+    daemon = start(ONE)
+    with daemon.client() as a, contextlib.ExitStack() as stack:
+        with lined_up(daemon, 4):
+            plain = a.start("p.append", "plain")
+            commands = [stack.enter_context(objpool(daemon, *words, stdin=subprocess.PIPE)) for words in (
+                ("call", "p.append", "low", "--priority", "-1"), ("call", "p.append", "high", "--priority=4"),
+                ("map", "p.append", "--quiet", "--priority", "7"))]
+            commands[-1].stdin.write('"item"\n')
+            commands[-1].stdin.close()
+        assert a.wait(plain)[0] is None and [command.wait(DEADLINE) for command in commands] == [0, 0, 0]
+        assert a.value("p.list") == ["item", "high", "plain", "low"]
+
+
+@pytest.mark.parametrize("value", ["11", "-11", "x", "1.5", ""])
+@pytest.mark.parametrize("command", ["call", "map"])
+def test_the_command_line_refuses_others(start, command, value):
+    with objpool(start(ONE), command, "p.echo", "--priority", value, stdin=subprocess.DEVNULL) as process:
+        _, errors = process.communicate(timeout=DEADLINE)
+        assert process.returncode == 2 and f'--priority: "{value}" is no number from -10 to 10' in errors
 
 
 # ---- users ----

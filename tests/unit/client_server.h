@@ -33,7 +33,7 @@ struct server {
 	unsigned overdrawn; /* feeds beyond the credit; this and what follows is looked at when the thread has ended */
 	unsigned cancelled;
 	uint64_t most;        /* items in one feed */
-	char options[16][16]; /* of the last stream, in their order */
+	char options[20][16]; /* of the last stream, in their order */
 };
 
 /* Starts the thread, and connects a client to it. server_start_with: streams get a window of so many items. */

@@ -73,14 +73,15 @@ static void test_options(void **state)
 		.chunk = 3,
 		.idempotent = true,
 		.traceparent = "a trace",
+		.priority = -3,
 	};
 	struct objpool_packer expected = OBJPOOL_PACKER_INIT;
 	struct objpool_result result;
 
 	(void)state;
-	objpool_pack(&expected, "[s s [i] {s {s i} s [i] s s s s s s s i s i s b}]", "sim:2", "step", 9, "kwargs", "k", 1, "bind",
+	objpool_pack(&expected, "[s s [i] {s {s i} s [i] s s s s s s s i s i s i s b}]", "sim:2", "step", 9, "kwargs", "k", 1, "bind",
 		     2, "args_as", "single", "errors", "first", "traceparent", "a trace", "timeout_ms", 60000, "chunk", 3,
-		     "idempotent", 1);
+		     "priority", -3, "idempotent", 1);
 	assert_int_equal(objpool_call(client, "sim:2.step", (struct objpool_bytes){"\x91\x09", 2}, &options, &result), 0);
 	assert_value(&result, (char *)expected.data, expected.size);
 	objpool_result_free(&result);

@@ -153,6 +153,53 @@ static void test_call_each(void **state)
 		assert_string_equal(server.options[i], sent[i]);
 }
 
+static int ignore_progress(void *context, int64_t done, int64_t total, const char *text)
+{
+	(void)context;
+	(void)done;
+	(void)total;
+	(void)text;
+	return 0;
+}
+
+/* They are one map, however many they are. */
+static void test_all_options_at_once(void **state)
+{
+	static const char *const sent[] = {"kwargs",      "bind",       "bind_kwargs", "args_as",  "errors",     "sticky",
+					   "traceparent", "timeout_ms", "chunk",       "priority", "idempotent", "sync",
+					   "progress",    "stream",     "window",      "ordered"};
+	const struct objpool_bytes map = {"\x80", 1}, array = {"\x90", 1};
+	const struct objpool_call_options options = {
+		.size = sizeof options,
+		.kwargs = map,
+		.bind = array,
+		.bind_kwargs = map,
+		.args_as = "zip",
+		.errors = "collect",
+		.sticky = "append",
+		.timeout_ms = 60000,
+		.chunk = 1,
+		.idempotent = true,
+		.sync = true,
+		.unordered = true,
+		.window = 7,
+		.on_progress = ignore_progress,
+		.traceparent = "x",
+		.priority = -10,
+	};
+	struct server server;
+	struct objpool_client *client = server_start(&server);
+	struct items items = {0};
+
+	(void)state;
+	const struct objpool_bytes args = {"\x91\x00", 2};
+	assert_int_equal(objpool_call_each(client, "sim.step", args, &options, take_result, &items, NULL), 0);
+	assert_true(items.seen == 1 && items.wrong == 0);
+	server_stop(&server, client);
+	for (size_t i = 0; i < sizeof sent / sizeof *sent; i++)
+		assert_string_equal(server.options[i], sent[i]);
+}
+
 /* Large arguments of a stream that ends before they have been sent are not looked at any more. */
 static void test_call_each_stopped_early(void **state)
 {
@@ -595,6 +642,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_all),
 		cmocka_unit_test(test_call_each),
+		cmocka_unit_test(test_all_options_at_once),
 		cmocka_unit_test(test_call_each_stopped_early),
 		cmocka_unit_test(test_map),
 		cmocka_unit_test(test_map_keeps_to_its_credit),

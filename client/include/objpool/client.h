@@ -189,10 +189,11 @@ struct objpool_call_options {
 	objpool_progress_callback *on_progress; /* or NULL */
 	void *progress_context;
 	const char *traceparent;          /* the trace that the call belongs to, as in W3C Trace Context; NULL: none */
+	int priority;                     /* from -10 to 10: where calls wait, a higher one is next */
 };
 #define OBJPOOL_CALL_OPTIONS_INIT \
 	{sizeof(struct objpool_call_options), NULL, {NULL, 0}, {NULL, 0}, {NULL, 0}, NULL, NULL, NULL, 0, 0, \
-	 false, false, false, false, 0, NULL, NULL, NULL}
+	 false, false, false, false, 0, NULL, NULL, NULL, 0}
 
 /* Is called once for each call. `result` is borrowed. */
 typedef void objpool_callback(void *context, const struct objpool_result *result);
@@ -375,9 +376,10 @@ struct objpool_map_options {
 	objpool_progress_callback *on_progress; /* or NULL */
 	void *progress_context;
 	const char *traceparent;          /* the trace that the map belongs to, as in W3C Trace Context; NULL: none */
+	int priority;                     /* of all items, from -10 to 10: where calls wait, a higher one is next */
 };
 #define OBJPOOL_MAP_OPTIONS_INIT \
-	{sizeof(struct objpool_map_options), NULL, NULL, {NULL, 0}, {NULL, 0}, 0, 0, 0, false, false, false, NULL, NULL, NULL}
+	{sizeof(struct objpool_map_options), NULL, NULL, {NULL, 0}, {NULL, 0}, 0, 0, 0, false, false, false, NULL, NULL, NULL, 0}
 
 /*
  * Calls "sim.step" for each item, on whichever instance is free, and waits for the end. `each` gets the result of every item.

@@ -6,7 +6,7 @@ const { Retry } = require("./retry.js");
 const WIRE = {
 	timeoutMs: "timeout_ms", kwargs: "kwargs", bind: "bind", bindKwargs: "bind_kwargs", argsAs: "args_as", errors: "errors",
 	chunk: "chunk", idempotent: "idempotent", ordered: "ordered", window: "window", sync: "sync", sticky: "sticky",
-	traceparent: "traceparent",
+	traceparent: "traceparent", priority: "priority",
 };
 const LOCAL = new Set(["signal", "progress", "raw", "retry"]);
 

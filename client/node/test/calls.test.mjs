@@ -58,6 +58,12 @@ test("an error has all that the daemon says", async (t) => {
 	await assert.rejects(pool.relay("p.fail", "inner"), { code: "FAILED" });
 });
 
+test("calls have priorities", async (t) => {
+	const { pool } = await start(t);
+	assert.equal(await pool.options({ priority: -10 }).echo(1), 1);
+	await assert.rejects(pool.options({ priority: 11 }).echo(1), { code: "BAD_REQUEST" });
+});
+
 test("deadlines and AbortSignals end calls, also those that have not been sent", async (t) => {
 	const { client, pool } = await start(t);
 	await assert.rejects(pool.options({ timeoutMs: 20 }).sleep(60), { code: "TIMEOUT" });

@@ -20,7 +20,7 @@ LONGEST = 1e9  #: seconds; a longer timeout is none
 
 _WIRE_OPTIONS = frozenset(
     {"bind", "bind_kwargs", "args_as", "errors", "chunk", "ordered", "window", "sync", "idempotent", "sticky",
-     "traceparent"})
+     "traceparent", "priority"})
 OPTIONS = _WIRE_OPTIONS | {"timeout", "progress", "retry", "direct"}
 
 
