@@ -16,9 +16,15 @@ from harness import BUILD, is_alive, wait_for
 
 CLASSES = pathlib.Path(__file__).parent / "classes"
 LANDLOCK = ctypes.CDLL(None).syscall(444, None, 0, 1)
+# What Landlock does not hold back, a filter of system calls denies altogether: signals before Linux 6.12, truncation before 6.2.
+OWN_SIGNAL = "done" if LANDLOCK >= 6 else "EPERM"
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root changes users")
 SANITIZED = "address" in BUILD.name or "thread" in BUILD.name
 CPUS = sorted(os.sched_getaffinity(0))
+
+
+def of_truncation(outcome):
+    return outcome if LANDLOCK >= 3 else "EPERM"
 
 
 def section(**keys):
@@ -71,6 +77,23 @@ def test_slots_have_their_own(start):
         assert client.value(f"p:{slot}.place")[3] == [int(cpus[slot])]
 
 
+@pytest.mark.parametrize("key, items", [("slot_env", [{"GPU": "0"}, {"GPU": "1"}]), ("slot_cpus", [str(CPUS[0])] * 2)])
+def test_no_slot_beyond_those_that_have_their_own(start, key, items):
+    daemon = start({"p": section(workers=2, **{key: json.dumps(items)}), "free": section(workers=1)})
+    client = daemon.client()
+    assert client.error("objpool.scale", "p", 3) == (
+        f"BAD_ARGUMENT: pool p can't have 3 workers: its {key} has an item for each of 2 slots, and none for more")
+    for size in (1, 2):
+        assert client.value("objpool.scale", "p", size) == {"workers": size}
+    # A size that was set before ends with a reload that brings such a key.
+    assert client.value("objpool.scale", "free", 2) == {"workers": 2}
+    daemon.pools["free"][key] = json.dumps(items[:1])
+    daemon.write_config()
+    assert "scaled" not in client.value("objpool.reload")
+    wait_for(lambda: len(daemon.pids(client, "free")) == 1, lambda: "the pool to have one slot")
+    assert client.value("free.pid")
+
+
 def test_limits_of_a_process(caged):
     client = caged(limit_files=77, limit_cpu=3600)
     _, files, cpu, _ = client.value("p.limits")
@@ -85,9 +108,9 @@ def test_a_limit_of_memory(caged):
     assert client.value("p.limits")[0] == [1 << 30, 1 << 30]
 
 
-def test_a_limit_of_time(caged):
-    client = caged(limit_cpu=1)
-    assert "killed by signal 24 (CPU time limit exceeded)" in client.error("p.spins")
+def test_a_limit_of_time(start):
+    client = start({"p": {"limit_cpu": 1, "workers": 1}}).client()
+    assert "killed by signal 24 (CPU time limit exceeded)" in client.error("p.spin", 1000)
 
 
 # ---- user and group ----
@@ -150,6 +173,7 @@ def test_groups_of_the_daemon_stay_behind(caged, keys, groups):
 @AS_ROOT
 def test_a_worker_of_another_user_ends_with_the_daemon(caged):
     client = caged(user="nobody")
+    assert client.value("p.pid") and client.value("free.pid")
     children = client.daemon.children()
     assert len(children) >= 4
     client.daemon.kill()
@@ -169,9 +193,10 @@ def test_read_and_write(caged, place):
         file = str(place / directory / "file")
         assert client.value("p.reads", file) == read
         for method in ("writes", "truncates", "removes"):
-            assert client.value(f"p.{method}", file) == write, (method, directory)
+            expected = of_truncation(write) if method == "truncates" else write
+            assert client.value(f"p.{method}", file) == expected, (method, directory)
         assert client.value("p.creates", str(place / directory / "new")) == write
-    assert client.value("p.opens_truncated", str(place / "open/file")) == "EACCES"
+    assert client.value("p.opens_truncated", str(place / "open/file")) == of_truncation("EACCES")
     assert (place / "open/file").read_text() == "text"
     assert client.value("p.writes", "/dev/null") == "done" and client.value("p.reads", "/dev/urandom") == "done"
     assert client.value("p.runs", "/usr/bin/true") == "done"
@@ -208,7 +233,7 @@ def test_workers_are_strangers_to_each_other(start):
             tried["signal to the daemon"] = client.value(f"{pool}:0.signals", daemons)
         for attempt, outcome in tried.items():
             assert outcome == "done" if wrong is None else outcome in wrong, (pool, attempt, outcome)
-    assert client.value("p.status", "CapEff") == "0" * 16 and client.value("p.signals_itself") == "done"
+    assert client.value("p.status", "CapEff") == "0" * 16 and client.value("p.signals_itself") == OWN_SIGNAL
 
 
 # ---- the network, and system calls ----
@@ -250,7 +275,7 @@ def test_system_calls(start, syscalls):
     assert client.value("p.makes_socket", int(socket.AF_UNIX), int(socket.SOCK_STREAM)) == strictly
     # A computation has what it needs.
     assert client.value("p.counts", 10) == 45 and client.value("p.waits") == "waited" and client.value("p.forks") == 7
-    assert client.value("p.signals_itself") == "done" and client.value("p.place")
+    assert client.value("p.signals_itself") == OWN_SIGNAL and client.value("p.place")
     assert client.value("p.eats", 10 << 20) == 10 << 20
 
 

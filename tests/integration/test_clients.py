@@ -155,6 +155,7 @@ def test_who_may_see_and_close_connections(start):
     daemon = start(daemon={"admin": "unix"})
     with Client(daemon.tcp) as tcp:
         assert tcp.error("objpool.clients").startswith("DENIED: ")
+        assert "watch" not in tcp.value("objpool.whoami")["rights"]
         assert tcp.error("objpool.kick", 1).startswith("DENIED: ")
         assert not re.search("objpool.kick", daemon.log().split("DENIED")[0])
 

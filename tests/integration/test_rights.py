@@ -316,7 +316,12 @@ def test_who_may_create(start):
         made = {"plugin": "probe", "class": "Probe"}
         assert client.call("objpool.create", {"pool": "tmp-1", **made})[0] is None
         assert client.error("objpool.create", {"pool": "other", **made})["right"] == "create"
-        assert client.error("objpool.create", {"pool": "tmp-2", **made, "unpickle": True})["right"] == "code"
+        for key, value in (("unpickle", True), ("user", "no-such-user"), ("umask", "no mode"), ("network", True), ("cpus", 7),
+                           ("limit_processes", 5), ("slot_env", [{}, {}, {}])):
+            error = client.error("objpool.create", {"pool": "tmp-2", **made, key: value})
+            assert (error["code"], error.get("right")) == ("DENIED", "code"), (key, error)
+        error = client.error("objpool.create", {"pool": "tmp-2", "plugin": "/no/plugin"})  # and no class
+        assert (error["code"], error.get("right")) == ("DENIED", "code")
         assert client.error("objpool.create", {"pool": "tmp-2", **made, "run_as": "*"})["code"] == "DENIED"
         assert client.error("objpool.drop", "p")["right"] == "create"
         assert client.call("objpool.drop", "tmp-1")[0] is None

@@ -156,7 +156,7 @@ static struct config_pool *find_section(struct config *config, const char *name)
 /* The workers that objpool.scale has set, if the pool keeps them; 0: it has the size that the section says. */
 static uint32_t size_kept(const struct template *template, const struct config_pool *section)
 {
-	return config_pool_same_size(&template->section, section) ? template->scaled : 0;
+	return config_pool_keeps_size(&template->section, section, template->scaled) ? template->scaled : 0;
 }
 
 static void say_size(struct change *change, uint32_t kept, uint32_t workers)

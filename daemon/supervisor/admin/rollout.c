@@ -28,7 +28,7 @@ struct rollout {
 static void keep_scaled(struct template *template, const struct config_pool *before, const struct config_pool *section,
 			struct pool_settings *settings)
 {
-	if (!config_pool_same_size(before, section))
+	if (!config_pool_keeps_size(before, section, template->scaled))
 		template->scaled = 0;
 	if (template->scaled)
 		sizing_fit(settings, template->scaled);
@@ -105,8 +105,7 @@ static void say_what_serves(const struct pool *pool, char *text, size_t size)
 	if (new + old == 0)
 		snprintf(text, size, "no instance serves");
 	else if (new == 0)
-		snprintf(text, size, "%u instance%s from before the reload serve%s on", old, plural(old),
-			 old == 1 ? "s" : "");
+		snprintf(text, size, "%u instance%s from before the reload serve%s on", old, plural(old), old == 1 ? "s" : "");
 	else if (old == 0)
 		snprintf(text, size, "%u of %u instances serve%s", new, pool->size, new == 1 ? "s" : "");
 	else

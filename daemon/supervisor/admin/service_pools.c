@@ -74,6 +74,21 @@ static int answer_later(struct request *request, struct pending_admin *pending)
 	return 1;
 }
 
+/* Each slot must have its own of what the configuration gives slots: a worker without would have more than it should. */
+static int check_size(struct request *request, const struct pool *pool, uint64_t size)
+{
+	const struct config_pool *section = &template_of(pool)->section;
+	const char *key = config_cage_too_short(section, (uint32_t)size);
+	const uint32_t most = config_pool_settings(section).workers_max;
+
+	if (!key)
+		return 0;
+	error_say(&request->error, ERROR_BAD_ARGUMENT, RAN_NO,
+		  "pool %s can't have %llu workers: its %s has an item for each of %u slot%s, and none for more", pool->name,
+		  (unsigned long long)size, key, most, plural(most));
+	return -1;
+}
+
 int admin_scale(struct request *request)
 {
 	struct pool *pool = admin_pool(request, RIGHT_ADMIN);
@@ -83,6 +98,8 @@ int admin_scale(struct request *request)
 		return -1;
 	if (request->count != 1 || read_whole(&request->args, &n) < 0 || n < 1 || n > CONFIG_WORKERS_MAX)
 		return admin_refuse_params(request, "a pool and a number of workers from 1 to 4096");
+	if (check_size(request, pool, n) < 0)
+		return -1;
 	log_pool(LOG_INFO, pool, "scaled from %u to %llu worker%s by session %llu", pool->size, (unsigned long long)n, plural(n),
 		 (unsigned long long)request->session->client.id);
 	sizing_fit(&pool->settings, (uint32_t)n);
@@ -202,6 +219,43 @@ static bool may_choose_code(const struct session *session, const char *pool)
 	return session_identity_owns_daemon(session);
 }
 
+/* What lets a client choose the code that runs, of the keys that it has given. NULL: nothing does. */
+static const char *names_code(const struct config_pool *section)
+{
+	return section->plugin && strchr(section->plugin, '/') ? "a path as plugin"
+	       : section->class && strchr(section->class, ':') ? "a class as module:Class"
+	       : section->python_path.text                     ? "python_path"
+	       : section->python_options.text                  ? "python_options"
+	       : section->virtualenv                           ? "virtualenv"
+	       : section->preload.text                         ? "preload"
+	       : section->offered                              ? "template"
+	       : section->unpickle                             ? "unpickle = yes"
+							       : NULL;
+}
+
+/* `what` lets a client choose the code that runs, or how it is confined; NULL: nothing does. */
+static int check_code(struct request *request, const struct config_pool *section, const char *what)
+{
+	const struct rights *rights = request->session->client.rights;
+	const struct span name = {.bytes = (const uint8_t *)section->name, .size = strlen(section->name)};
+
+	if (!what || may_choose_code(request->session, section->name))
+		return 0;
+	if (rights)
+		return admin_check(request, RIGHT_CODE, name);
+	error_say(&request->error, ERROR_DENIED, RAN_NO,
+		  "this connection may name classes of the plugins in plugin_dir, but not choose code: it may not give %s", what);
+	return -1;
+}
+
+/* Of a cage's keys, the right is judged before the value. */
+static int read_key(struct request *request, struct config *config, struct span key, struct span value)
+{
+	if (check_code(request, &config->pools[0], config_cage_find(key)) < 0)
+		return -1;
+	return config_set_pool(config, key, value);
+}
+
 /* The map's keys: pool, owner, template, and those of a [pool] section. */
 static int read_section(struct request *request, struct config *config, bool *of_session)
 {
@@ -233,44 +287,17 @@ static int read_section(struct request *request, struct config *config, bool *of
 			continue; /* nil: it is not given */
 		const int r = span_is(key, "owner")      ? read_owner(request, &look, of_session)
 			      : span_is(key, "template") ? read_template(request, &look, &config->pools[0])
-							 : config_set_pool(config, key, value);
+							 : read_key(request, config, key, value);
 		if (r < 0)
 			return config->reason[0] ? bad_config(request, config) : -1;
 	}
+	if (check_code(request, &config->pools[0], names_code(&config->pools[0])) < 0)
+		return -1;
 	if (config_check_pool(config, &config->pools[0]) < 0)
 		return bad_config(request, config);
 	return config->pools[0].offered && config->pools[0].isolation != ISOLATION_PROCESS
 		       ? admin_refuse_params(request, "isolation = process where a template is given")
 		       : 0;
-}
-
-/* What lets a client choose the code that runs, of the keys that it has given. NULL: nothing does. */
-static const char *names_code(const struct config_pool *section)
-{
-	return strchr(section->plugin, '/')   ? "a path as plugin"
-	       : strchr(section->class, ':')  ? "a class as module:Class"
-	       : section->python_path.text    ? "python_path"
-	       : section->python_options.text ? "python_options"
-	       : section->virtualenv          ? "virtualenv"
-	       : section->preload.text        ? "preload"
-	       : section->offered             ? "template"
-	       : section->unpickle            ? "unpickle = yes"
-					      : config_cage_key(section);
-}
-
-static int check_code(struct request *request, const struct config_pool *section)
-{
-	const struct rights *rights = request->session->client.rights;
-	const struct span name = {.bytes = (const uint8_t *)section->name, .size = strlen(section->name)};
-
-	if (!names_code(section) || may_choose_code(request->session, section->name))
-		return 0;
-	if (rights)
-		return admin_check(request, RIGHT_CODE, name);
-	error_say(&request->error, ERROR_DENIED, RAN_NO,
-		  "this connection may name classes of the plugins in plugin_dir, but not choose code: it may not give %s",
-		  names_code(section));
-	return -1;
 }
 
 /* Who is no root may have a pool's calls run as itself, and as nobody else. */
@@ -300,7 +327,7 @@ static int may_create(struct request *request, const struct config_pool *section
 	const struct pool *pool;
 	uint32_t n = 0;
 
-	if (check_code(request, section) < 0 || check_run_as(request, section) < 0)
+	if (check_run_as(request, section) < 0)
 		return -1;
 	TAILQ_FOREACH(pool, &daemon->core.pools, link)
 		n++;

@@ -48,12 +48,13 @@ static void pack_rights(const struct rights *rights, msgpack_packer *result)
 	}
 }
 
-/* Where nothing but `admin` and `create` of the configuration limits the client. `code`: it may choose code. */
+/* Where nothing but `admin` and `create` of the configuration limits the client. `code`: it may choose code.
+ * Who is connected is shown to admins alone, so the right `watch` is theirs, too. */
 static void pack_free_rights(bool admin, bool create, bool code, msgpack_packer *result)
 {
-	const bool may[RIGHT_DENY] = {[RIGHT_CALL] = true, [RIGHT_ALL] = true, [RIGHT_DESCRIBE] = true, [RIGHT_DIRECT] = true,
-				      [RIGHT_WATCH] = true, [RIGHT_ADMIN] = admin, [RIGHT_OPERATE] = admin,
-				      [RIGHT_CREATE] = create, [RIGHT_CODE] = create && code};
+	const bool may[RIGHT_DENY] = {[RIGHT_CALL] = true,     [RIGHT_ALL] = true,      [RIGHT_DESCRIBE] = true,
+				      [RIGHT_DIRECT] = true,   [RIGHT_WATCH] = admin,   [RIGHT_ADMIN] = admin,
+				      [RIGHT_OPERATE] = admin, [RIGHT_CREATE] = create, [RIGHT_CODE] = create && code};
 	uint32_t n = 0;
 
 	for (int i = 0; i < RIGHT_DENY; i++)
@@ -152,8 +153,7 @@ static const struct identity *find_user(struct request *request, struct span nam
 	char room[ERROR_SHOWN];
 
 	if (!identity)
-		error_say(&request->error, ERROR_BAD_ARGUMENT, RAN_NO, "there is no [user %s]",
-			  error_shown(name, room));
+		error_say(&request->error, ERROR_BAD_ARGUMENT, RAN_NO, "there is no [user %s]", error_shown(name, room));
 	return identity;
 }
 

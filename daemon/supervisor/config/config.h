@@ -180,8 +180,8 @@ void config_free(struct config *config);
 /* Do two sections make the same instances? */
 bool config_pool_same_instances(const struct config_pool *a, const struct config_pool *b);
 
-/* Do two sections give the pool the same size? */
-bool config_pool_same_size(const struct config_pool *a, const struct config_pool *b);
+/* Does a pool keep the size that objpool.scale has set, when `section` takes the place of `before`? */
+bool config_pool_keeps_size(const struct config_pool *before, const struct config_pool *section, uint32_t size);
 
 void config_pool_free(struct config_pool *pool);
 

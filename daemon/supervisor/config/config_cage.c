@@ -77,6 +77,24 @@ const char *config_cage_key(const struct config_pool *pool)
 	return option ? option->name : NULL;
 }
 
+const char *config_cage_find(struct span name)
+{
+	for (size_t i = 0; i < config_of_pool.count; i++) {
+		const struct config_option *option = &config_of_pool.options[i];
+		if (is_of_cage(option) && span_is(name, option->name))
+			return option->name;
+	}
+	return NULL;
+}
+
+/* config_cage_check has found an item for each of workers_max slots. */
+const char *config_cage_too_short(const struct config_pool *pool, uint32_t size)
+{
+	if (size <= config_pool_settings(pool).workers_max)
+		return NULL;
+	return pool->cage.slot_env.text ? "slot_env" : pool->cage.slot_cpus.text ? "slot_cpus" : NULL;
+}
+
 /* ---- checking ---- */
 
 static int fail(struct config *config, const struct config_pool *pool, const char *reason)

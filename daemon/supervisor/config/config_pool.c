@@ -202,12 +202,17 @@ bool config_pool_same_instances(const struct config_pool *a, const struct config
 	       a->max_concurrent == b->max_concurrent && config_cage_same(a, b);
 }
 
-bool config_pool_same_size(const struct config_pool *a, const struct config_pool *b)
+static bool have_same_size(const struct config_pool *a, const struct config_pool *b)
 {
 	const struct pool_settings of_a = config_pool_settings(a), of_b = config_pool_settings(b);
 
 	return config_pool_workers(a) == config_pool_workers(b) && of_a.workers_min == of_b.workers_min &&
 	       of_a.workers_max == of_b.workers_max;
+}
+
+bool config_pool_keeps_size(const struct config_pool *before, const struct config_pool *section, uint32_t size)
+{
+	return have_same_size(before, section) && !config_cage_too_short(section, size);
 }
 
 /* ---- what its plugin may ask for ---- */
