@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Installs what is missing to build, test, measure and check objpool on Debian 12.
-#   scripts/deps.sh [build] [test] [bench] [lint] [bench-python] [node]   (no argument: build)
+#   scripts/deps.sh [build] [test] [bench] [lint] [bench-python] [node] [go]   (no argument: build)
 # Calls apt-get only when something is missing, and sudo only when not root. The servers that `bench` brings are neither
 # started nor enabled: the benchmarks start their own.
 set -eu
@@ -13,6 +13,7 @@ bench='openssl gearman-job-server libgearman-dev nats-server libnats-dev redis-s
 lint='clang clang-format clang-tidy cppcheck libclang-rt-14-dev mandoc'
 bench_python='python3-venv'
 node='nodejs npm'
+go='golang-go ca-certificates'
 servers='gearman-job-server nats-server redis-server'
 
 usage() {
@@ -52,6 +53,7 @@ for group; do
 	lint) wanted="$wanted $lint" ;;
 	bench-python) wanted="$wanted $bench_python" ;;
 	node) wanted="$wanted $node" ;;
+	go) wanted="$wanted $go" ;;
 	*) usage ;;
 	esac
 done

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package objpool
+
+import (
+	"reflect"
+	"sync"
+
+	"github.com/vmihailenco/msgpack/v5"
+)
+
+// A packer holds the bytes of a message that is being made, without its head, and the descriptors that go with it.
+type packer struct {
+	b     []byte
+	files *fileStore // where large values go. nil: into the message
+	sent  []*sentFile
+}
+
+var packers = sync.Pool{New: func() any { return new(packer) }}
+
+const keptPacker = 64 << 10 // a packer with more room than that is not kept
+
+func newPacker(files *fileStore) *packer {
+	p := packers.Get().(*packer)
+	p.files = files
+	return p
+}
+
+// free keeps the packer for another message. Its bytes have been copied.
+func (p *packer) free() {
+	if cap(p.b) > keptPacker {
+		return
+	}
+	p.b, p.files, p.sent = p.b[:0], nil, nil
+	packers.Put(p)
+}
+
+// drop frees a packer whose message is not sent.
+func (p *packer) drop() {
+	p.closeFiles()
+	p.free()
+}
+
+func (p *packer) closeFiles() {
+	for _, file := range p.sent {
+		file.close()
+	}
+	p.sent = nil
+}
+
+// Write takes bytes from the msgpack library.
+func (p *packer) Write(b []byte) (int, error) {
+	p.b = append(p.b, b...)
+	return len(b), nil
+}
+
+// WriteByte takes a byte from the msgpack library.
+func (p *packer) WriteByte(c byte) error {
+	p.b = append(p.b, c)
+	return nil
+}
+
+// values packs an array of values.
+func (p *packer) values(values []any) error {
+	p.b = appendArrayHead(p.b, len(values))
+	for _, value := range values {
+		if err := p.value(value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *packer) mapping(m map[string]any) error {
+	p.b = appendMapHead(p.b, len(m))
+	for key, value := range m {
+		p.b = appendString(p.b, key)
+		if err := p.value(value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// value packs one value: the commonest types here, all others by the msgpack library.
+func (p *packer) value(value any) error {
+	switch v := value.(type) {
+	case nil:
+		p.b = append(p.b, wireNil)
+	case bool:
+		p.b = appendBool(p.b, v)
+	case int:
+		p.b = appendInt(p.b, int64(v))
+	case int64:
+		p.b = appendInt(p.b, v)
+	case int32:
+		p.b = appendInt(p.b, int64(v))
+	case uint64:
+		p.b = appendUint(p.b, v)
+	case float64:
+		p.b = appendFloat(p.b, v)
+	case string:
+		p.b = appendString(p.b, v)
+	case []byte:
+		p.bytes(v)
+	case Raw:
+		return p.raw(v)
+	case Ext:
+		p.b = appendExt(p.b, v.Type, v.Data)
+	case []any:
+		return p.values(v)
+	case map[string]any:
+		return p.mapping(v)
+	default:
+		return p.numbers(value)
+	}
+	return nil
+}
+
+// numbers packs arrays of common types.
+func (p *packer) numbers(value any) error {
+	switch v := value.(type) {
+	case []int:
+		p.b = appendArrayHead(p.b, len(v))
+		for _, n := range v {
+			p.b = appendInt(p.b, int64(n))
+		}
+	case []float64:
+		p.b = appendArrayHead(p.b, len(v))
+		for _, f := range v {
+			p.b = appendFloat(p.b, f)
+		}
+	case []string:
+		p.b = appendArrayHead(p.b, len(v))
+		for _, s := range v {
+			p.b = appendString(p.b, s)
+		}
+	default:
+		return p.byLibrary(value)
+	}
+	return nil
+}
+
+// raw packs what must be one whole value.
+func (p *packer) raw(v Raw) error {
+	if _, rest, ok := readRaw(v); !ok || len(rest) > 0 {
+		return errNotOneValue
+	}
+	p.b = append(p.b, v...)
+	return nil
+}
+
+func (p *packer) bytes(v []byte) {
+	if v == nil {
+		p.b = append(p.b, wireNil)
+		return
+	}
+	if p.files != nil && len(v) >= largeValue && len(p.sent) < maxFiles {
+		if file := p.files.filled(v); file != nil {
+			p.sent = append(p.sent, file)
+			p.b = appendReference(p.b, len(v))
+			return
+		}
+	}
+	p.b = append(appendBinHead(p.b, len(v)), v...)
+}
+
+func (p *packer) byLibrary(value any) error {
+	enc := msgpack.GetEncoder()
+	defer msgpack.PutEncoder(enc)
+	enc.Reset(p)
+	enc.UseCompactInts(true)
+	if list := reflect.ValueOf(value); list.Kind() == reflect.Slice && list.Type().Elem().Kind() != reflect.Uint8 {
+		p.b = appendArrayHead(p.b, list.Len())
+		for i := 0; i < list.Len(); i++ {
+			if err := enc.Encode(list.Index(i).Interface()); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return enc.Encode(value)
+}

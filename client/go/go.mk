@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
+# The library for Go. Included by scripts/languages.mk. Modules that are missing come from Go's own proxy.
+.PHONY: check-go
+GO ?= go
+
+check-go: all # the library for Go: its tests, each with a real daemon
+	@command -v $(GO) >/dev/null || sh scripts/deps.sh go
+	@cd client/go && unformatted=$$(gofmt -l .) && if [ -n "$$unformatted" ]; then echo "gofmt -w $$unformatted"; exit 1; fi
+	cd client/go && $(GO) vet ./... && OBJPOOL_BUILD=$(abspath $(B)) $(GO) test -count=1 $(GO_TEST_FLAGS) ./...

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package objpool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+var errNotOneValue = errors.New("a Raw must hold one value")
+
+// Options are the options of a call. The zero value has the daemon's defaults. docs/PROTOCOL.md says more of each.
+type Options struct {
+	// Kwargs are keyword arguments. In a map or scatter each value is an array.
+	Kwargs map[string]any
+	// Bind and BindKwargs are arguments that are the same for all tasks of a map or scatter: they are sent once.
+	Bind       []any
+	BindKwargs map[string]any
+	// ArgsAs says what the arguments of a map or scatter are: "zip" (arrays; the default), or one array of items: "single" (each
+	// is the one argument), "positional" (each is an array of arguments), "keyword" (each is a map of keyword arguments).
+	ArgsAs string
+	// Errors says what happens when a task of an all, map or scatter fails: "wait" (the default; all finish, then the call fails
+	// with the first failure), "first" (it fails at once) or "collect" (it succeeds; results are Outcomes).
+	Errors string
+	// Timeout is how long the call may take. The context's deadline counts as well; the daemon is told the nearer one.
+	Timeout time.Duration
+	// Chunk is, of a map, how many items a worker is handed at once.
+	Chunk int
+	// Idempotent calls may be run again when their worker dies.
+	Idempotent bool
+	// Unordered streams give results as they come, instead of in the order of the items.
+	Unordered bool
+	// Window is, of a streamed map, how many items may be accepted and not yet taken as results.
+	Window int
+	// Sync has a map run in rounds of one item per slot.
+	Sync bool
+	// Progress is called with what the method says of how far it is, by the goroutine that waits for the call.
+	Progress func(Progress)
+	// Sticky calls of all are replayed on instances that are built later: "append" or "replace".
+	Sticky string
+	// Traceparent is the trace to which the call belongs, as in W3C Trace Context.
+	Traceparent string
+	// Retry makes the call again when it has failed with an error that may pass, and has not run (or is Idempotent). Nil: as
+	// Config.Retry says.
+	Retry *Retry
+	// Direct calls of one instance go straight to its worker, on Unix sockets, where that is possible. Else they go the ordinary
+	// way, and give the same.
+	Direct bool
+}
+
+// A Request is a call in full. Most programs use [Call], [Begin], [Stream] and the methods of [Target] instead.
+type Request struct {
+	// Target is a pool with or without a selector: "sim", "sim:2", "sim:all", "sim:map", "sim:scatter", "sim:key=abc". The
+	// daemon's own methods have "objpool".
+	Target  string
+	Method  string
+	Args    []any
+	Options Options
+
+	lease  *Lease           // whose connection it needs
+	stream string           // the option `stream`: "" or "runs"
+	fed    bool             // its items follow
+	given  func(raw []byte) // see pending
+	socket func(fd int)
+}
+
+const daemonTarget = "objpool"
+
+// deadlines are when a call must have ended: by its option, and by its context.
+func (r *Request) deadlines(ctx context.Context) (left time.Duration, has bool) {
+	left, has = r.Options.Timeout, r.Options.Timeout > 0
+	if deadline, ok := ctx.Deadline(); ok {
+		if until := time.Until(deadline); !has || until < left {
+			left, has = until, true
+		}
+	}
+	return left, has
+}
+
+// isPlain reports whether the short form "target.method" says it all.
+func (r *Request) isPlain() bool {
+	o := &r.Options
+	return r.stream == "" && o.Kwargs == nil && o.Bind == nil && o.BindKwargs == nil && o.ArgsAs == "" && o.Errors == "" && o.Chunk == 0 &&
+		!o.Idempotent && !o.Unordered && o.Window == 0 && !o.Sync && o.Progress == nil && o.Sticky == "" && o.Traceparent == "" &&
+		!strings.Contains(r.Target, ".")
+}
+
+// packFor writes method and params as they go on a connection.
+func (r *Request) packFor(ctx context.Context, c *conn, p *packer) *Error {
+	if c.direct != nil {
+		return r.packDirect(ctx, p)
+	}
+	return r.pack(ctx, p)
+}
+
+// pack writes method and params.
+func (r *Request) pack(ctx context.Context, p *packer) *Error {
+	left, timed := r.deadlines(ctx)
+	var err error
+	switch {
+	case r.Target == daemonTarget, r.isPlain() && !timed:
+		err = r.packPlain(p, r.Target)
+	default:
+		err = r.packFull(p, r.Target, left, timed)
+	}
+	return r.cantSend(err)
+}
+
+// packDirect writes them without the target, as they go on a direct channel.
+func (r *Request) packDirect(ctx context.Context, p *packer) *Error {
+	if left, timed := r.deadlines(ctx); timed || !r.isPlain() {
+		return r.cantSend(r.packFull(p, "", left, timed))
+	}
+	return r.cantSend(r.packPlain(p, ""))
+}
+
+func (r *Request) cantSend(err error) *Error {
+	if err != nil {
+		return newError(BadValue, RanNo, "%s.%s: an argument can't be sent: %v", r.Target, r.Method, err).because(err)
+	}
+	return nil
+}
+
+// packPlain writes "target.method", args; the method alone where there is no target.
+func (r *Request) packPlain(p *packer, target string) error {
+	name := r.Method
+	if target != "" {
+		name = target + "." + r.Method
+	}
+	p.b = appendString(p.b, name)
+	return p.values(r.Args)
+}
+
+// packFull writes "objpool.call", [target, method, args, options].
+func (r *Request) packFull(p *packer, target string, left time.Duration, timed bool) error {
+	p.b = appendArrayHead(appendString(p.b, "objpool.call"), 4)
+	if target == "" {
+		p.b = append(p.b, wireNil)
+	} else {
+		p.b = appendString(p.b, target)
+	}
+	p.b = appendString(p.b, r.Method)
+	if err := r.packArgs(p); err != nil {
+		return err
+	}
+	return r.packOptions(p, left, timed)
+}
+
+// packArgs writes the arguments. Those of a map may be one array of items, which stands in their place.
+func (r *Request) packArgs(p *packer) error {
+	switch {
+	case r.fed:
+		p.b = append(p.b, wireNil)
+		return nil
+	case r.Options.ArgsAs == "" || r.Options.ArgsAs == "zip":
+		return p.values(r.Args)
+	case len(r.Args) != 1:
+		return fmt.Errorf("with ArgsAs %q there is one, the array of items, and not %d", r.Options.ArgsAs, len(r.Args))
+	}
+	return p.value(r.Args[0])
+}
+
+// packOptions writes those options that are given.
+func (r *Request) packOptions(p *packer, left time.Duration, timed bool) error {
+	at, n := len(p.b), 0
+	p.b = append(p.b, 0x80) // a map: how many there are is written at the end. Always below 16
+	key := func(name string, given bool) bool {
+		if given {
+			p.b = appendString(p.b, name)
+			n++
+		}
+		return given
+	}
+	o := &r.Options
+	text := func(name, value string) {
+		if key(name, value != "") {
+			p.b = appendString(p.b, value)
+		}
+	}
+	yes := func(name string, value bool) {
+		if key(name, value) {
+			p.b = appendBool(p.b, true)
+		}
+	}
+	text("stream", r.stream)
+	text("args_as", o.ArgsAs)
+	text("errors", o.Errors)
+	text("sticky", o.Sticky)
+	text("traceparent", o.Traceparent)
+	yes("idempotent", o.Idempotent)
+	yes("sync", o.Sync)
+	yes("progress", o.Progress != nil)
+	if key("ordered", o.Unordered) {
+		p.b = appendBool(p.b, false)
+	}
+	if key("timeout_ms", timed) {
+		p.b = appendUint(p.b, milliseconds(left))
+	}
+	if key("chunk", o.Chunk != 0) {
+		p.b = appendInt(p.b, int64(o.Chunk))
+	}
+	if key("window", o.Window != 0) {
+		p.b = appendInt(p.b, int64(o.Window))
+	}
+	if key("kwargs", o.Kwargs != nil) {
+		if err := p.mapping(o.Kwargs); err != nil {
+			return err
+		}
+	}
+	if key("bind", o.Bind != nil) {
+		if err := p.values(o.Bind); err != nil {
+			return err
+		}
+	}
+	if key("bind_kwargs", o.BindKwargs != nil) {
+		if err := p.mapping(o.BindKwargs); err != nil {
+			return err
+		}
+	}
+	p.b[at] |= byte(n)
+	return nil
+}
+
+// milliseconds rounds up, so that the daemon does not give up before the context does.
+func milliseconds(d time.Duration) uint64 {
+	if d <= 0 {
+		return 0
+	}
+	return uint64((d + time.Millisecond - 1) / time.Millisecond)
+}
