@@ -126,7 +126,7 @@ class Link:
         self._channel = None
         self._route = _channel.route(connection, f"{pool}:0")
         self._ahead = threading.Lock()
-        self._calls = itertools.count(1)
+        self.calls = itertools.count(1)         # a number for each call that takes something
         self._threads = None
         self._is_unsettled = False
         self._greet()
@@ -158,7 +158,7 @@ class Link:
             answer = self._ask_directly(method, params, waits)
         except errors.ObjpoolError as error:
             raise _translated(error) from error
-        if answer != RESEND_ANSWER:
+        if type(answer) is not bytes or answer != RESEND_ANSWER:
             return answer
         self._await_order()
         return self.ask_daemon(method, *params)
@@ -177,11 +177,12 @@ class Link:
         channel = self._direct()
         if channel is None:
             return RESEND_ANSWER
-        needs = self._page.needs(self._place) if self._page is not None and not waits else ()
+        needs = () if waits or self._page is None else self._page.needs(self._place)
+        name = self._prefix + method
         try:
-            answer = channel.call(self._prefix + "after", [needs, method, *params]) if needs else AGAIN_ANSWER
-            while answer == AGAIN_ANSWER:
-                answer = channel.call(self._prefix + method, params)
+            answer = channel.call(self._prefix + "after", [needs, method, *params]) if needs else channel.call(name, params)
+            while type(answer) is bytes and answer == AGAIN_ANSWER:
+                answer = channel.call(name, params)
             return answer
         except NotBegun:
             return RESEND_ANSWER
@@ -248,12 +249,8 @@ class Link:
         finally:
             _memory_file.close(descriptor)
 
-    def next_call(self):
-        """A number for a call that takes something."""
-        return next(self._calls)
-
     def take(self, number, ident, method, args):
-        """The same for a call that takes something. `args` are plain: whether it waits, and how long."""
+        """The same for a call that takes something. number: of `calls`. `args` are plain: whether it waits, and how long."""
         waits = args[0] is True and args[-1] in (True, None)
         answer = self._ask("take", [self._number, threading.get_ident(), number, ident, method, *args], waits)
         return answer if type(answer) in PLAIN else self._checked(answer)

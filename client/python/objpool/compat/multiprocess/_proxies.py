@@ -143,7 +143,7 @@ class BaseProxy(_StandardProxy):
 
     def _next_call(self):
         """A number for `_take`, or None."""
-        return None if self._link is None or self._id & THREADS else self._link.next_call()
+        return None if self._link is None or self._id & THREADS else next(self._link.calls)
 
     def _take(self, number, methodname, *args):
         """A call that takes something."""

@@ -91,7 +91,7 @@ class Queue:
 
     def _add(self, item):
         self._unfinished += 1
-        if not self._hand_out(item):
+        if not self._getters or not self._hand_out(item):
             self._items.append(item)
 
     def _hand_out(self, item):

@@ -230,7 +230,8 @@ class Referents:
             refused = self._refused(client)
             if refused is not MADE:
                 return refused
-        client.large.pop(thread, None)      # what the thread's last call has taken has come
+        if client.large:
+            client.large.pop(thread, None)      # what the thread's last call has taken has come
         return self._run(client, thread, call, ident, method, args, {})
 
     def put(self, number, thread, ident, idents, item, *rest):
@@ -264,8 +265,12 @@ class Referents:
     def ahead(self, number, thread, ident, method, *args):
         """A call that the client has sent ahead. Its error is that of the client's next call."""
         client = self._clients.get(number) or self._ended.get(number)
-        if client is not None:
+        if client is None:
+            return
+        if self._waiting:
             self._in_order(client, (), self._ahead, client, thread, ident, method, *args)
+        else:
+            self._ahead(client, thread, ident, method, *args)
 
     def ahead_pickled(self, number, thread, ident, method, data):
         client = self._clients.get(number) or self._ended.get(number)
