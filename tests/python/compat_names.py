@@ -44,10 +44,20 @@ REASONS = {
 
 
 def ours(original):
-    """The module of objpool.compat that stands for one of an original."""
+    """The name of the module of objpool.compat that stands for one of an original."""
     package, _, rest = original.partition(".")
     package = "multiprocess" if package == "multiprocessing" else package
     return f"objpool.compat.{package}" + (f".{rest}" if rest else "")
+
+
+def stand_in_of(original):
+    """The same, imported; None: there is none."""
+    try:
+        return importlib.import_module(ours(original))
+    except ModuleNotFoundError as error:
+        if error.name != ours(original):
+            raise
+        return None
 
 
 def modules_of(package):
@@ -92,33 +102,35 @@ def reason_of(name):
     return next((why for known, why in REASONS.items() if name == known or known.endswith("*") and name.startswith(known[:-1])), None)
 
 
-def file_of(value, stand_in):
-    """The file that a value of our module is defined in."""
+def is_here(file):
+    return "objpool" in (file or "")
+
+
+def is_ours(name, value, stand_in):
+    """Whether objpool's code makes this value of a module of ours. Otherwise the standard library's does, maybe executed once more."""
     value = getattr(value, "__func__", value)
-    codes = [value.__code__] if hasattr(value, "__code__") else [
-        member.__code__ for member in vars(value).values() if hasattr(member, "__code__")] if inspect.isclass(value) else []
+    parts = [value, *vars(value).values()] if inspect.isclass(value) else [value]
+    codes = [part.__code__ for part in parts if hasattr(part, "__code__")]
     if codes:
-        return codes[0].co_filename
-    module = sys.modules.get(getattr(value, "__module__", None), stand_in)
-    return getattr(module, "__file__", None) or stand_in.__file__
+        return any(is_here(code.co_filename) for code in codes)
+    home = sys.modules.get(getattr(value, "__module__", None), stand_in)
+    return is_here(getattr(home, "__file__", None)) and not any(
+        vars(module).get(name) is value for module in tuple(sys.modules.values())
+        if module.__name__.startswith("objpool.compat.") and not is_here(getattr(module, "__file__", None)))
 
 
-def print_table(package):
-    """A row for each module: which of its public names are objpool's, the standard library's, or missing."""
-    print("| module | objpool's | the standard library's | missing |\n|---|---|---|---|")
+def table_of(package):
+    """The lines of a table: whose the public names of each module are."""
+    yield "| module | objpool's code | the standard library's |"
+    yield "|---|---|---|"
     for original, module in modules_of(package):
-        try:
-            stand_in = importlib.import_module(ours(original))
-        except ImportError:
-            stand_in = None
-        rows = {"ours": [], "the standard library's": [], "missing": []}
-        for name, _ in public_names(module):
-            if stand_in is None or not hasattr(stand_in, name):
-                rows["missing"].append(name)
-            else:
-                is_ours = "objpool" in file_of(getattr(stand_in, name), stand_in)
-                rows["ours" if is_ours else "the standard library's"].append(name)
-        print(f"| `{original.partition('.')[2] or package}` | " + " | ".join(", ".join(names) for names in rows.values()) + " |")
+        stand_in = stand_in_of(original)
+        names = [name for name, _ in public_names(module) if hasattr(stand_in, name)]
+        mine = [name for name in names if is_ours(name, getattr(stand_in, name), stand_in)]
+        if not names:
+            continue
+        both = [", ".join(f"`{name}`" for name in some) for some in (mine, [name for name in names if name not in mine])]
+        yield f"| `{original.partition('.')[2] or package}` | {both[0]} | {both[1]} |"
 
 
 def main(folder):
@@ -127,11 +139,7 @@ def main(folder):
     for package in PACKAGES:
         count = 0
         for original, module in modules_of(package):
-            try:
-                stand_in = importlib.import_module(ours(original))
-            except ImportError:
-                stand_in = None
-            for name in missing_from(original, module, stand_in):
+            for name in missing_from(original, module, stand_in_of(original)):
                 count += 1
                 why = reason_of(name)
                 print(f"{name:60} {why or '?'}")
@@ -144,6 +152,6 @@ def main(folder):
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--table"]:
         sys.path[1:1] = sys.argv[2:]
-        print_table("multiprocess" if sys.argv[2:] else "multiprocessing")
+        print(*table_of("multiprocess" if sys.argv[2:] else "multiprocessing"), sep="\n")
     else:
         sys.exit(main(*sys.argv[1:]))

@@ -4,10 +4,12 @@ import importlib
 import multiprocessing
 import multiprocessing.context
 import pickle
+import sys
 
 import pytest
 
 import compat_names
+from harness import ROOT
 from objpool.compat import multiprocess, objectproxypool, parallelize
 
 
@@ -15,6 +17,12 @@ def test_all_names_of_the_standard_library():
     found = compat_names.modules_of("multiprocessing")
     assert [name for original, module in found
             for name in compat_names.missing_from(original, module, importlib.import_module(compat_names.ours(original)))] == []
+
+
+@pytest.mark.skipif(sys.version_info[:3] != (3, 11, 2), reason="the table is of CPython 3.11.2")
+def test_the_table_of_names_is_true():
+    table = "\n".join(compat_names.table_of("multiprocessing"))
+    assert table in (ROOT / "docs" / "COMPAT.md").read_text()
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver", None])
