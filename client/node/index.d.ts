@@ -142,11 +142,11 @@ type Names<Api> = { [K in keyof Api]: Api[K] extends (...args: never[]) => unkno
 type IsAny<T> = 0 extends 1 & T ? true : false;
 
 type OneMethods<Api> = { [K in Names<Api>]: OneMethod<Arguments<Api[K]>, Result<Api[K]>> };
-type AllMethods<Api> = { [K in Names<Api>]: AllMethod<Arguments<Api[K]>, Result<Api[K]>> };
-type MapMethods<Api> = { [K in Names<Api>]: MapMethod<Arguments<Api[K]>, Result<Api[K]>> };
+type AllMethods<Api, E> = { [K in Names<Api>]: AllMethod<Arguments<Api[K]>, Whole<Result<Api[K]>> | E> };
+type MapMethods<Api, E> = { [K in Names<Api>]: MapMethod<Arguments<Api[K]>, Whole<Result<Api[K]>> | E> };
 type OneMethod<A extends unknown[], R> = Method<A, Whole<R>, A, Item<R>>;
-type AllMethod<A extends unknown[], R> = Method<A, Whole<R>[], A, Whole<R>>;
-type MapMethod<A extends unknown[], R> = Method<Zipped<A>, Whole<R>[], Fed<A>, Whole<R>>;
+type AllMethod<A extends unknown[], R> = Method<A, R[], A, R>;
+type MapMethod<A extends unknown[], R> = Method<Zipped<A>, R[], Fed<A>, R>;
 type AnyMethods = { [method: string]: any };
 
 /** What all parts of a pool have beside the methods. Methods of these names are called by `call`. */
@@ -160,21 +160,32 @@ export interface PartBase {
 	toString(): string;
 }
 
-/** The same with these options, beside those that it has. An option that is undefined is taken away. */
+/* The same with these options, beside those that it has. An option that is undefined is taken away. */
 interface OneOptions<Api> { options(options: CallOptions): One<Api> }
-interface AllOptions<Api> { options(options: CallOptions): All<Api> }
-interface MappedOptions<Api> { options(options: CallOptions): Mapped<Api> }
 interface LeaseWithOptions<Api> { options(options: CallOptions): Lease<Api> }
-interface PoolOptions<Api> { options(options: CallOptions): Pool<Api> }
+interface AllOptions<Api, E> {
+	options(options: Collecting): All<Api, ObjpoolError>;
+	options(options: CallOptions): All<Api, E>;
+}
+interface MappedOptions<Api, E> {
+	options(options: Collecting): Mapped<Api, ObjpoolError>;
+	options(options: CallOptions): Mapped<Api, E>;
+}
+interface PoolOptions<Api, E> {
+	options(options: Collecting): Pool<Api, ObjpoolError>;
+	options(options: CallOptions): Pool<Api, E>;
+}
+/** Options with which errors of tasks are results. */
+type Collecting = CallOptions & { errors: "collect" };
 
 type Methods<Api, Typed> = IsAny<Api> extends true ? AnyMethods : Typed;
 
 /** One instance, or any. */
 export type One<Api = any> = PartBase & OneOptions<Api> & Methods<Api, OneMethods<Api>>;
-/** Each instance: results are arrays, in slot order. */
-export type All<Api = any> = PartBase & AllOptions<Api> & Methods<Api, AllMethods<Api>>;
+/** Each instance: results are arrays, in slot order. `E` stands for a failed task: ObjpoolError with `errors: "collect"`. */
+export type All<Api = any, E = never> = PartBase & AllOptions<Api, E> & Methods<Api, AllMethods<Api, E>>;
 /** One task for each item: arguments are iterables, and results are arrays. */
-export type Mapped<Api = any> = PartBase & MappedOptions<Api> & Methods<Api, MapMethods<Api>>;
+export type Mapped<Api = any, E = never> = PartBase & MappedOptions<Api, E> & Methods<Api, MapMethods<Api, E>>;
 
 export interface LeaseOptions {
 	/** The instance; without it, the first that is free. */
@@ -196,14 +207,14 @@ export type Lease<Api = any> = PartBase & AsyncDisposable & LeaseWithOptions<Api
 } & Methods<Api, OneMethods<Api>>;
 
 /** What a pool has beside the methods of its instances. */
-export interface PoolBase<Api> extends PartBase, AsyncDisposable {
+export interface PoolBase<Api, E> extends PartBase, AsyncDisposable {
 	readonly name: string;
 	/** Each instance. */
-	readonly all: All<Api>;
+	readonly all: All<Api, E>;
 	/** One task for each item, on whichever instance is free. */
-	readonly map: Mapped<Api>;
+	readonly map: Mapped<Api, E>;
 	/** Item i on slot i. */
-	readonly scatter: Mapped<Api>;
+	readonly scatter: Mapped<Api, E>;
 	/** The instance in that slot. */
 	slot(number: number): One<Api>;
 	/** The same instance for the same key. */
@@ -218,7 +229,7 @@ export interface PoolBase<Api> extends PartBase, AsyncDisposable {
 }
 
 /** A pool. `Api` is the interface of its instances: `interface Sim { step(dt: number): number }`. */
-export type Pool<Api = any> = PoolBase<Api> & PoolOptions<Api> & Methods<Api, OneMethods<Api>>;
+export type Pool<Api = any, E = never> = PoolBase<Api, E> & PoolOptions<Api, E> & Methods<Api, OneMethods<Api>>;
 
 /** The keys of a pool's section in objpoold.conf(5). */
 export interface PoolSettings {

@@ -5,6 +5,7 @@ const timers = require("node:timers/promises");
 const { ObjpoolError } = require("./errors.js");
 
 const SLACK_MS = 5_000; // after the deadline, of which the daemon tells, until the daemon counts as gone
+const TIMER_MAX = 2 ** 31 - 1;
 const CANCEL_MS = 1_000; // that a cancelled call waits for the daemon to say whether it ran
 
 /** The error of a call whose signal was aborted, before it was sent or with no answer since. */
@@ -19,6 +20,12 @@ function by_signal(error, signal) {
 	error.name = "AbortError";
 	error.cause = signal.reason;
 	return error;
+}
+
+/** Calls a user's function, after what is going on here: what it throws is its own affair. */
+function tell(progress, params) {
+	if (progress)
+		queueMicrotask(() => progress(...params));
 }
 
 /** What waits for the answer. */
@@ -53,7 +60,7 @@ class Call {
 
 	give_up_after(milliseconds, error) {
 		clearTimeout(this.timer);
-		this.timer = setTimeout(() => this.reject(error), Math.min(milliseconds, 2 ** 31 - 1)).unref();
+		this.timer = setTimeout(() => this.reject(error), Math.min(milliseconds, TIMER_MAX)).unref();
 	}
 
 	answer(error, value) {
@@ -69,7 +76,7 @@ class Call {
 
 	notice(name, params) {
 		if (name === "objpool.progress")
-			this.options.progress?.(...params);
+			tell(this.options.progress, params);
 	}
 }
 
@@ -77,22 +84,23 @@ function call_on(connection, method, params, options) {
 	return new Promise((resolve, reject) => new Call(connection, options, resolve, reject).send(method, params));
 }
 
-/** The signal of a call that waits for a connection; undefined: nothing bounds that wait. */
-function limit_of({ signal, timeoutMs }) {
-	if (timeoutMs === undefined)
-		return signal;
-	const late = new AbortController();
-	const end = () => late.abort(new ObjpoolError("TIMEOUT", "there is no connection to the daemon", { ran: "no" }));
-	setTimeout(end, timeoutMs).unref();
-	signal?.addEventListener("abort", () => late.abort(aborted(signal, "no")), { once: true });
-	return late.signal;
+/** Waits for a connection; no longer than the call's signal and deadline allow. */
+async function reach(source, { signal, timeoutMs }) {
+	const limit = new AbortController();
+	const on_abort = () => limit.abort(aborted(signal, "no"));
+	const late = () => limit.abort(new ObjpoolError("TIMEOUT", "there is no connection to the daemon", { ran: "no" }));
+	const timer = timeoutMs === undefined ? undefined : setTimeout(late, Math.min(timeoutMs, TIMER_MAX));
+	signal?.addEventListener("abort", on_abort, { once: true });
+	try {
+		return await source.reach(limit.signal);
+	} finally {
+		clearTimeout(timer);
+		signal?.removeEventListener("abort", on_abort);
+	}
 }
 
-async function call_when_reached(reach, method, params, options) {
-	const connection = await reach(limit_of(options)).catch((error) => {
-		throw options.signal?.aborted ? aborted(options.signal, "no") : error;
-	});
-	return call_on(connection, method, params, options);
+async function call_when_reached(source, method, params, options) {
+	return call_on(await reach(source, options), method, params, options);
 }
 
 function attempt(source, method, params, options) {
@@ -100,7 +108,7 @@ function attempt(source, method, params, options) {
 		return Promise.reject(aborted(options.signal, "no"));
 	if (source.connection)
 		return call_on(source.connection, method, params, options);
-	return call_when_reached((limit) => source.reach(limit), method, params, options);
+	return call_when_reached(source, method, params, options);
 }
 
 async function attempts(source, method, params, options) {
@@ -127,4 +135,4 @@ function call(source, method, params, options) {
 	return options.retry ? attempts(source, method, params, options) : attempt(source, method, params, options);
 }
 
-module.exports = { call, aborted, by_signal };
+module.exports = { call, reach, aborted, by_signal, tell };

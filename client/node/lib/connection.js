@@ -12,7 +12,7 @@ const { Writer } = require("./encode.js");
 const { ObjpoolError, error_of } = require("./errors.js");
 const { Incoming } = require("./incoming.js");
 const { skip_value } = require("./scan.js");
-const { open_socket } = require("./socket.js");
+const { cant_connect, open_socket } = require("./socket.js");
 
 const RESPONSE = 1;
 const BUFFER = 1 << 16; // buffers of this size are used again
@@ -54,7 +54,7 @@ class Connection extends EventEmitter {
 			connection.limit = connection.hello.limits?.max_message ?? Infinity;
 		} catch (error) {
 			connection.close();
-			throw error;
+			throw error.code === "CONNECTION_LOST" ? cant_connect(address, error) : error;
 		} finally {
 			limit?.removeEventListener("abort", on_limit);
 		}
@@ -254,9 +254,9 @@ class Connection extends EventEmitter {
 		this.pending.clear();
 		this.holders.clear();
 		this.socket.unref();
-		this.emit("lost", this.lost);
 		for (const entry of entries)
 			entry.answer(this.lost, null);
+		this.emit("lost", this.lost);
 	}
 
 	why_lost(text, cause) {

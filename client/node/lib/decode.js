@@ -58,18 +58,18 @@ class Reader {
 	text(size) {
 		const at = this.pass(size);
 		if (size > SHORT_TEXT)
-			return this.buffer.utf8Slice(at, at + size);
+			return this.buffer.toString("utf8", at, at + size);
 		const buffer = this.buffer;
 		let hash = size;
 		for (let i = at; i < at + size; i++) {
 			if (buffer[i] >= 0x80)
-				return buffer.utf8Slice(at, at + size);
+				return buffer.toString("utf8", at, at + size);
 			hash = hash * 31 + buffer[i] | 0;
 		}
 		const known = texts[hash & TEXTS - 1];
 		if (is_same(known, buffer, at, size))
 			return known;
-		const made = buffer.latin1Slice(at, at + size);
+		const made = buffer.toString("latin1", at, at + size);
 		if (size <= TEXT_REMEMBERED)
 			texts[hash & TEXTS - 1] = made;
 		return made;

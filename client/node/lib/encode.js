@@ -7,11 +7,12 @@ const { ARRAY, Ext, Float, NdArray, bytes_of, dtype_of, header_size } = require(
 const DEPTH_MAX = 64; // the daemon's limit is lower; this one ends circles
 const SHORT_TEXT = 24;
 const FIRST_SIZE = 1 << 16;
+const SMALL_SIZE = 256; // of a writer for one value
 const TIMESTAMP = 0xff;
 
 class Writer {
-	constructor() {
-		this.buffer = Buffer.allocUnsafeSlow(FIRST_SIZE);
+	constructor(size = FIRST_SIZE) {
+		this.buffer = Buffer.allocUnsafeSlow(size);
 		this.position = 0;
 	}
 
@@ -145,7 +146,7 @@ class Writer {
 		else
 			this.sized(size, 0xd9, 0xda, 0xdb);
 		this.room(size);
-		this.buffer.utf8Write(value, this.position, size);
+		this.buffer.write(value, this.position, size, "utf8");
 		this.position += size;
 	}
 
@@ -314,7 +315,7 @@ class Writer {
 
 /** The bytes of one value. */
 function encode(value) {
-	const writer = new Writer();
+	const writer = new Writer(SMALL_SIZE);
 	writer.value(value, 0);
 	return writer.take();
 }

@@ -6,12 +6,13 @@
 const { Writer } = require("./encode.js");
 const { ObjpoolError } = require("./errors.js");
 
+const FIRST_SIZE = 1 << 12;
 const BATCH = 1 << 17; // bytes of items that are sent together
 
 /** Items that are packed as one message objpool.feed, while they come. */
 class Batch {
 	constructor(msgid) {
-		this.writer = new Writer();
+		this.writer = new Writer(FIRST_SIZE);
 		this.writer.raw(Buffer.from([0x93, 2]));
 		this.writer.text("objpool.feed");
 		this.writer.byte(0x92);

@@ -3,18 +3,18 @@
 /* The options of calls: what they are on the wire, and which are for this side alone. */
 const { Retry } = require("./retry.js");
 
-const WIRE = {
+const WIRE = new Map(Object.entries({
 	timeoutMs: "timeout_ms", kwargs: "kwargs", bind: "bind", bindKwargs: "bind_kwargs", argsAs: "args_as", errors: "errors",
 	chunk: "chunk", idempotent: "idempotent", ordered: "ordered", window: "window", sync: "sync", sticky: "sticky",
 	traceparent: "traceparent", priority: "priority",
-};
+}));
 const LOCAL = new Set(["signal", "progress", "raw", "retry"]);
 
 /** The options with those of `more`, which are looked at. An undefined one takes away what was given before. */
 function merge(options, more) {
 	const merged = { ...options };
 	for (const [name, value] of Object.entries(more ?? {})) {
-		if (!WIRE[name] && !LOCAL.has(name))
+		if (!WIRE.has(name) && !LOCAL.has(name))
 			throw new TypeError(`there is no option "${name}"`);
 		if (value === undefined || value === null)
 			delete merged[name];
@@ -30,9 +30,9 @@ function merge(options, more) {
 function to_wire(options, more) {
 	let wire = more ?? null;
 	for (const name in options) {
-		if (WIRE[name]) {
+		if (WIRE.has(name)) {
 			wire ??= {};
-			wire[WIRE[name]] ??= options[name];
+			wire[WIRE.get(name)] ??= options[name];
 		}
 	}
 	if (options.progress)

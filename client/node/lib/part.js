@@ -2,7 +2,7 @@
 "use strict";
 /* A pool, or a part of it, as an object whose attributes are the methods of its instances. */
 const { inspect } = require("node:util");
-const { call, aborted } = require("./call.js");
+const { call, reach, aborted } = require("./call.js");
 const { error_of } = require("./errors.js");
 const { Feeder } = require("./feeder.js");
 const { arrays_of, items_of } = require("./input.js");
@@ -80,7 +80,7 @@ class Part {
 		const { signal } = this.given;
 		if (signal?.aborted)
 			throw aborted(signal, "no");
-		const connection = this.source.connection ?? await this.source.reach(signal);
+		const connection = this.source.connection ?? await reach(this.source, this.given);
 		connection.notify(...this.request(name, args));
 		await connection.drained();
 	}
@@ -113,7 +113,7 @@ class Part {
 			stream.begin(this.source.connection, ...request);
 			return;
 		}
-		this.source.reach(this.given.signal).then(
+		reach(this.source, this.given).then(
 			(connection) => stream.begin(connection, ...request),
 			(error) => stream.give_up(error));
 	}

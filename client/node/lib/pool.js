@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 "use strict";
 /* A pool, and an instance of it that one client has for itself. */
-const { call, aborted } = require("./call.js");
+const { call, reach, aborted } = require("./call.js");
 const { ObjpoolError } = require("./errors.js");
 const { Part, face } = require("./part.js");
 const { slot_target } = require("./target.js");
@@ -118,7 +118,7 @@ class Lease extends Part {
 async function take(pool, { slot, timeoutMs, leaseMs, signal }) {
 	if (signal?.aborted)
 		throw aborted(signal, "no");
-	const connection = pool.source.connection ?? await pool.source.reach(signal);
+	const connection = pool.source.connection ?? await reach(pool.source, { signal, timeoutMs });
 	const wire = { slot, timeout_ms: timeoutMs, lease_ms: leaseMs }; // what is undefined is left out
 	const got = await call({ connection }, "objpool.lease", [pool.target, wire], { signal });
 	if (signal?.aborted) {

@@ -16,6 +16,10 @@ function begin(where, credentials) {
 	return [tls.connect({ host: where.host, port: where.port, ...credentials.tls(where.host) }), "secureConnect"];
 }
 
+function cant_connect(address, cause) {
+	return new ObjpoolError("NO_DAEMON", `can't connect to ${address}: ${cause.message || cause.code}`, { cause });
+}
+
 /** A connected socket. `limit` is an AbortSignal that ends the attempt. */
 function open_socket(address, credentials, limit) {
 	const where = parse(address);
@@ -24,11 +28,11 @@ function open_socket(address, credentials, limit) {
 		socket.setNoDelay(true);
 		socket.setKeepAlive(true, KEEPALIVE_MS);
 	}
+	socket.on("error", () => {}); // that it has ended is said by the others
 	return new Promise((resolve, reject) => {
 		const fail = (error) => {
 			socket.destroy();
-			const text = `can't connect to ${address}: ${error.message || error.code}`;
-			reject(new ObjpoolError("NO_DAEMON", text, { cause: error }));
+			reject(cant_connect(address, error));
 		};
 		const on_limit = () => fail(limit.reason);
 		const on_close = () => fail(new Error("it has closed the connection"));
@@ -44,4 +48,4 @@ function open_socket(address, credentials, limit) {
 	});
 }
 
-module.exports = { open_socket };
+module.exports = { cant_connect, open_socket };

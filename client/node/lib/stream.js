@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 "use strict";
 /* Results one by one. */
-const { aborted, by_signal } = require("./call.js");
+const { aborted, by_signal, tell } = require("./call.js");
 const { error_of } = require("./errors.js");
 
 const HELD = 1 << 20; // bytes of results that nobody has taken, from which on no more are read
@@ -61,7 +61,7 @@ class Stream {
 
 	notice(name, values, size) {
 		if (name === "objpool.progress")
-			this.options.progress?.(...values);
+			tell(this.options.progress, values);
 		else if (this.is_over)
 			return;
 		else if (name === "objpool.credit")
@@ -166,7 +166,8 @@ class Stream {
 		return undefined;
 	}
 
-	advance(shape) {
+	/** The promise of the next step. `face` must live until then. */
+	advance(shape, face) {
 		if (this.waiters.length === 0) {
 			try {
 				const step = this.step(shape);
@@ -177,7 +178,7 @@ class Stream {
 			}
 			this.feeder?.pump();
 		}
-		return new Promise((resolve, reject) => this.waiters.push({ resolve, reject, shape }));
+		return new Promise((resolve, reject) => this.waiters.push({ resolve, reject, shape, face }));
 	}
 
 	/** Ends it with an error for whoever asks next. */
@@ -215,13 +216,20 @@ class Stream {
 const only_value = (index, value) => value;
 const with_index = (index, value) => [index, value];
 
+/* A stream that its user has forgotten is cancelled when the garbage is collected. */
+const forgotten = new FinalizationRegistry((stream) => stream.stop());
+
 class Results {
+	#origin; // keeps it from being forgotten
 	#stream;
 	#shape;
 
-	constructor(stream, shape = only_value) {
+	constructor(stream, shape = only_value, origin = undefined) {
 		this.#stream = stream;
 		this.#shape = shape;
+		this.#origin = origin;
+		if (!origin)
+			forgotten.register(this, stream);
 	}
 
 	/** {items, failed, itemNs}, once the stream has ended. */
@@ -230,7 +238,7 @@ class Results {
 	}
 
 	next() {
-		return this.#stream.advance(this.#shape);
+		return this.#stream.advance(this.#shape, this);
 	}
 
 	/** Cancels the call, if it has not ended. */
@@ -246,7 +254,7 @@ class Results {
 
 	/** The same stream as pairs [index, value]. */
 	entries() {
-		return new Results(this.#stream, with_index);
+		return new Results(this.#stream, with_index, this);
 	}
 
 	/** All results that are still to come. */

@@ -25,11 +25,11 @@ class Float {
 	}
 }
 
-const KINDS = {
-	i1: Int8Array, u1: Uint8Array, b1: Uint8Array, i2: Int16Array, u2: Uint16Array, i4: Int32Array, u4: Uint32Array,
+const KINDS = new Map(Object.entries({
+	b1: Uint8Array, i1: Int8Array, u1: Uint8Array, i2: Int16Array, u2: Uint16Array, i4: Int32Array, u4: Uint32Array,
 	i8: BigInt64Array, u8: BigUint64Array, f4: Float32Array, f8: Float64Array,
-};
-const DTYPES = new Map(Object.entries(KINDS).filter(([kind]) => kind !== "b1").map(([kind, type]) => [type, kind]));
+}));
+const DTYPES = new Map([...KINDS].map(([kind, type]) => [type, kind]));
 const HOST = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1 ? "<" : ">";
 
 const bytes_of = (view) => new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
@@ -55,7 +55,7 @@ class NdArray {
 	/** The elements as a typed array, in `order`; undefined if JavaScript has no such type. */
 	get data() {
 		const [mark, kind] = [String(this.dtype)[0], String(this.dtype).slice(1)];
-		const type = typeof this.dtype === "string" && (mark === "|" || mark === HOST) ? KINDS[kind] : undefined;
+		const type = typeof this.dtype === "string" && (mark === "|" || mark === HOST) ? KINDS.get(kind) : undefined;
 		if (!type)
 			return undefined;
 		const size = type.BYTES_PER_ELEMENT;

@@ -36,6 +36,7 @@ test("forms on the wire that are chosen", () => {
 	assert.deepEqual([...encode(1.0)], [1]);
 	assert.deepEqual([...encode(new Float(1))], [0xcb, 0x3f, 0xf0, 0, 0, 0, 0, 0, 0]);
 	assert.deepEqual([...encode(5n)], [5]);
+	assert.equal(decode(encode("\ud800x")), "\ufffdx"); // half a character
 	assert.deepEqual([...encode(new Uint8Array([1]))], [0xc4, 1, 1]);
 	assert.equal(decode(Buffer.from("cf0020000000000000", "hex")), 2n ** 53n);
 	assert.equal(decode(Buffer.from("ca3fc00000", "hex")), 1.5);
@@ -56,6 +57,7 @@ test("typed arrays are numpy's arrays", () => {
 	assert.deepEqual([grid.shape, grid.order, [...grid.data]], [[2, 3], "F", [1, 2, 3, 4, 5, 6]]);
 	const foreign = decode(encode(new NdArray(Buffer.alloc(8), [1], ">f8")));
 	assert.deepEqual([foreign.data, foreign.bytes.length], [undefined, 8]);
+	assert.equal(new NdArray(Buffer.alloc(8), [1], "<constructor").data, undefined);
 });
 
 test("messages in pieces of any size are the same messages, and each value ends where its bytes end", () => {

@@ -23,6 +23,10 @@ export async function typed(): Promise<void> {
 	await using lease = await sim.lease({ slot: 0 });
 	const leased: number = await lease.step(lease.slot);
 	const got: string = await sim.lease(async (object) => object.name());
+	const collected: (number | ObjpoolError)[] = await sim.map.options({ errors: "collect" }).step([1]);
+	const same: (string | ObjpoolError)[] = await sim.options({ errors: "collect", timeoutMs: 5 }).all.name();
+	// @ts-expect-error: errors are among the results
+	const numbers: number[] = await sim.map.options({ errors: "collect" }).step([1]);
 	// @ts-expect-error: an argument of another type
 	await sim.step("0.5");
 	// @ts-expect-error: no such method
@@ -31,7 +35,7 @@ export async function typed(): Promise<void> {
 	await sim.map.step(1);
 	// @ts-expect-error: no such option
 	sim.options({ timeout: 5 });
-	console.log(one, all, mapped, slot, rows, leased, got);
+	console.log(one, all, mapped, slot, rows, leased, got, collected, same, numbers);
 }
 
 export async function untyped(): Promise<void> {
