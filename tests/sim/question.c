@@ -194,12 +194,13 @@ void question_write(const struct question *question, struct writing *writing)
 
 struct told {
 	struct span code, message, ran;
+	uint64_t items, failed; /* of a stream that failed; UINT64_MAX: not told */
 };
 
 static struct told read_error(const struct world *world, struct span error)
 {
 	struct reader reader = reader_of(error);
-	struct told told = {0};
+	struct told told = {.items = UINT64_MAX, .failed = UINT64_MAX};
 	struct span key, value;
 	uint32_t n;
 
@@ -216,6 +217,10 @@ static struct told read_error(const struct world *world, struct span error)
 			(void)read_text(&look, &told.message);
 		if (span_is(key, "ran"))
 			(void)read_text(&look, &told.ran);
+		if (span_is(key, "items"))
+			(void)read_uint(&look, &told.items);
+		if (span_is(key, "failed"))
+			(void)read_uint(&look, &told.failed);
 	}
 	return told;
 }
@@ -407,6 +412,18 @@ static void check_summary(const struct world *world, const struct question *ques
 			   question->results, all);
 }
 
+/* The error of a stream counts what came, as a summary does; one that had not begun need not. */
+static void check_counts(const struct world *world, const struct question *question, struct span error)
+{
+	const struct told told = read_error(world, error);
+	const bool counted = told.items == question->results && told.failed == question->failures;
+
+	if (!counted && (told.items != UINT64_MAX || question->results > 0))
+		world_fail(world, "a stream's error that does not count what came: %llu and %llu, and %u and %u came",
+			   (unsigned long long)told.items, (unsigned long long)told.failed, question->results,
+			   question->failures);
+}
+
 static void on_result(struct listener *listener, struct question *question, struct reader *reader)
 {
 	const bool items = question->kind == KIND_MAP || question->kind == KIND_SCATTER;
@@ -479,5 +496,7 @@ void question_on_answer(struct listener *listener, struct question *question, co
 		check_result(listener, question, rpc->result);
 	else if (!question->input_failed) /* then it may be the input's */
 		check_error(world, question, rpc->error, question->token, tokens);
+	if (failed && question->stream)
+		check_counts(world, question, rpc->error);
 	question_check_runs(world, question);
 }

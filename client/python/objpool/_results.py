@@ -101,7 +101,7 @@ class Results(Generic[T]):
         message = self._entry.message
         if self._input is not None:
             self._input.close()
-        if message[2] is not None and (self._failed is None or self._failed[1] != message[2]):
+        if message[2] is not None and (self._failed is None or not _is_same(self._failed[1], message[2])):
             raise _raised.not_in_charge(_raised.load_error(message[2], self._connection.unpickle), self._connection.in_charge)
         raise End
 
@@ -150,6 +150,13 @@ class Results(Generic[T]):
         if self._request.collect:
             return error  # type: ignore[return-value]
         raise _raised.not_in_charge(error, self._connection.in_charge)
+
+
+def _is_same(failure: Any, response: Any) -> bool:
+    """Whether the error of a stream is that of one of its items. As a map it also counts what came: `items` and `failed`."""
+    if isinstance(response, dict):
+        response = {key: value for key, value in response.items() if key not in ("items", "failed")}
+    return failure == response
 
 
 class End(Exception):

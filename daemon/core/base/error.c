@@ -213,11 +213,11 @@ static uint32_t count_fields(const struct error *error)
 	       (error->exit_status >= 0) + (error->user != NULL) + (error->right != NULL) + (error->retry_after > 0);
 }
 
-static void pack_as_map(const struct error *error, struct sendq *to)
+static void pack_as_map(const struct error *error, uint32_t more, struct sendq *to)
 {
 	const char *code = code_names[error->code], *ran = ran_names[error->ran];
 
-	put_head(to, pack_map, count_fields(error));
+	put_head(to, pack_map, count_fields(error) + more);
 	put_key(to, "code");
 	put_text(to, code, strlen(code));
 	put_span(to, "message", message_of(error));
@@ -255,10 +255,24 @@ static void pack_pair(const struct error *error, struct sendq *to)
 	pack_string(error, to);
 }
 
+bool error_pack_open(const struct error *error, enum error_form form, uint32_t more, struct sendq *to)
+{
+	switch (form) {
+	case ERRORS_AS_MAP:
+		pack_as_map(error, more, to);
+		return true;
+	case ERRORS_AS_PAIR:
+		pack_pair(error, to);
+		return false;
+	case ERRORS_AS_STRING:
+	case ERROR_FORMS:
+		break;
+	}
+	pack_string(error, to);
+	return false;
+}
+
 void error_pack(const struct error *error, enum error_form form, struct sendq *to)
 {
-	static void (*const pack[ERROR_FORMS])(const struct error *, struct sendq *) = {
-		[ERRORS_AS_STRING] = pack_string, [ERRORS_AS_MAP] = pack_as_map, [ERRORS_AS_PAIR] = pack_pair};
-
-	pack[form](error, to);
+	(void)error_pack_open(error, form, 0, to);
 }

@@ -73,6 +73,10 @@ int error_read(struct error *error, struct span value);
 /* Writes the error as a value of that form. */
 void error_pack(const struct error *error, enum error_form form, struct sendq *to);
 
+/* The same, but a map's header counts `more` fields that the caller appends. True: it is a map. False: there is nothing to append
+ * to. */
+bool error_pack_open(const struct error *error, enum error_form form, uint32_t more, struct sendq *to);
+
 /* A client's text as errors show it: short, on one line, and with "?" for a NUL: it must not look like another name. Returns
  * `room`. */
 enum { ERROR_SHOWN = 80 };

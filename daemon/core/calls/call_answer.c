@@ -41,12 +41,33 @@ static void answer_gathered(struct call *call)
 	ticket_close(&call->ticket);
 }
 
+/* How many fields the error of a call gets beside its own. */
+static uint32_t more_fields(const struct call *call)
+{
+	return call->stream.on ? STREAM_COUNTS : 0;
+}
+
+/* Answers with an error; NULL: with the failure that was gathered. Of a stream it also says how many results there were. */
+static void answer_failed(struct call *call, const struct error *error)
+{
+	struct sendq *out = ticket_error(&call->ticket);
+	bool open = call->gather.open;
+
+	if (out && error)
+		open = error_pack_open(error, call->ticket.client->error_form, more_fields(call), out);
+	else if (out)
+		sendq_move(out, &call->gather.failure);
+	if (out && open && call->stream.on)
+		stream_put_counts(&call->stream, out);
+	ticket_close_error(&call->ticket);
+}
+
 /* All tasks have a result: answers the call. */
 static void answer(struct call *call)
 {
 	close_books(call, call->gather.failed >= 0, call->gather.failed >= 0 ? "failed, as a task of it did," : "answered");
 	if (call->gather.failed >= 0)
-		ticket_answer_packed_error(&call->ticket, &call->gather.failure);
+		answer_failed(call, NULL);
 	else if (call->stream.on)
 		stream_close(&call->stream, &call->ticket, call->method ? call->method->estimate : 0);
 	else
@@ -179,6 +200,7 @@ static int keep_failure(struct call *call, uint64_t index, const struct error *e
 		return -ENOMEM;
 	if (call->stream.on && collect)
 		return 0;
+	call->gather.more = more_fields(call);
 	return gather_failure(&call->gather, index, error, form, collect);
 }
 
@@ -269,7 +291,7 @@ void call_fail(struct call *call, const struct error *cause)
 	if (error.index < 0 && error.ran == RAN_NO && has_run(call))
 		error.ran = RAN_MAYBE;
 	close_books(call, true, error_code_name(error.code));
-	ticket_answer_error(&call->ticket, &error);
+	answer_failed(call, &error);
 	let_go(call);
 }
 

@@ -295,15 +295,27 @@ void ticket_answer_span(struct ticket *ticket, struct block *block, struct span 
 	ticket_close(ticket);
 }
 
+struct sendq *ticket_error(struct ticket *ticket)
+{
+	if (!ticket->client || ticket->notification)
+		return NULL;
+	put_head(&ticket->client->out, ticket->msgid, false, 0);
+	return &ticket->client->out;
+}
+
+void ticket_close_error(struct ticket *ticket)
+{
+	if (ticket->client && !ticket->notification)
+		put_nil(&ticket->client->out);
+	ticket_close(ticket);
+}
+
 void ticket_answer_error(struct ticket *ticket, const struct error *error)
 {
-	if (ticket->client && !ticket->notification) {
-		struct client *client = ticket->client;
-		put_head(&client->out, ticket->msgid, false, 0);
-		error_pack(error, client->error_form, &client->out);
-		put_nil(&client->out);
-	}
-	ticket_close(ticket);
+	struct sendq *out = ticket_error(ticket);
+	if (out)
+		error_pack(error, ticket->client->error_form, out);
+	ticket_close_error(ticket);
 }
 
 void ticket_on_abandoned(struct ticket *ticket, const struct error *cause)
@@ -321,18 +333,6 @@ void ticket_answer_packed(struct ticket *ticket, struct sendq *packed)
 
 	if (out)
 		sendq_move(out, packed);
-	sendq_clear(packed);
-	ticket_close(ticket);
-}
-
-void ticket_answer_packed_error(struct ticket *ticket, struct sendq *packed)
-{
-	if (ticket->client && !ticket->notification) {
-		struct sendq *out = &ticket->client->out;
-		put_head(out, ticket->msgid, false, 0);
-		sendq_move(out, packed);
-		put_nil(out);
-	}
 	sendq_clear(packed);
 	ticket_close(ticket);
 }

@@ -132,6 +132,10 @@ void ticket_detach(struct ticket *ticket);
 struct sendq *ticket_value(struct ticket *ticket);
 void ticket_close(struct ticket *ticket);
 
+/* The same of a response whose error the caller appends. ticket_close_error must follow, also after NULL. */
+struct sendq *ticket_error(struct ticket *ticket);
+void ticket_close_error(struct ticket *ticket);
+
 /* Is the memory of the daemon, or of the client's user, taken up, and does the client hold more than its share? client_say_greedy
  * makes the error that says so, and counts it. */
 static inline bool client_is_greedy(const struct client *client)
@@ -159,9 +163,6 @@ void ticket_on_abandoned(struct ticket *ticket, const struct error *cause);
 /* Answers a whole value that was packed for this client; takes the bytes. If packing has failed (sendq.h), the client's
  * session is closed. */
 void ticket_answer_packed(struct ticket *ticket, struct sendq *packed);
-
-/* Answers an error that was packed for this client; takes the bytes. */
-void ticket_answer_packed_error(struct ticket *ticket, struct sendq *packed);
 
 /* Answers an error to a request that has no ticket. */
 void client_answer_error(struct client *client, uint32_t msgid, const struct error *error);

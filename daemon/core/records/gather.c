@@ -105,7 +105,7 @@ int gather_failure(struct gather *gather, uint64_t index, const struct error *er
 		return 0;
 	drop_pieces(gather);
 	sendq_clear(&gather->failure);
-	error_pack(error, form, &gather->failure);
+	gather->open = error_pack_open(error, form, gather->more, &gather->failure);
 	gather->failed = (int64_t)index;
 	return gather->failure.failed ? -ENOMEM : 0;
 }

@@ -21,6 +21,8 @@ struct gather {
 	struct account *account; /* the results are charged to it */
 	struct sendq failure;  /* of the lowest task that failed, packed */
 	int64_t failed;        /* its number; -1: none */
+	uint32_t more;         /* how many fields are appended to the failure when it is answered, if it is a map */
+	bool open;             /* it is one */
 };
 
 void gather_init(struct gather *gather, struct account *account);

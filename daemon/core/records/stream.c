@@ -9,6 +9,7 @@
 struct stream_piece {
 	TAILQ_ENTRY(stream_piece) link;
 	uint64_t first, count; /* tasks */
+	uint64_t failed;       /* errors among their results */
 	struct sendq bytes;    /* the notifications of these tasks */
 };
 
@@ -96,6 +97,7 @@ static void release(struct stream *stream, struct sendq *out)
 
 	while ((piece = TAILQ_FIRST(&stream->early)) && piece->first == stream->sent) {
 		stream->sent += piece->count;
+		stream->failed += piece->failed;
 		stream->early_bytes -= piece->bytes.bytes;
 		sendq_move(out, &piece->bytes);
 		drop_piece(stream, piece);
@@ -173,22 +175,45 @@ int stream_failure(struct stream *stream, const struct ticket *ticket, uint64_t 
 		return -ENOMEM;
 	const size_t before = to->bytes;
 	put_failure(to, ticket->msgid, index, error, ticket->client->error_form);
-	stream->failed++;
+	if (to == &ticket->client->out)
+		stream->failed++;
+	else
+		container_of(to, struct stream_piece, bytes)->failed++;
 	return placed(stream, ticket, to, before);
+}
+
+void stream_put_counts(const struct stream *stream, struct sendq *out)
+{
+	uint8_t room[STREAM_COUNTS * (PACK_HEAD + 6 + PACK_UINT)], *p = room;
+
+	p = pack_uint(pack_str(p, "items", 5), stream->sent);
+	p = pack_uint(pack_str(p, "failed", 6), stream->failed);
+	sendq_copy(out, room, (size_t)(p - room));
+}
+
+static void put_map(struct sendq *out, uint32_t count)
+{
+	uint8_t room[PACK_HEAD];
+
+	sendq_copy(out, room, (size_t)(pack_map(room, count) - room));
+}
+
+static void put_item_ns(struct sendq *out, uint64_t item_ns)
+{
+	uint8_t room[PACK_HEAD + 7 + PACK_UINT];
+
+	sendq_copy(out, room, (size_t)(pack_uint(pack_str(room, "item_ns", 7), item_ns) - room));
 }
 
 void stream_close(const struct stream *stream, struct ticket *ticket, uint64_t item_ns)
 {
 	struct sendq *out = ticket_value(ticket);
-	uint8_t room[1 + 3 * (PACK_HEAD + 7 + PACK_UINT)], *p = room;
 
 	if (out) {
-		p = pack_map(p, stream->runs ? 3 : 2);
-		p = pack_uint(pack_str(p, "items", 5), stream->sent);
-		p = pack_uint(pack_str(p, "failed", 6), stream->failed);
+		put_map(out, stream->runs ? STREAM_COUNTS + 1 : STREAM_COUNTS);
+		stream_put_counts(stream, out);
 		if (stream->runs)
-			p = pack_uint(pack_str(p, "item_ns", 7), item_ns);
-		sendq_copy(out, room, (size_t)(p - room));
+			put_item_ns(out, item_ns);
 	}
 	ticket_close(ticket);
 }

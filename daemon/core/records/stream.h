@@ -19,7 +19,7 @@ struct stream {
 	bool ordered;
 	bool runs;                      /* values of tasks that follow each other leave together */
 	uint64_t sent;                  /* results that have left; if ordered, the number of the task whose turn it is */
-	uint64_t failed;                /* errors among the results */
+	uint64_t failed;                /* errors among the results that have left */
 	uint64_t bytes;                 /* of all values that have come */
 	uint64_t values;                /* how many values have come */
 	struct stream_piece_list early; /* results that came before their turn, in task order */
@@ -36,6 +36,10 @@ void stream_free(struct stream *stream);
 int stream_values(struct stream *stream, const struct ticket *ticket, uint64_t first, uint32_t count, struct span values,
 		  struct block *block);
 int stream_failure(struct stream *stream, const struct ticket *ticket, uint64_t index, const struct error *error);
+
+/* Appends items and failed, STREAM_COUNTS fields of a map: of the summary, and of the error of a stream that fails. */
+enum { STREAM_COUNTS = 2 };
+void stream_put_counts(const struct stream *stream, struct sendq *out);
 
 /* Ends the ticket with the summary {items, failed}; with `runs` also item_ns: nanoseconds that an item is estimated to take. */
 void stream_close(const struct stream *stream, struct ticket *ticket, uint64_t item_ns);
