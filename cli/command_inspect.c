@@ -221,6 +221,32 @@ static void print_pool(void *context, struct objpool_bytes pool)
 	table_end(&table, stdout, "  ");
 }
 
+static const struct column user_columns[] = {
+	{"USER", "name", false},
+	{"SESSIONS", "sessions", true},
+	{"IN FLIGHT", "inflight", true},
+	{"CALLS", "calls", true},
+	{"DENIED", "denied", true},
+	{"OVERLOADED", "overloaded", true},
+	{"MEMORY", "memory", true},
+	{0},
+};
+
+/* Where the configuration has users, and this one may see them. */
+static void print_users(struct objpool_bytes users)
+{
+	struct objpool_reader reader = objpool_reader(users);
+	struct table table;
+	uint32_t count;
+
+	if (objpool_read_array(&reader, &count) < 0 || count == 0)
+		return;
+	fputs("\nusers:\n", stdout);
+	table_begin(&table, user_columns);
+	field_each(users, table_add, &table);
+	table_end(&table, stdout, "  ");
+}
+
 static void print_address(void *context, struct objpool_bytes address)
 {
 	(void)context;
@@ -257,6 +283,7 @@ static void print_status(struct objpool_bytes status)
 	fputc('\n', stdout);
 	field_each(field(status, "listen"), print_address, NULL);
 	field_each(field(status, "pools"), print_pool, NULL);
+	print_users(field(status, "users"));
 }
 
 static enum exit_status ask_status(struct cli *cli, struct objpool_result *result)

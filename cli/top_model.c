@@ -42,6 +42,17 @@ static const struct key slot_keys[] = {
 	{0},
 };
 
+static const struct key user_keys[] = {
+	{"name", true, TOP_NAME},
+	{"sessions", false, TOP_SESSIONS},
+	{"inflight", false, TOP_IN_FLIGHT},
+	{"calls", false, TOP_CALLS},
+	{"denied", false, TOP_DENIED},
+	{"overloaded", false, TOP_OVERLOADED},
+	{"memory", false, TOP_MEMORY},
+	{0},
+};
+
 static const char *read_text(struct top_look *look, struct objpool_bytes value)
 {
 	struct objpool_reader reader = objpool_reader(value);
@@ -144,6 +155,20 @@ static int read_pools(struct top_look *look, struct objpool_bytes pools)
 	return 0;
 }
 
+static int read_users(struct top_look *look, struct objpool_bytes users)
+{
+	struct objpool_reader reader;
+	struct objpool_bytes user;
+	uint32_t count;
+
+	look->users = begin_array(users, sizeof *look->users, &reader, &count);
+	if (!look->users)
+		return -ENOMEM;
+	while (count-- > 0 && objpool_read_value(&reader, &user) == 0)
+		read_item(look, &look->users[look->user_count++], user_keys, user);
+	return 0;
+}
+
 static void read_daemon(struct top_look *look, struct objpool_bytes status)
 {
 	look->server = read_text(look, field(status, "server"));
@@ -176,7 +201,7 @@ int top_look_read(struct top_look *look, struct objpool_bytes status)
 	if (!look->texts)
 		return -ENOMEM;
 	read_daemon(look, status);
-	if (read_pools(look, field(status, "pools")) < 0) {
+	if (read_pools(look, field(status, "pools")) < 0 || read_users(look, field(status, "users")) < 0) {
 		top_look_free(look);
 		return -ENOMEM;
 	}
@@ -189,6 +214,7 @@ void top_look_free(struct top_look *look)
 	for (size_t i = 0; i < look->count; i++)
 		free(look->pools[i].slots);
 	free(look->pools);
+	free(look->users);
 	free(look->texts);
 	*look = (struct top_look){0};
 }
@@ -239,12 +265,21 @@ static void compare_pools(struct top_pool *pool, const struct top_pool *before, 
 	pool->item.values[TOP_CPU] = sum(pool, TOP_CPU);
 }
 
+static void compare_users(struct top_look *look, const struct top_look *before, double seconds)
+{
+	for (size_t i = 0; i < look->user_count; i++)
+		for (size_t j = 0; j < before->user_count; j++)
+			if (strcmp(look->users[i].texts[TOP_NAME], before->users[j].texts[TOP_NAME]) == 0)
+				compare_items(&look->users[i], &before->users[j], seconds);
+}
+
 void top_look_compare(struct top_look *look, const struct top_look *before)
 {
 	const double since = look->uptime_s - before->uptime_s;
 	const double seconds = since > 0 && look->pid == before->pid ? since : NAN;
 	double total = 0;
 
+	compare_users(look, before, seconds);
 	for (size_t i = 0; i < look->count; i++) {
 		struct top_pool *pool = &look->pools[i];
 		const struct top_pool *same = top_look_pool(before, pool->item.texts[TOP_NAME]);
@@ -341,9 +376,15 @@ static int compare_slot_rows(const void *a, const void *b, void *context)
 	return way ? way : order->sort == TOP_BY_NAME && order->reverse ? -numbers : numbers;
 }
 
+/* With their titles. */
+static size_t count_user_rows(const struct top_look *look)
+{
+	return look->user_count > 0 ? look->user_count + 1 : 0;
+}
+
 static size_t count_rows(const struct top_look *look)
 {
-	size_t count = look->count;
+	size_t count = look->count + count_user_rows(look);
 
 	for (size_t i = 0; i < look->count; i++)
 		if (look->pools[i].expanded)
@@ -372,7 +413,8 @@ struct top_row *top_rows(const struct top_look *look, enum top_sort sort, bool r
 		free(rows);
 		return NULL;
 	}
-	struct top_row *pools = rows + all - look->count; /* at the end at first: they move up, and slots in between */
+	/* At the end at first: they move up, and slots in between. */
+	struct top_row *pools = rows + all - count_user_rows(look) - look->count;
 	for (size_t i = 0; i < look->count; i++)
 		pools[i] = (struct top_row){.pool = &look->pools[i], .is_pool = true};
 	qsort_r(pools, look->count, sizeof *pools, compare_pool_rows, &order);
@@ -381,5 +423,8 @@ struct top_row *top_rows(const struct top_look *look, enum top_sort sort, bool r
 		if (rows[*count - 1].pool->expanded)
 			*count += add_slots(rows + *count, rows[*count - 1].pool, &order);
 	}
+	for (size_t i = 0; i < look->user_count; i++)
+		rows[all - look->user_count + i].user = &look->users[i];
+	*count = all;
 	return rows;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * top_model: what `objpool top` shows, computed from two answers of objpool.status. A look is one answer taken apart, in the
- * daemon's order; once compared, it does not change any more, but for which of its pools are expanded. Pools and slots are
- * items alike: numbers, NaN where the daemon does not say, and texts, clean (top_text.h) and empty where it does not say.
+ * daemon's order; once compared, it does not change any more, but for which of its pools are expanded. Pools, slots and users
+ * are items alike: numbers, NaN where the daemon does not say, and texts, clean (top_text.h) and empty where it does not say.
  */
 #ifndef CLI_TOP_MODEL_H
 #define CLI_TOP_MODEL_H
@@ -27,6 +27,11 @@ enum top_value {
 	TOP_SLOT,
 	TOP_GENERATION,
 	TOP_PID,
+	TOP_SESSIONS, /* of a user, as those that follow */
+	TOP_IN_FLIGHT,
+	TOP_DENIED,
+	TOP_OVERLOADED,
+	TOP_MEMORY,
 	TOP_VALUES
 };
 
@@ -58,6 +63,8 @@ struct top_look {
 	double workers, ready, calls_rate; /* of all pools together */
 	struct top_pool *pools;
 	size_t count;
+	struct top_item *users; /* in the configuration's order; none where it has no users, or this client may not see them */
+	size_t user_count;
 };
 
 /* Takes an answer apart; it isn't needed afterwards. 0; -EINVAL: it is no map; -ENOMEM: the look is empty. */
@@ -92,16 +99,17 @@ enum top_sort {
 };
 const char *top_sort_name(enum top_sort sort);
 
-/* A line about a pool; or, in an expanded one, about a slot; or, with neither slot nor `is_pool`, the titles of its slots. */
+/* A line about a pool; or, in an expanded one, about a slot; or, with neither slot nor `is_pool`, the titles of its slots. Without a
+ * pool: about a user; or, without that too, the titles of the users. */
 struct top_row {
 	struct top_pool *pool;
-	const struct top_item *slot;
+	const struct top_item *slot, *user;
 	bool is_pool;
 };
 
 /*
  * All rows, sorted: texts from A to Z and numbers from the largest down, or the other way with `reverse`; unknown numbers
- * are always last. Pools among themselves, and the slots of each. The caller frees; NULL: no memory, or no rows.
+ * are always last. Pools among themselves, and the slots of each. Users come last, and are not sorted. The caller frees; NULL: no memory, or no rows.
  */
 struct top_row *top_rows(const struct top_look *look, enum top_sort sort, bool reverse, size_t *count);
 

@@ -59,6 +59,18 @@ static const struct top_column slot_columns[] = {
 	{0},
 };
 
+static const struct top_column user_columns[] = {
+	{"USER", TEXT, TOP_NAME, 0, 0, false},
+	{"SESSIONS", NUMBER, TOP_SESSIONS, TOP_COUNT, 8, true},
+	{"IN FLIGHT", NUMBER, TOP_IN_FLIGHT, TOP_COUNT, 9, true},
+	{"CALLS/s", NUMBER, TOP_CALLS_RATE, TOP_RATE, 7, true},
+	{"CALLS", NUMBER, TOP_CALLS, TOP_COUNT, 7, true},
+	{"DENIED", NUMBER, TOP_DENIED, TOP_COUNT, 7, true},
+	{"OVERLOADED", NUMBER, TOP_OVERLOADED, TOP_COUNT, 10, true},
+	{"MEMORY", NUMBER, TOP_MEMORY, TOP_BYTES, 6, true},
+	{0},
+};
+
 /* ---- a line ---------------------------------------------------------------------------------------------------------------- */
 
 struct text_line {
@@ -189,6 +201,15 @@ static int name_width(const struct top_look *look, int width)
 	return fitted;
 }
 
+static int user_width(const struct top_look *look, int width)
+{
+	int fitted = top_text_width("USER");
+
+	for (size_t i = 0; i < look->user_count; i++)
+		fitted = at_least(fitted, look->users[i].texts[TOP_NAME], most_fitted(width));
+	return fitted;
+}
+
 static int method_width(const struct top_pool *pool, int width)
 {
 	int fitted = 12; /* it changes all the time: the columns should not dance */
@@ -281,7 +302,7 @@ static enum top_style style_of(const struct top_item *item)
 
 /* Widths of the columns that have none of their own. */
 struct fitted {
-	int name, method;
+	int name, method, user;
 	const struct top_pool *pool; /* whose methods */
 };
 
@@ -290,6 +311,10 @@ static enum top_style put_any_row(struct text_line *line, const struct top_row *
 	if (row->is_pool) {
 		put_row(line, pool_columns, &row->pool->item, fitted->name);
 		return style_of(&row->pool->item);
+	}
+	if (!row->pool) {
+		put_row(line, user_columns, row->user, fitted->user);
+		return row->user ? TOP_PLAIN : TOP_TITLES;
 	}
 	if (fitted->pool != row->pool) {
 		fitted->pool = row->pool;
@@ -340,7 +365,7 @@ static void draw_rows(struct top_view *view, const struct top_look *look, int wi
 	size_t count;
 	struct top_row *rows = top_rows(look, view->sort, view->reverse, &count);
 	const size_t selected = find_selected(view, rows, count);
-	struct fitted fitted = {.name = name_width(look, width)};
+	struct fitted fitted = {.name = name_width(look, width), .user = user_width(look, width)};
 	struct text_line text;
 	int y = HEAD;
 
@@ -424,7 +449,7 @@ void top_view_print(const struct top_view *view, const struct top_look *look, to
 {
 	size_t count;
 	struct top_row *rows = top_rows(look, view->sort, view->reverse, &count);
-	struct fitted fitted = {.name = name_width(look, TOP_ALL)};
+	struct fitted fitted = {.name = name_width(look, TOP_ALL), .user = user_width(look, TOP_ALL)};
 	struct text_line text;
 	int y = 0;
 

@@ -3,12 +3,13 @@
 import os
 import re
 import signal
+import subprocess
 import urllib.error
 import urllib.request
 
 import msgpack
 import pytest
-from harness import wait_for
+from harness import BUILD, wait_for
 from test_config import check
 from test_direct import Owner
 from test_rights import sha, with_token
@@ -345,6 +346,18 @@ def test_a_user_far_above_its_memory_loses_a_connection(start):
 # ---- status and metrics ----
 
 
+def shown_users(daemon, *command):
+    """The rows of users that a command prints, by name."""
+    token = daemon.path / "token"
+    token.write_text("w\n")
+    token.chmod(0o600)
+    done = subprocess.run([BUILD / "objpool", "-s", daemon.address, "--token-file", token, *command], capture_output=True, text=True,
+                          check=True)
+    lines = [line.split() for line in done.stdout.splitlines()]
+    first = next(i for i, words in enumerate(lines) if words[:2] == ["USER", "SESSIONS"])
+    return {words[0]: words[1:] for words in lines[first + 1:]}
+
+
 def test_what_a_watcher_sees(start):
     watcher = f"[user watcher]\ntoken_sha256 = {sha('w')}\nwatch = yes\n"
     daemon = start(users=CI + "max_inflight = 2\ndeny = p.pid\n" + watcher)
@@ -356,10 +369,15 @@ def test_what_a_watcher_sees(start):
         client.error("p.echo", 1)
         ci = eyes.value("objpool.status")["users"][0]
         assert ci.pop("memory") > 0
-        assert ci == {"name": "ci", "sessions": 1, "inflight": 2, "lingering": 0, "leases": 1, "direct": 0, "denied": 1, "overloaded": 1}
+        assert ci == {"name": "ci", "sessions": 1, "inflight": 2, "lingering": 0, "leases": 1, "direct": 0, "calls": 2,
+                      "denied": 1, "overloaded": 1}
         text = eyes.value("objpool.metrics")
         found = dict(re.findall(r'^objpool_user_(\w+)\{user="ci"\} (\d+)$', text, re.M))
         assert int(found.pop("memory_bytes")) > 0
-        assert found == {"sessions": "1", "inflight_calls": "2", "leases": "1", "direct_channels": "0", "denied_requests_total": "1",
-                         "overloaded_requests_total": "1"}
+        assert found == {"sessions": "1", "inflight_calls": "2", "leases": "1", "direct_channels": "0", "calls_total": "2",
+                         "denied_requests_total": "1", "overloaded_requests_total": "1"}
+        shown = shown_users(daemon, "status")
+        assert shown["ci"][:5] == ["1", "2", "2", "1", "1"] and "watcher" in shown, shown
+        shown = shown_users(daemon, "top", "-d", "0.1")
+        assert shown["ci"][:6] == ["1", "2", "0.0", "2", "1", "1"], shown
         assert "users" not in client.value("objpool.status") and "objpool_user_" not in client.value("objpool.metrics")

@@ -162,7 +162,7 @@ int call_begin(struct call *call, struct client *client, const struct rpc *rpc, 
 	if (call_collects(call))
 		call_collect(call);
 	pool->counts.calls += !call_is_probe(call);
-	client->calls++;
+	client_count_calls(client, 1);
 	call_trace(call, NULL, "comes, with %llu task%s%s%s", (unsigned long long)call->total, plural(call->total),
 		   call->traceparent ? ", traceparent " : "", call->traceparent ? call->traceparent : "");
 	call->ticket.fed = call->input.open;
@@ -191,7 +191,7 @@ uint32_t call_begin_train(struct call *call, struct client *client)
 	call->total = count;
 	enter(call, client);
 	pool->counts.calls += count;
-	client->calls += count;
+	client_count_calls(client, count);
 	call_trace(call, NULL, "comes, with %u calls of the same method behind it", count - 1);
 	struct batch *batch = pool_note_session(pool, client) < 0 ? NULL : batch_new(call, 0, count, &call->train->bytes);
 	if (!batch || call_queue(batch) < 0)

@@ -149,6 +149,13 @@ void client_wrote(struct client *client)
 		client->core->ops->client_wrote(client);
 }
 
+void client_count_calls(struct client *client, uint32_t count)
+{
+	client->calls += count;
+	if (client->quota)
+		client->quota->calls += count;
+}
+
 int ticket_open(struct ticket *ticket, struct client *client, const struct rpc *rpc,
 		void (*abandoned)(struct ticket *, const struct error *))
 {

@@ -101,6 +101,9 @@ void client_exit(struct client *client);
 /* A lease has been put into client->leases, or (false) taken out. */
 void client_count_lease(struct client *client, bool comes);
 
+/* Counts calls of pools that have begun. */
+void client_count_calls(struct client *client, uint32_t count);
+
 /* May another request be taken in? If not, the session is not read until it has fewer calls, or fewer unread answers. */
 bool client_accepts(const struct client *client);
 

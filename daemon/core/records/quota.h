@@ -52,6 +52,7 @@ struct quota {
 	uint32_t leases;
 	uint32_t directs;
 	uint64_t full_at;
+	uint64_t calls;    /* of pools, that its sessions have made */
 	uint32_t far_over; /* sweeps in a row at which its sessions held far more than max_memory: for the supervisor */
 	uint64_t denied, overloaded; /* requests that were refused */
 };

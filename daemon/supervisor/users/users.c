@@ -577,6 +577,7 @@ static void add_state(struct user_state *state, const struct quota *quota)
 	state->lingering += quota->lingering;
 	state->leases += quota->leases;
 	state->directs += quota->directs;
+	state->calls += quota->calls;
 	state->denied += quota->denied;
 	state->overloaded += quota->overloaded;
 }

@@ -76,7 +76,7 @@ struct user_state {
 	const char *name;
 	uint32_t sessions, inflight, lingering, leases, directs;
 	uint64_t memory; /* bytes */
-	uint64_t denied, overloaded;
+	uint64_t calls, denied, overloaded;
 };
 
 /* How many [user] sections there are; 0 also for NULL. And what the clients of one have. */

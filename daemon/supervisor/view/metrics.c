@@ -382,6 +382,11 @@ static double user_memory(const struct user_state *user)
 	return (double)user->memory;
 }
 
+static double user_calls(const struct user_state *user)
+{
+	return (double)user->calls;
+}
+
 static double user_denied(const struct user_state *user)
 {
 	return (double)user->denied;
@@ -401,6 +406,7 @@ static const struct {
 	{"objpool_user_leases", "gauge", "Leases of the user, with those that it waits for.", user_leases},
 	{"objpool_user_direct_channels", "gauge", "Direct channels of the user.", user_directs},
 	{"objpool_user_memory_bytes", "gauge", "What the daemon holds for the user's sessions.", user_memory},
+	{"objpool_user_calls", "counter", "Calls of pools that the user has made.", user_calls},
 	{"objpool_user_denied_requests", "counter", "Requests to which the user has no right.", user_denied},
 	{"objpool_user_overloaded_requests", "counter", "Requests and sessions over a limit of the user.", user_overloaded},
 };

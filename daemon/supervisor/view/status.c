@@ -316,7 +316,7 @@ static uint32_t count_seen(const struct daemon *daemon, const struct pool *only,
 
 static void pack_user(const struct user_state *user, msgpack_packer *packer)
 {
-	msgpack_pack_map(packer, 9);
+	msgpack_pack_map(packer, 10);
 	pair_text(packer, "name", user->name);
 	pair_number(packer, "sessions", user->sessions);
 	pair_number(packer, "inflight", user->inflight);
@@ -324,6 +324,7 @@ static void pack_user(const struct user_state *user, msgpack_packer *packer)
 	pair_number(packer, "leases", user->leases);
 	pair_number(packer, "direct", user->directs);
 	pair_number(packer, "memory", user->memory);
+	pair_number(packer, "calls", user->calls);
 	pair_number(packer, "denied", user->denied);
 	pair_number(packer, "overloaded", user->overloaded);
 }
