@@ -234,3 +234,16 @@ def test_a_lost_connection_fails_all(daemon):
         with pytest.raises(objpool.NoDaemon):
             await client.ping()
     asyncio.run(main())
+
+
+@with_client
+async def test_who_is_there_and_what_an_operator_does(client):
+    assert (await client.whoami())["rights"]["watch"] == ["*"]
+    with pytest.raises(objpool.BadArgument, match="there is no .user nobody."):
+        await client.acl("nobody", "call", "p.echo")
+    there = await client.clients()
+    assert [each["peer"].split(",")[0] for each in there] == [f"process {os.getpid()}"]
+    assert await client.kick(there[0]["session"] + 1000) is False
+    assert await client.log_level() == "info" and await client.log_level("error") == await client.log_level() == "error"
+    assert "[pool p]\n" in await client.config()
+    assert (await client.drain())["calls"] == 0

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Calls in all their forms, futures, errors, leases, pools."""
 import concurrent.futures
+import os
 import re
 import threading
 
@@ -220,6 +221,30 @@ def test_the_daemons_own_methods(client, pool):
     assert "objpool_" in client.metrics() and client.server["version"] == objpool.__version__
     with pytest.raises(objpool.BadArgument):
         client.scale("p", "x")
+
+
+def test_users_and_clients(start):
+    daemon = start(users=f"[user me]\nuid = {os.getuid()}\ncall = p.*\ndeny = p.crash\nwatch = yes\noperate = yes\n")
+    with objpool.connect(daemon.address) as client, objpool.connect(daemon.address) as other:
+        me = client.whoami()
+        assert (me["user"], me["by"], me["rights"]["deny"]) == ("me", "uid", ["p.crash"])
+        assert client.acl("me", "call", "p.echo")["allowed"] is True
+        refused = client.acl("me", "call", "p.crash")
+        assert refused["allowed"] is False and re.fullmatch(r"objpoold\.conf:\d+", refused["where"])
+        session = other.server["session"]
+        assert {each["session"] for each in client.clients()} == {client.server["session"], session}
+        assert client.kick(session) is True
+        wait_for(lambda: session not in [each["session"] for each in client.clients()], lambda: "the session to go")
+        assert client.kick(session) is False
+        with pytest.raises(objpool.Denied, match='may not "call" p.crash'):
+            client.call("p.crash")
+
+
+def test_what_an_operator_does(daemon, client):
+    assert client.log_level() == "info" and client.log_level("error") == client.log_level() == "error"
+    assert f"listen = {daemon.address}\n" in client.config() and "[pool p]\n" in client.config()
+    assert client.drain()["calls"] == 0
+    assert daemon.process.wait(DEADLINE) == 0
 
 
 def test_many_threads_share_a_client(pool):

@@ -177,6 +177,38 @@ class Client:
         """Makes the daemon finish the calls that it has, and stop."""
         self.call("objpool.shutdown")
 
+    def whoami(self) -> Dict[str, Any]:
+        """Who this client is to the daemon, and what it may do: user, by, roles, rights, limits."""
+        return self.call("objpool.whoami")
+
+    def acl(self, user: str, right: str, name: str) -> Dict[str, Any]:
+        """Whether that [user] has that right for "pool.method" or "pool": allowed, and where, the line that says so."""
+        return self.call("objpool.acl", user, right, name)
+
+    def clients(self) -> List[Dict[str, Any]]:
+        """The connections that are open: session, user, peer, name, in_flight, calls, waits_for ..."""
+        return self.call("objpool.clients")
+
+    def kick(self, session: int) -> bool:
+        """Closes the connection of that number (see clients()); returns whether there was one."""
+        return self.call("objpool.kick", session)
+
+    def log_level(self, level: Optional[str] = None) -> str:
+        """Sets how much the daemon logs: error, warning, info or debug, until the next reload. Returns what it is then."""
+        return self.call("objpool.log_level", *([] if level is None else [level]))
+
+    def config(self) -> str:
+        """The configuration that is in force, as the text of a configuration file."""
+        return self.call("objpool.config")
+
+    def drain(self) -> Dict[str, Any]:
+        """Makes the daemon finish the calls that it has, and stop. Returns at once: calls, direct, pools, left_s.
+
+        That says what is waited for, and how many seconds at most. It may be asked again. The daemon has stopped when the
+        connection is lost.
+        """
+        return self.call("objpool.drain")
+
     # ---- pools ----------------------------------------------------------------------------------------------------------------
 
     def pool(self, name: str, **options: Any) -> Pool:

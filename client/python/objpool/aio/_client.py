@@ -162,6 +162,34 @@ class Client:
         """Makes the daemon finish the calls that it has, and stop."""
         await self.call("objpool.shutdown")
 
+    async def whoami(self) -> Dict[str, Any]:
+        """Who this client is to the daemon, and what it may do: user, by, roles, rights, limits."""
+        return await self.call("objpool.whoami")
+
+    async def acl(self, user: str, right: str, name: str) -> Dict[str, Any]:
+        """Whether that [user] has that right for "pool.method" or "pool": allowed, and where, the line that says so."""
+        return await self.call("objpool.acl", user, right, name)
+
+    async def clients(self) -> List[Dict[str, Any]]:
+        """The connections that are open: session, user, peer, name, in_flight, calls, waits_for ..."""
+        return await self.call("objpool.clients")
+
+    async def kick(self, session: int) -> bool:
+        """Closes the connection of that number (see clients()); returns whether there was one."""
+        return await self.call("objpool.kick", session)
+
+    async def log_level(self, level: Optional[str] = None) -> str:
+        """Sets how much the daemon logs: error, warning, info or debug, until the next reload. Returns what it is then."""
+        return await self.call("objpool.log_level", *([] if level is None else [level]))
+
+    async def config(self) -> str:
+        """The configuration that is in force, as the text of a configuration file."""
+        return await self.call("objpool.config")
+
+    async def drain(self) -> Dict[str, Any]:
+        """Makes the daemon finish the calls that it has, and stop: see objpool.Client.drain."""
+        return await self.call("objpool.drain")
+
     def pool(self, name: str, **options: Any) -> Pool:
         """A pool by its name, with options for all its calls."""
         return Pool(self, name, check_options(options))  # type: ignore[arg-type]
