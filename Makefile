@@ -39,7 +39,7 @@ WORKER := $(call objs,daemon/worker daemon/worker/types)
 CAGE   := $(call objs,daemon/worker/cage)
 BACKTRACE := $(call objs,daemon/backtrace) $(B)/proto/escape.o $(B)/proto/standard.o
 CLIENT := $(filter-out %/example.o,$(call objs,client/c)) # the example is a program
-CLI    := $(call objs,cli)
+CLI    := $(call objs,cli cli/generate)
 PLUGIN_NAMES := $(sort $(notdir $(patsubst %/,%,$(dir $(wildcard plugins/*/*.c)))))
 PLUGINS := $(PLUGIN_NAMES:%=$(B)/plugins/%.so)
 

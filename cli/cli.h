@@ -112,7 +112,7 @@ enum exit_status command_whoami(struct cli *cli);
 enum exit_status command_acl(struct cli *cli);
 enum exit_status command_token(struct cli *cli);
 
-extern const struct option call_options[], map_options[], bench_options[], json_options[], look_options[], timeout_options[],
-	top_options[], create_options[], token_options[];
+extern const struct option call_options[], map_options[], bench_options[], json_options[], look_options[], describe_options[],
+	timeout_options[], top_options[], create_options[], token_options[];
 
 #endif

@@ -2,10 +2,12 @@
 /* command_inspect: pools, clients, describe and status: what the daemon has, for people to read. With --json, one value per line. */
 #include "cli/cli.h"
 #include "cli/fields.h"
+#include "cli/generate/generate.h"
 #include "cli/shown.h"
 #include "cli/table.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 const struct option json_options[] = {
@@ -15,6 +17,13 @@ const struct option json_options[] = {
 
 const struct option look_options[] = {
 	{'j', "json", NULL, "print JSON"},
+	{'t', "timeout", "SECONDS", "how long to wait for the daemon (default: 10)"},
+	{0},
+};
+
+const struct option describe_options[] = {
+	{'j', "json", NULL, "print JSON"},
+	{'g', "generate", "LANGUAGE", "print a typed client of the pool: " GENERATE_LANGUAGES},
 	{'t', "timeout", "SECONDS", "how long to wait for the daemon (default: 10)"},
 	{0},
 };
@@ -110,48 +119,118 @@ static void print_doc(struct objpool_bytes doc, const char *indent)
 	}
 }
 
-static void print_signature(struct objpool_bytes signature)
+static void print_text(model_text text)
 {
-	if (field_is_set(signature))
-		field_show(stdout, signature);
+	shown_text(stdout, text.ptr, text.size);
+}
+
+static void print_lines(model_text text, const char *indent)
+{
+	if (text.size == 0)
+		return;
+	fputs(indent, stdout);
+	shown_lines(stdout, text.ptr, text.size, indent);
 	fputc('\n', stdout);
 }
 
-static void print_method(void *context, struct objpool_bytes method)
+static void print_method(const struct method *method)
 {
-	(void)context;
 	fputs("\n  ", stdout);
-	field_show(stdout, field(method, "name"));
-	print_signature(field(method, "signature"));
-	print_doc(field(method, "doc"), "      ");
+	print_text(method->name);
+	print_text(method->signature);
+	fputs(method->readonly ? "   (changes nothing)\n" : "\n", stdout);
+	print_lines(method->doc, "      ");
 }
 
-static void print_description(struct objpool_bytes description)
+/* Types and defaults are of strangers: they are written to memory, and shown from there. */
+static void print_field(const struct field *field)
+{
+	char *text = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+
+	if (!out)
+		return;
+	type_show(out, &field->type);
+	fputs(field->optional ? " = " : "", out);
+	if (field->value)
+		value_show(out, field->value);
+	else if (field->optional)
+		fputs("...", out);
+	(void)fclose(out);
+	fputs("      ", stdout);
+	print_text(field->name);
+	fputs(": ", stdout);
+	shown_text(stdout, text, size);
+	fputc('\n', stdout);
+	free(text);
+}
+
+static void print_record(const struct record *record)
+{
+	fputs("\n  record ", stdout);
+	print_text(record->name);
+	fputc('\n', stdout);
+	for (uint32_t i = 0; i < record->count; i++)
+		print_field(&record->fields[i]);
+}
+
+static void print_model(const struct model *model)
 {
 	fputs("pool ", stdout);
-	field_show(stdout, field(description, "pool"));
+	print_text(model->pool);
 	fputs(", plugin ", stdout);
-	field_show(stdout, field(description, "plugin"));
+	print_text(model->plugin);
 	fputs("\n\nclass ", stdout);
-	field_show(stdout, field(description, "class"));
-	print_signature(field(description, "signature"));
-	print_doc(field(description, "doc"), "    ");
-	field_each(field(description, "methods"), print_method, NULL);
+	print_text(model->class);
+	print_text(model->signature);
+	fputc('\n', stdout);
+	print_lines(model->doc, "    ");
+	for (uint32_t i = 0; i < model->method_count; i++)
+		print_method(&model->methods[i]);
+	for (uint32_t i = 0; i < model->record_count; i++)
+		print_record(&model->records[i]);
+}
+
+static enum exit_status print_description(struct objpool_bytes description)
+{
+	struct model model;
+	const int r = model_read(&model, description);
+
+	if (r == 0)
+		print_model(&model);
+	model_free(&model);
+	return r == 0 ? EXIT_DONE : cli_fail(EXIT_CALL_FAILED, "describe: %s", strerror(-r));
+}
+
+static enum exit_status print_client(const struct generator *generator, struct objpool_bytes description)
+{
+	const int r = generate(generator, description, stdout);
+
+	return r == 0 ? EXIT_DONE : cli_fail(EXIT_CALL_FAILED, "describe: %s", strerror(-r));
 }
 
 enum exit_status command_describe(struct cli *cli)
 {
+	const char *language = arguments_get(&cli->arguments, "generate");
+	const struct generator *generator = language ? generate_find(language) : NULL;
 	struct objpool_result result;
-	const enum exit_status status = cli_ask(cli, &result, "objpool.describe", "[s]", cli->arguments.words[0]);
+	char shown[CLI_SHOWN];
 
+	if (language && !generator)
+		return cli_fail(EXIT_USAGE, "describe: --generate takes " GENERATE_LANGUAGES ", not %s",
+				cli_shown(shown, language));
+	enum exit_status status = cli_ask(cli, &result, "objpool.describe", "[s]", cli->arguments.words[0]);
 	if (status != EXIT_DONE)
 		return status;
-	if (wants_json(cli))
+	if (generator)
+		status = print_client(generator, result.value);
+	else if (wants_json(cli))
 		cli_print(result.value);
 	else
-		print_description(result.value);
+		status = print_description(result.value);
 	objpool_result_free(&result);
-	return cli_end_output(EXIT_DONE);
+	return cli_end_output(status);
 }
 
 /* ---- status

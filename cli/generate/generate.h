@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* generate: typed clients of pools, for `objpool describe --generate`. A file for each language. */
+#ifndef CLI_GENERATE_H
+#define CLI_GENERATE_H
+
+#include "cli/generate/model.h"
+
+struct generator {
+	const char *language;
+	struct naming naming;
+	void (*write)(const struct model *model, FILE *out); /* the model has its names */
+};
+
+extern const struct generator generate_python, generate_ts, generate_go, generate_c;
+
+#define GENERATE_LANGUAGES "python, ts, go or c"
+
+/* NULL: there is no such language. */
+const struct generator *generate_find(const char *language);
+
+/* 0; -EBADMSG: it is no description; -ENOMEM. */
+int generate(const struct generator *generator, struct objpool_bytes description, FILE *out);
+
+/* ---- for the languages ---- */
+
+/* Writes a text into a comment, on one line. What could end the comment, or a text of Python, is changed. */
+void code_text(FILE *out, model_text text);
+
+/* The same for the lines of a text, each behind `prefix`. */
+void code_lines(FILE *out, model_text text, const char *prefix);
+
+/* Writes a text in double quotes. `octal`: the language has escapes as "\012"; else as "\x0a". */
+void code_string(FILE *out, model_text text, bool octal);
+
+/* Is the value a number, a boolean, nil or a text, so that each language can write it? */
+bool code_is_simple(const msgpack_object *value);
+
+#endif

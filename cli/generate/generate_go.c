@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A typed client in Go: a struct with the methods, one for each record, and one for what a method's caller may leave out. It uses
+ * client/go. */
+#include "cli/generate/generate.h"
+
+#include <string.h>
+
+static const char *const reserved[] = {
+	"break", "case", "chan", "const", "continue", "default", "defer", "else", "fallthrough", "for", "func", "go", "goto", "if",
+	"import", "interface", "map", "package", "range", "return", "select", "struct", "switch", "type", "var", "any", "bool",
+	"byte", "error", "float64", "int64", "string", "nil", "true", "false", "len", "append", "make", "new", "c", "ctx",
+	"client", "pool", "settings", "options", "args", "kwargs", "objpool", "context", "time", NULL};
+static const char *const members[] = {"Target", "Options", NULL};
+static const char *const globals[] = {"New", "Create", NULL};
+
+/* ---- types ---- */
+
+static void put_type(FILE *out, const struct type *type);
+
+static bool is_key(const struct type *type)
+{
+	return type->kind == TYPE_STR || type->kind == TYPE_INT || type->kind == TYPE_FLOAT || type->kind == TYPE_BOOL;
+}
+
+/* Can it be nil by itself? */
+static bool has_nil(const struct type *type)
+{
+	switch (type->kind) {
+	case TYPE_BOOL:
+	case TYPE_INT:
+	case TYPE_FLOAT:
+	case TYPE_STR:
+	case TYPE_TIMESTAMP:
+	case TYPE_NDARRAY:
+	case TYPE_RECORD:
+	case TYPE_TUPLE:
+		return false;
+	case TYPE_ANY:
+	case TYPE_NONE:
+	case TYPE_BYTES:
+	case TYPE_LIST:
+	case TYPE_DICT:
+	case TYPE_REST:
+	case TYPE_UNION:
+	case TYPE_ITERATOR:
+		break;
+	}
+	return true;
+}
+
+/* As a value that may be nil, or be left out. */
+static void put_optional(FILE *out, const struct type *type)
+{
+	const struct type *inner = type_optional(type) ? type_optional(type) : type;
+
+	fputs(has_nil(inner) ? "" : "*", out);
+	put_type(out, inner);
+}
+
+static void put_tuple(FILE *out, const struct type *type)
+{
+	fputs("struct {\n\t\t_msgpack struct{} `msgpack:\",as_array\"`\n", out);
+	for (uint32_t i = 0; i < type->count; i++) {
+		fprintf(out, "\t\tV%u ", i);
+		put_type(out, &type->parts[i]);
+		fputc('\n', out);
+	}
+	fputs("\t}", out);
+}
+
+static void put_list(FILE *out, const struct type *type)
+{
+	fputs("[]", out);
+	put_type(out, &type->parts[0]);
+}
+
+static void put_dict(FILE *out, const struct type *type)
+{
+	if (!is_key(&type->parts[0])) {
+		fputs("map[any]any", out);
+		return;
+	}
+	fputs("map[", out);
+	put_type(out, &type->parts[0]);
+	fputc(']', out);
+	put_type(out, &type->parts[1]);
+}
+
+static void put_type(FILE *out, const struct type *type)
+{
+	static const char *const words[] = {
+		[TYPE_ANY] = "any",     [TYPE_NONE] = "any",     [TYPE_BOOL] = "bool",           [TYPE_INT] = "int64",
+		[TYPE_FLOAT] = "float64", [TYPE_STR] = "string", [TYPE_BYTES] = "[]byte", [TYPE_TIMESTAMP] = "time.Time",
+		[TYPE_NDARRAY] = "objpool.Ext"};
+
+	switch (type->kind) {
+	case TYPE_ANY:
+	case TYPE_NONE:
+	case TYPE_BOOL:
+	case TYPE_INT:
+	case TYPE_FLOAT:
+	case TYPE_STR:
+	case TYPE_BYTES:
+	case TYPE_TIMESTAMP:
+	case TYPE_NDARRAY:
+		fputs(words[type->kind], out);
+		break;
+	case TYPE_LIST:
+	case TYPE_REST:
+	case TYPE_ITERATOR:
+		put_list(out, type);
+		break;
+	case TYPE_DICT:
+		put_dict(out, type);
+		break;
+	case TYPE_TUPLE:
+		put_tuple(out, type);
+		break;
+	case TYPE_UNION:
+		if (type_optional(type))
+			put_optional(out, type);
+		else
+			fputs("any", out);
+		break;
+	case TYPE_RECORD:
+		fputs(type->record->ident, out);
+	}
+}
+
+/* ---- structs ---- */
+
+/* Of arguments that may be left out, the field's name in the struct of options. */
+static const char *pascal(const struct model *model, const struct field *field)
+{
+	const char *made = model_identifier((struct model *)(uintptr_t)model, field->name, NAME_PASCAL);
+
+	return made ? made : "X";
+}
+
+static void put_field_note(FILE *out, const struct field *field)
+{
+	fputs(" // ", out);
+	type_show(out, &field->type);
+	if (field->value) {
+		fputs("; by default ", out);
+		value_show(out, field->value);
+	}
+	fputc('\n', out);
+}
+
+static void put_record(FILE *out, const struct record *record)
+{
+	fprintf(out, "\n// %s is a record.\ntype %s struct {\n", record->ident, record->ident);
+	for (uint32_t i = 0; i < record->count; i++) {
+		const struct field *field = &record->fields[i];
+		fprintf(out, "\t%s ", field->ident);
+		if (field->optional)
+			put_optional(out, &field->type);
+		else
+			put_type(out, &field->type);
+		fputs(" `msgpack:\"", out);
+		text_put(out, field->name);
+		fputs(field->optional ? ",omitempty\"`" : "\"`", out);
+		put_field_note(out, field);
+	}
+	fputs("}\n", out);
+}
+
+static void put_options(FILE *out, const struct model *model, const struct method *method, const char *name)
+{
+	if (!method_has_options(method))
+		return;
+	fprintf(out, "\n// %s%sOptions are the arguments of %s that may be left out: those that are nil are.\ntype %s%sOptions struct {\n",
+		model->ident, name, name, model->ident, name);
+	for (uint32_t i = 0; i < method->count; i++) {
+		const struct field *field = &method->fields[i];
+		if (field_is_required(field))
+			continue;
+		fprintf(out, "\t%s ", pascal(model, field));
+		if (field->kind == FIELD_REST) {
+			fputs("[]", out);
+			put_type(out, &field->type);
+		} else if (field->kind == FIELD_KEYWORDS) {
+			fputs("map[string]", out);
+			put_type(out, &field->type);
+		} else {
+			put_optional(out, &field->type);
+		}
+		put_field_note(out, field);
+	}
+	fputs("}\n", out);
+}
+
+/* ---- methods ---- */
+
+static void put_arguments(FILE *out, const struct model *model, const struct method *method, const char *name)
+{
+	for (uint32_t i = 0; i < method->count; i++)
+		if (field_is_required(&method->fields[i])) {
+			fprintf(out, ", %s ", method->fields[i].ident);
+			put_type(out, &method->fields[i].type);
+		}
+	if (method_has_options(method))
+		fprintf(out, ", options *%s%sOptions", model->ident, name);
+}
+
+static void put_required(FILE *out, const struct method *method)
+{
+	for (uint32_t i = 0; i < method->count; i++) {
+		const struct field *field = &method->fields[i];
+		if (!field_is_required(field))
+			continue;
+		if (field->kind == FIELD_KEYWORD) {
+			fputs("\tcall.keyword(", out);
+			code_string(out, field->name, true);
+			fprintf(out, ", %s)\n", field->ident);
+		} else {
+			fprintf(out, "\tcall.args = append(call.args, %s)\n", field->ident);
+		}
+	}
+}
+
+/* *rest moves all that may be left out before it to their places. */
+static void put_optionals(FILE *out, const struct model *model, const struct method *method)
+{
+	const struct field *rest = method_field(method, FIELD_REST), *more = method_field(method, FIELD_KEYWORDS);
+
+	if (!method_has_options(method))
+		return;
+	fputs("\tif options != nil {\n", out);
+	for (uint32_t i = 0; i < method->count; i++) {
+		const struct field *field = &method->fields[i];
+		if (!field->optional)
+			continue;
+		fprintf(out, "\t\tcall.optional(");
+		code_string(out, field->name, true);
+		fprintf(out, ", options.%s != nil, options.%s, %s, %s)\n", pascal(model, field), pascal(model, field),
+			field->kind == FIELD_KEYWORD ? "false" : "true", field->kind == FIELD_POSITIONAL ? "true" : "false");
+	}
+	if (rest)
+		fprintf(out, "\t\tcall.fill(len(options.%s) > 0)\n\t\tfor _, value := range options.%s {\n"
+			     "\t\t\tcall.args = append(call.args, value)\n\t\t}\n",
+			pascal(model, rest), pascal(model, rest));
+	if (more)
+		fprintf(out, "\t\tfor name, value := range options.%s {\n\t\t\tcall.keyword(name, value)\n\t\t}\n", pascal(model, more));
+	fputs("\t}\n\tcall.fill(false)\n", out);
+}
+
+static void put_doc(FILE *out, const struct method *method)
+{
+	fprintf(out, "\n// %s calls ", method->ident);
+	code_lines(out, method->name, "");
+	if (method->doc.size > 0) {
+		fputs("//\n", out);
+		code_lines(out, method->doc, "// ");
+	}
+}
+
+static void put_method(FILE *out, const struct model *model, const struct method *method)
+{
+	const bool silent = method->returns.kind == TYPE_NONE;
+
+	put_options(out, model, method, method->ident);
+	put_doc(out, method);
+	fprintf(out, "func (c %s) %s(ctx context.Context", model->ident, method->ident);
+	put_arguments(out, model, method, method->ident);
+	fputs(method->yields ? ") *objpool.Results[" : silent ? ") error" : ") (", out);
+	if (!silent)
+		put_type(out, method->yields ? &method->returns.parts[0] : &method->returns);
+	fputs(method->yields ? "] {\n" : silent ? " {\n" : ", error) {\n", out);
+	fputs("\tvar call arguments\n", out);
+	put_required(out, method);
+	put_optionals(out, model, method);
+	fputs(silent ? "\t_, err := objpool.Call[" : method->yields ? "\treturn objpool.Stream[" : "\treturn objpool.Call[", out);
+	if (silent)
+		fputs("struct{}", out);
+	else
+		put_type(out, method->yields ? &method->returns.parts[0] : &method->returns);
+	fputs("](ctx, c.on(&call), ", out);
+	code_string(out, method->name, true);
+	fputs(silent ? ", call.args...)\n\treturn err\n}\n" : ", call.args...)\n}\n", out);
+}
+
+static void put_create(FILE *out, const struct model *model)
+{
+	put_options(out, model, &model->constructor, "Create");
+	fprintf(out,
+		"\n// Create makes a pool of the class. settings are other keys of its section, as \"workers\".\n"
+		"func Create(ctx context.Context, client *objpool.Client, pool string, settings map[string]any");
+	put_arguments(out, model, &model->constructor, "Create");
+	fprintf(out, ") (%s, error) {\n\tvar call arguments\n", model->ident);
+	put_required(out, &model->constructor);
+	put_optionals(out, model, &model->constructor);
+	fputs("\tkeys := map[string]any{\"plugin\": ", out);
+	code_string(out, model->plugin, true);
+	fputs(", \"class\": ", out);
+	code_string(out, model->class, true);
+	fprintf(out,
+		"}\n\tif call.args != nil {\n\t\tkeys[\"args\"] = call.args\n\t}\n\tif call.kwargs != nil {\n"
+		"\t\tkeys[\"kwargs\"] = call.kwargs\n\t}\n\tfor key, value := range settings {\n\t\tkeys[key] = value\n\t}\n"
+		"\ttarget, err := client.Create(ctx, pool, keys)\n\treturn %s{Target: target}, err\n}\n",
+		model->ident);
+}
+
+/* ---- the file ---- */
+
+static const char common[] =
+	"\n// arguments are those of a call. Optional ones wait until it is known whether they come by place.\n"
+	"type arguments struct {\n\targs    []any\n\tkwargs  map[string]any\n\twaiting []argument\n}\n"
+	"\ntype argument struct {\n\tname   string\n\tvalue  any\n\tgiven  bool\n\tplaced bool // it can't come by keyword\n}\n"
+	"\nfunc (a *arguments) keyword(name string, value any) {\n\tif a.kwargs == nil {\n\t\ta.kwargs = map[string]any{}\n\t}\n"
+	"\ta.kwargs[name] = value\n}\n"
+	"\nfunc (a *arguments) optional(name string, given bool, value any, place, placed bool) {\n\tif place {\n"
+	"\t\ta.waiting = append(a.waiting, argument{name, value, given, placed})\n\t} else if given {\n\t\ta.keyword(name, value)\n\t}\n}\n"
+	"\n// fill sends those that wait: by place up to the last that has to, and the others by keyword.\n"
+	"func (a *arguments) fill(all bool) {\n\tplaces := 0\n\tfor i, waiting := range a.waiting {\n"
+	"\t\tif all || (waiting.given && waiting.placed) {\n\t\t\tplaces = i + 1\n\t\t}\n\t}\n"
+	"\tfor i, waiting := range a.waiting {\n\t\tswitch {\n\t\tcase i < places && waiting.given:\n"
+	"\t\t\ta.args = append(a.args, waiting.value)\n\t\tcase i < places:\n\t\t\ta.args = append(a.args, nil)\n"
+	"\t\tcase waiting.given:\n\t\t\ta.keyword(waiting.name, waiting.value)\n\t\t}\n\t}\n\ta.waiting = nil\n}\n";
+
+static void put_package(FILE *out, const struct model *model)
+{
+	const char *name = model_identifier((struct model *)(uintptr_t)model, model->pool, NAME_AS_IS);
+
+	fputs("// A typed client of the pool ", out);
+	code_lines(out, model->pool, "");
+	fputs("//\n// Code generated by objpool describe --generate go. DO NOT EDIT.\n\n", out);
+	fprintf(out, "package %s\n\nimport (\n\t\"context\"\n", name && strcmp(name, "main") != 0 ? name : "client");
+	if (model_uses(model, TYPE_TIMESTAMP))
+		fputs("\t\"time\"\n", out);
+	fputs("\n\tobjpool \"objpool.dev/go\"\n)\n", out);
+}
+
+static void put_client(FILE *out, const struct model *model)
+{
+	fprintf(out, "\n// %s calls a pool, or some of its instances, with the options of calls.\n", model->ident);
+	if (model->doc.size > 0) {
+		fputs("//\n", out);
+		code_lines(out, model->doc, "// ");
+	}
+	fprintf(out, "type %s struct {\n\tTarget  objpool.Target\n\tOptions objpool.Options\n}\n", model->ident);
+	fprintf(out, "\n// New makes a client of a target: a pool, or a slot or a key of it.\nfunc New(target objpool.Target) %s {\n"
+		     "\treturn %s{Target: target}\n}\n",
+		model->ident, model->ident);
+	fprintf(out, "\nfunc (c %s) on(call *arguments) objpool.Target {\n\toptions := c.Options\n\toptions.Kwargs = call.kwargs\n"
+		     "\treturn c.Target.With(options)\n}\n",
+		model->ident);
+}
+
+static void write_go(const struct model *model, FILE *out)
+{
+	put_package(out, model);
+	put_client(out, model);
+	fputs(common, out);
+	for (uint32_t i = 0; i < model->record_count; i++)
+		put_record(out, &model->records[i]);
+	put_create(out, model);
+	for (uint32_t i = 0; i < model->method_count; i++)
+		put_method(out, model, &model->methods[i]);
+}
+
+const struct generator generate_go = {
+	.language = "go",
+	.naming = {NAME_PASCAL, NAME_CAMEL, NAME_PASCAL, reserved, members, globals},
+	.write = write_go,
+};

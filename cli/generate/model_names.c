@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The names of a model in a language: words, and what makes them differ. */
+#include "cli/generate/model.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { NAME_MAX_BYTES = 200 };
+
+/* Names that are taken, in one scope. */
+struct scope {
+	const char **taken;
+	uint32_t count, room;
+};
+
+static bool is_lower(char c)
+{
+	return c >= 'a' && c <= 'z';
+}
+
+static bool is_upper(char c)
+{
+	return c >= 'A' && c <= 'Z';
+}
+
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+static char upper(char c)
+{
+	return is_lower(c) ? (char)(c - 'a' + 'A') : c;
+}
+
+static char lower(char c)
+{
+	return is_upper(c) ? (char)(c - 'A' + 'a') : c;
+}
+
+/* Does a word begin at `i`: behind what is no letter, or at a capital behind a small letter? */
+static bool begins_word(model_text text, uint32_t i)
+{
+	if (i == 0)
+		return true;
+	const char before = text.ptr[i - 1], c = text.ptr[i];
+	return !(is_lower(before) || is_upper(before) || is_digit(before)) || (is_upper(c) && !is_upper(before));
+}
+
+static size_t put_letter(char *name, size_t n, model_text text, uint32_t i, enum name_style style)
+{
+	const char c = text.ptr[i];
+	const bool first = begins_word(text, i);
+
+	if (style == NAME_AS_IS) {
+		name[n++] = c;
+	} else if (style == NAME_SNAKE) {
+		if (first && n > 0 && name[n - 1] != '_')
+			name[n++] = '_';
+		name[n++] = lower(c);
+	} else {
+		name[n] = first && (n > 0 || style == NAME_PASCAL) ? upper(c) : n == 0 ? lower(c) : c;
+		n++;
+	}
+	return n;
+}
+
+const char *model_identifier(struct model *model, model_text text, enum name_style style)
+{
+	char *name = msgpack_zone_malloc(&model->zone, 2 * (size_t)NAME_MAX_BYTES + 4);
+	size_t n = 0;
+
+	if (!name)
+		return NULL;
+	for (uint32_t i = 0; i < text.size && i < NAME_MAX_BYTES; i++) {
+		const char c = text.ptr[i];
+		if (is_lower(c) || is_upper(c) || is_digit(c)) {
+			if (n == 0 && is_digit(c))
+				name[n++] = style == NAME_PASCAL ? 'X' : 'x';
+			n = put_letter(name, n, text, i, style);
+		} else if (style == NAME_AS_IS || (style == NAME_SNAKE && n > 0 && name[n - 1] != '_')) {
+			name[n++] = '_';
+		}
+	}
+	while (style == NAME_SNAKE && n > 0 && name[n - 1] == '_')
+		n--;
+	if (n == 0)
+		name[n++] = style == NAME_PASCAL ? 'X' : 'x';
+	name[n] = '\0';
+	return name;
+}
+
+static bool is_listed(const char *const *words, const char *name)
+{
+	for (; words && *words; words++)
+		if (strcmp(*words, name) == 0)
+			return true;
+	return false;
+}
+
+static bool is_taken(const struct scope *scope, const char *name)
+{
+	for (uint32_t i = 0; i < scope->count; i++)
+		if (strcmp(scope->taken[i], name) == 0)
+			return true;
+	return false;
+}
+
+static int take(struct scope *scope, const char *name)
+{
+	if (scope->count == scope->room) {
+		const uint32_t room = 2 * scope->room + 64;
+		const char **taken = realloc(scope->taken, room * sizeof *taken);
+		if (!taken)
+			return -ENOMEM;
+		scope->taken = taken;
+		scope->room = room;
+	}
+	scope->taken[scope->count++] = name;
+	return 0;
+}
+
+static int take_all(struct scope *scope, const char *const *words)
+{
+	int r = 0;
+
+	for (; r == 0 && words && *words; words++)
+		r = take(scope, *words);
+	return r;
+}
+
+/* A name that differs from those that the scope has: with an underscore where it is a word of the language, and a number where it
+ * is taken. */
+static int choose(struct model *model, struct scope *scope, const char *const *reserved, model_text text, enum name_style style,
+		  const char **ident)
+{
+	char *name = (char *)(uintptr_t)model_identifier(model, text, style);
+
+	if (!name)
+		return -ENOMEM;
+	if (is_listed(reserved, name))
+		strcat(name, "_");
+	const size_t size = strlen(name);
+	for (unsigned n = 2; is_taken(scope, name) && n < 10000; n++)
+		(void)snprintf(name + size, NAME_MAX_BYTES, "_%u", n);
+	*ident = name;
+	return take(scope, name);
+}
+
+static int name_fields(struct model *model, const struct naming *naming, struct field *fields, uint32_t count, enum name_style style)
+{
+	struct scope scope = {0};
+	int r = 0;
+
+	for (uint32_t i = 0; r == 0 && i < count; i++)
+		r = choose(model, &scope, naming->reserved, fields[i].name, style, &fields[i].ident);
+	free(scope.taken);
+	return r;
+}
+
+static int name_methods(struct model *model, const struct naming *naming)
+{
+	struct scope scope = {0};
+	int r = take_all(&scope, naming->members);
+
+	for (uint32_t i = 0; r == 0 && i < model->method_count; i++) {
+		struct method *method = &model->methods[i];
+		r = choose(model, &scope, naming->reserved, method->name, naming->methods, &method->ident);
+		if (r == 0)
+			r = name_fields(model, naming, method->fields, method->count, naming->arguments);
+	}
+	free(scope.taken);
+	return r;
+}
+
+/* The class's name is what stands behind the last colon or dot. */
+static model_text last_part(model_text class)
+{
+	uint32_t begin = 0;
+
+	for (uint32_t i = 0; i < class.size; i++)
+		if (class.ptr[i] == ':' || class.ptr[i] == '.')
+			begin = i + 1;
+	return (model_text){.ptr = class.ptr + begin, .size = class.size - begin};
+}
+
+static int name_globals(struct model *model, const struct naming *naming)
+{
+	struct scope scope = {0};
+	int r = take_all(&scope, naming->globals);
+
+	if (r == 0)
+		r = choose(model, &scope, naming->reserved, last_part(model->class), NAME_PASCAL, &model->ident);
+	for (uint32_t i = 0; r == 0 && i < model->record_count; i++) {
+		struct record *record = &model->records[i];
+		r = choose(model, &scope, naming->reserved, record->name, NAME_PASCAL, &record->ident);
+		if (r == 0)
+			r = name_fields(model, naming, record->fields, record->count, naming->fields);
+	}
+	free(scope.taken);
+	return r;
+}
+
+int model_name(struct model *model, const struct naming *naming)
+{
+	int r = name_globals(model, naming);
+
+	if (r == 0)
+		r = name_methods(model, naming);
+	return r == 0 ? name_fields(model, naming, model->constructor.fields, model->constructor.count, naming->arguments) : r;
+}

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""objpool describe --generate: typed clients that compile without a warning, and call each method of the probe's class Types."""
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from harness import BUILD, DEADLINE, ROOT
+
+SANITIZE = ["-fsanitize=" + BUILD.name.removeprefix("build-").replace("-", ",")] if "-" in BUILD.name else []
+POOLS = {"types": {"plugin": "probe", "class": "Types"}, "probe": {}, "queue": {"plugin": "queue", "class": "Queue"},
+         "words": {"plugin": "spell", "class": "Dictionary"}, "dice": {"plugin": "sampler", "class": "Sampler"},
+         "py": {"plugin": "python", "class": "typed:Typed", "python_path": f'["{ROOT}/tests/integration/classes"]'}}
+HERE = pathlib.Path(__file__).parent / "generated"
+
+
+@pytest.fixture
+def daemon(start):
+    return start({name: {**keys, "workers": 1} for name, keys in POOLS.items()})
+
+
+def generate(daemon, pool, language, path):
+    text = subprocess.run([BUILD / "objpool", "-s", daemon.address, "describe", pool, "--generate", language], check=True, text=True,
+                          capture_output=True, timeout=DEADLINE).stdout
+    path.parent.mkdir(exist_ok=True, parents=True)
+    path.write_text(text)
+    return path
+
+
+def run(*command, **keywords):
+    done = subprocess.run(command, text=True, capture_output=True, timeout=6 * DEADLINE, **keywords)
+    assert (done.returncode, done.stderr) == (0, ""), (done.stdout, done.stderr)
+    return done.stdout
+
+
+def test_python(daemon, place):
+    for pool in POOLS:
+        run(sys.executable, "-W", "error", "-m", "py_compile", generate(daemon, pool, "python", place / f"{pool}_client.py"))
+    environment = {**os.environ, "PYTHONPATH": f"{place}:{ROOT}/client/python", "OBJPOOL_ADDRESS": daemon.address, "PYTHONWARNINGS": "error"}
+    assert run(sys.executable, HERE / "calls.py", env=environment) == "done\n"
+
+
+@pytest.mark.parametrize("compiler", [("cc", "-xc", "-std=c11"), ("c++", "-xc++", "-std=c++11")], ids=["C", "C++"])
+def test_c_compiles(daemon, place, compiler):
+    for pool in POOLS:
+        path = generate(daemon, pool, "c", place / f"{pool}.h")
+        run(*compiler, "-Wall", "-Wextra", "-Wconversion", "-Werror", f"-I{ROOT}/client/include", "-fsyntax-only", path)
+
+
+def test_c(daemon, place):
+    generate(daemon, "types", "c", place / "types.h")
+    run("cc", "-std=c11", *SANITIZE, "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Werror", f"-I{place}", f"-I{ROOT}/client/include", HERE / "calls.c",
+        "-o", place / "calls", BUILD / "libobjpool.a", "-lmsgpackc")
+    assert run(place / "calls", env={**os.environ, "OBJPOOL_ADDRESS": daemon.address}) == "done\n"
+
+
+def test_an_unknown_language(daemon):
+    done = subprocess.run([BUILD / "objpool", "-s", daemon.address, "describe", "types", "--generate", "cobol"], text=True, capture_output=True)
+    assert (done.returncode, done.stdout) == (2, "") and "describe: --generate takes python, ts, " in done.stderr
+
+
+def test_what_describe_shows_people(daemon):
+    shown = run(BUILD / "objpool", "-s", daemon.address, "describe", "types")
+    assert "\nclass Types(origin: Point | None = None, *, names: list[str]" in shown
+    assert "\n  byte(value: int[0, 255]) -> int[0, 255]   (changes nothing)\n      Gives back a value of type int[0, 255].\n" in shown
+    assert ("\n  record Path\n      points: list[Point]\n      closed: bool = False\n      bounds: tuple[Point, Point] | None = None\n"
+            "\n  record Tree\n      value: int\n      children: list[Tree] = ...\n") in shown
+
+
+TSC = ROOT / "client/node/node_modules/.bin/tsc"
+
+
+@pytest.mark.skipif(not TSC.exists(), reason="the TypeScript compiler is not installed: make check-languages")
+def test_ts(daemon, place):
+    modules = place / "node_modules"
+    modules.mkdir()
+    (modules / "objpool").symlink_to(ROOT / "client/node")
+    sources = [generate(daemon, pool, "ts", place / f"{pool}.ts") for pool in POOLS]
+    shutil.copy(HERE / "calls.ts", place)
+    options = ["--strict", "--noUnusedLocals", "--target", "es2022", "--module", "commonjs", "--moduleResolution", "node10", "--skipLibCheck",
+               "--types", "", "--outDir", place]
+    run(TSC, *options, *sources, place / "calls.ts")
+    assert run("node", place / "calls.js", env={**os.environ, "OBJPOOL_ADDRESS": daemon.address}) == "done\n"
+
+
+GO = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
+
+
+@pytest.mark.skipif(not GO or not (ROOT / "client/go/go.mod").exists(), reason="Go, or its client, is not there: make check-languages")
+def test_go(daemon, place):
+    shutil.copy(ROOT / "client/go/go.sum", place)
+    for pool in POOLS:
+        generate(daemon, pool, "go", place / pool / "client.go")
+    (place / "calls").mkdir()
+    shutil.copy(HERE / "calls.go.txt", place / "calls/main.go")
+    (place / "go.mod").write_text("module example.org/generated\n\ngo 1.19\n\nrequire objpool.dev/go v0.0.0\n\nrequire (\n"
+                                  "\tgithub.com/vmihailenco/msgpack/v5 v5.4.1 // indirect\n\tgithub.com/vmihailenco/tagparser/v2 v2.0.0 // indirect\n)\n\n"
+                                  f"replace objpool.dev/go => {ROOT}/client/go\n")
+    environment = {**os.environ, "GOFLAGS": "-mod=mod", "OBJPOOL_ADDRESS": daemon.address}
+    run(GO, "vet", "./...", cwd=place, env=environment)
+    assert run(GO, "run", "./calls", cwd=place, env=environment) == "done\n"
