@@ -158,7 +158,7 @@ static void print_field(const struct field *field)
 	else if (field->optional)
 		fputs("...", out);
 	(void)fclose(out);
-	fputs("      ", stdout);
+	fputs("    ", stdout);
 	print_text(field->name);
 	fputs(": ", stdout);
 	shown_text(stdout, text, size);
@@ -168,7 +168,7 @@ static void print_field(const struct field *field)
 
 static void print_record(const struct record *record)
 {
-	fputs("\n  record ", stdout);
+	fputs("\nrecord ", stdout);
 	print_text(record->name);
 	fputc('\n', stdout);
 	for (uint32_t i = 0; i < record->count; i++)

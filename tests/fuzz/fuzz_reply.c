@@ -226,25 +226,29 @@ static void look(struct run *run)
 		objpool_result_free(&results[i]);
 }
 
-static void command(struct run *run, enum exit_status (*execute)(struct cli *cli), bool json)
+static void command(struct run *run, enum exit_status (*execute)(struct cli *cli), bool json, const char *language)
 {
-	static const struct option options[] = {{'j', "json", NULL, NULL}, {0}};
+	static const struct option options[] = {{'j', "json", NULL, NULL}, {'g', "generate", "LANGUAGE", NULL}, {0}};
 	char *words[] = {(char[]){"p"}, NULL};
 	struct cli cli = {.client = run->client, .arguments = {.tables = {options}, .words = words, .count = 1}};
 
 	say_all(run);
 	cli.arguments.given[0][0] = json ? "" : NULL;
+	cli.arguments.given[0][1] = language;
 	(void)execute(&cli);
 	(void)objpool_close(run->client);
 }
 
 static void perform(struct run *run, uint8_t what)
 {
+	static const char *const languages[] = {"python", "ts", "go", "c"};
+
 	switch (what & 7) {
-	case 1: command(run, command_status, what & 8); break;
-	case 2: command(run, command_pools, what & 8); break;
-	case 3: command(run, command_describe, what & 8); break;
-	case 4: command(run, command_metrics, what & 8); break;
+	case 1: command(run, command_status, what & 8, NULL); break;
+	case 2: command(run, command_pools, what & 8, NULL); break;
+	case 3: command(run, command_describe, what & 8, NULL); break;
+	case 4: command(run, command_metrics, what & 8, NULL); break;
+	case 6: command(run, command_describe, false, languages[what >> 5 & 3]); break;
 	case 5: look(run); break;
 	default: talk(run);
 	}

@@ -194,6 +194,13 @@ STATUS = {"server": "objpool", "version": "1", "state": "running", "pid": 5, "up
      "slots": [{"slot": 0, "state": "ready", "generation": 1, "pid": 7, "since_s": 1.5, "calls": 5, "failures": 0, "restarts": 0, "queue": 0, "running": "m",
                 "running_s": 0.5, "cpu_s": 0.1, "rss": 5000, "last_failure": ""}]}]}
 DESCRIPTION = {"pool": "p", "plugin": "x", "class": "C", "doc": "a\nclass", "signature": "()", "methods": [{"name": "m", "signature": "(a)", "doc": "d"}]}
+PARAMS = [{"name": "a", "kind": "positional", "type": "int"}, {"name": "class", "kind": "either", "type": {"union": ["str", "None"]}, "default": "*/\n"},
+          {"name": "r", "kind": "rest", "type": {"list": {"record": "R"}}}, {"name": "k", "kind": "keyword", "type": {"ndarray": ["uint8", None]}, "optional": True},
+          {"name": "m", "kind": "keywords", "type": {"dict": ["str", {"tuple": ["int"], "rest": True}]}}]
+TYPES = {**DESCRIPTION, "constructor": {"signature": "()", "params": PARAMS, "returns": "None"},
+         "types": {"R": [{"name": "x", "type": "float"}, {"name": "next", "type": {"record": "R"}, "optional": True}]},
+         "methods": [{"name": name, "signature": "(a)", "doc": '*/ """ \\u000a\n//', "params": PARAMS, "returns": returns, "yields": False, "readonly": True}
+                     for name, returns in (("m", {"record": "R"}), ("m", {"iterator": {"tuple": ["int", "str"]}}), ("a.b", "timestamp"), ("\0", {"int": [0, 5]}))]}
 ERROR_MAP = {"code": "FAILED", "message": "bad", "type": "E", "traceback": "at", "pool": "p", "slot": 1, "generation": 2, "index": 3, "ran": "maybe",
              "signal": 9, "exit_status": 1, "data": msgpack.packb(msgpack.ExtType(80, b"pickle\0abc"))}
 ARRAY = msgpack.ExtType(81, b"\0\x0e" + msgpack.packb(["<f8", [2], "C"]).ljust(14, b"\0") + b"\0" * 16)
@@ -221,7 +228,10 @@ for json in 0, 8:
     replies(f"status-{json}", 1 | json, [1, 2, None, STATUS])
     replies(f"pools-{json}", 2 | json, [1, 2, None, STATUS["pools"]])
     replies(f"describe-{json}", 3 | json, [1, 2, None, DESCRIPTION])
+    replies(f"types-{json}", 3 | json, [1, 2, None, TYPES])
     replies(f"metrics-{json}", 4 | json, [1, 2, None, "# TYPE a counter\n"])
+for i in range(4):
+    replies(f"generate-{i}", 6 | i << 5, [1, 2, None, TYPES])
 replies("top", 5, [1, 2, None, STATUS], [1, 3, None, STATUS])
 write("reply", "deep", b"\0\x94\x01\x02\xc0" + b"\x91" * 5000 + b"\xc0")
 
