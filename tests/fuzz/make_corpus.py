@@ -239,8 +239,14 @@ for i, request in enumerate([b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n", b"GET /r
                              b"POST /livez HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello", b"GET http://x/livez?a=b#c HTTP/1.1\r\n\r\n",
                              b"GET /livez HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", b"GET /livez HTTP/1.1\r\n" + b"X: " + b"y" * 9000 + b"\r\n\r\n",
                              b"GET /livez HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 99999999999\r\n\r\n", b"\0\1\2", b"OPTIONS * HTTP/9.9\r\n\r\n",
-                             b"GET /livez HTTP/1.1\r\n\r\nGET /livez HTTP/1.1\r\n\r\n"]):
-    write("http", f"request-{i:02}", bytes([0x80 | i * 10]) + request)
+                             b"GET /livez HTTP/1.1\r\n\r\nGET /livez HTTP/1.1\r\n\r\n",
+                             b"POST /call/p.echo HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 3\r\n\r\n[1]",
+                             b"POST /call/p%3Amap.x HTTP/1.1\r\nHost: [::1]:80\r\nOrigin: http://[::1]:80\r\nContent-Type: application/json; a=b\r\n"
+                             b"Accept: application/x-ndjson\r\ntraceparent: 00-" + b"a1" * 16 + b"-" + b"b2" * 8 + b"-01\r\n"
+                             b'Content-Length: 59\r\n\r\n{"args": [[1]], "kwargs": {}, "options": {"timeout_ms": 5}}',
+                             b"OPTIONS /call/p.x HTTP/1.1\r\nHost: 127.0.0.1\r\nHost: x\r\n\r\n",
+                             b"POST http://x/call/p.x HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n[1]\r\n0\r\nA: b\r\n\r\n"]):
+    write("http", f"request-{i:02}", bytes([0x80 | i * 10 % 128]) + request)
 
 JSON = ["[1, -1, 1.5e3, true, null]", '{"args": [1], "kwargs": {"a": {"b": []}}, "options": {"timeout_ms": 5}}', r'"\u00e9\ud83d\ude00\n"',
         '[{"$bin": "AQID"}, {"$str": "/w=="}, {"$ext": [-1, "AAAAAA=="]}, {"$float": "nan"}, {"$uint": "18446744073709551615"}]',

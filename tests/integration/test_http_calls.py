@@ -260,6 +260,26 @@ def test_probes_are_answered_beside_many_calls(caller):
         wait_for(lambda: count_of(client, "queue") == 0, lambda: "no calls")
 
 
+def test_head_has_no_body(caller):
+    http_, _ = caller()
+    got = http_.raw(b"HEAD /call/p.echo HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert status_of(got) == 405 and got.endswith(b"\r\n\r\n")
+
+
+@pytest.mark.parametrize("body", [b"0" * 65536, b"1;" + b"x" * 65536])
+def test_a_line_without_end(caller, body):
+    """As the size of a chunk. libevent would gather it, and look at it from its beginning for each piece that comes."""
+    http_, daemon = caller(daemon={"http_max_body": "64K"})
+    with socket.create_connection((http_.host, http_.port), timeout=DEADLINE) as s, daemon.client() as client:
+        before = memory(client)
+        s.sendall(b"POST /call/p.echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
+        with pytest.raises((ConnectionResetError, BrokenPipeError)):
+            for _ in range(1000):
+                s.sendall(body)
+        wait_for(lambda: memory(client) < before + 100000, lambda: "what came to be freed")
+    assert http_.call("p.echo", 1) == 1
+
+
 # ---- streams ----
 
 
@@ -511,6 +531,26 @@ def test_host_and_origin(caller):
     assert status == 204 and headers["Access-Control-Allow-Methods"] == "POST"
     assert "Authorization" in headers["Access-Control-Allow-Headers"]
     assert http_.send("/call/p.echo", None, {"Origin": "http://evil.example.org"}, "OPTIONS")[0] == 403
+
+
+@pytest.mark.parametrize("headers, status", [
+    ("", 200), ("Host: evil.example.org\r\n", 400), ("Content-Type: text/plain\r\n", 400), ("Content-Length: 3\r\n", 400),
+    ("Origin: http://localhost\r\nOrigin: http://evil.example.org\r\n", 400),
+    ("Authorization: Bearer a\r\nAuthorization: Bearer b\r\n", 400)])
+def test_headers_that_come_twice(caller, headers, status):
+    http_, _ = caller()
+    got = http_.raw(post("/call/p.echo", "[1]", headers))
+    assert status_of(got) == status and (status == 200 or b"there is more than one header" in got)
+
+
+@pytest.mark.parametrize("line, host, status", [
+    ("http://evil.example.org/call/p.echo HTTP/1.1", "localhost", 403), ("//evil.example.org/call/p.echo HTTP/1.1", "localhost", 403),
+    ("http://localhost/call/p.echo HTTP/1.1", "evil.example.org", 403), ("http://localhost/call/p.echo HTTP/1.1", "localhost", 200),
+    ("/call/p.echo HTTP/1.1", None, 400), ("/call/p.echo HTTP/1.0", None, 200), ("/call/p.echo HTTP/1.0", "evil.example.org", 403)])
+def test_whom_a_request_names(caller, line, host, status):
+    http_, _ = caller()
+    head = f"POST {line}\r\n" + (f"Host: {host}\r\n" if host else "")
+    assert status_of(http_.raw((head + "Content-Type: application/json\r\nContent-Length: 3\r\n\r\n[1]").encode())) == status
 
 
 # ---- curl, TLS, Unix sockets ----

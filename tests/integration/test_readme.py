@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the README and the documents say, done."""
+import json
 import os
 import re
 import shutil
@@ -98,6 +99,20 @@ def test_the_example_on_the_front_page(place):
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "client/python"), "OBJPOOL_BIN": str(BUILD), "XDG_RUNTIME_DIR": str(place)}
     environment.pop("OBJPOOL_ADDRESS", None)
     assert run("/usr/bin/python3", place / "front.py", env=environment) == f"{[3 * x for x in range(10)]}\n"
+
+
+def test_calls_by_http(start, place):
+    configure, *use = blocks((ROOT / "docs/HTTP.md").read_text(), "sh")
+    written = configure[:configure.index("build/objpoold --config")]
+    run("sh", "-ec", written.replace("/tmp/", f"{place}/").replace("$PWD/build", str(BUILD)))
+    run(BUILD / "objpoold", "--config", place / "http.conf", "--check")
+    start(pools={"dice": {"plugin": "sampler", "class": "Sampler", "workers": 4}},
+          daemon={"http": f"unix:{place}/web", "http_calls": "yes"}).wait_log("calls by HTTP on unix")
+    script = "\n".join(use).replace("curl", f"curl --unix-socket {place}/web").replace("127.0.0.1:9117", "localhost")
+    lines = [json.loads(line) for line in run("bash", "-ec", script).splitlines()]
+    assert isinstance(lines[0]["result"], float) and lines[1:3] == [{"result": None}, {"result": [0, 0, 40, 0]}]
+    assert len(lines[3]["result"]) == 3 and lines[4]["result"][1][0]["code"] == "BAD_ARGUMENT" and lines[5]["error"]["code"] == "NO_SUCH_METHOD"
+    assert {lines[6]["index"], lines[7]["index"]} == {0, 1} and lines[8:] == [{"end": {"items": 2, "failed": 0}}]
 
 
 def test_python(dice, place):

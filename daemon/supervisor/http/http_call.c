@@ -187,6 +187,8 @@ static void answer_whole(struct evhttp_request *request, int status, uint64_t re
 	add_headers(request, status, false, retry_after);
 	snprintf(length, sizeof length, "%zu", evbuffer_get_length(text));
 	(void)evhttp_add_header(evhttp_request_get_output_headers(request), "Content-Length", length);
+	if (evhttp_request_get_command(request) == EVHTTP_REQ_HEAD)
+		(void)evbuffer_drain(text, SIZE_MAX);
 	evhttp_send_reply(request, status, NULL, text);
 }
 

@@ -12,7 +12,10 @@
 
 /* LEFT_MAX bounds all connections but those that are held, with those that were cut and that evhttp has not freed yet. */
 enum { CONNECTIONS_MAX = 64, LEFT_MAX = 4 * CONNECTIONS_MAX };
-enum { RECORDS_MAX = 1024 /* of a connection with TLS: requests are few and small */ };
+enum {
+	RECORDS_MAX = 1024,   /* of a connection with TLS: requests are few and small */
+	LINES_MAX = 64 << 10, /* bytes of lines and of what is read at once, behind the longest chunk */
+};
 
 struct http_connection {
 	TAILQ_ENTRY(http_connection) link;
@@ -255,7 +258,16 @@ static void release(struct http_connections *connections, struct http_connection
 	free(connection);
 }
 
-/* Its request holds more than its share when memory is short. The peer still sends: it is reset, or it would wait until the kernel
+/* Does its request hold more than evhttp needs to take it apart, or, when memory is short, more than its share? evhttp waits for
+ * whole lines and chunks, however long they are, and looks at them from their beginning each time. */
+static bool is_greedy(const struct http_connection *connection)
+{
+	const size_t waiting = evbuffer_get_length(bufferevent_get_input(connection->stream));
+
+	return waiting > connection->all->daemon->config.http_max_body + LINES_MAX || account_is_greedy(connection->account);
+}
+
+/* The peer still sends: it is reset, or it would wait until the kernel
  * forgets the connection. */
 static void cut_greedy(struct http_connection *connection)
 {
@@ -285,7 +297,7 @@ void http_connections_end_turn(struct http_connections *connections)
 			release(connections, connection);
 		else if (may_be_cut(connection) && connections->daemon->core.now >= connection->ends)
 			cut(connection);
-		else if (may_be_cut(connection) && account_is_greedy(connection->account))
+		else if (may_be_cut(connection) && is_greedy(connection))
 			cut_greedy(connection);
 		else if (connection->fresh && !connection->cut)
 			shake_hands(connection);

@@ -5,6 +5,8 @@
 #include "daemon/supervisor/http/http_identity.h"
 
 #include <arpa/inet.h>
+#include <event2/http_struct.h>
+#include <event2/keyvalq_struct.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,6 +16,37 @@ static const char *header_of(struct evhttp_request *request, const char *name)
 {
 	return evhttp_find_header(evhttp_request_get_input_headers(request), name);
 }
+
+/* ---- is it clear what is asked, and of whom? ---- */
+
+/* Headers of which there is one at most: two would mean one thing to a proxy, and another to the daemon. */
+static const char *const single[] = {"Host", "Origin", "Authorization", "Content-Type", "Content-Length"};
+
+static bool comes_twice(struct evhttp_request *request, const char *name)
+{
+	const struct evkeyvalq *headers = evhttp_request_get_input_headers(request);
+	const struct evkeyval *header;
+	int n = 0;
+
+	TAILQ_FOREACH(header, headers, next)
+		n += strcasecmp(header->key, name) == 0;
+	return n > 1;
+}
+
+static int check_headers(struct evhttp_request *request, struct error *error)
+{
+	for (size_t i = 0; i < sizeof single / sizeof *single; i++)
+		if (comes_twice(request, single[i])) {
+			error_say(error, ERROR_BAD_REQUEST, RAN_NO, "there is more than one header %s", single[i]);
+			return HTTP_BADREQUEST;
+		}
+	if (header_of(request, "Host") || request->major < 1 || (request->major == 1 && request->minor < 1))
+		return 0;
+	error_say(error, ERROR_BAD_REQUEST, RAN_NO, "there is no header Host");
+	return HTTP_BADREQUEST;
+}
+
+/* ---- hosts ---- */
 
 /* Copies the name out of NAME, NAME:PORT, [ADDRESS] or [ADDRESS]:PORT. -1: it is none of these, or too long. */
 static int host_name(const char *host, char name[HOST_MAX])
@@ -51,6 +84,27 @@ static bool knows_host(const struct config *config, const char *host)
 	       !strcasecmp(name, "localhost") || is_listed(&config->http_hosts, name);
 }
 
+static int check_host(const struct config *config, const char *host, struct error *error)
+{
+	if (!host || knows_host(config, host))
+		return 0;
+	error_say(error, ERROR_DENIED, RAN_NO, "host \"%.100s\" is not known: it must be an address, localhost or one of http_hosts",
+		  host);
+	return HTTP_FORBIDDEN;
+}
+
+/* The host in a request's line, as in POST http://HOST/call/…, goes before the header (RFC 9112). It must be known, too. */
+static int check_hosts(const struct config *config, struct evhttp_request *request, struct error *error)
+{
+	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(request);
+	const char *host = uri ? evhttp_uri_get_host(uri) : NULL;
+
+	const int status = check_host(config, header_of(request, "Host"), error);
+	return status ? status : check_host(config, host, error);
+}
+
+/* ---- origins ---- */
+
 /* Is the origin, SCHEME://HOST, this host itself? */
 static bool is_own(struct evhttp_request *request, const char *origin, const char *host)
 {
@@ -72,11 +126,11 @@ int http_guard_check(const struct config *config, struct evhttp_request *request
 	const char *host = header_of(request, "Host"), *origin = header_of(request, "Origin");
 
 	(void)evhttp_add_header(evhttp_request_get_output_headers(request), "Vary", "Origin");
-	if (host && !knows_host(config, host)) { /* HTTP/1.0 has none; browsers always send it */
-		error_say(error, ERROR_DENIED, RAN_NO,
-			  "host \"%.100s\" is not known: it must be an address, localhost or one of http_hosts", host);
-		return HTTP_FORBIDDEN;
-	}
+	int status = check_headers(request, error);
+	if (status == 0)
+		status = check_hosts(config, request, error);
+	if (status)
+		return status;
 	if (!origin || is_own(request, origin, host))
 		return 0;
 	if (!is_listed(&config->http_origins, origin)) {
