@@ -160,7 +160,7 @@ def test_counters_and_histograms(start):
         assert {n: (v["calls"], v["failures"]) for n, v in status["methods"].items()} == {
             "echo": (8, 0), "fail": (3, 3), "sleep": (1, 1), "slot": (1, 0)}
         assert 0 < status["latency"]["p50_s"] <= status["latency"]["p99_s"] <= status["latency"]["max_s"]
-        assert status["latency"]["max_s"] >= 0.03 and status["methods"]["echo"]["max_s"] < status["latency"]["max_s"]
+        assert status["latency"]["max_s"] == max(method["max_s"] for method in status["methods"].values()) >= 0.03
 
 
 def test_time_in_the_method_is_not_time_in_the_queue(start):
