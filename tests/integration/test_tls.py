@@ -747,6 +747,19 @@ def test_stalled_handshakes_of_https(start, ca, hello):
         assert livez(ca, address).endswith(b"ok\n")
 
 
+def test_an_address_that_is_closed_ends_handshakes(start, ca):
+    daemon, address = https(start, ca)
+    with contextlib.ExitStack() as stack, daemon.client() as client:
+        for i in range(20):
+            raw = stack.enter_context(socket.create_connection(address, harness.DEADLINE))
+            raw.sendall(b"\x16\x03\x01\x02\x00\x01"[:i % 7])
+        harness.wait_for(lambda: handshakes(client)[0] == 20, lambda: "the handshakes to begin")
+        del daemon.daemon["http"]
+        daemon.write_config()
+        client.value("objpool.reload")
+        assert handshakes(client)[0] == 0 and client.value("p.echo", 1) == 1
+
+
 def test_handshakes_of_https_that_fail(start, ca, place):
     cert, key, _ = Authority(place, "other").issue("ann")
     daemon, address = https(start, ca, tls_client_ca=ca.path, tls_client="optional")
