@@ -47,7 +47,7 @@ static unsigned ask_plainly(struct stage *stage, int client)
 }
 
 /* The instance does the task that it has in its hands: the first of the batch. Its call's priority, and msgid. */
-static int serve(struct stage *stage, unsigned *msgid)
+static int serve_for(struct stage *stage, unsigned *msgid, uint64_t spent)
 {
 	const struct batch *batch = TAILQ_FIRST(&stage->slot->handed);
 
@@ -58,14 +58,19 @@ static int serve(struct stage *stage, unsigned *msgid)
 	*msgid = call->ticket.msgid;
 	const uint32_t id = world_begin(stage->slot);
 	const unsigned item = (unsigned)batch->first;
-	world_pass(&stage->world, 10 * MILLISECOND);
+	world_pass(&stage->world, spent);
 	if (!is_item) {
-		world_reply(stage->slot, id, 10 * MILLISECOND);
+		world_reply(stage->slot, id, spent);
 		return priority;
 	}
-	atomic_store(&board_entry(stage->slot->board, id)->spent, board_spent(10 * MILLISECOND));
+	atomic_store(&board_entry(stage->slot->board, id)->spent, board_spent(spent));
 	assert_int_equal(world_say(stage->slot, "[iii[n", 4, FROM_RESULTS, id, item, 1), 0);
 	return priority;
+}
+
+static int serve(struct stage *stage, unsigned *msgid)
+{
+	return serve_for(stage, msgid, 10 * MILLISECOND);
 }
 
 static void expect(struct stage *stage, unsigned msgid)
@@ -282,6 +287,44 @@ static void nor_do_the_two_queues_starve_each_other(void **state)
 	}
 }
 
+/* A short call ends, and its client asks again: the slot's hands are never empty. How many of them pass the slow one. */
+static int short_ones_before(struct stage *stage, const char *flood, const char *slow)
+{
+	unsigned msgid;
+
+	for (int i = 0; i < 4; i++) { /* both are measured */
+		world_ask(&stage->clients[0], ++stage->msgid, "p.slow", "[", 0);
+		(void)serve_for(stage, &msgid, 5 * MILLISECOND);
+		world_ask(&stage->clients[0], ++stage->msgid, "p.short", "[", 0);
+		(void)serve_for(stage, &msgid, MILLISECOND / 5);
+	}
+	for (int i = 0; i < 20; i++)
+		world_ask(&stage->clients[1], ++stage->msgid, flood, "[", 0);
+	world_ask(&stage->clients[0], ++stage->msgid, slow, "[", 0);
+	const unsigned waits = stage->msgid;
+	for (int passed = 0; passed < 100; passed++) {
+		(void)serve_for(stage, &msgid, MILLISECOND / 5);
+		if (msgid == waits)
+			return passed;
+		world_ask(&stage->clients[1], ++stage->msgid, flood, "[", 0);
+	}
+	return 100;
+}
+
+/* What takes too long to be handed ahead, in one queue, beside many short calls in the other. */
+static void a_slow_call_has_its_turn_among_short_ones(void **state)
+{
+	struct stage stage;
+
+	(void)state;
+	stage_open(&stage);
+	assert_in_range(short_ones_before(&stage, "p:0.short", "p.slow"), 1, 12);
+	stage_close(&stage);
+	stage_open(&stage);
+	assert_in_range(short_ones_before(&stage, "p.short", "p:0.slow"), 1, 12);
+	stage_close(&stage);
+}
+
 /* What the rule says, played beside the core: calls of each priority that wait, and how often each priority was passed over. */
 struct model {
 	unsigned calls[LEVELS][CLIENTS][MANY]; /* msgids, in their order */
@@ -470,6 +513,7 @@ int main(void)
 		cmocka_unit_test(values_are_checked),
 		cmocka_unit_test(a_lower_one_is_passed_by_no_more_than_the_rule_says),
 		cmocka_unit_test(nor_do_the_two_queues_starve_each_other),
+		cmocka_unit_test(a_slow_call_has_its_turn_among_short_ones),
 		cmocka_unit_test(random_calls_have_the_turns_that_the_rule_says),
 		cmocka_unit_test(a_users_max_priority_bounds_its_calls),
 		cmocka_unit_test(the_smallest_max_priority_of_two_users_holds),

@@ -187,23 +187,30 @@ static struct batch *next_for(struct slot *slot, struct queue *queue)
 	return slot->leased ? queue_next_of(queue, slot->holder) : queue_next(queue);
 }
 
-/* Hands the slot one batch of the queue. False: no batch waits, or the slot has no room for it. */
-static bool pull_from(struct slot *slot, struct queue *queue)
+/* What has become of an attempt to hand a slot a batch. */
+enum pull {
+	PULL_NOTHING, /* nothing waits that may go to the slot */
+	PULL_NO_ROOM, /* the slot has no room yet for what is next: it does its work, and nothing else overtakes meanwhile */
+	PULL_GAVE,
+};
+
+/* Hands the slot one batch of the queue. */
+static enum pull pull_from(struct slot *slot, struct queue *queue)
 {
 	const bool own = queue == &slot->queue;
-	struct batch *batch = next_for(slot, queue);
+	struct batch *batch = queue->count > 0 ? next_for(slot, queue) : NULL;
 	if (!batch)
-		return false;
+		return PULL_NOTHING;
 	const uint64_t most = own || slot->queue.count > 0 ? SLOT_AHEAD : reach_of(batch);
 	if (!has_room(slot, estimate(batch->call, chunk_of(batch)), most))
-		return false;
+		return PULL_NO_ROOM;
 	batch = take(batch, slot);
 	if (!batch) { /* there is no memory to cut the batch */
 		pool_wake_later(slot->pool);
-		return false;
+		return PULL_NO_ROOM;
 	}
 	give(slot, batch);
-	return true;
+	return PULL_GAVE;
 }
 
 /* Which of the pool's queues is first: `later`, unless the other has something of higher priority. */
@@ -214,42 +221,42 @@ static struct queue *first_shared(struct pool *pool)
 	return pool->queue.count > 0 && queue_compare(&pool->queue, &pool->later) > 0 ? &pool->queue : &pool->later;
 }
 
-/* Hands the slot one batch that any slot may do. What has a higher priority, and no room in the slot yet, is not overtaken. */
-static bool pull_shared(struct slot *slot)
+/* Hands the slot one batch that any slot may do. */
+static enum pull pull_shared(struct slot *slot)
 {
 	struct pool *pool = slot->pool;
+	struct queue *first = first_shared(pool);
+	const enum pull pulled = pull_from(slot, first);
 
-	if (pool->later.count == 0)
-		return pool->queue.count > 0 && pull_from(slot, &pool->queue);
-	if (first_shared(pool) == &pool->later)
-		return pull_from(slot, &pool->later) || (pool->queue.count > 0 && pull_from(slot, &pool->queue));
-	return pull_from(slot, &pool->queue) ||
-	       (pool->later.count > 0 && slot->handed_count == 0 && pull_from(slot, &pool->later));
+	if (pulled != PULL_NOTHING || pool->later.count == 0)
+		return pulled;
+	return pull_from(slot, first == &pool->later ? &pool->queue : &pool->later);
 }
 
-/* Is the slot's own queue first (1), or are the pool's (-1)? 0: they take turns. */
-static int compare_own(struct slot *slot, bool takes_shared)
+/* Is the slot's own queue, in which something waits, next? Else the pool's are. */
+static bool is_own_turn(struct slot *slot)
 {
 	struct pool *pool = slot->pool;
+	const int first = pool_shared_count(pool) > 0 ? queue_compare(&slot->queue, first_shared(pool)) : 0;
 
-	return takes_shared && slot->queue.count > 0 && pool_shared_count(pool) > 0
-		       ? queue_compare(&slot->queue, first_shared(pool))
-		       : 0;
+	return first != 0 ? first > 0 : !slot->shared_turn;
 }
 
-/* Hands the slot one batch. What has a higher priority, and no room in the slot yet, is not overtaken. */
-static bool pull_one(struct slot *slot)
+/* Hands the slot one batch. */
+static enum pull pull_one(struct slot *slot)
 {
-	struct queue *own = &slot->queue;
 	/* run_shared serves slots that refuse. */
 	const bool takes_shared = slot->plan == PLAN_STAY && !slot->leased && !slot->refuses;
-	const int first = compare_own(slot, takes_shared);
-	const bool both = first == 0 || slot->handed_count == 0;
+	bool own = !takes_shared || (slot->queue.count > 0 && is_own_turn(slot));
+	enum pull pulled = own ? pull_from(slot, &slot->queue) : pull_shared(slot);
 
-	slot->own_turn = !slot->own_turn;
-	if (first > 0 || (first == 0 && slot->own_turn))
-		return (own->count && pull_from(slot, own)) || (both && takes_shared && pull_shared(slot));
-	return (takes_shared && pull_shared(slot)) || (both && own->count && pull_from(slot, own));
+	if (pulled == PULL_NOTHING && takes_shared) {
+		own = !own;
+		pulled = own ? pull_from(slot, &slot->queue) : pull_shared(slot);
+	}
+	if (pulled == PULL_GAVE)
+		slot->shared_turn = own;
+	return pulled;
 }
 
 void scheduler_pull(struct slot *slot)
@@ -259,7 +266,7 @@ void scheduler_pull(struct slot *slot)
 		return;
 	if (slot->leased && !slot->holder)
 		return;
-	while (pull_one(slot))
+	while (pull_one(slot) == PULL_GAVE)
 		;
 }
 
@@ -280,7 +287,7 @@ static void run_laden(struct pool *pool)
 	struct slot *slot;
 
 	for (uint32_t turns = 0; pool_shared_count(pool) && turns < pool->size && (slot = TAILQ_FIRST(&pool->laden)); turns++) {
-		if (!pull_shared(slot))
+		if (pull_shared(slot) != PULL_GAVE)
 			break;
 		if (slot->listed == &pool->laden) {
 			TAILQ_REMOVE(&pool->laden, slot, link);
@@ -314,19 +321,18 @@ static void run_shared(struct pool *pool)
 	struct slot *slot;
 
 	while (pool_shared_count(pool) && (slot = first_idle(pool)))
-		if (!pull_shared(slot))
+		if (pull_shared(slot) != PULL_GAVE)
 			break;
 	for (uint32_t turns = 0; pool_shared_count(pool) && turns < pool->size && (slot = TAILQ_FIRST(&pool->open)); turns++) {
 		TAILQ_REMOVE(&pool->open, slot, link);
 		TAILQ_INSERT_TAIL(&pool->open, slot, link);
-		while (pull_shared(slot))
-			;
+		scheduler_pull(slot); /* what is addressed to it may wait, too */
 	}
 	run_laden(pool);
 	if (TAILQ_EMPTY(&pool->refusing) || pool_shared_count(pool) == 0 || has_willing(pool))
 		return;
 	while (pool_shared_count(pool) && (slot = TAILQ_FIRST(&pool->refusing)))
-		if (!pull_shared(slot))
+		if (pull_shared(slot) != PULL_GAVE)
 			break;
 }
 
@@ -363,7 +369,7 @@ static bool give_at_once(struct batch *batch)
 		return false;
 	if (!slot)
 		slot = TAILQ_FIRST(&pool->open);
-	if (!slot || part_for(slot, batch) < batch->count)
+	if (!slot || slot->queue.count > 0 || part_for(slot, batch) < batch->count)
 		return false;
 	if (slot->listed == &pool->open) {
 		if (!has_room(slot, estimate(batch->call, batch->count), SLOT_AHEAD))

@@ -121,7 +121,7 @@ struct slot {
 	/* ---- what is addressed to it ---- */
 	struct queue queue;      /* tasks that are addressed to this slot */
 	uint64_t turns;          /* batches that it has taken from queues: see queue.h */
-	bool own_turn;           /* of batches of the same priority, the next is taken from this queue, not from the pool's */
+	bool shared_turn;        /* of batches of the same priority, the next is taken from the pool's queues, not from this one */
 
 	/* ---- what it has in its hands ---- */
 	struct batch_list handed;
