@@ -32,6 +32,9 @@ type Config struct {
 	// ReconnectTimeout is how long a call waits for a new connection when the old one was lost: it is tried again and again, with
 	// pauses that grow to a second. By default 5 s; below 0: it is tried once.
 	ReconnectTimeout time.Duration
+	// StreamConnections is how many streams of methods that yield may have a connection of their own: they hold up nobody else
+	// when they are read slowly. Others share the client's. By default 8; below 0: none.
+	StreamConnections int
 	// Retry is for all calls that have no Options.Retry. Nil: a call is made once.
 	Retry *Retry
 }
@@ -43,6 +46,7 @@ type Client struct {
 	mu      sync.Mutex
 	conn    *conn
 	routes  routes
+	streams streamConnections
 	dialing chan struct{} // closed when the attempt that is under way has ended. nil: there is none
 	pauses  backoff
 	nextTry time.Time
@@ -72,6 +76,7 @@ func (c *Client) Close() error {
 	c.closed = true
 	c.mu.Unlock()
 	c.routes.close()
+	c.streams.close()
 	if conn != nil {
 		conn.finishWriting()
 		conn.fail(errClientClosed)

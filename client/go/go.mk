@@ -7,3 +7,7 @@ check-go: all # the library for Go: its tests, each with a real daemon
 	@command -v $(GO) >/dev/null || sh scripts/deps.sh go
 	@cd client/go && unformatted=$$(gofmt -l .) && if [ -n "$$unformatted" ]; then echo "gofmt -w $$unformatted"; exit 1; fi
 	cd client/go && $(GO) vet ./... && OBJPOOL_BUILD=$(abspath $(B)) $(GO) test -count=1 $(GO_TEST_FLAGS) ./...
+
+.PHONY: pack-go
+pack-go: # the Go module as a proxy serves it, in build/go
+	cd client/go && $(GO) run ./internal/pack $(abspath $(B))/go v$(VERSION)

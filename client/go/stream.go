@@ -5,6 +5,7 @@ package objpool
 import (
 	"context"
 	"strings"
+	"sync"
 )
 
 // Results are the results of a [Stream], one after the other.
@@ -29,6 +30,9 @@ type Results[T any] struct {
 	fault *Error // of the item
 	first *Error // of all items' failures, the one with the lowest index
 	err   *Error // of the stream
+
+	giveBack func() // gives back the connection that the stream has for itself. nil: it shares one
+	given    sync.Once
 }
 
 // Stream calls a method and gets results one by one, as they come: of a Map, a Scatter or All each item's; of one instance each value
@@ -55,9 +59,12 @@ func (s *Results[T]) begin(client *Client, r *Request) *Error {
 	if err != nil {
 		return err
 	}
-	conn, err := client.connectionFor(s.ctx, r)
+	conn, own, err := client.streamConnection(s.ctx, r)
 	if err != nil {
 		return err
+	}
+	if own {
+		s.giveBack = func() { client.streams.give(conn) }
 	}
 	flow := newFlow(conn, r.Options.Window)
 	flow.p = &pending{stream: flow, progress: newProgressQueue(r.Options.Progress)}
@@ -67,6 +74,7 @@ func (s *Results[T]) begin(client *Client, r *Request) *Error {
 	}
 	if err != nil {
 		body.drop()
+		s.leave()
 		return err
 	}
 	body.free()
@@ -152,8 +160,16 @@ func (s *Results[T]) failed() {
 	}
 }
 
+// leave gives back what the stream has for itself.
+func (s *Results[T]) leave() {
+	if s.giveBack != nil {
+		s.given.Do(s.giveBack)
+	}
+}
+
 // finish takes the answer of the call.
 func (s *Results[T]) finish() {
+	s.leave()
 	s.flow.mu.Lock()
 	s.err = s.flow.err
 	s.flow.mu.Unlock()
@@ -201,5 +217,6 @@ func (s *Results[T]) Summary() Summary {
 func (s *Results[T]) Close() {
 	if s.flow != nil {
 		s.flow.close()
+		s.leave()
 	}
 }

@@ -181,26 +181,36 @@ func TestBackPressureOfInput(t *testing.T) {
 	}
 }
 
-// A method that yields waits for a consumer that does not take its values, while other calls go on.
+// A method that yields waits for a consumer that does not take its values, while other calls of the client go on.
 func TestBackPressureOfResults(t *testing.T) {
 	p, ctx := pool(t), soon(t)
 	results := objpool.Stream[[]byte](ctx, p.Slot(0), "series", nil, make([]byte, 1000))
-	defer results.Close()
-	equal(t, results.Next(), true)
-	other := start(t, "", usualPools).client(objpool.Config{}) // the daemon of the stream is asked over the stream's connection
-	equal(t, must[int](t)(objpool.Call[int](ctx, other.Pool("p"), "add", 1, 2)), 3)
-	for i := 0; i < 100; i++ {
-		equal(t, must[int](t)(objpool.Call[int](ctx, p.Slot(1), "add", 1, i)), 1+i)
-	}
-	for i := 0; i < 20000; i++ {
+	for i := 0; i < 2000; i++ {
 		equal(t, results.Next(), true)
 		equal(t, len(must[[]byte](t)(results.Value())), 1000)
+		equal(t, must[int](t)(objpool.Call[int](ctx, p.Slot(1), "add", 1, i)), 1+i)
 	}
+	if kept := objpool.Kept(results); kept > 8<<20 {
+		t.Fatalf("the client keeps %d bytes", kept)
+	}
+	results.Close()
+	// another stream has the same connection
+	first := must[int64](t)(sessions(objpool.Stream[int64](ctx, p, "session")))
+	equal(t, must[int64](t)(sessions(objpool.Stream[int64](ctx, p, "session"))), first)
+	equal(t, first != p.Client().Session(), true)
 }
 
-// Two streams of one connection are read in step, although one of them is far ahead.
+func sessions(results *objpool.Results[int64]) (int64, error) {
+	defer results.Close()
+	if !results.Next() {
+		return 0, results.Err()
+	}
+	return results.Value()
+}
+
+// On a shared connection, too, two streams are read in step, and other calls are answered, although one is far ahead.
 func TestStreamsInStep(t *testing.T) {
-	p, ctx := pool(t), soon(t)
+	p, ctx := start(t, "", usualPools).client(objpool.Config{StreamConnections: -1}).Pool("p"), soon(t)
 	large := objpool.Stream[[]byte](ctx, p.Slot(0), "series", nil, make([]byte, 30000))
 	defer large.Close()
 	small := objpool.Stream[int](ctx, p.Slot(1), "series", 2000)
@@ -209,4 +219,5 @@ func TestStreamsInStep(t *testing.T) {
 		equal(t, large.Next(), true)
 	}
 	equal(t, small.Err(), nil)
+	equal(t, must[int](t)(objpool.Call[int](ctx, p.Slot(1), "add", 1, 2)), 3)
 }

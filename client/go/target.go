@@ -65,7 +65,8 @@ func (t Target) Call(ctx context.Context, method string, args ...any) (any, erro
 	return Call[any](ctx, t, method, args...)
 }
 
-// Notify calls a method that nothing answers, not even an error. It returns when the call is on its way.
+// Notify calls a method that nothing answers, not even an error. It returns when the call is on its way: the context counts until
+// then, and Options.Timeout for the call.
 func (t Target) Notify(ctx context.Context, method string, args ...any) error {
 	client, r := t.request(method, args)
 	conn, err := client.connectionFor(ctx, &r)
@@ -73,7 +74,7 @@ func (t Target) Notify(ctx context.Context, method string, args ...any) error {
 		return err
 	}
 	body := newPacker(conn.files)
-	if err = r.packFor(ctx, conn, body); err == nil {
+	if err = r.pack(context.Background(), body); err == nil {
 		err = conn.notify(ctx, body)
 	}
 	if err != nil {

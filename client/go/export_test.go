@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package objpool
+
+import "time"
+
+// SetGrace sets how long a call that was given up waits for the daemon's word.
+func SetGrace(d time.Duration) { grace = d }
+
+// Sent is how many messages the client's connection has queued.
+func Sent(c *Client) uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.conn.mu.Lock()
+	defer c.conn.mu.Unlock()
+	return c.conn.sentMessages
+}
+
+// Kept is how many bytes of results have come and were not taken.
+func Kept[T any](s *Results[T]) int {
+	s.flow.mu.Lock()
+	defer s.flow.mu.Unlock()
+	return s.flow.size
+}
