@@ -50,6 +50,13 @@ def asked(client, step):
 
 
 
+def lease_options(step):
+    """Keywords of Pool.lease."""
+    names = {"slot": ("slot", 1), "timeout_ms": ("timeout", 1000), "lease_ms": ("lease_time", 1000)}
+    told = {names[key]: value for key, value in step.get("options", {}).items()}
+    return {name: value if unit == 1 else value / unit for (name, unit), value in told.items()}
+
+
 def check(told, value):
     difference = dialogue.differs(told, dialogue.Node(dialogue.pack(value)))
     assert difference is None, difference
@@ -137,9 +144,7 @@ class Sync(Played):
         assert self.begun[step["call"]].__self__.cancel()
 
     def lease(self, client, step):
-        options = dict(step.get("options", {}))
-        timeout = options.pop("timeout_ms", None)
-        self.later(step, lambda: self.take(step, client.pool(step["pool"]).lease(timeout=timeout and timeout / 1000, **options)))
+        self.later(step, lambda: self.take(step, client.pool(step["pool"]).lease(**lease_options(step))))
 
     def take(self, step, lease):
         self.begun[step["as"]] = lease
@@ -226,9 +231,7 @@ class Async(Played):
         assert self.begun[step["call"]].cancel()
 
     async def lease(self, client, step):
-        options = dict(step.get("options", {}))
-        timeout = options.pop("timeout_ms", None)
-        lease = client.pool(step["pool"]).lease(timeout=timeout and timeout / 1000, **options)
+        lease = client.pool(step["pool"]).lease(**lease_options(step))
 
         async def take():
             taken = await lease

@@ -126,9 +126,9 @@ static struct objpool_bytes packed(const json_t *value)
 
 static bool is_kind(const char *kind, enum objpool_type type)
 {
-	static const char *const kinds[] = {[OBJPOOL_NIL] = "nil", [OBJPOOL_BOOL] = "bool", [OBJPOOL_INT] = "int",
-					    [OBJPOOL_DOUBLE] = "float", [OBJPOOL_STR] = "str", [OBJPOOL_BIN] = "bin",
-					    [OBJPOOL_EXT] = "ext", [OBJPOOL_ARRAY] = "array", [OBJPOOL_MAP] = "map"};
+	static const char *const kinds[] = {[OBJPOOL_NIL] = "nil",      [OBJPOOL_BOOL] = "bool",   [OBJPOOL_INT] = "int",
+					    [OBJPOOL_DOUBLE] = "float", [OBJPOOL_STR] = "str",     [OBJPOOL_BIN] = "bin",
+					    [OBJPOOL_EXT] = "ext",      [OBJPOOL_ARRAY] = "array", [OBJPOOL_MAP] = "map"};
 
 	return strcmp(kind, "value") == 0 || (kinds[type] && strcmp(kind, kinds[type]) == 0);
 }
@@ -291,7 +291,7 @@ static void check_error(const json_t *step, const json_t *told, const struct obj
 /* ---- what has been begun ---- */
 
 struct begun {
-	uint32_t id;      /* for objpool_cancel */
+	uint32_t id; /* for objpool_cancel */
 	bool over;
 	struct objpool_result result;
 	const json_t *feed; /* of a stream: its input */
@@ -379,8 +379,9 @@ static uint32_t number_of(const json_t *options, const char *key)
 /* Reads the options of a call. False: the library has no word for one of them. */
 static bool read_options(const json_t *told, struct objpool_call_options *options, struct begun *call)
 {
-	static const char *const known[] = {"kwargs", "bind", "bind_kwargs", "args_as", "errors", "sticky", "timeout_ms", "chunk",
-					    "idempotent", "sync", "progress", "window", "stream", NULL};
+	static const char *const known[] = {"kwargs",     "bind",     "bind_kwargs", "args_as", "errors",   "sticky",
+					    "timeout_ms", "chunk",    "idempotent",  "sync",    "progress", "window",
+					    "stream",     "priority", "traceparent", NULL};
 	const char *key;
 	json_t *value;
 
@@ -398,6 +399,8 @@ static bool read_options(const json_t *told, struct objpool_call_options *option
 	options->args_as = text_of(told, "args_as");
 	options->errors = text_of(told, "errors");
 	options->sticky = text_of(told, "sticky");
+	options->traceparent = text_of(told, "traceparent");
+	options->priority = (int)json_integer_value(json_object_get(told, "priority"));
 	options->timeout_ms = number_of(told, "timeout_ms");
 	options->chunk = number_of(told, "chunk");
 	options->window = number_of(told, "window");
@@ -503,6 +506,7 @@ static void do_lease(const json_t *step)
 	if (json_object_get(told, "slot"))
 		options.slot = number_of(told, "slot");
 	options.timeout_ms = number_of(told, "timeout_ms");
+	options.lease_ms = number_of(told, "lease_ms");
 	snprintf(call->pool, sizeof call->pool, "%s", text_of(step, "pool"));
 	const int r = objpool_lease(client, call->pool, &options, &call->lease, &call->result);
 	need(r == 0 || r == -EREMOTEIO, "can't lease", step);
@@ -565,8 +569,8 @@ static void perform(const json_t *step)
 	static const struct {
 		const char *name;
 		void (*function)(const json_t *step);
-	} verbs[] = {{"call", do_call}, {"stream", do_stream}, {"notify", do_notify}, {"cancel", do_cancel},
-		     {"ask", do_ask}, {"lease", do_lease}, {"release", do_release}};
+	} verbs[] = {{"call", do_call}, {"stream", do_stream}, {"notify", do_notify},  {"cancel", do_cancel},
+		     {"ask", do_ask},   {"lease", do_lease},   {"release", do_release}};
 	const char *verb = text_of(step, "do");
 
 	for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
