@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Installs what is missing to build, test, measure and check objpool on Debian 12.
-#   scripts/deps.sh [build] [test] [bench] [lint] [bench-python] [node] [go]   (no argument: build)
+#   scripts/deps.sh [build] [test] [vm] [bench] [lint] [bench-python] [node] [go]   (no argument: build)
 # Calls apt-get only when something is missing, and sudo only when not root. The servers that `bench` brings are neither
 # started nor enabled: the benchmarks start their own.
 set -eu
@@ -9,6 +9,7 @@ set -eu
 build='build-essential pkg-config libevent-dev libmsgpack-dev libsystemd-dev libinih-dev libjansson-dev libssl-dev libhunspell-dev
 	hunspell-en-us libdw-dev libseccomp-dev libncurses-dev python3-dev'
 test='libcmocka-dev python3-msgpack python3-cryptography python3-pynvim openssl curl socat python3-pytest python3-pytest-xdist python3-numpy python3-cloudpickle python3-dill systemd-container procps'
+vm='qemu-system-x86 cpio'
 bench='openssl gearman-job-server libgearman-dev nats-server libnats-dev redis-server redis-tools libhiredis-dev'
 lint='clang clang-format clang-tidy cppcheck libclang-rt-14-dev mandoc'
 bench_python='python3-venv'
@@ -49,6 +50,7 @@ for group; do
 	case $group in
 	build) wanted="$wanted $build" ;;
 	test) wanted="$wanted $test" ;;
+	vm) wanted="$wanted $vm" ;;
 	bench) wanted="$wanted $bench" ;;
 	lint) wanted="$wanted $lint" ;;
 	bench-python) wanted="$wanted $bench_python" ;;

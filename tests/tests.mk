@@ -6,7 +6,7 @@ SEEDS_LONG ?= 1-400000
 FUZZ_SECONDS ?= 60
 FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 
-.PHONY: unit sim sim-long fuzz compat-stdlib
+.PHONY: unit sim sim-long fuzz compat-stdlib check-vm
 unit: $(UNIT) $(PLUGINS) $(FUZZERS:%=$(B)/tests/fuzz-%) # unit tests, cmocka, and the fuzzers' corpora
 	@set -e; for t in $(UNIT); do OBJPOOL_PLUGINS=$(B)/plugins ./$$t; done
 	@set -e; for f in $(FUZZERS); do $(B)/tests/fuzz-$$f tests/fuzz/corpus/$$f/*; done
@@ -29,6 +29,8 @@ $(filter $(B)/tests/test_client_%,$(UNIT)): $(B)/tests/unit/client_server.o
 $(B)/tests/test_awake: $(B)/daemon/worker/awake.o
 $(B)/tests/test_cage: $(CAGE)
 LIBS_cage := -lseccomp
+$(B)/tests/test_cgroup: $(B)/daemon/supervisor/base/cgroup.o $(B)/daemon/supervisor/base/procfs.o
+$(B)/tests/test_cgroup: private LDFLAGS += -Wl,--wrap=rmdir
 $(B)/tests/test_procfs: $(B)/daemon/supervisor/base/procfs.o
 $(B)/tests/test_accept: $(B)/daemon/supervisor/http/accept.o
 $(B)/tests/test_json: $(addprefix $(B)/daemon/supervisor/http/,from_json.o to_json.o)
@@ -40,6 +42,10 @@ LIBS_transport := -levent_openssl -levent_extra -levent_core -linih -ljansson -l
 $(B)/tests/test_spawn: $(B)/daemon/supervisor/base/spawn.o $(B)/daemon/supervisor/config/paths.o
 $(B)/tests/test_unclaimed: $(B)/daemon/supervisor/base/unclaimed.o
 $(B)/tests/test_top: $(addprefix $(B)/cli/,top_model.o top_text.o top_view.o fields.o shown.o json_write.o ndarray.o base64.o)
+
+check-vm: all $(B)/tests/test_cage # cages on Debian 12's own kernel, in a virtual machine (qemu; some minutes without KVM)
+	@sh scripts/deps.sh vm
+	@sh tests/vm/check.sh $(B)
 
 # A process for each thousand seeds, as many at once as there are CPUs.
 sim_of = seq $(firstword $(subst -, ,$(1))) 1000 $(lastword $(subst -, ,$(1))) | xargs -P $$(nproc) -I@ \

@@ -163,5 +163,5 @@ void setup_undo(struct daemon *daemon)
 	payload_pool_clear(&daemon->payloads);
 	config_free(&daemon->config);
 	free(daemon->worker_program);
-	free(daemon->cgroup);
+	cgroups_free(&daemon->cgroups);
 }

@@ -10,7 +10,7 @@
 #include "daemon/supervisor/view/systemd.h"
 #include "daemon/supervisor/workers/worker.h"
 
-#define LAST_ANSWERS (2 * SECOND) /* at the very end, for clients that are slow to read */
+#define LAST_WAIT (2 * SECOND) /* at the very end, for clients that are slow to read, and for processes that were killed */
 
 void stop_listening(struct daemon *daemon)
 {
@@ -98,7 +98,7 @@ void stop_go_on(struct daemon *daemon)
 	if (daemon->state != DAEMON_STOPPING || !TAILQ_EMPTY(&daemon->core.pools))
 		return;
 	if (!daemon->stop_at)
-		daemon->stop_at = daemon->core.now + LAST_ANSWERS;
-	if (!has_unsent(daemon) || daemon->core.now >= daemon->stop_at)
+		daemon->stop_at = daemon->core.now + LAST_WAIT;
+	if ((!has_unsent(daemon) && !daemon->cgroups.first) || daemon->core.now >= daemon->stop_at)
 		daemon->state = DAEMON_DONE;
 }

@@ -46,6 +46,58 @@ static int make_directory(const char *path)
 	return mkdir(path, 0755) < 0 && errno != EEXIST ? -errno : 0;
 }
 
+/* ---- what is to be removed ---- */
+
+struct leftover {
+	struct leftover *next;
+	char path[];
+};
+
+/* 0, also if it isn't there; or -EBUSY: a process, or another cgroup, is in it. */
+static int drop(const char *path)
+{
+	return rmdir(path) < 0 && errno == EBUSY ? -EBUSY : 0;
+}
+
+/* A process that was killed is in its cgroup until it has ended. Without memory the directory stays. */
+static void drop_later(struct cgroups *cgroups, const char *path)
+{
+	const size_t size = strlen(path) + 1;
+	struct leftover *leftover = drop(path) < 0 ? malloc(sizeof *leftover + size) : NULL;
+
+	if (!leftover)
+		return;
+	memcpy(leftover->path, path, size);
+	leftover->next = cgroups->first;
+	cgroups->first = leftover;
+}
+
+void cgroups_tidy(struct cgroups *cgroups)
+{
+	struct leftover **place = &cgroups->first, *leftover;
+
+	while ((leftover = *place)) {
+		if (drop(leftover->path) < 0) {
+			place = &leftover->next;
+			continue;
+		}
+		*place = leftover->next;
+		free(leftover);
+	}
+}
+
+void cgroups_free(struct cgroups *cgroups)
+{
+	struct leftover *leftover;
+
+	while ((leftover = cgroups->first)) {
+		cgroups->first = leftover->next;
+		free(leftover);
+	}
+	free(cgroups->base);
+	cgroups->base = NULL;
+}
+
 /* ---- the daemon's own ---- */
 
 static bool has_word(const char *text, const char *word)
@@ -148,13 +200,13 @@ static int make_pool(const char *path, uint64_t max)
 	return r < 0 ? r : make_directory(own);
 }
 
-int cgroup_make(char **base, const struct cgroup_pool *pool, char **path, char *reason, size_t size)
+int cgroup_make(struct cgroups *cgroups, const struct cgroup_pool *pool, char **path, char *reason, size_t size)
 {
 	char made[PATH / 2];
 
-	if (begin(base, reason, size) < 0)
+	if (begin(&cgroups->base, reason, size) < 0)
 		return -1;
-	const int n = snprintf(made, sizeof made, "%s/%s.%" PRIu64, *base, pool->name, pool->version);
+	const int n = snprintf(made, sizeof made, "%s/%s.%" PRIu64, cgroups->base, pool->name, pool->version);
 	int r = n < (int)sizeof made ? make_pool(made, pool->max) : -ENAMETOOLONG;
 	if (r == 0 && !*path && !(*path = strdup(made)))
 		r = -ENOMEM;
@@ -163,15 +215,16 @@ int cgroup_make(char **base, const struct cgroup_pool *pool, char **path, char *
 	return r < 0 ? -1 : 0;
 }
 
-char *cgroup_remove(char *path)
+char *cgroup_remove(struct cgroups *cgroups, char *path)
 {
 	char own[PATH];
 
 	if (!path)
 		return NULL;
 	snprintf(own, sizeof own, "%s/template", path);
-	(void)rmdir(own);  /* it stays while a process is in it; */
-	(void)rmdir(path); /* and so does this while a worker is in it, whose end removes it */
+	drop_later(cgroups, path);
+	drop_later(cgroups, own);
+	cgroups_tidy(cgroups);
 	free(path);
 	return NULL;
 }
@@ -202,15 +255,10 @@ int cgroup_make_worker(const char *pool, uint32_t slot, uint64_t generation, cha
 	return -ENOMEM;
 }
 
-char *cgroup_remove_worker(char *path)
+char *cgroup_remove_worker(struct cgroups *cgroups, char *path)
 {
-	char *slash = path ? strrchr(path, '/') : NULL;
-
-	if (slash) {
-		(void)rmdir(path);
-		*slash = '\0';
-		(void)rmdir(path); /* its pool's: it goes with the last that is in it */
-	}
+	if (path)
+		drop_later(cgroups, path);
 	free(path);
 	return NULL;
 }

@@ -18,6 +18,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct cgroups {
+	char *base;             /* the daemon's own; NULL: no pool has needed it yet */
+	struct leftover *first; /* to be removed, when the processes in them have ended. The newest first: inner before outer */
+};
+
 struct cgroup_pool {
 	const char *name;
 	uint64_t version; /* of its template */
@@ -27,17 +32,21 @@ struct cgroup_pool {
 /* Can this machine bound the memory of a pool at all? 0, or -1 with the reason. */
 int cgroup_check(char *reason, size_t size);
 
-/* Makes the cgroups of a template. *base is the daemon's, which is found, and made ready, the first time; *path becomes the pool's,
- * unless it is there already. Both are to be freed. 0, or -1 with the reason. */
-int cgroup_make(char **base, const struct cgroup_pool *pool, char **path, char *reason, size_t size);
+/* Makes the cgroups of a template. The daemon's is found, and made ready, the first time; *path becomes the pool's, to be freed by
+ * cgroup_remove, unless it is there already. 0, or -1 with the reason. */
+int cgroup_make(struct cgroups *cgroups, const struct cgroup_pool *pool, char **path, char *reason, size_t size);
 
-/* Removes a pool's cgroups, as far as no process is left in them, and frees the path. Returns NULL. */
-char *cgroup_remove(char *path);
+/* Removes a pool's cgroups, now or when the last process in them has ended, and frees the path. Returns NULL. */
+char *cgroup_remove(struct cgroups *cgroups, char *path);
 
 /* Makes a worker's in its pool's, and opens the file by which it enters. *path becomes the worker's, to be freed by
  * cgroup_remove_worker. 0 or a negative errno. */
 int cgroup_make_worker(const char *pool, uint32_t slot, uint64_t generation, char **path, int *fd);
-char *cgroup_remove_worker(char *path);
+char *cgroup_remove_worker(struct cgroups *cgroups, char *path);
+
+/* A process has ended: removes what can be removed now. */
+void cgroups_tidy(struct cgroups *cgroups);
+void cgroups_free(struct cgroups *cgroups);
 
 /* Has the out-of-memory killer ended a process in the cgroup of that worker? */
 bool cgroup_has_killed(const char *path);

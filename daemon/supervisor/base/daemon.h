@@ -8,6 +8,7 @@
 
 #include "daemon/core/base/core.h"
 #include "daemon/supervisor/config/config.h"
+#include "daemon/supervisor/base/cgroup.h"
 #include "daemon/supervisor/base/loan.h"
 #include "daemon/supervisor/base/ticker.h"
 #include "daemon/supervisor/base/unclaimed.h"
@@ -72,7 +73,7 @@ struct daemon {
 	char *const *extra_listen;     /* addresses of the command line */
 	uint32_t extra_listen_count;
 	char *worker_program;
-	char *cgroup;                  /* below which pools with memory_max have theirs; NULL: none has asked for it */
+	struct cgroups cgroups;        /* of pools with memory_max */
 	struct keeper *keeper;         /* ends processes that workers have forked */
 	enum daemon_state state;
 	int exit_status;

@@ -68,4 +68,5 @@ void children_reap(struct daemon *daemon)
 			unclaimed_add(&daemon->unclaimed, pid, status);
 		}
 	}
+	cgroups_tidy(&daemon->cgroups);
 }

@@ -100,7 +100,7 @@ void template_free(struct template *template)
 {
 	template_commit(template);
 	template_end_process(template);
-	template->cgroup = cgroup_remove(template->cgroup);
+	template->cgroup = cgroup_remove(&template->daemon->cgroups, template->cgroup);
 	timer_close(&template->daemon->core.timers, &template->patience);
 	timer_close(&template->daemon->core.timers, &template->again);
 	block_unref(template->description);

@@ -53,7 +53,7 @@ static int make_cgroup(struct template *template, char *reason, size_t size)
 	const struct cgroup_pool pool = {
 		.name = template->section.name, .version = template->version, .max = template->section.cage.memory_max};
 
-	return pool.max ? cgroup_make(&template->daemon->cgroup, &pool, &template->cgroup, reason, size) : 0;
+	return pool.max ? cgroup_make(&template->daemon->cgroups, &pool, &template->cgroup, reason, size) : 0;
 }
 
 void template_spawn(struct template *template)

@@ -126,7 +126,7 @@ int worker_open(struct worker *worker, int fds[FORK_FILES])
 		close_fds(&fds[FORK_CGROUP], 1);
 	if (r < 0) {
 		close_fds(channel, 2);
-		worker->cgroup = cgroup_remove_worker(worker->cgroup);
+		worker->cgroup = cgroup_remove_worker(&worker->daemon->cgroups, worker->cgroup);
 		return r;
 	}
 	worker->transport = transport_of(&socket_transport, channel[0]);
@@ -200,7 +200,7 @@ void worker_close(struct worker *worker)
 	transport_close(&worker->transport, NULL);
 	intake_free(&worker->intake);
 	loans_close(&worker->loans);
-	worker->cgroup = cgroup_remove_worker(worker->cgroup);
+	worker->cgroup = cgroup_remove_worker(&worker->daemon->cgroups, worker->cgroup);
 	for (int i = 0; i < 2; i++)
 		worker->printed[i] = lines_free(worker->printed[i]);
 }

@@ -188,9 +188,17 @@ class Prisoner:
     def eats(self, size):
         return len(bytearray(size))
 
+    def keeps(self, size):
+        self.kept = bytearray(size)
+
     def length(self, value):
         return len(value)
 
     def spins(self):
         while True:
             pass
+
+
+class Glutton(Prisoner):
+    def __init__(self, size):
+        self.keeps(size)
