@@ -5,7 +5,7 @@ NODE := client/node
 .PHONY: check-node
 check-node: all $(NODE)/node_modules/.package-lock.json # the library for Node: its tests, each with a real daemon, and its types
 	@sh scripts/deps.sh build test
-	cd $(NODE) && OBJPOOL_BUILD=$(abspath $(B)) npm test
+	cd $(NODE) && OBJPOOL_BUILD=$(abspath $(B)) timeout 900 npm test
 
 $(NODE)/node_modules/.package-lock.json: $(NODE)/package-lock.json
 	@command -v npm >/dev/null || sh scripts/deps.sh node

@@ -239,8 +239,8 @@ class Connection extends EventEmitter {
 	on_notification(reader, from) {
 		const name = reader.value();
 		const count = reader.count();
-		const entry = this.pending.get(reader.value());
-		const raw = entry?.raw && name.startsWith("objpool.result");
+		const entry = count > 0 ? this.pending.get(reader.value()) : undefined;
+		const raw = entry?.raw && (name === "objpool.result" || name === "objpool.results");
 		const params = raw ? raw_results(reader, count) : rest(reader, count);
 		entry?.notice(name, params, reader.position - from);
 	}
