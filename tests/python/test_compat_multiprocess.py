@@ -18,7 +18,7 @@ import warnings
 import pytest
 
 from objpool.compat import multiprocess
-from objpool.compat.multiprocess import dummy
+from objpool.compat.multiprocess import dummy, util
 from objpool.compat.multiprocess.pool import IMapIterator, MaybeEncodingError, Pool, PoolTerminated, RemoteTraceback, ThreadPool, WorkerLost
 
 SOON = 30   # seconds; nothing here takes that long unless it hangs
@@ -510,6 +510,23 @@ def test_maxtasksperchild_counts_chunks():
         assert len(set(pool.imap(lambda _: os.getpid(), range(6)))) >= 3
     with Pool(1, maxtasksperchild=True) as pool:
         assert len(set(pool.map(lambda _: os.getpid(), range(2), 1))) == 2
+
+
+def finalize_slowly(path):
+    def finalize():
+        time.sleep(0.3)
+        pathlib.Path(path).touch()
+    util.Finalize(None, finalize, exitpriority=1)
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.parametrize("most", [None, 1])
+def test_finalizers_of_workers_have_run_when_the_pool_is_joined(method, most, place):
+    pool = multiprocess.get_context(method).Pool(1, maxtasksperchild=most)
+    pool.apply(finalize_slowly, (str(place / "done"),))
+    pool.close()
+    pool.join()
+    assert (place / "done").exists()
 
 
 def stop_and_go_on():

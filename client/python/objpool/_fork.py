@@ -189,6 +189,9 @@ def _serve(module: Any, listener: int, program: int, files: Iterable[Any], prepa
 def _forget_program() -> None:
     """Removes what belongs to the program: functions to call at its end, the threads and children that other modules wait for."""
     atexit._clear()
+    util = sys.modules.get("multiprocessing.util")
+    if util is not None:
+        atexit.register(util._exit_function)  # type: ignore[attr-defined]
     _forget_executors()
     signal.set_wakeup_fd(-1)  # an event loop of the program would take our signals for its own
     process = sys.modules.get("multiprocessing.process")

@@ -11,8 +11,8 @@ from .._entry import Entry
 
 _numbers = itertools.count(1)
 NO_LIMIT = 1 << 30
-PATIENCE = 10.0         # seconds in which a worker that is replaced must react: the CPUs may be busy with other things
-DROP_PATIENCE = 0.2     # the same, when the whole pool ends
+PATIENCE = 10.0         # seconds in which a worker must react, and end: the CPUs may be busy with other things
+DROP_PATIENCE = 0.2     # the same, when the pool is terminated
 WORKER = "objpool.compat._worker:Worker"
 
 
@@ -94,11 +94,13 @@ class Home:
         error = self._creation.message[2]
         return error and _raised.load_error(error, True)
 
-    def clean(self):
-        """Gives the pool new workers, and keeps it."""
+    def clean(self, in_order):
+        """Gives the pool new workers, and keeps it. in_order: see `leave`."""
         if not self.may_stay or self.connection.lost is not None:
-            self.leave()
+            self.leave(in_order)
             return
+        if in_order:
+            self._finish()
         self._start("objpool.forget", self.pool)
         self._end = self._start("objpool.restart", self.pool)
         self._timer = threading.Timer(self.KEPT, self._expire)
@@ -106,10 +108,14 @@ class Home:
         self._timer.start()
         _homes.keep(self)
 
-    def leave(self):
-        """Ends the pool, and what its workers do."""
+    def _finish(self):
+        """Has the workers do what they do at their end. They end when the pool is somebody else's."""
+        self.connection.wait(self._start("objpool.call", f"{self.pool}:all", "finish", [], {"errors": "collect"}))
+
+    def leave(self, in_order=False):
+        """Ends the pool, and what its workers do. in_order: they have time for what multiprocessing runs at the end of a process."""
         try:
-            self._end = self._start("objpool.drop", self.pool, DROP_PATIENCE)
+            self._end = self._start("objpool.drop", self.pool, PATIENCE if in_order else DROP_PATIENCE)
         except errors.ConnectionLost:
             pass
         self.may_stay = False

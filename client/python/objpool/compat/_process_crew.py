@@ -237,7 +237,8 @@ class ProcessCrew:
     # The end
 
     def close(self):
-        self._leave()
+        """Has the workers end in order."""
+        self._leave(True)
 
     def terminate(self, error):
         """Ends the workers. All calls under way fail with this error."""
@@ -248,20 +249,20 @@ class ProcessCrew:
         given_up = [item for item in tuple(pending.items()) if isinstance(item[1], (Call, Waited, Broadcast, Items))]
         if given_up:
             self._has_begun = False             # the workers still run these calls: another crew can't have them
-        self._leave()                           # the daemon ends the workers meanwhile
+        self._leave(False)                      # the daemon ends the workers meanwhile
         for msgid, entry in given_up:
             if pending.pop(msgid, None) is not None:
                 entry.answer([1, msgid, {"code": "CANCELLED", "message": str(error)}, None])
 
-    def _leave(self):
+    def _leave(self, in_order):
         with self._guard:
             if self._is_over:
                 return
             self._is_over = True
         if self._has_begun:
-            self._home.clean()
+            self._home.clean(in_order)
         else:
-            self._home.leave()
+            self._home.leave(in_order)
 
     def join(self, running=True):
         self._home.await_end()

@@ -3,6 +3,7 @@
 import pickle
 import sys
 import time
+from multiprocessing import util
 
 from . import _chunks, _inherit, _modules
 from ._answer_writer import AnswerWriter
@@ -51,6 +52,10 @@ class Worker:
             self._try(self._begin, pickle.loads(setup))
         if self._broken is not None:
             return pickle.dumps(self._answers.failure(self._broken))
+
+    def finish(self):
+        """What multiprocessing does at the end of a process. The pool has been closed."""
+        util._exit_function()
 
     def _try(self, begin, *args):
         try:
