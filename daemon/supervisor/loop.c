@@ -238,7 +238,8 @@ int loop_run(struct daemon *daemon)
 {
 	end_turn(daemon);
 	while (daemon->state != DAEMON_DONE) {
-		const bool busy = !TAILQ_EMPTY(&daemon->busy_sessions) || handshakes_have_work(daemon->handshakes);
+		const bool busy = !TAILQ_EMPTY(&daemon->busy_sessions) || handshakes_have_work(daemon->handshakes) ||
+				  http_has_work(daemon->http);
 		const int wait = busy ? EVLOOP_NONBLOCK : 0;
 		if (event_base_loop(daemon->base, EVLOOP_ONCE | wait) < 0) {
 			log_say(LOG_ERR, "the event loop failed: %s", strerror(errno));

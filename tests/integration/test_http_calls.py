@@ -500,6 +500,24 @@ def test_bodies_on_their_way_are_counted(caller):
         assert memory(client) < before + 100000
 
 
+def test_many_bodies_at_once(caller):
+    """They are read in turns; some of their senders have gone by then."""
+    http_, daemon = caller(daemon={"http_max_body": "4M"})
+    body = json.dumps([[0.1] * 100000])
+    with daemon.client() as client:
+        before = memory(client)
+        sockets = [socket.create_connection((http_.host, http_.port), timeout=DEADLINE) for _ in range(24)]
+        for s in sockets:
+            s.sendall(post("/call/p.slot", body))
+        for s in sockets[::2]:
+            s.close()
+        assert client.value("p.echo", 1) == 1
+        for s in sockets[1::2]:
+            assert status_of(s.recv(65536)) == 400
+            s.close()
+        wait_for(lambda: memory(client) < before + 100000, lambda: "their memory")
+
+
 def test_a_call_far_above_its_share_ends(caller):
     http_, daemon = caller(daemon={"http_max_body": "16M", "max_memory": "8M"})
     connection, answer = http_.ask("/call/p:map.blob", f"[[{6 << 20}, {6 << 20}]]", LINES)

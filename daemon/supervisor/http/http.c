@@ -92,10 +92,16 @@ bool http_is_busy(const struct http *http)
 	return http && (http->calls.count > 0 || http_connections_have_unsent(&http->connections));
 }
 
+bool http_has_work(const struct http *http)
+{
+	return http && !TAILQ_EMPTY(&http->calls.coming);
+}
+
 void http_end_turn(struct http *http)
 {
 	if (!http)
 		return;
+	http_calls_end_turn(&http->calls);
 	http_pages_end_turn(&http->pages);
 	http_connections_end_turn(&http->connections);
 	http->accepted = 0;

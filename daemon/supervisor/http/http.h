@@ -24,7 +24,10 @@ void http_use(struct daemon *daemon, struct http *http);
 /* A reload has changed the rights that Unix sockets are to have. */
 void http_settle_rights(const struct http *http);
 
-/* When a turn of the loop ends: answers what has become known, closes connections that last too long, accepts more. */
+/* Has a call something to do in the next turn of the loop? */
+bool http_has_work(const struct http *http);
+
+/* When a turn of the loop ends: begins calls, answers what has become known, closes connections that last too long, accepts more. */
 void http_end_turn(struct http *http);
 
 /* When a turn of the loop ends, and whenever workers may have answered in it: writes what has come for calls. */

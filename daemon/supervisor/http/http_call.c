@@ -35,10 +35,29 @@ static void on_wrote(struct client *client)
 	mark_dirty(container_of(client, struct http_call, client));
 }
 
+/* Reading a body takes long, so each call has its turn for that. */
+static void wait_for_turn(struct http_call *call)
+{
+	call->coming = true;
+	call->body = evbuffer_get_length(evhttp_request_get_input_buffer(call->request));
+	account_charge(call->client.account, call->body);
+	TAILQ_INSERT_TAIL(&call->calls->coming, call, coming_link);
+}
+
+void http_call_stop_waiting(struct http_call *call)
+{
+	if (!call->coming)
+		return;
+	call->coming = false;
+	account_credit(call->client.account, call->body);
+	TAILQ_REMOVE(&call->calls->coming, call, coming_link);
+}
+
 static void end(struct http_call *call)
 {
 	struct http_calls *calls = call->calls;
 
+	http_call_stop_waiting(call);
 	if (call->dirty)
 		TAILQ_REMOVE(&calls->dirty, call, dirty_link);
 	TAILQ_REMOVE(&calls->list, call, link);
@@ -140,6 +159,7 @@ struct http_call *http_call_new(struct http_calls *calls, struct evhttp_request 
 	daemon->http_counts.calls++;
 	http_connections_hold(calls->connections, request, true);
 	take_over(call);
+	wait_for_turn(call);
 	return call;
 }
 

@@ -2,8 +2,8 @@
 /*
  * http_call: a call by HTTP. It is a client of the core that makes one call, and ends with it.
  *
- *   begun --the answer has come--> its last bytes are given to evhttp, and it is over
- *     '---the peer has gone------> its call is cancelled, and it is over
+ *   made --its turn: the body is read--> begun --the answer has come--> its last bytes are given to evhttp, and it is over
+ *     '------the peer has gone-------------'---> its call is cancelled, and it is over
  *
  * Results are written when the connection has taken what was written before: what comes meanwhile stays in the client's queue,
  * packed, where max_unsent bounds it.
@@ -24,7 +24,8 @@ struct http_calls {
 	struct daemon *daemon;
 	struct http_connections *connections;
 	struct http_call_list list;
-	struct http_call_list dirty; /* have something to write */
+	struct http_call_list coming; /* are not begun */
+	struct http_call_list dirty;  /* have something to write */
 	uint32_t count;
 };
 
@@ -32,6 +33,9 @@ struct http_call {
 	struct client client;
 	struct http_calls *calls;
 	TAILQ_ENTRY(http_call) link;
+	TAILQ_ENTRY(http_call) coming_link;
+	bool coming;
+	size_t body; /* bytes that its request holds while it is coming */
 	TAILQ_ENTRY(http_call) dirty_link;
 	bool dirty;
 	struct evhttp_request *request;
@@ -42,8 +46,11 @@ struct http_call {
 	bool sending; /* the connection has not taken all that was given to it */
 };
 
-/* A call of that request, by who asks; the connection is its own from now on. NULL: out of memory. */
+/* A call of that request, by who asks, which is coming; the connection is its own from now on. NULL: out of memory. */
 struct http_call *http_call_new(struct http_calls *calls, struct evhttp_request *request, const struct known *known, bool stream);
+
+/* It is not coming any more. */
+void http_call_stop_waiting(struct http_call *call);
 
 /* Has the core begin what the body asks for, or refuse it. */
 void http_call_begin(struct http_call *call, const struct http_body *body);

@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define TURN MILLISECOND /* of a turn of the loop, to read bodies; one takes as long as it takes */
+
 enum { CALLS_MAX = 256 /* in progress */ };
 
 static const char prefix[] = "/call/";
@@ -19,6 +21,7 @@ void http_calls_open(struct http_calls *calls, struct daemon *daemon, struct htt
 {
 	*calls = (struct http_calls){.daemon = daemon, .connections = connections};
 	TAILQ_INIT(&calls->list);
+	TAILQ_INIT(&calls->coming);
 	TAILQ_INIT(&calls->dirty);
 }
 
@@ -79,27 +82,51 @@ static char *copy_body(struct evhttp_request *request, size_t *size)
 	return text;
 }
 
-static void begin(struct http_calls *calls, struct evhttp_request *request, const struct known *known, struct error *error)
+static bool wants_lines(struct evhttp_request *request)
 {
-	const struct evkeyvalq *headers = evhttp_request_get_input_headers(request);
-	const char *accept = evhttp_find_header(headers, "Accept");
-	const bool stream = accept_names(accept, "application/x-ndjson");
+	return accept_names(evhttp_find_header(evhttp_request_get_input_headers(request), "Accept"), "application/x-ndjson");
+}
+
+static void make(struct http_calls *calls, struct evhttp_request *request, const struct known *known, struct error *error)
+{
+	if (http_call_new(calls, request, known, wants_lines(request)))
+		return;
+	error_no_memory(error, RAN_NO);
+	refuse_request(calls, request, HTTP_SERVUNAVAIL, error);
+}
+
+static void begin(struct http_call *call)
+{
+	struct evhttp_request *request = call->request;
 	size_t size, method_size;
 	char *text = copy_body(request, &size), *method = evhttp_uridecode(path_of(request) + sizeof prefix - 1, 0, &method_size);
-	struct http_call *call = text && method ? http_call_new(calls, request, known, stream) : NULL;
+	struct error error;
 
-	if (call) {
-		const struct http_body body = {.method = {.bytes = (const uint8_t *)method, .size = method_size},
-					       .text = {.bytes = (const uint8_t *)text, .size = size},
-					       .stream = stream,
-					       .traceparent = evhttp_find_header(headers, "traceparent")};
+	http_call_stop_waiting(call);
+	if (text && method) {
+		const struct http_body body = {
+			.method = {.bytes = (const uint8_t *)method, .size = method_size},
+			.text = {.bytes = (const uint8_t *)text, .size = size},
+			.stream = call->reply.stream,
+			.traceparent = evhttp_find_header(evhttp_request_get_input_headers(request), "traceparent")};
 		http_call_begin(call, &body);
 	} else {
-		error_no_memory(error, RAN_NO);
-		refuse_request(calls, request, HTTP_SERVUNAVAIL, error);
+		error_no_memory(&error, RAN_NO);
+		http_call_break_off(call, &error);
 	}
 	free(method);
 	free(text);
+}
+
+void http_calls_end_turn(struct http_calls *calls)
+{
+	const uint64_t until = calls->daemon->core.now + TURN;
+	struct http_call *call;
+
+	while ((call = TAILQ_FIRST(&calls->coming)) && calls->daemon->core.now < until) {
+		begin(call);
+		daemon_tick(calls->daemon);
+	}
 }
 
 void http_calls_answer(struct http_calls *calls, struct evhttp_request *request)
@@ -122,7 +149,7 @@ void http_calls_answer(struct http_calls *calls, struct evhttp_request *request)
 	if (status)
 		refuse_request(calls, request, status, &error);
 	else
-		begin(calls, request, &known, &error);
+		make(calls, request, &known, &error);
 }
 
 /* ---- in progress ---- */

@@ -10,8 +10,11 @@ void http_calls_open(struct http_calls *calls, struct daemon *daemon, struct htt
 /* Is that a path of a call? */
 bool http_calls_have(const char *path);
 
-/* Begins the call of a request with such a path, or refuses it. */
+/* Makes a call of a request with such a path, or refuses it. */
 void http_calls_answer(struct http_calls *calls, struct evhttp_request *request);
+
+/* When a turn of the loop ends: begins calls that are coming, for a moment. */
+void http_calls_end_turn(struct http_calls *calls);
 
 /* When a turn of the loop ends: writes what has come. */
 void http_calls_flush(struct http_calls *calls);
