@@ -245,6 +245,8 @@ static bool is_own_turn(struct slot *slot)
 /* Hands the slot one batch. */
 static enum pull pull_one(struct slot *slot)
 {
+	if (slot->queue.count == 0 && pool_shared_count(slot->pool) == 0)
+		return PULL_NOTHING;
 	/* run_shared serves slots that refuse. */
 	const bool takes_shared = slot->plan == PLAN_STAY && !slot->leased && !slot->refuses;
 	bool own = !takes_shared || (slot->queue.count > 0 && is_own_turn(slot));
