@@ -3,7 +3,9 @@
 import contextlib
 import hashlib
 import http.client
+import json
 import os
+import pathlib
 import re
 import signal
 import urllib.error
@@ -16,6 +18,7 @@ from test_config import check
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="connects as other users")
 NOBODY = 65534
+CLASSES = pathlib.Path(__file__).parent / "classes"
 
 
 def sha(token):
@@ -325,6 +328,17 @@ def test_who_may_create(start):
         assert client.error("objpool.create", {"pool": "tmp-2", **made, "run_as": "*"})["code"] == "DENIED"
         assert client.error("objpool.drop", "p")["right"] == "create"
         assert client.call("objpool.drop", "tmp-1")[0] is None
+
+
+def test_constructors_make_no_calls(start):
+    """So `run_as` has nothing to act on, and the log says so. Methods have the rights of their callers."""
+    builder = {"plugin": "python", "class": "builder:Builder", "python_path": json.dumps([str(CLASSES)]), "workers": 1,
+               "args": '["q.pid"]', "run_as": "all"}
+    daemon = start({"q": {}, "b": builder}, users=CI + "call = b.*\n[user all]\ncall = *.*\n")
+    with with_token(daemon) as client:
+        assert "can't be called, or not from here" in client.value("b.built")
+        assert 'user ci may not "call" q.pid' in client.error("b.tries", "q.pid")["message"]
+    daemon.wait_log("pool b: run_as = all has no effect: only methods make calls, and these have the rights of their callers")
 
 
 # ---- mistakes ----

@@ -107,6 +107,16 @@ static void settle_listeners(struct daemon *daemon)
 
 /* ---- pools ---- */
 
+/* Constructors, hooks and sticky calls that are replayed make no calls, so nothing has these rights. */
+static void warn_of_run_as(const struct pool *pool)
+{
+	const char *user = template_of(pool)->section.run_as;
+
+	if (user)
+		log_pool(LOG_WARNING, pool,
+			 "run_as = %s has no effect: only methods make calls, and these have the rights of their callers", user);
+}
+
 static struct pool *start_pool(struct daemon *daemon, struct config_pool *section, uint32_t scaled)
 {
 	struct pool_settings settings = config_pool_settings(section);
@@ -126,6 +136,7 @@ static struct pool *start_pool(struct daemon *daemon, struct config_pool *sectio
 		return NULL;
 	}
 	template->pool = pool;
+	warn_of_run_as(pool);
 	slowlog_settle(daemon);
 	return pool;
 }
