@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Installs what is missing to build, test, measure and check objpool on Debian 12.
-#   scripts/deps.sh [build] [test] [vm] [bench] [lint] [bench-python] [node] [go]   (no argument: build)
+#   scripts/deps.sh [build] [test] [vm] [bench] [lint] [bench-python] [node] [go] [rust] [java]   (no argument: build)
 # Calls apt-get only when something is missing, and sudo only when not root. The servers that `bench` brings are neither
 # started nor enabled: the benchmarks start their own.
 set -eu
@@ -15,6 +15,8 @@ lint='clang clang-format clang-tidy cppcheck libclang-rt-14-dev mandoc'
 bench_python='python3-venv'
 node='nodejs npm'
 go='golang-go ca-certificates'
+rust='rustc'
+java='default-jdk-headless'
 servers='gearman-job-server nats-server redis-server'
 
 usage() {
@@ -56,6 +58,8 @@ for group; do
 	bench-python) wanted="$wanted $bench_python" ;;
 	node) wanted="$wanted $node" ;;
 	go) wanted="$wanted $go" ;;
+	rust) wanted="$wanted $rust" ;;
+	java) wanted="$wanted $java" ;;
 	*) usage ;;
 	esac
 done

@@ -9,4 +9,6 @@ include client/go/go.mk
 .PHONY: check-generated
 check-generated: all $(NODE)/node_modules/.package-lock.json # what objpool describe --generate writes in other languages
 	@command -v go >/dev/null || test -x /usr/local/go/bin/go || sh scripts/deps.sh go
+	@command -v rustc >/dev/null || sh scripts/deps.sh rust
+	@command -v javac >/dev/null || sh scripts/deps.sh java
 	OBJPOOL_BUILD=$(B) OBJPOOL_LANGUAGES=1 $(PYTEST) tests/integration/test_generate.py

@@ -2,11 +2,13 @@
 #include "cli/generate/generate.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 const struct generator *generate_find(const char *language)
 {
-	static const struct generator *const all[] = {&generate_python, &generate_ts, &generate_go, &generate_c};
+	static const struct generator *const all[] = {&generate_python, &generate_ts,   &generate_go,
+						      &generate_rust,   &generate_java, &generate_c};
 
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
 		if (strcmp(all[i]->language, language) == 0)
@@ -85,6 +87,36 @@ void code_string(FILE *out, model_text text, bool octal)
 			fputc(c, out);
 	}
 	fputc('"', out);
+}
+
+/* Writes what has been written to memory, and frees it. */
+static void put_memory(FILE *out, FILE *memory, char *const *text, const size_t *size)
+{
+	if (memory && fclose(memory) == 0)
+		code_text(out, (model_text){.ptr = *text, .size = (uint32_t)*size});
+	free(*text);
+}
+
+void code_type(FILE *out, const struct type *type)
+{
+	char *text = NULL;
+	size_t size = 0;
+	FILE *memory = open_memstream(&text, &size);
+
+	if (memory)
+		type_show(memory, type);
+	put_memory(out, memory, &text, &size);
+}
+
+void code_value(FILE *out, const msgpack_object *value)
+{
+	char *text = NULL;
+	size_t size = 0;
+	FILE *memory = open_memstream(&text, &size);
+
+	if (memory)
+		value_show(memory, value);
+	put_memory(out, memory, &text, &size);
 }
 
 bool code_is_simple(const msgpack_object *value)

@@ -11,9 +11,9 @@ struct generator {
 	void (*write)(const struct model *model, FILE *out); /* the model has its names */
 };
 
-extern const struct generator generate_python, generate_ts, generate_go, generate_c;
+extern const struct generator generate_python, generate_ts, generate_go, generate_rust, generate_java, generate_c;
 
-#define GENERATE_LANGUAGES "python, ts, go or c"
+#define GENERATE_LANGUAGES "python, ts, go, rust, java or c"
 
 /* NULL: there is no such language. */
 const struct generator *generate_find(const char *language);
@@ -31,6 +31,10 @@ void code_lines(FILE *out, model_text text, const char *prefix);
 
 /* Writes a text in double quotes. `octal`: the language has escapes as "\012"; else as "\x0a". */
 void code_string(FILE *out, model_text text, bool octal);
+
+/* Write a type, or a value, of the language of signatures into a comment. */
+void code_type(FILE *out, const struct type *type);
+void code_value(FILE *out, const msgpack_object *value);
 
 /* Is the value a number, a boolean, nil or a text, so that each language can write it? */
 bool code_is_simple(const msgpack_object *value);

@@ -80,7 +80,7 @@ static void put_type_note(FILE *out, const struct type *type)
 
 	if (form == FORM_PACKED)
 		fputs("packed: ", out);
-	type_show(out, type);
+	code_type(out, type);
 }
 
 static void put_argument_note(FILE *out, const struct field *field)
@@ -144,7 +144,7 @@ static void put_member(FILE *out, const struct names *names, const struct field 
 	fputc('\t', out);
 	if (field->kind == FIELD_REST || field->kind == FIELD_KEYWORDS) {
 		fprintf(out, "struct objpool_bytes %s; /* packed: %s of ", field->ident, field->kind == FIELD_REST ? "an array" : "a map");
-		type_show(out, &field->type);
+		code_type(out, &field->type);
 		fputs(" */\n", out);
 		return;
 	}

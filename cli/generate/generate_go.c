@@ -140,12 +140,21 @@ static const char *pascal(const struct model *model, const struct field *field)
 static void put_field_note(FILE *out, const struct field *field)
 {
 	fputs(" // ", out);
-	type_show(out, &field->type);
+	code_type(out, &field->type);
 	if (field->value) {
 		fputs("; by default ", out);
-		value_show(out, field->value);
+		code_value(out, field->value);
 	}
 	fputc('\n', out);
+}
+
+/* A tag of Go can't have all characters. */
+static void put_tag(FILE *out, model_text name)
+{
+	for (uint32_t i = 0; i < name.size; i++) {
+		const char c = name.ptr[i];
+		fputc((unsigned char)c < 0x20 || strchr("\"`\\,", c) ? '_' : c, out);
+	}
 }
 
 static void put_record(FILE *out, const struct record *record)
@@ -159,7 +168,7 @@ static void put_record(FILE *out, const struct record *record)
 		else
 			put_type(out, &field->type);
 		fputs(" `msgpack:\"", out);
-		text_put(out, field->name);
+		put_tag(out, field->name);
 		fputs(field->optional ? ",omitempty\"`" : "\"`", out);
 		put_field_note(out, field);
 	}

@@ -113,7 +113,7 @@ static void put_fields(FILE *out, const struct record *record, bool optional)
 		put_type(out, &field->type, false);
 		if (field->value) {
 			fputs("  # by default ", out);
-			value_show(out, field->value);
+			code_value(out, field->value);
 		}
 		fputc('\n', out);
 		n++;

@@ -3,7 +3,6 @@
  * out. It uses client/node. */
 #include "cli/generate/generate.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 static const char *const reserved[] = {
@@ -89,17 +88,7 @@ static void put_note(FILE *out, const struct field *field)
 	if (!field->value)
 		return;
 	fputs("\t/** By default ", out);
-	char *text = NULL;
-	size_t size = 0;
-	FILE *memory = open_memstream(&text, &size);
-	if (memory) {
-		value_show(memory, field->value);
-		(void)fclose(memory);
-		while (size > 0 && text[size - 1] == '\n')
-			size--;
-		code_text(out, (model_text){.ptr = text, .size = (uint32_t)size});
-		free(text);
-	}
+	code_value(out, field->value);
 	fputs(" */\n", out);
 }
 

@@ -143,7 +143,7 @@ static int choose(struct model *model, struct scope *scope, const char *const *r
 		strcat(name, "_");
 	const size_t size = strlen(name);
 	for (unsigned n = 2; is_taken(scope, name) && n < 10000; n++)
-		(void)snprintf(name + size, NAME_MAX_BYTES, "_%u", n);
+		(void)snprintf(name + size, NAME_MAX_BYTES, style == NAME_AS_IS || style == NAME_SNAKE ? "_%u" : "%u", n);
 	*ident = name;
 	return take(scope, name);
 }

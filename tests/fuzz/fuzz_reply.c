@@ -241,14 +241,14 @@ static void command(struct run *run, enum exit_status (*execute)(struct cli *cli
 
 static void perform(struct run *run, uint8_t what)
 {
-	static const char *const languages[] = {"python", "ts", "go", "c"};
+	static const char *const languages[] = {"python", "ts", "go", "c", "rust", "java"};
 
 	switch (what & 7) {
 	case 1: command(run, command_status, what & 8, NULL); break;
 	case 2: command(run, command_pools, what & 8, NULL); break;
 	case 3: command(run, command_describe, what & 8, NULL); break;
 	case 4: command(run, command_metrics, what & 8, NULL); break;
-	case 6: command(run, command_describe, false, languages[what >> 5 & 3]); break;
+	case 6: command(run, command_describe, false, languages[(what >> 5) % 6]); break;
 	case 5: look(run); break;
 	default: talk(run);
 	}

@@ -230,7 +230,7 @@ for json in 0, 8:
     replies(f"describe-{json}", 3 | json, [1, 2, None, DESCRIPTION])
     replies(f"types-{json}", 3 | json, [1, 2, None, TYPES])
     replies(f"metrics-{json}", 4 | json, [1, 2, None, "# TYPE a counter\n"])
-for i in range(4):
+for i in range(6):
     replies(f"generate-{i}", 6 | i << 5, [1, 2, None, TYPES])
 replies("top", 5, [1, 2, None, STATUS], [1, 3, None, STATUS])
 write("reply", "deep", b"\0\x94\x01\x02\xc0" + b"\x91" * 5000 + b"\xc0")

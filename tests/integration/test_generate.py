@@ -2,6 +2,7 @@
 """objpool describe --generate: typed clients that compile without a warning, and call each method of the probe's class Types."""
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -59,7 +60,7 @@ def test_c(daemon, place):
 
 def test_an_unknown_language(daemon):
     done = subprocess.run([BUILD / "objpool", "-s", daemon.address, "describe", "types", "--generate", "cobol"], text=True, capture_output=True)
-    assert (done.returncode, done.stdout) == (2, "") and "describe: --generate takes python, ts, " in done.stderr
+    assert (done.returncode, done.stdout) == (2, "") and "describe: --generate takes python, ts, go, rust, java or c, not cobol" in done.stderr
 
 
 def test_what_describe_shows_people(daemon):
@@ -102,3 +103,20 @@ def test_go(daemon, place):
     environment = {**os.environ, "GOFLAGS": "-mod=mod", "OBJPOOL_ADDRESS": daemon.address}
     run(GO, "vet", "./...", cwd=place, env=environment)
     assert run(GO, "run", "./calls", cwd=place, env=environment) == "done\n"
+
+
+@other_language
+def test_rust(daemon, place):
+    for pool in POOLS:
+        source = generate(daemon, pool, "rust", place / f"{pool}.rs")
+        run("rustc", "--edition", "2021", "--crate-type", "lib", "--emit=metadata", "-D", "warnings", "-o", place / "lib.rmeta", source)
+
+
+@other_language
+def test_java(daemon, place):
+    for pool in POOLS:
+        source = generate(daemon, pool, "java", place / f"{pool}.java")
+        name = re.search(r"^public final class (\w+)", source.read_text(), re.M)[1]
+        (place / pool).mkdir()
+        source.rename(place / pool / f"{name}.java")
+        run("javac", "-Xlint:all", "-Werror", "-d", place / pool / "classes", place / pool / f"{name}.java")
